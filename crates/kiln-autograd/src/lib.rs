@@ -1,0 +1,1 @@
+//! Automatic differentiation: Var, the graph, derivative rules, backward and grad_check.

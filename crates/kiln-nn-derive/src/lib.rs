@@ -1,0 +1,1 @@
+//! The derive macro of kiln-nn's Module trait.

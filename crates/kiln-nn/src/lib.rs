@@ -1,0 +1,1 @@
+//! Layers, initialisers, losses, the Module and Layer traits, Sequential, and safetensors files.

@@ -1,0 +1,1 @@
+//! Kiln, a deep-learning framework: the facade over its crates.

@@ -1,0 +1,2 @@
+//! Kiln's driver.
+fn main() {}
