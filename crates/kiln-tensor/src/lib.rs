@@ -1,1 +1,18 @@
 //! Tensors: shapes, strided views, data types, devices, the Backend trait and the CPU backend.
+
+mod backend;
+mod device;
+mod dtype;
+mod error;
+mod layout;
+mod shape;
+
+pub use backend::{
+    ArgReduceOp, Backend, Buffer, CompareOp, Distribution, Epilogue, MemoryStats, Out, ReduceOp, SoftmaxKind, UnaryCall,
+    UpdateRule, UpdateSlot, View, unsupported_dtype,
+};
+pub use device::Device;
+pub use dtype::{DType, Element};
+pub use error::{Error, ErrorKind, Result};
+pub use layout::Layout;
+pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};

@@ -1,0 +1,181 @@
+//! Layouts: how a shape's elements lie in a buffer.
+
+use crate::{Error, MAX_RANK, Result, Shape};
+
+/// Shape, strides (in elements) and offset of a view into a buffer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Layout {
+    shape: Shape,
+    strides: [isize; MAX_RANK],
+    offset: usize,
+}
+
+impl Layout {
+    /// Row-major, from the buffer's start.
+    #[inline]
+    pub fn contiguous(shape: Shape) -> Self {
+        let mut strides = [0; MAX_RANK];
+        let mut step = 1isize;
+        for axis in (0..shape.rank()).rev() {
+            strides[axis] = step;
+            step *= shape[axis].max(1) as isize;
+        }
+        Layout { shape, strides, offset: 0 }
+    }
+
+    /// The shape.
+    #[inline]
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// Elements from one index of an axis to the next; 0 where broadcast, negative where flipped.
+    #[inline]
+    pub fn strides(&self) -> &[isize] {
+        &self.strides[..self.shape.rank()]
+    }
+
+    /// Elements from the buffer's start to index (0, 0, …).
+    #[inline]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Whether the elements lie row-major without gaps (axes of size 1 and empty tensors count as such).
+    #[inline]
+    pub fn is_contiguous(&self) -> bool {
+        let mut step = 1isize;
+        for axis in (0..self.shape.rank()).rev() {
+            let size = self.shape[axis];
+            if size == 0 {
+                return true;
+            }
+            if size != 1 && self.strides[axis] != step {
+                return false;
+            }
+            step *= size as isize;
+        }
+        true
+    }
+
+    /// The same elements in another shape, where no copy is needed for it.
+    pub fn reshape(&self, shape: Shape) -> Option<Self> {
+        if self.is_contiguous() {
+            return Some(Layout { offset: self.offset, ..Layout::contiguous(shape) });
+        }
+        // Axes of the old shape are merged while their strides chain, and cut along the new sizes.
+        let old: Vec<(usize, isize)> =
+            self.shape.iter().copied().zip(self.strides().iter().copied()).filter(|&(n, _)| n != 1).collect();
+        let mut strides = [0isize; MAX_RANK];
+        let (mut i, mut j) = (0, 0);
+        while i < old.len() {
+            let (mut have, first) = (old[i].0, i);
+            let mut want = 1;
+            let start = j;
+            loop {
+                if want < have || (want == have && j == start) {
+                    want *= *shape.get(j)?;
+                    j += 1;
+                } else if have < want {
+                    i += 1;
+                    let (n, stride) = *old.get(i)?;
+                    if old[i - 1].1 != stride * n as isize {
+                        return None;
+                    }
+                    have *= n;
+                } else {
+                    break;
+                }
+            }
+            let _ = first;
+            let mut step = old[i].1;
+            for axis in (start..j).rev() {
+                strides[axis] = step;
+                step *= shape[axis] as isize;
+            }
+            i += 1;
+        }
+        Some(Layout { shape, strides, offset: self.offset })
+    }
+
+    /// Axes in another order: axis `i` of the result is axis `order[i]` of this.
+    ///
+    /// # Errors
+    /// `order` is no permutation of the axes.
+    pub fn permute(&self, order: &[usize]) -> Result<Self> {
+        let rank = self.shape.rank();
+        let mut seen = [false; MAX_RANK];
+        let fits = order.len() == rank && order.iter().all(|&a| a < rank && !std::mem::replace(&mut seen[a], true));
+        if !fits {
+            return Err(Error::shape("permute", format!("{order:?} is no order of the {rank} axes of {}", self.shape)));
+        }
+        let mut out = *self;
+        for (to, &from) in order.iter().enumerate() {
+            out.shape.dims_mut()[to] = self.shape[from];
+            out.strides[to] = self.strides[from];
+        }
+        Ok(out)
+    }
+
+    /// Indices `start`, `start + step`, … (`size` of them) of one axis; `step` may be negative.
+    ///
+    /// # Errors
+    /// An axis or an index out of range.
+    pub fn slice(&self, axis: usize, start: usize, size: usize, step: isize) -> Result<Self> {
+        let extent = *self.shape.get(axis).ok_or_else(|| {
+            Error::shape("slice", format!("axis {axis} is out of range for {} of {} axes", self.shape, self.shape.rank()))
+        })?;
+        let last = start as isize + step * (size as isize - 1);
+        if size > 0 && (start >= extent || last < 0 || last >= extent as isize) || size == 0 && start > extent {
+            return Err(Error::shape(
+                "slice",
+                format!("{size} indices from {start} by {step} leave axis {axis} of {}, which has {extent}", self.shape),
+            ));
+        }
+        let mut out = *self;
+        if size > 0 {
+            out.offset = (self.offset as isize + start as isize * self.strides[axis]) as usize;
+        }
+        out.shape.dims_mut()[axis] = size;
+        out.strides[axis] = self.strides[axis] * step;
+        Ok(out)
+    }
+
+    /// Stretched to `shape` by NumPy's rule: new leading axes and axes of size 1 get stride 0.
+    ///
+    /// # Errors
+    /// This shape does not broadcast to `shape`.
+    pub fn broadcast_to(&self, shape: &Shape) -> Result<Self> {
+        if self.shape == *shape {
+            return Ok(*self);
+        }
+        let wrong = || Error::shape("broadcast_to", format!("{} does not broadcast to {shape}", self.shape));
+        let lead = shape.rank().checked_sub(self.shape.rank()).ok_or_else(wrong)?;
+        let mut out = Layout { shape: *shape, strides: [0; MAX_RANK], offset: self.offset };
+        for (axis, &size) in self.shape.iter().enumerate() {
+            if size == shape[lead + axis] {
+                out.strides[lead + axis] = self.strides[axis];
+            } else if size != 1 {
+                return Err(wrong());
+            }
+        }
+        Ok(out)
+    }
+
+    /// First and one past the last element of the buffer that this view reaches; equal where it is empty.
+    pub fn extent(&self) -> (usize, usize) {
+        if self.shape.elements() == 0 {
+            return (self.offset, self.offset);
+        }
+        let (mut low, mut high) = (self.offset as isize, self.offset as isize);
+        for (&size, &stride) in self.shape.iter().zip(self.strides()) {
+            let reach = (size as isize - 1) * stride;
+            if reach < 0 {
+                low += reach;
+            } else {
+                high += reach;
+            }
+        }
+        (low as usize, high as usize + 1)
+    }
+}
