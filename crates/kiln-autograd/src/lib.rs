@@ -1,1 +1,15 @@
-//! Automatic differentiation: Var, the graph, derivative rules, backward and grad_check.
+#![doc = include_str!("../README.md")]
+
+mod backward;
+mod function;
+mod grad_check;
+mod graph;
+mod ops;
+mod traced;
+mod uses;
+mod var;
+
+pub use backward::{Backward, Gradients, grad};
+pub use function::Function;
+pub use grad_check::{grad_check, grad_grad_check};
+pub use var::{Leaf, LeafId, Var};

@@ -1,0 +1,262 @@
+//! The backward pass.
+
+use crate::graph::NodeRef;
+use crate::{LeafId, Var};
+use kiln_tensor::{Error, ErrorKind, Result, Tensor};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Gradients of a scalar with respect to the leaves that it depends on.
+#[derive(Default, Debug)]
+pub struct Gradients(Vec<(LeafId, Tensor)>); // ascending by id
+
+impl Gradients {
+    /// The gradient of the leaf `id`; `None` where the scalar did not depend on it.
+    #[inline]
+    pub fn get(&self, id: LeafId) -> Option<&Tensor> {
+        self.0.binary_search_by_key(&id, |entry| entry.0).ok().map(|at| &self.0[at].1)
+    }
+
+    /// The gradient of a variable.
+    pub fn of(&self, variable: &Var) -> Option<&Tensor> {
+        self.get(variable.id()?)
+    }
+
+    /// Takes the gradient of the leaf `id` out.
+    pub fn remove(&mut self, id: LeafId) -> Option<Tensor> {
+        self.0.binary_search_by_key(&id, |entry| entry.0).ok().map(|at| self.0.remove(at).1)
+    }
+
+    /// Files a gradient under `id`, in place of the one that was there.
+    pub fn insert(&mut self, id: LeafId, gradient: Tensor) {
+        match self.0.binary_search_by_key(&id, |entry| entry.0) {
+            Ok(at) => self.0[at].1 = gradient,
+            Err(at) => self.0.insert(at, (id, gradient)),
+        }
+    }
+
+    /// All gradients, by ascending id.
+    pub fn iter(&self) -> impl Iterator<Item = (LeafId, &Tensor)> {
+        self.0.iter().map(|(id, gradient)| (*id, gradient))
+    }
+
+    /// How many leaves have a gradient.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no leaf has one.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A node whose gradient is known in part or whole.
+struct Pending {
+    node: NodeRef,
+    gradient: Var,
+}
+
+/// The pass as a derivative rule sees it: which inputs want a gradient, the saved values, and where gradients go.
+pub struct Backward<'p> {
+    node: &'p NodeRef,
+    pending: &'p mut BTreeMap<u64, Pending>,
+    /// Nodes that lead to what was asked for; everything, where nothing particular was.
+    wanted: Option<&'p HashSet<u64>>,
+    records: bool,
+}
+
+impl Backward<'_> {
+    /// Whether the input at `position` wants a gradient.
+    #[inline]
+    pub fn needs(&self, position: usize) -> bool {
+        match (self.node.edges.get(position), self.wanted) {
+            (Some(edge), Some(wanted)) => wanted.contains(&edge.id),
+            (edge, _) => edge.is_some(),
+        }
+    }
+
+    /// Whether the gradient itself will be differentiated: then a rule must compute by Var operations throughout;
+    /// otherwise it may work on the tensors.
+    #[inline]
+    pub fn records(&self) -> bool {
+        self.records
+    }
+
+    /// A saved input as a Var: with its place in the graph where the pass [records](Self::records).
+    #[inline]
+    pub fn input(&self, position: usize, saved: &Tensor) -> Var {
+        let node = if self.records { self.node.edges.get(position).cloned() } else { None };
+        Var::with_node(saved.clone(), node)
+    }
+
+    /// The saved output as a Var: with its place in the graph where the pass [records](Self::records).
+    #[inline]
+    pub fn output(&self, saved: &Tensor) -> Var {
+        Var::with_node(saved.clone(), self.records.then(|| self.node.clone()))
+    }
+
+    /// Adds `gradient` to that of the input at `position`. The first one is moved in; a later one is added in place where
+    /// the sum has one owner.
+    ///
+    /// # Errors
+    /// Those of the addition: a rule that gives a gradient of another shape than its input's.
+    pub fn accumulate(&mut self, position: usize, gradient: Var) -> Result<()> {
+        if !self.needs(position) {
+            return Ok(());
+        }
+        let Some(edge) = self.node.edges.get(position) else { return Ok(()) };
+        match self.pending.get_mut(&edge.id) {
+            None => {
+                self.pending.insert(edge.id, Pending { node: edge.clone(), gradient });
+            }
+            Some(pending) if self.records => pending.gradient = pending.gradient.add(&gradient)?,
+            Some(pending) => pending.gradient.tensor_mut().add_assign(gradient.tensor())?,
+        }
+        Ok(())
+    }
+}
+
+/// Goes through the graph of `root` by descending id, giving each node's finished gradient to `finished` where the node is
+/// a leaf (`asked` is none) or was asked for.
+fn run(
+    root: Var,
+    seed: Var,
+    records: bool,
+    asked: Option<(&HashSet<u64>, &HashSet<u64>)>,
+    mut finished: impl FnMut(LeafId, Var) -> Result<()>,
+) -> Result<()> {
+    let mut pending = BTreeMap::new();
+    let (tensor, node) = root.into_parts();
+    drop(tensor);
+    if let Some(node) = node {
+        pending.insert(node.id, Pending { node, gradient: seed });
+    }
+    while let Some((id, Pending { node, gradient })) = pending.pop_last() {
+        let is_leaf = node.edges.iter().next().is_none();
+        match asked {
+            Some((targets, _)) if targets.contains(&id) => finished(LeafId(id), gradient.clone())?,
+            None if is_leaf => {
+                finished(LeafId(id), gradient)?;
+                continue;
+            }
+            _ => {}
+        }
+        let mut pass =
+            Backward { node: &node, pending: &mut pending, wanted: asked.map(|(_, wanted)| wanted), records };
+        node.function.backward(gradient, &mut pass)?;
+        // Dropping the node here frees what it saved, unless the user holds on to it.
+    }
+    Ok(())
+}
+
+/// The nodes from which one of `targets` can be reached.
+fn leading_to(targets: &HashSet<u64>, root: &NodeRef) -> HashSet<u64> {
+    let lowest = targets.iter().min().copied().unwrap_or(u64::MAX);
+    let mut reaches: HashMap<u64, bool> = HashMap::new();
+    let mut stack = vec![(root, false)];
+    while let Some((node, expanded)) = stack.pop() {
+        if expanded {
+            let any = targets.contains(&node.id) || node.edges.iter().any(|edge| reaches.get(&edge.id) == Some(&true));
+            reaches.insert(node.id, any);
+        } else if !reaches.contains_key(&node.id) {
+            reaches.insert(node.id, false);
+            stack.push((node, true));
+            // A node made before the first target cannot lead to one.
+            stack.extend(node.edges.iter().filter(|edge| edge.id >= lowest).map(|edge| (edge, false)));
+        }
+    }
+    reaches.into_iter().filter_map(|(id, yes)| yes.then_some(id)).collect()
+}
+
+fn seed_of(output: &Var) -> Result<Var> {
+    if output.tensor().elements() != 1 {
+        return Err(Error::new(
+            ErrorKind::Shape,
+            "backward",
+            format!(
+                "gradients are taken of one number, this Var has shape {}: reduce it first (`mean_all`, `sum_all`)",
+                output.shape()
+            ),
+        ));
+    }
+    Ok(Var::constant(Tensor::ones(output.shape(), output.dtype(), output.device())?))
+}
+
+impl Var {
+    /// The gradients of this scalar with respect to every leaf that it depends on. Consumes the Var and frees the graph
+    /// as it goes; clone the Var first to keep its graph.
+    ///
+    /// # Errors
+    /// A Var of more than one element, or one that depends on no leaf.
+    pub fn backward(self) -> Result<Gradients> {
+        let mut gradients = Vec::new();
+        self.backward_with(|id, gradient| {
+            gradients.push((id, gradient));
+            Ok(())
+        })?;
+        gradients.reverse(); // they came by descending id
+        Ok(Gradients(gradients))
+    }
+
+    /// As [`Var::backward`], handing each gradient to `each` as soon as it is complete: to clip, reduce or apply it while
+    /// the rest is computed.
+    ///
+    /// # Errors
+    /// As [`Var::backward`], or what `each` returns.
+    pub fn backward_with(self, mut each: impl FnMut(LeafId, Tensor) -> Result<()>) -> Result<()> {
+        let seed = seed_of(&self)?;
+        if !self.requires_grad() {
+            return Err(Error::new(
+                ErrorKind::Value,
+                "backward",
+                "this Var depends on no parameter or variable: was the forward pass in eval mode, or detached?",
+            ));
+        }
+        run(self, seed, false, None, |id, gradient| each(id, gradient.into_tensor()))
+    }
+}
+
+/// The gradients of the scalar `output` with respect to `inputs` (leaves or intermediate Vars), as Vars that can be
+/// differentiated again. `None` for an input that the output does not depend on.
+///
+/// ```
+/// use kiln_autograd::{Var, grad};
+/// use kiln_tensor::{Device, Result, Tensor};
+/// # fn main() -> Result<()> {
+/// let x = Var::variable(Tensor::from_slice(&[3.0f64], [1], &Device::cpu())?);
+/// let y = x.mul(&x)?.mul(&x)?.sum_all()?; // x³
+/// let slope = grad(&y, &[&x])?.remove(0).unwrap(); // 3x²
+/// let curvature = grad(&slope.sum_all()?, &[&x])?.remove(0).unwrap(); // 6x
+/// assert_eq!((slope.item()?, curvature.item()?), (27.0, 18.0));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// An output of more than one element, or an input that needs no gradient.
+pub fn grad(output: &Var, inputs: &[&Var]) -> Result<Vec<Option<Var>>> {
+    let seed = seed_of(output)?;
+    let mut targets = HashSet::new();
+    for (position, input) in inputs.iter().enumerate() {
+        match input.id() {
+            Some(id) => targets.insert(id.0),
+            None => {
+                return Err(Error::new(
+                    ErrorKind::Value,
+                    "grad",
+                    format!("input {position} needs no gradient: make it with `Var::variable`"),
+                ));
+            }
+        };
+    }
+    let Some(root) = output.node() else { return Ok(vec![None; inputs.len()]) };
+    let wanted = leading_to(&targets, root);
+    let mut found: HashMap<u64, Var> = HashMap::new();
+    if wanted.contains(&root.id) {
+        run(output.clone(), seed, true, Some((&targets, &wanted)), |id, gradient| {
+            found.insert(id.0, gradient);
+            Ok(())
+        })?;
+    }
+    Ok(inputs.iter().map(|input| input.id().and_then(|id| found.get(&id.0).cloned())).collect())
+}

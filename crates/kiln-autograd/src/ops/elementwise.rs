@@ -1,0 +1,174 @@
+//! Elementwise operations: methods and rules made from `kiln_math`'s lists, so that an operation added there is here.
+
+use crate::traced::{Tape, Traced, Value};
+use crate::uses::Uses;
+use crate::{Backward, Function, Var};
+use kiln_math::{BinaryOp, Real, UnaryOp};
+use kiln_tensor::{Result, Tensor, UnaryCall};
+
+/// What the derivative of a unary operation reads: its input, its output.
+fn unary_uses(op: UnaryOp) -> Uses {
+    // The parameters cannot matter: Uses has no values to branch on.
+    op.df(Uses::A, Uses::Y, [Uses::NOTHING; 2])
+}
+
+/// y = f(x); dx = dy · f′(x, y)
+struct Unary {
+    call: UnaryCall,
+    x: Option<Tensor>,
+    y: Option<Tensor>,
+}
+
+impl Function for Unary {
+    fn name(&self) -> &'static str {
+        self.call.op.name()
+    }
+
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        let dx = if pass.records() {
+            let tape = Tape::default();
+            let traced = |saved: Option<Var>| saved.map_or(Traced::constant(f64::NAN), |var| tape.given(var));
+            let x = traced(self.x.as_ref().map(|x| pass.input(0, x)));
+            let y = traced(self.y.as_ref().map(|y| pass.output(y)));
+            let slope = self.call.op.df(x, y, self.call.params.map(Traced::constant));
+            tape.evaluate(slope)?.times(&dy)?
+        } else {
+            // What the derivative does not read was not saved; dy stands in for it.
+            let dy = dy.into_tensor();
+            let (x, y) = (self.x.as_ref().unwrap_or(&dy), self.y.as_ref().unwrap_or(&dy));
+            Var::constant(dy.unary_grad(self.call, x, y)?)
+        };
+        pass.accumulate(0, dx)
+    }
+}
+
+/// y = f(a, b) with broadcasting; da = dy · ∂f/∂a summed back to a's shape, and so for b
+struct Binary {
+    op: BinaryOp,
+    a: Tensor,
+    b: Tensor,
+    y: Option<Tensor>,
+}
+
+impl Function for Binary {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        let tape = Tape::default();
+        let (a, b) = (tape.given(pass.input(0, &self.a)), tape.given(pass.input(1, &self.b)));
+        let y = self.y.as_ref().map_or(Traced::constant(f64::NAN), |y| tape.given(pass.output(y)));
+        let (da, db) = self.op.df(a, b, y);
+        for (position, slope, input) in [(0, da, &self.a), (1, db, &self.b)] {
+            if pass.needs(position) {
+                let gradient = tape.evaluate(slope)?.times(&dy)?.sum_to(input.shape())?;
+                pass.accumulate(position, gradient)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The derivative of `call` from its output alone, for rules of fused operations; the caller checked that the output is
+/// enough.
+pub(super) fn slope_from_output(call: UnaryCall, y: Var) -> Result<Value> {
+    let tape = Tape::default();
+    let y = tape.given(y);
+    tape.evaluate(call.op.df(Traced::constant(f64::NAN), y, call.params.map(Traced::constant)))
+}
+
+/// Whether the derivative of `op` can be computed from its output alone.
+pub(super) fn needs_only_output(op: UnaryOp) -> bool {
+    !unary_uses(op).contains(Uses::A)
+}
+
+impl Var {
+    /// The elementwise operation `call`.
+    ///
+    /// # Errors
+    /// A dtype without such arithmetic.
+    #[inline]
+    pub fn unary(&self, call: UnaryCall) -> Result<Var> {
+        let y = self.tensor().unary(call)?;
+        Ok(Var::record(&[self], y, |y| {
+            let uses = unary_uses(call.op);
+            Unary {
+                call,
+                x: uses.contains(Uses::A).then(|| self.tensor().clone()),
+                y: uses.contains(Uses::Y).then(|| y.clone()),
+            }
+        }))
+    }
+
+    /// The elementwise operation `op` with NumPy's broadcasting.
+    ///
+    /// # Errors
+    /// Shapes that do not broadcast, dtypes or devices that differ.
+    #[inline]
+    pub fn binary(&self, op: BinaryOp, other: &Var) -> Result<Var> {
+        let y = self.tensor().binary(op, other.tensor())?;
+        Ok(Var::record(&[self, other], y, |y| {
+            let (da, db) = op.df(Uses::A, Uses::B, Uses::Y);
+            let save_y = da.and(db).contains(Uses::Y);
+            Binary { op, a: self.tensor().clone(), b: other.tensor().clone(), y: save_y.then(|| y.clone()) }
+        }))
+    }
+
+    /// x + value
+    ///
+    /// # Errors
+    /// A dtype without arithmetic.
+    pub fn add_scalar(&self, value: f64) -> Result<Var> {
+        self.affine(1.0, value)
+    }
+
+    /// x · value
+    ///
+    /// # Errors
+    /// A dtype without arithmetic.
+    pub fn mul_scalar(&self, value: f64) -> Result<Var> {
+        self.affine(value, 0.0)
+    }
+}
+
+/// One method per unary operation of the list.
+macro_rules! unary_methods {
+    ($({ $doc:literal, $op:ident, $method:ident, ($($param:ident),*) })+) => {
+        impl Var {
+            $(
+                #[doc = $doc]
+                ///
+                /// # Errors
+                /// A dtype without such arithmetic.
+                #[inline]
+                pub fn $method(&self $(, $param: f64)*) -> Result<Var> {
+                    let mut params = [0.0; 2];
+                    let given: &[f64] = &[$($param),*];
+                    params[..given.len()].copy_from_slice(given);
+                    self.unary(UnaryCall { op: UnaryOp::$op, params })
+                }
+            )+
+        }
+    };
+}
+kiln_math::for_each_unary!(unary_methods);
+
+/// One method per binary operation of the list.
+macro_rules! binary_methods {
+    ($({ $doc:literal, $op:ident, $method:ident })+) => {
+        impl Var {
+            $(
+                #[doc = $doc]
+                ///
+                /// # Errors
+                /// Shapes that do not broadcast, dtypes or devices that differ.
+                #[inline]
+                pub fn $method(&self, other: &Var) -> Result<Var> {
+                    self.binary(BinaryOp::$op, other)
+                }
+            )+
+        }
+    };
+}
+kiln_math::for_each_binary!(binary_methods);

@@ -1,0 +1,70 @@
+//! Cross-entropy, fused with the softmax before it.
+
+use crate::{Backward, Function, Var};
+use kiln_tensor::{DType, Error, Result, Tensor};
+
+/// y (n,) = −Σ t · log_softmax(x) for rows x (n, classes); dx = dy · (softmax(x) · Σ t − t).
+struct CrossEntropy {
+    logits: Tensor,
+    target: Tensor,
+}
+
+impl Function for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        if !pass.records() {
+            return pass.accumulate(0, Var::constant(self.logits.cross_entropy_grad(&self.target, dy.tensor())?));
+        }
+        let classes = self.logits.dims()[1];
+        let target = Var::constant(if self.target.rank() == 1 {
+            self.target.one_hot(classes)?.to_dtype(self.logits.dtype())?
+        } else {
+            self.target.clone()
+        });
+        let mass = target.sum(-1, true)?;
+        let slope = pass.input(0, &self.logits).softmax(-1)?.mul(&mass)?.sub(&target)?;
+        pass.accumulate(0, slope.mul(&dy.unsqueeze(1)?)?)
+    }
+}
+
+impl Var {
+    /// The cross-entropy of each row of logits, (n,): ln Σ exp(x) − x[label] for labels i64 or u8 (n,), or
+    /// −Σ t · log_softmax(x) for targets (n, classes) of the logits' dtype.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, a label out of range (with its row), a dtype that is neither.
+    pub fn cross_entropy(&self, target: &Tensor) -> Result<Var> {
+        let y = self.tensor().cross_entropy(target)?;
+        Ok(Var::record(&[self], y, |_| CrossEntropy { logits: self.tensor().clone(), target: target.clone() }))
+    }
+
+    /// The cross-entropy of each row of probabilities, (n,): −ln p[label], or −Σ t · ln p.
+    ///
+    /// Where these probabilities are the output of a recorded softmax, its logits are used, which is exact and fused (as
+    /// Keras does). Otherwise p is kept from 0 by the smallest normal number, so that the loss stays finite.
+    ///
+    /// # Errors
+    /// As [`Var::cross_entropy`].
+    pub fn cross_entropy_from_probabilities(&self, target: &Tensor) -> Result<Var> {
+        if let Some(node) = self.node()
+            && let Some(logits) = node.function.logits()
+        {
+            return Var::with_node(logits.clone(), node.edges.get(0).cloned()).cross_entropy(target);
+        }
+        if self.shape().rank() != 2 {
+            return Err(Error::shape(
+                "cross_entropy",
+                format!("probabilities of shape (n, classes) are expected, got {}", self.shape()),
+            ));
+        }
+        let target = match target.dtype() {
+            DType::I64 | DType::U8 if target.rank() == 1 => target.one_hot(self.dims()[1])?.to_dtype(self.dtype())?,
+            _ => target.clone(),
+        };
+        let smallest = if self.dtype() == DType::F64 { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) };
+        let log = self.clamp(smallest, f64::INFINITY)?.ln()?;
+        log.mul(&Var::constant(target))?.sum(-1, false)?.neg()
+    }
+}

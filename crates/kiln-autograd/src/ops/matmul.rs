@@ -1,0 +1,143 @@
+//! Matrix products, and the fused linear layer.
+
+use super::elementwise::{needs_only_output, slope_from_output};
+use crate::{Backward, Function, Var};
+use kiln_tensor::{MatmulOptions, Result, Shape, Tensor, UnaryCall};
+
+/// y = a · b over the last two axes; da = dy · bᵀ, db = aᵀ · dy, summed over broadcast batch axes.
+struct Matmul {
+    a: Tensor,
+    b: Tensor,
+}
+
+/// The last two axes exchanged.
+fn transposed(x: &Var) -> Result<Var> {
+    let rank = x.shape().rank();
+    x.transpose(rank - 2, rank - 1)
+}
+
+impl Function for Matmul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        let (a, b) = (pass.input(0, &self.a), pass.input(1, &self.b));
+        if pass.needs(0) {
+            pass.accumulate(0, dy.matmul(&transposed(&b)?)?.sum_to(self.a.shape())?)?;
+        }
+        if pass.needs(1) {
+            let db = if self.b.rank() == 2 && self.a.rank() > 2 {
+                // All rows of the batch in one product, instead of one product each and a sum.
+                rows(&a)?.t()?.matmul(&rows(&dy)?)?
+            } else {
+                transposed(&a)?.matmul(&dy)?.sum_to(self.b.shape())?
+            };
+            pass.accumulate(1, db)?;
+        }
+        Ok(())
+    }
+}
+
+/// (…, n) as (rows, n).
+fn rows(x: &Var) -> Result<Var> {
+    let n = x.dims().last().copied().unwrap_or(1);
+    let rows = x.dims().iter().rev().skip(1).product::<usize>();
+    if x.shape().rank() == 2 { Ok(x.clone()) } else { x.reshape([rows, n]) }
+}
+
+/// y = activation(x · w + b) of rows x (n, in), w (in, out), b (out,).
+///
+/// With dz = dy · activation′(y): dx = dz · wᵀ, dw = xᵀ · dz, db = Σ dz over the rows. Its composed form is
+/// `x.matmul(w)?.add(b)?.unary(activation)?`.
+struct Linear {
+    x: Tensor,
+    w: Tensor,
+    has_bias: bool,
+    /// The activation and the output, from which its derivative is taken.
+    activation: Option<(UnaryCall, Tensor)>,
+}
+
+impl Function for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        let dz = match &self.activation {
+            None => dy,
+            Some((call, y)) if !pass.records() => {
+                let dy = dy.into_tensor();
+                Var::constant(dy.unary_grad(*call, y, y)?)
+            }
+            Some((call, y)) => slope_from_output(*call, pass.output(y))?.times(&dy)?,
+        };
+        if self.has_bias && pass.needs(2) {
+            pass.accumulate(2, dz.sum(0, false)?)?;
+        }
+        if pass.needs(1) {
+            let x = pass.input(0, &self.x);
+            pass.accumulate(1, x.t()?.matmul(&dz)?)?;
+        }
+        if pass.needs(0) {
+            let w = pass.input(1, &self.w);
+            pass.accumulate(0, dz.matmul(&w.t()?)?)?;
+        }
+        Ok(())
+    }
+}
+
+impl Var {
+    /// The matrix product by NumPy's rule: the last two axes are multiplied, those before are broadcast; a vector is a
+    /// row on the left and a column on the right.
+    ///
+    /// # Errors
+    /// Inner sizes that differ, batch axes that do not broadcast, dtypes or devices that differ.
+    pub fn matmul(&self, other: &Var) -> Result<Var> {
+        match (self.shape().rank(), other.shape().rank()) {
+            (1, 1) => self.unsqueeze(0)?.matmul(&other.unsqueeze(1)?)?.reshape(()),
+            (1, n) => self.unsqueeze(0)?.matmul(other)?.squeeze(n - 2),
+            (n, 1) => self.matmul(&other.unsqueeze(1)?)?.squeeze(n - 1),
+            _ => {
+                let y = self.tensor().matmul(other.tensor())?;
+                Ok(Var::record(&[self, other], y, |_| Matmul { a: self.tensor().clone(), b: other.tensor().clone() }))
+            }
+        }
+    }
+
+    /// activation(x · weight + bias) in one pass: x (…, in), weight (in, out), bias (out,).
+    ///
+    /// The activation is fused where its derivative can be taken from the output alone (ReLU, tanh, sigmoid, …); another
+    /// is applied after, with the same result.
+    ///
+    /// # Errors
+    /// Sizes that do not fit, dtypes or devices that differ.
+    pub fn linear(&self, weight: &Var, bias: Option<&Var>, activation: Option<UnaryCall>) -> Result<Var> {
+        if self.shape().rank() != 2 && weight.shape().rank() == 2 && self.shape().rank() > 0 {
+            let mut dims = self.shape().to_vec();
+            let y = rows(self)?.linear(weight, bias, activation)?;
+            if let (Some(last), Some(&out)) = (dims.last_mut(), y.dims().last()) {
+                *last = out;
+            }
+            return y.reshape(Shape::new(&dims)?);
+        }
+        let (fused, after) = match activation {
+            Some(call) if !needs_only_output(call.op) => (None, Some(call)),
+            other => (other, None),
+        };
+        let options = MatmulOptions { bias: bias.map(Var::tensor), activation: fused };
+        let y = self.tensor().matmul_with(weight.tensor(), options)?;
+        let function = |y: &Tensor| Linear {
+            x: self.tensor().clone(),
+            w: weight.tensor().clone(),
+            has_bias: bias.is_some(),
+            activation: fused.map(|call| (call, y.clone())),
+        };
+        let y = match bias {
+            Some(bias) => Var::record(&[self, weight, bias], y, function),
+            None => Var::record(&[self, weight], y, function),
+        };
+        match after {
+            Some(call) => y.unary(call),
+            None => Ok(y),
+        }
+    }
+}

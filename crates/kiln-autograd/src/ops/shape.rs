@@ -1,0 +1,269 @@
+//! Views and copies: reshape, permute, slice, broadcast, concat, and conversion of dtype.
+
+use crate::{Backward, Function, Var};
+use kiln_tensor::{DType, Error, IntoShape, Result, Shape, Tensor};
+use std::ops::Range;
+
+/// y holds x's elements in another shape; dx is dy in x's.
+struct Reshape(Shape);
+
+impl Function for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        pass.accumulate(0, dy.reshape(self.0)?)
+    }
+}
+
+/// Axis i of y is axis order[i] of x; dx takes them back.
+struct Permute(Vec<usize>);
+
+impl Function for Permute {
+    fn name(&self) -> &'static str {
+        "permute"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        let mut inverse = vec![0; self.0.len()];
+        for (to, &from) in self.0.iter().enumerate() {
+            inverse[from] = to;
+        }
+        pass.accumulate(0, dy.permute(&inverse)?)
+    }
+}
+
+/// y repeats x along axes; dx is dy summed over them.
+struct BroadcastTo(Shape);
+
+impl Function for BroadcastTo {
+    fn name(&self) -> &'static str {
+        "broadcast_to"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        pass.accumulate(0, dy.sum_to(&self.0)?)
+    }
+}
+
+/// y is x summed over the axes that broadcasting would stretch; dx repeats dy.
+struct SumTo(Shape);
+
+impl Function for SumTo {
+    fn name(&self) -> &'static str {
+        "sum_to"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        pass.accumulate(0, dy.broadcast_to(self.0)?)
+    }
+}
+
+/// y is a part of x; dx is zeros of x's shape with dy in that part.
+struct Slice {
+    axis: usize,
+    range: Range<usize>,
+    shape: Shape,
+}
+
+impl Function for Slice {
+    fn name(&self) -> &'static str {
+        "slice"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        pass.accumulate(0, dy.embed(self.axis, self.range.start, self.shape)?)
+    }
+}
+
+/// The adjoint of a slice: y is zeros but for x at `range` of an axis; dx is that part of dy.
+struct Embed {
+    axis: usize,
+    range: Range<usize>,
+}
+
+impl Function for Embed {
+    fn name(&self) -> &'static str {
+        "embed"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        pass.accumulate(0, dy.slice(self.axis, self.range.clone())?)
+    }
+}
+
+/// y is the inputs one after the other along an axis; each gets its part of dy.
+struct Concat {
+    axis: usize,
+    sizes: Vec<usize>,
+}
+
+impl Function for Concat {
+    fn name(&self) -> &'static str {
+        "concat"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        let mut start = 0;
+        for (position, &size) in self.sizes.iter().enumerate() {
+            if pass.needs(position) {
+                pass.accumulate(position, dy.slice(self.axis, start..start + size)?)?;
+            }
+            start += size;
+        }
+        Ok(())
+    }
+}
+
+/// y is x in another dtype; dx is dy in x's.
+struct ToDType(DType);
+
+impl Function for ToDType {
+    fn name(&self) -> &'static str {
+        "to_dtype"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        pass.accumulate(0, dy.to_dtype(self.0)?)
+    }
+}
+
+impl Var {
+    /// The same elements in another shape.
+    ///
+    /// # Errors
+    /// A shape with another number of elements.
+    pub fn reshape(&self, shape: impl IntoShape) -> Result<Var> {
+        let y = self.tensor().reshape(shape)?;
+        Ok(Var::record(&[self], y, |_| Reshape(*self.shape())))
+    }
+
+    /// The axes from `start` on as one: (N, C, H, W) flattened from 1 is (N, C·H·W).
+    ///
+    /// # Errors
+    /// A `start` past the last axis.
+    pub fn flatten(&self, start: usize) -> Result<Var> {
+        let y = self.tensor().flatten(start)?;
+        Ok(Var::record(&[self], y, |_| Reshape(*self.shape())))
+    }
+
+    /// A new axis of size 1 at `axis`.
+    ///
+    /// # Errors
+    /// An axis past the rank.
+    pub fn unsqueeze(&self, axis: usize) -> Result<Var> {
+        let y = self.tensor().unsqueeze(axis)?;
+        Ok(Var::record(&[self], y, |_| Reshape(*self.shape())))
+    }
+
+    /// Without the axis `axis` of size 1.
+    ///
+    /// # Errors
+    /// An axis that is not of size 1.
+    pub fn squeeze(&self, axis: usize) -> Result<Var> {
+        let y = self.tensor().squeeze(axis)?;
+        Ok(Var::record(&[self], y, |_| Reshape(*self.shape())))
+    }
+
+    /// Axes in another order: axis i of the result is axis `order[i]` of this.
+    ///
+    /// # Errors
+    /// No order of the axes.
+    pub fn permute(&self, order: &[usize]) -> Result<Var> {
+        let y = self.tensor().permute(order)?;
+        Ok(Var::record(&[self], y, |_| Permute(order.to_vec())))
+    }
+
+    /// The axes `a` and `b` exchanged.
+    ///
+    /// # Errors
+    /// An axis past the rank.
+    pub fn transpose(&self, a: usize, b: usize) -> Result<Var> {
+        let mut order: Vec<usize> = (0..self.shape().rank()).collect();
+        if a >= order.len() || b >= order.len() {
+            return Err(Error::shape("transpose", format!("axes {a} and {b} of {}: one is out of range", self.shape())));
+        }
+        order.swap(a, b);
+        self.permute(&order)
+    }
+
+    /// The transpose of a matrix.
+    ///
+    /// # Errors
+    /// A tensor that is not of two axes.
+    pub fn t(&self) -> Result<Var> {
+        if self.shape().rank() != 2 {
+            return Err(Error::shape("t", format!("{} is not a matrix; use `transpose` or `permute`", self.shape())));
+        }
+        self.permute(&[1, 0])
+    }
+
+    /// The indices `range` of one axis.
+    ///
+    /// # Errors
+    /// A range that leaves the axis.
+    pub fn slice(&self, axis: usize, range: Range<usize>) -> Result<Var> {
+        let y = self.tensor().slice(axis, range.clone())?;
+        Ok(Var::record(&[self], y, |_| Slice { axis, range, shape: *self.shape() }))
+    }
+
+    /// Zeros of `shape` with this at the indices from `start` of one axis: the adjoint of [`Var::slice`].
+    ///
+    /// # Errors
+    /// A part that does not fit the shape.
+    pub fn embed(&self, axis: usize, start: usize, shape: impl IntoShape) -> Result<Var> {
+        let mut y = Tensor::zeros(shape, self.dtype(), self.device())?;
+        let size = self.dims().get(axis).copied().unwrap_or(0);
+        let range = start..start + size;
+        y.slice_assign(axis, range.clone(), self.tensor())?;
+        Ok(Var::record(&[self], y, |_| Embed { axis, range }))
+    }
+
+    /// Stretched by NumPy's rule.
+    ///
+    /// # Errors
+    /// A shape that this does not broadcast to.
+    pub fn broadcast_to(&self, shape: impl IntoShape) -> Result<Var> {
+        let y = self.tensor().broadcast_to(shape)?;
+        Ok(Var::record(&[self], y, |_| BroadcastTo(*self.shape())))
+    }
+
+    /// Summed over the axes along which `shape` would be stretched to this one: the adjoint of broadcasting.
+    ///
+    /// # Errors
+    /// A shape that does not broadcast to this one.
+    pub fn sum_to(&self, shape: &Shape) -> Result<Var> {
+        if self.shape() == shape {
+            return Ok(self.clone());
+        }
+        let y = self.tensor().sum_to(shape)?;
+        Ok(Var::record(&[self], y, |_| SumTo(*self.shape())))
+    }
+
+    /// One after the other along `axis`.
+    ///
+    /// # Errors
+    /// No Vars, or shapes that differ in another axis.
+    pub fn concat(vars: &[&Var], axis: usize) -> Result<Var> {
+        let tensors: Vec<&Tensor> = vars.iter().map(|var| var.tensor()).collect();
+        let y = Tensor::concat(&tensors, axis)?;
+        Ok(Var::record(vars, y, |_| Concat { axis, sizes: vars.iter().map(|var| var.dims()[axis]).collect() }))
+    }
+
+    /// Along a new axis.
+    ///
+    /// # Errors
+    /// No Vars, or shapes that differ.
+    pub fn stack(vars: &[&Var], axis: usize) -> Result<Var> {
+        let parts = vars.iter().map(|var| var.unsqueeze(axis)).collect::<Result<Vec<_>>>()?;
+        Var::concat(&parts.iter().collect::<Vec<_>>(), axis)
+    }
+
+    /// Converted to another float type.
+    ///
+    /// # Errors
+    /// A conversion to a type that gradients cannot have, where one is needed.
+    pub fn to_dtype(&self, dtype: DType) -> Result<Var> {
+        if dtype == self.dtype() {
+            return Ok(self.clone());
+        }
+        if self.requires_grad() && !dtype.is_float() {
+            return Err(Error::value("to_dtype", format!("no gradient flows through {dtype}: `detach` the Var first")));
+        }
+        let y = self.tensor().to_dtype(dtype)?;
+        Ok(Var::record(&[self], y, |_| ToDType(self.dtype())))
+    }
+}

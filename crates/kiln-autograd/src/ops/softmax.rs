@@ -1,0 +1,72 @@
+//! Softmax and its logarithm.
+
+use crate::{Backward, Function, Var};
+use kiln_tensor::{Result, SoftmaxKind, Tensor};
+
+/// y = softmax(x): dx = y · (dy − Σ y·dy); y = log_softmax(x): dx = dy − exp(y) · Σ dy. Along the last axis.
+struct Softmax {
+    kind: SoftmaxKind,
+    y: Tensor,
+    /// Kept for matrices only: the head of a classifier, where a cross-entropy may look through to it.
+    x: Option<Tensor>,
+}
+
+impl Function for Softmax {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            SoftmaxKind::Softmax => "softmax",
+            SoftmaxKind::LogSoftmax => "log_softmax",
+        }
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        let dx = if !pass.records() {
+            Var::constant(self.y.softmax_grad(self.kind, dy.tensor())?)
+        } else {
+            let y = pass.output(&self.y);
+            match self.kind {
+                SoftmaxKind::Softmax => y.mul(&dy.sub(&y.mul(&dy)?.sum(-1, true)?)?)?,
+                SoftmaxKind::LogSoftmax => dy.sub(&y.exp()?.mul(&dy.sum(-1, true)?)?)?,
+            }
+        };
+        pass.accumulate(0, dx)
+    }
+    fn logits(&self) -> Option<&Tensor> {
+        if self.kind == SoftmaxKind::Softmax { self.x.as_ref() } else { None }
+    }
+}
+
+impl Var {
+    fn normalised(&self, kind: SoftmaxKind, axis: isize) -> Result<Var> {
+        let rank = self.shape().rank();
+        let last = rank as isize - 1;
+        if axis == -1 || axis == last {
+            let y = match kind {
+                SoftmaxKind::Softmax => self.tensor().softmax(-1)?,
+                SoftmaxKind::LogSoftmax => self.tensor().log_softmax(-1)?,
+            };
+            return Ok(Var::record(&[self], y, |y| Softmax {
+                kind,
+                y: y.clone(),
+                x: (rank == 2).then(|| self.tensor().clone()),
+            }));
+        }
+        let axis = kiln_tensor::axis_index("softmax", axis, self.shape())?;
+        self.transpose(axis, rank - 1)?.normalised(kind, -1)?.transpose(axis, rank - 1)
+    }
+
+    /// exp(xᵢ) / Σ exp(xⱼ) along `axis` (negative: from the end), computed without overflow.
+    ///
+    /// # Errors
+    /// An axis out of range, or a dtype that is no float.
+    pub fn softmax(&self, axis: isize) -> Result<Var> {
+        self.normalised(SoftmaxKind::Softmax, axis)
+    }
+
+    /// xᵢ − ln Σ exp(xⱼ) along `axis`.
+    ///
+    /// # Errors
+    /// An axis out of range, or a dtype that is no float.
+    pub fn log_softmax(&self, axis: isize) -> Result<Var> {
+        self.normalised(SoftmaxKind::LogSoftmax, axis)
+    }
+}
