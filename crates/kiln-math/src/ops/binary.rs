@@ -1,0 +1,44 @@
+//! Operations of two operands.
+
+use super::Binary;
+use crate::Real;
+
+macro_rules! binary {
+    ($(#[$doc:meta])* $name:ident, $formula:literal, $a:expr, $b:expr, f: |$x:ident, $y:ident| $f:expr, df: |$dx:pat_param, $dy:pat_param, $dout:pat_param| $df:expr $(,)?) => {
+        $(#[$doc])*
+        #[doc = ""]
+        #[doc = $formula]
+        #[derive(Clone, Copy, Debug)]
+        pub struct $name;
+        impl Binary for $name {
+            const FORMULA: &'static str = $formula;
+            const DOMAINS: ((f64, f64), (f64, f64)) = ($a, $b);
+            #[inline(always)]
+            fn f<R: Real>($x: R, $y: R) -> R {
+                $f
+            }
+            #[inline(always)]
+            fn df<R: Real>($dx: R, $dy: R, $dout: R) -> (R, R) {
+                $df
+            }
+        }
+    };
+}
+
+const ANY: (f64, f64) = (-3.0, 3.0);
+
+binary!(Add, "a + b", ANY, ANY, f: |a, b| a + b, df: |_, _, _| (R::constant(1.0), R::constant(1.0)));
+binary!(Sub, "a - b", ANY, ANY, f: |a, b| a - b, df: |_, _, _| (R::constant(1.0), R::constant(-1.0)));
+binary!(Mul, "a·b", ANY, ANY, f: |a, b| a * b, df: |a, b, _| (b, a));
+binary!(Div, "a/b", ANY, (0.3, 3.0), f: |a, b| a / b, df: |_, b, y| (R::constant(1.0) / b, -y / b));
+binary!(/// NaN where either is; the gradient goes to the larger, in halves where they are equal (as in PyTorch).
+    Maximum, "max(a, b)", ANY, ANY, f: |a, b| a.maximum(b), df: |a, b, _| {
+    let (zero, half, one) = (R::constant(0.0), R::constant(0.5), R::constant(1.0));
+    (b.if_less(a, one, a.if_less(b, zero, half)), a.if_less(b, one, b.if_less(a, zero, half)))
+});
+binary!(/// NaN where either is; the gradient goes to the smaller, in halves where they are equal (as in PyTorch).
+    Minimum, "min(a, b)", ANY, ANY, f: |a, b| a.minimum(b), df: |a, b, _| {
+    let (zero, half, one) = (R::constant(0.0), R::constant(0.5), R::constant(1.0));
+    (a.if_less(b, one, b.if_less(a, zero, half)), b.if_less(a, one, a.if_less(b, zero, half)))
+});
+binary!(Pow, "aᵇ", (0.2, 3.0), ANY, f: |a, b| a.powf(b), df: |a, b, y| (b * a.powf(b - R::constant(1.0)), y * a.ln()));

@@ -1,0 +1,30 @@
+//! Sign, powers, exponentials and logarithms.
+
+use super::unary;
+
+unary!(Neg, "-x", (-3.0, 3.0), f: |x, _| -x, df: |_, _, _| R::constant(-1.0));
+unary!(Abs, "|x|", (-3.0, 3.0), f: |x, _| x.abs(), df: |x, _, _| {
+    let zero = R::constant(0.0);
+    x.if_less(zero, R::constant(-1.0), zero.if_less(x, R::constant(1.0), zero))
+});
+unary!(/// Zero of zero.
+    Sign, "-1, 0 or 1", (-3.0, 3.0), f: |x, _| {
+    let zero = R::constant(0.0);
+    x.if_less(zero, R::constant(-1.0), zero.if_less(x, R::constant(1.0), x * zero))
+}, df: |_, _, _| R::constant(0.0));
+unary!(Square, "x²", (-3.0, 3.0), f: |x, _| x * x, df: |x, _, _| R::constant(2.0) * x);
+unary!(Sqrt, "√x", (0.1, 4.0), f: |x, _| x.sqrt(), df: |_, y, _| R::constant(0.5) / y);
+unary!(Rsqrt, "1/√x", (0.2, 4.0), f: |x, _| R::constant(1.0) / x.sqrt(), df: |x, y, _| R::constant(-0.5) * y / x);
+unary!(Recip, "1/x", (0.2, 4.0), f: |x, _| R::constant(1.0) / x, df: |_, y, _| -(y * y));
+unary!(Exp, "eˣ", (-3.0, 3.0), f: |x, _| x.exp(), df: |_, y, _| y);
+unary!(Expm1, "eˣ - 1", (-3.0, 3.0), f: |x, _| x.expm1(), df: |_, y, _| y + R::constant(1.0));
+unary!(Ln, "ln x", (0.2, 4.0), f: |x, _| x.ln(), df: |x, _, _| R::constant(1.0) / x);
+unary!(Ln1p, "ln(1 + x)", (-0.7, 4.0), f: |x, _| x.ln_1p(), df: |x, _, _| R::constant(1.0) / (R::constant(1.0) + x));
+unary!(/// Multiplies and adds with one rounding.
+    Affine, "scale·x + shift", (-3.0, 3.0), f: |x, [scale, shift]| scale.mul_add(x, shift), df: |_, _, [scale, _]| scale);
+unary!(/// Gradient 1 inside the bounds and at them, 0 outside.
+    Clamp, "min(max(x, low), high)", (-2.0, 2.0), f: |x, [low, high]| x.maximum(low).minimum(high), df: |x, _, [low, high]| {
+    let (zero, one) = (R::constant(0.0), R::constant(1.0));
+    x.if_less(low, zero, high.if_less(x, zero, one))
+});
+unary!(Powf, "x^exponent", (0.2, 3.0), f: |x, [e, _]| x.powf(e), df: |x, _, [e, _]| e * x.powf(e - R::constant(1.0)));
