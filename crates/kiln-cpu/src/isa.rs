@@ -51,6 +51,7 @@ impl Isa {
     }
 
     /// Whether this instruction set can run on this machine.
+    #[inline]
     pub fn is_available(self) -> bool {
         Isa::available().contains(&self)
     }

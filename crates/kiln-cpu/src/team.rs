@@ -104,6 +104,12 @@ pub fn threads() -> usize {
     unsafe { &*team }.slots.len()
 }
 
+/// Whether a region begun here finds resident workers: it is then worth its while from about a microsecond of work
+/// on; otherwise, where rayon may have to wake a thread, only from some 40.
+pub fn resident() -> bool {
+    !CURRENT.get().is_null() && !IN_REGION.get()
+}
+
 thread_local! {
     /// The team that this thread leads, or null.
     static CURRENT: Cell<*const Team> = const { Cell::new(ptr::null()) };
@@ -323,7 +329,7 @@ impl Team {
         let slot = (index + self.slots.len() - self.leader) % self.slots.len();
         let _resident = Restore::set(&RESIDENT, ptr::from_ref(self));
         let mut idle_since = Instant::now();
-        let mut seen = 0;
+        let (mut seen, mut last) = (0, 0);
         loop {
             for _ in 0..64 {
                 let epoch = self.epoch.0.load(Ordering::Acquire);
@@ -337,12 +343,15 @@ impl Team {
                         self.work(slot);
                         drop(mark);
                         self.active.0.fetch_sub(1, Ordering::SeqCst);
-                        idle_since = Instant::now();
                     }
                 }
                 std::hint::spin_loop();
             }
-            if idle_since.elapsed() > SPIN {
+            // A region that the leader did alone counts as well: the next one may be larger.
+            if last != self.epoch.0.load(Ordering::Relaxed) {
+                last = self.epoch.0.load(Ordering::Relaxed);
+                idle_since = Instant::now();
+            } else if idle_since.elapsed() > SPIN {
                 return;
             }
             rayon::yield_now();

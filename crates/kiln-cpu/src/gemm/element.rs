@@ -1,0 +1,71 @@
+//! The types that matrices may hold.
+
+use super::Number;
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
+/// A type that matrices may hold: `f32` and `f64`, which are computed in, and the half types, which are converted to
+/// `f32` as they are packed and from `f32` as they are written.
+pub trait Element: Copy + Send + Sync + 'static {
+    /// What its products are accumulated in.
+    type Number: Number;
+    /// Whether the two are one type.
+    const NATIVE: bool;
+    /// Converts slices of one length, exactly.
+    fn widen(from: &[Self], to: &mut [Self::Number]);
+    /// Converts slices of one length, rounding to nearest, ties to even.
+    fn narrow(from: &[Self::Number], to: &mut [Self]);
+    /// Converts one number, exactly.
+    fn to_number(self) -> Self::Number;
+    /// Converts one number, rounding to nearest, ties to even.
+    fn from_number(number: Self::Number) -> Self;
+}
+
+macro_rules! native {
+    ($($number:ty)*) => { $(
+        impl Element for $number {
+            type Number = $number;
+            const NATIVE: bool = true;
+            fn widen(from: &[Self], to: &mut [Self]) {
+                to.copy_from_slice(from);
+            }
+            fn narrow(from: &[Self], to: &mut [Self]) {
+                to.copy_from_slice(from);
+            }
+            #[inline]
+            fn to_number(self) -> Self {
+                self
+            }
+            #[inline]
+            fn from_number(number: Self) -> Self {
+                number
+            }
+        }
+    )* };
+}
+
+macro_rules! half {
+    ($($half:ty)*) => { $(
+        impl Element for $half {
+            type Number = f32;
+            const NATIVE: bool = false;
+            fn widen(from: &[Self], to: &mut [f32]) {
+                from.convert_to_f32_slice(to);
+            }
+            fn narrow(from: &[f32], to: &mut [Self]) {
+                to.convert_from_f32_slice(from);
+            }
+            #[inline]
+            fn to_number(self) -> f32 {
+                self.to_f32()
+            }
+            #[inline]
+            fn from_number(number: f32) -> Self {
+                <$half>::from_f32(number)
+            }
+        }
+    )* };
+}
+
+native! { f32 f64 }
+half! { f16 bf16 }

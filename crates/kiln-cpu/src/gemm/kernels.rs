@@ -1,0 +1,207 @@
+//! The compiled kernels of each instruction set, as tables of function pointers.
+
+use super::pack;
+use super::tile::{Tile, tile};
+use crate::isa::Isa;
+
+/// A micro-kernel. Its contract is that of [`tile`], for the shape at its place in the table.
+pub(super) type TileFn<T> = unsafe fn(&Tile<'_, T>);
+
+/// Micro-kernels of one width: `tiles[mr - 1]` computes `mr` rows of `vectors` registers.
+pub(super) struct Width<T: 'static> {
+    pub(super) vectors: usize,
+    pub(super) tiles: &'static [TileFn<T>],
+}
+
+/// What one instruction set offers for one number type.
+pub(super) struct Kernels<T: 'static> {
+    /// Numbers in a register.
+    pub(super) lanes: usize,
+    /// The widths that a panel of B can have, widest first; the last is one register.
+    pub(super) widths: &'static [Width<T>],
+    /// Packs rows of B whose columns are adjacent; see [`pack::rows`].
+    pub(super) pack_rows: unsafe fn(*const T, isize, usize, usize, usize, *mut T, usize),
+    /// Packs columns of B whose rows are adjacent; see [`pack::columns`].
+    pub(super) pack_columns: unsafe fn(*const T, isize, usize, usize, usize, *mut T),
+    /// `row += bias` or `row += constant`, then max(row, 0): see [`super::epilogue`].
+    pub(super) add_row: unsafe fn(&mut [T], &[T]),
+    pub(super) add_scalar: unsafe fn(&mut [T], T),
+    pub(super) relu: unsafe fn(&mut [T]),
+}
+
+impl<T> Kernels<T> {
+    /// The widest panel, in numbers.
+    pub(super) fn panel(&self) -> usize {
+        self.widths.first().map_or(1, |w| w.vectors) * self.lanes
+    }
+
+    /// The most rows that a tile of the widest panel has.
+    pub(super) fn rows(&self) -> usize {
+        self.widths.first().map_or(1, |w| w.tiles.len())
+    }
+
+    /// The kernels for the next panel where `left` columns remain: the widest that is filled, or one register.
+    pub(super) fn width(&self, left: usize) -> &Width<T> {
+        let last = self.widths.len() - 1;
+        self.widths[..last].iter().find(|w| w.vectors * self.lanes <= left).unwrap_or(&self.widths[last])
+    }
+}
+
+/// The most rows and numbers that any tile has: the size of the stack tile.
+pub(super) const MAX_ROWS: usize = 8;
+/// The widest panel of any table, in bytes.
+pub(super) const MAX_WIDTH_BYTES: usize = 256;
+
+macro_rules! kernels {
+    ($($(#[$gate:meta])* $name:ident: $number:ty, $vector:ty, $(#[$feature:meta])? {
+        $($vectors:literal: $($rows:literal)*;)*
+    } transpose $transpose:path;)*) => { $(
+        $(#[$gate])*
+        mod $name {
+            use super::*;
+
+            $(#[$feature])?
+            unsafe fn run<const MR: usize, const NV: usize>(t: &Tile<'_, $number>) {
+                // SAFETY: the caller keeps the contract of `tile`; the features are enabled here.
+                unsafe { tile::<$vector, MR, NV>(t) }
+            }
+
+            $(#[$feature])?
+            unsafe fn pack_rows(
+                src: *const $number, stride: isize, k: usize, width: usize, panel: usize, dst: *mut $number, step: usize,
+            ) {
+                // SAFETY: the caller keeps the contract of `pack::rows`; the features are enabled here.
+                unsafe { pack::rows::<$vector>(src, stride, k, width, panel, dst, step) }
+            }
+
+            $(#[$feature])?
+            unsafe fn pack_columns(
+                src: *const $number, stride: isize, k: usize, width: usize, panel: usize, dst: *mut $number,
+            ) {
+                // SAFETY: the caller keeps the contract of `pack::columns`; the features are enabled here.
+                unsafe { pack::columns(src, stride, k, width, panel, dst, |s, ls, d, ld| $transpose(s, ls, d, ld)) }
+            }
+
+            $(#[$feature])?
+            unsafe fn add_row(row: &mut [$number], bias: &[$number]) {
+                for (x, b) in row.iter_mut().zip(bias) {
+                    *x += b;
+                }
+            }
+
+            $(#[$feature])?
+            unsafe fn add_scalar(row: &mut [$number], bias: $number) {
+                for x in row {
+                    *x += bias;
+                }
+            }
+
+            $(#[$feature])?
+            unsafe fn relu(row: &mut [$number]) {
+                for x in row {
+                    // NaN stays NaN: it is not below 0.
+                    *x = if *x < 0.0 { 0.0 } else { *x };
+                }
+            }
+
+            pub(super) static KERNELS: Kernels<$number> = Kernels {
+                lanes: <$vector as super::super::vector::Vector>::LANES,
+                widths: &[$(Width { vectors: $vectors, tiles: &[$(run::<$rows, $vectors>),*] }),*],
+                pack_rows,
+                pack_columns,
+                add_row,
+                add_scalar,
+                relu,
+            };
+        }
+    )* };
+}
+
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::{float32x4_t, float64x2_t};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
+
+use super::vector::Lanes;
+
+// Accumulators, one panel row and one element of A must fit the registers: 32 of them, or 16 with AVX2 and SSE2.
+kernels! {
+    #[cfg(target_arch = "x86_64")]
+    avx512_f32: f32, __m512, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] {
+        4: 1 2 3 4 5 6;
+        2: 1 2 3 4 5 6 7 8;
+        1: 1 2 3 4 5 6 7 8;
+    } transpose pack::transpose_f32_avx2;
+    #[cfg(target_arch = "x86_64")]
+    avx512_f64: f64, __m512d, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] {
+        4: 1 2 3 4 5 6;
+        2: 1 2 3 4 5 6 7 8;
+        1: 1 2 3 4 5 6 7 8;
+    } transpose pack::transpose_scalar;
+    #[cfg(target_arch = "x86_64")]
+    avx2_f32: f32, __m256, #[target_feature(enable = "avx2,fma")] {
+        2: 1 2 3 4 5 6;
+        1: 1 2 3 4 5 6 7 8;
+    } transpose pack::transpose_f32_avx2;
+    #[cfg(target_arch = "x86_64")]
+    avx2_f64: f64, __m256d, #[target_feature(enable = "avx2,fma")] {
+        2: 1 2 3 4 5 6;
+        1: 1 2 3 4 5 6 7 8;
+    } transpose pack::transpose_scalar;
+    #[cfg(target_arch = "aarch64")]
+    neon_f32: f32, float32x4_t, #[target_feature(enable = "neon")] {
+        4: 1 2 3 4 5 6;
+        2: 1 2 3 4 5 6 7 8;
+        1: 1 2 3 4 5 6 7 8;
+    } transpose pack::transpose_scalar;
+    #[cfg(target_arch = "aarch64")]
+    neon_f64: f64, float64x2_t, #[target_feature(enable = "neon")] {
+        4: 1 2 3 4 5 6;
+        2: 1 2 3 4 5 6 7 8;
+        1: 1 2 3 4 5 6 7 8;
+    } transpose pack::transpose_scalar;
+    portable_f32: f32, Lanes<f32, 4>, {
+        2: 1 2 3 4;
+        1: 1 2 3 4;
+    } transpose pack::transpose_scalar;
+    portable_f64: f64, Lanes<f64, 2>, {
+        2: 1 2 3 4;
+        1: 1 2 3 4;
+    } transpose pack::transpose_scalar;
+}
+
+/// A number that products are accumulated in.
+pub trait Number: Copy + Default + Send + Sync + std::ops::Add<Output = Self> + 'static {
+    #[doc(hidden)]
+    fn kernels(isa: Isa) -> KernelsOf<Self>;
+}
+
+/// A table of kernels: opaque outside this module.
+#[doc(hidden)]
+#[derive(Clone, Copy)]
+pub struct KernelsOf<T: 'static>(pub(super) &'static Kernels<T>);
+
+macro_rules! number {
+    ($($number:ty: $avx512:ident $avx2:ident $neon:ident $portable:ident;)*) => { $(
+        impl Number for $number {
+            fn kernels(isa: Isa) -> KernelsOf<Self> {
+                // The tables' functions need their instruction set: only one that is available is handed out.
+                let isa = if isa.is_available() { isa } else { Isa::Portable };
+                KernelsOf(match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 => &$avx512::KERNELS,
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 => &$avx2::KERNELS,
+                    #[cfg(target_arch = "aarch64")]
+                    Isa::Neon => &$neon::KERNELS,
+                    _ => &$portable::KERNELS,
+                })
+            }
+        }
+    )* };
+}
+
+number! {
+    f32: avx512_f32 avx2_f32 neon_f32 portable_f32;
+    f64: avx512_f64 avx2_f64 neon_f64 portable_f64;
+}

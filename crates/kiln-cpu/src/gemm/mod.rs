@@ -1,0 +1,126 @@
+//! The matrix product: `C = activation([C +] Σₛ Aₛ·Bₛ + bias)`.
+//!
+//! Every element of C is one chain of fused multiply-adds in the order of k, from 0 or from what C held. So the bits of
+//! an `f32` product do not depend on blocking, packing, instruction set (with FMA) or the number of threads.
+
+mod drive;
+mod element;
+mod epilogue;
+mod kernels;
+mod matrix;
+mod pack;
+mod plan;
+mod scratch;
+mod tile;
+mod vector;
+mod widen;
+
+pub use element::Element;
+pub use epilogue::{Activation, Bias, Epilogue};
+pub use kernels::Number;
+pub use matrix::{Matrix, MatrixMut, ShapeError, matmul};
+
+use crate::isa::Isa;
+use crate::team;
+
+/// A term of a product: `k` columns of A times `k` rows of B, by the addresses of their elements (0, 0).
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<T> {
+    /// A's element (0, 0).
+    pub a: *const T,
+    /// B's element (0, 0).
+    pub b: *const T,
+    /// The columns of A, and rows of B, in this term.
+    pub k: usize,
+}
+
+/// A product: `C (rows × cols) = activation([C +] Σₛ Aₛ (rows × kₛ) · Bₛ (kₛ × cols) + bias)`.
+///
+/// Strides are (from row to row, from column to column), in elements, of any sign; 0 repeats a row or column of A or B.
+/// The segments share them. A single segment is the plain product; several are what a convolution sums over the taps
+/// of its window.
+pub struct Product<'a, T, U: Element> {
+    /// Rows of A and C.
+    pub rows: usize,
+    /// Columns of B and C.
+    pub cols: usize,
+    /// The terms of the sum, in order.
+    pub segments: &'a [Segment<T>],
+    /// Strides of each A.
+    pub a_strides: (isize, isize),
+    /// Strides of each B.
+    pub b_strides: (isize, isize),
+    /// C's element (0, 0).
+    pub c: *mut U,
+    /// Strides of C.
+    pub c_strides: (isize, isize),
+    /// What becomes of the sum.
+    pub epilogue: Epilogue<'a, U::Number>,
+}
+
+impl<T, U: Element> Clone for Product<'_, T, U> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, U: Element> Copy for Product<'_, T, U> {}
+
+/// Computes a product, in parallel where it is large enough and the caller is not in a region already.
+///
+/// # Safety
+/// For every segment, all elements of A and B that the sizes and strides reach are readable and not written meanwhile;
+/// the elements of C are readable and writable by this call alone, distinct for distinct (i, j), and not among A's or
+/// B's. A row bias has `cols` numbers, a column bias `rows` (this is checked: a bias too short panics).
+pub unsafe fn gemm<T: Element, U: Element<Number = T::Number>>(isa: Isa, product: &Product<'_, T, U>) {
+    // SAFETY: as the caller promises; the table handed out is that of an available instruction set.
+    unsafe { drive::gemm(T::Number::kernels(isa).0, product) }
+}
+
+/// Computes `count` products of one form, the `i`-th displaced by `displace(i)` = elements to add to the addresses of
+/// (A, B, C). Batches larger than the team are dealt out over the threads; in smaller ones each product is parallel.
+///
+/// # Safety
+/// As [`gemm`], for each displaced product; and no product reads or writes what another writes.
+pub unsafe fn gemm_batched<T: Element, U: Element<Number = T::Number>>(
+    isa: Isa,
+    count: usize,
+    product: &Product<'_, T, U>,
+    displace: impl Fn(usize) -> (isize, isize, isize) + Sync,
+) {
+    let shared = Shared(product);
+    let one = |i: usize| {
+        let product = shared.get();
+        let (a, b, c) = displace(i);
+        let moved = |s: &Segment<T>| Segment { a: s.a.wrapping_offset(a), b: s.b.wrapping_offset(b), k: s.k };
+        let c = product.c.wrapping_offset(c);
+        // SAFETY: as the caller promises.
+        match product.segments {
+            [only] => unsafe { gemm(isa, &Product { segments: &[moved(only)], c, ..*product }) },
+            several => {
+                let segments: Vec<_> = several.iter().map(moved).collect();
+                unsafe { gemm(isa, &Product { segments: &segments, c, ..*product }) }
+            }
+        }
+    };
+    let k: usize = product.segments.iter().map(|s| s.k).sum();
+    let threads = team::threads();
+    if threads > 1 && count >= threads && plan::worth_a_region(count * product.rows * product.cols * k) {
+        let tasks = count.min(threads * 4);
+        team::parallel(tasks, |t| (t * count / tasks..(t + 1) * count / tasks).for_each(one));
+    } else {
+        (0..count).for_each(one);
+    }
+}
+
+/// Lets a region's tasks see a product's addresses.
+struct Shared<'a, T, U: Element>(&'a Product<'a, T, U>);
+
+// SAFETY: the caller of `gemm_batched` promises that its products may run side by side.
+unsafe impl<T, U: Element> Sync for Shared<'_, T, U> {}
+
+impl<'a, T, U: Element> Shared<'a, T, U> {
+    fn get(&self) -> &'a Product<'a, T, U> {
+        self.0
+    }
+}

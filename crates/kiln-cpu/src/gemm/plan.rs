@@ -1,0 +1,101 @@
+//! How a product is cut up: over threads, into blocks for the caches, and what is packed.
+//!
+//! None of it changes a bit of the result.
+
+use super::kernels::Kernels;
+use crate::team;
+
+/// The longest run of k that is packed at once: a panel of B, 512 × 64 f32, is 128 KiB of a core's second-level cache.
+const KC: usize = 512;
+/// Columns of B packed at once where A has to be swept more than once, or B comes from memory.
+const NC: usize = 512;
+/// Rows swept with one group of panels before the next rows.
+const MC: usize = 480;
+/// B is read where it lies up to this size, if its columns are adjacent.
+const DIRECT_BYTES: usize = 420 << 10;
+
+/// The cut of one product.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    /// Blocks of rows and of columns that C is dealt out in.
+    pub(super) grid: (usize, usize),
+    pub(super) kc: usize,
+    pub(super) nc: usize,
+    pub(super) mc: usize,
+    pub(super) pack_a: bool,
+    pub(super) pack_b: bool,
+}
+
+/// What the plan depends on.
+pub(super) struct Facts {
+    pub(super) m: usize,
+    pub(super) n: usize,
+    pub(super) k: usize,
+    pub(super) a_strides: (isize, isize),
+    pub(super) b_strides: (isize, isize),
+    /// Whether C can hold intermediate sums.
+    pub(super) c_native: bool,
+}
+
+impl Plan {
+    pub(super) fn new<T>(kernels: &Kernels<T>, f: &Facts) -> Plan {
+        let size = size_of::<T>();
+        let panel = kernels.panel();
+        let adjacent = f.b_strides.1 == 1 || f.n == 1;
+        let small = f.n * f.k * size <= DIRECT_BYTES;
+        let pack_b = !adjacent || !(small || f.m <= 2 * kernels.rows());
+        let pack_a = pack_b && f.a_strides.1 != 1 && f.k * f.a_strides.1.unsigned_abs() * size > 8 << 20 && f.n > 512;
+        let kc = if f.c_native && pack_b { balanced(f.k, env("KC", KC * 4 / size), 16) } else { usize::MAX };
+        let mc = env("MC", MC);
+        let (grid, nc) = (grid(kernels, f, pack_b), env("NC", if pack_b { NC * 4 / size } else { panel }));
+        Plan { grid, kc, nc, mc: if f.m <= mc * 3 / 2 { usize::MAX } else { mc }, pack_a, pack_b }
+    }
+}
+
+fn env(name: &str, default: usize) -> usize {
+    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
+}
+
+/// `len` cut into equal parts of at most about `most`, each but the last a multiple of `unit`.
+fn balanced(len: usize, most: usize, unit: usize) -> usize {
+    let parts = len.div_ceil(most.max(1)).max(1);
+    len.div_ceil(parts).next_multiple_of(unit).max(unit)
+}
+
+/// Whether so many multiplications are worth a parallel region here: some microseconds where the workers are resident,
+/// some tens where they may have to be woken.
+pub(super) fn worth_a_region(work: usize) -> bool {
+    work >= if team::resident() { 100_000 } else { 2_000_000 }
+}
+
+/// Blocks of rows and columns, one a thread, or several where the product is large.
+fn grid<T>(kernels: &Kernels<T>, f: &Facts, pack_b: bool) -> (usize, usize) {
+    let work = f.m * f.n * f.k;
+    if !worth_a_region(work) {
+        return (1, 1);
+    }
+    let threads = team::threads();
+    if threads == 1 {
+        return (1, 1);
+    }
+    // A few blocks a thread let a free thread help one that was held up.
+    let tasks = if work / threads > 20_000_000 { threads * 4 } else { threads };
+    let panels = f.n.div_ceil(kernels.panel());
+    let tiles = f.m.div_ceil(kernels.rows());
+    // Packing a row of B costs as much as some rows of A's products.
+    let packing = match (pack_b, f.b_strides.1) {
+        (false, _) => 0,
+        (true, 1) => 6,
+        (true, _) => 16,
+    };
+    let mut best = (usize::MAX, (1, 1));
+    for by_cols in 1..=tasks.min(panels) {
+        let by_rows = tasks.div_ceil(by_cols).min(tiles);
+        let each = (tiles.div_ceil(by_rows) * kernels.rows() + packing) * panels.div_ceil(by_cols);
+        let cost = each * (by_rows * by_cols).div_ceil(threads);
+        if cost < best.0 {
+            best = (cost, (by_rows, by_cols));
+        }
+    }
+    best.1
+}

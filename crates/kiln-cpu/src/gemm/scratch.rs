@@ -1,0 +1,56 @@
+//! Each thread's packing buffers, kept from one product to the next.
+
+use std::cell::Cell;
+
+/// A cache line: what the buffers are made of, so that panels are aligned.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([u8; 64]);
+
+/// A buffer that grows to the largest size asked for.
+#[derive(Default)]
+pub(super) struct Buffer(Vec<Line>);
+
+impl Buffer {
+    /// Room for `len` values of a plain type (numbers, or structs of numbers and pointers), 64-byte aligned. What it
+    /// holds is arbitrary.
+    pub(super) fn room<T: Copy>(&mut self, len: usize) -> *mut T {
+        let lines = (len * size_of::<T>()).div_ceil(64);
+        if self.0.len() < lines {
+            self.0.clear();
+            self.0.resize(lines, Line([0; 64]));
+        }
+        self.0.as_mut_ptr().cast()
+    }
+}
+
+/// The buffers of one thread.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// Packed A.
+    pub(super) a: Buffer,
+    /// Packed B.
+    pub(super) b: Buffer,
+    /// A converted from a half type.
+    pub(super) wide_a: Buffer,
+    /// B converted from a half type.
+    pub(super) wide_b: Buffer,
+    /// The spans of a sum.
+    pub(super) spans: Buffer,
+    /// The spans of a converted sum.
+    pub(super) wide_spans: Buffer,
+    /// The spans as one panel sees them.
+    pub(super) panel_spans: Buffer,
+}
+
+thread_local! {
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
+}
+
+/// Runs `f` with this thread's buffers. (A product within a product on one thread would get fresh ones.)
+pub(super) fn with<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
+    let mut scratch = SCRATCH.take().unwrap_or_default();
+    let result = f(&mut scratch);
+    SCRATCH.set(Some(scratch));
+    result
+}

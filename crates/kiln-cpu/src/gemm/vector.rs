@@ -1,0 +1,128 @@
+//! The registers the micro-kernels compute in: five operations per instruction set and number type.
+//!
+//! Arrays `[f32; 16]` with `mul_add` reach the same speed when everything unrolls, but whether it does hangs on the
+//! optimiser's mood and level; with the register types it does so in every build.
+
+/// A register of `LANES` numbers.
+///
+/// # Safety
+/// Every method needs the instruction set it is compiled for: callers are `#[target_feature]` functions, entered after
+/// a check of [`crate::Isa::is_available`].
+pub(super) trait Vector: Copy {
+    /// What it holds `LANES` of.
+    type Number: Copy;
+    /// The numbers in a register.
+    const LANES: usize;
+    /// All zeros.
+    unsafe fn zero() -> Self;
+    /// The `LANES` numbers at `p`, of any alignment.
+    unsafe fn load(p: *const Self::Number) -> Self;
+    /// The number at `p` in every lane.
+    unsafe fn splat(p: *const Self::Number) -> Self;
+    /// Writes the `LANES` numbers to `p`, of any alignment.
+    unsafe fn store(self, p: *mut Self::Number);
+    /// `self + a·b`, rounded once, except on the portable path.
+    unsafe fn fma(self, a: Self, b: Self) -> Self;
+}
+
+macro_rules! vector {
+    ($($register:ty, $number:ty, $lanes:literal: $zero:ident $load:ident $splat:ident $store:ident $fma:expr;)*) => { $(
+        impl Vector for $register {
+            type Number = $number;
+            const LANES: usize = $lanes;
+            #[inline(always)]
+            unsafe fn zero() -> Self {
+                // SAFETY: as the trait demands.
+                unsafe { $zero(0.0) }
+            }
+            #[inline(always)]
+            unsafe fn load(p: *const $number) -> Self {
+                // SAFETY: as the trait demands; `p` has LANES readable numbers.
+                unsafe { $load(p) }
+            }
+            #[inline(always)]
+            unsafe fn splat(p: *const $number) -> Self {
+                // SAFETY: as the trait demands; `p` is readable.
+                unsafe { $splat(*p) }
+            }
+            #[inline(always)]
+            unsafe fn store(self, p: *mut $number) {
+                // SAFETY: as the trait demands; `p` has LANES writable numbers.
+                unsafe { $store(p, self) }
+            }
+            #[inline(always)]
+            unsafe fn fma(self, a: Self, b: Self) -> Self {
+                // SAFETY: as the trait demands.
+                unsafe { $fma(self, a, b) }
+            }
+        }
+    )* };
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::Vector;
+    use std::arch::x86_64::*;
+
+    vector! {
+        __m512, f32, 16: _mm512_set1_ps _mm512_loadu_ps _mm512_set1_ps _mm512_storeu_ps |c, a, b| _mm512_fmadd_ps(a, b, c);
+        __m512d, f64, 8: _mm512_set1_pd _mm512_loadu_pd _mm512_set1_pd _mm512_storeu_pd |c, a, b| _mm512_fmadd_pd(a, b, c);
+        __m256, f32, 8: _mm256_set1_ps _mm256_loadu_ps _mm256_set1_ps _mm256_storeu_ps |c, a, b| _mm256_fmadd_ps(a, b, c);
+        __m256d, f64, 4: _mm256_set1_pd _mm256_loadu_pd _mm256_set1_pd _mm256_storeu_pd |c, a, b| _mm256_fmadd_pd(a, b, c);
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use super::Vector;
+    use std::arch::aarch64::*;
+
+    vector! {
+        float32x4_t, f32, 4: vdupq_n_f32 vld1q_f32 vdupq_n_f32 vst1q_f32 |c, a, b| vfmaq_f32(c, a, b);
+        float64x2_t, f64, 2: vdupq_n_f64 vld1q_f64 vdupq_n_f64 vst1q_f64 |c, a, b| vfmaq_f64(c, a, b);
+    }
+}
+
+/// The portable path's register: the baseline's vector unit does what the compiler makes of it.
+#[derive(Clone, Copy)]
+pub(super) struct Lanes<T, const N: usize>([T; N]);
+
+macro_rules! lanes {
+    ($($number:ty, $lanes:literal;)*) => { $(
+        impl Vector for Lanes<$number, $lanes> {
+            type Number = $number;
+            const LANES: usize = $lanes;
+            #[inline(always)]
+            unsafe fn zero() -> Self {
+                Lanes([0.0; $lanes])
+            }
+            #[inline(always)]
+            unsafe fn load(p: *const $number) -> Self {
+                // SAFETY: `p` has LANES readable numbers.
+                Lanes(unsafe { p.cast::<[$number; $lanes]>().read_unaligned() })
+            }
+            #[inline(always)]
+            unsafe fn splat(p: *const $number) -> Self {
+                // SAFETY: `p` is readable.
+                Lanes([unsafe { *p }; $lanes])
+            }
+            #[inline(always)]
+            unsafe fn store(self, p: *mut $number) {
+                // SAFETY: `p` has LANES writable numbers.
+                unsafe { p.cast::<[$number; $lanes]>().write_unaligned(self.0) }
+            }
+            #[inline(always)]
+            unsafe fn fma(mut self, a: Self, b: Self) -> Self {
+                for i in 0..$lanes {
+                    self.0[i] += a.0[i] * b.0[i];
+                }
+                self
+            }
+        }
+    )* };
+}
+
+lanes! {
+    f32, 4;
+    f64, 2;
+}
