@@ -18,9 +18,6 @@ struct Drive<'a, T: Element, U: Element<Number = T::Number>> {
     k: usize,
 }
 
-// SAFETY: blocks read A and B, which nobody writes, and write disjoint parts of C (the caller's promise to `gemm`).
-unsafe impl<T: Element, U: Element<Number = T::Number>> Sync for Drive<'_, T, U> {}
-
 /// # Safety
 /// As [`super::gemm`].
 pub(super) unsafe fn gemm<T: Element, U: Element<Number = T::Number>>(

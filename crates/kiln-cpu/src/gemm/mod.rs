@@ -66,6 +66,15 @@ impl<T, U: Element> Clone for Product<'_, T, U> {
 
 impl<T, U: Element> Copy for Product<'_, T, U> {}
 
+// SAFETY: these only describe a product; whoever computes it, on whichever thread, vouches for the addresses there.
+unsafe impl<T> Send for Segment<T> {}
+// SAFETY: as above.
+unsafe impl<T> Sync for Segment<T> {}
+// SAFETY: as above; what an epilogue borrows is Sync.
+unsafe impl<T, U: Element> Send for Product<'_, T, U> {}
+// SAFETY: as above.
+unsafe impl<T, U: Element> Sync for Product<'_, T, U> {}
+
 /// Computes a product, in parallel where it is large enough and the caller is not in a region already.
 ///
 /// # Safety
@@ -88,9 +97,7 @@ pub unsafe fn gemm_batched<T: Element, U: Element<Number = T::Number>>(
     product: &Product<'_, T, U>,
     displace: impl Fn(usize) -> (isize, isize, isize) + Sync,
 ) {
-    let shared = Shared(product);
     let one = |i: usize| {
-        let product = shared.get();
         let (a, b, c) = displace(i);
         let moved = |s: &Segment<T>| Segment { a: s.a.wrapping_offset(a), b: s.b.wrapping_offset(b), k: s.k };
         let c = product.c.wrapping_offset(c);
@@ -110,17 +117,5 @@ pub unsafe fn gemm_batched<T: Element, U: Element<Number = T::Number>>(
         team::parallel(tasks, |t| (t * count / tasks..(t + 1) * count / tasks).for_each(one));
     } else {
         (0..count).for_each(one);
-    }
-}
-
-/// Lets a region's tasks see a product's addresses.
-struct Shared<'a, T, U: Element>(&'a Product<'a, T, U>);
-
-// SAFETY: the caller of `gemm_batched` promises that its products may run side by side.
-unsafe impl<T, U: Element> Sync for Shared<'_, T, U> {}
-
-impl<'a, T, U: Element> Shared<'a, T, U> {
-    fn get(&self) -> &'a Product<'a, T, U> {
-        self.0
     }
 }
