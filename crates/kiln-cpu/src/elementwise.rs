@@ -43,33 +43,37 @@ impl<T: Number, const N: usize, F: Formula<T, N>> Kernel for Block<T, N, F> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let group = |start: usize, count: usize| {
-            // Read into registers, computed, written: so an output that is one of the inputs does no harm, and the
-            // compiler need not prove that it isn't.
-            let mut x = [[T::default().enter::<S>(); GROUP]; N];
-            for (x, input) in x.iter_mut().zip(self.inputs) {
-                for (i, x) in x.iter_mut().enumerate().take(count) {
-                    // SAFETY: within the block, whose `count` elements can be read.
-                    *x = unsafe { *input.add(start + i) }.enter::<S>();
-                }
-            }
-            let mut y = [T::default().enter::<S>(); GROUP];
-            for (i, y) in y.iter_mut().enumerate() {
-                *y = self.f.value::<S>(std::array::from_fn(|n| x[n][i]));
-            }
-            for (i, &y) in y.iter().enumerate().take(count) {
-                // SAFETY: within the block, whose `count` elements can be written.
-                unsafe { *self.out.add(start + i) = T::leave::<S>(y) };
-            }
-        };
         let whole = self.count / GROUP * GROUP;
         let mut start = 0;
         while start < whole {
-            group(start, GROUP);
+            self.group::<S>(start, GROUP);
             start += GROUP;
         }
         if start < self.count {
-            group(start, self.count - start);
+            self.group::<S>(start, self.count - start);
+        }
+    }
+}
+
+impl<T: Number, const N: usize, F: Formula<T, N>> Block<T, N, F> {
+    /// Reads `count` ≤ GROUP elements into registers, computes, writes: so an output that is one of the inputs does no
+    /// harm, and the compiler need not prove that it isn't.
+    #[inline(always)]
+    fn group<S: Simd>(&self, start: usize, count: usize) {
+        let mut x = [[T::default().enter::<S>(); GROUP]; N];
+        for (x, input) in x.iter_mut().zip(self.inputs) {
+            for (i, x) in x.iter_mut().enumerate().take(count) {
+                // SAFETY: within the block, whose `count` elements can be read.
+                *x = unsafe { *input.add(start + i) }.enter::<S>();
+            }
+        }
+        let mut y = [T::default().enter::<S>(); GROUP];
+        for (i, y) in y.iter_mut().enumerate() {
+            *y = self.f.value::<S>(std::array::from_fn(|n| x[n][i]));
+        }
+        for (i, &y) in y.iter().enumerate().take(count) {
+            // SAFETY: within the block, whose `count` elements can be written.
+            unsafe { *self.out.add(start + i) = T::leave::<S>(y) };
         }
     }
 }
@@ -298,7 +302,8 @@ pub fn select<T: Copy + Send + Sync>(
                         if chosen[at + i] {
                             // SAFETY: as above, and within this chunk of the output.
                             unsafe {
-                                *out.first().add(start + done + at + i) = *x.first().offset(offset + i as isize * stride);
+                                *out.first().add(start + done + at + i) =
+                                    *x.first().offset(offset + i as isize * stride);
                             }
                         }
                     }

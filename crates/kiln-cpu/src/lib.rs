@@ -1,7 +1,15 @@
 //! CPU kernels over slices: matrix products, elementwise maps, reductions, softmax, gathers and optimizer updates.
 
+pub mod copy;
+pub mod elementwise;
+pub mod gather;
 pub mod gemm;
+pub mod operand;
+pub mod random;
+pub mod reduce;
+pub mod softmax;
 pub mod team;
+pub mod update;
 
 mod isa;
 mod simd;

@@ -237,7 +237,9 @@ impl<'a, E: Stored> Blocks<'a, E> {
     #[inline]
     pub(crate) fn new(operand: Strided<'a, E>, start: usize) -> Self {
         let mut block = [E::Compute::default(); BLOCK];
-        let way = if E::IN_PLACE && let Some(slice) = operand.as_slice() {
+        let way = if E::IN_PLACE
+            && let Some(slice) = operand.as_slice()
+        {
             // SAFETY: `start` is at most the number of elements.
             Way::InPlace(unsafe { slice.as_ptr().add(start) })
         } else if let Some(value) = operand.as_scalar() {
@@ -301,6 +303,11 @@ impl<'a> Odometer<'a> {
             offset += index[axis] as isize * strides[axis];
         }
         Odometer { shape, strides, index, offset }
+    }
+
+    /// Elements from the first to the present one.
+    pub(crate) fn offset(&self) -> isize {
+        self.offset
     }
 
     /// Goes `count` elements on, in runs along the last axis: `f(done before, offset, stride, length)`.

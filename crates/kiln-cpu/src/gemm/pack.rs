@@ -5,6 +5,9 @@
 
 use super::vector::Vector;
 
+/// How many rows ahead [`rows`] fetches.
+const AHEAD: isize = 8;
+
 /// Packs `k` rows of `width` adjacent columns, `stride` from row to row, into consecutive panels of `panel` columns,
 /// panel p at `dst + p·step`. Only a last panel may be partial: it is padded with zeros to a whole register.
 ///
@@ -20,14 +23,17 @@ pub(super) unsafe fn rows<V: Vector>(
     panel: usize,
     dst: *mut V::Number,
     step: usize,
-) where
-    V::Number: Default,
-{
+) {
     let full = width / panel;
     for row in 0..k {
         // SAFETY: within the source and the panels.
         unsafe {
             let src = src.offset(row as isize * stride);
+            // Rows far apart are no stream to the hardware's prefetcher.
+            let ahead = src.wrapping_offset(AHEAD * stride);
+            for line in (0..width).step_by(64 / size_of::<V::Number>()) {
+                V::prefetch(ahead.wrapping_add(line));
+            }
             for p in 0..full {
                 let (from, to) = (src.add(p * panel), dst.add(p * step + row * panel));
                 for j in (0..panel).step_by(V::LANES) {
@@ -38,11 +44,12 @@ pub(super) unsafe fn rows<V: Vector>(
             if rest != 0 {
                 let padded = rest.next_multiple_of(V::LANES);
                 let (from, to) = (src.add(full * panel), dst.add(full * step + row * padded));
-                for j in 0..rest {
-                    *to.add(j) = *from.add(j);
+                let whole = rest - rest % V::LANES;
+                for j in (0..whole).step_by(V::LANES) {
+                    V::load(from.add(j)).store(to.add(j));
                 }
-                for j in rest..padded {
-                    *to.add(j) = V::Number::default();
+                if whole < rest {
+                    V::load_first(from.add(whole), rest - whole).store(to.add(whole));
                 }
             }
         }

@@ -10,7 +10,7 @@ const KC: usize = 512;
 /// Columns of B packed at once where A has to be swept more than once, or B comes from memory.
 const NC: usize = 512;
 /// Rows swept with one group of panels before the next rows.
-const MC: usize = 480;
+const MC: usize = 240;
 /// B is read where it lies up to this size, if its columns are adjacent.
 const DIRECT_BYTES: usize = 420 << 10;
 
@@ -45,15 +45,11 @@ impl Plan {
         let small = f.n * f.k * size <= DIRECT_BYTES;
         let pack_b = !adjacent || !(small || f.m <= 2 * kernels.rows());
         let pack_a = pack_b && f.a_strides.1 != 1 && f.k * f.a_strides.1.unsigned_abs() * size > 8 << 20 && f.n > 512;
-        let kc = if f.c_native && pack_b { balanced(f.k, env("KC", KC * 4 / size), 16) } else { usize::MAX };
-        let mc = env("MC", MC);
-        let (grid, nc) = (grid(kernels, f, pack_b), env("NC", if pack_b { NC * 4 / size } else { panel }));
-        Plan { grid, kc, nc, mc: if f.m <= mc * 3 / 2 { usize::MAX } else { mc }, pack_a, pack_b }
+        let kc = if f.c_native && pack_b { balanced(f.k, KC * 4 / size, 16) } else { usize::MAX };
+        let nc = if pack_b { NC * 4 / size } else { panel };
+        let mc = if f.m <= MC * 3 / 2 { usize::MAX } else { MC };
+        Plan { grid: grid(kernels, f, pack_b), kc, nc, mc, pack_a, pack_b }
     }
-}
-
-fn env(name: &str, default: usize) -> usize {
-    std::env::var(name).ok().and_then(|v| v.parse().ok()).unwrap_or(default)
 }
 
 /// `len` cut into equal parts of at most about `most`, each but the last a multiple of `unit`.

@@ -17,16 +17,30 @@ pub(super) trait Vector: Copy {
     unsafe fn zero() -> Self;
     /// The `LANES` numbers at `p`, of any alignment.
     unsafe fn load(p: *const Self::Number) -> Self;
+    /// The first `n < LANES` numbers at `p`, and zeros; no more than those is read.
+    unsafe fn load_first(p: *const Self::Number, n: usize) -> Self;
     /// The number at `p` in every lane.
     unsafe fn splat(p: *const Self::Number) -> Self;
     /// Writes the `LANES` numbers to `p`, of any alignment.
     unsafe fn store(self, p: *mut Self::Number);
     /// `self + a·b`, rounded once, except on the portable path.
     unsafe fn fma(self, a: Self, b: Self) -> Self;
+    /// Asks for the cache line at `p`, which need not be a valid address.
+    #[inline(always)]
+    fn prefetch(p: *const Self::Number) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch reads nothing and faults nowhere; SSE is in the baseline.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(p.cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = p;
+    }
 }
 
 macro_rules! vector {
-    ($($register:ty, $number:ty, $lanes:literal: $zero:ident $load:ident $splat:ident $store:ident $fma:expr;)*) => { $(
+    ($($register:ty, $number:ty, $lanes:literal:
+        $zero:ident $load:ident $splat:ident $store:ident, $fma:expr, $load_first:expr;)*) => { $(
         impl Vector for $register {
             type Number = $number;
             const LANES: usize = $lanes;
@@ -39,6 +53,11 @@ macro_rules! vector {
             unsafe fn load(p: *const $number) -> Self {
                 // SAFETY: as the trait demands; `p` has LANES readable numbers.
                 unsafe { $load(p) }
+            }
+            #[inline(always)]
+            unsafe fn load_first(p: *const $number, n: usize) -> Self {
+                // SAFETY: as the trait demands; `p` has `n` readable numbers, and masked lanes are not read.
+                unsafe { $load_first(p, n) }
             }
             #[inline(always)]
             unsafe fn splat(p: *const $number) -> Self {
@@ -65,22 +84,42 @@ mod x86 {
     use std::arch::x86_64::*;
 
     vector! {
-        __m512, f32, 16: _mm512_set1_ps _mm512_loadu_ps _mm512_set1_ps _mm512_storeu_ps |c, a, b| _mm512_fmadd_ps(a, b, c);
-        __m512d, f64, 8: _mm512_set1_pd _mm512_loadu_pd _mm512_set1_pd _mm512_storeu_pd |c, a, b| _mm512_fmadd_pd(a, b, c);
-        __m256, f32, 8: _mm256_set1_ps _mm256_loadu_ps _mm256_set1_ps _mm256_storeu_ps |c, a, b| _mm256_fmadd_ps(a, b, c);
-        __m256d, f64, 4: _mm256_set1_pd _mm256_loadu_pd _mm256_set1_pd _mm256_storeu_pd |c, a, b| _mm256_fmadd_pd(a, b, c);
+        __m512, f32, 16: _mm512_set1_ps _mm512_loadu_ps _mm512_set1_ps _mm512_storeu_ps,
+            |c, a, b| _mm512_fmadd_ps(a, b, c), |p, n| _mm512_maskz_loadu_ps(((1_u32 << n) - 1) as _, p);
+        __m512d, f64, 8: _mm512_set1_pd _mm512_loadu_pd _mm512_set1_pd _mm512_storeu_pd,
+            |c, a, b| _mm512_fmadd_pd(a, b, c), |p, n| _mm512_maskz_loadu_pd(((1_u32 << n) - 1) as _, p);
+        __m256, f32, 8: _mm256_set1_ps _mm256_loadu_ps _mm256_set1_ps _mm256_storeu_ps,
+            |c, a, b| _mm256_fmadd_ps(a, b, c), |p, n| _mm256_maskload_ps(p, mask(n));
+        __m256d, f64, 4: _mm256_set1_pd _mm256_loadu_pd _mm256_set1_pd _mm256_storeu_pd,
+            |c, a, b| _mm256_fmadd_pd(a, b, c), |p, n| _mm256_maskload_pd(p, mask(2 * n));
+    }
+
+    /// The first `n` 32-bit lanes set.
+    #[inline(always)]
+    unsafe fn mask(n: usize) -> __m256i {
+        // SAFETY: AVX2, as the trait demands.
+        unsafe { _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7)) }
     }
 }
 
 #[cfg(target_arch = "aarch64")]
 mod neon {
-    use super::Vector;
+    use super::{Vector, first};
     use std::arch::aarch64::*;
 
     vector! {
-        float32x4_t, f32, 4: vdupq_n_f32 vld1q_f32 vdupq_n_f32 vst1q_f32 |c, a, b| vfmaq_f32(c, a, b);
-        float64x2_t, f64, 2: vdupq_n_f64 vld1q_f64 vdupq_n_f64 vst1q_f64 |c, a, b| vfmaq_f64(c, a, b);
+        float32x4_t, f32, 4: vdupq_n_f32 vld1q_f32 vdupq_n_f32 vst1q_f32,
+            |c, a, b| vfmaq_f32(c, a, b), |p, n| vld1q_f32(first::<f32, 4>(p, n).as_ptr());
+        float64x2_t, f64, 2: vdupq_n_f64 vld1q_f64 vdupq_n_f64 vst1q_f64,
+            |c, a, b| vfmaq_f64(c, a, b), |p, n| vld1q_f64(first::<f64, 2>(p, n).as_ptr());
     }
+}
+
+/// The first `n < N` numbers at `p`, and zeros.
+#[inline(always)]
+unsafe fn first<T: Copy + Default, const N: usize>(p: *const T, n: usize) -> [T; N] {
+    // SAFETY: `p` has `n` readable numbers.
+    std::array::from_fn(|i| if i < n { unsafe { *p.add(i) } } else { T::default() })
 }
 
 /// The portable path's register: the baseline's vector unit does what the compiler makes of it.
@@ -100,6 +139,11 @@ macro_rules! lanes {
             unsafe fn load(p: *const $number) -> Self {
                 // SAFETY: `p` has LANES readable numbers.
                 Lanes(unsafe { p.cast::<[$number; $lanes]>().read_unaligned() })
+            }
+            #[inline(always)]
+            unsafe fn load_first(p: *const $number, n: usize) -> Self {
+                // SAFETY: as the trait demands.
+                Lanes(unsafe { first(p, n) })
             }
             #[inline(always)]
             unsafe fn splat(p: *const $number) -> Self {

@@ -1,0 +1,125 @@
+//! Fills, and copies between layouts and element types.
+
+use crate::elementwise::in_chunks;
+use crate::operand::{BLOCK, Odometer, Output, Strided};
+use half::{bf16, f16};
+
+/// Conversion of an element: floats round to nearest even, integers saturate (a NaN becomes 0), non-zero is true.
+pub trait Convert<To>: Copy {
+    /// The converted value.
+    fn convert(self) -> To;
+}
+
+macro_rules! convert {
+    ($($from:ty => $to:ty: |$x:ident| $e:expr;)+) => {$(
+        impl Convert<$to> for $from {
+            #[inline(always)]
+            fn convert(self) -> $to {
+                let $x = self;
+                $e
+            }
+        }
+    )+};
+}
+
+macro_rules! numeric {
+    ($($from:ty),+) => {$(
+        convert! {
+            $from => f32: |x| x as f32;
+            $from => f64: |x| x as f64;
+            $from => i64: |x| x as i64;
+            $from => u8: |x| x as u8;
+            $from => f16: |x| f16::from_f64(x as f64);
+            $from => bf16: |x| bf16::from_f64(x as f64);
+            $from => bool: |x| x != 0 as $from;
+        }
+    )+};
+}
+numeric!(f32, f64, i64, u8);
+
+macro_rules! through_f32 {
+    ($($half:ty),+) => {$(
+        convert! {
+            $half => f32: |x| x.to_f32();
+            $half => f64: |x| x.to_f64();
+            $half => i64: |x| x.to_f32() as i64;
+            $half => u8: |x| x.to_f32() as u8;
+            $half => f16: |x| f16::from_f32(x.to_f32());
+            $half => bf16: |x| bf16::from_f32(x.to_f32());
+            $half => bool: |x| x.to_f32() != 0.0;
+        }
+    )+};
+}
+through_f32!(f16, bf16);
+
+convert! {
+    bool => f32: |x| if x { 1.0 } else { 0.0 };
+    bool => f64: |x| if x { 1.0 } else { 0.0 };
+    bool => i64: |x| i64::from(x);
+    bool => u8: |x| u8::from(x);
+    bool => f16: |x| if x { f16::ONE } else { f16::ZERO };
+    bool => bf16: |x| if x { bf16::ONE } else { bf16::ZERO };
+    bool => bool: |x| x;
+}
+
+/// Every element becomes `value`.
+pub fn fill<T: Copy + Send + Sync>(out: &Output<'_, T>, value: T) {
+    in_chunks(out.len(), |start, count| {
+        // SAFETY: this chunk's own part of the output; there is no operand.
+        unsafe { out.part(start, count) }.fill(value);
+    });
+}
+
+/// out = x, converted, into row-major elements.
+pub fn copy<A: Convert<B> + Send + Sync, B: Copy + Send>(out: &Output<'_, B>, x: Strided<'_, A>) {
+    if let Some(slice) = x.as_slice() {
+        return in_chunks(out.len(), |start, count| {
+            for (i, &x) in slice[start..start + count].iter().enumerate() {
+                // SAFETY: within this chunk of the output.
+                unsafe { *out.first().add(start + i) = x.convert() };
+            }
+        });
+    }
+    in_chunks(out.len(), |start, count| {
+        Odometer::at(x.shape(), x.strides(), start).runs(count, |done, offset, stride, run| {
+            for i in 0..run {
+                // SAFETY: the odometer stays within the operand, the chunk within the output.
+                unsafe {
+                    let value = *x.first().offset(offset + i as isize * stride);
+                    *out.first().add(start + done + i) = value.convert();
+                }
+            }
+        });
+    });
+}
+
+/// Elements at any strides become those of x, converted.
+///
+/// # Safety
+/// Every element that `shape` and `strides` reach from `first` can be written, each is reached once, and none is read or
+/// written by anyone else meanwhile.
+pub unsafe fn assign<A: Convert<B> + Send + Sync, B: Copy + Send>(first: *mut B, strides: &[isize], x: Strided<'_, A>) {
+    let count = x.elements();
+    let mut source = Odometer::at(x.shape(), x.strides(), 0);
+    let mut target = Odometer::at(x.shape(), strides, 0);
+    let mut done = 0;
+    while done < count {
+        let n = BLOCK.min(count - done);
+        let mut block = [None::<A>; BLOCK];
+        source.runs(n, |at, offset, stride, run| {
+            for i in 0..run {
+                // SAFETY: the odometer stays within the operand.
+                block[at + i] = Some(unsafe { *x.first().offset(offset + i as isize * stride) });
+            }
+        });
+        target.runs(n, |at, offset, stride, run| {
+            for (i, value) in block[at..at + run].iter().enumerate() {
+                if let Some(value) = value {
+                    // SAFETY: the odometer stays within what the caller says can be written.
+                    unsafe { *first.offset(offset + i as isize * stride) = value.convert() };
+                }
+            }
+        });
+        done += n;
+    }
+}

@@ -1,0 +1,167 @@
+//! Random numbers and dropout, from counters: element i of a draw is word i of the stream from its first counter on, so
+//! any number of threads gives the same.
+
+use crate::elementwise::in_chunks;
+use crate::operand::{Number, Output};
+use crate::{Isa, Kernel, Simd};
+use kiln_math::draws::{normal_pair, normal_pair_f64, unit_f32, unit_f64};
+use kiln_math::philox::philox;
+
+/// A key, and the first counter of a draw.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Draw {
+    /// Names the stream.
+    pub key: u64,
+    /// Block of four words that the draw begins at.
+    pub counter: u64,
+}
+
+/// Blocks computed together, so that they become vector code.
+const BLOCKS: usize = 16;
+
+impl Draw {
+    #[inline(always)]
+    fn block(self, i: u64) -> [u32; 4] {
+        let counter = self.counter.wrapping_add(i);
+        philox([counter as u32, (counter >> 32) as u32, 0, 0], [self.key as u32, (self.key >> 32) as u32])
+    }
+}
+
+/// Words `first..first + words.len()` of a draw; `first` is a multiple of 4.
+struct Words<'a> {
+    draw: Draw,
+    first: u64,
+    words: &'a mut [[u32; 4]; BLOCKS],
+}
+
+impl Kernel for Words<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        for (i, block) in self.words.iter_mut().enumerate() {
+            *block = self.draw.block(self.first / 4 + i as u64);
+        }
+    }
+}
+
+/// Calls `f(first element, words)` for groups of 4 · BLOCKS words that make up a chunk.
+fn words(isa: Isa, draw: Draw, start: usize, count: usize, mut f: impl FnMut(usize, &[u32])) {
+    let mut block = [[0; 4]; BLOCKS];
+    let group = 4 * BLOCKS;
+    let mut at = start / group * group; // groups are aligned, so a chunk may begin inside one
+    while at < start + count {
+        isa.run(Words { draw, first: at as u64, words: &mut block });
+        let flat = block.as_flattened();
+        let low = start.max(at) - at;
+        let high = (start + count - at).min(group);
+        f(at + low, &flat[low..high]);
+        at += group;
+    }
+}
+
+/// Uniform in [low, high), f32 of 24 bits.
+pub fn uniform(isa: Isa, out: &mut [f32], draw: Draw, low: f64, high: f64) {
+    let to = Output::from_slice(out);
+    in_chunks(to.len(), |start, count| {
+        words(isa, draw, start, count, |at, words| {
+            // SAFETY: within this chunk's own part.
+            let to = unsafe { to.part(at, words.len()) };
+            for (to, &word) in to.iter_mut().zip(words) {
+                // Rounding may reach the upper end, which is excluded.
+                let x = (low + (high - low) * f64::from(unit_f32(word))) as f32;
+                *to = if x >= high as f32 && high > low { (high as f32).next_down() } else { x };
+            }
+        });
+    });
+}
+
+/// Uniform in [low, high), f64 of 53 bits: element i takes words 2i and 2i + 1.
+pub fn uniform_f64(out: &mut [f64], draw: Draw, low: f64, high: f64) {
+    for (i, to) in out.iter_mut().enumerate() {
+        let block = draw.block(i as u64 / 2);
+        let pair = if i % 2 == 0 { [block[0], block[1]] } else { [block[2], block[3]] };
+        let x = low + (high - low) * unit_f64(u64::from(pair[0]) | u64::from(pair[1]) << 32);
+        *to = if x >= high && high > low { high.next_down() } else { x };
+    }
+}
+
+/// Normal of a mean and a standard deviation: elements 2i and 2i + 1 are the pair of words 2i and 2i + 1 (Box and Muller).
+pub fn normal(out: &mut [f32], draw: Draw, mean: f64, std: f64) {
+    let to = Output::from_slice(out);
+    in_chunks(to.len().div_ceil(2), |start, pairs| {
+        for pair in start..start + pairs {
+            let block = draw.block(pair as u64 / 2);
+            let words = if pair % 2 == 0 { [block[0], block[1]] } else { [block[2], block[3]] };
+            let (a, b) = normal_pair(words[0], words[1]);
+            let n = (to.len() - 2 * pair).min(2);
+            // SAFETY: this pair's own part of the output.
+            let to = unsafe { to.part(2 * pair, n) };
+            for (to, z) in to.iter_mut().zip([a, b]) {
+                *to = (mean + std * f64::from(z)) as f32;
+            }
+        }
+    });
+}
+
+/// As [`normal`], in f64: a pair takes a block.
+pub fn normal_f64(out: &mut [f64], draw: Draw, mean: f64, std: f64) {
+    for (pair, to) in out.chunks_mut(2).enumerate() {
+        let [a, b, c, d] = draw.block(pair as u64);
+        let z = normal_pair_f64(u64::from(a) | u64::from(b) << 32, u64::from(c) | u64::from(d) << 32);
+        for (to, z) in to.iter_mut().zip([z.0, z.1]) {
+            *to = mean + std * z;
+        }
+    }
+}
+
+/// out = x / (1 − rate) where word i of the draw, as a fraction, is at least `rate`; else 0. `out` may be `x`.
+pub fn dropout<T: Number>(isa: Isa, out: &Output<'_, T>, x: &[T], draw: Draw, rate: f64) {
+    let scale = T::from_f64(1.0 / (1.0 - rate));
+    // Compared as integers of 32 bits: the fraction's resolution is 2⁻³².
+    let threshold = (rate * 4_294_967_296.0) as u64;
+    let first = Input(x.as_ptr());
+    in_chunks(out.len(), |start, count| {
+        words(isa, draw, start, count, |at, words| {
+            isa.run(Keep {
+                out: out.first().wrapping_add(at),
+                x: first.get().wrapping_add(at),
+                words,
+                threshold,
+                scale,
+            });
+        });
+    });
+}
+
+struct Keep<'a, T> {
+    out: *mut T,
+    x: *const T,
+    words: &'a [u32],
+    threshold: u64,
+    scale: T,
+}
+
+impl<T: Number> Kernel for Keep<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let scale = self.scale.enter::<S>();
+        for (i, &word) in self.words.iter().enumerate() {
+            // SAFETY: element i of x and of the output belong to this chunk, as many as there are words.
+            unsafe {
+                let kept = T::leave::<S>((*self.x.add(i)).enter::<S>() * scale);
+                *self.out.add(i) = if u64::from(word) >= self.threshold { kept } else { T::default() };
+            }
+        }
+    }
+}
+
+/// A pointer that several threads read their own parts of.
+struct Input<T>(*const T);
+// SAFETY: only read, as a `&[T]` would be.
+unsafe impl<T: Sync> Sync for Input<T> {}
+impl<T> Input<T> {
+    fn get(&self) -> *const T {
+        self.0
+    }
+}

@@ -1,0 +1,375 @@
+//! Reductions over axes, in an order that the shape alone fixes.
+//!
+//! The elements that make one output are taken in row-major order of the reduced axes and cut into chunks of [`CHUNK`].
+//! Within a chunk, element i goes to lane i mod [`LANES`], each lane adding up in order; the lanes are then combined in
+//! halves: lane j with lane j + 8, j + 4, j + 2, j + 1. The chunks' results are reduced by the same rule. Instruction sets,
+//! numbers of threads and other devices follow this tree, so all give the same bits.
+
+use crate::elementwise::in_chunks;
+use crate::operand::{Blocks, MAX_RANK, Number, Odometer, Output, Stored, Strided};
+use crate::{Isa, Kernel, Simd, team};
+use kiln_math::Real;
+use std::marker::PhantomData;
+
+/// Virtual lanes.
+pub const LANES: usize = 16;
+/// Elements whose lanes are combined before the next are begun.
+pub const CHUNK: usize = 4096;
+
+/// A reduction of floats.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reduction {
+    /// Σ x; 0 of nothing.
+    Sum,
+    /// Σ x / n; NaN of nothing.
+    Mean,
+    /// The largest; NaN wins. −∞ of nothing.
+    Max,
+    /// The smallest; NaN wins. ∞ of nothing.
+    Min,
+    /// Π x; 1 of nothing.
+    Prod,
+}
+
+/// A reduction as a type.
+pub(crate) trait Fold: Copy + Send + Sync {
+    const IDENTITY: f64;
+    fn combine<R: Real>(a: R, b: R) -> R;
+}
+
+macro_rules! folds {
+    ($($name:ident $identity:expr, |$a:ident, $b:ident| $combine:expr);+) => {$(
+        #[derive(Clone, Copy)]
+        pub(crate) struct $name;
+        impl Fold for $name {
+            const IDENTITY: f64 = $identity;
+            #[inline(always)]
+            fn combine<R: Real>($a: R, $b: R) -> R {
+                $combine
+            }
+        }
+    )+};
+}
+folds!(
+    Sum 0.0, |a, b| a + b;
+    Max f64::NEG_INFINITY, |a, b| a.maximum(b);
+    Min f64::INFINITY, |a, b| a.minimum(b);
+    Prod 1.0, |a, b| a * b
+);
+
+/// Combines the lanes in halves.
+#[inline(always)]
+pub(crate) fn combine_lanes<R: Real, F: Fold>(mut lanes: [R; LANES]) -> R {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for j in 0..width {
+            lanes[j] = F::combine(lanes[j], lanes[j + width]);
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// Lanes over a contiguous block that starts at a multiple of LANES within its chunk.
+struct Lanes<'a, T, F> {
+    block: *const T,
+    count: usize,
+    lanes: &'a mut [T; LANES],
+    fold: PhantomData<F>,
+}
+
+impl<T: Number, F: Fold> Kernel for Lanes<'_, T, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let mut lanes = self.lanes.map(T::enter::<S>);
+        let whole = self.count / LANES * LANES;
+        let mut i = 0;
+        while i < whole {
+            for (j, lane) in lanes.iter_mut().enumerate() {
+                // SAFETY: within the block, whose `count` elements can be read.
+                *lane = F::combine(*lane, unsafe { *self.block.add(i + j) }.enter::<S>());
+            }
+            i += LANES;
+        }
+        for (j, lane) in lanes.iter_mut().enumerate().take(self.count - whole) {
+            // SAFETY: as above.
+            *lane = F::combine(*lane, unsafe { *self.block.add(whole + j) }.enter::<S>());
+        }
+        *self.lanes = lanes.map(T::leave::<S>);
+    }
+}
+
+/// The reduction of `count` elements that `blocks` gives, by the tree of the module.
+fn sequence<E: Stored, F: Fold>(isa: Isa, mut blocks: Blocks<'_, E>, count: usize) -> E::Compute {
+    let chunk = |blocks: &mut Blocks<'_, E>, count: usize| {
+        let mut lanes = [E::Compute::from_f64(F::IDENTITY); LANES];
+        let mut done = 0;
+        while done < count {
+            let n = crate::operand::BLOCK.min(count - done);
+            isa.run(Lanes::<_, F> { block: blocks.next(n), count: n, lanes: &mut lanes, fold: PhantomData });
+            done += n;
+        }
+        combine_lanes::<_, F>(lanes)
+    };
+    if count <= CHUNK {
+        return chunk(&mut blocks, count);
+    }
+    let partial: Vec<E::Compute> =
+        (0..count.div_ceil(CHUNK)).map(|i| chunk(&mut blocks, CHUNK.min(count - i * CHUNK))).collect();
+    tree::<_, F>(isa, partial)
+}
+
+/// Chunk results, reduced by the same rule until one is left.
+fn tree<T: Number, F: Fold>(isa: Isa, mut values: Vec<T>) -> T {
+    while values.len() > 1 {
+        values = values
+            .chunks(CHUNK)
+            .map(|chunk| {
+                let mut lanes = [T::from_f64(F::IDENTITY); LANES];
+                isa.run(Lanes::<_, F> {
+                    block: chunk.as_ptr(),
+                    count: chunk.len(),
+                    lanes: &mut lanes,
+                    fold: PhantomData,
+                });
+                combine_lanes::<_, F>(lanes)
+            })
+            .collect();
+    }
+    values.first().copied().unwrap_or(T::from_f64(F::IDENTITY))
+}
+
+/// Columns reduced together: the lanes of all of them stay in the L1 cache.
+const COLUMNS: usize = 64;
+
+/// A row of up to COLUMNS numbers into lane `lane` of each column.
+struct Column<'a, T, F> {
+    row: *const T,
+    lane: &'a mut [T; COLUMNS],
+    count: usize,
+    fold: PhantomData<F>,
+}
+
+impl<T: Number, F: Fold> Kernel for Column<'_, T, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let mut step = |i: usize| {
+            // SAFETY: within the row, whose `count` elements can be read.
+            let x = unsafe { *self.row.add(i) }.enter::<S>();
+            self.lane[i] = T::leave::<S>(F::combine(self.lane[i].enter::<S>(), x));
+        };
+        if self.count == COLUMNS {
+            (0..COLUMNS).for_each(&mut step);
+        } else {
+            (0..self.count).for_each(&mut step);
+        }
+    }
+}
+
+/// `count` ≤ COLUMNS neighbouring columns, each of `rows` numbers at the offsets of `reduced`, by the tree of the module.
+fn columns<T: Number, F: Fold>(
+    isa: Isa,
+    first: *const T,
+    reduced: (&[usize], &[isize]),
+    rows: usize,
+    count: usize,
+) -> [T; COLUMNS] {
+    let identity = T::from_f64(F::IDENTITY);
+    let mut odometer = Odometer::at(reduced.0, reduced.1, 0);
+    let mut partial: Vec<[T; COLUMNS]> = Vec::new();
+    let mut result = [identity; COLUMNS];
+    for start in (0..rows.max(1)).step_by(CHUNK) {
+        let mut lanes = [[identity; COLUMNS]; LANES];
+        odometer.runs(CHUNK.min(rows - start), |done, offset, stride, run| {
+            for i in 0..run {
+                // SAFETY: the odometer stays within the operand.
+                let row = unsafe { first.offset(offset + i as isize * stride) };
+                isa.run(Column::<_, F> { row, lane: &mut lanes[(done + i) % LANES], count, fold: PhantomData });
+            }
+        });
+        for column in 0..count {
+            result[column] = combine_lanes::<_, F>(std::array::from_fn(|lane| lanes[lane][column]));
+        }
+        if rows > CHUNK {
+            partial.push(result);
+        }
+    }
+    if rows > CHUNK {
+        for (column, to) in result.iter_mut().enumerate().take(count) {
+            *to = tree::<_, F>(isa, partial.iter().map(|p| p[column]).collect());
+        }
+    }
+    result
+}
+
+/// The axes of an operand, apart: those kept and those reduced, both in order.
+struct Split {
+    kept: ([usize; MAX_RANK], [isize; MAX_RANK], usize),
+    reduced: ([usize; MAX_RANK], [isize; MAX_RANK], usize),
+}
+
+impl Split {
+    fn new(shape: &[usize], strides: &[isize], axes: &[usize]) -> Self {
+        let empty = ([0; MAX_RANK], [0; MAX_RANK], 0);
+        let mut split = Split { kept: empty, reduced: empty };
+        for axis in 0..shape.len() {
+            let part = if axes.contains(&axis) { &mut split.reduced } else { &mut split.kept };
+            // Neighbouring axes that lie one inside the other count as one.
+            let (sizes, steps, n) = (&mut part.0, &mut part.1, &mut part.2);
+            if *n > 0 && steps[*n - 1] == strides[axis] * shape[axis] as isize {
+                sizes[*n - 1] *= shape[axis];
+                steps[*n - 1] = strides[axis];
+            } else {
+                (sizes[*n], steps[*n]) = (shape[axis], strides[axis]);
+                *n += 1;
+            }
+        }
+        split
+    }
+    fn kept(&self) -> (&[usize], &[isize]) {
+        (&self.kept.0[..self.kept.2], &self.kept.1[..self.kept.2])
+    }
+    fn reduced(&self) -> (&[usize], &[isize]) {
+        (&self.reduced.0[..self.reduced.2], &self.reduced.1[..self.reduced.2])
+    }
+}
+
+fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E>, axes: &[usize], scale: Option<f64>) {
+    let split = Split::new(x.shape(), x.strides(), axes);
+    let (kept, reduced) = (split.kept(), split.reduced());
+    let count: usize = reduced.0.iter().product();
+    let finish = |value: E::Compute| {
+        // A mean divides: multiplying by 1/n would round twice.
+        E::store(match scale {
+            Some(n) => value / E::Compute::from_f64(n),
+            None => value,
+        })
+    };
+    // Work per output decides whether a thread is worth it.
+    let parallel = out.len() > 1 && out.len() * count >= 1 << 16;
+    let each = |groups: usize, f: &(dyn Fn(usize) + Sync)| {
+        if parallel { team::parallel(groups, f) } else { (0..groups).for_each(f) }
+    };
+    let by_columns = E::IN_PLACE && kept.1.last() == Some(&1) && reduced.1.last() != Some(&1) && count > 1;
+    if by_columns {
+        let width = kept.0.last().copied().unwrap_or(1);
+        let blocks = width.div_ceil(COLUMNS);
+        let (outer, strides) = (&kept.0[..kept.0.len() - 1], &kept.1[..kept.1.len() - 1]);
+        each(outer.iter().product::<usize>() * blocks, &|i| {
+            let (row, start) = (i / blocks, i % blocks * COLUMNS);
+            let n = COLUMNS.min(width - start);
+            let offset = Odometer::at(outer, strides, row).offset();
+            // SAFETY: within the operand; its elements are of the compute type (IN_PLACE).
+            let first = unsafe { x.first().offset(offset).add(start) }.cast::<E::Compute>();
+            let values = columns::<_, F>(isa, first, reduced, count, n);
+            // SAFETY: this group's own part of the output.
+            let to = unsafe { out.part(row * width + start, n) };
+            for (to, &value) in to.iter_mut().zip(&values) {
+                *to = finish(value);
+            }
+        });
+        return;
+    }
+    if out.len() == 1 && count > 4 * CHUNK && team::threads() > 1 {
+        // One long sequence: its chunks are shared out.
+        // SAFETY: the same elements as x, in the order of the reduced axes.
+        let sequence_of = unsafe { Strided::new(x.first(), reduced.0, reduced.1) };
+        let mut partial = vec![E::Compute::default(); count.div_ceil(CHUNK)];
+        let results = Output::from_slice(&mut partial);
+        team::parallel(results.len(), |i| {
+            let start = i * CHUNK;
+            let value = sequence::<E, F>(isa, Blocks::new(sequence_of, start), CHUNK.min(count - start));
+            // SAFETY: this chunk's own place.
+            unsafe { results.part(i, 1)[0] = value };
+        });
+        let value = finish(tree::<_, F>(isa, partial));
+        // SAFETY: the only element of the output.
+        unsafe { out.part(0, 1)[0] = value };
+        return;
+    }
+    let rows = 16;
+    each(out.len().div_ceil(rows), &|group| {
+        for i in group * rows..(group * rows + rows).min(out.len()) {
+            let offset = Odometer::at(kept.0, kept.1, i).offset();
+            // SAFETY: within the operand; the elements of one output.
+            let elements = unsafe { Strided::new(x.first().offset(offset), reduced.0, reduced.1) };
+            let value = finish(sequence::<E, F>(isa, Blocks::new(elements, 0), count));
+            // SAFETY: this output's own place.
+            unsafe { out.part(i, 1)[0] = value };
+        }
+    });
+}
+
+/// Reduces `axes` of x; the output has the elements of the remaining axes in row-major order.
+pub fn reduce<E: Stored>(isa: Isa, op: Reduction, out: &Output<'_, E>, x: Strided<'_, E>, axes: &[usize]) {
+    if out.is_empty() {
+        return;
+    }
+    match op {
+        Reduction::Sum => fold_axes::<E, Sum>(isa, out, x, axes, None),
+        Reduction::Mean => {
+            let count: usize = axes.iter().map(|&axis| x.shape()[axis]).product();
+            fold_axes::<E, Sum>(isa, out, x, axes, Some(count as f64));
+        }
+        Reduction::Max => fold_axes::<E, Max>(isa, out, x, axes, None),
+        Reduction::Min => fold_axes::<E, Min>(isa, out, x, axes, None),
+        Reduction::Prod => fold_axes::<E, Prod>(isa, out, x, axes, None),
+    }
+}
+
+/// Reduces `axes` of x by plain loops, in row-major order: integers and truth values, where order does not matter.
+pub fn reduce_with<A: Copy + Sync, O: Copy + Send + Sync>(
+    out: &Output<'_, O>,
+    x: Strided<'_, A>,
+    axes: &[usize],
+    identity: O,
+    combine: impl Fn(O, A) -> O + Sync,
+) {
+    let split = Split::new(x.shape(), x.strides(), axes);
+    let (kept, reduced) = (split.kept(), split.reduced());
+    let count: usize = reduced.0.iter().product();
+    in_chunks(out.len(), |start, outputs| {
+        for i in start..start + outputs {
+            let base = Odometer::at(kept.0, kept.1, i).offset();
+            let mut value = identity;
+            Odometer::at(reduced.0, reduced.1, 0).runs(count, |_, offset, stride, run| {
+                for j in 0..run {
+                    // SAFETY: the odometers stay within the operand.
+                    value = combine(value, unsafe { *x.first().offset(base + offset + j as isize * stride) });
+                }
+            });
+            // SAFETY: this output's own place.
+            unsafe { out.part(i, 1)[0] = value };
+        }
+    });
+}
+
+/// Position along `axis` of the element that `better(candidate, best)` prefers to all before it.
+pub fn arg_reduce<T: Copy + Sync>(
+    out: &Output<'_, i64>,
+    x: Strided<'_, T>,
+    axis: usize,
+    better: impl Fn(T, T) -> bool + Sync,
+) {
+    let split = Split::new(x.shape(), x.strides(), &[axis]);
+    let kept = split.kept();
+    let (size, stride) = (x.shape()[axis], x.strides()[axis]);
+    in_chunks(out.len(), |start, outputs| {
+        for i in start..start + outputs {
+            let base = Odometer::at(kept.0, kept.1, i).offset();
+            // SAFETY: within the operand, whose axis is not empty.
+            let at = |j: usize| unsafe { *x.first().offset(base + j as isize * stride) };
+            let (mut best, mut position) = (at(0), 0);
+            for j in 1..size {
+                let candidate = at(j);
+                if better(candidate, best) {
+                    (best, position) = (candidate, j);
+                }
+            }
+            // SAFETY: this output's own place.
+            unsafe { out.part(i, 1)[0] = position as i64 };
+        }
+    });
+}

@@ -1,0 +1,331 @@
+//! Softmax, its logarithm, and the cross-entropy of logits, row by row, with their gradients.
+//!
+//! A row's maximum and sums follow the lanes and the tree of [`crate::reduce`] within chunks, which are added in order.
+
+use crate::operand::{Number, Output};
+use crate::reduce::{LANES, Max, Sum, combine_lanes};
+use crate::{Isa, Kernel, Simd, team};
+use kiln_math::Real;
+
+/// Which normalised exponential.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Normalised {
+    /// exp(x − max) / Σ exp(x − max)
+    Softmax,
+    /// x − max − ln Σ exp(x − max)
+    LogSoftmax,
+}
+
+/// Rows of this many elements together are worth a second thread.
+const PARALLEL: usize = 1 << 14;
+
+/// Calls `f(rows)` for ranges that make up `rows` rows of `width`, on the team where that pays.
+fn by_rows(rows: usize, width: usize, f: impl Fn(std::ops::Range<usize>) + Sync) {
+    if rows * width < PARALLEL || team::threads() == 1 {
+        return f(0..rows);
+    }
+    let size = rows.div_ceil(4 * team::threads()).max(1);
+    team::parallel(rows.div_ceil(size), |i| f(i * size..((i + 1) * size).min(rows)));
+}
+
+/// A row in groups of LANES; past its end are `padding`s.
+#[inline(always)]
+fn groups<S: Simd, T: Number>(row: &[T], padding: T, mut f: impl FnMut([T::In<S>; LANES])) {
+    let mut chunks = row.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        f(std::array::from_fn(|i| chunk[i].enter::<S>()));
+    }
+    let rest = chunks.remainder();
+    if !rest.is_empty() {
+        let mut last = [padding; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        f(last.map(T::enter::<S>));
+    }
+}
+
+/// Writes f(row), and f(row, other) below, over `to`, group by group.
+#[inline(always)]
+fn write<S: Simd, T: Number>(to: &mut [T], sources: [&[T]; 2], f: impl Fn(T::In<S>, T::In<S>) -> T::In<S>) {
+    let [a, b] = sources;
+    let whole = to.len() / LANES * LANES;
+    let (mut head, tail) = to.split_at_mut(whole);
+    let (mut a_head, a_tail) = a.split_at(whole);
+    let (mut b_head, b_tail) = b.split_at(whole);
+    while let (Some((to, rest)), Some((x, x_rest)), Some((y, y_rest))) = (
+        head.split_first_chunk_mut::<LANES>(),
+        a_head.split_first_chunk::<LANES>(),
+        b_head.split_first_chunk::<LANES>(),
+    ) {
+        for i in 0..LANES {
+            to[i] = T::leave::<S>(f(x[i].enter::<S>(), y[i].enter::<S>()));
+        }
+        (head, a_head, b_head) = (rest, x_rest, y_rest);
+    }
+    if !tail.is_empty() {
+        let (mut x, mut y) = ([T::default(); LANES], [T::default(); LANES]);
+        x[..tail.len()].copy_from_slice(a_tail);
+        y[..tail.len()].copy_from_slice(b_tail);
+        let values: [T; LANES] = std::array::from_fn(|i| T::leave::<S>(f(x[i].enter::<S>(), y[i].enter::<S>())));
+        tail.copy_from_slice(&values[..tail.len()]);
+    }
+}
+
+/// The row's maximum m, and Σ exp(x − m).
+#[inline(always)]
+fn statistics<S: Simd, T: Number>(row: &[T]) -> (T::In<S>, T::In<S>) {
+    let low = T::from_f64(f64::NEG_INFINITY);
+    let mut lanes = [low.enter::<S>(); LANES];
+    groups::<S, T>(row, low, |x| lanes = std::array::from_fn(|i| lanes[i].maximum(x[i])));
+    let max = combine_lanes::<_, Max>(lanes);
+    let mut sums = [T::default().enter::<S>(); LANES];
+    groups::<S, T>(row, low, |x| sums = std::array::from_fn(|i| sums[i] + (x[i] - max).exp()));
+    (max, combine_lanes::<_, Sum>(sums))
+}
+
+/// Σ f(a, b) over two rows.
+#[inline(always)]
+fn total<S: Simd, T: Number>(a: &[T], b: &[T], f: impl Fn(T::In<S>, T::In<S>) -> T::In<S>) -> T::In<S> {
+    let mut lanes = [T::default().enter::<S>(); LANES];
+    for (x, y) in a.chunks(LANES).zip(b.chunks(LANES)) {
+        let (mut left, mut right) = ([T::default(); LANES], [T::default(); LANES]);
+        left[..x.len()].copy_from_slice(x);
+        right[..y.len()].copy_from_slice(y);
+        for i in 0..LANES {
+            let value = f(left[i].enter::<S>(), right[i].enter::<S>());
+            // Past the end both are 0, of which f may make something else.
+            lanes[i] = if i < x.len() { lanes[i] + value } else { lanes[i] };
+        }
+    }
+    combine_lanes::<_, Sum>(lanes)
+}
+
+struct Forward<'a, T> {
+    kind: Normalised,
+    out: &'a mut [T],
+    x: &'a [T],
+    width: usize,
+}
+
+impl<T: Number> Kernel for Forward<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        for (to, row) in self.out.chunks_exact_mut(self.width).zip(self.x.chunks_exact(self.width)) {
+            let (max, sum) = statistics::<S, T>(row);
+            match self.kind {
+                Normalised::Softmax => write::<S, T>(to, [row, row], |x, _| (x - max).exp() / sum),
+                Normalised::LogSoftmax => {
+                    let log = sum.ln();
+                    write::<S, T>(to, [row, row], |x, _| x - max - log);
+                }
+            }
+        }
+    }
+}
+
+/// Softmax or its logarithm of rows of `width` contiguous elements.
+pub fn softmax<T: Number>(isa: Isa, kind: Normalised, out: &mut [T], x: &[T], width: usize) {
+    if width == 0 {
+        return;
+    }
+    let out = Output::from_slice(out);
+    by_rows(x.len() / width, width, |rows| {
+        let (start, count) = (rows.start * width, rows.len() * width);
+        // SAFETY: these rows' own part of the output.
+        let to = unsafe { out.part(start, count) };
+        isa.run(Forward { kind, out: to, x: &x[start..start + count], width });
+    });
+}
+
+struct Gradient<'a, T> {
+    kind: Normalised,
+    out: &'a mut [T],
+    y: &'a [T],
+    dy: &'a [T],
+    width: usize,
+}
+
+impl<T: Number> Kernel for Gradient<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let rows = self.y.chunks_exact(self.width).zip(self.dy.chunks_exact(self.width));
+        for (to, (y, dy)) in self.out.chunks_exact_mut(self.width).zip(rows) {
+            match self.kind {
+                Normalised::Softmax => {
+                    let dot = total::<S, T>(y, dy, |y, dy| y * dy);
+                    write::<S, T>(to, [y, dy], |y, dy| y * (dy - dot));
+                }
+                Normalised::LogSoftmax => {
+                    let sum = total::<S, T>(y, dy, |_, dy| dy);
+                    write::<S, T>(to, [y, dy], |y, dy| dy - y.exp() * sum);
+                }
+            }
+        }
+    }
+}
+
+/// Gradient of [`softmax`] from its output: y·(dy − Σ y·dy), or dy − exp(y)·Σ dy.
+pub fn softmax_grad<T: Number>(isa: Isa, kind: Normalised, out: &mut [T], y: &[T], dy: &[T], width: usize) {
+    if width == 0 {
+        return;
+    }
+    let out = Output::from_slice(out);
+    by_rows(y.len() / width, width, |rows| {
+        let part = rows.start * width..rows.end * width;
+        // SAFETY: these rows' own part of the output.
+        let to = unsafe { out.part(part.start, part.len()) };
+        isa.run(Gradient { kind, out: to, y: &y[part.clone()], dy: &dy[part], width });
+    });
+}
+
+/// What a row of logits is held against.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a, T> {
+    /// The index of the right class.
+    Labels(Labels<'a>),
+    /// A weight for each class, row-major.
+    Weights(&'a [T]),
+}
+
+/// Class indices of either type.
+#[derive(Clone, Copy, Debug)]
+pub enum Labels<'a> {
+    /// As most code has them.
+    I64(&'a [i64]),
+    /// As image data sets store them.
+    U8(&'a [u8]),
+}
+
+impl Labels<'_> {
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Labels::I64(labels) => labels.len(),
+            Labels::U8(labels) => labels.len(),
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The label of a row.
+    #[inline(always)]
+    pub fn at(&self, row: usize) -> i64 {
+        match self {
+            Labels::I64(labels) => labels[row],
+            Labels::U8(labels) => i64::from(labels[row]),
+        }
+    }
+
+    /// The first row whose label is no class, and that label.
+    pub fn outside(&self, classes: usize) -> Option<(usize, i64)> {
+        (0..self.len()).map(|row| (row, self.at(row))).find(|&(_, label)| label < 0 || label >= classes as i64)
+    }
+}
+
+struct Losses<'a, T> {
+    out: &'a mut [T],
+    logits: &'a [T],
+    target: Target<'a, T>,
+    first_row: usize,
+    width: usize,
+}
+
+impl<T: Number> Kernel for Losses<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        for (i, (to, row)) in self.out.iter_mut().zip(self.logits.chunks_exact(self.width)).enumerate() {
+            let (max, sum) = statistics::<S, T>(row);
+            let log = sum.ln();
+            let loss = match self.target {
+                Target::Labels(labels) => {
+                    let label = labels.at(self.first_row + i) as usize;
+                    log - (row[label].enter::<S>() - max)
+                }
+                Target::Weights(weights) => {
+                    let start = (self.first_row + i) * self.width;
+                    let weights = &weights[start..start + self.width];
+                    let zero = T::default().enter::<S>();
+                    // A class of weight 0 counts for nothing, also where its logit is −∞.
+                    total::<S, T>(row, weights, |x, t| {
+                        let term = t * (log - (x - max));
+                        zero.if_less(t.abs(), term, zero)
+                    })
+                }
+            };
+            *to = T::leave::<S>(loss);
+        }
+    }
+}
+
+/// Cross-entropy of each row of logits: ln Σ exp(x) − x[label], or −Σ t · log_softmax(x).
+///
+/// Labels are classes: the caller has asked [`Labels::outside`].
+pub fn cross_entropy<T: Number>(isa: Isa, out: &mut [T], logits: &[T], target: Target<'_, T>, width: usize) {
+    let out = Output::from_slice(out);
+    by_rows(out.len(), width, |rows| {
+        // SAFETY: these rows' own part of the output.
+        let to = unsafe { out.part(rows.start, rows.len()) };
+        let logits = &logits[rows.start * width..rows.end * width];
+        isa.run(Losses { out: to, logits, target, first_row: rows.start, width });
+    });
+}
+
+struct LossGradient<'a, T> {
+    out: &'a mut [T],
+    logits: &'a [T],
+    target: Target<'a, T>,
+    dy: &'a (dyn Fn(usize) -> T + Sync),
+    first_row: usize,
+    width: usize,
+}
+
+impl<T: Number> Kernel for LossGradient<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let rows = self.out.chunks_exact_mut(self.width).zip(self.logits.chunks_exact(self.width));
+        for (i, (to, row)) in rows.enumerate() {
+            let (max, sum) = statistics::<S, T>(row);
+            let dy = (self.dy)(self.first_row + i).enter::<S>();
+            match self.target {
+                Target::Labels(labels) => {
+                    write::<S, T>(to, [row, row], |x, _| dy * ((x - max).exp() / sum));
+                    let at = &mut to[labels.at(self.first_row + i) as usize];
+                    *at = T::leave::<S>(at.enter::<S>() - dy);
+                }
+                Target::Weights(weights) => {
+                    let start = (self.first_row + i) * self.width;
+                    let weights = &weights[start..start + self.width];
+                    let mass = total::<S, T>(weights, weights, |t, _| t);
+                    write::<S, T>(to, [row, weights], |x, t| dy * ((x - max).exp() / sum * mass - t));
+                }
+            }
+        }
+    }
+}
+
+/// Gradient of [`cross_entropy`]: dy(row) · (softmax(x) · Σ t − t).
+pub fn cross_entropy_grad<T: Number>(
+    isa: Isa,
+    out: &mut [T],
+    logits: &[T],
+    target: Target<'_, T>,
+    dy: &(dyn Fn(usize) -> T + Sync),
+    width: usize,
+) {
+    if width == 0 {
+        return;
+    }
+    let out = Output::from_slice(out);
+    by_rows(logits.len() / width, width, |rows| {
+        let part = rows.start * width..rows.end * width;
+        // SAFETY: these rows' own part of the output.
+        let to = unsafe { out.part(part.start, part.len()) };
+        isa.run(LossGradient { out: to, logits: &logits[part], target, dy, first_row: rows.start, width });
+    });
+}

@@ -1,0 +1,207 @@
+//! Optimizer steps: one pass, in one parallel region, over all of a model's tensors.
+
+use crate::operand::Number;
+use crate::{Isa, Kernel, Simd, team};
+use kiln_math::update::{Adam, Sgd, adam, sgd};
+use std::marker::PhantomData;
+
+/// A tensor of a step: parameter, gradient and the rule's states, of equal lengths.
+#[derive(Debug)]
+pub struct Slot<'a, T> {
+    /// Read and written.
+    pub parameter: &'a mut [T],
+    /// Read.
+    pub gradient: &'a [T],
+    /// Velocity, or first moment; empty where the rule has none.
+    pub first: &'a mut [T],
+    /// Second moment; empty where the rule has none.
+    pub second: &'a mut [T],
+}
+
+/// Elements of a task: enough to hide the cost of taking it, few enough to share out a large tensor.
+const TASK: usize = 1 << 14;
+/// Below this many elements in all, one thread is quicker.
+const PARALLEL: usize = 1 << 14;
+
+/// A slot's pointers, for tasks that take disjoint parts.
+#[derive(Clone, Copy)]
+struct Raw<T> {
+    parameter: *mut T,
+    gradient: *const T,
+    first: *mut T,
+    second: *mut T,
+    has_first: bool,
+    length: usize,
+}
+
+/// A rule over parts of equal length, as a kernel.
+trait Rule<T: Number>: Sync {
+    fn apply<S: Simd>(&self, part: Raw<T>);
+}
+
+struct Run<'a, T, R>(&'a R, Raw<T>, PhantomData<T>);
+
+impl<T: Number, R: Rule<T>> Kernel for Run<'_, T, R> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        self.0.apply::<S>(self.1);
+    }
+}
+
+/// The slots and where each one's tasks begin.
+struct Tasks<T>(Vec<(usize, Raw<T>)>);
+// SAFETY: each task takes its own part of each slot; see `steps`.
+unsafe impl<T: Send + Sync> Sync for Tasks<T> {}
+
+fn steps<T: Number, R: Rule<T>>(isa: Isa, slots: &mut [Slot<'_, T>], rule: &R) {
+    let total: usize = slots.iter().map(|slot| slot.parameter.len()).sum();
+    let threads = if total < PARALLEL { 1 } else { team::threads() };
+    // The same elements go to the same thread step after step: their states stay in that core's cache.
+    let size =
+        if threads == 1 { usize::MAX } else { total.div_ceil(threads).clamp(1024, TASK.max(total / (8 * threads))) };
+    let size = if size == usize::MAX { size } else { size.next_multiple_of(1024) };
+    let mut tasks = 0;
+    let entries = slots.iter_mut().map(|slot| {
+        let length = slot.parameter.len();
+        debug_assert!(slot.gradient.len() == length);
+        let raw = Raw {
+            parameter: slot.parameter.as_mut_ptr(),
+            gradient: slot.gradient.as_ptr(),
+            first: slot.first.as_mut_ptr(),
+            second: slot.second.as_mut_ptr(),
+            has_first: slot.first.len() == length,
+            length,
+        };
+        let begin = tasks;
+        tasks += length.div_ceil(size);
+        (begin, raw)
+    });
+    let entries = Tasks(entries.collect());
+    let run = |task: usize| {
+        let entries = &entries;
+        let at = entries.0.partition_point(|&(begin, _)| begin <= task) - 1;
+        let (begin, raw) = entries.0[at];
+        let start = (task - begin) * size;
+        // SAFETY: tasks of a slot take the elements `start..start + size` that are there, each its own.
+        let part = unsafe {
+            Raw {
+                parameter: raw.parameter.add(start),
+                gradient: raw.gradient.add(start),
+                first: if raw.has_first { raw.first.add(start) } else { raw.first },
+                second: raw.second.wrapping_add(start),
+                length: size.min(raw.length - start),
+                ..raw
+            }
+        };
+        isa.run(Run(rule, part, PhantomData));
+    };
+    if threads == 1 { (0..tasks).for_each(run) } else { team::parallel(tasks, run) }
+}
+
+/// Elements computed together.
+const GROUP: usize = 32;
+
+struct AdamRule<T>(Adam<T>);
+
+impl<T: Number> Rule<T> for AdamRule<T> {
+    #[inline(always)]
+    fn apply<S: Simd>(&self, part: Raw<T>) {
+        let h = &self.0;
+        let h = Adam {
+            beta1: h.beta1.enter::<S>(),
+            rest1: h.rest1.enter::<S>(),
+            beta2: h.beta2.enter::<S>(),
+            rest2: h.rest2.enter::<S>(),
+            step_size: h.step_size.enter::<S>(),
+            inverse_root: h.inverse_root.enter::<S>(),
+            epsilon: h.epsilon.enter::<S>(),
+            weight_decay: h.weight_decay.enter::<S>(),
+            keep: h.keep.enter::<S>(),
+        };
+        // SAFETY: the slot's slices are of this length and do not overlap.
+        let (p, g, m, v) = unsafe {
+            (
+                std::slice::from_raw_parts_mut(part.parameter, part.length),
+                std::slice::from_raw_parts(part.gradient, part.length),
+                std::slice::from_raw_parts_mut(part.first, part.length),
+                std::slice::from_raw_parts_mut(part.second, part.length),
+            )
+        };
+        let one = |p: &mut T, g: T, m: &mut T, v: &mut T| {
+            let (np, nm, nv) = adam(p.enter::<S>(), g.enter::<S>(), m.enter::<S>(), v.enter::<S>(), &h);
+            (*p, *m, *v) = (T::leave::<S>(np), T::leave::<S>(nm), T::leave::<S>(nv));
+        };
+        let whole = part.length / GROUP * GROUP;
+        let groups = p[..whole].chunks_exact_mut(GROUP).zip(g[..whole].chunks_exact(GROUP));
+        let states = m[..whole].chunks_exact_mut(GROUP).zip(v[..whole].chunks_exact_mut(GROUP));
+        for ((p, g), (m, v)) in groups.zip(states) {
+            for i in 0..GROUP {
+                one(&mut p[i], g[i], &mut m[i], &mut v[i]);
+            }
+        }
+        for i in whole..part.length {
+            one(&mut p[i], g[i], &mut m[i], &mut v[i]);
+        }
+    }
+}
+
+struct SgdRule<T>(Sgd<T>);
+
+impl<T: Number> Rule<T> for SgdRule<T> {
+    #[inline(always)]
+    fn apply<S: Simd>(&self, part: Raw<T>) {
+        let h = &self.0;
+        let h = Sgd {
+            learning_rate: h.learning_rate.enter::<S>(),
+            momentum: h.momentum.enter::<S>(),
+            gradient_share: h.gradient_share.enter::<S>(),
+            weight_decay: h.weight_decay.enter::<S>(),
+            nesterov: h.nesterov,
+        };
+        for i in 0..part.length {
+            // SAFETY: the slot's slices are of this length; `first` too, where there is one.
+            unsafe {
+                let velocity = if part.has_first { *part.first.add(i) } else { T::default() };
+                let p = part.parameter.add(i);
+                let (np, nv) = sgd((*p).enter::<S>(), (*part.gradient.add(i)).enter::<S>(), velocity.enter::<S>(), &h);
+                *p = T::leave::<S>(np);
+                if part.has_first {
+                    *part.first.add(i) = T::leave::<S>(nv);
+                }
+            }
+        }
+    }
+}
+
+/// One step of Adam or AdamW over all slots, each with both states.
+pub fn adam_step<T: Number>(isa: Isa, slots: &mut [Slot<'_, T>], constants: Adam<f64>) {
+    let c = T::from_f64;
+    let h = constants;
+    let rule = AdamRule(Adam {
+        beta1: c(h.beta1),
+        rest1: c(h.rest1),
+        beta2: c(h.beta2),
+        rest2: c(h.rest2),
+        step_size: c(h.step_size),
+        inverse_root: c(h.inverse_root),
+        epsilon: c(h.epsilon),
+        weight_decay: c(h.weight_decay),
+        keep: c(h.keep),
+    });
+    steps(isa, slots, &rule);
+}
+
+/// One step of SGD over all slots; with momentum each has its velocity as first state.
+pub fn sgd_step<T: Number>(isa: Isa, slots: &mut [Slot<'_, T>], constants: Sgd<f64>) {
+    let c = T::from_f64;
+    let h = constants;
+    let rule = SgdRule(Sgd {
+        learning_rate: c(h.learning_rate),
+        momentum: c(h.momentum),
+        gradient_share: c(h.gradient_share),
+        weight_decay: c(h.weight_decay),
+        nesterov: h.nesterov,
+    });
+    steps(isa, slots, &rule);
+}
