@@ -1,1 +1,33 @@
-//! Layers, initialisers, losses, the Module and Layer traits, Sequential, and safetensors files.
+#![doc = include_str!("../README.md")]
+
+// The derive macro names this crate by its outside name, here too.
+extern crate self as kiln_nn;
+
+mod activation;
+mod context;
+mod init;
+mod layer;
+mod layers;
+pub mod losses;
+mod module;
+mod param;
+mod path;
+pub mod safetensors;
+mod state;
+mod streams;
+
+pub use activation::Activation;
+pub use context::Ctx;
+pub use init::{Fans, Init, Initializer};
+/// Implements [`Module`](trait@Module) for a struct, field by field.
+pub use kiln_nn_derive::Module;
+pub use layer::Layer;
+pub use layers::{Dense, Dropout, Flatten, Linear, Sequential};
+pub use losses::{
+    BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanAbsoluteError, MeanSquaredError,
+    SparseCategoricalCrossentropy,
+};
+pub use module::{Module, Visitor, VisitorMut};
+pub use param::{Buffer, BufferId, Param};
+pub use path::{Path, Segment};
+pub use state::{StateDict, Unmatched};

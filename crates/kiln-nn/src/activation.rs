@@ -1,0 +1,137 @@
+//! Activations: fused into the layer before them, or layers of their own.
+
+use crate::{Ctx, Init, Layer, Module, Visitor, VisitorMut};
+use kiln_autograd::Var;
+use kiln_math::UnaryOp;
+use kiln_tensor::{Result, Shape, UnaryCall};
+
+/// What is applied to a layer's output, by Keras's names: `Dense::new(128).activation(Activation::Relu)`, or as a layer,
+/// `.push(Activation::Relu)`.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub enum Activation {
+    /// x itself: none.
+    #[default]
+    Linear,
+    /// max(x, 0)
+    Relu,
+    /// min(max(x, 0), 6)
+    Relu6,
+    /// x where positive, else slope·x. (Keras's default slope is 0.3, PyTorch's 0.01.)
+    LeakyRelu(f64),
+    /// x where positive, else alpha·(eˣ − 1).
+    Elu(f64),
+    /// The self-normalising ELU; goes with [`Initializer::LecunNormal`](crate::Initializer::LecunNormal).
+    Selu,
+    /// x·Φ(x)
+    Gelu,
+    /// GELU by its tanh form.
+    GeluTanh,
+    /// x·sigmoid(x), also called swish.
+    Silu,
+    /// x·tanh(softplus(x))
+    Mish,
+    /// tanh x
+    Tanh,
+    /// 1/(1 + e⁻ˣ)
+    Sigmoid,
+    /// −ln(1 + e⁻ˣ)
+    LogSigmoid,
+    /// ln(1 + eˣ)
+    Softplus,
+    /// x/(1 + |x|)
+    Softsign,
+    /// min(max(x/6 + 1/2, 0), 1)
+    HardSigmoid,
+    /// x·hard_sigmoid(x)
+    HardSwish,
+    /// eˣ
+    Exp,
+    /// exp(xᵢ) / Σ exp(xⱼ) along the last axis. Before a cross-entropy on probabilities the two are computed as one.
+    Softmax,
+    /// xᵢ − ln Σ exp(xⱼ) along the last axis.
+    LogSoftmax,
+    /// Any elementwise operation with its constants.
+    Unary(UnaryCall),
+}
+
+/// Where an activation is computed.
+pub(crate) enum Form {
+    None,
+    Elementwise(UnaryCall),
+    Softmax,
+    LogSoftmax,
+}
+
+impl Activation {
+    pub(crate) fn form(self) -> Form {
+        let with = |op: UnaryOp, constant: f64| Form::Elementwise(UnaryCall { op, params: [constant, 0.0] });
+        let plain = |op: UnaryOp| Form::Elementwise(op.into());
+        match self {
+            Activation::Linear => Form::None,
+            Activation::Relu => plain(UnaryOp::Relu),
+            Activation::Relu6 => plain(UnaryOp::Relu6),
+            Activation::LeakyRelu(slope) => with(UnaryOp::LeakyRelu, slope),
+            Activation::Elu(alpha) => with(UnaryOp::Elu, alpha),
+            Activation::Selu => plain(UnaryOp::Selu),
+            Activation::Gelu => plain(UnaryOp::Gelu),
+            Activation::GeluTanh => plain(UnaryOp::GeluTanh),
+            Activation::Silu => plain(UnaryOp::Silu),
+            Activation::Mish => plain(UnaryOp::Mish),
+            Activation::Tanh => plain(UnaryOp::Tanh),
+            Activation::Sigmoid => plain(UnaryOp::Sigmoid),
+            Activation::LogSigmoid => plain(UnaryOp::LogSigmoid),
+            Activation::Softplus => plain(UnaryOp::Softplus),
+            Activation::Softsign => plain(UnaryOp::Softsign),
+            Activation::HardSigmoid => plain(UnaryOp::HardSigmoid),
+            Activation::HardSwish => plain(UnaryOp::HardSwish),
+            Activation::Exp => plain(UnaryOp::Exp),
+            Activation::Softmax => Form::Softmax,
+            Activation::LogSoftmax => Form::LogSoftmax,
+            Activation::Unary(call) => Form::Elementwise(call),
+        }
+    }
+
+    /// The activation of x.
+    ///
+    /// # Errors
+    /// A dtype that is no float; a scalar where a softmax needs an axis.
+    pub fn apply(self, x: &Var) -> Result<Var> {
+        match self.form() {
+            Form::None => Ok(x.clone()),
+            Form::Elementwise(call) => x.unary(call),
+            Form::Softmax => x.softmax(-1),
+            Form::LogSoftmax => x.log_softmax(-1),
+        }
+    }
+}
+
+impl From<UnaryOp> for Activation {
+    fn from(op: UnaryOp) -> Self {
+        Activation::Unary(op.into())
+    }
+}
+
+impl Module for Activation {
+    fn visit<'m>(&'m self, _: &mut dyn Visitor<'m>) {}
+    fn visit_mut<'m>(&'m mut self, _: &mut dyn VisitorMut<'m>) {}
+}
+
+impl Layer for Activation {
+    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
+        self.apply(x)
+    }
+    fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
+        Ok(*input)
+    }
+    fn name(&self) -> &'static str {
+        match self {
+            Activation::Linear => "Linear activation",
+            Activation::Relu => "Relu",
+            Activation::Softmax => "Softmax",
+            Activation::LogSoftmax => "LogSoftmax",
+            Activation::Tanh => "Tanh",
+            Activation::Sigmoid => "Sigmoid",
+            _ => "Activation",
+        }
+    }
+}

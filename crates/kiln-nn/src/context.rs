@@ -1,0 +1,204 @@
+//! `Ctx`: what a forward pass is run under.
+
+use crate::module::VisitorMut;
+use crate::streams::Draws;
+use crate::{Buffer, BufferId, Layer, Module, Param, Path, Segment};
+use kiln_autograd::Var;
+use kiln_math::{Purpose, Stream};
+use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+use std::cell::RefCell;
+
+/// The context of one forward pass: whether it trains, where in the model it is, its random streams, and the new values of
+/// buffers that it has computed.
+///
+/// ```
+/// # use kiln_nn::{Activation, Ctx, Dense, Dropout, Layer, Sequential};
+/// # use kiln_autograd::Var;
+/// # use kiln_tensor::{DType, Device, Tensor};
+/// # fn main() -> Result<(), kiln_tensor::Error> {
+/// # let cpu = Device::cpu();
+/// # let mut model = Sequential::new().push(Dense::new(2)).push(Dropout::new(0.5)).build([3], &cpu, 1)?;
+/// # let x = Var::constant(Tensor::ones([1, 3], DType::F32, &cpu)?);
+/// let ctx = Ctx::train(1, 0); // seed, number of the step
+/// let y = model.forward(&x, &ctx)?;
+/// // … loss, backward, optimizer.step …
+/// ctx.commit(&mut model)?;
+///
+/// let y = model.forward(&x, &Ctx::eval())?;
+/// assert!(!y.requires_grad());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Ctx {
+    training: bool,
+    records: bool,
+    seed: u64,
+    step: u64,
+    path: RefCell<Path>,
+    draws: RefCell<Draws>,
+    updates: RefCell<Vec<(BufferId, Tensor)>>,
+}
+
+impl Ctx {
+    /// Training: dropout drops, statistics are those of the batch, gradients are recorded. The same seed, step and place in
+    /// the model give the same random numbers.
+    pub fn train(seed: u64, step: u64) -> Self {
+        Ctx {
+            training: true,
+            records: true,
+            seed,
+            step,
+            path: RefCell::new(Path::new()),
+            draws: RefCell::new(Draws::default()),
+            updates: RefCell::new(Vec::new()),
+        }
+    }
+
+    /// Evaluation: nothing is random and nothing is recorded.
+    pub fn eval() -> Self {
+        Ctx { training: false, records: false, ..Ctx::train(0, 0) }
+    }
+
+    /// The same, recording gradients of parameters or not, whatever the mode.
+    #[must_use]
+    pub fn recording(mut self, records: bool) -> Self {
+        self.records = records;
+        self
+    }
+
+    /// Whether layers behave as in training.
+    #[inline]
+    pub fn is_training(&self) -> bool {
+        self.training
+    }
+
+    /// Whether gradients of parameters are recorded.
+    #[inline]
+    pub fn records(&self) -> bool {
+        self.records
+    }
+
+    /// Runs a layer one step down the path; its error tells where that is: `model.1 (Dense): linear: …`.
+    ///
+    /// ```
+    /// # use kiln_nn::{Ctx, Dense, Layer, Module};
+    /// # use kiln_autograd::Var;
+    /// # use kiln_tensor::Result;
+    /// #[derive(Module)]
+    /// struct Residual {
+    ///     inner: Dense,
+    /// }
+    /// impl Layer for Residual {
+    ///     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    ///         ctx.layer("inner", &self.inner, x)?.add(x)
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the layer.
+    #[inline]
+    pub fn layer<'s, L: Layer + ?Sized>(&self, segment: impl Into<Segment<'s>>, layer: &L, x: &Var) -> Result<Var> {
+        self.scope(segment, || layer.forward(x, self).map_err(|error| self.locate(error, layer.name())))
+    }
+
+    /// Runs something one step down the path: a part of a model that is no [`Layer`].
+    ///
+    /// # Errors
+    /// Those of `run`.
+    #[inline]
+    pub fn scope<'s, R>(&self, segment: impl Into<Segment<'s>>, run: impl FnOnce() -> Result<R>) -> Result<R> {
+        self.path.borrow_mut().push(segment.into());
+        let result = run();
+        self.path.borrow_mut().pop();
+        result
+    }
+
+    /// The error as seen from here, unless it was located further inside.
+    #[cold]
+    pub fn locate(&self, error: Error, layer: &str) -> Error {
+        located(error, &self.path.borrow(), layer)
+    }
+
+    /// A random stream for this place, step and repetition.
+    pub fn stream(&self, purpose: Purpose) -> Stream {
+        let number = self.draws.borrow_mut().next(self.path.borrow().as_str(), self.step);
+        Stream::new(self.seed, purpose, number)
+    }
+
+    /// As [`Ctx::stream`], in a device's memory, where its kernels read it.
+    ///
+    /// # Errors
+    /// Memory that cannot be had.
+    pub fn stream_tensor(&self, purpose: Purpose, device: &Device) -> Result<Tensor> {
+        Tensor::random_stream(self.stream(purpose), device)
+    }
+
+    /// Hands in the next value of a buffer. The last one counts.
+    pub fn update(&self, buffer: &Buffer, value: Tensor) {
+        let mut updates = self.updates.borrow_mut();
+        match updates.iter_mut().find(|(id, _)| *id == buffer.id()) {
+            Some((_, pending)) => *pending = value,
+            None => updates.push((buffer.id(), value)),
+        }
+    }
+
+    /// A buffer's value as this pass sees it: what was handed in, else what was committed.
+    pub fn value_of(&self, buffer: &Buffer) -> Tensor {
+        let updates = self.updates.borrow();
+        updates.iter().find(|(id, _)| *id == buffer.id()).map_or_else(|| buffer.value().clone(), |(_, v)| v.clone())
+    }
+
+    /// Writes the values that were handed in: to be called once the step has succeeded.
+    ///
+    /// # Errors
+    /// A value of another shape or dtype than its buffer's, or of a buffer that the model does not visit. Then nothing was
+    /// written.
+    pub fn commit<M: Module + ?Sized>(&self, model: &mut M) -> Result<()> {
+        let updates = std::mem::take(&mut *self.updates.borrow_mut());
+        if updates.is_empty() {
+            return Ok(());
+        }
+        let mut gather = Gather { updates, pairs: Vec::new() };
+        model.visit_mut(&mut gather);
+        if !gather.updates.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Value,
+                "ctx.commit",
+                format!(
+                    "{} updated buffer(s) are not visited by this model: is one under `#[module(skip)]`?",
+                    gather.updates.len()
+                ),
+            ));
+        }
+        for (buffer, value) in &gather.pairs {
+            buffer.accepts(value)?;
+        }
+        gather.pairs.into_iter().for_each(|(buffer, value)| buffer.replace(value));
+        Ok(())
+    }
+}
+
+/// `model.5 (MaxPool2d)`
+#[cold]
+pub(crate) fn located(error: Error, path: &Path, layer: &str) -> Error {
+    let dot = if path.as_str().is_empty() { "" } else { "." };
+    error.at(&format!("model{dot}{path} ({layer})"))
+}
+
+/// Pairs buffers with their new values.
+struct Gather<'m> {
+    updates: Vec<(BufferId, Tensor)>,
+    pairs: Vec<(&'m mut Buffer, Tensor)>,
+}
+
+impl<'m> VisitorMut<'m> for Gather<'m> {
+    fn parameter(&mut self, _: &'m mut Param) {}
+    fn buffer(&mut self, buffer: &'m mut Buffer) {
+        if let Some(at) = self.updates.iter().position(|(id, _)| *id == buffer.id()) {
+            let (_, value) = self.updates.swap_remove(at);
+            self.pairs.push((buffer, value));
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! `Layer`: a module that maps a Var to a Var.
+
+use crate::{Ctx, Init, Module};
+use kiln_autograd::Var;
+use kiln_tensor::{Result, Shape};
+
+/// A module with one input and one output. Implement [`Layer::forward`]; a layer whose parameters depend on its input's
+/// shape also implements [`Layer::build`].
+pub trait Layer: Module + Send + Sync {
+    /// The output for a batch: the first axis of `x` counts samples.
+    ///
+    /// # Errors
+    /// An input that does not fit, or a layer that was not built.
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var>;
+
+    /// Makes the parameters for inputs of this shape (without the batch axis) and gives the output's shape. Building a
+    /// layer again for the same input changes nothing.
+    ///
+    /// By default there is nothing to make, and the shape is found by running the layer on zeros.
+    ///
+    /// # Errors
+    /// A shape that the layer cannot take, or another than it was built for.
+    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+        init.output_shape(self, input)
+    }
+
+    /// The type's name, as error messages and summaries show it.
+    fn name(&self) -> &'static str {
+        let path = std::any::type_name::<Self>();
+        let path = path.split('<').next().unwrap_or(path);
+        path.rsplit("::").next().unwrap_or(path)
+    }
+}
+
+impl<L: Layer + ?Sized> Layer for Box<L> {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        (**self).forward(x, ctx)
+    }
+    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+        (**self).build(input, init)
+    }
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+}

@@ -1,0 +1,92 @@
+//! PyTorch's fully connected layer, and the product that it shares with `Dense`.
+
+use crate::activation::Form;
+use crate::{Activation, Ctx, Fans, Init, Initializer, Layer, Module, Param};
+use kiln_autograd::Var;
+use kiln_tensor::{Error, Result};
+
+/// y = x · W + b, of x (…, in), W (in, out), b (out,).
+///
+/// PyTorch's `Linear`: made with both sizes, weights and biases start uniform in ±1/√in. In files the weight lies as PyTorch
+/// has it, (out, in).
+#[derive(Module, Clone, Debug)]
+pub struct Linear {
+    weight: Param,
+    bias: Option<Param>,
+}
+
+impl Linear {
+    /// A layer of these sizes with a bias.
+    ///
+    /// # Errors
+    /// Sizes of 0, or memory that cannot be had.
+    pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Result<Self> {
+        let mut layer = Linear::without_bias(inputs, outputs, init)?;
+        let fans = Fans { input: inputs, output: outputs };
+        layer.bias = Some(init.param("bias", &[outputs], fans, Initializer::FanInUniform)?);
+        Ok(layer)
+    }
+
+    /// A layer of these sizes without a bias.
+    ///
+    /// # Errors
+    /// Sizes of 0, or memory that cannot be had.
+    pub fn without_bias(inputs: usize, outputs: usize, init: &mut Init) -> Result<Self> {
+        if inputs == 0 || outputs == 0 {
+            return Err(Error::value(
+                "linear",
+                format!("a layer of {inputs} inputs and {outputs} outputs: both must be above 0"),
+            ));
+        }
+        let fans = Fans { input: inputs, output: outputs };
+        let weight = init.param("weight", &[inputs, outputs], fans, Initializer::FanInUniform)?;
+        Ok(Linear { weight: weight.with_file_axes(&[1, 0]), bias: None })
+    }
+
+    /// The weight (in, out).
+    pub fn weight(&self) -> &Param {
+        &self.weight
+    }
+
+    /// The bias (out,), where there is one.
+    pub fn bias(&self) -> Option<&Param> {
+        self.bias.as_ref()
+    }
+}
+
+impl Layer for Linear {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        affine(x, &self.weight, self.bias.as_ref(), Activation::Linear, ctx)
+    }
+}
+
+/// activation(x · weight + bias), the activation in the product's epilogue where that is possible.
+pub(super) fn affine(x: &Var, weight: &Param, bias: Option<&Param>, activation: Activation, ctx: &Ctx) -> Result<Var> {
+    let inputs = weight.value().dims()[0];
+    if x.dims().last() != Some(&inputs) {
+        return Err(misfit(x, weight));
+    }
+    let (weight, bias) = (weight.var(ctx), bias.map(|bias| bias.var(ctx)));
+    let (fused, after) = match activation.form() {
+        Form::None => (None, false),
+        Form::Elementwise(call) => (Some(call), false),
+        Form::Softmax | Form::LogSoftmax => (None, true),
+    };
+    let y = x.linear(&weight, bias.as_ref(), fused)?;
+    if after { activation.apply(&y) } else { Ok(y) }
+}
+
+#[cold]
+fn misfit(x: &Var, weight: &Param) -> Error {
+    let inputs = weight.value().dims()[0];
+    let per_sample: usize = x.dims().iter().skip(1).product();
+    let remedy = if per_sample == inputs {
+        "put a Flatten layer before this one"
+    } else {
+        "build the model for the shape of its data, or change the layer before"
+    };
+    Error::shape(
+        "linear",
+        format!("expected (…, {inputs}) for weights {}, got {}; {remedy}", weight.value().shape(), x.shape()),
+    )
+}

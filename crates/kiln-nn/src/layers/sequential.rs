@@ -1,0 +1,131 @@
+//! Layers one after the other.
+
+use crate::{Ctx, Init, Layer, Module};
+use kiln_autograd::Var;
+use kiln_tensor::{Device, Error, ErrorKind, IntoShape, Result, Shape};
+use std::fmt;
+
+/// Layers one after the other. Paths are `0.weight`, `1.bias`, …, as of PyTorch's `Sequential`.
+///
+/// ```
+/// use kiln_nn::{Activation, Dense, Flatten, Module, Sequential};
+/// use kiln_tensor::Device;
+/// # fn main() -> Result<(), kiln_tensor::Error> {
+/// let model = Sequential::new()
+///     .push(Flatten::new())
+///     .push(Dense::new(128).activation(Activation::Relu))
+///     .push(Dense::new(10).activation(Activation::Softmax))
+///     .build([28, 28], &Device::cpu(), 1)?; // shape of one sample, where, seed
+/// assert_eq!(model.parameter_count(), 101_770);
+/// assert_eq!(model.parameters()[0].0, "1.weight");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Module, Default)]
+pub struct Sequential {
+    #[module(flatten)]
+    layers: Vec<Box<dyn Layer>>,
+    #[module(skip)]
+    built: Option<Built>,
+}
+
+/// Shapes of one sample, known once built.
+struct Built {
+    input: Shape,
+    outputs: Vec<Shape>,
+}
+
+impl Sequential {
+    /// No layers: the identity.
+    pub fn new() -> Self {
+        Sequential::default()
+    }
+
+    /// The same with one layer more at the end.
+    #[must_use]
+    pub fn push(mut self, layer: impl Layer + 'static) -> Self {
+        self.add(layer);
+        self
+    }
+
+    /// Adds a layer at the end (Keras's `model.add`).
+    pub fn add(&mut self, layer: impl Layer + 'static) {
+        self.layers.push(Box::new(layer));
+        self.built = None;
+    }
+
+    /// Makes the parameters of all layers for samples of this shape (without the batch axis), f32, drawn from this seed.
+    ///
+    /// # Errors
+    /// A layer that cannot take its input's shape, named by its path.
+    pub fn build(mut self, input: impl IntoShape, device: &Device, seed: u64) -> Result<Self> {
+        Layer::build(&mut self, &input.into_shape()?, &mut Init::new(seed, device))?;
+        Ok(self)
+    }
+
+    /// As [`Sequential::build`], with an [`Init`] that says more: the parameters' dtype.
+    ///
+    /// # Errors
+    /// As [`Sequential::build`].
+    pub fn build_with(mut self, input: impl IntoShape, init: &mut Init) -> Result<Self> {
+        Layer::build(&mut self, &input.into_shape()?, init)?;
+        Ok(self)
+    }
+
+    /// The layers in order.
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = &dyn Layer> {
+        self.layers.iter().map(|layer| &**layer)
+    }
+
+    /// The number of layers.
+    pub fn len(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// Whether there are no layers.
+    pub fn is_empty(&self) -> bool {
+        self.layers.is_empty()
+    }
+
+    /// The shape of one input sample, once built.
+    pub fn input_shape(&self) -> Option<&Shape> {
+        self.built.as_ref().map(|built| &built.input)
+    }
+
+    /// The shape that each layer gives for one sample; empty before [`Sequential::build`].
+    pub fn output_shapes(&self) -> &[Shape] {
+        self.built.as_ref().map_or(&[], |built| &built.outputs)
+    }
+}
+
+impl Layer for Sequential {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let mut layers = self.layers.iter().enumerate();
+        let Some((_, first)) = layers.next() else { return Ok(x.clone()) };
+        let mut y = ctx.layer(0, &**first, x)?;
+        for (index, layer) in layers {
+            y = ctx.layer(index, &**layer, &y)?;
+        }
+        Ok(y)
+    }
+
+    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+        if input.contains(&0) {
+            return Err(Error::new(ErrorKind::Shape, "build", format!("samples of shape {input} are empty")));
+        }
+        let mut outputs: Vec<Shape> = Vec::with_capacity(self.layers.len());
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            let shape = outputs.last().unwrap_or(input);
+            outputs.push(init.layer(index, &mut **layer, shape)?);
+        }
+        let output = outputs.last().copied().unwrap_or(*input);
+        self.built = Some(Built { input: *input, outputs });
+        Ok(output)
+    }
+}
+
+impl fmt::Debug for Sequential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.layers.iter().map(|layer| layer.name())).finish()
+    }
+}

@@ -1,0 +1,333 @@
+//! `Module`: what owns parameters and buffers, and how they are visited by path.
+
+use crate::state::{self, StateDict, Unmatched};
+use crate::{Buffer, Param, Path, Segment};
+use kiln_tensor::{DType, Device, Result, Shape, Tensor};
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+/// Something that owns parameters and buffers, directly or in modules of its own. Derive it:
+///
+/// ```
+/// use kiln_nn::{Dense, Module, Param};
+///
+/// #[derive(Module)]
+/// struct Net {
+///     hidden: Vec<Dense>, // hidden.0.weight, hidden.0.bias, hidden.1.weight, …
+///     temperature: Param, // temperature
+///     width: usize,       // a setting: nothing to visit
+/// }
+/// ```
+///
+/// Paths are those of PyTorch's `state_dict`, and the order of visits is that of the fields.
+pub trait Module {
+    /// Shows every parameter and buffer to the visitor.
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>);
+
+    /// As [`Module::visit`], in the same order, to be changed.
+    fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>);
+
+    /// All parameters with their paths, in order.
+    fn parameters(&self) -> Vec<(String, &Param)> {
+        state::collect(self).parameters
+    }
+
+    /// All parameters with their paths, in order, to be changed.
+    fn parameters_mut(&mut self) -> Vec<(String, &mut Param)> {
+        state::collect_mut(self).parameters
+    }
+
+    /// All buffers with their paths, in order.
+    fn buffers(&self) -> Vec<(String, &Buffer)> {
+        state::collect(self).buffers
+    }
+
+    /// The number of numbers that are learned, frozen ones included.
+    fn parameter_count(&self) -> usize {
+        self.parameters().iter().map(|(_, parameter)| parameter.value().elements()).sum()
+    }
+
+    /// Freezes all parameters (`false`), or lets them learn again.
+    fn set_trainable(&mut self, trainable: bool) {
+        self.parameters_mut().into_iter().for_each(|(_, parameter)| parameter.set_trainable(trainable));
+    }
+
+    /// The values of all parameters and buffers by path. Cheap: the tensors are shared until one side changes.
+    fn state_dict(&self) -> StateDict {
+        state::state_dict(self)
+    }
+
+    /// Sets parameters and buffers from a state dict; float types are converted to the parameter's own, values are moved
+    /// to its device. Returns the names that had no partner, none where `strict`.
+    ///
+    /// # Errors
+    /// Where `strict`, names that are missing or unexpected; always, shapes that differ. All of them are listed, and
+    /// nothing is changed.
+    fn load_state_dict(&mut self, state: &StateDict, strict: bool) -> Result<Unmatched> {
+        state::load(self, state, strict)
+    }
+
+    /// Moves parameters and buffers to a device.
+    ///
+    /// # Errors
+    /// Memory that cannot be had there; then nothing has moved.
+    fn to_device(&mut self, device: &Device) -> Result<()> {
+        state::convert(self, |value| value.to_device(device))
+    }
+
+    /// Converts parameters and floating-point buffers to a floating-point type.
+    ///
+    /// # Errors
+    /// Memory that cannot be had; then nothing has changed.
+    fn to_dtype(&mut self, dtype: DType) -> Result<()> {
+        state::convert(
+            self,
+            |value: &Tensor| if value.dtype().is_float() { value.to_dtype(dtype) } else { Ok(value.clone()) },
+        )
+    }
+}
+
+/// What is shown parameters and buffers. `enter` and `leave` tell the path; a visitor that needs no path ignores them,
+/// and then a visit costs a call and nothing more.
+pub trait Visitor<'m> {
+    /// What follows, up to the matching [`leave`](Visitor::leave), is below this segment.
+    fn enter(&mut self, segment: Segment<'_>) {
+        let _ = segment;
+    }
+    /// Back up.
+    fn leave(&mut self) {}
+    /// A parameter.
+    fn parameter(&mut self, parameter: &'m Param);
+    /// A buffer.
+    fn buffer(&mut self, buffer: &'m Buffer) {
+        let _ = buffer;
+    }
+}
+
+/// As [`Visitor`], of what may be changed. The references live as long as the module's, so they can be gathered.
+pub trait VisitorMut<'m> {
+    /// What follows, up to the matching [`leave`](VisitorMut::leave), is below this segment.
+    fn enter(&mut self, segment: Segment<'_>) {
+        let _ = segment;
+    }
+    /// Back up.
+    fn leave(&mut self) {}
+    /// A parameter.
+    fn parameter(&mut self, parameter: &'m mut Param);
+    /// A buffer.
+    fn buffer(&mut self, buffer: &'m mut Buffer) {
+        let _ = buffer;
+    }
+}
+
+/// A visitor of what is found, with its path.
+pub(crate) struct Paths<F> {
+    path: Path,
+    found: F,
+}
+
+impl<F> Paths<F> {
+    pub(crate) fn new(found: F) -> Self {
+        Paths { path: Path::new(), found }
+    }
+}
+
+/// What [`Paths`] found.
+pub(crate) enum Found<'m> {
+    Parameter(&'m Param),
+    Buffer(&'m Buffer),
+}
+
+/// What [`Paths`] found, to be changed.
+pub(crate) enum FoundMut<'m> {
+    Parameter(&'m mut Param),
+    Buffer(&'m mut Buffer),
+}
+
+impl<'m, F: FnMut(&str, Found<'m>)> Visitor<'m> for Paths<F> {
+    fn enter(&mut self, segment: Segment<'_>) {
+        self.path.push(segment);
+    }
+    fn leave(&mut self) {
+        self.path.pop();
+    }
+    fn parameter(&mut self, parameter: &'m Param) {
+        (self.found)(self.path.as_str(), Found::Parameter(parameter));
+    }
+    fn buffer(&mut self, buffer: &'m Buffer) {
+        (self.found)(self.path.as_str(), Found::Buffer(buffer));
+    }
+}
+
+impl<'m, F: FnMut(&str, FoundMut<'m>)> VisitorMut<'m> for Paths<F> {
+    fn enter(&mut self, segment: Segment<'_>) {
+        self.path.push(segment);
+    }
+    fn leave(&mut self) {
+        self.path.pop();
+    }
+    fn parameter(&mut self, parameter: &'m mut Param) {
+        (self.found)(self.path.as_str(), FoundMut::Parameter(parameter));
+    }
+    fn buffer(&mut self, buffer: &'m mut Buffer) {
+        (self.found)(self.path.as_str(), FoundMut::Buffer(buffer));
+    }
+}
+
+impl Module for Param {
+    #[inline]
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+        visitor.parameter(self);
+    }
+    #[inline]
+    fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
+        visitor.parameter(self);
+    }
+}
+
+impl Module for Buffer {
+    #[inline]
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+        visitor.buffer(self);
+    }
+    #[inline]
+    fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
+        visitor.buffer(self);
+    }
+}
+
+/// Transparent: neither a box nor an option is seen in paths.
+impl<M: Module + ?Sized> Module for Box<M> {
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+        (**self).visit(visitor);
+    }
+    fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
+        (**self).visit_mut(visitor);
+    }
+}
+
+impl<M: Module> Module for Option<M> {
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+        if let Some(module) = self {
+            module.visit(visitor);
+        }
+    }
+    fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
+        if let Some(module) = self {
+            module.visit_mut(visitor);
+        }
+    }
+}
+
+impl<M: Module> Module for [M] {
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+        for (index, module) in self.iter().enumerate() {
+            visitor.enter(Segment::Index(index));
+            module.visit(visitor);
+            visitor.leave();
+        }
+    }
+    fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
+        for (index, module) in self.iter_mut().enumerate() {
+            visitor.enter(Segment::Index(index));
+            module.visit_mut(visitor);
+            visitor.leave();
+        }
+    }
+}
+
+impl<M: Module> Module for Vec<M> {
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+        self.as_slice().visit(visitor);
+    }
+    fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
+        self.as_mut_slice().visit_mut(visitor);
+    }
+}
+
+impl<M: Module, const N: usize> Module for [M; N] {
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+        self.as_slice().visit(visitor);
+    }
+    fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
+        self.as_mut_slice().visit_mut(visitor);
+    }
+}
+
+impl<M: Module> Module for BTreeMap<String, M> {
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+        for (name, module) in self {
+            visitor.enter(Segment::Name(name));
+            module.visit(visitor);
+            visitor.leave();
+        }
+    }
+    fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
+        for (name, module) in self {
+            visitor.enter(Segment::Name(name));
+            module.visit_mut(visitor);
+            visitor.leave();
+        }
+    }
+}
+
+macro_rules! tuples {
+    ($($($name:ident $index:tt)+;)+) => {$(
+        impl<$($name: Module),+> Module for ($($name,)+) {
+            fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+                $(visitor.enter(Segment::Index($index)); self.$index.visit(visitor); visitor.leave();)+
+            }
+            fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
+                $(visitor.enter(Segment::Index($index)); self.$index.visit_mut(visitor); visitor.leave();)+
+            }
+        }
+    )+};
+}
+tuples! {
+    A 0;
+    A 0 B 1;
+    A 0 B 1 C 2;
+    A 0 B 1 C 2 D 3;
+    A 0 B 1 C 2 D 3 E 4;
+    A 0 B 1 C 2 D 3 E 4 F 5;
+}
+
+macro_rules! settings {
+    ($($ty:ty),+) => {$(
+        /// A setting: nothing to visit.
+        impl Module for $ty {
+            #[inline]
+            fn visit<'m>(&'m self, _: &mut dyn Visitor<'m>) {}
+            #[inline]
+            fn visit_mut<'m>(&'m mut self, _: &mut dyn VisitorMut<'m>) {}
+        }
+    )+};
+}
+settings!(
+    (),
+    bool,
+    char,
+    u8,
+    u16,
+    u32,
+    u64,
+    usize,
+    i8,
+    i16,
+    i32,
+    i64,
+    isize,
+    f32,
+    f64,
+    String,
+    &'static str,
+    Shape,
+    DType,
+    Device
+);
+
+/// Nothing to visit.
+impl<T: ?Sized> Module for PhantomData<T> {
+    fn visit<'m>(&'m self, _: &mut dyn Visitor<'m>) {}
+    fn visit_mut<'m>(&'m mut self, _: &mut dyn VisitorMut<'m>) {}
+}

@@ -1,0 +1,162 @@
+//! Parameters and buffers: what a module owns beside its settings.
+
+use crate::Ctx;
+use kiln_autograd::{Leaf, LeafId, Var};
+use kiln_tensor::{Error, ErrorKind, Result, Tensor};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A value that is learned: a tensor, and the leaf that its gradients are filed under.
+#[derive(Debug)]
+pub struct Param {
+    value: Tensor,
+    leaf: Leaf,
+    trainable: bool,
+    file_axes: &'static [usize],
+}
+
+impl Param {
+    /// A trainable parameter with this first value.
+    pub fn new(value: Tensor) -> Self {
+        Param { value, leaf: Leaf::new(), trainable: true, file_axes: &[] }
+    }
+
+    /// The same parameter, written to files with its axes in this order: `[1, 0]` for a dense layer's weight, which is
+    /// (in, out) here and (out, in) in PyTorch's files. Files are always in PyTorch's order; reading one turns it back.
+    #[must_use]
+    pub fn with_file_axes(mut self, order: &'static [usize]) -> Self {
+        self.file_axes = order;
+        self
+    }
+
+    /// The order of axes in files; empty where it is the same.
+    pub fn file_axes(&self) -> &'static [usize] {
+        self.file_axes
+    }
+
+    /// The value.
+    #[inline]
+    pub fn value(&self) -> &Tensor {
+        &self.value
+    }
+
+    /// The value, to be changed in place by an optimizer; shape, dtype and device are to stay ([`Param::set`] checks that).
+    #[inline]
+    pub fn value_mut(&mut self) -> &mut Tensor {
+        &mut self.value
+    }
+
+    /// Replaces the value; the identity, and with it an optimizer's state, stays.
+    ///
+    /// # Errors
+    /// A value of another shape or dtype. (Another device is a move.)
+    pub fn set(&mut self, value: Tensor) -> Result<()> {
+        same_kind("param.set", &self.value, &value)?;
+        self.value = value;
+        Ok(())
+    }
+
+    /// The parameter in a computation: tracked where the context records gradients and the parameter is trainable, a
+    /// constant otherwise.
+    #[inline]
+    pub fn var(&self, ctx: &Ctx) -> Var {
+        if self.trainable && ctx.records() { self.leaf.var(&self.value) } else { Var::constant(self.value.clone()) }
+    }
+
+    /// What its gradients are filed under.
+    #[inline]
+    pub fn id(&self) -> LeafId {
+        self.leaf.id()
+    }
+
+    /// Whether gradients are taken of it.
+    #[inline]
+    pub fn trainable(&self) -> bool {
+        self.trainable
+    }
+
+    /// Freezes it (`false`) or lets it learn again. A frozen parameter gets no gradient, so optimizers leave it alone.
+    pub fn set_trainable(&mut self, trainable: bool) {
+        self.trainable = trainable;
+    }
+}
+
+impl Clone for Param {
+    /// A parameter of its own with the same value: it shares neither gradients nor later updates. To share a weight
+    /// between two places, use the same layer in both.
+    fn clone(&self) -> Self {
+        Param { value: self.value.clone(), leaf: Leaf::new(), trainable: self.trainable, file_axes: self.file_axes }
+    }
+}
+
+/// Identity of a [`Buffer`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BufferId(u64);
+
+/// A value that a module keeps but does not learn by gradients: running statistics. It belongs to the state that is saved.
+///
+/// A forward pass does not write it: it hands the new value to [`Ctx::update`], and [`Ctx::commit`] writes it once the step
+/// has succeeded.
+#[derive(Debug)]
+pub struct Buffer {
+    value: Tensor,
+    id: BufferId,
+}
+
+impl Buffer {
+    /// A buffer with this first value.
+    pub fn new(value: Tensor) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Buffer { value, id: BufferId(NEXT.fetch_add(1, Ordering::Relaxed)) }
+    }
+
+    /// The committed value; [`Ctx::value_of`] also sees what the running step has handed in.
+    #[inline]
+    pub fn value(&self) -> &Tensor {
+        &self.value
+    }
+
+    /// Replaces the value.
+    ///
+    /// # Errors
+    /// A value of another shape or dtype.
+    pub fn set(&mut self, value: Tensor) -> Result<()> {
+        self.accepts(&value)?;
+        self.value = value;
+        Ok(())
+    }
+
+    /// Whether [`Buffer::set`] would take this value.
+    pub(crate) fn accepts(&self, value: &Tensor) -> Result<()> {
+        same_kind("buffer.set", &self.value, value)
+    }
+
+    /// Replaces the value by one that was checked, or is meant to be of another dtype.
+    pub(crate) fn replace(&mut self, value: Tensor) {
+        self.value = value;
+    }
+
+    /// Its identity.
+    #[inline]
+    pub fn id(&self) -> BufferId {
+        self.id
+    }
+}
+
+impl Clone for Buffer {
+    /// A buffer of its own with the same value.
+    fn clone(&self) -> Self {
+        Buffer::new(self.value.clone())
+    }
+}
+
+fn same_kind(operation: &'static str, old: &Tensor, new: &Tensor) -> Result<()> {
+    if old.shape() == new.shape() && old.dtype() == new.dtype() {
+        return Ok(());
+    }
+    let kind = if old.shape() == new.shape() { ErrorKind::DType } else { ErrorKind::Shape };
+    Err(Error::new(
+        kind,
+        operation,
+        format!("expected {} {}, got {} {}", old.dtype(), old.shape(), new.dtype(), new.shape()),
+    ))
+}

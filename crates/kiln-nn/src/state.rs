@@ -1,0 +1,126 @@
+//! State dicts: the values of a module by path.
+
+use crate::module::{Found, FoundMut, Paths};
+use crate::{Buffer, Module, Param};
+use kiln_tensor::{Error, ErrorKind, Result, Tensor};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+/// Tensors by path.
+pub type StateDict = BTreeMap<String, Tensor>;
+
+/// Names that had no partner when a state dict was loaded.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Unmatched {
+    /// In the module, not in the state dict.
+    pub missing: Vec<String>,
+    /// In the state dict, not in the module.
+    pub unexpected: Vec<String>,
+}
+
+/// All that a module owns.
+pub(crate) struct Collected<P, B> {
+    pub(crate) parameters: Vec<(String, P)>,
+    pub(crate) buffers: Vec<(String, B)>,
+}
+
+pub(crate) fn collect<M: Module + ?Sized>(module: &M) -> Collected<&Param, &Buffer> {
+    let mut all = Collected { parameters: Vec::new(), buffers: Vec::new() };
+    module.visit(&mut Paths::new(|path: &str, found| match found {
+        Found::Parameter(parameter) => all.parameters.push((path.to_owned(), parameter)),
+        Found::Buffer(buffer) => all.buffers.push((path.to_owned(), buffer)),
+    }));
+    all
+}
+
+pub(crate) fn collect_mut<M: Module + ?Sized>(module: &mut M) -> Collected<&mut Param, &mut Buffer> {
+    let mut all = Collected { parameters: Vec::new(), buffers: Vec::new() };
+    module.visit_mut(&mut Paths::new(|path: &str, found| match found {
+        FoundMut::Parameter(parameter) => all.parameters.push((path.to_owned(), parameter)),
+        FoundMut::Buffer(buffer) => all.buffers.push((path.to_owned(), buffer)),
+    }));
+    all
+}
+
+pub(crate) fn state_dict<M: Module + ?Sized>(module: &M) -> StateDict {
+    let all = collect(module);
+    let parameters = all.parameters.into_iter().map(|(path, parameter)| (path, parameter.value().clone()));
+    let buffers = all.buffers.into_iter().map(|(path, buffer)| (path, buffer.value().clone()));
+    parameters.chain(buffers).collect()
+}
+
+/// Replaces every value by what `f` makes of it, all or none.
+pub(crate) fn convert<M: Module + ?Sized>(module: &mut M, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<()> {
+    let all = collect_mut(module);
+    let parameters: Vec<Tensor> = all.parameters.iter().map(|(_, p)| f(p.value())).collect::<Result<_>>()?;
+    let buffers: Vec<Tensor> = all.buffers.iter().map(|(_, b)| f(b.value())).collect::<Result<_>>()?;
+    for ((_, parameter), value) in all.parameters.into_iter().zip(parameters) {
+        *parameter.value_mut() = value;
+    }
+    for ((_, buffer), value) in all.buffers.into_iter().zip(buffers) {
+        buffer.replace(value);
+    }
+    Ok(())
+}
+
+pub(crate) fn load<M: Module + ?Sized>(module: &mut M, state: &StateDict, strict: bool) -> Result<Unmatched> {
+    let all = collect_mut(module);
+    let mut unmatched = Unmatched::default();
+    let mut misfits = Vec::new();
+    let mut known = BTreeSet::new();
+
+    // First everything is compared and converted, so that an error leaves the module as it was.
+    let mut prepare = |path: &str, old: &Tensor| -> Result<Option<Tensor>> {
+        known.insert(path.to_owned());
+        let Some(new) = state.get(path) else {
+            unmatched.missing.push(path.to_owned());
+            return Ok(None);
+        };
+        let convertible = new.dtype() == old.dtype() || new.dtype().is_float() && old.dtype().is_float();
+        if new.shape() != old.shape() || !convertible {
+            misfits.push(format!(
+                "{path}: expected {} {}, got {} {}",
+                old.dtype(),
+                old.shape(),
+                new.dtype(),
+                new.shape()
+            ));
+            return Ok(None);
+        }
+        new.to_dtype(old.dtype())?.to_device(old.device()).map(Some)
+    };
+    let parameters: Vec<_> = all.parameters.iter().map(|(path, p)| prepare(path, p.value())).collect::<Result<_>>()?;
+    let buffers: Vec<_> = all.buffers.iter().map(|(path, b)| prepare(path, b.value())).collect::<Result<_>>()?;
+    unmatched.unexpected = state.keys().filter(|&name| !known.contains(name)).cloned().collect();
+
+    if !misfits.is_empty() || strict && unmatched != Unmatched::default() {
+        return Err(mismatch(&unmatched, &misfits, strict));
+    }
+    for ((_, parameter), value) in all.parameters.into_iter().zip(parameters) {
+        if let Some(value) = value {
+            *parameter.value_mut() = value;
+        }
+    }
+    for ((_, buffer), value) in all.buffers.into_iter().zip(buffers) {
+        if let Some(value) = value {
+            buffer.replace(value);
+        }
+    }
+    Ok(unmatched)
+}
+
+fn mismatch(unmatched: &Unmatched, misfits: &[String], strict: bool) -> Error {
+    let mut text = String::from("the state is of another architecture; nothing was changed.");
+    let mut list = |title: &str, names: &[String]| {
+        if !names.is_empty() {
+            let _ = write!(text, " {title} ({}): {}.", names.len(), names.join(", "));
+        }
+    };
+    if strict {
+        list("Missing", &unmatched.missing);
+        list("Unexpected", &unmatched.unexpected);
+    }
+    list("Of another shape or type", misfits);
+    let kind = if misfits.is_empty() { ErrorKind::Value } else { ErrorKind::Shape };
+    Error::new(kind, "load_state_dict", text)
+}
