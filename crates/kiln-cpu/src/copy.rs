@@ -85,7 +85,7 @@ pub fn copy<A: Convert<B> + Send + Sync, B: Copy + Send>(out: &Output<'_, B>, x:
             for i in 0..run {
                 // SAFETY: the odometer stays within the operand, the chunk within the output.
                 unsafe {
-                    let value = *x.first().offset(offset + i as isize * stride);
+                    let value = *x.first_element().offset(offset + i as isize * stride);
                     *out.first().add(start + done + i) = value.convert();
                 }
             }
@@ -109,7 +109,7 @@ pub unsafe fn assign<A: Convert<B> + Send + Sync, B: Copy + Send>(first: *mut B,
         source.runs(n, |at, offset, stride, run| {
             for i in 0..run {
                 // SAFETY: the odometer stays within the operand.
-                block[at + i] = Some(unsafe { *x.first().offset(offset + i as isize * stride) });
+                block[at + i] = Some(unsafe { *x.first_element().offset(offset + i as isize * stride) });
             }
         });
         target.runs(n, |at, offset, stride, run| {

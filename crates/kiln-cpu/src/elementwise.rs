@@ -254,14 +254,14 @@ pub fn zip<A: Copy, B: Copy, O: Copy>(
             right.runs(n, |at, offset, stride, run| {
                 for i in 0..run {
                     // SAFETY: the odometer stays within the shape, whose elements can be read.
-                    block[at + i] = Some(unsafe { *b.first().offset(offset + i as isize * stride) });
+                    block[at + i] = Some(unsafe { *b.first_element().offset(offset + i as isize * stride) });
                 }
             });
             left.runs(n, |at, offset, stride, run| {
                 for i in 0..run {
                     // SAFETY: as above, and within this chunk of the output.
                     unsafe {
-                        let a = *a.first().offset(offset + i as isize * stride);
+                        let a = *a.first_element().offset(offset + i as isize * stride);
                         if let Some(b) = block[at + i] {
                             *out.first().add(start + done + at + i) = f(a, b);
                         }
@@ -294,7 +294,8 @@ pub fn select<T: Copy + Send + Sync>(
                 mask.runs(n, |at, offset, stride, run| {
                     for i in 0..run {
                         // SAFETY: the odometer stays within the shape, whose elements can be read.
-                        chosen[at + i] = unsafe { *condition.first().offset(offset + i as isize * stride) } == wanted;
+                        chosen[at + i] =
+                            unsafe { *condition.first_element().offset(offset + i as isize * stride) } == wanted;
                     }
                 });
                 value.runs(n, |at, offset, stride, run| {
@@ -303,7 +304,7 @@ pub fn select<T: Copy + Send + Sync>(
                             // SAFETY: as above, and within this chunk of the output.
                             unsafe {
                                 *out.first().add(start + done + at + i) =
-                                    *x.first().offset(offset + i as isize * stride);
+                                    *x.first_element().offset(offset + i as isize * stride);
                             }
                         }
                     }

@@ -23,7 +23,7 @@ pub fn gather<T: Copy + Send + Sync>(out: &mut [T], x: &[T], indices: Strided<'_
     let copy_row = |row: usize| {
         let (o, i) = (row / count, row % count);
         // SAFETY: `i` is within the indices, which have one axis.
-        let index = unsafe { *indices.first().offset(i as isize * indices.strides()[0]) } as usize;
+        let index = unsafe { *indices.first_element().offset(i as isize * indices.strides()[0]) } as usize;
         // SAFETY: this row's own part of the output.
         let to = unsafe { to.part(row * inner, inner) };
         let start = (o * axis + index) * inner;
@@ -50,7 +50,7 @@ pub fn scatter_add<T: Copy + Send + Sync>(
     for o in 0..outer {
         for i in 0..count {
             // SAFETY: `i` is within the indices, which have one axis.
-            let index = unsafe { *indices.first().offset(i as isize * indices.strides()[0]) } as usize;
+            let index = unsafe { *indices.first_element().offset(i as isize * indices.strides()[0]) } as usize;
             let (to, from) = ((o * axis + index) * inner, (o * count + i) * inner);
             for (to, &from) in out[to..to + inner].iter_mut().zip(&y[from..from + inner]) {
                 *to = add(*to, from);

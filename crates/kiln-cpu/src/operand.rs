@@ -130,7 +130,8 @@ impl<'a, T: Copy> Strided<'a, T> {
     }
 
     /// Where element (0, 0, …) lies.
-    pub(crate) fn first(&self) -> *const T {
+    #[inline]
+    pub fn first_element(&self) -> *const T {
         self.first
     }
 

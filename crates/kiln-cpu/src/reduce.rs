@@ -262,7 +262,7 @@ fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E
             let n = COLUMNS.min(width - start);
             let offset = Odometer::at(outer, strides, row).offset();
             // SAFETY: within the operand; its elements are of the compute type (IN_PLACE).
-            let first = unsafe { x.first().offset(offset).add(start) }.cast::<E::Compute>();
+            let first = unsafe { x.first_element().offset(offset).add(start) }.cast::<E::Compute>();
             let values = columns::<_, F>(isa, first, reduced, count, n);
             // SAFETY: this group's own part of the output.
             let to = unsafe { out.part(row * width + start, n) };
@@ -275,7 +275,7 @@ fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E
     if out.len() == 1 && count > 4 * CHUNK && team::threads() > 1 {
         // One long sequence: its chunks are shared out.
         // SAFETY: the same elements as x, in the order of the reduced axes.
-        let sequence_of = unsafe { Strided::new(x.first(), reduced.0, reduced.1) };
+        let sequence_of = unsafe { Strided::new(x.first_element(), reduced.0, reduced.1) };
         let mut partial = vec![E::Compute::default(); count.div_ceil(CHUNK)];
         let results = Output::from_slice(&mut partial);
         team::parallel(results.len(), |i| {
@@ -294,7 +294,7 @@ fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E
         for i in group * rows..(group * rows + rows).min(out.len()) {
             let offset = Odometer::at(kept.0, kept.1, i).offset();
             // SAFETY: within the operand; the elements of one output.
-            let elements = unsafe { Strided::new(x.first().offset(offset), reduced.0, reduced.1) };
+            let elements = unsafe { Strided::new(x.first_element().offset(offset), reduced.0, reduced.1) };
             let value = finish(sequence::<E, F>(isa, Blocks::new(elements, 0), count));
             // SAFETY: this output's own place.
             unsafe { out.part(i, 1)[0] = value };
@@ -337,7 +337,7 @@ pub fn reduce_with<A: Copy + Sync, O: Copy + Send + Sync>(
             Odometer::at(reduced.0, reduced.1, 0).runs(count, |_, offset, stride, run| {
                 for j in 0..run {
                     // SAFETY: the odometers stay within the operand.
-                    value = combine(value, unsafe { *x.first().offset(base + offset + j as isize * stride) });
+                    value = combine(value, unsafe { *x.first_element().offset(base + offset + j as isize * stride) });
                 }
             });
             // SAFETY: this output's own place.
@@ -360,7 +360,7 @@ pub fn arg_reduce<T: Copy + Sync>(
         for i in start..start + outputs {
             let base = Odometer::at(kept.0, kept.1, i).offset();
             // SAFETY: within the operand, whose axis is not empty.
-            let at = |j: usize| unsafe { *x.first().offset(base + j as isize * stride) };
+            let at = |j: usize| unsafe { *x.first_element().offset(base + j as isize * stride) };
             let (mut best, mut position) = (at(0), 0);
             for j in 1..size {
                 let candidate = at(j);

@@ -1,11 +1,16 @@
 //! Tensors: shapes, strided views, data types, devices, the Backend trait and the CPU backend.
 
+mod allocator;
 mod backend;
+mod composed;
+mod cpu;
 mod device;
 mod dtype;
 mod error;
 mod layout;
 mod shape;
+mod storage;
+mod tensor;
 
 pub use backend::{
     ArgReduceOp, Backend, Buffer, CompareOp, Distribution, Epilogue, MemoryStats, Out, ReduceOp, SoftmaxKind, UnaryCall,
@@ -16,3 +21,4 @@ pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};
 pub use layout::Layout;
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
+pub use tensor::{Axes, IntoAxes, MatmulOptions, Tensor, UpdateTensors, axis_index};

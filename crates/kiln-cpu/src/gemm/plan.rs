@@ -9,10 +9,14 @@ use crate::team;
 const KC: usize = 512;
 /// Columns of B packed at once where A has to be swept more than once, or B comes from memory.
 const NC: usize = 512;
-/// Rows swept with one group of panels before the next rows.
-const MC: usize = 240;
-/// B is read where it lies up to this size, if its columns are adjacent.
+/// What is swept of A with one group of panels before the next rows.
+const A_BYTES: usize = 480 << 10;
+/// The same where k is short, and A's rows are little more than a cache line each.
+const A_SHORT_BYTES: usize = 16 << 10;
+/// B is read where it lies up to this size, if its columns are adjacent and no more than so many rows of A meet it:
+/// packing, which costs as much as six rows, brings aligned loads and no conflicts in the caches.
 const DIRECT_BYTES: usize = 420 << 10;
+const DIRECT_ROWS: usize = 96;
 
 /// The cut of one product.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +44,16 @@ pub(super) struct Facts {
 impl Plan {
     pub(super) fn new<T>(kernels: &Kernels<T>, f: &Facts) -> Plan {
         let size = size_of::<T>();
-        let panel = kernels.panel();
         let adjacent = f.b_strides.1 == 1 || f.n == 1;
         let small = f.n * f.k * size <= DIRECT_BYTES;
-        let pack_b = !adjacent || !(small || f.m <= 2 * kernels.rows());
+        let pack_b = !adjacent || !(small && f.m <= DIRECT_ROWS || f.m <= 2 * kernels.rows());
         let pack_a = pack_b && f.a_strides.1 != 1 && f.k * f.a_strides.1.unsigned_abs() * size > 8 << 20 && f.n > 512;
         let kc = if f.c_native && pack_b { balanced(f.k, KC * 4 / size, 16) } else { usize::MAX };
-        let nc = if pack_b { NC * 4 / size } else { panel };
-        let mc = if f.m <= MC * 3 / 2 { usize::MAX } else { MC };
+        let nc = if pack_b { NC * 4 / size } else { usize::MAX };
+        // A block of A stays in the second-level cache while the panels pass, or where k is short in the first.
+        let bytes = if f.k <= 128 { A_SHORT_BYTES } else { A_BYTES };
+        let mc = (bytes / (f.k.clamp(1, kc) * size)).max(8 * kernels.rows());
+        let mc = if f.m <= mc * 3 / 2 { usize::MAX } else { mc };
         Plan { grid: grid(kernels, f, pack_b), kc, nc, mc, pack_a, pack_b }
     }
 }

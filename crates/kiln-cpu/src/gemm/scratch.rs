@@ -40,7 +40,7 @@ pub(super) struct Scratch {
     /// The spans of a converted sum.
     pub(super) wide_spans: Buffer,
     /// The spans as one panel sees them.
-    pub(super) panel_spans: Buffer,
+    pub(super) strip_spans: Buffer,
 }
 
 thread_local! {

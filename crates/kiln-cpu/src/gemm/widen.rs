@@ -1,8 +1,8 @@
 //! Operands of half types: converted to `f32`, block by block, before they are packed or read.
 
 use super::Element;
-use super::drive::Sum;
 use super::scratch::Buffer;
+use super::sum::Sum;
 use super::tile::Span;
 
 /// The same sum over converted copies of `rows` rows of A and `cols` columns of B. What was adjacent stays so.

@@ -1,0 +1,87 @@
+//! From buffers to Rust's types: the one place where addresses become slices.
+//!
+//! All functions trust the contract of [`crate::Backend`]: a view lies within its buffer, holds initialised elements of its
+//! dtype, and is not written during the call but by an output that is exactly it. Callers name the right type.
+
+use crate::{Out, UpdateSlot, View};
+use kiln_cpu::operand::{Number, Output, Strided};
+use kiln_cpu::update::Slot;
+
+/// A view as a strided operand.
+///
+/// # Safety
+/// `T` is the element type of the view's dtype.
+#[inline]
+pub(super) unsafe fn strided<'a, T: Copy>(x: &View<'a>) -> Strided<'a, T> {
+    let layout: &'a crate::Layout = x.layout;
+    let first = (x.buffer.address as *const T).wrapping_add(layout.offset());
+    // SAFETY: the backend's contract, see the module.
+    unsafe { Strided::new(first, layout.shape().dims(), layout.strides()) }
+}
+
+/// A contiguous view as a slice.
+///
+/// # Safety
+/// `T` is the element type of the view's dtype, and the view is contiguous.
+#[inline]
+pub(super) unsafe fn slice<'a, T>(x: &View<'a>) -> &'a [T] {
+    let first = (x.buffer.address as *const T).wrapping_add(x.layout.offset());
+    // SAFETY: the backend's contract, see the module; buffers are 64-byte aligned and never null.
+    unsafe { std::slice::from_raw_parts(first, x.layout.shape().elements()) }
+}
+
+/// The first element of a view that will be written.
+#[inline]
+pub(super) fn first_mut<T>(x: &View<'_>) -> *mut T {
+    (x.buffer.address as *mut T).wrapping_add(x.layout.offset())
+}
+
+/// An output for kernels that allow it to be one of their operands.
+///
+/// # Safety
+/// `T` is the element type of the output's dtype.
+#[inline]
+pub(super) unsafe fn output<'a, T: Copy>(out: &Out<'a>) -> Output<'a, T> {
+    let first = (out.buffer.address as *mut T).wrapping_add(out.offset);
+    // SAFETY: the backend's contract, see the module.
+    unsafe { Output::new(first, out.elements()) }
+}
+
+/// An output as a slice, for kernels whose operands are apart from it.
+///
+/// # Safety
+/// `T` is the element type of the output's dtype, and no operand of the call shares its elements.
+#[inline]
+pub(super) unsafe fn slice_mut<'a, T>(out: &Out<'a>) -> &'a mut [T] {
+    let first = (out.buffer.address as *mut T).wrapping_add(out.offset);
+    // SAFETY: the backend's contract, see the module.
+    unsafe { std::slice::from_raw_parts_mut(first, out.elements()) }
+}
+
+/// The slices of an optimizer's slot, whose dtype is T's.
+pub(super) fn slot<'a, T: Number>(slot: &UpdateSlot) -> Slot<'a, T> {
+    let state = |index: usize| -> &'a mut [T] {
+        let buffer = slot.states[index];
+        if buffer.bytes == 0 {
+            return &mut [];
+        }
+        // SAFETY: the state's buffer holds as many elements as the parameter, and is this call's alone.
+        unsafe { std::slice::from_raw_parts_mut(buffer.address as *mut T, slot.elements) }
+    };
+    // SAFETY: the backend's contract: parameter and gradient are row-major from their offsets; the parameter is this call's
+    // alone, and no two slots share one.
+    unsafe {
+        Slot {
+            parameter: std::slice::from_raw_parts_mut(
+                (slot.parameter.address as *mut T).add(slot.parameter_offset),
+                slot.elements,
+            ),
+            gradient: std::slice::from_raw_parts(
+                (slot.gradient.address as *const T).add(slot.gradient_offset),
+                slot.elements,
+            ),
+            first: state(0),
+            second: state(1),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Matrix products, batched over leading axes.
+
+use super::memory::strided;
+use crate::{Epilogue, Out, View};
+use kiln_cpu::gemm::{self, Activation, Bias, Element, Product, Segment};
+use kiln_cpu::operand::Stored;
+use kiln_cpu::{Isa, elementwise};
+use kiln_math::UnaryOp;
+
+/// A type whose products are accumulated in the type that it is computed in.
+pub(super) trait Multiplied: Stored + Element<Number = <Self as Stored>::Compute> {}
+impl<T: Stored + Element<Number = <T as Stored>::Compute>> Multiplied for T {}
+
+/// out (…, m, n) = epilogue(a (…, m, k) · b (…, k, n)), all batch axes broadcast already.
+#[inline]
+pub(super) fn matmul<T: Multiplied>(isa: Isa, out: &Out<'_>, a: &View<'_>, b: &View<'_>, epilogue: &Epilogue<'_>)
+where
+    <T as Stored>::Compute: Stored<Compute = <T as Stored>::Compute> + gemm::Number,
+{
+    let rank = out.shape.rank();
+    let (m, n) = (out.shape[rank - 2], out.shape[rank - 1]);
+    let k = a.layout.shape()[rank - 1];
+    if out.elements() == 0 {
+        return;
+    }
+    let (a_steps, b_steps) = (a.layout.strides(), b.layout.strides());
+    let bias = epilogue.bias.as_ref().map(super::rows::<T>);
+    let activate = epilogue.activation.map(|call| {
+        move |x: &mut [<T as Stored>::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x)
+    });
+    // SAFETY: operands and output are of T's dtype.
+    let (first_a, first_b) = unsafe { (strided::<T>(a).first_element(), strided::<T>(b).first_element()) };
+    let segment = [Segment { a: first_a, b: first_b, k }];
+    let mut product = Product {
+        rows: m,
+        cols: n,
+        segments: &segment,
+        a_strides: (a_steps[rank - 2], a_steps[rank - 1]),
+        b_strides: (b_steps[rank - 2], b_steps[rank - 1]),
+        c: (out.buffer.address as *mut T).wrapping_add(out.offset),
+        c_strides: (n as isize, 1),
+        epilogue: gemm::Epilogue {
+            accumulate: epilogue.accumulate,
+            bias: match &bias {
+                Some(bias) => Bias::Row(bias),
+                None => Bias::None,
+            },
+            activation: match (&epilogue.activation, &activate) {
+                (Some(call), _) if call.op == UnaryOp::Relu => Activation::Relu,
+                (_, Some(activate)) => Activation::Map(activate),
+                _ => Activation::None,
+            },
+        },
+    };
+    let batch = &out.shape[..rank - 2];
+    let count: usize = batch.iter().product();
+    if count == 1 {
+        // SAFETY: the backend's contract: views within their buffers, the output this call's alone and apart from them.
+        unsafe { gemm::gemm(isa, &product) };
+        return;
+    }
+    if let Some(rows) = one_product(batch, m, a_steps, b_steps) {
+        product.rows = rows;
+        // SAFETY: as above; the rows of all the batch lie one stride apart.
+        unsafe { gemm::gemm(isa, &product) };
+        return;
+    }
+    let displace = |i: usize| {
+        let (mut rest, mut a_at, mut b_at) = (i, 0, 0);
+        for axis in (0..batch.len()).rev() {
+            let index = (rest % batch[axis]) as isize;
+            rest /= batch[axis];
+            a_at += index * a_steps[axis];
+            b_at += index * b_steps[axis];
+        }
+        (a_at, b_at, (i * m * n) as isize)
+    };
+    // SAFETY: as above, for each product of the batch; their outputs are apart.
+    unsafe { gemm::gemm_batched(isa, count, &product, displace) };
+}
+
+/// Where one b serves the whole batch and a's rows lie evenly: the rows of the one product that does it all.
+fn one_product(batch: &[usize], m: usize, a_steps: &[isize], b_steps: &[isize]) -> Option<usize> {
+    let axes = batch.len();
+    let mut expected = a_steps[axes] * m as isize;
+    for axis in (0..axes).rev() {
+        if b_steps[axis] != 0 && batch[axis] != 1 || a_steps[axis] != expected && batch[axis] != 1 {
+            return None;
+        }
+        expected *= batch[axis] as isize;
+    }
+    Some(batch.iter().product::<usize>() * m)
+}

@@ -1,0 +1,39 @@
+//! The memory of a tensor: a buffer that goes back to its device when the last tensor over it is gone.
+
+use crate::{Buffer, Device, Result};
+
+/// A buffer and the device that it came from.
+pub(crate) struct Storage {
+    buffer: Buffer,
+    device: Device,
+}
+
+impl Storage {
+    /// Memory of whatever content.
+    #[inline]
+    pub(crate) fn new(bytes: usize, device: &Device) -> Result<Self> {
+        Ok(Storage { buffer: device.backend().alloc(bytes)?, device: device.clone() })
+    }
+
+    /// Memory of zeros.
+    pub(crate) fn zeroed(bytes: usize, device: &Device) -> Result<Self> {
+        Ok(Storage { buffer: device.backend().alloc_zeroed(bytes)?, device: device.clone() })
+    }
+
+    #[inline]
+    pub(crate) fn buffer(&self) -> Buffer {
+        self.buffer
+    }
+
+    #[inline]
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+}
+
+impl Drop for Storage {
+    #[inline]
+    fn drop(&mut self) {
+        self.device.backend().free(self.buffer);
+    }
+}

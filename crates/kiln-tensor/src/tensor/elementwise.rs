@@ -1,0 +1,183 @@
+//! Elementwise operations: one method each, made from kiln-math's lists.
+
+use super::{Tensor, check_device, check_pair};
+use crate::{CompareOp, DType, Result, UnaryCall, broadcast_shapes, unsupported_dtype};
+use kiln_math::{BinaryOp, UnaryOp};
+
+impl Tensor {
+    #[inline]
+    fn expect_float(&self, operation: &'static str) -> Result<()> {
+        if self.dtype.is_float() { Ok(()) } else { Err(unsupported_dtype(operation, self.dtype, "f32, f64, f16 or bf16")) }
+    }
+
+    /// The elementwise operation `call`.
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    #[inline]
+    pub fn unary(&self, call: UnaryCall) -> Result<Tensor> {
+        self.expect_float(call.op.name())?;
+        let out = Tensor::output(self.shape(), self.dtype, self.device())?;
+        self.device().backend().unary(call, out.out(), self.view())?;
+        Ok(out)
+    }
+
+    /// As [`Tensor::unary`], into this tensor's own memory where it is the only owner of it.
+    ///
+    /// # Errors
+    /// As [`Tensor::unary`].
+    pub fn into_unary(self, call: UnaryCall) -> Result<Tensor> {
+        if !(self.is_unique() && self.is_contiguous()) {
+            return self.unary(call);
+        }
+        self.expect_float(call.op.name())?;
+        self.device().backend().unary(call, self.out(), self.view())?;
+        Ok(self)
+    }
+
+    /// This gradient dy times the slope of `call` at x, where y = f(x); in this tensor's own memory where it is the only
+    /// owner of it.
+    ///
+    /// # Errors
+    /// Shapes, dtypes or devices that differ.
+    #[inline]
+    pub fn unary_grad(self, call: UnaryCall, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+        self.expect_float(call.op.name())?;
+        for other in [x, y] {
+            check_pair("unary_grad", &self, other)?;
+            if other.shape() != self.shape() {
+                return Err(crate::Error::shape(
+                    "unary_grad",
+                    format!("the gradient of {} has shape {}, its operand {}", call.op.name(), self.shape(), other.shape()),
+                ));
+            }
+        }
+        let backend = self.device().backend();
+        if self.is_unique() && self.is_contiguous() {
+            backend.unary_grad(call, self.out(), x.view(), y.view(), self.view())?;
+            return Ok(self);
+        }
+        let out = Tensor::output(self.shape(), self.dtype, self.device())?;
+        backend.unary_grad(call, out.out(), x.view(), y.view(), self.view())?;
+        Ok(out)
+    }
+
+    /// The elementwise operation `op`, with NumPy's broadcasting. Of integers: add, sub, mul, maximum and minimum.
+    ///
+    /// # Errors
+    /// Shapes that do not broadcast, dtypes or devices that differ, a dtype without such arithmetic.
+    #[inline]
+    pub fn binary(&self, op: BinaryOp, other: &Tensor) -> Result<Tensor> {
+        check_pair(op.name(), self, other)?;
+        let integers = matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Maximum | BinaryOp::Minimum);
+        if !(self.dtype.is_float() || self.dtype == DType::I64 && integers) {
+            return Err(unsupported_dtype(op.name(), self.dtype, if integers { "floats or i64" } else { "floats" }));
+        }
+        let backend = self.device().backend();
+        if self.shape() == other.shape() {
+            let out = Tensor::output(self.shape(), self.dtype, self.device())?;
+            backend.binary(op, out.out(), self.view(), other.view())?;
+            return Ok(out);
+        }
+        let shape = broadcast_shapes(op.name(), self.shape(), other.shape())?;
+        let (a, b) = (self.broadcast_to(shape)?, other.broadcast_to(shape)?);
+        let out = Tensor::output(&shape, self.dtype, self.device())?;
+        backend.binary(op, out.out(), a.view(), b.view())?;
+        Ok(out)
+    }
+
+    /// Element by element: does the comparison hold? A bool tensor, by NumPy's broadcasting. With NaN only `Ne` holds.
+    ///
+    /// # Errors
+    /// Shapes that do not broadcast, dtypes or devices that differ.
+    pub fn compare(&self, op: CompareOp, other: &Tensor) -> Result<Tensor> {
+        check_pair("compare", self, other)?;
+        let shape = broadcast_shapes("compare", self.shape(), other.shape())?;
+        let (a, b) = (self.broadcast_to(shape)?, other.broadcast_to(shape)?);
+        let out = Tensor::output(&shape, DType::Bool, self.device())?;
+        self.device().backend().compare(op, out.out(), a.view(), b.view())?;
+        Ok(out)
+    }
+
+    /// `a` where the condition (bool) holds, else `b`; all three broadcast.
+    ///
+    /// # Errors
+    /// Shapes that do not broadcast, dtypes or devices that differ, a condition that is not bool.
+    pub fn select(condition: &Tensor, a: &Tensor, b: &Tensor) -> Result<Tensor> {
+        condition.expect_dtype("select", DType::Bool)?;
+        check_pair("select", a, b)?;
+        check_device("select", condition, a)?;
+        let shape = broadcast_shapes("select", a.shape(), b.shape())?;
+        let shape = broadcast_shapes("select", &shape, condition.shape())?;
+        let (c, x, y) = (condition.broadcast_to(shape)?, a.broadcast_to(shape)?, b.broadcast_to(shape)?);
+        let out = Tensor::output(&shape, a.dtype, a.device())?;
+        a.device().backend().select(out.out(), c.view(), x.view(), y.view())?;
+        Ok(out)
+    }
+
+    /// x + value
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    pub fn add_scalar(&self, value: f64) -> Result<Tensor> {
+        self.affine(1.0, value)
+    }
+
+    /// x · value
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    pub fn mul_scalar(&self, value: f64) -> Result<Tensor> {
+        self.affine(value, 0.0)
+    }
+}
+
+macro_rules! comparisons {
+    ($($method:ident $op:ident $sign:literal),+) => {
+        impl Tensor {$(
+            #[doc = concat!("Element by element: a ", $sign, " b, as a bool tensor.")]
+            ///
+            /// # Errors
+            /// As [`Tensor::compare`].
+            pub fn $method(&self, other: &Tensor) -> Result<Tensor> {
+                self.compare(CompareOp::$op, other)
+            }
+        )+}
+    };
+}
+comparisons!(eq Eq "=", ne Ne "≠", lt Lt "<", le Le "≤", gt Gt ">", ge Ge "≥");
+
+macro_rules! unary_methods {
+    ($({ $doc:literal, $op:ident, $method:ident, ($($param:ident),*) })+) => {
+        impl Tensor {$(
+            #[doc = $doc]
+            ///
+            /// # Errors
+            /// A dtype that is no float.
+            #[inline]
+            pub fn $method(&self $(, $param: f64)*) -> Result<Tensor> {
+                let mut params = [0.0; 2];
+                let given: &[f64] = &[$($param),*];
+                params[..given.len()].copy_from_slice(given);
+                self.unary(UnaryCall { op: UnaryOp::$op, params })
+            }
+        )+}
+    };
+}
+kiln_math::for_each_unary!(unary_methods);
+
+macro_rules! binary_methods {
+    ($({ $doc:literal, $op:ident, $method:ident })+) => {
+        impl Tensor {$(
+            #[doc = $doc]
+            ///
+            /// # Errors
+            /// Shapes that do not broadcast, dtypes or devices that differ.
+            #[inline]
+            pub fn $method(&self, other: &Tensor) -> Result<Tensor> {
+                self.binary(BinaryOp::$op, other)
+            }
+        )+}
+    };
+}
+kiln_math::for_each_binary!(binary_methods);

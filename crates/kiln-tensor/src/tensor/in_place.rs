@@ -1,0 +1,106 @@
+//! Writing in place. Memory that another tensor shares is copied first, so no other tensor ever changes.
+
+use super::{Tensor, check_pair};
+use crate::{Error, Result};
+use kiln_math::{BinaryOp, UnaryOp};
+use std::ops::Range;
+
+impl Tensor {
+    /// Makes this tensor the only owner of row-major memory.
+    #[inline]
+    pub(crate) fn own(&mut self) -> Result<()> {
+        if !(self.is_unique() && self.is_contiguous()) {
+            *self = self.copied()?;
+        }
+        Ok(())
+    }
+
+    /// self += other, which may broadcast to this shape.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, dtypes or devices that differ.
+    #[inline]
+    pub fn add_assign(&mut self, other: &Tensor) -> Result<()> {
+        check_pair("add_assign", self, other)?;
+        if other.shape() != self.shape() {
+            let other = other.broadcast_to(self.shape())?;
+            return self.add_assign(&other);
+        }
+        if self.is_unique() && self.is_contiguous() {
+            return self.device().backend().binary(BinaryOp::Add, self.out(), self.view(), other.view());
+        }
+        *self = self.add(other)?;
+        Ok(())
+    }
+
+    /// self *= value
+    ///
+    /// # Errors
+    /// A dtype that is no float.
+    pub fn mul_scalar_assign(&mut self, value: f64) -> Result<()> {
+        self.own()?;
+        let call = crate::UnaryCall { op: UnaryOp::Affine, params: [value, 0.0] };
+        self.device().backend().unary(call, self.out(), self.view())
+    }
+
+    /// Every element becomes `value`.
+    ///
+    /// # Errors
+    /// Memory that could not be had.
+    pub fn fill(&mut self, value: f64) -> Result<()> {
+        if !(self.is_unique() && self.is_contiguous()) {
+            *self = Tensor::output(self.shape(), self.dtype, self.device())?;
+        }
+        self.device().backend().fill(self.out(), value)
+    }
+
+    /// The elements become those of `other`, converted to this dtype; `other` may broadcast.
+    ///
+    /// # Errors
+    /// A shape that does not broadcast to this one, another device.
+    pub fn copy_from(&mut self, other: &Tensor) -> Result<()> {
+        super::check_device("copy_from", self, other)?;
+        let source = other.broadcast_to(self.shape())?;
+        if !(self.is_unique() && self.is_contiguous()) {
+            *self = Tensor::output(self.shape(), self.dtype, self.device())?;
+        }
+        self.device().backend().copy(self.view(), source.view())
+    }
+
+    /// The indices `range` of one axis become `value`, which may broadcast.
+    ///
+    /// # Errors
+    /// A range that leaves the axis, a value that does not fit, dtypes or devices that differ.
+    pub fn slice_assign(&mut self, axis: usize, range: Range<usize>, value: &Tensor) -> Result<()> {
+        check_pair("slice_assign", self, value)?;
+        let extent = self.dims().get(axis).copied().unwrap_or(0);
+        if axis >= self.rank() || range.start > range.end || range.end > extent {
+            return Err(Error::shape("slice_assign", format!("{range:?} is no range of axis {axis} of {}", self.shape())));
+        }
+        let part = self.layout.slice(axis, range.start, range.len(), 1)?;
+        let value = value.broadcast_to(part.shape())?;
+        self.own()?;
+        let part = self.layout.slice(axis, range.start, range.len(), 1)?;
+        let target = crate::View { buffer: self.storage.buffer(), dtype: self.dtype, layout: &part };
+        self.device().backend().copy(target, value.view())
+    }
+
+    /// New content for this tensor from the host, in its own memory where it is the only owner: values that change every
+    /// step.
+    ///
+    /// # Errors
+    /// Another dtype or number of elements; a fault of the device that surfaced.
+    pub fn upload<T: crate::Element>(&mut self, data: &[T]) -> Result<()> {
+        self.expect_dtype("upload", T::DTYPE)?;
+        if data.len() != self.elements() {
+            return Err(Error::shape("upload", format!("{} values for {}", data.len(), self.shape())));
+        }
+        if !(self.is_unique() && self.is_contiguous()) {
+            *self = Tensor::output(self.shape(), self.dtype, self.device())?;
+        }
+        // SAFETY: elements are plain data without padding.
+        let bytes = unsafe { std::slice::from_raw_parts(data.as_ptr().cast::<u8>(), size_of_val(data)) };
+        let offset = self.layout.offset() * self.dtype.size();
+        self.device().backend().upload(self.storage.buffer(), offset, bytes)
+    }
+}

@@ -1,0 +1,70 @@
+//! Gathering by index, and its adjoint.
+
+use super::{Tensor, check_device, check_pair};
+use crate::{DType, Error, ErrorKind, Result, Shape};
+
+/// The error of a label or index out of range.
+#[cold]
+pub(crate) fn label_outside(operation: &'static str, row: usize, label: i64, classes: usize) -> Error {
+    Error::new(
+        ErrorKind::Index,
+        operation,
+        format!("row {row} has index {label}, expected 0 to {}: {classes} classes or rows are there", classes as i64 - 1),
+    )
+}
+
+impl Tensor {
+    /// Checks an index tensor against an axis, where the host can see its values.
+    fn check_index(&self, operation: &'static str, axis: usize, index: &Tensor, size: usize) -> Result<()> {
+        check_device(operation, self, index)?;
+        index.expect_dtype(operation, DType::I64)?;
+        if index.rank() != 1 || axis >= self.rank() {
+            return Err(Error::shape(
+                operation,
+                format!("an index of one axis into axis {axis} of {} is expected, got {}", self.shape(), index.shape()),
+            ));
+        }
+        if self.device().backend().is_host() {
+            let values = index.contiguous()?;
+            let outside = |&(_, &at): &(usize, &i64)| at < 0 || at >= size as i64;
+            if let Some((row, &at)) = values.as_slice::<i64>()?.iter().enumerate().find(outside) {
+                return Err(label_outside(operation, row, at, size));
+            }
+        }
+        Ok(())
+    }
+
+    /// The elements at `index` (i64, one axis) of `axis`: rows of an embedding, say.
+    ///
+    /// # Errors
+    /// An axis or an index out of range, an index that is not i64.
+    pub fn index_select(&self, axis: usize, index: &Tensor) -> Result<Tensor> {
+        self.check_index("index_select", axis, index, self.dims().get(axis).copied().unwrap_or(0))?;
+        let mut dims = self.dims().to_vec();
+        dims[axis] = index.elements();
+        let source = self.contiguous()?;
+        let out = Tensor::output(&Shape::new(&dims)?, self.dtype, self.device())?;
+        self.device().backend().gather(out.out(), source.view(), index.view(), axis)?;
+        Ok(out)
+    }
+
+    /// self += source at `index` of `axis`; equal indices add up in order.
+    ///
+    /// # Errors
+    /// Shapes that do not fit, an index out of range, dtypes or devices that differ.
+    pub fn scatter_add(&mut self, axis: usize, index: &Tensor, source: &Tensor) -> Result<()> {
+        check_pair("scatter_add", self, source)?;
+        self.check_index("scatter_add", axis, index, self.dims().get(axis).copied().unwrap_or(0))?;
+        let mut dims = self.dims().to_vec();
+        dims[axis] = index.elements();
+        if source.dims() != dims {
+            return Err(Error::shape(
+                "scatter_add",
+                format!("{} rows into axis {axis} of {} need a source of {dims:?}, got {}", dims[axis], self.shape(), source.shape()),
+            ));
+        }
+        let source = source.contiguous()?;
+        self.own()?;
+        self.device().backend().scatter_add(self.out(), source.view(), index.view(), axis)
+    }
+}

@@ -1,0 +1,245 @@
+//! `Tensor`: elements of one type in a shape, on a device.
+
+mod axes;
+mod display;
+mod elementwise;
+mod in_place;
+mod index;
+mod make;
+mod matmul;
+mod operators;
+mod random;
+mod reduce;
+mod softmax;
+mod update;
+mod views;
+
+pub use axes::{Axes, IntoAxes, axis_index};
+pub use matmul::MatmulOptions;
+pub use update::UpdateTensors;
+
+use crate::storage::Storage;
+use crate::{DType, Device, Element, Error, ErrorKind, Layout, Out, Result, Shape, View};
+use std::sync::Arc;
+
+/// Elements of one type in a shape, on a device.
+///
+/// Cheap to clone: clones and views share their memory, which is only ever written where it has one owner.
+#[derive(Clone)]
+pub struct Tensor {
+    storage: Arc<Storage>,
+    layout: Layout,
+    dtype: DType,
+}
+
+impl Tensor {
+    /// A fresh row-major tensor of whatever content, for an operation's output.
+    #[inline]
+    pub(crate) fn output(shape: &Shape, dtype: DType, device: &Device) -> Result<Self> {
+        let storage = Storage::new(shape.elements() * dtype.size(), device)?;
+        Ok(Tensor { storage: Arc::new(storage), layout: Layout::contiguous(*shape), dtype })
+    }
+
+    #[inline]
+    fn with_layout(&self, layout: Layout) -> Self {
+        Tensor { storage: self.storage.clone(), layout, dtype: self.dtype }
+    }
+
+    /// What a backend reads.
+    #[inline]
+    pub(crate) fn view(&self) -> View<'_> {
+        View { buffer: self.storage.buffer(), dtype: self.dtype, layout: &self.layout }
+    }
+
+    /// What a backend writes: for tensors just made by [`Tensor::output`], or contiguous and of one owner.
+    #[inline]
+    pub(crate) fn out(&self) -> Out<'_> {
+        debug_assert!(self.is_contiguous());
+        Out {
+            buffer: self.storage.buffer(),
+            dtype: self.dtype,
+            shape: self.layout.shape(),
+            offset: self.layout.offset(),
+        }
+    }
+
+    /// The shape.
+    #[inline]
+    pub fn shape(&self) -> &Shape {
+        self.layout.shape()
+    }
+
+    /// Sizes of the axes.
+    #[inline]
+    pub fn dims(&self) -> &[usize] {
+        self.layout.shape().dims()
+    }
+
+    /// Number of axes.
+    #[inline]
+    pub fn rank(&self) -> usize {
+        self.layout.shape().rank()
+    }
+
+    /// Number of elements.
+    #[inline]
+    pub fn elements(&self) -> usize {
+        self.layout.shape().elements()
+    }
+
+    /// Type of the elements.
+    #[inline]
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Where the elements are.
+    #[inline]
+    pub fn device(&self) -> &Device {
+        self.storage.device()
+    }
+
+    /// How the elements lie in memory.
+    #[inline]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Whether the elements lie row-major without gaps.
+    #[inline]
+    pub fn is_contiguous(&self) -> bool {
+        self.layout.is_contiguous()
+    }
+
+    /// Whether no other tensor shares this one's memory: then it can be written in place.
+    #[inline]
+    pub fn is_unique(&self) -> bool {
+        Arc::strong_count(&self.storage) == 1
+    }
+
+    /// A number that tensors sharing their memory have in common.
+    pub fn storage_id(&self) -> usize {
+        Arc::as_ptr(&self.storage) as usize
+    }
+
+    /// The elements in row-major order.
+    ///
+    /// # Errors
+    /// Another dtype than `T`'s; a fault of the device that surfaced.
+    pub fn to_vec<T: Element>(&self) -> Result<Vec<T>> {
+        self.expect_dtype("to_vec", T::DTYPE)?;
+        if let Ok(slice) = self.as_slice::<T>() {
+            return Ok(slice.to_vec());
+        }
+        let source = self.contiguous()?;
+        let count = self.elements();
+        let mut data: Vec<T> = vec![T::from_f64(0.0); count];
+        let bytes = count * size_of::<T>();
+        // SAFETY: the vector's elements are plain data of `bytes` bytes; what a device holds for `T` is a valid `T`
+        // (bools are written as 0 and 1 only).
+        let target = unsafe { std::slice::from_raw_parts_mut(data.as_mut_ptr().cast::<u8>(), bytes) };
+        let offset = source.layout.offset() * size_of::<T>();
+        self.device().backend().download(target, source.storage.buffer(), offset)?;
+        Ok(data)
+    }
+
+    /// The elements in row-major order, converted to f64.
+    ///
+    /// # Errors
+    /// A fault of the device that surfaced.
+    pub fn to_f64_vec(&self) -> Result<Vec<f64>> {
+        self.to_dtype(DType::F64)?.to_vec()
+    }
+
+    /// The only element.
+    ///
+    /// # Errors
+    /// More or fewer than one.
+    pub fn item(&self) -> Result<f64> {
+        if self.elements() != 1 {
+            return Err(Error::shape("item", format!("{} has {} elements, not one", self.shape(), self.elements())));
+        }
+        match self.dtype {
+            DType::F32 => self.to_vec::<f32>().map(|v| f64::from(v[0])),
+            DType::F64 => self.to_vec::<f64>().map(|v| v[0]),
+            _ => self.to_f64_vec().map(|v| v[0]),
+        }
+    }
+
+    /// The elements in place, where the device's memory is the host's and they lie row-major.
+    ///
+    /// # Errors
+    /// Another dtype than `T`'s, a strided view, or memory that is not the host's: use [`Tensor::to_vec`].
+    pub fn as_slice<T: Element>(&self) -> Result<&[T]> {
+        self.expect_dtype("as_slice", T::DTYPE)?;
+        if !self.device().backend().is_host() || !self.is_contiguous() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "as_slice",
+                "the elements do not lie row-major in the host's memory: use `to_vec`",
+            ));
+        }
+        if self.elements() == 0 {
+            return Ok(&[]);
+        }
+        let first = (self.storage.buffer().address as *const T).wrapping_add(self.layout.offset());
+        // SAFETY: the buffer is initialised host memory that holds this many elements of `T` from the offset on; nobody
+        // writes to it while a tensor is borrowed (writing needs the only owner).
+        Ok(unsafe { std::slice::from_raw_parts(first, self.elements()) })
+    }
+
+    #[inline]
+    fn expect_dtype(&self, operation: &'static str, dtype: DType) -> Result<()> {
+        if self.dtype == dtype { Ok(()) } else { Err(wrong_dtype(operation, self.dtype, dtype)) }
+    }
+}
+
+#[cold]
+fn wrong_dtype(operation: &'static str, found: DType, expected: DType) -> Error {
+    Error::new(ErrorKind::DType, operation, format!("{expected} is expected, the tensor is {found}: convert with `to_dtype`"))
+}
+
+/// Two operands of one operation: dtypes and devices must agree.
+#[inline]
+pub(crate) fn check_pair(operation: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
+    if a.dtype != b.dtype {
+        return Err(pair_dtypes(operation, a, b));
+    }
+    check_device(operation, a, b)
+}
+
+/// Two operands must be on one device.
+#[inline]
+pub(crate) fn check_device(operation: &'static str, a: &Tensor, b: &Tensor) -> Result<()> {
+    if a.device() == b.device() { Ok(()) } else { Err(pair_devices(operation, a, b)) }
+}
+
+#[cold]
+fn pair_dtypes(operation: &'static str, a: &Tensor, b: &Tensor) -> Error {
+    Error::new(
+        ErrorKind::DType,
+        operation,
+        format!(
+            "operands of dtypes {} {} and {} {}: convert one with `to_dtype`",
+            a.dtype,
+            a.shape(),
+            b.dtype,
+            b.shape()
+        ),
+    )
+}
+
+#[cold]
+fn pair_devices(operation: &'static str, a: &Tensor, b: &Tensor) -> Error {
+    Error::new(
+        ErrorKind::Device,
+        operation,
+        format!(
+            "operands on devices {} {} and {} {}: move one with `to_device`",
+            a.device(),
+            a.shape(),
+            b.device(),
+            b.shape()
+        ),
+    )
+}

@@ -1,0 +1,97 @@
+//! Random tensors and dropout, from counter-based streams.
+
+use super::{Tensor, check_device};
+use crate::{DType, Device, Distribution, Error, IntoShape, Result, unsupported_dtype};
+use kiln_math::Stream;
+
+impl Tensor {
+    /// A stream's key and first counter in the device's memory, i64 (2,): what random operations read them from.
+    ///
+    /// # Errors
+    /// Memory that could not be had.
+    pub fn stream(stream: &Stream, device: &Device) -> Result<Tensor> {
+        Tensor::from_slice(&[stream.key() as i64, 0], [2], device)
+    }
+
+    fn check_stream(operation: &'static str, stream: &Tensor) -> Result<()> {
+        stream.expect_dtype(operation, DType::I64)?;
+        if stream.dims() != [2] || !stream.is_contiguous() {
+            return Err(Error::shape(
+                operation,
+                format!("a stream is a key and a counter, shape (2,), got {}: use `Tensor::stream`", stream.shape()),
+            ));
+        }
+        Ok(())
+    }
+
+    fn random(
+        distribution: Distribution,
+        shape: impl IntoShape,
+        dtype: DType,
+        device: &Device,
+        stream: &Stream,
+    ) -> Result<Tensor> {
+        if !matches!(dtype, DType::F32 | DType::F64) {
+            return Err(unsupported_dtype("random", dtype, "f32 or f64"));
+        }
+        let out = Tensor::output(&shape.into_shape()?, dtype, device)?;
+        let stream = Tensor::stream(stream, device)?;
+        device.backend().random(distribution, out.out(), stream.view())?;
+        Ok(out)
+    }
+
+    /// Uniform in [low, high): the same numbers for the same stream, whatever the device or number of threads.
+    ///
+    /// # Errors
+    /// A dtype other than f32 and f64, bounds that are no interval.
+    pub fn uniform(
+        shape: impl IntoShape,
+        low: f64,
+        high: f64,
+        dtype: DType,
+        device: &Device,
+        stream: Stream,
+    ) -> Result<Tensor> {
+        if low.partial_cmp(&high).is_none_or(std::cmp::Ordering::is_gt) {
+            return Err(Error::value("uniform", format!("[{low}, {high}) is no interval")));
+        }
+        Tensor::random(Distribution::Uniform { low, high }, shape, dtype, device, &stream)
+    }
+
+    /// Normal of this mean and standard deviation.
+    ///
+    /// # Errors
+    /// A dtype other than f32 and f64, a standard deviation that is negative or NaN.
+    pub fn normal(
+        shape: impl IntoShape,
+        mean: f64,
+        std: f64,
+        dtype: DType,
+        device: &Device,
+        stream: Stream,
+    ) -> Result<Tensor> {
+        if std.is_nan() || std < 0.0 {
+            return Err(Error::value("normal", format!("{std} is no standard deviation")));
+        }
+        Tensor::random(Distribution::Normal { mean, std }, shape, dtype, device, &stream)
+    }
+
+    /// Each element zero with probability `rate`, the others divided by 1 − rate; drawn from the stream (i64 (2,), by
+    /// [`Tensor::stream`]).
+    ///
+    /// # Errors
+    /// A rate outside [0, 1), a dtype that is no float.
+    pub fn dropout(&self, rate: f64, stream: &Tensor) -> Result<Tensor> {
+        Tensor::check_stream("dropout", stream)?;
+        check_device("dropout", self, stream)?;
+        if !(0.0..1.0).contains(&rate) {
+            return Err(Error::value("dropout", format!("a rate of {rate} is outside [0, 1)")));
+        }
+        if !matches!(self.dtype, DType::F32 | DType::F64) {
+            return Err(unsupported_dtype("dropout", self.dtype, "f32 or f64"));
+        }
+        let out = Tensor::output(self.shape(), self.dtype, self.device())?;
+        self.device().backend().dropout(rate, out.out(), self.view(), stream.view())?;
+        Ok(out)
+    }
+}

@@ -1,0 +1,135 @@
+//! Reductions over axes.
+
+use super::{IntoAxes, Tensor, axis_index};
+use crate::{ArgReduceOp, DType, Error, MAX_RANK, ReduceOp, Result, Shape, unsupported_dtype};
+
+impl Tensor {
+    /// Reduces `axes` by `op`; `keep` leaves them at size 1. Sums of i64 and bool are i64.
+    ///
+    /// # Errors
+    /// An axis out of range or named twice, the maximum of nothing, a dtype without such arithmetic.
+    pub fn reduce(&self, op: ReduceOp, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
+        let axes = axes.into_axes(self.shape())?;
+        let dtype = match self.dtype {
+            DType::I64 | DType::Bool if op == ReduceOp::Sum => DType::I64,
+            dtype if dtype.is_float() => dtype,
+            other => return Err(unsupported_dtype("reduce", other, "floats; sums also i64 and bool")),
+        };
+        let (mut dims, mut rank) = ([0; MAX_RANK], 0);
+        for (axis, &size) in self.dims().iter().enumerate() {
+            let reduced = axes.contains(&axis);
+            if reduced && size == 0 && matches!(op, ReduceOp::Max | ReduceOp::Min) {
+                return Err(Error::shape("reduce", format!("axis {axis} of {} is empty: it has no extremum", self.shape())));
+            }
+            if !reduced || keep {
+                dims[rank] = if reduced { 1 } else { size };
+                rank += 1;
+            }
+        }
+        let out = Tensor::output(&Shape::new(&dims[..rank])?, dtype, self.device())?;
+        self.device().backend().reduce(op, out.out(), self.view(), &axes)?;
+        Ok(out)
+    }
+
+    /// Σ x over `axes` (negative ones count from the end, `..` is all).
+    ///
+    /// # Errors
+    /// As [`Tensor::reduce`].
+    pub fn sum(&self, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
+        self.reduce(ReduceOp::Sum, axes, keep)
+    }
+
+    /// The mean over `axes`; NaN of nothing.
+    ///
+    /// # Errors
+    /// As [`Tensor::reduce`].
+    pub fn mean(&self, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
+        self.reduce(ReduceOp::Mean, axes, keep)
+    }
+
+    /// The largest element over `axes`; NaN wins.
+    ///
+    /// # Errors
+    /// As [`Tensor::reduce`].
+    pub fn max(&self, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
+        self.reduce(ReduceOp::Max, axes, keep)
+    }
+
+    /// The smallest element over `axes`; NaN wins.
+    ///
+    /// # Errors
+    /// As [`Tensor::reduce`].
+    pub fn min(&self, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
+        self.reduce(ReduceOp::Min, axes, keep)
+    }
+
+    /// Π x over `axes`; 1 of nothing.
+    ///
+    /// # Errors
+    /// As [`Tensor::reduce`].
+    pub fn prod(&self, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
+        self.reduce(ReduceOp::Prod, axes, keep)
+    }
+
+    /// Σ of all elements, a scalar.
+    ///
+    /// # Errors
+    /// As [`Tensor::reduce`].
+    pub fn sum_all(&self) -> Result<Tensor> {
+        self.sum(.., false)
+    }
+
+    /// The mean of all elements, a scalar.
+    ///
+    /// # Errors
+    /// As [`Tensor::reduce`].
+    pub fn mean_all(&self) -> Result<Tensor> {
+        self.mean(.., false)
+    }
+
+    fn arg_reduce(&self, op: ArgReduceOp, axis: isize) -> Result<Tensor> {
+        let axis = axis_index("arg_reduce", axis, self.shape())?;
+        if self.dims()[axis] == 0 {
+            return Err(Error::shape("arg_reduce", format!("axis {axis} of {} is empty: it has no extremum", self.shape())));
+        }
+        let mut dims = self.dims().to_vec();
+        dims.remove(axis);
+        let out = Tensor::output(&Shape::new(&dims)?, DType::I64, self.device())?;
+        self.device().backend().arg_reduce(op, out.out(), self.view(), axis)?;
+        Ok(out)
+    }
+
+    /// Where along `axis` the largest element is: the first one; NaN wins.
+    ///
+    /// # Errors
+    /// An axis out of range or empty.
+    pub fn arg_max(&self, axis: isize) -> Result<Tensor> {
+        self.arg_reduce(ArgReduceOp::ArgMax, axis)
+    }
+
+    /// Where along `axis` the smallest element is: the first one; NaN wins.
+    ///
+    /// # Errors
+    /// An axis out of range or empty.
+    pub fn arg_min(&self, axis: isize) -> Result<Tensor> {
+        self.arg_reduce(ArgReduceOp::ArgMin, axis)
+    }
+
+    /// Summed over the axes along which `shape` would be stretched to this one: the adjoint of broadcasting.
+    ///
+    /// # Errors
+    /// A shape that does not broadcast to this one.
+    pub fn sum_to(&self, shape: &Shape) -> Result<Tensor> {
+        if self.shape() == shape {
+            return Ok(self.clone());
+        }
+        let lead = self.rank().checked_sub(shape.rank());
+        let fits = |lead: usize| shape.iter().zip(&self.dims()[lead..]).all(|(&to, &from)| to == from || to == 1);
+        let Some(lead) = lead.filter(|&lead| fits(lead)) else {
+            return Err(Error::shape("sum_to", format!("{shape} does not broadcast to {}", self.shape())));
+        };
+        let stretched = |axis: &usize| *axis < lead || shape[*axis - lead] == 1 && self.dims()[*axis] != 1;
+        let axes: Vec<usize> = (0..self.rank()).filter(stretched).collect();
+        self.reduce(ReduceOp::Sum, axes.as_slice(), false)?.reshape(shape)
+    }
+}

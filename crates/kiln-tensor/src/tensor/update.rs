@@ -1,0 +1,100 @@
+//! An optimizer's step over all its tensors.
+
+use super::{Tensor, check_pair};
+use crate::{Buffer, DType, Error, Result, UpdateRule, UpdateSlot, unsupported_dtype};
+
+/// A parameter, its gradient, and the rule's states for it.
+pub struct UpdateTensors<'a> {
+    /// Read and written.
+    pub parameter: &'a mut Tensor,
+    /// Read.
+    pub gradient: &'a Tensor,
+    /// Read and written: velocity, or first and second moment; as many as the rule has.
+    pub states: [Option<&'a mut Tensor>; 2],
+}
+
+impl UpdateRule {
+    /// How many states the rule keeps for each parameter.
+    pub fn states(&self) -> usize {
+        match self {
+            UpdateRule::Sgd { momentum, .. } => usize::from(*momentum != 0.0),
+            UpdateRule::Adam { .. } => 2,
+        }
+    }
+}
+
+impl UpdateTensors<'_> {
+    fn check(&self, rule: &UpdateRule, device: &Tensor) -> Result<()> {
+        check_pair("update", self.parameter, self.gradient)?;
+        super::check_device("update", self.parameter, device)?;
+        if !matches!(self.parameter.dtype, DType::F32 | DType::F64) {
+            return Err(unsupported_dtype("update", self.parameter.dtype, "f32 or f64 parameters"));
+        }
+        let shape = self.parameter.shape();
+        if self.gradient.shape() != shape {
+            return Err(Error::shape("update", format!("a parameter of {shape} has a gradient of {}", self.gradient.shape())));
+        }
+        let mut states = 0;
+        for state in self.states.iter().flatten() {
+            check_pair("update", self.parameter, state)?;
+            if state.shape() != shape {
+                return Err(Error::shape("update", format!("a parameter of {shape} has a state of {}", state.shape())));
+            }
+            states += 1;
+        }
+        if states != rule.states() {
+            return Err(Error::value("update", format!("the rule keeps {} states, {states} were given", rule.states())));
+        }
+        Ok(())
+    }
+}
+
+impl Tensor {
+    /// One step of `rule` over all tensors, in one pass. `step`: f64 (2,), the learning rate and the number of this step from
+    /// 1, on the same device. Everything is checked before anything changes.
+    ///
+    /// # Errors
+    /// Shapes, dtypes, devices or states that do not fit.
+    pub fn update(rule: UpdateRule, step: &Tensor, tensors: &mut [UpdateTensors<'_>]) -> Result<()> {
+        step.expect_dtype("update", DType::F64)?;
+        if step.dims() != [2] || !step.is_contiguous() {
+            return Err(Error::shape("update", format!("a step is (learning rate, number), got {}", step.shape())));
+        }
+        for tensor in tensors.iter() {
+            tensor.check(&rule, step)?;
+        }
+        // Copies of gradients that are strided, which live until the step is queued.
+        let mut copies = Vec::new();
+        let mut slots = Vec::with_capacity(tensors.len());
+        for tensor in tensors.iter_mut() {
+            tensor.parameter.own()?;
+            let mut states = [Buffer { address: 0, bytes: 0 }; 2];
+            for (to, state) in states.iter_mut().zip(&mut tensor.states) {
+                if let Some(state) = state {
+                    state.own()?;
+                    // States are made whole and never sliced; one that starts inside its buffer is copied out.
+                    if state.layout.offset() != 0 {
+                        **state = state.copied()?;
+                    }
+                    *to = state.storage.buffer();
+                }
+            }
+            let gradient = if tensor.gradient.is_contiguous() {
+                tensor.gradient.clone()
+            } else {
+                tensor.gradient.copied()?
+            };
+            slots.push(UpdateSlot {
+                parameter: tensor.parameter.storage.buffer(),
+                parameter_offset: tensor.parameter.layout.offset(),
+                gradient: gradient.storage.buffer(),
+                gradient_offset: gradient.layout.offset(),
+                states,
+                elements: tensor.parameter.elements(),
+                dtype: tensor.parameter.dtype,
+            });
+            copies.push(gradient);
+        }
+        step.device().backend().update(rule, step.view(), &slots)
+    }
+}

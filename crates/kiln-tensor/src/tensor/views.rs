@@ -1,0 +1,212 @@
+//! Views: the same memory in another shape; and joining, which copies.
+
+use super::Tensor;
+use crate::{DType, Error, IntoShape, Result, Shape};
+use std::ops::Range;
+
+impl Tensor {
+    /// The same elements in another shape; a view where that can be, else a copy.
+    ///
+    /// # Errors
+    /// A shape with another number of elements.
+    #[inline]
+    pub fn reshape(&self, shape: impl IntoShape) -> Result<Tensor> {
+        let shape = shape.into_shape()?;
+        if shape.elements() != self.elements() {
+            return Err(Error::shape(
+                "reshape",
+                format!("{} has {} elements, {shape} has {}", self.shape(), self.elements(), shape.elements()),
+            ));
+        }
+        match self.layout.reshape(shape) {
+            Some(layout) => Ok(self.with_layout(layout)),
+            None => self.copied()?.reshape(shape),
+        }
+    }
+
+    /// The axes from `start` on as one: (N, C, H, W) flattened from 1 is (N, C·H·W).
+    ///
+    /// # Errors
+    /// A `start` past the last axis.
+    pub fn flatten(&self, start: usize) -> Result<Tensor> {
+        if start > self.rank() {
+            return Err(Error::shape("flatten", format!("{} has no axis {start} to flatten from", self.shape())));
+        }
+        let (kept, merged) = self.dims().split_at(start);
+        let mut dims = kept.to_vec();
+        dims.push(merged.iter().product());
+        self.reshape(dims)
+    }
+
+    /// Axes in another order: axis i of the result is axis `order[i]` of this.
+    ///
+    /// # Errors
+    /// No order of the axes.
+    pub fn permute(&self, order: &[usize]) -> Result<Tensor> {
+        Ok(self.with_layout(self.layout.permute(order)?))
+    }
+
+    /// The axes `a` and `b` exchanged.
+    ///
+    /// # Errors
+    /// An axis past the rank.
+    pub fn transpose(&self, a: usize, b: usize) -> Result<Tensor> {
+        let mut order: Vec<usize> = (0..self.rank()).collect();
+        if a >= order.len() || b >= order.len() {
+            return Err(Error::shape("transpose", format!("axes {a} and {b} of {}: one is out of range", self.shape())));
+        }
+        order.swap(a, b);
+        self.permute(&order)
+    }
+
+    /// The transpose of a matrix.
+    ///
+    /// # Errors
+    /// A tensor that is not of two axes.
+    pub fn t(&self) -> Result<Tensor> {
+        if self.rank() != 2 {
+            return Err(Error::shape("t", format!("{} is not a matrix; use `transpose` or `permute`", self.shape())));
+        }
+        self.permute(&[1, 0])
+    }
+
+    /// The indices `range` of one axis.
+    ///
+    /// # Errors
+    /// A range that leaves the axis.
+    pub fn slice(&self, axis: usize, range: Range<usize>) -> Result<Tensor> {
+        self.slice_by(axis, range, 1)
+    }
+
+    /// Every `step`-th index of a range of one axis, from its end for a negative step.
+    ///
+    /// # Errors
+    /// A range that leaves the axis, a step of 0.
+    pub fn slice_by(&self, axis: usize, range: Range<usize>, step: isize) -> Result<Tensor> {
+        let extent = self.dims().get(axis).copied().unwrap_or(0);
+        if step == 0 || range.start > range.end || range.end > extent || axis >= self.rank() {
+            return Err(Error::shape(
+                "slice",
+                format!("{range:?} by {step} is no range of axis {axis} of {}", self.shape()),
+            ));
+        }
+        let size = range.len().div_ceil(step.unsigned_abs());
+        let start = if step > 0 || size == 0 { range.start } else { range.end - 1 };
+        Ok(self.with_layout(self.layout.slice(axis, start, size, step)?))
+    }
+
+    /// One axis the other way round.
+    ///
+    /// # Errors
+    /// An axis past the rank.
+    pub fn flip(&self, axis: usize) -> Result<Tensor> {
+        self.slice_by(axis, 0..self.dims().get(axis).copied().unwrap_or(0), -1)
+    }
+
+    /// Index `at` of one axis, which goes.
+    ///
+    /// # Errors
+    /// An axis or index out of range.
+    pub fn index(&self, axis: usize, at: usize) -> Result<Tensor> {
+        self.slice(axis, at..at + 1)?.squeeze(axis)
+    }
+
+    /// A new axis of size 1 at `axis`.
+    ///
+    /// # Errors
+    /// An axis past the rank.
+    pub fn unsqueeze(&self, axis: usize) -> Result<Tensor> {
+        if axis > self.rank() {
+            return Err(Error::shape("unsqueeze", format!("{} takes no new axis at {axis}", self.shape())));
+        }
+        let mut dims = self.dims().to_vec();
+        dims.insert(axis, 1);
+        self.reshape(dims)
+    }
+
+    /// Without the axis `axis` of size 1.
+    ///
+    /// # Errors
+    /// An axis that is not of size 1.
+    pub fn squeeze(&self, axis: usize) -> Result<Tensor> {
+        if self.dims().get(axis) != Some(&1) {
+            return Err(Error::shape("squeeze", format!("axis {axis} of {} is not of size 1", self.shape())));
+        }
+        let mut dims = self.dims().to_vec();
+        dims.remove(axis);
+        self.reshape(dims)
+    }
+
+    /// Stretched by NumPy's rule, as a view: new leading axes, and axes of size 1, repeat.
+    ///
+    /// # Errors
+    /// A shape that this does not broadcast to.
+    #[inline]
+    pub fn broadcast_to(&self, shape: impl IntoShape) -> Result<Tensor> {
+        Ok(self.with_layout(self.layout.broadcast_to(&shape.into_shape()?)?))
+    }
+
+    /// One after the other along `axis`.
+    ///
+    /// # Errors
+    /// No tensors, shapes that differ in another axis, dtypes or devices that differ.
+    pub fn concat(tensors: &[&Tensor], axis: usize) -> Result<Tensor> {
+        let Some(first) = tensors.first() else {
+            return Err(Error::value("concat", "there is no tensor to join"));
+        };
+        if axis >= first.rank() {
+            return Err(Error::shape("concat", format!("{} has no axis {axis}", first.shape())));
+        }
+        let mut dims = first.dims().to_vec();
+        dims[axis] = 0;
+        for tensor in tensors {
+            super::check_pair("concat", first, tensor)?;
+            let fits = tensor.rank() == dims.len() && (0..dims.len()).all(|i| i == axis || tensor.dims()[i] == dims[i]);
+            if !fits {
+                return Err(Error::shape(
+                    "concat",
+                    format!("{} and {} differ in an axis other than {axis}", first.shape(), tensor.shape()),
+                ));
+            }
+            dims[axis] += tensor.dims()[axis];
+        }
+        let mut out = Tensor::output(&Shape::new(&dims)?, first.dtype, first.device())?;
+        let mut start = 0;
+        for tensor in tensors {
+            let size = tensor.dims()[axis];
+            out.slice_assign(axis, start..start + size, tensor)?;
+            start += size;
+        }
+        Ok(out)
+    }
+
+    /// Along a new axis.
+    ///
+    /// # Errors
+    /// As [`Tensor::concat`].
+    pub fn stack(tensors: &[&Tensor], axis: usize) -> Result<Tensor> {
+        let parts = tensors.iter().map(|tensor| tensor.unsqueeze(axis)).collect::<Result<Vec<_>>>()?;
+        Tensor::concat(&parts.iter().collect::<Vec<_>>(), axis)
+    }
+
+    /// Labels (…) as rows (…, classes) of f32 with a 1 at the label and 0 elsewhere.
+    ///
+    /// # Errors
+    /// A dtype other than i64 or u8, a label out of range.
+    pub fn one_hot(&self, classes: usize) -> Result<Tensor> {
+        if !matches!(self.dtype, DType::I64 | DType::U8) {
+            return Err(crate::unsupported_dtype("one_hot", self.dtype, "i64 or u8 labels"));
+        }
+        let labels = self.to_dtype(DType::I64)?.to_vec::<i64>()?;
+        let mut rows = vec![0.0f32; labels.len() * classes];
+        for (row, &label) in labels.iter().enumerate() {
+            if label < 0 || label >= classes as i64 {
+                return Err(super::index::label_outside("one_hot", row, label, classes));
+            }
+            rows[row * classes + label as usize] = 1.0;
+        }
+        let mut dims = self.dims().to_vec();
+        dims.push(classes);
+        Tensor::from_slice(&rows, dims, self.device())
+    }
+}
