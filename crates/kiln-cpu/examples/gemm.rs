@@ -19,7 +19,8 @@ fn main() {
             let (ta, tb) = (shape.ends_with("ta"), shape.ends_with("tb"));
             let sizes: Vec<usize> = shape.trim_end_matches(['t', 'a', 'b']).split('x').flat_map(str::parse).collect();
             let &[m, k, n] = sizes.as_slice() else { continue };
-            println!("{shape:20} {:7.1}", gflops(m, k, n, ta, tb));
+            let rate = gflops(m, k, n, ta, tb);
+            println!("{shape:20} {rate:7.1}   {:.2} µs", 2e-3 * (m * n * k) as f64 / rate);
         }
     });
 }

@@ -276,7 +276,7 @@ impl Team {
             spins = spins.saturating_add(1);
             if spins < 2000 {
                 std::hint::spin_loop();
-            } else if spins % 64 == 0 {
+            } else if spins.is_multiple_of(64) {
                 // A member's task may itself be waiting for the pool.
                 rayon::yield_now();
             } else {

@@ -103,14 +103,19 @@ pub unsafe fn gemm_batched<T: Element, U: Element<Number = T::Number>>(
         let (a, b, c) = displace(i);
         let moved = |s: &Segment<T>| Segment { a: s.a.wrapping_offset(a), b: s.b.wrapping_offset(b), k: s.k };
         let c = product.c.wrapping_offset(c);
-        // SAFETY: as the caller promises.
-        match product.segments {
-            [only] => unsafe { gemm(isa, &Product { segments: &[moved(only)], c, ..*product }) },
-            several => {
-                let segments: Vec<_> = several.iter().map(moved).collect();
-                unsafe { gemm(isa, &Product { segments: &segments, c, ..*product }) }
+        let (one, several): ([Segment<T>; 1], Vec<Segment<T>>);
+        let segments: &[Segment<T>] = match product.segments {
+            [only] => {
+                one = [moved(only)];
+                &one
             }
-        }
+            list => {
+                several = list.iter().map(moved).collect();
+                &several
+            }
+        };
+        // SAFETY: as the caller promises.
+        unsafe { gemm(isa, &Product { segments, c, ..*product }) };
     };
     let k: usize = product.segments.iter().map(|s| s.k).sum();
     let threads = team::threads();

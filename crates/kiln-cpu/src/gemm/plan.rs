@@ -7,6 +7,8 @@ use crate::team;
 
 /// The longest run of k that is packed at once: a panel of B, 512 × 64 f32, is 128 KiB of a core's second-level cache.
 const KC: usize = 512;
+/// The same where few rows meet a large B that is not packed: so few of B's rows at a time are read from end to end.
+const KC_STREAMED: usize = 16;
 /// Columns of B packed at once where A has to be swept more than once, or B comes from memory.
 const NC: usize = 512;
 /// What is swept of A with one group of panels before the next rows.
@@ -48,7 +50,11 @@ impl Plan {
         let small = f.n * f.k * size <= DIRECT_BYTES;
         let pack_b = !adjacent || !(small && f.m <= DIRECT_ROWS || f.m <= 2 * kernels.rows());
         let pack_a = pack_b && f.a_strides.1 != 1 && f.k * f.a_strides.1.unsigned_abs() * size > 8 << 20 && f.n > 512;
-        let kc = if f.c_native && pack_b { balanced(f.k, KC * 4 / size, 16) } else { usize::MAX };
+        let kc = match (f.c_native, pack_b) {
+            (true, true) => balanced(f.k, KC * 4 / size, 16),
+            (true, false) if !small => KC_STREAMED,
+            _ => usize::MAX,
+        };
         let nc = if pack_b { NC * 4 / size } else { usize::MAX };
         // A block of A stays in the second-level cache while the panels pass, or where k is short in the first.
         let bytes = if f.k <= 128 { A_SHORT_BYTES } else { A_BYTES };
