@@ -226,16 +226,12 @@ pub fn unary_in_place<T: Stored<Compute = T> + Number>(isa: Isa, op: UnaryOp, pa
 }
 
 /// out = f(a, b) of any element types, by plain loops: comparisons, selection, integers.
-pub fn zip<A: Copy, B: Copy, O: Copy>(
+pub fn zip<A: Copy + Sync, B: Copy + Sync, O: Copy + Send>(
     out: &Output<'_, O>,
     a: Strided<'_, A>,
     b: Strided<'_, B>,
     f: impl Fn(A, B) -> O + Sync,
-) where
-    A: Sync,
-    B: Sync,
-    O: Send,
-{
+) {
     if let (Some(a), Some(b)) = (a.as_slice(), b.as_slice()) {
         return in_chunks(out.len(), |start, count| {
             for i in start..start + count {

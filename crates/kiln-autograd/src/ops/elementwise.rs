@@ -33,10 +33,7 @@ impl Function for Unary {
             let slope = self.call.op.df(x, y, self.call.params.map(Traced::constant));
             tape.evaluate(slope)?.times(&dy)?
         } else {
-            // What the derivative does not read was not saved; dy stands in for it.
-            let dy = dy.into_tensor();
-            let (x, y) = (self.x.as_ref().unwrap_or(&dy), self.y.as_ref().unwrap_or(&dy));
-            Var::constant(dy.unary_grad(self.call, x, y)?)
+            Var::constant(dy.into_tensor().unary_grad(self.call, self.x.as_ref(), self.y.as_ref())?)
         };
         pass.accumulate(0, dx)
     }

@@ -65,8 +65,7 @@ impl Function for Linear {
         let dz = match &self.activation {
             None => dy,
             Some((call, y)) if !pass.records() => {
-                let dy = dy.into_tensor();
-                Var::constant(dy.unary_grad(*call, y, y)?)
+                Var::constant(dy.into_tensor().unary_grad(*call, None, Some(y))?)
             }
             Some((call, y)) => slope_from_output(*call, pass.output(y))?.times(&dy)?,
         };

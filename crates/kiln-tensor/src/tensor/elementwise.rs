@@ -36,14 +36,14 @@ impl Tensor {
     }
 
     /// This gradient dy times the slope of `call` at x, where y = f(x); in this tensor's own memory where it is the only
-    /// owner of it.
+    /// owner of it. Give `None` for what the slope does not depend on (`kiln_math::UnaryOp::df` says).
     ///
     /// # Errors
     /// Shapes, dtypes or devices that differ.
     #[inline]
-    pub fn unary_grad(self, call: UnaryCall, x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    pub fn unary_grad(self, call: UnaryCall, x: Option<&Tensor>, y: Option<&Tensor>) -> Result<Tensor> {
         self.expect_float(call.op.name())?;
-        for other in [x, y] {
+        for other in [x, y].into_iter().flatten() {
             check_pair("unary_grad", &self, other)?;
             if other.shape() != self.shape() {
                 return Err(crate::Error::shape(
@@ -53,6 +53,8 @@ impl Tensor {
             }
         }
         let backend = self.device().backend();
+        // dy stands in for what is not read.
+        let (x, y) = (x.unwrap_or(&self), y.unwrap_or(&self));
         if self.is_unique() && self.is_contiguous() {
             backend.unary_grad(call, self.out(), x.view(), y.view(), self.view())?;
             return Ok(self);
