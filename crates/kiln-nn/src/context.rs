@@ -132,7 +132,7 @@ impl Ctx {
     /// # Errors
     /// Memory that cannot be had.
     pub fn stream_tensor(&self, purpose: Purpose, device: &Device) -> Result<Tensor> {
-        Tensor::random_stream(self.stream(purpose), device)
+        Tensor::stream(&self.stream(purpose), device)
     }
 
     /// Hands in the next value of a buffer. The last one counts.

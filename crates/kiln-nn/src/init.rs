@@ -71,6 +71,12 @@ impl Initializer {
     /// # Errors
     /// Parameters that make no distribution, a dtype that is no float, memory that cannot be had.
     pub fn tensor(self, shape: &Shape, fans: Fans, dtype: DType, device: &Device, stream: Stream) -> Result<Tensor> {
+        // Half types are drawn in f32 and rounded.
+        let drawn = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
+        self.draw(shape, fans, drawn, device, stream)?.to_dtype(dtype)
+    }
+
+    fn draw(self, shape: &Shape, fans: Fans, dtype: DType, device: &Device, stream: Stream) -> Result<Tensor> {
         use Initializer::*;
         let (fan_in, fan_out) = (fans.input.max(1) as f64, fans.output.max(1) as f64);
         let uniform = |bound: f64| Tensor::uniform(shape, -bound, bound, dtype, device, stream);
@@ -125,11 +131,11 @@ fn truncated_normal(
             }
         };
         let values: Vec<T> = (0..shape.elements()).map(|_| T::from_f64(next())).collect();
-        Tensor::from_vec(values, shape, device)
+        Tensor::from_slice(&values, shape, device)
     }
     match dtype {
         DType::F64 => draw::<f64>(shape, mean, std, device, stream),
-        _ => draw::<f32>(shape, mean, std, device, stream)?.to_dtype(dtype),
+        _ => draw::<f32>(shape, mean, std, device, stream),
     }
 }
 

@@ -100,14 +100,14 @@ fn numbers<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<
 
 fn tensor_of(dtype: Dtype, bytes: &[u8], shape: Shape, device: &Device) -> Result<Option<Tensor>> {
     Ok(Some(match dtype {
-        Dtype::F32 => Tensor::from_vec(numbers(bytes, f32::from_le_bytes), shape, device)?,
-        Dtype::F64 => Tensor::from_vec(numbers(bytes, f64::from_le_bytes), shape, device)?,
-        Dtype::F16 => Tensor::from_vec(numbers(bytes, f16::from_le_bytes), shape, device)?,
-        Dtype::BF16 => Tensor::from_vec(numbers(bytes, bf16::from_le_bytes), shape, device)?,
-        Dtype::I64 => Tensor::from_vec(numbers(bytes, i64::from_le_bytes), shape, device)?,
-        Dtype::I32 => Tensor::from_vec(numbers(bytes, |b| i64::from(i32::from_le_bytes(b))), shape, device)?,
-        Dtype::U8 => Tensor::from_vec(bytes.to_vec(), shape, device)?,
-        Dtype::BOOL => Tensor::from_vec(bytes.iter().map(|&b| b != 0).collect::<Vec<bool>>(), shape, device)?,
+        Dtype::F32 => Tensor::from_slice(&numbers(bytes, f32::from_le_bytes), shape, device)?,
+        Dtype::F64 => Tensor::from_slice(&numbers(bytes, f64::from_le_bytes), shape, device)?,
+        Dtype::F16 => Tensor::from_slice(&numbers(bytes, f16::from_le_bytes), shape, device)?,
+        Dtype::BF16 => Tensor::from_slice(&numbers(bytes, bf16::from_le_bytes), shape, device)?,
+        Dtype::I64 => Tensor::from_slice(&numbers(bytes, i64::from_le_bytes), shape, device)?,
+        Dtype::I32 => Tensor::from_slice(&numbers(bytes, |b| i64::from(i32::from_le_bytes(b))), shape, device)?,
+        Dtype::U8 => Tensor::from_slice(bytes, shape, device)?,
+        Dtype::BOOL => Tensor::from_slice(&bytes.iter().map(|&b| b != 0).collect::<Vec<bool>>(), shape, device)?,
         _ => return Ok(None),
     }))
 }

@@ -1,0 +1,146 @@
+//! Errors: they name the layer by its path and type, both sides, and the way out; and they change nothing.
+
+use kiln_autograd::Var;
+use kiln_nn::*;
+use kiln_tensor::{DType, Device, ErrorKind, Result, Tensor};
+
+fn zeros(dims: &[usize]) -> Var {
+    Var::constant(Tensor::zeros(dims, DType::F32, &Device::cpu()).unwrap())
+}
+
+#[test]
+fn a_forward_error_names_the_layer() {
+    let model = Sequential::new()
+        .push(Activation::Relu)
+        .push(Sequential::new().push(Dense::new(4)).push(Dense::new(2)))
+        .build(6, &Device::cpu(), 1)
+        .unwrap();
+    let error = model.forward(&zeros(&[8, 5]), &Ctx::eval()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+    assert_eq!(
+        error.to_string(),
+        "model.1.0 (Dense): linear: expected (…, 6) for weights (6, 4), got (8, 5); \
+         build the model for the shape of its data, or change the layer before"
+    );
+    let error = model.forward(&zeros(&[8, 2, 3]), &Ctx::eval()).unwrap_err().to_string();
+    assert!(error.ends_with("put a Flatten layer before this one"), "{error}");
+}
+
+#[test]
+fn an_unbuilt_layer_says_how_to_build_it() {
+    let model = Sequential::new().push(Dense::new(4));
+    let error = model.forward(&zeros(&[1, 3]), &Ctx::train(0, 0)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Build);
+    let error = error.to_string();
+    assert!(error.starts_with("model.0 (Dense): ") && error.contains("model.build("), "{error}");
+}
+
+#[test]
+fn build_errors_name_the_layer() {
+    let cpu = Device::cpu();
+    let error = Sequential::new().push(Dense::new(3)).push(Dense::new(0)).build(4, &cpu, 1).unwrap_err().to_string();
+    assert!(error.starts_with("model.1 (Dense): build: a layer of 3 inputs and 0 units"), "{error}");
+    let error = Sequential::new().push(Dense::new(3)).build((), &cpu, 1).unwrap_err().to_string();
+    assert!(error.starts_with("model.0 (Dense): "), "{error}");
+    assert!(Sequential::new().push(Dense::new(3)).build([2, 0], &cpu, 1).is_err());
+    let model = Sequential::new().push(Dense::new(3)).build(4, &cpu, 1).unwrap();
+    let error = model.build(5, &cpu, 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Build);
+    assert!(error.to_string().contains("already built, with weights (4, 3)"), "{error}");
+}
+
+#[test]
+fn building_again_for_the_same_input_changes_nothing() {
+    let model = Sequential::new().push(Dense::new(3)).build(4, &Device::cpu(), 1).unwrap();
+    let before = model.state_dict()["0.weight"].to_f64_vec().unwrap();
+    let model = model.build(4, &Device::cpu(), 2).unwrap();
+    assert_eq!(before, model.state_dict()["0.weight"].to_f64_vec().unwrap());
+}
+
+/// A layer of one's own: forward alone; its shape is found by running it.
+#[derive(Module)]
+struct Doubled {
+    inner: Dense,
+}
+
+impl Layer for Doubled {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let y = ctx.layer("inner", &self.inner, x)?;
+        Var::concat(&[&y, &y], 1)
+    }
+}
+
+#[test]
+fn layers_of_ones_own_have_shape_name_and_path() {
+    let cpu = Device::cpu();
+    let mut init = Init::new(1, &cpu);
+    let inner = Dense::with_sizes(4, 3, &mut init).unwrap();
+    let model = Sequential::new().push(Doubled { inner }).push(Dense::new(2)).build(4, &cpu, 1).unwrap();
+    assert_eq!(model.output_shapes().iter().map(|s| s[0]).collect::<Vec<_>>(), [6, 2]);
+    assert_eq!(model.layers().map(|l| l.name()).collect::<Vec<_>>(), ["Doubled", "Dense"]);
+    assert_eq!(model.parameters()[0].0, "0.inner.weight");
+    let error = model.forward(&zeros(&[1, 9]), &Ctx::eval()).unwrap_err().to_string();
+    assert!(error.starts_with("model.0.inner (Dense): linear: expected (…, 4)"), "{error}");
+}
+
+#[test]
+fn losses_say_what_does_not_fit() {
+    let cpu = Device::cpu();
+    let p = zeros(&[2, 3]);
+    let labels = Tensor::zeros([2], DType::I64, &cpu).unwrap();
+    let one_hot = Tensor::zeros([2, 3], DType::F32, &cpu).unwrap();
+    let sparse = SparseCategoricalCrossentropy::from_logits();
+    assert!(sparse.forward(&p, &one_hot).unwrap_err().to_string().contains("use CategoricalCrossentropy"));
+    let categorical = CategoricalCrossentropy::from_logits();
+    assert!(categorical.forward(&p, &labels).unwrap_err().to_string().contains("use SparseCategoricalCrossentropy"));
+    assert!(sparse.forward(&p, &Tensor::zeros([4], DType::I64, &cpu).unwrap()).is_err());
+    assert!(sparse.forward(&zeros(&[3]), &Tensor::zeros(3, DType::I64, &cpu).unwrap()).is_err());
+    let outside = Tensor::from_slice(&[0i64, 3], [2], &cpu).unwrap();
+    let error = sparse.forward(&p, &outside).unwrap_err();
+    assert!(error.to_string().contains('3'), "{error}");
+    // (n, 1) against (n,) would broadcast to (n, n).
+    let error =
+        MeanSquaredError::new().forward(&zeros(&[4, 1]), &Tensor::zeros(4, DType::F32, &cpu).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("reshape"), "{error}");
+}
+
+/// A layer that keeps a running mean.
+#[derive(Module)]
+struct Mean {
+    running: Buffer,
+}
+
+impl Layer for Mean {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let kept = ctx.value_of(&self.running).mul_scalar(0.5)?;
+        ctx.update(&self.running, kept.add(&x.tensor().mean(.., false)?.mul_scalar(0.5)?.reshape([1])?)?);
+        Ok(x.clone())
+    }
+}
+
+#[test]
+fn buffers_change_when_committed() {
+    let cpu = Device::cpu();
+    let running = || Buffer::new(Tensor::zeros(1, DType::F32, &cpu).unwrap());
+    let mut model = Sequential::new().push(Mean { running: running() });
+    let ctx = Ctx::train(0, 0);
+    let x = Var::constant(Tensor::ones([2, 2], DType::F32, &cpu).unwrap());
+    model.forward(&x, &ctx).unwrap();
+    model.forward(&x, &ctx).unwrap();
+    let value = |model: &Sequential| model.buffers()[0].1.value().item().unwrap();
+    assert_eq!(value(&model), 0.0, "not before the commit");
+    ctx.commit(&mut model).unwrap();
+    assert_eq!(value(&model), 0.75, "the second pass saw the first one's value");
+    ctx.commit(&mut model).unwrap();
+    assert_eq!(value(&model), 0.75, "a commit is made once");
+
+    let ctx = Ctx::train(0, 1);
+    let stranger = running();
+    ctx.update(&stranger, stranger.value().clone());
+    model.forward(&x, &ctx).unwrap();
+    assert!(ctx.commit(&mut model).is_err());
+    let ctx = Ctx::train(0, 2);
+    ctx.update(model.buffers()[0].1, Tensor::zeros(2, DType::F32, &cpu).unwrap());
+    assert!(ctx.commit(&mut model).is_err());
+    assert_eq!(value(&model), 0.75, "a failed commit writes nothing");
+}

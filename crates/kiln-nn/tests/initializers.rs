@@ -1,0 +1,120 @@
+//! First values: bounds and moments by Keras's formulas, and streams fixed by seed and path.
+
+use kiln_math::{Purpose, Stream};
+use kiln_nn::*;
+use kiln_tensor::{DType, Device, Shape};
+
+const FANS: Fans = Fans { input: 300, output: 200 };
+
+fn draw(initializer: Initializer, dtype: DType) -> Vec<f64> {
+    let shape = Shape::new(&[300, 200]).unwrap();
+    let stream = Stream::new(1, Purpose::Init, 0);
+    initializer.tensor(&shape, FANS, dtype, &Device::cpu(), stream).unwrap().to_f64_vec().unwrap()
+}
+
+/// Mean and standard deviation, which for n = 60000 are known to about std/√n.
+fn moments(values: &[f64]) -> (f64, f64) {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
+    (mean, variance.sqrt())
+}
+
+#[test]
+fn uniform_initializers_fill_their_interval() {
+    for (initializer, bound) in [
+        (Initializer::GlorotUniform, (6.0f64 / 500.0).sqrt()),
+        (Initializer::HeUniform, (6.0f64 / 300.0).sqrt()),
+        (Initializer::LecunUniform, (3.0f64 / 300.0).sqrt()),
+        (Initializer::FanInUniform, 1.0 / 300.0f64.sqrt()),
+        (Initializer::Uniform { low: -0.25, high: 0.25 }, 0.25),
+    ] {
+        for dtype in [DType::F32, DType::F64] {
+            let values = draw(initializer, dtype);
+            let (mean, std) = moments(&values);
+            let largest = values.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+            // f32 rounds the bound itself.
+            assert!(
+                largest <= bound * (1.0 + 1e-6) && largest > bound * 0.999,
+                "{initializer:?}: {largest} of {bound}"
+            );
+            assert!(mean.abs() < 5.0 * bound / 3f64.sqrt() / 60_000f64.sqrt(), "{initializer:?}: mean {mean}");
+            assert!((std / (bound / 3f64.sqrt()) - 1.0).abs() < 0.01, "{initializer:?}: std {std}");
+        }
+    }
+}
+
+#[test]
+fn normal_initializers_have_their_moments() {
+    for (initializer, mean, std, truncated_at) in [
+        (Initializer::GlorotNormal, 0.0, (2.0f64 / 500.0).sqrt(), Some((2.0f64 / 500.0).sqrt() / 0.879_625_661)),
+        (Initializer::HeNormal, 0.0, (2.0f64 / 300.0).sqrt(), Some((2.0f64 / 300.0).sqrt() / 0.879_625_661)),
+        (Initializer::LecunNormal, 0.0, (1.0f64 / 300.0).sqrt(), Some((1.0f64 / 300.0).sqrt() / 0.879_625_661)),
+        (Initializer::Normal { mean: 1.0, std: 0.5 }, 1.0, 0.5, None),
+        (Initializer::TruncatedNormal { mean: -1.0, std: 0.5 }, -1.0, 0.5 * 0.879_625_661, Some(0.5)),
+    ] {
+        for dtype in [DType::F32, DType::F64, DType::BF16] {
+            let values = draw(initializer, dtype);
+            let (found_mean, found_std) = moments(&values);
+            assert!((found_mean - mean).abs() < 5.0 * std / 60_000f64.sqrt(), "{initializer:?}: mean {found_mean}");
+            assert!((found_std / std - 1.0).abs() < 0.015, "{initializer:?} {dtype}: std {found_std}, expected {std}");
+            let furthest = values.iter().fold(0.0f64, |m, v| m.max((v - mean).abs()));
+            match truncated_at {
+                Some(std) => assert!(furthest < 2.01 * std && furthest > 1.9 * std, "{initializer:?}: {furthest}"),
+                None => assert!(furthest > 3.0 * std, "{initializer:?}: {furthest}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn constants() {
+    for (initializer, value) in [(Initializer::Zeros, 0.0), (Initializer::Ones, 1.0), (Initializer::Constant(0.5), 0.5)]
+    {
+        assert!(draw(initializer, DType::F32).iter().all(|&v| v == value));
+    }
+}
+
+#[test]
+fn what_is_no_distribution_is_refused() {
+    let shape = Shape::new(&[2]).unwrap();
+    for initializer in [
+        Initializer::Uniform { low: 1.0, high: 0.0 },
+        Initializer::Uniform { low: f64::NEG_INFINITY, high: 0.0 },
+        Initializer::Normal { mean: f64::NAN, std: 1.0 },
+        Initializer::Normal { mean: 0.0, std: -1.0 },
+        Initializer::TruncatedNormal { mean: 0.0, std: f64::INFINITY },
+    ] {
+        let stream = Stream::new(1, Purpose::Init, 0);
+        assert!(initializer.tensor(&shape, FANS, DType::F32, &Device::cpu(), stream).is_err(), "{initializer:?}");
+    }
+}
+
+fn weights(model: &dyn Module) -> Vec<Vec<f64>> {
+    model
+        .parameters()
+        .iter()
+        .filter(|(p, _)| p.ends_with("weight"))
+        .map(|(_, p)| p.value().to_f64_vec().unwrap())
+        .collect()
+}
+
+#[test]
+fn values_depend_on_seed_and_path_alone() {
+    let model = |layers: usize, seed| {
+        let mut model = Sequential::new();
+        (0..layers).for_each(|_| model.add(Dense::new(4)));
+        model.build(4, &Device::cpu(), seed).unwrap()
+    };
+    let (two, three, other) = (weights(&model(2, 1)), weights(&model(3, 1)), weights(&model(2, 2)));
+    assert_eq!(two, three[..2], "a layer more changes none before it");
+    assert_ne!(two[0], two[1], "layers of the same shape differ");
+    assert_ne!(two, other);
+    assert_eq!(two, weights(&model(2, 1)));
+}
+
+#[test]
+fn layers_made_without_paths_differ_too() {
+    let mut init = Init::new(1, &Device::cpu());
+    let (a, b) = (Dense::with_sizes(4, 4, &mut init).unwrap(), Dense::with_sizes(4, 4, &mut init).unwrap());
+    assert_ne!(weights(&a), weights(&b));
+}

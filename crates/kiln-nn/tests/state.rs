@@ -1,0 +1,210 @@
+//! State dicts and safetensors files: round trips, PyTorch's order of axes, and errors that change nothing.
+
+use kiln_nn::*;
+use kiln_tensor::{DType, Device, ErrorKind, Tensor};
+use std::path::PathBuf;
+
+fn network(units: usize, seed: u64) -> Sequential {
+    Sequential::new()
+        .push(Flatten::new())
+        .push(
+            Dense::new(units)
+                .activation(Activation::Relu)
+                .bias_initializer(Initializer::Normal { mean: 0.0, std: 1.0 }),
+        )
+        .push(Dense::new(3))
+        .build([2, 2], &Device::cpu(), seed)
+        .unwrap()
+}
+
+fn values(module: &dyn Module) -> Vec<(String, Vec<f64>)> {
+    module.state_dict().into_iter().map(|(path, tensor)| (path, tensor.to_f64_vec().unwrap())).collect()
+}
+
+/// A folder of its own for each test, removed at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("kiln-nn-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+    fn names(&self) -> Vec<String> {
+        std::fs::read_dir(&self.0).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_state_dict_moves_a_model_into_another() {
+    let (source, mut target) = (network(5, 1), network(5, 2));
+    assert_ne!(values(&source), values(&target));
+    let unmatched = target.load_state_dict(&source.state_dict(), true).unwrap();
+    assert_eq!(unmatched, Unmatched::default());
+    assert_eq!(values(&source), values(&target));
+    let names: Vec<_> = source.state_dict().into_keys().collect();
+    assert_eq!(names, ["1.bias", "1.weight", "2.bias", "2.weight"]);
+}
+
+#[test]
+fn loading_converts_float_types_and_keeps_the_parameters_own() {
+    let (mut source, mut target) = (network(5, 1), network(5, 2));
+    let expected = values(&source);
+    source.to_dtype(DType::F64).unwrap();
+    target.load_state_dict(&source.state_dict(), true).unwrap();
+    assert_eq!(values(&target), expected);
+    assert!(target.parameters().iter().all(|(_, p)| p.value().dtype() == DType::F32));
+}
+
+#[test]
+fn what_does_not_fit_is_listed_and_changes_nothing() {
+    let mut model = network(5, 1);
+    let before = values(&model);
+    let mut state = network(5, 2).state_dict();
+    let cpu = Device::cpu();
+    state.remove("1.bias");
+    state.insert("3.weight".into(), Tensor::zeros([1], DType::F32, &cpu).unwrap());
+    state.insert("2.weight".into(), Tensor::zeros([4, 3], DType::F32, &cpu).unwrap());
+    state.insert("2.bias".into(), Tensor::zeros([3], DType::I64, &cpu).unwrap());
+    let error = model.load_state_dict(&state, true).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+    let text = error.to_string();
+    for part in [
+        "Missing (1): 1.bias.",
+        "Unexpected (1): 3.weight.",
+        "2.weight: expected f32 (5, 3), got f32 (4, 3)",
+        "2.bias: expected f32 (3,), got i64 (3,)",
+        "nothing was changed",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert_eq!(values(&model), before);
+
+    // Without `strict`, names may differ, shapes may not.
+    assert!(model.load_state_dict(&state, false).is_err());
+    assert_eq!(values(&model), before);
+    state.retain(|name, _| !name.starts_with("2."));
+    let unmatched = model.load_state_dict(&state, false).unwrap();
+    assert_eq!(unmatched.missing, ["1.bias", "2.weight", "2.bias"].map(String::from));
+    assert_eq!(unmatched.unexpected, ["3.weight".to_owned()]);
+    assert_ne!(values(&model), before);
+}
+
+#[test]
+fn files_give_back_the_same_bits() {
+    let folder = Folder::new("round-trip");
+    let path = folder.file("model.safetensors");
+    for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
+        let (mut source, mut target) = (network(5, 1), network(5, 2));
+        source.to_dtype(dtype).unwrap();
+        target.to_dtype(dtype).unwrap();
+        safetensors::save(&source, &path).unwrap();
+        safetensors::load(&mut target, &path).unwrap();
+        assert_eq!(values(&source), values(&target), "{dtype}");
+        let first = std::fs::read(&path).unwrap();
+        safetensors::save(&target, &path).unwrap();
+        assert_eq!(first, std::fs::read(&path).unwrap(), "equal models give equal files");
+    }
+    assert_eq!(folder.names(), ["model.safetensors"], "no temporary file is left");
+}
+
+#[test]
+fn weights_lie_in_files_as_in_pytorch() {
+    let folder = Folder::new("order");
+    let path = folder.file("model.safetensors");
+    let model = network(5, 1);
+    safetensors::save(&model, &path).unwrap();
+    let file = safetensors::read(&path, &Device::cpu()).unwrap();
+    assert_eq!(file["1.weight"].dims(), [5, 4], "(out, in)");
+    let memory = model.state_dict();
+    let transposed = memory["1.weight"].t().unwrap().contiguous().unwrap();
+    assert_eq!(file["1.weight"].to_vec::<f32>().unwrap(), transposed.to_vec::<f32>().unwrap());
+}
+
+#[test]
+fn every_dtype_survives_a_file() {
+    let folder = Folder::new("dtypes");
+    let path = folder.file("tensors.safetensors");
+    let cpu = Device::cpu();
+    let base = Tensor::from_slice(&[-1.5f32, 0.0, 2.0, f32::INFINITY, 1e-40, 7.0], [2, 3], &cpu).unwrap();
+    let mut tensors = StateDict::new();
+    for dtype in DType::ALL {
+        tensors.insert(format!("a {dtype} \"name\""), base.to_dtype(dtype).unwrap());
+    }
+    tensors.insert("scalar".into(), Tensor::scalar(3.0f64, &cpu).unwrap());
+    tensors.insert("empty".into(), Tensor::zeros([0, 4], DType::F32, &cpu).unwrap());
+    safetensors::write(&tensors, &path).unwrap();
+    let read = safetensors::read(&path, &cpu).unwrap();
+    assert_eq!(read.len(), tensors.len());
+    for (name, tensor) in &tensors {
+        assert_eq!(read[name].dtype(), tensor.dtype());
+        assert_eq!(read[name].shape(), tensor.shape());
+        assert_eq!(read[name].to_f64_vec().unwrap(), tensor.to_f64_vec().unwrap(), "{name}");
+    }
+}
+
+#[test]
+fn broken_files_are_named_and_change_nothing() {
+    let folder = Folder::new("broken");
+    let (good, path) = (folder.file("good.safetensors"), folder.file("broken.safetensors"));
+    let mut model = network(5, 1);
+    let before = values(&model);
+    safetensors::save(&network(5, 2), &good).unwrap();
+    let bytes = std::fs::read(&good).unwrap();
+    let flipped = {
+        let mut b = bytes.clone();
+        b[9] = b'#';
+        b
+    };
+    for broken in [&[][..], &bytes[..7], &bytes[..20], &bytes[..bytes.len() - 1], &[0xff; 64], &flipped] {
+        std::fs::write(&path, broken).unwrap();
+        let error = safetensors::load(&mut model, &path).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Format);
+        assert!(error.to_string().contains("broken.safetensors"), "{error}");
+    }
+    let longer = [&bytes[..], &[0]].concat();
+    std::fs::write(&path, longer).unwrap();
+    assert!(safetensors::load(&mut model, &path).is_err());
+    let error = safetensors::load(&mut model, folder.file("absent")).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(error.to_string().contains("absent"), "{error}");
+
+    // A file of another architecture says so, with its name.
+    safetensors::save(&network(6, 2), &path).unwrap();
+    let error = safetensors::load(&mut model, &path).unwrap_err();
+    assert!(error.to_string().contains("broken.safetensors") && error.to_string().contains("1.weight"), "{error}");
+    assert_eq!(values(&model), before);
+}
+
+#[test]
+fn a_failed_save_leaves_the_old_file() {
+    let folder = Folder::new("failed-save");
+    // A folder stands where the file should go: the rename fails after everything was written.
+    let path = folder.file("model.safetensors");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::write(path.join("inside"), b"x").unwrap();
+    let error = safetensors::save(&network(5, 1), &path).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(error.to_string().contains("model.safetensors"), "{error}");
+    assert_eq!(folder.names(), ["model.safetensors"], "the temporary file is gone");
+    assert!(safetensors::save(&network(5, 1), folder.file("no/such/folder")).is_err());
+}
+
+#[test]
+fn conversion_and_moving_keep_identities() {
+    let mut model = network(5, 1);
+    let ids: Vec<_> = model.parameters().iter().map(|(_, p)| p.id()).collect();
+    model.to_dtype(DType::F64).unwrap();
+    model.to_device(&Device::cpu()).unwrap();
+    assert_eq!(ids, model.parameters().iter().map(|(_, p)| p.id()).collect::<Vec<_>>());
+    assert!(model.parameters().iter().all(|(_, p)| p.value().dtype() == DType::F64));
+}
