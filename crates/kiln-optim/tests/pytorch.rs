@@ -1,0 +1,71 @@
+//! Twenty steps of each optimizer against PyTorch's (tests/fixtures), the learning rate halved on the way; in f64 closely,
+//! in f32 to its precision.
+
+use kiln_autograd::Gradients;
+use kiln_nn::{Module, Param, StateDict, safetensors};
+use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
+use kiln_tensor::{DType, Device, Tensor};
+
+const STEPS: usize = 20;
+const HALVED: usize = 12;
+
+#[derive(Module)]
+struct Layer {
+    weight: Param,
+    bias: Param,
+}
+
+fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer>)> {
+    vec![
+        ("sgd", Box::new(Sgd::new(0.1))),
+        ("sgd_weight_decay", Box::new(Sgd::new(0.1).weight_decay(0.05))),
+        ("sgd_momentum", Box::new(Sgd::new(0.05).momentum(0.9))),
+        ("sgd_dampening", Box::new(Sgd::new(0.05).momentum(0.8).dampening(0.3).weight_decay(0.01))),
+        ("sgd_nesterov", Box::new(Sgd::new(0.05).momentum(0.9).nesterov(true).weight_decay(0.01))),
+        ("adam", Box::new(Adam::new(0.01))),
+        ("adam_settings", Box::new(Adam::new(0.02).betas(0.8, 0.95).epsilon(1e-3).weight_decay(0.1))),
+        ("adamw", Box::new(AdamW::new(0.01))),
+        ("adamw_settings", Box::new(AdamW::new(0.02).betas(0.7, 0.9).epsilon(1e-6).weight_decay(0.2))),
+    ]
+}
+
+#[test]
+fn twenty_steps() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/steps.safetensors");
+    let values = safetensors::read(path, &Device::cpu()).unwrap();
+    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 3e-6)] {
+        let value = |name: String| values[&name].to_dtype(dtype).unwrap();
+        for (label, mut optimizer) in optimizers() {
+            let mut layer = Layer {
+                weight: Param::new(value("start.weight".into())),
+                bias: Param::new(value("start.bias".into())),
+            };
+            for step in 0..STEPS {
+                if step == HALVED {
+                    optimizer.set_learning_rate(optimizer.learning_rate() * 0.5);
+                }
+                let mut gradients = Gradients::default();
+                for (name, parameter) in layer.parameters() {
+                    let all = value(format!("gradient.{name}"));
+                    gradients.insert(parameter.id(), all.slice(0, step..step + 1).unwrap().squeeze(0).unwrap());
+                }
+                optimizer.step(&mut layer, &gradients).unwrap();
+                for (name, parameter) in layer.parameters() {
+                    compare(&values, &format!("{label}.{name}"), step, parameter.value(), tolerance);
+                }
+            }
+            assert_eq!(optimizer.steps(), STEPS as u64);
+        }
+    }
+}
+
+fn compare(values: &StateDict, name: &str, step: usize, found: &Tensor, tolerance: f64) {
+    let expected = values[name].slice(0, step..step + 1).unwrap().to_f64_vec().unwrap();
+    for (f, e) in found.to_f64_vec().unwrap().into_iter().zip(expected) {
+        assert!(
+            (f - e).abs() <= tolerance * (1.0 + e.abs()),
+            "{name}, step {step}, {}: {f}, PyTorch has {e}",
+            found.dtype()
+        );
+    }
+}

@@ -1,0 +1,267 @@
+//! What a step must and must not do: nothing by halves, nothing denormal, the same bits for any number of threads, and a
+//! state that goes on where it stopped.
+
+use kiln_autograd::Gradients;
+use kiln_math::{Purpose, Stream};
+use kiln_nn::{Dense, Init, Module, Param, Sequential};
+use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
+use kiln_tensor::{DType, Device, Result, Tensor};
+
+fn network() -> Sequential {
+    Sequential::new().push(Dense::new(5)).push(Dense::new(3)).build(4, &Device::cpu(), 1).unwrap()
+}
+
+fn gradients(model: &dyn Module, seed: u64) -> Gradients {
+    let mut gradients = Gradients::default();
+    for (index, (_, parameter)) in model.parameters().into_iter().enumerate() {
+        let value = parameter.value();
+        let stream = Stream::new(seed, Purpose::Data, index as u64);
+        let gradient = Tensor::normal(value.shape(), 0.0, 1.0, value.dtype(), value.device(), stream).unwrap();
+        gradients.insert(parameter.id(), gradient);
+    }
+    gradients
+}
+
+/// A step by the gradients of this seed.
+fn step(optimizer: &mut dyn Optimizer, model: &mut dyn Module, seed: u64) -> Result<()> {
+    let gradients = gradients(model, seed);
+    optimizer.step(model, &gradients)
+}
+
+fn bits(model: &dyn Module) -> Vec<Vec<u64>> {
+    let bits = |t: &Tensor| t.to_f64_vec().unwrap().into_iter().map(f64::to_bits).collect();
+    model.parameters().into_iter().map(|(_, p)| bits(p.value())).collect()
+}
+
+fn optimizers() -> Vec<Box<dyn Optimizer>> {
+    vec![
+        Box::new(Sgd::new(0.1)),
+        Box::new(Sgd::new(0.1).momentum(0.9)),
+        Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true)),
+        Box::new(Adam::new(0.01)),
+        Box::new(AdamW::new(0.01)),
+    ]
+}
+
+#[test]
+fn settings_that_make_no_sense_change_nothing() {
+    let mut model = network();
+    let (before, gradients) = (bits(&model), gradients(&model, 1));
+    let wrong: Vec<Box<dyn Optimizer>> = vec![
+        Box::new(Adam::new(f64::NAN)),
+        Box::new(Adam::new(0.0)),
+        Box::new(AdamW::new(-1.0)),
+        Box::new(Sgd::new(f64::INFINITY)),
+        Box::new(Adam::new(0.1).betas(1.0, 0.9)),
+        Box::new(Adam::new(0.1).betas(0.9, f64::NAN)),
+        Box::new(Adam::new(0.1).epsilon(0.0)),
+        Box::new(AdamW::new(0.1).weight_decay(-0.1)),
+        Box::new(Sgd::new(0.1).momentum(-0.5)),
+        Box::new(Sgd::new(0.1).momentum(f64::NAN)),
+        Box::new(Sgd::new(0.1).nesterov(true)),
+        Box::new(Sgd::new(0.1).momentum(0.9).dampening(0.1).nesterov(true)),
+    ];
+    for mut optimizer in wrong {
+        let error = optimizer.step(&mut model, &gradients).unwrap_err().to_string();
+        assert!(error.starts_with("optimizer.step: "), "{error}");
+        assert_eq!((optimizer.steps(), bits(&model)), (0, before.clone()), "{error}");
+    }
+}
+
+#[test]
+fn gradients_that_do_not_fit_change_nothing() {
+    let cpu = Device::cpu();
+    let other_cpu = Device::cpu_with(kiln_cpu::Isa::Portable);
+    for mut optimizer in optimizers() {
+        let mut model = network();
+        let before = bits(&model);
+        let last = model.parameters()[3].1.id();
+        let wrong = [
+            (
+                Tensor::ones([4], DType::F32, &cpu).unwrap(),
+                "the gradient of 1.bias is f32 (4,) on cpu, the parameter f32 (3,)",
+            ),
+            (Tensor::ones([3], DType::F64, &cpu).unwrap(), "the gradient of 1.bias is f64 (3,)"),
+            (Tensor::ones([3], DType::F32, &other_cpu).unwrap(), "the gradient of 1.bias is f32 (3,)"),
+        ];
+        for (gradient, expected) in wrong {
+            let mut gradients = gradients(&model, 1);
+            gradients.insert(last, gradient);
+            let error = optimizer.step(&mut model, &gradients).unwrap_err().to_string();
+            assert!(error.contains(expected) && error.contains("nothing was changed"), "{error}");
+            assert_eq!((optimizer.steps(), bits(&model)), (0, before.clone()));
+        }
+        let error = optimizer.step(&mut model, &Gradients::default()).unwrap_err().to_string();
+        assert!(error.contains("none of the model's 4 parameters has a gradient"), "{error}");
+        // And then it works.
+        step(&mut optimizer, &mut model, 1).unwrap();
+        assert_ne!(bits(&model), before);
+    }
+}
+
+#[test]
+fn parameters_without_a_gradient_stay() {
+    for mut optimizer in optimizers() {
+        let mut model = network();
+        step(&mut optimizer, &mut model, 1).unwrap();
+        let before = bits(&model);
+        let mut some = gradients(&model, 2);
+        let ids: Vec<_> = model.parameters().iter().map(|(_, p)| p.id()).collect();
+        some.remove(ids[0]).unwrap();
+        some.remove(ids[3]).unwrap();
+        optimizer.step(&mut model, &some).unwrap();
+        let after = bits(&model);
+        assert_eq!((&before[0], &before[3]), (&after[0], &after[3]));
+        assert!(before[1] != after[1] && before[2] != after[2]);
+    }
+}
+
+#[test]
+fn a_state_dict_goes_on_where_it_stopped() {
+    for (index, mut whole) in optimizers().into_iter().enumerate() {
+        let mut model = network();
+        for at in 0..3 {
+            step(&mut whole, &mut model, at).unwrap();
+        }
+        whole.set_learning_rate(0.003);
+        let (weights, state) = (model.state_dict(), whole.state_dict().unwrap());
+
+        // As after a restart: another model object, with other ids.
+        let mut resumed_model = network();
+        resumed_model.load_state_dict(&weights, true).unwrap();
+        let mut resumed = optimizers().remove(index);
+        resumed.load_state_dict(&state).unwrap();
+        assert_eq!((resumed.steps(), resumed.learning_rate()), (3, 0.003));
+        // The state is whole even before the first step after loading.
+        assert_eq!(resumed.state_dict().unwrap().keys().collect::<Vec<_>>(), state.keys().collect::<Vec<_>>());
+        for at in 3..6 {
+            step(&mut whole, &mut model, at).unwrap();
+            step(&mut resumed, &mut resumed_model, at).unwrap();
+        }
+        assert_eq!(bits(&model), bits(&resumed_model));
+    }
+}
+
+#[test]
+fn states_of_something_else_are_refused() {
+    let mut model = network();
+    let mut adam = Adam::new(0.01);
+    step(&mut adam, &mut model, 1).unwrap();
+    let state = adam.state_dict().unwrap();
+    assert!(state.contains_key("state.0.weight.exp_avg_sq"), "{:?}", state.keys());
+
+    let mut sgd = Sgd::new(0.1).momentum(0.9);
+    let error = sgd.load_state_dict(&state).unwrap_err().to_string();
+    assert!(error.contains("exp_avg") && error.contains("momentum_buffer"), "{error}");
+    assert_eq!((sgd.steps(), sgd.learning_rate()), (0, 0.1));
+    for name in ["step", "learning_rate"] {
+        let mut partial = state.clone();
+        partial.remove(name);
+        assert!(adam.load_state_dict(&partial).unwrap_err().to_string().contains(name));
+    }
+
+    // Tensors that do not fit the model are found by the step, before it changes anything.
+    let mut misshapen = state;
+    misshapen.insert("state.1.bias.exp_avg".into(), Tensor::zeros([7], DType::F32, &Device::cpu()).unwrap());
+    adam.load_state_dict(&misshapen).unwrap();
+    let before = bits(&model);
+    let error = step(&mut adam, &mut model, 2).unwrap_err().to_string();
+    assert!(error.contains("the state of 1.bias is f32 (7,)"), "{error}");
+    assert_eq!(bits(&model), before);
+}
+
+#[test]
+fn the_model_may_change_between_steps() {
+    let mut adam = Adam::new(0.01);
+    let mut model = network();
+    step(&mut adam, &mut model, 1).unwrap();
+    let moments = adam.state_dict().unwrap()["state.0.weight.exp_avg"].to_f64_vec().unwrap();
+    // A layer more: known paths keep their state, new ones start at zero.
+    let mut model = model.push(Dense::new(2)).build(4, &Device::cpu(), 1).unwrap();
+    step(&mut adam, &mut model, 1).unwrap();
+    let state = adam.state_dict().unwrap();
+    assert!(state.contains_key("state.2.weight.exp_avg"));
+    assert_ne!(state["state.0.weight.exp_avg"].to_f64_vec().unwrap(), moments);
+    // A model of another type and size, then back.
+    let mut small = Sequential::new().push(Dense::new(5)).build(4, &Device::cpu(), 1).unwrap();
+    step(&mut adam, &mut small, 1).unwrap();
+    assert!(adam.state_dict().unwrap().contains_key("state.2.weight.exp_avg"), "kept for when it is back");
+    model.to_dtype(DType::F64).unwrap();
+    step(&mut adam, &mut model, 1).unwrap();
+}
+
+/// After gradients stop coming, moments decay: through the denormal range, if they may.
+#[test]
+fn no_denormal_number_in_any_state() {
+    for dtype in [DType::F32, DType::F64] {
+        for mut optimizer in optimizers() {
+            let mut init = Init::new(1, &Device::cpu()).dtype(dtype);
+            let mut model = Dense::new(3).with_input(4, &mut init).unwrap();
+            step(&mut optimizer, &mut model, 1).unwrap();
+            let mut zeros = Gradients::default();
+            for (_, p) in model.parameters() {
+                zeros.insert(p.id(), Tensor::zeros(p.value().shape(), dtype, p.value().device()).unwrap());
+            }
+            let smallest = if dtype == DType::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE };
+            for step in 0..5000 {
+                optimizer.step(&mut model, &zeros).unwrap();
+                if step % 20 == 0 || step > 4990 {
+                    for (name, state) in optimizer.state_dict().unwrap() {
+                        let denormal =
+                            state.to_f64_vec().unwrap().into_iter().find(|v| *v != 0.0 && v.abs() < smallest);
+                        assert_eq!(denormal, None, "{} {name} after {step} steps", optimizer.name());
+                    }
+                }
+            }
+            let decayed = optimizer.state_dict().unwrap().into_iter().filter(|(name, _)| name.ends_with("exp_avg"));
+            for (name, state) in decayed {
+                assert!(state.to_f64_vec().unwrap().iter().all(|&v| v == 0.0), "{name} has died out");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_same_bits_for_any_number_of_threads() {
+    #[derive(Module)]
+    struct Large {
+        weight: Param,
+        bias: Param,
+    }
+    let run = |threads: usize, mut optimizer: Box<dyn Optimizer>| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        kiln_cpu::team::run_in(&pool, move || {
+            let cpu = Device::cpu();
+            let draw = |n: usize, index| {
+                Param::new(Tensor::normal(n, 0.0, 1.0, DType::F32, &cpu, Stream::new(3, Purpose::Data, index)).unwrap())
+            };
+            let mut model = Large { weight: draw(300_001, 0), bias: draw(17, 1) };
+            for at in 0..3 {
+                step(&mut optimizer, &mut model, at).unwrap();
+            }
+            bits(&model)
+        })
+    };
+    for index in 0..optimizers().len() {
+        let one = run(1, optimizers().remove(index));
+        for threads in [2, 3] {
+            assert!(one == run(threads, optimizers().remove(index)), "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn a_step_works_in_place() {
+    let mut model = network();
+    let mut adam = Adam::new(0.01);
+    step(&mut adam, &mut model, 0).unwrap();
+    let ids = |model: &Sequential| model.parameters().iter().map(|(_, p)| p.value().storage_id()).collect::<Vec<_>>();
+    let before = ids(&model);
+    step(&mut adam, &mut model, 1).unwrap();
+    assert_eq!(before, ids(&model));
+    // What shares a parameter's memory is not written: the parameter moves away.
+    let kept = model.state_dict();
+    let values = kept["0.weight"].to_f64_vec().unwrap();
+    step(&mut adam, &mut model, 2).unwrap();
+    assert_eq!(kept["0.weight"].to_f64_vec().unwrap(), values);
+}
