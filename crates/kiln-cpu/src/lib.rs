@@ -1,4 +1,4 @@
-//! CPU kernels over slices: matrix products, elementwise maps, reductions, softmax, gathers and optimizer updates.
+#![doc = include_str!("../README.md")]
 
 pub mod copy;
 pub mod elementwise;

@@ -1,5 +1,8 @@
 //! Regions under stress: many, small, nested, panicking, concurrent, beside rayon's own jobs.
 
+// Helpers of tests are tests: a panic is the report.
+#![allow(clippy::unwrap_used)]
+
 use kiln_cpu::team;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -46,7 +49,7 @@ fn works_outside_run() {
 
 #[test]
 fn returns_the_closures_value_and_borrows() {
-    let data = vec![1.0_f32; 10];
+    let data = [1.0_f32; 10];
     let sum: f32 = team::run(|| data.iter().sum());
     assert_eq!(sum, 10.0);
 }

@@ -99,8 +99,8 @@ macro_rules! kernels {
             $(#[$feature])?
             unsafe fn relu(row: &mut [$number]) {
                 for x in row {
-                    // NaN stays NaN: it is not below 0.
-                    *x = if *x < 0.0 { 0.0 } else { *x };
+                    // As `Real::maximum` with 0: NaN stays NaN, -0 becomes 0.
+                    *x = if *x > 0.0 || x.is_nan() { *x } else { 0.0 };
                 }
             }
 
