@@ -323,6 +323,23 @@ fn an_element_is_one_chain_whatever_the_instruction_set_and_the_threads() {
 }
 
 #[test]
+fn long_half_products_are_rounded_once() {
+    // Past the lengths at which f32 products are cut: a sum kept in C between the parts would lose its low bits.
+    for (m, n, k) in [(3, 150, 5000), (130, 20, 1500)] {
+        let a = Stored::<bf16>::new(Lay::Rows, m, k, 1);
+        let b = Stored::<bf16>::new(Lay::Rows, k, n, 2);
+        for &isa in Isa::available() {
+            let (mut c, mut wide) = (vec![bf16::ZERO; m * n], vec![0.0_f32; m * n]);
+            let out = MatrixMut::row_major(&mut c, m, n).unwrap();
+            matmul(isa, a.view(), b.view(), out, Epilogue::overwrite()).unwrap();
+            let out = MatrixMut::row_major(&mut wide, m, n).unwrap();
+            matmul(isa, a.view(), b.view(), out, Epilogue::overwrite()).unwrap();
+            assert!(c.iter().zip(&wide).all(|(&x, &y)| x == bf16::from_f32(y)), "{m}×{n}×{k} {isa:?}");
+        }
+    }
+}
+
+#[test]
 fn nan_infinity_and_zeros_pass_through_relu() {
     for &isa in Isa::available() {
         let mut a = vec![1.0_f32; 9 * 20];

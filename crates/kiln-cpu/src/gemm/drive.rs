@@ -53,7 +53,7 @@ pub(super) unsafe fn gemm<T: Element, U: Element<Number = T::Number>>(
     let (by_rows, by_cols) = plan.grid;
     if by_rows * by_cols == 1 {
         // SAFETY: the whole of C, by this thread alone.
-        return scratch::with(|s| unsafe { drive.block(0..p.rows, 0..p.cols, s) });
+        return scratch::with(|s| unsafe { drive.blocks(0..p.rows, 0..p.cols, s) });
     }
     let panel = kernels.panel();
     let panels = p.cols.div_ceil(panel);
@@ -62,11 +62,23 @@ pub(super) unsafe fn gemm<T: Element, U: Element<Number = T::Number>>(
         let rows = i * p.rows / by_rows..(i + 1) * p.rows / by_rows;
         let cols = j * panels / by_cols * panel..((j + 1) * panels / by_cols * panel).min(p.cols);
         // SAFETY: the grid's blocks are disjoint.
-        scratch::with(|s| unsafe { drive.block(rows, cols, s) });
+        scratch::with(|s| unsafe { drive.blocks(rows, cols, s) });
     });
 }
 
 impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
+    /// One thread's part of C: at once, or where A is converted, so many rows at a time that the copy stays small.
+    ///
+    /// # Safety
+    /// Nobody else touches this part of C.
+    unsafe fn blocks(&self, rows: Range<usize>, cols: Range<usize>, scratch: &mut Scratch) {
+        let step = if T::NATIVE { rows.len() } else { balanced_part(rows.len(), self.plan.mc) };
+        for top in rows.clone().step_by(step.max(1)) {
+            // SAFETY: as the caller promises.
+            unsafe { self.block(top..rows.end.min(top + step), cols.clone(), scratch) };
+        }
+    }
+
     /// One block of C.
     ///
     /// # Safety

@@ -119,7 +119,10 @@ pub unsafe fn gemm_batched<T: Element, U: Element<Number = T::Number>>(
     };
     let k: usize = product.segments.iter().map(|s| s.k).sum();
     let threads = team::threads();
-    if threads > 1 && count >= threads && plan::worth_a_region(count * product.rows * product.cols * k) {
+    if threads > 1
+        && count >= threads
+        && plan::worth_a_region(count.saturating_mul(product.rows * product.cols).saturating_mul(k))
+    {
         let tasks = count.min(threads * 4);
         team::parallel(tasks, |t| (t * count / tasks..(t + 1) * count / tasks).for_each(one));
     } else {

@@ -11,6 +11,8 @@ const KC: usize = 512;
 const KC_STREAMED: usize = 16;
 /// Columns of B packed at once where A has to be swept more than once, or B comes from memory.
 const NC: usize = 512;
+/// What a group of panels may take where k cannot be cut.
+const GROUP_BYTES: usize = 1 << 20;
 /// What is swept of A with one group of panels before the next rows.
 const A_BYTES: usize = 480 << 10;
 /// The same where k is short, and A's rows are little more than a cache line each.
@@ -39,7 +41,7 @@ pub(super) struct Facts {
     pub(super) k: usize,
     pub(super) a_strides: (isize, isize),
     pub(super) b_strides: (isize, isize),
-    /// Whether C can hold intermediate sums.
+    /// Whether C can hold intermediate sums. Where it cannot, k is not cut.
     pub(super) c_native: bool,
 }
 
@@ -47,15 +49,21 @@ impl Plan {
     pub(super) fn new<T>(kernels: &Kernels<T>, f: &Facts) -> Plan {
         let size = size_of::<T>();
         let adjacent = f.b_strides.1 == 1 || f.n == 1;
-        let small = f.n * f.k * size <= DIRECT_BYTES;
+        let small = f.n.saturating_mul(f.k).saturating_mul(size) <= DIRECT_BYTES;
         let pack_b = !adjacent || !(small && f.m <= DIRECT_ROWS || f.m <= 2 * kernels.rows());
-        let pack_a = pack_b && f.a_strides.1 != 1 && f.k * f.a_strides.1.unsigned_abs() * size > 8 << 20 && f.n > 512;
+        let reach = f.k.saturating_mul(f.a_strides.1.unsigned_abs()).saturating_mul(size);
+        let pack_a = pack_b && f.a_strides.1 != 1 && reach > 8 << 20 && f.n > 512;
         let kc = match (f.c_native, pack_b) {
             (true, true) => balanced(f.k, KC * 4 / size, 16),
             (true, false) if !small => KC_STREAMED,
             _ => usize::MAX,
         };
-        let nc = if pack_b { NC * 4 / size } else { usize::MAX };
+        let nc = match (f.c_native, pack_b) {
+            (true, true) => NC * 4 / size,
+            (true, false) => usize::MAX,
+            // With k in one run the panels are long: fewer at a time.
+            (false, _) => (GROUP_BYTES / (f.k.max(1) * size * kernels.panel())).clamp(1, 8) * kernels.panel(),
+        };
         // A block of A stays in the second-level cache while the panels pass, or where k is short in the first.
         let bytes = if f.k <= 128 { A_SHORT_BYTES } else { A_BYTES };
         let mc = (bytes / (f.k.clamp(1, kc) * size)).max(8 * kernels.rows());
@@ -78,7 +86,7 @@ pub(super) fn worth_a_region(work: usize) -> bool {
 
 /// Blocks of rows and columns, one a thread, or several where the product is large.
 fn grid<T>(kernels: &Kernels<T>, f: &Facts, pack_b: bool) -> (usize, usize) {
-    let work = f.m * f.n * f.k;
+    let work = f.m.saturating_mul(f.n).saturating_mul(f.k);
     if !worth_a_region(work) {
         return (1, 1);
     }
