@@ -63,7 +63,7 @@ pub enum Initializer {
 }
 
 /// Standard deviation of the standard normal distribution truncated at ±2.
-const TRUNCATED_STD: f64 = 0.879_625_661_034_239_78;
+const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
 
 impl Initializer {
     /// A tensor of first values.

@@ -2,7 +2,7 @@
 
 use crate::check::positive;
 use kiln_autograd::{Gradients, LeafId};
-use kiln_nn::{Module, Param, StateDict, Visitor, VisitorMut};
+use kiln_nn::{Module, Param, StateDict, VisitorMut};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor, UpdateRule, UpdateTensors};
 use std::collections::HashMap;
 
@@ -31,27 +31,17 @@ pub(crate) struct State {
     values: Option<Tensor>,
 }
 
-/// Gathers what can be changed.
-struct Gather<'m>(Vec<&'m mut Param>);
-
-impl<'m> VisitorMut<'m> for Gather<'m> {
-    fn parameter(&mut self, parameter: &'m mut Param) {
-        self.0.push(parameter);
+/// All parameters of a model, in order, to be changed.
+fn gather(model: &mut dyn Module) -> Vec<&mut Param> {
+    struct Gather<'m>(Vec<&'m mut Param>);
+    impl<'m> VisitorMut<'m> for Gather<'m> {
+        fn parameter(&mut self, parameter: &'m mut Param) {
+            self.0.push(parameter);
+        }
     }
-}
-
-/// Compares the model with the slots.
-struct Compare<'s> {
-    slots: &'s [Slot],
-    seen: usize,
-    same: bool,
-}
-
-impl<'m> Visitor<'m> for Compare<'_> {
-    fn parameter(&mut self, parameter: &'m Param) {
-        self.same &= self.slots.get(self.seen).is_some_and(|slot| slot.leaf == Some(parameter.id()));
-        self.seen += 1;
-    }
+    let mut gather = Gather(Vec::new());
+    model.visit_mut(&mut gather);
+    gather.0
 }
 
 impl State {
@@ -65,20 +55,18 @@ impl State {
 
     pub(crate) fn step(&mut self, rule: UpdateRule, model: &mut dyn Module, gradients: &Gradients) -> Result<()> {
         positive("learning rate", self.learning_rate)?;
-        let mut compare = Compare { slots: &self.slots, seen: 0, same: true };
-        model.visit(&mut compare);
-        if !compare.same || compare.seen != self.slots.len() {
+        let mut parameters = gather(model);
+        if !self.knows(&parameters) {
+            drop(parameters);
             self.assign_slots(model);
+            parameters = gather(model);
         }
-
-        let mut gather = Gather(Vec::with_capacity(self.slots.len()));
-        model.visit_mut(&mut gather);
-        let device = self.prepare(&gather.0, gradients)?;
+        let device = self.prepare(&parameters, gradients)?;
         let next = self.count + 1;
         let values = self.upload(&device, [self.learning_rate, next as f64])?;
 
-        let mut tensors = Vec::with_capacity(gather.0.len());
-        for (slot, parameter) in self.slots.iter_mut().zip(gather.0) {
+        let mut tensors = Vec::with_capacity(parameters.len());
+        for (slot, parameter) in self.slots.iter_mut().zip(parameters) {
             if let Some(gradient) = gradients.get(parameter.id()) {
                 let states = slot.tensors.each_mut().map(Option::as_mut);
                 tensors.push(UpdateTensors { parameter: parameter.value_mut(), gradient, states });
@@ -88,6 +76,12 @@ impl State {
         self.values = Some(values);
         self.count = next;
         Ok(())
+    }
+
+    /// Whether these are the parameters of the last step in the same order.
+    fn knows(&self, parameters: &[&mut Param]) -> bool {
+        self.slots.len() == parameters.len()
+            && self.slots.iter().zip(parameters).all(|(slot, parameter)| slot.leaf == Some(parameter.id()))
     }
 
     /// Slots in the model's order; each keeps what is known under its path.
