@@ -12,13 +12,16 @@ use std::marker::PhantomData;
 /// Below this many elements a second thread costs more than it saves (about 10 µs of the cheapest operations).
 const PARALLEL: usize = 1 << 16;
 
-/// Elements computed together: a whole number of registers of every instruction set.
-const GROUP: usize = 32;
-
 /// Calls `chunk(start, length)` for parts that make up `elements`, on the team where that pays.
 #[inline]
 pub(crate) fn in_chunks(elements: usize, chunk: impl Fn(usize, usize) + Sync) {
-    if elements < PARALLEL || team::threads() == 1 {
+    if elements < PARALLEL { chunk(0, elements) } else { share_out(elements, &chunk) }
+}
+
+/// Out of line and of one type: the region's machinery is not compiled again for every operation.
+#[inline(never)]
+fn share_out(elements: usize, chunk: &(dyn Fn(usize, usize) + Sync)) {
+    if team::threads() == 1 {
         return chunk(0, elements);
     }
     // More chunks than threads, so that one which is held up holds up less; whole blocks, for alignment.
@@ -26,159 +29,54 @@ pub(crate) fn in_chunks(elements: usize, chunk: impl Fn(usize, usize) + Sync) {
     team::parallel(elements.div_ceil(size), |i| chunk(i * size, size.min(elements - i * size)));
 }
 
-/// y = f(x[0], …, x[N − 1]) over a contiguous block.
-struct Block<T, const N: usize, F> {
-    out: *mut T,
-    inputs: [*const T; N],
-    count: usize,
-    f: F,
-}
+/// f over a contiguous block. Plain loops over slices: the compiler makes vector code of them for each instruction set, and
+/// knows that the output is apart from the inputs.
+struct Map1<'a, T, Op>(&'a mut [T], [T; 2], &'a [T], PhantomData<Op>);
+struct Slope<'a, T, Op>(&'a mut [T], [T; 2], [&'a [T]; 3], PhantomData<Op>);
+struct Map2<'a, T, Op>(&'a mut [T], [&'a [T]; 2], PhantomData<Op>);
 
-/// A function of N numbers, generic over the kernel's number type.
-trait Formula<T: Number, const N: usize>: Copy {
-    fn value<S: Simd>(self, x: [T::In<S>; N]) -> T::In<S>;
-}
-
-impl<T: Number, const N: usize, F: Formula<T, N>> Kernel for Block<T, N, F> {
+impl<T: Number, Op: Unary> Kernel for Map1<'_, T, Op> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let whole = self.count / GROUP * GROUP;
-        let mut start = 0;
-        while start < whole {
-            self.group::<S>(start, GROUP);
-            start += GROUP;
-        }
-        if start < self.count {
-            self.group::<S>(start, self.count - start);
+        let p = self.1.map(T::enter::<S>);
+        for (y, x) in self.0.iter_mut().zip(self.2) {
+            *y = T::leave::<S>(Op::f(x.enter::<S>(), p));
         }
     }
 }
 
-impl<T: Number, const N: usize, F: Formula<T, N>> Block<T, N, F> {
-    /// Reads `count` ≤ GROUP elements into registers, computes, writes: so an output that is one of the inputs does no
-    /// harm, and the compiler need not prove that it isn't.
+impl<T: Number, Op: Unary> Kernel for Slope<'_, T, Op> {
+    type Output = ();
     #[inline(always)]
-    fn group<S: Simd>(&self, start: usize, count: usize) {
-        let mut x = [[T::default().enter::<S>(); GROUP]; N];
-        for (x, input) in x.iter_mut().zip(self.inputs) {
-            for (i, x) in x.iter_mut().enumerate().take(count) {
-                // SAFETY: within the block, whose `count` elements can be read.
-                *x = unsafe { *input.add(start + i) }.enter::<S>();
-            }
-        }
-        let mut y = [T::default().enter::<S>(); GROUP];
-        for (i, y) in y.iter_mut().enumerate() {
-            *y = self.f.value::<S>(std::array::from_fn(|n| x[n][i]));
-        }
-        for (i, &y) in y.iter().enumerate().take(count) {
-            // SAFETY: within the block, whose `count` elements can be written.
-            unsafe { *self.out.add(start + i) = T::leave::<S>(y) };
+    fn run<S: Simd>(self) {
+        let (p, [x, y, dy]) = (self.1.map(T::enter::<S>), self.2);
+        for (((dx, x), y), dy) in self.0.iter_mut().zip(x).zip(y).zip(dy) {
+            *dx = T::leave::<S>(dy.enter::<S>() * Op::df(x.enter::<S>(), y.enter::<S>(), p));
         }
     }
 }
 
-/// Runs a formula over N operands of one storage type.
-#[inline]
-fn map<E: Stored, const N: usize>(
-    out: &Output<'_, E>,
-    inputs: [Strided<'_, E>; N],
-    block: impl Fn(*mut E::Compute, [*const E::Compute; N], usize) + Sync,
-) {
-    debug_assert!(inputs.iter().all(|x| x.elements() == out.len()));
-    if out.is_empty() {
-        return;
-    }
-    let contiguous = inputs.map(|x| x.as_slice().map(<[E]>::as_ptr));
-    if E::IN_PLACE && contiguous.iter().all(Option::is_some) {
-        let first = Shared(out.first(), contiguous.map(|x| x.unwrap_or(std::ptr::null())));
-        in_chunks(out.len(), |start, count| {
-            let first = &first;
-            // SAFETY: the chunk lies within the output and the operands, all of `out.len()` elements.
-            let (to, from) = unsafe { (first.0.add(start), first.1.map(|x| x.add(start))) };
-            block(to.cast(), from.map(<*const E>::cast), count);
-        });
-        return;
-    }
-    in_chunks(out.len(), |start, count| {
-        let mut sources = inputs.map(|x| Blocks::new(x, start));
-        let mut result = [E::Compute::default(); BLOCK];
-        let mut done = 0;
-        while done < count {
-            let n = BLOCK.min(count - done);
-            let from = std::array::from_fn(|i| sources[i].next(n));
-            // SAFETY: within the output, in this chunk's own part of it.
-            let to = unsafe { out.first().add(start + done) };
-            if E::IN_PLACE {
-                block(to.cast(), from, n);
-            } else {
-                block(result.as_mut_ptr(), from, n);
-                for (i, &y) in result.iter().enumerate().take(n) {
-                    // SAFETY: as above.
-                    unsafe { *to.add(i) = E::store(y) };
-                }
-            }
-            done += n;
+impl<T: Number, Op: Binary> Kernel for Map2<'_, T, Op> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let [a, b] = self.1;
+        for ((y, a), b) in self.0.iter_mut().zip(a).zip(b) {
+            *y = T::leave::<S>(Op::f(a.enter::<S>(), b.enter::<S>()));
         }
-    });
-}
-
-/// Pointers that several threads take their own parts of.
-struct Shared<T, const N: usize>(*mut T, [*const T; N]);
-// SAFETY: each chunk touches its own elements only.
-unsafe impl<T: Send + Sync, const N: usize> Sync for Shared<T, N> {}
-
-/// The formulas, with the operation as a type.
-struct Value<T, Op>([T; 2], PhantomData<Op>);
-struct Slope<T, Op>([T; 2], PhantomData<Op>);
-struct Value2<Op>(PhantomData<Op>);
-
-macro_rules! copyable {
-    ($($name:ident<$($param:ident),+> where $t:ident)+) => {$(
-        impl<$($param),+> Clone for $name<$($param),+> where $t: Copy { #[inline(always)] fn clone(&self) -> Self { *self } }
-        impl<$($param),+> Copy for $name<$($param),+> where $t: Copy {}
-    )+};
-}
-copyable!(Value<T, Op> where T  Slope<T, Op> where T);
-impl<Op> Clone for Value2<Op> {
-    #[inline(always)]
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<Op> Copy for Value2<Op> {}
-
-impl<T: Number, Op: Unary> Formula<T, 1> for Value<T, Op> {
-    #[inline(always)]
-    fn value<S: Simd>(self, [x]: [T::In<S>; 1]) -> T::In<S> {
-        Op::f(x, self.0.map(T::enter::<S>))
-    }
-}
-
-/// Of x, y, dy.
-impl<T: Number, Op: Unary> Formula<T, 3> for Slope<T, Op> {
-    #[inline(always)]
-    fn value<S: Simd>(self, [x, y, dy]: [T::In<S>; 3]) -> T::In<S> {
-        dy * Op::df(x, y, self.0.map(T::enter::<S>))
-    }
-}
-
-impl<T: Number, Op: Binary> Formula<T, 2> for Value2<Op> {
-    #[inline(always)]
-    fn value<S: Simd>(self, [a, b]: [T::In<S>; 2]) -> T::In<S> {
-        Op::f(a, b)
     }
 }
 
 macro_rules! unary_dispatch {
     ($({ $doc:literal, $op:ident, $method:ident, ($($param:ident),*) })+) => {
-        #[inline]
-        fn unary_block<T: Number>(isa: Isa, op: UnaryOp, p: [T; 2], out: *mut T, inputs: [*const T; 1], count: usize) {
-            match op { $(UnaryOp::$op => isa.run(Block { out, inputs, count, f: Value::<T, ops::$op>(p, PhantomData) })),+ }
+        /// f over a block, for the operation and the instruction set.
+        pub(crate) fn unary_block<T: Number>(isa: Isa, op: UnaryOp, p: [T; 2], out: &mut [T], x: &[T]) {
+            match op { $(UnaryOp::$op => isa.run(Map1::<T, ops::$op>(out, p, x, PhantomData))),+ }
         }
-        #[inline]
-        fn slope_block<T: Number>(isa: Isa, op: UnaryOp, p: [T; 2], out: *mut T, inputs: [*const T; 3], count: usize) {
-            match op { $(UnaryOp::$op => isa.run(Block { out, inputs, count, f: Slope::<T, ops::$op>(p, PhantomData) })),+ }
+        /// dy · f′ over a block.
+        pub(crate) fn slope_block<T: Number>(isa: Isa, op: UnaryOp, p: [T; 2], out: &mut [T], inputs: [&[T]; 3]) {
+            match op { $(UnaryOp::$op => isa.run(Slope::<T, ops::$op>(out, p, inputs, PhantomData))),+ }
         }
     };
 }
@@ -186,20 +84,78 @@ kiln_math::for_each_unary!(unary_dispatch);
 
 macro_rules! binary_dispatch {
     ($({ $doc:literal, $op:ident, $method:ident })+) => {
-        #[inline]
-        fn binary_block<T: Number>(isa: Isa, op: BinaryOp, out: *mut T, inputs: [*const T; 2], count: usize) {
-            match op { $(BinaryOp::$op => isa.run(Block { out, inputs, count, f: Value2::<ops::$op>(PhantomData) })),+ }
+        /// f over two blocks.
+        pub(crate) fn binary_block<T: Number>(isa: Isa, op: BinaryOp, out: &mut [T], inputs: [&[T]; 2]) {
+            match op { $(BinaryOp::$op => isa.run(Map2::<T, ops::$op>(out, inputs, PhantomData))),+ }
         }
     };
 }
 kiln_math::for_each_binary!(binary_dispatch);
+
+/// Runs a block function over N operands of one storage type.
+#[inline]
+fn map<E: Stored, const N: usize>(
+    out: &Output<'_, E>,
+    inputs: [Strided<'_, E>; N],
+    block: &(dyn Fn(&mut [E::Compute], [&[E::Compute]; N]) + Sync),
+) {
+    debug_assert!(inputs.iter().all(|x| x.elements() == out.len()));
+    if out.is_empty() {
+        return;
+    }
+    let slices = inputs.map(|x| x.as_slice());
+    let apart = |x: &Option<&[E]>| x.is_some_and(|x| x.as_ptr() != out.first().cast_const());
+    if E::IN_PLACE && slices.iter().all(apart) {
+        in_chunks(out.len(), |start, count| {
+            // SAFETY: this chunk's own part; no operand is the output, and none overlaps it otherwise. IN_PLACE says that E
+            // is the compute type.
+            unsafe {
+                let to = &mut *(std::ptr::from_mut(out.part(start, count)) as *mut [E::Compute]);
+                block(
+                    to,
+                    slices.map(|x| match x {
+                        Some(x) => &*(std::ptr::from_ref(&x[start..start + count]) as *const [E::Compute]),
+                        None => &[],
+                    }),
+                );
+            }
+        });
+        return;
+    }
+    in_chunks(out.len(), |start, count| map_blocks(out, inputs, block, start, count));
+}
+
+/// The general way, block by block: operands that are strided, of a half type, or the output itself.
+#[inline(never)]
+fn map_blocks<E: Stored, const N: usize>(
+    out: &Output<'_, E>,
+    inputs: [Strided<'_, E>; N],
+    block: &(dyn Fn(&mut [E::Compute], [&[E::Compute]; N]) + Sync),
+    start: usize,
+    count: usize,
+) {
+    let mut sources = inputs.map(|x| Blocks::new(x, start));
+    let mut result = [E::Compute::default(); BLOCK];
+    let mut done = 0;
+    while done < count {
+        let n = BLOCK.min(count - done);
+        // SAFETY: each source gives `n` numbers, good until it is asked again.
+        let from = std::array::from_fn(|i| unsafe { std::slice::from_raw_parts(sources[i].next(n), n) });
+        block(&mut result[..n], from);
+        for (i, &y) in result.iter().enumerate().take(n) {
+            // SAFETY: within the output, in this chunk's own part of it; the operands' block has been read.
+            unsafe { *out.first().add(start + done + i) = E::store(y) };
+        }
+        done += n;
+    }
+}
 
 /// out = f(x), with the operation's constants.
 ///
 /// `x` has as many elements as `out`, and may be the same ones.
 pub fn unary<E: Stored>(isa: Isa, op: UnaryOp, params: [f64; 2], out: &Output<'_, E>, x: Strided<'_, E>) {
     let p = params.map(E::Compute::from_f64);
-    map(out, [x], |out, inputs, count| unary_block(isa, op, p, out, inputs, count));
+    map(out, [x], &|out, [x]| E::Compute::unary_block(isa, op, p, out, x));
 }
 
 /// out = dy · f′(x, y).
@@ -211,18 +167,22 @@ pub fn unary_grad<E: Stored>(
     [x, y, dy]: [Strided<'_, E>; 3],
 ) {
     let p = params.map(E::Compute::from_f64);
-    map(out, [x, y, dy], |out, inputs, count| slope_block(isa, op, p, out, inputs, count));
+    map(out, [x, y, dy], &|out, inputs| E::Compute::slope_block(isa, op, p, out, inputs));
 }
 
 /// out = f(a, b).
 pub fn binary<E: Stored>(isa: Isa, op: BinaryOp, out: &Output<'_, E>, a: Strided<'_, E>, b: Strided<'_, E>) {
-    map(out, [a, b], |out, inputs, count| binary_block(isa, op, out, inputs, count));
+    map(out, [a, b], &|out, inputs| E::Compute::binary_block(isa, op, out, inputs));
 }
 
-/// The activation of a finished tile of a matrix product, in place.
-pub fn unary_in_place<T: Stored<Compute = T> + Number>(isa: Isa, op: UnaryOp, params: [f64; 2], x: &mut [T]) {
-    let pointer = x.as_mut_ptr();
-    unary_block(isa, op, params.map(T::from_f64), pointer, [pointer.cast_const()], x.len());
+/// The activation of a finished piece of a matrix product, in place.
+pub fn unary_in_place<T: Number>(isa: Isa, op: UnaryOp, params: [f64; 2], x: &mut [T]) {
+    let p = params.map(T::from_f64);
+    let mut block = [T::default(); BLOCK];
+    for piece in x.chunks_mut(BLOCK) {
+        block[..piece.len()].copy_from_slice(piece);
+        T::unary_block(isa, op, p, piece, &block[..piece.len()]);
+    }
 }
 
 /// out = f(a, b) of any element types, by plain loops: comparisons, selection, integers.

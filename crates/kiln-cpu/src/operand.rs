@@ -3,9 +3,9 @@
 //! A kernel only ever meets contiguous blocks of [`BLOCK`] numbers. An operand that is contiguous lends them in place; one
 //! that is strided, broadcast or of a half type is copied into a block on the stack first, which stays in the L1 cache.
 
-use crate::Simd;
+use crate::{Isa, Simd, elementwise};
 use half::{bf16, f16};
-use kiln_math::Real;
+use kiln_math::{BinaryOp, Real, UnaryOp};
 use std::marker::PhantomData;
 
 /// Numbers in a block.
@@ -23,10 +23,18 @@ pub trait Number: Real + Default + PartialOrd + Send + Sync + 'static {
     fn enter<S: Simd>(self) -> Self::In<S>;
     /// The same number out of a kernel's type.
     fn leave<S: Simd>(x: Self::In<S>) -> Self;
+    /// out = f(x) over contiguous numbers.
+    ///
+    /// (These three are methods so that the kernels are compiled once, in this crate, for the two types that there are.)
+    fn unary_block(isa: Isa, op: UnaryOp, params: [Self; 2], out: &mut [Self], x: &[Self]);
+    /// out = dy · f′(x, y) over contiguous numbers, of x, y, dy.
+    fn slope_block(isa: Isa, op: UnaryOp, params: [Self; 2], out: &mut [Self], inputs: [&[Self]; 3]);
+    /// out = f(a, b) over contiguous numbers.
+    fn binary_block(isa: Isa, op: BinaryOp, out: &mut [Self], inputs: [&[Self]; 2]);
 }
 
 macro_rules! number {
-    ($type:ty, $in:ident, $slice:ident, $slice_mut:ident) => {
+    ($type:ty, $in:ident, $isa:ident => $narrowed:expr) => {
         impl Number for $type {
             type In<S: Simd> = S::$in;
             #[inline(always)]
@@ -49,11 +57,22 @@ macro_rules! number {
                 // SAFETY: as in `enter`.
                 unsafe { std::mem::transmute_copy(&x) }
             }
+            fn unary_block($isa: Isa, op: UnaryOp, params: [Self; 2], out: &mut [Self], x: &[Self]) {
+                elementwise::unary_block($narrowed, op, params, out, x);
+            }
+            fn slope_block($isa: Isa, op: UnaryOp, params: [Self; 2], out: &mut [Self], inputs: [&[Self]; 3]) {
+                elementwise::slope_block($narrowed, op, params, out, inputs);
+            }
+            fn binary_block($isa: Isa, op: BinaryOp, out: &mut [Self], inputs: [&[Self]; 2]) {
+                elementwise::binary_block($narrowed, op, out, inputs);
+            }
         }
     };
 }
-number!(f32, F32, f32s, f32s_mut);
-number!(f64, F64, f64s, f64s_mut);
+number!(f32, F32, isa => isa);
+// AVX2 serves f64 on AVX-512 machines as well: the bits are the same, and the kernels of a type that serves references and
+// gradient checks are not compiled once more.
+number!(f64, F64, isa => if isa == Isa::Avx512 { Isa::Avx2 } else { isa });
 
 /// A type that floating-point tensors are stored in, and the type that they are computed in.
 pub trait Stored: Copy + Send + Sync + 'static {

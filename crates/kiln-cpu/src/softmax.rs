@@ -28,45 +28,45 @@ fn by_rows(rows: usize, width: usize, f: impl Fn(std::ops::Range<usize>) + Sync)
     team::parallel(rows.div_ceil(size), |i| f(i * size..((i + 1) * size).min(rows)));
 }
 
-/// A row in groups of LANES; past its end are `padding`s.
+/// The numbers `at..at + LANES` of a row; past its end are `padding`s.
 #[inline(always)]
-fn groups<S: Simd, T: Number>(row: &[T], padding: T, mut f: impl FnMut([T::In<S>; LANES])) {
-    let mut chunks = row.chunks_exact(LANES);
-    for chunk in &mut chunks {
-        f(std::array::from_fn(|i| chunk[i].enter::<S>()));
-    }
-    let rest = chunks.remainder();
-    if !rest.is_empty() {
-        let mut last = [padding; LANES];
-        last[..rest.len()].copy_from_slice(rest);
-        f(last.map(T::enter::<S>));
+fn group<S: Simd, T: Number>(row: &[T], at: usize, padding: T) -> [T::In<S>; LANES] {
+    match row[at..].first_chunk::<LANES>() {
+        Some(group) => group.map(T::enter::<S>),
+        None => {
+            let mut last = [padding; LANES];
+            last[..row.len() - at].copy_from_slice(&row[at..]);
+            last.map(T::enter::<S>)
+        }
     }
 }
 
-/// Writes f(row), and f(row, other) below, over `to`, group by group.
+/// Writes a group to a row from `at` on, as much of it as the row has room for.
 #[inline(always)]
-fn write<S: Simd, T: Number>(to: &mut [T], sources: [&[T]; 2], f: impl Fn(T::In<S>, T::In<S>) -> T::In<S>) {
-    let [a, b] = sources;
-    let whole = to.len() / LANES * LANES;
-    let (mut head, tail) = to.split_at_mut(whole);
-    let (mut a_head, a_tail) = a.split_at(whole);
-    let (mut b_head, b_tail) = b.split_at(whole);
-    while let (Some((to, rest)), Some((x, x_rest)), Some((y, y_rest))) = (
-        head.split_first_chunk_mut::<LANES>(),
-        a_head.split_first_chunk::<LANES>(),
-        b_head.split_first_chunk::<LANES>(),
-    ) {
-        for i in 0..LANES {
-            to[i] = T::leave::<S>(f(x[i].enter::<S>(), y[i].enter::<S>()));
+fn put<S: Simd, T: Number>(row: &mut [T], at: usize, group: [T::In<S>; LANES]) {
+    let values = group.map(T::leave::<S>);
+    match row[at..].first_chunk_mut::<LANES>() {
+        Some(to) => *to = values,
+        None => {
+            let room = row.len() - at;
+            row[at..].copy_from_slice(&values[..room]);
         }
-        (head, a_head, b_head) = (rest, x_rest, y_rest);
     }
-    if !tail.is_empty() {
-        let (mut x, mut y) = ([T::default(); LANES], [T::default(); LANES]);
-        x[..tail.len()].copy_from_slice(a_tail);
-        y[..tail.len()].copy_from_slice(b_tail);
-        let values: [T; LANES] = std::array::from_fn(|i| T::leave::<S>(f(x[i].enter::<S>(), y[i].enter::<S>())));
-        tail.copy_from_slice(&values[..tail.len()]);
+}
+
+// In the loops below each closure has one place where it is called: so it is inlined into the function that has the
+// instruction set's features, where it becomes vector code. Called from two places it may stay a function without them.
+
+/// Writes f(a, b) over `to`.
+#[inline(always)]
+fn write<S: Simd, T: Number>(to: &mut [T], [a, b]: [&[T]; 2], f: impl Fn(T::In<S>, T::In<S>) -> T::In<S>) {
+    for at in (0..to.len()).step_by(LANES) {
+        let (x, y) = (group::<S, T>(a, at, T::default()), group::<S, T>(b, at, T::default()));
+        let mut z = x;
+        for i in 0..LANES {
+            z[i] = f(x[i], y[i]);
+        }
+        put::<S, T>(to, at, z);
     }
 }
 
@@ -75,25 +75,31 @@ fn write<S: Simd, T: Number>(to: &mut [T], sources: [&[T]; 2], f: impl Fn(T::In<
 fn statistics<S: Simd, T: Number>(row: &[T]) -> (T::In<S>, T::In<S>) {
     let low = T::from_f64(f64::NEG_INFINITY);
     let mut lanes = [low.enter::<S>(); LANES];
-    groups::<S, T>(row, low, |x| lanes = std::array::from_fn(|i| lanes[i].maximum(x[i])));
+    for at in (0..row.len()).step_by(LANES) {
+        let x = group::<S, T>(row, at, low);
+        for i in 0..LANES {
+            lanes[i] = lanes[i].maximum(x[i]);
+        }
+    }
     let max = combine_lanes::<_, Max>(lanes);
     let mut sums = [T::default().enter::<S>(); LANES];
-    groups::<S, T>(row, low, |x| sums = std::array::from_fn(|i| sums[i] + (x[i] - max).exp()));
+    for at in (0..row.len()).step_by(LANES) {
+        let x = group::<S, T>(row, at, low);
+        for i in 0..LANES {
+            sums[i] = sums[i] + (x[i] - max).exp();
+        }
+    }
     (max, combine_lanes::<_, Sum>(sums))
 }
 
-/// Σ f(a, b) over two rows.
+/// Σ f(a, b) over two rows, where f(0, 0) is 0.
 #[inline(always)]
 fn total<S: Simd, T: Number>(a: &[T], b: &[T], f: impl Fn(T::In<S>, T::In<S>) -> T::In<S>) -> T::In<S> {
     let mut lanes = [T::default().enter::<S>(); LANES];
-    for (x, y) in a.chunks(LANES).zip(b.chunks(LANES)) {
-        let (mut left, mut right) = ([T::default(); LANES], [T::default(); LANES]);
-        left[..x.len()].copy_from_slice(x);
-        right[..y.len()].copy_from_slice(y);
+    for at in (0..a.len()).step_by(LANES) {
+        let (x, y) = (group::<S, T>(a, at, T::default()), group::<S, T>(b, at, T::default()));
         for i in 0..LANES {
-            let value = f(left[i].enter::<S>(), right[i].enter::<S>());
-            // Past the end both are 0, of which f may make something else.
-            lanes[i] = if i < x.len() { lanes[i] + value } else { lanes[i] };
+            lanes[i] = lanes[i] + f(x[i], y[i]);
         }
     }
     combine_lanes::<_, Sum>(lanes)

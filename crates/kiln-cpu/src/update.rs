@@ -18,8 +18,10 @@ pub struct Slot<'a, T> {
     pub second: &'a mut [T],
 }
 
-/// Elements of a task: enough to hide the cost of taking it, few enough to share out a large tensor.
-const TASK: usize = 1 << 14;
+/// Most elements of a task: few enough to share out a large tensor evenly.
+const TASK: usize = 1 << 16;
+/// A task begins at a multiple of this in its tensor: whole groups, whole cache lines.
+const GRAIN: usize = 1 << 8;
 /// Below this many elements in all, one thread is quicker.
 const PARALLEL: usize = 1 << 14;
 
@@ -49,19 +51,13 @@ impl<T: Number, R: Rule<T>> Kernel for Run<'_, T, R> {
     }
 }
 
-/// The slots and where each one's tasks begin.
-struct Tasks<T>(Vec<(usize, Raw<T>)>);
+/// The slots, and where each begins in the sequence of all elements (each slot's length rounded up to whole grains).
+struct Slots<T>(Vec<(usize, Raw<T>)>);
 // SAFETY: each task takes its own part of each slot; see `steps`.
-unsafe impl<T: Send + Sync> Sync for Tasks<T> {}
+unsafe impl<T: Send + Sync> Sync for Slots<T> {}
 
 fn steps<T: Number, R: Rule<T>>(isa: Isa, slots: &mut [Slot<'_, T>], rule: &R) {
-    let total: usize = slots.iter().map(|slot| slot.parameter.len()).sum();
-    let threads = if total < PARALLEL { 1 } else { team::threads() };
-    // The same elements go to the same thread step after step: their states stay in that core's cache.
-    let size =
-        if threads == 1 { usize::MAX } else { total.div_ceil(threads).clamp(1024, TASK.max(total / (8 * threads))) };
-    let size = if size == usize::MAX { size } else { size.next_multiple_of(1024) };
-    let mut tasks = 0;
+    let mut total = 0;
     let entries = slots.iter_mut().map(|slot| {
         let length = slot.parameter.len();
         debug_assert!(slot.gradient.len() == length);
@@ -73,30 +69,38 @@ fn steps<T: Number, R: Rule<T>>(isa: Isa, slots: &mut [Slot<'_, T>], rule: &R) {
             has_first: slot.first.len() == length,
             length,
         };
-        let begin = tasks;
-        tasks += length.div_ceil(size);
+        let begin = total;
+        total += length.next_multiple_of(GRAIN);
         (begin, raw)
     });
-    let entries = Tasks(entries.collect());
+    let entries = Slots(entries.collect());
+    let threads = if total < PARALLEL { 1 } else { team::threads() };
+    // Equal parts, the same ones for the same thread step after step: states stay in that core's cache.
+    let tasks = if threads == 1 { 1 } else { threads * total.div_ceil(threads * TASK) };
+    let size = total.div_ceil(tasks.max(1)).next_multiple_of(GRAIN);
     let run = |task: usize| {
         let entries = &entries;
-        let at = entries.0.partition_point(|&(begin, _)| begin <= task) - 1;
-        let (begin, raw) = entries.0[at];
-        let start = (task - begin) * size;
-        // SAFETY: tasks of a slot take the elements `start..start + size` that are there, each its own.
-        let part = unsafe {
-            Raw {
-                parameter: raw.parameter.add(start),
-                gradient: raw.gradient.add(start),
-                first: if raw.has_first { raw.first.add(start) } else { raw.first },
-                second: raw.second.wrapping_add(start),
-                length: size.min(raw.length - start),
-                ..raw
-            }
-        };
-        isa.run(Run(rule, part, PhantomData));
+        let (low, high) = (task * size, ((task + 1) * size).min(total));
+        let mut at = entries.0.partition_point(|&(begin, _)| begin <= low).saturating_sub(1);
+        while let Some(&(begin, raw)) = entries.0.get(at).filter(|(begin, _)| *begin < high) {
+            let start = low.saturating_sub(begin).min(raw.length);
+            let end = (high - begin).min(raw.length);
+            // SAFETY: tasks take disjoint ranges of the sequence of all elements, so of each slot, within its length.
+            let part = unsafe {
+                Raw {
+                    parameter: raw.parameter.add(start),
+                    gradient: raw.gradient.add(start),
+                    first: if raw.has_first { raw.first.add(start) } else { raw.first },
+                    second: raw.second.wrapping_add(start),
+                    length: end - start,
+                    ..raw
+                }
+            };
+            isa.run(Run(rule, part, PhantomData));
+            at += 1;
+        }
     };
-    if threads == 1 { (0..tasks).for_each(run) } else { team::parallel(tasks, run) }
+    team::parallel(tasks, run);
 }
 
 /// Elements computed together.

@@ -15,7 +15,7 @@ impl<T: Stored + Element<Number = <T as Stored>::Compute>> Multiplied for T {}
 #[inline]
 pub(super) fn matmul<T: Multiplied>(isa: Isa, out: &Out<'_>, a: &View<'_>, b: &View<'_>, epilogue: &Epilogue<'_>)
 where
-    <T as Stored>::Compute: Stored<Compute = <T as Stored>::Compute> + gemm::Number,
+    <T as Stored>::Compute: gemm::Number,
 {
     let rank = out.shape.rank();
     let (m, n) = (out.shape[rank - 2], out.shape[rank - 1]);
@@ -84,7 +84,7 @@ fn one_product(batch: &[usize], m: usize, a_steps: &[isize], b_steps: &[isize]) 
     let axes = batch.len();
     let mut expected = a_steps[axes] * m as isize;
     for axis in (0..axes).rev() {
-        if b_steps[axis] != 0 && batch[axis] != 1 || a_steps[axis] != expected && batch[axis] != 1 {
+        if batch[axis] != 1 && (b_steps[axis] != 0 || a_steps[axis] != expected) {
             return None;
         }
         expected *= batch[axis] as isize;
