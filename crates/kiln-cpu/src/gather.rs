@@ -79,27 +79,30 @@ impl Kernel for Normalise<'_> {
     }
 }
 
-/// Rows of bytes at `indices`, normalised to scale · x + shift as they are gathered: what a loader does with images.
+/// Rows of an array of bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Rows<'a> {
+    /// The array, row-major.
+    pub source: &'a [u8],
+    /// Bytes of a row.
+    pub width: usize,
+    /// The rows to gather.
+    pub indices: &'a [usize],
+    /// The rows of the batch after: asked for from memory meanwhile, since rows in random order are what no hardware
+    /// prefetcher foresees.
+    pub upcoming: &'a [usize],
+}
+
+/// Rows of bytes, normalised to scale · x + shift as they are gathered: what a loader does with images.
 ///
-/// `next` are the rows of the batch after; they are asked for from memory meanwhile, since rows in random order are what
-/// no hardware prefetcher foresees.
-///
-/// Rows past the end of `source` are left as they are.
-pub fn gather_normalised(
-    isa: Isa,
-    out: &mut [f32],
-    source: &[u8],
-    width: usize,
-    indices: &[usize],
-    next: &[usize],
-    scale: f32,
-    shift: f32,
-) {
+/// Rows past the end of the source are left as they are.
+pub fn gather_normalised(isa: Isa, out: &mut [f32], rows: Rows<'_>, scale: f32, shift: f32) {
+    let Rows { source, width, indices, upcoming } = rows;
     let rows = indices.len().min(out.len() / width.max(1));
     let to = Output::from_slice(out);
     let one = |i: usize| {
-        if let Some(&upcoming) = next.get(i) {
-            prefetch(source, upcoming * width, width);
+        if let Some(&row) = upcoming.get(i) {
+            prefetch(source, row * width, width);
         }
         if let Some(row) = source.get(indices[i] * width..(indices[i] + 1) * width) {
             // SAFETY: this row's own part of the output.

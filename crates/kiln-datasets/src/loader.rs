@@ -1,0 +1,184 @@
+//! Batches of an epoch: shuffled by a counter-based stream, gathered ahead by worker threads where that is wanted.
+
+use crate::{Batch, Dataset};
+use kiln_math::{Purpose, Stream};
+use kiln_tensor::{Device, Error, ErrorKind, Result};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+/// Hands out the batches of epochs of a data set.
+///
+/// The order of an epoch depends on the seed and the epoch's number alone; batches come in that order with the same values
+/// for any number of workers.
+#[derive(Clone, Debug)]
+pub struct Loader<D> {
+    dataset: D,
+    device: Device,
+    batch_size: usize,
+    shuffle: Option<u64>,
+    drop_last: bool,
+    workers: usize,
+}
+
+impl<D: Dataset> Loader<D> {
+    /// Batches of 32 in the data set's order, on the CPU, gathered on the caller's thread.
+    pub fn new(dataset: D) -> Self {
+        Loader { dataset, device: Device::cpu(), batch_size: 32, shuffle: None, drop_last: false, workers: 0 }
+    }
+
+    /// Samples in a batch; the last batch of an epoch may be smaller.
+    #[must_use]
+    pub fn batch_size(self, batch_size: usize) -> Self {
+        Loader { batch_size, ..self }
+    }
+
+    /// In random order, each epoch another, fixed by the seed.
+    #[must_use]
+    pub fn shuffle(self, seed: u64) -> Self {
+        Loader { shuffle: Some(seed), ..self }
+    }
+
+    /// Whether a last batch that is not full is left out.
+    #[must_use]
+    pub fn drop_last(self, drop_last: bool) -> Self {
+        Loader { drop_last, ..self }
+    }
+
+    /// Threads that gather batches ahead. 0 gathers on the caller's thread, which is fastest for data in memory: the gather
+    /// is then itself a parallel region of the training loop. Workers pay for augmentation and files.
+    #[must_use]
+    pub fn workers(self, workers: usize) -> Self {
+        Loader { workers, ..self }
+    }
+
+    /// Where batches are put.
+    #[must_use]
+    pub fn device(self, device: &Device) -> Self {
+        Loader { device: device.clone(), ..self }
+    }
+
+    /// The data set.
+    pub fn dataset(&self) -> &D {
+        &self.dataset
+    }
+
+    /// Number of batches in an epoch.
+    pub fn batches(&self) -> usize {
+        let size = self.batch_size.max(1);
+        if self.drop_last { self.dataset.len() / size } else { self.dataset.len().div_ceil(size) }
+    }
+
+    /// The batches of an epoch. `f` is given an iterator over them; the workers end with it.
+    ///
+    /// # Errors
+    /// A batch size of 0, an empty data set, or what `f` returns.
+    pub fn epoch<R>(&self, epoch: u64, f: impl FnOnce(&mut Epoch<'_>) -> Result<R>) -> Result<R> {
+        if self.batch_size == 0 || self.dataset.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Value,
+                "Loader",
+                format!("{} samples in batches of {}: both must be at least 1", self.dataset.len(), self.batch_size),
+            ));
+        }
+        let mut order: Vec<usize> = (0..self.dataset.len()).collect();
+        if let Some(seed) = self.shuffle {
+            Stream::new(seed, Purpose::Shuffle, epoch).shuffle(&mut order);
+        }
+        let count = self.batches();
+        let indices = |batch: usize| {
+            let start = (batch * self.batch_size).min(order.len());
+            &order[start..(start + self.batch_size).min(order.len())]
+        };
+        let gather = |batch: usize| {
+            let upcoming = if batch + 1 < count { indices(batch + 1) } else { &[] };
+            self.dataset.batch(indices(batch), upcoming, &self.device)
+        };
+        if self.workers == 0 {
+            let mut next = 0;
+            return f(&mut Epoch { count, next: &mut || {
+                next += 1;
+                gather(next - 1)
+            }, taken: 0 });
+        }
+        let (taken, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        // Each worker may be one batch ahead of the one it hands over.
+        let (sender, receiver) = sync_channel(self.workers);
+        std::thread::scope(|scope| {
+            for _ in 0..self.workers {
+                let (sender, taken, stop, gather) = (sender.clone(), &taken, &stop, &gather);
+                scope.spawn(move || work(count, taken, stop, gather, &sender));
+            }
+            drop(sender);
+            let mut queue = Queue { receiver: Some(receiver), early: BTreeMap::new(), next: 0 };
+            let result = f(&mut Epoch { count, next: &mut || queue.next(), taken: 0 });
+            // Workers that wait to hand over, or would begin another batch, end now.
+            stop.store(true, Ordering::Relaxed);
+            queue.receiver = None;
+            result
+        })
+    }
+}
+
+/// A worker: takes the next batch that nobody has, gathers it, hands it over.
+fn work(
+    count: usize,
+    taken: &AtomicUsize,
+    stop: &AtomicBool,
+    gather: &(impl Fn(usize) -> Result<Batch> + Sync),
+    sender: &SyncSender<(usize, Result<Batch>)>,
+) {
+    while !stop.load(Ordering::Relaxed) {
+        let batch = taken.fetch_add(1, Ordering::Relaxed);
+        if batch >= count || sender.send((batch, gather(batch))).is_err() {
+            return;
+        }
+    }
+}
+
+/// Puts the workers' batches back in order.
+struct Queue {
+    receiver: Option<Receiver<(usize, Result<Batch>)>>,
+    early: BTreeMap<usize, Result<Batch>>,
+    next: usize,
+}
+
+impl Queue {
+    fn next(&mut self) -> Result<Batch> {
+        loop {
+            if let Some(batch) = self.early.remove(&self.next) {
+                self.next += 1;
+                return batch;
+            }
+            let received = self.receiver.as_ref().and_then(|receiver| receiver.recv().ok());
+            let Some((position, batch)) = received else {
+                return Err(Error::new(ErrorKind::Fault, "Loader", "a worker thread ended before its batch was ready"));
+            };
+            self.early.insert(position, batch);
+        }
+    }
+}
+
+/// The batches of an epoch, in order.
+pub struct Epoch<'a> {
+    count: usize,
+    taken: usize,
+    next: &'a mut dyn FnMut() -> Result<Batch>,
+}
+
+impl Iterator for Epoch<'_> {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Result<Batch>> {
+        (self.taken < self.count).then(|| {
+            self.taken += 1;
+            (self.next)()
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.count - self.taken, Some(self.count - self.taken))
+    }
+}
+
+impl ExactSizeIterator for Epoch<'_> {}
