@@ -1,0 +1,158 @@
+//! Layers, losses and files over random shapes, against a few plain loops.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
+
+use kiln_autograd::Var;
+use kiln_math::{Purpose, Stream};
+use kiln_nn::*;
+use kiln_tensor::{DType, Device, Shape, Tensor};
+use proptest::prelude::*;
+
+fn random(shape: &[usize], seed: u64) -> Tensor {
+    let shape = Shape::new(shape).unwrap();
+    Tensor::uniform(shape, -2.0, 2.0, DType::F64, &Device::cpu(), Stream::new(seed, Purpose::Data, 0)).unwrap()
+}
+
+fn close(found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    for (f, e) in found.iter().zip(expected) {
+        assert!((f - e).abs() <= 1e-12 * (1.0 + e.abs()), "{f} for {e}");
+    }
+}
+
+/// y[r][o] = activation(Σ x[r][i]·w[i][o] + b[o])
+fn dense(x: &[f64], w: &[f64], b: Option<&[f64]>, inputs: usize, units: usize, activation: fn(f64) -> f64) -> Vec<f64> {
+    let mut y = Vec::new();
+    for row in x.chunks(inputs) {
+        for o in 0..units {
+            let sum: f64 = (0..inputs).map(|i| row[i] * w[i * units + o]).sum();
+            y.push(activation(sum + b.map_or(0.0, |b| b[o])));
+        }
+    }
+    y
+}
+
+fn softmax(row: &[f64]) -> Vec<f64> {
+    let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let exp: Vec<f64> = row.iter().map(|x| (x - max).exp()).collect();
+    let sum: f64 = exp.iter().sum();
+    exp.iter().map(|e| e / sum).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn dense_layers(leading in prop::collection::vec(1usize..5, 1..4), inputs in 1usize..40, units in 1usize..40,
+                    bias: bool, relu: bool, seed: u64) {
+        let (activation, plain): (_, fn(f64) -> f64) =
+            if relu { (Activation::Relu, |v| v.max(0.0)) } else { (Activation::Tanh, f64::tanh) };
+        let mut init = Init::new(seed, &Device::cpu()).dtype(DType::F64);
+        let layer = Dense::new(units)
+            .use_bias(bias)
+            .activation(activation)
+            .bias_initializer(Initializer::Uniform { low: -1.0, high: 1.0 })
+            .with_input(inputs, &mut init)
+            .unwrap();
+        let shape = [&leading[..], &[inputs]].concat();
+        let x = random(&shape, seed);
+        let y = layer.forward(&Var::from(&x), &Ctx::eval()).unwrap();
+        prop_assert_eq!(y.dims(), [&leading[..], &[units]].concat());
+        let w = layer.weight().unwrap().value().to_f64_vec().unwrap();
+        let b = layer.bias().map(|b| b.value().to_f64_vec().unwrap());
+        let expected = dense(&x.to_f64_vec().unwrap(), &w, b.as_deref(), inputs, units, plain);
+        close(&y.tensor().to_f64_vec().unwrap(), &expected);
+        prop_assert_eq!(layer.parameter_count(), inputs * units + if bias { units } else { 0 });
+
+        // Strided input: the same rows in another order in memory.
+        let transposed = random(&[inputs, 3], seed).t().unwrap();
+        let y = layer.forward(&Var::from(&transposed), &Ctx::eval()).unwrap();
+        let expected = dense(&transposed.to_f64_vec().unwrap(), &w, b.as_deref(), inputs, units, plain);
+        close(&y.tensor().to_f64_vec().unwrap(), &expected);
+    }
+
+    #[test]
+    fn classification_losses(rows in 1usize..9, classes in 1usize..12, seed: u64) {
+        let logits = random(&[rows, classes], seed);
+        let values = logits.to_f64_vec().unwrap();
+        let labels: Vec<i64> = (0..rows).map(|r| ((seed >> (r % 32)) % classes as u64) as i64).collect();
+        let expected: Vec<f64> = values.chunks(classes).zip(&labels).map(|(row, &l)| -softmax(row)[l as usize].ln()).collect();
+        let cpu = Device::cpu();
+        let bytes: Vec<u8> = labels.iter().map(|&l| l as u8).collect();
+        let column = Tensor::from_slice(&labels, [rows, 1], &cpu).unwrap();
+        for target in [column.reshape(rows).unwrap(), column, Tensor::from_slice(&bytes, rows, &cpu).unwrap()] {
+            let x = Var::from(&logits);
+            let loss = SparseCategoricalCrossentropy::from_logits().per_sample(&x, &target).unwrap();
+            close(&loss.tensor().to_f64_vec().unwrap(), &expected);
+            let p = x.softmax(-1).unwrap();
+            let loss = SparseCategoricalCrossentropy::new().per_sample(&p, &target).unwrap();
+            close(&loss.tensor().to_f64_vec().unwrap(), &expected);
+        }
+        let one_hot: Vec<bool> = labels.iter().flat_map(|&l| (0..classes).map(move |c| c as i64 == l)).collect();
+        let target = Tensor::from_slice(&one_hot, [rows, classes], &cpu).unwrap();
+        let loss = CategoricalCrossentropy::from_logits().per_sample(&Var::from(&logits), &target).unwrap();
+        close(&loss.tensor().to_f64_vec().unwrap(), &expected);
+    }
+
+    #[test]
+    fn losses_between_numbers(shape in prop::collection::vec(1usize..5, 1..4), seed: u64) {
+        let (p, t) = (random(&shape, seed), random(&shape, seed ^ 1));
+        let per = shape[1..].iter().product::<usize>();
+        let (ps, ts) = (p.to_f64_vec().unwrap(), t.to_f64_vec().unwrap());
+        let mean = |f: fn(f64, f64) -> f64| -> Vec<f64> {
+            let each: Vec<f64> = ps.iter().zip(&ts).map(|(p, t)| f(*p, *t)).collect();
+            each.chunks(per).map(|sample| sample.iter().sum::<f64>() / per as f64).collect()
+        };
+        let cases: [(Box<dyn Loss>, Vec<f64>); 3] = [
+            (Box::new(MeanSquaredError::new()), mean(|p, t| (p - t) * (p - t))),
+            (Box::new(MeanAbsoluteError::new()), mean(|p, t| (p - t).abs())),
+            (Box::new(BinaryCrossentropy::from_logits()), mean(|p, t| {
+                let s = 1.0 / (1.0 + (-p).exp());
+                -t * s.ln() - (1.0 - t) * (1.0 - s).ln()
+            })),
+        ];
+        for (loss, expected) in cases {
+            close(&loss.per_sample(&Var::from(&p), &t).unwrap().tensor().to_f64_vec().unwrap(), &expected);
+            let total = expected.iter().sum::<f64>() / expected.len() as f64;
+            close(&[loss.forward(&Var::from(&p), &t).unwrap().item().unwrap()], &[total]);
+        }
+    }
+
+    #[test]
+    fn safetensors_bytes(entries in prop::collection::btree_map("[a-z0-9._\"é\\\\]{0,12}", (prop::collection::vec(0usize..4, 0..4), any::<u32>()), 0..6)) {
+        prop_assume!(!entries.contains_key("__metadata__"));
+        let cpu = Device::cpu();
+        let tensors: StateDict = entries
+            .iter()
+            .map(|(name, (shape, bits))| {
+                // Any bits: NaN with a payload, denormal numbers, −0.
+                let count: usize = shape.iter().product();
+                let values: Vec<f32> = (0..count).map(|i| f32::from_bits(bits.wrapping_mul(2 * i as u32 + 1))).collect();
+                (name.clone(), Tensor::from_slice(&values, Shape::new(shape).unwrap(), &cpu).unwrap())
+            })
+            .collect();
+        let bytes = safetensors::encode(&tensors).unwrap();
+        let read = safetensors::decode(&bytes, &cpu).unwrap();
+        let bits = |t: &Tensor| t.to_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        prop_assert_eq!(read.len(), tensors.len());
+        for (name, tensor) in &tensors {
+            prop_assert_eq!(read[name].shape(), tensor.shape());
+            prop_assert_eq!(bits(&read[name]), bits(tensor));
+        }
+        // Cut anywhere, it is refused.
+        for cut in [0, 7, bytes.len() / 2, bytes.len() - 1] {
+            prop_assert!(safetensors::decode(&bytes[..cut.min(bytes.len() - 1)], &cpu).is_err());
+        }
+    }
+}
+
+#[test]
+fn probabilities_of_zero_give_a_finite_loss() {
+    let cpu = Device::cpu();
+    let p = Var::from(Tensor::from_slice(&[0.0f32, 1.0], [1, 2], &cpu).unwrap());
+    let label = Tensor::from_slice(&[0i64], [1], &cpu).unwrap();
+    let loss = SparseCategoricalCrossentropy::new().forward(&p, &label).unwrap().item().unwrap();
+    assert!(loss.is_finite() && loss > 80.0, "{loss}");
+    let target = Tensor::from_slice(&[1.0f32, 0.0], [1, 2], &cpu).unwrap();
+    assert!(BinaryCrossentropy::new().forward(&p, &target).unwrap().item().unwrap().is_finite());
+}
