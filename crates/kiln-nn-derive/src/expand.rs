@@ -105,3 +105,102 @@ fn mentions(tokens: TokenStream, names: &[Ident]) -> bool {
         _ => false,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::module;
+    use syn::{DeriveInput, parse_quote};
+
+    fn error(input: DeriveInput) -> String {
+        module(input).map(|tokens| tokens.to_string()).unwrap_err().to_string()
+    }
+
+    fn expanded(input: DeriveInput) -> String {
+        module(input).unwrap().to_string().replace(' ', "")
+    }
+
+    #[test]
+    fn what_has_no_fixed_fields_is_refused() {
+        assert!(
+            error(parse_quote!(
+                enum Either {
+                    Left(A),
+                    Right(B),
+                }
+            ))
+            .contains("write `impl Module` by hand and match")
+        );
+        assert!(error(parse_quote!(union Both { a: u32, b: f32 })).contains("a union's field cannot be known"));
+    }
+
+    #[test]
+    fn attributes_that_make_no_sense_are_refused() {
+        assert!(
+            error(parse_quote!(
+                struct Net {
+                    #[module(skipp)]
+                    a: A,
+                }
+            ))
+            .contains("expected `skip`, `flatten` or `rename")
+        );
+        assert!(
+            error(parse_quote!(
+                struct Net {
+                    #[module(skip, flatten)]
+                    a: A,
+                }
+            ))
+            .contains("exclude each other")
+        );
+        assert!(
+            error(parse_quote!(
+                struct Net {
+                    #[module(rename = "a.b")]
+                    a: A,
+                }
+            ))
+            .contains("holds no dot")
+        );
+        assert!(
+            error(parse_quote!(
+                struct Net {
+                    #[module(rename = "")]
+                    a: A,
+                }
+            ))
+            .contains("is not empty")
+        );
+        assert!(
+            error(parse_quote!(
+                #[module(skip)]
+                struct Net {
+                    a: A,
+                }
+            ))
+            .contains("belong on its fields")
+        );
+    }
+
+    #[test]
+    fn bounds_are_put_on_fields_that_are_visited_and_generic() {
+        let input = parse_quote!(
+            #[module(crate = "my::nn")]
+            struct Net<T, U> {
+                a: Vec<T>,
+                b: Dense,
+                #[module(skip)]
+                c: U,
+            }
+        );
+        let code = expanded(input);
+        assert!(code.contains("impl<T,U>my::nn::ModuleforNet<T,U>whereVec<T>:my::nn::Module{"), "{code}");
+        assert!(
+            code.contains(
+                "visitor.enter(my::nn::Segment::Name(\"b\"));my::nn::Module::visit(&self.b,visitor);visitor.leave();"
+            ),
+            "{code}"
+        );
+        assert!(!code.contains("self.c"), "{code}");
+    }
+}

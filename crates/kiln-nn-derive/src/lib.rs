@@ -21,19 +21,7 @@ use proc_macro::TokenStream;
 /// * `#[module(crate = "my_crate::nn")]`: where `Module` is found. By default in `::kiln_nn` where the crate depends on
 ///   kiln-nn, else in `::kiln::nn`.
 ///
-/// Enums and unions have no fixed fields; the macro refuses them:
-///
-/// ```compile_fail
-/// #[derive(kiln_nn_derive::Module)]
-/// enum Either { Left, Right }
-/// ```
-///
-/// An attribute it does not know is an error too:
-///
-/// ```compile_fail
-/// #[derive(kiln_nn_derive::Module)]
-/// struct Net { #[module(skipp)] size: usize }
-/// ```
+/// Enums and unions are refused: what is visited depends on their value. So is an attribute that is not known.
 #[proc_macro_derive(Module, attributes(module))]
 pub fn derive_module(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);

@@ -125,13 +125,26 @@ impl Layer for Activation {
     }
     fn name(&self) -> &'static str {
         match self {
-            Activation::Linear => "Linear activation",
+            Activation::Linear => "Identity",
             Activation::Relu => "Relu",
-            Activation::Softmax => "Softmax",
-            Activation::LogSoftmax => "LogSoftmax",
+            Activation::Relu6 => "Relu6",
+            Activation::LeakyRelu(_) => "LeakyRelu",
+            Activation::Elu(_) => "Elu",
+            Activation::Selu => "Selu",
+            Activation::Gelu | Activation::GeluTanh => "Gelu",
+            Activation::Silu => "Silu",
+            Activation::Mish => "Mish",
             Activation::Tanh => "Tanh",
             Activation::Sigmoid => "Sigmoid",
-            _ => "Activation",
+            Activation::LogSigmoid => "LogSigmoid",
+            Activation::Softplus => "Softplus",
+            Activation::Softsign => "Softsign",
+            Activation::HardSigmoid => "HardSigmoid",
+            Activation::HardSwish => "HardSwish",
+            Activation::Exp => "Exp",
+            Activation::Softmax => "Softmax",
+            Activation::LogSoftmax => "LogSoftmax",
+            Activation::Unary(call) => call.op.name(),
         }
     }
 }

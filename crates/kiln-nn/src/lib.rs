@@ -19,7 +19,6 @@ mod streams;
 pub use activation::Activation;
 pub use context::Ctx;
 pub use init::{Fans, Init, Initializer};
-/// Implements [`Module`](trait@Module) for a struct, field by field.
 pub use kiln_nn_derive::Module;
 pub use layer::Layer;
 pub use layers::{Dense, Dropout, Flatten, Linear, Sequential};

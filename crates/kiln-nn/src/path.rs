@@ -29,36 +29,41 @@ impl From<usize> for Segment<'_> {
 ///
 /// One buffer serves a whole walk, so that entering a layer allocates nothing.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Path(String);
+pub struct Path {
+    text: String,
+    /// Where the text ended before each segment.
+    ends: Vec<usize>,
+}
 
 impl Path {
     /// The empty path.
     pub const fn new() -> Self {
-        Path(String::new())
+        Path { text: String::new(), ends: Vec::new() }
     }
 
     /// Goes one step down.
     #[inline]
     pub fn push(&mut self, segment: Segment<'_>) {
-        if !self.0.is_empty() {
-            self.0.push('.');
+        self.ends.push(self.text.len());
+        if self.ends.len() > 1 {
+            self.text.push('.');
         }
         match segment {
-            Segment::Name(name) => self.0.push_str(name),
-            Segment::Index(index) => push_number(&mut self.0, index),
+            Segment::Name(name) => self.text.push_str(name),
+            Segment::Index(index) => push_number(&mut self.text, index),
         }
     }
 
     /// Goes one step up.
     #[inline]
     pub fn pop(&mut self) {
-        self.0.truncate(self.0.rfind('.').unwrap_or(0));
+        self.text.truncate(self.ends.pop().unwrap_or(0));
     }
 
     /// The text.
     #[inline]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 }
 
@@ -72,7 +77,7 @@ fn push_number(text: &mut String, number: usize) {
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -94,6 +99,9 @@ mod tests {
         assert_eq!(path.as_str(), "");
         path.pop();
         path.push(0usize.into());
+        path.push("v1.5".into());
+        assert_eq!(path.to_string(), "0.v1.5");
+        path.pop();
         assert_eq!(path.to_string(), "0");
     }
 }

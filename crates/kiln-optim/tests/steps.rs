@@ -4,7 +4,10 @@
 
 use kiln_autograd::Gradients;
 use kiln_math::{Purpose, Stream};
-use kiln_nn::{Dense, Init, Module, Param, Sequential};
+use kiln_nn::{
+    Activation, Ctx, Dense, Dropout, Flatten, Init, Layer, Loss, Module, Param, Sequential,
+    SparseCategoricalCrossentropy,
+};
 use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
 use kiln_tensor::{DType, Device, Result, Tensor};
 
@@ -248,6 +251,40 @@ fn the_same_bits_for_any_number_of_threads() {
         for threads in [2, 3] {
             assert!(one == run(threads, optimizers().remove(index)), "{threads} threads");
         }
+    }
+}
+
+/// A whole step (product, dropout, loss, backward, update) on the classifier of the introduction, from one seed.
+#[test]
+fn training_has_the_same_bits_for_any_number_of_threads() {
+    let train = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        kiln_cpu::team::run_in(&pool, || {
+            let cpu = Device::cpu();
+            let mut model = Sequential::new()
+                .push(Flatten::new())
+                .push(Dense::new(128).activation(Activation::Relu))
+                .push(Dropout::new(0.2))
+                .push(Dense::new(10).activation(Activation::Softmax))
+                .build([28, 28], &cpu, 1)
+                .unwrap();
+            let labels: Vec<i64> = (0..32).map(|i| i % 10).collect();
+            let labels = Tensor::from_slice(&labels, 32, &cpu).unwrap();
+            let mut adam = Adam::new(1e-3);
+            for step in 0..5 {
+                let stream = Stream::new(2, Purpose::Data, step);
+                let images = Tensor::uniform([32, 28, 28], 0.0, 1.0, DType::F32, &cpu, stream).unwrap();
+                let prediction = model.forward(&images.into(), &Ctx::train(1, step)).unwrap();
+                let loss = SparseCategoricalCrossentropy::new().forward(&prediction, &labels).unwrap();
+                adam.step(&mut model, &loss.backward().unwrap()).unwrap();
+            }
+            bits(&model)
+        })
+    };
+    let one = train(1);
+    assert!(one.iter().flatten().all(|b| f64::from_bits(*b).is_finite()));
+    for threads in [2, 3, 4] {
+        assert!(one == train(threads), "{threads} threads");
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Loss, is_label, mean_per_sample, same_shape};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, ErrorKind, Result, Tensor};
 
-/// −ln p[label] of predictions (n, classes) and labels (n,) of i64 or u8; also (n, …, classes) with labels (n, …), of
+/// −ln p of the label, of predictions (n, classes) and labels (n,) of i64 or u8; also (n, …, classes) with labels (n, …), of
 /// which a sample's mean is taken.
 ///
 /// Keras's default takes probabilities. Where they come straight from a softmax, its logits are used, so that
