@@ -3,6 +3,7 @@
 use crate::graph::NodeRef;
 use crate::{LeafId, Var};
 use kiln_tensor::{Error, ErrorKind, Result, Tensor};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Gradients of a scalar with respect to the leaves that it depends on.
@@ -158,8 +159,8 @@ fn leading_to(targets: &HashSet<u64>, root: &NodeRef) -> HashSet<u64> {
         if expanded {
             let any = targets.contains(&node.id) || node.edges.iter().any(|edge| reaches.get(&edge.id) == Some(&true));
             reaches.insert(node.id, any);
-        } else if !reaches.contains_key(&node.id) {
-            reaches.insert(node.id, false);
+        } else if let Entry::Vacant(unseen) = reaches.entry(node.id) {
+            unseen.insert(false);
             stack.push((node, true));
             // A node made before the first target cannot lead to one.
             stack.extend(node.edges.iter().filter(|edge| edge.id >= lowest).map(|edge| (edge, false)));

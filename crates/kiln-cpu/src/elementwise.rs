@@ -92,12 +92,15 @@ macro_rules! binary_dispatch {
 }
 kiln_math::for_each_binary!(binary_dispatch);
 
+/// Writes a block from N blocks of equal length.
+type BlockFn<'f, T, const N: usize> = dyn Fn(&mut [T], [&[T]; N]) + Sync + 'f;
+
 /// Runs a block function over N operands of one storage type.
 #[inline]
 fn map<E: Stored, const N: usize>(
     out: &Output<'_, E>,
     inputs: [Strided<'_, E>; N],
-    block: &(dyn Fn(&mut [E::Compute], [&[E::Compute]; N]) + Sync),
+    block: &BlockFn<'_, E::Compute, N>,
 ) {
     debug_assert!(inputs.iter().all(|x| x.elements() == out.len()));
     if out.is_empty() {
@@ -130,7 +133,7 @@ fn map<E: Stored, const N: usize>(
 fn map_blocks<E: Stored, const N: usize>(
     out: &Output<'_, E>,
     inputs: [Strided<'_, E>; N],
-    block: &(dyn Fn(&mut [E::Compute], [&[E::Compute]; N]) + Sync),
+    block: &BlockFn<'_, E::Compute, N>,
     start: usize,
     count: usize,
 ) {

@@ -1,1 +1,14 @@
-//! The training loop: compile, fit, evaluate, predict, metrics and history.
+#![doc = include_str!("../README.md")]
+
+mod history;
+mod metrics;
+mod objective;
+mod options;
+mod running;
+mod trainer;
+
+pub use history::{EpochRecord, Evaluation, History};
+pub use metrics::{Accuracy, Metric};
+pub use objective::{Objective, Outcome, Supervised};
+pub use options::{FitOptions, Progress};
+pub use trainer::{Trainer, compile};

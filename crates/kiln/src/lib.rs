@@ -1,1 +1,17 @@
-//! Kiln, a deep-learning framework: the facade over its crates.
+#![doc = include_str!("../README.md")]
+
+mod device;
+pub mod prelude;
+
+pub use device::device;
+pub use kiln_autograd as autograd;
+pub use kiln_cpu as cpu;
+pub use kiln_datasets as datasets;
+pub use kiln_math as math;
+pub use kiln_nn as nn;
+pub use kiln_optim as optim;
+pub use kiln_tensor as tensor;
+pub use kiln_train as train;
+
+pub use kiln_cpu::team::{run, run_in};
+pub use kiln_tensor::{Error, ErrorKind, Result};

@@ -299,6 +299,7 @@ impl Backend for CpuBackend {
     }
 
     fn compare(&self, op: CompareOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
+        #[allow(clippy::bool_comparison)] // bools are compared like the numbers 0 and 1
         any!(a.dtype, "compare", T => {
             // SAFETY: the operands are of the dtype dispatched on, the output is bool.
             let (out, a, b) = unsafe { (output::<bool>(&out), strided::<T>(&a), strided::<T>(&b)) };
@@ -356,7 +357,7 @@ impl Backend for CpuBackend {
             // SAFETY: the operand is of the dtype dispatched on, the output i64.
             let (out, x) = unsafe { (output::<i64>(&out), strided::<T>(&x)) };
             // NaN, which differs from itself, beats all but an earlier NaN.
-            #[allow(clippy::eq_op)] // the test for NaN that integers have too
+            #[allow(clippy::eq_op, clippy::bool_comparison)] // the test for NaN that integers have too
             match op {
                 ArgReduceOp::ArgMax => reduce::arg_reduce(&out, x, axis, |c, best| c > best || c != c && best == best),
                 ArgReduceOp::ArgMin => reduce::arg_reduce(&out, x, axis, |c, best| c < best || c != c && best == best),

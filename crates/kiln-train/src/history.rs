@@ -1,0 +1,81 @@
+//! What training reported, epoch by epoch.
+
+use std::fmt::Write;
+
+/// Mean loss and metrics over a data set.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Evaluation {
+    /// Mean loss of the samples.
+    pub loss: f64,
+    /// Metrics by name, in the order in which they were asked for.
+    pub metrics: Vec<(&'static str, f64)>,
+}
+
+impl Evaluation {
+    /// The metric of this name.
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        self.metrics.iter().find(|(n, _)| *n == name).map(|&(_, value)| value)
+    }
+
+    /// The metric `accuracy`, or NaN where it was not asked for.
+    pub fn accuracy(&self) -> f64 {
+        self.metric("accuracy").unwrap_or(f64::NAN)
+    }
+}
+
+/// One epoch.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EpochRecord {
+    /// Number of the epoch, from 1.
+    pub epoch: usize,
+    /// On the training data, while the weights changed.
+    pub train: Evaluation,
+    /// On the validation data, after the epoch.
+    pub validation: Option<Evaluation>,
+    /// Time of the epoch with its validation.
+    pub seconds: f64,
+}
+
+/// All epochs of a call of `fit`.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct History {
+    /// In order.
+    pub epochs: Vec<EpochRecord>,
+    /// From the first batch to the last validation.
+    pub seconds: f64,
+}
+
+impl History {
+    /// The last epoch.
+    pub fn last(&self) -> Option<&EpochRecord> {
+        self.epochs.last()
+    }
+
+    /// As comma-separated values with a header: epoch, loss, metrics, then the same of the validation with `val_` before, as
+    /// Keras's CSVLogger writes them.
+    pub fn to_csv(&self) -> String {
+        let mut out = String::from("epoch");
+        let columns = |out: &mut String, prefix: &str, e: &Evaluation| {
+            let _ = write!(out, ",{prefix}loss");
+            e.metrics.iter().for_each(|(name, _)| {
+                let _ = write!(out, ",{prefix}{name}");
+            });
+        };
+        if let Some(first) = self.epochs.first() {
+            columns(&mut out, "", &first.train);
+            first.validation.iter().for_each(|v| columns(&mut out, "val_", v));
+        }
+        out.push_str(",seconds\n");
+        for record in &self.epochs {
+            let _ = write!(out, "{}", record.epoch);
+            for e in std::iter::once(&record.train).chain(&record.validation) {
+                let _ = write!(out, ",{}", e.loss);
+                e.metrics.iter().for_each(|(_, value)| {
+                    let _ = write!(out, ",{value}");
+                });
+            }
+            let _ = writeln!(out, ",{}", record.seconds);
+        }
+        out
+    }
+}
