@@ -33,8 +33,10 @@ pub fn grad_grad_check(f: impl Fn(&[Var]) -> Result<Var>, inputs: &[Tensor]) -> 
     check(
         &|vars| {
             // Constants would make no graph to differentiate: where f is evaluated for a difference, give it variables.
-            let vars: Vec<Var> =
-                vars.iter().map(|v| if v.requires_grad() { v.clone() } else { Var::variable(v.tensor().clone()) }).collect();
+            let vars: Vec<Var> = vars
+                .iter()
+                .map(|v| if v.requires_grad() { v.clone() } else { Var::variable(v.tensor().clone()) })
+                .collect();
             let output = weighted_sum(&f(&vars)?)?;
             let mut total = output.mul_scalar(0.0)?;
             for (position, slope) in grad(&output, &vars.iter().collect::<Vec<_>>())?.into_iter().enumerate() {

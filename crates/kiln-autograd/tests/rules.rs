@@ -29,7 +29,11 @@ fn shapes() {
     both("embed", |v| square(v[0].embed(1, 2, [2, 7, 4])?), &[x()]);
     both("unsqueeze", |v| square(v[0].unsqueeze(1)?), &[x()]);
     both("squeeze", |v| square(v[0].unsqueeze(0)?.squeeze(0)?), &[x()]);
-    both("broadcast_to", |v| square(v[0].broadcast_to([3, 2, 4])?)?.mul(&v[1]), &[values([2, 1], 3), values([3, 2, 4], 4)]);
+    both(
+        "broadcast_to",
+        |v| square(v[0].broadcast_to([3, 2, 4])?)?.mul(&v[1]),
+        &[values([2, 1], 3), values([3, 2, 4], 4)],
+    );
     both("concat", |v| square(Var::concat(&[&v[0], &v[1], &v[0]], 1)?), &[x(), values([2, 1, 4], 5)]);
     both("stack", |v| square(Var::stack(&[&v[0], &v[1]], 1)?), &[values([3], 1), values([3], 2)]);
 }
@@ -107,9 +111,7 @@ fn softmax_and_cross_entropy() -> Result<()> {
             v.log_softmax(-1)?.mul(&Var::constant(t))?.sum(-1, false)?.neg()
         };
         let v = Var::variable(x());
-        for (a, b) in
-            v.cross_entropy(target)?.tensor().to_f64_vec()?.iter().zip(composed(&v)?.tensor().to_f64_vec()?)
-        {
+        for (a, b) in v.cross_entropy(target)?.tensor().to_f64_vec()?.iter().zip(composed(&v)?.tensor().to_f64_vec()?) {
             assert!((a - b).abs() < 1e-13);
         }
         // Of probabilities: through the softmax's node, and without one.

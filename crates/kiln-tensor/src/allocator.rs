@@ -135,7 +135,11 @@ impl Drop for Allocator {
 
 #[cold]
 fn out_of_memory(bytes: usize) -> Error {
-    Error::new(ErrorKind::Memory, "alloc", format!("{bytes} bytes of memory could not be had: use a smaller batch or model"))
+    Error::new(
+        ErrorKind::Memory,
+        "alloc",
+        format!("{bytes} bytes of memory could not be had: use a smaller batch or model"),
+    )
 }
 
 /// Fresh zeroed memory of a class's size.
@@ -171,7 +175,9 @@ mod tests {
     #[test]
     fn classes_are_tight_and_round_trip() {
         let lists: [Mutex<Vec<usize>>; CLASSES] = [const { Mutex::new(Vec::new()) }; CLASSES];
-        for bytes in (0..5000).chain((13..40).flat_map(|log| [(1 << log) - 1, 1 << log, (1 << log) + 1, (1 << log) * 5 / 4])) {
+        for bytes in
+            (0..5000).chain((13..40).flat_map(|log| [(1 << log) - 1, 1 << log, (1 << log) + 1, (1 << log) * 5 / 4]))
+        {
             let (index, size) = class(bytes);
             assert!(size >= bytes && size % ALIGN == 0, "{bytes}: {size}");
             assert!(bytes < 256 || size <= bytes + bytes / 4 + ALIGN, "{bytes}: {size}");

@@ -320,5 +320,9 @@ impl<'a> Out<'a> {
 /// The error of a backend that does not do `operation` for `dtype`.
 #[cold]
 pub fn unsupported_dtype(operation: &'static str, dtype: DType, takes: &str) -> Error {
-    Error::new(ErrorKind::DType, operation, format!("dtype {dtype} is not supported; it takes {takes}: convert with `to_dtype`"))
+    Error::new(
+        ErrorKind::DType,
+        operation,
+        format!("dtype {dtype} is not supported; it takes {takes}: convert with `to_dtype`"),
+    )
 }

@@ -23,8 +23,7 @@ pub enum DType {
 
 impl DType {
     /// All data types.
-    pub const ALL: [DType; 7] =
-        [DType::F32, DType::F64, DType::F16, DType::BF16, DType::I64, DType::U8, DType::Bool];
+    pub const ALL: [DType; 7] = [DType::F32, DType::F64, DType::F16, DType::BF16, DType::I64, DType::U8, DType::Bool];
 
     /// Bytes of one element.
     #[inline]

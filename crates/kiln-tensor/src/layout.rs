@@ -123,13 +123,19 @@ impl Layout {
     /// An axis or an index out of range.
     pub fn slice(&self, axis: usize, start: usize, size: usize, step: isize) -> Result<Self> {
         let extent = *self.shape.get(axis).ok_or_else(|| {
-            Error::shape("slice", format!("axis {axis} is out of range for {} of {} axes", self.shape, self.shape.rank()))
+            Error::shape(
+                "slice",
+                format!("axis {axis} is out of range for {} of {} axes", self.shape, self.shape.rank()),
+            )
         })?;
         let last = start as isize + step * (size as isize - 1);
         if size > 0 && (start >= extent || last < 0 || last >= extent as isize) || size == 0 && start > extent {
             return Err(Error::shape(
                 "slice",
-                format!("{size} indices from {start} by {step} leave axis {axis} of {}, which has {extent}", self.shape),
+                format!(
+                    "{size} indices from {start} by {step} leave axis {axis} of {}, which has {extent}",
+                    self.shape
+                ),
             ));
         }
         let mut out = *self;

@@ -13,8 +13,8 @@ mod storage;
 mod tensor;
 
 pub use backend::{
-    ArgReduceOp, Backend, Buffer, CompareOp, Distribution, Epilogue, MemoryStats, Out, ReduceOp, SoftmaxKind, UnaryCall,
-    UpdateRule, UpdateSlot, View, unsupported_dtype,
+    ArgReduceOp, Backend, Buffer, CompareOp, Distribution, Epilogue, MemoryStats, Out, ReduceOp, SoftmaxKind,
+    UnaryCall, UpdateRule, UpdateSlot, View, unsupported_dtype,
 };
 pub use device::Device;
 pub use dtype::{DType, Element};

@@ -26,7 +26,10 @@ impl Shape {
     #[inline]
     pub fn new(dims: &[usize]) -> Result<Self> {
         if dims.len() > MAX_RANK {
-            return Err(Error::shape("shape", format!("{dims:?} has {} axes, at most {MAX_RANK} are supported", dims.len())));
+            return Err(Error::shape(
+                "shape",
+                format!("{dims:?} has {} axes, at most {MAX_RANK} are supported", dims.len()),
+            ));
         }
         let mut shape = Shape { dims: [0; MAX_RANK], rank: dims.len() as u8 };
         let mut elements = 1usize;
@@ -191,7 +194,11 @@ pub fn broadcast_shapes(operation: &'static str, a: &Shape, b: &Shape) -> Result
         } else if size != 1 && size != *to {
             return Err(Error::shape(
                 operation,
-                format!("shapes {a} and {b} do not broadcast: axis {} is {} against {size}; equal sizes or 1 are needed", lead + axis, *to),
+                format!(
+                    "shapes {a} and {b} do not broadcast: axis {} is {} against {size}; equal sizes or 1 are needed",
+                    lead + axis,
+                    *to
+                ),
             ));
         }
     }

@@ -64,9 +64,7 @@ impl Function for Linear {
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
         let dz = match &self.activation {
             None => dy,
-            Some((call, y)) if !pass.records() => {
-                Var::constant(dy.into_tensor().unary_grad(*call, None, Some(y))?)
-            }
+            Some((call, y)) if !pass.records() => Var::constant(dy.into_tensor().unary_grad(*call, None, Some(y))?),
             Some((call, y)) => slope_from_output(*call, pass.output(y))?.times(&dy)?,
         };
         if self.has_bias && pass.needs(2) {

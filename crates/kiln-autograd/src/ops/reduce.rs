@@ -52,7 +52,7 @@ impl Var {
         for &axis in axes.iter() {
             kept[axis] = 1;
         }
-        Ok((self.tensor().reduce(op, &axes, keep)?, Shape::new(&kept)?))
+        Ok((self.tensor().reduce(op, axes, keep)?, Shape::new(&kept)?))
     }
 
     fn add_up(&self, op: ReduceOp, axes: impl IntoAxes, keep: bool) -> Result<Var> {

@@ -299,16 +299,15 @@ impl Backend for CpuBackend {
     }
 
     fn compare(&self, op: CompareOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
-        #[allow(clippy::bool_comparison)] // bools are compared like the numbers 0 and 1
         any!(a.dtype, "compare", T => {
             // SAFETY: the operands are of the dtype dispatched on, the output is bool.
             let (out, a, b) = unsafe { (output::<bool>(&out), strided::<T>(&a), strided::<T>(&b)) };
             match op {
                 CompareOp::Eq => elementwise::zip(&out, a, b, |a, b| a == b),
                 CompareOp::Ne => elementwise::zip(&out, a, b, |a, b| a != b),
-                CompareOp::Lt => elementwise::zip(&out, a, b, |a, b| a < b),
+                CompareOp::Lt => elementwise::zip(&out, a, b, |a, b| T::lt(&a, &b)),
                 CompareOp::Le => elementwise::zip(&out, a, b, |a, b| a <= b),
-                CompareOp::Gt => elementwise::zip(&out, a, b, |a, b| a > b),
+                CompareOp::Gt => elementwise::zip(&out, a, b, |a, b| T::gt(&a, &b)),
                 CompareOp::Ge => elementwise::zip(&out, a, b, |a, b| a >= b),
             }
         });
@@ -386,7 +385,13 @@ impl Backend for CpuBackend {
         if out.dtype == DType::I64 {
             // SAFETY: all are i64 and contiguous; the index was checked.
             unsafe {
-                gather::scatter_add::<i64>(memory::slice_mut(&out), slice(&y), strided(&index), along, i64::wrapping_add);
+                gather::scatter_add::<i64>(
+                    memory::slice_mut(&out),
+                    slice(&y),
+                    strided(&index),
+                    along,
+                    i64::wrapping_add,
+                );
             }
             return Ok(());
         }

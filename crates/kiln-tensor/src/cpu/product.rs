@@ -25,9 +25,9 @@ where
     }
     let (a_steps, b_steps) = (a.layout.strides(), b.layout.strides());
     let bias = epilogue.bias.as_ref().map(super::rows::<T>);
-    let activate = epilogue.activation.map(|call| {
-        move |x: &mut [<T as Stored>::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x)
-    });
+    let activate = epilogue
+        .activation
+        .map(|call| move |x: &mut [<T as Stored>::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x));
     // SAFETY: operands and output are of T's dtype.
     let (first_a, first_b) = unsafe { (strided::<T>(a).first_element(), strided::<T>(b).first_element()) };
     let segment = [Segment { a: first_a, b: first_b, k }];

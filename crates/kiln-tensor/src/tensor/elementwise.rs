@@ -7,7 +7,11 @@ use kiln_math::{BinaryOp, UnaryOp};
 impl Tensor {
     #[inline]
     fn expect_float(&self, operation: &'static str) -> Result<()> {
-        if self.dtype.is_float() { Ok(()) } else { Err(unsupported_dtype(operation, self.dtype, "f32, f64, f16 or bf16")) }
+        if self.dtype.is_float() {
+            Ok(())
+        } else {
+            Err(unsupported_dtype(operation, self.dtype, "f32, f64, f16 or bf16"))
+        }
     }
 
     /// The elementwise operation `call`.
@@ -48,7 +52,12 @@ impl Tensor {
             if other.shape() != self.shape() {
                 return Err(crate::Error::shape(
                     "unary_grad",
-                    format!("the gradient of {} has shape {}, its operand {}", call.op.name(), self.shape(), other.shape()),
+                    format!(
+                        "the gradient of {} has shape {}, its operand {}",
+                        call.op.name(),
+                        self.shape(),
+                        other.shape()
+                    ),
                 ));
             }
         }
@@ -71,7 +80,8 @@ impl Tensor {
     #[inline]
     pub fn binary(&self, op: BinaryOp, other: &Tensor) -> Result<Tensor> {
         check_pair(op.name(), self, other)?;
-        let integers = matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Maximum | BinaryOp::Minimum);
+        let integers =
+            matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Maximum | BinaryOp::Minimum);
         if !(self.dtype.is_float() || self.dtype == DType::I64 && integers) {
             return Err(unsupported_dtype(op.name(), self.dtype, if integers { "floats or i64" } else { "floats" }));
         }

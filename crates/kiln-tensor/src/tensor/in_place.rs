@@ -75,7 +75,10 @@ impl Tensor {
         check_pair("slice_assign", self, value)?;
         let extent = self.dims().get(axis).copied().unwrap_or(0);
         if axis >= self.rank() || range.start > range.end || range.end > extent {
-            return Err(Error::shape("slice_assign", format!("{range:?} is no range of axis {axis} of {}", self.shape())));
+            return Err(Error::shape(
+                "slice_assign",
+                format!("{range:?} is no range of axis {axis} of {}", self.shape()),
+            ));
         }
         let part = self.layout.slice(axis, range.start, range.len(), 1)?;
         let value = value.broadcast_to(part.shape())?;

@@ -9,7 +9,10 @@ pub(crate) fn label_outside(operation: &'static str, row: usize, label: i64, cla
     Error::new(
         ErrorKind::Index,
         operation,
-        format!("row {row} has index {label}, expected 0 to {}: {classes} classes or rows are there", classes as i64 - 1),
+        format!(
+            "row {row} has index {label}, expected 0 to {}: {classes} classes or rows are there",
+            classes as i64 - 1
+        ),
     )
 }
 
@@ -60,7 +63,12 @@ impl Tensor {
         if source.dims() != dims {
             return Err(Error::shape(
                 "scatter_add",
-                format!("{} rows into axis {axis} of {} need a source of {dims:?}, got {}", dims[axis], self.shape(), source.shape()),
+                format!(
+                    "{} rows into axis {axis} of {} need a source of {dims:?}, got {}",
+                    dims[axis],
+                    self.shape(),
+                    source.shape()
+                ),
             ));
         }
         let source = source.contiguous()?;

@@ -60,14 +60,14 @@ impl Tensor {
         if let Some(bias) = options.bias {
             check_pair("matmul", self, bias)?;
             if bias.dims() != [n] {
-                return Err(Error::shape("matmul", format!("a bias for {n} columns has shape ({n},), got {}", bias.shape())));
+                return Err(Error::shape(
+                    "matmul",
+                    format!("a bias for {n} columns has shape ({n},), got {}", bias.shape()),
+                ));
             }
         }
-        let epilogue = Epilogue {
-            bias: options.bias.map(Tensor::view),
-            activation: options.activation,
-            accumulate: false,
-        };
+        let epilogue =
+            Epilogue { bias: options.bias.map(Tensor::view), activation: options.activation, accumulate: false };
         if a_batch.is_empty() && b_batch.is_empty() {
             let out = Tensor::output(&Shape::new(&[m, n])?, self.dtype, self.device())?;
             self.device().backend().matmul(out.out(), self.view(), other.view(), epilogue)?;

@@ -196,7 +196,11 @@ impl Tensor {
 
 #[cold]
 fn wrong_dtype(operation: &'static str, found: DType, expected: DType) -> Error {
-    Error::new(ErrorKind::DType, operation, format!("{expected} is expected, the tensor is {found}: convert with `to_dtype`"))
+    Error::new(
+        ErrorKind::DType,
+        operation,
+        format!("{expected} is expected, the tensor is {found}: convert with `to_dtype`"),
+    )
 }
 
 /// Two operands of one operation: dtypes and devices must agree.

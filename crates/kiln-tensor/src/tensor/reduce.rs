@@ -19,7 +19,10 @@ impl Tensor {
         for (axis, &size) in self.dims().iter().enumerate() {
             let reduced = axes.contains(&axis);
             if reduced && size == 0 && matches!(op, ReduceOp::Max | ReduceOp::Min) {
-                return Err(Error::shape("reduce", format!("axis {axis} of {} is empty: it has no extremum", self.shape())));
+                return Err(Error::shape(
+                    "reduce",
+                    format!("axis {axis} of {} is empty: it has no extremum", self.shape()),
+                ));
             }
             if !reduced || keep {
                 dims[rank] = if reduced { 1 } else { size };
@@ -90,7 +93,10 @@ impl Tensor {
     fn arg_reduce(&self, op: ArgReduceOp, axis: isize) -> Result<Tensor> {
         let axis = axis_index("arg_reduce", axis, self.shape())?;
         if self.dims()[axis] == 0 {
-            return Err(Error::shape("arg_reduce", format!("axis {axis} of {} is empty: it has no extremum", self.shape())));
+            return Err(Error::shape(
+                "arg_reduce",
+                format!("axis {axis} of {} is empty: it has no extremum", self.shape()),
+            ));
         }
         let mut dims = self.dims().to_vec();
         dims.remove(axis);

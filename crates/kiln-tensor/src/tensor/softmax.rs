@@ -41,7 +41,10 @@ impl Tensor {
     pub fn softmax_grad(&self, kind: SoftmaxKind, dy: &Tensor) -> Result<Tensor> {
         check_pair("softmax_grad", self, dy)?;
         if self.shape() != dy.shape() || self.rank() == 0 {
-            return Err(Error::shape("softmax_grad", format!("{} has a gradient of shape {}", self.shape(), dy.shape())));
+            return Err(Error::shape(
+                "softmax_grad",
+                format!("{} has a gradient of shape {}", self.shape(), dy.shape()),
+            ));
         }
         let out = Tensor::output(self.shape(), self.dtype, self.device())?;
         self.device().backend().softmax_grad(kind, out.out(), self.view(), dy.view())?;
@@ -55,7 +58,10 @@ impl Tensor {
             return Err(unsupported_dtype("cross_entropy", self.dtype, "f32 or f64 logits"));
         }
         let [rows, classes] = *self.dims() else {
-            return Err(Error::shape("cross_entropy", format!("logits of shape (n, classes) are expected, got {}", self.shape())));
+            return Err(Error::shape(
+                "cross_entropy",
+                format!("logits of shape (n, classes) are expected, got {}", self.shape()),
+            ));
         };
         let fits = match target.dtype {
             DType::I64 | DType::U8 => target.dims() == [rows],
@@ -98,7 +104,10 @@ impl Tensor {
         self.check_target(target)?;
         check_pair("cross_entropy_grad", self, dy)?;
         if dy.dims() != &self.dims()[..1] {
-            return Err(Error::shape("cross_entropy_grad", format!("{} has a gradient of {}", self.shape(), dy.shape())));
+            return Err(Error::shape(
+                "cross_entropy_grad",
+                format!("{} has a gradient of {}", self.shape(), dy.shape()),
+            ));
         }
         let (logits, target) = (self.contiguous()?, target.contiguous()?);
         let out = Tensor::output(self.shape(), self.dtype, self.device())?;

@@ -32,7 +32,10 @@ impl UpdateTensors<'_> {
         }
         let shape = self.parameter.shape();
         if self.gradient.shape() != shape {
-            return Err(Error::shape("update", format!("a parameter of {shape} has a gradient of {}", self.gradient.shape())));
+            return Err(Error::shape(
+                "update",
+                format!("a parameter of {shape} has a gradient of {}", self.gradient.shape()),
+            ));
         }
         let mut states = 0;
         for state in self.states.iter().flatten() {
@@ -43,7 +46,10 @@ impl UpdateTensors<'_> {
             states += 1;
         }
         if states != rule.states() {
-            return Err(Error::value("update", format!("the rule keeps {} states, {states} were given", rule.states())));
+            return Err(Error::value(
+                "update",
+                format!("the rule keeps {} states, {states} were given", rule.states()),
+            ));
         }
         Ok(())
     }
@@ -79,11 +85,8 @@ impl Tensor {
                     *to = state.storage.buffer();
                 }
             }
-            let gradient = if tensor.gradient.is_contiguous() {
-                tensor.gradient.clone()
-            } else {
-                tensor.gradient.copied()?
-            };
+            let gradient =
+                if tensor.gradient.is_contiguous() { tensor.gradient.clone() } else { tensor.gradient.copied()? };
             slots.push(UpdateSlot {
                 parameter: tensor.parameter.storage.buffer(),
                 parameter_offset: tensor.parameter.layout.offset(),

@@ -53,7 +53,10 @@ impl Tensor {
     pub fn transpose(&self, a: usize, b: usize) -> Result<Tensor> {
         let mut order: Vec<usize> = (0..self.rank()).collect();
         if a >= order.len() || b >= order.len() {
-            return Err(Error::shape("transpose", format!("axes {a} and {b} of {}: one is out of range", self.shape())));
+            return Err(Error::shape(
+                "transpose",
+                format!("axes {a} and {b} of {}: one is out of range", self.shape()),
+            ));
         }
         order.swap(a, b);
         self.permute(&order)

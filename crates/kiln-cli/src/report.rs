@@ -1,0 +1,118 @@
+//! What `train` prints: a progress bar on a terminal, plain lines elsewhere, JSON where that was asked for.
+
+use crate::arguments::TrainOptions;
+use indicatif::{ProgressBar, ProgressStyle};
+use kiln::train::{EpochRecord, Evaluation, Progress};
+use serde_json::json;
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// How often the bar is drawn.
+const REDRAW: Duration = Duration::from_millis(50);
+
+pub(crate) struct Report {
+    json: bool,
+    quiet: bool,
+    bar: Option<ProgressBar>,
+    drawn: Instant,
+    seen: u64,
+}
+
+/// What there is to say at the end.
+pub(crate) struct Summary<'a> {
+    pub(crate) test: &'a Evaluation,
+    pub(crate) seconds: f64,
+    pub(crate) images: usize,
+    pub(crate) device: &'a str,
+    pub(crate) seed: u64,
+}
+
+impl Report {
+    pub(crate) fn new(options: &TrainOptions) -> Self {
+        let bar = (!options.json && !options.quiet && std::io::stderr().is_terminal()).then(|| {
+            let bar = ProgressBar::new(0);
+            let template = "{msg} [{bar:30}] {pos}/{len} {per_sec} {eta}";
+            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar
+        });
+        Report { json: options.json, quiet: options.quiet, bar, drawn: Instant::now(), seen: 0 }
+    }
+
+    pub(crate) fn batch(&mut self, progress: &Progress, epochs: usize) {
+        let Some(bar) = &self.bar else { return };
+        if progress.batch == 1 {
+            self.seen = 0;
+            bar.reset();
+            bar.set_length((progress.batches * progress.samples) as u64);
+            bar.set_message(format!("epoch {}/{epochs}", progress.epoch));
+        }
+        self.seen += progress.samples as u64;
+        if self.drawn.elapsed() > REDRAW {
+            self.drawn = Instant::now();
+            bar.set_position(self.seen);
+        }
+    }
+
+    pub(crate) fn epoch(&self, record: &EpochRecord, epochs: usize) {
+        if self.json {
+            let validation = record.validation.as_ref();
+            line(&json!({
+                "epoch": record.epoch,
+                "loss": record.train.loss,
+                "accuracy": record.train.accuracy(),
+                "val_loss": validation.map(|v| v.loss),
+                "val_accuracy": validation.map(Evaluation::accuracy),
+                "seconds": record.seconds,
+            }));
+        } else if !self.quiet {
+            if let Some(bar) = &self.bar {
+                bar.finish_and_clear();
+            }
+            let mut text = format!(
+                "epoch {:>2}/{epochs}  loss {:.4}  accuracy {:.4}",
+                record.epoch,
+                record.train.loss,
+                record.train.accuracy()
+            );
+            if let Some(validation) = &record.validation {
+                text += &format!("  val loss {:.4}  val accuracy {:.4}", validation.loss, validation.accuracy());
+            }
+            plain(&format!("{text}  {:.2} s", record.seconds));
+        }
+    }
+
+    pub(crate) fn finish(&self, summary: &Summary<'_>) {
+        let Summary { test, seconds, images, device, seed } = summary;
+        if self.json {
+            line(&json!({
+                "result": "train",
+                "test_accuracy": test.accuracy(),
+                "test_loss": test.loss,
+                "fit_s": seconds,
+                "images_per_s": *images as f64 / seconds,
+                "peak_rss_mb": peak_rss_mb(),
+                "device": device,
+                "seed": seed,
+            }));
+        } else {
+            plain(&format!("test accuracy {:.4}  test loss {:.4}  fit {seconds:.2} s", test.accuracy(), test.loss));
+        }
+    }
+}
+
+/// A closed pipe is no error of ours: the reader has seen enough.
+fn plain(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn line(object: &serde_json::Value) {
+    plain(&object.to_string());
+}
+
+/// The most memory that the process has held, in MB (10⁶ bytes); null where the system does not say.
+fn peak_rss_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib: f64 =
+        status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?.trim().trim_end_matches(" kB").parse().ok()?;
+    Some((kib * 1024.0 / 1e5).round() / 10.0)
+}
