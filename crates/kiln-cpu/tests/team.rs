@@ -12,6 +12,11 @@ fn pool(threads: usize) -> rayon::ThreadPool {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
 }
 
+/// How often a test repeats: far less under Miri, which checks every access, and is a thousand times slower.
+fn rounds(n: usize) -> usize {
+    if cfg!(miri) { n.div_ceil(50) } else { n }
+}
+
 /// Runs a region of `tasks` and checks that each ran exactly once, and that all had ended when it returned.
 fn check_region(tasks: usize) {
     let counts: Vec<AtomicUsize> = (0..tasks).map(|_| AtomicUsize::new(0)).collect();
@@ -29,7 +34,7 @@ fn each_task_runs_once_for_any_pool() {
         let pool = pool(threads);
         team::run_in(&pool, || {
             assert_eq!(team::threads(), threads);
-            for round in 0..3000 {
+            for round in 0..rounds(3000) {
                 check_region(round % 13);
             }
             check_region(1000);
@@ -59,7 +64,7 @@ fn nested_regions_run_in_place() {
     let pool = pool(2);
     team::run_in(&pool, || {
         let total = AtomicUsize::new(0);
-        for _ in 0..200 {
+        for _ in 0..rounds(200) {
             team::parallel(4, |_| {
                 assert_eq!(team::threads(), 1);
                 let here = std::thread::current().id();
@@ -70,7 +75,7 @@ fn nested_regions_run_in_place() {
                 team::run(|| total.fetch_add(1, Relaxed));
             });
         }
-        assert_eq!(total.into_inner(), 200 * 4 * 6);
+        assert_eq!(total.into_inner(), rounds(200) * 4 * 6);
         assert_eq!(team::threads(), 2);
         team::run(|| check_region(7));
     });
@@ -81,7 +86,7 @@ fn a_panic_in_a_task_reaches_the_caller_and_the_team_goes_on() {
     for threads in 1..=3 {
         let pool = pool(threads);
         team::run_in(&pool, || {
-            for round in 0..300 {
+            for round in 0..rounds(300) {
                 let bad = round % 9;
                 let outcome = catch_unwind(AssertUnwindSafe(|| {
                     team::parallel(9, |i| {
@@ -100,7 +105,7 @@ fn a_panic_in_a_task_reaches_the_caller_and_the_team_goes_on() {
 #[test]
 fn a_panic_in_run_reaches_the_caller_and_releases_the_workers() {
     let pool = pool(2);
-    for _ in 0..50 {
+    for _ in 0..rounds(50) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             team::run_in(&pool, || {
                 check_region(4);
@@ -121,9 +126,9 @@ fn concurrent_runs_share_a_pool() {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    for _ in 0..20 {
+                    for _ in 0..rounds(20) {
                         team::run_in(&pool, || {
-                            for round in 0..50 {
+                            for round in 0..rounds(50) {
                                 check_region(1 + round % 7);
                             }
                         });
@@ -163,7 +168,7 @@ fn rayons_own_jobs_run_beside_the_team() {
     }
     let pool = pool(3);
     team::run_in(&pool, || {
-        for _ in 0..50 {
+        for _ in 0..rounds(50) {
             check_region(6);
             assert_eq!(fib(12), 144);
             team::parallel(3, |_| assert_eq!(fib(8), 21));
@@ -187,7 +192,7 @@ fn rayons_own_jobs_run_beside_the_team() {
 fn a_task_may_need_every_worker() {
     let pool = pool(2);
     team::run_in(&pool, || {
-        for _ in 0..20 {
+        for _ in 0..rounds(20) {
             team::parallel(2, |_| assert_eq!(pool.broadcast(|_| 1).len(), 2));
         }
     });
@@ -197,7 +202,7 @@ fn a_task_may_need_every_worker() {
 fn workers_come_back_after_a_pause() {
     let pool = pool(2);
     team::run_in(&pool, || {
-        for _ in 0..5 {
+        for _ in 0..rounds(5) {
             check_region(8);
             std::thread::sleep(Duration::from_millis(2));
         }
