@@ -1,0 +1,48 @@
+//! Matrix products, as `gemm_torch.py` counts them: 2·M·K·N over the best time.
+
+use crate::timing::best_of_half_a_second;
+use kiln::Result;
+use kiln::prelude::*;
+use serde_json::{Map, Value, json};
+
+/// (M, K, N)
+const SIZES: [[usize; 3]; 11] = [
+    [32, 784, 128],
+    [64, 784, 128],
+    [784, 64, 128],
+    [256, 256, 256],
+    [512, 512, 512],
+    [1024, 1024, 1024],
+    [2048, 2048, 2048],
+    [96, 363, 4096],
+    [256, 2400, 4096],
+    [64, 4096, 4096],
+    [1000, 1000, 1000],
+];
+
+fn rate([m, k, n]: [usize; 3], dtype: DType, device: &Device) -> Result<f64> {
+    let normal = |shape, index| {
+        Tensor::normal(shape, 0.0, 1.0, DType::F32, device, Stream::new(0, Purpose::Data, index))?.to_dtype(dtype)
+    };
+    let (a, b) = (normal([m, k], 0)?, normal([k, n], 1)?);
+    let time = best_of_half_a_second(|| {
+        // The output is a fresh tensor whose memory the allocator kept from the time before.
+        a.matmul(&b)?;
+        device.synchronize()
+    })?;
+    Ok((2e-8 * (m * k * n) as f64 / time).round() / 10.0)
+}
+
+/// GFLOP/s by dtype and shape.
+pub(crate) fn rates(device: &Device) -> Result<Value> {
+    let mut rates = Map::new();
+    kiln::run(|| -> Result<()> {
+        for (dtype, name) in [(DType::F32, "float32"), (DType::BF16, "bfloat16")] {
+            for size @ [m, k, n] in SIZES {
+                rates.insert(format!("{name} {m}x{k}x{n}"), json!(rate(size, dtype, device)?));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(json!({"task": "gemm", "gflops": rates}))
+}

@@ -1,1 +1,0 @@
-//! Kiln's benchmarks.

@@ -1,0 +1,51 @@
+//! What a small operation costs with everything around it, and what `fit` saves or costs over a loop by hand.
+
+use crate::mnist;
+use crate::timing::seconds;
+use kiln::Result;
+use kiln::prelude::*;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// Operations in a chain, chains of which the best counts: as in `overhead_torch.py`.
+const CHAIN: usize = 1000;
+const ROUNDS: usize = 300;
+
+/// Pairs of runs, one epoch each, of which the best of either side counts.
+const PAIRS: usize = 7;
+
+/// Nanoseconds an operation of a chain of ReLUs, with the dropping of the chain and its graph.
+fn chain(x: &Var) -> Result<f64> {
+    let mut least = f64::INFINITY;
+    for _ in 0..ROUNDS {
+        let time = seconds(|| {
+            let mut y = x.relu()?;
+            for _ in 1..CHAIN {
+                y = y.relu()?;
+            }
+            Ok(())
+        })?;
+        least = least.min(time);
+    }
+    Ok(least / CHAIN as f64 * 1e9)
+}
+
+pub(crate) fn costs(data: &Path, device: &Device) -> Result<Value> {
+    let x = Tensor::normal([64], 0.0, 1.0, DType::F32, device, Stream::new(0, Purpose::Data, 0))?;
+    let (plain, with_node) =
+        kiln::run(|| Ok::<_, kiln::Error>((chain(&Var::constant(x.clone()))?, chain(&Var::variable(x.clone()))?)))?;
+    let data = Mnist::load(data)?;
+    let (mut fit, mut hand) = (f64::INFINITY, f64::INFINITY);
+    for _ in 0..PAIRS {
+        fit = fit.min(mnist::by_fit(&data, device, 1, 0)?.0);
+        hand = hand.min(mnist::by_hand(&data, device, 1, 0)?.0);
+    }
+    Ok(json!({
+        "task": "overhead",
+        "op_ns": plain,
+        "op_with_node_ns": with_node,
+        "fit_epoch_s": fit,
+        "hand_epoch_s": hand,
+        "hand_loop_over_fit": hand / fit,
+    }))
+}
