@@ -3,7 +3,6 @@
 use crate::operand::Number;
 use crate::{Isa, Kernel, Simd, team};
 use kiln_math::update::{Adam, Sgd, adam, sgd};
-use std::marker::PhantomData;
 
 /// A tensor of a step: parameter, gradient and the rule's states, of equal lengths.
 #[derive(Debug)]
@@ -36,12 +35,45 @@ struct Raw<T> {
     length: usize,
 }
 
+impl<T> Raw<T> {
+    fn of(slot: &mut Slot<'_, T>) -> Self {
+        debug_assert!(slot.gradient.len() == slot.parameter.len());
+        Raw {
+            parameter: slot.parameter.as_mut_ptr(),
+            gradient: slot.gradient.as_ptr(),
+            first: slot.first.as_mut_ptr(),
+            second: slot.second.as_mut_ptr(),
+            has_first: slot.first.len() == slot.parameter.len(),
+            length: slot.parameter.len(),
+        }
+    }
+
+    /// `length` elements from `start` on.
+    ///
+    /// # Safety
+    /// They lie within the slot.
+    unsafe fn part(self, start: usize, length: usize) -> Self {
+        // SAFETY: within the slot's slices; those that are empty are never read, and stay where they are.
+        unsafe {
+            Raw {
+                parameter: self.parameter.add(start),
+                gradient: self.gradient.add(start),
+                first: if self.has_first { self.first.add(start) } else { self.first },
+                second: self.second.wrapping_add(start),
+                length,
+                ..self
+            }
+        }
+    }
+}
+
 /// A rule over parts of equal length, as a kernel.
 trait Rule<T: Number>: Sync {
     fn apply<S: Simd>(&self, part: Raw<T>);
 }
 
-struct Run<'a, T, R>(&'a R, Raw<T>, PhantomData<T>);
+/// A rule over a part of a slot, as a kernel.
+struct Run<'a, T, R>(&'a R, Raw<T>);
 
 impl<T: Number, R: Rule<T>> Kernel for Run<'_, T, R> {
     type Output = ();
@@ -56,55 +88,58 @@ struct Slots<T>(Vec<(usize, Raw<T>)>);
 // SAFETY: each task takes its own part of each slot; see `steps`.
 unsafe impl<T: Send + Sync> Sync for Slots<T> {}
 
+/// Applies a rule to all slots, in one region.
 fn steps<T: Number, R: Rule<T>>(isa: Isa, slots: &mut [Slot<'_, T>], rule: &R) {
     let mut total = 0;
     let entries = slots.iter_mut().map(|slot| {
-        let length = slot.parameter.len();
-        debug_assert!(slot.gradient.len() == length);
-        let raw = Raw {
-            parameter: slot.parameter.as_mut_ptr(),
-            gradient: slot.gradient.as_ptr(),
-            first: slot.first.as_mut_ptr(),
-            second: slot.second.as_mut_ptr(),
-            has_first: slot.first.len() == length,
-            length,
-        };
         let begin = total;
-        total += length.next_multiple_of(GRAIN);
-        (begin, raw)
+        total += slot.parameter.len().next_multiple_of(GRAIN);
+        (begin, Raw::of(slot))
     });
     let entries = Slots(entries.collect());
     let threads = if total < PARALLEL { 1 } else { team::threads() };
     // Equal parts, the same ones for the same thread step after step: states stay in that core's cache.
     let tasks = if threads == 1 { 1 } else { threads * total.div_ceil(threads * TASK) };
-    let size = total.div_ceil(tasks.max(1)).next_multiple_of(GRAIN);
-    let run = |task: usize| {
+    let size = total.div_ceil(tasks).next_multiple_of(GRAIN);
+    team::parallel(tasks, |task| {
         let entries = &entries;
         let (low, high) = (task * size, ((task + 1) * size).min(total));
-        let mut at = entries.0.partition_point(|&(begin, _)| begin <= low).saturating_sub(1);
-        while let Some(&(begin, raw)) = entries.0.get(at).filter(|(begin, _)| *begin < high) {
+        let first = entries.0.partition_point(|&(begin, _)| begin <= low).saturating_sub(1);
+        for &(begin, raw) in entries.0[first..].iter().take_while(|(begin, _)| *begin < high) {
             let start = low.saturating_sub(begin).min(raw.length);
             let end = (high - begin).min(raw.length);
             // SAFETY: tasks take disjoint ranges of the sequence of all elements, so of each slot, within its length.
-            let part = unsafe {
-                Raw {
-                    parameter: raw.parameter.add(start),
-                    gradient: raw.gradient.add(start),
-                    first: if raw.has_first { raw.first.add(start) } else { raw.first },
-                    second: raw.second.wrapping_add(start),
-                    length: end - start,
-                    ..raw
-                }
-            };
-            isa.run(Run(rule, part, PhantomData));
-            at += 1;
+            isa.run(Run(rule, unsafe { raw.part(start, end - start) }));
         }
-    };
-    team::parallel(tasks, run);
+    });
 }
 
 /// Elements computed together.
 const GROUP: usize = 32;
+/// How far ahead parameters are asked for, in elements.
+const AHEAD: usize = 1024;
+
+/// Asks for the lines of a group of parameters, to be written.
+///
+/// Where the forward pass has left them shared between the cores that read them, stores would otherwise wait for one line
+/// after the other.
+#[inline(always)]
+fn prefetch_for_writing<T>(first: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..GROUP * size_of::<T>()).step_by(64) {
+        // SAFETY: a prefetch has no effect but on caches, whatever the address; processors without this one take it for a
+        // no-operation. (The intrinsic becomes a prefetch for reading unless a feature that has no name in Rust is enabled.)
+        unsafe {
+            std::arch::asm!(
+                "prefetchw byte ptr [{line}]",
+                line = in(reg) first.cast::<u8>().wrapping_add(line),
+                options(nostack, preserves_flags)
+            );
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = first;
+}
 
 struct AdamRule<T>(Adam<T>);
 
@@ -140,6 +175,7 @@ impl<T: Number> Rule<T> for AdamRule<T> {
         let groups = p[..whole].chunks_exact_mut(GROUP).zip(g[..whole].chunks_exact(GROUP));
         let states = m[..whole].chunks_exact_mut(GROUP).zip(v[..whole].chunks_exact_mut(GROUP));
         for ((p, g), (m, v)) in groups.zip(states) {
+            prefetch_for_writing(p.as_ptr().wrapping_add(AHEAD));
             for i in 0..GROUP {
                 one(&mut p[i], g[i], &mut m[i], &mut v[i]);
             }
