@@ -15,3 +15,8 @@ pub use kiln_train as train;
 
 pub use kiln_cpu::team::{run, run_in};
 pub use kiln_tensor::{Error, ErrorKind, Result};
+
+/// The workspace's README: its program is compiled and run like any other example.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct WorkspaceReadme;
