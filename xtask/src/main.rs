@@ -1,2 +1,61 @@
-//! Kiln's driver.
-fn main() {}
+//! Kiln's driver: `cargo xtask <command>`.
+
+mod asan;
+mod bench;
+mod budget;
+mod ci;
+mod layers;
+mod neon;
+mod peers;
+mod readme;
+mod shell;
+mod table;
+mod trees;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Kiln's driver: what CI runs, checks, measurements.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// All that CI runs: format, lints, layers, tests, documentation, sanitizer, README commands
+    Ci(ci::Options),
+    /// Prove that crates depend downward only and that their dependency trees are within their budgets
+    CheckLayers,
+    /// Run kiln-cpu's and kiln-tensor's tests under AddressSanitizer
+    Asan,
+    /// Run the instruction-set tests of kiln-math and kiln-cpu for AArch64 under qemu
+    Neon,
+    /// Run the commands of README.md
+    Readme,
+    /// Time clean release builds of the library and the command against their budgets
+    Budget,
+    /// Measure a task, or with --peers everything beside other frameworks
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Ci(options) => ci::run(&options),
+        Command::CheckLayers => layers::run(),
+        Command::Asan => asan::run(),
+        Command::Neon => neon::run(),
+        Command::Readme => readme::run(),
+        Command::Budget => budget::run().map(|_| ()),
+        Command::Bench(options) => bench::run(&options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What CI runs, here as there.
+
+use crate::shell::{self, Result, cargo};
+use crate::{asan, layers, readme};
+use std::time::Instant;
+
+/// Which part.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only the steps whose name contains this
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// A name and what it does.
+type Step = (&'static str, fn() -> Result<()>);
+
+const STEPS: &[Step] = &[
+    ("format", || shell::run(&mut cargo(&["fmt", "--all", "--check"]))),
+    ("layers", layers::run),
+    ("lints", || shell::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
+    // The README's second command.
+    ("tests", || shell::run(&mut cargo(&["test", "--workspace"]))),
+    ("documentation", || shell::run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))),
+    ("sanitizer", asan::run),
+    ("README", readme::run),
+];
+
+fn run_step(name: &str, step: fn() -> Result<()>) -> Result<f64> {
+    eprintln!("\n== {name}");
+    let start = Instant::now();
+    step().map_err(|error| format!("{name}: {error}"))?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+fn run_all(steps: &[Step]) -> Result<()> {
+    let start = Instant::now();
+    let mut times = Vec::new();
+    for (name, step) in steps {
+        times.push(format!("{name} {:.0} s", run_step(name, *step)?));
+    }
+    println!("\nci: all {} steps passed in {:.0} s ({})", steps.len(), start.elapsed().as_secs_f64(), times.join(", "));
+    Ok(())
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let wanted = |name: &str| options.only.as_ref().is_none_or(|part| name.contains(part.as_str()));
+    let steps: Vec<Step> = STEPS.iter().copied().filter(|(name, _)| wanted(name)).collect();
+    if steps.is_empty() {
+        return Err(format!("no step is called {:?}", options.only.as_deref().unwrap_or_default()));
+    }
+    run_all(&steps)
+}
