@@ -5,8 +5,8 @@
 
 use crate::{Buffer, Error, ErrorKind, MemoryStats, Result};
 use std::alloc::{Layout, alloc, dealloc};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::cell::UnsafeCell;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Alignment of every buffer: a cache line, and the widest vector register.
 const ALIGN: usize = 64;
@@ -19,10 +19,47 @@ const CLASSES: usize = 42 * STEPS;
 
 /// The allocator of a host device.
 pub(crate) struct Allocator {
-    free: [Mutex<Vec<usize>>; CLASSES],
+    free: [List; CLASSES],
     live: AtomicUsize,
     peak: AtomicUsize,
-    cached: AtomicUsize,
+    /// Everything that came from the system and has not gone back.
+    held: AtomicUsize,
+}
+
+/// The free buffers of a class, behind a lock that is let go by a plain store: it is held for some nanoseconds, twice for
+/// every tensor, and a mutex would cost one atomic read-modify-write more each time.
+struct List {
+    locked: AtomicBool,
+    buffers: UnsafeCell<Vec<usize>>,
+}
+
+// SAFETY: `with` lets one thread at a time at the buffers.
+unsafe impl Sync for List {}
+
+impl List {
+    const fn new() -> Self {
+        List { locked: AtomicBool::new(false), buffers: UnsafeCell::new(Vec::new()) }
+    }
+
+    /// Lets `f` at the buffers, alone.
+    #[inline]
+    fn with<R>(&self, f: impl FnOnce(&mut Vec<usize>) -> R) -> R {
+        /// Lets go also where `f` panics.
+        struct Unlock<'a>(&'a AtomicBool);
+        impl Drop for Unlock<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Release);
+            }
+        }
+        while self.locked.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            // The holder may have been descheduled.
+            std::thread::yield_now();
+        }
+        let _unlock = Unlock(&self.locked);
+        // SAFETY: this thread holds the lock until the end of this function.
+        f(unsafe { &mut *self.buffers.get() })
+    }
 }
 
 /// The class of a size, and the size that its buffers have.
@@ -37,7 +74,7 @@ fn class(bytes: usize) -> (usize, usize) {
     let step = (base / STEPS).max(ALIGN);
     let steps = (bytes - base).div_ceil(step);
     let size = base + steps * step;
-    let position = (size - base) * STEPS / base;
+    let position = (size - base) / (base / STEPS);
     let (log, position) = if position == STEPS { (log + 1, 0) } else { (log, position) };
     ((log - ALIGN.ilog2() as usize) * STEPS + position, size)
 }
@@ -64,10 +101,10 @@ fn layout(size: usize) -> Option<Layout> {
 impl Allocator {
     pub(crate) fn new() -> Self {
         Allocator {
-            free: [const { Mutex::new(Vec::new()) }; CLASSES],
+            free: [const { List::new() }; CLASSES],
             live: AtomicUsize::new(0),
             peak: AtomicUsize::new(0),
-            cached: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
         }
     }
 
@@ -76,13 +113,13 @@ impl Allocator {
     pub(crate) fn alloc(&self, bytes: usize) -> Result<(Buffer, bool)> {
         let (class, size) = class(bytes);
         let list = self.free.get(class).ok_or_else(|| out_of_memory(bytes))?;
-        let reused = list.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let (address, zero) = match reused {
-            Some(address) => {
-                self.cached.fetch_sub(size, Ordering::Relaxed);
-                (address, false)
+        let (address, zero) = match list.with(Vec::pop) {
+            Some(address) => (address, false),
+            None => {
+                let address = fresh(size)?;
+                self.held.fetch_add(size, Ordering::Relaxed);
+                (address, true)
             }
-            None => (fresh(size)?, true),
         };
         let live = self.live.fetch_add(size, Ordering::Relaxed) + size;
         if live > self.peak.load(Ordering::Relaxed) {
@@ -97,32 +134,29 @@ impl Allocator {
         let (class, size) = class(buffer.bytes);
         debug_assert_eq!(size, buffer.bytes);
         self.live.fetch_sub(size, Ordering::Relaxed);
-        self.cached.fetch_add(size, Ordering::Relaxed);
-        self.free[class].lock().unwrap_or_else(PoisonError::into_inner).push(buffer.address);
+        self.free[class].with(|buffers| buffers.push(buffer.address));
     }
 
     pub(crate) fn stats(&self) -> MemoryStats {
-        MemoryStats {
-            live: self.live.load(Ordering::Relaxed),
-            peak: self.peak.load(Ordering::Relaxed),
-            cached: self.cached.load(Ordering::Relaxed),
-        }
+        let live = self.live.load(Ordering::Relaxed);
+        let cached = self.held.load(Ordering::Relaxed).saturating_sub(live);
+        MemoryStats { live, peak: self.peak.load(Ordering::Relaxed), cached }
     }
 
     /// Gives all cached buffers back to the system.
     pub(crate) fn trim(&self) {
-        for list in &self.free {
-            let buffers = std::mem::take(&mut *list.lock().unwrap_or_else(PoisonError::into_inner));
-            for address in buffers {
-                self.cached.fetch_sub(release(list_size(&self.free, list), address), Ordering::Relaxed);
+        for (class, list) in self.free.iter().enumerate() {
+            let size = size_of_class(class);
+            for address in list.with(std::mem::take) {
+                release(size, address);
+                self.held.fetch_sub(size, Ordering::Relaxed);
             }
         }
     }
 }
 
-/// The size of the buffers in one of the lists.
-fn list_size(lists: &[Mutex<Vec<usize>>; CLASSES], list: &Mutex<Vec<usize>>) -> usize {
-    let class = (std::ptr::from_ref(list) as usize - lists.as_ptr() as usize) / size_of::<Mutex<Vec<usize>>>();
+/// The size of the buffers of a class.
+fn size_of_class(class: usize) -> usize {
     let base = ALIGN << (class / STEPS);
     base + base / STEPS * (class % STEPS)
 }
@@ -159,13 +193,12 @@ fn fresh(size: usize) -> Result<usize> {
     Ok(address as usize)
 }
 
-/// Back to the system; returns the size.
-fn release(size: usize, address: usize) -> usize {
+/// Back to the system.
+fn release(size: usize, address: usize) {
     if let Some(layout) = layout(size) {
         // SAFETY: `fresh` allocated it with this very layout, and it has left the list, so no one else frees it.
         unsafe { dealloc(address as *mut u8, layout) };
     }
-    size
 }
 
 #[cfg(test)]
@@ -174,7 +207,6 @@ mod tests {
 
     #[test]
     fn classes_are_tight_and_round_trip() {
-        let lists: [Mutex<Vec<usize>>; CLASSES] = [const { Mutex::new(Vec::new()) }; CLASSES];
         for bytes in
             (0..5000).chain((13..40).flat_map(|log| [(1 << log) - 1, 1 << log, (1 << log) + 1, (1 << log) * 5 / 4]))
         {
@@ -182,7 +214,7 @@ mod tests {
             assert!(size >= bytes && size % ALIGN == 0, "{bytes}: {size}");
             assert!(bytes < 256 || size <= bytes + bytes / 4 + ALIGN, "{bytes}: {size}");
             assert_eq!(class(size), (index, size), "{bytes}");
-            assert_eq!(list_size(&lists, &lists[index]), size, "{bytes}");
+            assert_eq!(size_of_class(index), size, "{bytes}");
         }
     }
 

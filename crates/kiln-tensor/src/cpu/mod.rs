@@ -17,7 +17,7 @@ use kiln_cpu::softmax::{Labels, Normalised, Target};
 use kiln_cpu::{Isa, elementwise, gather, random, reduce, softmax, update};
 use kiln_math::{BinaryOp, update as rules};
 use memory::{output, slice, strided};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 /// The CPU, computing with one instruction set.
 pub(crate) struct CpuBackend {
@@ -26,9 +26,9 @@ pub(crate) struct CpuBackend {
 }
 
 /// The one that [`crate::Device::cpu`] hands out.
-pub(crate) fn shared() -> Arc<dyn Backend> {
-    static SHARED: LazyLock<Arc<dyn Backend>> = LazyLock::new(|| Arc::new(CpuBackend::new(Isa::best())));
-    SHARED.clone()
+pub(crate) fn shared() -> &'static dyn Backend {
+    static SHARED: LazyLock<CpuBackend> = LazyLock::new(|| CpuBackend::new(Isa::best()));
+    &*SHARED
 }
 
 impl CpuBackend {
