@@ -47,7 +47,7 @@ pub(super) unsafe fn gemm<T: Element, U: Element<Number = T::Number>>(
         };
     }
     let k = p.segments.iter().map(|s| s.k).sum();
-    let facts = Facts { m: p.rows, n: p.cols, k, a_strides: p.a_strides, b_strides: p.b_strides, c_native: U::NATIVE };
+    let facts = Facts { m: p.rows, n: p.cols, k, b_strides: p.b_strides, c_native: U::NATIVE };
     let plan = Plan::new(kernels, &facts);
     let drive = Drive { p, plan, kernels, k };
     let (by_rows, by_cols) = plan.grid;
@@ -106,7 +106,7 @@ impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
     /// # Safety
     /// Nobody else touches this block of C.
     unsafe fn group(&self, rows: Range<usize>, cols: Range<usize>, ks: Range<usize>, scratch: &mut Scratch) {
-        let Scratch { a: a_buffer, b: b_buffer, wide_a, wide_b, spans, wide_spans, strip_spans } = scratch;
+        let Scratch { packed, wide_a, wide_b, spans, wide_spans, strip_spans } = scratch;
         let kernels = self.kernels;
         let output = Output {
             kernels,
@@ -124,32 +124,27 @@ impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
             }
             // A panel that is not filled is packed in any case, for the zeros. Only the last one can be.
             let from = if self.plan.pack_b { 0 } else { cols.len() - cols.len() % kernels.lanes };
-            let b_packed = sum.pack_b(kernels, from..cols.len(), b_buffer);
+            let b_packed = sum.pack_b(kernels, from..cols.len(), packed);
             let step = balanced_part(rows.len(), self.plan.mc);
             for top in (0..rows.len()).step_by(step) {
                 let height = step.min(rows.len() - top);
-                let a_packed = self.plan.pack_a.then(|| sum.pack_a(kernels, top, height, a_buffer));
                 let mut j = 0;
                 while j < cols.len() {
                     let width = kernels.width(cols.len() - j);
                     let panel = width.vectors * kernels.lanes;
                     let b_panel = (j >= from).then(|| b_packed.add((j - from) * sum.k).cast_const());
-                    let Strip { spans, b_row } = sum.strip(j, panel, a_packed, b_panel, strip_spans);
+                    let Strip { spans, b_row } = sum.strip(j, panel, b_panel, strip_spans);
                     let sweep = Sweep {
                         tiles: width.tiles,
                         rows: rows.start + top..rows.start + top + height,
-                        most: if a_packed.is_some() { kernels.rows() } else { width.tiles.len() },
-                        // Packed tiles follow one another, each `rows × k` long.
-                        a_step: if a_packed.is_some() { sum.k as isize } else { sum.a_strides.0 },
-                        a_packed: a_packed.is_some(),
                         j: cols.start + j,
                         columns: panel.min(cols.len() - j),
                         panel,
                     };
                     let tile = Tile {
                         spans,
-                        a_offset: if a_packed.is_some() { 0 } else { top as isize * sum.a_strides.0 },
-                        a_row: if a_packed.is_some() { 1 } else { sum.a_strides.0 },
+                        a_offset: top as isize * sum.a_strides.0,
+                        a_row: sum.a_strides.0,
                         a_col: sum.a_strides.1,
                         b_row,
                         c: std::ptr::null_mut(),

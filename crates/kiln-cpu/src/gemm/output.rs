@@ -26,11 +26,6 @@ pub(super) struct Sweep<T: 'static> {
     pub(super) tiles: &'static [TileFn<T>],
     /// Rows of C.
     pub(super) rows: Range<usize>,
-    /// The most rows a tile has.
-    pub(super) most: usize,
-    /// From a row's `a_offset` to the next's.
-    pub(super) a_step: isize,
-    pub(super) a_packed: bool,
     /// The first column of C.
     pub(super) j: usize,
     /// Columns of C, at most `panel`.
@@ -53,12 +48,9 @@ impl<U: Element> Output<'_, U> {
         let base = tile.a_offset;
         tile.c_row = if direct { self.strides.0 } else { sweep.panel as isize };
         let column = self.c.wrapping_offset(sweep.j as isize * self.strides.1);
-        for (i, mr) in tiles(sweep.rows.len(), sweep.most) {
+        for (i, mr) in tiles(sweep.rows.len(), sweep.tiles.len()) {
             let run = sweep.tiles[mr - 1];
-            tile.a_offset = base + i as isize * sweep.a_step;
-            if sweep.a_packed {
-                tile.a_col = mr as isize;
-            }
+            tile.a_offset = base + i as isize * tile.a_row;
             let row = sweep.rows.start + i;
             let corner = column.wrapping_offset(row as isize * self.strides.0);
             // SAFETY: the tile lies within C, or on this stack.
@@ -134,7 +126,7 @@ impl<U: Element> Output<'_, U> {
 }
 
 /// The tiles of `rows` rows, as (first row, rows): as few as possible, as equal as possible.
-pub(super) fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = rows.div_ceil(most).max(1);
     let (each, more) = (rows / count, rows % count);
     (0..count).map(move |t| (t * each + t.min(more), each + usize::from(t < more)))

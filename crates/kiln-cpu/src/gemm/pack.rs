@@ -1,7 +1,6 @@
-//! Packing of operands into panels, so that a micro-kernel reads them front to back.
+//! Packing of B into panels, so that a micro-kernel reads it front to back. A is read where it lies.
 //!
-//! A panel of B holds `panel` columns: element (k, j) at `k·panel + j`, zeros where B has fewer columns. A panel of A
-//! holds the rows of one tile: element (i, k) at `k·rows + i`.
+//! A panel holds `panel` columns: element (k, j) at `k·panel + j`, zeros where B has fewer columns.
 
 use super::vector::Vector;
 

@@ -30,7 +30,6 @@ pub(super) struct Plan {
     pub(super) kc: usize,
     pub(super) nc: usize,
     pub(super) mc: usize,
-    pub(super) pack_a: bool,
     pub(super) pack_b: bool,
 }
 
@@ -39,7 +38,6 @@ pub(super) struct Facts {
     pub(super) m: usize,
     pub(super) n: usize,
     pub(super) k: usize,
-    pub(super) a_strides: (isize, isize),
     pub(super) b_strides: (isize, isize),
     /// Whether C can hold intermediate sums. Where it cannot, k is not cut.
     pub(super) c_native: bool,
@@ -51,8 +49,6 @@ impl Plan {
         let adjacent = f.b_strides.1 == 1 || f.n == 1;
         let small = f.n.saturating_mul(f.k).saturating_mul(size) <= DIRECT_BYTES;
         let pack_b = !adjacent || !(small && f.m <= DIRECT_ROWS || f.m <= 2 * kernels.rows());
-        let reach = f.k.saturating_mul(f.a_strides.1.unsigned_abs()).saturating_mul(size);
-        let pack_a = pack_b && f.a_strides.1 != 1 && reach > 8 << 20 && f.n > 512;
         let kc = match (f.c_native, pack_b) {
             (true, true) => balanced(f.k, KC * 4 / size, 16),
             (true, false) if !small => KC_STREAMED,
@@ -68,7 +64,7 @@ impl Plan {
         let bytes = if f.k <= 128 { A_SHORT_BYTES } else { A_BYTES };
         let mc = (bytes / (f.k.clamp(1, kc) * size)).max(8 * kernels.rows());
         let mc = if f.m <= mc * 3 / 2 { usize::MAX } else { mc };
-        Plan { grid: grid(kernels, f, pack_b), kc, nc, mc, pack_a, pack_b }
+        Plan { grid: grid(kernels, f, pack_b), kc, nc, mc, pack_b }
     }
 }
 

@@ -27,10 +27,8 @@ impl Buffer {
 /// The buffers of one thread.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// Packed A.
-    pub(super) a: Buffer,
-    /// Packed B.
-    pub(super) b: Buffer,
+    /// Packed panels of B.
+    pub(super) packed: Buffer,
     /// A converted from a half type.
     pub(super) wide_a: Buffer,
     /// B converted from a half type.

@@ -1,7 +1,6 @@
 //! The operands of one run of k: where they are, and their packed copies.
 
 use super::kernels::{Kernels, Number};
-use super::output::tiles;
 use super::scratch::Buffer;
 use super::tile::Span;
 use super::{Element, Product, pack};
@@ -105,32 +104,7 @@ impl<'s, T: Number> Sum<'s, T> {
         }
     }
 
-    /// Packs `height` rows of A from `top` on, tile by tile: the tile that begins at row i lies at `i·k`.
-    ///
-    /// # Safety
-    /// The rows are within A.
-    pub(super) unsafe fn pack_a(
-        &self,
-        kernels: &Kernels<T>,
-        top: usize,
-        height: usize,
-        buffer: &mut Buffer,
-    ) -> *const T {
-        let packed: *mut T = buffer.room(height * self.k);
-        let (row, col) = self.a_strides;
-        for (i, mr) in tiles(height, kernels.rows()) {
-            let mut done = 0;
-            for span in self.spans {
-                let src = span.a.wrapping_offset((top + i) as isize * row);
-                // SAFETY: as the caller promises. (A panel of A is one of its transpose, a B of `mr` columns.)
-                unsafe { pack::strided(src, (col, row), span.k, mr, mr, packed.add(i * self.k + done * mr)) };
-                done += span.k;
-            }
-        }
-        packed
-    }
-
-    /// The spans for the panel at column `j`: packed (A then needs a packed B), or where they lie.
+    /// The spans for the panel at column `j`, of packed rows or of rows where they lie.
     ///
     /// # Safety
     /// `b_panel`, where B is packed, holds `k` rows of `panel` columns.
@@ -138,17 +112,12 @@ impl<'s, T: Number> Sum<'s, T> {
         &self,
         j: usize,
         panel: usize,
-        a_packed: Option<*const T>,
         b_panel: Option<*const T>,
         buffer: &'b mut Buffer,
     ) -> Strip<'b, T> {
-        let list: *mut Span<T> = buffer.room(self.spans.len().max(1));
+        let list: *mut Span<T> = buffer.room(self.spans.len());
         // SAFETY: as many spans are written as are returned, within the room.
         unsafe {
-            if let (Some(a), Some(b)) = (a_packed, b_panel) {
-                list.write(Span { a, b, k: self.k });
-                return Strip { spans: std::slice::from_raw_parts(list, 1), b_row: panel as isize };
-            }
             let mut done = 0;
             for (n, s) in self.spans.iter().enumerate() {
                 let b = match b_panel {
