@@ -268,7 +268,7 @@ impl<T: Number> Kernel for Losses<'_, T> {
     }
 }
 
-/// Cross-entropy of each row of logits: ln Σ exp(x) − x[label], or −Σ t · log_softmax(x).
+/// Cross-entropy of each row of logits: ln Σ exp(x) − x\[label\], or −Σ t · log_softmax(x).
 ///
 /// Labels are classes: the caller has asked [`Labels::outside`].
 pub fn cross_entropy<T: Number>(isa: Isa, out: &mut [T], logits: &[T], target: Target<'_, T>, width: usize) {

@@ -293,7 +293,7 @@ pub trait Backend: Send + Sync + 'static {
     fn softmax_grad(&self, kind: SoftmaxKind, out: Out<'_>, y: View<'_>, dy: View<'_>) -> Result<()> {
         crate::composed::softmax_grad(self, kind, out, y, dy)
     }
-    /// Softmax cross-entropy of each row: out (n,) = ln Σ exp(logits) − logits[label] for labels i64 or u8 (n,), or
+    /// Softmax cross-entropy of each row: out (n,) = ln Σ exp(logits) − logits\[label\] for labels i64 or u8 (n,), or
     /// −Σ target · log_softmax(logits) for float targets (n, classes). Labels out of range: an error on a host backend, a fault elsewhere.
     fn cross_entropy(&self, out: Out<'_>, logits: View<'_>, target: View<'_>) -> Result<()> {
         crate::composed::cross_entropy(self, out, logits, target)

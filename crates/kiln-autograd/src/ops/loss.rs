@@ -30,7 +30,7 @@ impl Function for CrossEntropy {
 }
 
 impl Var {
-    /// The cross-entropy of each row of logits, (n,): ln Σ exp(x) − x[label] for labels i64 or u8 (n,), or
+    /// The cross-entropy of each row of logits, (n,): ln Σ exp(x) − x\[label\] for labels i64 or u8 (n,), or
     /// −Σ t · log_softmax(x) for targets (n, classes) of the logits' dtype.
     ///
     /// # Errors
@@ -40,7 +40,7 @@ impl Var {
         Ok(Var::record(&[self], y, |_| CrossEntropy { logits: self.tensor().clone(), target: target.clone() }))
     }
 
-    /// The cross-entropy of each row of probabilities, (n,): −ln p[label], or −Σ t · ln p.
+    /// The cross-entropy of each row of probabilities, (n,): −ln p\[label\], or −Σ t · ln p.
     ///
     /// Where these probabilities are the output of a recorded softmax, its logits are used, which is exact and fused (as
     /// Keras does). Otherwise p is kept from 0 by the smallest normal number, so that the loss stays finite.

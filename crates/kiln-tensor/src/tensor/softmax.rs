@@ -83,7 +83,7 @@ impl Tensor {
         ))
     }
 
-    /// The cross-entropy of each row of logits, (n,): ln Σ exp(x) − x[label] for labels i64 or u8 (n,), or
+    /// The cross-entropy of each row of logits, (n,): ln Σ exp(x) − x\[label\] for labels i64 or u8 (n,), or
     /// −Σ t · log_softmax(x) for targets (n, classes) of the logits' dtype.
     ///
     /// # Errors
