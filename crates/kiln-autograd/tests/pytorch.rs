@@ -1,0 +1,102 @@
+//! Every operation's values and gradients against PyTorch's (tests/fixtures), in f64. The lists are walked: an operation
+//! without a fixture fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
+
+use kiln_autograd::Var;
+use kiln_math::{BinaryOp, UnaryOp};
+use kiln_tensor::{DType, Device, Result, Tensor, UnaryCall};
+use safetensors::SafeTensors;
+
+struct Fixtures(Vec<u8>);
+
+impl Fixtures {
+    fn read() -> Self {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/operations.safetensors");
+        Fixtures(std::fs::read(path).unwrap())
+    }
+
+    fn find(&self, name: &str) -> Option<Tensor> {
+        let file = SafeTensors::deserialize(&self.0).unwrap();
+        let view = file.tensor(name).ok()?;
+        let numbers: Vec<f64> =
+            view.data().chunks_exact(8).map(|b| f64::from_le_bytes(b.try_into().unwrap())).collect();
+        Some(Tensor::from_slice(&numbers, view.shape(), &Device::cpu()).unwrap())
+    }
+
+    fn get(&self, name: &str) -> Tensor {
+        self.find(name).unwrap_or_else(|| panic!("no fixture {name}: add it to xtask/fixtures/autograd.py"))
+    }
+
+    /// Whether `f` of the inputs has PyTorch's value and gradients.
+    #[track_caller]
+    fn check(&self, name: &str, f: impl Fn(&[Var]) -> Result<Var>) {
+        let inputs: Vec<Var> = (0..2).map_while(|i| self.find(&format!("{name}/x{i}"))).map(Var::variable).collect();
+        assert!(!inputs.is_empty(), "no fixture {name}: add it to xtask/fixtures/autograd.py");
+        let y = f(&inputs).unwrap();
+        close(name, y.tensor(), &self.get(&format!("{name}/y")));
+        let weights = Var::constant(self.get(&format!("{name}/w")));
+        let gradients = y.mul(&weights).unwrap().sum_all().unwrap().backward().unwrap();
+        for (i, input) in inputs.iter().enumerate() {
+            let expected = self.get(&format!("{name}/d{i}"));
+            // No gradient is a gradient of zero.
+            let zeros = Tensor::zeros(expected.shape(), DType::F64, &Device::cpu()).unwrap();
+            close(&format!("{name}, gradient {i}"), gradients.of(input).unwrap_or(&zeros), &expected);
+        }
+    }
+}
+
+#[track_caller]
+fn close(what: &str, found: &Tensor, expected: &Tensor) {
+    assert_eq!(found.shape(), expected.shape(), "{what}");
+    let pairs = found.to_f64_vec().unwrap().into_iter().zip(expected.to_f64_vec().unwrap());
+    for (i, (f, e)) in pairs.enumerate() {
+        assert!((f - e).abs() <= 1e-12 * (1.0 + e.abs()), "{what} [{i}]: {f}, PyTorch gives {e}");
+    }
+}
+
+#[test]
+fn every_unary_operation() {
+    let fixtures = Fixtures::read();
+    for &op in UnaryOp::ALL {
+        let params = match op.params() {
+            0 => [0.0; 2],
+            1 => [1.3, 0.0],
+            _ => [-0.7, 0.9],
+        };
+        fixtures.check(&format!("unary/{}", op.name()), |v| v[0].unary(UnaryCall { op, params }));
+    }
+}
+
+#[test]
+fn every_binary_operation_and_its_broadcast_form() {
+    let fixtures = Fixtures::read();
+    for &op in BinaryOp::ALL {
+        fixtures.check(&format!("binary/{}", op.name()), |v| v[0].binary(op, &v[1]));
+        fixtures.check(&format!("binary/{}/broadcast", op.name()), |v| v[0].binary(op, &v[1]));
+    }
+}
+
+#[test]
+fn rows_reductions_products_selections() {
+    let fixtures = Fixtures::read();
+    fixtures.check("softmax", |v| v[0].softmax(-1));
+    fixtures.check("softmax/axis0", |v| v[0].softmax(0));
+    fixtures.check("log_softmax", |v| v[0].log_softmax(-1));
+    fixtures.check("log_softmax/large", |v| v[0].log_softmax(-1));
+    for name in ["matmul", "matmul/batch", "matmul/vector"] {
+        fixtures.check(name, |v| v[0].matmul(&v[1]));
+    }
+    fixtures.check("sum/axis1", |v| v[0].sum(1, false));
+    fixtures.check("sum/axes02", |v| v[0].sum([0, 2], false));
+    fixtures.check("mean/axis1", |v| v[0].mean(1, false));
+    fixtures.check("mean/axes02", |v| v[0].mean([0, 2], false));
+    fixtures.check("max/axis1", |v| v[0].max(1, false));
+    fixtures.check("max/axes02", |v| v[0].max([0, 2], false));
+    fixtures.check("max/ties", |v| v[0].max(1, false));
+    fixtures.check("min/axis1", |v| v[0].min(1, false));
+    fixtures.check("min/axes02", |v| v[0].min([0, 2], false));
+    let condition = fixtures.get("where/condition").to_dtype(DType::Bool).unwrap();
+    fixtures.check("where", |v| Var::select(&condition, &v[0], &v[1]));
+    let index = fixtures.get("gather/index").to_dtype(DType::I64).unwrap();
+    fixtures.check("gather", |v| v[0].index_select(0, &index));
+}
