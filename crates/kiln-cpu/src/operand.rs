@@ -1,6 +1,6 @@
 //! What elementwise kernels read and write: strided operands seen as runs of blocks.
 //!
-//! A kernel only ever meets contiguous blocks of [`BLOCK`] numbers. An operand that is contiguous lends them in place; one
+//! A kernel only ever meets contiguous blocks of 512 numbers. An operand that is contiguous lends them in place; one
 //! that is strided, broadcast or of a half type is copied into a block on the stack first, which stays in the L1 cache.
 
 use crate::{Isa, Simd, elementwise};
