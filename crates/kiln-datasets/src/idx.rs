@@ -20,7 +20,8 @@ fn wrong(path: &Path, message: String) -> Error {
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    let kind = if error.kind() == std::io::ErrorKind::UnexpectedEof || error.kind() == std::io::ErrorKind::InvalidInput {
+    let kind = if error.kind() == std::io::ErrorKind::UnexpectedEof || error.kind() == std::io::ErrorKind::InvalidInput
+    {
         ErrorKind::Format
     } else {
         ErrorKind::Io
@@ -58,7 +59,9 @@ fn parse(path: &Path, mut reader: impl Read, axes: usize) -> Result<Idx> {
     if magic != expected {
         return Err(wrong(
             path,
-            format!("not an IDX file of bytes with {axes} axes: its magic number is {magic:#010x}, expected {expected:#010x}"),
+            format!(
+                "not an IDX file of bytes with {axes} axes: its magic number is {magic:#010x}, expected {expected:#010x}"
+            ),
         ));
     }
     reader.read_exact(&mut sizes).map_err(cut)?;
@@ -72,7 +75,10 @@ fn parse(path: &Path, mut reader: impl Read, axes: usize) -> Result<Idx> {
     let mut data = Vec::with_capacity(length.min(1 << 26));
     let read = reader.by_ref().take(length as u64).read_to_end(&mut data).map_err(|e| unreadable(path, e))?;
     if read < length {
-        return Err(wrong(path, format!("its header says {shape:?}, {length} bytes, but only {read} follow: it is cut short")));
+        return Err(wrong(
+            path,
+            format!("its header says {shape:?}, {length} bytes, but only {read} follow: it is cut short"),
+        ));
     }
     let mut rest = [0; 1];
     if reader.read(&mut rest).map_err(|e| unreadable(path, e))? > 0 {

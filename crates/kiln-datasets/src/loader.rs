@@ -96,10 +96,14 @@ impl<D: Dataset> Loader<D> {
         };
         if self.workers == 0 {
             let mut next = 0;
-            return f(&mut Epoch { count, next: &mut || {
-                next += 1;
-                gather(next - 1)
-            }, taken: 0 });
+            return f(&mut Epoch {
+                count,
+                next: &mut || {
+                    next += 1;
+                    gather(next - 1)
+                },
+                taken: 0,
+            });
         }
         let (taken, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         // Each worker may be one batch ahead of the one it hands over.

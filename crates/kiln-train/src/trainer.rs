@@ -131,9 +131,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
                 ));
             }
             let validation = match options.validation {
-                Some(data) => {
-                    Some(measure(&self.objective, &self.metrics, data, options.batch_size, &options.device)?)
-                }
+                Some(data) => Some(measure(&self.objective, &self.metrics, data, options.batch_size, &options.device)?),
                 None => None,
             };
             let record = EpochRecord { epoch, train, validation, seconds: start.elapsed().as_secs_f64() };
