@@ -93,19 +93,18 @@ pub fn copy<A: Convert<B> + Send + Sync, B: Copy + Send>(out: &Output<'_, B>, x:
     });
 }
 
-/// Elements at any strides become those of x, converted.
+/// Elements at any strides become those of x.
 ///
 /// # Safety
-/// Every element that `shape` and `strides` reach from `first` can be written, each is reached once, and none is read or
+/// Every element that `strides` reach from `first` over x's shape can be written, each is reached once, and none is read or
 /// written by anyone else meanwhile.
-pub unsafe fn assign<A: Convert<B> + Send + Sync, B: Copy + Send>(first: *mut B, strides: &[isize], x: Strided<'_, A>) {
+pub unsafe fn assign<T: Copy>(first: *mut T, strides: &[isize], x: Strided<'_, T>) {
     let count = x.elements();
     let mut source = Odometer::at(x.shape(), x.strides(), 0);
     let mut target = Odometer::at(x.shape(), strides, 0);
-    let mut done = 0;
-    while done < count {
+    for done in (0..count).step_by(BLOCK) {
         let n = BLOCK.min(count - done);
-        let mut block = [None::<A>; BLOCK];
+        let mut block = [None::<T>; BLOCK];
         source.runs(n, |at, offset, stride, run| {
             for i in 0..run {
                 // SAFETY: the odometer stays within the operand.
@@ -116,10 +115,9 @@ pub unsafe fn assign<A: Convert<B> + Send + Sync, B: Copy + Send>(first: *mut B,
             for (i, value) in block[at..at + run].iter().enumerate() {
                 if let Some(value) = value {
                     // SAFETY: the odometer stays within what the caller says can be written.
-                    unsafe { *first.offset(offset + i as isize * stride) = value.convert() };
+                    unsafe { *first.offset(offset + i as isize * stride) = *value };
                 }
             }
         });
-        done += n;
     }
 }

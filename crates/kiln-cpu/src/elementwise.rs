@@ -4,7 +4,7 @@
 //! how strided operands and half types come to be such. Large operands are cut into chunks for the team; an element's value
 //! depends on nothing but its operands, so neither on the cut.
 
-use crate::operand::{BLOCK, Blocks, Number, Output, Stored, Strided};
+use crate::operand::{BLOCK, Blocks, Number, Odometer, Output, Stored, Strided};
 use crate::{Isa, Kernel, Simd, team};
 use kiln_math::{Binary, BinaryOp, Unary, UnaryOp, ops};
 use std::marker::PhantomData;
@@ -188,46 +188,44 @@ pub fn unary_in_place<T: Number>(isa: Isa, op: UnaryOp, params: [f64; 2], x: &mu
     }
 }
 
-/// out = f(a, b) of any element types, by plain loops: comparisons, selection, integers.
+/// The elements `start..start + n` of an operand of any type, in a block. `None` never stands where one was asked for.
+#[inline(never)]
+fn gather_block<A: Copy>(x: Strided<'_, A>, start: usize, n: usize, block: &mut [Option<A>; BLOCK]) {
+    Odometer::at(x.shape(), x.strides(), start).runs(n, |done, offset, stride, run| {
+        for i in 0..run {
+            // SAFETY: the odometer stays within the shape, whose elements can be read.
+            block[done + i] = Some(unsafe { *x.first_element().offset(offset + i as isize * stride) });
+        }
+    });
+}
+
+/// out = f(a, b) of any element types, by plain loops: comparisons, integers.
 pub fn zip<A: Copy + Sync, B: Copy + Sync, O: Copy + Send>(
     out: &Output<'_, O>,
     a: Strided<'_, A>,
     b: Strided<'_, B>,
     f: impl Fn(A, B) -> O + Sync,
 ) {
-    if let (Some(a), Some(b)) = (a.as_slice(), b.as_slice()) {
-        return in_chunks(out.len(), |start, count| {
+    let slices = (a.as_slice(), b.as_slice());
+    in_chunks(out.len(), |start, count| {
+        if let (Some(a), Some(b)) = slices {
             for i in start..start + count {
                 // SAFETY: the chunk lies within the output, whose length the operands have.
                 unsafe { *out.first().add(i) = f(a[i], b[i]) };
             }
-        });
-    }
-    in_chunks(out.len(), |start, count| {
-        let mut right = crate::operand::Odometer::at(b.shape(), b.strides(), start);
-        let mut left = crate::operand::Odometer::at(a.shape(), a.strides(), start);
-        let mut done = 0;
-        while done < count {
+            return;
+        }
+        let (mut left, mut right) = ([None; BLOCK], [None; BLOCK]);
+        for done in (0..count).step_by(BLOCK) {
             let n = BLOCK.min(count - done);
-            let mut block = [None::<B>; BLOCK];
-            right.runs(n, |at, offset, stride, run| {
-                for i in 0..run {
-                    // SAFETY: the odometer stays within the shape, whose elements can be read.
-                    block[at + i] = Some(unsafe { *b.first_element().offset(offset + i as isize * stride) });
+            gather_block(a, start + done, n, &mut left);
+            gather_block(b, start + done, n, &mut right);
+            for (i, pair) in left.iter().zip(&right).enumerate().take(n) {
+                if let (Some(a), Some(b)) = pair {
+                    // SAFETY: within this chunk of the output, whose operands have been read.
+                    unsafe { *out.first().add(start + done + i) = f(*a, *b) };
                 }
-            });
-            left.runs(n, |at, offset, stride, run| {
-                for i in 0..run {
-                    // SAFETY: as above, and within this chunk of the output.
-                    unsafe {
-                        let a = *a.first_element().offset(offset + i as isize * stride);
-                        if let Some(b) = block[at + i] {
-                            *out.first().add(start + done + at + i) = f(a, b);
-                        }
-                    }
-                }
-            });
-            done += n;
+            }
         }
     });
 }
@@ -239,39 +237,19 @@ pub fn select<T: Copy + Send + Sync>(
     a: Strided<'_, T>,
     b: Strided<'_, T>,
 ) {
-    // Two passes: what `a` gives where the condition holds, then `b` elsewhere. `zip` reads both operands before it writes,
-    // so `out` may be `a` or `b`.
-    let shape = condition.shape();
-    let paired = |x: Strided<'_, T>, wanted: bool| {
-        in_chunks(out.len(), |start, count| {
-            let mut mask = crate::operand::Odometer::at(shape, condition.strides(), start);
-            let mut value = crate::operand::Odometer::at(x.shape(), x.strides(), start);
-            let mut done = 0;
-            while done < count {
-                let n = BLOCK.min(count - done);
-                let mut chosen = [false; BLOCK];
-                mask.runs(n, |at, offset, stride, run| {
-                    for i in 0..run {
-                        // SAFETY: the odometer stays within the shape, whose elements can be read.
-                        chosen[at + i] =
-                            unsafe { *condition.first_element().offset(offset + i as isize * stride) } == wanted;
-                    }
-                });
-                value.runs(n, |at, offset, stride, run| {
-                    for i in 0..run {
-                        if chosen[at + i] {
-                            // SAFETY: as above, and within this chunk of the output.
-                            unsafe {
-                                *out.first().add(start + done + at + i) =
-                                    *x.first_element().offset(offset + i as isize * stride);
-                            }
-                        }
-                    }
-                });
-                done += n;
+    in_chunks(out.len(), |start, count| {
+        let (mut chosen, mut left, mut right) = ([None; BLOCK], [None; BLOCK], [None; BLOCK]);
+        for done in (0..count).step_by(BLOCK) {
+            let n = BLOCK.min(count - done);
+            gather_block(condition, start + done, n, &mut chosen);
+            gather_block(a, start + done, n, &mut left);
+            gather_block(b, start + done, n, &mut right);
+            for i in 0..n {
+                if let Some(value) = if chosen[i] == Some(true) { left[i] } else { right[i] } {
+                    // SAFETY: within this chunk of the output, whose operands have been read.
+                    unsafe { *out.first().add(start + done + i) = value };
+                }
             }
-        });
-    };
-    paired(a, true);
-    paired(b, false);
+        }
+    });
 }

@@ -60,7 +60,13 @@ pub fn run_in<R: Send>(pool: &rayon::ThreadPool, f: impl FnOnce() -> R + Send) -
 ///
 /// A panic in a task skips the tasks not yet begun and reaches the caller when those begun have ended.
 pub fn parallel<F: Fn(usize) + Sync>(tasks: usize, f: F) {
-    if tasks <= 1 || IN_REGION.get() || tasks > u32::MAX as usize {
+    if tasks <= 1 { (0..tasks).for_each(f) } else { share_out(tasks, &f) }
+}
+
+/// [`parallel`], out of line and of one type: its machinery is not compiled again for every closure.
+#[inline(never)]
+fn share_out(tasks: usize, f: &(dyn Fn(usize) + Sync)) {
+    if IN_REGION.get() || tasks > u32::MAX as usize {
         return (0..tasks).for_each(f);
     }
     let team = CURRENT.get();

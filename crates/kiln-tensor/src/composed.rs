@@ -6,7 +6,7 @@ use crate::{
 use kiln_math::{BinaryOp, UnaryOp};
 
 /// A row-major tensor that lives as long as a composed primitive runs; freed on every way out.
-struct Scratch<'b, B: Backend + ?Sized> {
+pub(crate) struct Scratch<'b, B: Backend + ?Sized> {
     backend: &'b B,
     buffer: Buffer,
     dtype: DType,
@@ -15,7 +15,7 @@ struct Scratch<'b, B: Backend + ?Sized> {
 }
 
 impl<'b, B: Backend + ?Sized> Scratch<'b, B> {
-    fn new(backend: &'b B, shape: Shape, dtype: DType) -> Result<Self> {
+    pub(crate) fn new(backend: &'b B, shape: Shape, dtype: DType) -> Result<Self> {
         let buffer = backend.alloc(shape.elements() * dtype.size())?;
         Ok(Scratch { backend, buffer, dtype, shape, layout: Layout::contiguous(shape) })
     }
@@ -24,7 +24,7 @@ impl<'b, B: Backend + ?Sized> Scratch<'b, B> {
         Out { buffer: self.buffer, dtype: self.dtype, shape: &self.shape, offset: 0 }
     }
 
-    fn view(&self) -> View<'_> {
+    pub(crate) fn view(&self) -> View<'_> {
         View { buffer: self.buffer, dtype: self.dtype, layout: &self.layout }
     }
 

@@ -4,6 +4,7 @@ mod memory;
 mod product;
 
 use crate::allocator::Allocator;
+use crate::composed::Scratch;
 use crate::{
     ArgReduceOp, Backend, Buffer, CompareOp, DType, Distribution, Epilogue, Error, MemoryStats, Out, ReduceOp, Result,
     SoftmaxKind, UnaryCall, UpdateRule, UpdateSlot, View, unsupported_dtype,
@@ -238,19 +239,25 @@ impl Backend for CpuBackend {
     }
 
     fn copy(&self, out: View<'_>, x: View<'_>) -> Result<()> {
-        any!(x.dtype, "copy", A => {
-            // SAFETY: the view's dtype is the one dispatched on.
-            let source = unsafe { strided::<A>(&x) };
-            any!(out.dtype, "copy", B => {
-                if out.layout.is_contiguous() {
-                    let target = Out { buffer: out.buffer, dtype: out.dtype, shape: out.layout.shape(), offset: out.layout.offset() };
-                    // SAFETY: as above.
-                    copy::copy::<A, B>(&unsafe { output(&target) }, source);
-                } else {
-                    // SAFETY: the view's elements are distinct (it is a slice of an array), and its caller's alone.
-                    unsafe { copy::assign::<A, B>(memory::first_mut(&out), out.layout.strides(), source) };
-                }
-            });
+        if out.layout.is_contiguous() {
+            let shape = out.layout.shape();
+            let target = Out { buffer: out.buffer, dtype: out.dtype, shape, offset: out.layout.offset() };
+            any!(x.dtype, "copy", A => any!(out.dtype, "copy", B => {
+                // SAFETY: operand and output are of the dtypes dispatched on.
+                copy::copy::<A, B>(&unsafe { output(&target) }, unsafe { strided(&x) });
+            }));
+            return Ok(());
+        }
+        if x.dtype != out.dtype {
+            // Converted first: a strided output of another type is rare, and 42 more kernels would be built for it.
+            let converted = Scratch::new(self, *x.layout.shape(), out.dtype)?;
+            self.copy(converted.view(), x)?;
+            return self.copy(out, converted.view());
+        }
+        any!(x.dtype, "copy", T => {
+            // SAFETY: the output's elements are distinct (it is a slice of an array) and its caller's alone; both are of the
+            // dtype dispatched on.
+            unsafe { copy::assign::<T>(memory::first_mut(&out), out.layout.strides(), strided(&x)) };
         });
         Ok(())
     }

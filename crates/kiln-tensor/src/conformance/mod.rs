@@ -1,0 +1,59 @@
+//! The contract of [`crate::Backend`] as checks against naive loops in f64, for any device.
+//!
+//! Every primitive is called with operands that are strided, permuted, broadcast, flipped, sliced out of larger buffers, empty
+//! and of one element, in every dtype that it takes, with NaN and infinities among the values. The cases are drawn from fixed
+//! streams: a failure comes back in the next run. A backend's test is `conformance::run(&device)`.
+
+// These are tests that other crates call: a panic is their report.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+mod cases;
+mod coarse;
+mod composed;
+mod elementwise;
+mod gather;
+mod product;
+mod random;
+mod reduce;
+mod update;
+
+use crate::Device;
+pub use composed::Composed;
+
+/// The checks by name; each panics with what differed.
+pub const CHECKS: &[(&str, fn(&Device))] = &[
+    ("fill", elementwise::fill),
+    ("copy", elementwise::copy),
+    ("copy into a slice", elementwise::copy_into_slice),
+    ("unary", elementwise::unary),
+    ("unary_grad", elementwise::unary_grad),
+    ("binary", elementwise::binary),
+    ("binary of i64", elementwise::binary_i64),
+    ("compare", elementwise::compare),
+    ("select", elementwise::select),
+    ("elementwise in place", elementwise::in_place),
+    ("reduce", reduce::reduce),
+    ("reduce of integers", reduce::integers),
+    ("reduce of special values", reduce::special),
+    ("arg_reduce", reduce::arg_reduce),
+    ("matmul", product::matmul),
+    ("matmul of batches", product::batches),
+    ("gather", gather::gather),
+    ("scatter_add", gather::scatter_add),
+    ("random uniform", random::uniform),
+    ("random normal", random::normal),
+    ("dropout", random::dropout),
+    ("softmax", coarse::softmax),
+    ("softmax_grad", coarse::softmax_grad),
+    ("cross_entropy", coarse::cross_entropy),
+    ("update", update::update),
+    ("fused as composed", composed::fused_as_composed),
+];
+
+/// Runs every check.
+pub fn run(device: &Device) {
+    for (name, check) in CHECKS {
+        println!("{device}: {name}");
+        check(device);
+    }
+}
