@@ -2,6 +2,7 @@
 
 mod memory;
 mod product;
+mod rows;
 
 use crate::allocator::Allocator;
 use crate::composed::Scratch;
@@ -11,13 +12,14 @@ use crate::{
 };
 use half::{bf16, f16};
 use kiln_cpu::copy::{self, Convert};
-use kiln_cpu::operand::{Number, Output, Stored, Strided};
+use kiln_cpu::operand::{Number, Stored};
 use kiln_cpu::random::Draw;
 use kiln_cpu::reduce::Reduction;
 use kiln_cpu::softmax::{Labels, Normalised, Target};
 use kiln_cpu::{Isa, elementwise, gather, random, reduce, softmax, update};
 use kiln_math::{BinaryOp, update as rules};
 use memory::{output, slice, strided};
+use rows::{rows, write_rows};
 use std::sync::LazyLock;
 
 /// The CPU, computing with one instruction set.
@@ -68,76 +70,6 @@ macro_rules! any {
     ($dtype:expr, $operation:literal, $T:ident => $body:expr) => {
         dispatch!($dtype, $operation, "any", [F32 f32, F64 f64, F16 f16, BF16 bf16, I64 i64, U8 u8, Bool bool], $T => $body)
     };
-}
-
-/// The elements of a float view, row-major, as f32 or f64.
-fn rows_of<E: Stored>(x: &View<'_>) -> Vec<E::Compute> {
-    // SAFETY: the view's dtype is that of E, as dispatched; its elements can be read for the call.
-    let source = unsafe { strided::<E>(x) };
-    let mut rows = Vec::with_capacity(source.elements());
-    if let Some(slice) = source.as_slice() {
-        rows.extend(slice.iter().map(|&v| v.load()));
-    } else {
-        let mut copied = vec![E::store(E::Compute::default()); source.elements()];
-        copy_same(&mut copied, source);
-        rows.extend(copied.into_iter().map(E::load));
-    }
-    rows
-}
-
-/// A row-major copy of a strided operand.
-fn copy_same<E: Stored>(to: &mut [E], source: Strided<'_, E>) {
-    #[derive(Clone, Copy)]
-    struct Same<E>(E);
-    impl<E: Copy> Convert<E> for Same<E> {
-        fn convert(self) -> E {
-            self.0
-        }
-    }
-    // SAFETY: Same<E> holds an E and nothing else; the elements are those of `source`.
-    let source = unsafe { Strided::new(source.first_element().cast::<Same<E>>(), source.shape(), source.strides()) };
-    copy::copy(&Output::from_slice(to), source);
-}
-
-/// Rows of a contiguous view of the compute type in place, else a converted copy.
-enum Rows<'a, T> {
-    Lent(&'a [T]),
-    Copied(Vec<T>),
-}
-
-impl<T> std::ops::Deref for Rows<'_, T> {
-    type Target = [T];
-    fn deref(&self) -> &[T] {
-        match self {
-            Rows::Lent(rows) => rows,
-            Rows::Copied(rows) => rows,
-        }
-    }
-}
-
-/// The rows of a view of dtype E.
-fn rows<'a, E: Stored>(x: &View<'a>) -> Rows<'a, E::Compute> {
-    if E::IN_PLACE && x.layout.is_contiguous() {
-        // SAFETY: the view's dtype is that of E, which is the compute type; contiguous.
-        return Rows::Lent(unsafe { slice::<E::Compute>(x) });
-    }
-    Rows::Copied(rows_of::<E>(x))
-}
-
-/// Lets `write` fill the output's elements as numbers of the compute type.
-fn write_rows<E: Stored>(out: &Out<'_>, write: impl FnOnce(&mut [E::Compute])) {
-    // SAFETY: the output's dtype is that of E; row-major, and nobody else uses it during the call.
-    let target = unsafe { memory::slice_mut::<E>(out) };
-    if E::IN_PLACE {
-        // SAFETY: IN_PLACE says that E is the compute type.
-        write(unsafe { &mut *(std::ptr::from_mut(target) as *mut [E::Compute]) });
-    } else {
-        let mut computed = vec![E::Compute::default(); target.len()];
-        write(&mut computed);
-        for (to, value) in target.iter_mut().zip(computed) {
-            *to = E::store(value);
-        }
-    }
 }
 
 fn draw(stream: &View<'_>) -> Draw {

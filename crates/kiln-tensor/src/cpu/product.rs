@@ -24,7 +24,7 @@ where
         return;
     }
     let (a_steps, b_steps) = (a.layout.strides(), b.layout.strides());
-    let bias = epilogue.bias.as_ref().map(super::rows::<T>);
+    let bias = epilogue.bias.as_ref().map(super::rows::rows::<T>);
     let activate = epilogue
         .activation
         .map(|call| move |x: &mut [<T as Stored>::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x));
