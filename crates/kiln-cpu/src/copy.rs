@@ -28,7 +28,6 @@ macro_rules! numeric {
             $from => f32: |x| x as f32;
             $from => f64: |x| x as f64;
             $from => i64: |x| x as i64;
-            $from => u8: |x| x as u8;
             $from => f16: |x| f16::from_f64(x as f64);
             $from => bf16: |x| bf16::from_f64(x as f64);
             $from => bool: |x| x != 0 as $from;
@@ -36,6 +35,13 @@ macro_rules! numeric {
     )+};
 }
 numeric!(f32, f64, i64, u8);
+convert! {
+    f32 => u8: |x| x as u8;
+    f64 => u8: |x| x as u8;
+    // `as` between integers wraps.
+    i64 => u8: |x| x.clamp(0, 255) as u8;
+    u8 => u8: |x| x;
+}
 
 macro_rules! through_f32 {
     ($($half:ty),+) => {$(
