@@ -114,11 +114,12 @@ pub fn normal_f64(out: &mut [f64], draw: Draw, mean: f64, std: f64) {
     }
 }
 
-/// out = x / (1 − rate) where word i of the draw, as a fraction, is at least `rate`; else 0. `out` may be `x`.
+/// out = x / (1 − rate) where uniform number i of the draw is at least `rate`; else 0. `out` may be `x`.
 pub fn dropout<T: Number>(isa: Isa, out: &Output<'_, T>, x: &[T], draw: Draw, rate: f64) {
     let scale = T::from_f64(1.0 / (1.0 - rate));
-    // Compared as integers of 32 bits: the fraction's resolution is 2⁻³².
-    let threshold = (rate * 4_294_967_296.0) as u64;
+    // A uniform f32 of 24 bits is compared with the rate in f32, as a device does that has no dropout of its own; here as
+    // integers: fraction · 2²⁴ ≥ ⌈rate · 2²⁴⌉.
+    let threshold = ((f64::from(rate as f32) * 16_777_216.0).ceil() as u64) << 8;
     let first = Input(x.as_ptr());
     in_chunks(out.len(), |start, count| {
         words(isa, draw, start, count, |at, words| {
