@@ -147,6 +147,13 @@ pub(crate) fn cross_entropy<B: Backend + ?Sized>(
     let log = Scratch::new(backend, shape, out.dtype)?;
     softmax(backend, SoftmaxKind::LogSoftmax, log.out(), logits)?;
     backend.binary(BinaryOp::Mul, log.out(), log.view(), t)?;
+    // A class of weight 0 counts for nothing, also where its logarithm is −∞.
+    let zero = Scratch::new(backend, Shape::SCALAR, out.dtype)?;
+    backend.fill(zero.out(), 0.0)?;
+    let over = zero.over(&shape)?;
+    let none = Scratch::new(backend, shape, DType::Bool)?;
+    backend.compare(CompareOp::Eq, none.out(), t, zero.repeated(&over))?;
+    backend.select(log.out(), none.view(), zero.repeated(&over), log.view())?;
     let sum = Scratch::new(backend, *out.shape, out.dtype)?;
     backend.reduce(ReduceOp::Sum, sum.out(), log.view(), &[1])?;
     backend.unary(UnaryOp::Neg.into(), out, sum.view())
