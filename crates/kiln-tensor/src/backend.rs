@@ -268,10 +268,10 @@ pub trait Backend: Send + Sync + 'static {
 
     // ---- gathering ----
 
-    /// out = x at `index` (i64, 1-d) along `axis`. Indices were checked on the host where it can see them; elsewhere an
+    /// out = x (row-major) at `index` (i64, 1-d) along `axis`. Indices were checked on the host where it can see them; elsewhere an
     /// index out of range is a fault.
     fn gather(&self, out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
-    /// out (already initialised) += y at `index` along `axis`; equal indices add up in ascending order of position.
+    /// out (already initialised) += y (row-major) at `index` along `axis`; equal indices add up in ascending order of position.
     fn scatter_add(&self, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
 
     // ---- random numbers ----
@@ -293,7 +293,7 @@ pub trait Backend: Send + Sync + 'static {
     fn softmax_grad(&self, kind: SoftmaxKind, out: Out<'_>, y: View<'_>, dy: View<'_>) -> Result<()> {
         crate::composed::softmax_grad(self, kind, out, y, dy)
     }
-    /// Softmax cross-entropy of each row: out (n,) = ln Σ exp(logits) − logits\[label\] for labels i64 or u8 (n,), or
+    /// Softmax cross-entropy of each row, logits and target row-major: out (n,) = ln Σ exp(logits) − logits\[label\] for labels i64 or u8 (n,), or
     /// −Σ target · log_softmax(logits) for float targets (n, classes). Labels out of range: an error on a host backend, a fault elsewhere.
     fn cross_entropy(&self, out: Out<'_>, logits: View<'_>, target: View<'_>) -> Result<()> {
         crate::composed::cross_entropy(self, out, logits, target)

@@ -3,6 +3,9 @@
 mod allocator;
 mod backend;
 mod composed;
+#[cfg(feature = "conformance")]
+#[doc(hidden)]
+pub mod conformance;
 mod cpu;
 mod device;
 mod dtype;

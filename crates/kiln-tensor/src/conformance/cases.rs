@@ -10,13 +10,34 @@ pub(super) const FLOATS: [DType; 4] = [DType::F32, DType::F64, DType::F16, DType
 macro_rules! with_type {
     ($dtype:expr, $T:ident => $body:expr) => {
         match $dtype {
-            DType::F32 => { type $T = f32; $body }
-            DType::F64 => { type $T = f64; $body }
-            DType::F16 => { type $T = f16; $body }
-            DType::BF16 => { type $T = bf16; $body }
-            DType::I64 => { type $T = i64; $body }
-            DType::U8 => { type $T = u8; $body }
-            DType::Bool => { type $T = bool; $body }
+            DType::F32 => {
+                type $T = f32;
+                $body
+            }
+            DType::F64 => {
+                type $T = f64;
+                $body
+            }
+            DType::F16 => {
+                type $T = f16;
+                $body
+            }
+            DType::BF16 => {
+                type $T = bf16;
+                $body
+            }
+            DType::I64 => {
+                type $T = i64;
+                $body
+            }
+            DType::U8 => {
+                type $T = u8;
+                $body
+            }
+            DType::Bool => {
+                type $T = bool;
+                $body
+            }
         }
     };
 }
@@ -72,6 +93,8 @@ pub(super) fn offsets(layout: &Layout) -> Vec<usize> {
 pub(super) struct Operand {
     pub(super) tensor: Tensor,
     pub(super) values: Vec<f64>,
+    /// All of the memory that the tensor lies in.
+    pub(super) memory: Tensor,
 }
 
 /// Which values an operand has.
@@ -151,7 +174,7 @@ impl Cases {
         let whole = tensor_of(&data, &Shape::new(&[lead + count]).unwrap(), dtype, &self.device);
         let tensor = whole.slice(0, lead..lead + count).unwrap().reshape(shape).unwrap();
         assert!(tensor.is_contiguous());
-        Operand { tensor, values: data[lead..].to_vec() }
+        Operand { tensor, values: data[lead..].to_vec(), memory: whole }
     }
 
     pub(super) fn view(&mut self, shape: &Shape, dtype: DType, values: Values, repeats: bool) -> Operand {
@@ -174,9 +197,9 @@ impl Cases {
                 if repeats && self.chance(5) {
                     return Cut::Repeat;
                 }
-                let step = [1, 1, 1, 2, -1, -2][self.below(6)];
+                let step: isize = [1, 1, 1, 2, -1, -2][self.below(6)];
                 let (before, after) = (self.below(2), self.below(2));
-                let reach = size.saturating_sub(1) * step.unsigned_abs() as usize;
+                let reach = size.saturating_sub(1) * step.unsigned_abs();
                 let start = if step < 0 { before + reach } else { before };
                 Cut::Steps { start, step, extent: before + reach + 1 + after }
             })
@@ -202,9 +225,8 @@ impl Cases {
             }
         }
         let layout = layout.broadcast_to(shape).unwrap();
-        let tensor = whole.relaid(layout);
         let values = offsets(&layout).into_iter().map(|at| data[at]).collect();
-        Operand { tensor, values }
+        Operand { tensor: whole.with_layout(layout), values, memory: whole }
     }
 }
 

@@ -50,14 +50,13 @@ pub(super) fn copy_into_slice(device: &Device) {
                 let shape = cases.shape();
                 let repeats = false;
                 let target = cases.view(&shape, to, Values::Below(2), repeats);
-                let memory = target.tensor.whole_buffer();
-                let mut want = values_of(&memory);
+                let mut want = values_of(&target.memory);
                 let x = cases.operand(&shape, from, any_values(case));
                 device.backend().copy(target.tensor.view(), x.tensor.view()).unwrap();
                 for (&at, &value) in offsets(target.tensor.layout()).iter().zip(&x.values) {
                     want[at] = rounded(value, to);
                 }
-                expect_same(&format!("copy into a slice from {from}"), &memory, &want);
+                expect_same(&format!("copy into a slice from {from}"), &target.memory, &want);
             }
         }
     }
@@ -188,9 +187,8 @@ pub(super) fn select(device: &Device) {
             let (a, b) = (cases.operand(&shape, dtype, values), cases.operand(&shape, dtype, values));
             let out = output(&shape, dtype, device);
             device.backend().select(out.out(), mask.tensor.view(), a.tensor.view(), b.tensor.view()).unwrap();
-            let want: Vec<f64> = (0..mask.values.len())
-                .map(|i| if mask.values[i] != 0.0 { a.values[i] } else { b.values[i] })
-                .collect();
+            let want: Vec<f64> =
+                (0..mask.values.len()).map(|i| if mask.values[i] != 0.0 { a.values[i] } else { b.values[i] }).collect();
             expect_same("select", &out, &want);
         }
     }
@@ -213,10 +211,30 @@ pub(super) fn in_place(device: &Device) {
             };
             let y = cases.numbers(size, values).into_iter().map(|v| rounded(v, dtype)).collect::<Vec<_>>();
             let x_view: View<'_> = x.tensor.view();
-            run("tanh in place", &|y| backend.unary(UnaryOp::Tanh.into(), y.out(), y.view()).unwrap(), &|y, _| y.tanh(), &y);
-            run("y + x in place", &|y| backend.binary(BinaryOp::Add, y.out(), y.view(), x_view).unwrap(), &|y, x| y + x, &y);
-            run("x − y in place", &|y| backend.binary(BinaryOp::Sub, y.out(), x_view, y.view()).unwrap(), &|y, x| x - y, &y);
-            run("y · y in place", &|y| backend.binary(BinaryOp::Mul, y.out(), y.view(), y.view()).unwrap(), &|y, _| y * y, &y);
+            run(
+                "tanh in place",
+                &|y| backend.unary(UnaryOp::Tanh.into(), y.out(), y.view()).unwrap(),
+                &|y, _| y.tanh(),
+                &y,
+            );
+            run(
+                "y + x in place",
+                &|y| backend.binary(BinaryOp::Add, y.out(), y.view(), x_view).unwrap(),
+                &|y, x| y + x,
+                &y,
+            );
+            run(
+                "x − y in place",
+                &|y| backend.binary(BinaryOp::Sub, y.out(), x_view, y.view()).unwrap(),
+                &|y, x| x - y,
+                &y,
+            );
+            run(
+                "y · y in place",
+                &|y| backend.binary(BinaryOp::Mul, y.out(), y.view(), y.view()).unwrap(),
+                &|y, _| y * y,
+                &y,
+            );
             let grad = UnaryCall { op: UnaryOp::Square, params: [0.0; 2] };
             run(
                 "gradient in place",

@@ -50,10 +50,14 @@ pub const CHECKS: &[(&str, fn(&Device))] = &[
     ("fused as composed", composed::fused_as_composed),
 ];
 
-/// Runs every check.
+/// Runs every check; panics at the end with the names of those that failed, each of which has said what differed.
 pub fn run(device: &Device) {
+    let mut failed = Vec::new();
     for (name, check) in CHECKS {
         println!("{device}: {name}");
-        check(device);
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(device))).is_err() {
+            failed.push(*name);
+        }
     }
+    assert!(failed.is_empty(), "{device} fails {failed:?}");
 }

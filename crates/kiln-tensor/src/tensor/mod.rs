@@ -41,7 +41,7 @@ impl Tensor {
     }
 
     #[inline]
-    fn with_layout(&self, layout: Layout) -> Self {
+    pub(crate) fn with_layout(&self, layout: Layout) -> Self {
         Tensor { storage: self.storage.clone(), layout, dtype: self.dtype }
     }
 

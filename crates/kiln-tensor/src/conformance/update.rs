@@ -1,0 +1,121 @@
+//! Optimizer steps against kiln-math's formulas in f64.
+
+use super::cases::{Cases, Operand, Values, expect, rounded, tensor_of};
+use crate::{Buffer, DType, Device, Shape, Tensor, UpdateRule, UpdateSlot};
+use kiln_math::update::{Adam, Sgd, adam, sgd};
+
+fn rules() -> Vec<UpdateRule> {
+    let mut rules = Vec::new();
+    for momentum in [0.0, 0.9] {
+        for weight_decay in [0.0, 0.01] {
+            for nesterov in [false, momentum != 0.0] {
+                let dampening = if nesterov { 0.0 } else { 0.25 * f64::from(u8::from(momentum != 0.0)) };
+                rules.push(UpdateRule::Sgd { momentum, dampening, weight_decay, nesterov });
+            }
+        }
+    }
+    for decoupled in [false, true] {
+        for weight_decay in [0.0, 0.01] {
+            rules.push(UpdateRule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay, decoupled });
+        }
+    }
+    rules
+}
+
+/// (p, first, second) after a step.
+fn naive(rule: UpdateRule, lr: f64, number: f64, [p, g, first, second]: [f64; 4]) -> [f64; 3] {
+    match rule {
+        UpdateRule::Sgd { momentum, dampening, weight_decay, nesterov } => {
+            let gradient_share = if number == 1.0 { 1.0 } else { 1.0 - dampening };
+            let h = Sgd { learning_rate: lr, momentum, gradient_share, weight_decay, nesterov };
+            let (p, v) = sgd(p, g, first, &h);
+            [p, v, second]
+        }
+        UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
+            let h = Adam {
+                beta1,
+                rest1: 1.0 - beta1,
+                beta2,
+                rest2: 1.0 - beta2,
+                step_size: lr / (1.0 - beta1.powf(number)),
+                inverse_root: 1.0 / (1.0 - beta2.powf(number)).sqrt(),
+                epsilon,
+                weight_decay: if decoupled { 0.0 } else { weight_decay },
+                keep: if decoupled { 1.0 - lr * weight_decay } else { 1.0 },
+            };
+            let (p, m, v) = adam(p, g, first, second, &h);
+            [p, m, v]
+        }
+    }
+}
+
+struct Parameter {
+    p: Operand,
+    g: Operand,
+    states: [Tensor; 2],
+    want: [Vec<f64>; 3],
+}
+
+pub(super) fn update(device: &Device) {
+    let mut cases = Cases::new(device, 80);
+    let none = Buffer { address: 0, bytes: 0 };
+    for rule in rules() {
+        for sizes in [&[][..], &[0], &[1], &[5, 0, 31, 32, 33], &[3, 1000, 70_001, 256, 257, 8]] {
+            let mut parameters: Vec<Parameter> = sizes
+                .iter()
+                .enumerate()
+                .map(|(i, &size)| {
+                    let dtype = if i % 3 == 1 { DType::F64 } else { DType::F32 };
+                    let shape = Shape::new(&[size]).unwrap();
+                    let p = cases.rows(&shape, dtype, Values::Between(-1.0, 1.0));
+                    let g = cases.rows(&shape, dtype, Values::Between(-1.0, 1.0));
+                    let zeros = vec![0.0; size];
+                    let states = [(); 2].map(|()| tensor_of(&zeros, &shape, dtype, device));
+                    let want = [p.values.clone(), zeros.clone(), zeros];
+                    Parameter { p, g, states, want }
+                })
+                .collect();
+            for number in 1..=3 {
+                let lr = 0.1 / f64::from(number);
+                let step = Tensor::from_slice(&[lr, f64::from(number)], [2], device).unwrap();
+                let slots: Vec<UpdateSlot> = parameters
+                    .iter()
+                    .map(|x| {
+                        let count = rule.states();
+                        let state = |i: usize| if i < count { x.states[i].view().buffer } else { none };
+                        UpdateSlot {
+                            parameter: x.p.tensor.view().buffer,
+                            parameter_offset: x.p.tensor.layout().offset(),
+                            gradient: x.g.tensor.view().buffer,
+                            gradient_offset: x.g.tensor.layout().offset(),
+                            states: [state(0), state(1)],
+                            elements: x.p.values.len(),
+                            dtype: x.p.tensor.dtype(),
+                        }
+                    })
+                    .collect();
+                device.backend().update(rule, step.view(), &slots).unwrap();
+                for x in &mut parameters {
+                    for i in 0..x.p.values.len() {
+                        let given = [x.want[0][i], x.g.values[i], x.want[1][i], x.want[2][i]];
+                        let after = naive(rule, lr, f64::from(number), given);
+                        for (to, value) in x.want.iter_mut().zip(after) {
+                            to[i] = value;
+                        }
+                    }
+                }
+            }
+            for x in &parameters {
+                let what = format!("{rule:?}");
+                expect(&what, &x.p.tensor, &x.want[0], |_| 2.0);
+                for state in 0..rule.states() {
+                    expect(&what, &x.states[state], &x.want[1 + state], |_| 1.0);
+                }
+                // What lies before the parameter in its memory is untouched, and so is the gradient.
+                let dtype = x.g.tensor.dtype();
+                let kept: Vec<f64> = x.g.values.iter().map(|&value| rounded(value, dtype)).collect();
+                expect("gradient", &x.g.tensor, &kept, |_| 0.0);
+            }
+        }
+    }
+}
