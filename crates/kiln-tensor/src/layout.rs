@@ -47,55 +47,44 @@ impl Layout {
         let mut step = 1isize;
         for axis in (0..self.shape.rank()).rev() {
             let size = self.shape[axis];
-            if size == 0 {
-                return true;
-            }
             if size != 1 && self.strides[axis] != step {
-                return false;
+                return self.shape.elements() == 0;
             }
             step *= size as isize;
         }
         true
     }
 
-    /// The same elements in another shape, where no copy is needed for it.
+    /// The same elements in another shape: `None` where that takes a copy, or the numbers of elements differ.
     pub fn reshape(&self, shape: Shape) -> Option<Self> {
+        if shape.elements() != self.shape.elements() {
+            return None;
+        }
         if self.is_contiguous() {
             return Some(Layout { offset: self.offset, ..Layout::contiguous(shape) });
         }
-        // Axes of the old shape are merged while their strides chain, and cut along the new sizes.
-        let old: Vec<(usize, isize)> =
-            self.shape.iter().copied().zip(self.strides().iter().copied()).filter(|&(n, _)| n != 1).collect();
-        let mut strides = [0isize; MAX_RANK];
-        let (mut i, mut j) = (0, 0);
-        while i < old.len() {
-            let (mut have, first) = (old[i].0, i);
-            let mut want = 1;
-            let start = j;
-            loop {
-                if want < have || (want == have && j == start) {
-                    want *= *shape.get(j)?;
-                    j += 1;
-                } else if have < want {
-                    i += 1;
-                    let (n, stride) = *old.get(i)?;
-                    if old[i - 1].1 != stride * n as isize {
-                        return None;
-                    }
-                    have *= n;
-                } else {
-                    break;
+        // From the last axis on, old axes are joined into runs, within which the elements lie at equal distances; the new
+        // axes are cut off the ends of these. An axis that would reach from one run into the next has no stride.
+        let mut old = (0..self.shape.rank()).rev().filter(|&axis| self.shape[axis] != 1).peekable();
+        let mut out = Layout { shape, strides: [0; MAX_RANK], offset: self.offset };
+        // What is left of the run, and the distance of its elements.
+        let (mut left, mut step) = (1, 0);
+        for axis in (0..shape.rank()).rev().filter(|&axis| shape[axis] != 1) {
+            if left == 1 {
+                let last = old.next()?;
+                (left, step) = (self.shape[last], self.strides[last]);
+                while let Some(joined) = old.next_if(|&axis| self.strides[axis] == step * left as isize) {
+                    left *= self.shape[joined];
                 }
             }
-            let _ = first;
-            let mut step = old[i].1;
-            for axis in (start..j).rev() {
-                strides[axis] = step;
-                step *= shape[axis] as isize;
+            if left % shape[axis] != 0 {
+                return None;
             }
-            i += 1;
+            out.strides[axis] = step;
+            left /= shape[axis];
+            step *= shape[axis] as isize;
         }
-        Some(Layout { shape, strides, offset: self.offset })
+        Some(out)
     }
 
     /// Axes in another order: axis `i` of the result is axis `order[i]` of this.

@@ -111,7 +111,7 @@ impl Tensor {
     /// # Errors
     /// An axis or index out of range.
     pub fn index(&self, axis: usize, at: usize) -> Result<Tensor> {
-        self.slice(axis, at..at + 1)?.squeeze(axis)
+        self.slice(axis, at..at.saturating_add(1))?.squeeze(axis)
     }
 
     /// A new axis of size 1 at `axis`.
