@@ -136,15 +136,15 @@ pub fn unit_f64(word: u64) -> f64 {
 #[inline(always)]
 pub fn normal_pair(a: u32, b: u32) -> (f32, f32) {
     type M = elementary::FusedMulAdd;
-    let radius = (-2.0 * elementary::ln::<M>(1.0 - unit_f32(a))).sqrt();
-    let angle = unit_f32(b) * std::f32::consts::TAU;
+    let radius = Real::sqrt(-2.0 * elementary::ln::<M>(1.0 - unit_f32(a)));
+    let angle = unit_f32(b) * core::f32::consts::TAU;
     (radius * elementary::cos::<M>(angle), radius * elementary::sin::<M>(angle))
 }
 
 /// As [`normal_pair`], in double precision.
 #[inline(always)]
 pub fn normal_pair_f64(a: u64, b: u64) -> (f64, f64) {
-    let radius = (-2.0 * Real::ln(1.0 - unit_f64(a))).sqrt();
-    let angle = unit_f64(b) * std::f64::consts::TAU;
+    let radius = Real::sqrt(-2.0 * Real::ln(1.0 - unit_f64(a)));
+    let angle = unit_f64(b) * core::f64::consts::TAU;
     (radius * Real::cos(angle), radius * Real::sin(angle))
 }

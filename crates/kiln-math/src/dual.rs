@@ -1,7 +1,7 @@
 //! Numbers that carry their derivative: what tests compare `df` with.
 
 use crate::Real;
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use core::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A value and its derivative with respect to one variable (forward mode).
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -95,7 +95,7 @@ impl<R: Real> Real for Dual<R> {
         self.chain(y, R::constant(1.0) - y * y)
     }
     fn erf(self) -> Self {
-        let slope = R::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-(self.value * self.value)).exp();
+        let slope = R::constant(core::f64::consts::FRAC_2_SQRT_PI) * (-(self.value * self.value)).exp();
         self.chain(self.value.erf(), slope)
     }
     fn sigmoid(self) -> Self {

@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(target_arch = "nvptx64", no_std, feature(core_float_math))]
 
 pub mod draws;
 mod dual;
 pub mod elementary;
+mod machine;
 mod numbers;
 pub mod ops;
 pub mod philox;

@@ -1,8 +1,9 @@
 //! `Real` for f32, f64 and `Unfused`.
 
 use crate::Real;
-use crate::elementary::{self, FusedMulAdd, TwoRoundings};
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use crate::elementary::{self, FusedMulAdd, MulAdd, TwoRoundings};
+use crate::machine::Machine;
+use core::ops::{Add, Div, Mul, Neg, Sub};
 
 /// f32 or f64 whose multiply-add rounds twice: what the portable kernels compute with, since `mul_add` without the
 /// instruction is a library call a hundred times slower. The last bit may differ.
@@ -31,157 +32,87 @@ impl<T: Neg<Output = T>> Neg for Unfused<T> {
     }
 }
 
-/// What f32 and f64 have in common; `$wrap` and `$unwrap` go between the number and `Self`.
-macro_rules! shared {
-    ($float:ty, |$x:ident| $unwrap:expr, $wrap:expr) => {
-        #[inline(always)]
-        fn constant(value: f64) -> Self {
-            $wrap(value as $float)
-        }
-        #[inline(always)]
-        fn abs(self) -> Self {
-            let $x = self;
-            $wrap($unwrap.abs())
-        }
-        #[inline(always)]
-        fn sqrt(self) -> Self {
-            let $x = self;
-            $wrap($unwrap.sqrt())
-        }
-        #[inline(always)]
-        fn floor(self) -> Self {
-            let $x = self;
-            $wrap($unwrap.floor())
-        }
-        #[inline(always)]
-        fn ceil(self) -> Self {
-            let $x = self;
-            $wrap($unwrap.ceil())
-        }
-        #[inline(always)]
-        fn round_even(self) -> Self {
-            let $x = self;
-            $wrap($unwrap.round_ties_even())
-        }
-        // Spelled out: the first operand unless the second is beyond it or NaN.
-        #[inline(always)]
-        fn maximum(self, other: Self) -> Self {
-            if self > other || self != self { self } else { other }
-        }
-        #[inline(always)]
-        fn minimum(self, other: Self) -> Self {
-            if self < other || self != self { self } else { other }
-        }
-        #[inline(always)]
-        fn if_less(self, other: Self, then: Self, otherwise: Self) -> Self {
-            if self < other { then } else { otherwise }
-        }
-    };
-}
-
-macro_rules! single_precision {
-    ($mul_add:ty, |$x:ident| $unwrap:expr, $wrap:expr) => {
-        #[inline(always)]
-        fn mul_add(self, a: Self, b: Self) -> Self {
-            let un = |$x: Self| $unwrap;
-            $wrap(<$mul_add as elementary::MulAdd>::mul_add(un(self), un(a), un(b)))
-        }
-        single_precision!(@ $mul_add, |$x| $unwrap, $wrap, exp expm1 ln ln_1p sin cos tanh erf sigmoid);
-        #[inline(always)]
-        fn powf(self, exponent: Self) -> Self {
-            let un = |$x: Self| $unwrap;
-            $wrap(elementary::powf::<$mul_add>(un(self), un(exponent)))
-        }
-    };
-    (@ $mul_add:ty, |$x:ident| $unwrap:expr, $wrap:expr, $($function:ident)+) => {$(
-        #[inline(always)]
-        fn $function(self) -> Self {
-            let $x = self;
-            $wrap(elementary::$function::<$mul_add>($unwrap))
-        }
-    )+};
-}
-
-impl Real for f32 {
-    shared!(f32, |x| x, std::convert::identity);
-    single_precision!(FusedMulAdd, |x| x, std::convert::identity);
-}
-
-impl Real for Unfused<f32> {
-    shared!(f32, |x| x.0, Unfused);
-    single_precision!(TwoRoundings, |x| x.0, Unfused);
-}
-
-/// erf in double precision, by its series or its continued fraction: to 1e-15.
-fn erf_f64(x: f64) -> f64 {
-    let a = x.abs();
-    if a.is_nan() {
-        return x;
-    }
-    let y = if a < 2.5 {
-        // 2/√π · e^(−x²) · Σ 2ⁿ x^(2n+1) / (2n+1)!!, all terms positive
-        let (mut term, mut sum, mut n) = (a, a, 0.0);
-        while term > sum * 1e-17 {
-            n += 1.0;
-            term *= 2.0 * a * a / (2.0 * n + 1.0);
-            sum += term;
-        }
-        std::f64::consts::FRAC_2_SQRT_PI * (-a * a).exp() * sum
-    } else if a < 6.0 {
-        // erfc by Laplace's continued fraction, from the far end
-        let mut fraction = a;
-        for k in (1..=80).rev() {
-            fraction = a + f64::from(k) * 0.5 / fraction;
-        }
-        1.0 - (-a * a).exp() / (fraction * std::f64::consts::PI.sqrt())
-    } else {
-        1.0
-    };
-    y.copysign(x)
-}
-
-macro_rules! double_precision {
-    (|$x:ident| $unwrap:expr, $wrap:expr) => {
-        double_precision!(@ |$x| $unwrap, $wrap, exp exp, expm1 exp_m1, ln ln, ln_1p ln_1p, sin sin, cos cos, tanh tanh);
-        #[inline(always)]
-        fn erf(self) -> Self {
-            let $x = self;
-            $wrap(erf_f64($unwrap))
-        }
-        #[inline(always)]
-        fn sigmoid(self) -> Self {
-            let $x = self;
-            $wrap(1.0 / (1.0 + (-$unwrap).exp()))
-        }
-        #[inline(always)]
-        fn powf(self, exponent: Self) -> Self {
-            let un = |$x: Self| $unwrap;
-            $wrap(un(self).powf(un(exponent)))
+/// `Real` for a type around `$float`: `$wrap` and `$unwrap` go between the two, `$kind` says how a · b + c is rounded.
+macro_rules! real {
+    ($type:ty, $float:ident, $kind:ty, |$x:ident| $unwrap:expr, $wrap:expr, $mul_add:ident, $powf:ident, $($function:ident $elementary:ident),+) => {
+        impl Real for $type {
+            #[inline(always)]
+            fn constant(value: f64) -> Self {
+                $wrap(value as $float)
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                let un = |$x: Self| $unwrap;
+                $wrap(<$kind as MulAdd>::$mul_add(un(self), un(a), un(b)))
+            }
+            #[inline(always)]
+            fn abs(self) -> Self {
+                let $x = self;
+                $wrap($unwrap.abs())
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                let $x = self;
+                $wrap($unwrap.square_root())
+            }
+            #[inline(always)]
+            fn floor(self) -> Self {
+                let $x = self;
+                $wrap($unwrap.round_down())
+            }
+            #[inline(always)]
+            fn ceil(self) -> Self {
+                let $x = self;
+                $wrap($unwrap.round_up())
+            }
+            #[inline(always)]
+            fn round_even(self) -> Self {
+                let $x = self;
+                $wrap($unwrap.round_nearest())
+            }
+            // Spelled out: the first operand if it is beyond the second or NaN, else the second (so NaN if that is).
+            #[inline(always)]
+            fn maximum(self, other: Self) -> Self {
+                if self > other || self != self { self } else { other }
+            }
+            #[inline(always)]
+            fn minimum(self, other: Self) -> Self {
+                if self < other || self != self { self } else { other }
+            }
+            #[inline(always)]
+            fn if_less(self, other: Self, then: Self, otherwise: Self) -> Self {
+                if self < other { then } else { otherwise }
+            }
+            #[inline(always)]
+            fn powf(self, exponent: Self) -> Self {
+                let un = |$x: Self| $unwrap;
+                $wrap(elementary::$powf::<$kind>(un(self), un(exponent)))
+            }
+            $(
+                #[inline(always)]
+                fn $function(self) -> Self {
+                    let $x = self;
+                    $wrap(elementary::$elementary::<$kind>($unwrap))
+                }
+            )+
         }
     };
-    (@ |$x:ident| $unwrap:expr, $wrap:expr, $($function:ident $std:ident),+) => {$(
-        #[inline(always)]
-        fn $function(self) -> Self {
-            let $x = self;
-            $wrap($unwrap.$std())
-        }
-    )+};
 }
 
-impl Real for f64 {
-    shared!(f64, |x| x, std::convert::identity);
-    double_precision!(|x| x, std::convert::identity);
-    #[inline(always)]
-    fn mul_add(self, a: Self, b: Self) -> Self {
-        f64::mul_add(self, a, b)
-    }
+macro_rules! single {
+    ($type:ty, $kind:ty, |$x:ident| $unwrap:expr, $wrap:expr) => {
+        real!($type, f32, $kind, |$x| $unwrap, $wrap, mul_add, powf, exp exp, expm1 expm1, ln ln, ln_1p ln_1p, sin sin,
+            cos cos, tanh tanh, erf erf, sigmoid sigmoid);
+    };
 }
+single!(f32, FusedMulAdd, |x| x, core::convert::identity);
+single!(Unfused<f32>, TwoRoundings, |x| x.0, Unfused);
 
-impl Real for Unfused<f64> {
-    shared!(f64, |x| x.0, Unfused);
-    double_precision!(|x| x.0, Unfused);
-    #[inline(always)]
-    fn mul_add(self, a: Self, b: Self) -> Self {
-        self * a + b
-    }
+macro_rules! double {
+    ($type:ty, $kind:ty, |$x:ident| $unwrap:expr, $wrap:expr) => {
+        real!($type, f64, $kind, |$x| $unwrap, $wrap, mul_add_f64, powf_f64, exp exp_f64, expm1 expm1_f64, ln ln_f64,
+            ln_1p ln_1p_f64, sin sin_f64, cos cos_f64, tanh tanh_f64, erf erf_f64, sigmoid sigmoid_f64);
+    };
 }
+double!(f64, FusedMulAdd, |x| x, core::convert::identity);
+double!(Unfused<f64>, TwoRoundings, |x| x.0, Unfused);

@@ -1,6 +1,6 @@
 //! `Real`: the numbers that an elementwise definition can be written in.
 
-use std::ops::{Add, Div, Mul, Neg, Sub};
+use core::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A number in which an elementwise operation and its derivative can be computed.
 ///

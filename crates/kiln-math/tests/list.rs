@@ -1,6 +1,7 @@
 //! Walks the lists: an operation added there is tested here.
 
 use kiln_math::{BinaryOp, Dual, Real, UnaryOp, Unfused};
+use proptest::prelude::*;
 
 fn params(op: UnaryOp) -> [f64; 2] {
     match op.params() {
@@ -119,4 +120,42 @@ fn names_and_formulas_are_there_and_differ() {
     names.sort_unstable();
     assert!(names.windows(2).all(|pair| pair[0] != pair[1]));
     assert!(UnaryOp::ALL.iter().all(|op| !op.formula().is_empty() && op.params() <= 2));
+}
+
+#[test]
+fn powers_have_slope_zero_where_pytorch_says_so() {
+    let slope = |x: f64, e: f64| UnaryOp::Powf.df(x, Real::powf(x, e), [e, 0.0]);
+    assert_eq!((slope(0.0, 0.0), slope(0.0, 1.0), slope(0.0, 2.0), slope(-2.0, 3.0)), (0.0, 1.0, 0.0, 12.0));
+    let both = |a: f64, b: f64| BinaryOp::Pow.df(a, b, Real::powf(a, b));
+    assert_eq!(both(0.0, 2.0), (0.0, 0.0));
+    assert_eq!(both(0.0, 0.0), (0.0, 0.0));
+    assert_eq!(both(2.0, 0.0).0, 0.0);
+}
+
+#[test]
+fn maximum_and_minimum_let_nan_through_and_break_ties_towards_the_second() {
+    let nan = f32::NAN;
+    for other in [-1.0, 0.0, f32::INFINITY, f32::NEG_INFINITY, nan] {
+        assert!(Real::maximum(nan, other).is_nan() && Real::maximum(other, nan).is_nan());
+        assert!(Real::minimum(nan, other).is_nan() && Real::minimum(other, nan).is_nan());
+    }
+    // One rule for the sign of zero, the same on every device.
+    assert!(Real::maximum(0.0f32, -0.0).is_sign_negative() && Real::maximum(-0.0f32, 0.0).is_sign_positive());
+}
+
+proptest! {
+    /// Anywhere in f32, not just in the domains: f and f′ are what f64 gives, to f32's precision, or both are not finite.
+    #[test]
+    fn operations_agree_with_f64_everywhere(bits in any::<u32>(), which in 0..UnaryOp::ALL.len()) {
+        let (op, x) = (UnaryOp::ALL[which], f32::from_bits(bits));
+        let p = params(op);
+        let (y, exact) = (op.f(x, p.map(|v| v as f32)), op.f(f64::from(x), p));
+        prop_assert_eq!(y.is_nan(), exact.is_nan(), "{}({:e}) = {:e}, in f64 {:e}", op.name(), x, y, exact);
+        let circular = matches!(op, UnaryOp::Sin | UnaryOp::Cos | UnaryOp::Tan);
+        // Near overflow one of them may get there first; reduction of large angles is documented to be coarse in f32.
+        if !exact.is_nan() && exact.abs() < 1e38 && !(circular && x.abs() > 1e4) {
+            let error = (f64::from(y) - exact).abs();
+            prop_assert!(error <= 1e-5 * exact.abs() + 1e-6, "{}({:e}) = {:e}, in f64 {:e}", op.name(), x, y, exact);
+        }
+    }
 }

@@ -39,9 +39,9 @@ unary!(Softsign, "x/(1 + |x|)", (-3.0, 3.0), f: |x, _| x / (R::constant(1.0) + x
     R::constant(1.0) / (d * d)
 });
 unary!(Gelu, "x·(1 + erf(x/√2))/2", (-3.0, 3.0), f: |x, _| {
-    R::constant(0.5) * x * (R::constant(1.0) + (x * R::constant(std::f64::consts::FRAC_1_SQRT_2)).erf())
+    R::constant(0.5) * x * (R::constant(1.0) + (x * R::constant(core::f64::consts::FRAC_1_SQRT_2)).erf())
 }, df: |x, _, _| {
-    let cdf = R::constant(0.5) * (R::constant(1.0) + (x * R::constant(std::f64::consts::FRAC_1_SQRT_2)).erf());
+    let cdf = R::constant(0.5) * (R::constant(1.0) + (x * R::constant(core::f64::consts::FRAC_1_SQRT_2)).erf());
     let pdf = R::constant(0.398_942_280_401_432_7) * (R::constant(-0.5) * x * x).exp();
     x.mul_add(pdf, cdf)
 });

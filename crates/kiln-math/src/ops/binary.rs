@@ -41,4 +41,12 @@ binary!(/// NaN where either is; the gradient goes to the smaller, in halves whe
     let (zero, half, one) = (R::constant(0.0), R::constant(0.5), R::constant(1.0));
     (a.if_less(b, one, b.if_less(a, zero, half)), b.if_less(a, one, a.if_less(b, zero, half)))
 });
-binary!(Pow, "aᵇ", (0.2, 3.0), ANY, f: |a, b| a.powf(b), df: |a, b, y| (b * a.powf(b - R::constant(1.0)), y * a.ln()));
+binary!(/// ∂a is 0 where b is 0, and ∂b where a is 0 and b not negative (as in PyTorch).
+    Pow, "aᵇ", (0.2, 3.0), ANY, f: |a, b| a.powf(b), df: |a, b, y| {
+    let zero = R::constant(0.0);
+    let along_b = y * a.ln();
+    (
+        zero.if_less(b.abs(), b * a.powf(b - R::constant(1.0)), zero),
+        zero.if_less(a.abs(), along_b, b.if_less(zero, along_b, zero)),
+    )
+});

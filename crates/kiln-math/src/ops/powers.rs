@@ -27,4 +27,8 @@ unary!(/// Gradient 1 inside the bounds and at them, 0 outside.
     let (zero, one) = (R::constant(0.0), R::constant(1.0));
     x.if_less(low, zero, high.if_less(x, zero, one))
 });
-unary!(Powf, "x^exponent", (0.2, 3.0), f: |x, [e, _]| x.powf(e), df: |x, _, [e, _]| e * x.powf(e - R::constant(1.0)));
+unary!(/// The derivative of exponent 0 is 0, at x = 0 too (as in PyTorch).
+    Powf, "x^exponent", (0.2, 3.0), f: |x, [e, _]| x.powf(e), df: |x, _, [e, _]| {
+    let zero = R::constant(0.0);
+    zero.if_less(e.abs(), e * x.powf(e - R::constant(1.0)), zero)
+});

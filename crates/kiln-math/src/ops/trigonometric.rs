@@ -15,4 +15,4 @@ unary!(/// By expm1, so that small x keep their digits.
 }, df: |x, _, _| R::constant(0.5) * (x.exp() + (-x).exp()));
 unary!(Cosh, "(eˣ + e⁻ˣ)/2", (-3.0, 3.0), f: |x, _| R::constant(0.5) * (x.exp() + (-x).exp()), df: |x, _, _| R::constant(0.5) * (x.exp() - (-x).exp()));
 unary!(Tanh, "tanh x", (-3.0, 3.0), f: |x, _| x.tanh(), df: |_, y, _| R::constant(1.0) - y * y);
-unary!(Erf, "erf x = 2/√π ∫₀ˣ e^(-t²) dt", (-2.5, 2.5), f: |x, _| x.erf(), df: |x, _, _| R::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).exp());
+unary!(Erf, "erf x = 2/√π ∫₀ˣ e^(-t²) dt", (-2.5, 2.5), f: |x, _| x.erf(), df: |x, _, _| R::constant(core::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).exp());
