@@ -48,15 +48,24 @@ impl Figures {
     }
 }
 
+/// Threads that other programs keep busy, of the last minute; the peers' spinning threads suffer most from them.
+fn load() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
+}
+
 /// Runs everything and prints the table.
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let load = load().unwrap_or(0.0);
+    if load > 0.5 {
+        eprintln!("warning: the load of this machine is {load}: ratios that are read now say little");
+    }
     let figures = measure(options)?;
     let mut rows = rows(&figures);
     rows.extend(one_run(options)?);
     if options.builds {
         rows.extend(builds()?);
     }
-    let text = format!("{}\n\n{}", heading(options)?, markdown(&rows));
+    let text = format!("{}\n\n{}", heading(options, load)?, markdown(&rows));
     println!("{text}");
     if options.write {
         let path = root().join("benches/README.md");
@@ -271,7 +280,7 @@ fn builds() -> Result<Vec<Row>> {
 }
 
 /// Where the figures were read, and by which command.
-fn heading(options: &Options) -> Result<String> {
+fn heading(options: &Options, load: f64) -> Result<String> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = shell::read(&mut command("lscpu", &[])).unwrap_or_default();
     let field = |name: &str| machine.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
@@ -280,7 +289,8 @@ fn heading(options: &Options) -> Result<String> {
     let set = ["avx512f", "avx2", "asimd"].into_iter().find(|set| sets.split(' ').any(|flag| flag == *set));
     let date = shell::read(&mut command("date", &["+%Y-%m-%d"]))?;
     Ok(format!(
-        "{model}, {cores} cores, {}; {}; {} rounds of both sides in turn, medians; {} epochs.\n\
+        "{model}, {cores} cores, {}; {}; {} rounds of both sides in turn, medians; {} epochs; load \
+         at the start {load:.1}.\n\
          `cargo xtask bench --peers PYTHON --rounds {} --epochs {}{}{} --write`",
         set.unwrap_or("baseline"),
         date.trim(),

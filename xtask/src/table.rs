@@ -34,15 +34,18 @@ impl Row {
     fn verdict(&self) -> &'static str {
         match self.asked {
             None => "",
-            Some((_, aim)) if self.reaches(aim) => "aim reached",
-            Some((least, _)) if self.reaches(least) => "reached",
-            Some(_) => "**missed**",
+            Some((least, _)) if !self.reaches(least) => "**missed**",
+            Some((_, aim)) if !self.reaches(aim) => "reached",
+            Some(_) => "aim reached",
         }
     }
 }
 
-/// Three significant digits, whole numbers whole.
+/// Three significant digits.
 pub(crate) fn short(value: f64) -> String {
+    if value == 0.0 {
+        return "0".into();
+    }
     let digits = if value.abs() >= 100.0 { 0 } else { 2 - value.abs().max(0.01).log10().floor() as i32 };
     format!("{value:.*}", digits.max(0) as usize)
 }
@@ -72,7 +75,7 @@ mod tests {
 
     #[test]
     fn numbers_are_short() {
-        assert_eq!([0.0512, 1.0, 2.345, 45.67, 327.4].map(short), ["0.0512", "1.00", "2.35", "45.7", "327"]);
+        assert_eq!([0.0, 0.0512, 1.0, 2.346, 45.67, 327.4].map(short), ["0", "0.0512", "1.00", "2.35", "45.7", "327"]);
     }
 
     #[test]
@@ -92,6 +95,9 @@ mod tests {
         assert_eq!(more, ["**missed**", "reached", "aim reached"]);
         let less = [301.0, 300.0, 90.0].map(|v| row(v, Better::Less).verdict());
         assert_eq!(less, ["**missed**", "reached", "aim reached"]);
+        // A peer's figure may be an aim that lies below what is asked at least.
+        let below = Row { asked: Some((97.5, 95.0)), ..row(96.0, Better::More) };
+        assert_eq!(below.verdict(), "**missed**");
     }
 
     #[test]
