@@ -1,4 +1,4 @@
-//! Tensors as NumPy prints them.
+//! Tensors as NumPy prints them with a precision of 4 digits and commas: `array2string(x, precision=4, separator=", ")`.
 
 use super::Tensor;
 use crate::DType;
@@ -10,13 +10,40 @@ const SUMMARISE: usize = 1000;
 const EDGE: usize = 3;
 /// Columns of a line.
 const WIDTH: usize = 75;
+/// Digits after the point, at most.
+const PRECISION: usize = 4;
 
-/// How the floats of one tensor are written, alike for all.
+/// How the numbers of one tensor are written, alike for all, so that points and digits stand below one another.
 enum Style {
     Integer,
     Bool,
-    Fixed { decimals: usize },
-    Scientific,
+    /// Spaces stand in for zeros at a fraction's end; `fraction` is the longest.
+    Fixed {
+        fraction: usize,
+    },
+    /// Mantissas have `fraction` digits after the point, exponents `exponent`.
+    Scientific {
+        fraction: usize,
+        exponent: usize,
+    },
+}
+
+/// Digits after the point without the zeros at their end.
+fn significant(fraction: &str) -> usize {
+    fraction.trim_end_matches('0').len()
+}
+
+/// Mantissa's fraction, exponent's sign and digits of a number.
+fn scientific(value: f64, precision: usize) -> (String, char, String) {
+    let text = format!("{value:.precision$e}");
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+    (mantissa.to_owned(), sign, digits.into())
+}
+
+/// The part after the point.
+fn fraction(number: &str) -> &str {
+    number.split_once('.').map_or("", |(_, fraction)| fraction)
 }
 
 fn style(dtype: DType, values: &[f64]) -> Style {
@@ -25,42 +52,42 @@ fn style(dtype: DType, values: &[f64]) -> Style {
         DType::Bool => return Style::Bool,
         _ => {}
     }
-    let finite = || values.iter().copied().filter(|v| v.is_finite() && *v != 0.0).map(f64::abs);
-    let (low, high) = finite().fold((f64::INFINITY, 0.0f64), |(l, h), v| (l.min(v), h.max(v)));
-    if high >= 1e8 || low < 1e-4 || high / low > 1e3 && low.is_finite() && low < 1e-3 {
-        return Style::Scientific;
+    let finite = || values.iter().copied().filter(|value| value.is_finite());
+    let sizes = || finite().map(f64::abs).filter(|&size| size != 0.0);
+    let (low, high) = sizes().fold((f64::INFINITY, 0.0f64), |(low, high), size| (low.min(size), high.max(size)));
+    // In the tensor's own precision: 1e-4 as f32 is not below 1e-4.
+    let spread = match dtype {
+        DType::F64 => high >= 1e8 || low < 1e-4 || high / low > 1e3,
+        _ => high as f32 >= 1e8 || (low as f32) < 1e-4 || high as f32 / low as f32 > 1e3,
+    };
+    if spread {
+        let parts = || finite().map(|value| scientific(value, PRECISION));
+        return Style::Scientific {
+            fraction: parts().map(|(mantissa, ..)| significant(fraction(&mantissa))).max().unwrap_or(0),
+            exponent: parts().map(|(.., digits)| digits.len()).max().unwrap_or(0).max(2),
+        };
     }
-    // As many decimals as the longest needs, four at most.
-    let decimals = finite().map(|v| {
-        let text = format!("{v:.4}");
-        text.trim_end_matches('0').split('.').nth(1).map_or(0, str::len)
-    });
-    Style::Fixed { decimals: decimals.max().unwrap_or(0) }
+    let digits = finite().map(|value| significant(fraction(&format!("{value:.PRECISION$}"))));
+    Style::Fixed { fraction: digits.max().unwrap_or(0) }
 }
 
 impl Style {
     fn write(&self, value: f64) -> String {
-        match self {
+        match *self {
             Style::Integer => format!("{value:.0}"),
-            Style::Bool => (value != 0.0).to_string(),
+            Style::Bool => if value != 0.0 { "True" } else { "False" }.into(),
             _ if value.is_nan() => "nan".into(),
             _ if value.is_infinite() => if value > 0.0 { "inf" } else { "-inf" }.into(),
-            // NumPy writes whole floats with their point.
-            Style::Fixed { decimals: 0 } => format!("{value:.0}."),
-            Style::Fixed { decimals } => format!("{value:.decimals$}"),
-            Style::Scientific => {
-                let text = format!("{value:.4e}");
-                // Rust writes 1.0e-5; NumPy 1.0e-05.
-                match text.split_once('e') {
-                    Some((mantissa, exponent)) => {
-                        let (sign, digits) = match exponent.strip_prefix('-') {
-                            Some(digits) => ('-', digits),
-                            None => ('+', exponent),
-                        };
-                        format!("{mantissa}e{sign}{digits:0>2}")
-                    }
-                    None => text,
-                }
+            // Whole floats have their point too.
+            Style::Fixed { fraction: digits } => {
+                let text = format!("{value:.PRECISION$}");
+                let (whole, rest) = text.split_once('.').unwrap_or((&text, ""));
+                format!("{whole}.{:<digits$}", rest.trim_end_matches('0'))
+            }
+            Style::Scientific { fraction: digits, exponent } => {
+                let (mantissa, sign, power) = scientific(value, digits);
+                let point = if digits == 0 { "." } else { "" };
+                format!("{mantissa}{point}e{sign}{power:0>exponent$}")
             }
         }
     }
@@ -84,6 +111,17 @@ struct Printer<'a> {
 }
 
 impl Printer<'_> {
+    /// Adds the numbers that are shown of the part at `start` of axis `axis`.
+    fn collect(&self, axis: usize, start: usize, into: &mut Vec<f64>) {
+        let Some(&size) = self.dims.get(axis) else {
+            return into.push(self.values[start]);
+        };
+        let inner: usize = self.dims[axis + 1..].iter().product();
+        for index in shown(size, self.summarise).into_iter().flatten() {
+            self.collect(axis + 1, start + index * inner, into);
+        }
+    }
+
     /// Writes the part at `start` of axis `axis`, indented by as many brackets as are open.
     fn axis(&self, f: &mut fmt::Formatter<'_>, axis: usize, start: usize) -> fmt::Result {
         let Some(&size) = self.dims.get(axis) else {
@@ -91,27 +129,26 @@ impl Printer<'_> {
         };
         let inner: usize = self.dims[axis + 1..].iter().product();
         let last = axis + 1 == self.dims.len();
+        let indent = " ".repeat(axis + 1);
         f.write_str("[")?;
-        let mut column = axis + 1;
+        let mut column = indent.len();
         for (position, index) in shown(size, self.summarise).into_iter().enumerate() {
-            if position > 0 {
-                f.write_str(",")?;
-                if last && column + self.width + 2 > WIDTH {
-                    write!(f, "\n{}", " ".repeat(axis + 1))?;
-                    column = axis + 1;
-                } else if last {
-                    f.write_str(" ")?;
-                    column += 2;
-                } else {
-                    // A blank line between matrices, two between stacks of them.
-                    write!(f, "{}{}", "\n".repeat(self.dims.len() - axis - 1), " ".repeat(axis + 1))?;
-                }
+            let length = if index.is_some() { self.width } else { "...".len() };
+            if position > 0 && !last {
+                // A blank line between matrices, two between stacks of them.
+                write!(f, ",{}{indent}", "\n".repeat(self.dims.len() - axis - 1))?;
+            } else if position > 0 && column + length > WIDTH - indent.len() {
+                // A line leaves room for the brackets that close.
+                write!(f, ",\n{indent}")?;
+                column = indent.len();
+            } else if position > 0 {
+                f.write_str(", ")?;
             }
             match index {
                 Some(index) => self.axis(f, axis + 1, start + index * inner)?,
                 None => f.write_str("...")?,
             }
-            column += self.width;
+            column += length + 2;
         }
         f.write_str("]")
     }
@@ -123,26 +160,16 @@ impl fmt::Display for Tensor {
             Ok(values) => values,
             Err(error) => return write!(f, "<{error}>"),
         };
-        let summarise = values.len() > SUMMARISE;
-        let style = style(self.dtype(), &values);
-        let mut printer = Printer { dims: self.dims(), values: &values, style, width: 0, summarise };
         if values.is_empty() {
             return write!(f, "[]");
         }
-        printer.width = printer.longest(0, 0);
+        let summarise = values.len() > SUMMARISE;
+        let mut printer = Printer { dims: self.dims(), values: &values, style: Style::Integer, width: 0, summarise };
+        let mut seen = Vec::new();
+        printer.collect(0, 0, &mut seen);
+        printer.style = style(self.dtype(), &seen);
+        printer.width = seen.iter().map(|&value| printer.style.write(value).len()).max().unwrap_or(0);
         printer.axis(f, 0, 0)
-    }
-}
-
-impl Printer<'_> {
-    /// The longest of the numbers shown.
-    fn longest(&self, axis: usize, start: usize) -> usize {
-        let Some(&size) = self.dims.get(axis) else {
-            return self.style.write(self.values[start]).chars().count();
-        };
-        let inner: usize = self.dims[axis + 1..].iter().product();
-        let each = shown(size, self.summarise).into_iter().flatten();
-        each.map(|index| self.longest(axis + 1, start + index * inner)).max().unwrap_or(0)
     }
 }
 
