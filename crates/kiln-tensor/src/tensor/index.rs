@@ -10,7 +10,7 @@ pub(crate) fn label_outside(operation: &'static str, row: usize, label: i64, cla
         ErrorKind::Index,
         operation,
         format!(
-            "row {row} has index {label}, expected 0 to {}: {classes} classes or rows are there",
+            "row {row} has index {label}, expected 0 to {}: there are {classes} to choose from",
             classes as i64 - 1
         ),
     )

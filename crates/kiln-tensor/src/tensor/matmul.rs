@@ -24,6 +24,18 @@ fn do_not_multiply(a: &Tensor, b: &Tensor) -> Error {
     )
 }
 
+#[cold]
+fn batches_differ(a: &Tensor, b: &Tensor) -> Error {
+    Error::shape(
+        "matmul",
+        format!(
+            "{} and {} do not multiply: the axes before the last two must be equal or 1, as in broadcasting",
+            a.shape(),
+            b.shape()
+        ),
+    )
+}
+
 impl Tensor {
     /// The matrix product by NumPy's rule: the last two axes are multiplied, those before are broadcast; a vector is a row
     /// on the left and a column on the right. Transposed and broadcast operands are read where they lie.
@@ -73,7 +85,8 @@ impl Tensor {
             self.device().backend().matmul(out.out(), self.view(), other.view(), epilogue)?;
             return Ok(out);
         }
-        let batch = broadcast_shapes("matmul", &Shape::new(a_batch)?, &Shape::new(b_batch)?)?;
+        let batch = broadcast_shapes("matmul", &Shape::new(a_batch)?, &Shape::new(b_batch)?)
+            .map_err(|_| batches_differ(self, other))?;
         let with_batch = |rows: usize, columns: usize| {
             let mut dims = [0; MAX_RANK];
             dims[..batch.rank()].copy_from_slice(&batch);

@@ -1,0 +1,285 @@
+//! The sentences of the main mistakes, word for word.
+
+// Helpers of tests are tests: a panic is the report.
+#![allow(clippy::unwrap_used)]
+
+use kiln_math::{Purpose, Stream};
+use kiln_tensor::{DType, Device, ErrorKind, MatmulOptions, Result, Shape, Tensor, UpdateRule, UpdateTensors};
+
+fn zeros<const N: usize>(shape: [usize; N]) -> Tensor {
+    typed(shape, DType::F32)
+}
+
+fn typed<const N: usize>(shape: [usize; N], dtype: DType) -> Tensor {
+    Tensor::zeros(shape, dtype, &Device::cpu()).unwrap()
+}
+
+fn labels(values: &[i64]) -> Tensor {
+    Tensor::from_slice(values, [values.len()], &Device::cpu()).unwrap()
+}
+
+#[track_caller]
+fn check<T>(result: Result<T>, kind: ErrorKind, sentence: &str) {
+    match result {
+        Ok(_) => panic!("no error, expected: {sentence}"),
+        Err(error) => {
+            assert_eq!(error.to_string(), sentence);
+            assert_eq!(error.kind(), kind, "{error}");
+        }
+    }
+}
+
+#[test]
+fn shapes() {
+    let x = zeros([2, 3]);
+    check(
+        x.add(&zeros([2, 4])),
+        ErrorKind::Shape,
+        "add: shapes (2, 3) and (2, 4) do not broadcast: axis 1 is 3 against 4; equal sizes or 1 are needed",
+    );
+    check(
+        x.compare(kiln_tensor::CompareOp::Lt, &zeros([3, 2])),
+        ErrorKind::Shape,
+        "compare: shapes (2, 3) and (3, 2) do not broadcast: axis 0 is 2 against 3; equal sizes or 1 are needed",
+    );
+    check(
+        x.matmul(&zeros([2, 3])),
+        ErrorKind::Shape,
+        "matmul: (2, 3) and (2, 3) do not multiply: the last axis of the first must be as long as the second-last of the second",
+    );
+    check(
+        x.matmul(&Tensor::scalar(1.0f32, &Device::cpu()).unwrap()),
+        ErrorKind::Shape,
+        "matmul: (2, 3) and () do not multiply: the last axis of the first must be as long as the second-last of the second",
+    );
+    check(
+        zeros([2, 4, 3]).matmul(&zeros([5, 3, 4])),
+        ErrorKind::Shape,
+        "matmul: (2, 4, 3) and (5, 3, 4) do not multiply: the axes before the last two must be equal or 1, as in broadcasting",
+    );
+    let bias = zeros([3]);
+    check(
+        x.matmul_with(&zeros([3, 4]), MatmulOptions { bias: Some(&bias), activation: None }),
+        ErrorKind::Shape,
+        "matmul: a bias for 4 columns has shape (4,), got (3,)",
+    );
+    check(
+        zeros([2, 2]).add_matmul(&x, &zeros([3, 4])),
+        ErrorKind::Shape,
+        "add_matmul: (2, 2) does not take the product of (2, 3) and (3, 4)",
+    );
+    check(x.reshape([4, 2]), ErrorKind::Shape, "reshape: (2, 3) has 6 elements, (4, 2) has 8");
+    check(
+        Tensor::from_slice(&[1.0f32, 2.0], [3], &Device::cpu()),
+        ErrorKind::Shape,
+        "from_slice: 2 values do not fill (3,), which has 3 elements",
+    );
+    check(x.permute(&[0, 0]), ErrorKind::Shape, "permute: [0, 0] is no order of the 2 axes of (2, 3)");
+    check(zeros([2, 3, 4]).t(), ErrorKind::Shape, "t: (2, 3, 4) is not a matrix; use `transpose` or `permute`");
+    check(x.slice(1, 1..4), ErrorKind::Shape, "slice: 1..4 by 1 is no range of axis 1 of (2, 3)");
+    check(x.squeeze(0), ErrorKind::Shape, "squeeze: axis 0 of (2, 3) is not of size 1");
+    check(x.broadcast_to([2, 4]), ErrorKind::Shape, "broadcast_to: (2, 3) does not broadcast to (2, 4)");
+    check(
+        Tensor::concat(&[&x, &zeros([2, 4])], 0),
+        ErrorKind::Shape,
+        "concat: (2, 3) and (2, 4) differ in an axis other than 0",
+    );
+    check(x.item(), ErrorKind::Shape, "item: (2, 3) has 6 elements, not one");
+    check(
+        zeros([2, 3]).slice_assign(0, 1..3, &x),
+        ErrorKind::Shape,
+        "slice_assign: 1..3 is no range of axis 0 of (2, 3)",
+    );
+    check(
+        zeros([2, 3]).add_assign(&zeros([2, 4])),
+        ErrorKind::Shape,
+        "broadcast_to: (2, 4) does not broadcast to (2, 3)",
+    );
+    check(Shape::new(&[1; 7]), ErrorKind::Shape, "shape: [1, 1, 1, 1, 1, 1, 1] has 7 axes, at most 6 are supported");
+    check(
+        Shape::new(&[1 << 40, 1 << 40]),
+        ErrorKind::Shape,
+        "shape: [1099511627776, 1099511627776] has more elements than memory can hold",
+    );
+}
+
+#[test]
+fn axes() {
+    let x = zeros([2, 3]);
+    check(x.sum(2, false), ErrorKind::Shape, "axes: axis 2 is out of range for (2, 3), which has 2 axes");
+    check(x.sum([0, -2], false), ErrorKind::Shape, "axes: axis 0 of (2, 3) is named twice");
+    check(x.softmax(-3), ErrorKind::Shape, "softmax: axis -3 is out of range for (2, 3), which has 2 axes");
+    check(zeros([2, 0]).max(1, false), ErrorKind::Shape, "reduce: axis 1 of (2, 0) is empty: it has no extremum");
+    check(zeros([2, 0]).arg_max(1), ErrorKind::Shape, "arg_reduce: axis 1 of (2, 0) is empty: it has no extremum");
+    check(x.arg_max(5), ErrorKind::Shape, "arg_reduce: axis 5 is out of range for (2, 3), which has 2 axes");
+}
+
+#[test]
+fn dtypes_and_devices() {
+    let x = zeros([2, 3]);
+    check(
+        x.add(&typed([2, 3], DType::F64)),
+        ErrorKind::DType,
+        "add: operands of dtypes f32 (2, 3) and f64 (2, 3): convert one with `to_dtype`",
+    );
+    check(
+        typed([2], DType::I64).exp(),
+        ErrorKind::DType,
+        "exp: dtype i64 is not supported; it takes f32, f64, f16 or bf16: convert with `to_dtype`",
+    );
+    check(
+        typed([2], DType::I64).div(&typed([2], DType::I64)),
+        ErrorKind::DType,
+        "div: dtype i64 is not supported; it takes floats: convert with `to_dtype`",
+    );
+    check(
+        typed([2], DType::Bool).add(&typed([2], DType::Bool)),
+        ErrorKind::DType,
+        "add: dtype bool is not supported; it takes floats or i64: convert with `to_dtype`",
+    );
+    check(
+        typed([2, 2], DType::I64).matmul(&typed([2, 2], DType::I64)),
+        ErrorKind::DType,
+        "matmul: dtype i64 is not supported; it takes f32, f64, f16 or bf16: convert with `to_dtype`",
+    );
+    check(x.to_vec::<f64>(), ErrorKind::DType, "to_vec: f64 is expected, the tensor is f32: convert with `to_dtype`");
+    check(
+        Tensor::select(&x, &x, &x),
+        ErrorKind::DType,
+        "select: bool is expected, the tensor is f32: convert with `to_dtype`",
+    );
+    check(
+        typed([2], DType::U8).sum(0, false),
+        ErrorKind::DType,
+        "reduce: dtype u8 is not supported; it takes floats; sums also i64 and bool: convert with `to_dtype`",
+    );
+    check(
+        typed([2, 2], DType::I64).softmax(1),
+        ErrorKind::DType,
+        "softmax: dtype i64 is not supported; it takes f32, f64, f16 or bf16: convert with `to_dtype`",
+    );
+    let stream = Stream::new(1, Purpose::Data, 0);
+    check(
+        Tensor::uniform([2], 0.0, 1.0, DType::F16, &Device::cpu(), stream),
+        ErrorKind::DType,
+        "random: dtype f16 is not supported; it takes f32 or f64: convert with `to_dtype`",
+    );
+    let elsewhere = Device::cpu_with(kiln_cpu::Isa::Portable);
+    check(
+        x.add(&x.to_device(&elsewhere).unwrap()),
+        ErrorKind::Device,
+        "add: operands on devices cpu (2, 3) and cpu (2, 3): move one with `to_device`",
+    );
+    check(
+        x.t().unwrap().as_slice::<f32>(),
+        ErrorKind::Unsupported,
+        "as_slice: the elements do not lie row-major in the host's memory: use `to_vec`",
+    );
+}
+
+#[test]
+fn labels_and_indices() {
+    let x = zeros([2, 3]);
+    check(
+        x.cross_entropy(&labels(&[0, 3])),
+        ErrorKind::Index,
+        "cross_entropy: row 1 has label 3, expected 0 to 2: the model has 3 outputs",
+    );
+    check(
+        x.cross_entropy_grad(&labels(&[-1, 3]), &zeros([2])),
+        ErrorKind::Index,
+        "cross_entropy: row 0 has label -1, expected 0 to 2: the model has 3 outputs",
+    );
+    check(
+        x.cross_entropy(&labels(&[0, 1, 2])),
+        ErrorKind::Shape,
+        "cross_entropy: logits f32 (2, 3) take labels i64 or u8 of shape (2,), or weights f32 of shape (2, 3); got i64 (3,)",
+    );
+    check(
+        x.cross_entropy(&typed([2, 3], DType::F64)),
+        ErrorKind::Shape,
+        "cross_entropy: logits f32 (2, 3) take labels i64 or u8 of shape (2,), or weights f32 of shape (2, 3); got f64 (2, 3)",
+    );
+    check(
+        zeros([6]).cross_entropy(&labels(&[0])),
+        ErrorKind::Shape,
+        "cross_entropy: logits of shape (n, classes) are expected, got (6,)",
+    );
+    check(
+        labels(&[0, 1, 10]).one_hot(10),
+        ErrorKind::Index,
+        "one_hot: row 2 has index 10, expected 0 to 9: there are 10 to choose from",
+    );
+    check(
+        x.one_hot(10),
+        ErrorKind::DType,
+        "one_hot: dtype f32 is not supported; it takes i64 or u8 labels: convert with `to_dtype`",
+    );
+    check(
+        x.index_select(0, &labels(&[1, 2])),
+        ErrorKind::Index,
+        "index_select: row 1 has index 2, expected 0 to 1: there are 2 to choose from",
+    );
+    check(
+        x.index_select(2, &labels(&[1])),
+        ErrorKind::Shape,
+        "index_select: an index of one axis into axis 2 of (2, 3) is expected, got (1,)",
+    );
+    check(
+        zeros([2, 3]).scatter_add(0, &labels(&[1]), &x),
+        ErrorKind::Shape,
+        "scatter_add: 1 rows into axis 0 of (2, 3) need a source of [1, 3], got (2, 3)",
+    );
+}
+
+#[test]
+fn values() {
+    let device = Device::cpu();
+    let stream = Stream::new(1, Purpose::Data, 0);
+    let x = zeros([2, 3]);
+    check(
+        Tensor::uniform([2], 1.0, 0.0, DType::F32, &device, stream),
+        ErrorKind::Value,
+        "uniform: [1, 0) is no interval",
+    );
+    check(
+        Tensor::normal([2], 0.0, -1.0, DType::F32, &device, stream),
+        ErrorKind::Value,
+        "normal: -1 is no standard deviation",
+    );
+    let words = Tensor::stream(&stream, &device).unwrap();
+    check(x.dropout(1.0, &words), ErrorKind::Value, "dropout: a rate of 1 is outside [0, 1)");
+    check(
+        x.dropout(0.5, &labels(&[1, 2, 3])),
+        ErrorKind::Shape,
+        "dropout: a stream is a key and a counter, shape (2,), got (3,): use `Tensor::stream`",
+    );
+    check(Tensor::concat(&[], 0), ErrorKind::Value, "concat: there is no tensor to join");
+    let step = Tensor::from_slice(&[0.1, 1.0], [2], &device).unwrap();
+    let rule = UpdateRule::Sgd { momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: false };
+    let (mut p, g) = (zeros([3]), zeros([3]));
+    let mut one = [UpdateTensors { parameter: &mut p, gradient: &g, states: [None, None] }];
+    check(Tensor::update(rule, &step, &mut one), ErrorKind::Value, "update: the rule keeps 1 states, 0 were given");
+    let wide = zeros([4]);
+    let mut one = [UpdateTensors { parameter: &mut p, gradient: &wide, states: [None, None] }];
+    check(
+        Tensor::update(rule, &step, &mut one),
+        ErrorKind::Shape,
+        "update: a parameter of (3,) has a gradient of (4,)",
+    );
+    check(
+        Tensor::zeros([1 << 50], DType::F32, &device),
+        ErrorKind::Memory,
+        "alloc: 4503599627370496 bytes of memory could not be had: use a smaller batch or model",
+    );
+}
+
+#[test]
+fn the_layer_comes_first() {
+    let error = zeros([2, 3]).reshape([7]).unwrap_err().at("model.5 (Linear)").at("model");
+    assert_eq!(error.to_string(), "model.5 (Linear): reshape: (2, 3) has 6 elements, (7,) has 7");
+    assert_eq!((error.path(), error.operation()), ("model.5 (Linear)", "reshape"));
+    let source = std::io::Error::other("disk");
+    let error = error.with_source(source);
+    assert_eq!(std::error::Error::source(&error).unwrap().to_string(), "disk");
+}
