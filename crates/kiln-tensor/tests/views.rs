@@ -123,7 +123,7 @@ fn factors(count: usize, n: [usize; MAX_RANK]) -> Vec<usize> {
     let mut shape = vec![];
     let mut left = count;
     for &choice in &n[..MAX_RANK - 1] {
-        let divisors: Vec<usize> = (1..=left.min(12)).filter(|d| left % d == 0).collect();
+        let divisors: Vec<usize> = (1..=left.min(12)).filter(|d| left.is_multiple_of(*d)).collect();
         if !divisors.is_empty() && choice % 4 != 0 {
             let size = divisors[choice % divisors.len()];
             shape.push(size);

@@ -20,8 +20,11 @@ mod update;
 use crate::Device;
 pub use composed::Composed;
 
-/// The checks by name; each panics with what differed.
-pub const CHECKS: &[(&str, fn(&Device))] = &[
+/// A name, and a check that panics with what differed.
+pub type Check = (&'static str, fn(&Device));
+
+/// All checks.
+pub const CHECKS: &[Check] = &[
     ("fill", elementwise::fill),
     ("copy", elementwise::copy),
     ("copy into a slice", elementwise::copy_into_slice),

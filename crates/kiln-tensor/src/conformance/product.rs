@@ -29,10 +29,10 @@ fn check(cases: &mut Cases, batch: &[usize], [m, k, n]: [usize; 3], a: &Operand,
     };
     device.backend().matmul(out.out(), a.tensor.view(), b.tensor.view(), epilogue).unwrap();
     let (mut want, mut scale) = (Vec::new(), Vec::new());
-    for at in 0..shape.elements() {
+    for (at, &start) in start.iter().enumerate() {
         let (which, row, column) = (at / (m * n), at / n % m, at % n);
         let terms = (0..k).map(|i| a.values[(which * m + row) * k + i] * b.values[(which * k + i) * n + column]);
-        let begin = if accumulate { start[at] } else { 0.0 };
+        let begin = if accumulate { start } else { 0.0 };
         let add = bias.as_ref().map_or(0.0, |bias| bias.values[column]);
         let sum = begin + terms.clone().sum::<f64>() + add;
         want.push(activation.map_or(sum, |(op, p)| op.f(sum, p)));
