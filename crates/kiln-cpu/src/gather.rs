@@ -101,10 +101,10 @@ pub fn gather_normalised(isa: Isa, out: &mut [f32], rows: Rows<'_>, scale: f32, 
     let rows = indices.len().min(out.len() / width.max(1));
     let to = Output::from_slice(out);
     let one = |i: usize| {
-        if let Some(&row) = upcoming.get(i) {
-            prefetch(source, row * width, width);
+        if let Some(row) = upcoming.get(i).and_then(|&row| row_of(source, width, row)) {
+            prefetch(row);
         }
-        if let Some(row) = source.get(indices[i] * width..(indices[i] + 1) * width) {
+        if let Some(row) = row_of(source, width, indices[i]) {
             // SAFETY: this row's own part of the output.
             let out = unsafe { to.part(i * width, width) };
             isa.run(Normalise { out, row, scale, shift });
@@ -117,19 +117,24 @@ pub fn gather_normalised(isa: Isa, out: &mut [f32], rows: Rows<'_>, scale: f32, 
     team::parallel(parts, |part| (part * rows / parts..(part + 1) * rows / parts).for_each(one));
 }
 
+/// A row, if there is such a one.
+#[inline(always)]
+fn row_of(source: &[u8], width: usize, row: usize) -> Option<&[u8]> {
+    let start = row.checked_mul(width)?;
+    source.get(start..start.checked_add(width)?)
+}
+
 /// Asks for bytes from memory without waiting.
 #[inline(always)]
-fn prefetch(source: &[u8], start: usize, length: usize) {
+fn prefetch(bytes: &[u8]) {
     #[cfg(target_arch = "x86_64")]
-    if start + length <= source.len() {
-        for line in (start..start + length).step_by(64) {
-            // SAFETY: SSE is part of x86-64, the address is within the slice, and a prefetch has no effect but on caches.
-            unsafe {
-                use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-                _mm_prefetch::<_MM_HINT_T1>(source.as_ptr().add(line).cast());
-            }
+    for line in bytes.chunks(64) {
+        // SAFETY: SSE is part of x86-64, the address is within the slice, and a prefetch has no effect but on caches.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
         }
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (source, start, length);
+    let _ = bytes;
 }

@@ -185,7 +185,8 @@ proptest! {
 /// Every operation by name, at the points where definitions differ between libraries.
 #[test]
 fn every_operation_at_special_values() {
-    let special = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1e-40, 1.0, -1.0, 0.5, -2.5, 88.8, 1e30, -1e30];
+    let special =
+        [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1e-40, 1.0, -1.0, 0.5, -2.5, 88.8, 1e30, -1e30];
     let x = View::row_major(special.iter().copied().cycle().take(37).collect(), &[37]);
     let y = View::row_major(special.iter().rev().copied().cycle().take(37).collect(), &[37]);
     let dy = View::row_major((0..37).map(|i| f64::from(i) - 17.5).collect(), &[37]);

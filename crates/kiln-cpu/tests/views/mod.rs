@@ -82,11 +82,10 @@ pub fn view<T: Copy + std::fmt::Debug>(
     element: impl Strategy<Value = T> + Clone,
 ) -> impl Strategy<Value = View<T>> {
     let rank = shape.len();
-    let axis = prop_oneof![6 => Just(Axis::Plain), 1 => Just(Axis::Flipped), 1 => Just(Axis::Broadcast), 1 => Just(Axis::Gap)];
-    let order = prop_oneof![
-        Just((0..rank).collect::<Vec<usize>>()),
-        Just((0..rank).collect::<Vec<usize>>()).prop_shuffle()
-    ];
+    let axis =
+        prop_oneof![6 => Just(Axis::Plain), 1 => Just(Axis::Flipped), 1 => Just(Axis::Broadcast), 1 => Just(Axis::Gap)];
+    let order =
+        prop_oneof![Just((0..rank).collect::<Vec<usize>>()), Just((0..rank).collect::<Vec<usize>>()).prop_shuffle()];
     (prop::collection::vec(axis, rank), order).prop_flat_map(move |(axes, order)| {
         let (mut strides, mut step, mut offset) = (vec![0isize; rank], 1usize, 0usize);
         for &axis in order.iter().rev() {
