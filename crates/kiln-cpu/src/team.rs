@@ -52,6 +52,13 @@ pub fn run_in<R: Send>(pool: &rayon::ThreadPool, f: impl FnOnce() -> R + Send) -
     pool.install(|| run(f))
 }
 
+/// Runs `f` with its regions done by the calling thread alone: for threads beside the pool, such as a data loader's
+/// workers, which would otherwise take the pool's threads from the computation that they serve.
+pub fn serial<R>(f: impl FnOnce() -> R) -> R {
+    let _mark = Restore::set(&IN_REGION, true);
+    f()
+}
+
 /// One parallel region: calls `f(0)`, …, `f(tasks - 1)`, each once, on any threads, and returns when all are done.
 ///
 /// Tasks are dealt out in contiguous ranges, one a thread, and taken over by whoever is free; where nothing disturbs,

@@ -1,6 +1,6 @@
 //! IDX files, the format of MNIST: a magic number, big-endian sizes, then bytes (Y. LeCun's page of MNIST describes it).
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use kiln_tensor::{Error, ErrorKind, Result};
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -15,18 +15,20 @@ pub struct Idx {
     pub data: Vec<u8>,
 }
 
-fn wrong(path: &Path, message: String) -> Error {
+/// The error of a file that is not what it should be.
+pub(crate) fn wrong(path: &Path, message: String) -> Error {
     Error::new(ErrorKind::Format, "", format!("{}: {message}", path.display()))
 }
 
+/// What reading failed with: a stream that ends early or is no gzip is the file's fault, the rest the system's.
 fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    let kind = if error.kind() == std::io::ErrorKind::UnexpectedEof || error.kind() == std::io::ErrorKind::InvalidInput
-    {
-        ErrorKind::Format
-    } else {
-        ErrorKind::Io
+    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    let (kind, message) = match error.kind() {
+        UnexpectedEof => (ErrorKind::Format, "the compressed data is cut short".to_string()),
+        InvalidInput | InvalidData => (ErrorKind::Format, format!("no readable gzip data: {error}")),
+        _ => (ErrorKind::Io, error.to_string()),
     };
-    Error::new(kind, "", format!("{}: {error}", path.display())).with_source(error)
+    Error::new(kind, "", format!("{}: {message}", path.display())).with_source(error)
 }
 
 /// Reads an IDX file of unsigned bytes with `axes` axes; one whose name ends in `.gz` is decompressed on the way.
@@ -40,7 +42,7 @@ pub fn read_idx(path: &Path, axes: usize) -> Result<Idx> {
     }
     let buffered = BufReader::with_capacity(1 << 16, file);
     if path.extension().is_some_and(|e| e == "gz") {
-        parse(path, GzDecoder::new(buffered), axes)
+        parse(path, MultiGzDecoder::new(buffered), axes)
     } else {
         parse(path, buffered, axes)
     }

@@ -2,7 +2,7 @@
 
 use crate::{Batch, Dataset};
 use kiln_cpu::{Isa, gather};
-use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{Device, Error, ErrorKind, MAX_RANK, Result, Tensor};
 
 /// Images kept as bytes (a quarter of the memory of floats) with their labels.
 ///
@@ -23,10 +23,19 @@ impl ImageDataset {
     /// # Errors
     /// Pixels that do not make up as many images as there are labels; a label past the classes.
     pub fn new(pixels: Vec<u8>, labels: Vec<u8>, shape: &[usize], classes: usize) -> Result<Self> {
-        let size: usize = shape.iter().product();
-        if pixels.len() != size * labels.len() {
-            return Err(Error::new(
-                ErrorKind::Value,
+        if shape.len() >= MAX_RANK {
+            return Err(Error::shape(
+                "ImageDataset",
+                format!(
+                    "images of {} axes: at most {} are possible beside that of the batch",
+                    shape.len(),
+                    MAX_RANK - 1
+                ),
+            ));
+        }
+        let needed = shape.iter().try_fold(labels.len(), |size, &axis| size.checked_mul(axis));
+        if needed != Some(pixels.len()) {
+            return Err(Error::value(
                 "ImageDataset",
                 format!("{} bytes are not {} images of {shape:?}, one for each label", pixels.len(), labels.len()),
             ));
@@ -85,7 +94,7 @@ impl Dataset for ImageDataset {
         if let Some(&index) = indices.iter().find(|&&index| index >= self.len()) {
             return Err(past_the_end("ImageDataset", index, self.len()));
         }
-        let mut dims = [0; 8];
+        let mut dims = [0; MAX_RANK];
         dims[0] = indices.len();
         dims[1..=self.shape.len()].copy_from_slice(&self.shape);
         let size = self.shape.iter().product();

@@ -1,11 +1,13 @@
 //! Batches of an epoch: shuffled by a counter-based stream, gathered ahead by worker threads where that is wanted.
 
 use crate::{Batch, Dataset};
+use kiln_cpu::team;
 use kiln_math::{Purpose, Stream};
 use kiln_tensor::{Device, Error, ErrorKind, Result};
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
+
+/// Batches that wait in each worker's queue, beside the one it is at.
+const AHEAD: usize = 2;
 
 /// Hands out the batches of epochs of a data set.
 ///
@@ -75,8 +77,7 @@ impl<D: Dataset> Loader<D> {
     /// A batch size of 0, an empty data set, or what `f` returns.
     pub fn epoch<R>(&self, epoch: u64, f: impl FnOnce(&mut Epoch<'_>) -> Result<R>) -> Result<R> {
         if self.batch_size == 0 || self.dataset.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Value,
+            return Err(Error::value(
                 "Loader",
                 format!("{} samples in batches of {}: both must be at least 1", self.dataset.len(), self.batch_size),
             ));
@@ -90,76 +91,49 @@ impl<D: Dataset> Loader<D> {
             let start = (batch * self.batch_size).min(order.len());
             &order[start..(start + self.batch_size).min(order.len())]
         };
-        let gather = |batch: usize| {
-            let upcoming = if batch + 1 < count { indices(batch + 1) } else { &[] };
+        // A thread's next batch is `step` further on.
+        let gather = |batch: usize, step: usize| {
+            let upcoming = if batch + step < count { indices(batch + step) } else { &[] };
             self.dataset.batch(indices(batch), upcoming, &self.device)
         };
-        if self.workers == 0 {
+        let workers = self.workers.min(count);
+        if workers == 0 {
             let mut next = 0;
-            return f(&mut Epoch {
-                count,
-                next: &mut || {
-                    next += 1;
-                    gather(next - 1)
-                },
-                taken: 0,
-            });
-        }
-        let (taken, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-        // Each worker may be one batch ahead of the one it hands over.
-        let (sender, receiver) = sync_channel(self.workers);
-        std::thread::scope(|scope| {
-            for _ in 0..self.workers {
-                let (sender, taken, stop, gather) = (sender.clone(), &taken, &stop, &gather);
-                scope.spawn(move || work(count, taken, stop, gather, &sender));
-            }
-            drop(sender);
-            let mut queue = Queue { receiver: Some(receiver), early: BTreeMap::new(), next: 0 };
-            let result = f(&mut Epoch { count, next: &mut || queue.next(), taken: 0 });
-            // Workers that wait to hand over, or would begin another batch, end now.
-            stop.store(true, Ordering::Relaxed);
-            queue.receiver = None;
-            result
-        })
-    }
-}
-
-/// A worker: takes the next batch that nobody has, gathers it, hands it over.
-fn work(
-    count: usize,
-    taken: &AtomicUsize,
-    stop: &AtomicBool,
-    gather: &(impl Fn(usize) -> Result<Batch> + Sync),
-    sender: &SyncSender<(usize, Result<Batch>)>,
-) {
-    while !stop.load(Ordering::Relaxed) {
-        let batch = taken.fetch_add(1, Ordering::Relaxed);
-        if batch >= count || sender.send((batch, gather(batch))).is_err() {
-            return;
-        }
-    }
-}
-
-/// Puts the workers' batches back in order.
-struct Queue {
-    receiver: Option<Receiver<(usize, Result<Batch>)>>,
-    early: BTreeMap<usize, Result<Batch>>,
-    next: usize,
-}
-
-impl Queue {
-    fn next(&mut self) -> Result<Batch> {
-        loop {
-            if let Some(batch) = self.early.remove(&self.next) {
-                self.next += 1;
-                return batch;
-            }
-            let received = self.receiver.as_ref().and_then(|receiver| receiver.recv().ok());
-            let Some((position, batch)) = received else {
-                return Err(Error::new(ErrorKind::Fault, "Loader", "a worker thread ended before its batch was ready"));
+            let mut take = || {
+                next += 1;
+                gather(next - 1, 1)
             };
-            self.early.insert(position, batch);
+            return f(&mut Epoch { count, taken: 0, next: &mut take });
         }
+        std::thread::scope(|scope| {
+            // Batch b is worker b mod n's: the queues are read in turn, so the order needs no sorting, and a slow worker
+            // holds the others up after AHEAD batches instead of letting them pile up.
+            let mut queues = Vec::with_capacity(workers);
+            for first in 0..workers {
+                let (sender, receiver) = sync_channel(AHEAD);
+                let gather = &gather;
+                let work = move || {
+                    for batch in (first..count).step_by(workers) {
+                        // Nobody listens any more once the epoch has been left.
+                        if sender.send(team::serial(|| gather(batch, workers))).is_err() {
+                            return;
+                        }
+                    }
+                };
+                let spawned = std::thread::Builder::new().name(format!("loader {first}")).spawn_scoped(scope, work);
+                spawned.map_err(|e| {
+                    Error::new(ErrorKind::Io, "Loader", format!("worker thread {first} of {workers}: {e}"))
+                        .with_source(e)
+                })?;
+                queues.push(receiver);
+            }
+            let mut queues = queues.iter().cycle();
+            let mut take = || match queues.next().map(Receiver::recv) {
+                Some(Ok(batch)) => batch,
+                _ => Err(Error::new(ErrorKind::Fault, "Loader", "a worker thread ended before its batch was ready")),
+            };
+            f(&mut Epoch { count, taken: 0, next: &mut take })
+        })
     }
 }
 

@@ -1,8 +1,15 @@
 //! MNIST: 70,000 handwritten digits of 28 × 28 (LeCun, Cortes, Burges).
 
-use crate::{ImageDataset, read_idx};
+use crate::ImageDataset;
+use crate::idx::{read_idx, wrong};
 use kiln_tensor::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
+
+/// Rows and columns of an image.
+const SIZE: [usize; 2] = [28, 28];
+
+/// Digits.
+const CLASSES: usize = 10;
 
 /// MNIST's two parts.
 #[derive(Clone, Debug)]
@@ -46,25 +53,22 @@ fn part(directory: &Path, part: &str) -> Result<ImageDataset> {
     let images = find(directory, &format!("{part}-images-idx3-ubyte"))?;
     let labels = find(directory, &format!("{part}-labels-idx1-ubyte"))?;
     let (pixels, classes) = (read_idx(&images, 3)?, read_idx(&labels, 1)?);
-    if pixels.shape[0] != classes.shape[0] {
-        return Err(Error::new(
-            ErrorKind::Format,
-            "",
-            format!(
-                "{} holds {} images, {} holds {} labels: as many are expected",
-                images.display(),
-                pixels.shape[0],
-                labels.display(),
-                classes.shape[0]
-            ),
+    let (count, size) = (pixels.shape[0], &pixels.shape[1..]);
+    if size != SIZE {
+        return Err(wrong(
+            &images,
+            format!("images of {} × {} are expected, these are {} × {}", SIZE[0], SIZE[1], size[0], size[1]),
         ));
     }
-    if let Some(row) = classes.data.iter().position(|&label| label > 9) {
-        return Err(Error::new(
-            ErrorKind::Format,
-            "",
-            format!("{}: label {row} is {}, a digit from 0 to 9 is expected", labels.display(), classes.data[row]),
-        ));
+    if count == 0 {
+        return Err(wrong(&images, "there is no image in it".into()));
     }
-    ImageDataset::new(pixels.data, classes.data, &pixels.shape[1..], 10)
+    if count != classes.shape[0] {
+        let found = classes.shape[0];
+        return Err(wrong(&labels, format!("{found} labels, but {} holds {count} images", images.display())));
+    }
+    if let Some(row) = classes.data.iter().position(|&label| usize::from(label) >= CLASSES) {
+        return Err(wrong(&labels, format!("label {row} is {}, a digit from 0 to 9 is expected", classes.data[row])));
+    }
+    ImageDataset::new(pixels.data, classes.data, &SIZE, CLASSES)
 }

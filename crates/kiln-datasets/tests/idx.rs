@@ -1,0 +1,153 @@
+//! IDX and MNIST files: what is read, and the sentence for each way in which a file can be wrong.
+
+// Helpers may unwrap like the tests that call them.
+#![allow(clippy::unwrap_used)]
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use kiln_datasets::{Dataset, Mnist, read_idx};
+use kiln_tensor::{Device, ErrorKind};
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// An empty folder that goes when the test ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("kiln-datasets-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn idx(sizes: &[u32], data: &[u8]) -> Vec<u8> {
+    let mut bytes = (0x0800 | sizes.len() as u32).to_be_bytes().to_vec();
+    sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
+    bytes.extend(data);
+    bytes
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn plain_and_compressed_read_the_same() {
+    let folder = Folder::new("same");
+    let data: Vec<u8> = (0..=255).cycle().take(3 * 70 * 500).collect();
+    let bytes = idx(&[3, 70, 500], &data);
+    fs::write(folder.0.join("plain"), &bytes).unwrap();
+    fs::write(folder.0.join("packed.gz"), gzip(&bytes)).unwrap();
+    let plain = read_idx(&folder.0.join("plain"), 3).unwrap();
+    assert_eq!((plain.shape.as_slice(), &plain.data), ([3, 70, 500].as_slice(), &data));
+    assert_eq!(plain, read_idx(&folder.0.join("packed.gz"), 3).unwrap());
+    // No image at all is a well-formed file.
+    fs::write(folder.0.join("none"), idx(&[0, 28, 28], &[])).unwrap();
+    assert_eq!(read_idx(&folder.0.join("none"), 3).unwrap().shape, [0, 28, 28]);
+}
+
+#[test]
+fn each_malformed_file_is_one_sentence_with_its_name() {
+    let whole = idx(&[2, 3], &[1, 2, 3, 4, 5, 6]);
+    let packed = gzip(&whole);
+    let mut flipped = packed.clone();
+    let checksum = flipped.len() - 8;
+    flipped[checksum] ^= 1;
+    let wide = |bytes: &[u8]| [&[0, 0, 0x0d], bytes].concat();
+    let cases: [(&str, Vec<u8>, ErrorKind, &str); 13] = [
+        ("empty", vec![], ErrorKind::Format, "ends within its header"),
+        ("header", whole[..7].to_vec(), ErrorKind::Format, "ends within its header"),
+        ("short", whole[..17].to_vec(), ErrorKind::Format, "[2, 3], 6 bytes, but only 5 follow"),
+        ("long", [whole.as_slice(), &[7]].concat(), ErrorKind::Format, "[2, 3], 6 bytes, but more follow"),
+        ("floats", wide(&whole[3..]), ErrorKind::Format, "magic number is 0x00000d02, expected 0x00000802"),
+        ("axes", idx(&[2, 3, 1], &[0; 6]), ErrorKind::Format, "magic number is 0x00000803, expected 0x00000802"),
+        ("huge", idx(&[u32::MAX, u32::MAX], &[0; 6]), ErrorKind::Format, "more bytes than memory can hold"),
+        ("lie", idx(&[70_000, 70_000], &[0; 6]), ErrorKind::Format, "4900000000 bytes, but only 6 follow"),
+        ("zip.gz", whole.clone(), ErrorKind::Format, "no readable gzip data"),
+        ("cut.gz", packed[..packed.len() - 9].to_vec(), ErrorKind::Format, "cut short"),
+        ("sum.gz", flipped, ErrorKind::Format, "no readable gzip data"),
+        ("more.gz", [packed.as_slice(), b"more"].concat(), ErrorKind::Format, ""),
+        ("twice.gz", [packed.as_slice(), &packed].concat(), ErrorKind::Format, "but more follow"),
+    ];
+    let folder = Folder::new("malformed");
+    for (name, bytes, kind, sentence) in cases {
+        let path = folder.0.join(name);
+        fs::write(&path, bytes).unwrap();
+        let error = read_idx(&path, 2).expect_err(name);
+        let text = error.to_string();
+        assert!(text.starts_with(&path.display().to_string()) && text.contains(sentence), "{name}: {text}");
+        assert!(error.kind() == kind && !text.contains('\n'), "{name}: {error:?}");
+    }
+    let error = read_idx(&folder.0, 2).unwrap_err();
+    assert!(error.to_string().contains("directory"), "{error}");
+    let error = read_idx(&folder.0.join("nowhere"), 2).unwrap_err();
+    assert!(error.kind() == ErrorKind::Io && error.to_string().contains("nowhere"), "{error}");
+}
+
+/// Writes the four files into DIR/mnist; the labels of the training part are given.
+fn write_mnist(folder: &Path, images: &[u8], labels: &[u8]) {
+    let inner = folder.join("mnist");
+    fs::create_dir_all(&inner).unwrap();
+    let pixels = |count: u8| (0..usize::from(count) * 784).map(|i| (i % 251) as u8).collect::<Vec<u8>>();
+    fs::write(inner.join("train-images-idx3-ubyte"), images).unwrap();
+    fs::write(inner.join("train-labels-idx1-ubyte.gz"), gzip(labels)).unwrap();
+    fs::write(inner.join("t10k-images-idx3-ubyte.gz"), gzip(&idx(&[2, 28, 28], &pixels(2)))).unwrap();
+    fs::write(inner.join("t10k-labels-idx1-ubyte"), idx(&[2], &[7, 3])).unwrap();
+}
+
+#[test]
+fn mnist_is_found_plain_or_compressed_and_normalised() {
+    let folder = Folder::new("mnist");
+    let pixels: Vec<u8> = (0..3 * 784).map(|i| (i % 256) as u8).collect();
+    write_mnist(&folder.0, &idx(&[3, 28, 28], &pixels), &idx(&[3], &[9, 0, 4]));
+    for directory in [folder.0.clone(), folder.0.join("mnist")] {
+        let Mnist { train, test } = Mnist::load(directory).unwrap();
+        assert_eq!((train.len(), test.len(), train.input_shape()), (3, 2, [28, 28].as_slice()));
+        assert_eq!((train.labels(), train.classes()), ([9, 0, 4].as_slice(), 10));
+        let batch = train.batch(&[2, 0], &[], &Device::cpu()).unwrap();
+        assert_eq!((batch.inputs.dims(), batch.len()), ([2, 28, 28].as_slice(), 2));
+        assert_eq!(batch.targets.to_vec::<u8>().unwrap(), [4, 9]);
+        let expected: Vec<f32> =
+            [&pixels[2 * 784..], &pixels[..784]].concat().iter().map(|&b| f32::from(b) / 255.0).collect();
+        for (found, expected) in batch.inputs.to_vec::<f32>().unwrap().iter().zip(expected) {
+            assert!((found - expected).abs() <= 6e-8, "{found} {expected}");
+        }
+    }
+}
+
+#[test]
+fn what_is_not_mnist_is_said_so() {
+    let pixels = vec![0; 3 * 784];
+    let labels = idx(&[3], &[1, 2, 3]);
+    let cases = [
+        ("counts", idx(&[3, 28, 28], &pixels), idx(&[2], &[1, 2]), "2 labels, but", "holds 3 images"),
+        ("label", idx(&[3, 28, 28], &pixels), idx(&[3], &[1, 10, 2]), "label 1 is 10", "a digit from 0 to 9"),
+        ("size", idx(&[3, 14, 56], &pixels), labels.clone(), "28 × 28 are expected", "14 × 56"),
+        ("none", idx(&[0, 28, 28], &[]), idx(&[0], &[]), "train-images", "no image"),
+        ("swapped", labels.clone(), idx(&[3, 28, 28], &pixels), "train-images", "magic number"),
+    ];
+    for (name, images, labels, first, second) in cases {
+        let folder = Folder::new(name);
+        write_mnist(&folder.0, &images, &labels);
+        let error = Mnist::load(&folder.0).expect_err(name);
+        let text = error.to_string();
+        assert!(text.contains(first) && text.contains(second) && !text.contains('\n'), "{name}: {text}");
+        assert_eq!(error.kind(), ErrorKind::Format, "{name}");
+    }
+    let folder = Folder::new("missing");
+    write_mnist(&folder.0, &idx(&[3, 28, 28], &pixels), &labels);
+    fs::remove_file(folder.0.join("mnist/t10k-labels-idx1-ubyte")).unwrap();
+    let error = Mnist::load(&folder.0).unwrap_err();
+    assert!(error.kind() == ErrorKind::Io && error.to_string().contains("t10k-labels-idx1-ubyte.gz"), "{error}");
+}
