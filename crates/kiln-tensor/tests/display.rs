@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 use kiln_tensor::{DType, Device, Tensor};
-use std::f64::{INFINITY as INF, NAN};
+
+const INF: f64 = f64::INFINITY;
+const NAN: f64 = f64::NAN;
 
 #[track_caller]
 fn check(dtype: DType, shape: &[usize], values: &[f64], printed: &str) {
@@ -294,6 +296,12 @@ fn long_and_deep() {
         &ramp,
         "[[0.000e+00, 1.000e+00, 2.000e+00, ..., 9.970e+02, 9.980e+02, 9.990e+02],\n [1.000e+03, 1.001e+03, 1.002e+03, ..., 1.997e+03, 1.998e+03, 1.999e+03]]",
     );
+}
+
+#[test]
+fn long_integers_keep_their_digits() {
+    let x = Tensor::from_slice(&[i64::MAX, -1, (1 << 53) + 1], [3], &Device::cpu()).unwrap();
+    assert_eq!(x.to_string(), "[9223372036854775807,                  -1,    9007199254740993]");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The sentences of the main mistakes, word for word.
 
 // Helpers of tests are tests: a panic is the report.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use kiln_math::{Purpose, Stream};
 use kiln_tensor::{DType, Device, ErrorKind, MatmulOptions, Result, Shape, Tensor, UpdateRule, UpdateTensors};

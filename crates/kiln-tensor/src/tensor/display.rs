@@ -1,7 +1,7 @@
 //! Tensors as NumPy prints them with a precision of 4 digits and commas: `array2string(x, precision=4, separator=", ")`.
 
 use super::Tensor;
-use crate::DType;
+use crate::{DType, Result};
 use std::fmt;
 
 /// Above this many elements only the ends of each axis are shown.
@@ -15,7 +15,6 @@ const PRECISION: usize = 4;
 
 /// How the numbers of one tensor are written, alike for all, so that points and digits stand below one another.
 enum Style {
-    Integer,
     Bool,
     /// Spaces stand in for zeros at a fraction's end; `fraction` is the longest.
     Fixed {
@@ -47,10 +46,8 @@ fn fraction(number: &str) -> &str {
 }
 
 fn style(dtype: DType, values: &[f64]) -> Style {
-    match dtype {
-        DType::I64 | DType::U8 => return Style::Integer,
-        DType::Bool => return Style::Bool,
-        _ => {}
+    if dtype == DType::Bool {
+        return Style::Bool;
     }
     let finite = || values.iter().copied().filter(|value| value.is_finite());
     let sizes = || finite().map(f64::abs).filter(|&size| size != 0.0);
@@ -74,7 +71,6 @@ fn style(dtype: DType, values: &[f64]) -> Style {
 impl Style {
     fn write(&self, value: f64) -> String {
         match *self {
-            Style::Integer => format!("{value:.0}"),
             Style::Bool => if value != 0.0 { "True" } else { "False" }.into(),
             _ if value.is_nan() => "nan".into(),
             _ if value.is_infinite() => if value > 0.0 { "inf" } else { "-inf" }.into(),
@@ -104,28 +100,28 @@ fn shown(size: usize, summarise: bool) -> Vec<Option<usize>> {
 
 struct Printer<'a> {
     dims: &'a [usize],
-    values: &'a [f64],
-    style: Style,
-    width: usize,
     summarise: bool,
+    /// The element at a position of the row-major order.
+    element: &'a dyn Fn(usize) -> String,
+    width: usize,
+}
+
+/// Adds the positions that are shown of the part at `start` of axis `axis`.
+fn collect(dims: &[usize], summarise: bool, axis: usize, start: usize, into: &mut Vec<usize>) {
+    let Some(&size) = dims.get(axis) else {
+        return into.push(start);
+    };
+    let inner: usize = dims[axis + 1..].iter().product();
+    for index in shown(size, summarise).into_iter().flatten() {
+        collect(dims, summarise, axis + 1, start + index * inner, into);
+    }
 }
 
 impl Printer<'_> {
-    /// Adds the numbers that are shown of the part at `start` of axis `axis`.
-    fn collect(&self, axis: usize, start: usize, into: &mut Vec<f64>) {
-        let Some(&size) = self.dims.get(axis) else {
-            return into.push(self.values[start]);
-        };
-        let inner: usize = self.dims[axis + 1..].iter().product();
-        for index in shown(size, self.summarise).into_iter().flatten() {
-            self.collect(axis + 1, start + index * inner, into);
-        }
-    }
-
     /// Writes the part at `start` of axis `axis`, indented by as many brackets as are open.
     fn axis(&self, f: &mut fmt::Formatter<'_>, axis: usize, start: usize) -> fmt::Result {
         let Some(&size) = self.dims.get(axis) else {
-            return write!(f, "{:>width$}", self.style.write(self.values[start]), width = self.width);
+            return write!(f, "{:>width$}", (self.element)(start), width = self.width);
         };
         let inner: usize = self.dims[axis + 1..].iter().product();
         let last = axis + 1 == self.dims.len();
@@ -154,22 +150,34 @@ impl Printer<'_> {
     }
 }
 
+impl Tensor {
+    fn print(&self, f: &mut fmt::Formatter<'_>) -> Result<fmt::Result> {
+        let (dims, summarise) = (self.dims(), self.elements() > SUMMARISE);
+        let mut seen = Vec::new();
+        collect(dims, summarise, 0, 0, &mut seen);
+        let mut print = |element: &dyn Fn(usize) -> String| {
+            let width = seen.iter().map(|&at| element(at).len()).max().unwrap_or(0);
+            Printer { dims, summarise, element, width }.axis(f, 0, 0)
+        };
+        if matches!(self.dtype(), DType::I64 | DType::U8) {
+            let values = self.to_dtype(DType::I64)?.to_vec::<i64>()?;
+            return Ok(print(&|at| values[at].to_string()));
+        }
+        let values = self.to_f64_vec()?;
+        let style = style(self.dtype(), &seen.iter().map(|&at| values[at]).collect::<Vec<_>>());
+        Ok(print(&|at| style.write(values[at])))
+    }
+}
+
 impl fmt::Display for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let values = match self.to_f64_vec() {
-            Ok(values) => values,
-            Err(error) => return write!(f, "<{error}>"),
-        };
-        if values.is_empty() {
-            return write!(f, "[]");
+        if self.elements() == 0 {
+            return f.write_str("[]");
         }
-        let summarise = values.len() > SUMMARISE;
-        let mut printer = Printer { dims: self.dims(), values: &values, style: Style::Integer, width: 0, summarise };
-        let mut seen = Vec::new();
-        printer.collect(0, 0, &mut seen);
-        printer.style = style(self.dtype(), &seen);
-        printer.width = seen.iter().map(|&value| printer.style.write(value).len()).max().unwrap_or(0);
-        printer.axis(f, 0, 0)
+        match self.print(f) {
+            Ok(printed) => printed,
+            Err(error) => write!(f, "<{error}>"),
+        }
     }
 }
 
