@@ -35,7 +35,7 @@ pub(crate) fn run() -> Result<()> {
         );
         return Ok(());
     };
-    let tests = ["test", "--target", TARGET, "-p", "kiln-cpu", "--lib", "--test", "gemm", "--test", "team"];
+    let tests = ["test", "--target", TARGET, "-p", "kiln-math", "-p", "kiln-cpu", "--lib", "--tests"];
     let mut tests = match standard {
         Standard::Installed => cargo(&tests),
         Standard::FromSource => {
