@@ -40,7 +40,7 @@ type Tensor = [Vec<f32>; 4];
 
 fn tensor(n: usize, salt: usize) -> Tensor {
     let number = move |k: usize| move |i: usize| ((i * 7919 + k * 131 + salt * 31) % 2003) as f32 * 1e-3 - 1.0;
-    let gradient = |i: usize| if i % 5 == 0 { 1e-20 } else { number(1)(i) };
+    let gradient = |i: usize| if i.is_multiple_of(5) { 1e-20 } else { number(1)(i) };
     [
         (0..n).map(number(0)).collect(),
         (0..n).map(gradient).collect(),
