@@ -4,7 +4,7 @@
 //! how strided operands and half types come to be such. Large operands are cut into chunks for the team; an element's value
 //! depends on nothing but its operands, so neither on the cut.
 
-use crate::operand::{BLOCK, Blocks, Number, Odometer, Output, Stored, Strided};
+use crate::operand::{BLOCK, Blocks, Number, Odometer, Output, Room, Stored, Strided};
 use crate::{Isa, Kernel, Simd, team};
 use kiln_math::{Binary, BinaryOp, Unary, UnaryOp, ops};
 use std::marker::PhantomData;
@@ -137,17 +137,26 @@ fn map_blocks<E: Stored, const N: usize>(
     start: usize,
     count: usize,
 ) {
-    let mut sources = inputs.map(|x| Blocks::new(x, start));
-    let mut result = [E::Compute::default(); BLOCK];
+    let mut sources = inputs.map(|x| Blocks::new(x, start, out.first()));
+    let mut rooms = [const { Room::<E::Compute>::new() }; N];
+    let mut result = Room::new();
     let mut done = 0;
     while done < count {
         let n = BLOCK.min(count - done);
-        // SAFETY: each source gives `n` numbers, good until it is asked again.
-        let from = std::array::from_fn(|i| unsafe { std::slice::from_raw_parts(sources[i].next(n), n) });
-        block(&mut result[..n], from);
-        for (i, &y) in result.iter().enumerate().take(n) {
-            // SAFETY: within the output, in this chunk's own part of it; the operands' block has been read.
-            unsafe { *out.first().add(start + done + i) = E::store(y) };
+        let mut pairs = sources.iter_mut().zip(&mut rooms);
+        let from = std::array::from_fn(|_| match pairs.next() {
+            Some((source, room)) => source.next(n, room),
+            None => &[],
+        });
+        // SAFETY: this chunk's own part of the output; no operand's block lies in it, since aliases were copied.
+        let to = unsafe { out.part(start + done, n) };
+        if E::IN_PLACE {
+            // SAFETY: IN_PLACE says that E is the compute type.
+            block(unsafe { &mut *(std::ptr::from_mut(to) as *mut [E::Compute]) }, from);
+        } else {
+            let result = &mut result.zeroed()[..n];
+            block(result, from);
+            E::store_all(result, to);
         }
         done += n;
     }
@@ -181,10 +190,14 @@ pub fn binary<E: Stored>(isa: Isa, op: BinaryOp, out: &Output<'_, E>, a: Strided
 /// The activation of a finished piece of a matrix product, in place.
 pub fn unary_in_place<T: Number>(isa: Isa, op: UnaryOp, params: [f64; 2], x: &mut [T]) {
     let p = params.map(T::from_f64);
-    let mut block = [T::default(); BLOCK];
+    let mut room = Room::new();
     for piece in x.chunks_mut(BLOCK) {
-        block[..piece.len()].copy_from_slice(piece);
-        T::unary_block(isa, op, p, piece, &block[..piece.len()]);
+        // SAFETY: the room holds BLOCK numbers, and the piece's are written to it before they are read.
+        let copy = unsafe {
+            std::ptr::copy_nonoverlapping(piece.as_ptr(), room.first(), piece.len());
+            std::slice::from_raw_parts(room.first(), piece.len())
+        };
+        T::unary_block(isa, op, p, piece, copy);
     }
 }
 
@@ -209,9 +222,10 @@ pub fn zip<A: Copy + Sync, B: Copy + Sync, O: Copy + Send>(
     let slices = (a.as_slice(), b.as_slice());
     in_chunks(out.len(), |start, count| {
         if let (Some(a), Some(b)) = slices {
-            for i in start..start + count {
+            let (a, b) = (&a[start..start + count], &b[start..start + count]);
+            for (i, (&a, &b)) in a.iter().zip(b).enumerate() {
                 // SAFETY: the chunk lies within the output, whose length the operands have.
-                unsafe { *out.first().add(i) = f(a[i], b[i]) };
+                unsafe { *out.first().add(start + i) = f(a, b) };
             }
             return;
         }

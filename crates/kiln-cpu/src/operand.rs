@@ -4,9 +4,11 @@
 //! that is strided, broadcast or of a half type is copied into a block on the stack first, which stays in the L1 cache.
 
 use crate::{Isa, Simd, elementwise};
+use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use kiln_math::{BinaryOp, Real, UnaryOp};
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// Numbers in a block.
 pub(crate) const BLOCK: usize = 512;
@@ -84,10 +86,24 @@ pub trait Stored: Copy + Send + Sync + 'static {
     fn load(self) -> Self::Compute;
     /// From it, rounded to nearest even.
     fn store(x: Self::Compute) -> Self;
+    /// [`load`](Stored::load) of as many as both slices have.
+    #[inline(always)]
+    fn load_all(from: &[Self], to: &mut [Self::Compute]) {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = from.load();
+        }
+    }
+    /// [`store`](Stored::store) of as many as both slices have.
+    #[inline(always)]
+    fn store_all(from: &[Self::Compute], to: &mut [Self]) {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = Self::store(from);
+        }
+    }
 }
 
 macro_rules! stored {
-    ($type:ty, $compute:ty, $in_place:literal, |$x:ident| $load:expr, |$y:ident| $store:expr) => {
+    ($type:ty, $compute:ty, $in_place:literal, |$x:ident| $load:expr, |$y:ident| $store:expr $(, $all:item)*) => {
         impl Stored for $type {
             type Compute = $compute;
             const IN_PLACE: bool = $in_place;
@@ -100,13 +116,41 @@ macro_rules! stored {
             fn store($y: $compute) -> Self {
                 $store
             }
+            $($all)*
         }
     };
 }
 stored!(f32, f32, true, |x| x, |y| y);
 stored!(f64, f64, true, |x| x, |y| y);
-stored!(f16, f32, false, |x| x.to_f32(), |y| f16::from_f32(y));
-stored!(bf16, f32, false, |x| x.to_f32(), |y| bf16::from_f32(y));
+stored!(
+    f16,
+    f32,
+    false,
+    |x| x.to_f32(),
+    |y| f16::from_f32(y),
+    // By slices, it asks once for all elements whether the machine has the instruction.
+    #[inline]
+    fn load_all(from: &[f16], to: &mut [f32]) {
+        let n = from.len().min(to.len());
+        from[..n].convert_to_f32_slice(&mut to[..n]);
+    },
+    #[inline]
+    fn store_all(from: &[f32], to: &mut [f16]) {
+        let n = from.len().min(to.len());
+        to[..n].convert_from_f32_slice(&from[..n]);
+    }
+);
+stored!(bf16, f32, false, |x| f32::from_bits(u32::from(x.to_bits()) << 16), |y| bf16_of(y));
+
+/// The nearest bf16, ties to even. Without branches, unlike `bf16::from_f32`, so that loops of it become vector code.
+#[inline(always)]
+pub(crate) fn bf16_of(x: f32) -> bf16 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    // A NaN stays one: its low bits may be all that it has.
+    let quiet = (bits >> 16) | 0x40;
+    bf16::from_bits(if x.is_nan() { quiet } else { rounded } as u16)
+}
 
 /// Elements to read, at any strides: broadcast (0) and flipped (negative) ones too.
 #[derive(Clone, Copy, Debug)]
@@ -235,70 +279,119 @@ impl<'a, T: Copy> Output<'a, T> {
     }
 }
 
+/// Room for a block on the stack. Not initialised: zeroing it would take longer than a small operation.
+pub(crate) struct Room<T>(MaybeUninit<[T; BLOCK]>);
+
+impl<T: Number> Room<T> {
+    #[inline(always)]
+    pub(crate) const fn new() -> Self {
+        Room(MaybeUninit::uninit())
+    }
+
+    #[inline(always)]
+    pub(crate) fn first(&mut self) -> *mut T {
+        self.0.as_mut_ptr().cast()
+    }
+
+    /// All of it, zeroed.
+    #[inline]
+    pub(crate) fn zeroed(&mut self) -> &mut [T; BLOCK] {
+        self.0.write([T::default(); BLOCK])
+    }
+}
+
 /// How blocks of an operand are had.
 enum Way<'a, T> {
-    /// Contiguous and of the compute type: in place.
+    /// Contiguous and of the compute type: in place, from here on.
     InPlace(*const T),
-    /// The block on the stack already holds it, for all blocks.
-    Filled,
+    /// The same, but the elements are the output's: copied, since they are written while they are read.
+    Aliased(*const T),
+    /// One element that broadcasting repeats; whether the room is filled with it yet.
+    Repeated(T, bool),
     /// Copied, from the index that the odometer shows.
     Copied(Odometer<'a>),
 }
 
 /// Blocks of an operand in row-major order, from some element on.
 pub(crate) struct Blocks<'a, E: Stored> {
-    operand: Strided<'a, E>,
+    first: *const E,
     way: Way<'a, E>,
-    block: [E::Compute; BLOCK],
 }
 
 impl<'a, E: Stored> Blocks<'a, E> {
-    /// From element `start` on.
+    /// From element `start` on; `output` is where the kernel's output begins, null where no operand can be it.
     #[inline]
-    pub(crate) fn new(operand: Strided<'a, E>, start: usize) -> Self {
-        let mut block = [E::Compute::default(); BLOCK];
+    pub(crate) fn new(operand: Strided<'a, E>, start: usize, output: *const E) -> Self {
         let way = if E::IN_PLACE
             && let Some(slice) = operand.as_slice()
         {
             // SAFETY: `start` is at most the number of elements.
-            Way::InPlace(unsafe { slice.as_ptr().add(start) })
+            let at = unsafe { slice.as_ptr().add(start) };
+            if slice.as_ptr() == output { Way::Aliased(at) } else { Way::InPlace(at) }
         } else if let Some(value) = operand.as_scalar() {
-            block.fill(value.load());
-            Way::Filled
+            Way::Repeated(value, false)
         } else {
             Way::Copied(Odometer::at(operand.shape, operand.strides, start))
         };
-        Blocks { operand, way, block }
+        Blocks { first: operand.first, way }
     }
 
-    /// The next `count` ≤ [`BLOCK`] elements; the pointer is good until the next call.
+    /// The next `count` ≤ [`BLOCK`] elements, no more of them than the time before; good until the next call. `room` is the
+    /// same one each time.
     #[inline]
-    pub(crate) fn next(&mut self, count: usize) -> *const E::Compute {
+    pub(crate) fn next<'r>(&mut self, count: usize, room: &'r mut Room<E::Compute>) -> &'r [E::Compute] {
+        let to = room.first();
         match &mut self.way {
             Way::InPlace(at) => {
-                let here = *at;
-                // SAFETY: callers go through the operand's elements once.
-                *at = unsafe { here.add(count) };
-                here.cast()
+                let here = at.cast();
+                // SAFETY: callers go through the operand's elements once; they are of the compute type (IN_PLACE), and a
+                // kernel's operands live as long as its blocks.
+                unsafe {
+                    *at = at.add(count);
+                    return std::slice::from_raw_parts(here, count);
+                }
             }
-            Way::Filled => self.block.as_ptr(),
+            Way::Aliased(at) => {
+                // SAFETY: as above; the room is apart from all operands.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(at.cast(), to, count);
+                    *at = at.add(count);
+                }
+            }
+            Way::Repeated(value, filled) => {
+                if !*filled {
+                    // SAFETY: the room holds BLOCK ≥ count numbers; later calls ask for no more.
+                    (0..count).for_each(|i| unsafe { to.add(i).write(value.load()) });
+                    *filled = true;
+                }
+            }
             Way::Copied(odometer) => {
-                let block = &mut self.block;
-                let first = self.operand.first;
+                if !E::IN_PLACE {
+                    room.zeroed(); // conversions write to slices
+                }
+                let first = self.first;
                 odometer.runs(count, |done, offset, stride, run| {
-                    // SAFETY: the odometer stays within the shape, whose elements can be read.
+                    // SAFETY: the odometer stays within the shape, whose elements can be read, and within `count`.
                     unsafe {
-                        let from = first.offset(offset);
+                        let (from, to) = (first.offset(offset), to.add(done));
                         match stride {
-                            1 => (0..run).for_each(|i| block[done + i] = (*from.add(i)).load()),
-                            0 => block[done..done + run].fill((*from).load()),
-                            _ => (0..run).for_each(|i| block[done + i] = (*from.offset(i as isize * stride)).load()),
+                            1 if E::IN_PLACE => std::ptr::copy_nonoverlapping(from.cast(), to, run),
+                            1 => E::load_all(
+                                std::slice::from_raw_parts(from, run),
+                                std::slice::from_raw_parts_mut(to, run),
+                            ),
+                            0 => {
+                                let value = (*from).load();
+                                (0..run).for_each(|i| to.add(i).write(value));
+                            }
+                            _ => (0..run).for_each(|i| to.add(i).write((*from.offset(i as isize * stride)).load())),
                         }
                     }
                 });
-                block.as_ptr()
             }
         }
+        // SAFETY: `count` numbers have just been written there, or were by the first call.
+        unsafe { std::slice::from_raw_parts(to, count) }
     }
 }
 

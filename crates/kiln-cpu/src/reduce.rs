@@ -6,7 +6,7 @@
 //! numbers of threads and other devices follow this tree, so all give the same bits.
 
 use crate::elementwise::in_chunks;
-use crate::operand::{Blocks, MAX_RANK, Number, Odometer, Output, Stored, Strided};
+use crate::operand::{BLOCK, Blocks, MAX_RANK, Number, Odometer, Output, Room, Stored, Strided};
 use crate::{Isa, Kernel, Simd, team};
 use kiln_math::Real;
 use std::marker::PhantomData;
@@ -102,22 +102,52 @@ impl<T: Number, F: Fold> Kernel for Lanes<'_, T, F> {
 
 /// The reduction of `count` elements that `blocks` gives, by the tree of the module.
 fn sequence<E: Stored, F: Fold>(isa: Isa, mut blocks: Blocks<'_, E>, count: usize) -> E::Compute {
-    let chunk = |blocks: &mut Blocks<'_, E>, count: usize| {
+    let mut room = Room::new();
+    let mut chunk = |count: usize| {
         let mut lanes = [E::Compute::from_f64(F::IDENTITY); LANES];
-        let mut done = 0;
-        while done < count {
-            let n = crate::operand::BLOCK.min(count - done);
-            isa.run(Lanes::<_, F> { block: blocks.next(n), count: n, lanes: &mut lanes, fold: PhantomData });
-            done += n;
+        for done in (0..count).step_by(BLOCK) {
+            let block = blocks.next(BLOCK.min(count - done), &mut room);
+            isa.run(Lanes::<_, F> { block: block.as_ptr(), count: block.len(), lanes: &mut lanes, fold: PhantomData });
         }
         combine_lanes::<_, F>(lanes)
     };
     if count <= CHUNK {
-        return chunk(&mut blocks, count);
+        return chunk(count);
     }
-    let partial: Vec<E::Compute> =
-        (0..count.div_ceil(CHUNK)).map(|i| chunk(&mut blocks, CHUNK.min(count - i * CHUNK))).collect();
+    let partial: Vec<E::Compute> = (0..count.div_ceil(CHUNK)).map(|i| chunk(CHUNK.min(count - i * CHUNK))).collect();
     tree::<_, F>(isa, partial)
+}
+
+/// Contiguous rows of `count` ≤ CHUNK numbers, `stride` apart, one output each.
+struct Rows<'a, T, F> {
+    first: *const T,
+    stride: isize,
+    count: usize,
+    out: &'a mut [T],
+    fold: PhantomData<F>,
+}
+
+impl<T: Number, F: Fold> Kernel for Rows<'_, T, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        for (i, out) in self.out.iter_mut().enumerate() {
+            let mut lanes = [T::from_f64(F::IDENTITY); LANES];
+            // SAFETY: row i's `count` elements can be read.
+            let row = unsafe { std::slice::from_raw_parts(self.first.offset(i as isize * self.stride), self.count) };
+            let groups = row.chunks_exact(LANES);
+            let rest = groups.remainder();
+            for group in groups {
+                for j in 0..LANES {
+                    lanes[j] = T::leave::<S>(F::combine(lanes[j].enter::<S>(), group[j].enter::<S>()));
+                }
+            }
+            for (lane, x) in lanes.iter_mut().zip(rest) {
+                *lane = T::leave::<S>(F::combine(lane.enter::<S>(), x.enter::<S>()));
+            }
+            *out = T::leave::<S>(combine_lanes::<_, F>(lanes.map(T::enter::<S>)));
+        }
+    }
 }
 
 /// Chunk results, reduced by the same rule until one is left.
@@ -143,27 +173,57 @@ fn tree<T: Number, F: Fold>(isa: Isa, mut values: Vec<T>) -> T {
 /// Columns reduced together: the lanes of all of them stay in the L1 cache.
 const COLUMNS: usize = 64;
 
-/// A row of up to COLUMNS numbers into lane `lane` of each column.
-struct Column<'a, T, F> {
-    row: *const T,
-    lane: &'a mut [T; COLUMNS],
+/// The lanes of a block of columns.
+type ColumnLanes<T> = [[T; COLUMNS]; LANES];
+
+/// `rows` rows of `count` ≤ COLUMNS numbers, `stride` apart, into the lanes of each column, from lane `lane` on.
+struct Columns<'a, T, F> {
+    first: *const T,
+    stride: isize,
+    rows: usize,
+    lane: usize,
     count: usize,
+    lanes: &'a mut ColumnLanes<T>,
     fold: PhantomData<F>,
 }
 
-impl<T: Number, F: Fold> Kernel for Column<'_, T, F> {
+impl<T: Number, F: Fold> Kernel for Columns<'_, T, F> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let mut step = |i: usize| {
-            // SAFETY: within the row, whose `count` elements can be read.
-            let x = unsafe { *self.row.add(i) }.enter::<S>();
-            self.lane[i] = T::leave::<S>(F::combine(self.lane[i].enter::<S>(), x));
-        };
-        if self.count == COLUMNS {
-            (0..COLUMNS).for_each(&mut step);
-        } else {
-            (0..self.count).for_each(&mut step);
+        for i in 0..self.rows {
+            let lane = &mut self.lanes[(self.lane + i) % LANES];
+            // SAFETY: row i's `count` numbers can be read.
+            let row = unsafe { std::slice::from_raw_parts(self.first.offset(i as isize * self.stride), self.count) };
+            if let Some(row) = row.first_chunk::<COLUMNS>() {
+                for (lane, x) in lane.iter_mut().zip(row) {
+                    *lane = T::leave::<S>(F::combine(lane.enter::<S>(), x.enter::<S>()));
+                }
+            } else {
+                for (lane, x) in lane.iter_mut().zip(row) {
+                    *lane = T::leave::<S>(F::combine(lane.enter::<S>(), x.enter::<S>()));
+                }
+            }
+        }
+    }
+}
+
+/// Combines the lanes of all columns in halves; the result is in the first.
+struct CombineColumns<'a, T, F>(&'a mut ColumnLanes<T>, PhantomData<F>);
+
+impl<T: Number, F: Fold> Kernel for CombineColumns<'_, T, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let mut width = LANES / 2;
+        while width > 0 {
+            let (low, high) = self.0.split_at_mut(width);
+            for (low, high) in low.iter_mut().zip(high) {
+                for (a, b) in low.iter_mut().zip(high) {
+                    *a = T::leave::<S>(F::combine(a.enter::<S>(), b.enter::<S>()));
+                }
+            }
+            width /= 2;
         }
     }
 }
@@ -182,16 +242,13 @@ fn columns<T: Number, F: Fold>(
     let mut result = [identity; COLUMNS];
     for start in (0..rows.max(1)).step_by(CHUNK) {
         let mut lanes = [[identity; COLUMNS]; LANES];
-        odometer.runs(CHUNK.min(rows - start), |done, offset, stride, run| {
-            for i in 0..run {
-                // SAFETY: the odometer stays within the operand.
-                let row = unsafe { first.offset(offset + i as isize * stride) };
-                isa.run(Column::<_, F> { row, lane: &mut lanes[(done + i) % LANES], count, fold: PhantomData });
-            }
+        odometer.runs(CHUNK.min(rows - start), |lane, offset, stride, rows| {
+            // SAFETY: the odometer stays within the operand.
+            let first = unsafe { first.offset(offset) };
+            isa.run(Columns::<_, F> { first, stride, rows, lane, count, lanes: &mut lanes, fold: PhantomData });
         });
-        for column in 0..count {
-            result[column] = combine_lanes::<_, F>(std::array::from_fn(|lane| lanes[lane][column]));
-        }
+        isa.run(CombineColumns::<_, F>(&mut lanes, PhantomData));
+        result = lanes[0];
         if rows > CHUNK {
             partial.push(result);
         }
@@ -280,7 +337,8 @@ fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E
         let results = Output::from_slice(&mut partial);
         team::parallel(results.len(), |i| {
             let start = i * CHUNK;
-            let value = sequence::<E, F>(isa, Blocks::new(sequence_of, start), CHUNK.min(count - start));
+            let blocks = Blocks::new(sequence_of, start, std::ptr::null());
+            let value = sequence::<E, F>(isa, blocks, CHUNK.min(count - start));
             // SAFETY: this chunk's own place.
             unsafe { results.part(i, 1)[0] = value };
         });
@@ -289,13 +347,32 @@ fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E
         unsafe { out.part(0, 1)[0] = value };
         return;
     }
+    let one_after_another = reduced.1.is_empty() || reduced.1 == [1];
+    if E::IN_PLACE && one_after_another && count <= CHUNK && kept.0.len() <= 1 {
+        let stride = kept.1.first().copied().unwrap_or(0);
+        let rows = (1_usize << 14).div_ceil(count.max(1));
+        each(out.len().div_ceil(rows), &|group| {
+            let start = group * rows;
+            // SAFETY: this group's own part of the output; E is the compute type (IN_PLACE).
+            let to = unsafe {
+                let part = out.part(start, rows.min(out.len() - start));
+                &mut *(std::ptr::from_mut(part) as *mut [E::Compute])
+            };
+            let first = x.first_element().wrapping_offset(start as isize * stride).cast();
+            isa.run(Rows::<_, F> { first, stride, count, out: to, fold: PhantomData });
+            if let Some(n) = scale {
+                to.iter_mut().for_each(|value| *value = *value / E::Compute::from_f64(n));
+            }
+        });
+        return;
+    }
     let rows = 16;
     each(out.len().div_ceil(rows), &|group| {
         for i in group * rows..(group * rows + rows).min(out.len()) {
             let offset = Odometer::at(kept.0, kept.1, i).offset();
             // SAFETY: within the operand; the elements of one output.
             let elements = unsafe { Strided::new(x.first_element().offset(offset), reduced.0, reduced.1) };
-            let value = finish(sequence::<E, F>(isa, Blocks::new(elements, 0), count));
+            let value = finish(sequence::<E, F>(isa, Blocks::new(elements, 0, std::ptr::null()), count));
             // SAFETY: this output's own place.
             unsafe { out.part(i, 1)[0] = value };
         }
