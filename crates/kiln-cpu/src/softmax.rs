@@ -105,6 +105,70 @@ fn total<S: Simd, T: Number>(a: &[T], b: &[T], f: impl Fn(T::In<S>, T::In<S>) ->
     combine_lanes::<_, Sum>(lanes)
 }
 
+/// Columns of up to LANES rows of up to LANES elements: element (row, column) is `[column][row]`.
+///
+/// Narrow rows (the ten classes of a digit) are worked on LANES rows at a time, a row to a lane, by the same tree.
+type Narrow<R> = [[R; LANES]; LANES];
+
+/// Rows of `width` ≤ LANES elements, transposed.
+#[inline(always)]
+fn transposed<S: Simd, T: Number>(rows: &[T], width: usize) -> Narrow<T::In<S>> {
+    let mut columns = [[T::default().enter::<S>(); LANES]; LANES];
+    for (r, row) in rows.chunks_exact(width).enumerate().take(LANES) {
+        for (column, &x) in columns.iter_mut().zip(row) {
+            column[r] = x.enter::<S>();
+        }
+    }
+    columns
+}
+
+/// The way back.
+#[inline(always)]
+fn put_transposed<S: Simd, T: Number>(rows: &mut [T], columns: &Narrow<T::In<S>>, width: usize) {
+    for (r, row) in rows.chunks_exact_mut(width).enumerate().take(LANES) {
+        for (to, column) in row.iter_mut().zip(columns) {
+            *to = T::leave::<S>(column[r]);
+        }
+    }
+}
+
+/// Combines the first `width` columns in halves, as [`combine_lanes`] does with identities in the place of the others.
+#[inline(always)]
+fn combine_columns<R: Real>(mut columns: Narrow<R>, width: usize, combine: impl Fn(R, R) -> R) -> [R; LANES] {
+    let mut half = LANES / 2;
+    while half > 0 {
+        let (low, high) = columns.split_at_mut(half);
+        for (low, high) in low.iter_mut().zip(high).take(width.saturating_sub(half)) {
+            for r in 0..LANES {
+                low[r] = combine(low[r], high[r]);
+            }
+        }
+        half /= 2;
+    }
+    columns[0]
+}
+
+/// Of each row the maximum m and Σ exp(x − m); the elements become exp(x − m).
+#[inline(always)]
+fn narrow_statistics<R: Real>(columns: &mut Narrow<R>, width: usize) -> ([R; LANES], [R; LANES]) {
+    let max = combine_columns(*columns, width, |a, b| a.maximum(b));
+    for column in columns.iter_mut().take(width) {
+        for r in 0..LANES {
+            column[r] = (column[r] - max[r]).exp();
+        }
+    }
+    (max, combine_columns(*columns, width, |a, b| a + b))
+}
+
+/// A loop over an array, since `map` is not vectorised.
+#[inline(always)]
+fn logarithms<R: Real>(mut x: [R; LANES]) -> [R; LANES] {
+    for x in &mut x {
+        *x = x.ln();
+    }
+    x
+}
+
 struct Forward<'a, T> {
     kind: Normalised,
     out: &'a mut [T],
@@ -116,6 +180,25 @@ impl<T: Number> Kernel for Forward<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
+        let group = LANES * self.width;
+        if self.width <= LANES {
+            for (to, rows) in self.out.chunks_mut(group).zip(self.x.chunks(group)) {
+                let x = transposed::<S, T>(rows, self.width);
+                let mut y = x;
+                let (max, sum) = narrow_statistics(&mut y, self.width);
+                let log = if self.kind == Normalised::LogSoftmax { logarithms(sum) } else { sum };
+                for (y, x) in y.iter_mut().zip(&x).take(self.width) {
+                    for r in 0..LANES {
+                        y[r] = match self.kind {
+                            Normalised::Softmax => y[r] / sum[r],
+                            Normalised::LogSoftmax => x[r] - max[r] - log[r],
+                        };
+                    }
+                }
+                put_transposed::<S, T>(to, &y, self.width);
+            }
+            return;
+        }
         for (to, row) in self.out.chunks_exact_mut(self.width).zip(self.x.chunks_exact(self.width)) {
             let (max, sum) = statistics::<S, T>(row);
             match self.kind {
@@ -244,6 +327,20 @@ impl<T: Number> Kernel for Losses<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
+        if let Target::Labels(labels) = self.target
+            && self.width <= LANES
+        {
+            let groups = self.out.chunks_mut(LANES).zip(self.logits.chunks(LANES * self.width));
+            for (i, (to, rows)) in groups.enumerate() {
+                let (max, sum) = narrow_statistics(&mut transposed::<S, T>(rows, self.width), self.width);
+                let log = logarithms(sum);
+                for (r, to) in to.iter_mut().enumerate() {
+                    let label = labels.at(self.first_row + i * LANES + r) as usize;
+                    *to = T::leave::<S>(log[r] - (rows[r * self.width + label].enter::<S>() - max[r]));
+                }
+            }
+            return;
+        }
         for (i, (to, row)) in self.out.iter_mut().zip(self.logits.chunks_exact(self.width)).enumerate() {
             let (max, sum) = statistics::<S, T>(row);
             let log = sum.ln();
@@ -294,6 +391,31 @@ impl<T: Number> Kernel for LossGradient<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
+        if let Target::Labels(labels) = self.target
+            && self.width <= LANES
+        {
+            let group = LANES * self.width;
+            for (i, (to, rows)) in self.out.chunks_mut(group).zip(self.logits.chunks(group)).enumerate() {
+                let (first, count) = (self.first_row + i * LANES, rows.len() / self.width);
+                let mut y = transposed::<S, T>(rows, self.width);
+                let (_, sum) = narrow_statistics(&mut y, self.width);
+                let mut dy = [T::default().enter::<S>(); LANES];
+                for (r, dy) in dy.iter_mut().enumerate().take(count) {
+                    *dy = (self.dy)(first + r).enter::<S>();
+                }
+                for y in y.iter_mut().take(self.width) {
+                    for r in 0..LANES {
+                        y[r] = dy[r] * (y[r] / sum[r]);
+                    }
+                }
+                put_transposed::<S, T>(to, &y, self.width);
+                for (r, &dy) in dy.iter().enumerate().take(count) {
+                    let at = &mut to[r * self.width + labels.at(first + r) as usize];
+                    *at = T::leave::<S>(at.enter::<S>() - dy);
+                }
+            }
+            return;
+        }
         let rows = self.out.chunks_exact_mut(self.width).zip(self.logits.chunks_exact(self.width));
         for (i, (to, row)) in rows.enumerate() {
             let (max, sum) = statistics::<S, T>(row);

@@ -113,6 +113,35 @@ proptest! {
     }
 }
 
+/// Rows of up to LANES elements go another way; with a masked class more they are wide, and must have the same bits.
+#[test]
+fn narrow_rows_have_the_bits_of_wide_ones() {
+    let (rows, width, wider) = (37, 10, 17);
+    let x: Vec<f32> = (0..rows * width).map(|i| ((i * 7919) % 2003) as f32 * 0.01 - 10.0).collect();
+    let mut padded = vec![f32::NEG_INFINITY; rows * wider];
+    for (to, from) in padded.chunks_mut(wider).zip(x.chunks(width)) {
+        to[..width].copy_from_slice(from);
+    }
+    let labels: Vec<u8> = (0..rows).map(|i| (i % width) as u8).collect();
+    let target = Target::Labels(Labels::U8(&labels));
+    for &isa in Isa::available() {
+        let (mut loss, mut loss_padded) = (vec![0.0f32; rows], vec![0.0f32; rows]);
+        cross_entropy(isa, &mut loss, &x, target, width);
+        cross_entropy(isa, &mut loss_padded, &padded, target, wider);
+        assert_eq!(loss, loss_padded);
+        for kind in [Normalised::Softmax, Normalised::LogSoftmax] {
+            let (mut y, mut y_padded) = (vec![0.0f32; x.len()], vec![0.0f32; padded.len()]);
+            softmax(isa, kind, &mut y, &x, width);
+            softmax(isa, kind, &mut y_padded, &padded, wider);
+            assert!(y.chunks(width).zip(y_padded.chunks(wider)).all(|(a, b)| a == &b[..width]), "{kind:?}");
+        }
+        let (mut dx, mut dx_padded) = (vec![0.0f32; x.len()], vec![0.0f32; padded.len()]);
+        cross_entropy_grad(isa, &mut dx, &x, target, &|row| row as f32, width);
+        cross_entropy_grad(isa, &mut dx_padded, &padded, target, &|row| row as f32, wider);
+        assert!(dx.chunks(width).zip(dx_padded.chunks(wider)).all(|(a, b)| a == &b[..width]));
+    }
+}
+
 #[test]
 fn labels_outside_are_found() {
     assert_eq!(Labels::I64(&[0, 9, 3]).outside(10), None);
