@@ -6,7 +6,7 @@
 use crate::{Buffer, Error, ErrorKind, MemoryStats, Result};
 use std::alloc::{Layout, alloc, dealloc};
 use std::cell::UnsafeCell;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Alignment of every buffer: a cache line, and the widest vector register.
 const ALIGN: usize = 64;
@@ -14,69 +14,45 @@ const ALIGN: usize = 64;
 const HUGE: usize = 2 << 20;
 /// Classes a power of two is cut into, so that at most a fifth of a buffer is unused.
 const STEPS: usize = 4;
-/// Classes: sizes from 64 bytes up to beyond any memory.
-const CLASSES: usize = 42 * STEPS;
+/// Beyond any memory: 256 TiB.
+const LARGEST: usize = 1 << 48;
+/// Classes: sizes from 64 bytes up to the largest.
+const CLASSES: usize = (LARGEST.ilog2() - ALIGN.ilog2()) as usize * STEPS + 1;
 
 /// The allocator of a host device.
+///
+/// All of its state is behind one lock, which is let go by a plain store: it is held for some nanoseconds, twice for every
+/// tensor, and every further atomic read-modify-write (of a mutex, of counters beside it) would cost 4 to 5 more.
 pub(crate) struct Allocator {
-    free: [List; CLASSES],
-    live: AtomicUsize,
-    peak: AtomicUsize,
-    /// Everything that came from the system and has not gone back.
-    held: AtomicUsize,
-}
-
-/// The free buffers of a class, behind a lock that is let go by a plain store: it is held for some nanoseconds, twice for
-/// every tensor, and a mutex would cost one atomic read-modify-write more each time.
-struct List {
     locked: AtomicBool,
-    buffers: UnsafeCell<Vec<usize>>,
+    state: UnsafeCell<State>,
 }
 
-// SAFETY: `with` lets one thread at a time at the buffers.
-unsafe impl Sync for List {}
-
-impl List {
-    const fn new() -> Self {
-        List { locked: AtomicBool::new(false), buffers: UnsafeCell::new(Vec::new()) }
-    }
-
-    /// Lets `f` at the buffers, alone.
-    #[inline]
-    fn with<R>(&self, f: impl FnOnce(&mut Vec<usize>) -> R) -> R {
-        /// Lets go also where `f` panics.
-        struct Unlock<'a>(&'a AtomicBool);
-        impl Drop for Unlock<'_> {
-            #[inline]
-            fn drop(&mut self) {
-                self.0.store(false, Ordering::Release);
-            }
-        }
-        while self.locked.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            // The holder may have been descheduled.
-            std::thread::yield_now();
-        }
-        let _unlock = Unlock(&self.locked);
-        // SAFETY: this thread holds the lock until the end of this function.
-        f(unsafe { &mut *self.buffers.get() })
-    }
+struct State {
+    /// Addresses of free buffers, the last used last.
+    free: [Vec<usize>; CLASSES],
+    /// Bytes handed out, and the most there were.
+    live: usize,
+    peak: usize,
+    /// Bytes that came from the system and have not gone back.
+    held: usize,
 }
 
-/// The class of a size, and the size that its buffers have.
+// SAFETY: `with` lets one thread at a time at the state.
+unsafe impl Sync for Allocator {}
+
+/// The class of a size, and the size that its buffers have: a quarter, two, three or four on from a power of two.
+#[inline]
 fn class(bytes: usize) -> (usize, usize) {
-    let bytes = bytes.max(ALIGN);
-    // The power of two at or below, and which quarter of the way to the next.
-    let log = (bytes - 1).max(1).ilog2() as usize;
-    let base = 1usize << log;
-    if base < ALIGN {
+    if bytes <= ALIGN {
         return (0, ALIGN);
     }
-    let step = (base / STEPS).max(ALIGN);
-    let steps = (bytes - base).div_ceil(step);
-    let size = base + steps * step;
-    let position = (size - base) / (base / STEPS);
-    let (log, position) = if position == STEPS { (log + 1, 0) } else { (log, position) };
-    ((log - ALIGN.ilog2() as usize) * STEPS + position, size)
+    let log = (bytes - 1).ilog2();
+    let quarter = log - STEPS.ilog2();
+    let step = quarter.max(ALIGN.ilog2());
+    let over = (bytes - (1 << log)).next_multiple_of(1 << step);
+    let class = (log - ALIGN.ilog2()) as usize * STEPS + (over >> quarter);
+    (class, (1 << log) + over)
 }
 
 #[cfg(target_os = "linux")]
@@ -98,34 +74,88 @@ fn layout(size: usize) -> Option<Layout> {
     Layout::from_size_align(size, if size >= HUGE { HUGE } else { ALIGN }).ok()
 }
 
+impl State {
+    #[inline]
+    fn hand_out(&mut self, size: usize) {
+        self.live += size;
+        self.peak = self.peak.max(self.live);
+    }
+}
+
 impl Allocator {
     pub(crate) fn new() -> Self {
-        Allocator {
-            free: [const { List::new() }; CLASSES],
-            live: AtomicUsize::new(0),
-            peak: AtomicUsize::new(0),
-            held: AtomicUsize::new(0),
+        let state = State { free: [const { Vec::new() }; CLASSES], live: 0, peak: 0, held: 0 };
+        Allocator { locked: AtomicBool::new(false), state: UnsafeCell::new(state) }
+    }
+
+    /// Lets `f` at the state, alone.
+    #[inline]
+    fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        /// Lets go also where `f` panics.
+        struct Unlock<'a>(&'a AtomicBool);
+        impl Drop for Unlock<'_> {
+            #[inline]
+            fn drop(&mut self) {
+                self.0.store(false, Ordering::Release);
+            }
+        }
+        if self.locked.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            self.wait();
+        }
+        let _unlock = Unlock(&self.locked);
+        // SAFETY: this thread holds the lock until the end of this function.
+        f(unsafe { &mut *self.state.get() })
+    }
+
+    /// Takes the lock from a thread that holds it now.
+    #[cold]
+    fn wait(&self) {
+        for tries in 0u32.. {
+            if self.locked.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok() {
+                return;
+            }
+            // The holder needs nanoseconds, unless the system has taken it off its core.
+            if tries % 64 == 63 { std::thread::yield_now() } else { std::hint::spin_loop() }
         }
     }
 
     /// A buffer of at least `bytes`, of whatever content, and whether that is zeros.
+    ///
+    /// # Errors
+    /// Memory that the system does not have.
     #[inline]
     pub(crate) fn alloc(&self, bytes: usize) -> Result<(Buffer, bool)> {
-        let (class, size) = class(bytes);
-        let list = self.free.get(class).ok_or_else(|| out_of_memory(bytes))?;
-        let (address, zero) = match list.with(Vec::pop) {
-            Some(address) => (address, false),
-            None => {
-                let address = fresh(size)?;
-                self.held.fetch_add(size, Ordering::Relaxed);
-                (address, true)
-            }
-        };
-        let live = self.live.fetch_add(size, Ordering::Relaxed) + size;
-        if live > self.peak.load(Ordering::Relaxed) {
-            self.peak.fetch_max(live, Ordering::Relaxed);
+        if bytes > LARGEST {
+            return Err(out_of_memory(bytes));
         }
-        Ok((Buffer { address, bytes: size }, zero))
+        let (class, size) = class(bytes);
+        let kept = self.with(|state| {
+            let kept = state.free[class].pop();
+            if kept.is_some() {
+                state.hand_out(size);
+            }
+            kept
+        });
+        match kept {
+            Some(address) => Ok((Buffer { address, bytes: size }, false)),
+            None => self.alloc_fresh(bytes, size),
+        }
+    }
+
+    /// A buffer that comes from the system.
+    #[cold]
+    fn alloc_fresh(&self, bytes: usize, size: usize) -> Result<(Buffer, bool)> {
+        let address = fresh(size).or_else(|| {
+            // What lies here unused may be what the system lacks.
+            self.trim();
+            fresh(size)
+        });
+        let address = address.ok_or_else(|| out_of_memory(bytes))?;
+        self.with(|state| {
+            state.held += size;
+            state.hand_out(size);
+        });
+        Ok((Buffer { address, bytes: size }, true))
     }
 
     /// Takes a buffer back. It came from `alloc`, and nobody uses it any more.
@@ -133,24 +163,26 @@ impl Allocator {
     pub(crate) fn free(&self, buffer: Buffer) {
         let (class, size) = class(buffer.bytes);
         debug_assert_eq!(size, buffer.bytes);
-        self.live.fetch_sub(size, Ordering::Relaxed);
-        self.free[class].with(|buffers| buffers.push(buffer.address));
+        self.with(|state| {
+            state.live -= size;
+            state.free[class].push(buffer.address);
+        });
     }
 
     pub(crate) fn stats(&self) -> MemoryStats {
-        let live = self.live.load(Ordering::Relaxed);
-        let cached = self.held.load(Ordering::Relaxed).saturating_sub(live);
-        MemoryStats { live, peak: self.peak.load(Ordering::Relaxed), cached }
+        self.with(|state| MemoryStats { live: state.live, peak: state.peak, cached: state.held - state.live })
     }
 
     /// Gives all cached buffers back to the system.
     pub(crate) fn trim(&self) {
-        for (class, list) in self.free.iter().enumerate() {
+        for class in 0..CLASSES {
             let size = size_of_class(class);
-            for address in list.with(std::mem::take) {
-                release(size, address);
-                self.held.fetch_sub(size, Ordering::Relaxed);
-            }
+            let unused = self.with(|state| {
+                let unused = std::mem::take(&mut state.free[class]);
+                state.held -= size * unused.len();
+                unused
+            });
+            unused.into_iter().for_each(|address| release(size, address));
         }
     }
 }
@@ -176,21 +208,20 @@ fn out_of_memory(bytes: usize) -> Error {
     )
 }
 
-/// Fresh zeroed memory of a class's size.
-#[cold]
-fn fresh(size: usize) -> Result<usize> {
-    let layout = layout(size).ok_or_else(|| out_of_memory(size))?;
+/// Fresh zeroed memory of a class's size; `None` where the system has none.
+fn fresh(size: usize) -> Option<usize> {
+    let layout = layout(size)?;
     // SAFETY: the size is not zero.
     let address = unsafe { alloc(layout) };
     if address.is_null() {
-        return Err(out_of_memory(size));
+        return None;
     }
     if size >= HUGE {
         advise_huge_pages(address, size);
     }
     // SAFETY: `size` bytes were just allocated. Written now, so that no buffer is ever uninitialised memory.
     unsafe { address.write_bytes(0, size) };
-    Ok(address as usize)
+    Some(address as usize)
 }
 
 /// Back to the system.
@@ -216,6 +247,7 @@ mod tests {
             assert_eq!(class(size), (index, size), "{bytes}");
             assert_eq!(size_of_class(index), size, "{bytes}");
         }
+        assert_eq!(class(LARGEST), (CLASSES - 1, LARGEST));
     }
 
     #[test]
@@ -234,7 +266,8 @@ mod tests {
         assert_eq!((stats.live, stats.peak, stats.cached), (0, b.bytes + c.bytes, b.bytes + c.bytes));
         allocator.trim();
         assert_eq!(allocator.stats().cached, 0);
-        assert!(allocator.alloc(usize::MAX / 2).is_err());
+        assert!(allocator.alloc(LARGEST + 1).is_err());
+        assert!(allocator.alloc(usize::MAX).is_err());
     }
 
     #[test]

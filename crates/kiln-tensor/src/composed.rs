@@ -46,11 +46,7 @@ impl<B: Backend + ?Sized> Drop for Scratch<'_, B> {
 
 /// The shape with its last axis at size 1.
 fn column(shape: &Shape) -> Result<Shape> {
-    let mut dims = shape.to_vec();
-    if let Some(last) = dims.last_mut() {
-        *last = 1;
-    }
-    Shape::new(&dims)
+    shape.with_size(shape.rank() - 1, 1)
 }
 
 /// exp(x − max), or its logarithm's form; see [`SoftmaxKind`].

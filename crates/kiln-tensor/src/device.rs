@@ -27,9 +27,11 @@ impl Device {
         Device(Handle::Static(crate::cpu::shared()))
     }
 
-    /// The CPU held to one instruction set; an unavailable one computes as the portable.
+    /// The CPU held to one instruction set (`cpu/avx2`, say), with memory of its own; an unavailable one computes as the
+    /// portable.
     pub fn cpu_with(isa: kiln_cpu::Isa) -> Self {
-        Device(Handle::Shared(Arc::new(crate::cpu::CpuBackend::new(isa))))
+        let name = format!("cpu/{}", isa.name());
+        Device(Handle::Shared(Arc::new(crate::cpu::CpuBackend::new(name, isa))))
     }
 
     /// The backend.

@@ -106,6 +106,37 @@ impl Layout {
         Ok(out)
     }
 
+    /// The axes `a` and `b` exchanged; both are below the rank.
+    #[inline]
+    pub(crate) fn transpose(mut self, a: usize, b: usize) -> Self {
+        self.shape.dims_mut().swap(a, b);
+        self.strides.swap(a, b);
+        self
+    }
+
+    /// A new axis of size 1 before axis `axis`.
+    ///
+    /// # Errors
+    /// More axes than there can be.
+    pub(crate) fn unsqueeze(mut self, axis: usize) -> Result<Self> {
+        let rank = self.shape.rank();
+        // Any stride would do; the one that a row-major tensor has keeps kernels on their straight ways.
+        let stride = if axis < rank { self.strides[axis] * self.shape[axis].max(1) as isize } else { 1 };
+        self.shape = self.shape.with_axis(axis, 1)?;
+        self.strides.copy_within(axis..rank, axis + 1);
+        self.strides[axis] = stride;
+        Ok(self)
+    }
+
+    /// Without axis `axis`, which is of size 1.
+    pub(crate) fn squeeze(mut self, axis: usize) -> Self {
+        let rank = self.shape.rank();
+        self.shape = self.shape.without_axis(axis);
+        self.strides.copy_within(axis + 1..rank, axis);
+        self.strides[rank - 1] = 0;
+        self
+    }
+
     /// Indices `start`, `start + step`, … (`size` of them) of one axis; `step` may be negative.
     ///
     /// # Errors
@@ -117,7 +148,9 @@ impl Layout {
                 format!("axis {axis} is out of range for {} of {} axes", self.shape, self.shape.rank()),
             )
         })?;
-        let last = start as isize + step * (size as isize - 1);
+        // Past any extent where it overflows.
+        let reach = step.checked_mul(size.saturating_sub(1) as isize).unwrap_or(isize::MAX);
+        let last = (start as isize).saturating_add(reach);
         if size > 0 && (start >= extent || last < 0 || last >= extent as isize) || size == 0 && start > extent {
             return Err(Error::shape(
                 "slice",
@@ -132,7 +165,8 @@ impl Layout {
             out.offset = (self.offset as isize + start as isize * self.strides[axis]) as usize;
         }
         out.shape.dims_mut()[axis] = size;
-        out.strides[axis] = self.strides[axis] * step;
+        // Where there is but one index, the step may be anything.
+        out.strides[axis] = if size > 1 { self.strides[axis] * step } else { self.strides[axis] };
         Ok(out)
     }
 

@@ -56,6 +56,39 @@ impl Shape {
         &mut self.dims[..self.rank as usize]
     }
 
+    /// With another axis, of size `size`, before axis `axis`.
+    ///
+    /// # Errors
+    /// As [`Shape::new`].
+    pub(crate) fn with_axis(&self, axis: usize, size: usize) -> Result<Self> {
+        let mut dims = [0; MAX_RANK + 1];
+        let rank = self.rank();
+        dims[..axis].copy_from_slice(&self[..axis]);
+        dims[axis] = size;
+        dims[axis + 1..=rank].copy_from_slice(&self[axis..]);
+        Shape::new(&dims[..=rank])
+    }
+
+    /// Without axis `axis`.
+    pub(crate) fn without_axis(&self, axis: usize) -> Self {
+        let mut out = *self;
+        out.dims.copy_within(axis + 1..self.rank(), axis);
+        out.rank -= 1;
+        // What lies past the rank is 0, as everywhere: shapes are compared whole.
+        out.dims[out.rank()] = 0;
+        out
+    }
+
+    /// With `size` in the place of axis `axis`'s.
+    ///
+    /// # Errors
+    /// As [`Shape::new`].
+    pub(crate) fn with_size(&self, axis: usize, size: usize) -> Result<Self> {
+        let mut out = *self;
+        out.dims[axis] = size;
+        Shape::new(&out)
+    }
+
     /// Number of axes.
     #[inline]
     pub fn rank(&self) -> usize {

@@ -19,24 +19,25 @@ use kiln_cpu::softmax::{Labels, Normalised, Target};
 use kiln_cpu::{Isa, elementwise, gather, random, reduce, softmax, update};
 use kiln_math::{BinaryOp, update as rules};
 use memory::{output, slice, strided};
-use rows::{rows, write_rows};
+use rows::{Rows, rows, write_rows};
 use std::sync::LazyLock;
 
 /// The CPU, computing with one instruction set.
 pub(crate) struct CpuBackend {
+    name: String,
     isa: Isa,
     allocator: Allocator,
 }
 
 /// The one that [`crate::Device::cpu`] hands out.
 pub(crate) fn shared() -> &'static dyn Backend {
-    static SHARED: LazyLock<CpuBackend> = LazyLock::new(|| CpuBackend::new(Isa::best()));
+    static SHARED: LazyLock<CpuBackend> = LazyLock::new(|| CpuBackend::new("cpu".into(), Isa::best()));
     &*SHARED
 }
 
 impl CpuBackend {
-    pub(crate) fn new(isa: Isa) -> Self {
-        CpuBackend { isa, allocator: Allocator::new() }
+    pub(crate) fn new(name: String, isa: Isa) -> Self {
+        CpuBackend { name, isa, allocator: Allocator::new() }
     }
 }
 
@@ -112,7 +113,7 @@ fn label_outside(row: usize, label: i64, classes: usize) -> Error {
 
 impl Backend for CpuBackend {
     fn name(&self) -> &str {
-        "cpu"
+        &self.name
     }
 
     #[inline]
@@ -371,8 +372,11 @@ impl Backend for CpuBackend {
 
     fn dropout(&self, rate: f64, out: Out<'_>, x: View<'_>, stream: View<'_>) -> Result<()> {
         numbers!(out.dtype, "dropout", T => {
+            let in_place = x.buffer == out.buffer;
             let x = rows::<T>(&x);
-            // SAFETY: of the dtype dispatched on; apart from x, or exactly x.
+            // Lent elements must not change while they are.
+            let x = if in_place { Rows::Copied(x.to_vec()) } else { x };
+            // SAFETY: of the dtype dispatched on; apart from x.
             random::dropout::<T>(self.isa, &unsafe { output(&out) }, &x, draw(&stream), rate);
         });
         Ok(())

@@ -26,12 +26,17 @@ impl Axes {
                 return Err(Error::shape("axes", format!("axis {index} of {shape} is named twice")));
             }
         }
+        Ok(Axes::those(shape, |axis| named[axis]))
+    }
+
+    /// The axes of a shape that `chosen` picks.
+    pub(crate) fn those(shape: &Shape, chosen: impl Fn(usize) -> bool) -> Self {
         let mut out = Axes { axes: [0; MAX_RANK], count: 0 };
-        for axis in (0..shape.rank()).filter(|&axis| named[axis]) {
+        for axis in (0..shape.rank()).filter(|&axis| chosen(axis)) {
             out.axes[out.count] = axis;
             out.count += 1;
         }
-        Ok(out)
+        out
     }
 }
 

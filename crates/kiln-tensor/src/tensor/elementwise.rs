@@ -127,6 +127,38 @@ impl Tensor {
         Ok(out)
     }
 
+    fn expect_bools(&self, operation: &'static str, other: &Tensor) -> Result<()> {
+        self.expect_dtype(operation, DType::Bool)?;
+        check_pair(operation, self, other)
+    }
+
+    /// a ∧ b of bool tensors.
+    ///
+    /// # Errors
+    /// Another dtype than bool, shapes that do not broadcast, devices that differ.
+    pub fn logical_and(&self, other: &Tensor) -> Result<Tensor> {
+        self.expect_bools("logical_and", other)?;
+        Tensor::select(self, other, self)
+    }
+
+    /// a ∨ b of bool tensors.
+    ///
+    /// # Errors
+    /// Another dtype than bool, shapes that do not broadcast, devices that differ.
+    pub fn logical_or(&self, other: &Tensor) -> Result<Tensor> {
+        self.expect_bools("logical_or", other)?;
+        Tensor::select(self, self, other)
+    }
+
+    /// ¬a of a bool tensor.
+    ///
+    /// # Errors
+    /// Another dtype than bool.
+    pub fn logical_not(&self) -> Result<Tensor> {
+        self.expect_dtype("logical_not", DType::Bool)?;
+        self.eq(&Tensor::scalar(false, self.device())?)
+    }
+
     /// x + value
     ///
     /// # Errors

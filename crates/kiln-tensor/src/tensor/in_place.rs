@@ -1,7 +1,7 @@
 //! Writing in place. Memory that another tensor shares is copied first, so no other tensor ever changes.
 
 use super::{Tensor, check_pair};
-use crate::{Error, Result};
+use crate::{Error, Result, Shape};
 use kiln_math::{BinaryOp, UnaryOp};
 use std::ops::Range;
 
@@ -15,6 +15,13 @@ impl Tensor {
         Ok(())
     }
 
+    /// This broadcast to the shape of what `operation` writes.
+    fn stretched(&self, operation: &'static str, shape: &Shape) -> Result<Tensor> {
+        let layout = self.layout.broadcast_to(shape);
+        let wrong = |_| Error::shape(operation, format!("{} does not broadcast to {shape}", self.shape()));
+        Ok(self.with_layout(layout.map_err(wrong)?))
+    }
+
     /// self += other, which may broadcast to this shape.
     ///
     /// # Errors
@@ -23,7 +30,7 @@ impl Tensor {
     pub fn add_assign(&mut self, other: &Tensor) -> Result<()> {
         check_pair("add_assign", self, other)?;
         if other.shape() != self.shape() {
-            let other = other.broadcast_to(self.shape())?;
+            let other = other.stretched("add_assign", self.shape())?;
             return self.add_assign(&other);
         }
         if self.is_unique() && self.is_contiguous() {
@@ -60,7 +67,7 @@ impl Tensor {
     /// A shape that does not broadcast to this one, another device.
     pub fn copy_from(&mut self, other: &Tensor) -> Result<()> {
         super::check_device("copy_from", self, other)?;
-        let source = other.broadcast_to(self.shape())?;
+        let source = other.stretched("copy_from", self.shape())?;
         if !(self.is_unique() && self.is_contiguous()) {
             *self = Tensor::output(self.shape(), self.dtype, self.device())?;
         }
@@ -81,7 +88,7 @@ impl Tensor {
             ));
         }
         let part = self.layout.slice(axis, range.start, range.len(), 1)?;
-        let value = value.broadcast_to(part.shape())?;
+        let value = value.stretched("slice_assign", part.shape())?;
         self.own()?;
         let part = self.layout.slice(axis, range.start, range.len(), 1)?;
         let target = crate::View { buffer: self.storage.buffer(), dtype: self.dtype, layout: &part };

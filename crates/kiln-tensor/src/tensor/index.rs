@@ -1,7 +1,7 @@
 //! Gathering by index, and its adjoint.
 
 use super::{Tensor, check_device, check_pair};
-use crate::{DType, Error, ErrorKind, Result, Shape};
+use crate::{DType, Error, ErrorKind, Result};
 
 /// The error of a label or index out of range.
 #[cold]
@@ -43,10 +43,8 @@ impl Tensor {
     /// An axis or an index out of range, an index that is not i64.
     pub fn index_select(&self, axis: usize, index: &Tensor) -> Result<Tensor> {
         self.check_index("index_select", axis, index, self.dims().get(axis).copied().unwrap_or(0))?;
-        let mut dims = self.dims().to_vec();
-        dims[axis] = index.elements();
         let source = self.contiguous()?;
-        let out = Tensor::output(&Shape::new(&dims)?, self.dtype, self.device())?;
+        let out = Tensor::output(&self.shape().with_size(axis, index.elements())?, self.dtype, self.device())?;
         self.device().backend().gather(out.out(), source.view(), index.view(), axis)?;
         Ok(out)
     }
@@ -58,14 +56,13 @@ impl Tensor {
     pub fn scatter_add(&mut self, axis: usize, index: &Tensor, source: &Tensor) -> Result<()> {
         check_pair("scatter_add", self, source)?;
         self.check_index("scatter_add", axis, index, self.dims().get(axis).copied().unwrap_or(0))?;
-        let mut dims = self.dims().to_vec();
-        dims[axis] = index.elements();
-        if source.dims() != dims {
+        let picked = self.shape().with_size(axis, index.elements())?;
+        if *source.shape() != picked {
             return Err(Error::shape(
                 "scatter_add",
                 format!(
-                    "{} rows into axis {axis} of {} need a source of {dims:?}, got {}",
-                    dims[axis],
+                    "an index {} into axis {axis} of {} needs a source of {picked}, got {}",
+                    index.shape(),
                     self.shape(),
                     source.shape()
                 ),

@@ -36,6 +36,14 @@ impl Tensor {
         Ok(tensor)
     }
 
+    /// As [`Tensor::from_slice`], of a vector.
+    ///
+    /// # Errors
+    /// As [`Tensor::from_slice`].
+    pub fn from_vec<T: Element>(data: Vec<T>, shape: impl IntoShape, device: &Device) -> Result<Tensor> {
+        Tensor::from_slice(&data, shape, device)
+    }
+
     /// A scalar: a tensor without axes.
     ///
     /// # Errors
@@ -88,9 +96,12 @@ impl Tensor {
     /// # Errors
     /// Memory that could not be had.
     pub fn eye(n: usize, dtype: DType, device: &Device) -> Result<Tensor> {
-        let mut values = vec![0.0; n * n];
-        values.iter_mut().step_by(n + 1).for_each(|v| *v = 1.0);
-        Tensor::from_slice(&values, [n, n], device)?.to_dtype(dtype)
+        let ones = Tensor::write_with([n, n], device, |to: &mut [f32]| {
+            to.fill(0.0);
+            to.iter_mut().step_by(n + 1).for_each(|one| *one = 1.0);
+            Ok(())
+        })?;
+        ones.to_dtype(dtype)
     }
 
     /// A fresh tensor whose elements `write` puts down, in the device's memory itself where that is the host's. The elements

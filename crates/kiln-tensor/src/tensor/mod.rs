@@ -21,6 +21,7 @@ pub use update::UpdateTensors;
 use crate::storage::Storage;
 use crate::{DType, Device, Element, Error, ErrorKind, Layout, Out, Result, Shape, View};
 use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
 
 /// Elements of one type in a shape, on a device.
 ///
@@ -114,7 +115,12 @@ impl Tensor {
     /// Whether no other tensor shares this one's memory: then it can be written in place.
     #[inline]
     pub fn is_unique(&self) -> bool {
-        Arc::strong_count(&self.storage) == 1
+        let unique = Arc::strong_count(&self.storage) == 1;
+        if unique {
+            // What the last other owner read, on whatever thread, it read before this one writes.
+            fence(Ordering::Acquire);
+        }
+        unique
     }
 
     /// A number that tensors sharing their memory have in common.

@@ -1,6 +1,6 @@
 //! Reductions over axes.
 
-use super::{IntoAxes, Tensor, axis_index};
+use super::{Axes, IntoAxes, Tensor, axis_index};
 use crate::{ArgReduceOp, DType, Error, MAX_RANK, ReduceOp, Result, Shape, unsupported_dtype};
 
 impl Tensor {
@@ -98,9 +98,7 @@ impl Tensor {
                 format!("axis {axis} of {} is empty: it has no extremum", self.shape()),
             ));
         }
-        let mut dims = self.dims().to_vec();
-        dims.remove(axis);
-        let out = Tensor::output(&Shape::new(&dims)?, DType::I64, self.device())?;
+        let out = Tensor::output(&self.shape().without_axis(axis), DType::I64, self.device())?;
         self.device().backend().arg_reduce(op, out.out(), self.view(), axis)?;
         Ok(out)
     }
@@ -134,8 +132,8 @@ impl Tensor {
         let Some(lead) = lead.filter(|&lead| fits(lead)) else {
             return Err(Error::shape("sum_to", format!("{shape} does not broadcast to {}", self.shape())));
         };
-        let stretched = |axis: &usize| *axis < lead || shape[*axis - lead] == 1 && self.dims()[*axis] != 1;
-        let axes: Vec<usize> = (0..self.rank()).filter(stretched).collect();
-        self.reduce(ReduceOp::Sum, axes.as_slice(), false)?.reshape(shape)
+        let stretched = |axis: usize| axis < lead || shape[axis - lead] == 1 && self.dims()[axis] != 1;
+        let axes = Axes::those(self.shape(), stretched);
+        self.reduce(ReduceOp::Sum, axes, false)?.reshape(shape)
     }
 }

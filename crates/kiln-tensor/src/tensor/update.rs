@@ -69,7 +69,7 @@ impl Tensor {
         for tensor in tensors.iter() {
             tensor.check(&rule, step)?;
         }
-        // Copies of gradients that are strided, which live until the step is queued.
+        // Gradients that are strided are copied; the copies live until the step is queued.
         let mut copies = Vec::new();
         let mut slots = Vec::with_capacity(tensors.len());
         for tensor in tensors.iter_mut() {
@@ -85,18 +85,22 @@ impl Tensor {
                     *to = state.storage.buffer();
                 }
             }
-            let gradient =
-                if tensor.gradient.is_contiguous() { tensor.gradient.clone() } else { tensor.gradient.copied()? };
+            let (mut gradient, mut gradient_offset) =
+                (tensor.gradient.storage.buffer(), tensor.gradient.layout.offset());
+            if !tensor.gradient.is_contiguous() {
+                let copy = tensor.gradient.copied()?;
+                (gradient, gradient_offset) = (copy.storage.buffer(), 0);
+                copies.push(copy);
+            }
             slots.push(UpdateSlot {
                 parameter: tensor.parameter.storage.buffer(),
                 parameter_offset: tensor.parameter.layout.offset(),
-                gradient: gradient.storage.buffer(),
-                gradient_offset: gradient.layout.offset(),
+                gradient,
+                gradient_offset,
                 states,
                 elements: tensor.parameter.elements(),
                 dtype: tensor.parameter.dtype,
             });
-            copies.push(gradient);
         }
         step.device().backend().update(rule, step.view(), &slots)
     }

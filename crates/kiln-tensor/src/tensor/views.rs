@@ -1,7 +1,7 @@
 //! Views: the same memory in another shape; and joining, which copies.
 
 use super::Tensor;
-use crate::{DType, Error, IntoShape, Result, Shape};
+use crate::{DType, Error, IntoShape, MAX_RANK, Result};
 use std::ops::Range;
 
 impl Tensor {
@@ -33,9 +33,10 @@ impl Tensor {
             return Err(Error::shape("flatten", format!("{} has no axis {start} to flatten from", self.shape())));
         }
         let (kept, merged) = self.dims().split_at(start);
-        let mut dims = kept.to_vec();
-        dims.push(merged.iter().product());
-        self.reshape(dims)
+        let mut dims = [0; MAX_RANK + 1];
+        dims[..start].copy_from_slice(kept);
+        dims[start] = merged.iter().product();
+        self.reshape(&dims[..=start])
     }
 
     /// Axes in another order: axis i of the result is axis `order[i]` of this.
@@ -51,15 +52,13 @@ impl Tensor {
     /// # Errors
     /// An axis past the rank.
     pub fn transpose(&self, a: usize, b: usize) -> Result<Tensor> {
-        let mut order: Vec<usize> = (0..self.rank()).collect();
-        if a >= order.len() || b >= order.len() {
+        if a >= self.rank() || b >= self.rank() {
             return Err(Error::shape(
                 "transpose",
                 format!("axes {a} and {b} of {}: one is out of range", self.shape()),
             ));
         }
-        order.swap(a, b);
-        self.permute(&order)
+        Ok(self.with_layout(self.layout.transpose(a, b)))
     }
 
     /// The transpose of a matrix.
@@ -70,7 +69,7 @@ impl Tensor {
         if self.rank() != 2 {
             return Err(Error::shape("t", format!("{} is not a matrix; use `transpose` or `permute`", self.shape())));
         }
-        self.permute(&[1, 0])
+        Ok(self.with_layout(self.layout.transpose(0, 1)))
     }
 
     /// The indices `range` of one axis.
@@ -122,9 +121,7 @@ impl Tensor {
         if axis > self.rank() {
             return Err(Error::shape("unsqueeze", format!("{} takes no new axis at {axis}", self.shape())));
         }
-        let mut dims = self.dims().to_vec();
-        dims.insert(axis, 1);
-        self.reshape(dims)
+        Ok(self.with_layout(self.layout.unsqueeze(axis)?))
     }
 
     /// Without the axis `axis` of size 1.
@@ -135,9 +132,7 @@ impl Tensor {
         if self.dims().get(axis) != Some(&1) {
             return Err(Error::shape("squeeze", format!("axis {axis} of {} is not of size 1", self.shape())));
         }
-        let mut dims = self.dims().to_vec();
-        dims.remove(axis);
-        self.reshape(dims)
+        Ok(self.with_layout(self.layout.squeeze(axis)))
     }
 
     /// Stretched by NumPy's rule, as a view: new leading axes, and axes of size 1, repeat.
@@ -160,20 +155,19 @@ impl Tensor {
         if axis >= first.rank() {
             return Err(Error::shape("concat", format!("{} has no axis {axis}", first.shape())));
         }
-        let mut dims = first.dims().to_vec();
-        dims[axis] = 0;
+        let mut size = 0usize;
         for tensor in tensors {
             super::check_pair("concat", first, tensor)?;
-            let fits = tensor.rank() == dims.len() && (0..dims.len()).all(|i| i == axis || tensor.dims()[i] == dims[i]);
-            if !fits {
+            let fits = |i: usize| i == axis || tensor.dims()[i] == first.dims()[i];
+            if tensor.rank() != first.rank() || !(0..first.rank()).all(fits) {
                 return Err(Error::shape(
                     "concat",
                     format!("{} and {} differ in an axis other than {axis}", first.shape(), tensor.shape()),
                 ));
             }
-            dims[axis] += tensor.dims()[axis];
+            size = size.saturating_add(tensor.dims()[axis]);
         }
-        let mut out = Tensor::output(&Shape::new(&dims)?, first.dtype, first.device())?;
+        let mut out = Tensor::output(&first.shape().with_size(axis, size)?, first.dtype, first.device())?;
         let mut start = 0;
         for tensor in tensors {
             let size = tensor.dims()[axis];
@@ -192,6 +186,32 @@ impl Tensor {
         Tensor::concat(&parts.iter().collect::<Vec<_>>(), axis)
     }
 
+    /// Pieces of `size` indices of an axis each, the last of what is left: views.
+    ///
+    /// # Errors
+    /// An axis past the rank, a size of 0.
+    pub fn split(&self, axis: usize, size: usize) -> Result<Vec<Tensor>> {
+        let Some(&extent) = self.dims().get(axis).filter(|_| size > 0) else {
+            return Err(Error::shape("split", format!("pieces of {size} of axis {axis} of {}", self.shape())));
+        };
+        (0..extent).step_by(size).map(|start| self.slice(axis, start..extent.min(start.saturating_add(size)))).collect()
+    }
+
+    /// An axis in `count` equal pieces, views: the gates of a recurrent cell, say.
+    ///
+    /// # Errors
+    /// An axis past the rank, or whose size `count` does not divide.
+    pub fn chunk(&self, axis: usize, count: usize) -> Result<Vec<Tensor>> {
+        let extent = self.dims().get(axis).copied().filter(|_| count > 0);
+        let Some(size) = extent.filter(|extent| extent.is_multiple_of(count)).map(|extent| extent / count) else {
+            return Err(Error::shape(
+                "chunk",
+                format!("axis {axis} of {} does not go into {count} equal pieces", self.shape()),
+            ));
+        };
+        (0..count).map(|i| self.slice(axis, i * size..(i + 1) * size)).collect()
+    }
+
     /// Labels (…) as rows (…, classes) of f32 with a 1 at the label and 0 elsewhere.
     ///
     /// # Errors
@@ -201,15 +221,15 @@ impl Tensor {
             return Err(crate::unsupported_dtype("one_hot", self.dtype, "i64 or u8 labels"));
         }
         let labels = self.to_dtype(DType::I64)?.to_vec::<i64>()?;
-        let mut rows = vec![0.0f32; labels.len() * classes];
-        for (row, &label) in labels.iter().enumerate() {
-            if label < 0 || label >= classes as i64 {
-                return Err(super::index::label_outside("one_hot", row, label, classes));
-            }
-            rows[row * classes + label as usize] = 1.0;
+        if let Some((row, &label)) = labels.iter().enumerate().find(|&(_, &at)| at < 0 || at as usize >= classes) {
+            return Err(super::index::label_outside("one_hot", row, label, classes));
         }
-        let mut dims = self.dims().to_vec();
-        dims.push(classes);
-        Tensor::from_slice(&rows, dims, self.device())
+        Tensor::write_with(self.shape().with_axis(self.rank(), classes)?, self.device(), |rows: &mut [f32]| {
+            rows.fill(0.0);
+            for (row, &label) in rows.chunks_exact_mut(classes.max(1)).zip(&labels) {
+                row[label as usize] = 1.0;
+            }
+            Ok(())
+        })
     }
 }
