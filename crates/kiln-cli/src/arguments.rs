@@ -1,7 +1,8 @@
 //! What the command takes.
 
 use crate::recipes::Recipe;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+use kiln::tensor::Device;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -17,12 +18,6 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Train a recipe's model on its data.
     Train(TrainOptions),
-}
-
-/// Where tensors are and computations run.
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum DeviceName {
-    Cpu,
 }
 
 #[derive(Args)]
@@ -44,9 +39,9 @@ pub(crate) struct TrainOptions {
     /// Threads to compute with [default: all]; the weights do not depend on it
     #[arg(long)]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Where to compute
-    #[arg(long, value_enum, default_value = "cpu")]
-    pub(crate) device: DeviceName,
+    /// Where to compute: cpu
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    pub(crate) device: Device,
     /// Folder of the data: DIR/mnist/*-ubyte[.gz] [default: $KILN_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -56,12 +51,16 @@ pub(crate) struct TrainOptions {
     /// Train on the first N samples only
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
-    /// Print the final line only
+    /// Print the final line only (with --json: the result only)
     #[arg(long)]
     pub(crate) quiet: bool,
     /// Print one JSON object a line: one for each epoch, then the result
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn device(name: &str) -> Result<Device, String> {
+    kiln::device(name).map_err(|error| error.message().to_string())
 }
 
 fn learning_rate(text: &str) -> Result<f64, String> {

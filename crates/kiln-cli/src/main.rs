@@ -1,7 +1,6 @@
 //! The `kiln` command.
 
 mod arguments;
-mod device;
 mod recipes;
 mod report;
 mod train;

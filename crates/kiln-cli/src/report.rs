@@ -38,6 +38,11 @@ impl Report {
         Report { json: options.json, quiet: options.quiet, bar, drawn: Instant::now(), seen: 0 }
     }
 
+    /// Whether there is anything to do after a batch.
+    pub(crate) fn has_bar(&self) -> bool {
+        self.bar.is_some()
+    }
+
     pub(crate) fn batch(&mut self, progress: &Progress, epochs: usize) {
         let Some(bar) = &self.bar else { return };
         if progress.batch == 1 {
@@ -54,6 +59,9 @@ impl Report {
     }
 
     pub(crate) fn epoch(&self, record: &EpochRecord, epochs: usize) {
+        if self.quiet {
+            return;
+        }
         if self.json {
             let validation = record.validation.as_ref();
             line(&json!({
@@ -64,7 +72,7 @@ impl Report {
                 "val_accuracy": validation.map(Evaluation::accuracy),
                 "seconds": record.seconds,
             }));
-        } else if !self.quiet {
+        } else {
             if let Some(bar) = &self.bar {
                 bar.finish_and_clear();
             }

@@ -1,90 +1,82 @@
 //! `kiln train`.
 
 use crate::arguments::TrainOptions;
-use crate::recipes::Prepared;
+use crate::recipes::{Prepared, Setup};
 use crate::report::{Report, Summary};
 use kiln::prelude::*;
 use kiln::{Error, ErrorKind, Result};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 pub(crate) fn run(options: &TrainOptions) -> Result<()> {
-    let device = options.device.open()?;
-    let Prepared { model, mut train, test, epochs, batch_size, learning_rate } =
-        options.recipe.prepare(&data_folder(options)?, &device, options.seed)?;
+    let data = data_folder(options)?;
+    in_pool(options.threads, || train(options, &data))
+}
+
+fn train(options: &TrainOptions, data: &Path) -> Result<()> {
+    let setup = Setup { data, device: &options.device, seed: options.seed, learning_rate: options.lr };
+    let Prepared { mut trainer, mut train, test, epochs, batch_size } = options.recipe.prepare(&setup)?;
     if let Some(limit) = options.limit {
         train = train.limit(limit.get());
     }
     let epochs = options.epochs.map_or(epochs, NonZeroUsize::get);
     let batch_size = options.batch_size.map_or(batch_size, NonZeroUsize::get);
-    if batch_size > train.len() {
-        return Err(Error::new(
-            ErrorKind::Value,
-            "",
-            format!("--batch-size {batch_size} is above the {} samples of the training data", train.len()),
-        ));
+    if options.batch_size.is_some() && batch_size > train.len() {
+        let message = format!("--batch-size {batch_size} is above the {} samples of the training data", train.len());
+        return Err(Error::value("", message));
     }
     if let Some(out) = &options.out {
-        std::fs::create_dir_all(out).map_err(|e| unwritable(out, e))?;
+        // Before the work, not after it.
+        std::fs::create_dir_all(out)
+            .map_err(|e| Error::new(ErrorKind::Io, "", format!("--out {}: {e}", out.display())).with_source(e))?;
     }
-    let optimizer = Adam::new(options.lr.unwrap_or(learning_rate));
-    let mut trainer = compile(model, optimizer, SparseCategoricalCrossentropy::new()).metric(Accuracy);
-    let report = std::sync::Mutex::new(Report::new(options));
-    let with_report = |f: &dyn Fn(&mut Report)| {
-        if let Ok(mut report) = report.lock() {
-            f(&mut report);
-        }
-    };
-    let fit = FitOptions::new()
+
+    let report = Report::new(options);
+    let bar = report.has_bar();
+    let report = Mutex::new(report);
+    let report = || report.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut fit = FitOptions::new()
         .epochs(epochs)
         .batch_size(batch_size)
         .seed(options.seed)
-        .device(&device)
         .validation(&test)
-        .on_batch(|progress| with_report(&|report| report.batch(progress, epochs)))
-        .on_epoch(|record| with_report(&|report| report.epoch(record, epochs)));
-    let history = in_pool(options.threads, || trainer.fit(&train, fit))?;
-    let Some(last) = history.last().and_then(|record| record.validation.as_ref()) else {
-        return Ok(()); // fit ran at least one epoch, with its validation
-    };
-    if let Some(out) = &options.out {
-        save(out, &trainer.objective.model, &history)?;
+        .on_epoch(|record| report().epoch(record, epochs));
+    if bar {
+        fit = fit.on_batch(|progress| report().batch(progress, epochs));
     }
-    let images = train.len() * epochs;
-    let summary = Summary { test: last, seconds: history.seconds, images, device: device.name(), seed: options.seed };
-    with_report(&|report| report.finish(&summary));
+    let history = trainer.fit(&train, fit)?;
+
+    if let Some(out) = &options.out {
+        kiln::nn::safetensors::save(&trainer.objective.model, out.join("model.safetensors"))?;
+        kiln::nn::safetensors::write_atomically(&out.join("history.csv"), history.to_csv().as_bytes())?;
+    }
+    if let Some(test) = history.last().and_then(|record| record.validation.as_ref()) {
+        report().finish(&Summary {
+            test,
+            seconds: history.seconds,
+            images: train.len() * epochs,
+            device: options.device.name(),
+            seed: options.seed,
+        });
+    }
     Ok(())
 }
 
 /// Where the data is: `--data`, or the environment.
 fn data_folder(options: &TrainOptions) -> Result<PathBuf> {
-    options.data.clone().or_else(|| std::env::var_os("KILN_DATA_DIR").map(PathBuf::from)).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Value,
-            "",
-            format!("{} needs its data: name its folder with --data DIR or $KILN_DATA_DIR", options.recipe.name()),
-        )
+    let folder = options.data.clone().or_else(|| std::env::var_os("KILN_DATA_DIR").map(PathBuf::from));
+    folder.ok_or_else(|| {
+        let recipe = options.recipe.name();
+        Error::value("", format!("{recipe} needs its data: name its folder with --data DIR or $KILN_DATA_DIR"))
     })
 }
 
-/// Runs `f` in a pool of so many threads, or in the default one.
+/// Runs `f` in a pool of so many threads, or in the default one. Everything is done in it: beside a pool of one's own, the
+/// default one would start its threads for the first large region outside.
 fn in_pool<R: Send>(threads: Option<NonZeroUsize>, f: impl FnOnce() -> Result<R> + Send) -> Result<R> {
     let Some(threads) = threads else { return f() };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build();
-    let pool = pool.map_err(|e| Error::new(ErrorKind::Value, "", format!("--threads {threads}: {e}")))?;
+    let pool = pool.map_err(|e| Error::value("", format!("--threads {threads}: {e}")).with_source(e))?;
     kiln::run_in(&pool, f)
-}
-
-fn unwritable(path: &Path, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, "", format!("{}: {error}", path.display())).with_source(error)
-}
-
-/// Writes the model and the history, each whole or not at all.
-fn save(out: &Path, model: &Sequential, history: &History) -> Result<()> {
-    kiln::nn::safetensors::save(model, out.join("model.safetensors"))?;
-    let path = out.join("history.csv");
-    let temporary = out.join("history.csv.partial");
-    std::fs::write(&temporary, history.to_csv())
-        .and_then(|()| std::fs::rename(&temporary, &path))
-        .map_err(|e| unwritable(&path, e))
 }

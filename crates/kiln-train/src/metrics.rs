@@ -1,6 +1,6 @@
 //! Metrics: what is reported beside the loss.
 
-use kiln_tensor::{DType, Result, Tensor};
+use kiln_tensor::{DType, Error, Result, Shape, Tensor};
 
 /// A number per sample that is averaged over an epoch.
 pub trait Metric: Send + Sync {
@@ -28,15 +28,38 @@ impl Metric for Accuracy {
         let classes = predictions.dims().last().copied().unwrap_or(1);
         if classes == 1 || predictions.rank() < 2 {
             let half = Tensor::full((), 0.5, predictions.dtype(), predictions.device())?;
+            let wanted = targets.to_dtype(predictions.dtype())?.gt(&half)?;
             let side = predictions.gt(&half)?;
-            let wanted = targets.to_dtype(predictions.dtype())?.gt(&half)?.reshape(side.shape())?;
-            return side.eq(&wanted)?.sum_all();
+            return side.eq(&paired(wanted, side.shape())?)?.sum_all();
         }
+        let said = predictions.arg_max(-1)?;
         let labels = match targets.dtype() {
-            DType::I64 => targets.clone(),
-            DType::U8 => targets.to_dtype(DType::I64)?,
+            DType::I64 | DType::U8 => targets.to_dtype(DType::I64)?,
             _ => targets.arg_max(-1)?,
         };
-        predictions.arg_max(-1)?.eq(&labels)?.sum_all()
+        said.eq(&paired(labels, said.shape())?)?.sum_all()
     }
+}
+
+/// One target for each prediction: (n, 1) is as good as (n,), but nothing is broadcast without a word.
+fn paired(targets: Tensor, predictions: &Shape) -> Result<Tensor> {
+    fn without_column(dims: &[usize]) -> &[usize] {
+        if let [front @ .., 1] = dims
+            && !front.is_empty()
+        {
+            front
+        } else {
+            dims
+        }
+    }
+    if targets.shape() == predictions {
+        return Ok(targets);
+    }
+    if without_column(targets.dims()) == without_column(predictions) {
+        return targets.reshape(predictions);
+    }
+    Err(Error::shape(
+        "accuracy",
+        format!("targets of shape {} for predictions of {predictions}: one for each is needed", targets.shape()),
+    ))
 }

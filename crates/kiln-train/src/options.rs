@@ -2,7 +2,6 @@
 
 use crate::EpochRecord;
 use kiln_datasets::Dataset;
-use kiln_tensor::Device;
 
 /// Where an epoch has got to.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -27,7 +26,6 @@ pub struct FitOptions<'a> {
     pub(crate) seed: u64,
     pub(crate) shuffle: bool,
     pub(crate) workers: usize,
-    pub(crate) device: Device,
     pub(crate) validation: Option<&'a dyn Dataset>,
     pub(crate) on_epoch: Option<OnEpoch<'a>>,
     pub(crate) on_batch: Option<OnBatch<'a>>,
@@ -41,7 +39,6 @@ impl Default for FitOptions<'_> {
             seed: 0,
             shuffle: true,
             workers: 0,
-            device: Device::cpu(),
             validation: None,
             on_epoch: None,
             on_batch: None,
@@ -83,12 +80,6 @@ impl<'a> FitOptions<'a> {
     #[must_use]
     pub fn workers(self, workers: usize) -> Self {
         FitOptions { workers, ..self }
-    }
-
-    /// Where batches are put: where the model is.
-    #[must_use]
-    pub fn device(self, device: &Device) -> Self {
-        FitOptions { device: device.clone(), ..self }
     }
 
     /// Data to evaluate on after each epoch.

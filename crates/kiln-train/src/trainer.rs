@@ -6,7 +6,7 @@ use kiln_autograd::Var;
 use kiln_datasets::{Batch, Dataset, Loader};
 use kiln_nn::{Ctx, Layer, Loss};
 use kiln_optim::Optimizer;
-use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{Device, Error, Result, Tensor};
 use std::time::Instant;
 
 /// Samples evaluated together, where batches are smaller.
@@ -20,6 +20,7 @@ pub struct Trainer<O, P> {
     pub optimizer: P,
     metrics: Vec<Box<dyn Metric>>,
     steps: u64,
+    epochs: u64,
 }
 
 /// A model ready to be trained, in Keras's words: an optimizer and the loss of the model's output against the targets.
@@ -27,7 +28,7 @@ pub fn compile<M: Layer, L: Loss, P: Optimizer>(model: M, optimizer: P, loss: L)
     Trainer::new(Supervised { model, loss }, optimizer)
 }
 
-/// Loss and metrics of an epoch, summed on the device.
+/// Loss and metrics of an epoch.
 struct Tally {
     loss: Running,
     metrics: Vec<Running>,
@@ -39,15 +40,16 @@ impl Tally {
         Tally { loss: Running::default(), metrics: (0..metrics).map(|_| Running::default()).collect(), samples: 0 }
     }
 
-    fn add(&mut self, metrics: &[Box<dyn Metric>], batch: &Batch, outcome: &Outcome) -> Result<()> {
+    /// Gives the batch's loss where the host can see it without waiting for the device.
+    fn add(&mut self, metrics: &[Box<dyn Metric>], batch: &Batch, outcome: &Outcome) -> Result<Option<f64>> {
         self.samples += batch.len();
-        self.loss.add(outcome.loss.tensor(), batch.len() as f64)?;
+        let loss = self.loss.add(outcome.loss.tensor(), batch.len() as f64)?;
         if let Some(predictions) = &outcome.predictions {
             for (metric, sum) in metrics.iter().zip(&mut self.metrics) {
                 sum.add(&metric.sum(predictions.tensor(), &batch.targets)?, 1.0)?;
             }
         }
-        Ok(())
+        Ok(loss)
     }
 
     fn finish(&self, metrics: &[Box<dyn Metric>]) -> Result<Evaluation> {
@@ -59,7 +61,7 @@ impl Tally {
 impl<O: Objective, P: Optimizer> Trainer<O, P> {
     /// A trainer of any objective, without metrics.
     pub fn new(objective: O, optimizer: P) -> Self {
-        Trainer { objective, optimizer, metrics: Vec::new(), steps: 0 }
+        Trainer { objective, optimizer, metrics: Vec::new(), steps: 0, epochs: 0 }
     }
 
     /// Reports a metric too.
@@ -78,7 +80,11 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
     fn step(&mut self, batch: &Batch, seed: u64, tally: &mut Tally) -> Result<()> {
         let ctx = Ctx::train(seed, self.steps);
         let outcome = self.objective.loss(batch, &ctx)?;
-        tally.add(&self.metrics, batch, &outcome)?;
+        if let Some(loss) = tally.add(&self.metrics, batch, &outcome)?
+            && !loss.is_finite()
+        {
+            return Err(diverged(format!("step {}", self.steps + 1), loss));
+        }
         let Outcome { loss, predictions } = outcome;
         // Let go, so that the backward pass frees what it has used.
         drop(predictions);
@@ -89,20 +95,27 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         Ok(())
     }
 
-    /// Trains for some epochs, inside the thread team. The weights stay those of the last finished step on an error.
+    /// Where the parameters are.
+    fn device(&self) -> Device {
+        let parameters = self.objective.parameters();
+        parameters.first().map_or_else(Device::cpu, |(_, parameter)| parameter.value().device().clone())
+    }
+
+    /// Trains for some epochs, inside the thread team. On an error the weights stay those of the last finished step. A
+    /// second call goes on where the first ended: five epochs and five more are ten, bit for bit.
     ///
     /// # Errors
-    /// Options that make no sense, data that does not fit the model, a loss that is not finite at an epoch's end.
+    /// Options that make no sense, data that does not fit the model, a loss that is not finite.
     pub fn fit(&mut self, data: &dyn Dataset, options: FitOptions<'_>) -> Result<History> {
         if options.epochs == 0 {
-            return Err(Error::new(ErrorKind::Value, "fit", "0 epochs: at least 1 is needed"));
+            return Err(Error::value("fit", "0 epochs: at least 1 is needed"));
         }
         kiln_cpu::team::run(|| self.run(data, options))
     }
 
     fn run(&mut self, data: &dyn Dataset, mut options: FitOptions<'_>) -> Result<History> {
-        let mut loader =
-            Loader::new(data).batch_size(options.batch_size).workers(options.workers).device(&options.device);
+        let device = self.device();
+        let mut loader = Loader::new(data).batch_size(options.batch_size).workers(options.workers).device(&device);
         if options.shuffle {
             loader = loader.shuffle(options.seed);
         }
@@ -112,7 +125,8 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         for epoch in 1..=options.epochs {
             let start = Instant::now();
             let mut tally = Tally::new(self.metrics.len());
-            loader.epoch(epoch as u64, |stream| {
+            self.epochs += 1;
+            loader.epoch(self.epochs, |stream| {
                 for (position, batch) in stream.enumerate() {
                     let batch = batch?;
                     self.step(&batch, options.seed, &mut tally)?;
@@ -124,16 +138,12 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             })?;
             let train = tally.finish(&self.metrics)?;
             if !train.loss.is_finite() {
-                return Err(Error::new(
-                    ErrorKind::Value,
-                    "fit",
-                    format!("the loss of epoch {epoch} is {}: a smaller learning rate may help", train.loss),
-                ));
+                return Err(diverged(format!("epoch {epoch}"), train.loss));
             }
-            let validation = match options.validation {
-                Some(data) => Some(measure(&self.objective, &self.metrics, data, options.batch_size, &options.device)?),
-                None => None,
-            };
+            let (objective, metrics) = (&self.objective, &self.metrics);
+            let evaluated =
+                options.validation.map(|data| measure(objective, metrics, data, options.batch_size, &device));
+            let validation = evaluated.transpose()?;
             let record = EpochRecord { epoch, train, validation, seconds: start.elapsed().as_secs_f64() };
             if let Some(on_epoch) = &mut options.on_epoch {
                 on_epoch(&record);
@@ -149,12 +159,13 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
     /// # Errors
     /// Data that is empty or does not fit the model.
     pub fn evaluate(&self, data: &dyn Dataset) -> Result<Evaluation> {
-        let (objective, metrics) = (&self.objective, &self.metrics);
-        kiln_cpu::team::run(|| measure(objective, metrics, data, EVALUATION_BATCH, &Device::cpu()))
+        let (objective, metrics, device) = (&self.objective, &self.metrics, self.device());
+        kiln_cpu::team::run(|| measure(objective, metrics, data, EVALUATION_BATCH, &device))
     }
 }
 
-/// Mean loss and metrics of an objective on a data set.
+/// Mean loss and metrics of an objective, in batches of at least [`EVALUATION_BATCH`]: nothing is kept for a backward pass,
+/// so they may be larger than those of training.
 fn measure<O: Objective>(
     objective: &O,
     metrics: &[Box<dyn Metric>],
@@ -173,6 +184,15 @@ fn measure<O: Objective>(
         Ok(())
     })?;
     tally.finish(metrics)
+}
+
+/// Training that has left the numbers.
+#[cold]
+fn diverged(place: String, loss: f64) -> Error {
+    Error::value(
+        "fit",
+        format!("the loss of {place} is {loss}: a smaller learning rate, or inputs in a smaller range, may help"),
+    )
 }
 
 impl<M: Layer, L: Loss, P: Optimizer> Trainer<Supervised<M, L>, P> {

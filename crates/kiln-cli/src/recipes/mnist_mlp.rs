@@ -1,16 +1,19 @@
-//! The classic listing: `Flatten, Dense 128 ReLU, Dense 10 softmax`, Adam, sparse categorical cross-entropy, ten epochs.
+//! The classic listing: Flatten, Dense 128 ReLU, Dense 10 softmax; Adam; sparse categorical cross-entropy; ten epochs.
 
-use super::Prepared;
+use super::{Prepared, Setup};
 use kiln::Result;
 use kiln::prelude::*;
-use std::path::Path;
 
-pub(super) fn prepare(data: &Path, device: &Device, seed: u64) -> Result<Prepared> {
-    let Mnist { train, test } = Mnist::load(data)?;
+pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
+    let Mnist { train, test } = Mnist::load(setup.data)?; // bytes, handed out as numbers from 0 to 1
+
     let model = Sequential::new()
         .push(Flatten::new())
         .push(Dense::new(128).activation(Activation::Relu))
         .push(Dense::new(10).activation(Activation::Softmax))
-        .build([28, 28], device, seed)?;
-    Ok(Prepared { model, train, test, epochs: 10, batch_size: 32, learning_rate: 0.001 })
+        .build([28, 28], setup.device, setup.seed)?;
+
+    let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.001));
+    let trainer = compile(model, Box::new(optimizer) as _, Box::new(SparseCategoricalCrossentropy::new()) as _);
+    Ok(Prepared { trainer: trainer.metric(Accuracy), train, test, epochs: 10, batch_size: 32 })
 }

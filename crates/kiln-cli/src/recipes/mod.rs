@@ -5,6 +5,7 @@ mod mnist_mlp;
 use clap::ValueEnum;
 use kiln::Result;
 use kiln::prelude::*;
+use kiln::train::Supervised;
 use std::path::Path;
 
 /// What can be trained by name.
@@ -14,14 +15,23 @@ pub(crate) enum Recipe {
     MnistMlp,
 }
 
-/// A recipe made ready: its model, its data, its defaults.
+/// What a recipe is given.
+pub(crate) struct Setup<'a> {
+    /// The folder of the data.
+    pub(crate) data: &'a Path,
+    pub(crate) device: &'a Device,
+    pub(crate) seed: u64,
+    /// Instead of the recipe's own.
+    pub(crate) learning_rate: Option<f64>,
+}
+
+/// A recipe made ready: a trainer, its data, and how long and in what steps it trains unless told otherwise.
 pub(crate) struct Prepared {
-    pub(crate) model: Sequential,
+    pub(crate) trainer: Trainer<Supervised<Sequential, Box<dyn Loss>>, Box<dyn Optimizer>>,
     pub(crate) train: ImageDataset,
     pub(crate) test: ImageDataset,
     pub(crate) epochs: usize,
     pub(crate) batch_size: usize,
-    pub(crate) learning_rate: f64,
 }
 
 impl Recipe {
@@ -31,9 +41,9 @@ impl Recipe {
         }
     }
 
-    pub(crate) fn prepare(self, data: &Path, device: &Device, seed: u64) -> Result<Prepared> {
+    pub(crate) fn prepare(self, setup: &Setup<'_>) -> Result<Prepared> {
         match self {
-            Recipe::MnistMlp => mnist_mlp::prepare(data, device, seed),
+            Recipe::MnistMlp => mnist_mlp::prepare(setup),
         }
     }
 }

@@ -1,0 +1,58 @@
+//! Accuracy against plain loops, for every form of prediction and target.
+
+#![allow(clippy::unwrap_used)] // a panic is a test's report
+
+use kiln_tensor::{DType, Device, Tensor};
+use kiln_train::{Accuracy, Metric};
+use proptest::prelude::*;
+
+fn right(predictions: &Tensor, targets: &Tensor) -> f64 {
+    Accuracy.sum(predictions, targets).unwrap().item().unwrap()
+}
+
+proptest! {
+    #[test]
+    fn counts_rows_whose_largest_is_the_targets(
+        rows in 1usize..40, classes in 2usize..12, seed in prop::collection::vec((0u8..5, any::<u8>()), 480),
+    ) {
+        // Few different values, so that there are ties: the first counts, as in NumPy and PyTorch.
+        let values: Vec<f32> = seed.iter().take(rows * classes).map(|&(v, _)| f32::from(v)).collect();
+        let labels: Vec<u8> = seed.iter().take(rows).map(|&(_, l)| l % classes as u8).collect();
+        let first_largest = |row: &[f32]| (0..classes).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap();
+        let expected = values.chunks(classes).zip(&labels).filter(|(row, l)| first_largest(row) == usize::from(**l)).count();
+        let cpu = Device::cpu();
+        let predictions = Tensor::from_slice(&values, [rows, classes], &cpu).unwrap();
+        let labels = Tensor::from_slice(&labels, [rows], &cpu).unwrap();
+        let wide = labels.to_dtype(DType::I64).unwrap();
+        let one_hot = wide.one_hot(classes).unwrap().to_dtype(DType::F32).unwrap();
+        for targets in [&labels, &wide, &one_hot] {
+            prop_assert_eq!(right(&predictions, targets), expected as f64);
+        }
+        prop_assert_eq!(right(&predictions.to_dtype(DType::F64).unwrap(), &labels), expected as f64);
+        // A column of labels, as Keras has it.
+        prop_assert_eq!(right(&predictions, &wide.reshape([rows, 1]).unwrap()), expected as f64);
+    }
+
+    #[test]
+    fn a_single_output_is_compared_with_one_half(pairs in prop::collection::vec((0.0f32..1.0, any::<bool>()), 1..50)) {
+        let expected = pairs.iter().filter(|&&(p, t)| (p > 0.5) == t).count() as f64;
+        let n = pairs.len();
+        let cpu = Device::cpu();
+        let p = Tensor::from_slice(&pairs.iter().map(|x| x.0).collect::<Vec<_>>(), [n, 1], &cpu).unwrap();
+        let t = Tensor::from_slice(&pairs.iter().map(|x| f32::from(u8::from(x.1))).collect::<Vec<_>>(), [n, 1], &cpu).unwrap();
+        prop_assert_eq!(right(&p, &t), expected);
+        prop_assert_eq!(right(&p.reshape([n]).unwrap(), &t.reshape([n]).unwrap()), expected);
+        prop_assert_eq!(right(&p, &t.to_dtype(DType::U8).unwrap().reshape([n]).unwrap()), expected);
+    }
+}
+
+#[test]
+fn targets_that_do_not_pair_are_refused() {
+    let cpu = Device::cpu();
+    let predictions = Tensor::ones([4, 3], DType::F32, &cpu).unwrap();
+    for targets in [[1usize, 1], [2, 2], [3, 1]] {
+        let targets = Tensor::zeros(targets, DType::I64, &cpu).unwrap();
+        assert!(Accuracy.sum(&predictions, &targets).is_err(), "{}", targets.shape());
+    }
+    assert!(Accuracy.sum(&predictions, &Tensor::zeros([1], DType::I64, &cpu).unwrap()).is_err());
+}
