@@ -11,26 +11,12 @@ pub struct Param {
     value: Tensor,
     leaf: Leaf,
     trainable: bool,
-    file_axes: &'static [usize],
 }
 
 impl Param {
     /// A trainable parameter with this first value.
     pub fn new(value: Tensor) -> Self {
-        Param { value, leaf: Leaf::new(), trainable: true, file_axes: &[] }
-    }
-
-    /// The same parameter, written to files with its axes in this order: `[1, 0]` for a dense layer's weight, which is
-    /// (in, out) here and (out, in) in PyTorch's files. Files are always in PyTorch's order; reading one turns it back.
-    #[must_use]
-    pub fn with_file_axes(mut self, order: &'static [usize]) -> Self {
-        self.file_axes = order;
-        self
-    }
-
-    /// The order of axes in files; empty where it is the same.
-    pub fn file_axes(&self) -> &'static [usize] {
-        self.file_axes
+        Param { value, leaf: Leaf::new(), trainable: true }
     }
 
     /// The value.
@@ -84,7 +70,7 @@ impl Clone for Param {
     /// A parameter of its own with the same value: it shares neither gradients nor later updates. To share a weight
     /// between two places, use the same layer in both.
     fn clone(&self) -> Self {
-        Param { value: self.value.clone(), leaf: Leaf::new(), trainable: self.trainable, file_axes: self.file_axes }
+        Param { value: self.value.clone(), leaf: Leaf::new(), trainable: self.trainable }
     }
 }
 

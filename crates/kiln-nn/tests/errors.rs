@@ -20,7 +20,7 @@ fn a_forward_error_names_the_layer() {
     assert_eq!(error.kind(), ErrorKind::Shape);
     assert_eq!(
         error.to_string(),
-        "model.1.0 (Dense): linear: expected (…, 6) for weights (6, 4), got (8, 5); \
+        "model.1.0 (Dense): linear: expected (…, 6) for weights (4, 6), got (8, 5); \
          build the model for the shape of its data, or change the layer before"
     );
     let error = model.forward(&zeros(&[8, 2, 3]), &Ctx::eval()).unwrap_err().to_string();
@@ -47,7 +47,7 @@ fn build_errors_name_the_layer() {
     let model = Sequential::new().push(Dense::new(3)).build(4, &cpu, 1).unwrap();
     let error = model.build(5, &cpu, 1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Build);
-    assert!(error.to_string().contains("already built, with weights (4, 3)"), "{error}");
+    assert!(error.to_string().contains("already built, with weights (3, 4)"), "{error}");
 }
 
 #[test]

@@ -20,12 +20,12 @@ fn close(found: &[f64], expected: &[f64]) {
     }
 }
 
-/// y[r][o] = activation(Σ x[r][i]·w[i][o] + b[o])
+/// y[r][o] = activation(Σ x[r][i]·w[o][i] + b[o])
 fn dense(x: &[f64], w: &[f64], b: Option<&[f64]>, inputs: usize, units: usize, activation: fn(f64) -> f64) -> Vec<f64> {
     let mut y = Vec::new();
     for row in x.chunks(inputs) {
         for o in 0..units {
-            let sum: f64 = (0..inputs).map(|i| row[i] * w[i * units + o]).sum();
+            let sum: f64 = (0..inputs).map(|i| row[i] * w[o * inputs + i]).sum();
             y.push(activation(sum + b.map_or(0.0, |b| b[o])));
         }
     }

@@ -45,10 +45,10 @@ fn rows(x: &Var) -> Result<Var> {
     if x.shape().rank() == 2 { Ok(x.clone()) } else { x.reshape([rows, n]) }
 }
 
-/// y = activation(x · w + b) of rows x (n, in), w (in, out), b (out,).
+/// y = activation(x · wᵀ + b) of rows x (n, in), w (out, in), b (out,).
 ///
-/// With dz = dy · activation′(y): dx = dz · wᵀ, dw = xᵀ · dz, db = Σ dz over the rows. Its composed form is
-/// `x.matmul(w)?.add(b)?.unary(activation)?`.
+/// With dz = dy · activation′(y): dx = dz · w, dw = dzᵀ · x, db = Σ dz over the rows. Its composed form is
+/// `x.matmul(w.t()?)?.add(b)?.unary(activation)?`.
 struct Linear {
     x: Tensor,
     w: Tensor,
@@ -72,11 +72,11 @@ impl Function for Linear {
         }
         if pass.needs(1) {
             let x = pass.input(0, &self.x);
-            pass.accumulate(1, x.t()?.matmul(&dz)?)?;
+            pass.accumulate(1, dz.t()?.matmul(&x)?)?;
         }
         if pass.needs(0) {
             let w = pass.input(1, &self.w);
-            pass.accumulate(0, dz.matmul(&w.t()?)?)?;
+            pass.accumulate(0, dz.matmul(&w)?)?;
         }
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Var {
         }
     }
 
-    /// activation(x · weight + bias) in one pass: x (…, in), weight (in, out), bias (out,).
+    /// activation(x · weightᵀ + bias) in one pass: x (…, in), weight (out, in), bias (out,), as PyTorch's `linear`.
     ///
     /// The activation is fused where its derivative can be taken from the output alone (ReLU, tanh, sigmoid, …); another
     /// is applied after, with the same result.
@@ -121,7 +121,7 @@ impl Var {
             other => (other, None),
         };
         let options = MatmulOptions { bias: bias.map(Var::tensor), activation: fused };
-        let y = self.tensor().matmul_with(weight.tensor(), options)?;
+        let y = self.tensor().matmul_with(&weight.tensor().t()?, options)?;
         let function = |y: &Tensor| Linear {
             x: self.tensor().clone(),
             w: weight.tensor().clone(),

@@ -29,10 +29,9 @@ pub(super) unsafe fn gemm<T: Element, U: Element<Number = T::Number>>(
     if product.rows == 0 || product.cols == 0 {
         return;
     }
-    // Rows of C adjacent: Cᵀ = Bᵀ·Aᵀ, the same chains.
     let flipped: Vec<Segment<T>>;
     let mut p = *product;
-    if p.c_strides.1 != 1 && p.c_strides.0 == 1 {
+    if better_transposed(&p) {
         flipped = p.segments.iter().map(|s| Segment { a: s.b, b: s.a, k: s.k }).collect();
         let swap = |(row, col): (isize, isize)| (col, row);
         p = Product {
@@ -156,6 +155,18 @@ impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
                 }
             }
         }
+    }
+}
+
+/// Whether Cᵀ = Bᵀ·Aᵀ, the same chains, is the quicker way.
+fn better_transposed<T, U: Element>(p: &Product<'_, T, U>) -> bool {
+    // The columns of what is B there lie along k here, and would have to be transposed while they are packed. What is A
+    // there is read where it lies: so the smaller one had better be B.
+    let along_k = p.b_strides.1 != 1 && p.b_strides.0 == 1;
+    match p.c_strides {
+        (_, 1) => along_k && p.rows < p.cols && p.rows > 1,
+        (1, _) => true,
+        _ => false,
     }
 }
 

@@ -21,8 +21,8 @@ pub(super) struct Kernels<T: 'static> {
     pub(super) widths: &'static [Width<T>],
     /// Packs rows of B whose columns are adjacent; see [`pack::rows`].
     pub(super) pack_rows: unsafe fn(*const T, isize, usize, usize, usize, *mut T, usize),
-    /// Packs columns of B whose rows are adjacent; see [`pack::columns`].
-    pub(super) pack_columns: unsafe fn(*const T, isize, usize, usize, usize, *mut T),
+    /// Transposes a block: columns of B into a panel, or a tile into C; see [`pack::columns`].
+    pub(super) transpose: unsafe fn(*const T, isize, usize, (usize, usize), *mut T, isize),
     /// `row += bias` or `row += constant`, then max(row, 0): see [`super::epilogue`].
     pub(super) add_row: unsafe fn(&mut [T], &[T]),
     pub(super) add_scalar: unsafe fn(&mut [T], T),
@@ -47,8 +47,6 @@ impl<T> Kernels<T> {
     }
 }
 
-/// The most rows and numbers that any tile has: the size of the stack tile.
-pub(super) const MAX_ROWS: usize = 8;
 /// The widest panel of any table, in bytes.
 pub(super) const MAX_WIDTH_BYTES: usize = 256;
 
@@ -75,11 +73,11 @@ macro_rules! kernels {
             }
 
             $(#[$feature])?
-            unsafe fn pack_columns(
-                src: *const $number, stride: isize, k: usize, width: usize, panel: usize, dst: *mut $number,
+            unsafe fn transpose(
+                src: *const $number, stride: isize, k: usize, widths: (usize, usize), dst: *mut $number, dst_stride: isize,
             ) {
                 // SAFETY: the caller keeps the contract of `pack::columns`; the features are enabled here.
-                unsafe { pack::columns(src, stride, k, width, panel, dst, |s, ls, d, ld| $transpose(s, ls, d, ld)) }
+                unsafe { pack::columns(src, stride, k, widths, dst, dst_stride, |s, ls, d, ld| $transpose(s, ls, d, ld)) }
             }
 
             $(#[$feature])?
@@ -108,7 +106,7 @@ macro_rules! kernels {
                 lanes: <$vector as super::super::vector::Vector>::LANES,
                 widths: &[$(Width { vectors: $vectors, tiles: &[$(run::<$rows, $vectors>),*] }),*],
                 pack_rows,
-                pack_columns,
+                transpose,
                 add_row,
                 add_scalar,
                 relu,

@@ -2,7 +2,7 @@
 
 use super::Element;
 use super::epilogue::Epilogue;
-use super::kernels::{Kernels, MAX_ROWS, MAX_WIDTH_BYTES, TileFn};
+use super::kernels::{Kernels, MAX_WIDTH_BYTES, TileFn};
 use super::tile::Tile;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -34,87 +34,100 @@ pub(super) struct Sweep<T: 'static> {
     pub(super) panel: usize,
 }
 
-/// A tile on the stack.
+/// The most rows that are staged at once: where C's rows are adjacent, whole cache lines of them.
+const STAGE_ROWS: usize = 32;
+
+/// Tiles on the stack.
 #[repr(align(64))]
-struct Stage(MaybeUninit<[u8; MAX_ROWS * MAX_WIDTH_BYTES]>);
+struct Stage(MaybeUninit<[u8; STAGE_ROWS * MAX_WIDTH_BYTES]>);
 
 impl<U: Element> Output<'_, U> {
     /// Computes the sweep's tiles; `tile` is the first but for `c`.
     ///
     /// # Safety
     /// The tile's operands are readable for all rows; nobody else touches these elements of C.
-    pub(super) unsafe fn sweep(&self, sweep: &Sweep<U::Number>, mut tile: Tile<'_, U::Number>) {
-        let direct = U::NATIVE && self.strides.1 == 1 && sweep.columns == sweep.panel;
-        let base = tile.a_offset;
-        tile.c_row = if direct { self.strides.0 } else { sweep.panel as isize };
+    pub(super) unsafe fn sweep(&self, sweep: &Sweep<U::Number>, tile: Tile<'_, U::Number>) {
         let column = self.c.wrapping_offset(sweep.j as isize * self.strides.1);
-        for (i, mr) in tiles(sweep.rows.len(), sweep.tiles.len()) {
-            let run = sweep.tiles[mr - 1];
-            tile.a_offset = base + i as isize * tile.a_row;
-            let row = sweep.rows.start + i;
-            let corner = column.wrapping_offset(row as isize * self.strides.0);
-            // SAFETY: the tile lies within C, or on this stack.
+        let corner = |row: usize| column.wrapping_offset(row as isize * self.strides.0);
+        // SAFETY: the tiles lie within C, and are this thread's own.
+        unsafe {
+            if U::NATIVE && self.strides.1 == 1 && sweep.columns == sweep.panel {
+                let rows = sweep.rows.clone();
+                return self.tiles(sweep, tile, rows, corner(sweep.rows.start).cast(), self.strides.0);
+            }
+            for (i, rows) in equal_parts(sweep.rows.len(), STAGE_ROWS) {
+                let row = sweep.rows.start + i;
+                let a_offset = tile.a_offset + i as isize * tile.a_row;
+                self.staged(sweep, Tile { a_offset, ..tile }, row..row + rows, corner(row));
+            }
+        }
+    }
+
+    /// Computes the tiles of some rows into numbers at `c`, `c_row` from row to row; `tile` is the first.
+    ///
+    /// # Safety
+    /// As [`Output::sweep`]; the numbers are writable, and readable where the chains start from them.
+    unsafe fn tiles(
+        &self,
+        sweep: &Sweep<U::Number>,
+        tile: Tile<'_, U::Number>,
+        rows: Range<usize>,
+        c: *mut U::Number,
+        c_row: isize,
+    ) {
+        for (i, mr) in equal_parts(rows.len(), sweep.tiles.len()) {
+            let down = |step: isize| i as isize * step;
+            let tile =
+                Tile { a_offset: tile.a_offset + down(tile.a_row), c: c.wrapping_offset(down(c_row)), c_row, ..tile };
+            // SAFETY: as the caller promises.
             unsafe {
-                if direct {
-                    tile.c = corner.cast();
-                    run(&tile);
-                    if self.finish {
-                        self.finish(tile.c, tile.c_row, (row, mr), sweep);
+                sweep.tiles[mr - 1](&tile);
+                if self.finish {
+                    for r in 0..mr {
+                        let row = tile.c.offset(r as isize * c_row);
+                        let numbers = std::slice::from_raw_parts_mut(row, sweep.columns);
+                        self.epilogue.finish(self.kernels, numbers, rows.start + i + r, sweep.j);
                     }
-                } else {
-                    self.staged(run, &mut tile, corner, (row, mr), sweep);
                 }
             }
         }
     }
 
-    /// Bias and activation, for rows of numbers at `c`.
+    /// Computes some rows on the stack and moves them to C, where their first element is at `corner`.
     ///
     /// # Safety
-    /// The rows are this thread's own.
-    unsafe fn finish(&self, c: *mut U::Number, c_row: isize, (row, rows): (usize, usize), sweep: &Sweep<U::Number>) {
-        for i in 0..rows {
-            // SAFETY: as the caller promises.
-            let numbers = unsafe { std::slice::from_raw_parts_mut(c.offset(i as isize * c_row), sweep.columns) };
-            self.epilogue.finish(self.kernels, numbers, row + i, sweep.j);
-        }
-    }
-
-    /// Computes one tile on the stack and moves it to C.
-    ///
-    /// # Safety
-    /// As [`Output::sweep`], for the tile at `corner`.
-    unsafe fn staged(
-        &self,
-        run: TileFn<U::Number>,
-        tile: &mut Tile<'_, U::Number>,
-        corner: *mut U,
-        (row, rows): (usize, usize),
-        sweep: &Sweep<U::Number>,
-    ) {
+    /// As [`Output::sweep`], for at most [`STAGE_ROWS`] rows.
+    unsafe fn staged(&self, sweep: &Sweep<U::Number>, tile: Tile<'_, U::Number>, rows: Range<usize>, corner: *mut U) {
         let (row_stride, col_stride) = self.strides;
         let at = |i: usize, j: usize| corner.wrapping_offset(i as isize * row_stride + j as isize * col_stride);
+        let (count, columns, panel) = (rows.len(), sweep.columns, sweep.panel);
+        // C's rows are adjacent: blocks are transposed in registers.
+        let transposed = U::NATIVE && row_stride == 1;
         let mut stage = Stage(MaybeUninit::uninit());
-        tile.c = stage.0.as_mut_ptr().cast();
-        // SAFETY: within C, and within the stage: the largest tile of any table fits. The kernel writes all of it
+        let numbers: *mut U::Number = stage.0.as_mut_ptr().cast();
+        // SAFETY: within C, and within the stage: the widest panel of any table fits. The kernels write all of it
         // before any of it is read.
         unsafe {
-            if tile.accumulate {
-                for i in 0..rows {
-                    for j in 0..sweep.panel {
-                        let x = if j < sweep.columns { (*at(i, j)).to_number() } else { U::Number::default() };
-                        *tile.c.add(i * sweep.panel + j) = x;
+            if tile.accumulate && transposed {
+                let widths = (columns, panel);
+                (self.kernels.transpose)(corner.cast(), col_stride, count, widths, numbers, panel as isize);
+            } else if tile.accumulate {
+                for i in 0..count {
+                    for j in 0..panel {
+                        let x = if j < columns { (*at(i, j)).to_number() } else { U::Number::default() };
+                        *numbers.add(i * panel + j) = x;
                     }
                 }
             }
-            run(tile);
-            if self.finish {
-                self.finish(tile.c, tile.c_row, (row, rows), sweep);
+            self.tiles(sweep, tile, rows, numbers, panel as isize);
+            if transposed {
+                let widths = (count, count);
+                return (self.kernels.transpose)(numbers, panel as isize, columns, widths, corner.cast(), col_stride);
             }
-            for i in 0..rows {
-                let numbers = std::slice::from_raw_parts(tile.c.add(i * sweep.panel), sweep.columns);
+            for i in 0..count {
+                let numbers = std::slice::from_raw_parts(numbers.add(i * panel), columns);
                 if col_stride == 1 {
-                    U::narrow(numbers, std::slice::from_raw_parts_mut(at(i, 0), sweep.columns));
+                    U::narrow(numbers, std::slice::from_raw_parts_mut(at(i, 0), columns));
                 } else {
                     for (j, &x) in numbers.iter().enumerate() {
                         *at(i, j) = U::from_number(x);
@@ -125,8 +138,8 @@ impl<U: Element> Output<'_, U> {
     }
 }
 
-/// The tiles of `rows` rows, as (first row, rows): as few as possible, as equal as possible.
-fn tiles(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+/// `rows` rows cut into parts of at most `most`, as (first row, rows): as few as possible, as equal as possible.
+fn equal_parts(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = rows.div_ceil(most).max(1);
     let (each, more) = (rows / count, rows % count);
     (0..count).map(move |t| (t * each + t.min(more), each + usize::from(t < more)))

@@ -55,35 +55,37 @@ pub(super) unsafe fn rows<V: Vector>(
     }
 }
 
-/// Packs one panel of `width` columns whose rows are adjacent, `stride` from column to column, padded with zeros to
-/// `panel` columns. `transpose(src, src_stride, dst, dst_stride)` moves a block of `BLOCK` × `BLOCK`.
+/// Moves `width` columns of `k` adjacent numbers, `stride` from column to column, to rows `dst_stride` apart, padded with
+/// zeros to `panel` columns. `transpose(src, src_stride, dst, dst_stride)` moves a block of `BLOCK` × `BLOCK`.
 ///
 /// # Safety
-/// The source is readable; `dst` has room for `k·panel` numbers; `transpose` may be called.
+/// The source is readable; `dst` has room for `k` rows of `panel` numbers; `transpose` may be called.
 #[inline(always)]
 pub(super) unsafe fn columns<T: Copy + Default>(
     src: *const T,
     stride: isize,
     k: usize,
-    width: usize,
-    panel: usize,
+    (width, panel): (usize, usize),
     dst: *mut T,
-    transpose: impl Fn(*const T, isize, *mut T, usize),
+    dst_stride: isize,
+    transpose: impl Fn(*const T, isize, *mut T, isize),
 ) {
     let (whole_k, whole_j) = (k - k % BLOCK, width - width % BLOCK);
     // SAFETY: within the source and the panel.
     unsafe {
-        for j in (0..whole_j).step_by(BLOCK) {
-            let src = src.offset(j as isize * stride);
-            for row in (0..whole_k).step_by(BLOCK) {
-                transpose(src.add(row), stride, dst.add(row * panel + j), panel);
+        // Rows of the destination one after the other, so that its lines are filled before they leave the cache.
+        for row in (0..whole_k).step_by(BLOCK) {
+            let dst = dst.offset(row as isize * dst_stride);
+            for j in (0..whole_j).step_by(BLOCK) {
+                transpose(src.offset(j as isize * stride).add(row), stride, dst.add(j), dst_stride);
             }
         }
         for j in 0..panel {
             let from = src.offset(if j < width { j as isize * stride } else { 0 });
             let done = if j < whole_j { whole_k } else { 0 };
             for row in done..k {
-                *dst.add(row * panel + j) = if j < width { *from.add(row) } else { T::default() };
+                let to = dst.offset(row as isize * dst_stride).add(j);
+                *to = if j < width { *from.add(row) } else { T::default() };
             }
         }
     }
@@ -97,38 +99,40 @@ pub(super) const BLOCK: usize = 8;
 /// # Safety
 /// Both blocks lie within their buffers.
 #[inline(always)]
-pub(super) unsafe fn transpose_scalar<T: Copy>(src: *const T, src_stride: isize, dst: *mut T, dst_stride: usize) {
+pub(super) unsafe fn transpose_scalar<T: Copy>(src: *const T, src_stride: isize, dst: *mut T, dst_stride: isize) {
     for j in 0..BLOCK {
         for i in 0..BLOCK {
             // SAFETY: within the blocks.
-            unsafe { *dst.add(i * dst_stride + j) = *src.offset(j as isize * src_stride).add(i) };
+            unsafe { *dst.offset(i as isize * dst_stride).add(j) = *src.offset(j as isize * src_stride).add(i) };
         }
     }
 }
 
-/// [`transpose_scalar`] in eight registers.
+/// [`transpose_scalar`] in registers.
 ///
 /// # Safety
 /// Both blocks lie within their buffers; AVX2 is available.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(super) unsafe fn transpose_f32_avx2(src: *const f32, src_stride: isize, dst: *mut f32, dst_stride: usize) {
+pub(super) unsafe fn transpose_f32_avx2(src: *const f32, src_stride: isize, dst: *mut f32, dst_stride: isize) {
     use std::arch::x86_64::*;
     // SAFETY: within the blocks; the instruction set is the caller's.
     unsafe {
-        let r: [__m256; 8] = std::array::from_fn(|j| _mm256_loadu_ps(src.offset(j as isize * src_stride)));
-        // Pairs of columns interleaved, then quadruples, then the halves exchanged.
-        let t: [__m256; 8] = std::array::from_fn(|i| {
-            let (a, b) = (r[i & !1], r[i | 1]);
-            if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
-        });
-        let u: [__m256; 8] = std::array::from_fn(|i| {
-            let (a, b) = (t[(i & 4) | (i >> 1 & 1)], t[(i & 4) | (i >> 1 & 1) | 2]);
-            if i % 2 == 0 { _mm256_shuffle_ps::<0x44>(a, b) } else { _mm256_shuffle_ps::<0xee>(a, b) }
-        });
-        for i in 0..4 {
-            _mm256_storeu_ps(dst.add(i * dst_stride), _mm256_permute2f128_ps::<0x20>(u[i], u[i + 4]));
-            _mm256_storeu_ps(dst.add((i + 4) * dst_stride), _mm256_permute2f128_ps::<0x31>(u[i], u[i + 4]));
+        // Row j's half beside row j + 4's: the halves change places while they are loaded, which costs no shuffle.
+        let halves = |j: usize, half: usize| {
+            let at = |j: usize| src.offset(j as isize * src_stride).add(4 * half);
+            _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(_mm_loadu_ps(at(j))), _mm_loadu_ps(at(j + 4)))
+        };
+        for half in 0..2 {
+            let r: [__m256; 4] = std::array::from_fn(|j| halves(j, half));
+            // Pairs of columns interleaved, then quadruples.
+            let (a, b) = (_mm256_unpacklo_ps(r[0], r[1]), _mm256_unpackhi_ps(r[0], r[1]));
+            let (c, d) = (_mm256_unpacklo_ps(r[2], r[3]), _mm256_unpackhi_ps(r[2], r[3]));
+            let row = |i: usize| dst.offset((4 * half + i) as isize * dst_stride);
+            _mm256_storeu_ps(row(0), _mm256_shuffle_ps::<0x44>(a, c));
+            _mm256_storeu_ps(row(1), _mm256_shuffle_ps::<0xee>(a, c));
+            _mm256_storeu_ps(row(2), _mm256_shuffle_ps::<0x44>(b, d));
+            _mm256_storeu_ps(row(3), _mm256_shuffle_ps::<0xee>(b, d));
         }
     }
 }

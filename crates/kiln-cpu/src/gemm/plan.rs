@@ -6,6 +6,7 @@ use super::kernels::Kernels;
 use crate::team;
 
 /// The longest run of k that is packed at once: a panel of B, 512 × 64 f32, is 128 KiB of a core's second-level cache.
+/// Where B has fewer columns than a panel, the run is longer.
 const KC: usize = 512;
 /// The same where few rows meet a large B that is not packed: so few of B's rows at a time are read from end to end.
 const KC_STREAMED: usize = 16;
@@ -21,6 +22,7 @@ const A_SHORT_BYTES: usize = 16 << 10;
 /// packing, which costs as much as six rows, brings aligned loads and no conflicts in the caches.
 const DIRECT_BYTES: usize = 420 << 10;
 const DIRECT_ROWS: usize = 96;
+const DIRECT_K: usize = 32;
 
 /// The cut of one product.
 #[derive(Clone, Copy, Debug)]
@@ -48,9 +50,12 @@ impl Plan {
         let size = size_of::<T>();
         let adjacent = f.b_strides.1 == 1 || f.n == 1;
         let small = f.n.saturating_mul(f.k).saturating_mul(size) <= DIRECT_BYTES;
-        let pack_b = !adjacent || !(small && f.m <= DIRECT_ROWS || f.m <= 2 * kernels.rows());
+        let pack_b = !adjacent || !(small && (f.m <= DIRECT_ROWS || f.k <= DIRECT_K) || f.m <= 2 * kernels.rows());
         let kc = match (f.c_native, pack_b) {
-            (true, true) => balanced(f.k, KC * 4 / size, 16),
+            (true, true) => {
+                let unfilled = kernels.panel() / f.n.next_multiple_of(kernels.lanes).min(kernels.panel());
+                balanced(f.k, KC * 4 / size * unfilled, 16)
+            }
             (true, false) if !small => KC_STREAMED,
             _ => usize::MAX,
         };

@@ -93,7 +93,7 @@ impl<'s, T: Number> Sum<'s, T> {
                         let (src, dst) = (src.wrapping_offset(p as isize * col), dst.add(p * self.k));
                         let width = panel.min(cols - p);
                         if row == 1 {
-                            (kernels.pack_columns)(src, col, span.k, width, panel, dst);
+                            (kernels.transpose)(src, col, span.k, (width, panel), dst, panel as isize);
                         } else {
                             pack::strided(src, (row, col), span.k, width, panel, dst);
                         }

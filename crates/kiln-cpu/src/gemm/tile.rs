@@ -14,6 +14,7 @@ pub(super) struct Span<T> {
 }
 
 /// One call of a micro-kernel: a tile of MR rows and NV registers of columns. Strides are in elements.
+#[derive(Clone, Copy)]
 pub(super) struct Tile<'a, T> {
     /// The spans to sum over.
     pub(super) spans: &'a [Span<T>],

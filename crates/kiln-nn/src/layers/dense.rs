@@ -5,10 +5,10 @@ use crate::{Activation, Ctx, Fans, Init, Initializer, Layer, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, ErrorKind, Result, Shape};
 
-/// y = activation(x · W + b), of x (…, in), W (in, out), b (out,).
+/// y = activation(x · Wᵀ + b), of x (…, in), W (out, in), b (out,).
 ///
 /// Keras's `Dense`: it learns the size of its input when it is built, kernels start Glorot-uniform and biases at 0.
-/// Paths are PyTorch's, `weight` and `bias`; in files the weight lies as PyTorch has it, (out, in).
+/// Paths and shapes are PyTorch's, `weight` and `bias` (Keras's `kernel` is the transposed weight).
 ///
 /// ```
 /// use kiln_nn::{Activation, Dense, Initializer};
@@ -86,7 +86,7 @@ impl Dense {
         self
     }
 
-    /// The weight (in, out), once built.
+    /// The weight (out, in), once built.
     pub fn weight(&self) -> Option<&Param> {
         self.weight.as_ref()
     }
@@ -110,7 +110,7 @@ impl Layer for Dense {
             return Err(Error::shape("build", "a dense layer needs an input of at least one axis beside the batch's"));
         };
         match &self.weight {
-            Some(weight) if weight.value().dims()[0] != inputs => {
+            Some(weight) if weight.value().dims()[1] != inputs => {
                 return Err(Error::new(
                     ErrorKind::Build,
                     "build",
@@ -129,11 +129,11 @@ impl Layer for Dense {
                     ));
                 }
                 let fans = Fans { input: inputs, output: self.units };
-                let weight = init.param("weight", &[inputs, self.units], fans, self.kernel_initializer)?;
+                let weight = init.param("weight", &[self.units, inputs], fans, self.kernel_initializer)?;
                 if self.use_bias {
                     self.bias = Some(init.param("bias", &[self.units], fans, self.bias_initializer)?);
                 }
-                self.weight = Some(weight.with_file_axes(&[1, 0]));
+                self.weight = Some(weight);
             }
         }
         let mut dims = leading.to_vec();

@@ -5,10 +5,9 @@ use crate::{Activation, Ctx, Fans, Init, Initializer, Layer, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result};
 
-/// y = x · W + b, of x (…, in), W (in, out), b (out,).
+/// y = x · Wᵀ + b, of x (…, in), W (out, in), b (out,).
 ///
-/// PyTorch's `Linear`: made with both sizes, weights and biases start uniform in ±1/√in. In files the weight lies as PyTorch
-/// has it, (out, in).
+/// PyTorch's `Linear`: made with both sizes, weights and biases start uniform in ±1/√in.
 #[derive(Module, Clone, Debug)]
 pub struct Linear {
     weight: Param,
@@ -39,11 +38,11 @@ impl Linear {
             ));
         }
         let fans = Fans { input: inputs, output: outputs };
-        let weight = init.param("weight", &[inputs, outputs], fans, Initializer::FanInUniform)?;
-        Ok(Linear { weight: weight.with_file_axes(&[1, 0]), bias: None })
+        let weight = init.param("weight", &[outputs, inputs], fans, Initializer::FanInUniform)?;
+        Ok(Linear { weight, bias: None })
     }
 
-    /// The weight (in, out).
+    /// The weight (out, in).
     pub fn weight(&self) -> &Param {
         &self.weight
     }
@@ -60,9 +59,9 @@ impl Layer for Linear {
     }
 }
 
-/// activation(x · weight + bias), the activation in the product's epilogue where that is possible.
+/// activation(x · weightᵀ + bias), the activation in the product's epilogue where that is possible.
 pub(super) fn affine(x: &Var, weight: &Param, bias: Option<&Param>, activation: Activation, ctx: &Ctx) -> Result<Var> {
-    let inputs = weight.value().dims()[0];
+    let inputs = weight.value().dims()[1];
     if x.dims().last() != Some(&inputs) {
         return Err(misfit(x, weight));
     }
@@ -78,7 +77,7 @@ pub(super) fn affine(x: &Var, weight: &Param, bias: Option<&Param>, activation: 
 
 #[cold]
 fn misfit(x: &Var, weight: &Param) -> Error {
-    let inputs = weight.value().dims()[0];
+    let inputs = weight.value().dims()[1];
     let per_sample: usize = x.dims().iter().skip(1).product();
     let remedy = if per_sample == inputs {
         "put a Flatten layer before this one"
