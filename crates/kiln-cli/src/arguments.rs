@@ -6,6 +6,9 @@ use kiln::tensor::Device;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+/// More threads than any machine has cores: beyond, starting them takes longer than the training.
+const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
 /// Kiln trains neural networks.
 #[derive(Parser)]
 #[command(name = "kiln", version, about, arg_required_else_help = true)]
@@ -25,19 +28,19 @@ pub(crate) struct TrainOptions {
     /// What to train.
     pub(crate) recipe: Recipe,
     /// Passes over the training data [default: the recipe's]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = count)]
     pub(crate) epochs: Option<NonZeroUsize>,
     /// Samples per step [default: the recipe's]
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = count)]
     pub(crate) batch_size: Option<NonZeroUsize>,
     /// Learning rate [default: the recipe's]
-    #[arg(long, value_parser = learning_rate)]
+    #[arg(long, allow_negative_numbers = true, value_parser = learning_rate)]
     pub(crate) lr: Option<f64>,
     /// Fixes initial weights, order of samples and dropout: the same seed gives the same weights, bit for bit
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Threads to compute with [default: all]; the weights do not depend on it
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,
     /// Where to compute: cpu
     #[arg(long, default_value = "cpu", value_parser = device)]
@@ -49,7 +52,7 @@ pub(crate) struct TrainOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Train on the first N samples only
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<NonZeroUsize>,
     /// Print the final line only (with --json: the result only)
     #[arg(long)]
@@ -63,10 +66,21 @@ fn device(name: &str) -> Result<Device, String> {
     kiln::device(name).map_err(|error| error.message().to_string())
 }
 
+/// A number of things, at least one.
+fn count(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "a whole number, at least 1, is expected".to_string())
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    match count(text)? {
+        threads if threads <= MAX_THREADS => Ok(threads),
+        _ => Err(format!("at most {MAX_THREADS} threads are possible")),
+    }
+}
+
 fn learning_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
-        Ok(value) => Err(format!("a learning rate above 0 is expected, {value} was given")),
-        Err(error) => Err(error.to_string()),
+        _ => Err("a number above 0 is expected".to_string()),
     }
 }

@@ -28,8 +28,10 @@ fn train(options: &TrainOptions, data: &Path) -> Result<()> {
     }
     if let Some(out) = &options.out {
         // Before the work, not after it.
-        std::fs::create_dir_all(out)
-            .map_err(|e| Error::new(ErrorKind::Io, "", format!("--out {}: {e}", out.display())).with_source(e))?;
+        std::fs::create_dir_all(out).map_err(|e| {
+            let message = format!("--out {}: this folder cannot be made: {e}", out.display());
+            Error::new(ErrorKind::Io, "", message).with_source(e)
+        })?;
     }
 
     let report = Report::new(options);
@@ -65,7 +67,8 @@ fn train(options: &TrainOptions, data: &Path) -> Result<()> {
 
 /// Where the data is: `--data`, or the environment.
 fn data_folder(options: &TrainOptions) -> Result<PathBuf> {
-    let folder = options.data.clone().or_else(|| std::env::var_os("KILN_DATA_DIR").map(PathBuf::from));
+    let variable = || std::env::var_os("KILN_DATA_DIR").filter(|folder| !folder.is_empty());
+    let folder = options.data.clone().or_else(|| variable().map(PathBuf::from));
     folder.ok_or_else(|| {
         let recipe = options.recipe.name();
         Error::value("", format!("{recipe} needs its data: name its folder with --data DIR or $KILN_DATA_DIR"))

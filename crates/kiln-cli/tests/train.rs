@@ -1,0 +1,358 @@
+//! `kiln train` from outside: what it prints and writes, and the sentence and the exit code where it cannot.
+
+// Helpers may unwrap like the tests that call them.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Images in each part of the small data set.
+const IMAGES: usize = 100;
+
+/// An empty folder that goes when the test ends.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = std::env::temp_dir().join(format!("kiln-cli-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    /// With a small data set of MNIST's format in `mnist`.
+    fn with_data(name: &str) -> Folder {
+        let folder = Folder::new(name);
+        fs::create_dir(folder.0.join("mnist")).unwrap();
+        for part in ["train", "t10k"] {
+            folder.write(&format!("{part}-images-idx3-ubyte"), &idx(&[IMAGES, 28, 28], pixels()));
+            folder.write(&format!("{part}-labels-idx1-ubyte"), &idx(&[IMAGES], labels()));
+        }
+        folder
+    }
+
+    fn write(&self, file: &str, bytes: &[u8]) {
+        fs::write(self.0.join("mnist").join(file), bytes).unwrap();
+    }
+
+    fn join(&self, path: &str) -> PathBuf {
+        self.0.join(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Image i shows its class as a row of light.
+fn pixels() -> Vec<u8> {
+    (0..IMAGES).flat_map(|i| (0..784).map(move |p| if p / 28 == 2 * (i % 10) { 255 } else { 0 })).collect()
+}
+
+fn labels() -> Vec<u8> {
+    (0..IMAGES).map(|i| (i % 10) as u8).collect()
+}
+
+/// An IDX file: its magic number, the sizes of its axes, its bytes.
+fn idx(sizes: &[usize], bytes: Vec<u8>) -> Vec<u8> {
+    let header = std::iter::once(0x0800 | sizes.len() as u32).chain(sizes.iter().map(|&size| size as u32));
+    header.flat_map(u32::to_be_bytes).chain(bytes).collect()
+}
+
+/// `kiln train mnist-mlp` with these options beside the data, and no data folder in the environment.
+fn kiln(data: &Path, options: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+    command.args(["train", "mnist-mlp", "--data"]).arg(data).args(options).env_remove("KILN_DATA_DIR");
+    command.output().unwrap()
+}
+
+/// The lines of a run that went well.
+fn lines(output: &Output) -> Vec<String> {
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+    text(&output.stdout).lines().map(String::from).collect()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The sentence of a run that failed in the work itself: one line, nothing on stdout, exit code 1.
+fn failure(output: &Output) -> String {
+    let stderr = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr.strip_prefix("error: ").unwrap().trim_end().to_string()
+}
+
+/// The first line about arguments that are wrong by themselves: nothing on stdout, exit code 2.
+fn refusal(options: &[&str]) -> String {
+    // Nothing is read before the arguments are right: the folder need not be there.
+    let output = kiln(Path::new("no-such-folder"), options);
+    let stderr = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""), "{options:?}: {stderr}");
+    stderr.lines().next().unwrap().strip_prefix("error: ").unwrap().to_string()
+}
+
+/// Whether `text` has the form of `pattern`, where each `#` is a digit and `*` one digit or more.
+fn has_form(text: &str, pattern: &str) -> bool {
+    let mut rest = text;
+    for sign in pattern.chars() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let length = match sign {
+            '*' if digits > 0 => digits,
+            '#' if digits > 0 => 1,
+            _ if rest.starts_with(sign) => sign.len_utf8(),
+            _ => return false,
+        };
+        rest = &rest[length..];
+    }
+    rest.is_empty()
+}
+
+#[test]
+fn prints_a_line_an_epoch_and_the_result() {
+    let folder = Folder::with_data("lines");
+    let lines = lines(&kiln(&folder.0, &["--epochs", "12"]));
+    assert_eq!(lines.len(), 13);
+    for (epoch, line) in (1..).zip(&lines[..12]) {
+        let numbers = "loss #.####  accuracy #.####  val loss #.####  val accuracy #.####  *.## s";
+        assert!(has_form(line, &format!("epoch {epoch:>2}/12  {numbers}")), "{line}");
+    }
+    assert!(has_form(&lines[12], "test accuracy #.####  test loss #.####  fit *.## s"), "{}", lines[12]);
+    // The classes of the small data set are told apart at once.
+    assert!(lines[12].starts_with("test accuracy 1.0000  "), "{}", lines[12]);
+}
+
+#[test]
+fn quiet_prints_the_result_alone() {
+    let folder = Folder::with_data("quiet");
+    let plain = lines(&kiln(&folder.0, &["--epochs", "2", "--quiet"]));
+    assert_eq!(plain.len(), 1);
+    assert!(has_form(&plain[0], "test accuracy #.####  test loss #.####  fit *.## s"), "{}", plain[0]);
+    let json = lines(&kiln(&folder.0, &["--epochs", "2", "--quiet", "--json"]));
+    assert_eq!(json.len(), 1);
+    assert_eq!(serde_json::from_str::<Value>(&json[0]).unwrap()["result"], "train");
+}
+
+#[test]
+fn json_prints_an_object_a_line() {
+    let folder = Folder::with_data("json");
+    let lines = lines(&kiln(&folder.0, &["--epochs", "3", "--json", "--seed", "5"]));
+    let objects: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [epochs @ .., result] = &objects[..] else { unreachable!("no line at all") };
+    assert_eq!(epochs.len(), 3);
+    for (number, epoch) in (1..).zip(epochs) {
+        assert_eq!(epoch["epoch"], number);
+        let columns = ["accuracy", "epoch", "loss", "seconds", "val_accuracy", "val_loss"];
+        assert_eq!(epoch.as_object().unwrap().keys().collect::<Vec<_>>(), columns);
+        assert!(columns.iter().all(|&column| epoch[column].is_number()), "{epoch}");
+    }
+    let keys: Vec<_> = result.as_object().unwrap().keys().collect();
+    let expected = ["device", "fit_s", "images_per_s", "peak_rss_mb", "result", "seed", "test_accuracy", "test_loss"];
+    assert_eq!(keys, expected);
+    assert_eq!((&result["result"], &result["device"], &result["seed"]), (&"train".into(), &"cpu".into(), &5.into()));
+    assert_eq!(result["test_loss"], epochs[2]["val_loss"]);
+    assert_eq!(result["test_accuracy"], epochs[2]["val_accuracy"]);
+    let (seconds, rate) = (result["fit_s"].as_f64().unwrap(), result["images_per_s"].as_f64().unwrap());
+    assert!((rate * seconds - 3.0 * IMAGES as f64).abs() < 1e-6);
+}
+
+#[test]
+fn out_holds_the_model_and_the_history() {
+    let folder = Folder::with_data("out");
+    // A folder in a folder, neither there yet.
+    let out = folder.join("runs/first");
+    lines(&kiln(&folder.0, &["--epochs", "2", "--out", out.to_str().unwrap()]));
+    let mut files: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["history.csv", "model.safetensors"]);
+
+    let history = fs::read_to_string(out.join("history.csv")).unwrap();
+    let rows: Vec<Vec<&str>> = history.lines().map(|line| line.split(',').collect()).collect();
+    assert_eq!(rows[0], ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds"]);
+    assert_eq!(rows[1..].iter().map(|row| row[0]).collect::<Vec<_>>(), ["1", "2"]);
+    assert!(rows[1..].iter().flatten().all(|cell| cell.parse::<f64>().is_ok()), "{history}");
+
+    // Eight bytes say how long the header is; it names PyTorch's parameters with PyTorch's shapes.
+    let model = fs::read(out.join("model.safetensors")).unwrap();
+    let length = u64::from_le_bytes(model[..8].try_into().unwrap()) as usize;
+    let header: Value = serde_json::from_slice(&model[8..8 + length]).unwrap();
+    let shapes = ["1.weight", "1.bias", "2.weight", "2.bias"].map(|name| header[name]["shape"].to_string());
+    assert_eq!(shapes, ["[128,784]", "[128]", "[10,128]", "[10]"]);
+}
+
+#[test]
+fn weights_depend_on_the_seed_and_not_on_the_threads() {
+    let folder = Folder::with_data("threads");
+    let weights = |name: &str, options: &[&str]| {
+        let out = folder.join(name);
+        let options = [options, &["--epochs", "2", "--quiet", "--out", out.to_str().unwrap()]].concat();
+        lines(&kiln(&folder.0, &options));
+        fs::read(out.join("model.safetensors")).unwrap()
+    };
+    let one = weights("one", &["--threads", "1"]);
+    assert!(one == weights("two", &["--threads", "2"]));
+    assert!(one == weights("default", &[]));
+    assert!(one != weights("other", &["--seed", "1"]));
+}
+
+#[test]
+fn options_reach_the_training() {
+    let folder = Folder::with_data("options");
+    let loss = |options: &[&str]| {
+        let lines = lines(&kiln(&folder.0, &[options, &["--json", "--epochs", "1"]].concat()));
+        serde_json::from_str::<Value>(&lines[0]).unwrap()["loss"].as_f64().unwrap()
+    };
+    let default = loss(&[]);
+    assert_eq!(loss(&["--lr", "0.001", "--batch-size", "32", "--device", "cpu"]), default);
+    assert_ne!(loss(&["--lr", "0.002"]), default);
+    assert_ne!(loss(&["--limit", "50"]), default);
+    assert_ne!(loss(&["--batch-size", "100"]), default);
+    // A limit above the data is no limit.
+    assert_eq!(loss(&["--limit", "1000"]), default);
+}
+
+#[test]
+fn the_data_folder_may_come_from_the_environment() {
+    let folder = Folder::with_data("environment");
+    let run = |variable: Option<&Path>, options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+        command.args(["train", "mnist-mlp", "--quiet", "--epochs", "1"]).args(options).env_remove("KILN_DATA_DIR");
+        variable.map(|folder| command.env("KILN_DATA_DIR", folder));
+        command.output().unwrap()
+    };
+    assert_eq!(lines(&run(Some(&folder.0), &[])).len(), 1);
+    // The files may lie in the folder itself.
+    assert_eq!(lines(&run(Some(&folder.join("mnist")), &[])).len(), 1);
+    // What the command line says counts.
+    assert_eq!(lines(&run(Some(Path::new("no-such-folder")), &["--data", folder.0.to_str().unwrap()])).len(), 1);
+    for nothing in [None, Some(Path::new(""))] {
+        let message = "mnist-mlp needs its data: name its folder with --data DIR or $KILN_DATA_DIR";
+        assert_eq!(failure(&run(nothing, &[])), message);
+    }
+}
+
+#[test]
+fn a_folder_without_the_data_is_named() {
+    let folder = Folder::new("missing");
+    for data in [folder.0.clone(), folder.join("nowhere")] {
+        let message = "neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz is there; \
+                       MNIST's four files are expected in DIR/mnist";
+        assert_eq!(failure(&kiln(&data, &[])), format!("{}: {message}", data.display()));
+    }
+}
+
+#[test]
+fn a_file_that_is_wrong_is_named() {
+    let folder = Folder::with_data("wrong");
+    let images = idx(&[IMAGES, 28, 28], pixels());
+    let mut other_label = labels();
+    other_label[7] = 10;
+    let wrong: [(&str, Vec<u8>, String); 9] = [
+        ("train-images-idx3-ubyte", images[..1000].to_vec(), cut(984)),
+        ("t10k-images-idx3-ubyte", images[..images.len() - 1].to_vec(), cut(78399)),
+        ("train-images-idx3-ubyte", [&images[..], &[0]].concat(), "but more follow".into()),
+        ("train-images-idx3-ubyte", images[..10].to_vec(), "the file ends within its header".into()),
+        ("train-labels-idx1-ubyte", vec![], "the file ends within its header".into()),
+        (
+            "train-labels-idx1-ubyte",
+            images.clone(),
+            "not an IDX file of bytes with 1 axes: its magic number is 0x00000803, expected 0x00000801".into(),
+        ),
+        ("t10k-labels-idx1-ubyte", idx(&[99], vec![0; 99]), "99 labels, but ".into()),
+        ("train-labels-idx1-ubyte", idx(&[IMAGES], other_label), "label 7 is 10, a digit from 0 to 9".into()),
+        ("train-images-idx3-ubyte", idx(&[IMAGES, 14, 14], vec![0; 14 * 14 * IMAGES]), "images of 28 × 28".into()),
+    ];
+    for (file, bytes, message) in wrong {
+        let path = folder.join("mnist").join(file);
+        let right = fs::read(&path).unwrap();
+        folder.write(file, &bytes);
+        let sentence = failure(&kiln(&folder.0, &[]));
+        assert!(sentence.starts_with(&format!("{}: ", path.display())), "{sentence}");
+        assert!(sentence.contains(&message), "{sentence}, not {message}");
+        folder.write(file, &right);
+    }
+    // All is well again.
+    lines(&kiln(&folder.0, &["--epochs", "1"]));
+}
+
+/// What is said about images of which so many bytes are there.
+fn cut(bytes: usize) -> String {
+    format!("its header says [100, 28, 28], 78400 bytes, but only {bytes} follow: it is cut short")
+}
+
+#[test]
+fn gzip_that_is_cut_short_is_named() {
+    let folder = Folder::with_data("gzip");
+    let path = folder.join("mnist/train-labels-idx1-ubyte");
+    fs::remove_file(&path).unwrap();
+    // A gzip header and nothing after it; then no gzip at all.
+    folder.write("train-labels-idx1-ubyte.gz", &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
+    let sentence = failure(&kiln(&folder.0, &[]));
+    assert!(sentence.starts_with(&format!("{}.gz: the ", path.display())), "{sentence}");
+    folder.write("train-labels-idx1-ubyte.gz", b"no gzip");
+    let sentence = failure(&kiln(&folder.0, &[]));
+    assert!(sentence.starts_with(&format!("{}.gz: ", path.display())), "{sentence}");
+}
+
+#[test]
+fn arguments_that_are_wrong_are_refused_before_the_work() {
+    let whole = "a whole number, at least 1, is expected";
+    for option in ["--epochs", "--batch-size", "--threads", "--limit"] {
+        for value in ["0", "-1", "1.5", "many", ""] {
+            let sentence = refusal(&[option, value]);
+            assert!(sentence.contains(option) && sentence.ends_with(whole), "{sentence}");
+        }
+    }
+    for value in ["nan", "-1", "0", "inf", "-inf", "fast", ""] {
+        let sentence = refusal(&[&format!("--lr={value}")]);
+        assert!(sentence.starts_with("invalid value '") || sentence.starts_with("a value is required"), "{sentence}");
+    }
+    assert_eq!(refusal(&["--lr", "-1"]), "invalid value '-1' for '--lr <LR>': a number above 0 is expected");
+    assert!(refusal(&["--threads", "65536"]).ends_with("at most 1024 threads are possible"));
+    assert!(refusal(&["--device", "tpu"]).ends_with("`tpu` is no device that this build knows: `cpu` is"));
+    assert!(refusal(&["--seed", "-1"]).starts_with("invalid value '-1' for '--seed <SEED>'"));
+    assert!(refusal(&["--fast"]).starts_with("unexpected argument '--fast'"));
+}
+
+#[test]
+fn a_recipe_that_is_none_is_refused_with_those_there_are() {
+    for arguments in [&["train", "mnist-cnn"][..], &["train"], &["bake"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_kiln")).args(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_kiln")).args(["train", "mnist-cnn"]).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert!(stderr.starts_with("error: invalid value 'mnist-cnn' for '<RECIPE>'"), "{stderr}");
+    assert!(stderr.contains("[possible values: mnist-mlp]"), "{stderr}");
+}
+
+#[test]
+fn help_and_version_succeed() {
+    for arguments in [&["--help"][..], &["train", "--help"], &["--version"]] {
+        let output = Command::new(env!("CARGO_BIN_EXE_kiln")).args(arguments).output().unwrap();
+        assert!(!lines(&output).is_empty());
+    }
+}
+
+#[test]
+fn what_the_data_does_not_allow_fails_in_one_sentence() {
+    let folder = Folder::with_data("sentences");
+    let message = "--batch-size 101 is above the 100 samples of the training data";
+    assert_eq!(failure(&kiln(&folder.0, &["--batch-size", "101"])), message);
+    let message = "--batch-size 32 is above the 20 samples of the training data";
+    assert_eq!(failure(&kiln(&folder.0, &["--batch-size", "32", "--limit", "20"])), message);
+    // The recipe's own batch size is no demand.
+    lines(&kiln(&folder.0, &["--limit", "20", "--epochs", "1"]));
+
+    let sentence = failure(&kiln(&folder.0, &["--lr", "1e300"]));
+    assert!(sentence.starts_with("fit: the loss of step 2 is NaN: a smaller learning rate"), "{sentence}");
+
+    let file = folder.join("mnist/train-labels-idx1-ubyte");
+    let sentence = failure(&kiln(&folder.0, &["--out", file.to_str().unwrap()]));
+    assert!(sentence.starts_with(&format!("--out {}: this folder cannot be made: ", file.display())), "{sentence}");
+}
