@@ -4,9 +4,10 @@ pub use kiln_autograd::{Gradients, Var, grad, grad_check};
 pub use kiln_datasets::{Batch, Dataset, ImageDataset, Loader, Mnist, TensorDataset};
 pub use kiln_math::{Purpose, Stream};
 pub use kiln_nn::{
-    Activation, CategoricalCrossentropy, Ctx, Dense, Dropout, Flatten, Init, Initializer, Layer, Linear, Loss,
-    MeanSquaredError, Module, Param, Sequential, SparseCategoricalCrossentropy,
+    Activation, BinaryCrossentropy, Buffer, CategoricalCrossentropy, Ctx, Dense, Dropout, Fans, Flatten, Init,
+    Initializer, Layer, Linear, Loss, MeanAbsoluteError, MeanSquaredError, Module, Param, Sequential,
+    SparseCategoricalCrossentropy,
 };
 pub use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
 pub use kiln_tensor::{DType, Device, Shape, Tensor};
-pub use kiln_train::{Accuracy, FitOptions, History, Metric, Objective, Trainer, compile};
+pub use kiln_train::{Accuracy, FitOptions, History, Metric, Objective, Outcome, Trainer, compile};
