@@ -4,6 +4,7 @@ mod asan;
 mod bench;
 mod budget;
 mod ci;
+mod embed;
 mod layers;
 mod neon;
 mod peers;
@@ -35,6 +36,8 @@ enum Command {
     Neon,
     /// Run the commands of README.md
     Readme,
+    /// Make the MNIST subset that kiln-datasets carries from the real files
+    EmbedMnist(embed::Options),
     /// Time clean release builds of the library and the command against their budgets
     Budget,
     /// Measure a task, or with --peers everything beside other frameworks
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Asan => asan::run(),
         Command::Neon => neon::run(),
         Command::Readme => readme::run(),
+        Command::EmbedMnist(options) => embed::run(&options),
         Command::Budget => budget::run().map(|_| ()),
         Command::Bench(options) => bench::run(&options),
     };

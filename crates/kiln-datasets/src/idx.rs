@@ -16,7 +16,7 @@ pub struct Idx {
 }
 
 /// The error of a file that is not what it should be.
-pub(crate) fn wrong(path: &Path, message: String) -> Error {
+pub(crate) fn wrong(path: &Path, message: impl std::fmt::Display) -> Error {
     Error::new(ErrorKind::Format, "", format!("{}: {message}", path.display()))
 }
 
@@ -38,7 +38,7 @@ fn unreadable(path: &Path, error: std::io::Error) -> Error {
 pub fn read_idx(path: &Path, axes: usize) -> Result<Idx> {
     let file = File::open(path).map_err(|e| unreadable(path, e))?;
     if file.metadata().is_ok_and(|m| m.is_dir()) {
-        return Err(wrong(path, "a file is expected here, this is a directory".into()));
+        return Err(wrong(path, "a file is expected here, this is a directory"));
     }
     let buffered = BufReader::with_capacity(1 << 16, file);
     if path.extension().is_some_and(|e| e == "gz") {
@@ -48,11 +48,12 @@ pub fn read_idx(path: &Path, axes: usize) -> Result<Idx> {
     }
 }
 
-fn parse(path: &Path, mut reader: impl Read, axes: usize) -> Result<Idx> {
+/// Reads an IDX file from a stream; `path` is what errors name.
+pub(crate) fn parse(path: &Path, mut reader: impl Read, axes: usize) -> Result<Idx> {
     let mut header = [0; 4];
     let mut sizes = vec![0; 4 * axes];
     let cut = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::UnexpectedEof => wrong(path, "the file ends within its header".into()),
+        std::io::ErrorKind::UnexpectedEof => wrong(path, "the file ends within its header"),
         _ => unreadable(path, e),
     };
     reader.read_exact(&mut header).map_err(cut)?;

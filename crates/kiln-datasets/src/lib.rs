@@ -1,8 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+#[cfg(feature = "embedded-mnist")]
+mod embedded;
 mod idx;
 mod images;
+mod labelled;
 mod loader;
 mod mnist;
 mod tensors;

@@ -132,7 +132,7 @@ fn what_is_not_mnist_is_said_so() {
     let labels = idx(&[3], &[1, 2, 3]);
     let cases = [
         ("counts", idx(&[3, 28, 28], &pixels), idx(&[2], &[1, 2]), "2 labels, but", "holds 3 images"),
-        ("label", idx(&[3, 28, 28], &pixels), idx(&[3], &[1, 10, 2]), "label 1 is 10", "a digit from 0 to 9"),
+        ("label", idx(&[3, 28, 28], &pixels), idx(&[3], &[1, 10, 2]), "label 1 is 10", "a number from 0 to 9"),
         ("size", idx(&[3, 14, 56], &pixels), labels.clone(), "28 × 28 are expected", "14 × 56"),
         ("none", idx(&[0, 28, 28], &[]), idx(&[0], &[]), "train-images", "no image"),
         ("swapped", labels.clone(), idx(&[3, 28, 28], &pixels), "train-images", "magic number"),

@@ -1,0 +1,39 @@
+//! The MNIST subset inside of the crate; src/embedded/README.md says what it is and whose.
+
+use crate::idx::parse;
+use crate::labelled::Labelled;
+use flate2::read::MultiGzDecoder;
+use kiln_tensor::Result;
+use std::path::PathBuf;
+
+/// A part's two files.
+pub(crate) struct Part {
+    name: &'static str,
+    images: &'static [u8],
+    labels: &'static [u8],
+}
+
+/// 10,000 images.
+pub(crate) const TRAIN: Part = Part {
+    name: "train",
+    images: include_bytes!("embedded/train-images-idx3-ubyte.gz"),
+    labels: include_bytes!("embedded/train-labels-idx1-ubyte.gz"),
+};
+
+/// 2,000 images.
+pub(crate) const TEST: Part = Part {
+    name: "t10k",
+    images: include_bytes!("embedded/t10k-images-idx3-ubyte.gz"),
+    labels: include_bytes!("embedded/t10k-labels-idx1-ubyte.gz"),
+};
+
+impl Part {
+    pub(crate) fn labelled(&self) -> Result<Labelled> {
+        let read = |kind: &str, bytes, axes| {
+            let path = PathBuf::from(format!("embedded {}-{kind}", self.name));
+            let idx = parse(&path, MultiGzDecoder::new(bytes), axes)?;
+            Ok((path, idx))
+        };
+        Ok(Labelled { images: read("images", self.images, 3)?, labels: read("labels", self.labels, 1)? })
+    }
+}
