@@ -21,10 +21,10 @@ pub(crate) fn wrong(path: &Path, message: impl std::fmt::Display) -> Error {
 }
 
 /// What reading failed with: a stream that ends early or is no gzip is the file's fault, the rest the system's.
-fn unreadable(path: &Path, error: std::io::Error) -> Error {
+pub(crate) fn unreadable(path: &Path, error: std::io::Error) -> Error {
     use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
     let (kind, message) = match error.kind() {
-        UnexpectedEof => (ErrorKind::Format, "the compressed data is cut short".to_string()),
+        UnexpectedEof => (ErrorKind::Format, "the data is cut short".to_string()),
         InvalidInput | InvalidData => (ErrorKind::Format, format!("no readable gzip data: {error}")),
         _ => (ErrorKind::Io, error.to_string()),
     };

@@ -9,8 +9,14 @@ use std::path::{Path, PathBuf};
 /// Rows and columns of an image.
 const SIZE: [usize; 2] = [28, 28];
 
+/// The folder `name` in `directory`, or `directory` where that is its name.
+pub(crate) fn folder(directory: &Path, name: &str) -> PathBuf {
+    let inner = directory.join(name);
+    if directory.ends_with(name) && !inner.is_dir() { directory.to_path_buf() } else { inner }
+}
+
 /// The file of this name, plain or compressed.
-pub(crate) fn find(directory: &Path, name: &str) -> Result<PathBuf> {
+fn find(directory: &Path, name: &str) -> Result<PathBuf> {
     let plain = directory.join(name);
     let compressed = directory.join(format!("{name}.gz"));
     [plain, compressed].into_iter().find(|path| path.exists()).ok_or_else(|| {
@@ -32,6 +38,22 @@ impl Labelled {
         let labels = find(directory, &format!("{name}-labels-idx1-ubyte"))?;
         let (pixels, classes) = (read_idx(&images, 3)?, read_idx(&labels, 1)?);
         Ok(Labelled { images: (images, pixels), labels: (labels, classes) })
+    }
+
+    /// Swaps rows and columns of square images; those of other sizes are left to [`check`](Self::check) to refuse.
+    pub(crate) fn transpose(&mut self) {
+        let Idx { shape, data } = &mut self.images.1;
+        if shape[1..] != SIZE {
+            return;
+        }
+        let width = SIZE[1];
+        for image in data.chunks_exact_mut(width * width) {
+            for row in 0..width {
+                for column in 0..row {
+                    image.swap(row * width + column, column * width + row);
+                }
+            }
+        }
     }
 
     /// The data set, once sizes and counts are right and every label is one of `expected`; the first of those is class 0.

@@ -3,44 +3,13 @@
 // Helpers may unwrap like the tests that call them.
 #![allow(clippy::unwrap_used)]
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
+mod files;
+
+use files::{Folder, gzip, idx};
 use kiln_datasets::{Dataset, Mnist, read_idx};
 use kiln_tensor::{Device, ErrorKind};
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-
-/// An empty folder that goes when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("kiln-datasets-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn idx(sizes: &[u32], data: &[u8]) -> Vec<u8> {
-    let mut bytes = (0x0800 | sizes.len() as u32).to_be_bytes().to_vec();
-    sizes.iter().for_each(|size| bytes.extend(size.to_be_bytes()));
-    bytes.extend(data);
-    bytes
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
+use std::path::Path;
 
 #[test]
 fn plain_and_compressed_read_the_same() {

@@ -1,7 +1,10 @@
 //! What most programs use: `use kiln::prelude::*;`.
 
 pub use kiln_autograd::{Gradients, Var, grad, grad_check};
-pub use kiln_datasets::{Batch, Dataset, ImageDataset, Loader, Mnist, TensorDataset};
+pub use kiln_datasets::{
+    Batch, Cifar10, Cifar100, Cifar100Labels, Dataset, Emnist, EmnistSplit, FashionMnist, ImageDataset, Kmnist, Loader,
+    Mnist, TensorDataset,
+};
 pub use kiln_math::{Purpose, Stream};
 pub use kiln_nn::{
     Activation, BinaryCrossentropy, Buffer, CategoricalCrossentropy, Ctx, Dense, Dropout, Fans, Flatten, Init,
