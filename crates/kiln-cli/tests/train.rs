@@ -241,7 +241,7 @@ fn a_folder_without_the_data_is_named() {
     let folder = Folder::new("missing");
     for data in [folder.0.clone(), folder.join("nowhere")] {
         let message = "neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz is there; \
-                       MNIST's four files are expected in DIR/mnist";
+                       the data set's four files are expected in this folder";
         assert_eq!(failure(&kiln(&data, &[])), format!("{}: {message}", data.display()));
     }
 }
@@ -264,7 +264,7 @@ fn a_file_that_is_wrong_is_named() {
             "not an IDX file of bytes with 1 axes: its magic number is 0x00000803, expected 0x00000801".into(),
         ),
         ("t10k-labels-idx1-ubyte", idx(&[99], vec![0; 99]), "99 labels, but ".into()),
-        ("train-labels-idx1-ubyte", idx(&[IMAGES], other_label), "label 7 is 10, a digit from 0 to 9".into()),
+        ("train-labels-idx1-ubyte", idx(&[IMAGES], other_label), "label 7 is 10, a number from 0 to 9".into()),
         ("train-images-idx3-ubyte", idx(&[IMAGES, 14, 14], vec![0; 14 * 14 * IMAGES]), "images of 28 × 28".into()),
     ];
     for (file, bytes, message) in wrong {

@@ -20,7 +20,10 @@ fn find(directory: &Path, name: &str) -> Result<PathBuf> {
     let plain = directory.join(name);
     let compressed = directory.join(format!("{name}.gz"));
     [plain, compressed].into_iter().find(|path| path.exists()).ok_or_else(|| {
-        let message = format!("{}: neither {name} nor {name}.gz is there", directory.display());
+        let message = format!(
+            "{}: neither {name} nor {name}.gz is there; the data set's four files are expected in this folder",
+            directory.display()
+        );
         Error::new(ErrorKind::Io, "", message)
     })
 }

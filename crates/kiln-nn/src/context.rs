@@ -2,14 +2,14 @@
 
 use crate::module::VisitorMut;
 use crate::streams::Draws;
-use crate::{Buffer, BufferId, Layer, Module, Param, Path, Segment};
-use kiln_autograd::Var;
+use crate::{Buffer, BufferId, L1L2, Layer, Module, Param, Path, Segment};
+use kiln_autograd::{LeafId, Var};
 use kiln_math::{Purpose, Stream};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 use std::cell::RefCell;
 
-/// The context of one forward pass: whether it trains, where in the model it is, its random streams, and the new values of
-/// buffers that it has computed.
+/// The context of one forward pass: whether it trains, where in the model it is, its random streams, the new values of
+/// buffers that it has computed, and the penalties of its layers' regularisers.
 ///
 /// ```
 /// # use kiln_nn::{Activation, Ctx, Dense, Dropout, Layer, Sequential};
@@ -38,6 +38,15 @@ pub struct Ctx {
     path: RefCell<Path>,
     draws: RefCell<Draws>,
     updates: RefCell<Vec<(BufferId, Tensor)>>,
+    penalties: RefCell<Vec<Penalty>>,
+}
+
+/// What is to be added to the loss. Sums are left to whoever asks for them: a prediction has no loss.
+#[derive(Debug)]
+enum Penalty {
+    Weight(LeafId, Var, L1L2),
+    Activity(Var, L1L2),
+    Own(Var),
 }
 
 impl Ctx {
@@ -52,6 +61,7 @@ impl Ctx {
             path: RefCell::new(Path::new()),
             draws: RefCell::new(Draws::default()),
             updates: RefCell::new(Vec::new()),
+            penalties: RefCell::new(Vec::new()),
         }
     }
 
@@ -148,6 +158,72 @@ impl Ctx {
     pub fn value_of(&self, buffer: &Buffer) -> Tensor {
         let updates = self.updates.borrow();
         updates.iter().find(|(id, _)| *id == buffer.id()).map_or_else(|| buffer.value().clone(), |(_, v)| v.clone())
+    }
+
+    /// Adds the penalty of a parameter to the loss. A parameter that is used twice counts once, a frozen one not at all, as
+    /// in Keras.
+    pub fn penalize(&self, parameter: &Param, regularizer: L1L2) {
+        let mut penalties = self.penalties.borrow_mut();
+        let known = |penalty: &Penalty| matches!(penalty, Penalty::Weight(id, ..) if *id == parameter.id());
+        if parameter.trainable() && !penalties.iter().any(known) {
+            penalties.push(Penalty::Weight(parameter.id(), parameter.var(self), regularizer));
+        }
+    }
+
+    /// Adds the penalty of a layer's output to the loss, divided by the number of samples (the first axis), as in Keras: a
+    /// larger batch does not make it stronger.
+    pub fn penalize_activity(&self, output: &Var, regularizer: L1L2) {
+        self.penalties.borrow_mut().push(Penalty::Activity(output.clone(), regularizer));
+    }
+
+    /// Adds one number to the loss (Keras's `add_loss`): a penalty of a layer's own.
+    pub fn add_loss(&self, value: Var) {
+        self.penalties.borrow_mut().push(Penalty::Own(value));
+    }
+
+    /// The sum of the penalties of all layers that ran, to be added to the loss; `None` where there are none. It is handed
+    /// out once: what it is the sum of is then let go, so that the backward pass can free it.
+    ///
+    /// `fit` does this, and as in Keras the losses that it and `evaluate` report include it. In a loop of one's own:
+    ///
+    /// ```
+    /// # use kiln_nn::{Ctx, Dense, L2, Layer, Loss, MeanSquaredError, Sequential};
+    /// # use kiln_autograd::Var;
+    /// # use kiln_tensor::{DType, Device, Tensor};
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// # let cpu = Device::cpu();
+    /// # let (x, target) = (Tensor::ones([4, 3], DType::F32, &cpu)?, Tensor::ones([4, 1], DType::F32, &cpu)?);
+    /// let model = Sequential::new().push(Dense::new(1).kernel_regularizer(L2(0.01))).build([3], &cpu, 1)?;
+    /// let ctx = Ctx::train(1, 0);
+    /// let mut loss = MeanSquaredError::new().forward(&model.forward(&Var::from(&x), &ctx)?, &target)?;
+    /// if let Some(penalty) = ctx.penalty()? {
+    ///     loss = loss.add(&penalty)?;
+    /// }
+    /// let gradients = loss.backward()?;
+    /// # assert_eq!(gradients.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Factors that are negative or not finite; penalties of different dtypes.
+    pub fn penalty(&self) -> Result<Option<Var>> {
+        let mut sum: Option<Var> = None;
+        for penalty in self.penalties.take() {
+            let value = match penalty {
+                Penalty::Weight(_, weight, regularizer) => regularizer.penalty(&weight)?,
+                Penalty::Activity(output, regularizer) => {
+                    let samples = output.dims().first().copied().unwrap_or(1).max(1);
+                    regularizer.scaled(1.0 / samples as f64).penalty(&output)?
+                }
+                Penalty::Own(value) => Some(value),
+            };
+            sum = match (sum, value) {
+                (Some(sum), Some(value)) => Some(sum.add(&value)?),
+                (sum, value) => sum.or(value),
+            };
+        }
+        Ok(sum)
     }
 
     /// Writes the values that were handed in: to be called once the step has succeeded.

@@ -12,6 +12,7 @@ pub mod losses;
 mod module;
 mod param;
 mod path;
+mod regularizers;
 pub mod safetensors;
 mod state;
 mod streams;
@@ -29,4 +30,5 @@ pub use losses::{
 pub use module::{Module, Visitor, VisitorMut};
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
+pub use regularizers::{L1, L1L2, L2};
 pub use state::{StateDict, Unmatched};

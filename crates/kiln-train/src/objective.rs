@@ -7,7 +7,7 @@ use kiln_tensor::Result;
 
 /// What a forward pass on a batch came to.
 pub struct Outcome {
-    /// One number: the mean loss of the batch's samples.
+    /// One number: the mean loss of the batch's samples, and what regularisers add to it ([`Ctx::penalty`]).
     pub loss: Var,
     /// What metrics compare with the batch's targets, where there is such a thing.
     pub predictions: Option<Var>,
@@ -39,7 +39,10 @@ pub struct Supervised<M, L> {
 impl<M: Layer, L: Loss> Objective for Supervised<M, L> {
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
         let predictions = self.model.forward(&Var::from(&batch.inputs), ctx)?;
-        let loss = self.loss.forward(&predictions, &batch.targets)?;
+        let mut loss = self.loss.forward(&predictions, &batch.targets)?;
+        if let Some(penalty) = ctx.penalty()? {
+            loss = loss.add(&penalty)?;
+        }
         Ok(Outcome { loss, predictions: Some(predictions) })
     }
 }

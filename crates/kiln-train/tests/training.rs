@@ -26,13 +26,13 @@ fn patterns(count: usize, part: u64) -> ImageDataset {
     ImageDataset::new(pixels, labels, &[6, 6], 10).unwrap()
 }
 
-/// Flatten, Dense, Dropout, Dense: with random numbers of every kind that training draws.
+/// Flatten, Dense, Dropout, Dense: with random numbers of every kind that training draws, and penalties.
 fn model(seed: u64) -> Sequential {
     Sequential::new()
         .push(Flatten::new())
-        .push(Dense::new(24).activation(Activation::Relu))
+        .push(Dense::new(24).activation(Activation::Relu).activity_regularizer(L2(1e-4)))
         .push(Dropout::new(0.1))
-        .push(Dense::new(10).activation(Activation::Softmax))
+        .push(Dense::new(10).activation(Activation::Softmax).kernel_regularizer(L1L2 { l1: 1e-4, l2: 1e-4 }))
         .build([6, 6], &cpu(), seed)
         .unwrap()
 }
@@ -97,6 +97,7 @@ fn by_hand(data: &dyn Dataset, epochs: u64, batch_size: usize, seed: u64) -> Res
                 let ctx = Ctx::train(seed, step);
                 let predictions = model.forward(&Var::from(&batch.inputs), &ctx)?;
                 let loss = loss_of.forward(&predictions, &batch.targets)?;
+                let loss = loss.add(&ctx.penalty()?.unwrap())?;
                 sum += loss.item()? * batch.len() as f64;
                 optimizer.step(&mut model, &loss.backward()?)?;
                 ctx.commit(&mut model)?;

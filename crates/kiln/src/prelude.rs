@@ -8,7 +8,7 @@ pub use kiln_datasets::{
 pub use kiln_math::{Purpose, Stream};
 pub use kiln_nn::{
     Activation, BinaryCrossentropy, Buffer, CategoricalCrossentropy, Ctx, Dense, Dropout, Fans, Flatten, Init,
-    Initializer, Layer, Linear, Loss, MeanAbsoluteError, MeanSquaredError, Module, Param, Sequential,
+    Initializer, L1, L1L2, L2, Layer, Linear, Loss, MeanAbsoluteError, MeanSquaredError, Module, Param, Sequential,
     SparseCategoricalCrossentropy,
 };
 pub use kiln_optim::{Adam, AdamW, Optimizer, Sgd};

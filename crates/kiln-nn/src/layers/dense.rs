@@ -1,7 +1,7 @@
 //! Keras's fully connected layer.
 
 use super::linear::affine;
-use crate::{Activation, Ctx, Fans, Init, Initializer, Layer, Module, Param};
+use crate::{Activation, Ctx, Fans, Init, Initializer, L1L2, Layer, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, ErrorKind, Result, Shape};
 
@@ -25,6 +25,16 @@ pub struct Dense {
     kernel_initializer: Initializer,
     #[module(skip)]
     bias_initializer: Initializer,
+    #[module(skip)]
+    regularizers: Regularizers,
+}
+
+/// What is added to the loss, if anything.
+#[derive(Clone, Copy, Default, Debug)]
+struct Regularizers {
+    kernel: Option<L1L2>,
+    bias: Option<L1L2>,
+    activity: Option<L1L2>,
 }
 
 impl Dense {
@@ -38,6 +48,7 @@ impl Dense {
             activation: Activation::Linear,
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
+            regularizers: Regularizers::default(),
         }
     }
 
@@ -86,6 +97,28 @@ impl Dense {
         self
     }
 
+    /// A penalty on the weight, added to the loss: `.kernel_regularizer(L2(0.01))`. `fit` and `evaluate` add it; a loop of
+    /// one's own does with [`Ctx::penalty`].
+    #[must_use]
+    pub fn kernel_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
+        self.regularizers.kernel = Some(regularizer.into());
+        self
+    }
+
+    /// A penalty on the bias, where there is one.
+    #[must_use]
+    pub fn bias_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
+        self.regularizers.bias = Some(regularizer.into());
+        self
+    }
+
+    /// A penalty on the output, after the activation; divided by the number of samples in the batch, as in Keras.
+    #[must_use]
+    pub fn activity_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
+        self.regularizers.activity = Some(regularizer.into());
+        self
+    }
+
     /// The weight (out, in), once built.
     pub fn weight(&self) -> Option<&Param> {
         self.weight.as_ref()
@@ -99,16 +132,29 @@ impl Dense {
 
 impl Layer for Dense {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        match &self.weight {
-            Some(weight) => affine(x, weight, self.bias.as_ref(), self.activation, ctx),
-            None => Err(unbuilt()),
+        let Some(weight) = &self.weight else { return Err(unbuilt()) };
+        let y = affine(x, weight, self.bias.as_ref(), self.activation, ctx)?;
+        let Regularizers { kernel, bias, activity } = self.regularizers;
+        if let Some(regularizer) = kernel {
+            ctx.penalize(weight, regularizer);
         }
+        if let (Some(bias), Some(regularizer)) = (&self.bias, bias) {
+            ctx.penalize(bias, regularizer);
+        }
+        if let Some(regularizer) = activity {
+            ctx.penalize_activity(&y, regularizer);
+        }
+        Ok(y)
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         let Some((&inputs, leading)) = input.split_last() else {
             return Err(Error::shape("build", "a dense layer needs an input of at least one axis beside the batch's"));
         };
+        let Regularizers { kernel, bias, activity } = self.regularizers;
+        kernel.map_or(Ok(()), |regularizer| regularizer.check("kernel_regularizer"))?;
+        bias.map_or(Ok(()), |regularizer| regularizer.check("bias_regularizer"))?;
+        activity.map_or(Ok(()), |regularizer| regularizer.check("activity_regularizer"))?;
         match &self.weight {
             Some(weight) if weight.value().dims()[1] != inputs => {
                 return Err(Error::new(
