@@ -1,0 +1,133 @@
+//! Views of global memory. No access is checked here: the simulator shows that kernels stay within their buffers.
+
+use crate::{Element, Vector4, Word};
+use core::arch::asm;
+
+/// Elements of device memory that a kernel reads.
+#[derive(Clone, Copy)]
+pub struct Global<T> {
+    address: *const T,
+    len: usize,
+}
+
+/// Elements of device memory that a kernel reads and writes.
+///
+/// All threads hold the same view; no two may write one element, or one read what another writes, without an order between them.
+#[derive(Clone, Copy)]
+pub struct GlobalMut<T> {
+    address: *mut T,
+    len: usize,
+}
+
+macro_rules! reading {
+    ($view:ident) => {
+        impl<T: Element> $view<T> {
+            /// Elements of the buffer.
+            #[inline(always)]
+            #[must_use]
+            pub fn len(&self) -> usize {
+                self.len
+            }
+
+            /// Whether the buffer has no elements.
+            #[inline(always)]
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len == 0
+            }
+
+            /// Element `i`.
+            #[inline(always)]
+            #[must_use]
+            pub fn get(&self, i: usize) -> T {
+                // SAFETY: the simulator shows that `i` is within the buffer.
+                unsafe { self.address.add(i).read() }
+            }
+        }
+
+        impl<T: Word> $view<T> {
+            /// Elements 4 `group` to 4 `group` + 3 in one access; the buffer must begin at a multiple of 16 bytes.
+            #[inline(always)]
+            #[must_use]
+            pub fn get4(&self, group: usize) -> Vector4<T> {
+                // SAFETY: the simulator shows that the group is within the buffer and the buffer aligned.
+                unsafe { self.address.cast::<Vector4<T>>().add(group).read() }
+            }
+        }
+    };
+}
+reading!(Global);
+reading!(GlobalMut);
+
+impl<T: Element> Global<T> {
+    /// A view of `len` elements at an address.
+    ///
+    /// # Safety
+    /// The elements are aligned and valid for reads.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub unsafe fn from_raw_parts(address: *const T, len: usize) -> Self {
+        Global { address, len }
+    }
+}
+
+impl<T: Element> GlobalMut<T> {
+    /// A view of `len` elements at an address.
+    ///
+    /// # Safety
+    /// The elements are aligned and valid for reads and writes.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub unsafe fn from_raw_parts(address: *mut T, len: usize) -> Self {
+        GlobalMut { address, len }
+    }
+
+    /// Writes element `i`.
+    #[inline(always)]
+    pub fn set(&self, i: usize, value: T) {
+        // SAFETY: the simulator shows that `i` is within the buffer.
+        unsafe { self.address.add(i).write(value) }
+    }
+}
+
+impl<T: Word> GlobalMut<T> {
+    /// Writes elements 4 `group` to 4 `group` + 3 in one access; the buffer must begin at a multiple of 16 bytes.
+    #[inline(always)]
+    pub fn set4(&self, group: usize, value: Vector4<T>) {
+        // SAFETY: the simulator shows that the group is within the buffer and the buffer aligned.
+        unsafe { self.address.cast::<Vector4<T>>().add(group).write(value) }
+    }
+}
+
+macro_rules! atomic_add {
+    ($($(#[doc = $doc:expr])* $t:ty, $suffix:literal;)*) => {
+        $(impl GlobalMut<$t> {
+            $(#[doc = $doc])*
+            #[inline(always)]
+            pub fn atomic_add(&self, i: usize, value: $t) -> $t {
+                let before: $t;
+                // Rust's atomics have the whole system for their scope, and none is of floats; these have the device.
+                // SAFETY: the simulator shows that `i` is within the buffer.
+                unsafe {
+                    asm!(
+                        "{{ .reg .u64 %global;",
+                        "cvta.to.global.u64 %global, {address};",
+                        concat!("atom.global.add.", $suffix, " {before}, [%global], {value}; }}"),
+                        address = in(reg64) self.address.add(i), before = out(reg32) before, value = in(reg32) value,
+                        options(nostack, preserves_flags)
+                    );
+                }
+                before
+            }
+        })*
+    };
+}
+
+atomic_add! {
+    /// Adds to element `i` as one step, and gives what it was before; the sum wraps.
+    u32, "u32";
+    /// Adds to element `i` as one step, and gives what it was before; the sum wraps.
+    i32, "s32";
+    /// Adds to element `i` as one step, and gives what it was before. The order of threads varies, and with it the sum's last bits.
+    f32, "f32";
+}

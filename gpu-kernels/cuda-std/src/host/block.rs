@@ -1,0 +1,184 @@
+//! The state of the block that an OS thread simulates.
+
+use super::fault::{SimFault, Site};
+use super::launch::Geometry;
+use super::shadow::SharedMemory;
+use std::cell::{Cell, RefCell};
+use std::panic::{Location, resume_unwind};
+
+/// Threads of a warp.
+pub(crate) const WARP: u32 = 32;
+
+/// Where threads wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meeting {
+    /// All threads of the block.
+    Block,
+    /// All threads of the warp, in the function of this name.
+    Warp(&'static str),
+}
+
+/// A thread's waiting: two threads meet where both are equal.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    pub(crate) meeting: Meeting,
+    pub(crate) site: &'static Location<'static>,
+}
+
+impl PartialEq for Wait {
+    fn eq(&self, other: &Wait) -> bool {
+        // One call has one address in nearly all builds, which saves comparing file names.
+        self.meeting == other.meeting && (std::ptr::eq(self.site, other.site) || self.site == other.site)
+    }
+}
+
+/// The thread that runs now.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Thread {
+    /// Its number in the block: x + width (y + height z).
+    pub(crate) linear: u32,
+    /// Its place, (x, y, z).
+    pub(crate) index: [u32; 3],
+}
+
+/// What a thread gives to its warp. A lane may come to the next exchange before a slower one has read this one, but never
+/// to the one after that: two values are enough.
+#[derive(Default)]
+struct Slot {
+    values: [Cell<u64>; 2],
+    turn: Cell<usize>,
+}
+
+/// One block of a launch, on one OS thread.
+pub(crate) struct Block {
+    pub(crate) kernel: &'static str,
+    pub(crate) geometry: Geometry,
+    pub(crate) index: Cell<[u32; 3]>,
+    pub(crate) thread: Cell<Thread>,
+    pub(crate) shared: RefCell<SharedMemory>,
+    slots: Vec<Slot>,
+    /// The way out of the coroutine that runs now.
+    #[cfg(feature = "sim")]
+    pub(crate) yielder: Cell<*const corosensei::Yielder<(), Wait>>,
+}
+
+/// The values that the lanes of a warp gave to one exchange.
+pub(crate) struct Exchanged<'a> {
+    slots: &'a [Slot],
+    turn: usize,
+    /// Threads of this warp: fewer than 32 in a block's last.
+    pub(crate) lanes: u32,
+}
+
+impl Exchanged<'_> {
+    pub(crate) fn value(&self, lane: u32) -> u64 {
+        self.slots[lane as usize].values[self.turn].get()
+    }
+}
+
+impl Block {
+    pub(crate) fn new(kernel: &'static str, geometry: Geometry) -> Block {
+        let threads = geometry.threads_per_block() as usize;
+        Block {
+            kernel,
+            geometry,
+            index: Cell::default(),
+            thread: Cell::default(),
+            shared: RefCell::new(SharedMemory::new(geometry.shared_bytes as usize, threads.div_ceil(WARP as usize))),
+            slots: (0..threads).map(|_| Slot::default()).collect(),
+            #[cfg(feature = "sim")]
+            yielder: Cell::new(std::ptr::null()),
+        }
+    }
+
+    /// The place of the thread with this number.
+    pub(crate) fn thread_index(&self, linear: u32) -> [u32; 3] {
+        let [width, height, _] = self.geometry.block;
+        [linear % width, linear / width % height, linear / width / height]
+    }
+
+    /// Lets the other threads run until all whom the meeting concerns are at it.
+    pub(crate) fn wait(&self, meeting: Meeting, site: &'static Location<'static>) {
+        #[cfg(feature = "sim")]
+        {
+            let (thread, yielder) = (self.thread.get(), self.yielder.get());
+            // SAFETY: the scheduler sets the yielder before it runs a body, and it lives as long as the coroutine does.
+            unsafe { &*yielder }.suspend(Wait { meeting, site });
+            self.thread.set(thread);
+            self.yielder.set(yielder);
+        }
+        #[cfg(not(feature = "sim"))]
+        let _ = (meeting, site);
+    }
+
+    /// Gives a value to the warp; when all its lanes have, their values.
+    pub(crate) fn exchange(&self, meeting: Meeting, value: u64, site: &'static Location<'static>) -> Exchanged<'_> {
+        let own = self.thread.get().linear as usize;
+        let turn = self.slots[own].turn.get();
+        self.slots[own].values[turn].set(value);
+        self.slots[own].turn.set(1 - turn);
+        self.wait(meeting, site);
+        let first = own - own % WARP as usize;
+        let slots = &self.slots[first..self.slots.len().min(first + WARP as usize)];
+        Exchanged { slots, turn, lanes: slots.len() as u32 }
+    }
+
+    /// The fault of the thread that runs now.
+    pub(crate) fn fault_here(&self, what: String, site: Option<Site>) -> SimFault {
+        SimFault { kernel: self.kernel, block: self.index.get(), thread: self.thread.get().index, site, what }
+    }
+
+    /// Ends the launch with a fault: unwinds out of the thread's coroutine, past the panic hook.
+    #[cold]
+    pub(crate) fn fault(&self, what: String, site: &'static Location<'static>) -> ! {
+        resume_unwind(Box::new(self.fault_here(what, Some(site.into()))))
+    }
+}
+
+thread_local! {
+    /// The block that this OS thread simulates.
+    static CURRENT: Cell<*const Block> = const { Cell::new(std::ptr::null()) };
+}
+
+/// Whether a kernel runs on this OS thread.
+pub(crate) fn inside() -> bool {
+    CURRENT.try_with(|current| !current.get().is_null()).unwrap_or(false)
+}
+
+/// The block that runs on this OS thread.
+#[inline]
+pub(crate) fn current<R>(f: impl FnOnce(&Block) -> R) -> R {
+    let block = CURRENT.with(Cell::get);
+    if block.is_null() {
+        outside();
+    }
+    // SAFETY: `enter` keeps the block alive while the pointer is set.
+    f(unsafe { &*block })
+}
+
+// There is no thread whose index could be given, and nobody to whom an error could be returned.
+#[allow(clippy::panic)]
+#[cold]
+fn outside() -> ! {
+    panic!("a function of kernels was called outside of a kernel: launch the kernel on a simulator instead");
+}
+
+/// Runs `f` with this block as the current one.
+#[cfg(feature = "sim")]
+pub(crate) fn enter<R>(block: &Block, f: impl FnOnce() -> R) -> R {
+    /// Leaves the block also where `f` panics.
+    struct Leave(*const Block);
+    impl Drop for Leave {
+        fn drop(&mut self) {
+            CURRENT.set(self.0);
+        }
+    }
+    let _leave = Leave(CURRENT.replace(block));
+    f()
+}
+
+/// Ends the launch with a fault of the current thread.
+#[cold]
+pub(crate) fn fault(what: String, site: &'static Location<'static>) -> ! {
+    current(|block| block.fault(what, site))
+}

@@ -1,0 +1,185 @@
+//! Views of global memory, every access checked.
+
+use super::block::fault;
+use crate::{Element, Vector4, Word};
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+/// Elements of device memory that a kernel reads.
+///
+/// On the device an access is not checked: a kernel is shown to stay within its buffers by running it on the simulator, where
+/// an access beyond the end is a fault that names the thread and the line.
+#[derive(Clone, Copy, Debug)]
+pub struct Global<T> {
+    address: *const T,
+    len: usize,
+}
+
+/// Elements of device memory that a kernel reads and writes.
+///
+/// All threads hold the same view; no two may write one element, or one read what another writes, without an order between them.
+/// Accesses are checked as [`Global`]'s are.
+#[derive(Clone, Copy, Debug)]
+pub struct GlobalMut<T> {
+    address: *mut T,
+    len: usize,
+    element: PhantomData<*mut T>,
+}
+
+#[cold]
+fn beyond(verb: &str, i: usize, len: usize, site: &'static Location<'static>) -> ! {
+    fault(format!("{verb} element {i} of a buffer of {len}"), site)
+}
+
+#[cold]
+fn unaligned(address: usize, alignment: usize, site: &'static Location<'static>) -> ! {
+    fault(format!("is given a buffer at {address:#x}, not a multiple of {alignment} bytes"), site)
+}
+
+/// Stops where a group of four reaches beyond the end, or does not lie on 16 bytes.
+#[inline]
+fn check4<T>(verb: &str, address: *const T, group: usize, len: usize, site: &'static Location<'static>) -> usize {
+    if group >= len / 4 {
+        beyond(verb, group.saturating_mul(4).saturating_add(3), len, site);
+    }
+    if !address.addr().is_multiple_of(16) {
+        unaligned(address.addr(), 16, site);
+    }
+    4 * group
+}
+
+macro_rules! reading {
+    ($view:ident, $pointer:ty) => {
+        impl<T: Element> $view<T> {
+            /// Elements of the buffer.
+            #[inline]
+            #[must_use]
+            pub fn len(&self) -> usize {
+                self.len
+            }
+
+            /// Whether the buffer has no elements.
+            #[inline]
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.len == 0
+            }
+
+            /// Element `i`.
+            #[inline]
+            #[must_use]
+            #[track_caller]
+            pub fn get(&self, i: usize) -> T {
+                if i >= self.len {
+                    beyond("reads", i, self.len, Location::caller());
+                }
+                // SAFETY: `i` is within the buffer, which `from_raw_parts` was promised to be valid.
+                unsafe { T::load(self.address.add(i)) }
+            }
+        }
+
+        impl<T: Word> $view<T> {
+            /// Elements 4 `group` to 4 `group` + 3 in one access; the buffer must begin at a multiple of 16 bytes.
+            #[inline]
+            #[must_use]
+            #[track_caller]
+            pub fn get4(&self, group: usize) -> Vector4<T> {
+                let first = check4("reads", self.address, group, self.len, Location::caller());
+                // SAFETY: the four elements are within the buffer.
+                Vector4::from(std::array::from_fn(|i| unsafe { T::load(self.address.add(first + i)) }))
+            }
+        }
+    };
+}
+reading!(Global, *const T);
+reading!(GlobalMut, *mut T);
+
+impl<T: Element> Global<T> {
+    /// A view of `len` elements at an address.
+    ///
+    /// # Safety
+    /// The elements are aligned and valid for reads while the view is used; other OS threads reach them through views only.
+    #[doc(hidden)]
+    pub unsafe fn from_raw_parts(address: *const T, len: usize) -> Self {
+        Global { address, len }
+    }
+}
+
+impl<T: Element> GlobalMut<T> {
+    /// A view of `len` elements at an address.
+    ///
+    /// # Safety
+    /// The elements are aligned and valid for reads and writes while the view is used; other OS threads reach them through
+    /// views only.
+    #[doc(hidden)]
+    pub unsafe fn from_raw_parts(address: *mut T, len: usize) -> Self {
+        GlobalMut { address, len, element: PhantomData }
+    }
+
+    /// Writes element `i`.
+    #[inline]
+    #[track_caller]
+    pub fn set(&self, i: usize, value: T) {
+        if i >= self.len {
+            beyond("writes", i, self.len, Location::caller());
+        }
+        // SAFETY: `i` is within the buffer, which `from_raw_parts` was promised to be valid.
+        unsafe { T::store(self.address.add(i), value) }
+    }
+}
+
+impl<T: Word> GlobalMut<T> {
+    /// Writes elements 4 `group` to 4 `group` + 3 in one access; the buffer must begin at a multiple of 16 bytes.
+    #[inline]
+    #[track_caller]
+    pub fn set4(&self, group: usize, value: Vector4<T>) {
+        let first = check4("writes", self.address, group, self.len, Location::caller());
+        for (i, value) in <[T; 4]>::from(value).into_iter().enumerate() {
+            // SAFETY: the four elements are within the buffer.
+            unsafe { T::store(self.address.add(first + i), value) }
+        }
+    }
+}
+
+macro_rules! atomic_add {
+    ($t:ty, $atomic:ty, $(#[doc = $doc:expr])* |$cell:ident, $value:ident| $add:expr) => {
+        impl GlobalMut<$t> {
+            $(#[doc = $doc])*
+            #[track_caller]
+            pub fn atomic_add(&self, i: usize, $value: $t) -> $t {
+                if i >= self.len {
+                    beyond("adds to", i, self.len, Location::caller());
+                }
+                // SAFETY: `i` is within the buffer, which `from_raw_parts` was promised to be valid and aligned.
+                let $cell = unsafe { <$atomic>::from_ptr(self.address.add(i).cast()) };
+                $add
+            }
+        }
+    };
+}
+
+atomic_add! {
+    u32, AtomicU32,
+    /// Adds to element `i` as one step, and gives what it was before; the sum wraps.
+    |cell, value| cell.fetch_add(value, Ordering::Relaxed)
+}
+atomic_add! {
+    i32, AtomicI32,
+    /// Adds to element `i` as one step, and gives what it was before; the sum wraps.
+    |cell, value| cell.fetch_add(value, Ordering::Relaxed)
+}
+atomic_add! {
+    f32, AtomicU32,
+    /// Adds to element `i` as one step, and gives what it was before. The order of threads varies, and with it the sum's last bits.
+    |cell, value| {
+        let mut before = cell.load(Ordering::Relaxed);
+        loop {
+            let sum = (f32::from_bits(before) + value).to_bits();
+            match cell.compare_exchange_weak(before, sum, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => break f32::from_bits(before),
+                Err(now) => before = now,
+            }
+        }
+    }
+}
