@@ -124,7 +124,8 @@ impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
             // A panel that is not filled is packed in any case, for the zeros. Only the last one can be.
             let from = if self.plan.pack_b { 0 } else { cols.len() - cols.len() % kernels.lanes };
             let b_packed = sum.pack_b(kernels, from..cols.len(), packed);
-            let step = balanced_part(rows.len(), self.plan.mc);
+            // Whole tiles, but for the last.
+            let step = balanced_part(rows.len(), self.plan.mc).next_multiple_of(kernels.rows());
             for top in (0..rows.len()).step_by(step) {
                 let height = step.min(rows.len() - top);
                 let mut j = 0;
