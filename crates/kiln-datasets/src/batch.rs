@@ -9,9 +9,16 @@ pub struct Batch {
     pub inputs: Tensor,
     /// What the model should say: labels, one-hot rows, values.
     pub targets: Tensor,
+    /// How much each sample counts in the loss, (n,) floats; without them each counts 1.
+    pub weights: Option<Tensor>,
 }
 
 impl Batch {
+    /// Samples that count alike.
+    pub fn new(inputs: Tensor, targets: Tensor) -> Self {
+        Batch { inputs, targets, weights: None }
+    }
+
     /// Number of samples.
     pub fn len(&self) -> usize {
         self.inputs.dims().first().copied().unwrap_or(0)

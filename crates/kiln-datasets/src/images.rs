@@ -107,7 +107,7 @@ impl Dataset for ImageDataset {
             to.iter_mut().zip(indices).for_each(|(to, &index)| *to = self.labels[index]);
             Ok(())
         })?;
-        Ok(Batch { inputs, targets })
+        Ok(Batch::new(inputs, targets))
     }
 }
 

@@ -12,6 +12,7 @@ mod kmnist;
 mod labelled;
 mod loader;
 mod mnist;
+mod subset;
 mod tensors;
 
 pub use batch::{Batch, Dataset};
@@ -23,4 +24,5 @@ pub use images::ImageDataset;
 pub use kmnist::Kmnist;
 pub use loader::{Epoch, Loader};
 pub use mnist::Mnist;
+pub use subset::Subset;
 pub use tensors::TensorDataset;

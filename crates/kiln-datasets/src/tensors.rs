@@ -4,11 +4,12 @@ use crate::images::past_the_end;
 use crate::{Batch, Dataset};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 
-/// Inputs (n, …) and targets (n, …) that are tensors already.
+/// Inputs (n, …) and targets (n, …) that are tensors already, with a weight for each sample where that is wanted.
 #[derive(Clone, Debug)]
 pub struct TensorDataset {
     inputs: Tensor,
     targets: Tensor,
+    weights: Option<Tensor>,
 }
 
 impl TensorDataset {
@@ -31,7 +32,29 @@ impl TensorDataset {
                 ),
             ));
         }
-        Ok(TensorDataset { inputs, targets })
+        Ok(TensorDataset { inputs, targets, weights: None })
+    }
+
+    /// The same samples, each counting so much in the loss (Keras's `sample_weight`): weights (n,).
+    ///
+    /// # Errors
+    /// Weights that are not one float a sample, on the samples' device.
+    pub fn sample_weights(self, weights: Tensor) -> Result<Self> {
+        if weights.dims() != [self.len()] || !weights.dtype().is_float() || weights.device() != self.inputs.device() {
+            return Err(Error::new(
+                ErrorKind::Shape,
+                "TensorDataset",
+                format!(
+                    "weights {} {} on {} for {} samples on {}: one float a sample is needed",
+                    weights.dtype(),
+                    weights.shape(),
+                    weights.device(),
+                    self.len(),
+                    self.inputs.device()
+                ),
+            ));
+        }
+        Ok(TensorDataset { weights: Some(weights), ..self })
     }
 }
 
@@ -50,9 +73,11 @@ impl Dataset for TensorDataset {
         }
         let index: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
         let index = Tensor::from_slice(&index, [index.len()], self.inputs.device())?;
+        let rows = |of: &Tensor| of.index_select(0, &index)?.to_device(device);
         Ok(Batch {
-            inputs: self.inputs.index_select(0, &index)?.to_device(device)?,
-            targets: self.targets.index_select(0, &index)?.to_device(device)?,
+            inputs: rows(&self.inputs)?,
+            targets: rows(&self.targets)?,
+            weights: self.weights.as_ref().map(rows).transpose()?,
         })
     }
 }

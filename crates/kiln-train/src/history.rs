@@ -36,6 +36,17 @@ pub struct EpochRecord {
     pub seconds: f64,
 }
 
+impl EpochRecord {
+    /// The number of this name: `loss`, a metric's, or either with `val_` before for the validation's.
+    pub fn value(&self, name: &str) -> Option<f64> {
+        let (evaluation, name) = match name.strip_prefix("val_") {
+            Some(name) => (self.validation.as_ref()?, name),
+            None => (&self.train, name),
+        };
+        if name == "loss" { Some(evaluation.loss) } else { evaluation.metric(name) }
+    }
+}
+
 /// All epochs of a call of `fit`.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct History {

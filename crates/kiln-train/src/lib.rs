@@ -1,5 +1,7 @@
 #![doc = include_str!("../README.md")]
 
+mod callbacks;
+mod class_weights;
 mod history;
 mod metrics;
 mod objective;
@@ -7,6 +9,7 @@ mod options;
 mod running;
 mod trainer;
 
+pub use callbacks::{Callback, EarlyStopping};
 pub use history::{EpochRecord, Evaluation, History};
 pub use metrics::{Accuracy, Metric};
 pub use objective::{Objective, Outcome, Supervised};

@@ -1,7 +1,9 @@
 //! How `fit` is to go.
 
-use crate::EpochRecord;
-use kiln_datasets::Dataset;
+use crate::callbacks::OnEpoch;
+use crate::{Callback, EpochRecord};
+use kiln_datasets::{Dataset, Subset};
+use kiln_tensor::{Error, Result};
 
 /// Where an epoch has got to.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -16,7 +18,6 @@ pub struct Progress {
     pub samples: usize,
 }
 
-type OnEpoch<'a> = Box<dyn FnMut(&EpochRecord) + Send + 'a>;
 type OnBatch<'a> = Box<dyn FnMut(&Progress) + Send + 'a>;
 
 /// How `fit` is to go; the defaults are Keras's: one epoch, batches of 32, shuffled.
@@ -27,7 +28,9 @@ pub struct FitOptions<'a> {
     pub(crate) shuffle: bool,
     pub(crate) workers: usize,
     pub(crate) validation: Option<&'a dyn Dataset>,
-    pub(crate) on_epoch: Option<OnEpoch<'a>>,
+    pub(crate) validation_split: Option<f64>,
+    pub(crate) class_weight: Vec<(usize, f64)>,
+    pub(crate) callbacks: Vec<Box<dyn Callback + 'a>>,
     pub(crate) on_batch: Option<OnBatch<'a>>,
 }
 
@@ -40,7 +43,9 @@ impl Default for FitOptions<'_> {
             shuffle: true,
             workers: 0,
             validation: None,
-            on_epoch: None,
+            validation_split: None,
+            class_weight: Vec::new(),
+            callbacks: Vec::new(),
             on_batch: None,
         }
     }
@@ -88,15 +93,55 @@ impl<'a> FitOptions<'a> {
         FitOptions { validation: Some(data), ..self }
     }
 
-    /// Called after each epoch.
+    /// Keeps the last part of the data, before any shuffling, to evaluate on after each epoch: 0.2 is its last fifth.
+    #[must_use]
+    pub fn validation_split(self, part: f64) -> Self {
+        FitOptions { validation_split: Some(part), ..self }
+    }
+
+    /// How much samples of a class count in the training loss; 1 for those that are not named. As in Keras, a batch's loss
+    /// is the sum of its samples' weighted losses over their number; metrics and validation are not weighted.
+    ///
+    /// Targets are labels or one-hot rows. An [`Objective`](crate::Objective) of one's own finds the samples' weights in
+    /// [`Batch::weights`](kiln_datasets::Batch::weights).
+    #[must_use]
+    pub fn class_weight(self, weights: &[(usize, f64)]) -> Self {
+        FitOptions { class_weight: weights.to_vec(), ..self }
+    }
+
+    /// Called between epochs, with what they reported and the model; it may end the training:
+    /// [`EarlyStopping`](crate::EarlyStopping). Several are called in their order.
+    #[must_use]
+    pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
+        self.callbacks.push(Box::new(callback));
+        self
+    }
+
+    /// Looks on after each epoch: a [`callback`](FitOptions::callback) that is a closure.
     #[must_use]
     pub fn on_epoch(self, f: impl FnMut(&EpochRecord) + Send + 'a) -> Self {
-        FitOptions { on_epoch: Some(Box::new(f)), ..self }
+        self.callback(OnEpoch(f))
     }
 
     /// Called after each batch; what it costs, training costs.
     #[must_use]
     pub fn on_batch(self, f: impl FnMut(&Progress) + Send + 'a) -> Self {
         FitOptions { on_batch: Some(Box::new(f)), ..self }
+    }
+
+    /// What to train on and, by [`FitOptions::validation_split`], what to validate with.
+    pub(crate) fn split<'d>(&self, data: &'d dyn Dataset) -> Result<Option<[Subset<&'d dyn Dataset>; 2]>> {
+        let Some(part) = self.validation_split else { return Ok(None) };
+        let refused = |why: String| Err(Error::value("validation_split", format!("{part}: {why}")));
+        if self.validation.is_some() {
+            return refused("there is validation data too, give one or the other".to_owned());
+        }
+        let samples = data.len();
+        // Keras's rounding.
+        let first = (samples as f64 * (1.0 - part)).floor() as usize;
+        if !(part > 0.0 && first > 0 && first < samples) {
+            return refused(format!("of {samples} samples it must leave some to train on and some to validate with"));
+        }
+        Ok(Some([Subset::new(data, 0..first)?, Subset::new(data, first..samples)?]))
     }
 }

@@ -1,5 +1,6 @@
 //! The training loop.
 
+use crate::class_weights::ClassWeights;
 use crate::running::Running;
 use crate::{EpochRecord, Evaluation, FitOptions, History, Metric, Objective, Outcome, Progress, Supervised};
 use kiln_autograd::Var;
@@ -101,6 +102,13 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         parameters.first().map_or_else(Device::cpu, |(_, parameter)| parameter.value().device().clone())
     }
 
+    /// The names of the numbers that an epoch reports.
+    fn reported(&self, validates: bool) -> Vec<String> {
+        let names = || std::iter::once("loss").chain(self.metrics.iter().map(|metric| metric.name()));
+        let validation = names().filter(|_| validates).map(|name| format!("val_{name}"));
+        names().map(str::to_owned).chain(validation).collect()
+    }
+
     /// Trains for some epochs, inside the thread team. On an error the weights stay those of the last finished step. A
     /// second call goes on where the first ended: five epochs and five more are ten, bit for bit.
     ///
@@ -115,6 +123,17 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
 
     fn run(&mut self, data: &dyn Dataset, mut options: FitOptions<'_>) -> Result<History> {
         let device = self.device();
+        let split = options.split(data)?;
+        let (data, validation): (&dyn Dataset, Option<&dyn Dataset>) = match &split {
+            Some([training, validation]) => (training, Some(validation)),
+            None => (data, options.validation),
+        };
+        let weights = match options.class_weight.as_slice() {
+            [] => None,
+            weights => Some(ClassWeights::new(weights, &device)?),
+        };
+        let reported = self.reported(validation.is_some());
+        options.callbacks.iter_mut().try_for_each(|callback| callback.on_fit_begin(&reported))?;
         let mut loader = Loader::new(data).batch_size(options.batch_size).workers(options.workers).device(&device);
         if options.shuffle {
             loader = loader.shuffle(options.seed);
@@ -128,7 +147,10 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             self.epochs += 1;
             loader.epoch(self.epochs, |stream| {
                 for (position, batch) in stream.enumerate() {
-                    let batch = batch?;
+                    let mut batch = batch?;
+                    if let Some(weights) = &weights {
+                        batch.weights = Some(weights.of(&batch)?);
+                    }
                     self.step(&batch, options.seed, &mut tally)?;
                     if let Some(on_batch) = &mut options.on_batch {
                         on_batch(&Progress { epoch, batch: position + 1, batches, samples: batch.len() });
@@ -141,15 +163,19 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
                 return Err(diverged(format!("epoch {epoch}"), train.loss));
             }
             let (objective, metrics) = (&self.objective, &self.metrics);
-            let evaluated =
-                options.validation.map(|data| measure(objective, metrics, data, options.batch_size, &device));
+            let evaluated = validation.map(|data| measure(objective, metrics, data, options.batch_size, &device));
             let validation = evaluated.transpose()?;
             let record = EpochRecord { epoch, train, validation, seconds: start.elapsed().as_secs_f64() };
-            if let Some(on_epoch) = &mut options.on_epoch {
-                on_epoch(&record);
+            let mut stop = false;
+            for callback in &mut options.callbacks {
+                stop |= callback.on_epoch_end(&record, &mut self.objective)?.is_break();
             }
             history.epochs.push(record);
+            if stop {
+                break;
+            }
         }
+        options.callbacks.iter_mut().try_for_each(|callback| callback.on_fit_end(&mut self.objective))?;
         history.seconds = begin.elapsed().as_secs_f64();
         Ok(history)
     }
@@ -196,13 +222,15 @@ fn diverged(place: String, loss: f64) -> Error {
 }
 
 impl<M: Layer, L: Loss, P: Optimizer> Trainer<Supervised<M, L>, P> {
-    /// The model's output for inputs (n, …), with the layers in evaluation mode.
+    /// The model's output for inputs (n, …), with the layers in evaluation mode, on the model's device.
     ///
     /// # Errors
     /// Inputs that do not fit the model.
     pub fn predict(&self, inputs: &Tensor) -> Result<Tensor> {
-        let model = &self.objective.model;
-        kiln_cpu::team::run(|| Ok(model.forward(&Var::from(inputs), &Ctx::eval())?.into_tensor()))
+        let (model, device) = (&self.objective.model, self.device());
+        kiln_cpu::team::run(|| {
+            Ok(model.forward(&Var::constant(inputs.to_device(&device)?), &Ctx::eval())?.into_tensor())
+        })
     }
 
     /// The model alone.

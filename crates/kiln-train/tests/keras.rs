@@ -7,6 +7,8 @@ use kiln_optim::Sgd;
 use kiln_tensor::{DType, Device, Tensor};
 use kiln_train::*;
 
+/// Epochs of the fixture's run that stops early.
+const STOPPED: usize = 11;
 const PATHS: [&str; 4] = ["0.weight", "0.bias", "1.weight", "1.bias"];
 
 /// The fixture's values; Keras's kernels are (in, out), our weights (out, in).
@@ -26,13 +28,9 @@ fn compare(run: &str, first: Dense, rate: f64, options: FitOptions<'_>) {
     for (path, parameter) in model.parameters_mut() {
         parameter.set(values[&format!("first/{path}")].clone()).unwrap();
     }
-    let rows = |rows: std::ops::Range<usize>| {
-        let part = |name: &str| values[name].slice(0, rows.clone()).unwrap();
-        TensorDataset::new(part("x"), part("labels")).unwrap()
-    };
-    let (data, validation) = (rows(0..16), rows(16..23));
+    let data = TensorDataset::new(values["x"].clone(), values["labels"].clone()).unwrap();
     let mut trainer = compile(model, Sgd::new(rate), SparseCategoricalCrossentropy::new()).metric(Accuracy);
-    let history = trainer.fit(&data, options.batch_size(5).shuffle(false).validation(&validation)).unwrap();
+    let history = trainer.fit(&data, options.batch_size(5).shuffle(false)).unwrap();
 
     let close = |what: &str, found: &[f64], expected: &Tensor| {
         let expected = expected.to_f64_vec().unwrap();
@@ -63,5 +61,24 @@ fn dense() -> Dense {
 #[test]
 fn regularizers_count_in_every_loss() {
     let first = dense().kernel_regularizer(L2(0.03125)).activity_regularizer(L1(0.0625));
-    compare("regularized", first, 0.5, FitOptions::new().epochs(3));
+    compare("regularized", first, 0.5, FitOptions::new().epochs(3).validation_split(0.3));
+}
+
+#[test]
+fn classes_count_by_their_weights() {
+    let options = FitOptions::new().epochs(3).validation_split(0.3).class_weight(&[(2, 0.5), (0, 2.5)]);
+    compare("class_weight", dense(), 0.5, options);
+}
+
+#[test]
+fn training_stops_where_kerass_does() {
+    let mut stopping = EarlyStopping::new().patience(3).min_delta(0.0078125).restore_best_weights(true);
+    let options = || FitOptions::new().epochs(50).validation_split(0.3);
+    compare("stopped", dense(), 0.0625, options().callback(&mut stopping));
+    // A second run begins afresh.
+    compare("stopped", dense(), 0.0625, options().callback(&mut stopping));
+    assert_eq!((stopping.best_epoch(), stopping.stopped_epoch()), (Some(STOPPED - 3), Some(STOPPED)));
+    let mut stopping = EarlyStopping::new().monitor("accuracy");
+    compare("no_patience", dense(), 0.5, FitOptions::new().epochs(50).callback(&mut stopping));
+    assert_eq!((stopping.best_epoch(), stopping.stopped_epoch()), (Some(3), Some(4)));
 }

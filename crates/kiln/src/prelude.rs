@@ -3,7 +3,7 @@
 pub use kiln_autograd::{Gradients, Var, grad, grad_check};
 pub use kiln_datasets::{
     Batch, Cifar10, Cifar100, Cifar100Labels, Dataset, Emnist, EmnistSplit, FashionMnist, ImageDataset, Kmnist, Loader,
-    Mnist, TensorDataset,
+    Mnist, Subset, TensorDataset,
 };
 pub use kiln_math::{Purpose, Stream};
 pub use kiln_nn::{
@@ -13,4 +13,6 @@ pub use kiln_nn::{
 };
 pub use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
 pub use kiln_tensor::{DType, Device, Shape, Tensor};
-pub use kiln_train::{Accuracy, FitOptions, History, Metric, Objective, Outcome, Trainer, compile};
+pub use kiln_train::{
+    Accuracy, Callback, EarlyStopping, FitOptions, History, Metric, Objective, Outcome, Trainer, compile,
+};

@@ -25,6 +25,28 @@ pub trait Loss: Send + Sync {
         self.per_sample(prediction, target)?.mean_all()
     }
 
+    /// Σ weight·loss / n, of one weight for each sample, (n,): one number, to call `backward` on.
+    ///
+    /// As in Keras it is the number of samples that divides, not the sum of the weights as in PyTorch's
+    /// `CrossEntropyLoss(weight)`.
+    ///
+    /// # Errors
+    /// As [`Loss::per_sample`]; weights that are not one a sample.
+    fn weighted(&self, prediction: &Var, target: &Tensor, weights: &Tensor) -> Result<Var> {
+        let each = self.per_sample(prediction, target)?;
+        if weights.shape() != each.shape() {
+            return Err(Error::shape(
+                self.name(),
+                format!(
+                    "weights of shape {} for losses of shape {}: one a sample is needed",
+                    weights.shape(),
+                    each.shape()
+                ),
+            ));
+        }
+        each.mul(&Var::constant(weights.to_dtype(each.dtype())?))?.mean_all()
+    }
+
     /// Keras's name: `sparse_categorical_crossentropy`.
     fn name(&self) -> &'static str;
 }
@@ -35,6 +57,9 @@ impl<L: Loss + ?Sized> Loss for Box<L> {
     }
     fn forward(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
         (**self).forward(prediction, target)
+    }
+    fn weighted(&self, prediction: &Var, target: &Tensor, weights: &Tensor) -> Result<Var> {
+        (**self).weighted(prediction, target, weights)
     }
     fn name(&self) -> &'static str {
         (**self).name()

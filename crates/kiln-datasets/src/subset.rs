@@ -1,0 +1,49 @@
+//! A part of a data set.
+
+use crate::images::past_the_end;
+use crate::{Batch, Dataset};
+use kiln_tensor::{Device, Error, Result};
+use std::ops::Range;
+
+/// The samples of a range of another data set: `Subset::new(&data, 0..800)?` to train on, `800..1000` to validate with.
+#[derive(Clone, Debug)]
+pub struct Subset<D> {
+    dataset: D,
+    range: Range<usize>,
+}
+
+impl<D: Dataset> Subset<D> {
+    /// The samples of this range.
+    ///
+    /// # Errors
+    /// A range that ends past the data set, or before it begins.
+    pub fn new(dataset: D, range: Range<usize>) -> Result<Self> {
+        if range.start > range.end || range.end > dataset.len() {
+            return Err(Error::value(
+                "Subset",
+                format!("samples {} to {} of {}", range.start, range.end, dataset.len()),
+            ));
+        }
+        Ok(Subset { dataset, range })
+    }
+}
+
+impl<D: Dataset> Dataset for Subset<D> {
+    fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    fn input_shape(&self) -> &[usize] {
+        self.dataset.input_shape()
+    }
+
+    fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
+        // Nothing of another part is handed out: it may be the data to validate with.
+        if let Some(&index) = indices.iter().find(|&&index| index >= self.len()) {
+            return Err(past_the_end("Subset", index, self.len()));
+        }
+        let moved =
+            |indices: &[usize]| -> Vec<usize> { indices.iter().map(|index| index + self.range.start).collect() };
+        self.dataset.batch(&moved(indices), &moved(upcoming), device)
+    }
+}

@@ -1,0 +1,233 @@
+//! Callbacks, splits and weights: what they see, when they stop, and what is refused.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
+
+use kiln_datasets::{Batch, Dataset, TensorDataset};
+use kiln_math::{Purpose, Stream};
+use kiln_nn::*;
+use kiln_optim::Sgd;
+use kiln_tensor::{DType, Device, Result, Tensor};
+use kiln_train::*;
+use std::ops::ControlFlow;
+
+fn cpu() -> Device {
+    Device::cpu()
+}
+
+/// Twenty points of three classes; their targets as labels.
+fn points() -> (Tensor, Tensor) {
+    let x = Tensor::uniform([20, 2], -1.0, 1.0, DType::F32, &cpu(), Stream::new(3, Purpose::Data, 0)).unwrap();
+    let labels: Vec<i64> = (0..20).map(|i| i * i % 3).collect();
+    (x, Tensor::from_slice(&labels, [20], &cpu()).unwrap())
+}
+
+fn data() -> TensorDataset {
+    let (x, labels) = points();
+    TensorDataset::new(x, labels).unwrap()
+}
+
+fn trainer<L: Loss>(loss: L) -> Trainer<Supervised<Sequential, L>, Sgd> {
+    let model = Sequential::new().push(Dense::new(3).activation(Activation::Softmax)).build([2], &cpu(), 1).unwrap();
+    compile(model, Sgd::new(0.3), loss).metric(Accuracy)
+}
+
+/// Every bit of every parameter after a fit.
+fn trained<L: Loss>(loss: L, data: &dyn Dataset, options: FitOptions<'_>) -> Vec<u32> {
+    let mut trainer = trainer(loss);
+    trainer.fit(data, options.batch_size(7).seed(5)).unwrap();
+    let parameters = trainer.objective.parameters();
+    parameters.iter().flat_map(|(_, p)| p.value().to_vec::<f32>().unwrap()).map(f32::to_bits).collect()
+}
+
+/// Notes what it sees, and stops after an epoch.
+#[derive(Default)]
+struct Notes {
+    lines: Vec<String>,
+    stop_after: usize,
+}
+
+impl Callback for Notes {
+    fn on_fit_begin(&mut self, reported: &[String]) -> Result<()> {
+        self.lines.push(reported.join(" "));
+        Ok(())
+    }
+    fn on_epoch_end(&mut self, record: &EpochRecord, model: &mut dyn Module) -> Result<ControlFlow<()>> {
+        self.lines.push(format!("{}: {} parameters", record.epoch, model.parameter_count()));
+        Ok(if record.epoch == self.stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    }
+    fn on_fit_end(&mut self, model: &mut dyn Module) -> Result<()> {
+        // The model is its own to change.
+        model.set_trainable(false);
+        self.lines.push("end".to_owned());
+        Ok(())
+    }
+}
+
+#[test]
+fn callbacks_see_every_epoch_and_one_is_enough_to_stop() {
+    let (mut first, mut second) = (Notes { stop_after: 2, ..Notes::default() }, Notes::default());
+    let mut trainer = trainer(SparseCategoricalCrossentropy::new());
+    let options = FitOptions::new().epochs(5).validation_split(0.2).callback(&mut first).callback(&mut second);
+    let mut epochs = 0;
+    let history = trainer.fit(&data(), options.on_epoch(|_| epochs += 1)).unwrap();
+    assert_eq!((history.epochs.len(), epochs), (2, 2));
+    assert_eq!(first.lines, ["loss accuracy val_loss val_accuracy", "1: 9 parameters", "2: 9 parameters", "end"]);
+    assert_eq!(first.lines, second.lines);
+    assert!(trainer.objective.parameters().iter().all(|(_, parameter)| !parameter.trainable()));
+    let last = history.last().unwrap();
+    assert_eq!(last.value("val_loss"), last.validation.as_ref().map(|v| v.loss));
+    assert_eq!((last.value("accuracy"), last.value("val_f1")), (Some(last.train.accuracy()), None));
+}
+
+#[test]
+fn the_best_weights_come_back_and_are_not_those_of_the_end() {
+    let keep = |restore: bool, epochs: usize| {
+        let (mut seen, mut stopping) = (Vec::new(), EarlyStopping::new().patience(4).restore_best_weights(restore));
+        let mut trainer = trainer(SparseCategoricalCrossentropy::new());
+        let options = FitOptions::new().epochs(epochs).batch_size(4).validation_split(0.4).callback(&mut stopping);
+        trainer.fit(&data(), options.on_epoch(|record| seen.push(record.value("val_loss").unwrap()))).unwrap();
+        let (x, labels) = points();
+        let part = |t: Tensor| t.slice(0, 12..20).unwrap();
+        let held_out = TensorDataset::new(part(x), part(labels)).unwrap();
+        (seen, stopping, trainer.evaluate(&held_out).unwrap().loss)
+    };
+    let (seen, stopping, loss) = keep(true, 200);
+    let best = seen.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(stopping.stopped_epoch(), Some(seen.len()));
+    assert_eq!(seen[stopping.best_epoch().unwrap() - 1], best);
+    assert_eq!(loss, best);
+    let (seen, _, loss) = keep(false, 200);
+    assert!(loss == *seen.last().unwrap() && loss > best);
+    // As in Keras, also where there was no need to stop.
+    let (seen, stopping, loss) = keep(true, stopping.best_epoch().unwrap() + 2);
+    assert!(stopping.stopped_epoch().is_none() && loss == best && *seen.last().unwrap() > best);
+}
+
+#[test]
+fn early_stopping_says_what_it_cannot_do() {
+    let refused = |stopping: EarlyStopping| {
+        let mut trainer = trainer(SparseCategoricalCrossentropy::new());
+        let error = trainer.fit(&data(), FitOptions::new().callback(stopping)).unwrap_err().to_string();
+        assert_eq!(trainer.steps(), 0, "nothing is trained");
+        error
+    };
+    let error = refused(EarlyStopping::new());
+    assert!(error.contains("`val_loss`, only loss, accuracy; give `fit` data to validate on"), "{error}");
+    let error = refused(EarlyStopping::new().monitor("los"));
+    assert!(error.contains("`los`, only loss, accuracy") && !error.contains("give"), "{error}");
+    for bad in [-1.0, f64::NAN, f64::INFINITY] {
+        assert!(refused(EarlyStopping::new().monitor("loss").min_delta(bad)).contains("min_delta"));
+    }
+}
+
+/// A number whose better side nobody knows.
+struct Label;
+
+impl Metric for Label {
+    fn name(&self) -> &'static str {
+        "label"
+    }
+    fn sum(&self, _: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        targets.to_dtype(DType::F32)?.sum_all()
+    }
+}
+
+#[test]
+fn a_metric_of_ones_own_needs_a_direction() {
+    let fit = |stopping: EarlyStopping| {
+        let options = FitOptions::new().epochs(9).callback(stopping.monitor("label"));
+        trainer(SparseCategoricalCrossentropy::new()).metric(Label).fit(&data(), options)
+    };
+    let error = fit(EarlyStopping::new()).unwrap_err().to_string();
+    assert!(error.contains("larger_is_better"), "{error}");
+    // It never changes: the second epoch is no better than the first.
+    assert_eq!(fit(EarlyStopping::new().larger_is_better(true)).unwrap().epochs.len(), 2);
+    assert_eq!(fit(EarlyStopping::new().larger_is_better(false).patience(3)).unwrap().epochs.len(), 4);
+}
+
+#[test]
+fn a_split_keeps_the_end_of_the_data_and_trains_on_the_rest() {
+    let (x, labels) = points();
+    let part = |rows: std::ops::Range<usize>| {
+        TensorDataset::new(x.slice(0, rows.clone()).unwrap(), labels.slice(0, rows).unwrap()).unwrap()
+    };
+    let (training, held_out) = (part(0..14), part(14..20));
+    let mut seen = Vec::new();
+    let options = FitOptions::new().epochs(2).validation_split(0.3).on_epoch(|record| seen.push(record.clone()));
+    let split = trained(SparseCategoricalCrossentropy::new(), &data(), options);
+    let mut expected = Vec::new();
+    let options = FitOptions::new().epochs(2).validation(&held_out).on_epoch(|record| expected.push(record.clone()));
+    assert_eq!(split, trained(SparseCategoricalCrossentropy::new(), &training, options));
+    let numbers = |records: &[EpochRecord]| -> Vec<_> {
+        records.iter().map(|record| (record.train.clone(), record.validation.clone())).collect()
+    };
+    assert_eq!(numbers(&seen), numbers(&expected));
+}
+
+#[test]
+fn splits_that_leave_nothing_are_refused() {
+    let refused = |options: FitOptions<'_>| {
+        let mut trainer = trainer(SparseCategoricalCrossentropy::new());
+        trainer.fit(&data(), options).unwrap_err().to_string()
+    };
+    for part in [0.0, 1.0, -0.2, 1.5, 0.999, f64::NAN, f64::INFINITY, 1e-18] {
+        let error = refused(FitOptions::new().validation_split(part));
+        assert!(error.contains("validation_split") && error.contains("20 samples"), "{error}");
+    }
+    let more = data();
+    assert!(refused(FitOptions::new().validation(&more).validation_split(0.5)).contains("one or the other"));
+}
+
+/// The same classes by every form of target have the same weights, and they are those of each sample.
+#[test]
+fn class_weights_are_sample_weights() {
+    let (x, labels) = points();
+    let weights: Vec<f32> = labels.to_vec::<i64>().unwrap().iter().map(|&l| [0.25, 1.0, 3.0][l as usize]).collect();
+    let by_sample = data().sample_weights(Tensor::from_slice(&weights, [20], &cpu()).unwrap()).unwrap();
+    let sparse = SparseCategoricalCrossentropy::new();
+    let expected = trained(sparse, &by_sample, FitOptions::new().epochs(2));
+    assert_ne!(expected, trained(sparse, &data(), FitOptions::new().epochs(2)));
+
+    let options = || FitOptions::new().epochs(2).class_weight(&[(2, 3.0), (0, 0.25), (77, 5.0)]);
+    let with = |targets: Tensor| TensorDataset::new(x.clone(), targets).unwrap();
+    assert_eq!(trained(sparse, &data(), options()), expected);
+    assert_eq!(trained(sparse, &with(labels.to_dtype(DType::U8).unwrap()), options()), expected);
+    assert_eq!(trained(sparse, &with(labels.reshape([20, 1]).unwrap()), options()), expected);
+    let one_hot = labels.one_hot(3).unwrap().to_dtype(DType::F32).unwrap();
+    let categorical = CategoricalCrossentropy::new();
+    let one_hot_weighted = with(one_hot.clone()).sample_weights(Tensor::from_slice(&weights, [20], &cpu()).unwrap());
+    assert_eq!(
+        trained(categorical, &with(one_hot), options()),
+        trained(categorical, &one_hot_weighted.unwrap(), FitOptions::new().epochs(2)),
+    );
+}
+
+#[test]
+fn class_weights_that_make_no_sense_are_refused() {
+    let refused = |data: &dyn Dataset, weights: &[(usize, f64)]| {
+        let mut trainer = trainer(SparseCategoricalCrossentropy::new());
+        trainer.fit(data, FitOptions::new().class_weight(weights)).unwrap_err().to_string()
+    };
+    for bad in [-1.0, f64::NAN, f64::INFINITY] {
+        assert!(refused(&data(), &[(0, 1.0), (1, bad)]).contains("class 1 with weight"));
+    }
+    assert!(refused(&data(), &[(1, 2.0), (1, 2.0)]).contains("already"));
+    assert!(refused(&data(), &[(usize::MAX, 2.0)]).contains("no number of a class"));
+    let own = data().sample_weights(Tensor::ones([20], DType::F32, &cpu()).unwrap()).unwrap();
+    assert!(refused(&own, &[(1, 2.0)]).contains("one or the other"));
+    let (x, _) = points();
+    let cubes = TensorDataset::new(x, Tensor::zeros([20, 2, 2], DType::F32, &cpu()).unwrap()).unwrap();
+    assert!(refused(&cubes, &[(1, 2.0)]).contains("(n, classes)"));
+}
+
+#[test]
+fn weights_of_another_number_than_the_samples_are_refused() {
+    let weights = |count: usize| Tensor::ones([count], DType::F32, &cpu()).unwrap();
+    assert!(data().sample_weights(weights(19)).unwrap_err().to_string().contains("one float a sample"));
+    assert!(data().sample_weights(weights(20).to_dtype(DType::I64).unwrap()).is_err());
+    // Without the check they would be repeated along the batch.
+    let model = trainer(SparseCategoricalCrossentropy::new());
+    let (x, labels) = points();
+    let batch = Batch { weights: Some(weights(1)), ..Batch::new(x, labels) };
+    let error = model.objective.loss(&batch, &Ctx::eval()).err().unwrap().to_string();
+    assert!(error.contains("one a sample"), "{error}");
+}
