@@ -39,7 +39,11 @@ pub struct Ctx {
     draws: RefCell<Draws>,
     updates: RefCell<Vec<(BufferId, Tensor)>>,
     penalties: RefCell<Vec<Penalty>>,
+    check: Option<Check>,
 }
+
+/// The first values that were found not to be finite.
+type Check = RefCell<Option<String>>;
 
 /// What is to be added to the loss. Sums are left to whoever asks for them: a prediction has no loss.
 #[derive(Debug)]
@@ -62,6 +66,7 @@ impl Ctx {
             draws: RefCell::new(Draws::default()),
             updates: RefCell::new(Vec::new()),
             penalties: RefCell::new(Vec::new()),
+            check: None,
         }
     }
 
@@ -75,6 +80,19 @@ impl Ctx {
     pub fn recording(mut self, records: bool) -> Self {
         self.records = records;
         self
+    }
+
+    /// The same, looking at what goes into and comes out of every layer for values that are not finite
+    /// ([`Ctx::first_not_finite`]). To find out why a loss became NaN: each layer's values are copied to the host.
+    #[must_use]
+    pub fn checking(mut self) -> Self {
+        self.check = Some(Check::default());
+        self
+    }
+
+    /// Where [`Ctx::checking`] first met values that are NaN or infinite: `the output of model.2 (Dense)`.
+    pub fn first_not_finite(&self) -> Option<String> {
+        self.check.as_ref().and_then(|found| found.borrow().clone())
     }
 
     /// Whether layers behave as in training.
@@ -110,7 +128,33 @@ impl Ctx {
     /// Those of the layer.
     #[inline]
     pub fn layer<'s, L: Layer + ?Sized>(&self, segment: impl Into<Segment<'s>>, layer: &L, x: &Var) -> Result<Var> {
-        self.scope(segment, || layer.forward(x, self).map_err(|error| self.locate(error, layer.name())))
+        self.scope(segment, || self.run(layer, x))
+    }
+
+    /// Runs a layer at this place of the path: a whole model, at its beginning.
+    ///
+    /// # Errors
+    /// Those of the layer, which tell where it is.
+    #[inline]
+    pub fn run<L: Layer + ?Sized>(&self, layer: &L, x: &Var) -> Result<Var> {
+        if let Some(check) = &self.check {
+            return self.run_checked(layer, x, check);
+        }
+        layer.forward(x, self).map_err(|error| self.locate(error, layer.name()))
+    }
+
+    #[cold]
+    fn run_checked<L: Layer + ?Sized>(&self, layer: &L, x: &Var, check: &Check) -> Result<Var> {
+        let look = |what: &str, values: &Tensor| -> Result<()> {
+            if check.borrow().is_none() && !values.to_f64_vec()?.iter().all(|value| value.is_finite()) {
+                *check.borrow_mut() = Some(format!("the {what} of {}", place(&self.path.borrow(), layer.name())));
+            }
+            Ok(())
+        };
+        look("input", x.tensor())?;
+        let y = layer.forward(x, self).map_err(|error| self.locate(error, layer.name()))?;
+        look("output", y.tensor())?;
+        Ok(y)
     }
 
     /// Runs something one step down the path: a part of a model that is no [`Layer`].
@@ -257,10 +301,15 @@ impl Ctx {
 }
 
 /// `model.5 (MaxPool2d)`
+fn place(path: &Path, layer: &str) -> String {
+    let dot = if path.as_str().is_empty() { "" } else { "." };
+    format!("model{dot}{path} ({layer})")
+}
+
+/// The error with the place it is from.
 #[cold]
 pub(crate) fn located(error: Error, path: &Path, layer: &str) -> Error {
-    let dot = if path.as_str().is_empty() { "" } else { "." };
-    error.at(&format!("model{dot}{path} ({layer})"))
+    error.at(&place(path, layer))
 }
 
 /// Pairs buffers with their new values.

@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod class_weights;
+mod diverged;
 mod history;
 mod metrics;
 mod objective;

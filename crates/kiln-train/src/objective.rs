@@ -38,7 +38,7 @@ pub struct Supervised<M, L> {
 
 impl<M: Layer, L: Loss> Objective for Supervised<M, L> {
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
-        let predictions = self.model.forward(&Var::from(&batch.inputs), ctx)?;
+        let predictions = ctx.run(&self.model, &Var::from(&batch.inputs))?;
         let mut loss = match &batch.weights {
             Some(weights) => self.loss.weighted(&predictions, &batch.targets, weights)?,
             None => self.loss.forward(&predictions, &batch.targets)?,

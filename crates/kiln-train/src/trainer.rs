@@ -1,6 +1,7 @@
 //! The training loop.
 
 use crate::class_weights::ClassWeights;
+use crate::diverged::diverged;
 use crate::running::Running;
 use crate::{EpochRecord, Evaluation, FitOptions, History, Metric, Objective, Outcome, Progress, Supervised};
 use kiln_autograd::Var;
@@ -84,7 +85,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         if let Some(loss) = tally.add(&self.metrics, batch, &outcome)?
             && !loss.is_finite()
         {
-            return Err(diverged(format!("step {}", self.steps + 1), loss));
+            return Err(diverged(&self.objective, batch, ctx, &format!("step {}", self.steps + 1), loss));
         }
         let Outcome { loss, predictions } = outcome;
         // Let go, so that the backward pass frees what it has used.
@@ -160,7 +161,10 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             })?;
             let train = tally.finish(&self.metrics)?;
             if !train.loss.is_finite() {
-                return Err(diverged(format!("epoch {epoch}"), train.loss));
+                // On a device no step waits for its loss. Weights that are not finite are so for any batch.
+                let first: Vec<usize> = (0..options.batch_size.min(data.len())).collect();
+                let (batch, ctx) = (data.batch(&first, &[], &device)?, Ctx::train(options.seed, self.steps));
+                return Err(diverged(&self.objective, &batch, ctx, &format!("epoch {epoch}"), train.loss));
             }
             let (objective, metrics) = (&self.objective, &self.metrics);
             let evaluated = validation.map(|data| measure(objective, metrics, data, options.batch_size, &device));
@@ -212,15 +216,6 @@ fn measure<O: Objective>(
     tally.finish(metrics)
 }
 
-/// Training that has left the numbers.
-#[cold]
-fn diverged(place: String, loss: f64) -> Error {
-    Error::value(
-        "fit",
-        format!("the loss of {place} is {loss}: a smaller learning rate, or inputs in a smaller range, may help"),
-    )
-}
-
 impl<M: Layer, L: Loss, P: Optimizer> Trainer<Supervised<M, L>, P> {
     /// The model's output for inputs (n, …), with the layers in evaluation mode, on the model's device.
     ///
@@ -228,9 +223,7 @@ impl<M: Layer, L: Loss, P: Optimizer> Trainer<Supervised<M, L>, P> {
     /// Inputs that do not fit the model.
     pub fn predict(&self, inputs: &Tensor) -> Result<Tensor> {
         let (model, device) = (&self.objective.model, self.device());
-        kiln_cpu::team::run(|| {
-            Ok(model.forward(&Var::constant(inputs.to_device(&device)?), &Ctx::eval())?.into_tensor())
-        })
+        kiln_cpu::team::run(|| Ok(Ctx::eval().run(model, &Var::constant(inputs.to_device(&device)?))?.into_tensor()))
     }
 
     /// The model alone.

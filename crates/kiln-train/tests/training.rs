@@ -258,10 +258,75 @@ fn a_loss_that_is_no_number_stops_at_its_step_with_the_weights_before_it() {
     // Batches of ten in order: the third has it.
     let options = || FitOptions::new().batch_size(10).shuffle(false);
     let error = trainer.fit(&data, options()).unwrap_err();
-    assert!(error.to_string().contains("the loss of step 3 is NaN"), "{error}");
+    assert!(error.to_string().contains("the loss of step 3 is NaN; the first"), "{error}");
+    assert!(error.to_string().contains("are the input of model (Sequential)"), "{error}");
     let first = data.batch(&(0..20).collect::<Vec<_>>(), &[], &cpu()).unwrap();
     let first = TensorDataset::new(first.inputs, first.targets).unwrap();
     let mut twenty = compile(model(), Sgd::new(0.1), MeanSquaredError::new());
     twenty.fit(&first, options()).unwrap();
     assert_eq!(bits(&trainer.objective), bits(&twenty.objective));
+}
+
+/// A layer that overflows in training, on some samples only.
+#[derive(Module)]
+struct Explosive;
+
+impl Layer for Explosive {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        if ctx.is_training() { x.mul_scalar(1e30)?.exp() } else { Ok(x.clone()) }
+    }
+}
+
+/// What `fit` says of a model whose loss is not finite in its first step.
+fn first_words<L: Loss>(model: Sequential, loss: L, data: &dyn Dataset) -> String {
+    let mut trainer = compile(model, Sgd::new(0.1), loss);
+    let error = trainer.fit(data, FitOptions::new()).unwrap_err().to_string();
+    assert!(error.starts_with("fit: the loss of step 1 is ") && trainer.steps() == 0, "{error}");
+    error
+}
+
+#[test]
+fn the_first_layer_that_is_not_finite_is_named() {
+    let ones = |columns: usize| Tensor::ones([4, columns], DType::F32, &cpu()).unwrap();
+    let data = TensorDataset::new(ones(2), ones(1)).unwrap();
+    let dense = |units: usize, value: f64| Dense::new(units).kernel_initializer(Initializer::Constant(value));
+    let build = |model: Sequential| model.build([2], &cpu(), 1).unwrap();
+    let mse = MeanSquaredError::new();
+
+    // Inside an inner model, after dropout that is drawn again as it was.
+    let inner = Sequential::new().push(Dropout::new(0.5)).push(Explosive);
+    let model = Sequential::new().push(dense(64, 1.0)).push(inner).push(dense(1, 1.0));
+    let error = first_words(build(model), mse, &data);
+    assert!(error.contains("not finite are the output of model.1.1 (Explosive): a smaller"), "{error}");
+    // Weights that are not finite themselves.
+    let mut model = build(Sequential::new().push(dense(3, 1.0)).push(Activation::Tanh).push(dense(1, 1.0)));
+    let parameters = model.parameters_mut();
+    let (_, weight) = parameters.into_iter().nth(2).unwrap();
+    weight.set(Tensor::full([3, 1], f64::NAN, DType::F32, &cpu()).unwrap()).unwrap();
+    let error = first_words(model, mse, &data);
+    assert!(error.contains("the output of model.2 (Dense)"), "{error}");
+    // A loss of its own making, and a penalty.
+    let broken = TensorDataset::new(ones(2), Tensor::full([4, 1], f64::INFINITY, DType::F32, &cpu()).unwrap()).unwrap();
+    let error = first_words(build(Sequential::new().push(dense(1, 1.0))), mse, &broken);
+    assert!(error.contains("the values of all layers are finite"), "{error}");
+    let error = first_words(build(Sequential::new().push(dense(1, 1e15).kernel_regularizer(L2(1e30)))), mse, &data);
+    assert!(error.contains("the targets, the loss or a penalty"), "{error}");
+}
+
+#[test]
+fn a_model_of_one_layer_is_named_as_well() {
+    let layer = Dense::with_sizes(2, 1, &mut Init::new(1, &cpu())).unwrap();
+    let ones = |columns: usize| Tensor::ones([4, columns], DType::F32, &cpu()).unwrap();
+    let mut trainer = compile(layer, Sgd::new(0.1), MeanSquaredError::new());
+    let narrow = TensorDataset::new(ones(3), ones(1)).unwrap();
+    let error = trainer.fit(&narrow, FitOptions::new()).unwrap_err().to_string();
+    assert!(error.contains("model (Dense): linear"), "{error}");
+    let huge = TensorDataset::new(ones(2).mul_scalar(f64::from(f32::MAX)).unwrap(), ones(1)).unwrap();
+    trainer.objective.model.parameters_mut()[0].1.set(Tensor::full([2, 1], 8.0, DType::F32, &cpu()).unwrap()).unwrap();
+    let error = trainer.fit(&huge, FitOptions::new()).unwrap_err().to_string();
+    assert!(
+        error.contains(
+            "the loss of step 1 is inf; the first values that are not finite are the output of model (Dense)"
+        )
+    );
 }
