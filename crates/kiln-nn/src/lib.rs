@@ -32,3 +32,8 @@ pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
 pub use regularizers::{L1, L1L2, L2};
 pub use state::{StateDict, Unmatched};
+
+/// The derive macro's README, whose example stands on this crate.
+#[cfg(doctest)]
+#[doc = include_str!("../../kiln-nn-derive/README.md")]
+pub struct DeriveReadme;

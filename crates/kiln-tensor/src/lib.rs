@@ -1,4 +1,4 @@
-//! Tensors: shapes, strided views, data types, devices, the Backend trait and the CPU backend.
+#![doc = include_str!("../README.md")]
 
 mod allocator;
 mod backend;
