@@ -1,11 +1,14 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
+mod catalog;
 mod cifar;
 #[cfg(feature = "embedded-mnist")]
 mod embedded;
 mod emnist;
 mod fashion_mnist;
+#[cfg(feature = "fetch")]
+mod fetch;
 mod idx;
 mod images;
 mod kmnist;
@@ -16,9 +19,12 @@ mod subset;
 mod tensors;
 
 pub use batch::{Batch, Dataset};
+pub use catalog::{CATALOG, Content, Remote, Source, source};
 pub use cifar::{Cifar10, Cifar100, Cifar100Labels};
 pub use emnist::{Emnist, EmnistSplit};
 pub use fashion_mnist::FashionMnist;
+#[cfg(feature = "fetch")]
+pub use fetch::{FetchEvent, fetch, fetch_source};
 pub use idx::{Idx, read_idx};
 pub use images::ImageDataset;
 pub use kmnist::Kmnist;

@@ -1,5 +1,8 @@
 //! Files for tests: a folder that goes, IDX, gzip.
 
+// Each file of tests uses some of these.
+#![allow(dead_code)]
+
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use std::fs;

@@ -1,0 +1,138 @@
+//! Data sets from their mirrors: resumed, checked, put in place whole.
+
+mod archive;
+mod client;
+mod download;
+mod partial;
+
+use crate::catalog::{CATALOG, Content, Source, source};
+use kiln_tensor::{Error, ErrorKind, Result};
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+
+/// What happens during a [`fetch`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum FetchEvent<'a> {
+    /// Another process fetches into the same folder; it is waited for.
+    Waiting,
+    /// So much of the data set is here.
+    Received {
+        /// The file that is fetched.
+        file: &'a str,
+        /// Bytes of all files so far.
+        done: u64,
+        /// Bytes of all files.
+        total: u64,
+    },
+    /// Something failed that may go better the next time.
+    Retrying {
+        /// The file that is fetched.
+        file: &'a str,
+        /// The mirror and what went wrong.
+        reason: &'a str,
+    },
+    /// An archive is unpacked.
+    Unpacking {
+        /// The archive.
+        file: &'a str,
+    },
+}
+
+/// Fetches the data set `name` of the [`CATALOG`](crate::CATALOG) into its folder in `directory`, and returns that folder.
+///
+/// Files that are there already and right are kept. Of the others, what an earlier call received is resumed; mirrors are
+/// tried in turn, a few times each; a file has its name only once its SHA-256 is right and its bytes are on the disk. Of
+/// several processes one fetches while the others wait.
+///
+/// # Errors
+/// A name that is not known; a folder that cannot be written; a file that no mirror gives, each with its reason.
+pub fn fetch(name: &str, directory: impl AsRef<Path>, mut progress: impl FnMut(FetchEvent<'_>)) -> Result<PathBuf> {
+    let source = source(name).ok_or_else(|| {
+        let known: Vec<&str> = CATALOG.iter().map(|source| source.name).collect();
+        Error::value("fetch", format!("`{name}` is no data set that is known: there are {}", known.join(", ")))
+    })?;
+    fetch_source(source, directory.as_ref(), &mut progress)
+}
+
+/// [`fetch`] for a data set that is not in the catalog.
+///
+/// # Errors
+/// As those of [`fetch`].
+pub fn fetch_source(
+    source: &Source<'_>,
+    directory: impl AsRef<Path>,
+    progress: &mut dyn FnMut(FetchEvent<'_>),
+) -> Result<PathBuf> {
+    let folder = source.folder(directory);
+    fs::create_dir_all(&folder).map_err(|e| unwritable(&folder, e))?;
+    let _lock = lock(&folder, progress)?;
+    let agent = client::agent();
+    let total = source.size();
+    let mut before = 0;
+    for file in source.files {
+        let mut report = |event: FetchEvent<'_>| match event {
+            FetchEvent::Received { file, done, .. } => {
+                progress(FetchEvent::Received { file, done: before + done, total });
+            }
+            other => progress(other),
+        };
+        let to = folder.join(file.name);
+        match file.content {
+            Content::File => download::download(&agent, file, &to, &mut report)?,
+            Content::TarGz(names) | Content::Zip(names) => {
+                if !names.iter().all(|name| folder.join(name).is_file()) {
+                    download::download(&agent, file, &to, &mut report)?;
+                    report(FetchEvent::Unpacking { file: file.name });
+                    archive::unpack(file, &to, &folder)?;
+                    fs::remove_file(&to).map_err(|e| unwritable(&to, e))?;
+                }
+            }
+        }
+        before += file.size;
+        progress(FetchEvent::Received { file: file.name, done: before, total });
+    }
+    Ok(folder)
+}
+
+/// Keeps other processes out of the folder until it is dropped; a process that ends or is killed lets go of it.
+fn lock(folder: &Path, progress: &mut dyn FnMut(FetchEvent<'_>)) -> Result<File> {
+    let path = folder.join(".lock");
+    let file =
+        File::options().create(true).truncate(false).write(true).open(&path).map_err(|e| unwritable(&path, e))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            progress(FetchEvent::Waiting);
+            file.lock().map_err(|e| unwritable(&path, e))?;
+        }
+        // Some network file systems have no locks: two processes would then do the same work, one after the other wins.
+        Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => {}
+        Err(TryLockError::Error(e)) => return Err(unwritable(&path, e)),
+    }
+    Ok(file)
+}
+
+/// What the system refused to do with this file or folder.
+pub(crate) fn unwritable(path: &Path, error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, "fetch", format!("{}: {error}", path.display())).with_source(error)
+}
+
+/// Gives a finished file its name, so that nobody ever sees half of it, not even after a power failure.
+pub(crate) fn place(file: &File, from: &Path, to: &Path) -> Result<()> {
+    file.sync_all().map_err(|e| unwritable(from, e))?;
+    fs::rename(from, to).map_err(|e| unwritable(to, e))?;
+    // The name is on the disk once the folder is; elsewhere than on Unix folders cannot be opened.
+    #[cfg(unix)]
+    if let Some(folder) = to.parent() {
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| unwritable(folder, e))?;
+    }
+    Ok(())
+}
+
+/// The name that a file has while it is not whole: beside its own, so that renaming does not cross file systems.
+pub(crate) fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}

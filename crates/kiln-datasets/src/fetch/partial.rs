@@ -1,0 +1,85 @@
+//! A file on its way: its bytes on the disk so far, and their digest.
+
+use super::{part_of, place, unwritable};
+use kiln_tensor::Result;
+use ring::digest::{Context, SHA256};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+pub(crate) struct Partial {
+    file: File,
+    path: PathBuf,
+    length: u64,
+    digest: Context,
+}
+
+impl Partial {
+    /// What an earlier call left of the file `to`, or nothing yet; more than `size` bytes are of no use.
+    pub(crate) fn open(to: &Path, size: u64) -> Result<Self> {
+        let path = part_of(to);
+        let opened = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+        let mut file = opened.map_err(|e| unwritable(&path, e))?;
+        let (length, digest) = digest(&mut file).map_err(|e| unwritable(&path, e))?;
+        let mut partial = Partial { file, path, length, digest };
+        if partial.length > size {
+            partial.restart()?;
+        }
+        Ok(partial)
+    }
+
+    /// Bytes so far.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Forgets what there is.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        let cleared = self.file.set_len(0).and_then(|()| self.file.seek(SeekFrom::Start(0)));
+        cleared.map_err(|e| unwritable(&self.path, e))?;
+        (self.length, self.digest) = (0, Context::new(&SHA256));
+        Ok(())
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|e| unwritable(&self.path, e))?;
+        self.digest.update(bytes);
+        self.length += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// SHA-256 of what there is.
+    pub(crate) fn sha256(&self) -> String {
+        hex(self.digest.clone())
+    }
+
+    /// Puts the file in its place.
+    pub(crate) fn finish(self, to: &Path) -> Result<()> {
+        place(&self.file, &self.path, to)
+    }
+}
+
+/// SHA-256 of a file, and its length.
+pub(crate) fn sha256(path: &Path) -> std::io::Result<(u64, String)> {
+    let (length, digest) = digest(&mut File::open(path)?)?;
+    Ok((length, hex(digest)))
+}
+
+fn digest(file: &mut File) -> std::io::Result<(u64, Context)> {
+    let mut digest = Context::new(&SHA256);
+    let mut buffer = vec![0; 1 << 16];
+    let mut length = 0;
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((length, digest)),
+            read => {
+                digest.update(&buffer[..read]);
+                length += read as u64;
+            }
+        }
+    }
+}
+
+fn hex(digest: Context) -> String {
+    digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
