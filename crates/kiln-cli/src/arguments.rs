@@ -1,7 +1,9 @@
 //! What the command takes.
 
 use crate::recipes::Recipe;
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
+use kiln::datasets::CATALOG;
 use kiln::tensor::Device;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -21,6 +23,28 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Train a recipe's model on its data.
     Train(TrainOptions),
+    /// List the data sets that are known by name, or fetch one.
+    #[command(subcommand)]
+    Data(DataCommand),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum DataCommand {
+    /// What there is, where it is looked for, and what is here.
+    List {
+        /// Folder that is looked in first
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Fetch a data set from its official mirrors.
+    Fetch {
+        /// Which one.
+        #[arg(value_parser = PossibleValuesParser::new(CATALOG.iter().map(|source| source.name)))]
+        name: String,
+        /// Folder that it is put into [default: $KILN_DATA_DIR, or the user's cache folder]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
 }
 
 #[derive(Args)]
@@ -45,7 +69,8 @@ pub(crate) struct TrainOptions {
     /// Where to compute: cpu
     #[arg(long, default_value = "cpu", value_parser = device)]
     pub(crate) device: Device,
-    /// Folder of the data: DIR/mnist/*-ubyte[.gz] [default: $KILN_DATA_DIR]
+    /// Folder of the data: DIR/mnist/*-ubyte[.gz] [default: $KILN_DATA_DIR, the user's cache folder, or else a subset of MNIST
+    /// that the command carries]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Folder for model.safetensors and history.csv

@@ -1,6 +1,8 @@
 //! The `kiln` command.
 
 mod arguments;
+mod data;
+mod places;
 mod recipes;
 mod report;
 mod train;
@@ -13,6 +15,7 @@ fn main() -> ExitCode {
     // clap ends with exit code 2 where the arguments alone are wrong, 0 after --help.
     let result = match Arguments::parse().command {
         Command::Train(options) => train::run(&options),
+        Command::Data(command) => data::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -109,7 +109,7 @@ impl Report {
 }
 
 /// A closed pipe is no error of ours: the reader has seen enough.
-fn plain(text: &str) {
+pub(crate) fn plain(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

@@ -230,10 +230,33 @@ fn the_data_folder_may_come_from_the_environment() {
     assert_eq!(lines(&run(Some(&folder.join("mnist")), &[])).len(), 1);
     // What the command line says counts.
     assert_eq!(lines(&run(Some(Path::new("no-such-folder")), &["--data", folder.0.to_str().unwrap()])).len(), 1);
-    for nothing in [None, Some(Path::new(""))] {
-        let message = "mnist-mlp needs its data: name its folder with --data DIR or $KILN_DATA_DIR";
-        assert_eq!(failure(&run(nothing, &[])), message);
+}
+
+#[test]
+fn without_data_the_embedded_subset_is_trained_on() {
+    let home = Folder::new("home");
+    let run = |variable: Option<&Path>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+        command.args(["train", "mnist-mlp", "--json", "--epochs", "1"]).env_remove("KILN_DATA_DIR");
+        command.env("HOME", &home.0).env_remove("XDG_CACHE_HOME");
+        variable.map(|folder| command.env("KILN_DATA_DIR", folder));
+        command.output().unwrap()
+    };
+    // No folder, no name of a folder, a folder without the data.
+    for nothing in [None, Some(Path::new("")), Some(home.0.as_path())] {
+        let output = run(nothing);
+        let stderr = text(&output.stderr);
+        assert!(stderr.starts_with("using the embedded subset of MNIST, 10,000 + 2,000 images: "), "{stderr}");
+        assert_eq!((output.status.code(), stderr.lines().count()), (Some(0), 1));
+        let stdout = text(&output.stdout);
+        let epoch: Value = serde_json::from_str(stdout.lines().next().unwrap()).unwrap();
+        assert!(epoch["val_accuracy"].as_f64().unwrap() > 0.85, "{epoch}");
     }
+    // What the cache holds is preferred; here it is the small data set.
+    let cache = Folder::with_data("cache");
+    fs::create_dir(home.join(".cache")).unwrap();
+    fs::rename(&cache.0, home.join(".cache/kiln")).unwrap();
+    assert_eq!(lines(&run(None)).len(), 2);
 }
 
 #[test]

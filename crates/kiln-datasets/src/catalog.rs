@@ -3,6 +3,7 @@
 //! The SHA-256 sums are those that TensorFlow Datasets publishes for the same addresses.
 
 use crate::labelled::folder;
+use crate::mnist;
 use std::path::{Path, PathBuf};
 
 /// A data set: its name, its folder, and the files that it is fetched as.
@@ -70,7 +71,9 @@ impl<'a> Source<'a> {
 
     /// Whether every file is there, under its name or decompressed. What is in them is seen when they are read.
     pub fn is_present(&self, directory: impl AsRef<Path>) -> bool {
-        let folder = self.folder(directory);
+        let directory = directory.as_ref();
+        // MNIST's files may lie in the folder of all data itself, as `Mnist::load` takes them.
+        let folder = if self.name == "mnist" { mnist::folder(directory) } else { self.folder(directory) };
         let is_file = |name: &str| folder.join(name).is_file();
         self.names().all(|name| is_file(name) || name.strip_suffix(".gz").is_some_and(is_file))
     }

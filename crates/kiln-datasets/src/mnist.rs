@@ -3,7 +3,7 @@
 use crate::ImageDataset;
 use crate::labelled::Labelled;
 use kiln_tensor::Result;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// MNIST's two parts.
 #[derive(Clone, Debug)]
@@ -14,15 +14,19 @@ pub struct Mnist {
     pub test: ImageDataset,
 }
 
+/// `DIR/mnist`, or `DIR` itself where there is no such folder.
+pub(crate) fn folder(directory: &Path) -> PathBuf {
+    let inner = directory.join("mnist");
+    if inner.is_dir() { inner } else { directory.to_path_buf() }
+}
+
 impl Mnist {
     /// Reads `DIR/mnist/*-ubyte[.gz]`, or the same files in `DIR` itself.
     ///
     /// # Errors
     /// A file that is missing, cannot be read, or is not what it should be: it is named, with what was expected.
     pub fn load(directory: impl AsRef<Path>) -> Result<Self> {
-        let directory = directory.as_ref();
-        let inner = directory.join("mnist");
-        let directory = if inner.is_dir() { inner } else { directory.to_path_buf() };
+        let directory = folder(directory.as_ref());
         let part = |name| Labelled::read(&directory, name)?.check(0..=9);
         Ok(Mnist { train: part("train")?, test: part("t10k")? })
     }

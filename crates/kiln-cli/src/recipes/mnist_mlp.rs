@@ -5,7 +5,8 @@ use kiln::Result;
 use kiln::prelude::*;
 
 pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
-    let Mnist { train, test } = Mnist::load(setup.data)?; // bytes, handed out as numbers from 0 to 1
+    // Bytes, handed out as numbers from 0 to 1.
+    let Mnist { train, test } = setup.data.map_or_else(Mnist::embedded, Mnist::load)?;
 
     let model = Sequential::new()
         .push(Flatten::new())

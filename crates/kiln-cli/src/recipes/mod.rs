@@ -17,8 +17,8 @@ pub(crate) enum Recipe {
 
 /// What a recipe is given.
 pub(crate) struct Setup<'a> {
-    /// The folder of the data.
-    pub(crate) data: &'a Path,
+    /// The folder of all data; without one, the subset that the command carries.
+    pub(crate) data: Option<&'a Path>,
     pub(crate) device: &'a Device,
     pub(crate) seed: u64,
     /// Instead of the recipe's own.
@@ -35,9 +35,10 @@ pub(crate) struct Prepared {
 }
 
 impl Recipe {
-    pub(crate) fn name(self) -> &'static str {
+    /// The name of the data set that is trained on.
+    pub(crate) fn data(self) -> &'static str {
         match self {
-            Recipe::MnistMlp => "mnist-mlp",
+            Recipe::MnistMlp => "mnist",
         }
     }
 

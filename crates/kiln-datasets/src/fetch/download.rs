@@ -60,8 +60,17 @@ pub(crate) fn download(
     }
     let reasons: Vec<String> = reasons.into_values().collect();
     let kept = match partial.length() {
-        0 => String::new(),
+        0 => {
+            partial.discard()?;
+            String::new()
+        }
         length => format!("; {length} of {} bytes are kept, and the next call goes on from there", remote.size),
     };
-    Err(Error::new(ErrorKind::Io, "fetch", format!("no mirror gives {}: {}{kept}", remote.name, reasons.join("; "))))
+    let folder = to.parent().unwrap_or(to).display();
+    let hint = format!("; a file that was had elsewhere may be put into {folder}");
+    Err(Error::new(
+        ErrorKind::Io,
+        "fetch",
+        format!("no mirror gives {}: {}{kept}{hint}", remote.name, reasons.join("; ")),
+    ))
 }

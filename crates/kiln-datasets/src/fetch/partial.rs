@@ -48,6 +48,11 @@ impl Partial {
         Ok(())
     }
 
+    /// Leaves nothing behind.
+    pub(crate) fn discard(self) -> Result<()> {
+        std::fs::remove_file(&self.path).map_err(|e| unwritable(&self.path, e))
+    }
+
     /// SHA-256 of what there is.
     pub(crate) fn sha256(&self) -> String {
         hex(self.digest.clone())

@@ -1,0 +1,75 @@
+//! `kiln data`.
+
+use crate::arguments::DataCommand;
+use crate::places::{cache, variable};
+use crate::report::plain;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use kiln::datasets::{CATALOG, FetchEvent, fetch, source};
+use kiln::{Error, Result};
+use std::path::{Path, PathBuf};
+
+pub(crate) fn run(command: &DataCommand) -> Result<()> {
+    match command {
+        DataCommand::List { data } => {
+            list(data.as_deref());
+            Ok(())
+        }
+        DataCommand::Fetch { name, data } => get(name, data.as_deref()),
+    }
+}
+
+/// Bytes as one reads them.
+fn megabytes(bytes: u64) -> String {
+    format!("{:.1} MB", bytes as f64 / 1e6)
+}
+
+fn list(data: Option<&Path>) {
+    let option = data.map(|folder| ("--data", folder.to_path_buf()));
+    let variable = variable().map(|folder| ("$KILN_DATA_DIR", folder));
+    let cache = cache().map(|folder| ("cache", folder));
+    let places: Vec<(&str, PathBuf)> = [option, variable, cache].into_iter().flatten().collect();
+    for source in CATALOG {
+        let place = places.iter().find(|(_, folder)| source.is_present(folder));
+        let state = match place {
+            Some((place, _)) => format!("present ({place})"),
+            None if source.name == "mnist" => "embedded subset".into(),
+            None => "not here".into(),
+        };
+        plain(&format!("{:<14} {:>9}  {state:<24} {}", source.name, megabytes(source.size()), source.about));
+    }
+    plain("");
+    for (i, (place, folder)) in places.iter().enumerate() {
+        let begin = if i == 0 { "looked for in" } else { "then in" };
+        plain(&format!("{begin:<14} {} ({place})", folder.display()));
+    }
+}
+
+fn get(name: &str, data: Option<&Path>) -> Result<()> {
+    let folder = data.map(Path::to_path_buf).or_else(variable).or_else(cache);
+    let folder = folder.ok_or_else(|| {
+        Error::value("", "there is no home for a cache folder: name a folder with --data DIR or $KILN_DATA_DIR")
+    })?;
+    // Hidden where stderr is no terminal.
+    let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
+    let template = "{msg} [{bar:30}] {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_message(name.to_owned());
+    let fetched = fetch(name, &folder, |event| match event {
+        FetchEvent::Received { done, total, .. } => {
+            bar.set_length(total);
+            bar.set_position(done);
+        }
+        // The reasons are in the error where it comes to one.
+        FetchEvent::Retrying { .. } => bar.set_message(format!("{name}, trying again")),
+        FetchEvent::Waiting => bar.suspend(|| {
+            eprintln!("another process fetches into {}: waiting for it", folder.display());
+        }),
+        FetchEvent::Unpacking { file } => bar.set_message(format!("unpacking {file}")),
+        _ => {}
+    });
+    bar.finish_and_clear();
+    let fetched = fetched?;
+    let Some(source) = source(name) else { return Ok(()) };
+    plain(&format!("{name}: {} fetched to {}  ({})", megabytes(source.size()), fetched.display(), source.licence));
+    Ok(())
+}
