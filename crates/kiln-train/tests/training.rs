@@ -302,7 +302,7 @@ fn the_first_layer_that_is_not_finite_is_named() {
     let mut model = build(Sequential::new().push(dense(3, 1.0)).push(Activation::Tanh).push(dense(1, 1.0)));
     let parameters = model.parameters_mut();
     let (_, weight) = parameters.into_iter().nth(2).unwrap();
-    weight.set(Tensor::full([3, 1], f64::NAN, DType::F32, &cpu()).unwrap()).unwrap();
+    weight.set(Tensor::full([1, 3], f64::NAN, DType::F32, &cpu()).unwrap()).unwrap();
     let error = first_words(model, mse, &data);
     assert!(error.contains("the output of model.2 (Dense)"), "{error}");
     // A loss of its own making, and a penalty.
@@ -322,7 +322,7 @@ fn a_model_of_one_layer_is_named_as_well() {
     let error = trainer.fit(&narrow, FitOptions::new()).unwrap_err().to_string();
     assert!(error.contains("model (Dense): linear"), "{error}");
     let huge = TensorDataset::new(ones(2).mul_scalar(f64::from(f32::MAX)).unwrap(), ones(1)).unwrap();
-    trainer.objective.model.parameters_mut()[0].1.set(Tensor::full([2, 1], 8.0, DType::F32, &cpu()).unwrap()).unwrap();
+    trainer.objective.model.parameters_mut()[0].1.set(Tensor::full([1, 2], 8.0, DType::F32, &cpu()).unwrap()).unwrap();
     let error = trainer.fit(&huge, FitOptions::new()).unwrap_err().to_string();
     assert!(
         error.contains(
