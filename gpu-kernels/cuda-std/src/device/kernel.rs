@@ -34,6 +34,9 @@ macro_rules! __kernel {
         #[limits($max_threads:expr, [$($max_shared:expr)?])]
         $vis:vis fn $kernel:ident $body:block
      }) => {
+        // The host checks these limits; here they only count as used.
+        const _: (u32, &[u32]) = ($max_threads, &[$($max_shared)?]);
+
         $(#[doc = $doc])*
         ///
         /// # Safety

@@ -1,0 +1,85 @@
+//! Softmax cross-entropy of rows of logits against labels, and its gradient. Sixteen threads a row, the CPU's tree.
+
+use crate::lanes::{LANES, combine, lane};
+use crate::place::{THREADS, element, refuse};
+use cuda_std::*;
+use kiln_math::Real;
+
+/// The blocks that give sixteen threads to each row.
+#[cfg(not(target_arch = "nvptx64"))]
+pub fn geometry(rows: usize) -> Geometry {
+    Geometry::cover(rows.saturating_mul(LANES), THREADS)
+}
+
+/// The lane's share of a row under `$combine`, from `$identity` on; then all lanes', which every lane gets.
+macro_rules! of_row {
+    ($identity:expr, $present:expr, $classes:expr, |$i:ident| $x:expr, $combine:expr) => {{
+        let mut value = $identity;
+        if $present {
+            let mut $i = lane();
+            while $i < $classes {
+                value = $combine(value, $x);
+                $i += LANES;
+            }
+        }
+        warp_shuffle_idx(combine!(value, $combine), lane_id() / LANES as u32 * LANES as u32)
+    }};
+}
+
+macro_rules! losses {
+    ($($T:ident $loss:ident $gradient:ident;)+) => { $(
+        kernel! {
+            /// ln Σ exp(x) − x\[label\] of each row of `classes` logits; a label that is no class is a fault.
+            #[name = stringify!($loss)]
+            #[max_threads = THREADS]
+            pub fn $loss(y: GlobalMut<$T>, logits: Global<$T>, labels: Global<i64>, classes: u32) {
+                let (row, classes) = (element() / LANES, classes as usize);
+                let present = row < y.len();
+                let first = row * classes;
+                let max = of_row!($T::NEG_INFINITY, present, classes, |i| logits.get(first + i), |a: $T, b: $T| Real::maximum(a, b));
+                let sum = of_row!(0.0, present, classes, |i| Real::exp(logits.get(first + i) - max), |a: $T, b: $T| a + b);
+                if present && lane() == 0 {
+                    let label = labels.get(row);
+                    if label < 0 || label >= classes as i64 {
+                        refuse("a label is no class");
+                    }
+                    y.set(row, Real::ln(sum) - (logits.get(first + label as usize) - max));
+                }
+            }
+        }
+
+        kernel! {
+            /// dx = dy·(softmax(x) − 1 at the label), where dy (rows,) lies at a stride.
+            #[name = stringify!($gradient)]
+            #[max_threads = THREADS]
+            pub fn $gradient(
+                dx: GlobalMut<$T>, logits: Global<$T>, labels: Global<i64>,
+                dy: Global<$T>, dy_start: i64, dy_step: i64, classes: u32
+            ) {
+                let (row, classes) = (element() / LANES, classes as usize);
+                let first = row * classes;
+                let present = first < dx.len();
+                let max = of_row!($T::NEG_INFINITY, present, classes, |i| logits.get(first + i), |a: $T, b: $T| Real::maximum(a, b));
+                let sum = of_row!(0.0, present, classes, |i| Real::exp(logits.get(first + i) - max), |a: $T, b: $T| a + b);
+                if !present {
+                    return;
+                }
+                let label = labels.get(row);
+                if label < 0 || label >= classes as i64 {
+                    refuse("a label is no class");
+                }
+                let dy = dy.get((dy_start + row as i64 * dy_step) as usize);
+                let mut i = lane();
+                while i < classes {
+                    let slope = dy * (Real::exp(logits.get(first + i) - max) / sum);
+                    dx.set(first + i, if i == label as usize { slope - dy } else { slope });
+                    i += LANES;
+                }
+            }
+        }
+    )+ };
+}
+losses! {
+    f32 cross_entropy_f32 cross_entropy_grad_f32;
+    f64 cross_entropy_f64 cross_entropy_grad_f64;
+}

@@ -1,0 +1,15 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(target_arch = "nvptx64", no_std, feature(abi_ptx))]
+
+pub mod arg_reduce;
+pub mod compare;
+pub mod copy;
+pub mod cross_entropy;
+pub mod elementwise;
+pub mod gather;
+mod lanes;
+pub mod matmul;
+mod place;
+pub mod random;
+pub mod reduce;
+pub mod update;

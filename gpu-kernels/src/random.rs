@@ -1,0 +1,88 @@
+//! Random numbers from counters. The key and the first counter lie in device memory: `stream` is (key, counter).
+//!
+//! The elements' numbers are those that the CPU draws, bit for bit.
+
+use crate::place::{THREADS, element};
+use cuda_std::*;
+use kiln_math::draws::{normal_pair, normal_pair_f64, unit_f32, unit_f64};
+use kiln_math::philox::philox;
+
+/// Block `i` of four words.
+#[inline(always)]
+fn block(stream: Global<i64>, i: usize) -> [u32; 4] {
+    let (key, counter) = (stream.get(0) as u64, (stream.get(1) as u64).wrapping_add(i as u64));
+    philox([counter as u32, (counter >> 32) as u32, 0, 0], [key as u32, (key >> 32) as u32])
+}
+
+/// Words 2i and 2i + 1.
+#[inline(always)]
+fn pair(stream: Global<i64>, i: usize) -> (u32, u32) {
+    let [a, b, c, d] = block(stream, i / 2);
+    if i.is_multiple_of(2) { (a, b) } else { (c, d) }
+}
+
+/// 64 bits of two words.
+#[inline(always)]
+fn long((low, high): (u32, u32)) -> u64 {
+    low as u64 | (high as u64) << 32
+}
+
+kernel! {
+    /// Uniform in [low, high), of 24 bits: element i takes word i.
+    #[name = "uniform_f32"]
+    #[max_threads = THREADS]
+    pub fn uniform_f32(y: GlobalMut<f32>, stream: Global<i64>, low: f64, high: f64) {
+        let i = element();
+        if i >= y.len() {
+            return;
+        }
+        let (a, b) = pair(stream, i / 2);
+        let x = (low + (high - low) * unit_f32(if i.is_multiple_of(2) { a } else { b }) as f64) as f32;
+        // Rounding may reach the upper end, which is excluded.
+        y.set(i, if x >= high as f32 && high > low { (high as f32).next_down() } else { x });
+    }
+}
+
+kernel! {
+    /// Uniform in [low, high), of 53 bits: element i takes words 2i and 2i + 1.
+    #[name = "uniform_f64"]
+    #[max_threads = THREADS]
+    pub fn uniform_f64(y: GlobalMut<f64>, stream: Global<i64>, low: f64, high: f64) {
+        let i = element();
+        if i >= y.len() {
+            return;
+        }
+        let x = low + (high - low) * unit_f64(long(pair(stream, i)));
+        y.set(i, if x >= high && high > low { high.next_down() } else { x });
+    }
+}
+
+kernel! {
+    /// Normal (Box and Muller): elements 2i and 2i + 1 are the pair of words 2i and 2i + 1.
+    #[name = "normal_f32"]
+    #[max_threads = THREADS]
+    pub fn normal_f32(y: GlobalMut<f32>, stream: Global<i64>, mean: f64, std: f64) {
+        let i = element();
+        if i >= y.len() {
+            return;
+        }
+        let (a, b) = pair(stream, i / 2);
+        let (a, b) = normal_pair(a, b);
+        y.set(i, (mean + std * (if i.is_multiple_of(2) { a } else { b }) as f64) as f32);
+    }
+}
+
+kernel! {
+    /// Normal, in double precision: a pair of elements takes a block.
+    #[name = "normal_f64"]
+    #[max_threads = THREADS]
+    pub fn normal_f64(y: GlobalMut<f64>, stream: Global<i64>, mean: f64, std: f64) {
+        let i = element();
+        if i >= y.len() {
+            return;
+        }
+        let [a, b, c, d] = block(stream, i / 2);
+        let (a, b) = normal_pair_f64(long((a, b)), long((c, d)));
+        y.set(i, mean + std * if i.is_multiple_of(2) { a } else { b });
+    }
+}
