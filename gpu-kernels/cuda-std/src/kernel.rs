@@ -23,6 +23,14 @@
 /// * On the host it is an empty type `fill_f32` with `launch(launcher, geometry, y: DeviceSliceMut<f32>, value: f32)` and
 ///   the constant `INFO`. Arguments that do not fit do not compile; a geometry that does not fit is an error.
 ///
+/// ```compile_fail,E0308
+/// # use cuda_std::*;
+/// # kernel! { #[name = "fill"] #[max_threads = 256] pub fn fill_f32(y: GlobalMut<f32>, value: f32) {} }
+/// fn wrong(launcher: &dyn Launcher, y: DeviceSliceMut<f32>) -> Result<(), LaunchError> {
+///     fill_f32::launch(launcher, Geometry::cover(y.len(), 256), y, 1u32)
+/// }
+/// ```
+///
 /// In this order come doc comments, `#[allow(...)]`, `#[name = ...]` (a literal or `concat!(...)`), `#[max_threads = ...]`, the
 /// most threads that a block may have, and `#[max_shared = ...]`, the most bytes of dynamic shared memory (48 KiB where it
 /// is left out). A kernel returns nothing; its body may `return` early.

@@ -128,6 +128,7 @@ atomic_add! {
     u32, "u32";
     /// Adds to element `i` as one step, and gives what it was before; the sum wraps.
     i32, "s32";
-    /// Adds to element `i` as one step, and gives what it was before. The order of threads varies, and with it the sum's last bits.
+    /// Adds to element `i` as one step, and gives what it was before. The order of threads varies, and with it the last bits of a sum;
+    /// the device takes subnormal numbers as zero here.
     f32, "f32";
 }

@@ -171,7 +171,8 @@ atomic_add! {
 }
 atomic_add! {
     f32, AtomicU32,
-    /// Adds to element `i` as one step, and gives what it was before. The order of threads varies, and with it the sum's last bits.
+    /// Adds to element `i` as one step, and gives what it was before. The order of threads varies, and with it the last bits of a sum;
+    /// the device takes subnormal numbers as zero here.
     |cell, value| {
         let mut before = cell.load(Ordering::Relaxed);
         loop {
