@@ -77,14 +77,16 @@ impl Exchanged<'_> {
 }
 
 impl Block {
-    pub(crate) fn new(kernel: &'static str, geometry: Geometry) -> Block {
+    /// A block of a launch of this geometry; `shared` may have served another.
+    pub(crate) fn new(kernel: &'static str, geometry: Geometry, mut shared: SharedMemory) -> Block {
         let threads = geometry.threads_per_block() as usize;
+        shared.fit(geometry.shared_bytes as usize, threads.div_ceil(WARP as usize));
         Block {
             kernel,
             geometry,
             index: Cell::default(),
             thread: Cell::default(),
-            shared: RefCell::new(SharedMemory::new(geometry.shared_bytes as usize, threads.div_ceil(WARP as usize))),
+            shared: RefCell::new(shared),
             slots: (0..threads).map(|_| Slot::default()).collect(),
             #[cfg(feature = "sim")]
             yielder: Cell::new(std::ptr::null()),
@@ -97,7 +99,23 @@ impl Block {
         [linear % width, linear / width % height, linear / width / height]
     }
 
+    /// Goes on to the next thread, without the divisions of [`thread_index`](Self::thread_index).
+    #[cfg(feature = "sim")]
+    pub(crate) fn advance(&self, thread: &mut Thread) {
+        let [width, height, _] = self.geometry.block;
+        let [x, y, z] = &mut thread.index;
+        thread.linear += 1;
+        *x += 1;
+        if *x == width {
+            (*x, *y) = (0, *y + 1);
+            if *y == height {
+                (*y, *z) = (0, *z + 1);
+            }
+        }
+    }
+
     /// Lets the other threads run until all whom the meeting concerns are at it.
+    #[inline]
     pub(crate) fn wait(&self, meeting: Meeting, site: &'static Location<'static>) {
         #[cfg(feature = "sim")]
         {
@@ -112,6 +130,7 @@ impl Block {
     }
 
     /// Gives a value to the warp; when all its lanes have, their values.
+    #[inline]
     pub(crate) fn exchange(&self, meeting: Meeting, value: u64, site: &'static Location<'static>) -> Exchanged<'_> {
         let own = self.thread.get().linear as usize;
         let turn = self.slots[own].turn.get();

@@ -46,6 +46,7 @@ indices! {
 /// Waits until all threads of the block are here; what they wrote before, all of them see after.
 ///
 /// Every thread of the block must come to the same call: on the device anything else is undefined, in the simulator a fault.
+#[inline]
 #[track_caller]
 pub fn sync_threads() {
     let site = Location::caller();

@@ -60,17 +60,31 @@ pub(crate) struct SharedMemory {
     warps_met: Vec<u64>,
 }
 
-impl SharedMemory {
-    pub(crate) fn new(bytes: usize, warps: usize) -> SharedMemory {
+impl Default for SharedMemory {
+    fn default() -> Self {
         SharedMemory {
-            bytes: vec![0; bytes],
-            words: vec![Word::default(); bytes.div_ceil(1 << COARSE)],
+            bytes: Vec::new(),
+            words: Vec::new(),
             granule: COARSE,
             now: 1,
             begun: 1,
             met: 1,
-            warps_met: vec![1; warps],
+            warps_met: Vec::new(),
         }
+    }
+}
+
+impl SharedMemory {
+    /// For a launch with `bytes` of shared memory and blocks of `warps` warps. What is known of earlier launches stays: it is
+    /// older than any block to come, and clearing it would cost more than a small launch does.
+    pub(crate) fn fit(&mut self, bytes: usize, warps: usize) {
+        self.bytes.resize(bytes, 0);
+        if self.granule != COARSE {
+            self.granule = COARSE;
+            self.words.clear();
+        }
+        self.words.resize(bytes.div_ceil(1 << COARSE), Word::default());
+        self.warps_met.resize(warps, 0);
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -54,6 +54,7 @@ impl<T: Element> Shared<T> {
     }
 
     /// Element `i`.
+    #[inline]
     #[must_use]
     #[track_caller]
     pub fn get(&self, i: usize) -> T {
@@ -62,6 +63,7 @@ impl<T: Element> Shared<T> {
     }
 
     /// Writes element `i`.
+    #[inline]
     #[track_caller]
     pub fn set(&self, i: usize, value: T) {
         let site = Location::caller();

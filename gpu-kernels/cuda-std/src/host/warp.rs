@@ -18,6 +18,7 @@ pub fn lane_id() -> u32 {
 }
 
 /// Gives `value` to the warp and takes the one of lane `source(own lane)`.
+#[inline]
 fn shuffle<T: Shuffle>(
     name: &'static str,
     value: T,
@@ -37,6 +38,7 @@ fn shuffle<T: Shuffle>(
 }
 
 /// The value of lane `lane_id() ^ mask`.
+#[inline]
 #[must_use]
 #[track_caller]
 pub fn warp_shuffle_xor<T: Shuffle>(value: T, mask: u32) -> T {
@@ -44,6 +46,7 @@ pub fn warp_shuffle_xor<T: Shuffle>(value: T, mask: u32) -> T {
 }
 
 /// The value of lane `lane_id() + delta`; beyond the last lane, the thread's own.
+#[inline]
 #[must_use]
 #[track_caller]
 pub fn warp_shuffle_down<T: Shuffle>(value: T, delta: u32) -> T {
@@ -55,6 +58,7 @@ pub fn warp_shuffle_down<T: Shuffle>(value: T, delta: u32) -> T {
 }
 
 /// The value of lane `lane_id() - delta`; before the first lane, the thread's own.
+#[inline]
 #[must_use]
 #[track_caller]
 pub fn warp_shuffle_up<T: Shuffle>(value: T, delta: u32) -> T {
@@ -63,6 +67,7 @@ pub fn warp_shuffle_up<T: Shuffle>(value: T, delta: u32) -> T {
 }
 
 /// The value of lane `lane` (modulo 32).
+#[inline]
 #[must_use]
 #[track_caller]
 pub fn warp_shuffle_idx<T: Shuffle>(value: T, lane: u32) -> T {
@@ -70,6 +75,7 @@ pub fn warp_shuffle_idx<T: Shuffle>(value: T, lane: u32) -> T {
 }
 
 /// The lanes whose predicate holds, and the lanes there are.
+#[inline]
 fn vote(block: &Block, name: &'static str, predicate: bool, site: &'static Location<'static>) -> (u32, u32) {
     let warp = block.exchange(Meeting::Warp(name), u64::from(predicate), site);
     let ballot = (0..warp.lanes).fold(0, |ballot, lane| ballot | (warp.value(lane) as u32) << lane);
@@ -77,6 +83,7 @@ fn vote(block: &Block, name: &'static str, predicate: bool, site: &'static Locat
 }
 
 /// Whether the predicate holds for every thread of the warp.
+#[inline]
 #[must_use]
 #[track_caller]
 pub fn warp_vote_all(predicate: bool) -> bool {
@@ -88,6 +95,7 @@ pub fn warp_vote_all(predicate: bool) -> bool {
 }
 
 /// Whether the predicate holds for some thread of the warp.
+#[inline]
 #[must_use]
 #[track_caller]
 pub fn warp_vote_any(predicate: bool) -> bool {
@@ -96,6 +104,7 @@ pub fn warp_vote_any(predicate: bool) -> bool {
 }
 
 /// The predicates of the warp's threads: bit i is lane i's.
+#[inline]
 #[must_use]
 #[track_caller]
 pub fn warp_ballot(predicate: bool) -> u32 {
@@ -104,6 +113,7 @@ pub fn warp_ballot(predicate: bool) -> u32 {
 }
 
 /// Waits until all threads of the warp are here; what they wrote before, all of them see after.
+#[inline]
 #[track_caller]
 pub fn sync_warp() {
     let site = Location::caller();

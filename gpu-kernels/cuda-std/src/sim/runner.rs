@@ -7,6 +7,7 @@ use super::panics::fault_of;
 use crate::host::block::{Block, Meeting, Thread, WARP, Wait, enter};
 use crate::host::fault::{Index, SimFault, Site};
 use crate::host::launch::Geometry;
+use crate::host::shadow::SharedMemory;
 use crate::host::warp::SYNC_WARP;
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
@@ -25,6 +26,13 @@ enum State {
     Waits(Wait, Fiber),
 }
 
+/// What a runner needs that is costly to make.
+#[derive(Default)]
+pub(super) struct Memory {
+    stacks: Vec<DefaultStack>,
+    shared: SharedMemory,
+}
+
 /// Runs blocks of one launch, one after the other.
 pub(super) struct Runner {
     block: Block,
@@ -33,14 +41,15 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// A runner for blocks of this geometry. `stacks` are used first, before new ones are made.
-    pub(super) fn new(kernel: &'static str, geometry: Geometry, stacks: Vec<DefaultStack>) -> Runner {
-        Runner { block: Block::new(kernel, geometry), threads: Vec::new(), stacks }
+    /// A runner for blocks of this geometry, with the memory of an earlier one.
+    pub(super) fn new(kernel: &'static str, geometry: Geometry, memory: Memory) -> Runner {
+        let Memory { stacks, shared } = memory;
+        Runner { block: Block::new(kernel, geometry, shared), threads: Vec::new(), stacks }
     }
 
-    /// The stacks, for another runner.
-    pub(super) fn into_stacks(self) -> Vec<DefaultStack> {
-        self.stacks
+    /// The memory, for another runner.
+    pub(super) fn into_memory(self) -> Memory {
+        Memory { stacks: self.stacks, shared: self.block.shared.into_inner() }
     }
 
     /// Runs the block of this index: `body` is called once for each of its threads.
@@ -109,10 +118,17 @@ impl Running<'_> {
             };
             let run = move |yielder: &Yielder<(), Wait>, ()| {
                 block.yielder.set(yielder);
-                while unstarted.next.get() < unstarted.end.get() {
-                    let linear = unstarted.next.replace(unstarted.next.get() + 1);
-                    block.thread.set(Thread { linear, index: block.thread_index(linear) });
+                let first = unstarted.next.get();
+                let mut thread = Thread { linear: first, index: block.thread_index(first) };
+                while thread.linear < unstarted.end.get() {
+                    unstarted.next.set(thread.linear + 1);
+                    block.thread.set(thread);
                     body();
+                    // After a wait there is none left: the others were started meanwhile.
+                    if unstarted.next.get() != thread.linear + 1 {
+                        break;
+                    }
+                    block.advance(&mut thread);
                 }
             };
             // SAFETY: what the coroutine borrows outlives it, as `end` is called before any of the borrows ends.

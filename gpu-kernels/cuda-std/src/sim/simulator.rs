@@ -1,10 +1,9 @@
 //! Launches kernels on the host's threads.
 
 use super::panics;
-use super::runner::Runner;
+use super::runner::{Memory, Runner};
 use crate::host::fault::SimFault;
 use crate::{Launch, LaunchError, Launcher};
-use corosensei::stack::DefaultStack;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -23,8 +22,8 @@ const MOST_AT_A_TIME: usize = 16;
 /// Races in global memory are not looked for.
 pub struct Simulator {
     launches: Mutex<BTreeMap<&'static str, u64>>,
-    /// Stacks of earlier launches, a set for each block that ran at a time.
-    stacks: Mutex<Vec<Vec<DefaultStack>>>,
+    /// What earlier launches left, for each block that ran at a time.
+    memory: Mutex<Vec<Memory>>,
 }
 
 /// Nothing is left half done where a lock is held.
@@ -39,7 +38,7 @@ impl Simulator {
     #[must_use]
     pub fn new() -> Self {
         panics::install_hook();
-        Simulator { launches: Mutex::default(), stacks: Mutex::default() }
+        Simulator { launches: Mutex::default(), memory: Mutex::default() }
     }
 
     /// How often the kernel of this name has been launched, refused launches not counted.
@@ -56,8 +55,8 @@ impl Simulator {
     /// Runs blocks, one after the other, until there are no more or one has a fault: the fault and its block.
     fn run_blocks(&self, launch: &Launch<'_>, next: &AtomicU64, stop: &AtomicBool) -> Option<(u64, Box<SimFault>)> {
         let (kernel, geometry) = (launch.kernel(), launch.geometry());
-        let stacks = lock(&self.stacks).pop().unwrap_or_default();
-        let mut runner = Runner::new(kernel.name(), geometry, stacks);
+        let memory = lock(&self.memory).pop().unwrap_or_default();
+        let mut runner = Runner::new(kernel.name(), geometry, memory);
         let mut fault = None;
         let mut run = |body: &dyn Fn()| {
             while !stop.load(Ordering::Relaxed) {
@@ -77,7 +76,7 @@ impl Simulator {
             // SAFETY: a launch holds the arguments of its kernel, and `from_raw` was promised that their memory is valid.
             unsafe { entry(launch.arguments(), &mut run) };
         }
-        lock(&self.stacks).push(runner.into_stacks());
+        lock(&self.memory).push(runner.into_memory());
         fault
     }
 }
