@@ -20,6 +20,8 @@ pub enum Activation {
     LeakyRelu(f64),
     /// x where positive, else alpha·(eˣ − 1).
     Elu(f64),
+    /// x where positive, else alpha·(exp(x/alpha) − 1): an ELU whose slope is continuous.
+    Celu(f64),
     /// The self-normalising ELU; goes with [`Initializer::LecunNormal`](crate::Initializer::LecunNormal).
     Selu,
     /// x·Φ(x)
@@ -72,6 +74,7 @@ impl Activation {
             Activation::Relu6 => plain(UnaryOp::Relu6),
             Activation::LeakyRelu(slope) => with(UnaryOp::LeakyRelu, slope),
             Activation::Elu(alpha) => with(UnaryOp::Elu, alpha),
+            Activation::Celu(alpha) => with(UnaryOp::Celu, alpha),
             Activation::Selu => plain(UnaryOp::Selu),
             Activation::Gelu => plain(UnaryOp::Gelu),
             Activation::GeluTanh => plain(UnaryOp::GeluTanh),
@@ -130,6 +133,7 @@ impl Layer for Activation {
             Activation::Relu6 => "Relu6",
             Activation::LeakyRelu(_) => "LeakyRelu",
             Activation::Elu(_) => "Elu",
+            Activation::Celu(_) => "Celu",
             Activation::Selu => "Selu",
             Activation::Gelu | Activation::GeluTanh => "Gelu",
             Activation::Silu => "Silu",

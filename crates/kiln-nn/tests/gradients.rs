@@ -83,6 +83,7 @@ fn dense_with_every_activation() {
         Relu6,
         LeakyRelu(0.2),
         Elu(1.3),
+        Celu(1.3),
         Selu,
         Gelu,
         GeluTanh,

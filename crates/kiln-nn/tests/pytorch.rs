@@ -142,6 +142,7 @@ fn activations_and_their_slopes() {
         ("relu6", Relu6),
         ("leaky_relu", LeakyRelu(0.2)),
         ("elu", Elu(1.3)),
+        ("celu", Celu(1.3)),
         ("selu", Selu),
         ("gelu", Gelu),
         ("gelu_tanh", GeluTanh),

@@ -23,6 +23,10 @@ unary!(LeakyRelu, "x > 0 ? x : slope·x", (-3.0, 3.0), f: |x, [slope, _]| {
 unary!(Elu, "x > 0 ? x : alpha·(eˣ - 1)", (-3.0, 3.0), f: |x, [alpha, _]| {
     R::constant(0.0).if_less(x, x, alpha * x.minimum(R::constant(0.0)).expm1())
 }, df: |x, y, [alpha, _]| R::constant(0.0).if_less(x, R::constant(1.0), y + alpha));
+unary!(/// Barron 2017; the slope is continuous for every alpha, where ELU's is for 1 alone.
+    Celu, "x > 0 ? x : alpha·(exp(x/alpha) - 1)", (-3.0, 3.0), f: |x, [alpha, _]| {
+    R::constant(0.0).if_less(x, x, alpha * (x.minimum(R::constant(0.0)) / alpha).expm1())
+}, df: |x, y, [alpha, _]| R::constant(0.0).if_less(x, R::constant(1.0), y / alpha + R::constant(1.0)));
 unary!(Selu, "1.0507·(x > 0 ? x : 1.6733·(eˣ - 1))", (-3.0, 3.0), f: |x, _| {
     let (scale, alpha) = (R::constant(SELU_SCALE), R::constant(SELU_SCALE * SELU_ALPHA));
     R::constant(0.0).if_less(x, scale * x, alpha * x.minimum(R::constant(0.0)).expm1())

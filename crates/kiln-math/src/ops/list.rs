@@ -34,6 +34,7 @@ macro_rules! for_each_unary {
             { "min(max(x, 0), 6)", Relu6, relu6, () }
             { "x where positive, else slope·x.", LeakyRelu, leaky_relu, (slope) }
             { "The exponential linear unit: x where positive, else alpha·(eˣ − 1).", Elu, elu, (alpha) }
+            { "The continuously differentiable ELU: x where positive, else alpha·(exp(x/alpha) − 1).", Celu, celu, (alpha) }
             { "The self-normalising exponential linear unit.", Selu, selu, () }
             { "The Gaussian error linear unit: x·Φ(x).", Gelu, gelu, () }
             { "GELU by its tanh form.", GeluTanh, gelu_tanh, () }
