@@ -93,6 +93,8 @@ fn rows_reductions_products_selections() {
     fixtures.check("max/axis1", |v| v[0].max(1, false));
     fixtures.check("max/axes02", |v| v[0].max([0, 2], false));
     fixtures.check("max/ties", |v| v[0].max(1, false));
+    fixtures.check("prod/zeros", |v| v[0].prod(1, false));
+    fixtures.check("prod/axis0", |v| v[0].prod(0, false));
     fixtures.check("min/axis1", |v| v[0].min(1, false));
     fixtures.check("min/axes02", |v| v[0].min([0, 2], false));
     let condition = fixtures.get("where/condition").to_dtype(DType::Bool).unwrap();

@@ -3,7 +3,7 @@
 
 use kiln_autograd::{Var, grad_check, grad_grad_check};
 use kiln_math::UnaryOp;
-use kiln_tensor::{Device, IntoShape, Result, Tensor};
+use kiln_tensor::{DType, Device, IntoShape, Result, Tensor};
 
 fn values(shape: impl IntoShape, seed: usize) -> Tensor {
     let shape = shape.into_shape().unwrap();
@@ -51,6 +51,47 @@ fn reductions() {
     }
     both("sum_all", |v| cube(v[0].sum_all()?), &[x()]);
     both("mean_all", |v| cube(v[0].mean_all()?), &[x()]);
+}
+
+#[test]
+fn products_of_elements() -> Result<()> {
+    for keep in [false, true] {
+        both("prod", |v| v[0].prod(1, keep), &[values([3, 4, 2], 3)]);
+        both("prod of several axes", |v| v[0].prod([2, 0], keep), &[values([3, 4, 2], 3)]);
+    }
+    // Odd numbers of factors, one, and of every element.
+    for n in [1, 2, 3, 5, 7, 8] {
+        both("prod", |v| v[0].prod(.., false), &[values([n], n)]);
+    }
+    // No, one and two factors of 0, where y/x would be no number; the second derivatives are not all 0 there.
+    let zeros = [[2.0, -1.5, 0.5, 3.0, -0.25], [2.0, 0.0, 0.5, 3.0, -0.25], [0.0, -1.5, 0.0, 3.0, -0.25]];
+    let x = Tensor::from_slice(zeros.as_flattened(), [3, 5], &Device::cpu())?;
+    both("prod with zeros", |v| v[0].prod(1, false), std::slice::from_ref(&x));
+    let x = Var::variable(x);
+    let gradients = x.prod(1, false)?.sum_all()?.backward()?;
+    let expected = [
+        [0.5625, -0.75, 2.25, 0.375, -4.5],
+        [0.0, -0.75, 0.0, 0.0, 0.0], // 2 · 0.5 · 3 · −0.25, where the 0 is
+        [0.0; 5],
+    ];
+    assert_eq!(gradients.of(&x).unwrap().to_f64_vec()?, expected.as_flattened());
+    Ok(())
+}
+
+#[test]
+fn products_of_no_elements() -> Result<()> {
+    for (shape, axes) in
+        [(vec![0], vec![0usize]), (vec![3, 0], vec![1]), (vec![3, 0], vec![0]), (vec![0, 2], vec![0, 1])]
+    {
+        let x = Var::variable(Tensor::zeros(&shape[..], DType::F64, &Device::cpu())?);
+        let y = x.prod(&axes[..], false)?;
+        assert!(y.tensor().to_f64_vec()?.iter().all(|&y| y == 1.0), "{shape:?} {axes:?}");
+        let gradients = y.sum_all()?.backward()?;
+        assert_eq!(gradients.of(&x).unwrap().dims(), &shape[..], "{shape:?} {axes:?}");
+    }
+    // Over no axis it is x itself.
+    both("prod over nothing", |v| v[0].prod(&[][..] as &[isize], false)?.square(), &[values([2, 3], 1)]);
+    Ok(())
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Reductions over axes.
 
 use crate::{Backward, Function, Var};
-use kiln_tensor::{CompareOp, IntoAxes, ReduceOp, Result, Shape, Tensor};
+use kiln_tensor::{Axes, CompareOp, IntoAxes, ReduceOp, Result, Shape, Tensor};
 
 /// y = Σ x or its mean over axes; dx repeats dy, times 1/n for the mean.
 struct Sum {
@@ -43,6 +43,50 @@ impl Function for Extremum {
         let share = Var::constant(mask).div(&Var::constant(count))?;
         pass.accumulate(0, share.mul(&dy.reshape(self.kept)?)?)
     }
+}
+
+/// y = Π x over axes; each dx is dy times the product of the other elements: right where some are 0, too, as y/x is not.
+struct Product {
+    x: Tensor,
+    kept: Shape,
+    axes: Axes,
+}
+
+impl Function for Product {
+    fn name(&self) -> &'static str {
+        "prod"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        // The reduced axes to the front, and as one: factors (n, m) of m products.
+        let rest = (0..self.x.rank()).filter(|axis| !self.axes.contains(axis));
+        let order: Vec<usize> = self.axes.iter().copied().chain(rest).collect();
+        let factors = pass.input(0, &self.x).permute(&order)?;
+        let (permuted, m) = (*factors.shape(), self.kept.elements());
+        let n = permuted[..self.axes.len()].iter().product();
+        let dx = times_others(&factors.reshape([n, m])?, dy.reshape([1, m])?)?;
+        let mut back = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(to, &from)| back[from] = to);
+        pass.accumulate(0, dx.reshape(permuted)?.permute(&back)?)
+    }
+}
+
+/// dy (1, m) times, for each of the factors (n, m), the product of the others in its column.
+///
+/// Factors are paired until one is left; on the way back a pair's share, times one of it, is the other's: 3n products,
+/// where every factor's own product would take n².
+fn times_others(factors: &Var, dy: Var) -> Result<Var> {
+    let n = factors.dims()[0];
+    match n {
+        0 => return Ok(factors.clone()), // no factor, no gradient
+        1 => return Ok(dy),
+        _ => {}
+    }
+    let half = n / 2;
+    let (first, second) = (factors.slice(0, 0..half)?, factors.slice(0, half..2 * half)?);
+    let unpaired = factors.slice(0, 2 * half..n)?;
+    let shares = times_others(&Var::concat(&[&first.mul(&second)?, &unpaired], 0)?, dy)?;
+    let (pairs, unpaired) = (shares.slice(0, 0..half)?, shares.slice(0, half..n - half)?);
+    Var::concat(&[&pairs.mul(&second)?, &pairs.mul(&first)?, &unpaired], 0)
 }
 
 impl Var {
@@ -97,6 +141,16 @@ impl Var {
     /// An axis out of range, named twice, or empty.
     pub fn min(&self, axes: impl IntoAxes, keep: bool) -> Result<Var> {
         self.extremum(ReduceOp::Min, axes, keep)
+    }
+
+    /// Π x over `axes`; 1 of nothing.
+    ///
+    /// # Errors
+    /// An axis out of range or named twice.
+    pub fn prod(&self, axes: impl IntoAxes, keep: bool) -> Result<Var> {
+        let axes = axes.into_axes(self.shape())?;
+        let (y, kept) = self.reduce(ReduceOp::Prod, axes, keep)?;
+        Ok(Var::record(&[self], y, |_| Product { x: self.tensor().clone(), kept, axes }))
     }
 
     /// Σ of all elements, a scalar.
