@@ -50,7 +50,7 @@ fn column(shape: &Shape) -> Result<Shape> {
 }
 
 /// exp(x − max), or its logarithm's form; see [`SoftmaxKind`].
-pub(crate) fn softmax<B: Backend + ?Sized>(backend: &B, kind: SoftmaxKind, out: Out<'_>, x: View<'_>) -> Result<()> {
+pub fn softmax<B: Backend + ?Sized>(backend: &B, kind: SoftmaxKind, out: Out<'_>, x: View<'_>) -> Result<()> {
     let shape = *out.shape;
     if shape.elements() == 0 {
         return Ok(());
@@ -76,7 +76,7 @@ pub(crate) fn softmax<B: Backend + ?Sized>(backend: &B, kind: SoftmaxKind, out: 
 }
 
 /// y·(dy − Σ y·dy), or dy − exp(y)·Σ dy.
-pub(crate) fn softmax_grad<B: Backend + ?Sized>(
+pub fn softmax_grad<B: Backend + ?Sized>(
     backend: &B,
     kind: SoftmaxKind,
     out: Out<'_>,
@@ -131,7 +131,7 @@ fn weights<'b, B: Backend + ?Sized>(
 }
 
 /// −Σ t · log_softmax(x) of each row.
-pub(crate) fn cross_entropy<B: Backend + ?Sized>(
+pub fn cross_entropy<B: Backend + ?Sized>(
     backend: &B,
     out: Out<'_>,
     logits: View<'_>,
@@ -156,7 +156,7 @@ pub(crate) fn cross_entropy<B: Backend + ?Sized>(
 }
 
 /// dy · (softmax(x) · Σ t − t) of each row.
-pub(crate) fn cross_entropy_grad<B: Backend + ?Sized>(
+pub fn cross_entropy_grad<B: Backend + ?Sized>(
     backend: &B,
     out: Out<'_>,
     logits: View<'_>,
@@ -181,7 +181,7 @@ pub(crate) fn cross_entropy_grad<B: Backend + ?Sized>(
 }
 
 /// x / (1 − rate) where a uniform draw is at least `rate`, else 0.
-pub(crate) fn dropout<B: Backend + ?Sized>(
+pub fn dropout<B: Backend + ?Sized>(
     backend: &B,
     rate: f64,
     out: Out<'_>,

@@ -2,7 +2,7 @@
 
 mod allocator;
 mod backend;
-mod composed;
+pub mod composed;
 #[cfg(feature = "conformance")]
 #[doc(hidden)]
 pub mod conformance;

@@ -1,0 +1,102 @@
+//! Operands as kernels take them: row-major, of a type that kernels compute in.
+
+use super::Gpu;
+use crate::machine::Machine;
+use cuda_std::{DeviceSlice, DeviceSliceMut, Element};
+use kiln_tensor::{Buffer, DType, Layout, Out, Result, View};
+
+/// Row-major elements in device memory; temporary memory goes back when it is dropped.
+pub(super) struct Operand<'g, M: Machine> {
+    gpu: &'g Gpu<M>,
+    address: u64,
+    elements: usize,
+    temporary: Option<Buffer>,
+}
+
+impl<M: Machine> Drop for Operand<'_, M> {
+    fn drop(&mut self) {
+        if let Some(buffer) = self.temporary {
+            // In the order of the stream: work queued so far may still read it.
+            self.gpu.free_memory(buffer);
+        }
+    }
+}
+
+impl<M: Machine> Operand<'_, M> {
+    /// The elements, to be read. `T` is the type that they have.
+    pub(super) fn slice<T: Element>(&self) -> DeviceSlice<T> {
+        // SAFETY: an operand is so many elements of live memory of this device, and launches go to this device.
+        unsafe { DeviceSlice::from_raw(self.address, self.elements) }
+    }
+
+    /// The elements, to be written.
+    pub(super) fn slice_mut<T: Element>(&self) -> DeviceSliceMut<T> {
+        // SAFETY: as above; outputs and temporary memory are the caller's alone.
+        unsafe { DeviceSliceMut::from_raw(self.address, self.elements) }
+    }
+}
+
+/// The number type that a dtype is computed in.
+pub(super) fn computed_in(dtype: DType) -> DType {
+    match dtype {
+        DType::F16 | DType::BF16 => DType::F32,
+        other => other,
+    }
+}
+
+impl<M: Machine> Gpu<M> {
+    /// Temporary memory.
+    pub(super) fn temporary(&self, elements: usize, dtype: DType) -> Result<Operand<'_, M>> {
+        let buffer = self.alloc_memory(elements.saturating_mul(dtype.size()))?;
+        Ok(Operand { gpu: self, address: buffer.address as u64, elements, temporary: Some(buffer) })
+    }
+
+    /// `elements` elements of a buffer from `offset` on.
+    pub(super) fn part(&self, buffer: Buffer, offset: usize, elements: usize, dtype: DType) -> Operand<'_, M> {
+        Operand { gpu: self, address: (buffer.address + offset * dtype.size()) as u64, elements, temporary: None }
+    }
+
+    /// All of a buffer, for kernels that find their elements by strides.
+    pub(super) fn whole(&self, buffer: Buffer, dtype: DType) -> Operand<'_, M> {
+        self.part(buffer, 0, buffer.bytes / dtype.size(), dtype)
+    }
+
+    /// An output.
+    pub(super) fn target(&self, out: &Out<'_>) -> Operand<'_, M> {
+        self.part(out.buffer, out.offset, out.elements(), out.dtype)
+    }
+
+    /// The elements of a view in row-major order, in its own type: where they lie, or copied.
+    pub(super) fn rows(&self, view: &View<'_>) -> Result<Operand<'_, M>> {
+        let elements = view.layout.shape().elements();
+        if view.layout.is_contiguous() {
+            return Ok(self.part(view.buffer, view.layout.offset(), elements, view.dtype));
+        }
+        let rows = self.temporary(elements, view.dtype)?;
+        self.copy_strided(&rows, &Layout::contiguous(*view.layout.shape()), view)?;
+        Ok(rows)
+    }
+
+    /// As [`Gpu::rows`], half types as f32.
+    pub(super) fn numbers(&self, view: &View<'_>) -> Result<Operand<'_, M>> {
+        self.rows_as(view, computed_in(view.dtype))
+    }
+
+    /// As [`Gpu::rows`], in the type `dtype`.
+    pub(super) fn rows_as(&self, view: &View<'_>, dtype: DType) -> Result<Operand<'_, M>> {
+        let rows = self.rows(view)?;
+        if view.dtype == dtype { Ok(rows) } else { self.converted(rows, view.dtype, dtype) }
+    }
+
+    /// Computes an output: straight, or of a half type in f32 first.
+    pub(super) fn computing(&self, out: &Out<'_>, run: impl FnOnce(&Operand<'_, M>) -> Result<()>) -> Result<()> {
+        let target = self.target(out);
+        let computed = computed_in(out.dtype);
+        if computed == out.dtype {
+            return run(&target);
+        }
+        let numbers = self.temporary(out.elements(), computed)?;
+        run(&numbers)?;
+        self.convert(&target, out.dtype, &numbers, computed)
+    }
+}

@@ -1,0 +1,53 @@
+//! What a GPU must do for the backend: memory, copies and launches, in the order in which they are asked for.
+
+use cuda_std::{LaunchError, Launcher};
+use std::fmt;
+
+/// One GPU, or what stands in for one: launches (its [`Launcher`]) and memory.
+///
+/// Everything is queued on one stream and happens in order. A machine may work on after a call has returned; what goes wrong then is
+/// reported by a later call, at the latest by [`Machine::synchronize`].
+pub(crate) trait Machine: Launcher + Send + Sync + 'static {
+    /// The device's name as users type it: `sim`, `cuda:0`.
+    fn name(&self) -> &str;
+
+    /// Memory of `bytes` > 0, at a multiple of 256. Its content is anything.
+    fn alloc(&self, bytes: usize) -> Result<u64, Failure>;
+
+    /// Gives memory back, once the work queued so far has been done.
+    fn free(&self, address: u64, bytes: usize);
+
+    /// Host to device. The host's bytes may change once this returns.
+    fn upload(&self, to: u64, from: &[u8]) -> Result<(), Failure>;
+
+    /// Device to host; waits for the work queued before.
+    fn download(&self, to: &mut [u8], from: u64) -> Result<(), Failure>;
+
+    /// Sets bytes to 0.
+    fn zero(&self, to: u64, bytes: usize) -> Result<(), Failure>;
+
+    /// Waits for all queued work.
+    fn synchronize(&self) -> Result<(), Failure>;
+}
+
+/// Why a machine failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// There is not so much memory.
+    Memory {
+        /// What was asked for.
+        bytes: usize,
+    },
+    /// Anything else, where there is a driver: from now on the device's memory holds anything, and it does nothing more.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code))]
+    Fault(LaunchError),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Memory { bytes } => write!(f, "{bytes} bytes of device memory could not be had"),
+            Failure::Fault(error) => error.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! The simulator as a machine: kernels run on the CPU, memory is the host's.
+
+use crate::backend::Gpu;
+use crate::machine::{Failure, Machine};
+use cuda_std::{Launch, LaunchError, Launcher, Simulator};
+use kiln_tensor::{Backend, Device};
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::sync::Arc;
+
+/// Alignment of every buffer, that of a driver's.
+const ALIGN: usize = 256;
+
+/// Host memory and [`Simulator`].
+struct Host(Simulator);
+
+/// The GPU's kernels on the CPU, every access checked: `--device sim`.
+pub fn simulator() -> Device {
+    Simulated::new().device()
+}
+
+/// A simulated GPU that can be asked what it ran.
+#[derive(Clone)]
+pub struct Simulated(Arc<Gpu<Host>>);
+
+impl Simulated {
+    /// A GPU of its own.
+    #[must_use]
+    pub fn new() -> Self {
+        Simulated(Arc::new(Gpu::new(Host(Simulator::new()))))
+    }
+
+    /// The device that tensors are put on.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        Device::new(Arc::clone(&self.0) as Arc<dyn Backend>)
+    }
+
+    /// How often the kernel of this name has been launched.
+    #[must_use]
+    pub fn launches(&self, kernel: &str) -> u64 {
+        self.0.machine().0.launches(kernel)
+    }
+}
+
+impl Default for Simulated {
+    fn default() -> Self {
+        Simulated::new()
+    }
+}
+
+impl Launcher for Host {
+    fn launch(&self, launch: &Launch<'_>) -> Result<(), LaunchError> {
+        self.0.launch(launch)
+    }
+}
+
+fn layout(bytes: usize) -> Option<Layout> {
+    Layout::from_size_align(bytes, ALIGN).ok()
+}
+
+impl Machine for Host {
+    fn name(&self) -> &str {
+        "sim"
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<u64, Failure> {
+        let layout = layout(bytes).filter(|layout| layout.size() > 0).ok_or(Failure::Memory { bytes })?;
+        // SAFETY: the size is not 0.
+        let memory = unsafe { alloc_zeroed(layout) };
+        if memory.is_null() { Err(Failure::Memory { bytes }) } else { Ok(memory.expose_provenance() as u64) }
+    }
+
+    fn free(&self, address: u64, bytes: usize) {
+        if let Some(layout) = layout(bytes) {
+            // SAFETY: from `alloc` with this size; launches have ended when they return, so nothing uses it.
+            unsafe { dealloc(std::ptr::with_exposed_provenance_mut(address as usize), layout) };
+        }
+    }
+
+    fn upload(&self, to: u64, from: &[u8]) -> Result<(), Failure> {
+        let to: *mut u8 = std::ptr::with_exposed_provenance_mut(to as usize);
+        // SAFETY: within a buffer of the caller's, which no launch uses now.
+        unsafe { to.copy_from_nonoverlapping(from.as_ptr(), from.len()) };
+        Ok(())
+    }
+
+    fn download(&self, to: &mut [u8], from: u64) -> Result<(), Failure> {
+        let from: *const u8 = std::ptr::with_exposed_provenance(from as usize);
+        // SAFETY: as in `upload`.
+        unsafe { from.copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };
+        Ok(())
+    }
+
+    fn zero(&self, to: u64, bytes: usize) -> Result<(), Failure> {
+        let to: *mut u8 = std::ptr::with_exposed_provenance_mut(to as usize);
+        // SAFETY: as in `upload`.
+        unsafe { to.write_bytes(0, bytes) };
+        Ok(())
+    }
+
+    fn synchronize(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
