@@ -158,6 +158,29 @@ kernel! {
     }
 }
 
+/// Kernels made from a list, as a crate of elementwise operations makes them.
+macro_rules! scale_kernels {
+    ($($kernel:ident: $t:ty, $factor:expr;)*) => {
+        $(kernel! {
+            #[doc = concat!("y = ", stringify!($factor), " x, of ", stringify!($t), ".")]
+            #[name = concat!("scale_", stringify!($t))]
+            #[max_threads = 256]
+            pub fn $kernel(x: Global<$t>, y: GlobalMut<$t>, plus: $t) {
+                let i = thread();
+                if i < y.len() {
+                    y.set(i, x.get(i) * $factor + plus);
+                }
+            }
+        })*
+    };
+}
+
+scale_kernels! {
+    scale_f32: f32, 2.0;
+    scale_f64: f64, 3.0;
+    scale_i64: i64, -4;
+}
+
 kernel! {
     /// Where each thread thinks it is, by its number.
     #[name = "places"]
@@ -225,6 +248,20 @@ fn packs_each_parameter_in_its_own_bytes() {
         0.25f64.to_ne_bytes().to_vec(),
     ];
     assert_eq!(*packed.0.borrow(), bytes);
+}
+
+#[test]
+fn kernels_are_made_from_lists() {
+    let simulator = Simulator::new();
+    let (mut single, mut double, mut integer) = ([0.0; 2], [0.0; 2], [0; 2]);
+    let geometry = Geometry::cover(2, 256);
+    scale_f32::launch(&simulator, geometry, read(&[1.0, -2.0]), write(&mut single), 0.5).unwrap();
+    scale_f64::launch(&simulator, geometry, read(&[1.0, -2.0]), write(&mut double), 0.5).unwrap();
+    scale_i64::launch(&simulator, geometry, read(&[1, -2]), write(&mut integer), 1).unwrap();
+    assert_eq!((single, double, integer), ([2.5, -3.5], [3.5, -5.5], [-3, 9]));
+    let names = [scale_f32::INFO, scale_f64::INFO, scale_i64::INFO].map(|info| info.name());
+    assert_eq!(names, ["scale_f32", "scale_f64", "scale_i64"]);
+    assert!(names.iter().all(|name| simulator.launches(name) == 1));
 }
 
 #[test]
