@@ -131,12 +131,7 @@ fn weights<'b, B: Backend + ?Sized>(
 }
 
 /// −Σ t · log_softmax(x) of each row.
-pub fn cross_entropy<B: Backend + ?Sized>(
-    backend: &B,
-    out: Out<'_>,
-    logits: View<'_>,
-    target: View<'_>,
-) -> Result<()> {
+pub fn cross_entropy<B: Backend + ?Sized>(backend: &B, out: Out<'_>, logits: View<'_>, target: View<'_>) -> Result<()> {
     let shape = *logits.layout.shape();
     let labels = weights(backend, target, shape, out.dtype)?;
     let t = labels.as_ref().map_or(target, Scratch::view);
@@ -181,13 +176,7 @@ pub fn cross_entropy_grad<B: Backend + ?Sized>(
 }
 
 /// x / (1 − rate) where a uniform draw is at least `rate`, else 0.
-pub fn dropout<B: Backend + ?Sized>(
-    backend: &B,
-    rate: f64,
-    out: Out<'_>,
-    x: View<'_>,
-    stream: View<'_>,
-) -> Result<()> {
+pub fn dropout<B: Backend + ?Sized>(backend: &B, rate: f64, out: Out<'_>, x: View<'_>, stream: View<'_>) -> Result<()> {
     let shape = *out.shape;
     let draw = Scratch::new(backend, shape, DType::F32)?;
     backend.random(Distribution::Uniform { low: 0.0, high: 1.0 }, draw.out(), stream)?;

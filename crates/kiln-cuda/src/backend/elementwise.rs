@@ -109,7 +109,13 @@ impl<M: Machine> Gpu<M> {
     }
 
     /// Converts row-major elements.
-    pub(super) fn convert(&self, to: &Operand<'_, M>, to_type: DType, x: &Operand<'_, M>, from_type: DType) -> Result<()> {
+    pub(super) fn convert(
+        &self,
+        to: &Operand<'_, M>,
+        to_type: DType,
+        x: &Operand<'_, M>,
+        from_type: DType,
+    ) -> Result<()> {
         use DType::{BF16, Bool, F16, F32, F64, I64, U8};
         let geometry = Geometry::cover(to.slice::<u8>().len(), THREADS);
         macro_rules! launch {
@@ -150,7 +156,9 @@ impl<M: Machine> Gpu<M> {
                 self.convert(&numbers, F32, x, from_type)?;
                 self.convert(to, other, &numbers, F32)
             }
-            (F32, F32) | (F64, F64) | (I64, I64) | (U8, U8) => Err(unsupported_dtype("convert", from_type, "another type")),
+            (F32, F32) | (F64, F64) | (I64, I64) | (U8, U8) => {
+                Err(unsupported_dtype("convert", from_type, "another type"))
+            }
         }
     }
 
@@ -180,7 +188,13 @@ impl<M: Machine> Gpu<M> {
     }
 
     /// f of row-major numbers.
-    pub(super) fn unary_rows(&self, call: UnaryCall, to: &Operand<'_, M>, x: &Operand<'_, M>, dtype: DType) -> Result<()> {
+    pub(super) fn unary_rows(
+        &self,
+        call: UnaryCall,
+        to: &Operand<'_, M>,
+        x: &Operand<'_, M>,
+        dtype: DType,
+    ) -> Result<()> {
         let UnaryCall { op, params } = call;
         match dtype {
             DType::F32 => {
@@ -213,12 +227,8 @@ impl<M: Machine> Gpu<M> {
         self.sound()?;
         let (a, b) = (self.numbers(a)?, self.numbers(b)?);
         self.computing(out, |to| match computed_in(out.dtype) {
-            DType::F32 => {
-                self.launched(elementwise::binary_f32::value(self, op, to.slice_mut(), a.slice(), b.slice()))
-            }
-            DType::F64 => {
-                self.launched(elementwise::binary_f64::value(self, op, to.slice_mut(), a.slice(), b.slice()))
-            }
+            DType::F32 => self.launched(elementwise::binary_f32::value(self, op, to.slice_mut(), a.slice(), b.slice())),
+            DType::F64 => self.launched(elementwise::binary_f64::value(self, op, to.slice_mut(), a.slice(), b.slice())),
             DType::I64 => match elementwise::binary_i64::value(self, op, to.slice_mut(), a.slice(), b.slice()) {
                 Some(outcome) => self.launched(outcome),
                 None => Err(unsupported_dtype(op.name(), DType::I64, "floats")),
@@ -250,7 +260,13 @@ impl<M: Machine> Gpu<M> {
         })
     }
 
-    pub(super) fn select_elements(&self, out: &Out<'_>, condition: &View<'_>, a: &View<'_>, b: &View<'_>) -> Result<()> {
+    pub(super) fn select_elements(
+        &self,
+        out: &Out<'_>,
+        condition: &View<'_>,
+        a: &View<'_>,
+        b: &View<'_>,
+    ) -> Result<()> {
         self.sound()?;
         let (condition, a, b) = (self.rows(condition)?, self.rows(a)?, self.rows(b)?);
         let (to, geometry, condition) =

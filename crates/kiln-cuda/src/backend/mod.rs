@@ -15,8 +15,8 @@ use crate::machine::{Failure, Machine};
 use cuda_std::{Launch, LaunchError, Launcher};
 use kiln_math::BinaryOp;
 use kiln_tensor::{
-    ArgReduceOp, Backend, Buffer, CompareOp, Distribution, Epilogue, Error, ErrorKind, MemoryStats, Out, ReduceOp, Result,
-    UnaryCall, UpdateRule, UpdateSlot, View,
+    ArgReduceOp, Backend, Buffer, CompareOp, Distribution, Epilogue, Error, ErrorKind, MemoryStats, Out, ReduceOp,
+    Result, UnaryCall, UpdateRule, UpdateSlot, View,
 };
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -67,7 +67,8 @@ impl<M: Machine> Gpu<M> {
         let mut state = self.state();
         if state.fault.is_none() {
             let recent: Vec<&str> = state.recent.iter().copied().collect();
-            let after = if recent.is_empty() { String::new() } else { format!("; the last launches: {}", recent.join(", ")) };
+            let after =
+                if recent.is_empty() { String::new() } else { format!("; the last launches: {}", recent.join(", ")) };
             state.fault = Some(format!("{what}{after}; the device does nothing more in this process"));
         }
     }
@@ -76,7 +77,9 @@ impl<M: Machine> Gpu<M> {
     fn waited(&self, outcome: std::result::Result<(), Failure>) -> Result<()> {
         match outcome {
             Ok(()) => {}
-            Err(failure @ Failure::Memory { .. }) => return Err(Error::new(ErrorKind::Memory, "", failure.to_string())),
+            Err(failure @ Failure::Memory { .. }) => {
+                return Err(Error::new(ErrorKind::Memory, "", failure.to_string()));
+            }
             Err(Failure::Fault(error)) => self.fault(&error.to_string()),
         }
         self.sound()

@@ -51,8 +51,10 @@ impl<M: Machine> Gpu<M> {
         Ok(Operand { gpu: self, address: buffer.address as u64, elements, temporary: Some(buffer) })
     }
 
-    /// `elements` elements of a buffer from `offset` on.
+    /// `elements` elements of a buffer from `offset` on; where it ends before, as many as it has, so that the simulator
+    /// finds an access beyond.
     pub(super) fn part(&self, buffer: Buffer, offset: usize, elements: usize, dtype: DType) -> Operand<'_, M> {
+        let elements = elements.min((buffer.bytes / dtype.size()).saturating_sub(offset));
         Operand { gpu: self, address: (buffer.address + offset * dtype.size()) as u64, elements, temporary: None }
     }
 

@@ -59,9 +59,7 @@ impl<M: Machine> Gpu<M> {
             Some(call) if call.op == UnaryOp::Relu => (RELU, None),
             other => (0, other),
         };
-        let flags = relu
-            | if epilogue.accumulate { ACCUMULATE } else { 0 }
-            | if bias.is_some() { BIAS } else { 0 };
+        let flags = relu | if epilogue.accumulate { ACCUMULATE } else { 0 } | if bias.is_some() { BIAS } else { 0 };
         let (bias_start, bias_step) = bias.as_ref().map_or((0, 0), |bias| {
             (bias.layout.offset() as i64, bias.layout.strides().last().map_or(0, |&step| step as i64))
         });

@@ -94,7 +94,9 @@ impl<M: Machine> Gpu<M> {
         self.launched(match dtype {
             DType::F64 => arg_reduce_f64::launch(self, geometry, to.slice_mut(), x.slice(), count, smallest),
             DType::I64 => arg_reduce_i64::launch(self, geometry, to.slice_mut(), x.slice(), count, smallest),
-            DType::U8 | DType::Bool => arg_reduce_u8::launch(self, geometry, to.slice_mut(), x.slice(), count, smallest),
+            DType::U8 | DType::Bool => {
+                arg_reduce_u8::launch(self, geometry, to.slice_mut(), x.slice(), count, smallest)
+            }
             _ => arg_reduce_f32::launch(self, geometry, to.slice_mut(), x.slice(), count, smallest),
         })
     }

@@ -1,0 +1,56 @@
+//! Training on the simulator is training on the CPU.
+#![cfg(feature = "sim")]
+#![allow(clippy::unwrap_used)] // a panic is a test's report
+
+use kiln::prelude::*;
+use kiln::tensor::Element;
+
+/// Points in a square, in three stripes.
+fn data(samples: usize, index: u64) -> TensorDataset {
+    let stream = Stream::new(1, Purpose::Data, index);
+    let points = Tensor::uniform([samples, 2], -1.0, 1.0, DType::F32, &Device::cpu(), stream).unwrap();
+    let stripe = |x: &[f32]| i64::from(x[0] + x[1] > -0.4) + i64::from(x[0] + x[1] > 0.4);
+    let labels: Vec<i64> = points.to_vec::<f32>().unwrap().chunks(2).map(stripe).collect();
+    TensorDataset::new(points, Tensor::from_slice(&labels, [samples], &Device::cpu()).unwrap()).unwrap()
+}
+
+/// What a run reports, and the weights it leaves.
+fn train(device: &Device, optimizer: impl Optimizer) -> (Vec<f64>, Vec<f64>) {
+    let model = Sequential::new()
+        .push(Dense::new(16).activation(Activation::Relu))
+        .push(Dropout::new(0.2))
+        .push(Dense::new(3).activation(Activation::Softmax))
+        .build([2], device, 7)
+        .unwrap();
+    let mut trainer = compile(model, optimizer, SparseCategoricalCrossentropy::new()).metric(Accuracy);
+    let (train, test) = (data(96, 1), data(50, 2));
+    let history = trainer.fit(&train, FitOptions::new().epochs(3).batch_size(16).seed(3).validation(&test)).unwrap();
+    let numbers = history.epochs.iter().flat_map(|epoch| {
+        let validation = epoch.validation.as_ref().unwrap();
+        [epoch.train.loss, epoch.train.accuracy(), validation.loss, validation.accuracy()]
+    });
+    let weights = trainer.objective.parameters().into_iter().flat_map(|(_, parameter)| {
+        parameter.value().to_vec::<f32>().unwrap().into_iter().map(Element::to_f64).collect::<Vec<_>>()
+    });
+    (numbers.collect(), weights.collect())
+}
+
+fn close(what: &str, sim: &[f64], cpu: &[f64]) {
+    assert_eq!(sim.len(), cpu.len());
+    for (s, c) in sim.iter().zip(cpu) {
+        assert!((s - c).abs() <= 1e-5 * c.abs().max(1.0), "{what}: {s}, on the CPU {c}");
+    }
+}
+
+#[test]
+fn optimizers_train_alike() {
+    fn both(name: &str, optimizer: impl Fn() -> Box<dyn Optimizer>) {
+        let cpu = train(&Device::cpu(), optimizer());
+        let sim = train(&kiln::device("sim").unwrap(), optimizer());
+        close(&format!("{name}: reports"), &sim.0, &cpu.0);
+        close(&format!("{name}: weights"), &sim.1, &cpu.1);
+    }
+    both("adam", || Box::new(Adam::new(0.01)));
+    both("adamw", || Box::new(AdamW::new(0.01)));
+    both("sgd", || Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true)));
+}
