@@ -1,6 +1,4 @@
-//! The simulator's results have the CPU's bits.
-#![cfg(feature = "sim")]
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
+//! A GPU's results have the CPU's bits.
 
 use kiln_math::{BinaryOp, Purpose, Stream, UnaryOp};
 use kiln_tensor::{DType, Device, Element, MatmulOptions, Tensor, UnaryCall};
@@ -17,30 +15,30 @@ fn values<T: Element>(count: usize, index: u64) -> Vec<T> {
     SPECIAL.into_iter().chain(std::iter::repeat_with(&mut random)).take(count).map(T::from_f64).collect()
 }
 
-/// A tensor on the CPU and the same on the simulator.
+/// A tensor on the CPU and the same on the GPU.
 struct Pair {
     cpu: Tensor,
-    sim: Tensor,
+    gpu: Tensor,
 }
 
 impl Pair {
-    fn new<T: Element>(count: usize, index: u64, sim: &Device) -> Self {
+    fn new<T: Element>(count: usize, index: u64, gpu: &Device) -> Self {
         let cpu = Tensor::from_slice(&values::<T>(count, index), [count], &Device::cpu()).unwrap();
-        Pair { sim: cpu.to_device(sim).unwrap(), cpu }
+        Pair { gpu: cpu.to_device(gpu).unwrap(), cpu }
     }
 
     fn shaped(self, shape: &[usize]) -> Self {
-        Pair { cpu: self.cpu.reshape(shape).unwrap(), sim: self.sim.reshape(shape).unwrap() }
+        Pair { cpu: self.cpu.reshape(shape).unwrap(), gpu: self.gpu.reshape(shape).unwrap() }
     }
 }
 
 /// The same numbers bit by bit; any NaN is NaN.
-fn same(what: &str, cpu: &Tensor, sim: &Tensor) {
-    assert_eq!((cpu.shape(), cpu.dtype()), (sim.shape(), sim.dtype()), "{what}");
+fn same(what: &str, cpu: &Tensor, gpu: &Tensor) {
+    assert_eq!((cpu.shape(), cpu.dtype()), (gpu.shape(), gpu.dtype()), "{what}");
     // f32 in f64 keeps its bits.
-    let (cpu, sim) = (cpu.to_f64_vec().unwrap(), sim.to_f64_vec().unwrap());
-    for (i, (c, s)) in cpu.iter().zip(&sim).enumerate() {
-        assert!(c.to_bits() == s.to_bits() || c.is_nan() && s.is_nan(), "{what}: element {i} is {s}, on the CPU {c}");
+    let (cpu, gpu) = (cpu.to_f64_vec().unwrap(), gpu.to_f64_vec().unwrap());
+    for (i, (c, g)) in cpu.iter().zip(&gpu).enumerate() {
+        assert!(c.to_bits() == g.to_bits() || c.is_nan() && g.is_nan(), "{what}: element {i} is {g}, on the CPU {c}");
     }
 }
 
@@ -49,33 +47,29 @@ fn params(op: UnaryOp) -> [f64; 2] {
     [[0.0, 0.0], [1.25, 0.0], [-0.75, 0.875]][op.params().min(2)]
 }
 
-#[test]
-fn elementwise() {
-    let sim = kiln_cuda::simulator();
+pub(crate) fn elementwise(gpu: &Device) {
     let float = |dtype: DType, index: u64| match dtype {
-        DType::F64 => Pair::new::<f64>(4000, index, &sim),
-        _ => Pair::new::<f32>(4000, index, &sim),
+        DType::F64 => Pair::new::<f64>(4000, index, gpu),
+        _ => Pair::new::<f32>(4000, index, gpu),
     };
     for dtype in [DType::F32, DType::F64] {
         let (x, other, dy) = (float(dtype, 1), float(dtype, 2), float(dtype, 3));
         for &op in UnaryOp::ALL {
             let call = UnaryCall { op, params: params(op) };
-            let y = Pair { cpu: x.cpu.unary(call).unwrap(), sim: x.sim.unary(call).unwrap() };
-            same(op.name(), &y.cpu, &y.sim);
+            let y = Pair { cpu: x.cpu.unary(call).unwrap(), gpu: x.gpu.unary(call).unwrap() };
+            same(op.name(), &y.cpu, &y.gpu);
             let gradient = |x: &Tensor, y: &Tensor, dy: &Tensor| dy.clone().unary_grad(call, Some(x), Some(y)).unwrap();
             let what = format!("gradient of {}", op.name());
-            same(&what, &gradient(&x.cpu, &y.cpu, &dy.cpu), &gradient(&x.sim, &y.sim, &dy.sim));
+            same(&what, &gradient(&x.cpu, &y.cpu, &dy.cpu), &gradient(&x.gpu, &y.gpu, &dy.gpu));
         }
         for &op in BinaryOp::ALL {
             let f = |a: &Tensor, b: &Tensor| a.binary(op, b).unwrap();
-            same(op.name(), &f(&x.cpu, &other.cpu), &f(&x.sim, &other.sim));
+            same(op.name(), &f(&x.cpu, &other.cpu), &f(&x.gpu, &other.gpu));
         }
     }
 }
 
-#[test]
-fn reductions() {
-    let sim = kiln_cuda::simulator();
+pub(crate) fn reductions(gpu: &Device) {
     for (shape, axes) in [
         (vec![3, 5, 7], vec![1_usize]),
         (vec![64, 33], vec![0]),
@@ -85,22 +79,20 @@ fn reductions() {
         (vec![4, 70, 60], vec![0, 2]),
         (vec![2, 0], vec![1]),
     ] {
-        let x = Pair::new::<f32>(shape.iter().product(), 4, &sim).shaped(&shape);
+        let x = Pair::new::<f32>(shape.iter().product(), 4, gpu).shaped(&shape);
         // Without infinities, whose sum says little.
-        let x = Pair { cpu: x.cpu.clamp(-9.0, 9.0).unwrap(), sim: x.sim.clamp(-9.0, 9.0).unwrap() };
+        let x = Pair { cpu: x.cpu.clamp(-9.0, 9.0).unwrap(), gpu: x.gpu.clamp(-9.0, 9.0).unwrap() };
         let what = format!("sum of {shape:?} over {axes:?}");
-        same(&what, &x.cpu.sum(&axes[..], false).unwrap(), &x.sim.sum(&axes[..], false).unwrap());
-        same(&what, &x.cpu.mean(&axes[..], true).unwrap(), &x.sim.mean(&axes[..], true).unwrap());
+        same(&what, &x.cpu.sum(&axes[..], false).unwrap(), &x.gpu.sum(&axes[..], false).unwrap());
+        same(&what, &x.cpu.mean(&axes[..], true).unwrap(), &x.gpu.mean(&axes[..], true).unwrap());
     }
 }
 
-#[test]
-fn products_and_random_numbers() {
-    let sim = kiln_cuda::simulator();
+pub(crate) fn products_and_random_numbers(gpu: &Device) {
     for [m, k, n] in [[1, 1, 1], [17, 33, 18], [32, 100, 10], [5, 600, 40]] {
         let finite = |count: usize, index: u64| {
-            let x = Pair::new::<f32>(count, index, &sim);
-            Pair { cpu: x.cpu.tanh().unwrap().abs().unwrap(), sim: x.sim.tanh().unwrap().abs().unwrap() }
+            let x = Pair::new::<f32>(count, index, gpu);
+            Pair { cpu: x.cpu.tanh().unwrap().abs().unwrap(), gpu: x.gpu.tanh().unwrap().abs().unwrap() }
         };
         let (a, b) = (finite(m * k, 5).shaped(&[m, k]), finite(n * k, 6).shaped(&[n, k]));
         let bias = finite(n, 7);
@@ -109,7 +101,7 @@ fn products_and_random_numbers() {
             a.matmul_with(&b.t().unwrap(), options).unwrap()
         };
         let what = format!("{m}×{k}×{n}");
-        same(&what, &product(&a.cpu, &b.cpu, &bias.cpu), &product(&a.sim, &b.sim, &bias.sim));
+        same(&what, &product(&a.cpu, &b.cpu, &bias.cpu), &product(&a.gpu, &b.gpu, &bias.gpu));
     }
     for dtype in [DType::F32, DType::F64] {
         for count in [1, 7, 1000] {
@@ -120,9 +112,9 @@ fn products_and_random_numbers() {
                     Tensor::normal([count], 1.0, 2.0, dtype, device, stream).unwrap(),
                 ]
             };
-            let (cpu, sim) = (draw(&Device::cpu()), draw(&sim));
-            same("uniform", &cpu[0], &sim[0]);
-            same("normal", &cpu[1], &sim[1]);
+            let (cpu, drawn) = (draw(&Device::cpu()), draw(gpu));
+            same("uniform", &cpu[0], &drawn[0]);
+            same("normal", &cpu[1], &drawn[1]);
         }
     }
 }

@@ -1,0 +1,27 @@
+//! The simulator keeps the contract of `Backend` and has the CPU's bits.
+#![cfg(feature = "sim")]
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
+
+mod bits;
+
+use kiln_tensor::conformance;
+
+#[test]
+fn conforms() {
+    conformance::run(&kiln_cuda::simulator());
+}
+
+#[test]
+fn elementwise_values_have_the_cpus_bits() {
+    bits::elementwise(&kiln_cuda::simulator());
+}
+
+#[test]
+fn reductions_have_the_cpus_bits() {
+    bits::reductions(&kiln_cuda::simulator());
+}
+
+#[test]
+fn products_and_random_numbers_have_the_cpus_bits() {
+    bits::products_and_random_numbers(&kiln_cuda::simulator());
+}
