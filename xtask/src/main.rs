@@ -5,6 +5,7 @@ mod bench;
 mod budget;
 mod ci;
 mod embed;
+mod kernels;
 mod layers;
 mod neon;
 mod peers;
@@ -38,6 +39,8 @@ enum Command {
     Readme,
     /// Make the MNIST subset that kiln-datasets carries from the real files
     EmbedMnist(embed::Options),
+    /// Compile the GPU kernels to PTX
+    BuildKernels(kernels::Options),
     /// Time clean release builds of the library and the command against their budgets
     Budget,
     /// Measure a task, or with --peers everything beside other frameworks
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Neon => neon::run(),
         Command::Readme => readme::run(),
         Command::EmbedMnist(options) => embed::run(&options),
+        Command::BuildKernels(options) => kernels::run(&options),
         Command::Budget => budget::run().map(|_| ()),
         Command::Bench(options) => bench::run(&options),
     };
