@@ -1,6 +1,6 @@
 //! Reductions of rows, in an order that the shape alone fixes: the CPU's tree, so its bits.
 //!
-//! A row is cut into chunks of [`CHUNK`]; sixteen threads reduce a chunk ([`crate::lanes`]'s tree). A row of several chunks takes
+//! A row is cut into chunks of [`CHUNK`]; sixteen threads reduce a chunk. A row of several chunks takes
 //! another launch over the chunks' results, by the same rule, until one is left.
 
 use crate::lanes::{LANES, combine, lane};
