@@ -1,17 +1,26 @@
-//! The GPU kernels' PTX: built, compared with what is committed.
+//! The GPU kernels' PTX: built, compared with what is committed, assembled, examined.
 
 mod barriers;
 mod build;
 mod compiler;
+mod machine;
 mod ptx;
+mod report;
+mod tools;
 
 use crate::shell::{Result, root};
 use compiler::Compiler;
+use machine::Codes;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use tools::Tools;
 
 /// The architectures that PTX is built for: every device of compute capability 8.0 or more, and Hopper with its own instructions.
 const ARCHITECTURES: [&str; 2] = ["sm_80", "sm_90a"];
+
+/// Faults that are told; more of them have one cause.
+const SHOWN: usize = 10;
 
 /// How, and what for.
 #[derive(clap::Args)]
@@ -19,6 +28,15 @@ pub(crate) struct Options {
     /// The compiler, which must have the source of core [default: Debian's, or rustup's nightly]
     #[arg(long)]
     rustc: Option<PathBuf>,
+    /// Write nothing: fail where what is committed is not what its source gives, or its machine code has flaws
+    #[arg(long)]
+    check: bool,
+    /// Print each kernel's registers, shared memory and instructions
+    #[arg(long)]
+    report: bool,
+    /// Leave the machine code alone where ptxas and cuobjdump are not here, rather than install them by pip
+    #[arg(long)]
+    no_install: bool,
 }
 
 /// Where an architecture's PTX is committed.
@@ -72,9 +90,79 @@ fn write(texts: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Builds the kernels and writes their PTX.
+/// Compares what is committed with what the compiler gives, byte for byte if it is the compiler that gave what is committed.
+fn compare(committed: &[String], compiler: &Compiler) -> Result<()> {
+    for (architecture, (was, is)) in ARCHITECTURES.iter().zip(committed.iter().zip(&built(compiler)?)) {
+        let stale = |what: String| {
+            format!(
+                "gpu-kernels/ptx/{architecture}.ptx is not what its source gives: {what}; run `cargo xtask build-kernels`"
+            )
+        };
+        let [was_names, is_names] =
+            [was, is].map(|text| ptx::entries(text).iter().map(|entry| entry.name).collect::<BTreeSet<_>>());
+        if let Some(name) = was_names.symmetric_difference(&is_names).next() {
+            return Err(stale(format!("{name} is in one of them only")));
+        }
+        examine(architecture, was)?;
+        let recorded = ptx::compiler(was).unwrap_or("an unknown compiler");
+        if recorded != compiler.version {
+            println!("{architecture}: not compared byte for byte, since it was made by {recorded}");
+        } else if let Some(line) = was.lines().zip(is.lines()).position(|(was, is)| was != is) {
+            return Err(stale(format!("they differ from line {} on", line + 1)));
+        } else if was != is {
+            return Err(stale("they end differently".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// The machine code of each architecture, without flaws.
+fn machine_code(texts: &[String], tools: &Tools) -> Result<Vec<(&'static str, Codes)>> {
+    let mut all = Vec::new();
+    let mut faults = Vec::new();
+    for (architecture, text) in ARCHITECTURES.into_iter().zip(texts) {
+        let codes = machine::assemble(tools, architecture, text)?;
+        faults.extend(machine::faults(architecture, &codes));
+        all.push((architecture, codes));
+    }
+    if faults.is_empty() {
+        return Ok(all);
+    }
+    let more = faults.len().saturating_sub(SHOWN);
+    faults.truncate(SHOWN);
+    if more > 0 {
+        faults.push(format!("and {more} more"));
+    }
+    Err(faults.join("\n"))
+}
+
+/// Builds the kernels, then writes or compares their PTX, then looks at the machine code.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let committed = committed();
-    let compiler = compiler::find(options.rustc.as_deref(), ptx::compiler(&committed[0]))?;
-    write(&built(&compiler)?)
+    let mut texts = committed().to_vec();
+    let compiler = compiler::find(options.rustc.as_deref(), ptx::compiler(&texts[0]))?;
+    if options.check {
+        compare(&texts, &compiler)?;
+    } else {
+        texts = built(&compiler)?;
+        write(&texts)?;
+    }
+    if !options.check && !options.report {
+        return Ok(());
+    }
+    match tools::find(!options.no_install) {
+        Ok(tools) => {
+            let codes = machine_code(&texts, &tools)?;
+            println!("machine code: no spills, no stack frames, no generic addresses, no warnings");
+            if options.report {
+                print!("{}", report::table(&texts, &codes));
+            }
+            Ok(())
+        }
+        // A report was asked for; a check has done what could be done.
+        Err(reason) if options.report => Err(reason),
+        Err(reason) => {
+            println!("machine code: skipped; {reason}");
+            Ok(())
+        }
+    }
 }
