@@ -10,6 +10,11 @@ pub mod gather;
 mod lanes;
 pub mod matmul;
 mod place;
+#[cfg(not(target_arch = "nvptx64"))]
+mod ptx;
 pub mod random;
 pub mod reduce;
 pub mod update;
+
+#[cfg(not(target_arch = "nvptx64"))]
+pub use ptx::ptx;
