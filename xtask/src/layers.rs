@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 const HEIGHTS: &[(&str, u8)] = &[
     ("kiln-math", 0),
     ("cuda-std", 0),
+    ("kiln-cuda-shim", 0),
     ("kiln-nn-derive", 0),
     ("kiln-cpu", 1),
     ("gpu-kernels", 1),
@@ -26,8 +27,12 @@ const HEIGHTS: &[(&str, u8)] = &[
 ];
 
 /// Crates that only these may use.
-const KNOWN_TO: &[(&str, &[&str])] =
-    &[("kiln-cuda", &["kiln"]), ("gpu-kernels", &["kiln-cuda"]), ("kiln", &["kiln-cli", "kiln-benches"])];
+const KNOWN_TO: &[(&str, &[&str])] = &[
+    ("kiln-cuda", &["kiln"]),
+    ("kiln-cuda-shim", &["kiln-cuda"]),
+    ("gpu-kernels", &["kiln-cuda"]),
+    ("kiln", &["kiln-cli", "kiln-benches"]),
+];
 
 /// Crates that stand on these alone.
 const STAND_ON: &[(&str, &[&str])] = &[
