@@ -43,6 +43,15 @@ macro_rules! forward {
                     assert_eq!(own, super::shape::sizes(wanted), stringify!($name));
                 )*
             }
+
+            #[test]
+            #[ignore = "needs NVIDIA's driver"]
+            fn the_driver_has_each_function() {
+                // SAFETY: every symbol's address is a pointer, and it is not followed.
+                let has = |name: &&str| unsafe { symbol::<Ptr>(name) }.is_some();
+                let missing: Vec<_> = [$(stringify!($name)),*].into_iter().filter(|name| !has(name)).collect();
+                assert!(missing.is_empty(), "{:?} {missing:?}", missing_driver());
+            }
         }
     };
     (any $argument:ident) => { _ };

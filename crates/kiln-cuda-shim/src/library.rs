@@ -1,6 +1,7 @@
 //! The driver's library, opened when it is first needed.
 
 use libloading::Library;
+use std::error::Error;
 use std::sync::OnceLock;
 
 /// The file that NVIDIA's driver installs.
@@ -13,8 +14,9 @@ fn library() -> Result<&'static Library, &'static str> {
         let file = std::env::var_os("KILN_LIBCUDA").unwrap_or_else(|| FILE.into());
         // SAFETY: the driver's library may be loaded at any time; it, or what the user names in its place, is trusted.
         unsafe { Library::new(&file) }.map_err(|error| {
-            // glibc's message names the file itself.
-            let (file, error) = (file.to_string_lossy(), error.to_string());
+            // The loader's own words, which name the file once more.
+            let error = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            let file = file.to_string_lossy();
             let error = error.strip_prefix(&format!("{file}: ")).unwrap_or(&error);
             format!("no NVIDIA driver was found ({file} could not be opened: {error})")
         })

@@ -84,7 +84,8 @@ const NO_DEVICE: u32 = 100;
 const NOT_SUPPORTED: u32 = 801;
 const UNKNOWN: u32 = 999;
 
-/// The status as cust may see it: it reads the number as an enum, for which any number that the enum lacks is undefined behaviour.
+/// The status as cust may see it: it reads the number as an enum, for which any number that the enum lacks is undefined
+/// behaviour.
 fn known(status: u32) -> u32 {
     match status {
         0..=8
