@@ -1,0 +1,272 @@
+//! One card as a [`Machine`].
+
+use super::devices::card_at;
+use super::error::{DriverError, check};
+use super::module::Kernels;
+use super::recent::Recent;
+use super::staging::Staging;
+use crate::machine::{Failure, Machine};
+use cuda_std::{Geometry, Launch, LaunchError, Launcher};
+use cust::context::{Context, CurrentContext};
+use cust::device::Device;
+use cust::error::CudaError;
+use cust::memory::{AsyncCopyDestination, DevicePointer, DeviceSlice, cuda_free_async, cuda_malloc_async};
+use cust::stream::{Stream, StreamFlags};
+use cust::sys;
+use std::ffi::c_void;
+use std::ptr::null_mut;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// A card: its primary context, one stream, and the kernels.
+pub(crate) struct Driver {
+    name: String,
+    queue: Mutex<Queue>,
+    staging: Mutex<Staging>,
+    /// What went wrong in a call that has no result.
+    unreported: OnceLock<DriverError>,
+    /// `KILN_SYNC=1`: each launch is waited for.
+    synchronous: bool,
+    pool: Pool,
+    stream: Stream,
+    // Last, as the others need it when they are dropped.
+    context: Context,
+}
+
+/// What launches share.
+struct Queue {
+    kernels: Kernels,
+    recent: Recent,
+}
+
+impl Driver {
+    /// Opens a card and compiles the kernels' PTX for it.
+    ///
+    /// # Errors
+    /// If there is no such card, it lacks stream-ordered allocation, or the PTX is not for it.
+    pub(crate) fn open(ordinal: u32, ptx: &str) -> Result<Self, DriverError> {
+        let name = format!("cuda:{ordinal}");
+        let device = card_at(ordinal)?;
+        Driver::start(name.clone(), device, ptx).map_err(|error| error.of(&name))
+    }
+
+    fn start(name: String, device: Device, ptx: &str) -> Result<Self, DriverError> {
+        let context = Context::new(device)?;
+        CurrentContext::set_current(&context)?;
+        let pool = Pool::of(device)?;
+        let stream = Stream::new(StreamFlags::DEFAULT, None)?;
+        let queue = Queue { kernels: Kernels::load(ptx)?, recent: Recent::default() };
+        Ok(Driver {
+            name,
+            queue: Mutex::new(queue),
+            staging: Mutex::default(),
+            unreported: OnceLock::new(),
+            synchronous: std::env::var("KILN_SYNC").is_ok_and(|value| value == "1"),
+            pool,
+            stream,
+            context,
+        })
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the card the current one of this thread, as all of the driver's calls need it.
+    fn enter(&self) -> Result<(), DriverError> {
+        if let Some(error) = self.unreported.get() {
+            return Err(error.clone());
+        }
+        CurrentContext::set_current(&self.context).map_err(|error| self.fault(error.into()))
+    }
+
+    /// An error that may come from any of the last launches.
+    fn fault(&self, error: DriverError) -> DriverError {
+        self.told(error, &self.queue().recent)
+    }
+
+    fn told(&self, error: DriverError, recent: &Recent) -> DriverError {
+        let error = error.of(&self.name);
+        // A launch that has been waited for has done no harm.
+        if self.synchronous { error } else { error.with(&recent.suspects()) }
+    }
+
+    fn wait(&self) -> Result<(), DriverError> {
+        self.stream.synchronize().map_err(|error| self.fault(error.into()))
+    }
+
+    /// Launches, and says what the driver has against it.
+    fn try_launch(&self, queue: &mut Queue, launch: &Launch<'_>) -> Result<(), DriverError> {
+        let kernel = launch.kernel().name();
+        let function = queue.kernels.function(launch.kernel())?;
+        // The driver copies each argument from its address before it returns.
+        let arguments = launch.arguments().iter().map(|argument| argument.bytes().as_ptr().cast_mut().cast::<c_void>());
+        let arguments: Vec<_> = arguments.collect();
+        let Geometry { grid, block, shared_bytes } = launch.geometry();
+        // SAFETY: a launch has the arguments that its kernel takes, and a geometry within its limits.
+        let end = unsafe {
+            self.stream.launch(
+                function,
+                <(u32, u32, u32)>::from(grid),
+                <(u32, u32, u32)>::from(block),
+                shared_bytes,
+                &arguments,
+            )
+        };
+        end.map_err(|error| {
+            let ([x, y, z], [i, j, k]) = (grid, block);
+            let what = format!(" to a launch of {kernel} with {x}×{y}×{z} blocks of {i}×{j}×{k} threads");
+            DriverError::from(error).with(&what)
+        })?;
+        queue.recent.push(kernel);
+        if self.synchronous {
+            let of = |error| DriverError::from(error).with(&format!(" after the launch of {kernel}"));
+            self.stream.synchronize().map_err(of)?;
+        }
+        Ok(())
+    }
+
+    /// The memory of a call's `bytes` at an address.
+    fn memory(address: u64, bytes: usize) -> DeviceSlice<u8> {
+        // SAFETY: such a slice is an address and a length. What is done with it has a promise of its own.
+        unsafe { DeviceSlice::from_raw_parts_mut(DevicePointer::from_raw(address), bytes) }
+    }
+
+    /// Stream-ordered memory.
+    fn take(&self, bytes: usize) -> Result<u64, CudaError> {
+        // SAFETY: nobody is given the memory's bytes before they have been written.
+        unsafe { cuda_malloc_async::<u8>(&self.stream, bytes) }.map(|pointer| pointer.as_raw())
+    }
+}
+
+impl Launcher for Driver {
+    fn launch(&self, launch: &Launch<'_>) -> Result<(), LaunchError> {
+        self.enter()?;
+        // One lock for the launch and its note, so that the notes are in the order of the launches.
+        let mut queue = self.queue();
+        let end = self.try_launch(&mut queue, launch);
+        Ok(end.map_err(|error| self.told(error, &queue.recent))?)
+    }
+}
+
+impl Machine for Driver {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn alloc(&self, bytes: usize) -> Result<u64, Failure> {
+        self.enter()?;
+        let first = self.take(bytes);
+        let address = if matches!(first, Err(CudaError::OutOfMemory)) {
+            // Freed memory can be used elsewhere once the work queued before has been done and the pool has given it
+            // back.
+            self.wait()?;
+            self.pool.trim().map_err(|error| self.fault(error))?;
+            self.take(bytes)
+        } else {
+            first
+        };
+        address.map_err(|error| match error {
+            CudaError::OutOfMemory => Failure::Memory { bytes },
+            error => self.fault(error.into()).into(),
+        })
+    }
+
+    fn free(&self, address: u64, _bytes: usize) {
+        let end = self.enter().and_then(|()| {
+            // SAFETY: the address came from `alloc`; work that is queued later does not touch it.
+            let end = unsafe { cuda_free_async(&self.stream, DevicePointer::<u8>::from_raw(address)) };
+            end.map_err(|error| self.fault(error.into()))
+        });
+        if let Err(error) = end {
+            // Only the first counts: what follows it is its consequence.
+            let _ = self.unreported.set(error);
+        }
+    }
+
+    fn upload(&self, to: u64, from: &[u8]) -> Result<(), Failure> {
+        if from.is_empty() {
+            return Ok(());
+        }
+        self.enter()?;
+        let mut staging = self.staging.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: the caller names memory of the card that holds the bytes.
+        let end = unsafe { staging.upload(to, from, &self.stream) };
+        end.map_err(|error| self.fault(error).into())
+    }
+
+    fn download(&self, to: &mut [u8], from: u64) -> Result<(), Failure> {
+        if to.is_empty() {
+            return Ok(());
+        }
+        self.enter()?;
+        // SAFETY: the caller names memory of the card that holds the bytes; the copy is waited for.
+        let end = unsafe { Driver::memory(from, to.len()).async_copy_to(to, &self.stream) };
+        let end = end.map_err(|error| self.fault(error.into()));
+        // Also after an error: nothing may write to the caller's bytes once this has returned.
+        let waited = self.wait();
+        end?;
+        Ok(waited?)
+    }
+
+    fn zero(&self, to: u64, bytes: usize) -> Result<(), Failure> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        self.enter()?;
+        // SAFETY: the caller names memory of the card of that many bytes.
+        let end = unsafe { Driver::memory(to, bytes).set_8_async(0, &self.stream) };
+        end.map_err(|error| self.fault(error.into()).into())
+    }
+
+    fn synchronize(&self) -> Result<(), Failure> {
+        self.enter()?;
+        Ok(self.wait()?)
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        // Queued copies read the staging memory, and what is dropped next is the current context's. Nobody is left to
+        // tell of errors.
+        let _ = self.enter();
+        let _ = self.stream.synchronize();
+    }
+}
+
+/// The memory that a card keeps for stream-ordered allocation.
+struct Pool(sys::CUmemoryPool);
+
+// SAFETY: the driver's handles may be used from any thread.
+unsafe impl Send for Pool {}
+// SAFETY: likewise, at the same time.
+unsafe impl Sync for Pool {}
+
+impl Pool {
+    /// The card's own pool, told to keep freed memory: by default it goes back to the system whenever the stream is
+    /// waited for.
+    fn of(device: Device) -> Result<Self, DriverError> {
+        let mut supported = 0;
+        let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
+        // SAFETY: the driver writes one number.
+        check(unsafe { sys::cuDeviceGetAttribute(&raw mut supported, attribute, device.as_raw()) })?;
+        if supported == 0 {
+            return Err(DriverError::new(
+                "the card or its driver has no stream-ordered allocation, which Kiln needs".into(),
+            ));
+        }
+        let mut pool = null_mut();
+        // SAFETY: the driver writes one handle.
+        check(unsafe { sys::cuDeviceGetDefaultMemPool(&raw mut pool, device.as_raw()) })?;
+        let mut keep = u64::MAX;
+        let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        // SAFETY: this attribute's value is a number of 64 bits.
+        check(unsafe { sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut keep).cast()) })?;
+        Ok(Pool(pool))
+    }
+
+    /// Gives back what is kept.
+    fn trim(&self) -> Result<(), DriverError> {
+        // SAFETY: the pool is the card's own, which is never destroyed.
+        check(unsafe { sys::cuMemPoolTrimTo(self.0, 0) })
+    }
+}
