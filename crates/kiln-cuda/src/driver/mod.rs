@@ -8,6 +8,8 @@ mod machine;
 mod module;
 mod recent;
 mod staging;
+#[cfg(test)]
+mod tests;
 
 pub use devices::{Card, devices};
 pub use error::DriverError;
