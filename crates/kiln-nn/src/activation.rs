@@ -4,10 +4,13 @@ use crate::{Ctx, Init, Layer, Module, Visitor, VisitorMut};
 use kiln_autograd::Var;
 use kiln_math::UnaryOp;
 use kiln_tensor::{Result, Shape, UnaryCall};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 /// What is applied to a layer's output, by Keras's names: `Dense::new(128).activation(Activation::Relu)`, or as a layer,
 /// `.push(Activation::Relu)`.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// x itself: none.
     #[default]
@@ -53,6 +56,7 @@ pub enum Activation {
     /// xᵢ − ln Σ exp(xⱼ) along the last axis.
     LogSoftmax,
     /// Any elementwise operation with its constants.
+    #[serde(skip)]
     Unary(UnaryCall),
 }
 
@@ -125,6 +129,10 @@ impl Layer for Activation {
     }
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         Ok(*input)
+    }
+    fn config(&self) -> Option<Value> {
+        // What an activation is called depends on which it is.
+        Some(json!({ "layer": "Activation", "activation": serde_json::to_value(self).ok()? }))
     }
     fn name(&self) -> &'static str {
         match self {

@@ -5,6 +5,7 @@ use crate::streams::Draws;
 use crate::{Buffer, Layer, Param, Path, Segment};
 use kiln_math::{Purpose, Stream, draws};
 use kiln_tensor::{DType, Device, Element, Error, Result, Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 /// How many inputs an output of a layer sums, and how many outputs an input reaches: what initialisers scale by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,7 +17,8 @@ pub struct Fans {
 }
 
 /// Initialisers, by Keras's names and formulas.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Initializer {
     /// Uniform in ±√(6 / (fan_in + fan_out)) (Glorot and Bengio 2010; Xavier in PyTorch). Keras's default for kernels.
     GlorotUniform,

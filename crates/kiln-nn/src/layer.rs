@@ -3,6 +3,7 @@
 use crate::{Ctx, Init, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Result, Shape};
+use serde_json::Value;
 
 /// A module with one input and one output. Implement [`Layer::forward`]; a layer whose parameters depend on its input's
 /// shape also implements [`Layer::build`].
@@ -30,6 +31,24 @@ pub trait Layer: Module + Send + Sync {
         let path = path.split('<').next().unwrap_or(path);
         path.rsplit("::").next().unwrap_or(path)
     }
+
+    /// The settings from which Kiln makes the layer again ([`Sequential::from_architecture`](crate::Sequential)), as a JSON
+    /// object; none where it cannot, as of layers of one's own. A `layer` in it stands for [`Layer::name`].
+    fn config(&self) -> Option<Value> {
+        None
+    }
+
+    /// Floating-point operations of the forward pass for one sample with an output of this shape: two for each
+    /// multiplication and addition of matrix products and convolutions, as PyTorch's `FlopCounterMode` counts; elementwise
+    /// work is left out.
+    ///
+    /// By default each weight (out, …) is taken to meet every position of the output once, as in dense layers and
+    /// convolutions.
+    fn flops(&self, output: &Shape) -> u64 {
+        let weights = self.parameters().into_iter().map(|(_, parameter)| parameter.value().shape());
+        let products = weights.filter(|shape| shape.rank() >= 2 && shape[0] > 0);
+        products.map(|shape| 2 * shape.elements() as u64 * (output.elements() / shape[0]) as u64).sum()
+    }
 }
 
 impl<L: Layer + ?Sized> Layer for Box<L> {
@@ -41,5 +60,11 @@ impl<L: Layer + ?Sized> Layer for Box<L> {
     }
     fn name(&self) -> &'static str {
         (**self).name()
+    }
+    fn config(&self) -> Option<Value> {
+        (**self).config()
+    }
+    fn flops(&self, output: &Shape) -> u64 {
+        (**self).flops(output)
     }
 }

@@ -4,6 +4,7 @@
 extern crate self as kiln_nn;
 
 mod activation;
+mod architecture;
 mod context;
 mod init;
 mod layer;
@@ -16,6 +17,7 @@ mod regularizers;
 pub mod safetensors;
 mod state;
 mod streams;
+mod summary;
 
 pub use activation::Activation;
 pub use context::Ctx;

@@ -2,6 +2,7 @@
 
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result};
+use serde::{Deserialize, Serialize};
 
 /// λ·Σ|w| (lasso): `L1(0.01)`. It drives weights to exactly 0.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -19,7 +20,7 @@ pub struct L2(
 );
 
 /// l1·Σ|w| + l2·Σw² (elastic net): `L1L2 { l1: 0.001, l2: 0.01 }`.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct L1L2 {
     /// Factor of Σ|w|, at least 0.
     pub l1: f64,

@@ -1,5 +1,6 @@
 //! What training reported, epoch by epoch.
 
+use crate::Progress;
 use std::fmt::Write;
 
 /// Mean loss and metrics over a data set.
@@ -54,6 +55,8 @@ pub struct History {
     pub epochs: Vec<EpochRecord>,
     /// From the first batch to the last validation.
     pub seconds: f64,
+    /// The last batch trained on, where [`FitOptions::stop`](crate::FitOptions::stop) ended the training.
+    pub stopped: Option<Progress>,
 }
 
 impl History {

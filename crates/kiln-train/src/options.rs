@@ -4,6 +4,7 @@ use crate::callbacks::OnEpoch;
 use crate::{Callback, EpochRecord};
 use kiln_datasets::{Dataset, Subset};
 use kiln_tensor::{Error, Result};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where an epoch has got to.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -32,6 +33,7 @@ pub struct FitOptions<'a> {
     pub(crate) class_weight: Vec<(usize, f64)>,
     pub(crate) callbacks: Vec<Box<dyn Callback + 'a>>,
     pub(crate) on_batch: Option<OnBatch<'a>>,
+    pub(crate) stop: Option<&'a AtomicBool>,
 }
 
 impl Default for FitOptions<'_> {
@@ -47,6 +49,7 @@ impl Default for FitOptions<'_> {
             class_weight: Vec::new(),
             callbacks: Vec::new(),
             on_batch: None,
+            stop: None,
         }
     }
 }
@@ -127,6 +130,44 @@ impl<'a> FitOptions<'a> {
     #[must_use]
     pub fn on_batch(self, f: impl FnMut(&Progress) + Send + 'a) -> Self {
         FitOptions { on_batch: Some(Box::new(f)), ..self }
+    }
+
+    /// Ends the training once this is set, by another thread or a signal's handler: after the batch that is being trained on.
+    /// The epoch is reported as far as it got, with its validation, and [`History::stopped`](crate::History::stopped) says
+    /// where that was.
+    ///
+    /// ```
+    /// # use kiln_datasets::TensorDataset;
+    /// # use kiln_nn::{Dense, MeanSquaredError, Sequential};
+    /// # use kiln_optim::Sgd;
+    /// # use kiln_tensor::{DType, Device, Tensor};
+    /// # use kiln_train::{FitOptions, compile};
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// # let cpu = Device::cpu();
+    /// # let model = Sequential::new().push(Dense::new(1)).build([2], &cpu, 1)?;
+    /// # let ones = |columns| Tensor::ones([50, columns], DType::F32, &cpu);
+    /// # let data = TensorDataset::new(ones(2)?, ones(1)?)?;
+    /// # let mut trainer = compile(model, Sgd::new(0.1), MeanSquaredError::new());
+    /// let stop = AtomicBool::new(false);
+    /// std::thread::scope(|scope| {
+    ///     // Set by whatever knows that it is time.
+    ///     scope.spawn(|| stop.store(true, Ordering::Relaxed));
+    ///     let history = trainer.fit(&data, FitOptions::new().epochs(1_000_000).stop(&stop))?;
+    ///     assert!(history.stopped.is_some());
+    ///     # Ok::<(), kiln_tensor::Error>(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn stop(self, flag: &'a AtomicBool) -> Self {
+        FitOptions { stop: Some(flag), ..self }
+    }
+
+    /// Whether it is time to end.
+    pub(crate) fn stops(&self) -> bool {
+        self.stop.is_some_and(|flag| flag.load(Ordering::Relaxed))
     }
 
     /// What to train on and, by [`FitOptions::validation_split`], what to validate with.

@@ -142,6 +142,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         let batches = loader.batches();
         let begin = Instant::now();
         let mut history = History::default();
+        let mut last = None;
         for epoch in 1..=options.epochs {
             let start = Instant::now();
             let mut tally = Tally::new(self.metrics.len());
@@ -153,8 +154,13 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
                         batch.weights = Some(weights.of(&batch)?);
                     }
                     self.step(&batch, options.seed, &mut tally)?;
+                    let progress = Progress { epoch, batch: position + 1, batches, samples: batch.len() };
                     if let Some(on_batch) = &mut options.on_batch {
-                        on_batch(&Progress { epoch, batch: position + 1, batches, samples: batch.len() });
+                        on_batch(&progress);
+                    }
+                    last = Some(progress);
+                    if options.stops() {
+                        break;
                     }
                 }
                 Ok(())
@@ -175,6 +181,10 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
                 stop |= callback.on_epoch_end(&record, &mut self.objective)?.is_break();
             }
             history.epochs.push(record);
+            if options.stops() {
+                history.stopped = last;
+                stop = true;
+            }
             if stop {
                 break;
             }

@@ -330,3 +330,32 @@ fn a_model_of_one_layer_is_named_as_well() {
         )
     );
 }
+
+#[test]
+fn a_flag_ends_the_training_after_the_batch() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let (train, test) = (patterns(600, 0), patterns(200, 1));
+    // 600 samples are 9 batches of 64 and one of 24. Set in the midst of an epoch, in its last batch, after its validation.
+    for (batch, steps, samples) in [(3, 13, 64), (10, 20, 24), (usize::MAX, 20, 24)] {
+        let stop = AtomicBool::new(false);
+        let mut trainer = trainer(1);
+        let options = FitOptions::new().epochs(12).batch_size(64).seed(2).validation(&test).stop(&stop);
+        let set_where = |here: bool| stop.fetch_or(here, Ordering::Relaxed);
+        let options = options.on_batch(|p| {
+            set_where((p.epoch, p.batch) == (2, batch));
+        });
+        let options = options.on_epoch(|record| {
+            set_where(record.epoch == 2);
+        });
+        let history = trainer.fit(&train, options).unwrap();
+        let expected = Progress { epoch: 2, batch: batch.min(10), batches: 10, samples };
+        assert_eq!((history.stopped, trainer.steps()), (Some(expected), steps));
+        // What is reported last is of the weights as they are.
+        assert_eq!(history.epochs.len(), 2);
+        let last = history.last().unwrap().validation.clone().unwrap();
+        assert!((last.loss - trainer.evaluate(&test).unwrap().loss).abs() < 1e-6);
+        assert_eq!(last.metrics, trainer.evaluate(&test).unwrap().metrics);
+    }
+    let whole = trainer(1).fit(&train, FitOptions::new().stop(&AtomicBool::new(false))).unwrap();
+    assert_eq!(whole.stopped, None);
+}

@@ -4,6 +4,8 @@ use super::linear::affine;
 use crate::{Activation, Ctx, Fans, Init, Initializer, L1L2, Layer, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, ErrorKind, Result, Shape};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// y = activation(x · Wᵀ + b), of x (…, in), W (out, in), b (out,).
 ///
@@ -14,9 +16,11 @@ use kiln_tensor::{Error, ErrorKind, Result, Shape};
 /// use kiln_nn::{Activation, Dense, Initializer};
 /// let layer = Dense::new(128).activation(Activation::Relu).kernel_initializer(Initializer::HeNormal);
 /// ```
-#[derive(Module, Clone, Debug)]
+#[derive(Module, Clone, Debug, Serialize, Deserialize)]
 pub struct Dense {
+    #[serde(skip)]
     weight: Option<Param>,
+    #[serde(skip)]
     bias: Option<Param>,
     units: usize,
     use_bias: bool,
@@ -26,14 +30,18 @@ pub struct Dense {
     #[module(skip)]
     bias_initializer: Initializer,
     #[module(skip)]
+    #[serde(flatten)]
     regularizers: Regularizers,
 }
 
 /// What is added to the loss, if anything.
-#[derive(Clone, Copy, Default, Debug)]
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
 struct Regularizers {
+    #[serde(rename = "kernel_regularizer")]
     kernel: Option<L1L2>,
+    #[serde(rename = "bias_regularizer")]
     bias: Option<L1L2>,
+    #[serde(rename = "activity_regularizer")]
     activity: Option<L1L2>,
 }
 
@@ -185,6 +193,10 @@ impl Layer for Dense {
         let mut dims = leading.to_vec();
         dims.push(self.units);
         Shape::new(&dims)
+    }
+
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
     }
 }
 

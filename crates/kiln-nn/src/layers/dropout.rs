@@ -4,12 +4,14 @@ use crate::{Ctx, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_math::Purpose;
 use kiln_tensor::{Error, Result, Shape};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// In training, each element becomes 0 with probability `rate` and the others are divided by 1 − rate, so that the
 /// expected value stays (inverted dropout, as in Keras and PyTorch; Srivastava et al. 2014). Otherwise x itself.
 ///
 /// What is dropped is fixed by the run's seed, the step and the layer's place in the model.
-#[derive(Module, Clone, Copy, Debug)]
+#[derive(Module, Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Dropout {
     rate: f64,
 }
@@ -39,5 +41,8 @@ impl Layer for Dropout {
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         self.checked()?;
         Ok(*input)
+    }
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
     }
 }

@@ -3,6 +3,7 @@
 use crate::{Ctx, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Result, Shape};
+use serde_json::{Value, json};
 
 /// (N, …) as (N, product of the rest): a view where the input is contiguous.
 #[derive(Module, Clone, Copy, Debug, Default)]
@@ -25,5 +26,8 @@ impl Layer for Flatten {
     }
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         Shape::new(&[input.elements()])
+    }
+    fn config(&self) -> Option<Value> {
+        Some(json!({}))
     }
 }

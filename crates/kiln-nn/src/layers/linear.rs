@@ -4,6 +4,7 @@ use crate::activation::Form;
 use crate::{Activation, Ctx, Fans, Init, Initializer, Layer, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result};
+use serde_json::{Value, json};
 
 /// y = x · Wᵀ + b, of x (…, in), W (out, in), b (out,).
 ///
@@ -56,6 +57,10 @@ impl Linear {
 impl Layer for Linear {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
         affine(x, &self.weight, self.bias.as_ref(), Activation::Linear, ctx)
+    }
+    fn config(&self) -> Option<Value> {
+        let [outputs, inputs] = self.weight.value().dims() else { return None };
+        Some(json!({ "inputs": inputs, "outputs": outputs, "bias": self.bias.is_some() }))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Layers one after the other.
 
-use crate::{Ctx, Init, Layer, Module};
+use crate::{Ctx, Init, Layer, Module, architecture};
 use kiln_autograd::Var;
 use kiln_tensor::{Device, Error, ErrorKind, IntoShape, Result, Shape};
+use serde_json::Value;
 use std::fmt;
 
 /// Layers one after the other. Paths are `0.weight`, `1.bias`, …, as of PyTorch's `Sequential`.
@@ -92,6 +93,39 @@ impl Sequential {
         self.built.as_ref().map(|built| &built.input)
     }
 
+    /// The architecture, from which [`Sequential::from_architecture`] makes the model again: the input's shape, once built,
+    /// and the layers in order, each with its settings. Weights are not in it: [`crate::safetensors`].
+    ///
+    /// ```
+    /// # use kiln_nn::{Dropout, Flatten, Sequential};
+    /// # use kiln_tensor::Device;
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// let cpu = Device::cpu();
+    /// let model = Sequential::new().push(Flatten::new()).push(Dropout::new(0.5)).build([28, 28], &cpu, 1)?;
+    /// let architecture = model.architecture();
+    /// let json = r#"{"input":[28,28],"layers":[{"layer":"Flatten"},{"layer":"Dropout","rate":0.5}]}"#;
+    /// assert_eq!(architecture.to_string(), json);
+    /// assert_eq!(Sequential::from_architecture(&architecture, &cpu)?.architecture(), architecture);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn architecture(&self) -> Value {
+        let mut object = architecture::of_layers(self);
+        if let Some(input) = self.input_shape() {
+            object.insert("input".to_owned(), input.to_vec().into());
+        }
+        Value::Object(object)
+    }
+
+    /// The model of an [`architecture`](Sequential::architecture), with first weights; built where the input's shape is in it.
+    ///
+    /// # Errors
+    /// Anything that is no such description, named with what is expected; layers that Kiln does not make, as those of one's
+    /// own.
+    pub fn from_architecture(architecture: &Value, device: &Device) -> Result<Self> {
+        architecture::model(architecture, &mut Init::new(0, device))
+    }
+
     /// The shape that each layer gives for one sample; empty before [`Sequential::build`].
     pub fn output_shapes(&self) -> &[Shape] {
         self.built.as_ref().map_or(&[], |built| &built.outputs)
@@ -121,6 +155,14 @@ impl Layer for Sequential {
         let output = outputs.last().copied().unwrap_or(*input);
         self.built = Some(Built { input: *input, outputs });
         Ok(output)
+    }
+
+    fn config(&self) -> Option<Value> {
+        Some(Value::Object(architecture::of_layers(self)))
+    }
+
+    fn flops(&self, _: &Shape) -> u64 {
+        self.layers().zip(self.output_shapes()).map(|(layer, output)| layer.flops(output)).sum()
     }
 }
 

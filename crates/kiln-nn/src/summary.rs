@@ -1,0 +1,154 @@
+//! `Sequential::summary`: the model as Keras prints it.
+
+use crate::{Module, Sequential};
+use kiln_tensor::Shape;
+use std::fmt::Write;
+
+/// Above the columns, below their titles, between rows, below them: left, middle and right corners and the line itself.
+const RULES: [[char; 4]; 4] = [['┏', '┳', '┓', '━'], ['┡', '╇', '┩', '━'], ['├', '┼', '┤', '─'], ['└', '┴', '┘', '─']];
+
+impl Sequential {
+    /// A table of the layers with their outputs' shapes, numbers of parameters and [FLOPs](crate::Layer::flops) of a
+    /// sample, and below it what all of it comes to, as Keras's `model.summary()` prints it.
+    ///
+    /// ```
+    /// # use kiln_nn::{Activation, Dense, Sequential};
+    /// # use kiln_tensor::Device;
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// let model = Sequential::new()
+    ///     .push(Dense::new(64).activation(Activation::Relu))
+    ///     .push(Dense::new(10))
+    ///     .build([784], &Device::cpu(), 1)?;
+    /// assert_eq!(
+    ///     model.summary("small"),
+    ///     r#"Model: "small"
+    /// ┏━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━┳━━━━━━━━━┳━━━━━━━━━┓
+    /// ┃ Layer (type) ┃ Output Shape ┃ Param # ┃   FLOPs ┃
+    /// ┡━━━━━━━━━━━━━━╇━━━━━━━━━━━━━━╇━━━━━━━━━╇━━━━━━━━━┩
+    /// │ 0 (Dense)    │ (None, 64)   │  50,240 │ 100,352 │
+    /// ├──────────────┼──────────────┼─────────┼─────────┤
+    /// │ 1 (Dense)    │ (None, 10)   │     650 │   1,280 │
+    /// └──────────────┴──────────────┴─────────┴─────────┘
+    ///  Total params: 50,890 (198.79 KB)
+    ///  Trainable params: 50,890 (198.79 KB)
+    ///  Non-trainable params: 0 (0.00 B)
+    ///  Outputs of all layers: 296.00 B a sample
+    ///  FLOPs: 101,632 a sample
+    /// "#
+    /// );
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn summary(&self, title: &str) -> String {
+        let titles = ["Layer (type)", "Output Shape", "Param #", "FLOPs"].map(str::to_owned);
+        let rows = self.layers().enumerate().map(|(index, layer)| {
+            let output = self.output_shapes().get(index);
+            [
+                format!("{index} ({})", layer.name()),
+                output.map_or_else(|| "?".to_owned(), batched),
+                grouped(Count::of(layer).all()),
+                output.map_or_else(|| "?".to_owned(), |output| grouped(layer.flops(output))),
+            ]
+        });
+        let mut out = format!("Model: \"{title}\"\n");
+        table(&mut out, &[titles].into_iter().chain(rows).collect::<Vec<_>>());
+        self.totals(&mut out);
+        out
+    }
+
+    fn totals(&self, out: &mut String) {
+        let count = Count::of(self);
+        let bytes = |bytes: u64| binary(bytes as f64);
+        let _ = writeln!(out, " Total params: {} ({})", grouped(count.all()), bytes(count.bytes + count.fixed_bytes));
+        let _ = writeln!(out, " Trainable params: {} ({})", grouped(count.learned), bytes(count.bytes));
+        let _ = writeln!(out, " Non-trainable params: {} ({})", grouped(count.fixed), bytes(count.fixed_bytes));
+        if !self.output_shapes().is_empty() {
+            let outputs: u64 = self.output_shapes().iter().map(|shape| 4 * shape.elements() as u64).sum();
+            let flops = self.layers().zip(self.output_shapes()).map(|(layer, output)| layer.flops(output)).sum();
+            let _ = writeln!(out, " Outputs of all layers: {} a sample", bytes(outputs));
+            let _ = writeln!(out, " FLOPs: {} a sample", grouped(flops));
+        }
+    }
+}
+
+/// Numbers that are learned and numbers that are not: frozen parameters and buffers.
+#[derive(Default)]
+struct Count {
+    learned: u64,
+    bytes: u64,
+    fixed: u64,
+    fixed_bytes: u64,
+}
+
+impl Count {
+    fn of<M: Module + ?Sized>(module: &M) -> Count {
+        let mut count = Count::default();
+        let parameters = module.parameters().into_iter().map(|(_, p)| (p.value(), p.trainable()));
+        for (value, learned) in parameters.chain(module.buffers().into_iter().map(|(_, b)| (b.value(), false))) {
+            let (elements, bytes) = (value.elements() as u64, (value.elements() * value.dtype().size()) as u64);
+            let (number, size) = if learned {
+                (&mut count.learned, &mut count.bytes)
+            } else {
+                (&mut count.fixed, &mut count.fixed_bytes)
+            };
+            *number += elements;
+            *size += bytes;
+        }
+        count
+    }
+
+    fn all(&self) -> u64 {
+        self.learned + self.fixed
+    }
+}
+
+/// `(None, 28, 28)`: the batch's axis is of no size yet.
+fn batched(shape: &Shape) -> String {
+    let axes: Vec<String> = std::iter::once("None".to_owned()).chain(shape.iter().map(usize::to_string)).collect();
+    format!("({})", axes.join(", "))
+}
+
+/// 101770 as `101,770`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes in Keras's units, which are powers of 1024.
+fn binary(bytes: f64) -> String {
+    let mut size = bytes;
+    for unit in ["B", "KB", "MB", "GB"] {
+        if size < 1024.0 {
+            return format!("{size:.2} {unit}");
+        }
+        size /= 1024.0;
+    }
+    format!("{size:.2} TB")
+}
+
+/// The first row holds the titles; the last two columns are numbers.
+fn table(out: &mut String, rows: &[[String; 4]]) {
+    let widths: [usize; 4] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let rule = |out: &mut String, [left, middle, right, line]: [char; 4]| {
+        let lines = widths.map(|width| String::from(line).repeat(width + 2));
+        let _ = writeln!(out, "{left}{}{right}", lines.join(&middle.to_string()));
+    };
+    rule(out, RULES[0]);
+    for (index, [layer, shape, parameters, flops]) in rows.iter().enumerate() {
+        if index > 0 {
+            rule(out, RULES[index.min(2)]);
+        }
+        let bar = if index == 0 { '┃' } else { '│' };
+        let [a, b, c, d] = widths;
+        let _ = writeln!(out, "{bar} {layer:<a$} {bar} {shape:<b$} {bar} {parameters:>c$} {bar} {flops:>d$} {bar}");
+    }
+    rule(out, RULES[3]);
+}
