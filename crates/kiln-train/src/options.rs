@@ -17,6 +17,10 @@ pub struct Progress {
     pub batches: usize,
     /// Samples in the batch just done.
     pub samples: usize,
+    /// Mean loss of the epoch so far, where the host sees it without stopping the device.
+    pub loss: Option<f64>,
+    /// The first metric so far, likewise.
+    pub metric: Option<(&'static str, f64)>,
 }
 
 type OnBatch<'a> = Box<dyn FnMut(&Progress) + Send + 'a>;

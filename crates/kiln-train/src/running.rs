@@ -33,6 +33,11 @@ impl Running {
         }
     }
 
+    /// The sum divided by `count`, where the host has it.
+    pub(crate) fn host_mean(&self, count: usize) -> Option<f64> {
+        self.host.map(|sum| sum / count as f64)
+    }
+
     /// The sum divided by `count`, NaN where nothing was added; waits for the device.
     pub(crate) fn mean(&self, count: usize) -> Result<f64> {
         let sum = match &self.device {

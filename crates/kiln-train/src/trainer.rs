@@ -54,6 +54,13 @@ impl Tally {
         Ok(loss)
     }
 
+    /// Means of the loss and the first metric, where the host has their sums.
+    fn so_far(&self, metrics: &[Box<dyn Metric>]) -> (Option<f64>, Option<(&'static str, f64)>) {
+        let metric = metrics.first().zip(self.metrics.first());
+        let metric = metric.and_then(|(metric, sum)| Some((metric.name(), sum.host_mean(self.samples)?)));
+        (self.loss.host_mean(self.samples), metric)
+    }
+
     fn finish(&self, metrics: &[Box<dyn Metric>]) -> Result<Evaluation> {
         let named = metrics.iter().zip(&self.metrics).map(|(metric, sum)| Ok((metric.name(), sum.mean(self.samples)?)));
         Ok(Evaluation { loss: self.loss.mean(self.samples)?, metrics: named.collect::<Result<_>>()? })
@@ -154,7 +161,8 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
                         batch.weights = Some(weights.of(&batch)?);
                     }
                     self.step(&batch, options.seed, &mut tally)?;
-                    let progress = Progress { epoch, batch: position + 1, batches, samples: batch.len() };
+                    let (loss, metric) = tally.so_far(&self.metrics);
+                    let progress = Progress { epoch, batch: position + 1, batches, samples: batch.len(), loss, metric };
                     if let Some(on_batch) = &mut options.on_batch {
                         on_batch(&progress);
                     }

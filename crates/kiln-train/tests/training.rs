@@ -66,7 +66,8 @@ fn learns_and_tells_how() {
     assert!(history.seconds >= history.epochs.iter().map(|e| e.seconds).sum::<f64>() * 0.999);
     // 600 samples in batches of 64: nine full ones and one of 24.
     assert_eq!((batches.len(), trainer.steps()), (120, 120));
-    assert_eq!(batches[119], Progress { epoch: 12, batch: 10, batches: 10, samples: 24 });
+    let last = batches[119];
+    assert_eq!((last.epoch, last.batch, last.batches, last.samples), (12, 10, 10, 24));
 
     // The last validation is an evaluation of the model as it is now, whatever the size of its batches.
     let after = trainer.evaluate(&test).unwrap();
@@ -348,8 +349,11 @@ fn a_flag_ends_the_training_after_the_batch() {
             set_where(record.epoch == 2);
         });
         let history = trainer.fit(&train, options).unwrap();
-        let expected = Progress { epoch: 2, batch: batch.min(10), batches: 10, samples };
-        assert_eq!((history.stopped, trainer.steps()), (Some(expected), steps));
+        let Progress { epoch, batch: last, batches, samples: size, loss, metric } = history.stopped.unwrap();
+        assert_eq!((epoch, last, batches, size, trainer.steps()), (2, batch.min(10), 10, samples, steps));
+        // What an epoch reports is what its last batch had come to.
+        let record = history.last().unwrap();
+        assert_eq!((loss, metric), (Some(record.train.loss), Some(("accuracy", record.train.accuracy()))));
         // What is reported last is of the weights as they are.
         assert_eq!(history.epochs.len(), 2);
         let last = history.last().unwrap().validation.clone().unwrap();
