@@ -3,6 +3,7 @@
 use crate::recipes::Recipe;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 use kiln::datasets::CATALOG;
 use kiln::tensor::Device;
 use std::num::NonZeroUsize;
@@ -11,9 +12,51 @@ use std::path::PathBuf;
 /// More threads than any machine has cores: beyond, starting them takes longer than the training.
 const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
+/// Below `kiln --help`.
+const EXAMPLES: &str = "\
+Begin here:
+  kiln train mnist-mlp --out runs/first    train a digit classifier (about 2 s) and keep it
+  kiln evaluate runs/first                 accuracy by class on the test images, confusion matrix
+  kiln predict runs/first digit.png        which digit is it?
+
+Exit codes: 0 all went well, 1 it did not and one sentence on stderr says why, 2 the arguments are wrong,
+130 training was ended by Ctrl-C.
+`kiln help COMMAND` tells more of each command.";
+
+/// Below `kiln train --help`.
+const TRAIN_EXAMPLES: &str = "\
+Examples:
+  kiln train mnist-mlp                                  the recipe as it is
+  kiln train mnist-mlp --epochs 3 --lr 0.002 --seed 7   other settings
+  kiln train mnist-mlp --out runs/first                 keep the model, its history and its curves
+  kiln train mnist-mlp --json | jq .val_accuracy        numbers for programs
+
+--out DIR is given model.safetensors (weights, as PyTorch reads them), model.json (architecture), config.toml
+(options, seed, versions), history.csv and curves.png.
+
+Ctrl-C ends after the batch that is being trained on and saves; a second one ends at once.";
+
+/// Below `kiln evaluate --help`.
+const EVALUATE_EXAMPLES: &str = "\
+Examples:
+  kiln evaluate runs/first                         a table: rows are classes, columns what they were taken for
+  kiln evaluate runs/first --out confusion.png     the same as a picture too
+  kiln evaluate runs/first --json                  one object: test_accuracy, test_loss, classes, confusion, …";
+
+/// Below `kiln predict --help`.
+const PREDICT_EXAMPLES: &str = "\
+Examples:
+  kiln predict runs/first seven.png                the three likeliest classes with their probabilities
+  kiln predict runs/first scans/*.jpg --json       one object for each image
+
+An image may have any size, colours, light on dark or dark on light. It is made what MNIST's images are: grey
+(what is transparent lies on white); inverted if its border is lighter than its middle; the border's shade
+becomes black, the strongest one white; the figure is cut out, fitted into 20 × 20 pixels and put into 28 × 28
+with its centre of mass in the middle. One figure in each image.";
+
 /// Kiln trains neural networks.
 #[derive(Parser)]
-#[command(name = "kiln", version, about, arg_required_else_help = true)]
+#[command(name = "kiln", version, arg_required_else_help = true, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -22,10 +65,33 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Train a recipe's model on its data.
+    #[command(after_help = TRAIN_EXAMPLES)]
     Train(TrainOptions),
+    /// Measure a trained model on the test data: accuracy by class and what was taken for what.
+    #[command(after_help = EVALUATE_EXAMPLES)]
+    Evaluate(EvaluateOptions),
+    /// Say what images show, by a trained model.
+    #[command(after_help = PREDICT_EXAMPLES)]
+    Predict(PredictOptions),
+    /// Draw the curves of one run or of several, one over the other.
+    Plot(PlotOptions),
+    /// Show a recipe's layers: shapes, parameters, memory, FLOPs.
+    Summary {
+        /// Which one.
+        recipe: Recipe,
+    },
     /// List the data sets that are known by name, or fetch one.
     #[command(subcommand)]
     Data(DataCommand),
+    /// List what `--device` can be.
+    Devices,
+    /// Print a script that completes this command's words in a shell.
+    ///
+    /// For bash: kiln completions bash > ~/.local/share/bash-completion/completions/kiln
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
 }
 
 #[derive(Subcommand)]
@@ -73,7 +139,7 @@ pub(crate) struct TrainOptions {
     /// that the command carries]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Folder for model.safetensors and history.csv
+    /// Folder for the model, its history and its curves, made where it is not there
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Train on the first N samples only
@@ -85,6 +151,55 @@ pub(crate) struct TrainOptions {
     /// Print one JSON object a line: one for each epoch, then the result
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct EvaluateOptions {
+    /// Folder that `kiln train --out` has written.
+    pub(crate) run: PathBuf,
+    /// Folder of the data [default: as of `kiln train`]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Picture of the confusion matrix, a PNG file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Threads to compute with [default: all]
+    #[arg(long, allow_negative_numbers = true, value_parser = threads)]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Where to compute: cpu
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    pub(crate) device: Device,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct PredictOptions {
+    /// Folder that `kiln train --out` has written.
+    pub(crate) run: PathBuf,
+    /// PNG or JPEG files.
+    #[arg(required = true, value_name = "IMAGE")]
+    pub(crate) images: Vec<PathBuf>,
+    /// Threads to compute with [default: all]
+    #[arg(long, allow_negative_numbers = true, value_parser = threads)]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Where to compute: cpu
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    pub(crate) device: Device,
+    /// Print one JSON object for each image
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct PlotOptions {
+    /// Folders that `kiln train --out` has written.
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// PNG file that is drawn
+    #[arg(long, value_name = "FILE", default_value = "curves.png")]
+    pub(crate) out: PathBuf,
 }
 
 fn device(name: &str) -> Result<Device, String> {

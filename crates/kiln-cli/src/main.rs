@@ -1,27 +1,60 @@
 //! The `kiln` command.
 
 mod arguments;
+mod confusion;
 mod data;
+mod devices;
+mod digit;
+mod drawing;
+mod evaluate;
+mod image;
+mod interrupt;
+mod log;
 mod places;
+mod plot;
+mod pool;
+mod predict;
 mod recipes;
 mod report;
+mod run_folder;
 mod train;
 
 use arguments::{Arguments, Command};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use kiln::Result;
+use kiln::tensor::Device;
+use recipes::Recipe;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // clap ends with exit code 2 where the arguments alone are wrong, 0 after --help.
+    let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
     let result = match Arguments::parse().command {
         Command::Train(options) => train::run(&options),
-        Command::Data(command) => data::run(&command),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
+        Command::Evaluate(options) => done(evaluate::run(&options)),
+        Command::Predict(options) => done(predict::run(&options)),
+        Command::Plot(options) => done(plot::run(&options)),
+        Command::Summary { recipe } => done(summary(recipe)),
+        Command::Data(command) => done(data::run(&command)),
+        Command::Devices => {
+            devices::run();
+            Ok(ExitCode::SUCCESS)
         }
-    }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "kiln", &mut script);
+            report::plain(String::from_utf8_lossy(&script).trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn summary(recipe: Recipe) -> Result<()> {
+    let model = recipe.model(&Device::cpu(), 0)?;
+    report::plain(model.summary(&recipe.name()).trim_end());
+    Ok(())
 }

@@ -15,6 +15,8 @@ pub(crate) struct Report {
     quiet: bool,
     bar: Option<ProgressBar>,
     drawn: Instant,
+    /// Of the epoch.
+    begun: Instant,
     seen: u64,
 }
 
@@ -25,17 +27,18 @@ pub(crate) struct Summary<'a> {
     pub(crate) images: usize,
     pub(crate) device: &'a str,
     pub(crate) seed: u64,
+    pub(crate) interrupted: bool,
 }
 
 impl Report {
     pub(crate) fn new(options: &TrainOptions) -> Self {
         let bar = (!options.json && !options.quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(0);
-            let template = "{msg} [{bar:30}] {pos}/{len} {per_sec} {eta}";
+            let template = "{msg} [{wide_bar}] {prefix}";
             bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        Report { json: options.json, quiet: options.quiet, bar, drawn: Instant::now(), seen: 0 }
+        Report { json: options.json, quiet: options.quiet, bar, drawn: Instant::now(), begun: Instant::now(), seen: 0 }
     }
 
     /// Whether there is anything to do after a batch.
@@ -47,13 +50,24 @@ impl Report {
         let Some(bar) = &self.bar else { return };
         if progress.batch == 1 {
             self.seen = 0;
+            self.begun = Instant::now();
             bar.reset();
             bar.set_length((progress.batches * progress.samples) as u64);
-            bar.set_message(format!("epoch {}/{epochs}", progress.epoch));
+            bar.set_message(format!("epoch {:>2}/{epochs}", progress.epoch));
+            bar.set_prefix("");
         }
         self.seen += progress.samples as u64;
         if self.drawn.elapsed() > REDRAW {
             self.drawn = Instant::now();
+            let mut text = String::new();
+            if let Some(loss) = progress.loss {
+                text += &format!("loss {loss:.4}  ");
+            }
+            if let Some((name, value)) = progress.metric {
+                text += &format!("{name} {value:.4}  ");
+            }
+            text += &format!("{:.0} images/s", self.seen as f64 / self.begun.elapsed().as_secs_f64());
+            bar.set_prefix(text);
             bar.set_position(self.seen);
         }
     }
@@ -90,9 +104,9 @@ impl Report {
     }
 
     pub(crate) fn finish(&self, summary: &Summary<'_>) {
-        let Summary { test, seconds, images, device, seed } = summary;
+        let Summary { test, seconds, images, device, seed, interrupted } = summary;
         if self.json {
-            line(&json!({
+            let mut result = json!({
                 "result": "train",
                 "test_accuracy": test.accuracy(),
                 "test_loss": test.loss,
@@ -101,7 +115,11 @@ impl Report {
                 "peak_rss_mb": peak_rss_mb(),
                 "device": device,
                 "seed": seed,
-            }));
+            });
+            if *interrupted {
+                result["interrupted"] = true.into();
+            }
+            line(&result);
         } else {
             plain(&format!("test accuracy {:.4}  test loss {:.4}  fit {seconds:.2} s", test.accuracy(), test.loss));
         }
@@ -113,7 +131,7 @@ pub(crate) fn plain(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-fn line(object: &serde_json::Value) {
+pub(crate) fn line(object: &serde_json::Value) {
     plain(&object.to_string());
 }
 

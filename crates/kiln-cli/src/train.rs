@@ -1,26 +1,38 @@
 //! `kiln train`.
 
 use crate::arguments::TrainOptions;
+use crate::interrupt;
 use crate::places::folder_of;
-use crate::recipes::{Prepared, Setup};
+use crate::pool::in_pool;
+use crate::recipes::{Prepared, Recipe, Setup};
 use crate::report::{Report, Summary};
+use crate::run_folder::{self, Config};
 use kiln::prelude::*;
-use kiln::{Error, ErrorKind, Result};
+use kiln::train::Progress;
+use kiln::{Error, Result};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
-pub(crate) fn run(options: &TrainOptions) -> Result<()> {
-    let data = folder_of(options.recipe.data(), options.data.as_deref());
+pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
+    let data = data_folder(options.recipe, options.data.as_deref());
+    in_pool(options.threads, || train(options, data.as_deref()))
+}
+
+/// The folder of a recipe's data. Where there is none, the subset that the command carries serves, and that is said.
+pub(crate) fn data_folder(recipe: Recipe, option: Option<&Path>) -> Option<PathBuf> {
+    let data = folder_of(recipe.data(), option);
     if data.is_none() {
         eprintln!(
             "using the embedded subset of MNIST, 10,000 + 2,000 images: `kiln data fetch mnist` brings all 60,000 + 10,000"
         );
     }
-    in_pool(options.threads, || train(options, data.as_deref()))
+    data
 }
 
-fn train(options: &TrainOptions, data: Option<&Path>) -> Result<()> {
+fn train(options: &TrainOptions, data: Option<&Path>) -> Result<ExitCode> {
+    let stop = interrupt::flag()?;
     let setup = Setup { data, device: &options.device, seed: options.seed, learning_rate: options.lr };
     let Prepared { mut trainer, mut train, test, epochs, batch_size } = options.recipe.prepare(&setup)?;
     if let Some(limit) = options.limit {
@@ -33,12 +45,9 @@ fn train(options: &TrainOptions, data: Option<&Path>) -> Result<()> {
         return Err(Error::value("", message));
     }
     if let Some(out) = &options.out {
-        // Before the work, not after it.
-        std::fs::create_dir_all(out).map_err(|e| {
-            let message = format!("--out {}: this folder cannot be made: {e}", out.display());
-            Error::new(ErrorKind::Io, "", message).with_source(e)
-        })?;
+        run_folder::make(out)?;
     }
+    let learning_rate = trainer.optimizer.learning_rate();
 
     let report = Report::new(options);
     let bar = report.has_bar();
@@ -49,6 +58,7 @@ fn train(options: &TrainOptions, data: Option<&Path>) -> Result<()> {
         .batch_size(batch_size)
         .seed(options.seed)
         .validation(&test)
+        .stop(&stop)
         .on_epoch(|record| report().epoch(record, epochs));
     if bar {
         fit = fit.on_batch(|progress| report().batch(progress, epochs));
@@ -56,26 +66,38 @@ fn train(options: &TrainOptions, data: Option<&Path>) -> Result<()> {
     let history = trainer.fit(&train, fit)?;
 
     if let Some(out) = &options.out {
-        kiln::nn::safetensors::save(&trainer.objective.model, out.join("model.safetensors"))?;
-        kiln::nn::safetensors::write_atomically(&out.join("history.csv"), history.to_csv().as_bytes())?;
+        let config = Config {
+            recipe: options.recipe,
+            epochs,
+            batch_size,
+            learning_rate,
+            optimizer: trainer.optimizer.name(),
+            seed: options.seed,
+            threads: rayon::current_num_threads(),
+            device: options.device.name(),
+            limit: options.limit.map(NonZeroUsize::get),
+            data,
+        };
+        run_folder::save(out, &config, &trainer.objective.model, &history)?;
+    }
+    let mut images = train.len() * epochs;
+    if let Some(Progress { epoch, batch, batches, .. }) = history.stopped {
+        images = train.len() * (epoch - 1) + train.len().min(batch * batch_size);
+        let saved = match &options.out {
+            Some(out) => format!("the model of that moment is saved in {}", out.display()),
+            None => "without --out, nothing is saved".to_owned(),
+        };
+        eprintln!("interrupted in epoch {epoch} of {epochs}, after batch {batch} of {batches}: {saved}");
     }
     if let Some(test) = history.last().and_then(|record| record.validation.as_ref()) {
         report().finish(&Summary {
             test,
             seconds: history.seconds,
-            images: train.len() * epochs,
+            images,
             device: options.device.name(),
             seed: options.seed,
+            interrupted: history.stopped.is_some(),
         });
     }
-    Ok(())
-}
-
-/// Runs `f` in a pool of so many threads, or in the default one. Everything is done in it: beside a pool of one's own, the
-/// default one would start its threads for the first large region outside.
-fn in_pool<R: Send>(threads: Option<NonZeroUsize>, f: impl FnOnce() -> Result<R> + Send) -> Result<R> {
-    let Some(threads) = threads else { return f() };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get()).build();
-    let pool = pool.map_err(|e| Error::value("", format!("--threads {threads}: {e}")).with_source(e))?;
-    kiln::run_in(&pool, f)
+    Ok(if history.stopped.is_some() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
 }

@@ -3,99 +3,13 @@
 // Helpers may unwrap like the tests that call them.
 #![allow(clippy::unwrap_used)]
 
+mod support;
+
 use serde_json::Value;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-
-/// Images in each part of the small data set.
-const IMAGES: usize = 100;
-
-/// An empty folder that goes when the test ends.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Folder {
-        let path = std::env::temp_dir().join(format!("kiln-cli-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    /// With a small data set of MNIST's format in `mnist`.
-    fn with_data(name: &str) -> Folder {
-        let folder = Folder::new(name);
-        fs::create_dir(folder.0.join("mnist")).unwrap();
-        for part in ["train", "t10k"] {
-            folder.write(&format!("{part}-images-idx3-ubyte"), &idx(&[IMAGES, 28, 28], pixels()));
-            folder.write(&format!("{part}-labels-idx1-ubyte"), &idx(&[IMAGES], labels()));
-        }
-        folder
-    }
-
-    fn write(&self, file: &str, bytes: &[u8]) {
-        fs::write(self.0.join("mnist").join(file), bytes).unwrap();
-    }
-
-    fn join(&self, path: &str) -> PathBuf {
-        self.0.join(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Image i shows its class as a row of light.
-fn pixels() -> Vec<u8> {
-    (0..IMAGES).flat_map(|i| (0..784).map(move |p| if p / 28 == 2 * (i % 10) { 255 } else { 0 })).collect()
-}
-
-fn labels() -> Vec<u8> {
-    (0..IMAGES).map(|i| (i % 10) as u8).collect()
-}
-
-/// An IDX file: its magic number, the sizes of its axes, its bytes.
-fn idx(sizes: &[usize], bytes: Vec<u8>) -> Vec<u8> {
-    let header = std::iter::once(0x0800 | sizes.len() as u32).chain(sizes.iter().map(|&size| size as u32));
-    header.flat_map(u32::to_be_bytes).chain(bytes).collect()
-}
-
-/// `kiln train mnist-mlp` with these options beside the data, and no data folder in the environment.
-fn kiln(data: &Path, options: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
-    command.args(["train", "mnist-mlp", "--data"]).arg(data).args(options).env_remove("KILN_DATA_DIR");
-    command.output().unwrap()
-}
-
-/// The lines of a run that went well.
-fn lines(output: &Output) -> Vec<String> {
-    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
-    text(&output.stdout).lines().map(String::from).collect()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// The sentence of a run that failed in the work itself: one line, nothing on stdout, exit code 1.
-fn failure(output: &Output) -> String {
-    let stderr = text(&output.stderr);
-    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    stderr.strip_prefix("error: ").unwrap().trim_end().to_string()
-}
-
-/// The first line about arguments that are wrong by themselves: nothing on stdout, exit code 2.
-fn refusal(options: &[&str]) -> String {
-    // Nothing is read before the arguments are right: the folder need not be there.
-    let output = kiln(Path::new("no-such-folder"), options);
-    let stderr = text(&output.stderr);
-    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""), "{options:?}: {stderr}");
-    stderr.lines().next().unwrap().strip_prefix("error: ").unwrap().to_string()
-}
+use std::path::Path;
+use std::process::Command;
+use support::{Folder, IMAGES, failure, idx, kiln, labels, lines, pixels, refusal, text};
 
 /// Whether `text` has the form of `pattern`, where each `#` is a digit and `*` one digit or more.
 fn has_form(text: &str, pattern: &str) -> bool {
@@ -169,7 +83,7 @@ fn out_holds_the_model_and_the_history() {
     lines(&kiln(&folder.0, &["--epochs", "2", "--out", out.to_str().unwrap()]));
     let mut files: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     files.sort();
-    assert_eq!(files, ["history.csv", "model.safetensors"]);
+    assert_eq!(files, ["config.toml", "curves.png", "history.csv", "model.json", "model.safetensors"]);
 
     let history = fs::read_to_string(out.join("history.csv")).unwrap();
     let rows: Vec<Vec<&str>> = history.lines().map(|line| line.split(',').collect()).collect();

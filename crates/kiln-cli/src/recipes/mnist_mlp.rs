@@ -4,16 +4,19 @@ use super::{Prepared, Setup};
 use kiln::Result;
 use kiln::prelude::*;
 
+pub(super) fn model(device: &Device, seed: u64) -> Result<Sequential> {
+    Sequential::new()
+        .push(Flatten::new())
+        .push(Dense::new(128).activation(Activation::Relu))
+        .push(Dense::new(10).activation(Activation::Softmax))
+        .build([28, 28], device, seed)
+}
+
 pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
     // Bytes, handed out as numbers from 0 to 1.
     let Mnist { train, test } = setup.data.map_or_else(Mnist::embedded, Mnist::load)?;
 
-    let model = Sequential::new()
-        .push(Flatten::new())
-        .push(Dense::new(128).activation(Activation::Relu))
-        .push(Dense::new(10).activation(Activation::Softmax))
-        .build([28, 28], setup.device, setup.seed)?;
-
+    let model = model(setup.device, setup.seed)?;
     let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.001));
     let trainer = compile(model, Box::new(optimizer) as _, Box::new(SparseCategoricalCrossentropy::new()) as _);
     Ok(Prepared { trainer: trainer.metric(Accuracy), train, test, epochs: 10, batch_size: 32 })

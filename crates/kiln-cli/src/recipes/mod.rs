@@ -42,6 +42,25 @@ impl Recipe {
         }
     }
 
+    /// The name on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// What the classes are called, in order.
+    pub(crate) fn classes(self) -> Vec<String> {
+        match self {
+            Recipe::MnistMlp => (0..10).map(|digit| digit.to_string()).collect(),
+        }
+    }
+
+    /// The model before any training.
+    pub(crate) fn model(self, device: &Device, seed: u64) -> Result<Sequential> {
+        match self {
+            Recipe::MnistMlp => mnist_mlp::model(device, seed),
+        }
+    }
+
     pub(crate) fn prepare(self, setup: &Setup<'_>) -> Result<Prepared> {
         match self {
             Recipe::MnistMlp => mnist_mlp::prepare(setup),

@@ -37,11 +37,11 @@ pub struct Dense {
 /// What is added to the loss, if anything.
 #[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
 struct Regularizers {
-    #[serde(rename = "kernel_regularizer")]
+    #[serde(rename = "kernel_regularizer", skip_serializing_if = "Option::is_none")]
     kernel: Option<L1L2>,
-    #[serde(rename = "bias_regularizer")]
+    #[serde(rename = "bias_regularizer", skip_serializing_if = "Option::is_none")]
     bias: Option<L1L2>,
-    #[serde(rename = "activity_regularizer")]
+    #[serde(rename = "activity_regularizer", skip_serializing_if = "Option::is_none")]
     activity: Option<L1L2>,
 }
 

@@ -1,0 +1,66 @@
+//! `kiln evaluate`.
+
+use crate::arguments::EvaluateOptions;
+use crate::confusion::Confusion;
+use crate::drawing;
+use crate::pool::in_pool;
+use crate::recipes::Setup;
+use crate::report::{line, plain};
+use crate::run_folder::Run;
+use crate::train::data_folder;
+use kiln::Result;
+use kiln::nn::safetensors::write_atomically;
+use kiln::prelude::*;
+use serde_json::json;
+
+/// Samples predicted together.
+const BATCH: usize = 512;
+
+pub(crate) fn run(options: &EvaluateOptions) -> Result<()> {
+    in_pool(options.threads, || evaluate(options))
+}
+
+fn evaluate(options: &EvaluateOptions) -> Result<()> {
+    let run = Run::open(&options.run, &options.device)?;
+    let data = data_folder(run.recipe, options.data.as_deref());
+    let setup = Setup { data: data.as_deref(), device: &options.device, seed: 0, learning_rate: None };
+    let mut prepared = run.recipe.prepare(&setup)?;
+    run.expect_input("the test images", prepared.test.input_shape())?;
+    prepared.trainer.objective.model = run.model;
+    let (trainer, test) = (&prepared.trainer, &prepared.test);
+    let evaluation = trainer.evaluate(test)?;
+    let mut confusion = Confusion::new(run.recipe.classes());
+    Loader::new(test).batch_size(BATCH).device(&options.device).epoch(0, |batches| {
+        for batch in batches {
+            let batch = batch?;
+            let predicted = trainer.predict(&batch.inputs)?.arg_max(-1)?.to_vec::<i64>()?;
+            let classes = batch.targets.to_dtype(DType::I64)?.to_vec::<i64>()?;
+            classes.iter().zip(&predicted).for_each(|(&class, &said)| confusion.add(class as usize, said as usize));
+        }
+        Ok(())
+    })?;
+    if let Some(out) = &options.out {
+        let title = format!("accuracy {:.4} of {} images", evaluation.accuracy(), test.len());
+        write_atomically(out, &drawing::confusion(&confusion, &title)?)?;
+    }
+    if options.json {
+        let classes = confusion.names.iter().enumerate().map(|(class, name)| {
+            let (images, accuracy) = confusion.class(class);
+            json!({ "class": name, "images": images, "accuracy": accuracy })
+        });
+        line(&json!({
+            "result": "evaluate",
+            "test_accuracy": evaluation.accuracy(),
+            "test_loss": evaluation.loss,
+            "images": test.len(),
+            "classes": classes.collect::<Vec<_>>(),
+            "confusion": confusion.counts,
+            "device": options.device.name(),
+        }));
+        return Ok(());
+    }
+    plain(confusion.table().trim_end());
+    plain("(a row is a class, its columns are what it was taken for)");
+    plain(&format!("test accuracy {:.4}  test loss {:.4}", evaluation.accuracy(), evaluation.loss));
+    Ok(())
+}

@@ -1,0 +1,58 @@
+//! `kiln predict`.
+
+use crate::arguments::PredictOptions;
+use crate::digit::{SIDE, digit};
+use crate::image;
+use crate::pool::in_pool;
+use crate::report::{line, plain};
+use crate::run_folder::Run;
+use kiln::autograd::Var;
+use kiln::prelude::*;
+use kiln::{Error, ErrorKind, Result};
+use serde_json::json;
+use std::path::Path;
+
+/// How many classes are named.
+const TOP: usize = 3;
+
+pub(crate) fn run(options: &PredictOptions) -> Result<()> {
+    in_pool(options.threads, || kiln::run(|| predict(options)))
+}
+
+fn predict(options: &PredictOptions) -> Result<()> {
+    let run = Run::open(&options.run, &options.device)?;
+    run.expect_input("digits", &[SIDE, SIDE])?;
+    let mut pixels = Vec::with_capacity(SIDE * SIDE * options.images.len());
+    for path in &options.images {
+        pixels.extend(pixels_of(path)?);
+    }
+    let inputs = Tensor::from_vec(pixels, [options.images.len(), SIDE, SIDE], &options.device)?;
+    let outputs = Ctx::eval().run(&run.model, &Var::constant(inputs))?.into_tensor().to_vec::<f32>()?;
+    let classes = run.recipe.classes();
+    for (path, probabilities) in options.images.iter().zip(outputs.chunks_exact(classes.len())) {
+        let mut ranked: Vec<(&str, f32)> =
+            classes.iter().map(String::as_str).zip(probabilities.iter().copied()).collect();
+        // Stable: of equal ones, the first stays first.
+        ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        ranked.truncate(TOP);
+        if options.json {
+            let top = ranked.iter().map(|(class, probability)| json!({ "class": class, "probability": probability }));
+            line(&json!({ "result": "predict", "image": path.to_string_lossy(), "top": top.collect::<Vec<_>>() }));
+        } else {
+            let top: Vec<String> =
+                ranked.iter().map(|(class, probability)| format!("{class} {probability:.4}")).collect();
+            plain(&format!("{}: {}", path.display(), top.join("  ")));
+        }
+    }
+    Ok(())
+}
+
+fn pixels_of(path: &Path) -> Result<Vec<f32>> {
+    digit(&image::read(path)?).ok_or_else(|| {
+        let message = format!(
+            "{}: a figure on a background is expected, not an image of one shade or without an inside",
+            path.display()
+        );
+        Error::new(ErrorKind::Value, "", message)
+    })
+}

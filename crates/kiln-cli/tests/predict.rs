@@ -1,0 +1,145 @@
+//! `kiln predict`: digits drawn in many ways are told apart, and what is no image is named.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use support::{Folder, command, failure, lines, word};
+
+/// A model trained on the images that the command carries, once for each process: equal bytes, whoever writes them.
+fn model() -> &'static Path {
+    static RUN: OnceLock<PathBuf> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("predict");
+        let run = home.join("run");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+        command.args(["train", "mnist-mlp", "--quiet", "--epochs", "4", "--out", word(&run)]);
+        let output =
+            command.env_remove("KILN_DATA_DIR").env_remove("XDG_CACHE_HOME").env("HOME", &home).output().unwrap();
+        assert!(output.status.success());
+        run
+    })
+}
+
+/// Light strokes on black, `size` pixels high and wide: from point to point, in hundredths of it.
+fn strokes(size: usize, points: &[(f32, f32)]) -> Vec<u8> {
+    let near = |x: f32, y: f32| {
+        points.windows(2).any(|pair| {
+            let [(ax, ay), (bx, by)] = [pair[0], pair[1]];
+            let (dx, dy) = (bx - ax, by - ay);
+            let t = (((x - ax) * dx + (y - ay) * dy) / (dx * dx + dy * dy)).clamp(0.0, 1.0);
+            (x - ax - t * dx).hypot(y - ay - t * dy) < 4.5
+        })
+    };
+    let at = |i: usize| 100.0 * (i as f32 + 0.5) / size as f32;
+    (0..size * size).map(|i| if near(at(i % size), at(i / size)) { 255 } else { 0 }).collect()
+}
+
+const SEVEN: &[(f32, f32)] = &[(25.0, 20.0), (75.0, 20.0), (45.0, 80.0)];
+const ONE: &[(f32, f32)] = &[(52.0, 15.0), (48.0, 85.0)];
+
+fn zero() -> Vec<(f32, f32)> {
+    (0..=24)
+        .map(|i| (i as f32 / 12.0 * std::f32::consts::PI).sin_cos())
+        .map(|(s, c)| (50.0 + 22.0 * s, 50.0 + 32.0 * c))
+        .collect()
+}
+
+fn write_png(path: &Path, size: usize, color: png::ColorType, pixels: &[u8]) {
+    let mut encoder = png::Encoder::new(fs::File::create(path).unwrap(), size as u32, size as u32);
+    encoder.set_color(color);
+    encoder.write_header().unwrap().write_image_data(pixels).unwrap();
+}
+
+#[test]
+fn digits_of_any_size_colour_and_polarity_are_told_apart() {
+    let folder = Folder::new("digits");
+    let path = folder.join("digit.png");
+    for (digit, points) in [("7", SEVEN), ("1", ONE), ("0", &zero())] {
+        for size in [20, 28, 64, 301] {
+            let light = strokes(size, points);
+            let dark: Vec<u8> = light.iter().map(|shade| 250 - shade / 2).collect();
+            let red_on_white = light.iter().flat_map(|&s| [255, 255 - s, 255 - s]).collect();
+            let ink_on_nothing = light.iter().flat_map(|&s| [0, 0, 60, s]).collect();
+            for (color, pixels) in [
+                (png::ColorType::Grayscale, light),
+                (png::ColorType::Grayscale, dark),
+                (png::ColorType::Rgb, red_on_white),
+                (png::ColorType::Rgba, ink_on_nothing),
+            ] {
+                write_png(&path, size, color, &pixels);
+                let said = lines(&command(&["predict", word(model()), word(&path)]));
+                assert!(said[0].starts_with(&format!("{}: {digit} ", path.display())), "{size} {color:?}: {said:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn json_has_the_three_likeliest_of_each_image() {
+    let folder = Folder::new("top");
+    let (png, jpeg) = (folder.join("one.png"), Path::new("tests/fixtures/seven.jpg"));
+    write_png(&png, 40, png::ColorType::Grayscale, &strokes(40, ONE));
+    let said = lines(&command(&["predict", word(model()), word(jpeg), word(&png), "--json"]));
+    assert_eq!(said.len(), 2);
+    for (line, (path, digit)) in said.iter().zip([(word(jpeg), "7"), (word(&png), "1")]) {
+        let object: Value = serde_json::from_str(line).unwrap();
+        assert_eq!((&object["result"], &object["image"]), (&"predict".into(), &path.into()));
+        let top = object["top"].as_array().unwrap();
+        let probabilities: Vec<f64> = top.iter().map(|entry| entry["probability"].as_f64().unwrap()).collect();
+        assert_eq!((top.len(), &top[0]["class"]), (3, &digit.into()));
+        assert!(probabilities.is_sorted_by(|a, b| a >= b) && probabilities.iter().sum::<f64>() < 1.0001);
+    }
+}
+
+#[test]
+fn what_is_no_image_is_named_and_nothing_is_said() {
+    let folder = Folder::new("no-image");
+    let good = folder.join("good.png");
+    write_png(&good, 28, png::ColorType::Grayscale, &strokes(28, ONE));
+    let whole = fs::read(&good).unwrap();
+    let jpeg = fs::read("tests/fixtures/seven.jpg").unwrap();
+    let mut blank = Vec::new();
+    png::Encoder::new(&mut blank, 3, 3).write_header().unwrap().write_image_data(&[7; 9]).unwrap();
+    // A header that claims more than there can be, and no pixels.
+    let mut huge = Vec::new();
+    drop(png::Encoder::new(&mut huge, 60_000, 60_000).write_header().unwrap());
+    let path = folder.join("bad");
+    for (bytes, message) in [
+        (&b""[..], "this is neither a PNG nor a JPEG file"),
+        (b"GIF89a", "this is neither a PNG nor a JPEG file"),
+        (&whole[..60], "this PNG file cannot be read: "),
+        (&whole[..8], "this PNG file cannot be read: "),
+        (&jpeg[..900], "this JPEG file cannot be read: "),
+        (&jpeg[..3], "this JPEG file cannot be read: "),
+        (&huge, "this PNG file cannot be read: 60000 × 60000 pixels are more than the 200000000 that are read"),
+        (&blank, "a figure on a background is expected, not an image of one shade or without an inside"),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let sentence = failure(&command(&["predict", word(model()), word(&good), word(&path)]));
+        assert!(sentence.starts_with(&format!("{}: {message}", path.display())), "{sentence}");
+    }
+    for path in [folder.join("nowhere.png"), folder.0.clone()] {
+        let sentence = failure(&command(&["predict", word(model()), word(&path)]));
+        assert!(sentence.starts_with(&format!("{}: cannot be read: ", path.display())), "{sentence}");
+    }
+    assert_eq!(command(&["predict", word(model())]).status.code(), Some(2));
+}
+
+#[test]
+fn a_model_of_other_images_is_named() {
+    let folder = Folder::new("other-images");
+    for file in ["model.json", "model.safetensors"] {
+        fs::copy(model().join(file), folder.join(file)).unwrap();
+    }
+    let json = fs::read_to_string(folder.join("model.json")).unwrap();
+    fs::write(folder.join("model.json"), json.replace("28,\n      28", "14,\n      56")).unwrap();
+    let sentence = failure(&command(&["predict", word(&folder.0), "tests/fixtures/seven.jpg"]));
+    let expected = "the model takes samples of (14, 56), digits are of (28, 28)";
+    assert_eq!(sentence, format!("{}: {expected}", folder.join("model.json").display()));
+}

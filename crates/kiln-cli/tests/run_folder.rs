@@ -1,0 +1,246 @@
+//! A run's folder: what `train --out` writes, that it is whole or not there, and what `evaluate`, `plot` and Ctrl-C make of it.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use support::{Folder, IMAGES, command, failure, idx, kiln, lines, word};
+
+/// A data folder with a run of three epochs in it.
+fn trained(name: &str) -> (Folder, PathBuf) {
+    let folder = Folder::with_data(name);
+    let run = folder.join("run");
+    lines(&kiln(&folder.0, &["--epochs", "3", "--quiet", "--out", word(&run)]));
+    (folder, run)
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// Width and height of a PNG file that can be read to its end.
+fn png_size(path: &Path) -> (u32, u32) {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(fs::read(path).unwrap())).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut pixels).unwrap();
+    // Something is drawn on it.
+    assert!(pixels.iter().filter(|&&byte| byte < 128).count() > 100);
+    (frame.width, frame.height)
+}
+
+#[test]
+fn config_says_how_the_run_went_about_it() {
+    let folder = Folder::with_data("config");
+    // A name with all that must be quoted.
+    let odd = folder.join("a \"b\"\\c");
+    fs::rename(folder.join("mnist"), &odd).unwrap();
+    let options = ["--epochs", "2", "--lr", "0.01", "--seed", "7", "--threads", "1", "--limit", "50", "--quiet"];
+    lines(&kiln(&odd, &[&options[..], &["--out", word(&folder.join("run"))]].concat()));
+    let expected = format!(
+        "recipe = \"mnist-mlp\"\nseed = 7\n\n[options]\nepochs = 2\nbatch_size = 32\noptimizer = \"Adam\"\n\
+         learning_rate = 0.01\nthreads = 1\ndevice = \"cpu\"\nlimit = 50\ndata = {}\n\n[versions]\nkiln = \"{}\"\n",
+        Value::from(word(&odd)),
+        env!("CARGO_PKG_VERSION")
+    );
+    assert_eq!(fs::read_to_string(folder.join("run/config.toml")).unwrap(), expected);
+}
+
+#[test]
+fn model_json_describes_the_layers() {
+    let (_folder, run) = trained("architecture");
+    let model = json(&run.join("model.json"));
+    assert_eq!((&model["recipe"], &model["parameters"]), (&"mnist-mlp".into(), &101_770.into()));
+    let layers = model["architecture"]["layers"].as_array().unwrap();
+    let names: Vec<&str> = layers.iter().map(|layer| layer["layer"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Flatten", "Dense", "Dense"]);
+    assert_eq!((&layers[1]["units"], &layers[1]["activation"]), (&128.into(), &"relu".into()));
+    assert_eq!(model["architecture"]["input"], Value::from(vec![28, 28]));
+}
+
+#[test]
+fn curves_are_drawn_also_of_a_single_epoch() {
+    let (folder, run) = trained("curves");
+    assert_eq!(png_size(&run.join("curves.png")), (1280, 440));
+    let one = folder.join("one");
+    lines(&kiln(&folder.0, &["--epochs", "1", "--quiet", "--out", word(&one)]));
+    assert_eq!(png_size(&one.join("curves.png")), (1280, 440));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_leaves_no_half_of_one() {
+    let folder = Folder::with_data("unwritable");
+    // A folder is where a file should be: found at the end only.
+    let run = folder.join("run");
+    fs::create_dir_all(run.join("model.json/inside")).unwrap();
+    let output = kiln(&folder.0, &["--epochs", "1", "--quiet", "--out", word(&run)]);
+    let sentence = failure(&output);
+    assert!(
+        sentence.starts_with(&format!("save: {}: cannot be written: ", run.join("model.json").display())),
+        "{sentence}"
+    );
+    let files: Vec<_> = fs::read_dir(&run).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert!(files.iter().all(|name| !name.to_str().unwrap().ends_with(".tmp")), "{files:?}");
+}
+
+#[test]
+fn evaluate_repeats_what_training_measured() {
+    let (folder, run) = trained("evaluate");
+    let words = ["evaluate", word(&run), "--data", word(&folder.0)];
+    let table = lines(&command(&words));
+    assert_eq!(table.len(), 13);
+    assert_eq!(table[0].split_whitespace().last(), Some("accuracy"));
+    assert!(table[1].trim_start().starts_with("0 ") && table[1].ends_with("1.0000   of 10"), "{}", table[1]);
+    assert!(table[12].starts_with("test accuracy 1.0000  test loss "), "{}", table[12]);
+
+    let picture = folder.join("confusion.png");
+    let object = lines(&command(&[&words[..], &["--json", "--threads", "1", "--out", word(&picture)]].concat()));
+    let object: Value = serde_json::from_str(&object[0]).unwrap();
+    let history = fs::read_to_string(run.join("history.csv")).unwrap();
+    let last: Vec<f64> = history.lines().last().unwrap().split(',').map(|cell| cell.parse().unwrap()).collect();
+    assert_eq!((object["test_loss"].as_f64(), object["test_accuracy"].as_f64()), (Some(last[3]), Some(last[4])));
+    assert_eq!((&object["result"], &object["images"]), (&"evaluate".into(), &IMAGES.into()));
+    for (class, row) in object["confusion"].as_array().unwrap().iter().enumerate() {
+        let expected: Vec<usize> = (0..10).map(|column| if column == class { 10 } else { 0 }).collect();
+        assert_eq!(row, &Value::from(expected));
+        assert_eq!(object["classes"][class]["accuracy"], 1.0);
+    }
+    png_size(&picture);
+}
+
+#[test]
+fn mistakes_are_in_the_row_of_the_class_and_the_column_of_what_was_said() {
+    let (folder, run) = trained("mistakes");
+    // The images stay; all threes are called fives now.
+    let labels = (0..IMAGES).map(|i| if i % 10 == 3 { 5 } else { (i % 10) as u8 }).collect();
+    folder.write("t10k-labels-idx1-ubyte", &idx(&[IMAGES], labels));
+    let words = ["evaluate", word(&run), "--data", word(&folder.0)];
+    let object: Value = serde_json::from_str(&lines(&command(&[&words[..], &["--json"]].concat()))[0]).unwrap();
+    assert_eq!(object["confusion"][5], Value::from(vec![0, 0, 0, 10, 0, 10, 0, 0, 0, 0]));
+    assert_eq!((&object["classes"][5]["accuracy"], &object["classes"][3]["accuracy"]), (&0.5.into(), &Value::Null));
+    let table = lines(&command(&words));
+    assert!(table[4].ends_with("-        of 0") && table[6].ends_with("0.5000   of 20"), "{table:#?}");
+}
+
+#[test]
+fn a_run_that_is_none_or_was_altered_is_named() {
+    let (folder, run) = trained("altered");
+    let evaluate = || failure(&command(&["evaluate", word(&run), "--data", word(&folder.0)]));
+    let nowhere = folder.join("nowhere");
+    let sentence = failure(&command(&["evaluate", word(&nowhere)]));
+    assert_eq!(
+        sentence,
+        format!("{}: there is no such folder; `kiln train RECIPE --out DIR` makes one", nowhere.display())
+    );
+
+    let good = fs::read_to_string(run.join("model.json")).unwrap();
+    let swapped = |from: &str, to: &str| {
+        assert!(good.contains(from), "{from}");
+        good.replace(from, to)
+    };
+    let cases: [(String, &str); 8] = [
+        (good[..100].to_owned(), "this is no JSON: "),
+        ("[]".to_owned(), "`recipe`, a name, is expected"),
+        (swapped("\"mnist-mlp\"", "\"mnist\""), "recipe \"mnist\" is none that this version knows: mnist-mlp"),
+        (swapped("\"Flatten\"", "\"Melt\""), "layer 0 is a Melt, which Kiln does not make from a description"),
+        (swapped("\"relu\"", "\"rely\""), "`architecture`: layer 1 (Dense): unknown variant `rely`, expected one of "),
+        (
+            swapped("\"input\"", "\"output\""),
+            "`input`, the sizes of a sample's axes, and at least one layer are expected",
+        ),
+        (swapped("\"units\": 10", "\"units\": 9"), "the model gives (9,) for a sample; mnist-mlp has 10 classes"),
+        (swapped("\"units\": 10", "\"units\": 0"), "both must be above 0"),
+    ];
+    for (text, message) in cases {
+        fs::write(run.join("model.json"), text).unwrap();
+        let sentence = evaluate();
+        assert!(sentence.starts_with(&format!("{}: ", run.join("model.json").display())), "{sentence}");
+        assert!(sentence.contains(message), "{sentence}, not {message}");
+    }
+    // A model of another shape than the weights: both shapes are said.
+    fs::write(run.join("model.json"), swapped("\"units\": 128", "\"units\": 64")).unwrap();
+    let sentence = evaluate();
+    assert!(sentence.contains(&format!("{}: ", run.join("model.safetensors").display())), "{sentence}");
+    assert!(sentence.contains("(64, 784)") && sentence.contains("(128, 784)"), "{sentence}");
+    // One that takes other images: as many pixels, so that the weights fit.
+    fs::write(run.join("model.json"), swapped("28,\n      28", "14,\n      56")).unwrap();
+    let expected = "the model takes samples of (14, 56), the test images are of (28, 28)";
+    assert_eq!(evaluate(), format!("{}: {expected}", run.join("model.json").display()));
+    fs::remove_file(run.join("model.json")).unwrap();
+    let sentence = evaluate();
+    assert!(sentence.starts_with(&format!("{}: cannot be read: ", run.join("model.json").display())), "{sentence}");
+    assert!(sentence.ends_with("a folder is expected that `kiln train --out` has written"), "{sentence}");
+
+    fs::write(run.join("model.json"), &good).unwrap();
+    let weights = fs::read(run.join("model.safetensors")).unwrap();
+    fs::write(run.join("model.safetensors"), &weights[..1000]).unwrap();
+    let sentence = evaluate();
+    assert!(sentence.contains("model.safetensors: this is no complete safetensors file"), "{sentence}");
+    fs::remove_file(run.join("model.safetensors")).unwrap();
+    assert!(evaluate().contains("model.safetensors: cannot be read: "));
+    fs::write(run.join("model.safetensors"), &weights).unwrap();
+    lines(&command(&["evaluate", word(&run), "--data", word(&folder.0)]));
+}
+
+#[test]
+fn plot_lays_runs_over_each_other() {
+    let (folder, first) = trained("plot");
+    let second = folder.join("second");
+    lines(&kiln(&folder.0, &["--epochs", "5", "--lr", "0.01", "--quiet", "--out", word(&second)]));
+    let picture = folder.join("both.png");
+    let words = ["plot", word(&first), word(&second), "--out", word(&picture)];
+    let said = lines(&command(&words));
+    assert!(
+        said[0].starts_with("run     best epoch   3  loss ") && said[0].contains("  val accuracy 1.0000"),
+        "{said:?}"
+    );
+    assert!(said[1].starts_with("second  best epoch   5  loss "), "{said:?}");
+    assert_eq!(said[2], format!("drawn to {}", picture.display()));
+    assert_eq!(png_size(&picture), (1280, 440));
+
+    for (text, message) in [
+        ("", "line 1: the names of the columns are expected, epoch,loss,…"),
+        ("epoch,loss\n", "line 2: no epoch follows"),
+        ("epoch,loss\n1\n", "line 2: 2 numbers are expected, got 1"),
+        ("epoch,loss\n1,0.5\n2,low\n", "line 3: `low` is no number"),
+    ] {
+        fs::write(first.join("history.csv"), text).unwrap();
+        assert_eq!(failure(&command(&words)), format!("{}: {message}", first.join("history.csv").display()));
+    }
+    // Values that cannot be drawn, and epochs far apart, are no reason to fail.
+    fs::write(first.join("history.csv"), "epoch,loss,val_loss\n1,NaN,inf\n1000000,1,1\n").unwrap();
+    command(&words);
+    png_size(&picture);
+    fs::remove_file(first.join("history.csv")).unwrap();
+    assert!(failure(&command(&words)).contains("history.csv: cannot be read: "));
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_after_the_batch_and_saves() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+    let folder = Folder::with_data("interrupt");
+    let run = folder.join("run");
+    let words = ["train", "mnist-mlp", "--json", "--epochs", "1000000", "--data", word(&folder.0), "--out", word(&run)];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kiln"));
+    let mut child = child.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    stdout.next().unwrap().unwrap();
+    let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    let last = stdout.map(Result::unwrap).last().unwrap();
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{stderr}");
+    assert!(stderr.starts_with("interrupted in epoch ") && stderr.contains(" of 1000000, after batch "), "{stderr}");
+    assert!(stderr.ends_with(&format!("the model of that moment is saved in {}\n", run.display())), "{stderr}");
+    let result: Value = serde_json::from_str(&last).unwrap();
+    assert_eq!((&result["result"], &result["interrupted"]), (&"train".into(), &true.into()));
+    // What was saved is what was measured.
+    let evaluated = lines(&command(&["evaluate", word(&run), "--data", word(&folder.0), "--json"]));
+    let evaluated: Value = serde_json::from_str(&evaluated[0]).unwrap();
+    assert_eq!(evaluated["test_loss"], result["test_loss"]);
+}

@@ -1,0 +1,62 @@
+//! What the command says about itself: summaries, devices, help, completions, and the nearest word on a typo.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use support::{command, lines, text};
+
+#[test]
+fn summary_is_the_table_of_the_layers() {
+    let table = lines(&command(&["summary", "mnist-mlp"]));
+    assert_eq!(table[0], "Model: \"mnist-mlp\"");
+    assert_eq!(table[6], "│ 1 (Dense)    │ (None, 128)  │ 100,480 │ 200,704 │");
+    assert!(table.contains(&" Total params: 101,770 (397.54 KB)".to_owned()), "{table:#?}");
+    assert_eq!(table.last().unwrap(), " FLOPs: 203,264 a sample");
+}
+
+#[test]
+fn devices_are_those_that_can_be_named() {
+    let devices = lines(&command(&["devices"]));
+    assert!(devices[0].starts_with("cpu  "), "{devices:?}");
+}
+
+#[test]
+fn help_teaches_by_examples() {
+    for (words, expected) in [
+        (&["--help"][..], "kiln train mnist-mlp --out runs/first"),
+        (&["train", "--help"], "Ctrl-C ends after the batch"),
+        (&["evaluate", "--help"], "kiln evaluate runs/first --out confusion.png"),
+        (&["predict", "--help"], "centre of mass in the middle"),
+        (&["plot", "--help"], "[default: curves.png]"),
+    ] {
+        let help = lines(&command(words)).join("\n");
+        assert!(help.contains(expected), "{help}");
+    }
+}
+
+#[test]
+fn completions_know_the_commands_and_recipes() {
+    for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
+        let script = lines(&command(&["completions", shell])).join("\n");
+        assert!(script.contains("evaluate") && script.contains("batch-size"), "{shell}");
+    }
+    assert!(lines(&command(&["completions", "bash"])).join("\n").contains("mnist-mlp"));
+}
+
+#[test]
+fn a_typo_is_answered_with_the_nearest_word() {
+    for (words, nearest) in [
+        (&["trian"][..], "'train'"),
+        (&["evalute", "run"], "'evaluate'"),
+        (&["train", "mnist-mpl"], "'mnist-mlp'"),
+        (&["summary", "mnst-mlp"], "'mnist-mlp'"),
+        (&["train", "mnist-mlp", "--epoch", "3"], "'--epochs'"),
+        (&["completions", "bsh"], "'bash'"),
+    ] {
+        let output = command(words);
+        assert_eq!(output.status.code(), Some(2));
+        let stderr = text(&output.stderr);
+        assert!(stderr.lines().any(|line| line.contains("similar") && line.contains(nearest)), "{stderr}");
+    }
+}
