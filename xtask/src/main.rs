@@ -5,6 +5,7 @@ mod bench;
 mod budget;
 mod ci;
 mod embed;
+mod gpu_tests;
 mod kernels;
 mod layers;
 mod neon;
@@ -43,6 +44,8 @@ enum Command {
     BuildKernels(kernels::Options),
     /// Time clean release builds of the library and the command against their budgets
     Budget,
+    /// Put all that tests Kiln on a GPU machine without Rust into one folder
+    GpuTests(gpu_tests::Options),
     /// Measure a task, or with --peers everything beside other frameworks
     Bench(bench::Options),
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::EmbedMnist(options) => embed::run(&options),
         Command::BuildKernels(options) => kernels::run(&options),
         Command::Budget => budget::run().map(|_| ()),
+        Command::GpuTests(options) => gpu_tests::package(&options),
         Command::Bench(options) => bench::run(&options),
     };
     match result {

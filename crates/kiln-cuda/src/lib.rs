@@ -1,13 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+#[cfg(any(feature = "sim", feature = "cuda"))]
 mod backend;
 #[cfg(feature = "cuda")]
 mod driver;
+#[cfg(any(feature = "sim", feature = "cuda"))]
 mod machine;
 #[cfg(feature = "sim")]
 mod sim;
 
 #[cfg(feature = "cuda")]
-pub use driver::{Card, DriverError, cuda, devices};
+pub use driver::{Card, DriverError, device, devices};
 #[cfg(feature = "sim")]
 pub use sim::{Simulated, simulator};

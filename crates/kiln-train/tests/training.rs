@@ -66,8 +66,8 @@ fn learns_and_tells_how() {
     assert!(history.seconds >= history.epochs.iter().map(|e| e.seconds).sum::<f64>() * 0.999);
     // 600 samples in batches of 64: nine full ones and one of 24.
     assert_eq!((batches.len(), trainer.steps()), (120, 120));
-    let last = batches[119];
-    assert_eq!((last.epoch, last.batch, last.batches, last.samples), (12, 10, 10, 24));
+    let batch = batches[119];
+    assert_eq!((batch.epoch, batch.batch, batch.batches, batch.samples), (12, 10, 10, 24));
 
     // The last validation is an evaluation of the model as it is now, whatever the size of its batches.
     let after = trainer.evaluate(&test).unwrap();

@@ -3,7 +3,7 @@
 mod device;
 pub mod prelude;
 
-pub use device::{DEVICES, device};
+pub use device::{DEVICES, device, devices};
 pub use kiln_autograd as autograd;
 pub use kiln_cpu as cpu;
 pub use kiln_datasets as datasets;

@@ -1,5 +1,5 @@
-//! Training on the simulator is training on the CPU.
-#![cfg(feature = "sim")]
+//! Training on a GPU, or on the simulator, is training on the CPU.
+#![cfg(any(feature = "sim", feature = "cuda"))]
 #![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln::prelude::*;
@@ -35,22 +35,35 @@ fn train(device: &Device, optimizer: impl Optimizer) -> (Vec<f64>, Vec<f64>) {
     (numbers.collect(), weights.collect())
 }
 
-fn close(what: &str, sim: &[f64], cpu: &[f64]) {
-    assert_eq!(sim.len(), cpu.len());
-    for (s, c) in sim.iter().zip(cpu) {
-        assert!((s - c).abs() <= 1e-5 * c.abs().max(1.0), "{what}: {s}, on the CPU {c}");
+fn close(what: &str, gpu: &[f64], cpu: &[f64]) {
+    assert_eq!(gpu.len(), cpu.len());
+    for (g, c) in gpu.iter().zip(cpu) {
+        assert!((g - c).abs() <= 1e-5 * c.abs().max(1.0), "{what}: {g}, on the CPU {c}");
     }
 }
 
-#[test]
-fn optimizers_train_alike() {
-    fn both(name: &str, optimizer: impl Fn() -> Box<dyn Optimizer>) {
+/// Trains with each optimizer on a device and on the CPU.
+fn optimizers_train_alike(device: &str) {
+    let both = |name: &str, optimizer: &dyn Fn() -> Box<dyn Optimizer>| {
         let cpu = train(&Device::cpu(), optimizer());
-        let sim = train(&kiln::device("sim").unwrap(), optimizer());
-        close(&format!("{name}: reports"), &sim.0, &cpu.0);
-        close(&format!("{name}: weights"), &sim.1, &cpu.1);
-    }
-    both("adam", || Box::new(Adam::new(0.01)));
-    both("adamw", || Box::new(AdamW::new(0.01)));
-    both("sgd", || Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true)));
+        let gpu = train(&kiln::device(device).unwrap(), optimizer());
+        close(&format!("{name}: reports"), &gpu.0, &cpu.0);
+        close(&format!("{name}: weights"), &gpu.1, &cpu.1);
+    };
+    both("adam", &|| Box::new(Adam::new(0.01)));
+    both("adamw", &|| Box::new(AdamW::new(0.01)));
+    both("sgd", &|| Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true)));
+}
+
+#[test]
+#[cfg(feature = "sim")]
+fn on_the_simulator() {
+    optimizers_train_alike("sim");
+}
+
+#[test]
+#[cfg(feature = "cuda")]
+#[ignore = "needs an NVIDIA card"]
+fn on_a_card() {
+    optimizers_train_alike("cuda");
 }
