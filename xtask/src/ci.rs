@@ -1,7 +1,7 @@
 //! What CI runs, here as there.
 
 use crate::shell::{self, Result, cargo};
-use crate::{asan, layers, readme};
+use crate::{asan, kernels, layers, readme};
 use std::time::Instant;
 
 /// Which part.
@@ -19,6 +19,7 @@ const STEPS: &[Step] = &[
     ("format", || shell::run(&mut cargo(&["fmt", "--all", "--check"]))),
     ("layers", layers::run),
     ("lints", || shell::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
+    ("kernels", kernels::ci),
     // The README's second command.
     ("tests", || shell::run(&mut cargo(&["test", "--workspace"]))),
     ("documentation", || shell::run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))),

@@ -28,7 +28,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// All that CI runs: format, lints, layers, tests, documentation, sanitizer, README commands
+    /// All that CI runs: format, layers, lints, the kernels' PTX, tests, documentation, sanitizer, README commands
     Ci(ci::Options),
     /// Prove that crates depend downward only and that their dependency trees are within their budgets
     CheckLayers,
@@ -40,7 +40,7 @@ enum Command {
     Readme,
     /// Make the MNIST subset that kiln-datasets carries from the real files
     EmbedMnist(embed::Options),
-    /// Compile the GPU kernels to PTX
+    /// Compile the GPU kernels to PTX and write it, or --check it; --report tells what their machine code takes
     BuildKernels(kernels::Options),
     /// Time clean release builds of the library and the command against their budgets
     Budget,

@@ -19,6 +19,11 @@ pub(super) struct Compiler {
     pub(super) version: String,
 }
 
+/// Whether the environment names a compiler.
+pub(super) fn is_named() -> bool {
+    std::env::var_os(VARIABLE).is_some()
+}
+
 /// The numbers of a version: `1.96.0-nightly` is [1, 96, 0].
 fn numbers(version: &str) -> Vec<u64> {
     let bare = version.split(['-', '+']).next().unwrap_or_default();

@@ -65,7 +65,19 @@ pub(super) fn find(install: bool) -> Result<Tools> {
     if !install || !found("python3") {
         return Err(format!("{how} brings them"));
     }
-    let mut pip = command("python3", &["-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check"]);
+    let mut pip = command(
+        "python3",
+        &[
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--disable-pip-version-check",
+            "--root-user-action",
+            "ignore",
+        ],
+    );
     shell::run(pip.arg("--target").arg(own()).args(PACKAGES)).map_err(|error| format!("{how}, but {error}"))?;
     at_hand().ok_or_else(|| format!("{how} does not bring them"))
 }
