@@ -7,8 +7,7 @@ use cust::sys::CUresult;
 use kiln_cuda_shim::last_failure;
 use std::fmt;
 
-/// What the driver could not do, in a sentence: its call, the error's name and number, and the kernels that it may come
-/// from.
+/// What the driver could not do, in a sentence: its call, and the error's name and number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DriverError(String);
 

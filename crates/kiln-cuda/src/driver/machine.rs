@@ -3,7 +3,6 @@
 use super::devices::card_at;
 use super::error::{DriverError, check};
 use super::module::Kernels;
-use super::recent::Recent;
 use super::staging::Staging;
 use crate::machine::{Failure, Machine};
 use cuda_std::{Geometry, Launch, LaunchError, Launcher};
@@ -15,12 +14,12 @@ use cust::stream::{Stream, StreamFlags};
 use cust::sys;
 use std::ffi::c_void;
 use std::ptr::null_mut;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// A card: its primary context, one stream, and the kernels.
 pub(crate) struct Driver {
     name: String,
-    queue: Mutex<Queue>,
+    kernels: Mutex<Kernels>,
     staging: Mutex<Staging>,
     /// What went wrong in a call that has no result.
     unreported: OnceLock<DriverError>,
@@ -30,12 +29,6 @@ pub(crate) struct Driver {
     stream: Stream,
     // Last, as the others need it when they are dropped.
     context: Context,
-}
-
-/// What launches share.
-struct Queue {
-    kernels: Kernels,
-    recent: Recent,
 }
 
 impl Driver {
@@ -54,10 +47,10 @@ impl Driver {
         CurrentContext::set_current(&context)?;
         let pool = Pool::of(device)?;
         let stream = Stream::new(StreamFlags::DEFAULT, None)?;
-        let queue = Queue { kernels: Kernels::load(ptx)?, recent: Recent::default() };
+        let kernels = Kernels::load(ptx)?;
         Ok(Driver {
             name,
-            queue: Mutex::new(queue),
+            kernels: Mutex::new(kernels),
             staging: Mutex::default(),
             unreported: OnceLock::new(),
             synchronous: std::env::var("KILN_SYNC").is_ok_and(|value| value == "1"),
@@ -65,10 +58,6 @@ impl Driver {
             stream,
             context,
         })
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the card the current one of this thread, as all of the driver's calls need it.
@@ -79,15 +68,10 @@ impl Driver {
         CurrentContext::set_current(&self.context).map_err(|error| self.fault(error.into()))
     }
 
-    /// An error that may come from any of the last launches.
+    /// An error that may come from a launch before. The backend adds which launches those were.
     fn fault(&self, error: DriverError) -> DriverError {
-        self.told(error, &self.queue().recent)
-    }
-
-    fn told(&self, error: DriverError, recent: &Recent) -> DriverError {
-        let error = error.of(&self.name);
         // A launch that has been waited for has done no harm.
-        if self.synchronous { error } else { error.with(&recent.suspects()) }
+        if self.synchronous { error } else { error.with("; with KILN_SYNC=1 a fault names its kernel") }
     }
 
     fn wait(&self) -> Result<(), DriverError> {
@@ -95,9 +79,10 @@ impl Driver {
     }
 
     /// Launches, and says what the driver has against it.
-    fn try_launch(&self, queue: &mut Queue, launch: &Launch<'_>) -> Result<(), DriverError> {
+    fn try_launch(&self, launch: &Launch<'_>) -> Result<(), DriverError> {
         let kernel = launch.kernel().name();
-        let function = queue.kernels.function(launch.kernel())?;
+        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
+        let function = kernels.function(launch.kernel())?;
         // The driver copies each argument from its address before it returns.
         let arguments = launch.arguments().iter().map(|argument| argument.bytes().as_ptr().cast_mut().cast::<c_void>());
         let arguments: Vec<_> = arguments.collect();
@@ -117,7 +102,7 @@ impl Driver {
             let what = format!(" to a launch of {kernel} with {x}×{y}×{z} blocks of {i}×{j}×{k} threads");
             DriverError::from(error).with(&what)
         })?;
-        queue.recent.push(kernel);
+        drop(kernels);
         if self.synchronous {
             let of = |error| DriverError::from(error).with(&format!(" after the launch of {kernel}"));
             self.stream.synchronize().map_err(of)?;
@@ -141,10 +126,7 @@ impl Driver {
 impl Launcher for Driver {
     fn launch(&self, launch: &Launch<'_>) -> Result<(), LaunchError> {
         self.enter()?;
-        // One lock for the launch and its note, so that the notes are in the order of the launches.
-        let mut queue = self.queue();
-        let end = self.try_launch(&mut queue, launch);
-        Ok(end.map_err(|error| self.told(error, &queue.recent))?)
+        Ok(self.try_launch(launch).map_err(|error| self.fault(error))?)
     }
 }
 

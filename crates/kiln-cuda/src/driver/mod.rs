@@ -6,7 +6,6 @@ mod devices;
 mod error;
 mod machine;
 mod module;
-mod recent;
 mod staging;
 #[cfg(test)]
 mod tests;

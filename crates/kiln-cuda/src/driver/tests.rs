@@ -2,9 +2,11 @@
 
 use super::devices;
 use super::machine::Driver;
+use crate::backend::Gpu;
 use crate::machine::{Failure, Machine};
 use cuda_std::launch::Argument;
 use cuda_std::{Geometry, KernelInfo, Launch, LaunchError, Launcher};
+use kiln_tensor::Backend;
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::{CStr, c_char};
 use std::hash::{Hash, Hasher};
@@ -230,7 +232,7 @@ fn a_card_does_the_same_and_reports_a_late_fault() {
     assert!(sentence.contains("the driver's compiler says"), "{sentence}");
     store(&driver, &STORE, 4, 1, 1).unwrap();
     let sentence = driver.synchronize().unwrap_err().to_string();
-    assert!(sentence.contains("CUDA_ERROR_ILLEGAL_ADDRESS") && sentence.contains("first: store, "), "{sentence}");
+    assert!(sentence.contains("CUDA_ERROR_ILLEGAL_ADDRESS"), "{sentence}");
 }
 
 #[test]
@@ -255,7 +257,6 @@ fn every_call_that_fails_is_named_with_its_error() {
             sentence.contains(&format!("{call} answered CUDA_ERROR_ILLEGAL_ADDRESS (700: its text)")),
             "{sentence}"
         );
-        assert!(sentence.starts_with("cuda:0: ") || call.starts_with("cuDevice"), "{sentence}");
     }
     let calls = [
         "cuDeviceGetCount",
@@ -289,21 +290,24 @@ fn every_call_that_fails_is_named_with_its_error() {
 }
 
 #[test]
-fn a_late_fault_names_the_last_kernels() {
-    with("a_late_fault_names_the_last_kernels", &[("FAKE_LIBCUDA", "cuStreamSynchronize=700")], || {
-        let driver = open();
-        let to = driver.alloc(64).unwrap();
-        for _ in 0..9 {
-            store(&driver, &STORE, to, 1, 1).unwrap();
-        }
-        store(&driver, &STORE_B, to, 1, 1).unwrap();
-        let sentence = driver.synchronize().unwrap_err().to_string();
-        let names = ["store_b"].into_iter().chain(["store"; 7]).collect::<Vec<_>>().join(", ");
+fn a_late_fault_is_told_with_the_last_kernels() {
+    const TEST: &str = "a_late_fault_is_told_with_the_last_kernels";
+    with(TEST, &[("FAKE_LIBCUDA", "cuStreamSynchronize=700")], || {
+        let gpu = Gpu::new(open());
+        let launch = |kernel: &'static KernelInfo| {
+            let arguments = [Argument::scalar(0u64), Argument::scalar(0u64), Argument::scalar(0u32)];
+            // SAFETY: the fake's kernel takes these, and writes nothing.
+            gpu.launch(&unsafe { Launch::new(kernel, Geometry::linear(1, 1), &arguments) }.unwrap()).unwrap();
+        };
+        (0..9).for_each(|_| launch(&STORE));
+        launch(&STORE_B);
+        let sentence = gpu.synchronize().unwrap_err().to_string();
+        let names = ["store"; 7].into_iter().chain(["store_b"]).collect::<Vec<_>>().join(", ");
         let wanted = format!(
-            "cuda:0: cuStreamSynchronize answered CUDA_ERROR_ILLEGAL_ADDRESS (700: its text); kernels launched last, newest \
-             first: {names}; with KILN_SYNC=1 a fault names its kernel"
+            "cuda:0: cuStreamSynchronize answered CUDA_ERROR_ILLEGAL_ADDRESS (700: its text); with KILN_SYNC=1 a fault \
+             names its kernel; the last launches: {names}; "
         );
-        assert_eq!(sentence, wanted);
+        assert!(sentence.contains(&wanted), "{sentence}");
     });
 }
 
@@ -315,7 +319,8 @@ fn launches_that_are_waited_for_name_the_kernel_that_failed() {
         let to = driver.alloc(64).unwrap();
         store(&driver, &STORE, to, 1, 1).unwrap();
         let sentence = store(&driver, &STORE_B, to, 1, 1).unwrap_err().to_string();
-        let wanted = "cuda:0: cuStreamSynchronize answered CUDA_ERROR_ILLEGAL_ADDRESS (700: its text) after the launch of store_b";
+        let wanted =
+            "cuStreamSynchronize answered CUDA_ERROR_ILLEGAL_ADDRESS (700: its text) after the launch of store_b";
         assert_eq!(sentence, wanted);
     });
 }
@@ -327,11 +332,11 @@ fn a_refused_launch_names_its_kernel() {
         let to = driver.alloc(64).unwrap();
         store(&driver, &STORE, to, 1, 1).unwrap();
         let sentence = store(&driver, &STORE_B, to, 1, 1).unwrap_err().to_string();
-        let start = "cuda:0: cuLaunchKernel answered CUDA_ERROR_INVALID_VALUE (1: its text) to a launch of store_b with 4×1×1 \
-                     blocks of 32×1×1 threads; kernels launched last, newest first: store;";
+        let start = "cuLaunchKernel answered CUDA_ERROR_INVALID_VALUE (1: its text) to a launch of store_b with 4×1×1 \
+                     blocks of 32×1×1 threads";
         assert!(sentence.starts_with(start), "{sentence}");
         let sentence = store(&driver, &ABSENT, to, 1, 1).unwrap_err().to_string();
-        let start = "cuda:0: cuModuleGetFunction answered CUDA_ERROR_NOT_FOUND (500: its text) for kernel absent";
+        let start = "cuModuleGetFunction answered CUDA_ERROR_NOT_FOUND (500: its text) for kernel absent";
         assert!(sentence.starts_with(start), "{sentence}");
     });
 }
