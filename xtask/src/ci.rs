@@ -22,6 +22,17 @@ const STEPS: &[Step] = &[
     ("kernels", kernels::ci),
     // The README's second command.
     ("tests", || shell::run(&mut cargo(&["test", "--workspace"]))),
+    // Without a card, a driver or a toolkit: against a stand-in for the driver, and from a crate outside the workspace.
+    ("cuda", || {
+        let features = ["-p", "kiln-cuda", "-p", "kiln-cuda-shim", "--features", "kiln-cuda/cuda"];
+        shell::run(cargo(&["test"]).args(features))?;
+        shell::run(cargo(&["test", "--test", "outside"]).args(&features[..2]).args([
+            "--features",
+            "cuda",
+            "--",
+            "--ignored",
+        ]))
+    }),
     ("documentation", || shell::run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))),
     ("sanitizer", asan::run),
     ("README", readme::run),
