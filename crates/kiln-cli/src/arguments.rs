@@ -132,7 +132,7 @@ pub(crate) struct TrainOptions {
     /// Threads to compute with [default: all]; the weights do not depend on it
     #[arg(long, allow_negative_numbers = true, value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Where to compute: cpu, or sim (the GPU's kernels, simulated and checked: slow)
+    /// Where to compute: cpu, sim (the GPU's kernels, simulated and checked: slow), cuda or cuda:N; see kiln devices
     #[arg(long, default_value = "cpu", value_parser = device)]
     pub(crate) device: Device,
     /// Folder of the data: DIR/mnist/*-ubyte[.gz] [default: $KILN_DATA_DIR, the user's cache folder, or else a subset of MNIST
@@ -166,7 +166,7 @@ pub(crate) struct EvaluateOptions {
     /// Threads to compute with [default: all]
     #[arg(long, allow_negative_numbers = true, value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Where to compute: cpu
+    /// Where to compute: cpu, sim (the GPU's kernels, simulated and checked: slow), cuda or cuda:N; see kiln devices
     #[arg(long, default_value = "cpu", value_parser = device)]
     pub(crate) device: Device,
     /// Print one JSON object
@@ -184,7 +184,7 @@ pub(crate) struct PredictOptions {
     /// Threads to compute with [default: all]
     #[arg(long, allow_negative_numbers = true, value_parser = threads)]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// Where to compute: cpu
+    /// Where to compute: cpu, sim (the GPU's kernels, simulated and checked: slow), cuda or cuda:N; see kiln devices
     #[arg(long, default_value = "cpu", value_parser = device)]
     pub(crate) device: Device,
     /// Print one JSON object for each image
