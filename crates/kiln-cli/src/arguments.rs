@@ -4,6 +4,7 @@ use crate::recipes::Recipe;
 use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use kiln::ErrorKind;
 use kiln::datasets::CATALOG;
 use kiln::tensor::Device;
 use std::num::NonZeroUsize;
@@ -134,7 +135,7 @@ pub(crate) struct TrainOptions {
     pub(crate) threads: Option<NonZeroUsize>,
     /// Where to compute: cpu, sim (the GPU's kernels, simulated and checked: slow), cuda or cuda:N; see kiln devices
     #[arg(long, default_value = "cpu", value_parser = device)]
-    pub(crate) device: Device,
+    pub(crate) device: Place,
     /// Folder of the data: DIR/mnist/*-ubyte[.gz] [default: $KILN_DATA_DIR, the user's cache folder, or else a subset of MNIST
     /// that the command carries]
     #[arg(long, value_name = "DIR")]
@@ -168,7 +169,7 @@ pub(crate) struct EvaluateOptions {
     pub(crate) threads: Option<NonZeroUsize>,
     /// Where to compute: cpu, sim (the GPU's kernels, simulated and checked: slow), cuda or cuda:N; see kiln devices
     #[arg(long, default_value = "cpu", value_parser = device)]
-    pub(crate) device: Device,
+    pub(crate) device: Place,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -186,7 +187,7 @@ pub(crate) struct PredictOptions {
     pub(crate) threads: Option<NonZeroUsize>,
     /// Where to compute: cpu, sim (the GPU's kernels, simulated and checked: slow), cuda or cuda:N; see kiln devices
     #[arg(long, default_value = "cpu", value_parser = device)]
-    pub(crate) device: Device,
+    pub(crate) device: Place,
     /// Print one JSON object for each image
     #[arg(long)]
     pub(crate) json: bool,
@@ -202,8 +203,23 @@ pub(crate) struct PlotOptions {
     pub(crate) out: PathBuf,
 }
 
-fn device(name: &str) -> Result<Device, String> {
-    kiln::device(name).map_err(|error| error.message().to_string())
+/// What `--device` names. That the device is there is no matter of the arguments.
+#[derive(Clone)]
+pub(crate) struct Place(kiln::Result<Device>);
+
+impl Place {
+    pub(crate) fn open(&self) -> kiln::Result<Device> {
+        self.0.clone()
+    }
+}
+
+fn device(name: &str) -> Result<Place, String> {
+    match kiln::device(name) {
+        Err(error) if error.kind() == ErrorKind::Value => Err(error.message().to_string()),
+        // The user has named it: the operation's name adds nothing.
+        Err(error) => Ok(Place(Err(kiln::Error::new(error.kind(), "", error.message())))),
+        device => Ok(Place(device)),
+    }
 }
 
 /// A number of things, at least one.

@@ -21,16 +21,17 @@ pub(crate) fn run(options: &EvaluateOptions) -> Result<()> {
 }
 
 fn evaluate(options: &EvaluateOptions) -> Result<()> {
-    let run = Run::open(&options.run, &options.device)?;
+    let device = options.device.open()?;
+    let run = Run::open(&options.run, &device)?;
     let data = data_folder(run.recipe, options.data.as_deref());
-    let setup = Setup { data: data.as_deref(), device: &options.device, seed: 0, learning_rate: None };
+    let setup = Setup { data: data.as_deref(), device: &device, seed: 0, learning_rate: None };
     let mut prepared = run.recipe.prepare(&setup)?;
     run.expect_input("the test images", prepared.test.input_shape())?;
     prepared.trainer.objective.model = run.model;
     let (trainer, test) = (&prepared.trainer, &prepared.test);
     let evaluation = trainer.evaluate(test)?;
     let mut confusion = Confusion::new(run.recipe.classes());
-    Loader::new(test).batch_size(BATCH).device(&options.device).epoch(0, |batches| {
+    Loader::new(test).batch_size(BATCH).device(&device).epoch(0, |batches| {
         for batch in batches {
             let batch = batch?;
             let predicted = trainer.predict(&batch.inputs)?.arg_max(-1)?.to_vec::<i64>()?;
@@ -55,7 +56,7 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
             "images": test.len(),
             "classes": classes.collect::<Vec<_>>(),
             "confusion": confusion.counts,
-            "device": options.device.name(),
+            "device": device.name(),
         }));
         return Ok(());
     }

@@ -20,13 +20,14 @@ pub(crate) fn run(options: &PredictOptions) -> Result<()> {
 }
 
 fn predict(options: &PredictOptions) -> Result<()> {
-    let run = Run::open(&options.run, &options.device)?;
+    let device = options.device.open()?;
+    let run = Run::open(&options.run, &device)?;
     run.expect_input("digits", &[SIDE, SIDE])?;
     let mut pixels = Vec::with_capacity(SIDE * SIDE * options.images.len());
     for path in &options.images {
         pixels.extend(pixels_of(path)?);
     }
-    let inputs = Tensor::from_vec(pixels, [options.images.len(), SIDE, SIDE], &options.device)?;
+    let inputs = Tensor::from_vec(pixels, [options.images.len(), SIDE, SIDE], &device)?;
     let outputs = Ctx::eval().run(&run.model, &Var::constant(inputs))?.into_tensor().to_vec::<f32>()?;
     let classes = run.recipe.classes();
     for (path, probabilities) in options.images.iter().zip(outputs.chunks_exact(classes.len())) {

@@ -32,8 +32,9 @@ pub(crate) fn data_folder(recipe: Recipe, option: Option<&Path>) -> Option<PathB
 }
 
 fn train(options: &TrainOptions, data: Option<&Path>) -> Result<ExitCode> {
+    let device = options.device.open()?;
     let stop = interrupt::flag()?;
-    let setup = Setup { data, device: &options.device, seed: options.seed, learning_rate: options.lr };
+    let setup = Setup { data, device: &device, seed: options.seed, learning_rate: options.lr };
     let Prepared { mut trainer, mut train, test, epochs, batch_size } = options.recipe.prepare(&setup)?;
     if let Some(limit) = options.limit {
         train = train.limit(limit.get());
@@ -74,7 +75,7 @@ fn train(options: &TrainOptions, data: Option<&Path>) -> Result<ExitCode> {
             optimizer: trainer.optimizer.name(),
             seed: options.seed,
             threads: rayon::current_num_threads(),
-            device: options.device.name(),
+            device: device.name(),
             limit: options.limit.map(NonZeroUsize::get),
             data,
         };
@@ -94,7 +95,7 @@ fn train(options: &TrainOptions, data: Option<&Path>) -> Result<ExitCode> {
             test,
             seconds: history.seconds,
             images,
-            device: options.device.name(),
+            device: device.name(),
             seed: options.seed,
             interrupted: history.stopped.is_some(),
         });

@@ -296,3 +296,16 @@ fn what_the_data_does_not_allow_fails_in_one_sentence() {
     let sentence = failure(&kiln(&folder.0, &["--out", file.to_str().unwrap()]));
     assert!(sentence.starts_with(&format!("--out {}: this folder cannot be made: ", file.display())), "{sentence}");
 }
+
+#[test]
+#[cfg(feature = "cuda")]
+fn without_a_driver_cuda_says_what_is_missing() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+    command
+        .args(["train", "mnist-mlp", "--device", "cuda", "--epochs", "1"])
+        .env("KILN_LIBCUDA", "/nowhere/libcuda.so.1");
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("no NVIDIA driver was found (/nowhere/libcuda.so.1 could not be opened: "), "{said}");
+}

@@ -1,7 +1,7 @@
 //! Devices by name.
 
 use kiln_cpu::Isa;
-use kiln_tensor::{Device, Error, ErrorKind, Result};
+use kiln_tensor::{Device, Error, Result};
 
 /// What [`device`] takes.
 pub const DEVICES: &[&str] = &[
@@ -22,7 +22,8 @@ pub const DEVICES: &[&str] = &[
 /// ```
 ///
 /// # Errors
-/// A name that this build does not know; a card that is not there, with what is missing.
+/// A name that this build does not know (`ErrorKind::Value`); a card that is not there, with what is missing
+/// (`ErrorKind::Device`).
 pub fn device(name: &str) -> Result<Device> {
     match name {
         "cpu" => return Ok(Device::cpu()),
@@ -41,7 +42,7 @@ pub fn device(name: &str) -> Result<Device> {
     if cfg!(not(feature = "cuda")) && name.starts_with("cuda") {
         message.push_str("; `--features cuda` builds one that knows NVIDIA cards");
     }
-    Err(Error::new(ErrorKind::Device, "device", message))
+    Err(Error::value("device", message))
 }
 
 /// What is there: a name that [`device`] takes, and what it is or what is missing.
