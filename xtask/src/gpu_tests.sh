@@ -11,12 +11,14 @@ failed=""
 try() {
     name=$1
     shift
-    if "$@" >"$logs/$name.log" 2>&1; then
+    "$@" >"$logs/$name.log" 2>&1
+    code=$?
+    if [ $code -eq 0 ]; then
         passed=$((passed + 1))
         echo "passed  $name"
     else
         failed="$failed $name"
-        echo "FAILED  $name (exit code $?)"
+        echo "FAILED  $name (exit code $code)"
     fi
     tail -n 2 "$logs/$name.log" | sed 's/^/        /'
 }
@@ -24,9 +26,9 @@ try() {
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null
 try devices "$here/bin/kiln" devices
 
-# Tests that need a card are ignored elsewhere.
+# The tests that need a card are those that are ignored elsewhere.
 for test in "$here"/tests/*; do
-    try "test-$(basename "$test")" "$test" --include-ignored --test-threads 1
+    try "test-$(basename "$test")" "$test" --ignored --test-threads 1
 done
 
 data=${1:+--data "$1"}
@@ -34,6 +36,12 @@ for device in cpu cuda; do
     # shellcheck disable=SC2086 # no word at all where there is no data
     try "train-$device" "$here/bin/kiln" train mnist-mlp --device $device --epochs 2 --seed 1 --quiet $data
 done
+
+if [ -n "$1" ]; then
+    for task in mnist-mlp overhead; do
+        try "bench-$task" "$here/bin/kiln-bench" $task --device cuda --data "$1"
+    done
+fi
 
 echo
 if [ -z "$failed" ]; then
