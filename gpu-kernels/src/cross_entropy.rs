@@ -5,12 +5,6 @@ use crate::place::{THREADS, element, refuse};
 use cuda_std::*;
 use kiln_math::Real;
 
-/// The blocks that give sixteen threads to each row.
-#[cfg(not(target_arch = "nvptx64"))]
-pub fn geometry(rows: usize) -> Geometry {
-    Geometry::cover(rows.saturating_mul(LANES), THREADS)
-}
-
 /// The lane's share of a row under `$combine`, from `$identity` on; then all lanes', which every lane gets.
 macro_rules! of_row {
     ($identity:expr, $present:expr, $classes:expr, |$i:ident| $x:expr, $combine:expr) => {{

@@ -36,7 +36,7 @@ macro_rules! unary {
 
             #[cfg(not(target_arch = "nvptx64"))]
             mod host {
-                use crate::place::covering;
+                use crate::geometry::by_element;
                 use cuda_std::{DeviceSlice, DeviceSliceMut, LaunchError, Launcher};
                 use kiln_math::UnaryOp;
 
@@ -51,7 +51,7 @@ macro_rules! unary {
                     y: DeviceSliceMut<$T>,
                     x: DeviceSlice<$T>,
                 ) -> Result<(), LaunchError> {
-                    let geometry = covering(y.len());
+                    let geometry = by_element(y.len());
                     match op {
                         $(UnaryOp::$op => super::$method::value::launch(launcher, geometry, y, x, p, q),)+
                     }
@@ -68,7 +68,7 @@ macro_rules! unary {
                     dx: DeviceSliceMut<$T>,
                     [x, y, dy]: [DeviceSlice<$T>; 3],
                 ) -> Result<(), LaunchError> {
-                    let geometry = covering(dx.len());
+                    let geometry = by_element(dx.len());
                     match op {
                         $(UnaryOp::$op => super::$method::gradient::launch(launcher, geometry, dx, x, y, dy, p, q),)+
                     }
@@ -103,7 +103,7 @@ macro_rules! binary {
 
             #[cfg(not(target_arch = "nvptx64"))]
             mod host {
-                use crate::place::covering;
+                use crate::geometry::by_element;
                 use cuda_std::{DeviceSlice, DeviceSliceMut, LaunchError, Launcher};
                 use kiln_math::BinaryOp;
 
@@ -118,7 +118,7 @@ macro_rules! binary {
                     a: DeviceSlice<$T>,
                     b: DeviceSlice<$T>,
                 ) -> Result<(), LaunchError> {
-                    let geometry = covering(y.len());
+                    let geometry = by_element(y.len());
                     match op {
                         $(BinaryOp::$op => super::$method::value::launch(launcher, geometry, y, a, b),)+
                     }
@@ -168,7 +168,7 @@ pub mod binary_i64 {
                 a: DeviceSlice<i64>,
                 b: DeviceSlice<i64>,
             ) -> Option<Result<(), LaunchError>> {
-                let geometry = crate::place::covering(y.len());
+                let geometry = crate::geometry::by_element(y.len());
                 match op {
                     $(kiln_math::BinaryOp::$op => Some($method::launch(launcher, geometry, y, a, b)),)+
                     _ => None,

@@ -7,6 +7,8 @@ pub mod copy;
 pub mod cross_entropy;
 pub mod elementwise;
 pub mod gather;
+#[cfg(not(target_arch = "nvptx64"))]
+pub mod geometry;
 mod lanes;
 pub mod matmul;
 mod place;

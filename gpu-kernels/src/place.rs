@@ -18,9 +18,3 @@ pub(crate) fn element() -> usize {
 pub(crate) fn refuse(reason: &'static str) -> ! {
     panic!("{reason}")
 }
-
-/// The grid in which each of so many elements has a thread.
-#[cfg(not(target_arch = "nvptx64"))]
-pub(crate) fn covering(elements: usize) -> cuda_std::Geometry {
-    cuda_std::Geometry::cover(elements, THREADS)
-}

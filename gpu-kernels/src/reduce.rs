@@ -30,12 +30,6 @@ pub fn chunks(count: usize) -> usize {
     count.div_ceil(CHUNK).max(1)
 }
 
-/// The blocks that give sixteen threads to each of so many results.
-#[cfg(not(target_arch = "nvptx64"))]
-pub fn geometry(results: usize) -> Geometry {
-    Geometry::cover(results.saturating_mul(LANES), THREADS)
-}
-
 macro_rules! folds {
     ($($T:ident $name:ident;)+) => { $(
         kernel! {

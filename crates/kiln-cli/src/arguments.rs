@@ -10,13 +10,14 @@ use kiln::tensor::Device;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// More threads than any machine has cores: beyond, starting them takes longer than the training.
+/// More threads than any machine has cores: beyond, starting them takes longer than the training. (1024 is not 0, which the
+/// compiler sees.)
 const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 /// Below `kiln --help`.
 const EXAMPLES: &str = "\
 Begin here:
-  kiln train mnist-mlp --out runs/first    train a digit classifier (about 2 s) and keep it
+  kiln train mnist-mlp --out runs/first    train a digit classifier and keep it
   kiln evaluate runs/first                 accuracy by class on the test images, confusion matrix
   kiln predict runs/first digit.png        which digit is it?
 
@@ -114,6 +115,17 @@ pub(crate) enum DataCommand {
     },
 }
 
+/// What every command that computes takes.
+#[derive(Args)]
+pub(crate) struct Computing {
+    /// Threads to compute with [default: all]; the result does not depend on it
+    #[arg(long, allow_negative_numbers = true, value_parser = threads)]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Where to compute: cpu, sim (the GPU's kernels, simulated and checked: slow), cuda or cuda:N; see kiln devices
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    pub(crate) device: Place,
+}
+
 #[derive(Args)]
 pub(crate) struct TrainOptions {
     /// What to train.
@@ -130,12 +142,8 @@ pub(crate) struct TrainOptions {
     /// Fixes initial weights, order of samples and dropout: the same seed gives the same weights, bit for bit
     #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Threads to compute with [default: all]; the weights do not depend on it
-    #[arg(long, allow_negative_numbers = true, value_parser = threads)]
-    pub(crate) threads: Option<NonZeroUsize>,
-    /// Where to compute: cpu, sim (the GPU's kernels, simulated and checked: slow), cuda or cuda:N; see kiln devices
-    #[arg(long, default_value = "cpu", value_parser = device)]
-    pub(crate) device: Place,
+    #[command(flatten)]
+    pub(crate) computing: Computing,
     /// Folder of the data: DIR/mnist/*-ubyte[.gz] [default: $KILN_DATA_DIR, the user's cache folder, or else a subset of MNIST
     /// that the command carries]
     #[arg(long, value_name = "DIR")]
@@ -164,12 +172,8 @@ pub(crate) struct EvaluateOptions {
     /// Picture of the confusion matrix, a PNG file
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Threads to compute with [default: all]
-    #[arg(long, allow_negative_numbers = true, value_parser = threads)]
-    pub(crate) threads: Option<NonZeroUsize>,
-    /// Where to compute: cpu, sim (the GPU's kernels, simulated and checked: slow), cuda or cuda:N; see kiln devices
-    #[arg(long, default_value = "cpu", value_parser = device)]
-    pub(crate) device: Place,
+    #[command(flatten)]
+    pub(crate) computing: Computing,
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -182,12 +186,8 @@ pub(crate) struct PredictOptions {
     /// PNG or JPEG files.
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
-    /// Threads to compute with [default: all]
-    #[arg(long, allow_negative_numbers = true, value_parser = threads)]
-    pub(crate) threads: Option<NonZeroUsize>,
-    /// Where to compute: cpu, sim (the GPU's kernels, simulated and checked: slow), cuda or cuda:N; see kiln devices
-    #[arg(long, default_value = "cpu", value_parser = device)]
-    pub(crate) device: Place,
+    #[command(flatten)]
+    pub(crate) computing: Computing,
     /// Print one JSON object for each image
     #[arg(long)]
     pub(crate) json: bool,

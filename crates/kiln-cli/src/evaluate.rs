@@ -17,11 +17,11 @@ use serde_json::json;
 const BATCH: usize = 512;
 
 pub(crate) fn run(options: &EvaluateOptions) -> Result<()> {
-    in_pool(options.threads, || evaluate(options))
+    in_pool(options.computing.threads, || evaluate(options))
 }
 
 fn evaluate(options: &EvaluateOptions) -> Result<()> {
-    let device = options.device.open()?;
+    let device = options.computing.device.open()?;
     let run = Run::open(&options.run, &device)?;
     let data = data_folder(run.recipe, options.data.as_deref());
     let setup = Setup { data: data.as_deref(), device: &device, seed: 0, learning_rate: None };

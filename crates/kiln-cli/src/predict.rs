@@ -16,11 +16,11 @@ use std::path::Path;
 const TOP: usize = 3;
 
 pub(crate) fn run(options: &PredictOptions) -> Result<()> {
-    in_pool(options.threads, || kiln::run(|| predict(options)))
+    in_pool(options.computing.threads, || kiln::run(|| predict(options)))
 }
 
 fn predict(options: &PredictOptions) -> Result<()> {
-    let device = options.device.open()?;
+    let device = options.computing.device.open()?;
     let run = Run::open(&options.run, &device)?;
     run.expect_input("digits", &[SIDE, SIDE])?;
     let mut pixels = Vec::with_capacity(SIDE * SIDE * options.images.len());

@@ -16,8 +16,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
-    let data = data_folder(options.recipe, options.data.as_deref());
-    in_pool(options.threads, || train(options, data.as_deref()))
+    in_pool(options.computing.threads, || train(options))
 }
 
 /// The folder of a recipe's data. Where there is none, the subset that the command carries serves, and that is said.
@@ -31,8 +30,10 @@ pub(crate) fn data_folder(recipe: Recipe, option: Option<&Path>) -> Option<PathB
     data
 }
 
-fn train(options: &TrainOptions, data: Option<&Path>) -> Result<ExitCode> {
-    let device = options.device.open()?;
+fn train(options: &TrainOptions) -> Result<ExitCode> {
+    let device = options.computing.device.open()?;
+    let data = data_folder(options.recipe, options.data.as_deref());
+    let data = data.as_deref();
     let stop = interrupt::flag()?;
     let setup = Setup { data, device: &device, seed: options.seed, learning_rate: options.lr };
     let Prepared { mut trainer, mut train, test, epochs, batch_size } = options.recipe.prepare(&setup)?;

@@ -1,7 +1,6 @@
 //! `kiln data` from outside. What fetching does is tested in kiln-datasets; nothing here needs a network.
 
-// Helpers may unwrap like the tests that call them.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use std::fs;
 use std::path::{Path, PathBuf};

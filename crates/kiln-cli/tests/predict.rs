@@ -1,6 +1,6 @@
 //! `kiln predict`: digits drawn in many ways are told apart, and what is no image is named.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! A run's folder: what `train --out` writes, that it is whole or not there, and what `evaluate`, `plot` and Ctrl-C make of it.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 mod support;
 

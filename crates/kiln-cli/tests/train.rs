@@ -1,7 +1,6 @@
 //! `kiln train` from outside: what it prints and writes, and the sentence and the exit code where it cannot.
 
-// Helpers may unwrap like the tests that call them.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 mod support;
 

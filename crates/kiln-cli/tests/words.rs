@@ -1,6 +1,6 @@
 //! What the command says about itself: summaries, devices, help, completions, and the nearest word on a typo.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 mod support;
 

@@ -1,7 +1,6 @@
 //! What the tests of the command share: a small data set in a folder of its own, and what a run printed.
 
-// Each test file uses a part.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, clippy::unwrap_used)] // each test file uses a part; a panic is a test's report
 
 use std::fs;
 use std::path::{Path, PathBuf};

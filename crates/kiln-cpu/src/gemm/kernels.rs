@@ -58,6 +58,8 @@ macro_rules! kernels {
         mod $name {
             use super::*;
 
+            // Safety of each function here: its features are available, and the contract of what it calls is kept; those
+            // that take slices ask for nothing else.
             $(#[$feature])?
             unsafe fn run<const MR: usize, const NV: usize>(t: &Tile<'_, $number>) {
                 // SAFETY: the caller keeps the contract of `tile`; the features are enabled here.

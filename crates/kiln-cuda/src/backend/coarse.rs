@@ -3,15 +3,12 @@
 
 use super::Gpu;
 use crate::machine::Machine;
-use cuda_std::Geometry;
 use gpu_kernels::cross_entropy::{
-    cross_entropy_f32, cross_entropy_f64, cross_entropy_grad_f32, cross_entropy_grad_f64, geometry,
+    cross_entropy_f32, cross_entropy_f64, cross_entropy_grad_f32, cross_entropy_grad_f64,
 };
+use gpu_kernels::geometry::{by_element, by_lanes};
 use gpu_kernels::update::{adam_f32, adam_f64, sgd_f32, sgd_f64};
 use kiln_tensor::{DType, Out, Result, UpdateRule, UpdateSlot, View, composed, unsupported_dtype};
-
-/// Threads of a block.
-const THREADS: u32 = 256;
 
 impl<M: Machine> Gpu<M> {
     pub(super) fn losses(&self, out: Out<'_>, logits: View<'_>, target: View<'_>) -> Result<()> {
@@ -21,7 +18,7 @@ impl<M: Machine> Gpu<M> {
         }
         let classes = logits.layout.shape()[1] as u32;
         let (x, labels) = (self.rows(&logits)?, self.rows_as(&target, DType::I64)?);
-        let (to, geometry, labels) = (self.target(&out), geometry(out.elements()), labels.slice());
+        let (to, geometry, labels) = (self.target(&out), by_lanes(out.elements()), labels.slice());
         self.launched(match out.dtype {
             DType::F32 => cross_entropy_f32::launch(self, geometry, to.slice_mut(), x.slice(), labels, classes),
             DType::F64 => cross_entropy_f64::launch(self, geometry, to.slice_mut(), x.slice(), labels, classes),
@@ -38,30 +35,15 @@ impl<M: Machine> Gpu<M> {
         let (x, labels) = (self.rows(&logits)?, self.rows_as(&target, DType::I64)?);
         let (slopes, start) = (self.whole(dy.buffer, dy.dtype), dy.layout.offset() as i64);
         let step = dy.layout.strides()[0] as i64;
-        let (to, geometry, labels, classes) = (self.target(&out), geometry(rows), labels.slice(), classes as u32);
+        let (to, geometry, labels, classes) = (self.target(&out), by_lanes(rows), labels.slice(), classes as u32);
+        macro_rules! launch {
+            ($kernel:ident) => {
+                $kernel::launch(self, geometry, to.slice_mut(), x.slice(), labels, slopes.slice(), start, step, classes)
+            };
+        }
         self.launched(match out.dtype {
-            DType::F32 => cross_entropy_grad_f32::launch(
-                self,
-                geometry,
-                to.slice_mut(),
-                x.slice(),
-                labels,
-                slopes.slice(),
-                start,
-                step,
-                classes,
-            ),
-            DType::F64 => cross_entropy_grad_f64::launch(
-                self,
-                geometry,
-                to.slice_mut(),
-                x.slice(),
-                labels,
-                slopes.slice(),
-                start,
-                step,
-                classes,
-            ),
+            DType::F32 => launch!(cross_entropy_grad_f32),
+            DType::F64 => launch!(cross_entropy_grad_f64),
             other => return Err(unsupported_dtype("cross_entropy_grad", other, "f32 or f64")),
         })
     }
@@ -78,7 +60,7 @@ impl<M: Machine> Gpu<M> {
         };
         let (first, second) = (state(0), state(1));
         let step = self.rows(step)?;
-        let geometry = Geometry::cover(slot.elements, THREADS);
+        let geometry = by_element(slot.elements);
         macro_rules! launch {
             ($kernel:ident: $($state:ident),+; $($constant:expr),+) => {
                 $kernel::launch(

@@ -3,14 +3,11 @@
 use super::Gpu;
 use super::operand::{Operand, computed_in};
 use crate::machine::Machine;
-use cuda_std::Geometry;
+use gpu_kernels::geometry::by_element;
 use gpu_kernels::{compare, copy, elementwise};
 use half::{bf16, f16};
 use kiln_math::BinaryOp;
 use kiln_tensor::{CompareOp, DType, Layout, MAX_RANK, Out, Result, UnaryCall, View, unsupported_dtype};
-
-/// Threads of a block.
-const THREADS: u32 = 256;
 
 /// A value as the bits of an element.
 fn bits(value: f64, dtype: DType) -> u64 {
@@ -41,7 +38,7 @@ impl<M: Machine> Gpu<M> {
     pub(super) fn fill_elements(&self, out: &Out<'_>, value: f64) -> Result<()> {
         self.sound()?;
         let (to, value) = (self.target(out), bits(value, out.dtype));
-        let geometry = Geometry::cover(out.elements(), THREADS);
+        let geometry = by_element(out.elements());
         self.launched(match out.dtype.size() {
             1 => copy::fill_u8::launch(self, geometry, to.slice_mut(), value),
             2 => copy::fill_u16::launch(self, geometry, to.slice_mut(), value),
@@ -67,7 +64,7 @@ impl<M: Machine> Gpu<M> {
             ($kernel:ident) => {
                 copy::$kernel::launch(
                     self,
-                    Geometry::cover(elements, THREADS),
+                    by_element(elements),
                     to.slice_mut(),
                     to_start,
                     from.slice(),
@@ -103,7 +100,7 @@ impl<M: Machine> Gpu<M> {
 
     /// Row-major elements in another type.
     pub(super) fn converted<'g>(&'g self, x: Operand<'g, M>, from: DType, to: DType) -> Result<Operand<'g, M>> {
-        let converted = self.temporary(x.slice::<u8>().len(), to)?;
+        let converted = self.temporary(x.elements(), to)?;
         self.convert(&converted, to, &x, from)?;
         Ok(converted)
     }
@@ -117,7 +114,7 @@ impl<M: Machine> Gpu<M> {
         from_type: DType,
     ) -> Result<()> {
         use DType::{BF16, Bool, F16, F32, F64, I64, U8};
-        let geometry = Geometry::cover(to.slice::<u8>().len(), THREADS);
+        let geometry = by_element(to.elements());
         macro_rules! launch {
             ($kernel:ident) => {
                 self.launched(copy::$kernel::launch(self, geometry, to.slice_mut(), x.slice()))
@@ -152,7 +149,7 @@ impl<M: Machine> Gpu<M> {
             (F16, F32) => launch!(f16_f32),
             (BF16, F32) => launch!(bf16_f32),
             (F16 | BF16, other) => {
-                let numbers = self.temporary(x.slice::<u8>().len(), F32)?;
+                let numbers = self.temporary(x.elements(), F32)?;
                 self.convert(&numbers, F32, x, from_type)?;
                 self.convert(to, other, &numbers, F32)
             }
@@ -173,12 +170,8 @@ impl<M: Machine> Gpu<M> {
             let to = self.part(out.buffer, out.layout.offset(), shape.elements(), out.dtype);
             return self.convert(&to, out.dtype, &self.rows(x)?, x.dtype);
         }
-        let converted = self.rows_as(x, out.dtype)?;
-        // The temporary memory as a view: its address is a buffer's.
-        let rows = converted.slice::<u8>();
-        let buffer = kiln_tensor::Buffer { address: rows.address() as usize, bytes: rows.len() * out.dtype.size() };
-        let view = View { buffer, dtype: out.dtype, layout: &Layout::contiguous(*shape) };
-        self.copy_strided(&to, out.layout, &view)
+        let (converted, rows) = (self.rows_as(x, out.dtype)?, Layout::contiguous(*shape));
+        self.copy_strided(&to, out.layout, &converted.view(out.dtype, &rows))
     }
 
     pub(super) fn unary_elements(&self, call: UnaryCall, out: &Out<'_>, x: &View<'_>) -> Result<()> {
@@ -249,7 +242,7 @@ impl<M: Machine> Gpu<M> {
             CompareOp::Gt => 4,
             CompareOp::Ge => 5,
         };
-        let (to, geometry) = (self.target(out), Geometry::cover(out.elements(), THREADS));
+        let (to, geometry) = (self.target(out), by_element(out.elements()));
         self.launched(match dtype {
             DType::F64 => compare::compare_f64::launch(self, geometry, to.slice_mut(), a.slice(), b.slice(), op),
             DType::I64 => compare::compare_i64::launch(self, geometry, to.slice_mut(), a.slice(), b.slice(), op),
@@ -269,8 +262,7 @@ impl<M: Machine> Gpu<M> {
     ) -> Result<()> {
         self.sound()?;
         let (condition, a, b) = (self.rows(condition)?, self.rows(a)?, self.rows(b)?);
-        let (to, geometry, condition) =
-            (self.target(out), Geometry::cover(out.elements(), THREADS), condition.slice::<u8>());
+        let (to, geometry, condition) = (self.target(out), by_element(out.elements()), condition.slice::<u8>());
         self.launched(match out.dtype.size() {
             1 => copy::select_u8::launch(self, geometry, to.slice_mut(), condition, a.slice(), b.slice()),
             2 => copy::select_u16::launch(self, geometry, to.slice_mut(), condition, a.slice(), b.slice()),

@@ -3,15 +3,12 @@
 use super::Gpu;
 use super::operand::computed_in;
 use crate::machine::Machine;
-use cuda_std::Geometry;
 use gpu_kernels::gather::{
     gather_u8, gather_u16, gather_u32, gather_u64, scatter_add_f32, scatter_add_f64, scatter_add_i64,
 };
+use gpu_kernels::geometry::by_element;
 use gpu_kernels::random::{normal_f32, normal_f64, uniform_f32, uniform_f64};
 use kiln_tensor::{DType, Distribution, Out, Result, View, unsupported_dtype};
-
-/// Threads of a block.
-const THREADS: u32 = 256;
 
 /// The size of an axis, and of an index of it.
 fn along(shape: &[usize], axis: usize) -> (u64, u64) {
@@ -24,7 +21,7 @@ impl<M: Machine> Gpu<M> {
         let (size, inner) = along(x.layout.shape(), axis);
         let (x, index) = (self.rows(x)?, self.rows(index)?);
         let (to, index) = (self.target(out), index.slice());
-        let geometry = Geometry::cover(out.elements(), THREADS);
+        let geometry = by_element(out.elements());
         self.launched(match out.dtype.size() {
             1 => gather_u8::launch(self, geometry, to.slice_mut(), x.slice(), index, size, inner),
             2 => gather_u16::launch(self, geometry, to.slice_mut(), x.slice(), index, size, inner),
@@ -41,7 +38,7 @@ impl<M: Machine> Gpu<M> {
         let (size, inner) = along(out.shape, axis);
         let dtype = computed_in(out.dtype);
         let (y, index) = (self.numbers(y)?, self.rows(index)?);
-        let geometry = Geometry::cover(out.elements(), THREADS);
+        let geometry = by_element(out.elements());
         self.computing(out, |to| {
             if dtype != out.dtype {
                 self.convert(to, dtype, &self.target(out), out.dtype)?;
@@ -59,7 +56,7 @@ impl<M: Machine> Gpu<M> {
     pub(super) fn draw(&self, distribution: Distribution, out: &Out<'_>, stream: &View<'_>) -> Result<()> {
         self.sound()?;
         let (to, stream) = (self.target(out), self.rows(stream)?);
-        let (geometry, stream) = (Geometry::cover(out.elements(), THREADS), stream.slice());
+        let (geometry, stream) = (by_element(out.elements()), stream.slice());
         self.launched(match (out.dtype, distribution) {
             (DType::F32, Distribution::Uniform { low, high }) => {
                 uniform_f32::launch(self, geometry, to.slice_mut(), stream, low, high)

@@ -23,6 +23,17 @@ impl<M: Machine> Drop for Operand<'_, M> {
 }
 
 impl<M: Machine> Operand<'_, M> {
+    /// How many elements there are.
+    pub(super) fn elements(&self) -> usize {
+        self.elements
+    }
+
+    /// The elements, of this type, as a view.
+    pub(super) fn view<'a>(&self, dtype: DType, layout: &'a Layout) -> View<'a> {
+        let buffer = Buffer { address: self.address as usize, bytes: self.elements * dtype.size() };
+        View { buffer, dtype, layout }
+    }
+
     /// The elements, to be read. `T` is the type that they have.
     pub(super) fn slice<T: Element>(&self) -> DeviceSlice<T> {
         // SAFETY: an operand is so many elements of live memory of this device, and launches go to this device.

@@ -3,13 +3,10 @@
 use super::Gpu;
 use super::operand::{Operand, computed_in};
 use crate::machine::Machine;
-use cuda_std::Geometry;
 use gpu_kernels::arg_reduce::{arg_reduce_f32, arg_reduce_f64, arg_reduce_i64, arg_reduce_u8};
-use gpu_kernels::reduce::{self, Fold, chunks, reduce_f32, reduce_f64, sum_i64};
+use gpu_kernels::geometry::{by_element, by_lanes};
+use gpu_kernels::reduce::{Fold, chunks, reduce_f32, reduce_f64, sum_i64};
 use kiln_tensor::{ArgReduceOp, DType, MAX_RANK, Out, ReduceOp, Result, View};
-
-/// Threads of a block.
-const THREADS: u32 = 256;
 
 impl<M: Machine> Gpu<M> {
     /// x with its `axes` last, row-major, in the type that is computed in.
@@ -30,7 +27,7 @@ impl<M: Machine> Gpu<M> {
         let count: usize = axes.iter().map(|&axis| x.layout.shape()[axis]).product();
         if matches!(x.dtype, DType::I64 | DType::Bool) {
             let x = self.reduced_last(x, axes, DType::I64)?;
-            let geometry = Geometry::cover(out.elements(), THREADS);
+            let geometry = by_element(out.elements());
             let to = self.target(out);
             return self.launched(sum_i64::launch(self, geometry, to.slice_mut(), x.slice(), count as u64));
         }
@@ -64,7 +61,7 @@ impl<M: Machine> Gpu<M> {
             let last = results == 1;
             let partial = if last { None } else { Some(self.temporary(rows * results, dtype)?) };
             let target = partial.as_ref().unwrap_or(to);
-            let geometry = reduce::geometry(rows * results);
+            let geometry = by_lanes(rows * results);
             let (divide, by) = match divisor {
                 Some(divisor) if last => (1, divisor),
                 _ => (0, 1.0),
@@ -90,7 +87,7 @@ impl<M: Machine> Gpu<M> {
         let count = x.layout.shape()[axis] as u64;
         let x = self.reduced_last(x, &[axis], dtype)?;
         let smallest = u32::from(op == ArgReduceOp::ArgMin);
-        let (to, geometry) = (self.target(out), Geometry::cover(out.elements(), THREADS));
+        let (to, geometry) = (self.target(out), by_element(out.elements()));
         self.launched(match dtype {
             DType::F64 => arg_reduce_f64::launch(self, geometry, to.slice_mut(), x.slice(), count, smallest),
             DType::I64 => arg_reduce_i64::launch(self, geometry, to.slice_mut(), x.slice(), count, smallest),
