@@ -11,7 +11,7 @@
 //! * A device may run asynchronously. A fault then surfaces at the next [`Backend::synchronize`] or download, names the
 //!   recent launches and poisons the device; an `Err` here means that the call was refused and nothing was changed.
 
-use crate::{DType, Error, ErrorKind, Layout, Result, Shape};
+use crate::{Convolution, DType, Error, ErrorKind, Layout, Normalization, Result, Shape, Window};
 use kiln_math::{BinaryOp, UnaryOp};
 
 /// A piece of a device's memory: an address there and a length in bytes. Owned by whoever called [`Backend::alloc`].
@@ -301,6 +301,69 @@ pub trait Backend: Send + Sync + 'static {
     /// out (n, classes) = dy (n,) · (softmax(logits) · Σ target − target)
     fn cross_entropy_grad(&self, out: Out<'_>, logits: View<'_>, target: View<'_>, dy: View<'_>) -> Result<()> {
         crate::composed::cross_entropy_grad(self, out, logits, target, dy)
+    }
+
+    // ---- convolution, pooling, normalisation: (N, C, …) with one to three spatial axes, all operands row-major ----
+
+    /// out (N, O, P…) = activation(Σ x·weight + bias) of x (N, C, D…), weight (O, C/groups, K…), bias (O,); the epilogue does not
+    /// accumulate. Of each element the chain goes through the taps in row-major order, and through the channels at each.
+    fn conv(
+        &self,
+        conv: &Convolution,
+        out: Out<'_>,
+        x: View<'_>,
+        weight: View<'_>,
+        epilogue: Epilogue<'_>,
+    ) -> Result<()> {
+        crate::composed::conv(self, conv, out, x, weight, epilogue)
+    }
+    /// out (N, C, D…): the gradient of [`Backend::conv`] with respect to x, from dy (N, O, P…). It is also the transposed convolution of dy.
+    fn conv_grad_input(&self, conv: &Convolution, out: Out<'_>, dy: View<'_>, weight: View<'_>) -> Result<()> {
+        crate::composed::conv_grad_input(self, conv, out, dy, weight)
+    }
+    /// out (O, C/groups, K…): the gradient of [`Backend::conv`] with respect to the weight.
+    fn conv_grad_weight(&self, conv: &Convolution, out: Out<'_>, x: View<'_>, dy: View<'_>) -> Result<()> {
+        crate::composed::conv_grad_weight(self, conv, out, x, dy)
+    }
+    /// out (N, C, P…) = the largest x (N, C, D…) in each window, and `index` (i64, of out's shape) = where in its plane D… that is: the
+    /// first of equals, or the last NaN. Padding is never chosen; each window meets at least one element.
+    fn max_pool(&self, window: &Window, out: Out<'_>, index: Out<'_>, x: View<'_>) -> Result<()> {
+        crate::composed::max_pool(self, window, out, index, x)
+    }
+    /// out (N, C, D…) = 0, plus dy (N, C, P…) at `index` within its plane; equal indices add up in ascending order of position.
+    fn max_pool_grad(&self, out: Out<'_>, dy: View<'_>, index: View<'_>) -> Result<()> {
+        crate::composed::max_pool_grad(self, out, dy, index)
+    }
+    /// out (2, C) = mean and biased variance of each channel of x (N, C, S).
+    fn moments(&self, out: Out<'_>, x: View<'_>) -> Result<()> {
+        crate::composed::moments(self, out, x)
+    }
+    /// out = activation((x − mean) / sqrt(variance + ε) · weight + bias) of x (N, C, S), moments (2, C), weight and bias (C,) or absent.
+    fn normalize(
+        &self,
+        form: &Normalization,
+        out: Out<'_>,
+        x: View<'_>,
+        moments: View<'_>,
+        affine: [Option<View<'_>>; 2],
+    ) -> Result<()> {
+        crate::composed::normalize(self, form, out, x, moments, affine)
+    }
+    /// The gradient of [`Backend::normalize`]: dx of x's shape, and `affine` (2, C) = those of weight and bias, from y (the output, looked
+    /// at only where there is an activation) and dy.
+    #[allow(clippy::too_many_arguments)] // each is an operand
+    fn normalize_grad(
+        &self,
+        form: &Normalization,
+        dx: Out<'_>,
+        affine: Out<'_>,
+        x: View<'_>,
+        y: View<'_>,
+        dy: View<'_>,
+        moments: View<'_>,
+        weight: Option<View<'_>>,
+    ) -> Result<()> {
+        crate::composed::normalize_grad(self, form, dx, affine, [x, y, dy], moments, weight)
     }
 
     // ---- optimizers ----

@@ -41,6 +41,14 @@ impl Layout {
         self.offset
     }
 
+    /// The same, `elements` further into the buffer.
+    #[inline]
+    #[must_use]
+    pub fn moved(mut self, elements: usize) -> Self {
+        self.offset += elements;
+        self
+    }
+
     /// Whether the elements lie row-major without gaps (axes of size 1 and empty tensors count as such).
     #[inline]
     pub fn is_contiguous(&self) -> bool {

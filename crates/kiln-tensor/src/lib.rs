@@ -14,6 +14,7 @@ mod layout;
 mod shape;
 mod storage;
 mod tensor;
+mod window;
 
 pub use backend::{
     ArgReduceOp, Backend, Buffer, CompareOp, Distribution, Epilogue, MemoryStats, Out, ReduceOp, SoftmaxKind,
@@ -25,3 +26,4 @@ pub use error::{Error, ErrorKind, Result};
 pub use layout::Layout;
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
 pub use tensor::{Axes, IntoAxes, MatmulOptions, Tensor, UpdateTensors, axis_index};
+pub use window::{Convolution, MAX_SPATIAL, Normalization, Window};

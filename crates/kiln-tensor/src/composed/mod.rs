@@ -1,5 +1,13 @@
 //! Coarse primitives made of finer ones: the default bodies of [`Backend`], and the reference of the fused ones.
 
+mod conv;
+mod normalization;
+mod pool;
+
+pub use conv::{conv, conv_grad_input, conv_grad_weight};
+pub use normalization::{moments, normalize, normalize_grad};
+pub use pool::{max_pool, max_pool_grad};
+
 use crate::{
     Backend, Buffer, CompareOp, DType, Distribution, Layout, Out, ReduceOp, Result, Shape, SoftmaxKind, UnaryCall, View,
 };

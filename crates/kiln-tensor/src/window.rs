@@ -1,0 +1,91 @@
+//! How a window moves over the spatial axes of a tensor: what convolutions and pooling have in common.
+
+use crate::{MAX_RANK, Result, Shape};
+
+/// The most spatial axes that there can be.
+pub const MAX_SPATIAL: usize = 3;
+
+/// A window over up to three spatial axes, the last ones of a tensor (N, C, …).
+///
+/// Output position p meets input positions `p·stride + k·dilation − padding.0` for taps k of the kernel. Axes that a tensor
+/// of fewer spatial axes lacks are the first ones here, with a kernel of 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Window {
+    /// Taps along each axis, at least 1.
+    pub kernel: [usize; MAX_SPATIAL],
+    /// Steps from one output to the next, at least 1.
+    pub stride: [usize; MAX_SPATIAL],
+    /// Distance of taps, at least 1.
+    pub dilation: [usize; MAX_SPATIAL],
+    /// What is added before and after each axis: zeros, or for a maximum nothing.
+    pub padding: [(usize, usize); MAX_SPATIAL],
+}
+
+impl Default for Window {
+    /// A single tap that steps by one.
+    fn default() -> Self {
+        Window { kernel: [1; 3], stride: [1; 3], dilation: [1; 3], padding: [(0, 0); 3] }
+    }
+}
+
+impl Window {
+    /// The number of taps.
+    #[inline]
+    pub fn taps(&self) -> usize {
+        self.kernel.iter().product()
+    }
+
+    /// What the kernel covers along an axis: (kernel − 1)·dilation + 1.
+    #[inline]
+    pub fn extent(&self, axis: usize) -> usize {
+        (self.kernel[axis] - 1) * self.dilation[axis] + 1
+    }
+
+    /// The taps in row-major order, by their place along each axis.
+    pub fn each_tap(&self) -> impl Iterator<Item = [usize; MAX_SPATIAL]> + use<> {
+        let [_, rows, columns] = self.kernel;
+        (0..self.taps()).map(move |tap| [tap / columns / rows, tap / columns % rows, tap % columns])
+    }
+
+    /// The spatial sizes of a shape (N, C, …), as three: absent axes have size 1.
+    #[inline]
+    pub fn sizes(shape: &Shape) -> [usize; MAX_SPATIAL] {
+        let spatial = &shape.dims()[2..];
+        let mut sizes = [1; MAX_SPATIAL];
+        sizes[MAX_SPATIAL - spatial.len()..].copy_from_slice(spatial);
+        sizes
+    }
+
+    /// The shape (leading…, sizes) with as many of the three sizes as `spatial` says, the last ones.
+    ///
+    /// # Errors
+    /// More elements than can be counted.
+    pub fn shape(leading: &[usize], sizes: [usize; MAX_SPATIAL], spatial: usize) -> Result<Shape> {
+        let mut dims = [0; MAX_RANK];
+        let rank = leading.len() + spatial;
+        dims[..leading.len()].copy_from_slice(leading);
+        dims[leading.len()..rank].copy_from_slice(&sizes[MAX_SPATIAL - spatial..]);
+        Shape::new(&dims[..rank])
+    }
+}
+
+/// A convolution (a cross-correlation, as in every framework): its window, and the groups into which channels are dealt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Convolution {
+    /// How the kernel moves.
+    pub window: Window,
+    /// Groups, which divide input and output channels; group g of the outputs sees group g of the inputs alone.
+    pub groups: usize,
+}
+
+/// How elements are normalised by moments of their channel.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Normalization {
+    /// ε, added to the variance.
+    pub epsilon: f64,
+    /// Whether the moments are those of the operand itself, so that gradients go through them (training); else they are
+    /// constants (running statistics).
+    pub own_moments: bool,
+    /// Applied last; its derivative is taken from the output.
+    pub activation: Option<crate::UnaryCall>,
+}
