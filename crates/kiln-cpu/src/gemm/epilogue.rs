@@ -77,13 +77,13 @@ impl<'a, T: Number> Epilogue<'a, T> {
     }
 
     /// Whether a finished sum is C already.
-    pub(super) fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         matches!((&self.bias, &self.activation), (Bias::None, Activation::None))
     }
 
     /// Applies bias and activation to C's elements (i, j), (i, j + 1), ….
     #[inline]
-    pub(super) fn finish(&self, kernels: &Kernels<T>, row: &mut [T], i: usize, j: usize) {
+    pub(crate) fn finish(&self, kernels: &Kernels<T>, row: &mut [T], i: usize, j: usize) {
         // SAFETY: the table is that of an available instruction set; these functions ask for nothing else.
         unsafe {
             match self.bias {

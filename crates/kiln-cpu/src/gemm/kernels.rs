@@ -5,50 +5,50 @@ use super::tile::{Tile, tile};
 use crate::isa::Isa;
 
 /// A micro-kernel. Its contract is that of [`tile`], for the shape at its place in the table.
-pub(super) type TileFn<T> = unsafe fn(&Tile<'_, T>);
+pub(crate) type TileFn<T> = unsafe fn(&Tile<'_, T>);
 
 /// Micro-kernels of one width: `tiles[mr - 1]` computes `mr` rows of `vectors` registers.
-pub(super) struct Width<T: 'static> {
-    pub(super) vectors: usize,
-    pub(super) tiles: &'static [TileFn<T>],
+pub(crate) struct Width<T: 'static> {
+    pub(crate) vectors: usize,
+    pub(crate) tiles: &'static [TileFn<T>],
 }
 
 /// What one instruction set offers for one number type.
-pub(super) struct Kernels<T: 'static> {
+pub(crate) struct Kernels<T: 'static> {
     /// Numbers in a register.
-    pub(super) lanes: usize,
+    pub(crate) lanes: usize,
     /// The widths that a panel of B can have, widest first; the last is one register.
-    pub(super) widths: &'static [Width<T>],
+    pub(crate) widths: &'static [Width<T>],
     /// Packs rows of B whose columns are adjacent; see [`pack::rows`].
-    pub(super) pack_rows: unsafe fn(*const T, isize, usize, usize, usize, *mut T, usize),
+    pub(crate) pack_rows: unsafe fn(*const T, isize, usize, usize, usize, *mut T, usize),
     /// Transposes a block: columns of B into a panel, or a tile into C; see [`pack::columns`].
-    pub(super) transpose: unsafe fn(*const T, isize, usize, (usize, usize), *mut T, isize),
+    pub(crate) transpose: unsafe fn(*const T, isize, usize, (usize, usize), *mut T, isize),
     /// `row += bias` or `row += constant`, then max(row, 0): see [`super::epilogue`].
-    pub(super) add_row: unsafe fn(&mut [T], &[T]),
-    pub(super) add_scalar: unsafe fn(&mut [T], T),
-    pub(super) relu: unsafe fn(&mut [T]),
+    pub(crate) add_row: unsafe fn(&mut [T], &[T]),
+    pub(crate) add_scalar: unsafe fn(&mut [T], T),
+    pub(crate) relu: unsafe fn(&mut [T]),
 }
 
 impl<T> Kernels<T> {
     /// The widest panel, in numbers.
-    pub(super) fn panel(&self) -> usize {
+    pub(crate) fn panel(&self) -> usize {
         self.widths.first().map_or(1, |w| w.vectors) * self.lanes
     }
 
     /// The most rows that a tile of the widest panel has.
-    pub(super) fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.widths.first().map_or(1, |w| w.tiles.len())
     }
 
     /// The kernels for the next panel where `left` columns remain: the widest that is filled, or one register.
-    pub(super) fn width(&self, left: usize) -> &Width<T> {
+    pub(crate) fn width(&self, left: usize) -> &Width<T> {
         let last = self.widths.len() - 1;
         self.widths[..last].iter().find(|w| w.vectors * self.lanes <= left).unwrap_or(&self.widths[last])
     }
 }
 
 /// The widest panel of any table, in bytes.
-pub(super) const MAX_WIDTH_BYTES: usize = 256;
+pub(crate) const MAX_WIDTH_BYTES: usize = 256;
 
 macro_rules! kernels {
     ($($(#[$gate:meta])* $name:ident: $number:ty, $vector:ty, $(#[$feature:meta])? {
@@ -104,7 +104,7 @@ macro_rules! kernels {
                 }
             }
 
-            pub(super) static KERNELS: Kernels<$number> = Kernels {
+            pub(crate) static KERNELS: Kernels<$number> = Kernels {
                 lanes: <$vector as super::super::vector::Vector>::LANES,
                 widths: &[$(Width { vectors: $vectors, tiles: &[$(run::<$rows, $vectors>),*] }),*],
                 pack_rows,
@@ -171,7 +171,9 @@ kernels! {
 }
 
 /// A number that products are accumulated in.
-pub trait Number: Copy + Default + Send + Sync + std::ops::Add<Output = Self> + 'static {
+pub trait Number:
+    super::Element<Number = Self> + Copy + Default + Send + Sync + std::ops::Add<Output = Self> + 'static
+{
     #[doc(hidden)]
     fn kernels(isa: Isa) -> KernelsOf<Self>;
 }
@@ -179,7 +181,7 @@ pub trait Number: Copy + Default + Send + Sync + std::ops::Add<Output = Self> + 
 /// A table of kernels: opaque outside this module.
 #[doc(hidden)]
 #[derive(Clone, Copy)]
-pub struct KernelsOf<T: 'static>(pub(super) &'static Kernels<T>);
+pub struct KernelsOf<T: 'static>(pub(crate) &'static Kernels<T>);
 
 macro_rules! number {
     ($($number:ty: $avx512:ident $avx2:ident $neon:ident $portable:ident;)*) => { $(

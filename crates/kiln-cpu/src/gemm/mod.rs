@@ -6,14 +6,14 @@
 mod drive;
 mod element;
 mod epilogue;
-mod kernels;
+pub(crate) mod kernels;
 mod matrix;
 mod output;
 mod pack;
 mod plan;
-mod scratch;
+pub(crate) mod scratch;
 mod sum;
-mod tile;
+pub(crate) mod tile;
 mod vector;
 mod widen;
 
@@ -21,6 +21,7 @@ pub use element::Element;
 pub use epilogue::{Activation, Bias, Epilogue};
 pub use kernels::Number;
 pub use matrix::{Matrix, MatrixMut, ShapeError, matmul};
+pub(crate) use output::equal_parts;
 
 use crate::isa::Isa;
 use crate::team;

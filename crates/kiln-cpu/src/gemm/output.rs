@@ -139,7 +139,7 @@ impl<U: Element> Output<'_, U> {
 }
 
 /// `rows` rows cut into parts of at most `most`, as (first row, rows): as few as possible, as equal as possible.
-fn equal_parts(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+pub(crate) fn equal_parts(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let count = rows.div_ceil(most).max(1);
     let (each, more) = (rows / count, rows % count);
     (0..count).map(move |t| (t * each + t.min(more), each + usize::from(t < more)))

@@ -1,6 +1,7 @@
 //! Each thread's packing buffers, kept from one product to the next.
 
 use std::cell::Cell;
+use std::thread::LocalKey;
 
 /// A cache line, of bytes that are only reached through pointers of other types: what the buffers are made of, so that panels are aligned.
 #[derive(Clone, Copy)]
@@ -9,12 +10,12 @@ struct Line(#[expect(dead_code)] [u8; 64]);
 
 /// A buffer that grows to the largest size asked for.
 #[derive(Default)]
-pub(super) struct Buffer(Vec<Line>);
+pub(crate) struct Buffer(Vec<Line>);
 
 impl Buffer {
     /// Room for `len` values of a plain type (numbers, or structs of numbers and pointers), 64-byte aligned. What it
     /// holds is arbitrary.
-    pub(super) fn room<T: Copy>(&mut self, len: usize) -> *mut T {
+    pub(crate) fn room<T: Copy>(&mut self, len: usize) -> *mut T {
         let lines = (len * size_of::<T>()).div_ceil(64);
         if self.0.len() < lines {
             self.0.clear();
@@ -26,29 +27,37 @@ impl Buffer {
 
 /// The buffers of one thread.
 #[derive(Default)]
-pub(super) struct Scratch {
+pub(crate) struct Scratch {
     /// Packed panels of B.
-    pub(super) packed: Buffer,
+    pub(crate) packed: Buffer,
     /// A converted from a half type.
-    pub(super) wide_a: Buffer,
+    pub(crate) wide_a: Buffer,
     /// B converted from a half type.
-    pub(super) wide_b: Buffer,
+    pub(crate) wide_b: Buffer,
     /// The spans of a sum.
-    pub(super) spans: Buffer,
+    pub(crate) spans: Buffer,
     /// The spans of a converted sum.
-    pub(super) wide_spans: Buffer,
+    pub(crate) wide_spans: Buffer,
     /// The spans as one panel sees them.
-    pub(super) strip_spans: Buffer,
+    pub(crate) strip_spans: Buffer,
 }
 
 thread_local! {
     static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
-/// Runs `f` with this thread's buffers. (A product within a product on one thread would get fresh ones.)
-pub(super) fn with<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
-    let mut scratch = SCRATCH.take().unwrap_or_default();
+/// Runs `f` with this thread's buffers.
+pub(crate) fn with<R>(f: impl FnOnce(&mut Scratch) -> R) -> R {
+    with_kept(&SCRATCH, f)
+}
+
+/// Runs `f` with what a thread keeps. (A computation within a computation of the same kind on one thread gets a fresh one.)
+pub(crate) fn with_kept<S: Default, R>(
+    kept: &'static LocalKey<Cell<Option<Box<S>>>>,
+    f: impl FnOnce(&mut S) -> R,
+) -> R {
+    let mut scratch = kept.take().unwrap_or_default();
     let result = f(&mut scratch);
-    SCRATCH.set(Some(scratch));
+    kept.set(Some(scratch));
     result
 }

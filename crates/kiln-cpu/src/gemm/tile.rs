@@ -4,34 +4,34 @@ use super::vector::Vector;
 
 /// A term of the sum: `k` columns of A times `k` rows of B.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Span<T> {
+pub(crate) struct Span<T> {
     /// A's element (0, 0) of this span.
-    pub(super) a: *const T,
+    pub(crate) a: *const T,
     /// B's element (0, 0) of this span.
-    pub(super) b: *const T,
+    pub(crate) b: *const T,
     /// The length of the span.
-    pub(super) k: usize,
+    pub(crate) k: usize,
 }
 
 /// One call of a micro-kernel: a tile of MR rows and NV registers of columns. Strides are in elements.
 #[derive(Clone, Copy)]
-pub(super) struct Tile<'a, T> {
+pub(crate) struct Tile<'a, T> {
     /// The spans to sum over.
-    pub(super) spans: &'a [Span<T>],
+    pub(crate) spans: &'a [Span<T>],
     /// Added to every span's `a`: where the tile's first row is.
-    pub(super) a_offset: isize,
+    pub(crate) a_offset: isize,
     /// From a row of A to the next.
-    pub(super) a_row: isize,
+    pub(crate) a_row: isize,
     /// From a column (k) of A to the next.
-    pub(super) a_col: isize,
+    pub(crate) a_col: isize,
     /// From a row (k) of B to the next; columns are adjacent.
-    pub(super) b_row: isize,
+    pub(crate) b_row: isize,
     /// The tile's corner in C; columns are adjacent.
-    pub(super) c: *mut T,
+    pub(crate) c: *mut T,
     /// From a row of C to the next.
-    pub(super) c_row: isize,
+    pub(crate) c_row: isize,
     /// Whether the chains start from what C holds, rather than from 0.
-    pub(super) accumulate: bool,
+    pub(crate) accumulate: bool,
 }
 
 /// `C = [C +] Σ A·B` for one tile.

@@ -1,0 +1,209 @@
+//! Convolutions over images (N, C, D, H, W): forward, and the gradients of input and weight.
+//!
+//! A convolution is a matrix product whose sum runs over the taps of the kernel: the micro-kernel of the matrix product is
+//! given one term of the sum for each tap, so nothing is unfolded. It multiplies rows of pixels (of one image, or the same
+//! pixel of many images) by a panel of weights; for that the channels of a pixel are made adjacent, a strip of the image at a
+//! time, in the cache, and results go back to planes the same way.
+//!
+//! Each element's chain of multiply-adds has an order that the shape alone fixes, so the bits do not depend on the threads.
+
+mod correlation;
+mod depthwise;
+mod field;
+mod pointwise;
+mod scratch;
+mod taps;
+mod weight_gradient;
+mod weights;
+
+use crate::gemm::{Epilogue, Number as Multiplied};
+use crate::isa::Isa;
+use crate::operand::Number;
+use correlation::Correlation;
+use taps::Axis;
+
+/// A number that convolutions compute with: f32 or f64.
+pub trait Float: Multiplied + Number {}
+impl<T: Multiplied + Number> Float for T {}
+
+/// The form of a convolution. Spatial axes are three; those that are absent have size 1, and a kernel of 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv {
+    /// Images.
+    pub batch: usize,
+    /// Groups of channels that do not meet.
+    pub groups: usize,
+    /// Input channels of a group.
+    pub inputs: usize,
+    /// Output channels of a group.
+    pub outputs: usize,
+    /// Size of an input plane.
+    pub size: [usize; 3],
+    /// Size of an output plane.
+    pub out: [usize; 3],
+    /// Taps.
+    pub kernel: [usize; 3],
+    /// From one output to the next.
+    pub stride: [usize; 3],
+    /// From one tap to the next.
+    pub dilation: [usize; 3],
+    /// Zeros before each axis; those after follow from the sizes.
+    pub before: [usize; 3],
+}
+
+impl Conv {
+    /// Elements of an input plane.
+    pub fn plane(&self) -> usize {
+        self.size.iter().product()
+    }
+
+    /// Elements of an output plane.
+    pub fn out_plane(&self) -> usize {
+        self.out.iter().product()
+    }
+
+    /// Taps of the kernel.
+    pub fn taps(&self) -> usize {
+        self.kernel.iter().product()
+    }
+
+    /// Elements of x, of the weight, and of y.
+    fn elements(&self) -> [usize; 3] {
+        let weight = self.groups * self.outputs * self.inputs * self.taps();
+        let [inputs, outputs] = [self.inputs, self.outputs].map(|channels| self.batch * self.groups * channels);
+        [inputs * self.plane(), weight, outputs * self.out_plane()]
+    }
+
+    /// Whether each output pixel is a product of the weights and one input pixel, on planes that are worth a product each.
+    fn is_pointwise(&self) -> bool {
+        self.taps() == 1
+            && self.plane() >= 64
+            && self.stride == [1; 3]
+            && self.before == [0; 3]
+            && self.size == self.out
+    }
+
+    /// Whether each group has one input channel only.
+    fn is_depthwise(&self) -> bool {
+        self.inputs == 1 && self.groups > 1
+    }
+}
+
+#[cold]
+#[track_caller]
+fn lengths_differ(conv: &Conv, x: usize, weight: usize, y: usize) -> ! {
+    // The public functions' contract, as of any slice function: a caller's mistake, not a state that data can lead to.
+    #[allow(clippy::panic)]
+    {
+        panic!("{conv:?} takes slices of {:?} elements, got {:?}", conv.elements(), [x, weight, y])
+    }
+}
+
+#[track_caller]
+fn check(conv: &Conv, x: usize, weight: usize, y: usize) {
+    if conv.elements() != [x, weight, y] {
+        lengths_differ(conv, x, weight, y);
+    }
+}
+
+/// y (N, G·outputs, out…) = activation(Σ x·weight + bias): x (N, G·inputs, size…), weight (G·outputs, inputs, kernel…). The
+/// epilogue's bias is a row of G·outputs numbers; it does not accumulate.
+///
+/// # Panics
+/// Slices of other lengths.
+pub fn forward<T: Float>(isa: Isa, conv: &Conv, x: &[T], weight: &[T], y: &mut [T], epilogue: &Epilogue<'_, T>) {
+    check(conv, x.len(), weight.len(), y.len());
+    if y.is_empty() {
+        return;
+    }
+    if conv.is_depthwise() {
+        return depthwise::forward(isa, conv, x, weight, y, epilogue);
+    }
+    if conv.is_pointwise() {
+        return pointwise::forward(isa, conv, x, weight, y, epilogue);
+    }
+    let axes = std::array::from_fn(|axis| Axis::forward(conv, axis));
+    let taps = conv.taps();
+    Correlation {
+        kernels: T::kernels(isa).0,
+        conv,
+        channels: conv.inputs,
+        results: conv.outputs,
+        x,
+        size: conv.size,
+        y: y.as_mut_ptr(),
+        out: conv.out,
+        weight,
+        weight_strides: (taps, conv.inputs * taps),
+        epilogue,
+    }
+    .run(&axes);
+}
+
+/// dx (N, G·inputs, size…): what [`forward`] makes of a change of x, turned round, from dy (N, G·outputs, out…).
+///
+/// # Panics
+/// Slices of other lengths.
+pub fn grad_input<T: Float>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T], dx: &mut [T]) {
+    check(conv, dx.len(), weight.len(), dy.len());
+    if dx.is_empty() {
+        return;
+    }
+    if conv.is_depthwise() {
+        return depthwise::grad_input(isa, conv, dy, weight, dx);
+    }
+    if conv.is_pointwise() {
+        return pointwise::grad_input(isa, conv, dy, weight, dx);
+    }
+    // Of a strided convolution, the inputs at one distance from the stride's grid meet taps of their own.
+    let classes: [Vec<Axis>; 3] = std::array::from_fn(|axis| Axis::backward(conv, axis));
+    let covered = |axes: &[&Axis]| axes.iter().all(|axis| !axis.taps.is_empty());
+    let taps = conv.taps();
+    let whole = classes.iter().all(|axes| covered(&axes.iter().collect::<Vec<_>>()));
+    if !whole || dy.is_empty() {
+        dx.fill(T::default());
+    }
+    let correlation = Correlation {
+        kernels: T::kernels(isa).0,
+        conv,
+        channels: conv.outputs,
+        results: conv.inputs,
+        x: dy,
+        size: conv.out,
+        y: dx.as_mut_ptr(),
+        out: conv.size,
+        weight,
+        weight_strides: (conv.inputs * taps, taps),
+        epilogue: &Epilogue::default(),
+    };
+    for depth in &classes[0] {
+        for height in &classes[1] {
+            for width in &classes[2] {
+                if covered(&[depth, height, width]) && !dy.is_empty() {
+                    correlation.run(&[depth.clone(), height.clone(), width.clone()]);
+                }
+            }
+        }
+    }
+}
+
+/// dw (G·outputs, inputs, kernel…), from x (N, G·inputs, size…) and dy (N, G·outputs, out…).
+///
+/// # Panics
+/// Slices of other lengths.
+pub fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
+    check(conv, x.len(), dw.len(), dy.len());
+    if dw.is_empty() {
+        return;
+    }
+    if dy.is_empty() || x.is_empty() {
+        return dw.fill(T::default());
+    }
+    if conv.is_depthwise() {
+        return depthwise::grad_weight(isa, conv, x, dy, dw);
+    }
+    if conv.is_pointwise() {
+        return pointwise::grad_weight(isa, conv, x, dy, dw);
+    }
+    weight_gradient::run(isa, conv, x, dy, dw);
+}

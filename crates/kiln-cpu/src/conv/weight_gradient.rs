@@ -1,0 +1,338 @@
+//! The gradient of the weight: for each tap, dy times what it meets, summed over pixels and images.
+//!
+//! Rows are results, columns the channels that a tap (or a row of taps) meets, and the sum runs along pixels, or on small maps
+//! along images.
+
+use super::Conv;
+use super::field::Image;
+use super::scratch::{Local, Place, Shared, local, shared};
+use super::taps::{Axis, Tap};
+use super::weights::{Panel, panels};
+use crate::gemm::kernels::Kernels;
+use crate::gemm::scratch::Buffer;
+use crate::gemm::tile::{Span, Tile};
+use crate::gemm::{Number, equal_parts};
+use crate::isa::Isa;
+use crate::team;
+use std::ops::Range;
+
+/// Elements of x that a strip holds.
+const STRIP: usize = 48 << 10;
+/// Numbers that all partial sums together may take.
+const PARTIAL: usize = 1 << 20;
+/// Tasks that the work is cut into, where there is enough of it; the same on every machine, since sums are cut with it.
+const TASKS: usize = 16;
+/// Results that a task has at least.
+const RESULTS: usize = 12;
+
+/// One group's gradient.
+struct Group<'a, T: Number> {
+    kernels: &'static Kernels<T>,
+    conv: &'a Conv,
+    number: usize,
+    axes: [Axis; 3],
+    x: &'a [T],
+    dy: &'a [T],
+    /// What a row of the kernel meets at once: from where on, and panels of adjacent numbers.
+    runs: Vec<Run<T>>,
+    /// Numbers of one result's gradient in a partial sum: for each row of the kernel, each run, whole panels.
+    width: usize,
+}
+
+/// Taps of a row of the kernel whose channels are adjacent in the field.
+struct Run<T: 'static> {
+    first: Tap,
+    taps: usize,
+    panels: Vec<Panel<T>>,
+    /// Where its panels begin in a row of the partial sum.
+    place: usize,
+}
+
+pub(super) fn run<T: Number>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
+    let kernels = T::kernels(isa).0;
+    let part = dw.len() / conv.groups;
+    for (number, dw) in dw.chunks_exact_mut(part).enumerate() {
+        let axes: [Axis; 3] = std::array::from_fn(|axis| Axis::forward(conv, axis));
+        let small = conv.out_plane() <= 64 && conv.batch >= 8 && conv.inputs >= 16;
+        // On small maps pixels of the padding are left out, and so each tap is for itself.
+        let (runs, width) = runs(kernels, &axes[2], conv.inputs, small);
+        let group = Group { kernels, conv, number, axes, x, dy, runs, width };
+        shared(|shared| if small { group.by_images(dw, shared) } else { group.by_strips(dw, shared) });
+    }
+}
+
+/// The runs of a row of the kernel, and the numbers that they take.
+fn runs<T: Number>(kernels: &'static Kernels<T>, wide: &Axis, channels: usize, single: bool) -> (Vec<Run<T>>, usize) {
+    let dense = !single && wide.taps.windows(2).all(|pair| pair[1].offset == pair[0].offset + 1);
+    let each = if dense { wide.taps.len() } else { 1 };
+    let (mut runs, mut place) = (Vec::new(), 0);
+    for taps in wide.taps.chunks(each) {
+        let panels = panels(kernels, taps.len() * channels);
+        let width = panels.last().map_or(0, |panel| panel.first + panel.width);
+        runs.push(Run { first: taps[0], taps: taps.len(), panels, place });
+        place += width;
+    }
+    (runs, place)
+}
+
+impl<T: Number> Group<'_, T> {
+    fn image(&self, n: usize) -> Image<'_, T> {
+        let elements = self.conv.inputs * self.conv.plane();
+        let of = &self.x[(n * self.conv.groups + self.number) * elements..][..elements];
+        Image { of, channels: self.conv.inputs, size: self.conv.size }
+    }
+
+    /// dy of an image, (outputs, out…).
+    fn slopes(&self, n: usize) -> &[T] {
+        let elements = self.conv.outputs * self.conv.out_plane();
+        &self.dy[(n * self.conv.groups + self.number) * elements..][..elements]
+    }
+
+    /// Rows of the kernel.
+    fn kernel_rows(&self) -> usize {
+        self.axes[0].taps.len() * self.axes[1].taps.len()
+    }
+
+    /// Numbers of one result in a partial sum.
+    fn row(&self) -> usize {
+        self.kernel_rows() * self.width
+    }
+
+    /// The sums of partial sums, `apart` from one to the next, as the gradient of some results.
+    ///
+    /// # Safety
+    /// `parts` partial sums are readable, the results' gradient is this call's alone.
+    unsafe fn collect(&self, from: &Place<T>, (parts, apart): (usize, usize), results: Range<usize>, to: &Place<T>) {
+        let (channels, taps) = (self.conv.inputs, self.conv.taps());
+        let columns = self.axes[2].taps.len();
+        for result in results {
+            let row = from.at(result * self.row());
+            // SAFETY: within the partial sums.
+            let sum = unsafe { std::slice::from_raw_parts_mut(row, self.row()) };
+            for part in 1..parts {
+                // SAFETY: as above; another partial sum.
+                let other = unsafe { std::slice::from_raw_parts(row.add(part * apart), self.row()) };
+                sum.iter_mut().zip(other).for_each(|(sum, &other)| *sum = *sum + other);
+            }
+            let to = to.at(result * channels * taps);
+            for kernel_row in 0..self.kernel_rows() {
+                for run in &self.runs {
+                    let from = row.wrapping_add(kernel_row * self.width + run.place);
+                    let tap = kernel_row * columns + run.first.index;
+                    // SAFETY: (taps, channels) becomes (channels, taps) of the result's own gradient.
+                    unsafe {
+                        let (width, stride) = ((run.taps, run.taps), channels as isize);
+                        (self.kernels.transpose)(from, stride, channels, width, to.add(tap), taps as isize);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The sum runs along the pixels of rows.
+    fn by_strips(&self, dw: &mut [T], shared: &mut Shared) {
+        let conv = self.conv;
+        let size = conv.outputs * self.row();
+        // What depends on the shape alone: the sums' parts, and with them the bits.
+        let parts = (PARTIAL / size).clamp(1, TASKS).min(conv.batch);
+        let blocks = (TASKS / parts).clamp(1, conv.outputs.div_ceil(RESULTS));
+        let partial = Place(shared.weights.room::<T>(parts * size));
+        team::parallel(parts * blocks, |task| {
+            let (part, block) = (task / blocks, task % blocks);
+            let images = part * conv.batch / parts..(part + 1) * conv.batch / parts;
+            let results = block * conv.outputs / blocks..(block + 1) * conv.outputs / blocks;
+            local(|local| self.images(images, results, &Place(partial.at(part * size)), local));
+        });
+        let to = Place(dw.as_mut_ptr());
+        let blocks = conv.outputs.min(TASKS);
+        team::parallel(blocks, |block| {
+            let results = block * conv.outputs / blocks..(block + 1) * conv.outputs / blocks;
+            // SAFETY: the partial sums are whole; each task has results of its own.
+            unsafe { self.collect(&partial, (parts, size), results, &to) };
+        });
+    }
+
+    /// One partial sum, of some images and for some results.
+    fn images(&self, images: Range<usize>, results: Range<usize>, sum: &Place<T>, local: &mut Local) {
+        let [deep, high, wide] = &self.axes;
+        let channels = self.conv.inputs;
+        let (columns, (top, _), (left, _)) = (wide.met(wide.count), high.reach(), wide.reach());
+        let row = columns * channels;
+        let most = (1..=high.count).take_while(|&rows| high.met(rows) * row <= STRIP).last().unwrap_or(1);
+        let strips = high.count.div_ceil(most);
+        let mut first = true;
+        for n in images {
+            let image = self.image(n);
+            for (depth, tap, slice) in (0..deep.count)
+                .flat_map(|depth| deep.taps.iter().enumerate().map(move |(slice, &tap)| (depth, tap, slice)))
+            {
+                let at = (depth * deep.step) as isize + tap.offset;
+                for strip in 0..strips {
+                    let heights = strip * high.count / strips..(strip + 1) * high.count / strips;
+                    let rows = high.met(heights.len());
+                    // A panel's last numbers may be those of the next pixel, or of none.
+                    let field: *mut T = local.strip.room(rows * row + self.width);
+                    for number in 0..rows {
+                        let height = (heights.start * high.step + number) as isize + top;
+                        let to = field.wrapping_add(number * row);
+                        // SAFETY: a row of the field.
+                        unsafe { image.row(self.kernels, (at, height), (left, columns), to) };
+                    }
+                    let slopes = self.slopes(n)[(depth * high.count + heights.start) * wide.count..].as_ptr();
+                    let lines = Lines { field, row, slopes, count: heights.len(), left, top };
+                    let accumulate = !(first && depth == 0 && strip == 0);
+                    self.lines(&lines, (slice, accumulate), results.clone(), sum, &mut local.spans);
+                }
+            }
+            first = false;
+        }
+    }
+
+    /// Adds what some lines of one image give to the sums of one depth of the kernel.
+    fn lines(
+        &self,
+        lines: &Lines<T>,
+        (slice, accumulate): (usize, bool),
+        results: Range<usize>,
+        sum: &Place<T>,
+        buffer: &mut Buffer,
+    ) {
+        let [_, high, wide] = &self.axes;
+        let (channels, plane) = (self.conv.inputs, self.conv.out_plane());
+        for (number, tap) in high.taps.iter().enumerate() {
+            let kernel_row = slice * high.taps.len() + number;
+            for run in &self.runs {
+                for panel in &run.panels {
+                    let right = (run.first.offset - lines.left) as usize * channels + panel.first;
+                    let spans: *mut Span<T> = buffer.room(lines.count);
+                    for line in 0..lines.count {
+                        let down = line * high.step + (tap.offset - lines.top) as usize;
+                        let b = lines.field.wrapping_add(down * lines.row + right);
+                        let a = lines.slopes.wrapping_add(line * wide.count);
+                        // SAFETY: there is room for a term a line.
+                        unsafe { spans.add(line).write(Span { a, b, k: wide.count }) };
+                    }
+                    // SAFETY: they were just written.
+                    let spans = unsafe { std::slice::from_raw_parts(spans, lines.count) };
+                    for (result, count) in equal_parts(results.len(), panel.tiles.len()) {
+                        let result = results.start + result;
+                        let place = result * self.row() + kernel_row * self.width + run.place + panel.first;
+                        let tile = Tile {
+                            spans,
+                            a_offset: (result * plane) as isize,
+                            a_row: plane as isize,
+                            a_col: 1,
+                            b_row: (wide.step * channels) as isize,
+                            c: sum.at(place),
+                            c_row: self.row() as isize,
+                            accumulate,
+                        };
+                        // SAFETY: dy has these results, the field these lines and the width of a panel more; the sums of
+                        // these results are this task's own.
+                        unsafe { panel.tiles[count - 1](&tile) };
+                    }
+                }
+            }
+        }
+    }
+
+    /// The sum runs along images, for each pixel.
+    fn by_images(&self, dw: &mut [T], shared: &mut Shared) {
+        let conv = self.conv;
+        let (batch, plane, out) = (conv.batch, conv.plane(), conv.out_plane());
+        let image = conv.inputs * plane;
+        let field = Place(shared.field.room::<T>(batch * image + self.width));
+        let slopes = Place(shared.gradient.room::<T>(batch * conv.outputs * out));
+        let partial = Place(shared.weights.room::<T>(conv.outputs * self.row()));
+        let blocks = conv.outputs.div_ceil(RESULTS).min(2 * TASKS);
+        let of = |block: usize| block * conv.outputs / blocks..(block + 1) * conv.outputs / blocks;
+        team::parallel(batch + blocks, |task| {
+            // SAFETY: the image's own part of the field; the results' own part of the slopes, (outputs, out, images), from
+            // (images, outputs, out).
+            unsafe {
+                if task < batch {
+                    return self.image(task).pixels(self.kernels, field.at(task * image));
+                }
+                let results = of(task - batch);
+                let src = self.dy[(self.number * conv.outputs + results.start) * out..].as_ptr();
+                let stride = (conv.groups * conv.outputs * out) as isize;
+                let to = slopes.at(results.start * out * batch);
+                (self.kernels.transpose)(src, stride, results.len() * out, (batch, batch), to, batch as isize);
+            }
+        });
+        let to = Place(dw.as_mut_ptr());
+        team::parallel(blocks, |block| {
+            local(|local| self.pixels(of(block), (field.at(0), slopes.at(0)), &partial, &mut local.spans));
+            // SAFETY: the sums of these results are whole; their gradient is this task's own.
+            unsafe { self.collect(&partial, (1, 0), of(block), &to) };
+        });
+    }
+
+    /// The gradient of some results, from all pixels of all images.
+    fn pixels(
+        &self,
+        results: Range<usize>,
+        (field, slopes): (*const T, *const T),
+        sum: &Place<T>,
+        buffer: &mut Buffer,
+    ) {
+        let [deep, high, wide] = &self.axes;
+        let [depths, heights, widths] = self.conv.size;
+        let (batch, channels, out) = (self.conv.batch, self.conv.inputs, self.conv.out_plane());
+        for kernel_row in 0..self.kernel_rows() {
+            let (depth, height) = (deep.taps[kernel_row / high.taps.len()], high.taps[kernel_row % high.taps.len()]);
+            for run in &self.runs {
+                let spans: *mut Span<T> = buffer.room(out);
+                let mut count = 0;
+                for pixel in 0..out {
+                    let line = pixel / wide.count;
+                    let met = (|| {
+                        let depth = deep.input(line / high.count, depth, depths)?;
+                        let height = high.input(line % high.count, height, heights)?;
+                        let width = wide.input(pixel % wide.count, run.first, widths)?;
+                        Some((depth * heights + height) * widths + width)
+                    })();
+                    if let Some(met) = met {
+                        let (a, b) = (slopes.wrapping_add(pixel * batch), field.wrapping_add(met * channels));
+                        // SAFETY: there is room for a term a pixel.
+                        unsafe { spans.add(count).write(Span { a, b, k: batch }) };
+                        count += 1;
+                    }
+                }
+                // SAFETY: `count` terms were written.
+                let spans = unsafe { std::slice::from_raw_parts_mut(spans, count) };
+                for panel in &run.panels {
+                    for (result, rows) in equal_parts(results.len(), panel.tiles.len()) {
+                        let result = results.start + result;
+                        let place = result * self.row() + kernel_row * self.width + run.place + panel.first;
+                        let tile = Tile {
+                            spans,
+                            a_offset: (result * out * batch) as isize,
+                            a_row: (out * batch) as isize,
+                            a_col: 1,
+                            b_row: (channels * depths * heights * widths) as isize,
+                            c: sum.at(place),
+                            c_row: self.row() as isize,
+                            accumulate: false,
+                        };
+                        // SAFETY: slopes and field hold all images; the sums of these results are this task's own.
+                        unsafe { panel.tiles[rows - 1](&tile) };
+                    }
+                    // The next panel's numbers.
+                    spans.iter_mut().for_each(|span| span.b = span.b.wrapping_add(panel.width));
+                }
+            }
+        }
+    }
+}
+
+/// Lines of one image: x with adjacent channels, and dy.
+struct Lines<T> {
+    field: *const T,
+    /// Elements of a row of the field.
+    row: usize,
+    slopes: *const T,
+    count: usize,
+    left: isize,
+    top: isize,
+}
