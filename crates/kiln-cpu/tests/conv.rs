@@ -100,8 +100,7 @@ fn form(rank: usize, [batch, groups, inputs, outputs]: [usize; 4], axes: [[usize
         dilation: [1; 3],
         before: [0; 3],
     };
-    for axis in 3 - rank..3 {
-        let [size, kernel, stride, dilation, before, after] = axes[axis];
+    for (axis, &[size, kernel, stride, dilation, before, after]) in axes.iter().enumerate().skip(3 - rank) {
         let extent = (kernel - 1) * dilation + 1;
         let covered = (size + before + after).checked_sub(extent)?;
         (c.size[axis], c.kernel[axis], c.stride[axis], c.dilation[axis], c.before[axis]) =

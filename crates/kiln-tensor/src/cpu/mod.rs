@@ -1,5 +1,6 @@
 //! The CPU's backend: kiln-cpu's kernels over host memory.
 
+mod conv;
 mod memory;
 mod product;
 mod rows;
@@ -7,8 +8,8 @@ mod rows;
 use crate::allocator::Allocator;
 use crate::composed::Scratch;
 use crate::{
-    ArgReduceOp, Backend, Buffer, CompareOp, DType, Distribution, Epilogue, Error, MemoryStats, Out, ReduceOp, Result,
-    SoftmaxKind, UnaryCall, UpdateRule, UpdateSlot, View, unsupported_dtype,
+    ArgReduceOp, Backend, Buffer, CompareOp, Convolution, DType, Distribution, Epilogue, Error, MemoryStats, Out,
+    ReduceOp, Result, SoftmaxKind, UnaryCall, UpdateRule, UpdateSlot, View, unsupported_dtype,
 };
 use half::{bf16, f16};
 use kiln_cpu::copy::{self, Convert};
@@ -424,6 +425,28 @@ impl Backend for CpuBackend {
                 softmax::cross_entropy_grad::<T>(self.isa, memory::slice_mut(&out), slice(&logits), target, &at, classes);
             }
         });
+        Ok(())
+    }
+
+    fn conv(
+        &self,
+        conv: &Convolution,
+        out: Out<'_>,
+        x: View<'_>,
+        weight: View<'_>,
+        epilogue: Epilogue<'_>,
+    ) -> Result<()> {
+        floats!(out.dtype, "conv", T => conv::forward::<T>(self.isa, conv, &out, &x, &weight, &epilogue));
+        Ok(())
+    }
+
+    fn conv_grad_input(&self, conv: &Convolution, out: Out<'_>, dy: View<'_>, weight: View<'_>) -> Result<()> {
+        floats!(out.dtype, "conv_grad_input", T => conv::grad_input::<T>(self.isa, conv, &out, &dy, &weight));
+        Ok(())
+    }
+
+    fn conv_grad_weight(&self, conv: &Convolution, out: Out<'_>, x: View<'_>, dy: View<'_>) -> Result<()> {
+        floats!(out.dtype, "conv_grad_weight", T => conv::grad_weight::<T>(self.isa, conv, &out, &x, &dy));
         Ok(())
     }
 
