@@ -25,5 +25,5 @@ pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};
 pub use layout::Layout;
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
-pub use tensor::{Axes, IntoAxes, MatmulOptions, Tensor, UpdateTensors, axis_index};
-pub use window::{Convolution, MAX_SPATIAL, Normalization, Window};
+pub use tensor::{Axes, IntoAxes, MatmulOptions, NormalizeGradients, Tensor, UpdateTensors, axis_index};
+pub use window::{ConvOptions, Convolution, MAX_SPATIAL, Normalization, Padding, PerAxis, PoolOptions, Window};

@@ -1,6 +1,15 @@
 //! How a window moves over the spatial axes of a tensor: what convolutions and pooling have in common.
 
-use crate::{MAX_RANK, Result, Shape};
+mod axes;
+mod conv;
+mod pool;
+
+pub use axes::{Padding, PerAxis};
+pub use conv::ConvOptions;
+pub use pool::PoolOptions;
+
+use crate::{Error, MAX_RANK, Result, Shape};
+use axes::Times;
 
 /// The most spatial axes that there can be.
 pub const MAX_SPATIAL: usize = 3;
@@ -38,7 +47,7 @@ impl Window {
     /// What the kernel covers along an axis: (kernel − 1)·dilation + 1.
     #[inline]
     pub fn extent(&self, axis: usize) -> usize {
-        (self.kernel[axis] - 1) * self.dilation[axis] + 1
+        (self.kernel[axis] - 1).saturating_mul(self.dilation[axis]).saturating_add(1)
     }
 
     /// The taps in row-major order, by their place along each axis.
@@ -54,6 +63,67 @@ impl Window {
         let mut sizes = [1; MAX_SPATIAL];
         sizes[MAX_SPATIAL - spatial.len()..].copy_from_slice(spatial);
         sizes
+    }
+
+    /// The number of spatial axes of x (N, C, D…).
+    ///
+    /// # Errors
+    /// Another rank than 3 to 5, or an axis other than the first without elements.
+    pub fn spatial(operation: &'static str, x: &Shape) -> Result<usize> {
+        if !(3..=2 + MAX_SPATIAL).contains(&x.rank()) {
+            return Err(Error::shape(
+                operation,
+                format!("an input (N, C, …) with one to three spatial axes is expected, got {x}"),
+            ));
+        }
+        if x[1..].contains(&0) {
+            return Err(Error::shape(operation, format!("input {x} has an axis without elements")));
+        }
+        Ok(x.rank() - 2)
+    }
+
+    /// The sizes of the output over x (N, C, D…), as three: (size + padding − extent) / stride + 1, rounded down.
+    ///
+    /// # Errors
+    /// A rank that does not fit, an axis without elements, a window larger than the padded input, a stride or dilation of 0.
+    pub fn output_sizes(&self, operation: &'static str, x: &Shape) -> Result<[usize; MAX_SPATIAL]> {
+        let axes = MAX_SPATIAL - Window::spatial(operation, x)?..MAX_SPATIAL;
+        if self.kernel.iter().chain(&self.stride).chain(&self.dilation).any(|&number| number == 0) {
+            return Err(Error::value(
+                operation,
+                format!(
+                    "window {}, stride {} and dilation {} must be 1 or more",
+                    Times(&self.kernel[axes.clone()]),
+                    Times(&self.stride[axes.clone()]),
+                    Times(&self.dilation[axes])
+                ),
+            ));
+        }
+        let sizes = Window::sizes(x);
+        let padded: [usize; MAX_SPATIAL] =
+            std::array::from_fn(|axis| sizes[axis] + self.padding[axis].0 + self.padding[axis].1);
+        let extents: [usize; MAX_SPATIAL] = std::array::from_fn(|axis| self.extent(axis));
+        if (0..MAX_SPATIAL).any(|axis| extents[axis] > padded[axis]) {
+            let spread = if extents == self.kernel {
+                String::new()
+            } else {
+                format!(" (spread over {})", Times(&extents[axes.clone()]))
+            };
+            let padding = if padded == sizes {
+                String::new()
+            } else {
+                format!(", {} with its padding", Times(&padded[axes.clone()]))
+            };
+            return Err(Error::shape(
+                operation,
+                format!(
+                    "window {}{spread} does not fit the {} input of {x}{padding}; use Padding::Same or a smaller window",
+                    Times(&self.kernel[axes.clone()]),
+                    Times(&sizes[axes]),
+                ),
+            ));
+        }
+        Ok(std::array::from_fn(|axis| (padded[axis] - extents[axis]) / self.stride[axis] + 1))
     }
 
     /// The shape (leading…, sizes) with as many of the three sizes as `spatial` says, the last ones.

@@ -1,11 +1,17 @@
 //! The operations on Vars, each beside its derivative rule.
 
+mod average;
+mod conv;
 mod dropout;
 mod elementwise;
 mod index;
 mod loss;
 mod matmul;
+mod normalization;
 mod operators;
+mod pad;
+mod pool;
 mod reduce;
+mod resample;
 mod shape;
 mod softmax;

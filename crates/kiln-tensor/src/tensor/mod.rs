@@ -1,13 +1,17 @@
 //! `Tensor`: elements of one type in a shape, on a device.
 
 mod axes;
+mod conv;
 mod display;
 mod elementwise;
 mod in_place;
 mod index;
 mod make;
 mod matmul;
+mod normalization;
 mod operators;
+mod pad;
+mod pool;
 mod random;
 mod reduce;
 mod softmax;
@@ -16,6 +20,7 @@ mod views;
 
 pub use axes::{Axes, IntoAxes, axis_index};
 pub use matmul::MatmulOptions;
+pub use normalization::NormalizeGradients;
 pub use update::UpdateTensors;
 
 use crate::storage::Storage;

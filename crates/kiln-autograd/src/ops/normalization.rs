@@ -1,0 +1,287 @@
+//! Normalisation: by batch, layer, group and instance, by root mean square, and across channels.
+
+use super::elementwise::{needs_only_output, slope_from_output};
+use crate::{Backward, Function, Var};
+use kiln_tensor::{ConvOptions, Error, Normalization, Result, Shape, Tensor, UnaryCall, Window};
+
+/// y = activation(x̂ · w + b) with x̂ = (x − mean) / sqrt(variance + ε), by channel of x (N, C, …).
+///
+/// With dz = dy · activation′(y) and s = w / sqrt(variance + ε): dw = Σ dz·x̂, db = Σ dz over samples and positions, and
+/// dx = s·(dz − mean(dz) − x̂ · mean(dz·x̂)) where the moments are x's own, s·dz where they are constants.
+struct Normalize {
+    form: Normalization,
+    x: Tensor,
+    moments: Tensor,
+    weight: Option<Tensor>,
+    has_bias: bool,
+    /// Kept where there is an activation.
+    y: Option<Tensor>,
+}
+
+impl Function for Normalize {
+    fn name(&self) -> &'static str {
+        "normalize"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        let bias_at = 1 + usize::from(self.weight.is_some());
+        let (dx, dw, db) = if pass.records() {
+            self.composed(dy, pass)?
+        } else {
+            let (weight, y) = (self.weight.as_ref(), self.y.as_ref());
+            let all = self.x.normalize_grad(&self.form, &self.moments, weight, y, dy.tensor())?;
+            (Var::constant(all.dx), Var::constant(all.weight), Var::constant(all.bias))
+        };
+        if self.weight.is_some() {
+            pass.accumulate(1, dw)?;
+        }
+        if self.has_bias {
+            pass.accumulate(bias_at, db)?;
+        }
+        pass.accumulate(0, dx)
+    }
+}
+
+impl Normalize {
+    /// The gradients of x, weight and bias by operations on Vars.
+    fn composed(&self, dy: Var, pass: &Backward<'_>) -> Result<(Var, Var, Var)> {
+        let x = pass.input(0, &self.x);
+        let axes: Vec<usize> = (0..self.x.rank()).filter(|&axis| axis != 1).collect();
+        let over = &axes[..];
+        let column = by_channel(&self.x)?;
+        let (mean, variance) = if self.form.own_moments {
+            let mean = x.mean(over, true)?;
+            let variance = x.sub(&mean)?.square()?.mean(over, true)?;
+            (mean, variance)
+        } else {
+            let constant = |row: usize| self.moments.index(0, row)?.reshape(column);
+            (Var::constant(constant(0)?), Var::constant(constant(1)?))
+        };
+        let mut scale = variance.add_scalar(self.form.epsilon)?.rsqrt()?;
+        let normal = x.sub(&mean)?.mul(&scale)?;
+        let dz = match (self.form.activation, &self.y) {
+            (Some(call), Some(y)) => slope_from_output(call, pass.output(y))?.times(&dy)?,
+            _ => dy,
+        };
+        let product = dz.mul(&normal)?;
+        if let Some(weight) = &self.weight {
+            scale = scale.mul(&pass.input(1, weight).reshape(column)?)?;
+        }
+        let centred = if self.form.own_moments {
+            dz.sub(&dz.mean(over, true)?)?.sub(&normal.mul(&product.mean(over, true)?)?)?
+        } else {
+            dz.clone()
+        };
+        Ok((centred.mul(&scale)?, product.sum(over, false)?, dz.sum(over, false)?))
+    }
+}
+
+/// (C, 1, …), which broadcasts over x (N, C, …).
+fn by_channel(x: &Tensor) -> Result<Shape> {
+    Window::shape(&[x.dims()[1]], [1; 3], x.rank() - 2)
+}
+
+impl Var {
+    /// [`Tensor::normalize`], recorded.
+    fn normalize(
+        &self,
+        form: Normalization,
+        moments: &Tensor,
+        weight: Option<&Var>,
+        bias: Option<&Var>,
+    ) -> Result<Var> {
+        let (fused, after) = match form.activation {
+            Some(call) if !needs_only_output(call.op) => (None, Some(call)),
+            other => (other, None),
+        };
+        let form = Normalization { activation: fused, ..form };
+        let y = self.tensor().normalize(&form, moments, weight.map(Var::tensor), bias.map(Var::tensor))?;
+        let inputs: Vec<&Var> = [Some(self), weight, bias].into_iter().flatten().collect();
+        let y = Var::record(&inputs, y, |y| Normalize {
+            form,
+            x: self.tensor().clone(),
+            moments: moments.clone(),
+            weight: weight.map(|weight| weight.tensor().clone()),
+            has_bias: bias.is_some(),
+            y: fused.map(|_| y.clone()),
+        });
+        match after {
+            Some(call) => y.unary(call),
+            None => Ok(y),
+        }
+    }
+
+    /// activation((x − mean) / sqrt(variance + ε) · weight + bias) with mean and biased variance of each channel of x (N, C)
+    /// or (N, C, …): batch normalisation in training. Beside it, (2, C): those means and variances, for running statistics.
+    ///
+    /// Source: Ioffe and Szegedy, Batch Normalization, 2015. The activation is fused where its derivative can be taken from
+    /// the output alone.
+    ///
+    /// # Errors
+    /// A rank below 2, channels without elements, a weight or bias that is not (C,), dtypes or devices that differ.
+    pub fn batch_norm(
+        &self,
+        weight: Option<&Var>,
+        bias: Option<&Var>,
+        epsilon: f64,
+        activation: Option<UnaryCall>,
+    ) -> Result<(Var, Tensor)> {
+        let moments = self.tensor().moments()?;
+        let y = self.normalize(Normalization { epsilon, own_moments: true, activation }, &moments, weight, bias)?;
+        Ok((y, moments))
+    }
+
+    /// As [`Var::batch_norm`], with given moments (2, C), means and variances, which are constants: batch normalisation in
+    /// evaluation, or frozen.
+    ///
+    /// # Errors
+    /// As [`Var::batch_norm`], and moments of another shape.
+    pub fn batch_norm_with(
+        &self,
+        moments: &Tensor,
+        weight: Option<&Var>,
+        bias: Option<&Var>,
+        epsilon: f64,
+        activation: Option<UnaryCall>,
+    ) -> Result<Var> {
+        self.normalize(Normalization { epsilon, own_moments: false, activation }, moments, weight, bias)
+    }
+
+    /// These rows (rows, n), each normalised by its own mean and variance; in this shape.
+    fn normalized_rows(&self, rows: usize, n: usize, epsilon: f64) -> Result<Var> {
+        self.reshape([1, rows, n])?.batch_norm(None, None, epsilon, None)?.0.reshape(*self.shape())
+    }
+
+    /// Times weight, plus bias, where they are given; both broadcast.
+    fn affine_with(self, weight: Option<Var>, bias: Option<Var>) -> Result<Var> {
+        let scaled = match weight {
+            Some(weight) => self.mul(&weight)?,
+            None => self,
+        };
+        match bias {
+            Some(bias) => scaled.add(&bias),
+            None => Ok(scaled),
+        }
+    }
+
+    /// Rows and their length where the last `axes` axes are normalised, and factors have these axes' shape.
+    fn last_axes(&self, operation: &'static str, axes: usize, factors: [Option<&Var>; 2]) -> Result<(usize, usize)> {
+        let rank = self.shape().rank();
+        if axes == 0 || axes > rank {
+            return Err(Error::shape(operation, format!("{axes} axes of {} cannot be normalised", self.shape())));
+        }
+        let (rows, normalized) = self.dims().split_at(rank - axes);
+        if let Some(factor) = factors.into_iter().flatten().find(|factor| factor.dims() != normalized) {
+            return Err(Error::shape(
+                operation,
+                format!(
+                    "a weight or bias for the last {axes} axes of {} has shape {}, got {}",
+                    self.shape(),
+                    Shape::new(normalized)?,
+                    factor.shape()
+                ),
+            ));
+        }
+        Ok((rows.iter().product(), normalized.iter().product()))
+    }
+
+    /// (x − mean) / sqrt(variance + ε) · weight + bias with the moments of the last `axes` axes of each sample; weight and
+    /// bias have these axes' shape. Source: Ba, Kiros and Hinton, Layer Normalization, 2016.
+    ///
+    /// # Errors
+    /// More axes than there are, none, or a weight or bias of another shape.
+    pub fn layer_norm(&self, axes: usize, weight: Option<&Var>, bias: Option<&Var>, epsilon: f64) -> Result<Var> {
+        let (rows, n) = self.last_axes("layer_norm", axes, [weight, bias])?;
+        self.normalized_rows(rows, n, epsilon)?.affine_with(weight.cloned(), bias.cloned())
+    }
+
+    /// x / sqrt(mean of x² + ε) · weight over the last `axes` axes of each sample. Source: Zhang and Sennrich, Root Mean
+    /// Square Layer Normalization, 2019.
+    ///
+    /// # Errors
+    /// As [`Var::layer_norm`].
+    pub fn rms_norm(&self, axes: usize, weight: Option<&Var>, epsilon: f64) -> Result<Var> {
+        self.last_axes("rms_norm", axes, [weight, None])?;
+        let rank = self.shape().rank();
+        let over: Vec<usize> = (rank - axes..rank).collect();
+        let scale = self.square()?.mean(&over[..], true)?.add_scalar(epsilon)?.rsqrt()?;
+        self.mul(&scale)?.affine_with(weight.cloned(), None)
+    }
+
+    /// (x − mean) / sqrt(variance + ε) · weight + bias with the moments of each sample's groups of channels, of x (N, C, …);
+    /// weight and bias are (C,). Source: Wu and He, Group Normalization, 2018.
+    ///
+    /// # Errors
+    /// A rank below 2, channels that the groups do not divide, a weight or bias that is not (C,).
+    pub fn group_norm(&self, groups: usize, weight: Option<&Var>, bias: Option<&Var>, epsilon: f64) -> Result<Var> {
+        self.grouped("group_norm", groups, weight, bias, epsilon)
+    }
+
+    /// [`Var::group_norm`] with each channel a group of its own. Source: Ulyanov, Vedaldi and Lempitsky, Instance
+    /// Normalization, 2016.
+    ///
+    /// # Errors
+    /// A rank below 2, a weight or bias that is not (C,).
+    pub fn instance_norm(&self, weight: Option<&Var>, bias: Option<&Var>, epsilon: f64) -> Result<Var> {
+        let channels = self.dims().get(1).copied().unwrap_or(0);
+        self.grouped("instance_norm", channels, weight, bias, epsilon)
+    }
+
+    fn grouped(
+        &self,
+        operation: &'static str,
+        groups: usize,
+        weight: Option<&Var>,
+        bias: Option<&Var>,
+        epsilon: f64,
+    ) -> Result<Var> {
+        let Some((&[samples, channels], positions)) = self.dims().split_first_chunk::<2>() else {
+            return Err(Error::shape(operation, format!("(N, C) or (N, C, …) is expected, got {}", self.shape())));
+        };
+        if groups == 0 || !channels.is_multiple_of(groups) {
+            return Err(Error::shape(
+                operation,
+                format!("the {channels} channels of {} do not go into {groups} groups", self.shape()),
+            ));
+        }
+        let factor = |given: Option<&Var>| match given {
+            Some(given) if given.dims() != [channels] => Err(Error::shape(
+                operation,
+                format!("a weight or bias for {} has shape ({channels},), got {}", self.shape(), given.shape()),
+            )),
+            Some(given) => given.reshape(by_channel(self.tensor())?).map(Some),
+            None => Ok(None),
+        };
+        let (weight, bias) = (factor(weight)?, factor(bias)?);
+        let size = channels / groups * positions.iter().product::<usize>();
+        self.normalized_rows(samples * groups, size, epsilon)?.affine_with(weight, bias)
+    }
+
+    /// x / (k + α · mean of x² over `size` neighbouring channels)^β of x (N, C, …), with zeros beside the first and last
+    /// channels: as PyTorch, which takes the mean; the paper and TensorFlow take the sum, so give them α·size. The
+    /// neighbours are size/2 channels before and (size − 1)/2 after, rounded down.
+    ///
+    /// Source: Krizhevsky, Sutskever and Hinton, ImageNet Classification with Deep Convolutional Neural Networks, 2012.
+    ///
+    /// # Errors
+    /// A rank below 2, no channels, a size of 0.
+    pub fn local_response_norm(&self, size: usize, alpha: f64, beta: f64, k: f64) -> Result<Var> {
+        let Some((&[samples, channels], positions)) = self.dims().split_first_chunk::<2>() else {
+            return Err(Error::shape(
+                "local_response_norm",
+                format!("(N, C) or (N, C, …) is expected, got {}", self.shape()),
+            ));
+        };
+        if size == 0 || self.dims()[1..].contains(&0) {
+            return Err(Error::value(
+                "local_response_norm",
+                format!("{size} neighbouring channels of {}: there must be 1 or more", self.shape()),
+            ));
+        }
+        // The channels become an axis that a window goes along.
+        let squares = self.square()?.reshape([samples, 1, channels, positions.iter().product()])?;
+        let share = Tensor::full([1, 1, size, 1], alpha / size as f64, self.dtype(), self.device())?;
+        let options = ConvOptions::new().padding([(size / 2, (size - 1) / 2), (0, 0)]);
+        let mean = squares.conv(&Var::constant(share), None, &options, None)?.reshape(*self.shape())?;
+        self.mul(&mean.add_scalar(k)?.powf(-beta)?)
+    }
+}

@@ -1,0 +1,145 @@
+//! Maxima of windows, and what is made of averages.
+
+use crate::{Backward, Function, Var};
+use kiln_tensor::{Error, PerAxis, PoolOptions, Result, Shape, Tensor, Window};
+
+/// y = the largest x in each window, at `index` of its plane; dx is dy added up there.
+struct MaxPool {
+    index: Tensor,
+    shape: Shape,
+}
+
+impl Function for MaxPool {
+    fn name(&self) -> &'static str {
+        "max_pool"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        if !pass.records() {
+            return pass.accumulate(0, Var::constant(dy.tensor().max_pool_grad(&self.index, &self.shape)?));
+        }
+        let index = self.flat_index()?;
+        let all = Shape::new(&[self.shape.elements()])?;
+        let dx = dy.reshape([index.elements()])?.index_add(0, &index, all)?;
+        pass.accumulate(0, dx.reshape(self.shape)?)
+    }
+}
+
+impl MaxPool {
+    /// The places of the maxima in all of x, of one axis.
+    fn flat_index(&self) -> Result<Tensor> {
+        let planes = self.shape[0] * self.shape[1];
+        let plane: usize = self.shape[2..].iter().product();
+        let starts = Tensor::write_with([planes, 1], self.index.device(), |starts: &mut [i64]| {
+            starts.iter_mut().zip((0..).step_by(plane)).for_each(|(start, at)| *start = at);
+            Ok(())
+        })?;
+        let count = self.index.dims()[2..].iter().product::<usize>();
+        self.index.reshape([planes, count])?.add(&starts)?.reshape([planes * count])
+    }
+}
+
+/// Sizes of a pooled output, as three, and the input's.
+pub(super) fn sizes_to(operation: &'static str, x: &Var, to: PerAxis) -> Result<([usize; 3], [usize; 3])> {
+    let spatial = Window::spatial(operation, x.shape())?;
+    Ok((to.sizes(operation, spatial)?, Window::sizes(x.shape())))
+}
+
+/// The last `spatial` of three.
+pub(super) fn of_axes(all: [usize; 3], spatial: usize) -> PerAxis {
+    match spatial {
+        1 => [all[2]].into(),
+        2 => [all[1], all[2]].into(),
+        _ => all.into(),
+    }
+}
+
+impl Var {
+    /// The largest element in each window of x (N, C, D…), over one to three spatial axes. Of equals the first gets the
+    /// gradient; padding is never chosen.
+    ///
+    /// # Errors
+    /// What [`PoolOptions::output_shape`] says.
+    pub fn max_pool(&self, options: &PoolOptions) -> Result<Var> {
+        let (y, index) = self.tensor().max_pool(options)?;
+        Ok(Var::record(&[self], y, |_| MaxPool { index, shape: *self.shape() }))
+    }
+
+    /// The largest element of each part of x (N, C, D…), of as many parts along each axis as `to` says. Part i of n is from
+    /// ⌊i·D/n⌋ to ⌈(i + 1)·D/n⌉, as in PyTorch.
+    ///
+    /// # Errors
+    /// A rank that does not fit, an axis without elements, a size of 0.
+    pub fn adaptive_max_pool(&self, to: impl Into<PerAxis>) -> Result<Var> {
+        let (to, from) = sizes_to("adaptive_max_pool", self, to.into())?;
+        let spatial = self.shape().rank() - 2;
+        if (0..3).all(|axis| from[axis].is_multiple_of(to[axis])) {
+            let kernel = std::array::from_fn(|axis| from[axis] / to[axis]);
+            return self.max_pool(&PoolOptions::new(of_axes(kernel, spatial)));
+        }
+        // Parts of unequal length that overlap: laid out side by side, each filled up with its last element.
+        let mut x = self.clone();
+        let mut kernel = [1; 3];
+        for axis in 0..spatial {
+            let of = 3 - spatial + axis;
+            let parts = parts(from[of], to[of]);
+            kernel[of] = parts.iter().map(|part| part.len()).max().unwrap_or(1);
+            let filled = |part: &std::ops::Range<usize>| {
+                (0..kernel[of]).map(|i| (part.start + i).min(part.end - 1) as i64).collect::<Vec<_>>()
+            };
+            let index: Vec<i64> = parts.iter().flat_map(filled).collect();
+            x = x.index_select(2 + axis, &Tensor::from_slice(&index, [index.len()], self.device())?)?;
+        }
+        x.max_pool(&PoolOptions::new(of_axes(kernel, spatial)))
+    }
+
+    /// The largest element of each plane of x (N, C, D…): (N, C), or with `keep` the axes at size 1. Equal ones share the
+    /// gradient.
+    ///
+    /// # Errors
+    /// A rank that does not fit, an axis without elements.
+    pub fn global_max_pool(&self, keep: bool) -> Result<Var> {
+        self.max(&spatial_axes("global_max_pool", self)?[..], keep)
+    }
+
+    /// The mean of each plane of x (N, C, D…): (N, C), or with `keep` the axes at size 1.
+    ///
+    /// # Errors
+    /// A rank that does not fit, an axis without elements.
+    pub fn global_avg_pool(&self, keep: bool) -> Result<Var> {
+        self.mean(&spatial_axes("global_avg_pool", self)?[..], keep)
+    }
+
+    /// (Σ xᵖ)^(1/p) over each window of x (N, C, D…), as PyTorch's `lp_pool`: a window cut off by `ceil` counts as though
+    /// its mean filled it. The gradient of a sum of 0 is 0.
+    ///
+    /// # Errors
+    /// What [`PoolOptions::output_shape`] says, a p that is not above 0.
+    pub fn lp_pool(&self, p: f64, options: &PoolOptions) -> Result<Var> {
+        if !(p > 0.0 && p.is_finite()) {
+            return Err(Error::value("lp_pool", format!("p must be a number above 0, got {p}")));
+        }
+        let taps = options.resolve("lp_pool", self.shape())?.taps();
+        let powers = if p == 2.0 { self.square()? } else { self.powf(p)? };
+        let sum = powers.avg_pool(options)?.mul_scalar(taps as f64)?;
+        if p == 1.0 {
+            return Ok(sum);
+        }
+        // The root is steepest at 0: there 1 takes its place.
+        let zero = Tensor::zeros((), sum.dtype(), sum.device())?;
+        let one = Var::constant(Tensor::ones((), sum.dtype(), sum.device())?);
+        let is_zero = sum.tensor().eq(&zero)?;
+        let base = Var::select(&is_zero, &one, &sum)?;
+        let root = if p == 2.0 { base.sqrt()? } else { base.powf(1.0 / p)? };
+        Var::select(&is_zero, &Var::constant(zero), &root)
+    }
+}
+
+/// The parts of adaptive pooling: i of n is from ⌊i·size/n⌋ to ⌈(i + 1)·size/n⌉.
+pub(super) fn parts(size: usize, n: usize) -> Vec<std::ops::Range<usize>> {
+    (0..n).map(|i| i * size / n..((i + 1) * size).div_ceil(n)).collect()
+}
+
+fn spatial_axes(operation: &'static str, x: &Var) -> Result<Vec<usize>> {
+    let spatial = Window::spatial(operation, x.shape())?;
+    Ok((2..2 + spatial).collect())
+}

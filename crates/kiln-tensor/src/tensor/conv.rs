@@ -1,0 +1,103 @@
+//! Convolutions, and what they are with respect to each operand.
+
+use super::{Tensor, check_pair};
+use crate::{ConvOptions, Convolution, Epilogue, Error, MatmulOptions, Result, Shape, unsupported_dtype};
+
+impl Tensor {
+    /// The convolution of x (N, C, D…) by weight (O, C/groups, K…), (N, O, P…), over one to three spatial axes: a
+    /// cross-correlation, as in every framework. Then `after` adds a bias (O,) and applies an activation.
+    ///
+    /// ```
+    /// use kiln_tensor::{ConvOptions, Device, MatmulOptions, Tensor};
+    /// let cpu = Device::cpu();
+    /// let x = Tensor::from_slice(&[1.0f32, 2.0, 4.0, 8.0], [1, 1, 4], &cpu)?;
+    /// let difference = Tensor::from_slice(&[-1.0f32, 1.0], [1, 1, 2], &cpu)?;
+    /// let y = x.conv(&difference, &ConvOptions::new().stride(2), MatmulOptions::default())?;
+    /// assert_eq!(y.to_vec::<f32>()?, [1.0, 4.0]);
+    /// # Ok::<(), kiln_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// What [`ConvOptions::output_shape`] says, a bias of another shape, dtypes or devices that differ, a dtype that is no
+    /// float.
+    pub fn conv(&self, weight: &Tensor, options: &ConvOptions, after: MatmulOptions<'_>) -> Result<Tensor> {
+        self.conv_with(weight, &options.resolve(self.shape(), weight.shape())?, after)
+    }
+
+    /// As [`Tensor::conv`], with the padding already known.
+    ///
+    /// # Errors
+    /// As [`Tensor::conv`].
+    pub fn conv_with(&self, weight: &Tensor, conv: &Convolution, after: MatmulOptions<'_>) -> Result<Tensor> {
+        check_pair("conv", self, weight)?;
+        self.expect_conv_dtype("conv")?;
+        let shape = conv.output_shape(self.shape(), weight.shape())?;
+        if let Some(bias) = after.bias {
+            check_pair("conv", self, bias)?;
+            if bias.dims() != [shape[1]] {
+                return Err(Error::shape(
+                    "conv",
+                    format!("a bias for {} channels has shape ({},), got {}", shape[1], shape[1], bias.shape()),
+                ));
+            }
+        }
+        let (x, weight) = (self.contiguous()?, weight.contiguous()?);
+        let bias = after.bias.map(Tensor::contiguous).transpose()?;
+        let out = Tensor::output(&shape, self.dtype, self.device())?;
+        let epilogue =
+            Epilogue { bias: bias.as_ref().map(Tensor::view), activation: after.activation, accumulate: false };
+        self.device().backend().conv(conv, out.out(), x.view(), weight.view(), epilogue)?;
+        Ok(out)
+    }
+
+    /// The gradient of a convolution with respect to its input of this shape, of which this is dy (N, O, P…).
+    ///
+    /// # Errors
+    /// As [`Tensor::conv`], or a dy that is not of the output's shape.
+    pub fn conv_grad_input(&self, weight: &Tensor, conv: &Convolution, shape: &Shape) -> Result<Tensor> {
+        check_pair("conv_grad_input", self, weight)?;
+        self.expect_conv_dtype("conv_grad_input")?;
+        if conv.output_shape(shape, weight.shape())? != *self.shape() {
+            return Err(Error::shape(
+                "conv_grad_input",
+                format!("{} is no gradient of the convolution of {shape} by {}", self.shape(), weight.shape()),
+            ));
+        }
+        let (dy, weight) = (self.contiguous()?, weight.contiguous()?);
+        let out = Tensor::output(shape, self.dtype, self.device())?;
+        self.device().backend().conv_grad_input(conv, out.out(), dy.view(), weight.view())?;
+        Ok(out)
+    }
+
+    /// The gradient of a convolution of this input with respect to its weight, from dy (N, O, P…).
+    ///
+    /// # Errors
+    /// As [`Tensor::conv`], or a dy that is not of the output's shape.
+    pub fn conv_grad_weight(&self, dy: &Tensor, conv: &Convolution) -> Result<Tensor> {
+        check_pair("conv_grad_weight", self, dy)?;
+        self.expect_conv_dtype("conv_grad_weight")?;
+        let shape = conv.weight_shape(self.shape(), dy.shape())?;
+        let (x, dy) = (self.contiguous()?, dy.contiguous()?);
+        let out = Tensor::output(&shape, self.dtype, self.device())?;
+        self.device().backend().conv_grad_weight(conv, out.out(), x.view(), dy.view())?;
+        Ok(out)
+    }
+
+    /// The transposed convolution of x (N, C, P…) by weight (C, O/groups, K…), (N, O, D…): the gradient of a convolution
+    /// with respect to its input. Layout and sizes are PyTorch's.
+    ///
+    /// # Errors
+    /// What [`ConvOptions::transposed_shape`] says, dtypes or devices that differ, a dtype that is no float.
+    pub fn conv_transpose(&self, weight: &Tensor, options: &ConvOptions) -> Result<Tensor> {
+        let (conv, shape) = options.resolve_transposed(self.shape(), weight.shape())?;
+        self.conv_grad_input(weight, &conv, &shape)
+    }
+
+    fn expect_conv_dtype(&self, operation: &'static str) -> Result<()> {
+        if self.dtype.is_float() {
+            Ok(())
+        } else {
+            Err(unsupported_dtype(operation, self.dtype, "f32, f64, f16 or bf16"))
+        }
+    }
+}
