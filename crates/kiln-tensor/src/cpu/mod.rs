@@ -1,5 +1,6 @@
 //! The CPU's backend: kiln-cpu's kernels over host memory.
 
+mod channels;
 mod conv;
 mod memory;
 mod product;
@@ -8,8 +9,9 @@ mod rows;
 use crate::allocator::Allocator;
 use crate::composed::Scratch;
 use crate::{
-    ArgReduceOp, Backend, Buffer, CompareOp, Convolution, DType, Distribution, Epilogue, Error, MemoryStats, Out,
-    ReduceOp, Result, SoftmaxKind, UnaryCall, UpdateRule, UpdateSlot, View, unsupported_dtype,
+    ArgReduceOp, Backend, Buffer, CompareOp, Convolution, DType, Distribution, Epilogue, Error, MemoryStats,
+    Normalization, Out, ReduceOp, Result, SoftmaxKind, UnaryCall, UpdateRule, UpdateSlot, View, Window, composed,
+    unsupported_dtype,
 };
 use half::{bf16, f16};
 use kiln_cpu::copy::{self, Convert};
@@ -447,6 +449,57 @@ impl Backend for CpuBackend {
 
     fn conv_grad_weight(&self, conv: &Convolution, out: Out<'_>, x: View<'_>, dy: View<'_>) -> Result<()> {
         floats!(out.dtype, "conv_grad_weight", T => conv::grad_weight::<T>(self.isa, conv, &out, &x, &dy));
+        Ok(())
+    }
+
+    fn max_pool(&self, window: &Window, out: Out<'_>, index: Out<'_>, x: View<'_>) -> Result<()> {
+        floats!(out.dtype, "max_pool", T => channels::max_pool::<T>(self.isa, window, &out, &index, &x));
+        Ok(())
+    }
+
+    fn max_pool_grad(&self, out: Out<'_>, dy: View<'_>, index: View<'_>) -> Result<()> {
+        floats!(out.dtype, "max_pool_grad", T => channels::max_pool_grad::<T>(&out, &dy, &index));
+        Ok(())
+    }
+
+    fn moments(&self, out: Out<'_>, x: View<'_>) -> Result<()> {
+        floats!(out.dtype, "moments", T => channels::moments::<T>(self.isa, &out, &x));
+        Ok(())
+    }
+
+    fn normalize(
+        &self,
+        form: &Normalization,
+        out: Out<'_>,
+        x: View<'_>,
+        moments: View<'_>,
+        affine: [Option<View<'_>>; 2],
+    ) -> Result<()> {
+        if !channels::is_fused(form) {
+            return composed::normalize(self, form, out, x, moments, affine);
+        }
+        floats!(out.dtype, "normalize", T => channels::normalize::<T>(self.isa, form, &out, &x, &moments, &affine));
+        Ok(())
+    }
+
+    fn normalize_grad(
+        &self,
+        form: &Normalization,
+        dx: Out<'_>,
+        affine: Out<'_>,
+        x: View<'_>,
+        y: View<'_>,
+        dy: View<'_>,
+        moments: View<'_>,
+        weight: Option<View<'_>>,
+    ) -> Result<()> {
+        if !channels::is_fused(form) {
+            return composed::normalize_grad(self, form, dx, affine, [x, y, dy], moments, weight);
+        }
+        let (to, operands) = ((&dx, &affine), [&x, &y, &dy]);
+        floats!(dx.dtype, "normalize_grad", T => {
+            channels::normalize_grad::<T>(self.isa, form, to, operands, &moments, weight.as_ref());
+        });
         Ok(())
     }
 

@@ -1,0 +1,86 @@
+//! Pooling and normalisation: from windows and views to the kernels' forms.
+
+use super::memory::{slice, slice_mut};
+use super::rows::{rows, write_rows};
+use crate::{Normalization, Out, Shape, View, Window};
+use kiln_cpu::Isa;
+use kiln_cpu::normalization::{self, Channels, Normalizer, Slopes};
+use kiln_cpu::operand::{Number, Stored};
+use kiln_cpu::pool::{self, Pool};
+use kiln_math::UnaryOp;
+
+pub(super) fn max_pool<T: Stored>(isa: Isa, window: &Window, out: &Out<'_>, index: &Out<'_>, x: &View<'_>) {
+    let Window { kernel, stride, dilation, padding } = *window;
+    let (size, to) = (Window::sizes(x.layout.shape()), Window::sizes(out.shape));
+    let form = Pool { size, out: to, kernel, stride, dilation, before: padding.map(|(before, _)| before) };
+    let x = rows::<T>(x);
+    // SAFETY: the index is i64, row-major, and apart from the output.
+    let index = unsafe { slice_mut::<i64>(index) };
+    write_rows::<T>(out, |y| pool::max_pool(isa, &form, &x, y, index));
+}
+
+pub(super) fn max_pool_grad<T: Stored>(out: &Out<'_>, dy: &View<'_>, index: &View<'_>) {
+    let plane = out.shape[2..].iter().product();
+    let dy = rows::<T>(dy);
+    // SAFETY: the index is i64, and contiguous.
+    let index = unsafe { slice::<i64>(index) };
+    write_rows::<T>(out, |dx| pool::max_pool_grad(dx, &dy, index, plane));
+}
+
+fn channels(shape: &Shape) -> Channels {
+    Channels { samples: shape[0], channels: shape[1], size: shape[2] }
+}
+
+/// Whether the kernels do what follows; else the composed form does.
+pub(super) fn is_fused(form: &Normalization) -> bool {
+    form.activation.is_none_or(|call| call.op == UnaryOp::Relu)
+}
+
+pub(super) fn moments<T: Stored>(isa: Isa, out: &Out<'_>, x: &View<'_>) {
+    let (form, x) = (channels(x.layout.shape()), rows::<T>(x));
+    write_rows::<T>(out, |out| normalization::moments(isa, &form, out, &x));
+}
+
+pub(super) fn normalize<T: Stored>(
+    isa: Isa,
+    form: &Normalization,
+    out: &Out<'_>,
+    x: &View<'_>,
+    moments: &View<'_>,
+    affine: &[Option<View<'_>>; 2],
+) {
+    let [weight, bias] = affine.each_ref().map(|operand| operand.as_ref().map(rows::<T>));
+    let moments = rows::<T>(moments);
+    let by = Normalizer {
+        moments: &moments,
+        epsilon: T::Compute::from_f64(form.epsilon),
+        weight: weight.as_deref(),
+        bias: bias.as_deref(),
+        relu: form.activation.is_some(),
+    };
+    let (form, x) = (channels(out.shape), rows::<T>(x));
+    write_rows::<T>(out, |y| normalization::normalize(isa, &form, &by, y, &x));
+}
+
+pub(super) fn normalize_grad<T: Stored>(
+    isa: Isa,
+    form: &Normalization,
+    (dx, affine): (&Out<'_>, &Out<'_>),
+    [x, y, dy]: [&View<'_>; 3],
+    moments: &View<'_>,
+    weight: Option<&View<'_>>,
+) {
+    let (weight, moments) = (weight.map(rows::<T>), rows::<T>(moments));
+    let by = Normalizer {
+        moments: &moments,
+        epsilon: T::Compute::from_f64(form.epsilon),
+        weight: weight.as_deref(),
+        bias: None,
+        relu: form.activation.is_some(),
+    };
+    let (x, y, dy) = (rows::<T>(x), rows::<T>(y), rows::<T>(dy));
+    let (own, form, of) = (form.own_moments, channels(dx.shape), Slopes { x: &x, y: &y, dy: &dy });
+    write_rows::<T>(dx, |dx| {
+        write_rows::<T>(affine, |affine| normalization::normalize_grad(isa, &form, &by, own, (dx, affine), of));
+    });
+}
