@@ -15,7 +15,21 @@ fn every_instruction_set_conforms() {
 #[test]
 fn the_default_bodies_conform() {
     let device = Composed::device(&Device::cpu());
-    for name in ["softmax", "softmax_grad", "cross_entropy", "dropout"] {
+    for name in [
+        "softmax",
+        "softmax_grad",
+        "cross_entropy",
+        "dropout",
+        "conv",
+        "conv_grad_input",
+        "conv_grad_weight",
+        "convolutions of special values",
+        "max_pool",
+        "max_pool_grad",
+        "moments",
+        "normalize",
+        "normalize_grad",
+    ] {
         let (_, check) = CHECKS.iter().find(|check| check.0 == name).unwrap_or_else(|| panic!("no check {name}"));
         println!("{name}");
         check(&device);

@@ -54,12 +54,19 @@ impl Composed {
     }
 }
 
-/// Two ways to the same result.
-fn same(device: &Device, what: &str, shape: &Shape, dtype: DType, run: &dyn Fn(&dyn Backend, &Tensor)) {
+/// Two ways to the same result, of numbers of this size.
+pub(super) fn same(
+    device: &Device,
+    what: &str,
+    shape: &Shape,
+    dtype: DType,
+    size: f64,
+    run: &dyn Fn(&dyn Backend, &Tensor),
+) {
     let (fused, composed) = (output(shape, dtype, device), output(shape, dtype, device));
     run(device.backend(), &fused);
     run(&Composed(device.clone()), &composed);
-    expect(what, &fused, &values_of(&composed), |_| 4.0);
+    expect(what, &fused, &values_of(&composed), |_| 4.0 * size);
 }
 
 pub(super) fn fused_as_composed(device: &Device) {
@@ -72,16 +79,16 @@ pub(super) fn fused_as_composed(device: &Device) {
             let x = cases.operand(&shape, dtype, special);
             let dy = cases.operand(&shape, dtype, special);
             for kind in [SoftmaxKind::Softmax, SoftmaxKind::LogSoftmax] {
-                same(device, &format!("{kind:?}"), &shape, dtype, &|backend, out| {
+                same(device, &format!("{kind:?}"), &shape, dtype, 1.0, &|backend, out| {
                     backend.softmax(kind, out.out(), x.tensor.view()).unwrap();
                 });
-                same(device, &format!("gradient of {kind:?}"), &shape, dtype, &|backend, out| {
+                same(device, &format!("gradient of {kind:?}"), &shape, dtype, 1.0, &|backend, out| {
                     backend.softmax_grad(kind, out.out(), x.tensor.view(), dy.tensor.view()).unwrap();
                 });
             }
             let stream = Tensor::from_slice(&[case, case / 2], [2], device).unwrap();
             let rate = 0.9 * cases.stream.uniform_f64();
-            same(device, "dropout", &shape, dtype, &|backend, out| {
+            same(device, "dropout", &shape, dtype, 1.0, &|backend, out| {
                 backend.dropout(rate, out.out(), x.tensor.view(), stream.view()).unwrap();
             });
         }
@@ -98,10 +105,10 @@ pub(super) fn fused_as_composed(device: &Device) {
                 // Zeros among them.
                 _ => cases.rows(&shape, dtype, Values::Below(3)),
             };
-            same(device, "cross_entropy", &column, dtype, &|backend, out| {
+            same(device, "cross_entropy", &column, dtype, 1.0, &|backend, out| {
                 backend.cross_entropy(out.out(), logits.tensor.view(), target.tensor.view()).unwrap();
             });
-            same(device, "gradient of cross_entropy", &shape, dtype, &|backend, out| {
+            same(device, "gradient of cross_entropy", &shape, dtype, 1.0, &|backend, out| {
                 let (x, t) = (logits.tensor.view(), target.tensor.view());
                 backend.cross_entropy_grad(out.out(), x, t, dy.tensor.view()).unwrap();
             });

@@ -10,12 +10,16 @@
 mod cases;
 mod coarse;
 mod composed;
+mod conv;
 mod elementwise;
 mod gather;
+mod normalization;
+mod pool;
 mod product;
 mod random;
 mod reduce;
 mod update;
+mod window;
 
 use crate::Device;
 pub use composed::Composed;
@@ -49,8 +53,20 @@ pub const CHECKS: &[Check] = &[
     ("softmax", coarse::softmax),
     ("softmax_grad", coarse::softmax_grad),
     ("cross_entropy", coarse::cross_entropy),
+    ("conv", conv::conv),
+    ("conv_grad_input", conv::conv_grad_input),
+    ("conv_grad_weight", conv::conv_grad_weight),
+    ("convolutions of special values", conv::special),
+    ("max_pool", pool::max_pool),
+    ("max_pool_grad", pool::max_pool_grad),
+    ("moments", normalization::moments),
+    ("normalize", normalization::normalize),
+    ("normalize_grad", normalization::normalize_grad),
     ("update", update::update),
     ("fused as composed", composed::fused_as_composed),
+    ("convolutions as composed", conv::as_composed),
+    ("pooling as composed", pool::as_composed),
+    ("normalisation as composed", normalization::as_composed),
 ];
 
 /// Runs every check; panics at the end with the names of those that failed, each of which has said what differed.
