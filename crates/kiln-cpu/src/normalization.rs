@@ -266,15 +266,15 @@ impl<T: Number, const RELU: bool> Kernel for AddSlopes<'_, T, RELU> {
     }
 }
 
-/// dx = dz·a + (x − mean)·b + c
-struct Descend<'a, T, const RELU: bool> {
+/// dx = dz·a + (x − mean)·b + c, or where the moments are constants dz·a, whatever x is.
+struct Descend<'a, T, const RELU: bool, const OWN: bool> {
     dx: &'a mut [T],
     of: Slopes<'a, T>,
     mean: &'a [T],
     factors: [&'a [T]; 3],
 }
 
-impl<T: Number, const RELU: bool> Kernel for Descend<'_, T, RELU> {
+impl<T: Number, const RELU: bool, const OWN: bool> Kernel for Descend<'_, T, RELU, OWN> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
@@ -282,8 +282,9 @@ impl<T: Number, const RELU: bool> Kernel for Descend<'_, T, RELU> {
         let operands = x.iter().zip(y).zip(dy).zip(mean).zip(a.iter().zip(b).zip(c));
         for (dx, ((((&x, &y), &dy), &mean), ((&a, &b), &c))) in dx.iter_mut().zip(operands) {
             let centred = x.enter::<S>() - mean.enter::<S>();
+            let (dz, a) = (through::<S, T, RELU>(dy, y), a.enter::<S>());
             let rest = centred.mul_add(b.enter::<S>(), c.enter::<S>());
-            *dx = T::leave::<S>(through::<S, T, RELU>(dy, y).mul_add(a.enter::<S>(), rest));
+            *dx = T::leave::<S>(if OWN { dz.mul_add(a, rest) } else { dz * a });
         }
     }
 }
@@ -333,24 +334,24 @@ pub fn normalize_grad<T: Number>(
             (d_bias[number], d_weight[number]) = (plain, with * by.inverse_deviation(channels.start + number));
         }
         let scale = |channel: usize| by.weight(channel) * by.inverse_deviation(channel);
-        let own = |value: T| if own_moments { value } else { T::default() };
         let a = spread(scale, &channels, form.size);
         let through_variance = |channel: usize| {
             let mean = d_weight[channel - channels.start] * share;
-            own(-(scale(channel) * by.inverse_deviation(channel) * mean))
+            -(scale(channel) * by.inverse_deviation(channel) * mean)
         };
         let b = spread(through_variance, &channels, form.size);
-        let through_mean = |channel: usize| own(-(scale(channel) * d_bias[channel - channels.start] * share));
+        let through_mean = |channel: usize| -(scale(channel) * d_bias[channel - channels.start] * share);
         let c = spread(through_mean, &channels, form.size);
         for n in 0..form.samples {
             let start = form.start(n, &channels);
             // SAFETY: these channels of the sample are this task's own.
             let dx = unsafe { dx.take(start, width) };
             let (of, mean, factors) = (of.part(start, width), &mean, [&a[..], &b, &c]);
-            if by.relu {
-                isa.run(Descend::<T, true> { dx, of, mean, factors });
-            } else {
-                isa.run(Descend::<T, false> { dx, of, mean, factors });
+            match (by.relu, own_moments) {
+                (false, false) => isa.run(Descend::<T, false, false> { dx, of, mean, factors }),
+                (false, true) => isa.run(Descend::<T, false, true> { dx, of, mean, factors }),
+                (true, false) => isa.run(Descend::<T, true, false> { dx, of, mean, factors }),
+                (true, true) => isa.run(Descend::<T, true, true> { dx, of, mean, factors }),
             }
         }
     });
