@@ -185,6 +185,14 @@ fn what_the_padding_alone_meets_is_zero_and_infinities_stay_where_they_are() {
         let near = |at: usize| (i / 9).abs_diff(at / 9) <= 1 && (i % 9).abs_diff(at % 9) <= 1;
         assert_eq!((y.is_infinite(), y.is_nan()), (near(0), near(80)), "{i}");
     }
+    // Depthwise, 7 wide, without padding: the last column is not met by a kernel's first.
+    let c = plane([1, 2, 1, 1], 7, 3, 1, 0);
+    let mut x = numbers(98, 1);
+    x[6] = f32::INFINITY;
+    let mut dw = vec![0.0; 18];
+    grad_weight(Isa::best(), &c, &x, &[1.0; 50], &mut dw);
+    let infinite: Vec<usize> = (0..18).filter(|&i| !dw[i].is_finite()).collect();
+    assert_eq!(infinite, [2]);
 }
 
 #[test]

@@ -19,11 +19,14 @@ use std::ops::Range;
 /// Elements of x that a strip holds.
 const STRIP: usize = 48 << 10;
 /// Numbers that all partial sums together may take.
-const PARTIAL: usize = 1 << 20;
+const PARTIAL: usize = 1 << 22;
 /// Tasks that the work is cut into, where there is enough of it; the same on every machine, since sums are cut with it.
 const TASKS: usize = 16;
 /// Results that a task has at least.
 const RESULTS: usize = 12;
+
+/// Results from which on it pays to make what they read adjacent.
+const MANY_RESULTS: usize = 96;
 
 /// One group's gradient.
 struct Group<'a, T: Number> {
@@ -197,23 +200,15 @@ impl<T: Number> Group<'_, T> {
         sum: &Place<T>,
         buffer: &mut Buffer,
     ) {
-        let [_, high, wide] = &self.axes;
+        let [_, high, _] = &self.axes;
         let (channels, plane) = (self.conv.inputs, self.conv.out_plane());
         for (number, tap) in high.taps.iter().enumerate() {
             let kernel_row = slice * high.taps.len() + number;
             for run in &self.runs {
                 for panel in &run.panels {
                     let right = (run.first.offset - lines.left) as usize * channels + panel.first;
-                    let spans: *mut Span<T> = buffer.room(lines.count);
-                    for line in 0..lines.count {
-                        let down = line * high.step + (tap.offset - lines.top) as usize;
-                        let b = lines.field.wrapping_add(down * lines.row + right);
-                        let a = lines.slopes.wrapping_add(line * wide.count);
-                        // SAFETY: there is room for a term a line.
-                        unsafe { spans.add(line).write(Span { a, b, k: wide.count }) };
-                    }
-                    // SAFETY: they were just written.
-                    let spans = unsafe { std::slice::from_raw_parts(spans, lines.count) };
+                    let down = (tap.offset - lines.top) as usize;
+                    let (spans, b_row) = self.terms(lines, (down, right), (panel, results.len()), buffer);
                     for (result, count) in equal_parts(results.len(), panel.tiles.len()) {
                         let result = results.start + result;
                         let place = result * self.row() + kernel_row * self.width + run.place + panel.first;
@@ -222,17 +217,56 @@ impl<T: Number> Group<'_, T> {
                             a_offset: (result * plane) as isize,
                             a_row: plane as isize,
                             a_col: 1,
-                            b_row: (wide.step * channels) as isize,
+                            b_row,
                             c: sum.at(place),
                             c_row: self.row() as isize,
                             accumulate,
                         };
-                        // SAFETY: dy has these results, the field these lines and the width of a panel more; the sums of
-                        // these results are this task's own.
+                        // SAFETY: dy has these results, whose lines follow one another; the sums are this task's own.
                         unsafe { panel.tiles[count - 1](&tile) };
                     }
                 }
             }
+        }
+    }
+
+    /// The terms of the sums of some lines: dy, and what it meets `down` and `right` of the lines' beginnings, with the
+    /// distance from pixel to pixel. Where many results read that, it is made adjacent first.
+    fn terms<'b>(
+        &self,
+        lines: &Lines<T>,
+        (down, right): (usize, usize),
+        (panel, results): (&Panel<T>, usize),
+        buffer: &'b mut Buffer,
+    ) -> (&'b [Span<T>], isize) {
+        let [_, high, wide] = &self.axes;
+        let apart = (wide.step * self.conv.inputs) as isize;
+        let met = |line: usize| lines.field.wrapping_add((line * high.step + down) * lines.row + right);
+        let packed = results >= MANY_RESULTS;
+        let count = if packed { 1 } else { lines.count };
+        // Room for the terms, and behind them for what is packed.
+        let list = (count * size_of::<Span<T>>()).next_multiple_of(64);
+        let elements = if packed { lines.count * wide.count * panel.width } else { 0 };
+        let room: *mut u8 = buffer.room(list + elements * size_of::<T>());
+        let spans: *mut Span<T> = room.cast();
+        // SAFETY: the buffer is aligned to cache lines, and has room for the terms and the pixels; the field has these lines,
+        // and the width of a panel more.
+        unsafe {
+            let to: *mut T = room.add(list).cast();
+            if packed {
+                for line in 0..lines.count {
+                    let to = to.add(line * wide.count * panel.width);
+                    (self.kernels.pack_rows)(met(line), apart, wide.count, panel.width, panel.width, to, 0);
+                }
+                spans.write(Span { a: lines.slopes, b: to.cast_const(), k: lines.count * wide.count });
+            } else {
+                for line in 0..lines.count {
+                    let a = lines.slopes.wrapping_add(line * wide.count);
+                    spans.add(line).write(Span { a, b: met(line), k: wide.count });
+                }
+            }
+            let b_row = if packed { panel.width as isize } else { apart };
+            (std::slice::from_raw_parts(spans, count), b_row)
         }
     }
 
