@@ -2,6 +2,7 @@
 //! in either operand, and each other's derivatives: so every order of derivative is one of the three.
 
 use super::elementwise::{needs_only_output, slope_from_output};
+use super::matmul::saved;
 use crate::{Backward, Function, Var};
 use kiln_tensor::{ConvOptions, Convolution, MatmulOptions, Result, Shape, Tensor, UnaryCall, Window};
 
@@ -100,11 +101,6 @@ impl Function for ConvGradWeight {
         }
         Ok(())
     }
-}
-
-/// This operand, where the other one wants a gradient.
-fn saved(operand: &Var, other: &Var) -> Option<Tensor> {
-    other.requires_grad().then(|| operand.tensor().clone())
 }
 
 impl Var {

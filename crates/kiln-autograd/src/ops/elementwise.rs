@@ -4,7 +4,7 @@ use crate::traced::{Tape, Traced, Value};
 use crate::uses::Uses;
 use crate::{Backward, Function, Var};
 use kiln_math::{BinaryOp, Real, UnaryOp};
-use kiln_tensor::{Result, Tensor, UnaryCall};
+use kiln_tensor::{Result, Shape, Tensor, UnaryCall};
 
 /// What the derivative of a unary operation reads: its input, its output.
 fn unary_uses(op: UnaryOp) -> Uses {
@@ -39,11 +39,13 @@ impl Function for Unary {
     }
 }
 
-/// y = f(a, b) with broadcasting; da = dy · ∂f/∂a summed back to a's shape, and so for b
+/// y = f(a, b) with broadcasting; da = dy · ∂f/∂a summed back to a's shape, and so for b. Of the values only those are kept
+/// that a gradient which is wanted depends on: none of a sum's, the constant alone where one is multiplied with.
 struct Binary {
     op: BinaryOp,
-    a: Tensor,
-    b: Tensor,
+    shapes: [Shape; 2],
+    a: Option<Tensor>,
+    b: Option<Tensor>,
     y: Option<Tensor>,
 }
 
@@ -54,12 +56,14 @@ impl Function for Binary {
 
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
         let tape = Tape::default();
-        let (a, b) = (tape.given(pass.input(0, &self.a)), tape.given(pass.input(1, &self.b)));
-        let y = self.y.as_ref().map_or(Traced::constant(f64::NAN), |y| tape.given(pass.output(y)));
+        let traced = |saved: Option<Var>| saved.map_or(Traced::constant(f64::NAN), |var| tape.given(var));
+        let a = traced(self.a.as_ref().map(|a| pass.input(0, a)));
+        let b = traced(self.b.as_ref().map(|b| pass.input(1, b)));
+        let y = traced(self.y.as_ref().map(|y| pass.output(y)));
         let (da, db) = self.op.df(a, b, y);
-        for (position, slope, input) in [(0, da, &self.a), (1, db, &self.b)] {
+        for (position, slope, shape) in [(0, da, &self.shapes[0]), (1, db, &self.shapes[1])] {
             if pass.needs(position) {
-                let gradient = tape.evaluate(slope)?.times(&dy)?.sum_to(input.shape())?;
+                let gradient = tape.evaluate(slope)?.times(&dy)?.sum_to(shape)?;
                 pass.accumulate(position, gradient)?;
             }
         }
@@ -107,8 +111,16 @@ impl Var {
         let y = self.tensor().binary(op, other.tensor())?;
         Ok(Var::record(&[self, other], y, |y| {
             let (da, db) = op.df(Uses::A, Uses::B, Uses::Y);
-            let save_y = da.and(db).contains(Uses::Y);
-            Binary { op, a: self.tensor().clone(), b: other.tensor().clone(), y: save_y.then(|| y.clone()) }
+            let wanted = |slope: Uses, of: &Var| if of.requires_grad() { slope } else { Uses::NOTHING };
+            let uses = wanted(da, self).and(wanted(db, other));
+            let saved = |which: Uses, tensor: &Tensor| uses.contains(which).then(|| tensor.clone());
+            Binary {
+                op,
+                shapes: [*self.shape(), *other.shape()],
+                a: saved(Uses::A, self.tensor()),
+                b: saved(Uses::B, other.tensor()),
+                y: saved(Uses::Y, y),
+            }
         }))
     }
 

@@ -4,10 +4,17 @@ use super::elementwise::{needs_only_output, slope_from_output};
 use crate::{Backward, Function, Var};
 use kiln_tensor::{MatmulOptions, Result, Shape, Tensor, UnaryCall};
 
-/// y = a · b over the last two axes; da = dy · bᵀ, db = aᵀ · dy, summed over broadcast batch axes.
+/// y = a · b over the last two axes; da = dy · bᵀ, db = aᵀ · dy, summed over broadcast batch axes. Each is kept where the other
+/// wants a gradient.
 struct Matmul {
-    a: Tensor,
-    b: Tensor,
+    a: Option<Tensor>,
+    b: Option<Tensor>,
+    shapes: [Shape; 2],
+}
+
+/// This operand, where the other one wants a gradient.
+pub(super) fn saved(operand: &Var, other: &Var) -> Option<Tensor> {
+    other.requires_grad().then(|| operand.tensor().clone())
 }
 
 /// The last two axes exchanged.
@@ -21,16 +28,18 @@ impl Function for Matmul {
         "matmul"
     }
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
-        let (a, b) = (pass.input(0, &self.a), pass.input(1, &self.b));
-        if pass.needs(0) {
-            pass.accumulate(0, dy.matmul(&transposed(&b)?)?.sum_to(self.a.shape())?)?;
+        let [a_shape, b_shape] = &self.shapes;
+        if let Some(b) = self.b.as_ref().filter(|_| pass.needs(0)) {
+            let b = pass.input(1, b);
+            pass.accumulate(0, dy.matmul(&transposed(&b)?)?.sum_to(a_shape)?)?;
         }
-        if pass.needs(1) {
-            let db = if self.b.rank() == 2 && self.a.rank() > 2 {
+        if let Some(a) = self.a.as_ref().filter(|_| pass.needs(1)) {
+            let a = pass.input(0, a);
+            let db = if b_shape.rank() == 2 && a_shape.rank() > 2 {
                 // All rows of the batch in one product, instead of one product each and a sum.
                 rows(&a)?.t()?.matmul(&rows(&dy)?)?
             } else {
-                transposed(&a)?.matmul(&dy)?.sum_to(self.b.shape())?
+                transposed(&a)?.matmul(&dy)?.sum_to(b_shape)?
             };
             pass.accumulate(1, db)?;
         }
@@ -50,8 +59,10 @@ fn rows(x: &Var) -> Result<Var> {
 /// With dz = dy · activation′(y): dx = dz · w, dw = dzᵀ · x, db = Σ dz over the rows. Its composed form is
 /// `x.matmul(w.t()?)?.add(b)?.unary(activation)?`.
 struct Linear {
-    x: Tensor,
-    w: Tensor,
+    /// Kept where the weight wants a gradient.
+    x: Option<Tensor>,
+    /// Kept where the input wants a gradient.
+    w: Option<Tensor>,
     has_bias: bool,
     /// The activation and the output, from which its derivative is taken.
     activation: Option<(UnaryCall, Tensor)>,
@@ -70,12 +81,12 @@ impl Function for Linear {
         if self.has_bias && pass.needs(2) {
             pass.accumulate(2, dz.sum(0, false)?)?;
         }
-        if pass.needs(1) {
-            let x = pass.input(0, &self.x);
+        if let Some(x) = self.x.as_ref().filter(|_| pass.needs(1)) {
+            let x = pass.input(0, x);
             pass.accumulate(1, dz.t()?.matmul(&x)?)?;
         }
-        if pass.needs(0) {
-            let w = pass.input(1, &self.w);
+        if let Some(w) = self.w.as_ref().filter(|_| pass.needs(0)) {
+            let w = pass.input(1, w);
             pass.accumulate(0, dz.matmul(&w)?)?;
         }
         Ok(())
@@ -95,7 +106,11 @@ impl Var {
             (n, 1) => self.matmul(&other.unsqueeze(1)?)?.squeeze(n - 1),
             _ => {
                 let y = self.tensor().matmul(other.tensor())?;
-                Ok(Var::record(&[self, other], y, |_| Matmul { a: self.tensor().clone(), b: other.tensor().clone() }))
+                Ok(Var::record(&[self, other], y, |_| Matmul {
+                    a: saved(self, other),
+                    b: saved(other, self),
+                    shapes: [*self.shape(), *other.shape()],
+                }))
             }
         }
     }
@@ -123,8 +138,8 @@ impl Var {
         let options = MatmulOptions { bias: bias.map(Var::tensor), activation: fused };
         let y = self.tensor().matmul_with(&weight.tensor().t()?, options)?;
         let function = |y: &Tensor| Linear {
-            x: self.tensor().clone(),
-            w: weight.tensor().clone(),
+            x: saved(self, weight),
+            w: saved(weight, self),
             has_bias: bias.is_some(),
             activation: fused.map(|call| (call, y.clone())),
         };
