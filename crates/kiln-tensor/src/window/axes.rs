@@ -194,11 +194,11 @@ impl Padding {
                 let total = reach.saturating_sub(size);
                 (total / 2, total - total / 2)
             })),
-            Padding::Explicit(sides) => {
+            Padding::Explicit(given) => {
                 let sides =
-                    sides.aligned("padding", spatial, (0, 0)).map_err(|message| Error::shape(operation, message))?;
+                    given.aligned("padding", spatial, (0, 0)).map_err(|message| Error::shape(operation, message))?;
                 if sides.iter().any(|&(before, after)| before.max(after) > LONGEST) {
-                    return Err(Error::value(operation, format!("padding {sides:?} is out of range")));
+                    return Err(Error::value(operation, format!("padding {given} is out of range")));
                 }
                 Ok(sides)
             }

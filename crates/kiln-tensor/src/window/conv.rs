@@ -152,18 +152,17 @@ impl ConvOptions {
         if outputs.contains(&0) {
             return Err(Error::shape(
                 OPERATION,
-                format!("padding {:?} leaves nothing of the output of {x} under {weight}", self.padding),
+                format!(
+                    "padding {:?} leaves nothing of the output of {x} under {weight}",
+                    &window.padding[MAX_SPATIAL - spatial..]
+                ),
             ));
         }
         let conv = Convolution { window, groups: self.groups };
         if self.groups == 0 || !weight[0].is_multiple_of(self.groups) || weight[0] != x[1] {
             return Err(Error::shape(
                 OPERATION,
-                format!(
-                    "weight {weight} in {} takes {} channels that the groups divide, got {x}",
-                    groups(self.groups),
-                    weight[0]
-                ),
+                format!("weight {weight} takes {} channels, in {}, x {x} has {}", weight[0], groups(self.groups), x[1]),
             ));
         }
         let shape = Window::shape(&[x[0], weight[1] * self.groups], outputs, spatial)?;
