@@ -25,7 +25,11 @@ pub(crate) fn run() -> Result<()> {
     let last = output.lines().last().unwrap_or_default();
     println!("{last}");
     let accuracy = last.strip_prefix("test accuracy ").and_then(|rest| rest.split(' ').next()?.parse::<f64>().ok());
-    if accuracy.is_some_and(|accuracy| accuracy > 0.9) { Ok(()) } else { Err(format!("`{train}` ended with {last:?}")) }
+    if accuracy.is_some_and(|accuracy| accuracy >= 0.95) {
+        Ok(())
+    } else {
+        Err(format!("`{train}` ended with {last:?}"))
+    }
 }
 
 #[cfg(test)]

@@ -31,7 +31,8 @@ impl Mnist {
         Ok(Mnist { train: part("train")?, test: part("t10k")? })
     }
 
-    /// The subset that comes with this crate: the first 10,000 training and the first 2,000 test images.
+    /// The subset that comes with this crate: 10,000 training images, one of every six, and 2,000 test images, one of every
+    /// five.
     ///
     /// MNIST is by Yann LeCun and Corinna Cortes, under the Creative Commons Attribution-ShareAlike 3.0 licence.
     ///
