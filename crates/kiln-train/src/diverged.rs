@@ -19,5 +19,5 @@ pub(crate) fn diverged<O: Objective>(objective: &O, batch: &Batch, ctx: Ctx, pla
         ),
         None => "the values of all layers are finite: it comes from the targets, the loss or a penalty".to_owned(),
     };
-    Error::value("fit", format!("the loss of {place} is {loss}; {cause}"))
+    Error::value("fit", format!("the {place} is {loss}; {cause}"))
 }

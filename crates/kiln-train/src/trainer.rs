@@ -6,7 +6,7 @@ use crate::running::Running;
 use crate::{EpochRecord, Evaluation, FitOptions, History, Metric, Objective, Outcome, Progress, Supervised};
 use kiln_autograd::Var;
 use kiln_datasets::{Batch, Dataset, Loader};
-use kiln_nn::{Ctx, Layer, Loss};
+use kiln_nn::{Ctx, Layer, Loss, StateDict};
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Error, Result, Tensor};
 use std::time::Instant;
@@ -28,6 +28,15 @@ pub struct Trainer<O, P> {
 /// A model ready to be trained, in Keras's words: an optimizer and the loss of the model's output against the targets.
 pub fn compile<M: Layer, L: Loss, P: Optimizer>(model: M, optimizer: P, loss: L) -> Trainer<Supervised<M, L>, P> {
     Trainer::new(Supervised { model, loss }, optimizer)
+}
+
+/// A model as the last completed epoch has left it. Cheap until the next step: the tensors are shared until they change.
+struct Kept {
+    weights: StateDict,
+    steps: u64,
+    epochs: u64,
+    /// 0 before the first one.
+    epoch: usize,
 }
 
 /// Loss and metrics of an epoch.
@@ -85,14 +94,20 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         self.steps
     }
 
+    /// What a loss that is not finite makes us go back to.
+    fn keep(&self, epoch: usize) -> Kept {
+        Kept { weights: self.objective.state_dict(), steps: self.steps, epochs: self.epochs, epoch }
+    }
+
     /// One step on a batch: forward, backward, update.
-    fn step(&mut self, batch: &Batch, seed: u64, tally: &mut Tally) -> Result<()> {
+    fn step(&mut self, batch: &Batch, seed: u64, tally: &mut Tally, kept: &Kept) -> Result<()> {
         let ctx = Ctx::train(seed, self.steps);
         let outcome = self.objective.loss(batch, &ctx)?;
         if let Some(loss) = tally.add(&self.metrics, batch, &outcome)?
             && !loss.is_finite()
         {
-            return Err(diverged(&self.objective, batch, ctx, &format!("step {}", self.steps + 1), loss));
+            let place = format!("loss of step {}", self.steps + 1);
+            return Err(self.go_back(kept, diverged(&self.objective, batch, ctx, &place, loss)));
         }
         let Outcome { loss, predictions } = outcome;
         // Let go, so that the backward pass frees what it has used.
@@ -102,6 +117,39 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         ctx.commit(&mut self.objective)?;
         self.steps += 1;
         Ok(())
+    }
+
+    /// The error of a loss that is not finite, once the weights are those of the last completed epoch again. (The optimizer's
+    /// state is not: what it remembers may hold values that are not finite.)
+    #[cold]
+    fn go_back(&mut self, kept: &Kept, error: Error) -> Error {
+        if let Err(error) = self.objective.load_state_dict(&kept.weights, true) {
+            return error;
+        }
+        (self.steps, self.epochs) = (kept.steps, kept.epochs);
+        let weights = match kept.epoch {
+            0 => "again those that it began with".to_owned(),
+            epoch => format!("again those of epoch {epoch}"),
+        };
+        Error::new(error.kind(), error.operation(), format!("{}; the weights are {weights}", error.message()))
+    }
+
+    /// As [`Trainer::go_back`], of a loss over all of a data set.
+    #[cold]
+    fn diverged(
+        &mut self,
+        data: &dyn Dataset,
+        batch_size: usize,
+        ctx: Ctx,
+        place: &str,
+        loss: f64,
+        kept: &Kept,
+    ) -> Error {
+        let first: Vec<usize> = (0..batch_size.min(data.len())).collect();
+        match data.batch(&first, &[], &self.device()) {
+            Ok(batch) => self.go_back(kept, diverged(&self.objective, &batch, ctx, place, loss)),
+            Err(error) => self.go_back(kept, error),
+        }
     }
 
     /// Where the parameters are.
@@ -117,11 +165,12 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         names().map(str::to_owned).chain(validation).collect()
     }
 
-    /// Trains for some epochs, inside the thread team. On an error the weights stay those of the last finished step. A
-    /// second call goes on where the first ended: five epochs and five more are ten, bit for bit.
+    /// Trains for some epochs, inside the thread team. A second call goes on where the first ended: five epochs and five more
+    /// are ten, bit for bit.
     ///
     /// # Errors
-    /// Options that make no sense, data that does not fit the model, a loss that is not finite.
+    /// Options that make no sense, data that does not fit the model: the weights stay those of the last finished step. A loss
+    /// that is not finite, in training or validation: they are those of the last completed epoch again.
     pub fn fit(&mut self, data: &dyn Dataset, options: FitOptions<'_>) -> Result<History> {
         if options.epochs == 0 {
             return Err(Error::value("fit", "0 epochs: at least 1 is needed"));
@@ -153,6 +202,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         for epoch in 1..=options.epochs {
             let start = Instant::now();
             let mut tally = Tally::new(self.metrics.len());
+            let kept = self.keep(epoch - 1);
             self.epochs += 1;
             loader.epoch(self.epochs, |stream| {
                 for (position, batch) in stream.enumerate() {
@@ -160,7 +210,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
                     if let Some(weights) = &weights {
                         batch.weights = Some(weights.of(&batch)?);
                     }
-                    self.step(&batch, options.seed, &mut tally)?;
+                    self.step(&batch, options.seed, &mut tally, &kept)?;
                     let (loss, metric) = tally.so_far(&self.metrics);
                     let progress = Progress { epoch, batch: position + 1, batches, samples: batch.len(), loss, metric };
                     if let Some(on_batch) = &mut options.on_batch {
@@ -176,14 +226,19 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             let train = tally.finish(&self.metrics)?;
             if !train.loss.is_finite() {
                 // On a device no step waits for its loss. Weights that are not finite are so for any batch.
-                let first: Vec<usize> = (0..options.batch_size.min(data.len())).collect();
-                let (batch, ctx) = (data.batch(&first, &[], &device)?, Ctx::train(options.seed, self.steps));
-                return Err(diverged(&self.objective, &batch, ctx, &format!("epoch {epoch}"), train.loss));
+                let (ctx, place) = (Ctx::train(options.seed, self.steps), format!("loss of epoch {epoch}"));
+                return Err(self.diverged(data, options.batch_size, ctx, &place, train.loss, &kept));
             }
             let (objective, metrics) = (&self.objective, &self.metrics);
             let evaluated = validation.map(|data| measure(objective, metrics, data, options.batch_size, &device));
-            let validation = evaluated.transpose()?;
-            let record = EpochRecord { epoch, train, validation, seconds: start.elapsed().as_secs_f64() };
+            let evaluated = evaluated.transpose()?;
+            if let (Some(data), Some(Evaluation { loss, .. })) = (validation, &evaluated)
+                && !loss.is_finite()
+            {
+                let place = format!("validation loss after step {}", self.steps);
+                return Err(self.diverged(data, options.batch_size, Ctx::eval(), &place, *loss, &kept));
+            }
+            let record = EpochRecord { epoch, train, validation: evaluated, seconds: start.elapsed().as_secs_f64() };
             let mut stop = false;
             for callback in &mut options.callbacks {
                 stop |= callback.on_epoch_end(&record, &mut self.objective)?.is_break();

@@ -249,23 +249,58 @@ fn errors_change_nothing() {
 }
 
 #[test]
-fn a_loss_that_is_no_number_stops_at_its_step_with_the_weights_before_it() {
+fn a_loss_that_is_no_number_stops_at_its_step_with_the_weights_of_before() {
     let mut inputs = vec![0.5f32; 40];
     inputs[25] = f32::NAN;
     let inputs = Tensor::from_slice(&inputs, [40, 1], &cpu()).unwrap();
     let data = TensorDataset::new(inputs.clone(), Tensor::ones([40, 1], DType::F32, &cpu()).unwrap()).unwrap();
-    let model = || Sequential::new().push(Dense::new(1)).build([1], &cpu(), 1).unwrap();
-    let mut trainer = compile(model(), Sgd::new(0.1), MeanSquaredError::new());
+    let model = Sequential::new().push(Dense::new(1)).build([1], &cpu(), 1).unwrap();
+    let mut trainer = compile(model, Sgd::new(0.1), MeanSquaredError::new());
+    let before = bits(&trainer.objective);
     // Batches of ten in order: the third has it.
-    let options = || FitOptions::new().batch_size(10).shuffle(false);
-    let error = trainer.fit(&data, options()).unwrap_err();
-    assert!(error.to_string().contains("the loss of step 3 is NaN; the first"), "{error}");
-    assert!(error.to_string().contains("are the input of model (Sequential)"), "{error}");
-    let first = data.batch(&(0..20).collect::<Vec<_>>(), &[], &cpu()).unwrap();
-    let first = TensorDataset::new(first.inputs, first.targets).unwrap();
-    let mut twenty = compile(model(), Sgd::new(0.1), MeanSquaredError::new());
-    twenty.fit(&first, options()).unwrap();
-    assert_eq!(bits(&trainer.objective), bits(&twenty.objective));
+    let error = trainer.fit(&data, FitOptions::new().batch_size(10).shuffle(false)).unwrap_err().to_string();
+    assert!(error.contains("the loss of step 3 is NaN; the first"), "{error}");
+    assert!(error.contains("are the input of model (Sequential)"), "{error}");
+    assert!(error.ends_with("; the weights are again those that it began with"), "{error}");
+    assert_eq!((bits(&trainer.objective), trainer.steps()), (before, 0));
+}
+
+#[test]
+fn a_run_that_diverges_keeps_its_last_completed_epoch() {
+    let column = |values: &[f32]| Tensor::from_slice(values, [values.len(), 1], &cpu()).unwrap();
+    let data = TensorDataset::new(column(&[1.0, 2.0, 3.0, 4.0]), column(&[1.0, 0.0, 1.0, 0.0])).unwrap();
+    // Each step overshoots the minimum by more than the last one did.
+    let trainer = || {
+        let model = Sequential::new().push(Dense::new(1)).build([1], &cpu(), 1).unwrap();
+        compile(model, Sgd::new(10.0), MeanSquaredError::new())
+    };
+    // In the middle of an epoch or in its validation.
+    for batch_size in [2, 4] {
+        let options = |epochs| FitOptions::new().epochs(epochs).batch_size(batch_size);
+        let mut diverging = trainer();
+        let mut completed = 0;
+        let validated = options(1000).validation(&data).on_epoch(|record| completed = record.epoch);
+        let error = diverging.fit(&data, validated).unwrap_err().to_string();
+        assert!(completed > 2 && error.ends_with(&format!("again those of epoch {completed}")), "{error}");
+
+        let mut until_then = trainer();
+        until_then.fit(&data, options(completed)).unwrap();
+        assert_eq!(bits(&diverging.objective), bits(&until_then.objective));
+        assert_eq!(diverging.steps(), until_then.steps());
+    }
+}
+
+#[test]
+fn a_validation_loss_that_is_no_number_stops_the_training() {
+    let ones = |value: f64| Tensor::full([4, 1], value, DType::F32, &cpu()).unwrap();
+    let data = TensorDataset::new(ones(1.0), ones(0.0)).unwrap();
+    let model = Sequential::new().push(Dense::new(1)).build([1], &cpu(), 1).unwrap();
+    let mut trainer = compile(model, Sgd::new(1e300), MeanSquaredError::new());
+    let before = bits(&trainer.objective);
+    // One step: its loss is that of the first weights, the next ones are infinite.
+    let error = trainer.fit(&data, FitOptions::new().validation(&data)).unwrap_err().to_string();
+    assert!(error.contains("the validation loss after step 1 is inf; the first values that are not finite"), "{error}");
+    assert_eq!(bits(&trainer.objective), before);
 }
 
 /// A layer that overflows in training, on some samples only.
