@@ -39,7 +39,7 @@ fn gathers(c: &mut Criterion) {
                 let drawn = next();
                 let (indices, upcoming) = drawn.split_at(32);
                 let rows = gather::Rows { source: &source, width: 784, indices, upcoming };
-                gather::gather_normalised(Isa::best(), &mut out, rows, 1.0 / 255.0, 0.0);
+                gather::gather_normalised(Isa::best(), &mut out, rows, &[[1.0 / 255.0, 0.0]]);
             })
         });
     });

@@ -93,28 +93,42 @@ pub struct Rows<'a> {
     pub upcoming: &'a [usize],
 }
 
-/// Rows of bytes, normalised to scale · x + shift as they are gathered: what a loader does with images.
+/// Rows of bytes, normalised to scale · x + shift as they are gathered: what a loader does with images. `normalise` holds
+/// [scale, shift] once, or for each of the equal planes that a row consists of.
 ///
 /// Rows past the end of the source are left as they are.
-pub fn gather_normalised(isa: Isa, out: &mut [f32], rows: Rows<'_>, scale: f32, shift: f32) {
+pub fn gather_normalised(isa: Isa, out: &mut [f32], rows: Rows<'_>, normalise: &[[f32; 2]]) {
     let Rows { source, width, indices, upcoming } = rows;
-    let rows = indices.len().min(out.len() / width.max(1));
-    let to = Output::from_slice(out);
-    let one = |i: usize| {
-        if let Some(row) = upcoming.get(i).and_then(|&row| row_of(source, width, row)) {
-            prefetch(row);
-        }
-        if let Some(row) = row_of(source, width, indices[i]) {
-            // SAFETY: this row's own part of the output.
-            let out = unsafe { to.part(i * width, width) };
-            isa.run(Normalise { out, row, scale, shift });
-        }
-    };
-    if rows * width < 1 << 14 || team::threads() == 1 {
-        return (0..rows).for_each(one);
+    if width == 0 || normalise.is_empty() || !width.is_multiple_of(normalise.len()) {
+        return;
     }
-    let parts = team::threads();
-    team::parallel(parts, |part| (part * rows / parts..(part + 1) * rows / parts).for_each(one));
+    let plane = width / normalise.len();
+    in_parts(out, width, |first, part| {
+        for (i, out) in (first..indices.len()).zip(part.chunks_exact_mut(width)) {
+            if let Some(row) = upcoming.get(i).and_then(|&row| row_of(source, width, row)) {
+                prefetch(row);
+            }
+            let Some(row) = row_of(source, width, indices[i]) else { continue };
+            for ((out, row), &[scale, shift]) in out.chunks_exact_mut(plane).zip(row.chunks_exact(plane)).zip(normalise)
+            {
+                isa.run(Normalise { out, row, scale, shift });
+            }
+        }
+    });
+}
+
+/// Calls `f(first row, part)` for contiguous parts of an array of rows, in parallel where there is enough to do.
+pub fn in_parts<T: Copy + Send + Sync>(out: &mut [T], width: usize, f: impl Fn(usize, &mut [T]) + Sync) {
+    let (threads, rows) = (team::threads(), out.len() / width.max(1));
+    if rows * width < 1 << 14 || threads == 1 {
+        return f(0, out);
+    }
+    let to = Output::from_slice(out);
+    team::parallel(threads, |part| {
+        let (first, end) = (part * rows / threads, (part + 1) * rows / threads);
+        // SAFETY: these rows are this part's own.
+        f(first, unsafe { to.part(first * width, (end - first) * width) });
+    });
 }
 
 /// A row, if there is such a one.

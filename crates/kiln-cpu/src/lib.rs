@@ -13,6 +13,7 @@ pub mod reduce;
 pub mod softmax;
 pub mod team;
 pub mod update;
+pub mod warp;
 
 mod isa;
 mod simd;

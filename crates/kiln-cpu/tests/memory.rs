@@ -98,18 +98,20 @@ proptest! {
 
     #[test]
     fn rows_of_bytes_are_normalised_as_they_are_gathered(
-        width in 1usize..100, picks in prop::collection::vec(any::<usize>(), 0..50), scale in -1.0f32..1.0, shift in -1.0f32..1.0,
+        plane in 1usize..40, normalise in prop::collection::vec([-1.0f32..1.0, -1.0f32..1.0], 1..4),
+        picks in prop::collection::vec(any::<usize>(), 0..50),
     ) {
-        let count = 13;
+        let (count, width) = (13, plane * normalise.len());
         let source: Vec<u8> = (0..count * width).map(|i| (i * 37 % 256) as u8).collect();
         let indices: Vec<usize> = picks.iter().map(|p| p % count).collect();
         let upcoming = [0, count - 1, count, usize::MAX / width]; // the last two are outside and must do no harm
         for isa in fused() {
             let mut out = vec![f32::NAN; indices.len() * width];
             let rows = Rows { source: &source, width, indices: &indices, upcoming: &upcoming };
-            gather_normalised(isa, &mut out, rows, scale, shift);
+            gather_normalised(isa, &mut out, rows, &normalise);
             for (row, &index) in out.chunks(width).zip(&indices) {
-                for (y, &byte) in row.iter().zip(&source[index * width..]) {
+                for (i, (y, &byte)) in row.iter().zip(&source[index * width..]).enumerate() {
+                    let [scale, shift] = normalise[i / plane];
                     prop_assert_eq!(*y, f32::from(byte).mul_add(scale, shift));
                 }
             }
@@ -133,7 +135,7 @@ fn large_copies_and_gathers_do_not_depend_on_threads() {
         gather(&mut picked, &x.buffer, indices.strided(), Along { outer: 1, axis: rows, inner: width });
         let mut normalised = vec![0.0f32; rows * width];
         let what = Rows { source: &bytes, width, indices: &order, upcoming: &[] };
-        gather_normalised(kiln_cpu::Isa::best(), &mut normalised, what, 0.5, 1.0);
+        gather_normalised(kiln_cpu::Isa::best(), &mut normalised, what, &[[0.5, 1.0]]);
         (halves, filled, picked, normalised)
     });
     assert!(all.1.iter().all(|&b| b == 7));

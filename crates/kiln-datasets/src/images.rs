@@ -100,7 +100,7 @@ impl Dataset for ImageDataset {
         let size = self.shape.iter().product();
         let inputs = Tensor::write_with(&dims[..=self.shape.len()], device, |to: &mut [f32]| {
             let rows = gather::Rows { source: &self.pixels, width: size, indices, upcoming };
-            gather::gather_normalised(Isa::best(), to, rows, self.scale, self.shift);
+            gather::gather_normalised(Isa::best(), to, rows, &[[self.scale, self.shift]]);
             Ok(())
         })?;
         let targets = Tensor::write_with([indices.len()], device, |to: &mut [u8]| {

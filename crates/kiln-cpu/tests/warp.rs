@@ -1,0 +1,181 @@
+//! Warps against a naive one in f64, over sizes, maps and what lies beyond; the same bits on every instruction set.
+
+#![allow(clippy::unwrap_used)] // a panic is a test's report
+
+use kiln_cpu::Isa;
+use kiln_cpu::warp::{Affine, Beyond, Planes, Room, warp};
+use proptest::prelude::*;
+
+/// scipy's rules for a coordinate outside, in exact terms: the one inside that it stands for, none where a constant is.
+fn inside(x: f64, size: usize, beyond: Beyond) -> Option<f64> {
+    let (size, last) = (size as f64, size as f64 - 1.0);
+    match beyond {
+        Beyond::Nearest => Some(x.clamp(0.0, last)),
+        Beyond::Constant(_) => (0.0..=last).contains(&x).then_some(x),
+        Beyond::Reflect => {
+            let edge = (x + 0.5).rem_euclid(2.0 * size);
+            let edge = if edge > size { 2.0 * size - edge } else { edge };
+            Some((edge - 0.5).clamp(0.0, last))
+        }
+        Beyond::Wrap if last == 0.0 => Some(0.0),
+        Beyond::Wrap if x < 0.0 => Some(x + last * ((-x / last).floor() + 1.0)),
+        Beyond::Wrap if x > last => Some(x - last * (x / last).floor()),
+        Beyond::Wrap => Some(x),
+    }
+}
+
+/// A pixel of a plane, or the value that stands for what is outside; and how much the value can change nearby.
+fn sample(plane: &[u8], (width, height): (usize, usize), x: f64, y: f64, beyond: Beyond) -> f64 {
+    let (Some(x), Some(y)) = (inside(x, width, beyond), inside(y, height, beyond)) else {
+        let Beyond::Constant(value) = beyond else { unreachable!() };
+        return value.into();
+    };
+    let at = |x: f64, y: f64| f64::from(plane[(y as usize).min(height - 1) * width + (x as usize).min(width - 1)]);
+    let (left, top) = (x.floor(), y.floor());
+    let (fx, fy) = (x - left, y - top);
+    let along = |y: f64| at(left, y) * (1.0 - fx) + at(left + 1.0, y) * fx;
+    along(top) * (1.0 - fy) + along(top + 1.0) * fy
+}
+
+/// Whether a value jumps between a coordinate and its neighbours in f32: at the border of a constant, and at a seam of `wrap`.
+fn jumps(x: f64, size: usize, beyond: Beyond) -> bool {
+    let last = size as f64 - 1.0;
+    match beyond {
+        Beyond::Nearest | Beyond::Reflect => false,
+        Beyond::Constant(_) => x.abs() < 1e-3 || (x - last).abs() < 1e-3,
+        Beyond::Wrap => last > 0.0 && ((x / last) - (x / last).round()).abs() * last < 1e-3,
+    }
+}
+
+fn beyond() -> impl Strategy<Value = Beyond> {
+    prop_oneof![
+        Just(Beyond::Nearest),
+        (-300f32..300.0).prop_map(Beyond::Constant),
+        Just(Beyond::Reflect),
+        Just(Beyond::Wrap),
+    ]
+}
+
+fn bits(isa: Isa, image: Planes<'_>, from: Affine, beyond: Beyond, normalise: &[[f32; 2]]) -> Vec<u32> {
+    let mut out = vec![f32::NAN; image.bytes.len()];
+    // Room that another image has left something in.
+    let mut room = Room::default();
+    warp(
+        isa,
+        &mut [0.0; 18],
+        Planes { bytes: &[255; 18], channels: 2, height: 1, width: 9 },
+        from,
+        beyond,
+        &[[1.0, 0.0]],
+        &mut room,
+    );
+    warp(isa, &mut out, image, from, beyond, normalise, &mut room);
+    out.iter().map(|x| x.to_bits()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn samples_are_those_of_a_naive_warp(
+        channels in 1usize..7, height in 1usize..40, width in prop_oneof![1usize..40, 250usize..300, Just(515)],
+        x in prop::array::uniform3(-2f64..2.0), y in prop::array::uniform3(-2f64..2.0),
+        offset in prop::array::uniform2(-1.5f64..1.5), beyond in beyond(), seed: u64,
+    ) {
+        let bytes: Vec<u8> =
+            (0..(channels * height * width) as u64).map(|i| (seed ^ i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8).collect();
+        let image = Planes { bytes: &bytes, channels, height, width };
+        let from = Affine {
+            x: [x[0], x[1], offset[0] * width as f64],
+            y: [y[0], y[1], offset[1] * height as f64],
+        };
+        let normalise: Vec<[f32; 2]> = (0..channels).map(|c| [0.5 + c as f32, c as f32 - 1.0]).collect();
+        let found = bits(Isa::best(), image, from, beyond, &normalise);
+        for (i, &found) in found.iter().enumerate() {
+            let (channel, row, column) = (i / (height * width), i / width % height, i % width);
+            let along = |[a, b, c]: [f64; 3]| a * column as f64 + b * row as f64 + c;
+            let (x, y) = (along(from.x), along(from.y));
+            if jumps(x, width, beyond) || jumps(y, height, beyond) {
+                continue;
+            }
+            let plane = &bytes[channel * height * width..][..height * width];
+            let [scale, shift] = normalise[channel].map(f64::from);
+            let expected = scale * sample(plane, (width, height), x, y, beyond) + shift;
+            // f32 coordinates up to some 3000: 2⁻¹² of a pixel at most, 255 of it from one pixel to the next.
+            let tolerance = scale * 255.0 * 4.0 * (x.abs() + y.abs() + (width + height) as f64) * f64::from(f32::EPSILON) + 1e-3;
+            prop_assert!((f64::from(f32::from_bits(found)) - expected).abs() < tolerance,
+                "{} for {expected} at {column}, {row} of channel {channel}, from {x}, {y}", f32::from_bits(found));
+        }
+        for &isa in Isa::available().iter().filter(|isa| isa.fused() && Isa::best().fused()) {
+            prop_assert_eq!(&bits(isa, image, from, beyond, &normalise), &bits(Isa::best(), image, from, beyond, &normalise));
+        }
+    }
+}
+
+#[test]
+fn the_identity_flips_and_whole_shifts_are_exact() {
+    let bytes: Vec<u8> = (0..3 * 5 * 7).map(|i| (i * 71 % 256) as u8).collect();
+    let image = Planes { bytes: &bytes, channels: 3, height: 5, width: 7 };
+    let at = |c: usize, row: i32, column: i32| {
+        let inside = (0..5).contains(&row) && (0..7).contains(&column);
+        if inside { f32::from(bytes[c * 35 + row as usize * 7 + column as usize]) } else { -1.0 }
+    };
+    let flipped = Affine { x: [-1.0, 0.0, 6.0], ..Affine::IDENTITY };
+    let shifted = Affine { x: [1.0, 0.0, 2.0], y: [0.0, 1.0, -3.0] };
+    for &isa in Isa::available() {
+        for (from, source) in [
+            (Affine::IDENTITY, (|row, column| (row, column)) as fn(i32, i32) -> (i32, i32)),
+            (flipped, |row, column| (row, 6 - column)),
+            (shifted, |row, column| (row - 3, column + 2)),
+            (shifted.after(flipped), |row, column| (row - 3, 8 - column)),
+        ] {
+            let found = bits(isa, image, from, Beyond::Constant(-1.0), &[[1.0, 0.0]]);
+            let expected = (0..105).map(|i| {
+                let (row, column) = source(i / 7 % 5, i % 7);
+                at(i as usize / 35, row, column).to_bits()
+            });
+            assert_eq!(found, expected.collect::<Vec<_>>(), "{isa:?} {from:?}");
+        }
+    }
+}
+
+#[test]
+fn images_without_pixels_and_maps_that_are_no_numbers_do_no_harm() {
+    let mut room = Room::default();
+    for (height, width) in [(0, 4), (4, 0), (0, 0)] {
+        let image = Planes { bytes: &[], channels: 3, height, width };
+        warp(Isa::best(), &mut [], image, Affine::IDENTITY, Beyond::Wrap, &[[1.0, 0.0]], &mut room);
+    }
+    let image = Planes { bytes: &[7; 12], channels: 1, height: 3, width: 4 };
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e30, -1e30, f64::MAX] {
+        for beyond in [Beyond::Nearest, Beyond::Constant(7.0), Beyond::Reflect, Beyond::Wrap] {
+            for &isa in Isa::available() {
+                let mut out = [0.0; 12];
+                warp(
+                    isa,
+                    &mut out,
+                    image,
+                    Affine { x: [bad, 0.0, 1.0], y: [0.0, 1.0, bad] },
+                    beyond,
+                    &[[1.0, 0.0]],
+                    &mut room,
+                );
+                assert_eq!(out, [7.0; 12], "{bad} {beyond:?} {isa:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_left_alone() {
+    let image = Planes { bytes: &[7; 12], channels: 1, height: 3, width: 4 };
+    let left = |length: usize, image: Planes<'_>, normalise: &[[f32; 2]]| {
+        let mut out = vec![-1.0; length];
+        warp(Isa::best(), &mut out, image, Affine::IDENTITY, Beyond::Nearest, normalise, &mut Room::default());
+        out.iter().all(|&x| x == -1.0)
+    };
+    assert!(!left(12, image, &[[1.0, 0.0]]));
+    assert!(left(11, image, &[[1.0, 0.0]]));
+    assert!(left(12, Planes { channels: 2, ..image }, &[[1.0, 0.0]]));
+    assert!(left(12, image, &[]) && left(12, image, &[[1.0, 0.0]; 2]));
+}
