@@ -93,22 +93,31 @@ pub struct Rows<'a> {
     pub upcoming: &'a [usize],
 }
 
+impl<'a> Rows<'a> {
+    /// Row `i` of the gather, none past the end of the source; that of the batch after is asked for meanwhile.
+    #[inline(always)]
+    pub fn get(&self, i: usize) -> Option<&'a [u8]> {
+        let Rows { source, width, indices, upcoming } = *self;
+        if let Some(row) = upcoming.get(i).and_then(|&row| row_of(source, width, row)) {
+            prefetch(row);
+        }
+        indices.get(i).and_then(|&row| row_of(source, width, row))
+    }
+}
+
 /// Rows of bytes, normalised to scale · x + shift as they are gathered: what a loader does with images. `normalise` holds
 /// [scale, shift] once, or for each of the equal planes that a row consists of.
 ///
 /// Rows past the end of the source are left as they are.
 pub fn gather_normalised(isa: Isa, out: &mut [f32], rows: Rows<'_>, normalise: &[[f32; 2]]) {
-    let Rows { source, width, indices, upcoming } = rows;
+    let Rows { width, indices, .. } = rows;
     if width == 0 || normalise.is_empty() || !width.is_multiple_of(normalise.len()) {
         return;
     }
     let plane = width / normalise.len();
     in_parts(out, width, |first, part| {
         for (i, out) in (first..indices.len()).zip(part.chunks_exact_mut(width)) {
-            if let Some(row) = upcoming.get(i).and_then(|&row| row_of(source, width, row)) {
-                prefetch(row);
-            }
-            let Some(row) = row_of(source, width, indices[i]) else { continue };
+            let Some(row) = rows.get(i) else { continue };
             for ((out, row), &[scale, shift]) in out.chunks_exact_mut(plane).zip(row.chunks_exact(plane)).zip(normalise)
             {
                 isa.run(Normalise { out, row, scale, shift });

@@ -29,16 +29,17 @@ impl Affine {
     }
 }
 
-/// What lies beyond an image's edges, by the names of scipy and Keras.
+/// What lies beyond an image's edges, by the names of Keras and scipy.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Beyond {
+pub enum Fill {
     /// The nearest pixel: a a a | a b c d | d d d.
     Nearest,
-    /// This value (of a byte's scale), from where the outermost pixels' centres end.
+    /// This value, of a byte's scale: it begins where the centres of the outermost pixels are passed.
     Constant(f32),
     /// The image mirrored at its edges: c b a | a b c d | d c b.
     Reflect,
-    /// The image again, its last pixel on its first: b c d | a b c d | a b c as scipy's `wrap` has it, period size − 1.
+    /// The image again, the last pixel lying on the first: b c | a b c d | b c d. The period is thus the size − 1, as scipy's
+    /// `wrap`, and so Keras's, has it.
     Wrap,
 }
 
@@ -71,7 +72,7 @@ pub fn warp(
     out: &mut [f32],
     image: Planes<'_>,
     from: Affine,
-    beyond: Beyond,
+    fill: Fill,
     normalise: &[[f32; 2]],
     room: &mut Room,
 ) {
@@ -86,7 +87,7 @@ pub fn warp(
         let planes = first * size..(first + 4).min(channels) * size;
         let normalise = if normalise.len() == 1 { normalise } else { &normalise[first..(first + 4).min(channels)] };
         let source = Planes { bytes: &bytes[planes.clone()], channels: planes.len() / size, ..image };
-        isa.run(Warp { out: &mut out[planes], source, from, beyond, normalise, pixels: &mut room.pixels });
+        isa.run(Warp { out: &mut out[planes], source, from, fill, normalise, pixels: &mut room.pixels });
     }
 }
 
@@ -112,7 +113,7 @@ struct Warp<'a> {
     out: &'a mut [f32],
     source: Planes<'a>,
     from: Affine,
-    beyond: Beyond,
+    fill: Fill,
     normalise: &'a [[f32; 2]],
     pixels: &'a mut Vec<u32>,
 }
@@ -121,7 +122,7 @@ impl Kernel for Warp<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let Warp { out, source, from, beyond, normalise, pixels } = self;
+        let Warp { out, source, from, fill, normalise, pixels } = self;
         let Planes { channels, height, width, .. } = source;
         interleave(source, pixels);
         let mut strip = Strip {
@@ -147,11 +148,11 @@ impl Kernel for Warp<'_> {
                 // Several rows only where they are whole: the strip is contiguous in the output too.
                 let count = rows * columns;
                 let (x, y, inside) = (&mut strip.x[..count], &mut strip.y[..count], &mut strip.inside[..count]);
-                if matches!(beyond, Beyond::Constant(_)) {
+                if matches!(fill, Fill::Constant(_)) {
                     within(inside, x, y, (width, height));
                 }
-                bring_back::<S>(x, width, beyond);
-                bring_back::<S>(y, height, beyond);
+                bring_back::<S>(x, width, fill);
+                bring_back::<S>(y, height, fill);
                 split(x, y, &mut strip.index[..count], width);
                 fetch(&mut strip, count, pixels, width + 1);
                 let start = row * width + column;
@@ -159,8 +160,8 @@ impl Kernel for Warp<'_> {
                     let to = &mut out[channel * height * width + start..][..count];
                     let normalise = normalise[channel.min(normalise.len() - 1)];
                     blend::<S>(to, &strip, 8 * channel as u32, normalise);
-                    if let Beyond::Constant(value) = beyond {
-                        fill::<S>(to, &strip.inside[..count], value, normalise);
+                    if let Fill::Constant(value) = fill {
+                        fill_in::<S>(to, &strip.inside[..count], value, normalise);
                     }
                 }
             }
@@ -208,7 +209,7 @@ fn within(inside: &mut [f32], x: &[f32], y: &[f32], (width, height): (usize, usi
 
 /// Coordinates within 0 ..= size − 1 that stand for these, whatever they are.
 #[inline(always)]
-fn bring_back<S: Simd>(coordinates: &mut [f32], size: usize, beyond: Beyond) {
+fn bring_back<S: Simd>(coordinates: &mut [f32], size: usize, fill: Fill) {
     let number = |value: f64| S::F32::constant(value);
     let (zero, one, half, last) = (number(0.0), number(1.0), number(0.5), number((size - 1) as f64));
     // The first comparison is false for NaN.
@@ -217,9 +218,9 @@ fn bring_back<S: Simd>(coordinates: &mut [f32], size: usize, beyond: Beyond) {
         last.if_less(x, last, x)
     };
     let to = S::f32s_mut(coordinates);
-    match beyond {
-        Beyond::Nearest | Beyond::Constant(_) => to.iter_mut().for_each(|x| *x = clamp(*x)),
-        Beyond::Reflect => {
+    match fill {
+        Fill::Nearest | Fill::Constant(_) => to.iter_mut().for_each(|x| *x = clamp(*x)),
+        Fill::Reflect => {
             let size = number(size as f64);
             let period = size + size;
             for x in to {
@@ -230,7 +231,7 @@ fn bring_back<S: Simd>(coordinates: &mut [f32], size: usize, beyond: Beyond) {
                 *x = clamp(edge - half);
             }
         }
-        Beyond::Wrap => {
+        Fill::Wrap => {
             let period = if size == 1 { one } else { last };
             for x in to {
                 let below = *x + period * ((-*x / period).floor() + one);
@@ -261,7 +262,7 @@ fn fetch(strip: &mut Strip, count: usize, pixels: &[u32], stride: usize) {
     for i in 0..count {
         let at = strip.index[i] as usize;
         // SAFETY: the row is at most height − 1 and the column at most width − 1; the room has one more of each, and two
-        // words need no alignment beyond that of one.
+        // words need no alignment fill that of one.
         unsafe {
             strip.above[i] = pixels.add(at).cast::<[u32; 2]>().read();
             strip.below[i] = pixels.add(at + stride).cast::<[u32; 2]>().read();
@@ -284,7 +285,7 @@ fn blend<S: Simd>(out: &mut [f32], strip: &Strip, bits: u32, [scale, shift]: [f3
 
 /// The value of what lies outside.
 #[inline(always)]
-fn fill<S: Simd>(out: &mut [f32], inside: &[f32], value: f32, [scale, shift]: [f32; 2]) {
+fn fill_in<S: Simd>(out: &mut [f32], inside: &[f32], value: f32, [scale, shift]: [f32; 2]) {
     let number = |value: f32| S::F32::constant(value.into());
     let value = number(value).mul_add(number(scale), number(shift));
     for (to, &inside) in S::f32s_mut(out).iter_mut().zip(S::f32s(inside)) {

@@ -3,31 +3,31 @@
 #![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_cpu::Isa;
-use kiln_cpu::warp::{Affine, Beyond, Planes, Room, warp};
+use kiln_cpu::warp::{Affine, Fill, Planes, Room, warp};
 use proptest::prelude::*;
 
 /// scipy's rules for a coordinate outside, in exact terms: the one inside that it stands for, none where a constant is.
-fn inside(x: f64, size: usize, beyond: Beyond) -> Option<f64> {
+fn inside(x: f64, size: usize, fill: Fill) -> Option<f64> {
     let (size, last) = (size as f64, size as f64 - 1.0);
-    match beyond {
-        Beyond::Nearest => Some(x.clamp(0.0, last)),
-        Beyond::Constant(_) => (0.0..=last).contains(&x).then_some(x),
-        Beyond::Reflect => {
+    match fill {
+        Fill::Nearest => Some(x.clamp(0.0, last)),
+        Fill::Constant(_) => (0.0..=last).contains(&x).then_some(x),
+        Fill::Reflect => {
             let edge = (x + 0.5).rem_euclid(2.0 * size);
             let edge = if edge > size { 2.0 * size - edge } else { edge };
             Some((edge - 0.5).clamp(0.0, last))
         }
-        Beyond::Wrap if last == 0.0 => Some(0.0),
-        Beyond::Wrap if x < 0.0 => Some(x + last * ((-x / last).floor() + 1.0)),
-        Beyond::Wrap if x > last => Some(x - last * (x / last).floor()),
-        Beyond::Wrap => Some(x),
+        Fill::Wrap if last == 0.0 => Some(0.0),
+        Fill::Wrap if x < 0.0 => Some(x + last * ((-x / last).floor() + 1.0)),
+        Fill::Wrap if x > last => Some(x - last * (x / last).floor()),
+        Fill::Wrap => Some(x),
     }
 }
 
 /// A pixel of a plane, or the value that stands for what is outside; and how much the value can change nearby.
-fn sample(plane: &[u8], (width, height): (usize, usize), x: f64, y: f64, beyond: Beyond) -> f64 {
-    let (Some(x), Some(y)) = (inside(x, width, beyond), inside(y, height, beyond)) else {
-        let Beyond::Constant(value) = beyond else { unreachable!() };
+fn sample(plane: &[u8], (width, height): (usize, usize), x: f64, y: f64, fill: Fill) -> f64 {
+    let (Some(x), Some(y)) = (inside(x, width, fill), inside(y, height, fill)) else {
+        let Fill::Constant(value) = fill else { unreachable!() };
         return value.into();
     };
     let at = |x: f64, y: f64| f64::from(plane[(y as usize).min(height - 1) * width + (x as usize).min(width - 1)]);
@@ -38,25 +38,20 @@ fn sample(plane: &[u8], (width, height): (usize, usize), x: f64, y: f64, beyond:
 }
 
 /// Whether a value jumps between a coordinate and its neighbours in f32: at the border of a constant, and at a seam of `wrap`.
-fn jumps(x: f64, size: usize, beyond: Beyond) -> bool {
+fn jumps(x: f64, size: usize, fill: Fill) -> bool {
     let last = size as f64 - 1.0;
-    match beyond {
-        Beyond::Nearest | Beyond::Reflect => false,
-        Beyond::Constant(_) => x.abs() < 1e-3 || (x - last).abs() < 1e-3,
-        Beyond::Wrap => last > 0.0 && ((x / last) - (x / last).round()).abs() * last < 1e-3,
+    match fill {
+        Fill::Nearest | Fill::Reflect => false,
+        Fill::Constant(_) => x.abs() < 1e-3 || (x - last).abs() < 1e-3,
+        Fill::Wrap => last > 0.0 && ((x / last) - (x / last).round()).abs() * last < 1e-3,
     }
 }
 
-fn beyond() -> impl Strategy<Value = Beyond> {
-    prop_oneof![
-        Just(Beyond::Nearest),
-        (-300f32..300.0).prop_map(Beyond::Constant),
-        Just(Beyond::Reflect),
-        Just(Beyond::Wrap),
-    ]
+fn fill() -> impl Strategy<Value = Fill> {
+    prop_oneof![Just(Fill::Nearest), (-300f32..300.0).prop_map(Fill::Constant), Just(Fill::Reflect), Just(Fill::Wrap),]
 }
 
-fn bits(isa: Isa, image: Planes<'_>, from: Affine, beyond: Beyond, normalise: &[[f32; 2]]) -> Vec<u32> {
+fn bits(isa: Isa, image: Planes<'_>, from: Affine, fill: Fill, normalise: &[[f32; 2]]) -> Vec<u32> {
     let mut out = vec![f32::NAN; image.bytes.len()];
     // Room that another image has left something in.
     let mut room = Room::default();
@@ -65,11 +60,11 @@ fn bits(isa: Isa, image: Planes<'_>, from: Affine, beyond: Beyond, normalise: &[
         &mut [0.0; 18],
         Planes { bytes: &[255; 18], channels: 2, height: 1, width: 9 },
         from,
-        beyond,
+        fill,
         &[[1.0, 0.0]],
         &mut room,
     );
-    warp(isa, &mut out, image, from, beyond, normalise, &mut room);
+    warp(isa, &mut out, image, from, fill, normalise, &mut room);
     out.iter().map(|x| x.to_bits()).collect()
 }
 
@@ -80,7 +75,7 @@ proptest! {
     fn samples_are_those_of_a_naive_warp(
         channels in 1usize..7, height in 1usize..40, width in prop_oneof![1usize..40, 250usize..300, Just(515)],
         x in prop::array::uniform3(-2f64..2.0), y in prop::array::uniform3(-2f64..2.0),
-        offset in prop::array::uniform2(-1.5f64..1.5), beyond in beyond(), seed: u64,
+        offset in prop::array::uniform2(-1.5f64..1.5), fill in fill(), seed: u64,
     ) {
         let bytes: Vec<u8> =
             (0..(channels * height * width) as u64).map(|i| (seed ^ i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8).collect();
@@ -90,24 +85,24 @@ proptest! {
             y: [y[0], y[1], offset[1] * height as f64],
         };
         let normalise: Vec<[f32; 2]> = (0..channels).map(|c| [0.5 + c as f32, c as f32 - 1.0]).collect();
-        let found = bits(Isa::best(), image, from, beyond, &normalise);
+        let found = bits(Isa::best(), image, from, fill, &normalise);
         for (i, &found) in found.iter().enumerate() {
             let (channel, row, column) = (i / (height * width), i / width % height, i % width);
             let along = |[a, b, c]: [f64; 3]| a * column as f64 + b * row as f64 + c;
             let (x, y) = (along(from.x), along(from.y));
-            if jumps(x, width, beyond) || jumps(y, height, beyond) {
+            if jumps(x, width, fill) || jumps(y, height, fill) {
                 continue;
             }
             let plane = &bytes[channel * height * width..][..height * width];
             let [scale, shift] = normalise[channel].map(f64::from);
-            let expected = scale * sample(plane, (width, height), x, y, beyond) + shift;
+            let expected = scale * sample(plane, (width, height), x, y, fill) + shift;
             // f32 coordinates up to some 3000: 2⁻¹² of a pixel at most, 255 of it from one pixel to the next.
             let tolerance = scale * 255.0 * 4.0 * (x.abs() + y.abs() + (width + height) as f64) * f64::from(f32::EPSILON) + 1e-3;
             prop_assert!((f64::from(f32::from_bits(found)) - expected).abs() < tolerance,
                 "{} for {expected} at {column}, {row} of channel {channel}, from {x}, {y}", f32::from_bits(found));
         }
         for &isa in Isa::available().iter().filter(|isa| isa.fused() && Isa::best().fused()) {
-            prop_assert_eq!(&bits(isa, image, from, beyond, &normalise), &bits(Isa::best(), image, from, beyond, &normalise));
+            prop_assert_eq!(&bits(isa, image, from, fill, &normalise), &bits(Isa::best(), image, from, fill, &normalise));
         }
     }
 }
@@ -129,7 +124,7 @@ fn the_identity_flips_and_whole_shifts_are_exact() {
             (shifted, |row, column| (row - 3, column + 2)),
             (shifted.after(flipped), |row, column| (row - 3, 8 - column)),
         ] {
-            let found = bits(isa, image, from, Beyond::Constant(-1.0), &[[1.0, 0.0]]);
+            let found = bits(isa, image, from, Fill::Constant(-1.0), &[[1.0, 0.0]]);
             let expected = (0..105).map(|i| {
                 let (row, column) = source(i / 7 % 5, i % 7);
                 at(i as usize / 35, row, column).to_bits()
@@ -144,11 +139,11 @@ fn images_without_pixels_and_maps_that_are_no_numbers_do_no_harm() {
     let mut room = Room::default();
     for (height, width) in [(0, 4), (4, 0), (0, 0)] {
         let image = Planes { bytes: &[], channels: 3, height, width };
-        warp(Isa::best(), &mut [], image, Affine::IDENTITY, Beyond::Wrap, &[[1.0, 0.0]], &mut room);
+        warp(Isa::best(), &mut [], image, Affine::IDENTITY, Fill::Wrap, &[[1.0, 0.0]], &mut room);
     }
     let image = Planes { bytes: &[7; 12], channels: 1, height: 3, width: 4 };
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e30, -1e30, f64::MAX] {
-        for beyond in [Beyond::Nearest, Beyond::Constant(7.0), Beyond::Reflect, Beyond::Wrap] {
+        for fill in [Fill::Nearest, Fill::Constant(7.0), Fill::Reflect, Fill::Wrap] {
             for &isa in Isa::available() {
                 let mut out = [0.0; 12];
                 warp(
@@ -156,11 +151,11 @@ fn images_without_pixels_and_maps_that_are_no_numbers_do_no_harm() {
                     &mut out,
                     image,
                     Affine { x: [bad, 0.0, 1.0], y: [0.0, 1.0, bad] },
-                    beyond,
+                    fill,
                     &[[1.0, 0.0]],
                     &mut room,
                 );
-                assert_eq!(out, [7.0; 12], "{bad} {beyond:?} {isa:?}");
+                assert_eq!(out, [7.0; 12], "{bad} {fill:?} {isa:?}");
             }
         }
     }
@@ -171,7 +166,7 @@ fn what_does_not_fit_is_left_alone() {
     let image = Planes { bytes: &[7; 12], channels: 1, height: 3, width: 4 };
     let left = |length: usize, image: Planes<'_>, normalise: &[[f32; 2]]| {
         let mut out = vec![-1.0; length];
-        warp(Isa::best(), &mut out, image, Affine::IDENTITY, Beyond::Nearest, normalise, &mut Room::default());
+        warp(Isa::best(), &mut out, image, Affine::IDENTITY, Fill::Nearest, normalise, &mut Room::default());
         out.iter().all(|&x| x == -1.0)
     };
     assert!(!left(12, image, &[[1.0, 0.0]]));

@@ -30,6 +30,15 @@ impl Batch {
     }
 }
 
+/// A pass over a data set in training: what is random about its samples is drawn from it and the sample's index.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Pass {
+    /// The run's seed.
+    pub seed: u64,
+    /// Number of the pass.
+    pub epoch: u64,
+}
+
 /// Samples that can be had by index, batch by batch.
 pub trait Dataset: Send + Sync {
     /// Number of samples.
@@ -51,6 +60,16 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// An index past the end; memory or files that cannot be had.
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch>;
+
+    /// The same samples as training sees them in this pass: augmented, where the data set does such a thing. What is drawn for
+    /// a sample must depend on the pass and its index alone. A data set made of another hands this on to it, like the rest.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::batch`].
+    fn training_batch(&self, indices: &[usize], upcoming: &[usize], pass: Pass, device: &Device) -> Result<Batch> {
+        let _ = pass;
+        self.batch(indices, upcoming, device)
+    }
 }
 
 impl<D: Dataset + ?Sized> Dataset for &D {
@@ -62,5 +81,8 @@ impl<D: Dataset + ?Sized> Dataset for &D {
     }
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
         (**self).batch(indices, upcoming, device)
+    }
+    fn training_batch(&self, indices: &[usize], upcoming: &[usize], pass: Pass, device: &Device) -> Result<Batch> {
+        (**self).training_batch(indices, upcoming, pass, device)
     }
 }

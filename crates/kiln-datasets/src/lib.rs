@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod augment;
 mod batch;
 mod catalog;
 mod cifar;
@@ -15,10 +16,15 @@ mod kmnist;
 mod labelled;
 mod loader;
 mod mnist;
+mod normalise;
 mod subset;
 mod tensors;
 
-pub use batch::{Batch, Dataset};
+pub use augment::{
+    AUGMENTATIONS, Augmentation, Colour, ColourJitter, Erasing, Mix, Rectangle, ResizedCrop, Shift, Transform, Window,
+    Word, Zoom,
+};
+pub use batch::{Batch, Dataset, Pass};
 pub use catalog::{CATALOG, Content, Remote, Source, source};
 pub use cifar::{Cifar10, Cifar100, Cifar100Labels};
 pub use emnist::{Emnist, EmnistSplit};
@@ -27,8 +33,10 @@ pub use fashion_mnist::FashionMnist;
 pub use fetch::{FetchEvent, fetch, fetch_source};
 pub use idx::{Idx, read_idx};
 pub use images::ImageDataset;
+pub use kiln_cpu::warp::{Affine, Fill, Planes};
 pub use kmnist::Kmnist;
 pub use loader::{Epoch, Loader};
 pub use mnist::Mnist;
+pub use normalise::{ChannelStatistics, Samplewise};
 pub use subset::Subset;
 pub use tensors::TensorDataset;

@@ -1,6 +1,6 @@
 //! Batches of an epoch: shuffled by a counter-based stream, gathered ahead by worker threads where that is wanted.
 
-use crate::{Batch, Dataset};
+use crate::{Batch, Dataset, Pass};
 use kiln_cpu::team;
 use kiln_math::{Purpose, Stream};
 use kiln_tensor::{Device, Error, ErrorKind, Result};
@@ -11,14 +11,16 @@ const AHEAD: usize = 2;
 
 /// Hands out the batches of epochs of a data set.
 ///
-/// The order of an epoch depends on the seed and the epoch's number alone; batches come in that order with the same values
-/// for any number of workers.
+/// The order of an epoch depends on the seed and the epoch's number alone, and so does what augmentation does to a sample;
+/// batches come in that order with the same values for any number of workers.
 #[derive(Clone, Debug)]
 pub struct Loader<D> {
     dataset: D,
     device: Device,
     batch_size: usize,
-    shuffle: Option<u64>,
+    shuffle: bool,
+    seed: u64,
+    plain: bool,
     drop_last: bool,
     workers: usize,
 }
@@ -26,7 +28,16 @@ pub struct Loader<D> {
 impl<D: Dataset> Loader<D> {
     /// Batches of 32 in the data set's order, on the CPU, gathered on the caller's thread.
     pub fn new(dataset: D) -> Self {
-        Loader { dataset, device: Device::cpu(), batch_size: 32, shuffle: None, drop_last: false, workers: 0 }
+        Loader {
+            dataset,
+            device: Device::cpu(),
+            batch_size: 32,
+            shuffle: false,
+            seed: 0,
+            plain: false,
+            drop_last: false,
+            workers: 0,
+        }
     }
 
     /// Samples in a batch; the last batch of an epoch may be smaller.
@@ -35,10 +46,22 @@ impl<D: Dataset> Loader<D> {
         Loader { batch_size, ..self }
     }
 
-    /// In random order, each epoch another, fixed by the seed.
+    /// In random order, each epoch another, fixed by the seed; which is that of augmentation too.
     #[must_use]
     pub fn shuffle(self, seed: u64) -> Self {
-        Loader { shuffle: Some(seed), ..self }
+        Loader { shuffle: true, seed, ..self }
+    }
+
+    /// Fixes what augmentation draws, where the order is that of the data set.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Loader { seed, ..self }
+    }
+
+    /// Samples as they are, without augmentation: to evaluate on.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Loader { plain: true, ..self }
     }
 
     /// Whether a last batch that is not full is left out.
@@ -83,9 +106,10 @@ impl<D: Dataset> Loader<D> {
             ));
         }
         let mut order: Vec<usize> = (0..self.dataset.len()).collect();
-        if let Some(seed) = self.shuffle {
-            Stream::new(seed, Purpose::Shuffle, epoch).shuffle(&mut order);
+        if self.shuffle {
+            Stream::new(self.seed, Purpose::Shuffle, epoch).shuffle(&mut order);
         }
+        let pass = Pass { seed: self.seed, epoch };
         let count = self.batches();
         let indices = |batch: usize| {
             let start = (batch * self.batch_size).min(order.len());
@@ -94,7 +118,10 @@ impl<D: Dataset> Loader<D> {
         // A thread's next batch is `step` further on.
         let gather = |batch: usize, step: usize| {
             let upcoming = if batch + step < count { indices(batch + step) } else { &[] };
-            self.dataset.batch(indices(batch), upcoming, &self.device)
+            match self.plain {
+                true => self.dataset.batch(indices(batch), upcoming, &self.device),
+                false => self.dataset.training_batch(indices(batch), upcoming, pass, &self.device),
+            }
         };
         let workers = self.workers.min(count);
         if workers == 0 {

@@ -1,7 +1,7 @@
 //! A part of a data set.
 
 use crate::images::past_the_end;
-use crate::{Batch, Dataset};
+use crate::{Batch, Dataset, Pass};
 use kiln_tensor::{Device, Error, Result};
 use std::ops::Range;
 
@@ -26,6 +26,16 @@ impl<D: Dataset> Subset<D> {
         }
         Ok(Subset { dataset, range })
     }
+
+    /// Indices of the other data set. Nothing of another part is handed out: it may be the data to validate with.
+    fn moved(&self, indices: &[usize], upcoming: &[usize]) -> Result<(Vec<usize>, Vec<usize>)> {
+        if let Some(&index) = indices.iter().find(|&&index| index >= self.range.len()) {
+            return Err(past_the_end("Subset", index, self.range.len()));
+        }
+        let moved =
+            |indices: &[usize]| -> Vec<usize> { indices.iter().map(|index| index + self.range.start).collect() };
+        Ok((moved(indices), moved(upcoming)))
+    }
 }
 
 impl<D: Dataset> Dataset for Subset<D> {
@@ -38,12 +48,12 @@ impl<D: Dataset> Dataset for Subset<D> {
     }
 
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
-        // Nothing of another part is handed out: it may be the data to validate with.
-        if let Some(&index) = indices.iter().find(|&&index| index >= self.len()) {
-            return Err(past_the_end("Subset", index, self.len()));
-        }
-        let moved =
-            |indices: &[usize]| -> Vec<usize> { indices.iter().map(|index| index + self.range.start).collect() };
-        self.dataset.batch(&moved(indices), &moved(upcoming), device)
+        let (indices, upcoming) = self.moved(indices, upcoming)?;
+        self.dataset.batch(&indices, &upcoming, device)
+    }
+
+    fn training_batch(&self, indices: &[usize], upcoming: &[usize], pass: Pass, device: &Device) -> Result<Batch> {
+        let (indices, upcoming) = self.moved(indices, upcoming)?;
+        self.dataset.training_batch(&indices, &upcoming, pass, device)
     }
 }

@@ -76,7 +76,7 @@ impl<'a> FitOptions<'a> {
         FitOptions { batch_size, ..self }
     }
 
-    /// Fixes the order of samples and what layers draw: the same seed gives the same bits.
+    /// Fixes the order of samples, what augmentation does to them and what layers draw: the same seed gives the same bits.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         FitOptions { seed, ..self }

@@ -192,6 +192,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         let reported = self.reported(validation.is_some());
         options.callbacks.iter_mut().try_for_each(|callback| callback.on_fit_begin(&reported))?;
         let mut loader = Loader::new(data).batch_size(options.batch_size).workers(options.workers).device(&device);
+        loader = loader.seed(options.seed);
         if options.shuffle {
             loader = loader.shuffle(options.seed);
         }
@@ -278,7 +279,7 @@ fn measure<O: Objective>(
 ) -> Result<Evaluation> {
     let mut tally = Tally::new(metrics.len());
     let ctx = Ctx::eval();
-    Loader::new(data).batch_size(batch_size.max(EVALUATION_BATCH)).device(device).epoch(0, |batches| {
+    Loader::new(data).plain().batch_size(batch_size.max(EVALUATION_BATCH)).device(device).epoch(0, |batches| {
         for batch in batches {
             let batch = batch?;
             let outcome = objective.loss(&batch, &ctx)?;

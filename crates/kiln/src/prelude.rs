@@ -2,7 +2,7 @@
 
 pub use kiln_autograd::{Gradients, Var, grad, grad_check};
 pub use kiln_datasets::{
-    Batch, Cifar10, Cifar100, Cifar100Labels, Dataset, Emnist, EmnistSplit, FashionMnist, ImageDataset, Kmnist, Loader,
+    Augmentation, Batch, Cifar10, Cifar100, Cifar100Labels, Dataset, Emnist, EmnistSplit, FashionMnist, ImageDataset, Kmnist, Loader,
     Mnist, Subset, TensorDataset,
 };
 pub use kiln_math::{Purpose, Stream};

@@ -1,0 +1,40 @@
+//! The images of a batch as training sees them.
+
+use super::mix::mix;
+use super::{Augmentation, Transform};
+use crate::normalise::Normalisation;
+use kiln_cpu::gather::{Rows, in_parts};
+use kiln_cpu::warp::{Planes, Room};
+
+/// An augmentation of images of a size that it goes with.
+#[derive(Clone, Debug)]
+pub(crate) struct Augmented {
+    pub(crate) augmentation: Augmentation,
+    pub(crate) channels: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+}
+
+impl Augmented {
+    /// Each image warped, recoloured, normalised and erased in one go, by as many threads as the caller's regions have; then
+    /// mixed.
+    pub(crate) fn write(
+        &self,
+        to: &mut [f32],
+        rows: Rows<'_>,
+        transforms: &[Transform],
+        normalisation: &Normalisation,
+    ) {
+        let Augmented { channels, height, width, .. } = *self;
+        let fill = self.augmentation.filled_with();
+        in_parts(to, rows.width, |first, part| {
+            let mut room = Room::default();
+            for (i, to) in (first..).zip(part.chunks_exact_mut(rows.width)) {
+                if let Some(bytes) = rows.get(i) {
+                    transforms[i].write(to, Planes { bytes, channels, height, width }, fill, normalisation, &mut room);
+                }
+            }
+        });
+        mix(to, transforms, (height, width));
+    }
+}
