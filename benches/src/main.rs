@@ -1,6 +1,7 @@
 //! The tasks on which Kiln is compared with other frameworks, each printing one JSON line in the form of `peers/`.
 
 mod adam;
+mod augment;
 mod gemm;
 mod mnist;
 mod overhead;
@@ -22,6 +23,8 @@ enum Task {
     Adam,
     /// What a small operation costs, and a loop by hand beside `fit`
     Overhead,
+    /// The AlexNet listing's augmentation of CIFAR-10's images, images a second
+    Augment,
 }
 
 /// Kiln's side of the comparison with other frameworks.
@@ -54,6 +57,7 @@ fn run(arguments: &Arguments) -> Result<serde_json::Value> {
         Task::Gemm => gemm::rates(&device),
         Task::Adam => adam::step(&device),
         Task::Overhead => overhead::costs(&data, &device),
+        Task::Augment => augment::rates(),
     }?;
     line["peer"] = format!("kiln {} {}", env!("CARGO_PKG_VERSION"), device.name()).into();
     Ok(line)

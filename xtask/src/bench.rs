@@ -17,6 +17,8 @@ pub(crate) enum Task {
     Adam,
     /// A small operation; a loop by hand beside `fit`
     Overhead,
+    /// The AlexNet listing's augmentation
+    Augment,
 }
 
 impl Task {
@@ -26,6 +28,7 @@ impl Task {
             Task::Gemm => "gemm",
             Task::Adam => "adam",
             Task::Overhead => "overhead",
+            Task::Augment => "augment",
         }
     }
 }

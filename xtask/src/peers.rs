@@ -113,6 +113,8 @@ fn measure(options: &Options) -> Result<Figures> {
             figures.read("kiln", &mut kiln(task, round))?;
             figures.read("torch", &mut script(peer, &[]))?;
         }
+        figures.read("kiln", &mut kiln(Task::Augment, round))?;
+        figures.read("keras", &mut script("augment_keras.py", &[]))?;
     }
     if options.rust_peers {
         for peer in ["candle", "burn"] {
@@ -198,6 +200,14 @@ fn rows(figures: &Figures) -> Vec<Row> {
     }
     rows.extend(OTHERS.map(|shape| gemm(&format!("sgemm {shape}"), shape, None)));
     rows.push(compared(figures, "Adam, 21.65 M parameters", torch, ("adam step_ms", "ms"), Less, Some((1.0, 1.15))));
+    rows.push(compared(
+        figures,
+        "augmentation, the listing's settings",
+        ("keras", "ImageDataGenerator"),
+        ("augment images_per_s", "images/s"),
+        More,
+        Some((30.0, 100.0)),
+    ));
     rows.into_iter().flatten().collect()
 }
 

@@ -1,0 +1,48 @@
+//! The AlexNet listing's augmentation of images as large as CIFAR-10's, as `augment_keras.py` does it.
+
+use crate::timing::{best_of_half_a_second, median, seconds};
+use kiln::Result;
+use kiln::datasets::{Pass, Transform};
+use kiln::prelude::*;
+use serde_json::{Value, json};
+
+/// Images, of noise: what they show is no matter to the time. Batches are of 64, as in the listing.
+const IMAGES: usize = 6400;
+const BATCH: usize = 64;
+
+/// Epochs that are timed, after three that are not.
+const EPOCHS: usize = 60;
+
+fn listing() -> Augmentation {
+    Augmentation::new().rotation(20.0).width_shift(0.2).height_shift(0.2).shear(0.2).zoom(0.2).horizontal_flip()
+}
+
+/// Images a second of an epoch of augmented batches, the median.
+fn rate(loader: &Loader<&ImageDataset>) -> Result<f64> {
+    let epoch = |epoch| seconds(|| loader.epoch(epoch, |batches| batches.try_for_each(|batch| batch.map(drop))));
+    let times = (0..EPOCHS as u64 + 3).map(epoch).collect::<Result<Vec<f64>>>()?;
+    Ok((IMAGES as f64 / median(times[3..].to_vec())).round())
+}
+
+/// Images a second by the training loop's own threads and by two workers beside it, and what there is no way around.
+pub(crate) fn rates() -> Result<Value> {
+    let mut noise = Stream::new(0, Purpose::Data, 0);
+    let pixels = (0..IMAGES * 3072).map(|_| noise.next_u32() as u8).collect();
+    let plain = ImageDataset::new(pixels, vec![0; IMAGES], &[3, 32, 32], 10)?;
+    let data = plain.clone().augment(listing())?;
+    let loader = Loader::new(&data).batch_size(BATCH).shuffle(0);
+    let within = kiln::run(|| rate(&loader))?;
+    let gathered = kiln::run(|| rate(&Loader::new(&plain).batch_size(BATCH).shuffle(0)))?;
+    let drawn = best_of_half_a_second(|| {
+        let transform = listing().draw(Pass { seed: 0, epoch: 0 }, 7, 32, 32);
+        std::hint::black_box::<Transform>(transform);
+        Ok(())
+    })?;
+    Ok(json!({
+        "task": "augment",
+        "images_per_s": within,
+        "images_per_s_by_two_workers": rate(&loader.clone().workers(2))?,
+        "images_per_s_without_augmentation": gathered,
+        "draw_ns": (drawn * 1e9).round(),
+    }))
+}
