@@ -72,6 +72,7 @@ by_size! {
 mod convert {
     use super::*;
     use half::{bf16, f16};
+    use kiln_math::{round_integer_to_odd, round_to_odd};
 
     macro_rules! conversions {
         ($($name:ident: $from:ty as $to:ty, |$x:ident| $e:expr;)+) => { $(
@@ -93,26 +94,26 @@ mod convert {
         f32_f64: f32 as f64, |x| x as f64;
         f32_i64: f32 as i64, |x| x as i64;
         f32_u8: f32 as u8, |x| x as u8;
-        f32_f16: f32 as u16, |x| f16::from_f64(x as f64).to_bits();
-        f32_bf16: f32 as u16, |x| bf16::from_f64(x as f64).to_bits();
+        f32_f16: f32 as u16, |x| f16::from_f32(x).to_bits();
+        f32_bf16: f32 as u16, |x| bf16::from_f32(x).to_bits();
         f32_bool: f32 as u8, |x| (x != 0.0) as u8;
         f64_f32: f64 as f32, |x| x as f32;
         f64_i64: f64 as i64, |x| x as i64;
         f64_u8: f64 as u8, |x| x as u8;
-        f64_f16: f64 as u16, |x| f16::from_f64(x).to_bits();
-        f64_bf16: f64 as u16, |x| bf16::from_f64(x).to_bits();
+        f64_f16: f64 as u16, |x| f16::from_f32(round_to_odd(x)).to_bits();
+        f64_bf16: f64 as u16, |x| bf16::from_f32(round_to_odd(x)).to_bits();
         f64_bool: f64 as u8, |x| (x != 0.0) as u8;
         i64_f32: i64 as f32, |x| x as f32;
         i64_f64: i64 as f64, |x| x as f64;
         i64_u8: i64 as u8, |x| if x < 0 { 0 } else if x > 255 { 255 } else { x as u8 };
-        i64_f16: i64 as u16, |x| f16::from_f64(x as f64).to_bits();
-        i64_bf16: i64 as u16, |x| bf16::from_f64(x as f64).to_bits();
+        i64_f16: i64 as u16, |x| f16::from_f32(round_integer_to_odd(x)).to_bits();
+        i64_bf16: i64 as u16, |x| bf16::from_f32(round_integer_to_odd(x)).to_bits();
         i64_bool: i64 as u8, |x| (x != 0) as u8;
         u8_f32: u8 as f32, |x| x as f32;
         u8_f64: u8 as f64, |x| x as f64;
         u8_i64: u8 as i64, |x| x as i64;
-        u8_f16: u8 as u16, |x| f16::from_f64(x as f64).to_bits();
-        u8_bf16: u8 as u16, |x| bf16::from_f64(x as f64).to_bits();
+        u8_f16: u8 as u16, |x| f16::from_f32(x as f32).to_bits();
+        u8_bf16: u8 as u16, |x| bf16::from_f32(x as f32).to_bits();
         u8_bool: u8 as u8, |x| (x != 0) as u8;
         f16_f32: u16 as f32, |x| f16::from_bits(x).to_f32();
         bf16_f32: u16 as f32, |x| bf16::from_bits(x).to_f32();

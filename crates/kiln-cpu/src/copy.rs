@@ -3,6 +3,7 @@
 use crate::elementwise::in_chunks;
 use crate::operand::{BLOCK, Odometer, Output, Strided};
 use half::{bf16, f16};
+use kiln_math::{round_integer_to_odd, round_to_odd};
 
 /// Conversion of an element: floats round to nearest even, integers saturate (a NaN becomes 0), non-zero is true.
 pub trait Convert<To>: Copy {
@@ -23,18 +24,24 @@ macro_rules! convert {
 }
 
 macro_rules! numeric {
-    ($($from:ty),+) => {$(
+    ($($from:ty: |$single:ident| $to_single:expr;)+) => {$(
         convert! {
             $from => f32: |x| x as f32;
             $from => f64: |x| x as f64;
             $from => i64: |x| x as i64;
-            $from => f16: |x| f16::from_f64(x as f64);
-            $from => bf16: |x| bf16::from_f64(x as f64);
+            $from => f16: |$single| f16::from_f32($to_single);
+            $from => bf16: |$single| bf16::from_f32($to_single);
             $from => bool: |x| x != 0 as $from;
         }
     )+};
 }
-numeric!(f32, f64, i64, u8);
+// What each is on its way to a half type.
+numeric! {
+    f32: |x| x;
+    f64: |x| round_to_odd(x);
+    i64: |x| round_integer_to_odd(x);
+    u8: |x| f32::from(x);
+}
 convert! {
     f32 => u8: |x| x as u8;
     f64 => u8: |x| x as u8;

@@ -6,6 +6,7 @@ use half::{bf16, f16};
 use kiln_cpu::copy::{Convert, assign, copy, fill};
 use kiln_cpu::gather::{Along, Rows, gather, gather_normalised, scatter_add};
 use kiln_cpu::operand::Output;
+use kiln_math::{round_integer_to_odd, round_to_odd};
 use proptest::prelude::*;
 use views::{View, fused, numbers, on_teams, shapes, view};
 
@@ -51,12 +52,27 @@ proptest! {
         prop_assert_eq!(Convert::<u8>::convert(i), i.clamp(0, 255) as u8);
         let bits = |x: f16| if x.is_nan() { 0 } else { x.to_bits() };
         prop_assert_eq!(bits(Convert::<f16>::convert(single)), bits(f16::from_f32(single)));
-        prop_assert_eq!(bits(Convert::<f16>::convert(x)), bits(f16::from_f64(x)));
+        prop_assert_eq!(bits(Convert::<f16>::convert(x)), bits(f16::from_f32(round_to_odd(x))));
+        prop_assert_eq!(bits(Convert::<f16>::convert(i)), bits(f16::from_f32(round_integer_to_odd(i))));
         let half = bf16::from_f32(single);
         let wide: f64 = half.convert();
         prop_assert!(wide == half.to_f64() || wide.is_nan() && single.is_nan());
         prop_assert_eq!(Convert::<f32>::convert(true), 1.0);
         prop_assert_eq!(Convert::<bf16>::convert(false), bf16::ZERO);
+    }
+
+    /// A number next to halfway between two halves goes to its own side, which rounding to f32 first would not show.
+    #[test]
+    fn halves_are_rounded_once(even in 0u16..0x3e00, beside in -1i64..=1) {
+        let even = f16::from_bits(2 * even);
+        let next = f16::from_bits(even.to_bits() + 1);
+        let tie = (even.to_f64() + next.to_f64()) / 2.0;
+        let x = f64::from_bits(tie.to_bits().wrapping_add_signed(beside));
+        prop_assert_eq!(Convert::<f16>::convert(x), if beside > 0 { next } else { even });
+        let [even, next] = [even, next].map(|half| bf16::from_bits(half.to_bits()));
+        let tie = (even.to_f64() + next.to_f64()) / 2.0;
+        let x = f64::from_bits(tie.to_bits().wrapping_add_signed(beside));
+        prop_assert_eq!(Convert::<bf16>::convert(x), if beside > 0 { next } else { even });
     }
 
     #[test]

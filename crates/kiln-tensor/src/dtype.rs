@@ -1,6 +1,7 @@
 //! Data types of tensor elements.
 
 use half::{bf16, f16};
+use kiln_math::round_to_odd;
 
 /// The type of a tensor's elements, known at run time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -99,8 +100,8 @@ macro_rules! element {
 
 element!(f32, F32, |x| f64::from(x), |v| v as f32);
 element!(f64, F64, |x| x, |v| v);
-element!(f16, F16, |x| f64::from(x), |v| f16::from_f64(v));
-element!(bf16, BF16, |x| f64::from(x), |v| bf16::from_f64(v));
+element!(f16, F16, |x| f64::from(x), |v| f16::from_f32(round_to_odd(v)));
+element!(bf16, BF16, |x| f64::from(x), |v| bf16::from_f32(round_to_odd(v)));
 element!(i64, I64, |x| x as f64, |v| v as i64);
 element!(u8, U8, |x| f64::from(x), |v| v as u8);
 element!(bool, Bool, |x| if x { 1.0 } else { 0.0 }, |v| v != 0.0);

@@ -6,7 +6,7 @@ use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;
 use gpu_kernels::{compare, copy, elementwise};
 use half::{bf16, f16};
-use kiln_math::BinaryOp;
+use kiln_math::{BinaryOp, round_to_odd};
 use kiln_tensor::{CompareOp, DType, Layout, MAX_RANK, Out, Result, UnaryCall, View, unsupported_dtype};
 
 /// A value as the bits of an element.
@@ -14,8 +14,8 @@ fn bits(value: f64, dtype: DType) -> u64 {
     match dtype {
         DType::F32 => (value as f32).to_bits().into(),
         DType::F64 => value.to_bits(),
-        DType::F16 => f16::from_f64(value).to_bits().into(),
-        DType::BF16 => bf16::from_f64(value).to_bits().into(),
+        DType::F16 => f16::from_f32(round_to_odd(value)).to_bits().into(),
+        DType::BF16 => bf16::from_f32(round_to_odd(value)).to_bits().into(),
         DType::I64 => value as i64 as u64,
         DType::U8 => (value as u8).into(),
         DType::Bool => (value != 0.0).into(),
