@@ -44,13 +44,14 @@ macro_rules! with_type {
 
 /// `value` as an element of the dtype holds it.
 pub(super) fn rounded(value: f64, dtype: DType) -> f64 {
-    with_type!(dtype, T => T::from_f64(value).to_f64())
+    // The trait's conversion: half types have one of their own of that name, which rounds twice.
+    with_type!(dtype, T => <T as Element>::from_f64(value).to_f64())
 }
 
 /// A row-major tensor of these values.
 pub(super) fn tensor_of(values: &[f64], shape: &Shape, dtype: DType, device: &Device) -> Tensor {
     with_type!(dtype, T => {
-        let data: Vec<T> = values.iter().map(|&v| T::from_f64(v)).collect();
+        let data: Vec<T> = values.iter().map(|&v| <T as Element>::from_f64(v)).collect();
         Tensor::from_slice(&data, shape, device).unwrap()
     })
 }
