@@ -16,6 +16,7 @@ mod place;
 mod ptx;
 pub mod random;
 pub mod reduce;
+mod tile;
 pub mod update;
 
 #[cfg(not(target_arch = "nvptx64"))]

@@ -1,13 +1,10 @@
-//! The matrix product: tiles of 16 × 16 in shared memory, one thread for each element of the output.
+//! The matrix product, by tiles of three sizes: the larger, the fewer loads for each multiplication; the smaller, the more blocks.
 //!
-//! Every element is one chain of fused multiply-adds in the order of k, as on the CPU: the bits are the same.
+//! Every element is one chain of fused multiply-adds in the order of k, as on the CPU: the bits are the same with each of them.
 
+use crate::tile::{Number, Share, THREADS, Tile, each};
 use cuda_std::*;
-use kiln_math::Real;
 use kiln_math::ops::{Relu, Unary};
-
-/// Rows and columns of a tile.
-pub const TILE: usize = 16;
 
 /// Start from what the output holds instead of 0.
 pub const ACCUMULATE: u32 = 1;
@@ -16,25 +13,106 @@ pub const BIAS: u32 = 2;
 /// max(x, 0) at last.
 pub const RELU: u32 = 4;
 
-/// The blocks of a product of m rows and n columns.
+/// Of 16 × 16; factors are read 64 long, as small products wait for memory most of the time.
+type Small = Tile<1, 4>;
+/// Of 64 × 64.
+type Medium = Tile<4, 4>;
+/// Of 128 × 128.
+type Large = Tile<8, 4>;
+
+/// A size of tiles.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg(not(target_arch = "nvptx64"))]
-pub fn geometry(m: usize, n: usize, element_bytes: usize) -> Geometry {
-    let blocks = |size: usize| u32::try_from(size.div_ceil(TILE)).unwrap_or(u32::MAX);
-    Geometry {
+pub enum Size {
+    /// 16 × 16.
+    Small,
+    /// 64 × 64.
+    Medium,
+    /// 128 × 128.
+    Large,
+}
+
+#[cfg(not(target_arch = "nvptx64"))]
+impl Size {
+    /// The largest with enough blocks to keep a card busy.
+    pub fn of(m: usize, n: usize) -> Size {
+        let blocks = |side: u32| m.div_ceil(side as usize).saturating_mul(n.div_ceil(side as usize));
+        match (blocks(Large::SIDE), blocks(Medium::SIDE)) {
+            (96.., _) => Size::Large,
+            (_, 64..) => Size::Medium,
+            _ => Size::Small,
+        }
+    }
+
+    /// The blocks of a product of m rows and n columns.
+    pub fn geometry(self, m: usize, n: usize, element_bytes: usize) -> Geometry {
+        let (side, shared_bytes) = match self {
+            Size::Small => (Small::SIDE, Small::shared_bytes(element_bytes)),
+            Size::Medium => (Medium::SIDE, Medium::shared_bytes(element_bytes)),
+            Size::Large => (Large::SIDE, Large::shared_bytes(element_bytes)),
+        };
+        let blocks = |size: usize| u32::try_from(size.div_ceil(side as usize)).unwrap_or(u32::MAX);
         // Rows, of which there may be more, go along x.
-        grid: [blocks(m), blocks(n), 1],
-        block: [TILE as u32, TILE as u32, 1],
-        shared_bytes: (2 * TILE * TILE * element_bytes) as u32,
+        Geometry { grid: [blocks(m), blocks(n), 1], block: crate::tile::BLOCK, shared_bytes }
+    }
+}
+
+/// What a thread reads of a factor that lies at strides.
+struct Factor<T> {
+    elements: Global<T>,
+    share: Share,
+    /// Where the thread's first element lies, and how far the next ones are: within a step, and from step to step.
+    first: i64,
+    next: i64,
+    k_stride: i64,
+    /// Rows or columns that there are from the tile's first on.
+    outers: u32,
+    k: u32,
+}
+
+impl<T: Number> Factor<T> {
+    #[inline(always)]
+    fn new<const R: usize, const P: usize>(
+        _: Tile<R, P>,
+        elements: Global<T>,
+        start: i64,
+        (outer_stride, k_stride): (i64, i64),
+        (first, end): (u32, u32),
+        k: u32,
+    ) -> Self {
+        // Neighbouring threads read neighbours in memory, whichever way the factor lies.
+        let share = if k_stride == 1 { Tile::<R, P>::along_k() } else { Tile::<R, P>::across_k() };
+        Factor {
+            elements,
+            share,
+            first: start + i64::from(first + share.outer(0)) * outer_stride + i64::from(share.k(0)) * k_stride,
+            next: share.distance(outer_stride, k_stride),
+            k_stride,
+            outers: end.saturating_sub(first),
+            k,
+        }
+    }
+
+    /// The elements of the step that begins at `done`; 0 beyond the edges, where none is used.
+    #[inline(always)]
+    fn bring<const P: usize>(&self, done: u32) -> [T; P] {
+        let mut at = self.first + i64::from(done) * self.k_stride;
+        core::array::from_fn(|i| {
+            let inside = self.share.outer(i) < self.outers && done + self.share.k(i) < self.k;
+            let element = if inside { self.elements.get(at as usize) } else { T::default() };
+            at += self.next;
+            element
+        })
     }
 }
 
 macro_rules! products {
-    ($($T:ident $name:ident;)+) => { $(
+    ($($T:ident $Tile:ident $name:ident;)+) => { $(
         kernel! {
             /// y (m, n) = epilogue(a (m, k) · b (k, n)): y row-major from `y_start` on; a and b at strides (of any sign; 0 repeats)
             /// from their starts; the bias (n,) at a stride; `flags` say what else is done.
             #[name = stringify!($name)]
-            #[max_threads = (TILE * TILE) as u32]
+            #[max_threads = THREADS]
             pub fn $name(
                 y: GlobalMut<$T>, y_start: u64,
                 a: Global<$T>, a_start: i64, a_row: i64, a_col: i64,
@@ -42,56 +120,51 @@ macro_rules! products {
                 bias: Global<$T>, bias_start: i64, bias_step: i64,
                 m: u32, n: u32, k: u32, flags: u32
             ) {
-                let (tx, ty) = (thread_idx_x() as usize, thread_idx_y() as usize);
-                let row = block_idx_x() as usize * TILE + ty;
-                let col = block_idx_y() as usize * TILE + tx;
-                let (m, n, k) = (m as usize, n as usize, k as usize);
-                let inside = row < m && col < n;
-                let at = y_start as usize + row * n + col;
-                let a_tile = Shared::<$T>::at(0, TILE * TILE);
-                let b_tile = Shared::<$T>::at(TILE * TILE * size_of::<$T>(), TILE * TILE);
-                let mut sum: $T = 0.0;
-                if inside && flags & ACCUMULATE != 0 {
-                    sum = y.get(at);
+                let first_row = block_idx_x() * $Tile::SIDE;
+                let first_column = block_idx_y() * $Tile::SIDE;
+                let a = Factor::new($Tile::default(), a, a_start, (a_row, a_col), (first_row, m), k);
+                let b = Factor::new($Tile::default(), b, b_start, (b_col, b_row), (first_column, n), k);
+                let mut sums = $Tile::zeros::<$T>();
+                if flags & ACCUMULATE != 0 {
+                    each!(i < $Tile::EACH, {
+                        each!(j < $Tile::EACH, {
+                            let (row, column) = (first_row + $Tile::row(i), first_column + $Tile::column(j));
+                            if row < m && column < n {
+                                sums[i][j] = y.get(y_start as usize + row as usize * n as usize + column as usize);
+                            }
+                        });
+                    });
                 }
-                let mut done = 0;
-                while done < k {
-                    // Elements beyond the edges are loaded as 0 and never used.
-                    let (p, q) = (done + tx, done + ty);
-                    let a_value = if row < m && p < k {
-                        a.get((a_start + row as i64 * a_row + p as i64 * a_col) as usize)
-                    } else {
-                        0.0
-                    };
-                    let b_value = if q < k && col < n {
-                        b.get((b_start + q as i64 * b_row + col as i64 * b_col) as usize)
-                    } else {
-                        0.0
-                    };
-                    a_tile.set(ty * TILE + tx, a_value);
-                    b_tile.set(ty * TILE + tx, b_value);
-                    sync_threads();
-                    for i in 0..TILE.min(k - done) {
-                        sum = Real::mul_add(a_tile.get(ty * TILE + i), b_tile.get(i * TILE + tx), sum);
+                $Tile::multiply(
+                    &mut sums,
+                    k.div_ceil($Tile::DEPTH),
+                    |step| (k - step * $Tile::DEPTH).min($Tile::DEPTH),
+                    (a.share, |step| a.bring(step * $Tile::DEPTH)),
+                    (b.share, |step| b.bring(step * $Tile::DEPTH)),
+                );
+                each!(j < $Tile::EACH, {
+                    let column = first_column + $Tile::column(j);
+                    // Changes no number, −0 included.
+                    let mut shift = -0.0;
+                    if flags & BIAS != 0 && column < n {
+                        shift = bias.get((bias_start + i64::from(column) * bias_step) as usize);
                     }
-                    sync_threads();
-                    done += TILE;
-                }
-                if !inside {
-                    return;
-                }
-                if flags & BIAS != 0 {
-                    sum += bias.get((bias_start + col as i64 * bias_step) as usize);
-                }
-                if flags & RELU != 0 {
-                    sum = Relu::f(sum, [0.0; 2]);
-                }
-                y.set(at, sum);
+                    each!(i < $Tile::EACH, {
+                        let row = first_row + $Tile::row(i);
+                        if row < m && column < n {
+                            let value = sums[i][j] + shift;
+                            let value = if flags & RELU != 0 { Relu::f(value, [0.0; 2]) } else { value };
+                            y.set(y_start as usize + row as usize * n as usize + column as usize, value);
+                        }
+                    });
+                });
             }
         }
     )+ };
 }
 products! {
-    f32 matmul_f32;
-    f64 matmul_f64;
+    f32 Small matmul_f32;
+    f32 Medium matmul_64_f32;
+    f32 Large matmul_128_f32;
+    f64 Small matmul_f64;
 }

@@ -21,7 +21,7 @@ fn public() -> Vec<&'static KernelInfo> {
             i64_f32 i64_f64 i64_u8 i64_f16 i64_bf16 i64_bool u8_f32 u8_f64 u8_i64 u8_f16 u8_bf16 u8_bool f16_f32 bf16_f32;
         cross_entropy: cross_entropy_f32 cross_entropy_f64 cross_entropy_grad_f32 cross_entropy_grad_f64;
         gather: gather_u8 gather_u16 gather_u32 gather_u64 scatter_add_f32 scatter_add_f64 scatter_add_i64;
-        matmul: matmul_f32 matmul_f64;
+        matmul: matmul_f32 matmul_64_f32 matmul_128_f32 matmul_f64;
         random: uniform_f32 uniform_f64 normal_f32 normal_f64;
         reduce: reduce_f32 reduce_f64 sum_i64;
         update: adam_f32 adam_f64 sgd_f32 sgd_f64;

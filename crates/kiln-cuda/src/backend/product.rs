@@ -3,7 +3,7 @@
 use super::Gpu;
 use super::operand::{Operand, computed_in};
 use crate::machine::Machine;
-use gpu_kernels::matmul::{ACCUMULATE, BIAS, RELU, geometry, matmul_f32, matmul_f64};
+use gpu_kernels::matmul::{ACCUMULATE, BIAS, RELU, Size, matmul_64_f32, matmul_128_f32, matmul_f32, matmul_f64};
 use kiln_math::UnaryOp;
 use kiln_tensor::{DType, Epilogue, Layout, Out, Result, View, unsupported_dtype};
 
@@ -67,7 +67,8 @@ impl<M: Machine> Gpu<M> {
         let ((a_row, a_col), (b_row, b_col)) = (a.steps(), b.steps());
         let size = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let (m_32, n_32, k_32) = (size(m), size(n), size(k));
-        let shape = geometry(m, n, dtype.size());
+        let tiles = if dtype == DType::F32 { Size::of(m, n) } else { Size::Small };
+        let shape = tiles.geometry(m, n, dtype.size());
         let run = |to: &Operand<'_, M>| {
             if epilogue.accumulate && dtype != out.dtype {
                 self.convert(to, dtype, &self.target(out), out.dtype)?;
@@ -99,7 +100,12 @@ impl<M: Machine> Gpu<M> {
                         )
                     };
                 }
-                self.launched(if dtype == DType::F64 { launch!(matmul_f64) } else { launch!(matmul_f32) })?;
+                self.launched(match (dtype, tiles) {
+                    (DType::F64, _) => launch!(matmul_f64),
+                    (_, Size::Small) => launch!(matmul_f32),
+                    (_, Size::Medium) => launch!(matmul_64_f32),
+                    (_, Size::Large) => launch!(matmul_128_f32),
+                })?;
             }
             after.map_or(Ok(()), |call| self.unary_rows(call, to, to, dtype))
         };

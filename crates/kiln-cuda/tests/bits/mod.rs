@@ -89,7 +89,8 @@ pub(crate) fn reductions(gpu: &Device) {
 }
 
 pub(crate) fn products_and_random_numbers(gpu: &Device) {
-    for [m, k, n] in [[1, 1, 1], [17, 33, 18], [32, 100, 10], [5, 600, 40]] {
+    // The last two take the larger tiles.
+    for [m, k, n] in [[1, 1, 1], [17, 33, 18], [32, 100, 10], [5, 600, 40], [450, 37, 460], [1100, 19, 1291]] {
         let finite = |count: usize, index: u64| {
             let x = Pair::new::<f32>(count, index, gpu);
             Pair { cpu: x.cpu.tanh().unwrap().abs().unwrap(), gpu: x.gpu.tanh().unwrap().abs().unwrap() }
@@ -98,7 +99,11 @@ pub(crate) fn products_and_random_numbers(gpu: &Device) {
         let bias = finite(n, 7);
         let product = |a: &Tensor, b: &Tensor, bias: &Tensor| {
             let options = MatmulOptions { bias: Some(bias), activation: Some(UnaryOp::Relu.into()) };
-            a.matmul_with(&b.t().unwrap(), options).unwrap()
+            let mut y = a.matmul_with(&b.t().unwrap(), options).unwrap();
+            // Factors that lie the other way round, onto what is there.
+            let [a, b] = [a, b].map(|factor| factor.t().unwrap().contiguous().unwrap());
+            y.add_matmul(&a.t().unwrap(), &b).unwrap();
+            y
         };
         let what = format!("{m}×{k}×{n}");
         same(&what, &product(&a.cpu, &b.cpu, &bias.cpu), &product(&a.gpu, &b.gpu, &bias.gpu));
