@@ -3,6 +3,7 @@
 
 pub mod arg_reduce;
 pub mod compare;
+pub mod conv;
 pub mod copy;
 pub mod cross_entropy;
 pub mod elementwise;
@@ -11,13 +12,16 @@ pub mod gather;
 pub mod geometry;
 mod lanes;
 pub mod matmul;
+pub mod normalize;
 mod place;
+pub mod pool;
 #[cfg(not(target_arch = "nvptx64"))]
 mod ptx;
 pub mod random;
 pub mod reduce;
 mod tile;
 pub mod update;
+mod window;
 
 #[cfg(not(target_arch = "nvptx64"))]
 pub use ptx::ptx;

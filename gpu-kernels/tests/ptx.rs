@@ -1,7 +1,10 @@
 //! The PTX has the kernels that the host launches, and no others.
 
 use cuda_std::{DeviceSlice, DeviceSliceMut, KernelInfo, Launch, LaunchError, Launcher};
-use gpu_kernels::{arg_reduce, compare, copy, cross_entropy, elementwise, gather, matmul, ptx, random, reduce, update};
+use gpu_kernels::{
+    arg_reduce, compare, conv, copy, cross_entropy, elementwise, gather, matmul, normalize, pool, ptx, random, reduce,
+    update,
+};
 use kiln_math::{BinaryOp, UnaryOp};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -15,6 +18,8 @@ fn public() -> Vec<&'static KernelInfo> {
     infos! {
         arg_reduce: arg_reduce_f32 arg_reduce_f64 arg_reduce_i64 arg_reduce_u8;
         compare: compare_f32 compare_f64 compare_i64 compare_u8;
+        conv: conv_f32 conv_64_f32 conv_f64 conv_grad_input_f32 conv_grad_input_64_f32 conv_grad_input_f64
+            conv_grad_weight_f32 conv_grad_weight_64_f32 conv_grad_weight_f64;
         copy: fill_u8 fill_u16 fill_u32 fill_u64 strided_u8 strided_u16 strided_u32 strided_u64
             select_u8 select_u16 select_u32 select_u64
             f32_f64 f32_i64 f32_u8 f32_f16 f32_bf16 f32_bool f64_f32 f64_i64 f64_u8 f64_f16 f64_bf16 f64_bool
@@ -22,6 +27,9 @@ fn public() -> Vec<&'static KernelInfo> {
         cross_entropy: cross_entropy_f32 cross_entropy_f64 cross_entropy_grad_f32 cross_entropy_grad_f64;
         gather: gather_u8 gather_u16 gather_u32 gather_u64 scatter_add_f32 scatter_add_f64 scatter_add_i64;
         matmul: matmul_f32 matmul_64_f32 matmul_128_f32 matmul_f64;
+        normalize: moments_f32 normalize_f32 normalize_sums_f32 normalize_grad_f32
+            moments_f64 normalize_f64 normalize_sums_f64 normalize_grad_f64;
+        pool: max_pool_f32 max_pool_grad_f32 max_pool_f64 max_pool_grad_f64;
         random: uniform_f32 uniform_f64 normal_f32 normal_f64;
         reduce: reduce_f32 reduce_f64 sum_i64;
         update: adam_f32 adam_f64 sgd_f32 sgd_f64;

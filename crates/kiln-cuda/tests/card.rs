@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 mod bits;
+mod windows;
 
 use kiln_tensor::{Device, conformance};
 
@@ -33,4 +34,23 @@ fn reductions_have_the_cpus_bits() {
 #[ignore = "needs an NVIDIA card"]
 fn products_and_random_numbers_have_the_cpus_bits() {
     bits::products_and_random_numbers(&card());
+}
+
+#[test]
+#[ignore = "needs an NVIDIA card"]
+fn convolutions_are_those_made_of_products() {
+    windows::convolutions(&card(), 200);
+    windows::weights_of_many_positions(&card());
+}
+
+#[test]
+#[ignore = "needs an NVIDIA card"]
+fn pools_are_those_made_of_comparisons() {
+    windows::pools(&card(), 200);
+}
+
+#[test]
+#[ignore = "needs an NVIDIA card"]
+fn normalisations_are_those_made_of_reductions() {
+    windows::normalisations(&card());
 }

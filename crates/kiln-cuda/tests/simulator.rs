@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 mod bits;
+mod windows;
 
 use kiln_tensor::conformance;
 
@@ -24,4 +25,20 @@ fn reductions_have_the_cpus_bits() {
 #[test]
 fn products_and_random_numbers_have_the_cpus_bits() {
     bits::products_and_random_numbers(&kiln_cuda::simulator());
+}
+
+#[test]
+fn convolutions_are_those_made_of_products() {
+    windows::convolutions(&kiln_cuda::simulator(), 24);
+    windows::weights_of_many_positions(&kiln_cuda::simulator());
+}
+
+#[test]
+fn pools_are_those_made_of_comparisons() {
+    windows::pools(&kiln_cuda::simulator(), 40);
+}
+
+#[test]
+fn normalisations_are_those_made_of_reductions() {
+    windows::normalisations(&kiln_cuda::simulator());
 }

@@ -4,10 +4,13 @@
 //! half types computed in f32.
 
 mod coarse;
+mod conv;
 mod elementwise;
 mod gather;
 mod memory;
+mod normalize;
 mod operand;
+mod pool;
 mod product;
 mod reduce;
 
@@ -15,8 +18,8 @@ use crate::machine::{Failure, Machine};
 use cuda_std::{Launch, LaunchError, Launcher};
 use kiln_math::BinaryOp;
 use kiln_tensor::{
-    ArgReduceOp, Backend, Buffer, CompareOp, Distribution, Epilogue, Error, ErrorKind, MemoryStats, Out, ReduceOp,
-    Result, UnaryCall, UpdateRule, UpdateSlot, View,
+    ArgReduceOp, Backend, Buffer, CompareOp, Convolution, Distribution, Epilogue, Error, ErrorKind, MemoryStats,
+    Normalization, Out, ReduceOp, Result, UnaryCall, UpdateRule, UpdateSlot, View, Window,
 };
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -197,6 +200,56 @@ impl<M: Machine> Backend for Gpu<M> {
     fn cross_entropy_grad(&self, out: Out<'_>, logits: View<'_>, target: View<'_>, dy: View<'_>) -> Result<()> {
         self.loss_gradients(out, logits, target, dy)
     }
+
+    fn conv(
+        &self,
+        conv: &Convolution,
+        out: Out<'_>,
+        x: View<'_>,
+        weight: View<'_>,
+        epilogue: Epilogue<'_>,
+    ) -> Result<()> {
+        self.convolution(conv, &out, &x, &weight, &epilogue)
+    }
+    fn conv_grad_input(&self, conv: &Convolution, out: Out<'_>, dy: View<'_>, weight: View<'_>) -> Result<()> {
+        self.input_gradients(conv, &out, &dy, &weight)
+    }
+    fn conv_grad_weight(&self, conv: &Convolution, out: Out<'_>, x: View<'_>, dy: View<'_>) -> Result<()> {
+        self.weight_gradients(conv, &out, &x, &dy)
+    }
+    fn max_pool(&self, window: &Window, out: Out<'_>, index: Out<'_>, x: View<'_>) -> Result<()> {
+        self.maxima(window, &out, &index, &x)
+    }
+    fn max_pool_grad(&self, out: Out<'_>, dy: View<'_>, index: View<'_>) -> Result<()> {
+        self.maxima_gradients(&out, &dy, &index)
+    }
+    fn moments(&self, out: Out<'_>, x: View<'_>) -> Result<()> {
+        self.channel_moments(out, x)
+    }
+    fn normalize(
+        &self,
+        form: &Normalization,
+        out: Out<'_>,
+        x: View<'_>,
+        moments: View<'_>,
+        affine: [Option<View<'_>>; 2],
+    ) -> Result<()> {
+        self.normalized(form, &out, &x, &moments, affine)
+    }
+    fn normalize_grad(
+        &self,
+        form: &Normalization,
+        dx: Out<'_>,
+        affine: Out<'_>,
+        x: View<'_>,
+        y: View<'_>,
+        dy: View<'_>,
+        moments: View<'_>,
+        weight: Option<View<'_>>,
+    ) -> Result<()> {
+        self.normalized_gradients(form, dx, affine, [x, y, dy], moments, weight)
+    }
+
     fn update(&self, rule: UpdateRule, step: View<'_>, slots: &[UpdateSlot]) -> Result<()> {
         slots.iter().try_for_each(|slot| self.update_slot(rule, &step, slot))
     }

@@ -3,7 +3,9 @@
 use super::Gpu;
 use crate::machine::Machine;
 use cuda_std::{DeviceSlice, DeviceSliceMut, Element};
-use kiln_tensor::{Buffer, DType, Layout, Out, Result, View};
+use gpu_kernels::matmul::RELU;
+use kiln_math::UnaryOp;
+use kiln_tensor::{Buffer, DType, Layout, Out, Result, UnaryCall, View, unsupported_dtype};
 
 /// Row-major elements in device memory; temporary memory goes back when it is dropped.
 pub(super) struct Operand<'g, M: Machine> {
@@ -55,6 +57,28 @@ pub(super) fn computed_in(dtype: DType) -> DType {
     }
 }
 
+/// Sizes as kernels take them.
+pub(super) fn sizes<const N: usize>(sizes: [usize; N]) -> [u32; N] {
+    // What has more elements than that along an axis would not fit into a device's memory.
+    sizes.map(|size| u32::try_from(size).unwrap_or(u32::MAX))
+}
+
+/// An activation that kernels apply themselves, as their flag, or one that is left.
+pub(super) fn flag_of(activation: Option<UnaryCall>) -> (u32, Option<UnaryCall>) {
+    match activation {
+        Some(call) if call.op == UnaryOp::Relu => (RELU, None),
+        other => (0, other),
+    }
+}
+
+/// The type that a floating dtype is computed in.
+pub(super) fn float(operation: &'static str, dtype: DType) -> Result<DType> {
+    match computed_in(dtype) {
+        computed @ (DType::F32 | DType::F64) => Ok(computed),
+        other => Err(unsupported_dtype(operation, other, "f32, f64, f16 or bf16")),
+    }
+}
+
 impl<M: Machine> Gpu<M> {
     /// Temporary memory.
     pub(super) fn temporary(&self, elements: usize, dtype: DType) -> Result<Operand<'_, M>> {
@@ -72,6 +96,14 @@ impl<M: Machine> Gpu<M> {
     /// All of a buffer, for kernels that find their elements by strides.
     pub(super) fn whole(&self, buffer: Buffer, dtype: DType) -> Operand<'_, M> {
         self.part(buffer, 0, buffer.bytes / dtype.size(), dtype)
+    }
+
+    /// The numbers of an operand that may be absent, then none, with what to tell a kernel where it is there.
+    pub(super) fn optional(&self, view: Option<&View<'_>>, flag: u32) -> Result<(Operand<'_, M>, u32)> {
+        match view {
+            Some(view) => Ok((self.numbers(view)?, flag)),
+            None => Ok((Operand { gpu: self, address: 0, elements: 0, temporary: None }, 0)),
+        }
     }
 
     /// An output.

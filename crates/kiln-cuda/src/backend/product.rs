@@ -1,10 +1,9 @@
 //! Matrix products: one launch for each matrix of a batch.
 
 use super::Gpu;
-use super::operand::{Operand, computed_in};
+use super::operand::{Operand, computed_in, flag_of};
 use crate::machine::Machine;
-use gpu_kernels::matmul::{ACCUMULATE, BIAS, RELU, Size, matmul_64_f32, matmul_128_f32, matmul_f32, matmul_f64};
-use kiln_math::UnaryOp;
+use gpu_kernels::matmul::{ACCUMULATE, BIAS, Size, matmul_64_f32, matmul_128_f32, matmul_f32, matmul_f64};
 use kiln_tensor::{DType, Epilogue, Layout, Out, Result, View, unsupported_dtype};
 
 /// A factor: its elements, and where those of each matrix of the batch are.
@@ -55,10 +54,7 @@ impl<M: Machine> Gpu<M> {
         }
         let (a, b) = (self.factor(a)?, self.factor(b)?);
         let bias = epilogue.bias.as_ref().map(|bias| self.factor(bias)).transpose()?;
-        let (relu, after) = match epilogue.activation {
-            Some(call) if call.op == UnaryOp::Relu => (RELU, None),
-            other => (0, other),
-        };
+        let (relu, after) = flag_of(epilogue.activation);
         let flags = relu | if epilogue.accumulate { ACCUMULATE } else { 0 } | if bias.is_some() { BIAS } else { 0 };
         let (bias_start, bias_step) = bias.as_ref().map_or((0, 0), |bias| {
             (bias.layout.offset() as i64, bias.layout.strides().last().map_or(0, |&step| step as i64))

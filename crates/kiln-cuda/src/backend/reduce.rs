@@ -46,7 +46,7 @@ impl<M: Machine> Gpu<M> {
 
     /// Rows of `count` to one number each: chunk by chunk, until one is left.
     #[allow(clippy::too_many_arguments)] // the parts of one reduction
-    fn reduce_rows<'g>(
+    pub(super) fn reduce_rows<'g>(
         &'g self,
         fold: Fold,
         divisor: Option<f64>,
