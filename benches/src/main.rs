@@ -2,6 +2,7 @@
 
 mod adam;
 mod augment;
+mod conv;
 mod gemm;
 mod mnist;
 mod overhead;
@@ -19,6 +20,8 @@ enum Task {
     MnistMlp,
     /// Matrix products by shape, GFLOP/s
     Gemm,
+    /// Convolutions and their gradients one by one, milliseconds
+    Conv,
     /// One step of Adam over 21.65 M parameters
     Adam,
     /// What a small operation costs, and a loop by hand beside `fit`
@@ -55,6 +58,7 @@ fn run(arguments: &Arguments) -> Result<serde_json::Value> {
     let mut line = match arguments.task {
         Task::MnistMlp => mnist::fit(&data, &device, arguments.epochs, arguments.seed),
         Task::Gemm => gemm::rates(&device),
+        Task::Conv => conv::all(&device),
         Task::Adam => adam::step(&device),
         Task::Overhead => overhead::costs(&data, &device),
         Task::Augment => augment::rates(),

@@ -13,6 +13,8 @@ pub(crate) enum Task {
     MnistMlp,
     /// Matrix products by shape
     Gemm,
+    /// Convolutions and their gradients one by one
+    Conv,
     /// A step of Adam over 21.65 M parameters
     Adam,
     /// A small operation; a loop by hand beside `fit`
@@ -26,6 +28,7 @@ impl Task {
         match self {
             Task::MnistMlp => "mnist-mlp",
             Task::Gemm => "gemm",
+            Task::Conv => "conv",
             Task::Adam => "adam",
             Task::Overhead => "overhead",
             Task::Augment => "augment",

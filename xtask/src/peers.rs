@@ -5,7 +5,7 @@ use crate::budget;
 use crate::shell::{self, Result, cargo, command, read_json, root, target};
 use crate::table::{Better, Row, markdown, replaced, short};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -107,9 +107,12 @@ fn measure(options: &Options) -> Result<Figures> {
         figures.read("kiln", &mut kiln(Task::MnistMlp, round))?;
         figures.read("torch", &mut script("mnist_torch.py", &run))?;
         figures.read("keras", &mut script("mnist_keras.py", &run))?;
-        for (task, peer) in
-            [(Task::Gemm, "gemm_torch.py"), (Task::Adam, "adam_torch.py"), (Task::Overhead, "overhead_torch.py")]
-        {
+        for (task, peer) in [
+            (Task::Gemm, "gemm_torch.py"),
+            (Task::Conv, "conv_torch.py"),
+            (Task::Adam, "adam_torch.py"),
+            (Task::Overhead, "overhead_torch.py"),
+        ] {
             figures.read("kiln", &mut kiln(task, round))?;
             figures.read("torch", &mut script(peer, &[]))?;
         }
@@ -208,7 +211,43 @@ fn rows(figures: &Figures) -> Vec<Row> {
         More,
         Some((30.0, 100.0)),
     ));
+    rows.extend(convolutions(figures).into_iter().map(Some));
     rows.into_iter().flatten().collect()
+}
+
+/// Each convolution's three products beside PyTorch's of the same layout, judged by the worst of them; and all their mean.
+fn convolutions(figures: &Figures) -> Vec<Row> {
+    let (ours, mut rows, mut ratios) = ("kiln conv ms ", Vec::new(), Vec::new());
+    let names: BTreeSet<&str> =
+        figures.0.keys().filter_map(|path| path.strip_prefix(ours)?.rsplit_once(' ').map(|(name, _)| name)).collect();
+    for name in names {
+        let of = |peer: &str| {
+            ["forward", "input", "weight"].map(|way| figures.median(&format!("{peer} conv ms {name} {way}")))
+        };
+        let ([Some(a), Some(b), Some(c)], [Some(x), Some(y), Some(z)]) = (of("kiln"), of("torch")) else { continue };
+        let times = |all: [f64; 3]| all.map(short).join(" / ") + " ms";
+        let each = [x / a, y / b, z / c];
+        ratios.extend(each);
+        rows.push(Row {
+            what: format!("conv {name}: forward / input / weight, the worst"),
+            kiln: times([a, b, c]),
+            peer: format!("PyTorch: {}", times([x, y, z])),
+            value: each.into_iter().fold(f64::INFINITY, f64::min),
+            better: Better::More,
+            asked: Some((0.8, 1.0)),
+        });
+    }
+    if !ratios.is_empty() {
+        rows.push(Row {
+            what: "all of these convolutions' products, geometric mean".into(),
+            kiln: String::new(),
+            peer: "PyTorch".into(),
+            value: (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp(),
+            better: Better::More,
+            asked: Some((1.0, 1.2)),
+        });
+    }
+    rows
 }
 
 /// The median accuracy over the rounds' seeds; aimed at is the lower of the peers' medians.
@@ -328,8 +367,9 @@ mod tests {
         figures.file("kiln gemm", &json!({"gflops": {"float32 512x512x512": 300.0}}));
         assert_eq!(figures.median("kiln mnist-mlp fit_s"), Some(3.0));
         assert_eq!(figures.median("kiln gemm gflops float32 512x512x512"), Some(300.0));
+        figures.file("kiln conv", &json!({"ms": {"a 3x3 of 4": {"forward": 1.0, "input": 2.0, "weight": 4.0}}}));
+        figures.file("torch conv", &json!({"ms": {"a 3x3 of 4": {"forward": 2.0, "input": 2.0, "weight": 2.0}}}));
         let rows = rows(&figures);
-        assert_eq!(rows.len(), 1);
-        assert_eq!(rows[0].value, 4.0);
+        assert_eq!(rows.iter().map(|row| row.value).collect::<Vec<_>>(), [4.0, 0.5, 1.0]);
     }
 }

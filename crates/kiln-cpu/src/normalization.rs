@@ -123,7 +123,7 @@ pub fn moments<T: Number>(isa: Isa, form: &Channels, out: &mut [T], x: &[T]) {
             let (start, count) = (channels.start, channels.len());
             (out.take(start, count), out.take(form.channels + start, count))
         };
-        if width == 0 {
+        if form.count() == 0 {
             mean.fill(T::from_f64(f64::NAN));
             return variance.fill(T::from_f64(f64::NAN));
         }
@@ -314,7 +314,7 @@ pub fn normalize_grad<T: Number>(
             let (start, count) = (channels.start, channels.len());
             (affine.take(start, count), affine.take(form.channels + start, count))
         };
-        if width == 0 {
+        if form.count() == 0 {
             d_weight.fill(T::default());
             return d_bias.fill(T::default());
         }

@@ -1,0 +1,181 @@
+//! Maxima of windows and normalisation by channel against naive sums, over forms, instruction sets and numbers of threads.
+
+#![allow(clippy::unwrap_used)] // a panic is a test's report
+
+use kiln_cpu::normalization::{Channels, Normalizer, Slopes, moments, normalize, normalize_grad};
+use kiln_cpu::pool::{Pool, max_pool, max_pool_grad};
+use kiln_cpu::{Isa, team};
+use proptest::prelude::*;
+
+fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    (0..count)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// Value and place of each window's maximum: the first of equals, or the last NaN.
+fn naive_pool(pool: &Pool, plane: &[f32]) -> Vec<(f32, i64)> {
+    let flat = |at: [usize; 3], size: [usize; 3]| (at[0] * size[1] + at[1]) * size[2] + at[2];
+    let positions = |size: [usize; 3]| {
+        (0..size.iter().product::<usize>()).map(move |i| [i / size[2] / size[1], i / size[2] % size[1], i % size[2]])
+    };
+    positions(pool.out)
+        .map(|p| {
+            let mut best: Option<(f32, i64)> = None;
+            for k in positions(pool.kernel) {
+                let at: Option<Vec<usize>> = (0..3)
+                    .map(|a| (p[a] * pool.stride[a] + k[a] * pool.dilation[a]).checked_sub(pool.before[a]))
+                    .zip(pool.size)
+                    .map(|(at, size)| at.filter(|&at| at < size))
+                    .collect();
+                let Some(at) = at else { continue };
+                let place = flat([at[0], at[1], at[2]], pool.size);
+                let value = plane[place];
+                if best.is_none_or(|(best, _)| value > best || value.is_nan()) {
+                    best = Some((value, place as i64));
+                }
+            }
+            best.unwrap()
+        })
+        .collect()
+}
+
+fn pools() -> impl Strategy<Value = Pool> {
+    let axis = (1_usize..12, 1_usize..5, 1_usize..4, 1_usize..3, 0_usize..3, 0_usize..3).prop_filter_map(
+        "does not fit",
+        |(size, kernel, stride, dilation, before, after)| {
+            let extent = (kernel - 1) * dilation + 1;
+            let out = (size + before + after).checked_sub(extent)? / stride + 1;
+            // Each window meets something.
+            let met = |p: usize| (0..kernel).any(|k| (before..before + size).contains(&(p * stride + k * dilation)));
+            (0..out).all(met).then_some([size, out, kernel, stride, dilation, before])
+        },
+    );
+    [axis.clone(), axis.clone(), axis].prop_map(|axes| {
+        let of = |i: usize| std::array::from_fn(|axis: usize| axes[axis][i]);
+        Pool { size: of(0), out: of(1), kernel: of(2), stride: of(3), dilation: of(4), before: of(5) }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn maxima_are_the_naive_ones(pool in pools(), planes in 0_usize..4, seed in any::<u64>()) {
+        let (plane, out) = (pool.size.iter().product::<usize>(), pool.out.iter().product::<usize>());
+        let mut x = numbers(planes * plane, seed);
+        for (i, x) in x.iter_mut().enumerate() {
+            // Equal ones, infinities and NaN among them.
+            *x = match (i as u64).wrapping_mul(seed | 1) >> 60 { 0 => f32::NAN, 1 => f32::NEG_INFINITY, 2 => 0.5, _ => *x };
+        }
+        let dy = numbers(planes * out, seed ^ 1);
+        let want: Vec<(f32, i64)> = x.chunks(plane).flat_map(|plane| naive_pool(&pool, plane)).collect();
+        let mut dx_want = vec![0.0; x.len()];
+        for (i, ((_, place), dy)) in want.iter().zip(&dy).enumerate() {
+            dx_want[i / out * plane + *place as usize] += dy;
+        }
+        for &isa in Isa::available() {
+            let (mut y, mut index) = (vec![7.0; want.len()], vec![-7; want.len()]);
+            max_pool(isa, &pool, &x, &mut y, &mut index);
+            for (i, (y, place)) in y.iter().zip(&index).enumerate() {
+                prop_assert_eq!((y.to_bits(), *place), (want[i].0.to_bits(), want[i].1), "{} {:?}", i, isa);
+            }
+            let mut dx = vec![7.0; x.len()];
+            max_pool_grad(&mut dx, &dy, &index, plane);
+            prop_assert_eq!(&dx, &dx_want);
+        }
+    }
+
+    #[test]
+    fn normalisation_is_the_formula(
+        samples in 1_usize..6, channels in 1_usize..40, size in prop_oneof![1_usize..9, 500_usize..530],
+        relu in any::<bool>(), own in any::<bool>(), affine in any::<bool>(), seed in any::<u64>(),
+    ) {
+        let form = Channels { samples, channels, size };
+        let count = samples * channels * size;
+        let (x, dy) = (numbers(count, seed), numbers(count, seed ^ 1));
+        let (weight, bias) = (numbers(channels, seed ^ 2), numbers(channels, seed ^ 3));
+        let epsilon = 1e-3;
+        let at = |channel: usize| (0..count).filter(move |i| i / size % channels == channel);
+        let elements = (samples * size) as f64;
+        for &isa in Isa::available() {
+            let mut pair = vec![9.0; 2 * channels];
+            moments(isa, &form, &mut pair, &x);
+            let (weight, bias) = (affine.then_some(&weight[..]), affine.then_some(&bias[..]));
+            let by = Normalizer { moments: &pair, epsilon, weight, bias, relu };
+            let mut y = vec![9.0; count];
+            normalize(isa, &form, &by, &mut y, &x);
+            let (mut dx, mut gradients) = (vec![9.0; count], vec![9.0; 2 * channels]);
+            let of = Slopes { x: &x, y: &y, dy: &dy };
+            normalize_grad(isa, &form, &by, own, (&mut dx, &mut gradients), of);
+            for channel in 0..channels {
+                let mean = at(channel).map(|i| f64::from(x[i])).sum::<f64>() / elements;
+                let variance = at(channel).map(|i| (f64::from(x[i]) - mean).powi(2)).sum::<f64>() / elements;
+                prop_assert!((f64::from(pair[channel]) - mean).abs() < 1e-5);
+                prop_assert!((f64::from(pair[channels + channel]) - variance).abs() < 1e-5);
+                let inverse = 1.0 / (variance + f64::from(epsilon)).sqrt();
+                let (w, b) = (weight.map_or(1.0, |w| f64::from(w[channel])), bias.map_or(0.0, |b| f64::from(b[channel])));
+                let dz = |i: usize| if relu && y[i] <= 0.0 { 0.0 } else { f64::from(dy[i]) };
+                let normal = |i: usize| (f64::from(x[i]) - mean) * inverse;
+                let sum: f64 = at(channel).map(dz).sum();
+                let product: f64 = at(channel).map(|i| dz(i) * normal(i)).sum();
+                let scale = 1e-5 * (1.0 + inverse) * (1.0 + inverse) * elements;
+                prop_assert!((f64::from(gradients[channel]) - product).abs() < scale, "{product} {gradients:?}");
+                prop_assert!((f64::from(gradients[channels + channel]) - sum).abs() < scale);
+                for i in at(channel) {
+                    let z = normal(i) * w + b;
+                    let want = if relu { z.max(0.0) } else { z };
+                    prop_assert!((f64::from(y[i]) - want).abs() < 1e-4 * (1.0 + inverse), "{want} {}", y[i]);
+                    let through = if own { (sum + normal(i) * product) / elements } else { 0.0 };
+                    let want = w * inverse * (dz(i) - through);
+                    prop_assert!((f64::from(dx[i]) - want).abs() < 1e-4 * (1.0 + inverse.powi(3)), "{want} {}", dx[i]);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_threads_or_instruction_sets() {
+    for (samples, channels, size) in [(32, 700, 1), (9, 33, 64), (3, 5, 3000)] {
+        let form = Channels { samples, channels, size };
+        let count = samples * channels * size;
+        let (x, dy) = (numbers(count, 1), numbers(count, 2));
+        let all = |isa: Isa| {
+            let (mut pair, mut y, mut dx) = (vec![0.0; 2 * channels], vec![0.0; count], vec![0.0; count]);
+            let mut gradients = pair.clone();
+            moments(isa, &form, &mut pair, &x);
+            let by = Normalizer { moments: &pair, epsilon: 1e-5, weight: None, bias: None, relu: true };
+            normalize(isa, &form, &by, &mut y, &x);
+            normalize_grad(isa, &form, &by, true, (&mut dx, &mut gradients), Slopes { x: &x, y: &y, dy: &dy });
+            [pair, y, dx, gradients].map(|v| v.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+        };
+        let want = all(Isa::best());
+        for threads in [1, 2, 5] {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            assert!(team::run_in(&pool, || all(Isa::best())) == want, "{threads} threads {form:?}");
+        }
+        for &isa in Isa::available().iter().filter(|isa| isa.fused() && Isa::best().fused()) {
+            assert!(all(isa) == want, "{isa:?} {form:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_has_no_moments_and_no_gradient() {
+    for (samples, channels, size) in [(0, 3, 4), (2, 3, 0), (2, 0, 4)] {
+        let form = Channels { samples, channels, size };
+        let (mut pair, mut gradients) = (vec![0.0_f32; 2 * channels], vec![1.0; 2 * channels]);
+        moments(Isa::best(), &form, &mut pair, &[]);
+        assert!(pair.iter().all(|x| x.is_nan()));
+        let by = Normalizer { moments: &pair, epsilon: 1e-5, weight: None, bias: None, relu: false };
+        normalize(Isa::best(), &form, &by, &mut [], &[]);
+        let of = Slopes { x: &[], y: &[], dy: &[] };
+        normalize_grad(Isa::best(), &form, &by, true, (&mut [], &mut gradients), of);
+        assert!(gradients.iter().all(|&x| x == 0.0));
+    }
+}
