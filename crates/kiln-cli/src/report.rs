@@ -87,9 +87,7 @@ impl Report {
                 "seconds": record.seconds,
             }));
         } else {
-            if let Some(bar) = &self.bar {
-                bar.finish_and_clear();
-            }
+            self.clear();
             let mut text = format!(
                 "epoch {:>2}/{epochs}  loss {:.4}  accuracy {:.4}",
                 record.epoch,
@@ -100,6 +98,13 @@ impl Report {
                 text += &format!("  val loss {:.4}  val accuracy {:.4}", validation.loss, validation.accuracy());
             }
             plain(&format!("{text}  {:.2} s", record.seconds));
+        }
+    }
+
+    /// Takes the bar off the terminal.
+    pub(crate) fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
         }
     }
 

@@ -9,7 +9,7 @@ use kiln::prelude::*;
 use kiln::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 use std::fs::{self, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "config.toml";
@@ -56,36 +56,61 @@ impl Config<'_> {
     }
 }
 
-/// Makes the folder and sees that files can be written there: before the work, not after it.
-pub(crate) fn make(folder: &Path) -> Result<()> {
-    let failed = |what: &str, error: io::Error| {
-        let message = format!("--out {}: {what}: {error}", folder.display());
-        Error::new(ErrorKind::Io, "", message).with_source(error)
-    };
-    fs::create_dir_all(folder).map_err(|error| failed("this folder cannot be made", error))?;
-    let probe = folder.join(format!(".kiln-{}.tmp", std::process::id()));
-    let written = OpenOptions::new().write(true).create_new(true).open(&probe).and_then(|_| fs::remove_file(&probe));
-    written.map_err(|error| failed("no file can be written in this folder", error))
+/// A folder that a run is to be written to. One that was made and into which nothing came is gone with this value.
+pub(crate) struct Out<'a> {
+    folder: &'a Path,
+    made: Vec<PathBuf>,
 }
 
-/// Writes all files, each of them whole or not at all.
-pub(crate) fn save(folder: &Path, config: &Config<'_>, model: &Sequential, history: &History) -> Result<()> {
-    let description = json!({
-        "kiln": env!("CARGO_PKG_VERSION"),
-        "recipe": config.recipe.name(),
-        "architecture": model.architecture(),
-        "parameters": model.parameter_count(),
-    });
-    let csv = history.to_csv();
-    let curve = Curve { name: name(folder), log: Log::parse(&csv, &folder.join(HISTORY))? };
-    let picture = curves(&[curve])?;
-    // The weights first: they are what took the time.
-    safetensors::save(model, folder.join(WEIGHTS))?;
-    let write = |file: &str, bytes: &[u8]| safetensors::write_atomically(&folder.join(file), bytes);
-    write(MODEL, format!("{description:#}\n").as_bytes())?;
-    write(CONFIG, config.to_toml().as_bytes())?;
-    write(HISTORY, csv.as_bytes())?;
-    write(CURVES, &picture)
+impl Drop for Out<'_> {
+    fn drop(&mut self) {
+        // A folder that holds something stays: it cannot be removed so.
+        self.made.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+    }
+}
+
+impl<'a> Out<'a> {
+    /// Makes the folder and sees that as many bytes as the weights have can be written there: before the work, not after it.
+    pub(crate) fn make(folder: &'a Path, weights: usize) -> Result<Out<'a>> {
+        let failed = |what: &str, error: io::Error| {
+            let message = format!("--out {}: {what}: {error}", folder.display());
+            Error::new(ErrorKind::Io, "", message).with_source(error)
+        };
+        let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let out = Out { folder, made: missing.map(Path::to_path_buf).collect() };
+        fs::create_dir_all(folder).map_err(|error| failed("this folder cannot be made", error))?;
+        let probe = folder.join(format!(".kiln-{}.tmp", std::process::id()));
+        let written = fill(&probe, weights);
+        let _ = fs::remove_file(&probe);
+        written.map_err(|error| failed("the model's weights cannot be written in this folder", error))?;
+        Ok(out)
+    }
+
+    /// Writes all files, each of them whole, or none.
+    pub(crate) fn save(&self, config: &Config<'_>, model: &Sequential, history: &History) -> Result<()> {
+        let description = json!({
+            "kiln": env!("CARGO_PKG_VERSION"),
+            "recipe": config.recipe.name(),
+            "architecture": model.architecture(),
+            "parameters": model.parameter_count(),
+        });
+        let csv = history.to_csv();
+        let curve = Curve { name: name(self.folder), log: Log::parse(&csv, &self.folder.join(HISTORY))? };
+        safetensors::write_all_atomically(&[
+            (self.folder.join(WEIGHTS), safetensors::encode(&model.state_dict())?),
+            (self.folder.join(MODEL), format!("{description:#}\n").into_bytes()),
+            (self.folder.join(CONFIG), config.to_toml().into_bytes()),
+            (self.folder.join(CURVES), curves(&[curve])?),
+            (self.folder.join(HISTORY), csv.into_bytes()),
+        ])
+    }
+}
+
+/// Writes a file of so many bytes, down to the disk.
+fn fill(path: &Path, bytes: usize) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    io::copy(&mut io::repeat(0).take(bytes as u64), &mut file)?;
+    file.sync_all()
 }
 
 /// What a run is called: its folder.

@@ -6,10 +6,10 @@ use crate::places::folder_of;
 use crate::pool::in_pool;
 use crate::recipes::{Prepared, Recipe, Setup};
 use crate::report::{Report, Summary};
-use crate::run_folder::{self, Config};
+use crate::run_folder::{Config, Out};
 use kiln::prelude::*;
 use kiln::train::Progress;
-use kiln::{Error, Result};
+use kiln::{Error, ErrorKind, Result};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -46,60 +46,86 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         let message = format!("--batch-size {batch_size} is above the {} samples of the training data", train.len());
         return Err(Error::value("", message));
     }
-    if let Some(out) = &options.out {
-        run_folder::make(out)?;
-    }
-    let learning_rate = trainer.optimizer.learning_rate();
+    let config = Config {
+        recipe: options.recipe,
+        epochs,
+        batch_size,
+        learning_rate: trainer.optimizer.learning_rate(),
+        optimizer: trainer.optimizer.name(),
+        seed: options.seed,
+        threads: rayon::current_num_threads(),
+        device: device.name(),
+        limit: options.limit.map(NonZeroUsize::get),
+        data,
+    };
+    let weights = 4 * trainer.objective.model.parameter_count();
+    let out = options.out.as_deref().map(|folder| Out::make(folder, weights)).transpose()?;
 
     let report = Report::new(options);
     let bar = report.has_bar();
     let report = Mutex::new(report);
     let report = || report.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut completed = History::default();
     let mut fit = FitOptions::new()
         .epochs(epochs)
         .batch_size(batch_size)
         .seed(options.seed)
         .validation(&test)
         .stop(&stop)
-        .on_epoch(|record| report().epoch(record, epochs));
+        .on_epoch(|record| {
+            report().epoch(record, epochs);
+            completed.epochs.push(record.clone());
+        });
     if bar {
         fit = fit.on_batch(|progress| report().batch(progress, epochs));
     }
-    let history = trainer.fit(&train, fit)?;
+    let fitted = trainer.fit(&train, fit);
+    report().clear();
 
-    if let Some(out) = &options.out {
-        let config = Config {
-            recipe: options.recipe,
-            epochs,
-            batch_size,
-            learning_rate,
-            optimizer: trainer.optimizer.name(),
-            seed: options.seed,
-            threads: rayon::current_num_threads(),
-            device: device.name(),
-            limit: options.limit.map(NonZeroUsize::get),
-            data,
-        };
-        run_folder::save(out, &config, &trainer.objective.model, &history)?;
-    }
-    let mut images = train.len() * epochs;
-    if let Some(Progress { epoch, batch, batches, .. }) = history.stopped {
-        images = train.len() * (epoch - 1) + train.len().min(batch * batch_size);
-        let saved = match &options.out {
-            Some(out) => format!("the model of that moment is saved in {}", out.display()),
-            None => "without --out, nothing is saved".to_owned(),
-        };
-        eprintln!("interrupted in epoch {epoch} of {epochs}, after batch {batch} of {batches}: {saved}");
+    let save = |history: &History| match &out {
+        Some(out) => out.save(&config, &trainer.objective.model, history),
+        None => Ok(()),
+    };
+    let history = match fitted {
+        Ok(history) => history,
+        // The model is again that of the last completed epoch.
+        Err(error) if error.kind() == ErrorKind::Diverged && !completed.epochs.is_empty() => {
+            save(&completed)?;
+            let saved = options.out.as_ref().map(|out| format!(", saved in {}", out.display())).unwrap_or_default();
+            return Err(Error::new(error.kind(), error.operation(), format!("{}{saved}", error.message())));
+        }
+        Err(error) => return Err(error),
+    };
+    save(&history)?;
+    if let Some(progress) = &history.stopped {
+        tell_interrupted(progress, epochs, options.out.as_deref());
     }
     if let Some(test) = history.last().and_then(|record| record.validation.as_ref()) {
         report().finish(&Summary {
             test,
             seconds: history.seconds,
-            images,
+            images: images_seen(&history, train.len(), epochs, batch_size),
             device: device.name(),
             seed: options.seed,
             interrupted: history.stopped.is_some(),
         });
     }
     Ok(if history.stopped.is_some() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+}
+
+fn tell_interrupted(progress: &Progress, epochs: usize, out: Option<&Path>) {
+    let Progress { epoch, batch, batches, .. } = progress;
+    let saved = match out {
+        Some(out) => format!("the model of that moment is saved in {}", out.display()),
+        None => "without --out, nothing is saved".to_owned(),
+    };
+    eprintln!("interrupted in epoch {epoch} of {epochs}, after batch {batch} of {batches}: {saved}");
+}
+
+/// How many images have been trained on.
+fn images_seen(history: &History, samples: usize, epochs: usize, batch_size: usize) -> usize {
+    match history.stopped {
+        Some(Progress { epoch, batch, .. }) => samples * (epoch - 1) + samples.min(batch * batch_size),
+        None => samples * epochs,
+    }
 }

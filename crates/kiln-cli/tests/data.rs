@@ -68,19 +68,3 @@ fn list_says_what_is_here_and_where_it_was_looked_for() {
     fs::write(folder.join("t10k-labels-idx1-ubyte.gz"), b"").unwrap();
     assert!(line(&list(&option), "kmnist ").contains("present (cache)"));
 }
-
-#[test]
-fn what_cannot_be_fetched_is_refused() {
-    let home = Folder::new("refusals");
-    let output = kiln(&home.0, &["fetch", "mnis"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        text(&output.stderr).contains("[possible values: mnist, fashion-mnist, kmnist, emnist, cifar-10, cifar-100]")
-    );
-    let file = home.0.join("file");
-    fs::write(&file, b"").unwrap();
-    let output = kiln(&home.0, &["fetch", "mnist", "--data", file.to_str().unwrap()]);
-    let stderr = text(&output.stderr);
-    assert_eq!((output.status.code(), text(&output.stdout).as_str(), stderr.lines().count()), (Some(1), "", 1));
-    assert!(stderr.starts_with(&format!("error: fetch: {}/mnist: ", file.display())), "{stderr}");
-}

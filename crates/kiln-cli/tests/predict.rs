@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use support::{Folder, command, failure, lines, word};
+use support::{Folder, command, lines, word};
 
 /// A model trained on the images that the command carries, once for each process: equal bytes, whoever writes them.
 fn model() -> &'static Path {
@@ -95,51 +95,4 @@ fn json_has_the_three_likeliest_of_each_image() {
         assert_eq!((top.len(), &top[0]["class"]), (3, &digit.into()));
         assert!(probabilities.is_sorted_by(|a, b| a >= b) && probabilities.iter().sum::<f64>() < 1.0001);
     }
-}
-
-#[test]
-fn what_is_no_image_is_named_and_nothing_is_said() {
-    let folder = Folder::new("no-image");
-    let good = folder.join("good.png");
-    write_png(&good, 28, png::ColorType::Grayscale, &strokes(28, ONE));
-    let whole = fs::read(&good).unwrap();
-    let jpeg = fs::read("tests/fixtures/seven.jpg").unwrap();
-    let mut blank = Vec::new();
-    png::Encoder::new(&mut blank, 3, 3).write_header().unwrap().write_image_data(&[7; 9]).unwrap();
-    // A header that claims more than there can be, and no pixels.
-    let mut huge = Vec::new();
-    drop(png::Encoder::new(&mut huge, 60_000, 60_000).write_header().unwrap());
-    let path = folder.join("bad");
-    for (bytes, message) in [
-        (&b""[..], "this is neither a PNG nor a JPEG file"),
-        (b"GIF89a", "this is neither a PNG nor a JPEG file"),
-        (&whole[..60], "this PNG file cannot be read: "),
-        (&whole[..8], "this PNG file cannot be read: "),
-        (&jpeg[..900], "this JPEG file cannot be read: "),
-        (&jpeg[..3], "this JPEG file cannot be read: "),
-        (&huge, "this PNG file cannot be read: 60000 × 60000 pixels are more than the 200000000 that are read"),
-        (&blank, "a figure on a background is expected, not an image of one shade or without an inside"),
-    ] {
-        fs::write(&path, bytes).unwrap();
-        let sentence = failure(&command(&["predict", word(model()), word(&good), word(&path)]));
-        assert!(sentence.starts_with(&format!("{}: {message}", path.display())), "{sentence}");
-    }
-    for path in [folder.join("nowhere.png"), folder.0.clone()] {
-        let sentence = failure(&command(&["predict", word(model()), word(&path)]));
-        assert!(sentence.starts_with(&format!("{}: cannot be read: ", path.display())), "{sentence}");
-    }
-    assert_eq!(command(&["predict", word(model())]).status.code(), Some(2));
-}
-
-#[test]
-fn a_model_of_other_images_is_named() {
-    let folder = Folder::new("other-images");
-    for file in ["model.json", "model.safetensors"] {
-        fs::copy(model().join(file), folder.join(file)).unwrap();
-    }
-    let json = fs::read_to_string(folder.join("model.json")).unwrap();
-    fs::write(folder.join("model.json"), json.replace("28,\n      28", "14,\n      56")).unwrap();
-    let sentence = failure(&command(&["predict", word(&folder.0), "tests/fixtures/seven.jpg"]));
-    let expected = "the model takes samples of (14, 56), digits are of (28, 28)";
-    assert_eq!(sentence, format!("{}: {expected}", folder.join("model.json").display()));
 }

@@ -6,7 +6,7 @@
 mod atomic;
 mod format;
 
-pub use atomic::write_atomically;
+pub use atomic::{write_all_atomically, write_atomically};
 pub use format::{decode, encode};
 
 use crate::{Module, StateDict, Unmatched};

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Index,
     /// An argument whose value makes no sense.
     Value,
+    /// A training whose loss is not finite.
+    Diverged,
     /// A layer used before it knows its input's shape, or built twice.
     Build,
     /// Memory that could not be had.

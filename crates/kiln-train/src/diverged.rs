@@ -3,7 +3,7 @@
 use crate::Objective;
 use kiln_datasets::Batch;
 use kiln_nn::Ctx;
-use kiln_tensor::Error;
+use kiln_tensor::{Error, ErrorKind};
 
 /// The error of a loss that is not finite. The forward pass of its batch is run once more, with `ctx` as it was, to find the
 /// first values on the way that are not finite: looking at each layer's values in every step would cost more than they do.
@@ -19,5 +19,5 @@ pub(crate) fn diverged<O: Objective>(objective: &O, batch: &Batch, ctx: Ctx, pla
         ),
         None => "the values of all layers are finite: it comes from the targets, the loss or a penalty".to_owned(),
     };
-    Error::value("fit", format!("the {place} is {loss}; {cause}"))
+    Error::new(ErrorKind::Diverged, "fit", format!("the {place} is {loss}; {cause}"))
 }

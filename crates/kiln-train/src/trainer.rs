@@ -170,7 +170,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
     ///
     /// # Errors
     /// Options that make no sense, data that does not fit the model: the weights stay those of the last finished step. A loss
-    /// that is not finite, in training or validation: they are those of the last completed epoch again.
+    /// that is not finite, in training or validation (`ErrorKind::Diverged`): they are those of the last completed epoch again.
     pub fn fit(&mut self, data: &dyn Dataset, options: FitOptions<'_>) -> Result<History> {
         if options.epochs == 0 {
             return Err(Error::value("fit", "0 epochs: at least 1 is needed"));

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)] // each test file uses a part; a panic is a test's report
 
+pub(crate) mod answers;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -76,23 +78,6 @@ pub(crate) fn lines(output: &Output) -> Vec<String> {
 
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-/// The sentence of a run that failed in the work itself: one line, nothing on stdout, exit code 1.
-pub(crate) fn failure(output: &Output) -> String {
-    let stderr = text(&output.stderr);
-    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    stderr.strip_prefix("error: ").unwrap().trim_end().to_string()
-}
-
-/// The first line about arguments that are wrong by themselves: nothing on stdout, exit code 2.
-pub(crate) fn refusal(options: &[&str]) -> String {
-    // Nothing is read before the arguments are right: the folder need not be there.
-    let output = kiln(Path::new("no-such-folder"), options);
-    let stderr = text(&output.stderr);
-    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(2), ""), "{options:?}: {stderr}");
-    stderr.lines().next().unwrap().strip_prefix("error: ").unwrap().to_string()
 }
 
 /// `kiln` with these words, and no data folder in the environment.
