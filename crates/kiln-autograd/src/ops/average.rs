@@ -1,14 +1,9 @@
-//! Averages of windows: depthwise convolutions with a constant weight, or means of axes that a reshape makes.
+//! Averages of windows: depthwise convolutions with a constant weight, one axis after the other.
 
 use super::pool::{of_axes, parts, sizes_to};
 use super::resample::weighted;
 use crate::Var;
-use kiln_tensor::{Convolution, PerAxis, PoolOptions, Result, Shape, Tensor, Window};
-
-/// Whether windows lie side by side and meet no padding, so that a reshape makes axes of them.
-fn side_by_side(window: &Window) -> bool {
-    window.kernel == window.stride && window.dilation == [1; 3] && window.padding == [(0, 0); 3]
-}
+use kiln_tensor::{Convolution, PerAxis, PoolOptions, Result, Tensor, Window};
 
 impl Var {
     /// The mean of each window of x (N, C, D…), over one to three spatial axes. Padding counts as zeros where
@@ -19,41 +14,43 @@ impl Var {
     /// What [`PoolOptions::output_shape`] says.
     pub fn avg_pool(&self, options: &PoolOptions) -> Result<Var> {
         let window = options.resolve("avg_pool", self.shape())?;
-        let (spatial, channels) = (self.shape().rank() - 2, self.dims()[1]);
-        if side_by_side(&window) && spatial < 3 {
-            return self.mean_of_blocks(&window);
-        }
         let counts = options.counts("avg_pool", self.shape())?;
-        let even = (0..3).all(|axis| counts[axis].iter().all(|&count| count == window.kernel[axis]));
-        let each = if even { 1.0 / window.taps() as f64 } else { 1.0 };
-        let weight = Window::shape(&[channels, 1], window.kernel, spatial)?;
-        let weight = Var::constant(Tensor::full(weight, each, self.dtype(), self.device())?);
-        let sum = self.conv_with(&weight, None, Convolution { window, groups: channels }, None)?;
-        if even {
-            return Ok(sum);
+        let mut y = self.clone();
+        // Windows of one element, one by one, are the input.
+        let plain = |axis: usize| (window.kernel[axis], window.stride[axis], window.padding[axis]) == (1, 1, (0, 0));
+        for axis in (0..3).filter(|&axis| !plain(axis)) {
+            let even = counts[axis].iter().all(|&count| count == window.kernel[axis]);
+            let each = if even { 1.0 / window.kernel[axis] as f64 } else { 1.0 };
+            y = y.sum_along(&window, axis, each)?;
+            if !even {
+                y = y.divided_along(&counts[axis], axis)?;
+            }
         }
-        let [depths, rows, columns] = counts;
-        let columns = &columns;
-        let plane = |above: usize| rows.iter().flat_map(move |row| columns.iter().map(move |c| above * row * c));
-        let shares: Vec<f64> = depths.iter().flat_map(|&depth| plane(depth)).map(|count| 1.0 / count as f64).collect();
-        let shares = Tensor::from_slice(&shares, Shape::new(&sum.dims()[2..])?, self.device())?;
-        sum.mul(&Var::constant(shares.to_dtype(self.dtype())?))
+        Ok(y)
     }
 
-    /// Means of blocks that lie side by side, of one or two spatial axes; what is left over at the ends is not met.
-    fn mean_of_blocks(&self, window: &Window) -> Result<Var> {
-        let (spatial, mut x) = (self.shape().rank() - 2, self.clone());
-        let mut split = self.dims()[..2].to_vec();
-        for axis in 0..spatial {
-            let size = window.kernel[3 - spatial + axis];
-            let blocks = self.dims()[2 + axis] / size;
-            if blocks * size < self.dims()[2 + axis] {
-                x = x.slice(2 + axis, 0..blocks * size)?;
-            }
-            split.extend([blocks, size]);
-        }
-        let axes: Vec<usize> = (0..spatial).map(|axis| 3 + 2 * axis).collect();
-        x.reshape(split)?.mean(&axes[..], false)
+    /// Sums over the windows of one axis, times a factor, as a depthwise convolution. One axis after the other takes fewer
+    /// products than all at once.
+    fn sum_along(&self, window: &Window, axis: usize, factor: f64) -> Result<Var> {
+        let (spatial, channels) = (self.shape().rank() - 2, self.dims()[1]);
+        let mut along = Window::default();
+        along.kernel[axis] = window.kernel[axis];
+        along.stride[axis] = window.stride[axis];
+        along.dilation[axis] = window.dilation[axis];
+        along.padding[axis] = window.padding[axis];
+        let weight = Window::shape(&[channels, 1], along.kernel, spatial)?;
+        let weight = Var::constant(Tensor::full(weight, factor, self.dtype(), self.device())?);
+        self.conv_with(&weight, None, Convolution { window: along, groups: channels }, None)
+    }
+
+    /// Divided by a number for each index of an axis.
+    fn divided_along(&self, counts: &[usize], axis: usize) -> Result<Var> {
+        let shares: Vec<f64> = counts.iter().map(|&count| 1.0 / count as f64).collect();
+        let mut sizes = [1; 3];
+        sizes[axis] = counts.len();
+        let shape = Window::shape(&[], sizes, self.shape().rank() - 2)?;
+        let shares = Tensor::from_slice(&shares, shape, self.device())?.to_dtype(self.dtype())?;
+        self.mul(&Var::constant(shares))
     }
 
     /// The mean of each part of x (N, C, D…), of as many parts along each axis as `to` says. Part i of n is from ⌊i·D/n⌋ to

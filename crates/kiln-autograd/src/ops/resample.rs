@@ -1,8 +1,8 @@
 //! Images in another size: by repetition, or by the weights of their neighbours.
 
-use super::pool::sizes_to;
+use super::pool::{of_axes, sizes_to};
 use crate::Var;
-use kiln_tensor::{PerAxis, Result, Tensor, Window};
+use kiln_tensor::{ConvOptions, PerAxis, Result, Tensor, Window};
 
 /// Each index of `axis` becomes a weighted sum of indices: a row of (index, weight) pairs for each index of the result. The
 /// rows make a small matrix, and the sums are a product with it, which can be differentiated as often as one likes.
@@ -62,15 +62,11 @@ impl Var {
             }
             return Ok(x);
         }
-        // Each axis gets one after it, along which it is repeated; two axes at once, as more are not to be had.
-        let [planes, depth, rows, columns] = [self.dims()[..2].iter().product(), from[0], from[1], from[2]];
-        let [deep, down, along] = std::array::from_fn(|axis| to[axis] / from[axis]);
-        let x = self.reshape([planes * depth, rows, 1, columns, 1])?;
-        let mut x = x.broadcast_to([planes * depth, rows, down, columns, along])?;
-        if deep > 1 {
-            x = x.reshape([planes, depth, 1, to[1] * to[2]])?.broadcast_to([planes, depth, deep, to[1] * to[2]])?;
-        }
-        x.reshape(Window::shape(&self.dims()[..2], to, spatial)?)
+        // Each element is spread over a block by a transposed depthwise convolution, whose gradient sums the blocks.
+        let (channels, block) = (self.dims()[1], std::array::from_fn(|axis| to[axis] / from[axis]));
+        let ones = Tensor::ones(Window::shape(&[channels, 1], block, spatial)?, self.dtype(), self.device())?;
+        let options = ConvOptions::new().stride(of_axes(block, spatial)).groups(channels);
+        self.conv_transpose(&Var::constant(ones), None, &options)
     }
 
     /// x (N, C, D…) in another size, by linear interpolation along each axis: bilinear for images. With `align_corners` first
