@@ -56,7 +56,8 @@ impl PerAxis {
     ) -> Result<[usize; MAX_SPATIAL]> {
         let numbers = self.aligned(what, spatial, 1).map_err(|message| Error::shape(operation, message))?;
         if numbers.iter().any(|number| !(1..=LONGEST).contains(number)) {
-            return Err(Error::value(operation, format!("{what} {self} is out of range: it must be 1 or more")));
+            let bound = if numbers.contains(&0) { "1 or more" } else { "below 2³¹" };
+            return Err(Error::value(operation, format!("{what} {self} is out of range: it must be {bound}")));
         }
         Ok(numbers)
     }
