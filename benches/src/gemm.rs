@@ -20,6 +20,9 @@ const SIZES: [[usize; 3]; 11] = [
     [1000, 1000, 1000],
 ];
 
+/// (M, K, N) that are for a GPU.
+const LARGE: [[usize; 3]; 2] = [[4096; 3], [8192; 3]];
+
 fn rate([m, k, n]: [usize; 3], dtype: DType, device: &Device) -> Result<f64> {
     let normal = |shape, index| {
         Tensor::normal(shape, 0.0, 1.0, DType::F32, device, Stream::new(0, Purpose::Data, index))?.to_dtype(dtype)
@@ -38,7 +41,8 @@ pub(crate) fn rates(device: &Device) -> Result<Value> {
     let mut rates = Map::new();
     kiln::run(|| -> Result<()> {
         for (dtype, name) in [(DType::F32, "float32"), (DType::BF16, "bfloat16")] {
-            for size @ [m, k, n] in SIZES {
+            let large = if device.name().starts_with("cuda") { &LARGE[..] } else { &[] };
+            for &size @ [m, k, n] in SIZES.iter().chain(large) {
                 rates.insert(format!("{name} {m}x{k}x{n}"), json!(rate(size, dtype, device)?));
             }
         }

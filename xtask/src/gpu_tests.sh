@@ -37,6 +37,7 @@ for device in cpu cuda; do
     try "train-$device" "$here/bin/kiln" train mnist-mlp --device $device --epochs 2 --seed 1 --quiet $data
 done
 
+try "bench-gemm" "$here/bin/kiln-bench" gemm --device cuda
 if [ -n "$1" ]; then
     for task in mnist-mlp overhead; do
         try "bench-$task" "$here/bin/kiln-bench" $task --device cuda --data "$1"
