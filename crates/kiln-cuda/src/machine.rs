@@ -17,6 +17,14 @@ pub(crate) trait Machine: Launcher + Send + Sync + 'static {
     /// Gives memory back, once the work queued so far has been done.
     fn free(&self, address: u64, bytes: usize);
 
+    /// Bytes that have been given back, and that are kept for the next who asks.
+    fn kept(&self) -> usize {
+        0
+    }
+
+    /// Gives what is kept back to the system.
+    fn trim(&self) {}
+
     /// Host to device. The host's bytes may change once this returns.
     fn upload(&self, to: u64, from: &[u8]) -> Result<(), Failure>;
 

@@ -148,7 +148,10 @@ impl<M: Machine> Backend for Gpu<M> {
         self.waited(self.machine.synchronize())
     }
     fn memory(&self) -> MemoryStats {
-        self.state().memory
+        MemoryStats { cached: self.machine.kept(), ..self.state().memory }
+    }
+    fn trim(&self) {
+        self.machine.trim();
     }
 
     fn fill(&self, out: Out<'_>, value: f64) -> Result<()> {

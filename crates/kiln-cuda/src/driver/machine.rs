@@ -1,7 +1,8 @@
 //! One card as a [`Machine`].
 
 use super::devices::card_at;
-use super::error::{DriverError, check};
+use super::error::DriverError;
+use super::memory::Memory;
 use super::module::Kernels;
 use super::staging::Staging;
 use crate::machine::{Failure, Machine};
@@ -9,11 +10,9 @@ use cuda_std::{Geometry, Launch, LaunchError, Launcher};
 use cust::context::{Context, CurrentContext};
 use cust::device::Device;
 use cust::error::CudaError;
-use cust::memory::{AsyncCopyDestination, DevicePointer, DeviceSlice, cuda_free_async, cuda_malloc_async};
+use cust::memory::{AsyncCopyDestination, DevicePointer, DeviceSlice};
 use cust::stream::{Stream, StreamFlags};
-use cust::sys;
 use std::ffi::c_void;
-use std::ptr::null_mut;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// A card: its primary context, one stream, and the kernels.
@@ -25,7 +24,7 @@ pub(crate) struct Driver {
     unreported: OnceLock<DriverError>,
     /// `KILN_SYNC=1`: each launch is waited for.
     synchronous: bool,
-    pool: Pool,
+    memory: Memory,
     stream: Stream,
     // Last, as the others need it when they are dropped.
     context: Context,
@@ -45,7 +44,7 @@ impl Driver {
     fn start(name: String, device: Device, ptx: &str) -> Result<Self, DriverError> {
         let context = Context::new(device)?;
         CurrentContext::set_current(&context)?;
-        let pool = Pool::of(device)?;
+        let memory = Memory::of(device)?;
         let stream = Stream::new(StreamFlags::DEFAULT, None)?;
         let kernels = Kernels::load(ptx)?;
         Ok(Driver {
@@ -54,7 +53,7 @@ impl Driver {
             staging: Mutex::default(),
             unreported: OnceLock::new(),
             synchronous: std::env::var("KILN_SYNC").is_ok_and(|value| value == "1"),
-            pool,
+            memory,
             stream,
             context,
         })
@@ -111,15 +110,9 @@ impl Driver {
     }
 
     /// The memory of a call's `bytes` at an address.
-    fn memory(address: u64, bytes: usize) -> DeviceSlice<u8> {
+    fn bytes_at(address: u64, bytes: usize) -> DeviceSlice<u8> {
         // SAFETY: such a slice is an address and a length. What is done with it has a promise of its own.
         unsafe { DeviceSlice::from_raw_parts_mut(DevicePointer::from_raw(address), bytes) }
-    }
-
-    /// Stream-ordered memory.
-    fn take(&self, bytes: usize) -> Result<u64, CudaError> {
-        // SAFETY: nobody is given the memory's bytes before they have been written.
-        unsafe { cuda_malloc_async::<u8>(&self.stream, bytes) }.map(|pointer| pointer.as_raw())
     }
 }
 
@@ -136,14 +129,16 @@ impl Machine for Driver {
     }
 
     fn alloc(&self, bytes: usize) -> Result<u64, Failure> {
+        if let Some(address) = self.memory.reuse(bytes) {
+            return Ok(address);
+        }
         self.enter()?;
-        let first = self.take(bytes);
+        let first = Memory::take(bytes, &self.stream);
         let address = if matches!(first, Err(CudaError::OutOfMemory)) {
             // Freed memory can be used elsewhere once the work queued before has been done and the pool has given it
             // back.
-            self.wait()?;
-            self.pool.trim().map_err(|error| self.fault(error))?;
-            self.take(bytes)
+            self.memory.trim(&self.stream).map_err(|error| self.fault(error))?;
+            Memory::take(bytes, &self.stream)
         } else {
             first
         };
@@ -153,12 +148,16 @@ impl Machine for Driver {
         })
     }
 
-    fn free(&self, address: u64, _bytes: usize) {
-        let end = self.enter().and_then(|()| {
-            // SAFETY: the address came from `alloc`; work that is queued later does not touch it.
-            let end = unsafe { cuda_free_async(&self.stream, DevicePointer::<u8>::from_raw(address)) };
-            end.map_err(|error| self.fault(error.into()))
-        });
+    fn free(&self, address: u64, bytes: usize) {
+        self.memory.keep(address, bytes);
+    }
+
+    fn kept(&self) -> usize {
+        self.memory.bytes_kept()
+    }
+
+    fn trim(&self) {
+        let end = self.enter().and_then(|()| self.memory.trim(&self.stream).map_err(|error| self.fault(error)));
         if let Err(error) = end {
             // Only the first counts: what follows it is its consequence.
             let _ = self.unreported.set(error);
@@ -182,7 +181,7 @@ impl Machine for Driver {
         }
         self.enter()?;
         // SAFETY: the caller names memory of the card that holds the bytes; the copy is waited for.
-        let end = unsafe { Driver::memory(from, to.len()).async_copy_to(to, &self.stream) };
+        let end = unsafe { Driver::bytes_at(from, to.len()).async_copy_to(to, &self.stream) };
         let end = end.map_err(|error| self.fault(error.into()));
         // Also after an error: nothing may write to the caller's bytes once this has returned.
         let waited = self.wait();
@@ -196,7 +195,7 @@ impl Machine for Driver {
         }
         self.enter()?;
         // SAFETY: the caller names memory of the card of that many bytes.
-        let end = unsafe { Driver::memory(to, bytes).set_8_async(0, &self.stream) };
+        let end = unsafe { Driver::bytes_at(to, bytes).set_8_async(0, &self.stream) };
         end.map_err(|error| self.fault(error.into()).into())
     }
 
@@ -212,43 +211,6 @@ impl Drop for Driver {
         // tell of errors.
         let _ = self.enter();
         let _ = self.stream.synchronize();
-    }
-}
-
-/// The memory that a card keeps for stream-ordered allocation.
-struct Pool(sys::CUmemoryPool);
-
-// SAFETY: the driver's handles may be used from any thread.
-unsafe impl Send for Pool {}
-// SAFETY: likewise, at the same time.
-unsafe impl Sync for Pool {}
-
-impl Pool {
-    /// The card's own pool, told to keep freed memory: by default it goes back to the system whenever the stream is
-    /// waited for.
-    fn of(device: Device) -> Result<Self, DriverError> {
-        let mut supported = 0;
-        let attribute = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED;
-        // SAFETY: the driver writes one number.
-        check(unsafe { sys::cuDeviceGetAttribute(&raw mut supported, attribute, device.as_raw()) })?;
-        if supported == 0 {
-            return Err(DriverError::new(
-                "the card or its driver has no stream-ordered allocation, which Kiln needs".into(),
-            ));
-        }
-        let mut pool = null_mut();
-        // SAFETY: the driver writes one handle.
-        check(unsafe { sys::cuDeviceGetDefaultMemPool(&raw mut pool, device.as_raw()) })?;
-        let mut keep = u64::MAX;
-        let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
-        // SAFETY: this attribute's value is a number of 64 bits.
-        check(unsafe { sys::cuMemPoolSetAttribute(pool, attribute, (&raw mut keep).cast()) })?;
-        Ok(Pool(pool))
-    }
-
-    /// Gives back what is kept.
-    fn trim(&self) -> Result<(), DriverError> {
-        // SAFETY: the pool is the card's own, which is never destroyed.
-        check(unsafe { sys::cuMemPoolTrimTo(self.0, 0) })
+        let _ = self.memory.trim(&self.stream);
     }
 }

@@ -5,6 +5,7 @@
 mod devices;
 mod error;
 mod machine;
+mod memory;
 mod module;
 mod staging;
 #[cfg(test)]

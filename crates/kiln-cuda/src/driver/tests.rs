@@ -250,6 +250,7 @@ fn every_call_that_fails_is_named_with_its_error() {
             store(&driver, &STORE_WIDE, to, 1, 1).map_err(|error| error.to_string())?;
             driver.download(&mut [0; 64], to).map_err(said)?;
             driver.free(to, 64);
+            driver.trim();
             driver.synchronize().map_err(said)
         };
         let sentence = work().unwrap_err();
@@ -277,6 +278,7 @@ fn every_call_that_fails_is_named_with_its_error() {
         "cuLaunchKernel",
         "cuMemcpyDtoHAsync_v2",
         "cuMemFreeAsync",
+        "cuMemPoolTrimTo",
         "cuStreamSynchronize:2",
         // The wait after it fails too: what came first is told.
         "cuMemcpyDtoHAsync_v2=700,cuStreamSynchronize",
@@ -359,6 +361,25 @@ fn memory_is_asked_for_again_once_what_was_freed_is_back() {
     for wish in ["cuMemAllocAsync:1-1=2", "cuMemAllocAsync=2"] {
         with(TEST, &[("FAKE_LIBCUDA", wish)], body);
     }
+}
+
+#[test]
+fn memory_that_was_given_back_is_the_next_ones() {
+    with("memory_that_was_given_back_is_the_next_ones", &[], || {
+        let driver = open();
+        let (first, other) = (driver.alloc(5000).unwrap(), driver.alloc(256).unwrap());
+        driver.free(first, 5000);
+        driver.free(other, 256);
+        assert_eq!(driver.kept(), 5120 + 256);
+        // A little more or less makes no difference; much more does.
+        assert_eq!([driver.alloc(256), driver.alloc(5120)].map(Result::unwrap), [other, first]);
+        assert!(driver.alloc(10_000).is_ok());
+        assert_eq!((driver.kept(), calls(c"cuMemAllocAsync"), calls(c"cuMemFreeAsync")), (0, 3, 0));
+        driver.free(first, 5000);
+        driver.trim();
+        driver.synchronize().unwrap();
+        assert_eq!((driver.kept(), calls(c"cuMemFreeAsync"), calls(c"cuMemPoolTrimTo")), (0, 1, 1));
+    });
 }
 
 #[test]
