@@ -1,24 +1,9 @@
 //! Softmax cross-entropy of rows of logits against labels, and its gradient. Sixteen threads a row, the CPU's tree.
 
-use crate::lanes::{LANES, combine, lane};
+use crate::lanes::{LANES, lane, of_row};
 use crate::place::{THREADS, element, refuse};
 use cuda_std::*;
 use kiln_math::Real;
-
-/// The lane's share of a row under `$combine`, from `$identity` on; then all lanes', which every lane gets.
-macro_rules! of_row {
-    ($identity:expr, $present:expr, $classes:expr, |$i:ident| $x:expr, $combine:expr) => {{
-        let mut value = $identity;
-        if $present {
-            let mut $i = lane();
-            while $i < $classes {
-                value = $combine(value, $x);
-                $i += LANES;
-            }
-        }
-        warp_shuffle_idx(combine!(value, $combine), lane_id() / LANES as u32 * LANES as u32)
-    }};
-}
 
 macro_rules! losses {
     ($($T:ident $loss:ident $gradient:ident;)+) => { $(

@@ -19,6 +19,7 @@ pub mod pool;
 mod ptx;
 pub mod random;
 pub mod reduce;
+pub mod softmax;
 mod tile;
 pub mod update;
 mod window;

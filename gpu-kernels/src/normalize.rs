@@ -1,7 +1,7 @@
 //! Moments of channels, normalisation by them, and its gradient. x is (samples, channels, size); a channel's elements are counted
 //! through all samples.
 
-use crate::lanes::{LANES, combine, lane};
+use crate::lanes::{LANES, combine, lane, shared};
 use crate::place::{THREADS, element};
 use crate::reduce::CHUNK;
 use cuda_std::*;
@@ -63,7 +63,7 @@ macro_rules! sum_of_channel {
             chunk += LANES;
         }
         // Every sequence has it.
-        warp_shuffle_idx(combine!(sum, add), lane_id() / LANES as u32 * LANES as u32)
+        shared(combine!(sum, add))
     }};
 }
 

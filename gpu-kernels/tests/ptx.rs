@@ -3,7 +3,7 @@
 use cuda_std::{DeviceSlice, DeviceSliceMut, KernelInfo, Launch, LaunchError, Launcher};
 use gpu_kernels::{
     arg_reduce, compare, conv, copy, cross_entropy, elementwise, gather, matmul, normalize, pool, ptx, random, reduce,
-    update,
+    softmax, update,
 };
 use kiln_math::{BinaryOp, UnaryOp};
 use std::cell::RefCell;
@@ -32,6 +32,7 @@ fn public() -> Vec<&'static KernelInfo> {
         pool: max_pool_f32 max_pool_grad_f32 max_pool_f64 max_pool_grad_f64;
         random: uniform_f32 uniform_f64 normal_f32 normal_f64;
         reduce: reduce_f32 reduce_f64 sum_i64;
+        softmax: softmax_f32 softmax_grad_f32 softmax_f64 softmax_grad_f64;
         update: adam_f32 adam_f64 sgd_f32 sgd_f64;
     }
     .to_vec()

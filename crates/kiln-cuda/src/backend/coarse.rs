@@ -1,16 +1,59 @@
-//! Cross-entropy and optimizer steps. What no kernel does is left to the bodies that [`kiln_tensor::composed`] makes of finer
+//! Softmax, cross-entropy and optimizer steps. What no kernel does is left to the bodies that [`kiln_tensor::composed`] makes of finer
 //! primitives.
 
 use super::Gpu;
+use super::operand::float;
 use crate::machine::Machine;
 use gpu_kernels::cross_entropy::{
     cross_entropy_f32, cross_entropy_f64, cross_entropy_grad_f32, cross_entropy_grad_f64,
 };
 use gpu_kernels::geometry::{by_element, by_lanes};
+use gpu_kernels::softmax::{softmax_f32, softmax_f64, softmax_grad_f32, softmax_grad_f64};
 use gpu_kernels::update::{adam_f32, adam_f64, sgd_f32, sgd_f64};
-use kiln_tensor::{DType, Out, Result, UpdateRule, UpdateSlot, View, composed, unsupported_dtype};
+use kiln_tensor::{DType, Out, Result, SoftmaxKind, UpdateRule, UpdateSlot, View, composed, unsupported_dtype};
+
+/// How long the rows of an output are, and how many there are.
+fn rows_of(out: &Out<'_>) -> (u32, usize) {
+    let width = out.shape.last().copied().unwrap_or(1);
+    (u32::try_from(width).unwrap_or(u32::MAX), out.elements() / width.max(1))
+}
 
 impl<M: Machine> Gpu<M> {
+    pub(super) fn softmax_rows(&self, kind: SoftmaxKind, out: &Out<'_>, x: &View<'_>) -> Result<()> {
+        self.sound()?;
+        let dtype = float("softmax", out.dtype)?;
+        let (width, rows) = rows_of(out);
+        let (x, geometry, log) = (self.numbers(x)?, by_lanes(rows), u32::from(kind == SoftmaxKind::LogSoftmax));
+        self.computing(out, |to| {
+            self.launched(match dtype {
+                DType::F64 => softmax_f64::launch(self, geometry, to.slice_mut(), x.slice(), width, log),
+                _ => softmax_f32::launch(self, geometry, to.slice_mut(), x.slice(), width, log),
+            })
+        })
+    }
+
+    pub(super) fn softmax_gradients(
+        &self,
+        kind: SoftmaxKind,
+        out: &Out<'_>,
+        y: &View<'_>,
+        dy: &View<'_>,
+    ) -> Result<()> {
+        self.sound()?;
+        let dtype = float("softmax_grad", out.dtype)?;
+        let (width, rows) = rows_of(out);
+        let (y, dy, geometry) = (self.numbers(y)?, self.numbers(dy)?, by_lanes(rows));
+        let log = u32::from(kind == SoftmaxKind::LogSoftmax);
+        self.computing(out, |to| {
+            self.launched(match dtype {
+                DType::F64 => {
+                    softmax_grad_f64::launch(self, geometry, to.slice_mut(), y.slice(), dy.slice(), width, log)
+                }
+                _ => softmax_grad_f32::launch(self, geometry, to.slice_mut(), y.slice(), dy.slice(), width, log),
+            })
+        })
+    }
+
     pub(super) fn losses(&self, out: Out<'_>, logits: View<'_>, target: View<'_>) -> Result<()> {
         self.sound()?;
         if target.dtype.is_float() {

@@ -2,6 +2,7 @@
 
 use super::Gpu;
 use super::operand::{Operand, flag_of, float, sizes};
+use super::reduce::Rows;
 use crate::machine::Machine;
 use gpu_kernels::conv::{
     Size, conv_64_f32, conv_f32, conv_f64, conv_grad_input_64_f32, conv_grad_input_f32, conv_grad_input_f64,
@@ -188,7 +189,7 @@ impl<M: Machine> Gpu<M> {
             }
             let parts = self.temporary(out.elements() * splits, dtype)?;
             run(&parts)?;
-            self.reduce_rows(Fold::Sum, None, to, out.elements(), parts, splits, dtype)
+            self.reduce_rows(Fold::Sum, None, to, Rows::of(parts, splits), dtype)
         })
     }
 }

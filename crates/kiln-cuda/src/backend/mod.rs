@@ -19,7 +19,7 @@ use cuda_std::{Launch, LaunchError, Launcher};
 use kiln_math::BinaryOp;
 use kiln_tensor::{
     ArgReduceOp, Backend, Buffer, CompareOp, Convolution, Distribution, Epilogue, Error, ErrorKind, MemoryStats,
-    Normalization, Out, ReduceOp, Result, UnaryCall, UpdateRule, UpdateSlot, View, Window,
+    Normalization, Out, ReduceOp, Result, SoftmaxKind, UnaryCall, UpdateRule, UpdateSlot, View, Window,
 };
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -196,6 +196,12 @@ impl<M: Machine> Backend for Gpu<M> {
 
     fn random(&self, distribution: Distribution, out: Out<'_>, stream: View<'_>) -> Result<()> {
         self.draw(distribution, &out, &stream)
+    }
+    fn softmax(&self, kind: SoftmaxKind, out: Out<'_>, x: View<'_>) -> Result<()> {
+        self.softmax_rows(kind, &out, &x)
+    }
+    fn softmax_grad(&self, kind: SoftmaxKind, out: Out<'_>, y: View<'_>, dy: View<'_>) -> Result<()> {
+        self.softmax_gradients(kind, &out, &y, &dy)
     }
     fn cross_entropy(&self, out: Out<'_>, logits: View<'_>, target: View<'_>) -> Result<()> {
         self.losses(out, logits, target)

@@ -6,17 +6,50 @@ use crate::machine::Machine;
 use gpu_kernels::arg_reduce::{arg_reduce_f32, arg_reduce_f64, arg_reduce_i64, arg_reduce_u8};
 use gpu_kernels::geometry::{by_element, by_lanes};
 use gpu_kernels::reduce::{Fold, chunks, reduce_f32, reduce_f64, sum_i64};
-use kiln_tensor::{ArgReduceOp, DType, MAX_RANK, Out, ReduceOp, Result, View};
+use kiln_tensor::{ArgReduceOp, DType, Layout, MAX_RANK, Out, ReduceOp, Result, Shape, View};
+
+/// Rows of elements at strides.
+pub(super) struct Rows<'g, M: Machine> {
+    elements: Operand<'g, M>,
+    start: i64,
+    row: i64,
+    step: i64,
+    count: usize,
+}
+
+impl<'g, M: Machine> Rows<'g, M> {
+    /// One after the other, of `count` elements each.
+    pub(super) fn of(elements: Operand<'g, M>, count: usize) -> Self {
+        Rows { elements, start: 0, row: count as i64, step: 1, count }
+    }
+}
+
+/// The layout with these axes last.
+fn axes_last(layout: &Layout, axes: &[usize]) -> Result<Layout> {
+    let rank = layout.shape().rank();
+    let mut order = [0; MAX_RANK];
+    let kept = (0..rank).filter(|axis| !axes.contains(axis));
+    order.iter_mut().zip(kept.chain(axes.iter().copied())).for_each(|(to, axis)| *to = axis);
+    layout.permute(&order[..rank])
+}
 
 impl<M: Machine> Gpu<M> {
     /// x with its `axes` last, row-major, in the type that is computed in.
     fn reduced_last(&self, x: &View<'_>, axes: &[usize], dtype: DType) -> Result<Operand<'_, M>> {
-        let rank = x.layout.shape().rank();
-        let mut order = [0; MAX_RANK];
-        let kept = (0..rank).filter(|axis| !axes.contains(axis));
-        order.iter_mut().zip(kept.chain(axes.iter().copied())).for_each(|(to, axis)| *to = axis);
-        let layout = x.layout.permute(&order[..rank])?;
-        self.rows_as(&View { layout: &layout, ..*x }, dtype)
+        self.rows_as(&View { layout: &axes_last(x.layout, axes)?, ..*x }, dtype)
+    }
+
+    /// The rows that are reduced over `axes`: where they lie if that is at two strides, or laid out.
+    fn rows_over(&self, x: &View<'_>, axes: &[usize], count: usize, dtype: DType) -> Result<Rows<'_, M>> {
+        if x.dtype == dtype {
+            let rows = x.layout.shape().elements() / count.max(1);
+            let layout = axes_last(x.layout, axes)?.reshape(Shape::new(&[rows, count])?);
+            if let Some((&[row, step], start)) = layout.as_ref().map(|layout| (layout.strides(), layout.offset())) {
+                let (start, row, step) = (start as i64, row as i64, step as i64);
+                return Ok(Rows { elements: self.whole(x.buffer, dtype), start, row, step, count });
+            }
+        }
+        Ok(Rows::of(self.reduced_last(x, axes, dtype)?, count))
     }
 
     pub(super) fn reduce_axes(&self, op: ReduceOp, out: &Out<'_>, x: &View<'_>, axes: &[usize]) -> Result<()> {
@@ -32,7 +65,7 @@ impl<M: Machine> Gpu<M> {
             return self.launched(sum_i64::launch(self, geometry, to.slice_mut(), x.slice(), count as u64));
         }
         let dtype = computed_in(x.dtype);
-        let x = self.reduced_last(x, axes, dtype)?;
+        let x = self.rows_over(x, axes, count, dtype)?;
         let (fold, mean) = match op {
             ReduceOp::Sum => (Fold::Sum, false),
             ReduceOp::Mean => (Fold::Sum, true),
@@ -41,23 +74,21 @@ impl<M: Machine> Gpu<M> {
             ReduceOp::Prod => (Fold::Prod, false),
         };
         let divisor = mean.then_some(count as f64);
-        self.computing(out, |to| self.reduce_rows(fold, divisor, to, out.elements(), x, count, dtype))
+        self.computing(out, |to| self.reduce_rows(fold, divisor, to, x, dtype))
     }
 
-    /// Rows of `count` to one number each: chunk by chunk, until one is left.
-    #[allow(clippy::too_many_arguments)] // the parts of one reduction
+    /// Rows to one number each: chunk by chunk, until one is left.
     pub(super) fn reduce_rows<'g>(
         &'g self,
         fold: Fold,
         divisor: Option<f64>,
         to: &Operand<'_, M>,
-        rows: usize,
-        mut x: Operand<'g, M>,
-        mut count: usize,
+        mut x: Rows<'g, M>,
         dtype: DType,
     ) -> Result<()> {
+        let rows = to.elements();
         loop {
-            let results = chunks(count);
+            let results = chunks(x.count);
             let last = results == 1;
             let partial = if last { None } else { Some(self.temporary(rows * results, dtype)?) };
             let target = partial.as_ref().unwrap_or(to);
@@ -66,18 +97,40 @@ impl<M: Machine> Gpu<M> {
                 Some(divisor) if last => (1, divisor),
                 _ => (0, 1.0),
             };
-            let (count_64, fold) = (count as u64, fold as u32);
+            let (count, fold, &Rows { start, row, step, .. }) = (x.count as u64, fold as u32, &x);
             self.launched(match dtype {
-                DType::F64 => {
-                    reduce_f64::launch(self, geometry, target.slice_mut(), x.slice(), count_64, fold, divide, by)
-                }
+                DType::F64 => reduce_f64::launch(
+                    self,
+                    geometry,
+                    target.slice_mut(),
+                    x.elements.slice(),
+                    start,
+                    row,
+                    step,
+                    count,
+                    fold,
+                    divide,
+                    by,
+                ),
                 _ => {
                     let by = by as f32;
-                    reduce_f32::launch(self, geometry, target.slice_mut(), x.slice(), count_64, fold, divide, by)
+                    reduce_f32::launch(
+                        self,
+                        geometry,
+                        target.slice_mut(),
+                        x.elements.slice(),
+                        start,
+                        row,
+                        step,
+                        count,
+                        fold,
+                        divide,
+                        by,
+                    )
                 }
             })?;
             let Some(partial) = partial else { return Ok(()) };
-            (x, count) = (partial, results);
+            x = Rows::of(partial, results);
         }
     }
 
