@@ -1,37 +1,58 @@
 //! Models as JSON and back: layers by name, each with its settings.
 
-use crate::{Activation, Dense, Dropout, Flatten, Init, Layer, Linear, Sequential};
+use crate::layers::Layers;
+use crate::*;
 use kiln_tensor::{Error, ErrorKind, Result, Shape};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// `{"layers": [{"layer": "Dense", "units": 10, …}, …]}`. Of a layer without a config, the name alone.
+/// `{"layers": [{"layer": "Dense", "units": 10, …}, …]}`.
 pub(crate) fn of_layers(model: &Sequential) -> Map<String, Value> {
-    let layers = model.layers().map(|layer| {
+    Map::from_iter([("layers".to_owned(), list(model.list()))])
+}
+
+/// Each layer with its settings and, where it has one, its name. Of a layer without a config, the type alone.
+pub(crate) fn list(layers: &Layers) -> Value {
+    let described = layers.iter().zip(layers.names()).map(|((_, layer), name)| {
         let mut object = match layer.config() {
             Some(Value::Object(settings)) => settings,
             _ => Map::new(),
         };
         object.entry("layer").or_insert_with(|| layer.name().into());
+        if let Some(name) = name {
+            object.insert("name".to_owned(), name.into());
+        }
         Value::Object(object)
     });
-    Map::from_iter([("layers".to_owned(), layers.collect())])
+    Value::Array(described.collect())
 }
 
 /// The model of such an object; built where it says for which input.
 pub(crate) fn model(object: &Value, init: &mut Init) -> Result<Sequential> {
-    let Some(layers) = object.get("layers").and_then(Value::as_array) else {
-        return Err(malformed("`layers`, a list, is expected".to_owned()));
-    };
-    let mut model = Sequential::new();
-    for (index, description) in layers.iter().enumerate() {
-        model.add(init.scope(index, |init| layer(index, description, init))?);
-    }
+    let model = Sequential::of(listed("layers", object, init)?);
     match object.get("input") {
         None => Ok(model),
         Some(input) => model.build_with(shape(input)?, init),
     }
+}
+
+/// The layers of a list in an object.
+fn listed(key: &str, object: &Value, init: &mut Init) -> Result<Layers> {
+    let Some(descriptions) = object.get(key).and_then(Value::as_array) else {
+        return Err(malformed(format!("`{key}`, a list, is expected")));
+    };
+    let mut layers = Layers::default();
+    for (index, description) in descriptions.iter().enumerate() {
+        let layer = init.scope(index, |init| layer(index, description, init))?;
+        let name = match description.get("name") {
+            None => None,
+            Some(Value::String(name)) => Some(name.clone()),
+            Some(other) => return Err(malformed(format!("layer {index}: `name`, a text, is expected, got {other}"))),
+        };
+        layers.add(name, layer);
+    }
+    Ok(layers)
 }
 
 fn shape(input: &Value) -> Result<Shape> {
@@ -45,10 +66,6 @@ fn shape(input: &Value) -> Result<Shape> {
 /// A layer of its own name. Those that need to know their sizes at once take first weights from `init`.
 fn layer(index: usize, description: &Value, init: &mut Init) -> Result<Box<dyn Layer>> {
     #[derive(Deserialize)]
-    struct OfActivation {
-        activation: Activation,
-    }
-    #[derive(Deserialize)]
     struct OfLinear {
         inputs: usize,
         outputs: usize,
@@ -60,18 +77,82 @@ fn layer(index: usize, description: &Value, init: &mut Init) -> Result<Box<dyn L
     fn settings<S: DeserializeOwned>(index: usize, name: &str, description: &Value) -> Result<S> {
         S::deserialize(description).map_err(|error| malformed(format!("layer {index} ({name}): {error}")))
     }
+    /// Layers that their settings alone describe, by name.
+    macro_rules! by_settings {
+        ($($layer:ident),+ $(,)?) => {
+            match name {
+                $(stringify!($layer) => return Ok(Box::new(settings::<$layer>(index, name, description)?)),)+
+                _ => {}
+            }
+        };
+    }
+    by_settings![
+        AdaptiveAvgPool1d,
+        AdaptiveAvgPool2d,
+        AdaptiveMaxPool1d,
+        AdaptiveMaxPool2d,
+        AvgPool1d,
+        AvgPool2d,
+        AvgPool3d,
+        BatchNorm1d,
+        BatchNorm2d,
+        BatchNorm3d,
+        Conv1d,
+        Conv2d,
+        Conv3d,
+        ConvTranspose1d,
+        ConvTranspose2d,
+        Dense,
+        DepthwiseConv1d,
+        DepthwiseConv2d,
+        Dropout,
+        Dropout1d,
+        Dropout2d,
+        GlobalAvgPool,
+        GlobalMaxPool,
+        GroupNorm,
+        InstanceNorm,
+        LayerNorm,
+        LocalResponseNorm,
+        LpPool1d,
+        LpPool2d,
+        MaxPool1d,
+        MaxPool2d,
+        MaxPool3d,
+        RMSNorm,
+        Reshape,
+        SeparableConv1d,
+        SeparableConv2d,
+        UpSample1d,
+        UpSample2d,
+        ZeroPad1d,
+        ZeroPad2d,
+    ];
     Ok(match name {
         "Activation" => Box::new(settings::<OfActivation>(index, name, description)?.activation),
-        "Dense" => Box::new(settings::<Dense>(index, name, description)?),
-        "Dropout" => Box::new(settings::<Dropout>(index, name, description)?),
+        "Concat" => Box::new(Concat::of(listed("branches", description, init)?)),
         "Flatten" => Box::new(Flatten::new()),
         "Linear" => match settings(index, name, description)? {
             OfLinear { inputs, outputs, bias: true } => Box::new(Linear::new(inputs, outputs, init)?),
             OfLinear { inputs, outputs, bias: false } => Box::new(Linear::without_bias(inputs, outputs, init)?),
         },
+        "Residual" => Box::new(residual(description, &settings::<OfActivation>(index, name, description)?, init)?),
         "Sequential" => Box::new(model(description, init)?),
         _ => return Err(malformed(format!("layer {index} is a {name}, which Kiln does not make from a description"))),
     })
+}
+
+#[derive(Deserialize)]
+struct OfActivation {
+    activation: Activation,
+}
+
+fn residual(description: &Value, of: &OfActivation, init: &mut Init) -> Result<Residual> {
+    let block = Residual::new(model(&description["main"], init)?).activation(of.activation);
+    match description.get("shortcut") {
+        None => Ok(block),
+        Some(shortcut) => Ok(block.shortcut(init.scope("downsample", |init| model(shortcut, init))?)),
+    }
 }
 
 fn malformed(message: String) -> Error {

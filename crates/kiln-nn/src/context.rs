@@ -40,6 +40,7 @@ pub struct Ctx {
     updates: RefCell<Vec<(BufferId, Tensor)>>,
     penalties: RefCell<Vec<Penalty>>,
     check: Option<Check>,
+    outputs: Option<RefCell<Vec<(String, Tensor)>>>,
 }
 
 /// The first values that were found not to be finite.
@@ -67,6 +68,7 @@ impl Ctx {
             updates: RefCell::new(Vec::new()),
             penalties: RefCell::new(Vec::new()),
             check: None,
+            outputs: None,
         }
     }
 
@@ -93,6 +95,34 @@ impl Ctx {
     /// Where [`Ctx::checking`] first met values that are NaN or infinite: `the output of model.2 (Dense)`.
     pub fn first_not_finite(&self) -> Option<String> {
         self.check.as_ref().and_then(|found| found.borrow().clone())
+    }
+
+    /// The same, keeping what comes out of every layer ([`Ctx::take_outputs`]): feature maps to be looked at.
+    #[must_use]
+    pub fn keeping_outputs(mut self) -> Self {
+        self.outputs = Some(RefCell::default());
+        self
+    }
+
+    /// The outputs that [`Ctx::keeping_outputs`] has kept since it was last asked: of every layer its path and what it gave,
+    /// in the order in which they were done, a container after the layers in it.
+    ///
+    /// ```
+    /// # use kiln_nn::{Activation, Ctx, Dense, Sequential};
+    /// # use kiln_tensor::{DType, Device, Tensor};
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// # let cpu = Device::cpu();
+    /// # let x = Tensor::ones([1, 3], DType::F32, &cpu)?;
+    /// let model = Sequential::new().push(Dense::new(4)).push(Activation::Relu).build([3], &cpu, 1)?;
+    /// let ctx = Ctx::eval().keeping_outputs();
+    /// ctx.run(&model, &(&x).into())?;
+    /// let paths: Vec<String> = ctx.take_outputs().into_iter().map(|(path, _)| path).collect();
+    /// assert_eq!(paths, ["0", "1", ""]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn take_outputs(&self) -> Vec<(String, Tensor)> {
+        self.outputs.as_ref().map_or_else(Vec::new, RefCell::take)
     }
 
     /// Whether layers behave as in training.
@@ -137,24 +167,30 @@ impl Ctx {
     /// Those of the layer, which tell where it is.
     #[inline]
     pub fn run<L: Layer + ?Sized>(&self, layer: &L, x: &Var) -> Result<Var> {
-        if let Some(check) = &self.check {
-            return self.run_checked(layer, x, check);
+        if self.check.is_some() || self.outputs.is_some() {
+            return self.run_watched(layer, x);
         }
         layer.forward(x, self).map_err(|error| self.locate(error, layer.name()))
     }
 
     #[cold]
-    fn run_checked<L: Layer + ?Sized>(&self, layer: &L, x: &Var, check: &Check) -> Result<Var> {
-        let look = |what: &str, values: &Tensor| -> Result<()> {
-            if check.borrow().is_none() && !values.to_f64_vec()?.iter().all(|value| value.is_finite()) {
-                *check.borrow_mut() = Some(format!("the {what} of {}", place(&self.path.borrow(), layer.name())));
-            }
-            Ok(())
-        };
-        look("input", x.tensor())?;
+    fn run_watched<L: Layer + ?Sized>(&self, layer: &L, x: &Var) -> Result<Var> {
+        self.look_at("input", layer.name(), x.tensor())?;
         let y = layer.forward(x, self).map_err(|error| self.locate(error, layer.name()))?;
-        look("output", y.tensor())?;
+        self.look_at("output", layer.name(), y.tensor())?;
+        if let Some(outputs) = &self.outputs {
+            outputs.borrow_mut().push((self.path.borrow().to_string(), y.tensor().clone()));
+        }
         Ok(y)
+    }
+
+    /// Takes down where values were first not finite.
+    fn look_at(&self, what: &str, layer: &str, values: &Tensor) -> Result<()> {
+        let Some(check) = &self.check else { return Ok(()) };
+        if check.borrow().is_none() && !values.to_f64_vec()?.iter().all(|value| value.is_finite()) {
+            *check.borrow_mut() = Some(format!("the {what} of {}", place(&self.path.borrow(), layer)));
+        }
+        Ok(())
     }
 
     /// Runs something one step down the path: a part of a model that is no [`Layer`].

@@ -1,6 +1,6 @@
 //! `Layer`: a module that maps a Var to a Var.
 
-use crate::{Ctx, Init, Module};
+use crate::{Ctx, Init, Module, Sequential};
 use kiln_autograd::Var;
 use kiln_tensor::{Result, Shape};
 use serde_json::Value;
@@ -49,6 +49,11 @@ pub trait Layer: Module + Send + Sync {
         let products = weights.filter(|shape| shape.rank() >= 2 && shape[0] > 0);
         products.map(|shape| 2 * shape.elements() as u64 * (output.elements() / shape[0]) as u64).sum()
     }
+
+    /// The layer as a [`Sequential`], where it is one: summaries show the layers in it.
+    fn as_sequential(&self) -> Option<&Sequential> {
+        None
+    }
 }
 
 impl<L: Layer + ?Sized> Layer for Box<L> {
@@ -66,5 +71,8 @@ impl<L: Layer + ?Sized> Layer for Box<L> {
     }
     fn flops(&self, output: &Shape) -> u64 {
         (**self).flops(output)
+    }
+    fn as_sequential(&self) -> Option<&Sequential> {
+        (**self).as_sequential()
     }
 }

@@ -24,7 +24,15 @@ pub use context::Ctx;
 pub use init::{Fans, Init, Initializer};
 pub use kiln_nn_derive::Module;
 pub use layer::Layer;
-pub use layers::{Dense, Dropout, Flatten, Linear, Sequential};
+pub use layers::{
+    AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
+    AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, ChannelDropout, Concat,
+    Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, Dense, DepthwiseConv,
+    DepthwiseConv1d, DepthwiseConv2d, Dropout, Dropout1d, Dropout2d, Flatten, GlobalAvgPool, GlobalMaxPool, GroupNorm,
+    InstanceNorm, LayerNorm, Linear, LocalResponseNorm, LpPool, LpPool1d, LpPool2d, MaxPool, MaxPool1d, MaxPool2d,
+    MaxPool3d, RMSNorm, Reshape, Residual, SeparableConv, SeparableConv1d, SeparableConv2d, Sequential, UpSample,
+    UpSample1d, UpSample2d, ZeroPad, ZeroPad1d, ZeroPad2d,
+};
 pub use losses::{
     BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanAbsoluteError, MeanSquaredError,
     SparseCategoricalCrossentropy,

@@ -91,7 +91,11 @@ pub(crate) fn load<M: Module + ?Sized>(module: &mut M, state: &StateDict, strict
     };
     let parameters: Vec<_> = all.parameters.iter().map(|(path, p)| prepare(path, p.value())).collect::<Result<_>>()?;
     let buffers: Vec<_> = all.buffers.iter().map(|(path, b)| prepare(path, b.value())).collect::<Result<_>>()?;
-    unmatched.unexpected = state.keys().filter(|&name| !known.contains(name)).cloned().collect();
+    // PyTorch's batch normalisation counts its steps, for nothing but a momentum of None.
+    let counted = |name: &str| {
+        name.strip_suffix("num_batches_tracked").is_some_and(|layer| known.contains(&format!("{layer}running_mean")))
+    };
+    unmatched.unexpected = state.keys().filter(|&name| !known.contains(name) && !counted(name)).cloned().collect();
 
     if !misfits.is_empty() || strict && unmatched != Unmatched::default() {
         return Err(mismatch(&unmatched, &misfits, strict));

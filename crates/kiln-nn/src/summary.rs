@@ -1,6 +1,6 @@
 //! `Sequential::summary`: the model as Keras prints it.
 
-use crate::{Module, Sequential};
+use crate::{Module, Segment, Sequential};
 use kiln_tensor::Shape;
 use std::fmt::Write;
 
@@ -41,19 +41,42 @@ impl Sequential {
     /// ```
     pub fn summary(&self, title: &str) -> String {
         let titles = ["Layer (type)", "Output Shape", "Param #", "FLOPs"].map(str::to_owned);
-        let rows = self.layers().enumerate().map(|(index, layer)| {
+        let mut rows = vec![titles];
+        self.rows("", &mut rows);
+        let mut out = format!("Model: \"{title}\"\n");
+        table(&mut out, &rows);
+        self.totals(&mut out);
+        out
+    }
+
+    /// A row for each layer; those of a Sequential within stand for it.
+    fn rows(&self, path: &str, rows: &mut Vec<[String; 4]>) {
+        for (index, (segment, layer)) in self.named_layers().enumerate() {
+            let place = match segment {
+                Segment::Name(name) => format!("{path}{name}"),
+                Segment::Index(index) => format!("{path}{index}"),
+            };
+            if let Some(inner) = layer.as_sequential().filter(|inner| !inner.is_empty()) {
+                inner.rows(&format!("{place}."), rows);
+                continue;
+            }
             let output = self.output_shapes().get(index);
-            [
-                format!("{index} ({})", layer.name()),
+            rows.push([
+                format!("{place} ({})", layer.name()),
                 output.map_or_else(|| "?".to_owned(), batched),
                 grouped(Count::of(layer).all()),
                 output.map_or_else(|| "?".to_owned(), |output| grouped(layer.flops(output))),
-            ]
+            ]);
+        }
+    }
+
+    /// Elements of the outputs of all layers for one sample.
+    fn outputs(&self) -> u64 {
+        let each = self.layers().zip(self.output_shapes()).map(|(layer, output)| match layer.as_sequential() {
+            Some(inner) if !inner.is_empty() => inner.outputs(),
+            _ => output.elements() as u64,
         });
-        let mut out = format!("Model: \"{title}\"\n");
-        table(&mut out, &[titles].into_iter().chain(rows).collect::<Vec<_>>());
-        self.totals(&mut out);
-        out
+        each.sum()
     }
 
     fn totals(&self, out: &mut String) {
@@ -63,7 +86,7 @@ impl Sequential {
         let _ = writeln!(out, " Trainable params: {} ({})", grouped(count.learned), bytes(count.bytes));
         let _ = writeln!(out, " Non-trainable params: {} ({})", grouped(count.fixed), bytes(count.fixed_bytes));
         if !self.output_shapes().is_empty() {
-            let outputs: u64 = self.output_shapes().iter().map(|shape| 4 * shape.elements() as u64).sum();
+            let outputs = 4 * self.outputs();
             let flops = self.layers().zip(self.output_shapes()).map(|(layer, output)| layer.flops(output)).sum();
             let _ = writeln!(out, " Outputs of all layers: {} a sample", bytes(outputs));
             let _ = writeln!(out, " FLOPs: {} a sample", grouped(flops));

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use kiln_nn::{Activation, Ctx, Dense, Dropout, Flatten, Init, Initializer, L1, L2, Layer, Linear, Module, Sequential};
-use kiln_tensor::{DType, Device, Result, Tensor};
+use kiln_math::{Purpose, Stream};
+use kiln_nn::*;
+use kiln_tensor::{DType, Device, Padding, Result, Tensor};
 use serde_json::json;
 
 /// Every layer that Kiln makes from a description, with settings other than the defaults.
@@ -39,6 +40,111 @@ fn a_model_is_made_again_with_every_setting() {
         (y, ctx.penalty().unwrap().unwrap().into_tensor().item().unwrap())
     };
     assert_eq!(run(&again), run(&model));
+}
+
+/// Every convolutional layer, with settings other than the defaults.
+fn every_convolutional_layer() -> Sequential {
+    let same = Padding::Same;
+    let main = Sequential::new()
+        .push_named("conv1", Conv2d::new(6, 3).padding(1).groups(3).kernel_initializer(Initializer::HeNormal))
+        .push_named("bn1", BatchNorm2d::new().keras().activation(Activation::Relu));
+    let shortcut = Sequential::new().push(Conv2d::new(6, 1).use_bias(false));
+    let concat = Concat::new()
+        .branch(AvgPool2d::new(2).padding([(0, 1), (1, 0)]).stride(1).count_include_pad(false))
+        .branch_named("lp", LpPool2d::new(1).power(4.0));
+    Sequential::new()
+        .push(Reshape::new([1, 12, 12]))
+        .push_named(
+            "stem",
+            Conv2d::new(3, [3, 2]).stride([1, 2]).padding(same).dilation([1, 2]).bias_regularizer(L2(0.5)),
+        )
+        .push(DepthwiseConv2d::new(3).multiplier(2).padding(1))
+        .push(Residual::new(main).shortcut(shortcut).activation(Activation::Tanh))
+        .push(concat)
+        .push(MaxPool2d::new(3).stride(2).padding(same).ceil(true).dilation(1))
+        .push(SeparableConv2d::new(8, 3).padding(same).activation(Activation::Gelu).kernel_regularizer(L1(0.25)))
+        .push(ConvTranspose2d::new(4, 3).stride(2).padding(1).output_padding(1).groups(2))
+        .push(Dropout2d::new(0.5))
+        .push(ZeroPad2d::new([(0, 1), (2, 0)]))
+        .push(UpSample2d::new([1, 2]).bilinear())
+        .push(UpSample2d::to(9).align_corners())
+        .push(LocalResponseNorm::new(3).alpha(0.5).beta(0.5).k(2.0))
+        .push(GroupNorm::new(2).epsilon(0.1))
+        .push(InstanceNorm::new().affine(true))
+        .push(LayerNorm::new().axes(2).affine(false))
+        .push(RMSNorm::new().epsilon(0.01))
+        .push(AdaptiveAvgPool2d::new([4, 5]))
+        .push(AdaptiveMaxPool2d::new(4))
+        .push(BatchNorm2d::new().affine(false).frozen(true))
+        .push(Concat::new().branch(GlobalAvgPool::new()).branch(GlobalMaxPool::new()))
+        .build([12, 12], &Device::cpu(), 3)
+        .unwrap()
+}
+
+/// The same of sequences and volumes.
+fn every_other_rank() -> Sequential {
+    Sequential::new()
+        .push(Conv1d::new(4, 3).padding(2))
+        .push(DepthwiseConv1d::new(2))
+        .push(SeparableConv1d::new(6, 2).stride(2))
+        .push(ConvTranspose1d::new(4, 2).stride(2))
+        .push(MaxPool1d::new(2).stride(1))
+        .push(AvgPool1d::new(2).stride(1))
+        .push(LpPool1d::new(2).stride(1))
+        .push(BatchNorm1d::new().momentum(0.5))
+        .push(Dropout1d::new(0.25))
+        .push(ZeroPad1d::new(1))
+        .push(UpSample1d::new(2))
+        .push(AdaptiveMaxPool1d::new(12))
+        .push(AdaptiveAvgPool1d::new(8))
+        .push(Reshape::new([1, 2, 4, 4]))
+        .push(Conv3d::new(4, 2).padding(1))
+        .push(BatchNorm3d::new())
+        .push(MaxPool3d::new([1, 2, 2]))
+        .push(AvgPool3d::new(2).ceil(true))
+        .push(GlobalAvgPool::new().keep_dims(true))
+        .push(Flatten::new())
+        .build([2, 10], &Device::cpu(), 4)
+        .unwrap()
+}
+
+#[test]
+fn convolutional_models_are_made_again_with_every_setting() {
+    let cpu = Device::cpu();
+    for (model, dims) in [(every_convolutional_layer(), vec![3, 12, 12]), (every_other_rank(), vec![3, 2, 10])] {
+        let text = model.architecture().to_string();
+        let mut again = Sequential::from_architecture(&serde_json::from_str(&text).unwrap(), &cpu).unwrap();
+        assert_eq!(again.architecture(), model.architecture());
+        assert_eq!(again.output_shapes(), model.output_shapes());
+        assert_eq!(again.summary("again"), model.summary("again"));
+        again.load_state_dict(&model.state_dict(), true).unwrap();
+        let path = std::env::temp_dir().join(format!("kiln-nn-layers-{}-{}", std::process::id(), dims.len()));
+        safetensors::save(&model, &path).unwrap();
+        safetensors::load(&mut again, &path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let x = Tensor::uniform(dims, -1.0, 1.0, DType::F32, &cpu, Stream::new(1, Purpose::Data, 0)).unwrap();
+        let run = |model: &Sequential, ctx: Ctx| {
+            let y = ctx.run(model, &(&x).into()).unwrap().into_tensor().to_vec::<f32>().unwrap();
+            (y, ctx.penalty().unwrap().map(|penalty| penalty.item().unwrap()))
+        };
+        assert_eq!(run(&again, Ctx::train(7, 0)), run(&model, Ctx::train(7, 0)));
+        assert_eq!(run(&again, Ctx::eval()), run(&model, Ctx::eval()));
+    }
+}
+
+#[test]
+fn settings_are_written_as_one_writes_them() {
+    let conv = Conv2d::new(8, [3, 5]).stride(2).padding(Padding::Same).activation(Activation::Relu);
+    assert_eq!(
+        conv.config().unwrap(),
+        json!({
+            "use_bias": true, "activation": "relu", "kernel_initializer": "glorot_uniform", "bias_initializer": "zeros",
+            "filters": 8, "kernel": [3, 5], "stride": 2, "dilation": 1, "padding": "same", "groups": 1
+        })
+    );
+    assert_eq!(MaxPool2d::new(2).padding([(0, 1), (2, 2)]).config().unwrap()["padding"], json!([[0, 1], [2, 2]]));
+    let named = Sequential::new().push_named("pool", MaxPool2d::new(2)).architecture();
+    assert_eq!(named["layers"][0]["name"], "pool");
 }
 
 #[test]
@@ -80,6 +186,20 @@ fn what_is_no_description_is_refused() {
         (
             json!({"layers": [{"layer": "Dropout", "rate": "much"}]}),
             "layer 0 (Dropout): invalid type: string \"much\", expected f64",
+        ),
+        (
+            json!({"layers": [{"layer": "MaxPool2d", "kernel": [], "dilation": 1, "padding": "valid"}]}),
+            "layer 0 (MaxPool2d): a number, or a list of one for each of one to three axes, is expected",
+        ),
+        (
+            json!({"layers": [{"layer": "ZeroPad2d", "padding": "much"}]}),
+            "layer 0 (ZeroPad2d): \"valid\", \"same\", or a list of pairs, is expected",
+        ),
+        (json!({"layers": [{"layer": "Concat"}]}), "`branches`, a list, is expected"),
+        (json!({"layers": [{"layer": "Flatten", "name": 3}]}), "layer 0: `name`, a text, is expected, got 3"),
+        (
+            json!({"layers": [{"layer": "Flatten", "name": "a"}, {"layer": "Flatten", "name": "a"}], "input": [2]}),
+            "two layers are called a: give each a name of its own",
         ),
         (json!({"layers": [], "input": [2, -1]}), "`input`, the sizes of a sample's axes, is expected, got [2,-1]"),
         (json!({"layers": [{"layer": "Sequential"}]}), "`layers`, a list, is expected"),

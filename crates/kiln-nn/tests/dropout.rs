@@ -78,6 +78,24 @@ fn the_gradient_has_the_same_mask() {
 }
 
 #[test]
+fn whole_channels_are_dropped() {
+    let (samples, channels, positions) = (50, 40, 6);
+    let x = Var::variable(Tensor::ones([samples, channels, 2, 3], DType::F32, &Device::cpu()).unwrap());
+    let y = Dropout2d::new(0.25).forward(&x, &Ctx::train(1, 0)).unwrap();
+    let values = y.tensor().to_vec::<f32>().unwrap();
+    let scale = (1.0 / 0.75) as f32;
+    let dropped = values.chunks_exact(positions).filter(|plane| plane.iter().all(|&v| v == 0.0)).count();
+    let kept = values.chunks_exact(positions).filter(|plane| plane.iter().all(|&v| (v - scale).abs() < 1e-6)).count();
+    assert_eq!(dropped + kept, samples * channels);
+    let share = dropped as f64 / (samples * channels) as f64;
+    assert!((share - 0.25).abs() < 0.05, "{share}");
+    let gradients = y.sum_all().unwrap().backward().unwrap();
+    assert_eq!(gradients.of(&x).unwrap().to_vec::<f32>().unwrap(), values);
+    let evaluated = Dropout2d::new(0.25).forward(&x, &Ctx::eval()).unwrap();
+    assert_eq!(evaluated.tensor().storage_id(), x.tensor().storage_id());
+}
+
+#[test]
 fn rates_that_make_no_sense() {
     for rate in [-0.1, 1.0, f64::NAN] {
         let error = Sequential::new().push(Dropout::new(rate)).build(4, &Device::cpu(), 1).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 
 use kiln_autograd::Var;
 use kiln_nn::*;
-use kiln_tensor::{DType, Device, ErrorKind, Result, Tensor};
+use kiln_tensor::{DType, Device, ErrorKind, Padding, Result, Tensor};
 
 fn zeros(dims: &[usize]) -> Var {
     Var::constant(Tensor::zeros(dims, DType::F32, &Device::cpu()).unwrap())
@@ -48,6 +48,131 @@ fn build_errors_name_the_layer() {
     let error = model.build(5, &cpu, 1).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Build);
     assert!(error.to_string().contains("already built, with weights (3, 4)"), "{error}");
+}
+
+/// The AlexNet listing for CIFAR-10 as it was printed, layer for layer.
+fn printed_alexnet() -> Sequential {
+    let mut model = Sequential::new();
+    let pool = || MaxPool2d::new(3).stride(2);
+    for (filters, kernel, stride, pools) in
+        [(96, 11, 4, true), (256, 5, 1, true), (384, 3, 1, false), (384, 3, 1, false), (256, 3, 1, true)]
+    {
+        model.add(Conv2d::new(filters, kernel).stride(stride).padding(Padding::Same).use_bias(false));
+        model.add(BatchNorm2d::new().keras());
+        model.add(Activation::Relu);
+        if pools {
+            model.add(pool());
+        }
+    }
+    model.add(Flatten::new());
+    for _ in 0..2 {
+        model.add(Dense::new(4096).use_bias(false));
+        model.add(BatchNorm1d::new().keras());
+        model.add(Activation::Relu);
+        model.add(Dropout::new(0.5));
+    }
+    model.push(Dense::new(10).activation(Activation::Softmax))
+}
+
+#[test]
+fn the_printed_alexnet_cannot_be_built() {
+    let error = printed_alexnet().build([3, 32, 32], &Device::cpu(), 1).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Shape);
+    assert_eq!(
+        error.to_string(),
+        "model.17 (MaxPool2d): max_pool: window 3×3 does not fit the 1×1 input of (1, 256, 1, 1); \
+         use Padding::Same or a smaller window"
+    );
+}
+
+#[test]
+fn layers_of_channels_say_what_does_not_fit() {
+    let cpu = Device::cpu();
+    fn build(layer: impl Layer + 'static, input: &[usize]) -> String {
+        Sequential::new().push(layer).build(input, &Device::cpu(), 1).unwrap_err().to_string()
+    }
+    for (error, expected) in [
+        (
+            build(Conv2d::new(8, 3), &[28, 28]),
+            "model.0 (Conv2d): build: samples of (C, H, W) are expected, got (28, 28); put Reshape::new([1, 28, 28]) before \
+             this layer",
+        ),
+        (
+            build(MaxPool2d::new(2), &[3, 4, 8, 8]),
+            "model.0 (MaxPool2d): max_pool: samples of (C, H, W) are expected, got (3, 4, 8, 8); change the layer before, \
+             or the shape that the model is built for",
+        ),
+        (
+            build(Conv2d::new(8, 5), &[3, 4, 4]),
+            "model.0 (Conv2d): conv: window 5×5 does not fit the 4×4 input of (1, 3, 4, 4); use Padding::Same or a \
+             smaller window",
+        ),
+        (
+            build(Conv2d::new(8, 3).stride(0), &[3, 8, 8]),
+            "model.0 (Conv2d): conv: stride 0 is out of range: it must be 1 or more",
+        ),
+        (
+            build(Conv2d::new(8, 3).dilation(0), &[3, 8, 8]),
+            "model.0 (Conv2d): conv: dilation 0 is out of range: it must be 1 or more",
+        ),
+        (build(Conv2d::new(8, 0), &[3, 8, 8]), "model.0 (Conv2d): build: size 0 is out of range: it must be 1 or more"),
+        (
+            build(Conv2d::new(8, [3, 3, 3]), &[3, 8, 8]),
+            "model.0 (Conv2d): build: size 3×3×3 is for 3 spatial axes, there are 2",
+        ),
+        (
+            build(Conv2d::new(8, 3).groups(2), &[3, 8, 8]),
+            "model.0 (Conv2d): build: 3 channels and 8 filters do not go into 2 groups",
+        ),
+        (
+            build(Conv2d::new(0, 3), &[3, 8, 8]),
+            "model.0 (Conv2d): build: a layer of 3 channels and 0 filters: both must be above 0",
+        ),
+        (
+            build(GroupNorm::new(3), &[4, 2, 2]),
+            "model.0 (GroupNorm): build: the 4 channels of samples (4, 2, 2) do not go into 3 groups",
+        ),
+        (
+            build(BatchNorm2d::new(), &[4]),
+            "model.0 (BatchNorm2d): build: samples (C, H, W) are expected, got (4,); use the BatchNorm of another number of axes",
+        ),
+        (build(Reshape::new([5]), &[2, 3]), "model.0 (Reshape): build: samples (2, 3) cannot be reshaped to (5,)"),
+        (
+            build(Residual::new(Sequential::new().push(Conv2d::new(4, 3))), &[4, 5, 5]),
+            "model.0 (Residual): build: the main layers give (4, 3, 3), the shortcut (4, 5, 5); give the shortcut layers \
+             that lead to the same shape: Residual::new(main).shortcut(Sequential::new().push(Conv2d::new(channels, 1)\
+             .stride(stride)))",
+        ),
+        (
+            build(Concat::new().branch(MaxPool2d::new(2)).branch(Activation::Linear), &[4, 4, 4]),
+            "model.0 (Concat): build: branches give (4, 2, 2) and (4, 4, 4): all but the channels must be the same; change \
+             strides or padding",
+        ),
+        (
+            build(Sequential::new().push_named("a.b", Flatten::new()), &[4]),
+            "model.0 (Sequential): build: \"a.b\" is no name of a layer: it must not be empty nor hold a dot",
+        ),
+        (build(Dropout2d::new(1.0), &[4, 2, 2]), "model.0 (Dropout2d): dropout: a rate in [0, 1) is expected, got 1"),
+        (
+            build(ZeroPad2d::new(Padding::Same), &[4, 2, 2]),
+            "model.0 (ZeroPad2d): pad: Padding::Same needs a window; give the numbers of zeros",
+        ),
+    ] {
+        assert_eq!(error, expected);
+    }
+
+    // What was built for other channels.
+    let model = Sequential::new().push_named("conv1", Conv2d::new(8, 3)).build([3, 8, 8], &cpu, 1).unwrap();
+    let error = model.forward(&zeros(&[2, 4, 8, 8]), &Ctx::eval()).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "model.conv1 (Conv2d): conv: weight (8, 3, 3, 3) in 1 group takes 3 channels, x (2, 4, 8, 8) has 4; build the \
+         layer for the channels of its data, or change the groups"
+    );
+    let error = model.build([4, 8, 8], &cpu, 1).unwrap_err().to_string();
+    assert!(error.ends_with("already built, with weights (8, 3, 3, 3); inputs (4, 8, 8) do not fit it"), "{error}");
+    let error = Sequential::new().push(Conv2d::new(8, 3)).forward(&zeros(&[2, 4, 8, 8]), &Ctx::eval()).unwrap_err();
+    assert!(error.to_string().ends_with("or make it with `Conv2d::with_sizes`"), "{error}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use kiln_autograd::Var;
 use kiln_math::{Purpose, Stream};
 use kiln_nn::*;
-use kiln_tensor::{DType, Device, IntoShape, Result, Tensor};
+use kiln_tensor::{DType, Device, IntoShape, Padding, Result, Tensor};
 
 fn random(shape: impl IntoShape, seed: u64) -> Tensor {
     Tensor::uniform(shape, -1.0, 1.0, DType::F64, &Device::cpu(), Stream::new(seed, Purpose::Data, 0)).unwrap()
@@ -125,6 +125,60 @@ fn linear_flatten_dropout_and_activations() {
 fn a_network_of_several_layers() {
     let inner = Sequential::new().push(Dense::new(5).activation(Activation::Sigmoid)).push(Dropout::new(0.3));
     check_layer(Sequential::new().push(Flatten::new()).push(inner).push(Dense::new(2)), &[2, 3]);
+}
+
+#[test]
+fn convolutions() {
+    let tanh = Activation::Tanh;
+    check_layer(Conv1d::new(3, 3).stride(2).padding(Padding::Same).activation(tanh), &[2, 6]);
+    check_layer(Conv2d::new(4, [2, 3]).padding([(1, 0), (1, 1)]).groups(2).activation(tanh), &[2, 4, 3]);
+    check_layer(Conv2d::new(2, 2).dilation(2).use_bias(false).activation(Activation::Gelu), &[2, 4, 4]);
+    check_layer(Conv2d::new(3, 1).activation(Activation::Softmax), &[2, 2, 3]);
+    check_layer(Conv3d::new(2, 2), &[1, 2, 3, 2]);
+    check_layer(DepthwiseConv1d::new(3).multiplier(2), &[2, 5]);
+    check_layer(DepthwiseConv2d::new(2).stride(2).activation(tanh), &[2, 4, 3]);
+    check_layer(SeparableConv2d::new(3, 2).padding(Padding::Same).activation(tanh), &[2, 3, 3]);
+    check_layer(ConvTranspose1d::new(2, 3).stride(2).output_padding(1), &[2, 4]);
+    check_layer(ConvTranspose2d::new(2, 3).stride(2).padding(Padding::Same).activation(tanh), &[2, 2, 3]);
+}
+
+#[test]
+fn pooling_and_resampling() {
+    check_layer(MaxPool1d::new(2), &[2, 5]);
+    check_layer(MaxPool2d::new(3).stride(2).padding(Padding::Same), &[2, 5, 4]);
+    check_layer(AvgPool2d::new(2).stride(1).padding(1), &[2, 3, 4]);
+    check_layer(LpPool1d::new(2).stride(1), &[2, 5]);
+    check_layer(GlobalAvgPool::new(), &[2, 3, 2]);
+    check_layer(GlobalMaxPool::new(), &[2, 3, 2]);
+    check_layer(AdaptiveAvgPool2d::new([2, 3]), &[2, 5, 4]);
+    check_layer(AdaptiveMaxPool2d::new(2), &[2, 5, 4]);
+    check_layer(UpSample2d::new(2).bilinear(), &[2, 3, 2]);
+    check_layer(UpSample1d::to(5), &[2, 3]);
+    check_layer(ZeroPad2d::new([(1, 0), (0, 2)]), &[2, 2, 3]);
+    check_layer(Dropout2d::new(0.4), &[4, 2, 3]);
+    check_layer(Reshape::new([2, 3]), &[6]);
+}
+
+#[test]
+fn normalisation() {
+    check_layer(BatchNorm1d::new().activation(Activation::Tanh), &[4]);
+    check_layer(BatchNorm2d::new(), &[2, 3, 2]);
+    check_layer(BatchNorm2d::new().affine(false).activation(Activation::Gelu), &[2, 2, 2]);
+    check_layer(BatchNorm2d::new().frozen(true), &[2, 2, 2]);
+    check_layer(LayerNorm::new(), &[2, 5]);
+    check_layer(RMSNorm::new().axes(2), &[2, 3, 2]);
+    check_layer(GroupNorm::new(2), &[4, 2, 2]);
+    check_layer(InstanceNorm::new().affine(true), &[2, 3, 2]);
+    check_layer(LocalResponseNorm::new(3).alpha(0.7), &[4, 2, 2]);
+}
+
+#[test]
+fn blocks() {
+    let conv = || Sequential::new().push(Conv2d::new(2, 3).padding(1).activation(Activation::Tanh));
+    check_layer(Residual::new(conv()).activation(Activation::Tanh), &[2, 3, 2]);
+    let shortcut = Sequential::new().push(Conv2d::new(2, 1).use_bias(false));
+    check_layer(Residual::new(conv()).shortcut(shortcut), &[1, 3, 2]);
+    check_layer(Concat::new().branch(Activation::Linear).branch_named("conv", conv()), &[2, 3, 2]);
 }
 
 /// A loss after a dense layer, so that its gradient flows through something.

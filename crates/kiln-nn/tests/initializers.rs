@@ -119,3 +119,27 @@ fn layers_made_without_paths_differ_too() {
     let (a, b) = (Dense::with_sizes(4, 4, &mut init).unwrap(), Dense::with_sizes(4, 4, &mut init).unwrap());
     assert_ne!(weights(&a), weights(&b));
 }
+
+/// The fans of kernels as Keras counts them, seen in the bounds of √(6 / fan_in).
+#[test]
+fn kernels_have_keras_fans() {
+    fn bound(layer: impl Layer + 'static, path: &str, input: &[usize]) -> f64 {
+        let model = Sequential::new().push(layer).build(input, &Device::cpu(), 1).unwrap();
+        let values = model.state_dict()[path].to_f64_vec().unwrap();
+        values.iter().fold(0.0f64, |m, v| m.max(v.abs()))
+    }
+    let he = Initializer::HeUniform;
+    let of = |fan_in: f64| (6.0 / fan_in).sqrt();
+    let input = [16, 9, 9];
+    for (found, expected) in [
+        (bound(Conv2d::new(64, 3).kernel_initializer(he), "0.weight", &input), of(9.0 * 16.0)),
+        (bound(Conv2d::new(64, 3).groups(4).kernel_initializer(he), "0.weight", &input), of(9.0 * 4.0)),
+        (bound(DepthwiseConv2d::new(3).multiplier(8).kernel_initializer(he), "0.weight", &input), of(9.0 * 16.0)),
+        (bound(ConvTranspose2d::new(64, 3).kernel_initializer(he), "0.weight", &input), of(9.0 * 64.0)),
+        (bound(SeparableConv2d::new(64, 3).kernel_initializer(he), "0.pointwise.weight", &input), of(16.0)),
+        // Glorot's of fan_in and fan_out, the default.
+        (bound(Conv2d::new(64, 3), "0.weight", &input), of(9.0 * (16.0 + 64.0))),
+    ] {
+        assert!(found <= expected && found > 0.98 * expected, "{found} of {expected}");
+    }
+}

@@ -39,8 +39,97 @@ fn softmax(row: &[f64]) -> Vec<f64> {
     exp.iter().map(|e| e / sum).collect()
 }
 
+/// Along one axis: size, kernel, stride, dilation, zeros before and after.
+type Along = (usize, usize, usize, usize, usize, usize);
+
+fn along() -> impl Strategy<Value = Along> {
+    (1usize..8, 1usize..4, 1usize..4, 1usize..3, 0usize..3, 0usize..3)
+        .prop_filter("the kernel fits", |&(size, kernel, _, dilation, before, after)| {
+            size + before + after > (kernel - 1) * dilation
+        })
+}
+
+/// Outputs along an axis, by the definition: how often the kernel fits.
+fn outputs((size, kernel, stride, dilation, before, after): Along) -> usize {
+    (0..).take_while(|o| o * stride + (kernel - 1) * dilation < size + before + after).count()
+}
+
+/// The element of an axis that a tap meets at an output, unless it is padding.
+fn met((size, _, stride, dilation, before, _): Along, output: usize, tap: usize) -> Option<usize> {
+    (output * stride + tap * dilation).checked_sub(before).filter(|&at| at < size)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn convolution_layers(rows in along(), columns in along(), n in 1usize..3, groups in 1usize..3, per_group in 1usize..4,
+                          filters in 1usize..4, bias: bool, relu: bool, seed: u64) {
+        let (channels, filters) = (groups * per_group, groups * filters);
+        let activation = if relu { Activation::Relu } else { Activation::Linear };
+        let layer = Conv2d::new(filters, [rows.1, columns.1])
+            .stride([rows.2, columns.2])
+            .dilation([rows.3, columns.3])
+            .padding([(rows.4, rows.5), (columns.4, columns.5)])
+            .groups(groups)
+            .use_bias(bias)
+            .bias_initializer(Initializer::Uniform { low: -1.0, high: 1.0 })
+            .activation(activation);
+        let mut init = Init::new(seed, &Device::cpu()).dtype(DType::F64);
+        let model = Sequential::new().push(layer).build_with([channels, rows.0, columns.0], &mut init).unwrap();
+        let (high, wide) = (outputs(rows), outputs(columns));
+        prop_assert_eq!(model.output_shapes()[0].dims(), [filters, high, wide]);
+        let x = random(&[n, channels, rows.0, columns.0], seed);
+        let y = model.forward(&Var::from(&x), &Ctx::eval()).unwrap();
+        let state = model.state_dict();
+        prop_assert_eq!(state["0.weight"].dims(), [filters, per_group, rows.1, columns.1]);
+        let w = state["0.weight"].to_f64_vec().unwrap();
+        let b = state.get("0.bias").map(|b| b.to_f64_vec().unwrap());
+        let x = x.to_f64_vec().unwrap();
+        let mut expected = Vec::new();
+        for (sample, f) in (0..n).flat_map(|sample| (0..filters).map(move |f| (sample, f))) {
+            for (r, c) in (0..high).flat_map(|r| (0..wide).map(move |c| (r, c))) {
+                let mut sum = b.as_ref().map_or(0.0, |b| b[f]);
+                for (i, kr, kc) in (0..per_group * rows.1 * columns.1)
+                    .map(|at| (at / (rows.1 * columns.1), at / columns.1 % rows.1, at % columns.1)) {
+                    if let (Some(row), Some(column)) = (met(rows, r, kr), met(columns, c, kc)) {
+                        let channel = f / (filters / groups) * per_group + i;
+                        sum += x[((sample * channels + channel) * rows.0 + row) * columns.0 + column]
+                            * w[((f * per_group + i) * rows.1 + kr) * columns.1 + kc];
+                    }
+                }
+                expected.push(if relu { sum.max(0.0) } else { sum });
+            }
+        }
+        close(&y.tensor().to_f64_vec().unwrap(), &expected);
+        // Two operations for each weight at each position.
+        let products = (w.len() * high * wide) as u64;
+        prop_assert_eq!(model.flops(&model.output_shapes()[0]), 2 * products);
+    }
+
+    #[test]
+    fn pooling_layers(axis in along(), n in 1usize..3, channels in 1usize..4, seed: u64) {
+        let (size, kernel, stride, _, before, after) = axis;
+        prop_assume!(before < kernel && after < kernel);
+        let axis = (size, kernel, stride, 1, before, after);
+        prop_assume!(size + before + after >= kernel);
+        let x = random(&[n, channels, size], seed);
+        let values = x.to_f64_vec().unwrap();
+        let met = |line: &[f64], o: usize| (0..kernel).filter_map(|k| met(axis, o, k).map(|at| line[at])).collect::<Vec<_>>();
+        let each = |f: &dyn Fn(Vec<f64>) -> f64| -> Vec<f64> {
+            values.chunks(size).flat_map(|line| (0..outputs(axis)).map(move |o| met(line, o))).map(f).collect()
+        };
+        let run = |layer: &dyn Layer| layer.forward(&Var::from(&x), &Ctx::eval()).unwrap().tensor().to_f64_vec().unwrap();
+        let padding = [(before, after)];
+        close(&run(&MaxPool1d::new(kernel).stride(stride).padding(padding)),
+              &each(&|met| met.into_iter().fold(f64::NEG_INFINITY, f64::max)));
+        close(&run(&AvgPool1d::new(kernel).stride(stride).padding(padding)),
+              &each(&|met| met.iter().sum::<f64>() / kernel as f64));
+        close(&run(&AvgPool1d::new(kernel).stride(stride).padding(padding).count_include_pad(false)),
+              &each(&|met| met.iter().sum::<f64>() / met.len() as f64));
+        close(&run(&LpPool1d::new(kernel).stride(stride).padding(padding)),
+              &each(&|met| met.iter().map(|x| x * x).sum::<f64>().sqrt()));
+    }
 
     #[test]
     fn dense_layers(leading in prop::collection::vec(1usize..5, 1..4), inputs in 1usize..40, units in 1usize..40,

@@ -1,9 +1,10 @@
-//! Dropout.
+//! Dropout, of elements and of whole channels.
 
+use super::spatial::{by_axes, expect_batch, expect_sample};
 use crate::{Ctx, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_math::Purpose;
-use kiln_tensor::{Error, Result, Shape};
+use kiln_tensor::{Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -21,26 +22,72 @@ impl Dropout {
     pub fn new(rate: f64) -> Self {
         Dropout { rate }
     }
+}
 
-    fn checked(&self) -> Result<f64> {
-        if (0.0..1.0).contains(&self.rate) {
-            return Ok(self.rate);
-        }
-        Err(Error::value("dropout", format!("a rate in [0, 1) is expected, got {}", self.rate)))
+fn checked(rate: f64) -> Result<f64> {
+    if (0.0..1.0).contains(&rate) {
+        return Ok(rate);
     }
+    Err(Error::value("dropout", format!("a rate in [0, 1) is expected, got {rate}")))
 }
 
 impl Layer for Dropout {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let rate = self.checked()?;
+        let rate = checked(self.rate)?;
         if rate == 0.0 || !ctx.is_training() {
             return Ok(x.clone());
         }
         x.dropout(rate, &ctx.stream_tensor(Purpose::Dropout, x.device())?)
     }
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
-        self.checked()?;
+        checked(self.rate)?;
         Ok(*input)
+    }
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}
+
+/// [`Dropout`] of whole channels of x (N, C, D…): neighbouring pixels are much alike, so that dropping single ones takes
+/// little away (Tompson et al. 2015). [`Dropout1d`] and [`Dropout2d`] are its names.
+///
+/// PyTorch's `Dropout2d`, Keras's `SpatialDropout2D`.
+#[derive(Module, Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ChannelDropout<const N: usize> {
+    rate: f64,
+}
+
+/// Of channels of sequences (N, C, L).
+pub type Dropout1d = ChannelDropout<1>;
+/// Of channels of images (N, C, H, W).
+pub type Dropout2d = ChannelDropout<2>;
+
+impl<const N: usize> ChannelDropout<N> {
+    /// The layer; a rate outside [0, 1) is reported when it is built or run.
+    pub fn new(rate: f64) -> Self {
+        ChannelDropout { rate }
+    }
+}
+
+impl<const N: usize> Layer for ChannelDropout<N> {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let rate = checked(self.rate)?;
+        expect_batch::<N>("dropout", x.shape())?;
+        if rate == 0.0 || !ctx.is_training() {
+            return Ok(x.clone());
+        }
+        let mut channels = vec![1; x.shape().rank()];
+        channels[..2].copy_from_slice(&x.dims()[..2]);
+        let ones = Var::constant(Tensor::ones(channels, x.dtype(), x.device())?);
+        x.mul(&ones.dropout(rate, &ctx.stream_tensor(Purpose::Dropout, x.device())?)?)
+    }
+    fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
+        checked(self.rate)?;
+        expect_sample::<N>("dropout", input)?;
+        Ok(*input)
+    }
+    fn name(&self) -> &'static str {
+        by_axes::<N>(["Dropout1d", "Dropout2d", "Dropout3d"])
     }
     fn config(&self) -> Option<Value> {
         serde_json::to_value(self).ok()

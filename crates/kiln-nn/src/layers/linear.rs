@@ -1,6 +1,5 @@
 //! PyTorch's fully connected layer, and the product that it shares with `Dense`.
 
-use crate::activation::Form;
 use crate::{Activation, Ctx, Fans, Init, Initializer, Layer, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result};
@@ -71,13 +70,7 @@ pub(super) fn affine(x: &Var, weight: &Param, bias: Option<&Param>, activation: 
         return Err(misfit(x, weight));
     }
     let (weight, bias) = (weight.var(ctx), bias.map(|bias| bias.var(ctx)));
-    let (fused, after) = match activation.form() {
-        Form::None => (None, false),
-        Form::Elementwise(call) => (Some(call), false),
-        Form::Softmax | Form::LogSoftmax => (None, true),
-    };
-    let y = x.linear(&weight, bias.as_ref(), fused)?;
-    if after { activation.apply(&y) } else { Ok(y) }
+    activation.rest(x.linear(&weight, bias.as_ref(), activation.fused())?, -1)
 }
 
 #[cold]

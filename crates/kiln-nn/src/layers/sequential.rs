@@ -1,12 +1,14 @@
 //! Layers one after the other.
 
-use crate::{Ctx, Init, Layer, Module, architecture};
+use super::list::Layers;
+use crate::{Ctx, Init, Layer, Module, Segment, architecture};
 use kiln_autograd::Var;
 use kiln_tensor::{Device, Error, ErrorKind, IntoShape, Result, Shape};
 use serde_json::Value;
 use std::fmt;
 
-/// Layers one after the other. Paths are `0.weight`, `1.bias`, …, as of PyTorch's `Sequential`.
+/// Layers one after the other. Paths are `0.weight`, `1.bias`, …, as of PyTorch's `Sequential`, or by the layers' own names
+/// ([`Sequential::push_named`]).
 ///
 /// ```
 /// use kiln_nn::{Activation, Dense, Flatten, Module, Sequential};
@@ -25,7 +27,7 @@ use std::fmt;
 #[derive(Module, Default)]
 pub struct Sequential {
     #[module(flatten)]
-    layers: Vec<Box<dyn Layer>>,
+    layers: Layers,
     #[module(skip)]
     built: Option<Built>,
 }
@@ -49,10 +51,40 @@ impl Sequential {
         self
     }
 
+    /// The same with one layer more at the end, which paths call by this name instead of its position: `conv1.weight`.
+    ///
+    /// ```
+    /// use kiln_nn::{Dense, Module, Sequential};
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// let head = Sequential::new().push_named("fc", Dense::new(10)).build([512], &kiln_tensor::Device::cpu(), 1)?;
+    /// assert_eq!(head.parameters()[0].0, "fc.weight");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn push_named(mut self, name: impl Into<String>, layer: impl Layer + 'static) -> Self {
+        self.add_boxed(Some(name.into()), Box::new(layer));
+        self
+    }
+
     /// Adds a layer at the end (Keras's `model.add`).
     pub fn add(&mut self, layer: impl Layer + 'static) {
-        self.layers.push(Box::new(layer));
+        self.add_boxed(None, Box::new(layer));
+    }
+
+    /// Adds a layer at the end under this name (PyTorch's `add_module`).
+    pub fn add_named(&mut self, name: impl Into<String>, layer: impl Layer + 'static) {
+        self.add_boxed(Some(name.into()), Box::new(layer));
+    }
+
+    fn add_boxed(&mut self, name: Option<String>, layer: Box<dyn Layer>) {
+        self.layers.add(name, layer);
         self.built = None;
+    }
+
+    /// Of layers that were described.
+    pub(crate) fn of(layers: Layers) -> Self {
+        Sequential { layers, built: None }
     }
 
     /// Makes the parameters of all layers for samples of this shape (without the batch axis), f32, drawn from this seed.
@@ -75,7 +107,17 @@ impl Sequential {
 
     /// The layers in order.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = &dyn Layer> {
-        self.layers.iter().map(|layer| &**layer)
+        self.layers.iter().map(|(_, layer)| layer)
+    }
+
+    /// The layers in order, each with its step of the path: its name or its position.
+    pub fn named_layers(&self) -> impl ExactSizeIterator<Item = (Segment<'_>, &dyn Layer)> {
+        self.layers.iter()
+    }
+
+    /// The layers with the names that were given.
+    pub(crate) fn list(&self) -> &Layers {
+        &self.layers
     }
 
     /// The number of layers.
@@ -85,7 +127,7 @@ impl Sequential {
 
     /// Whether there are no layers.
     pub fn is_empty(&self) -> bool {
-        self.layers.is_empty()
+        self.len() == 0
     }
 
     /// The shape of one input sample, once built.
@@ -134,11 +176,11 @@ impl Sequential {
 
 impl Layer for Sequential {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let mut layers = self.layers.iter().enumerate();
-        let Some((_, first)) = layers.next() else { return Ok(x.clone()) };
-        let mut y = ctx.layer(0, &**first, x)?;
-        for (index, layer) in layers {
-            y = ctx.layer(index, &**layer, &y)?;
+        let mut layers = self.layers.iter();
+        let Some((segment, first)) = layers.next() else { return Ok(x.clone()) };
+        let mut y = ctx.layer(segment, first, x)?;
+        for (segment, layer) in layers {
+            y = ctx.layer(segment, layer, &y)?;
         }
         Ok(y)
     }
@@ -147,10 +189,11 @@ impl Layer for Sequential {
         if input.contains(&0) {
             return Err(Error::new(ErrorKind::Shape, "build", format!("samples of shape {input} are empty")));
         }
+        self.layers.check_names()?;
         let mut outputs: Vec<Shape> = Vec::with_capacity(self.layers.len());
-        for (index, layer) in self.layers.iter_mut().enumerate() {
+        for (segment, layer) in self.layers.iter_mut() {
             let shape = outputs.last().unwrap_or(input);
-            outputs.push(init.layer(index, &mut **layer, shape)?);
+            outputs.push(init.layer(segment, layer, shape)?);
         }
         let output = outputs.last().copied().unwrap_or(*input);
         self.built = Some(Built { input: *input, outputs });
@@ -161,6 +204,10 @@ impl Layer for Sequential {
         Some(Value::Object(architecture::of_layers(self)))
     }
 
+    fn as_sequential(&self) -> Option<&Sequential> {
+        Some(self)
+    }
+
     fn flops(&self, _: &Shape) -> u64 {
         self.layers().zip(self.output_shapes()).map(|(layer, output)| layer.flops(output)).sum()
     }
@@ -168,6 +215,6 @@ impl Layer for Sequential {
 
 impl fmt::Debug for Sequential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.layers.iter().map(|layer| layer.name())).finish()
+        f.debug_list().entries(self.layers().map(|layer| layer.name())).finish()
     }
 }

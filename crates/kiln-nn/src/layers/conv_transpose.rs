@@ -1,0 +1,152 @@
+//! Transposed convolutions.
+
+use super::conv::{Moves, move_settings};
+use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, per_axis, sample_of, sizes};
+use super::weights::{Weights, weight_settings};
+use crate::{Ctx, Fans, Init, Layer, Module};
+use kiln_autograd::Var;
+use kiln_tensor::{ConvOptions, Error, PerAxis, Result, Shape};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The gradient of a convolution with respect to its input, used forward, plus b: x (N, C, P…) becomes (N, filters, D…) with
+/// D = (P − 1)·stride − padding + extent + output_padding, or P·stride for `Padding::Same`. W is (C, filters/groups, K…).
+/// [`ConvTranspose1d`] and [`ConvTranspose2d`] are its names.
+///
+/// Keras's `Conv2DTranspose` with the channels first; weight, sizes and paths are PyTorch's.
+///
+/// ```
+/// use kiln_nn::{Activation, ConvTranspose2d, Sequential};
+/// use kiln_tensor::{Device, Padding};
+/// # fn main() -> Result<(), kiln_tensor::Error> {
+/// let model = Sequential::new()
+///     .push(ConvTranspose2d::new(8, 4).stride(2).padding(Padding::Same).activation(Activation::Relu))
+///     .build([16, 7, 7], &Device::cpu(), 1)?;
+/// assert_eq!(model.output_shapes()[0].dims(), [8, 14, 14]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+pub struct ConvTranspose<const N: usize> {
+    #[module(flatten)]
+    #[serde(flatten)]
+    weights: Weights,
+    filters: usize,
+    #[module(skip)]
+    #[serde(flatten)]
+    moves: Moves,
+    #[serde(default = "super::conv::one")]
+    groups: usize,
+    #[module(skip)]
+    #[serde(with = "per_axis")]
+    output_padding: PerAxis,
+}
+
+/// A transposed convolution of sequences (N, C, L).
+pub type ConvTranspose1d = ConvTranspose<1>;
+/// A transposed convolution of images (N, C, H, W).
+pub type ConvTranspose2d = ConvTranspose<2>;
+
+impl<const N: usize> ConvTranspose<N> {
+    /// A layer of this many output channels with a kernel of this size, `3` or `[3, 5]`, to be built for its input.
+    pub fn new(filters: usize, kernel: impl Into<PerAxis>) -> Self {
+        ConvTranspose {
+            weights: Weights::default(),
+            filters,
+            moves: Moves::new(kernel.into()),
+            groups: 1,
+            output_padding: 0.into(),
+        }
+    }
+
+    /// The same layer, built for inputs of so many channels.
+    ///
+    /// # Errors
+    /// Sizes of 0, channels that the groups do not divide, or memory that cannot be had.
+    pub fn with_input(mut self, channels: usize, init: &mut Init) -> Result<Self> {
+        self.make(&Shape::new(&[channels])?, init)?;
+        Ok(self)
+    }
+
+    move_settings!();
+
+    /// Groups, which divide input and output channels.
+    #[must_use]
+    pub fn groups(mut self, groups: usize) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Elements added after each axis of the output: strides lead from several input sizes to one, this says to which to go
+    /// back. By default 0.
+    #[must_use]
+    pub fn output_padding(mut self, output_padding: impl Into<PerAxis>) -> Self {
+        self.output_padding = output_padding.into();
+        self
+    }
+
+    weight_settings!("(C, filters/groups, K…)", "(filters,)");
+
+    fn options(&self) -> ConvOptions {
+        self.moves.options(self.groups).output_padding(self.output_padding)
+    }
+
+    fn make(&mut self, input: &Shape, init: &mut Init) -> Result<()> {
+        let (channels, filters, groups) = (input[0], self.filters, self.groups);
+        if channels == 0 || filters == 0 {
+            let message = format!("a layer of {channels} channels and {filters} filters: both must be above 0");
+            return Err(Error::value("build", message));
+        }
+        if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
+            let message = format!("{channels} channels and {filters} filters do not go into {groups} groups");
+            return Err(Error::value("build", message));
+        }
+        let kernel = sizes::<N>("build", self.moves.kernel)?;
+        let taps: usize = kernel.iter().product();
+        // As Keras counts them, from a kernel (K…, filters, C).
+        let fans = Fans { input: taps * (filters / groups), output: taps * channels };
+        let shape = [&[channels, filters / groups], &kernel[..]].concat();
+        self.weights.make(&shape, filters, fans, input, init)
+    }
+}
+
+impl<const N: usize> Layer for ConvTranspose<N> {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        expect_batch::<N>("conv_transpose", x.shape())?;
+        let weight =
+            self.weights.built(by_axes::<N>(["ConvTranspose1d::with_input", "ConvTranspose2d::with_input", ""]))?;
+        let (w, bias) = self.weights.vars(weight, ctx);
+        let y = x.conv_transpose(&w, bias.as_ref(), &self.options())?;
+        let activation = self.weights.activation;
+        let y = match activation.fused() {
+            Some(call) => y.unary(call)?,
+            None => activation.rest(y, 1)?,
+        };
+        self.weights.penalize(weight, &y, ctx);
+        Ok(y)
+    }
+
+    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+        expect_sample::<N>("build", input)?;
+        self.make(input, init)?;
+        let weight = self.weights.built("")?.value().shape();
+        sample_of(&self.options().transposed_shape(&batch_of_one(input)?, weight)?)
+    }
+
+    fn name(&self) -> &'static str {
+        by_axes::<N>(["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"])
+    }
+
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+
+    /// Each weight meets every position of the input, which is the output of the convolution that is transposed.
+    fn flops(&self, output: &Shape) -> u64 {
+        let Some(weight) = self.weight() else { return 0 };
+        let weight = weight.value().shape();
+        let input = batch_of_one(output).and_then(|y| self.moves.options(self.groups).output_shape(&y, weight));
+        let positions = input.map_or(0, |x| x[2..].iter().product());
+        2 * weight.elements() as u64 * positions as u64
+    }
+}

@@ -1,0 +1,120 @@
+//! Pooling to a size that does not depend on the input's.
+
+use super::spatial::{by_axes, expect_batch, expect_sample, per_axis, sizes};
+use crate::{Ctx, Init, Layer, Module};
+use kiln_autograd::Var;
+use kiln_tensor::{Error, PerAxis, Result, Shape};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+macro_rules! global_pools {
+    ($($(#[$doc:meta])+ $name:ident, $operation:literal, $method:ident;)+) => {$(
+        $(#[$doc])+
+        ///
+        /// For one to three spatial axes.
+        #[derive(Module, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+        pub struct $name {
+            #[serde(default)]
+            keep_dims: bool,
+        }
+
+        impl $name {
+            /// The layer; its output is (N, C).
+            pub fn new() -> Self {
+                $name::default()
+            }
+
+            /// Whether the pooled axes stay, with size 1. By default they go.
+            #[must_use]
+            pub fn keep_dims(mut self, keep: bool) -> Self {
+                self.keep_dims = keep;
+                self
+            }
+        }
+
+        impl Layer for $name {
+            fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
+                x.$method(self.keep_dims)
+            }
+            fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
+                global($operation, input, self.keep_dims)
+            }
+            fn config(&self) -> Option<Value> {
+                serde_json::to_value(self).ok()
+            }
+        }
+    )+};
+}
+global_pools! {
+    /// The mean of each channel's plane: (N, C, D…) becomes (N, C). Keras's `GlobalAveragePooling2D` and kin.
+    GlobalAvgPool, "global_avg_pool", global_avg_pool;
+    /// The largest element of each channel's plane: (N, C, D…) becomes (N, C). Keras's `GlobalMaxPooling2D` and kin.
+    GlobalMaxPool, "global_max_pool", global_max_pool;
+}
+
+fn global(operation: &'static str, input: &Shape, keep: bool) -> Result<Shape> {
+    if !(2..=4).contains(&input.rank()) {
+        let message = format!("samples (C, …) with one to three spatial axes are expected, got {input}");
+        return Err(Error::shape(operation, message));
+    }
+    let mut dims = vec![1; if keep { input.rank() } else { 1 }];
+    dims[0] = input[0];
+    Shape::new(&dims)
+}
+
+macro_rules! adaptive_pools {
+    ($($(#[$doc:meta])+ $name:ident, $operation:literal, $method:ident, $names:expr;)+) => {$(
+        $(#[$doc])+
+        ///
+        /// Part i of n is from ⌊i·D/n⌋ to ⌈(i + 1)·D/n⌉, as in PyTorch.
+        #[derive(Module, Clone, Debug, Serialize, Deserialize)]
+        pub struct $name<const N: usize> {
+            #[module(skip)]
+            #[serde(with = "per_axis")]
+            size: PerAxis,
+        }
+
+        impl<const N: usize> $name<N> {
+            /// So many outputs along each axis: `7`, or `[7, 5]`.
+            pub fn new(size: impl Into<PerAxis>) -> Self {
+                $name { size: size.into() }
+            }
+        }
+
+        impl<const N: usize> Layer for $name<N> {
+            fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
+                expect_batch::<N>($operation, x.shape())?;
+                x.$method(self.size)
+            }
+            fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
+                expect_sample::<N>($operation, input)?;
+                Shape::new(&[&input[..1], &sizes::<N>($operation, self.size)?].concat())
+            }
+            fn name(&self) -> &'static str {
+                by_axes::<N>($names)
+            }
+            fn config(&self) -> Option<Value> {
+                serde_json::to_value(self).ok()
+            }
+        }
+    )+};
+}
+adaptive_pools! {
+    /// The means of as many parts of each axis as one asks for, whatever its size: [`AdaptiveAvgPool1d`] and
+    /// [`AdaptiveAvgPool2d`] are its names.
+    AdaptiveAvgPool, "adaptive_avg_pool", adaptive_avg_pool,
+        ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d"];
+    /// The largest elements of as many parts of each axis as one asks for, whatever its size: [`AdaptiveMaxPool1d`] and
+    /// [`AdaptiveMaxPool2d`] are its names.
+    AdaptiveMaxPool, "adaptive_max_pool", adaptive_max_pool,
+        ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d"];
+}
+
+/// Means of sequences (N, C, L).
+pub type AdaptiveAvgPool1d = AdaptiveAvgPool<1>;
+/// Means of images (N, C, H, W).
+pub type AdaptiveAvgPool2d = AdaptiveAvgPool<2>;
+/// Maxima of sequences (N, C, L).
+pub type AdaptiveMaxPool1d = AdaptiveMaxPool<1>;
+/// Maxima of images (N, C, H, W).
+pub type AdaptiveMaxPool2d = AdaptiveMaxPool<2>;

@@ -1,0 +1,176 @@
+//! Normalisation of groups of channels of each sample.
+
+use super::scale_shift::ScaleShift;
+use super::weights::unbuilt;
+use crate::{Ctx, Init, Layer, Module, Param};
+use kiln_autograd::Var;
+use kiln_tensor::{Error, Result, Shape};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// (x − mean) / √(variance + ε) · weight + bias, with mean and variance of each sample's groups of channels of x (N, C, …)
+/// (Wu and He 2018). It does not depend on the size of the batch.
+///
+/// PyTorch's, ε = 10⁻⁵ (Keras's is 10⁻³); weight and bias are (C,).
+///
+/// ```
+/// use kiln_nn::{GroupNorm, Sequential};
+/// # fn main() -> Result<(), kiln_tensor::Error> {
+/// let model = Sequential::new().push(GroupNorm::new(4)).build([16, 8, 8], &kiln_tensor::Device::cpu(), 1)?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+pub struct GroupNorm {
+    #[module(flatten)]
+    #[serde(skip)]
+    factors: ScaleShift,
+    groups: usize,
+    epsilon: f64,
+    affine: bool,
+}
+
+impl GroupNorm {
+    /// Channels in so many groups, to be built for its input.
+    pub fn new(groups: usize) -> Self {
+        GroupNorm { factors: ScaleShift::default(), groups, epsilon: 1e-5, affine: true }
+    }
+
+    /// The same layer, built for inputs of so many channels.
+    ///
+    /// # Errors
+    /// Channels that the groups do not divide, or memory that cannot be had.
+    pub fn with_input(mut self, channels: usize, init: &mut Init) -> Result<Self> {
+        self.build(&Shape::new(&[channels])?, init)?;
+        Ok(self)
+    }
+
+    /// ε, added to the variance.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Whether there are a weight and a bias; there are by default.
+    #[must_use]
+    pub fn affine(mut self, affine: bool) -> Self {
+        self.affine = affine;
+        self
+    }
+
+    /// The weight (C,), once built, where there is one.
+    pub fn weight(&self) -> Option<&Param> {
+        self.factors.weight.as_ref()
+    }
+
+    /// The bias (C,), once built, where there is one.
+    pub fn bias(&self) -> Option<&Param> {
+        self.factors.bias.as_ref()
+    }
+}
+
+/// The number of channels of a sample.
+fn channels(sample: &Shape) -> Result<usize> {
+    match sample.first() {
+        Some(&channels) if channels > 0 => Ok(channels),
+        _ => Err(Error::shape("build", format!("samples (C, …) with channels are expected, got {sample}"))),
+    }
+}
+
+impl Layer for GroupNorm {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        if self.affine && self.factors.weight.is_none() {
+            return Err(unbuilt("GroupNorm::with_input"));
+        }
+        let (weight, bias) = self.factors.vars(ctx);
+        x.group_norm(self.groups, weight.as_ref(), bias.as_ref(), self.epsilon)
+    }
+
+    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+        let channels = channels(input)?;
+        if self.groups == 0 || !channels.is_multiple_of(self.groups) {
+            let message = format!("the {channels} channels of samples {input} do not go into {} groups", self.groups);
+            return Err(Error::value("build", message));
+        }
+        if self.affine {
+            self.factors.make(&[channels], true, input, init)?;
+        }
+        Ok(*input)
+    }
+
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}
+
+/// (x − mean) / √(variance + ε), with mean and variance of each channel of each sample of x (N, C, …) (Ulyanov, Vedaldi and
+/// Lempitsky 2016): [`GroupNorm`] with each channel a group of its own.
+///
+/// PyTorch's `InstanceNorm2d` and kin: ε = 10⁻⁵, and by default no weight and bias.
+#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+pub struct InstanceNorm {
+    #[module(flatten)]
+    #[serde(skip)]
+    factors: ScaleShift,
+    epsilon: f64,
+    affine: bool,
+}
+
+impl Default for InstanceNorm {
+    fn default() -> Self {
+        InstanceNorm::new()
+    }
+}
+
+impl InstanceNorm {
+    /// The layer, to be built for its input.
+    pub fn new() -> Self {
+        InstanceNorm { factors: ScaleShift::default(), epsilon: 1e-5, affine: false }
+    }
+
+    /// The same layer, built for inputs of so many channels.
+    ///
+    /// # Errors
+    /// No channels, or memory that cannot be had.
+    pub fn with_input(mut self, channels: usize, init: &mut Init) -> Result<Self> {
+        self.build(&Shape::new(&[channels])?, init)?;
+        Ok(self)
+    }
+
+    /// ε, added to the variance.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Whether there are a weight and a bias (C,); by default there are not.
+    #[must_use]
+    pub fn affine(mut self, affine: bool) -> Self {
+        self.affine = affine;
+        self
+    }
+}
+
+impl Layer for InstanceNorm {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        if self.affine && self.factors.weight.is_none() {
+            return Err(unbuilt("InstanceNorm::with_input"));
+        }
+        let (weight, bias) = self.factors.vars(ctx);
+        x.instance_norm(weight.as_ref(), bias.as_ref(), self.epsilon)
+    }
+
+    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+        let channels = channels(input)?;
+        if self.affine {
+            self.factors.make(&[channels], true, input, init)?;
+        }
+        Ok(*input)
+    }
+
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}

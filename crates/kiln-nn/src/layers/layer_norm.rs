@@ -1,0 +1,213 @@
+//! Normalisation of each sample's last axes.
+
+use super::scale_shift::ScaleShift;
+use super::weights::unbuilt;
+use crate::{Ctx, Init, Layer, Module, Param};
+use kiln_autograd::Var;
+use kiln_tensor::{Error, Result, Shape};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// (x − mean) / √(variance + ε) · weight + bias, with mean and variance of each sample's last axes (Ba, Kiros and Hinton
+/// 2016).
+///
+/// By default of the last axis alone, as in Keras, with PyTorch's ε = 10⁻⁵ (Keras's is 10⁻³). Weight and bias have the shape
+/// of these axes.
+///
+/// ```
+/// use kiln_nn::{LayerNorm, Module, Sequential};
+/// # fn main() -> Result<(), kiln_tensor::Error> {
+/// let model = Sequential::new().push(LayerNorm::new()).build([16, 64], &kiln_tensor::Device::cpu(), 1)?;
+/// assert_eq!(model.parameter_count(), 64 + 64);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+pub struct LayerNorm {
+    #[module(flatten)]
+    #[serde(skip)]
+    factors: ScaleShift,
+    axes: usize,
+    epsilon: f64,
+    affine: bool,
+}
+
+impl Default for LayerNorm {
+    fn default() -> Self {
+        LayerNorm::new()
+    }
+}
+
+impl LayerNorm {
+    /// Of the last axis, to be built for its input.
+    pub fn new() -> Self {
+        LayerNorm { factors: ScaleShift::default(), axes: 1, epsilon: 1e-5, affine: true }
+    }
+
+    /// The same layer, built for inputs whose last axes have these sizes.
+    ///
+    /// # Errors
+    /// No axes, or memory that cannot be had.
+    pub fn with_input(mut self, last: &[usize], init: &mut Init) -> Result<Self> {
+        self.axes = last.len();
+        self.build(&Shape::new(last)?, init)?;
+        Ok(self)
+    }
+
+    /// How many of the last axes are normalised together.
+    #[must_use]
+    pub fn axes(mut self, axes: usize) -> Self {
+        self.axes = axes;
+        self
+    }
+
+    /// ε, added to the variance.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Whether there are a weight and a bias; there are by default.
+    #[must_use]
+    pub fn affine(mut self, affine: bool) -> Self {
+        self.affine = affine;
+        self
+    }
+
+    /// The weight, once built, where there is one.
+    pub fn weight(&self) -> Option<&Param> {
+        self.factors.weight.as_ref()
+    }
+
+    /// The bias, once built, where there is one.
+    pub fn bias(&self) -> Option<&Param> {
+        self.factors.bias.as_ref()
+    }
+}
+
+/// The last axes of a sample.
+fn last<'s>(operation: &'static str, sample: &'s Shape, axes: usize) -> Result<&'s [usize]> {
+    match sample.rank().checked_sub(axes) {
+        Some(first) if axes > 0 => Ok(&sample.dims()[first..]),
+        _ => {
+            let message =
+                format!("{axes} axes of samples {sample} are to be normalised: at least 1, and no more than there are");
+            Err(Error::shape(operation, message))
+        }
+    }
+}
+
+impl Layer for LayerNorm {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        if self.affine && self.factors.weight.is_none() {
+            return Err(unbuilt("LayerNorm::with_input"));
+        }
+        let (weight, bias) = self.factors.vars(ctx);
+        x.layer_norm(self.axes, weight.as_ref(), bias.as_ref(), self.epsilon)
+    }
+
+    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+        let last = last("build", input, self.axes)?;
+        if self.affine {
+            self.factors.make(last, true, input, init)?;
+        }
+        Ok(*input)
+    }
+
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+
+    fn flops(&self, _: &Shape) -> u64 {
+        0
+    }
+}
+
+/// x / √(mean of x² + ε) · weight over each sample's last axes (Zhang and Sennrich 2019): [`LayerNorm`] without the mean and
+/// the bias.
+///
+/// By default of the last axis alone, with Keras's ε = 10⁻⁶. (PyTorch's default is the dtype's own ε, 1.2·10⁻⁷ for f32.)
+#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+pub struct RMSNorm {
+    #[module(flatten)]
+    #[serde(skip)]
+    factors: ScaleShift,
+    axes: usize,
+    epsilon: f64,
+    affine: bool,
+}
+
+impl Default for RMSNorm {
+    fn default() -> Self {
+        RMSNorm::new()
+    }
+}
+
+impl RMSNorm {
+    /// Of the last axis, to be built for its input.
+    pub fn new() -> Self {
+        RMSNorm { factors: ScaleShift::default(), axes: 1, epsilon: 1e-6, affine: true }
+    }
+
+    /// The same layer, built for inputs whose last axes have these sizes.
+    ///
+    /// # Errors
+    /// No axes, or memory that cannot be had.
+    pub fn with_input(mut self, last: &[usize], init: &mut Init) -> Result<Self> {
+        self.axes = last.len();
+        self.build(&Shape::new(last)?, init)?;
+        Ok(self)
+    }
+
+    /// How many of the last axes are normalised together.
+    #[must_use]
+    pub fn axes(mut self, axes: usize) -> Self {
+        self.axes = axes;
+        self
+    }
+
+    /// ε, added to the mean of the squares.
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.epsilon = epsilon;
+        self
+    }
+
+    /// Whether there is a weight; there is by default.
+    #[must_use]
+    pub fn affine(mut self, affine: bool) -> Self {
+        self.affine = affine;
+        self
+    }
+
+    /// The weight, once built, where there is one.
+    pub fn weight(&self) -> Option<&Param> {
+        self.factors.weight.as_ref()
+    }
+}
+
+impl Layer for RMSNorm {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        if self.affine && self.factors.weight.is_none() {
+            return Err(unbuilt("RMSNorm::with_input"));
+        }
+        x.rms_norm(self.axes, self.factors.vars(ctx).0.as_ref(), self.epsilon)
+    }
+
+    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+        let last = last("build", input, self.axes)?;
+        if self.affine {
+            self.factors.make(last, false, input, init)?;
+        }
+        Ok(*input)
+    }
+
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+
+    fn flops(&self, _: &Shape) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,78 @@
+//! Layers under names or positions.
+
+use crate::{Layer, Module, Segment, Visitor, VisitorMut};
+use kiln_tensor::{Error, ErrorKind, Result};
+
+/// Layers in order. One without a name is called by its position, as in PyTorch's containers.
+#[derive(Default)]
+pub(crate) struct Layers(Vec<Entry>);
+
+struct Entry {
+    name: Option<String>,
+    layer: Box<dyn Layer>,
+}
+
+impl Layers {
+    pub(crate) fn add(&mut self, name: Option<String>, layer: Box<dyn Layer>) {
+        self.0.push(Entry { name, layer });
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Segment<'_>, &dyn Layer)> {
+        self.0.iter().enumerate().map(|(index, entry)| (segment(index, &entry.name), &*entry.layer))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (Segment<'_>, &mut (dyn Layer + 'static))> {
+        self.0.iter_mut().enumerate().map(|(index, Entry { name, layer })| (segment(index, name), &mut **layer))
+    }
+
+    /// The names that were given.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Option<&str>> {
+        self.0.iter().map(|entry| entry.name.as_deref())
+    }
+
+    /// Fails where a path would name two layers, or a name would be two steps of a path.
+    pub(crate) fn check_names(&self) -> Result<()> {
+        let mut known: Vec<String> = Vec::with_capacity(self.len());
+        for (segment, _) in self.iter() {
+            let name = match segment {
+                Segment::Name(name) => name.to_owned(),
+                Segment::Index(index) => index.to_string(),
+            };
+            if name.is_empty() || name.contains('.') {
+                let message = format!("{name:?} is no name of a layer: it must not be empty nor hold a dot");
+                return Err(Error::new(ErrorKind::Value, "build", message));
+            }
+            if known.contains(&name) {
+                let message = format!("two layers are called {name}: give each a name of its own");
+                return Err(Error::new(ErrorKind::Value, "build", message));
+            }
+            known.push(name);
+        }
+        Ok(())
+    }
+}
+
+fn segment(index: usize, name: &Option<String>) -> Segment<'_> {
+    name.as_deref().map_or(Segment::Index(index), Segment::Name)
+}
+
+impl Module for Layers {
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+        for (segment, layer) in self.iter() {
+            visitor.enter(segment);
+            layer.visit(visitor);
+            visitor.leave();
+        }
+    }
+    fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
+        for (index, Entry { name, layer }) in self.0.iter_mut().enumerate() {
+            visitor.enter(segment(index, name));
+            layer.visit_mut(visitor);
+            visitor.leave();
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Local response normalisation.
+
+use crate::{Ctx, Init, Layer, Module};
+use kiln_autograd::Var;
+use kiln_tensor::{Error, Result, Shape};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// x / (k + α · mean of x² over `size` neighbouring channels)^β of x (N, C, …): what the original AlexNet normalises by
+/// (Krizhevsky, Sutskever and Hinton 2012).
+///
+/// PyTorch's `LocalResponseNorm`, with its defaults α = 10⁻⁴, β = 0.75, k = 1. It takes the mean of the squares, the paper
+/// and TensorFlow the sum: their α is to be multiplied by `size`. The paper's are size 5, k = 2, α = 10⁻⁴ of the sum.
+#[derive(Module, Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct LocalResponseNorm {
+    size: usize,
+    alpha: f64,
+    beta: f64,
+    k: f64,
+}
+
+impl LocalResponseNorm {
+    /// The layer over so many neighbouring channels.
+    pub fn new(size: usize) -> Self {
+        LocalResponseNorm { size, alpha: 1e-4, beta: 0.75, k: 1.0 }
+    }
+
+    /// The factor of the mean of squares.
+    #[must_use]
+    pub fn alpha(mut self, alpha: f64) -> Self {
+        self.alpha = alpha;
+        self
+    }
+
+    /// The exponent.
+    #[must_use]
+    pub fn beta(mut self, beta: f64) -> Self {
+        self.beta = beta;
+        self
+    }
+
+    /// What is added to the mean of squares.
+    #[must_use]
+    pub fn k(mut self, k: f64) -> Self {
+        self.k = k;
+        self
+    }
+}
+
+impl Layer for LocalResponseNorm {
+    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
+        x.local_response_norm(self.size, self.alpha, self.beta, self.k)
+    }
+
+    fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
+        if self.size == 0 || input.is_empty() {
+            let message = format!("{} neighbouring channels of samples {input}: there must be 1 or more", self.size);
+            return Err(Error::value("build", message));
+        }
+        Ok(*input)
+    }
+
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}

@@ -1,0 +1,229 @@
+//! Pooling over windows.
+
+use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, padding, per_axis, sample_of};
+use crate::{Ctx, Init, Layer, Module};
+use kiln_autograd::Var;
+use kiln_tensor::{Padding, PerAxis, PoolOptions, Result, Shape};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// [`PoolOptions`] as they are written in a description.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct Pooling {
+    #[serde(with = "per_axis")]
+    kernel: PerAxis,
+    #[serde(with = "per_axis::optional", default, skip_serializing_if = "Option::is_none")]
+    stride: Option<PerAxis>,
+    #[serde(with = "per_axis")]
+    dilation: PerAxis,
+    #[serde(with = "padding")]
+    padding: Padding,
+    ceil: bool,
+    count_include_pad: bool,
+}
+
+impl Pooling {
+    fn new(kernel: PerAxis) -> Self {
+        let PoolOptions { kernel, stride, dilation, padding, ceil, count_include_pad } = PoolOptions::new(kernel);
+        Pooling { kernel, stride, dilation, padding, ceil, count_include_pad }
+    }
+
+    fn options(&self) -> PoolOptions {
+        let Pooling { kernel, stride, dilation, padding, ceil, count_include_pad } = *self;
+        PoolOptions { kernel, stride, dilation, padding, ceil, count_include_pad }
+    }
+
+    /// The shape of a sample's output.
+    fn output<const N: usize>(&self, operation: &'static str, sample: &Shape) -> Result<Shape> {
+        expect_sample::<N>(operation, sample)?;
+        let batch = batch_of_one(sample)?;
+        let sizes = self.options().resolve(operation, &batch)?.output_sizes(operation, &batch)?;
+        sample_of(&kiln_tensor::Window::shape(&batch[..2], sizes, N)?)
+    }
+}
+
+/// The settings of a pooling layer.
+macro_rules! pool_settings {
+    () => {
+        /// Windows of this size, `2` or `[2, 3]`, side by side unless a stride is set.
+        pub fn new(kernel: impl Into<PerAxis>) -> Self {
+            Self::of(Pooling::new(kernel.into()))
+        }
+
+        /// Steps from one window to the next. By default the window's size.
+        #[must_use]
+        pub fn stride(mut self, stride: impl Into<PerAxis>) -> Self {
+            self.pooling.stride = Some(stride.into());
+            self
+        }
+
+        /// What is put around the input: `Padding::Same`, `1` on every side, `[1, 2]` for each axis, or `[(0, 1), (2, 2)]`
+        /// before and after each. By default nothing, `Padding::Valid`.
+        #[must_use]
+        pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
+            self.pooling.padding = padding.into();
+            self
+        }
+
+        /// Whether a last window may reach past the end, as PyTorch's `ceil_mode`. By default it may not.
+        #[must_use]
+        pub fn ceil(mut self, ceil: bool) -> Self {
+            self.pooling.ceil = ceil;
+            self
+        }
+    };
+}
+
+/// The largest element of each window of x (N, C, D…). [`MaxPool1d`], [`MaxPool2d`] and [`MaxPool3d`] are its names.
+///
+/// ```
+/// use kiln_nn::{MaxPool2d, Sequential};
+/// use kiln_tensor::{Device, Padding};
+/// # fn main() -> Result<(), kiln_tensor::Error> {
+/// let model = Sequential::new()
+///     .push(MaxPool2d::new(2))
+///     .push(MaxPool2d::new(3).stride(2).padding(Padding::Same))
+///     .build([8, 28, 28], &Device::cpu(), 1)?;
+/// assert_eq!(model.output_shapes()[1].dims(), [8, 7, 7]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+pub struct MaxPool<const N: usize> {
+    #[module(skip)]
+    #[serde(flatten)]
+    pooling: Pooling,
+}
+
+/// Maxima of sequences (N, C, L).
+pub type MaxPool1d = MaxPool<1>;
+/// Maxima of images (N, C, H, W).
+pub type MaxPool2d = MaxPool<2>;
+/// Maxima of volumes (N, C, D, H, W).
+pub type MaxPool3d = MaxPool<3>;
+
+impl<const N: usize> MaxPool<N> {
+    fn of(pooling: Pooling) -> Self {
+        MaxPool { pooling }
+    }
+
+    pool_settings!();
+
+    /// Distance of a window's elements. By default 1.
+    #[must_use]
+    pub fn dilation(mut self, dilation: impl Into<PerAxis>) -> Self {
+        self.pooling.dilation = dilation.into();
+        self
+    }
+}
+
+impl<const N: usize> Layer for MaxPool<N> {
+    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
+        expect_batch::<N>("max_pool", x.shape())?;
+        x.max_pool(&self.pooling.options())
+    }
+    fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
+        self.pooling.output::<N>("max_pool", input)
+    }
+    fn name(&self) -> &'static str {
+        by_axes::<N>(["MaxPool1d", "MaxPool2d", "MaxPool3d"])
+    }
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}
+
+/// The mean of each window of x (N, C, D…). [`AvgPool1d`], [`AvgPool2d`] and [`AvgPool3d`] are its names.
+///
+/// Explicit padding counts as zeros unless [`count_include_pad`](AvgPool::count_include_pad) says otherwise, as in PyTorch;
+/// `Padding::Same` never counts, as in Keras.
+#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+pub struct AvgPool<const N: usize> {
+    #[module(skip)]
+    #[serde(flatten)]
+    pooling: Pooling,
+}
+
+/// Means of sequences (N, C, L).
+pub type AvgPool1d = AvgPool<1>;
+/// Means of images (N, C, H, W).
+pub type AvgPool2d = AvgPool<2>;
+/// Means of volumes (N, C, D, H, W).
+pub type AvgPool3d = AvgPool<3>;
+
+impl<const N: usize> AvgPool<N> {
+    fn of(pooling: Pooling) -> Self {
+        AvgPool { pooling }
+    }
+
+    pool_settings!();
+
+    /// Whether explicit padding counts as zeros. By default it does.
+    #[must_use]
+    pub fn count_include_pad(mut self, count: bool) -> Self {
+        self.pooling.count_include_pad = count;
+        self
+    }
+}
+
+impl<const N: usize> Layer for AvgPool<N> {
+    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
+        expect_batch::<N>("avg_pool", x.shape())?;
+        x.avg_pool(&self.pooling.options())
+    }
+    fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
+        self.pooling.output::<N>("avg_pool", input)
+    }
+    fn name(&self) -> &'static str {
+        by_axes::<N>(["AvgPool1d", "AvgPool2d", "AvgPool3d"])
+    }
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}
+
+/// (Σ xᵖ)^(1/p) over each window of x (N, C, D…), PyTorch's `LPPool2d`: the sum for p = 1, closer to the maximum the larger
+/// p is. [`LpPool1d`] and [`LpPool2d`] are its names.
+#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+pub struct LpPool<const N: usize> {
+    p: f64,
+    #[module(skip)]
+    #[serde(flatten)]
+    pooling: Pooling,
+}
+
+/// Norms of parts of sequences (N, C, L).
+pub type LpPool1d = LpPool<1>;
+/// Norms of parts of images (N, C, H, W).
+pub type LpPool2d = LpPool<2>;
+
+impl<const N: usize> LpPool<N> {
+    fn of(pooling: Pooling) -> Self {
+        LpPool { p: 2.0, pooling }
+    }
+
+    pool_settings!();
+
+    /// The power p, above 0. By default 2.
+    #[must_use]
+    pub fn power(mut self, p: f64) -> Self {
+        self.p = p;
+        self
+    }
+}
+
+impl<const N: usize> Layer for LpPool<N> {
+    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
+        expect_batch::<N>("lp_pool", x.shape())?;
+        x.lp_pool(self.p, &self.pooling.options())
+    }
+    fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
+        self.pooling.output::<N>("lp_pool", input)
+    }
+    fn name(&self) -> &'static str {
+        by_axes::<N>(["LpPool1d", "LpPool2d", "LpPool3d"])
+    }
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+}

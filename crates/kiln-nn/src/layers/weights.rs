@@ -1,0 +1,201 @@
+//! Weight, bias, activation and penalties: what dense layers and convolutions have in common.
+
+use crate::activation::Form;
+use crate::{Activation, Ctx, Fans, Init, Initializer, L1L2, Module, Param};
+use kiln_autograd::Var;
+use kiln_tensor::{Error, ErrorKind, Result, Shape, UnaryCall};
+use serde::{Deserialize, Serialize};
+
+/// A weight and perhaps a bias, how they begin, what of them is added to the loss, and what is applied to the output.
+#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Weights {
+    #[serde(skip)]
+    pub(super) weight: Option<Param>,
+    #[serde(skip)]
+    pub(super) bias: Option<Param>,
+    pub(super) use_bias: bool,
+    pub(super) activation: Activation,
+    #[module(skip)]
+    pub(super) kernel_initializer: Initializer,
+    #[module(skip)]
+    pub(super) bias_initializer: Initializer,
+    #[module(skip)]
+    #[serde(flatten)]
+    pub(super) regularizers: Regularizers,
+}
+
+/// What is added to the loss, if anything.
+#[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]
+pub(super) struct Regularizers {
+    #[serde(rename = "kernel_regularizer", skip_serializing_if = "Option::is_none")]
+    pub(super) kernel: Option<L1L2>,
+    #[serde(rename = "bias_regularizer", skip_serializing_if = "Option::is_none")]
+    pub(super) bias: Option<L1L2>,
+    #[serde(rename = "activity_regularizer", skip_serializing_if = "Option::is_none")]
+    pub(super) activity: Option<L1L2>,
+}
+
+impl Default for Weights {
+    /// Keras's: a bias, Glorot-uniform kernels, biases of 0, no activation.
+    fn default() -> Self {
+        Weights {
+            weight: None,
+            bias: None,
+            use_bias: true,
+            activation: Activation::Linear,
+            kernel_initializer: Initializer::GlorotUniform,
+            bias_initializer: Initializer::Zeros,
+            regularizers: Regularizers::default(),
+        }
+    }
+}
+
+impl Weights {
+    /// The weight, where the layer is built.
+    pub(super) fn built(&self, layer: &str) -> Result<&Param> {
+        self.weight.as_ref().ok_or_else(|| unbuilt(layer))
+    }
+
+    /// Makes the weight of this shape and a bias of so many numbers. A layer that is built already keeps what it has, where
+    /// that fits `input`.
+    pub(super) fn make(
+        &mut self,
+        shape: &[usize],
+        biases: usize,
+        fans: Fans,
+        input: &Shape,
+        init: &mut Init,
+    ) -> Result<()> {
+        let Regularizers { kernel, bias, activity } = self.regularizers;
+        kernel.map_or(Ok(()), |regularizer| regularizer.check("kernel_regularizer"))?;
+        bias.map_or(Ok(()), |regularizer| regularizer.check("bias_regularizer"))?;
+        activity.map_or(Ok(()), |regularizer| regularizer.check("activity_regularizer"))?;
+        if let Some(weight) = &self.weight {
+            if weight.value().dims() == shape {
+                return Ok(());
+            }
+            let weight = weight.value().shape();
+            let message = format!("this layer is already built, with weights {weight}; inputs {input} do not fit it");
+            return Err(Error::new(ErrorKind::Build, "build", message));
+        }
+        let weight = init.param("weight", shape, fans, self.kernel_initializer)?;
+        if self.use_bias {
+            self.bias = Some(init.param("bias", &[biases], fans, self.bias_initializer)?);
+        }
+        self.weight = Some(weight);
+        Ok(())
+    }
+
+    /// Weight and bias as this pass sees them.
+    pub(super) fn vars(&self, weight: &Param, ctx: &Ctx) -> (Var, Option<Var>) {
+        (weight.var(ctx), self.bias.as_ref().map(|bias| bias.var(ctx)))
+    }
+
+    /// Hands in the penalties of weight, bias and output.
+    pub(super) fn penalize(&self, weight: &Param, y: &Var, ctx: &Ctx) {
+        let Regularizers { kernel, bias, activity } = self.regularizers;
+        if let Some(regularizer) = kernel {
+            ctx.penalize(weight, regularizer);
+        }
+        if let (Some(bias), Some(regularizer)) = (&self.bias, bias) {
+            ctx.penalize(bias, regularizer);
+        }
+        if let Some(regularizer) = activity {
+            ctx.penalize_activity(y, regularizer);
+        }
+    }
+}
+
+impl Activation {
+    /// What a layer's own operation can apply in passing.
+    pub(super) fn fused(self) -> Option<UnaryCall> {
+        match self.form() {
+            Form::Elementwise(call) => Some(call),
+            Form::None | Form::Softmax | Form::LogSoftmax => None,
+        }
+    }
+
+    /// What is left to do after an operation that has applied [`Activation::fused`]: a softmax along this axis.
+    pub(super) fn rest(self, y: Var, axis: isize) -> Result<Var> {
+        match self.form() {
+            Form::Softmax => y.softmax(axis),
+            Form::LogSoftmax => y.log_softmax(axis),
+            Form::None | Form::Elementwise(_) => Ok(y),
+        }
+    }
+}
+
+#[cold]
+pub(super) fn unbuilt(layer: &str) -> Error {
+    let message = format!(
+        "this layer has no weights yet, it learns its input's size when it is built: call \
+         `model.build(input_shape, &device, seed)`, or make it with `{layer}`"
+    );
+    Error::new(ErrorKind::Build, "forward", message)
+}
+
+/// The settings of a layer with [`Weights`].
+macro_rules! weight_settings {
+    ($weight_shape:literal, $bias_shape:literal) => {
+        /// Applied to the output.
+        #[must_use]
+        pub fn activation(mut self, activation: $crate::Activation) -> Self {
+            self.weights.activation = activation;
+            self
+        }
+
+        /// Whether there is a bias; there is by default.
+        #[must_use]
+        pub fn use_bias(mut self, use_bias: bool) -> Self {
+            self.weights.use_bias = use_bias;
+            self
+        }
+
+        /// First values of the weight.
+        #[must_use]
+        pub fn kernel_initializer(mut self, initializer: $crate::Initializer) -> Self {
+            self.weights.kernel_initializer = initializer;
+            self
+        }
+
+        /// First values of the bias.
+        #[must_use]
+        pub fn bias_initializer(mut self, initializer: $crate::Initializer) -> Self {
+            self.weights.bias_initializer = initializer;
+            self
+        }
+
+        /// A penalty on the weight, added to the loss: `.kernel_regularizer(L2(0.01))`. `fit` and `evaluate` add it; a loop
+        /// of one's own does with [`Ctx::penalty`](crate::Ctx::penalty).
+        #[must_use]
+        pub fn kernel_regularizer(mut self, regularizer: impl Into<$crate::L1L2>) -> Self {
+            self.weights.regularizers.kernel = Some(regularizer.into());
+            self
+        }
+
+        /// A penalty on the bias, where there is one.
+        #[must_use]
+        pub fn bias_regularizer(mut self, regularizer: impl Into<$crate::L1L2>) -> Self {
+            self.weights.regularizers.bias = Some(regularizer.into());
+            self
+        }
+
+        /// A penalty on the output, after the activation; divided by the number of samples in the batch, as in Keras.
+        #[must_use]
+        pub fn activity_regularizer(mut self, regularizer: impl Into<$crate::L1L2>) -> Self {
+            self.weights.regularizers.activity = Some(regularizer.into());
+            self
+        }
+
+        #[doc = concat!("The weight ", $weight_shape, ", once built.")]
+        pub fn weight(&self) -> Option<&$crate::Param> {
+            self.weights.weight.as_ref()
+        }
+
+        #[doc = concat!("The bias ", $bias_shape, ", once built, where there is one.")]
+        pub fn bias(&self) -> Option<&$crate::Param> {
+            self.weights.bias.as_ref()
+        }
+    };
+}
+pub(super) use weight_settings;
