@@ -1,6 +1,7 @@
 //! The tasks on which Kiln is compared with other frameworks, each printing one JSON line in the form of `peers/`.
 
 mod adam;
+mod alexnet;
 mod augment;
 mod conv;
 mod gemm;
@@ -20,6 +21,8 @@ enum Task {
     MnistMlp,
     /// Matrix products by shape, GFLOP/s
     Gemm,
+    /// A training step of the AlexNet listing, batch 64
+    AlexnetStep,
     /// Convolutions and their gradients one by one, milliseconds
     Conv,
     /// One step of Adam over 21.65 M parameters
@@ -58,6 +61,7 @@ fn run(arguments: &Arguments) -> Result<serde_json::Value> {
     let mut line = match arguments.task {
         Task::MnistMlp => mnist::fit(&data, &device, arguments.epochs, arguments.seed),
         Task::Gemm => gemm::rates(&device),
+        Task::AlexnetStep => alexnet::step(&device),
         Task::Conv => conv::all(&device),
         Task::Adam => adam::step(&device),
         Task::Overhead => overhead::costs(&data, &device),

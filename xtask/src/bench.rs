@@ -13,6 +13,8 @@ pub(crate) enum Task {
     MnistMlp,
     /// Matrix products by shape
     Gemm,
+    /// A training step of the AlexNet listing
+    AlexnetStep,
     /// Convolutions and their gradients one by one
     Conv,
     /// A step of Adam over 21.65 M parameters
@@ -28,6 +30,7 @@ impl Task {
         match self {
             Task::MnistMlp => "mnist-mlp",
             Task::Gemm => "gemm",
+            Task::AlexnetStep => "alexnet-step",
             Task::Conv => "conv",
             Task::Adam => "adam",
             Task::Overhead => "overhead",

@@ -116,6 +116,9 @@ fn measure(options: &Options) -> Result<Figures> {
             figures.read("kiln", &mut kiln(task, round))?;
             figures.read("torch", &mut script(peer, &[]))?;
         }
+        figures.read("kiln", &mut kiln(Task::AlexnetStep, round))?;
+        figures.read("torch", &mut script("alexnet_torch.py", &[]))?;
+        figures.read("keras", &mut script("alexnet_keras.py", &[]))?;
         figures.read("kiln", &mut kiln(Task::Augment, round))?;
         figures.read("keras", &mut script("augment_keras.py", &[]))?;
     }
@@ -211,6 +214,12 @@ fn rows(figures: &Figures) -> Vec<Row> {
         More,
         Some((30.0, 100.0)),
     ));
+    let step = ("alexnet-step step_ms", "ms");
+    let layouts = ("torch", "PyTorch, the better layout, fused Adam");
+    rows.push(compared(figures, "alexnet-step", layouts, step, Less, Some((1.5, 2.0))));
+    rows.push(compared(figures, "the same", ("keras", "Keras"), step, Less, Some((2.7, 3.7))));
+    let memory = ("alexnet-step peak_rss_mb", "MB");
+    rows.push(compared(figures, "its peak memory", torch, memory, Less, Some((1.0, 1.0 / 0.7))));
     rows.extend(convolutions(figures).into_iter().map(Some));
     rows.into_iter().flatten().collect()
 }
