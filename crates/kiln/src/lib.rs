@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod device;
+pub mod models;
 pub mod prelude;
 
 pub use device::{DEVICES, device, devices};

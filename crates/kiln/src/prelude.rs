@@ -2,8 +2,8 @@
 
 pub use kiln_autograd::{Gradients, Var, grad, grad_check};
 pub use kiln_datasets::{
-    Augmentation, Batch, Cifar10, Cifar100, Cifar100Labels, Dataset, Emnist, EmnistSplit, FashionMnist, ImageDataset, Kmnist, Loader,
-    Mnist, Subset, TensorDataset,
+    Augmentation, Batch, Cifar10, Cifar100, Cifar100Labels, Dataset, Emnist, EmnistSplit, FashionMnist, ImageDataset,
+    Kmnist, Loader, Mnist, Subset, TensorDataset,
 };
 pub use kiln_math::{Purpose, Stream};
 pub use kiln_nn::{
