@@ -9,6 +9,7 @@ pub mod normalization;
 pub mod operand;
 pub mod pool;
 pub mod random;
+pub mod recurrent;
 pub mod reduce;
 pub mod softmax;
 pub mod team;

@@ -30,7 +30,7 @@ fn by_rows(rows: usize, width: usize, f: impl Fn(std::ops::Range<usize>) + Sync)
 
 /// The numbers `at..at + LANES` of a row; past its end are `padding`s.
 #[inline(always)]
-fn group<S: Simd, T: Number>(row: &[T], at: usize, padding: T) -> [T::In<S>; LANES] {
+pub(crate) fn group<S: Simd, T: Number>(row: &[T], at: usize, padding: T) -> [T::In<S>; LANES] {
     match row[at..].first_chunk::<LANES>() {
         Some(group) => group.map(T::enter::<S>),
         None => {
@@ -43,7 +43,7 @@ fn group<S: Simd, T: Number>(row: &[T], at: usize, padding: T) -> [T::In<S>; LAN
 
 /// Writes a group to a row from `at` on, as much of it as the row has room for.
 #[inline(always)]
-fn put<S: Simd, T: Number>(row: &mut [T], at: usize, group: [T::In<S>; LANES]) {
+pub(crate) fn put<S: Simd, T: Number>(row: &mut [T], at: usize, group: [T::In<S>; LANES]) {
     let values = group.map(T::leave::<S>);
     match row[at..].first_chunk_mut::<LANES>() {
         Some(to) => *to = values,

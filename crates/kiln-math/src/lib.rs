@@ -10,6 +10,7 @@ mod odd;
 pub mod ops;
 pub mod philox;
 mod real;
+pub mod recurrent;
 pub mod update;
 
 pub use draws::{Purpose, Stream};
@@ -18,3 +19,4 @@ pub use numbers::Unfused;
 pub use odd::{round_integer_to_odd, round_to_odd};
 pub use ops::{Binary, BinaryOp, Unary, UnaryOp};
 pub use real::Real;
+pub use recurrent::RecurrentCell;

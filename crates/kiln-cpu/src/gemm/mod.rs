@@ -10,6 +10,7 @@ pub(crate) mod kernels;
 mod matrix;
 mod output;
 mod pack;
+mod packed;
 mod plan;
 pub(crate) mod scratch;
 mod sum;
@@ -22,6 +23,8 @@ pub use epilogue::{Activation, Bias, Epilogue};
 pub use kernels::Number;
 pub use matrix::{Matrix, MatrixMut, ShapeError, matmul};
 pub(crate) use output::equal_parts;
+pub(crate) use packed::{Factor, Packed};
+pub(crate) use plan::worth_a_region;
 
 use crate::isa::Isa;
 use crate::team;

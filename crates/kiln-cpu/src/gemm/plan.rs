@@ -81,7 +81,7 @@ fn balanced(len: usize, most: usize, unit: usize) -> usize {
 
 /// Whether so many multiplications are worth a parallel region here: some microseconds where the workers are resident,
 /// some tens where they may have to be woken.
-pub(super) fn worth_a_region(work: usize) -> bool {
+pub(crate) fn worth_a_region(work: usize) -> bool {
     work >= if team::resident() { 100_000 } else { 2_000_000 }
 }
 

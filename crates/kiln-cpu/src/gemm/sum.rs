@@ -58,6 +58,16 @@ impl<'s, T: Number> Sum<'s, T> {
     /// The columns are within B; `cols` begins where a panel does.
     pub(super) unsafe fn pack_b(&self, kernels: &Kernels<T>, cols: Range<usize>, buffer: &mut Buffer) -> *mut T {
         let packed: *mut T = buffer.room(cols.len().next_multiple_of(kernels.lanes) * self.k);
+        // SAFETY: as the caller promises; the buffer has room.
+        unsafe { self.pack_b_to(kernels, cols, packed) };
+        packed
+    }
+
+    /// As [`Sum::pack_b`], to memory that is given.
+    ///
+    /// # Safety
+    /// As [`Sum::pack_b`]; there is room for `k` rows of the columns, rounded up to LANES.
+    pub(super) unsafe fn pack_b_to(&self, kernels: &Kernels<T>, cols: Range<usize>, packed: *mut T) {
         let mut j = cols.start;
         while j < cols.end {
             let width = kernels.width(cols.end - j);
@@ -71,7 +81,6 @@ impl<'s, T: Number> Sum<'s, T> {
             }
             j += run;
         }
-        packed
     }
 
     /// Packs `cols` columns of B from `j` on into panels of `panel` columns.

@@ -1,0 +1,221 @@
+//! The backward pass.
+
+use super::gradients::{self, Step};
+use super::rows::Rows;
+use super::share::Work;
+use super::{RecurrentCell, Sequence};
+use crate::Isa;
+use crate::gemm::{Element, Factor, Number as Multiplied, Packed};
+use crate::operand::Number;
+use std::ops::Range;
+
+/// What the forward pass left, and the gradients of what it gave.
+#[derive(Clone, Copy, Debug)]
+pub struct Incoming<'a, T> {
+    /// (steps, batch, gates · hidden): the gates.
+    pub gates: &'a [T],
+    /// (steps, batch, hidden): the states.
+    pub states: &'a [T],
+    /// (steps, batch, hidden): cell states or a GRU's inner numbers, where the cell has them.
+    pub inner: &'a [T],
+    /// (steps, batch, hidden): the gradient of the states.
+    pub states_grad: Option<&'a [T]>,
+    /// (batch, hidden): the gradient of the last state, beside that.
+    pub last_grad: Option<&'a [T]>,
+    /// (batch, hidden): the gradient of an LSTM's last cell state.
+    pub cell_grad: Option<&'a [T]>,
+}
+
+/// Where gradients go.
+#[derive(Debug)]
+pub struct Gradients<'a, T> {
+    /// (steps, batch, gates · hidden): of the gates' arguments, and so of the input's part.
+    pub gates: &'a mut [T],
+    /// (steps, batch, hidden): of W·h + b of a GRU whose reset gate comes after; else empty.
+    pub inner: &'a mut [T],
+    /// (batch, hidden): of the state before the first step.
+    pub h0: &'a mut [T],
+    /// (batch, hidden): of an LSTM's cell state before the first step; else empty.
+    pub c0: &'a mut [T],
+}
+
+/// The numbers of workspace that [`backward`] takes.
+pub fn backward_workspace<T: Multiplied + Element<Number = T>>(isa: Isa, s: &Sequence<'_, T>) -> usize {
+    let apart = s.keep.is_some() || s.cell == (RecurrentCell::Gru { reset_after: false });
+    Packed::<T>::elements(isa, s.gate_width(), s.hidden) + if apart { s.batch * s.hidden } else { 0 }
+}
+
+/// The gradients of [`forward`](super::forward): of the gates' arguments at each step and of the first states. Those of the
+/// weights are products of these with the states.
+///
+/// `workspace` has [`backward_workspace`] numbers of whatever value.
+pub fn backward<T: Number + Multiplied + Element<Number = T>>(
+    isa: Isa,
+    s: &Sequence<'_, T>,
+    incoming: &Incoming<'_, T>,
+    out: Gradients<'_, T>,
+    mut workspace: &mut [T],
+) {
+    // The first states' gradients are where those of the states run from the last step to the first.
+    fill(out.h0, incoming.last_grad);
+    fill(out.c0, incoming.cell_grad);
+    if s.is_empty() {
+        return;
+    }
+    let (hidden, width) = (s.hidden, s.gate_width());
+    let weights = Packed::take(isa, &mut workspace, width, hidden);
+    let pass = Backward {
+        isa,
+        s: *s,
+        weights,
+        gates: Rows::lent(incoming.gates, width),
+        states: Rows::lent(incoming.states, hidden),
+        inner: Rows::lent(incoming.inner, hidden),
+        dy: incoming.states_grad.map(|dy| Rows::lent(dy, hidden)),
+        dgates: Rows::new(out.gates, width),
+        dinner: Rows::new(out.inner, hidden),
+        dh: Rows::new(out.h0, hidden),
+        dc: Rows::new(out.c0, hidden),
+        product: Rows::new(workspace, hidden),
+    };
+    let work = Work {
+        // One more for what comes through the first step's product.
+        steps: s.steps + 1,
+        batch: s.batch,
+        hidden,
+        products: hidden * width,
+        weights: hidden * width * size_of::<T>(),
+        panel: Packed::<T>::panel(isa),
+    };
+    let share = work.share();
+    work.by_units(share, |units| pass.pack(units));
+    let phases = if s.cell == (RecurrentCell::Gru { reset_after: false }) { 2 } else { 1 };
+    // SAFETY: `run` hands out sequences and units so that no two parts have an element in common, and each phase reads of
+    // others' parts only what an earlier one has written.
+    work.run(share, phases, |i, phase, sequences, units| unsafe { pass.step(i, phase, sequences, units) });
+}
+
+/// A copy, or zeros.
+fn fill<T: Number>(to: &mut [T], from: Option<&[T]>) {
+    match from {
+        Some(from) => to.copy_from_slice(from),
+        None => to.fill(T::default()),
+    }
+}
+
+struct Backward<'a, T: 'static> {
+    isa: Isa,
+    s: Sequence<'a, T>,
+    /// (gates · hidden, hidden).
+    weights: Packed<'a, T>,
+    /// Rows are a step's sequences, one step after the other.
+    gates: Rows<T>,
+    states: Rows<T>,
+    inner: Rows<T>,
+    dy: Option<Rows<T>>,
+    dgates: Rows<T>,
+    dinner: Rows<T>,
+    /// Rows are sequences.
+    dh: Rows<T>,
+    dc: Rows<T>,
+    product: Rows<T>,
+}
+
+impl<T: Number + Multiplied + Element<Number = T>> Backward<'_, T> {
+    /// Packs the weights of some units.
+    fn pack(&self, units: Range<usize>) {
+        // SAFETY: the weights, whose rows are the products' k.
+        unsafe { self.weights.pack(units, self.s.weight.as_ptr(), (self.s.hidden as isize, 1)) };
+    }
+
+    /// `to [+]= from · W[gates]`, of some sequences, for some units.
+    ///
+    /// # Safety
+    /// `from` is written, and nobody else touches these numbers of `to` at this time.
+    unsafe fn multiply(
+        &self,
+        (to, accumulate): (Rows<T>, bool),
+        from: Rows<T>,
+        gates: Range<usize>,
+        sequences: &Range<usize>,
+        units: &Range<usize>,
+    ) {
+        let (to, from) = (to.from(sequences.start, 0), from.from(sequences.start, 0));
+        let factor =
+            Factor { rows: sequences.len(), a: from.first(), a_row: from.stride(), c: to.first(), c_row: to.stride() };
+        let ks = gates.start * self.s.hidden..gates.end * self.s.hidden;
+        // SAFETY: as the caller promises; packed before the first step.
+        unsafe { self.weights.multiply(units.clone(), ks, &factor, accumulate) };
+    }
+
+    /// What comes from the step `t` through its recurrent product, added to `dh` or, where it is to be multiplied first, put
+    /// into `product`.
+    ///
+    /// # Safety
+    /// As [`Backward::step`].
+    unsafe fn through_product(&self, t: usize, sequences: &Range<usize>, units: &Range<usize>) {
+        let s = &self.s;
+        let slab = |rows: Rows<T>| rows.from(t * s.batch, 0);
+        let to = if s.keep.is_some() { (self.product, false) } else { (self.dh, true) };
+        let direct = match s.cell {
+            RecurrentCell::Gru { .. } => 2,
+            cell => cell.gates(),
+        };
+        // SAFETY: as the caller promises.
+        unsafe {
+            self.multiply(to, slab(self.dgates), 0..direct, sequences, units);
+            if s.cell == (RecurrentCell::Gru { reset_after: true }) {
+                self.multiply((to.0, true), slab(self.dinner), 2..3, sequences, units);
+            }
+        }
+    }
+
+    /// One phase of the `back`-th step from the end for some sequences and units; the one after the last finishes.
+    ///
+    /// # Safety
+    /// Nobody else touches these at this time, and what the phase reads of others is written.
+    unsafe fn step(&self, back: usize, phase: usize, sequences: Range<usize>, units: Range<usize>) {
+        let (s, hidden) = (&self.s, self.s.hidden);
+        // SAFETY: as the caller promises.
+        unsafe {
+            if phase == 0 && back > 0 {
+                self.through_product(s.step(s.steps - back), &sequences, &units);
+            }
+            if back < s.steps && phase == 1 {
+                let dgates = self.dgates.from(s.step(s.steps - 1 - back) * s.batch, 2 * hidden);
+                self.multiply((self.product, false), dgates, 2..3, &sequences, &units);
+            }
+        }
+        let i = (s.steps - 1).saturating_sub(back);
+        let t = s.step(i);
+        let slab = |rows: Rows<T>, t: usize| rows.from(t * s.batch, 0);
+        let previous = |rows: Rows<T>, first: &[T]| {
+            if i == 0 { Rows::lent(first, hidden) } else { slab(rows, s.step(i - 1)) }
+        };
+        let inner = slab(self.inner, t);
+        // The first step to be gone through has nothing that came through a product.
+        let product = (phase == 1 || s.keep.is_some() && back > 0).then_some(self.product);
+        let step = Step {
+            sequences,
+            units,
+            hidden,
+            gates: slab(self.gates, t),
+            before: previous(self.states, s.h0),
+            inner_before: if s.cell.has_cell_state() { previous(self.inner, s.c0) } else { inner },
+            inner,
+            dy: self.dy.map(|dy| slab(dy, t)).filter(|_| back < s.steps),
+            dh: self.dh,
+            dc: self.dc,
+            product,
+            dgates: slab(self.dgates, t),
+            dinner: slab(self.dinner, t),
+            mask: s.mask.map(|mask| &mask[t * s.batch..(t + 1) * s.batch]),
+            keep: s.keep.map(|keep| Rows::lent(keep, hidden)),
+        };
+        if back < s.steps {
+            gradients::backward(self.isa, s.cell, phase, &step);
+        } else if phase == 0 {
+            gradients::finish(self.isa, &step);
+        }
+    }
+}

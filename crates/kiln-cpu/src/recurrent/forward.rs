@@ -1,0 +1,154 @@
+//! The forward pass.
+
+use super::cells::{self, Step};
+use super::rows::Rows;
+use super::share::Work;
+use super::{RecurrentCell, Sequence};
+use crate::Isa;
+use crate::gemm::{Element, Factor, Number as Multiplied, Packed};
+use crate::operand::Number;
+use std::ops::Range;
+
+/// The numbers of workspace that [`forward`] takes.
+pub fn forward_workspace<T: Multiplied + Element<Number = T>>(isa: Isa, s: &Sequence<'_, T>) -> usize {
+    let kept = if s.keep.is_some() { 2 * s.batch * s.hidden } else { 0 };
+    s.cell.gates() * Packed::<T>::elements(isa, s.hidden, s.hidden) + kept
+}
+
+/// All steps of a recurrent layer.
+///
+/// `gates` (steps, batch, gates · hidden) holds the input's part of each gate's argument, biases included, and becomes the
+/// gates. `states` (steps, batch, hidden) becomes the state after each step. `inner` (steps, batch, hidden), of cells that
+/// [have one](RecurrentCell::has_inner), becomes the cell states of an LSTM; of a GRU what its third weight's product was
+/// combined with: W·h + b where the reset gate comes after, the r⊙h that W was multiplied by where it comes before.
+/// `workspace` has [`forward_workspace`] numbers of whatever value.
+pub fn forward<T: Number + Multiplied + Element<Number = T>>(
+    isa: Isa,
+    s: &Sequence<'_, T>,
+    gates: &mut [T],
+    states: &mut [T],
+    inner: &mut [T],
+    mut workspace: &mut [T],
+) {
+    if s.is_empty() {
+        return;
+    }
+    let (hidden, width) = (s.hidden, s.gate_width());
+    let count = s.cell.gates();
+    let weights: [Packed<'_, T>; 4] = std::array::from_fn(|gate| {
+        let mut nothing: &mut [T] = &mut [];
+        let room = if gate < count { &mut workspace } else { &mut nothing };
+        Packed::take(isa, room, if gate < count { hidden } else { 0 }, hidden)
+    });
+    let (kept_even, kept_odd) = workspace.split_at_mut(workspace.len() / 2);
+    if let Some(keep) = s.keep {
+        for (to, (&h, &keep)) in kept_even.iter_mut().zip(s.h0.iter().zip(keep)) {
+            *to = h * keep;
+        }
+    }
+    let pass = Forward {
+        isa,
+        s: *s,
+        weights,
+        gates: Rows::new(gates, width),
+        states: Rows::new(states, hidden),
+        inner: Rows::new(inner, hidden),
+        kept: [Rows::new(kept_even, hidden), Rows::new(kept_odd, hidden)],
+    };
+    let work = Work {
+        steps: s.steps,
+        batch: s.batch,
+        hidden,
+        products: hidden * width,
+        weights: hidden * width * size_of::<T>(),
+        panel: Packed::<T>::panel(isa),
+    };
+    let share = work.share();
+    // By the threads that will use them, where each has units of its own.
+    work.by_units(share, |units| pass.pack(units));
+    let phases = if s.cell == (RecurrentCell::Gru { reset_after: false }) { 2 } else { 1 };
+    // SAFETY: `run` hands out sequences and units so that no two parts have an element in common, and each phase reads of
+    // others' parts only what an earlier one has written.
+    work.run(share, phases, |i, phase, sequences, units| unsafe { pass.step(i, phase, sequences, units) });
+}
+
+struct Forward<'a, T: 'static> {
+    isa: Isa,
+    s: Sequence<'a, T>,
+    /// Each gate's weights, transposed: (hidden, hidden).
+    weights: [Packed<'a, T>; 4],
+    /// Rows are a step's sequences, one step after the other.
+    gates: Rows<T>,
+    states: Rows<T>,
+    inner: Rows<T>,
+    /// States times `keep`, of even and odd steps.
+    kept: [Rows<T>; 2],
+}
+
+impl<T: Number + Multiplied + Element<Number = T>> Forward<'_, T> {
+    /// Packs the weights of some units.
+    fn pack(&self, units: Range<usize>) {
+        let hidden = self.s.hidden;
+        for (gate, weights) in self.weights.iter().enumerate().take(self.s.cell.gates()) {
+            // SAFETY: the gate's rows of the weights, whose columns are the products' k.
+            unsafe {
+                let first = self.s.weight.as_ptr().add(gate * hidden * hidden);
+                weights.pack(units.clone(), first, (1, hidden as isize));
+            }
+        }
+    }
+
+    /// One phase of the `i`-th step for some sequences and units.
+    ///
+    /// # Safety
+    /// Nobody else touches these at this time, and what the phase reads of others is written.
+    unsafe fn step(&self, i: usize, phase: usize, sequences: Range<usize>, units: Range<usize>) {
+        let s = &self.s;
+        let (t, hidden) = (s.step(i), s.hidden);
+        let slab = |rows: Rows<T>, t: usize| rows.from(t * s.batch, 0);
+        let previous = |rows: Rows<T>, first: &[T]| {
+            if i == 0 { Rows::lent(first, hidden) } else { slab(rows, s.step(i - 1)) }
+        };
+        let (gates, inner) = (slab(self.gates, t), slab(self.inner, t));
+        let before = previous(self.states, s.h0);
+        // What the weights are multiplied by, and the gates that are.
+        let (factor, multiplied) = match (s.cell, phase) {
+            (RecurrentCell::Gru { reset_after: false }, 1) => (inner, 2..3),
+            (RecurrentCell::Gru { reset_after: false }, _) => (self.recurrent_input(i, before), 0..2),
+            (cell, _) => (self.recurrent_input(i, before), 0..cell.gates()),
+        };
+        for gate in multiplied {
+            let apart = s.cell == (RecurrentCell::Gru { reset_after: true }) && gate == 2;
+            let to = if apart { inner } else { gates.from(0, gate * hidden) }.from(sequences.start, 0);
+            let factor = Factor {
+                rows: sequences.len(),
+                a: factor.from(sequences.start, 0).first(),
+                a_row: factor.stride(),
+                c: to.first(),
+                c_row: to.stride(),
+            };
+            // SAFETY: as the caller promises; packed before the first step.
+            unsafe { self.weights[gate].multiply(units.clone(), 0..hidden, &factor, !apart) };
+        }
+        let step = Step {
+            sequences,
+            units,
+            hidden,
+            gates,
+            before,
+            after: slab(self.states, t),
+            inner_before: if s.cell.has_cell_state() { previous(self.inner, s.c0) } else { inner },
+            inner,
+            bias: s.bias,
+            mask: s.mask.map(|mask| &mask[t * s.batch..(t + 1) * s.batch]),
+            keep: s.keep.map(|keep| Rows::lent(keep, hidden)),
+            kept: self.kept[(i + 1) % 2],
+        };
+        cells::forward(self.isa, s.cell, phase, &step);
+    }
+
+    /// What the `i`-th step's weights are multiplied by.
+    fn recurrent_input(&self, i: usize, before: Rows<T>) -> Rows<T> {
+        if self.s.keep.is_some() { self.kept[i % 2] } else { before }
+    }
+}
