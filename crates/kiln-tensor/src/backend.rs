@@ -12,6 +12,7 @@
 //!   recent launches and poisons the device; an `Err` here means that the call was refused and nothing was changed.
 
 use crate::{Convolution, DType, Error, ErrorKind, Layout, Normalization, Result, Shape, Window};
+use crate::{Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut};
 use kiln_math::{BinaryOp, UnaryOp};
 
 /// A piece of a device's memory: an address there and a length in bytes. Owned by whoever called [`Backend::alloc`].
@@ -364,6 +365,19 @@ pub trait Backend: Send + Sync + 'static {
         weight: Option<View<'_>>,
     ) -> Result<()> {
         crate::composed::normalize_grad(self, form, dx, affine, [x, y, dy], moments, weight)
+    }
+    /// All steps of one direction of a recurrent layer.
+    fn recurrent(&self, call: Recurrence<'_>, out: RecurrenceOut<'_>) -> Result<()> {
+        crate::composed::recurrent(self, call, out)
+    }
+    /// Gradients of [`Backend::recurrent`] but for those of weight and bias, which are products of these with the states.
+    fn recurrent_grad(
+        &self,
+        call: Recurrence<'_>,
+        saved: RecurrenceGrad<'_>,
+        out: RecurrenceGradOut<'_>,
+    ) -> Result<()> {
+        crate::composed::recurrent_grad(self, call, saved, out)
     }
 
     // ---- optimizers ----

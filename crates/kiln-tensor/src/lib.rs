@@ -11,6 +11,7 @@ mod device;
 mod dtype;
 mod error;
 mod layout;
+mod recurrence;
 mod shape;
 mod storage;
 mod tensor;
@@ -23,7 +24,12 @@ pub use backend::{
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};
+pub use kiln_math::RecurrentCell;
 pub use layout::Layout;
+pub use recurrence::{Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut};
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
-pub use tensor::{Axes, IntoAxes, MatmulOptions, NormalizeGradients, Tensor, UpdateTensors, axis_index};
+pub use tensor::{
+    Axes, IntoAxes, MatmulOptions, NormalizeGradients, RecurrentGradients, RecurrentOptions, RecurrentStates, Tensor,
+    UpdateTensors, axis_index,
+};
 pub use window::{ConvOptions, Convolution, MAX_SPATIAL, Normalization, Padding, PerAxis, PoolOptions, Window};

@@ -2,11 +2,14 @@
 
 mod conv;
 mod normalization;
+mod part;
 mod pool;
+mod recurrent;
 
 pub use conv::{conv, conv_grad_input, conv_grad_weight};
 pub use normalization::{moments, normalize, normalize_grad};
 pub use pool::{max_pool, max_pool_grad};
+pub use recurrent::{recurrent, recurrent_grad};
 
 use crate::{
     Backend, Buffer, CompareOp, DType, Distribution, Layout, Out, ReduceOp, Result, Shape, SoftmaxKind, UnaryCall, View,
@@ -28,7 +31,7 @@ impl<'b, B: Backend + ?Sized> Scratch<'b, B> {
         Ok(Scratch { backend, buffer, dtype, shape, layout: Layout::contiguous(shape) })
     }
 
-    fn out(&self) -> Out<'_> {
+    pub(crate) fn out(&self) -> Out<'_> {
         Out { buffer: self.buffer, dtype: self.dtype, shape: &self.shape, offset: 0 }
     }
 

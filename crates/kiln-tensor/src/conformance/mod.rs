@@ -17,6 +17,7 @@ mod normalization;
 mod pool;
 mod product;
 mod random;
+mod recurrent;
 mod reduce;
 mod update;
 mod window;
@@ -62,6 +63,7 @@ pub const CHECKS: &[Check] = &[
     ("moments", normalization::moments),
     ("normalize", normalization::normalize),
     ("normalize_grad", normalization::normalize_grad),
+    ("recurrent", recurrent::recurrent),
     ("update", update::update),
     ("fused as composed", composed::fused_as_composed),
     ("convolutions as composed", conv::as_composed),

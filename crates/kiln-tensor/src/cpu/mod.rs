@@ -4,6 +4,7 @@ mod channels;
 mod conv;
 mod memory;
 mod product;
+mod recurrent;
 mod rows;
 
 use crate::allocator::Allocator;
@@ -12,6 +13,9 @@ use crate::{
     ArgReduceOp, Backend, Buffer, CompareOp, Convolution, DType, Distribution, Epilogue, Error, MemoryStats,
     Normalization, Out, ReduceOp, Result, SoftmaxKind, UnaryCall, UpdateRule, UpdateSlot, View, Window, composed,
     unsupported_dtype,
+    ArgReduceOp, Backend, Buffer, CompareOp, DType, Distribution, Epilogue, Error, MemoryStats, Out, Recurrence,
+    RecurrenceGrad, RecurrenceGradOut, RecurrenceOut, ReduceOp, Result, SoftmaxKind, UnaryCall, UpdateRule, UpdateSlot,
+    View, unsupported_dtype,
 };
 use half::{bf16, f16};
 use kiln_cpu::copy::{self, Convert};
@@ -500,6 +504,18 @@ impl Backend for CpuBackend {
         floats!(dx.dtype, "normalize_grad", T => {
             channels::normalize_grad::<T>(self.isa, form, to, operands, &moments, weight.as_ref());
         });
+    fn recurrent(&self, call: Recurrence<'_>, out: RecurrenceOut<'_>) -> Result<()> {
+        numbers!(out.states.dtype, "recurrent", T => recurrent::forward::<T>(self, &call, &out)?);
+        Ok(())
+    }
+
+    fn recurrent_grad(
+        &self,
+        call: Recurrence<'_>,
+        saved: RecurrenceGrad<'_>,
+        out: RecurrenceGradOut<'_>,
+    ) -> Result<()> {
+        numbers!(out.h0.dtype, "recurrent_grad", T => recurrent::backward::<T>(self, &call, &saved, &out)?);
         Ok(())
     }
 

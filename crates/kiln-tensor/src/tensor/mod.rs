@@ -13,6 +13,7 @@ mod operators;
 mod pad;
 mod pool;
 mod random;
+mod recurrent;
 mod reduce;
 mod softmax;
 mod update;
@@ -21,6 +22,7 @@ mod views;
 pub use axes::{Axes, IntoAxes, axis_index};
 pub use matmul::MatmulOptions;
 pub use normalization::NormalizeGradients;
+pub use recurrent::{RecurrentGradients, RecurrentOptions, RecurrentStates};
 pub use update::UpdateTensors;
 
 use crate::storage::Storage;

@@ -1,0 +1,305 @@
+//! Recurrent layers over sequences.
+
+use super::{Tensor, check_pair};
+use crate::{
+    DType, Error, ErrorKind, Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut, RecurrentCell, Result,
+    Shape, unsupported_dtype,
+};
+
+/// One direction of a recurrent layer.
+#[derive(Clone, Copy, Debug)]
+pub struct RecurrentOptions<'a> {
+    /// The cell.
+    pub cell: RecurrentCell,
+    /// Whether the last step comes first.
+    pub reverse: bool,
+    /// (H,): of a GRU whose reset gate comes after, what is added to the third product before the gate.
+    pub bias: Option<&'a Tensor>,
+    /// bool (T, N): where false, the step leaves the sequence's state as it was; [`Tensor::mask_of_lengths`].
+    pub mask: Option<&'a Tensor>,
+    /// (N, H): what states are multiplied by on their way into the recurrent product, at every step the same (dropout).
+    pub keep: Option<&'a Tensor>,
+    /// (N, H): the state before the first step, 0 unless given.
+    pub h0: Option<&'a Tensor>,
+    /// (N, H): an LSTM's cell state before the first step, 0 unless given.
+    pub c0: Option<&'a Tensor>,
+}
+
+impl RecurrentOptions<'_> {
+    /// A cell that begins at 0, without anything else.
+    pub const fn new(cell: RecurrentCell) -> Self {
+        RecurrentOptions { cell, reverse: false, bias: None, mask: None, keep: None, h0: None, c0: None }
+    }
+}
+
+/// What a recurrent layer's steps have left.
+#[derive(Clone, Debug)]
+pub struct RecurrentStates {
+    /// (T, N, G·H): the gates, in PyTorch's order.
+    pub gates: Tensor,
+    /// (T, N, H): the state after each step.
+    pub states: Tensor,
+    /// (T, N, H): an LSTM's cell states; of a GRU what its third product was combined with.
+    pub inner: Option<Tensor>,
+}
+
+/// Gradients of a recurrent layer's steps.
+#[derive(Clone, Debug)]
+pub struct RecurrentGradients {
+    /// (T, N, G·H): of the gates' arguments.
+    pub gates: Tensor,
+    /// (T, N, H): of W·h + b of a GRU whose reset gate comes after.
+    pub inner: Option<Tensor>,
+    /// (N, H): of the state before the first step.
+    pub h0: Tensor,
+    /// (N, H): of an LSTM's cell state before the first step.
+    pub c0: Option<Tensor>,
+}
+
+/// The sizes of a layer's run.
+struct Sizes {
+    steps: usize,
+    batch: usize,
+    hidden: usize,
+}
+
+/// Operands as a backend takes them: row-major, first states made where none are given.
+struct Operands {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    mask: Option<Tensor>,
+    keep: Option<Tensor>,
+    h0: Tensor,
+    c0: Option<Tensor>,
+}
+
+impl Operands {
+    fn call(&self, options: &RecurrentOptions<'_>) -> Recurrence<'_> {
+        Recurrence {
+            cell: options.cell,
+            reverse: options.reverse,
+            weight: self.weight.view(),
+            bias: self.bias.as_ref().map(Tensor::view),
+            mask: self.mask.as_ref().map(Tensor::view),
+            keep: self.keep.as_ref().map(Tensor::view),
+            h0: self.h0.view(),
+            c0: self.c0.as_ref().map(Tensor::view),
+        }
+    }
+}
+
+/// Whether `found` is `expected`; the error says what it is, for what, and of which shape it should be.
+fn expect_shape(what: &str, found: &Tensor, expected: &[usize], why: &str) -> Result<()> {
+    if found.dims() == expected {
+        return Ok(());
+    }
+    Err(Error::shape(
+        "recurrent",
+        format!("{what} has shape {}, expected {}{why}", found.shape(), Shape::new(expected)?),
+    ))
+}
+
+impl Sizes {
+    /// Those of the gates' arguments, held against the weight.
+    fn of(gates: &Tensor, weight: &Tensor, cell: RecurrentCell) -> Result<Self> {
+        check_pair("recurrent", gates, weight)?;
+        if !matches!(gates.dtype, DType::F32 | DType::F64) {
+            return Err(unsupported_dtype("recurrent", gates.dtype, "f32 or f64"));
+        }
+        let count = cell.gates();
+        match (gates.dims(), weight.dims()) {
+            (&[steps, batch, width], &[rows, hidden]) if width == count * hidden && rows == width => {
+                Ok(Sizes { steps, batch, hidden })
+            }
+            _ => Err(Error::shape(
+                "recurrent",
+                format!(
+                    "the gates of a cell with {count} take (steps, batch, {count}·hidden) and weights ({count}·hidden, hidden), \
+                     got {} and {}",
+                    gates.shape(),
+                    weight.shape()
+                ),
+            )),
+        }
+    }
+
+    /// A first state, or zeros in its place.
+    fn first(&self, what: &str, given: Option<&Tensor>, like: &Tensor) -> Result<Tensor> {
+        let &Sizes { batch, hidden, .. } = self;
+        let Some(state) = given else { return Tensor::zeros([batch, hidden], like.dtype, like.device()) };
+        check_pair("recurrent", like, state)?;
+        expect_shape(what, state, &[batch, hidden], &format!(" for a batch of {batch} sequences and {hidden} units"))?;
+        state.contiguous()
+    }
+
+    fn operands(&self, weight: &Tensor, options: &RecurrentOptions<'_>) -> Result<Operands> {
+        let &Sizes { steps, batch, hidden } = self;
+        let has_cell = options.cell.has_cell_state();
+        if options.c0.is_some() && !has_cell {
+            return Err(Error::value("recurrent", "a cell state is given, which only an LSTM has"));
+        }
+        let optional = |what: &str, given: Option<&Tensor>, expected: &[usize]| -> Result<Option<Tensor>> {
+            let Some(given) = given else { return Ok(None) };
+            check_pair("recurrent", weight, given)?;
+            expect_shape(what, given, expected, "")?;
+            given.contiguous().map(Some)
+        };
+        let mask = match options.mask {
+            None => None,
+            Some(mask) if mask.dtype != DType::Bool => {
+                return Err(unsupported_dtype("recurrent", mask.dtype, "a mask of bool"));
+            }
+            Some(mask) => {
+                super::check_device("recurrent", weight, mask)?;
+                expect_shape("the mask", mask, &[steps, batch], " (steps, batch), true where a step counts")?;
+                Some(mask.contiguous()?)
+            }
+        };
+        Ok(Operands {
+            weight: weight.contiguous()?,
+            bias: optional("the recurrent bias", options.bias, &[hidden])?,
+            mask,
+            keep: optional("the recurrent dropout's factor", options.keep, &[batch, hidden])?,
+            h0: self.first("the initial state", options.h0, weight)?,
+            c0: has_cell.then(|| self.first("the initial cell state", options.c0, weight)).transpose()?,
+        })
+    }
+}
+
+impl Tensor {
+    /// All steps of one direction of a recurrent layer, from the input's part of every gate's argument, biases included:
+    /// (T, N, G·H), of G gates and H units; and the weights (G·H, H) of the state before, both as in PyTorch. Formulas:
+    /// [`kiln_math::recurrent`].
+    ///
+    /// This tensor's memory becomes the gates', where nobody shares it.
+    ///
+    /// ```
+    /// use kiln_tensor::{DType, Device, RecurrentCell, RecurrentOptions, Tensor};
+    /// let cpu = Device::cpu();
+    /// let input = Tensor::ones([3, 2, 4 * 5], DType::F32, &cpu)?; // 3 steps of 2 sequences, 5 units
+    /// let weight = Tensor::zeros([4 * 5, 5], DType::F32, &cpu)?;
+    /// let after = input.recurrent(&weight, &RecurrentOptions::new(RecurrentCell::Lstm))?;
+    /// assert_eq!(after.states.dims(), [3, 2, 5]);
+    /// # Ok::<(), kiln_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Shapes that do not fit, named with what was expected; dtypes other than f32 and f64, or that differ; devices that
+    /// differ.
+    pub fn recurrent(self, weight: &Tensor, options: &RecurrentOptions<'_>) -> Result<RecurrentStates> {
+        let sizes = Sizes::of(&self, weight, options.cell)?;
+        let operands = sizes.operands(weight, options)?;
+        let mut gates = self;
+        gates.own()?;
+        let shape = Shape::new(&[sizes.steps, sizes.batch, sizes.hidden])?;
+        let states = Tensor::output(&shape, gates.dtype, gates.device())?;
+        let inner =
+            options.cell.has_inner().then(|| Tensor::output(&shape, gates.dtype, gates.device())).transpose()?;
+        let out = RecurrenceOut { gates: gates.out(), states: states.out(), inner: inner.as_ref().map(Tensor::out) };
+        gates.device().backend().recurrent(operands.call(options), out)?;
+        Ok(RecurrentStates { gates, states, inner })
+    }
+
+    /// bool (steps, n): whether sequence n of this length, i64 (n,), has that step.
+    ///
+    /// # Errors
+    /// A length below 1 or above `steps`, with the sequence it is of; lengths that are not i64 (n,).
+    pub fn mask_of_lengths(&self, steps: usize) -> Result<Tensor> {
+        if self.dtype != DType::I64 || self.rank() != 1 {
+            return Err(Error::shape(
+                "mask_of_lengths",
+                format!("lengths are i64 of shape (sequences,), got {} {}", self.dtype, self.shape()),
+            ));
+        }
+        let lengths = self.to_vec::<i64>()?;
+        let outside = |&(_, &length): &(usize, &i64)| length < 1 || length as u64 > steps as u64;
+        if let Some((sequence, length)) = lengths.iter().enumerate().find(outside) {
+            return Err(Error::new(
+                ErrorKind::Index,
+                "mask_of_lengths",
+                format!("sequence {sequence} has length {length}, expected 1 to {steps}, the steps of the input"),
+            ));
+        }
+        let mask: Vec<bool> = (0..steps).flat_map(|t| lengths.iter().map(move |&length| (t as i64) < length)).collect();
+        Tensor::from_slice(&mask, [steps, lengths.len()], self.device())
+    }
+}
+
+impl RecurrentStates {
+    /// The state after the last step, (N, H); none of no steps.
+    ///
+    /// # Errors
+    /// None but a view's.
+    pub fn last(&self, reverse: bool) -> Result<Option<Tensor>> {
+        last(&self.states, reverse)
+    }
+
+    /// An LSTM's cell state after the last step, (N, H).
+    ///
+    /// # Errors
+    /// None but a view's.
+    pub fn last_cell(&self, reverse: bool) -> Result<Option<Tensor>> {
+        self.inner.as_ref().map_or(Ok(None), |inner| last(inner, reverse))
+    }
+
+    /// The gradients of the gates' arguments and of the first states, from those of the states (T, N, H), of the last
+    /// state (N, H), and of the last cell state (N, H); each may be missing. Weight and options are those of
+    /// [`Tensor::recurrent`].
+    ///
+    /// # Errors
+    /// Gradients of other shapes than what they are of.
+    pub fn grad(
+        &self,
+        weight: &Tensor,
+        options: &RecurrentOptions<'_>,
+        states: Option<&Tensor>,
+        last: Option<&Tensor>,
+        cell: Option<&Tensor>,
+    ) -> Result<RecurrentGradients> {
+        let sizes = Sizes::of(&self.gates, weight, options.cell)?;
+        let operands = sizes.operands(weight, options)?;
+        let first = [sizes.batch, sizes.hidden];
+        let incoming = |what: &str, given: Option<&Tensor>, expected: &[usize]| -> Result<Option<Tensor>> {
+            let Some(given) = given else { return Ok(None) };
+            check_pair("recurrent_grad", weight, given)?;
+            expect_shape(what, given, expected, "")?;
+            given.contiguous().map(Some)
+        };
+        let states_grad = incoming("the gradient of the states", states, self.states.dims())?;
+        let last_grad = incoming("the gradient of the last state", last, &first)?;
+        let cell_grad = incoming("the gradient of the cell state", cell, &first)?;
+        let output = |shape: &Shape| Tensor::output(shape, weight.dtype, weight.device());
+        let first = Shape::new(&first)?;
+        let apart = options.cell == RecurrentCell::Gru { reset_after: true };
+        let gradients = RecurrentGradients {
+            gates: output(self.gates.shape())?,
+            inner: apart.then(|| output(self.states.shape())).transpose()?,
+            h0: output(&first)?,
+            c0: options.cell.has_cell_state().then(|| output(&first)).transpose()?,
+        };
+        let saved = RecurrenceGrad {
+            gates: self.gates.view(),
+            states: self.states.view(),
+            inner: self.inner.as_ref().map(Tensor::view),
+            states_grad: states_grad.as_ref().map(Tensor::view),
+            last_grad: last_grad.as_ref().map(Tensor::view),
+            cell_grad: cell_grad.as_ref().map(Tensor::view),
+        };
+        let out = RecurrenceGradOut {
+            gates: gradients.gates.out(),
+            inner: gradients.inner.as_ref().map(Tensor::out),
+            h0: gradients.h0.out(),
+            c0: gradients.c0.as_ref().map(Tensor::out),
+        };
+        weight.device().backend().recurrent_grad(operands.call(options), saved, out)?;
+        Ok(gradients)
+    }
+}
+
+/// What the last step of (T, …) left.
+fn last(steps: &Tensor, reverse: bool) -> Result<Option<Tensor>> {
+    match steps.dims()[0] {
+        0 => Ok(None),
+        count => steps.index(0, if reverse { 0 } else { count - 1 }).map(Some),
+    }
+}

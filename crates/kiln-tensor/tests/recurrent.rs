@@ -1,0 +1,64 @@
+//! What recurrent layers refuse, in which words, and what masks of lengths are.
+#![allow(clippy::unwrap_used)] // a panic is a test's report
+
+use kiln_tensor::{DType, Device, RecurrentCell, RecurrentOptions, Tensor};
+
+fn zeros(shape: &[usize]) -> Tensor {
+    Tensor::zeros(shape, DType::F32, &Device::cpu()).unwrap()
+}
+
+fn refused(options: &RecurrentOptions<'_>, input: &[usize], weight: &[usize]) -> String {
+    zeros(input).recurrent(&zeros(weight), options).unwrap_err().to_string()
+}
+
+#[test]
+fn operands_that_do_not_fit_are_named() {
+    let lstm = RecurrentOptions::new(RecurrentCell::Lstm);
+    assert_eq!(
+        refused(&lstm, &[3, 2, 15], &[20, 5]),
+        "recurrent: the gates of a cell with 4 take (steps, batch, 4·hidden) and weights (4·hidden, hidden), got (3, 2, 15) and (20, 5)"
+    );
+    let state = zeros(&[16, 5]);
+    assert_eq!(
+        refused(&RecurrentOptions { h0: Some(&state), ..lstm }, &[3, 2, 20], &[20, 5]),
+        "recurrent: the initial state has shape (16, 5), expected (2, 5) for a batch of 2 sequences and 5 units"
+    );
+    let mask = Tensor::zeros([2, 3], DType::Bool, &Device::cpu()).unwrap();
+    assert_eq!(
+        refused(&RecurrentOptions { mask: Some(&mask), ..lstm }, &[3, 2, 20], &[20, 5]),
+        "recurrent: the mask has shape (2, 3), expected (3, 2) (steps, batch), true where a step counts"
+    );
+    assert!(refused(&RecurrentOptions { mask: Some(&zeros(&[3, 2])), ..lstm }, &[3, 2, 20], &[20, 5]).contains("bool"));
+    let gru = RecurrentOptions::new(RecurrentCell::Gru { reset_after: true });
+    let cell = zeros(&[2, 5]);
+    assert!(refused(&RecurrentOptions { c0: Some(&cell), ..gru }, &[3, 2, 15], &[15, 5]).contains("only an LSTM has"));
+    assert!(refused(&RecurrentOptions { bias: Some(&cell), ..gru }, &[3, 2, 15], &[15, 5]).contains("expected (5,)"));
+}
+
+#[test]
+fn masks_of_lengths() {
+    let lengths = |lengths: &[i64]| Tensor::from_slice(lengths, [lengths.len()], &Device::cpu()).unwrap();
+    let mask = lengths(&[2, 3, 1]).mask_of_lengths(3).unwrap();
+    assert_eq!(
+        mask.to_vec::<bool>().unwrap(),
+        [true, true, true, true, true, false, false, true, false],
+        "steps are rows"
+    );
+    for (bad, words) in
+        [(&[2, 4][..], "sequence 1 has length 4, expected 1 to 3"), (&[0, 2], "sequence 0 has length 0")]
+    {
+        let error = lengths(bad).mask_of_lengths(3).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+    assert!(zeros(&[2]).mask_of_lengths(3).is_err());
+}
+
+#[test]
+fn memory_that_is_shared_is_not_written() {
+    let input = Tensor::ones([2, 1, 3], DType::F32, &Device::cpu()).unwrap();
+    let after = input.clone().recurrent(&zeros(&[3, 3]), &RecurrentOptions::new(RecurrentCell::Tanh)).unwrap();
+    assert_eq!(input.to_vec::<f32>().unwrap(), [1.0; 6]);
+    assert!(after.gates.to_vec::<f32>().unwrap()[0] < 1.0);
+    let no_steps = zeros(&[0, 2, 3]).recurrent(&zeros(&[3, 3]), &RecurrentOptions::new(RecurrentCell::Tanh)).unwrap();
+    assert!(no_steps.last(false).unwrap().is_none());
+}
