@@ -12,4 +12,5 @@ mod var;
 pub use backward::{Backward, Gradients, grad};
 pub use function::Function;
 pub use grad_check::{grad_check, grad_grad_check};
+pub use ops::{RecurrentOutput, RecurrentVars};
 pub use var::{Leaf, LeafId, Var};

@@ -11,7 +11,10 @@ mod normalization;
 mod operators;
 mod pad;
 mod pool;
+mod recurrent;
 mod reduce;
 mod resample;
 mod shape;
 mod softmax;
+
+pub use recurrent::{RecurrentOutput, RecurrentVars};

@@ -32,7 +32,7 @@ unsafe fn sequence<'a, T: Number>(call: &Recurrence<'a>, states: &Shape) -> Sequ
 }
 
 /// Room for the kernels to work in.
-fn workspace<T: Number>(backend: &CpuBackend, dtype: DType, elements: usize) -> Result<Scratch<'_, CpuBackend>> {
+fn workspace(backend: &CpuBackend, dtype: DType, elements: usize) -> Result<Scratch<'_, CpuBackend>> {
     Scratch::new(backend, Shape::new(&[elements])?, dtype)
 }
 
@@ -45,7 +45,7 @@ pub(super) fn forward<T: Number + Multiplied + Element<Number = T>>(
     // SAFETY: of the dtype dispatched on, row-major; outputs and workspace are apart from all operands.
     unsafe {
         let s = sequence::<T>(call, out.states.shape);
-        let workspace = workspace::<T>(backend, dtype, recurrent::forward_workspace(isa, &s))?;
+        let workspace = workspace(backend, dtype, recurrent::forward_workspace(isa, &s))?;
         let inner = out.inner.as_ref().map_or(&mut [][..], |inner| slice_mut(inner));
         let (gates, states) = (slice_mut(&out.gates), slice_mut(&out.states));
         recurrent::forward(isa, &s, gates, states, inner, slice_mut(&workspace.out()));
@@ -63,7 +63,7 @@ pub(super) fn backward<T: Number + Multiplied + Element<Number = T>>(
     // SAFETY: as in `forward`.
     unsafe {
         let s = sequence::<T>(call, saved.states.layout.shape());
-        let workspace = workspace::<T>(backend, dtype, recurrent::backward_workspace(isa, &s))?;
+        let workspace = workspace(backend, dtype, recurrent::backward_workspace(isa, &s))?;
         let incoming = Incoming {
             gates: slice(&saved.gates),
             states: slice(&saved.states),
