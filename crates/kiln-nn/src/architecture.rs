@@ -66,6 +66,10 @@ fn shape(input: &Value) -> Result<Shape> {
 /// A layer of its own name. Those that need to know their sizes at once take first weights from `init`.
 fn layer(index: usize, description: &Value, init: &mut Init) -> Result<Box<dyn Layer>> {
     #[derive(Deserialize)]
+    struct OfTimeDistributed {
+        inner: Value,
+    }
+    #[derive(Deserialize)]
     struct OfLinear {
         inputs: usize,
         outputs: usize,
@@ -108,14 +112,18 @@ fn layer(index: usize, description: &Value, init: &mut Init) -> Result<Box<dyn L
         Dropout,
         Dropout1d,
         Dropout2d,
+        Embedding,
         GlobalAvgPool,
         GlobalMaxPool,
         GroupNorm,
+        Gru,
         InstanceNorm,
         LayerNorm,
         LocalResponseNorm,
         LpPool1d,
         LpPool2d,
+        Lstm,
+        Masking,
         MaxPool1d,
         MaxPool2d,
         MaxPool3d,
@@ -123,6 +131,7 @@ fn layer(index: usize, description: &Value, init: &mut Init) -> Result<Box<dyn L
         Reshape,
         SeparableConv1d,
         SeparableConv2d,
+        SimpleRnn,
         UpSample1d,
         UpSample2d,
         ZeroPad1d,
@@ -137,6 +146,10 @@ fn layer(index: usize, description: &Value, init: &mut Init) -> Result<Box<dyn L
             OfLinear { inputs, outputs, bias: false } => Box::new(Linear::without_bias(inputs, outputs, init)?),
         },
         "Residual" => Box::new(residual(description, &settings::<OfActivation>(index, name, description)?, init)?),
+        "TimeDistributed" => {
+            let OfTimeDistributed { inner } = settings(index, name, description)?;
+            Box::new(TimeDistributed::of(init.scope("layer", |init| layer(index, &inner, init))?))
+        }
         "Sequential" => Box::new(model(description, init)?),
         _ => return Err(malformed(format!("layer {index} is a {name}, which Kiln does not make from a description"))),
     })

@@ -39,6 +39,7 @@ pub struct Ctx {
     draws: RefCell<Draws>,
     updates: RefCell<Vec<(BufferId, Tensor)>>,
     penalties: RefCell<Vec<Penalty>>,
+    mask: RefCell<Option<Tensor>>,
     check: Option<Check>,
     outputs: Option<RefCell<Vec<(String, Tensor)>>>,
 }
@@ -67,6 +68,7 @@ impl Ctx {
             draws: RefCell::new(Draws::default()),
             updates: RefCell::new(Vec::new()),
             penalties: RefCell::new(Vec::new()),
+            mask: RefCell::new(None),
             check: None,
             outputs: None,
         }
@@ -223,6 +225,17 @@ impl Ctx {
     /// Memory that cannot be had.
     pub fn stream_tensor(&self, purpose: Purpose, device: &Device) -> Result<Tensor> {
         Tensor::stream(&self.stream(purpose), device)
+    }
+
+    /// Which steps of the sequences count, from here on: bool (N, T). Layers that look at single steps hand it on, recurrent
+    /// ones leave the state as it is where it is false, and one that gives its last state takes it away.
+    pub fn set_mask(&self, mask: Option<Tensor>) {
+        *self.mask.borrow_mut() = mask;
+    }
+
+    /// Which steps of the sequences count, where that was said.
+    pub fn mask(&self) -> Option<Tensor> {
+        self.mask.borrow().clone()
     }
 
     /// Hands in the next value of a buffer. The last one counts.

@@ -56,6 +56,9 @@ pub enum Initializer {
         /// Standard deviation before the truncation.
         std: f64,
     },
+    /// Orthonormal vectors along the shorter side of the matrix (first axis, the others) (Saxe et al. 2014). Keras's default
+    /// for recurrent kernels.
+    Orthogonal,
     /// All 0.
     Zeros,
     /// All 1.
@@ -104,6 +107,7 @@ impl Initializer {
                 "initializer",
                 format!("{self:?} is no distribution: finite numbers, low ≤ high and std ≥ 0 are needed"),
             )),
+            Orthogonal => crate::orthogonal::orthogonal(shape, dtype, device, stream),
             Zeros => Tensor::zeros(shape, dtype, device),
             Ones => Tensor::ones(shape, dtype, device),
             Constant(value) => Tensor::full(shape, value, dtype, device),

@@ -11,6 +11,7 @@ mod layer;
 mod layers;
 pub mod losses;
 mod module;
+mod orthogonal;
 mod param;
 mod path;
 mod regularizers;
@@ -32,6 +33,10 @@ pub use layers::{
     InstanceNorm, LayerNorm, Linear, LocalResponseNorm, LpPool, LpPool1d, LpPool2d, MaxPool, MaxPool1d, MaxPool2d,
     MaxPool3d, RMSNorm, Reshape, Residual, SeparableConv, SeparableConv1d, SeparableConv2d, Sequential, UpSample,
     UpSample1d, UpSample2d, ZeroPad, ZeroPad1d, ZeroPad2d,
+};
+pub use layers::{
+    Embedding, Gru, GruCell, KerasWeights, Lstm, LstmCell, Masking, Merge, RecurrentState, SequenceInputs, SimpleRnn,
+    SimpleRnnCell, TimeDistributed,
 };
 pub use losses::{
     BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanAbsoluteError, MeanSquaredError,

@@ -7,6 +7,7 @@ mod conv_transpose;
 mod dense;
 mod depthwise;
 mod dropout;
+mod embedding;
 mod flatten;
 mod global_pool;
 mod group_norm;
@@ -15,11 +16,13 @@ mod linear;
 mod list;
 mod local_response_norm;
 mod pool;
+mod recurrent;
 mod resample;
 mod residual;
 mod scale_shift;
 mod sequential;
 mod spatial;
+mod time_distributed;
 mod weights;
 
 pub use batch_norm::{BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d};
@@ -29,6 +32,7 @@ pub use conv_transpose::{ConvTranspose, ConvTranspose1d, ConvTranspose2d};
 pub use dense::Dense;
 pub use depthwise::{DepthwiseConv, DepthwiseConv1d, DepthwiseConv2d, SeparableConv, SeparableConv1d, SeparableConv2d};
 pub use dropout::{ChannelDropout, Dropout, Dropout1d, Dropout2d};
+pub use embedding::Embedding;
 pub use flatten::{Flatten, Reshape};
 pub use global_pool::{
     AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
@@ -42,6 +46,10 @@ pub use local_response_norm::LocalResponseNorm;
 pub use pool::{
     AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, LpPool, LpPool1d, LpPool2d, MaxPool, MaxPool1d, MaxPool2d, MaxPool3d,
 };
+pub use recurrent::{
+    Gru, GruCell, KerasWeights, Lstm, LstmCell, Merge, RecurrentState, SequenceInputs, SimpleRnn, SimpleRnnCell,
+};
 pub use resample::{UpSample, UpSample1d, UpSample2d, ZeroPad, ZeroPad1d, ZeroPad2d};
 pub use residual::Residual;
 pub use sequential::Sequential;
+pub use time_distributed::{Masking, TimeDistributed};

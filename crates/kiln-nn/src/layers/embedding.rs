@@ -1,0 +1,190 @@
+//! Embedding.
+
+use crate::{Ctx, Fans, Init, Initializer, L1L2, Layer, Module, Param};
+use kiln_autograd::Var;
+use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A vector for each token: (…) of i64 from 0 to `vocabulary` − 1 becomes (…, size).
+///
+/// The path is PyTorch's, `weight` (vocabulary, size), which is also Keras's `embeddings`. First values are Keras's, uniform
+/// in ±0.05. The gradient adds rows up at the tokens that came; it never sees one-hot rows.
+///
+/// ```
+/// use kiln_nn::{Activation, Dense, Embedding, Lstm, Sequential};
+/// use kiln_tensor::Device;
+/// # fn main() -> Result<(), kiln_tensor::Error> {
+/// let model = Sequential::new()
+///     .push(Embedding::new(10_000, 32).padding(0).mask_padding(true)) // 0 is no word: it is neither learned nor counted
+///     .push(Lstm::new(64))
+///     .push(Dense::new(1).activation(Activation::Sigmoid))
+///     .build([200], &Device::cpu(), 1)?; // 200 tokens
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+pub struct Embedding {
+    #[serde(skip)]
+    weight: Option<Param>,
+    vocabulary: usize,
+    size: usize,
+    #[module(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    padding: Option<usize>,
+    mask_padding: bool,
+    #[module(skip)]
+    initializer: Initializer,
+    #[module(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    regularizer: Option<L1L2>,
+}
+
+impl Embedding {
+    /// Vectors of `size` for `vocabulary` tokens, to be built.
+    pub fn new(vocabulary: usize, size: usize) -> Self {
+        Embedding {
+            weight: None,
+            vocabulary,
+            size,
+            padding: None,
+            mask_padding: false,
+            initializer: Initializer::Uniform { low: -0.05, high: 0.05 },
+            regularizer: None,
+        }
+    }
+
+    /// The token that fills sequences up: its vector begins at 0 and gets no gradient (PyTorch's `padding_idx`).
+    #[must_use]
+    pub fn padding(mut self, token: usize) -> Self {
+        self.padding = Some(token);
+        self
+    }
+
+    /// Whether steps of the padding token count for nothing in the recurrent layers that follow (Keras's `mask_zero`).
+    #[must_use]
+    pub fn mask_padding(mut self, mask: bool) -> Self {
+        self.mask_padding = mask;
+        self
+    }
+
+    /// First values of the vectors.
+    #[must_use]
+    pub fn embeddings_initializer(mut self, initializer: Initializer) -> Self {
+        self.initializer = initializer;
+        self
+    }
+
+    /// A penalty on the vectors, added to the loss.
+    #[must_use]
+    pub fn embeddings_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
+        self.regularizer = Some(regularizer.into());
+        self
+    }
+
+    /// The vectors (vocabulary, size), once built.
+    pub fn weight(&self) -> Option<&Param> {
+        self.weight.as_ref()
+    }
+
+    /// An error where a token is outside the vocabulary, as far as the host can see.
+    fn check_tokens(&self, tokens: &Tensor) -> Result<()> {
+        let Ok(values) = tokens.as_slice::<i64>() else { return Ok(()) };
+        let outside = |&&token: &&i64| token < 0 || token as u64 >= self.vocabulary as u64;
+        let Some(at) = values.iter().position(|token| outside(&token)) else { return Ok(()) };
+        let mut rest = at;
+        let mut place: Vec<String> = Vec::new();
+        for &size in tokens.dims().iter().rev() {
+            place.insert(0, (rest % size).to_string());
+            rest /= size;
+        }
+        Err(Error::new(
+            ErrorKind::Index,
+            "embedding",
+            format!(
+                "token {} at position ({}) is outside the vocabulary, whose {} tokens are 0 to {}",
+                values[at],
+                place.join(", "),
+                self.vocabulary,
+                self.vocabulary as i64 - 1
+            ),
+        ))
+    }
+}
+
+impl Layer for Embedding {
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let Some(weight) = &self.weight else {
+            return Err(Error::new(
+                ErrorKind::Build,
+                "forward",
+                "this layer has no vectors yet: build the model first",
+            ));
+        };
+        if x.dtype() != DType::I64 {
+            return Err(Error::new(
+                ErrorKind::DType,
+                "embedding",
+                format!("tokens of i64 are expected, got {} {}: convert with `to_dtype`", x.dtype(), x.shape()),
+            ));
+        }
+        let tokens = x.tensor().contiguous()?;
+        self.check_tokens(&tokens)?;
+        if let Some(regularizer) = self.regularizer {
+            ctx.penalize(weight, regularizer);
+        }
+        let flat = tokens.reshape([tokens.elements()])?;
+        let mut y = weight.var(ctx).index_select(0, &flat)?;
+        if let Some(padding) = self.padding {
+            let padding = Tensor::scalar(padding as i64, tokens.device())?;
+            let filler = flat.eq(&padding)?;
+            if y.requires_grad() {
+                // The same values, without a way for their gradient.
+                let over = filler.unsqueeze(1)?.broadcast_to(*y.shape())?;
+                y = Var::select(&over, &y.detach(), &y)?;
+            }
+            if self.mask_padding {
+                ctx.set_mask(Some(tokens.ne(&padding)?));
+            }
+        }
+        let mut dims = x.dims().to_vec();
+        dims.push(self.size);
+        y.reshape(Shape::new(&dims)?)
+    }
+
+    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+        if self.vocabulary == 0 || self.size == 0 {
+            let message = format!("{} vectors of size {}: both must be above 0", self.vocabulary, self.size);
+            return Err(Error::value("build", message));
+        }
+        if let Some(padding) = self.padding.filter(|&padding| padding >= self.vocabulary) {
+            let message = format!("the padding token {padding} is outside the vocabulary of {}", self.vocabulary);
+            return Err(Error::value("build", message));
+        }
+        if self.mask_padding && self.padding.is_none() {
+            return Err(Error::value("build", "`mask_padding` needs to know the token: `.padding(0)`"));
+        }
+        self.regularizer.map_or(Ok(()), |regularizer| regularizer.check("embeddings_regularizer"))?;
+        if self.weight.is_none() {
+            let fans = Fans { input: self.vocabulary, output: self.size };
+            let mut weight = init.param("weight", &[self.vocabulary, self.size], fans, self.initializer)?;
+            if let Some(padding) = self.padding {
+                let zeros = Tensor::zeros([1, self.size], weight.value().dtype(), weight.value().device())?;
+                weight.value_mut().slice_assign(0, padding..padding + 1, &zeros)?;
+            }
+            self.weight = Some(weight);
+        }
+        let mut dims = input.to_vec();
+        dims.push(self.size);
+        Shape::new(&dims)
+    }
+
+    fn config(&self) -> Option<Value> {
+        serde_json::to_value(self).ok()
+    }
+
+    /// Rows are looked up, nothing is multiplied.
+    fn flops(&self, _: &Shape) -> u64 {
+        0
+    }
+}

@@ -1,0 +1,136 @@
+//! One direction of one layer: its weights, and its run over a sequence.
+
+use super::settings::Settings;
+use crate::{Ctx, Fans, Init, Param, Segment, Visitor, VisitorMut};
+use kiln_autograd::{RecurrentOutput, RecurrentVars, Var};
+use kiln_math::Purpose;
+use kiln_tensor::{RecurrentCell, Result, Tensor};
+
+/// The weights of one direction of one layer, as PyTorch keeps them: G gates in its order.
+#[derive(Clone, Debug)]
+pub(super) struct Direction {
+    /// (G·units, inputs)
+    pub(super) weight_ih: Param,
+    /// (G·units, units)
+    pub(super) weight_hh: Param,
+    /// (G·units,) each.
+    pub(super) biases: Option<[Param; 2]>,
+}
+
+/// What a direction starts from and what it is to give.
+pub(super) struct Run<'a> {
+    pub(super) reverse: bool,
+    /// bool (T, N)
+    pub(super) mask: Option<&'a Tensor>,
+    pub(super) h0: Option<&'a Var>,
+    pub(super) c0: Option<&'a Var>,
+    pub(super) output: RecurrentOutput,
+}
+
+impl Direction {
+    /// First values, under PyTorch's names with `suffix`.
+    pub(super) fn new(settings: &Settings, inputs: usize, suffix: &str, init: &mut Init) -> Result<Self> {
+        let (gates, units) = (settings.cell.gates(), settings.units);
+        let rows = gates * units;
+        let name = |what: &str| format!("{what}{suffix}");
+        let fans = |input| Fans { input, output: rows };
+        let (kernel, recurrent) = (settings.kernel_initializer, settings.recurrent_initializer);
+        let weight_ih = init.param(&name("weight_ih"), &[rows, inputs], fans(inputs), kernel)?;
+        let weight_hh = init.param(&name("weight_hh"), &[rows, units], fans(units), recurrent)?;
+        let biases = if settings.use_bias {
+            let mut bias = |what: &str| init.param(&name(what), &[rows], fans(units), settings.bias_initializer);
+            let (mut ih, hh) = (bias("bias_ih")?, bias("bias_hh")?);
+            if settings.unit_forget_bias && settings.cell.kind() == RecurrentCell::Lstm {
+                let forget = Tensor::ones([units], ih.value().dtype(), ih.value().device())?;
+                ih.value_mut().slice_assign(0, units..2 * units, &forget)?;
+            }
+            Some([ih, hh])
+        } else {
+            None
+        };
+        Ok(Direction { weight_ih, weight_hh, biases })
+    }
+
+    /// Shows the weights under PyTorch's names with `suffix`.
+    pub(super) fn visit<'m>(&'m self, suffix: &str, visitor: &mut dyn Visitor<'m>) {
+        let mut show = |what: &str, parameter: &'m Param| {
+            visitor.enter(Segment::Name(&format!("{what}{suffix}")));
+            visitor.parameter(parameter);
+            visitor.leave();
+        };
+        show("weight_ih", &self.weight_ih);
+        show("weight_hh", &self.weight_hh);
+        if let Some([ih, hh]) = &self.biases {
+            show("bias_ih", ih);
+            show("bias_hh", hh);
+        }
+    }
+
+    /// As [`Direction::visit`], to be changed.
+    pub(super) fn visit_mut<'m>(&'m mut self, suffix: &str, visitor: &mut dyn VisitorMut<'m>) {
+        let mut show = |what: &str, parameter: &'m mut Param| {
+            visitor.enter(Segment::Name(&format!("{what}{suffix}")));
+            visitor.parameter(parameter);
+            visitor.leave();
+        };
+        show("weight_ih", &mut self.weight_ih);
+        show("weight_hh", &mut self.weight_hh);
+        if let Some([ih, hh]) = &mut self.biases {
+            show("bias_ih", ih);
+            show("bias_hh", hh);
+        }
+    }
+
+    /// What is added to the input's part of all gates, and what to a GRU's third recurrent product.
+    fn biases(&self, settings: &Settings, ctx: &Ctx) -> Result<(Option<Var>, Option<Var>)> {
+        let Some([ih, hh]) = &self.biases else { return Ok((None, None)) };
+        let (ih, hh) = (ih.var(ctx), hh.var(ctx));
+        let units = settings.units;
+        if settings.cell.kind() != (RecurrentCell::Gru { reset_after: true }) {
+            return Ok((Some(ih.add(&hh)?), None));
+        }
+        let gates = hh.slice(0, 0..2 * units)?.embed(0, 0, [3 * units])?;
+        Ok((Some(ih.add(&gates)?), Some(hh.slice(0, 2 * units..3 * units)?)))
+    }
+
+    /// Runs over x (T, N, inputs).
+    pub(super) fn run(&self, settings: &Settings, x: &Var, run: &Run<'_>, ctx: &Ctx) -> Result<Var> {
+        let (bias, recurrent_bias) = self.biases(settings, ctx)?;
+        let keep = self.keep(settings, x, ctx)?;
+        let options = RecurrentVars {
+            cell: settings.cell.kind(),
+            reverse: run.reverse,
+            bias: recurrent_bias.as_ref(),
+            mask: run.mask,
+            keep: keep.as_ref(),
+            h0: run.h0,
+            c0: run.c0,
+            output: run.output,
+            twice: settings.twice_differentiable,
+        };
+        // The input's part of all steps is one product, whose memory becomes the gates'.
+        x.linear(&self.weight_ih.var(ctx), bias.as_ref(), None)?.recurrent(&self.weight_hh.var(ctx), &options)
+    }
+
+    /// What states are multiplied by before the recurrent product: the same at every step (Gal and Ghahramani 2016).
+    fn keep(&self, settings: &Settings, x: &Var, ctx: &Ctx) -> Result<Option<Tensor>> {
+        if settings.recurrent_dropout == 0.0 || !ctx.is_training() {
+            return Ok(None);
+        }
+        let ones = Tensor::ones([x.dims()[1], settings.units], x.dtype(), x.device())?;
+        ones.dropout(settings.recurrent_dropout, &ctx.stream_tensor(Purpose::Dropout, x.device())?).map(Some)
+    }
+
+    /// Hands in what the regularisers penalise.
+    pub(super) fn penalize(&self, settings: &Settings, ctx: &Ctx) {
+        if let Some(regularizer) = settings.kernel_regularizer {
+            ctx.penalize(&self.weight_ih, regularizer);
+        }
+        if let Some(regularizer) = settings.recurrent_regularizer {
+            ctx.penalize(&self.weight_hh, regularizer);
+        }
+        if let (Some(biases), Some(regularizer)) = (&self.biases, settings.bias_regularizer) {
+            biases.iter().for_each(|bias| ctx.penalize(bias, regularizer));
+        }
+    }
+}

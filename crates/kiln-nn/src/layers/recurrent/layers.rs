@@ -1,0 +1,282 @@
+//! The layers by their names.
+
+use super::keras::KerasWeights;
+use super::settings::{Cell, Merge, Settings};
+use super::stack::Stack;
+use super::state::{RecurrentState, SequenceInputs};
+use crate::{Ctx, Init, Initializer, L1L2, Layer, Module, StateDict};
+use kiln_autograd::Var;
+use kiln_tensor::{Result, Shape};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+macro_rules! layer {
+    ($(#[$documentation:meta])* $name:ident, $cell:expr) => {
+        $(#[$documentation])*
+        #[derive(Module, Clone, Debug, Serialize, Deserialize)]
+        pub struct $name {
+            #[module(flatten)]
+            #[serde(flatten)]
+            stack: Stack,
+        }
+
+        impl $name {
+            /// A layer of this many units, to be built for its input. It gives its last state; see
+            /// [`return_sequences`](Self::return_sequences). First values are Keras's: Glorot-uniform for the input's
+            /// weights, orthogonal for the recurrent ones, 0 for biases.
+            pub fn new(units: usize) -> Self {
+                $name { stack: Stack::new(Settings::new($cell, units)) }
+            }
+
+            /// A layer of these sizes as PyTorch makes it, built at once: it gives all steps, and its first values are
+            /// uniform in ±1/√units.
+            ///
+            /// # Errors
+            /// Sizes of 0, or memory that cannot be had.
+            pub fn with_sizes(inputs: usize, units: usize, init: &mut Init) -> Result<Self> {
+                $name::new(units).return_sequences(true).uniform_initializer().with_input(inputs, init)
+            }
+
+            /// The same layer, built for inputs of this many features.
+            ///
+            /// # Errors
+            /// Sizes of 0, or memory that cannot be had.
+            pub fn with_input(mut self, inputs: usize, init: &mut Init) -> Result<Self> {
+                self.build(&Shape::new(&[1, inputs])?, init)?;
+                Ok(self)
+            }
+
+            /// So many layers one over the other, of the same units; 1 by default.
+            #[must_use]
+            pub fn layers(mut self, layers: usize) -> Self {
+                self.stack.settings.layers = layers;
+                self
+            }
+
+            /// A second set of weights that goes through the sequence from its end, beside the first: the output is twice as
+            /// wide, or what `merge` makes of the two.
+            #[must_use]
+            pub fn bidirectional(mut self, merge: Merge) -> Self {
+                self.stack.settings.bidirectional = Some(merge);
+                self
+            }
+
+            /// Whether the output is the state after every step, (N, T, units), or after the last, (N, units), as by default
+            /// (Keras's). Of the reverse direction the last is the first step's.
+            #[must_use]
+            pub fn return_sequences(mut self, all: bool) -> Self {
+                self.stack.settings.return_sequences = all;
+                self
+            }
+
+            /// Whether inputs and outputs are (N, T, …), as by default, or (T, N, …).
+            #[must_use]
+            pub fn batch_first(mut self, batch_first: bool) -> Self {
+                self.stack.settings.batch_first = batch_first;
+                self
+            }
+
+            /// Whether there are biases; there are by default.
+            #[must_use]
+            pub fn use_bias(mut self, use_bias: bool) -> Self {
+                self.stack.settings.use_bias = use_bias;
+                self
+            }
+
+            /// In training, what of each layer's output the next one does not see (PyTorch's `dropout`; for that of the
+            /// first layer's input put a [`Dropout`](crate::Dropout) before).
+            #[must_use]
+            pub fn dropout(mut self, rate: f64) -> Self {
+                self.stack.settings.dropout = rate;
+                self
+            }
+
+            /// In training, what of the state is dropped on its way into the recurrent product: the same units at every
+            /// step and for all gates (Gal and Ghahramani 2016).
+            #[must_use]
+            pub fn recurrent_dropout(mut self, rate: f64) -> Self {
+                self.stack.settings.recurrent_dropout = rate;
+                self
+            }
+
+            /// First values of the input's weights.
+            #[must_use]
+            pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
+                self.stack.settings.kernel_initializer = initializer;
+                self
+            }
+
+            /// First values of the recurrent weights.
+            #[must_use]
+            pub fn recurrent_initializer(mut self, initializer: Initializer) -> Self {
+                self.stack.settings.recurrent_initializer = initializer;
+                self
+            }
+
+            /// First values of the biases.
+            #[must_use]
+            pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
+                self.stack.settings.bias_initializer = initializer;
+                self
+            }
+
+            /// PyTorch's first values: all uniform in ±1/√units.
+            #[must_use]
+            pub fn uniform_initializer(mut self) -> Self {
+                self.stack.settings.uniform();
+                self
+            }
+
+            /// A penalty on the input's weights, added to the loss.
+            #[must_use]
+            pub fn kernel_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
+                self.stack.settings.kernel_regularizer = Some(regularizer.into());
+                self
+            }
+
+            /// A penalty on the recurrent weights.
+            #[must_use]
+            pub fn recurrent_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
+                self.stack.settings.recurrent_regularizer = Some(regularizer.into());
+                self
+            }
+
+            /// A penalty on the biases.
+            #[must_use]
+            pub fn bias_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
+                self.stack.settings.bias_regularizer = Some(regularizer.into());
+                self
+            }
+
+            /// A penalty on the output.
+            #[must_use]
+            pub fn activity_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
+                self.stack.settings.activity_regularizer = Some(regularizer.into());
+                self
+            }
+
+            /// Whether gradients of gradients can be taken; the input's part of the gates is then kept for them.
+            #[must_use]
+            pub fn twice_differentiable(mut self, twice: bool) -> Self {
+                self.stack.settings.twice_differentiable = twice;
+                self
+            }
+
+            /// The output for x (N, T, features), and the states after the last step, from initial states, with lengths or a
+            /// mask.
+            ///
+            /// # Errors
+            /// An input of other features than the layer was built for, a state of another batch's, a mask of another shape,
+            /// a length outside the sequence, named with what was expected.
+            pub fn run(&self, x: &Var, inputs: &SequenceInputs<'_>, ctx: &Ctx) -> Result<(Var, RecurrentState)> {
+                self.stack.run(x, inputs, ctx)
+            }
+
+            /// Takes over the weights that Keras's layer has, of layer `layer` and one of its directions.
+            ///
+            /// # Errors
+            /// A layer that is not built, or weights of other shapes, each named with what is expected. Nothing is changed
+            /// then.
+            pub fn set_keras_weights(&mut self, layer: usize, reverse: bool, weights: &KerasWeights) -> Result<()> {
+                self.stack.set_keras_weights(layer, reverse, weights)
+            }
+
+            /// Takes over weights under Keras's names: `…/kernel`, `…/recurrent_kernel` and `…/bias`, the directions of a
+            /// bidirectional layer told by `forward` and `backward` in the names. Of a layer of one layer.
+            ///
+            /// # Errors
+            /// Names that are missing; as [`set_keras_weights`](Self::set_keras_weights).
+            pub fn load_keras(&mut self, state: &StateDict) -> Result<()> {
+                self.stack.load_keras(state)
+            }
+        }
+
+        impl Layer for $name {
+            fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+                self.stack.forward(x, ctx)
+            }
+            fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+                self.stack.build(input, init)
+            }
+            fn config(&self) -> Option<Value> {
+                serde_json::to_value(self).ok()
+            }
+            fn flops(&self, _: &Shape) -> u64 {
+                self.stack.flops()
+            }
+        }
+    };
+}
+
+layer! {
+    /// Long short-term memory (Hochreiter and Schmidhuber 1997, with the forget gate of Gers et al. 2000):
+    ///
+    /// i = σ(W_ii·x + W_hi·h + b), f = σ(W_if·x + W_hf·h + b), g = tanh(W_ig·x + W_hg·h + b), o = σ(W_io·x + W_ho·h + b);
+    /// c′ = f⊙c + i⊙g, h′ = o⊙tanh c′.
+    ///
+    /// x is (N, T, features). Paths and shapes are those of PyTorch's `LSTM`: `weight_ih_l0` (4·units, features),
+    /// `weight_hh_l0` (4·units, units), `bias_ih_l0`, `bias_hh_l0`, with `_reverse` for the reverse direction; gates in the
+    /// order i, f, g, o. The forget gate's bias begins at 1, as in Keras.
+    ///
+    /// ```
+    /// use kiln_nn::{Activation, Dense, Lstm, Merge, Module, Sequential};
+    /// use kiln_tensor::Device;
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// let model = Sequential::new()
+    ///     .push(Lstm::new(64).bidirectional(Merge::Concat).return_sequences(true))
+    ///     .push(Lstm::new(32).layers(2).dropout(0.2))
+    ///     .push(Dense::new(10).activation(Activation::Softmax))
+    ///     .build([28, 28], &Device::cpu(), 1)?; // 28 steps of 28 features
+    /// assert_eq!(model.parameters()[4].0, "0.weight_ih_l0_reverse");
+    /// # Ok(())
+    /// # }
+    /// ```
+    Lstm, Cell::Lstm
+}
+
+layer! {
+    /// Gated recurrent unit (Cho et al. 2014):
+    ///
+    /// r = σ(W_ir·x + W_hr·h + b), z = σ(W_iz·x + W_hz·h + b), n = tanh(W_in·x + b + r⊙(W_hn·h + b′));
+    /// h′ = (1 − z)⊙n + z⊙h.
+    ///
+    /// So it is in PyTorch and, as `reset_after=True`, by default in Keras; with [`Gru::reset_after`]`(false)` the reset gate
+    /// comes before the product, n = tanh(W_in·x + W_hn·(r⊙h) + b), as in the paper.
+    ///
+    /// x is (N, T, features). Paths and shapes are those of PyTorch's `GRU`, see [`Lstm`]; gates in the order r, z, n.
+    Gru, Cell::Gru
+}
+
+layer! {
+    /// The plain recurrent network (Elman 1990): h′ = tanh(W_ih·x + W_hh·h + b), or ReLU with [`SimpleRnn::relu`].
+    ///
+    /// x is (N, T, features). Paths and shapes are those of PyTorch's `RNN`, see [`Lstm`].
+    SimpleRnn, Cell::Tanh
+}
+
+impl Lstm {
+    /// Whether the forget gate's bias begins 1 higher (Jozefowicz et al. 2015), as by default in Keras.
+    #[must_use]
+    pub fn unit_forget_bias(mut self, unit: bool) -> Self {
+        self.stack.settings.unit_forget_bias = unit;
+        self
+    }
+}
+
+impl Gru {
+    /// Whether the reset gate comes after the recurrent product, as by default, or before it.
+    #[must_use]
+    pub fn reset_after(mut self, after: bool) -> Self {
+        self.stack.settings.cell = if after { Cell::Gru } else { Cell::GruResetBefore };
+        self
+    }
+}
+
+impl SimpleRnn {
+    /// max(x, 0) in the place of tanh (Le et al. 2015; `nonlinearity='relu'` in PyTorch).
+    #[must_use]
+    pub fn relu(mut self) -> Self {
+        self.stack.settings.cell = Cell::Relu;
+        self
+    }
+}

@@ -1,0 +1,15 @@
+//! Recurrent layers and cells.
+
+mod cells;
+mod direction;
+mod keras;
+mod layers;
+mod settings;
+mod stack;
+mod state;
+
+pub use cells::{GruCell, LstmCell, SimpleRnnCell};
+pub use keras::KerasWeights;
+pub use layers::{Gru, Lstm, SimpleRnn};
+pub use settings::Merge;
+pub use state::{RecurrentState, SequenceInputs};

@@ -1,0 +1,122 @@
+//! How a recurrent layer is set up.
+
+use crate::{Initializer, L1L2};
+use kiln_tensor::RecurrentCell;
+use serde::{Deserialize, Serialize};
+
+/// The cell, as it is written down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Cell {
+    Tanh,
+    Relu,
+    Lstm,
+    /// A GRU whose reset gate comes after the recurrent product.
+    Gru,
+    /// A GRU whose reset gate comes before it.
+    GruResetBefore,
+}
+
+impl Cell {
+    pub(super) fn kind(self) -> RecurrentCell {
+        match self {
+            Cell::Tanh => RecurrentCell::Tanh,
+            Cell::Relu => RecurrentCell::Relu,
+            Cell::Lstm => RecurrentCell::Lstm,
+            Cell::Gru => RecurrentCell::Gru { reset_after: true },
+            Cell::GruResetBefore => RecurrentCell::Gru { reset_after: false },
+        }
+    }
+
+    pub(super) fn gates(self) -> usize {
+        self.kind().gates()
+    }
+}
+
+/// How the two directions of a bidirectional layer come together, by Keras's names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Merge {
+    /// Side by side: twice the units. PyTorch's, and Keras's default.
+    #[default]
+    Concat,
+    /// Their sum.
+    Sum,
+    /// Their product.
+    Mul,
+    /// Their mean.
+    Ave,
+}
+
+/// The settings of a recurrent layer of any cell.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Settings {
+    pub(super) cell: Cell,
+    pub(super) units: usize,
+    pub(super) layers: usize,
+    /// None of one direction.
+    pub(super) bidirectional: Option<Merge>,
+    pub(super) batch_first: bool,
+    pub(super) return_sequences: bool,
+    pub(super) use_bias: bool,
+    pub(super) unit_forget_bias: bool,
+    pub(super) dropout: f64,
+    pub(super) recurrent_dropout: f64,
+    pub(super) twice_differentiable: bool,
+    pub(super) kernel_initializer: Initializer,
+    pub(super) recurrent_initializer: Initializer,
+    pub(super) bias_initializer: Initializer,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) kernel_regularizer: Option<L1L2>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) recurrent_regularizer: Option<L1L2>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bias_regularizer: Option<L1L2>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) activity_regularizer: Option<L1L2>,
+}
+
+impl Settings {
+    /// Keras's defaults, but for the layers of which it has one.
+    pub(super) fn new(cell: Cell, units: usize) -> Self {
+        Settings {
+            cell,
+            units,
+            layers: 1,
+            bidirectional: None,
+            batch_first: true,
+            return_sequences: false,
+            use_bias: true,
+            unit_forget_bias: cell == Cell::Lstm,
+            dropout: 0.0,
+            recurrent_dropout: 0.0,
+            twice_differentiable: false,
+            kernel_initializer: Initializer::GlorotUniform,
+            recurrent_initializer: Initializer::Orthogonal,
+            bias_initializer: Initializer::Zeros,
+            kernel_regularizer: None,
+            recurrent_regularizer: None,
+            bias_regularizer: None,
+            activity_regularizer: None,
+        }
+    }
+
+    /// PyTorch's first values: all of them uniform in ±1/√units.
+    pub(super) fn uniform(&mut self) {
+        let bound = 1.0 / (self.units.max(1) as f64).sqrt();
+        let uniform = Initializer::Uniform { low: -bound, high: bound };
+        self.kernel_initializer = uniform;
+        self.recurrent_initializer = uniform;
+        self.bias_initializer = uniform;
+        self.unit_forget_bias = false;
+    }
+
+    pub(super) fn directions(&self) -> usize {
+        if self.bidirectional.is_some() { 2 } else { 1 }
+    }
+
+    /// Numbers that a layer gives at each step.
+    pub(super) fn width(&self) -> usize {
+        if self.bidirectional == Some(Merge::Concat) { 2 * self.units } else { self.units }
+    }
+}

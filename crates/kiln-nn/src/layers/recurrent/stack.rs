@@ -1,0 +1,327 @@
+//! Recurrent layers one over the other, in one direction or both.
+
+use super::direction::{Direction, Run};
+use super::settings::{Merge, Settings};
+use super::state::{RecurrentState, SequenceInputs, of_layer};
+use crate::{Ctx, Init, Module, Visitor, VisitorMut};
+use kiln_autograd::{RecurrentOutput, Var};
+use kiln_math::Purpose;
+use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// What all recurrent layers are: settings, and the weights once built.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Stack {
+    #[serde(flatten)]
+    pub(super) settings: Settings,
+    /// Of each layer the forward direction, then the reverse one where there is one.
+    #[serde(skip)]
+    pub(super) directions: Vec<Direction>,
+    /// Steps of the sample that it was built for.
+    #[serde(skip)]
+    steps: usize,
+}
+
+/// Whether a layer hands on its steps or its last state, and its states in the end.
+#[derive(Clone, Copy)]
+struct Wanted {
+    sequence: bool,
+    states: bool,
+}
+
+impl Stack {
+    pub(super) fn new(settings: Settings) -> Self {
+        Stack { settings, directions: Vec::new(), steps: 0 }
+    }
+
+    /// PyTorch's suffix of the direction at `index`.
+    fn suffix(&self, index: usize) -> String {
+        let directions = self.settings.directions();
+        format!("_l{}{}", index / directions, if index % directions == 1 { "_reverse" } else { "" })
+    }
+
+    /// Features that the layer was built for.
+    pub(super) fn inputs(&self) -> Option<usize> {
+        self.directions.first().map(|direction| direction.weight_ih.value().dims()[1])
+    }
+
+    fn check_settings(&self) -> Result<()> {
+        let Settings { units, layers, dropout, recurrent_dropout, .. } = self.settings;
+        if units == 0 || layers == 0 {
+            return Err(Error::value("build", format!("{layers} layers of {units} units: both must be above 0")));
+        }
+        for (what, rate) in [("dropout", dropout), ("recurrent_dropout", recurrent_dropout)] {
+            if !(0.0..1.0).contains(&rate) {
+                return Err(Error::value(what, format!("a rate in [0, 1) is expected, got {rate}")));
+            }
+        }
+        let Settings { kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer, .. } =
+            self.settings;
+        for (what, regularizer) in [
+            ("kernel_regularizer", kernel_regularizer),
+            ("recurrent_regularizer", recurrent_regularizer),
+            ("bias_regularizer", bias_regularizer),
+            ("activity_regularizer", activity_regularizer),
+        ] {
+            regularizer.map_or(Ok(()), |regularizer| regularizer.check(what))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the weights for samples of (steps, features), or (steps, features) in the other order where time is first:
+    /// there the batch axis lies between them, and a sample's shape is the same.
+    pub(super) fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+        self.check_settings()?;
+        let &[steps, features] = input.dims() else {
+            return Err(Error::shape(
+                "build",
+                format!(
+                    "samples of shape (steps, features) are expected, got {input}; an Embedding makes features of tokens"
+                ),
+            ));
+        };
+        match self.inputs() {
+            Some(inputs) if inputs != features => {
+                return Err(Error::new(
+                    ErrorKind::Build,
+                    "build",
+                    format!("this layer is already built, for {inputs} features; samples of {input} do not fit it"),
+                ));
+            }
+            Some(_) => {}
+            None if features == 0 => return Err(Error::value("build", "samples of 0 features: at least 1 is needed")),
+            None => {
+                for index in 0..self.settings.layers * self.settings.directions() {
+                    let inputs = if index < self.settings.directions() { features } else { self.settings.width() };
+                    let suffix = self.suffix(index);
+                    self.directions.push(Direction::new(&self.settings, inputs, &suffix, init)?);
+                }
+            }
+        }
+        self.steps = steps;
+        let width = self.settings.width();
+        if self.settings.return_sequences { Shape::new(&[steps, width]) } else { Shape::new(&[width]) }
+    }
+
+    /// Products of all weights at every step.
+    pub(super) fn flops(&self) -> u64 {
+        let weights = self.directions.iter().map(|d| d.weight_ih.value().elements() + d.weight_hh.value().elements());
+        2 * self.steps.max(1) as u64 * weights.sum::<usize>() as u64
+    }
+
+    /// x with time first, (T, N, features), checked against the weights.
+    fn time_first(&self, x: &Var) -> Result<Var> {
+        let Some(inputs) = self.inputs() else { return Err(unbuilt()) };
+        let axes = if self.settings.batch_first { "(batch, steps" } else { "(steps, batch" };
+        match x.dims() {
+            &[_, _, features] if features == inputs => {}
+            _ => {
+                return Err(Error::shape(
+                    "recurrent",
+                    format!("expected {axes}, {inputs}) for weights of {inputs} features, got {}", x.shape()),
+                ));
+            }
+        }
+        if self.settings.batch_first { x.transpose(0, 1) } else { Ok(x.clone()) }
+    }
+
+    /// Which steps count, bool (T, N).
+    fn mask(&self, given: &SequenceInputs<'_>, x: &Var, ctx: &Ctx) -> Result<Option<Tensor>> {
+        let (steps, batch) = (x.dims()[0], x.dims()[1]);
+        if let Some(lengths) = given.lengths {
+            if lengths.dims() != [batch] {
+                return Err(Error::shape(
+                    "recurrent",
+                    format!("a batch of {batch} sequences has {batch} lengths, got {}", lengths.shape()),
+                ));
+            }
+            return lengths.mask_of_lengths(steps)?.to_device(x.device()).map(Some);
+        }
+        let Some(mask) = given.mask.cloned().or_else(|| ctx.mask()) else { return Ok(None) };
+        let (first, second, axes) =
+            if self.settings.batch_first { (batch, steps, "(batch, steps)") } else { (steps, batch, "(steps, batch)") };
+        if mask.dims() != [first, second] || mask.dtype() != DType::Bool {
+            return Err(Error::shape(
+                "recurrent",
+                format!(
+                    "the mask is {} {}, expected bool ({first}, {second}) {axes}, true where a step counts",
+                    mask.dtype(),
+                    mask.shape()
+                ),
+            ));
+        }
+        if self.settings.batch_first { mask.transpose(0, 1).map(Some) } else { Ok(Some(mask)) }
+    }
+
+    /// States given from outside, held against the batch.
+    fn check_state(&self, state: &RecurrentState, batch: usize) -> Result<()> {
+        let expected = [self.directions.len(), batch, self.settings.units];
+        for (what, states) in [("h", Some(&state.h)), ("c", state.c.as_ref())] {
+            if let Some(states) = states.filter(|states| states.dims() != expected) {
+                return Err(Error::shape(
+                    "recurrent",
+                    format!(
+                        "the initial {what} is {}, expected {} for {} layers and directions, {batch} sequences and {} units",
+                        states.shape(),
+                        Shape::new(&expected)?,
+                        expected[0],
+                        expected[2]
+                    ),
+                ));
+            }
+        }
+        let has_cell = self.settings.cell.kind().has_cell_state();
+        if state.c.is_some() != has_cell {
+            let message = if has_cell {
+                "an LSTM's initial state is h and c; c is missing"
+            } else {
+                "an initial c is given, which only an LSTM has"
+            };
+            return Err(Error::value("recurrent", message));
+        }
+        Ok(())
+    }
+
+    /// The layer's output alone.
+    pub(super) fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        Ok(self.run_with(x, &SequenceInputs::new(), ctx, false)?.0)
+    }
+
+    /// The output, and the states after the last step.
+    pub(super) fn run(&self, x: &Var, inputs: &SequenceInputs<'_>, ctx: &Ctx) -> Result<(Var, RecurrentState)> {
+        let (y, states) = self.run_with(x, inputs, ctx, true)?;
+        let h = Var::stack(&states.iter().map(|(h, _)| h).collect::<Vec<_>>(), 0)?;
+        let cells: Vec<&Var> = states.iter().filter_map(|(_, c)| c.as_ref()).collect();
+        let c = if cells.is_empty() { None } else { Some(Var::stack(&cells, 0)?) };
+        Ok((y, RecurrentState { h, c }))
+    }
+
+    #[allow(clippy::type_complexity)] // the states of each direction
+    fn run_with(
+        &self,
+        x: &Var,
+        inputs: &SequenceInputs<'_>,
+        ctx: &Ctx,
+        states: bool,
+    ) -> Result<(Var, Vec<(Var, Option<Var>)>)> {
+        let mut x = self.time_first(x)?;
+        if x.dims()[0] == 0 {
+            return Err(Error::shape("recurrent", "sequences of 0 steps: at least 1 is needed"));
+        }
+        if let Some(state) = inputs.state {
+            self.check_state(state, x.dims()[1])?;
+        }
+        let mask = self.mask(inputs, &x, ctx)?;
+        let settings = &self.settings;
+        let mut left = Vec::new();
+        for (layer, directions) in self.directions.chunks(settings.directions()).enumerate() {
+            let last = layer + 1 == settings.layers;
+            if layer > 0 && settings.dropout > 0.0 && ctx.is_training() {
+                x = x.dropout(settings.dropout, &ctx.stream_tensor(Purpose::Dropout, x.device())?)?;
+            }
+            let wanted = Wanted { sequence: !last || settings.return_sequences, states };
+            let mut outputs = Vec::with_capacity(directions.len());
+            for (index, direction) in directions.iter().enumerate() {
+                direction.penalize(settings, ctx);
+                let at = layer * settings.directions() + index;
+                let (y, state) = self.direction(direction, at, &x, inputs.state, mask.as_ref(), wanted, ctx)?;
+                outputs.push(y);
+                left.extend(state);
+            }
+            x = self.merge(outputs)?;
+        }
+        if !settings.return_sequences {
+            ctx.set_mask(None);
+        } else {
+            if let (Some(mask), Some(_)) = (&mask, inputs.lengths) {
+                // Past the ends, as PyTorch pads them.
+                let zero = Var::constant(Tensor::zeros((), x.dtype(), x.device())?);
+                x = Var::select(&mask.unsqueeze(2)?.broadcast_to(*x.shape())?, &x, &zero)?;
+            }
+            if settings.batch_first {
+                x = x.transpose(0, 1)?;
+            }
+        }
+        if let Some(regularizer) = settings.activity_regularizer {
+            ctx.penalize_activity(&x, regularizer);
+        }
+        Ok((x, left))
+    }
+
+    /// One direction of one layer: what it hands on, and its last states where they are wanted.
+    #[allow(clippy::too_many_arguments, clippy::type_complexity)]
+    fn direction(
+        &self,
+        direction: &Direction,
+        at: usize,
+        x: &Var,
+        state: Option<&RecurrentState>,
+        mask: Option<&Tensor>,
+        wanted: Wanted,
+        ctx: &Ctx,
+    ) -> Result<(Var, Option<(Var, Option<Var>)>)> {
+        let reverse = at % self.settings.directions() == 1;
+        let has_cell = self.settings.cell.kind().has_cell_state();
+        let h0 = state.map(|state| of_layer(&state.h, at)).transpose()?;
+        let c0 = state.and_then(|state| state.c.as_ref()).map(|c| of_layer(c, at)).transpose()?;
+        let output = match wanted {
+            Wanted { states: true, .. } if has_cell => RecurrentOutput::WithCell,
+            Wanted { sequence: true, .. } => RecurrentOutput::Sequence,
+            Wanted { sequence: false, .. } => RecurrentOutput::Last,
+        };
+        let run = Run { reverse, mask, h0: h0.as_ref(), c0: c0.as_ref(), output };
+        let y = direction.run(&self.settings, x, &run, ctx)?;
+        let steps = x.dims()[0];
+        let last = |y: &Var| of_layer(y, if reverse { 0 } else { steps - 1 });
+        Ok(match (output, wanted) {
+            (RecurrentOutput::Last, Wanted { states, .. }) => (y.clone(), states.then_some((y, None))),
+            (RecurrentOutput::Sequence, Wanted { states: false, .. }) => (y, None),
+            (RecurrentOutput::Sequence, _) => {
+                let h = last(&y)?;
+                (y, Some((h, None)))
+            }
+            (RecurrentOutput::WithCell, Wanted { sequence, .. }) => {
+                let (h, c) = (last(&y)?, of_layer(&y, steps)?);
+                let y = if sequence { y.slice(0, 0..steps)? } else { h.clone() };
+                (y, Some((h, Some(c))))
+            }
+        })
+    }
+
+    /// The directions' outputs as one.
+    fn merge(&self, outputs: Vec<Var>) -> Result<Var> {
+        let mut outputs = outputs.into_iter();
+        let (Some(forward), backward) = (outputs.next(), outputs.next()) else { return Err(unbuilt()) };
+        let Some(backward) = backward else { return Ok(forward) };
+        match self.settings.bidirectional.unwrap_or_default() {
+            Merge::Concat => Var::concat(&[&forward, &backward], forward.shape().rank() - 1),
+            Merge::Sum => forward.add(&backward),
+            Merge::Mul => forward.mul(&backward),
+            Merge::Ave => forward.add(&backward)?.mul_scalar(0.5),
+        }
+    }
+}
+
+impl Module for Stack {
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+        for (index, direction) in self.directions.iter().enumerate() {
+            direction.visit(&self.suffix(index), visitor);
+        }
+    }
+    fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
+        let suffixes: Vec<String> = (0..self.directions.len()).map(|index| self.suffix(index)).collect();
+        for (direction, suffix) in self.directions.iter_mut().zip(suffixes) {
+            direction.visit_mut(&suffix, visitor);
+        }
+    }
+}
+
+#[cold]
+pub(super) fn unbuilt() -> Error {
+    Error::new(
+        ErrorKind::Build,
+        "forward",
+        "this layer has no weights yet, it learns its input's size when it is built: call \
+         `model.build(input_shape, &device, seed)`, or make it with `with_sizes`",
+    )
+}

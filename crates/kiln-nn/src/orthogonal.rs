@@ -1,0 +1,83 @@
+//! Orthogonal matrices.
+
+use kiln_math::{Stream, draws};
+use kiln_tensor::{DType, Device, Element, Result, Shape, Tensor};
+
+/// A matrix (first axis, the others) whose shorter side's vectors are orthonormal: random, uniform among all such (Saxe et
+/// al. 2014), as Keras's and PyTorch's.
+///
+/// Normal numbers, orthogonalised by Gram and Schmidt twice over ("twice is enough"), in f64; what the diagonal of R is
+/// made positive for in a QR decomposition, Gram and Schmidt give by themselves.
+pub(crate) fn orthogonal(shape: &Shape, dtype: DType, device: &Device, mut stream: Stream) -> Result<Tensor> {
+    let rows = shape.first().copied().unwrap_or(1);
+    let columns = shape.iter().skip(1).product::<usize>();
+    let (count, length) = (rows.min(columns), rows.max(columns));
+    // The vectors, one after the other.
+    let mut vectors = vec![0.0; count * length];
+    for k in 0..count {
+        let (before, rest) = vectors.split_at_mut(k * length);
+        let vector = &mut rest[..length];
+        loop {
+            for pair in vector.chunks_mut(2) {
+                let (a, b) = draws::normal_pair_f64(stream.next_u64(), stream.next_u64());
+                pair.iter_mut().zip([a, b]).for_each(|(to, z)| *to = z);
+            }
+            let drawn = norm(vector);
+            for _ in 0..2 {
+                for other in before.chunks_exact(length) {
+                    let dot: f64 = other.iter().zip(&*vector).map(|(a, b)| a * b).sum();
+                    vector.iter_mut().zip(other).for_each(|(x, o)| *x -= dot * o);
+                }
+            }
+            let left = norm(vector);
+            // All but a multiple of the others by chance: drawn again.
+            if left > 1e-8 * drawn {
+                vector.iter_mut().for_each(|x| *x /= left);
+                break;
+            }
+        }
+    }
+    let at = |i: usize| {
+        let (row, column) = (i / columns, i % columns);
+        if rows <= columns { vectors[row * length + column] } else { vectors[column * length + row] }
+    };
+    fn tensor<T: Element>(count: usize, at: impl Fn(usize) -> f64, shape: &Shape, device: &Device) -> Result<Tensor> {
+        let values: Vec<T> = (0..count).map(|i| T::from_f64(at(i))).collect();
+        Tensor::from_slice(&values, shape, device)
+    }
+    let count = shape.elements();
+    match dtype {
+        DType::F64 => tensor::<f64>(count, at, shape, device),
+        _ => tensor::<f32>(count, at, shape, device),
+    }
+}
+
+fn norm(x: &[f64]) -> f64 {
+    x.iter().map(|x| x * x).sum::<f64>().sqrt()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // a panic is a test's report
+mod tests {
+    use super::orthogonal;
+    use kiln_math::{Purpose, Stream};
+    use kiln_tensor::{DType, Device, Shape};
+
+    #[test]
+    fn the_shorter_side_is_orthonormal() {
+        for dims in [[1, 1], [5, 5], [12, 3], [3, 12], [512, 128]] {
+            let shape = Shape::new(&dims).unwrap();
+            let w = orthogonal(&shape, DType::F64, &Device::cpu(), Stream::new(1, Purpose::Init, 0)).unwrap();
+            let product = if dims[0] > dims[1] { w.t().unwrap().matmul(&w) } else { w.matmul(&w.t().unwrap()) };
+            let product = product.unwrap();
+            let n = product.dims()[0];
+            for (i, x) in product.to_vec::<f64>().unwrap().into_iter().enumerate() {
+                let expected = if i / n == i % n { 1.0 } else { 0.0 };
+                assert!((x - expected).abs() < 1e-13, "{dims:?} {i}: {x}");
+            }
+        }
+        let empty = Shape::new(&[0, 4]).unwrap();
+        let w = orthogonal(&empty, DType::F32, &Device::cpu(), Stream::new(1, Purpose::Init, 0)).unwrap();
+        assert_eq!(w.elements(), 0);
+    }
+}
