@@ -38,7 +38,7 @@ impl TimeDistributed {
 }
 
 /// The first two axes of a batch, or the first of a sample, and the rest.
-fn split<'s>(shape: &'s Shape, axes: usize) -> Result<(&'s [usize], &'s [usize])> {
+fn split(shape: &Shape, axes: usize) -> Result<(&[usize], &[usize])> {
     if shape.rank() < axes {
         return Err(Error::shape(
             "time_distributed",

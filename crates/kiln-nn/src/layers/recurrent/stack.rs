@@ -233,8 +233,9 @@ impl Stack {
         if !settings.return_sequences {
             ctx.set_mask(None);
         } else {
-            if let (Some(mask), Some(_)) = (&mask, inputs.lengths) {
-                // Past the ends, as PyTorch pads them.
+            // What does not count is 0 as in PyTorch's padding, and in Keras's bidirectional layers.
+            let zeroed = inputs.lengths.is_some() || settings.bidirectional.is_some();
+            if let Some(mask) = mask.filter(|_| zeroed) {
                 let zero = Var::constant(Tensor::zeros((), x.dtype(), x.device())?);
                 x = Var::select(&mask.unsqueeze(2)?.broadcast_to(*x.shape())?, &x, &zero)?;
             }

@@ -52,7 +52,7 @@ impl<'a> SequenceInputs<'a> {
     }
 
     /// Which steps count, bool (N, T), or (T, N) where time comes first. As in Keras: other steps leave the state as it is,
-    /// and their output is the one before.
+    /// and their output is the one before, or of a bidirectional layer 0.
     #[must_use]
     pub fn mask(self, mask: &'a Tensor) -> Self {
         SequenceInputs { mask: Some(mask), ..self }
