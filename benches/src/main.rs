@@ -7,6 +7,7 @@ mod conv;
 mod gemm;
 mod mnist;
 mod overhead;
+mod rnn;
 mod timing;
 
 use clap::{Parser, ValueEnum};
@@ -31,6 +32,8 @@ enum Task {
     Overhead,
     /// The AlexNet listing's augmentation of CIFAR-10's images, images a second
     Augment,
+    /// One training step of recurrent layers by size, ms
+    Rnn,
 }
 
 /// Kiln's side of the comparison with other frameworks.
@@ -66,6 +69,7 @@ fn run(arguments: &Arguments) -> Result<serde_json::Value> {
         Task::Adam => adam::step(&device),
         Task::Overhead => overhead::costs(&data, &device),
         Task::Augment => augment::rates(),
+        Task::Rnn => rnn::steps(&device),
     }?;
     line["peer"] = format!("kiln {} {}", env!("CARGO_PKG_VERSION"), device.name()).into();
     Ok(line)

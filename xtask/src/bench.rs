@@ -23,6 +23,8 @@ pub(crate) enum Task {
     Overhead,
     /// The AlexNet listing's augmentation
     Augment,
+    /// One training step of recurrent layers, by size
+    Rnn,
 }
 
 impl Task {
@@ -35,6 +37,7 @@ impl Task {
             Task::Adam => "adam",
             Task::Overhead => "overhead",
             Task::Augment => "augment",
+            Task::Rnn => "rnn",
         }
     }
 }

@@ -17,6 +17,16 @@ const LARGE: [&str; 3] = ["512x512x512", "1024x1024x1024", "2048x2048x2048"];
 const SMALL: [&str; 4] = ["32x784x128", "64x784x128", "784x64x128", "256x256x256"];
 const OTHERS: [&str; 4] = ["96x363x4096", "256x2400x4096", "64x4096x4096", "1000x1000x1000"];
 
+/// Recurrent layers: steps x sequences x features x units, and what is aimed at.
+const RECURRENT: [(&str, &str, f64); 6] = [
+    ("lstm", "28x64x28x128", 2.5),
+    ("lstm", "128x32x256x512", 1.3),
+    ("gru", "28x64x28x128", 2.0),
+    ("gru", "128x32x256x512", 2.0),
+    ("tanh", "28x64x28x128", 2.0),
+    ("tanh", "128x32x256x512", 2.0),
+];
+
 /// Every figure read, by `framework task key`.
 #[derive(Default)]
 struct Figures(BTreeMap<String, Vec<f64>>);
@@ -112,6 +122,9 @@ fn measure(options: &Options) -> Result<Figures> {
             (Task::Conv, "conv_torch.py"),
             (Task::Adam, "adam_torch.py"),
             (Task::Overhead, "overhead_torch.py"),
+            (Task::Adam, "adam_torch.py"),
+            (Task::Overhead, "overhead_torch.py"),
+            (Task::Rnn, "rnn_torch.py"),
         ] {
             figures.read("kiln", &mut kiln(task, round))?;
             figures.read("torch", &mut script(peer, &[]))?;
@@ -221,6 +234,10 @@ fn rows(figures: &Figures) -> Vec<Row> {
     let memory = ("alexnet-step peak_rss_mb", "MB");
     rows.push(compared(figures, "its peak memory", torch, memory, Less, Some((1.0, 1.0 / 0.7))));
     rows.extend(convolutions(figures).into_iter().map(Some));
+    rows.extend(RECURRENT.map(|(cell, size, aim)| {
+        let what = format!("{cell} training step, {size}");
+        compared(figures, &what, torch, (&format!("rnn step_ms {cell} {size}"), "ms"), Less, Some((1.2, aim)))
+    }));
     rows.into_iter().flatten().collect()
 }
 

@@ -11,12 +11,14 @@ pub struct Batch {
     pub targets: Tensor,
     /// How much each sample counts in the loss, (n,) floats; without them each counts 1.
     pub weights: Option<Tensor>,
+    /// Which steps of sequences count, bool (n, steps); without it all do.
+    pub mask: Option<Tensor>,
 }
 
 impl Batch {
     /// Samples that count alike.
     pub fn new(inputs: Tensor, targets: Tensor) -> Self {
-        Batch { inputs, targets, weights: None }
+        Batch { inputs, targets, weights: None, mask: None }
     }
 
     /// Number of samples.
@@ -52,6 +54,13 @@ pub trait Dataset: Send + Sync {
     /// Sizes of one sample's axes, without the batch axis.
     fn input_shape(&self) -> &[usize];
 
+    /// Steps of the sample at `index`, of sequences of different lengths; what a loader
+    /// [buckets](crate::Loader::bucket_by_length) by.
+    fn length(&self, index: usize) -> Option<usize> {
+        let _ = index;
+        None
+    }
+
     /// The samples at `indices`, in that order, on `device`.
     ///
     /// `upcoming` are the indices that will probably be asked for next: a data set may fetch them from slower memory
@@ -78,6 +87,9 @@ impl<D: Dataset + ?Sized> Dataset for &D {
     }
     fn input_shape(&self) -> &[usize] {
         (**self).input_shape()
+    }
+    fn length(&self, index: usize) -> Option<usize> {
+        (**self).length(index)
     }
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
         (**self).batch(indices, upcoming, device)

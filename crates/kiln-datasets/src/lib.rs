@@ -17,6 +17,7 @@ mod labelled;
 mod loader;
 mod mnist;
 mod normalise;
+mod sequences;
 mod subset;
 mod tensors;
 
@@ -38,5 +39,11 @@ pub use kmnist::Kmnist;
 pub use loader::{Epoch, Loader};
 pub use mnist::Mnist;
 pub use normalise::{ChannelStatistics, Samplewise};
+#[cfg(feature = "embedded-text")]
+pub use sequences::ALICE;
+pub use sequences::{
+    AddingProblem, CopyTask, Padded, SequenceDataset, SeriesWindows, TextStreams, TextWindows, Vocabulary,
+    pad_sequences,
+};
 pub use subset::Subset;
 pub use tensors::TensorDataset;

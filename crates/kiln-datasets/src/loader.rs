@@ -22,6 +22,7 @@ pub struct Loader<D> {
     seed: u64,
     plain: bool,
     drop_last: bool,
+    bucket: usize,
     workers: usize,
 }
 
@@ -36,6 +37,9 @@ impl<D: Dataset> Loader<D> {
             seed: 0,
             plain: false,
             drop_last: false,
+            shuffle: None,
+            drop_last: false,
+            bucket: 0,
             workers: 0,
         }
     }
@@ -70,6 +74,14 @@ impl<D: Dataset> Loader<D> {
         Loader { drop_last, ..self }
     }
 
+    /// Puts samples of like [lengths](Dataset::length) together: so many batches' worth of samples, as they come in the
+    /// epoch's order, are sorted by length and cut into batches, which then come in random order. 0, the default, does not.
+    /// With [`Loader::shuffle`] each epoch's batches differ; 50 or 100 batches together leave little to be filled up.
+    #[must_use]
+    pub fn bucket_by_length(self, batches: usize) -> Self {
+        Loader { bucket: batches, ..self }
+    }
+
     /// Threads that gather batches ahead. 0 gathers on the caller's thread, which is fastest for data in memory: the gather
     /// is then itself a parallel region of the training loop. Workers pay for augmentation and files.
     #[must_use]
@@ -94,6 +106,27 @@ impl<D: Dataset> Loader<D> {
         if self.drop_last { self.dataset.len() / size } else { self.dataset.len().div_ceil(size) }
     }
 
+    /// Samples of like lengths beside one another, where that is wanted.
+    fn bucketed(&self, order: &mut Vec<usize>, epoch: u64) {
+        let bucket = self.bucket.saturating_mul(self.batch_size);
+        if bucket == 0 {
+            return;
+        }
+        for samples in order.chunks_mut(bucket) {
+            samples.sort_by_key(|&sample| self.dataset.length(sample)); // stable: equal lengths stay in the epoch's order
+        }
+        let Some(seed) = self.shuffle else { return };
+        // Whole batches change places; one that is not full stays the last.
+        let full = order.len() / self.batch_size;
+        let mut places: Vec<usize> = (0..full).collect();
+        // A stream of its own, beside that of the samples' order.
+        Stream::new(seed, Purpose::Shuffle, !epoch).shuffle(&mut places);
+        let batch = |at: usize| &order[at * self.batch_size..(at + 1) * self.batch_size];
+        let mut shuffled: Vec<usize> = places.into_iter().flat_map(batch).copied().collect();
+        shuffled.extend_from_slice(&order[full * self.batch_size..]);
+        *order = shuffled;
+    }
+
     /// The batches of an epoch. `f` is given an iterator over them; the workers end with it.
     ///
     /// # Errors
@@ -110,6 +143,7 @@ impl<D: Dataset> Loader<D> {
             Stream::new(self.seed, Purpose::Shuffle, epoch).shuffle(&mut order);
         }
         let pass = Pass { seed: self.seed, epoch };
+        self.bucketed(&mut order, epoch);
         let count = self.batches();
         let indices = |batch: usize| {
             let start = (batch * self.batch_size).min(order.len());

@@ -47,6 +47,10 @@ impl<D: Dataset> Dataset for Subset<D> {
         self.dataset.input_shape()
     }
 
+    fn length(&self, index: usize) -> Option<usize> {
+        if index < self.len() { self.dataset.length(index + self.range.start) } else { None }
+    }
+
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
         let (indices, upcoming) = self.moved(indices, upcoming)?;
         self.dataset.batch(&indices, &upcoming, device)

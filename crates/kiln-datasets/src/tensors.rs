@@ -74,10 +74,7 @@ impl Dataset for TensorDataset {
         let index: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
         let index = Tensor::from_slice(&index, [index.len()], self.inputs.device())?;
         let rows = |of: &Tensor| of.index_select(0, &index)?.to_device(device);
-        Ok(Batch {
-            inputs: rows(&self.inputs)?,
-            targets: rows(&self.targets)?,
-            weights: self.weights.as_ref().map(rows).transpose()?,
-        })
+        let weights = self.weights.as_ref().map(rows).transpose()?;
+        Ok(Batch { weights, ..Batch::new(rows(&self.inputs)?, rows(&self.targets)?) })
     }
 }

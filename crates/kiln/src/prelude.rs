@@ -15,6 +15,10 @@ pub use kiln_nn::{
     MeanAbsoluteError, MeanSquaredError, Module, Param, RMSNorm, Reshape, Residual, SeparableConv1d, SeparableConv2d,
     Sequential, SparseCategoricalCrossentropy, UpSample1d, UpSample2d, ZeroPad1d, ZeroPad2d,
 };
+pub use kiln_nn::{
+    Embedding, Gru, GruCell, Lstm, LstmCell, Masking, Merge, RecurrentState, SequenceInputs, SimpleRnn, SimpleRnnCell,
+    TimeDistributed,
+};
 pub use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
 pub use kiln_tensor::{DType, Device, Padding, Shape, Tensor};
 pub use kiln_train::{
