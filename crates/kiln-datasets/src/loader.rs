@@ -37,8 +37,6 @@ impl<D: Dataset> Loader<D> {
             seed: 0,
             plain: false,
             drop_last: false,
-            shuffle: None,
-            drop_last: false,
             bucket: 0,
             workers: 0,
         }
@@ -115,12 +113,14 @@ impl<D: Dataset> Loader<D> {
         for samples in order.chunks_mut(bucket) {
             samples.sort_by_key(|&sample| self.dataset.length(sample)); // stable: equal lengths stay in the epoch's order
         }
-        let Some(seed) = self.shuffle else { return };
+        if !self.shuffle {
+            return;
+        }
         // Whole batches change places; one that is not full stays the last.
         let full = order.len() / self.batch_size;
         let mut places: Vec<usize> = (0..full).collect();
         // A stream of its own, beside that of the samples' order.
-        Stream::new(seed, Purpose::Shuffle, !epoch).shuffle(&mut places);
+        Stream::new(self.seed, Purpose::Shuffle, !epoch).shuffle(&mut places);
         let batch = |at: usize| &order[at * self.batch_size..(at + 1) * self.batch_size];
         let mut shuffled: Vec<usize> = places.into_iter().flat_map(batch).copied().collect();
         shuffled.extend_from_slice(&order[full * self.batch_size..]);

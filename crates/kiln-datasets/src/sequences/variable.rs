@@ -87,7 +87,8 @@ impl SequenceDataset {
     /// # Errors
     /// No features; a sequence that is not made of whole steps, or has none, which is named.
     pub fn of_features(sequences: Vec<Vec<f32>>, features: usize) -> Result<Self> {
-        let bad = |sequence: &Vec<f32>| features == 0 || sequence.is_empty() || sequence.len() % features != 0;
+        let bad =
+            |sequence: &Vec<f32>| features == 0 || sequence.is_empty() || !sequence.len().is_multiple_of(features);
         if let Some(at) = sequences.iter().position(bad) {
             return Err(Error::value(
                 "SequenceDataset",

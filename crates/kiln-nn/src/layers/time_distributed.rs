@@ -3,6 +3,7 @@
 use crate::{Ctx, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape, Tensor};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 /// A layer applied to each step of a sequence by itself, with the same weights: (N, T, …) is taken as N·T samples.
@@ -83,7 +84,7 @@ impl Layer for TimeDistributed {
 
 /// Marks steps all of whose features are `value` as filler, for the recurrent layers that follow: (N, T, features) is handed
 /// on as it is (Keras's `Masking`).
-#[derive(Module, Clone, Copy, Debug)]
+#[derive(Module, Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Masking {
     value: f64,
 }
@@ -115,6 +116,6 @@ impl Layer for Masking {
     }
 
     fn config(&self) -> Option<Value> {
-        Some(json!({ "value": self.value }))
+        serde_json::to_value(self).ok()
     }
 }

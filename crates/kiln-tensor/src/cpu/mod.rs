@@ -13,10 +13,8 @@ use crate::{
     ArgReduceOp, Backend, Buffer, CompareOp, Convolution, DType, Distribution, Epilogue, Error, MemoryStats,
     Normalization, Out, ReduceOp, Result, SoftmaxKind, UnaryCall, UpdateRule, UpdateSlot, View, Window, composed,
     unsupported_dtype,
-    ArgReduceOp, Backend, Buffer, CompareOp, DType, Distribution, Epilogue, Error, MemoryStats, Out, Recurrence,
-    RecurrenceGrad, RecurrenceGradOut, RecurrenceOut, ReduceOp, Result, SoftmaxKind, UnaryCall, UpdateRule, UpdateSlot,
-    View, unsupported_dtype,
 };
+use crate::{Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut};
 use half::{bf16, f16};
 use kiln_cpu::copy::{self, Convert};
 use kiln_cpu::operand::{Number, Stored};
@@ -504,6 +502,9 @@ impl Backend for CpuBackend {
         floats!(dx.dtype, "normalize_grad", T => {
             channels::normalize_grad::<T>(self.isa, form, to, operands, &moments, weight.as_ref());
         });
+        Ok(())
+    }
+
     fn recurrent(&self, call: Recurrence<'_>, out: RecurrenceOut<'_>) -> Result<()> {
         numbers!(out.states.dtype, "recurrent", T => recurrent::forward::<T>(self, &call, &out)?);
         Ok(())
