@@ -62,6 +62,9 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     }
     plain(confusion.table().trim_end());
     plain("(a row is a class, its columns are what it was taken for)");
+    if let Some(out) = &options.out {
+        plain(&format!("drawn to {}", out.display()));
+    }
     plain(&format!("test accuracy {:.4}  test loss {:.4}", evaluation.accuracy(), evaluation.loss));
     Ok(())
 }

@@ -1,10 +1,12 @@
 //! What `train` prints: a progress bar on a terminal, plain lines elsewhere, JSON where that was asked for.
 
 use crate::arguments::TrainOptions;
+use crate::run_folder::FILES;
 use indicatif::{ProgressBar, ProgressStyle};
 use kiln::train::{EpochRecord, Evaluation, Progress};
 use serde_json::json;
 use std::io::{IsTerminal, Write};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often the bar is drawn.
@@ -18,6 +20,16 @@ pub(crate) struct Report {
     /// Of the epoch.
     begun: Instant,
     seen: u64,
+}
+
+/// What there is to say at the beginning.
+pub(crate) struct Plan<'a> {
+    pub(crate) recipe: &'a str,
+    pub(crate) parameters: usize,
+    /// Training and test images.
+    pub(crate) images: (usize, usize),
+    pub(crate) epochs: usize,
+    pub(crate) device: &'a str,
 }
 
 /// What there is to say at the end.
@@ -39,6 +51,17 @@ impl Report {
             bar
         });
         Report { json: options.json, quiet: options.quiet, bar, drawn: Instant::now(), begun: Instant::now(), seen: 0 }
+    }
+
+    /// Says what is about to be trained: an epoch may take long.
+    pub(crate) fn begin(&self, plan: &Plan<'_>) {
+        if self.quiet || self.json {
+            return;
+        }
+        let Plan { recipe, parameters, images, epochs, device } = plan;
+        let [parameters, train, test] = [*parameters, images.0, images.1].map(thousands);
+        let epochs = if *epochs == 1 { "1 epoch".to_owned() } else { format!("{epochs} epochs") };
+        plain(&format!("{recipe} on {device}: {parameters} parameters, {train} + {test} images, {epochs}"));
     }
 
     /// Whether there is anything to do after a batch.
@@ -66,8 +89,10 @@ impl Report {
             if let Some((name, value)) = progress.metric {
                 text += &format!("{name} {value:.4}  ");
             }
-            text += &format!("{:.0} images/s", self.seen as f64 / self.begun.elapsed().as_secs_f64());
-            bar.set_prefix(text);
+            let speed = self.seen as f64 / self.begun.elapsed().as_secs_f64();
+            let left = bar.length().unwrap_or(0).saturating_sub(self.seen) as f64 / speed;
+            let speed = if speed < 1e4 { format!("{speed:.0}") } else { format!("{:.0}k", speed / 1e3) };
+            bar.set_prefix(text + &format!("{speed} images/s  {:.0} s left", left.ceil()));
             bar.set_position(self.seen);
         }
     }
@@ -95,7 +120,8 @@ impl Report {
                 record.train.accuracy()
             );
             if let Some(validation) = &record.validation {
-                text += &format!("  val loss {:.4}  val accuracy {:.4}", validation.loss, validation.accuracy());
+                // Fits into 80 columns.
+                text += &format!("  validation {:.4}  {:.4}", validation.loss, validation.accuracy());
             }
             plain(&format!("{text}  {:.2} s", record.seconds));
         }
@@ -105,6 +131,13 @@ impl Report {
     pub(crate) fn clear(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
+        }
+    }
+
+    /// Says where the run is kept.
+    pub(crate) fn saved(&self, folder: &Path) {
+        if !self.quiet && !self.json {
+            plain(&format!("saved in {}: {}", folder.display(), FILES.join(", ")));
         }
     }
 
@@ -129,6 +162,19 @@ impl Report {
             plain(&format!("test accuracy {:.4}  test loss {:.4}  fit {seconds:.2} s", test.accuracy(), test.loss));
         }
     }
+}
+
+/// A number as one reads it: 60,000.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// A closed pipe is no error of ours: the reader has seen enough.

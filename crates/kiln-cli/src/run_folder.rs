@@ -18,6 +18,9 @@ const WEIGHTS: &str = "model.safetensors";
 const HISTORY: &str = "history.csv";
 const CURVES: &str = "curves.png";
 
+/// What a run's folder holds.
+pub(crate) const FILES: [&str; 5] = [WEIGHTS, MODEL, CONFIG, HISTORY, CURVES];
+
 /// How a run went about it.
 pub(crate) struct Config<'a> {
     pub(crate) recipe: Recipe,

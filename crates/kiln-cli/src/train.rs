@@ -5,7 +5,7 @@ use crate::interrupt;
 use crate::places::folder_of;
 use crate::pool::in_pool;
 use crate::recipes::{Prepared, Recipe, Setup};
-use crate::report::{Report, Summary};
+use crate::report::{Plan, Report, Summary};
 use crate::run_folder::{Config, Out};
 use kiln::prelude::*;
 use kiln::train::Progress;
@@ -23,9 +23,7 @@ pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
 pub(crate) fn data_folder(recipe: Recipe, option: Option<&Path>) -> Option<PathBuf> {
     let data = folder_of(recipe.data(), option);
     if data.is_none() {
-        eprintln!(
-            "using the embedded subset of MNIST, 10,000 + 2,000 images: `kiln data fetch mnist` brings all 60,000 + 10,000"
-        );
+        eprintln!("using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images");
     }
     data
 }
@@ -58,10 +56,17 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         limit: options.limit.map(NonZeroUsize::get),
         data,
     };
-    let weights = 4 * trainer.objective.model.parameter_count();
-    let out = options.out.as_deref().map(|folder| Out::make(folder, weights)).transpose()?;
+    let parameters = trainer.objective.model.parameter_count();
+    let out = options.out.as_deref().map(|folder| Out::make(folder, 4 * parameters)).transpose()?;
 
     let report = Report::new(options);
+    report.begin(&Plan {
+        recipe: &options.recipe.name(),
+        parameters,
+        images: (train.len(), test.len()),
+        epochs,
+        device: device.name(),
+    });
     let bar = report.has_bar();
     let report = Mutex::new(report);
     let report = || report.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,6 +102,9 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         Err(error) => return Err(error),
     };
     save(&history)?;
+    if let Some(out) = &options.out {
+        report().saved(out);
+    }
     if let Some(progress) = &history.stopped {
         tell_interrupted(progress, epochs, options.out.as_deref());
     }

@@ -359,7 +359,7 @@ fn no_permission() {
 #[test]
 fn a_loss_that_is_no_number() {
     let folder = healthy("nan");
-    let train = "train mnist-mlp --data @ --lr 1e300 --out @/out";
+    let train = "train mnist-mlp --data @ --quiet --lr 1e300 --out @/out";
     let first = "the first values that are not finite are the output of model.1 (Dense): a smaller learning rate";
     let kept = "the weights are again those that it began with";
     check(&folder, train, FAILED, &["fit: the loss of step 2 is NaN; ", first, kept]);
