@@ -1,9 +1,10 @@
-//! An epoch of shuffled batches of images, by number of workers.
+//! An epoch of shuffled batches of images, by number of workers; augmented batches.
 
 // Fixed sizes fit, and criterion's macros write functions without documentation.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use kiln::datasets::Pass;
 use kiln::prelude::*;
 use kiln_benches::in_team;
 
@@ -27,5 +28,26 @@ fn epochs(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, epochs);
+/// A batch of the AlexNet listing's images, augmented as there and in other ways.
+fn augmented(c: &mut Criterion) {
+    let data = ImageDataset::new(vec![7; 640 * 3072], vec![3; 640], &[3, 32, 32], 10).unwrap();
+    let mut group = c.benchmark_group("augmented batch of 64");
+    group.throughput(Throughput::Elements(64));
+    let indices: Vec<usize> = (0..64).collect();
+    for words in ["none", "keras", "keras,fill=reflect", "pytorch", "jitter=0.4", "hue=0.1", "mixup=0.2"] {
+        let data = data.clone().augment(words.parse().unwrap()).unwrap();
+        group.bench_function(words, |bench| {
+            bench.iter_custom(|times| {
+                let mut epoch = 0;
+                in_team(times, || {
+                    epoch += 1;
+                    data.training_batch(&indices, &[], Pass { seed: 0, epoch }, &Device::cpu()).unwrap()
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, epochs, augmented);
 criterion_main!(benches);

@@ -1,11 +1,11 @@
 //! What the command takes.
 
 use crate::recipes::Recipe;
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use kiln::ErrorKind;
-use kiln::datasets::CATALOG;
+use kiln::datasets::{AUGMENTATIONS, Augmentation, CATALOG, Source};
 use kiln::tensor::Device;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -107,12 +107,70 @@ pub(crate) enum DataCommand {
     /// Fetch a data set from its official mirrors.
     Fetch {
         /// Which one.
-        #[arg(value_parser = PossibleValuesParser::new(CATALOG.iter().map(|source| source.name)))]
+        #[arg(value_parser = data_set())]
         name: String,
         /// Folder that it is put into [default: $KILN_DATA_DIR, or the user's cache folder]
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
+    /// Draw images of a data set, a row for each class: as they are and as augmentation makes them.
+    #[command(after_help = preview_help())]
+    Preview(PreviewOptions),
+}
+
+#[derive(Args)]
+pub(crate) struct PreviewOptions {
+    /// Which one.
+    #[arg(value_parser = data_set())]
+    pub(crate) name: String,
+    /// What is done to the images: words with commas between them, see below
+    #[arg(long, value_name = "WORDS", value_parser = augmentation)]
+    pub(crate) augment: Option<Augmentation>,
+    /// PNG file that is drawn
+    #[arg(long, value_name = "FILE", default_value = "preview.png")]
+    pub(crate) out: PathBuf,
+    /// Chooses the images, and what is drawn at random for them
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Folder of the data [default: $KILN_DATA_DIR, the user's cache folder; of MNIST the command carries a subset]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+}
+
+/// A data set's name, with or without its hyphen.
+fn data_set() -> impl TypedValueParser<Value = String> {
+    let named = |source: &Source<'static>| {
+        let without = match source.name {
+            "cifar-10" => "cifar10",
+            "cifar-100" => "cifar100",
+            "fashion-mnist" => "fashionmnist",
+            name => name,
+        };
+        PossibleValue::new(source.name).alias(without)
+    };
+    PossibleValuesParser::new(CATALOG.iter().map(named)).map(|given| {
+        let source = CATALOG.iter().find(|source| source.name.replace('-', "") == given.replace('-', ""));
+        source.map_or(given, |source| source.name.to_owned())
+    })
+}
+
+/// Below `kiln data preview --help`.
+fn preview_help() -> String {
+    let mut help = String::from(
+        "Examples:
+  kiln data preview mnist                                          eight images of each class
+  kiln data preview cifar-10 --augment keras                       as the usual Keras listing augments them
+  kiln data preview cifar-10 --augment rotation=20,shift=0.2,flip  by words of one's own
+  kiln data preview cifar-10 --augment pytorch,cutout=8 --seed 3   other images, other numbers
+
+Words of --augment:
+",
+    );
+    for word in AUGMENTATIONS {
+        help += &format!("  {:<22} {}\n", word.form, word.about);
+    }
+    help + "\nThe order of the words is of no account: crops, turns and flips are one warp of the image, then colours change, then\n\
+            parts are erased, then images are mixed."
 }
 
 /// What every command that computes takes.
@@ -220,6 +278,10 @@ fn device(name: &str) -> Result<Place, String> {
         Err(error) => Ok(Place(Err(kiln::Error::new(error.kind(), "", error.message())))),
         device => Ok(Place(device)),
     }
+}
+
+fn augmentation(words: &str) -> Result<Augmentation, String> {
+    words.parse().map_err(|error: kiln::Error| error.message().to_owned())
 }
 
 /// A number of things, at least one.

@@ -2,6 +2,7 @@
 
 use crate::arguments::DataCommand;
 use crate::places::{cache, variable};
+use crate::preview;
 use crate::report::plain;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kiln::datasets::{CATALOG, FetchEvent, fetch, source};
@@ -15,6 +16,7 @@ pub(crate) fn run(command: &DataCommand) -> Result<()> {
             Ok(())
         }
         DataCommand::Fetch { name, data } => get(name, data.as_deref()),
+        DataCommand::Preview(options) => preview::run(options),
     }
 }
 

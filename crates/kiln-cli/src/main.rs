@@ -14,6 +14,7 @@ mod places;
 mod plot;
 mod pool;
 mod predict;
+mod preview;
 mod recipes;
 mod report;
 mod run_folder;

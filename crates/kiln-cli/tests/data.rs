@@ -1,4 +1,4 @@
-//! `kiln data` from outside. What fetching does is tested in kiln-datasets; nothing here needs a network.
+//! `kiln data` from outside. What fetching and augmentation do is tested in kiln-datasets; nothing here needs a network.
 
 #![allow(clippy::unwrap_used)] // a panic is a test's report
 
@@ -67,4 +67,84 @@ fn list_says_what_is_here_and_where_it_was_looked_for() {
     }
     fs::write(folder.join("t10k-labels-idx1-ubyte.gz"), b"").unwrap();
     assert!(line(&list(&option), "kmnist ").contains("present (cache)"));
+}
+
+/// Ten images of (3, 32, 32) in each of CIFAR-10's files, a shade for each class.
+fn write_cifar(data: &Path) {
+    let folder = data.join("cifar-10-batches-bin");
+    fs::create_dir(&folder).unwrap();
+    let records: Vec<u8> = (0..10u8).flat_map(|class| [vec![class], vec![20 * class + 40; 3072]].concat()).collect();
+    for name in ["data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"] {
+        fs::write(folder.join(format!("{name}.bin")), &records).unwrap();
+    }
+}
+
+/// Width, height and pixels of a PNG file.
+fn png(path: &Path) -> (u32, u32, Vec<u8>) {
+    let mut reader = png::Decoder::new(std::io::BufReader::new(fs::File::open(path).unwrap())).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut pixels).unwrap();
+    (frame.width, frame.height, pixels)
+}
+
+#[test]
+fn preview_draws_a_row_for_each_class() {
+    let (home, data) = (Folder::new("preview-home"), Folder::new("preview"));
+    write_cifar(&data.0);
+    let draw = |words: &[&str], file: &str| {
+        let out = data.0.join(file);
+        let place = ["--data", data.0.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        let output = kiln(&home.0, &[&["preview"], words, &place].concat());
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+        (text(&output.stdout), png(&out))
+    };
+    let (said, (width, height, pixels)) = draw(&["cifar10", "--augment", "shift=0.3,fill=black"], "shifted.png");
+    assert!(said.starts_with("10 images of cifar-10, each as it is and 7 times augmented: drawn to "), "{said}");
+    // Centres of the images at 96 pixels each, 6 apart, names at the left and headings above.
+    let at = |x: usize, y: usize| pixels[3 * (y * width as usize + x)];
+    for class in 0..10 {
+        let y = 40 + 102 * class + 48;
+        assert_eq!(at(108 + 48, y), 20 * class as u8 + 40, "class {class}");
+        assert_eq!(at(120 + 102 + 48, y), 20 * class as u8 + 40, "class {class}, augmented");
+    }
+    assert!(height == 40 + 10 * 102 + 6 && width == 120 + 8 * 102 + 6, "{width} × {height}");
+    // The same seed draws the same, another one does not; without words there are only originals.
+    let again = draw(&["cifar-10", "--augment", "shift=0.3,fill=black"], "again.png").1.2;
+    assert!(again == pixels);
+    assert!(draw(&["cifar-10", "--augment", "shift=0.3,fill=black", "--seed", "1"], "other.png").1.2 != pixels);
+    assert!(draw(&["cifar-10"], "plain.png").0.starts_with("50 images of cifar-10: drawn to "));
+    let out = data.0.join("mnist.png");
+    let output = kiln(&home.0, &["preview", "mnist", "--augment", "keras", "--out", out.to_str().unwrap()]);
+    assert!(text(&output.stdout).starts_with("10 images of the embedded subset of mnist, each as it is"));
+    assert_eq!(png(&out).1, 40 + 10 * 90 + 6);
+}
+
+#[test]
+fn previews_that_cannot_be_drawn_are_refused() {
+    let (home, data) = (Folder::new("refused-home"), Folder::new("refused"));
+    let refused = |words: &[&str]| {
+        let output = kiln(&home.0, &[&["preview"], words].concat());
+        assert_eq!(text(&output.stdout), "");
+        (output.status.code(), text(&output.stderr).lines().next().unwrap().to_owned())
+    };
+    for (words, told) in [
+        ("rotatoin=20", "'rotatoin' is no augmentation: a similar one is 'rotation'"),
+        ("zoom=1", "zoom 1: a number from 0 to below 1 is expected"),
+        ("shift=NaN", "width_shift NaN: a number of at least 0 is expected"),
+        ("rotation=-3", "rotation -3: a number of at least 0 is expected"),
+    ] {
+        let (code, line) = refused(&["mnist", "--augment", words]);
+        assert!(code == Some(2) && line.contains(told), "{line}");
+    }
+    let (code, line) = refused(&["kmnist"]);
+    assert!(code == Some(1) && line.contains("`kiln data fetch kmnist` brings it"), "{line}");
+    let out = data.0.join("sheet.png");
+    write_cifar(&data.0);
+    let place = ["--data", data.0.to_str().unwrap(), "--out", out.to_str().unwrap()];
+    let (code, line) = refused(&[&["cifar-10", "--augment", "crop=32"], &place[..]].concat());
+    assert!(code == Some(1) && line.contains("images that are larger are expected, these are [3, 32, 32]"), "{line}");
+    fs::write(data.0.join("cifar-10-batches-bin/test_batch.bin"), vec![10; 3073]).unwrap();
+    let (code, line) = refused(&[&["cifar-10"], &place[..]].concat());
+    assert!(code == Some(1) && line.contains("label 0 is 10, a number from 0 to 9 is expected"), "{line}");
+    assert!(!out.exists());
 }

@@ -29,6 +29,7 @@ fn help_teaches_by_examples() {
         (&["evaluate", "--help"], "kiln evaluate runs/first --out confusion.png"),
         (&["predict", "--help"], "centre of mass in the middle"),
         (&["plot", "--help"], "[default: curves.png]"),
+        (&["data", "preview", "--help"], "shear=DEGREES"),
     ] {
         let help = lines(&command(words)).join("\n");
         assert!(help.contains(expected), "{help}");
@@ -56,6 +57,7 @@ fn a_typo_is_answered_with_the_nearest_word_or_with_all_there_are() {
         (&["data", "fetch", "fasion-mnist"], "a similar value exists: 'fashion-mnist'"),
         (&["train", "resnet"], "[possible values: mnist-mlp"),
         (&["data", "fetch", "x"], "[possible values: mnist, fashion-mnist, kmnist, emnist, cifar-10, cifar-100]"),
+        (&["data", "preview", "cifar-11"], "a similar value exists: 'cifar-10'"),
     ] {
         let output = command(words);
         assert_eq!(output.status.code(), Some(2));

@@ -224,13 +224,13 @@ fn settings_that_make_no_sense_are_one_sentence_each() {
         (new().rotation(-20.0), "rotation -20: a number of at least 0"),
         (new().rotation(f64::NAN), "rotation NaN: a number of at least 0"),
         (new().rotation(f64::INFINITY), "rotation inf"),
-        (new().width_shift(1.5), "width_shift Fraction(1.5): a fraction of the size below 1"),
-        (new().height_shift(-0.1), "height_shift Fraction(-0.1): a number of at least 0"),
-        (new().height_shift(Shift::Pixels(f64::NAN)), "height_shift Pixels(NaN)"),
+        (new().width_shift(1.5), "width_shift 1.5: a part of the size below 1"),
+        (new().height_shift(-0.1), "height_shift -0.1: a number of at least 0"),
+        (new().height_shift(Shift::Pixels(f64::NAN)), "height_shift NaN pixels"),
         (new().shear(90.0), "shear 90: degrees from 0 to below 90"),
-        (new().zoom(1.0), "zoom By(1.0): a number from 0 to below 1"),
-        (new().zoom((1.2, 0.8)), "zoom Between(1.2, 0.8): two factors above 0 are expected, the smaller one first"),
-        (new().zoom((0.0, 1.0)), "zoom Between(0.0, 1.0): two factors above 0"),
+        (new().zoom(1.0), "zoom 1: a number from 0 to below 1"),
+        (new().zoom((1.2, 0.8)), "zoom 1.2 to 0.8: two factors above 0 are expected, the smaller one first"),
+        (new().zoom((0.0, 1.0)), "zoom 0 to 1: two factors above 0"),
         (new().channel_shift(-1.0), "channel_shift -1"),
         (
             new().brightness(1.2, 0.8),
@@ -318,7 +318,7 @@ fn words_are_the_same_as_calls() {
         ("rotation", "'rotation': rotation=DEGREES is expected: turned by at most so much"),
         ("flip=1", "'flip=1': flip is expected"),
         ("crop=2.5", "crop=PIXELS is expected"),
-        ("zoom=1.2", "zoom By(1.2): a number from 0 to below 1 is expected"),
+        ("zoom=1.2", "zoom 1.2: a number from 0 to below 1 is expected"),
         ("fill=red", "nearest, reflect, wrap, black, or a shade from 0 to 255"),
     ] {
         let error = words.parse::<Augmentation>().unwrap_err().to_string();

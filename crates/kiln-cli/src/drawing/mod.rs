@@ -2,9 +2,11 @@
 
 mod confusion;
 mod curves;
+mod sheet;
 
 pub(crate) use confusion::confusion;
 pub(crate) use curves::{Curve, curves};
+pub(crate) use sheet::{Row, Sheet, sheet};
 
 use kiln::{Error, ErrorKind, Result};
 use plotters::coord::Shift;

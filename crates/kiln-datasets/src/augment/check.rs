@@ -25,7 +25,7 @@ fn ends((low, high): (f64, f64), least: f64, largest: f64, why: &'static str) ->
 fn shift(shift: Shift) -> Refusal {
     match shift {
         Shift::Fraction(part) if part >= 1.0 && part.is_finite() => {
-            Some("a fraction of the size below 1 is expected; pixels are Shift::Pixels")
+            Some("a part of the size below 1 is expected; pixels are Shift::Pixels, in words 4px")
         }
         Shift::Fraction(range) | Shift::Pixels(range) => end(range),
         Shift::WholePixels(_) => None,
@@ -68,14 +68,14 @@ impl Augmentation {
         let pair = |(low, high): (f64, f64)| format!("{low} to {high}");
         let checks = [
             ("rotation", self.rotation.to_string(), end(self.rotation)),
-            ("width_shift", format!("{:?}", self.width_shift), shift(self.width_shift)),
-            ("height_shift", format!("{:?}", self.height_shift), shift(self.height_shift)),
+            ("width_shift", self.width_shift.to_string(), shift(self.width_shift)),
+            ("height_shift", self.height_shift.to_string(), shift(self.height_shift)),
             (
                 "shear",
                 self.shear.to_string(),
                 unless((0.0..90.0).contains(&self.shear), "degrees from 0 to below 90 are expected"),
             ),
-            ("zoom", format!("{:?}", self.zoom), zoom(self.zoom)),
+            ("zoom", self.zoom.to_string(), zoom(self.zoom)),
             ("channel_shift", self.channel_shift.to_string(), end(self.channel_shift)),
             (
                 "brightness",

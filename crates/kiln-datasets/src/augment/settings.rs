@@ -1,5 +1,7 @@
 //! What transforms are given.
 
+use std::fmt;
+
 /// How far an image may be moved. A number becomes [`Shift::Fraction`].
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Shift {
@@ -15,6 +17,16 @@ pub enum Shift {
 impl Default for Shift {
     fn default() -> Self {
         Shift::Fraction(0.0)
+    }
+}
+
+impl fmt::Display for Shift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Shift::Fraction(part) => write!(f, "{part}"),
+            Shift::Pixels(most) => write!(f, "{most} pixels"),
+            Shift::WholePixels(most) => write!(f, "{most}px"),
+        }
     }
 }
 
@@ -36,6 +48,15 @@ pub enum Zoom {
 impl Default for Zoom {
     fn default() -> Self {
         Zoom::By(0.0)
+    }
+}
+
+impl fmt::Display for Zoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Zoom::By(range) => write!(f, "{range}"),
+            Zoom::Between(low, high) => write!(f, "{low} to {high}"),
+        }
     }
 }
 
