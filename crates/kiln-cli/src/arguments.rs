@@ -115,7 +115,7 @@ pub(crate) enum DataCommand {
     },
     /// Draw images of a data set, a row for each class: as they are and as augmentation makes them.
     #[command(after_help = preview_help())]
-    Preview(PreviewOptions),
+    Preview(Box<PreviewOptions>),
 }
 
 #[derive(Args)]

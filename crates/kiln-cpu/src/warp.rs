@@ -3,7 +3,7 @@
 use crate::{Isa, Kernel, Simd};
 use kiln_math::Real;
 
-/// Where each pixel of a warped image comes from: column = x[0]·column′ + x[1]·row′ + x[2], row likewise by `y`.
+/// Where each pixel of a warped image comes from: with x = (a, b, c) its column is a·column + b·row + c, and its row likewise by y.
 ///
 /// Pixels are at whole numbers, (0, 0) is the first one's centre.
 #[derive(Clone, Copy, PartialEq, Debug)]

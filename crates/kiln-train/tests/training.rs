@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
-use kiln_datasets::{Batch, Dataset, ImageDataset, Loader, TensorDataset};
+use kiln_datasets::{Batch, Dataset, ImageDataset, Loader, Pass, TensorDataset};
 use kiln_math::{Purpose, Stream};
 use kiln_nn::*;
 use kiln_optim::{Adam, Optimizer, Sgd};
@@ -397,4 +397,45 @@ fn a_flag_ends_the_training_after_the_batch() {
     }
     let whole = trainer(1).fit(&train, FitOptions::new().stop(&AtomicBool::new(false))).unwrap();
     assert_eq!(whole.stopped, None);
+}
+
+/// Notes how it is asked for samples.
+struct Watched {
+    data: TensorDataset,
+    passes: std::sync::Mutex<Vec<Option<Pass>>>,
+}
+
+impl Dataset for Watched {
+    fn len(&self) -> usize {
+        self.data.len()
+    }
+    fn input_shape(&self) -> &[usize] {
+        self.data.input_shape()
+    }
+    fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
+        self.passes.lock().unwrap().push(None);
+        self.data.batch(indices, upcoming, device)
+    }
+    fn training_batch(&self, indices: &[usize], upcoming: &[usize], pass: Pass, device: &Device) -> Result<Batch> {
+        self.passes.lock().unwrap().push(Some(pass));
+        self.data.batch(indices, upcoming, device)
+    }
+}
+
+#[test]
+fn what_is_trained_on_is_augmented_and_what_is_validated_with_is_not() {
+    let cpu = Device::cpu();
+    let ones = |columns| Tensor::ones([8, columns], DType::F32, &cpu).unwrap();
+    let data = Watched { data: TensorDataset::new(ones(2), ones(1)).unwrap(), passes: Default::default() };
+    let model = Sequential::new().push(Dense::new(1)).build([2], &cpu, 1).unwrap();
+    let mut trainer = compile(model, Sgd::new(0.1), MeanSquaredError::new());
+    for shuffle in [true, false] {
+        let options = FitOptions::new().batch_size(2).seed(9).shuffle(shuffle).validation_split(0.5);
+        trainer.fit(&data, options).unwrap();
+        let passes = std::mem::take(&mut *data.passes.lock().unwrap());
+        let epoch = if shuffle { 1 } else { 2 };
+        assert_eq!(passes, [Some(Pass { seed: 9, epoch }), Some(Pass { seed: 9, epoch }), None]);
+    }
+    trainer.evaluate(&data).unwrap();
+    assert_eq!(*data.passes.lock().unwrap(), [None]);
 }
