@@ -86,6 +86,12 @@ pub(crate) fn reductions(gpu: &Device) {
         same(&what, &x.cpu.sum(&axes[..], false).unwrap(), &x.gpu.sum(&axes[..], false).unwrap());
         same(&what, &x.cpu.mean(&axes[..], true).unwrap(), &x.gpu.mean(&axes[..], true).unwrap());
     }
+    for width in [1, 10, 33, 5000] {
+        let x = Pair::new::<f32>(3 * width, 8, gpu).shaped(&[3, width]);
+        let what = format!("softmax of rows of {width}");
+        same(&what, &x.cpu.softmax(-1).unwrap(), &x.gpu.softmax(-1).unwrap());
+        same(&what, &x.cpu.log_softmax(-1).unwrap(), &x.gpu.log_softmax(-1).unwrap());
+    }
 }
 
 pub(crate) fn products_and_random_numbers(gpu: &Device) {
