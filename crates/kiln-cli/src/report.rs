@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How often the bar is drawn.
-const REDRAW: Duration = Duration::from_millis(50);
+const REDRAW: Duration = Duration::from_millis(100);
 
 pub(crate) struct Report {
     json: bool,
