@@ -61,6 +61,12 @@ pub trait Dataset: Send + Sync {
         None
     }
 
+    /// How many samples a batch has whose rows go on from batch to batch, in order; a loader then takes batches of this size
+    /// and leaves the order as it is, whatever it was told.
+    fn streams(&self) -> Option<usize> {
+        None
+    }
+
     /// The samples at `indices`, in that order, on `device`.
     ///
     /// `upcoming` are the indices that will probably be asked for next: a data set may fetch them from slower memory
@@ -90,6 +96,9 @@ impl<D: Dataset + ?Sized> Dataset for &D {
     }
     fn length(&self, index: usize) -> Option<usize> {
         (**self).length(index)
+    }
+    fn streams(&self) -> Option<usize> {
+        (**self).streams()
     }
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
         (**self).batch(indices, upcoming, device)

@@ -98,9 +98,14 @@ impl<D: Dataset> Loader<D> {
         &self.dataset
     }
 
+    /// Samples in a batch: those of a data set whose rows go on from batch to batch are as many as there are of these.
+    fn size(&self) -> usize {
+        self.dataset.streams().unwrap_or(self.batch_size)
+    }
+
     /// Number of batches in an epoch.
     pub fn batches(&self) -> usize {
-        let size = self.batch_size.max(1);
+        let size = self.size().max(1);
         if self.drop_last { self.dataset.len() / size } else { self.dataset.len().div_ceil(size) }
     }
 
@@ -132,22 +137,26 @@ impl<D: Dataset> Loader<D> {
     /// # Errors
     /// A batch size of 0, an empty data set, or what `f` returns.
     pub fn epoch<R>(&self, epoch: u64, f: impl FnOnce(&mut Epoch<'_>) -> Result<R>) -> Result<R> {
-        if self.batch_size == 0 || self.dataset.is_empty() {
+        let size = self.size();
+        if size == 0 || self.dataset.is_empty() {
             return Err(Error::value(
                 "Loader",
-                format!("{} samples in batches of {}: both must be at least 1", self.dataset.len(), self.batch_size),
+                format!("{} samples in batches of {size}: both must be at least 1", self.dataset.len()),
             ));
         }
         let mut order: Vec<usize> = (0..self.dataset.len()).collect();
-        if self.shuffle {
+        let ordered = self.dataset.streams().is_some();
+        if self.shuffle && !ordered {
             Stream::new(self.seed, Purpose::Shuffle, epoch).shuffle(&mut order);
         }
         let pass = Pass { seed: self.seed, epoch };
-        self.bucketed(&mut order, epoch);
+        if !ordered {
+            self.bucketed(&mut order, epoch);
+        }
         let count = self.batches();
         let indices = |batch: usize| {
-            let start = (batch * self.batch_size).min(order.len());
-            &order[start..(start + self.batch_size).min(order.len())]
+            let start = (batch * size).min(order.len());
+            &order[start..(start + size).min(order.len())]
         };
         // A thread's next batch is `step` further on.
         let gather = |batch: usize, step: usize| {

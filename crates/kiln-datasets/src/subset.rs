@@ -51,6 +51,12 @@ impl<D: Dataset> Dataset for Subset<D> {
         if index < self.len() { self.dataset.length(index + self.range.start) } else { None }
     }
 
+    fn streams(&self) -> Option<usize> {
+        let whole =
+            |&streams: &usize| self.range.start.is_multiple_of(streams) && self.range.len().is_multiple_of(streams);
+        self.dataset.streams().filter(whole)
+    }
+
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
         let (indices, upcoming) = self.moved(indices, upcoming)?;
         self.dataset.batch(&indices, &upcoming, device)

@@ -46,7 +46,8 @@ proptest! {
         };
         prop_assert!(text.len() > 0 && text.len() % streams == 0);
         let mut before: Option<Vec<i64>> = None;
-        Loader::new(&text).batch_size(streams).epoch(0, |batches| {
+        prop_assert_eq!(Loader::new(&text).batches(), text.len() / streams);
+        Loader::new(&text).shuffle(1).epoch(0, |batches| {
             for batch in batches {
                 let batch = batch?;
                 let (x, y) = (batch.inputs.to_vec::<i64>()?, batch.targets.to_vec::<i64>()?);

@@ -25,6 +25,9 @@ pub trait Layer: Module + Send + Sync {
         init.output_shape(self, input)
     }
 
+    /// Forgets what was carried from batch to batch: the states of recurrent layers that are stateful.
+    fn reset_states(&self) {}
+
     /// The type's name, as error messages and summaries show it.
     fn name(&self) -> &'static str {
         let path = std::any::type_name::<Self>();
@@ -62,6 +65,9 @@ impl<L: Layer + ?Sized> Layer for Box<L> {
     }
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         (**self).build(input, init)
+    }
+    fn reset_states(&self) {
+        (**self).reset_states();
     }
     fn name(&self) -> &'static str {
         (**self).name()

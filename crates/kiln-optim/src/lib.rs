@@ -2,10 +2,12 @@
 
 mod adam;
 mod check;
+mod clip;
 mod sgd;
 mod state;
 
 pub use adam::{Adam, AdamW};
+pub use clip::{Clip, Clipped, clip_gradient_norm, clip_gradient_value, gradient_norm};
 pub use sgd::Sgd;
 
 use kiln_autograd::Gradients;

@@ -15,7 +15,8 @@ pub trait Metric: Send + Sync {
     fn sum(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor>;
 }
 
-/// The share of samples whose largest output is the target's class; for a single output, whose side of ½ is.
+/// The share of samples whose largest output is the target's class; for a single output, whose side of ½ is. Of sequences
+/// with a target for each step, the share of steps.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Accuracy;
 
@@ -30,15 +31,24 @@ impl Metric for Accuracy {
             let half = Tensor::full((), 0.5, predictions.dtype(), predictions.device())?;
             let wanted = targets.to_dtype(predictions.dtype())?.gt(&half)?;
             let side = predictions.gt(&half)?;
-            return side.eq(&paired(wanted, side.shape())?)?.sum_all();
+            return per_sample(side.eq(&paired(wanted, side.shape())?)?);
         }
         let said = predictions.arg_max(-1)?;
         let labels = match targets.dtype() {
             DType::I64 | DType::U8 => targets.to_dtype(DType::I64)?,
             _ => targets.arg_max(-1)?,
         };
-        said.eq(&paired(labels, said.shape())?)?.sum_all()
+        per_sample(said.eq(&paired(labels, said.shape())?)?)
     }
+}
+
+/// The sum over samples of the share that is right of each: of the steps of a sequence, say.
+fn per_sample(right: Tensor) -> Result<Tensor> {
+    let each: usize = right.dims().iter().skip(1).product();
+    if each <= 1 {
+        return right.sum_all();
+    }
+    right.to_dtype(DType::F32)?.sum_all()?.mul_scalar(1.0 / each as f64)
 }
 
 /// One target for each prediction: (n, 1) is as good as (n,), but nothing is broadcast without a word.

@@ -205,6 +205,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             let mut tally = Tally::new(self.metrics.len());
             let kept = self.keep(epoch - 1);
             self.epochs += 1;
+            self.objective.begin_pass();
             loader.epoch(self.epochs, |stream| {
                 for (position, batch) in stream.enumerate() {
                     let mut batch = batch?;
@@ -278,6 +279,7 @@ fn measure<O: Objective>(
     device: &Device,
 ) -> Result<Evaluation> {
     let mut tally = Tally::new(metrics.len());
+    objective.begin_pass();
     let ctx = Ctx::eval();
     Loader::new(data).plain().batch_size(batch_size.max(EVALUATION_BATCH)).device(device).epoch(0, |batches| {
         for batch in batches {

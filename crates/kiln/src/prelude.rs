@@ -19,7 +19,7 @@ pub use kiln_nn::{
     Embedding, Gru, GruCell, Lstm, LstmCell, Masking, Merge, RecurrentState, SequenceInputs, SimpleRnn, SimpleRnnCell,
     TimeDistributed,
 };
-pub use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
+pub use kiln_optim::{Adam, AdamW, Clip, Optimizer, Sgd};
 pub use kiln_tensor::{DType, Device, Padding, Shape, Tensor};
 pub use kiln_train::{
     Accuracy, Callback, EarlyStopping, FitOptions, History, Metric, Objective, Outcome, Trainer, compile,

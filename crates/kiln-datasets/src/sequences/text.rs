@@ -85,14 +85,13 @@ impl Dataset for TextWindows {
 
 /// A text cut into parallel streams that go on from batch to batch: for truncated backpropagation through time.
 ///
-/// The text is cut into `streams` parts of one length. In batches of `streams` samples in order (no shuffling) row s of each
-/// batch goes on where row s of the batch before ended, so a layer that is
-/// [stateful](https://docs.rs/kiln-nn) sees each part as one long text.
+/// The text is cut into `streams` parts of one length. A loader hands out `streams` samples at a time, in order, and row s
+/// of each batch goes on where row s of the batch before ended: a layer that is stateful sees each part as one long text.
 ///
 /// ```
 /// use kiln_datasets::{Dataset, Loader, TextStreams};
 /// let text = TextStreams::new((0..21).collect(), 2, 4)?;
-/// Loader::new(&text).batch_size(2).epoch(0, |batches| {
+/// Loader::new(&text).epoch(0, |batches| {
 ///     let rows: Vec<Vec<i64>> = batches.map(|batch| batch?.inputs.to_vec()).collect::<Result<_, _>>()?;
 ///     assert_eq!(rows, [[0, 1, 2, 3, 10, 11, 12, 13], [4, 5, 6, 7, 14, 15, 16, 17]]);
 ///     Ok(())
@@ -137,6 +136,10 @@ impl Dataset for TextStreams {
 
     fn input_shape(&self) -> &[usize] {
         &self.shape
+    }
+
+    fn streams(&self) -> Option<usize> {
+        Some(self.streams)
     }
 
     fn batch(&self, indices: &[usize], _: &[usize], device: &Device) -> Result<Batch> {

@@ -200,6 +200,10 @@ impl Layer for Sequential {
         Ok(output)
     }
 
+    fn reset_states(&self) {
+        self.layers().for_each(|layer| layer.reset_states());
+    }
+
     fn config(&self) -> Option<Value> {
         Some(Value::Object(architecture::of_layers(self)))
     }

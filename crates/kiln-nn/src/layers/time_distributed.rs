@@ -67,6 +67,10 @@ impl Layer for TimeDistributed {
         joined(steps, &output)
     }
 
+    fn reset_states(&self) {
+        self.layer.reset_states();
+    }
+
     fn config(&self) -> Option<Value> {
         let mut inner = match self.layer.config()? {
             Value::Object(settings) => settings,

@@ -155,6 +155,16 @@ macro_rules! layer {
                 self
             }
 
+            /// Whether each batch begins with the states that the one before ended with, row by row, without gradients
+            /// flowing back: truncated backpropagation through time over data such as
+            /// [`TextStreams`](https://docs.rs/kiln-datasets), in order. Training and evaluation each carry states of their
+            /// own; [`Layer::reset_states`] forgets them, which `fit` does before each pass over its data.
+            #[must_use]
+            pub fn stateful(mut self, stateful: bool) -> Self {
+                self.stack.settings.stateful = stateful;
+                self
+            }
+
             /// Whether gradients of gradients can be taken; the input's part of the gates is then kept for them.
             #[must_use]
             pub fn twice_differentiable(mut self, twice: bool) -> Self {
@@ -197,6 +207,9 @@ macro_rules! layer {
             }
             fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
                 self.stack.build(input, init)
+            }
+            fn reset_states(&self) {
+                self.stack.reset_states();
             }
             fn config(&self) -> Option<Value> {
                 serde_json::to_value(self).ok()

@@ -62,6 +62,8 @@ pub(super) struct Settings {
     pub(super) unit_forget_bias: bool,
     pub(super) dropout: f64,
     pub(super) recurrent_dropout: f64,
+    #[serde(default)]
+    pub(super) stateful: bool,
     pub(super) twice_differentiable: bool,
     pub(super) kernel_initializer: Initializer,
     pub(super) recurrent_initializer: Initializer,
@@ -90,6 +92,7 @@ impl Settings {
             unit_forget_bias: cell == Cell::Lstm,
             dropout: 0.0,
             recurrent_dropout: 0.0,
+            stateful: false,
             twice_differentiable: false,
             kernel_initializer: Initializer::GlorotUniform,
             recurrent_initializer: Initializer::Orthogonal,

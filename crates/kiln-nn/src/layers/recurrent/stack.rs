@@ -8,6 +8,7 @@ use kiln_autograd::{RecurrentOutput, Var};
 use kiln_math::Purpose;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
 
 /// What all recurrent layers are: settings, and the weights once built.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,6 +21,31 @@ pub(super) struct Stack {
     /// Steps of the sample that it was built for.
     #[serde(skip)]
     steps: usize,
+    /// What a stateful layer ended its last batch with, in evaluation and in training.
+    #[serde(skip)]
+    carried: [Carried; 2],
+}
+
+/// States from one batch to the next.
+#[derive(Default, Debug)]
+struct Carried(Mutex<Option<RecurrentState>>);
+
+impl Carried {
+    /// What was left, which is gone then.
+    fn take(&self) -> Option<RecurrentState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn put(&self, state: RecurrentState) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
+    }
+}
+
+impl Clone for Carried {
+    /// A layer's copy begins anew.
+    fn clone(&self) -> Self {
+        Carried::default()
+    }
 }
 
 /// Whether a layer hands on its steps or its last state, and its states in the end.
@@ -31,7 +57,7 @@ struct Wanted {
 
 impl Stack {
     pub(super) fn new(settings: Settings) -> Self {
-        Stack { settings, directions: Vec::new(), steps: 0 }
+        Stack { settings, directions: Vec::new(), steps: 0, carried: Default::default() }
     }
 
     /// PyTorch's suffix of the direction at `index`.
@@ -184,7 +210,24 @@ impl Stack {
 
     /// The layer's output alone.
     pub(super) fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        if self.settings.stateful {
+            let carried = &self.carried[usize::from(ctx.is_training())];
+            // A batch of another size, or elsewhere, begins anew: the last of an epoch may be smaller.
+            let batch = x.dims().get(if self.settings.batch_first { 0 } else { 1 }).copied();
+            let fits =
+                |state: &RecurrentState| state.h.dims().get(1).copied() == batch && state.h.device() == x.device();
+            let state = carried.take().filter(fits);
+            let inputs = SequenceInputs { state: state.as_ref(), ..SequenceInputs::new() };
+            let (y, state) = self.run(x, &inputs, ctx)?;
+            carried.put(state.detach());
+            return Ok(y);
+        }
         Ok(self.run_with(x, &SequenceInputs::new(), ctx, false)?.0)
+    }
+
+    /// Forgets what was carried from batch to batch.
+    pub(super) fn reset_states(&self) {
+        self.carried.iter().for_each(|carried| drop(carried.take()));
     }
 
     /// The output, and the states after the last step.

@@ -1,0 +1,122 @@
+//! Gradient clipping.
+
+use crate::Optimizer;
+use crate::check::positive;
+use kiln_autograd::Gradients;
+use kiln_nn::{Module, StateDict};
+use kiln_tensor::{Result, Tensor};
+
+/// How gradients are clipped.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Rule {
+    Norm(f64),
+    Value(f64),
+}
+
+/// An optimizer that clips gradients before its step: made by [`Clip`].
+#[derive(Debug)]
+pub struct Clipped<O> {
+    optimizer: O,
+    rule: Rule,
+}
+
+/// Clipping, of any optimizer: `Adam::new(0.001).clip_norm(1.0)`. Gradients that explode, as those of recurrent networks may,
+/// then make a step of bounded length (Pascanu et al. 2013).
+///
+/// ```
+/// use kiln_optim::{Adam, Clip, Optimizer};
+/// let optimizer = Adam::new(0.001).clip_norm(1.0);
+/// assert_eq!(optimizer.name(), "Adam");
+/// ```
+pub trait Clip: Optimizer + Sized {
+    /// Where the norm of all gradients together, √Σg², is above `max`, all are multiplied by max / (norm + 1e−6): PyTorch's
+    /// `clip_grad_norm_`, Keras's `global_clipnorm`.
+    fn clip_norm(self, max: f64) -> Clipped<Self> {
+        Clipped { optimizer: self, rule: Rule::Norm(max) }
+    }
+
+    /// Every number of every gradient is kept within ±`max`: PyTorch's `clip_grad_value_`, Keras's `clipvalue`.
+    fn clip_value(self, max: f64) -> Clipped<Self> {
+        Clipped { optimizer: self, rule: Rule::Value(max) }
+    }
+}
+
+impl<O: Optimizer> Clip for O {}
+
+/// √Σg² over all gradients, in f64.
+///
+/// # Errors
+/// A fault of the device that surfaced.
+pub fn gradient_norm(gradients: &Gradients) -> Result<f64> {
+    let squares = gradients.iter().map(|(_, gradient)| gradient.mul(gradient)?.sum_all()?.item());
+    Ok(squares.sum::<Result<f64>>()?.sqrt())
+}
+
+/// What [`Clip::clip_norm`] makes of gradients; they are given back as they are where their norm is not above `max`.
+///
+/// # Errors
+/// A fault of the device that surfaced, memory that cannot be had.
+pub fn clip_gradient_norm(mut gradients: Gradients, max: f64) -> Result<Gradients> {
+    let norm = gradient_norm(&gradients)?;
+    if norm <= max {
+        return Ok(gradients);
+    }
+    // PyTorch's: a norm that is no number makes gradients that are none.
+    let factor = max / (norm + 1e-6);
+    map(&mut gradients, |mut gradient| gradient.mul_scalar_assign(factor).map(|()| gradient))?;
+    Ok(gradients)
+}
+
+/// What [`Clip::clip_value`] makes of gradients.
+///
+/// # Errors
+/// Memory that cannot be had.
+pub fn clip_gradient_value(mut gradients: Gradients, max: f64) -> Result<Gradients> {
+    map(&mut gradients, |gradient| gradient.clamp(-max, max))?;
+    Ok(gradients)
+}
+
+fn map(gradients: &mut Gradients, f: impl Fn(Tensor) -> Result<Tensor>) -> Result<()> {
+    let ids: Vec<_> = gradients.iter().map(|(id, _)| id).collect();
+    for id in ids {
+        if let Some(gradient) = gradients.remove(id) {
+            gradients.insert(id, f(gradient)?);
+        }
+    }
+    Ok(())
+}
+
+impl<O: Optimizer> Optimizer for Clipped<O> {
+    fn step(&mut self, model: &mut dyn Module, gradients: &Gradients) -> Result<()> {
+        // Only the gradients of this model count.
+        let mut own = Gradients::default();
+        for (_, parameter) in model.parameters() {
+            if let Some(gradient) = gradients.get(parameter.id()) {
+                own.insert(parameter.id(), gradient.clone());
+            }
+        }
+        let clipped = match self.rule {
+            Rule::Norm(max) => clip_gradient_norm(own, positive("gradient norm to clip at", max)?)?,
+            Rule::Value(max) => clip_gradient_value(own, positive("gradient value to clip at", max)?)?,
+        };
+        self.optimizer.step(model, &clipped)
+    }
+    fn learning_rate(&self) -> f64 {
+        self.optimizer.learning_rate()
+    }
+    fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.optimizer.set_learning_rate(learning_rate);
+    }
+    fn steps(&self) -> u64 {
+        self.optimizer.steps()
+    }
+    fn name(&self) -> &'static str {
+        self.optimizer.name()
+    }
+    fn state_dict(&self) -> Result<StateDict> {
+        self.optimizer.state_dict()
+    }
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        self.optimizer.load_state_dict(state)
+    }
+}
