@@ -44,26 +44,69 @@ impl Channels {
         if self.elements() < PARALLEL { (0..blocks).for_each(one) } else { team::parallel(blocks, one) }
     }
 
+    /// The pieces of a block's elements, by where they begin and how many there are: a block of several channels is one piece,
+    /// a large channel several.
+    fn pieces(&self, channels: &Range<usize>) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let width = channels.len() * self.size;
+        (0..width).step_by(BLOCK).map(move |start| (start, BLOCK.min(width - start)))
+    }
+
     /// Where the elements of some channels begin in sample n.
     fn start(&self, n: usize, channels: &Range<usize>) -> usize {
         (n * self.channels + channels.start) * self.size
     }
 }
 
-/// A number for each element of a block of channels.
+/// A number for each element of a block of channels; for as many as a piece has where the block is one channel.
 fn spread<T: Number>(of: impl Fn(usize) -> T, channels: &Range<usize>, size: usize) -> Vec<T> {
-    channels.clone().flat_map(|channel| std::iter::repeat_n(of(channel), size)).collect()
+    channels.clone().flat_map(|channel| std::iter::repeat_n(of(channel), size.min(BLOCK))).collect()
 }
 
-/// The sum of each channel's elements of a block.
-fn by_channel<T: Number>(elements: &[T], size: usize) -> impl Iterator<Item = T> {
-    elements.chunks_exact(size).map(|channel| {
-        let mut lanes = [T::default(); LANES];
-        for group in channel.chunks(LANES) {
-            lanes.iter_mut().zip(group).for_each(|(lane, &x)| *lane = *lane + x);
+/// The sums of the channels of a block, from sums for each element of its pieces.
+struct ByChannel<T> {
+    size: usize,
+    lanes: Vec<[T; LANES]>,
+}
+
+impl<T: Number> ByChannel<T> {
+    fn new(channels: &Range<usize>, size: usize) -> Self {
+        ByChannel { size, lanes: vec![[T::default(); LANES]; channels.len()] }
+    }
+
+    /// Adds a piece, the whole block or a part of its only channel.
+    fn add(&mut self, isa: Isa, piece: &[T]) {
+        for (lanes, x) in self.lanes.iter_mut().zip(piece.chunks(self.size)) {
+            isa.run(Lanes { lanes, x });
         }
-        combine_lanes::<T, Sum>(lanes)
-    })
+    }
+
+    fn sums(self) -> impl Iterator<Item = T> {
+        self.lanes.into_iter().map(combine_lanes::<T, Sum>)
+    }
+}
+
+/// lanes += x, element i to lane i mod LANES.
+struct Lanes<'a, T> {
+    lanes: &'a mut [T; LANES],
+    x: &'a [T],
+}
+
+impl<T: Number> Kernel for Lanes<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let (whole, rest) = self.x.as_chunks::<LANES>();
+        let mut sums = self.lanes.map(T::enter::<S>);
+        for group in whole {
+            for i in 0..LANES {
+                sums[i] = sums[i] + group[i].enter::<S>();
+            }
+        }
+        *self.lanes = sums.map(T::leave::<S>);
+        for (lane, &x) in self.lanes.iter_mut().zip(rest) {
+            *lane = T::leave::<S>(lane.enter::<S>() + x.enter::<S>());
+        }
+    }
 }
 
 /// sums += x, or (x − mean)² where there is a mean.
@@ -128,16 +171,21 @@ pub fn moments<T: Number>(isa: Isa, form: &Channels, out: &mut [T], x: &[T]) {
             return variance.fill(T::from_f64(f64::NAN));
         }
         let sums = |mean: Option<&[T]>| {
-            let mut sums = vec![T::default(); width];
-            for n in 0..form.samples {
-                isa.run(Add { sums: &mut sums, x: &x[form.start(n, &channels)..][..width], mean });
+            let (mut sums, mut piece) = (ByChannel::new(&channels, form.size), vec![T::default(); width.min(BLOCK)]);
+            for (start, count) in form.pieces(&channels) {
+                let piece = &mut piece[..count];
+                piece.fill(T::default());
+                for n in 0..form.samples {
+                    let x = &x[form.start(n, &channels) + start..][..count];
+                    isa.run(Add { sums: &mut *piece, x, mean });
+                }
+                sums.add(isa, piece);
             }
-            sums
+            sums.sums()
         };
-        mean.iter_mut().zip(by_channel(&sums(None), form.size)).for_each(|(to, sum)| *to = sum / count);
+        mean.iter_mut().zip(sums(None)).for_each(|(to, sum)| *to = sum / count);
         let spread = spread(|channel| mean[channel - channels.start], &channels, form.size);
-        let squares = sums(Some(&spread));
-        variance.iter_mut().zip(by_channel(&squares, form.size)).for_each(|(to, sum)| *to = sum / count);
+        variance.iter_mut().zip(sums(Some(&spread))).for_each(|(to, sum)| *to = sum / count);
     });
 }
 
@@ -204,16 +252,17 @@ pub fn normalize<T: Number>(isa: Isa, form: &Channels, by: &Normalizer<'_, T>, y
     assert!(y.len() == form.elements() && x.len() == y.len(), "slices of other lengths");
     let y = Place(y.as_mut_ptr());
     form.by_blocks(|channels| {
-        let width = channels.len() * form.size;
         let mean = spread(|channel| by.mean(channel), &channels, form.size);
         let scale = spread(|channel| by.weight(channel) * by.inverse_deviation(channel), &channels, form.size);
         let shift = spread(|channel| by.bias.map_or(T::default(), |bias| bias[channel]), &channels, form.size);
         for n in 0..form.samples {
-            let start = form.start(n, &channels);
-            // SAFETY: these channels of the sample are this task's own.
-            let y = unsafe { y.take(start, width) };
-            let x = &x[start..][..width];
-            isa.run(Apply { y, x, mean: &mean, scale: &scale, shift: &shift, relu: by.relu });
+            for (start, count) in form.pieces(&channels) {
+                let start = form.start(n, &channels) + start;
+                // SAFETY: these channels of the sample are this task's own.
+                let y = unsafe { y.take(start, count) };
+                let x = &x[start..][..count];
+                isa.run(Apply { y, x, mean: &mean, scale: &scale, shift: &shift, relu: by.relu });
+            }
         }
     });
 }
@@ -319,17 +368,26 @@ pub fn normalize_grad<T: Number>(
             return d_bias.fill(T::default());
         }
         let mean = spread(|channel| by.mean(channel), &channels, form.size);
-        let (mut plain, mut with) = (vec![T::default(); width], vec![T::default(); width]);
-        for n in 0..form.samples {
-            let of = of.part(form.start(n, &channels), width);
-            let (plain, with, mean) = (&mut plain, &mut with, &mean);
-            if by.relu {
-                isa.run(AddSlopes::<T, true> { plain, with, of, mean });
-            } else {
-                isa.run(AddSlopes::<T, false> { plain, with, of, mean });
+        let room = || vec![T::default(); width.min(BLOCK)];
+        let (mut plain, mut with) = (room(), room());
+        let [mut plains, mut withs] = std::array::from_fn(|_| ByChannel::new(&channels, form.size));
+        for (start, count) in form.pieces(&channels) {
+            let (plain, with) = (&mut plain[..count], &mut with[..count]);
+            plain.fill(T::default());
+            with.fill(T::default());
+            for n in 0..form.samples {
+                let of = of.part(form.start(n, &channels) + start, count);
+                let (plain, with, mean) = (&mut *plain, &mut *with, &mean);
+                if by.relu {
+                    isa.run(AddSlopes::<T, true> { plain, with, of, mean });
+                } else {
+                    isa.run(AddSlopes::<T, false> { plain, with, of, mean });
+                }
             }
+            plains.add(isa, plain);
+            withs.add(isa, with);
         }
-        let sums = by_channel(&plain, form.size).zip(by_channel(&with, form.size));
+        let sums = plains.sums().zip(withs.sums());
         for (number, (plain, with)) in sums.enumerate() {
             (d_bias[number], d_weight[number]) = (plain, with * by.inverse_deviation(channels.start + number));
         }
@@ -343,15 +401,17 @@ pub fn normalize_grad<T: Number>(
         let through_mean = |channel: usize| -(scale(channel) * d_bias[channel - channels.start] * share);
         let c = spread(through_mean, &channels, form.size);
         for n in 0..form.samples {
-            let start = form.start(n, &channels);
-            // SAFETY: these channels of the sample are this task's own.
-            let dx = unsafe { dx.take(start, width) };
-            let (of, mean, factors) = (of.part(start, width), &mean, [&a[..], &b, &c]);
-            match (by.relu, own_moments) {
-                (false, false) => isa.run(Descend::<T, false, false> { dx, of, mean, factors }),
-                (false, true) => isa.run(Descend::<T, false, true> { dx, of, mean, factors }),
-                (true, false) => isa.run(Descend::<T, true, false> { dx, of, mean, factors }),
-                (true, true) => isa.run(Descend::<T, true, true> { dx, of, mean, factors }),
+            for (start, count) in form.pieces(&channels) {
+                let start = form.start(n, &channels) + start;
+                // SAFETY: these channels of the sample are this task's own.
+                let dx = unsafe { dx.take(start, count) };
+                let (of, mean, factors) = (of.part(start, count), &mean, [&a[..], &b, &c]);
+                match (by.relu, own_moments) {
+                    (false, false) => isa.run(Descend::<T, false, false> { dx, of, mean, factors }),
+                    (false, true) => isa.run(Descend::<T, false, true> { dx, of, mean, factors }),
+                    (true, false) => isa.run(Descend::<T, true, false> { dx, of, mean, factors }),
+                    (true, true) => isa.run(Descend::<T, true, true> { dx, of, mean, factors }),
+                }
             }
         }
     });

@@ -3,7 +3,7 @@
 //! The input's part of all gates is one matrix product that was made before; here each step adds h·Wᵀ to it and runs the
 //! cell. The weights are packed once a call. Threads either take sequences of their own, which need nothing of one another,
 //! or, where the weights do not fit a core's cache, units of their own, whose weights then stay where they are through all
-//! steps ([`share`]). Nothing is allocated, and each number is one chain of multiply-adds in the order of the units, started
+//! steps (`share`). Nothing is allocated, and each number is one chain of multiply-adds in the order of the units, started
 //! from the input's part: the bits do not depend on the number of threads.
 
 mod backward;
