@@ -51,10 +51,11 @@ Examples:
   kiln predict runs/first seven.png                the three likeliest classes with their probabilities
   kiln predict runs/first scans/*.jpg --json       one object for each image
 
-An image may have any size, colours, light on dark or dark on light. It is made what MNIST's images are: grey
-(what is transparent lies on white); inverted if its border is lighter than its middle; the border's shade
-becomes black, the strongest one white; the figure is cut out, fitted into 20 × 20 pixels and put into 28 × 28
-with its centre of mass in the middle. One figure in each image.";
+An image may have any size and colours; what is transparent lies on white. Models of MNIST want one figure, light
+on dark or dark on light, which is made what MNIST's are: grey; inverted if its border is lighter than its middle;
+the border's shade becomes black, the strongest one white; the figure is cut out, fitted into 20 × 20 pixels and
+put into 28 × 28 with its centre of mass in the middle. For models of CIFAR-10, the largest square in the middle
+is scaled to 32 × 32 pixels.";
 
 /// Kiln trains neural networks.
 #[derive(Parser)]
@@ -75,7 +76,7 @@ pub(crate) enum Command {
     /// Say what images show, by a trained model.
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictOptions),
-    /// Draw the curves of one run or of several, one over the other.
+    /// Draw the curves of one run or of several, one over the other, or a convolutional network's filters.
     Plot(PlotOptions),
     /// Show a recipe's layers: shapes, parameters, memory, FLOPs.
     Summary {
@@ -202,8 +203,8 @@ pub(crate) struct TrainOptions {
     pub(crate) seed: u64,
     #[command(flatten)]
     pub(crate) computing: Computing,
-    /// Folder of the data: DIR/mnist/*-ubyte[.gz] [default: $KILN_DATA_DIR, the user's cache folder, or else a subset of MNIST
-    /// that the command carries]
+    /// Folder of the data: DIR/mnist/*-ubyte[.gz], DIR/cifar-10-batches-bin/*.bin [default: $KILN_DATA_DIR, the user's cache
+    /// folder, or else a subset of MNIST that the command carries]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Folder for the model, its history and its curves, made where it is not there
@@ -256,9 +257,18 @@ pub(crate) struct PlotOptions {
     /// Folders that `kiln train --out` has written.
     #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
-    /// PNG file that is drawn
-    #[arg(long, value_name = "FILE", default_value = "curves.png")]
-    pub(crate) out: PathBuf,
+    /// PNG file that is drawn [default: curves.png, or filters.png]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Draw the filters of the first convolution instead, and feature maps of an image
+    #[arg(long)]
+    pub(crate) filters: bool,
+    /// With --filters: the image, a PNG or JPEG file [default: the first of the test images]
+    #[arg(long, value_name = "FILE", requires = "filters")]
+    pub(crate) image: Option<PathBuf>,
+    /// With --filters: folder of the data [default: as of `kiln train`]
+    #[arg(long, value_name = "DIR", requires = "filters")]
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// What `--device` names. That the device is there is no matter of the arguments.

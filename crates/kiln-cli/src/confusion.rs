@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+/// Letters of a name that stand above a column.
+const HEADING: usize = 4;
+
 /// Counts by class and prediction.
 pub(crate) struct Confusion {
     pub(crate) names: Vec<String>,
@@ -31,11 +34,14 @@ impl Confusion {
     /// The matrix with the accuracy of each class at its right.
     pub(crate) fn table(&self) -> String {
         let largest = self.counts.iter().flatten().max().map_or(1, |count| count.to_string().len());
-        let width = self.names.iter().map(|name| name.chars().count()).max().unwrap_or(1).max(largest) + 1;
-        let edge = self.names.iter().map(|name| name.chars().count()).max().unwrap_or(1).max("class".len());
+        let longest = self.names.iter().map(|name| name.chars().count()).max().unwrap_or(1);
+        // Above the columns, long names are cut: the table is to fit a terminal.
+        let width = longest.min(HEADING).max(largest) + 1;
+        let edge = longest.max("class".len());
         let mut out = format!("{:edge$} ", "class");
         self.names.iter().for_each(|name| {
-            let _ = write!(out, "{name:>width$}");
+            let heading: String = name.chars().take(HEADING).collect();
+            let _ = write!(out, "{heading:>width$}");
         });
         out += "   accuracy\n";
         for (class, (name, row)) in self.names.iter().zip(&self.counts).enumerate() {

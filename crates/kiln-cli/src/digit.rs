@@ -1,6 +1,6 @@
 //! An image as MNIST would show it: light on black, fitted into 20 × 20, its centre of mass in the middle of 28 × 28.
 
-use crate::image::Grey;
+use crate::image::{Grey, Image};
 
 /// Pixels of a side, and of the box that a figure is fitted into (LeCun et al. 1998).
 pub(crate) const SIDE: usize = 28;
@@ -9,19 +9,23 @@ const BOX: usize = 20;
 /// What is less above the background than this part of the strongest shade is background: paper and JPEG are not even.
 const NOISE: f32 = 0.1;
 
-/// The figure's pixels from 0 to 1, row by row, or none where the image is of one shade.
+/// The figure's pixels from 0 to 1, row by row; there is none where the image is of one shade.
 ///
 /// The background's shade is the mean of the border, a tenth of the shorter side. Where that is lighter than the rest, the
 /// image is inverted. Then the background becomes 0 and the strongest shade 1; the figure is cut out, scaled so that its
 /// longer side is 20, by the means of the areas that fall on each pixel, and moved by whole pixels until its centre of mass
 /// is in the middle, or as near as the figure stays inside.
-pub(crate) fn digit(image: &Grey) -> Option<Vec<f32>> {
+pub(crate) fn digit(image: &Image) -> Result<Vec<f32>, &'static str> {
+    centred(&image.grey()).ok_or("a figure on a background is expected, not an image of one shade or without an inside")
+}
+
+fn centred(image: &Grey) -> Option<Vec<f32>> {
     let figure = stretched(image)?;
     let figure = cropped(&figure)?;
     let (width, height) = (figure.width as f32, figure.height as f32);
     let scale = BOX as f32 / width.max(height);
     let size = |side: f32| ((side * scale).round() as usize).clamp(1, BOX);
-    let small = scaled(&figure, size(width), size(height));
+    let small = figure.scaled(size(width), size(height));
 
     let total: f32 = small.shades.iter().sum();
     let mass = |along: fn(usize, usize) -> usize| {
@@ -75,35 +79,7 @@ fn cropped(image: &Grey) -> Option<Grey> {
     let lit = || (0..image.shades.len()).filter(lit);
     let (left, right) = (lit().map(|i| i % image.width).min()?, lit().map(|i| i % image.width).max()?);
     let (top, bottom) = (lit().next()? / image.width, lit().next_back()? / image.width);
-    let rows = image.shades.chunks_exact(image.width).skip(top).take(bottom - top + 1);
-    let shades = rows.flat_map(|row| &row[left..=right]).copied().collect();
-    Some(Grey { width: right - left + 1, height: bottom - top + 1, shades })
-}
-
-/// Each pixel the mean of the area that falls on it.
-fn scaled(image: &Grey, width: usize, height: usize) -> Grey {
-    let columns: Vec<_> = (0..width).map(|x| overlaps(x, image.width, width)).collect();
-    let mut shades = Vec::with_capacity(width * height);
-    for y in 0..height {
-        let rows = overlaps(y, image.height, height);
-        for column in &columns {
-            let row_sum = |&(row, weight): &(usize, f32)| {
-                let at = |&(x, part): &(usize, f32)| part * image.shades[row * image.width + x];
-                weight * column.iter().map(at).sum::<f32>()
-            };
-            shades.push(rows.iter().map(row_sum).sum());
-        }
-    }
-    Grey { width, height, shades }
-}
-
-/// Which of `from` pixels fall on pixel `at` of `to`, and by how much of it; the parts sum to 1.
-fn overlaps(at: usize, from: usize, to: usize) -> Vec<(usize, f32)> {
-    let scale = from as f64 / to as f64;
-    let (begin, end) = (at as f64 * scale, (at + 1) as f64 * scale);
-    let pixels = begin.floor() as usize..(end.ceil() as usize).min(from);
-    let part = |pixel: usize| (end.min((pixel + 1) as f64) - begin.max(pixel as f64)) / scale;
-    pixels.map(|pixel| (pixel, part(pixel) as f32)).filter(|&(_, part)| part > 0.0).collect()
+    Some(image.cut(left, top, right - left + 1, bottom - top + 1))
 }
 
 #[cfg(test)]
@@ -122,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_square_fills_the_box_in_the_middle() {
-        let field = digit(&grey(&["......", ".##...", ".##...", "......"])).unwrap();
+        let field = centred(&grey(&["......", ".##...", ".##...", "......"])).unwrap();
         let lit = |x: usize, y: usize| (4..24).contains(&x) && (4..24).contains(&y);
         for (i, &shade) in field.iter().enumerate() {
             assert!((shade - if lit(i % SIDE, i / SIDE) { 1.0 } else { 0.0 }).abs() < 1e-6, "{i}: {shade}");
@@ -132,11 +108,11 @@ mod tests {
     #[test]
     fn proportions_stay_and_the_centre_of_mass_is_in_the_middle() {
         // A bar of 1 × 10: 2 × 20 in the middle.
-        let bar = digit(&grey(&[["..."; 1].as_slice(), &[".#."; 10], &["..."; 1]].concat())).unwrap();
+        let bar = centred(&grey(&[["..."; 1].as_slice(), &[".#."; 10], &["..."; 1]].concat())).unwrap();
         assert!((bar.iter().sum::<f32>() - 40.0).abs() < 1e-3);
         assert!(at(&bar, 13, 4) > 0.99 && at(&bar, 14, 23) > 0.99 && at(&bar, 12, 14) == 0.0);
         // Heavy at its left: it moves right.
-        let heavy = digit(&grey(&["......", ".#....", ".####.", ".#....", "......"])).unwrap();
+        let heavy = centred(&grey(&["......", ".#....", ".####.", ".#....", "......"])).unwrap();
         let mass: f32 = heavy.iter().enumerate().map(|(i, s)| s * ((i % SIDE) as f32 + 0.5)).sum();
         assert!((mass / heavy.iter().sum::<f32>() - 14.0).abs() <= 0.5 + 1e-4);
     }
@@ -145,10 +121,10 @@ mod tests {
     fn polarity_size_and_contrast_make_no_difference() {
         let rows = ["........", "..####..", ".....#..", "....#...", "...#....", "........"];
         let light = grey(&rows);
-        let expected = digit(&light).unwrap();
+        let expected = centred(&light).unwrap();
         let of = |shade: &dyn Fn(f32) -> f32| {
             let shades = light.shades.iter().map(|&s| shade(s)).collect();
-            digit(&Grey { width: light.width, height: light.height, shades }).unwrap()
+            centred(&Grey { width: light.width, height: light.height, shades }).unwrap()
         };
         let near = |a: &[f32]| a.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4);
         assert!(near(&of(&|s| 255.0 - s)), "dark on light");
@@ -156,7 +132,7 @@ mod tests {
         let wide = |row: &&str| row.chars().flat_map(|sign| [sign; 7]).collect::<String>();
         let large: Vec<String> = rows.iter().flat_map(|row| std::iter::repeat_n(wide(row), 7)).collect();
         assert!(
-            near(&digit(&grey(&large.iter().map(String::as_str).collect::<Vec<_>>())).unwrap()),
+            near(&centred(&grey(&large.iter().map(String::as_str).collect::<Vec<_>>())).unwrap()),
             "7 times the size"
         );
     }
@@ -164,9 +140,9 @@ mod tests {
     #[test]
     fn nothing_is_found_in_one_shade() {
         for image in [grey(&["."]), grey(&["#"]), grey(&["##", "##"]), grey(&["...", "...", "..."])] {
-            assert!(digit(&image).is_none());
+            assert!(centred(&image).is_none());
         }
         // Beside the digit, no room at all: the border is the figure's own, and still the rest is seen.
-        assert!(digit(&grey(&["#.#", "...", "#.#"])).is_some());
+        assert!(centred(&grey(&["#.#", "...", "#.#"])).is_some());
     }
 }

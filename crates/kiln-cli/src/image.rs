@@ -1,4 +1,4 @@
-//! PNG and JPEG files as shades of grey.
+//! PNG and JPEG files as pixels, in colours or shades of grey.
 
 use kiln::{Error, ErrorKind, Result};
 use png::{BitDepth, ColorType, Transformations};
@@ -12,6 +12,29 @@ use zune_jpeg::zune_core::options::DecoderOptions;
 const MOST_PIXELS: usize = 200_000_000;
 const LONGEST_SIDE: usize = 65_535;
 
+/// Red, green and blue of each pixel, row by row; what is transparent lies on white paper.
+pub(crate) struct Image {
+    pub(crate) width: usize,
+    pub(crate) height: usize,
+    pub(crate) pixels: Vec<[u8; 3]>,
+}
+
+impl Image {
+    /// By the luma of ITU-R BT.601.
+    pub(crate) fn grey(&self) -> Grey {
+        let luma = |[red, green, blue]: &[u8; 3]| {
+            0.299 * f32::from(*red) + 0.587 * f32::from(*green) + 0.114 * f32::from(*blue)
+        };
+        Grey { width: self.width, height: self.height, shades: self.pixels.iter().map(luma).collect() }
+    }
+
+    /// One of the three colours alone.
+    pub(crate) fn colour(&self, channel: usize) -> Grey {
+        let shades = self.pixels.iter().map(|pixel| f32::from(pixel[channel])).collect();
+        Grey { width: self.width, height: self.height, shades }
+    }
+}
+
 /// Shades from 0, black, to 255, row by row.
 pub(crate) struct Grey {
     pub(crate) width: usize,
@@ -19,8 +42,43 @@ pub(crate) struct Grey {
     pub(crate) shades: Vec<f32>,
 }
 
+impl Grey {
+    /// The part of this size from a column and a row on, which lies within.
+    pub(crate) fn cut(&self, left: usize, top: usize, width: usize, height: usize) -> Grey {
+        let rows = self.shades.chunks_exact(self.width).skip(top).take(height);
+        let shades = rows.flat_map(|row| &row[left..left + width]).copied().collect();
+        Grey { width, height, shades }
+    }
+
+    /// In another size, each pixel the mean of the area that falls on it.
+    pub(crate) fn scaled(&self, width: usize, height: usize) -> Grey {
+        let columns: Vec<_> = (0..width).map(|x| overlaps(x, self.width, width)).collect();
+        let mut shades = Vec::with_capacity(width * height);
+        for y in 0..height {
+            let rows = overlaps(y, self.height, height);
+            for column in &columns {
+                let row_sum = |&(row, weight): &(usize, f32)| {
+                    let at = |&(x, part): &(usize, f32)| part * self.shades[row * self.width + x];
+                    weight * column.iter().map(at).sum::<f32>()
+                };
+                shades.push(rows.iter().map(row_sum).sum());
+            }
+        }
+        Grey { width, height, shades }
+    }
+}
+
+/// Which of `from` pixels fall on pixel `at` of `to`, and by how much of it; the parts sum to 1.
+fn overlaps(at: usize, from: usize, to: usize) -> Vec<(usize, f32)> {
+    let scale = from as f64 / to as f64;
+    let (begin, end) = (at as f64 * scale, (at + 1) as f64 * scale);
+    let pixels = begin.floor() as usize..(end.ceil() as usize).min(from);
+    let part = |pixel: usize| (end.min((pixel + 1) as f64) - begin.max(pixel as f64)) / scale;
+    pixels.map(|pixel| (pixel, part(pixel) as f32)).filter(|&(_, part)| part > 0.0).collect()
+}
+
 /// Reads an image, whichever of the two formats it is in.
-pub(crate) fn read(path: &Path) -> Result<Grey> {
+pub(crate) fn read(path: &Path) -> Result<Image> {
     let failed = |kind: ErrorKind, why: String| Error::new(kind, "", format!("{}: {why}", path.display()));
     let bytes = std::fs::read(path).map_err(|error| failed(ErrorKind::Io, format!("cannot be read: {error}")))?;
     let image = if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
@@ -41,7 +99,7 @@ fn check(width: usize, height: usize) -> std::result::Result<(), String> {
     Ok(())
 }
 
-fn of_png(bytes: &[u8]) -> std::result::Result<Grey, String> {
+fn of_png(bytes: &[u8]) -> std::result::Result<Image, String> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::normalize_to_color8());
     decoder.set_limits(png::Limits { bytes: 4 * MOST_PIXELS });
@@ -58,10 +116,10 @@ fn of_png(bytes: &[u8]) -> std::result::Result<Grey, String> {
         (ColorType::Rgba, BitDepth::Eight) => 4,
         other => return Err(format!("its pixels are {other:?}")),
     };
-    Ok(Grey { width, height, shades: grey(&pixels[..width * height * channels], channels) })
+    Ok(Image { width, height, pixels: on_paper(&pixels[..width * height * channels], channels) })
 }
 
-fn of_jpeg(bytes: &[u8]) -> std::result::Result<Grey, String> {
+fn of_jpeg(bytes: &[u8]) -> std::result::Result<Image, String> {
     let options =
         DecoderOptions::default().set_max_width(LONGEST_SIDE).set_max_height(LONGEST_SIDE).set_strict_mode(true);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
@@ -73,23 +131,22 @@ fn of_jpeg(bytes: &[u8]) -> std::result::Result<Grey, String> {
     if ![1, 3].contains(&channels) {
         return Err(format!("its pixels have {channels} channels"));
     }
-    Ok(Grey { width, height, shades: grey(&pixels[..width * height * channels], channels) })
+    Ok(Image { width, height, pixels: on_paper(&pixels[..width * height * channels], channels) })
 }
 
-/// The luma of ITU-R BT.601; what is transparent lies on white paper.
-fn grey(pixels: &[u8], channels: usize) -> Vec<f32> {
-    let shade = |pixel: &[u8]| {
-        let [red, green, blue] = match pixel {
+/// Pixels of one to four channels as red, green and blue; what is transparent lies on white paper.
+fn on_paper(pixels: &[u8], channels: usize) -> Vec<[u8; 3]> {
+    let seen = |pixel: &[u8]| {
+        let colours = match pixel {
             [grey] | [grey, _] => [*grey; 3],
             [red, green, blue, ..] => [*red, *green, *blue],
             [] => [255; 3],
         };
-        let luma = 0.299 * f32::from(red) + 0.587 * f32::from(green) + 0.114 * f32::from(blue);
         let opacity = match pixel {
-            [_, alpha] | [_, _, _, alpha] => f32::from(*alpha) / 255.0,
-            _ => 1.0,
+            [_, alpha] | [_, _, _, alpha] => u16::from(*alpha),
+            _ => return colours,
         };
-        255.0 + (luma - 255.0) * opacity
+        colours.map(|colour| ((u16::from(colour) * opacity + 255 * (255 - opacity) + 127) / 255) as u8)
     };
-    pixels.chunks_exact(channels).map(shade).collect()
+    pixels.chunks_exact(channels).map(seen).collect()
 }

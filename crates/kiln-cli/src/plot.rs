@@ -2,14 +2,27 @@
 
 use crate::arguments::PlotOptions;
 use crate::drawing::curves;
+use crate::filters;
 use crate::report::plain;
 use crate::run_folder::curve;
-use kiln::Result;
 use kiln::nn::safetensors::write_atomically;
+use kiln::{Error, Result};
+use std::path::Path;
 
 pub(crate) fn run(options: &PlotOptions) -> Result<()> {
+    let out = options.out.as_deref();
+    if !options.filters {
+        return curves_of(options, out.unwrap_or(Path::new("curves.png")));
+    }
+    match options.runs.as_slice() {
+        [run] => filters::run(options, run, out.unwrap_or(Path::new("filters.png"))),
+        _ => Err(Error::value("", "--filters draws one run: name one only")),
+    }
+}
+
+fn curves_of(options: &PlotOptions, out: &Path) -> Result<()> {
     let runs = options.runs.iter().map(|run| curve(run)).collect::<Result<Vec<_>>>()?;
-    write_atomically(&options.out, &curves(&runs)?)?;
+    write_atomically(out, &curves(&runs)?)?;
     let width = runs.iter().map(|run| run.name.chars().count()).max().unwrap_or(0);
     for run in &runs {
         let Some(epoch) = run.log.best() else { continue };
@@ -19,6 +32,6 @@ pub(crate) fn run(options: &PlotOptions) -> Result<()> {
         });
         plain(&format!("{:width$}  best epoch {epoch:>3}{}", run.name, numbers.collect::<String>()));
     }
-    plain(&format!("drawn to {}", options.out.display()));
+    plain(&format!("drawn to {}", out.display()));
     Ok(())
 }

@@ -1,16 +1,13 @@
 //! `kiln predict`.
 
 use crate::arguments::PredictOptions;
-use crate::digit::{SIDE, digit};
-use crate::image;
 use crate::pool::in_pool;
 use crate::report::{line, plain};
 use crate::run_folder::Run;
+use kiln::Result;
 use kiln::autograd::Var;
 use kiln::prelude::*;
-use kiln::{Error, ErrorKind, Result};
 use serde_json::json;
-use std::path::Path;
 
 /// How many classes are named.
 const TOP: usize = 3;
@@ -22,12 +19,13 @@ pub(crate) fn run(options: &PredictOptions) -> Result<()> {
 fn predict(options: &PredictOptions) -> Result<()> {
     let device = options.computing.device.open()?;
     let run = Run::open(&options.run, &device)?;
-    run.expect_input("digits", &[SIDE, SIDE])?;
-    let mut pixels = Vec::with_capacity(SIDE * SIDE * options.images.len());
+    let input = run.recipe.input();
+    run.expect_input(input.called, input.shape)?;
+    let mut pixels = Vec::with_capacity(input.shape.iter().product::<usize>() * options.images.len());
     for path in &options.images {
-        pixels.extend(pixels_of(path)?);
+        pixels.extend(input.read(path)?);
     }
-    let inputs = Tensor::from_vec(pixels, [options.images.len(), SIDE, SIDE], &device)?;
+    let inputs = Tensor::from_vec(pixels, [&[options.images.len()], input.shape].concat(), &device)?;
     let outputs = Ctx::eval().run(&run.model, &Var::constant(inputs))?.into_tensor().to_vec::<f32>()?;
     let classes = run.recipe.classes();
     for (path, probabilities) in options.images.iter().zip(outputs.chunks_exact(classes.len())) {
@@ -46,14 +44,4 @@ fn predict(options: &PredictOptions) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn pixels_of(path: &Path) -> Result<Vec<f32>> {
-    digit(&image::read(path)?).ok_or_else(|| {
-        let message = format!(
-            "{}: a figure on a background is expected, not an image of one shade or without an inside",
-            path.display()
-        );
-        Error::new(ErrorKind::Value, "", message)
-    })
 }

@@ -19,10 +19,10 @@ pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
     in_pool(options.computing.threads, || train(options))
 }
 
-/// The folder of a recipe's data. Where there is none, the subset that the command carries serves, and that is said.
+/// The folder of a recipe's data. Where there is none of MNIST's, the subset that the command carries serves, and that is said.
 pub(crate) fn data_folder(recipe: Recipe, option: Option<&Path>) -> Option<PathBuf> {
     let data = folder_of(recipe.data(), option);
-    if data.is_none() {
+    if data.is_none() && recipe.data() == "mnist" {
         eprintln!("using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images");
     }
     data

@@ -6,29 +6,34 @@ use kiln::Result;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// Pixels of a cell, and of the edges beside and above all cells.
+/// Pixels of a cell, of the edges beside and above all cells, and of a letter of a class's name.
 const CELL: u32 = 56;
-const EDGE: (u32, u32) = (96, 84);
+const EDGE: (u32, u32) = (76, 84);
+const LETTER: u32 = 8;
 
 /// The PNG file of the matrix, each cell as dark as its share of the row.
 pub(crate) fn confusion(matrix: &Confusion, title: &str) -> Result<Vec<u8>> {
     let classes = matrix.names.len() as u32;
-    let (left, top) = EDGE;
+    let longest = matrix.names.iter().map(|name| name.chars().count()).max().unwrap_or(0) as u32;
+    let (left, top) = (EDGE.0 + longest * LETTER, EDGE.1);
     let (width, height) = (left + classes * CELL + 16, top + classes * CELL + 16);
     picture(width, height, |area| {
         let at = |x: u32, y: u32| (px(x) as i32, px(y) as i32);
-        let write = |text: &str, size: u32, place: (i32, i32), colour: RGBColor| -> Drawn<()> {
-            let style = font(size).pos(Pos::new(HPos::Center, VPos::Center)).color(&colour);
+        let aligned = |align: HPos, text: &str, size: u32, place: (i32, i32), colour: RGBColor| -> Drawn<()> {
+            let style = font(size).pos(Pos::new(align, VPos::Center)).color(&colour);
             area.draw(&Text::new(text.to_owned(), place, style))
         };
+        let write = |text: &str, size, place, colour| aligned(HPos::Center, text, size, place, colour);
         let ink = RGBColor(40, 40, 40);
         write(title, 17, at(left + classes * CELL / 2, 20), ink)?;
         write("predicted", 14, at(left + classes * CELL / 2, 46), ink)?;
         write("class", 14, at(30, top + classes * CELL / 2), ink)?;
         for (row, name) in matrix.names.iter().enumerate() {
             let y = top + row as u32 * CELL;
-            write(name, 14, at(left - 18, y + CELL / 2), ink)?;
-            write(name, 14, at(left + row as u32 * CELL + CELL / 2, top - 16), ink)?;
+            aligned(HPos::Right, name, 14, at(left - 14, y + CELL / 2), ink)?;
+            // Above a cell there is room for some seven letters.
+            let size = if name.chars().count() > 7 { 10 } else { 14 };
+            write(name, size, at(left + row as u32 * CELL + CELL / 2, top - 16), ink)?;
             for (column, &count) in matrix.counts[row].iter().enumerate() {
                 let x = left + column as u32 * CELL;
                 let share = count as f64 / matrix.counts[row].iter().sum::<usize>().max(1) as f64;

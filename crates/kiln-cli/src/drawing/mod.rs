@@ -3,10 +3,12 @@
 mod confusion;
 mod curves;
 mod sheet;
+mod tiles;
 
 pub(crate) use confusion::confusion;
 pub(crate) use curves::{Curve, curves};
 pub(crate) use sheet::{Row, Sheet, sheet};
+pub(crate) use tiles::{COLUMNS, Group, SIDE, Tile, tiles};
 
 use kiln::{Error, ErrorKind, Result};
 use plotters::coord::Shift;
@@ -30,6 +32,28 @@ fn px(length: u32) -> u32 {
 
 fn font(size: u32) -> TextStyle<'static> {
     (FAMILY, px(size)).into_font().color(&RGBColor(40, 40, 40))
+}
+
+/// Draws an image `width` pixels wide with its upper left corner there: each pixel, whose colour is asked for by its number, a
+/// square of this side. Images on white have an edge too.
+fn enlarged(
+    area: &Area<'_>,
+    (left, top): (u32, u32),
+    (width, height): (usize, usize),
+    square: u32,
+    colour: impl Fn(usize) -> [u8; 3],
+) -> Drawn<()> {
+    let (place, side) = ((px(left) as i32, px(top) as i32), px(square) as usize);
+    let (across, down) = (width * side, height * side);
+    let mut pixels = Vec::with_capacity(3 * across * down);
+    for y in 0..down {
+        (0..across).for_each(|x| pixels.extend(colour(y / side * width + x / side)));
+    }
+    if let Some(image) = BitMapElement::with_owned_buffer(place, (across as u32, down as u32), pixels) {
+        area.draw(&image)?;
+    }
+    let corners = [place, (place.0 + across as i32, place.1 + down as i32)];
+    area.draw(&Rectangle::new(corners, RGBColor(210, 210, 210).stroke_width(1)))
 }
 
 /// The PNG file of a white picture of this size after `draw`.

@@ -1,6 +1,6 @@
 //! A contact sheet: images of a data set, a row for each class.
 
-use super::{SCALE, font, picture, px};
+use super::{enlarged, font, picture, px};
 use kiln::Result;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -49,21 +49,9 @@ pub(crate) fn sheet(sheet: &Sheet<'_>) -> Result<Vec<u8>> {
         for (r, row) in (0..).zip(rows) {
             write(&row.name, EDGE.0 - 12, top(r) + down / 2, HPos::Right)?;
             for (c, bytes) in (0..).zip(&row.pictures) {
-                let size = (px(across), px(down));
-                let side = square * SCALE;
-                let mut pixels = Vec::with_capacity(3 * size.0 as usize * size.1 as usize);
-                for y in 0..size.1 {
-                    for x in 0..size.0 {
-                        pixels.extend(colour(bytes, (x / side + y / side * width) as usize, (width * height) as usize));
-                    }
-                }
-                let place = (px(left(c)) as i32, px(top(r)) as i32);
-                if let Some(image) = BitMapElement::with_owned_buffer(place, size, pixels) {
-                    area.draw(&image)?;
-                }
-                // Images on white have an edge too.
-                let corners = [place, (place.0 + size.0 as i32, place.1 + size.1 as i32)];
-                area.draw(&Rectangle::new(corners, RGBColor(210, 210, 210).stroke_width(1)))?;
+                enlarged(area, (left(c), top(r)), (sheet.width, sheet.height), square, |pixel| {
+                    colour(bytes, pixel, sheet.width * sheet.height)
+                })?;
             }
         }
         Ok(())

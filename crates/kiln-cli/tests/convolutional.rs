@@ -1,0 +1,184 @@
+//! Recipes of convolutional networks: trained for a moment on few images, evaluated, asked and looked into.
+
+#![allow(clippy::unwrap_used)] // a panic is a test's report
+
+mod support;
+
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+use support::{Folder, command, lines, text, word};
+
+/// A small data set of CIFAR's format: image i is of the colour of its class, on noise.
+fn with_cifar(name: &str) -> Folder {
+    let folder = Folder::with_data(name);
+    let batches = folder.join("cifar-10-batches-bin");
+    fs::create_dir(&batches).unwrap();
+    let image = |i: usize| {
+        let class = i % 10;
+        let pixel = move |p: usize| (100 * (class >> (p / 1024) & 1) + 60 * (class / 8) + (p * 7 + i * 13) % 40) as u8;
+        std::iter::once(class as u8).chain((0..3072).map(pixel))
+    };
+    let file = |from: usize| (from..from + 20).flat_map(image).collect::<Vec<u8>>();
+    for batch in 1..=5 {
+        fs::write(batches.join(format!("data_batch_{batch}.bin")), file(20 * batch)).unwrap();
+    }
+    fs::write(batches.join("test_batch.bin"), file(0)).unwrap();
+    folder
+}
+
+/// The sentence of a run that failed in the work itself: one line, nothing on stdout, exit code 1.
+fn failure(output: &Output) -> String {
+    let stderr = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    stderr.strip_prefix("error: ").unwrap().trim_end().to_owned()
+}
+
+fn write_png(path: &Path, (width, height): (u32, u32), pixels: &[u8]) {
+    let mut encoder = png::Encoder::new(fs::File::create(path).unwrap(), width, height);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder.write_header().unwrap().write_image_data(pixels).unwrap();
+}
+
+fn png_size(path: &Path) -> (u32, u32) {
+    let info = png::Decoder::new(std::io::BufReader::new(fs::File::open(path).unwrap())).read_info().unwrap();
+    (info.info().width, info.info().height)
+}
+
+#[test]
+fn mnist_cnn_trains_and_shows_its_filters() {
+    let folder = Folder::with_data("mnist-cnn");
+    let (data, run) = (word(&folder.0), folder.join("run"));
+    let train = |threads: &str, out: &str| {
+        let words = ["train", "mnist-cnn", "--data", data, "--batch-size", "20", "--quiet", "--out", out];
+        lines(&command(&[&words[..], &["--threads", threads]].concat()))
+    };
+    assert!(train("1", word(&run))[0].starts_with("test accuracy "));
+    let other = folder.join("other");
+    train("2", word(&other));
+    let weights = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
+    assert!(weights(&run) == weights(&other), "the same bits for any number of threads");
+
+    let picture = folder.join("filters.png");
+    let said = lines(&command(&["plot", word(&run), "--filters", "--data", data, "--out", word(&picture)]));
+    assert_eq!(said, [format!("32 filters of layer 1 and feature maps drawn to {}", picture.display())]);
+    let (width, height) = png_size(&picture);
+    assert!(width > 800 && height > 300, "{width} × {height}");
+
+    let mlp = folder.join("mlp");
+    let words = ["train", "mnist-mlp", "--data", data, "--epochs", "1", "--quiet", "--out", word(&mlp)];
+    lines(&command(&words));
+    let sentence = failure(&command(&["plot", word(&mlp), "--filters"]));
+    let expected = "the model has no convolution whose filters could be drawn";
+    assert_eq!(sentence, format!("{}: {expected}", mlp.join("model.json").display()));
+    let sentence = failure(&command(&["plot", word(&run), word(&mlp), "--filters"]));
+    assert_eq!(sentence, "--filters draws one run: name one only");
+}
+
+#[test]
+fn a_network_for_cifar_trains_is_evaluated_and_names_what_photos_show() {
+    let folder = with_cifar("resnet");
+    let (data, run) = (word(&folder.0), folder.join("run"));
+    let words = ["train", "cifar10-resnet20", "--data", data, "--batch-size", "25", "--epochs", "2", "--lr", "0.01"];
+    let said = lines(&command(&[&words[..], &["--json", "--out", word(&run)]].concat()));
+    let losses: Vec<f64> =
+        said[..2].iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["loss"].as_f64().unwrap()).collect();
+    assert!(losses[1] < losses[0], "{losses:?}");
+
+    let picture = folder.join("confusion.png");
+    let table = lines(&command(&["evaluate", word(&run), "--data", data, "--out", word(&picture)]));
+    assert_eq!(table.len(), 14);
+    assert!(
+        table[0].starts_with("class       airp auto bird  cat deer  dog frog hors ship truc   acc"),
+        "{}",
+        table[0]
+    );
+    assert!(table[1].starts_with("  airplane ") && table[1].ends_with(" of 2"), "{}", table[1]);
+    assert!(table[..12].iter().all(|line| line.chars().count() <= 80), "{table:?}");
+    png_size(&picture);
+
+    let photo = folder.join("photo.png");
+    write_png(&photo, (90, 50), &[200, 30, 90].repeat(90 * 50));
+    let said = lines(&command(&["predict", word(&run), word(&photo), "--json"]));
+    let object: Value = serde_json::from_str(&said[0]).unwrap();
+    let top = object["top"].as_array().unwrap();
+    let sum: f64 = top.iter().map(|entry| entry["probability"].as_f64().unwrap()).sum();
+    assert!(top.len() == 3 && (0.3..1.0001).contains(&sum), "{object}");
+
+    // Filters alone, of an image of one's own, of one of the test images.
+    let draw = |more: &[&str]| {
+        command(&[&["plot", word(&run), "--filters", "--out", word(&folder.join("f.png"))], more].concat())
+    };
+    let heights = [&[][..], &["--image", word(&photo)], &["--data", data]].map(|more| {
+        let output = draw(more);
+        assert!(output.status.success());
+        assert_eq!(text(&output.stderr).contains("feature maps need an image"), more.is_empty());
+        assert!(text(&output.stdout).starts_with("16 filters of layer conv1"), "{}", text(&output.stdout));
+        png_size(&folder.join("f.png")).1
+    });
+    assert!(heights[0] < heights[1] && heights[1] == heights[2], "{heights:?}");
+    let nowhere = folder.join("nowhere.png");
+    assert!(failure(&command(&["predict", word(&run), word(&nowhere)])).contains("nowhere.png: cannot be read: "));
+}
+
+#[test]
+fn every_recipe_for_cifar_takes_a_step() {
+    let folder = with_cifar("steps");
+    for recipe in ["cifar10-alexnet", "cifar10-vgg"] {
+        let words = [
+            "train",
+            recipe,
+            "--data",
+            word(&folder.0),
+            "--limit",
+            "8",
+            "--batch-size",
+            "8",
+            "--epochs",
+            "1",
+            "--quiet",
+        ];
+        let said = lines(&command(&words));
+        assert!(said[0].starts_with("test accuracy "), "{recipe}: {said:?}");
+    }
+}
+
+#[test]
+fn summaries_of_recipes() {
+    let last = |recipe: &str| {
+        let said = lines(&command(&["summary", recipe]));
+        assert_eq!(said[0], format!("Model: \"{recipe}\""));
+        said
+    };
+    let total = |lines: Vec<String>| lines.into_iter().find(|line| line.contains("Total params")).unwrap();
+    assert_eq!(total(last("cifar10-alexnet")), " Total params: 21,650,858 (82.59 MB)");
+    assert!(total(last("cifar10-resnet20")).starts_with(" Total params: 274,042"));
+    assert!(last("cifar10-resnet20").iter().any(|line| line.contains("layer3.0 (Residual)")));
+    assert!(last("cifar10-vgg").iter().any(|line| line.contains("features.0 (Conv2d)")));
+    assert!(last("mnist-cnn").iter().any(|line| line.contains("5 (Flatten)")));
+}
+
+#[test]
+fn cifar_that_is_not_here_or_not_as_it_should_be_is_named() {
+    let home = Folder::new("no-cifar");
+    let mut bare = std::process::Command::new(env!("CARGO_BIN_EXE_kiln"));
+    bare.args(["train", "cifar10-vgg"]).env_remove("KILN_DATA_DIR").env_remove("XDG_CACHE_HOME").env("HOME", &home.0);
+    assert_eq!(
+        failure(&bare.output().unwrap()),
+        "cifar-10 is not here: `kiln data fetch cifar-10` brings it, or name its folder with --data DIR"
+    );
+    let folder = with_cifar("bad-cifar");
+    let train = || failure(&command(&["train", "cifar10-alexnet", "--data", word(&folder.0)]));
+    let third = folder.join("cifar-10-batches-bin/data_batch_3.bin");
+    let whole = fs::read(&third).unwrap();
+    fs::write(&third, &whole[..whole.len() - 1]).unwrap();
+    let sentence = train();
+    assert!(sentence.contains("data_batch_3.bin: images of 3073 bytes are expected"), "{sentence}");
+    let mut label = whole.clone();
+    label[3073] = 10;
+    fs::write(&third, &label).unwrap();
+    let sentence = train();
+    assert!(sentence.ends_with("data_batch_3.bin: label 1 is 10, a number from 0 to 9 is expected"), "{sentence}");
+}
