@@ -1,7 +1,7 @@
 """The recipe cifar10-alexnet in PyTorch: the same network with Keras's constants and first values, TensorFlow's padding, Adam,
 batches of 64, and the same augmentation, by grid_sample. One JSON line an epoch, then the result.
 
-    python cifar10_alexnet_torch.py --data DIR [--epochs 3] [--limit N] [--seed 0]      (DIR/cifar-10-batches-bin/*.bin)
+    python cifar10_alexnet_torch.py --data DIR [--epochs 3] [--limit N] [--seed 0] [--device cuda]      (DIR/cifar-10-batches-bin/*.bin)
 
 Beside it: kiln train cifar10-alexnet --data DIR --epochs 3 --seed 0 --json
 """
@@ -21,14 +21,17 @@ arguments.add_argument("--data", required=True)
 arguments.add_argument("--epochs", type=int, default=3)
 arguments.add_argument("--limit", type=int)
 arguments.add_argument("--seed", type=int, default=0)
+arguments.add_argument("--device", default="cpu")
 options = arguments.parse_args()
+torch.set_default_device(options.device)
 torch.manual_seed(options.seed)
 
 
 def read(*names):
     folder = Path(options.data) / "cifar-10-batches-bin"
     rows = np.concatenate([np.fromfile(folder / f"{name}.bin", np.uint8).reshape(-1, 3073) for name in names])
-    return torch.from_numpy(rows[:, 1:].reshape(-1, 3, 32, 32).copy()), torch.from_numpy(rows[:, 0].astype(np.int64))
+    images, labels = torch.from_numpy(rows[:, 1:].reshape(-1, 3, 32, 32).copy()), torch.from_numpy(rows[:, 0].astype(np.int64))
+    return images.to(options.device), labels.to(options.device)
 
 
 class Same(nn.Module):
@@ -123,5 +126,5 @@ for epoch in range(1, options.epochs + 1):
     n = len(images)
     record = {"epoch": epoch, "loss": total / n, "accuracy": right / n, "val_loss": val_loss, "val_accuracy": val_accuracy}
     print(json.dumps(record), flush=True)
-print(json.dumps({"peer": f"torch {torch.__version__}", "task": "cifar10-alexnet", "seed": options.seed,
+print(json.dumps({"peer": f"torch {torch.__version__} {options.device}", "task": "cifar10-alexnet", "seed": options.seed,
                   "fit_s": time.perf_counter() - begin, "test_accuracy": val_accuracy, "test_loss": val_loss}))
