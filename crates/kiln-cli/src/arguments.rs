@@ -83,7 +83,7 @@ pub(crate) enum Command {
         /// Which one.
         recipe: Recipe,
     },
-    /// List the data sets that are known by name, or fetch one.
+    /// List the data sets that are known by name, fetch one, or draw some of its images.
     #[command(subcommand)]
     Data(DataCommand),
     /// List what `--device` can be.

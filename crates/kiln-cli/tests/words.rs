@@ -28,7 +28,7 @@ fn help_teaches_by_examples() {
         (&["train", "--help"], "Ctrl-C ends after the batch"),
         (&["evaluate", "--help"], "kiln evaluate runs/first --out confusion.png"),
         (&["predict", "--help"], "centre of mass in the middle"),
-        (&["plot", "--help"], "[default: curves.png]"),
+        (&["plot", "--help"], "[default: curves.png"),
         (&["data", "preview", "--help"], "shear=DEGREES"),
     ] {
         let help = lines(&command(words)).join("\n");
