@@ -87,23 +87,28 @@ pub trait Dataset: Send + Sync {
     }
 }
 
-impl<D: Dataset + ?Sized> Dataset for &D {
-    fn len(&self) -> usize {
-        (**self).len()
-    }
-    fn input_shape(&self) -> &[usize] {
-        (**self).input_shape()
-    }
-    fn length(&self, index: usize) -> Option<usize> {
-        (**self).length(index)
-    }
-    fn streams(&self) -> Option<usize> {
-        (**self).streams()
-    }
-    fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
-        (**self).batch(indices, upcoming, device)
-    }
-    fn training_batch(&self, indices: &[usize], upcoming: &[usize], pass: Pass, device: &Device) -> Result<Batch> {
-        (**self).training_batch(indices, upcoming, pass, device)
-    }
+macro_rules! behind {
+    ($($pointer:ty),+) => {$(
+        impl<D: Dataset + ?Sized> Dataset for $pointer {
+            fn len(&self) -> usize {
+                (**self).len()
+            }
+            fn input_shape(&self) -> &[usize] {
+                (**self).input_shape()
+            }
+            fn length(&self, index: usize) -> Option<usize> {
+                (**self).length(index)
+            }
+            fn streams(&self) -> Option<usize> {
+                (**self).streams()
+            }
+            fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
+                (**self).batch(indices, upcoming, device)
+            }
+            fn training_batch(&self, indices: &[usize], upcoming: &[usize], pass: Pass, device: &Device) -> Result<Batch> {
+                (**self).training_batch(indices, upcoming, pass, device)
+            }
+        }
+    )+};
 }
+behind!(&D, Box<D>);

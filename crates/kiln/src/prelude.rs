@@ -2,6 +2,9 @@
 
 pub use kiln_autograd::{Gradients, Var, grad, grad_check};
 pub use kiln_datasets::{
+    AddingProblem, CopyTask, SequenceDataset, SeriesWindows, TextStreams, TextWindows, Vocabulary, pad_sequences,
+};
+pub use kiln_datasets::{
     Augmentation, Batch, Cifar10, Cifar100, Cifar100Labels, Dataset, Emnist, EmnistSplit, FashionMnist, ImageDataset,
     Kmnist, Loader, Mnist, Subset, TensorDataset,
 };
