@@ -1,7 +1,7 @@
 //! What the command takes.
 
 use crate::recipes::Recipe;
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use kiln::ErrorKind;
@@ -57,6 +57,14 @@ the border's shade becomes black, the strongest one white; the figure is cut out
 put into 28 × 28 with its centre of mass in the middle. For models of CIFAR-10, the largest square in the middle
 is scaled to 32 × 32 pixels.";
 
+/// Below `kiln generate --help`.
+const GENERATE_EXAMPLES: &str = "\
+Examples:
+  kiln train char-lstm --out runs/alice                              a model of the book that the command carries
+  kiln generate runs/alice                                           let it write
+  kiln generate runs/alice --prompt \"The Queen\" --temperature 0.5   more carefully
+  kiln generate runs/alice --length 2000 --seed 7                    more of it, another text";
+
 /// Kiln trains neural networks.
 #[derive(Parser)]
 #[command(name = "kiln", version, arg_required_else_help = true, after_help = EXAMPLES)]
@@ -76,6 +84,9 @@ pub(crate) enum Command {
     /// Say what images show, by a trained model.
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictOptions),
+    /// Let a character model write: after a prompt, one character after the other.
+    #[command(after_help = GENERATE_EXAMPLES)]
+    Generate(GenerateOptions),
     /// Draw the curves of one run or of several, one over the other, or a convolutional network's filters.
     Plot(PlotOptions),
     /// Show a recipe's layers: shapes, parameters, memory, FLOPs.
@@ -253,6 +264,29 @@ pub(crate) struct PredictOptions {
 }
 
 #[derive(Args)]
+pub(crate) struct GenerateOptions {
+    /// Folder that `kiln train char-lstm --out` has written.
+    pub(crate) run: PathBuf,
+    /// What the model reads first
+    #[arg(long, value_name = "TEXT", default_value = "Alice ", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) prompt: String,
+    /// How daring it is: 0 always writes what is likeliest, 1 draws as the model says, above 1 more evenly
+    #[arg(long, value_name = "T", allow_negative_numbers = true, default_value_t = 0.8, value_parser = temperature)]
+    pub(crate) temperature: f64,
+    /// Characters to write
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "500", value_parser = count)]
+    pub(crate) length: NonZeroUsize,
+    /// Chooses what is drawn: the same seed writes the same text
+    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
+    pub(crate) seed: u64,
+    #[command(flatten)]
+    pub(crate) computing: Computing,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
 pub(crate) struct PlotOptions {
     /// Folders that `kiln train --out` has written.
     #[arg(required = true, value_name = "RUN")]
@@ -303,6 +337,13 @@ fn threads(text: &str) -> Result<NonZeroUsize, String> {
     match count(text)? {
         threads if threads <= MAX_THREADS => Ok(threads),
         _ => Err(format!("at most {MAX_THREADS} threads are possible")),
+    }
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("a number of at least 0 is expected".to_string()),
     }
 }
 

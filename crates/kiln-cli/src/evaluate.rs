@@ -4,13 +4,14 @@ use crate::arguments::EvaluateOptions;
 use crate::confusion::Confusion;
 use crate::drawing;
 use crate::pool::in_pool;
-use crate::recipes::Setup;
-use crate::report::{line, plain};
+use crate::recipes::{Recipe, Setup};
+use crate::report::{accuracy, line, plain};
 use crate::run_folder::Run;
 use crate::train::data_folder;
-use kiln::Result;
 use kiln::nn::safetensors::write_atomically;
 use kiln::prelude::*;
+use kiln::train::Evaluation;
+use kiln::{Error, ErrorKind, Result};
 use serde_json::json;
 
 /// Samples predicted together.
@@ -26,10 +27,13 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     let data = data_folder(run.recipe, options.data.as_deref());
     let setup = Setup { data: data.as_deref(), device: &device, seed: 0, learning_rate: None };
     let mut prepared = run.recipe.prepare(&setup)?;
-    run.expect_input("the test images", prepared.test.input_shape())?;
+    run.expect_input(&format!("the test {}", run.recipe.samples()), prepared.test.input_shape())?;
     prepared.trainer.objective.model = run.model;
-    let (trainer, test) = (&prepared.trainer, &prepared.test);
+    let (trainer, test) = (&prepared.trainer, &*prepared.test);
     let evaluation = trainer.evaluate(test)?;
+    if run.recipe.classes().is_empty() {
+        return without_classes(options, run.recipe, &evaluation, test.len(), device.name());
+    }
     let mut confusion = Confusion::new(run.recipe.classes());
     Loader::new(test).batch_size(BATCH).device(&device).epoch(0, |batches| {
         for batch in batches {
@@ -66,5 +70,38 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
         plain(&format!("drawn to {}", out.display()));
     }
     plain(&format!("test accuracy {:.4}  test loss {:.4}", evaluation.accuracy(), evaluation.loss));
+    Ok(())
+}
+
+/// What there is to say of a model whose samples have no classes.
+fn without_classes(
+    options: &EvaluateOptions,
+    recipe: Recipe,
+    evaluation: &Evaluation,
+    samples: usize,
+    device: &str,
+) -> Result<()> {
+    if let Some(out) = &options.out {
+        let message = format!("--out {}: {} has no classes to be confused", out.display(), recipe.name());
+        return Err(Error::new(ErrorKind::Unsupported, "", message));
+    }
+    // Of a text in characters, the loss in bits is what is compared.
+    let bits = (recipe == Recipe::CharLstm).then_some(evaluation.loss / std::f64::consts::LN_2);
+    if options.json {
+        let mut object =
+            json!({ "result": "evaluate", "test_loss": evaluation.loss, "samples": samples, "device": device });
+        if let Some(accuracy) = evaluation.metric("accuracy") {
+            object["test_accuracy"] = accuracy.into();
+        }
+        if let Some(bits) = bits {
+            object["bits_per_character"] = bits.into();
+        }
+        line(&object);
+        return Ok(());
+    }
+    let bits = bits.map_or_else(String::new, |bits| format!("bits per character {bits:.4}  "));
+    let accuracy = accuracy("test accuracy", evaluation);
+    let gap = if accuracy.is_empty() { "" } else { "  " };
+    plain(&format!("{bits}{accuracy}{gap}test loss {:.4}", evaluation.loss));
     Ok(())
 }

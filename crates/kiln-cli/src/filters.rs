@@ -66,8 +66,9 @@ fn image_of(run: &Run, options: &PlotOptions) -> Result<Option<Tensor>> {
         run.expect_input(input.called, input.shape)?;
         return Tensor::from_vec(input.read(path)?, [&[1], input.shape].concat(), &cpu).map(Some);
     }
-    let data = folder_of(run.recipe.data(), options.data.as_deref());
-    if data.is_none() && run.recipe.data() != "mnist" {
+    let name = run.recipe.data();
+    let data = name.and_then(|name| folder_of(name, options.data.as_deref()));
+    if data.is_none() && name != Some("mnist") {
         return Ok(None);
     }
     let setup = Setup { data: data.as_deref(), device: &cpu, seed: 0, learning_rate: None };

@@ -8,6 +8,7 @@ mod digit;
 mod drawing;
 mod evaluate;
 mod filters;
+mod generate;
 mod image;
 mod interrupt;
 mod log;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Train(options) => train::run(&options),
         Command::Evaluate(options) => done(evaluate::run(&options)),
         Command::Predict(options) => done(predict::run(&options)),
+        Command::Generate(options) => done(generate::run(&options)),
         Command::Plot(options) => done(plot::run(&options)),
         Command::Summary { recipe } => done(summary(recipe)),
         Command::Data(command) => done(data::run(&command)),

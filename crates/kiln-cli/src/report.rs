@@ -20,14 +20,16 @@ pub(crate) struct Report {
     /// Of the epoch.
     begun: Instant,
     seen: u64,
+    /// What samples are called.
+    samples: &'static str,
 }
 
 /// What there is to say at the beginning.
 pub(crate) struct Plan<'a> {
     pub(crate) recipe: &'a str,
     pub(crate) parameters: usize,
-    /// Training and test images.
-    pub(crate) images: (usize, usize),
+    /// Training and test samples, and what they are called.
+    pub(crate) samples: (usize, usize, &'a str),
     pub(crate) epochs: usize,
     pub(crate) device: &'a str,
 }
@@ -43,14 +45,22 @@ pub(crate) struct Summary<'a> {
 }
 
 impl Report {
-    pub(crate) fn new(options: &TrainOptions) -> Self {
+    pub(crate) fn new(options: &TrainOptions, samples: &'static str) -> Self {
         let bar = (!options.json && !options.quiet && std::io::stderr().is_terminal()).then(|| {
             let bar = ProgressBar::new(0);
             let template = "{msg} [{wide_bar}] {prefix}";
             bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
             bar
         });
-        Report { json: options.json, quiet: options.quiet, bar, drawn: Instant::now(), begun: Instant::now(), seen: 0 }
+        Report {
+            json: options.json,
+            quiet: options.quiet,
+            bar,
+            drawn: Instant::now(),
+            begun: Instant::now(),
+            seen: 0,
+            samples,
+        }
     }
 
     /// Says what is about to be trained: an epoch may take long.
@@ -58,10 +68,10 @@ impl Report {
         if self.quiet || self.json {
             return;
         }
-        let Plan { recipe, parameters, images, epochs, device } = plan;
-        let [parameters, train, test] = [*parameters, images.0, images.1].map(thousands);
+        let Plan { recipe, parameters, samples: (train, test, samples), epochs, device } = plan;
+        let [parameters, train, test] = [*parameters, *train, *test].map(thousands);
         let epochs = if *epochs == 1 { "1 epoch".to_owned() } else { format!("{epochs} epochs") };
-        plain(&format!("{recipe} on {device}: {parameters} parameters, {train} + {test} images, {epochs}"));
+        plain(&format!("{recipe} on {device}: {parameters} parameters, {train} + {test} {samples}, {epochs}"));
     }
 
     /// Whether there is anything to do after a batch.
@@ -92,7 +102,7 @@ impl Report {
             let speed = self.seen as f64 / self.begun.elapsed().as_secs_f64();
             let left = bar.length().unwrap_or(0).saturating_sub(self.seen) as f64 / speed;
             let speed = if speed < 1e4 { format!("{speed:.0}") } else { format!("{:.0}k", speed / 1e3) };
-            bar.set_prefix(text + &format!("{speed} images/s  {:.0} s left", left.ceil()));
+            bar.set_prefix(text + &format!("{speed} {}/s  {:.0} s left", self.samples, left.ceil()));
             bar.set_position(self.seen);
         }
     }
@@ -113,15 +123,11 @@ impl Report {
             }));
         } else {
             self.clear();
-            let mut text = format!(
-                "epoch {:>2}/{epochs}  loss {:.4}  accuracy {:.4}",
-                record.epoch,
-                record.train.loss,
-                record.train.accuracy()
-            );
+            let mut text = format!("epoch {:>2}/{epochs}  loss {:.4}", record.epoch, record.train.loss);
+            text += &accuracy("  accuracy", &record.train);
             if let Some(validation) = &record.validation {
                 // Fits into 80 columns.
-                text += &format!("  validation {:.4}  {:.4}", validation.loss, validation.accuracy());
+                text += &format!("  validation {:.4}{}", validation.loss, accuracy(" ", validation));
             }
             plain(&format!("{text}  {:.2} s", record.seconds));
         }
@@ -159,9 +165,16 @@ impl Report {
             }
             line(&result);
         } else {
-            plain(&format!("test accuracy {:.4}  test loss {:.4}  fit {seconds:.2} s", test.accuracy(), test.loss));
+            let accuracy = accuracy("test accuracy", test);
+            let gap = if accuracy.is_empty() { "" } else { "  " };
+            plain(&format!("{accuracy}{gap}test loss {:.4}  fit {seconds:.2} s", test.loss));
         }
     }
+}
+
+/// The accuracy under this name, where it was measured.
+pub(crate) fn accuracy(name: &str, measured: &Evaluation) -> String {
+    measured.metric("accuracy").map_or_else(String::new, |accuracy| format!("{name} {accuracy:.4}"))
 }
 
 /// A number as one reads it: 60,000.

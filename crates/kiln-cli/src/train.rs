@@ -19,10 +19,11 @@ pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
     in_pool(options.computing.threads, || train(options))
 }
 
-/// The folder of a recipe's data. Where there is none of MNIST's, the subset that the command carries serves, and that is said.
+/// The folder of a recipe's data; none where the recipe brings its own. Where there is none of MNIST's, the subset that the
+/// command carries serves, and that is said.
 pub(crate) fn data_folder(recipe: Recipe, option: Option<&Path>) -> Option<PathBuf> {
-    let data = folder_of(recipe.data(), option);
-    if data.is_none() && recipe.data() == "mnist" {
+    let data = folder_of(recipe.data()?, option);
+    if data.is_none() && recipe.data() == Some("mnist") {
         eprintln!("using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images");
     }
     data
@@ -36,7 +37,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let setup = Setup { data, device: &device, seed: options.seed, learning_rate: options.lr };
     let Prepared { mut trainer, mut train, test, epochs, batch_size } = options.recipe.prepare(&setup)?;
     if let Some(limit) = options.limit {
-        train = train.limit(limit.get());
+        train = limited(train, limit.get())?;
     }
     let epochs = options.epochs.map_or(epochs, NonZeroUsize::get);
     let batch_size = options.batch_size.map_or(batch_size, NonZeroUsize::get);
@@ -59,11 +60,11 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let parameters = trainer.objective.model.parameter_count();
     let out = options.out.as_deref().map(|folder| Out::make(folder, 4 * parameters)).transpose()?;
 
-    let report = Report::new(options);
+    let report = Report::new(options, options.recipe.samples());
     report.begin(&Plan {
         recipe: &options.recipe.name(),
         parameters,
-        images: (train.len(), test.len()),
+        samples: (train.len(), test.len(), options.recipe.samples()),
         epochs,
         device: device.name(),
     });
@@ -75,7 +76,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         .epochs(epochs)
         .batch_size(batch_size)
         .seed(options.seed)
-        .validation(&test)
+        .validation(&*test)
         .stop(&stop)
         .on_epoch(|record| {
             report().epoch(record, epochs);
@@ -84,7 +85,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     if bar {
         fit = fit.on_batch(|progress| report().batch(progress, epochs));
     }
-    let fitted = trainer.fit(&train, fit);
+    let fitted = trainer.fit(&*train, fit);
     report().clear();
 
     let save = |history: &History| match &out {
@@ -119,6 +120,13 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         });
     }
     Ok(if history.stopped.is_some() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+}
+
+/// The first samples; of streams that go on side by side, the beginning of all.
+fn limited(data: Box<dyn Dataset>, limit: usize) -> Result<Box<dyn Dataset>> {
+    let streams = data.streams().unwrap_or(1);
+    let count = (limit / streams * streams).max(streams).min(data.len());
+    Ok(Box::new(Subset::new(data, 0..count)?))
 }
 
 fn tell_interrupted(progress: &Progress, epochs: usize, out: Option<&Path>) {

@@ -18,5 +18,11 @@ pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
     let model = model(setup.device, setup.seed)?;
     let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.001));
     let trainer = compile(model, Box::new(optimizer) as _, Box::new(SparseCategoricalCrossentropy::new()) as _);
-    Ok(Prepared { trainer: trainer.metric(Accuracy), train, test, epochs: 30, batch_size: 128 })
+    Ok(Prepared {
+        trainer: trainer.metric(Accuracy),
+        train: Box::new(train),
+        test: Box::new(test),
+        epochs: 30,
+        batch_size: 128,
+    })
 }

@@ -1,10 +1,15 @@
 //! Recipes: each a short file that reads as the example one would write.
 
+mod adding_gru;
+mod char_lstm;
 mod cifar10_alexnet;
 mod cifar10_resnet20;
 mod cifar10_vgg;
 mod mnist_cnn;
 mod mnist_mlp;
+mod sequence_lstm;
+
+pub(crate) use char_lstm::vocabulary;
 
 use crate::digit::{self, digit};
 use crate::image::{self, Image};
@@ -28,6 +33,12 @@ pub(crate) enum Recipe {
     Cifar10Resnet20,
     /// VGG-11 with batch normalisation for CIFAR-10
     Cifar10Vgg,
+    /// MNIST read row by row by an LSTM
+    SequenceLstm,
+    /// A character model of a book that the command carries; it can write afterwards: kiln generate
+    CharLstm,
+    /// The adding problem by a GRU
+    AddingGru,
 }
 
 /// What a recipe is given.
@@ -43,8 +54,8 @@ pub(crate) struct Setup<'a> {
 /// A recipe made ready: a trainer, its data, and how long and in what steps it trains unless told otherwise.
 pub(crate) struct Prepared {
     pub(crate) trainer: Trainer<Supervised<Sequential, Box<dyn Loss>>, Box<dyn Optimizer>>,
-    pub(crate) train: ImageDataset,
-    pub(crate) test: ImageDataset,
+    pub(crate) train: Box<dyn Dataset>,
+    pub(crate) test: Box<dyn Dataset>,
     pub(crate) epochs: usize,
     pub(crate) batch_size: usize,
 }
@@ -65,11 +76,21 @@ impl Input {
 }
 
 impl Recipe {
-    /// The name of the data set that is trained on.
-    pub(crate) fn data(self) -> &'static str {
+    /// The name of the data set that is trained on; none where the recipe brings its own.
+    pub(crate) fn data(self) -> Option<&'static str> {
         match self {
-            Recipe::MnistMlp | Recipe::MnistCnn => "mnist",
-            Recipe::Cifar10Alexnet | Recipe::Cifar10Resnet20 | Recipe::Cifar10Vgg => "cifar-10",
+            Recipe::MnistMlp | Recipe::MnistCnn | Recipe::SequenceLstm => Some("mnist"),
+            Recipe::Cifar10Alexnet | Recipe::Cifar10Resnet20 | Recipe::Cifar10Vgg => Some("cifar-10"),
+            Recipe::CharLstm | Recipe::AddingGru => None,
+        }
+    }
+
+    /// What its samples are.
+    pub(crate) fn samples(self) -> &'static str {
+        match self {
+            Recipe::CharLstm => "stretches of text",
+            Recipe::AddingGru => "sequences",
+            _ => "images",
         }
     }
 
@@ -78,25 +99,26 @@ impl Recipe {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What the classes are called, in order.
+    /// What the classes of samples are called, in order; nothing where a sample has none.
     pub(crate) fn classes(self) -> Vec<String> {
         match self {
-            Recipe::MnistMlp | Recipe::MnistCnn => (0..10).map(|digit| digit.to_string()).collect(),
+            Recipe::MnistMlp | Recipe::MnistCnn | Recipe::SequenceLstm => {
+                (0..10).map(|digit| digit.to_string()).collect()
+            }
             Recipe::Cifar10Alexnet | Recipe::Cifar10Resnet20 | Recipe::Cifar10Vgg => {
                 Cifar10::CLASSES.map(str::to_owned).to_vec()
             }
+            Recipe::CharLstm | Recipe::AddingGru => Vec::new(),
         }
     }
 
-    /// How images of files become samples as the data set's.
+    /// How images of files become samples as the data set's. (A model that takes no images refuses them by its input's shape.)
     pub(crate) fn input(self) -> Input {
         match self {
-            Recipe::MnistMlp | Recipe::MnistCnn => {
-                Input { called: "digits", shape: &[digit::SIDE, digit::SIDE], pixels: digit }
-            }
             Recipe::Cifar10Alexnet | Recipe::Cifar10Resnet20 | Recipe::Cifar10Vgg => {
                 Input { called: "photos", shape: &[3, photo::SIDE, photo::SIDE], pixels: photo }
             }
+            _ => Input { called: "digits", shape: &[digit::SIDE, digit::SIDE], pixels: digit },
         }
     }
 
@@ -108,6 +130,9 @@ impl Recipe {
             Recipe::Cifar10Alexnet => cifar10_alexnet::model,
             Recipe::Cifar10Resnet20 => cifar10_resnet20::model,
             Recipe::Cifar10Vgg => cifar10_vgg::model,
+            Recipe::SequenceLstm => sequence_lstm::model,
+            Recipe::CharLstm => char_lstm::model,
+            Recipe::AddingGru => adding_gru::model,
         };
         model(device, seed)
     }
@@ -119,6 +144,9 @@ impl Recipe {
             Recipe::Cifar10Alexnet => cifar10_alexnet::prepare,
             Recipe::Cifar10Resnet20 => cifar10_resnet20::prepare,
             Recipe::Cifar10Vgg => cifar10_vgg::prepare,
+            Recipe::SequenceLstm => sequence_lstm::prepare,
+            Recipe::CharLstm => char_lstm::prepare,
+            Recipe::AddingGru => adding_gru::prepare,
         };
         prepare(setup)
     }

@@ -1,0 +1,67 @@
+//! The recipes of recurrent networks, and text that a model writes.
+#![allow(clippy::unwrap_used)] // a panic is a test's report
+
+mod support;
+
+use support::{Folder, command, lines, text, word};
+
+#[test]
+fn rows_of_digits_are_sequences() {
+    let folder = Folder::with_data("sequence-lstm");
+    let (data, run) = (word(&folder.0), folder.join("run"));
+    let words =
+        ["train", "sequence-lstm", "--data", data, "--epochs", "2", "--limit", "64", "--quiet", "--out", word(&run)];
+    let said = lines(&command(&words)).remove(0);
+    assert!(said.starts_with("test accuracy 0."), "{said}");
+    let evaluated = lines(&command(&["evaluate", word(&run), "--data", data])).pop().unwrap();
+    assert_eq!(Some(evaluated.as_str()), said.split("  fit").next());
+}
+
+#[test]
+fn a_model_without_classes_has_a_loss() {
+    let folder = Folder::new("adding-gru");
+    let run = folder.join("run");
+    let run = word(&run);
+    let train = ["train", "adding-gru", "--epochs", "1", "--limit", "64", "--out", run];
+    let said = lines(&command(&train)).join("\n");
+    assert!(said.contains("64 + 2,000 sequences") && !said.contains("accuracy"), "{said}");
+    let evaluated = lines(&command(&["evaluate", run]));
+    assert!(evaluated.last().unwrap().starts_with("test loss "), "{evaluated:?}");
+    let output = command(&["evaluate", run, "--out", "confusion.png"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("adding-gru has no classes to be confused"), "{}", text(&output.stderr));
+    let output = command(&["generate", run]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("adding-gru writes no text; char-lstm does"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_character_model_writes() {
+    let folder = Folder::new("char-lstm");
+    let run = folder.join("run");
+    let run = word(&run);
+    // The beginning of each stream: one batch.
+    lines(&command(&["train", "char-lstm", "--epochs", "1", "--limit", "33", "--quiet", "--out", run]));
+    let json = lines(&command(&["evaluate", run, "--json"])).join("");
+    assert!(json.contains("\"bits_per_character\":"), "{json}");
+    let write = |words: &[&str]| {
+        let output = command(&[&["generate", run, "--prompt", "Alice", "--length", "30"], words].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).to_owned()
+    };
+    let first = write(&["--seed", "1"]);
+    assert!(first.starts_with("Alice") && first.chars().count() == 5 + 30 + 1, "{first:?}");
+    assert_eq!(write(&["--seed", "1", "--threads", "1"]), first);
+    assert_ne!(write(&["--seed", "2"]), first);
+    // What is likeliest does not depend on the seed.
+    assert_eq!(write(&["--seed", "1", "--temperature", "0"]), write(&["--seed", "2", "--temperature", "0"]));
+    assert!(write(&["--json"]).contains("\"prompt\":\"Alice\""));
+
+    let output = command(&["generate", run, "--prompt", "Älice"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("--prompt: 'Ä' at position 0 is not among the 72 characters"), "{said}");
+    for wrong in [["--temperature", "-1"], ["--length", "0"], ["--prompt", ""]] {
+        assert_eq!(command(&[&["generate", run], &wrong[..]].concat()).status.code(), Some(2), "{wrong:?}");
+    }
+}
