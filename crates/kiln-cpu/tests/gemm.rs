@@ -45,6 +45,8 @@ real! {
 enum Lay {
     Rows,
     Columns,
+    /// Columns whose distance is a multiple of a large power of two.
+    Colliding,
     /// Every `.0`-th element of rows that are `.1` longer than needed.
     Spaced(usize, usize),
     /// Row-major, backwards in both dimensions.
@@ -67,6 +69,10 @@ impl<T: Real> Stored<T> {
         let (start, strides, len) = match lay {
             Lay::Rows => (0, (cols as isize, 1), rows * cols),
             Lay::Columns => (0, (1, rows as isize), rows * cols),
+            Lay::Colliding => {
+                let apart = rows.next_multiple_of(2048);
+                (0, (1, apart as isize), apart * cols)
+            }
             Lay::Spaced(step, extra) => {
                 let row = cols * step + extra;
                 (0, (row as isize, step as isize), rows * row)
@@ -304,7 +310,8 @@ fn chains(m: usize, n: usize, k: usize, a: &Stored<f32>, b: &Stored<f32>) -> Vec
 fn an_element_is_one_chain_whatever_the_instruction_set_and_the_threads() {
     // Past the limits of every blocking: several runs of k, groups of columns, blocks of rows; and large enough to split.
     for (m, n, k) in [(7, 70, 1100), (500, 33, 65), (90, 700, 300), (750, 64, 520), (1, 200, 1000), (13, 1, 900)] {
-        for (la, lb) in [(Lay::Rows, Lay::Rows), (Lay::Columns, Lay::Rows), (Lay::Rows, Lay::Columns)] {
+        let lays = [(Lay::Rows, Lay::Rows), (Lay::Columns, Lay::Rows), (Lay::Rows, Lay::Columns)];
+        for (la, lb) in lays.into_iter().chain((k > 500).then_some((Lay::Colliding, Lay::Rows))) {
             let a = Stored::<f32>::new(la, m, k, 1);
             let b = Stored::<f32>::new(lb, k, n, 2);
             let expected = chains(m, n, k, &a, &b);
@@ -318,6 +325,20 @@ fn an_element_is_one_chain_whatever_the_instruction_set_and_the_threads() {
                     assert!(c.bits() == expected, "{m}×{n}×{k} {la:?} {lb:?} {isa:?} {threads} threads");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn columns_that_fall_on_one_another_in_a_cache() {
+    // Rows that fill no tile, panels that are not filled, terms, and each way into C.
+    for (m, n, lay) in [(101, 75, Lay::Rows), (130, 201, Lay::Columns), (97, 64, Lay::Spaced(2, 3))] {
+        for (accumulate, bias, activation) in [(true, 0, 0), (false, 1, 1), (true, 2, 2)] {
+            let (ks, lays) = (vec![300, 0, 270], (Lay::Colliding, Lay::Rows, lay));
+            let case = Case { m, n, ks, lays, accumulate, bias, activation, seed: 5 };
+            check::<f32, f32>(&case);
+            check::<f64, f64>(&case);
+            check::<bf16, f32>(&case);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::kernels::Kernels;
 use super::output::{Output, Sweep};
 use super::plan::{Facts, Plan};
 use super::scratch::{self, Scratch};
-use super::sum::{Strip, Sum};
+use super::sum::Sum;
 use super::tile::Tile;
 use super::widen::widen;
 use super::{Element, Product, Segment};
@@ -46,7 +46,8 @@ pub(super) unsafe fn gemm<T: Element, U: Element<Number = T::Number>>(
         };
     }
     let k = p.segments.iter().map(|s| s.k).sum();
-    let facts = Facts { m: p.rows, n: p.cols, k, b_strides: p.b_strides, c_native: U::NATIVE };
+    let native = (T::NATIVE, U::NATIVE);
+    let facts = Facts { m: p.rows, n: p.cols, k, a_strides: p.a_strides, b_strides: p.b_strides, native };
     let plan = Plan::new(kernels, &facts);
     let drive = Drive { p, plan, kernels, k };
     let (by_rows, by_cols) = plan.grid;
@@ -105,7 +106,7 @@ impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
     /// # Safety
     /// Nobody else touches this block of C.
     unsafe fn group(&self, rows: Range<usize>, cols: Range<usize>, ks: Range<usize>, scratch: &mut Scratch) {
-        let Scratch { packed, wide_a, wide_b, spans, wide_spans, strip_spans } = scratch;
+        let Scratch { packed, packed_a, wide_a, wide_b, spans, wide_spans, strip_spans } = scratch;
         let kernels = self.kernels;
         let output = Output {
             kernels,
@@ -128,25 +129,27 @@ impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
             let step = balanced_part(rows.len(), self.plan.mc).next_multiple_of(kernels.rows());
             for top in (0..rows.len()).step_by(step) {
                 let height = step.min(rows.len() - top);
+                let slivers = self.plan.pack_a.then(|| sum.pack_a(kernels, top, height, packed_a));
                 let mut j = 0;
                 while j < cols.len() {
                     let width = kernels.width(cols.len() - j);
                     let panel = width.vectors * kernels.lanes;
                     let b_panel = (j >= from).then(|| b_packed.add((j - from) * sum.k).cast_const());
-                    let Strip { spans, b_row } = sum.strip(j, panel, b_panel, strip_spans);
+                    let strip = sum.strip((top, j), panel, (slivers.as_ref(), b_panel), strip_spans);
                     let sweep = Sweep {
                         tiles: width.tiles,
                         rows: rows.start + top..rows.start + top + height,
+                        cut: strip.cut,
                         j: cols.start + j,
                         columns: panel.min(cols.len() - j),
                         panel,
                     };
                     let tile = Tile {
-                        spans,
-                        a_offset: top as isize * sum.a_strides.0,
-                        a_row: sum.a_strides.0,
-                        a_col: sum.a_strides.1,
-                        b_row,
+                        spans: strip.spans,
+                        a_offset: strip.a_offset,
+                        a_row: strip.a_strides.0,
+                        a_col: strip.a_strides.1,
+                        b_row: strip.b_row,
                         c: std::ptr::null_mut(),
                         c_row: 0,
                         accumulate: output.accumulate,

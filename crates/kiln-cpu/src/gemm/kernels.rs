@@ -21,6 +21,8 @@ pub(crate) struct Kernels<T: 'static> {
     pub(crate) widths: &'static [Width<T>],
     /// Packs rows of B whose columns are adjacent; see [`pack::rows`].
     pub(crate) pack_rows: unsafe fn(*const T, isize, usize, usize, usize, *mut T, usize),
+    /// Packs columns of A whose rows are adjacent; see [`pack::slivers`].
+    pub(crate) pack_slivers: unsafe fn(*const T, isize, usize, usize, usize, *mut T, usize),
     /// Transposes a block: columns of B into a panel, or a tile into C; see [`pack::columns`].
     pub(crate) transpose: unsafe fn(*const T, isize, usize, (usize, usize), *mut T, isize),
     /// `row += bias` or `row += constant`, then max(row, 0): see [`super::epilogue`].
@@ -75,6 +77,14 @@ macro_rules! kernels {
             }
 
             $(#[$feature])?
+            unsafe fn pack_slivers(
+                src: *const $number, stride: isize, k: usize, rows: usize, sliver: usize, dst: *mut $number, step: usize,
+            ) {
+                // SAFETY: the caller keeps the contract of `pack::slivers`; the features are enabled here.
+                unsafe { pack::slivers(src, stride, k, rows, sliver, dst, step) }
+            }
+
+            $(#[$feature])?
             unsafe fn transpose(
                 src: *const $number, stride: isize, k: usize, widths: (usize, usize), dst: *mut $number, dst_stride: isize,
             ) {
@@ -108,6 +118,7 @@ macro_rules! kernels {
                 lanes: <$vector as super::super::vector::Vector>::LANES,
                 widths: &[$(Width { vectors: $vectors, tiles: &[$(run::<$rows, $vectors>),*] }),*],
                 pack_rows,
+                pack_slivers,
                 transpose,
                 add_row,
                 add_scalar,

@@ -20,12 +20,46 @@ pub(super) struct Output<'a, U: Element> {
     pub(super) finish: bool,
 }
 
+/// How the rows of a block of A are dealt out to tiles.
+#[derive(Clone, Copy)]
+pub(super) enum Cut {
+    /// In as few parts as possible, as equal as possible: A is read where it lies.
+    Equal,
+    /// As they were packed: so many rows each, but for the last, and so far from one part to the next.
+    Slivers { rows: usize, step: usize },
+}
+
+impl Cut {
+    /// `rows` rows in parts of at most `most`, as (first row, rows).
+    fn parts(self, rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+        let (each, more) = match self {
+            Cut::Equal => {
+                let count = rows.div_ceil(most).max(1);
+                (rows / count, rows % count)
+            }
+            Cut::Slivers { rows, .. } => (most / rows * rows, 0),
+        };
+        let start = move |part: usize| (part * each + part.min(more)).min(rows);
+        (0..).map(move |part| (start(part), start(part + 1) - start(part))).take_while(|&(_, count)| count > 0)
+    }
+
+    /// From the block's first row of A to row `i`, the first of a part.
+    fn down(self, i: usize, a_row: isize) -> isize {
+        match self {
+            Cut::Equal => i as isize * a_row,
+            Cut::Slivers { rows, step } => (i / rows * step) as isize,
+        }
+    }
+}
+
 /// One panel of B against the rows of a block.
 pub(super) struct Sweep<T: 'static> {
     /// The panel's micro-kernels, by rows.
     pub(super) tiles: &'static [TileFn<T>],
     /// Rows of C.
     pub(super) rows: Range<usize>,
+    /// How they are dealt out.
+    pub(super) cut: Cut,
     /// The first column of C.
     pub(super) j: usize,
     /// Columns of C, at most `panel`.
@@ -55,9 +89,9 @@ impl<U: Element> Output<'_, U> {
                 let rows = sweep.rows.clone();
                 return self.tiles(sweep, tile, rows, corner(sweep.rows.start).cast(), self.strides.0);
             }
-            for (i, rows) in equal_parts(sweep.rows.len(), STAGE_ROWS) {
+            for (i, rows) in sweep.cut.parts(sweep.rows.len(), STAGE_ROWS) {
                 let row = sweep.rows.start + i;
-                let a_offset = tile.a_offset + i as isize * tile.a_row;
+                let a_offset = tile.a_offset + sweep.cut.down(i, tile.a_row);
                 self.staged(sweep, Tile { a_offset, ..tile }, row..row + rows, corner(row));
             }
         }
@@ -75,10 +109,9 @@ impl<U: Element> Output<'_, U> {
         c: *mut U::Number,
         c_row: isize,
     ) {
-        for (i, mr) in equal_parts(rows.len(), sweep.tiles.len()) {
-            let down = |step: isize| i as isize * step;
-            let tile =
-                Tile { a_offset: tile.a_offset + down(tile.a_row), c: c.wrapping_offset(down(c_row)), c_row, ..tile };
+        for (i, mr) in sweep.cut.parts(rows.len(), sweep.tiles.len()) {
+            let a_offset = tile.a_offset + sweep.cut.down(i, tile.a_row);
+            let tile = Tile { a_offset, c: c.wrapping_offset(i as isize * c_row), c_row, ..tile };
             // SAFETY: as the caller promises.
             unsafe {
                 sweep.tiles[mr - 1](&tile);
@@ -140,7 +173,5 @@ impl<U: Element> Output<'_, U> {
 
 /// `rows` rows cut into parts of at most `most`, as (first row, rows): as few as possible, as equal as possible.
 pub(crate) fn equal_parts(rows: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
-    let count = rows.div_ceil(most).max(1);
-    let (each, more) = (rows / count, rows % count);
-    (0..count).map(move |t| (t * each + t.min(more), each + usize::from(t < more)))
+    Cut::Equal.parts(rows, most)
 }

@@ -1,6 +1,8 @@
-//! Packing of B into panels, so that a micro-kernel reads it front to back. A is read where it lies.
+//! Packing of B into panels, so that a micro-kernel reads it front to back. A is read where it lies, or packed into slivers
+//! where its columns, along k, are rows of its memory: each k of a tile is in another line then, far from the one before.
 //!
-//! A panel holds `panel` columns: element (k, j) at `k·panel + j`, zeros where B has fewer columns.
+//! A panel holds `panel` columns: element (k, j) at `k·panel + j`, zeros where B has fewer columns. A sliver holds the rows
+//! of a tile: element (i, k) at `k·PITCH + i`.
 
 use super::vector::Vector;
 
@@ -49,6 +51,51 @@ pub(super) unsafe fn rows<V: Vector>(
                 }
                 if whole < rest {
                     V::load_first(from.add(whole), rest - whole).store(to.add(whole));
+                }
+            }
+        }
+    }
+}
+
+/// From a column of a sliver to the next: what a sliver has rows at most, rounded up so that no column lies on two lines.
+pub(super) const PITCH: usize = 8;
+
+/// Columns that [`slivers`] takes at a time: the lines of so few, which may all fall on one another in a cache, stay there.
+const RUN: usize = 8;
+
+/// Packs `rows` rows of A, adjacent in memory, `stride` from column to column, `k` columns, into consecutive slivers of
+/// `sliver` rows, sliver s at `dst + s·step`. What is in the places of rows that a sliver does not have is arbitrary.
+///
+/// # Safety
+/// The source is readable; each sliver has room for `k·PITCH` numbers, and no more than [`PITCH`] rows.
+#[inline(always)]
+pub(super) unsafe fn slivers<T: Copy>(
+    src: *const T,
+    stride: isize,
+    k: usize,
+    rows: usize,
+    sliver: usize,
+    dst: *mut T,
+    step: usize,
+) {
+    // As many slivers as can be read with some of the next one's rows.
+    let whole = (rows + sliver).saturating_sub(PITCH) / sliver;
+    for run in (0..k).step_by(RUN) {
+        let columns = run..k.min(run + RUN);
+        for s in 0..rows.div_ceil(sliver) {
+            let count = sliver.min(rows - s * sliver);
+            for column in columns.clone() {
+                // SAFETY: within the source and the sliver.
+                unsafe {
+                    let from = src.offset(column as isize * stride).add(s * sliver);
+                    let to = dst.add(s * step + column * PITCH);
+                    if s < whole {
+                        to.cast::<[T; PITCH]>().write_unaligned(from.cast::<[T; PITCH]>().read_unaligned());
+                    } else {
+                        for i in 0..count {
+                            *to.add(i) = *from.add(i);
+                        }
+                    }
                 }
             }
         }

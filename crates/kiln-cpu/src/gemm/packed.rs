@@ -4,7 +4,7 @@
 use super::Element;
 use super::epilogue::Epilogue;
 use super::kernels::{Kernels, Number};
-use super::output::{Output, Sweep};
+use super::output::{Cut, Output, Sweep};
 use super::sum::Sum;
 use super::tile::{Span, Tile};
 use crate::isa::Isa;
@@ -102,7 +102,7 @@ impl<'a, T: Number + Element<Number = T>> Packed<'a, T> {
                         finish: false,
                     };
                     let columns = panel.min(self.cols - j);
-                    let sweep = Sweep { tiles: width.tiles, rows: 0..factor.rows, j, columns, panel };
+                    let sweep = Sweep { tiles: width.tiles, rows: 0..factor.rows, cut: Cut::Equal, j, columns, panel };
                     let tile = Tile {
                         spans: &spans,
                         a_offset: 0,

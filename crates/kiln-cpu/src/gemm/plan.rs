@@ -24,6 +24,10 @@ const DIRECT_BYTES: usize = 420 << 10;
 const DIRECT_ROWS: usize = 96;
 const DIRECT_K: usize = 32;
 
+/// A is packed where its columns lie along its memory, so far apart: of a power of two like this, a core's second-level
+/// cache has places for 128 lines or 256, a tile needs one of each column, and the next tiles the same ones again.
+const COLLIDING: usize = 8 << 10;
+
 /// The cut of one product.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Plan {
@@ -32,6 +36,7 @@ pub(super) struct Plan {
     pub(super) kc: usize,
     pub(super) nc: usize,
     pub(super) mc: usize,
+    pub(super) pack_a: bool,
     pub(super) pack_b: bool,
 }
 
@@ -40,9 +45,18 @@ pub(super) struct Facts {
     pub(super) m: usize,
     pub(super) n: usize,
     pub(super) k: usize,
+    pub(super) a_strides: (isize, isize),
     pub(super) b_strides: (isize, isize),
-    /// Whether C can hold intermediate sums. Where it cannot, k is not cut.
-    pub(super) c_native: bool,
+    /// Whether A and B are numbers that are multiplied where they lie; whether C can hold intermediate sums. Where it cannot,
+    /// k is not cut.
+    pub(super) native: (bool, bool),
+}
+
+impl Facts {
+    /// Whether A's rows are adjacent.
+    fn by_columns(&self) -> bool {
+        self.a_strides.0 == 1 && self.a_strides.1 != 1
+    }
 }
 
 impl Plan {
@@ -51,7 +65,9 @@ impl Plan {
         let adjacent = f.b_strides.1 == 1 || f.n == 1;
         let small = f.n.saturating_mul(f.k).saturating_mul(size) <= DIRECT_BYTES;
         let pack_b = !adjacent || !(small && (f.m <= DIRECT_ROWS || f.k <= DIRECT_K) || f.m <= 2 * kernels.rows());
-        let kc = match (f.c_native, pack_b) {
+        let far = f.a_strides.1.unsigned_abs().saturating_mul(size);
+        let pack_a = f.by_columns() && f.k >= KC && far.is_multiple_of(COLLIDING) && pack_b && f.native.0;
+        let kc = match (f.native.1, pack_b) {
             (true, true) => {
                 let unfilled = kernels.panel() / f.n.next_multiple_of(kernels.lanes).min(kernels.panel());
                 balanced(f.k, KC * 4 / size * unfilled, 16)
@@ -59,7 +75,7 @@ impl Plan {
             (true, false) if !small => KC_STREAMED,
             _ => usize::MAX,
         };
-        let nc = match (f.c_native, pack_b) {
+        let nc = match (f.native.1, pack_b) {
             (true, true) => NC * 4 / size,
             (true, false) => usize::MAX,
             // With k in one run the panels are long: fewer at a time.
@@ -69,7 +85,7 @@ impl Plan {
         let bytes = if f.k <= 128 { A_SHORT_BYTES } else { A_BYTES };
         let mc = (bytes / (f.k.clamp(1, kc) * size)).max(8 * kernels.rows());
         let mc = if f.m <= mc * 3 / 2 { usize::MAX } else { mc };
-        Plan { grid: grid(kernels, f, pack_b), kc, nc, mc, pack_b }
+        Plan { grid: grid(kernels, f, pack_b), kc, nc, mc, pack_a, pack_b }
     }
 }
 
@@ -95,8 +111,9 @@ fn grid<T>(kernels: &Kernels<T>, f: &Facts, pack_b: bool) -> (usize, usize) {
     if threads == 1 {
         return (1, 1);
     }
-    // A few blocks a thread let a free thread help one that was held up.
-    let tasks = if work / threads > 20_000_000 { threads * 4 } else { threads };
+    // A few blocks a thread let a free thread help one that was held up. Not where A's columns lie along its memory: the
+    // blocks' parts of these are short then, and what is fetched beyond them is another thread's.
+    let tasks = if !f.by_columns() && work / threads > 20_000_000 { threads * 4 } else { threads };
     let panels = f.n.div_ceil(kernels.panel());
     let tiles = f.m.div_ceil(kernels.rows());
     // Packing a row of B costs as much as some rows of A's products.

@@ -30,6 +30,8 @@ impl Buffer {
 pub(crate) struct Scratch {
     /// Packed panels of B.
     pub(crate) packed: Buffer,
+    /// Packed slivers of A.
+    pub(crate) packed_a: Buffer,
     /// A converted from a half type.
     pub(crate) wide_a: Buffer,
     /// B converted from a half type.

@@ -1,6 +1,7 @@
 //! The operands of one run of k: where they are, and their packed copies.
 
 use super::kernels::{Kernels, Number};
+use super::output::Cut;
 use super::scratch::Buffer;
 use super::tile::Span;
 use super::{Element, Product, pack};
@@ -15,10 +16,24 @@ pub(super) struct Sum<'a, T> {
     pub(super) b_strides: (isize, isize),
 }
 
-/// The spans as one panel sees them, and its distance from row to row of B.
+/// The operands of some rows and one panel, as tiles see them.
 pub(super) struct Strip<'a, T> {
     pub(super) spans: &'a [Span<T>],
+    /// To the first row.
+    pub(super) a_offset: isize,
+    pub(super) a_strides: (isize, isize),
+    /// How A's rows are dealt out to tiles.
+    pub(super) cut: Cut,
     pub(super) b_row: isize,
+}
+
+/// Rows of A, packed.
+pub(super) struct Slivers<T> {
+    pub(super) first: *const T,
+    /// Rows of a sliver.
+    pub(super) rows: usize,
+    /// From a sliver to the next.
+    pub(super) step: usize,
 }
 
 impl<'s, T: Number> Sum<'s, T> {
@@ -50,6 +65,33 @@ impl<'s, T: Number> Sum<'s, T> {
         // SAFETY: `count` spans were written.
         let spans = unsafe { std::slice::from_raw_parts(list, count) };
         Sum { spans, k: ks.len(), a_strides: p.a_strides, b_strides: p.b_strides }
+    }
+
+    /// Packs rows of A, which are adjacent in memory, from row `top` on: slivers of a tile's rows.
+    ///
+    /// # Safety
+    /// The rows are within A.
+    pub(super) unsafe fn pack_a(
+        &self,
+        kernels: &Kernels<T>,
+        top: usize,
+        rows: usize,
+        buffer: &mut Buffer,
+    ) -> Slivers<T> {
+        let sliver = kernels.rows().min(pack::PITCH);
+        // A line between them, as otherwise their beginnings would fall on one another in a cache.
+        let step = self.k * pack::PITCH + 64 / size_of::<T>();
+        let first: *mut T = buffer.room(rows.div_ceil(sliver) * step);
+        let mut done = 0;
+        for span in self.spans {
+            // SAFETY: as the caller promises; the buffer has room. The spans are packed in their order.
+            unsafe {
+                let (src, dst) = (span.a.add(top), first.add(done * pack::PITCH));
+                (kernels.pack_slivers)(src, self.a_strides.1, span.k, rows, sliver, dst, step);
+            }
+            done += span.k;
+        }
+        Slivers { first, rows: sliver, step }
     }
 
     /// Packs the columns `cols` of B, panel by panel: the panel that begins at column j lies at `(j - cols.start)·k`.
@@ -113,31 +155,44 @@ impl<'s, T: Number> Sum<'s, T> {
         }
     }
 
-    /// The spans for the panel at column `j`, of packed rows or of rows where they lie.
+    /// The operands of the rows from `top` on and the panel at column `j`, each packed or where it lies. A is packed only
+    /// where B is.
     ///
     /// # Safety
-    /// `b_panel`, where B is packed, holds `k` rows of `panel` columns.
+    /// `packed`, where B is, holds `k` rows of `panel` columns.
     pub(super) unsafe fn strip<'b>(
         &self,
-        j: usize,
+        (top, j): (usize, usize),
         panel: usize,
-        b_panel: Option<*const T>,
+        packed: (Option<&Slivers<T>>, Option<*const T>),
         buffer: &'b mut Buffer,
     ) -> Strip<'b, T> {
         let list: *mut Span<T> = buffer.room(self.spans.len());
+        if let (Some(slivers), Some(b)) = packed {
+            // Both go on from one span to the next.
+            // SAFETY: one span, within the room: nothing is packed of no spans.
+            let spans = unsafe {
+                list.write(Span { a: slivers.first, b, k: self.k });
+                std::slice::from_raw_parts(list, 1)
+            };
+            let cut = Cut::Slivers { rows: slivers.rows, step: slivers.step };
+            return Strip { spans, a_offset: 0, a_strides: (1, pack::PITCH as isize), cut, b_row: panel as isize };
+        }
         // SAFETY: as many spans are written as are returned, within the room.
-        unsafe {
+        let spans = unsafe {
             let mut done = 0;
             for (n, s) in self.spans.iter().enumerate() {
-                let b = match b_panel {
+                let b = match packed.1 {
                     Some(packed) => packed.add(done * panel),
                     None => s.b.wrapping_offset(j as isize * self.b_strides.1),
                 };
                 list.add(n).write(Span { b, ..*s });
                 done += s.k;
             }
-            let b_row = if b_panel.is_some() { panel as isize } else { self.b_strides.0 };
-            Strip { spans: std::slice::from_raw_parts(list, self.spans.len()), b_row }
-        }
+            std::slice::from_raw_parts(list, self.spans.len())
+        };
+        let b_row = if packed.1.is_some() { panel as isize } else { self.b_strides.0 };
+        let a_offset = top as isize * self.a_strides.0;
+        Strip { spans, a_offset, a_strides: self.a_strides, cut: Cut::Equal, b_row }
     }
 }
