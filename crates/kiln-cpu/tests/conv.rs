@@ -154,6 +154,12 @@ fn forms_of_known_networks() {
     check(&plane([17, 1, 40, 30], 2, 3, 1, 1));
     // ResNet's: the first layer, a block, a strided shortcut, one pixel by one.
     check(&plane([2, 1, 3, 24], 21, 7, 2, 3));
+    check(&plane([8, 1, 3, 24], 21, 7, 2, 3));
+    // Few channels: groups, dilation, padding of each side, what no output meets, one axis and three.
+    check(&form(2, [9, 2, 2, 17], [[1; 6], [11, 3, 2, 2, 1, 4], [13, 5, 3, 1, 2, 0]]).unwrap());
+    check(&form(2, [8, 1, 1, 16], [[1; 6], [8, 2, 3, 1, 0, 0], [12, 5, 4, 2, 0, 1]]).unwrap());
+    check(&form(1, [12, 1, 4, 70], [[1; 6], [1; 6], [60, 5, 1, 1, 2, 2]]).unwrap());
+    check(&form(3, [8, 1, 2, 16], [[4, 2, 1, 1, 1, 0], [5, 3, 2, 1, 1, 1], [6, 5, 1, 1, 2, 2]]).unwrap());
     check(&plane([2, 1, 18, 20], 14, 3, 1, 1));
     check(&plane([2, 1, 16, 32], 8, 1, 2, 0));
     check(&plane([3, 1, 33, 17], 9, 1, 1, 0));
@@ -235,6 +241,7 @@ fn bits_do_not_depend_on_threads_or_instruction_sets() {
         plane([16, 1, 24, 40], 12, 3, 1, 1),
         plane([33, 1, 40, 96], 4, 3, 1, 1),
         plane([6, 1, 3, 20], 32, 7, 2, 3),
+        plane([16, 1, 3, 20], 32, 7, 2, 3),
         plane([8, 1, 40, 64], 10, 1, 1, 0),
         plane([16, 30, 1, 1], 24, 3, 1, 1),
     ] {

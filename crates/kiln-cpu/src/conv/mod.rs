@@ -13,6 +13,7 @@ mod field;
 mod pointwise;
 mod scratch;
 mod taps;
+mod unfolded;
 mod weight_gradient;
 mod weights;
 
@@ -155,6 +156,9 @@ pub fn grad_input<T: Float>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T], dx: &
     if conv.is_pointwise() {
         return pointwise::grad_input(isa, conv, dy, weight, dx);
     }
+    if unfolded::suits_input(conv) && !dy.is_empty() {
+        return unfolded::grad_input(isa, conv, dy, weight, dx);
+    }
     // Of a strided convolution, the inputs at one distance from the stride's grid meet taps of their own.
     let classes: [Vec<Axis>; 3] = std::array::from_fn(|axis| Axis::backward(conv, axis));
     let covered = |axes: &[&Axis]| axes.iter().all(|axis| !axis.taps.is_empty());
@@ -204,6 +208,9 @@ pub fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut 
     }
     if conv.is_pointwise() {
         return pointwise::grad_weight(isa, conv, x, dy, dw);
+    }
+    if unfolded::suits_weight(conv) {
+        return unfolded::grad_weight(isa, conv, x, dy, dw);
     }
     weight_gradient::run(isa, conv, x, dy, dw);
 }

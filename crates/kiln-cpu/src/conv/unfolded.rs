@@ -1,0 +1,329 @@
+//! Gradients of convolutions of few channels: the taps that a pixel meets are unfolded into a row.
+//!
+//! Panels of the few channels of a tap would be mostly empty. Here the columns of a product are all taps of all channels, in the
+//! order of the weight: for the weight's gradient rows are gathered before it, for the input's they are scattered after it, some
+//! lines at a time, in the cache.
+
+use super::scratch::{Local, Place, local, shared};
+use super::weights::{Panel, panels};
+use super::{Conv, Float};
+use crate::gemm::equal_parts;
+use crate::gemm::kernels::Kernels;
+use crate::gemm::scratch::Buffer;
+use crate::gemm::tile::{Span, Tile};
+use crate::{Isa, Kernel, Simd, team};
+use std::ops::Range;
+
+/// Elements that are unfolded at a time.
+const STAGE: usize = 48 << 10;
+/// Images that are shared out at least.
+const IMAGES: usize = 8;
+/// Parts of the images whose sums are made side by side, the same on every machine: the bits depend on them.
+const PARTS: usize = 16;
+/// Numbers that all partial sums together may take.
+const PARTIAL: usize = 1 << 22;
+
+/// Whether the input's gradient is better unfolded.
+pub(super) fn suits_input(conv: &Conv) -> bool {
+    conv.inputs <= 4 && conv.outputs >= 16 && conv.taps() > 1 && conv.batch >= IMAGES
+}
+
+/// Whether the weight's is: of short rows of taps there is more to copy than is gained.
+pub(super) fn suits_weight(conv: &Conv) -> bool {
+    suits_input(conv) && conv.kernel[2] >= 5
+}
+
+/// One group's channels and taps.
+struct Group<'a, T: Float> {
+    isa: Isa,
+    kernels: &'static Kernels<T>,
+    conv: &'a Conv,
+    number: usize,
+    /// Of all that the outputs meet, padding included, along each axis.
+    field: [usize; 3],
+    /// Of a row of unfolded taps.
+    panels: Vec<Panel<T>>,
+}
+
+impl<'a, T: Float> Group<'a, T> {
+    fn new(isa: Isa, conv: &'a Conv, number: usize) -> Self {
+        let met =
+            |axis: usize| (conv.out[axis] - 1) * conv.stride[axis] + (conv.kernel[axis] - 1) * conv.dilation[axis] + 1;
+        let kernels = T::kernels(isa).0;
+        let panels = panels(kernels, conv.inputs * conv.taps());
+        Group { isa, kernels, conv, number, field: [0, 1, 2].map(met), panels }
+    }
+
+    /// Taps of all channels.
+    fn unfolded(&self) -> usize {
+        self.conv.inputs * self.conv.taps()
+    }
+
+    /// Numbers of a row of results, in whole panels.
+    fn row(&self) -> usize {
+        self.panels.last().map_or(0, |panel| panel.first + panel.width)
+    }
+
+    /// Lines of outputs, and how many of them are unfolded at a time.
+    fn lines(&self) -> (usize, usize) {
+        let lines = self.conv.out[0] * self.conv.out[1];
+        (lines, (STAGE / (self.conv.out[2] * self.row())).clamp(1, lines))
+    }
+
+    /// The place of the group's part of an image, of planes of `plane` elements of `channels`.
+    fn part(&self, n: usize, channels: usize, plane: usize) -> Range<usize> {
+        let elements = channels * plane;
+        (n * self.conv.groups + self.number) * elements..(n * self.conv.groups + self.number + 1) * elements
+    }
+
+    /// Calls `f(from, to, count)` with the rows of an image that are in the field: where they begin there and in the image.
+    fn rows(&self, mut f: impl FnMut(usize, usize, usize)) {
+        let (size, before) = (self.conv.size, self.conv.before);
+        let [depths, heights, widths] = self.field;
+        let inside = |axis: usize| self.field[axis].saturating_sub(before[axis]).min(size[axis]);
+        for channel in 0..self.conv.inputs {
+            for depth in 0..inside(0) {
+                for height in 0..inside(1) {
+                    let there = (channel * depths + depth + before[0]) * heights + height + before[1];
+                    let here = (channel * size[0] + depth) * size[1] + height;
+                    f(there * widths + before[2], here * size[2], inside(2));
+                }
+            }
+        }
+    }
+
+    /// The image's field: padding and all.
+    fn lay(&self, image: &[T], field: &mut [T]) {
+        self.rows(|there, here, count| field[there..there + count].copy_from_slice(&image[here..here + count]));
+    }
+
+    /// A field of zeros.
+    fn field<'b>(&self, buffer: &'b mut Buffer) -> &'b mut [T] {
+        let elements = self.conv.inputs * self.field.iter().product::<usize>();
+        let to: *mut T = buffer.room(elements);
+        // SAFETY: there is room for so many numbers, of which 0 is all bits 0.
+        unsafe {
+            to.write_bytes(0, elements);
+            std::slice::from_raw_parts_mut(to, elements)
+        }
+    }
+
+    /// dx of one image from dy and the packed weights.
+    fn scatter(&self, dy: &[T], packed: &Place<T>, dx: &mut [T], local: &mut Local) {
+        let (plane, row, wide) = (self.conv.out_plane(), self.row(), self.conv.out[2]);
+        let (lines, each) = self.lines();
+        let field = self.field(&mut local.strip);
+        let stage: *mut T = local.stage.room(each * wide * row);
+        for first in (0..lines).step_by(each) {
+            let some = first..(first + each).min(lines);
+            let pixels = some.len() * wide;
+            for panel in &self.panels {
+                let b = packed.at(panel.first * self.conv.outputs).cast_const();
+                let spans = [Span { a: dy[first * wide..].as_ptr(), b, k: self.conv.outputs }];
+                for (pixel, count) in equal_parts(pixels, panel.tiles.len()) {
+                    let tile = Tile {
+                        spans: &spans,
+                        a_offset: pixel as isize,
+                        a_row: 1,
+                        a_col: plane as isize,
+                        b_row: panel.width as isize,
+                        c: stage.wrapping_add(pixel * row + panel.first),
+                        c_row: row as isize,
+                        accumulate: false,
+                    };
+                    // SAFETY: dy has these pixels of all outputs; the stage has their rows.
+                    unsafe { panel.tiles[count - 1](&tile) };
+                }
+            }
+            // SAFETY: these rows were just written.
+            let stage = unsafe { std::slice::from_raw_parts_mut(stage, pixels * row) };
+            self.isa.run(Fold { group: self, field: &mut *field, unfolded: stage, lines: some, gather: false });
+        }
+        dx.fill(T::default());
+        self.rows(|there, here, count| dx[here..here + count].copy_from_slice(&field[there..there + count]));
+    }
+
+    /// Adds some images' part to a partial sum (outputs, [`row`](Self::row)), or begins it with that.
+    fn gather(&self, images: Range<usize>, (x, dy): (&[T], &[T]), sum: &Place<T>, local: &mut Local) {
+        let (plane, out, wide) = (self.conv.plane(), self.conv.out_plane(), self.conv.out[2]);
+        let row = self.row();
+        let (lines, each) = self.lines();
+        // Where the planes are small, several images.
+        let together = if each < lines { 1 } else { (STAGE / (out * row)).max(1) };
+        let mut accumulate = false;
+        // Its padding stays 0 from image to image.
+        let field = self.field(&mut local.strip);
+        for start in images.clone().step_by(together) {
+            let some = start..(start + together).min(images.end);
+            for first in (0..lines).step_by(each) {
+                let band = first..(first + each).min(lines);
+                let pixels = band.len() * wide;
+                // What is behind the taps in the last panel is whatever was there; it reaches columns that nobody reads.
+                let columns: *mut T = local.stage.room(some.len() * pixels * row);
+                let spans: *mut Span<T> = local.spans.room(some.len());
+                for (number, n) in some.clone().enumerate() {
+                    if first == 0 {
+                        self.lay(&x[self.part(n, self.conv.inputs, plane)], field);
+                    }
+                    let b = columns.wrapping_add(number * pixels * row);
+                    // SAFETY: there is room for the image's pixels, and for a term an image.
+                    unsafe {
+                        let unfolded = std::slice::from_raw_parts_mut(b, pixels * row);
+                        let lines = band.clone();
+                        self.isa.run(Fold { group: self, field: &mut *field, unfolded, lines, gather: true });
+                        let a = dy[self.part(n, self.conv.outputs, out)][first * wide..].as_ptr();
+                        spans.add(number).write(Span { a, b, k: pixels });
+                    }
+                }
+                // SAFETY: so many terms were written.
+                let spans = unsafe { std::slice::from_raw_parts_mut(spans, some.len()) };
+                for panel in &self.panels {
+                    for (result, count) in equal_parts(self.conv.outputs, panel.tiles.len()) {
+                        let tile = Tile {
+                            spans,
+                            a_offset: (result * out) as isize,
+                            a_row: out as isize,
+                            a_col: 1,
+                            b_row: row as isize,
+                            c: sum.at(result * row + panel.first),
+                            c_row: row as isize,
+                            accumulate,
+                        };
+                        // SAFETY: dy has these results, the columns all pixels; the sums are this task's own.
+                        unsafe { panel.tiles[count - 1](&tile) };
+                    }
+                    // The next panel's numbers.
+                    spans.iter_mut().for_each(|span| span.b = span.b.wrapping_add(panel.width));
+                }
+                accumulate = true;
+            }
+        }
+    }
+}
+
+/// Between a field and rows of unfolded taps, for some lines of outputs: gathered from the field, or added to it.
+struct Fold<'a, T: Float> {
+    group: &'a Group<'a, T>,
+    field: &'a mut [T],
+    /// [`Group::row`] numbers a pixel.
+    unfolded: &'a mut [T],
+    lines: Range<usize>,
+    gather: bool,
+}
+
+impl<T: Float> Kernel for Fold<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let conv = self.group.conv;
+        // The usual widths are unrolled.
+        match (conv.kernel[2], conv.dilation[2]) {
+            (3, 1) => self.runs::<3>(),
+            (5, 1) => self.runs::<5>(),
+            (7, 1) => self.runs::<7>(),
+            (11, 1) => self.runs::<11>(),
+            _ => self.runs::<0>(),
+        }
+    }
+}
+
+impl<T: Float> Fold<'_, T> {
+    /// Rows of a kernel of `N` adjacent taps; with 0, of any.
+    #[inline(always)]
+    fn runs<const N: usize>(self) {
+        let Fold { group, field, unfolded, lines, gather } = self;
+        let (conv, row) = (group.conv, group.row());
+        let ([_, high, wide], [depths, heights, widths]) = (conv.out, group.field);
+        let [deep_taps, high_taps, taps] = conv.kernel;
+        let apart = taps.div_ceil(conv.stride[2]);
+        for line in lines.clone() {
+            let (depth, height) = (line / high, line % high);
+            for kernel_row in 0..conv.inputs * deep_taps * high_taps {
+                let (rest, high_tap) = (kernel_row / high_taps, kernel_row % high_taps);
+                let (channel, deep_tap) = (rest / deep_taps, rest % deep_taps);
+                let deep = channel * depths + depth * conv.stride[0] + deep_tap * conv.dilation[0];
+                let there = (deep * heights + height * conv.stride[1] + high_tap * conv.dilation[1]) * widths;
+                let there = &mut field[there..there + widths];
+                let here = (line - lines.start) * wide * row + kernel_row * taps;
+                // Pixels that share no element one after the other: a sum need not wait for the one before to be stored.
+                for pixel in (0..apart).flat_map(|first| (first..wide).step_by(apart)) {
+                    let (from, at) = (pixel * conv.stride[2], here + pixel * row);
+                    let here = &mut unfolded[at..at + taps];
+                    // Whole arrays, as registers hold them.
+                    if let (Some(there), Some(here)) = (there[from..].first_chunk_mut::<N>(), here.first_chunk_mut())
+                        && N > 0
+                    {
+                        if gather {
+                            *here = *there;
+                        } else {
+                            *there = std::array::from_fn(|i| there[i] + here[i]);
+                        }
+                    } else {
+                        for (there, here) in there[from..].iter_mut().step_by(conv.dilation[2]).zip(here) {
+                            if gather { *here = *there } else { *there = *there + *here }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// dx (N, G·inputs, size…) from dy.
+pub(super) fn grad_input<T: Float>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T], dx: &mut [T]) {
+    let to = Place(dx.as_mut_ptr());
+    for number in 0..conv.groups {
+        let group = Group::<T>::new(isa, conv, number);
+        let (unfolded, outputs) = (group.unfolded(), conv.outputs);
+        shared(|shared| {
+            let packed = Place(shared.weights.room::<T>(outputs * group.row()));
+            for panel in &group.panels {
+                let src = weight[number * outputs * unfolded + panel.first..].as_ptr();
+                let (to, stride) = (packed.at(panel.first * outputs), unfolded as isize);
+                // SAFETY: the weights of all outputs, of which the panel's columns are packed; there is room for them.
+                unsafe { (group.kernels.pack_rows)(src, stride, outputs, panel.columns, panel.width, to, 0) };
+            }
+            team::parallel(conv.batch, |n| {
+                local(|local| {
+                    let (part, plane) = (group.part(n, conv.inputs, conv.plane()), conv.out_plane());
+                    // SAFETY: the image's own part of dx.
+                    let dx = unsafe { std::slice::from_raw_parts_mut(to.at(part.start), part.len()) };
+                    group.scatter(&dy[group.part(n, outputs, plane)], &packed, dx, local);
+                });
+            });
+        });
+    }
+}
+
+/// dw (G·outputs, inputs, kernel…) from x and dy.
+pub(super) fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
+    for (number, dw) in dw.chunks_exact_mut(dw.len() / conv.groups).enumerate() {
+        let group = Group::<T>::new(isa, conv, number);
+        let (unfolded, row) = (group.unfolded(), group.row());
+        let size = conv.outputs * row;
+        let parts = (PARTIAL / (conv.outputs * unfolded)).clamp(1, PARTS).min(conv.batch);
+        shared(|shared| {
+            let partial = Place(shared.weights.room::<T>(parts * size));
+            team::parallel(parts, |part| {
+                let images = part * conv.batch / parts..(part + 1) * conv.batch / parts;
+                local(|local| group.gather(images, (x, dy), &Place(partial.at(part * size)), local));
+            });
+            let to = Place(dw.as_mut_ptr());
+            let blocks = conv.outputs.min(PARTS);
+            team::parallel(blocks, |block| {
+                for result in block * conv.outputs / blocks..(block + 1) * conv.outputs / blocks {
+                    // SAFETY: the partial sums are whole; each task has results of its own.
+                    let sum = |part: usize| unsafe {
+                        std::slice::from_raw_parts(partial.at(part * size + result * row).cast_const(), unfolded)
+                    };
+                    // SAFETY: as above.
+                    let dw = unsafe { std::slice::from_raw_parts_mut(to.at(result * unfolded), unfolded) };
+                    dw.copy_from_slice(sum(0));
+                    for part in 1..parts {
+                        dw.iter_mut().zip(sum(part)).for_each(|(sum, &other)| *sum = *sum + other);
+                    }
+                }
+            });
+        });
+    }
+}
