@@ -18,6 +18,7 @@ pub mod pool;
 #[cfg(not(target_arch = "nvptx64"))]
 mod ptx;
 pub mod random;
+pub mod recurrent;
 pub mod reduce;
 pub mod softmax;
 mod tile;

@@ -109,12 +109,12 @@ impl<T: Number> Factor<T> {
 macro_rules! products {
     ($($T:ident $Tile:ident $name:ident;)+) => { $(
         kernel! {
-            /// y (m, n) = epilogue(a (m, k) · b (k, n)): y row-major from `y_start` on; a and b at strides (of any sign; 0 repeats)
-            /// from their starts; the bias (n,) at a stride; `flags` say what else is done.
+            /// y (m, n) = epilogue(a (m, k) · b (k, n)): y from `y_start` on, rows `y_row` apart; a and b at strides (of any sign; 0
+            /// repeats) from their starts; the bias (n,) at a stride; `flags` say what else is done.
             #[name = stringify!($name)]
             #[max_threads = THREADS]
             pub fn $name(
-                y: GlobalMut<$T>, y_start: u64,
+                y: GlobalMut<$T>, y_start: u64, y_row: u32,
                 a: Global<$T>, a_start: i64, a_row: i64, a_col: i64,
                 b: Global<$T>, b_start: i64, b_row: i64, b_col: i64,
                 bias: Global<$T>, bias_start: i64, bias_step: i64,
@@ -130,7 +130,7 @@ macro_rules! products {
                         each!(j < $Tile::EACH, {
                             let (row, column) = (first_row + $Tile::row(i), first_column + $Tile::column(j));
                             if row < m && column < n {
-                                sums[i][j] = y.get(y_start as usize + row as usize * n as usize + column as usize);
+                                sums[i][j] = y.get(y_start as usize + row as usize * y_row as usize + column as usize);
                             }
                         });
                     });
@@ -154,7 +154,7 @@ macro_rules! products {
                         if row < m && column < n {
                             let value = sums[i][j] + shift;
                             let value = if flags & RELU != 0 { Relu::f(value, [0.0; 2]) } else { value };
-                            y.set(y_start as usize + row as usize * n as usize + column as usize, value);
+                            y.set(y_start as usize + row as usize * y_row as usize + column as usize, value);
                         }
                     });
                 });

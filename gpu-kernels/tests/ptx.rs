@@ -2,8 +2,8 @@
 
 use cuda_std::{DeviceSlice, DeviceSliceMut, KernelInfo, Launch, LaunchError, Launcher};
 use gpu_kernels::{
-    arg_reduce, compare, conv, copy, cross_entropy, elementwise, gather, matmul, normalize, pool, ptx, random, reduce,
-    softmax, update,
+    arg_reduce, compare, conv, copy, cross_entropy, elementwise, gather, matmul, normalize, pool, ptx, random,
+    recurrent, reduce, softmax, update,
 };
 use kiln_math::{BinaryOp, UnaryOp};
 use std::cell::RefCell;
@@ -31,6 +31,10 @@ fn public() -> Vec<&'static KernelInfo> {
             moments_f64 normalize_f64 normalize_sums_f64 normalize_grad_f64;
         pool: max_pool_f32 max_pool_grad_f32 max_pool_f64 max_pool_grad_f64;
         random: uniform_f32 uniform_f64 normal_f32 normal_f64;
+        recurrent: simple_cell_f32 lstm_cell_f32 gru_cell_f32 gru_reset_f32 gru_renew_f32 gru_exchange_f32
+            simple_cell_grad_f32 lstm_cell_grad_f32 gru_cell_grad_f32 gru_reset_grad_f32 recurrent_rest_f32
+            simple_cell_f64 lstm_cell_f64 gru_cell_f64 gru_reset_f64 gru_renew_f64 gru_exchange_f64
+            simple_cell_grad_f64 lstm_cell_grad_f64 gru_cell_grad_f64 gru_reset_grad_f64 recurrent_rest_f64;
         reduce: reduce_f32 reduce_f64 sum_i64;
         softmax: softmax_f32 softmax_grad_f32 softmax_f64 softmax_grad_f64;
         update: adam_f32 adam_f64 sgd_f32 sgd_f64;

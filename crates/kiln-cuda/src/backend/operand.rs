@@ -102,8 +102,13 @@ impl<M: Machine> Gpu<M> {
     pub(super) fn optional(&self, view: Option<&View<'_>>, flag: u32) -> Result<(Operand<'_, M>, u32)> {
         match view {
             Some(view) => Ok((self.numbers(view)?, flag)),
-            None => Ok((Operand { gpu: self, address: 0, elements: 0, temporary: None }, 0)),
+            None => Ok((self.absent(), 0)),
         }
+    }
+
+    /// No elements.
+    pub(super) fn absent(&self) -> Operand<'_, M> {
+        Operand { gpu: self, address: 0, elements: 0, temporary: None }
     }
 
     /// An output.

@@ -1,10 +1,33 @@
 //! Matrix products: one launch for each matrix of a batch.
 
 use super::Gpu;
-use super::operand::{Operand, computed_in, flag_of};
+use super::operand::{Operand, computed_in, flag_of, sizes};
 use crate::machine::Machine;
 use gpu_kernels::matmul::{ACCUMULATE, BIAS, Size, matmul_64_f32, matmul_128_f32, matmul_f32, matmul_f64};
 use kiln_tensor::{DType, Epilogue, Layout, Out, Result, View, unsupported_dtype};
+
+/// One matrix: the memory it is in, its first element there, and its strides from row to row and from column to column.
+pub(super) struct Matrix<'o, 'g, M: Machine> {
+    pub(super) memory: &'o Operand<'g, M>,
+    pub(super) start: i64,
+    pub(super) row: i64,
+    pub(super) column: i64,
+}
+
+impl<M: Machine> Clone for Matrix<'_, '_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M: Machine> Copy for Matrix<'_, '_, M> {}
+
+impl<'o, 'g, M: Machine> Matrix<'o, 'g, M> {
+    /// Columns that are neighbours, rows that are so far apart.
+    pub(super) fn rows(memory: &'o Operand<'g, M>, start: usize, row: usize) -> Self {
+        Matrix { memory, start: start as i64, row: row as i64, column: 1 }
+    }
+}
 
 /// A factor: its elements, and where those of each matrix of the batch are.
 struct Factor<'g, M: Machine> {
@@ -12,7 +35,7 @@ struct Factor<'g, M: Machine> {
     layout: Layout,
 }
 
-impl<M: Machine> Factor<'_, M> {
+impl<'g, M: Machine> Factor<'g, M> {
     /// Where matrix `index` of the batch begins.
     fn start(&self, index: usize) -> i64 {
         let rank = self.layout.shape().rank();
@@ -25,10 +48,11 @@ impl<M: Machine> Factor<'_, M> {
         start
     }
 
-    /// Strides from row to row and from column to column.
-    fn steps(&self) -> (i64, i64) {
+    /// Matrix `index` of the batch.
+    fn matrix(&self, index: usize) -> Matrix<'_, 'g, M> {
         let strides = self.layout.strides();
-        (strides[strides.len() - 2] as i64, strides[strides.len() - 1] as i64)
+        let [row, column] = [2, 1].map(|from_end| strides[strides.len() - from_end] as i64);
+        Matrix { memory: &self.memory, start: self.start(index), row, column }
     }
 }
 
@@ -56,55 +80,70 @@ impl<M: Machine> Gpu<M> {
         let bias = epilogue.bias.as_ref().map(|bias| self.factor(bias)).transpose()?;
         let (relu, after) = flag_of(epilogue.activation);
         let flags = relu | if epilogue.accumulate { ACCUMULATE } else { 0 } | if bias.is_some() { BIAS } else { 0 };
-        let (bias_start, bias_step) = bias.as_ref().map_or((0, 0), |bias| {
-            (bias.layout.offset() as i64, bias.layout.strides().last().map_or(0, |&step| step as i64))
+        let absent = self.absent();
+        let bias = bias.as_ref().map_or(Matrix::rows(&absent, 0, 0), |bias| Matrix {
+            memory: &bias.memory,
+            start: bias.layout.offset() as i64,
+            row: 0,
+            column: bias.layout.strides().last().map_or(0, |&step| step as i64),
         });
-        let bias = bias.map_or_else(|| self.part(out.buffer, 0, 0, dtype), |bias| bias.memory);
-        let ((a_row, a_col), (b_row, b_col)) = (a.steps(), b.steps());
-        let size = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let (m_32, n_32, k_32) = (size(m), size(n), size(k));
-        let tiles = if dtype == DType::F32 { Size::of(m, n) } else { Size::Small };
-        let shape = tiles.geometry(m, n, dtype.size());
         let run = |to: &Operand<'_, M>| {
             if epilogue.accumulate && dtype != out.dtype {
                 self.convert(to, dtype, &self.target(out), out.dtype)?;
             }
             for index in 0..out.elements() / (m * n) {
-                let (y_start, a_start, b_start) = ((index * m * n) as u64, a.start(index), b.start(index));
-                macro_rules! launch {
-                    ($kernel:ident) => {
-                        $kernel::launch(
-                            self,
-                            shape,
-                            to.slice_mut(),
-                            y_start,
-                            a.memory.slice(),
-                            a_start,
-                            a_row,
-                            a_col,
-                            b.memory.slice(),
-                            b_start,
-                            b_row,
-                            b_col,
-                            bias.slice(),
-                            bias_start,
-                            bias_step,
-                            m_32,
-                            n_32,
-                            k_32,
-                            flags,
-                        )
-                    };
-                }
-                self.launched(match (dtype, tiles) {
-                    (DType::F64, _) => launch!(matmul_f64),
-                    (_, Size::Small) => launch!(matmul_f32),
-                    (_, Size::Medium) => launch!(matmul_64_f32),
-                    (_, Size::Large) => launch!(matmul_128_f32),
-                })?;
+                let y = Matrix::rows(to, index * m * n, n);
+                self.one_product(dtype, [m, n, k], y, [a.matrix(index), b.matrix(index)], bias, flags)?;
             }
             after.map_or(Ok(()), |call| self.unary_rows(call, to, to, dtype))
         };
         self.computing(out, run)
+    }
+
+    /// y (m, n) = epilogue(a (m, k) · b (k, n)) in the type that is computed in; columns of y are neighbours.
+    pub(super) fn one_product(
+        &self,
+        dtype: DType,
+        [m, n, k]: [usize; 3],
+        y: Matrix<'_, '_, M>,
+        [a, b]: [Matrix<'_, '_, M>; 2],
+        bias: Matrix<'_, '_, M>,
+        flags: u32,
+    ) -> Result<()> {
+        let tiles = if dtype == DType::F32 { Size::of(m, n) } else { Size::Small };
+        let shape = tiles.geometry(m, n, dtype.size());
+        let ([m, n, k], [y_row]) = (sizes([m, n, k]), sizes([y.row as usize]));
+        macro_rules! launch {
+            ($kernel:ident) => {
+                $kernel::launch(
+                    self,
+                    shape,
+                    y.memory.slice_mut(),
+                    y.start as u64,
+                    y_row,
+                    a.memory.slice(),
+                    a.start,
+                    a.row,
+                    a.column,
+                    b.memory.slice(),
+                    b.start,
+                    b.row,
+                    b.column,
+                    bias.memory.slice(),
+                    bias.start,
+                    bias.column,
+                    m,
+                    n,
+                    k,
+                    flags,
+                )
+            };
+        }
+        self.launched(match (dtype, tiles) {
+            (DType::F64, _) => launch!(matmul_f64),
+            (_, Size::Small) => launch!(matmul_f32),
+            (_, Size::Medium) => launch!(matmul_64_f32),
+            (_, Size::Large) => launch!(matmul_128_f32),
+        })
     }
 }
