@@ -38,6 +38,12 @@ fn products_and_random_numbers_have_the_cpus_bits() {
 
 #[test]
 #[ignore = "needs an NVIDIA card"]
+fn recurrent_layers_have_the_cpus_bits() {
+    bits::recurrent_layers(&card());
+}
+
+#[test]
+#[ignore = "needs an NVIDIA card"]
 fn convolutions_are_those_made_of_products() {
     windows::convolutions(&card(), 200);
     windows::weights_of_many_positions(&card());

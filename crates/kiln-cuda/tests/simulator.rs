@@ -28,6 +28,11 @@ fn products_and_random_numbers_have_the_cpus_bits() {
 }
 
 #[test]
+fn recurrent_layers_have_the_cpus_bits() {
+    bits::recurrent_layers(&kiln_cuda::simulator());
+}
+
+#[test]
 fn convolutions_are_those_made_of_products() {
     windows::convolutions(&kiln_cuda::simulator(), 24);
     windows::weights_of_many_positions(&kiln_cuda::simulator());

@@ -12,6 +12,7 @@ mod normalize;
 mod operand;
 mod pool;
 mod product;
+mod recurrent;
 mod reduce;
 
 use crate::machine::{Failure, Machine};
@@ -19,7 +20,8 @@ use cuda_std::{Launch, LaunchError, Launcher};
 use kiln_math::BinaryOp;
 use kiln_tensor::{
     ArgReduceOp, Backend, Buffer, CompareOp, Convolution, Distribution, Epilogue, Error, ErrorKind, MemoryStats,
-    Normalization, Out, ReduceOp, Result, SoftmaxKind, UnaryCall, UpdateRule, UpdateSlot, View, Window,
+    Normalization, Out, Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut, ReduceOp, Result, SoftmaxKind,
+    UnaryCall, UpdateRule, UpdateSlot, View, Window,
 };
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -257,6 +259,17 @@ impl<M: Machine> Backend for Gpu<M> {
         weight: Option<View<'_>>,
     ) -> Result<()> {
         self.normalized_gradients(form, dx, affine, [x, y, dy], moments, weight)
+    }
+    fn recurrent(&self, call: Recurrence<'_>, out: RecurrenceOut<'_>) -> Result<()> {
+        self.recurrent_steps(call, out)
+    }
+    fn recurrent_grad(
+        &self,
+        call: Recurrence<'_>,
+        saved: RecurrenceGrad<'_>,
+        out: RecurrenceGradOut<'_>,
+    ) -> Result<()> {
+        self.recurrent_gradients(call, saved, out)
     }
 
     fn update(&self, rule: UpdateRule, step: View<'_>, slots: &[UpdateSlot]) -> Result<()> {

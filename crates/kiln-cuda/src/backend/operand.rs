@@ -5,7 +5,7 @@ use crate::machine::Machine;
 use cuda_std::{DeviceSlice, DeviceSliceMut, Element};
 use gpu_kernels::matmul::RELU;
 use kiln_math::UnaryOp;
-use kiln_tensor::{Buffer, DType, Layout, Out, Result, UnaryCall, View, unsupported_dtype};
+use kiln_tensor::{Buffer, DType, Layout, Out, Result, Shape, UnaryCall, View, unsupported_dtype};
 
 /// Row-major elements in device memory; temporary memory goes back when it is dropped.
 pub(super) struct Operand<'g, M: Machine> {
@@ -34,6 +34,19 @@ impl<M: Machine> Operand<'_, M> {
     pub(super) fn view<'a>(&self, dtype: DType, layout: &'a Layout) -> View<'a> {
         let buffer = Buffer { address: self.address as usize, bytes: self.elements * dtype.size() };
         View { buffer, dtype, layout }
+    }
+
+    /// The elements, of this type, as an output.
+    pub(super) fn out<'a>(&self, dtype: DType, shape: &'a Shape) -> Out<'a> {
+        let buffer = Buffer { address: self.address as usize, bytes: self.elements * dtype.size() };
+        Out { buffer, offset: 0, shape, dtype }
+    }
+
+    /// `elements` elements from `first` on, of this type; where there are none, none.
+    pub(super) fn cut(&self, first: usize, elements: usize, dtype: DType) -> Operand<'_, M> {
+        let elements = elements.min(self.elements.saturating_sub(first));
+        let address = self.address + if elements == 0 { 0 } else { (first * dtype.size()) as u64 };
+        Operand { gpu: self.gpu, address, elements, temporary: None }
     }
 
     /// The elements, to be read. `T` is the type that they have.

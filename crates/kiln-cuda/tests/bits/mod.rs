@@ -1,7 +1,9 @@
 //! A GPU's results have the CPU's bits.
 
 use kiln_math::{BinaryOp, Purpose, Stream, UnaryOp};
-use kiln_tensor::{DType, Device, Element, MatmulOptions, Tensor, UnaryCall};
+use kiln_tensor::{
+    DType, Device, Element, MatmulOptions, RecurrentCell, RecurrentOptions, RecurrentStates, Tensor, UnaryCall,
+};
 
 /// Values of both signs and many sizes, with those that make trouble among them.
 fn values<T: Element>(count: usize, index: u64) -> Vec<T> {
@@ -126,6 +128,59 @@ pub(crate) fn products_and_random_numbers(gpu: &Device) {
             let (cpu, drawn) = (draw(&Device::cpu()), draw(gpu));
             same("uniform", &cpu[0], &drawn[0]);
             same("normal", &cpu[1], &drawn[1]);
+        }
+    }
+}
+
+/// Every number that a recurrent layer and its gradients give, of masked steps too.
+fn recurrent_layer(
+    cell: RecurrentCell,
+    [t, n, h]: [usize; 3],
+    optional: bool,
+    dtype: DType,
+    on: &Device,
+) -> Vec<Tensor> {
+    let (cpu, mut index) = (Device::cpu(), 20);
+    let mut draw = |dims: &[usize]| {
+        index += 1;
+        let stream = Stream::new(4, Purpose::Data, index);
+        Tensor::uniform(dims, -1.0, 1.0, dtype, &cpu, stream).unwrap().to_device(on).unwrap()
+    };
+    let width = cell.gates() * h;
+    let (input, weight) = (draw(&[t, n, width]), draw(&[width, h]));
+    let [h0, keep, last, cell_grad, c0] = [(); 5].map(|()| draw(&[n, h]));
+    let (bias, dy) = (draw(&[h]), draw(&[t, n, h]));
+    let mask: Vec<bool> = (0..t * n).map(|i| i % 3 != 1).collect();
+    let mask = Tensor::from_slice(&mask, [t, n], on).unwrap();
+    let has_cell = cell.has_cell_state();
+    let options = RecurrentOptions {
+        cell,
+        reverse: optional,
+        bias: (optional && cell == RecurrentCell::Gru { reset_after: true }).then_some(&bias),
+        mask: optional.then_some(&mask),
+        keep: optional.then_some(&keep),
+        h0: optional.then_some(&h0),
+        c0: (optional && has_cell).then_some(&c0),
+    };
+    let after = input.recurrent(&weight, &options).unwrap();
+    let [last, cell_grad] = [(last, optional), (cell_grad, has_cell)].map(|(x, given)| given.then_some(x));
+    let slopes = after.grad(&weight, &options, Some(&dy), last.as_ref(), cell_grad.as_ref()).unwrap();
+    let RecurrentStates { gates, states, inner } = after;
+    let some = [inner, slopes.inner, slopes.c0].into_iter().flatten();
+    [gates, states, slopes.gates, slopes.h0].into_iter().chain(some).collect()
+}
+
+pub(crate) fn recurrent_layers(gpu: &Device) {
+    use RecurrentCell::{Gru, Lstm, Relu, Tanh};
+    for cell in [Tanh, Relu, Lstm, Gru { reset_after: true }, Gru { reset_after: false }] {
+        for sizes in [[1, 1, 1], [3, 2, 17], [5, 7, 64], [0, 2, 3], [2, 0, 3]] {
+            for (optional, dtype) in [(false, DType::F32), (true, DType::F32), (false, DType::F64), (true, DType::F64)]
+            {
+                let run = |device: &Device| recurrent_layer(cell, sizes, optional, dtype, device);
+                for (i, (cpu, gpu)) in run(&Device::cpu()).iter().zip(&run(gpu)).enumerate() {
+                    same(&format!("{cell:?} {sizes:?} {dtype}, options {optional}, result {i}"), cpu, gpu);
+                }
+            }
         }
     }
 }

@@ -1,0 +1,354 @@
+//! Recurrent layers: a step is one product and one kernel of cells; of a GRU whose reset gate comes before its product, two of each.
+//!
+//! Each product is added to what is there already, forward to the input's part of the gates' arguments, backward to the gradient of
+//! the state, so that an element is one chain in the order of the units, as on the CPU.
+
+use super::Gpu;
+use super::operand::{Operand, sizes};
+use super::product::Matrix;
+use crate::machine::Machine;
+use cuda_std::Geometry;
+use gpu_kernels::geometry::by_element;
+use gpu_kernels::matmul::ACCUMULATE;
+use gpu_kernels::recurrent::{
+    gru_cell_f32, gru_cell_f64, gru_cell_grad_f32, gru_cell_grad_f64, gru_exchange_f32, gru_exchange_f64,
+    gru_renew_f32, gru_renew_f64, gru_reset_f32, gru_reset_f64, gru_reset_grad_f32, gru_reset_grad_f64, lstm_cell_f32,
+    lstm_cell_f64, lstm_cell_grad_f32, lstm_cell_grad_f64, recurrent_rest_f32, recurrent_rest_f64, simple_cell_f32,
+    simple_cell_f64, simple_cell_grad_f32, simple_cell_grad_f64,
+};
+use kiln_math::{BinaryOp, RecurrentCell};
+use kiln_tensor::{
+    DType, Layout, Out, Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut, Result, Shape, View, composed,
+};
+use std::ops::Range;
+
+const RESET_AFTER: RecurrentCell = RecurrentCell::Gru { reset_after: true };
+const RESET_BEFORE: RecurrentCell = RecurrentCell::Gru { reset_after: false };
+
+/// One direction of one layer. What is not there has no elements.
+struct Layer<'g, M: Machine> {
+    gpu: &'g Gpu<M>,
+    cell: RecurrentCell,
+    reverse: bool,
+    dtype: DType,
+    steps: usize,
+    batch: usize,
+    hidden: usize,
+    weight: Operand<'g, M>,
+    bias: Operand<'g, M>,
+    mask: Operand<'g, M>,
+    keep: Operand<'g, M>,
+    h0: Operand<'g, M>,
+    c0: Operand<'g, M>,
+}
+
+/// Launches a kernel of the layer's type: with what it writes, what it reads, and numbers.
+macro_rules! launch {
+    ($layer:ident, $geometry:expr, $f32:ident $f64:ident [$($to:expr),+] [$($from:expr),*] $($number:expr),*) => {
+        $layer.gpu.launched(match $layer.dtype {
+            DType::F64 => {
+                $f64::launch($layer.gpu, $geometry, $($to.slice_mut(),)+ $($from.slice(),)* $($number),*)
+            }
+            _ => $f32::launch($layer.gpu, $geometry, $($to.slice_mut(),)+ $($from.slice(),)* $($number),*),
+        })
+    };
+}
+
+impl<'g, M: Machine> Layer<'g, M> {
+    /// The layer; nothing where its kernels are not for it.
+    fn new(gpu: &'g Gpu<M>, call: &Recurrence<'_>, states: &Shape) -> Result<Option<Self>> {
+        let (dtype, [steps, batch, hidden]) = (call.weight.dtype, [states[0], states[1], states[2]]);
+        let fits = u32::try_from(batch.saturating_mul(hidden)).is_ok();
+        if !fits || !matches!(dtype, DType::F32 | DType::F64) {
+            return Ok(None);
+        }
+        let optional = |view: &Option<View<'_>>| view.as_ref().map_or_else(|| Ok(gpu.absent()), |view| gpu.rows(view));
+        Ok(Some(Layer {
+            gpu,
+            cell: call.cell,
+            reverse: call.reverse,
+            dtype,
+            steps,
+            batch,
+            hidden,
+            weight: gpu.rows(&call.weight)?,
+            bias: optional(&call.bias)?,
+            mask: optional(&call.mask)?,
+            keep: optional(&call.keep)?,
+            h0: gpu.rows(&call.h0)?,
+            c0: optional(&call.c0)?,
+        }))
+    }
+
+    /// Numbers of a step's gates of one sequence.
+    fn gate_width(&self) -> usize {
+        self.cell.gates() * self.hidden
+    }
+
+    /// The step that comes `i`-th.
+    fn step(&self, i: usize) -> usize {
+        if self.reverse { self.steps - 1 - i } else { i }
+    }
+
+    /// Step `t` of (T, N, width).
+    fn slab<'o>(&self, steps: &'o Operand<'_, M>, t: usize, width: usize) -> Operand<'o, M> {
+        steps.cut(t * self.batch * width, self.batch * width, self.dtype)
+    }
+
+    /// What the step before the `i`-th left, or what was there first.
+    fn previous<'o>(&self, steps: &'o Operand<'_, M>, first: &'o Operand<'_, M>, i: usize) -> Operand<'o, M> {
+        match i {
+            0 => first.cut(0, self.batch * self.hidden, self.dtype),
+            _ => self.slab(steps, self.step(i - 1), self.hidden),
+        }
+    }
+
+    /// The mask of step `t`.
+    fn mask(&self, t: usize) -> Operand<'_, M> {
+        self.mask.cut(t * self.batch, self.batch, DType::Bool)
+    }
+
+    /// A thread for each unit of each sequence.
+    fn by_unit(&self) -> Geometry {
+        by_element(self.batch * self.hidden)
+    }
+
+    fn is_dropped(&self) -> bool {
+        self.keep.elements() > 0
+    }
+
+    fn temporary(&self) -> Result<Operand<'g, M>> {
+        self.gpu.temporary(self.batch * self.hidden, self.dtype)
+    }
+
+    /// (N, H), or zeros.
+    fn fill(&self, to: &Out<'_>, from: Option<&View<'_>>) -> Result<()> {
+        match from {
+            Some(from) => self.gpu.copy_strided(&self.gpu.target(to), &Layout::contiguous(*to.shape), from),
+            None => self.gpu.fill_elements(to, 0.0),
+        }
+    }
+
+    /// Exchanges a GRU's third gate and what is beside it, of all steps.
+    fn exchange(&self, gates: &Operand<'_, M>, inner: &Operand<'_, M>) -> Result<()> {
+        let [hidden] = sizes([self.hidden]);
+        let geometry = by_element(inner.elements());
+        launch!(self, geometry, gru_exchange_f32 gru_exchange_f64 [gates, inner] [] hidden)
+    }
+
+    /// `gates` += x (N, H) · Wᵀ, for some of a step's gates.
+    fn onto_gates(&self, gates: &Operand<'_, M>, x: &Operand<'_, M>, which: Range<usize>) -> Result<()> {
+        let (hidden, first) = (self.hidden, which.start * self.hidden);
+        let y = Matrix::rows(gates, first, self.gate_width());
+        let weight = Matrix { memory: &self.weight, start: (first * hidden) as i64, row: 1, column: hidden as i64 };
+        let sizes = [self.batch, which.len() * hidden, hidden];
+        self.product(sizes, y, [Matrix::rows(x, 0, hidden), weight], ACCUMULATE)
+    }
+
+    /// y (N, H) = dgates · W, over some of a step's gates, or += where `flags` say so.
+    fn through_weight(
+        &self,
+        y: &Operand<'_, M>,
+        dgates: &Operand<'_, M>,
+        which: Range<usize>,
+        flags: u32,
+    ) -> Result<()> {
+        let (hidden, first) = (self.hidden, which.start * self.hidden);
+        let slopes = Matrix::rows(dgates, first, self.gate_width());
+        let weight = Matrix::rows(&self.weight, first * hidden, hidden);
+        let sizes = [self.batch, hidden, which.len() * hidden];
+        self.product(sizes, Matrix::rows(y, 0, hidden), [slopes, weight], flags)
+    }
+
+    fn product(
+        &self,
+        sizes: [usize; 3],
+        y: Matrix<'_, '_, M>,
+        factors: [Matrix<'_, '_, M>; 2],
+        flags: u32,
+    ) -> Result<()> {
+        let absent = self.gpu.absent();
+        self.gpu.one_product(self.dtype, sizes, y, factors, Matrix::rows(&absent, 0, 0), flags)
+    }
+}
+
+/// What the forward pass writes: see [`RecurrenceOut`].
+struct Forward<'g, M: Machine> {
+    gates: Operand<'g, M>,
+    states: Operand<'g, M>,
+    inner: Operand<'g, M>,
+    /// (N, H): states times `keep`.
+    kept: Operand<'g, M>,
+}
+
+impl<M: Machine> Layer<'_, M> {
+    /// The `i`-th step.
+    fn forward(&self, to: &Forward<'_, M>, i: usize) -> Result<()> {
+        let (t, shape, [hidden]) = (self.step(i), self.by_unit(), sizes([self.hidden]));
+        let gates = self.slab(&to.gates, t, self.gate_width());
+        let (after, inner) = (self.slab(&to.states, t, self.hidden), self.slab(&to.inner, t, self.hidden));
+        let (before, mask) = (self.previous(&to.states, &self.h0, i), self.mask(t));
+        let (kept, keep) = (&to.kept, &self.keep);
+        let factor = if self.is_dropped() { kept } else { &before };
+        let met = if self.cell == RESET_BEFORE { 2 } else { self.cell.gates() };
+        self.onto_gates(&gates, factor, 0..met)?;
+        match self.cell {
+            RecurrentCell::Tanh | RecurrentCell::Relu => {
+                let relu = u32::from(self.cell == RecurrentCell::Relu);
+                launch!(self, shape, simple_cell_f32 simple_cell_f64
+                    [gates, after, kept] [before, keep, mask] hidden, relu)
+            }
+            RecurrentCell::Lstm => {
+                let cell = self.previous(&to.inner, &self.c0, i);
+                launch!(self, shape, lstm_cell_f32 lstm_cell_f64
+                    [gates, after, inner, kept] [before, cell, keep, mask] hidden)
+            }
+            RESET_AFTER => {
+                let bias = &self.bias;
+                launch!(self, shape, gru_cell_f32 gru_cell_f64
+                    [gates, after, inner, kept] [before, bias, keep, mask] hidden)
+            }
+            RESET_BEFORE => {
+                launch!(self, shape, gru_reset_f32 gru_reset_f64 [gates, inner] [before, keep] hidden)?;
+                self.onto_gates(&gates, &inner, 2..3)?;
+                launch!(self, shape, gru_renew_f32 gru_renew_f64 [gates, after, kept] [before, keep, mask] hidden)
+            }
+        }
+    }
+}
+
+/// What the forward pass left, and the gradients on their way: see [`RecurrenceGrad`] and [`RecurrenceGradOut`].
+struct Backward<'g, M: Machine> {
+    gates: Operand<'g, M>,
+    states: Operand<'g, M>,
+    inner: Operand<'g, M>,
+    dy: Operand<'g, M>,
+    dgates: Operand<'g, M>,
+    dinner: Operand<'g, M>,
+    /// (N, H): those of the first states are where they run from the last step to the first.
+    dh: Operand<'g, M>,
+    dc: Operand<'g, M>,
+    /// (N, H): what comes through a product and is to be multiplied first.
+    product: Operand<'g, M>,
+}
+
+impl<M: Machine> Layer<'_, M> {
+    /// The `i`-th step; `last` where none comes after it.
+    fn backward(&self, pass: &Backward<'_, M>, i: usize, last: bool) -> Result<()> {
+        let (t, shape, [hidden]) = (self.step(i), self.by_unit(), sizes([self.hidden]));
+        let of_gates = |steps| self.slab(steps, t, self.gate_width());
+        let of_units = |steps| self.slab(steps, t, self.hidden);
+        let (gates, dgates) = (of_gates(&pass.gates), of_gates(&pass.dgates));
+        let (inner, dinner, dy) = (of_units(&pass.inner), of_units(&pass.dinner), of_units(&pass.dy));
+        let (before, mask) = (self.previous(&pass.states, &self.h0, i), self.mask(t));
+        let (dh, dc, keep) = (&pass.dh, &pass.dc, &self.keep);
+        // Of the step after, where `dh` lacks it.
+        let product = if last || !self.is_dropped() { &self.gpu.absent() } else { &pass.product };
+        match self.cell {
+            RecurrentCell::Tanh | RecurrentCell::Relu => {
+                let relu = u32::from(self.cell == RecurrentCell::Relu);
+                launch!(self, shape, simple_cell_grad_f32 simple_cell_grad_f64
+                    [dgates, dh] [gates, dy, product, keep, mask] hidden, relu)?;
+            }
+            RecurrentCell::Lstm => {
+                let cell = self.previous(&pass.inner, &self.c0, i);
+                launch!(self, shape, lstm_cell_grad_f32 lstm_cell_grad_f64
+                    [dgates, dh, dc] [gates, cell, inner, dy, product, keep, mask] hidden)?;
+            }
+            RecurrentCell::Gru { .. } => {
+                launch!(self, shape, gru_cell_grad_f32 gru_cell_grad_f64
+                    [dgates, dinner, dh] [gates, before, inner, dy, product, keep, mask] hidden)?;
+            }
+        }
+        if self.cell == RESET_BEFORE {
+            let product = &pass.product;
+            self.through_weight(product, &dgates, 2..3, 0)?;
+            launch!(self, shape, gru_reset_grad_f32 gru_reset_grad_f64
+                [dgates, dh] [gates, before, product, keep] hidden)?;
+        }
+        let met = if self.cell == RESET_BEFORE { 2 } else { self.cell.gates() };
+        let (to, flags) = if self.is_dropped() { (&pass.product, 0) } else { (dh, ACCUMULATE) };
+        self.through_weight(to, &dgates, 0..met, flags)
+    }
+
+    /// Adds what came through the first step's product to the gradient of the first state.
+    fn finish(&self, pass: &Backward<'_, M>) -> Result<()> {
+        let (dh, product, keep) = (&pass.dh, &pass.product, &self.keep);
+        launch!(self, self.by_unit(), recurrent_rest_f32 recurrent_rest_f64 [dh] [product, keep])
+    }
+}
+
+impl<M: Machine> Gpu<M> {
+    pub(super) fn recurrent_steps(&self, call: Recurrence<'_>, out: RecurrenceOut<'_>) -> Result<()> {
+        self.sound()?;
+        if out.states.elements() == 0 {
+            return Ok(());
+        }
+        let Some(layer) = Layer::new(self, &call, out.states.shape)? else {
+            return composed::recurrent(self, call, out);
+        };
+        let kept = match &call.keep {
+            Some(keep) => {
+                let kept = layer.temporary()?;
+                let to = kept.out(layer.dtype, keep.layout.shape());
+                self.binary_elements(BinaryOp::Mul, &to, &call.h0, keep)?;
+                kept
+            }
+            None => self.absent(),
+        };
+        let inner = out.inner.as_ref().map_or_else(|| self.absent(), |inner| self.target(inner));
+        let to = Forward { gates: self.target(&out.gates), states: self.target(&out.states), inner, kept };
+        if let (RESET_AFTER, Some(inner)) = (layer.cell, &out.inner) {
+            // The product of n's weight, apart from the input's part, begins at 0.
+            self.fill_elements(inner, 0.0)?;
+            layer.exchange(&to.gates, &to.inner)?;
+        }
+        (0..layer.steps).try_for_each(|i| layer.forward(&to, i))
+    }
+
+    pub(super) fn recurrent_gradients(
+        &self,
+        call: Recurrence<'_>,
+        saved: RecurrenceGrad<'_>,
+        out: RecurrenceGradOut<'_>,
+    ) -> Result<()> {
+        self.sound()?;
+        if out.h0.elements() == 0 {
+            return Ok(());
+        }
+        let Some(layer) = Layer::new(self, &call, saved.states.layout.shape())? else {
+            return composed::recurrent_grad(self, call, saved, out);
+        };
+        layer.fill(&out.h0, saved.last_grad.as_ref())?;
+        if let Some(c0) = &out.c0 {
+            layer.fill(c0, saved.cell_grad.as_ref())?;
+        }
+        if layer.steps == 0 {
+            return Ok(());
+        }
+        let read = |view: &Option<View<'_>>| view.as_ref().map_or_else(|| Ok(self.absent()), |view| self.rows(view));
+        let write = |out: &Option<Out<'_>>| out.as_ref().map_or_else(|| self.absent(), |out| self.target(out));
+        let apart = layer.is_dropped() || layer.cell == RESET_BEFORE;
+        let pass = Backward {
+            gates: self.rows(&saved.gates)?,
+            states: self.rows(&saved.states)?,
+            inner: read(&saved.inner)?,
+            dy: read(&saved.states_grad)?,
+            dgates: self.target(&out.gates),
+            dinner: write(&out.inner),
+            dh: self.target(&out.h0),
+            dc: write(&out.c0),
+            product: if apart { layer.temporary()? } else { self.absent() },
+        };
+        for i in (0..layer.steps).rev() {
+            layer.backward(&pass, i, i + 1 == layer.steps)?;
+        }
+        if layer.is_dropped() {
+            layer.finish(&pass)?;
+        }
+        if layer.cell == RESET_AFTER {
+            layer.exchange(&pass.dgates, &pass.dinner)?;
+        }
+        Ok(())
+    }
+}
