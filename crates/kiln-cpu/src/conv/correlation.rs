@@ -195,6 +195,17 @@ impl<T: Number> Group<'_, T> {
         });
     }
 
+    /// The rows of the kernel, depth × height, by which a line of outputs meets more than padding.
+    fn kernel_rows(&self, height: usize) -> Range<usize> {
+        let [deep, high, _] = self.axes;
+        if deep.taps.len() > 1 {
+            return 0..deep.taps.len() * high.taps.len();
+        }
+        let meets = |tap: &Tap| high.input(height, *tap, self.of.size[1]).is_some();
+        let first = high.taps.iter().position(meets).unwrap_or(0);
+        first..high.taps.iter().rposition(meets).map_or(0, |last| last + 1)
+    }
+
     /// Output rows `heights` at `depth` of image `n`.
     fn strip(&self, n: usize, depth: usize, heights: Range<usize>, local: &mut Local) {
         let [deep, high, wide] = self.axes;
@@ -219,11 +230,17 @@ impl<T: Number> Group<'_, T> {
         };
         let each = (STAGE_PIXELS / wide.count).clamp(1, heights.len());
         for panel in &self.panels {
-            let spans = self.spans(panel, 0..deep.taps.len() * high.taps.len(), met, &mut local.spans);
+            let (mut multiplied, mut spans): (Range<usize>, &[Span<T>]) = (0..0, &[]);
             let stage: *mut T = local.stage.room(each * wide.count * panel.width);
             for first in heights.clone().step_by(each) {
                 let some = first..(first + each).min(heights.end);
                 for height in some.clone() {
+                    // Most lines are multiplied by what the one before was.
+                    let kernel_rows = self.kernel_rows(height);
+                    if multiplied != kernel_rows {
+                        spans = self.spans(panel, kernel_rows.clone(), met, &mut local.spans);
+                        multiplied = kernel_rows;
+                    }
                     let down = (height - heights.start) * high.step * row;
                     let line = (height - first) * wide.count;
                     for (pixel, count) in equal_parts(wide.count, panel.tiles.len()) {

@@ -182,7 +182,7 @@ impl<T: Number> Group<'_, T> {
                         unsafe { image.row(self.kernels, (at, height), (left, columns), to) };
                     }
                     let slopes = self.slopes(n)[(depth * high.count + heights.start) * wide.count..].as_ptr();
-                    let lines = Lines { field, row, slopes, count: heights.len(), left, top };
+                    let lines = Lines { field, row, slopes, heights, left, top };
                     let accumulate = !(first && depth == 0 && strip == 0);
                     self.lines(&lines, (slice, accumulate), results.clone(), sum, &mut local.spans);
                 }
@@ -202,13 +202,18 @@ impl<T: Number> Group<'_, T> {
     ) {
         let [_, high, _] = &self.axes;
         let (channels, plane) = (self.conv.inputs, self.conv.out_plane());
-        for (number, tap) in high.taps.iter().enumerate() {
+        for (number, &tap) in high.taps.iter().enumerate() {
+            // The lines that meet more than padding, which are adjacent ones.
+            let meets = |height: &usize| high.input(*height, tap, self.conv.size[1]).is_some();
+            let first = lines.heights.clone().find(meets).unwrap_or(lines.heights.end);
+            let count = (first..lines.heights.end).take_while(meets).count();
+            let some = first - lines.heights.start..first - lines.heights.start + count;
             let kernel_row = slice * high.taps.len() + number;
             for run in &self.runs {
                 for panel in &run.panels {
                     let right = (run.first.offset - lines.left) as usize * channels + panel.first;
                     let down = (tap.offset - lines.top) as usize;
-                    let (spans, b_row) = self.terms(lines, (down, right), (panel, results.len()), buffer);
+                    let (spans, b_row) = self.terms(lines, &some, (down, right), (panel, results.len()), buffer);
                     for (result, count) in equal_parts(results.len(), panel.tiles.len()) {
                         let result = results.start + result;
                         let place = result * self.row() + kernel_row * self.width + run.place + panel.first;
@@ -230,11 +235,12 @@ impl<T: Number> Group<'_, T> {
         }
     }
 
-    /// The terms of the sums of some lines: dy, and what it meets `down` and `right` of the lines' beginnings, with the
+    /// The terms of the sums of `some` of the lines: dy, and what it meets `down` and `right` of the lines' beginnings, with the
     /// distance from pixel to pixel. Where many results read that, it is made adjacent first.
     fn terms<'b>(
         &self,
         lines: &Lines<T>,
+        some: &Range<usize>,
         (down, right): (usize, usize),
         (panel, results): (&Panel<T>, usize),
         buffer: &'b mut Buffer,
@@ -242,11 +248,12 @@ impl<T: Number> Group<'_, T> {
         let [_, high, wide] = &self.axes;
         let apart = (wide.step * self.conv.inputs) as isize;
         let met = |line: usize| lines.field.wrapping_add((line * high.step + down) * lines.row + right);
+        let slopes = |line: usize| lines.slopes.wrapping_add(line * wide.count);
         let packed = results >= MANY_RESULTS;
-        let count = if packed { 1 } else { lines.count };
+        let count = if packed { 1 } else { some.len() };
         // Room for the terms, and behind them for what is packed.
         let list = (count * size_of::<Span<T>>()).next_multiple_of(64);
-        let elements = if packed { lines.count * wide.count * panel.width } else { 0 };
+        let elements = if packed { some.len() * wide.count * panel.width } else { 0 };
         let room: *mut u8 = buffer.room(list + elements * size_of::<T>());
         let spans: *mut Span<T> = room.cast();
         // SAFETY: the buffer is aligned to cache lines, and has room for the terms and the pixels; the field has these lines,
@@ -254,15 +261,14 @@ impl<T: Number> Group<'_, T> {
         unsafe {
             let to: *mut T = room.add(list).cast();
             if packed {
-                for line in 0..lines.count {
-                    let to = to.add(line * wide.count * panel.width);
+                for (number, line) in some.clone().enumerate() {
+                    let to = to.add(number * wide.count * panel.width);
                     (self.kernels.pack_rows)(met(line), apart, wide.count, panel.width, panel.width, to, 0);
                 }
-                spans.write(Span { a: lines.slopes, b: to.cast_const(), k: lines.count * wide.count });
+                spans.write(Span { a: slopes(some.start), b: to.cast_const(), k: some.len() * wide.count });
             } else {
-                for line in 0..lines.count {
-                    let a = lines.slopes.wrapping_add(line * wide.count);
-                    spans.add(line).write(Span { a, b: met(line), k: wide.count });
+                for (number, line) in some.clone().enumerate() {
+                    spans.add(number).write(Span { a: slopes(line), b: met(line), k: wide.count });
                 }
             }
             let b_row = if packed { panel.width as isize } else { apart };
@@ -366,7 +372,8 @@ struct Lines<T> {
     /// Elements of a row of the field.
     row: usize,
     slopes: *const T,
-    count: usize,
+    /// Of the outputs.
+    heights: Range<usize>,
     left: isize,
     top: isize,
 }
