@@ -11,15 +11,39 @@ use crate::gemm::{Bias, Epilogue};
 use crate::reduce::{LANES, Sum, combine_lanes};
 use crate::{Isa, Kernel, Simd, team};
 use kiln_math::Real;
+use std::ops::Range;
 
-/// Outputs that are computed at once: two registers' worth, so that one's additions need not wait for each other.
-const GROUP: usize = 2 * LANES;
+/// Planes that are worked on one after the other.
+const PLANES: usize = 16;
 /// Multiplications that are worth a second thread.
 const PARALLEL: usize = 1 << 17;
 
-fn each(conv: &Conv, tasks: usize, f: impl Fn(usize) + Sync) {
+/// Calls `f` with parts of `0..count`, of at most `most`.
+fn each(conv: &Conv, count: usize, most: usize, f: impl Fn(Range<usize>) + Sync) {
     let work = conv.batch * conv.groups * conv.outputs * conv.out_plane() * conv.taps();
-    if work < PARALLEL { (0..tasks).for_each(f) } else { team::parallel(tasks, f) }
+    let tasks = count.div_ceil(most).max(team::threads().min(count));
+    let one = |task: usize| f(task * count / tasks..(task + 1) * count / tasks);
+    if work < PARALLEL { (0..tasks).for_each(one) } else { team::parallel(tasks, one) }
+}
+
+/// As `to.copy_from_slice(from)`, of lines so short that the call would take longer.
+fn copy<T: Copy>(to: &mut [T], from: &[T]) {
+    /// In blocks; the last one over some of the one before.
+    fn blocks<T: Copy, const N: usize>(to: &mut [T], from: &[T]) {
+        for at in (0..from.len()).step_by(N) {
+            let at = at.min(from.len() - N);
+            if let (Some(to), Some(from)) = (to[at..].first_chunk_mut::<N>(), from[at..].first_chunk()) {
+                *to = *from;
+            }
+        }
+    }
+    match from.len() {
+        64.. => to.copy_from_slice(from),
+        16.. => blocks::<T, 16>(to, from),
+        8.. => blocks::<T, 8>(to, from),
+        4.. => blocks::<T, 4>(to, from),
+        _ => to.iter_mut().zip(from).for_each(|(to, &from)| *to = from),
+    }
 }
 
 /// How a plane is laid out for the outputs of three axes.
@@ -29,7 +53,7 @@ struct Field<'a> {
     size: [usize; 3],
     /// Lines of the field: depth × height × what the stride passes over.
     rows: [usize; 3],
-    /// Elements of a line: the outputs in whole groups, and what taps reach beyond.
+    /// Elements of a line: the outputs in whole lanes, and what taps reach beyond.
     line: usize,
     /// What a line of each phase takes of a line of the plane.
     phases: Vec<Phase>,
@@ -49,7 +73,7 @@ impl<'a> Field<'a> {
         let [deep, high, wide] = axes;
         let ((front, _), (top, _), (left, right)) = (deep.reach(), high.reach(), wide.reach());
         let rows = [deep.met(deep.count), high.met(high.count), wide.step];
-        let line = wide.count.next_multiple_of(GROUP) + (right - left) as usize / wide.step;
+        let line = wide.count.next_multiple_of(LANES) + (right - left) as usize / wide.step;
         let mut taps = Vec::new();
         for depth in &deep.taps {
             for height in &high.taps {
@@ -89,66 +113,81 @@ impl<'a> Field<'a> {
 
     /// Room for a line of outputs.
     fn row<T: Float>(&self) -> Vec<T> {
-        vec![T::default(); self.axes[2].count.next_multiple_of(GROUP)]
+        vec![T::default(); self.axes[2].count.next_multiple_of(LANES)]
     }
 
-    /// Lays out a plane.
-    fn fill<'b, T: Float>(&self, plane: &[T], buffer: &'b mut Buffer) -> &'b [T] {
-        let [deep, high, wide] = self.axes;
+    /// Room for planes, all zeros.
+    fn zeros<'b, T: Float>(&self, buffer: &'b mut Buffer) -> &'b mut [T] {
         let count = self.elements();
-        // SAFETY: the buffer has room for so many, all of which were initialised, to anything.
-        let field = unsafe { std::slice::from_raw_parts_mut(buffer.room::<T>(count), count) };
+        let field: *mut T = buffer.room(count);
+        // SAFETY: the buffer has room for so many numbers, of which 0 is all bits 0.
+        unsafe {
+            field.write_bytes(0, count);
+            std::slice::from_raw_parts_mut(field, count)
+        }
+    }
+
+    /// Lays out a plane where another one was, or zeros: what is between the lines stays.
+    fn fill<T: Float>(&self, plane: &[T], field: &mut [T]) {
+        let [deep, high, wide] = self.axes;
         let [depths, heights, widths] = self.size;
         let ((front, _), (top, _)) = (deep.reach(), high.reach());
         let inside = |at: isize, size: usize| usize::try_from(at).ok().filter(|&at| at < size);
         for (row, lines) in field.chunks_exact_mut(self.rows[2] * self.line).enumerate() {
             let depth = inside((row / self.rows[1]) as isize + front, depths);
             let height = inside((row % self.rows[1]) as isize + top, heights);
-            let source =
-                depth.zip(height).map(|(depth, height)| &plane[(depth * heights + height) * widths..][..widths]);
+            let Some((depth, height)) = depth.zip(height) else { continue };
+            let source = &plane[(depth * heights + height) * widths..][..widths];
             for (&Phase { zeros, from, count }, line) in self.phases.iter().zip(lines.chunks_exact_mut(self.line)) {
-                let Some(source) = source else {
-                    line.fill(T::default());
-                    continue;
-                };
-                line[..zeros].fill(T::default());
                 let there = &mut line[zeros..zeros + count];
                 if wide.step == 1 {
-                    there.copy_from_slice(&source[from..from + count]);
+                    copy(there, &source[from..from + count]);
                 } else {
                     there.iter_mut().zip(source[from..].iter().step_by(wide.step)).for_each(|(to, &x)| *to = x);
                 }
-                line[zeros + count..].fill(T::default());
             }
         }
-        field
-    }
-
-    /// The weights of the taps that there are.
-    fn weights<T: Float>(&self, kernel: &[T]) -> Vec<(T, usize)> {
-        self.taps.iter().map(|&(index, at)| (kernel[index], at)).collect()
     }
 }
 
-/// y \[+\]= Σ w·x for the outputs of one field.
-struct Correlate<'a, T> {
+/// A register's worth of numbers at `at`.
+///
+/// # Safety
+/// They are there.
+#[inline(always)]
+unsafe fn lanes_at<T: Float, S: Simd>(x: &[T], at: usize) -> [T::In<S>; LANES] {
+    debug_assert!(at + LANES <= x.len());
+    // SAFETY: as the caller promises; there is no alignment to keep.
+    let x: [T; LANES] = unsafe { x.as_ptr().add(at).cast::<[T; LANES]>().read_unaligned() };
+    x.map(T::enter::<S>)
+}
+
+/// y \[+\]= Σ w·x for the outputs of one field, by all of its taps; with `N` taps unrolled, with 0 any number.
+struct Correlate<'a, T, const N: usize> {
     field: &'a Field<'a>,
     x: &'a [T],
-    weights: &'a [(T, usize)],
+    kernel: &'a [T],
     y: &'a mut [T],
     /// Size of y.
     out: [usize; 3],
     accumulate: bool,
-    /// Room for a line of outputs, in whole groups.
+    /// Room for a line of outputs, in whole lanes.
     row: &'a mut [T],
 }
 
-impl<T: Float> Kernel for Correlate<'_, T> {
+impl<T: Float, const N: usize> Kernel for Correlate<'_, T, N> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let Correlate { field, x, weights, y, out, accumulate, row } = self;
+        let Correlate { field, x, kernel, y, out, accumulate, row } = self;
         let [deep, high, wide] = field.axes;
+        assert_eq!(x.len(), field.elements());
+        let taps: [(T::In<S>, usize); N] = std::array::from_fn(|tap| {
+            let (index, at) = field.taps[tap];
+            (kernel[index].enter::<S>(), at)
+        });
+        // Lines that go where they belong at once; the last register over some of the one before.
+        let direct = wide.apart == 1 && wide.count >= LANES && !accumulate;
         for line in 0..field.lines() {
             let (depth, height) = (line / high.count, line % high.count);
             let above = (deep.first + depth * deep.apart) * out[1] + high.first + height * high.apart;
@@ -156,30 +195,51 @@ impl<T: Float> Kernel for Correlate<'_, T> {
             if accumulate {
                 row.iter_mut().zip(y.iter().step_by(wide.apart).take(wide.count)).for_each(|(row, &y)| *row = y);
             }
-            for (number, group) in row.chunks_exact_mut(GROUP).enumerate() {
-                let mut sums = [T::default().enter::<S>(); GROUP];
+            for at in (0..wide.count).step_by(LANES) {
+                let at = if direct { at.min(wide.count - LANES) } else { at };
+                let mut sums = [T::default().enter::<S>(); LANES];
                 if accumulate {
-                    for i in 0..GROUP {
-                        sums[i] = group[i].enter::<S>();
+                    for i in 0..LANES {
+                        sums[i] = row[at + i].enter::<S>();
                     }
                 }
-                for &(w, tap) in weights {
-                    let (w, from) = (w.enter::<S>(), start + tap + number * GROUP);
-                    let x = &x[from..from + GROUP];
-                    for i in 0..GROUP {
-                        sums[i] = w.mul_add(x[i].enter::<S>(), sums[i]);
+                let mut add = |w: T::In<S>, tap: usize| {
+                    // SAFETY: a field has whole lanes of outputs, and what each of its taps reaches from them.
+                    let x = unsafe { lanes_at::<T, S>(x, start + tap + at) };
+                    for i in 0..LANES {
+                        sums[i] = w.mul_add(x[i], sums[i]);
+                    }
+                };
+                if N > 0 {
+                    for (w, tap) in taps {
+                        add(w, tap);
+                    }
+                } else {
+                    for &(index, tap) in &field.taps {
+                        add(kernel[index].enter::<S>(), tap);
                     }
                 }
-                for i in 0..GROUP {
-                    group[i] = T::leave::<S>(sums[i]);
+                let to = if direct { &mut y[at..at + LANES] } else { &mut row[at..at + LANES] };
+                for i in 0..LANES {
+                    to[i] = T::leave::<S>(sums[i]);
                 }
             }
-            if wide.apart == 1 {
-                y[..wide.count].copy_from_slice(&row[..wide.count]);
-            } else {
+            if !direct && wide.apart == 1 {
+                copy(&mut y[..wide.count], &row[..wide.count]);
+            } else if !direct {
                 y.iter_mut().step_by(wide.apart).zip(&row[..wide.count]).for_each(|(y, &row)| *y = row);
             }
         }
+    }
+}
+
+impl<T: Float> Correlate<'_, T, 0> {
+    fn run_on(self, isa: Isa) {
+        if self.field.taps.len() != 9 {
+            return isa.run(self);
+        }
+        let Correlate { field, x, kernel, y, out, accumulate, row } = self;
+        isa.run(Correlate::<T, 9> { field, x, kernel, y, out, accumulate, row });
     }
 }
 
@@ -193,18 +253,21 @@ pub(super) fn forward<T: Float>(isa: Isa, conv: &Conv, x: &[T], weight: &[T], y:
         Bias::Row(bias) => Epilogue { bias: Bias::Column(bias), ..*epilogue },
         _ => *epilogue,
     };
-    each(conv, conv.batch * conv.groups, |task| {
+    each(conv, conv.batch * conv.groups, PLANES, |planes| {
         local(|local| {
-            let laid = field.fill(&x[task * plane..][..plane], &mut local.strip);
-            let mut row = field.row();
-            for number in 0..conv.outputs {
-                let result = task % conv.groups * conv.outputs + number;
-                let weights = field.weights(&weight[result * taps..][..taps]);
-                // SAFETY: the task's own plane of y.
-                let y = unsafe { std::slice::from_raw_parts_mut(to.at((task * conv.outputs + number) * out), out) };
-                let (weights, out, row) = (&weights, conv.out, &mut row);
-                isa.run(Correlate { field: &field, x: laid, weights, y: &mut *y, out, accumulate: false, row });
-                by_plane.finish(kernels, y, result, 0);
+            let (laid, mut row) = (field.zeros(&mut local.strip), field.row());
+            for number in planes {
+                field.fill(&x[number * plane..][..plane], laid);
+                for result in 0..conv.outputs {
+                    // SAFETY: the task's own planes of y.
+                    let y =
+                        unsafe { std::slice::from_raw_parts_mut(to.at((number * conv.outputs + result) * out), out) };
+                    let result = number % conv.groups * conv.outputs + result;
+                    let (kernel, row) = (&weight[result * taps..][..taps], &mut row);
+                    let (field, x, out) = (&field, &*laid, conv.out);
+                    Correlate { field, x, kernel, y: &mut *y, out, accumulate: false, row }.run_on(isa);
+                    by_plane.finish(kernels, y, result, 0);
+                }
             }
         });
     });
@@ -220,63 +283,77 @@ pub(super) fn grad_input<T: Float>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T]
             for width in &wide {
                 let axes = [depth.clone(), height.clone(), width.clone()];
                 let field = Field::new(conv, &axes, conv.out);
-                each(conv, conv.batch * conv.groups, |task| {
-                    // SAFETY: the task's own plane of dx.
-                    let dx = unsafe { std::slice::from_raw_parts_mut(to.at(task * plane), plane) };
-                    let mut row = field.row();
-                    for number in 0..conv.outputs {
-                        local(|local| {
-                            let result = task * conv.outputs + number;
-                            let laid = field.fill(&dy[result * out..][..out], &mut local.strip);
-                            let kernel = task % conv.groups * conv.outputs + number;
-                            let weights = field.weights(&weight[kernel * taps..][..taps]);
-                            let (weights, y, accumulate, row) = (&weights, &mut *dx, number > 0, &mut row);
-                            isa.run(Correlate { field: &field, x: laid, weights, y, out: conv.size, accumulate, row });
-                        });
-                    }
+                each(conv, conv.batch * conv.groups, PLANES, |planes| {
+                    local(|local| {
+                        let (laid, mut row) = (field.zeros(&mut local.strip), field.row());
+                        for number in planes {
+                            // SAFETY: the task's own planes of dx.
+                            let dx = unsafe { std::slice::from_raw_parts_mut(to.at(number * plane), plane) };
+                            for result in 0..conv.outputs {
+                                field.fill(&dy[(number * conv.outputs + result) * out..][..out], laid);
+                                let kernel = number % conv.groups * conv.outputs + result;
+                                let (kernel, row) = (&weight[kernel * taps..][..taps], &mut row);
+                                let (field, x, y, accumulate) = (&field, &*laid, &mut *dx, result > 0);
+                                Correlate { field, x, kernel, y, out: conv.size, accumulate, row }.run_on(isa);
+                            }
+                        }
+                    });
                 });
             }
         }
     }
 }
 
-/// Adds one plane's products to the lanes of some taps.
-struct Products<'a, T, const N: usize, const FINITE: bool> {
-    field: &'a Field<'a>,
-    x: &'a [T],
-    dy: &'a [T],
+/// Adds the products of dy's lines and what they meet to the lanes of some taps.
+struct Products<'a, T, const N: usize> {
+    met: &'a Met<'a, T>,
+    /// Where the taps meet a line, from its start on.
     taps: [usize; N],
     lanes: &'a mut [[T; LANES]],
 }
 
-impl<T: Float, const N: usize, const FINITE: bool> Kernel for Products<'_, T, N, FINITE> {
+/// Lines of a gradient, and what they meet.
+struct Met<'a, T> {
+    x: &'a [T],
+    /// Where the first element of each line meets x, by a tap at 0.
+    starts: &'a [usize],
+    dy: &'a [T],
+    /// Of a line: whole lanes, or more than that.
+    columns: usize,
+}
+
+impl<T: Float, const N: usize> Kernel for Products<'_, T, N> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let Products { field, x, dy, taps, lanes } = self;
-        let columns = field.axes[2].count;
+        let Products { met: &Met { x, starts, dy, columns }, taps, lanes } = self;
+        let reach = starts.iter().max().copied().unwrap_or(0) + taps.iter().max().copied().unwrap_or(0);
+        assert!(columns >= LANES && starts.len() * columns <= dy.len() && reach + columns <= x.len());
         let mut sums = [[T::default().enter::<S>(); LANES]; N];
         for (sums, lanes) in sums.iter_mut().zip(&*lanes) {
             *sums = lanes.map(T::enter::<S>);
         }
-        for line in 0..field.lines() {
-            let (start, row) = (field.start(line), &dy[line * columns..][..columns]);
+        let zero = T::default().enter::<S>();
+        // The last lanes of a line lie over some of the ones before, whose slopes are 0 there: what they meet was met already,
+        // and where that is not finite the sum is not either.
+        let double = columns.next_multiple_of(LANES) - columns;
+        for (line, &start) in starts.iter().enumerate() {
             for at in (0..columns).step_by(LANES) {
-                let (count, mut slopes) = (LANES.min(columns - at), [T::default(); LANES]);
-                match row[at..].first_chunk::<LANES>() {
-                    Some(whole) => slopes = *whole,
-                    None => slopes[..count].copy_from_slice(&row[at..]),
-                }
-                let slopes = slopes.map(T::enter::<S>);
-                for tap in 0..N {
-                    let x = &x[start + taps[tap] + at..][..LANES];
-                    // Past the line slopes of 0 meet something: that changes nothing where it is finite.
-                    let met = if FINITE { LANES } else { count };
-                    let mut lanes = sums[tap];
-                    for i in 0..met {
-                        lanes[i] = slopes[i].mul_add(x[i].enter::<S>(), lanes[i]);
+                let last = at + LANES > columns;
+                let at = if last { columns - LANES } else { at };
+                // SAFETY: within a line of dy.
+                let mut slopes = unsafe { lanes_at::<T, S>(dy, line * columns + at) };
+                if last {
+                    for slope in &mut slopes[..double] {
+                        *slope = zero;
                     }
-                    sums[tap] = lanes;
+                }
+                for tap in 0..N {
+                    // SAFETY: what a line's elements meet by any tap is within x, as was checked.
+                    let x = unsafe { lanes_at::<T, S>(x, start + taps[tap] + at) };
+                    for i in 0..LANES {
+                        sums[tap][i] = slopes[i].mul_add(x[i], sums[tap][i]);
+                    }
                 }
             }
         }
@@ -286,48 +363,23 @@ impl<T: Float, const N: usize, const FINITE: bool> Kernel for Products<'_, T, N,
     }
 }
 
-/// Whether all of x is finite: x·0 is 0 then, else NaN.
-struct Finite<'a, T>(&'a [T]);
-
-impl<T: Float> Kernel for Finite<'_, T> {
-    type Output = bool;
-    #[inline(always)]
-    fn run<S: Simd>(self) -> bool {
-        let zero = T::default().enter::<S>();
-        let mut sums = [zero; LANES];
-        let (whole, rest) = self.0.as_chunks::<LANES>();
-        for group in whole {
-            for i in 0..LANES {
-                sums[i] = sums[i] + group[i].enter::<S>() * zero;
-            }
-        }
-        let rest = rest.iter().map(|&x| x * T::default());
-        sums.map(T::leave::<S>).into_iter().chain(rest).all(|product| product == T::default())
-    }
-}
-
-/// The products of the first so many of these taps, as many as there are kernels for.
-fn products<T: Float>(
-    isa: Isa,
-    field: &Field<'_>,
-    (x, finite): (&[T], bool),
-    dy: &[T],
-    taps: &[(usize, usize)],
-    lanes: &mut [[T; LANES]],
-) -> usize {
+/// The products of all taps, as many at a time as there are kernels for.
+fn products<T: Float>(isa: Isa, met: &Met<'_, T>, taps: &[usize], lanes: &mut [[T; LANES]]) {
     macro_rules! first {
-        ($n:literal $finite:literal) => {{
-            let places = std::array::from_fn(|i| taps[i].1);
-            isa.run(Products::<T, $n, $finite> { field, x, dy, taps: places, lanes: &mut lanes[..$n] });
+        ($n:literal, $from:expr) => {{
+            let taps = std::array::from_fn(|i| taps[$from + i]);
+            isa.run(Products::<T, $n> { met, taps, lanes: &mut lanes[$from..$from + $n] });
             $n
         }};
     }
-    match taps.len() {
-        _ if !finite => first!(1 false),
-        9.. => first!(9 true),
-        5.. => first!(5 true),
-        3.. => first!(3 true),
-        _ => first!(1 true),
+    let mut done = 0;
+    while done < taps.len() {
+        done += match taps.len() - done {
+            9.. => first!(9, done),
+            5.. => first!(5, done),
+            3.. => first!(3, done),
+            _ => first!(1, done),
+        };
     }
 }
 
@@ -335,27 +387,49 @@ pub(super) fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw
     let (plane, out, taps) = (conv.plane(), conv.out_plane(), conv.taps());
     let axes = std::array::from_fn(|axis| Axis::forward(conv, axis));
     let field = Field::new(conv, &axes, conv.size);
+    let columns = conv.out[2];
+    let starts: Vec<usize> = (0..field.lines()).map(|line| field.start(line)).collect();
+    let places: Vec<usize> = field.taps.iter().map(|&(_, place)| place).collect();
+    // Lines that fill no register are put together to one, and what each tap meets of them.
+    let narrow = columns < LANES;
+    let whole = out.next_multiple_of(LANES);
+    let joined: Vec<usize> = (0..taps).map(|tap| tap * whole).collect();
     let to = Place(dw.as_mut_ptr());
-    each(conv, conv.groups, |group| {
+    each(conv, conv.groups, 1, |groups| {
         let mut lanes = vec![[T::default(); LANES]; conv.outputs * taps];
-        for n in 0..conv.batch {
+        let mut met = vec![T::default(); if narrow { taps * whole } else { 0 }];
+        let mut slopes = vec![T::default(); if narrow { whole } else { 0 }];
+        for group in groups {
+            lanes.fill([T::default(); LANES]);
             local(|local| {
-                let image = n * conv.groups + group;
-                let laid = field.fill(&x[image * plane..][..plane], &mut local.strip);
-                let x = (laid, isa.run(Finite(laid)));
-                for (number, lanes) in lanes.chunks_exact_mut(taps).enumerate() {
-                    let dy = &dy[(image * conv.outputs + number) * out..][..out];
-                    let mut done = 0;
-                    while done < taps {
-                        done += products(isa, &field, x, dy, &field.taps[done..], &mut lanes[done..]);
+                let laid = field.zeros(&mut local.strip);
+                for n in 0..conv.batch {
+                    let image = n * conv.groups + group;
+                    field.fill(&x[image * plane..][..plane], laid);
+                    if narrow {
+                        for (place, met) in places.iter().zip(met.chunks_exact_mut(whole)) {
+                            for (start, met) in starts.iter().zip(met.chunks_exact_mut(columns)) {
+                                copy(met, &laid[start + place..][..columns]);
+                            }
+                        }
+                    }
+                    for (number, lanes) in lanes.chunks_exact_mut(taps).enumerate() {
+                        let dy = &dy[(image * conv.outputs + number) * out..][..out];
+                        if narrow {
+                            copy(&mut slopes[..out], dy);
+                            let met = Met { x: &met, starts: &[0], dy: &slopes, columns: whole };
+                            products(isa, &met, &joined, lanes);
+                        } else {
+                            products(isa, &Met { x: laid, starts: &starts, dy, columns }, &places, lanes);
+                        }
                     }
                 }
             });
-        }
-        // SAFETY: the weights of the task's own group.
-        let dw = unsafe { std::slice::from_raw_parts_mut(to.at(group * conv.outputs * taps), conv.outputs * taps) };
-        for (dw, lanes) in dw.iter_mut().zip(lanes) {
-            *dw = combine_lanes::<T, Sum>(lanes);
+            // SAFETY: the weights of the task's own groups.
+            let dw = unsafe { std::slice::from_raw_parts_mut(to.at(group * conv.outputs * taps), conv.outputs * taps) };
+            for (dw, &lanes) in dw.iter_mut().zip(&lanes) {
+                *dw = combine_lanes::<T, Sum>(lanes);
+            }
         }
     });
 }
