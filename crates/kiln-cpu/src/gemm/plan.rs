@@ -111,9 +111,10 @@ fn grid<T>(kernels: &Kernels<T>, f: &Facts, pack_b: bool) -> (usize, usize) {
     if threads == 1 {
         return (1, 1);
     }
-    // A few blocks a thread let a free thread help one that was held up. Not where A's columns lie along its memory: the
+    // A few blocks a thread let a free thread help one that was held up. Not where many columns of A lie along its memory: the
     // blocks' parts of these are short then, and what is fetched beyond them is another thread's.
-    let tasks = if !f.by_columns() && work / threads > 20_000_000 { threads * 4 } else { threads };
+    let long_columns = f.by_columns() && f.k >= KC;
+    let tasks = if work / threads > 20_000_000 && !long_columns { threads * 4 } else { threads };
     let panels = f.n.div_ceil(kernels.panel());
     let tiles = f.m.div_ceil(kernels.rows());
     // Packing a row of B costs as much as some rows of A's products.
