@@ -42,6 +42,9 @@ const PANEL: usize = 128 << 10;
 /// Images that meet a panel at a time.
 const IMAGES: usize = 64;
 
+/// Images that a task has at least, where there are so many.
+const FEWEST: usize = 8;
+
 /// One group's part of a correlation.
 struct Group<'a, T: Number> {
     of: &'a Correlation<'a, T>,
@@ -277,11 +280,13 @@ impl<T: Number> Group<'_, T> {
             // SAFETY: the image's own part of the field.
             unsafe { self.image(n).pixels(kernels, field.at(n * elements)) };
         });
-        let blocks = conv.batch.div_ceil(IMAGES);
+        // Something for every thread, twice, as panels differ in width; but rows for some tiles.
+        let least = (team::threads() * 2).div_ceil(self.panels.len());
+        let blocks = conv.batch.div_ceil(IMAGES).max(least).min(conv.batch.div_ceil(FEWEST));
         team::parallel(self.panels.len() * blocks, |task| {
-            let block = task % blocks;
+            let block = task / self.panels.len();
             let images = block * conv.batch / blocks..(block + 1) * conv.batch / blocks;
-            local(|local| self.block(&self.panels[task / blocks], images, &field, local));
+            local(|local| self.block(&self.panels[task % self.panels.len()], images, &field, local));
         });
     }
 

@@ -42,10 +42,9 @@ struct Group<'a, T: Number> {
     width: usize,
 }
 
-/// Taps of a row of the kernel whose channels are adjacent in the field.
+/// Taps of a row of the kernel whose channels are adjacent in the field: all of them, or one.
 struct Run<T: 'static> {
     first: Tap,
-    taps: usize,
     panels: Vec<Panel<T>>,
     /// Where its panels begin in a row of the partial sum.
     place: usize,
@@ -72,7 +71,7 @@ fn runs<T: Number>(kernels: &'static Kernels<T>, wide: &Axis, channels: usize, s
     for taps in wide.taps.chunks(each) {
         let panels = panels(kernels, taps.len() * channels);
         let width = panels.last().map_or(0, |panel| panel.first + panel.width);
-        runs.push(Run { first: taps[0], taps: taps.len(), panels, place });
+        runs.push(Run { first: taps[0], panels, place });
         place += width;
     }
     (runs, place)
@@ -118,15 +117,18 @@ impl<T: Number> Group<'_, T> {
                 sum.iter_mut().zip(other).for_each(|(sum, &other)| *sum = *sum + other);
             }
             let to = to.at(result * channels * taps);
-            for kernel_row in 0..self.kernel_rows() {
-                for run in &self.runs {
-                    let from = row.wrapping_add(kernel_row * self.width + run.place);
-                    let tap = kernel_row * columns + run.first.index;
-                    // SAFETY: (taps, channels) becomes (channels, taps) of the result's own gradient.
-                    unsafe {
-                        let (width, stride) = ((run.taps, run.taps), channels as isize);
-                        (self.kernels.transpose)(from, stride, channels, width, to.add(tap), taps as isize);
-                    }
+            // (taps, channels) becomes (channels, taps), of as many taps at once as are equally far from one another: all of
+            // them, or those of a row of the kernel.
+            let (rows, each, apart) = match self.runs.len() {
+                1 => (self.kernel_rows(), columns, channels),
+                runs => (1, taps, self.width / runs),
+            };
+            for kernel_row in 0..rows {
+                let from = row.wrapping_add(kernel_row * self.width);
+                // SAFETY: within the result's own gradient, and the sums of its taps.
+                unsafe {
+                    let to = to.add(kernel_row * each);
+                    (self.kernels.transpose)(from, apart as isize, channels, (each, each), to, taps as isize);
                 }
             }
         }
