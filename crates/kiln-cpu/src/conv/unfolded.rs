@@ -1,8 +1,9 @@
 //! Gradients of convolutions of few channels: the taps that a pixel meets are unfolded into a row.
 //!
-//! Panels of the few channels of a tap would be mostly empty. Here the columns of a product are all taps of all channels, in the
-//! order of the weight: for the weight's gradient rows are gathered before it, for the input's they are scattered after it, some
-//! lines at a time, in the cache.
+//! Panels of the few channels of a tap would be mostly empty. Here the columns of a product are all taps of all channels: for the
+//! weight's gradient rows are gathered before it, for the input's they are scattered after it, some lines at a time, in the cache.
+//! Scattered taps are in the order of the weight, by channel and row of the kernel; gathered ones by row and channel, so that lines
+//! which meet padding alone by the rows of a panel are left out there.
 
 use super::scratch::{Local, Place, local, shared};
 use super::weights::{Panel, panels};
@@ -143,6 +144,27 @@ impl<'a, T: Float> Group<'a, T> {
         self.rows(|there, here, count| dx[here..here + count].copy_from_slice(&field[there..there + count]));
     }
 
+    /// Rows of the kernel, depth × height.
+    fn kernel_rows(&self) -> usize {
+        self.conv.kernel[0] * self.conv.kernel[1]
+    }
+
+    /// From the first to the last line of outputs that meets more than padding by the taps of a panel of gathered ones.
+    fn lines_met(&self, panel: &Panel<T>) -> Range<usize> {
+        let conv = self.conv;
+        let lines = self.lines().0;
+        if conv.kernel[0] > 1 || conv.out[0] > 1 {
+            return 0..lines;
+        }
+        let row = conv.inputs * conv.kernel[2];
+        let rows = panel.first / row..(panel.first + panel.columns).div_ceil(row);
+        let inside = conv.before[1]..conv.before[1] + conv.size[1];
+        let meets =
+            |line: &usize| rows.clone().any(|tap| inside.contains(&(line * conv.stride[1] + tap * conv.dilation[1])));
+        let first = (0..lines).find(meets).unwrap_or(lines);
+        first..(first..lines).rfind(meets).map_or(first, |last| last + 1)
+    }
+
     /// Adds some images' part to a partial sum (outputs, [`row`](Self::row)), or begins it with that.
     fn gather(&self, images: Range<usize>, (x, dy): (&[T], &[T]), sum: &Place<T>, local: &mut Local) {
         let (plane, out, wide) = (self.conv.plane(), self.conv.out_plane(), self.conv.out[2]);
@@ -161,23 +183,27 @@ impl<'a, T: Float> Group<'a, T> {
                 // What is behind the taps in the last panel is whatever was there; it reaches columns that nobody reads.
                 let columns: *mut T = local.stage.room(some.len() * pixels * row);
                 let spans: *mut Span<T> = local.spans.room(some.len());
+                let columns_of = |number: usize| columns.wrapping_add(number * pixels * row);
                 for (number, n) in some.clone().enumerate() {
                     if first == 0 {
                         self.lay(&x[self.part(n, self.conv.inputs, plane)], field);
                     }
-                    let b = columns.wrapping_add(number * pixels * row);
-                    // SAFETY: there is room for the image's pixels, and for a term an image.
-                    unsafe {
-                        let unfolded = std::slice::from_raw_parts_mut(b, pixels * row);
-                        let lines = band.clone();
-                        self.isa.run(Fold { group: self, field: &mut *field, unfolded, lines, gather: true });
-                        let a = dy[self.part(n, self.conv.outputs, out)][first * wide..].as_ptr();
-                        spans.add(number).write(Span { a, b, k: pixels });
-                    }
+                    // SAFETY: there is room for the image's pixels.
+                    let unfolded = unsafe { std::slice::from_raw_parts_mut(columns_of(number), pixels * row) };
+                    let lines = band.clone();
+                    self.isa.run(Fold { group: self, field: &mut *field, unfolded, lines, gather: true });
                 }
-                // SAFETY: so many terms were written.
-                let spans = unsafe { std::slice::from_raw_parts_mut(spans, some.len()) };
                 for panel in &self.panels {
+                    let met = self.lines_met(panel);
+                    let met = met.start.clamp(band.start, band.end)..met.end.clamp(band.start, band.end);
+                    for (number, n) in some.clone().enumerate() {
+                        let a = dy[self.part(n, self.conv.outputs, out)][met.start * wide..].as_ptr();
+                        let b = columns_of(number).wrapping_add((met.start - first) * wide * row + panel.first);
+                        // SAFETY: there is room for a term an image.
+                        unsafe { spans.add(number).write(Span { a, b, k: met.len() * wide }) };
+                    }
+                    // SAFETY: so many terms were written.
+                    let spans = unsafe { std::slice::from_raw_parts(spans, some.len()) };
                     for (result, count) in equal_parts(self.conv.outputs, panel.tiles.len()) {
                         let tile = Tile {
                             spans,
@@ -192,8 +218,6 @@ impl<'a, T: Float> Group<'a, T> {
                         // SAFETY: dy has these results, the columns all pixels; the sums are this task's own.
                         unsafe { panel.tiles[count - 1](&tile) };
                     }
-                    // The next panel's numbers.
-                    spans.iter_mut().for_each(|span| span.b = span.b.wrapping_add(panel.width));
                 }
                 accumulate = true;
             }
@@ -244,7 +268,9 @@ impl<T: Float> Fold<'_, T> {
                 let deep = channel * depths + depth * conv.stride[0] + deep_tap * conv.dilation[0];
                 let there = (deep * heights + height * conv.stride[1] + high_tap * conv.dilation[1]) * widths;
                 let there = &mut field[there..there + widths];
-                let here = (line - lines.start) * wide * row + kernel_row * taps;
+                let place =
+                    if gather { kernel_row % (deep_taps * high_taps) * conv.inputs + channel } else { kernel_row };
+                let here = (line - lines.start) * wide * row + place * taps;
                 // Pixels that share no element one after the other: a sum need not wait for the one before to be stored.
                 for pixel in (0..apart).flat_map(|first| (first..wide).step_by(apart)) {
                     let (from, at) = (pixel * conv.stride[2], here + pixel * row);
@@ -314,13 +340,19 @@ pub(super) fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw
                 for result in block * conv.outputs / blocks..(block + 1) * conv.outputs / blocks {
                     // SAFETY: the partial sums are whole; each task has results of its own.
                     let sum = |part: usize| unsafe {
-                        std::slice::from_raw_parts(partial.at(part * size + result * row).cast_const(), unfolded)
+                        std::slice::from_raw_parts_mut(partial.at(part * size + result * row), unfolded)
                     };
+                    let whole = sum(0);
+                    for part in 1..parts {
+                        whole.iter_mut().zip(sum(part)).for_each(|(sum, &mut other)| *sum = *sum + other);
+                    }
                     // SAFETY: as above.
                     let dw = unsafe { std::slice::from_raw_parts_mut(to.at(result * unfolded), unfolded) };
-                    dw.copy_from_slice(sum(0));
-                    for part in 1..parts {
-                        dw.iter_mut().zip(sum(part)).for_each(|(sum, &other)| *sum = *sum + other);
+                    // By row of the kernel and channel; they become by channel and row.
+                    for (place, run) in whole.chunks_exact(conv.kernel[2]).enumerate() {
+                        let (kernel_row, channel) = (place / conv.inputs, place % conv.inputs);
+                        let to = (channel * group.kernel_rows() + kernel_row) * conv.kernel[2];
+                        dw[to..to + conv.kernel[2]].copy_from_slice(run);
                     }
                 }
             });
