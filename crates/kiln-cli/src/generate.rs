@@ -28,10 +28,12 @@ impl Writer {
         let x = Tensor::from_slice(tokens, [1, tokens.len()], &self.device)?;
         // Layers that are stateful go on from where the call before ended.
         let logits = Ctx::eval().run(&self.model, &Var::from(&x))?.into_tensor().index(1, tokens.len() - 1)?;
-        if self.temperature == 0.0 {
+        let sharpness = 1.0 / self.temperature;
+        if !sharpness.is_finite() {
+            // At 0, and so near to it that nothing else is left.
             return logits.arg_max(-1)?.item().map(|token| token as i64);
         }
-        let chances = logits.to_dtype(DType::F64)?.mul_scalar(1.0 / self.temperature)?.softmax(-1)?.to_f64_vec()?;
+        let chances = logits.to_dtype(DType::F64)?.mul_scalar(sharpness)?.softmax(-1)?.to_f64_vec()?;
         let mut left = self.stream.uniform_f64();
         for (token, chance) in chances.iter().enumerate() {
             left -= chance;
