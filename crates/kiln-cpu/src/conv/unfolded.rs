@@ -6,6 +6,7 @@
 //! which meet padding alone by the rows of a panel are left out there.
 
 use super::scratch::{Local, Place, local, shared};
+use super::weight_gradient::{PARTIAL, TASKS};
 use super::weights::{Panel, panels};
 use super::{Conv, Float};
 use crate::gemm::equal_parts;
@@ -19,10 +20,6 @@ use std::ops::Range;
 const STAGE: usize = 48 << 10;
 /// Images that are shared out at least.
 const IMAGES: usize = 8;
-/// Parts of the images whose sums are made side by side, the same on every machine: the bits depend on them.
-const PARTS: usize = 16;
-/// Numbers that all partial sums together may take.
-const PARTIAL: usize = 1 << 22;
 
 /// Whether the input's gradient is better unfolded.
 pub(super) fn suits_input(conv: &Conv) -> bool {
@@ -327,7 +324,7 @@ pub(super) fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw
         let group = Group::<T>::new(isa, conv, number);
         let (unfolded, row) = (group.unfolded(), group.row());
         let size = conv.outputs * row;
-        let parts = (PARTIAL / (conv.outputs * unfolded)).clamp(1, PARTS).min(conv.batch);
+        let parts = (PARTIAL / (conv.outputs * unfolded)).clamp(1, TASKS).min(conv.batch);
         shared(|shared| {
             let partial = Place(shared.weights.room::<T>(parts * size));
             team::parallel(parts, |part| {
@@ -335,7 +332,7 @@ pub(super) fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw
                 local(|local| group.gather(images, (x, dy), &Place(partial.at(part * size)), local));
             });
             let to = Place(dw.as_mut_ptr());
-            let blocks = conv.outputs.min(PARTS);
+            let blocks = conv.outputs.min(TASKS);
             team::parallel(blocks, |block| {
                 for result in block * conv.outputs / blocks..(block + 1) * conv.outputs / blocks {
                     // SAFETY: the partial sums are whole; each task has results of its own.

@@ -19,9 +19,9 @@ use std::ops::Range;
 /// Elements of x that a strip holds.
 const STRIP: usize = 48 << 10;
 /// Numbers that all partial sums together may take.
-const PARTIAL: usize = 1 << 22;
+pub(super) const PARTIAL: usize = 1 << 22;
 /// Tasks that the work is cut into, where there is enough of it; the same on every machine, since sums are cut with it.
-const TASKS: usize = 16;
+pub(super) const TASKS: usize = 16;
 /// Results that a task has at least.
 const RESULTS: usize = 12;
 

@@ -47,9 +47,9 @@ pub(super) fn forward<T: Float>(isa: Isa, conv: &Conv, x: &[T], weight: &[T], y:
             for number in planes {
                 field.fill(&x[number * plane..][..plane], laid);
                 for result in 0..conv.outputs {
+                    let place = to.at((number * conv.outputs + result) * out);
                     // SAFETY: the task's own planes of y.
-                    let y =
-                        unsafe { std::slice::from_raw_parts_mut(to.at((number * conv.outputs + result) * out), out) };
+                    let y = unsafe { std::slice::from_raw_parts_mut(place, out) };
                     let result = number % conv.groups * conv.outputs + result;
                     let (kernel, row) = (&weight[result * taps..][..taps], &mut row);
                     let (field, x, out) = (&field, &*laid, conv.out);
