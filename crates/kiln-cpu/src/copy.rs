@@ -1,5 +1,6 @@
 //! Fills, and copies between layouts and element types.
 
+use crate::check;
 use crate::elementwise::in_chunks;
 use crate::operand::{BLOCK, Odometer, Output, Strided};
 use half::{bf16, f16};
@@ -76,7 +77,8 @@ convert! {
 }
 
 /// Every element becomes `value`.
-pub fn fill<T: Copy + Send + Sync>(out: &Output<'_, T>, value: T) {
+pub fn fill<T: Copy + Send + Sync>(out: &mut Output<'_, T>, value: T) {
+    let out = &*out;
     in_chunks(out.len(), |start, count| {
         // SAFETY: this chunk's own part of the output; there is no operand.
         unsafe { out.part(start, count) }.fill(value);
@@ -84,7 +86,12 @@ pub fn fill<T: Copy + Send + Sync>(out: &Output<'_, T>, value: T) {
 }
 
 /// out = x, converted, into row-major elements.
-pub fn copy<A: Convert<B> + Send + Sync, B: Copy + Send>(out: &Output<'_, B>, x: Strided<'_, A>) {
+///
+/// # Panics
+/// Where `out` has another number of elements than `x`.
+pub fn copy<A: Convert<B> + Send + Sync, B: Copy + Send>(out: &mut Output<'_, B>, x: Strided<'_, A>) {
+    check::length("copy", "x", x.elements(), out.len());
+    let out = &*out;
     if let Some(slice) = x.as_slice() {
         return in_chunks(out.len(), |start, count| {
             for (i, &x) in slice[start..start + count].iter().enumerate() {

@@ -5,7 +5,7 @@
 //! depends on nothing but its operands, so neither on the cut.
 
 use crate::operand::{BLOCK, Blocks, Number, Odometer, Output, Room, Stored, Strided};
-use crate::{Isa, Kernel, Simd, team};
+use crate::{Isa, Kernel, Simd, check, team};
 use kiln_math::{Binary, BinaryOp, Unary, UnaryOp, ops};
 use std::marker::PhantomData;
 
@@ -95,14 +95,18 @@ kiln_math::for_each_binary!(binary_dispatch);
 /// Writes a block from N blocks of equal length.
 type BlockFn<'f, T, const N: usize> = dyn Fn(&mut [T], [&[T]; N]) + Sync + 'f;
 
-/// Runs a block function over N operands of one storage type.
+/// Runs a block function over N operands of one storage type, each as long as the output.
 #[inline]
+#[track_caller]
 fn map<E: Stored, const N: usize>(
+    function: &str,
     out: &Output<'_, E>,
     inputs: [Strided<'_, E>; N],
     block: &BlockFn<'_, E::Compute, N>,
 ) {
-    debug_assert!(inputs.iter().all(|x| x.elements() == out.len()));
+    for x in &inputs {
+        check::length(function, "operand", x.elements(), out.len());
+    }
     if out.is_empty() {
         return;
     }
@@ -165,26 +169,35 @@ fn map_blocks<E: Stored, const N: usize>(
 /// out = f(x), with the operation's constants.
 ///
 /// `x` has as many elements as `out`, and may be the same ones.
-pub fn unary<E: Stored>(isa: Isa, op: UnaryOp, params: [f64; 2], out: &Output<'_, E>, x: Strided<'_, E>) {
+///
+/// # Panics
+/// Where `x` has another number of elements than `out`.
+pub fn unary<E: Stored>(isa: Isa, op: UnaryOp, params: [f64; 2], out: &mut Output<'_, E>, x: Strided<'_, E>) {
     let p = params.map(E::Compute::from_f64);
-    map(out, [x], &|out, [x]| E::Compute::unary_block(isa, op, p, out, x));
+    map("unary", out, [x], &|out, [x]| E::Compute::unary_block(isa, op, p, out, x));
 }
 
 /// out = dy · f′(x, y).
+///
+/// # Panics
+/// Where an operand has another number of elements than `out`.
 pub fn unary_grad<E: Stored>(
     isa: Isa,
     op: UnaryOp,
     params: [f64; 2],
-    out: &Output<'_, E>,
+    out: &mut Output<'_, E>,
     [x, y, dy]: [Strided<'_, E>; 3],
 ) {
     let p = params.map(E::Compute::from_f64);
-    map(out, [x, y, dy], &|out, inputs| E::Compute::slope_block(isa, op, p, out, inputs));
+    map("unary_grad", out, [x, y, dy], &|out, inputs| E::Compute::slope_block(isa, op, p, out, inputs));
 }
 
 /// out = f(a, b).
-pub fn binary<E: Stored>(isa: Isa, op: BinaryOp, out: &Output<'_, E>, a: Strided<'_, E>, b: Strided<'_, E>) {
-    map(out, [a, b], &|out, inputs| E::Compute::binary_block(isa, op, out, inputs));
+///
+/// # Panics
+/// Where an operand has another number of elements than `out`.
+pub fn binary<E: Stored>(isa: Isa, op: BinaryOp, out: &mut Output<'_, E>, a: Strided<'_, E>, b: Strided<'_, E>) {
+    map("binary", out, [a, b], &|out, inputs| E::Compute::binary_block(isa, op, out, inputs));
 }
 
 /// The activation of a finished piece of a matrix product, in place.
@@ -213,12 +226,18 @@ fn gather_block<A: Copy>(x: Strided<'_, A>, start: usize, n: usize, block: &mut 
 }
 
 /// out = f(a, b) of any element types, by plain loops: comparisons, integers.
+///
+/// # Panics
+/// Where an operand has another number of elements than `out`.
 pub fn zip<A: Copy + Sync, B: Copy + Sync, O: Copy + Send>(
-    out: &Output<'_, O>,
+    out: &mut Output<'_, O>,
     a: Strided<'_, A>,
     b: Strided<'_, B>,
     f: impl Fn(A, B) -> O + Sync,
 ) {
+    check::length("zip", "a", a.elements(), out.len());
+    check::length("zip", "b", b.elements(), out.len());
+    let out = &*out;
     let slices = (a.as_slice(), b.as_slice());
     in_chunks(out.len(), |start, count| {
         if let (Some(a), Some(b)) = slices {
@@ -245,12 +264,19 @@ pub fn zip<A: Copy + Sync, B: Copy + Sync, O: Copy + Send>(
 }
 
 /// out = condition ? a : b, of any element type.
+///
+/// # Panics
+/// Where an operand has another number of elements than `out`.
 pub fn select<T: Copy + Send + Sync>(
-    out: &Output<'_, T>,
+    out: &mut Output<'_, T>,
     condition: Strided<'_, bool>,
     a: Strided<'_, T>,
     b: Strided<'_, T>,
 ) {
+    check::length("select", "condition", condition.elements(), out.len());
+    check::length("select", "a", a.elements(), out.len());
+    check::length("select", "b", b.elements(), out.len());
+    let out = &*out;
     in_chunks(out.len(), |start, count| {
         let (mut chosen, mut left, mut right) = ([None; BLOCK], [None; BLOCK], [None; BLOCK]);
         for done in (0..count).step_by(BLOCK) {

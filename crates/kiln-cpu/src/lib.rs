@@ -16,6 +16,7 @@ pub mod team;
 pub mod update;
 pub mod warp;
 
+mod check;
 mod isa;
 mod simd;
 

@@ -76,8 +76,13 @@ number!(f32, F32, isa => isa);
 // gradient checks are not compiled once more.
 number!(f64, F64, isa => if isa == Isa::Avx512 { Isa::Avx2 } else { isa });
 
-/// A type that floating-point tensors are stored in, and the type that they are computed in.
-pub trait Stored: Copy + Send + Sync + 'static {
+mod sealed {
+    /// Kept to the types of this crate: [`Stored::IN_PLACE`](super::Stored::IN_PLACE) decides about casts.
+    pub trait Sealed {}
+}
+
+/// A type that floating-point tensors are stored in, and the type that they are computed in: f32, f64, f16 and bf16.
+pub trait Stored: sealed::Sealed + Copy + Send + Sync + 'static {
     /// f32 for the half types, else the type itself.
     type Compute: Number;
     /// Whether stored and computed form are the same bytes.
@@ -104,6 +109,7 @@ pub trait Stored: Copy + Send + Sync + 'static {
 
 macro_rules! stored {
     ($type:ty, $compute:ty, $in_place:literal, |$x:ident| $load:expr, |$y:ident| $store:expr $(, $all:item)*) => {
+        impl sealed::Sealed for $type {}
         impl Stored for $type {
             type Compute = $compute;
             const IN_PLACE: bool = $in_place;

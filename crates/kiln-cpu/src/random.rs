@@ -3,7 +3,7 @@
 
 use crate::elementwise::in_chunks;
 use crate::operand::{Number, Output};
-use crate::{Isa, Kernel, Simd};
+use crate::{Isa, Kernel, Simd, check};
 use kiln_math::draws::{normal_pair, normal_pair_f64, unit_f32, unit_f64};
 use kiln_math::philox::philox;
 
@@ -115,7 +115,12 @@ pub fn normal_f64(out: &mut [f64], draw: Draw, mean: f64, std: f64) {
 }
 
 /// out = x / (1 − rate) where uniform number i of the draw is at least `rate`; else 0. `out` may be `x`.
-pub fn dropout<T: Number>(isa: Isa, out: &Output<'_, T>, x: &[T], draw: Draw, rate: f64) {
+///
+/// # Panics
+/// Where `x` has another number of elements than `out`.
+pub fn dropout<T: Number>(isa: Isa, out: &mut Output<'_, T>, x: &[T], draw: Draw, rate: f64) {
+    check::length("dropout", "x", x.len(), out.len());
+    let out = &*out;
     let scale = T::from_f64(1.0 / (1.0 - rate));
     // A uniform f32 of 24 bits is compared with the rate in f32, as a device does that has no dropout of its own; here as
     // integers: fraction · 2²⁴ ≥ ⌈rate · 2²⁴⌉.

@@ -380,7 +380,7 @@ fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E
 }
 
 /// Reduces `axes` of x; the output has the elements of the remaining axes in row-major order.
-pub fn reduce<E: Stored>(isa: Isa, op: Reduction, out: &Output<'_, E>, x: Strided<'_, E>, axes: &[usize]) {
+pub fn reduce<E: Stored>(isa: Isa, op: Reduction, out: &mut Output<'_, E>, x: Strided<'_, E>, axes: &[usize]) {
     if out.is_empty() {
         return;
     }
@@ -398,7 +398,7 @@ pub fn reduce<E: Stored>(isa: Isa, op: Reduction, out: &Output<'_, E>, x: Stride
 
 /// Reduces `axes` of x by plain loops, in row-major order: integers and truth values, where order does not matter.
 pub fn reduce_with<A: Copy + Sync, O: Copy + Send + Sync>(
-    out: &Output<'_, O>,
+    out: &mut Output<'_, O>,
     x: Strided<'_, A>,
     axes: &[usize],
     identity: O,
@@ -425,7 +425,7 @@ pub fn reduce_with<A: Copy + Sync, O: Copy + Send + Sync>(
 
 /// Position along `axis` of the element that `better(candidate, best)` prefers to all before it.
 pub fn arg_reduce<T: Copy + Sync>(
-    out: &Output<'_, i64>,
+    out: &mut Output<'_, i64>,
     x: Strided<'_, T>,
     axis: usize,
     better: impl Fn(T, T) -> bool + Sync,

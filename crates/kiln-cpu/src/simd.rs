@@ -38,10 +38,15 @@ pub trait Kernel {
     fn run<S: Simd>(self) -> Self::Output;
 }
 
+mod sealed {
+    /// Kept to this crate's instruction sets: numbers are cast to and from theirs.
+    pub trait Sealed {}
+}
+
 /// An instruction set as a type: the numbers a [`Kernel`] computes with.
 ///
 /// `F32` and `F64` have the memory layout of `f32` and `f64`: the casts below are free.
-pub trait Simd: Copy + Send + Sync + 'static {
+pub trait Simd: sealed::Sealed + Copy + Send + Sync + 'static {
     /// The instruction set.
     const ISA: Isa;
     /// Lanes of `f32` in a register.
@@ -67,6 +72,9 @@ macro_rules! fused {
         #[derive(Clone, Copy)]
         $(#[$gate])*
         struct $name;
+
+        $(#[$gate])*
+        impl sealed::Sealed for $name {}
 
         $(#[$gate])*
         impl Simd for $name {
@@ -105,6 +113,8 @@ fused! {
 
 #[derive(Clone, Copy)]
 struct Portable;
+
+impl sealed::Sealed for Portable {}
 
 impl Simd for Portable {
     const ISA: Isa = Isa::Portable;

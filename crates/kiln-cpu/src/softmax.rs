@@ -4,7 +4,7 @@
 
 use crate::operand::{Number, Output};
 use crate::reduce::{LANES, Max, Sum, combine_lanes};
-use crate::{Isa, Kernel, Simd, team};
+use crate::{Isa, Kernel, Simd, check, team};
 use kiln_math::Real;
 
 /// Which normalised exponential.
@@ -21,6 +21,9 @@ const PARALLEL: usize = 1 << 14;
 
 /// Calls `f(rows)` for ranges that make up `rows` rows of `width`, on the team where that pays.
 fn by_rows(rows: usize, width: usize, f: impl Fn(std::ops::Range<usize>) + Sync) {
+    if rows == 0 {
+        return;
+    }
     if rows * width < PARALLEL || team::threads() == 1 {
         return f(0..rows);
     }
@@ -213,12 +216,14 @@ impl<T: Number> Kernel for Forward<'_, T> {
 }
 
 /// Softmax or its logarithm of rows of `width` contiguous elements.
+///
+/// # Panics
+/// Where `x` is not made of rows of this width, or `out` has another number of elements.
 pub fn softmax<T: Number>(isa: Isa, kind: Normalised, out: &mut [T], x: &[T], width: usize) {
-    if width == 0 {
-        return;
-    }
+    let count = check::rows("softmax", "x", x.len(), width);
+    check::length("softmax", "out", out.len(), x.len());
     let out = Output::from_slice(out);
-    by_rows(x.len() / width, width, |rows| {
+    by_rows(count, width, |rows| {
         let (start, count) = (rows.start * width, rows.len() * width);
         // SAFETY: these rows' own part of the output.
         let to = unsafe { out.part(start, count) };
@@ -255,12 +260,15 @@ impl<T: Number> Kernel for Gradient<'_, T> {
 }
 
 /// Gradient of [`softmax`] from its output: y·(dy − Σ y·dy), or dy − exp(y)·Σ dy.
+///
+/// # Panics
+/// Where `y` is not made of rows of this width, or `dy` or `out` has another number of elements.
 pub fn softmax_grad<T: Number>(isa: Isa, kind: Normalised, out: &mut [T], y: &[T], dy: &[T], width: usize) {
-    if width == 0 {
-        return;
-    }
+    let count = check::rows("softmax_grad", "y", y.len(), width);
+    check::length("softmax_grad", "dy", dy.len(), y.len());
+    check::length("softmax_grad", "out", out.len(), y.len());
     let out = Output::from_slice(out);
-    by_rows(y.len() / width, width, |rows| {
+    by_rows(count, width, |rows| {
         let part = rows.start * width..rows.end * width;
         // SAFETY: these rows' own part of the output.
         let to = unsafe { out.part(part.start, part.len()) };
@@ -301,6 +309,9 @@ impl Labels<'_> {
     }
 
     /// The label of a row.
+    ///
+    /// # Panics
+    /// A row past the last label.
     #[inline(always)]
     pub fn at(&self, row: usize) -> i64 {
         match self {
@@ -311,7 +322,32 @@ impl Labels<'_> {
 
     /// The first row whose label is no class, and that label.
     pub fn outside(&self, classes: usize) -> Option<(usize, i64)> {
-        (0..self.len()).map(|row| (row, self.at(row))).find(|&(_, label)| label < 0 || label >= classes as i64)
+        let is_class = |label: i64| (0..classes as i64).contains(&label);
+        // Asked of all at once, which is vector code: as a rule each is a class.
+        let all = match self {
+            Labels::I64(labels) => labels.iter().fold(true, |all, &label| all & is_class(label)),
+            Labels::U8(labels) => labels.iter().fold(true, |all, &label| all & is_class(label.into())),
+        };
+        if all {
+            return None;
+        }
+        (0..self.len()).map(|row| (row, self.at(row))).find(|&(_, label)| !is_class(label))
+    }
+}
+
+impl<T> Target<'_, T> {
+    /// That there is a label, which is a class, or a row of weights for each row of logits.
+    #[track_caller]
+    fn check(&self, function: &str, rows: usize, classes: usize) {
+        match self {
+            Target::Labels(labels) => {
+                check::length(function, "labels", labels.len(), rows);
+                if let Some((row, label)) = labels.outside(classes) {
+                    check::refuse(function, format_args!("row {row} has label {label}, there are {classes} classes"));
+                }
+            }
+            Target::Weights(weights) => check::length(function, "weights", weights.len(), rows * classes),
+        }
     }
 }
 
@@ -367,10 +403,20 @@ impl<T: Number> Kernel for Losses<'_, T> {
 
 /// Cross-entropy of each row of logits: ln Σ exp(x) − x\[label\], or −Σ t · log_softmax(x).
 ///
-/// Labels are classes: the caller has asked [`Labels::outside`].
+/// Of no classes it is 0.
+///
+/// # Panics
+/// Where `logits` are not a row of this width for each element of `out`, or the target has not a row for each of them; a label
+/// that is no class: ask [`Labels::outside`] before.
 pub fn cross_entropy<T: Number>(isa: Isa, out: &mut [T], logits: &[T], target: Target<'_, T>, width: usize) {
+    let count = out.len();
+    check::length("cross_entropy", "logits", logits.len(), check::elements("cross_entropy", &[count, width]));
+    target.check("cross_entropy", count, width);
+    if width == 0 {
+        return out.fill(T::default());
+    }
     let out = Output::from_slice(out);
-    by_rows(out.len(), width, |rows| {
+    by_rows(count, width, |rows| {
         // SAFETY: these rows' own part of the output.
         let to = unsafe { out.part(rows.start, rows.len()) };
         let logits = &logits[rows.start * width..rows.end * width];
@@ -438,6 +484,10 @@ impl<T: Number> Kernel for LossGradient<'_, T> {
 }
 
 /// Gradient of [`cross_entropy`]: dy(row) · (softmax(x) · Σ t − t).
+///
+/// # Panics
+/// Where `logits` are not made of rows of this width, `out` has another number of elements, or the target is not one of
+/// [`cross_entropy`].
 pub fn cross_entropy_grad<T: Number>(
     isa: Isa,
     out: &mut [T],
@@ -446,11 +496,14 @@ pub fn cross_entropy_grad<T: Number>(
     dy: &(dyn Fn(usize) -> T + Sync),
     width: usize,
 ) {
-    if width == 0 {
+    let count = check::rows("cross_entropy_grad", "logits", logits.len(), width);
+    check::length("cross_entropy_grad", "out", out.len(), logits.len());
+    if count == 0 {
         return;
     }
+    target.check("cross_entropy_grad", count, width);
     let out = Output::from_slice(out);
-    by_rows(logits.len() / width, width, |rows| {
+    by_rows(count, width, |rows| {
         let part = rows.start * width..rows.end * width;
         // SAFETY: these rows' own part of the output.
         let to = unsafe { out.part(part.start, part.len()) };

@@ -65,8 +65,8 @@ pub struct Room {
 }
 
 /// out (channels, height, width) = scale · sample + shift for each output pixel, sampled bilinearly; `normalise` holds
-/// [scale, shift] once, or for each channel. Where sizes do not fit each other, or pixels do not count in 31 bits, `out` is
-/// left as it is.
+/// [scale, shift] once, or for each channel. Where sizes do not fit each other, or there are more than 2²⁴ rows or columns or
+/// 2³¹ pixels, `out` is left as it is.
 pub fn warp(
     isa: Isa,
     out: &mut [f32],
@@ -77,9 +77,12 @@ pub fn warp(
     room: &mut Room,
 ) {
     let Planes { bytes, channels, height, width } = image;
-    let size = height * width;
-    let fits = out.len() == channels * size && bytes.len() == channels * size;
-    let countable = (height + 1).saturating_mul(width + 1) < i32::MAX as usize;
+    let size = height.saturating_mul(width);
+    let all = channels.saturating_mul(size);
+    let fits = out.len() == all && bytes.len() == all;
+    // Places along an axis are whole numbers of f32, those in the room of i32.
+    let countable =
+        height.max(width) <= 1 << f32::MANTISSA_DIGITS && (height + 1).saturating_mul(width + 1) < i32::MAX as usize;
     if size == 0 || !fits || !countable || ![1, channels].contains(&normalise.len()) {
         return;
     }
@@ -247,7 +250,7 @@ fn bring_back<S: Simd>(coordinates: &mut [f32], size: usize, fill: Fill) {
 fn split(x: &mut [f32], y: &mut [f32], index: &mut [u32], width: usize) {
     let stride = width as i32 + 1;
     for ((index, x), y) in index.iter_mut().zip(x).zip(y) {
-        // SAFETY: `bring_back` left numbers from 0 to the size − 1.
+        // SAFETY: `bring_back` left numbers from 0 to the size − 1, which f32 holds exactly.
         let (column, row) = unsafe { (x.to_int_unchecked::<i32>(), y.to_int_unchecked::<i32>()) };
         *x -= column as f32;
         *y -= row as f32;

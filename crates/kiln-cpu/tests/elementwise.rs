@@ -67,7 +67,7 @@ where
     let x = x.map(|x| E::store(E::Compute::from_f64(x)));
     for &isa in Isa::available() {
         let mut out = zeros::<E>(x.elements());
-        elementwise::unary(isa, op, params(op), &Output::from_slice(&mut out), x.strided());
+        elementwise::unary(isa, op, params(op), &mut Output::from_slice(&mut out), x.strided());
         let expected = x.values().into_iter().map(|x| E::store(E::Compute::unary(isa, op, x.load(), params(op))));
         check(&format!("{} {}", isa.name(), op.name()), &out, expected)?;
     }
@@ -82,7 +82,7 @@ where
     for &isa in Isa::available() {
         let mut out = zeros::<E>(x.elements());
         let inputs = [x.strided(), y.strided(), dy.strided()];
-        elementwise::unary_grad(isa, op, params(op), &Output::from_slice(&mut out), inputs);
+        elementwise::unary_grad(isa, op, params(op), &mut Output::from_slice(&mut out), inputs);
         let operands = x.values().into_iter().zip(y.values()).zip(dy.values());
         let expected = operands
             .map(|((x, y), dy)| E::store(E::Compute::slope(isa, op, x.load(), y.load(), dy.load(), params(op))));
@@ -98,7 +98,7 @@ where
     let [a, b] = [a, b].map(|v| v.map(|x| E::store(E::Compute::from_f64(x))));
     for &isa in Isa::available() {
         let mut out = zeros::<E>(a.elements());
-        elementwise::binary(isa, op, &Output::from_slice(&mut out), a.strided(), b.strided());
+        elementwise::binary(isa, op, &mut Output::from_slice(&mut out), a.strided(), b.strided());
         let operands = a.values().into_iter().zip(b.values());
         let expected = operands.map(|(a, b)| E::store(E::Compute::binary(isa, op, a.load(), b.load())));
         check(&format!("{} {}", isa.name(), op.name()), &out, expected)?;
@@ -146,11 +146,11 @@ proptest! {
     })) {
         let n = a.elements();
         let mut less = vec![false; n];
-        elementwise::zip(&Output::from_slice(&mut less), a.strided(), b.strided(), |a, b| a < b);
+        elementwise::zip(&mut Output::from_slice(&mut less), a.strided(), b.strided(), |a, b| a < b);
         let expected: Vec<bool> = a.values().iter().zip(b.values()).map(|(a, b)| *a < b).collect();
         prop_assert_eq!(less, expected);
         let mut chosen = vec![0; n];
-        elementwise::select(&Output::from_slice(&mut chosen), condition.strided(), a.strided(), b.strided());
+        elementwise::select(&mut Output::from_slice(&mut chosen), condition.strided(), a.strided(), b.strided());
         let pairs = a.values().into_iter().zip(b.values()).zip(condition.values());
         let expected: Vec<i64> = pairs.map(|((a, b), c)| if c { a } else { b }).collect();
         prop_assert_eq!(chosen, expected);
@@ -165,11 +165,11 @@ proptest! {
             let mut x = values.clone();
             let first = x.as_mut_ptr();
             // SAFETY: the output is exactly the elements of the operands, which the kernels allow.
-            let (out, operand) = unsafe {
+            let (mut out, operand) = unsafe {
                 (Output::new(first, shape[0]), kiln_cpu::operand::Strided::new(first.cast_const(), &shape, &strides))
             };
-            elementwise::unary(isa, UnaryOp::Tanh, [0.0; 2], &out, operand);
-            elementwise::binary(isa, op, &out, operand, operand);
+            elementwise::unary(isa, UnaryOp::Tanh, [0.0; 2], &mut out, operand);
+            elementwise::binary(isa, op, &mut out, operand, operand);
             let expected = values.iter().map(|&v| {
                 let t = f32::unary(isa, UnaryOp::Tanh, v, [0.0; 2]);
                 f32::binary(isa, op, t, t)
@@ -214,11 +214,11 @@ fn threads_do_not_change_results() {
     for isa in fused() {
         on_teams(|| {
             let mut y = vec![0.0f32; n];
-            elementwise::unary(isa, UnaryOp::Silu, [0.0; 2], &Output::from_slice(&mut y), x.strided());
+            elementwise::unary(isa, UnaryOp::Silu, [0.0; 2], &mut Output::from_slice(&mut y), x.strided());
             let mut z = vec![0.0f32; n / 7 * 7];
-            elementwise::unary(isa, UnaryOp::Exp, [0.0; 2], &Output::from_slice(&mut z), column.strided());
+            elementwise::unary(isa, UnaryOp::Exp, [0.0; 2], &mut Output::from_slice(&mut z), column.strided());
             let mut less = vec![false; n];
-            elementwise::zip(&Output::from_slice(&mut less), x.strided(), x.strided(), |a, b| a < b);
+            elementwise::zip(&mut Output::from_slice(&mut less), x.strided(), x.strided(), |a, b| a < b);
             (y, z, less)
         });
     }

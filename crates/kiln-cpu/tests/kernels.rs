@@ -123,7 +123,7 @@ fn check_tree<T: Bits + kiln_cpu::operand::Stored<Compute = T>>(
         let mut out = vec![T::default(); outputs];
         // SAFETY: the array has as many elements as its shape says.
         let view = unsafe { Strided::new(x.as_ptr(), shape, &strides) };
-        reduce(isa, op, &Output::from_slice(&mut out), view, axes);
+        reduce(isa, op, &mut Output::from_slice(&mut out), view, axes);
         out
     });
     assert_eq!(bits(&got), bits(&want), "{op:?} over {axes:?} of {shape:?}");
@@ -201,7 +201,7 @@ fn long_reductions_follow_the_tree() {
     let mut out = [0.0];
     // SAFETY: an array of this many elements.
     let view = unsafe { Strided::new(x.as_ptr(), std::slice::from_ref(&count), &[1]) };
-    reduce(Isa::best(), Reduction::Sum, &Output::from_slice(&mut out), view, &[0]);
+    reduce(Isa::best(), Reduction::Sum, &mut Output::from_slice(&mut out), view, &[0]);
     assert_eq!(out[0].to_bits(), tree(Reduction::Sum, &x).to_bits());
 }
 
@@ -223,7 +223,7 @@ fn draws_do_not_depend_on_threads() {
         let x = vec![1f32; size];
         let kept = everywhere("dropout", |isa| {
             let mut out = vec![0f32; size];
-            random::dropout(isa, &Output::from_slice(&mut out), &x, draw, 0.3);
+            random::dropout(isa, &mut Output::from_slice(&mut out), &x, draw, 0.3);
             out
         });
         // A prefix of a longer draw is the shorter draw.

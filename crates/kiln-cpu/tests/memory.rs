@@ -12,7 +12,7 @@ use views::{View, fused, numbers, on_teams, shapes, view};
 
 fn copied<A: Convert<B> + Send + Sync, B: Copy + Send + Sync + Default>(x: &View<A>) -> Vec<B> {
     let mut out = vec![B::default(); x.elements()];
-    copy(&Output::from_slice(&mut out), x.strided());
+    copy(&mut Output::from_slice(&mut out), x.strided());
     out
 }
 
@@ -146,7 +146,7 @@ fn large_copies_and_gathers_do_not_depend_on_threads() {
     let all = on_teams(|| {
         let halves: Vec<f16> = copied(&transposed);
         let mut filled = vec![0u8; 1 << 17];
-        fill(&Output::from_slice(&mut filled), 7);
+        fill(&mut Output::from_slice(&mut filled), 7);
         let mut picked = vec![0.0f32; rows * width];
         gather(&mut picked, &x.buffer, indices.strided(), Along { outer: 1, axis: rows, inner: width });
         let mut normalised = vec![0.0f32; rows * width];

@@ -59,15 +59,15 @@ proptest! {
         let scale = (1.0 / (1.0 - rate)) as f32;
         for &isa in Isa::available() {
             let mut y = vec![9.0f32; n];
-            dropout(isa, &Output::from_slice(&mut y), &x, draw, rate);
+            dropout(isa, &mut Output::from_slice(&mut y), &x, draw, rate);
             for (i, (&y, &x)) in y.iter().zip(&x).enumerate() {
                 let kept = unit_f32(word(draw, i)) >= rate as f32;
                 prop_assert_eq!(y, if kept { x * scale } else { 0.0 });
             }
             let mut z = x.clone();
             // SAFETY: the output is exactly the input, which dropout allows.
-            let (out, input) = unsafe { (Output::new(z.as_mut_ptr(), n), std::slice::from_raw_parts(z.as_ptr(), n)) };
-            dropout(isa, &out, input, draw, rate);
+            let (mut out, input) = unsafe { (Output::new(z.as_mut_ptr(), n), std::slice::from_raw_parts(z.as_ptr(), n)) };
+            dropout(isa, &mut out, input, draw, rate);
             prop_assert_eq!(z, y);
         }
     }
@@ -90,7 +90,7 @@ fn threads_do_not_change_results() {
             let (mut u, mut z, mut d) = (vec![0.0f32; n], vec![0.0f32; n], vec![0.0f32; n]);
             uniform(isa, &mut u, draw, 0.0, 1.0);
             normal(&mut z, draw, 0.0, 1.0);
-            dropout::<f32>(isa, &operand::Output::from_slice(&mut d), &ones, draw, 0.25);
+            dropout::<f32>(isa, &mut operand::Output::from_slice(&mut d), &ones, draw, 0.25);
             (u, z, d)
         });
         let mean = |x: &[f32]| x.iter().map(|&x| f64::from(x)).sum::<f64>() / n as f64;

@@ -71,7 +71,7 @@ fn agrees<E: Stored>(x: &View<f64>, axes: &[usize]) -> Result<(), TestCaseError>
     for op in ALL {
         for &isa in Isa::available() {
             let mut out = vec![E::store(E::Compute::from_f64(0.0)); groups.len()];
-            reduce::reduce(isa, op, &Output::from_slice(&mut out), x.strided(), axes);
+            reduce::reduce(isa, op, &mut Output::from_slice(&mut out), x.strided(), axes);
             for (y, group) in out.iter().zip(&groups) {
                 let values: Vec<E::Compute> = group.iter().map(|x| x.load()).collect();
                 let mut expected = tree(op, &values);
@@ -117,12 +117,12 @@ proptest! {
         let x = x.map(|x| if x.is_nan() { 7 } else { x as i64 % 5 });
         let groups = groups(&x, &axes);
         let mut sums = vec![0i64; groups.len()];
-        reduce::reduce_with(&Output::from_slice(&mut sums), x.strided(), &axes, 0i64, |a, b| a + b);
+        reduce::reduce_with(&mut Output::from_slice(&mut sums), x.strided(), &axes, 0i64, |a, b| a + b);
         prop_assert_eq!(sums, groups.iter().map(|g| g.iter().sum::<i64>()).collect::<Vec<_>>());
         if let [axis, ..] = axes[..] && x.shape[axis] > 0 {
             let groups = self::groups(&x, &[axis]);
             let mut first = vec![0i64; groups.len()];
-            reduce::arg_reduce(&Output::from_slice(&mut first), x.strided(), axis, |candidate, best| candidate > best);
+            reduce::arg_reduce(&mut Output::from_slice(&mut first), x.strided(), axis, |candidate, best| candidate > best);
             let expected: Vec<i64> = groups
                 .iter()
                 .map(|g| g.iter().position(|v| Some(v) == g.iter().max()).map_or(-1, |p| p as i64))
@@ -160,7 +160,7 @@ fn threads_do_not_change_results() {
         on_teams(|| {
             let outputs = (0..2).filter(|a| !axes.contains(a)).map(|a| x.shape[a]).product();
             let mut out = vec![0.0f32; outputs];
-            reduce::reduce(Isa::best(), Reduction::Sum, &Output::from_slice(&mut out), x.strided(), &axes);
+            reduce::reduce(Isa::best(), Reduction::Sum, &mut Output::from_slice(&mut out), x.strided(), &axes);
             out
         });
     }
@@ -172,7 +172,7 @@ fn a_sum_of_millions_is_accurate() {
     let n = 5_000_000;
     let x = View::row_major((0..n).map(|i| 0.1 + (i % 17) as f32 * 1e-3).collect(), &[n]);
     let mut sum = [0.0f32];
-    team::run(|| reduce::reduce(Isa::best(), Reduction::Sum, &Output::from_slice(&mut sum), x.strided(), &[0]));
+    team::run(|| reduce::reduce(Isa::best(), Reduction::Sum, &mut Output::from_slice(&mut sum), x.strided(), &[0]));
     let exact: f64 = x.buffer.iter().map(|&x| f64::from(x)).sum();
     assert!((f64::from(sum[0]) - exact).abs() < 2e-7 * exact, "{} {exact}", sum[0]);
 }
@@ -182,14 +182,14 @@ fn nan_wins_and_nothing_has_its_identity() {
     let x = View::row_major(vec![1.0f32, f32::NAN, 3.0, 5.0, 2.0, 4.0], &[2, 3]);
     for (op, expected) in [(Reduction::Max, [f32::NAN, 5.0]), (Reduction::Min, [f32::NAN, 2.0])] {
         let mut out = [0.0f32; 2];
-        reduce::reduce(Isa::best(), op, &Output::from_slice(&mut out), x.strided(), &[1]);
+        reduce::reduce(Isa::best(), op, &mut Output::from_slice(&mut out), x.strided(), &[1]);
         assert!(out[0].is_nan() && out[1] == expected[1]);
     }
     let empty = View::row_major(Vec::<f32>::new(), &[2, 0]);
     let identities = [0.0, f64::NAN, f64::NEG_INFINITY, f64::INFINITY, 1.0];
     for (op, identity) in ALL.into_iter().zip(identities) {
         let mut out = [9.0f32; 2];
-        reduce::reduce(Isa::best(), op, &Output::from_slice(&mut out), empty.strided(), &[1]);
+        reduce::reduce(Isa::best(), op, &mut Output::from_slice(&mut out), empty.strided(), &[1]);
         assert!(same(f64::from(out[1]), identity), "{op:?}: {}", out[1]);
     }
 }

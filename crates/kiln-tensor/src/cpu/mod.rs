@@ -172,7 +172,7 @@ impl Backend for CpuBackend {
 
     fn fill(&self, out: Out<'_>, value: f64) -> Result<()> {
         // SAFETY: the output's dtype is the one dispatched on.
-        any!(out.dtype, "fill", T => copy::fill(&unsafe { output::<T>(&out) }, value.convert()));
+        any!(out.dtype, "fill", T => copy::fill(&mut unsafe { output::<T>(&out) }, value.convert()));
         Ok(())
     }
 
@@ -182,7 +182,7 @@ impl Backend for CpuBackend {
             let target = Out { buffer: out.buffer, dtype: out.dtype, shape, offset: out.layout.offset() };
             any!(x.dtype, "copy", A => any!(out.dtype, "copy", B => {
                 // SAFETY: operand and output are of the dtypes dispatched on.
-                copy::copy::<A, B>(&unsafe { output(&target) }, unsafe { strided(&x) });
+                copy::copy::<A, B>(&mut unsafe { output(&target) }, unsafe { strided(&x) });
             }));
             return Ok(());
         }
@@ -204,7 +204,7 @@ impl Backend for CpuBackend {
     fn unary(&self, call: UnaryCall, out: Out<'_>, x: View<'_>) -> Result<()> {
         floats!(out.dtype, "unary", T => {
             // SAFETY: both are of the dtype dispatched on; they are the same elements or apart.
-            unsafe { elementwise::unary::<T>(self.isa, call.op, call.params, &output(&out), strided(&x)) }
+            unsafe { elementwise::unary::<T>(self.isa, call.op, call.params, &mut output(&out), strided(&x)) }
         });
         Ok(())
     }
@@ -215,7 +215,7 @@ impl Backend for CpuBackend {
             // SAFETY: as in `unary`.
             unsafe {
                 let operands = [strided(&x), strided(&y), strided(&dy)];
-                elementwise::unary_grad::<T>(self.isa, call.op, call.params, &output(&out), operands);
+                elementwise::unary_grad::<T>(self.isa, call.op, call.params, &mut output(&out), operands);
             }
         });
         Ok(())
@@ -225,20 +225,20 @@ impl Backend for CpuBackend {
     fn binary(&self, op: BinaryOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
         if out.dtype == DType::I64 {
             // SAFETY: all are i64.
-            let (out, a, b) = unsafe { (output::<i64>(&out), strided::<i64>(&a), strided::<i64>(&b)) };
+            let (mut out, a, b) = unsafe { (output::<i64>(&out), strided::<i64>(&a), strided::<i64>(&b)) };
             match op {
-                BinaryOp::Add => elementwise::zip(&out, a, b, i64::wrapping_add),
-                BinaryOp::Sub => elementwise::zip(&out, a, b, i64::wrapping_sub),
-                BinaryOp::Mul => elementwise::zip(&out, a, b, i64::wrapping_mul),
-                BinaryOp::Maximum => elementwise::zip(&out, a, b, i64::max),
-                BinaryOp::Minimum => elementwise::zip(&out, a, b, i64::min),
+                BinaryOp::Add => elementwise::zip(&mut out, a, b, i64::wrapping_add),
+                BinaryOp::Sub => elementwise::zip(&mut out, a, b, i64::wrapping_sub),
+                BinaryOp::Mul => elementwise::zip(&mut out, a, b, i64::wrapping_mul),
+                BinaryOp::Maximum => elementwise::zip(&mut out, a, b, i64::max),
+                BinaryOp::Minimum => elementwise::zip(&mut out, a, b, i64::min),
                 _ => return Err(unsupported_dtype(op.name(), DType::I64, "floats")),
             }
             return Ok(());
         }
         floats!(out.dtype, "binary", T => {
             // SAFETY: as in `unary`.
-            unsafe { elementwise::binary::<T>(self.isa, op, &output(&out), strided(&a), strided(&b)) }
+            unsafe { elementwise::binary::<T>(self.isa, op, &mut output(&out), strided(&a), strided(&b)) }
         });
         Ok(())
     }
@@ -246,14 +246,14 @@ impl Backend for CpuBackend {
     fn compare(&self, op: CompareOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
         any!(a.dtype, "compare", T => {
             // SAFETY: the operands are of the dtype dispatched on, the output is bool.
-            let (out, a, b) = unsafe { (output::<bool>(&out), strided::<T>(&a), strided::<T>(&b)) };
+            let (mut out, a, b) = unsafe { (output::<bool>(&out), strided::<T>(&a), strided::<T>(&b)) };
             match op {
-                CompareOp::Eq => elementwise::zip(&out, a, b, |a, b| a == b),
-                CompareOp::Ne => elementwise::zip(&out, a, b, |a, b| a != b),
-                CompareOp::Lt => elementwise::zip(&out, a, b, |a, b| T::lt(&a, &b)),
-                CompareOp::Le => elementwise::zip(&out, a, b, |a, b| a <= b),
-                CompareOp::Gt => elementwise::zip(&out, a, b, |a, b| T::gt(&a, &b)),
-                CompareOp::Ge => elementwise::zip(&out, a, b, |a, b| a >= b),
+                CompareOp::Eq => elementwise::zip(&mut out, a, b, |a, b| a == b),
+                CompareOp::Ne => elementwise::zip(&mut out, a, b, |a, b| a != b),
+                CompareOp::Lt => elementwise::zip(&mut out, a, b, |a, b| T::lt(&a, &b)),
+                CompareOp::Le => elementwise::zip(&mut out, a, b, |a, b| a <= b),
+                CompareOp::Gt => elementwise::zip(&mut out, a, b, |a, b| T::gt(&a, &b)),
+                CompareOp::Ge => elementwise::zip(&mut out, a, b, |a, b| a >= b),
             }
         });
         Ok(())
@@ -262,7 +262,7 @@ impl Backend for CpuBackend {
     fn select(&self, out: Out<'_>, condition: View<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
         any!(out.dtype, "select", T => {
             // SAFETY: the operands are of the dtype dispatched on, the condition is bool.
-            unsafe { elementwise::select::<T>(&output(&out), strided(&condition), strided(&a), strided(&b)) }
+            unsafe { elementwise::select::<T>(&mut output(&out), strided(&condition), strided(&a), strided(&b)) }
         });
         Ok(())
     }
@@ -271,13 +271,13 @@ impl Backend for CpuBackend {
         match x.dtype {
             DType::I64 => {
                 // SAFETY: both are i64.
-                let (out, x) = unsafe { (output::<i64>(&out), strided::<i64>(&x)) };
-                reduce::reduce_with(&out, x, axes, 0, i64::wrapping_add);
+                let (mut out, x) = unsafe { (output::<i64>(&out), strided::<i64>(&x)) };
+                reduce::reduce_with(&mut out, x, axes, 0, i64::wrapping_add);
             }
             DType::Bool => {
                 // SAFETY: bools, summed as i64.
-                let (out, x) = unsafe { (output::<i64>(&out), strided::<bool>(&x)) };
-                reduce::reduce_with(&out, x, axes, 0, |sum: i64, x: bool| sum + i64::from(x));
+                let (mut out, x) = unsafe { (output::<i64>(&out), strided::<bool>(&x)) };
+                reduce::reduce_with(&mut out, x, axes, 0, |sum: i64, x: bool| sum + i64::from(x));
             }
             dtype => {
                 let op = match op {
@@ -289,7 +289,7 @@ impl Backend for CpuBackend {
                 };
                 floats!(dtype, "reduce", T => {
                     // SAFETY: both are of the dtype dispatched on.
-                    unsafe { reduce::reduce::<T>(self.isa, op, &output(&out), strided(&x), axes) }
+                    unsafe { reduce::reduce::<T>(self.isa, op, &mut output(&out), strided(&x), axes) }
                 });
             }
         }
@@ -299,12 +299,12 @@ impl Backend for CpuBackend {
     fn arg_reduce(&self, op: ArgReduceOp, out: Out<'_>, x: View<'_>, axis: usize) -> Result<()> {
         any!(x.dtype, "arg_reduce", T => {
             // SAFETY: the operand is of the dtype dispatched on, the output i64.
-            let (out, x) = unsafe { (output::<i64>(&out), strided::<T>(&x)) };
+            let (mut out, x) = unsafe { (output::<i64>(&out), strided::<T>(&x)) };
             // NaN, which differs from itself, beats all but an earlier NaN.
             #[allow(clippy::eq_op, clippy::bool_comparison)] // the test for NaN that integers have too
             match op {
-                ArgReduceOp::ArgMax => reduce::arg_reduce(&out, x, axis, |c, best| c > best || c != c && best == best),
-                ArgReduceOp::ArgMin => reduce::arg_reduce(&out, x, axis, |c, best| c < best || c != c && best == best),
+                ArgReduceOp::ArgMax => reduce::arg_reduce(&mut out, x, axis, |c, best| c > best || c != c && best == best),
+                ArgReduceOp::ArgMin => reduce::arg_reduce(&mut out, x, axis, |c, best| c < best || c != c && best == best),
             }
         });
         Ok(())
@@ -382,7 +382,7 @@ impl Backend for CpuBackend {
             // Lent elements must not change while they are.
             let x = if in_place { Rows::Copied(x.to_vec()) } else { x };
             // SAFETY: of the dtype dispatched on; apart from x.
-            random::dropout::<T>(self.isa, &unsafe { output(&out) }, &x, draw(&stream), rate);
+            random::dropout::<T>(self.isa, &mut unsafe { output(&out) }, &x, draw(&stream), rate);
         });
         Ok(())
     }

@@ -31,7 +31,7 @@ fn copy_same<E: Stored>(to: &mut [E], source: Strided<'_, E>) {
     }
     // SAFETY: Same<E> holds an E and nothing else; the elements are those of `source`.
     let source = unsafe { Strided::new(source.first_element().cast::<Same<E>>(), source.shape(), source.strides()) };
-    copy::copy(&Output::from_slice(to), source);
+    copy::copy(&mut Output::from_slice(to), source);
 }
 
 /// Rows of a contiguous view of the compute type in place, else a converted copy.

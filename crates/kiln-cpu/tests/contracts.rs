@@ -1,0 +1,373 @@
+//! Safe functions with arguments that do not fit: each refuses in words, and writes nothing that is not its own; arguments without
+//! elements are taken.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
+
+mod views;
+
+use kiln_cpu::copy::{copy, fill};
+use kiln_cpu::gather::{Along, Rows, gather, gather_normalised, in_parts, scatter_add};
+use kiln_cpu::operand::Output;
+use kiln_cpu::random::{Draw, dropout, normal, normal_f64, uniform, uniform_f64};
+use kiln_cpu::softmax::{Labels, Normalised, Target, cross_entropy, cross_entropy_grad, softmax, softmax_grad};
+use kiln_cpu::warp::{Affine, Fill, Planes, Room, warp};
+use kiln_cpu::{Isa, elementwise};
+use kiln_math::{BinaryOp, UnaryOp};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use views::View;
+
+const DRAW: Draw = Draw { key: 1, counter: 0 };
+
+fn ones(n: usize) -> Vec<f32> {
+    vec![1.0; n]
+}
+
+fn view(n: usize) -> View<f32> {
+    View::row_major(ones(n), &[n])
+}
+
+fn index(values: &[i64]) -> View<i64> {
+    View::row_major(values.to_vec(), &[values.len()])
+}
+
+/// A call with an output of these elements, which lies between neighbors.
+type Call = Box<dyn Fn(&mut [f32])>;
+
+fn call(f: impl Fn(&mut [f32]) + 'static) -> Call {
+    Box::new(f)
+}
+
+/// Runs a call on an output between neighbors, which must stay as they are; gives what it panicked with.
+#[track_caller]
+fn run(name: &str, length: usize, f: &Call) -> Option<String> {
+    let mut memory = vec![7.0f32; length + 64];
+    let outcome = catch_unwind(AssertUnwindSafe(|| f(&mut memory[32..32 + length])));
+    let neighbors = memory[..32].iter().chain(&memory[32 + length..]);
+    assert!(neighbors.copied().all(|x| x == 7.0), "{name} has written to its neighbors");
+    // Once more in memory of its own, where a sanitizer sees what is read or written beyond it.
+    let _ = catch_unwind(AssertUnwindSafe(|| f(&mut vec![7.0f32; length])));
+    let payload = outcome.err()?;
+    let text = payload.downcast_ref::<String>().cloned();
+    Some(text.unwrap_or_else(|| payload.downcast_ref::<&str>().copied().unwrap_or_default().to_string()))
+}
+
+/// Calls that must be refused, with the length of their output, and how the refusal begins.
+#[track_caller]
+fn refused(cases: Vec<(usize, Call, &str)>) {
+    for (length, f, words) in cases {
+        match run(words, length, &f) {
+            None => panic!("no refusal, expected: {words}"),
+            Some(message) => assert!(message.starts_with(words), "got: {message}\nexpected: {words}"),
+        }
+    }
+}
+
+/// Calls that must be taken, with the length of their output.
+#[track_caller]
+fn taken(cases: Vec<(&str, usize, Call)>) {
+    for (name, length, f) in cases {
+        assert_eq!(run(name, length, &f), None, "{name}");
+    }
+}
+
+#[test]
+fn elementwise_operands_have_the_length_of_the_output() {
+    let isa = Isa::best();
+    refused(vec![
+        (
+            9,
+            call(move |out| {
+                elementwise::unary(isa, UnaryOp::Exp, [0.0; 2], &mut Output::from_slice(out), view(8).strided())
+            }),
+            "unary: `operand` has 8 elements, 9 are expected",
+        ),
+        (
+            8,
+            call(move |out| {
+                elementwise::unary(isa, UnaryOp::Exp, [0.0; 2], &mut Output::from_slice(out), view(9).strided())
+            }),
+            "unary: `operand` has 9 elements, 8 are expected",
+        ),
+        (
+            5,
+            call(move |out| {
+                let (x, short) = (view(5), view(4));
+                let inputs = [x.strided(), x.strided(), short.strided()];
+                elementwise::unary_grad(isa, UnaryOp::Tanh, [0.0; 2], &mut Output::from_slice(out), inputs)
+            }),
+            "unary_grad: `operand` has 4 elements, 5 are expected",
+        ),
+        (
+            5,
+            call(move |out| {
+                let (x, short) = (view(5), view(0));
+                let mut out = Output::from_slice(out);
+                elementwise::binary(isa, BinaryOp::Add, &mut out, x.strided(), short.strided())
+            }),
+            "binary: `operand` has 0 elements, 5 are expected",
+        ),
+        (
+            5,
+            call(|out| {
+                elementwise::zip(&mut Output::from_slice(out), view(6).strided(), view(5).strided(), |a, b: f32| a + b)
+            }),
+            "zip: `a` has 6 elements, 5 are expected",
+        ),
+        (
+            5,
+            call(|out| {
+                elementwise::zip(&mut Output::from_slice(out), view(5).strided(), view(1).strided(), |a, b: f32| a + b)
+            }),
+            "zip: `b` has 1 elements, 5 are expected",
+        ),
+        (
+            5,
+            call(|out| {
+                let condition = View::row_major(vec![true; 4], &[4]);
+                let x = view(5);
+                let mut out = Output::from_slice(out);
+                elementwise::select(&mut out, condition.strided(), x.strided(), x.strided())
+            }),
+            "select: `condition` has 4 elements, 5 are expected",
+        ),
+        (
+            5,
+            call(|out| {
+                let condition = View::row_major(vec![true; 5], &[5]);
+                let (x, short) = (view(5), view(3));
+                elementwise::select(&mut Output::from_slice(out), condition.strided(), x.strided(), short.strided())
+            }),
+            "select: `b` has 3 elements, 5 are expected",
+        ),
+        (
+            7,
+            call(|out| copy::<f32, f32>(&mut Output::from_slice(out), view(6).strided())),
+            "copy: `x` has 6 elements, 7 are expected",
+        ),
+        (
+            4,
+            call(|out| copy::<f32, f32>(&mut Output::from_slice(out), view(400_000).strided())),
+            "copy: `x` has 400000 elements, 4 are expected",
+        ),
+        (
+            4,
+            call(move |out| dropout(isa, &mut Output::from_slice(out), &ones(3), DRAW, 0.5)),
+            "dropout: `x` has 3 elements, 4 are expected",
+        ),
+    ]);
+    taken(vec![
+        ("fill", 0, call(|out| fill(&mut Output::from_slice(out), 1.0))),
+        ("copy", 0, call(|out| copy::<f32, f32>(&mut Output::from_slice(out), view(0).strided()))),
+        (
+            "unary",
+            0,
+            call(move |out| {
+                elementwise::unary(isa, UnaryOp::Exp, [0.0; 2], &mut Output::from_slice(out), view(0).strided())
+            }),
+        ),
+        ("unary_in_place", 0, call(move |out| elementwise::unary_in_place(isa, UnaryOp::Exp, [0.0; 2], out))),
+        ("dropout", 0, call(move |out| dropout(isa, &mut Output::from_slice(out), &[], DRAW, 0.5))),
+        ("uniform", 0, call(move |out| uniform(isa, out, DRAW, 0.0, 1.0))),
+        ("uniform", 65, call(move |out| uniform(isa, out, Draw { key: 1, counter: u64::MAX }, 1.0, -1.0))),
+        ("uniform_f64", 0, call(|_| uniform_f64(&mut [], DRAW, 0.0, 1.0))),
+        ("normal", 1, call(|out| normal(out, DRAW, 0.0, f64::NAN))),
+        ("normal_f64", 0, call(|_| normal_f64(&mut [], DRAW, 0.0, 1.0))),
+    ]);
+}
+
+#[test]
+fn softmax_takes_whole_rows() {
+    let isa = Isa::best();
+    let kind = Normalised::Softmax;
+    refused(vec![
+        (15, call(move |out| softmax(isa, kind, out, &ones(20), 5)), "softmax: `out` has 15 elements, 20 are expected"),
+        (
+            1,
+            call(move |out| softmax(isa, kind, out, &ones(1 << 16), 256)),
+            "softmax: `out` has 1 elements, 65536 are expected",
+        ),
+        (
+            19,
+            call(move |out| softmax(isa, kind, out, &ones(19), 5)),
+            "softmax: `x` has 19 elements, which are no rows of 5",
+        ),
+        (
+            3,
+            call(move |out| softmax(isa, kind, out, &ones(3), 0)),
+            "softmax: `x` has 3 elements, which are no rows of 0",
+        ),
+        (
+            20,
+            call(move |out| softmax_grad(isa, kind, out, &ones(20), &ones(15), 5)),
+            "softmax_grad: `dy` has 15 elements, 20 are expected",
+        ),
+        (
+            5,
+            call(move |out| softmax_grad(isa, kind, out, &ones(20), &ones(20), 5)),
+            "softmax_grad: `out` has 5 elements, 20 are expected",
+        ),
+        (
+            20,
+            call(move |out| softmax_grad(isa, kind, out, &ones(20), &ones(20), usize::MAX)),
+            "softmax_grad: `y` has 20 elements, which are no rows of 18446744073709551615",
+        ),
+    ]);
+    taken(vec![
+        ("softmax", 0, call(move |out| softmax(isa, kind, out, &[], 0))),
+        ("softmax", 0, call(move |out| softmax(isa, kind, out, &[], 3))),
+        ("softmax_grad", 0, call(move |out| softmax_grad(isa, kind, out, &[], &[], 0))),
+    ]);
+}
+
+#[test]
+fn a_cross_entropy_has_a_target_for_each_row() {
+    fn labels(values: &[i64]) -> Target<'_, f32> {
+        Target::Labels(Labels::I64(values))
+    }
+    let isa = Isa::best();
+    let loss = move |length, classes, rows: usize, target: &'static [i64], words| {
+        (length, call(move |out| cross_entropy(isa, out, &ones(rows * classes), labels(target), classes)), words)
+    };
+    let slope = move |length, classes, rows: usize, target: &'static [i64], words| {
+        let f = move |out: &mut [f32]| {
+            cross_entropy_grad(isa, out, &ones(rows * classes), labels(target), &|_| 1.0, classes);
+        };
+        (length, call(f), words)
+    };
+    refused(vec![
+        loss(3, 5, 2, &[0, 1, 2], "cross_entropy: `logits` has 10 elements, 15 are expected"),
+        loss(1, 5, 2, &[0, 1], "cross_entropy: `logits` has 10 elements, 5 are expected"),
+        loss(2, 5, 2, &[0], "cross_entropy: `labels` has 1 elements, 2 are expected"),
+        loss(2, 5, 2, &[0, 5], "cross_entropy: row 1 has label 5, there are 5 classes"),
+        loss(2, 40, 2, &[-1, 5], "cross_entropy: row 0 has label -1, there are 40 classes"),
+        loss(2, 0, 2, &[0, 0], "cross_entropy: row 0 has label 0, there are 0 classes"),
+        slope(5, 5, 2, &[0, 1], "cross_entropy_grad: `out` has 5 elements, 10 are expected"),
+        slope(10, 5, 2, &[0], "cross_entropy_grad: `labels` has 1 elements, 2 are expected"),
+        slope(10, 5, 2, &[0, i64::MAX], "cross_entropy_grad: row 1 has label 9223372036854775807, there are 5 classes"),
+        slope(80, 40, 2, &[40, 0], "cross_entropy_grad: row 0 has label 40, there are 40 classes"),
+        (
+            usize::MAX >> 60,
+            call(move |out| cross_entropy(isa, out, &[], Target::Weights(&[]), usize::MAX)),
+            "cross_entropy: sizes [15, 18446744073709551615] are more elements than memory can hold",
+        ),
+        (
+            2,
+            call(move |out| cross_entropy(isa, out, &ones(6), Target::Weights(&ones(5)), 3)),
+            "cross_entropy: `weights` has 5 elements, 6 are expected",
+        ),
+        (
+            6,
+            call(move |out| cross_entropy_grad(isa, out, &ones(6), Target::Weights(&ones(7)), &|_| 1.0, 3)),
+            "cross_entropy_grad: `weights` has 7 elements, 6 are expected",
+        ),
+        (
+            6,
+            call(move |out| cross_entropy_grad(isa, out, &ones(6), labels(&[0]), &|_| 1.0, 0)),
+            "cross_entropy_grad: `logits` has 6 elements, which are no rows of 0",
+        ),
+    ]);
+    taken(vec![
+        ("cross_entropy", 0, call(move |out| cross_entropy(isa, out, &[], labels(&[]), 0))),
+        ("cross_entropy", 0, call(move |out| cross_entropy(isa, out, &[], labels(&[]), 9))),
+        ("cross_entropy", 2, call(move |out| cross_entropy(isa, out, &[], Target::Weights(&[]), 0))),
+        ("cross_entropy_grad", 0, call(move |out| cross_entropy_grad(isa, out, &[], labels(&[]), &|_| 1.0, 9))),
+        (
+            "cross_entropy_grad",
+            0,
+            call(move |out| cross_entropy_grad(isa, out, &[], Target::Weights(&[]), &|_| 1.0, 0)),
+        ),
+    ]);
+    assert_eq!(Labels::U8(&[3, 2, 4]).outside(4), Some((2, 4)));
+    assert_eq!(Labels::I64(&[3, -2, 7]).outside(4), Some((1, -2)));
+}
+
+#[test]
+fn gathers_stay_within_both_arrays() {
+    const ALONG: Along = Along { outer: 2, axis: 3, inner: 4 };
+    let from = |length, x: usize, at: &'static [i64], along: Along, words| {
+        (length, call(move |out| gather(out, &ones(x), index(at).strided(), along)), words)
+    };
+    let into = |length, y: usize, at: &'static [i64], along: Along, words| {
+        (length, call(move |out| scatter_add(out, &ones(y), index(at).strided(), along, |a, b| a + b)), words)
+    };
+    refused(vec![
+        from(15, 24, &[0, 2], ALONG, "gather: `out` has 15 elements, 16 are expected"),
+        from(8, 24, &[0, 2], ALONG, "gather: `out` has 8 elements, 16 are expected"),
+        from(16, 23, &[0, 2], ALONG, "gather: `x` has 23 elements, 24 are expected"),
+        from(16, 24, &[0, 3], ALONG, "gather: index 3 is outside of an axis of 3"),
+        from(16, 24, &[-1, 0], ALONG, "gather: index -1 is outside of an axis of 3"),
+        from(
+            1,
+            24,
+            &[0, 2],
+            Along { outer: usize::MAX, axis: 3, inner: 1 },
+            "gather: sizes [18446744073709551615, 3, 1] are more elements than memory can hold",
+        ),
+        into(23, 16, &[0, 2], ALONG, "scatter_add: `out` has 23 elements, 24 are expected"),
+        into(24, 15, &[0, 2], ALONG, "scatter_add: `y` has 15 elements, 16 are expected"),
+        into(24, 16, &[i64::MIN, 2], ALONG, "scatter_add: index -9223372036854775808 is outside of an axis of 3"),
+        (
+            16,
+            call(|out| {
+                let at = View::row_major(vec![0i64; 2], &[2, 1]);
+                gather(out, &ones(24), at.strided(), ALONG);
+            }),
+            "gather: indices of shape [2, 1], one axis is expected",
+        ),
+        (
+            24,
+            call(|out| scatter_add(out, &ones(8), View::row_major(vec![0i64], &[]).strided(), ALONG, |a, b| a + b)),
+            "scatter_add: indices of shape [], one axis is expected",
+        ),
+    ]);
+    let rows = |width, at: &'static [usize]| Rows { source: &[1; 12], width, indices: at, upcoming: &[usize::MAX, 5] };
+    taken(vec![
+        ("gather of nothing", 0, call(move |out| gather(out, &ones(24), index(&[]).strided(), ALONG))),
+        ("rows past the end", 8, call(move |out| gather_normalised(Isa::best(), out, rows(4, &[3, 9]), &[[1.0, 0.0]]))),
+        ("too few rows", 12, call(move |out| gather_normalised(Isa::best(), out, rows(4, &[0]), &[[1.0, 0.0]]))),
+        ("half a row", 6, call(move |out| gather_normalised(Isa::best(), out, rows(4, &[0, 1]), &[[1.0, 0.0]]))),
+        ("rows of none", 6, call(move |out| gather_normalised(Isa::best(), out, rows(0, &[0, 1]), &[[1.0, 0.0]]))),
+        (
+            "planes that do not fit",
+            8,
+            call(move |out| {
+                gather_normalised(Isa::best(), out, rows(4, &[0, 1]), &[[1.0, 0.0]; 3]);
+            }),
+        ),
+        ("parts of width 0", 1 << 15, call(|out| in_parts(out, 0, |_, part| part.fill(1.0)))),
+        ("parts of rows that do not fit", (1 << 15) + 1, call(|out| in_parts(out, 3, |_, part| part.fill(1.0)))),
+    ]);
+}
+
+#[test]
+fn warps_leave_what_does_not_fit() {
+    let image = |channels, height, width, normalise: usize| {
+        call(move |out: &mut [f32]| {
+            let image = Planes { bytes: &[1; 24], channels, height, width };
+            let far = Affine { x: [f64::NAN, 1e30, -1e30], y: [0.0, f64::INFINITY, 1.0] };
+            for fill in [Fill::Nearest, Fill::Constant(1.0), Fill::Reflect, Fill::Wrap] {
+                warp(Isa::best(), out, image, far, fill, &vec![[1.0, 0.0]; normalise], &mut Room::default());
+            }
+        })
+    };
+    taken(vec![
+        ("an image", 24, image(2, 3, 4, 1)),
+        ("another output", 23, image(2, 3, 4, 1)),
+        ("another image", 36, image(3, 3, 4, 1)),
+        ("other constants", 24, image(2, 3, 4, 3)),
+        ("no constants", 24, image(2, 3, 4, 0)),
+        ("sizes beyond memory", 0, image(1 << 62, 2, 2, 1)),
+        ("rows beyond memory", 0, image(1, usize::MAX, 2, 1)),
+        ("no channel", 0, image(0, 3, 4, 1)),
+    ]);
+}
+
+/// Columns beyond 2²⁴ are no whole numbers of f32: a place between them would lie past the end of a row.
+#[test]
+fn warps_of_images_wider_than_f32_counts_are_left() {
+    let width = (1 << 24) + 4;
+    let bytes = vec![1; width];
+    let mut out = vec![7.0; width];
+    let image = Planes { bytes: &bytes, channels: 1, height: 1, width };
+    warp(Isa::best(), &mut out, image, Affine::IDENTITY, Fill::Nearest, &[[1.0, 0.0]], &mut Room::default());
+    assert!(out.iter().all(|&x| x == 7.0));
+}
