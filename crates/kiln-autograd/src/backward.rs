@@ -2,7 +2,7 @@
 
 use crate::graph::NodeRef;
 use crate::{LeafId, Var};
-use kiln_tensor::{Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{Error, ErrorKind, Result, Shape, Tensor};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -100,12 +100,17 @@ impl Backward<'_> {
     /// the sum has one owner.
     ///
     /// # Errors
-    /// Those of the addition: a rule that gives a gradient of another shape than its input's.
+    /// A gradient of another shape than the input's, which is a mistake of the rule; those of the addition.
     pub fn accumulate(&mut self, position: usize, gradient: Var) -> Result<()> {
         if !self.needs(position) {
             return Ok(());
         }
         let Some(edge) = self.node.edges.get(position) else { return Ok(()) };
+        if let Some(expected) = edge.shape
+            && *gradient.shape() != expected
+        {
+            return Err(self.wrong_shape(position, gradient.shape(), &expected));
+        }
         match self.pending.get_mut(&edge.id) {
             None => {
                 self.pending.insert(edge.id, Pending { node: edge.clone(), gradient });
@@ -114,6 +119,18 @@ impl Backward<'_> {
             Some(pending) => pending.gradient.tensor_mut().add_assign(gradient.tensor())?,
         }
         Ok(())
+    }
+
+    #[cold]
+    fn wrong_shape(&self, position: usize, found: &Shape, expected: &Shape) -> Error {
+        Error::shape(
+            "backward",
+            format!(
+                "the rule of `{}` gives its input {position} a gradient of shape {found}, the input has {expected}: a rule sums \
+                 over the axes that its operation has stretched (`sum_to`)",
+                self.node.function.name()
+            ),
+        )
     }
 }
 

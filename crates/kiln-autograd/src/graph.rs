@@ -1,6 +1,7 @@
 //! The recorded graph: nodes that know their inputs' nodes and how to turn an output's gradient into theirs.
 
 use crate::Function;
+use kiln_tensor::Shape;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// id is a topological order, and no sort is ever made.
 pub(crate) struct Node<F: ?Sized = dyn Function> {
     pub(crate) id: u64,
+    /// The shape of its output, which its gradient must have. A parameter's leaf has none: its value may be another one later.
+    pub(crate) shape: Option<Shape>,
     pub(crate) edges: Edges,
     pub(crate) function: F,
 }

@@ -40,7 +40,11 @@ impl Function for LeafFunction {
 impl Leaf {
     /// A fresh leaf.
     pub fn new() -> Self {
-        Leaf(Arc::new(Node { id: next_id(), edges: Edges::default(), function: LeafFunction }))
+        Leaf::of(None)
+    }
+
+    fn of(shape: Option<Shape>) -> Self {
+        Leaf(Arc::new(Node { id: next_id(), shape, edges: Edges::default(), function: LeafFunction }))
     }
 
     /// What gradients are filed under.
@@ -77,7 +81,8 @@ impl Var {
 
     /// A value that gradients are wanted of, as a leaf of its own.
     pub fn variable(tensor: Tensor) -> Self {
-        Var { tensor, node: Some(Leaf::new().0) }
+        let leaf = Leaf::of(Some(*tensor.shape()));
+        Var { tensor, node: Some(leaf.0) }
     }
 
     /// The output of an operation: recorded where one of the inputs needs a gradient.
@@ -90,7 +95,8 @@ impl Var {
         for (position, input) in inputs.iter().enumerate() {
             edges.push(position, input.node.clone());
         }
-        Var { tensor: output, node: Some(Arc::new(Node { id: next_id(), edges, function })) }
+        let shape = Some(*output.shape());
+        Var { tensor: output, node: Some(Arc::new(Node { id: next_id(), shape, edges, function })) }
     }
 
     /// As [`Var::from_function`], but the function is only made where it is recorded.

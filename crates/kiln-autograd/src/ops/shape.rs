@@ -72,10 +72,12 @@ impl Function for Slice {
     }
 }
 
-/// The adjoint of a slice: y is zeros but for x at `range` of an axis; dx is that part of dy.
+/// The adjoint of a slice: y is zeros but for x at `range` of an axis; dx is that part of dy, summed over the axes along which
+/// x was stretched.
 struct Embed {
     axis: usize,
     range: Range<usize>,
+    shape: Shape,
 }
 
 impl Function for Embed {
@@ -83,7 +85,7 @@ impl Function for Embed {
         "embed"
     }
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
-        pass.accumulate(0, dy.slice(self.axis, self.range.clone())?)
+        pass.accumulate(0, dy.slice(self.axis, self.range.clone())?.sum_to(&self.shape)?)
     }
 }
 
@@ -203,16 +205,20 @@ impl Var {
         Ok(Var::record(&[self], y, |_| Slice { axis, range, shape: *self.shape() }))
     }
 
-    /// Zeros of `shape` with this at the indices from `start` of one axis: the adjoint of [`Var::slice`].
+    /// Zeros of `shape` with this at the indices from `start` of one axis: the adjoint of [`Var::slice`]. The other axes may
+    /// broadcast, by NumPy's rule.
     ///
     /// # Errors
     /// A part that does not fit the shape.
     pub fn embed(&self, axis: usize, start: usize, shape: impl IntoShape) -> Result<Var> {
+        let shape = shape.into_shape()?;
+        // As many indices as this has of that axis: one, where it is an axis that broadcasting puts before.
+        let own = (axis + self.shape().rank()).checked_sub(shape.rank());
+        let size = own.and_then(|own| self.dims().get(own)).copied().unwrap_or(1);
+        let range = start..start.saturating_add(size);
         let mut y = Tensor::zeros(shape, self.dtype(), self.device())?;
-        let size = self.dims().get(axis).copied().unwrap_or(0);
-        let range = start..start + size;
         y.slice_assign(axis, range.clone(), self.tensor())?;
-        Ok(Var::record(&[self], y, |_| Embed { axis, range }))
+        Ok(Var::record(&[self], y, |_| Embed { axis, range, shape: *self.shape() }))
     }
 
     /// Stretched by NumPy's rule.
