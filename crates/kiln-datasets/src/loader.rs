@@ -4,6 +4,8 @@ use crate::{Batch, Dataset, Pass};
 use kiln_cpu::team;
 use kiln_math::{Purpose, Stream};
 use kiln_tensor::{Device, Error, ErrorKind, Result};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, sync_channel};
 
 /// Batches that wait in each worker's queue, beside the one it is at.
@@ -135,7 +137,8 @@ impl<D: Dataset> Loader<D> {
     /// The batches of an epoch. `f` is given an iterator over them; the workers end with it.
     ///
     /// # Errors
-    /// A batch size of 0, an empty data set, or what `f` returns.
+    /// A batch size of 0, an empty data set, or what `f` returns. A panic of the data set on a worker thread is an error of its
+    /// batch.
     pub fn epoch<R>(&self, epoch: u64, f: impl FnOnce(&mut Epoch<'_>) -> Result<R>) -> Result<R> {
         let size = self.size();
         if size == 0 || self.dataset.is_empty() {
@@ -185,7 +188,10 @@ impl<D: Dataset> Loader<D> {
                 let work = move || {
                     for batch in (first..count).step_by(workers) {
                         // Nobody listens any more once the epoch has been left.
-                        if sender.send(team::serial(|| gather(batch, workers))).is_err() {
+                        let gathered = catch_unwind(AssertUnwindSafe(|| team::serial(|| gather(batch, workers))));
+                        let ended = gathered.is_err();
+                        let batch = gathered.unwrap_or_else(|payload| Err(panicked(first, &*payload)));
+                        if sender.send(batch).is_err() || ended {
                             return;
                         }
                     }
@@ -205,6 +211,13 @@ impl<D: Dataset> Loader<D> {
             f(&mut Epoch { count, taken: 0, next: &mut take })
         })
     }
+}
+
+/// The error of a worker whose data set panicked, in its words.
+fn panicked(worker: usize, payload: &(dyn Any + Send)) -> Error {
+    let words = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
+    let words = words.unwrap_or("without a message");
+    Error::new(ErrorKind::Fault, "Loader", format!("the data set panicked on worker thread {worker}: {words}"))
 }
 
 /// The batches of an epoch, in order.

@@ -200,7 +200,7 @@ impl Drop for Allocator {
 }
 
 #[cold]
-fn out_of_memory(bytes: usize) -> Error {
+pub(crate) fn out_of_memory(bytes: usize) -> Error {
     Error::new(
         ErrorKind::Memory,
         "alloc",

@@ -45,7 +45,7 @@ impl Layout {
     #[inline]
     #[must_use]
     pub fn moved(mut self, elements: usize) -> Self {
-        self.offset += elements;
+        self.offset = self.offset.saturating_add(elements);
         self
     }
 
@@ -156,10 +156,10 @@ impl Layout {
                 format!("axis {axis} is out of range for {} of {} axes", self.shape, self.shape.rank()),
             )
         })?;
-        // Past any extent where it overflows.
-        let reach = step.checked_mul(size.saturating_sub(1) as isize).unwrap_or(isize::MAX);
-        let last = (start as isize).saturating_add(reach);
-        if size > 0 && (start >= extent || last < 0 || last >= extent as isize) || size == 0 && start > extent {
+        // Counted in 128 bits, where no start, size or step overflows.
+        let last = start as i128 + step as i128 * (size.saturating_sub(1) as i128);
+        let fits = if size > 0 { start < extent && (0..extent as i128).contains(&last) } else { start <= extent };
+        if !fits {
             return Err(Error::shape(
                 "slice",
                 format!(

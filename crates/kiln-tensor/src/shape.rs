@@ -212,7 +212,7 @@ tuple_shape!(A B C D E);
 /// The shape that NumPy's broadcasting gives `a` and `b`: aligned at the last axis, axes of size 1 stretch.
 ///
 /// # Errors
-/// Axes that differ where neither is 1, with both shapes named.
+/// Axes that differ where neither is 1, with both shapes named; more elements than memory can hold.
 pub fn broadcast_shapes(operation: &'static str, a: &Shape, b: &Shape) -> Result<Shape> {
     if a == b {
         return Ok(*a);
@@ -235,5 +235,6 @@ pub fn broadcast_shapes(operation: &'static str, a: &Shape, b: &Shape) -> Result
             ));
         }
     }
-    Ok(out)
+    // Views may each stretch over another axis: together these may be more than can be counted.
+    Shape::new(&out)
 }

@@ -47,7 +47,7 @@ impl Window {
     /// What the kernel covers along an axis: (kernel − 1)·dilation + 1.
     #[inline]
     pub fn extent(&self, axis: usize) -> usize {
-        (self.kernel[axis] - 1).saturating_mul(self.dilation[axis]).saturating_add(1)
+        self.kernel[axis].saturating_sub(1).saturating_mul(self.dilation[axis]).saturating_add(1)
     }
 
     /// The taps in row-major order, by their place along each axis.
@@ -85,7 +85,8 @@ impl Window {
     /// The sizes of the output over x (N, C, D…), as three: (size + padding − extent) / stride + 1, rounded down.
     ///
     /// # Errors
-    /// A rank that does not fit, an axis without elements, a window larger than the padded input, a stride or dilation of 0.
+    /// A rank that does not fit, an axis without elements, a window larger than the padded input, a stride or dilation of 0, more
+    /// elements than memory can hold.
     pub fn output_sizes(&self, operation: &'static str, x: &Shape) -> Result<[usize; MAX_SPATIAL]> {
         let axes = MAX_SPATIAL - Window::spatial(operation, x)?..MAX_SPATIAL;
         if self.kernel.iter().chain(&self.stride).chain(&self.dilation).any(|&number| number == 0) {
@@ -100,8 +101,9 @@ impl Window {
             ));
         }
         let sizes = Window::sizes(x);
-        let padded: [usize; MAX_SPATIAL] =
-            std::array::from_fn(|axis| sizes[axis] + self.padding[axis].0 + self.padding[axis].1);
+        let padded: [usize; MAX_SPATIAL] = std::array::from_fn(|axis| {
+            sizes[axis].saturating_add(self.padding[axis].0).saturating_add(self.padding[axis].1)
+        });
         let extents: [usize; MAX_SPATIAL] = std::array::from_fn(|axis| self.extent(axis));
         if (0..MAX_SPATIAL).any(|axis| extents[axis] > padded[axis]) {
             let spread = if extents == self.kernel {
@@ -120,6 +122,17 @@ impl Window {
                     "window {}{spread} does not fit the {} input of {x}{padding}; use Padding::Same or a smaller window",
                     Times(&self.kernel[axes.clone()]),
                     Times(&sizes[axes]),
+                ),
+            ));
+        }
+        // Kernels lay planes out between their padding, and count on that.
+        let [depth, height, width] = padded;
+        if Shape::new(&[x[1], depth, height, width]).is_err() {
+            return Err(Error::shape(
+                operation,
+                format!(
+                    "input {x} is {} with its padding, more elements than memory can hold",
+                    Times(&padded[MAX_SPATIAL + 2 - x.rank()..])
                 ),
             ));
         }

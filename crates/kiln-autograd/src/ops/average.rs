@@ -1,27 +1,40 @@
 //! Averages of windows: depthwise convolutions with a constant weight, one axis after the other.
 
-use super::pool::{of_axes, parts, sizes_to};
+use super::pool::{of_axes, part, sizes_to};
 use super::resample::weighted;
 use crate::Var;
 use kiln_tensor::{Convolution, PerAxis, PoolOptions, Result, Tensor, Window};
 
+/// Windows of more elements, where they are larger than the input as well, are no convolution.
+const WIDE: usize = 1 << 10;
+
 impl Var {
     /// The mean of each window of x (N, C, D…), over one to three spatial axes. Padding counts as zeros where
     /// [`PoolOptions::count_include_pad`] says so (PyTorch's default), never with `Padding::Same` (TensorFlow); what a window
-    /// reaches past the end by `ceil` is not counted.
+    /// reaches past the end by `ceil` is not counted. Where a window is larger than its axis and has over a thousand elements, an
+    /// element that is not finite reaches its whole line.
     ///
     /// # Errors
     /// What [`PoolOptions::output_shape`] says.
     pub fn avg_pool(&self, options: &PoolOptions) -> Result<Var> {
         let window = options.resolve("avg_pool", self.shape())?;
         let counts = options.counts("avg_pool", self.shape())?;
+        let sizes = Window::sizes(self.shape());
         let mut y = self.clone();
         // Windows of one element, one by one, are the input.
         let plain = |axis: usize| (window.kernel[axis], window.stride[axis], window.padding[axis]) == (1, 1, (0, 0));
         for axis in (0..3).filter(|&axis| !plain(axis)) {
             let even = counts[axis].iter().all(|&count| count == window.kernel[axis]);
             let each = if even { 1.0 / window.kernel[axis] as f64 } else { 1.0 };
-            y = y.sum_along(&window, axis, each)?;
+            // A weight larger than the input would be zeros' for the most part: as a matrix it is as large as what it meets.
+            y = if window.kernel[axis] > sizes[axis].max(WIDE) {
+                let own = axis + self.shape().rank() - 3;
+                weighted(&y, own, counts[axis].len(), |output, line| {
+                    window.met(axis, sizes[axis], output).for_each(|at| line[at] = each);
+                })?
+            } else {
+                y.sum_along(&window, axis, each)?
+            };
             if !even {
                 y = y.divided_along(&counts[axis], axis)?;
             }
@@ -45,12 +58,14 @@ impl Var {
 
     /// Divided by a number for each index of an axis.
     fn divided_along(&self, counts: &[usize], axis: usize) -> Result<Var> {
-        let shares: Vec<f64> = counts.iter().map(|&count| 1.0 / count as f64).collect();
         let mut sizes = [1; 3];
         sizes[axis] = counts.len();
         let shape = Window::shape(&[], sizes, self.shape().rank() - 2)?;
-        let shares = Tensor::from_slice(&shares, shape, self.device())?.to_dtype(self.dtype())?;
-        self.mul(&Var::constant(shares))
+        let shares = Tensor::write_with(shape, self.device(), |shares: &mut [f64]| {
+            shares.iter_mut().zip(counts).for_each(|(share, &count)| *share = 1.0 / count as f64);
+            Ok(())
+        })?;
+        self.mul(&Var::constant(shares.to_dtype(self.dtype())?))
     }
 
     /// The mean of each part of x (N, C, D…), of as many parts along each axis as `to` says. Part i of n is from ⌊i·D/n⌋ to
@@ -71,11 +86,11 @@ impl Var {
         let mut x = self.clone();
         for axis in (0..spatial).filter(|axis| to[3 - spatial + axis] != from[3 - spatial + axis]) {
             let (size, n) = (from[3 - spatial + axis], to[3 - spatial + axis]);
-            let rows: Vec<Vec<(usize, f64)>> = parts(size, n)
-                .into_iter()
-                .map(|part| part.clone().map(|at| (at, 1.0 / part.len() as f64)).collect())
-                .collect();
-            x = weighted(&x, 2 + axis, &rows)?;
+            x = weighted(&x, 2 + axis, n, |i, line| {
+                let part = part(size, n, i);
+                let share = 1.0 / part.len() as f64;
+                line[part].fill(share);
+            })?;
         }
         Ok(x)
     }

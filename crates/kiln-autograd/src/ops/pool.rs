@@ -2,6 +2,8 @@
 
 use crate::{Backward, Function, Var};
 use kiln_tensor::{Error, PerAxis, PoolOptions, Result, Shape, Tensor, Window};
+use std::iter::repeat;
+use std::ops::Range;
 
 /// y = the largest x in each window, at `index` of its plane; dx is dy added up there.
 struct MaxPool {
@@ -81,13 +83,17 @@ impl Var {
         let mut kernel = [1; 3];
         for axis in 0..spatial {
             let of = 3 - spatial + axis;
-            let parts = parts(from[of], to[of]);
-            kernel[of] = parts.iter().map(|part| part.len()).max().unwrap_or(1);
-            let filled = |part: &std::ops::Range<usize>| {
-                (0..kernel[of]).map(|i| (part.start + i).min(part.end - 1) as i64).collect::<Vec<_>>()
-            };
-            let index: Vec<i64> = parts.iter().flat_map(filled).collect();
-            x = x.index_select(2 + axis, &Tensor::from_slice(&index, [index.len()], self.device())?)?;
+            let (size, n) = (from[of], to[of]);
+            let longest = (0..n).map(|i| part(size, n, i).len()).max().unwrap_or(1);
+            kernel[of] = longest;
+            let index = Tensor::write_with([n, longest], self.device(), |index: &mut [i64]| {
+                for (i, line) in index.chunks_exact_mut(longest).enumerate() {
+                    let part = part(size, n, i);
+                    line.iter_mut().zip(part.clone().chain(repeat(part.end - 1))).for_each(|(to, at)| *to = at as i64);
+                }
+                Ok(())
+            })?;
+            x = x.index_select(2 + axis, &index.flatten(0)?)?;
         }
         x.max_pool(&PoolOptions::new(of_axes(kernel, spatial)))
     }
@@ -134,9 +140,10 @@ impl Var {
     }
 }
 
-/// The parts of adaptive pooling: i of n is from ⌊i·size/n⌋ to ⌈(i + 1)·size/n⌉.
-pub(super) fn parts(size: usize, n: usize) -> Vec<std::ops::Range<usize>> {
-    (0..n).map(|i| i * size / n..((i + 1) * size).div_ceil(n)).collect()
+/// Part `i` of `n` of adaptive pooling: from ⌊i·size/n⌋ to ⌈(i + 1)·size/n⌉.
+pub(super) fn part(size: usize, n: usize, i: usize) -> Range<usize> {
+    let [size, n, i] = [size, n, i].map(|number| number as u128);
+    (i * size / n) as usize..((i + 1) * size).div_ceil(n) as usize
 }
 
 fn spatial_axes(operation: &'static str, x: &Var) -> Result<Vec<usize>> {

@@ -4,15 +4,13 @@ use super::pool::{of_axes, sizes_to};
 use crate::Var;
 use kiln_tensor::{ConvOptions, PerAxis, Result, Tensor, Window};
 
-/// Each index of `axis` becomes a weighted sum of indices: a row of (index, weight) pairs for each index of the result. The
-/// rows make a small matrix, and the sums are a product with it, which can be differentiated as often as one likes.
-pub(super) fn weighted(x: &Var, axis: usize, rows: &[Vec<(usize, f64)>]) -> Result<Var> {
+/// Each index of `axis` becomes one of `to` weighted sums of indices: `row(i, weights)` adds the weights of index i of the result
+/// to zeros. The rows make a small matrix, and the sums are a product with it, which can be differentiated as often as one likes.
+pub(super) fn weighted(x: &Var, axis: usize, to: usize, row: impl Fn(usize, &mut [f64])) -> Result<Var> {
     let (rank, size) = (x.shape().rank(), x.dims()[axis]);
-    let matrix = Tensor::write_with([rows.len(), size], x.device(), |matrix: &mut [f64]| {
+    let matrix = Tensor::write_with([to, size], x.device(), |matrix: &mut [f64]| {
         matrix.fill(0.0);
-        for (line, row) in matrix.chunks_exact_mut(size).zip(rows) {
-            row.iter().for_each(|&(at, weight)| line[at] += weight);
-        }
+        matrix.chunks_exact_mut(size).enumerate().for_each(|(i, line)| row(i, line));
         Ok(())
     })?;
     let matrix = Var::constant(matrix.to_dtype(x.dtype())?);
@@ -25,23 +23,20 @@ pub(super) fn weighted(x: &Var, axis: usize, rows: &[Vec<(usize, f64)>]) -> Resu
     x.transpose(axis, rank - 1)?.linear(&matrix, None, None)?.transpose(axis, rank - 1)
 }
 
-/// The neighbours of each of `to` places among `from`, and their weights, by linear interpolation.
-fn neighbours(from: usize, to: usize, align_corners: bool) -> Vec<Vec<(usize, f64)>> {
-    let place = |i: usize| {
-        if align_corners {
-            return if to > 1 { i as f64 * ((from - 1) as f64 / (to - 1) as f64) } else { 0.0 };
-        }
+/// The neighbours of place `i` of `to` among `from`, and their weights, by linear interpolation.
+fn neighbours(from: usize, to: usize, align_corners: bool, i: usize) -> [(usize, f64); 2] {
+    let place = if !align_corners {
         // Centres of pixels lie on centres; before the first and after the last there is but one neighbour.
         ((i as f64 + 0.5) * (from as f64 / to as f64) - 0.5).max(0.0)
+    } else if to > 1 {
+        i as f64 * ((from - 1) as f64 / (to - 1) as f64)
+    } else {
+        0.0
     };
-    (0..to)
-        .map(|i| {
-            let first = (place(i) as usize).min(from - 1);
-            let second = (first + 1).min(from - 1);
-            let weight = place(i) - first as f64;
-            vec![(first, 1.0 - weight), (second, weight)]
-        })
-        .collect()
+    let first = (place as usize).min(from - 1);
+    let second = (first + 1).min(from - 1);
+    let weight = place - first as f64;
+    [(first, 1.0 - weight), (second, weight)]
 }
 
 impl Var {
@@ -57,8 +52,12 @@ impl Var {
             let mut x = self.clone();
             for axis in 0..spatial {
                 let (from, to) = (from[3 - spatial + axis], to[3 - spatial + axis]);
-                let index: Vec<i64> = (0..to).map(|i| (i * from / to) as i64).collect();
-                x = x.index_select(2 + axis, &Tensor::from_slice(&index, [to], self.device())?)?;
+                let index = Tensor::write_with([to], self.device(), |index: &mut [i64]| {
+                    let below = |i: usize| (i as u128 * from as u128 / to as u128) as i64;
+                    index.iter_mut().enumerate().for_each(|(i, index)| *index = below(i));
+                    Ok(())
+                })?;
+                x = x.index_select(2 + axis, &index)?;
             }
             return Ok(x);
         }
@@ -81,7 +80,9 @@ impl Var {
         let mut x = self.clone();
         for axis in (0..spatial).filter(|axis| to[3 - spatial + axis] != from[3 - spatial + axis]) {
             let (from, to) = (from[3 - spatial + axis], to[3 - spatial + axis]);
-            x = weighted(&x, 2 + axis, &neighbours(from, to, align_corners))?;
+            x = weighted(&x, 2 + axis, to, |i, line| {
+                neighbours(from, to, align_corners, i).into_iter().for_each(|(at, weight)| line[at] += weight);
+            })?;
         }
         Ok(x)
     }

@@ -213,7 +213,7 @@ impl Var {
     pub fn embed(&self, axis: usize, start: usize, shape: impl IntoShape) -> Result<Var> {
         let shape = shape.into_shape()?;
         // As many indices as this has of that axis: one, where it is an axis that broadcasting puts before.
-        let own = (axis + self.shape().rank()).checked_sub(shape.rank());
+        let own = axis.saturating_add(self.shape().rank()).checked_sub(shape.rank());
         let size = own.and_then(|own| self.dims().get(own)).copied().unwrap_or(1);
         let range = start..start.saturating_add(size);
         let mut y = Tensor::zeros(shape, self.dtype(), self.device())?;

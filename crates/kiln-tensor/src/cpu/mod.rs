@@ -112,7 +112,7 @@ fn label_outside(row: usize, label: i64, classes: usize) -> Error {
     Error::new(
         crate::ErrorKind::Index,
         "cross_entropy",
-        format!("row {row} has label {label}, expected 0 to {}: the model has {classes} outputs", classes as i64 - 1),
+        format!("row {row} has label {label}, expected 0 to {}: the model has {classes} outputs", classes as i128 - 1),
     )
 }
 

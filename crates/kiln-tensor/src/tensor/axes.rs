@@ -94,6 +94,7 @@ impl<const N: usize> IntoAxes for [isize; N] {
 }
 impl IntoAxes for &[usize] {
     fn into_axes(self, shape: &Shape) -> Result<Axes> {
-        Axes::new(self.iter().map(|&axis| axis as isize), shape)
+        // One beyond all axes, not one from the end, where it overflows.
+        Axes::new(self.iter().map(|&axis| isize::try_from(axis).unwrap_or(isize::MAX)), shape)
     }
 }

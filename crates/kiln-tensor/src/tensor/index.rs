@@ -11,7 +11,7 @@ pub(crate) fn label_outside(operation: &'static str, row: usize, label: i64, cla
         operation,
         format!(
             "row {row} has index {label}, expected 0 to {}: there are {classes} to choose from",
-            classes as i64 - 1
+            classes as i128 - 1
         ),
     )
 }

@@ -124,7 +124,7 @@ impl Tensor {
             write(unsafe { std::slice::from_raw_parts_mut(first, shape.elements()) })?;
             return Ok(tensor);
         }
-        let mut staged = vec![T::from_f64(0.0); shape.elements()];
+        let mut staged = super::staged(shape.elements(), T::from_f64(0.0))?;
         write(&mut staged)?;
         Tensor::from_slice(&staged, shape, device)
     }
@@ -138,7 +138,7 @@ impl Tensor {
             return Ok(self.clone());
         }
         let source = self.contiguous()?;
-        let mut bytes = vec![0; self.elements() * self.dtype.size()];
+        let mut bytes = super::staged(self.elements() * self.dtype.size(), 0u8)?;
         let offset = source.layout.offset() * self.dtype.size();
         self.device().backend().download(&mut bytes, source.storage.buffer(), offset)?;
         let tensor = Tensor::output(self.shape(), self.dtype, device)?;

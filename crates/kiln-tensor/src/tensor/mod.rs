@@ -146,7 +146,7 @@ impl Tensor {
         }
         let source = self.contiguous()?;
         let count = self.elements();
-        let mut data: Vec<T> = vec![T::from_f64(0.0); count];
+        let mut data = staged(count, T::from_f64(0.0))?;
         let bytes = count * size_of::<T>();
         // SAFETY: the vector's elements are plain data of `bytes` bytes; what a device holds for `T` is a valid `T`
         // (bools are written as 0 and 1 only).
@@ -214,6 +214,16 @@ fn wrong_dtype(operation: &'static str, found: DType, expected: DType) -> Error 
         operation,
         format!("{expected} is expected, the tensor is {found}: convert with `to_dtype`"),
     )
+}
+
+/// A copy of elements in the host's memory, before they are written.
+pub(crate) fn staged<T: Clone>(count: usize, value: T) -> Result<Vec<T>> {
+    let mut elements = Vec::new();
+    if elements.try_reserve_exact(count).is_err() {
+        return Err(crate::allocator::out_of_memory(count.saturating_mul(size_of::<T>())));
+    }
+    elements.resize(count, value);
+    Ok(elements)
 }
 
 /// Two operands of one operation: dtypes and devices must agree.

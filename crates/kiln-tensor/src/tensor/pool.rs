@@ -1,7 +1,7 @@
 //! Maxima of windows.
 
 use super::{Tensor, check_device};
-use crate::{DType, Error, PoolOptions, Result, Shape, Window, unsupported_dtype};
+use crate::{DType, Error, ErrorKind, PoolOptions, Result, Shape, Window, unsupported_dtype};
 
 impl Tensor {
     /// The largest element in each window of x (N, C, D…), and where in its plane D… that is (i64): the first of equals, or
@@ -26,7 +26,7 @@ impl Tensor {
     /// The gradient of [`Tensor::max_pool`] of an input of this shape: this dy (N, C, P…), added up at `index` of each plane.
     ///
     /// # Errors
-    /// Shapes that do not fit, an index that is not i64, devices that differ.
+    /// Shapes that do not fit, an index that is not i64 or (where the host sees it) not in its plane, devices that differ.
     pub fn max_pool_grad(&self, index: &Tensor, shape: &Shape) -> Result<Tensor> {
         check_device("max_pool_grad", self, index)?;
         index.expect_dtype("max_pool_grad", DType::I64)?;
@@ -41,8 +41,28 @@ impl Tensor {
             ));
         }
         let (dy, index) = (self.contiguous()?, index.contiguous()?);
+        if self.device().backend().is_host() {
+            check_places(index.as_slice()?, shape[2..].iter().product())?;
+        }
         let out = Tensor::output(shape, self.dtype, self.device())?;
         self.device().backend().max_pool_grad(out.out(), dy.view(), index.view())?;
         Ok(out)
     }
+}
+
+/// Checks that the places of maxima are in planes of so many elements.
+fn check_places(index: &[i64], plane: usize) -> Result<()> {
+    let inside = |place: i64| (0..plane as i64).contains(&place);
+    // Of all at once, which is vector code.
+    if index.iter().fold(true, |all, &place| all & inside(place)) {
+        return Ok(());
+    }
+    let place = index.iter().find(|&&place| !inside(place)).copied().unwrap_or_default();
+    Err(Error::new(
+        ErrorKind::Index,
+        "max_pool_grad",
+        format!(
+            "a maximum at place {place} of a plane of {plane} elements: the index must be that of `max_pool` of this shape"
+        ),
+    ))
 }

@@ -1,7 +1,7 @@
 //! Softmax, its logarithm, and the cross-entropy of logits.
 
 use super::{Tensor, axis_index, check_device, check_pair};
-use crate::{DType, Error, Result, Shape, SoftmaxKind, unsupported_dtype};
+use crate::{DType, Error, ErrorKind, Result, Shape, SoftmaxKind, unsupported_dtype};
 
 impl Tensor {
     fn normalised(&self, kind: SoftmaxKind, axis: isize) -> Result<Tensor> {
@@ -67,6 +67,9 @@ impl Tensor {
             DType::I64 | DType::U8 => target.dims() == [rows],
             dtype => dtype == self.dtype && target.dims() == [rows, classes],
         };
+        if fits && classes == 0 && rows > 0 && !target.dtype.is_float() {
+            return Err(Error::new(ErrorKind::Index, "cross_entropy", "row 0 has a label, the model has 0 outputs"));
+        }
         if fits {
             return Ok(());
         }
@@ -90,6 +93,9 @@ impl Tensor {
     /// Shapes that do not fit, a label out of range (with its row), a dtype that is neither.
     pub fn cross_entropy(&self, target: &Tensor) -> Result<Tensor> {
         self.check_target(target)?;
+        if self.elements() == 0 {
+            return Tensor::zeros(&self.dims()[..1], self.dtype, self.device()); // no rows, or sums over no classes
+        }
         let (logits, target) = (self.contiguous()?, target.contiguous()?);
         let out = Tensor::output(&Shape::new(&self.dims()[..1])?, self.dtype, self.device())?;
         self.device().backend().cross_entropy(out.out(), logits.view(), target.view())?;
@@ -108,6 +114,9 @@ impl Tensor {
                 "cross_entropy_grad",
                 format!("{} has a gradient of {}", self.shape(), dy.shape()),
             ));
+        }
+        if self.elements() == 0 {
+            return Ok(self.clone());
         }
         let (logits, target) = (self.contiguous()?, target.contiguous()?);
         let out = Tensor::output(self.shape(), self.dtype, self.device())?;

@@ -191,7 +191,8 @@ impl Padding {
             Padding::Valid => Ok([(0, 0); MAX_SPATIAL]),
             Padding::Same => Ok(std::array::from_fn(|axis| {
                 let (size, stride) = (sizes[axis], window.stride[axis]);
-                let reach = (size.div_ceil(stride).max(1) - 1) * stride + window.extent(axis);
+                let reach =
+                    (size.div_ceil(stride).max(1) - 1).saturating_mul(stride).saturating_add(window.extent(axis));
                 let total = reach.saturating_sub(size);
                 (total / 2, total - total / 2)
             })),

@@ -145,7 +145,10 @@ impl ConvOptions {
             window.padding = self.padding.sides(OPERATION, &window, sizes, spatial)?;
             for axis in 0..MAX_SPATIAL {
                 let (before, after) = window.padding[axis];
-                let reach = (sizes[axis] - 1).saturating_mul(window.stride[axis]) + window.extent(axis) + extra[axis];
+                let reach = (sizes[axis] - 1)
+                    .saturating_mul(window.stride[axis])
+                    .saturating_add(window.extent(axis))
+                    .saturating_add(extra[axis]);
                 outputs[axis] = reach.saturating_sub(before + after);
             }
         }

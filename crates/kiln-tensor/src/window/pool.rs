@@ -2,7 +2,9 @@
 
 use super::axes::Times;
 use super::{MAX_SPATIAL, Padding, PerAxis, Window};
+use crate::tensor::staged;
 use crate::{Error, Result, Shape};
+use std::ops::Range;
 
 /// How a pooling window moves. By default windows lie side by side, as in Keras and PyTorch.
 ///
@@ -106,6 +108,7 @@ impl PoolOptions {
             for (axis, size) in sizes.into_iter().enumerate() {
                 let ((before, after), stride) = (window.padding[axis], window.stride[axis]);
                 let extent = window.extent(axis);
+                // What was found to fit is below 2⁶⁰; a step is below 2³².
                 let mut last = (size + before + after - extent).div_ceil(stride);
                 if last * stride >= size + before {
                     last -= 1;
@@ -145,17 +148,33 @@ impl PoolOptions {
         let (asked, window) = (self.asked(operation, x)?, self.resolve(operation, x)?);
         let (sizes, outputs) = (Window::sizes(x), window.output_sizes(operation, x)?);
         let with_padding = self.count_include_pad && self.padding != Padding::Same;
-        Ok(std::array::from_fn(|axis| {
+        let mut counts: [Vec<usize>; MAX_SPATIAL] = Default::default();
+        for (axis, counts) in counts.iter_mut().enumerate() {
             let (before, after) = asked.padding[axis];
             let (first, end) =
                 if with_padding { (0, sizes[axis] + before + after) } else { (before, sizes[axis] + before) };
-            let counted = |output: usize| {
-                let at = |tap: usize| output * window.stride[axis] + tap * window.dilation[axis];
-                (0..window.kernel[axis]).filter(|&tap| (first..end).contains(&at(tap))).count()
-            };
-            (0..outputs[axis]).map(counted).collect()
-        }))
+            *counts = staged(outputs[axis], 0)?;
+            let each = counts.iter_mut().enumerate();
+            each.for_each(|(output, count)| *count = taps_within(&window, axis, output, first..end).len());
+        }
+        Ok(counts)
     }
+}
+
+impl Window {
+    /// The elements of an axis, of `size`, that the taps of one output meet, in order.
+    pub fn met(&self, axis: usize, size: usize, output: usize) -> impl Iterator<Item = usize> + use<> {
+        let (before, at, dilation) = (self.padding[axis].0, output * self.stride[axis], self.dilation[axis]);
+        taps_within(self, axis, output, before..before + size).map(move |tap| at + tap * dilation - before)
+    }
+}
+
+/// The taps of one output that lie in a range of the padded axis.
+fn taps_within(window: &Window, axis: usize, output: usize, range: Range<usize>) -> Range<usize> {
+    let (at, dilation, kernel) = (output * window.stride[axis], window.dilation[axis], window.kernel[axis]);
+    let before = |position: usize| position.saturating_sub(at).div_ceil(dilation).min(kernel);
+    let (first, end) = (before(range.start), before(range.end));
+    first..end.max(first)
 }
 
 /// Whether each window meets an element of an axis.
@@ -164,10 +183,7 @@ fn always_meets(window: &Window, axis: usize, size: usize, outputs: usize) -> bo
     if before == 0 && after == 0 {
         return true;
     }
-    let meets = |output: usize| {
-        let at = |tap: usize| output * window.stride[axis] + tap * window.dilation[axis];
-        (0..window.kernel[axis]).any(|tap| (before..before + size).contains(&at(tap)))
-    };
+    let meets = |output: usize| !taps_within(window, axis, output, before..before + size).is_empty();
     if window.dilation[axis] == 1 {
         // A window without gaps that meets none lies wholly before or wholly after, as the first or the last then does.
         return outputs == 0 || meets(0) && meets(outputs - 1);
