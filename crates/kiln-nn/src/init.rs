@@ -136,8 +136,10 @@ fn truncated_normal(
                 return mean + std * inside;
             }
         };
-        let values: Vec<T> = (0..shape.elements()).map(|_| T::from_f64(next())).collect();
-        Tensor::from_slice(&values, shape, device)
+        Tensor::write_with(shape, device, |values: &mut [T]| {
+            values.iter_mut().for_each(|value| *value = T::from_f64(next()));
+            Ok(())
+        })
     }
     match dtype {
         DType::F64 => draw::<f64>(shape, mean, std, device, stream),

@@ -1,7 +1,7 @@
 //! Orthogonal matrices.
 
 use kiln_math::{Stream, draws};
-use kiln_tensor::{DType, Device, Element, Result, Shape, Tensor};
+use kiln_tensor::{DType, Device, Element, Error, ErrorKind, Result, Shape, Tensor};
 
 /// A matrix (first axis, the others) whose shorter side's vectors are orthonormal: random, uniform among all such (Saxe et
 /// al. 2014), as Keras's and PyTorch's.
@@ -13,7 +13,12 @@ pub(crate) fn orthogonal(shape: &Shape, dtype: DType, device: &Device, mut strea
     let columns = shape.iter().skip(1).product::<usize>();
     let (count, length) = (rows.min(columns), rows.max(columns));
     // The vectors, one after the other.
-    let mut vectors = vec![0.0; count * length];
+    let mut vectors = Vec::new();
+    if vectors.try_reserve_exact(count * length).is_err() {
+        let message = format!("an orthogonal matrix of shape {shape} is made in f64, for which there is no memory");
+        return Err(Error::new(ErrorKind::Memory, "initializer", message));
+    }
+    vectors.resize(count * length, 0.0);
     for k in 0..count {
         let (before, rest) = vectors.split_at_mut(k * length);
         let vector = &mut rest[..length];
@@ -41,14 +46,15 @@ pub(crate) fn orthogonal(shape: &Shape, dtype: DType, device: &Device, mut strea
         let (row, column) = (i / columns, i % columns);
         if rows <= columns { vectors[row * length + column] } else { vectors[column * length + row] }
     };
-    fn tensor<T: Element>(count: usize, at: impl Fn(usize) -> f64, shape: &Shape, device: &Device) -> Result<Tensor> {
-        let values: Vec<T> = (0..count).map(|i| T::from_f64(at(i))).collect();
-        Tensor::from_slice(&values, shape, device)
+    fn tensor<T: Element>(at: impl Fn(usize) -> f64, shape: &Shape, device: &Device) -> Result<Tensor> {
+        Tensor::write_with(shape, device, |values: &mut [T]| {
+            values.iter_mut().enumerate().for_each(|(i, value)| *value = T::from_f64(at(i)));
+            Ok(())
+        })
     }
-    let count = shape.elements();
     match dtype {
-        DType::F64 => tensor::<f64>(count, at, shape, device),
-        _ => tensor::<f32>(count, at, shape, device),
+        DType::F64 => tensor::<f64>(at, shape, device),
+        _ => tensor::<f32>(at, shape, device),
     }
 }
 

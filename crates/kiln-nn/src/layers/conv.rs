@@ -151,8 +151,8 @@ impl<const N: usize> Conv<N> {
             return Err(Error::value("build", message));
         }
         let kernel = sizes::<N>("build", self.moves.kernel)?;
-        let taps: usize = kernel.iter().product();
-        let fans = Fans { input: taps * (channels / groups), output: taps * filters };
+        let taps = kernel.iter().fold(1usize, |taps, &size| taps.saturating_mul(size));
+        let fans = Fans { input: taps.saturating_mul(channels / groups), output: taps.saturating_mul(filters) };
         let shape = [&[filters, channels / groups], &kernel[..]].concat();
         self.weights.make(&shape, filters, fans, input, init)
     }

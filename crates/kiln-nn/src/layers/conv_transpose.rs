@@ -102,9 +102,9 @@ impl<const N: usize> ConvTranspose<N> {
             return Err(Error::value("build", message));
         }
         let kernel = sizes::<N>("build", self.moves.kernel)?;
-        let taps: usize = kernel.iter().product();
+        let taps = kernel.iter().fold(1usize, |taps, &size| taps.saturating_mul(size));
         // As Keras counts them, from a kernel (K…, filters, C).
-        let fans = Fans { input: taps * (filters / groups), output: taps * channels };
+        let fans = Fans { input: taps.saturating_mul(filters / groups), output: taps.saturating_mul(channels) };
         let shape = [&[channels, filters / groups], &kernel[..]].concat();
         self.weights.make(&shape, filters, fans, input, init)
     }

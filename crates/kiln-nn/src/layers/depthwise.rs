@@ -74,11 +74,12 @@ impl<const N: usize> DepthwiseConv<N> {
             return Err(Error::value("build", message));
         }
         let kernel = sizes::<N>("build", self.moves.kernel)?;
-        let taps: usize = kernel.iter().product();
+        let taps = kernel.iter().fold(1usize, |taps, &size| taps.saturating_mul(size));
         // As Keras counts them, from a kernel (K…, C, multiplier).
-        let fans = Fans { input: taps * channels, output: taps * multiplier };
-        let shape = [&[channels * multiplier, 1], &kernel[..]].concat();
-        self.weights.make(&shape, channels * multiplier, fans, input, init)
+        let fans = Fans { input: taps.saturating_mul(channels), output: taps.saturating_mul(multiplier) };
+        let filters = channels.saturating_mul(multiplier);
+        let shape = [&[filters, 1], &kernel[..]].concat();
+        self.weights.make(&shape, filters, fans, input, init)
     }
 }
 
@@ -152,7 +153,7 @@ impl<const N: usize> SeparableConv<N> {
     pub fn with_input(mut self, channels: usize, init: &mut Init) -> Result<Self> {
         let input = Shape::new(&[channels])?;
         init.scope("depthwise", |init| self.depthwise.make(&input, init))?;
-        let between = channels * self.depthwise.multiplier;
+        let between = channels.saturating_mul(self.depthwise.multiplier);
         self.pointwise = init.scope("pointwise", |init| self.pointwise.with_input(between, init))?;
         Ok(self)
     }

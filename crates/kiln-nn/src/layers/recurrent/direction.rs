@@ -31,7 +31,7 @@ impl Direction {
     /// First values, under PyTorch's names with `suffix`.
     pub(super) fn new(settings: &Settings, inputs: usize, suffix: &str, init: &mut Init) -> Result<Self> {
         let (gates, units) = (settings.cell.gates(), settings.units);
-        let rows = gates * units;
+        let rows = gates.saturating_mul(units);
         let name = |what: &str| format!("{what}{suffix}");
         let fans = |input| Fans { input, output: rows };
         let (kernel, recurrent) = (settings.kernel_initializer, settings.recurrent_initializer);

@@ -120,6 +120,6 @@ impl Settings {
 
     /// Numbers that a layer gives at each step.
     pub(super) fn width(&self) -> usize {
-        if self.bidirectional == Some(Merge::Concat) { 2 * self.units } else { self.units }
+        if self.bidirectional == Some(Merge::Concat) { self.units.saturating_mul(2) } else { self.units }
     }
 }
