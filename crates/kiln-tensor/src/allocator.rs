@@ -2,6 +2,9 @@
 //!
 //! A training step allocates the same sizes again and again. Fresh memory costs a page fault every 4 KiB (21 ms per 64 MiB),
 //! a reused buffer some nanoseconds. Large buffers are asked for on huge pages.
+//!
+//! Built with `--cfg kiln_exact_alloc`, as `cargo xtask asan` does, it keeps nothing and gives buffers of exactly the size asked
+//! for, so that a sanitizer sees the first byte beyond one, and every use after its end.
 
 use crate::{Buffer, Error, ErrorKind, MemoryStats, Result};
 use std::alloc::{Layout, alloc, dealloc};
@@ -128,6 +131,9 @@ impl Allocator {
         if bytes > LARGEST {
             return Err(out_of_memory(bytes));
         }
+        if cfg!(kiln_exact_alloc) {
+            return self.alloc_fresh(bytes, bytes.max(1));
+        }
         let (class, size) = class(bytes);
         let kept = self.with(|state| {
             let kept = state.free[class].pop();
@@ -161,6 +167,13 @@ impl Allocator {
     /// Takes a buffer back. It came from `alloc`, and nobody uses it any more.
     #[inline]
     pub(crate) fn free(&self, buffer: Buffer) {
+        if cfg!(kiln_exact_alloc) {
+            self.with(|state| {
+                state.live -= buffer.bytes;
+                state.held -= buffer.bytes;
+            });
+            return release(buffer.bytes, buffer.address);
+        }
         let (class, size) = class(buffer.bytes);
         debug_assert_eq!(size, buffer.bytes);
         self.with(|state| {
@@ -251,6 +264,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(kiln_exact_alloc, ignore = "nothing is kept")]
     fn buffers_come_back_and_are_counted() {
         let allocator = Allocator::new();
         let (a, zero) = allocator.alloc(1000).unwrap();
@@ -268,6 +282,29 @@ mod tests {
         assert_eq!(allocator.stats().cached, 0);
         assert!(allocator.alloc(LARGEST + 1).is_err());
         assert!(allocator.alloc(usize::MAX).is_err());
+    }
+
+    /// What a sanitizer must stop: with its allocator and this one's exact sizes, the byte after a buffer is nobody's.
+    /// `cargo xtask asan` runs it, and expects it to end the process.
+    #[test]
+    #[ignore = "reads beyond a buffer"]
+    fn one_byte_beyond_a_buffer() {
+        let (buffer, _) = Allocator::new().alloc(100).unwrap();
+        // SAFETY: none: that is what is to be seen.
+        let beyond = unsafe { std::ptr::read_volatile((buffer.address as *const u8).add(100)) };
+        assert_eq!(std::hint::black_box(beyond), beyond);
+    }
+
+    /// As above, of a buffer that was given back.
+    #[test]
+    #[ignore = "reads a buffer that was given back"]
+    fn a_buffer_after_its_end() {
+        let allocator = Allocator::new();
+        let (buffer, _) = allocator.alloc(100).unwrap();
+        allocator.free(buffer);
+        // SAFETY: none: that is what is to be seen.
+        let after = unsafe { std::ptr::read_volatile(buffer.address as *const u8) };
+        assert_eq!(std::hint::black_box(after), after);
     }
 
     #[test]
