@@ -1,0 +1,179 @@
+//! The operations' values and derivatives in f64, by the standard library's functions, and how far f32 may be off.
+
+use kiln_math::UnaryOp;
+use std::f64::consts::{FRAC_2_SQRT_PI, PI, SQRT_2};
+
+/// What an error may be: so many units of the last place of the exact number, plus so much.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bound {
+    pub(crate) units: f64,
+    pub(crate) absolute: f64,
+}
+
+/// An operation, how it is computed in f64, and its errors' bounds.
+pub(crate) struct Reference {
+    pub(crate) op: UnaryOp,
+    pub(crate) params: [f64; 2],
+    pub(crate) f: fn(f64, [f64; 2]) -> f64,
+    pub(crate) df: fn(f64, [f64; 2]) -> f64,
+    pub(crate) value: Bound,
+    pub(crate) slope: Bound,
+    /// Up to which |x| the bounds hold.
+    pub(crate) range: f32,
+    /// From which size on a derivative may have overflowed, and a value.
+    pub(crate) top: f64,
+}
+
+/// The unit of the last place of numbers from ½ to 1.
+pub(crate) const E: f64 = 1.0 / 16_777_216.0;
+
+/// The unit of f32's last place at a number of this size.
+pub(crate) fn unit(exact: f64) -> f64 {
+    let exponent = ((exact.abs().to_bits() >> 52) as i32 - 1023).clamp(-126, 128);
+    2f64.powi(exponent - 23)
+}
+
+/// erfc a · e^(a²) for a ≥ 1, by its continued fraction.
+fn scaled_erfc(a: f64) -> f64 {
+    let terms = if a > 6.0 { 40 } else { 300 };
+    let mut fraction = a;
+    for k in (1..=terms).rev() {
+        fraction = a + f64::from(k) * 0.5 / fraction;
+    }
+    1.0 / (fraction * PI.sqrt())
+}
+
+/// erf of |x| below 1, by its series.
+fn erf_near(x: f64) -> f64 {
+    let mut factorial: f64 = (1..=25u32).map(f64::from).product();
+    let mut sum = 0.0;
+    for n in (0..=25u32).rev() {
+        sum = 1.0 / (factorial * f64::from(2 * n + 1)) - x * x * sum;
+        factorial /= f64::from(n.max(1));
+    }
+    FRAC_2_SQRT_PI * sum * x
+}
+
+pub(crate) fn erf(x: f64) -> f64 {
+    let a = x.abs();
+    if a < 1.0 {
+        return erf_near(x);
+    }
+    (1.0 - if a > 6.0 { 0.0 } else { (-a * a).exp() * scaled_erfc(a) }).copysign(x)
+}
+
+/// The normal distribution's Φ.
+fn normal_cdf(x: f64) -> f64 {
+    let a = x.abs() / SQRT_2;
+    if a < 1.0 {
+        return 0.5 * (1.0 + erf_near(x / SQRT_2));
+    }
+    // x² is exact for an x of f32.
+    let tail = if a > 40.0 { 0.0 } else { 0.5 * (-0.5 * x * x).exp() * scaled_erfc(a) };
+    if x < 0.0 { tail } else { 1.0 - tail }
+}
+
+fn normal_pdf(x: f64) -> f64 {
+    (-0.5 * x * x).exp() / (2.0 * PI).sqrt()
+}
+
+fn sigmoid(x: f64) -> f64 {
+    if x < 0.0 { x.exp() / (1.0 + x.exp()) } else { 1.0 / (1.0 + (-x).exp()) }
+}
+
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
+}
+
+/// 1 − tanh² x
+fn sech_squared(x: f64) -> f64 {
+    let e = (-2.0 * x.abs()).exp();
+    4.0 * e / ((1.0 + e) * (1.0 + e))
+}
+
+/// GELU's tanh form: twice the argument of its tanh, and that one's derivative.
+fn gelu_inner(x: f64) -> (f64, f64) {
+    let c = (2.0 / PI).sqrt();
+    (2.0 * c * (x + 0.044_715 * x * x * x), 2.0 * c * (1.0 + 3.0 * 0.044_715 * x * x))
+}
+
+const SELU: (f64, f64) = (1.050_700_987_355_480_5, 1.673_263_242_354_377_2);
+
+fn between(x: f64, low: f64, high: f64) -> f64 {
+    if x > low && x < high { 1.0 } else { 0.0 }
+}
+
+/// All operations. A derivative that is made of the value alone, such as 1 − tanh², cannot be better than the value's
+/// distance from 1; and sums that cancel are right beside the largest of their terms: those have an absolute bound.
+pub(crate) fn references() -> Vec<Reference> {
+    use UnaryOp::*;
+    let mut all = Vec::new();
+    macro_rules! add {
+        ($($op:ident $([$($p:expr),+])?, $value:expr, $slope:expr, $f:expr, $df:expr $(, up to $range:expr)? $(, finite to $top:expr)?;)+) => {$({
+            #[allow(unused_mut, unused_assignments)]
+            let (mut params, mut range, mut top) = ([0.0; 2], f32::MAX, 1.0);
+            $( for (to, p) in params.iter_mut().zip([$($p),+]) { *to = f64::from(p as f32); } )?
+            let bound = |(units, absolute): (f64, f64)| Bound { units, absolute };
+            $( range = $range; )?
+            $( top = $top; )?
+            let top = top * 2f64.powi(128);
+            all.push(Reference { op: $op, params, f: $f, df: $df, value: bound($value), slope: bound($slope), range, top });
+        })+};
+    }
+    add! {
+        Neg, (0.0, 1e-300), (0.0, 1e-300), |x, _| -x, |_, _| -1.0;
+        Abs, (0.0, 1e-300), (0.0, 1e-300), |x, _| x.abs(), |x, _| if x == 0.0 { 0.0 } else { x.signum() };
+        Sign, (0.0, 1e-300), (0.0, 1e-300), |x, _| if x == 0.0 { 0.0 } else { x.signum() }, |_, _| 0.0;
+        Square, (0.5, 0.0), (0.5, 0.0), |x, _| x * x, |x, _| 2.0 * x;
+        Sqrt, (0.5, 0.0), (1.5, 0.0), |x, _| x.sqrt(), |x, _| 0.5 / x.sqrt();
+        Rsqrt, (1.5, 0.0), (2.5, 0.0), |x, _| 1.0 / x.sqrt(), |x, _| -0.5 / x.sqrt() / x;
+        Recip, (0.5, 0.0), (2.5, 0.0), |x, _| 1.0 / x, |x, _| -1.0 / x / x;
+        Exp, (1.1, 0.0), (1.1, 0.0), |x, _| x.exp(), |x, _| x.exp();
+        Expm1, (1.6, 0.0), (1.6, 2.0 * E), |x, _| x.exp_m1(), |x, _| x.exp();
+        Ln, (1.0, 0.0), (0.5, 0.0), |x, _| x.ln(), |x, _| 1.0 / x;
+        Ln1p, (1.6, 0.0), (1.5, 0.0), |x, _| x.ln_1p(), |x, _| 1.0 / (1.0 + x);
+        Sin, (1.6, 0.0), (1.6, 0.0), |x, _| x.sin(), |x, _| x.cos(), up to 1e5;
+        Cos, (1.6, 0.0), (1.6, 0.0), |x, _| x.cos(), |x, _| -x.sin(), up to 1e5;
+        Tan, (4.0, 0.0), (8.0, 0.0), |x, _| x.tan(), |x, _| 1.0 / (x.cos() * x.cos()), up to 1e5;
+        Sinh, (4.0, 0.0), (4.0, 0.0), |x, _| x.sinh(), |x, _| x.cosh();
+        Cosh, (4.0, 0.0), (4.0, 0.0), |x, _| x.cosh(), |x, _| x.sinh();
+        Tanh, (1.5, 0.0), (1.0, 4.0 * E), |x, _| x.tanh(), |x, _| sech_squared(x);
+        Erf, (1.1, 0.0), (3.0, 0.0), |x, _| erf(x), |x, _| FRAC_2_SQRT_PI * (-x * x).exp();
+        Sigmoid, (2.4, 0.0), (4.0, 2.0 * E), |x, _| sigmoid(x), |x, _| sigmoid(x) * sigmoid(-x);
+        LogSigmoid, (2.5, 0.0), (2.5, 0.0), |x, _| -softplus(-x), |x, _| sigmoid(-x);
+        Softplus, (2.5, 0.0), (2.5, 0.0), |x, _| softplus(x), |x, _| sigmoid(x);
+        Softsign, (1.5, 0.0), (4.0, 0.0), |x, _| x / (1.0 + x.abs()), |x, _| 1.0 / ((1.0 + x.abs()) * (1.0 + x.abs()));
+        Relu, (0.0, 1e-300), (0.0, 1e-300), |x, _| x.max(0.0), |x, _| between(x, 0.0, f64::INFINITY);
+        Relu6, (0.0, 1e-300), (0.0, 1e-300), |x, _| x.clamp(0.0, 6.0), |x, _| between(x, 0.0, 6.0);
+        LeakyRelu[0.01], (0.5, 0.0), (0.5, 0.0), |x, [s, _]| if x > 0.0 { x } else { s * x }, |x, [s, _]| if x > 0.0 { 1.0 } else { s };
+        Elu[1.0], (2.1, 0.0), (1.0, 3.0 * E), |x, [a, _]| if x > 0.0 { x } else { a * x.exp_m1() }, |x, [a, _]| if x > 0.0 { 1.0 } else { a * x.exp() };
+        Elu[1.3], (2.1, 0.0), (1.0, 6.0 * E), |x, [a, _]| if x > 0.0 { x } else { a * x.exp_m1() }, |x, [a, _]| if x > 0.0 { 1.0 } else { a * x.exp() };
+        Celu[0.7], (4.0, 0.0), (1.0, 5.0 * E), |x, [a, _]| if x > 0.0 { x } else { a * (x / a).exp_m1() }, |x, [a, _]| if x > 0.0 { 1.0 } else { (x / a).exp() };
+        Selu, (2.5, 0.0), (1.5, 6.0 * E), |x, _| SELU.0 * if x > 0.0 { x } else { SELU.1 * x.exp_m1() }, |x, _| SELU.0 * if x > 0.0 { 1.0 } else { SELU.1 * x.exp() };
+        Gelu, (2.5, 6.0 * E), (4.0, 3.0 * E), |x, _| x * normal_cdf(x), |x, _| normal_cdf(x) + x * normal_pdf(x);
+        GeluTanh, (4.0, 2.0 * E), (4.0, 6.0 * E), |x, _| x * sigmoid(gelu_inner(x).0), |x, _| {
+            let (u, slope) = gelu_inner(x);
+            let s = sigmoid(-u);
+            sigmoid(u) + if s == 0.0 { 0.0 } else { x * sigmoid(u) * s * slope }
+        };
+        Silu, (3.5, 1e-43), (4.0, 2.0 * E), |x, _| x * sigmoid(x), |x, _| sigmoid(x) + x * sigmoid(x) * sigmoid(-x);
+        Mish, (4.0, 1e-43), (4.0, 4.0 * E), |x, _| x * softplus(x).tanh(), |x, _| softplus(x).tanh() + x * sech_squared(softplus(x)) * sigmoid(x);
+        HardSigmoid, (1.5, 0.0), (0.5, 0.0), |x, _| (x / 6.0 + 0.5).clamp(0.0, 1.0), |x, _| between(x, -3.0, 2.999_999_7) / 6.0; // the value of 2.9999998 is 1
+        HardSwish, (2.5, 0.0), (2.0, 0.0), |x, _| x * ((x + 3.0) / 6.0).clamp(0.0, 1.0), |x, _| if x < -3.0 { 0.0 } else if x > 3.0 { 1.0 } else { x / 3.0 + 0.5 };
+        Floor, (0.0, 1e-300), (0.0, 1e-300), |x, _| x.floor(), |_, _| 0.0;
+        Ceil, (0.0, 1e-300), (0.0, 1e-300), |x, _| x.ceil(), |_, _| 0.0;
+        Round, (0.0, 1e-300), (0.0, 1e-300), |x, _| x.round_ties_even(), |_, _| 0.0;
+        Affine[1.7, -0.3], (0.55, 0.0), (0.5, 0.0), |x, [a, b]| a.mul_add(x, b), |_, [a, _]| a;
+        Clamp[-0.7, 0.9], (0.0, 1e-300), (0.0, 1e-300), |x, [a, b]| x.clamp(a, b), |x, [a, b]| if x < a || x > b { 0.0 } else { 1.0 };
+        Powf[2.0], (0.6, 0.0), (2.0, 0.0), |x, [e, _]| x.powf(e), |x, [e, _]| e * x.powf(e - 1.0);
+        Powf[3.0], (0.6, 0.0), (2.0, 0.0), |x, [e, _]| x.powf(e), |x, [e, _]| e * x.powf(e - 1.0);
+        Powf[-1.0], (0.6, 0.0), (2.0, 0.0), |x, [e, _]| x.powf(e), |x, [e, _]| e * x.powf(e - 1.0);
+        Powf[0.5], (0.6, 0.0), (2.0, 0.0), |x, [e, _]| x.powf(e), |x, [e, _]| e * x.powf(e - 1.0);
+        Powf[-2.5], (0.6, 0.0), (2.0, 0.0), |x, [e, _]| x.powf(e), |x, [e, _]| e * x.powf(e - 1.0);
+        // e − 1 is rounded, which large and small x see.
+        Powf[0.01], (0.6, 0.0), (40.0, 0.0), |x, [e, _]| x.powf(e), |x, [e, _]| e * x.powf(e - 1.0), finite to 0.009_999;
+        Powf[-0.1], (0.6, 0.0), (40.0, 0.0), |x, [e, _]| x.powf(e), |x, [e, _]| e * x.powf(e - 1.0), finite to 0.099_99;
+        Powf[0.0], (0.6, 0.0), (2.0, 0.0), |x, [e, _]| x.powf(e), |_, _| 0.0;
+    }
+    all
+}
