@@ -2,8 +2,7 @@
 
 use crate::place::{THREADS, element};
 use cuda_std::*;
-use kiln_math::Real;
-use kiln_math::update::{Adam, Sgd, adam, sgd};
+use kiln_math::update::{AdamSettings, SgdSettings, adam, sgd};
 
 macro_rules! steps {
     ($($T:ident $adam:ident $sgd:ident;)+) => { $(
@@ -20,19 +19,8 @@ macro_rules! steps {
                     return;
                 }
                 let (learning_rate, number) = (step.get(0), step.get(1));
-                let (decay, keep) =
-                    if decoupled != 0 { (0.0, 1.0 - learning_rate * weight_decay) } else { (weight_decay, 1.0) };
-                let constants = Adam {
-                    beta1: beta1 as $T,
-                    rest1: (1.0 - beta1) as $T,
-                    beta2: beta2 as $T,
-                    rest2: (1.0 - beta2) as $T,
-                    step_size: (learning_rate / (1.0 - Real::powf(beta1, number))) as $T,
-                    inverse_root: (1.0 / Real::sqrt(1.0 - Real::powf(beta2, number))) as $T,
-                    epsilon: epsilon as $T,
-                    weight_decay: decay as $T,
-                    keep: keep as $T,
-                };
+                let settings = AdamSettings { beta1, beta2, epsilon, weight_decay, decoupled: decoupled != 0 };
+                let constants = settings.at(learning_rate, number, $T::MIN_POSITIVE.into()).map(|c| c as $T);
                 let (np, nm, nv) = adam(p.get(i), g.get(i), m.get(i), v.get(i), &constants);
                 p.set(i, np);
                 m.set(i, nm);
@@ -53,14 +41,8 @@ macro_rules! steps {
                     return;
                 }
                 let (learning_rate, number) = (step.get(0), step.get(1));
-                let constants = Sgd {
-                    learning_rate: learning_rate as $T,
-                    momentum: momentum as $T,
-                    // PyTorch takes the first velocity whole.
-                    gradient_share: if number <= 1.0 { 1.0 } else { (1.0 - dampening) as $T },
-                    weight_decay: weight_decay as $T,
-                    nesterov: nesterov != 0,
-                };
+                let settings = SgdSettings { momentum, dampening, weight_decay, nesterov: nesterov != 0 };
+                let constants = settings.at(learning_rate, number, $T::MIN_POSITIVE.into()).map(|c| c as $T);
                 let velocity = if v.is_empty() { 0.0 } else { v.get(i) };
                 let (np, nv) = sgd(p.get(i), g.get(i), velocity, &constants);
                 p.set(i, np);

@@ -17,6 +17,8 @@ pub(crate) const BLOCK: usize = 512;
 pub trait Number: Real + Default + PartialOrd + Send + Sync + 'static {
     /// The type that the kernel of an instruction set computes in; it has this type's layout.
     type In<S: Simd>: Real + Send + Sync + 'static;
+    /// The smallest positive normal number.
+    const SMALLEST: f64;
     /// From f64, rounded.
     fn from_f64(value: f64) -> Self;
     /// To f64.
@@ -39,6 +41,7 @@ macro_rules! number {
     ($type:ty, $in:ident, $isa:ident => $narrowed:expr) => {
         impl Number for $type {
             type In<S: Simd> = S::$in;
+            const SMALLEST: f64 = <$type>::MIN_POSITIVE as f64;
             #[inline(always)]
             fn from_f64(value: f64) -> Self {
                 value as $type

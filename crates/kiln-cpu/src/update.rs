@@ -37,7 +37,6 @@ struct Raw<T> {
 
 impl<T> Raw<T> {
     fn of(slot: &mut Slot<'_, T>) -> Self {
-        debug_assert!(slot.gradient.len() == slot.parameter.len());
         Raw {
             parameter: slot.parameter.as_mut_ptr(),
             gradient: slot.gradient.as_ptr(),
@@ -146,18 +145,7 @@ struct AdamRule<T>(Adam<T>);
 impl<T: Number> Rule<T> for AdamRule<T> {
     #[inline(always)]
     fn apply<S: Simd>(&self, part: Raw<T>) {
-        let h = &self.0;
-        let h = Adam {
-            beta1: h.beta1.enter::<S>(),
-            rest1: h.rest1.enter::<S>(),
-            beta2: h.beta2.enter::<S>(),
-            rest2: h.rest2.enter::<S>(),
-            step_size: h.step_size.enter::<S>(),
-            inverse_root: h.inverse_root.enter::<S>(),
-            epsilon: h.epsilon.enter::<S>(),
-            weight_decay: h.weight_decay.enter::<S>(),
-            keep: h.keep.enter::<S>(),
-        };
+        let h = self.0.map(|c| c.enter::<S>());
         // SAFETY: the slot's slices are of this length and do not overlap.
         let (p, g, m, v) = unsafe {
             (
@@ -191,14 +179,7 @@ struct SgdRule<T>(Sgd<T>);
 impl<T: Number> Rule<T> for SgdRule<T> {
     #[inline(always)]
     fn apply<S: Simd>(&self, part: Raw<T>) {
-        let h = &self.0;
-        let h = Sgd {
-            learning_rate: h.learning_rate.enter::<S>(),
-            momentum: h.momentum.enter::<S>(),
-            gradient_share: h.gradient_share.enter::<S>(),
-            weight_decay: h.weight_decay.enter::<S>(),
-            nesterov: h.nesterov,
-        };
+        let h = self.0.map(|c| c.enter::<S>());
         for i in 0..part.length {
             // SAFETY: the slot's slices are of this length; `first` too, where there is one.
             unsafe {
@@ -214,34 +195,35 @@ impl<T: Number> Rule<T> for SgdRule<T> {
     }
 }
 
-/// One step of Adam or AdamW over all slots, each with both states.
+/// One step of Adam or AdamW over all slots, each with both states; the constants are those for T.
+///
+/// # Panics
+/// A gradient or a state of another length than its parameter.
 pub fn adam_step<T: Number>(isa: Isa, slots: &mut [Slot<'_, T>], constants: Adam<f64>) {
-    let c = T::from_f64;
-    let h = constants;
-    let rule = AdamRule(Adam {
-        beta1: c(h.beta1),
-        rest1: c(h.rest1),
-        beta2: c(h.beta2),
-        rest2: c(h.rest2),
-        step_size: c(h.step_size),
-        inverse_root: c(h.inverse_root),
-        epsilon: c(h.epsilon),
-        weight_decay: c(h.weight_decay),
-        keep: c(h.keep),
-    });
-    steps(isa, slots, &rule);
+    for slot in slots.iter() {
+        let lengths = [slot.gradient.len(), slot.first.len(), slot.second.len()];
+        let length = slot.parameter.len();
+        assert!(
+            lengths == [length; 3],
+            "adam_step: gradient, first and second state of {lengths:?} elements, expected {length} as the parameter has"
+        );
+    }
+    steps(isa, slots, &AdamRule(constants.map(T::from_f64)));
 }
 
-/// One step of SGD over all slots; with momentum each has its velocity as first state.
+/// One step of SGD over all slots; with momentum each has its velocity as first state, without it is empty. The constants are
+/// those for T.
+///
+/// # Panics
+/// A gradient or a velocity of another length than its parameter.
 pub fn sgd_step<T: Number>(isa: Isa, slots: &mut [Slot<'_, T>], constants: Sgd<f64>) {
-    let c = T::from_f64;
-    let h = constants;
-    let rule = SgdRule(Sgd {
-        learning_rate: c(h.learning_rate),
-        momentum: c(h.momentum),
-        gradient_share: c(h.gradient_share),
-        weight_decay: c(h.weight_decay),
-        nesterov: h.nesterov,
-    });
-    steps(isa, slots, &rule);
+    for slot in slots.iter() {
+        let lengths = [slot.gradient.len(), slot.first.len()];
+        let length = slot.parameter.len();
+        assert!(
+            lengths == [length; 2] || lengths == [length, 0],
+            "sgd_step: gradient and velocity of {lengths:?} elements, expected {length} as the parameter has"
+        );
+    }
+    steps(isa, slots, &SgdRule(constants.map(T::from_f64)));
 }

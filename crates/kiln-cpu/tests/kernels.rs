@@ -11,7 +11,7 @@ use kiln_cpu::reduce::{CHUNK, LANES, Reduction, reduce};
 use kiln_cpu::softmax::{self, Labels, Normalised, Target};
 use kiln_cpu::update::{Slot, adam_step, sgd_step};
 use kiln_cpu::{Isa, team};
-use kiln_math::update::{Adam, Sgd};
+use kiln_math::update::{Adam, AdamSettings, Sgd, SgdSettings};
 use kiln_math::{Purpose, Stream};
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -277,36 +277,33 @@ fn step_all<T: Bits>(isa: Isa, states: usize, scale: f64, step: impl Fn(Isa, &mu
     sets.into_iter().flat_map(|[p, _, m, v]| [p, m, v].concat()).collect()
 }
 
-fn adam() -> Adam<f64> {
-    Adam {
-        beta1: 0.9,
-        rest1: 0.1,
-        beta2: 0.999,
-        rest2: 0.001,
-        step_size: 0.01,
-        inverse_root: 1.25,
-        epsilon: 1e-8,
-        weight_decay: 0.0,
-        keep: 0.999,
-    }
+fn adam(smallest: f64) -> Adam<f64> {
+    let settings = AdamSettings { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.1, decoupled: true };
+    settings.at(0.01, 3.0, smallest)
 }
 
-fn sgd() -> Sgd<f64> {
-    Sgd { learning_rate: 0.1, momentum: 0.9, gradient_share: 0.75, weight_decay: 0.0, nesterov: true }
+fn sgd(smallest: f64) -> Sgd<f64> {
+    let settings = SgdSettings { momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: true };
+    settings.at(0.1, 3.0, smallest)
 }
 
 #[test]
 fn updates_have_the_same_bits_everywhere_and_no_denormals() {
     // From gradients as usual down to those that square to denormals and are denormal themselves.
     for scale in [1.0, 1e-16, 1e-30, 1e-42] {
-        let single =
-            everywhere("adam", |isa| step_all::<f32>(isa, 2, scale, |isa, slots| adam_step(isa, slots, adam())));
-        let other = everywhere("sgd", |isa| step_all::<f32>(isa, 1, scale, |isa, slots| sgd_step(isa, slots, sgd())));
+        let single = everywhere("adam", |isa| {
+            step_all::<f32>(isa, 2, scale, |isa, slots| adam_step(isa, slots, adam(f32::SMALLEST)))
+        });
+        let other = everywhere("sgd", |isa| {
+            step_all::<f32>(isa, 1, scale, |isa, slots| sgd_step(isa, slots, sgd(f32::SMALLEST)))
+        });
         assert!(single.iter().chain(&other).all(|v| !v.is_subnormal()), "denormal at {scale}");
         assert!(single.iter().chain(&other).all(|v| v.is_finite()));
     }
-    everywhere("adam in f64", |isa| step_all::<f64>(isa, 2, 1.0, |isa, slots| adam_step(isa, slots, adam())));
-    everywhere("sgd in f64", |isa| step_all::<f64>(isa, 1, 1.0, |isa, slots| sgd_step(isa, slots, sgd())));
+    everywhere("adam in f64", |isa| {
+        step_all::<f64>(isa, 2, 1.0, |isa, slots| adam_step(isa, slots, adam(f64::SMALLEST)))
+    });
+    everywhere("sgd in f64", |isa| step_all::<f64>(isa, 1, 1.0, |isa, slots| sgd_step(isa, slots, sgd(f64::SMALLEST))));
 }
 
 #[test]

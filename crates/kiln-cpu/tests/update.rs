@@ -5,34 +5,18 @@ mod views;
 use kiln_cpu::Isa;
 use kiln_cpu::update::{Slot, adam_step, sgd_step};
 use kiln_math::Unfused;
-use kiln_math::update::{Adam, Sgd, adam, sgd};
+use kiln_math::update::{Adam, AdamSettings, SgdSettings, adam, sgd};
 use proptest::prelude::*;
 use views::{fused, on_teams};
 
-const ADAM: Adam<f64> = Adam {
-    beta1: 0.9,
-    rest1: 0.1,
-    beta2: 0.999,
-    rest2: 0.001,
-    step_size: 0.01,
-    inverse_root: 3.0,
-    epsilon: 1e-8,
-    weight_decay: 0.01,
-    keep: 0.999,
-};
+fn adam_at(smallest: f64) -> Adam<f64> {
+    let settings = AdamSettings { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decoupled: false };
+    settings.at(0.01, 3.0, smallest)
+}
 
-fn single<R: Copy>(h: Adam<f64>, c: impl Fn(f64) -> R) -> Adam<R> {
-    Adam {
-        beta1: c(h.beta1),
-        rest1: c(h.rest1),
-        beta2: c(h.beta2),
-        rest2: c(h.rest2),
-        step_size: c(h.step_size),
-        inverse_root: c(h.inverse_root),
-        epsilon: c(h.epsilon),
-        weight_decay: c(h.weight_decay),
-        keep: c(h.keep),
-    }
+/// For f32.
+fn adam_f32() -> Adam<f64> {
+    adam_at(f32::MIN_POSITIVE.into())
 }
 
 /// Parameter, gradient, two states of a tensor.
@@ -69,14 +53,14 @@ proptest! {
         let start: Vec<Tensor> = sizes.iter().enumerate().map(|(k, &n)| tensor(n, k)).collect();
         for &isa in Isa::available() {
             let mut tensors = start.clone();
-            adam_step(isa, &mut slots(&mut tensors, 2), ADAM);
+            adam_step(isa, &mut slots(&mut tensors, 2), adam_f32());
             for (now, before) in tensors.iter().zip(&start) {
                 for i in 0..now[0].len() {
                     let [p, g, m, v] = std::array::from_fn(|k| before[k][i]);
                     let expected = if isa.fused() {
-                        adam(p, g, m, v, &single(ADAM, |c| c as f32))
+                        adam(p, g, m, v, &adam_f32().map(|c| c as f32))
                     } else {
-                        let h = single(ADAM, |c| Unfused(c as f32));
+                        let h = adam_f32().map(|c| Unfused(c as f32));
                         let (p, m, v) = adam(Unfused(p), Unfused(g), Unfused(m), Unfused(v), &h);
                         (p.0, m.0, v.0)
                     };
@@ -89,16 +73,10 @@ proptest! {
     #[test]
     fn sgd_with_and_without_momentum(sizes in prop::collection::vec(0usize..700, 0..6), momentum in any::<bool>(), nesterov in any::<bool>()) {
         let start: Vec<Tensor> = sizes.iter().enumerate().map(|(k, &n)| tensor(n, k)).collect();
-        let h = Sgd {
-            learning_rate: 0.1,
-            momentum: if momentum { 0.9 } else { 0.0 },
-            gradient_share: 1.0,
-            weight_decay: 0.01,
-            nesterov: nesterov && momentum,
-        };
-        let narrow = Sgd {
-            learning_rate: 0.1f32, momentum: h.momentum as f32, gradient_share: 1.0, weight_decay: 0.01, nesterov: h.nesterov,
-        };
+        let momentum = if momentum { 0.9 } else { 0.0 };
+        let settings = SgdSettings { momentum, dampening: 0.3, weight_decay: 0.01, nesterov: nesterov && momentum > 0.0 };
+        let h = settings.at(0.1, 2.0, f32::MIN_POSITIVE.into());
+        let (momentum, narrow) = (momentum > 0.0, h.map(|c| c as f32));
         for isa in fused() {
             let mut tensors = start.clone();
             sgd_step(isa, &mut slots(&mut tensors, usize::from(momentum)), h);
@@ -121,7 +99,7 @@ fn threads_do_not_change_results() {
         on_teams(|| {
             let mut tensors: Vec<Tensor> = sizes.iter().enumerate().map(|(k, &n)| tensor(n, k)).collect();
             for _ in 0..2 {
-                adam_step(isa, &mut slots(&mut tensors, 2), ADAM);
+                adam_step(isa, &mut slots(&mut tensors, 2), adam_f32());
             }
             tensors
         });
@@ -131,11 +109,30 @@ fn threads_do_not_change_results() {
 #[test]
 fn f64_steps_are_those_of_one_element() {
     let (mut p, g, mut m, mut v) = (vec![0.5; 37], vec![0.25; 37], vec![0.1; 37], vec![0.2; 37]);
-    let expected = adam(0.5, 0.25, 0.1, 0.2, &ADAM);
+    let expected = adam(0.5, 0.25, 0.1, 0.2, &adam_at(f64::MIN_POSITIVE));
     let mut slots = [Slot { parameter: &mut p, gradient: &g, first: &mut m, second: &mut v }];
-    adam_step(Isa::Avx2, &mut slots, ADAM);
+    adam_step(Isa::Avx2, &mut slots, adam_at(f64::MIN_POSITIVE));
     if Isa::Avx2.is_available() {
         assert!((0..37).all(|i| (p[i], m[i], v[i]) == expected));
     }
     assert!((p[36] - expected.0).abs() < 1e-12);
+}
+
+#[test]
+fn slices_of_other_lengths_are_refused() {
+    let refused = |gradient: usize, first: usize, second: usize, states: usize| {
+        let (mut p, g, mut m, mut v) = (vec![0f32; 8], vec![0f32; gradient], vec![0f32; first], vec![0f32; second]);
+        let mut slots = [Slot { parameter: &mut p, gradient: &g, first: &mut m, second: &mut v }];
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match states {
+            2 => adam_step(Isa::best(), &mut slots, adam_f32()),
+            _ => sgd_step(
+                Isa::best(),
+                &mut slots,
+                SgdSettings { momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: false }.at(0.1, 1.0, 1e-38),
+            ),
+        }))
+        .is_err()
+    };
+    assert!(!refused(8, 8, 8, 2) && refused(7, 8, 8, 2) && refused(8, 7, 8, 2) && refused(8, 8, 0, 2));
+    assert!(!refused(8, 8, 0, 1) && !refused(8, 0, 0, 1) && refused(9, 8, 0, 1) && refused(8, 1, 0, 1));
 }

@@ -2,48 +2,41 @@
 
 use super::cases::{Cases, Operand, Values, expect, rounded, tensor_of};
 use crate::{Buffer, DType, Device, Shape, Tensor, UpdateRule, UpdateSlot};
-use kiln_math::update::{Adam, Sgd, adam, sgd};
+use kiln_math::update::{AdamSettings, adam};
 
 fn rules() -> Vec<UpdateRule> {
     let mut rules = Vec::new();
     for momentum in [0.0, 0.9] {
         for weight_decay in [0.0, 0.01] {
             for nesterov in [false, momentum != 0.0] {
-                let dampening = if nesterov { 0.0 } else { 0.25 * f64::from(u8::from(momentum != 0.0)) };
+                // It means nothing without a momentum.
+                let dampening = if nesterov { 0.0 } else { 0.25 };
                 rules.push(UpdateRule::Sgd { momentum, dampening, weight_decay, nesterov });
             }
         }
     }
-    for decoupled in [false, true] {
-        for weight_decay in [0.0, 0.01] {
-            rules.push(UpdateRule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay, decoupled });
+    for epsilon in [1e-8, 0.0] {
+        for decoupled in [false, true] {
+            for weight_decay in [0.0, 0.01] {
+                rules.push(UpdateRule::Adam { beta1: 0.9, beta2: 0.999, epsilon, weight_decay, decoupled });
+            }
         }
     }
     rules
 }
 
-/// (p, first, second) after a step.
-fn naive(rule: UpdateRule, lr: f64, number: f64, [p, g, first, second]: [f64; 4]) -> [f64; 3] {
+/// (p, first, second) after a step, for parameters of a type whose smallest normal number is `smallest`.
+fn naive(rule: UpdateRule, lr: f64, number: f64, smallest: f64, [p, g, first, second]: [f64; 4]) -> [f64; 3] {
     match rule {
+        UpdateRule::Sgd { momentum: 0.0, weight_decay, .. } => [p - lr * (g + weight_decay * p), first, second],
         UpdateRule::Sgd { momentum, dampening, weight_decay, nesterov } => {
-            let gradient_share = if number == 1.0 { 1.0 } else { 1.0 - dampening };
-            let h = Sgd { learning_rate: lr, momentum, gradient_share, weight_decay, nesterov };
-            let (p, v) = sgd(p, g, first, &h);
-            [p, v, second]
+            let g = g + weight_decay * p;
+            let v = if number == 1.0 { g } else { momentum * first + (1.0 - dampening) * g };
+            [p - lr * if nesterov { g + momentum * v } else { v }, v, second]
         }
         UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
-            let h = Adam {
-                beta1,
-                rest1: 1.0 - beta1,
-                beta2,
-                rest2: 1.0 - beta2,
-                step_size: lr / (1.0 - beta1.powf(number)),
-                inverse_root: 1.0 / (1.0 - beta2.powf(number)).sqrt(),
-                epsilon,
-                weight_decay: if decoupled { 0.0 } else { weight_decay },
-                keep: if decoupled { 1.0 - lr * weight_decay } else { 1.0 },
-            };
-            let (p, m, v) = adam(p, g, first, second, &h);
+            let settings = AdamSettings { beta1, beta2, epsilon, weight_decay, decoupled };
+            let (p, m, v) = adam(p, g, first, second, &settings.at(lr, number, smallest));
             [p, m, v]
         }
     }
@@ -96,9 +89,11 @@ pub(super) fn update(device: &Device) {
                     .collect();
                 device.backend().update(rule, step.view(), &slots).unwrap();
                 for x in &mut parameters {
+                    let single = x.p.tensor.dtype() == DType::F32;
+                    let smallest = if single { f32::MIN_POSITIVE.into() } else { f64::MIN_POSITIVE };
                     for i in 0..x.p.values.len() {
                         let given = [x.want[0][i], x.g.values[i], x.want[1][i], x.want[2][i]];
-                        let after = naive(rule, lr, f64::from(number), given);
+                        let after = naive(rule, lr, f64::from(number), smallest, given);
                         for (to, value) in x.want.iter_mut().zip(after) {
                             to[i] = value;
                         }

@@ -541,24 +541,12 @@ impl CpuBackend {
     fn step<T: Number>(&self, rule: UpdateRule, learning_rate: f64, number: f64, slots: &mut [update::Slot<'_, T>]) {
         match rule {
             UpdateRule::Sgd { momentum, dampening, weight_decay, nesterov } => {
-                // PyTorch takes the first velocity whole.
-                let gradient_share = if number <= 1.0 { 1.0 } else { 1.0 - dampening };
-                let constants = rules::Sgd { learning_rate, momentum, gradient_share, weight_decay, nesterov };
-                update::sgd_step(self.isa, slots, constants);
+                let settings = rules::SgdSettings { momentum, dampening, weight_decay, nesterov };
+                update::sgd_step(self.isa, slots, settings.at(learning_rate, number, T::SMALLEST));
             }
             UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
-                let constants = rules::Adam {
-                    beta1,
-                    rest1: 1.0 - beta1,
-                    beta2,
-                    rest2: 1.0 - beta2,
-                    step_size: learning_rate / (1.0 - beta1.powf(number)),
-                    inverse_root: 1.0 / (1.0 - beta2.powf(number)).sqrt(),
-                    epsilon,
-                    weight_decay: if decoupled { 0.0 } else { weight_decay },
-                    keep: if decoupled { 1.0 - learning_rate * weight_decay } else { 1.0 },
-                };
-                update::adam_step(self.isa, slots, constants);
+                let settings = rules::AdamSettings { beta1, beta2, epsilon, weight_decay, decoupled };
+                update::adam_step(self.isa, slots, settings.at(learning_rate, number, T::SMALLEST));
             }
         }
     }
