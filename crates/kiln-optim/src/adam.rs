@@ -1,6 +1,6 @@
 //! Adam and AdamW.
 
-use crate::check::{not_negative, positive, share};
+use crate::check::{not_negative, share};
 use crate::state::State;
 use kiln_tensor::{Result, UpdateRule};
 
@@ -42,7 +42,7 @@ impl Settings {
         Ok(UpdateRule::Adam {
             beta1: share("first beta", self.beta1)?,
             beta2: share("second beta", self.beta2)?,
-            epsilon: positive("epsilon", self.epsilon)?,
+            epsilon: not_negative("epsilon", self.epsilon)?,
             weight_decay: not_negative("weight decay", self.weight_decay)?,
             decoupled: self.decoupled,
         })
@@ -71,7 +71,8 @@ macro_rules! adam {
                 self
             }
 
-            /// ε, which keeps the quotient finite.
+            /// ε, which keeps the quotient finite; 0 is allowed. A parameter that never had a gradient then stays as it is (in
+            /// PyTorch it becomes NaN, 0/0).
             #[must_use]
             pub fn epsilon(mut self, epsilon: f64) -> Self {
                 self.settings.epsilon = epsilon;

@@ -2,10 +2,10 @@
 
 use kiln_tensor::{Error, Result};
 
-/// A positive, finite number.
+/// A number that is not negative; it may be infinite, for no bound.
 #[inline]
-pub(crate) fn positive(name: &str, value: f64) -> Result<f64> {
-    expect(value > 0.0 && value.is_finite(), name, value, "a positive, finite number")
+pub(crate) fn bound(name: &str, value: f64) -> Result<f64> {
+    expect(value >= 0.0, name, value, "a number of at least 0")
 }
 
 /// A finite number that is not negative.

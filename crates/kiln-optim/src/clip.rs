@@ -1,10 +1,10 @@
 //! Gradient clipping.
 
 use crate::Optimizer;
-use crate::check::positive;
+use crate::check::bound;
 use kiln_autograd::Gradients;
 use kiln_nn::{Module, StateDict};
-use kiln_tensor::{Result, Tensor};
+use kiln_tensor::{DType, Result, Tensor};
 
 /// How gradients are clipped.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -43,13 +43,42 @@ pub trait Clip: Optimizer + Sized {
 
 impl<O: Optimizer> Clip for O {}
 
-/// √Σg² over all gradients, in f64.
+/// √Σg² over all gradients, right for gradients of every type and size: no square overflows or vanishes.
 ///
 /// # Errors
-/// A fault of the device that surfaced.
+/// A fault of the device that surfaced, memory that cannot be had.
 pub fn gradient_norm(gradients: &Gradients) -> Result<f64> {
-    let squares = gradients.iter().map(|(_, gradient)| gradient.mul(gradient)?.sum_all()?.item());
-    Ok(squares.sum::<Result<f64>>()?.sqrt())
+    let norms = gradients.iter().map(|(_, gradient)| norm(gradient)).collect::<Result<Vec<f64>>>()?;
+    // Scaled by the largest, as f64 gradients may be beyond the root of what f64 holds.
+    let largest = norms.iter().copied().fold(0.0, f64::max);
+    if largest == 0.0 || !norms.iter().all(|norm| norm.is_finite()) {
+        return Ok(norms.iter().sum());
+    }
+    Ok(largest * norms.iter().map(|norm| (norm / largest).powi(2)).sum::<f64>().sqrt())
+}
+
+/// √Σg² of one gradient.
+fn norm(gradient: &Tensor) -> Result<f64> {
+    let square_sum = |x: &Tensor| x.mul(x)?.sum_all()?.item();
+    // The squares of half types are beyond them; f32 has room for them, and mostly for its own.
+    let wide = match gradient.dtype() {
+        DType::F16 | DType::BF16 => gradient.to_dtype(DType::F32)?,
+        _ => gradient.clone(),
+    };
+    let (least, most) = if wide.dtype() == DType::F64 { (1e-280, f64::MAX) } else { (1e-20, f32::MAX.into()) };
+    let sum = square_sum(&wide)?;
+    if (least..=most).contains(&sum) || wide.elements() == 0 {
+        return Ok(sum.sqrt());
+    }
+    let wide = wide.to_dtype(DType::F64)?;
+    let largest = wide.abs()?.max(.., false)?.item()?;
+    if largest == 0.0 || !largest.is_finite() {
+        return Ok(largest);
+    }
+    // A power of two, whose products are exact, and which is a normal number itself.
+    let exponent = largest.log2().floor().clamp(-1000.0, 1000.0);
+    let scale = exponent.exp2();
+    Ok(square_sum(&wide.mul_scalar(1.0 / scale)?)?.sqrt() * scale)
 }
 
 /// What [`Clip::clip_norm`] makes of gradients; they are given back as they are where their norm is not above `max`.
@@ -96,8 +125,8 @@ impl<O: Optimizer> Optimizer for Clipped<O> {
             }
         }
         let clipped = match self.rule {
-            Rule::Norm(max) => clip_gradient_norm(own, positive("gradient norm to clip at", max)?)?,
-            Rule::Value(max) => clip_gradient_value(own, positive("gradient value to clip at", max)?)?,
+            Rule::Norm(max) => clip_gradient_norm(own, bound("gradient norm to clip at", max)?)?,
+            Rule::Value(max) => clip_gradient_value(own, bound("gradient value to clip at", max)?)?,
         };
         self.optimizer.step(model, &clipped)
     }

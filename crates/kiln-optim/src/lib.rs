@@ -22,7 +22,7 @@ pub trait Optimizer: Send {
     /// One step. Parameters without a gradient (unused in this step, or frozen) stay as they are, with their state.
     ///
     /// # Errors
-    /// Settings that make no sense (a learning rate that is not a positive finite number), a gradient of another shape,
+    /// Settings that make no sense (a learning rate that is negative or not finite), a gradient of another shape,
     /// dtype or device than its parameter, or no gradient for any parameter of this model. Then nothing was changed:
     /// everything is checked first.
     fn step(&mut self, model: &mut dyn Module, gradients: &Gradients) -> Result<()>;

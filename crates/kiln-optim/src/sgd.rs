@@ -33,7 +33,7 @@ impl Sgd {
         self
     }
 
-    /// τ: the gradient enters the velocity with 1 − τ.
+    /// τ: the gradient enters the velocity with 1 − τ. Without a momentum there is no velocity, and this does nothing.
     #[must_use]
     pub fn dampening(mut self, dampening: f64) -> Self {
         self.dampening = dampening;

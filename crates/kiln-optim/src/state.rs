@@ -1,6 +1,6 @@
 //! What an optimizer remembers, and its step over all parameters.
 
-use crate::check::positive;
+use crate::check::not_negative;
 use kiln_autograd::{Gradients, LeafId};
 use kiln_nn::{Module, Param, StateDict, VisitorMut};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor, UpdateRule, UpdateTensors};
@@ -54,7 +54,7 @@ impl State {
     }
 
     pub(crate) fn step(&mut self, rule: UpdateRule, model: &mut dyn Module, gradients: &Gradients) -> Result<()> {
-        positive("learning rate", self.learning_rate)?;
+        not_negative("learning rate", self.learning_rate)?;
         let mut parameters = gather(model);
         if !self.knows(&parameters) {
             drop(parameters);

@@ -4,7 +4,7 @@
 use kiln_autograd::Gradients;
 use kiln_nn::{Dense, Module, Sequential};
 use kiln_optim::{Clip, Optimizer, Sgd, clip_gradient_norm, clip_gradient_value, gradient_norm};
-use kiln_tensor::{Device, Tensor};
+use kiln_tensor::{DType, Device, Tensor};
 
 fn tensor(values: &[f64]) -> Tensor {
     Tensor::from_slice(values, [values.len()], &Device::cpu()).unwrap()
@@ -37,6 +37,49 @@ fn norms_are_clipped_together() {
     assert_eq!(values(&clip_gradient_norm(gradients, 5.0).unwrap()), [3.0, 0.0, 4.0]);
     let (_, gradients) = model([f32::INFINITY, 1.0], 4.0);
     assert!(values(&clip_gradient_norm(gradients, 5.0).unwrap())[0].is_nan());
+}
+
+fn one(values: &[f64], dtype: DType) -> Gradients {
+    let mut gradients = Gradients::default();
+    let values = tensor(values).to_dtype(dtype).unwrap();
+    gradients.insert(kiln_nn::Param::new(tensor(&[0.0])).id(), values);
+    gradients
+}
+
+/// Squares that the gradients' type cannot hold.
+#[test]
+fn norms_of_every_size() {
+    use DType::{BF16, F16, F32, F64};
+    for (values, dtype, norm) in [
+        (vec![300.0], F16, 300.0),
+        (vec![30_000.0; 400], F16, 600_000.0),
+        (vec![2f64.powi(-20); 16], F16, 2f64.powi(-18)),
+        (vec![2f64.powi(100); 4], BF16, 2f64.powi(101)),
+        (vec![2f64.powi(-100); 4], BF16, 2f64.powi(-99)),
+        (vec![3e30, -4e30], F32, 5e30),
+        (vec![3e-30, -4e-30], F32, 5e-30),
+        (vec![2f64.powi(-149)], F32, 2f64.powi(-149)),
+        (vec![3e300, -4e300], F64, 5e300),
+        (vec![3e-300, -4e-300], F64, 5e-300),
+        (vec![5e-324], F64, 5e-324),
+        (vec![0.0; 5], F32, 0.0),
+        (vec![], F32, 0.0),
+        (vec![f64::INFINITY, 1.0], F32, f64::INFINITY),
+    ] {
+        let found = gradient_norm(&one(&values, dtype)).unwrap();
+        assert!(found == norm || (found / norm - 1.0).abs() < 1e-6, "{dtype} of {norm:e}: {found:e}");
+    }
+    assert!(gradient_norm(&one(&[f64::NAN, 1e30], F32)).unwrap().is_nan());
+    // Two of one model, of which one dwarfs the other.
+    let mut both = one(&[3e200], F64);
+    one(&[4e200], F64).iter().for_each(|(id, gradient)| both.insert(id, gradient.clone()));
+    assert!((gradient_norm(&both).unwrap() / 5e200 - 1.0).abs() < 1e-15);
+    assert_eq!(values(&clip_gradient_norm(one(&[300.0], F16), 1.0).unwrap()), [1.0]);
+    assert!((values(&clip_gradient_norm(one(&[-1e30], F32), 1.0).unwrap())[0] + 1.0).abs() < 1e-6);
+    assert_eq!(values(&clip_gradient_norm(one(&[1e-30], F32), 1.0).unwrap()), [f64::from(1e-30f32)]);
+    // A bound of 0 leaves nothing, an infinite one everything: as in PyTorch.
+    assert_eq!(values(&clip_gradient_norm(one(&[3.0], F32), 0.0).unwrap()), [0.0]);
+    assert_eq!(values(&clip_gradient_norm(one(&[3.0], F32), f64::INFINITY).unwrap()), [3.0]);
 }
 
 #[test]

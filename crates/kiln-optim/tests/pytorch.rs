@@ -60,6 +60,39 @@ fn twenty_steps() {
     }
 }
 
+/// Adam by gradients from 5e−18 to 2e15: wherever their squares are normal numbers, the steps are PyTorch's, also at ε = 0.
+#[test]
+fn gradients_of_every_size() {
+    #[derive(Module)]
+    struct One {
+        weight: Param,
+    }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/steps.safetensors");
+    let values = safetensors::read(path, &Device::cpu()).unwrap();
+    for (dtype, bits, tolerance) in [(DType::F64, "64", 1e-13), (DType::F32, "32", 2e-6)] {
+        for epsilon in ["1e-8", "1e-15", "0"] {
+            let gradients = values["sizes.gradient"].to_dtype(dtype).unwrap();
+            let mut model =
+                One { weight: Param::new(Tensor::zeros([gradients.dims()[1]], dtype, &Device::cpu()).unwrap()) };
+            let mut adam = Adam::new(0.1).epsilon(epsilon.parse().unwrap());
+            for step in 0..STEPS {
+                let mut of_step = Gradients::default();
+                let gradient = gradients.slice(0, step..step + 1).unwrap().squeeze(0).unwrap();
+                of_step.insert(model.weight.id(), gradient);
+                adam.step(&mut model, &of_step).unwrap();
+                let expected = values[&format!("sizes.{epsilon}.{bits}")].slice(0, step..step + 1).unwrap();
+                let found = model.weight.value().to_f64_vec().unwrap();
+                for (f, e) in found.into_iter().zip(expected.to_f64_vec().unwrap()) {
+                    assert!(
+                        (f - e).abs() <= tolerance * e.abs(),
+                        "{dtype}, {epsilon}, step {step}: {f:e}, PyTorch has {e:e}"
+                    );
+                }
+            }
+        }
+    }
+}
+
 fn compare(values: &StateDict, name: &str, step: usize, found: &Tensor, tolerance: f64) {
     let expected = values[name].slice(0, step..step + 1).unwrap().to_f64_vec().unwrap();
     for (f, e) in found.to_f64_vec().unwrap().into_iter().zip(expected) {

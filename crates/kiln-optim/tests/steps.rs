@@ -53,12 +53,12 @@ fn settings_that_make_no_sense_change_nothing() {
     let (before, gradients) = (bits(&model), gradients(&model, 1));
     let wrong: Vec<Box<dyn Optimizer>> = vec![
         Box::new(Adam::new(f64::NAN)),
-        Box::new(Adam::new(0.0)),
+        Box::new(Adam::new(-0.1)),
         Box::new(AdamW::new(-1.0)),
         Box::new(Sgd::new(f64::INFINITY)),
         Box::new(Adam::new(0.1).betas(1.0, 0.9)),
         Box::new(Adam::new(0.1).betas(0.9, f64::NAN)),
-        Box::new(Adam::new(0.1).epsilon(0.0)),
+        Box::new(Adam::new(0.1).epsilon(-1e-8)),
         Box::new(AdamW::new(0.1).weight_decay(-0.1)),
         Box::new(Sgd::new(0.1).momentum(-0.5)),
         Box::new(Sgd::new(0.1).momentum(f64::NAN)),
@@ -101,6 +101,68 @@ fn gradients_that_do_not_fit_change_nothing() {
         step(&mut optimizer, &mut model, 1).unwrap();
         assert_ne!(bits(&model), before);
     }
+}
+
+/// Schedules pass through a rate of 0: parameters stay, moments and the count of steps move on.
+#[test]
+fn a_learning_rate_of_zero_moves_the_state_alone() {
+    for mut optimizer in optimizers() {
+        let mut model = network();
+        let before = bits(&model);
+        let rate = optimizer.learning_rate();
+        optimizer.set_learning_rate(0.0);
+        step(&mut optimizer, &mut model, 1).unwrap();
+        assert_eq!((bits(&model), optimizer.steps()), (before.clone(), 1));
+        let state = optimizer.state_dict().unwrap().into_iter().filter(|(name, _)| name.starts_with("state."));
+        for (name, state) in state {
+            assert!(state.to_f64_vec().unwrap().iter().all(|&v| v != 0.0), "{name}");
+        }
+        optimizer.set_learning_rate(rate);
+        step(&mut optimizer, &mut model, 2).unwrap();
+        assert_ne!(bits(&model), before);
+    }
+}
+
+fn constant(value: f64, dtype: DType) -> Tensor {
+    Tensor::full([2], value, dtype, &Device::cpu()).unwrap()
+}
+
+/// A parameter of zeros after steps by this gradient.
+fn after(mut optimizer: impl Optimizer, gradient: f64, steps: usize, dtype: DType) -> f64 {
+    #[derive(Module)]
+    struct One {
+        weight: Param,
+    }
+    let mut model = One { weight: Param::new(constant(0.0, dtype)) };
+    for _ in 0..steps {
+        let mut gradients = Gradients::default();
+        gradients.insert(model.weight.id(), constant(gradient, dtype));
+        optimizer.step(&mut model, &gradients).unwrap();
+    }
+    model.weight.value().to_f64_vec().unwrap()[0]
+}
+
+#[test]
+fn settings_do_nothing_without_what_they_belong_to() {
+    for dtype in [DType::F32, DType::F64] {
+        let near = |found: f64, expected: f64| assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
+        near(after(Sgd::new(0.1).dampening(0.5), 1.0, 3, dtype), -0.3);
+        near(after(Sgd::new(0.1).momentum(0.5).momentum(0.0).dampening(0.5), 1.0, 3, dtype), -0.3);
+        near(after(Sgd::new(0.1).momentum(0.5).dampening(0.5), 1.0, 3, dtype), -0.1 * (1.0 + 1.0 + 1.0));
+        near(after(AdamW::new(0.1).weight_decay(0.0), 1.0, 1, dtype), after(Adam::new(0.1), 1.0, 1, dtype));
+    }
+}
+
+/// PyTorch's 0.1 · 2e−14 / (2e−14 + 1e−15), and no NaN of gradients of 0.
+#[test]
+fn small_gradients_and_an_epsilon_of_zero() {
+    for dtype in [DType::F32, DType::F64] {
+        let step = |epsilon: f64, gradient: f64| after(Adam::new(0.1).epsilon(epsilon), gradient, 1, dtype);
+        assert!((step(1e-15, 2e-14) + 0.095_238_095).abs() < 1e-7, "{}", step(1e-15, 2e-14));
+        assert!((step(0.0, 1e-17) + 0.1).abs() < 1e-7 && (step(0.0, -1e15) - 0.1).abs() < 1e-7);
+        assert_eq!(step(0.0, 0.0), 0.0);
+    }
+    assert!((after(Adam::new(0.1).epsilon(0.0), 1e-150, 1, DType::F64) + 0.1).abs() < 1e-12);
 }
 
 #[test]
@@ -207,9 +269,9 @@ fn no_denormal_number_in_any_state() {
                 zeros.insert(p.id(), Tensor::zeros(p.value().shape(), dtype, p.value().device()).unwrap());
             }
             let smallest = if dtype == DType::F32 { f64::from(f32::MIN_POSITIVE) } else { f64::MIN_POSITIVE };
-            for step in 0..5000 {
+            for step in 0..7000 {
                 optimizer.step(&mut model, &zeros).unwrap();
-                if step % 20 == 0 || step > 4990 {
+                if step % 20 == 0 || step > 6990 {
                     for (name, state) in optimizer.state_dict().unwrap() {
                         let denormal =
                             state.to_f64_vec().unwrap().into_iter().find(|v| *v != 0.0 && v.abs() < smallest);
