@@ -196,3 +196,46 @@ fn mistakes_have_their_sentences() {
         "conv_transpose: a bias for 3 channels has shape (3,), got (5,)",
     );
 }
+
+/// An output_padding between stride and dilation; values of `torch.nn.functional.conv_transpose2d` and its gradients.
+#[test]
+fn output_padding_beyond_the_stride() {
+    type Case<'a> = (ConvOptions, &'a [usize], &'a [f64], [&'a [f64]; 2]);
+    let cases: [Case<'_>; 2] = [
+        (
+            ConvOptions::new().stride([1, 2]).dilation([3, 1]).padding([(0, 0), (1, 1)]).output_padding([2, 1]),
+            &[1, 1, 7, 5],
+            &[
+                2.5, 2.5, 4.5, 3.5, 6.5, 8.5, 5.5, 10.5, 6.5, 12.5, 0.5, 0.5, 0.5, 0.5, 0.5, 4.5, 6.5, 8.5, 9.5, 12.5,
+                16.5, 15.5, 20.5, 18.5, 24.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5,
+            ],
+            [&[60.0, 121.0, 141.0, 90.0, 171.0, 191.0], &[89.0, 125.0, 329.0, 440.0]],
+        ),
+        (
+            ConvOptions::new().stride([1, 1]).dilation([3, 2]).padding([(1, 1), (0, 0)]).output_padding([2, 1]),
+            &[1, 1, 5, 6],
+            &[
+                4.5, 5.5, 14.5, 10.5, 12.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 3.5, 6.5, 13.5, 8.5, 12.5, 0.5, 12.5,
+                15.5, 34.5, 20.5, 24.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5,
+            ],
+            [&[92.0, 99.0, 106.0, 138.0, 148.0, 158.0], &[17.0, 47.0, 367.0, 409.0]],
+        ),
+    ];
+    let cpu = Device::cpu();
+    let tensor = |values: &[f64], shape: &[usize]| Tensor::from_slice(values, shape, &cpu).unwrap();
+    let values: Vec<f64> = (1..=6).map(f64::from).collect();
+    for (options, shape, expected, gradients) in cases {
+        let x = Var::variable(tensor(&values, &[1, 1, 2, 3]));
+        let weight = Var::variable(tensor(&values[..4], &[1, 1, 2, 2]));
+        let y = x.conv_transpose(&weight, Some(&Var::constant(tensor(&[0.5], &[1]))), &options).unwrap();
+        assert_eq!((y.dims(), y.tensor().to_f64_vec().unwrap().as_slice()), (shape, expected));
+        let alone = x.tensor().conv_transpose(weight.tensor(), &options).unwrap().add_scalar(0.5).unwrap();
+        assert_eq!(alone.to_f64_vec().unwrap(), expected);
+        let slopes: Vec<f64> = (0..expected.len()).map(|i| i as f64).collect();
+        let loss = y.mul(&Var::constant(tensor(&slopes, shape))).unwrap().sum_all().unwrap();
+        let found = loss.backward().unwrap();
+        for (var, expected) in [&x, &weight].into_iter().zip(gradients) {
+            assert_eq!(found.of(var).unwrap().to_f64_vec().unwrap(), expected, "{options:?}");
+        }
+    }
+}

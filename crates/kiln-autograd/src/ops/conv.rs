@@ -172,8 +172,12 @@ impl Var {
     /// # Errors
     /// What [`ConvOptions::transposed_shape`] says, a bias of another shape, dtypes or devices that differ.
     pub fn conv_transpose(&self, weight: &Var, bias: Option<&Var>, options: &ConvOptions) -> Result<Var> {
-        let (conv, shape) = options.resolve_transposed(self.shape(), weight.shape())?;
-        let y = self.conv_grad_input(weight, conv, shape)?;
+        let (conv, shape, zeros) = options.resolve_transposed(self.shape(), weight.shape())?;
+        let y = if zeros.is_empty() {
+            self.conv_grad_input(weight, conv, shape)?
+        } else {
+            self.pad(&zeros, 0.0)?.conv_grad_input(weight, conv, shape)?
+        };
         let Some(bias) = bias else { return Ok(y) };
         if bias.dims() != [shape[1]] {
             return Err(kiln_tensor::Error::shape(

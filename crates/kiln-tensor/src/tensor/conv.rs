@@ -89,8 +89,11 @@ impl Tensor {
     /// # Errors
     /// What [`ConvOptions::transposed_shape`] says, dtypes or devices that differ, a dtype that is no float.
     pub fn conv_transpose(&self, weight: &Tensor, options: &ConvOptions) -> Result<Tensor> {
-        let (conv, shape) = options.resolve_transposed(self.shape(), weight.shape())?;
-        self.conv_grad_input(weight, &conv, &shape)
+        let (conv, shape, zeros) = options.resolve_transposed(self.shape(), weight.shape())?;
+        if zeros.is_empty() {
+            return self.conv_grad_input(weight, &conv, &shape);
+        }
+        self.pad(&zeros, 0.0)?.conv_grad_input(weight, &conv, &shape)
     }
 
     fn expect_conv_dtype(&self, operation: &'static str) -> Result<()> {

@@ -118,22 +118,31 @@ impl ConvOptions {
     }
 
     /// The convolution of which the transposed one of x (N, C, P…) by weight (C, O/groups, K…) is the gradient with respect to
-    /// the input, and the shape of its output, (N, O, D…).
+    /// the input, the shape of its output, (N, O, D…), and the zeros that x is padded with first, before and after each of its
+    /// last axes: none, unless an output_padding is as large as the stride.
     ///
     /// # Errors
     /// As [`ConvOptions::transposed_shape`].
-    pub fn resolve_transposed(&self, x: &Shape, weight: &Shape) -> Result<(Convolution, Shape)> {
+    pub fn resolve_transposed(&self, x: &Shape, weight: &Shape) -> Result<(Convolution, Shape, Vec<(usize, usize)>)> {
         const OPERATION: &str = "conv_transpose";
         let spatial = spatial_axes(OPERATION, x, weight)?;
         let mut window = self.window(OPERATION, weight, spatial)?;
         let extra = self.output_padding.at_least_zero(OPERATION, "output_padding", spatial)?;
-        let sizes = Window::sizes(x);
-        if (0..MAX_SPATIAL).any(|axis| extra[axis] >= window.stride[axis]) && extra != [0; MAX_SPATIAL] {
+        let (stride, dilation) = (window.stride, window.dilation);
+        if (0..MAX_SPATIAL).any(|axis| extra[axis] >= stride[axis].max(dilation[axis])) {
             return Err(Error::value(
                 OPERATION,
-                format!("output_padding {} must be smaller than stride {}", self.output_padding, self.stride),
+                format!(
+                    "output_padding {} must be smaller than either stride {} or dilation {}",
+                    self.output_padding, self.stride, self.dilation
+                ),
             ));
         }
+        // A whole stride more of the output is what one more zero of x would give.
+        let zeros: [usize; MAX_SPATIAL] = std::array::from_fn(|axis| extra[axis] / stride[axis]);
+        let sizes: [usize; MAX_SPATIAL] = std::array::from_fn(|axis| Window::sizes(x)[axis] + zeros[axis]);
+        let extra: [usize; MAX_SPATIAL] = std::array::from_fn(|axis| extra[axis] % stride[axis]);
+        let padded = Window::shape(&x[..2], sizes, spatial)?;
         if self.padding == Padding::Same && extra != [0; MAX_SPATIAL] {
             return Err(Error::value(OPERATION, "Padding::Same fixes the output's size; leave output_padding at 0"));
         }
@@ -169,17 +178,21 @@ impl ConvOptions {
             ));
         }
         let shape = Window::shape(&[x[0], weight[1] * self.groups], outputs, spatial)?;
-        if conv.output_shape(&shape, weight)? != *x {
-            return Err(Error::shape(OPERATION, format!("{x} is no output of a convolution of {shape} by {weight}")));
+        if conv.output_shape(&shape, weight)? != padded {
+            return Err(Error::shape(
+                OPERATION,
+                format!("{padded} is no output of a convolution of {shape} by {weight}"),
+            ));
         }
-        Ok((conv, shape))
+        let sides = zeros[MAX_SPATIAL - spatial..].iter().map(|&after| (0, after));
+        Ok((conv, shape, if padded == *x { Vec::new() } else { sides.collect() }))
     }
 
     /// The shape (N, O, D…) of the transposed convolution of x (N, C, P…) by weight (C, O/groups, K…): each size is
     /// (P − 1)·stride − padding + extent + output_padding, or P·stride for `Padding::Same`.
     ///
     /// # Errors
-    /// As [`ConvOptions::output_shape`], an output_padding that is not smaller than the stride, a padding that leaves nothing.
+    /// As [`ConvOptions::output_shape`], an output_padding that is smaller than neither stride nor dilation, a padding that leaves nothing.
     pub fn transposed_shape(&self, x: &Shape, weight: &Shape) -> Result<Shape> {
         Ok(self.resolve_transposed(x, weight)?.1)
     }
