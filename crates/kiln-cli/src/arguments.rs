@@ -349,7 +349,7 @@ fn temperature(text: &str) -> Result<f64, String> {
 
 fn learning_rate(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
-        _ => Err("a number above 0 is expected".to_string()),
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("a number of at least 0 is expected".to_string()),
     }
 }

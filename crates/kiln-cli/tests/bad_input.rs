@@ -93,7 +93,7 @@ fn arguments() {
         }
     }
     for value in ["nan", "-1", "0", "inf", "-inf", "fast"] {
-        let says = format!("invalid value '{value}' for '--lr <LR>': a number above 0 is expected");
+        let says = format!("invalid value '{value}' for '--lr <LR>': a number of at least 0 is expected");
         check(&folder, &format!("{train} --lr={value}"), REFUSED, &[&says]);
     }
     for (words, says) in [

@@ -4,7 +4,7 @@
 use crate::elementwise::in_chunks;
 use crate::operand::{Number, Output};
 use crate::{Isa, Kernel, Simd, check};
-use kiln_math::draws::{normal_pair, normal_pair_f64, unit_f32, unit_f64};
+use kiln_math::draws::{kept_scale, normal_pair, normal_pair_f64, unit_f32, unit_f64};
 use kiln_math::philox::philox;
 
 /// A key, and the first counter of a draw.
@@ -121,7 +121,7 @@ pub fn normal_f64(out: &mut [f64], draw: Draw, mean: f64, std: f64) {
 pub fn dropout<T: Number>(isa: Isa, out: &mut Output<'_, T>, x: &[T], draw: Draw, rate: f64) {
     check::length("dropout", "x", x.len(), out.len());
     let out = &*out;
-    let scale = T::from_f64(1.0 / (1.0 - rate));
+    let scale = T::from_f64(kept_scale(rate));
     // A uniform f32 of 24 bits is compared with the rate in f32, as a device does that has no dropout of its own; here as
     // integers: fraction · 2²⁴ ≥ ⌈rate · 2²⁴⌉.
     let threshold = ((f64::from(rate as f32) * 16_777_216.0).ceil() as u64) << 8;

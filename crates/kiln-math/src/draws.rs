@@ -19,6 +19,11 @@ pub enum Purpose {
     Data = 5,
 }
 
+/// What dropout multiplies the elements by that it keeps: 1 / (1 − rate), and 0 at a rate of 1, where it keeps none.
+pub fn kept_scale(rate: f64) -> f64 {
+    if rate < 1.0 { 1.0 / (1.0 - rate) } else { 0.0 }
+}
+
 /// A stream of random numbers. Copying it copies its position; equal streams give equal numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stream {

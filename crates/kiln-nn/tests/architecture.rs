@@ -203,7 +203,7 @@ fn what_is_no_description_is_refused() {
         ),
         (json!({"layers": [], "input": [2, -1]}), "`input`, the sizes of a sample's axes, is expected, got [2,-1]"),
         (json!({"layers": [{"layer": "Sequential"}]}), "`layers`, a list, is expected"),
-        (json!({"layers": [{"layer": "Dropout", "rate": 2.0}], "input": [2]}), "a rate in [0, 1) is expected, got 2"),
+        (json!({"layers": [{"layer": "Dropout", "rate": 2.0}], "input": [2]}), "a rate from 0 to 1 is expected, got 2"),
     ] {
         let error = Sequential::from_architecture(&wrong, &Device::cpu()).unwrap_err();
         assert_eq!(error.message(), message, "{wrong}");

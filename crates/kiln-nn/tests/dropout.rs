@@ -97,9 +97,26 @@ fn whole_channels_are_dropped() {
 
 #[test]
 fn rates_that_make_no_sense() {
-    for rate in [-0.1, 1.0, f64::NAN] {
+    for rate in [-0.1, 1.1, f64::NAN] {
         let error = Sequential::new().push(Dropout::new(rate)).build(4, &Device::cpu(), 1).unwrap_err().to_string();
-        assert!(error.starts_with("model.0 (Dropout): dropout: a rate in [0, 1) is expected"), "{error}");
+        assert!(error.starts_with("model.0 (Dropout): dropout: a rate from 0 to 1 is expected"), "{error}");
         assert!(Dropout::new(rate).forward(&ones(4), &Ctx::train(0, 0)).is_err());
     }
+}
+
+/// Nothing is kept, not even what is not finite, and no gradient flows.
+#[test]
+fn at_a_rate_of_one_everything_is_dropped() {
+    let cpu = Device::cpu();
+    let values = [1.0f32, -2.0, f32::INFINITY, f32::NAN];
+    let x = Var::variable(Tensor::from_slice(&values, [1, 4], &cpu).unwrap());
+    let y = Dropout::new(1.0).forward(&x, &Ctx::train(0, 0)).unwrap();
+    assert_eq!(y.tensor().to_vec::<f32>().unwrap(), [0.0; 4]);
+    let gradients = y.sum_all().unwrap().backward().unwrap();
+    assert_eq!(gradients.of(&x).unwrap().to_vec::<f32>().unwrap(), [0.0; 4]);
+    let evaluated = Dropout::new(1.0).forward(&ones(4), &Ctx::eval()).unwrap();
+    assert_eq!(evaluated.tensor().to_vec::<f32>().unwrap(), [1.0; 4]);
+    let image = Var::constant(Tensor::ones([1, 2, 2, 2], DType::F32, &cpu).unwrap());
+    let y = Dropout2d::new(1.0).forward(&image, &Ctx::train(0, 0)).unwrap();
+    assert_eq!(y.tensor().to_vec::<f32>().unwrap(), [0.0; 8]);
 }

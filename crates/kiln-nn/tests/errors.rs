@@ -152,7 +152,10 @@ fn layers_of_channels_say_what_does_not_fit() {
             build(Sequential::new().push_named("a.b", Flatten::new()), &[4]),
             "model.0 (Sequential): build: \"a.b\" is no name of a layer: it must not be empty nor hold a dot",
         ),
-        (build(Dropout2d::new(1.0), &[4, 2, 2]), "model.0 (Dropout2d): dropout: a rate in [0, 1) is expected, got 1"),
+        (
+            build(Dropout2d::new(1.5), &[4, 2, 2]),
+            "model.0 (Dropout2d): dropout: a rate from 0 to 1 is expected, got 1.5",
+        ),
         (
             build(ZeroPad2d::new(Padding::Same), &[4, 2, 2]),
             "model.0 (ZeroPad2d): pad: Padding::Same needs a window; give the numbers of zeros",

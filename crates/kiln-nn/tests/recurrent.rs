@@ -447,7 +447,7 @@ fn what_does_not_fit_is_named() {
 
     let build = |layer: Lstm| Sequential::new().push(layer).build([5, 4], &cpu(), 1).unwrap_err().to_string();
     assert!(build(Lstm::new(0)).contains("units"));
-    assert!(build(Lstm::new(2).dropout(1.0)).contains("a rate in [0, 1)"));
+    assert!(build(Lstm::new(2).dropout(1.5)).contains("a rate from 0 to 1"));
     let flat = Sequential::new().push(Lstm::new(2)).build([5], &cpu(), 1).unwrap_err().to_string();
     assert!(flat.contains("model.0 (Lstm)") && flat.contains("(steps, features)"), "{flat}");
 

@@ -150,3 +150,22 @@ fn factors_that_make_no_penalty_are_refused() {
         assert!(L1L2::from(L2(bad)).penalty(&x).is_err());
     }
 }
+
+/// Σw² and Σ|w| are beyond f16 here, the penalties are not; the gradient is that of f32, rounded once.
+#[test]
+fn sums_of_half_types_are_taken_in_f32() {
+    for dtype in [DType::F16, DType::BF16] {
+        let w = Tensor::full([16], 256.0, DType::F32, &cpu()).unwrap().to_dtype(dtype).unwrap();
+        let w = Var::variable(w);
+        for (regularizer, penalty, gradient) in
+            [(L1L2::from(L2(2e-4)), 209.7152, 0.1024), (L1(0.5).into(), 2048.0, 0.5)]
+        {
+            let value = regularizer.penalty(&w).unwrap().unwrap();
+            assert_eq!(value.dtype(), dtype);
+            let rounded = |x: f64| Tensor::scalar(x, &cpu()).unwrap().to_dtype(dtype).unwrap().item().unwrap();
+            assert_eq!(value.tensor().item().unwrap(), rounded(penalty), "{dtype}");
+            let found = value.backward().unwrap().of(&w).unwrap().to_f64_vec().unwrap();
+            assert_eq!(found, [rounded(gradient); 16], "{dtype}");
+        }
+    }
+}

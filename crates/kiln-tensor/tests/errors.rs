@@ -251,7 +251,7 @@ fn values() {
         "normal: -1 is no standard deviation",
     );
     let words = Tensor::stream(&stream, &device).unwrap();
-    check(x.dropout(1.0, &words), ErrorKind::Value, "dropout: a rate of 1 is outside [0, 1)");
+    check(x.dropout(1.1, &words), ErrorKind::Value, "dropout: a rate from 0 to 1 is expected, got 1.1");
     check(
         x.dropout(0.5, &labels(&[1, 2, 3])),
         ErrorKind::Shape,
@@ -422,7 +422,7 @@ fn convolutions() {
     check(
         small.conv_transpose(&zeros([4, 2, 3, 3]), &options.stride(2).output_padding(2)),
         ErrorKind::Value,
-        "conv_transpose: output_padding 2 must be smaller than stride 2",
+        "conv_transpose: output_padding 2 must be smaller than either stride 2 or dilation 1",
     );
     check(
         small.conv_transpose(&zeros([5, 2, 3, 3]), &options),

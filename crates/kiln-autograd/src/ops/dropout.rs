@@ -23,7 +23,7 @@ impl Var {
     /// PyTorch). The draw is fixed by the stream's key and counter, so no mask is kept.
     ///
     /// # Errors
-    /// A rate outside [0, 1).
+    /// A rate below 0 or above 1.
     pub fn dropout(&self, rate: f64, stream: &Tensor) -> Result<Var> {
         let y = self.tensor().dropout(rate, stream)?;
         Ok(Var::record(&[self], y, |_| Dropout { rate, stream: stream.clone() }))

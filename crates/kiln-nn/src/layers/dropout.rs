@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// In training, each element becomes 0 with probability `rate` and the others are divided by 1 − rate, so that the
-/// expected value stays (inverted dropout, as in Keras and PyTorch; Srivastava et al. 2014). Otherwise x itself.
+/// expected value stays (inverted dropout, as in Keras and PyTorch; Srivastava et al. 2014); at a rate of 1 all become 0.
+/// Otherwise x itself.
 ///
 /// What is dropped is fixed by the run's seed, the step and the layer's place in the model.
 #[derive(Module, Clone, Copy, Debug, Serialize, Deserialize)]
@@ -18,17 +19,17 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// The layer; a rate outside [0, 1) is reported when it is built or run.
+    /// The layer; a rate below 0 or above 1 is reported when it is built or run.
     pub fn new(rate: f64) -> Self {
         Dropout { rate }
     }
 }
 
 fn checked(rate: f64) -> Result<f64> {
-    if (0.0..1.0).contains(&rate) {
+    if (0.0..=1.0).contains(&rate) {
         return Ok(rate);
     }
-    Err(Error::value("dropout", format!("a rate in [0, 1) is expected, got {rate}")))
+    Err(Error::value("dropout", format!("a rate from 0 to 1 is expected, got {rate}")))
 }
 
 impl Layer for Dropout {
@@ -63,7 +64,7 @@ pub type Dropout1d = ChannelDropout<1>;
 pub type Dropout2d = ChannelDropout<2>;
 
 impl<const N: usize> ChannelDropout<N> {
-    /// The layer; a rate outside [0, 1) is reported when it is built or run.
+    /// The layer; a rate below 0 or above 1 is reported when it is built or run.
     pub fn new(rate: f64) -> Self {
         ChannelDropout { rate }
     }

@@ -14,6 +14,7 @@ pub use recurrent::{recurrent, recurrent_grad};
 use crate::{
     Backend, Buffer, CompareOp, DType, Distribution, Layout, Out, ReduceOp, Result, Shape, SoftmaxKind, UnaryCall, View,
 };
+use kiln_math::draws::kept_scale;
 use kiln_math::{BinaryOp, UnaryOp};
 
 /// A row-major tensor that lives as long as a composed primitive runs; freed on every way out.
@@ -197,7 +198,7 @@ pub fn dropout<B: Backend + ?Sized>(backend: &B, rate: f64, out: Out<'_>, x: Vie
     let keep = Scratch::new(backend, shape, DType::Bool)?;
     backend.compare(CompareOp::Ge, keep.out(), draw.view(), threshold.repeated(&over))?;
     let scaled = Scratch::new(backend, shape, out.dtype)?;
-    let scale = UnaryCall { op: UnaryOp::Affine, params: [1.0 / (1.0 - rate), 0.0] };
+    let scale = UnaryCall { op: UnaryOp::Affine, params: [kept_scale(rate), 0.0] };
     backend.unary(scale, scaled.out(), x)?;
     let zero = Scratch::new(backend, Shape::SCALAR, out.dtype)?;
     backend.fill(zero.out(), 0.0)?;

@@ -76,16 +76,16 @@ impl Tensor {
         Tensor::random(Distribution::Normal { mean, std }, shape, dtype, device, &stream)
     }
 
-    /// Each element zero with probability `rate`, the others divided by 1 − rate; drawn from the stream (i64 (2,), by
+    /// Each element zero with probability `rate`, the others divided by 1 − rate; all zero at a rate of 1. Drawn from the stream (i64 (2,), by
     /// [`Tensor::stream`]).
     ///
     /// # Errors
-    /// A rate outside [0, 1), a dtype that is no float.
+    /// A rate below 0 or above 1, a dtype that is no float.
     pub fn dropout(&self, rate: f64, stream: &Tensor) -> Result<Tensor> {
         Tensor::check_stream("dropout", stream)?;
         check_device("dropout", self, stream)?;
-        if !(0.0..1.0).contains(&rate) {
-            return Err(Error::value("dropout", format!("a rate of {rate} is outside [0, 1)")));
+        if !(0.0..=1.0).contains(&rate) {
+            return Err(Error::value("dropout", format!("a rate from 0 to 1 is expected, got {rate}")));
         }
         if !matches!(self.dtype, DType::F32 | DType::F64) {
             return Err(unsupported_dtype("dropout", self.dtype, "f32 or f64"));

@@ -77,8 +77,8 @@ impl Stack {
             return Err(Error::value("build", format!("{layers} layers of {units} units: both must be above 0")));
         }
         for (what, rate) in [("dropout", dropout), ("recurrent_dropout", recurrent_dropout)] {
-            if !(0.0..1.0).contains(&rate) {
-                return Err(Error::value(what, format!("a rate in [0, 1) is expected, got {rate}")));
+            if !(0.0..=1.0).contains(&rate) {
+                return Err(Error::value(what, format!("a rate from 0 to 1 is expected, got {rate}")));
             }
         }
         let Settings { kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer, .. } =
