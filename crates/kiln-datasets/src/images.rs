@@ -119,10 +119,13 @@ impl ImageDataset {
             *sum += bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>();
             *squares += bytes.iter().map(|&byte| u64::from(byte) * u64::from(byte)).sum::<u64>();
         }
-        let count = (self.labels.len() * size).max(1) as f64;
-        let mean: Vec<f64> = sums.iter().map(|[sum, _]| *sum as f64 / count / 255.0).collect();
-        let square = sums.iter().map(|[_, squares]| *squares as f64 / count / 255.0 / 255.0);
-        let std = square.zip(&mean).map(|(square, mean)| (square - mean * mean).max(0.0).sqrt()).collect();
+        let count = (self.labels.len() * size).max(1) as u64;
+        let mean = sums.iter().map(|[sum, _]| *sum as f64 / count as f64 / 255.0).collect();
+        // n·Σx² − (Σx)² of whole numbers is exact as well: what it leaves of large numbers is all there is.
+        let spread = |&[sum, squares]: &[u64; 2]| {
+            (u128::from(count) * u128::from(squares)).saturating_sub(u128::from(sum) * u128::from(sum)) as f64
+        };
+        let std = sums.iter().map(|of| spread(of).sqrt() / count as f64 / 255.0).collect();
         ChannelStatistics { mean, std }
     }
 

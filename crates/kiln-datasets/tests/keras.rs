@@ -94,3 +94,13 @@ fn normalisation() {
         assert!(off < 2e-5, "{name}: off by {off}");
     }
 }
+
+#[test]
+fn a_channel_of_one_value_has_no_deviation() {
+    // 77/255 squared is not the mean of its squares once both are rounded.
+    let pixels: Vec<u8> = (0..2 * 3 * 25).map(|i| [77, 3, 255][i / 25 % 3]).collect();
+    let images = ImageDataset::new(pixels, vec![0; 2], &[3, 5, 5], 1).unwrap();
+    let statistics = images.channel_statistics();
+    assert_eq!(statistics.std, [0.0; 3]);
+    assert_eq!(statistics.mean, [77.0 / 255.0, 3.0 / 255.0, 1.0]);
+}
