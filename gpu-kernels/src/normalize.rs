@@ -1,9 +1,10 @@
-//! Moments of channels, normalisation by them, and its gradient. x is (samples, channels, size); a channel's elements are counted
-//! through all samples.
+//! Moments of channels, normalisation by them, and its gradient. x is (samples, channels, size).
+//!
+//! A channel is added up as on the CPU, so that the bits are the same: in [`Chunks`] of samples or of parts of one, each of which
+//! sixteen threads add up.
 
 use crate::lanes::{LANES, combine, lane, shared};
 use crate::place::{THREADS, element};
-use crate::reduce::CHUNK;
 use cuda_std::*;
 use kiln_math::Real;
 use kiln_math::ops::{Relu, Unary};
@@ -22,56 +23,111 @@ const CHANNEL_THREADS: u32 = 256;
 /// Sequences of lanes among them.
 const SEQUENCES: usize = CHANNEL_THREADS as usize / LANES;
 
-/// The most elements of a channel: as many chunks as one sequence adds up.
-pub const MOST: usize = CHUNK * CHUNK;
+/// How a channel's elements are cut, the CPU's way: into groups of samples, and each sample's elements into parts.
+#[derive(Clone, Copy)]
+pub struct Chunks {
+    /// Samples of a group.
+    samples: usize,
+    /// Groups.
+    groups: usize,
+    /// Parts of each sample.
+    parts: usize,
+    /// Whether lanes run along the elements of each sample at once; else each element's samples are added up first.
+    along: bool,
+}
 
-/// A block for each channel of so many elements.
+impl Chunks {
+    /// Elements of a part, and of a group where samples are not too small for that.
+    const ELEMENTS: usize = 4096;
+    /// The most samples of a group.
+    const MOST_SAMPLES: usize = 256;
+    /// The most chunks that one block of threads adds up: as many as lanes take in one go.
+    #[cfg(not(target_arch = "nvptx64"))]
+    const MOST: usize = crate::reduce::CHUNK;
+
+    /// The chunks of channels of so many samples of `size` elements.
+    #[inline(always)]
+    pub fn new(samples: usize, size: usize) -> Self {
+        let each = (Self::ELEMENTS / size.max(1)).clamp(1, Self::MOST_SAMPLES);
+        let along = size >= if samples == 1 { 64 } else { 512 };
+        Chunks { samples: each, groups: samples.div_ceil(each), parts: size.div_ceil(Self::ELEMENTS), along }
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    pub fn count(&self) -> usize {
+        self.groups * self.parts
+    }
+
+    /// Whether a channel is not too large for one block of threads.
+    #[cfg(not(target_arch = "nvptx64"))]
+    pub fn fit(&self) -> bool {
+        self.count() <= Self::MOST
+    }
+}
+
+/// A block for each channel.
 #[cfg(not(target_arch = "nvptx64"))]
-pub fn by_channel(channels: usize, elements: usize, element_bytes: usize) -> Geometry {
-    let partial = elements.div_ceil(CHUNK).max(1) * element_bytes;
+pub fn by_channel(channels: usize, chunks: &Chunks, element_bytes: usize) -> Geometry {
+    let partial = chunks.count().max(1) * element_bytes;
     Geometry::linear(u32::try_from(channels).unwrap_or(u32::MAX), CHANNEL_THREADS)
         .with_shared(u32::try_from(partial).unwrap_or(u32::MAX))
 }
 
-/// Σ `$value` of a channel's elements, of which there are `$count`, for all threads of its block: the tree of [`crate::reduce`].
+/// The sum over a channel's elements, for all threads of its block: `$next` is `$sum` plus what the element at `$at` adds.
 macro_rules! sum_of_channel {
-    ($T:ident, $count:expr, |$i:ident| $value:expr) => {{
-        let (count, add) = ($count as usize, |a: $T, b: $T| a + b);
-        let chunks = count.div_ceil(CHUNK).max(1);
-        let partial = Shared::<$T>::at(0, chunks);
+    ($T:ident, $samples:expr, $channels:expr, $size:expr, $channel:expr, |$at:ident, $sum:ident| $next:expr) => {{
+        let (samples, channels, size) = ($samples as usize, $channels as usize, $size as usize);
+        let (chunks, add) = (Chunks::new(samples, size), |a: $T, b: $T| a + b);
+        let count = chunks.count();
+        let partial = Shared::<$T>::at(0, count.max(1));
         let sequence = thread_idx_x() as usize / LANES;
         // Another sum may still be read.
         sync_threads();
-        for round in 0..chunks.div_ceil(SEQUENCES) {
+        for round in 0..count.div_ceil(SEQUENCES) {
             let chunk = round * SEQUENCES + sequence;
-            let mut sum: $T = 0.0;
-            let mut $i = chunk * CHUNK + lane();
-            while $i < count.min((chunk + 1) * CHUNK) {
-                sum += $value;
-                $i += LANES;
+            let mut total: $T = 0.0;
+            if chunk < count {
+                let (first, start) = (chunk / chunks.parts * chunks.samples, chunk % chunks.parts * Chunks::ELEMENTS);
+                let (last, end) = (samples.min(first + chunks.samples), size.min(start + Chunks::ELEMENTS));
+                if chunks.along {
+                    for n in first..last {
+                        let row = (n * channels + $channel) * size;
+                        let mut i = start + lane();
+                        while i < end {
+                            let ($at, $sum) = (row + i, total);
+                            total = $next;
+                            i += LANES;
+                        }
+                    }
+                } else {
+                    let mut i = start + lane();
+                    while i < end {
+                        let mut down: $T = 0.0;
+                        for n in first..last {
+                            let ($at, $sum) = ((n * channels + $channel) * size + i, down);
+                            down = $next;
+                        }
+                        total += down;
+                        i += LANES;
+                    }
+                }
             }
-            let sum = combine!(sum, add);
-            if chunk < chunks && lane() == 0 {
-                partial.set(chunk, sum);
+            let total = combine!(total, add);
+            if chunk < count && lane() == 0 {
+                partial.set(chunk, total);
             }
         }
         sync_threads();
-        let mut sum: $T = 0.0;
+        let mut total: $T = 0.0;
         let mut chunk = lane();
-        while chunk < chunks {
-            sum += partial.get(chunk);
+        while chunk < count {
+            total += partial.get(chunk);
             chunk += LANES;
         }
         // Every sequence has it.
-        shared(combine!(sum, add))
+        shared(combine!(total, add))
     }};
-}
-
-/// Where element `i` of a channel lies.
-#[inline(always)]
-fn at(i: usize, channel: usize, channels: u32, size: u32) -> usize {
-    let (sample, within) = (i as u32 / size, i as u32 % size);
-    (sample as usize * channels as usize + channel) * size as usize + within as usize
 }
 
 /// 1/sqrt(variance + ε)
@@ -87,13 +143,17 @@ macro_rules! normalisations {
             #[name = stringify!($moments)]
             #[max_threads = CHANNEL_THREADS]
             pub fn $moments(y: GlobalMut<$T>, x: Global<$T>, samples: u32, channels: u32, size: u32) {
-                let (channel, count) = (block_idx_x() as usize, samples * size);
-                let element = |i: usize| x.get(at(i, channel, channels, size));
-                let mean = sum_of_channel!($T, count, |i| element(i)) / count as $T;
-                let variance = sum_of_channel!($T, count, |i| {
-                    let centred = element(i) - mean;
-                    centred * centred
-                }) / count as $T;
+                let (channel, count) = (block_idx_x() as usize, (samples * size) as $T);
+                // Less a first element, what is added up is small, and what is constant gives exactly 0.
+                let first: $T = if samples * size == 0 { 0.0 } else { x.get(channel * size as usize) };
+                let first = if first.is_finite() { first } else { 0.0 };
+                let shifted = sum_of_channel!($T, samples, channels, size, channel, |at, sum| sum + (x.get(at) - first));
+                let of_shifted = shifted / count;
+                let squares = sum_of_channel!($T, samples, channels, size, channel, |at, sum| {
+                    let centred = (x.get(at) - first) - of_shifted;
+                    Real::mul_add(centred, centred, sum)
+                });
+                let (mean, variance) = (first + of_shifted, squares / count);
                 if thread_idx_x() == 0 {
                     y.set(channel, mean);
                     y.set(channels as usize + channel, variance);
@@ -115,14 +175,12 @@ macro_rules! normalisations {
                 }
                 let channel = i / size as usize % channels as usize;
                 let variance = moments.get(channels as usize + channel);
-                let scale = scale(variance, epsilon);
-                let mut value = (x.get(i) - moments.get(channel)) * scale;
+                let mut scale = scale(variance, epsilon);
                 if flags & WEIGHT != 0 {
-                    value *= weight.get(channel);
+                    scale = weight.get(channel) * scale;
                 }
-                if flags & BIAS != 0 {
-                    value += bias.get(channel);
-                }
+                let shift: $T = if flags & BIAS != 0 { bias.get(channel) } else { 0.0 };
+                let mut value = Real::mul_add(x.get(i) - moments.get(channel), scale, shift);
                 if flags & RELU != 0 {
                     value = Relu::f(value, [0.0; 2]);
                 }
@@ -138,18 +196,15 @@ macro_rules! normalisations {
                 sums: GlobalMut<$T>, x: Global<$T>, y: Global<$T>, dy: Global<$T>, moments: Global<$T>,
                 samples: u32, channels: u32, size: u32, epsilon: $T, flags: u32
             ) {
-                let (channel, count) = (block_idx_x() as usize, samples * size);
+                let channel = block_idx_x() as usize;
                 let (mean, variance) = (moments.get(channel), moments.get(channels as usize + channel));
-                let scale = scale(variance, epsilon);
-                let dz = |at: usize| match flags & RELU {
-                    0 => dy.get(at),
-                    _ => dy.get(at) * Relu::df(y.get(at), y.get(at), [0.0; 2]),
-                };
-                let of_weight = sum_of_channel!($T, count, |i| {
-                    let at = at(i, channel, channels, size);
-                    dz(at) * ((x.get(at) - mean) * scale)
+                let slope = |at: usize| if flags & RELU == 0 || y.get(at) > 0.0 { dy.get(at) } else { 0.0 };
+                let with = sum_of_channel!($T, samples, channels, size, channel, |at, sum| {
+                    Real::mul_add(slope(at), x.get(at) - mean, sum)
                 });
-                let of_bias = sum_of_channel!($T, count, |i| dz(at(i, channel, channels, size)));
+                let of_bias = sum_of_channel!($T, samples, channels, size, channel, |at, sum| sum + slope(at));
+                // Of nothing there is no variance, but a sum.
+                let of_weight: $T = if samples * size == 0 { 0.0 } else { with * scale(variance, epsilon) };
                 if thread_idx_x() == 0 {
                     sums.set(channel, of_weight);
                     sums.set(channels as usize + channel, of_bias);
@@ -172,21 +227,17 @@ macro_rules! normalisations {
                 }
                 let channel = i / size as usize % channels as usize;
                 let (mean, variance) = (moments.get(channel), moments.get(channels as usize + channel));
-                let scale = scale(variance, epsilon);
-                let mut slope = dy.get(i);
-                if flags & RELU != 0 {
-                    slope *= Relu::df(y.get(i), y.get(i), [0.0; 2]);
+                let inverse = scale(variance, epsilon);
+                let scale = if flags & WEIGHT != 0 { weight.get(channel) * inverse } else { inverse };
+                let slope: $T = if flags & RELU == 0 || y.get(i) > 0.0 { dy.get(i) } else { 0.0 };
+                if flags & OWN_MOMENTS == 0 {
+                    dx.set(i, slope * scale);
+                    return;
                 }
-                if flags & OWN_MOMENTS != 0 {
-                    let normal = (x.get(i) - mean) * scale;
-                    slope -= normal * (sums.get(channel) * share);
-                    slope -= sums.get(channels as usize + channel) * share;
-                }
-                slope *= scale;
-                if flags & WEIGHT != 0 {
-                    slope *= weight.get(channel);
-                }
-                dx.set(i, slope);
+                let through_variance = -(scale * inverse * (sums.get(channel) * share));
+                let through_mean = -(scale * sums.get(channels as usize + channel) * share);
+                let rest = Real::mul_add(x.get(i) - mean, through_variance, through_mean);
+                dx.set(i, Real::mul_add(slope, scale, rest));
             }
         }
     )+ };

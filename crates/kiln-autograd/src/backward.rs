@@ -2,7 +2,7 @@
 
 use crate::graph::NodeRef;
 use crate::{LeafId, Var};
-use kiln_tensor::{Error, ErrorKind, Result, Shape, Tensor};
+use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -55,6 +55,8 @@ impl Gradients {
 struct Pending {
     node: NodeRef,
     gradient: Var,
+    /// The type of each of its parts: those of a half type are added up in f32.
+    dtype: DType,
 }
 
 /// The pass as a derivative rule sees it: which inputs want a gradient, the saved values, and where gradients go.
@@ -113,10 +115,22 @@ impl Backward<'_> {
         }
         match self.pending.get_mut(&edge.id) {
             None => {
-                self.pending.insert(edge.id, Pending { node: edge.clone(), gradient });
+                let dtype = gradient.dtype();
+                self.pending.insert(edge.id, Pending { node: edge.clone(), gradient, dtype });
             }
-            Some(pending) if self.records => pending.gradient = pending.gradient.add(&gradient)?,
-            Some(pending) => pending.gradient.tensor_mut().add_assign(gradient.tensor())?,
+            Some(pending) => {
+                let gradient = if gradient.is_half() {
+                    pending.gradient = pending.gradient.widened()?;
+                    gradient.widened()?
+                } else {
+                    gradient
+                };
+                if self.records {
+                    pending.gradient = pending.gradient.add(&gradient)?;
+                } else {
+                    pending.gradient.tensor_mut().add_assign(gradient.tensor())?;
+                }
+            }
         }
         Ok(())
     }
@@ -147,9 +161,11 @@ fn run(
     let (tensor, node) = root.into_parts();
     drop(tensor);
     if let Some(node) = node {
-        pending.insert(node.id, Pending { node, gradient: seed });
+        let dtype = seed.dtype();
+        pending.insert(node.id, Pending { node, gradient: seed, dtype });
     }
-    while let Some((id, Pending { node, gradient })) = pending.pop_last() {
+    while let Some((id, Pending { node, gradient, dtype })) = pending.pop_last() {
+        let gradient = if gradient.dtype() == dtype { gradient } else { gradient.to_dtype(dtype)? };
         let is_leaf = node.edges.iter().next().is_none();
         match asked {
             Some((targets, _)) if targets.contains(&id) => finished(LeafId(id), gradient.clone())?,

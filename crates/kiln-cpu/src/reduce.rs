@@ -151,7 +151,7 @@ impl<T: Number, F: Fold> Kernel for Rows<'_, T, F> {
 }
 
 /// Chunk results, reduced by the same rule until one is left.
-fn tree<T: Number, F: Fold>(isa: Isa, mut values: Vec<T>) -> T {
+pub(crate) fn tree<T: Number, F: Fold>(isa: Isa, mut values: Vec<T>) -> T {
     while values.len() > 1 {
         values = values
             .chunks(CHUNK)

@@ -141,7 +141,7 @@ proptest! {
 
 #[test]
 fn bits_do_not_depend_on_threads_or_instruction_sets() {
-    for (samples, channels, size) in [(32, 700, 1), (9, 33, 64), (3, 5, 3000)] {
+    for (samples, channels, size) in [(32, 700, 1), (9, 33, 64), (3, 5, 3000), (700, 3, 13), (2, 2, 9001)] {
         let form = Channels { samples, channels, size };
         let count = samples * channels * size;
         let (x, dy) = (numbers(count, 1), numbers(count, 2));
@@ -178,4 +178,84 @@ fn nothing_has_no_moments_and_no_gradient() {
         normalize_grad(Isa::best(), &form, &by, true, (&mut [], &mut gradients), of);
         assert!(gradients.iter().all(|&x| x == 0.0));
     }
+}
+
+/// Mean and variance of numbers in f64.
+fn exact(values: &[f32]) -> (f64, f64) {
+    let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / values.len() as f64;
+    (mean, values.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / values.len() as f64)
+}
+
+#[test]
+fn moments_of_long_channels_far_from_0_are_exact_to_f32() {
+    // One large channel, and as many elements in many samples of one and of 49.
+    for (samples, size) in [(1, 1_000_000), (1_000_000, 1), (20_000, 49)] {
+        let form = Channels { samples, channels: 1, size };
+        let x: Vec<f32> = numbers(samples * size, 5).into_iter().map(|x| 10_000.0 + 1.732 * x).collect();
+        let (mean, variance) = exact(&x);
+        for &isa in Isa::available() {
+            let mut pair = [0.0; 2];
+            moments(isa, &form, &mut pair, &x);
+            // The mean is rounded to f32, whose neighbors are 0.001 apart here.
+            assert!((f64::from(pair[0]) - mean).abs() <= 0.0005, "{form:?}: {} {mean}", pair[0]);
+            assert!((f64::from(pair[1]) - variance).abs() <= 2e-6 * variance, "{form:?}: {} {variance}", pair[1]);
+        }
+    }
+}
+
+#[test]
+fn channels_of_equal_elements_have_no_variance() {
+    for (samples, channels, size) in [(3, 40, 7), (1, 2, 5000), (300, 2, 1)] {
+        let form = Channels { samples, channels, size };
+        let x: Vec<f32> = (0..samples * channels * size).map(|i| 0.1 + (i / size % channels) as f32).collect();
+        for &isa in Isa::available() {
+            let mut pair = vec![9.0; 2 * channels];
+            moments(isa, &form, &mut pair, &x);
+            let want: Vec<f32> = (0..channels).map(|c| 0.1 + c as f32).chain(vec![0.0; channels]).collect();
+            assert_eq!(pair, want, "{form:?} {isa:?}");
+        }
+    }
+}
+
+#[test]
+fn sums_of_gradients_over_many_positions_are_exact_to_f32() {
+    for (samples, size) in [(1, 1_000_000), (1_000_000, 1), (20_000, 49)] {
+        let form = Channels { samples, channels: 1, size };
+        let x = numbers(samples * size, 5);
+        let dy: Vec<f32> = numbers(x.len(), 6).into_iter().map(|x| 100.0 + x).collect();
+        let by = Normalizer { moments: &[0.0, 1.0], epsilon: 0.0, weight: None, bias: None, relu: false };
+        let (mut dx, mut sums) = (vec![0.0; x.len()], [0.0; 2]);
+        let of = Slopes { x: &x, y: &x, dy: &dy };
+        normalize_grad(Isa::best(), &form, &by, false, (&mut dx, &mut sums), of);
+        let want: f64 = dy.iter().map(|&dy| f64::from(dy)).sum();
+        assert!((f64::from(sums[1]) - want).abs() <= 3e-7 * want, "{form:?}: {} {want}", sums[1]);
+    }
+}
+
+#[test]
+fn slices_of_other_lengths_are_refused() {
+    let form = Channels { samples: 2, channels: 3, size: 4 };
+    let refuses = |run: &dyn Fn()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err();
+    let (x, short, pair) = ([0.0f32; 24], [0.0f32; 23], [1.0f32; 6]);
+    let isa = Isa::best();
+    assert!(refuses(&|| moments(isa, &form, &mut [0.0; 6], &short)));
+    assert!(refuses(&|| moments(isa, &form, &mut [0.0; 5], &x)));
+    let plain = Normalizer { moments: &pair[..], epsilon: 0.0, weight: None, bias: None, relu: true };
+    let fewer = [
+        Normalizer { moments: &pair[..5], ..plain },
+        Normalizer { weight: Some(&pair[..2]), ..plain },
+        Normalizer { bias: Some(&pair[..4]), ..plain },
+    ];
+    for by in &fewer {
+        assert!(refuses(&|| normalize(isa, &form, by, &mut [0.0; 24], &x)));
+        let of = Slopes { x: &x, y: &x, dy: &x };
+        assert!(refuses(&|| normalize_grad(isa, &form, by, true, (&mut [0.0; 24], &mut [0.0; 6]), of)));
+    }
+    for of in
+        [Slopes { x: &short, y: &x, dy: &x }, Slopes { x: &x, y: &short, dy: &x }, Slopes { x: &x, y: &x, dy: &short }]
+    {
+        assert!(refuses(&|| normalize_grad(isa, &form, &plain, true, (&mut [0.0; 24], &mut [0.0; 6]), of)));
+    }
+    let vast = Channels { samples: 1 << 32, channels: 1 << 32, size: 1 };
+    assert!(refuses(&|| moments::<f32>(isa, &vast, &mut [], &[])));
 }

@@ -32,6 +32,12 @@ fn reductions_have_the_cpus_bits() {
 
 #[test]
 #[ignore = "needs an NVIDIA card"]
+fn normalizations_have_the_cpus_bits() {
+    bits::normalizations(&card());
+}
+
+#[test]
+#[ignore = "needs an NVIDIA card"]
 fn products_and_random_numbers_have_the_cpus_bits() {
     bits::products_and_random_numbers(&card());
 }

@@ -23,6 +23,11 @@ fn reductions_have_the_cpus_bits() {
 }
 
 #[test]
+fn normalizations_have_the_cpus_bits() {
+    bits::normalizations(&kiln_cuda::simulator());
+}
+
+#[test]
 fn products_and_random_numbers_have_the_cpus_bits() {
     bits::products_and_random_numbers(&kiln_cuda::simulator());
 }

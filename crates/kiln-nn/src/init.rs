@@ -194,12 +194,12 @@ impl Init {
         initializer.tensor(&shape, fans, self.dtype, &self.device, stream).map(Param::new)
     }
 
-    /// A buffer that starts with one value everywhere.
+    /// A buffer that starts with one value everywhere, of the type that is computed in: f32 in a model of a half type.
     ///
     /// # Errors
     /// Memory that cannot be had.
     pub fn buffer(&mut self, shape: &[usize], value: f64) -> Result<Buffer> {
-        Ok(Buffer::new(Tensor::full(Shape::new(shape)?, value, self.dtype, &self.device)?))
+        Ok(Buffer::new(Tensor::full(Shape::new(shape)?, value, self.dtype.computed_in(), &self.device)?))
     }
 
     /// Builds a layer one step down the path, for inputs of this shape (without the batch axis); gives its output's shape.

@@ -72,18 +72,19 @@ pub trait Module {
     /// # Errors
     /// Memory that cannot be had there; then nothing has moved.
     fn to_device(&mut self, device: &Device) -> Result<()> {
-        state::convert(self, |value| value.to_device(device))
+        state::convert(self, |value| value.to_device(device), |value| value.to_device(device))
     }
 
-    /// Converts parameters and floating-point buffers to a floating-point type.
+    /// Converts parameters and floating-point buffers to a floating-point type. Buffers are kept in the type that is computed
+    /// in, f32 for the half types: running averages of a half type would stand still.
     ///
     /// # Errors
     /// Memory that cannot be had; then nothing has changed.
     fn to_dtype(&mut self, dtype: DType) -> Result<()> {
-        state::convert(
-            self,
-            |value: &Tensor| if value.dtype().is_float() { value.to_dtype(dtype) } else { Ok(value.clone()) },
-        )
+        let to = |value: &Tensor, dtype: DType| {
+            if value.dtype().is_float() { value.to_dtype(dtype) } else { Ok(value.clone()) }
+        };
+        state::convert(self, |value| to(value, dtype), |value| to(value, dtype.computed_in()))
     }
 }
 

@@ -49,11 +49,15 @@ pub(crate) fn state_dict<M: Module + ?Sized>(module: &M) -> StateDict {
     parameters.chain(buffers).collect()
 }
 
-/// Replaces every value by what `f` makes of it, all or none.
-pub(crate) fn convert<M: Module + ?Sized>(module: &mut M, f: impl Fn(&Tensor) -> Result<Tensor>) -> Result<()> {
+/// Replaces every value by what these make of parameters and of buffers, all or none.
+pub(crate) fn convert<M: Module + ?Sized>(
+    module: &mut M,
+    parameter: impl Fn(&Tensor) -> Result<Tensor>,
+    buffer: impl Fn(&Tensor) -> Result<Tensor>,
+) -> Result<()> {
     let all = collect_mut(module);
-    let parameters: Vec<Tensor> = all.parameters.iter().map(|(_, p)| f(p.value())).collect::<Result<_>>()?;
-    let buffers: Vec<Tensor> = all.buffers.iter().map(|(_, b)| f(b.value())).collect::<Result<_>>()?;
+    let parameters: Vec<Tensor> = all.parameters.iter().map(|(_, p)| parameter(p.value())).collect::<Result<_>>()?;
+    let buffers: Vec<Tensor> = all.buffers.iter().map(|(_, b)| buffer(b.value())).collect::<Result<_>>()?;
     for ((_, parameter), value) in all.parameters.into_iter().zip(parameters) {
         *parameter.value_mut() = value;
     }

@@ -335,7 +335,8 @@ pub trait Backend: Send + Sync + 'static {
     fn max_pool_grad(&self, out: Out<'_>, dy: View<'_>, index: View<'_>) -> Result<()> {
         crate::composed::max_pool_grad(self, out, dy, index)
     }
-    /// out (2, C) = mean and biased variance of each channel of x (N, C, S).
+    /// out (2, C) = mean and biased variance of each channel of x (N, C, S). Moments, weight, bias and their gradients are of the type
+    /// that x is computed in: f32 where x is of a half type. (So in the two below.)
     fn moments(&self, out: Out<'_>, x: View<'_>) -> Result<()> {
         crate::composed::moments(self, out, x)
     }

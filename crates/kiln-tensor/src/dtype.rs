@@ -43,6 +43,15 @@ impl DType {
         matches!(self, DType::F32 | DType::F64 | DType::F16 | DType::BF16)
     }
 
+    /// The type that this one is computed in: f32 for the half types, else the type itself.
+    #[inline]
+    pub const fn computed_in(self) -> DType {
+        match self {
+            DType::F16 | DType::BF16 => DType::F32,
+            other => other,
+        }
+    }
+
     /// The name, as NumPy writes it.
     pub const fn name(self) -> &'static str {
         match self {

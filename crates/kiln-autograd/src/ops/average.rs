@@ -17,6 +17,10 @@ impl Var {
     /// # Errors
     /// What [`PoolOptions::output_shape`] says.
     pub fn avg_pool(&self, options: &PoolOptions) -> Result<Var> {
+        self.in_wide(|x| x.averaged(options))
+    }
+
+    fn averaged(&self, options: &PoolOptions) -> Result<Var> {
         let window = options.resolve("avg_pool", self.shape())?;
         let counts = options.counts("avg_pool", self.shape())?;
         let sizes = Window::sizes(self.shape());
@@ -83,15 +87,17 @@ impl Var {
             let kernel = std::array::from_fn(|axis| from[axis] / to[axis]);
             return self.avg_pool(&PoolOptions::new(of_axes(kernel, spatial)));
         }
-        let mut x = self.clone();
-        for axis in (0..spatial).filter(|axis| to[3 - spatial + axis] != from[3 - spatial + axis]) {
-            let (size, n) = (from[3 - spatial + axis], to[3 - spatial + axis]);
-            x = weighted(&x, 2 + axis, n, |i, line| {
-                let part = part(size, n, i);
-                let share = 1.0 / part.len() as f64;
-                line[part].fill(share);
-            })?;
-        }
-        Ok(x)
+        self.in_wide(|x| {
+            let mut x = x.clone();
+            for axis in (0..spatial).filter(|axis| to[3 - spatial + axis] != from[3 - spatial + axis]) {
+                let (size, n) = (from[3 - spatial + axis], to[3 - spatial + axis]);
+                x = weighted(&x, 2 + axis, n, |i, line| {
+                    let part = part(size, n, i);
+                    let share = 1.0 / part.len() as f64;
+                    line[part].fill(share);
+                })?;
+            }
+            Ok(x)
+        })
     }
 }

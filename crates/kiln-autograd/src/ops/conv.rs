@@ -141,6 +141,11 @@ impl Var {
         conv: Convolution,
         activation: Option<UnaryCall>,
     ) -> Result<Var> {
+        if self.is_half() && activation.is_some() {
+            // As in `linear`: the slope is taken from the output, which must not be rounded for that.
+            let (weight, bias) = (weight.widened()?, bias.map(Var::widened).transpose()?);
+            return self.in_wide(|x| x.conv_with(&weight, bias.as_ref(), conv, activation));
+        }
         let (fused, after) = match activation {
             Some(call) if !needs_only_output(call.op) => (None, Some(call)),
             other => (other, None),
@@ -173,19 +178,17 @@ impl Var {
     /// What [`ConvOptions::transposed_shape`] says, a bias of another shape, dtypes or devices that differ.
     pub fn conv_transpose(&self, weight: &Var, bias: Option<&Var>, options: &ConvOptions) -> Result<Var> {
         let (conv, shape, zeros) = options.resolve_transposed(self.shape(), weight.shape())?;
-        let y = if zeros.is_empty() {
-            self.conv_grad_input(weight, conv, shape)?
-        } else {
-            self.pad(&zeros, 0.0)?.conv_grad_input(weight, conv, shape)?
-        };
-        let Some(bias) = bias else { return Ok(y) };
+        let padded = if zeros.is_empty() { self.clone() } else { self.pad(&zeros, 0.0)? };
+        let Some(bias) = bias else { return padded.conv_grad_input(weight, conv, shape) };
         if bias.dims() != [shape[1]] {
             return Err(kiln_tensor::Error::shape(
                 "conv_transpose",
                 format!("a bias for {} channels has shape ({},), got {}", shape[1], shape[1], bias.shape()),
             ));
         }
-        y.add(&bias.reshape(Window::shape(&[shape[1]], [1; 3], shape.rank() - 2)?)?)
+        let bias = bias.reshape(Window::shape(&[shape[1]], [1; 3], shape.rank() - 2)?)?.widened()?;
+        let weight = weight.widened()?;
+        padded.in_wide(|x| x.conv_grad_input(&weight, conv, shape)?.add(&bias))
     }
 
     /// Of this dy (N, O, P…): the gradient of a convolution with respect to an input of this shape.

@@ -12,7 +12,8 @@ fn unary_uses(op: UnaryOp) -> Uses {
     op.df(Uses::A, Uses::Y, [Uses::NOTHING; 2])
 }
 
-/// y = f(x); dx = dy · f′(x, y)
+/// y = f(x); dx = dy · f′(x, y). Of half types only x is kept: a rounded y would be a poor place to take a slope at, so that it
+/// is computed once more, in f32.
 struct Unary {
     call: UnaryCall,
     x: Option<Tensor>,
@@ -25,13 +26,22 @@ impl Function for Unary {
     }
 
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
-        let dx = if pass.records() {
+        let half = dy.is_half();
+        let dx = if half && !pass.records() {
+            let wide = |saved: &Option<Tensor>| saved.as_ref().map(|x| x.to_dtype(x.dtype().computed_in())).transpose();
+            let x = wide(&self.x)?;
+            let y = x.as_ref().map(|x| x.unary(self.call)).transpose()?;
+            dy.in_wide(|dy| Ok(Var::constant(dy.tensor().clone().unary_grad(self.call, x.as_ref(), y.as_ref())?)))?
+        } else if pass.records() {
             let tape = Tape::default();
             let traced = |saved: Option<Var>| saved.map_or(Traced::constant(f64::NAN), |var| tape.given(var));
-            let x = traced(self.x.as_ref().map(|x| pass.input(0, x)));
-            let y = traced(self.y.as_ref().map(|y| pass.output(y)));
-            let slope = self.call.op.df(x, y, self.call.params.map(Traced::constant));
-            tape.evaluate(slope)?.times(&dy)?
+            let x = self.x.as_ref().map(|x| pass.input(0, x).widened()).transpose()?;
+            let y = match &self.y {
+                None if half => x.as_ref().map(|x| x.unary(self.call)).transpose()?,
+                y => y.as_ref().map(|y| pass.output(y)),
+            };
+            let slope = self.call.op.df(traced(x), traced(y), self.call.params.map(Traced::constant));
+            dy.in_wide(|dy| tape.evaluate(slope)?.times(dy))?
         } else {
             Var::constant(dy.into_tensor().unary_grad(self.call, self.x.as_ref(), self.y.as_ref())?)
         };
@@ -57,13 +67,17 @@ impl Function for Binary {
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
         let tape = Tape::default();
         let traced = |saved: Option<Var>| saved.map_or(Traced::constant(f64::NAN), |var| tape.given(var));
-        let a = traced(self.a.as_ref().map(|a| pass.input(0, a)));
-        let b = traced(self.b.as_ref().map(|b| pass.input(1, b)));
-        let y = traced(self.y.as_ref().map(|y| pass.output(y)));
-        let (da, db) = self.op.df(a, b, y);
+        let a = self.a.as_ref().map(|a| pass.input(0, a).widened()).transpose()?;
+        let b = self.b.as_ref().map(|b| pass.input(1, b).widened()).transpose()?;
+        let y = match (&self.y, &a, &b) {
+            // As of a unary operation: a rounded y is no place to take a slope at.
+            (Some(_), Some(a), Some(b)) if dy.is_half() => Some(a.binary(self.op, b)?),
+            (y, ..) => y.as_ref().map(|y| pass.output(y)),
+        };
+        let (da, db) = self.op.df(traced(a), traced(b), traced(y));
         for (position, slope, shape) in [(0, da, &self.shapes[0]), (1, db, &self.shapes[1])] {
             if pass.needs(position) {
-                let gradient = tape.evaluate(slope)?.times(&dy)?.sum_to(shape)?;
+                let gradient = dy.in_wide(|dy| tape.evaluate(slope)?.times(dy)?.sum_to(shape))?;
                 pass.accumulate(position, gradient)?;
             }
         }
@@ -94,10 +108,12 @@ impl Var {
         let y = self.tensor().unary(call)?;
         Ok(Var::record(&[self], y, |y| {
             let uses = unary_uses(call.op);
+            let (on_x, on_y) = (uses.contains(Uses::A), uses.contains(Uses::Y));
+            let half = self.is_half();
             Unary {
                 call,
-                x: uses.contains(Uses::A).then(|| self.tensor().clone()),
-                y: uses.contains(Uses::Y).then(|| y.clone()),
+                x: (on_x || on_y && half).then(|| self.tensor().clone()),
+                y: (on_y && !half).then(|| y.clone()),
             }
         }))
     }
@@ -112,7 +128,10 @@ impl Var {
         Ok(Var::record(&[self, other], y, |y| {
             let (da, db) = op.df(Uses::A, Uses::B, Uses::Y);
             let wanted = |slope: Uses, of: &Var| if of.requires_grad() { slope } else { Uses::NOTHING };
-            let uses = wanted(da, self).and(wanted(db, other));
+            let mut uses = wanted(da, self).and(wanted(db, other));
+            if self.is_half() && uses.contains(Uses::Y) {
+                uses = uses.and(Uses::A).and(Uses::B);
+            }
             let saved = |which: Uses, tensor: &Tensor| uses.contains(which).then(|| tensor.clone());
             Binary {
                 op,

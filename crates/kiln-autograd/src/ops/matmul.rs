@@ -30,17 +30,19 @@ impl Function for Matmul {
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
         let [a_shape, b_shape] = &self.shapes;
         if let Some(b) = self.b.as_ref().filter(|_| pass.needs(0)) {
-            let b = pass.input(1, b);
-            pass.accumulate(0, dy.matmul(&transposed(&b)?)?.sum_to(a_shape)?)?;
+            let b = pass.input(1, b).widened()?;
+            pass.accumulate(0, dy.in_wide(|dy| dy.matmul(&transposed(&b)?)?.sum_to(a_shape))?)?;
         }
         if let Some(a) = self.a.as_ref().filter(|_| pass.needs(1)) {
-            let a = pass.input(0, a);
-            let db = if b_shape.rank() == 2 && a_shape.rank() > 2 {
-                // All rows of the batch in one product, instead of one product each and a sum.
-                rows(&a)?.t()?.matmul(&rows(&dy)?)?
-            } else {
-                transposed(&a)?.matmul(&dy)?.sum_to(b_shape)?
-            };
+            let a = pass.input(0, a).widened()?;
+            let db = dy.in_wide(|dy| {
+                if b_shape.rank() == 2 && a_shape.rank() > 2 {
+                    // All rows of the batch in one product, instead of one product each and a sum.
+                    rows(&a)?.t()?.matmul(&rows(dy)?)
+                } else {
+                    transposed(&a)?.matmul(dy)?.sum_to(b_shape)
+                }
+            })?;
             pass.accumulate(1, db)?;
         }
         Ok(())
@@ -130,6 +132,11 @@ impl Var {
                 *last = out;
             }
             return y.reshape(Shape::new(&dims)?);
+        }
+        if self.is_half() && activation.is_some() {
+            // The slope is taken from the output, which must not be rounded for that.
+            let (weight, bias) = (weight.widened()?, bias.map(Var::widened).transpose()?);
+            return self.in_wide(|x| x.linear(&weight, bias.as_ref(), activation));
         }
         let (fused, after) = match activation {
             Some(call) if !needs_only_output(call.op) => (None, Some(call)),

@@ -2,7 +2,7 @@
 
 use super::elementwise::{needs_only_output, slope_from_output};
 use crate::{Backward, Function, Var};
-use kiln_tensor::{ConvOptions, Error, Normalization, Result, Shape, Tensor, UnaryCall, Window};
+use kiln_tensor::{ConvOptions, DType, Error, Normalization, Result, Shape, Tensor, UnaryCall, Window};
 
 /// y = activation(x̂ · w + b) with x̂ = (x − mean) / sqrt(variance + ε), by channel of x (N, C, …).
 ///
@@ -13,7 +13,7 @@ struct Normalize {
     x: Tensor,
     moments: Tensor,
     weight: Option<Tensor>,
-    has_bias: bool,
+    bias: Option<DType>,
     /// Kept where there is an activation.
     y: Option<Tensor>,
 }
@@ -31,20 +31,21 @@ impl Function for Normalize {
             let all = self.x.normalize_grad(&self.form, &self.moments, weight, y, dy.tensor())?;
             (Var::constant(all.dx), Var::constant(all.weight), Var::constant(all.bias))
         };
-        if self.weight.is_some() {
-            pass.accumulate(1, dw)?;
+        if let Some(weight) = &self.weight {
+            pass.accumulate(1, dw.to_dtype(weight.dtype())?)?;
         }
-        if self.has_bias {
-            pass.accumulate(bias_at, db)?;
+        if let Some(dtype) = self.bias {
+            pass.accumulate(bias_at, db.to_dtype(dtype)?)?;
         }
         pass.accumulate(0, dx)
     }
 }
 
 impl Normalize {
-    /// The gradients of x, weight and bias by operations on Vars.
+    /// The gradients of x, weight and bias by operations on Vars: of half types in f32, as those of weight and bias stay.
     fn composed(&self, dy: Var, pass: &Backward<'_>) -> Result<(Var, Var, Var)> {
-        let x = pass.input(0, &self.x);
+        let (x, dtype) = (pass.input(0, &self.x).widened()?, dy.dtype());
+        let dy = dy.widened()?;
         let axes: Vec<usize> = (0..self.x.rank()).filter(|&axis| axis != 1).collect();
         let over = &axes[..];
         let column = by_channel(&self.x)?;
@@ -59,19 +60,19 @@ impl Normalize {
         let mut scale = variance.add_scalar(self.form.epsilon)?.rsqrt()?;
         let normal = x.sub(&mean)?.mul(&scale)?;
         let dz = match (self.form.activation, &self.y) {
-            (Some(call), Some(y)) => slope_from_output(call, pass.output(y))?.times(&dy)?,
+            (Some(call), Some(y)) => slope_from_output(call, pass.output(y).widened()?)?.times(&dy)?,
             _ => dy,
         };
         let product = dz.mul(&normal)?;
         if let Some(weight) = &self.weight {
-            scale = scale.mul(&pass.input(1, weight).reshape(column)?)?;
+            scale = scale.mul(&pass.input(1, weight).widened()?.reshape(column)?)?;
         }
         let centred = if self.form.own_moments {
             dz.sub(&dz.mean(over, true)?)?.sub(&normal.mul(&product.mean(over, true)?)?)?
         } else {
             dz.clone()
         };
-        Ok((centred.mul(&scale)?, product.sum(over, false)?, dz.sum(over, false)?))
+        Ok((centred.mul(&scale)?.to_dtype(dtype)?, product.sum(over, false)?, dz.sum(over, false)?))
     }
 }
 
@@ -89,6 +90,12 @@ impl Var {
         weight: Option<&Var>,
         bias: Option<&Var>,
     ) -> Result<Var> {
+        if self.is_half() && form.activation.is_some() {
+            // The slope is taken from the output, which must not be rounded for that.
+            let (weight, bias) = (weight.map(Var::widened).transpose()?, bias.map(Var::widened).transpose()?);
+            let moments = moments.to_dtype(moments.dtype().computed_in())?;
+            return self.in_wide(|x| x.normalize(form, &moments, weight.as_ref(), bias.as_ref()));
+        }
         let (fused, after) = match form.activation {
             Some(call) if !needs_only_output(call.op) => (None, Some(call)),
             other => (other, None),
@@ -101,7 +108,7 @@ impl Var {
             x: self.tensor().clone(),
             moments: moments.clone(),
             weight: weight.map(|weight| weight.tensor().clone()),
-            has_bias: bias.is_some(),
+            bias: bias.map(Var::dtype),
             y: fused.map(|_| y.clone()),
         });
         match after {
@@ -154,11 +161,11 @@ impl Var {
     /// Times weight, plus bias, where they are given; both broadcast.
     fn affine_with(self, weight: Option<Var>, bias: Option<Var>) -> Result<Var> {
         let scaled = match weight {
-            Some(weight) => self.mul(&weight)?,
+            Some(weight) => self.mul(&weight.widened()?)?,
             None => self,
         };
         match bias {
-            Some(bias) => scaled.add(&bias),
+            Some(bias) => scaled.add(&bias.widened()?),
             None => Ok(scaled),
         }
     }
@@ -191,7 +198,7 @@ impl Var {
     /// More axes than there are, none, or a weight or bias of another shape.
     pub fn layer_norm(&self, axes: usize, weight: Option<&Var>, bias: Option<&Var>, epsilon: f64) -> Result<Var> {
         let (rows, n) = self.last_axes("layer_norm", axes, [weight, bias])?;
-        self.normalized_rows(rows, n, epsilon)?.affine_with(weight.cloned(), bias.cloned())
+        self.in_wide(|x| x.normalized_rows(rows, n, epsilon)?.affine_with(weight.cloned(), bias.cloned()))
     }
 
     /// x / sqrt(mean of x² + ε) · weight over the last `axes` axes of each sample. Source: Zhang and Sennrich, Root Mean
@@ -203,8 +210,10 @@ impl Var {
         self.last_axes("rms_norm", axes, [weight, None])?;
         let rank = self.shape().rank();
         let over: Vec<usize> = (rank - axes..rank).collect();
-        let scale = self.square()?.mean(&over[..], true)?.add_scalar(epsilon)?.rsqrt()?;
-        self.mul(&scale)?.affine_with(weight.cloned(), None)
+        self.in_wide(|x| {
+            let scale = x.square()?.mean(&over[..], true)?.add_scalar(epsilon)?.rsqrt()?;
+            x.mul(&scale)?.affine_with(weight.cloned(), None)
+        })
     }
 
     /// (x − mean) / sqrt(variance + ε) · weight + bias with the moments of each sample's groups of channels, of x (N, C, …);
@@ -253,7 +262,7 @@ impl Var {
         };
         let (weight, bias) = (factor(weight)?, factor(bias)?);
         let size = channels / groups * positions.iter().product::<usize>();
-        self.normalized_rows(samples * groups, size, epsilon)?.affine_with(weight, bias)
+        self.in_wide(|x| x.normalized_rows(samples * groups, size, epsilon)?.affine_with(weight, bias))
     }
 
     /// x / (k + α · mean of x² over `size` neighbouring channels)^β of x (N, C, …), with zeros beside the first and last
@@ -278,10 +287,13 @@ impl Var {
             ));
         }
         // The channels become an axis that a window goes along.
-        let squares = self.square()?.reshape([samples, 1, channels, positions.iter().product()])?;
-        let share = Tensor::full([1, 1, size, 1], alpha / size as f64, self.dtype(), self.device())?;
+        let as_axis = [samples, 1, channels, positions.iter().product()];
         let options = ConvOptions::new().padding([(size / 2, (size - 1) / 2), (0, 0)]);
-        let mean = squares.conv(&Var::constant(share), None, &options, None)?.reshape(*self.shape())?;
-        self.mul(&mean.add_scalar(k)?.powf(-beta)?)
+        self.in_wide(|x| {
+            let share = Tensor::full([1, 1, size, 1], alpha / size as f64, x.dtype(), x.device())?;
+            let squares = x.square()?.reshape(as_axis)?;
+            let mean = squares.conv(&Var::constant(share), None, &options, None)?.reshape(*x.shape())?;
+            x.mul(&mean.add_scalar(k)?.powf(-beta)?)
+        })
     }
 }

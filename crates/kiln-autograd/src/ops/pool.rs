@@ -124,6 +124,10 @@ impl Var {
         if !(p > 0.0 && p.is_finite()) {
             return Err(Error::value("lp_pool", format!("p must be a number above 0, got {p}")));
         }
+        self.in_wide(|x| x.root_of_powers(p, options))
+    }
+
+    fn root_of_powers(&self, p: f64, options: &PoolOptions) -> Result<Var> {
         let taps = options.resolve("lp_pool", self.shape())?.taps();
         let powers = if p == 2.0 { self.square()? } else { self.powf(p)? };
         let sum = powers.avg_pool(options)?.mul_scalar(taps as f64)?;

@@ -38,10 +38,10 @@ impl Function for Extremum {
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
         // Which elements are chosen does not change with x, so the mask is a constant, of higher derivatives as well.
         let y = self.y.reshape(self.kept)?.broadcast_to(self.x.shape())?;
-        let mask = self.x.compare(CompareOp::Eq, &y)?.to_dtype(self.x.dtype())?;
+        let mask = self.x.compare(CompareOp::Eq, &y)?.to_dtype(self.x.dtype().computed_in())?;
         let count = mask.sum_to(&self.kept)?;
         let share = Var::constant(mask).div(&Var::constant(count))?;
-        pass.accumulate(0, share.mul(&dy.reshape(self.kept)?)?)
+        pass.accumulate(0, dy.in_wide(|dy| share.mul(&dy.reshape(self.kept)?))?)
     }
 }
 
@@ -63,7 +63,8 @@ impl Function for Product {
         let factors = pass.input(0, &self.x).permute(&order)?;
         let (permuted, m) = (*factors.shape(), self.kept.elements());
         let n = permuted[..self.axes.len()].iter().product();
-        let dx = times_others(&factors.reshape([n, m])?, dy.reshape([1, m])?)?;
+        let factors = factors.reshape([n, m])?.widened()?;
+        let dx = dy.in_wide(|dy| times_others(&factors, dy.reshape([1, m])?))?;
         let mut back = vec![0; order.len()];
         order.iter().enumerate().for_each(|(to, &from)| back[from] = to);
         pass.accumulate(0, dx.reshape(permuted)?.permute(&back)?)

@@ -77,13 +77,15 @@ impl Var {
     pub fn upsample_bilinear(&self, to: impl Into<PerAxis>, align_corners: bool) -> Result<Var> {
         let (to, from) = sizes_to("upsample_bilinear", self, to.into())?;
         let spatial = self.shape().rank() - 2;
-        let mut x = self.clone();
-        for axis in (0..spatial).filter(|axis| to[3 - spatial + axis] != from[3 - spatial + axis]) {
-            let (from, to) = (from[3 - spatial + axis], to[3 - spatial + axis]);
-            x = weighted(&x, 2 + axis, to, |i, line| {
-                neighbours(from, to, align_corners, i).into_iter().for_each(|(at, weight)| line[at] += weight);
-            })?;
-        }
-        Ok(x)
+        self.in_wide(|x| {
+            let mut x = x.clone();
+            for axis in (0..spatial).filter(|axis| to[3 - spatial + axis] != from[3 - spatial + axis]) {
+                let (from, to) = (from[3 - spatial + axis], to[3 - spatial + axis]);
+                x = weighted(&x, 2 + axis, to, |i, line| {
+                    neighbours(from, to, align_corners, i).into_iter().for_each(|(at, weight)| line[at] += weight);
+                })?;
+            }
+            Ok(x)
+        })
     }
 }

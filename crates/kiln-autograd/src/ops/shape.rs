@@ -261,6 +261,23 @@ impl Var {
         Var::concat(&parts.iter().collect::<Vec<_>>(), axis)
     }
 
+    /// This in the type that it is computed in: f32 where it is of a half type.
+    #[inline]
+    pub(crate) fn widened(&self) -> Result<Var> {
+        self.to_dtype(self.dtype().computed_in())
+    }
+
+    /// Whether this is of a half type, which rules compute with in f32.
+    #[inline]
+    pub(crate) fn is_half(&self) -> bool {
+        self.dtype().computed_in() != self.dtype()
+    }
+
+    /// What several operations make of this: of a half type in f32, rounded once at last.
+    pub(crate) fn in_wide(&self, f: impl FnOnce(&Var) -> Result<Var>) -> Result<Var> {
+        if self.is_half() { f(&self.widened()?)?.to_dtype(self.dtype()) } else { f(self) }
+    }
+
     /// Converted to another float type.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use kiln_tensor::{Result, SoftmaxKind, Tensor};
 struct Softmax {
     kind: SoftmaxKind,
     y: Tensor,
-    /// Kept for matrices only: the head of a classifier, where a cross-entropy may look through to it.
+    /// Kept of half types, and of matrices: the head of a classifier, where a cross-entropy may look through to it.
     x: Option<Tensor>,
 }
 
@@ -19,19 +19,28 @@ impl Function for Softmax {
         }
     }
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
-        let dx = if !pass.records() {
+        let dx = if dy.is_half() {
+            // From x in f32: a rounded y is no place to take a slope at.
+            let x = self.x.as_ref().map_or_else(|| pass.output(&self.y), |x| pass.input(0, x)).widened()?;
+            let y = x.normalised(self.kind, -1)?;
+            dy.in_wide(|dy| slope(self.kind, &y, dy))?
+        } else if !pass.records() {
             Var::constant(self.y.softmax_grad(self.kind, dy.tensor())?)
         } else {
-            let y = pass.output(&self.y);
-            match self.kind {
-                SoftmaxKind::Softmax => y.mul(&dy.sub(&y.mul(&dy)?.sum(-1, true)?)?)?,
-                SoftmaxKind::LogSoftmax => dy.sub(&y.exp()?.mul(&dy.sum(-1, true)?)?)?,
-            }
+            slope(self.kind, &pass.output(&self.y), &dy)?
         };
         pass.accumulate(0, dx)
     }
     fn logits(&self) -> Option<&Tensor> {
         if self.kind == SoftmaxKind::Softmax { self.x.as_ref() } else { None }
+    }
+}
+
+/// dx by operations on Vars.
+fn slope(kind: SoftmaxKind, y: &Var, dy: &Var) -> Result<Var> {
+    match kind {
+        SoftmaxKind::Softmax => y.mul(&dy.sub(&y.mul(dy)?.sum(-1, true)?)?),
+        SoftmaxKind::LogSoftmax => dy.sub(&y.exp()?.mul(&dy.sum(-1, true)?)?),
     }
 }
 
@@ -47,7 +56,7 @@ impl Var {
             return Ok(Var::record(&[self], y, |y| Softmax {
                 kind,
                 y: y.clone(),
-                x: (rank == 2).then(|| self.tensor().clone()),
+                x: (rank == 2 || self.is_half()).then(|| self.tensor().clone()),
             }));
         }
         let axis = kiln_tensor::axis_index("softmax", axis, self.shape())?;

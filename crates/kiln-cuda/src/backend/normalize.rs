@@ -5,7 +5,7 @@ use super::operand::{flag_of, float, sizes};
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;
 use gpu_kernels::normalize::{
-    BIAS, MOST, OWN_MOMENTS, WEIGHT, by_channel, moments_f32, moments_f64, normalize_f32, normalize_f64,
+    BIAS, Chunks, OWN_MOMENTS, WEIGHT, by_channel, moments_f32, moments_f64, normalize_f32, normalize_f64,
     normalize_grad_f32, normalize_grad_f64, normalize_sums_f32, normalize_sums_f64,
 };
 use kiln_tensor::{DType, Normalization, Out, Result, View, composed};
@@ -15,19 +15,19 @@ impl<M: Machine> Gpu<M> {
         self.sound()?;
         let dtype = float("moments", out.dtype)?;
         let &[n, c, s] = &x.layout.shape()[..] else { return composed::moments(self, out, x) };
-        if n * s > MOST {
+        let chunks = Chunks::new(n, s);
+        if !chunks.fit() {
             return composed::moments(self, out, x);
         }
         if c == 0 {
             return Ok(());
         }
-        let geometry = by_channel(c, n * s, dtype.size());
+        let geometry = by_channel(c, &chunks, dtype.size());
         let ([n, c, s], x) = (sizes([n, c, s]), self.numbers(&x)?);
-        self.computing(&out, |to| {
-            self.launched(match dtype {
-                DType::F64 => moments_f64::launch(self, geometry, to.slice_mut(), x.slice(), n, c, s),
-                _ => moments_f32::launch(self, geometry, to.slice_mut(), x.slice(), n, c, s),
-            })
+        let to = self.target(&out);
+        self.launched(match dtype {
+            DType::F64 => moments_f64::launch(self, geometry, to.slice_mut(), x.slice(), n, c, s),
+            _ => moments_f32::launch(self, geometry, to.slice_mut(), x.slice(), n, c, s),
         })
     }
 
@@ -86,52 +86,37 @@ impl<M: Machine> Gpu<M> {
         let dtype = float("normalize_grad", dx.dtype)?;
         let (relu, other) = flag_of(form.activation);
         let &[n, c, s] = &dx.shape[..] else { return Ok(()) };
-        if n * s > MOST || other.is_some() {
+        let chunks = Chunks::new(n, s);
+        if !chunks.fit() || other.is_some() {
             return composed::normalize_grad(self, form, dx, affine, [x, y, dy], moments, weight);
         }
         if c == 0 {
             return Ok(());
         }
-        let by_channel = by_channel(c, n * s, dtype.size());
+        let by_channel = by_channel(c, &chunks, dtype.size());
         let share = 1.0 / (n * s).max(1) as f64;
         let [n, c, s] = sizes([n, c, s]);
         let (y, relu) = self.optional((relu != 0).then_some(&y), relu)?;
         let (x, dy, moments) = (self.numbers(&x)?, self.numbers(&dy)?, self.numbers(&moments)?);
         let (weight, scaled) = self.optional(weight.as_ref(), WEIGHT)?;
         let flags = relu | scaled | if form.own_moments { OWN_MOMENTS } else { 0 };
-        // The sums in the type that is computed in go into dx, also where they are stored as halves.
-        self.computing(&affine, |sums| {
-            self.computing(&dx, |to| {
-                macro_rules! launch {
-                    ($sums:ident $gradient:ident $T:ident) => {{
-                        let epsilon = form.epsilon as $T;
-                        let [x, y, dy, moments] = [x.slice(), y.slice(), dy.slice(), moments.slice()];
-                        let end = $sums::launch(
-                            self,
-                            by_channel,
-                            sums.slice_mut(),
-                            x,
-                            y,
-                            dy,
-                            moments,
-                            n,
-                            c,
-                            s,
-                            epsilon,
-                            flags,
-                        );
-                        self.launched(end)?;
-                        let (to, weight, sums) = (to.slice_mut(), weight.slice(), sums.slice());
-                        let (share, geometry) = (share as $T, by_element(dx.elements()));
-                        $gradient::launch(
-                            self, geometry, to, x, y, dy, moments, weight, sums, c, s, epsilon, share, flags,
-                        )
-                    }};
-                }
-                self.launched(match dtype {
-                    DType::F64 => launch!(normalize_sums_f64 normalize_grad_f64 f64),
-                    _ => launch!(normalize_sums_f32 normalize_grad_f32 f32),
-                })
+        let sums = self.target(&affine);
+        self.computing(&dx, |to| {
+            macro_rules! launch {
+                ($sums:ident $gradient:ident $T:ident) => {{
+                    let epsilon = form.epsilon as $T;
+                    let [x, y, dy, moments] = [x.slice(), y.slice(), dy.slice(), moments.slice()];
+                    let end =
+                        $sums::launch(self, by_channel, sums.slice_mut(), x, y, dy, moments, n, c, s, epsilon, flags);
+                    self.launched(end)?;
+                    let (to, weight, sums) = (to.slice_mut(), weight.slice(), sums.slice());
+                    let (share, geometry) = (share as $T, by_element(dx.elements()));
+                    $gradient::launch(self, geometry, to, x, y, dy, moments, weight, sums, c, s, epsilon, share, flags)
+                }};
+            }
+            self.launched(match dtype {
+                DType::F64 => launch!(normalize_sums_f64 normalize_grad_f64 f64),
+                _ => launch!(normalize_sums_f32 normalize_grad_f32 f32),
             })
         })
     }

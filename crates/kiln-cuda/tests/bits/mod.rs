@@ -2,7 +2,8 @@
 
 use kiln_math::{BinaryOp, Purpose, Stream, UnaryOp};
 use kiln_tensor::{
-    DType, Device, Element, MatmulOptions, RecurrentCell, RecurrentOptions, RecurrentStates, Tensor, UnaryCall,
+    DType, Device, Element, MatmulOptions, Normalization, RecurrentCell, RecurrentOptions, RecurrentStates, Tensor,
+    UnaryCall,
 };
 
 /// Values of both signs and many sizes, with those that make trouble among them.
@@ -93,6 +94,47 @@ pub(crate) fn reductions(gpu: &Device) {
         let what = format!("softmax of rows of {width}");
         same(&what, &x.cpu.softmax(-1).unwrap(), &x.gpu.softmax(-1).unwrap());
         same(&what, &x.cpu.log_softmax(-1).unwrap(), &x.gpu.log_softmax(-1).unwrap());
+    }
+}
+
+/// Moments of channels, what is normalized by them, and its gradients.
+pub(crate) fn normalizations(gpu: &Device) {
+    const SHAPES: [[usize; 3]; 9] = [
+        [1, 3, 1],
+        [3, 5, 7],
+        [600, 3, 1],
+        [70, 4, 65],
+        [1, 5, 63],
+        [1, 5, 100],
+        [3, 2, 700],
+        [2, 1, 40_000],
+        [1, 2, 70_001],
+    ];
+    for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
+        for (case, [n, c, s]) in SHAPES.into_iter().enumerate() {
+            let draw = |index: u64, count: usize| {
+                let stream = Stream::new(6, Purpose::Data, index);
+                let cpu = Tensor::uniform([count], -1.0, 3.0, DType::F64, &Device::cpu(), stream).unwrap();
+                let cpu = cpu.to_dtype(dtype).unwrap();
+                Pair { gpu: cpu.to_device(gpu).unwrap(), cpu }
+            };
+            let [x, dy] = [1, 2].map(|index| draw(index, n * c * s).shaped(&[n, c, s]));
+            let [weight, bias] = [3, 4].map(|index| draw(index, c));
+            let (relu, own_moments) = (case % 2 == 0, case % 3 != 1);
+            let form = Normalization { epsilon: 1e-3, own_moments, activation: relu.then(|| UnaryOp::Relu.into()) };
+            let all = |x: &Tensor, dy: &Tensor, weight: &Tensor, bias: &Tensor| {
+                let moments = x.moments().unwrap();
+                let (weight, bias) = ((case % 4 != 1).then_some(weight), (case % 4 != 2).then_some(bias));
+                let y = x.normalize(&form, &moments, weight, bias).unwrap();
+                let slopes = x.normalize_grad(&form, &moments, weight, Some(&y), dy).unwrap();
+                [moments, y, slopes.dx, slopes.weight, slopes.bias]
+            };
+            let on_cpu = all(&x.cpu, &dy.cpu, &weight.cpu, &bias.cpu);
+            let on_gpu = all(&x.gpu, &dy.gpu, &weight.gpu, &bias.gpu);
+            for (name, (cpu, gpu)) in ["moments", "y", "dx", "weight", "bias"].iter().zip(on_cpu.iter().zip(&on_gpu)) {
+                same(&format!("{name} of {dtype} {n}×{c}×{s}"), cpu, gpu);
+            }
+        }
     }
 }
 

@@ -255,7 +255,7 @@ pub(crate) fn normalisations(device: &Device) {
             let [moments, reference] = pair(pair_shape);
             backend.moments(moments.out(), x.view()).unwrap();
             composed::moments(backend, reference.out(), x.view()).unwrap();
-            same(&format!("moments of {dtype} {sizes:?}"), &moments, &reference);
+            close(&format!("moments of {dtype} {sizes:?}"), &moments, &reference, 1.0);
 
             for form in 0..6 {
                 let form = Normalization {
@@ -269,7 +269,7 @@ pub(crate) fn normalisations(device: &Device) {
                 let [y, reference] = pair(shape(&sizes));
                 backend.normalize(&form, y.out(), x.view(), moments.view(), affine).unwrap();
                 composed::normalize(backend, &form, reference.out(), x.view(), moments.view(), affine).unwrap();
-                same(&format!("normalize {what}"), &y, &reference);
+                close(&format!("normalize {what}"), &y, &reference, 4.0);
 
                 let ([dx, reference], [sums, reference_sums]) = (pair(shape(&sizes)), pair(pair_shape));
                 let (operands, of_x) = ([x.view(), y.view(), dy.view()], moments.view());
@@ -277,8 +277,9 @@ pub(crate) fn normalisations(device: &Device) {
                 backend.normalize_grad(&form, dx.out(), sums.out(), a, b, c, of_x, weight).unwrap();
                 let (to, to_sums) = (reference.out(), reference_sums.out());
                 composed::normalize_grad(backend, &form, to, to_sums, operands, of_x, weight).unwrap();
-                same(&format!("normalize_grad {what}"), &dx, &reference);
-                same(&format!("normalize_grad's sums {what}"), &sums, &reference_sums);
+                close(&format!("normalize_grad {what}"), &dx, &reference, 200.0);
+                let size = 10.0 * (sizes[0] * sizes[2]) as f64;
+                close(&format!("normalize_grad's sums {what}"), &sums, &reference_sums, size);
             }
         }
     }

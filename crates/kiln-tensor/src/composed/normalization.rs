@@ -1,15 +1,11 @@
 //! Normalisation by the moments of channels, from reductions and elementwise operations.
 
 use super::Scratch;
-use crate::{Backend, DType, Layout, Normalization, Out, ReduceOp, Result, Shape, UnaryCall, View};
+use crate::{Backend, CompareOp, DType, Layout, Normalization, Out, ReduceOp, Result, Shape, UnaryCall, View};
 use kiln_math::{BinaryOp, UnaryOp};
 
 /// The axes that a channel's elements lie along, of (N, C, S).
 const OVER: [usize; 2] = [0, 2];
-
-fn computed_in(dtype: DType) -> DType {
-    if dtype.is_float() && dtype.size() == 2 { DType::F32 } else { dtype }
-}
 
 /// Row `number` of a (2, C) operand, over (N, C, S).
 fn row(pair: &View<'_>, number: usize, shape: &Shape) -> Result<Layout> {
@@ -27,19 +23,45 @@ fn channels(vector: &View<'_>, shape: &Shape) -> Result<Layout> {
 
 /// See [`Backend::moments`].
 pub fn moments<B: Backend + ?Sized>(backend: &B, out: Out<'_>, x: View<'_>) -> Result<()> {
-    let (shape, dtype) = (*x.layout.shape(), computed_in(out.dtype));
-    let both = Scratch::new(backend, *out.shape, dtype)?;
+    let shape = *x.layout.shape();
     let vector = Shape::new(&[shape[1]])?;
-    let part = |number: usize| Out { shape: &vector, offset: number * shape[1], ..both.out() };
-    let centred = Scratch::new(backend, shape, dtype)?;
-    backend.copy(centred.view(), x)?;
-    backend.reduce(ReduceOp::Mean, part(0), centred.view(), &OVER)?;
-    let mean = row(&both.view(), 0, &shape)?;
-    backend.binary(BinaryOp::Sub, centred.out(), centred.view(), both.repeated(&mean))?;
-    backend.binary(BinaryOp::Mul, centred.out(), centred.view(), centred.view())?;
-    backend.reduce(ReduceOp::Mean, part(1), centred.view(), &OVER)?;
-    let to = Layout::contiguous(*out.shape).moved(out.offset);
-    backend.copy(View { buffer: out.buffer, dtype: out.dtype, layout: &to }, both.view())
+    let pair = Layout::contiguous(*out.shape).moved(out.offset);
+    let both = View { buffer: out.buffer, dtype: out.dtype, layout: &pair };
+    let part = |number: usize| Out { shape: &vector, offset: out.offset + number * shape[1], ..out };
+    let shifted = Scratch::new(backend, shape, out.dtype)?;
+    backend.copy(shifted.view(), x)?;
+    if shape[0] * shape[2] == 0 {
+        return backend.fill(out, f64::NAN);
+    }
+    // Less a first element, what is added up is small, and what is constant gives exactly 0.
+    let first = finite_firsts(backend, &shifted)?;
+    let over = first.over(&shape)?;
+    backend.binary(BinaryOp::Sub, shifted.out(), shifted.view(), first.repeated(&over))?;
+    backend.reduce(ReduceOp::Mean, part(0), shifted.view(), &OVER)?;
+    let mean = row(&both, 0, &shape)?;
+    backend.binary(BinaryOp::Sub, shifted.out(), shifted.view(), View { layout: &mean, ..both })?;
+    backend.binary(BinaryOp::Mul, shifted.out(), shifted.view(), shifted.view())?;
+    backend.reduce(ReduceOp::Mean, part(1), shifted.view(), &OVER)?;
+    let (mean, first_element) = (pair.slice(0, 0, 1, 1)?, Layout::contiguous(Shape::new(&[1, shape[1]])?));
+    let (mean, first) = (View { layout: &mean, ..both }, View { layout: &first_element, ..first.view() });
+    let row = Shape::new(&[1, shape[1]])?;
+    backend.binary(BinaryOp::Add, Out { shape: &row, ..out }, mean, first)
+}
+
+/// The first element of each channel (1, C, 1), or 0 where that is not finite.
+fn finite_firsts<'b, B: Backend + ?Sized>(backend: &'b B, x: &Scratch<'b, B>) -> Result<Scratch<'b, B>> {
+    let (x, column) = (x.view(), Shape::new(&[1, x.shape[1], 1])?);
+    let here = x.layout.slice(0, 0, 1, 1)?.slice(2, 0, 1, 1)?;
+    let [first, zero, itself] = [(); 3].map(|()| Scratch::new(backend, column, x.dtype));
+    let (first, zero, itself) = (first?, zero?, itself?);
+    backend.copy(first.view(), View { layout: &here, ..x })?;
+    backend.fill(zero.out(), 0.0)?;
+    // Infinity less itself is no number.
+    backend.binary(BinaryOp::Sub, itself.out(), first.view(), first.view())?;
+    let finite = Scratch::new(backend, column, DType::Bool)?;
+    backend.compare(CompareOp::Eq, finite.out(), itself.view(), zero.view())?;
+    backend.select(itself.out(), finite.view(), first.view(), zero.view())?;
+    Ok(itself)
 }
 
 /// What normalisation computes first: 1/sqrt(variance + ε) (C,) and (x − mean) times that (N, C, S).
@@ -56,19 +78,17 @@ fn normalized<'b, B: Backend + ?Sized>(
     dtype: DType,
 ) -> Result<Normalized<'b, B>> {
     let shape = *x.layout.shape();
-    let both = Scratch::new(backend, *moments.layout.shape(), dtype)?;
-    backend.copy(both.view(), moments)?;
     let vector = Shape::new(&[shape[1]])?;
-    let variance = Layout::contiguous(vector).moved(shape[1]);
+    let variance = Layout::contiguous(vector).moved(moments.layout.offset() + shape[1]);
     let scale = Scratch::new(backend, vector, dtype)?;
     let shift = UnaryCall { op: UnaryOp::Affine, params: [1.0, form.epsilon] };
-    backend.unary(shift, scale.out(), View { layout: &variance, ..both.view() })?;
+    backend.unary(shift, scale.out(), View { layout: &variance, ..moments })?;
     backend.unary(UnaryOp::Sqrt.into(), scale.out(), scale.view())?;
     backend.unary(UnaryOp::Recip.into(), scale.out(), scale.view())?;
     let centred = Scratch::new(backend, shape, dtype)?;
     backend.copy(centred.view(), x)?;
-    let mean = row(&both.view(), 0, &shape)?;
-    backend.binary(BinaryOp::Sub, centred.out(), centred.view(), both.repeated(&mean))?;
+    let mean = row(&moments, 0, &shape)?;
+    backend.binary(BinaryOp::Sub, centred.out(), centred.view(), View { layout: &mean, ..moments })?;
     let over = channels(&scale.view(), &shape)?;
     backend.binary(BinaryOp::Mul, centred.out(), centred.view(), scale.repeated(&over))?;
     Ok(Normalized { scale, x: centred })
@@ -83,13 +103,12 @@ pub fn normalize<B: Backend + ?Sized>(
     moments: View<'_>,
     affine: [Option<View<'_>>; 2],
 ) -> Result<()> {
-    let (shape, dtype) = (*out.shape, computed_in(out.dtype));
+    let (shape, dtype) = (*out.shape, out.dtype.computed_in());
     let y = normalized(backend, form, x, moments, dtype)?.x;
     for (op, operand) in [BinaryOp::Mul, BinaryOp::Add].into_iter().zip(affine) {
         if let Some(operand) = operand {
-            let vector = Scratch::new(backend, *operand.layout.shape(), dtype)?;
-            backend.copy(vector.view(), operand)?;
-            backend.binary(op, y.out(), y.view(), vector.repeated(&channels(&vector.view(), &shape)?))?;
+            let over = channels(&operand, &shape)?;
+            backend.binary(op, y.out(), y.view(), View { layout: &over, ..operand })?;
         }
     }
     if let Some(activation) = form.activation {
@@ -110,7 +129,7 @@ pub fn normalize_grad<B: Backend + ?Sized>(
     moments: View<'_>,
     weight: Option<View<'_>>,
 ) -> Result<()> {
-    let (shape, dtype) = (*dx.shape, computed_in(dx.dtype));
+    let (shape, dtype) = (*dx.shape, dx.dtype.computed_in());
     let Normalized { scale, x: normal } = normalized(backend, form, x, moments, dtype)?;
     let dz = Scratch::new(backend, shape, dtype)?;
     backend.copy(dz.view(), dy)?;
@@ -119,7 +138,7 @@ pub fn normalize_grad<B: Backend + ?Sized>(
         backend.copy(output.view(), y)?;
         backend.unary_grad(activation, dz.out(), output.view(), output.view(), dz.view())?;
     }
-    let sums = Scratch::new(backend, *affine.shape, dtype)?;
+    let sums = Scratch::new(backend, *affine.shape, affine.dtype)?;
     let vector = Shape::new(&[shape[1]])?;
     let part = |number: usize| Out { shape: &vector, offset: number * shape[1], ..sums.out() };
     let product = Scratch::new(backend, shape, dtype)?;
@@ -139,9 +158,8 @@ pub fn normalize_grad<B: Backend + ?Sized>(
     }
     backend.binary(BinaryOp::Mul, dz.out(), dz.view(), scale.repeated(&channels(&scale.view(), &shape)?))?;
     if let Some(weight) = weight {
-        let vector = Scratch::new(backend, *weight.layout.shape(), dtype)?;
-        backend.copy(vector.view(), weight)?;
-        backend.binary(BinaryOp::Mul, dz.out(), dz.view(), vector.repeated(&channels(&vector.view(), &shape)?))?;
+        let over = channels(&weight, &shape)?;
+        backend.binary(BinaryOp::Mul, dz.out(), dz.view(), View { layout: &over, ..weight })?;
     }
     let to = Layout::contiguous(shape).moved(dx.offset);
     backend.copy(View { buffer: dx.buffer, dtype: dx.dtype, layout: &to }, dz.view())

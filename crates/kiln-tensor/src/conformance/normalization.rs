@@ -59,7 +59,7 @@ pub(super) fn moments(device: &Device) {
                 _ => Values::Between(-2.0, 5.0),
             };
             let x = cases.rows(&shape, dtype, values);
-            let out = Inside::new(&mut cases, &Shape::new(&[2, channels]).unwrap(), dtype, device);
+            let out = Inside::new(&mut cases, &Shape::new(&[2, channels]).unwrap(), dtype.computed_in(), device);
             device.backend().moments(out.tensor.out(), x.tensor.view()).unwrap();
             let each: Vec<(f64, f64)> = (0..channels).map(|c| moments_of(&channel(&x.values, &shape, c))).collect();
             let (means, variances): (Vec<f64>, Vec<f64>) = each.into_iter().unzip();
@@ -77,12 +77,17 @@ pub(super) fn moments(device: &Device) {
         }
         // Channels that hold something that is not finite have no finite moments; the others do.
         let (nan, inf) = (f64::NAN, f64::INFINITY);
-        let shape = Shape::new(&[2, 4, 2]).unwrap();
-        let x = [1.0, nan, 1.0, inf, 1.0, 2.0, 0.0, 0.0, 1.0, 1.0, 0.0, -1.0, 3.0, 4.0, -0.0, 0.0];
+        let shape = Shape::new(&[2, 5, 2]).unwrap();
+        let x =
+            [[1.0, nan, 1.0, inf, 1.0, 2.0, 0.0, 0.0, -inf, 1.0], [1.0, 1.0, 0.0, -1.0, 3.0, 4.0, -0.0, 0.0, 2.0, 3.0]];
+        let x = x.concat();
         let x = tensor_of(&x, &shape, dtype, device);
-        let out = Inside::new(&mut cases, &Shape::new(&[2, 4]).unwrap(), dtype, device);
+        let out = Inside::new(&mut cases, &Shape::new(&[2, 5]).unwrap(), dtype.computed_in(), device);
+        let want = [nan, inf, 2.5, 0.0, -inf, nan, nan, 1.25, 0.0, nan];
         device.backend().moments(out.tensor.out(), x.view()).unwrap();
-        expect("moments of special values", &out.tensor, &[nan, inf, 2.5, 0.0, nan, nan, 1.25, 0.0], |_| 1.0);
+        expect("moments of special values", &out.tensor, &want, |_| 1.0);
+        super::composed::Composed(device.clone()).moments(out.tensor.out(), x.view()).unwrap();
+        expect("composed moments of special values", &out.tensor, &want, |_| 1.0);
     }
 }
 
@@ -104,11 +109,12 @@ impl Setting {
         let x = cases.rows(&shape, dtype, values);
         let mut moments: Vec<f64> = cases.numbers(channels, Values::Between(-1.0, 1.0));
         moments.extend(cases.numbers(channels, Values::Between(0.1, 2.0)));
-        moments.iter_mut().for_each(|value| *value = rounded(*value, dtype));
-        let tensor = tensor_of(&moments, &Shape::new(&[2, channels]).unwrap(), dtype, &cases.device);
+        let computed = dtype.computed_in();
+        moments.iter_mut().for_each(|value| *value = rounded(*value, computed));
+        let tensor = tensor_of(&moments, &Shape::new(&[2, channels]).unwrap(), computed, &cases.device);
         let moments = Operand { tensor: tensor.clone(), values: moments, memory: tensor };
         let factor =
-            |cases: &mut Cases| cases.chance(2).then(|| cases.rows(&vector, dtype, Values::Between(-1.5, 1.5)));
+            |cases: &mut Cases| cases.chance(2).then(|| cases.rows(&vector, computed, Values::Between(-1.5, 1.5)));
         let activation = cases.chance(2).then(|| ACTIVATIONS[cases.below(ACTIVATIONS.len())]);
         let form = Normalization {
             epsilon: [1e-5, 1e-3][cases.below(2)],
@@ -214,7 +220,7 @@ pub(super) fn normalize_grad(device: &Device) {
             let y: Vec<f64> = setting.output().into_iter().map(|value| rounded(value, dtype)).collect();
             let output = tensor_of(&y, &setting.shape, dtype, device);
             let dx = Inside::new(&mut cases, &setting.shape, dtype, device);
-            let affine = Inside::new(&mut cases, setting.moments.tensor.shape(), dtype, device);
+            let affine = Inside::new(&mut cases, setting.moments.tensor.shape(), dtype.computed_in(), device);
             device
                 .backend()
                 .normalize_grad(

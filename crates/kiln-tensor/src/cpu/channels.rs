@@ -36,9 +36,16 @@ pub(super) fn is_fused(form: &Normalization) -> bool {
     form.activation.is_none_or(|call| call.op == UnaryOp::Relu)
 }
 
+/// Numbers of channels, which are of the type that is computed in.
+fn of_channels<'a, T: Stored>(view: &View<'a>) -> &'a [T::Compute] {
+    // SAFETY: of that type, and contiguous: checked above the trait.
+    unsafe { slice::<T::Compute>(view) }
+}
+
 pub(super) fn moments<T: Stored>(isa: Isa, out: &Out<'_>, x: &View<'_>) {
     let (form, x) = (channels(x.layout.shape()), rows::<T>(x));
-    write_rows::<T>(out, |out| normalization::moments(isa, &form, out, &x));
+    // SAFETY: moments are of the type that is computed in, row-major, and apart from x.
+    normalization::moments(isa, &form, unsafe { slice_mut::<T::Compute>(out) }, &x);
 }
 
 pub(super) fn normalize<T: Stored>(
@@ -49,13 +56,12 @@ pub(super) fn normalize<T: Stored>(
     moments: &View<'_>,
     affine: &[Option<View<'_>>; 2],
 ) {
-    let [weight, bias] = affine.each_ref().map(|operand| operand.as_ref().map(rows::<T>));
-    let moments = rows::<T>(moments);
+    let [weight, bias] = affine.each_ref().map(|operand| operand.as_ref().map(of_channels::<T>));
     let by = Normalizer {
-        moments: &moments,
+        moments: of_channels::<T>(moments),
         epsilon: T::Compute::from_f64(form.epsilon),
-        weight: weight.as_deref(),
-        bias: bias.as_deref(),
+        weight,
+        bias,
         relu: form.activation.is_some(),
     };
     let (form, x) = (channels(out.shape), rows::<T>(x));
@@ -70,17 +76,16 @@ pub(super) fn normalize_grad<T: Stored>(
     moments: &View<'_>,
     weight: Option<&View<'_>>,
 ) {
-    let (weight, moments) = (weight.map(rows::<T>), rows::<T>(moments));
     let by = Normalizer {
-        moments: &moments,
+        moments: of_channels::<T>(moments),
         epsilon: T::Compute::from_f64(form.epsilon),
-        weight: weight.as_deref(),
+        weight: weight.map(of_channels::<T>),
         bias: None,
         relu: form.activation.is_some(),
     };
     let (x, y, dy) = (rows::<T>(x), rows::<T>(y), rows::<T>(dy));
     let (own, form, of) = (form.own_moments, channels(dx.shape), Slopes { x: &x, y: &y, dy: &dy });
-    write_rows::<T>(dx, |dx| {
-        write_rows::<T>(affine, |affine| normalization::normalize_grad(isa, &form, &by, own, (dx, affine), of));
-    });
+    // SAFETY: of the type that is computed in, row-major, and apart from the others.
+    let affine = unsafe { slice_mut::<T::Compute>(affine) };
+    write_rows::<T>(dx, |dx| normalization::normalize_grad(isa, &form, &by, own, (dx, affine), of));
 }

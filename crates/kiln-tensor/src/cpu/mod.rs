@@ -465,7 +465,7 @@ impl Backend for CpuBackend {
     }
 
     fn moments(&self, out: Out<'_>, x: View<'_>) -> Result<()> {
-        floats!(out.dtype, "moments", T => channels::moments::<T>(self.isa, &out, &x));
+        floats!(x.dtype, "moments", T => channels::moments::<T>(self.isa, &out, &x));
         Ok(())
     }
 

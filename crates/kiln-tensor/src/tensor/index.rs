@@ -68,6 +68,14 @@ impl Tensor {
                 ),
             ));
         }
+        let computed = self.dtype.computed_in();
+        if computed != self.dtype {
+            // Added up in f32, rounded once.
+            let mut sums = self.to_dtype(computed)?;
+            sums.scatter_add(axis, index, &source.to_dtype(computed)?)?;
+            *self = sums.to_dtype(self.dtype)?;
+            return Ok(());
+        }
         let source = source.contiguous()?;
         self.own()?;
         self.device().backend().scatter_add(self.out(), source.view(), index.view(), axis)

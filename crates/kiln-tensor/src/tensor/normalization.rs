@@ -1,15 +1,15 @@
 //! Normalisation by the moments of channels.
 
-use super::{Tensor, check_pair};
+use super::{Tensor, check_device, check_pair};
 use crate::{Error, Normalization, Result, Shape, unsupported_dtype};
 
 /// What [`Tensor::normalize_grad`] gives.
 pub struct NormalizeGradients {
     /// Of the input.
     pub dx: Tensor,
-    /// Of the weight (C,).
+    /// Of the weight (C,); f32 of half types.
     pub weight: Tensor,
-    /// Of the bias (C,).
+    /// Of the bias (C,); f32 of half types.
     pub bias: Tensor,
 }
 
@@ -25,7 +25,7 @@ impl Tensor {
         self.contiguous()?.reshape([n, c, rest.iter().product()])
     }
 
-    /// Mean and biased variance of each channel of x (N, C) or (N, C, …), as (2, C).
+    /// Mean and biased variance of each channel of x (N, C) or (N, C, …), as (2, C); of half types they are f32.
     ///
     /// # Errors
     /// A rank below 2, channels without elements, a dtype that is no float.
@@ -34,35 +34,48 @@ impl Tensor {
         if x.elements() == 0 && x.dims()[1] > 0 {
             return Err(Error::shape("moments", format!("the channels of {} have no elements", self.shape())));
         }
-        let out = Tensor::output(&Shape::new(&[2, x.dims()[1]])?, self.dtype, self.device())?;
+        let out = Tensor::output(&Shape::new(&[2, x.dims()[1]])?, self.dtype.computed_in(), self.device())?;
         self.device().backend().moments(out.out(), x.view())?;
         Ok(out)
     }
 
-    /// Checks moments (2, C) and factors (C,) against x.
-    fn check_moments(&self, operation: &'static str, moments: &Tensor, affine: [Option<&Tensor>; 2]) -> Result<()> {
-        let channels = self.dims()[1];
-        check_pair(operation, self, moments)?;
+    /// Moments (2, C) and factors (C,) of this x, row-major and in the type that x is computed in, once they are checked.
+    fn of_channels<'t, const K: usize>(
+        &self,
+        operation: &'static str,
+        moments: &'t Tensor,
+        factors: [Option<&'t Tensor>; K],
+    ) -> Result<(Tensor, [Option<Tensor>; K])> {
+        let (channels, computed) = (self.dims()[1], self.dtype.computed_in());
+        let convert = |of: &Tensor| {
+            check_device(operation, self, of)?;
+            if of.dtype != computed && of.dtype != self.dtype {
+                check_pair(operation, self, of)?;
+            }
+            of.contiguous()?.to_dtype(computed)
+        };
         if moments.dims() != [2, channels] {
             return Err(Error::shape(
                 operation,
                 format!("{} has moments of shape (2, {channels}), got {}", self.shape(), moments.shape()),
             ));
         }
-        for operand in affine.into_iter().flatten() {
-            check_pair(operation, self, operand)?;
+        let mut converted = [const { None }; K];
+        for (to, operand) in converted.iter_mut().zip(factors) {
+            let Some(operand) = operand else { continue };
             if operand.dims() != [channels] {
                 return Err(Error::shape(
                     operation,
                     format!("a weight or bias for {} has shape ({channels},), got {}", self.shape(), operand.shape()),
                 ));
             }
+            *to = Some(convert(operand)?);
         }
-        Ok(())
+        Ok((convert(moments)?, converted))
     }
 
     /// activation((x − mean) / sqrt(variance + ε) · weight + bias) of x (N, C) or (N, C, …), with moments (2, C) and factors
-    /// (C,), each of which may be absent.
+    /// (C,), each of which may be absent. Moments and factors of a half x may be f32.
     ///
     /// # Errors
     /// A rank below 2, moments or factors of another shape, dtypes or devices that differ, a dtype that is no float.
@@ -74,11 +87,8 @@ impl Tensor {
         bias: Option<&Tensor>,
     ) -> Result<Tensor> {
         let x = self.by_channel("normalize")?;
-        x.check_moments("normalize", moments, [weight, bias])?;
-        let moments = moments.contiguous()?;
-        let weight = weight.map(Tensor::contiguous).transpose()?;
-        let bias = bias.map(Tensor::contiguous).transpose()?;
-        let affine = [weight.as_ref().map(Tensor::view), bias.as_ref().map(Tensor::view)];
+        let (moments, factors) = x.of_channels("normalize", moments, [weight, bias])?;
+        let affine = factors.each_ref().map(|factor| factor.as_ref().map(Tensor::view));
         let out = Tensor::output(x.shape(), self.dtype, self.device())?;
         self.device().backend().normalize(form, out.out(), x.view(), moments.view(), affine)?;
         out.reshape(self.shape())
@@ -107,12 +117,10 @@ impl Tensor {
             return Err(Error::value(OPERATION, "the derivative of an activation is taken from its output: give it"));
         }
         let (x, dy) = (self.by_channel(OPERATION)?, dy.by_channel(OPERATION)?);
-        x.check_moments(OPERATION, moments, [weight, None])?;
+        let (moments, [weight]) = x.of_channels(OPERATION, moments, [weight])?;
         let y = y.map(|y| y.by_channel(OPERATION)).transpose()?;
-        let moments = moments.contiguous()?;
-        let weight = weight.map(Tensor::contiguous).transpose()?;
         let dx = Tensor::output(x.shape(), self.dtype, self.device())?;
-        let affine = Tensor::output(moments.shape(), self.dtype, self.device())?;
+        let affine = Tensor::output(moments.shape(), moments.dtype, self.device())?;
         // dy stands in for an output that is not looked at.
         let output = y.as_ref().unwrap_or(&dy).view();
         self.device().backend().normalize_grad(

@@ -31,13 +31,13 @@ impl Tensor {
         device: &Device,
         stream: &Stream,
     ) -> Result<Tensor> {
-        if !matches!(dtype, DType::F32 | DType::F64) {
-            return Err(unsupported_dtype("random", dtype, "f32 or f64"));
+        if !dtype.is_float() {
+            return Err(unsupported_dtype("random", dtype, "f32, f64, f16 or bf16"));
         }
-        let out = Tensor::output(&shape.into_shape()?, dtype, device)?;
+        let out = Tensor::output(&shape.into_shape()?, dtype.computed_in(), device)?;
         let stream = Tensor::stream(stream, device)?;
         device.backend().random(distribution, out.out(), stream.view())?;
-        Ok(out)
+        out.to_dtype(dtype)
     }
 
     /// Uniform in [low, high): the same numbers for the same stream, whatever the device or number of threads.
@@ -87,11 +87,12 @@ impl Tensor {
         if !(0.0..=1.0).contains(&rate) {
             return Err(Error::value("dropout", format!("a rate from 0 to 1 is expected, got {rate}")));
         }
-        if !matches!(self.dtype, DType::F32 | DType::F64) {
-            return Err(unsupported_dtype("dropout", self.dtype, "f32 or f64"));
+        if !self.dtype.is_float() {
+            return Err(unsupported_dtype("dropout", self.dtype, "f32, f64, f16 or bf16"));
         }
-        let out = Tensor::output(self.shape(), self.dtype, self.device())?;
-        self.device().backend().dropout(rate, out.out(), self.view(), stream.view())?;
-        Ok(out)
+        let x = self.to_dtype(self.dtype.computed_in())?;
+        let out = Tensor::output(self.shape(), x.dtype, self.device())?;
+        self.device().backend().dropout(rate, out.out(), x.view(), stream.view())?;
+        out.to_dtype(self.dtype)
     }
 }

@@ -188,9 +188,12 @@ impl Var {
     /// ```
     ///
     /// # Errors
-    /// Shapes that do not fit, named with what was expected; dtypes other than f32 and f64, or that differ; no steps where
+    /// Shapes that do not fit, named with what was expected; dtypes that are no floats, or that differ; no steps where
     /// the last state is asked for.
     pub fn recurrent(self, weight: &Var, options: &RecurrentVars<'_>) -> Result<Var> {
+        if self.is_half() {
+            return self.recurrent_in_wide(weight, options);
+        }
         let settings = Settings {
             cell: options.cell,
             reverse: options.reverse,
@@ -234,6 +237,19 @@ impl Var {
             after,
             input,
         }))
+    }
+}
+
+impl Var {
+    /// All steps of half types in f32; the states are rounded once.
+    fn recurrent_in_wide(self, weight: &Var, options: &RecurrentVars<'_>) -> Result<Var> {
+        let (dtype, wide) = (self.dtype(), |var: Option<&Var>| var.map(Var::widened).transpose());
+        let [bias, h0, c0] = [options.bias, options.h0, options.c0].map(wide);
+        let (bias, h0, c0) = (bias?, h0?, c0?);
+        let keep = options.keep.map(|keep| keep.to_dtype(keep.dtype().computed_in())).transpose()?;
+        let options =
+            RecurrentVars { bias: bias.as_ref(), h0: h0.as_ref(), c0: c0.as_ref(), keep: keep.as_ref(), ..*options };
+        self.widened()?.recurrent(&weight.widened()?, &options)?.to_dtype(dtype)
     }
 }
 

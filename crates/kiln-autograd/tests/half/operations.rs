@@ -1,0 +1,129 @@
+//! Elementwise operations by their lists, views, reductions, products and softmax.
+
+use super::{Case, between, indices, some};
+use kiln_autograd::Var;
+use kiln_math::{BinaryOp, UnaryOp};
+use kiln_tensor::{DType, Device, Shape, Tensor, UnaryCall};
+
+/// Numbers of every size that both half types hold, and that f32 can square.
+fn awkward() -> Tensor {
+    let sizes = [0.0, 6e-8, 5e-5, 1e-3, 0.1, 0.9995, 1.0, 1.001, 2.5, 3.99, 8.0, 11.5, 17.0, 40.0, 80.0];
+    let both: Vec<f64> = sizes.iter().flat_map(|&x| [x, -x]).collect();
+    Tensor::from_slice(&both, [both.len()], &Device::cpu()).unwrap()
+}
+
+/// Every elementwise operation, on random and on awkward numbers.
+pub(crate) fn elementwise() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for &op in UnaryOp::ALL {
+        let params = match op {
+            UnaryOp::Affine => [0.7, 0.3],
+            UnaryOp::Clamp => [-0.75, 1.25],
+            UnaryOp::Powf => [1.5, 0.0],
+            _ => [1.25, 0.0],
+        };
+        for x in [some([40], 1), between(0.01, 3.0, [40], 2), awkward()] {
+            cases.push(Case::new(op.name(), &[x], move |v| v[0].unary(UnaryCall { op, params })));
+        }
+    }
+    for &op in BinaryOp::ALL {
+        let run = move |v: &[Var]| v[0].binary(op, &v[1]);
+        cases.push(Case::new(op.name(), &[some([5, 8], 3), some([5, 8], 4)], run));
+        cases.push(Case::new(op.name(), &[between(0.1, 2.0, [50, 8], 5), some([8], 6)], run));
+        cases.push(Case::new(op.name(), &[between(0.1, 80.0, [1], 7), between(0.1, 3.0, [600], 8)], run));
+    }
+    cases
+}
+
+pub(crate) fn cases() -> Vec<Case> {
+    [simple(), views(), reductions(), products()].into_iter().flatten().collect()
+}
+
+fn simple() -> Vec<Case> {
+    let (cpu, x) = (Device::cpu(), some([6, 7], 10));
+    let mask: Vec<bool> = (0..42).map(|i| i % 3 == 0).collect();
+    let mask = Tensor::from_slice(&mask, [6, 7], &cpu).unwrap();
+    let stream = Tensor::from_slice(&[5i64, 0], [2], &cpu).unwrap();
+    vec![
+        Case::new("add_scalar", std::slice::from_ref(&x), |v| v[0].add_scalar(0.1)),
+        Case::new("mul_scalar", std::slice::from_ref(&x), |v| v[0].mul_scalar(0.1)),
+        Case::new("min", std::slice::from_ref(&x), |v| v[0].min(1, false)),
+        Case::new("select", &[x.clone(), some([7], 11)], move |v| Var::select(&mask, &v[0], &v[1])),
+        Case::new("dropout", std::slice::from_ref(&x), move |v| v[0].dropout(0.3, &stream)),
+        Case::new("to_dtype there and back", std::slice::from_ref(&x), |v| {
+            let other = if v[0].dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+            v[0].to_dtype(other)?.square()?.to_dtype(v[0].dtype())
+        }),
+        Case::new("index_select", std::slice::from_ref(&x), |v| v[0].index_select(0, &indices(&[3, 3, 0, 5, 3]))),
+        Case::new("index_add", &[some([300, 2], 12)], |v| {
+            let index: Vec<i64> = (0..300).map(|i| i % 3).collect();
+            v[0].index_add(0, &indices(&index), Shape::new(&[4, 2])?)
+        }),
+    ]
+}
+
+fn views() -> Vec<Case> {
+    let x = &some([4, 6], 20);
+    let one = std::slice::from_ref(x);
+    vec![
+        Case::new("reshape", one, |v| v[0].reshape([3, 8])),
+        Case::new("flatten", one, |v| v[0].flatten(0)),
+        Case::new("unsqueeze", one, |v| v[0].unsqueeze(1)),
+        Case::new("squeeze", one, |v| v[0].unsqueeze(1)?.squeeze(1)),
+        Case::new("permute", one, |v| v[0].permute(&[1, 0])),
+        Case::new("transpose", one, |v| v[0].transpose(0, 1)),
+        Case::new("t", one, |v| v[0].t()),
+        Case::new("slice", one, |v| v[0].slice(1, 1..4)),
+        Case::new("embed", one, |v| v[0].embed(1, 2, [4, 9])),
+        Case::new("pad", one, |v| v[0].pad(&[(1, 2), (0, 1)], 0.1)),
+        Case::new("crop", one, |v| v[0].crop(&[(1, 1), (2, 1)])),
+        Case::new("broadcast_to", one, |v| v[0].broadcast_to([500, 4, 6])),
+        Case::new("sum_to", &[some([500, 6], 21)], |v| v[0].sum_to(&Shape::new(&[6])?)),
+        Case::new("concat", &[x.clone(), some([4, 2], 22)], |v| Var::concat(&[&v[0], &v[1], &v[0]], 1)),
+        Case::new("stack", &[x.clone(), some([4, 6], 23)], |v| Var::stack(&[&v[0], &v[1]], 0)),
+    ]
+}
+
+fn reductions() -> Vec<Case> {
+    let equal = Tensor::ones([3, 3000], DType::F64, &Device::cpu()).unwrap();
+    let large = between(1000.0, 60_000.0, [3, 200], 31);
+    let mut cases = vec![
+        Case::new("sum", &[some([5, 9000], 30)], |v| v[0].sum(1, false)),
+        Case::new("sum", &[some([900, 40], 30)], |v| v[0].sum(0, true)),
+        Case::new("sum_all", &[some([70, 300], 32)], |v| v[0].sum_all()),
+        Case::new("mean", std::slice::from_ref(&large), |v| v[0].mean(1, false)),
+        Case::new("mean_all", std::slice::from_ref(&large), |v| v[0].mean_all()),
+        Case::new("max of equals", std::slice::from_ref(&equal), |v| v[0].max(1, false)),
+        Case::new("max", std::slice::from_ref(&large), |v| v[0].max(0, true)),
+        Case::new("min of equals", &[equal], |v| v[0].min(1, true)),
+        Case::new("prod", &[between(0.7, 1.4, [4, 21], 33)], |v| v[0].prod(1, false)),
+    ];
+    for width in [7, 300] {
+        let x = between(-6.0, 6.0, [4, width], 34);
+        let sharp = between(-30.0, 30.0, [4, width], 35);
+        for x in [x, sharp] {
+            cases.push(Case::new("softmax", std::slice::from_ref(&x), |v| v[0].softmax(-1)));
+            cases.push(Case::new("softmax of columns", std::slice::from_ref(&x), |v| v[0].softmax(0)));
+            cases.push(Case::new("log_softmax", &[x], |v| v[0].log_softmax(-1)));
+        }
+    }
+    cases
+}
+
+fn products() -> Vec<Case> {
+    let (a, b) = (some([5, 300], 40), some([300, 6], 41));
+    let batches = [some([3, 5, 70], 42), some([70, 6], 43)];
+    let mut cases = vec![
+        Case::new("matmul", &[a.clone(), b], |v| v[0].matmul(&v[1])),
+        Case::new("matmul, one matrix for all", &batches, |v| v[0].matmul(&v[1])),
+        Case::new("matmul, one matrix on the left", &[some([6, 70], 44), some([40, 70, 3], 45)], |v| {
+            v[0].matmul(&v[1])
+        }),
+        Case::new("matmul of vectors", &[some([300], 46), some([300], 47)], |v| v[0].matmul(&v[1])),
+    ];
+    for op in [None, Some(UnaryOp::Relu), Some(UnaryOp::Tanh), Some(UnaryOp::Sigmoid), Some(UnaryOp::Gelu)] {
+        let inputs = [a.clone(), between(-0.3, 0.3, [6, 300], 48), some([6], 49)];
+        cases.push(Case::new("linear", &inputs, move |v| v[0].linear(&v[1], Some(&v[2]), op.map(UnaryCall::from))));
+    }
+    cases
+}
