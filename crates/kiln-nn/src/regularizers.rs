@@ -1,7 +1,7 @@
 //! Regularisers: penalties on weights and outputs that are added to the loss, by Keras's names and formulas.
 
 use kiln_autograd::Var;
-use kiln_tensor::{DType, Error, Result};
+use kiln_tensor::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// λ·Σ|w| (lasso): `L1(0.01)`. It drives weights to exactly 0.
@@ -41,23 +41,20 @@ impl From<L2> for L1L2 {
 }
 
 impl L1L2 {
-    /// The penalty of `x`, one number; none where both factors are 0.
+    /// The penalty of `x`, one number; none where both factors are 0. Of half types it is computed in f32 and rounded once.
     ///
     /// # Errors
     /// Factors that are negative or not finite.
     pub fn penalty(self, x: &Var) -> Result<Option<Var>> {
         self.check("regularizer")?;
-        // Sums of half types are beyond them even where the penalty is not: they are taken in f32 and rounded once.
-        let dtype = x.dtype();
-        let half = matches!(dtype, DType::F16 | DType::BF16);
-        let x = &if half { x.to_dtype(DType::F32)? } else { x.clone() };
+        let (dtype, x) = (x.dtype(), x.to_dtype(x.dtype().computed_in())?);
         let l1 = if self.l1 > 0.0 { Some(x.abs()?.sum_all()?.mul_scalar(self.l1)?) } else { None };
         let l2 = if self.l2 > 0.0 { Some(x.square()?.sum_all()?.mul_scalar(self.l2)?) } else { None };
-        let penalty = match (l1, l2) {
+        let sum = match (l1, l2) {
             (Some(l1), Some(l2)) => Some(l1.add(&l2)?),
             (l1, l2) => l1.or(l2),
         };
-        penalty.map(|penalty| penalty.to_dtype(dtype)).transpose()
+        sum.map(|sum| sum.to_dtype(dtype)).transpose()
     }
 
     /// Both factors times this.

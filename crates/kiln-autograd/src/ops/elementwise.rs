@@ -35,7 +35,7 @@ impl Function for Unary {
         } else if pass.records() {
             let tape = Tape::default();
             let traced = |saved: Option<Var>| saved.map_or(Traced::constant(f64::NAN), |var| tape.given(var));
-            let x = self.x.as_ref().map(|x| pass.input(0, x).widened()).transpose()?;
+            let x = self.x.as_ref().map(|x| pass.input(0, x).into_wide()).transpose()?;
             let y = match &self.y {
                 None if half => x.as_ref().map(|x| x.unary(self.call)).transpose()?,
                 y => y.as_ref().map(|y| pass.output(y)),
@@ -67,8 +67,8 @@ impl Function for Binary {
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
         let tape = Tape::default();
         let traced = |saved: Option<Var>| saved.map_or(Traced::constant(f64::NAN), |var| tape.given(var));
-        let a = self.a.as_ref().map(|a| pass.input(0, a).widened()).transpose()?;
-        let b = self.b.as_ref().map(|b| pass.input(1, b).widened()).transpose()?;
+        let a = self.a.as_ref().map(|a| pass.input(0, a).into_wide()).transpose()?;
+        let b = self.b.as_ref().map(|b| pass.input(1, b).into_wide()).transpose()?;
         let y = match (&self.y, &a, &b) {
             // As of a unary operation: a rounded y is no place to take a slope at.
             (Some(_), Some(a), Some(b)) if dy.is_half() => Some(a.binary(self.op, b)?),

@@ -30,11 +30,11 @@ impl Function for Matmul {
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
         let [a_shape, b_shape] = &self.shapes;
         if let Some(b) = self.b.as_ref().filter(|_| pass.needs(0)) {
-            let b = pass.input(1, b).widened()?;
+            let b = pass.input(1, b).into_wide()?;
             pass.accumulate(0, dy.in_wide(|dy| dy.matmul(&transposed(&b)?)?.sum_to(a_shape))?)?;
         }
         if let Some(a) = self.a.as_ref().filter(|_| pass.needs(1)) {
-            let a = pass.input(0, a).widened()?;
+            let a = pass.input(0, a).into_wide()?;
             let db = dy.in_wide(|dy| {
                 if b_shape.rank() == 2 && a_shape.rank() > 2 {
                     // All rows of the batch in one product, instead of one product each and a sum.

@@ -44,7 +44,7 @@ impl Function for Normalize {
 impl Normalize {
     /// The gradients of x, weight and bias by operations on Vars: of half types in f32, as those of weight and bias stay.
     fn composed(&self, dy: Var, pass: &Backward<'_>) -> Result<(Var, Var, Var)> {
-        let (x, dtype) = (pass.input(0, &self.x).widened()?, dy.dtype());
+        let (x, dtype) = (pass.input(0, &self.x).into_wide()?, dy.dtype());
         let dy = dy.widened()?;
         let axes: Vec<usize> = (0..self.x.rank()).filter(|&axis| axis != 1).collect();
         let over = &axes[..];
@@ -60,12 +60,12 @@ impl Normalize {
         let mut scale = variance.add_scalar(self.form.epsilon)?.rsqrt()?;
         let normal = x.sub(&mean)?.mul(&scale)?;
         let dz = match (self.form.activation, &self.y) {
-            (Some(call), Some(y)) => slope_from_output(call, pass.output(y).widened()?)?.times(&dy)?,
+            (Some(call), Some(y)) => slope_from_output(call, pass.output(y).into_wide()?)?.times(&dy)?,
             _ => dy,
         };
         let product = dz.mul(&normal)?;
         if let Some(weight) = &self.weight {
-            scale = scale.mul(&pass.input(1, weight).widened()?.reshape(column)?)?;
+            scale = scale.mul(&pass.input(1, weight).into_wide()?.reshape(column)?)?;
         }
         let centred = if self.form.own_moments {
             dz.sub(&dz.mean(over, true)?)?.sub(&normal.mul(&product.mean(over, true)?)?)?

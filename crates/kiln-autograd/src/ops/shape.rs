@@ -267,6 +267,12 @@ impl Var {
         self.to_dtype(self.dtype().computed_in())
     }
 
+    /// As [`Var::widened`], of a Var that is not needed any more.
+    #[inline]
+    pub(crate) fn into_wide(self) -> Result<Var> {
+        if self.is_half() { self.widened() } else { Ok(self) }
+    }
+
     /// Whether this is of a half type, which rules compute with in f32.
     #[inline]
     pub(crate) fn is_half(&self) -> bool {

@@ -4,11 +4,6 @@ use super::Scratch;
 use crate::{Backend, Convolution, DType, Epilogue, Layout, MAX_SPATIAL, Out, Result, Shape, View, Window};
 use kiln_math::BinaryOp;
 
-/// The type that sums are kept in.
-fn computed_in(dtype: DType) -> DType {
-    if dtype.is_float() && dtype.size() == 2 { DType::F32 } else { dtype }
-}
-
 /// The layout with each spatial axis cut to the positions that a tap meets.
 fn at_tap(layout: &Layout, window: &Window, tap: [usize; MAX_SPATIAL], sizes: [usize; MAX_SPATIAL]) -> Result<Layout> {
     let spatial = layout.shape().rank() - 2;
@@ -101,7 +96,7 @@ pub fn conv<B: Backend + ?Sized>(
     if out.elements() == 0 {
         return Ok(());
     }
-    let dtype = computed_in(out.dtype);
+    let dtype = out.dtype.computed_in();
     let x = padded(backend, &x, conv.window.padding, dtype)?;
     let sum = Scratch::new(backend, *out.shape, dtype)?;
     let weight = converted(backend, &weight, dtype)?;
@@ -131,7 +126,7 @@ pub fn conv_grad_input<B: Backend + ?Sized>(
     if out.elements() == 0 {
         return Ok(());
     }
-    let (window, dtype) = (&conv.window, computed_in(out.dtype));
+    let (window, dtype) = (&conv.window, out.dtype.computed_in());
     let spatial = out.shape.rank() - 2;
     let (sizes, given) = (Window::sizes(out.shape), Window::sizes(dy.layout.shape()));
     let mut wide = sizes;
@@ -171,7 +166,7 @@ pub fn conv_grad_weight<B: Backend + ?Sized>(
     x: View<'_>,
     dy: View<'_>,
 ) -> Result<()> {
-    let (window, groups, dtype) = (&conv.window, conv.groups, computed_in(out.dtype));
+    let (window, groups, dtype) = (&conv.window, conv.groups, out.dtype.computed_in());
     let shape = *dy.layout.shape();
     let (n, rows, inner) = (shape[0], out.shape[0] / groups, out.shape[1]);
     let (spatial, sizes) = (shape.rank() - 2, Window::sizes(&shape));

@@ -61,11 +61,30 @@ fn column(shape: &Shape) -> Result<Shape> {
     shape.with_size(shape.rank() - 1, 1)
 }
 
+/// An operand in the type that it is computed in.
+fn widened<'b, B: Backend + ?Sized>(backend: &'b B, x: View<'_>) -> Result<Scratch<'b, B>> {
+    let wide = Scratch::new(backend, *x.layout.shape(), x.dtype.computed_in())?;
+    backend.copy(wide.view(), x)?;
+    Ok(wide)
+}
+
+/// An output of a half type from what `run` gives in f32, rounded once.
+fn narrowed<B: Backend + ?Sized>(backend: &B, out: Out<'_>, run: impl FnOnce(Out<'_>) -> Result<()>) -> Result<()> {
+    let wide = Scratch::new(backend, *out.shape, out.dtype.computed_in())?;
+    run(wide.out())?;
+    let to = Layout::contiguous(*out.shape).moved(out.offset);
+    backend.copy(View { buffer: out.buffer, dtype: out.dtype, layout: &to }, wide.view())
+}
+
 /// exp(x − max), or its logarithm's form; see [`SoftmaxKind`].
 pub fn softmax<B: Backend + ?Sized>(backend: &B, kind: SoftmaxKind, out: Out<'_>, x: View<'_>) -> Result<()> {
     let shape = *out.shape;
     if shape.elements() == 0 {
         return Ok(());
+    }
+    if out.dtype != out.dtype.computed_in() {
+        let x = widened(backend, x)?;
+        return narrowed(backend, out, |out| softmax(backend, kind, out, x.view()));
     }
     let axis = shape.rank() - 1;
     let max = Scratch::new(backend, column(&shape)?, out.dtype)?;
@@ -95,6 +114,10 @@ pub fn softmax_grad<B: Backend + ?Sized>(
     y: View<'_>,
     dy: View<'_>,
 ) -> Result<()> {
+    if out.dtype != out.dtype.computed_in() {
+        let (y, dy) = (widened(backend, y)?, widened(backend, dy)?);
+        return narrowed(backend, out, |out| softmax_grad(backend, kind, out, y.view(), dy.view()));
+    }
     let shape = *out.shape;
     let axis = shape.rank() - 1;
     let product = Scratch::new(backend, shape, out.dtype)?;
