@@ -1,7 +1,7 @@
 //! What a recorded operation must know: its name and its derivative.
 
 use crate::{Backward, Var};
-use kiln_tensor::{Result, Tensor};
+use kiln_tensor::Result;
 
 /// The derivative rule of an operation, with the values that it saved.
 ///
@@ -46,9 +46,4 @@ pub trait Function: Send + Sync + 'static {
     /// # Errors
     /// Those of the tensor operations.
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()>;
-
-    /// Of a softmax: what it was taken of, so that a cross-entropy on its output can use the exact, fused form.
-    fn logits(&self) -> Option<&Tensor> {
-        None
-    }
 }

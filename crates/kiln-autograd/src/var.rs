@@ -1,7 +1,7 @@
 //! `Var`: a tensor that may remember how it was made.
 
-use crate::Function;
 use crate::graph::{Edges, Node, NodeRef, next_id};
+use crate::{Function, Origin};
 use kiln_tensor::{DType, Device, Result, Shape, Tensor};
 use std::fmt;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub struct Var {
     tensor: Tensor,
     node: Option<NodeRef>,
+    /// Of probabilities their logits, beside the graph: in evaluation there is none.
+    pub(crate) origin: Option<Arc<Origin>>,
 }
 
 /// Identity of a leaf: what a gradient is filed under.
@@ -56,7 +58,7 @@ impl Leaf {
     /// The leaf with this value, as an input of a computation that will be differentiated.
     #[inline]
     pub fn var(&self, value: &Tensor) -> Var {
-        Var { tensor: value.clone(), node: Some(self.0.clone()) }
+        Var { tensor: value.clone(), node: Some(self.0.clone()), origin: None }
     }
 }
 
@@ -76,13 +78,13 @@ impl Var {
     /// A value that needs no gradient.
     #[inline]
     pub fn constant(tensor: Tensor) -> Self {
-        Var { tensor, node: None }
+        Var { tensor, node: None, origin: None }
     }
 
     /// A value that gradients are wanted of, as a leaf of its own.
     pub fn variable(tensor: Tensor) -> Self {
         let leaf = Leaf::of(Some(*tensor.shape()));
-        Var { tensor, node: Some(leaf.0) }
+        Var { tensor, node: Some(leaf.0), origin: None }
     }
 
     /// The output of an operation: recorded where one of the inputs needs a gradient.
@@ -96,7 +98,7 @@ impl Var {
             edges.push(position, input.node.clone());
         }
         let shape = Some(*output.shape());
-        Var { tensor: output, node: Some(Arc::new(Node { id: next_id(), shape, edges, function })) }
+        Var { tensor: output, node: Some(Arc::new(Node { id: next_id(), shape, edges, function })), origin: None }
     }
 
     /// As [`Var::from_function`], but the function is only made where it is recorded.
@@ -111,7 +113,7 @@ impl Var {
 
     #[inline]
     pub(crate) fn with_node(tensor: Tensor, node: Option<NodeRef>) -> Self {
-        Var { tensor, node }
+        Var { tensor, node, origin: None }
     }
 
     #[inline]
@@ -145,7 +147,11 @@ impl Var {
     /// The same value, of which no gradient is needed.
     #[inline]
     pub fn detach(&self) -> Self {
-        Var::constant(self.tensor.clone())
+        let value = Var::constant(self.tensor.clone());
+        match self.origin() {
+            Some(origin) => value.made_of(origin.squash(), &Var::constant(origin.logits().tensor().clone())),
+            None => value,
+        }
     }
 
     /// Whether a gradient can flow through this value.

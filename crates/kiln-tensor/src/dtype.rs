@@ -52,6 +52,16 @@ impl DType {
         }
     }
 
+    /// The smallest positive number that is held in full precision, as a floor for what must not be 0; of integers 1.
+    pub const fn smallest_normal(self) -> f64 {
+        match self {
+            DType::F64 => f64::MIN_POSITIVE,
+            DType::F32 | DType::BF16 => f32::MIN_POSITIVE as f64,
+            DType::F16 => 1.0 / 16384.0,
+            DType::I64 | DType::U8 | DType::Bool => 1.0,
+        }
+    }
+
     /// The name, as NumPy writes it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use crate::traced::{Tape, Traced, Value};
 use crate::uses::Uses;
-use crate::{Backward, Function, Var};
+use crate::{Backward, Function, Squash, Var};
 use kiln_math::{BinaryOp, Real, UnaryOp};
 use kiln_tensor::{Result, Shape, Tensor, UnaryCall};
 
@@ -106,7 +106,7 @@ impl Var {
     #[inline]
     pub fn unary(&self, call: UnaryCall) -> Result<Var> {
         let y = self.tensor().unary(call)?;
-        Ok(Var::record(&[self], y, |y| {
+        let y = Var::record(&[self], y, |y| {
             let uses = unary_uses(call.op);
             let (on_x, on_y) = (uses.contains(Uses::A), uses.contains(Uses::Y));
             let half = self.is_half();
@@ -115,7 +115,8 @@ impl Var {
                 x: (on_x || on_y && half).then(|| self.tensor().clone()),
                 y: (on_y && !half).then(|| y.clone()),
             }
-        }))
+        });
+        Ok(if call.op == UnaryOp::Sigmoid { y.made_of(Squash::Sigmoid, self) } else { y })
     }
 
     /// The elementwise operation `op` with NumPy's broadcasting.

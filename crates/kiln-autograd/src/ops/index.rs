@@ -64,7 +64,20 @@ impl Var {
     /// Shapes that do not broadcast, dtypes or devices that differ.
     pub fn select(condition: &Tensor, a: &Var, b: &Var) -> Result<Var> {
         let y = Tensor::select(condition, a.tensor(), b.tensor())?;
-        Ok(Var::record(&[a, b], y, |_| Select { condition: condition.clone(), a: *a.shape(), b: *b.shape() }))
+        let y = Var::record(&[a, b], y, |_| Select { condition: condition.clone(), a: *a.shape(), b: *b.shape() });
+        let shape = *y.shape();
+        y.moved_from_all(
+            &[a, b],
+            |position, squash| {
+                let seen = squash.broadcast([a, b][position].shape(), &shape)?;
+                // A softmax must be chosen as a whole.
+                seen.if_untouched(|axis| {
+                    let leading = shape.rank() - condition.rank();
+                    axis >= leading && condition.dims()[axis - leading] > 1
+                })
+            },
+            |logits| Var::select(condition, logits[0], logits[1]),
+        )
     }
 
     /// The elements at `index` (i64, one axis) of `axis`: rows of an embedding, say.
@@ -73,7 +86,12 @@ impl Var {
     /// An axis or an index out of range.
     pub fn index_select(&self, axis: usize, index: &Tensor) -> Result<Var> {
         let y = self.tensor().index_select(axis, index)?;
-        Ok(Var::record(&[self], y, |_| IndexSelect { axis, index: index.clone(), shape: *self.shape() }))
+        let y = Var::record(&[self], y, |_| IndexSelect { axis, index: index.clone(), shape: *self.shape() });
+        y.moved_from(
+            self,
+            |squash| squash.if_untouched(|softmax| softmax == axis),
+            |logits| logits.index_select(axis, index),
+        )
     }
 
     /// Zeros of `shape` with this added at `index` of `axis`: the adjoint of [`Var::index_select`]. Equal indices add up

@@ -1,6 +1,6 @@
 //! Cross-entropy, fused with the softmax before it.
 
-use crate::{Backward, Function, Var};
+use crate::{Backward, Function, Squash, Var};
 use kiln_tensor::{DType, Error, Result, Tensor};
 
 /// y (n,) = −Σ t · log_softmax(x) for rows x (n, classes); dx = dy · (softmax(x) · Σ t − t).
@@ -42,16 +42,16 @@ impl Var {
 
     /// The cross-entropy of each row of probabilities, (n,): −ln p\[label\], or −Σ t · ln p.
     ///
-    /// Where these probabilities are the output of a recorded softmax, its logits are used, which is exact and fused (as
-    /// Keras does). Otherwise p is kept from 0 by the smallest normal number, so that the loss stays finite.
+    /// Where these probabilities are the output of a softmax, its logits are used ([`Var::origin`]), which is exact and fused.
+    /// Otherwise p is kept from 0 by the smallest normal number of its type, so that the loss stays finite.
     ///
     /// # Errors
     /// As [`Var::cross_entropy`].
     pub fn cross_entropy_from_probabilities(&self, target: &Tensor) -> Result<Var> {
-        if let Some(node) = self.node()
-            && let Some(logits) = node.function.logits()
+        if let Some(origin) = self.origin()
+            && origin.squash() == (Squash::Softmax { axis: 1 })
         {
-            return Var::with_node(logits.clone(), node.edges.get(0).cloned()).cross_entropy(target);
+            return origin.logits().cross_entropy(target);
         }
         if self.shape().rank() != 2 {
             return Err(Error::shape(
@@ -63,8 +63,7 @@ impl Var {
             DType::I64 | DType::U8 if target.rank() == 1 => target.one_hot(self.dims()[1])?.to_dtype(self.dtype())?,
             _ => target.clone(),
         };
-        let smallest = if self.dtype() == DType::F64 { f64::MIN_POSITIVE } else { f64::from(f32::MIN_POSITIVE) };
-        let log = self.clamp(smallest, f64::INFINITY)?.ln()?;
+        let log = self.clamp(self.dtype().smallest_normal(), f64::INFINITY)?.ln()?;
         log.mul(&Var::constant(target))?.sum(-1, false)?.neg()
     }
 }

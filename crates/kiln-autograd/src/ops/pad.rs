@@ -44,6 +44,8 @@ impl Var {
     /// More pairs than axes, more elements than an axis has.
     pub fn crop(&self, sides: &[(usize, usize)]) -> Result<Var> {
         let y = self.tensor().crop(sides)?;
-        Ok(Var::record(&[self], y, |_| Crop(sides.to_vec())))
+        let y = Var::record(&[self], y, |_| Crop(sides.to_vec()));
+        let cuts = |softmax: usize| y.dims()[softmax] < self.dims()[softmax];
+        y.clone().moved_from(self, |squash| squash.if_untouched(cuts), |logits| logits.crop(sides))
     }
 }

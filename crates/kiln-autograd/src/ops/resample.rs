@@ -65,7 +65,8 @@ impl Var {
         let (channels, block) = (self.dims()[1], std::array::from_fn(|axis| to[axis] / from[axis]));
         let ones = Tensor::ones(Window::shape(&[channels, 1], block, spatial)?, self.dtype(), self.device())?;
         let options = ConvOptions::new().stride(of_axes(block, spatial)).groups(channels);
-        self.conv_transpose(&Var::constant(ones), None, &options)
+        let repeated = |x: &Var| x.conv_transpose(&Var::constant(ones.clone()), None, &options);
+        repeated(self)?.moved_from(self, |squash| squash.if_untouched(|softmax| softmax > 1), repeated)
     }
 
     /// x (N, C, D…) in another size, by linear interpolation along each axis: bilinear for images. With `align_corners` first

@@ -1,6 +1,6 @@
 //! Views and copies: reshape, permute, slice, broadcast, concat, and conversion of dtype.
 
-use crate::{Backward, Function, Var};
+use crate::{Backward, Function, Squash, Var};
 use kiln_tensor::{DType, Error, IntoShape, Result, Shape, Tensor};
 use std::ops::Range;
 
@@ -124,13 +124,20 @@ impl Function for ToDType {
 }
 
 impl Var {
+    /// `y`, these elements in another shape.
+    #[inline]
+    fn reshaped(&self, y: Tensor) -> Result<Var> {
+        let shape = *y.shape();
+        let y = Var::record(&[self], y, |_| Reshape(*self.shape()));
+        y.moved_from(self, |squash| squash.reshaped(self.shape(), &shape), |logits| logits.reshape(shape))
+    }
+
     /// The same elements in another shape.
     ///
     /// # Errors
     /// A shape with another number of elements.
     pub fn reshape(&self, shape: impl IntoShape) -> Result<Var> {
-        let y = self.tensor().reshape(shape)?;
-        Ok(Var::record(&[self], y, |_| Reshape(*self.shape())))
+        self.reshaped(self.tensor().reshape(shape)?)
     }
 
     /// The axes from `start` on as one: (N, C, H, W) flattened from 1 is (N, C·H·W).
@@ -138,8 +145,7 @@ impl Var {
     /// # Errors
     /// A `start` past the last axis.
     pub fn flatten(&self, start: usize) -> Result<Var> {
-        let y = self.tensor().flatten(start)?;
-        Ok(Var::record(&[self], y, |_| Reshape(*self.shape())))
+        self.reshaped(self.tensor().flatten(start)?)
     }
 
     /// A new axis of size 1 at `axis`.
@@ -147,8 +153,7 @@ impl Var {
     /// # Errors
     /// An axis past the rank.
     pub fn unsqueeze(&self, axis: usize) -> Result<Var> {
-        let y = self.tensor().unsqueeze(axis)?;
-        Ok(Var::record(&[self], y, |_| Reshape(*self.shape())))
+        self.reshaped(self.tensor().unsqueeze(axis)?)
     }
 
     /// Without the axis `axis` of size 1.
@@ -156,8 +161,7 @@ impl Var {
     /// # Errors
     /// An axis that is not of size 1.
     pub fn squeeze(&self, axis: usize) -> Result<Var> {
-        let y = self.tensor().squeeze(axis)?;
-        Ok(Var::record(&[self], y, |_| Reshape(*self.shape())))
+        self.reshaped(self.tensor().squeeze(axis)?)
     }
 
     /// Axes in another order: axis i of the result is axis `order[i]` of this.
@@ -166,7 +170,8 @@ impl Var {
     /// No order of the axes.
     pub fn permute(&self, order: &[usize]) -> Result<Var> {
         let y = self.tensor().permute(order)?;
-        Ok(Var::record(&[self], y, |_| Permute(order.to_vec())))
+        let y = Var::record(&[self], y, |_| Permute(order.to_vec()));
+        y.moved_from(self, |squash| squash.permuted(order), |logits| logits.permute(order))
     }
 
     /// The axes `a` and `b` exchanged.
@@ -202,7 +207,9 @@ impl Var {
     /// A range that leaves the axis.
     pub fn slice(&self, axis: usize, range: Range<usize>) -> Result<Var> {
         let y = self.tensor().slice(axis, range.clone())?;
-        Ok(Var::record(&[self], y, |_| Slice { axis, range, shape: *self.shape() }))
+        let y = Var::record(&[self], y, |_| Slice { axis, range: range.clone(), shape: *self.shape() });
+        let cuts = |softmax| softmax == axis && range.len() < self.dims()[axis];
+        y.moved_from(self, |squash| squash.if_untouched(cuts), |logits| logits.slice(axis, range.clone()))
     }
 
     /// Zeros of `shape` with this at the indices from `start` of one axis: the adjoint of [`Var::slice`]. The other axes may
@@ -227,7 +234,9 @@ impl Var {
     /// A shape that this does not broadcast to.
     pub fn broadcast_to(&self, shape: impl IntoShape) -> Result<Var> {
         let y = self.tensor().broadcast_to(shape)?;
-        Ok(Var::record(&[self], y, |_| BroadcastTo(*self.shape())))
+        let shape = *y.shape();
+        let y = Var::record(&[self], y, |_| BroadcastTo(*self.shape()));
+        y.moved_from(self, |squash| squash.broadcast(self.shape(), &shape), |logits| logits.broadcast_to(shape))
     }
 
     /// Summed over the axes along which `shape` would be stretched to this one: the adjoint of broadcasting.
@@ -249,7 +258,9 @@ impl Var {
     pub fn concat(vars: &[&Var], axis: usize) -> Result<Var> {
         let tensors: Vec<&Tensor> = vars.iter().map(|var| var.tensor()).collect();
         let y = Tensor::concat(&tensors, axis)?;
-        Ok(Var::record(vars, y, |_| Concat { axis, sizes: vars.iter().map(|var| var.dims()[axis]).collect() }))
+        let y = Var::record(vars, y, |_| Concat { axis, sizes: vars.iter().map(|var| var.dims()[axis]).collect() });
+        let seen = |_, squash: Squash| squash.if_untouched(|softmax| softmax == axis);
+        y.moved_from_all(vars, seen, |logits| Var::concat(logits, axis))
     }
 
     /// Along a new axis.
@@ -296,6 +307,8 @@ impl Var {
             return Err(Error::value("to_dtype", format!("no gradient flows through {dtype}: `detach` the Var first")));
         }
         let y = self.tensor().to_dtype(dtype)?;
-        Ok(Var::record(&[self], y, |_| ToDType(self.dtype())))
+        let y = Var::record(&[self], y, |_| ToDType(self.dtype()));
+        let float = dtype.is_float();
+        y.moved_from(self, |squash| float.then_some(squash), |logits| logits.to_dtype(dtype))
     }
 }

@@ -1,13 +1,13 @@
 //! Softmax and its logarithm.
 
-use crate::{Backward, Function, Var};
+use crate::{Backward, Function, Squash, Var};
 use kiln_tensor::{Result, SoftmaxKind, Tensor};
 
 /// y = softmax(x): dx = y · (dy − Σ y·dy); y = log_softmax(x): dx = dy − exp(y) · Σ dy. Along the last axis.
 struct Softmax {
     kind: SoftmaxKind,
     y: Tensor,
-    /// Kept of half types, and of matrices: the head of a classifier, where a cross-entropy may look through to it.
+    /// Kept of half types, whose gradient is computed in f32.
     x: Option<Tensor>,
 }
 
@@ -31,9 +31,6 @@ impl Function for Softmax {
         };
         pass.accumulate(0, dx)
     }
-    fn logits(&self) -> Option<&Tensor> {
-        if self.kind == SoftmaxKind::Softmax { self.x.as_ref() } else { None }
-    }
 }
 
 /// dx by operations on Vars.
@@ -56,19 +53,21 @@ impl Var {
             return Ok(Var::record(&[self], y, |y| Softmax {
                 kind,
                 y: y.clone(),
-                x: (rank == 2 || self.is_half()).then(|| self.tensor().clone()),
+                x: self.is_half().then(|| self.tensor().clone()),
             }));
         }
         let axis = kiln_tensor::axis_index("softmax", axis, self.shape())?;
         self.transpose(axis, rank - 1)?.normalised(kind, -1)?.transpose(axis, rank - 1)
     }
 
-    /// exp(xᵢ) / Σ exp(xⱼ) along `axis` (negative: from the end), computed without overflow.
+    /// exp(xᵢ) / Σ exp(xⱼ) along `axis` (negative: from the end), computed without overflow. The result knows its logits
+    /// ([`Var::origin`]).
     ///
     /// # Errors
     /// An axis out of range, or a dtype that is no float.
     pub fn softmax(&self, axis: isize) -> Result<Var> {
-        self.normalised(SoftmaxKind::Softmax, axis)
+        let axis = kiln_tensor::axis_index("softmax", axis, self.shape())?;
+        Ok(self.normalised(SoftmaxKind::Softmax, axis as isize)?.made_of(Squash::Softmax { axis }, self))
     }
 
     /// xᵢ − ln Σ exp(xⱼ) along `axis`.
