@@ -42,8 +42,9 @@ impl Var {
 
     /// The cross-entropy of each row of probabilities, (n,): −ln p\[label\], or −Σ t · ln p.
     ///
-    /// Where these probabilities are the output of a softmax, its logits are used ([`Var::origin`]), which is exact and fused.
-    /// Otherwise p is kept from 0 by the smallest normal number of its type, so that the loss stays finite.
+    /// Where these probabilities are the output of a softmax or a sigmoid, its logits are used ([`Var::origin`]), which is
+    /// exact and of a softmax fused. Otherwise p is kept from 0 by the smallest normal number of its type, so that the loss
+    /// stays finite. Half types are computed in f32 and rounded once.
     ///
     /// # Errors
     /// As [`Var::cross_entropy`].
@@ -59,11 +60,23 @@ impl Var {
                 format!("probabilities of shape (n, classes) are expected, got {}", self.shape()),
             ));
         }
+        let computed = if self.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
         let target = match target.dtype() {
-            DType::I64 | DType::U8 if target.rank() == 1 => target.one_hot(self.dims()[1])?.to_dtype(self.dtype())?,
+            DType::I64 | DType::U8 if target.rank() == 1 => target.one_hot(self.dims()[1])?,
             _ => target.clone(),
         };
-        let log = self.clamp(self.dtype().smallest_normal(), f64::INFINITY)?.ln()?;
-        log.mul(&Var::constant(target))?.sum(-1, false)?.neg()
+        let each = self.ln_probability(computed)?.mul(&Var::constant(target.to_dtype(computed)?))?;
+        each.sum(-1, false)?.neg()?.to_dtype(self.dtype())
+    }
+
+    /// ln p of probabilities of any origin, in the dtype `computed`.
+    fn ln_probability(&self, computed: DType) -> Result<Var> {
+        match self.origin() {
+            // ln σ(x) = −softplus(−x)
+            Some(origin) if origin.squash() == Squash::Sigmoid => {
+                origin.logits().to_dtype(computed)?.neg()?.softplus()?.neg()
+            }
+            _ => self.to_dtype(computed)?.clamp(self.dtype().smallest_normal(), f64::INFINITY)?.ln(),
+        }
     }
 }

@@ -54,8 +54,8 @@ impl Tensor {
     /// Checks what logits are held against.
     fn check_target(&self, target: &Tensor) -> Result<()> {
         check_device("cross_entropy", self, target)?;
-        if !matches!(self.dtype, DType::F32 | DType::F64) {
-            return Err(unsupported_dtype("cross_entropy", self.dtype, "f32 or f64 logits"));
+        if !self.dtype.is_float() {
+            return Err(unsupported_dtype("cross_entropy", self.dtype, "logits of f32, f64, f16 or bf16"));
         }
         let [rows, classes] = *self.dims() else {
             return Err(Error::shape(
@@ -86,6 +86,15 @@ impl Tensor {
         ))
     }
 
+    /// Half-type logits, and weights of their type, as f32: the whole is computed there and rounded once.
+    fn widened(&self, target: &Tensor) -> Result<Option<(Tensor, Tensor)>> {
+        if !matches!(self.dtype, DType::F16 | DType::BF16) {
+            return Ok(None);
+        }
+        let target = if target.dtype.is_float() { target.to_dtype(DType::F32)? } else { target.clone() };
+        Ok(Some((self.to_dtype(DType::F32)?, target)))
+    }
+
     /// The cross-entropy of each row of logits, (n,): ln Σ exp(x) − x\[label\] for labels i64 or u8 (n,), or
     /// −Σ t · log_softmax(x) for targets (n, classes) of the logits' dtype.
     ///
@@ -95,6 +104,9 @@ impl Tensor {
         self.check_target(target)?;
         if self.elements() == 0 {
             return Tensor::zeros(&self.dims()[..1], self.dtype, self.device()); // no rows, or sums over no classes
+        }
+        if let Some((logits, target)) = self.widened(target)? {
+            return logits.cross_entropy(&target)?.to_dtype(self.dtype);
         }
         let (logits, target) = (self.contiguous()?, target.contiguous()?);
         let out = Tensor::output(&Shape::new(&self.dims()[..1])?, self.dtype, self.device())?;
@@ -117,6 +129,9 @@ impl Tensor {
         }
         if self.elements() == 0 {
             return Ok(self.clone());
+        }
+        if let Some((logits, target)) = self.widened(target)? {
+            return logits.cross_entropy_grad(&target, &dy.to_dtype(DType::F32)?)?.to_dtype(self.dtype);
         }
         let (logits, target) = (self.contiguous()?, target.contiguous()?);
         let out = Tensor::output(self.shape(), self.dtype, self.device())?;
