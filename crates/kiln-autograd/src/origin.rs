@@ -22,14 +22,19 @@ impl Squash {
         let Squash::Softmax { axis } = self else { return Some(self) };
         let before: usize = from[..axis].iter().product();
         let after: usize = from[axis + 1..].iter().product();
-        let mut product = 1;
-        for (position, &size) in to.iter().enumerate() {
-            if product == before && size == from[axis] && to[position + 1..].iter().product::<usize>() == after {
-                return Some(Squash::Softmax { axis: position });
-            }
-            product *= size;
-        }
-        None
+        let is_own = |position: usize| {
+            let (front, rest) = to.split_at(position);
+            rest.first() == Some(&from[axis])
+                && front.iter().product::<usize>() == before
+                && rest[1..].iter().product::<usize>() == after
+        };
+        // Beside axes of size 1, one of a single class could be several: where it was, from either end, comes first.
+        let from_end = (to.rank() + axis).checked_sub(from.rank());
+        let places = [Some(axis), from_end].into_iter().flatten().chain(0..to.rank());
+        places
+            .into_iter()
+            .find(|&position| position < to.rank() && is_own(position))
+            .map(|axis| Squash::Softmax { axis })
     }
 
     /// As seen after axis `i` became axis `order[i]` of what was.

@@ -1,6 +1,6 @@
 //! Activations: fused into the layer before them, or layers of their own.
 
-use crate::{Ctx, Init, Layer, Module, Visitor, VisitorMut};
+use crate::{ClassAxis, Ctx, Init, Layer, Module, Visitor, VisitorMut};
 use kiln_autograd::Var;
 use kiln_math::UnaryOp;
 use kiln_tensor::{Result, Shape, UnaryCall};
@@ -51,10 +51,15 @@ pub enum Activation {
     HardSwish,
     /// eˣ
     Exp,
-    /// exp(xᵢ) / Σ exp(xⱼ) along the last axis. Before a cross-entropy on probabilities the two are computed as one.
+    /// exp(xᵢ) / Σ exp(xⱼ) along the axis of classes ([`ClassAxis::BY_RANK`]: the last one, of maps axis 1). Before a
+    /// cross-entropy on probabilities the two are computed as one.
     Softmax,
-    /// xᵢ − ln Σ exp(xⱼ) along the last axis.
+    /// xᵢ − ln Σ exp(xⱼ) along the axis of classes, as [`Activation::Softmax`].
     LogSoftmax,
+    /// [`Activation::Softmax`] along this axis, the batch's being 0; negative ones count from the end.
+    SoftmaxAlong(isize),
+    /// [`Activation::LogSoftmax`] along this axis.
+    LogSoftmaxAlong(isize),
     /// Any elementwise operation with its constants.
     #[serde(skip)]
     Unary(UnaryCall),
@@ -64,8 +69,8 @@ pub enum Activation {
 pub(crate) enum Form {
     None,
     Elementwise(UnaryCall),
-    Softmax,
-    LogSoftmax,
+    Softmax(ClassAxis),
+    LogSoftmax(ClassAxis),
 }
 
 impl Activation {
@@ -92,23 +97,51 @@ impl Activation {
             Activation::HardSigmoid => plain(UnaryOp::HardSigmoid),
             Activation::HardSwish => plain(UnaryOp::HardSwish),
             Activation::Exp => plain(UnaryOp::Exp),
-            Activation::Softmax => Form::Softmax,
-            Activation::LogSoftmax => Form::LogSoftmax,
+            Activation::Softmax => Form::Softmax(ClassAxis::BY_RANK),
+            Activation::LogSoftmax => Form::LogSoftmax(ClassAxis::BY_RANK),
+            Activation::SoftmaxAlong(axis) => Form::Softmax(ClassAxis::at(axis)),
+            Activation::LogSoftmaxAlong(axis) => Form::LogSoftmax(ClassAxis::at(axis)),
             Activation::Unary(call) => Form::Elementwise(call),
+        }
+    }
+
+    /// A softmax or its logarithm along another axis than that of [`ClassAxis::BY_RANK`]: `Activation::Softmax.axis(1)`.
+    /// Other activations go element by element and stay as they are.
+    #[must_use]
+    pub const fn axis(self, axis: isize) -> Self {
+        match self {
+            Activation::Softmax | Activation::SoftmaxAlong(_) => Activation::SoftmaxAlong(axis),
+            Activation::LogSoftmax | Activation::LogSoftmaxAlong(_) => Activation::LogSoftmaxAlong(axis),
+            other => other,
         }
     }
 
     /// The activation of x.
     ///
     /// # Errors
-    /// A dtype that is no float; a scalar where a softmax needs an axis.
+    /// A dtype that is no float; an axis that x does not have.
     pub fn apply(self, x: &Var) -> Result<Var> {
+        let along = |axis: ClassAxis| axis.of("softmax", x.shape()).map(|axis| axis as isize);
         match self.form() {
             Form::None => Ok(x.clone()),
             Form::Elementwise(call) => x.unary(call),
-            Form::Softmax => x.softmax(-1),
-            Form::LogSoftmax => x.log_softmax(-1),
+            Form::Softmax(axis) => x.softmax(along(axis)?),
+            Form::LogSoftmax(axis) => x.log_softmax(along(axis)?),
         }
+    }
+
+    /// What a layer's own operation can apply in passing. Not a sigmoid, for a loss wants to know its logits
+    /// ([`Var::origin`]).
+    pub(crate) fn fused(self) -> Option<UnaryCall> {
+        match self.form() {
+            Form::Elementwise(call) if call.op != UnaryOp::Sigmoid => Some(call),
+            _ => None,
+        }
+    }
+
+    /// What is left to do after an operation that has applied [`Activation::fused`].
+    pub(crate) fn rest(self, y: Var) -> Result<Var> {
+        if self == Activation::Linear || self.fused().is_some() { Ok(y) } else { self.apply(&y) }
     }
 }
 
@@ -154,8 +187,8 @@ impl Layer for Activation {
             Activation::HardSigmoid => "HardSigmoid",
             Activation::HardSwish => "HardSwish",
             Activation::Exp => "Exp",
-            Activation::Softmax => "Softmax",
-            Activation::LogSoftmax => "LogSoftmax",
+            Activation::Softmax | Activation::SoftmaxAlong(_) => "Softmax",
+            Activation::LogSoftmax | Activation::LogSoftmaxAlong(_) => "LogSoftmax",
             Activation::Unary(call) => call.op.name(),
         }
     }

@@ -5,6 +5,7 @@ extern crate self as kiln_nn;
 
 mod activation;
 mod architecture;
+mod class_axis;
 mod context;
 mod init;
 mod layer;
@@ -21,6 +22,7 @@ mod streams;
 mod summary;
 
 pub use activation::Activation;
+pub use class_axis::ClassAxis;
 pub use context::Ctx;
 pub use init::{Fans, Init, Initializer};
 pub use kiln_nn_derive::Module;
@@ -39,7 +41,7 @@ pub use layers::{
     SimpleRnnCell, TimeDistributed,
 };
 pub use losses::{
-    BinaryCrossentropy, CategoricalCrossentropy, Loss, MeanAbsoluteError, MeanSquaredError,
+    BinaryCrossentropy, CategoricalCrossentropy, Counting, Loss, MeanAbsoluteError, MeanSquaredError,
     SparseCategoricalCrossentropy,
 };
 pub use module::{Module, Visitor, VisitorMut};

@@ -185,7 +185,8 @@ proptest! {
 
     #[test]
     fn losses_between_numbers(shape in prop::collection::vec(1usize..5, 1..4), seed: u64) {
-        let (p, t) = (random(&shape, seed), random(&shape, seed ^ 1));
+        // Targets of the binary cross-entropy are in [0, 1].
+        let (p, t) = (random(&shape, seed), random(&shape, seed ^ 1).sigmoid().unwrap());
         let per = shape[1..].iter().product::<usize>();
         let (ps, ts) = (p.to_f64_vec().unwrap(), t.to_f64_vec().unwrap());
         let mean = |f: fn(f64, f64) -> f64| -> Vec<f64> {

@@ -233,7 +233,7 @@ impl<const N: usize> Layer for BatchNorm<N> {
             let moments = Tensor::stack(&[&ctx.value_of(running.0), &ctx.value_of(running.1)], 0)?;
             x.batch_norm_with(&moments, weight, bias, self.epsilon, activation)?
         };
-        self.activation.rest(y, 1)
+        self.activation.rest(y)
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {

@@ -117,11 +117,7 @@ impl<const N: usize> Layer for ConvTranspose<N> {
             self.weights.built(by_axes::<N>(["ConvTranspose1d::with_input", "ConvTranspose2d::with_input", ""]))?;
         let (w, bias) = self.weights.vars(weight, ctx);
         let y = x.conv_transpose(&w, bias.as_ref(), &self.options())?;
-        let activation = self.weights.activation;
-        let y = match activation.fused() {
-            Some(call) => y.unary(call)?,
-            None => activation.rest(y, 1)?,
-        };
+        let y = self.weights.activation.apply(&y)?;
         self.weights.penalize(weight, &y, ctx);
         Ok(y)
     }

@@ -91,7 +91,7 @@ impl<const N: usize> Layer for DepthwiseConv<N> {
         let (w, bias) = self.weights.vars(weight, ctx);
         let activation = self.weights.activation;
         let y = x.conv(&w, bias.as_ref(), &self.moves.options(x.dims()[1]), activation.fused())?;
-        let y = activation.rest(y, 1)?;
+        let y = activation.rest(y)?;
         self.weights.penalize(weight, &y, ctx);
         Ok(y)
     }

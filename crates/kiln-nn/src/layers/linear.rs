@@ -70,7 +70,7 @@ pub(super) fn affine(x: &Var, weight: &Param, bias: Option<&Param>, activation: 
         return Err(misfit(x, weight));
     }
     let (weight, bias) = (weight.var(ctx), bias.map(|bias| bias.var(ctx)));
-    activation.rest(x.linear(&weight, bias.as_ref(), activation.fused())?, -1)
+    activation.rest(x.linear(&weight, bias.as_ref(), activation.fused())?)
 }
 
 #[cold]

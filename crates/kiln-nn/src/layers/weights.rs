@@ -1,9 +1,8 @@
 //! Weight, bias, activation and penalties: what dense layers and convolutions have in common.
 
-use crate::activation::Form;
 use crate::{Activation, Ctx, Fans, Init, Initializer, L1L2, Module, Param};
 use kiln_autograd::Var;
-use kiln_tensor::{Error, ErrorKind, Result, Shape, UnaryCall};
+use kiln_tensor::{Error, ErrorKind, Result, Shape};
 use serde::{Deserialize, Serialize};
 
 /// A weight and perhaps a bias, how they begin, what of them is added to the loss, and what is applied to the output.
@@ -102,25 +101,6 @@ impl Weights {
         }
         if let Some(regularizer) = activity {
             ctx.penalize_activity(y, regularizer);
-        }
-    }
-}
-
-impl Activation {
-    /// What a layer's own operation can apply in passing.
-    pub(super) fn fused(self) -> Option<UnaryCall> {
-        match self.form() {
-            Form::Elementwise(call) => Some(call),
-            Form::None | Form::Softmax | Form::LogSoftmax => None,
-        }
-    }
-
-    /// What is left to do after an operation that has applied [`Activation::fused`]: a softmax along this axis.
-    pub(super) fn rest(self, y: Var, axis: isize) -> Result<Var> {
-        match self.form() {
-            Form::Softmax => y.softmax(axis),
-            Form::LogSoftmax => y.log_softmax(axis),
-            Form::None | Form::Elementwise(_) => Ok(y),
         }
     }
 }

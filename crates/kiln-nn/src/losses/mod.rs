@@ -1,50 +1,111 @@
 //! Losses: how far predictions are from targets.
 
+mod binary;
+mod check;
+mod counting;
 mod cross_entropy;
 mod regression;
 
-pub use cross_entropy::{BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy};
+pub use binary::BinaryCrossentropy;
+pub use counting::Counting;
+pub use cross_entropy::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
 pub use regression::{MeanAbsoluteError, MeanSquaredError};
 
+use crate::ClassAxis;
 use kiln_autograd::Var;
-use kiln_tensor::{DType, Error, Result, Tensor};
+use kiln_tensor::{DType, Error, Result, Shape, Tensor};
 
 /// A loss. The first axis of predictions and targets counts samples.
+///
+/// One of your own says in [`Loss::each`] what each target's loss is; means, weights and masks follow. Of probabilities it
+/// should ask for the logits: [`Var::origin`].
+///
+/// ```
+/// use kiln_autograd::Var;
+/// use kiln_nn::Loss;
+/// use kiln_tensor::{Device, Result, Tensor};
+///
+/// /// ln cosh(p − t)
+/// struct LogCosh;
+/// impl Loss for LogCosh {
+///     fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
+///         prediction.sub(&Var::from(target))?.cosh()?.ln()
+///     }
+///     fn name(&self) -> &'static str {
+///         "log_cosh"
+///     }
+/// }
+///
+/// # fn main() -> Result<()> {
+/// let cpu = Device::cpu();
+/// let (p, t) = (Tensor::from_slice(&[0.0f32, 1.0], [2, 1], &cpu)?, Tensor::from_slice(&[0.0f32, 0.0], [2, 1], &cpu)?);
+/// let loss = LogCosh.forward(&Var::from(p), &t)?.item()?;
+/// assert!((loss - 0.5 * 1f64.cosh().ln()).abs() < 1e-6);
+/// # Ok(())
+/// # }
+/// ```
 pub trait Loss: Send + Sync {
-    /// The loss of each sample, (n,).
+    /// The loss of each target, its first axes those of the predictions: (n,) of one label a sample, (n, T) of a label a step,
+    /// (n, H, W) of a label a pixel; of numbers one for each, in the predictions' shape.
+    ///
+    /// Of half types it may be f32: means are rounded once, at the end.
     ///
     /// # Errors
-    /// Predictions and targets that do not fit each other.
-    fn per_sample(&self, prediction: &Var, target: &Tensor) -> Result<Var>;
+    /// Predictions and targets that do not fit each other; targets that mean nothing to this loss.
+    fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var>;
 
-    /// The mean over the samples: one number, to call `backward` on.
+    /// The axis of such predictions that [`Loss::each`] takes together, the axis of classes; none where it has one loss for
+    /// each number. Masks and weights of steps or pixels are laid over the others.
     ///
     /// # Errors
-    /// As [`Loss::per_sample`].
-    fn forward(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        self.per_sample(prediction, target)?.mean_all()
+    /// Predictions without the axis that was asked for.
+    fn class_axis(&self, _prediction: &Shape) -> Result<Option<usize>> {
+        Ok(None)
     }
 
-    /// Σ weight·loss / n, of one weight for each sample, (n,): one number, to call `backward` on.
-    ///
-    /// As in Keras it is the number of samples that divides, not the sum of the weights as in PyTorch's
-    /// `CrossEntropyLoss(weight)`.
+    /// The class of each target, which class weights go by: integers are classes, of float rows (one-hot) the largest is, and
+    /// single floats are rounded.
     ///
     /// # Errors
-    /// As [`Loss::per_sample`]; weights that are not one a sample.
+    /// Targets without an axis of classes where one was asked for.
+    fn labels(&self, target: &Tensor) -> Result<Tensor> {
+        labels_by_dtype(target)
+    }
+
+    /// The mean loss of each sample, (n,).
+    ///
+    /// # Errors
+    /// As [`Loss::each`].
+    fn per_sample(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
+        mean_per_sample(&self.each(prediction, target)?)?.to_dtype(prediction.dtype())
+    }
+
+    /// The mean of all: one number, to call `backward` on.
+    ///
+    /// # Errors
+    /// As [`Loss::each`].
+    fn forward(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
+        self.each(prediction, target)?.mean_all()?.to_dtype(prediction.dtype())
+    }
+
+    /// The mean of weight·loss, of one weight for each sample (n,) or for each step (n, T): as [`Loss::counted`].
+    ///
+    /// # Errors
+    /// As [`Loss::counted`].
     fn weighted(&self, prediction: &Var, target: &Tensor, weights: &Tensor) -> Result<Var> {
-        let each = self.per_sample(prediction, target)?;
-        if weights.shape() != each.shape() {
-            return Err(Error::shape(
-                self.name(),
-                format!(
-                    "weights of shape {} for losses of shape {}: one a sample is needed",
-                    weights.shape(),
-                    each.shape()
-                ),
-            ));
-        }
-        each.mul(&Var::constant(weights.to_dtype(each.dtype())?))?.mean_all()
+        self.counted(prediction, target, Counting { weights: Some(weights), ..Counting::default() })
+    }
+
+    /// Σ weight·loss / number of losses, where the mask leaves some out of the sum and of the number. 0 where it leaves out
+    /// all.
+    ///
+    /// As in Keras it is the number that divides, not the sum of the weights as in PyTorch's `CrossEntropyLoss(weight)`.
+    /// What is masked or has the weight 0 is not looked at: it may be NaN, in predictions and targets.
+    ///
+    /// # Errors
+    /// As [`Loss::each`]; a mask or weights that do not fit the losses, weights below 0 or not finite.
+    fn counted(&self, prediction: &Var, target: &Tensor, counting: Counting<'_>) -> Result<Var> {
+        counting::mean(self, prediction, target, counting)
     }
 
     /// Keras's name: `sparse_categorical_crossentropy`.
@@ -52,6 +113,15 @@ pub trait Loss: Send + Sync {
 }
 
 impl<L: Loss + ?Sized> Loss for Box<L> {
+    fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
+        (**self).each(prediction, target)
+    }
+    fn class_axis(&self, prediction: &Shape) -> Result<Option<usize>> {
+        (**self).class_axis(prediction)
+    }
+    fn labels(&self, target: &Tensor) -> Result<Tensor> {
+        (**self).labels(target)
+    }
     fn per_sample(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
         (**self).per_sample(prediction, target)
     }
@@ -61,14 +131,22 @@ impl<L: Loss + ?Sized> Loss for Box<L> {
     fn weighted(&self, prediction: &Var, target: &Tensor, weights: &Tensor) -> Result<Var> {
         (**self).weighted(prediction, target, weights)
     }
+    fn counted(&self, prediction: &Var, target: &Tensor, counting: Counting<'_>) -> Result<Var> {
+        (**self).counted(prediction, target, counting)
+    }
     fn name(&self) -> &'static str {
         (**self).name()
     }
 }
 
-/// The target in the prediction's dtype. Shapes must be equal: broadcasting (n, 1) against (n,) would compare every
-/// prediction with every target.
-fn same_shape(loss: &'static str, prediction: &Var, target: &Tensor) -> Result<Var> {
+/// The type that a loss of such predictions is computed in.
+fn computed_in(dtype: DType) -> DType {
+    if dtype == DType::F64 { DType::F64 } else { DType::F32 }
+}
+
+/// Predictions and targets in the type that the loss is computed in. Shapes must be equal: broadcasting (n, 1) against (n,)
+/// would compare every prediction with every target.
+fn pair(loss: &'static str, prediction: &Var, target: &Tensor) -> Result<(Var, Tensor)> {
     if prediction.shape() != target.shape() {
         let remedy = if prediction.tensor().elements() == target.elements() {
             "give both the same shape with `reshape`"
@@ -80,7 +158,8 @@ fn same_shape(loss: &'static str, prediction: &Var, target: &Tensor) -> Result<V
             format!("predictions have shape {}, targets {}; {remedy}", prediction.shape(), target.shape()),
         ));
     }
-    Ok(Var::constant(target.to_dtype(prediction.dtype())?))
+    let dtype = computed_in(prediction.dtype());
+    Ok((prediction.to_dtype(dtype)?, target.to_dtype(dtype)?))
 }
 
 /// The mean of all but the first axis.
@@ -95,4 +174,19 @@ fn mean_per_sample(x: &Var) -> Result<Var> {
 /// Whether a target holds class numbers.
 fn is_label(dtype: DType) -> bool {
     matches!(dtype, DType::I64 | DType::U8)
+}
+
+/// [`Loss::labels`] where the loss says nothing else.
+fn labels_by_dtype(target: &Tensor) -> Result<Tensor> {
+    if !target.dtype().is_float() || target.rank() < 2 {
+        return rounded(target);
+    }
+    let axis = ClassAxis::BY_RANK.of("class_weight", target.shape())?;
+    if target.dims()[axis] == 1 { rounded(target) } else { target.arg_max(axis as isize)?.unsqueeze(axis) }
+}
+
+/// Numbers as those of classes.
+fn rounded(target: &Tensor) -> Result<Tensor> {
+    let numbers = if target.dtype().is_float() { target.round()? } else { target.clone() };
+    numbers.to_dtype(DType::I64)
 }

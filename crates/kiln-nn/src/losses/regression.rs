@@ -1,14 +1,14 @@
 //! Losses of numbers against numbers.
 
-use super::{Loss, mean_per_sample, same_shape};
+use super::{Loss, pair};
 use kiln_autograd::Var;
 use kiln_tensor::{Result, Tensor};
 
-/// (p − t)², the mean over all outputs; targets of the predictions' shape.
+/// (p − t)² of each number, of which the mean is taken; targets of the predictions' shape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeanSquaredError;
 
-/// |p − t|, the mean over all outputs; targets of the predictions' shape.
+/// |p − t| of each number, of which the mean is taken; targets of the predictions' shape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeanAbsoluteError;
 
@@ -17,10 +17,6 @@ impl MeanSquaredError {
     pub const fn new() -> Self {
         MeanSquaredError
     }
-
-    fn elements(self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        prediction.sub(&same_shape("mean_squared_error", prediction, target)?)?.square()
-    }
 }
 
 impl MeanAbsoluteError {
@@ -28,18 +24,12 @@ impl MeanAbsoluteError {
     pub const fn new() -> Self {
         MeanAbsoluteError
     }
-
-    fn elements(self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        prediction.sub(&same_shape("mean_absolute_error", prediction, target)?)?.abs()
-    }
 }
 
 impl Loss for MeanSquaredError {
-    fn per_sample(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        mean_per_sample(&self.elements(prediction, target)?)
-    }
-    fn forward(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        self.elements(prediction, target)?.mean_all()
+    fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
+        let (p, t) = pair(self.name(), prediction, target)?;
+        p.sub(&Var::constant(t))?.square()
     }
     fn name(&self) -> &'static str {
         "mean_squared_error"
@@ -47,11 +37,9 @@ impl Loss for MeanSquaredError {
 }
 
 impl Loss for MeanAbsoluteError {
-    fn per_sample(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        mean_per_sample(&self.elements(prediction, target)?)
-    }
-    fn forward(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        self.elements(prediction, target)?.mean_all()
+    fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
+        let (p, t) = pair(self.name(), prediction, target)?;
+        p.sub(&Var::constant(t))?.abs()
     }
     fn name(&self) -> &'static str {
         "mean_absolute_error"

@@ -1,0 +1,158 @@
+//! What of a batch counts, and how much: masks and weights.
+
+use super::{Loss, check, computed_in};
+use kiln_autograd::{Squash, Var};
+use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
+
+/// Which losses of a batch count, and how much each. Both are laid over the first axes of the losses ([`Loss::each`]).
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counting<'a> {
+    /// bool (n, T): which steps count at all; without it all do.
+    pub mask: Option<&'a Tensor>,
+    /// Floats (n,) or (n, T): by how much each loss is multiplied; without them by 1.
+    pub weights: Option<&'a Tensor>,
+}
+
+/// Σ weight·loss / number of losses that the mask leaves; see [`Loss::counted`].
+pub(super) fn mean<L: Loss + ?Sized>(
+    loss: &L,
+    prediction: &Var,
+    target: &Tensor,
+    counting: Counting<'_>,
+) -> Result<Var> {
+    let Counting { mask, weights } = counting;
+    if let Some(mask) = mask.filter(|mask| mask.dtype() != DType::Bool) {
+        return Err(Error::new(
+            ErrorKind::DType,
+            loss.name(),
+            format!("the mask is {} {}, expected bool, true where a target counts", mask.dtype(), mask.shape()),
+        ));
+    }
+    let weights = weights.map(|weights| checked(weights, computed_in(prediction.dtype()))).transpose()?;
+    let used = used(mask, weights.as_ref())?;
+    let each = match &used {
+        // What is not used is 0 before anything is computed of it: multiplied by 0 afterwards, NaN would stay NaN.
+        Some(used) => {
+            let classes = loss.class_axis(prediction.shape())?;
+            let filled = filled_prediction(prediction, used, classes)?;
+            loss.each(&filled, &filled_target(target, used, prediction.shape(), classes)?)?
+        }
+        None => loss.each(prediction, target)?,
+    };
+    let over = |tensor: &Tensor, what: &str| {
+        over(tensor, each.shape())?.ok_or_else(|| misfit(loss.name(), what, tensor, each.shape()))
+    };
+    let mut sum = each.clone();
+    if let Some(weights) = &weights {
+        sum = sum.mul(&Var::constant(over(weights, "weights")?.to_dtype(each.dtype())?))?;
+    }
+    if let Some(used) = &used {
+        // A loss of one's own may not be 0 or not be finite of zeros.
+        let zero = Var::constant(Tensor::zeros((), each.dtype(), each.device())?);
+        sum = Var::select(&over(used, if mask.is_some() { "a mask" } else { "weights" })?, &sum, &zero)?;
+    }
+    let Some(mask) = mask else { return sum.mean_all()?.to_dtype(prediction.dtype()) };
+    // Of each step there may be several losses.
+    let steps = mask.elements().max(1) as f64;
+    let share = mask.to_dtype(DType::F64)?.sum_all()?.clamp(1.0, f64::INFINITY)?.mul_scalar(1.0 / steps)?;
+    sum.mean_all()?.div(&Var::constant(share.to_dtype(each.dtype())?))?.to_dtype(prediction.dtype())
+}
+
+/// Weights in the type that the loss is computed in, held to be such.
+fn checked(weights: &Tensor, dtype: DType) -> Result<Tensor> {
+    let weights = weights.to_dtype(dtype)?;
+    check::within("sample_weight", "weight", &weights, 0.0, f64::MAX)?;
+    Ok(weights)
+}
+
+/// bool: what the mask leaves and has a weight above 0; none where all is used, as far as the host can see.
+fn used(mask: Option<&Tensor>, weights: Option<&Tensor>) -> Result<Option<Tensor>> {
+    let above = match weights {
+        Some(weights) if !all_above_zero(weights)? => {
+            Some(weights.gt(&Tensor::zeros((), weights.dtype(), weights.device())?)?)
+        }
+        _ => None,
+    };
+    match (mask, above) {
+        (Some(mask), Some(above)) => {
+            let (mask, above) = if mask.rank() < above.rank() { (&above, mask) } else { (mask, &above) };
+            let above =
+                over(above, mask.shape())?.ok_or_else(|| misfit("sample_weight", "weights", above, mask.shape()))?;
+            mask.logical_and(&above).map(Some)
+        }
+        (mask, above) => Ok(above.or_else(|| mask.cloned())),
+    }
+}
+
+/// Whether the host can see that no weight is 0.
+fn all_above_zero(weights: &Tensor) -> Result<bool> {
+    if !weights.device().backend().is_host() {
+        return Ok(false);
+    }
+    Ok(weights.to_f64_vec()?.iter().all(|&weight| weight > 0.0))
+}
+
+/// A tensor laid over the first axes of such a shape: with as many axes as it, which broadcast to it. None where it does not
+/// fit.
+fn over(tensor: &Tensor, shape: &Shape) -> Result<Option<Tensor>> {
+    let mut dims = tensor.dims();
+    while let [front @ .., 1] = dims
+        && dims.len() > shape.rank()
+    {
+        dims = front;
+    }
+    let fits = |(axis, (&a, &b)): (usize, (&usize, &usize))| a == b || a == 1 && axis > 0;
+    if dims.len() > shape.rank() || !dims.iter().zip(shape.iter()).enumerate().all(fits) {
+        return Ok(None);
+    }
+    let mut laid = dims.to_vec();
+    laid.resize(shape.rank(), 1);
+    tensor.reshape(Shape::new(&laid)?).map(Some)
+}
+
+/// As [`over`], of predictions or what has their axes: the axis of classes is left free.
+fn over_predictions(tensor: &Tensor, shape: &Shape, classes: Option<usize>) -> Result<Option<Tensor>> {
+    let Some(axis) = classes else { return over(tensor, shape) };
+    let mut dims = shape.to_vec();
+    dims.remove(axis);
+    over(tensor, &Shape::new(&dims)?)?.map(|laid| laid.unsqueeze(axis)).transpose()
+}
+
+/// The predictions, those that are not used replaced by what a logit of 0 gives. Gradients do not reach them.
+fn filled_prediction(prediction: &Var, used: &Tensor, classes: Option<usize>) -> Result<Var> {
+    let Some(used) = over_predictions(used, prediction.shape(), classes)? else { return Ok(prediction.clone()) };
+    let zeros = |shape: Shape| Tensor::zeros(shape, prediction.dtype(), prediction.device()).map(Var::constant);
+    let filler = match prediction.origin().map(|origin| origin.squash()) {
+        // With an origin of its own, the whole keeps one.
+        Some(Squash::Sigmoid) => zeros(Shape::SCALAR)?.sigmoid()?,
+        Some(Squash::Softmax { axis }) => {
+            let mut dims = vec![1; prediction.shape().rank()];
+            dims[axis] = prediction.dims()[axis];
+            zeros(Shape::new(&dims)?)?.softmax(axis as isize)?
+        }
+        None => zeros(Shape::SCALAR)?,
+    };
+    Var::select(&used, prediction, &filler)
+}
+
+/// The targets, those that are not used replaced by 0.
+fn filled_target(target: &Tensor, used: &Tensor, prediction: &Shape, classes: Option<usize>) -> Result<Tensor> {
+    let laid = if target.rank() == prediction.rank() {
+        over_predictions(used, target.shape(), classes)?
+    } else {
+        over(used, target.shape())?
+    };
+    let Some(used) = laid else { return Ok(target.clone()) };
+    Tensor::select(&used, target, &Tensor::zeros((), target.dtype(), target.device())?)
+}
+
+#[cold]
+fn misfit(loss: &'static str, what: &str, tensor: &Tensor, losses: &Shape) -> Error {
+    Error::shape(
+        loss,
+        format!(
+            "{what} of shape {} for losses of shape {losses}: one for each sample or each step is needed",
+            tensor.shape()
+        ),
+    )
+}
