@@ -9,7 +9,7 @@ pub struct Batch {
     pub inputs: Tensor,
     /// What the model should say: labels, one-hot rows, values.
     pub targets: Tensor,
-    /// How much each sample counts in the loss, (n,) floats; without them each counts 1.
+    /// How much each sample counts in the loss, floats (n,), or each step, (n, T); without them each counts 1.
     pub weights: Option<Tensor>,
     /// Which steps of sequences count, bool (n, steps); without it all do.
     pub mask: Option<Tensor>,

@@ -35,12 +35,12 @@ impl TensorDataset {
         Ok(TensorDataset { inputs, targets, weights: None })
     }
 
-    /// The same samples, each counting so much in the loss (Keras's `sample_weight`): weights (n,).
+    /// The same samples, each counting so much in the loss (Keras's `sample_weight`): weights (n,), or (n, T) of each step.
     ///
     /// # Errors
     /// Weights that are not one float a sample, on the samples' device.
     pub fn sample_weights(self, weights: Tensor) -> Result<Self> {
-        if weights.dims() != [self.len()] || !weights.dtype().is_float() || weights.device() != self.inputs.device() {
+        if weights.dims().first() != Some(&self.len()) || !weights.dtype().is_float() || weights.device() != self.inputs.device() {
             return Err(Error::new(
                 ErrorKind::Shape,
                 "TensorDataset",

@@ -1,7 +1,7 @@
 //! Weights of samples by their class.
 
 use kiln_datasets::Batch;
-use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{DType, Device, Error, Result, Shape, Tensor};
 
 /// Above this, a number is hardly that of a class, and its table would be large.
 const MOST_CLASSES: usize = 1 << 24;
@@ -40,31 +40,20 @@ impl ClassWeights {
         })
     }
 
-    /// The weights of a batch's samples, (n,), by their targets: labels (n,) or (n, 1), or one-hot rows (n, classes).
-    pub(crate) fn of(&self, batch: &Batch) -> Result<Tensor> {
-        if batch.weights.is_some() {
-            return Err(Error::value(
-                "class_weight",
-                "the data has weights of its own for each sample: give one or the other",
-            ));
-        }
-        let targets = &batch.targets;
-        let labels = match targets.dims() {
-            [_] => targets.clone(),
-            [samples, 1] => targets.reshape([*samples])?,
-            [_, _] => targets.arg_max(-1)?,
-            _ => {
-                return Err(Error::new(
-                    ErrorKind::Shape,
-                    "class_weight",
-                    format!(
-                        "targets of one class a sample are expected, (n,) or (n, classes), got {}",
-                        targets.shape()
-                    ),
-                ));
-            }
+    /// The weights of a batch's targets by their classes, times those that the data has.
+    pub(crate) fn of(&self, batch: &Batch, labels: &Tensor) -> Result<Tensor> {
+        // A masked step's label may be anything; one that is not masked the loss refuses.
+        let none = Tensor::scalar(0i64, labels.device())?;
+        let classes = labels.reshape([labels.elements()])?.minimum(&self.last)?.maximum(&none)?;
+        let by_class = self.table.index_select(0, &classes)?.reshape(labels.shape())?;
+        let Some(given) = &batch.weights else { return Ok(by_class) };
+        // One a sample goes over all of its steps.
+        let rank = by_class.rank().max(given.rank());
+        let over = |weights: &Tensor| {
+            let mut dims = weights.dims().to_vec();
+            dims.resize(rank, 1);
+            weights.reshape(Shape::new(&dims)?)
         };
-        let labels = if labels.dtype().is_float() { labels.round()? } else { labels };
-        self.table.index_select(0, &labels.to_dtype(DType::I64)?.minimum(&self.last)?)
+        over(&by_class)?.mul(&over(&given.to_dtype(DType::F64)?)?)
     }
 }

@@ -12,7 +12,7 @@ mod trainer;
 
 pub use callbacks::{Callback, EarlyStopping};
 pub use history::{EpochRecord, Evaluation, History};
-pub use metrics::{Accuracy, Metric};
+pub use metrics::{Accuracy, AccuracyAlong, Count, Measured, Metric};
 pub use objective::{Objective, Outcome, Supervised};
 pub use options::{FitOptions, Progress};
 pub use trainer::{Trainer, compile};

@@ -2,15 +2,19 @@
 
 use kiln_autograd::Var;
 use kiln_datasets::Batch;
+use kiln_nn::losses::{Counting, labels_of};
 use kiln_nn::{Ctx, Layer, Loss, Module};
-use kiln_tensor::{DType, Result, Shape, Tensor};
+use kiln_tensor::{Result, Tensor};
 
 /// What a forward pass on a batch came to.
 pub struct Outcome {
-    /// One number: the mean loss of the batch's samples, and what regularisers add to it ([`Ctx::penalty`]).
+    /// One number: the mean loss of what counts in the batch, and what regularisers add to it ([`Ctx::penalty`]).
     pub loss: Var,
     /// What metrics compare with the batch's targets, where there is such a thing.
     pub predictions: Option<Var>,
+    /// Which steps of the targets count, bool (n, steps), in the loss and for metrics; without it all do. An epoch's mean is
+    /// over as many.
+    pub mask: Option<Tensor>,
 }
 
 /// Something that can be trained: it has parameters, and says its loss on a batch.
@@ -26,9 +30,21 @@ pub trait Objective: Module + Send + Sync {
     /// # Errors
     /// A batch that does not fit the model.
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome>;
+
+    /// The class of each target, by which `class_weight` makes [`Batch::weights`]; see [`Loss::labels`].
+    ///
+    /// # Errors
+    /// Targets that have no classes.
+    fn labels(&self, targets: &Tensor) -> Result<Tensor> {
+        labels_of(targets)
+    }
 }
 
 /// A model and the loss of its output against the batch's targets.
+///
+/// The batch's mask is handed to the model, and that which the model leaves ([`Ctx::mask`]), also one that a layer of its own
+/// has made, says which steps count in the loss and for metrics. The batch's weights multiply the losses; metrics do not see
+/// them.
 #[derive(Module)]
 pub struct Supervised<M, L> {
     /// The model; its parameters' paths are the model's own.
@@ -47,33 +63,31 @@ impl<M: Layer, L: Loss> Objective for Supervised<M, L> {
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
         ctx.set_mask(batch.mask.clone());
         let predictions = ctx.run(&self.model, &Var::from(&batch.inputs))?;
-        let mut loss = match (&batch.weights, steps_that_count(batch, &predictions)) {
-            (Some(weights), _) => self.loss.weighted(&predictions, &batch.targets, weights)?,
-            (None, Some(mask)) => self.of_steps(&predictions, &batch.targets, mask)?,
-            (None, None) => self.loss.forward(&predictions, &batch.targets)?,
+        let mask = match ctx.mask() {
+            Some(mask) if self.is_of_steps(&mask, &predictions, &batch.targets)? => Some(mask),
+            _ => None,
         };
+        let counting = Counting { mask: mask.as_ref(), weights: batch.weights.as_ref() };
+        let mut loss = self.loss.counted(&predictions, &batch.targets, counting)?;
         if let Some(penalty) = ctx.penalty()? {
             loss = loss.add(&penalty)?;
         }
-        Ok(Outcome { loss, predictions: Some(predictions) })
+        Ok(Outcome { loss, predictions: Some(predictions), mask })
+    }
+
+    fn labels(&self, targets: &Tensor) -> Result<Tensor> {
+        self.loss.labels(targets)
     }
 }
 
-/// The mask, where predictions and targets are one of each step that it speaks of.
-fn steps_that_count<'b>(batch: &'b Batch, predictions: &Var) -> Option<&'b Tensor> {
-    let mask = batch.mask.as_ref()?;
-    let begins = |dims: &[usize]| dims.len() >= 2 && dims[..2] == *mask.dims();
-    (begins(predictions.dims()) && begins(batch.targets.dims())).then_some(mask)
-}
-
 impl<M: Layer, L: Loss> Supervised<M, L> {
-    /// The mean loss of the steps that count: each is a sample, and those that fill up have no weight.
-    fn of_steps(&self, predictions: &Var, targets: &Tensor, mask: &Tensor) -> Result<Var> {
-        let flat = |dims: &[usize]| Shape::new(&[&[dims[0] * dims[1]], &dims[2..]].concat());
-        let (each, target) = (predictions.reshape(flat(predictions.dims())?)?, targets.reshape(flat(targets.dims())?)?);
-        let weights = mask.reshape([mask.elements()])?.to_dtype(DType::F32)?;
-        // A loss's mean is over all steps.
-        let share = weights.mean(.., false)?;
-        self.loss.weighted(&each, &target, &weights.div(&share)?)
+    /// Whether there is a loss of each step that a mask speaks of: a target for a whole sequence has no steps.
+    fn is_of_steps(&self, mask: &Tensor, predictions: &Var, targets: &Tensor) -> Result<bool> {
+        let mut losses = predictions.dims().to_vec();
+        if let Some(classes) = self.loss.class_axis(predictions.shape())? {
+            losses.remove(classes);
+        }
+        let of_steps = |dims: &[usize]| dims.starts_with(mask.dims());
+        Ok(of_steps(&losses) && (of_steps(targets.dims()) || targets.shape() == predictions.shape()))
     }
 }

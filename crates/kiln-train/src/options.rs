@@ -106,10 +106,12 @@ impl<'a> FitOptions<'a> {
         FitOptions { validation_split: Some(part), ..self }
     }
 
-    /// How much samples of a class count in the training loss; 1 for those that are not named. As in Keras, a batch's loss
-    /// is the sum of its samples' weighted losses over their number; metrics and validation are not weighted.
+    /// How much targets of a class count in the training loss; 1 for those that are not named. As in Keras, a batch's loss
+    /// is the sum of the weighted losses over their number; metrics and validation are not weighted. Weights that the data has
+    /// of its own are multiplied by these.
     ///
-    /// Targets are labels or one-hot rows. An [`Objective`](crate::Objective) of one's own finds the samples' weights in
+    /// Which class a target is, the loss says ([`Loss::labels`](kiln_nn::Loss::labels)): labels of samples, steps or pixels,
+    /// or one-hot rows. An [`Objective`](crate::Objective) of one's own finds the weights in
     /// [`Batch::weights`](kiln_datasets::Batch::weights).
     #[must_use]
     pub fn class_weight(self, weights: &[(usize, f64)]) -> Self {

@@ -3,7 +3,9 @@
 use crate::class_weights::ClassWeights;
 use crate::diverged::diverged;
 use crate::running::Running;
-use crate::{EpochRecord, Evaluation, FitOptions, History, Metric, Objective, Outcome, Progress, Supervised};
+use crate::{
+    Count, EpochRecord, Evaluation, FitOptions, History, Measured, Metric, Objective, Outcome, Progress, Supervised,
+};
 use kiln_autograd::Var;
 use kiln_datasets::{Batch, Dataset, Loader};
 use kiln_nn::{Ctx, Layer, Loss, StateDict};
@@ -43,21 +45,22 @@ struct Kept {
 struct Tally {
     loss: Running,
     metrics: Vec<Running>,
-    samples: usize,
 }
 
 impl Tally {
     fn new(metrics: usize) -> Self {
-        Tally { loss: Running::default(), metrics: (0..metrics).map(|_| Running::default()).collect(), samples: 0 }
+        Tally { loss: Running::default(), metrics: (0..metrics).map(|_| Running::default()).collect() }
     }
 
     /// Gives the batch's loss where the host can see it without waiting for the device.
     fn add(&mut self, metrics: &[Box<dyn Metric>], batch: &Batch, outcome: &Outcome) -> Result<Option<f64>> {
-        self.samples += batch.len();
-        let loss = self.loss.add(outcome.loss.tensor(), batch.len() as f64)?;
+        let mask = outcome.mask.as_ref();
+        let count = mask.map_or(Ok(Count::Known(batch.len() as f64)), Count::of)?;
+        let loss = self.loss.add_mean(outcome.loss.tensor(), &count)?;
         if let Some(predictions) = &outcome.predictions {
-            for (metric, sum) in metrics.iter().zip(&mut self.metrics) {
-                sum.add(&metric.sum(predictions.tensor(), &batch.targets)?, 1.0)?;
+            for (metric, running) in metrics.iter().zip(&mut self.metrics) {
+                let Measured { sum, count } = metric.measure(predictions.tensor(), &batch.targets, mask)?;
+                running.add_sum(&sum, &count)?;
             }
         }
         Ok(loss)
@@ -66,13 +69,13 @@ impl Tally {
     /// Means of the loss and the first metric, where the host has their sums.
     fn so_far(&self, metrics: &[Box<dyn Metric>]) -> (Option<f64>, Option<(&'static str, f64)>) {
         let metric = metrics.first().zip(self.metrics.first());
-        let metric = metric.and_then(|(metric, sum)| Some((metric.name(), sum.host_mean(self.samples)?)));
-        (self.loss.host_mean(self.samples), metric)
+        let metric = metric.and_then(|(metric, sum)| Some((metric.name(), sum.host_mean()?)));
+        (self.loss.host_mean(), metric)
     }
 
     fn finish(&self, metrics: &[Box<dyn Metric>]) -> Result<Evaluation> {
-        let named = metrics.iter().zip(&self.metrics).map(|(metric, sum)| Ok((metric.name(), sum.mean(self.samples)?)));
-        Ok(Evaluation { loss: self.loss.mean(self.samples)?, metrics: named.collect::<Result<_>>()? })
+        let named = metrics.iter().zip(&self.metrics).map(|(metric, sum)| Ok((metric.name(), sum.mean()?)));
+        Ok(Evaluation { loss: self.loss.mean()?, metrics: named.collect::<Result<_>>()? })
     }
 }
 
@@ -109,7 +112,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             let place = format!("loss of step {}", self.steps + 1);
             return Err(self.go_back(kept, diverged(&self.objective, batch, ctx, &place, loss)));
         }
-        let Outcome { loss, predictions } = outcome;
+        let Outcome { loss, predictions, .. } = outcome;
         // Let go, so that the backward pass frees what it has used.
         drop(predictions);
         let gradients = loss.backward()?;
@@ -210,7 +213,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
                 for (position, batch) in stream.enumerate() {
                     let mut batch = batch?;
                     if let Some(weights) = &weights {
-                        batch.weights = Some(weights.of(&batch)?);
+                        batch.weights = Some(weights.of(&batch, &self.objective.labels(&batch.targets)?)?);
                     }
                     self.step(&batch, options.seed, &mut tally, &kept)?;
                     let (loss, metric) = tally.so_far(&self.metrics);

@@ -126,8 +126,8 @@ impl Metric for Label {
     fn name(&self) -> &'static str {
         "label"
     }
-    fn sum(&self, _: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        targets.to_dtype(DType::F32)?.sum_all()
+    fn each(&self, _: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        targets.to_dtype(DType::F32)
     }
 }
 
@@ -202,6 +202,19 @@ fn class_weights_are_sample_weights() {
 }
 
 #[test]
+fn weights_of_classes_and_of_samples_are_multiplied() {
+    let (_, labels) = points();
+    let own: Vec<f32> = (0..20).map(|i| (i % 4) as f32).collect();
+    let by_class = |label: i64| [0.25, 1.0, 3.0][label as usize];
+    let both: Vec<f32> = own.iter().zip(labels.to_vec::<i64>().unwrap()).map(|(w, l)| w * by_class(l)).collect();
+    let with = |weights: &[f32]| data().sample_weights(Tensor::from_slice(weights, [20], &cpu()).unwrap()).unwrap();
+    let sparse = SparseCategoricalCrossentropy::new();
+    let options = FitOptions::new().epochs(2);
+    let found = trained(sparse, &with(&own), FitOptions::new().epochs(2).class_weight(&[(2, 3.0), (0, 0.25)]));
+    assert_eq!(found, trained(sparse, &with(&both), options));
+}
+
+#[test]
 fn class_weights_that_make_no_sense_are_refused() {
     let refused = |data: &dyn Dataset, weights: &[(usize, f64)]| {
         let mut trainer = trainer(SparseCategoricalCrossentropy::new());
@@ -212,11 +225,9 @@ fn class_weights_that_make_no_sense_are_refused() {
     }
     assert!(refused(&data(), &[(1, 2.0), (1, 2.0)]).contains("already"));
     assert!(refused(&data(), &[(usize::MAX, 2.0)]).contains("no number of a class"));
-    let own = data().sample_weights(Tensor::ones([20], DType::F32, &cpu()).unwrap()).unwrap();
-    assert!(refused(&own, &[(1, 2.0)]).contains("one or the other"));
     let (x, _) = points();
     let cubes = TensorDataset::new(x, Tensor::zeros([20, 2, 2], DType::F32, &cpu()).unwrap()).unwrap();
-    assert!(refused(&cubes, &[(1, 2.0)]).contains("(n, classes)"));
+    assert!(refused(&cubes, &[(1, 2.0)]).contains("labels of i64 or u8 are expected"));
 }
 
 #[test]

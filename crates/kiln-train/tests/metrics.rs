@@ -3,11 +3,13 @@
 #![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_tensor::{DType, Device, Tensor};
-use kiln_train::{Accuracy, Metric};
+use kiln_train::{Accuracy, Count, Measured, Metric};
 use proptest::prelude::*;
 
 fn right(predictions: &Tensor, targets: &Tensor) -> f64 {
-    Accuracy.sum(predictions, targets).unwrap().item().unwrap()
+    let Measured { sum, count } = Accuracy.measure(predictions, targets, None).unwrap();
+    assert!(matches!(count, Count::Known(count) if count == predictions.dims()[0] as f64));
+    sum.item().unwrap()
 }
 
 proptest! {
@@ -52,7 +54,7 @@ fn targets_that_do_not_pair_are_refused() {
     let predictions = Tensor::ones([4, 3], DType::F32, &cpu).unwrap();
     for targets in [[1usize, 1], [2, 2], [3, 1]] {
         let targets = Tensor::zeros(targets, DType::I64, &cpu).unwrap();
-        assert!(Accuracy.sum(&predictions, &targets).is_err(), "{}", targets.shape());
+        assert!(Accuracy.each(&predictions, &targets).is_err(), "{}", targets.shape());
     }
-    assert!(Accuracy.sum(&predictions, &Tensor::zeros([1], DType::I64, &cpu).unwrap()).is_err());
+    assert!(Accuracy.each(&predictions, &Tensor::zeros([1], DType::I64, &cpu).unwrap()).is_err());
 }

@@ -211,7 +211,7 @@ impl Objective for Tied {
         let x = Var::from(&batch.inputs);
         let encoded = x.matmul(&self.weight.var(ctx))?;
         let decoded = encoded.matmul(&self.weight.var(ctx).t()?)?;
-        Ok(Outcome { loss: decoded.sub(&x)?.square()?.mean_all()?, predictions: None })
+        Ok(Outcome { loss: decoded.sub(&x)?.square()?.mean_all()?, predictions: None, mask: None })
     }
 }
 

@@ -66,11 +66,11 @@ struct Huber {
 }
 
 impl Loss for Huber {
-    fn per_sample(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
+    fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
         let distance = prediction.sub(&Var::from(target))?.abs()?;
         let near = distance.clamp(0.0, self.delta)?;
         let far = distance.sub(&near)?;
-        near.square()?.mul_scalar(0.5)?.add(&far.mul_scalar(self.delta)?)?.mean(-1, false)
+        near.square()?.mul_scalar(0.5)?.add(&far.mul_scalar(self.delta)?)
     }
 
     fn name(&self) -> &'static str {

@@ -106,15 +106,15 @@ fn a_layer_of_ones_own_trains_like_any_other() {
     assert_ne!(alpha.value().item().unwrap(), 0.0);
 }
 
-/// Huber's loss with δ = 1: ½ d² where |d| ≤ 1, else |d| − ½; for predictions (n, 1).
+/// Huber's loss with δ = 1: ½ d² where |d| ≤ 1, else |d| − ½; of each number.
 struct Huber;
 
 impl Loss for Huber {
-    fn per_sample(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
+    fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
         let distance = prediction.sub(&Var::from(target))?.abs()?;
         let near = distance.clamp(0.0, 1.0)?;
         // ½ near² + (|d| − near): the second part is 0 within δ.
-        near.square()?.mul_scalar(0.5)?.add(&distance.sub(&near)?)?.flatten(0)
+        near.square()?.mul_scalar(0.5)?.add(&distance.sub(&near)?)
     }
 
     fn name(&self) -> &'static str {
@@ -155,7 +155,7 @@ impl Objective for Ridge {
         let predictions = Var::from(&batch.inputs).matmul(&weight)?;
         let error = predictions.sub(&Var::from(&batch.targets))?.square()?.mean_all()?;
         let penalty = weight.square()?.sum_all()?.mul_scalar(self.lambda)?;
-        Ok(Outcome { loss: error.add(&penalty)?, predictions: Some(predictions) })
+        Ok(Outcome { loss: error.add(&penalty)?, predictions: Some(predictions), mask: None })
     }
 }
 

@@ -21,6 +21,9 @@ pub(super) fn mean<L: Loss + ?Sized>(
     counting: Counting<'_>,
 ) -> Result<Var> {
     let Counting { mask, weights } = counting;
+    if mask.is_none() && weights.is_none() {
+        return loss.forward(prediction, target);
+    }
     if let Some(mask) = mask.filter(|mask| mask.dtype() != DType::Bool) {
         return Err(Error::new(
             ErrorKind::DType,

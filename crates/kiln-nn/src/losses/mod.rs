@@ -69,7 +69,7 @@ pub trait Loss: Send + Sync {
     /// # Errors
     /// Targets without an axis of classes where one was asked for.
     fn labels(&self, target: &Tensor) -> Result<Tensor> {
-        labels_by_dtype(target)
+        labels_of(target)
     }
 
     /// The mean loss of each sample, (n,).
@@ -176,8 +176,12 @@ fn is_label(dtype: DType) -> bool {
     matches!(dtype, DType::I64 | DType::U8)
 }
 
-/// [`Loss::labels`] where the loss says nothing else.
-fn labels_by_dtype(target: &Tensor) -> Result<Tensor> {
+/// The class of each target by its type, where no loss says more: integers are classes, of float rows (one-hot) the largest
+/// is, and single floats are rounded.
+///
+/// # Errors
+/// Memory that cannot be had.
+pub fn labels_of(target: &Tensor) -> Result<Tensor> {
     if !target.dtype().is_float() || target.rank() < 2 {
         return rounded(target);
     }
