@@ -6,7 +6,7 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kiln::cpu::softmax::{Normalised, softmax};
 use kiln::cpu::{Isa, gather, update};
-use kiln::math::update::Adam;
+use kiln::math::update::AdamSettings;
 use kiln_benches::in_team;
 
 fn rows(c: &mut Criterion) {
@@ -48,17 +48,8 @@ fn gathers(c: &mut Criterion) {
 
 /// Adam over the MNIST listing's parameters, and over as many as do not fit a cache.
 fn steps(c: &mut Criterion) {
-    let constants = Adam {
-        beta1: 0.9,
-        rest1: 0.1,
-        beta2: 0.999,
-        rest2: 0.001,
-        step_size: 0.001,
-        inverse_root: 1.0,
-        epsilon: 1e-7,
-        weight_decay: 0.0,
-        keep: 1.0,
-    };
+    let settings = AdamSettings { beta1: 0.9, beta2: 0.999, epsilon: 1e-7, weight_decay: 0.0, decoupled: false };
+    let constants = settings.at(0.001, 1000.0, f64::from(f32::MIN_POSITIVE));
     let mut group = c.benchmark_group("adam");
     for count in [101_770, 1 << 23] {
         let gradient = vec![0.01_f32; count];
