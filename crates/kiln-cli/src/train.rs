@@ -52,7 +52,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         learning_rate: trainer.optimizer.learning_rate(),
         optimizer: trainer.optimizer.name(),
         seed: options.seed,
-        threads: rayon::current_num_threads(),
+        threads: kiln::threads(),
         device: device.name(),
         limit: options.limit.map(NonZeroUsize::get),
         data,

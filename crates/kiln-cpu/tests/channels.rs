@@ -156,7 +156,7 @@ fn bits_do_not_depend_on_threads_or_instruction_sets() {
         };
         let want = all(Isa::best());
         for threads in [1, 2, 5] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = team::ThreadPool::new(threads);
             assert!(team::run_in(&pool, || all(Isa::best())) == want, "{threads} threads {form:?}");
         }
         for &isa in Isa::available().iter().filter(|isa| isa.fused() && Isa::best().fused()) {

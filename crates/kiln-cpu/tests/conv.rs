@@ -255,7 +255,7 @@ fn bits_do_not_depend_on_threads_or_instruction_sets() {
         };
         let want = all(Isa::best());
         for threads in [1, 2, 3, 7] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = team::ThreadPool::new(threads);
             let got = team::run_in(&pool, || all(Isa::best()));
             assert!(got == want, "{threads} threads {c:?}");
         }

@@ -316,7 +316,7 @@ fn an_element_is_one_chain_whatever_the_instruction_set_and_the_threads() {
             let b = Stored::<f32>::new(lb, k, n, 2);
             let expected = chains(m, n, k, &a, &b);
             for threads in 1..=3 {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let pool = team::ThreadPool::new(threads);
                 for isa in Isa::available().iter().filter(|isa| isa.fused()) {
                     let mut c = Stored::<f32>::new(Lay::Rows, m, n, 3);
                     team::run_in(&pool, || {

@@ -19,9 +19,7 @@ use std::sync::LazyLock;
 const OPS: [Reduction; 5] = [Reduction::Sum, Reduction::Mean, Reduction::Max, Reduction::Min, Reduction::Prod];
 
 /// Pools of 1, 2 and 3 threads.
-static POOLS: LazyLock<Vec<rayon::ThreadPool>> = LazyLock::new(|| {
-    (1..=3).map(|threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()).collect()
-});
+static POOLS: LazyLock<Vec<team::ThreadPool>> = LazyLock::new(|| (1..=3).map(team::ThreadPool::new).collect());
 
 /// A number's bits; all NaN are one.
 trait Bits: Number {

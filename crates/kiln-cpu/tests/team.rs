@@ -1,15 +1,26 @@
-//! Regions under stress: many, small, nested, panicking, concurrent, beside rayon's own jobs.
+//! Regions under stress: many, small, nested, panicking, concurrent, in sessions that wait for each other.
 
 // Helpers of tests are tests: a panic is the report.
 #![allow(clippy::unwrap_used)]
 
-use kiln_cpu::team;
+use kiln_cpu::team::{self, ThreadPool};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Barrier, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
-fn pool(threads: usize) -> rayon::ThreadPool {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap()
+/// Runs a test that a fault may keep from ending.
+fn within_a_minute(test: impl FnOnce() + Send + 'static) {
+    let (done, ended) = mpsc::channel();
+    let handle = thread::spawn(move || {
+        test();
+        let _ = done.send(());
+    });
+    if ended.recv_timeout(Duration::from_secs(60)) == Err(mpsc::RecvTimeoutError::Timeout) {
+        panic!("it hangs");
+    }
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
 }
 
 /// How often a test repeats: far less under Miri, which checks every access, and is a thousand times slower.
@@ -31,7 +42,7 @@ fn check_region(tasks: usize) {
 #[test]
 fn each_task_runs_once_for_any_pool() {
     for threads in 1..=4 {
-        let pool = pool(threads);
+        let pool = ThreadPool::new(threads);
         team::run_in(&pool, || {
             assert_eq!(team::threads(), threads);
             for round in 0..rounds(3000) {
@@ -47,9 +58,9 @@ fn works_outside_run() {
     for tasks in [0, 1, 2, 3, 100] {
         check_region(tasks);
     }
-    let pool = pool(3);
-    pool.install(|| check_region(50));
     assert!(team::threads() >= 1);
+    assert_eq!(ThreadPool::new(3).threads(), 3);
+    assert_eq!(ThreadPool::new(0).threads(), team::threads());
 }
 
 #[test]
@@ -61,15 +72,15 @@ fn returns_the_closures_value_and_borrows() {
 
 #[test]
 fn nested_regions_run_in_place() {
-    let pool = pool(2);
+    let pool = ThreadPool::new(2);
     team::run_in(&pool, || {
         let total = AtomicUsize::new(0);
         for _ in 0..rounds(200) {
             team::parallel(4, |_| {
                 assert_eq!(team::threads(), 1);
-                let here = std::thread::current().id();
+                let here = thread::current().id();
                 team::parallel(5, |_| {
-                    assert_eq!(std::thread::current().id(), here);
+                    assert_eq!(thread::current().id(), here);
                     total.fetch_add(1, Relaxed);
                 });
                 team::run(|| total.fetch_add(1, Relaxed));
@@ -84,7 +95,7 @@ fn nested_regions_run_in_place() {
 #[test]
 fn a_panic_in_a_task_reaches_the_caller_and_the_team_goes_on() {
     for threads in 1..=3 {
-        let pool = pool(threads);
+        let pool = ThreadPool::new(threads);
         team::run_in(&pool, || {
             for round in 0..rounds(300) {
                 let bad = round % 9;
@@ -104,7 +115,7 @@ fn a_panic_in_a_task_reaches_the_caller_and_the_team_goes_on() {
 
 #[test]
 fn a_panic_in_run_reaches_the_caller_and_releases_the_workers() {
-    let pool = pool(2);
+    let pool = ThreadPool::new(2);
     for _ in 0..rounds(50) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             team::run_in(&pool, || {
@@ -115,15 +126,13 @@ fn a_panic_in_run_reaches_the_caller_and_releases_the_workers() {
         assert_eq!(outcome.unwrap_err().downcast_ref(), Some(&"out"));
     }
     team::run_in(&pool, || check_region(4));
-    // A broadcast needs every worker of the pool: it would hang if one were still held.
-    assert_eq!(pool.broadcast(|_| 1).len(), 2);
 }
 
 #[test]
 fn concurrent_runs_share_a_pool() {
     for threads in 1..=4 {
-        let pool = pool(threads);
-        std::thread::scope(|scope| {
+        let pool = ThreadPool::new(threads);
+        thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..rounds(20) {
@@ -140,71 +149,117 @@ fn concurrent_runs_share_a_pool() {
 }
 
 #[test]
-fn two_runs_that_wait_for_one_another_both_proceed() {
-    // Each run holds its leader until the other has begun: a team that kept all the pool's workers would hang here.
-    let pool = pool(2);
-    let barrier = std::sync::Barrier::new(2);
-    std::thread::scope(|scope| {
-        for _ in 0..2 {
+fn sessions_that_wait_for_each_other_all_proceed() {
+    // More sessions than threads, in pools of every size: none may need another's thread, or a place in the pool.
+    for threads in 1..=3 {
+        within_a_minute(move || {
+            let pool = ThreadPool::new(threads);
+            for sessions in 2..=5 {
+                let barrier = Barrier::new(sessions);
+                thread::scope(|scope| {
+                    for _ in 0..sessions {
+                        scope.spawn(|| {
+                            team::run_in(&pool, || {
+                                for _ in 0..3 {
+                                    check_region(5);
+                                    barrier.wait();
+                                }
+                            });
+                        });
+                    }
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn a_session_that_goes_on_keeps_no_one_waiting() {
+    // Regions outside a session and inside others, while one session works without a pause.
+    within_a_minute(|| {
+        let (begun, ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        thread::scope(|scope| {
             scope.spawn(|| {
-                team::run_in(&pool, || {
-                    check_region(5);
-                    barrier.wait();
-                    check_region(5);
+                team::run(|| {
+                    while !ended.load(Relaxed) {
+                        check_region(4);
+                        begun.store(true, Relaxed);
+                    }
                 });
             });
-        }
+            while !begun.load(Relaxed) {
+                thread::yield_now();
+            }
+            for _ in 0..rounds(200) {
+                check_region(6);
+                team::run(|| check_region(6));
+            }
+            ended.store(true, Relaxed);
+        });
     });
 }
 
 #[test]
-fn rayons_own_jobs_run_beside_the_team() {
-    fn fib(n: u64) -> u64 {
-        if n < 2 {
-            return n;
-        }
-        let (a, b) = rayon::join(|| fib(n - 1), || fib(n - 2));
-        a + b
-    }
-    let pool = pool(3);
-    team::run_in(&pool, || {
-        for _ in 0..rounds(50) {
-            check_region(6);
-            assert_eq!(fib(12), 144);
-            team::parallel(3, |_| assert_eq!(fib(8), 21));
-            let done = AtomicUsize::new(0);
-            rayon::scope(|scope| {
-                for _ in 0..8 {
-                    // A stolen job may itself want a region, or a run.
-                    scope.spawn(|_| {
-                        check_region(4);
-                        team::run(|| check_region(3));
-                        done.fetch_add(1, Relaxed);
-                    });
+fn pools_come_and_go_beside_one_another() {
+    within_a_minute(|| {
+        thread::scope(|scope| {
+            for threads in 1..=4 {
+                scope.spawn(move || {
+                    for _ in 0..rounds(50) {
+                        let (pool, other) = (ThreadPool::new(threads), ThreadPool::new(2));
+                        team::run_in(&pool, || {
+                            check_region(3);
+                            // A session of another pool, in the middle of this one.
+                            team::run_in(&other, || {
+                                assert_eq!(team::threads(), 2);
+                                check_region(9);
+                            });
+                            team::run_in(&pool, || check_region(2));
+                            assert_eq!(team::threads(), threads);
+                            check_region(3);
+                        });
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn a_session_stays_on_its_thread() {
+    let pool = ThreadPool::new(2);
+    let here = thread::current().id();
+    // What is not Send may be used.
+    let local = std::rc::Rc::new(1);
+    assert_eq!(team::run_in(&pool, || (thread::current().id(), *local)), (here, 1));
+    assert_eq!(team::run(|| thread::current().id()), here);
+}
+
+#[test]
+fn sessions_share_the_workers_fairly_enough() {
+    // When another session begins, workers make way for its leader; when it ends, they come back.
+    within_a_minute(|| {
+        let pool = Arc::new(ThreadPool::new(3));
+        let other = {
+            let pool = Arc::clone(&pool);
+            thread::spawn(move || {
+                for _ in 0..rounds(100) {
+                    team::run_in(&pool, || (0..20).for_each(check_region));
                 }
-            });
-            assert_eq!(done.into_inner(), 8);
-        }
-    });
-}
-
-#[test]
-fn a_task_may_need_every_worker() {
-    let pool = pool(2);
-    team::run_in(&pool, || {
-        for _ in 0..rounds(20) {
-            team::parallel(2, |_| assert_eq!(pool.broadcast(|_| 1).len(), 2));
-        }
+            })
+        };
+        team::run_in(&pool, || (0..rounds(3000)).for_each(|round| check_region(round % 7)));
+        other.join().unwrap();
     });
 }
 
 #[test]
 fn workers_come_back_after_a_pause() {
-    let pool = pool(2);
+    let pool = ThreadPool::new(2);
     team::run_in(&pool, || {
         for _ in 0..rounds(5) {
             check_region(8);
-            std::thread::sleep(Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(2));
         }
         // With a resident at work, two tasks that wait for each other meet. A region may have to do without one that is
         // just leaving, and the system may keep it waiting: so not every region, but one of those of some seconds.
@@ -217,7 +272,7 @@ fn workers_come_back_after_a_pause() {
                 let patience = Instant::now() + Duration::from_millis(5);
                 while Instant::now() < patience && !met.load(Relaxed) {
                     met.fetch_or(arrived.load(Relaxed) == 2, Relaxed);
-                    std::thread::yield_now();
+                    thread::yield_now();
                 }
             });
         }
@@ -227,10 +282,10 @@ fn workers_come_back_after_a_pause() {
 
 #[test]
 fn serial_regions_stay_on_their_thread() {
-    let here = std::thread::current().id();
+    let here = thread::current().id();
     team::serial(|| {
         assert_eq!(team::threads(), 1);
-        team::parallel(100, |_| assert_eq!(std::thread::current().id(), here));
+        team::parallel(100, |_| assert_eq!(thread::current().id(), here));
     });
     check_region(100);
 }

@@ -72,7 +72,7 @@ proptest! {
             prop_assert_eq!(&by_label(&loader, epoch), &expected);
         }
         // With the threads of a pool.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let pool = kiln_cpu::team::ThreadPool::new(3);
         let loader = Loader::new(data).batch_size(64).shuffle(seed);
         prop_assert_eq!(&kiln_cpu::team::run_in(&pool, || by_label(&loader, epoch)), &expected);
         if count > 3 {

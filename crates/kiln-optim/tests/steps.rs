@@ -295,7 +295,7 @@ fn the_same_bits_for_any_number_of_threads() {
         bias: Param,
     }
     let run = |threads: usize, mut optimizer: Box<dyn Optimizer>| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = kiln_cpu::team::ThreadPool::new(threads);
         kiln_cpu::team::run_in(&pool, move || {
             let cpu = Device::cpu();
             let draw = |n: usize, index| {
@@ -320,7 +320,7 @@ fn the_same_bits_for_any_number_of_threads() {
 #[test]
 fn training_has_the_same_bits_for_any_number_of_threads() {
     let train = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = kiln_cpu::team::ThreadPool::new(threads);
         kiln_cpu::team::run_in(&pool, || {
             let cpu = Device::cpu();
             let mut model = Sequential::new()

@@ -128,7 +128,7 @@ fn outcome(
     seed: u64,
 ) -> (Vec<u32>, Vec<(Evaluation, Option<Evaluation>)>) {
     let (train, test) = (patterns(333, 0), patterns(50, 1));
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let pool = kiln_cpu::team::ThreadPool::new(threads);
     kiln_cpu::team::run_in(&pool, || {
         let mut trainer = trainer(1);
         let options = FitOptions::new().epochs(2).batch_size(batch_size).seed(seed).workers(workers).validation(&test);
@@ -162,7 +162,7 @@ fn a_large_step_uses_both_threads_and_has_the_bits_of_one() {
     let pixels = (0..192 * 784usize).map(|i| (i * i % 251) as u8).collect();
     let data = ImageDataset::new(pixels, (0..192).map(|i| (i % 10) as u8).collect(), &[28, 28], 10).unwrap();
     let weights = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = kiln_cpu::team::ThreadPool::new(threads);
         kiln_cpu::team::run_in(&pool, || {
             let model = Sequential::new().push(Flatten::new()).push(Dense::new(256).activation(Activation::Relu));
             let model = model.push(Dense::new(10).activation(Activation::Softmax)).build([28, 28], &cpu(), 1).unwrap();

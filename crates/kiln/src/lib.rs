@@ -14,7 +14,7 @@ pub use kiln_optim as optim;
 pub use kiln_tensor as tensor;
 pub use kiln_train as train;
 
-pub use kiln_cpu::team::{run, run_in};
+pub use kiln_cpu::team::{ThreadPool, run, run_in, threads};
 pub use kiln_tensor::{Error, ErrorKind, Result};
 
 /// The workspace's README: its program is compiled and run like any other example.

@@ -129,7 +129,7 @@ pub fn same(a: f64, b: f64) -> bool {
 pub fn on_teams<R: PartialEq + std::fmt::Debug + Send>(f: impl Fn() -> R + Sync) -> R {
     let first = f();
     for threads in 1..=3 {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        let pool = team::ThreadPool::new(threads);
         assert!(team::run_in(&pool, &f) == first, "{threads} threads");
     }
     first
