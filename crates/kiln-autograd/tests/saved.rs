@@ -4,7 +4,7 @@
 use kiln_autograd::Var;
 use kiln_cpu::Isa;
 use kiln_math::UnaryOp;
-use kiln_tensor::{ConvOptions, DType, Device, PoolOptions, Result, Tensor};
+use kiln_tensor::{ConvOptions, DType, Device, Padding, PoolOptions, Result, Tensor};
 
 const N: usize = 1 << 16;
 
@@ -40,11 +40,15 @@ fn graphs_keep_what_wanted_gradients_need() {
     let relu = Some(UnaryOp::Relu.into());
     let kept_both = kept(|device, x| x.conv(&Var::variable(ones(&[16, 16, 3, 3], device)), None, &conv, relu));
     assert!((2.0..2.1).contains(&kept_both), "{kept_both}");
-    // Averages keep none of the numbers, maxima their places: i64, twice an f32.
+    // Averages keep none of the numbers, maxima the taps that they are at: a byte, or two where there are more than 256.
     assert!(kept(|_, x| x.avg_pool(&PoolOptions::new(2))) < 0.01);
     assert!(kept(|_, x| x.avg_pool(&PoolOptions::new(3).stride(2).ceil(true))) < 0.1);
     let places = kept(|_, x| x.max_pool(&PoolOptions::new(2)));
-    assert!((places - 0.5).abs() < 0.01, "{places}");
+    assert!((places - 0.25 / 4.0).abs() < 0.01, "{places}");
+    let near = kept(|_, x| x.max_pool(&PoolOptions::new(16).stride(1).padding(Padding::Same)));
+    assert!((near - 0.25).abs() < 0.01, "{near}");
+    let far = kept(|_, x| x.max_pool(&PoolOptions::new(17).stride(1).padding(Padding::Same)));
+    assert!((far - 0.5).abs() < 0.01, "{far}");
     // Batch normalisation keeps its input, and its output only where an activation is taken from it.
     let plain = kept(|_, x| Ok(x.batch_norm(None, None, 1e-5, None)?.0));
     assert!((plain - 1.0).abs() < 0.01, "{plain}");

@@ -1,7 +1,15 @@
 //! Maxima of windows over planes, and the way back.
+//!
+//! What is kept of a maximum is the number of its tap, in as few bytes as the kernel's size needs: one up to 256 taps, two up to
+//! 65,536. Bytes lie as planes, the lowest ones of all outputs first.
+
+mod lines;
+mod places;
 
 use crate::operand::Number;
-use crate::{Isa, Kernel, Simd, team};
+use crate::{Isa, team};
+use lines::Line;
+use places::{Group, Places};
 use std::ops::Range;
 
 /// The form of a pooling. Spatial axes are three; those that are absent have size 1, and a kernel of 1.
@@ -21,156 +29,214 @@ pub struct Pool {
     pub before: [usize; 3],
 }
 
-/// Outputs that are computed at once.
-const LANES: usize = 16;
 /// Comparisons that are worth a second thread.
 const PARALLEL: usize = 1 << 16;
+/// Outputs of a line from which on lines are computed one by one; shorter ones fill no registers.
+const LINE: usize = 32;
+/// Places that a table may hold; of larger planes lines are computed one by one.
+const TABLE: usize = 1 << 18;
 
-/// For groups of outputs, tap after tap, the places in the plane that they meet. A tap in the padding is given the place of
-/// the one before it, or of the first that meets something: it changes nothing.
-struct Places {
-    groups: Vec<[u32; LANES]>,
-    taps: usize,
-}
+impl Pool {
+    /// Elements of an input plane.
+    pub fn plane(&self) -> usize {
+        self.size.iter().product()
+    }
 
-impl Places {
-    fn new(pool: &Pool) -> Self {
-        let (outputs, taps) = (pool.out.iter().product::<usize>(), pool.kernel.iter().product::<usize>());
-        let parts = |i: usize, of: [usize; 3]| [i / of[2] / of[1], i / of[2] % of[1], i % of[2]];
-        let met = |output: usize, tap: usize| {
-            let (p, k) = (parts(output, pool.out), parts(tap, pool.kernel));
-            let mut place = 0;
-            for axis in 0..3 {
-                let at =
-                    (p[axis] * pool.stride[axis] + k[axis] * pool.dilation[axis]).checked_sub(pool.before[axis])?;
-                if at >= pool.size[axis] {
-                    return None;
-                }
-                place = place * pool.size[axis] + at;
-            }
-            Some(place as u32)
-        };
-        let mut groups = vec![[0; LANES]; outputs.div_ceil(LANES) * taps];
-        for output in 0..outputs {
-            let mut last = (0..taps).find_map(|tap| met(output, tap)).unwrap_or(0);
-            for tap in 0..taps {
-                last = met(output, tap).unwrap_or(last);
-                groups[output / LANES * taps + tap][output % LANES] = last;
-            }
+    /// Elements of an output plane.
+    pub fn outputs(&self) -> usize {
+        self.out.iter().product()
+    }
+
+    /// Taps of the kernel.
+    pub fn taps(&self) -> usize {
+        self.kernel.iter().product()
+    }
+
+    /// Bytes that the number of a tap takes.
+    pub fn tap_bytes(&self) -> usize {
+        let most = self.taps().saturating_sub(1);
+        (usize::BITS - most.leading_zeros()).div_ceil(8).max(1) as usize
+    }
+
+    /// The outputs along an axis that meet an element at a tap.
+    fn met(&self, axis: usize, tap: usize) -> Range<usize> {
+        let (reach, stride) = (tap * self.dilation[axis], self.stride[axis]);
+        let first = self.before[axis].saturating_sub(reach).div_ceil(stride);
+        let end = (self.size[axis] + self.before[axis]).saturating_sub(reach).div_ceil(stride);
+        first.min(self.out[axis])..end.min(self.out[axis])
+    }
+
+    /// The element of an axis that an output meets at a tap, if it meets one.
+    fn at(&self, axis: usize, output: usize, tap: usize) -> Option<usize> {
+        let at = (output * self.stride[axis] + tap * self.dilation[axis]).checked_sub(self.before[axis])?;
+        (at < self.size[axis]).then_some(at)
+    }
+
+    /// The first tap along an axis at which an output meets an element.
+    fn first_tap(&self, axis: usize, output: usize) -> usize {
+        self.before[axis].saturating_sub(output * self.stride[axis]).div_ceil(self.dilation[axis])
+    }
+
+    /// # Panics
+    /// A form that makes no sense, numbers beyond those of elements, windows that meet nothing.
+    fn check(&self) {
+        assert!((0..3).all(|axis| self.kernel[axis] * self.stride[axis] * self.dilation[axis] > 0), "a size of 0");
+        for axis in 0..3 {
+            let reach = |count: usize, step: usize| count.saturating_sub(1).checked_mul(step);
+            let farthest = reach(self.out[axis], self.stride[axis])
+                .zip(reach(self.kernel[axis], self.dilation[axis]))
+                .and_then(|(output, tap)| output.checked_add(tap));
+            let inside = self.size[axis].checked_add(self.before[axis]);
+            assert!(farthest.is_some() && inside.is_some(), "sizes beyond all numbers");
+            let meets = |output: usize| {
+                let tap = self.first_tap(axis, output);
+                tap < self.kernel[axis] && self.at(axis, output, tap).is_some()
+            };
+            assert!((0..self.out[axis]).all(meets), "a window that meets no element");
         }
-        Places { groups, taps }
+        let most = |sizes: [usize; 3]| sizes.into_iter().try_fold(1_usize, usize::checked_mul);
+        let counts = [self.size, self.out, self.kernel].map(most);
+        assert!(counts.iter().all(Option::is_some), "sizes beyond all numbers");
+        assert!(u32::try_from(self.taps()).is_ok(), "{} taps", self.taps());
     }
 }
 
-/// The maxima of one plane.
-struct Maxima<'a, T> {
-    places: &'a Places,
-    x: &'a [T],
-    y: &'a mut [T],
-    index: &'a mut [i64],
+/// The number of planes that slices are of.
+///
+/// # Panics
+/// Slices that do not fit each other.
+fn planes(pool: &Pool, inputs: usize, outputs: usize, taps: Option<usize>) -> usize {
+    pool.check();
+    let planes = outputs.checked_div(pool.outputs()).unwrap_or(0);
+    let fits = outputs == planes * pool.outputs() && (inputs == planes * pool.plane() || outputs == 0);
+    let taps_fit = taps.is_none_or(|taps| taps == outputs * pool.tap_bytes());
+    assert!(fits && taps_fit, "slices of {inputs} inputs, {outputs} outputs and {taps:?} bytes for {pool:?}");
+    planes
 }
 
-impl<T: Number> Kernel for Maxima<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self) {
-        let Maxima { places, x, y, index } = self;
-        for (number, group) in places.groups.chunks_exact(places.taps).enumerate() {
-            let mut place = group[0];
-            // SAFETY: places are those of elements of the plane, whose length was checked.
-            let at = |place: u32| unsafe { *x.get_unchecked(place as usize) };
-            let mut best = [T::default(); LANES];
-            let mut first = true;
-            for next in group {
-                for i in 0..LANES {
-                    let value = at(next[i]);
-                    #[allow(clippy::eq_op)] // NaN differs from itself
-                    let better = first | (value > best[i]) | (value != value);
-                    best[i] = if better { value } else { best[i] };
-                    place[i] = if better { next[i] } else { place[i] };
-                }
-                first = false;
-            }
-            let at = number * LANES;
-            let count = LANES.min(y.len() - at);
-            y[at..at + count].copy_from_slice(&best[..count]);
-            for (index, place) in index[at..at + count].iter_mut().zip(place) {
-                *index = i64::from(place);
-            }
-        }
+/// Pieces that each task has to itself.
+fn by_pieces(pieces: usize, work: usize, f: impl Fn(Range<usize>) + Sync) {
+    if pieces.saturating_mul(work) < PARALLEL {
+        return f(0..pieces);
     }
+    let tasks = pieces.min(4 * team::threads());
+    team::parallel(tasks, |task| f(task * pieces / tasks..(task + 1) * pieces / tasks));
 }
 
-/// Pieces of planes that each task has to itself.
-fn by_planes(planes: usize, work: usize, f: impl Fn(Range<usize>) + Sync) {
-    if planes * work < PARALLEL {
-        return f(0..planes);
-    }
-    let tasks = planes.min(4 * team::threads());
-    team::parallel(tasks, |task| f(task * planes / tasks..(task + 1) * planes / tasks));
-}
+/// An address that tasks on several threads write through, each elements of its own.
+struct Shared<T>(*mut T, usize);
+// SAFETY: only an address; each task takes elements of its own.
+unsafe impl<T: Send> Sync for Shared<T> {}
 
-/// An address that tasks on several threads write through, each its own planes.
-struct Planes<T>(*mut T, usize);
-// SAFETY: only an address; each task takes planes of its own.
-unsafe impl<T> Sync for Planes<T> {}
-
-impl<T> Planes<T> {
-    fn new(of: &mut [T], plane: usize) -> Self {
-        Planes(of.as_mut_ptr(), plane)
+impl<T> Shared<T> {
+    fn new(of: &mut [T]) -> Self {
+        Shared(of.as_mut_ptr(), of.len())
     }
 
     /// # Safety
-    /// The plane exists, and nobody else has it.
-    #[allow(clippy::mut_from_ref)] // each plane once
-    unsafe fn take(&self, number: usize) -> &mut [T] {
-        // SAFETY: as the caller promises.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(number * self.1), self.1) }
+    /// Nobody else has these elements.
+    #[allow(clippy::mut_from_ref)] // each element once
+    unsafe fn take(&self, range: Range<usize>) -> &mut [T] {
+        assert!(range.start <= range.end && range.end <= self.1);
+        // SAFETY: inside, and the caller's alone.
+        unsafe { std::slice::from_raw_parts_mut(self.0.add(range.start), range.len()) }
     }
 }
 
-/// y (planes, out) = the largest x (planes, size) in each window, `index` its place in the plane: the first of equals, or the last
-/// NaN. Each window meets an element at least.
+/// Numbers of taps, a byte plane after the other.
+struct Taps {
+    bytes: Shared<u8>,
+    outputs: usize,
+}
+
+impl Taps {
+    /// # Safety
+    /// Nobody else has those of the outputs from `first` on.
+    unsafe fn write(&self, first: usize, taps: &[u32]) {
+        for byte in 0..self.bytes.1 / self.outputs {
+            let at = byte * self.outputs + first;
+            // SAFETY: as the caller promises.
+            let to = unsafe { self.bytes.take(at..at + taps.len()) };
+            for (to, tap) in to.iter_mut().zip(taps) {
+                *to = (tap >> (8 * byte)) as u8;
+            }
+        }
+    }
+}
+
+/// y (planes, out) = the largest x (planes, size) in each window: the first of equals, or the last NaN; and where `taps` are asked
+/// for, (bytes, planes, out), the numbers of the taps that meet it.
 ///
 /// # Panics
-/// Slices that do not fit the planes.
-pub fn max_pool<T: Number>(isa: Isa, pool: &Pool, x: &[T], y: &mut [T], index: &mut [i64]) {
-    let (plane, out) = (pool.size.iter().product::<usize>(), pool.out.iter().product::<usize>());
+/// Slices that do not fit, a form that makes no sense, a window that meets no element.
+pub fn max_pool<T: Number>(isa: Isa, pool: &Pool, x: &[T], y: &mut [T], taps: Option<&mut [u8]>) {
+    let planes = planes(pool, x.len(), y.len(), taps.as_deref().map(<[u8]>::len));
     if y.is_empty() {
         return;
     }
-    let planes = y.len() / out;
-    assert!(x.len() == planes * plane && y.len() == planes * out && index.len() == y.len(), "slices of other lengths");
-    let places = Places::new(pool);
-    let (y, index) = (Planes::new(y, out), Planes::new(index, out));
-    by_planes(planes, out * places.taps, |range| {
+    let (plane, outputs) = (pool.plane(), pool.outputs());
+    let taps = taps.map(|taps| Taps { bytes: Shared::new(taps), outputs: planes * outputs });
+    let (y, taps) = (Shared::new(y), taps.as_ref());
+    if pool.out[2] < LINE && outputs.saturating_mul(pool.taps()) <= TABLE && u32::try_from(plane).is_ok() {
+        let places = Places::new(pool);
+        by_pieces(planes, outputs * pool.taps(), |range| {
+            for number in range {
+                let first = number * outputs;
+                // SAFETY: the task's own plane.
+                let y = unsafe { y.take(first..first + outputs) };
+                isa.run(Group { places: &places, x: &x[number * plane..][..plane], y, first, taps });
+            }
+        });
+        return;
+    }
+    let lines = pool.out[0] * pool.out[1];
+    by_pieces(planes * lines, pool.out[2] * pool.taps(), |range| {
         for number in range {
-            // SAFETY: the task's own plane.
-            let (y, index) = unsafe { (y.take(number), index.take(number)) };
-            isa.run(Maxima { places: &places, x: &x[number * plane..][..plane], y, index });
+            let first = number * pool.out[2];
+            // SAFETY: the task's own line.
+            let y = unsafe { y.take(first..first + pool.out[2]) };
+            let x = &x[number / lines * plane..][..plane];
+            let position = [number % lines / pool.out[1], number % lines % pool.out[1]];
+            isa.run(Line { pool, position, x, y, first, taps });
         }
     });
 }
 
-/// dx (planes, `plane`) = 0, plus dy (planes, out) at `index`.
+/// dx (planes, size) = 0, plus dy (planes, out) where the taps (bytes, planes, out) meet x; what comes to one element is added in
+/// the order of outputs.
 ///
 /// # Panics
-/// Slices that do not fit, an index outside of the plane.
-pub fn max_pool_grad<T: Number>(dx: &mut [T], dy: &[T], index: &[i64], plane: usize) {
-    if dx.is_empty() {
-        return;
+/// Slices that do not fit, a form that makes no sense, taps that no kernel has or that meet no element of the plane.
+pub fn max_pool_grad<T: Number>(pool: &Pool, dx: &mut [T], dy: &[T], taps: &[u8]) {
+    let planes = planes(pool, dx.len(), dy.len(), Some(taps.len()));
+    if dy.is_empty() {
+        return dx.fill(T::default());
     }
-    let planes = dx.len() / plane;
-    let out = dy.len() / planes;
-    let dx = Planes::new(dx, plane);
-    by_planes(planes, plane + out, |range| {
+    let ([_, rows, columns], [_, k1, k2]) = (pool.size, pool.kernel);
+    let flat =
+        |at: [usize; 3]| (at[0].wrapping_mul(rows).wrapping_add(at[1])).wrapping_mul(columns).wrapping_add(at[2]);
+    // From where the kernel begins, perhaps before the plane, to each of its taps.
+    let steps: Vec<usize> = (0..pool.taps())
+        .map(|tap| [tap / k2 / k1, tap / k2 % k1, tap % k2])
+        .map(|tap| flat(std::array::from_fn(|axis| (tap[axis] * pool.dilation[axis]).wrapping_sub(pool.before[axis]))))
+        .collect();
+    let (plane, outputs, bytes) = (pool.plane(), pool.outputs(), pool.tap_bytes());
+    let dx = Shared::new(dx);
+    by_pieces(planes, plane + outputs, |range| {
         for number in range {
             // SAFETY: the task's own plane.
-            let dx = unsafe { dx.take(number) };
+            let dx = unsafe { dx.take(number * plane..(number + 1) * plane) };
             dx.fill(T::default());
-            for (&dy, &index) in dy[number * out..][..out].iter().zip(&index[number * out..][..out]) {
-                let dx = &mut dx[index as usize];
-                *dx = *dx + dy;
+            for line in 0..pool.out[0] * pool.out[1] {
+                let first = number * outputs + line * pool.out[2];
+                let begin = flat([line / pool.out[1] * pool.stride[0], line % pool.out[1] * pool.stride[1], 0]);
+                let (dy, low) = (&dy[first..][..pool.out[2]], &taps[first..][..pool.out[2]]);
+                for (i, (&dy, &low)) in dy.iter().zip(low).enumerate() {
+                    let higher = |byte: usize| usize::from(taps[byte * planes * outputs + first + i]) << (8 * byte);
+                    let tap = usize::from(low) + (1..bytes).map(higher).sum::<usize>();
+                    let dx = &mut dx[begin.wrapping_add(i * pool.stride[2]).wrapping_add(steps[tap])];
+                    *dx = *dx + dy;
+                }
             }
         }
     });

@@ -6,6 +6,7 @@ use kiln_cpu::normalization::{Channels, Normalizer, Slopes, moments, normalize, 
 use kiln_cpu::pool::{Pool, max_pool, max_pool_grad};
 use kiln_cpu::{Isa, team};
 use proptest::prelude::*;
+use std::panic::catch_unwind;
 
 fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
@@ -17,15 +18,15 @@ fn numbers(count: usize, seed: u64) -> Vec<f32> {
         .collect()
 }
 
-/// Value and place of each window's maximum: the first of equals, or the last NaN.
-fn naive_pool(pool: &Pool, plane: &[f32]) -> Vec<(f32, i64)> {
+/// Value, tap and place of each window's maximum: the first of equals, or the last NaN.
+fn naive_pool(pool: &Pool, plane: &[f32]) -> Vec<(f32, usize, usize)> {
     let flat = |at: [usize; 3], size: [usize; 3]| (at[0] * size[1] + at[1]) * size[2] + at[2];
     let positions = |size: [usize; 3]| {
         (0..size.iter().product::<usize>()).map(move |i| [i / size[2] / size[1], i / size[2] % size[1], i % size[2]])
     };
     positions(pool.out)
         .map(|p| {
-            let mut best: Option<(f32, i64)> = None;
+            let mut best: Option<(f32, usize, usize)> = None;
             for k in positions(pool.kernel) {
                 let at: Option<Vec<usize>> = (0..3)
                     .map(|a| (p[a] * pool.stride[a] + k[a] * pool.dilation[a]).checked_sub(pool.before[a]))
@@ -35,8 +36,8 @@ fn naive_pool(pool: &Pool, plane: &[f32]) -> Vec<(f32, i64)> {
                 let Some(at) = at else { continue };
                 let place = flat([at[0], at[1], at[2]], pool.size);
                 let value = plane[place];
-                if best.is_none_or(|(best, _)| value > best || value.is_nan()) {
-                    best = Some((value, place as i64));
+                if best.is_none_or(|(best, ..)| value > best || value.is_nan()) {
+                    best = Some((value, flat(k, pool.kernel), place));
                 }
             }
             best.unwrap()
@@ -45,17 +46,24 @@ fn naive_pool(pool: &Pool, plane: &[f32]) -> Vec<(f32, i64)> {
 }
 
 fn pools() -> impl Strategy<Value = Pool> {
-    let axis = (1_usize..12, 1_usize..5, 1_usize..4, 1_usize..3, 0_usize..3, 0_usize..3).prop_filter_map(
-        "does not fit",
-        |(size, kernel, stride, dilation, before, after)| {
-            let extent = (kernel - 1) * dilation + 1;
-            let out = (size + before + after).checked_sub(extent)? / stride + 1;
-            // Each window meets something.
-            let met = |p: usize| (0..kernel).any(|k| (before..before + size).contains(&(p * stride + k * dilation)));
-            (0..out).all(met).then_some([size, out, kernel, stride, dilation, before])
-        },
-    );
-    [axis.clone(), axis.clone(), axis].prop_map(|axes| {
+    // Lines of up to a dozen outputs, and longer ones, which go another way.
+    let axis = |sizes: std::ops::Range<usize>, kernels: std::ops::Range<usize>| {
+        (sizes, kernels, 1_usize..4, 1_usize..3, 0_usize..3, 0_usize..3).prop_filter_map(
+            "does not fit",
+            |(size, kernel, stride, dilation, before, after)| {
+                let extent = (kernel - 1) * dilation + 1;
+                let out = (size + before + after).checked_sub(extent)? / stride + 1;
+                // Each window meets something.
+                let met =
+                    |p: usize| (0..kernel).any(|k| (before..before + size).contains(&(p * stride + k * dilation)));
+                (0..out).all(met).then_some([size, out, kernel, stride, dilation, before])
+            },
+        )
+    };
+    let last = prop_oneof![axis(1..12, 1..5), axis(60..140, 1..5), axis(40..140, 20..30)];
+    let rows = prop_oneof![3 => axis(1..12, 1..5), 1 => axis(14..18, 12..14)];
+    (axis(1..12, 1..5), rows, last).prop_map(|(planes, rows, columns)| {
+        let axes = [planes, rows, columns];
         let of = |i: usize| std::array::from_fn(|axis: usize| axes[axis][i]);
         Pool { size: of(0), out: of(1), kernel: of(2), stride: of(3), dilation: of(4), before: of(5) }
     })
@@ -66,26 +74,32 @@ proptest! {
 
     #[test]
     fn maxima_are_the_naive_ones(pool in pools(), planes in 0_usize..4, seed in any::<u64>()) {
-        let (plane, out) = (pool.size.iter().product::<usize>(), pool.out.iter().product::<usize>());
+        let (plane, out) = (pool.plane(), pool.outputs());
         let mut x = numbers(planes * plane, seed);
         for (i, x) in x.iter_mut().enumerate() {
             // Equal ones, infinities and NaN among them.
             *x = match (i as u64).wrapping_mul(seed | 1) >> 60 { 0 => f32::NAN, 1 => f32::NEG_INFINITY, 2 => 0.5, _ => *x };
         }
         let dy = numbers(planes * out, seed ^ 1);
-        let want: Vec<(f32, i64)> = x.chunks(plane).flat_map(|plane| naive_pool(&pool, plane)).collect();
+        let want: Vec<_> = x.chunks(plane).flat_map(|plane| naive_pool(&pool, plane)).collect();
         let mut dx_want = vec![0.0; x.len()];
-        for (i, ((_, place), dy)) in want.iter().zip(&dy).enumerate() {
-            dx_want[i / out * plane + *place as usize] += dy;
+        for (i, ((.., place), dy)) in want.iter().zip(&dy).enumerate() {
+            dx_want[i / out * plane + place] += dy;
         }
+        let taps_want: Vec<u8> =
+            (0..pool.tap_bytes()).flat_map(|byte| want.iter().map(move |(_, tap, _)| (tap >> (8 * byte)) as u8)).collect();
+        prop_assert_eq!(pool.tap_bytes(), if pool.taps() <= 256 { 1 } else { 2 });
         for &isa in Isa::available() {
-            let (mut y, mut index) = (vec![7.0; want.len()], vec![-7; want.len()]);
-            max_pool(isa, &pool, &x, &mut y, &mut index);
-            for (i, (y, place)) in y.iter().zip(&index).enumerate() {
-                prop_assert_eq!((y.to_bits(), *place), (want[i].0.to_bits(), want[i].1), "{} {:?}", i, isa);
+            let (mut y, mut taps) = (vec![7.0; want.len()], vec![77; taps_want.len()]);
+            max_pool(isa, &pool, &x, &mut y, Some(&mut taps));
+            prop_assert_eq!(&taps, &taps_want, "{:?}", isa);
+            let mut values = vec![7.0; want.len()];
+            max_pool(isa, &pool, &x, &mut values, None);
+            for (i, (y, value)) in y.iter().zip(&values).enumerate() {
+                prop_assert_eq!([y.to_bits(), value.to_bits()], [want[i].0.to_bits(); 2], "{} {:?}", i, isa);
             }
             let mut dx = vec![7.0; x.len()];
-            max_pool_grad(&mut dx, &dy, &index, plane);
+            max_pool_grad(&pool, &mut dx, &dy, &taps);
             prop_assert_eq!(&dx, &dx_want);
         }
     }
@@ -258,4 +272,46 @@ fn slices_of_other_lengths_are_refused() {
     }
     let vast = Channels { samples: 1 << 32, channels: 1 << 32, size: 1 };
     assert!(refuses(&|| moments::<f32>(isa, &vast, &mut [], &[])));
+}
+
+/// What does not fit is refused before anything is read or written.
+#[test]
+fn pools_that_do_not_fit_are_refused() {
+    let pool = |size: usize, out: usize, kernel: usize| Pool {
+        size: [1, 1, size],
+        out: [1, 1, out],
+        kernel: [1, 1, kernel],
+        stride: [1; 3],
+        dilation: [1; 3],
+        before: [0; 3],
+    };
+    let refused = |pool: Pool, inputs: usize, outputs: usize, taps: usize| {
+        let forward = catch_unwind(|| {
+            max_pool(Isa::best(), &pool, &vec![0.0_f32; inputs], &mut vec![0.0; outputs], Some(&mut vec![0; taps]));
+        });
+        let backward = catch_unwind(|| {
+            max_pool_grad(&pool, &mut vec![0.0_f32; inputs], &vec![0.0; outputs], &vec![0; taps]);
+        });
+        assert!(forward.is_err() && backward.is_err(), "{pool:?} of {inputs}, {outputs}, {taps}");
+    };
+    // An empty plane; windows beyond the plane; slices that are too short, in turn.
+    refused(pool(0, 1, 1), 0, 1, 1);
+    refused(pool(0, 100, 1), 0, 100, 100);
+    refused(pool(2, 5, 2), 2, 5, 5);
+    refused(pool(5, 4, 2), 4, 4, 4);
+    refused(pool(5, 4, 2), 5, 3, 3);
+    refused(pool(5, 4, 2), 5, 4, 3);
+    refused(pool(5, 4, 2), 10, 4, 4);
+    refused(pool(300, 1, 300), 300, 1, 1);
+    // No taps, steps of 0, sizes whose product has no number.
+    refused(pool(5, 4, 0), 5, 4, 4);
+    refused(Pool { stride: [1, 1, 0], ..pool(5, 4, 2) }, 5, 4, 4);
+    refused(Pool { size: [usize::MAX, 2, 1], ..pool(1, 1, 1) }, 1, 1, 1);
+    refused(Pool { before: [0, 0, usize::MAX], ..pool(5, 4, 2) }, 5, 4, 4);
+    // Nothing at all is no fault.
+    max_pool::<f32>(Isa::best(), &pool(5, 4, 2), &[], &mut [], None);
+    max_pool_grad::<f32>(&pool(5, 4, 2), &mut [], &[], &[]);
+    // A tap that the kernel does not have.
+    assert!(catch_unwind(|| max_pool_grad(&pool(5, 4, 2), &mut [0.0_f32; 5], &[1.0; 4], &[0, 1, 0, 2])).is_err());
+    assert!(catch_unwind(|| max_pool_grad(&pool(2, 1, 2), &mut [0.0_f32; 2], &[1.0], &[255])).is_err());
 }

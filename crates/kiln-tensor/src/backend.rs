@@ -326,14 +326,16 @@ pub trait Backend: Send + Sync + 'static {
     fn conv_grad_weight(&self, conv: &Convolution, out: Out<'_>, x: View<'_>, dy: View<'_>) -> Result<()> {
         crate::composed::conv_grad_weight(self, conv, out, x, dy)
     }
-    /// out (N, C, P…) = the largest x (N, C, D…) in each window, and `index` (i64, of out's shape) = where in its plane D… that is: the
-    /// first of equals, or the last NaN. Padding is never chosen; each window meets at least one element.
-    fn max_pool(&self, window: &Window, out: Out<'_>, index: Out<'_>, x: View<'_>) -> Result<()> {
-        crate::composed::max_pool(self, window, out, index, x)
+    /// out (N, C, P…) = the largest x (N, C, D…) in each window: the first of equals, or the last NaN. Padding is never chosen; each
+    /// window meets at least one element. Where `taps` are asked for, u8 (bytes, N, C, P…), they become the numbers of the taps that
+    /// meet it, of [`Window::tap_bytes`] bytes, the lowest ones first.
+    fn max_pool(&self, window: &Window, out: Out<'_>, taps: Option<Out<'_>>, x: View<'_>) -> Result<()> {
+        crate::composed::max_pool(self, window, out, taps, x)
     }
-    /// out (N, C, D…) = 0, plus dy (N, C, P…) at `index` within its plane; equal indices add up in ascending order of position.
-    fn max_pool_grad(&self, out: Out<'_>, dy: View<'_>, index: View<'_>) -> Result<()> {
-        crate::composed::max_pool_grad(self, out, dy, index)
+    /// out (N, C, D…) = 0, plus dy (N, C, P…) at what each window meets at its tap of `taps`, which [`Backend::max_pool`] has written
+    /// and which are contiguous; what comes to one element adds up in ascending order of position.
+    fn max_pool_grad(&self, window: &Window, out: Out<'_>, dy: View<'_>, taps: View<'_>) -> Result<()> {
+        crate::composed::max_pool_grad(self, window, out, dy, taps)
     }
     /// out (2, C) = mean and biased variance of each channel of x (N, C, S). Moments, weight, bias and their gradients are of the type
     /// that x is computed in: f32 where x is of a half type. (So in the two below.)

@@ -29,7 +29,7 @@ pub use layout::Layout;
 pub use recurrence::{Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut};
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
 pub use tensor::{
-    Axes, IntoAxes, MatmulOptions, NormalizeGradients, RecurrentGradients, RecurrentOptions, RecurrentStates, Tensor,
-    UpdateTensors, axis_index,
+    Axes, IntoAxes, MatmulOptions, Maxima, NormalizeGradients, RecurrentGradients, RecurrentOptions, RecurrentStates,
+    Tensor, UpdateTensors, axis_index,
 };
 pub use window::{ConvOptions, Convolution, MAX_SPATIAL, Normalization, Padding, PerAxis, PoolOptions, Window};

@@ -44,6 +44,13 @@ impl Window {
         self.kernel.iter().product()
     }
 
+    /// Bytes that the number of a tap takes: 1 up to 256 taps, 2 up to 65,536.
+    #[inline]
+    pub fn tap_bytes(&self) -> usize {
+        let most = self.taps().saturating_sub(1);
+        (usize::BITS - most.leading_zeros()).div_ceil(8).max(1) as usize
+    }
+
     /// What the kernel covers along an axis: (kernel − 1)·dilation + 1.
     #[inline]
     pub fn extent(&self, axis: usize) -> usize {

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 use kiln_tensor::{
-    ConvOptions, DType, Device, MatmulOptions, Normalization, Padding, PoolOptions, Result, Shape, Tensor,
+    ConvOptions, DType, Device, ErrorKind, MatmulOptions, Normalization, Padding, PoolOptions, Result, Shape, Tensor,
 };
 use proptest::prelude::*;
 
@@ -119,6 +119,9 @@ fn operands_need_not_lie_row_major() -> Result<()> {
         dy.max_pool_grad(&index, x.shape())?.to_vec::<f32>()?,
         dy_rows.max_pool_grad(&index, x.shape())?.to_vec::<f32>()?
     );
+    let (values, maxima) = x.max_pool_with_taps(&pool)?;
+    assert_eq!(x.max_pool_values(&pool)?.to_vec::<f32>()?, values.to_vec::<f32>()?);
+    assert_eq!(maxima.gradient(&dy)?.to_vec::<f32>()?, dy.max_pool_grad(&index, x.shape())?.to_vec::<f32>()?);
     let (moments, moments_rows) = (x.moments()?, x_rows.moments()?);
     assert_eq!(moments.to_vec::<f32>()?, moments_rows.to_vec::<f32>()?);
     let form = Normalization { epsilon: 1e-3, own_moments: true, activation: None };
@@ -161,5 +164,66 @@ fn averages_count_what_they_meet() -> Result<()> {
     let past = PoolOptions::new(4).stride(2).padding(1).ceil(true);
     assert_eq!(counts(past)?, [4, 4, 3]);
     assert_eq!(counts(past.count_include_pad(false))?, [3, 4, 2]);
+    Ok(())
+}
+
+/// Positions are those in the plane, for windows whose taps take a byte and for larger ones, in every dtype and rank.
+#[test]
+fn maxima_are_where_positions_say() -> Result<()> {
+    let cpu = Device::cpu();
+    for (shape, options) in [
+        (&[2, 3, 40][..], PoolOptions::new(3).stride(2).padding(1)),
+        (&[1, 2, 9, 70], PoolOptions::new([3, 4]).dilation([2, 3]).padding([(0, 1), (1, 0)])),
+        (&[2, 1, 19, 18], PoolOptions::new(17).stride(1).padding(3)),
+        (&[1, 2, 8, 9, 10], PoolOptions::new([7, 7, 6]).stride(2)),
+        (&[0, 2, 8], PoolOptions::new(2)),
+    ] {
+        let count: usize = shape.iter().product();
+        let numbers: Vec<f32> = (0..count).map(|i| (i * 7919 % 1009) as f32).collect();
+        let x = Tensor::from_vec(numbers.clone(), shape, &cpu)?;
+        let (y, index) = x.max_pool(&options)?;
+        assert_eq!(index.shape(), y.shape());
+        let plane: usize = shape[2..].iter().product();
+        let outputs: usize = y.dims()[2..].iter().product();
+        let (values, places) = (y.to_vec::<f32>()?, index.to_vec::<i64>()?);
+        for (i, (value, &place)) in values.iter().zip(&places).enumerate() {
+            assert!((place as usize) < plane);
+            assert_eq!(numbers[i / outputs * plane + place as usize], *value, "{shape:?} {i}");
+        }
+        // Half types add up in f32, so that thousands of ones are counted.
+        let ones = Tensor::ones(y.shape(), DType::BF16, &cpu)?;
+        let back = ones.max_pool_grad(&index, x.shape())?;
+        assert_eq!((back.dtype(), back.to_dtype(DType::F32)?.sum_all()?.item()?), (DType::BF16, values.len() as f64));
+    }
+    Ok(())
+}
+
+#[test]
+fn positions_outside_of_their_plane_are_refused() -> Result<()> {
+    let cpu = Device::cpu();
+    let dy = Tensor::ones([2, 2, 3], DType::F32, &cpu)?;
+    let shape = Shape::new(&[2, 2, 6])?;
+    for (place, at) in [(6, 0), (-1, 4), (i64::MAX, 11), (i64::MIN, 7), (23, 2)] {
+        let mut places = vec![0; 12];
+        places[at] = place;
+        let error = dy.max_pool_grad(&Tensor::from_vec(places, [2, 2, 3], &cpu)?, &shape).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.to_string()),
+            (
+                ErrorKind::Index,
+                format!("max_pool_grad: index {place} is outside of its plane of 6 elements in (2, 2, 6)")
+            )
+        );
+    }
+    // Nothing has places in nothing.
+    let none = Tensor::from_vec(Vec::<i64>::new(), [0, 2, 3], &cpu)?;
+    let dx = Tensor::ones([0, 2, 3], DType::F32, &cpu)?.max_pool_grad(&none, &Shape::new(&[0, 2, 6])?)?;
+    assert_eq!(dx.dims(), [0, 2, 6]);
+    let (_, maxima) = Tensor::ones([1, 2, 6], DType::F32, &cpu)?.max_pool_with_taps(&PoolOptions::new(2))?;
+    assert_eq!(
+        maxima.gradient(&dy).unwrap_err().to_string(),
+        "max_pool_grad: (2, 2, 3) at (1, 2, 3) is no gradient of the maxima of (1, 2, 6)"
+    );
+    assert!(maxima.gradient(&Tensor::zeros([1, 2, 3], DType::I64, &cpu)?).is_err());
     Ok(())
 }

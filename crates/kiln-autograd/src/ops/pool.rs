@@ -1,13 +1,13 @@
 //! Maxima of windows, and what is made of averages.
 
 use crate::{Backward, Function, Var};
-use kiln_tensor::{Error, PerAxis, PoolOptions, Result, Shape, Tensor, Window};
+use kiln_tensor::{Error, Maxima, PerAxis, PoolOptions, Result, Shape, Tensor, Window};
 use std::iter::repeat;
 use std::ops::Range;
 
-/// y = the largest x in each window, at `index` of its plane; dx is dy added up there.
+/// y = the largest x in each window; dx is dy added up where it is.
 struct MaxPool {
-    index: Tensor,
+    maxima: Maxima,
     shape: Shape,
 }
 
@@ -17,7 +17,7 @@ impl Function for MaxPool {
     }
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
         if !pass.records() {
-            return pass.accumulate(0, Var::constant(dy.tensor().max_pool_grad(&self.index, &self.shape)?));
+            return pass.accumulate(0, Var::constant(self.maxima.gradient(dy.tensor())?));
         }
         let index = self.flat_index()?;
         let all = Shape::new(&[self.shape.elements()])?;
@@ -29,14 +29,15 @@ impl Function for MaxPool {
 impl MaxPool {
     /// The places of the maxima in all of x, of one axis.
     fn flat_index(&self) -> Result<Tensor> {
+        let index = self.maxima.positions()?;
         let planes = self.shape[0] * self.shape[1];
         let plane: usize = self.shape[2..].iter().product();
-        let starts = Tensor::write_with([planes, 1], self.index.device(), |starts: &mut [i64]| {
+        let starts = Tensor::write_with([planes, 1], index.device(), |starts: &mut [i64]| {
             starts.iter_mut().zip((0..).step_by(plane)).for_each(|(start, at)| *start = at);
             Ok(())
         })?;
-        let count = self.index.dims()[2..].iter().product::<usize>();
-        self.index.reshape([planes, count])?.add(&starts)?.reshape([planes * count])
+        let count = index.dims()[2..].iter().product::<usize>();
+        index.reshape([planes, count])?.add(&starts)?.reshape([planes * count])
     }
 }
 
@@ -62,8 +63,11 @@ impl Var {
     /// # Errors
     /// What [`PoolOptions::output_shape`] says.
     pub fn max_pool(&self, options: &PoolOptions) -> Result<Var> {
-        let (y, index) = self.tensor().max_pool(options)?;
-        Ok(Var::record(&[self], y, |_| MaxPool { index, shape: *self.shape() }))
+        if !self.requires_grad() {
+            return Ok(Var::constant(self.tensor().max_pool_values(options)?));
+        }
+        let (y, maxima) = self.tensor().max_pool_with_taps(options)?;
+        Ok(Var::record(&[self], y, |_| MaxPool { maxima, shape: *self.shape() }))
     }
 
     /// The largest element of each part of x (N, C, D…), of as many parts along each axis as `to` says. Part i of n is from

@@ -228,11 +228,11 @@ impl<M: Machine> Backend for Gpu<M> {
     fn conv_grad_weight(&self, conv: &Convolution, out: Out<'_>, x: View<'_>, dy: View<'_>) -> Result<()> {
         self.weight_gradients(conv, &out, &x, &dy)
     }
-    fn max_pool(&self, window: &Window, out: Out<'_>, index: Out<'_>, x: View<'_>) -> Result<()> {
-        self.maxima(window, &out, &index, &x)
+    fn max_pool(&self, window: &Window, out: Out<'_>, taps: Option<Out<'_>>, x: View<'_>) -> Result<()> {
+        self.maxima(window, &out, taps.as_ref(), &x)
     }
-    fn max_pool_grad(&self, out: Out<'_>, dy: View<'_>, index: View<'_>) -> Result<()> {
-        self.maxima_gradients(&out, &dy, &index)
+    fn max_pool_grad(&self, window: &Window, out: Out<'_>, dy: View<'_>, taps: View<'_>) -> Result<()> {
+        self.maxima_gradients(window, &out, &dy, &taps)
     }
     fn moments(&self, out: Out<'_>, x: View<'_>) -> Result<()> {
         self.channel_moments(out, x)

@@ -19,7 +19,7 @@ impl<'d> Array<'d> {
         let bytes: Vec<u8> = match dtype {
             DType::F32 => values.iter().flat_map(|&value| (value as f32).to_ne_bytes()).collect(),
             DType::F64 => values.iter().flat_map(|&value| value.to_ne_bytes()).collect(),
-            DType::I64 => values.iter().flat_map(|&value| (value as i64).to_ne_bytes()).collect(),
+            DType::U8 => values.iter().map(|&value| value as u8).collect(),
             other => panic!("{other}"),
         };
         let buffer = backend.alloc(bytes.len()).unwrap();
@@ -46,7 +46,7 @@ impl<'d> Array<'d> {
         match self.dtype {
             DType::F32 => bytes.as_chunks().0.iter().map(|&four| f32::from_ne_bytes(four).into()).collect(),
             DType::F64 => bytes.as_chunks().0.iter().map(|&eight| f64::from_ne_bytes(eight)).collect(),
-            DType::I64 => bytes.as_chunks().0.iter().map(|&eight| i64::from_ne_bytes(eight) as f64).collect(),
+            DType::U8 => bytes.into_iter().map(f64::from).collect(),
             other => panic!("{other}"),
         }
     }
@@ -213,21 +213,25 @@ pub(crate) fn pools(device: &Device, count: usize) {
             let values: Vec<f64> = (0..x_shape.elements()).map(|_| number()).collect();
             let (backend, what) = (cases.backend, format!("{dtype} {window:?} of {x_shape}"));
             let x = Array::new(backend, x_shape, dtype, &values);
-            let run = |pool: &dyn Fn(Out<'_>, Out<'_>)| {
-                let (y, index) = (Array::output(backend, y_shape, dtype), Array::output(backend, y_shape, DType::I64));
-                pool(y.out(), index.out());
-                (y, index)
+            let taps_shape = shape(&[&[window.tap_bytes()], y_shape.dims()].concat());
+            let run = |pool: &dyn Fn(Out<'_>, Option<Out<'_>>)| {
+                let taps = Array::output(backend, taps_shape, DType::U8);
+                let [y, alone] = [(); 2].map(|()| Array::output(backend, y_shape, dtype));
+                pool(y.out(), Some(taps.out()));
+                pool(alone.out(), None);
+                same(&format!("max_pool without taps {what}"), &alone, &y);
+                (y, taps)
             };
-            let (y, index) = run(&|y, index| backend.max_pool(&window, y, index, x.view()).unwrap());
-            let (reference, places) =
-                run(&|y, index| composed::max_pool(backend, &window, y, index, x.view()).unwrap());
+            let (y, taps) = run(&|y, taps| backend.max_pool(&window, y, taps, x.view()).unwrap());
+            let (reference, taps_reference) =
+                run(&|y, taps| composed::max_pool(backend, &window, y, taps, x.view()).unwrap());
             same(&format!("max_pool {what}"), &y, &reference);
-            same(&format!("max_pool's index {what}"), &index, &places);
+            same(&format!("max_pool's taps {what}"), &taps, &taps_reference);
 
             let dy = cases.array(y_shape);
             let [dx, reference] = [(); 2].map(|()| Array::output(backend, x_shape, dtype));
-            backend.max_pool_grad(dx.out(), dy.view(), index.view()).unwrap();
-            composed::max_pool_grad(backend, reference.out(), dy.view(), index.view()).unwrap();
+            backend.max_pool_grad(&window, dx.out(), dy.view(), taps.view()).unwrap();
+            composed::max_pool_grad(backend, &window, reference.out(), dy.view(), taps.view()).unwrap();
             same(&format!("max_pool_grad {what}"), &dx, &reference);
         }
     }

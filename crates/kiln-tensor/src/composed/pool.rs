@@ -13,12 +13,38 @@ fn met(window: &Window, axis: usize, tap: usize, outputs: usize, size: usize) ->
     if first >= end { (0, 0, 0) } else { (first, end - first, first * stride + reach - before) }
 }
 
-/// An i64 scratch of these numbers.
-fn numbers<'b, B: Backend + ?Sized>(backend: &'b B, shape: Shape, values: &[i64]) -> Result<Scratch<'b, B>> {
-    let scratch = Scratch::new(backend, shape, DType::I64)?;
-    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_ne_bytes()).collect();
-    backend.upload(scratch.buffer, 0, &bytes)?;
+/// The outputs of a tensor (…, P…) that meet an element at a tap, and the elements of an input (…, D…) that they meet, as layouts
+/// cut from those of all; `None` where there are none.
+fn cut(window: &Window, tap: [usize; MAX_SPATIAL], outputs: &Layout, inputs: &Layout) -> Result<Option<[Layout; 2]>> {
+    let spatial = outputs.shape().rank() - 2;
+    let (counts, sizes) = (Window::sizes(outputs.shape()), Window::sizes(inputs.shape()));
+    let (mut to, mut from) = (*outputs, *inputs);
+    for axis in 0..spatial {
+        let of = MAX_SPATIAL - spatial + axis;
+        let (first, count, start) = met(window, of, tap[of], counts[of], sizes[of]);
+        to = to.slice(2 + axis, first, count, 1)?;
+        from = from.slice(2 + axis, start, count, window.stride[of] as isize)?;
+    }
+    Ok((to.shape().elements() > 0).then_some([to, from]))
+}
+
+/// A tap's place along each axis.
+fn tap_of(window: &Window, number: usize) -> [usize; MAX_SPATIAL] {
+    let [_, rows, columns] = window.kernel;
+    [number / columns / rows, number / columns % rows, number % columns]
+}
+
+/// A byte on the device.
+fn byte<B: Backend + ?Sized>(backend: &B, value: u8) -> Result<Scratch<'_, B>> {
+    let scratch = Scratch::new(backend, Shape::SCALAR, DType::U8)?;
+    backend.upload(scratch.buffer, 0, &[value])?;
     Ok(scratch)
+}
+
+/// Each byte plane of taps, of outputs that are laid out like `outputs`.
+fn planes(taps: &Out<'_>, count: usize, outputs: &Layout) -> impl Iterator<Item = (u32, Layout)> {
+    let (first, bytes) = (taps.offset, if count == 0 { 0 } else { taps.elements() / count });
+    (0..bytes).map(move |byte| (8 * byte as u32, outputs.moved(first + byte * count)))
 }
 
 /// See [`Backend::max_pool`].
@@ -26,82 +52,91 @@ pub fn max_pool<B: Backend + ?Sized>(
     backend: &B,
     window: &Window,
     out: Out<'_>,
-    index: Out<'_>,
+    taps: Option<Out<'_>>,
     x: View<'_>,
 ) -> Result<()> {
     if out.elements() == 0 {
         return Ok(());
     }
-    let (shape, given) = (*out.shape, *x.layout.shape());
-    let spatial = shape.rank() - 2;
-    let (outputs, sizes) = (Window::sizes(&shape), Window::sizes(&given));
-    let whole = |out: &Out<'_>| Layout::contiguous(shape).moved(out.offset);
-    let (best_layout, place_layout) = (whole(&out), whole(&index));
-    let best = View { buffer: out.buffer, dtype: out.dtype, layout: &best_layout };
-    let place = View { buffer: index.buffer, dtype: DType::I64, layout: &place_layout };
-    let plane = Window::shape(&[1, 1], sizes, spatial)?;
-    let positions: Vec<i64> = (0..plane.elements() as i64).collect();
-    let positions = numbers(backend, plane, &positions)?;
-    let positions_over = positions.over(&given)?;
+    let (count, whole) = (out.elements(), Layout::contiguous(*out.shape));
+    let bytes = |to: &Layout| taps.iter().flat_map(|taps| planes(taps, count, to)).collect::<Vec<_>>();
+    let tap_buffer = taps.as_ref().map_or(out.buffer, |taps| taps.buffer);
     backend.fill(out, f64::NEG_INFINITY)?;
-    // No tap has been met: a window of −∞ alone still names an element of its own.
-    backend.fill(index, -1.0)?;
-    let zero = numbers(backend, Shape::SCALAR, &[0])?;
-    for tap in window.each_tap() {
-        let (mut to, mut from, mut at) = (best_layout, *x.layout, positions_over);
-        let mut place_at = place_layout;
-        for axis in 0..spatial {
-            let of = MAX_SPATIAL - spatial + axis;
-            let (first, count, start) = met(window, of, tap[of], outputs[of], sizes[of]);
-            to = to.slice(2 + axis, first, count, 1)?;
-            place_at = place_at.slice(2 + axis, first, count, 1)?;
-            let step = window.stride[of] as isize;
-            from = from.slice(2 + axis, start, count, step)?;
-            at = at.slice(2 + axis, start, count, step)?;
+    // A window of −∞ alone has its first tap: from the last to the first, each overwrites those after it.
+    for number in (0..window.taps()).rev().filter(|_| taps.is_some()) {
+        let Some([to, _]) = cut(window, tap_of(window, number), &whole, x.layout)? else { continue };
+        for (shift, at) in bytes(&to) {
+            let number = byte(backend, (number >> shift) as u8)?;
+            let over = number.over(to.shape())?;
+            let target = View { buffer: tap_buffer, dtype: DType::U8, layout: &at };
+            backend.copy(target, number.repeated(&over))?;
         }
-        if to.shape().elements() == 0 {
-            continue;
-        }
-        let cut = *to.shape();
-        let (value, old) = (View { layout: &from, ..x }, View { layout: &to, ..best });
-        let (position, old_position) = (positions.repeated(&at), View { layout: &place_at, ..place });
-        let (mask, chosen) = (Scratch::new(backend, cut, DType::Bool)?, Scratch::new(backend, cut, out.dtype)?);
-        let chosen_at = Scratch::new(backend, cut, DType::I64)?;
-        let none = zero.over(&cut)?;
-        // Larger; or NaN, which differs from itself; or the first.
-        for (op, a, b) in [
-            (CompareOp::Gt, value, old),
-            (CompareOp::Ne, value, value),
-            (CompareOp::Lt, old_position, zero.repeated(&none)),
-        ] {
-            backend.compare(op, mask.out(), a, b)?;
-            backend.select(chosen.out(), mask.view(), value, old)?;
-            backend.select(chosen_at.out(), mask.view(), position, old_position)?;
+    }
+    for number in 0..window.taps() {
+        let Some([to, from]) = cut(window, tap_of(window, number), &whole, x.layout)? else { continue };
+        let moved = to.moved(out.offset);
+        let (shape, old) = (*to.shape(), View { layout: &moved, buffer: out.buffer, dtype: out.dtype });
+        let value = View { layout: &from, ..x };
+        let (better, chosen) = (Scratch::new(backend, shape, DType::Bool)?, Scratch::new(backend, shape, out.dtype)?);
+        // Larger; or NaN, which differs from itself.
+        for (op, other) in [(CompareOp::Gt, old), (CompareOp::Ne, value)] {
+            backend.compare(op, better.out(), value, other)?;
+            for (shift, at) in bytes(&to) {
+                let old = View { buffer: tap_buffer, dtype: DType::U8, layout: &at };
+                let (number, chosen) =
+                    (byte(backend, (number >> shift) as u8)?, Scratch::new(backend, shape, DType::U8)?);
+                let over = number.over(&shape)?;
+                backend.select(chosen.out(), better.view(), number.repeated(&over), old)?;
+                backend.copy(old, chosen.view())?;
+            }
+            backend.select(chosen.out(), better.view(), value, old)?;
             backend.copy(old, chosen.view())?;
-            backend.copy(old_position, chosen_at.view())?;
         }
     }
     Ok(())
 }
 
 /// See [`Backend::max_pool_grad`].
-pub fn max_pool_grad<B: Backend + ?Sized>(backend: &B, out: Out<'_>, dy: View<'_>, index: View<'_>) -> Result<()> {
+pub fn max_pool_grad<B: Backend + ?Sized>(
+    backend: &B,
+    window: &Window,
+    out: Out<'_>,
+    dy: View<'_>,
+    taps: View<'_>,
+) -> Result<()> {
     backend.fill(out, 0.0)?;
-    let (shape, given) = (*dy.layout.shape(), *out.shape);
-    let (planes, count) = (given[0] * given[1], shape[2..].iter().product::<usize>());
-    if planes * count == 0 || given.elements() == 0 {
+    let shape = *dy.layout.shape();
+    if shape.elements() == 0 || out.elements() == 0 {
         return Ok(());
     }
-    let plane: i64 = given[2..].iter().product::<usize>() as i64;
-    let starts: Vec<i64> = (0..planes as i64).map(|number| number * plane).collect();
-    let starts = numbers(backend, Shape::new(&[planes, 1])?, &starts)?;
-    let rows = Shape::new(&[planes, count])?;
-    let flat = Scratch::new(backend, rows, DType::I64)?;
-    let over = starts.over(&rows)?;
-    let index_rows = Layout::contiguous(rows).moved(index.layout.offset());
-    backend.binary(BinaryOp::Add, flat.out(), View { layout: &index_rows, ..index }, starts.repeated(&over))?;
-    let (all, line) = (Shape::new(&[given.elements()])?, Layout::contiguous(Shape::new(&[planes * count])?));
-    let dy_line = line.moved(dy.layout.offset());
-    let target = Out { shape: &all, ..out };
-    backend.scatter_add(target, View { layout: &dy_line, ..dy }, View { layout: &line, ..flat.view() }, 0)
+    let inputs = Layout::contiguous(*out.shape).moved(out.offset);
+    let all = Out { buffer: taps.buffer, dtype: DType::U8, shape: taps.layout.shape(), offset: taps.layout.offset() };
+    let outputs = Layout::contiguous(shape);
+    // The last tap of an element meets the first of its outputs.
+    for number in (0..window.taps()).rev() {
+        let Some([to, from]) = cut(window, tap_of(window, number), &outputs, &inputs)? else { continue };
+        let cut = *to.shape();
+        let moved = to.moved(dy.layout.offset());
+        let (given, sum) =
+            (View { layout: &moved, ..dy }, View { layout: &from, buffer: out.buffer, dtype: out.dtype });
+        // What is not this tap's adds nothing.
+        let mine = Scratch::new(backend, cut, out.dtype)?;
+        backend.copy(mine.view(), given)?;
+        let zero = Scratch::new(backend, Shape::SCALAR, out.dtype)?;
+        backend.fill(zero.out(), 0.0)?;
+        let nothing = zero.over(&cut)?;
+        for (shift, at) in planes(&all, shape.elements(), &to) {
+            let (wanted, met) = (byte(backend, (number >> shift) as u8)?, Scratch::new(backend, cut, DType::Bool)?);
+            let over = wanted.over(&cut)?;
+            let there = View { buffer: taps.buffer, dtype: DType::U8, layout: &at };
+            backend.compare(CompareOp::Eq, met.out(), there, wanted.repeated(&over))?;
+            let chosen = Scratch::new(backend, cut, out.dtype)?;
+            backend.select(chosen.out(), met.view(), mine.view(), zero.repeated(&nothing))?;
+            backend.copy(mine.view(), chosen.view())?;
+        }
+        let added = Scratch::new(backend, cut, out.dtype)?;
+        backend.binary(BinaryOp::Add, added.out(), sum, mine.view())?;
+        backend.copy(sum, added.view())?;
+    }
+    Ok(())
 }

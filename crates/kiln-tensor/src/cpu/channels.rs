@@ -9,22 +9,26 @@ use kiln_cpu::operand::{Number, Stored};
 use kiln_cpu::pool::{self, Pool};
 use kiln_math::UnaryOp;
 
-pub(super) fn max_pool<T: Stored>(isa: Isa, window: &Window, out: &Out<'_>, index: &Out<'_>, x: &View<'_>) {
+fn pool_of(window: &Window, from: &Shape, to: &Shape) -> Pool {
     let Window { kernel, stride, dilation, padding } = *window;
-    let (size, to) = (Window::sizes(x.layout.shape()), Window::sizes(out.shape));
-    let form = Pool { size, out: to, kernel, stride, dilation, before: padding.map(|(before, _)| before) };
-    let x = rows::<T>(x);
-    // SAFETY: the index is i64, row-major, and apart from the output.
-    let index = unsafe { slice_mut::<i64>(index) };
-    write_rows::<T>(out, |y| pool::max_pool(isa, &form, &x, y, index));
+    let before = padding.map(|(before, _)| before);
+    Pool { size: Window::sizes(from), out: Window::sizes(to), kernel, stride, dilation, before }
 }
 
-pub(super) fn max_pool_grad<T: Stored>(out: &Out<'_>, dy: &View<'_>, index: &View<'_>) {
-    let plane = out.shape[2..].iter().product();
+pub(super) fn max_pool<T: Stored>(isa: Isa, window: &Window, out: &Out<'_>, taps: Option<&Out<'_>>, x: &View<'_>) {
+    let form = pool_of(window, x.layout.shape(), out.shape);
+    let x = rows::<T>(x);
+    // SAFETY: taps are bytes, row-major, and apart from the output.
+    let taps = taps.map(|taps| unsafe { slice_mut::<u8>(taps) });
+    write_rows::<T>(out, |y| pool::max_pool(isa, &form, &x, y, taps));
+}
+
+pub(super) fn max_pool_grad<T: Stored>(window: &Window, out: &Out<'_>, dy: &View<'_>, taps: &View<'_>) {
+    let form = pool_of(window, out.shape, dy.layout.shape());
     let dy = rows::<T>(dy);
-    // SAFETY: the index is i64, and contiguous.
-    let index = unsafe { slice::<i64>(index) };
-    write_rows::<T>(out, |dx| pool::max_pool_grad(dx, &dy, index, plane));
+    // SAFETY: taps are bytes, and contiguous.
+    let taps = unsafe { slice::<u8>(taps) };
+    write_rows::<T>(out, |dx| pool::max_pool_grad(&form, dx, &dy, taps));
 }
 
 fn channels(shape: &Shape) -> Channels {

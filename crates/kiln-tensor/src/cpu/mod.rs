@@ -454,13 +454,13 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    fn max_pool(&self, window: &Window, out: Out<'_>, index: Out<'_>, x: View<'_>) -> Result<()> {
-        floats!(out.dtype, "max_pool", T => channels::max_pool::<T>(self.isa, window, &out, &index, &x));
+    fn max_pool(&self, window: &Window, out: Out<'_>, taps: Option<Out<'_>>, x: View<'_>) -> Result<()> {
+        floats!(out.dtype, "max_pool", T => channels::max_pool::<T>(self.isa, window, &out, taps.as_ref(), &x));
         Ok(())
     }
 
-    fn max_pool_grad(&self, out: Out<'_>, dy: View<'_>, index: View<'_>) -> Result<()> {
-        floats!(out.dtype, "max_pool_grad", T => channels::max_pool_grad::<T>(&out, &dy, &index));
+    fn max_pool_grad(&self, window: &Window, out: Out<'_>, dy: View<'_>, taps: View<'_>) -> Result<()> {
+        floats!(out.dtype, "max_pool_grad", T => channels::max_pool_grad::<T>(window, &out, &dy, &taps));
         Ok(())
     }
 

@@ -22,6 +22,7 @@ mod views;
 pub use axes::{Axes, IntoAxes, axis_index};
 pub use matmul::MatmulOptions;
 pub use normalization::NormalizeGradients;
+pub use pool::Maxima;
 pub use recurrent::{RecurrentGradients, RecurrentOptions, RecurrentStates};
 pub use update::UpdateTensors;
 

@@ -3,66 +3,145 @@
 use super::{Tensor, check_device};
 use crate::{DType, Error, ErrorKind, PoolOptions, Result, Shape, Window, unsupported_dtype};
 
+/// At which taps of their windows the maxima of [`Tensor::max_pool_with_taps`] are: one byte each, or two where the window has
+/// more than 256 taps.
+#[derive(Clone)]
+pub struct Maxima {
+    /// (bytes, N, C, P…)
+    taps: Tensor,
+    window: Window,
+    from: Shape,
+}
+
+impl Maxima {
+    fn to(&self) -> Result<Shape> {
+        Shape::new(&self.taps.dims()[1..])
+    }
+
+    /// Where in its plane D… of the input each maximum is: (N, C, P…), i64. They are computed on the host.
+    ///
+    /// # Errors
+    /// Memory that cannot be had, a fault of the device.
+    pub fn positions(&self) -> Result<Tensor> {
+        let to = self.to()?;
+        let Window { kernel, stride, dilation, padding } = self.window;
+        let (outputs, sizes) = (Window::sizes(&to), Window::sizes(&self.from));
+        let parts = |i: usize, of: [usize; 3]| [i / of[2] / of[1], i / of[2] % of[1], i % of[2]];
+        let (taps, count) = (self.taps.to_vec::<u8>()?, to.elements());
+        Tensor::write_with(to, self.taps.device(), |positions: &mut [i64]| {
+            for (i, position) in positions.iter_mut().enumerate() {
+                let bytes = taps[i..].iter().step_by(count).enumerate();
+                let tap = bytes.map(|(byte, &part)| usize::from(part) << (8 * byte)).sum();
+                let (tap, output) = (parts(tap, kernel), parts(i % outputs.iter().product::<usize>(), outputs));
+                *position = (0..3).fold(0, |place, axis| {
+                    let at = output[axis] * stride[axis] + tap[axis] * dilation[axis] - padding[axis].0;
+                    place * sizes[axis] as i64 + at as i64
+                });
+            }
+            Ok(())
+        })
+    }
+
+    /// The gradient of the input, of a gradient dy (N, C, P…) of the maxima: dy added up where they are.
+    ///
+    /// # Errors
+    /// A shape that does not fit, a dtype that is no float, devices that differ.
+    pub fn gradient(&self, dy: &Tensor) -> Result<Tensor> {
+        check_device("max_pool_grad", dy, &self.taps)?;
+        expect_float("max_pool_grad", dy)?;
+        if dy.dims() != &self.taps.dims()[1..] {
+            return Err(no_gradient(dy, &self.to()?, &self.from));
+        }
+        let dy = dy.contiguous()?;
+        let out = Tensor::output(&self.from, dy.dtype, dy.device())?;
+        dy.device().backend().max_pool_grad(&self.window, out.out(), dy.view(), self.taps.view())?;
+        Ok(out)
+    }
+}
+
+fn expect_float(operation: &'static str, x: &Tensor) -> Result<()> {
+    if x.dtype.is_float() { Ok(()) } else { Err(unsupported_dtype(operation, x.dtype, "f32, f64, f16 or bf16")) }
+}
+
+#[cold]
+fn no_gradient(dy: &Tensor, index: &Shape, from: &Shape) -> Error {
+    Error::shape("max_pool_grad", format!("{} at {index} is no gradient of the maxima of {from}", dy.shape()))
+}
+
 impl Tensor {
     /// The largest element in each window of x (N, C, D…), and where in its plane D… that is (i64): the first of equals, or
-    /// a NaN. Padding is never chosen.
+    /// the last NaN. Padding is never chosen.
     ///
     /// # Errors
     /// What [`PoolOptions::output_shape`] says, a dtype that is no float.
     pub fn max_pool(&self, options: &PoolOptions) -> Result<(Tensor, Tensor)> {
-        if !self.dtype.is_float() {
-            return Err(unsupported_dtype("max_pool", self.dtype, "f32, f64, f16 or bf16"));
-        }
+        let (y, maxima) = self.max_pool_with_taps(options)?;
+        Ok((y, maxima.positions()?))
+    }
+
+    /// As [`Tensor::max_pool`], with what the gradient needs in place of positions.
+    ///
+    /// # Errors
+    /// As [`Tensor::max_pool`].
+    pub fn max_pool_with_taps(&self, options: &PoolOptions) -> Result<(Tensor, Maxima)> {
+        let (y, maxima) = self.maxima(options, true)?;
+        // They were asked for.
+        let maxima = maxima.ok_or_else(|| Error::new(ErrorKind::Unsupported, "max_pool", "the device gave no taps"))?;
+        Ok((y, maxima))
+    }
+
+    /// As [`Tensor::max_pool`], the largest elements alone.
+    ///
+    /// # Errors
+    /// As [`Tensor::max_pool`].
+    pub fn max_pool_values(&self, options: &PoolOptions) -> Result<Tensor> {
+        Ok(self.maxima(options, false)?.0)
+    }
+
+    fn maxima(&self, options: &PoolOptions, keep: bool) -> Result<(Tensor, Option<Maxima>)> {
+        expect_float("max_pool", self)?;
         let window = options.resolve("max_pool", self.shape())?;
         let sizes = window.output_sizes("max_pool", self.shape())?;
         let shape = Window::shape(&self.dims()[..2], sizes, self.rank() - 2)?;
         let x = self.contiguous()?;
         let out = Tensor::output(&shape, self.dtype, self.device())?;
-        let index = Tensor::output(&shape, DType::I64, self.device())?;
-        self.device().backend().max_pool(&window, out.out(), index.out(), x.view())?;
-        Ok((out, index))
+        let taps = if keep {
+            let all = Shape::new(&[&[window.tap_bytes()], shape.dims()].concat())?;
+            Some(Tensor::output(&all, DType::U8, self.device())?)
+        } else {
+            None
+        };
+        self.device().backend().max_pool(&window, out.out(), taps.as_ref().map(Tensor::out), x.view())?;
+        Ok((out, taps.map(|taps| Maxima { taps, window, from: *self.shape() })))
     }
 
     /// The gradient of [`Tensor::max_pool`] of an input of this shape: this dy (N, C, P…), added up at `index` of each plane.
     ///
     /// # Errors
-    /// Shapes that do not fit, an index that is not i64 or (where the host sees it) not in its plane, devices that differ.
+    /// Shapes that do not fit, an index that is not i64 or outside of its plane, devices that differ.
     pub fn max_pool_grad(&self, index: &Tensor, shape: &Shape) -> Result<Tensor> {
         check_device("max_pool_grad", self, index)?;
         index.expect_dtype("max_pool_grad", DType::I64)?;
-        if !self.dtype.is_float() {
-            return Err(unsupported_dtype("max_pool_grad", self.dtype, "f32, f64, f16 or bf16"));
-        }
+        expect_float("max_pool_grad", self)?;
         let fits = self.rank() == shape.rank() && self.rank() >= 3 && self.dims()[..2] == shape[..2];
         if self.shape() != index.shape() || !fits {
-            return Err(Error::shape(
-                "max_pool_grad",
-                format!("{} at {} is no gradient of the maxima of {shape}", self.shape(), index.shape()),
-            ));
+            return Err(no_gradient(self, index.shape(), shape));
         }
-        let (dy, index) = (self.contiguous()?, index.contiguous()?);
-        if self.device().backend().is_host() {
-            check_places(index.as_slice()?, shape[2..].iter().product())?;
+        let (plane, count) = (shape[2..].iter().product::<usize>(), self.dims()[2..].iter().product::<usize>());
+        // Among all elements, so that they are those of one axis.
+        let mut places = index.to_vec::<i64>()?;
+        for (i, place) in places.iter_mut().enumerate() {
+            if usize::try_from(*place).map_or(true, |place| place >= plane) {
+                let message = format!("index {place} is outside of its plane of {plane} elements in {shape}");
+                return Err(Error::new(ErrorKind::Index, "max_pool_grad", message));
+            }
+            *place += (i / count * plane) as i64;
         }
-        let out = Tensor::output(shape, self.dtype, self.device())?;
-        self.device().backend().max_pool_grad(out.out(), dy.view(), index.view())?;
-        Ok(out)
+        // Half types are added up in f32 and rounded once.
+        let computed = if self.dtype == DType::F64 { DType::F64 } else { DType::F32 };
+        let mut dx = Tensor::zeros([shape.elements()], computed, self.device())?;
+        let places = Tensor::from_vec(places, [self.elements()], self.device())?;
+        dx.scatter_add(0, &places, &self.to_dtype(computed)?.reshape([self.elements()])?)?;
+        dx.reshape(shape)?.to_dtype(self.dtype)
     }
-}
-
-/// Checks that the places of maxima are in planes of so many elements.
-fn check_places(index: &[i64], plane: usize) -> Result<()> {
-    let inside = |place: i64| (0..plane as i64).contains(&place);
-    // Of all at once, which is vector code.
-    if index.iter().fold(true, |all, &place| all & inside(place)) {
-        return Ok(());
-    }
-    let place = index.iter().find(|&&place| !inside(place)).copied().unwrap_or_default();
-    Err(Error::new(
-        ErrorKind::Index,
-        "max_pool_grad",
-        format!(
-            "a maximum at place {place} of a plane of {plane} elements: the index must be that of `max_pool` of this shape"
-        ),
-    ))
 }
