@@ -3,6 +3,10 @@
 //! A training step allocates the same sizes again and again. Fresh memory costs a page fault every 4 KiB (21 ms per 64 MiB),
 //! a reused buffer some nanoseconds. Large buffers are asked for on huge pages.
 //!
+//! What is kept is bounded twice, never where a step repeats what steps before it did: memory is taken from the system only when
+//! what is kept beside what is in use is no more than the most that was in use of late (else the sizes that were used
+//! longest ago go back first); and what nobody has asked for while many times all of the memory was handed out goes back too.
+//!
 //! Built with `--cfg kiln_exact_alloc`, as `cargo xtask asan` does, it keeps nothing and gives buffers of exactly the size asked
 //! for, so that a sanitizer sees the first byte beyond one, and every use after its end.
 
@@ -17,6 +21,12 @@ const ALIGN: usize = 64;
 const HUGE: usize = 2 << 20;
 /// Classes a power of two is cut into, so that at most a fifth of a buffer is unused.
 const STEPS: usize = 4;
+/// What is kept beside what is in use may be as much as that for any program.
+const FREE_OF_CHARGE: usize = 4 << 20;
+/// Unused buffers go back whenever so many times the memory held was handed out: to fetch them again costs little beside that.
+const PATIENCE: u64 = 16;
+/// The same, where little is held.
+const LEAST_PATIENCE: u64 = 256 << 20;
 /// Beyond any memory: 256 TiB.
 const LARGEST: usize = 1 << 48;
 /// Classes: sizes from 64 bytes up to the largest.
@@ -32,14 +42,37 @@ pub(crate) struct Allocator {
 }
 
 struct State {
-    /// Addresses of free buffers, the last used last.
-    free: [Vec<usize>; CLASSES],
-    /// Bytes handed out, and the most there were.
+    classes: [Class; CLASSES],
+    /// Bytes in use, the most there were since the last sweep, and before it.
     live: usize,
+    recent: usize,
+    before: usize,
+    /// The most there ever were, but for those since the last sweep.
     peak: usize,
     /// Bytes that came from the system and have not gone back.
     held: usize,
+    /// Bytes that were ever handed out: the clock that tells how long ago something was.
+    clock: u64,
+    /// When to sweep next.
+    sweep_at: u64,
 }
+
+/// Free buffers of a size.
+struct Class {
+    /// Their addresses, the last used last.
+    free: Vec<usize>,
+    /// How many of them, the first ones, nobody has needed since the last sweep.
+    idle: usize,
+    /// When one was handed out last.
+    used: u64,
+}
+
+impl Class {
+    const EMPTY: Class = Class { free: Vec::new(), idle: 0, used: 0 };
+}
+
+/// Buffers on their way back to the system, by size.
+type Leaving = Vec<(usize, Vec<usize>)>;
 
 // SAFETY: `with` lets one thread at a time at the state.
 unsafe impl Sync for Allocator {}
@@ -81,13 +114,66 @@ impl State {
     #[inline]
     fn hand_out(&mut self, size: usize) {
         self.live += size;
-        self.peak = self.peak.max(self.live);
+        self.recent = self.recent.max(self.live);
+        self.clock += size as u64;
+    }
+
+    /// A kept buffer.
+    #[inline]
+    fn reuse(&mut self, class: usize, size: usize) -> Option<usize> {
+        let of = &mut self.classes[class];
+        let address = of.free.pop()?;
+        of.idle = of.idle.min(of.free.len());
+        of.used = self.clock;
+        self.hand_out(size);
+        Some(address)
+    }
+
+    /// Takes the first `count` free buffers of a class out.
+    fn take(&mut self, class: usize, count: usize) -> (usize, Vec<usize>) {
+        let (size, of) = (size_of_class(class), &mut self.classes[class]);
+        self.held -= size * count;
+        of.idle = of.idle.saturating_sub(count);
+        (size, of.free.drain(..count).collect())
+    }
+
+    /// Takes out what goes beyond the bound once `size` more bytes are in use: of the sizes that were used longest ago first.
+    fn beyond(&mut self, size: usize) -> Leaving {
+        let bound = self.recent.max(self.before).max(self.live + size).max(FREE_OF_CHARGE);
+        let mut leaving = Leaving::new();
+        while self.held - self.live > bound {
+            let kept = (0..CLASSES).filter(|&class| !self.classes[class].free.is_empty());
+            let Some(class) = kept.min_by_key(|&class| self.classes[class].used) else { break };
+            let excess = (self.held - self.live - bound).div_ceil(size_of_class(class));
+            leaving.push(self.take(class, excess.min(self.classes[class].free.len())));
+        }
+        leaving
+    }
+
+    /// Takes out what nobody has needed since the last sweep.
+    fn sweep(&mut self) -> Leaving {
+        let idle = (0..CLASSES).filter(|&class| self.classes[class].idle > 0).collect::<Vec<_>>();
+        let leaving = idle.into_iter().map(|class| self.take(class, self.classes[class].idle)).collect();
+        self.classes.iter_mut().for_each(|class| class.idle = class.free.len());
+        self.peak = self.peak.max(self.recent);
+        (self.before, self.recent) = (self.recent, self.live);
+        self.sweep_at = self.clock + (PATIENCE * self.held as u64).max(LEAST_PATIENCE);
+        leaving
     }
 }
 
 impl Allocator {
     pub(crate) fn new() -> Self {
-        let state = State { free: [const { Vec::new() }; CLASSES], live: 0, peak: 0, held: 0 };
+        let state = State {
+            classes: [Class::EMPTY; CLASSES],
+            live: 0,
+            recent: 0,
+            before: 0,
+            peak: 0,
+            held: 0,
+            clock: 0,
+            sweep_at: LEAST_PATIENCE,
+        };
         Allocator { locked: AtomicBool::new(false), state: UnsafeCell::new(state) }
     }
 
@@ -132,25 +218,28 @@ impl Allocator {
             return Err(out_of_memory(bytes));
         }
         if cfg!(kiln_exact_alloc) {
-            return self.alloc_fresh(bytes, bytes.max(1));
+            return self.alloc_fresh(bytes, 0, bytes.max(1));
         }
         let (class, size) = class(bytes);
-        let kept = self.with(|state| {
-            let kept = state.free[class].pop();
-            if kept.is_some() {
-                state.hand_out(size);
-            }
-            kept
-        });
+        let (kept, due) = self.with(|state| (state.reuse(class, size), state.clock >= state.sweep_at));
+        if due {
+            self.sweep();
+        }
         match kept {
             Some(address) => Ok((Buffer { address, bytes: size }, false)),
-            None => self.alloc_fresh(bytes, size),
+            None => self.alloc_fresh(bytes, class, size),
         }
+    }
+
+    #[cold]
+    fn sweep(&self) {
+        release_all(self.with(State::sweep));
     }
 
     /// A buffer that comes from the system.
     #[cold]
-    fn alloc_fresh(&self, bytes: usize, size: usize) -> Result<(Buffer, bool)> {
+    fn alloc_fresh(&self, bytes: usize, class: usize, size: usize) -> Result<(Buffer, bool)> {
+        release_all(self.with(|state| state.beyond(size)));
         let address = fresh(size).or_else(|| {
             // What lies here unused may be what the system lacks.
             self.trim();
@@ -159,6 +248,7 @@ impl Allocator {
         let address = address.ok_or_else(|| out_of_memory(bytes))?;
         self.with(|state| {
             state.held += size;
+            state.classes[class].used = state.clock;
             state.hand_out(size);
         });
         Ok((Buffer { address, bytes: size }, true))
@@ -178,25 +268,23 @@ impl Allocator {
         debug_assert_eq!(size, buffer.bytes);
         self.with(|state| {
             state.live -= size;
-            state.free[class].push(buffer.address);
+            state.classes[class].free.push(buffer.address);
         });
     }
 
     pub(crate) fn stats(&self) -> MemoryStats {
-        self.with(|state| MemoryStats { live: state.live, peak: state.peak, cached: state.held - state.live })
+        self.with(|state| {
+            let peak = state.peak.max(state.recent);
+            MemoryStats { live: state.live, peak, cached: state.held - state.live }
+        })
     }
 
     /// Gives all cached buffers back to the system.
     pub(crate) fn trim(&self) {
-        for class in 0..CLASSES {
-            let size = size_of_class(class);
-            let unused = self.with(|state| {
-                let unused = std::mem::take(&mut state.free[class]);
-                state.held -= size * unused.len();
-                unused
-            });
-            unused.into_iter().for_each(|address| release(size, address));
-        }
+        let all = |state: &mut State| {
+            (0..CLASSES).map(|class| state.take(class, state.classes[class].free.len())).collect::<Leaving>()
+        };
+        release_all(self.with(all));
     }
 }
 
@@ -235,6 +323,12 @@ fn fresh(size: usize) -> Option<usize> {
     // SAFETY: `size` bytes were just allocated. Written now, so that no buffer is ever uninitialised memory.
     unsafe { address.write_bytes(0, size) };
     Some(address as usize)
+}
+
+fn release_all(leaving: Leaving) {
+    for (size, addresses) in leaving {
+        addresses.into_iter().for_each(|address| release(size, address));
+    }
 }
 
 /// Back to the system.
@@ -282,6 +376,59 @@ mod tests {
         assert_eq!(allocator.stats().cached, 0);
         assert!(allocator.alloc(LARGEST + 1).is_err());
         assert!(allocator.alloc(usize::MAX).is_err());
+    }
+
+    /// Buffers of this size, taken and given back.
+    fn use_once(allocator: &Allocator, sizes: &[usize]) {
+        let buffers: Vec<Buffer> = sizes.iter().map(|&size| allocator.alloc(size).unwrap().0).collect();
+        buffers.into_iter().for_each(|buffer| allocator.free(buffer));
+    }
+
+    const MIB: usize = 1 << 20;
+
+    #[test]
+    fn sizes_that_come_once_do_not_pile_up() {
+        // One tensor at a time, each of another size: as much again as the largest may be kept, not all of them.
+        let allocator = Allocator::new();
+        for size in (8..=32).rev() {
+            use_once(&allocator, &[size * MIB]);
+            let MemoryStats { live, peak, cached } = allocator.stats();
+            assert!(live == 0 && peak == 32 * MIB && cached <= 2 * peak, "{size}: {cached}");
+        }
+        // What was used last is still here.
+        let (buffer, fresh) = allocator.alloc(8 * MIB).unwrap();
+        assert!(!fresh);
+        allocator.free(buffer);
+    }
+
+    #[test]
+    fn what_repeats_is_kept_and_the_rest_ages() {
+        let allocator = Allocator::new();
+        let step = [3 * MIB, 5 * MIB, MIB, MIB];
+        use_once(&allocator, &[40 * MIB, 2 * MIB]);
+        use_once(&allocator, &step);
+        let (steady, kept) = (step.iter().sum::<usize>(), allocator.stats().cached);
+        assert!(kept >= steady + 42 * MIB, "{kept}");
+        // Steps that repeat take nothing from the system, however many; what they do not need goes back.
+        for _ in 0..400 {
+            for size in step {
+                let (buffer, fresh) = allocator.alloc(size).unwrap();
+                assert!(!fresh);
+                allocator.free(buffer);
+            }
+        }
+        // Of two equal sizes at a time only one was needed.
+        assert_eq!(allocator.stats().cached, steady - MIB);
+        assert!(allocator.stats().peak >= 42 * MIB);
+    }
+
+    #[test]
+    fn small_buffers_are_not_swept_up_in_use() {
+        let allocator = Allocator::new();
+        for _ in 0..3 * LEAST_PATIENCE as usize / 4096 / 10 {
+            use_once(&allocator, &[4096; 10]);
+        }
+        assert_eq!(allocator.stats().cached, 40_960);
     }
 
     /// What a sanitizer must stop: with its allocator and this one's exact sizes, the byte after a buffer is nobody's.

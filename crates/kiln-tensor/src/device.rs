@@ -56,9 +56,25 @@ impl Device {
         self.backend().synchronize()
     }
 
-    /// Bytes held by tensors, now and at most.
+    /// Bytes held by tensors, now and at most, and kept for reuse.
     pub fn memory(&self) -> MemoryStats {
         self.backend().memory()
+    }
+
+    /// Gives memory that is kept for reuse back to the system: before a pause, or when something else needs it. While a program
+    /// computes this is not needed, as what has not been used for a while goes back by itself.
+    ///
+    /// ```
+    /// # use kiln_tensor::{DType, Device, Tensor};
+    /// let cpu = Device::cpu();
+    /// drop(Tensor::zeros([1000, 1000], DType::F32, &cpu)?);
+    /// assert!(cpu.memory().cached >= 4_000_000);
+    /// cpu.trim();
+    /// assert_eq!(cpu.memory().cached, 0);
+    /// # Ok::<(), kiln_tensor::Error>(())
+    /// ```
+    pub fn trim(&self) {
+        self.backend().trim();
     }
 }
 
