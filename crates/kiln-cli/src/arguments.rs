@@ -242,6 +242,9 @@ pub(crate) struct EvaluateOptions {
     /// Picture of the confusion matrix, a PNG file
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Samples at a time [default: as of the run's training]; more need more memory
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
+    pub(crate) batch_size: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(crate) computing: Computing,
     /// Print one JSON object
@@ -256,6 +259,9 @@ pub(crate) struct PredictOptions {
     /// PNG or JPEG files.
     #[arg(required = true, value_name = "IMAGE")]
     pub(crate) images: Vec<PathBuf>,
+    /// Images at a time [default: as of the run's training]; more need more memory
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
+    pub(crate) batch_size: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(crate) computing: Computing,
     /// Print one JSON object for each image

@@ -10,12 +10,10 @@ use crate::run_folder::Run;
 use crate::train::data_folder;
 use kiln::nn::safetensors::write_atomically;
 use kiln::prelude::*;
-use kiln::train::Evaluation;
+use kiln::train::{EvaluateOptions as Batches, Evaluation};
 use kiln::{Error, ErrorKind, Result};
 use serde_json::json;
-
-/// Samples predicted together.
-const BATCH: usize = 512;
+use std::num::NonZeroUsize;
 
 pub(crate) fn run(options: &EvaluateOptions) -> Result<()> {
     in_pool(options.computing.threads, || evaluate(options))
@@ -30,15 +28,17 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     run.expect_input(&format!("the test {}", run.recipe.samples()), prepared.test.input_shape())?;
     prepared.trainer.objective.model = run.model;
     let (trainer, test) = (&prepared.trainer, &*prepared.test);
-    let evaluation = trainer.evaluate(test)?;
+    let batch_size = options.batch_size.or(run.batch_size).map_or(prepared.batch_size, NonZeroUsize::get);
+    let batches = Batches::new().batch_size(batch_size);
+    let evaluation = trainer.evaluate_with(test, batches)?;
     if run.recipe.classes().is_empty() {
         return without_classes(options, run.recipe, &evaluation, test.len(), device.name());
     }
     let mut confusion = Confusion::new(run.recipe.classes());
-    Loader::new(test).batch_size(BATCH).device(&device).epoch(0, |batches| {
+    Loader::new(test).batch_size(batch_size).device(&device).epoch(0, |batches| {
         for batch in batches {
             let batch = batch?;
-            let predicted = trainer.predict(&batch.inputs)?.arg_max(-1)?.to_vec::<i64>()?;
+            let predicted = trainer.predict_with(&batch.inputs, batches)?.arg_max(-1)?.to_vec::<i64>()?;
             let classes = batch.targets.to_dtype(DType::I64)?.to_vec::<i64>()?;
             classes.iter().zip(&predicted).for_each(|(&class, &said)| confusion.add(class as usize, said as usize));
         }

@@ -8,7 +8,11 @@ use kiln::Result;
 use kiln::autograd::Var;
 use kiln::prelude::*;
 use serde_json::json;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
+/// Images at a time, where the run does not say what it was trained with.
+const BATCH: usize = 32;
 /// How many classes are named.
 const TOP: usize = 3;
 
@@ -21,14 +25,22 @@ fn predict(options: &PredictOptions) -> Result<()> {
     let run = Run::open(&options.run, &device)?;
     let input = run.recipe.input();
     run.expect_input(input.called, input.shape)?;
-    let mut pixels = Vec::with_capacity(input.shape.iter().product::<usize>() * options.images.len());
-    for path in &options.images {
-        pixels.extend(input.read(path)?);
+    let batch_size = options.batch_size.or(run.batch_size).map_or(BATCH, NonZeroUsize::get);
+    for images in options.images.chunks(batch_size) {
+        let mut pixels = Vec::with_capacity(input.shape.iter().product::<usize>() * images.len());
+        for path in images {
+            pixels.extend(input.read(path)?);
+        }
+        let inputs = Tensor::from_vec(pixels, [&[images.len()], input.shape].concat(), &device)?;
+        let outputs = Ctx::eval().run(&run.model, &Var::constant(inputs))?.into_tensor().to_vec::<f32>()?;
+        report(options, images, &outputs, &run.recipe.classes());
     }
-    let inputs = Tensor::from_vec(pixels, [&[options.images.len()], input.shape].concat(), &device)?;
-    let outputs = Ctx::eval().run(&run.model, &Var::constant(inputs))?.into_tensor().to_vec::<f32>()?;
-    let classes = run.recipe.classes();
-    for (path, probabilities) in options.images.iter().zip(outputs.chunks_exact(classes.len())) {
+    Ok(())
+}
+
+/// Says what images were taken for.
+fn report(options: &PredictOptions, images: &[PathBuf], outputs: &[f32], classes: &[String]) {
+    for (path, probabilities) in images.iter().zip(outputs.chunks_exact(classes.len())) {
         let mut ranked: Vec<(&str, f32)> =
             classes.iter().map(String::as_str).zip(probabilities.iter().copied()).collect();
         // Stable: of equal ones, the first stays first.
@@ -43,5 +55,4 @@ fn predict(options: &PredictOptions) -> Result<()> {
             plain(&format!("{}: {}", path.display(), top.join("  ")));
         }
     }
-    Ok(())
 }

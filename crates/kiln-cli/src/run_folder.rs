@@ -10,6 +10,7 @@ use kiln::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "config.toml";
@@ -149,6 +150,8 @@ pub(crate) struct Run {
     pub(crate) model: Sequential,
     /// model.json, which errors name.
     pub(crate) description: PathBuf,
+    /// Samples a step of its training, where config.toml says it.
+    pub(crate) batch_size: Option<NonZeroUsize>,
 }
 
 impl Run {
@@ -175,7 +178,9 @@ impl Run {
             return Err(wrong(&format!("the model gives {output} for a sample; {name} has {classes} classes")));
         }
         safetensors::load(&mut model, folder.join(WEIGHTS))?;
-        Ok(Run { recipe, model, description })
+        let config = fs::read_to_string(folder.join(CONFIG)).unwrap_or_default();
+        let batch_size = config.lines().find_map(|line| line.strip_prefix("batch_size = ")?.trim().parse().ok());
+        Ok(Run { recipe, model, description, batch_size })
     }
 
     /// Fails where samples are not of the shape that the model takes.

@@ -14,5 +14,5 @@ pub use callbacks::{Callback, EarlyStopping};
 pub use history::{EpochRecord, Evaluation, History};
 pub use metrics::{Accuracy, AccuracyAlong, Count, Measured, Metric};
 pub use objective::{Objective, Outcome, Supervised};
-pub use options::{FitOptions, Progress};
+pub use options::{EvaluateOptions, FitOptions, Progress};
 pub use trainer::{Trainer, compile};

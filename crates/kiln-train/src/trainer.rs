@@ -2,19 +2,18 @@
 
 use crate::class_weights::ClassWeights;
 use crate::diverged::diverged;
+use crate::options::BATCH;
 use crate::running::Running;
 use crate::{
-    Count, EpochRecord, Evaluation, FitOptions, History, Measured, Metric, Objective, Outcome, Progress, Supervised,
+    Count, EpochRecord, EvaluateOptions, Evaluation, FitOptions, History, Measured, Metric, Objective, Outcome, Progress,
+    Supervised,
 };
 use kiln_autograd::Var;
 use kiln_datasets::{Batch, Dataset, Loader};
 use kiln_nn::{Ctx, Layer, Loss, StateDict};
 use kiln_optim::Optimizer;
-use kiln_tensor::{Device, Error, Result, Tensor};
+use kiln_tensor::{Device, Error, Result, Shape, Tensor};
 use std::time::Instant;
-
-/// Samples evaluated together, where batches are smaller.
-const EVALUATION_BATCH: usize = 512;
 
 /// An objective with the optimizer that trains it and the metrics that are reported.
 pub struct Trainer<O, P> {
@@ -25,6 +24,8 @@ pub struct Trainer<O, P> {
     metrics: Vec<Box<dyn Metric>>,
     steps: u64,
     epochs: u64,
+    /// Samples a batch of the last fit, which evaluations take over.
+    batch_size: usize,
 }
 
 /// A model ready to be trained, in Keras's words: an optimizer and the loss of the model's output against the targets.
@@ -82,7 +83,7 @@ impl Tally {
 impl<O: Objective, P: Optimizer> Trainer<O, P> {
     /// A trainer of any objective, without metrics.
     pub fn new(objective: O, optimizer: P) -> Self {
-        Trainer { objective, optimizer, metrics: Vec::new(), steps: 0, epochs: 0 }
+        Trainer { objective, optimizer, metrics: Vec::new(), steps: 0, epochs: 0, batch_size: BATCH }
     }
 
     /// Reports a metric too.
@@ -183,6 +184,9 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
 
     fn run(&mut self, data: &dyn Dataset, mut options: FitOptions<'_>) -> Result<History> {
         let device = self.device();
+        if options.batch_size > 0 {
+            self.batch_size = options.batch_size;
+        }
         let split = options.split(data)?;
         let (data, validation): (&dyn Dataset, Option<&dyn Dataset>) = match &split {
             Some([training, validation]) => (training, Some(validation)),
@@ -262,18 +266,27 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         Ok(history)
     }
 
-    /// Loss and metrics on a data set, with the layers in evaluation mode.
+    /// Loss and metrics on a data set, with the layers in evaluation mode, in batches as large as those of the last
+    /// [`Trainer::fit`] (32 before the first), so that it needs no more memory than that.
     ///
     /// # Errors
     /// Data that is empty or does not fit the model.
     pub fn evaluate(&self, data: &dyn Dataset) -> Result<Evaluation> {
+        self.evaluate_with(data, EvaluateOptions::new())
+    }
+
+    /// As [`Trainer::evaluate`], in batches of another size. What it reports does not depend on that, but for rounding.
+    ///
+    /// # Errors
+    /// As [`Trainer::evaluate`], and batches of 0.
+    pub fn evaluate_with(&self, data: &dyn Dataset, options: EvaluateOptions) -> Result<Evaluation> {
+        let batch_size = options.resolve("evaluate", self.batch_size)?;
         let (objective, metrics, device) = (&self.objective, &self.metrics, self.device());
-        kiln_cpu::team::run(|| measure(objective, metrics, data, EVALUATION_BATCH, &device))
+        kiln_cpu::team::run(|| measure(objective, metrics, data, batch_size, &device))
     }
 }
 
-/// Mean loss and metrics of an objective, in batches of at least [`EVALUATION_BATCH`]: nothing is kept for a backward pass,
-/// so they may be larger than those of training.
+/// Mean loss and metrics of an objective.
 fn measure<O: Objective>(
     objective: &O,
     metrics: &[Box<dyn Metric>],
@@ -284,7 +297,7 @@ fn measure<O: Objective>(
     let mut tally = Tally::new(metrics.len());
     objective.begin_pass();
     let ctx = Ctx::eval();
-    Loader::new(data).plain().batch_size(batch_size.max(EVALUATION_BATCH)).device(device).epoch(0, |batches| {
+    Loader::new(data).plain().batch_size(batch_size).device(device).epoch(0, |batches| {
         for batch in batches {
             let batch = batch?;
             let outcome = objective.loss(&batch, &ctx)?;
@@ -296,17 +309,66 @@ fn measure<O: Objective>(
 }
 
 impl<M: Layer, L: Loss, P: Optimizer> Trainer<Supervised<M, L>, P> {
-    /// The model's output for inputs (n, …), with the layers in evaluation mode, on the model's device.
+    /// The model's output for samples (n, …), with the layers in evaluation mode, on the model's device. It is computed in
+    /// batches as large as those of the last [`Trainer::fit`] (32 before the first): beside the output, it needs the memory of
+    /// one batch.
+    ///
+    /// A stateful layer goes on from one batch to the next; [`Trainer::predict_with`] makes all samples one batch.
     ///
     /// # Errors
     /// Inputs that do not fit the model.
     pub fn predict(&self, inputs: &Tensor) -> Result<Tensor> {
+        self.predict_with(inputs, EvaluateOptions::new())
+    }
+
+    /// As [`Trainer::predict`], in batches of another size.
+    ///
+    /// # Errors
+    /// As [`Trainer::predict`], and batches of 0.
+    pub fn predict_with(&self, inputs: &Tensor, options: EvaluateOptions) -> Result<Tensor> {
+        let batch_size = options.resolve("predict", self.batch_size)?;
         let (model, device) = (&self.objective.model, self.device());
-        kiln_cpu::team::run(|| Ok(Ctx::eval().run(model, &Var::constant(inputs.to_device(&device)?))?.into_tensor()))
+        let batch = |part: &Tensor| Ok(Ctx::eval().run(model, &Var::constant(part.to_device(&device)?))?.into_tensor());
+        kiln_cpu::team::run(|| in_batches(inputs, batch_size, batch))
     }
 
     /// The model alone.
     pub fn into_model(self) -> M {
         self.objective.model
     }
+}
+
+/// The outputs of samples (n, …), of so many at a time.
+fn in_batches(inputs: &Tensor, size: usize, of: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let samples = inputs.dims().first().copied().unwrap_or(0);
+    if samples <= size {
+        return of(inputs);
+    }
+    let mut all: Option<Tensor> = None;
+    for first in (0..samples).step_by(size) {
+        let range = first..(first + size).min(samples);
+        let part = of(&inputs.slice(0, range.clone())?)?;
+        let (Some(&rows), sample) = (part.dims().first(), part.dims().get(1..).unwrap_or_default()) else {
+            return Err(not_of_samples(part.shape(), range.len()));
+        };
+        if rows != range.len() {
+            return Err(not_of_samples(part.shape(), range.len()));
+        }
+        let shape = [&[samples], sample].concat();
+        let all = match &mut all {
+            Some(all) => all,
+            none => none.insert(Tensor::zeros(shape, part.dtype(), part.device())?),
+        };
+        all.slice_assign(0, range, &part)?;
+    }
+    all.ok_or_else(|| Error::value("predict", "no samples"))
+}
+
+#[cold]
+fn not_of_samples(output: &Shape, samples: usize) -> Error {
+    let message = format!(
+        "the output {output} of a batch of {samples} samples has not one row for each: predict all samples as one batch, \
+         with EvaluateOptions::batch_size"
+    );
+    Error::shape("predict", message)
 }
