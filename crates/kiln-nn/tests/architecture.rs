@@ -4,7 +4,7 @@
 
 use kiln_math::{Purpose, Stream};
 use kiln_nn::*;
-use kiln_tensor::{DType, Device, Padding, Result, Tensor};
+use kiln_tensor::{DType, Device, ErrorKind, Padding, Result, Tensor};
 use serde_json::json;
 
 /// Every layer that Kiln makes from a description, with settings other than the defaults.
@@ -208,4 +208,26 @@ fn what_is_no_description_is_refused() {
         let error = Sequential::from_architecture(&wrong, &Device::cpu()).unwrap_err();
         assert_eq!(error.message(), message, "{wrong}");
     }
+}
+
+#[test]
+fn a_description_cannot_ask_for_more_memory_than_there_is() {
+    let device = Device::cpu_of(1 << 20);
+    let wide = |units: u64, initializer: Initializer| {
+        let small =
+            Sequential::new().push(Dense::new(3).kernel_initializer(initializer)).build([784], &Device::cpu(), 1);
+        let text = small.unwrap().architecture().to_string().replace("\"units\":3", &format!("\"units\":{units}"));
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    use Initializer::{GlorotUniform, HeNormal, Ones, Orthogonal};
+    for units in [100_000, 1_000_000_000, 1_000_000_000_000, u64::MAX >> 8] {
+        for initializer in [GlorotUniform, HeNormal, Ones, Orthogonal] {
+            let error = Sequential::from_architecture(&wide(units, initializer), &device).unwrap_err();
+            assert!(matches!(error.kind(), ErrorKind::Memory | ErrorKind::Shape), "{error}");
+        }
+    }
+    // Nor on the CPU as it is.
+    let error = Sequential::from_architecture(&wide(1_000_000_000_000, GlorotUniform), &Device::cpu()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Memory, "{error}");
+    assert!(device.memory().peak <= 1 << 20);
 }

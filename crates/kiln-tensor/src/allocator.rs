@@ -39,6 +39,8 @@ const CLASSES: usize = (LARGEST.ilog2() - ALIGN.ilog2()) as usize * STEPS + 1;
 pub(crate) struct Allocator {
     locked: AtomicBool,
     state: UnsafeCell<State>,
+    /// Bytes that it may hold.
+    limit: usize,
 }
 
 struct State {
@@ -163,7 +165,8 @@ impl State {
 }
 
 impl Allocator {
-    pub(crate) fn new() -> Self {
+    /// One that holds at most `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Self {
         let state = State {
             classes: [Class::EMPTY; CLASSES],
             live: 0,
@@ -174,7 +177,7 @@ impl Allocator {
             clock: 0,
             sweep_at: LEAST_PATIENCE,
         };
-        Allocator { locked: AtomicBool::new(false), state: UnsafeCell::new(state) }
+        Allocator { locked: AtomicBool::new(false), state: UnsafeCell::new(state), limit }
     }
 
     /// Lets `f` at the state, alone.
@@ -240,10 +243,11 @@ impl Allocator {
     #[cold]
     fn alloc_fresh(&self, bytes: usize, class: usize, size: usize) -> Result<(Buffer, bool)> {
         release_all(self.with(|state| state.beyond(size)));
-        let address = fresh(size).or_else(|| {
+        let within = || self.with(|state| state.held.saturating_add(size) <= self.limit);
+        let address = within().then(|| fresh(size)).flatten().or_else(|| {
             // What lies here unused may be what the system lacks.
             self.trim();
-            fresh(size)
+            within().then(|| fresh(size)).flatten()
         });
         let address = address.ok_or_else(|| out_of_memory(bytes))?;
         self.with(|state| {
@@ -360,7 +364,7 @@ mod tests {
     #[test]
     #[cfg_attr(kiln_exact_alloc, ignore = "nothing is kept")]
     fn buffers_come_back_and_are_counted() {
-        let allocator = Allocator::new();
+        let allocator = Allocator::new(usize::MAX);
         let (a, zero) = allocator.alloc(1000).unwrap();
         assert!(zero && a.address % ALIGN == 0);
         allocator.free(a);
@@ -389,7 +393,7 @@ mod tests {
     #[test]
     fn sizes_that_come_once_do_not_pile_up() {
         // One tensor at a time, each of another size: as much again as the largest may be kept, not all of them.
-        let allocator = Allocator::new();
+        let allocator = Allocator::new(usize::MAX);
         for size in (8..=32).rev() {
             use_once(&allocator, &[size * MIB]);
             let MemoryStats { live, peak, cached } = allocator.stats();
@@ -403,7 +407,7 @@ mod tests {
 
     #[test]
     fn what_repeats_is_kept_and_the_rest_ages() {
-        let allocator = Allocator::new();
+        let allocator = Allocator::new(usize::MAX);
         let step = [3 * MIB, 5 * MIB, MIB, MIB];
         use_once(&allocator, &[40 * MIB, 2 * MIB]);
         use_once(&allocator, &step);
@@ -424,7 +428,7 @@ mod tests {
 
     #[test]
     fn small_buffers_are_not_swept_up_in_use() {
-        let allocator = Allocator::new();
+        let allocator = Allocator::new(usize::MAX);
         for _ in 0..3 * LEAST_PATIENCE as usize / 4096 / 10 {
             use_once(&allocator, &[4096; 10]);
         }
@@ -436,7 +440,7 @@ mod tests {
     #[test]
     #[ignore = "reads beyond a buffer"]
     fn one_byte_beyond_a_buffer() {
-        let (buffer, _) = Allocator::new().alloc(100).unwrap();
+        let (buffer, _) = Allocator::new(usize::MAX).alloc(100).unwrap();
         // SAFETY: none: that is what is to be seen.
         let beyond = unsafe { std::ptr::read_volatile((buffer.address as *const u8).add(100)) };
         assert_eq!(std::hint::black_box(beyond), beyond);
@@ -446,7 +450,7 @@ mod tests {
     #[test]
     #[ignore = "reads a buffer that was given back"]
     fn a_buffer_after_its_end() {
-        let allocator = Allocator::new();
+        let allocator = Allocator::new(usize::MAX);
         let (buffer, _) = allocator.alloc(100).unwrap();
         allocator.free(buffer);
         // SAFETY: none: that is what is to be seen.
@@ -455,8 +459,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_held_stays_within_the_limit() {
+        let allocator = Allocator::new(1 << 20);
+        let (a, _) = allocator.alloc(700 << 10).unwrap();
+        assert_eq!(allocator.alloc(400 << 10).unwrap_err().kind(), ErrorKind::Memory);
+        allocator.free(a);
+        // What is kept makes room.
+        let (b, _) = allocator.alloc(400 << 10).unwrap();
+        assert_eq!(allocator.stats().cached, 0);
+        allocator.free(b);
+    }
+
+    #[test]
     fn threads_share_it() {
-        let allocator = Allocator::new();
+        let allocator = Allocator::new(usize::MAX);
         std::thread::scope(|scope| {
             for t in 0..4 {
                 let allocator = &allocator;

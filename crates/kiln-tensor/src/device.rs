@@ -34,6 +34,13 @@ impl Device {
         Device(Handle::Shared(Arc::new(crate::cpu::CpuBackend::new(name, isa))))
     }
 
+    /// The CPU with memory of its own, of which it hands out at most so many bytes: for models and data that come from elsewhere
+    /// and may ask for more than they should get. What goes beyond is refused ([`ErrorKind::Memory`](crate::ErrorKind)).
+    pub fn cpu_of(bytes: usize) -> Self {
+        let backend = crate::cpu::CpuBackend::with_memory("cpu".to_owned(), kiln_cpu::Isa::best(), bytes);
+        Device(Handle::Shared(Arc::new(backend)))
+    }
+
     /// The backend.
     #[inline]
     pub fn backend(&self) -> &dyn Backend {

@@ -11,6 +11,7 @@ mod device;
 mod dtype;
 mod error;
 mod layout;
+mod machine;
 mod recurrence;
 mod shape;
 mod storage;

@@ -193,6 +193,17 @@ fn memory_is_counted_and_reused() {
 }
 
 #[test]
+fn a_device_of_so_much_memory_hands_out_no_more() {
+    let device = Device::cpu_of(1 << 16);
+    let x = Tensor::ones([8000], DType::F32, &device).unwrap();
+    let error = x.add(&x).and_then(|y| y.add(&x)?.add(&y)).unwrap_err();
+    assert_eq!(error.kind(), kiln_tensor::ErrorKind::Memory, "{error}");
+    drop(x);
+    assert!(Tensor::ones([15_000], DType::F32, &device).is_ok());
+    assert!(device.memory().peak <= 1 << 16);
+}
+
+#[test]
 fn a_thousand_steps_take_the_memory_of_one() {
     let device = device();
     let x = ramp(&device);

@@ -54,6 +54,15 @@ fn masks_of_lengths() {
 }
 
 #[test]
+fn masks_of_more_steps_than_memory_holds() {
+    for (lengths, steps) in [(vec![1i64], 1 << 60), (vec![1, 2], usize::MAX), (vec![], usize::MAX), (vec![3], 1 << 46)]
+    {
+        let lengths = Tensor::from_slice(&lengths, [lengths.len()], &Device::cpu_of(1 << 20)).unwrap();
+        assert!(lengths.mask_of_lengths(steps).is_err());
+    }
+}
+
+#[test]
 fn memory_that_is_shared_is_not_written() {
     let input = Tensor::ones([2, 1, 3], DType::F32, &Device::cpu()).unwrap();
     let after = input.clone().recurrent(&zeros(&[3, 3]), &RecurrentOptions::new(RecurrentCell::Tanh)).unwrap();

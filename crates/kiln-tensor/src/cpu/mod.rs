@@ -42,7 +42,13 @@ pub(crate) fn shared() -> &'static dyn Backend {
 
 impl CpuBackend {
     pub(crate) fn new(name: String, isa: Isa) -> Self {
-        CpuBackend { name, isa, allocator: Allocator::new() }
+        // More than the machine has is refused: the system itself would promise it, and end the process where it is used.
+        Self::with_memory(name, isa, crate::machine::memory().unwrap_or(usize::MAX))
+    }
+
+    /// One whose tensors have at most so many bytes.
+    pub(crate) fn with_memory(name: String, isa: Isa, bytes: usize) -> Self {
+        CpuBackend { name, isa, allocator: Allocator::new(bytes) }
     }
 }
 

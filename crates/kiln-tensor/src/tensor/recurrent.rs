@@ -220,8 +220,13 @@ impl Tensor {
                 format!("sequence {sequence} has length {length}, expected 1 to {steps}, the steps of the input"),
             ));
         }
-        let mask: Vec<bool> = (0..steps).flat_map(|t| lengths.iter().map(move |&length| (t as i64) < length)).collect();
-        Tensor::from_slice(&mask, [steps, lengths.len()], self.device())
+        let mask = Tensor::write_with([steps, lengths.len()], self.device(), |mask: &mut [u8]| {
+            for (t, row) in mask.chunks_exact_mut(lengths.len().max(1)).enumerate() {
+                row.iter_mut().zip(&lengths).for_each(|(to, &length)| *to = u8::from(t < length as usize));
+            }
+            Ok(())
+        })?;
+        mask.to_dtype(DType::Bool)
     }
 }
 
