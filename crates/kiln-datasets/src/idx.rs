@@ -50,6 +50,10 @@ pub fn read_idx(path: &Path, axes: usize) -> Result<Idx> {
 
 /// Reads an IDX file from a stream; `path` is what errors name.
 pub(crate) fn parse(path: &Path, mut reader: impl Read, axes: usize) -> Result<Idx> {
+    // The magic number has a byte for them.
+    if axes > usize::from(u8::MAX) {
+        return Err(wrong(path, format!("an IDX file has at most 255 axes, {axes} are expected of it")));
+    }
     let mut header = [0; 4];
     let mut sizes = vec![0; 4 * axes];
     let cut = |e: std::io::Error| match e.kind() {

@@ -10,6 +10,9 @@ mod emnist;
 mod fashion_mnist;
 #[cfg(feature = "fetch")]
 mod fetch;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod idx;
 mod images;
 mod kmnist;

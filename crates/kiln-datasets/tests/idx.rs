@@ -65,6 +65,16 @@ fn each_malformed_file_is_one_sentence_with_its_name() {
 }
 
 /// Writes the four files into DIR/mnist; the labels of the training part are given.
+#[test]
+fn no_more_axes_than_a_byte_counts() {
+    let folder = Folder::new("axes");
+    fs::write(folder.0.join("file"), idx(&[1], &[1])).unwrap();
+    for axes in [256, usize::MAX] {
+        let error = read_idx(&folder.0.join("file"), axes).unwrap_err();
+        assert!(error.to_string().contains("at most 255 axes"), "{error}");
+    }
+}
+
 fn write_mnist(folder: &Path, images: &[u8], labels: &[u8]) {
     let inner = folder.join("mnist");
     fs::create_dir_all(&inner).unwrap();

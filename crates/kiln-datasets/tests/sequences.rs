@@ -158,6 +158,13 @@ fn series() {
 }
 
 #[test]
+fn windows_that_no_series_has() {
+    let series = Tensor::zeros([5, 1], DType::F32, &cpu()).unwrap();
+    let windows = SeriesWindows::new(&series, 2).unwrap().horizon(usize::MAX);
+    assert_eq!(windows.len(), 0);
+}
+
+#[test]
 fn tasks() {
     let adding = AddingProblem::new(50, 9, 1).unwrap();
     let all: Vec<usize> = (0..50).collect();

@@ -5,6 +5,9 @@ mod client;
 mod download;
 mod partial;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use archive::unpack;
+
 use crate::catalog::{CATALOG, Content, Source, source};
 use kiln_tensor::{Error, ErrorKind, Result};
 use std::fs::{self, File, TryLockError};

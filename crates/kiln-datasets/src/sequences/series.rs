@@ -82,7 +82,8 @@ impl SeriesWindows {
 impl Dataset for SeriesWindows {
     fn len(&self) -> usize {
         let steps = self.values.len() / self.shape[1];
-        steps.checked_sub(self.shape[0] + self.horizon).map_or(0, |rest| rest / self.stride + 1)
+        let needed = self.shape[0].saturating_add(self.horizon);
+        steps.checked_sub(needed).map_or(0, |rest| rest / self.stride + 1)
     }
 
     fn input_shape(&self) -> &[usize] {

@@ -1,6 +1,6 @@
 //! zip: a directory at the end says where each file begins, how it is compressed, and its size there.
 
-use super::Visit;
+use super::{Exactly, Visit};
 use flate2::read::DeflateDecoder;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 
@@ -28,6 +28,7 @@ pub(super) fn read(mut archive: impl Read + Seek, visit: &mut Visit<'_>) -> io::
             return Err(invalid("its directory is damaged"));
         }
         let (method, packed, offset) = (number(entry, 10, 2)?, number(entry, 20, 4)?, number(entry, 42, 4)?);
+        let size = number(entry, 24, 4)?;
         let name = 46 + number(entry, 28, 2)? as usize;
         let next = name + (number(entry, 30, 2)? + number(entry, 32, 2)?) as usize;
         let (Some(path), Some(rest)) = (entry.get(46..name), entry.get(next..)) else {
@@ -42,8 +43,8 @@ pub(super) fn read(mut archive: impl Read + Seek, visit: &mut Visit<'_>) -> io::
         let content = archive.by_ref().take(packed);
         let path = String::from_utf8_lossy(path);
         match method {
-            0 => visit(&path, &mut { content })?,
-            8 => visit(&path, &mut DeflateDecoder::new(content))?,
+            0 => visit(&path, &mut Exactly { content, left: size })?,
+            8 => visit(&path, &mut Exactly { content: DeflateDecoder::new(content), left: size })?,
             other => return Err(invalid(&format!("{path} is compressed by method {other}, 0 or 8 is expected"))),
         }
         entry = rest;
