@@ -99,12 +99,25 @@ fn check(width: usize, height: usize) -> std::result::Result<(), String> {
     Ok(())
 }
 
+/// A small file can claim to be a large image: one that has fewer bytes than such an image needs is refused before memory is
+/// asked for.
+fn enough(bytes: &[u8], needed: usize, width: usize, height: usize) -> std::result::Result<(), String> {
+    if bytes.len() < needed {
+        let found = bytes.len();
+        return Err(format!("{width} × {height} pixels need at least {needed} bytes, it has {found}: it is cut short"));
+    }
+    Ok(())
+}
+
 fn of_png(bytes: &[u8]) -> std::result::Result<Image, String> {
     let mut decoder = png::Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::normalize_to_color8());
     decoder.set_limits(png::Limits { bytes: 4 * MOST_PIXELS });
     let header = decoder.read_header_info().map_err(|error| error.to_string())?;
-    check(header.width as usize, header.height as usize)?;
+    let (width, height) = (header.width as usize, header.height as usize);
+    check(width, height)?;
+    // Deflate makes at most 1,032 bytes of one.
+    enough(bytes, header.raw_bytes().div_ceil(1032), width, height)?;
     let mut reader = decoder.read_info().map_err(|error| error.to_string())?;
     let mut pixels = vec![0; reader.output_buffer_size().ok_or("it is too large")?];
     let frame = reader.next_frame(&mut pixels).map_err(|error| error.to_string())?;
@@ -126,6 +139,8 @@ fn of_jpeg(bytes: &[u8]) -> std::result::Result<Image, String> {
     decoder.decode_headers().map_err(|error| error.to_string())?;
     let (width, height) = decoder.dimensions().ok_or("it has no size")?;
     check(width, height)?;
+    // Each block of 8 × 8 pixels has at least a bit.
+    enough(bytes, width * height / 512, width, height)?;
     let pixels = decoder.decode().map_err(|error| error.to_string())?;
     let channels = pixels.len() / (width * height).max(1);
     if ![1, 3].contains(&channels) {

@@ -26,10 +26,14 @@ impl Log {
             if cells.len() != columns.len() {
                 return wrong(number, format!("{} numbers are expected, got {}", columns.len(), cells.len()));
             }
-            let mut row = Vec::with_capacity(cells.len());
+            let mut row: Vec<f64> = Vec::with_capacity(cells.len());
             for cell in cells {
                 let Ok(value) = cell.parse() else { return wrong(number, format!("`{cell}` is no number")) };
                 row.push(value);
+            }
+            let after = rows.last().map_or(0.0, |row: &Vec<f64>| row[0]);
+            if row[0].fract() != 0.0 || row[0] <= after || row[0] > f64::from(i32::MAX) {
+                return wrong(number, format!("a whole number above {after} is expected as its epoch, got {}", row[0]));
             }
             rows.push(row);
         }

@@ -208,13 +208,34 @@ fn run_folders() {
         ("epoch,loss\n", "line 2: no epoch follows"),
         ("epoch,loss\n1\n", "line 2: 2 numbers are expected, got 1"),
         ("epoch,loss\n1,0.5\n2,low\n", "line 3: `low` is no number"),
+        ("epoch,loss\n0,0.5\n", "line 2: a whole number above 0 is expected as its epoch, got 0"),
+        ("epoch,loss\n1,0.5\n1.5,0.5\n", "line 3: a whole number above 1 is expected as its epoch, got 1.5"),
+        ("epoch,loss\n4294967296,0.5\n", "line 2: a whole number above 0 is expected as its epoch, got 4294967296"),
+        ("epoch,loss\nnan,0.5\n", "line 2: a whole number above 0 is expected as its epoch, got NaN"),
     ] {
         fs::write(folder.join("run/history.csv"), history).unwrap();
         let says = format!("@/run/history.csv: {says}");
         check(&folder, "plot @/run --out @/plot.png", FAILED, &[&says]);
     }
+    // A picture of a thousand panels would have gigabytes.
+    let names: String = (0..1000).map(|i| format!(",a{i}")).collect();
+    let history = format!("epoch,loss{names}\n1{}\n", ",0".repeat(1001));
+    fs::write(folder.join("run/history.csv"), history).unwrap();
+    let says = "1001 quantities are more than the 32 that a picture shows";
+    check(&folder, "plot @/run --out @/plot.png", FAILED, &[says]);
     fs::remove_file(folder.join("run/history.csv")).unwrap();
     check(&folder, "plot @/run --out @/plot.png", FAILED, &["@/run/history.csv: cannot be read: "]);
+}
+
+#[test]
+fn curves_of_any_numbers_are_drawn() {
+    let folder = healthy("any-numbers");
+    for losses in ["1e308,-1e308", "5e-324,0", "1,1.0000000000000002", "nan,inf", "1e300,1e300", "-1e308,-1e308"] {
+        let (first, second) = losses.split_once(',').unwrap();
+        let history = format!("epoch,loss,val_loss\n1,{first},0\n2147483647,{second},1e-300\n");
+        fs::write(folder.join("run/history.csv"), history).unwrap();
+        lines(&support::command(&["plot", word(&folder.join("run")), "--out", word(&folder.join("plot.png"))]));
+    }
 }
 
 #[test]
@@ -241,6 +262,11 @@ fn images() {
         (&jpeg[..3], "this JPEG file cannot be read: "),
         // A header that claims more than there can be, and no pixels.
         (&png(60_000, 60_000, None), "this PNG file cannot be read: 60000 × 60000 pixels are more than the 200000000"),
+        // What claims less than that, but more than its bytes can hold: refused before memory is asked for.
+        (
+            &png(14_000, 14_000, None),
+            "this PNG file cannot be read: 14000 × 14000 pixels need at least 189937 bytes, it has 45: it is cut short",
+        ),
         (&whole, figure),
         (&png(3, 3, Some(&[7; 9])), figure),
     ] {

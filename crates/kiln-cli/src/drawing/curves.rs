@@ -2,11 +2,17 @@
 
 use super::{Area, Drawn, SCALE, font, picture, px};
 use crate::log::Log;
-use kiln::Result;
+use kiln::{Error, Result};
 use plotters::prelude::*;
 
 /// Pixels of a panel.
 const PANEL: (u32, u32) = (640, 440);
+
+/// Panels of a picture, beside each other: more would be an image of gigabytes.
+const MOST_PANELS: usize = 32;
+
+/// Larger values than this are drawn here: the difference of two must be finite.
+const LARGEST: f64 = 1e300;
 
 /// Colours that can be told apart, with a defect of sight too (Okabe and Ito 2008).
 const COLOURS: [RGBColor; 7] = [
@@ -43,6 +49,10 @@ pub(crate) fn curves(runs: &[Curve]) -> Result<Vec<u8>> {
             quantities.push(quantity);
         }
     }
+    if quantities.len() > MOST_PANELS {
+        let message = format!("{} quantities are more than the {MOST_PANELS} that a picture shows", quantities.len());
+        return Err(Error::value("", message));
+    }
     let (width, height) = PANEL;
     picture(width * quantities.len().max(1) as u32, height, |area| {
         let panels = area.split_evenly((1, quantities.len().max(1)));
@@ -68,7 +78,10 @@ fn lines(quantity: &str, runs: &[Curve]) -> Vec<Line> {
         } else {
             (colour(index).mix(0.35), colour(index).to_rgba())
         };
-        let points = |name: &str| run.log.points(name);
+        let points = |name: &str| -> Vec<(i32, f64)> {
+            let points = run.log.points(name).into_iter();
+            points.map(|(epoch, value)| (epoch, value.clamp(-LARGEST, LARGEST))).collect()
+        };
         let (trained, validated) = (points(quantity), points(&format!("val_{quantity}")));
         let best = |points: &[(i32, f64)]| points.iter().copied().find(|&(epoch, _)| Some(epoch) == run.log.best());
         let named = |single: &str| Some(if runs.len() == 1 { single.to_owned() } else { run.name.clone() });
@@ -97,7 +110,9 @@ fn range(quantity: &str, lines: &[Line]) -> (f64, f64) {
     if low > high {
         return (0.0, 1.0);
     }
-    let room = if high > low { 0.06 * (high - low) } else { 0.05 * high.abs().max(0.1) };
+    // Values that differ in their last digits only, or by next to nothing, are one: there are no ticks between them.
+    let apart = high - low > 1e-9 * high.abs().max(low.abs()).max(f64::MIN_POSITIVE * 1e12);
+    let room = if apart { 0.06 * (high - low) } else { 0.05 * high.abs().max(0.1) };
     let top = if quantity.ends_with("accuracy") { (high + room).min(1.0 + room / 4.0) } else { high + room };
     (low - room, top)
 }

@@ -1,0 +1,24 @@
+//! For each kind of file that the command reads a function that reads one: what fuzzing calls.
+
+use crate::image::read;
+use crate::run_folder::{Run, curve};
+use crate::{digit, drawing, photo};
+use kiln::Result;
+use kiln::tensor::Device;
+use std::path::Path;
+
+/// An image as the models of digits and of photos see it; none where there is no figure in it.
+pub fn image(path: &Path) -> Result<(Option<Vec<f32>>, Option<Vec<f32>>)> {
+    let image = read(path)?;
+    Ok((digit::digit(&image).ok(), photo::photo(&image).ok()))
+}
+
+/// The PNG file of the curves of a run's folder.
+pub fn curves(folder: &Path) -> Result<Vec<u8>> {
+    drawing::curves(&[curve(folder)?])
+}
+
+/// The model of a run's folder.
+pub fn model(folder: &Path, device: &Device) -> Result<kiln::nn::Sequential> {
+    Ok(Run::open(folder, device)?.model)
+}

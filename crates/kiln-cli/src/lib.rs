@@ -1,0 +1,69 @@
+//! The `kiln` command: a program that calls [`run`].
+
+mod arguments;
+mod confusion;
+mod data;
+mod devices;
+mod digit;
+mod drawing;
+mod evaluate;
+mod filters;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod generate;
+mod image;
+mod interrupt;
+mod log;
+mod photo;
+mod places;
+mod plot;
+mod pool;
+mod predict;
+mod preview;
+mod recipes;
+mod report;
+mod run_folder;
+mod train;
+
+use arguments::{Arguments, Command};
+use clap::{CommandFactory, Parser};
+use kiln::Result;
+use kiln::tensor::Device;
+use recipes::Recipe;
+use std::process::ExitCode;
+
+/// Does what the command line says, and gives the exit code.
+pub fn run() -> ExitCode {
+    // clap ends with exit code 2 where the arguments alone are wrong, 0 after --help.
+    let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
+    let result = match Arguments::parse().command {
+        Command::Train(options) => train::run(&options),
+        Command::Evaluate(options) => done(evaluate::run(&options)),
+        Command::Predict(options) => done(predict::run(&options)),
+        Command::Generate(options) => done(generate::run(&options)),
+        Command::Plot(options) => done(plot::run(&options)),
+        Command::Summary { recipe } => done(summary(recipe)),
+        Command::Data(command) => done(data::run(&command)),
+        Command::Devices => {
+            devices::run();
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "kiln", &mut script);
+            report::plain(String::from_utf8_lossy(&script).trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn summary(recipe: Recipe) -> Result<()> {
+    let model = recipe.model(&Device::cpu(), 0)?;
+    report::plain(model.summary(&recipe.name()).trim_end());
+    Ok(())
+}
