@@ -1,7 +1,7 @@
 //! What CI runs, here as there.
 
 use crate::shell::{self, Result, cargo};
-use crate::{asan, kernels, layers, readme};
+use crate::{asan, fuzz, kernels, layers, readme};
 use std::time::Instant;
 
 /// Which part.
@@ -22,6 +22,7 @@ const STEPS: &[Step] = &[
     ("kernels", kernels::ci),
     // The README's second command.
     ("tests", || shell::run(&mut cargo(&["test", "--workspace"]))),
+    ("fuzz", fuzz::ci),
     // Without a card, a driver or a toolkit: against a stand-in for the driver, and from a crate outside the workspace.
     ("cuda", || {
         let features = ["-p", "kiln-cuda", "-p", "kiln-cuda-shim", "--features", "kiln-cuda/cuda"];

@@ -22,6 +22,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("kiln-train", 6),
     ("kiln", 7),
     ("kiln-cli", 8),
+    ("kiln-fuzz", 9),
     ("kiln-benches", 9),
     ("xtask", 9),
 ];
@@ -31,7 +32,7 @@ const KNOWN_TO: &[(&str, &[&str])] = &[
     ("kiln-cuda", &["kiln"]),
     ("kiln-cuda-shim", &["kiln-cuda"]),
     ("gpu-kernels", &["kiln-cuda"]),
-    ("kiln", &["kiln-cli", "kiln-benches"]),
+    ("kiln", &["kiln-cli", "kiln-benches", "kiln-fuzz"]),
 ];
 
 /// Crates that stand on these alone.

@@ -5,6 +5,7 @@ mod bench;
 mod budget;
 mod ci;
 mod embed;
+mod fuzz;
 mod gpu_tests;
 mod kernels;
 mod layers;
@@ -34,6 +35,8 @@ enum Command {
     CheckLayers,
     /// Run kiln-cpu's and kiln-tensor's tests under AddressSanitizer
     Asan,
+    /// Give parsers and programs over tensors inputs at random, with libFuzzer and AddressSanitizer where they can be built
+    Fuzz(fuzz::Options),
     /// Run the instruction-set tests of kiln-math and kiln-cpu for AArch64 under qemu
     Neon,
     /// Run the commands of README.md
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Ci(options) => ci::run(&options),
         Command::CheckLayers => layers::run(),
         Command::Asan => asan::run(),
+        Command::Fuzz(options) => fuzz::run(&options),
         Command::Neon => neon::run(),
         Command::Readme => readme::run(),
         Command::EmbedMnist(options) => embed::run(&options),
