@@ -14,12 +14,14 @@ fn values(shape: &[usize], seed: usize) -> Tensor {
     Tensor::from_slice(&data, shape, &Device::cpu()).unwrap()
 }
 
+type Operation = dyn Fn(&[Var]) -> Result<Var>;
+
 /// An operation of two operands or more is given for each way of broadcasting; others for shapes that they treat differently.
 struct Case {
     /// The method's name.
     op: &'static str,
     shapes: Vec<Vec<usize>>,
-    f: Box<dyn Fn(&[Var]) -> Result<Var>>,
+    f: Box<Operation>,
 }
 
 fn case(op: &'static str, shapes: &[&[usize]], f: impl Fn(&[Var]) -> Result<Var> + 'static) -> Case {

@@ -40,7 +40,10 @@ impl TensorDataset {
     /// # Errors
     /// Weights that are not one float a sample, on the samples' device.
     pub fn sample_weights(self, weights: Tensor) -> Result<Self> {
-        if weights.dims().first() != Some(&self.len()) || !weights.dtype().is_float() || weights.device() != self.inputs.device() {
+        if weights.dims().first() != Some(&self.len())
+            || !weights.dtype().is_float()
+            || weights.device() != self.inputs.device()
+        {
             return Err(Error::new(
                 ErrorKind::Shape,
                 "TensorDataset",

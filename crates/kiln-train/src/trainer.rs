@@ -5,8 +5,8 @@ use crate::diverged::diverged;
 use crate::options::BATCH;
 use crate::running::Running;
 use crate::{
-    Count, EpochRecord, EvaluateOptions, Evaluation, FitOptions, History, Measured, Metric, Objective, Outcome, Progress,
-    Supervised,
+    Count, EpochRecord, EvaluateOptions, Evaluation, FitOptions, History, Measured, Metric, Objective, Outcome,
+    Progress, Supervised,
 };
 use kiln_autograd::Var;
 use kiln_datasets::{Batch, Dataset, Loader};

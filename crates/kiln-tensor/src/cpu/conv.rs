@@ -1,7 +1,7 @@
 //! Convolutions: from windows to the kernels' forms.
 
 use super::rows::{rows, write_rows};
-use crate::{Convolution, Epilogue, Out, Shape, View, Window};
+use crate::{Convolution, Epilogue, Out, Result, Shape, View, Window};
 use kiln_cpu::conv::{self, Conv, Float};
 use kiln_cpu::gemm::{self, Activation, Bias};
 use kiln_cpu::operand::Stored;
@@ -32,9 +32,9 @@ pub(super) fn forward<T: Stored<Compute: Float>>(
     x: &View<'_>,
     weight: &View<'_>,
     epilogue: &Epilogue<'_>,
-) {
+) -> Result<()> {
     let form = form(conv, x.layout.shape(), weight.layout.shape(), out.shape);
-    let bias = epilogue.bias.as_ref().map(rows::<T>);
+    let bias = epilogue.bias.as_ref().map(rows::<T>).transpose()?;
     let activate = epilogue
         .activation
         .map(|call| move |x: &mut [T::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x));
@@ -47,8 +47,8 @@ pub(super) fn forward<T: Stored<Compute: Float>>(
             _ => Activation::None,
         },
     };
-    let (x, weight) = (rows::<T>(x), rows::<T>(weight));
-    write_rows::<T>(out, |y| conv::forward(isa, &form, &x, &weight, y, &epilogue));
+    let (x, weight) = (rows::<T>(x)?, rows::<T>(weight)?);
+    write_rows::<T>(out, |y| conv::forward(isa, &form, &x, &weight, y, &epilogue))
 }
 
 pub(super) fn grad_input<T: Stored<Compute: Float>>(
@@ -57,10 +57,10 @@ pub(super) fn grad_input<T: Stored<Compute: Float>>(
     out: &Out<'_>,
     dy: &View<'_>,
     weight: &View<'_>,
-) {
+) -> Result<()> {
     let form = form(conv, out.shape, weight.layout.shape(), dy.layout.shape());
-    let (dy, weight) = (rows::<T>(dy), rows::<T>(weight));
-    write_rows::<T>(out, |dx| conv::grad_input(isa, &form, &dy, &weight, dx));
+    let (dy, weight) = (rows::<T>(dy)?, rows::<T>(weight)?);
+    write_rows::<T>(out, |dx| conv::grad_input(isa, &form, &dy, &weight, dx))
 }
 
 pub(super) fn grad_weight<T: Stored<Compute: Float>>(
@@ -69,8 +69,8 @@ pub(super) fn grad_weight<T: Stored<Compute: Float>>(
     out: &Out<'_>,
     x: &View<'_>,
     dy: &View<'_>,
-) {
+) -> Result<()> {
     let form = form(conv, x.layout.shape(), out.shape, dy.layout.shape());
-    let (x, dy) = (rows::<T>(x), rows::<T>(dy));
-    write_rows::<T>(out, |dw| conv::grad_weight(isa, &form, &x, &dy, dw));
+    let (x, dy) = (rows::<T>(x)?, rows::<T>(dy)?);
+    write_rows::<T>(out, |dw| conv::grad_weight(isa, &form, &x, &dy, dw))
 }

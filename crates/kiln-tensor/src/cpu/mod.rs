@@ -318,7 +318,7 @@ impl Backend for CpuBackend {
 
     #[inline]
     fn matmul(&self, out: Out<'_>, a: View<'_>, b: View<'_>, epilogue: Epilogue<'_>) -> Result<()> {
-        floats!(out.dtype, "matmul", T => product::matmul::<T>(self.isa, &out, &a, &b, &epilogue));
+        floats!(out.dtype, "matmul", T => product::matmul::<T>(self.isa, &out, &a, &b, &epilogue)?);
         Ok(())
     }
 
@@ -384,7 +384,7 @@ impl Backend for CpuBackend {
     fn dropout(&self, rate: f64, out: Out<'_>, x: View<'_>, stream: View<'_>) -> Result<()> {
         numbers!(out.dtype, "dropout", T => {
             let in_place = x.buffer == out.buffer;
-            let x = rows::<T>(&x);
+            let x = rows::<T>(&x)?;
             // Lent elements must not change while they are.
             let x = if in_place { Rows::Copied(x.to_vec()) } else { x };
             // SAFETY: of the dtype dispatched on; apart from x.
@@ -396,8 +396,8 @@ impl Backend for CpuBackend {
     fn softmax(&self, kind: SoftmaxKind, out: Out<'_>, x: View<'_>) -> Result<()> {
         let width = out.shape.last().copied().unwrap_or(1);
         floats!(out.dtype, "softmax", T => {
-            let x = rows::<T>(&x);
-            write_rows::<T>(&out, |to| softmax::softmax(self.isa, normalised(kind), to, &x, width));
+            let x = rows::<T>(&x)?;
+            write_rows::<T>(&out, |to| softmax::softmax(self.isa, normalised(kind), to, &x, width))?;
         });
         Ok(())
     }
@@ -405,8 +405,8 @@ impl Backend for CpuBackend {
     fn softmax_grad(&self, kind: SoftmaxKind, out: Out<'_>, y: View<'_>, dy: View<'_>) -> Result<()> {
         let width = out.shape.last().copied().unwrap_or(1);
         floats!(out.dtype, "softmax_grad", T => {
-            let (y, dy) = (rows::<T>(&y), rows::<T>(&dy));
-            write_rows::<T>(&out, |to| softmax::softmax_grad(self.isa, normalised(kind), to, &y, &dy, width));
+            let (y, dy) = (rows::<T>(&y)?, rows::<T>(&dy)?);
+            write_rows::<T>(&out, |to| softmax::softmax_grad(self.isa, normalised(kind), to, &y, &dy, width))?;
         });
         Ok(())
     }
@@ -446,32 +446,32 @@ impl Backend for CpuBackend {
         weight: View<'_>,
         epilogue: Epilogue<'_>,
     ) -> Result<()> {
-        floats!(out.dtype, "conv", T => conv::forward::<T>(self.isa, conv, &out, &x, &weight, &epilogue));
+        floats!(out.dtype, "conv", T => conv::forward::<T>(self.isa, conv, &out, &x, &weight, &epilogue)?);
         Ok(())
     }
 
     fn conv_grad_input(&self, conv: &Convolution, out: Out<'_>, dy: View<'_>, weight: View<'_>) -> Result<()> {
-        floats!(out.dtype, "conv_grad_input", T => conv::grad_input::<T>(self.isa, conv, &out, &dy, &weight));
+        floats!(out.dtype, "conv_grad_input", T => conv::grad_input::<T>(self.isa, conv, &out, &dy, &weight)?);
         Ok(())
     }
 
     fn conv_grad_weight(&self, conv: &Convolution, out: Out<'_>, x: View<'_>, dy: View<'_>) -> Result<()> {
-        floats!(out.dtype, "conv_grad_weight", T => conv::grad_weight::<T>(self.isa, conv, &out, &x, &dy));
+        floats!(out.dtype, "conv_grad_weight", T => conv::grad_weight::<T>(self.isa, conv, &out, &x, &dy)?);
         Ok(())
     }
 
     fn max_pool(&self, window: &Window, out: Out<'_>, taps: Option<Out<'_>>, x: View<'_>) -> Result<()> {
-        floats!(out.dtype, "max_pool", T => channels::max_pool::<T>(self.isa, window, &out, taps.as_ref(), &x));
+        floats!(out.dtype, "max_pool", T => channels::max_pool::<T>(self.isa, window, &out, taps.as_ref(), &x)?);
         Ok(())
     }
 
     fn max_pool_grad(&self, window: &Window, out: Out<'_>, dy: View<'_>, taps: View<'_>) -> Result<()> {
-        floats!(out.dtype, "max_pool_grad", T => channels::max_pool_grad::<T>(window, &out, &dy, &taps));
+        floats!(out.dtype, "max_pool_grad", T => channels::max_pool_grad::<T>(window, &out, &dy, &taps)?);
         Ok(())
     }
 
     fn moments(&self, out: Out<'_>, x: View<'_>) -> Result<()> {
-        floats!(x.dtype, "moments", T => channels::moments::<T>(self.isa, &out, &x));
+        floats!(x.dtype, "moments", T => channels::moments::<T>(self.isa, &out, &x)?);
         Ok(())
     }
 
@@ -486,7 +486,7 @@ impl Backend for CpuBackend {
         if !channels::is_fused(form) {
             return composed::normalize(self, form, out, x, moments, affine);
         }
-        floats!(out.dtype, "normalize", T => channels::normalize::<T>(self.isa, form, &out, &x, &moments, &affine));
+        floats!(out.dtype, "normalize", T => channels::normalize::<T>(self.isa, form, &out, &x, &moments, &affine)?);
         Ok(())
     }
 
@@ -506,7 +506,7 @@ impl Backend for CpuBackend {
         }
         let (to, operands) = ((&dx, &affine), [&x, &y, &dy]);
         floats!(dx.dtype, "normalize_grad", T => {
-            channels::normalize_grad::<T>(self.isa, form, to, operands, &moments, weight.as_ref());
+            channels::normalize_grad::<T>(self.isa, form, to, operands, &moments, weight.as_ref())?;
         });
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Matrix products, batched over leading axes.
 
 use super::memory::strided;
-use crate::{Epilogue, Out, View};
+use crate::{Epilogue, Out, Result, View};
 use kiln_cpu::gemm::{self, Activation, Bias, Element, Product, Segment};
 use kiln_cpu::operand::Stored;
 use kiln_cpu::{Isa, elementwise};
@@ -13,7 +13,13 @@ impl<T: Stored + Element<Number = <T as Stored>::Compute>> Multiplied for T {}
 
 /// out (…, m, n) = epilogue(a (…, m, k) · b (…, k, n)), all batch axes broadcast already.
 #[inline]
-pub(super) fn matmul<T: Multiplied>(isa: Isa, out: &Out<'_>, a: &View<'_>, b: &View<'_>, epilogue: &Epilogue<'_>)
+pub(super) fn matmul<T: Multiplied>(
+    isa: Isa,
+    out: &Out<'_>,
+    a: &View<'_>,
+    b: &View<'_>,
+    epilogue: &Epilogue<'_>,
+) -> Result<()>
 where
     <T as Stored>::Compute: gemm::Number,
 {
@@ -21,10 +27,10 @@ where
     let (m, n) = (out.shape[rank - 2], out.shape[rank - 1]);
     let k = a.layout.shape()[rank - 1];
     if out.elements() == 0 {
-        return;
+        return Ok(());
     }
     let (a_steps, b_steps) = (a.layout.strides(), b.layout.strides());
-    let bias = epilogue.bias.as_ref().map(super::rows::rows::<T>);
+    let bias = epilogue.bias.as_ref().map(super::rows::rows::<T>).transpose()?;
     let activate = epilogue
         .activation
         .map(|call| move |x: &mut [<T as Stored>::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x));
@@ -57,13 +63,13 @@ where
     if count == 1 {
         // SAFETY: the backend's contract: views within their buffers, the output this call's alone and apart from them.
         unsafe { gemm::gemm(isa, &product) };
-        return;
+        return Ok(());
     }
     if let Some(rows) = one_product(batch, m, a_steps, b_steps) {
         product.rows = rows;
         // SAFETY: as above; the rows of all the batch lie one stride apart.
         unsafe { gemm::gemm(isa, &product) };
-        return;
+        return Ok(());
     }
     let displace = |i: usize| {
         let (mut rest, mut a_at, mut b_at) = (i, 0, 0);
@@ -77,6 +83,7 @@ where
     };
     // SAFETY: as above, for each product of the batch; their outputs are apart.
     unsafe { gemm::gemm_batched(isa, count, &product, displace) };
+    Ok(())
 }
 
 /// Where one b serves the whole batch and a's rows lie evenly: the rows of the one product that does it all.

@@ -1,23 +1,24 @@
 //! Views as rows of the type that kernels compute in: lent in place where they are that already, else converted.
 
 use super::memory::{slice, slice_mut, strided};
-use crate::{Out, View};
+use crate::tensor::{room, staged};
+use crate::{Out, Result, View};
 use kiln_cpu::copy::{self, Convert};
 use kiln_cpu::operand::{Output, Stored, Strided};
 
 /// The elements of a float view, row-major, as f32 or f64.
-fn rows_of<E: Stored>(x: &View<'_>) -> Vec<E::Compute> {
+fn rows_of<E: Stored>(x: &View<'_>) -> Result<Vec<E::Compute>> {
     // SAFETY: the view's dtype is that of E, as dispatched; its elements can be read for the call.
     let source = unsafe { strided::<E>(x) };
-    let mut rows = Vec::with_capacity(source.elements());
+    let mut rows = room(source.elements())?;
     if let Some(slice) = source.as_slice() {
         rows.extend(slice.iter().map(|&v| v.load()));
     } else {
-        let mut copied = vec![E::store(E::Compute::default()); source.elements()];
+        let mut copied = staged(source.elements(), E::store(E::Compute::default()))?;
         copy_same(&mut copied, source);
         rows.extend(copied.into_iter().map(E::load));
     }
-    rows
+    Ok(rows)
 }
 
 /// A row-major copy of a strided operand.
@@ -51,26 +52,33 @@ impl<T> std::ops::Deref for Rows<'_, T> {
 }
 
 /// The rows of a view of dtype E.
-pub(super) fn rows<'a, E: Stored>(x: &View<'a>) -> Rows<'a, E::Compute> {
+///
+/// # Errors
+/// No memory for a converted copy.
+pub(super) fn rows<'a, E: Stored>(x: &View<'a>) -> Result<Rows<'a, E::Compute>> {
     if E::IN_PLACE && x.layout.is_contiguous() {
         // SAFETY: the view's dtype is that of E, which is the compute type; contiguous.
-        return Rows::Lent(unsafe { slice::<E::Compute>(x) });
+        return Ok(Rows::Lent(unsafe { slice::<E::Compute>(x) }));
     }
-    Rows::Copied(rows_of::<E>(x))
+    Ok(Rows::Copied(rows_of::<E>(x)?))
 }
 
 /// Lets `write` fill the output's elements as numbers of the compute type.
-pub(super) fn write_rows<E: Stored>(out: &Out<'_>, write: impl FnOnce(&mut [E::Compute])) {
+///
+/// # Errors
+/// No memory for them before they are converted.
+pub(super) fn write_rows<E: Stored>(out: &Out<'_>, write: impl FnOnce(&mut [E::Compute])) -> Result<()> {
     // SAFETY: the output's dtype is that of E; row-major, and nobody else uses it during the call.
     let target = unsafe { slice_mut::<E>(out) };
     if E::IN_PLACE {
         // SAFETY: IN_PLACE says that E is the compute type.
         write(unsafe { &mut *(std::ptr::from_mut(target) as *mut [E::Compute]) });
     } else {
-        let mut computed = vec![E::Compute::default(); target.len()];
+        let mut computed = staged(target.len(), E::Compute::default())?;
         write(&mut computed);
         for (to, value) in target.iter_mut().zip(computed) {
             *to = E::store(value);
         }
     }
+    Ok(())
 }

@@ -217,12 +217,18 @@ fn wrong_dtype(operation: &'static str, found: DType, expected: DType) -> Error 
     )
 }
 
+/// Room for elements in the host's memory.
+pub(crate) fn room<T>(count: usize) -> Result<Vec<T>> {
+    let mut elements = Vec::new();
+    match elements.try_reserve_exact(count) {
+        Ok(()) => Ok(elements),
+        Err(_) => Err(crate::allocator::out_of_memory(count.saturating_mul(size_of::<T>()))),
+    }
+}
+
 /// A copy of elements in the host's memory, before they are written.
 pub(crate) fn staged<T: Clone>(count: usize, value: T) -> Result<Vec<T>> {
-    let mut elements = Vec::new();
-    if elements.try_reserve_exact(count).is_err() {
-        return Err(crate::allocator::out_of_memory(count.saturating_mul(size_of::<T>())));
-    }
+    let mut elements = room(count)?;
     elements.resize(count, value);
     Ok(elements)
 }
