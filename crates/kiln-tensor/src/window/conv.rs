@@ -4,6 +4,9 @@ use super::axes::Times;
 use super::{Convolution, MAX_SPATIAL, Padding, PerAxis, Window};
 use crate::{Error, Result, Shape};
 
+/// Elements before and after each of the last axes.
+type Sides = Vec<(usize, usize)>;
+
 /// How a convolution's kernel moves, and how channels are grouped. By default it steps by one, over what is there, and every
 /// output channel sees every input channel.
 ///
@@ -123,7 +126,7 @@ impl ConvOptions {
     ///
     /// # Errors
     /// As [`ConvOptions::transposed_shape`].
-    pub fn resolve_transposed(&self, x: &Shape, weight: &Shape) -> Result<(Convolution, Shape, Vec<(usize, usize)>)> {
+    pub fn resolve_transposed(&self, x: &Shape, weight: &Shape) -> Result<(Convolution, Shape, Sides)> {
         const OPERATION: &str = "conv_transpose";
         let spatial = spatial_axes(OPERATION, x, weight)?;
         let mut window = self.window(OPERATION, weight, spatial)?;
