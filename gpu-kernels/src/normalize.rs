@@ -177,7 +177,7 @@ macro_rules! normalisations {
                 let variance = moments.get(channels as usize + channel);
                 let mut scale = scale(variance, epsilon);
                 if flags & WEIGHT != 0 {
-                    scale = weight.get(channel) * scale;
+                    scale *= weight.get(channel);
                 }
                 let shift: $T = if flags & BIAS != 0 { bias.get(channel) } else { 0.0 };
                 let mut value = Real::mul_add(x.get(i) - moments.get(channel), scale, shift);
