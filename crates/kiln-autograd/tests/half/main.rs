@@ -14,11 +14,13 @@ use kiln_math::{Purpose, Stream};
 use kiln_tensor::{DType, Device, IntoShape, Result, Tensor};
 use std::collections::BTreeSet;
 
+type Run = dyn Fn(&[Var]) -> Result<Var>;
+
 /// One operation, or one setting of it.
 struct Case {
     name: &'static str,
     inputs: Vec<Tensor>,
-    run: Box<dyn Fn(&[Var]) -> Result<Var>>,
+    run: Box<Run>,
 }
 
 impl Case {
