@@ -1,13 +1,15 @@
 //! Convolutions and their gradients as matrix products whose factors are found in place: nothing is unfolded.
 //!
 //! For each group the rows of the product are channels, its columns the positions of all samples, and k goes through the taps and,
-//! at each, through channels. So the chain of an element is that of [`crate::matmul`]'s, one product for each tap.
+//! at each, through channels. The sums' blocks are whole taps, as many as [`taps_in_block`] says, and a tap of more channels than a
+//! block may have is cut by itself: forward the CPU's order and blocks. Those of the weight's gradient go through the positions.
 
 use crate::matmul::{BIAS, RELU};
-use crate::tile::{THREADS, Tile, each};
+use crate::tile::{Sums, THREADS, Tile, each};
 use crate::window::{Axes, Window, place, volume};
 use cuda_std::*;
 use kiln_math::ops::{Relu, Unary};
+use kiln_math::{K_BLOCK, taps_in_block};
 
 /// Of 16 × 16.
 type Small = Tile<1, 1>;
@@ -57,16 +59,16 @@ impl Size {
     }
 }
 
-/// How far k goes in the weight's gradient before another block takes over: where there are few tiles and many positions, their sums
-/// are split, by the shape alone.
+/// Positions that a block sums up in the weight's gradient before another block takes over: where there are few tiles and many
+/// positions, their sums are split, by the shape alone, and only where blocks of k end.
 #[cfg(not(target_arch = "nvptx64"))]
-pub fn splits(tiles: usize, k: usize) -> usize {
+pub fn part(tiles: usize, k: usize) -> usize {
     const BLOCKS: usize = 256;
-    const LEAST: usize = 512;
-    (BLOCKS / tiles.max(1)).min(k / LEAST).max(1)
+    let splits = (BLOCKS / tiles.max(1)).min(k / K_BLOCK).max(1);
+    k.div_ceil(splits).next_multiple_of(K_BLOCK)
 }
 
-/// The tap that is met at this place of the chain.
+/// The tap that is met at this place of the sum.
 #[inline(always)]
 fn in_order(number: u32, _taps: u32) -> u32 {
     number
@@ -134,25 +136,44 @@ macro_rules! convolutions {
                     })
                 };
 
-                let mut sums = $Tile::zeros::<$T>();
+                let place_of = |row: u32, column: u32| {
+                    let (sample, position) = (column / positions, column % positions);
+                    let channel = sample as usize * (groups * rows) as usize + (group * rows + row) as usize;
+                    channel * positions as usize + position as usize
+                };
+                let put = |sums: &[[$T; $Tile::EACH]; $Tile::EACH], first: bool| {
+                    each!(j < $Tile::EACH, {
+                        each!(i < $Tile::EACH, {
+                            let (row, column) = (first_row + $Tile::row(i), first_column + $Tile::column(j));
+                            if row < rows && column < columns {
+                                let at = place_of(row, column);
+                                y.set(at, if first { sums[i][j] } else { y.get(at) + sums[i][j] });
+                            }
+                        });
+                    });
+                };
                 let steps = if inner == 0 { 0 } else { taps * pieces };
                 let depth = |step: u32| (inner - channel(step)).min($Tile::DEPTH);
-                $Tile::multiply(&mut sums, steps, depth, (of_weight, bring_weight), (of_x, bring_x));
+                let block = taps_in_block(inner as usize) as u32;
+                let ends = |step: u32| {
+                    let (tap, piece) = (step / pieces + 1, step % pieces + 1);
+                    piece == pieces && tap % block == 0 || piece % $Tile::BLOCK == 0
+                };
+                let Sums { sums, first } =
+                    $Tile::multiply(steps, depth, ends, put, (of_weight, bring_weight), (of_x, bring_x));
                 each!(j < $Tile::EACH, {
-                    let column = first_column + $Tile::column(j);
-                    let (sample, position) = (column / positions, column % positions);
                     each!(i < $Tile::EACH, {
-                        let row = first_row + $Tile::row(i);
+                        let (row, column) = (first_row + $Tile::row(i), first_column + $Tile::column(j));
                         if row < rows && column < columns {
-                            let channel = sample as usize * (groups * rows) as usize + (group * rows + row) as usize;
-                            let mut value = sums[i][j];
+                            let at = place_of(row, column);
+                            let mut value = if first { sums[i][j] } else { y.get(at) + sums[i][j] };
                             if flags & BIAS != 0 {
                                 value += bias.get((group * rows + row) as usize);
                             }
                             if flags & RELU != 0 {
                                 value = Relu::f(value, [0.0; 2]);
                             }
-                            y.set(channel * positions as usize + position as usize, value);
+                            y.set(at, value);
                         }
                     });
                 });
@@ -226,19 +247,26 @@ macro_rules! weight_gradients {
                     })
                 };
 
-                let mut sums = $Tile::zeros::<$T>();
+                let place_of = |row: u32, column: u32| {
+                    let of_weight = (group * rows + row) as usize * columns as usize + column as usize;
+                    of_weight * splits as usize + split as usize
+                };
+                let put = |sums: &[[$T; $Tile::EACH]; $Tile::EACH], first: bool| {
+                    each!(i < $Tile::EACH, {
+                        each!(j < $Tile::EACH, {
+                            let (row, column) = (first_row + $Tile::row(i), first_column + $Tile::column(j));
+                            if row < rows && column < columns {
+                                let at = place_of(row, column);
+                                y.set(at, if first { sums[i][j] } else { y.get(at) + sums[i][j] });
+                            }
+                        });
+                    });
+                };
                 let steps = end.saturating_sub(first).div_ceil($Tile::DEPTH);
                 let depth = |step: u32| (end - first - step * $Tile::DEPTH).min($Tile::DEPTH);
-                $Tile::multiply(&mut sums, steps, depth, (share, bring_dy), (share, bring_x));
-                each!(i < $Tile::EACH, {
-                    each!(j < $Tile::EACH, {
-                        let (row, column) = (first_row + $Tile::row(i), first_column + $Tile::column(j));
-                        if row < rows && column < columns {
-                            let of_weight = (group * rows + row) as usize * columns as usize + column as usize;
-                            y.set(of_weight * splits as usize + split as usize, sums[i][j]);
-                        }
-                    });
-                });
+                let ends = |step: u32| (step + 1) % $Tile::BLOCK == 0;
+                let last = $Tile::multiply(steps, depth, ends, put, (share, bring_dy), (share, bring_x));
+                put(&last.sums, last.first);
             }
         }
     )+ };

@@ -1,12 +1,12 @@
 //! The matrix product, by tiles of three sizes: the larger, the fewer loads for each multiplication; the smaller, the more blocks.
 //!
-//! Every element is one chain of fused multiply-adds in the order of k, as on the CPU: the bits are the same with each of them.
+//! The sum of an element is cut into blocks of `K_BLOCK` terms, as on the CPU: the bits are the same with each of them.
 
-use crate::tile::{Number, Share, THREADS, Tile, each};
+use crate::tile::{Number, Share, Sums, THREADS, Tile, each};
 use cuda_std::*;
 use kiln_math::ops::{Relu, Unary};
 
-/// Start from what the output holds instead of 0.
+/// Add the sums to what the output holds.
 pub const ACCUMULATE: u32 = 1;
 /// Add the bias.
 pub const BIAS: u32 = 2;
@@ -124,21 +124,24 @@ macro_rules! products {
                 let first_column = block_idx_y() * $Tile::SIDE;
                 let a = Factor::new($Tile::default(), a, a_start, (a_row, a_col), (first_row, m), k);
                 let b = Factor::new($Tile::default(), b, b_start, (b_col, b_row), (first_column, n), k);
-                let mut sums = $Tile::zeros::<$T>();
-                if flags & ACCUMULATE != 0 {
+                let place = |row: u32, column: u32| y_start as usize + row as usize * y_row as usize + column as usize;
+                let accumulate = flags & ACCUMULATE != 0;
+                let put = |sums: &[[$T; $Tile::EACH]; $Tile::EACH], first: bool| {
                     each!(i < $Tile::EACH, {
                         each!(j < $Tile::EACH, {
                             let (row, column) = (first_row + $Tile::row(i), first_column + $Tile::column(j));
                             if row < m && column < n {
-                                sums[i][j] = y.get(y_start as usize + row as usize * y_row as usize + column as usize);
+                                let at = place(row, column);
+                                y.set(at, if first && !accumulate { sums[i][j] } else { y.get(at) + sums[i][j] });
                             }
                         });
                     });
-                }
-                $Tile::multiply(
-                    &mut sums,
+                };
+                let Sums { sums, first } = $Tile::multiply(
                     k.div_ceil($Tile::DEPTH),
                     |step| (k - step * $Tile::DEPTH).min($Tile::DEPTH),
+                    |step| (step + 1) % $Tile::BLOCK == 0,
+                    put,
                     (a.share, |step| a.bring(step * $Tile::DEPTH)),
                     (b.share, |step| b.bring(step * $Tile::DEPTH)),
                 );
@@ -152,9 +155,11 @@ macro_rules! products {
                     each!(i < $Tile::EACH, {
                         let row = first_row + $Tile::row(i);
                         if row < m && column < n {
-                            let value = sums[i][j] + shift;
+                            let at = place(row, column);
+                            let sum = if first && !accumulate { sums[i][j] } else { y.get(at) + sums[i][j] };
+                            let value = sum + shift;
                             let value = if flags & RELU != 0 { Relu::f(value, [0.0; 2]) } else { value };
-                            y.set(y_start as usize + row as usize * y_row as usize + column as usize, value);
+                            y.set(at, value);
                         }
                     });
                 });

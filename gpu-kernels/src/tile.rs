@@ -1,10 +1,11 @@
 //! Matrix products of tiles in shared memory: what the kernels of products and convolutions have in common.
 //!
 //! A block of 16 × 16 threads makes a square tile of sums, R × R for each thread. In steps it brings a piece of each factor to
-//! shared memory, the next one while it multiplies the last. Every sum is one chain of fused multiply-adds in the order of k.
+//! shared memory, the next one while it multiplies the last. A sum is cut into blocks of steps: each is a chain of fused
+//! multiply-adds from 0, and the blocks' results are added in order, in the output's memory.
 
 use cuda_std::*;
-use kiln_math::Real;
+use kiln_math::{K_BLOCK, Real};
 
 /// Threads along each side of a block.
 const SIDE: usize = 16;
@@ -51,6 +52,14 @@ impl Number for f64 {
     fn four(from: &Shared<Self>, first: usize) -> [Self; 4] {
         core::array::from_fn(|i| from.get(first + i))
     }
+}
+
+/// What a product's last block leaves.
+pub(crate) struct Sums<T, const R: usize> {
+    /// The block's sums.
+    pub(crate) sums: [[T; R]; R],
+    /// Whether there was none before it.
+    pub(crate) first: bool,
 }
 
 /// The elements of a factor that a thread brings in each step, by their number: how far along k, and which row or column of the
@@ -105,11 +114,8 @@ impl<const R: usize, const P: usize> Tile<R, P> {
         (4 * Self::PIECE * element_bytes) as u32
     }
 
-    /// No sums yet.
-    #[inline(always)]
-    pub(crate) fn zeros<T: Number>() -> [[T; R]; R] {
-        [[T::default(); R]; R]
-    }
+    /// Steps of a block of [`K_BLOCK`] terms, where each step is whole.
+    pub(crate) const BLOCK: u32 = K_BLOCK as u32 / Self::DEPTH;
 
     /// Neighbouring threads bring neighbours along k.
     #[inline(always)]
@@ -171,18 +177,22 @@ impl<const R: usize, const P: usize> Tile<R, P> {
         }
     }
 
-    /// sums += a · b over all steps. `a` and `b` bring a thread's elements of a step, by their shares; of a step they are multiplied
-    /// as far as `depth` says, and those beyond may be anything. All threads of the block come here.
+    /// a · b over all steps: the sums of the last block. Those of each block before it are given to `put`, with whether it is the
+    /// first; a block ends with a step that `ends`. `a` and `b` bring a thread's elements of a step, by their shares; of a step they
+    /// are multiplied as far as `depth` says, and those beyond may be anything. All threads of the block come here.
     #[inline(always)]
     pub(crate) fn multiply<T: Number>(
-        sums: &mut [[T; R]; R],
         steps: u32,
         depth: impl Fn(u32) -> u32,
+        ends: impl Fn(u32) -> bool,
+        mut put: impl FnMut(&[[T; R]; R], bool),
         (a_share, a): (Share, impl Fn(u32) -> [T; P]),
         (b_share, b): (Share, impl Fn(u32) -> [T; P]),
-    ) {
+    ) -> Sums<T, R> {
+        let mut sums = [[T::default(); R]; R];
+        let mut first = true;
         if steps == 0 {
-            return;
+            return Sums { sums, first };
         }
         let shared = Shared::<T>::at(0, 4 * Self::PIECE);
         let (mut a_next, mut b_next) = (a(0), b(0));
@@ -202,13 +212,18 @@ impl<const R: usize, const P: usize> Tile<R, P> {
             if depth == Self::DEPTH {
                 // A constant, for the compiler to unroll.
                 for k in 0..Self::DEPTH as usize {
-                    Self::add(sums, &shared, a_piece + k * Self::ROW, b_piece + k * Self::ROW);
+                    Self::add(&mut sums, &shared, a_piece + k * Self::ROW, b_piece + k * Self::ROW);
                 }
             } else {
                 for k in 0..depth as usize {
-                    Self::add(sums, &shared, a_piece + k * Self::ROW, b_piece + k * Self::ROW);
+                    Self::add(&mut sums, &shared, a_piece + k * Self::ROW, b_piece + k * Self::ROW);
                 }
             }
+            if step + 1 < steps && ends(step) {
+                put(&sums, first);
+                (sums, first) = ([[T::default(); R]; R], false);
+            }
         }
+        Sums { sums, first }
     }
 }

@@ -285,6 +285,19 @@ impl Split {
         }
         split
     }
+    /// The split of an operand for outputs of `len` elements.
+    ///
+    /// # Panics
+    /// Axes that the operand does not have, and an output of another size: a caller's mistake.
+    #[track_caller]
+    fn checked(shape: &[usize], strides: &[isize], axes: &[usize], len: usize) -> Self {
+        let rank = shape.len();
+        assert!(axes.iter().all(|&axis| axis < rank), "axes {axes:?} of an operand of {rank} axes");
+        let split = Split::new(shape, strides, axes);
+        let kept: usize = split.kept().0.iter().product();
+        assert!(len == kept, "a reduction of {shape:?} over {axes:?} has {kept} results, the output {len} elements");
+        split
+    }
     fn kept(&self) -> (&[usize], &[isize]) {
         (&self.kept.0[..self.kept.2], &self.kept.1[..self.kept.2])
     }
@@ -294,7 +307,10 @@ impl Split {
 }
 
 fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E>, axes: &[usize], scale: Option<f64>) {
-    let split = Split::new(x.shape(), x.strides(), axes);
+    let split = Split::checked(x.shape(), x.strides(), axes, out.len());
+    if out.is_empty() {
+        return;
+    }
     let (kept, reduced) = (split.kept(), split.reduced());
     let count: usize = reduced.0.iter().product();
     let finish = |value: E::Compute| {
@@ -381,9 +397,6 @@ fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E
 
 /// Reduces `axes` of x; the output has the elements of the remaining axes in row-major order.
 pub fn reduce<E: Stored>(isa: Isa, op: Reduction, out: &mut Output<'_, E>, x: Strided<'_, E>, axes: &[usize]) {
-    if out.is_empty() {
-        return;
-    }
     match op {
         Reduction::Sum => fold_axes::<E, Sum>(isa, out, x, axes, None),
         Reduction::Mean => {
@@ -404,7 +417,7 @@ pub fn reduce_with<A: Copy + Sync, O: Copy + Send + Sync>(
     identity: O,
     combine: impl Fn(O, A) -> O + Sync,
 ) {
-    let split = Split::new(x.shape(), x.strides(), axes);
+    let split = Split::checked(x.shape(), x.strides(), axes, out.len());
     let (kept, reduced) = (split.kept(), split.reduced());
     let count: usize = reduced.0.iter().product();
     in_chunks(out.len(), |start, outputs| {
@@ -430,9 +443,10 @@ pub fn arg_reduce<T: Copy + Sync>(
     axis: usize,
     better: impl Fn(T, T) -> bool + Sync,
 ) {
-    let split = Split::new(x.shape(), x.strides(), &[axis]);
+    let split = Split::checked(x.shape(), x.strides(), &[axis], out.len());
     let kept = split.kept();
     let (size, stride) = (x.shape()[axis], x.strides()[axis]);
+    assert!(size > 0 || out.is_empty(), "the position of an element along an axis that has none");
     in_chunks(out.len(), |start, outputs| {
         for i in start..start + outputs {
             let base = Odometer::at(kept.0, kept.1, i).offset();

@@ -5,6 +5,7 @@
 use kiln_cpu::conv::{Conv, forward, grad_input, grad_weight};
 use kiln_cpu::gemm::{Activation, Bias, Epilogue};
 use kiln_cpu::{Isa, team};
+use kiln_math::{K_BLOCK, taps_in_block};
 use proptest::prelude::*;
 
 /// Numbers in [−1, 1) with few bits, so that sums of products are exact in f32 and any order of them gives the same.
@@ -235,9 +236,118 @@ fn rounding(count: usize, seed: u64) -> Vec<f32> {
     numbers(count, seed).iter().enumerate().map(|(i, x)| x * (1.0 + (i % 97) as f32 / 96.5)).collect()
 }
 
+/// y by definition: the terms by tap and channel, in blocks of whole taps, a tap of many channels in blocks of its own.
+fn by_blocks(c: &Conv, x: &[f32], w: &[f32]) -> Vec<f32> {
+    let each_tap = taps_in_block(c.inputs);
+    let mut y: Vec<(usize, f32, Vec<f32>)> = vec![(usize::MAX, 0.0, Vec::new()); lengths(c)[2]];
+    // `each` goes through an output's terms in that order, and leaves out those of the padding.
+    each(c, |i, k, o| {
+        let (tap, channel) = (k % c.taps(), k / c.taps() % c.inputs);
+        let block = tap / each_tap * c.inputs.div_ceil(K_BLOCK) + if each_tap == 1 { channel / K_BLOCK } else { 0 };
+        let (current, chain, blocks) = &mut y[o];
+        if *current != block {
+            if *current != usize::MAX {
+                blocks.push(*chain);
+            }
+            (*current, *chain) = (block, 0.0);
+        }
+        *chain = x[i].mul_add(w[k], *chain);
+    });
+    let sum = |(_, chain, mut blocks): (usize, f32, Vec<f32>)| {
+        blocks.push(chain);
+        blocks.into_iter().reduce(|sum, block| sum + block).unwrap_or(0.0)
+    };
+    y.into_iter().map(sum).collect()
+}
+
+#[test]
+fn an_output_is_blocks_of_taps_added_in_order() {
+    for c in [
+        plane([2, 1, 100, 20], 9, 3, 1, 1),
+        plane([9, 1, 300, 20], 3, 3, 1, 1),
+        plane([8, 1, 700, 17], 2, 2, 1, 1),
+        plane([1, 1, 700, 17], 4, 2, 1, 1),
+        plane([2, 1, 1100, 9], 8, 1, 1, 0),
+        form(2, [1, 2, 1, 2], [[1; 6], [30, 24, 1, 1, 3, 2], [40, 23, 2, 1, 1, 9]]).unwrap(),
+        form(1, [2, 1, 3, 5], [[1; 6], [1; 6], [500, 400, 1, 1, 7, 0]]).unwrap(),
+    ] {
+        let [x, w] = [0, 1].map(|operand| rounding(lengths(&c)[operand], operand as u64 + 1));
+        let want = by_blocks(&c, &x, &w);
+        for &isa in Isa::available().iter().filter(|isa| isa.fused()) {
+            let mut y = vec![f32::NAN; want.len()];
+            forward(isa, &c, &x, &w, &mut y, &Epilogue::default());
+            assert!(y == want, "{isa:?} {c:?}");
+        }
+    }
+}
+
+#[test]
+fn weights_of_many_positions_keep_their_digits() {
+    // A gradient for each way of summing; equal terms, whose errors as one chain all have one sign.
+    for c in [
+        plane([4, 1, 16, 16], 160, 3, 1, 1),
+        plane([1600, 1, 16, 16], 8, 3, 1, 1),
+        plane([8, 1, 2, 16], 110, 5, 1, 2),
+        plane([4, 1, 16, 16], 160, 1, 1, 0),
+        plane([1, 2, 1, 1], 320, 3, 1, 1),
+        form(1, [1, 2, 1, 1], [[1; 6], [1; 6], [100_000, 1, 1, 1, 0, 0]]).unwrap(),
+    ] {
+        let [x, w, dy] = lengths(&c);
+        let mut dw = vec![0.0; w];
+        grad_weight(Isa::best(), &c, &vec![0.1; x], &vec![0.1; dy], &mut dw);
+        let taps = c.taps();
+        // The middle tap meets an input at every position.
+        let exact = f64::from(0.1_f32) * f64::from(0.1_f32) * (c.batch * c.out_plane()) as f64;
+        let error = (f64::from(dw[taps / 2]) - exact).abs() / exact;
+        assert!(error < 2e-5, "{c:?}: {error:e}");
+    }
+}
+
+#[test]
+fn windows_in_the_padding_alone_have_no_gradient() {
+    // With few channels and many images, whose gradient is unfolded.
+    let c = form(1, [8, 1, 1, 16], [[1; 6], [1; 6], [1, 2, 5, 1, 3, 0]]).unwrap();
+    check(&c);
+}
+
+/// Whether `f` refuses its arguments with a message that has these words.
+fn refused(words: &str, f: impl FnOnce()) {
+    let message = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_err();
+    let message =
+        message.downcast_ref::<String>().cloned().unwrap_or_else(|| (*message.downcast_ref::<&str>().unwrap()).into());
+    assert!(message.contains(words), "{message}");
+}
+
+#[test]
+fn slices_of_other_lengths_are_refused() {
+    let isa = Isa::best();
+    for c in [plane([1, 1, 3, 4], 6, 3, 1, 1), plane([1, 3, 1, 1], 6, 3, 1, 1), plane([1, 1, 3, 4], 9, 1, 1, 0)] {
+        let [x, w, y] = lengths(&c).map(|length| vec![0.0_f32; length]);
+        let plain = Epilogue::default();
+        refused("takes slices of", || forward(isa, &c, &x[1..], &w, &mut y.clone(), &plain));
+        refused("takes slices of", || forward(isa, &c, &x, &w[1..], &mut y.clone(), &plain));
+        refused("takes slices of", || forward(isa, &c, &x, &w, &mut y.clone()[1..], &plain));
+        refused("takes slices of", || grad_input(isa, &c, &y[1..], &w, &mut x.clone()));
+        refused("takes slices of", || grad_input(isa, &c, &y, &w, &mut x.clone()[1..]));
+        refused("takes slices of", || grad_weight(isa, &c, &x, &y, &mut w.clone()[1..]));
+        let short = plain.with_bias(Bias::Row(&x[..1]));
+        refused("a bias of as many numbers, got 1", || forward(isa, &c, &x, &w, &mut y.clone(), &short));
+        refused("does not accumulate", || forward(isa, &c, &x, &w, &mut y.clone(), &Epilogue::accumulate()));
+    }
+    // Sizes whose product is more than there are addresses: it must not come out as that of nothing.
+    let huge = Conv { batch: 1 << 32, size: [1, 1 << 32, 1], out: [1, 1 << 32, 1], ..plane([1, 1, 1, 1], 1, 1, 1, 0) };
+    refused("takes slices of None", || forward(isa, &huge, &[], &[0.0], &mut [], &Epilogue::default()));
+    let still = Conv { stride: [1, 0, 1], ..plane([1, 1, 1, 1], 1, 1, 1, 0) };
+    refused("stride or dilation of 0", || forward(isa, &still, &[0.0], &[0.0], &mut [0.0], &Epilogue::default()));
+}
+
 #[test]
 fn bits_do_not_depend_on_threads_or_instruction_sets() {
     for c in [
+        // A stage whose size hangs on the width of panels must not cut sums; nor must partial sums.
+        plane([40, 1, 1, 16], 12, 5, 1, 2),
+        plane([9, 1, 3, 17], 40, 5, 2, 2),
+        plane([3, 1, 130, 20], 11, 3, 1, 1),
         plane([16, 1, 24, 40], 12, 3, 1, 1),
         plane([33, 1, 40, 96], 4, 3, 1, 1),
         plane([6, 1, 3, 20], 32, 7, 2, 3),

@@ -323,3 +323,77 @@ fn nan_stays_in_its_sequence() {
         }
     }
 }
+
+#[test]
+fn slices_of_other_lengths_are_refused() {
+    use std::panic::catch_unwind;
+    let (steps, batch, hidden) = (2, 3, 4);
+    for cell in CELLS {
+        let width = cell.gates() * hidden;
+        let zeros = vec![0.0_f32; steps * batch * width];
+        let whole = Sequence {
+            cell,
+            steps,
+            batch,
+            hidden,
+            reverse: false,
+            weight: &zeros[..0],
+            bias: None,
+            mask: None,
+            keep: None,
+            h0: &zeros[..batch * hidden],
+            c0: &zeros[..batch * hidden],
+        };
+        let weight = vec![0.0; width * hidden];
+        let whole = Sequence { weight: &weight, ..whole };
+        let room = forward_workspace(Isa::best(), &whole).max(backward_workspace(Isa::best(), &whole));
+        // Lengths of: gates, states, inner, workspace.
+        let lengths = [steps * batch * width, steps * batch * hidden, steps * batch * hidden, room];
+        let run = |s: Sequence<'_, f32>, lengths: [usize; 4]| {
+            let [mut gates, mut states, mut inner, mut workspace] = lengths.map(|length| vec![0.0; length]);
+            catch_unwind(move || forward(Isa::best(), &s, &mut gates, &mut states, &mut inner, &mut workspace)).is_ok()
+        };
+        assert!(run(whole, lengths));
+        for which in 0..4 {
+            let mut short = lengths;
+            short[which] -= 1;
+            let unused =
+                which == 2 && !cell.has_inner() || which == 3 && short[3] >= forward_workspace(Isa::best(), &whole);
+            assert_eq!(run(whole, short), unused, "{cell:?} {which}");
+        }
+        assert!(!run(Sequence { weight: &weight[1..], ..whole }, lengths));
+        assert!(!run(Sequence { h0: &zeros[..1], ..whole }, lengths));
+        assert!(!run(Sequence { mask: Some(&[true]), ..whole }, lengths));
+        assert!(!run(Sequence { keep: Some(&zeros[..1]), ..whole }, lengths));
+        assert!(!run(Sequence { bias: Some(&zeros[..1]), ..whole }, lengths));
+        assert_eq!(run(Sequence { c0: &zeros[..1], ..whole }, lengths), !cell.has_cell_state());
+        assert!(!run(Sequence { steps: usize::MAX, ..whole }, lengths));
+
+        let back = |grads: [usize; 4], saved: usize| {
+            let [mut gates, mut inner, mut h0, mut c0] = grads.map(|length| vec![0.0; length]);
+            let mut workspace = vec![0.0; room];
+            let saved = Incoming {
+                gates: &zeros,
+                states: &zeros[..saved],
+                inner: &zeros[..steps * batch * hidden],
+                states_grad: None,
+                last_grad: None,
+                cell_grad: None,
+            };
+            let out = Gradients { gates: &mut gates, inner: &mut inner, h0: &mut h0, c0: &mut c0 };
+            catch_unwind(std::panic::AssertUnwindSafe(|| {
+                backward(Isa::best(), &whole, &saved, out, &mut workspace);
+            }))
+            .is_ok()
+        };
+        let (states, state) = (steps * batch * hidden, batch * hidden);
+        let grads = [steps * batch * width, states, state, if cell.has_cell_state() { state } else { 0 }];
+        assert!(back(grads, states));
+        assert!(!back(grads, states - 1));
+        for which in [0, 2] {
+            let mut short = grads;
+            short[which] -= 1;
+            assert!(!back(short, states), "{cell:?} {which}");
+        }
+    }
+}

@@ -193,3 +193,35 @@ fn nan_wins_and_nothing_has_its_identity() {
         assert!(same(f64::from(out[1]), identity), "{op:?}: {}", out[1]);
     }
 }
+
+#[test]
+fn outputs_of_other_sizes_are_refused() {
+    use kiln_cpu::operand::Strided;
+    use std::panic::catch_unwind;
+    let data = vec![1.0_f32; 12];
+    // SAFETY: the elements of a 3 × 4 slice, or none.
+    let operand = |shape: &'static [usize]| unsafe { Strided::new(data.as_ptr(), shape, &[4, 1]) };
+    for (axes, results) in [(vec![0], 4), (vec![1], 3), (vec![0, 1], 1), (vec![], 12)] {
+        for len in 0..14 {
+            let mut out = vec![0.0_f32; len];
+            let done = catch_unwind(std::panic::AssertUnwindSafe(|| {
+                reduce::reduce(Isa::best(), Reduction::Sum, &Output::from_slice(&mut out), operand(&[3, 4]), &axes);
+            }));
+            assert_eq!(done.is_ok(), len == results, "{len} elements over {axes:?}");
+            let mut out = vec![0_i64; len];
+            let done = catch_unwind(std::panic::AssertUnwindSafe(|| {
+                reduce::reduce_with(&Output::from_slice(&mut out), operand(&[3, 4]), &axes, 0, |sum, _| sum + 1);
+            }));
+            assert_eq!(done.is_ok(), len == results, "{len} elements over {axes:?}");
+        }
+    }
+    let position = |shape: &'static [usize], axis: usize, len: usize| {
+        let mut out = vec![0_i64; len];
+        catch_unwind(std::panic::AssertUnwindSafe(|| {
+            reduce::arg_reduce(&Output::from_slice(&mut out), operand(shape), axis, |a: f32, b| a > b);
+        }))
+        .is_ok()
+    };
+    assert!(position(&[3, 4], 1, 3) && !position(&[3, 4], 1, 4) && !position(&[3, 4], 2, 3));
+    assert!(position(&[0, 4], 1, 0) && !position(&[3, 0], 1, 3));
+}

@@ -11,6 +11,7 @@ pub mod ops;
 pub mod philox;
 mod real;
 pub mod recurrent;
+mod sums;
 pub mod update;
 
 pub use draws::{Purpose, Stream};
@@ -20,3 +21,4 @@ pub use odd::{round_integer_to_odd, round_to_odd};
 pub use ops::{Binary, BinaryOp, Unary, UnaryOp};
 pub use real::Real;
 pub use recurrent::RecurrentCell;
+pub use sums::{K_BLOCK, taps_in_block};

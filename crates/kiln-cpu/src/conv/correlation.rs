@@ -1,4 +1,8 @@
 //! Sums over taps as matrix products: rows of pixels by panels of weights.
+//!
+//! A sum goes through the taps in the order of the kernel and, at each, through the channels. Its blocks are whole taps, as many as
+//! [`taps_in_block`] says, and a tap of more channels than a block may have is cut by itself. Taps are counted whether they meet
+//! an input or padding, so leaving padding out changes no bit.
 
 use super::Conv;
 use super::field::{Image, Planes};
@@ -7,9 +11,10 @@ use super::taps::{Axis, Tap};
 use super::weights::{Panel, Weights, panels};
 use crate::gemm::kernels::Kernels;
 use crate::gemm::scratch::Buffer;
-use crate::gemm::tile::{Span, Tile};
+use crate::gemm::tile::{Held, Span, Tile};
 use crate::gemm::{Epilogue, Number, equal_parts};
 use crate::team;
+use kiln_math::taps_in_block;
 use std::ops::Range;
 
 /// y (N, G·results, out) = Σ over taps and channels of x (N, G·channels, size) times weights.
@@ -144,36 +149,44 @@ impl<T: Number> Group<'_, T> {
         }
     }
 
-    /// The terms of a sum: of the taps of `rows` (depth × height of the kernel) those that meet something, which is at
-    /// `met(depth, height, width)`. Those that follow one another there and in the panel are one term.
+    /// The terms of a sum: of these taps (depth × height × width) those that meet something, which is at
+    /// `met(depth, height, width)`. Those of a block that follow one another there and in the panel are one term.
     fn spans<'b>(
         &self,
         panel: &Panel<T>,
-        rows: Range<usize>,
+        taps: Range<usize>,
         met: impl Fn([(usize, Tap); 3]) -> Option<*const T>,
         buffer: &'b mut Buffer,
     ) -> &'b [Span<T>] {
         let [deep, high, wide] = self.axes;
-        let channels = self.of.channels;
-        let list: *mut Span<T> = buffer.room(rows.len() * wide.taps.len());
-        let mut count = 0_usize;
-        for row in rows {
+        let (channels, each) = (self.of.channels, taps_in_block(self.of.channels));
+        let list: *mut Span<T> = buffer.room(taps.len());
+        let (mut count, mut block) = (0_usize, 0);
+        for row in taps.start / wide.taps.len().max(1)..taps.end.div_ceil(wide.taps.len().max(1)) {
             let (depth, height) = (row / high.taps.len(), row % high.taps.len());
             let (depth, height) = ((depth, deep.taps[depth]), (height, high.taps[height]));
             for width in wide.taps.iter().copied().enumerate() {
+                let tap = row * wide.taps.len() + width.0;
+                if !taps.contains(&tap) {
+                    continue;
+                }
                 let Some(a) = met([depth, height, width]) else { continue };
                 let b = self.weights(panel, [depth.1.index, height.1.index, width.1.index]);
+                let same_block = tap / each == block;
+                block = tap / each;
                 // SAFETY: one term for each tap at most; those below `count` were written.
                 unsafe {
-                    if let Some(last) = count.checked_sub(1).map(|last| &mut *list.add(last))
-                        && a == last.a.wrapping_add(last.k)
-                        && b == last.b.wrapping_add(last.k * panel.width)
-                    {
-                        last.k += channels;
-                    } else {
-                        list.add(count).write(Span { a, b, k: channels });
-                        count += 1;
+                    if let Some(last) = count.checked_sub(1).map(|last| &mut *list.add(last)) {
+                        let adjacent =
+                            a == last.a.wrapping_add(last.k) && b == last.b.wrapping_add(last.k * panel.width);
+                        if same_block && adjacent {
+                            last.k += channels;
+                            continue;
+                        }
+                        last.ends = !same_block;
                     }
+                    list.add(count).write(Span::new(a, b, channels));
+                    count += 1;
                 }
             }
         }
@@ -198,15 +211,16 @@ impl<T: Number> Group<'_, T> {
         });
     }
 
-    /// The rows of the kernel, depth × height, by which a line of outputs meets more than padding.
-    fn kernel_rows(&self, height: usize) -> Range<usize> {
-        let [deep, high, _] = self.axes;
+    /// The taps, whole rows of the kernel, by which a line of outputs meets more than padding.
+    fn taps_met(&self, height: usize) -> Range<usize> {
+        let [deep, high, wide] = self.axes;
         if deep.taps.len() > 1 {
-            return 0..deep.taps.len() * high.taps.len();
+            return 0..deep.taps.len() * high.taps.len() * wide.taps.len();
         }
         let meets = |tap: &Tap| high.input(height, *tap, self.of.size[1]).is_some();
         let first = high.taps.iter().position(meets).unwrap_or(0);
-        first..high.taps.iter().rposition(meets).map_or(0, |last| last + 1)
+        let end = high.taps.iter().rposition(meets).map_or(0, |last| last + 1);
+        first * wide.taps.len()..end * wide.taps.len()
     }
 
     /// Output rows `heights` at `depth` of image `n`.
@@ -239,10 +253,10 @@ impl<T: Number> Group<'_, T> {
                 let some = first..(first + each).min(heights.end);
                 for height in some.clone() {
                     // Most lines are multiplied by what the one before was.
-                    let kernel_rows = self.kernel_rows(height);
-                    if multiplied != kernel_rows {
-                        spans = self.spans(panel, kernel_rows.clone(), met, &mut local.spans);
-                        multiplied = kernel_rows;
+                    let taps = self.taps_met(height);
+                    if multiplied != taps {
+                        spans = self.spans(panel, taps.clone(), met, &mut local.spans);
+                        multiplied = taps;
                     }
                     let down = (height - heights.start) * high.step * row;
                     let line = (height - first) * wide.count;
@@ -255,7 +269,7 @@ impl<T: Number> Group<'_, T> {
                             b_row: panel.width as isize,
                             c: stage.wrapping_add((line + pixel) * panel.width),
                             c_row: panel.width as isize,
-                            accumulate: false,
+                            held: Held::Nothing,
                         };
                         // SAFETY: the field holds all that the spans reach from these pixels; the stage has their rows.
                         unsafe { panel.tiles[count - 1](&tile) };
@@ -310,7 +324,7 @@ impl<T: Number> Group<'_, T> {
         }
     }
 
-    /// Stages lines of results: by pixel, then by image. So many rows of the kernel at a time that their weights stay in the
+    /// Stages lines of results: by pixel, then by image. So many blocks of taps at a time that their weights stay in the
     /// second-level cache while the pixels pass.
     fn lines(
         &self,
@@ -324,9 +338,9 @@ impl<T: Number> Group<'_, T> {
         let [depths, heights, widths] = self.of.size;
         let channels = self.of.channels;
         let image = channels * depths * heights * widths;
-        let rows = deep.taps.len() * high.taps.len();
-        let each = (PANEL / (wide.taps.len() * channels * panel.width)).clamp(1, rows);
-        for first in (0..rows).step_by(each) {
+        let (taps, block) = (deep.taps.len() * high.taps.len() * wide.taps.len(), taps_in_block(channels));
+        let each = (PANEL / (block * channels * panel.width)).max(1) * block;
+        for first in (0..taps).step_by(each) {
             for pixel in 0..lines.len() * wide.count {
                 let (line, column) = (lines.start + pixel / wide.count, pixel % wide.count);
                 let met = |[(_, depth), (_, height), (_, width)]: [(usize, Tap); 3]| {
@@ -335,7 +349,7 @@ impl<T: Number> Group<'_, T> {
                     let width = wide.input(column, width, widths)?;
                     Some(field.wrapping_add(((depth * heights + height) * widths + width) * channels))
                 };
-                let spans = self.spans(panel, first..(first + each).min(rows), met, spans);
+                let spans = self.spans(panel, first..taps.min(first + each), met, spans);
                 if spans.is_empty() && first > 0 {
                     continue;
                 }
@@ -348,7 +362,7 @@ impl<T: Number> Group<'_, T> {
                         b_row: panel.width as isize,
                         c: stage.wrapping_add((pixel * images + number) * panel.width),
                         c_row: panel.width as isize,
-                        accumulate: first > 0,
+                        held: Held::sum_if(first > 0),
                     };
                     // SAFETY: the field holds these images; the stage has a row for each pixel and image.
                     unsafe { panel.tiles[count - 1](&tile) };

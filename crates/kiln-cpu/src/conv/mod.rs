@@ -5,7 +5,11 @@
 //! pixel of many images) by a panel of weights; for that the channels of a pixel are made adjacent, a strip of the image at a
 //! time, in the cache, and results go back to planes the same way.
 //!
-//! Each element's chain of multiply-adds has an order that the shape alone fixes, so the bits do not depend on the threads.
+//! The terms of each element's sum have an order, and the sum is cut into blocks of at most [`K_BLOCK`] terms, that the form alone
+//! fixes: a block is a chain of fused multiply-adds from 0, and the blocks are added in order. So the bits depend neither on the
+//! threads nor on the instruction set. Which terms make a block is said where they are summed.
+//!
+//! [`K_BLOCK`]: kiln_math::K_BLOCK
 
 mod correlation;
 mod depthwise;
@@ -17,7 +21,7 @@ mod unfolded;
 mod weight_gradient;
 mod weights;
 
-use crate::gemm::{Epilogue, Number as Multiplied};
+use crate::gemm::{Bias, Epilogue, Number as Multiplied};
 use crate::isa::Isa;
 use crate::operand::Number;
 use correlation::Correlation;
@@ -68,11 +72,20 @@ impl Conv {
         self.kernel.iter().product()
     }
 
-    /// Elements of x, of the weight, and of y.
-    fn elements(&self) -> [usize; 3] {
-        let weight = self.groups * self.outputs * self.inputs * self.taps();
-        let [inputs, outputs] = [self.inputs, self.outputs].map(|channels| self.batch * self.groups * channels);
-        [inputs * self.plane(), weight, outputs * self.out_plane()]
+    /// Elements of x, of the weight, and of y; nothing where these or the windows' reach are more than an address can hold.
+    fn elements(&self) -> Option<[usize; 3]> {
+        let product = |sizes: &[usize]| sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
+        let plane = |sizes: &[usize; 3]| product(sizes);
+        let weight = product(&[self.groups, self.outputs, self.inputs, plane(&self.kernel)?])?;
+        let of = |channels: usize, sizes: &[usize; 3]| product(&[self.batch, self.groups, channels, plane(sizes)?]);
+        for axis in 0..3 {
+            let steps = |count: usize, each: usize| count.saturating_sub(1).checked_mul(each);
+            let outputs = steps(self.out[axis], self.stride[axis])?;
+            let reach = outputs.checked_add(steps(self.kernel[axis], self.dilation[axis])?)?;
+            let all = reach.checked_add(self.before[axis])?.checked_add(self.size[axis])?;
+            isize::try_from(all).ok()?;
+        }
+        Some([of(self.inputs, &self.size)?, weight, of(self.outputs, &self.out)?])
     }
 
     /// Whether each output pixel is a product of the weights and one input pixel, on planes that are worth a product each.
@@ -90,30 +103,33 @@ impl Conv {
     }
 }
 
-#[cold]
-#[track_caller]
-fn lengths_differ(conv: &Conv, x: usize, weight: usize, y: usize) -> ! {
-    // The public functions' contract, as of any slice function: a caller's mistake, not a state that data can lead to.
-    #[allow(clippy::panic)]
-    {
-        panic!("{conv:?} takes slices of {:?} elements, got {:?}", conv.elements(), [x, weight, y])
-    }
-}
-
+/// The public functions' contract, as of any slice function: a caller's mistake, not a state that data can lead to.
 #[track_caller]
 fn check(conv: &Conv, x: usize, weight: usize, y: usize) {
-    if conv.elements() != [x, weight, y] {
-        lengths_differ(conv, x, weight, y);
-    }
+    let (given, needed) = ([x, weight, y], conv.elements());
+    assert!(needed == Some(given), "{conv:?} takes slices of {needed:?} elements, got {given:?}");
+    let positive = [conv.stride, conv.dilation].iter().flatten().all(|&step| step > 0);
+    assert!(positive, "{conv:?} has a stride or dilation of 0; the smallest is 1");
 }
 
 /// y (N, G·outputs, out…) = activation(Σ x·weight + bias): x (N, G·inputs, size…), weight (G·outputs, inputs, kernel…). The
 /// epilogue's bias is a row of G·outputs numbers; it does not accumulate.
 ///
 /// # Panics
-/// Slices of other lengths.
+/// Slices of other lengths, and a bias or an accumulation that is not as said.
 pub fn forward<T: Float>(isa: Isa, conv: &Conv, x: &[T], weight: &[T], y: &mut [T], epilogue: &Epilogue<'_, T>) {
     check(conv, x.len(), weight.len(), y.len());
+    let results = conv.groups * conv.outputs;
+    match epilogue.bias {
+        Bias::None => {}
+        Bias::Row(bias) => assert!(
+            bias.len() == results,
+            "a convolution of {results} outputs takes a bias of as many numbers, got {}",
+            bias.len()
+        ),
+        Bias::Column(_) => assert!(results == 0, "a convolution's bias is a row, one number for each output"),
+    }
+    assert!(!epilogue.accumulate, "a convolution does not accumulate");
     if y.is_empty() {
         return;
     }

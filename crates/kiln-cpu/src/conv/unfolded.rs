@@ -12,8 +12,9 @@ use super::{Conv, Float};
 use crate::gemm::equal_parts;
 use crate::gemm::kernels::Kernels;
 use crate::gemm::scratch::Buffer;
-use crate::gemm::tile::{Span, Tile};
+use crate::gemm::tile::{Held, Span, Tile};
 use crate::{Isa, Kernel, Simd, team};
+use kiln_math::K_BLOCK;
 use std::ops::Range;
 
 /// Elements that are unfolded at a time.
@@ -62,10 +63,18 @@ impl<'a, T: Float> Group<'a, T> {
         self.panels.last().map_or(0, |panel| panel.first + panel.width)
     }
 
-    /// Lines of outputs, and how many of them are unfolded at a time.
-    fn lines(&self) -> (usize, usize) {
-        let lines = self.conv.out[0] * self.conv.out[1];
-        (lines, (STAGE / (self.conv.out[2] * self.row())).clamp(1, lines))
+    /// Lines of outputs.
+    fn lines(&self) -> usize {
+        self.conv.out[0] * self.conv.out[1]
+    }
+
+    /// Lines, and images where their lines are so few, that are gathered at a time: a block of the sums, or less where that takes
+    /// too much room. The shape alone says so, not the width of panels.
+    fn gathered(&self) -> (usize, usize) {
+        let pixels = K_BLOCK.min(STAGE / self.unfolded());
+        let lines = (pixels / self.conv.out[2]).clamp(1, self.lines());
+        let images = if lines < self.lines() { 1 } else { (pixels / self.conv.out_plane()).max(1) };
+        (lines, images)
     }
 
     /// The place of the group's part of an image, of planes of `plane` elements of `channels`.
@@ -79,6 +88,9 @@ impl<'a, T: Float> Group<'a, T> {
         let (size, before) = (self.conv.size, self.conv.before);
         let [depths, heights, widths] = self.field;
         let inside = |axis: usize| self.field[axis].saturating_sub(before[axis]).min(size[axis]);
+        if inside(2) == 0 {
+            return;
+        }
         for channel in 0..self.conv.inputs {
             for depth in 0..inside(0) {
                 for height in 0..inside(1) {
@@ -109,7 +121,8 @@ impl<'a, T: Float> Group<'a, T> {
     /// dx of one image from dy and the packed weights.
     fn scatter(&self, dy: &[T], packed: &Place<T>, dx: &mut [T], local: &mut Local) {
         let (plane, row, wide) = (self.conv.out_plane(), self.row(), self.conv.out[2]);
-        let (lines, each) = self.lines();
+        let lines = self.lines();
+        let each = (STAGE / (wide * row)).clamp(1, lines);
         let field = self.field(&mut local.strip);
         let stage: *mut T = local.stage.room(each * wide * row);
         for first in (0..lines).step_by(each) {
@@ -117,7 +130,7 @@ impl<'a, T: Float> Group<'a, T> {
             let pixels = some.len() * wide;
             for panel in &self.panels {
                 let b = packed.at(panel.first * self.conv.outputs).cast_const();
-                let spans = [Span { a: dy[first * wide..].as_ptr(), b, k: self.conv.outputs }];
+                let spans = [Span::new(dy[first * wide..].as_ptr(), b, self.conv.outputs)];
                 for (pixel, count) in equal_parts(pixels, panel.tiles.len()) {
                     let tile = Tile {
                         spans: &spans,
@@ -127,7 +140,7 @@ impl<'a, T: Float> Group<'a, T> {
                         b_row: panel.width as isize,
                         c: stage.wrapping_add(pixel * row + panel.first),
                         c_row: row as isize,
-                        accumulate: false,
+                        held: Held::Nothing,
                     };
                     // SAFETY: dy has these pixels of all outputs; the stage has their rows.
                     unsafe { panel.tiles[count - 1](&tile) };
@@ -149,7 +162,7 @@ impl<'a, T: Float> Group<'a, T> {
     /// From the first to the last line of outputs that meets more than padding by the taps of a panel of gathered ones.
     fn lines_met(&self, panel: &Panel<T>) -> Range<usize> {
         let conv = self.conv;
-        let lines = self.lines().0;
+        let lines = self.lines();
         if conv.kernel[0] > 1 || conv.out[0] > 1 {
             return 0..lines;
         }
@@ -166,10 +179,8 @@ impl<'a, T: Float> Group<'a, T> {
     fn gather(&self, images: Range<usize>, (x, dy): (&[T], &[T]), sum: &Place<T>, local: &mut Local) {
         let (plane, out, wide) = (self.conv.plane(), self.conv.out_plane(), self.conv.out[2]);
         let row = self.row();
-        let (lines, each) = self.lines();
-        // Where the planes are small, several images.
-        let together = if each < lines { 1 } else { (STAGE / (out * row)).max(1) };
-        let mut accumulate = false;
+        let (lines, (each, together)) = (self.lines(), self.gathered());
+        let mut held = Held::Nothing;
         // Its padding stays 0 from image to image.
         let field = self.field(&mut local.strip);
         for start in images.clone().step_by(together) {
@@ -197,7 +208,7 @@ impl<'a, T: Float> Group<'a, T> {
                         let a = dy[self.part(n, self.conv.outputs, out)][met.start * wide..].as_ptr();
                         let b = columns_of(number).wrapping_add((met.start - first) * wide * row + panel.first);
                         // SAFETY: there is room for a term an image.
-                        unsafe { spans.add(number).write(Span { a, b, k: met.len() * wide }) };
+                        unsafe { spans.add(number).write(Span::new(a, b, met.len() * wide)) };
                     }
                     // SAFETY: so many terms were written.
                     let spans = unsafe { std::slice::from_raw_parts(spans, some.len()) };
@@ -210,13 +221,13 @@ impl<'a, T: Float> Group<'a, T> {
                             b_row: row as isize,
                             c: sum.at(result * row + panel.first),
                             c_row: row as isize,
-                            accumulate,
+                            held,
                         };
                         // SAFETY: dy has these results, the columns all pixels; the sums are this task's own.
                         unsafe { panel.tiles[count - 1](&tile) };
                     }
                 }
-                accumulate = true;
+                held = Held::Sum;
             }
         }
     }

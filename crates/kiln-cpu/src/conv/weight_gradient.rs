@@ -2,6 +2,9 @@
 //!
 //! Rows are results, columns the channels that a tap (or a row of taps) meets, and the sum runs along pixels, or on small maps
 //! along images.
+//!
+//! Sums are cut into blocks: along pixels, where a strip of an image ends, and within one after every block's terms; along images,
+//! after every block's terms, pixel by pixel. Those of parts of the images are added at last.
 
 use super::Conv;
 use super::field::Image;
@@ -10,7 +13,7 @@ use super::taps::{Axis, Tap};
 use super::weights::{Panel, panels};
 use crate::gemm::kernels::Kernels;
 use crate::gemm::scratch::Buffer;
-use crate::gemm::tile::{Span, Tile};
+use crate::gemm::tile::{Held, Span, Tile};
 use crate::gemm::{Number, equal_parts};
 use crate::isa::Isa;
 use crate::team;
@@ -138,8 +141,8 @@ impl<T: Number> Group<'_, T> {
     fn by_strips(&self, dw: &mut [T], shared: &mut Shared) {
         let conv = self.conv;
         let size = conv.outputs * self.row();
-        // What depends on the shape alone: the sums' parts, and with them the bits.
-        let parts = (PARTIAL / size).clamp(1, TASKS).min(conv.batch);
+        // What depends on the shape alone, not on the width of panels: the sums' parts, and with them the bits.
+        let parts = (PARTIAL / (conv.outputs * conv.inputs * conv.taps())).clamp(1, TASKS).min(conv.batch);
         let blocks = (TASKS / parts).clamp(1, conv.outputs.div_ceil(RESULTS));
         let partial = Place(shared.weights.room::<T>(parts * size));
         team::parallel(parts * blocks, |task| {
@@ -185,8 +188,8 @@ impl<T: Number> Group<'_, T> {
                     }
                     let slopes = self.slopes(n)[(depth * high.count + heights.start) * wide.count..].as_ptr();
                     let lines = Lines { field, row, slopes, heights, left, top };
-                    let accumulate = !(first && depth == 0 && strip == 0);
-                    self.lines(&lines, (slice, accumulate), results.clone(), sum, &mut local.spans);
+                    let held = Held::sum_if(!(first && depth == 0 && strip == 0));
+                    self.lines(&lines, (slice, held), results.clone(), sum, &mut local.spans);
                 }
             }
             first = false;
@@ -197,7 +200,7 @@ impl<T: Number> Group<'_, T> {
     fn lines(
         &self,
         lines: &Lines<T>,
-        (slice, accumulate): (usize, bool),
+        (slice, held): (usize, Held),
         results: Range<usize>,
         sum: &Place<T>,
         buffer: &mut Buffer,
@@ -227,7 +230,7 @@ impl<T: Number> Group<'_, T> {
                             b_row,
                             c: sum.at(place),
                             c_row: self.row() as isize,
-                            accumulate,
+                            held,
                         };
                         // SAFETY: dy has these results, whose lines follow one another; the sums are this task's own.
                         unsafe { panel.tiles[count - 1](&tile) };
@@ -267,10 +270,10 @@ impl<T: Number> Group<'_, T> {
                     let to = to.add(number * wide.count * panel.width);
                     (self.kernels.pack_rows)(met(line), apart, wide.count, panel.width, panel.width, to, 0);
                 }
-                spans.write(Span { a: slopes(some.start), b: to.cast_const(), k: some.len() * wide.count });
+                spans.write(Span::new(slopes(some.start), to.cast_const(), some.len() * wide.count));
             } else {
                 for (number, line) in some.clone().enumerate() {
-                    spans.add(number).write(Span { a: slopes(line), b: met(line), k: wide.count });
+                    spans.add(number).write(Span::new(slopes(line), met(line), wide.count));
                 }
             }
             let b_row = if packed { panel.width as isize } else { apart };
@@ -337,7 +340,7 @@ impl<T: Number> Group<'_, T> {
                     if let Some(met) = met {
                         let (a, b) = (slopes.wrapping_add(pixel * batch), field.wrapping_add(met * channels));
                         // SAFETY: there is room for a term a pixel.
-                        unsafe { spans.add(count).write(Span { a, b, k: batch }) };
+                        unsafe { spans.add(count).write(Span::new(a, b, batch)) };
                         count += 1;
                     }
                 }
@@ -355,7 +358,7 @@ impl<T: Number> Group<'_, T> {
                             b_row: (channels * depths * heights * widths) as isize,
                             c: sum.at(place),
                             c_row: self.row() as isize,
-                            accumulate: false,
+                            held: Held::Nothing,
                         };
                         // SAFETY: slopes and field hold all images; the sums of these results are this task's own.
                         unsafe { panel.tiles[rows - 1](&tile) };

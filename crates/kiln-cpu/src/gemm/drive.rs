@@ -5,7 +5,7 @@ use super::output::{Output, Sweep};
 use super::plan::{Facts, Plan};
 use super::scratch::{self, Scratch};
 use super::sum::Sum;
-use super::tile::Tile;
+use super::tile::{Held, Tile};
 use super::widen::widen;
 use super::{Element, Product, Segment};
 use crate::team;
@@ -84,19 +84,70 @@ impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
     /// # Safety
     /// Nobody else touches this block of C.
     unsafe fn block(&self, rows: Range<usize>, cols: Range<usize>, scratch: &mut Scratch) {
-        let mut done = 0;
+        let mut done = 0_usize;
         loop {
-            let k = self.plan.kc.min(self.k - done);
-            let mut j = cols.start;
-            while j < cols.end {
-                let end = j.saturating_add(self.plan.nc).min(cols.end);
-                // SAFETY: as the caller promises.
-                unsafe { self.group(rows.clone(), j..end, done..done + k, scratch) };
-                j = end;
+            let ks = done..self.k.min(done.saturating_add(self.plan.kc));
+            done = ks.end;
+            let output = Output {
+                kernels: self.kernels,
+                c: self.p.c,
+                strides: self.p.c_strides,
+                epilogue: &self.p.epilogue,
+                held: Held::sum_if(self.p.epilogue.accumulate || ks.start > 0),
+                finish: done == self.k && !self.p.epilogue.is_plain(),
+            };
+            // SAFETY: as the caller promises.
+            unsafe {
+                match self.plan.streamed {
+                    Some(step) if U::NATIVE => self.streamed(rows.clone(), cols.clone(), ks, step, &output, scratch),
+                    _ => {
+                        for j in cols.clone().step_by(self.plan.nc) {
+                            let end = j.saturating_add(self.plan.nc).min(cols.end);
+                            self.group(rows.clone(), j..end, ks.clone(), &output, scratch);
+                        }
+                    }
+                }
             }
-            done += k;
             if done == self.k {
                 break;
+            }
+        }
+    }
+
+    /// A block of k, `step` rows of B at a time. Its chains are kept in C where that holds nothing yet, else apart until they are
+    /// complete.
+    ///
+    /// # Safety
+    /// As [`Drive::block`]; C's elements are numbers.
+    unsafe fn streamed(
+        &self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        ks: Range<usize>,
+        step: usize,
+        output: &Output<'_, U>,
+        scratch: &mut Scratch,
+    ) {
+        let apart = output.held == Held::Sum;
+        let row = cols.len() as isize;
+        let mut chains = Output { finish: false, ..*output };
+        if apart {
+            let room: *mut U = scratch.chains.room(rows.len() * cols.len());
+            (chains.c, chains.strides) =
+                (room.wrapping_offset(-(rows.start as isize * row + cols.start as isize)), (row, 1));
+        }
+        for start in ks.clone().step_by(step) {
+            let part = start..ks.end.min(start + step);
+            chains.held = if start == ks.start { Held::Nothing } else { Held::Chain };
+            chains.finish = output.finish && !apart && part.end == ks.end;
+            // SAFETY: as the caller promises; the chains' room is this thread's.
+            unsafe { self.group(rows.clone(), cols.clone(), part, &chains, scratch) };
+        }
+        if apart {
+            for i in rows {
+                let chain = chains.c.wrapping_offset(i as isize * row + cols.start as isize).cast::<U::Number>();
+                // SAFETY: a row of complete chains, this thread's own.
+                unsafe { output.add(i, cols.start, std::slice::from_raw_parts_mut(chain, cols.len())) };
             }
         }
     }
@@ -104,18 +155,17 @@ impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
     /// The products of `rows` with a group of panels, `cols`, over the range `ks` of k.
     ///
     /// # Safety
-    /// Nobody else touches this block of C.
-    unsafe fn group(&self, rows: Range<usize>, cols: Range<usize>, ks: Range<usize>, scratch: &mut Scratch) {
-        let Scratch { packed, packed_a, wide_a, wide_b, spans, wide_spans, strip_spans } = scratch;
+    /// Nobody else touches this block of the output.
+    unsafe fn group(
+        &self,
+        rows: Range<usize>,
+        cols: Range<usize>,
+        ks: Range<usize>,
+        output: &Output<'_, U>,
+        scratch: &mut Scratch,
+    ) {
+        let Scratch { packed, packed_a, wide_a, wide_b, spans, wide_spans, strip_spans, .. } = scratch;
         let kernels = self.kernels;
-        let output = Output {
-            kernels,
-            c: self.p.c,
-            strides: self.p.c_strides,
-            epilogue: &self.p.epilogue,
-            accumulate: self.p.epilogue.accumulate || ks.start > 0,
-            finish: ks.end == self.k && !self.p.epilogue.is_plain(),
-        };
         // SAFETY: all of it within A, B and this block of C.
         unsafe {
             let mut sum = Sum::cut(&self.p, rows.start, cols.start, ks, spans);
@@ -152,7 +202,7 @@ impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
                         b_row: strip.b_row,
                         c: std::ptr::null_mut(),
                         c_row: 0,
-                        accumulate: output.accumulate,
+                        held: output.held,
                     };
                     output.sweep(&sweep, tile);
                     j += panel;

@@ -6,7 +6,7 @@ use super::kernels::Kernels;
 /// What is done with the sum Σₖ a·b: `C = activation([C +] Σ a·b + bias)`.
 #[derive(Clone, Copy)]
 pub struct Epilogue<'a, T> {
-    /// Whether each chain starts from what C holds (`C += …`), rather than from 0.
+    /// Whether the sum's blocks are added to what C holds (`C += …`).
     pub accumulate: bool,
     /// Added to the finished sum.
     pub bias: Bias<'a, T>,

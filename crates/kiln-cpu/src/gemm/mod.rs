@@ -1,7 +1,11 @@
 //! The matrix product: `C = activation([C +] Σₛ Aₛ·Bₛ + bias)`.
 //!
-//! Every element of C is one chain of fused multiply-adds in the order of k, from 0 or from what C held. So the bits of
-//! an `f32` product do not depend on blocking, packing, instruction set (with FMA) or the number of threads.
+//! The sum of an element of C is cut into blocks of [`K_BLOCK`] terms, in the order of k and of the segments. Each block is a
+//! chain of fused multiply-adds that starts from 0; the blocks' results are added in order, to what C held where that is asked
+//! for. Bias and activation come last. So the bits of an `f32` product do not depend on the plan, packing, instruction set
+//! (with FMA) or the number of threads, and its error does not grow with k as that of one chain does.
+//!
+//! [`K_BLOCK`]: kiln_math::K_BLOCK
 
 mod drive;
 mod element;
@@ -23,7 +27,7 @@ pub use epilogue::{Activation, Bias, Epilogue};
 pub use kernels::Number;
 pub use matrix::{Matrix, MatrixMut, ShapeError, matmul};
 pub(crate) use output::equal_parts;
-pub(crate) use packed::{Factor, Packed};
+pub(crate) use packed::{Factor, Packed, Target};
 pub(crate) use plan::worth_a_region;
 
 use crate::isa::Isa;

@@ -3,7 +3,7 @@
 use super::Element;
 use super::epilogue::Epilogue;
 use super::kernels::{Kernels, MAX_WIDTH_BYTES, TileFn};
-use super::tile::Tile;
+use super::tile::{Held, Tile};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -14,9 +14,9 @@ pub(super) struct Output<'a, U: Element> {
     pub(super) c: *mut U,
     pub(super) strides: (isize, isize),
     pub(super) epilogue: &'a Epilogue<'a, U::Number>,
-    /// Whether the chains start from what C holds.
-    pub(super) accumulate: bool,
-    /// Whether the chains end here, and there is a bias or an activation to follow.
+    /// What C holds.
+    pub(super) held: Held,
+    /// Whether the sums end here, and there is a bias or an activation to follow.
     pub(super) finish: bool,
 }
 
@@ -69,11 +69,11 @@ pub(super) struct Sweep<T: 'static> {
 }
 
 /// The most rows that are staged at once: where C's rows are adjacent, whole cache lines of them.
-const STAGE_ROWS: usize = 32;
+pub(super) const STAGE_ROWS: usize = 32;
 
 /// Tiles on the stack.
 #[repr(align(64))]
-struct Stage(MaybeUninit<[u8; STAGE_ROWS * MAX_WIDTH_BYTES]>);
+pub(super) struct Stage(pub(super) MaybeUninit<[u8; STAGE_ROWS * MAX_WIDTH_BYTES]>);
 
 impl<U: Element> Output<'_, U> {
     /// Computes the sweep's tiles; `tile` is the first but for `c`.
@@ -97,10 +97,35 @@ impl<U: Element> Output<'_, U> {
         }
     }
 
+    /// Adds a row of sums to C's elements (i, j), (i, j + 1), …, which hold some. C's elements are numbers.
+    ///
+    /// # Safety
+    /// The elements are within C; nobody else touches them or the sums, which need not be kept.
+    pub(super) unsafe fn add(&self, i: usize, j: usize, sums: &mut [U::Number]) {
+        let c = self.c.wrapping_offset(i as isize * self.strides.0 + j as isize * self.strides.1).cast::<U::Number>();
+        let at = |column: usize| c.wrapping_offset(column as isize * self.strides.1);
+        // SAFETY: as the caller promises; the table is that of an available instruction set.
+        unsafe {
+            if self.strides.1 == 1 {
+                let row = std::slice::from_raw_parts_mut(c, sums.len());
+                (self.kernels.add_row)(row, sums);
+                if self.finish {
+                    self.epilogue.finish(self.kernels, row, i, j);
+                }
+                return;
+            }
+            sums.iter_mut().enumerate().for_each(|(column, sum)| *sum = *at(column) + *sum);
+            if self.finish {
+                self.epilogue.finish(self.kernels, sums, i, j);
+            }
+            sums.iter().enumerate().for_each(|(column, &sum)| *at(column) = sum);
+        }
+    }
+
     /// Computes the tiles of some rows into numbers at `c`, `c_row` from row to row; `tile` is the first.
     ///
     /// # Safety
-    /// As [`Output::sweep`]; the numbers are writable, and readable where the chains start from them.
+    /// As [`Output::sweep`]; the numbers are writable, and readable where they hold something.
     unsafe fn tiles(
         &self,
         sweep: &Sweep<U::Number>,
@@ -141,10 +166,10 @@ impl<U: Element> Output<'_, U> {
         // SAFETY: within C, and within the stage: the widest panel of any table fits. The kernels write all of it
         // before any of it is read.
         unsafe {
-            if tile.accumulate && transposed {
+            if tile.held != Held::Nothing && transposed {
                 let widths = (columns, panel);
                 (self.kernels.transpose)(corner.cast(), col_stride, count, widths, numbers, panel as isize);
-            } else if tile.accumulate {
+            } else if tile.held != Held::Nothing {
                 for i in 0..count {
                     for j in 0..panel {
                         let x = if j < columns { (*at(i, j)).to_number() } else { U::Number::default() };

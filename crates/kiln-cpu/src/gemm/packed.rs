@@ -3,17 +3,15 @@
 
 use super::Element;
 use super::epilogue::Epilogue;
-use super::kernels::{Kernels, Number};
-use super::output::{Cut, Output, Sweep};
+use super::kernels::{Kernels, Number, Width};
+use super::output::{Cut, Output, STAGE_ROWS, Stage, Sweep};
 use super::sum::Sum;
-use super::tile::{Span, Tile};
+use super::tile::{Held, Span, Tile};
 use crate::isa::Isa;
+use kiln_math::K_BLOCK;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ops::Range;
-
-/// Rows of a panel that are multiplied before the next ones: the panel's part then stays in the first-level caches while
-/// the rows of A pass.
-const KC: usize = 512;
 
 /// B (k × cols) in panels, in memory of its caller's. Written by [`Packed::pack`] and only read by
 /// [`Packed::multiply`], each by any thread on columns of its own.
@@ -31,17 +29,45 @@ unsafe impl<T: Send> Send for Packed<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Sync> Sync for Packed<'_, T> {}
 
-/// What a packed B is multiplied by, and where the product goes: rows of A (rows × k, columns adjacent) from `a` on.
+/// Where a product with a packed B goes.
 #[derive(Clone, Copy)]
-pub(crate) struct Factor<T> {
+pub(crate) struct Target<T> {
     pub(crate) rows: usize,
-    pub(crate) a: *const T,
-    /// From a row of A to the next.
-    pub(crate) a_row: usize,
     /// C's element in the first row and in B's column 0.
     pub(crate) c: *mut T,
     /// From a row of C to the next.
     pub(crate) c_row: usize,
+    /// Whether the sums are added to what C holds.
+    pub(crate) accumulate: bool,
+}
+
+/// A part of the sum: the columns of A, which are adjacent, meet B's rows `ks`.
+#[derive(Clone)]
+pub(crate) struct Factor<T> {
+    pub(crate) a: *const T,
+    /// From a row of A to the next.
+    pub(crate) a_row: usize,
+    pub(crate) ks: Range<usize>,
+}
+
+impl<T> Factor<T> {
+    /// What of this factor, whose terms begin at `first` of the sum, belongs to a block.
+    fn within(&self, first: usize, block: &Range<usize>) -> Option<Factor<T>> {
+        let (from, to) = (block.start.max(first), block.end.min(first + self.ks.len()));
+        let (skip, count) = (from.saturating_sub(first), to.saturating_sub(from));
+        let ks = self.ks.start + skip..self.ks.start + skip + count;
+        (count > 0).then_some(Factor { a: self.a.wrapping_add(skip), a_row: self.a_row, ks })
+    }
+}
+
+/// A panel of the packed B.
+struct Panel<'a, T: 'static> {
+    width: &'a Width<T>,
+    first: *const T,
+    /// The first column, how many there are, and how many the micro-kernels compute.
+    j: usize,
+    columns: usize,
+    panel: usize,
 }
 
 impl<'a, T: Number + Element<Number = T>> Packed<'a, T> {
@@ -68,55 +94,114 @@ impl<'a, T: Number + Element<Number = T>> Packed<'a, T> {
     /// B is readable, and nobody else packs or reads these columns meanwhile. They begin where a panel does and end
     /// where one does, or with the last.
     pub(crate) unsafe fn pack(&self, cols: Range<usize>, b: *const T, strides: (isize, isize)) {
-        let spans = [Span { a: std::ptr::null(), b, k: self.k }];
+        let spans = [Span::new(std::ptr::null(), b, self.k)];
         let sum = Sum { spans: &spans, k: self.k, a_strides: (0, 0), b_strides: strides };
         // SAFETY: as the caller promises; the panel of column j lies at j·k, and there is room for all of them.
         unsafe { sum.pack_b_to(self.kernels, cols.clone(), self.data.add(cols.start * self.k)) };
     }
 
-    /// `C [+]= A · B[ks, cols]` on this thread: A's columns are B's rows `ks`, and each chain of multiply-adds starts from
-    /// what C holds where `accumulate`, else from 0.
+    /// `C [+]= Σ A · B[ks, cols]` over the factors, on this thread. The factors' terms are one sum, cut into blocks as any.
     ///
     /// # Safety
-    /// These columns are packed. A is readable and apart from C, whose columns `cols` are this call's alone. `cols` begin
-    /// and end as in [`Packed::pack`].
-    pub(crate) unsafe fn multiply(&self, cols: Range<usize>, ks: Range<usize>, factor: &Factor<T>, accumulate: bool) {
-        let epilogue = Epilogue::overwrite();
+    /// These columns are packed. The factors are readable and apart from C, whose columns `cols` are this call's alone.
+    /// `cols` begin and end as in [`Packed::pack`].
+    pub(crate) unsafe fn multiply(&self, cols: Range<usize>, factors: &[Factor<T>], target: &Target<T>) {
+        let terms: usize = factors.iter().map(|factor| factor.ks.len()).sum();
         let mut j = cols.start;
         while j < cols.end {
             let width = self.kernels.width(self.cols - j);
             let panel = width.vectors * self.kernels.lanes;
-            for k in (0..ks.len()).step_by(KC) {
-                let count = KC.min(ks.len() - k);
-                // SAFETY: within the packed panels and A's columns.
-                unsafe {
-                    let b = self.data.add(j * self.k + (ks.start + k) * panel).cast_const();
-                    let spans = [Span { a: factor.a.add(k), b, k: count }];
-                    let accumulate = accumulate || k > 0;
-                    let output: Output<'_, T> = Output {
-                        kernels: self.kernels,
-                        c: factor.c,
-                        strides: (factor.c_row as isize, 1),
-                        epilogue: &epilogue,
-                        accumulate,
-                        finish: false,
-                    };
-                    let columns = panel.min(self.cols - j);
-                    let sweep = Sweep { tiles: width.tiles, rows: 0..factor.rows, cut: Cut::Equal, j, columns, panel };
-                    let tile = Tile {
-                        spans: &spans,
-                        a_offset: 0,
-                        a_row: factor.a_row as isize,
-                        a_col: 1,
-                        b_row: panel as isize,
-                        c: std::ptr::null_mut(),
-                        c_row: 0,
-                        accumulate,
-                    };
-                    output.sweep(&sweep, tile);
+            // SAFETY: within the packed panels.
+            let first = unsafe { self.data.add(j * self.k).cast_const() };
+            let panel = Panel { width, first, j, columns: panel.min(self.cols - j), panel };
+            // Block by block, so that the panel's part stays in the first-level caches while the rows of A pass.
+            for start in (0..terms).step_by(K_BLOCK) {
+                let block = start..terms.min(start + K_BLOCK);
+                let ends = factors.iter().scan(0, |end, factor| {
+                    *end += factor.ks.len();
+                    Some((factor, *end))
+                });
+                let parts = ends.filter_map(|(factor, end)| factor.within(end - factor.ks.len(), &block));
+                let held = Held::sum_if(target.accumulate || start > 0);
+                // SAFETY: as the caller promises.
+                unsafe { self.block(&panel, parts, target, held) };
+            }
+            j += panel.panel;
+        }
+    }
+
+    /// One block of the sums of one panel's columns, of a factor or of several.
+    ///
+    /// # Safety
+    /// As [`Packed::multiply`].
+    unsafe fn block(
+        &self,
+        panel: &Panel<'_, T>,
+        parts: impl Iterator<Item = Factor<T>> + Clone,
+        target: &Target<T>,
+        held: Held,
+    ) {
+        // SAFETY: as the caller promises; the stage has room for its rows of any panel.
+        unsafe {
+            if parts.clone().count() == 1 {
+                for part in parts {
+                    let (c, c_row) = (target.c.wrapping_add(panel.j), target.c_row);
+                    self.part(panel, &part, (0..target.rows, panel.columns), (c, c_row), held);
+                }
+                return;
+            }
+            // A chain that goes from one factor to the next is kept apart until it is complete.
+            let mut stage = Stage(MaybeUninit::uninit());
+            let chains: *mut T = stage.0.as_mut_ptr().cast();
+            for first in (0..target.rows).step_by(STAGE_ROWS) {
+                let rows = first..target.rows.min(first + STAGE_ROWS);
+                let mut begun = Held::Nothing;
+                for part in parts.clone() {
+                    self.part(panel, &part, (rows.clone(), panel.panel), (chains, panel.panel), begun);
+                    begun = Held::Chain;
+                }
+                for (i, row) in rows.enumerate() {
+                    let chain = std::slice::from_raw_parts(chains.add(i * panel.panel), panel.columns);
+                    let c = target.c.add(row * target.c_row + panel.j);
+                    let c = std::slice::from_raw_parts_mut(c, panel.columns);
+                    if held == Held::Sum { (self.kernels.add_row)(c, chain) } else { c.copy_from_slice(chain) }
                 }
             }
-            j += panel;
         }
+    }
+
+    /// The products of some rows of a factor with a panel, of which so many columns are wanted, to the place of the first row.
+    ///
+    /// # Safety
+    /// As [`Packed::multiply`], for the place.
+    unsafe fn part(
+        &self,
+        panel: &Panel<'_, T>,
+        part: &Factor<T>,
+        (rows, columns): (Range<usize>, usize),
+        (c, c_row): (*mut T, usize),
+        held: Held,
+    ) {
+        let epilogue = Epilogue::overwrite();
+        let strides = (c_row as isize, 1);
+        let output: Output<'_, T> =
+            Output { kernels: self.kernels, c, strides, epilogue: &epilogue, held, finish: false };
+        let a = part.a.wrapping_add(rows.start * part.a_row);
+        let b = panel.first.wrapping_add(part.ks.start * panel.panel);
+        let spans = [Span::new(a, b, part.ks.len())];
+        let sweep =
+            Sweep { tiles: panel.width.tiles, rows: 0..rows.len(), cut: Cut::Equal, j: 0, columns, panel: panel.panel };
+        let tile = Tile {
+            spans: &spans,
+            a_offset: 0,
+            a_row: part.a_row as isize,
+            a_col: 1,
+            b_row: panel.panel as isize,
+            c: std::ptr::null_mut(),
+            c_row: 0,
+            held,
+        };
+        // SAFETY: as the caller promises.
+        unsafe { output.sweep(&sweep, tile) };
     }
 }

@@ -4,12 +4,10 @@
 
 use super::kernels::Kernels;
 use crate::team;
+use kiln_math::K_BLOCK;
 
-/// The longest run of k that is packed at once: a panel of B, 512 × 64 f32, is 128 KiB of a core's second-level cache.
-/// Where B has fewer columns than a panel, the run is longer.
-const KC: usize = 512;
-/// The same where few rows meet a large B that is not packed: so few of B's rows at a time are read from end to end.
-const KC_STREAMED: usize = 16;
+/// Rows of B that are read at once, from end to end, where few rows of A meet a large B that is not packed.
+const STREAMED: usize = 16;
 /// Columns of B packed at once where A has to be swept more than once, or B comes from memory.
 const NC: usize = 512;
 /// What a group of panels may take where k cannot be cut.
@@ -33,7 +31,11 @@ const COLLIDING: usize = 8 << 10;
 pub(super) struct Plan {
     /// Blocks of rows and of columns that C is dealt out in.
     pub(super) grid: (usize, usize),
+    /// The longest run of k that is packed at once, whole blocks of [`K_BLOCK`]: a panel of B, 512 × 64 f32, is 128 KiB of a
+    /// core's second-level cache. Where B has fewer columns than a panel, the run is longer.
     pub(super) kc: usize,
+    /// How many rows of B are read at once within a block, where it is streamed.
+    pub(super) streamed: Option<usize>,
     pub(super) nc: usize,
     pub(super) mc: usize,
     pub(super) pack_a: bool,
@@ -48,7 +50,7 @@ pub(super) struct Facts {
     pub(super) a_strides: (isize, isize),
     pub(super) b_strides: (isize, isize),
     /// Whether A and B are numbers that are multiplied where they lie; whether C can hold intermediate sums. Where it cannot,
-    /// k is not cut.
+    /// all of k is one run.
     pub(super) native: (bool, bool),
 }
 
@@ -66,15 +68,16 @@ impl Plan {
         let small = f.n.saturating_mul(f.k).saturating_mul(size) <= DIRECT_BYTES;
         let pack_b = !adjacent || !(small && (f.m <= DIRECT_ROWS || f.k <= DIRECT_K) || f.m <= 2 * kernels.rows());
         let far = f.a_strides.1.unsigned_abs().saturating_mul(size);
-        let pack_a = f.by_columns() && f.k >= KC && far.is_multiple_of(COLLIDING) && pack_b && f.native.0;
+        let pack_a = f.by_columns() && f.k >= K_BLOCK && far.is_multiple_of(COLLIDING) && pack_b && f.native.0;
         let kc = match (f.native.1, pack_b) {
             (true, true) => {
                 let unfilled = kernels.panel() / f.n.next_multiple_of(kernels.lanes).min(kernels.panel());
-                balanced(f.k, KC * 4 / size * unfilled, 16)
+                K_BLOCK * unfilled
             }
-            (true, false) if !small => KC_STREAMED,
+            (true, false) if !small => K_BLOCK,
             _ => usize::MAX,
         };
+        let streamed = (f.native.1 && !pack_b && !small).then_some(STREAMED);
         let nc = match (f.native.1, pack_b) {
             (true, true) => NC * 4 / size,
             (true, false) => usize::MAX,
@@ -83,16 +86,11 @@ impl Plan {
         };
         // A block of A stays in the second-level cache while the panels pass, or where k is short in the first.
         let bytes = if f.k <= 128 { A_SHORT_BYTES } else { A_BYTES };
-        let mc = (bytes / (f.k.clamp(1, kc) * size)).max(8 * kernels.rows());
+        let run = streamed.unwrap_or(kc);
+        let mc = (bytes / (f.k.clamp(1, run) * size)).max(8 * kernels.rows());
         let mc = if f.m <= mc * 3 / 2 { usize::MAX } else { mc };
-        Plan { grid: grid(kernels, f, pack_b), kc, nc, mc, pack_a, pack_b }
+        Plan { grid: grid(kernels, f, pack_b), kc, streamed, nc, mc, pack_a, pack_b }
     }
-}
-
-/// `len` cut into equal parts of at most about `most`, each but the last a multiple of `unit`.
-fn balanced(len: usize, most: usize, unit: usize) -> usize {
-    let parts = len.div_ceil(most.max(1)).max(1);
-    len.div_ceil(parts).next_multiple_of(unit).max(unit)
 }
 
 /// Whether so many multiplications are worth a parallel region here: some microseconds where the workers are resident,
@@ -113,7 +111,7 @@ fn grid<T>(kernels: &Kernels<T>, f: &Facts, pack_b: bool) -> (usize, usize) {
     }
     // A few blocks a thread let a free thread help one that was held up. Not where many columns of A lie along its memory: the
     // blocks' parts of these are short then, and what is fetched beyond them is another thread's.
-    let long_columns = f.by_columns() && f.k >= KC;
+    let long_columns = f.by_columns() && f.k >= K_BLOCK;
     let tasks = if work / threads > 20_000_000 && !long_columns { threads * 4 } else { threads };
     let panels = f.n.div_ceil(kernels.panel());
     let tiles = f.m.div_ceil(kernels.rows());

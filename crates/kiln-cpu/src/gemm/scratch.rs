@@ -36,6 +36,8 @@ pub(crate) struct Scratch {
     pub(crate) wide_a: Buffer,
     /// B converted from a half type.
     pub(crate) wide_b: Buffer,
+    /// Chains of a block that is computed in parts.
+    pub(crate) chains: Buffer,
     /// The spans of a sum.
     pub(crate) spans: Buffer,
     /// The spans of a converted sum.

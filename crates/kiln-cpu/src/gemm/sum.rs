@@ -57,7 +57,7 @@ impl<'s, T: Number> Sum<'s, T> {
                 let a = s.a.wrapping_offset(i as isize * p.a_strides.0 + skip * p.a_strides.1).cast();
                 let b = s.b.wrapping_offset(skip * p.b_strides.0 + j as isize * p.b_strides.1).cast();
                 // SAFETY: one span a segment at most.
-                unsafe { list.add(count).write(Span { a, b, k }) };
+                unsafe { list.add(count).write(Span::new(a, b, k)) };
                 count += 1;
             }
             start += s.k;
@@ -172,7 +172,7 @@ impl<'s, T: Number> Sum<'s, T> {
             // Both go on from one span to the next.
             // SAFETY: one span, within the room: nothing is packed of no spans.
             let spans = unsafe {
-                list.write(Span { a: slivers.first, b, k: self.k });
+                list.write(Span::new(slivers.first, b, self.k));
                 std::slice::from_raw_parts(list, 1)
             };
             let cut = Cut::Slivers { rows: slivers.rows, step: slivers.step };

@@ -1,4 +1,4 @@
-//! The registers the micro-kernels compute in: five operations per instruction set and number type.
+//! The registers the micro-kernels compute in: six operations per instruction set and number type.
 //!
 //! Arrays `[f32; 16]` with `mul_add` reach the same speed when everything unrolls, but whether it does hangs on the
 //! optimiser's mood and level; with the register types it does so in every build.
@@ -25,6 +25,8 @@ pub(super) trait Vector: Copy {
     unsafe fn store(self, p: *mut Self::Number);
     /// `self + a·b`, rounded once, except on the portable path.
     unsafe fn fma(self, a: Self, b: Self) -> Self;
+    /// `self + other`.
+    unsafe fn add(self, other: Self) -> Self;
     /// Asks for the cache line at `p`, which need not be a valid address.
     #[inline(always)]
     fn prefetch(p: *const Self::Number) {
@@ -40,7 +42,7 @@ pub(super) trait Vector: Copy {
 
 macro_rules! vector {
     ($($register:ty, $number:ty, $lanes:literal:
-        $zero:ident $load:ident $splat:ident $store:ident, $fma:expr, $load_first:expr;)*) => { $(
+        $zero:ident $load:ident $splat:ident $store:ident $add:ident, $fma:expr, $load_first:expr;)*) => { $(
         impl Vector for $register {
             type Number = $number;
             const LANES: usize = $lanes;
@@ -74,6 +76,11 @@ macro_rules! vector {
                 // SAFETY: as the trait demands.
                 unsafe { $fma(self, a, b) }
             }
+            #[inline(always)]
+            unsafe fn add(self, other: Self) -> Self {
+                // SAFETY: as the trait demands.
+                unsafe { $add(self, other) }
+            }
         }
     )* };
 }
@@ -84,13 +91,13 @@ mod x86 {
     use std::arch::x86_64::*;
 
     vector! {
-        __m512, f32, 16: _mm512_set1_ps _mm512_loadu_ps _mm512_set1_ps _mm512_storeu_ps,
+        __m512, f32, 16: _mm512_set1_ps _mm512_loadu_ps _mm512_set1_ps _mm512_storeu_ps _mm512_add_ps,
             |c, a, b| _mm512_fmadd_ps(a, b, c), |p, n| _mm512_maskz_loadu_ps(((1_u32 << n) - 1) as _, p);
-        __m512d, f64, 8: _mm512_set1_pd _mm512_loadu_pd _mm512_set1_pd _mm512_storeu_pd,
+        __m512d, f64, 8: _mm512_set1_pd _mm512_loadu_pd _mm512_set1_pd _mm512_storeu_pd _mm512_add_pd,
             |c, a, b| _mm512_fmadd_pd(a, b, c), |p, n| _mm512_maskz_loadu_pd(((1_u32 << n) - 1) as _, p);
-        __m256, f32, 8: _mm256_set1_ps _mm256_loadu_ps _mm256_set1_ps _mm256_storeu_ps,
+        __m256, f32, 8: _mm256_set1_ps _mm256_loadu_ps _mm256_set1_ps _mm256_storeu_ps _mm256_add_ps,
             |c, a, b| _mm256_fmadd_ps(a, b, c), |p, n| _mm256_maskload_ps(p, mask(n));
-        __m256d, f64, 4: _mm256_set1_pd _mm256_loadu_pd _mm256_set1_pd _mm256_storeu_pd,
+        __m256d, f64, 4: _mm256_set1_pd _mm256_loadu_pd _mm256_set1_pd _mm256_storeu_pd _mm256_add_pd,
             |c, a, b| _mm256_fmadd_pd(a, b, c), |p, n| _mm256_maskload_pd(p, mask(2 * n));
     }
 
@@ -108,9 +115,9 @@ mod neon {
     use std::arch::aarch64::*;
 
     vector! {
-        float32x4_t, f32, 4: vdupq_n_f32 vld1q_f32 vdupq_n_f32 vst1q_f32,
+        float32x4_t, f32, 4: vdupq_n_f32 vld1q_f32 vdupq_n_f32 vst1q_f32 vaddq_f32,
             |c, a, b| vfmaq_f32(c, a, b), |p, n| vld1q_f32(first::<f32, 4>(p, n).as_ptr());
-        float64x2_t, f64, 2: vdupq_n_f64 vld1q_f64 vdupq_n_f64 vst1q_f64,
+        float64x2_t, f64, 2: vdupq_n_f64 vld1q_f64 vdupq_n_f64 vst1q_f64 vaddq_f64,
             |c, a, b| vfmaq_f64(c, a, b), |p, n| vld1q_f64(first::<f64, 2>(p, n).as_ptr());
     }
 }
@@ -159,6 +166,13 @@ macro_rules! lanes {
             unsafe fn fma(mut self, a: Self, b: Self) -> Self {
                 for i in 0..$lanes {
                     self.0[i] += a.0[i] * b.0[i];
+                }
+                self
+            }
+            #[inline(always)]
+            unsafe fn add(mut self, other: Self) -> Self {
+                for i in 0..$lanes {
+                    self.0[i] += other.0[i];
                 }
                 self
             }

@@ -28,7 +28,7 @@ pub(super) unsafe fn widen<'s, T: Element>(
             let (to_a, to_b) = (a.add(done * a_strides.1), b.add(done * b_strides.0));
             block::<T>(s.a.cast(), sum.a_strides, to_a, a_strides, (rows, s.k));
             block::<T>(s.b.cast(), sum.b_strides, to_b, b_strides, (s.k, cols));
-            spans.add(n).write(Span { a: to_a, b: to_b, k: s.k });
+            spans.add(n).write(Span::new(to_a, to_b, s.k));
             done += s.k;
         }
         let signed = |(row, col): (usize, usize)| (row as isize, col as isize);

@@ -3,9 +3,9 @@
 use super::gradients::{self, Step};
 use super::rows::Rows;
 use super::share::Work;
-use super::{RecurrentCell, Sequence};
+use super::{Length, RecurrentCell, Sequence};
 use crate::Isa;
-use crate::gemm::{Element, Factor, Number as Multiplied, Packed};
+use crate::gemm::{Element, Factor, Number as Multiplied, Packed, Target};
 use crate::operand::Number;
 use std::ops::Range;
 
@@ -49,6 +49,9 @@ pub fn backward_workspace<T: Multiplied + Element<Number = T>>(isa: Isa, s: &Seq
 /// weights are products of these with the states.
 ///
 /// `workspace` has [`backward_workspace`] numbers of whatever value.
+///
+/// # Panics
+/// Slices of other lengths.
 pub fn backward<T: Number + Multiplied + Element<Number = T>>(
     isa: Isa,
     s: &Sequence<'_, T>,
@@ -56,9 +59,31 @@ pub fn backward<T: Number + Multiplied + Element<Number = T>>(
     out: Gradients<'_, T>,
     mut workspace: &mut [T],
 ) {
+    let (has_inner, has_cell) = (s.cell.has_inner(), s.cell.has_cell_state());
+    let apart = s.cell == (RecurrentCell::Gru { reset_after: true });
+    let states_if = |present: bool| if present { Length::States } else { Length::AtLeast(0) };
+    let state = |given: Option<&[T]>| given.map_or(Length::AtLeast(0), |_| Length::State);
+    let length = |given: Option<&[T]>| given.map_or(0, <[T]>::len);
+    s.check([
+        ("gates", incoming.gates.len(), Length::Gates),
+        ("states", incoming.states.len(), Length::States),
+        ("inner", incoming.inner.len(), states_if(has_inner)),
+        ("states_grad", length(incoming.states_grad), states_if(incoming.states_grad.is_some())),
+        ("last_grad", length(incoming.last_grad), state(incoming.last_grad)),
+        (
+            "cell_grad",
+            length(incoming.cell_grad),
+            if has_cell { state(incoming.cell_grad) } else { Length::AtLeast(0) },
+        ),
+        ("gradient of the gates", out.gates.len(), Length::Gates),
+        ("gradient of the inner numbers", out.inner.len(), states_if(apart)),
+        ("gradient of h0", out.h0.len(), Length::State),
+        ("gradient of c0", out.c0.len(), if has_cell { Length::State } else { Length::Exactly(0) }),
+        ("workspace", workspace.len(), Length::AtLeast(backward_workspace(isa, s))),
+    ]);
     // The first states' gradients are where those of the states run from the last step to the first.
     fill(out.h0, incoming.last_grad);
-    fill(out.c0, incoming.cell_grad);
+    fill(out.c0, incoming.cell_grad.filter(|_| has_cell));
     if s.is_empty() {
         return;
     }
@@ -128,24 +153,26 @@ impl<T: Number + Multiplied + Element<Number = T>> Backward<'_, T> {
         unsafe { self.weights.pack(units, self.s.weight.as_ptr(), (self.s.hidden as isize, 1)) };
     }
 
-    /// `to [+]= from · W[gates]`, of some sequences, for some units.
+    /// `to [+]= Σ from · W[gates]`, of some sequences, for some units.
     ///
     /// # Safety
-    /// `from` is written, and nobody else touches these numbers of `to` at this time.
-    unsafe fn multiply(
+    /// What each is `from` is written, and nobody else touches these numbers of `to` at this time.
+    unsafe fn multiply<const N: usize>(
         &self,
         (to, accumulate): (Rows<T>, bool),
-        from: Rows<T>,
-        gates: Range<usize>,
+        from: [(Rows<T>, Range<usize>); N],
         sequences: &Range<usize>,
         units: &Range<usize>,
     ) {
-        let (to, from) = (to.from(sequences.start, 0), from.from(sequences.start, 0));
-        let factor =
-            Factor { rows: sequences.len(), a: from.first(), a_row: from.stride(), c: to.first(), c_row: to.stride() };
-        let ks = gates.start * self.s.hidden..gates.end * self.s.hidden;
+        let to = to.from(sequences.start, 0);
+        let target = Target { rows: sequences.len(), c: to.first(), c_row: to.stride(), accumulate };
+        let factors = from.map(|(from, gates)| Factor {
+            a: from.from(sequences.start, 0).first().cast_const(),
+            a_row: from.stride(),
+            ks: gates.start * self.s.hidden..gates.end * self.s.hidden,
+        });
         // SAFETY: as the caller promises; packed before the first step.
-        unsafe { self.weights.multiply(units.clone(), ks, &factor, accumulate) };
+        unsafe { self.weights.multiply(units.clone(), &factors, &target) };
     }
 
     /// What comes from the step `t` through its recurrent product, added to `dh` or, where it is to be multiplied first, put
@@ -163,9 +190,11 @@ impl<T: Number + Multiplied + Element<Number = T>> Backward<'_, T> {
         };
         // SAFETY: as the caller promises.
         unsafe {
-            self.multiply(to, slab(self.dgates), 0..direct, sequences, units);
+            let gates = (slab(self.dgates), 0..direct);
             if s.cell == (RecurrentCell::Gru { reset_after: true }) {
-                self.multiply((to.0, true), slab(self.dinner), 2..3, sequences, units);
+                self.multiply(to, [gates, (slab(self.dinner), 2..3)], sequences, units);
+            } else {
+                self.multiply(to, [gates], sequences, units);
             }
         }
     }
@@ -183,7 +212,7 @@ impl<T: Number + Multiplied + Element<Number = T>> Backward<'_, T> {
             }
             if back < s.steps && phase == 1 {
                 let dgates = self.dgates.from(s.step(s.steps - 1 - back) * s.batch, 2 * hidden);
-                self.multiply((self.product, false), dgates, 2..3, &sequences, &units);
+                self.multiply((self.product, false), [(dgates, 2..3)], &sequences, &units);
             }
         }
         let i = (s.steps - 1).saturating_sub(back);

@@ -3,9 +3,9 @@
 use super::cells::{self, Step};
 use super::rows::Rows;
 use super::share::Work;
-use super::{RecurrentCell, Sequence};
+use super::{Length, RecurrentCell, Sequence};
 use crate::Isa;
-use crate::gemm::{Element, Factor, Number as Multiplied, Packed};
+use crate::gemm::{Element, Factor, Number as Multiplied, Packed, Target};
 use crate::operand::Number;
 use std::ops::Range;
 
@@ -22,6 +22,9 @@ pub fn forward_workspace<T: Multiplied + Element<Number = T>>(isa: Isa, s: &Sequ
 /// [have one](RecurrentCell::has_inner), becomes the cell states of an LSTM; of a GRU what its third weight's product was
 /// combined with: W·h + b where the reset gate comes after, the r⊙h that W was multiplied by where it comes before.
 /// `workspace` has [`forward_workspace`] numbers of whatever value.
+///
+/// # Panics
+/// Slices of other lengths.
 pub fn forward<T: Number + Multiplied + Element<Number = T>>(
     isa: Isa,
     s: &Sequence<'_, T>,
@@ -30,6 +33,12 @@ pub fn forward<T: Number + Multiplied + Element<Number = T>>(
     inner: &mut [T],
     mut workspace: &mut [T],
 ) {
+    s.check([
+        ("gates", gates.len(), Length::Gates),
+        ("states", states.len(), Length::States),
+        ("inner", inner.len(), if s.cell.has_inner() { Length::States } else { Length::AtLeast(0) }),
+        ("workspace", workspace.len(), Length::AtLeast(forward_workspace(isa, s))),
+    ]);
     if s.is_empty() {
         return;
     }
@@ -120,15 +129,10 @@ impl<T: Number + Multiplied + Element<Number = T>> Forward<'_, T> {
         for gate in multiplied {
             let apart = s.cell == (RecurrentCell::Gru { reset_after: true }) && gate == 2;
             let to = if apart { inner } else { gates.from(0, gate * hidden) }.from(sequences.start, 0);
-            let factor = Factor {
-                rows: sequences.len(),
-                a: factor.from(sequences.start, 0).first(),
-                a_row: factor.stride(),
-                c: to.first(),
-                c_row: to.stride(),
-            };
+            let target = Target { rows: sequences.len(), c: to.first(), c_row: to.stride(), accumulate: !apart };
+            let factor = Factor { a: factor.from(sequences.start, 0).first(), a_row: factor.stride(), ks: 0..hidden };
             // SAFETY: as the caller promises; packed before the first step.
-            unsafe { self.weights[gate].multiply(units.clone(), 0..hidden, &factor, !apart) };
+            unsafe { self.weights[gate].multiply(units.clone(), &[factor], &target) };
         }
         let step = Step {
             sequences,

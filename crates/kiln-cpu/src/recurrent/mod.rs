@@ -3,8 +3,9 @@
 //! The input's part of all gates is one matrix product that was made before; here each step adds h·Wᵀ to it and runs the
 //! cell. The weights are packed once a call. Threads either take sequences of their own, which need nothing of one another,
 //! or, where the weights do not fit a core's cache, units of their own, whose weights then stay where they are through all
-//! steps (`share`). Nothing is allocated, and each number is one chain of multiply-adds in the order of the units, started
-//! from the input's part: the bits do not depend on the number of threads.
+//! steps (`share`). Nothing is allocated. A product's sum over the units, or over the gates and the units of each, is cut into
+//! blocks as that of any product ([`crate::gemm`]), which are added to the input's part: the bits do not depend on the number of
+//! threads.
 
 mod backward;
 mod cells;
@@ -48,7 +49,7 @@ pub struct Sequence<'a, T> {
 impl<T> Sequence<'_, T> {
     /// Numbers in a step's gates of one sequence.
     fn gate_width(&self) -> usize {
-        self.cell.gates() * self.hidden
+        self.cell.gates().saturating_mul(self.hidden)
     }
 
     /// The step that comes `i`-th.
@@ -60,4 +61,51 @@ impl<T> Sequence<'_, T> {
     fn is_empty(&self) -> bool {
         self.steps == 0 || self.batch == 0 || self.hidden == 0
     }
+
+    /// Refuses slices that are not as long as the sizes say: [`Sequence`]'s own, and those of a call, by their names.
+    #[track_caller]
+    fn check<const N: usize>(&self, call: [(&str, usize, Length); N]) {
+        let units = self.batch.saturating_mul(self.hidden);
+        let optional = |given: Option<usize>, needed: usize| given.map_or((needed, needed), |given| (given, needed));
+        let weight = self.gate_width().saturating_mul(self.hidden);
+        let (bias, mask) = (self.bias.map(<[T]>::len), self.mask.map(<[bool]>::len));
+        expect("weight", (self.weight.len(), weight));
+        expect("bias", optional(bias, self.hidden));
+        expect("mask", optional(mask, self.steps.saturating_mul(self.batch)));
+        expect("keep", optional(self.keep.map(<[T]>::len), units));
+        expect("h0", (self.h0.len(), units));
+        if self.cell.has_cell_state() {
+            expect("c0", (self.c0.len(), units));
+        }
+        let steps = self.steps.saturating_mul(units);
+        for (name, given, length) in call {
+            let needed = match length {
+                Length::Gates => self.steps.saturating_mul(self.batch).saturating_mul(self.gate_width()),
+                Length::States => steps,
+                Length::State => units,
+                Length::Exactly(needed) => needed,
+                Length::AtLeast(needed) if given >= needed => given,
+                Length::AtLeast(needed) => needed,
+            };
+            expect(name, (given, needed));
+        }
+    }
+}
+
+/// How long a slice of a call is to be.
+enum Length {
+    /// (steps, batch, gates · hidden)
+    Gates,
+    /// (steps, batch, hidden)
+    States,
+    /// (batch, hidden)
+    State,
+    Exactly(usize),
+    AtLeast(usize),
+}
+
+/// The public functions' contract, as of any slice function: a caller's mistake, not a state that data can lead to.
+#[track_caller]
+fn expect(name: &str, (given, needed): (usize, usize)) {
+    assert!(given == needed, "`{name}` of a recurrent layer has {given} elements, its sizes ask for {needed}");
 }

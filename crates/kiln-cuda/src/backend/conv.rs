@@ -6,7 +6,7 @@ use super::reduce::Rows;
 use crate::machine::Machine;
 use gpu_kernels::conv::{
     Size, conv_64_f32, conv_f32, conv_f64, conv_grad_input_64_f32, conv_grad_input_f32, conv_grad_input_f64,
-    conv_grad_weight_64_f32, conv_grad_weight_f32, conv_grad_weight_f64, splits,
+    conv_grad_weight_64_f32, conv_grad_weight_f32, conv_grad_weight_f64, part,
 };
 use gpu_kernels::matmul::BIAS;
 use gpu_kernels::reduce::Fold;
@@ -145,9 +145,9 @@ impl<M: Machine> Gpu<M> {
         let (rows, inner) = (out.shape[0] / conv.groups, out.shape[1]);
         let columns = inner * conv.window.taps();
         let size = if dtype == DType::F32 { Size::of(rows, columns) } else { Size::Small };
-        let splits = splits(size.tiles(rows, columns).saturating_mul(conv.groups), sums);
+        let part = part(size.tiles(rows, columns).saturating_mul(conv.groups), sums);
+        let splits = sums.div_ceil(part);
         let geometry = size.geometry(rows, columns, conv.groups * splits, dtype.size());
-        let part = sums.div_ceil(splits);
         let [samples, groups, rows, inner] = sizes([samples, conv.groups, rows, inner]);
         let [splits_32, part] = sizes([splits, part]);
         let ([p0, p1, p2], [d0, d1, d2]) = (sizes::<MAX_SPATIAL>(given), sizes::<MAX_SPATIAL>(met));

@@ -1,7 +1,7 @@
 //! Recurrent layers: a step is one product and one kernel of cells; of a GRU whose reset gate comes before its product, two of each.
 //!
 //! Each product is added to what is there already, forward to the input's part of the gates' arguments, backward to the gradient of
-//! the state, so that an element is one chain in the order of the units, as on the CPU.
+//! the state, block by block in the order of the units, as on the CPU.
 
 use super::Gpu;
 use super::operand::{Operand, sizes};

@@ -1,8 +1,8 @@
-//! Convolutions as one batched matrix product for each tap of the kernel.
+//! Convolutions as batched matrix products, one for each block of taps of the kernel, or for each tap.
 
 use super::Scratch;
 use crate::{Backend, Convolution, DType, Epilogue, Layout, MAX_SPATIAL, Out, Result, Shape, View, Window};
-use kiln_math::BinaryOp;
+use kiln_math::{BinaryOp, taps_in_block};
 
 /// The layout with each spatial axis cut to the positions that a tap meets.
 fn at_tap(layout: &Layout, window: &Window, tap: [usize; MAX_SPATIAL], sizes: [usize; MAX_SPATIAL]) -> Result<Layout> {
@@ -51,7 +51,8 @@ fn tap_of(weight: &View<'_>, groups: usize, tap: usize) -> Result<Layout> {
     Ok(split.slice(3, tap, 1, 1)?.squeeze(3))
 }
 
-/// out (N, groups·M, P…) = Σ over taps of `weight(tap)` (groups, M, K) times what the tap meets of x (N, groups·K, D…).
+/// out (N, groups·M, P…) = Σ over taps of `weight(tap)` (groups, M, K) times what the tap meets of x (N, groups·K, D…). So many
+/// taps are one product as are a block of the sum: see [`taps_in_block`].
 fn sum_of_taps<B: Backend + ?Sized>(
     backend: &B,
     (window, groups): (&Window, usize),
@@ -63,16 +64,32 @@ fn sum_of_taps<B: Backend + ?Sized>(
     let sizes = Window::sizes(&out.shape);
     let positions: usize = sizes.iter().product();
     let (n, rows) = (out.shape[0], out.shape[1] / groups);
-    let inner = x.shape[1] / groups;
-    let met = Scratch::new(backend, Window::shape(&x.shape[..2], sizes, x.shape.rank() - 2)?, out.dtype)?;
-    let columns = Layout::contiguous(Shape::new(&[n, groups, inner, positions])?);
+    let (inner, spatial) = (x.shape[1] / groups, x.shape.rank() - 2);
+    let each = taps_in_block(inner).min(window.taps());
+    let met = Scratch::new(backend, Shape::new(&[n, groups, each * inner, positions])?, out.dtype)?;
+    let weights = Scratch::new(backend, Shape::new(&[groups, rows, each * inner])?, out.dtype)?;
     let product = Shape::new(&[n, groups, rows, positions])?;
-    for (number, tap) in window.each_tap().enumerate() {
-        backend.copy(met.view(), View { layout: &at_tap(&x.layout, window, tap, sizes)?, ..x.view() })?;
-        let a = tap_weight(number)?.broadcast_to(&Shape::new(&[n, groups, rows, inner])?)?;
+    // Axes cut in two, of channels here and of positions there, which layouts of any strides can be.
+    let split = Window::shape(&[n, groups, inner], sizes, spatial)?;
+    let taps: Vec<_> = window.each_tap().enumerate().collect();
+    for (block, taps) in taps.chunks(each).enumerate() {
+        for (place, &(number, tap)) in taps.iter().enumerate() {
+            let cut = at_tap(&x.layout, window, tap, sizes)?;
+            let to = met.layout.slice(2, place * inner, inner, 1)?;
+            // Nothing is to be copied where there are no channels.
+            let layouts = if inner > 0 { to.reshape(split).zip(cut.reshape(split)) } else { None };
+            if let Some((to, from)) = layouts {
+                backend.copy(View { layout: &to, ..met.view() }, View { layout: &from, ..x.view() })?;
+            }
+            let to = weights.layout.slice(2, place * inner, inner, 1)?;
+            backend.copy(View { layout: &to, ..weights.view() }, View { layout: &tap_weight(number)?, ..*weight })?;
+        }
+        let terms = taps.len() * inner;
+        let a = weights.layout.slice(2, 0, terms, 1)?.broadcast_to(&Shape::new(&[n, groups, rows, terms])?)?;
+        let b = met.layout.slice(2, 0, terms, 1)?;
         let target = Out { shape: &product, ..out.out() };
-        let epilogue = Epilogue { accumulate: number > 0, ..Epilogue::default() };
-        backend.matmul(target, View { layout: &a, ..*weight }, View { layout: &columns, ..met.view() }, epilogue)?;
+        let epilogue = Epilogue { accumulate: block > 0, ..Epilogue::default() };
+        backend.matmul(target, View { layout: &a, ..weights.view() }, View { layout: &b, ..met.view() }, epilogue)?;
     }
     Ok(())
 }

@@ -99,7 +99,7 @@ impl Tensor {
         Ok(out)
     }
 
-    /// self += a · b, each element continuing its chain of multiply-adds: matrices only.
+    /// self += a · b, the blocks of each element's sum added in order: matrices only.
     ///
     /// # Errors
     /// As [`Tensor::matmul`], and a self of another shape than the product's.

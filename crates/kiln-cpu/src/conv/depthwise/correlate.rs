@@ -4,9 +4,10 @@ use super::super::Float;
 use super::field::{Field, copy, lanes_at};
 use crate::reduce::LANES;
 use crate::{Isa, Kernel, Simd};
-use kiln_math::Real;
+use kiln_math::{K_BLOCK, Real};
 
-/// y \[+\]= Σ w·x for the outputs of one field, by all of its taps; with `N` taps unrolled, with 0 any number.
+/// y \[+\]= Σ w·x for the outputs of one field, by all of its taps, in blocks of [`K_BLOCK`]; with `N` taps, of one block,
+/// unrolled, with 0 any number.
 pub(super) struct Correlate<'a, T, const N: usize> {
     pub(super) field: &'a Field<'a>,
     pub(super) x: &'a [T],
@@ -17,6 +18,15 @@ pub(super) struct Correlate<'a, T, const N: usize> {
     pub(super) accumulate: bool,
     /// Room for a line of outputs, in whole lanes.
     pub(super) row: &'a mut [T],
+}
+
+/// The sums of a block, added to what there is of the blocks before; the next ones are 0.
+#[inline(always)]
+fn put<T: Float, S: Simd>(to: &mut [T], sums: &mut [T::In<S>; LANES], add: bool) {
+    for i in 0..LANES {
+        to[i] = T::leave::<S>(if add { to[i].enter::<S>() + sums[i] } else { sums[i] });
+        sums[i] = T::default().enter::<S>();
+    }
 }
 
 impl<T: Float, const N: usize> Kernel for Correlate<'_, T, N> {
@@ -42,31 +52,27 @@ impl<T: Float, const N: usize> Kernel for Correlate<'_, T, N> {
             for at in (0..wide.count).step_by(LANES) {
                 let at = if direct { at.min(wide.count - LANES) } else { at };
                 let mut sums = [T::default().enter::<S>(); LANES];
-                if accumulate {
-                    for i in 0..LANES {
-                        sums[i] = row[at + i].enter::<S>();
-                    }
-                }
-                let mut add = |w: T::In<S>, tap: usize| {
+                let add = |sums: &mut [T::In<S>; LANES], w: T::In<S>, tap: usize| {
                     // SAFETY: a field has whole lanes of outputs, and what each of its taps reaches from them.
                     let x = unsafe { lanes_at::<T, S>(x, start + tap + at) };
                     for i in 0..LANES {
                         sums[i] = w.mul_add(x[i], sums[i]);
                     }
                 };
+                let to = if direct { &mut y[at..at + LANES] } else { &mut row[at..at + LANES] };
                 if N > 0 {
                     for (w, tap) in taps {
-                        add(w, tap);
+                        add(&mut sums, w, tap);
                     }
                 } else {
-                    for &(index, tap) in &field.taps {
-                        add(kernel[index].enter::<S>(), tap);
+                    for (number, &(index, tap)) in field.taps.iter().enumerate() {
+                        if number > 0 && number % K_BLOCK == 0 {
+                            put::<T, S>(to, &mut sums, accumulate || number > K_BLOCK);
+                        }
+                        add(&mut sums, kernel[index].enter::<S>(), tap);
                     }
                 }
-                let to = if direct { &mut y[at..at + LANES] } else { &mut row[at..at + LANES] };
-                for i in 0..LANES {
-                    to[i] = T::leave::<S>(sums[i]);
-                }
+                put::<T, S>(to, &mut sums, accumulate || N == 0 && field.taps.len() > K_BLOCK);
             }
             if !direct && wide.apart == 1 {
                 copy(&mut y[..wide.count], &row[..wide.count]);

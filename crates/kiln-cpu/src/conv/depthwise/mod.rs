@@ -15,6 +15,7 @@ use crate::reduce::{LANES, Sum, combine_lanes};
 use crate::{Isa, team};
 use correlate::Correlate;
 use field::{Field, copy};
+use kiln_math::K_BLOCK;
 use products::{Met, products};
 use std::ops::Range;
 
@@ -92,6 +93,80 @@ pub(super) fn grad_input<T: Float>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T]
     }
 }
 
+/// A part of a plane whose products are added to the lanes together.
+struct Piece {
+    lines: Range<usize>,
+    columns: Range<usize>,
+    /// What a lane gets of them.
+    terms: usize,
+}
+
+/// A plane in pieces that are no longer than a block of each lane: lines, or where these are longer, parts of them.
+fn pieces(lines: usize, columns: usize) -> Vec<Piece> {
+    let piece = |lines: Range<usize>, columns: Range<usize>| {
+        let terms = lines.len() * columns.len().div_ceil(LANES);
+        Piece { lines, columns, terms }
+    };
+    let parts = columns.div_ceil(K_BLOCK * LANES);
+    if parts > 1 {
+        let part = |part: usize| part * columns / parts..(part + 1) * columns / parts;
+        return (0..lines)
+            .flat_map(|line| (0..parts).map(move |i| (line, i)))
+            .map(|(line, i)| piece(line..line + 1, part(i)))
+            .collect();
+    }
+    let each = (K_BLOCK / columns.div_ceil(LANES)).max(1);
+    (0..lines).step_by(each).map(|line| piece(line..lines.min(line + each), 0..columns)).collect()
+}
+
+/// The sums of products in lanes: chains of at most a block, and what they were added to.
+struct Sums<T> {
+    chains: Vec<[T; LANES]>,
+    whole: Vec<[T; LANES]>,
+    /// Terms of a lane's chain.
+    terms: usize,
+}
+
+impl<T: Float> Sums<T> {
+    fn new(count: usize) -> Self {
+        Sums { chains: vec![[T::default(); LANES]; count], whole: vec![[T::default(); LANES]; count], terms: 0 }
+    }
+
+    fn clear(&mut self) {
+        self.chains.fill([T::default(); LANES]);
+        self.whole.fill([T::default(); LANES]);
+        self.terms = 0;
+    }
+
+    /// The chains, to which so many terms will be added.
+    fn chains(&mut self, terms: usize) -> &mut [[T; LANES]] {
+        if self.terms + terms > K_BLOCK {
+            self.end_block();
+        }
+        self.terms += terms;
+        &mut self.chains
+    }
+
+    /// Adds the chains to the sums, and begins new ones.
+    fn end_block(&mut self) {
+        for (whole, chain) in self.whole.iter_mut().zip(&mut self.chains) {
+            for (whole, chain) in whole.iter_mut().zip(chain) {
+                *whole = *whole + *chain;
+                *chain = T::default();
+            }
+        }
+        self.terms = 0;
+    }
+
+    /// The sums of all lanes.
+    fn finish(&mut self) -> impl Iterator<Item = T> {
+        self.end_block();
+        self.whole.iter().map(|&lanes| combine_lanes::<T, Sum>(lanes))
+    }
+}
+
+/// The sums run along the positions of the images, in lanes that are combined at last. A lane's chain ends with the piece of an
+/// image by which it has at most a block's terms.
 pub(super) fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
     let (plane, out, taps) = (conv.plane(), conv.out_plane(), conv.taps());
     let axes = std::array::from_fn(|axis| Axis::forward(conv, axis));
@@ -103,13 +178,14 @@ pub(super) fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw
     let narrow = columns < LANES;
     let whole = out.next_multiple_of(LANES);
     let joined: Vec<usize> = (0..taps).map(|tap| tap * whole).collect();
+    let pieces = if narrow { pieces(1, whole) } else { pieces(field.lines(), columns) };
     let to = Place(dw.as_mut_ptr());
     each(conv, conv.groups, 1, |groups| {
-        let mut lanes = vec![[T::default(); LANES]; conv.outputs * taps];
+        let mut sums = Sums::<T>::new(conv.outputs * taps);
         let mut met = vec![T::default(); if narrow { taps * whole } else { 0 }];
         let mut slopes = vec![T::default(); if narrow { whole } else { 0 }];
         for group in groups {
-            lanes.fill([T::default(); LANES]);
+            sums.clear();
             local(|local| {
                 let laid = field.zeros(&mut local.strip);
                 for n in 0..conv.batch {
@@ -122,23 +198,27 @@ pub(super) fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw
                             }
                         }
                     }
-                    for (number, lanes) in lanes.chunks_exact_mut(taps).enumerate() {
-                        let dy = &dy[(image * conv.outputs + number) * out..][..out];
-                        if narrow {
-                            copy(&mut slopes[..out], dy);
-                            let met = Met { x: &met, starts: &[0], dy: &slopes, columns: whole };
-                            products(isa, &met, &joined, lanes);
-                        } else {
-                            products(isa, &Met { x: laid, starts: &starts, dy, columns }, &places, lanes);
+                    for Piece { lines, columns: part, terms } in &pieces {
+                        let chains = sums.chains(*terms);
+                        for (number, chains) in chains.chunks_exact_mut(taps).enumerate() {
+                            let dy = &dy[(image * conv.outputs + number) * out..][..out];
+                            if narrow {
+                                copy(&mut slopes[..out], dy);
+                                let dy = &slopes[part.clone()];
+                                let met = Met { x: &met[part.start..], starts: &[0], dy, columns: part.len() };
+                                products(isa, &met, &joined, chains);
+                            } else {
+                                let dy = &dy[lines.start * columns + part.start..];
+                                let (x, starts) = (&laid[part.start..], &starts[lines.clone()]);
+                                products(isa, &Met { x, starts, dy, columns: part.len() }, &places, chains);
+                            }
                         }
                     }
                 }
             });
             // SAFETY: the weights of the task's own groups.
             let dw = unsafe { std::slice::from_raw_parts_mut(to.at(group * conv.outputs * taps), conv.outputs * taps) };
-            for (dw, &lanes) in dw.iter_mut().zip(&lanes) {
-                *dw = combine_lanes::<T, Sum>(lanes);
-            }
+            dw.iter_mut().zip(sums.finish()).for_each(|(dw, sum)| *dw = sum);
         }
     });
 }
