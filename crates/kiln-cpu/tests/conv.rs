@@ -293,7 +293,7 @@ fn weights_of_many_positions_keep_their_digits() {
         form(1, [1, 2, 1, 1], [[1; 6], [1; 6], [100_000, 1, 1, 1, 0, 0]]).unwrap(),
     ] {
         let [x, w, dy] = lengths(&c);
-        let mut dw = vec![0.0; w];
+        let mut dw = vec![0.0_f32; w];
         grad_weight(Isa::best(), &c, &vec![0.1; x], &vec![0.1; dy], &mut dw);
         let taps = c.taps();
         // The middle tap meets an input at every position.

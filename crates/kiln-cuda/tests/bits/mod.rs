@@ -140,7 +140,9 @@ pub(crate) fn normalizations(gpu: &Device) {
 
 pub(crate) fn products_and_random_numbers(gpu: &Device) {
     // The last two take the larger tiles.
-    for [m, k, n] in [[1, 1, 1], [17, 33, 18], [32, 100, 10], [5, 600, 40], [450, 37, 460], [1100, 19, 1291]] {
+    for [m, k, n] in
+        [[1, 1, 1], [17, 33, 18], [32, 100, 10], [5, 600, 40], [3, 1100, 20], [450, 37, 460], [1100, 19, 1291]]
+    {
         let finite = |count: usize, index: u64| {
             let x = Pair::new::<f32>(count, index, gpu);
             Pair { cpu: x.cpu.tanh().unwrap().abs().unwrap(), gpu: x.gpu.tanh().unwrap().abs().unwrap() }
@@ -215,7 +217,8 @@ fn recurrent_layer(
 pub(crate) fn recurrent_layers(gpu: &Device) {
     use RecurrentCell::{Gru, Lstm, Relu, Tanh};
     for cell in [Tanh, Relu, Lstm, Gru { reset_after: true }, Gru { reset_after: false }] {
-        for sizes in [[1, 1, 1], [3, 2, 17], [5, 7, 64], [0, 2, 3], [2, 0, 3]] {
+        // Of the last one blocks go from one gate to the next.
+        for sizes in [[1, 1, 1], [3, 2, 17], [5, 7, 64], [0, 2, 3], [2, 0, 3], [1, 1, 172]] {
             for (optional, dtype) in [(false, DType::F32), (true, DType::F32), (false, DType::F64), (true, DType::F64)]
             {
                 let run = |device: &Device| recurrent_layer(cell, sizes, optional, dtype, device);
