@@ -198,7 +198,7 @@ fn nan_wins_and_nothing_has_its_identity() {
 fn outputs_of_other_sizes_are_refused() {
     use kiln_cpu::operand::Strided;
     use std::panic::catch_unwind;
-    let data = vec![1.0_f32; 12];
+    let data = [1.0_f32; 12];
     // SAFETY: the elements of a 3 × 4 slice, or none.
     let operand = |shape: &'static [usize]| unsafe { Strided::new(data.as_ptr(), shape, &[4, 1]) };
     for (axes, results) in [(vec![0], 4), (vec![1], 3), (vec![0, 1], 1), (vec![], 12)] {
