@@ -228,7 +228,9 @@ impl Ctx {
     }
 
     /// Which steps of the sequences count, from here on: bool (N, T). Layers that look at single steps hand it on, recurrent
-    /// ones leave the state as it is where it is false, and one that gives its last state takes it away.
+    /// ones leave the state as it is where it is false, and one whose output has no such steps takes it away: a recurrent one
+    /// that gives its last state, convolutions, pooling, [`Flatten`](crate::Flatten). A layer of your own that does so should
+    /// call this with `None`, for what is left after the model says which steps count in losses and metrics.
     pub fn set_mask(&self, mask: Option<Tensor>) {
         *self.mask.borrow_mut() = mask;
     }

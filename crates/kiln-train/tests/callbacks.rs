@@ -240,5 +240,5 @@ fn weights_of_another_number_than_the_samples_are_refused() {
     let (x, labels) = points();
     let batch = Batch { weights: Some(weights(1)), ..Batch::new(x, labels) };
     let error = model.objective.loss(&batch, &Ctx::eval()).err().unwrap().to_string();
-    assert!(error.contains("one a sample"), "{error}");
+    assert!(error.contains("one for each sample"), "{error}");
 }

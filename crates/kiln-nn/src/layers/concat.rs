@@ -66,8 +66,14 @@ impl fmt::Debug for Concat {
 
 impl Layer for Concat {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let branches = self.branches.iter().map(|(segment, layer)| ctx.layer(segment, layer, x));
+        let mask = ctx.mask();
+        let branches = self.branches.iter().map(|(segment, layer)| {
+            ctx.set_mask(mask.clone());
+            ctx.layer(segment, layer, x)
+        });
         let outputs = branches.collect::<Result<Vec<Var>>>()?;
+        // Axis 1 is put together: it has no steps that a mask speaks of.
+        ctx.set_mask(None);
         Var::concat(&outputs.iter().collect::<Vec<_>>(), 1)
     }
 

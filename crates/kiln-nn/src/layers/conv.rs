@@ -1,6 +1,6 @@
 //! Convolutions.
 
-use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, padding, per_axis, sample_of, sizes};
+use super::spatial::{batch_of_one, by_axes, expect_maps, expect_sample, padding, per_axis, sample_of, sizes};
 use super::weights::{Weights, weight_settings};
 use crate::{Ctx, Fans, Init, Layer, Module};
 use kiln_autograd::Var;
@@ -160,7 +160,7 @@ impl<const N: usize> Conv<N> {
 
 impl<const N: usize> Layer for Conv<N> {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_batch::<N>("conv", x.shape())?;
+        expect_maps::<N>("conv", x.shape(), ctx)?;
         let weight =
             self.weights.built(by_axes::<N>(["Conv1d::with_sizes", "Conv2d::with_sizes", "Conv3d::with_sizes"]))?;
         let (w, bias) = self.weights.vars(weight, ctx);

@@ -1,7 +1,7 @@
 //! Transposed convolutions.
 
 use super::conv::{Moves, move_settings};
-use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, per_axis, sample_of, sizes};
+use super::spatial::{batch_of_one, by_axes, expect_maps, expect_sample, per_axis, sample_of, sizes};
 use super::weights::{Weights, weight_settings};
 use crate::{Ctx, Fans, Init, Layer, Module};
 use kiln_autograd::Var;
@@ -112,7 +112,7 @@ impl<const N: usize> ConvTranspose<N> {
 
 impl<const N: usize> Layer for ConvTranspose<N> {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_batch::<N>("conv_transpose", x.shape())?;
+        expect_maps::<N>("conv_transpose", x.shape(), ctx)?;
         let weight =
             self.weights.built(by_axes::<N>(["ConvTranspose1d::with_input", "ConvTranspose2d::with_input", ""]))?;
         let (w, bias) = self.weights.vars(weight, ctx);

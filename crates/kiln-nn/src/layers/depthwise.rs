@@ -1,7 +1,7 @@
 //! Convolutions of each channel by itself, alone and followed by one across channels.
 
 use super::conv::{Conv, Moves, move_settings};
-use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, sample_of, sizes};
+use super::spatial::{batch_of_one, by_axes, expect_maps, expect_sample, sample_of, sizes};
 use super::weights::{Weights, weight_settings};
 use crate::{Activation, Ctx, Fans, Init, Initializer, L1L2, Layer, Module};
 use kiln_autograd::Var;
@@ -85,7 +85,7 @@ impl<const N: usize> DepthwiseConv<N> {
 
 impl<const N: usize> Layer for DepthwiseConv<N> {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_batch::<N>("conv", x.shape())?;
+        expect_maps::<N>("conv", x.shape(), ctx)?;
         let weight =
             self.weights.built(by_axes::<N>(["DepthwiseConv1d::with_input", "DepthwiseConv2d::with_input", ""]))?;
         let (w, bias) = self.weights.vars(weight, ctx);

@@ -18,18 +18,27 @@ impl Flatten {
 }
 
 impl Layer for Flatten {
-    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
-        match x.shape().rank() {
-            2 => Ok(x.clone()),
-            1 => x.unsqueeze(1),
-            _ => x.flatten(1),
-        }
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let y = match x.shape().rank() {
+            2 => return Ok(x.clone()),
+            1 => x.unsqueeze(1)?,
+            _ => x.flatten(1)?,
+        };
+        keep_steps(x, &y, ctx);
+        Ok(y)
     }
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         Shape::new(&[input.elements()])
     }
     fn config(&self) -> Option<Value> {
         Some(json!({}))
+    }
+}
+
+/// Takes the mask of steps away, unless they are an axis of their own still.
+fn keep_steps(x: &Var, y: &Var, ctx: &Ctx) {
+    if x.dims().get(1) != y.dims().get(1) {
+        ctx.set_mask(None);
     }
 }
 
@@ -54,8 +63,10 @@ impl Reshape {
 }
 
 impl Layer for Reshape {
-    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
-        x.reshape(self.of(x.dims().get(..1).unwrap_or(&[]))?)
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let y = x.reshape(self.of(x.dims().get(..1).unwrap_or(&[]))?)?;
+        keep_steps(x, &y, ctx);
+        Ok(y)
     }
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         let shape = self.of(&[])?;

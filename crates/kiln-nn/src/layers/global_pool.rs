@@ -1,6 +1,6 @@
 //! Pooling to a size that does not depend on the input's.
 
-use super::spatial::{by_axes, expect_batch, expect_sample, per_axis, sizes};
+use super::spatial::{by_axes, expect_maps, expect_sample, per_axis, sizes};
 use crate::{Ctx, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, PerAxis, Result, Shape};
@@ -33,7 +33,8 @@ macro_rules! global_pools {
         }
 
         impl Layer for $name {
-            fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
+            fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+                ctx.set_mask(None);
                 x.$method(self.keep_dims)
             }
             fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
@@ -82,8 +83,8 @@ macro_rules! adaptive_pools {
         }
 
         impl<const N: usize> Layer for $name<N> {
-            fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
-                expect_batch::<N>($operation, x.shape())?;
+            fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+                expect_maps::<N>($operation, x.shape(), ctx)?;
                 x.$method(self.size)
             }
             fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {

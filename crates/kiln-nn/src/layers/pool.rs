@@ -1,6 +1,6 @@
 //! Pooling over windows.
 
-use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, padding, per_axis, sample_of};
+use super::spatial::{batch_of_one, by_axes, expect_maps, expect_sample, padding, per_axis, sample_of};
 use crate::{Ctx, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Padding, PerAxis, PoolOptions, Result, Shape};
@@ -118,8 +118,8 @@ impl<const N: usize> MaxPool<N> {
 }
 
 impl<const N: usize> Layer for MaxPool<N> {
-    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
-        expect_batch::<N>("max_pool", x.shape())?;
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        expect_maps::<N>("max_pool", x.shape(), ctx)?;
         x.max_pool(&self.pooling.options())
     }
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
@@ -167,8 +167,8 @@ impl<const N: usize> AvgPool<N> {
 }
 
 impl<const N: usize> Layer for AvgPool<N> {
-    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
-        expect_batch::<N>("avg_pool", x.shape())?;
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        expect_maps::<N>("avg_pool", x.shape(), ctx)?;
         x.avg_pool(&self.pooling.options())
     }
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
@@ -213,8 +213,8 @@ impl<const N: usize> LpPool<N> {
 }
 
 impl<const N: usize> Layer for LpPool<N> {
-    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
-        expect_batch::<N>("lp_pool", x.shape())?;
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        expect_maps::<N>("lp_pool", x.shape(), ctx)?;
         x.lp_pool(self.p, &self.pooling.options())
     }
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {

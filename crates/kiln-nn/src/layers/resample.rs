@@ -1,6 +1,6 @@
 //! Images made larger: by zeros around them, or by more pixels.
 
-use super::spatial::{by_axes, expect_batch, expect_sample, padding, per_axis, sizes};
+use super::spatial::{by_axes, expect_maps, expect_sample, padding, per_axis, sizes};
 use crate::{Ctx, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Padding, PerAxis, Result, Shape};
@@ -53,8 +53,8 @@ impl<const N: usize> ZeroPad<N> {
 }
 
 impl<const N: usize> Layer for ZeroPad<N> {
-    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
-        expect_batch::<N>("pad", x.shape())?;
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        expect_maps::<N>("pad", x.shape(), ctx)?;
         x.pad(&self.sides()?, 0.0)
     }
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
@@ -169,8 +169,8 @@ fn numbers(sizes: &[usize]) -> PerAxis {
 }
 
 impl<const N: usize> Layer for UpSample<N> {
-    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
-        expect_batch::<N>("upsample", x.shape())?;
+    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        expect_maps::<N>("upsample", x.shape(), ctx)?;
         let to = numbers(&self.sizes(&x.dims()[2..])?);
         match self.interpolation {
             Interpolation::Nearest => x.upsample_nearest(to),

@@ -69,9 +69,17 @@ fn expect_same(operation: &'static str, main: &Shape, shortcut: &Shape) -> Resul
 
 impl Layer for Residual {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let before = self.downsample.as_ref().and_then(|_| ctx.mask());
         let main = ctx.run(&self.main, x)?;
         let shortcut = match &self.downsample {
-            Some(layers) => ctx.layer("downsample", layers, x)?,
+            Some(layers) => {
+                // Both begin with the mask of the input; that of the main layers goes on.
+                let after = ctx.mask();
+                ctx.set_mask(before);
+                let shortcut = ctx.layer("downsample", layers, x)?;
+                ctx.set_mask(after);
+                shortcut
+            }
             None => x.clone(),
         };
         expect_same("residual", main.shape(), shortcut.shape())?;

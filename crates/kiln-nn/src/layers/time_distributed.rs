@@ -57,7 +57,11 @@ impl Layer for TimeDistributed {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
         let (leading, sample) = split(x.shape(), 2)?;
         let flat = x.reshape(joined(&[leading.iter().product()], sample)?)?;
+        // Within a step there are no steps that the mask speaks of.
+        let mask = ctx.mask();
+        ctx.set_mask(None);
         let y = ctx.layer("layer", &*self.layer, &flat)?;
+        ctx.set_mask(mask);
         y.reshape(joined(leading, y.dims().get(1..).unwrap_or(&[]))?)
     }
 

@@ -255,6 +255,11 @@ impl Stack {
             self.check_state(state, x.dims()[1])?;
         }
         let mask = self.mask(inputs, &x, ctx)?;
+        if let Some(mask) = &mask {
+            // What does not count may be NaN, and 0·NaN in a weight's gradient would be NaN.
+            let zero = Var::constant(Tensor::zeros((), x.dtype(), x.device())?);
+            x = Var::select(&mask.unsqueeze(2)?, &x, &zero)?;
+        }
         let settings = &self.settings;
         let mut left = Vec::new();
         for (layer, directions) in self.directions.chunks(settings.directions()).enumerate() {
