@@ -321,6 +321,49 @@ fn embeddings_mask_their_padding() {
     assert_eq!(run(&[1.0, -1.0, 0.5, 2.0]), run(&[1.0, -1.0, -1.0, -1.0, 0.5, 2.0]));
 }
 
+/// PyTorch's packed sequences never see what fills them up.
+#[test]
+fn what_fills_sequences_up_may_be_not_a_number() {
+    fn check<L: Layer>(what: &str, mut layer: L, run: impl Fn(&L, &Var, &Ctx) -> Var) {
+        layer.build(&kiln_tensor::Shape::new(&[4, 2]).unwrap(), &mut Init::new(1, &cpu()).dtype(DType::F64)).unwrap();
+        let clean = uniform(&[3, 4, 2], 7).to_vec::<f64>().unwrap();
+        // Lengths 4, 2 and 1.
+        let fills = |at: usize| at / 2 % 4 >= [4, 2, 1][at / 8];
+        let filled = |filler: f64| {
+            let values: Vec<f64> =
+                clean.iter().enumerate().map(|(at, &x)| if fills(at) { filler } else { x }).collect();
+            let x = Var::variable(Tensor::from_slice(&values, [3, 4, 2], &cpu()).unwrap());
+            let y = run(&layer, &x, &Ctx::train(0, 0));
+            let said = y.tensor().to_f64_vec().unwrap();
+            let gradients = y.square().unwrap().sum_all().unwrap().backward().unwrap();
+            let of_weights =
+                layer.parameters().into_iter().map(|(_, parameter)| gradients.get(parameter.id()).unwrap());
+            let of_weights: Vec<f64> = of_weights.flat_map(|gradient| gradient.to_f64_vec().unwrap()).collect();
+            (said, gradients.of(&x).unwrap().to_f64_vec().unwrap(), of_weights)
+        };
+        let found = filled(f64::NAN);
+        assert_eq!(found, filled(0.0), "{what}");
+        assert!((0..24).all(|at| !fills(at) || found.1[at] == 0.0), "{what}: gradients of what fills up");
+    }
+    let lengths = Tensor::from_slice(&[4i64, 2, 1], [3], &cpu()).unwrap();
+    let mask = lengths.mask_of_lengths(4).unwrap().t().unwrap();
+    macro_rules! cells {
+        ($($layer:ident),+) => {$(
+            for all in [false, true] {
+                let layer = || $layer::new(3).layers(2).return_sequences(all);
+                check("lengths", layer(), |layer, x, ctx| {
+                    layer.run(x, &SequenceInputs::new().lengths(&lengths), ctx).unwrap().0
+                });
+                check("mask", layer().bidirectional(Merge::Concat), |layer, x, ctx| {
+                    ctx.set_mask(Some(mask.clone()));
+                    layer.forward(x, ctx).unwrap()
+                });
+            }
+        )+};
+    }
+    cells!(Lstm, Gru, SimpleRnn);
+}
+
 #[test]
 fn time_distributed_is_the_layer_at_each_step() {
     let layer = TimeDistributed::new(Dense::new(3).activation(Activation::Tanh));
