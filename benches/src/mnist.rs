@@ -37,7 +37,7 @@ impl Sums {
     fn add(&mut self, loss: &Var, predictions: &Var, batch: &Batch) -> Result<()> {
         self.samples += batch.len();
         self.loss += loss.item()? * batch.len() as f64;
-        self.right += Accuracy.sum(predictions.tensor(), &batch.targets)?.item()?;
+        self.right += Accuracy.measure(predictions.tensor(), &batch.targets, None)?.sum.item()?;
         Ok(())
     }
 }

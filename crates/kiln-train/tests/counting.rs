@@ -21,11 +21,14 @@ fn embedded(masked: bool, last: Dense) -> Sequential {
         .unwrap()
 }
 
+/// How a loss is made, what its predictions end in, how many there are, and what they are held against.
+type Case = (fn() -> Box<dyn Loss>, Activation, usize, &'static str);
+
 #[test]
 fn losses_gradients_and_accuracies_are_kerass() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/masks.safetensors");
     let values = safetensors::read(path, &cpu()).unwrap();
-    let losses: [(fn() -> Box<dyn Loss>, Activation, usize, &str); 4] = [
+    let losses: [Case; 4] = [
         (|| Box::new(SparseCategoricalCrossentropy::new()), Activation::Softmax, 3, "labels"),
         (|| Box::new(CategoricalCrossentropy::new()), Activation::Softmax, 3, "soft"),
         (|| Box::new(BinaryCrossentropy::new()), Activation::Sigmoid, 1, "binary"),

@@ -63,7 +63,7 @@ fn accuracy(model: &Sequential, dataset: &dyn Dataset) -> Result<f64> {
         for batch in batches {
             let batch = batch?;
             let logits = model.forward(&Var::from(batch.inputs), &Ctx::eval())?;
-            right += Accuracy.sum(logits.tensor(), &batch.targets)?.item()?;
+            right += Accuracy.measure(logits.tensor(), &batch.targets, None)?.sum.item()?;
         }
         Ok(())
     })?;
