@@ -131,32 +131,3 @@ fn calls_in_a_row() {
         }
     }
 }
-
-/// A masked step's gates are not looked at: neither a state nor a gradient has their NaN.
-#[test]
-fn masked_steps_are_not_looked_at() -> Result<()> {
-    let mask = Tensor::from_slice(&[true, true, false, true, true, false], [3, 2], &Device::cpu())?;
-    for cell in [
-        RecurrentCell::Lstm,
-        RecurrentCell::Gru { reset_after: true },
-        RecurrentCell::Gru { reset_after: false },
-        RecurrentCell::Tanh,
-        RecurrentCell::Relu,
-    ] {
-        for reverse in [false, true] {
-            let run = |filler: f64| -> Result<(Vec<f64>, Vec<Vec<f64>>)> {
-                let mut tensors = operands(cell, 3, 2, 4);
-                let fill = Tensor::full((), filler, DType::F64, &Device::cpu())?;
-                tensors[0] = Tensor::select(&mask.unsqueeze(2)?, &tensors[0], &fill)?;
-                let vars = tensors.map(Var::variable);
-                let y = layer(&vars, &RecurrentVars { mask: Some(&mask), reverse, ..RecurrentVars::new(cell) })?;
-                let said = y.tensor().to_f64_vec()?;
-                let gradients = y.square()?.sum_all()?.backward()?;
-                let of = |var: &Var| gradients.of(var).map_or(Ok(Vec::new()), Tensor::to_f64_vec);
-                Ok((said, vars.iter().map(of).collect::<Result<_>>()?))
-            };
-            assert_eq!(run(f64::NAN)?, run(0.0)?, "{cell:?} reverse {reverse}");
-        }
-    }
-    Ok(())
-}

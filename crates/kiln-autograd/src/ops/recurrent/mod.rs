@@ -15,7 +15,8 @@ pub struct RecurrentVars<'a> {
     pub reverse: bool,
     /// (H,): of a GRU whose reset gate comes after, what is added to the third product before the gate.
     pub bias: Option<&'a Var>,
-    /// bool (T, N): where false, the step leaves the sequence's state as it was.
+    /// bool (T, N): where false, the step leaves the sequence's state as it was. The gates' arguments there must be finite: of
+    /// inputs that are not, choose zeros before the product ([`Var::select`]), as the layers do.
     pub mask: Option<&'a Tensor>,
     /// (N, H): what states are multiplied by on their way into the recurrent product, at every step the same (dropout).
     pub keep: Option<&'a Tensor>,
