@@ -31,8 +31,8 @@ pub struct Pool {
 
 /// Comparisons that are worth a second thread.
 const PARALLEL: usize = 1 << 16;
-/// Outputs of a line from which on lines are computed one by one; shorter ones fill no registers.
-const LINE: usize = 32;
+/// Outputs of a line, of stride 1, from which on lines are computed one by one; shorter ones fill no registers.
+const LINE: usize = 24;
 /// Places that a table may hold; of larger planes lines are computed one by one.
 const TABLE: usize = 1 << 18;
 
@@ -177,7 +177,9 @@ pub fn max_pool<T: Number>(isa: Isa, pool: &Pool, x: &[T], y: &mut [T], taps: Op
     let (plane, outputs) = (pool.plane(), pool.outputs());
     let taps = taps.map(|taps| Taps { bytes: Shared::new(taps), outputs: planes * outputs });
     let (y, taps) = (Shared::new(y), taps.as_ref());
-    if pool.out[2] < LINE && outputs.saturating_mul(pool.taps()) <= TABLE && u32::try_from(plane).is_ok() {
+    let is_small = outputs.saturating_mul(pool.taps()) <= TABLE && u32::try_from(plane).is_ok();
+    // Elements of a line that lie apart are gathered as well by a table, of all lines together.
+    if is_small && (pool.out[2] < LINE || pool.stride[2] > 1) {
         let places = Places::new(pool);
         by_pieces(planes, outputs * pool.taps(), |range| {
             for number in range {
@@ -215,29 +217,51 @@ pub fn max_pool_grad<T: Number>(pool: &Pool, dx: &mut [T], dy: &[T], taps: &[u8]
     let ([_, rows, columns], [_, k1, k2]) = (pool.size, pool.kernel);
     let flat =
         |at: [usize; 3]| (at[0].wrapping_mul(rows).wrapping_add(at[1])).wrapping_mul(columns).wrapping_add(at[2]);
-    // From where the kernel begins, perhaps before the plane, to each of its taps.
-    let steps: Vec<usize> = (0..pool.taps())
-        .map(|tap| [tap / k2 / k1, tap / k2 % k1, tap % k2])
-        .map(|tap| flat(std::array::from_fn(|axis| (tap[axis] * pool.dilation[axis]).wrapping_sub(pool.before[axis]))))
-        .collect();
+    // From where the kernel begins, perhaps before the plane, to each of its taps; what no kernel has leads out of every plane.
+    let mut steps = vec![usize::MAX / 2; pool.taps().max(256)];
+    for (tap, step) in steps.iter_mut().enumerate().take(pool.taps()) {
+        let tap = [tap / k2 / k1, tap / k2 % k1, tap % k2];
+        *step = flat(std::array::from_fn(|axis| (tap[axis] * pool.dilation[axis]).wrapping_sub(pool.before[axis])));
+    }
+    // Where the kernel begins at each line's first output.
+    let lines = (0..pool.out[0] * pool.out[1]).map(|line| [line / pool.out[1], line % pool.out[1]]);
+    let begins: Vec<usize> = lines.map(|[p, q]| flat([p * pool.stride[0], q * pool.stride[1], 0])).collect();
     let (plane, outputs, bytes) = (pool.plane(), pool.outputs(), pool.tap_bytes());
     let dx = Shared::new(dx);
     by_pieces(planes, plane + outputs, |range| {
         for number in range {
             // SAFETY: the task's own plane.
             let dx = unsafe { dx.take(number * plane..(number + 1) * plane) };
-            dx.fill(T::default());
-            for line in 0..pool.out[0] * pool.out[1] {
-                let first = number * outputs + line * pool.out[2];
-                let begin = flat([line / pool.out[1] * pool.stride[0], line % pool.out[1] * pool.stride[1], 0]);
-                let (dy, low) = (&dy[first..][..pool.out[2]], &taps[first..][..pool.out[2]]);
-                for (i, (&dy, &low)) in dy.iter().zip(low).enumerate() {
-                    let higher = |byte: usize| usize::from(taps[byte * planes * outputs + first + i]) << (8 * byte);
-                    let tap = usize::from(low) + (1..bytes).map(higher).sum::<usize>();
-                    let dx = &mut dx[begin.wrapping_add(i * pool.stride[2]).wrapping_add(steps[tap])];
-                    *dx = *dx + dy;
-                }
+            let first = number * outputs;
+            let dy = &dy[first..][..outputs];
+            if let (1, Some(steps)) = (bytes, steps.first_chunk::<256>()) {
+                let taps = &taps[first..][..outputs];
+                add_up(pool, dx, dy, &begins, taps.iter().map(|&tap| steps[usize::from(tap)]));
+                continue;
             }
+            let tap = |output: usize| {
+                let byte = |byte: usize| usize::from(taps[byte * planes * outputs + output]) << (8 * byte);
+                (0..bytes).map(byte).sum::<usize>()
+            };
+            let steps =
+                (first..first + outputs).map(|output| steps.get(tap(output)).copied().unwrap_or(usize::MAX / 2));
+            add_up(pool, dx, dy, &begins, steps);
         }
     });
+}
+
+/// dx = 0, plus each dy where its kernel begins and so many elements further.
+fn add_up<T: Number>(pool: &Pool, dx: &mut [T], dy: &[T], begins: &[usize], steps: impl Iterator<Item = usize>) {
+    dx.fill(T::default());
+    let (columns, stride) = (pool.out[2], pool.stride[2]);
+    let mut begins = begins.iter();
+    let (mut begin, mut left) = (0, 0);
+    for (&dy, step) in dy.iter().zip(steps) {
+        if left == 0 {
+            (begin, left) = (begins.next().copied().unwrap_or_default(), columns);
+        }
+        let dx = &mut dx[usize::wrapping_add(begin, step)];
+        *dx = *dx + dy;
+        (begin, left) = (begin.wrapping_add(stride), left - 1);
+    }
 }

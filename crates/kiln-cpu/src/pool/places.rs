@@ -78,11 +78,9 @@ impl<T: Number> Group<'_, T> {
             // SAFETY: places are those of elements of the plane, whose length was checked; lanes without an output have the first.
             let at = |place: u32| unsafe { *x.get_unchecked(place as usize) };
             let mut tap = group[0].tap;
-            let mut best = [T::default(); LANES];
-            for i in 0..LANES {
-                best[i] = at(group[0].place[i]);
-            }
-            for next in &group[1..] {
+            // Nothing is above −∞ where all are: it stays with the first.
+            let mut best = [T::from_f64(f64::NEG_INFINITY); LANES];
+            for next in group {
                 for i in 0..LANES {
                     let value = at(next.place[i]);
                     #[allow(clippy::eq_op)] // NaN differs from itself

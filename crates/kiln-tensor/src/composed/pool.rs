@@ -43,7 +43,7 @@ fn byte<B: Backend + ?Sized>(backend: &B, value: u8) -> Result<Scratch<'_, B>> {
 
 /// Each byte plane of taps, of outputs that are laid out like `outputs`.
 fn planes(taps: &Out<'_>, count: usize, outputs: &Layout) -> impl Iterator<Item = (u32, Layout)> {
-    let (first, bytes) = (taps.offset, if count == 0 { 0 } else { taps.elements() / count });
+    let (first, bytes) = (taps.offset, taps.elements().checked_div(count).unwrap_or(0));
     (0..bytes).map(move |byte| (8 * byte as u32, outputs.moved(first + byte * count)))
 }
 
