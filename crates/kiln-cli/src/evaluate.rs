@@ -29,8 +29,8 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     prepared.trainer.objective.model = run.model;
     let (trainer, test) = (&prepared.trainer, &*prepared.test);
     let batch_size = options.batch_size.or(run.batch_size).map_or(prepared.batch_size, NonZeroUsize::get);
-    let batches = Batches::new().batch_size(batch_size);
-    let evaluation = trainer.evaluate_with(test, batches)?;
+    let at_a_time = Batches::new().batch_size(batch_size);
+    let evaluation = trainer.evaluate_with(test, at_a_time)?;
     if run.recipe.classes().is_empty() {
         return without_classes(options, run.recipe, &evaluation, test.len(), device.name());
     }
@@ -38,7 +38,7 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     Loader::new(test).batch_size(batch_size).device(&device).epoch(0, |batches| {
         for batch in batches {
             let batch = batch?;
-            let predicted = trainer.predict_with(&batch.inputs, batches)?.arg_max(-1)?.to_vec::<i64>()?;
+            let predicted = trainer.predict_with(&batch.inputs, at_a_time)?.arg_max(-1)?.to_vec::<i64>()?;
             let classes = batch.targets.to_dtype(DType::I64)?.to_vec::<i64>()?;
             classes.iter().zip(&predicted).for_each(|(&class, &said)| confusion.add(class as usize, said as usize));
         }

@@ -48,7 +48,7 @@ impl Writer {
 
 fn generate(options: &GenerateOptions) -> Result<()> {
     let device = options.computing.device.open()?;
-    let Run { recipe, model, description } = Run::open(&options.run, &device)?;
+    let Run { recipe, model, description, .. } = Run::open(&options.run, &device)?;
     if recipe != Recipe::CharLstm {
         let message = format!("{}: {} writes no text; char-lstm does", description.display(), recipe.name());
         return Err(Error::new(ErrorKind::Unsupported, "", message));

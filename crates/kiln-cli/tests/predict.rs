@@ -96,3 +96,20 @@ fn json_has_the_three_likeliest_of_each_image() {
         assert!(probabilities.is_sorted_by(|a, b| a >= b) && probabilities.iter().sum::<f64>() < 1.0001);
     }
 }
+
+#[test]
+fn images_are_predicted_in_batches() {
+    let folder = Folder::new("batches");
+    let figures = [SEVEN.to_vec(), ONE.to_vec(), zero(), SEVEN.to_vec(), ONE.to_vec()];
+    let paths: Vec<PathBuf> = (0..figures.len()).map(|i| folder.0.join(format!("{i}.png"))).collect();
+    for (path, figure) in paths.iter().zip(&figures) {
+        write_png(path, 60, png::ColorType::Grayscale, &strokes(60, figure));
+    }
+    let mut words = vec!["predict", word(model())];
+    words.extend(paths.iter().map(|path| word(path)));
+    let at_once = lines(&command(&words));
+    assert_eq!(at_once.len(), figures.len());
+    for size in ["1", "2", "100"] {
+        assert_eq!(lines(&command(&[&words[..], &["--batch-size", size]].concat())), at_once, "{size}");
+    }
+}

@@ -434,8 +434,8 @@ fn what_is_trained_on_is_augmented_and_what_is_validated_with_is_not() {
         trainer.fit(&data, options).unwrap();
         let passes = std::mem::take(&mut *data.passes.lock().unwrap());
         let epoch = if shuffle { 1 } else { 2 };
-        assert_eq!(passes, [Some(Pass { seed: 9, epoch }), Some(Pass { seed: 9, epoch }), None]);
+        assert_eq!(passes, [Some(Pass { seed: 9, epoch }), Some(Pass { seed: 9, epoch }), None, None]);
     }
     trainer.evaluate(&data).unwrap();
-    assert_eq!(*data.passes.lock().unwrap(), [None]);
+    assert_eq!(*data.passes.lock().unwrap(), [None; 4]);
 }
