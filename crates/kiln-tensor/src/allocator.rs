@@ -27,6 +27,8 @@ const FREE_OF_CHARGE: usize = 4 << 20;
 const PATIENCE: u64 = 16;
 /// The same, where little is held.
 const LEAST_PATIENCE: u64 = 256 << 20;
+/// From this size on it is noted when buffers were used: smaller ones are too quick for that, and are little memory.
+const NOTED: usize = 64 << 10;
 /// Beyond any memory: 256 TiB.
 const LARGEST: usize = 1 << 48;
 /// Classes: sizes from 64 bytes up to the largest.
@@ -53,7 +55,7 @@ struct State {
     peak: usize,
     /// Bytes that came from the system and have not gone back.
     held: usize,
-    /// Bytes that were ever handed out: the clock that tells how long ago something was.
+    /// Bytes that were ever handed out in noted buffers: the clock that tells how long ago something was.
     clock: u64,
     /// When to sweep next.
     sweep_at: u64,
@@ -117,7 +119,6 @@ impl State {
     fn hand_out(&mut self, size: usize) {
         self.live += size;
         self.recent = self.recent.max(self.live);
-        self.clock += size as u64;
     }
 
     /// A kept buffer.
@@ -126,9 +127,15 @@ impl State {
         let of = &mut self.classes[class];
         let address = of.free.pop()?;
         of.idle = of.idle.min(of.free.len());
-        of.used = self.clock;
         self.hand_out(size);
         Some(address)
+    }
+
+    /// Notes that a buffer was handed out; whether it is time to sweep.
+    fn note(&mut self, class: usize, size: usize) -> bool {
+        self.clock += size as u64;
+        self.classes[class].used = self.clock;
+        self.clock >= self.sweep_at
     }
 
     /// Takes the first `count` free buffers of a class out.
@@ -145,7 +152,8 @@ impl State {
         let mut leaving = Leaving::new();
         while self.held - self.live > bound {
             let kept = (0..CLASSES).filter(|&class| !self.classes[class].free.is_empty());
-            let Some(class) = kept.min_by_key(|&class| self.classes[class].used) else { break };
+            let age = |&class: &usize| (size_of_class(class) < NOTED, self.classes[class].used);
+            let Some(class) = kept.min_by_key(age) else { break };
             let excess = (self.held - self.live - bound).div_ceil(size_of_class(class));
             leaving.push(self.take(class, excess.min(self.classes[class].free.len())));
         }
@@ -221,27 +229,29 @@ impl Allocator {
             return Err(out_of_memory(bytes));
         }
         if cfg!(kiln_exact_alloc) {
-            return self.alloc_fresh(bytes, 0, bytes.max(1));
+            return self.alloc_fresh(bytes, bytes.max(1));
         }
         let (class, size) = class(bytes);
-        let (kept, due) = self.with(|state| (state.reuse(class, size), state.clock >= state.sweep_at));
-        if due {
-            self.sweep();
+        let kept = self.with(|state| state.reuse(class, size));
+        if size >= NOTED {
+            self.note(class, size);
         }
         match kept {
             Some(address) => Ok((Buffer { address, bytes: size }, false)),
-            None => self.alloc_fresh(bytes, class, size),
+            None => self.alloc_fresh(bytes, size),
         }
     }
 
-    #[cold]
-    fn sweep(&self) {
-        release_all(self.with(State::sweep));
+    #[inline(never)]
+    fn note(&self, class: usize, size: usize) {
+        if self.with(|state| state.note(class, size)) {
+            release_all(self.with(State::sweep));
+        }
     }
 
     /// A buffer that comes from the system.
     #[cold]
-    fn alloc_fresh(&self, bytes: usize, class: usize, size: usize) -> Result<(Buffer, bool)> {
+    fn alloc_fresh(&self, bytes: usize, size: usize) -> Result<(Buffer, bool)> {
         release_all(self.with(|state| state.beyond(size)));
         let within = || self.with(|state| state.held.saturating_add(size) <= self.limit);
         let address = within().then(|| fresh(size)).flatten().or_else(|| {
@@ -252,7 +262,6 @@ impl Allocator {
         let address = address.ok_or_else(|| out_of_memory(bytes))?;
         self.with(|state| {
             state.held += size;
-            state.classes[class].used = state.clock;
             state.hand_out(size);
         });
         Ok((Buffer { address, bytes: size }, true))
@@ -427,12 +436,14 @@ mod tests {
     }
 
     #[test]
-    fn small_buffers_are_not_swept_up_in_use() {
+    fn small_buffers_in_use_stay_and_others_go() {
         let allocator = Allocator::new(usize::MAX);
-        for _ in 0..3 * LEAST_PATIENCE as usize / 4096 / 10 {
+        use_once(&allocator, &[4096; 1000]);
+        for _ in 0..3 * LEAST_PATIENCE as usize / MIB {
             use_once(&allocator, &[4096; 10]);
+            use_once(&allocator, &[MIB]);
         }
-        assert_eq!(allocator.stats().cached, 40_960);
+        assert_eq!(allocator.stats().cached, 40_960 + MIB);
     }
 
     /// What a sanitizer must stop: with its allocator and this one's exact sizes, the byte after a buffer is nobody's.
