@@ -20,9 +20,9 @@ impl Metric for Largest {
         "largest"
     }
 
-    fn sum(&self, predictions: &Tensor, _: &Tensor) -> Result<Tensor> {
+    fn each(&self, predictions: &Tensor, _: &Tensor) -> Result<Tensor> {
         self.0.fetch_max(predictions.dims()[0], Relaxed);
-        Tensor::scalar(0.0_f32, predictions.device())
+        Tensor::zeros([predictions.dims()[0]], DType::F32, predictions.device())
     }
 }
 
