@@ -205,12 +205,12 @@ fn outputs_of_other_sizes_are_refused() {
         for len in 0..14 {
             let mut out = vec![0.0_f32; len];
             let done = catch_unwind(std::panic::AssertUnwindSafe(|| {
-                reduce::reduce(Isa::best(), Reduction::Sum, &Output::from_slice(&mut out), operand(&[3, 4]), &axes);
+                reduce::reduce(Isa::best(), Reduction::Sum, &mut Output::from_slice(&mut out), operand(&[3, 4]), &axes);
             }));
             assert_eq!(done.is_ok(), len == results, "{len} elements over {axes:?}");
             let mut out = vec![0_i64; len];
             let done = catch_unwind(std::panic::AssertUnwindSafe(|| {
-                reduce::reduce_with(&Output::from_slice(&mut out), operand(&[3, 4]), &axes, 0, |sum, _| sum + 1);
+                reduce::reduce_with(&mut Output::from_slice(&mut out), operand(&[3, 4]), &axes, 0, |sum, _| sum + 1);
             }));
             assert_eq!(done.is_ok(), len == results, "{len} elements over {axes:?}");
         }
@@ -218,7 +218,7 @@ fn outputs_of_other_sizes_are_refused() {
     let position = |shape: &'static [usize], axis: usize, len: usize| {
         let mut out = vec![0_i64; len];
         catch_unwind(std::panic::AssertUnwindSafe(|| {
-            reduce::arg_reduce(&Output::from_slice(&mut out), operand(shape), axis, |a: f32, b| a > b);
+            reduce::arg_reduce(&mut Output::from_slice(&mut out), operand(shape), axis, |a: f32, b| a > b);
         }))
         .is_ok()
     };
