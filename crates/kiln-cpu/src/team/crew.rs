@@ -1,11 +1,10 @@
-//! The threads that teams are made of.
+//! The threads that teams are made of: rayon's, called for the length of a team.
 
 use super::fork;
 use super::session::Team;
-use std::ptr::{self, null_mut};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::{self, Thread};
+use std::thread;
 
 /// A number of threads to compute with: that of whoever calls [`run_in`](super::run_in), and workers that help it.
 ///
@@ -59,8 +58,9 @@ impl Drop for ThreadPool {
     fn drop(&mut self) {
         // SAFETY: the count that the pool owns.
         let crew = unsafe { Arc::from_raw(*self.crew.get_mut()) };
-        if crew.generation == fork::generation() {
-            crew.close();
+        if crew.generation != fork::generation() {
+            // Of a parent, whose threads are not here to be ended.
+            std::mem::forget(crew);
         }
     }
 }
@@ -70,37 +70,29 @@ fn default_threads() -> usize {
     named.filter(|&threads| threads > 0).unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// A pool's workers in one process.
+/// A pool's workers in one process: threads of rayon, which start, wake and end them.
 pub(super) struct Crew {
     pub(super) generation: u64,
-    workers: Box<[Worker]>,
+    threads: usize,
+    /// Started when first needed; `None` where no thread can be started.
+    workers: OnceLock<Option<rayon::ThreadPool>>,
+    /// Workers that are called, on their way or in a team.
+    called: AtomicUsize,
     /// Threads that compute now: those that lead a team, and workers that are in one. Workers make way for leaders, so that
     /// sessions of several threads have no more threads together than one has alone.
     computing: AtomicUsize,
-    closed: AtomicBool,
-}
-
-struct Worker {
-    /// The team that it is called to, as an [`Arc`]'s pointer, and stays until it is back; null while it waits.
-    team: AtomicPtr<Team>,
-    /// `None` where it could not be started.
-    thread: OnceLock<Option<Thread>>,
 }
 
 impl Crew {
     fn new(threads: usize) -> Arc<Crew> {
         fork::watch();
-        let worker = || Worker { team: AtomicPtr::new(null_mut()), thread: OnceLock::new() };
         Arc::new(Crew {
             generation: fork::generation(),
-            workers: (1..threads).map(|_| worker()).collect(),
+            threads,
+            workers: OnceLock::new(),
+            called: AtomicUsize::new(0),
             computing: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
         })
-    }
-
-    fn threads(&self) -> usize {
-        self.workers.len() + 1
     }
 
     /// A leader comes, who is never refused.
@@ -115,74 +107,47 @@ impl Crew {
 
     /// Whether another worker may compute now.
     pub(super) fn has_room(&self) -> bool {
-        self.computing.load(Ordering::Relaxed) < self.threads()
-    }
-
-    fn admit(&self) -> bool {
-        let more = |computing| (computing < self.threads()).then_some(computing + 1);
-        self.computing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        self.computing.load(Ordering::Relaxed) < self.threads
     }
 
     /// A worker's question whether it has to make way for a leader; if so, it no longer counts.
     pub(super) fn makes_way(&self) -> bool {
-        let fewer = |computing| (computing > self.threads()).then_some(computing - 1);
-        self.computing.load(Ordering::Relaxed) > self.threads()
+        let fewer = |computing| (computing > self.threads).then_some(computing - 1);
+        self.computing.load(Ordering::Relaxed) > self.threads
             && self.computing.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok()
     }
 
     /// Calls the workers that are free to a team.
     pub(super) fn call(self: &Arc<Self>, team: &Arc<Team>) {
-        for (index, worker) in self.workers.iter().enumerate() {
-            if !worker.team.load(Ordering::Relaxed).is_null() {
-                continue;
-            }
-            let Some(thread) = worker.thread.get_or_init(|| self.start(index)) else { continue };
-            if !self.admit() {
+        let Some(workers) = self.workers.get_or_init(|| start(self.threads - 1)) else { return };
+        let below = |most: usize| move |count: usize| (count < most).then_some(count + 1);
+        while one_more(&self.called, below(workers.current_num_threads())) {
+            if !one_more(&self.computing, below(self.threads)) {
+                self.called.fetch_sub(1, Ordering::Relaxed);
                 return;
             }
-            let called = Arc::into_raw(Arc::clone(team)).cast_mut();
             team.expects(1);
-            if worker.team.compare_exchange(null_mut(), called, Ordering::AcqRel, Ordering::Relaxed).is_ok() {
-                thread.unpark();
-            } else {
-                // Another leader was faster.
-                team.expects(-1);
-                self.end();
-                // SAFETY: the count that was just made.
-                drop(unsafe { Arc::from_raw(called) });
-            }
-        }
-    }
-
-    fn start(self: &Arc<Self>, index: usize) -> Option<Thread> {
-        let crew = Arc::clone(self);
-        let thread = thread::Builder::new().name(format!("kiln-{}", index + 1)).spawn(move || crew.work(index));
-        thread.ok().map(|handle| handle.thread().clone())
-    }
-
-    /// A worker's life.
-    fn work(&self, index: usize) {
-        let called = &self.workers[index].team;
-        loop {
-            let team = called.load(Ordering::Acquire);
-            if !team.is_null() {
-                // SAFETY: the count that `call` made for this worker.
-                let team = unsafe { Arc::from_raw(team) };
-                if team.reside(index + 1, self) {
-                    self.end();
+            let (crew, team) = (Arc::clone(self), Arc::clone(team));
+            workers.spawn(move || {
+                // A thread has the same place in every team, so that its cache still holds what it held.
+                let slot = 1 + rayon::current_thread_index().unwrap_or(0);
+                if team.reside(slot, &crew) {
+                    crew.end();
                 }
-                called.store(ptr::null_mut(), Ordering::Release);
+                crew.called.fetch_sub(1, Ordering::Relaxed);
                 team.expects(-1);
-            } else if self.closed.load(Ordering::Acquire) {
-                return;
-            } else {
-                thread::park();
-            }
+            });
         }
     }
+}
 
-    fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-        self.workers.iter().filter_map(|worker| worker.thread.get()?.as_ref()).for_each(Thread::unpark);
-    }
+fn one_more(count: &AtomicUsize, next: impl FnMut(usize) -> Option<usize>) -> bool {
+    count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).is_ok()
+}
+
+/// So many threads, or as many of them as the system starts.
+fn start(threads: usize) -> Option<rayon::ThreadPool> {
+    let named = |index| format!("kiln-{}", index + 1);
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(named).build().ok();
+    std::iter::successors(Some(threads), |&threads| Some(threads / 2)).take_while(|&threads| threads > 0).find_map(pool)
 }
