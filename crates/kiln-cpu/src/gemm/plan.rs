@@ -10,6 +10,9 @@ use kiln_math::K_BLOCK;
 const STREAMED: usize = 16;
 /// Columns of B packed at once where A has to be swept more than once, or B comes from memory.
 const NC: usize = 512;
+/// A run of k that is packed at once, whole blocks of the sum: a panel of B, 512 × 64 f32, is 128 KiB of a core's second-level
+/// cache.
+const KC: usize = 2 * K_BLOCK;
 /// What a group of panels may take where k cannot be cut.
 const GROUP_BYTES: usize = 1 << 20;
 /// What is swept of A with one group of panels before the next rows.
@@ -31,8 +34,7 @@ const COLLIDING: usize = 8 << 10;
 pub(super) struct Plan {
     /// Blocks of rows and of columns that C is dealt out in.
     pub(super) grid: (usize, usize),
-    /// The longest run of k that is packed at once, whole blocks of [`K_BLOCK`]: a panel of B, 512 × 64 f32, is 128 KiB of a
-    /// core's second-level cache. Where B has fewer columns than a panel, the run is longer.
+    /// The longest run of k that is packed at once, [`KC`] or, where B has fewer columns than a panel, a multiple of it.
     pub(super) kc: usize,
     /// How many rows of B are read at once within a block, where it is streamed.
     pub(super) streamed: Option<usize>,
@@ -68,13 +70,13 @@ impl Plan {
         let small = f.n.saturating_mul(f.k).saturating_mul(size) <= DIRECT_BYTES;
         let pack_b = !adjacent || !(small && (f.m <= DIRECT_ROWS || f.k <= DIRECT_K) || f.m <= 2 * kernels.rows());
         let far = f.a_strides.1.unsigned_abs().saturating_mul(size);
-        let pack_a = f.by_columns() && f.k >= K_BLOCK && far.is_multiple_of(COLLIDING) && pack_b && f.native.0;
+        let pack_a = f.by_columns() && f.k >= KC && far.is_multiple_of(COLLIDING) && pack_b && f.native.0;
         let kc = match (f.native.1, pack_b) {
             (true, true) => {
                 let unfilled = kernels.panel() / f.n.next_multiple_of(kernels.lanes).min(kernels.panel());
-                K_BLOCK * unfilled
+                KC * unfilled
             }
-            (true, false) if !small => K_BLOCK,
+            (true, false) if !small => KC,
             _ => usize::MAX,
         };
         let streamed = (f.native.1 && !pack_b && !small).then_some(STREAMED);
@@ -111,7 +113,7 @@ fn grid<T>(kernels: &Kernels<T>, f: &Facts, pack_b: bool) -> (usize, usize) {
     }
     // A few blocks a thread let a free thread help one that was held up. Not where many columns of A lie along its memory: the
     // blocks' parts of these are short then, and what is fetched beyond them is another thread's.
-    let long_columns = f.by_columns() && f.k >= K_BLOCK;
+    let long_columns = f.by_columns() && f.k >= KC;
     let tasks = if work / threads > 20_000_000 && !long_columns { threads * 4 } else { threads };
     let panels = f.n.div_ceil(kernels.panel());
     let tiles = f.m.div_ceil(kernels.rows());
