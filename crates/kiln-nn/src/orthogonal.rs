@@ -8,11 +8,30 @@ use kiln_tensor::{DType, Device, Element, Error, ErrorKind, Result, Shape, Tenso
 ///
 /// Normal numbers, orthogonalised by Gram and Schmidt twice over ("twice is enough"), in f64; what the diagonal of R is
 /// made positive for in a QR decomposition, Gram and Schmidt give by themselves.
-pub(crate) fn orthogonal(shape: &Shape, dtype: DType, device: &Device, mut stream: Stream) -> Result<Tensor> {
-    let rows = shape.first().copied().unwrap_or(1);
-    let columns = shape.iter().skip(1).product::<usize>();
-    let (count, length) = (rows.min(columns), rows.max(columns));
-    // The vectors, one after the other.
+pub(crate) fn orthogonal(shape: &Shape, dtype: DType, device: &Device, stream: Stream) -> Result<Tensor> {
+    fn tensor<T: Element>(shape: &Shape, device: &Device, stream: Stream) -> Result<Tensor> {
+        // The matrix itself is asked for first: one that is too large is refused before anything is computed.
+        Tensor::write_with(shape, device, |values: &mut [T]| {
+            let rows = shape.first().copied().unwrap_or(1);
+            let columns = shape.iter().skip(1).product::<usize>();
+            let length = rows.max(columns);
+            let vectors = orthonormal(rows.min(columns), length, shape, stream)?;
+            for (i, value) in values.iter_mut().enumerate() {
+                let (row, column) = (i / columns, i % columns);
+                let at = if rows <= columns { row * length + column } else { column * length + row };
+                *value = T::from_f64(vectors[at]);
+            }
+            Ok(())
+        })
+    }
+    match dtype {
+        DType::F64 => tensor::<f64>(shape, device, stream),
+        _ => tensor::<f32>(shape, device, stream),
+    }
+}
+
+/// So many vectors of this length, which is not less, one after the other, for a matrix of this shape.
+fn orthonormal(count: usize, length: usize, shape: &Shape, mut stream: Stream) -> Result<Vec<f64>> {
     let mut vectors = Vec::new();
     if vectors.try_reserve_exact(count * length).is_err() {
         let message = format!("an orthogonal matrix of shape {shape} is made in f64, for which there is no memory");
@@ -42,20 +61,7 @@ pub(crate) fn orthogonal(shape: &Shape, dtype: DType, device: &Device, mut strea
             }
         }
     }
-    let at = |i: usize| {
-        let (row, column) = (i / columns, i % columns);
-        if rows <= columns { vectors[row * length + column] } else { vectors[column * length + row] }
-    };
-    fn tensor<T: Element>(at: impl Fn(usize) -> f64, shape: &Shape, device: &Device) -> Result<Tensor> {
-        Tensor::write_with(shape, device, |values: &mut [T]| {
-            values.iter_mut().enumerate().for_each(|(i, value)| *value = T::from_f64(at(i)));
-            Ok(())
-        })
-    }
-    match dtype {
-        DType::F64 => tensor::<f64>(at, shape, device),
-        _ => tensor::<f32>(at, shape, device),
-    }
+    Ok(vectors)
 }
 
 fn norm(x: &[f64]) -> f64 {
