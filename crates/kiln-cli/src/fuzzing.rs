@@ -8,9 +8,9 @@ use kiln::tensor::Device;
 use std::path::Path;
 
 /// An image as the models of digits and of photos see it; none where there is no figure in it.
-pub fn image(path: &Path) -> Result<(Option<Vec<f32>>, Option<Vec<f32>>)> {
+pub fn image(path: &Path) -> Result<[Option<Vec<f32>>; 2]> {
     let image = read(path)?;
-    Ok((digit::digit(&image).ok(), photo::photo(&image).ok()))
+    Ok([digit::digit(&image).ok(), photo::photo(&image).ok()])
 }
 
 /// The PNG file of the curves of a run's folder.

@@ -40,7 +40,7 @@ pub(crate) const RUN: Target = Target {
 fn image(bytes: &[u8]) {
     let folder = Folder::new();
     let path = folder.write("image", bytes);
-    let Ok((digit, photo)) = fuzzing::image(&path) else { return };
+    let Ok([digit, photo]) = fuzzing::image(&path) else { return };
     let all = |pixels: Option<Vec<f32>>, count: usize| {
         let pixels = pixels.unwrap_or_else(|| vec![0.0; count]);
         assert_eq!(pixels.len(), count);
