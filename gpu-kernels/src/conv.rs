@@ -9,7 +9,7 @@ use crate::tile::{Sums, THREADS, Tile, each};
 use crate::window::{Axes, Window, place, volume};
 use cuda_std::*;
 use kiln_math::ops::{Relu, Unary};
-use kiln_math::{K_BLOCK, taps_in_block};
+use kiln_math::taps_in_block;
 
 /// Of 16 × 16.
 type Small = Tile<1, 1>;
@@ -63,6 +63,7 @@ impl Size {
 /// positions, their sums are split, by the shape alone, and only where blocks of k end.
 #[cfg(not(target_arch = "nvptx64"))]
 pub fn part(tiles: usize, k: usize) -> usize {
+    use kiln_math::K_BLOCK;
     const BLOCKS: usize = 256;
     let splits = (BLOCKS / tiles.max(1)).min(k / K_BLOCK).max(1);
     k.div_ceil(splits).next_multiple_of(K_BLOCK)

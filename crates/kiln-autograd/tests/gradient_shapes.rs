@@ -295,6 +295,7 @@ const OTHERS: &[&str] = &[
     "tensor",
     "into_tensor",
     "detach",
+    "origin",
     "requires_grad",
     "id",
     "shape",

@@ -1,7 +1,7 @@
 //! Regions under stress: many, small, nested, panicking, concurrent, in sessions that wait for each other.
 
 // Helpers of tests are tests: a panic is the report.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use kiln_cpu::team::{self, ThreadPool};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -34,7 +34,8 @@ const COLLIDING: usize = 8 << 10;
 pub(super) struct Plan {
     /// Blocks of rows and of columns that C is dealt out in.
     pub(super) grid: (usize, usize),
-    /// The longest run of k that is packed at once, [`KC`] or, where B has fewer columns than a panel, a multiple of it.
+    /// The longest run of k that is packed at once, [`KC`] or, where B has fewer columns than a panel, a multiple of it; a block
+    /// of the sum where B is streamed.
     pub(super) kc: usize,
     /// How many rows of B are read at once within a block, where it is streamed.
     pub(super) streamed: Option<usize>,
@@ -76,7 +77,8 @@ impl Plan {
                 let unfilled = kernels.panel() / f.n.next_multiple_of(kernels.lanes).min(kernels.panel());
                 KC * unfilled
             }
-            (true, false) if !small => KC,
+            // Streamed, with chains that go on until a block ends.
+            (true, false) if !small => K_BLOCK,
             _ => usize::MAX,
         };
         let streamed = (f.native.1 && !pack_b && !small).then_some(STREAMED);
