@@ -14,6 +14,7 @@ const HEIGHTS: &[(&str, u8)] = &[
     ("kiln-cpu", 1),
     ("gpu-kernels", 1),
     ("kiln-tensor", 2),
+    ("kiln-store", 3),
     ("kiln-autograd", 3),
     ("kiln-datasets", 3),
     ("kiln-cuda", 3),

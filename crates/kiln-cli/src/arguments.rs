@@ -221,6 +221,9 @@ pub(crate) struct TrainOptions {
     /// Folder for the model, its history and its curves, made where it is not there
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+    /// Replace the run that --out's folder has
+    #[arg(long, requires = "out")]
+    pub(crate) force: bool,
     /// Train on the first N samples only
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<NonZeroUsize>,
@@ -245,6 +248,9 @@ pub(crate) struct EvaluateOptions {
     /// Samples at a time [default: as of the run's training]; more need more memory
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) batch_size: Option<NonZeroUsize>,
+    /// Take the run's files as they are: changed since they were written, or without a manifest
+    #[arg(long)]
+    pub(crate) accept_changed: bool,
     #[command(flatten)]
     pub(crate) computing: Computing,
     /// Print one JSON object
@@ -262,6 +268,9 @@ pub(crate) struct PredictOptions {
     /// Images at a time [default: as of the run's training]; more need more memory
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) batch_size: Option<NonZeroUsize>,
+    /// Take the run's files as they are: changed since they were written, or without a manifest
+    #[arg(long)]
+    pub(crate) accept_changed: bool,
     #[command(flatten)]
     pub(crate) computing: Computing,
     /// Print one JSON object for each image
@@ -285,6 +294,9 @@ pub(crate) struct GenerateOptions {
     /// Chooses what is drawn: the same seed writes the same text
     #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     pub(crate) seed: u64,
+    /// Take the run's files as they are: changed since they were written, or without a manifest
+    #[arg(long)]
+    pub(crate) accept_changed: bool,
     #[command(flatten)]
     pub(crate) computing: Computing,
     /// Print one JSON object
@@ -297,6 +309,9 @@ pub(crate) struct PlotOptions {
     /// Folders that `kiln train --out` has written.
     #[arg(required = true, value_name = "RUN")]
     pub(crate) runs: Vec<PathBuf>,
+    /// Take the runs' files as they are: changed since they were written, or without a manifest
+    #[arg(long)]
+    pub(crate) accept_changed: bool,
     /// PNG file that is drawn [default: curves.png, or filters.png]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,

@@ -8,8 +8,8 @@ use crate::recipes::{Recipe, Setup};
 use crate::report::{accuracy, line, plain};
 use crate::run_folder::Run;
 use crate::train::data_folder;
-use kiln::nn::safetensors::write_atomically;
 use kiln::prelude::*;
+use kiln::store::write_atomically;
 use kiln::train::{EvaluateOptions as Batches, Evaluation};
 use kiln::{Error, ErrorKind, Result};
 use serde_json::json;
@@ -21,7 +21,7 @@ pub(crate) fn run(options: &EvaluateOptions) -> Result<()> {
 
 fn evaluate(options: &EvaluateOptions) -> Result<()> {
     let device = options.computing.device.open()?;
-    let run = Run::open(&options.run, &device)?;
+    let run = Run::open(&options.run, options.accept_changed, &device)?;
     let data = data_folder(run.recipe, options.data.as_deref());
     let setup = Setup { data: data.as_deref(), device: &device, seed: 0, learning_rate: None };
     let mut prepared = run.recipe.prepare(&setup)?;

@@ -6,8 +6,8 @@ use crate::places::folder_of;
 use crate::recipes::Setup;
 use crate::report::plain;
 use crate::run_folder::Run;
-use kiln::nn::safetensors::write_atomically;
 use kiln::prelude::*;
+use kiln::store::write_atomically;
 use kiln::{Error, ErrorKind, Result};
 use std::path::Path;
 
@@ -21,7 +21,7 @@ struct Convolution {
 }
 
 pub(crate) fn run(options: &PlotOptions, folder: &Path, out: &Path) -> Result<()> {
-    let run = Run::open(folder, &Device::cpu())?;
+    let run = Run::open(folder, options.accept_changed, &Device::cpu())?;
     let convolutions = convolutions(&run.model);
     let Some(first) = convolutions.first() else {
         let message =

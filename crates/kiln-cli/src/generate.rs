@@ -3,12 +3,11 @@
 use crate::arguments::GenerateOptions;
 use crate::pool::in_pool;
 use crate::recipes::{Recipe, vocabulary};
-use crate::report::{line, plain};
+use crate::report::{line, plain, print};
 use crate::run_folder::Run;
 use kiln::prelude::*;
 use kiln::{Error, ErrorKind, Result};
 use serde_json::json;
-use std::io::Write;
 
 pub(crate) fn run(options: &GenerateOptions) -> Result<()> {
     in_pool(options.computing.threads, || kiln::run(|| generate(options)))
@@ -48,7 +47,7 @@ impl Writer {
 
 fn generate(options: &GenerateOptions) -> Result<()> {
     let device = options.computing.device.open()?;
-    let Run { recipe, model, description, .. } = Run::open(&options.run, &device)?;
+    let Run { recipe, model, description, .. } = Run::open(&options.run, options.accept_changed, &device)?;
     if recipe != Recipe::CharLstm {
         let message = format!("{}: {} writes no text; char-lstm does", description.display(), recipe.name());
         return Err(Error::new(ErrorKind::Unsupported, "", message));
@@ -64,9 +63,8 @@ fn generate(options: &GenerateOptions) -> Result<()> {
     let mut token = writer.next(&prompt)?;
     let show = |text: &str| {
         if !options.json {
-            // As it is written; a reader that has gone has seen enough.
-            let mut out = std::io::stdout();
-            let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+            // As it is written.
+            print(format_args!("{text}"));
         }
     };
     show(&options.prompt);

@@ -5,7 +5,7 @@ use crate::drawing::curves;
 use crate::filters;
 use crate::report::plain;
 use crate::run_folder::curve;
-use kiln::nn::safetensors::write_atomically;
+use kiln::store::write_atomically;
 use kiln::{Error, Result};
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(crate) fn run(options: &PlotOptions) -> Result<()> {
 }
 
 fn curves_of(options: &PlotOptions, out: &Path) -> Result<()> {
-    let runs = options.runs.iter().map(|run| curve(run)).collect::<Result<Vec<_>>>()?;
+    let runs = options.runs.iter().map(|run| curve(run, options.accept_changed)).collect::<Result<Vec<_>>>()?;
     write_atomically(out, &curves(&runs)?)?;
     let width = runs.iter().map(|run| run.name.chars().count()).max().unwrap_or(0);
     for run in &runs {

@@ -22,7 +22,7 @@ pub(crate) fn run(options: &PredictOptions) -> Result<()> {
 
 fn predict(options: &PredictOptions) -> Result<()> {
     let device = options.computing.device.open()?;
-    let run = Run::open(&options.run, &device)?;
+    let run = Run::open(&options.run, options.accept_changed, &device)?;
     let input = run.recipe.input();
     run.expect_input(input.called, input.shape)?;
     let batch_size = options.batch_size.or(run.batch_size).map_or(BATCH, NonZeroUsize::get);

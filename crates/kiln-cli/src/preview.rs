@@ -5,8 +5,8 @@ use crate::drawing::{Row, Sheet, sheet};
 use crate::places::folder_of;
 use crate::report::plain;
 use kiln::datasets::Pass;
-use kiln::nn::safetensors::write_atomically;
 use kiln::prelude::*;
+use kiln::store::write_atomically;
 use kiln::{Error, ErrorKind, Result};
 use std::path::Path;
 

@@ -4,9 +4,12 @@ use crate::arguments::TrainOptions;
 use crate::run_folder::FILES;
 use indicatif::{ProgressBar, ProgressStyle};
 use kiln::train::{EpochRecord, Evaluation, Progress};
+use kiln::{Error, ErrorKind, Result};
 use serde_json::json;
-use std::io::{IsTerminal, Write};
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How often the bar is drawn.
@@ -190,9 +193,31 @@ fn thousands(number: usize) -> String {
     out
 }
 
-/// A closed pipe is no error of ours: the reader has seen enough.
+/// Prints a line.
 pub(crate) fn plain(text: &str) {
-    let _ = writeln!(std::io::stdout(), "{text}");
+    print(format_args!("{text}\n"));
+}
+
+/// The first error of stdout. Work goes on after it, so that a training saves what it was asked to save; the command ends with
+/// it.
+static FAILED: OnceLock<io::Error> = OnceLock::new();
+
+/// Writes to stdout and flushes it.
+pub(crate) fn print(text: fmt::Arguments<'_>) {
+    let mut out = io::stdout();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        // The reader of a closed pipe has seen enough.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => drop(FAILED.set(error)),
+        _ => {}
+    }
+}
+
+/// Fails where something could not be printed.
+pub(crate) fn all_printed() -> Result<()> {
+    match FAILED.get() {
+        Some(error) => Err(Error::new(ErrorKind::Io, "", format!("stdout: cannot be written: {error}"))),
+        None => Ok(()),
+    }
 }
 
 pub(crate) fn line(object: &serde_json::Value) {

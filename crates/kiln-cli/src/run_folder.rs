@@ -6,6 +6,7 @@ use crate::recipes::Recipe;
 use clap::ValueEnum;
 use kiln::nn::safetensors;
 use kiln::prelude::*;
+use kiln::store::{Generation, Store, Writer, write_atomically};
 use kiln::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 use std::fs::{self, OpenOptions};
@@ -60,38 +61,65 @@ impl Config<'_> {
     }
 }
 
-/// A folder that a run is to be written to. One that was made and into which nothing came is gone with this value.
+/// More than the files beside the weights take.
+const ROOM: usize = 1 << 20;
+
+/// A run's folder that is to be written: locked for other writers. One that was made and into which nothing came is removed
+/// again.
 pub(crate) struct Out<'a> {
-    folder: &'a Path,
-    made: Vec<PathBuf>,
+    store: &'a Store,
+    writer: Writer<'a>,
+    _made: Made,
 }
 
-impl Drop for Out<'_> {
+/// Folders that were made, the innermost first.
+struct Made(Vec<PathBuf>);
+
+impl Drop for Made {
     fn drop(&mut self) {
         // A folder that holds something stays: it cannot be removed so.
-        self.made.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+        self.0.iter().for_each(|folder| drop(fs::remove_dir(folder)));
     }
 }
 
 impl<'a> Out<'a> {
-    /// Makes the folder and sees that as many bytes as the weights have can be written there: before the work, not after it.
-    pub(crate) fn make(folder: &'a Path, weights: usize) -> Result<Out<'a>> {
-        let failed = |what: &str, error: io::Error| {
-            let message = format!("--out {}: {what}: {error}", folder.display());
-            Error::new(ErrorKind::Io, "", message).with_source(error)
-        };
+    /// Makes and locks the folder, and finds out before the work whether the run can be written there: that nothing has the
+    /// place of one of its files, that there is room for them, and that no other run is there (unless `force`).
+    pub(crate) fn make(store: &'a Store, weights: usize, force: bool) -> Result<Out<'a>> {
+        let folder = store.folder();
+        let wrong = |message: String| Error::new(ErrorKind::Io, "", format!("--out {}: {message}", folder.display()));
+        let failed = |what: &str, error: io::Error| wrong(format!("{what}: {error}")).with_source(error);
+        let mine = |error: Error| wrong(error.message().to_owned());
+        if !force && has_run(store)? {
+            return Err(wrong("this folder has a run; --force replaces it, or choose another folder".to_owned()));
+        }
         let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-        let out = Out { folder, made: missing.map(Path::to_path_buf).collect() };
+        let made = Made(missing.map(Path::to_path_buf).collect());
         fs::create_dir_all(folder).map_err(|error| failed("this folder cannot be made", error))?;
+        let writer = store.lock().map_err(mine)?;
+        writer.check(FILES).map_err(mine)?;
         let probe = folder.join(format!(".kiln-{}.tmp", std::process::id()));
-        let written = fill(&probe, weights);
+        let written = fill(&probe, weights + ROOM);
         let _ = fs::remove_file(&probe);
-        written.map_err(|error| failed("the model's weights cannot be written in this folder", error))?;
-        Ok(out)
+        written.map_err(|error| failed("the run cannot be written in this folder", error))?;
+        Ok(Out { store, writer, _made: made })
     }
 
-    /// Writes all files, each of them whole, or none.
-    pub(crate) fn save(&self, config: &Config<'_>, model: &Sequential, history: &History) -> Result<()> {
+    /// Writes all files, each of them whole, or none. If that fails, the weights are written elsewhere and the error says
+    /// where.
+    pub(crate) fn save(&mut self, config: &Config<'_>, model: &Sequential, history: &History) -> Result<()> {
+        let weights = safetensors::encode(&model.state_dict())?;
+        self.write(config, model, history, &weights).map_err(|error| {
+            let rescued = match rescue(&weights) {
+                Ok(path) => format!("the weights are kept in {}", path.display()),
+                Err(error) => format!("and neither can the weights: {}", error.message()),
+            };
+            Error::new(error.kind(), error.operation(), format!("{}; {rescued}", error.message())).with_source(error)
+        })
+    }
+
+    fn write(&mut self, config: &Config<'_>, model: &Sequential, history: &History, weights: &[u8]) -> Result<()> {
+        let folder = self.store.folder();
         let description = json!({
             "kiln": env!("CARGO_PKG_VERSION"),
             "recipe": config.recipe.name(),
@@ -99,14 +127,33 @@ impl<'a> Out<'a> {
             "parameters": model.parameter_count(),
         });
         let csv = history.to_csv();
-        let curve = Curve { name: name(self.folder), log: Log::parse(&csv, &self.folder.join(HISTORY))? };
-        safetensors::write_all_atomically(&[
-            (self.folder.join(WEIGHTS), safetensors::encode(&model.state_dict())?),
-            (self.folder.join(MODEL), format!("{description:#}\n").into_bytes()),
-            (self.folder.join(CONFIG), config.to_toml().into_bytes()),
-            (self.folder.join(CURVES), curves(&[curve])?),
-            (self.folder.join(HISTORY), csv.into_bytes()),
-        ])
+        let curve = Curve { name: name(folder), log: Log::parse(&csv, &folder.join(HISTORY))? };
+        self.writer.commit(&[
+            (WEIGHTS, weights),
+            (MODEL, format!("{description:#}\n").as_bytes()),
+            (CONFIG, config.to_toml().as_bytes()),
+            (CURVES, &curves(&[curve])?),
+            (HISTORY, csv.as_bytes()),
+        ])?;
+        Ok(())
+    }
+}
+
+/// Whether a folder has a run, or a part of one.
+fn has_run(store: &Store) -> Result<bool> {
+    if !store.folder().is_dir() {
+        return Ok(false);
+    }
+    Ok(store.current()?.is_some() || FILES.iter().any(|file| store.folder().join(file).is_file()))
+}
+
+/// Writes weights where there may still be room: in the folder for temporary files, then in the current one.
+fn rescue(weights: &[u8]) -> Result<PathBuf> {
+    let name = format!("kiln-{}.safetensors", std::process::id());
+    let path = std::env::temp_dir().join(&name);
+    match write_atomically(&path, weights) {
+        Ok(()) => Ok(path),
+        Err(_) => write_atomically(Path::new(&name), weights).map(|()| PathBuf::from(name)),
     }
 }
 
@@ -123,25 +170,54 @@ fn name(folder: &Path) -> String {
     last.map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-fn read(folder: &Path, file: &str) -> Result<String> {
-    let path = folder.join(file);
-    fs::read_to_string(&path).map_err(|error| {
-        let message = if folder.is_dir() {
-            format!(
-                "{}: cannot be read: {error}; a folder is expected that `kiln train --out` has written",
-                path.display()
-            )
-        } else {
-            format!("{}: there is no such folder; `kiln train RECIPE --out DIR` makes one", folder.display())
-        };
-        Error::new(ErrorKind::Io, "", message).with_source(error)
-    })
+/// A run's folder that is read: files of its current generation, whose checksums are compared.
+struct Files<'a> {
+    folder: &'a Path,
+    /// None where files are taken as they are.
+    generation: Option<Generation>,
+}
+
+impl<'a> Files<'a> {
+    /// Those of a folder; `accept_changed` takes files that differ from the manifest, and a folder without one.
+    fn open(folder: &'a Path, accept_changed: bool) -> Result<Files<'a>> {
+        if !folder.is_dir() {
+            let message =
+                format!("{}: there is no such folder; `kiln train RECIPE --out DIR` makes one", folder.display());
+            return Err(Error::new(ErrorKind::Io, "", message));
+        }
+        let generation = if accept_changed { None } else { Store::new(folder).current()? };
+        if generation.is_none() && !accept_changed {
+            let message = format!(
+                "{}: this folder has no manifest.json, so it is not known whether its files are a run's; \
+                 --accept-changed takes them as they are",
+                folder.display()
+            );
+            return Err(Error::new(ErrorKind::Format, "", message));
+        }
+        Ok(Files { folder, generation })
+    }
+
+    /// Where a file is.
+    fn path(&self, file: &str) -> Result<PathBuf> {
+        let Some(generation) = &self.generation else { return Ok(self.folder.join(file)) };
+        generation.path(file).map_err(|error| {
+            let remedy = if error.kind() == ErrorKind::Format { "; --accept-changed takes it as it is" } else { "" };
+            Error::new(error.kind(), "", format!("{}{remedy}", error.message())).with_source(error)
+        })
+    }
+
+    fn text(&self, file: &str) -> Result<String> {
+        let path = self.path(file)?;
+        fs::read_to_string(&path).map_err(|error| {
+            Error::new(ErrorKind::Io, "", format!("{}: cannot be read: {error}", path.display())).with_source(error)
+        })
+    }
 }
 
 /// The curve of a run.
-pub(crate) fn curve(folder: &Path) -> Result<Curve> {
-    let log = Log::parse(&read(folder, HISTORY)?, &folder.join(HISTORY))?;
-    Ok(Curve { name: name(folder), log })
+pub(crate) fn curve(folder: &Path, accept_changed: bool) -> Result<Curve> {
+    let text = Files::open(folder, accept_changed)?.text(HISTORY)?;
+    Ok(Curve { name: name(folder), log: Log::parse(&text, &folder.join(HISTORY))? })
 }
 
 /// A trained model.
@@ -156,10 +232,11 @@ pub(crate) struct Run {
 
 impl Run {
     /// The model of a run's folder, made again by model.json with the weights of model.safetensors.
-    pub(crate) fn open(folder: &Path, device: &Device) -> Result<Run> {
+    pub(crate) fn open(folder: &Path, accept_changed: bool, device: &Device) -> Result<Run> {
+        let files = Files::open(folder, accept_changed)?;
         let description = folder.join(MODEL);
         let wrong = |why: &str| Error::new(ErrorKind::Format, "", format!("{}: {why}", description.display()));
-        let text = read(folder, MODEL)?;
+        let text = files.text(MODEL)?;
         let json: Value = serde_json::from_str(&text).map_err(|error| wrong(&format!("this is no JSON: {error}")))?;
         let Some(name) = json["recipe"].as_str() else { return Err(wrong("`recipe`, a name, is expected")) };
         let recipe = Recipe::from_str(name, false).map_err(|_| {
@@ -177,8 +254,14 @@ impl Run {
         if classes > 0 && **output != [classes] {
             return Err(wrong(&format!("the model gives {output} for a sample; {name} has {classes} classes")));
         }
-        safetensors::load(&mut model, folder.join(WEIGHTS))?;
-        let config = fs::read_to_string(folder.join(CONFIG)).unwrap_or_default();
+        safetensors::load(&mut model, files.path(WEIGHTS)?)?;
+        all_finite(&model).map_err(|error| {
+            Error::new(error.kind(), "", format!("{}: {}", folder.join(WEIGHTS).display(), error.message()))
+        })?;
+        let config = match files.text(CONFIG) {
+            Err(_) if accept_changed => String::new(),
+            config => config?,
+        };
         let batch_size = config.lines().find_map(|line| line.strip_prefix("batch_size = ")?.trim().parse().ok());
         Ok(Run { recipe, model, description, batch_size })
     }
@@ -194,4 +277,18 @@ impl Run {
             format!("{}: the model takes samples of {input}, {of} are of {shape}", self.description.display());
         Err(Error::new(ErrorKind::Shape, "", message))
     }
+}
+
+/// Fails where a weight is infinite or NaN, with the tensor's name.
+fn all_finite(model: &Sequential) -> Result<()> {
+    for (name, tensor) in model.state_dict() {
+        let values = tensor.to_f64_vec()?;
+        let bad = values.iter().filter(|value| !value.is_finite()).count();
+        if bad > 0 {
+            let message =
+                format!("{name}: {bad} of {} values are infinite or NaN; such a model predicts nothing", values.len());
+            return Err(Error::value("", message));
+        }
+    }
+    Ok(())
 }

@@ -8,6 +8,7 @@ use crate::recipes::{Prepared, Recipe, Setup};
 use crate::report::{Plan, Report, Summary};
 use crate::run_folder::{Config, Out};
 use kiln::prelude::*;
+use kiln::store::Store;
 use kiln::train::Progress;
 use kiln::{Error, ErrorKind, Result};
 use std::num::NonZeroUsize;
@@ -58,7 +59,8 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         data,
     };
     let parameters = trainer.objective.model.parameter_count();
-    let out = options.out.as_deref().map(|folder| Out::make(folder, 4 * parameters)).transpose()?;
+    let store = options.out.as_deref().map(Store::new);
+    let out = store.as_ref().map(|store| Out::make(store, 4 * parameters, options.force)).transpose()?;
 
     let report = Report::new(options, options.recipe.samples());
     report.begin(&Plan {
@@ -88,8 +90,8 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let fitted = trainer.fit(&*train, fit);
     report().clear();
 
-    let save = |history: &History| match &out {
-        Some(out) => out.save(&config, &trainer.objective.model, history),
+    let save = |history: &History| match out {
+        Some(mut out) => out.save(&config, &trainer.objective.model, history),
         None => Ok(()),
     };
     let history = match fitted {

@@ -134,11 +134,7 @@ fn run_folders() {
     // The file, what becomes of it (nothing: it is removed), what is said of it by `evaluate`.
     type Spoilt<'a> = (&'a str, Option<Vec<u8>>, &'a [&'a str]);
     let cases: [Spoilt; 14] = [
-        (
-            "model.json",
-            None,
-            &["model.json: cannot be read: ", "a folder is expected that `kiln train --out` has written"],
-        ),
+        ("model.json", None, &["model.json: cannot be read: "]),
         ("model.json", Some(json.as_bytes()[..100].to_vec()), &["model.json: this is no JSON: "]),
         ("model.json", Some(b"[]".to_vec()), &["model.json: `recipe`, a name, is expected"]),
         (
@@ -190,9 +186,21 @@ fn run_folders() {
         }
         let named = if says[0].contains('@') { says[0].to_owned() } else { format!("@/run/{}", says[0]) };
         let says = [&[named.as_str()], &says[1..]].concat();
-        check(&folder, "evaluate @/run --data @ --out @/matrix.png", FAILED, &says);
+        let changed = format!("@/run/{file}: ");
+        let refused: &[&str] = if folder.join("run").join(file).exists() {
+            &[
+                &changed,
+                "this file differs from the manifest: it was changed or cut short; --accept-changed takes it as it is",
+            ]
+        } else {
+            &[&changed, "cannot be read: "]
+        };
+        for words in ["evaluate @/run --data @ --out @/matrix.png", "predict @/run tests/fixtures/seven.jpg"] {
+            check(&folder, words, FAILED, refused);
+        }
+        check(&folder, "evaluate @/run --data @ --out @/matrix.png --accept-changed", FAILED, &says);
         if !says[0].contains("the test images") {
-            check(&folder, "predict @/run tests/fixtures/seven.jpg", FAILED, &says);
+            check(&folder, "predict @/run tests/fixtures/seven.jpg --accept-changed", FAILED, &says);
         }
     }
     let folder = healthy("no-run");
@@ -202,7 +210,13 @@ fn run_folders() {
     {
         check(&folder, words, FAILED, &[says]);
     }
-    check(&folder, "evaluate @/mnist", FAILED, &["@/mnist/model.json: cannot be read: "]);
+    let says =
+        "@/mnist: this folder has no manifest.json, so it is not known whether its files are a run's; --accept-changed";
+    check(&folder, "evaluate @/mnist", FAILED, &[says]);
+    check(&folder, "evaluate @/mnist --accept-changed", FAILED, &["@/mnist/model.json: cannot be read: "]);
+    fs::write(folder.join("run/history.csv"), "epoch,loss\n1,0.5\n").unwrap();
+    let says = "@/run/history.csv: this file differs from the manifest";
+    check(&folder, "plot @/run --out @/plot.png", FAILED, &[says]);
     for (history, says) in [
         ("", "line 1: the names of the columns are expected, epoch,loss,…"),
         ("epoch,loss\n", "line 2: no epoch follows"),
@@ -215,7 +229,7 @@ fn run_folders() {
     ] {
         fs::write(folder.join("run/history.csv"), history).unwrap();
         let says = format!("@/run/history.csv: {says}");
-        check(&folder, "plot @/run --out @/plot.png", FAILED, &[&says]);
+        check(&folder, "plot @/run --out @/plot.png --accept-changed", FAILED, &[&says]);
     }
     // A picture of a thousand panels would have gigabytes.
     let names: String = (0..1000).map(|i| format!(",a{i}")).collect();
@@ -280,13 +294,13 @@ fn images() {
     let json = fs::read_to_string(folder.join("run/model.json")).unwrap();
     fs::write(folder.join("run/model.json"), json.replace("28,\n      28", "14,\n      56")).unwrap();
     let says = "@/run/model.json: the model takes samples of (14, 56), digits are of (28, 28)";
-    check(&folder, "predict @/run tests/fixtures/seven.jpg", FAILED, &[says]);
+    check(&folder, "predict @/run tests/fixtures/seven.jpg --accept-changed", FAILED, &[says]);
 }
 
 #[test]
 fn places_that_cannot_be_written() {
     let folder = healthy("places");
-    let train = "train mnist-mlp --data @ --epochs 1 --quiet --out";
+    let train = "train mnist-mlp --data @ --quiet --out";
     check(&folder, &format!("{train} @/{LABELS_FILE}"), FAILED, &["--out @/mnist/", "this folder cannot be made: "]);
     check(
         &folder,
@@ -294,17 +308,21 @@ fn places_that_cannot_be_written() {
         FAILED,
         &["--out @/mnist/", "this folder cannot be made: "],
     );
-    // A folder is where a file should be: found after the work, and then no other file is written either.
+    // A folder is where a file should be: found before the work, which would take longer than a second.
     fs::create_dir_all(folder.join("half/history.csv/inside")).unwrap();
-    let says = "save: @/half/history.csv: cannot be written: this is a folder";
-    check(&folder, &format!("{train} @/half"), FAILED, &[says]);
+    let says = "--out @/half: @/half/history.csv: cannot be written: this is a folder";
+    check(&folder, &format!("{train} @/half --epochs 1000"), FAILED, &[says]);
+    // A run is not overwritten unless that is asked for.
+    let says = "--out @/run: this folder has a run; --force replaces it, or choose another folder";
+    check(&folder, &format!("{train} @/run --epochs 1000"), FAILED, &[says]);
+    check(&folder, "train mnist-mlp --force", REFUSED, &["the following required arguments were not provided"]);
     for words in ["evaluate @/run --data @ --out", "plot @/run --out"] {
         for (place, says) in [("mnist", "this is a folder"), ("nowhere/picture.png", "No such file or directory")] {
             let says = format!("save: @/{place}: cannot be written: {says}");
             check(&folder, &format!("{words} @/{place}"), FAILED, &[&says]);
         }
         if cfg!(unix) {
-            let says = "save: /dev/null: cannot be written: this is no file but a device or the like";
+            let says = "save: /dev/null: cannot be written: this is not a regular file";
             check(&folder, &format!("{words} /dev/null"), FAILED, &[says]);
         }
     }
@@ -325,9 +343,9 @@ fn a_full_disk() {
     let folder = healthy("full");
     // Seen before the training: a thousand epochs would not fit into a second.
     let train = "train mnist-mlp --data @ --epochs 1000 --out";
-    let says = ["the model's weights cannot be written in this folder: File too large"];
+    let says = ["the run cannot be written in this folder: File too large"];
     check_run(&folder, &format!("{train} @/runs/out"), FAILED, &[&["--out @/runs/out: "], &says[..]].concat(), run);
-    check_run(&folder, &format!("{train} @/run"), FAILED, &[&["--out @/run: "], &says[..]].concat(), run);
+    check_run(&folder, &format!("{train} @/run --force"), FAILED, &[&["--out @/run: "], &says[..]].concat(), run);
 }
 
 /// Files and folders that the user may not read or write. Root may, so that root's test is run as nobody.
@@ -364,7 +382,7 @@ fn no_permission() {
     mode(LABELS_FILE, 0o644);
     mode("run", 0o555);
     let train = "train mnist-mlp --data @ --epochs 1000 --out";
-    denied(&format!("{train} @/run"), "--out @/run: the model's weights cannot be written in this folder: ");
+    denied(&format!("{train} @/run --force"), "--out @/run: @/run/.lock: cannot be made: ");
     denied(&format!("{train} @/run/inner/out"), "--out @/run/inner/out: this folder cannot be made: ");
     denied("evaluate @/run --data @ --out @/run/matrix.png", "save: @/run/matrix.png: cannot be written: ");
     denied("plot @/run --out @/run/plot.png", "save: @/run/plot.png: cannot be written: ");
@@ -374,7 +392,7 @@ fn no_permission() {
     denied("evaluate @/run --data @", "@/run/model.json: cannot be read: ");
     denied("plot @/run --out @/plot.png", "@/run/history.csv: cannot be read: ");
     mode("run/model.json", 0o644);
-    denied("evaluate @/run --data @", "load: @/run/model.safetensors: cannot be read: ");
+    denied("evaluate @/run --data @", "@/run/model.safetensors: cannot be read: ");
     mode("run/model.safetensors", 0o644);
     mode(IMAGES_FILE, 0);
     denied(&format!("predict @/run @/{IMAGES_FILE}"), &format!("@/{IMAGES_FILE}: cannot be read: "));

@@ -7,7 +7,7 @@ mod support;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use support::{Folder, IMAGES, command, idx, kiln, lines, word};
+use support::{Folder, IMAGES, command, idx, kiln, lines, text, word};
 
 /// A data folder with a run of three epochs in it.
 fn trained(name: &str) -> (Folder, PathBuf) {
@@ -126,8 +126,86 @@ fn plot_lays_runs_over_each_other() {
 
     // Values that cannot be drawn, and epochs far apart, are no reason to fail.
     fs::write(first.join("history.csv"), "epoch,loss,val_loss\n1,NaN,inf\n1000000,1,1\n").unwrap();
-    command(&words);
+    lines(&command(&[&words[..], &["--accept-changed"]].concat()));
     png_size(&picture);
+}
+
+#[test]
+fn weights_that_are_not_finite_are_refused_by_name() {
+    let (folder, run) = trained("not-finite");
+    let path = run.join("model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    // The last weight of the file.
+    let end = bytes.len();
+    bytes[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(&path, bytes).unwrap();
+    let output = command(&["evaluate", word(&run), "--data", word(&folder.0), "--accept-changed"]);
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("model.safetensors: 2.weight: 1 of 1280 values are infinite or NaN; "), "{stderr}");
+}
+
+#[test]
+fn force_replaces_a_run() {
+    let (folder, run) = trained("force");
+    lines(&kiln(&folder.0, &["--epochs", "2", "--quiet", "--force", "--out", word(&run)]));
+    assert_eq!(json(&run.join("manifest.json"))["generation"], 2);
+    assert_eq!(fs::read_to_string(run.join("history.csv")).unwrap().lines().count(), 3);
+    lines(&command(&["evaluate", word(&run), "--data", word(&folder.0)]));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_printed_is_an_error_and_a_closed_pipe_is_not() {
+    let (folder, run) = trained("stdout");
+    let to = |place: &str, words: &[&str]| {
+        let mut shell = std::process::Command::new("sh");
+        let script = format!("\"$0\" \"$@\" {place}");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_kiln")]).args(words).output().unwrap()
+    };
+    let says = "error: stdout: cannot be written: No space left on device (os error 28)\n";
+    let kept = folder.join("kept");
+    let train = ["train", "mnist-mlp", "--epochs", "2", "--json", "--data", word(&folder.0), "--out", word(&kept)];
+    let evaluate = ["evaluate", word(&run), "--data", word(&folder.0)];
+    for words in [&train[..], &evaluate[..], &["summary", "mnist-mlp"], &["completions", "bash"]] {
+        let output = to("> /dev/full", words);
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(1), says), "{words:?}");
+        // Into the same folder a second time.
+        let force: &[&str] = if words[0] == "train" { &["--force"] } else { &[] };
+        let output = to("| true", &[words, force].concat());
+        assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""), "{words:?}");
+    }
+    // The training was saved all the same.
+    lines(&command(&["evaluate", word(&kept), "--data", word(&folder.0)]));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_that_cannot_be_saved_keeps_its_weights() {
+    use std::io::{BufRead, BufReader, Read};
+    use std::process::{Command, Stdio};
+    let folder = Folder::with_data("rescue");
+    let run = folder.join("run");
+    let words = ["train", "mnist-mlp", "--json", "--epochs", "1000000", "--data", word(&folder.0), "--out", word(&run)];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kiln"));
+    let child = child.args(words).env("TMPDIR", &folder.0).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = child.spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
+    stdout.next().unwrap().unwrap();
+    // Another training may not write there meanwhile.
+    let other = kiln(&folder.0, &["--out", word(&run)]);
+    let says = format!(": process {} is writing here; wait until it ends or choose another folder\n", child.id());
+    assert!(text(&other.stderr).ends_with(&says), "{}", text(&other.stderr));
+    fs::create_dir(run.join("history.csv")).unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    stdout.for_each(drop);
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{stderr}");
+    assert!(stderr.contains("history.csv: cannot be written: this is a folder; the weights are kept in "), "{stderr}");
+    let kept = folder.join(&format!("kiln-{}.safetensors", child.id()));
+    assert!(stderr.ends_with(&format!("{}\n", kept.display())), "{stderr}");
+    assert!(fs::metadata(kept).unwrap().len() > 400_000);
 }
 
 #[cfg(unix)]

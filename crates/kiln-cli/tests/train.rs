@@ -86,7 +86,7 @@ fn out_holds_the_model_and_the_history() {
     assert_eq!(said[3], format!("saved in {}: {saved}", out.display()));
     let mut files: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     files.sort();
-    assert_eq!(files, ["config.toml", "curves.png", "history.csv", "model.json", "model.safetensors"]);
+    assert_eq!(files, ["config.toml", "curves.png", "history.csv", "manifest.json", "model.json", "model.safetensors"]);
 
     let history = fs::read_to_string(out.join("history.csv")).unwrap();
     let rows: Vec<Vec<&str>> = history.lines().map(|line| line.split(',').collect()).collect();

@@ -3,13 +3,12 @@
 //! A file written here can be given to `torch.nn.Module.load_state_dict(safetensors.torch.load_file(path))` of the same
 //! architecture, and one saved there can be loaded here.
 
-mod atomic;
 mod format;
 
-pub use atomic::{write_all_atomically, write_atomically};
 pub use format::{decode, encode};
 
 use crate::{Module, StateDict, Unmatched};
+use kiln_store::write_atomically;
 use kiln_tensor::{Device, Error, ErrorKind, Result};
 use std::path::Path;
 

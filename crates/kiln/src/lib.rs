@@ -11,6 +11,7 @@ pub use kiln_datasets as datasets;
 pub use kiln_math as math;
 pub use kiln_nn as nn;
 pub use kiln_optim as optim;
+pub use kiln_store as store;
 pub use kiln_tensor as tensor;
 pub use kiln_train as train;
 

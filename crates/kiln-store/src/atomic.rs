@@ -1,0 +1,52 @@
+//! One file that is replaced completely or not at all.
+
+use crate::disk::sync_folder;
+use crate::failed;
+use kiln_tensor::Result;
+use std::io::{self, Write};
+use std::path::Path;
+use tempfile::{Builder, NamedTempFile};
+
+/// Writes a file so that a crash, a full disk or a reader at the wrong moment never meets half of it: the bytes go to a
+/// temporary file in the same folder, which is flushed to the disk and then renamed over `path`.
+///
+/// # Errors
+/// Whatever the file system says, with the path; the temporary file is removed, and what was at `path` is still there. What
+/// is at `path` must be a file: a folder or a device is not replaced.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes).map_err(|error| failed("save", path, "cannot be written", error))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = folder_of(path)?;
+    let mut temporary = temporary_in(folder)?;
+    temporary.write_all(bytes)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
+    sync_folder(folder)
+}
+
+/// The folder of a path at which a file is, or nothing yet.
+fn folder_of(path: &Path) -> io::Result<&Path> {
+    let refused = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    if path.file_name().is_none() {
+        return refused("this is not a file name");
+    }
+    // A rename would put a file in the place of /dev/null too.
+    match std::fs::metadata(path) {
+        Ok(there) if there.is_dir() => return refused("this is a folder"),
+        Ok(there) if !there.is_file() => return refused("this is not a regular file"),
+        _ => {}
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    Ok(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+}
+
+/// A new file in `folder` with the usual permissions: those of `tempfile` are for its owner alone.
+fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = Builder::new();
+    builder.prefix(".kiln-").suffix(".tmp");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
+    builder.tempfile_in(folder)
+}

@@ -1,0 +1,23 @@
+#![doc = include_str!("../README.md")]
+
+mod atomic;
+mod disk;
+mod lock;
+mod manifest;
+mod store;
+mod writer;
+
+pub use atomic::write_atomically;
+pub use disk::{Disk, Os};
+pub use store::{Generation, Store};
+pub use writer::Writer;
+
+use kiln_tensor::{Error, ErrorKind};
+use std::io;
+use std::path::Path;
+
+/// An error of the file system, with the path.
+#[cold]
+fn failed(operation: &'static str, path: &Path, what: &str, error: io::Error) -> Error {
+    Error::new(ErrorKind::Io, operation, format!("{}: {what}: {error}", path.display())).with_source(error)
+}

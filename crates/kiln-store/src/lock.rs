@@ -1,0 +1,73 @@
+//! A lock on a folder: one writer at a time.
+
+use crate::failed;
+use kiln_tensor::{Error, ErrorKind, Result};
+use std::fs::{self, File, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+const NAME: &str = ".lock";
+
+/// Held while it lives. The operating system lets go of it when the process ends, however that happens, so a lock is never
+/// left behind by a crash.
+pub(crate) struct Lock {
+    path: PathBuf,
+    _file: File,
+}
+
+impl Lock {
+    /// The folder's lock, with this process's id in its file.
+    ///
+    /// # Errors
+    /// Another writer, by its process id; a file that cannot be made.
+    pub(crate) fn take(folder: &Path) -> Result<Lock> {
+        let path = folder.join(NAME);
+        let unlocked = |error| failed("lock", &path, "cannot be made", error);
+        loop {
+            let opened = File::options().create(true).truncate(false).read(true).write(true).open(&path);
+            let mut file = opened.map_err(unlocked)?;
+            match file.try_lock() {
+                // A file system without locks: as it was before there were any.
+                Ok(()) | Err(TryLockError::Error(_)) => {}
+                Err(TryLockError::WouldBlock) => return Err(taken(folder, file)),
+            }
+            // Whoever held it before removes the file when it is done: then this is not the folder's lock any more.
+            if !is_at(&file, &path) {
+                continue;
+            }
+            let written = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
+            written.map_err(unlocked)?;
+            return Ok(Lock { path, _file: file });
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Before the file is closed, and with it unlocked. One that stays is taken over by the next writer.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cold]
+fn taken(folder: &Path, mut file: File) -> Error {
+    let mut id = String::new();
+    let _ = file.rewind().and_then(|()| file.read_to_string(&mut id));
+    let process = if id.is_empty() { "another process".to_owned() } else { format!("process {id}") };
+    let message =
+        format!("{}: {process} is writing here; wait until it ends or choose another folder", folder.display());
+    Error::new(ErrorKind::Io, "lock", message)
+}
+
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let place = |there: &fs::Metadata| (there.dev(), there.ino());
+    matches!((file.metadata(), fs::metadata(path)), (Ok(a), Ok(b)) if place(&a) == place(&b))
+}
+
+/// A file that is open cannot be removed here.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
