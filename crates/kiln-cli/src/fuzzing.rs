@@ -15,10 +15,10 @@ pub fn image(path: &Path) -> Result<[Option<Vec<f32>>; 2]> {
 
 /// The PNG file of the curves of a run's folder.
 pub fn curves(folder: &Path) -> Result<Vec<u8>> {
-    drawing::curves(&[curve(folder)?])
+    drawing::curves(&[curve(folder, true)?])
 }
 
 /// The model of a run's folder.
 pub fn model(folder: &Path, device: &Device) -> Result<kiln::nn::Sequential> {
-    Ok(Run::open(folder, device)?.model)
+    Ok(Run::open(folder, true, device)?.model)
 }

@@ -243,7 +243,9 @@ impl Run {
             let names: Vec<String> = Recipe::value_variants().iter().map(|recipe| recipe.name()).collect();
             wrong(&format!("recipe {name:?} is none that this version knows: {}", names.join(", ")))
         })?;
-        let mut model = Sequential::from_architecture(&json["architecture"], device)
+        // Without memory for the weights: whether they are as many as this asks for is seen when they are loaded.
+        let mut init = Init::new(0, device).placeholders();
+        let mut model = Sequential::from_architecture_with(&json["architecture"], &mut init)
             .map_err(|error| wrong(&format!("`architecture`: {}", error.message())))?;
         let (Some(_), Some(output)) = (model.input_shape(), model.output_shapes().last()) else {
             return Err(wrong(

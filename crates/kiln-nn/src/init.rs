@@ -157,12 +157,20 @@ pub struct Init {
     dtype: DType,
     path: Path,
     draws: Draws,
+    placeholders: bool,
 }
 
 impl Init {
     /// Parameters of f32 on this device, drawn from this seed.
     pub fn new(seed: u64, device: &Device) -> Self {
-        Init { seed, device: device.clone(), dtype: DType::F32, path: Path::new(), draws: Draws::default() }
+        Init {
+            seed,
+            device: device.clone(),
+            dtype: DType::F32,
+            path: Path::new(),
+            draws: Draws::default(),
+            placeholders: false,
+        }
     }
 
     /// Parameters of this floating-point type.
@@ -170,6 +178,19 @@ impl Init {
     pub fn dtype(mut self, dtype: DType) -> Self {
         self.dtype = dtype;
         self
+    }
+
+    /// Parameters and buffers that take no memory: zeros of the right shapes, each one number seen at every place. For a
+    /// model whose values are loaded next.
+    #[must_use]
+    pub fn placeholders(mut self) -> Self {
+        self.placeholders = true;
+        self
+    }
+
+    /// Whether parameters are placeholders, whose values do not count.
+    pub fn makes_placeholders(&self) -> bool {
+        self.placeholders
     }
 
     /// Where parameters are made.
@@ -188,6 +209,9 @@ impl Init {
     /// Those of [`Initializer::tensor`].
     pub fn param(&mut self, name: &str, shape: &[usize], fans: Fans, initializer: Initializer) -> Result<Param> {
         let shape = Shape::new(shape)?;
+        if self.placeholders {
+            return self.placeholder(shape, self.dtype).map(Param::new);
+        }
         self.path.push(name.into());
         let stream = self.stream();
         self.path.pop();
@@ -199,7 +223,16 @@ impl Init {
     /// # Errors
     /// Memory that cannot be had.
     pub fn buffer(&mut self, shape: &[usize], value: f64) -> Result<Buffer> {
-        Ok(Buffer::new(Tensor::full(Shape::new(shape)?, value, self.dtype.computed_in(), &self.device)?))
+        let (shape, dtype) = (Shape::new(shape)?, self.dtype.computed_in());
+        let value = match self.placeholders {
+            true => self.placeholder(shape, dtype)?,
+            false => Tensor::full(shape, value, dtype, &self.device)?,
+        };
+        Ok(Buffer::new(value))
+    }
+
+    fn placeholder(&self, shape: Shape, dtype: DType) -> Result<Tensor> {
+        Tensor::zeros((), dtype, &self.device)?.broadcast_to(shape)
     }
 
     /// Builds a layer one step down the path, for inputs of this shape (without the batch axis); gives its output's shape.

@@ -58,10 +58,10 @@ pub trait Module {
     }
 
     /// Sets parameters and buffers from a state dict; float types are converted to the parameter's own, values are moved
-    /// to its device. Returns the names that had no partner, none where `strict`.
+    /// to its device. Where `strict` is false, what does not fit is left out and returned.
     ///
     /// # Errors
-    /// Where `strict`, names that are missing or unexpected; always, shapes that differ. All of them are listed, and
+    /// Where `strict`, names that are missing or unexpected, and shapes or types that differ. All of them are listed, and
     /// nothing is changed.
     fn load_state_dict(&mut self, state: &StateDict, strict: bool) -> Result<Unmatched> {
         state::load(self, state, strict)

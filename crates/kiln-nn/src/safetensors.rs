@@ -5,11 +5,14 @@
 
 mod format;
 
+use format::{Decoded, decode_supported};
 pub use format::{decode, encode};
 
 use crate::{Module, StateDict, Unmatched};
 use kiln_store::write_atomically;
 use kiln_tensor::{Device, Error, ErrorKind, Result};
+use memmap2::Mmap;
+use std::fs::File;
 use std::path::Path;
 
 /// Writes all parameters and buffers: to a temporary file, which replaces `path` once it is complete and on the disk.
@@ -29,17 +32,26 @@ pub fn load<M: Module + ?Sized>(model: &mut M, path: impl AsRef<Path>) -> Result
     load_matching(model, path, true).map(|_| ())
 }
 
-/// As [`load`], of those names that both sides have (unless `strict`), as to fine-tune a model with another head. Returns
-/// the names without a partner.
+/// As [`load`], where `strict` is false of those tensors that both sides have with the same shape, as to fine-tune a model with
+/// another head. Returns what was left out: missing and unexpected names, and tensors of another shape or type.
 ///
 /// # Errors
 /// As [`load`].
 pub fn load_matching<M: Module + ?Sized>(model: &mut M, path: impl AsRef<Path>, strict: bool) -> Result<Unmatched> {
     let path = path.as_ref();
-    let state = read(path, &Device::cpu())?;
-    model.load_state_dict(&state, strict).map_err(|error| {
+    let Decoded { tensors, unsupported } = open(path, |bytes| {
+        let decoded = decode_supported(bytes, &Device::cpu())?;
+        match decoded.unsupported.first() {
+            Some((name, why)) if strict => Err(Error::new(ErrorKind::Unsupported, "load", format!("{name}: {why}"))),
+            _ => Ok(decoded),
+        }
+    })?;
+    let mut unmatched = model.load_state_dict(&tensors, strict).map_err(|error| {
         Error::new(error.kind(), error.operation(), format!("{}: {}", path.display(), error.message()))
-    })
+    })?;
+    unmatched.missing.retain(|name| !unsupported.iter().any(|(other, _)| other == name));
+    unmatched.skipped.extend(unsupported.into_iter().map(|(name, why)| format!("{name}: {why}")));
+    Ok(unmatched)
 }
 
 /// Writes tensors, as they are, as [`save`] does.
@@ -55,11 +67,18 @@ pub fn write(tensors: &StateDict, path: impl AsRef<Path>) -> Result<()> {
 /// # Errors
 /// A file that cannot be read or is no safetensors file.
 pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<StateDict> {
-    let path = path.as_ref();
-    let bytes = std::fs::read(path).map_err(|error| {
+    open(path.as_ref(), |bytes| decode(bytes, device))
+}
+
+/// Calls `decode` with a file's bytes, which are mapped and not copied.
+fn open<R>(path: &Path, decode: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
+    // SAFETY: the map is read-only and lives for this call. Another process that cuts the file short meanwhile would end this
+    // one by a signal; Kiln's own writers replace files and never shorten them.
+    let mapped = File::open(path).and_then(|file| unsafe { Mmap::map(&file) });
+    let bytes = mapped.map_err(|error| {
         Error::new(ErrorKind::Io, "load", format!("{}: cannot be read: {error}", path.display())).with_source(error)
     })?;
-    decode(&bytes, device).map_err(|error| {
+    decode(&bytes).map_err(|error| {
         Error::new(error.kind(), "load", format!("{}: {}", path.display(), error.message())).with_source(error)
     })
 }

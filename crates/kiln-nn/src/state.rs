@@ -16,6 +16,8 @@ pub struct Unmatched {
     pub missing: Vec<String>,
     /// In the state dict, not in the module.
     pub unexpected: Vec<String>,
+    /// In both, but of another shape or type, or of a type that Kiln does not have: with what was expected and found.
+    pub skipped: Vec<String>,
 }
 
 /// All that a module owns.
@@ -70,7 +72,6 @@ pub(crate) fn convert<M: Module + ?Sized>(
 pub(crate) fn load<M: Module + ?Sized>(module: &mut M, state: &StateDict, strict: bool) -> Result<Unmatched> {
     let all = collect_mut(module);
     let mut unmatched = Unmatched::default();
-    let mut misfits = Vec::new();
     let mut known = BTreeSet::new();
 
     // First everything is compared and converted, so that an error leaves the module as it was.
@@ -82,7 +83,7 @@ pub(crate) fn load<M: Module + ?Sized>(module: &mut M, state: &StateDict, strict
         };
         let convertible = new.dtype() == old.dtype() || new.dtype().is_float() && old.dtype().is_float();
         if new.shape() != old.shape() || !convertible {
-            misfits.push(format!(
+            unmatched.skipped.push(format!(
                 "{path}: expected {} {}, got {} {}",
                 old.dtype(),
                 old.shape(),
@@ -101,8 +102,8 @@ pub(crate) fn load<M: Module + ?Sized>(module: &mut M, state: &StateDict, strict
     };
     unmatched.unexpected = state.keys().filter(|&name| !known.contains(name) && !counted(name)).cloned().collect();
 
-    if !misfits.is_empty() || strict && unmatched != Unmatched::default() {
-        return Err(mismatch(&unmatched, &misfits, strict));
+    if strict && unmatched != Unmatched::default() {
+        return Err(mismatch(&unmatched));
     }
     for ((_, parameter), value) in all.parameters.into_iter().zip(parameters) {
         if let Some(value) = value {
@@ -117,18 +118,16 @@ pub(crate) fn load<M: Module + ?Sized>(module: &mut M, state: &StateDict, strict
     Ok(unmatched)
 }
 
-fn mismatch(unmatched: &Unmatched, misfits: &[String], strict: bool) -> Error {
+fn mismatch(unmatched: &Unmatched) -> Error {
     let mut text = String::from("the state is of another architecture; nothing was changed.");
     let mut list = |title: &str, names: &[String]| {
         if !names.is_empty() {
             let _ = write!(text, " {title} ({}): {}.", names.len(), names.join(", "));
         }
     };
-    if strict {
-        list("Missing", &unmatched.missing);
-        list("Unexpected", &unmatched.unexpected);
-    }
-    list("Of another shape or type", misfits);
-    let kind = if misfits.is_empty() { ErrorKind::Value } else { ErrorKind::Shape };
+    list("Missing", &unmatched.missing);
+    list("Unexpected", &unmatched.unexpected);
+    list("Of another shape or type", &unmatched.skipped);
+    let kind = if unmatched.skipped.is_empty() { ErrorKind::Value } else { ErrorKind::Shape };
     Error::new(kind, "load_state_dict", text)
 }

@@ -168,7 +168,7 @@ impl Layer for Embedding {
         if self.weight.is_none() {
             let fans = Fans { input: self.vocabulary, output: self.size };
             let mut weight = init.param("weight", &[self.vocabulary, self.size], fans, self.initializer)?;
-            if let Some(padding) = self.padding {
+            if let Some(padding) = self.padding.filter(|_| !init.makes_placeholders()) {
                 let zeros = Tensor::zeros([1, self.size], weight.value().dtype(), weight.value().device())?;
                 weight.value_mut().slice_assign(0, padding..padding + 1, &zeros)?;
             }

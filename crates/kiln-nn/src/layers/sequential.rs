@@ -165,7 +165,16 @@ impl Sequential {
     /// Anything that is no such description, named with what is expected; layers that Kiln does not make, as those of one's
     /// own.
     pub fn from_architecture(architecture: &Value, device: &Device) -> Result<Self> {
-        architecture::model(architecture, &mut Init::new(0, device))
+        Self::from_architecture_with(architecture, &mut Init::new(0, device))
+    }
+
+    /// As [`Sequential::from_architecture`], with parameters from `init`: of another seed or dtype, or placeholders for values
+    /// that are loaded next.
+    ///
+    /// # Errors
+    /// As [`Sequential::from_architecture`].
+    pub fn from_architecture_with(architecture: &Value, init: &mut Init) -> Result<Self> {
+        architecture::model(architecture, init)
     }
 
     /// The shape that each layer gives for one sample; empty before [`Sequential::build`].

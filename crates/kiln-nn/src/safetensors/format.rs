@@ -1,20 +1,30 @@
 //! Tensors as safetensors bytes and back.
 
 use crate::StateDict;
-use ::safetensors::tensor::{Dtype, SafeTensors, View, serialize};
+use ::safetensors::tensor::{Dtype, SafeTensors, TensorView, View, serialize};
 use half::{bf16, f16};
-use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Shape, Tensor};
+use kiln_tensor::{DType, Device, Element, Error, ErrorKind, Result, Shape, Tensor};
 use std::borrow::Cow;
 use std::collections::HashMap;
+
+/// The name under which the format keeps a file's metadata.
+const METADATA: &str = "__metadata__";
 
 /// The content of a safetensors file with these tensors: little-endian, by dtype and then by name, so that equal tensors give
 /// equal bytes.
 ///
 /// # Errors
-/// A device whose values cannot be read.
+/// A tensor named `__metadata__`, which the format keeps for itself; a device whose values cannot be read.
 pub fn encode(tensors: &StateDict) -> Result<Vec<u8>> {
+    if tensors.contains_key(METADATA) {
+        let message = format!("a tensor cannot be named {METADATA}: safetensors files keep their metadata there");
+        return Err(Error::value("save", message));
+    }
+    let on_host = |tensor: &Tensor| tensor.to_device(&Device::cpu())?.contiguous();
+    let hosted: Vec<Tensor> = tensors.values().map(on_host).collect::<Result<_>>()?;
     let entries: Vec<_> = tensors
-        .iter()
+        .keys()
+        .zip(&hosted)
         .map(|(name, tensor)| {
             Ok((name, Entry { dtype: file_dtype(tensor.dtype()), shape: tensor.dims(), bytes: bytes_of(tensor)? }))
         })
@@ -29,29 +39,49 @@ pub fn encode(tensors: &StateDict) -> Result<Vec<u8>> {
 /// The tensors of a safetensors file.
 ///
 /// # Errors
-/// Bytes that are no such file, or are cut short; a dtype that Kiln has not.
+/// Bytes that are not such a file, or are cut short; a tensor of a dtype or rank that Kiln does not have.
 pub fn decode(bytes: &[u8], device: &Device) -> Result<StateDict> {
+    let Decoded { tensors, unsupported } = decode_supported(bytes, device)?;
+    match unsupported.into_iter().next() {
+        Some((name, why)) => Err(Error::new(ErrorKind::Unsupported, "load", format!("{name}: {why}"))),
+        None => Ok(tensors),
+    }
+}
+
+/// The content of a file.
+pub(super) struct Decoded {
+    pub(super) tensors: StateDict,
+    /// Tensors of a dtype or rank that Kiln does not have, by name, and why.
+    pub(super) unsupported: Vec<(String, String)>,
+}
+
+pub(super) fn decode_supported(bytes: &[u8], device: &Device) -> Result<Decoded> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| {
         let message = format!("this is no complete safetensors file ({error})");
         Error::new(ErrorKind::Format, "load", message).with_source(error)
     })?;
-    file.iter()
-        .map(|(name, view)| {
-            let shape = Shape::new(view.shape())?;
-            let tensor = tensor_of(view.dtype(), view.data(), shape, device)?.ok_or_else(|| {
-                let message = format!("{name} has dtype {}, which Kiln does not compute with", view.dtype());
-                Error::new(ErrorKind::Unsupported, "load", message)
-            })?;
-            Ok((name.to_owned(), tensor))
-        })
-        .collect()
+    let mut decoded = Decoded { tensors: StateDict::new(), unsupported: Vec::new() };
+    for (name, view) in file.iter() {
+        let why = match Shape::new(view.shape()) {
+            Err(error) => error.message().to_owned(),
+            Ok(shape) => match tensor_of(&view, shape, device)? {
+                Some(tensor) => {
+                    decoded.tensors.insert(name.to_owned(), tensor);
+                    continue;
+                }
+                None => format!("Kiln does not have the dtype {}", view.dtype()),
+            },
+        };
+        decoded.unsupported.push((name.to_owned(), why));
+    }
+    Ok(decoded)
 }
 
 /// One tensor, as the safetensors crate wants to see it.
 struct Entry<'a> {
     dtype: Dtype,
     shape: &'a [usize],
-    bytes: Vec<u8>,
+    bytes: Cow<'a, [u8]>,
 }
 
 impl View for Entry<'_> {
@@ -81,31 +111,79 @@ fn file_dtype(dtype: DType) -> Dtype {
     }
 }
 
-fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
-    Ok(match tensor.dtype() {
-        DType::F32 => tensor.to_vec::<f32>()?.into_iter().flat_map(f32::to_le_bytes).collect(),
-        DType::F64 => tensor.to_vec::<f64>()?.into_iter().flat_map(f64::to_le_bytes).collect(),
-        DType::F16 => tensor.to_vec::<f16>()?.into_iter().flat_map(f16::to_le_bytes).collect(),
-        DType::BF16 => tensor.to_vec::<bf16>()?.into_iter().flat_map(bf16::to_le_bytes).collect(),
-        DType::I64 => tensor.to_vec::<i64>()?.into_iter().flat_map(i64::to_le_bytes).collect(),
-        DType::U8 => tensor.to_vec::<u8>()?,
-        DType::Bool => tensor.to_vec::<bool>()?.into_iter().map(u8::from).collect(),
-    })
+/// The elements of a contiguous tensor of the host in little-endian order, in place where the host's order is that.
+fn bytes_of(tensor: &Tensor) -> Result<Cow<'_, [u8]>> {
+    fn of<T: Number>(tensor: &Tensor) -> Result<Cow<'_, [u8]>> {
+        let numbers = tensor.as_slice::<T>()?;
+        Ok(match T::bytes(numbers) {
+            Some(bytes) => Cow::Borrowed(bytes),
+            None => Cow::Owned(numbers.iter().flat_map(|number| number.to_le()).collect()),
+        })
+    }
+    match tensor.dtype() {
+        DType::F32 => of::<f32>(tensor),
+        DType::F64 => of::<f64>(tensor),
+        DType::F16 => of::<f16>(tensor),
+        DType::BF16 => of::<bf16>(tensor),
+        DType::I64 => of::<i64>(tensor),
+        DType::U8 => Ok(Cow::Borrowed(tensor.as_slice::<u8>()?)),
+        DType::Bool => Ok(Cow::Borrowed(bytemuck::cast_slice(tensor.as_slice::<bool>()?))),
+    }
 }
 
-/// Numbers of `N` bytes each.
-fn numbers<const N: usize, T>(bytes: &[u8], from: impl Fn([u8; N]) -> T) -> Vec<T> {
-    bytes.as_chunks::<N>().0.iter().map(|chunk| from(*chunk)).collect()
+/// A number of several bytes, and those bytes in the order of the file.
+trait Number: Element {
+    type Bytes: IntoIterator<Item = u8>;
+    fn to_le(self) -> Self::Bytes;
+    /// The numbers of these bytes, at any address.
+    fn from_le(bytes: &[u8]) -> Vec<Self>;
+    /// Numbers as bytes in place, where the host is little-endian.
+    fn bytes(numbers: &[Self]) -> Option<&[u8]>;
+    /// Bytes as numbers in place, where the host is little-endian and the address is a multiple of their size.
+    fn numbers(bytes: &[u8]) -> Option<&[Self]>;
 }
 
-fn tensor_of(dtype: Dtype, bytes: &[u8], shape: Shape, device: &Device) -> Result<Option<Tensor>> {
-    Ok(Some(match dtype {
-        Dtype::F32 => Tensor::from_slice(&numbers(bytes, f32::from_le_bytes), shape, device)?,
-        Dtype::F64 => Tensor::from_slice(&numbers(bytes, f64::from_le_bytes), shape, device)?,
-        Dtype::F16 => Tensor::from_slice(&numbers(bytes, f16::from_le_bytes), shape, device)?,
-        Dtype::BF16 => Tensor::from_slice(&numbers(bytes, bf16::from_le_bytes), shape, device)?,
-        Dtype::I64 => Tensor::from_slice(&numbers(bytes, i64::from_le_bytes), shape, device)?,
-        Dtype::I32 => Tensor::from_slice(&numbers(bytes, |b| i64::from(i32::from_le_bytes(b))), shape, device)?,
+macro_rules! numbers {
+    ($($T:ty),+) => {$(
+        impl Number for $T {
+            type Bytes = [u8; size_of::<$T>()];
+            fn to_le(self) -> Self::Bytes {
+                self.to_le_bytes()
+            }
+            fn from_le(bytes: &[u8]) -> Vec<Self> {
+                bytes.as_chunks().0.iter().map(|&chunk| Self::from_le_bytes(chunk)).collect()
+            }
+            fn bytes(numbers: &[Self]) -> Option<&[u8]> {
+                cfg!(target_endian = "little").then(|| bytemuck::cast_slice(numbers))
+            }
+            fn numbers(bytes: &[u8]) -> Option<&[Self]> {
+                bytemuck::try_cast_slice(bytes).ok().filter(|_| cfg!(target_endian = "little"))
+            }
+        }
+    )+};
+}
+numbers!(f32, f64, f16, bf16, i64);
+
+/// A tensor of a file; `None` of a dtype that Kiln does not have.
+fn tensor_of(view: &TensorView<'_>, shape: Shape, device: &Device) -> Result<Option<Tensor>> {
+    fn of<T: Number>(bytes: &[u8], shape: Shape, device: &Device) -> Result<Tensor> {
+        match T::numbers(bytes) {
+            Some(numbers) => Tensor::from_slice(numbers, shape, device),
+            None => Tensor::from_slice(&T::from_le(bytes), shape, device),
+        }
+    }
+    let bytes = view.data();
+    Ok(Some(match view.dtype() {
+        Dtype::F32 => of::<f32>(bytes, shape, device)?,
+        Dtype::F64 => of::<f64>(bytes, shape, device)?,
+        Dtype::F16 => of::<f16>(bytes, shape, device)?,
+        Dtype::BF16 => of::<bf16>(bytes, shape, device)?,
+        Dtype::I64 => of::<i64>(bytes, shape, device)?,
+        Dtype::I32 => {
+            let wide: Vec<i64> =
+                bytes.as_chunks().0.iter().map(|&chunk| i64::from(i32::from_le_bytes(chunk))).collect();
+            Tensor::from_slice(&wide, shape, device)?
+        }
         Dtype::U8 => Tensor::from_slice(bytes, shape, device)?,
         Dtype::BOOL => Tensor::from_slice(&bytes.iter().map(|&b| b != 0).collect::<Vec<bool>>(), shape, device)?,
         _ => return Ok(None),
