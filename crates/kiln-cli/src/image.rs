@@ -1,5 +1,6 @@
-//! PNG and JPEG files as pixels, in colours or shades of grey.
+//! PNG and JPEG files as pixels, in colours or shades of grey, upright as their Exif data say.
 
+use crate::orientation::Orientation;
 use kiln::{Error, ErrorKind, Result};
 use png::{BitDepth, ColorType, Transformations};
 use std::io::Cursor;
@@ -129,7 +130,10 @@ fn of_png(bytes: &[u8]) -> std::result::Result<Image, String> {
         (ColorType::Rgba, BitDepth::Eight) => 4,
         other => return Err(format!("its pixels are {other:?}")),
     };
-    Ok(Image { width, height, pixels: on_paper(&pixels[..width * height * channels], channels) })
+    // Exif data may come after the pixels. What is wrong there is no fault of the image.
+    let _ = reader.finish();
+    let exif = reader.info().exif_metadata.as_deref();
+    Ok(upright(exif, on_paper(&pixels[..width * height * channels], channels), width, height))
 }
 
 fn of_jpeg(bytes: &[u8]) -> std::result::Result<Image, String> {
@@ -146,7 +150,14 @@ fn of_jpeg(bytes: &[u8]) -> std::result::Result<Image, String> {
     if ![1, 3].contains(&channels) {
         return Err(format!("its pixels have {channels} channels"));
     }
-    Ok(Image { width, height, pixels: on_paper(&pixels[..width * height * channels], channels) })
+    let exif = decoder.exif().map(Vec::as_slice);
+    Ok(upright(exif, on_paper(&pixels[..width * height * channels], channels), width, height))
+}
+
+fn upright(exif: Option<&[u8]>, pixels: Vec<[u8; 3]>, width: usize, height: usize) -> Image {
+    let orientation = exif.map_or(Orientation::UPRIGHT, Orientation::of_exif);
+    let (pixels, width, height) = orientation.turned(pixels, width, height);
+    Image { width, height, pixels }
 }
 
 /// Pixels of one to four channels as red, green and blue; what is transparent lies on white paper.

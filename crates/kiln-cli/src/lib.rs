@@ -15,6 +15,7 @@ mod generate;
 mod image;
 mod interrupt;
 mod log;
+mod orientation;
 mod photo;
 mod places;
 mod plot;

@@ -81,6 +81,24 @@ fn digits_of_any_size_colour_and_polarity_are_told_apart() {
 }
 
 #[test]
+fn photos_that_a_camera_turned_are_read_upright() {
+    // The same photo in all of Exif's eight orientations, 1.jpg to 8.jpg and 1.png to 8.png.
+    let paths = ["png", "jpg"].map(|kind| (1..=8).map(move |number| format!("tests/fixtures/turned/{number}.{kind}")));
+    let paths: Vec<String> = paths.into_iter().flatten().collect();
+    let words: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let said = lines(&command(&[&["predict", word(model())], &words[..], &["--json"]].concat()));
+    let top: Vec<Value> = said.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["top"].clone()).collect();
+    assert_eq!((top.len(), &top[0][0]["class"]), (16, &"7".into()));
+    assert!(top[..8].iter().all(|other| *other == top[0]), "{top:#?}");
+    // JPEG loses a little, and not the same everywhere.
+    let likely = |top: &Value| top[0]["probability"].as_f64().unwrap();
+    assert!(
+        top[8..].iter().all(|other| other[0]["class"] == "7" && (likely(other) - likely(&top[0])).abs() < 0.05),
+        "{top:#?}"
+    );
+}
+
+#[test]
 fn json_has_the_three_likeliest_of_each_image() {
     let folder = Folder::new("top");
     let (png, jpeg) = (folder.join("one.png"), Path::new("tests/fixtures/seven.jpg"));
