@@ -3,10 +3,14 @@
 use kiln::{Error, ErrorKind, Result};
 use std::path::Path;
 
+/// Epochs are drawn on an axis; there are no more of them than can be told apart there.
+const LAST_EPOCH: f64 = 9e15;
+
 /// Numbers by epoch: a column for each quantity.
 pub(crate) struct Log {
     columns: Vec<String>,
-    rows: Vec<Vec<f64>>,
+    /// Column by column; the first has the epochs.
+    values: Vec<Vec<f64>>,
 }
 
 impl Log {
@@ -20,31 +24,34 @@ impl Log {
         if columns.first().is_none_or(|name| name != "epoch") || !columns.iter().any(|name| name == "loss") {
             return wrong(1, "the names of the columns are expected, epoch,loss,…".to_owned());
         }
-        let mut rows = Vec::new();
+        let mut values: Vec<Vec<f64>> = vec![Vec::new(); columns.len()];
+        let mut last = 0.0;
         for (number, line) in (2..).zip(lines) {
-            let cells: Vec<&str> = line.split(',').collect();
-            if cells.len() != columns.len() {
-                return wrong(number, format!("{} numbers are expected, got {}", columns.len(), cells.len()));
+            let count = line.split(',').count();
+            if count != columns.len() {
+                return wrong(number, format!("{} numbers are expected, got {count}", columns.len()));
             }
-            let mut row: Vec<f64> = Vec::with_capacity(cells.len());
-            for cell in cells {
+            for (cell, column) in line.split(',').zip(&mut values) {
                 let Ok(value) = cell.parse() else { return wrong(number, format!("`{cell}` is no number")) };
-                row.push(value);
+                column.push(value);
             }
-            let after = rows.last().map_or(0.0, |row: &Vec<f64>| row[0]);
-            if row[0].fract() != 0.0 || row[0] <= after || row[0] > f64::from(i32::MAX) {
-                return wrong(number, format!("a whole number above {after} is expected as its epoch, got {}", row[0]));
+            let epoch = values[0].last().copied().unwrap_or(f64::NAN);
+            if !(epoch > last && epoch <= LAST_EPOCH && epoch.fract() == 0.0) {
+                let message =
+                    format!("epoch {epoch:?} is not expected here: epochs are whole numbers that rise from 1 on");
+                return wrong(number, message);
             }
-            rows.push(row);
+            last = epoch;
         }
-        if rows.is_empty() {
+        if values[0].is_empty() {
             return wrong(2, "no epoch follows".to_owned());
         }
-        Ok(Log { columns, rows })
+        Ok(Log { columns, values })
     }
 
-    fn column(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| column == name)
+    fn column(&self, name: &str) -> Option<&[f64]> {
+        let at = self.columns.iter().position(|column| column == name)?;
+        Some(&self.values[at])
     }
 
     /// What was measured on the training data: `loss`, then metrics.
@@ -53,22 +60,21 @@ impl Log {
         names.filter(|name| !name.starts_with("val_") && !["epoch", "seconds"].contains(name))
     }
 
-    /// The finite values of a column by epoch; none where there is no such column.
-    pub(crate) fn points(&self, name: &str) -> Vec<(i32, f64)> {
-        let Some(column) = self.column(name) else { return Vec::new() };
-        let points = self.rows.iter().map(|row| (row[0] as i32, row[column]));
-        points.filter(|(_, value)| value.is_finite()).collect()
+    /// The values of a column by epoch, some of them not finite; none where there is no such column.
+    pub(crate) fn points(&self, name: &str) -> Vec<(f64, f64)> {
+        let column = self.column(name).unwrap_or_default();
+        self.values[0].iter().copied().zip(column.iter().copied()).collect()
     }
 
-    /// The value of a column in an epoch.
-    pub(crate) fn value(&self, name: &str, epoch: i32) -> Option<f64> {
-        self.points(name).into_iter().find(|&(at, _)| at == epoch).map(|(_, value)| value)
-    }
-
-    /// The epoch of the smallest loss, of the validation where there is one.
-    pub(crate) fn best(&self) -> Option<i32> {
-        let validation = self.points("val_loss");
-        let points = if validation.is_empty() { self.points("loss") } else { validation };
-        points.into_iter().min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(epoch, _)| epoch)
+    /// The first epoch with the best value of a column, and that: the largest accuracy, the smallest loss. It is not known what
+    /// is best of other metrics.
+    pub(crate) fn best(&self, name: &str) -> Option<(f64, f64)> {
+        let sign = match name.strip_prefix("val_").unwrap_or(name) {
+            quantity if quantity.ends_with("loss") => 1.0,
+            quantity if quantity.ends_with("accuracy") => -1.0,
+            _ => return None,
+        };
+        let finite = self.points(name).into_iter().filter(|(_, value)| value.is_finite());
+        finite.min_by(|(_, a), (_, b)| (sign * a).total_cmp(&(sign * b)))
     }
 }

@@ -1,7 +1,7 @@
 //! `kiln plot`.
 
 use crate::arguments::PlotOptions;
-use crate::drawing::curves;
+use crate::drawing::{curves, quantities, short};
 use crate::filters;
 use crate::report::plain;
 use crate::run_folder::curve;
@@ -25,13 +25,17 @@ fn curves_of(options: &PlotOptions, out: &Path) -> Result<()> {
     write_atomically(out, &curves(&runs)?)?;
     let width = runs.iter().map(|run| run.name.chars().count()).max().unwrap_or(0);
     for run in &runs {
-        let Some(epoch) = run.log.best() else { continue };
-        let numbers = ["loss", "accuracy", "val_loss", "val_accuracy"].into_iter().filter_map(|name| {
-            let value = run.log.value(name, epoch)?;
-            Some(format!("  {} {value:.4}", name.replace('_', " ")))
+        let best = ["loss", "accuracy", "val_loss", "val_accuracy"].into_iter().filter_map(|name| {
+            let (epoch, value) = run.log.best(name)?;
+            Some(format!("  {} {} in epoch {epoch}", name.replace('_', " "), short(value)))
         });
-        plain(&format!("{:width$}  best epoch {epoch:>3}{}", run.name, numbers.collect::<String>()));
+        let best: String = best.collect();
+        let best = if best.is_empty() { "  no finite loss or accuracy" } else { &best };
+        plain(&format!("{:width$}  best:{best}", run.name));
     }
-    plain(&format!("drawn to {}", out.display()));
+    let (all, drawn) = quantities(&runs);
+    let some =
+        if drawn < all.len() { format!(", the first {drawn} of {} quantities", all.len()) } else { String::new() };
+    plain(&format!("drawn to {}{some}", out.display()));
     Ok(())
 }

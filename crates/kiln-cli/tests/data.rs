@@ -81,14 +81,16 @@ fn preview_draws_a_row_for_each_class() {
     };
     let (said, (width, height, pixels)) = draw(&["cifar10", "--augment", "shift=0.3,fill=black"], "shifted.png");
     assert!(said.starts_with("10 images of cifar-10, each as it is and 7 times augmented: drawn to "), "{said}");
-    // Centres of the images at 96 pixels each, 6 apart, names at the left and headings above.
-    let at = |x: usize, y: usize| pixels[3 * (y * width as usize + x)];
+    // Centers of the images at 96 points each, 6 apart, names at the left and headings above; a point has two pixels each way.
+    let at = |x: usize, y: usize| pixels[3 * (2 * y * width as usize + 2 * x)];
+    let left = width as usize / 2 - (8 * 102 + 12 + 6);
     for class in 0..10 {
         let y = 40 + 102 * class + 48;
-        assert_eq!(at(108 + 48, y), 20 * class as u8 + 40, "class {class}");
-        assert_eq!(at(120 + 102 + 48, y), 20 * class as u8 + 40, "class {class}, augmented");
+        assert_eq!(at(left + 48, y), 20 * class as u8 + 40, "class {class}");
+        assert_eq!(at(left + 12 + 102 + 48, y), 20 * class as u8 + 40, "class {class}, augmented");
     }
-    assert!(height == 40 + 10 * 102 + 6 && width == 120 + 8 * 102 + 6, "{width} × {height}");
+    // The longest name, automobile, is some 70 points wide.
+    assert!(height == 2 * (40 + 10 * 102 + 6) && (90..130).contains(&left), "{width} × {height}");
     // The same seed draws the same, another one does not; without words there are only originals.
     let again = draw(&["cifar-10", "--augment", "shift=0.3,fill=black"], "again.png").1.2;
     assert!(again == pixels);
@@ -97,7 +99,7 @@ fn preview_draws_a_row_for_each_class() {
     let out = data.0.join("mnist.png");
     let output = kiln(&home.0, &["preview", "mnist", "--augment", "keras", "--out", out.to_str().unwrap()]);
     assert!(text(&output.stdout).starts_with("10 images of the embedded subset of mnist, each as it is"));
-    assert_eq!(png(&out).1, 40 + 10 * 90 + 6);
+    assert_eq!(png(&out).1, 2 * (40 + 10 * 90 + 6));
 }
 
 #[test]

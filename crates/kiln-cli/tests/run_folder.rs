@@ -7,6 +7,7 @@ mod support;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 use support::{Folder, IMAGES, command, idx, kiln, lines, text, word};
 
 /// A data folder with a run of three epochs in it.
@@ -63,10 +64,10 @@ fn model_json_describes_the_layers() {
 #[test]
 fn curves_are_drawn_also_of_a_single_epoch() {
     let (folder, run) = trained("curves");
-    assert_eq!(png_size(&run.join("curves.png")), (1280, 440));
+    assert_eq!(png_size(&run.join("curves.png")), (1920, 732));
     let one = folder.join("one");
     lines(&kiln(&folder.0, &["--epochs", "1", "--quiet", "--out", word(&one)]));
-    assert_eq!(png_size(&one.join("curves.png")), (1280, 440));
+    assert_eq!(png_size(&one.join("curves.png")), (1920, 732));
 }
 
 #[test]
@@ -117,17 +118,44 @@ fn plot_lays_runs_over_each_other() {
     let words = ["plot", word(&first), word(&second), "--out", word(&picture)];
     let said = lines(&command(&words));
     assert!(
-        said[0].starts_with("run     best epoch   3  loss ") && said[0].contains("  val accuracy 1.0000"),
+        said[0].starts_with("run     best:  loss ") && said[0].contains("  val accuracy 1.0000 in epoch "),
         "{said:?}"
     );
-    assert!(said[1].starts_with("second  best epoch   5  loss "), "{said:?}");
+    assert!(said[1].starts_with("second  best:  loss ") && said[1].contains(" in epoch 5  "), "{said:?}");
     assert_eq!(said[2], format!("drawn to {}", picture.display()));
-    assert_eq!(png_size(&picture), (1280, 440));
+    assert_eq!(png_size(&picture), (1920, 732));
 
     // Values that cannot be drawn, and epochs far apart, are no reason to fail.
     fs::write(first.join("history.csv"), "epoch,loss,val_loss\n1,NaN,inf\n1000000,1,1\n").unwrap();
     lines(&command(&[&words[..], &["--accept-changed"]].concat()));
     png_size(&picture);
+}
+
+#[test]
+fn plot_answers_soon_whatever_the_history_holds() {
+    let (folder, run) = trained("histories");
+    let picture = folder.join("curves.png");
+    let names: Vec<String> = (0..300).map(|i| format!("metric_{i}")).collect();
+    let many = |row: &str| (1..=100_000).map(|epoch| format!("{epoch},{row}\n")).collect::<String>();
+    let large = "epoch,loss,val_loss\n1,1.7e308,-1.7e308\n2,1,1\n".to_owned();
+    let long = format!("epoch,loss,val_loss\n{}", many("0.25,0.5"));
+    let wide = format!("epoch,loss,{}\n1,1{}\n", names.join(","), ",1".repeat(300));
+    let nothing = "epoch,loss\n1,NaN\n2,inf\n".to_owned();
+    for (history, said_of_it, size) in [
+        (large, "run  best:  loss 1.0000 in epoch 2  val loss -1.700e308 in epoch 1", (960, 732)),
+        (long, "run  best:  loss 0.2500 in epoch 1  val loss 0.5000 in epoch 1", (960, 732)),
+        (wide, "run  best:  loss 1.0000 in epoch 1", (3840, 2052)),
+        (nothing, "run  best:  no finite loss or accuracy", (960, 732)),
+    ] {
+        fs::write(run.join("history.csv"), history).unwrap();
+        let start = Instant::now();
+        let said = lines(&command(&["plot", word(&run), "--accept-changed", "--out", word(&picture)]));
+        // In a build that is hardly optimized, beside other tests.
+        assert!(start.elapsed() < Duration::from_secs(8), "{said_of_it}: {:?}", start.elapsed());
+        let more = if size.0 == 3840 { ", the first 12 of 301 quantities" } else { "" };
+        assert_eq!(said, [said_of_it.to_owned(), format!("drawn to {}{more}", picture.display())]);
+        assert_eq!(png_size(&picture), size);
+    }
 }
 
 #[test]

@@ -180,7 +180,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("kiln-custom-{}.png", std::process::id()));
         let [huber, squares] = compare(&path, 150).unwrap();
         assert!(huber < 0.15 && squares > 0.5, "{huber}, {squares}");
-        assert_eq!(plot::ink(&path), (520, 380, true));
+        assert_eq!(plot::ink(&path), (1040, 760, true));
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -127,7 +127,7 @@ mod tests {
     fn all_is_printed_and_drawn() {
         let path = std::env::temp_dir().join(format!("kiln-neuron-{}.png", std::process::id()));
         draw(&path).unwrap();
-        assert_eq!(plot::ink(&path), (1040, 760, true));
+        assert_eq!(plot::ink(&path), (2080, 1520, true));
         std::fs::remove_file(path).unwrap();
     }
 }

@@ -93,7 +93,6 @@ fn compare(path: &Path) -> Result<Vec<(&'static str, Scores)>> {
             scores.iter().enumerate().map(|(i, scores)| ((i + 1) as f64, of(scores).accuracy())).collect()
         };
         let panel = Panel::new(name, ("epoch", 0.0..EPOCHS as f64), ("accuracy", 0.55..1.02))
-            .legend_below()
             .line("on the training data", BLUE, curve(|scores| &scores.train))
             .line("on new data", ORANGE, curve(|scores| &scores.test))
             .dashed("the most there can be", GREY, vec![(0.0, BEST), (EPOCHS as f64, BEST)]);
@@ -122,7 +121,7 @@ mod tests {
     fn each_of_them_narrows_the_gap_by_a_third() {
         let path = std::env::temp_dir().join(format!("kiln-regularization-{}.png", std::process::id()));
         let outcomes = compare(&path).unwrap();
-        assert_eq!(plot::ink(&path), (1040, 760, true));
+        assert_eq!(plot::ink(&path), (2080, 1520, true));
         std::fs::remove_file(path).unwrap();
         let [(_, plain), held_back @ ..] = &outcomes[..] else { unreachable!("no model at all") };
         assert!(plain.gap() > 0.15 && plain.train.accuracy() > 0.99, "the plain model overfits: {}", plain.gap());

@@ -1,28 +1,29 @@
-//! Loss and metrics by epoch: a panel for each, with the best epoch marked.
+//! Loss and metrics by epoch: a panel for each, with the best of each marked.
 
-use super::{Area, Drawn, SCALE, font, picture, px};
+use super::axis::Axis;
+use super::canvas::{Align, Canvas, Font, Ink};
+use super::chart::{Chart, Line, Look};
 use crate::log::Log;
 use kiln::{Error, Result};
-use plotters::prelude::*;
 
-/// Pixels of a panel.
-const PANEL: (u32, u32) = (640, 440);
+/// Points of a panel, and of the line above all with the runs' names.
+const PANEL: (f32, f32) = (480.0, 330.0);
+const HEADING: f32 = 36.0;
 
-/// Panels of a picture, beside each other: more would be an image of gigabytes.
-const MOST_PANELS: usize = 32;
+/// Panels of a picture, runs that can be told apart, and of both together: a picture is there within a second.
+const MOST_PANELS: usize = 12;
+const MOST_RUNS: usize = 50;
+const MOST: usize = 120;
 
-/// Larger values than this are drawn here: the difference of two must be finite.
-const LARGEST: f64 = 1e300;
-
-/// Colours that can be told apart, with a defect of sight too (Okabe and Ito 2008).
-const COLOURS: [RGBColor; 7] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(86, 180, 233),
-    RGBColor(230, 159, 0),
-    RGBColor(90, 90, 90),
+/// Colors that can be told apart, with a defect of sight too (Okabe and Ito 2008).
+const COLORS: [Ink; 7] = [
+    Ink::new(0, 114, 178),
+    Ink::new(213, 94, 0),
+    Ink::new(0, 158, 115),
+    Ink::new(204, 121, 167),
+    Ink::new(86, 180, 233),
+    Ink::new(230, 159, 0),
+    Ink::new(90, 90, 90),
 ];
 
 /// A run's log and what it is called.
@@ -31,151 +32,174 @@ pub(crate) struct Curve {
     pub(crate) log: Log,
 }
 
-/// A line of a panel.
-struct Line {
-    label: Option<String>,
-    points: Vec<(i32, f64)>,
-    style: ShapeStyle,
-    /// Its best epoch with the value there.
-    best: Option<(i32, f64)>,
-}
-
-/// The PNG file of the runs' curves: training and validation of one run, or several runs one over the other, where the
-/// training is paler than the validation.
-pub(crate) fn curves(runs: &[Curve]) -> Result<Vec<u8>> {
+/// What was measured in any of the runs; the first so many of it are drawn, which is said too.
+pub(crate) fn quantities(runs: &[Curve]) -> (Vec<&str>, usize) {
     let mut quantities: Vec<&str> = Vec::new();
     for quantity in runs.iter().flat_map(|run| run.log.quantities()) {
         if !quantities.contains(&quantity) {
             quantities.push(quantity);
         }
     }
-    if quantities.len() > MOST_PANELS {
-        let message = format!("{} quantities are more than the {MOST_PANELS} that a picture shows", quantities.len());
-        return Err(Error::value("", message));
-    }
-    let (width, height) = PANEL;
-    picture(width * quantities.len().max(1) as u32, height, |area| {
-        let panels = area.split_evenly((1, quantities.len().max(1)));
-        panels.iter().zip(&quantities).try_for_each(|(area, quantity)| panel(area, quantity, runs))
-    })
+    let drawn = quantities.len().min(MOST_PANELS).min((MOST / runs.len().max(1)).max(2));
+    (quantities, drawn)
 }
 
-/// A tick's value with as many digits as ticks need that are this far apart or, as plotters rounds the distance, the next 1,
-/// 2 or 5 times a power of 10.
-fn tick(value: f64, distance: f64) -> String {
-    let digits = -(2.0 * distance).log10();
-    let digits = digits.ceil().clamp(0.0, 8.0) as usize;
-    format!("{value:.digits$}")
+/// The PNG file of the runs' curves: training and validation of one run, or several runs one over the other, where the
+/// training is paler than the validation.
+pub(crate) fn curves(runs: &[Curve]) -> Result<Vec<u8>> {
+    if runs.len() > MOST_RUNS {
+        let message = format!("{} runs cannot be told apart in one picture: name at most {MOST_RUNS}", runs.len());
+        return Err(Error::value("", message));
+    }
+    let (mut quantities, drawn) = quantities(runs);
+    quantities.truncate(drawn);
+    let columns = columns(quantities.len());
+    let (width, height) = PANEL;
+    let size = (width * columns as f32, HEADING + height * quantities.len().div_ceil(columns) as f32);
+    let mut canvas = Canvas::new(size.0, size.1)?;
+    let names = runs.iter().map(|run| run.name.as_str()).collect::<Vec<_>>().join(", ");
+    let paler = if runs.len() > 1 { "   (training is pale)" } else { "" };
+    let title = Font::TITLE.fitted(&names, size.0 - 48.0 - Font::TITLE.width(paler));
+    canvas.text(&format!("{title}{paler}"), (size.0 / 2.0, 24.0), Font::TITLE.align(Align::Center));
+    for (i, quantity) in quantities.iter().enumerate() {
+        let place = ((i % columns) as f32 * width, HEADING + (i / columns) as f32 * height);
+        let lines = lines(quantity, runs);
+        let (first, last) = epochs(&lines);
+        let (low, mut high) = range(quantity, &lines);
+        if first == last {
+            // Wherever the legend is, it reaches the middle: the single epoch lies below it.
+            high = (high + 0.5 * (high - low)).min(f64::MAX);
+        }
+        let x = ("epoch", Axis::whole(first, last, 10));
+        let y = ("", Axis::new(low, high, 8));
+        Chart { title: quantity, x, y, lines: &lines }.draw(&mut canvas, place, PANEL);
+    }
+    canvas.png()
+}
+
+/// Panels of a row.
+fn columns(panels: usize) -> usize {
+    match panels {
+        0 | 1 => 1,
+        2 | 4 => 2,
+        3 | 5..=9 => 3,
+        _ => 4,
+    }
 }
 
 fn lines(quantity: &str, runs: &[Curve]) -> Vec<Line> {
     let mut lines = Vec::new();
+    let one = runs.len() == 1;
     for (index, run) in runs.iter().enumerate() {
-        let colour = |index: usize| COLOURS[index % COLOURS.len()];
-        let stroke = |colour: RGBAColor| colour.stroke_width(px(2));
-        let (training, validation) = if runs.len() == 1 {
-            (colour(0).to_rgba(), colour(1).to_rgba())
+        let color = |index: usize| COLORS[index % COLORS.len()];
+        // Of two runs of the same color, one is dashed.
+        let look = if (index / COLORS.len()).is_multiple_of(2) { Look::Solid } else { Look::Dashed };
+        let mut add = |name: &str, called: Option<&str>, ink: Ink, marked: bool| {
+            let points = run.log.points(name);
+            if points.is_empty() {
+                return;
+            }
+            let mark = if marked { run.log.best(name) } else { None };
+            let label = called.map(|called| match mark {
+                Some((epoch, value)) => format!("{called}, best {} in epoch {epoch}", short(value)),
+                None => called.to_owned(),
+            });
+            lines.push(Line { label, points, ink, look, mark });
+        };
+        let validation = format!("val_{quantity}");
+        let (trained, validated) = if one { (color(0), color(1)) } else { (color(index).opacity(0.35), color(index)) };
+        let name = |single: &'static str| if one { single } else { run.name.as_str() };
+        if run.log.points(&validation).is_empty() {
+            add(quantity, Some(name("training")), color(index), true);
         } else {
-            (colour(index).mix(0.35), colour(index).to_rgba())
-        };
-        let points = |name: &str| -> Vec<(i32, f64)> {
-            let points = run.log.points(name).into_iter();
-            points.map(|(epoch, value)| (epoch, value.clamp(-LARGEST, LARGEST))).collect()
-        };
-        let (trained, validated) = (points(quantity), points(&format!("val_{quantity}")));
-        let best = |points: &[(i32, f64)]| points.iter().copied().find(|&(epoch, _)| Some(epoch) == run.log.best());
-        let named = |single: &str| Some(if runs.len() == 1 { single.to_owned() } else { run.name.clone() });
-        let alone = validated.is_empty();
-        lines.push(Line {
-            label: if runs.len() == 1 || alone { named("training") } else { None },
-            best: if alone { best(&trained) } else { None },
-            points: trained,
-            style: stroke(if alone { colour(index).to_rgba() } else { training }),
-        });
-        lines.push(Line {
-            label: named("validation"),
-            best: best(&validated),
-            points: validated,
-            style: stroke(validation),
-        });
+            add(quantity, one.then_some("training"), trained, false);
+            add(&validation, Some(name("validation")), validated, true);
+        }
     }
-    lines.retain(|line| !line.points.is_empty());
     lines
+}
+
+/// A value with its first digits.
+pub(crate) fn short(value: f64) -> String {
+    if (1e-3..1e6).contains(&value.abs()) || value == 0.0 { format!("{value:.4}") } else { format!("{value:.3e}") }
+}
+
+fn finite(lines: &[Line]) -> impl Iterator<Item = (f64, f64)> {
+    lines.iter().flat_map(|line| &line.points).copied().filter(|(_, value)| value.is_finite())
+}
+
+/// The first and the last epoch.
+fn epochs(lines: &[Line]) -> (f64, f64) {
+    let all = || lines.iter().flat_map(|line| &line.points).map(|&(epoch, _)| epoch);
+    (all().fold(f64::INFINITY, f64::min), all().fold(f64::NEG_INFINITY, f64::max))
 }
 
 /// The axis of values, with some room at both ends; shares end at 1.
 fn range(quantity: &str, lines: &[Line]) -> (f64, f64) {
-    let values = || lines.iter().flat_map(|line| &line.points).map(|&(_, value)| value);
+    let values = || finite(lines).map(|(_, value)| value);
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
     if low > high {
         return (0.0, 1.0);
     }
-    // Values that differ in their last digits only, or by next to nothing, are one: there are no ticks between them.
-    let apart = high - low > 1e-9 * high.abs().max(low.abs()).max(f64::MIN_POSITIVE * 1e12);
-    let room = if apart { 0.06 * (high - low) } else { 0.05 * high.abs().max(0.1) };
-    let top = if quantity.ends_with("accuracy") { (high + room).min(1.0 + room / 4.0) } else { high + room };
-    (low - room, top)
+    let room = if high > low { 0.06 * high - 0.06 * low } else { 0.05 * high.abs().max(0.1) };
+    let share = quantity.ends_with("accuracy") && high <= 1.0;
+    let top = if share { (high + room).min(1.0 + room / 4.0) } else { high + room };
+    ((low - room).max(f64::MIN), top.min(f64::MAX))
 }
 
-fn panel(area: &Area<'_>, quantity: &str, runs: &[Curve]) -> Drawn<()> {
-    let lines = lines(quantity, runs);
-    let last = lines.iter().flat_map(|line| &line.points).map(|&(epoch, _)| epoch).max().unwrap_or(1);
-    // A single epoch stands in the middle.
-    let epochs = if last == 1 { 0..2 } else { 1..last };
-    let (low, high) = range(quantity, &lines);
-    let caption = if runs.len() > 1 { format!("{quantity} (training is pale)") } else { quantity.to_owned() };
-    let mut chart = ChartBuilder::on(area)
-        .caption(caption, font(20))
-        .margin(px(12))
-        .margin_right(px(24))
-        .x_label_area_size(px(40))
-        .y_label_area_size(px(64))
-        .build_cartesian_2d(epochs, low..high)?;
-    chart
-        .configure_mesh()
-        .x_desc("epoch")
-        .x_labels(12)
-        .y_labels(8)
-        .x_label_formatter(&|epoch| if (1..=last).contains(epoch) { epoch.to_string() } else { String::new() })
-        .y_label_formatter(&|value| tick(*value, (high - low) / 8.0))
-        .label_style(font(13))
-        .axis_desc_style(font(14))
-        .light_line_style(TRANSPARENT)
-        .bold_line_style(RGBColor(225, 225, 225).stroke_width(px(1)))
-        .axis_style(RGBColor(120, 120, 120).stroke_width(px(1)))
-        .draw()?;
-    for Line { label, points, style, best } in lines {
-        let dot = style.color.filled();
-        let series = chart.draw_series(LineSeries::new(points.iter().copied(), style))?;
-        let line = move |(x, y)| PathElement::new([(x, y), (x + px(18) as i32, y)], style);
-        let label = label.map(|label| match best {
-            Some((epoch, value)) => format!("{label}, best epoch {epoch}: {value:.4}"),
-            None => label,
-        });
-        if let Some(label) = label {
-            series.label(label).legend(line);
-        }
-        if points.len() < 40 {
-            chart.draw_series(points.iter().map(|&point| Circle::new(point, px(5) / 2, dot)))?;
-        }
-        let Some((epoch, value)) = best else { continue };
-        if runs.len() == 1 {
-            let dash = RGBColor(130, 130, 130).stroke_width(px(1));
-            let vertical = [(epoch, low), (epoch, high)];
-            chart.draw_series(DashedLineSeries::new(vertical, px(4), px(4), dash))?;
-        }
-        let ring = style.color.stroke_width(px(2));
-        chart.draw_series([Circle::new((epoch, value), px(6), WHITE.filled())])?;
-        chart.draw_series([Circle::new((epoch, value), px(6), ring), Circle::new((epoch, value), px(5) / 2, dot)])?;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn run(name: &str, history: &str) -> Curve {
+        Curve { name: name.to_owned(), log: Log::parse(history, Path::new("history.csv")).unwrap() }
     }
-    let corner = if quantity == "loss" { SeriesLabelPosition::UpperRight } else { SeriesLabelPosition::LowerRight };
-    chart
-        .configure_series_labels()
-        .position(corner)
-        .margin(px(10))
-        .legend_area_size(px(26))
-        .label_font(font(13))
-        .background_style(WHITE.mix(0.85))
-        .border_style(RGBColor(200, 200, 200).stroke_width(SCALE))
-        .draw()
+
+    #[test]
+    fn the_best_of_each_is_marked_for_itself() {
+        let history =
+            "epoch,loss,accuracy,val_loss,val_accuracy\n1,2,0.5,0.3,0.9\n2,1,0.6,0.2,0.9545\n3,3,0.7,0.4,0.9555\n";
+        let runs = [run("one", history)];
+        let said = |quantity: &str, runs: &[Curve]| {
+            lines(quantity, runs).into_iter().map(|line| (line.label, line.mark)).collect::<Vec<_>>()
+        };
+        let training = (Some("training".to_owned()), None);
+        let best = |label: &str, epoch: f64, value: f64| (Some(label.to_owned()), Some((epoch, value)));
+        assert_eq!(said("loss", &runs), [training.clone(), best("validation, best 0.2000 in epoch 2", 2.0, 0.2)]);
+        assert_eq!(said("accuracy", &runs), [training, best("validation, best 0.9555 in epoch 3", 3.0, 0.9555)]);
+        // Without validation, and beside another run.
+        let runs = [run("one", history), run("two", "epoch,loss\n1,NaN\n2,5\n3,4\n")];
+        let two = best("two, best 4.0000 in epoch 3", 3.0, 4.0);
+        assert_eq!(said("loss", &runs), [(None, None), best("one, best 0.2000 in epoch 2", 2.0, 0.2), two]);
+    }
+
+    #[test]
+    fn whatever_the_numbers_are_there_is_a_picture() {
+        let numbers = ["NaN", "inf", "-inf", "0", "1", "-1", "1.7e308", "-1.7e308", "5e-324", "1e-300"];
+        for (i, first) in numbers.into_iter().enumerate() {
+            for second in [1, 3].map(|step| numbers[(i + step) % numbers.len()]) {
+                let one = format!("epoch,loss\n1,{first}\n");
+                let two =
+                    format!("epoch,loss,val_loss,accuracy\n1,{first},{second},1\n1000000000,{second},{first},0.5\n");
+                assert!(curves(&[run("one", &one), run("two", &two)]).is_ok(), "{first} {second}");
+            }
+        }
+    }
+
+    #[test]
+    fn many_quantities_and_runs_are_bounded() {
+        assert_eq!([1, 2, 3, 4, 5, 9, 10, 12].map(columns), [1, 2, 3, 2, 3, 3, 4, 4]);
+        let names: Vec<String> = (0..300).map(|i| format!("metric_{i}")).collect();
+        let history = format!("epoch,loss,{}\n1,1{}\n", names.join(","), ",1".repeat(300));
+        let picture = curves(&[run("a", &history)]).unwrap();
+        let header = png::Decoder::new(std::io::Cursor::new(picture)).read_header_info().unwrap().size();
+        assert_eq!(header, (2 * 4 * 480, 2 * (36 + 3 * 330)));
+        let runs: Vec<Curve> = (0..50).map(|i| run(&format!("run {i}"), &history)).collect();
+        assert_eq!([1, 10, 20, 50].map(|count| quantities(&runs[..count]).1), [12, 12, 6, 2]);
+        let runs: Vec<Curve> = (0..51).map(|i| run(&format!("run {i}"), "epoch,loss\n1,1\n")).collect();
+        assert!(curves(&runs[..50]).is_ok());
+        let refused = curves(&runs).unwrap_err();
+        assert_eq!(refused.message(), "51 runs cannot be told apart in one picture: name at most 50");
+    }
 }

@@ -1,14 +1,13 @@
 //! A contact sheet: images of a data set, a row for each class.
 
-use super::{enlarged, font, picture, px};
+use super::canvas::{Align, Canvas, Font};
 use kiln::Result;
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-/// Pixels that an image is at least wide and high, of the gap between two, and of the edges beside and above all.
-const SIDE: u32 = 84;
-const GAP: u32 = 6;
-const EDGE: (u32, u32) = (108, 40);
+/// Points that an image is at least wide and high, of the gap between two, of the room around all, and above them.
+const SIDE: usize = 84;
+const GAP: usize = 6;
+const ROOM: usize = 12;
+const ABOVE: usize = 40;
 
 /// A class: its name, and its images as planes of bytes, of grey or of red, green and blue.
 pub(crate) struct Row {
@@ -28,38 +27,33 @@ pub(crate) struct Sheet<'a> {
 
 /// The PNG file of the sheet, each pixel of an image a square.
 pub(crate) fn sheet(sheet: &Sheet<'_>) -> Result<Vec<u8>> {
-    let Sheet { rows, heading: [first, others], .. } = sheet;
-    let (height, width) = (sheet.height as u32, sheet.width as u32);
+    let Sheet { rows, heading: [first, others], height, width } = sheet;
     // Small images enlarged, large ones as they are.
-    let square = SIDE.div_ceil(height.max(width).max(1)).max(1);
+    let square = SIDE.div_ceil((*height).max(*width).max(1)).max(1);
     let (across, down) = (width * square, height * square);
-    let columns = rows.iter().map(|row| row.pictures.len()).max().unwrap_or(0) as u32;
+    let columns = rows.iter().map(|row| row.pictures.len()).max().unwrap_or(0);
+    let names = rows.iter().map(|row| Font::LABEL.width(&row.name)).fold(0.0, f32::max);
+    let edge = names.ceil() as usize + 3 * ROOM;
     let apart = if first.is_empty() { 0 } else { 2 * GAP };
-    let left = |column: u32| EDGE.0 + column * (across + GAP) + if column > 0 { apart } else { 0 };
-    let top = |row: u32| EDGE.1 + row * (down + GAP);
-    let size = (left(columns) + GAP, top(rows.len() as u32) + GAP);
-    picture(size.0, size.1, |area| {
-        let write = |text: &str, x: u32, y: u32, align| {
-            let style = font(14).pos(Pos::new(align, VPos::Center));
-            area.draw(&Text::new(text.to_owned(), (px(x) as i32, px(y) as i32), style))
-        };
-        let begin = if first.is_empty() { left(0) } else { left(1) };
-        write(first, left(0) + across / 2, EDGE.1 / 2, HPos::Center)?;
-        write(others, (begin + left(columns) - GAP) / 2, EDGE.1 / 2, HPos::Center)?;
-        for (r, row) in (0..).zip(rows) {
-            write(&row.name, EDGE.0 - 12, top(r) + down / 2, HPos::Right)?;
-            for (c, bytes) in (0..).zip(&row.pictures) {
-                enlarged(area, (left(c), top(r)), (sheet.width, sheet.height), square, |pixel| {
-                    colour(bytes, pixel, sheet.width * sheet.height)
-                })?;
-            }
+    let left = |column: usize| edge + column * (across + GAP) + if column > 0 { apart } else { 0 };
+    let top = |row: usize| ABOVE + row * (down + GAP);
+    let mut canvas = Canvas::new((left(columns) + ROOM - GAP) as f32, (top(rows.len()) + ROOM - GAP) as f32)?;
+    let centered = Font::LABEL.align(Align::Center);
+    let begin = if first.is_empty() { left(0) } else { left(1) };
+    canvas.text(first, (left(0) as f32 + across as f32 / 2.0, ABOVE as f32 / 2.0), centered);
+    canvas.text(others, ((begin + left(columns) - GAP) as f32 / 2.0, ABOVE as f32 / 2.0), centered);
+    for (r, row) in rows.iter().enumerate() {
+        let middle = top(r) as f32 + down as f32 / 2.0;
+        canvas.text(&row.name, ((edge - ROOM) as f32, middle), Font::LABEL.align(Align::Right));
+        for (c, bytes) in row.pictures.iter().enumerate() {
+            canvas.image((left(c), top(r)), (*width, *height), square, |pixel| color(bytes, pixel, width * height));
         }
-        Ok(())
-    })
+    }
+    canvas.png()
 }
 
 /// Red, green and blue of a pixel.
-fn colour(planes: &[u8], pixel: usize, size: usize) -> [u8; 3] {
+fn color(planes: &[u8], pixel: usize, size: usize) -> [u8; 3] {
     match planes.len() / size.max(1) {
         3 => [0, 1, 2].map(|channel| planes[channel * size + pixel]),
         _ => [planes.get(pixel).copied().unwrap_or(0); 3],
