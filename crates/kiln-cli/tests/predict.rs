@@ -18,7 +18,7 @@ fn model() -> &'static Path {
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("predict");
         let run = home.join("run");
         let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
-        command.args(["train", "mnist-mlp", "--quiet", "--epochs", "4", "--out", word(&run)]);
+        command.args(["train", "mnist-mlp", "--quiet", "--epochs", "4", "--force", "--out", word(&run)]);
         let output =
             command.env_remove("KILN_DATA_DIR").env_remove("XDG_CACHE_HOME").env("HOME", &home).output().unwrap();
         assert!(output.status.success());
