@@ -244,7 +244,13 @@ fn curves_of_any_numbers_are_drawn() {
         let (first, second) = losses.split_once(',').unwrap();
         let history = format!("epoch,loss,val_loss\n1,{first},0\n2147483647,{second},1e-300\n");
         fs::write(folder.join("run/history.csv"), history).unwrap();
-        lines(&support::command(&["plot", word(&folder.join("run")), "--out", word(&folder.join("plot.png")), "--accept-changed"]));
+        lines(&support::command(&[
+            "plot",
+            word(&folder.join("run")),
+            "--out",
+            word(&folder.join("plot.png")),
+            "--accept-changed",
+        ]));
     }
 }
 
