@@ -2,7 +2,6 @@
 
 use crate::Var;
 use kiln_tensor::{Result, Shape};
-use std::sync::Arc;
 
 /// The function that made probabilities of logits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,15 +107,14 @@ impl Var {
     /// ```
     #[inline]
     pub fn origin(&self) -> Option<&Origin> {
-        self.origin.as_deref()
+        self.known_origin()
     }
 
     /// This output of `squash` with its logits. They are kept as long as this Var is, by no node.
-    pub(crate) fn made_of(mut self, squash: Squash, logits: &Var) -> Var {
+    pub(crate) fn made_of(self, squash: Squash, logits: &Var) -> Var {
         // Without their own origin, so that a chain of sigmoids is no chain of owners.
         let logits = Var::with_node(logits.tensor().clone(), logits.node().cloned());
-        self.origin = Some(Arc::new(Origin { squash, logits }));
-        self
+        self.known(Origin { squash, logits })
     }
 
     /// This result of moving the elements of `from`, with the origin that `from` had: `squash` says how it is seen now, `same`

@@ -14,9 +14,39 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Var {
     tensor: Tensor,
+    place: Place,
+}
+
+/// What a Var remembers, in two words: with a third one the compiler moves Vars by calls instead of inline, which costs a small
+/// operation a fifth of its time.
+#[derive(Clone)]
+enum Place {
+    Recorded(NodeRef),
+    Elsewhere(Option<Arc<Known>>),
+}
+
+/// Of probabilities: their place in the graph, if there is one, and beside it their logits. In evaluation there is no graph.
+struct Known {
     node: Option<NodeRef>,
-    /// Of probabilities their logits, beside the graph: in evaluation there is none.
-    pub(crate) origin: Option<Arc<Origin>>,
+    origin: Origin,
+}
+
+impl Place {
+    const NOWHERE: Place = Place::Elsewhere(None);
+
+    #[inline]
+    fn of(node: Option<NodeRef>) -> Self {
+        node.map_or(Place::NOWHERE, Place::Recorded)
+    }
+
+    #[inline]
+    fn node(&self) -> Option<&NodeRef> {
+        match self {
+            Place::Recorded(node) => Some(node),
+            Place::Elsewhere(None) => None,
+            Place::Elsewhere(Some(known)) => known.node.as_ref(),
+        }
+    }
 }
 
 /// Identity of a leaf: what a gradient is filed under.
@@ -58,7 +88,7 @@ impl Leaf {
     /// The leaf with this value, as an input of a computation that will be differentiated.
     #[inline]
     pub fn var(&self, value: &Tensor) -> Var {
-        Var { tensor: value.clone(), node: Some(self.0.clone()), origin: None }
+        Var { tensor: value.clone(), place: Place::Recorded(self.0.clone()) }
     }
 }
 
@@ -78,33 +108,33 @@ impl Var {
     /// A value that needs no gradient.
     #[inline]
     pub fn constant(tensor: Tensor) -> Self {
-        Var { tensor, node: None, origin: None }
+        Var { tensor, place: Place::NOWHERE }
     }
 
     /// A value that gradients are wanted of, as a leaf of its own.
     pub fn variable(tensor: Tensor) -> Self {
         let leaf = Leaf::of(Some(*tensor.shape()));
-        Var { tensor, node: Some(leaf.0), origin: None }
+        Var { tensor, place: Place::Recorded(leaf.0) }
     }
 
     /// The output of an operation: recorded where one of the inputs needs a gradient.
     #[inline]
     pub fn from_function<F: Function>(function: F, output: Tensor, inputs: &[&Var]) -> Self {
-        if inputs.iter().all(|input| input.node.is_none()) {
+        if inputs.iter().all(|input| input.node().is_none()) {
             return Var::constant(output);
         }
         let mut edges = Edges::default();
         for (position, input) in inputs.iter().enumerate() {
-            edges.push(position, input.node.clone());
+            edges.push(position, input.node().cloned());
         }
         let shape = Some(*output.shape());
-        Var { tensor: output, node: Some(Arc::new(Node { id: next_id(), shape, edges, function })), origin: None }
+        Var { tensor: output, place: Place::Recorded(Arc::new(Node { id: next_id(), shape, edges, function })) }
     }
 
     /// As [`Var::from_function`], but the function is only made where it is recorded.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record<F: Function>(inputs: &[&Var], output: Tensor, function: impl FnOnce(&Tensor) -> F) -> Self {
-        if inputs.iter().all(|input| input.node.is_none()) {
+        if inputs.iter().all(|input| input.node().is_none()) {
             return Var::constant(output);
         }
         let function = function(&output);
@@ -113,17 +143,35 @@ impl Var {
 
     #[inline]
     pub(crate) fn with_node(tensor: Tensor, node: Option<NodeRef>) -> Self {
-        Var { tensor, node, origin: None }
+        Var { tensor, place: Place::of(node) }
     }
 
     #[inline]
     pub(crate) fn node(&self) -> Option<&NodeRef> {
-        self.node.as_ref()
+        self.place.node()
+    }
+
+    /// The same value at the same place of the graph, with its logits.
+    pub(crate) fn known(self, origin: Origin) -> Self {
+        let node = self.node().cloned();
+        Var { tensor: self.tensor, place: Place::Elsewhere(Some(Arc::new(Known { node, origin }))) }
+    }
+
+    #[inline]
+    pub(crate) fn known_origin(&self) -> Option<&Origin> {
+        match &self.place {
+            Place::Elsewhere(Some(known)) => Some(&known.origin),
+            _ => None,
+        }
     }
 
     #[inline]
     pub(crate) fn into_parts(self) -> (Tensor, Option<NodeRef>) {
-        (self.tensor, self.node)
+        let node = match self.place {
+            Place::Recorded(node) => Some(node),
+            Place::Elsewhere(known) => known.and_then(|known| known.node.clone()),
+        };
+        (self.tensor, node)
     }
 
     /// The value.
@@ -157,13 +205,13 @@ impl Var {
     /// Whether a gradient can flow through this value.
     #[inline]
     pub fn requires_grad(&self) -> bool {
-        self.node.is_some()
+        self.node().is_some()
     }
 
     /// What the gradient of this value is filed under, if it has a place in a graph.
     #[inline]
     pub fn id(&self) -> Option<LeafId> {
-        self.node.as_ref().map(|node| LeafId(node.id))
+        self.node().map(|node| LeafId(node.id))
     }
 
     /// The value's shape.
@@ -213,7 +261,7 @@ impl From<&Tensor> for Var {
 
 impl fmt::Debug for Var {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.node {
+        match self.node() {
             Some(node) => write!(f, "Var({:?}, by {})", self.tensor, node.function.name()),
             None => write!(f, "Var({:?})", self.tensor),
         }

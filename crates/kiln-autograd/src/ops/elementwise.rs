@@ -105,18 +105,29 @@ impl Var {
     /// A dtype without such arithmetic.
     #[inline]
     pub fn unary(&self, call: UnaryCall) -> Result<Var> {
+        if call.op == UnaryOp::Sigmoid {
+            return self.sigmoid_of_logits(call);
+        }
+        self.unary_alone(call)
+    }
+
+    /// A sigmoid, which knows its logits.
+    #[inline(never)]
+    fn sigmoid_of_logits(&self, call: UnaryCall) -> Result<Var> {
+        Ok(self.unary_alone(call)?.made_of(Squash::Sigmoid, self))
+    }
+
+    #[inline(always)]
+    fn unary_alone(&self, call: UnaryCall) -> Result<Var> {
         let y = self.tensor().unary(call)?;
-        let y = Var::record(&[self], y, |y| {
+        Ok(Var::record(&[self], y, |y| {
             let uses = unary_uses(call.op);
-            let (on_x, on_y) = (uses.contains(Uses::A), uses.contains(Uses::Y));
-            let half = self.is_half();
             Unary {
                 call,
-                x: (on_x || on_y && half).then(|| self.tensor().clone()),
-                y: (on_y && !half).then(|| y.clone()),
+                x: uses.contains(Uses::A).then(|| self.tensor().clone()),
+                y: uses.contains(Uses::Y).then(|| y.clone()),
             }
-        });
-        Ok(if call.op == UnaryOp::Sigmoid { y.made_of(Squash::Sigmoid, self) } else { y })
+        }))
     }
 
     /// The elementwise operation `op` with NumPy's broadcasting.

@@ -43,7 +43,7 @@ pub struct Tensor {
 
 impl Tensor {
     /// A fresh row-major tensor of whatever content, for an operation's output.
-    #[inline]
+    #[inline(always)] // a call would copy the tensor once more: a small operation feels it
     pub(crate) fn output(shape: &Shape, dtype: DType, device: &Device) -> Result<Self> {
         let storage = Storage::new(shape.elements() * dtype.size(), device)?;
         Ok(Tensor { storage: Arc::new(storage), layout: Layout::contiguous(*shape), dtype })
