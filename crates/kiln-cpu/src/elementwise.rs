@@ -104,13 +104,15 @@ fn map<E: Stored, const N: usize>(
     inputs: [Strided<'_, E>; N],
     block: &BlockFn<'_, E::Compute, N>,
 ) {
-    for x in &inputs {
-        check::length(function, "operand", x.elements(), out.len());
+    let slices = inputs.map(|x| x.as_slice());
+    for (x, slice) in inputs.iter().zip(&slices) {
+        // The slice knows, and a small operation feels every product of sizes.
+        let elements = slice.map_or_else(|| x.elements(), <[E]>::len);
+        check::length(function, "operand", elements, out.len());
     }
     if out.is_empty() {
         return;
     }
-    let slices = inputs.map(|x| x.as_slice());
     let apart = |x: &Option<&[E]>| x.is_some_and(|x| x.as_ptr() != out.first().cast_const());
     if E::IN_PLACE && slices.iter().all(apart) {
         in_chunks(out.len(), |start, count| {

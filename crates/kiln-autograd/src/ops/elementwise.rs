@@ -122,10 +122,12 @@ impl Var {
         let y = self.tensor().unary(call)?;
         Ok(Var::record(&[self], y, |y| {
             let uses = unary_uses(call.op);
+            let (on_x, on_y) = (uses.contains(Uses::A), uses.contains(Uses::Y));
+            let half = self.is_half();
             Unary {
                 call,
-                x: uses.contains(Uses::A).then(|| self.tensor().clone()),
-                y: uses.contains(Uses::Y).then(|| y.clone()),
+                x: (on_x || on_y && half).then(|| self.tensor().clone()),
+                y: (on_y && !half).then(|| y.clone()),
             }
         }))
     }
