@@ -83,7 +83,7 @@ impl<T: Number, const RELU: bool, const OWN: bool> Kernel for Descend<'_, T, REL
     }
 }
 
-/// The gradient of [`normalize`]: dx, and `affine` (2, C) = those of weight and bias. Where the moments are x's own, gradients
+/// The gradient of [`normalize`](super::normalize): dx, and `affine` (2, C) = those of weight and bias. Where the moments are x's own, gradients
 /// go through them.
 ///
 /// # Panics

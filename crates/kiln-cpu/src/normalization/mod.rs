@@ -1,7 +1,7 @@
 //! Moments of channels, and normalisation by them, of (N, C, S).
 //!
 //! Channels are taken in blocks whose elements are adjacent in each sample, so that vectors are whole whether S is 1 or a
-//! large plane. Sums over a channel are those of [`sums`].
+//! large plane. Sums over a channel are those of `sums`.
 
 mod gradient;
 mod sums;
