@@ -342,7 +342,7 @@ fn no_operation_is_left_out() {
     assert!(missing.is_empty(), "add these to the cases of this file: {missing:?}");
 }
 
-/// A rule of one's own that forgets what was stretched is told so, by name.
+/// A custom rule that does not sum over broadcast axes gets an error with its name.
 #[test]
 fn a_rule_that_gives_another_shape_is_refused() -> Result<()> {
     struct Stretch;

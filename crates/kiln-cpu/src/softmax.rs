@@ -407,7 +407,7 @@ impl<T: Number> Kernel for Losses<'_, T> {
 ///
 /// # Panics
 /// Where `logits` are not a row of this width for each element of `out`, or the target has not a row for each of them; a label
-/// that is no class: ask [`Labels::outside`] before.
+/// that is not a class: check with [`Labels::outside`] first.
 pub fn cross_entropy<T: Number>(isa: Isa, out: &mut [T], logits: &[T], target: Target<'_, T>, width: usize) {
     let count = out.len();
     check::length("cross_entropy", "logits", logits.len(), check::elements("cross_entropy", &[count, width]));

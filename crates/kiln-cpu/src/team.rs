@@ -51,7 +51,7 @@ pub fn run<R>(f: impl FnOnce() -> R) -> R {
     if IN_REGION.get() || !CURRENT.get().is_null() { f() } else { lead(ThreadPool::global(), f) }
 }
 
-/// [`run`] with the workers of a pool of one's own.
+/// [`run`] with the workers of a custom pool.
 pub fn run_in<R>(pool: &ThreadPool, f: impl FnOnce() -> R) -> R {
     let nested = current().is_some_and(|leader| ptr::eq(leader.pool(), pool));
     if IN_REGION.get() || nested { f() } else { lead(pool, f) }

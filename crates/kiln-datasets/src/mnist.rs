@@ -37,7 +37,7 @@ impl Mnist {
     /// MNIST is by Yann LeCun and Corinna Cortes, under the Creative Commons Attribution-ShareAlike 3.0 licence.
     ///
     /// # Errors
-    /// Memory that cannot be had.
+    /// Out of memory.
     #[cfg(feature = "embedded-mnist")]
     pub fn embedded() -> Result<Self> {
         use crate::embedded::{TEST, TRAIN};

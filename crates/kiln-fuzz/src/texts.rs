@@ -15,7 +15,7 @@ fn size(source: &mut Source<'_>) -> usize {
     source.of(&[1, 2, 3, 5, 0, 8, 100, 1 << 20, usize::MAX / 2, usize::MAX - 1, usize::MAX])
 }
 
-/// Every sample of a data set can be had, in batches, and none beyond the last.
+/// Every sample of a data set can be read in batches, and none past the last.
 fn walk(data: &dyn Dataset) {
     let cpu = Device::cpu();
     let count = data.len();

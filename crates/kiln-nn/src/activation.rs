@@ -119,7 +119,7 @@ impl Activation {
     /// The activation of x.
     ///
     /// # Errors
-    /// A dtype that is no float; an axis that x does not have.
+    /// A dtype that is not a float type; an axis that x does not have.
     pub fn apply(self, x: &Var) -> Result<Var> {
         let along = |axis: ClassAxis| axis.of("softmax", x.shape()).map(|axis| axis as isize);
         match self.form() {

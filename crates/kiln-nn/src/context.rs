@@ -222,7 +222,7 @@ impl Ctx {
     /// As [`Ctx::stream`], in a device's memory, where its kernels read it.
     ///
     /// # Errors
-    /// Memory that cannot be had.
+    /// Out of memory.
     pub fn stream_tensor(&self, purpose: Purpose, device: &Device) -> Result<Tensor> {
         Tensor::stream(&self.stream(purpose), device)
     }
@@ -279,7 +279,7 @@ impl Ctx {
     /// The sum of the penalties of all layers that ran, to be added to the loss; `None` where there are none. It is handed
     /// out once: what it is the sum of is then let go, so that the backward pass can free it.
     ///
-    /// `fit` does this, and as in Keras the losses that it and `evaluate` report include it. In a loop of one's own:
+    /// `fit` does this, and as in Keras the losses that it and `evaluate` report include it. In a custom loop:
     ///
     /// ```
     /// # use kiln_nn::{Ctx, Dense, L2, Layer, Loss, MeanSquaredError, Sequential};

@@ -74,7 +74,7 @@ impl Initializer {
     /// A tensor of first values.
     ///
     /// # Errors
-    /// Parameters that make no distribution, a dtype that is no float, memory that cannot be had.
+    /// Parameters that make no distribution, a dtype that is not a float type, out of memory.
     pub fn tensor(self, shape: &Shape, fans: Fans, dtype: DType, device: &Device, stream: Stream) -> Result<Tensor> {
         // Half types are drawn in f32 and rounded.
         let drawn = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
@@ -221,7 +221,7 @@ impl Init {
     /// A buffer that starts with one value everywhere, of the type that is computed in: f32 in a model of a half type.
     ///
     /// # Errors
-    /// Memory that cannot be had.
+    /// Out of memory.
     pub fn buffer(&mut self, shape: &[usize], value: f64) -> Result<Buffer> {
         let (shape, dtype) = (Shape::new(shape)?, self.dtype.computed_in());
         let value = match self.placeholders {

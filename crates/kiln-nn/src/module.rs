@@ -70,7 +70,7 @@ pub trait Module {
     /// Moves parameters and buffers to a device.
     ///
     /// # Errors
-    /// Memory that cannot be had there; then nothing has moved.
+    /// Out of memory there; then nothing has moved.
     fn to_device(&mut self, device: &Device) -> Result<()> {
         state::convert(self, |value| value.to_device(device), |value| value.to_device(device))
     }
@@ -79,7 +79,7 @@ pub trait Module {
     /// in, f32 for the half types: running averages of a half type would stand still.
     ///
     /// # Errors
-    /// Memory that cannot be had; then nothing has changed.
+    /// Out of memory; then nothing has changed.
     fn to_dtype(&mut self, dtype: DType) -> Result<()> {
         let to = |value: &Tensor, dtype: DType| {
             if value.dtype().is_float() { value.to_dtype(dtype) } else { Ok(value.clone()) }

@@ -186,7 +186,7 @@ fn building_again_for_the_same_input_changes_nothing() {
     assert_eq!(before, model.state_dict()["0.weight"].to_f64_vec().unwrap());
 }
 
-/// A layer of one's own: forward alone; its shape is found by running it.
+/// A custom layer: forward alone; its shape is found by running it.
 #[derive(Module)]
 struct Doubled {
     inner: Dense,

@@ -46,7 +46,7 @@ impl<O: Optimizer> Clip for O {}
 /// √Σg² over all gradients, right for gradients of every type and size: no square overflows or vanishes.
 ///
 /// # Errors
-/// A fault of the device that surfaced, memory that cannot be had.
+/// A fault of the device that surfaced, out of memory.
 pub fn gradient_norm(gradients: &Gradients) -> Result<f64> {
     let norms = gradients.iter().map(|(_, gradient)| norm(gradient)).collect::<Result<Vec<f64>>>()?;
     // Scaled by the largest, as f64 gradients may be beyond the root of what f64 holds.
@@ -84,7 +84,7 @@ fn norm(gradient: &Tensor) -> Result<f64> {
 /// What [`Clip::clip_norm`] makes of gradients; they are given back as they are where their norm is not above `max`.
 ///
 /// # Errors
-/// A fault of the device that surfaced, memory that cannot be had.
+/// A fault of the device that surfaced, out of memory.
 pub fn clip_gradient_norm(mut gradients: Gradients, max: f64) -> Result<Gradients> {
     let norm = gradient_norm(&gradients)?;
     if norm <= max {
@@ -99,7 +99,7 @@ pub fn clip_gradient_norm(mut gradients: Gradients, max: f64) -> Result<Gradient
 /// What [`Clip::clip_value`] makes of gradients.
 ///
 /// # Errors
-/// Memory that cannot be had.
+/// Out of memory.
 pub fn clip_gradient_value(mut gradients: Gradients, max: f64) -> Result<Gradients> {
     map(&mut gradients, |gradient| gradient.clamp(-max, max))?;
     Ok(gradients)

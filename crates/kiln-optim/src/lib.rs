@@ -43,7 +43,7 @@ pub trait Optimizer: Send {
     /// NAME is PyTorch's: `momentum_buffer`, or `exp_avg` and `exp_avg_sq`.
     ///
     /// # Errors
-    /// Memory that cannot be had.
+    /// Out of memory.
     fn state_dict(&self) -> Result<StateDict>;
 
     /// Takes over what [`Optimizer::state_dict`] gave; other settings stay as they were made.

@@ -202,12 +202,12 @@ pub trait Backend: Send + Sync + 'static {
     /// A buffer of at least `bytes`, 64-byte aligned, initialised (to anything).
     ///
     /// # Errors
-    /// Memory that cannot be had.
+    /// Out of memory.
     fn alloc(&self, bytes: usize) -> Result<Buffer>;
     /// As [`Backend::alloc`], all bytes zero.
     ///
     /// # Errors
-    /// Memory that cannot be had.
+    /// Out of memory.
     fn alloc_zeroed(&self, bytes: usize) -> Result<Buffer>;
     /// Gives a buffer back. It may be reused at once by work that is queued later.
     fn free(&self, buffer: Buffer);

@@ -77,7 +77,7 @@ impl Count {
     /// How many elements of a mask are true.
     ///
     /// # Errors
-    /// Memory that cannot be had.
+    /// Out of memory.
     pub fn of(mask: &Tensor) -> Result<Self> {
         if mask.device().backend().is_host() {
             let mask = mask.contiguous()?;

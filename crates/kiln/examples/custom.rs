@@ -1,4 +1,4 @@
-//! A layer, a loss and a loop of one's own: a curve is fitted to points of which one in five is far off.
+//! A layer, a loss and a custom loop: a curve is fitted to points of which one in five is far off.
 //!
 //! ```sh
 //! cargo run --release -p kiln --example custom     # draws custom.png

@@ -165,7 +165,7 @@ impl Var {
     /// The mean of all elements, a scalar.
     ///
     /// # Errors
-    /// A dtype that is no float.
+    /// A dtype that is not a float type.
     pub fn mean_all(&self) -> Result<Var> {
         self.mean(.., false)
     }

@@ -64,7 +64,7 @@ impl Var {
     /// ([`Var::origin`]).
     ///
     /// # Errors
-    /// An axis out of range, or a dtype that is no float.
+    /// An axis out of range, or a dtype that is not a float type.
     pub fn softmax(&self, axis: isize) -> Result<Var> {
         let axis = kiln_tensor::axis_index("softmax", axis, self.shape())?;
         Ok(self.normalised(SoftmaxKind::Softmax, axis as isize)?.made_of(Squash::Softmax { axis }, self))
@@ -73,7 +73,7 @@ impl Var {
     /// xᵢ − ln Σ exp(xⱼ) along `axis`.
     ///
     /// # Errors
-    /// An axis out of range, or a dtype that is no float.
+    /// An axis out of range, or a dtype that is not a float type.
     pub fn log_softmax(&self, axis: isize) -> Result<Var> {
         self.normalised(SoftmaxKind::LogSoftmax, axis)
     }

@@ -31,7 +31,7 @@ struct Settings {
 
 impl Settings {
     fn read(source: &mut Source<'_>) -> Self {
-        // Not between: memory of gigabytes could be had, and would take long to fill.
+        // Not between: gigabytes may be available, but take long to fill.
         const ABSURD: [usize; 6] =
             [1 << 60, usize::MAX, usize::MAX - 1, isize::MAX as usize, isize::MAX as usize + 1, usize::MAX / 3];
         const CONSTANTS: [f64; 16] = [

@@ -300,7 +300,7 @@ impl Program {
         Some(Run { done, value, gradients })
     }
 
-    /// Gradients of gradients, where they can be had.
+    /// Gradients of gradients, where the layer supports them.
     fn run_twice(&self, total: &Var, leaves: &[Var]) {
         let targets: Vec<&Var> = leaves.iter().collect();
         let Ok(first) = grad(total, &targets) else { return };

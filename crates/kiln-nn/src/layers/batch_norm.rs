@@ -78,7 +78,7 @@ impl<const N: usize> BatchNorm<N> {
     /// The same layer, built for inputs of so many channels.
     ///
     /// # Errors
-    /// No channels, or memory that cannot be had.
+    /// No channels, or out of memory.
     pub fn with_input(mut self, channels: usize, init: &mut Init) -> Result<Self> {
         self.make(&Shape::new(&[channels])?, init)?;
         Ok(self)

@@ -114,7 +114,7 @@ impl<const N: usize> Conv<N> {
     /// A layer of these sizes, built at once: `Conv2d::with_sizes(3, 64, 7, &mut init)?`.
     ///
     /// # Errors
-    /// Sizes of 0, or memory that cannot be had.
+    /// Sizes of 0, or out of memory.
     pub fn with_sizes(channels: usize, filters: usize, kernel: impl Into<PerAxis>, init: &mut Init) -> Result<Self> {
         Conv::new(filters, kernel).with_input(channels, init)
     }
@@ -122,7 +122,7 @@ impl<const N: usize> Conv<N> {
     /// The same layer, built for inputs of so many channels: `Conv2d::new(64, 7).stride(2).with_input(3, &mut init)?`.
     ///
     /// # Errors
-    /// Sizes of 0, channels that the groups do not divide, or memory that cannot be had.
+    /// Sizes of 0, channels that the groups do not divide, or out of memory.
     pub fn with_input(mut self, channels: usize, init: &mut Init) -> Result<Self> {
         self.make(&Shape::new(&[channels])?, init)?;
         Ok(self)

@@ -62,7 +62,7 @@ impl<const N: usize> ConvTranspose<N> {
     /// The same layer, built for inputs of so many channels.
     ///
     /// # Errors
-    /// Sizes of 0, channels that the groups do not divide, or memory that cannot be had.
+    /// Sizes of 0, channels that the groups do not divide, or out of memory.
     pub fn with_input(mut self, channels: usize, init: &mut Init) -> Result<Self> {
         self.make(&Shape::new(&[channels])?, init)?;
         Ok(self)

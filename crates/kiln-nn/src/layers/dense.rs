@@ -34,7 +34,7 @@ impl Dense {
     /// A layer of these sizes, built at once.
     ///
     /// # Errors
-    /// Sizes of 0, or memory that cannot be had.
+    /// Sizes of 0, or out of memory.
     pub fn with_sizes(inputs: usize, units: usize, init: &mut Init) -> Result<Self> {
         Dense::new(units).with_input(inputs, init)
     }
@@ -42,7 +42,7 @@ impl Dense {
     /// The same layer, built for inputs of this size: `Dense::new(10).use_bias(false).with_input(128, &mut init)?`.
     ///
     /// # Errors
-    /// Sizes of 0, or memory that cannot be had.
+    /// Sizes of 0, or out of memory.
     pub fn with_input(mut self, inputs: usize, init: &mut Init) -> Result<Self> {
         self.build(&Shape::new(&[inputs])?, init)?;
         Ok(self)

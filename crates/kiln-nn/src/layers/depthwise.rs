@@ -51,7 +51,7 @@ impl<const N: usize> DepthwiseConv<N> {
     /// The same layer, built for inputs of so many channels.
     ///
     /// # Errors
-    /// Sizes of 0, or memory that cannot be had.
+    /// Sizes of 0, or out of memory.
     pub fn with_input(mut self, channels: usize, init: &mut Init) -> Result<Self> {
         self.make(&Shape::new(&[channels])?, init)?;
         Ok(self)
@@ -149,7 +149,7 @@ impl<const N: usize> SeparableConv<N> {
     /// The same layer, built for inputs of so many channels.
     ///
     /// # Errors
-    /// Sizes of 0, or memory that cannot be had.
+    /// Sizes of 0, or out of memory.
     pub fn with_input(mut self, channels: usize, init: &mut Init) -> Result<Self> {
         let input = Shape::new(&[channels])?;
         init.scope("depthwise", |init| self.depthwise.make(&input, init))?;

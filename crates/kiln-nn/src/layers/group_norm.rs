@@ -39,7 +39,7 @@ impl GroupNorm {
     /// The same layer, built for inputs of so many channels.
     ///
     /// # Errors
-    /// Channels that the groups do not divide, or memory that cannot be had.
+    /// Channels that the groups do not divide, or out of memory.
     pub fn with_input(mut self, channels: usize, init: &mut Init) -> Result<Self> {
         self.build(&Shape::new(&[channels])?, init)?;
         Ok(self)
@@ -132,7 +132,7 @@ impl InstanceNorm {
     /// The same layer, built for inputs of so many channels.
     ///
     /// # Errors
-    /// No channels, or memory that cannot be had.
+    /// No channels, or out of memory.
     pub fn with_input(mut self, channels: usize, init: &mut Init) -> Result<Self> {
         self.build(&Shape::new(&[channels])?, init)?;
         Ok(self)

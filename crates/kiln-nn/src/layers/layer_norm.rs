@@ -47,7 +47,7 @@ impl LayerNorm {
     /// The same layer, built for inputs whose last axes have these sizes.
     ///
     /// # Errors
-    /// No axes, or memory that cannot be had.
+    /// No axes, or out of memory.
     pub fn with_input(mut self, last: &[usize], init: &mut Init) -> Result<Self> {
         self.axes = last.len();
         self.build(&Shape::new(last)?, init)?;
@@ -153,7 +153,7 @@ impl RMSNorm {
     /// The same layer, built for inputs whose last axes have these sizes.
     ///
     /// # Errors
-    /// No axes, or memory that cannot be had.
+    /// No axes, or out of memory.
     pub fn with_input(mut self, last: &[usize], init: &mut Init) -> Result<Self> {
         self.axes = last.len();
         self.build(&Shape::new(last)?, init)?;

@@ -18,7 +18,7 @@ impl Linear {
     /// A layer of these sizes with a bias.
     ///
     /// # Errors
-    /// Sizes of 0, or memory that cannot be had.
+    /// Sizes of 0, or out of memory.
     pub fn new(inputs: usize, outputs: usize, init: &mut Init) -> Result<Self> {
         let mut layer = Linear::without_bias(inputs, outputs, init)?;
         let fans = Fans { input: inputs, output: outputs };
@@ -29,7 +29,7 @@ impl Linear {
     /// A layer of these sizes without a bias.
     ///
     /// # Errors
-    /// Sizes of 0, or memory that cannot be had.
+    /// Sizes of 0, or out of memory.
     pub fn without_bias(inputs: usize, outputs: usize, init: &mut Init) -> Result<Self> {
         if inputs == 0 || outputs == 0 {
             return Err(Error::value(

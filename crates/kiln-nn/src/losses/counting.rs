@@ -50,7 +50,7 @@ pub(super) fn mean<L: Loss + ?Sized>(
         sum = sum.mul(&Var::constant(over(weights, "weights")?.to_dtype(each.dtype())?))?;
     }
     if let Some(used) = &used {
-        // A loss of one's own may not be 0 or not be finite of zeros.
+        // A custom loss may not be 0 or not be finite of zeros.
         let zero = Var::constant(Tensor::zeros((), each.dtype(), each.device())?);
         sum = Var::select(&over(used, if mask.is_some() { "a mask" } else { "weights" })?, &sum, &zero)?;
     }

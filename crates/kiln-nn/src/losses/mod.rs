@@ -180,7 +180,7 @@ fn is_label(dtype: DType) -> bool {
 /// is, and single floats are rounded.
 ///
 /// # Errors
-/// Memory that cannot be had.
+/// Out of memory.
 pub fn labels_of(target: &Tensor) -> Result<Tensor> {
     if !target.dtype().is_float() || target.rank() < 2 {
         return rounded(target);

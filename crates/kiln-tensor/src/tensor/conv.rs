@@ -87,7 +87,7 @@ impl Tensor {
     /// with respect to its input. Layout and sizes are PyTorch's.
     ///
     /// # Errors
-    /// What [`ConvOptions::transposed_shape`] says, dtypes or devices that differ, a dtype that is no float.
+    /// What [`ConvOptions::transposed_shape`] says, dtypes or devices that differ, a dtype that is not a float type.
     pub fn conv_transpose(&self, weight: &Tensor, options: &ConvOptions) -> Result<Tensor> {
         let (conv, shape, zeros) = options.resolve_transposed(self.shape(), weight.shape())?;
         if zeros.is_empty() {

@@ -17,7 +17,7 @@ impl Tensor {
     /// The elementwise operation `call`.
     ///
     /// # Errors
-    /// A dtype that is no float.
+    /// A dtype that is not a float type.
     #[inline]
     pub fn unary(&self, call: UnaryCall) -> Result<Tensor> {
         self.expect_float(call.op.name())?;
@@ -162,7 +162,7 @@ impl Tensor {
     /// x + value
     ///
     /// # Errors
-    /// A dtype that is no float.
+    /// A dtype that is not a float type.
     pub fn add_scalar(&self, value: f64) -> Result<Tensor> {
         self.affine(1.0, value)
     }
@@ -170,7 +170,7 @@ impl Tensor {
     /// x · value
     ///
     /// # Errors
-    /// A dtype that is no float.
+    /// A dtype that is not a float type.
     pub fn mul_scalar(&self, value: f64) -> Result<Tensor> {
         self.affine(value, 0.0)
     }
@@ -197,7 +197,7 @@ macro_rules! unary_methods {
             #[doc = $doc]
             ///
             /// # Errors
-            /// A dtype that is no float.
+            /// A dtype that is not a float type.
             #[inline]
             pub fn $method(&self $(, $param: f64)*) -> Result<Tensor> {
                 let mut params = [0.0; 2];

@@ -43,7 +43,7 @@ impl Tensor {
     /// self *= value
     ///
     /// # Errors
-    /// A dtype that is no float.
+    /// A dtype that is not a float type.
     pub fn mul_scalar_assign(&mut self, value: f64) -> Result<()> {
         self.own()?;
         let call = crate::UnaryCall { op: UnaryOp::Affine, params: [value, 0.0] };

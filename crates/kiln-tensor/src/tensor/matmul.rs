@@ -41,7 +41,7 @@ impl Tensor {
     /// on the left and a column on the right. Transposed and broadcast operands are read where they lie.
     ///
     /// # Errors
-    /// Inner sizes that differ, batch axes that do not broadcast, dtypes or devices that differ, a dtype that is no float.
+    /// Inner sizes that differ, batch axes that do not broadcast, dtypes or devices that differ, a dtype that is not a float type.
     #[inline]
     pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
         self.matmul_with(other, MatmulOptions::default())

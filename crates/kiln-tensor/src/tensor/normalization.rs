@@ -28,7 +28,7 @@ impl Tensor {
     /// Mean and biased variance of each channel of x (N, C) or (N, C, …), as (2, C); of half types they are f32.
     ///
     /// # Errors
-    /// A rank below 2, channels without elements, a dtype that is no float.
+    /// A rank below 2, channels without elements, a dtype that is not a float type.
     pub fn moments(&self) -> Result<Tensor> {
         let x = self.by_channel("moments")?;
         if x.elements() == 0 && x.dims()[1] > 0 {
@@ -78,7 +78,7 @@ impl Tensor {
     /// (C,), each of which may be absent. Moments and factors of a half x may be f32.
     ///
     /// # Errors
-    /// A rank below 2, moments or factors of another shape, dtypes or devices that differ, a dtype that is no float.
+    /// A rank below 2, moments or factors of another shape, dtypes or devices that differ, a dtype that is not a float type.
     pub fn normalize(
         &self,
         form: &Normalization,

@@ -21,7 +21,7 @@ impl Maxima {
     /// Where in its plane D… of the input each maximum is: (N, C, P…), i64. They are computed on the host.
     ///
     /// # Errors
-    /// Memory that cannot be had, a fault of the device.
+    /// Out of memory, a fault of the device.
     pub fn positions(&self) -> Result<Tensor> {
         let to = self.to()?;
         let Window { kernel, stride, dilation, padding } = self.window;
@@ -45,7 +45,7 @@ impl Maxima {
     /// The gradient of the input, of a gradient dy (N, C, P…) of the maxima: dy added up where they are.
     ///
     /// # Errors
-    /// A shape that does not fit, a dtype that is no float, devices that differ.
+    /// A shape that does not fit, a dtype that is not a float type, devices that differ.
     pub fn gradient(&self, dy: &Tensor) -> Result<Tensor> {
         check_device("max_pool_grad", dy, &self.taps)?;
         expect_float("max_pool_grad", dy)?;
@@ -73,7 +73,7 @@ impl Tensor {
     /// the last NaN. Padding is never chosen.
     ///
     /// # Errors
-    /// What [`PoolOptions::output_shape`] says, a dtype that is no float.
+    /// What [`PoolOptions::output_shape`] says, a dtype that is not a float type.
     pub fn max_pool(&self, options: &PoolOptions) -> Result<(Tensor, Tensor)> {
         let (y, maxima) = self.max_pool_with_taps(options)?;
         Ok((y, maxima.positions()?))

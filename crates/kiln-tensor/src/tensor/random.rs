@@ -80,7 +80,7 @@ impl Tensor {
     /// [`Tensor::stream`]).
     ///
     /// # Errors
-    /// A rate below 0 or above 1, a dtype that is no float.
+    /// A rate below 0 or above 1, a dtype that is not a float type.
     pub fn dropout(&self, rate: f64, stream: &Tensor) -> Result<Tensor> {
         Tensor::check_stream("dropout", stream)?;
         check_device("dropout", self, stream)?;

@@ -21,7 +21,7 @@ impl Tensor {
     /// exp(xᵢ) / Σ exp(xⱼ) along `axis` (negative: from the end), computed without overflow.
     ///
     /// # Errors
-    /// An axis out of range, a dtype that is no float.
+    /// An axis out of range, a dtype that is not a float type.
     pub fn softmax(&self, axis: isize) -> Result<Tensor> {
         self.normalised(SoftmaxKind::Softmax, axis)
     }
@@ -29,7 +29,7 @@ impl Tensor {
     /// xᵢ − ln Σ exp(xⱼ) along `axis`.
     ///
     /// # Errors
-    /// An axis out of range, a dtype that is no float.
+    /// An axis out of range, a dtype that is not a float type.
     pub fn log_softmax(&self, axis: isize) -> Result<Tensor> {
         self.normalised(SoftmaxKind::LogSoftmax, axis)
     }

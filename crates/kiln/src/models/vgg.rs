@@ -20,7 +20,7 @@ pub fn vgg16(classes: usize) -> Sequential {
     Vgg::new([2, 2, 3, 3, 3]).classes(classes).model()
 }
 
-/// A VGG of one's own: any depth and width, with batch normalisation or not, for images of any size.
+/// A custom VGG: any depth and width, with batch normalisation or not, for images of any size.
 ///
 /// Paths are torchvision's: `features.0.weight`, `classifier.6.bias`, where activations count as layers.
 ///

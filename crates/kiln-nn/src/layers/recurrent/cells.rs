@@ -60,7 +60,7 @@ macro_rules! plain_cell {
             /// A cell of these sizes with PyTorch's first values, uniform in ±1/√units.
             ///
             /// # Errors
-            /// Sizes of 0, or memory that cannot be had.
+            /// Sizes of 0, or out of memory.
             pub fn new(inputs: usize, units: usize, init: &mut Init) -> Result<Self> {
                 Ok($name { step: Step::new($cell, inputs, units, init)? })
             }
@@ -134,7 +134,7 @@ impl LstmCell {
     /// A cell of these sizes with PyTorch's first values, uniform in ±1/√units.
     ///
     /// # Errors
-    /// Sizes of 0, or memory that cannot be had.
+    /// Sizes of 0, or out of memory.
     pub fn new(inputs: usize, units: usize, init: &mut Init) -> Result<Self> {
         Ok(LstmCell { step: Step::new(Cell::Lstm, inputs, units, init)? })
     }

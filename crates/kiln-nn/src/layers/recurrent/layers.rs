@@ -32,7 +32,7 @@ macro_rules! layer {
             /// uniform in ±1/√units.
             ///
             /// # Errors
-            /// Sizes of 0, or memory that cannot be had.
+            /// Sizes of 0, or out of memory.
             pub fn with_sizes(inputs: usize, units: usize, init: &mut Init) -> Result<Self> {
                 $name::new(units).return_sequences(true).uniform_initializer().with_input(inputs, init)
             }
@@ -40,7 +40,7 @@ macro_rules! layer {
             /// The same layer, built for inputs of this many features.
             ///
             /// # Errors
-            /// Sizes of 0, or memory that cannot be had.
+            /// Sizes of 0, or out of memory.
             pub fn with_input(mut self, inputs: usize, init: &mut Init) -> Result<Self> {
                 self.build(&Shape::new(&[1, inputs])?, init)?;
                 Ok(self)
