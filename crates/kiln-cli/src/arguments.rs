@@ -206,6 +206,9 @@ pub(crate) struct TrainOptions {
     /// Samples per step [default: the recipe's]
     #[arg(long, allow_negative_numbers = true, value_parser = count)]
     pub(crate) batch_size: Option<NonZeroUsize>,
+    /// Leave out the last batch of an epoch where it is not full
+    #[arg(long)]
+    pub(crate) drop_last: bool,
     /// Learning rate [default: the recipe's]
     #[arg(long, allow_negative_numbers = true, value_parser = learning_rate)]
     pub(crate) lr: Option<f64>,

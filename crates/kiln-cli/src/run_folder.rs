@@ -28,6 +28,7 @@ pub(crate) struct Config<'a> {
     pub(crate) recipe: Recipe,
     pub(crate) epochs: usize,
     pub(crate) batch_size: usize,
+    pub(crate) drop_last: bool,
     pub(crate) learning_rate: f64,
     pub(crate) optimizer: &'a str,
     pub(crate) seed: u64,
@@ -42,10 +43,11 @@ impl Config<'_> {
     fn to_toml(&self) -> String {
         // JSON's strings and numbers are TOML's too.
         let text = |text: &str| Value::from(text).to_string().replace('\u{7f}', "\\u007f");
+        let drop_last = if self.drop_last { "drop_last = true\n" } else { "" };
         let limit = self.limit.map_or_else(String::new, |limit| format!("limit = {limit}\n"));
         let data = self.data.map_or_else(|| "embedded".into(), |folder| folder.to_string_lossy());
         format!(
-            "recipe = {}\nseed = {}\n\n[options]\nepochs = {}\nbatch_size = {}\noptimizer = {}\nlearning_rate = {:?}\n\
+            "recipe = {}\nseed = {}\n\n[options]\nepochs = {}\nbatch_size = {}\n{drop_last}optimizer = {}\nlearning_rate = {:?}\n\
              threads = {}\ndevice = {}\n{limit}data = {}\n\n[versions]\nkiln = {}\n",
             text(&self.recipe.name()),
             self.seed,

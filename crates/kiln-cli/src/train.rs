@@ -46,10 +46,23 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         let message = format!("--batch-size {batch_size} is above the {} samples of the training data", train.len());
         return Err(Error::value("", message));
     }
+    let size = train.streams().unwrap_or(batch_size);
+    if options.drop_last && size > train.len() {
+        let message = format!(
+            "--drop-last leaves out a batch that is not full, and the {} samples of the training data do not fill one of {size}: \
+             --batch-size {} or smaller is needed",
+            train.len(),
+            train.len()
+        );
+        return Err(Error::value("", message));
+    }
+    // What an epoch trains on.
+    let samples = if options.drop_last { train.len() / size * size } else { train.len() };
     let config = Config {
         recipe: options.recipe,
         epochs,
         batch_size,
+        drop_last: options.drop_last,
         learning_rate: trainer.optimizer.learning_rate(),
         optimizer: trainer.optimizer.name(),
         seed: options.seed,
@@ -77,6 +90,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let mut fit = FitOptions::new()
         .epochs(epochs)
         .batch_size(batch_size)
+        .drop_last(options.drop_last)
         .seed(options.seed)
         .validation(&*test)
         .stop(&stop)
@@ -115,7 +129,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         report().finish(&Summary {
             test,
             seconds: history.seconds,
-            images: images_seen(&history, train.len(), epochs, batch_size),
+            images: images_seen(&history, samples, epochs, batch_size),
             device: device.name(),
             seed: options.seed,
             interrupted: history.stopped.is_some(),

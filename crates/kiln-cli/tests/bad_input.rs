@@ -120,6 +120,9 @@ fn arguments() {
     check(&folder, "train mnist-mlp --data @ --out @/out --batch-size 101", FAILED, &[above]);
     let above = "--batch-size 32 is above the 20 samples of the training data";
     check(&folder, "train mnist-mlp --data @ --out @/out --batch-size 32 --limit 20", FAILED, &[above]);
+    let none = "--drop-last leaves out a batch that is not full, and the 20 samples of the training data do not fill one of 32: \
+                --batch-size 20 or smaller is needed";
+    check(&folder, "train mnist-mlp --data @ --out @/out --drop-last --limit 20", FAILED, &[none]);
 }
 
 #[test]

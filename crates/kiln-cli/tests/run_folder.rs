@@ -38,11 +38,12 @@ fn config_says_how_the_run_went_about_it() {
     // A name with all that must be quoted.
     let odd = folder.join("a \"b\"\\c");
     fs::rename(folder.join("mnist"), &odd).unwrap();
-    let options = ["--epochs", "2", "--lr", "0.01", "--seed", "7", "--threads", "1", "--limit", "50", "--quiet"];
+    let options =
+        ["--epochs", "2", "--lr", "0.01", "--seed", "7", "--threads", "1", "--limit", "50", "--quiet", "--drop-last"];
     lines(&kiln(&odd, &[&options[..], &["--out", word(&folder.join("run"))]].concat()));
     let expected = format!(
-        "recipe = \"mnist-mlp\"\nseed = 7\n\n[options]\nepochs = 2\nbatch_size = 32\noptimizer = \"Adam\"\n\
-         learning_rate = 0.01\nthreads = 1\ndevice = \"cpu\"\nlimit = 50\ndata = {}\n\n[versions]\nkiln = \"{}\"\n",
+        "recipe = \"mnist-mlp\"\nseed = 7\n\n[options]\nepochs = 2\nbatch_size = 32\ndrop_last = true\n\
+         optimizer = \"Adam\"\nlearning_rate = 0.01\nthreads = 1\ndevice = \"cpu\"\nlimit = 50\ndata = {}\n\n[versions]\nkiln = \"{}\"\n",
         Value::from(word(&odd)),
         env!("CARGO_PKG_VERSION")
     );

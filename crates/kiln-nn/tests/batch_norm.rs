@@ -106,8 +106,8 @@ fn one_element_has_no_unbiased_variance() {
     let error = layer.forward(&Var::from(&x), &Ctx::train(0, 0)).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "batch_norm: more than one element of each channel is needed in training, got (1, 3); use larger batches, drop the \
-         last one, or take `BatchNorm::keras`"
+        "batch_norm: more than one element of each channel is needed in training, got (1, 3); use another batch size, \
+         leave out a last batch of 1 sample with `drop_last`, or take `BatchNorm::keras`"
     );
     assert_eq!(running(&layer).0, [0.0; 3]);
     // Keras's form takes it: the output is the bias.

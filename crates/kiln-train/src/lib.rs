@@ -4,6 +4,7 @@ mod callbacks;
 mod class_weights;
 mod diverged;
 mod history;
+mod last_batch;
 mod metrics;
 mod objective;
 mod options;

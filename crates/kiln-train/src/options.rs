@@ -84,6 +84,7 @@ pub struct FitOptions<'a> {
     pub(crate) batch_size: usize,
     pub(crate) seed: u64,
     pub(crate) shuffle: bool,
+    pub(crate) drop_last: bool,
     pub(crate) workers: usize,
     pub(crate) validation: Option<&'a dyn Dataset>,
     pub(crate) validation_split: Option<f64>,
@@ -100,6 +101,7 @@ impl Default for FitOptions<'_> {
             batch_size: BATCH,
             seed: 0,
             shuffle: true,
+            drop_last: false,
             workers: 0,
             validation: None,
             validation_split: None,
@@ -139,6 +141,13 @@ impl<'a> FitOptions<'a> {
     #[must_use]
     pub fn shuffle(self, shuffle: bool) -> Self {
         FitOptions { shuffle, ..self }
+    }
+
+    /// Whether a last batch of an epoch that is not full is left out; by default it is trained on. With
+    /// [`shuffle`](FitOptions::shuffle) other samples are left out in each epoch. Validation sees all samples.
+    #[must_use]
+    pub fn drop_last(self, drop_last: bool) -> Self {
+        FitOptions { drop_last, ..self }
     }
 
     /// Threads that gather batches ahead; 0, the default, is fastest for data in memory.

@@ -2,6 +2,7 @@
 
 use crate::class_weights::ClassWeights;
 use crate::diverged::diverged;
+use crate::last_batch;
 use crate::options::BATCH;
 use crate::running::Running;
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     Progress, Supervised,
 };
 use kiln_autograd::Var;
-use kiln_datasets::{Batch, Dataset, Loader};
+use kiln_datasets::{Batch, Dataset, Loader, Pass};
 use kiln_nn::{Ctx, Layer, Loss, StateDict};
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Error, Result, Shape, Tensor};
@@ -98,6 +99,14 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         self.steps
     }
 
+    /// Multiplies the batch's weights by those of its targets' classes.
+    fn weigh(&self, batch: &mut Batch, weights: Option<&ClassWeights>) -> Result<()> {
+        if let Some(weights) = weights {
+            batch.weights = Some(weights.of(batch, &self.objective.labels(&batch.targets)?)?);
+        }
+        Ok(())
+    }
+
     /// What a loss that is not finite makes us go back to.
     fn keep(&self, epoch: usize) -> Kept {
         Kept { weights: self.objective.state_dict(), steps: self.steps, epochs: self.epochs, epoch }
@@ -173,7 +182,8 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
     /// are ten, bit for bit.
     ///
     /// # Errors
-    /// Options that make no sense, data that does not fit the model: the weights stay those of the last finished step. A loss
+    /// Options that make no sense, data that does not fit the model: the weights stay those of the last finished step. A last
+    /// batch of 1 sample that the model cannot be trained on is found before the first step. A loss
     /// that is not finite, in training or validation (`ErrorKind::Diverged`): they are those of the last completed epoch again.
     pub fn fit(&mut self, data: &dyn Dataset, options: FitOptions<'_>) -> Result<History> {
         if options.epochs == 0 {
@@ -196,10 +206,18 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             [] => None,
             weights => Some(ClassWeights::new(weights, &device)?),
         };
+        last_batch::check(data, &options, |samples| {
+            let indices: Vec<usize> = (0..samples).collect();
+            let pass = Pass { seed: options.seed, epoch: self.epochs + 1 };
+            let mut batch = data.training_batch(&indices, &[], pass, &device)?;
+            self.weigh(&mut batch, weights.as_ref())?;
+            self.objective.begin_pass();
+            self.objective.loss(&batch, &Ctx::train(options.seed, self.steps)).map(drop)
+        })?;
         let reported = self.reported(validation.is_some());
         options.callbacks.iter_mut().try_for_each(|callback| callback.on_fit_begin(&reported))?;
         let mut loader = Loader::new(data).batch_size(options.batch_size).workers(options.workers).device(&device);
-        loader = loader.seed(options.seed);
+        loader = loader.seed(options.seed).drop_last(options.drop_last);
         if options.shuffle {
             loader = loader.shuffle(options.seed);
         }
@@ -216,9 +234,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             loader.epoch(self.epochs, |stream| {
                 for (position, batch) in stream.enumerate() {
                     let mut batch = batch?;
-                    if let Some(weights) = &weights {
-                        batch.weights = Some(weights.of(&batch, &self.objective.labels(&batch.targets)?)?);
-                    }
+                    self.weigh(&mut batch, weights.as_ref())?;
                     self.step(&batch, options.seed, &mut tally, &kept)?;
                     let (loss, metric) = tally.so_far(&self.metrics);
                     let progress = Progress { epoch, batch: position + 1, batches, samples: batch.len(), loss, metric };

@@ -220,8 +220,8 @@ impl<const N: usize> Layer for BatchNorm<N> {
                 return Err(Error::shape(
                     "batch_norm",
                     format!(
-                        "more than one element of each channel is needed in training, got {}; use larger batches, drop \
-                         the last one, or take `BatchNorm::keras`",
+                        "more than one element of each channel is needed in training, got {}; use another batch size, \
+                         leave out a last batch of 1 sample with `drop_last`, or take `BatchNorm::keras`",
                         x.shape()
                     ),
                 ));
