@@ -227,9 +227,9 @@ fn losses_say_what_does_not_fit() {
     let outside = Tensor::from_slice(&[0i64, 3], [2], &cpu).unwrap();
     let error = sparse.forward(&p, &outside).unwrap_err();
     assert!(error.to_string().contains('3'), "{error}");
-    // (n, 1) against (n,) would broadcast to (n, n).
-    let error =
-        MeanSquaredError::new().forward(&zeros(&[4, 1]), &Tensor::zeros(4, DType::F32, &cpu).unwrap()).unwrap_err();
+    // (n, 1) against (1, n) would broadcast to (n, n).
+    let row = Tensor::zeros([1, 4], DType::F32, &cpu).unwrap();
+    let error = MeanSquaredError::new().forward(&zeros(&[4, 1]), &row).unwrap_err();
     assert!(error.to_string().contains("reshape"), "{error}");
 }
 

@@ -1,6 +1,7 @@
 //! Metrics: what is reported beside the loss.
 
 use kiln_nn::ClassAxis;
+use kiln_nn::losses::{aligned, expect_own_targets};
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 
 /// A number per target that is averaged over an epoch.
@@ -33,13 +34,16 @@ pub trait Metric: Send + Sync {
     /// Predictions and targets that do not fit each other.
     fn each(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor>;
 
-    /// The sum of the values that count, and how many they are. A mask is bool (n, T); of values that have no such axes all
+    /// The sum of the values that count, and how many they are. Of one number for each sample, the targets may be (n,) or
+    /// (n, 1): [`Metric::each`] is given them in the predictions' shape. A mask is bool (n, T); of values that have no such axes all
     /// count.
     ///
     /// # Errors
     /// As [`Metric::each`].
     fn measure(&self, predictions: &Tensor, targets: &Tensor, mask: Option<&Tensor>) -> Result<Measured> {
+        let targets = &aligned(targets, predictions.shape())?;
         let each = self.each(predictions, targets)?;
+        expect_own_targets(self.name(), each.shape(), predictions.shape(), targets.shape())?;
         let Some(mask) = mask.filter(|mask| each.dims().starts_with(mask.dims())) else {
             return Ok(Measured { count: Count::Known(each.elements() as f64), sum: summed(&each)? });
         };
@@ -139,6 +143,7 @@ impl Metric for AccuracyAlong {
 
 /// Whether each target's class is what the predictions say.
 fn right(predictions: &Tensor, targets: &Tensor, classes: ClassAxis) -> Result<Tensor> {
+    let targets = &aligned(targets, predictions.shape())?;
     let axis = if predictions.rank() == 0 { 0 } else { classes.of("accuracy", predictions.shape())? };
     if predictions.rank() < 2 || predictions.dims()[axis] == 1 {
         let half = Tensor::full((), 0.5, predictions.dtype(), predictions.device())?;

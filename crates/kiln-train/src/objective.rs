@@ -2,7 +2,7 @@
 
 use kiln_autograd::Var;
 use kiln_datasets::Batch;
-use kiln_nn::losses::{Counting, labels_of};
+use kiln_nn::losses::{Counting, labels_of, targets_for};
 use kiln_nn::{Ctx, Layer, Loss, Module};
 use kiln_tensor::{Result, Tensor};
 
@@ -63,12 +63,13 @@ impl<M: Layer, L: Loss> Objective for Supervised<M, L> {
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
         ctx.set_mask(batch.mask.clone());
         let predictions = ctx.run(&self.model, &Var::from(&batch.inputs))?;
+        let targets = targets_for(&self.loss, predictions.shape(), &batch.targets)?;
         let mask = match ctx.mask() {
-            Some(mask) if self.is_of_steps(&mask, &predictions, &batch.targets)? => Some(mask),
+            Some(mask) if self.is_of_steps(&mask, &predictions, &targets)? => Some(mask),
             _ => None,
         };
         let counting = Counting { mask: mask.as_ref(), weights: batch.weights.as_ref() };
-        let mut loss = self.loss.counted(&predictions, &batch.targets, counting)?;
+        let mut loss = self.loss.counted(&predictions, &targets, counting)?;
         if let Some(penalty) = ctx.penalty()? {
             loss = loss.add(&penalty)?;
         }

@@ -4,7 +4,7 @@ use super::{Loss, check, pair};
 use kiln_autograd::{Squash, Var};
 use kiln_tensor::{Result, Tensor};
 
-/// −t·ln p − (1 − t)·ln(1 − p) of each number; targets in [0, 1] of the predictions' shape.
+/// −t·ln p − (1 − t)·ln(1 − p) of each number; targets in [0, 1] of the predictions' shape, or (n,) with (n, 1).
 ///
 /// Keras's default takes probabilities. Where they are the output of a sigmoid, its logits are used ([`Var::origin`]), so that
 /// `Dense::new(1).activation(Activation::Sigmoid)` is as exact as logits with [`BinaryCrossentropy::from_logits`], in training

@@ -1,5 +1,6 @@
 //! What of a batch counts, and how much: masks and weights.
 
+use super::aligned::{losses, targets_for};
 use super::{Loss, check, computed_in};
 use kiln_autograd::{Squash, Var};
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
@@ -24,6 +25,7 @@ pub(super) fn mean<L: Loss + ?Sized>(
     if mask.is_none() && weights.is_none() {
         return loss.forward(prediction, target);
     }
+    let target = &targets_for(loss, prediction.shape(), target)?;
     if let Some(mask) = mask.filter(|mask| mask.dtype() != DType::Bool) {
         return Err(Error::new(
             ErrorKind::DType,
@@ -38,9 +40,9 @@ pub(super) fn mean<L: Loss + ?Sized>(
         Some(used) => {
             let classes = loss.class_axis(prediction.shape())?;
             let filled = filled_prediction(prediction, used, classes)?;
-            loss.each(&filled, &filled_target(target, used, prediction.shape(), classes)?)?
+            losses(loss, &filled, &filled_target(target, used, prediction.shape(), classes)?)?
         }
-        None => loss.each(prediction, target)?,
+        None => losses(loss, prediction, target)?,
     };
     let over = |tensor: &Tensor, what: &str| {
         over(tensor, each.shape())?.ok_or_else(|| misfit(loss.name(), what, tensor, each.shape()))

@@ -1,11 +1,13 @@
 //! Losses: how far predictions are from targets.
 
+mod aligned;
 mod binary;
 mod check;
 mod counting;
 mod cross_entropy;
 mod regression;
 
+pub use aligned::{aligned, expect_own_targets, targets_for};
 pub use binary::BinaryCrossentropy;
 pub use counting::Counting;
 pub use cross_entropy::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
@@ -13,11 +15,13 @@ pub use regression::{MeanAbsoluteError, MeanSquaredError};
 
 use crate::ClassAxis;
 use kiln_autograd::Var;
-use kiln_tensor::{DType, Error, Result, Shape, Tensor};
+use kiln_tensor::{DType, Result, Shape, Tensor};
 
-/// A loss. The first axis of predictions and targets counts samples.
+/// A loss. The first axis of predictions and targets counts samples. Of one number for each sample, the targets may be (n,)
+/// or (n, 1), whichever of the two the predictions are.
 ///
-/// One of your own says in [`Loss::each`] what each target's loss is; means, weights and masks follow. Of probabilities it
+/// One of your own says in [`Loss::each`] what each target's loss is; means, weights and masks follow, and give it targets in
+/// the predictions' shape where the two differ by axes of size 1 at the end. Of probabilities it
 /// should ask for the logits: [`Var::origin`].
 ///
 /// ```
@@ -77,7 +81,7 @@ pub trait Loss: Send + Sync {
     /// # Errors
     /// As [`Loss::each`].
     fn per_sample(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        mean_per_sample(&self.each(prediction, target)?)?.to_dtype(prediction.dtype())
+        mean_per_sample(&aligned::losses(self, prediction, target)?)?.to_dtype(prediction.dtype())
     }
 
     /// The mean of all: one number, to call `backward` on.
@@ -85,7 +89,7 @@ pub trait Loss: Send + Sync {
     /// # Errors
     /// As [`Loss::each`].
     fn forward(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        self.each(prediction, target)?.mean_all()?.to_dtype(prediction.dtype())
+        aligned::losses(self, prediction, target)?.mean_all()?.to_dtype(prediction.dtype())
     }
 
     /// The mean of weight·loss, of one weight for each sample (n,) or for each step (n, T): as [`Loss::counted`].
@@ -144,19 +148,12 @@ fn computed_in(dtype: DType) -> DType {
     if dtype == DType::F64 { DType::F64 } else { DType::F32 }
 }
 
-/// Predictions and targets in the type that the loss is computed in. Shapes must be equal: broadcasting (n, 1) against (n,)
-/// would compare every prediction with every target.
+/// Predictions and targets in the type that the loss is computed in, of the predictions' shape. Nothing is broadcast: (n, 1)
+/// against (n,) would compare every prediction with every target.
 fn pair(loss: &'static str, prediction: &Var, target: &Tensor) -> Result<(Var, Tensor)> {
+    let target = aligned(target, prediction.shape())?;
     if prediction.shape() != target.shape() {
-        let remedy = if prediction.tensor().elements() == target.elements() {
-            "give both the same shape with `reshape`"
-        } else {
-            "the last layer's size must be that of the targets"
-        };
-        return Err(Error::shape(
-            loss,
-            format!("predictions have shape {}, targets {}; {remedy}", prediction.shape(), target.shape()),
-        ));
+        return Err(aligned::misfit(loss, prediction.shape(), target.shape()));
     }
     let dtype = computed_in(prediction.dtype());
     Ok((prediction.to_dtype(dtype)?, target.to_dtype(dtype)?))

@@ -4,11 +4,11 @@ use super::{Loss, pair};
 use kiln_autograd::Var;
 use kiln_tensor::{Result, Tensor};
 
-/// (p − t)² of each number, of which the mean is taken; targets of the predictions' shape.
+/// (p − t)² of each number, of which the mean is taken; targets of the predictions' shape, or (n,) with (n, 1).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeanSquaredError;
 
-/// |p − t| of each number, of which the mean is taken; targets of the predictions' shape.
+/// |p − t| of each number, of which the mean is taken; targets of the predictions' shape, or (n,) with (n, 1).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeanAbsoluteError;
 
