@@ -30,11 +30,12 @@ pub(crate) fn list(layers: &Layers) -> Value {
 
 /// The model of such an object; built where it says for which input.
 pub(crate) fn model(object: &Value, init: &mut Init) -> Result<Sequential> {
-    let model = Sequential::of(listed("layers", object, init)?);
-    match object.get("input") {
-        None => Ok(model),
-        Some(input) => model.build_with(shape(input)?, init),
+    let mut model = Sequential::of(listed("layers", object, init)?);
+    if let Some(input) = object.get("input") {
+        // A model that was built for this shape: whatever it looks like, it has the channels first.
+        Layer::build(&mut model, &shape(input)?, init)?;
     }
+    Ok(model)
 }
 
 /// The layers of a list in an object.

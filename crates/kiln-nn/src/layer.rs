@@ -53,6 +53,12 @@ pub trait Layer: Module + Send + Sync {
         products.map(|shape| 2 * shape.elements() as u64 * (output.elements() / shape[0]) as u64).sum()
     }
 
+    /// How many spatial axes the samples (C, D…) have that the layer takes: 2 of images (C, H, W). None where it takes others;
+    /// a container says that of its first layer. By it [`Sequential::build`] knows a shape with channels last.
+    fn spatial_axes(&self) -> Option<usize> {
+        None
+    }
+
     /// The layer as a [`Sequential`], where it is one: summaries show the layers in it.
     fn as_sequential(&self) -> Option<&Sequential> {
         None
@@ -77,6 +83,9 @@ impl<L: Layer + ?Sized> Layer for Box<L> {
     }
     fn flops(&self, output: &Shape) -> u64 {
         (**self).flops(output)
+    }
+    fn spatial_axes(&self) -> Option<usize> {
+        (**self).spatial_axes()
     }
     fn as_sequential(&self) -> Option<&Sequential> {
         (**self).as_sequential()

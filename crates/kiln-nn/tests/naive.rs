@@ -76,7 +76,8 @@ proptest! {
             .bias_initializer(Initializer::Uniform { low: -1.0, high: 1.0 })
             .activation(activation);
         let mut init = Init::new(seed, &Device::cpu()).dtype(DType::F64);
-        let model = Sequential::new().push(layer).build_with([channels, rows.0, columns.0], &mut init).unwrap();
+        let model = Sequential::new().channels_first().push(layer);
+        let model = model.build_with([channels, rows.0, columns.0], &mut init).unwrap();
         let (high, wide) = (outputs(rows), outputs(columns));
         prop_assert_eq!(model.output_shapes()[0].dims(), [filters, high, wide]);
         let x = random(&[n, channels, rows.0, columns.0], seed);

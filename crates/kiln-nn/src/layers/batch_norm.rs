@@ -242,6 +242,10 @@ impl<const N: usize> Layer for BatchNorm<N> {
         Ok(*input)
     }
 
+    fn spatial_axes(&self) -> Option<usize> {
+        Some(N)
+    }
+
     fn name(&self) -> &'static str {
         by_axes::<N>(["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"])
     }

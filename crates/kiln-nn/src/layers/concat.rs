@@ -96,6 +96,10 @@ impl Layer for Concat {
         Shape::new(&dims)
     }
 
+    fn spatial_axes(&self) -> Option<usize> {
+        self.branches.iter().find_map(|(_, layer)| layer.spatial_axes())
+    }
+
     fn config(&self) -> Option<Value> {
         Some(Value::Object(Map::from_iter([("branches".to_owned(), architecture::list(&self.branches))])))
     }

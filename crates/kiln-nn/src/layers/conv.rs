@@ -178,6 +178,10 @@ impl<const N: usize> Layer for Conv<N> {
         sample_of(&self.moves.options(self.groups).output_shape(&batch_of_one(input)?, weight)?)
     }
 
+    fn spatial_axes(&self) -> Option<usize> {
+        Some(N)
+    }
+
     fn name(&self) -> &'static str {
         by_axes::<N>(["Conv1d", "Conv2d", "Conv3d"])
     }

@@ -129,6 +129,10 @@ impl<const N: usize> Layer for ConvTranspose<N> {
         sample_of(&self.options().transposed_shape(&batch_of_one(input)?, weight)?)
     }
 
+    fn spatial_axes(&self) -> Option<usize> {
+        Some(N)
+    }
+
     fn name(&self) -> &'static str {
         by_axes::<N>(["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"])
     }

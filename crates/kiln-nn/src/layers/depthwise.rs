@@ -103,6 +103,9 @@ impl<const N: usize> Layer for DepthwiseConv<N> {
         sample_of(&self.moves.options(input[0]).output_shape(&batch_of_one(input)?, weight)?)
     }
 
+    fn spatial_axes(&self) -> Option<usize> {
+        Some(N)
+    }
     fn name(&self) -> &'static str {
         by_axes::<N>(["DepthwiseConv1d", "DepthwiseConv2d", "DepthwiseConv3d"])
     }
@@ -229,6 +232,9 @@ impl<const N: usize> Layer for SeparableConv<N> {
         init.layer("pointwise", &mut self.pointwise, &between)
     }
 
+    fn spatial_axes(&self) -> Option<usize> {
+        Some(N)
+    }
     fn name(&self) -> &'static str {
         by_axes::<N>(["SeparableConv1d", "SeparableConv2d", "SeparableConv3d"])
     }

@@ -87,6 +87,9 @@ impl<const N: usize> Layer for ChannelDropout<N> {
         expect_sample::<N>("dropout", input)?;
         Ok(*input)
     }
+    fn spatial_axes(&self) -> Option<usize> {
+        Some(N)
+    }
     fn name(&self) -> &'static str {
         by_axes::<N>(["Dropout1d", "Dropout2d", "Dropout3d"])
     }

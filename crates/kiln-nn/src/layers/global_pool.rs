@@ -91,6 +91,9 @@ macro_rules! adaptive_pools {
                 expect_sample::<N>($operation, input)?;
                 Shape::new(&[&input[..1], &sizes::<N>($operation, self.size)?].concat())
             }
+            fn spatial_axes(&self) -> Option<usize> {
+                Some(N)
+            }
             fn name(&self) -> &'static str {
                 by_axes::<N>($names)
             }

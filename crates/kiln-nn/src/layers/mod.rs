@@ -1,6 +1,7 @@
 //! Layers.
 
 mod batch_norm;
+mod channels_last;
 mod concat;
 mod conv;
 mod conv_transpose;

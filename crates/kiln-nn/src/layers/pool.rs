@@ -125,6 +125,9 @@ impl<const N: usize> Layer for MaxPool<N> {
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         self.pooling.output::<N>("max_pool", input)
     }
+    fn spatial_axes(&self) -> Option<usize> {
+        Some(N)
+    }
     fn name(&self) -> &'static str {
         by_axes::<N>(["MaxPool1d", "MaxPool2d", "MaxPool3d"])
     }
@@ -174,6 +177,9 @@ impl<const N: usize> Layer for AvgPool<N> {
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         self.pooling.output::<N>("avg_pool", input)
     }
+    fn spatial_axes(&self) -> Option<usize> {
+        Some(N)
+    }
     fn name(&self) -> &'static str {
         by_axes::<N>(["AvgPool1d", "AvgPool2d", "AvgPool3d"])
     }
@@ -219,6 +225,9 @@ impl<const N: usize> Layer for LpPool<N> {
     }
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         self.pooling.output::<N>("lp_pool", input)
+    }
+    fn spatial_axes(&self) -> Option<usize> {
+        Some(N)
     }
     fn name(&self) -> &'static str {
         by_axes::<N>(["LpPool1d", "LpPool2d", "LpPool3d"])

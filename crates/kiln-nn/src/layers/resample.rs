@@ -65,6 +65,9 @@ impl<const N: usize> Layer for ZeroPad<N> {
         }
         Shape::new(&dims)
     }
+    fn spatial_axes(&self) -> Option<usize> {
+        Some(N)
+    }
     fn name(&self) -> &'static str {
         by_axes::<N>(["ZeroPad1d", "ZeroPad2d", "ZeroPad3d"])
     }
@@ -181,6 +184,9 @@ impl<const N: usize> Layer for UpSample<N> {
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         expect_sample::<N>("upsample", input)?;
         Shape::new(&[&input[..1], &self.sizes(&input[1..])?].concat())
+    }
+    fn spatial_axes(&self) -> Option<usize> {
+        Some(N)
     }
     fn name(&self) -> &'static str {
         by_axes::<N>(["UpSample1d", "UpSample2d", "UpSample3d"])

@@ -96,6 +96,10 @@ impl Layer for Residual {
         Ok(main)
     }
 
+    fn spatial_axes(&self) -> Option<usize> {
+        self.main.spatial_axes()
+    }
+
     fn config(&self) -> Option<Value> {
         let mut config = json!({ "main": architecture::of_layers(&self.main), "activation": self.activation });
         if let Some(shortcut) = &self.downsample {

@@ -1,5 +1,6 @@
 //! Layers one after the other.
 
+use super::channels_last::{expect_channels_first, expect_layout};
 use super::list::Layers;
 use crate::{Ctx, Init, Layer, Module, Segment, architecture};
 use kiln_autograd::Var;
@@ -30,6 +31,7 @@ pub struct Sequential {
     layers: Layers,
     #[module(skip)]
     built: Option<Built>,
+    channels_first: bool,
 }
 
 /// Shapes of one sample, known once built.
@@ -84,16 +86,37 @@ impl Sequential {
 
     /// Of layers that were described.
     pub(crate) fn of(layers: Layers) -> Self {
-        Sequential { layers, built: None }
+        Sequential { layers, ..Sequential::default() }
+    }
+
+    /// Says that the shape of the samples has the channels first, also where it looks like channels last.
+    /// [`build`](Sequential::build) refuses (32, 32, 3) for a model of images, which is more often an image of 32 × 32 with
+    /// three colors than 32 channels of 32 × 3.
+    ///
+    /// ```
+    /// use kiln_nn::{Conv2d, Sequential};
+    /// use kiln_tensor::Device;
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// let model = || Sequential::new().push(Conv2d::new(8, 3));
+    /// assert!(model().build([32, 32, 3], &Device::cpu(), 1).is_err());
+    /// let model = model().channels_first().build([32, 32, 3], &Device::cpu(), 1)?;
+    /// assert_eq!(model.output_shapes()[0].dims(), [8, 30, 1]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn channels_first(mut self) -> Self {
+        self.channels_first = true;
+        self
     }
 
     /// Makes the parameters of all layers for samples of this shape (without the batch axis), f32, drawn from this seed.
     ///
     /// # Errors
-    /// A layer that cannot take its input's shape, named by its path.
-    pub fn build(mut self, input: impl IntoShape, device: &Device, seed: u64) -> Result<Self> {
-        Layer::build(&mut self, &input.into_shape()?, &mut Init::new(seed, device))?;
-        Ok(self)
+    /// A layer that cannot take its input's shape, named by its path. A shape that looks like channels last, (32, 32, 3), where
+    /// the first layer takes (C, H, W); see [`Sequential::channels_first`].
+    pub fn build(self, input: impl IntoShape, device: &Device, seed: u64) -> Result<Self> {
+        self.build_with(input, &mut Init::new(seed, device))
     }
 
     /// As [`Sequential::build`], with an [`Init`] that says more: the parameters' dtype.
@@ -101,7 +124,11 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::build`].
     pub fn build_with(mut self, input: impl IntoShape, init: &mut Init) -> Result<Self> {
-        Layer::build(&mut self, &input.into_shape()?, init)?;
+        let input = input.into_shape()?;
+        if let Some(axes) = self.spatial_axes().filter(|_| !self.channels_first) {
+            expect_channels_first(&input, axes)?;
+        }
+        Layer::build(&mut self, &input, init)?;
         Ok(self)
     }
 
@@ -185,6 +212,13 @@ impl Sequential {
 
 impl Layer for Sequential {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        if let Some(built) = &self.built
+            && let sample = x.dims().get(1..).unwrap_or(&[])
+            && *sample != *built.input
+            && let Some(axes) = self.spatial_axes()
+        {
+            expect_layout(sample, &built.input, axes)?;
+        }
         let mut layers = self.layers.iter();
         let Some((segment, first)) = layers.next() else { return Ok(x.clone()) };
         let mut y = ctx.layer(segment, first, x)?;
@@ -215,6 +249,10 @@ impl Layer for Sequential {
 
     fn config(&self) -> Option<Value> {
         Some(Value::Object(architecture::of_layers(self)))
+    }
+
+    fn spatial_axes(&self) -> Option<usize> {
+        self.layers().next()?.spatial_axes()
     }
 
     fn as_sequential(&self) -> Option<&Sequential> {

@@ -239,15 +239,18 @@ impl Convolution {
             ));
         }
         if channels != weight[1] * self.groups {
-            return Err(Error::shape(
-                "conv",
-                format!(
-                    "weight {weight} in {} takes {} channels, x {x} has {channels}; \
-                     build the layer for the channels of its data, or change the groups",
-                    groups(self.groups),
-                    weight[1] * self.groups
-                ),
-            ));
+            let taken = weight[1] * self.groups;
+            let remedy = if x[1 + spatial] == taken && x[1..=spatial].iter().all(|&size| size > taken) {
+                let order = ["[0, 2, 1]", "[0, 3, 1, 2]", "[0, 4, 1, 2, 3]"][spatial - 1];
+                format!("x looks like channels last, for Kiln permute it with x.permute(&{order})")
+            } else {
+                "build the layer for the channels of its data, or change the groups".to_owned()
+            };
+            let message = format!(
+                "weight {weight} in {} takes {taken} channels, x {x} has {channels}; {remedy}",
+                groups(self.groups)
+            );
+            return Err(Error::shape("conv", message));
         }
         if Window::sizes(weight) != self.window.kernel {
             return Err(Error::shape(
