@@ -439,3 +439,22 @@ fn what_is_trained_on_is_augmented_and_what_is_validated_with_is_not() {
     trainer.evaluate(&data).unwrap();
     assert_eq!(*data.passes.lock().unwrap(), [None; 4]);
 }
+
+#[test]
+fn images_with_channels_last_are_named_and_can_be_permuted() {
+    let cpu = Device::cpu();
+    let model = Sequential::new().push(Conv2d::new(2, 3)).push(Flatten::new()).push(Dense::new(1));
+    let model = model.build([3, 8, 8], &cpu, 1).unwrap();
+    let images = Tensor::ones([4, 8, 8, 3], DType::F32, &cpu).unwrap();
+    let targets = Tensor::ones([4], DType::F32, &cpu).unwrap();
+    let mut trainer = compile(model, Sgd::new(0.01), MeanSquaredError::new());
+    let error =
+        trainer.fit(&TensorDataset::new(images.clone(), targets.clone()).unwrap(), FitOptions::new()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "model (Sequential): forward: samples (8, 8, 3) look like channels last (height, width, channels), and the model was \
+         built for (3, 8, 8), (channels, height, width): permute the data with inputs.permute(&[0, 3, 1, 2])"
+    );
+    let images = images.permute(&[0, 3, 1, 2]).unwrap();
+    trainer.fit(&TensorDataset::new(images, targets).unwrap(), FitOptions::new()).unwrap();
+}
