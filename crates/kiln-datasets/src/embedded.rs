@@ -1,8 +1,7 @@
 //! The MNIST subset inside of the crate; src/embedded/README.md says what it is and whose.
 
-use crate::idx::parse;
+use crate::idx::Opened;
 use crate::labelled::Labelled;
-use flate2::read::MultiGzDecoder;
 use kiln_tensor::Result;
 use std::path::PathBuf;
 
@@ -29,11 +28,10 @@ pub(crate) const TEST: Part = Part {
 
 impl Part {
     pub(crate) fn labelled(&self) -> Result<Labelled> {
-        let read = |kind: &str, bytes, axes| {
+        let open = |kind: &str, bytes: &'static [u8], axes| {
             let path = PathBuf::from(format!("embedded {}-{kind}", self.name));
-            let idx = parse(&path, MultiGzDecoder::new(bytes), axes)?;
-            Ok((path, idx))
+            Opened::gzip(&path, bytes, bytes.len() as u64, axes)
         };
-        Ok(Labelled { images: read("images", self.images, 3)?, labels: read("labels", self.labels, 1)? })
+        Labelled::of(open("images", self.images, 3)?, open("labels", self.labels, 1)?)
     }
 }

@@ -1,7 +1,7 @@
 //! 28 × 28 images in one IDX file and their labels in another: the form of MNIST and its family.
 
 use crate::ImageDataset;
-use crate::idx::{Idx, read_idx, wrong};
+use crate::idx::{Opened, wrong};
 use kiln_tensor::{Error, ErrorKind, Result};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -28,10 +28,12 @@ fn find(directory: &Path, name: &str) -> Result<PathBuf> {
     })
 }
 
-/// Images and labels, as they were read and from where.
+/// Images and labels, one for each, as they were read.
 pub(crate) struct Labelled {
-    pub(crate) images: (PathBuf, Idx),
-    pub(crate) labels: (PathBuf, Idx),
+    pixels: Vec<u8>,
+    labels: Vec<u8>,
+    /// The file of the labels, which errors name.
+    path: PathBuf,
 }
 
 impl Labelled {
@@ -39,18 +41,33 @@ impl Labelled {
     pub(crate) fn read(directory: &Path, name: &str) -> Result<Self> {
         let images = find(directory, &format!("{name}-images-idx3-ubyte"))?;
         let labels = find(directory, &format!("{name}-labels-idx1-ubyte"))?;
-        let (pixels, classes) = (read_idx(&images, 3)?, read_idx(&labels, 1)?);
-        Ok(Labelled { images: (images, pixels), labels: (labels, classes) })
+        Labelled::of(Opened::open(&images, 3)?, Opened::open(&labels, 1)?)
     }
 
-    /// Swaps rows and columns of square images; those of other sizes are left to [`check`](Self::check) to refuse.
-    pub(crate) fn transpose(&mut self) {
-        let Idx { shape, data } = &mut self.images.1;
-        if shape[1..] != SIZE {
-            return;
+    /// Reads the content of both files, once their headers fit.
+    pub(crate) fn of(images: Opened<'_>, labels: Opened<'_>) -> Result<Self> {
+        let (count, size) = (images.shape()[0], &images.shape()[1..]);
+        if size != SIZE {
+            return Err(wrong(
+                images.path(),
+                format!("images of {} × {} are expected, these are {} × {}", SIZE[0], SIZE[1], size[0], size[1]),
+            ));
         }
+        if count == 0 {
+            return Err(wrong(images.path(), "there is no image in it"));
+        }
+        if count != labels.shape()[0] {
+            let (found, images) = (labels.shape()[0], images.path().display());
+            return Err(wrong(labels.path(), format!("{found} labels, but {images} holds {count} images")));
+        }
+        let path = labels.path().to_path_buf();
+        Ok(Labelled { pixels: images.read()?.data, labels: labels.read()?.data, path })
+    }
+
+    /// Swaps rows and columns of the images.
+    pub(crate) fn transpose(&mut self) {
         let width = SIZE[1];
-        for image in data.chunks_exact_mut(width * width) {
+        for image in self.pixels.chunks_exact_mut(width * width) {
             for row in 0..width {
                 for column in 0..row {
                     image.swap(row * width + column, column * width + row);
@@ -59,29 +76,15 @@ impl Labelled {
         }
     }
 
-    /// The data set, once sizes and counts are right and every label is one of `expected`; the first of those is class 0.
+    /// The data set, once every label is one of `expected`; the first of those is class 0.
     pub(crate) fn check(self, expected: RangeInclusive<u8>) -> Result<ImageDataset> {
-        let Labelled { images: (images, pixels), labels: (labels, mut classes) } = self;
-        let (count, size) = (pixels.shape[0], &pixels.shape[1..]);
-        if size != SIZE {
-            return Err(wrong(
-                &images,
-                format!("images of {} × {} are expected, these are {} × {}", SIZE[0], SIZE[1], size[0], size[1]),
-            ));
-        }
-        if count == 0 {
-            return Err(wrong(&images, "there is no image in it"));
-        }
-        if count != classes.shape[0] {
-            let found = classes.shape[0];
-            return Err(wrong(&labels, format!("{found} labels, but {} holds {count} images", images.display())));
-        }
+        let Labelled { pixels, mut labels, path } = self;
         let (low, high) = (*expected.start(), *expected.end());
-        if let Some(row) = classes.data.iter().position(|label| !expected.contains(label)) {
-            let found = classes.data[row];
-            return Err(wrong(&labels, format!("label {row} is {found}, a number from {low} to {high} is expected")));
+        if let Some(row) = labels.iter().position(|label| !expected.contains(label)) {
+            let found = labels[row];
+            return Err(wrong(&path, format!("label {row} is {found}, a number from {low} to {high} is expected")));
         }
-        classes.data.iter_mut().for_each(|label| *label -= low);
-        ImageDataset::new(pixels.data, classes.data, &SIZE, usize::from(high - low) + 1)
+        labels.iter_mut().for_each(|label| *label -= low);
+        ImageDataset::new(pixels, labels, &SIZE, usize::from(high - low) + 1)
     }
 }

@@ -64,7 +64,59 @@ fn each_malformed_file_is_one_sentence_with_its_name() {
     assert!(error.kind() == ErrorKind::Io && error.to_string().contains("nowhere"), "{error}");
 }
 
-/// Writes the four files into DIR/mnist; the labels of the training part are given.
+#[test]
+fn a_little_endian_file_is_said_to_be_one() {
+    let folder = Folder::new("little");
+    let numbers = |numbers: &[u32]| numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>();
+    for (bytes, axes, magic) in [
+        ([numbers(&[0x0803, 1, 2, 3]), vec![0; 6]].concat(), 3, "0x03080000"),
+        ([numbers(&[0x0801, 5]), vec![0; 5]].concat(), 1, "0x01080000"),
+        ([numbers(&[0x0d02, 1, 1]), vec![0; 4]].concat(), 3, "0x020d0000"),
+    ] {
+        fs::write(folder.0.join("file.gz"), gzip(&bytes)).unwrap();
+        let error = read_idx(&folder.0.join("file.gz"), axes).unwrap_err().to_string();
+        assert!(error.contains("is little-endian") && error.contains(magic), "{error}");
+        assert!(error.contains("IDX is big-endian: write its magic number and sizes with the highest byte"), "{error}");
+    }
+}
+
+/// The gzip of a header and so many zeros, with an error in the compressed data not far behind its beginning.
+fn bomb(sizes: &[u32], zeros: usize) -> Vec<u8> {
+    let mut packed = gzip(&idx(sizes, &vec![0; zeros]));
+    let half = packed.len() / 2;
+    packed[half..half + 64].fill(0xff);
+    packed
+}
+
+#[test]
+fn no_more_is_unpacked_than_the_header_says() {
+    let folder = Folder::new("bomb");
+    let path = folder.0.join("bomb.gz");
+    // The data that cannot be unpacked lies far behind the end of ten images: it is never met.
+    fs::write(&path, bomb(&[10, 28, 28], 64 << 20)).unwrap();
+    let error = read_idx(&path, 3).unwrap_err().to_string();
+    assert!(error.ends_with("its header says [10, 28, 28], 7840 bytes, but more follow"), "{error}");
+    // It would be met here.
+    fs::write(&path, bomb(&[80_000, 28, 28], 64 << 20)).unwrap();
+    let error = read_idx(&path, 3).unwrap_err().to_string();
+    assert!(error.contains("no readable gzip data"), "{error}");
+}
+
+#[test]
+fn sizes_and_counts_are_compared_before_anything_is_unpacked() {
+    for (name, sizes, sentence) in [
+        ("bomb-size", [1, 8192, 8192], "images of 28 × 28 are expected, these are 8192 × 8192"),
+        ("bomb-count", [85_000, 28, 28], "3 labels, but"),
+    ] {
+        let folder = Folder::new(name);
+        write_mnist(&folder.0, &[], &idx(&[3], &[1, 2, 3]));
+        fs::remove_file(folder.0.join("mnist/train-images-idx3-ubyte")).unwrap();
+        fs::write(folder.0.join("mnist/train-images-idx3-ubyte.gz"), bomb(&sizes, 64 << 20)).unwrap();
+        let error = Mnist::load(&folder.0).unwrap_err().to_string();
+        assert!(error.contains(sentence), "{error}");
+    }
+}
+
 #[test]
 fn no_more_axes_than_a_byte_counts() {
     let folder = Folder::new("axes");
@@ -75,6 +127,7 @@ fn no_more_axes_than_a_byte_counts() {
     }
 }
 
+/// Writes the four files into DIR/mnist; the labels of the training part are given.
 fn write_mnist(folder: &Path, images: &[u8], labels: &[u8]) {
     let inner = folder.join("mnist");
     fs::create_dir_all(&inner).unwrap();
