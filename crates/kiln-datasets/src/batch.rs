@@ -1,6 +1,7 @@
 //! What a data set is, and what it hands out.
 
-use kiln_tensor::{Device, Result, Tensor};
+use crate::{Subset, split};
+use kiln_tensor::{Device, Error, Result, Tensor};
 
 /// Some samples together: inputs (n, …) and their targets (n,) or (n, …).
 #[derive(Clone, Debug)]
@@ -67,6 +68,77 @@ pub trait Dataset: Send + Sync {
         None
     }
 
+    /// Whether samples that follow one another overlap or belong together, as windows over a text or a time series do. A random
+    /// choice of them would have nearly the same samples in both parts, so [`Dataset::split`] cuts such data in two instead.
+    fn sequential(&self) -> bool {
+        self.streams().is_some()
+    }
+
+    /// The class of each sample, where the targets are classes, one a sample; what [`Dataset::split_stratified`] goes by.
+    ///
+    /// # Errors
+    /// Memory that cannot be read.
+    fn class_labels(&self) -> Result<Option<Vec<i64>>> {
+        Ok(None)
+    }
+
+    /// Splits the data set in two at random: the second part has `fraction` of the n samples, round(n · fraction) of them, and
+    /// the first one the rest. Both keep the order of the data set. The same seed gives the same parts, on every machine. As
+    /// scikit-learn's `train_test_split`.
+    ///
+    /// Of [sequential](Dataset::sequential) data the second part is the last samples, whatever the seed.
+    ///
+    /// ```
+    /// use kiln_datasets::{Dataset, ImageDataset};
+    /// let images = ImageDataset::new(vec![0; 40], vec![0, 0, 0, 0, 0, 1, 1, 1, 1, 1], &[2, 2], 2)?;
+    /// let [train, test] = images.split(0.3, 42)?;
+    /// assert_eq!((train.len(), test.len()), (7, 3));
+    /// // By class: as many of each as there are in all.
+    /// let [train, test] = images.split_stratified(0.4, 42)?;
+    /// assert_eq!(train.class_labels()?, Some(vec![0, 0, 0, 1, 1, 1]));
+    /// assert_eq!(test.class_labels()?, Some(vec![0, 0, 1, 1]));
+    /// # Ok::<(), kiln_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A fraction that is not above 0 and below 1, or that leaves one of the parts without a sample.
+    fn split(&self, fraction: f64, seed: u64) -> Result<[Subset<&Self>; 2]>
+    where
+        Self: Sized,
+    {
+        let [first, second] = match self.sequential() {
+            true => split::in_order(self.len(), fraction)?,
+            false => split::shuffled(self.len(), fraction, seed)?,
+        };
+        Ok([Subset::new(self, first)?, Subset::new(self, second)?])
+    }
+
+    /// As [`Dataset::split`], with each class in both parts in proportion: of a class of c samples, c · fraction are in the
+    /// second part, rounded up or down so that the parts have the sizes that `split` gives them. As scikit-learn's
+    /// `train_test_split` with `stratify`.
+    ///
+    /// Each class keeps at least one sample in the first part. So the sample of a class that has only one is never in the
+    /// second part (scikit-learn refuses such a class).
+    ///
+    /// # Errors
+    /// Those of `split`; [sequential](Dataset::sequential) data, data without [class labels](Dataset::class_labels), and classes
+    /// so small that the second part cannot be filled.
+    fn split_stratified(&self, fraction: f64, seed: u64) -> Result<[Subset<&Self>; 2]>
+    where
+        Self: Sized,
+    {
+        let refused = |why| Err(Error::value("split_stratified", format!("{why}: `split` splits it without classes")));
+        if self.sequential() {
+            return refused("the samples follow one another, and a random choice would tear them apart");
+        }
+        let Some(labels) = self.class_labels()? else { return refused("the data set has no class labels") };
+        if labels.len() != self.len() {
+            return Err(split::unpaired(labels.len(), self.len()));
+        }
+        let [first, second] = split::stratified(&labels, fraction, seed)?;
+        Ok([Subset::new(self, first)?, Subset::new(self, second)?])
+    }
+
     /// The samples at `indices`, in that order, on `device`.
     ///
     /// `upcoming` are the indices that will probably be asked for next: a data set may fetch them from slower memory
@@ -101,6 +173,12 @@ macro_rules! behind {
             }
             fn streams(&self) -> Option<usize> {
                 (**self).streams()
+            }
+            fn sequential(&self) -> bool {
+                (**self).sequential()
+            }
+            fn class_labels(&self) -> Result<Option<Vec<i64>>> {
+                (**self).class_labels()
             }
             fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
                 (**self).batch(indices, upcoming, device)

@@ -168,6 +168,10 @@ impl Dataset for ImageDataset {
         &self.shape
     }
 
+    fn class_labels(&self) -> Result<Option<Vec<i64>>> {
+        Ok(Some(self.labels.iter().map(|&label| i64::from(label)).collect()))
+    }
+
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
         self.gather(indices, upcoming, None, device)
     }

@@ -21,6 +21,7 @@ mod loader;
 mod mnist;
 mod normalise;
 mod sequences;
+mod split;
 mod subset;
 mod tensors;
 

@@ -2,7 +2,7 @@
 
 use crate::images::past_the_end;
 use crate::{Batch, Dataset};
-use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor};
 
 /// Inputs (n, …) and targets (n, …) that are tensors already, with a weight for each sample where that is wanted.
 #[derive(Clone, Debug)]
@@ -61,6 +61,37 @@ impl TensorDataset {
     }
 }
 
+/// Rows that are looked at together: most targets that are no classes show it in the first ones.
+const ROWS: usize = 1024;
+
+/// The classes that targets (n,) or (n, …) are, where they are.
+fn class_labels(targets: &Tensor) -> Result<Option<Vec<i64>>> {
+    let (samples, dims) = (targets.dims()[0], &targets.dims()[1..]);
+    let width = match *dims {
+        [] => 1,
+        [width] => width,
+        _ => return Ok(None),
+    };
+    if width == 1 && !targets.dtype().is_float() {
+        return targets.to_dtype(DType::I64)?.to_vec().map(Some);
+    }
+    let mut labels = Vec::with_capacity(samples);
+    for first in (0..samples).step_by(ROWS) {
+        let rows = targets.slice(0, first..(first + ROWS).min(samples))?.to_f64_vec()?;
+        for row in rows.chunks_exact(width.max(1)) {
+            let ones = row.iter().filter(|&&value| value == 1.0).count();
+            let zeros = row.iter().filter(|&&value| value == 0.0).count();
+            match row.iter().position(|&value| value == 1.0) {
+                _ if ones + zeros != width => return Ok(None),
+                found if width == 1 => labels.push(i64::from(found.is_some())),
+                Some(class) if ones == 1 => labels.push(class as i64),
+                _ => return Ok(None),
+            }
+        }
+    }
+    Ok((labels.len() == samples).then_some(labels))
+}
+
 impl Dataset for TensorDataset {
     fn len(&self) -> usize {
         self.inputs.dims()[0]
@@ -68,6 +99,12 @@ impl Dataset for TensorDataset {
 
     fn input_shape(&self) -> &[usize] {
         &self.inputs.dims()[1..]
+    }
+
+    /// Targets of whole numbers or bool, one a sample, are class labels; so are floats, one a sample, that are all 0 or 1, and
+    /// rows of two or more numbers that are one-hot. All others are none.
+    fn class_labels(&self) -> Result<Option<Vec<i64>>> {
+        class_labels(&self.targets)
     }
 
     fn batch(&self, indices: &[usize], _: &[usize], device: &Device) -> Result<Batch> {

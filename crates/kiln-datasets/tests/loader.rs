@@ -3,7 +3,7 @@
 // Helpers may unwrap like the tests that call them.
 #![allow(clippy::unwrap_used)]
 
-use kiln_datasets::{Batch, Dataset, ImageDataset, Loader, Subset, TensorDataset};
+use kiln_datasets::{Batch, Dataset, ImageDataset, Loader, TensorDataset};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -225,21 +225,5 @@ fn limit_and_normalisation() {
     let x = data.batch(&[3], &[], &Device::cpu()).unwrap().inputs.to_vec::<f32>().unwrap();
     for (found, &byte) in x.iter().zip(&data.pixels()[18..]) {
         assert!((f64::from(*found) - (f64::from(byte) / 127.5 - 1.0)).abs() < 1e-6);
-    }
-}
-
-#[test]
-fn a_subset_is_its_range_and_nothing_beside_it() {
-    let data = images(20);
-    let subset = Subset::new(&data, 5..12).unwrap();
-    assert_eq!((subset.len(), subset.input_shape()), (7, data.input_shape()));
-    let labels = |batch: Batch| batch.targets.to_vec::<u8>().unwrap();
-    let cpu = Device::cpu();
-    assert_eq!(labels(subset.batch(&[6, 0], &[1], &cpu).unwrap()), labels(data.batch(&[11, 5], &[6], &cpu).unwrap()));
-    assert_eq!(subset.batch(&[7], &[], &cpu).unwrap_err().kind(), ErrorKind::Index);
-    assert!(Subset::new(&data, 20..20).unwrap().is_empty());
-    #[allow(clippy::reversed_empty_ranges)]
-    for outside in [0..21, 21..21, 7..3] {
-        assert!(Subset::new(&data, outside).is_err());
     }
 }

@@ -17,6 +17,8 @@ pub enum Purpose {
     Augment = 4,
     /// Values that the user draws.
     Data = 5,
+    /// Which samples are kept to validate with.
+    Split = 6,
 }
 
 /// What dropout multiplies the elements by that it keeps: 1 / (1 − rate), and 0 at a rate of 1, where it keeps none.

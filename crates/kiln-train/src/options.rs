@@ -23,6 +23,9 @@ pub struct Progress {
     pub metric: Option<(&'static str, f64)>,
 }
 
+/// What is trained on and what is validated with.
+type Split<'d> = [Subset<&'d &'d dyn Dataset>; 2];
+
 /// Samples a batch, where nothing else is said: Keras's.
 pub(crate) const BATCH: usize = 32;
 
@@ -131,7 +134,7 @@ impl<'a> FitOptions<'a> {
         FitOptions { batch_size, ..self }
     }
 
-    /// Fixes the order of samples, what augmentation does to them and what layers draw: the same seed gives the same bits.
+    /// Fixes the order of samples, those that `validation_split` keeps, what augmentation does to them and what layers draw: the same seed gives the same bits.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         FitOptions { seed, ..self }
@@ -162,10 +165,17 @@ impl<'a> FitOptions<'a> {
         FitOptions { validation: Some(data), ..self }
     }
 
-    /// Keeps the last part of the data, before any shuffling, to evaluate on after each epoch: 0.2 is its last fifth.
+    /// Keeps a part of the data to evaluate on after each epoch: of n samples, round(n · fraction) of them. Training never sees
+    /// them.
+    ///
+    /// They are chosen at random by the run's [`seed`](FitOptions::seed): the same seed keeps the same samples, in a second `fit`
+    /// too. Where the data set has [class labels](Dataset::class_labels), each class is kept in proportion, as by
+    /// [`Dataset::split_stratified`]; else the choice is that of [`Dataset::split`], which of windows over a text or a time series
+    /// takes the last. (Keras always takes the last samples: of data that is sorted by class, it validates on the last classes
+    /// alone.)
     #[must_use]
-    pub fn validation_split(self, part: f64) -> Self {
-        FitOptions { validation_split: Some(part), ..self }
+    pub fn validation_split(self, fraction: f64) -> Self {
+        FitOptions { validation_split: Some(fraction), ..self }
     }
 
     /// How much targets of a class count in the training loss; 1 for those that are not named. As in Keras, a batch's loss
@@ -239,18 +249,17 @@ impl<'a> FitOptions<'a> {
     }
 
     /// What to train on and, by [`FitOptions::validation_split`], what to validate with.
-    pub(crate) fn split<'d>(&self, data: &'d dyn Dataset) -> Result<Option<[Subset<&'d dyn Dataset>; 2]>> {
-        let Some(part) = self.validation_split else { return Ok(None) };
-        let refused = |why: String| Err(Error::value("validation_split", format!("{part}: {why}")));
+    pub(crate) fn split<'d>(&self, data: &'d &'d dyn Dataset) -> Result<Option<Split<'d>>> {
+        let Some(fraction) = self.validation_split else { return Ok(None) };
         if self.validation.is_some() {
-            return refused("there is validation data too, give one or the other".to_owned());
+            let message = "there is validation data too: give one or the other";
+            return Err(Error::value("validation_split", message));
         }
-        let samples = data.len();
-        // Keras's rounding.
-        let first = (samples as f64 * (1.0 - part)).floor() as usize;
-        if !(part > 0.0 && first > 0 && first < samples) {
-            return refused(format!("of {samples} samples it must leave some to train on and some to validate with"));
-        }
-        Ok(Some([Subset::new(data, 0..first)?, Subset::new(data, first..samples)?]))
+        let by_class = !data.sequential() && data.class_labels()?.is_some();
+        let split = match by_class {
+            true => data.split_stratified(fraction, self.seed),
+            false => data.split(fraction, self.seed),
+        };
+        split.map(Some).map_err(|error| Error::new(error.kind(), "validation_split", error.message()))
     }
 }

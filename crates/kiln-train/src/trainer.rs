@@ -197,7 +197,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         if options.batch_size > 0 {
             self.batch_size = options.batch_size;
         }
-        let split = options.split(data)?;
+        let split = options.split(&data)?;
         let (data, validation): (&dyn Dataset, Option<&dyn Dataset>) = match &split {
             Some([training, validation]) => (training, Some(validation)),
             None => (data, options.validation),

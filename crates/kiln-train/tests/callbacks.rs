@@ -1,13 +1,14 @@
 //! Callbacks, splits and weights: what they see, when they stop, and what is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
-use kiln_datasets::{Batch, Dataset, TensorDataset};
+use kiln_datasets::{Batch, Dataset, Pass, TensorDataset};
 use kiln_math::{Purpose, Stream};
 use kiln_nn::*;
 use kiln_optim::Sgd;
 use kiln_tensor::{DType, Device, Result, Tensor};
 use kiln_train::*;
 use std::ops::ControlFlow;
+use std::sync::Mutex;
 
 fn cpu() -> Device {
     Device::cpu()
@@ -85,9 +86,8 @@ fn the_best_weights_come_back_and_are_not_those_of_the_end() {
         let mut trainer = trainer(SparseCategoricalCrossentropy::new());
         let options = FitOptions::new().epochs(epochs).batch_size(4).validation_split(0.4).callback(&mut stopping);
         trainer.fit(&data(), options.on_epoch(|record| seen.push(record.value("val_loss").unwrap()))).unwrap();
-        let (x, labels) = points();
-        let part = |t: Tensor| t.slice(0, 12..20).unwrap();
-        let held_out = TensorDataset::new(part(x), part(labels)).unwrap();
+        let data = data();
+        let [_, held_out] = data.split_stratified(0.4, 0).unwrap();
         (seen, stopping, trainer.evaluate(&held_out).unwrap().loss)
     };
     let (seen, stopping, loss) = keep(true, 200);
@@ -145,22 +145,71 @@ fn a_metric_of_ones_own_needs_a_direction() {
 }
 
 #[test]
-fn a_split_keeps_the_end_of_the_data_and_trains_on_the_rest() {
-    let (x, labels) = points();
-    let part = |rows: std::ops::Range<usize>| {
-        TensorDataset::new(x.slice(0, rows.clone()).unwrap(), labels.slice(0, rows).unwrap()).unwrap()
+fn a_split_is_the_data_sets_by_class_and_trains_on_the_rest() {
+    let data = data();
+    let [training, held_out] = data.split_stratified(0.3, 5).unwrap();
+    let run = |data: &dyn Dataset, options: FitOptions<'_>| {
+        let mut seen = Vec::new();
+        let note = |record: &EpochRecord| seen.push((record.train.clone(), record.validation.clone()));
+        let weights = trained(SparseCategoricalCrossentropy::new(), data, options.epochs(2).on_epoch(note));
+        (weights, seen)
     };
-    let (training, held_out) = (part(0..14), part(14..20));
-    let mut seen = Vec::new();
-    let options = FitOptions::new().epochs(2).validation_split(0.3).on_epoch(|record| seen.push(record.clone()));
-    let split = trained(SparseCategoricalCrossentropy::new(), &data(), options);
-    let mut expected = Vec::new();
-    let options = FitOptions::new().epochs(2).validation(&held_out).on_epoch(|record| expected.push(record.clone()));
-    assert_eq!(split, trained(SparseCategoricalCrossentropy::new(), &training, options));
-    let numbers = |records: &[EpochRecord]| -> Vec<_> {
-        records.iter().map(|record| (record.train.clone(), record.validation.clone())).collect()
+    let split = run(&data, FitOptions::new().validation_split(0.3));
+    assert_eq!(split, run(&training, FitOptions::new().validation(&held_out)));
+    // Repeatable.
+    assert_eq!(split, run(&data, FitOptions::new().validation_split(0.3)));
+}
+
+/// Which samples are asked for: their number is their input.
+struct Sorted<'a> {
+    data: TensorDataset,
+    validated: &'a Mutex<Vec<usize>>,
+}
+
+impl Dataset for Sorted<'_> {
+    fn len(&self) -> usize {
+        self.data.len()
+    }
+    fn input_shape(&self) -> &[usize] {
+        self.data.input_shape()
+    }
+    fn class_labels(&self) -> Result<Option<Vec<i64>>> {
+        self.data.class_labels()
+    }
+    fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
+        self.validated.lock().unwrap().extend(indices);
+        self.data.batch(indices, upcoming, device)
+    }
+    fn training_batch(&self, indices: &[usize], upcoming: &[usize], _: Pass, device: &Device) -> Result<Batch> {
+        self.data.batch(indices, upcoming, device)
+    }
+}
+
+#[test]
+fn data_that_is_sorted_by_class_is_validated_on_every_class() {
+    let validated = Mutex::new(Vec::new());
+    let x = Tensor::ones([60, 2], DType::F32, &cpu()).unwrap();
+    let labels: Vec<i64> = (0..60).map(|sample| sample / 20).collect();
+    let labels = Tensor::from_slice(&labels, [60], &cpu()).unwrap();
+    let chosen = |targets: &Tensor, seed| {
+        let data = Sorted { data: TensorDataset::new(x.clone(), targets.clone()).unwrap(), validated: &validated };
+        let options = FitOptions::new().batch_size(7).seed(seed).validation_split(0.25);
+        if targets.dtype().is_float() {
+            let model = Sequential::new().push(Dense::new(1)).build([2], &cpu(), 1).unwrap();
+            compile(model, Sgd::new(0.01), MeanSquaredError::new()).fit(&data, options).unwrap();
+        } else {
+            trainer(SparseCategoricalCrossentropy::new()).fit(&data, options).unwrap();
+        }
+        std::mem::take(&mut *validated.lock().unwrap())
     };
-    assert_eq!(numbers(&seen), numbers(&expected));
+    let by_class = chosen(&labels, 1);
+    let of_class = |class| by_class.iter().filter(|&&sample| sample / 20 == class).count();
+    assert_eq!([0, 1, 2].map(of_class), [5; 3]);
+    assert_ne!(by_class, chosen(&labels, 2));
+    // Values to be predicted are chosen at random among all.
+    let values = labels.to_dtype(DType::F32).unwrap().reshape([60, 1]).unwrap();
+    let of_values = chosen(&values, 1);
+    assert!(of_values.len() == 15 && of_values[0] < 20 && of_values[14] >= 40, "{of_values:?}");
 }
 
 #[test]
@@ -169,9 +218,13 @@ fn splits_that_leave_nothing_are_refused() {
         let mut trainer = trainer(SparseCategoricalCrossentropy::new());
         trainer.fit(&data(), options).unwrap_err().to_string()
     };
-    for part in [0.0, 1.0, -0.2, 1.5, 0.999, f64::NAN, f64::INFINITY, 1e-18] {
-        let error = refused(FitOptions::new().validation_split(part));
-        assert!(error.contains("validation_split") && error.contains("20 samples"), "{error}");
+    for fraction in [0.0, 1.0, -0.2, 1.5, f64::NAN, f64::INFINITY] {
+        let error = refused(FitOptions::new().validation_split(fraction));
+        assert!(error.contains("validation_split") && error.contains("above 0 and below 1"), "{error}");
+    }
+    for (fraction, part) in [(0.999, "first"), (1e-18, "second")] {
+        let error = refused(FitOptions::new().validation_split(fraction));
+        assert!(error.contains(part) && error.contains("there are 20 samples"), "{error}");
     }
     let more = data();
     assert!(refused(FitOptions::new().validation(&more).validation_split(0.5)).contains("one or the other"));

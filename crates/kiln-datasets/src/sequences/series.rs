@@ -90,6 +90,10 @@ impl Dataset for SeriesWindows {
         &self.shape
     }
 
+    fn sequential(&self) -> bool {
+        true
+    }
+
     fn batch(&self, indices: &[usize], _: &[usize], device: &Device) -> Result<Batch> {
         check_indices("SeriesWindows", indices, self.len())?;
         let [length, features] = self.shape;

@@ -76,6 +76,10 @@ impl Dataset for TextWindows {
         &self.shape
     }
 
+    fn sequential(&self) -> bool {
+        true
+    }
+
     fn batch(&self, indices: &[usize], _: &[usize], device: &Device) -> Result<Batch> {
         check_indices("TextWindows", indices, self.len())?;
         let starts: Vec<usize> = indices.iter().map(|index| index * self.stride).collect();

@@ -148,6 +148,13 @@ impl Dataset for SequenceDataset {
         (index < self.len()).then(|| self.steps.length(index))
     }
 
+    fn class_labels(&self) -> Result<Option<Vec<i64>>> {
+        Ok(match &self.targets {
+            Targets::Labels(labels) => Some(labels.clone()),
+            Targets::None | Targets::OfSteps(_) => None,
+        })
+    }
+
     fn batch(&self, indices: &[usize], _: &[usize], device: &Device) -> Result<Batch> {
         check_indices("SequenceDataset", indices, self.len())?;
         let padded = match &self.steps {
