@@ -3,6 +3,7 @@
 use crate::disk::sync_folder;
 use crate::failed;
 use kiln_tensor::Result;
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use tempfile::{Builder, NamedTempFile};
@@ -14,13 +15,37 @@ use tempfile::{Builder, NamedTempFile};
 /// Whatever the file system says, with the path; the temporary file is removed, and what was at `path` is still there. What
 /// is at `path` must be a file: a folder or a device is not replaced.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, bytes).map_err(|error| failed("save", path, "cannot be written", error))
+    write_atomically_with(path, |file| file.write_all(bytes))
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// As [`write_atomically`], with what `write` writes: a file that is too large for the memory.
+///
+/// # Errors
+/// As [`write_atomically`], and whatever `write` returns.
+pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    replace(path, write).map_err(|error| failed("save", path, "cannot be written", error))
+}
+
+/// Gives the file `from` the name `to` in the same file system, once its bytes are on the disk: as [`write_atomically`], for a
+/// file that was written bit by bit under another name.
+///
+/// # Errors
+/// As [`write_atomically`]; the file then has its old name.
+pub fn rename_atomically(from: &Path, to: &Path) -> Result<()> {
+    let rename = || {
+        let folder = folder_of(to)?;
+        // On Windows only a file that is open for writing is flushed.
+        File::options().write(true).open(from)?.sync_all()?;
+        std::fs::rename(from, to)?;
+        sync_folder(folder)
+    };
+    rename().map_err(|error| failed("save", to, "cannot be written", error))
+}
+
+fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = folder_of(path)?;
     let mut temporary = temporary_in(folder)?;
-    temporary.write_all(bytes)?;
+    write(temporary.as_file_mut())?;
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|error| error.error)?;
     sync_folder(folder)

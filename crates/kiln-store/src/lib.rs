@@ -7,7 +7,7 @@ mod manifest;
 mod store;
 mod writer;
 
-pub use atomic::write_atomically;
+pub use atomic::{rename_atomically, write_atomically, write_atomically_with};
 pub use disk::{Disk, Os};
 pub use store::{Generation, Store};
 pub use writer::Writer;

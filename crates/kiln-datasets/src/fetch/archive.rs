@@ -3,9 +3,10 @@
 mod tar;
 mod zip;
 
-use super::{part_of, place, unwritable};
+use super::{of_fetching, unwritable};
 use crate::catalog::{Content, Remote};
 use flate2::read::MultiGzDecoder;
+use kiln_store::write_atomically_with;
 use kiln_tensor::{Error, ErrorKind, Result};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -71,10 +72,7 @@ pub(crate) fn unpack(remote: &Remote<'_>, archive: &Path, folder: &Path) -> Resu
 }
 
 fn write(content: &mut dyn Read, to: &Path) -> Result<()> {
-    let path = part_of(to);
-    let mut file = File::create(&path).map_err(|e| unwritable(&path, e))?;
-    io::copy(content, &mut file).map_err(|e| unwritable(&path, e))?;
-    place(&file, &path, to)
+    write_atomically_with(to, |file| io::copy(content, file).map(drop)).map_err(of_fetching)
 }
 
 #[cfg(test)]

@@ -121,21 +121,7 @@ pub(crate) fn unwritable(path: &Path, error: std::io::Error) -> Error {
     Error::new(ErrorKind::Io, "fetch", format!("{}: {error}", path.display())).with_source(error)
 }
 
-/// Gives a finished file its name, so that nobody ever sees half of it, not even after a power failure.
-pub(crate) fn place(file: &File, from: &Path, to: &Path) -> Result<()> {
-    file.sync_all().map_err(|e| unwritable(from, e))?;
-    fs::rename(from, to).map_err(|e| unwritable(to, e))?;
-    // The name is on the disk once the folder is; elsewhere than on Unix folders cannot be opened.
-    #[cfg(unix)]
-    if let Some(folder) = to.parent() {
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(|e| unwritable(folder, e))?;
-    }
-    Ok(())
-}
-
-/// The name that a file has while it is not whole: beside its own, so that renaming does not cross file systems.
-pub(crate) fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    PathBuf::from(name)
+/// An error of kiln-store, as one of [`fetch`].
+pub(crate) fn of_fetching(error: Error) -> Error {
+    Error::new(error.kind(), "fetch", error.message().to_owned()).with_source(error)
 }

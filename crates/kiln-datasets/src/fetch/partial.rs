@@ -1,6 +1,7 @@
 //! A file on its way: its bytes on the disk so far, and their digest.
 
-use super::{part_of, place, unwritable};
+use super::{of_fetching, unwritable};
+use kiln_store::rename_atomically;
 use kiln_tensor::Result;
 use ring::digest::{Context, SHA256};
 use std::fs::File;
@@ -60,8 +61,16 @@ impl Partial {
 
     /// Puts the file in its place.
     pub(crate) fn finish(self, to: &Path) -> Result<()> {
-        place(&self.file, &self.path, to)
+        rename_atomically(&self.path, to).map_err(of_fetching)
     }
+}
+
+/// The name that a file has while it is not whole: a later call finds it by that and goes on. It is beside its own, so that
+/// renaming does not cross file systems.
+fn part_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
 }
 
 /// SHA-256 of a file, and its length.
