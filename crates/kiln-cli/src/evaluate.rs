@@ -28,7 +28,7 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     run.expect_input(&format!("the test {}", run.recipe.samples()), prepared.test.input_shape())?;
     prepared.trainer.objective.model = run.model;
     let (trainer, test) = (&prepared.trainer, &*prepared.test);
-    let batch_size = options.batch_size.or(run.batch_size).map_or(prepared.batch_size, NonZeroUsize::get);
+    let batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size).unwrap_or(prepared.batch_size);
     let at_a_time = Batches::new().batch_size(batch_size);
     let evaluation = trainer.evaluate_with(test, at_a_time)?;
     if run.recipe.classes().is_empty() {

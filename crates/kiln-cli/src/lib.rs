@@ -1,6 +1,7 @@
 //! The `kiln` command: a program that calls [`run`].
 
 mod arguments;
+mod config;
 mod confusion;
 mod data;
 mod devices;

@@ -25,7 +25,7 @@ fn predict(options: &PredictOptions) -> Result<()> {
     let run = Run::open(&options.run, options.accept_changed, &device)?;
     let input = run.recipe.input();
     run.expect_input(input.called, input.shape)?;
-    let batch_size = options.batch_size.or(run.batch_size).map_or(BATCH, NonZeroUsize::get);
+    let batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size).unwrap_or(BATCH);
     for images in options.images.chunks(batch_size) {
         let mut pixels = Vec::with_capacity(input.shape.iter().product::<usize>() * images.len());
         for path in images {

@@ -1,5 +1,6 @@
 //! A run's folder: what `train --out` leaves and the other commands read.
 
+use crate::config::Config;
 use crate::drawing::{Curve, curves};
 use crate::log::Log;
 use crate::recipes::Recipe;
@@ -11,7 +12,6 @@ use kiln::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "config.toml";
@@ -22,46 +22,6 @@ const CURVES: &str = "curves.png";
 
 /// What a run's folder holds.
 pub(crate) const FILES: [&str; 5] = [WEIGHTS, MODEL, CONFIG, HISTORY, CURVES];
-
-/// How a run went about it.
-pub(crate) struct Config<'a> {
-    pub(crate) recipe: Recipe,
-    pub(crate) epochs: usize,
-    pub(crate) batch_size: usize,
-    pub(crate) drop_last: bool,
-    pub(crate) learning_rate: f64,
-    pub(crate) optimizer: &'a str,
-    pub(crate) seed: u64,
-    pub(crate) threads: usize,
-    pub(crate) device: &'a str,
-    pub(crate) limit: Option<usize>,
-    /// None is the subset that the command carries.
-    pub(crate) data: Option<&'a Path>,
-}
-
-impl Config<'_> {
-    fn to_toml(&self) -> String {
-        // JSON's strings and numbers are TOML's too.
-        let text = |text: &str| Value::from(text).to_string().replace('\u{7f}', "\\u007f");
-        let drop_last = if self.drop_last { "drop_last = true\n" } else { "" };
-        let limit = self.limit.map_or_else(String::new, |limit| format!("limit = {limit}\n"));
-        let data = self.data.map_or_else(|| "embedded".into(), |folder| folder.to_string_lossy());
-        format!(
-            "recipe = {}\nseed = {}\n\n[options]\nepochs = {}\nbatch_size = {}\n{drop_last}optimizer = {}\nlearning_rate = {:?}\n\
-             threads = {}\ndevice = {}\n{limit}data = {}\n\n[versions]\nkiln = {}\n",
-            text(&self.recipe.name()),
-            self.seed,
-            self.epochs,
-            self.batch_size,
-            text(self.optimizer),
-            self.learning_rate,
-            self.threads,
-            text(self.device),
-            text(&data),
-            text(env!("CARGO_PKG_VERSION")),
-        )
-    }
-}
 
 /// More than the files beside the weights take.
 const ROOM: usize = 1 << 20;
@@ -109,7 +69,7 @@ impl<'a> Out<'a> {
 
     /// Writes all files, each of them whole, or none. If that fails, the weights are written elsewhere and the error says
     /// where.
-    pub(crate) fn save(&mut self, config: &Config<'_>, model: &Sequential, history: &History) -> Result<()> {
+    pub(crate) fn save(&mut self, config: &Config, model: &Sequential, history: &History) -> Result<()> {
         let weights = safetensors::encode(&model.state_dict())?;
         self.write(config, model, history, &weights).map_err(|error| {
             let rescued = match rescue(&weights) {
@@ -120,11 +80,11 @@ impl<'a> Out<'a> {
         })
     }
 
-    fn write(&mut self, config: &Config<'_>, model: &Sequential, history: &History, weights: &[u8]) -> Result<()> {
+    fn write(&mut self, config: &Config, model: &Sequential, history: &History, weights: &[u8]) -> Result<()> {
         let folder = self.store.folder();
         let description = json!({
             "kiln": env!("CARGO_PKG_VERSION"),
-            "recipe": config.recipe.name(),
+            "recipe": config.recipe,
             "architecture": model.architecture(),
             "parameters": model.parameter_count(),
         });
@@ -133,7 +93,7 @@ impl<'a> Out<'a> {
         self.writer.commit(&[
             (WEIGHTS, weights),
             (MODEL, format!("{description:#}\n").as_bytes()),
-            (CONFIG, config.to_toml().as_bytes()),
+            (CONFIG, config.to_toml()?.as_bytes()),
             (CURVES, &curves(&[curve])?),
             (HISTORY, csv.as_bytes()),
         ])?;
@@ -228,8 +188,8 @@ pub(crate) struct Run {
     pub(crate) model: Sequential,
     /// model.json, which errors name.
     pub(crate) description: PathBuf,
-    /// Samples a step of its training, where config.toml says it.
-    pub(crate) batch_size: Option<NonZeroUsize>,
+    /// Samples a step of its training, where there is a config.toml.
+    pub(crate) batch_size: Option<usize>,
 }
 
 impl Run {
@@ -263,10 +223,11 @@ impl Run {
             Error::new(error.kind(), "", format!("{}: {}", folder.join(WEIGHTS).display(), error.message()))
         })?;
         let config = match files.text(CONFIG) {
-            Err(_) if accept_changed => String::new(),
-            config => config?,
+            // A model that was put into a folder by hand has none.
+            Err(_) if accept_changed && !folder.join(CONFIG).exists() => None,
+            text => Some(Config::parse(&text?, &folder.join(CONFIG))?),
         };
-        let batch_size = config.lines().find_map(|line| line.strip_prefix("batch_size = ")?.trim().parse().ok());
+        let batch_size = config.map(|config| config.options.batch_size);
         Ok(Run { recipe, model, description, batch_size })
     }
 

@@ -1,12 +1,13 @@
 //! `kiln train`.
 
 use crate::arguments::TrainOptions;
+use crate::config::{self, Config};
 use crate::interrupt;
 use crate::places::folder_of;
 use crate::pool::in_pool;
 use crate::recipes::{Prepared, Recipe, Setup};
 use crate::report::{Plan, Report, Summary};
-use crate::run_folder::{Config, Out};
+use crate::run_folder::Out;
 use kiln::prelude::*;
 use kiln::store::Store;
 use kiln::train::Progress;
@@ -59,17 +60,21 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     // What an epoch trains on.
     let samples = if options.drop_last { train.len() / size * size } else { train.len() };
     let config = Config {
-        recipe: options.recipe,
-        epochs,
-        batch_size,
-        drop_last: options.drop_last,
-        learning_rate: trainer.optimizer.learning_rate(),
-        optimizer: trainer.optimizer.name(),
+        recipe: options.recipe.name(),
         seed: options.seed,
-        threads: kiln::threads(),
-        device: device.name(),
-        limit: options.limit.map(NonZeroUsize::get),
-        data,
+        options: config::Options {
+            epochs,
+            batch_size,
+            drop_last: options.drop_last,
+            optimizer: trainer.optimizer.name().to_owned(),
+            learning_rate: trainer.optimizer.learning_rate(),
+            threads: kiln::threads(),
+            device: device.name().to_owned(),
+            limit: options.limit.map(NonZeroUsize::get),
+            // Without a folder it is the subset that the command carries.
+            data: data.map_or_else(|| "embedded".into(), |folder| folder.to_string_lossy().into_owned()),
+        },
+        versions: config::Versions { kiln: env!("CARGO_PKG_VERSION").to_owned() },
     };
     let parameters = trainer.objective.model.parameter_count();
     let store = options.out.as_deref().map(Store::new);

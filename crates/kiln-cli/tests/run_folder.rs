@@ -41,13 +41,50 @@ fn config_says_how_the_run_went_about_it() {
     let options =
         ["--epochs", "2", "--lr", "0.01", "--seed", "7", "--threads", "1", "--limit", "50", "--quiet", "--drop-last"];
     lines(&kiln(&odd, &[&options[..], &["--out", word(&folder.join("run"))]].concat()));
+    // A name in single quotes is taken as it is.
     let expected = format!(
-        "recipe = \"mnist-mlp\"\nseed = 7\n\n[options]\nepochs = 2\nbatch_size = 32\ndrop_last = true\n\
-         optimizer = \"Adam\"\nlearning_rate = 0.01\nthreads = 1\ndevice = \"cpu\"\nlimit = 50\ndata = {}\n\n[versions]\nkiln = \"{}\"\n",
-        Value::from(word(&odd)),
+        "recipe = \"mnist-mlp\"\nseed = 7\n\n[options]\nepochs = 2\nbatch_size = 32\ndrop_last = true\noptimizer = \"Adam\"\n\
+         learning_rate = 0.01\nthreads = 1\ndevice = \"cpu\"\nlimit = 50\ndata = '{}'\n\n[versions]\nkiln = \"{}\"\n",
+        word(&odd),
         env!("CARGO_PKG_VERSION")
     );
     assert_eq!(fs::read_to_string(folder.join("run/config.toml")).unwrap(), expected);
+    // Whatever is written can be read again.
+    let largest = u64::MAX.to_string();
+    let options = ["--epochs", "1", "--quiet", "--force", "--seed", &largest, "--lr", "1e-30"];
+    lines(&kiln(&odd, &[&options[..], &["--out", word(&folder.join("run"))]].concat()));
+    lines(&command(&["evaluate", word(&folder.join("run")), "--data", word(&odd)]));
+}
+
+#[test]
+fn a_mistake_in_config_is_one_sentence_with_its_line() {
+    let (folder, run) = trained("config-mistakes");
+    let path = run.join("config.toml");
+    let whole = fs::read_to_string(&path).unwrap();
+    let evaluate = |config: &str| {
+        fs::write(&path, config).unwrap();
+        command(&["evaluate", word(&run), "--data", word(&folder.0), "--accept-changed"])
+    };
+    for (from, to, line, sentence) in [
+        ("batch_size = 32", "batch_size = 0", 6, "nonzero"),
+        ("batch_size = 32", "batch_size = \"32\"", 6, "invalid type: string"),
+        ("batch_size = 32", "batch_size 32", 6, "expected"),
+        ("batch_size = 32\n", "", 4, "missing field `batch_size`"),
+        ("seed = 0", "seed = -1", 2, "integer `-1`"),
+    ] {
+        assert!(whole.contains(from), "{whole}");
+        let output = evaluate(&whole.replace(from, to));
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.trim_end().lines().count() == 1, "{said}");
+        assert!(said.contains(&format!("config.toml: line {line}: ")) && said.contains(sentence), "{said}");
+    }
+    // What another version writes beside it is no mistake, nor is how it is written.
+    let other = whole
+        .replace("batch_size = 32", "batch_size    = 0x20 # a comment")
+        .replace("[versions]", "[more]\na = 1\n[versions]");
+    lines(&evaluate(&other));
+    fs::remove_file(&path).unwrap();
+    lines(&command(&["evaluate", word(&run), "--data", word(&folder.0), "--accept-changed"]));
 }
 
 #[test]
