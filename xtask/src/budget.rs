@@ -32,7 +32,7 @@ pub(crate) fn run() -> Result<Vec<Build>> {
         let start = Instant::now();
         shell::run(cargo(&["build", "--release", "-p", package]).env("CARGO_TARGET_DIR", &folder))?;
         let seconds = start.elapsed().as_secs_f64();
-        let crates = trees::packages(package)?.len();
+        let crates = trees::packages(package, &shell::root())?.len();
         println!(
             "{package}: {crates} crates of {crates_allowed} allowed, {seconds:.1} s of {seconds_allowed} s allowed"
         );

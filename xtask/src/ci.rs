@@ -1,7 +1,7 @@
 //! What CI runs, here as there.
 
 use crate::shell::{self, Result, cargo};
-use crate::{asan, fuzz, kernels, layers, readme};
+use crate::{asan, fuzz, kernels, layers, readme, supply_chain};
 use std::time::Instant;
 
 /// Which part.
@@ -18,6 +18,7 @@ type Step = (&'static str, fn() -> Result<()>);
 const STEPS: &[Step] = &[
     ("format", || shell::run(&mut cargo(&["fmt", "--all", "--check"]))),
     ("layers", layers::run),
+    ("supply chain", supply_chain::ci),
     ("lints", || shell::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
     ("kernels", kernels::ci),
     // The README's second command.

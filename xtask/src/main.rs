@@ -13,6 +13,7 @@ mod neon;
 mod peers;
 mod readme;
 mod shell;
+mod supply_chain;
 mod table;
 mod trees;
 
@@ -33,6 +34,8 @@ enum Command {
     Ci(ci::Options),
     /// Prove that crates depend downward only and that their dependency trees are within their budgets
     CheckLayers,
+    /// Check licenses, sources, banned crates and several versions of one crate among all dependencies
+    SupplyChain(supply_chain::Options),
     /// Run kiln-cpu's and kiln-tensor's tests under AddressSanitizer
     Asan,
     /// Give parsers and programs over tensors inputs at random, with libFuzzer and AddressSanitizer where they can be built
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Ci(options) => ci::run(&options),
         Command::CheckLayers => layers::run(),
+        Command::SupplyChain(options) => supply_chain::run(&options),
         Command::Asan => asan::run(),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Neon => neon::run(),
