@@ -20,7 +20,7 @@ fn fit(c: &mut Criterion) {
     let mut group = c.benchmark_group("train");
     group.throughput(Throughput::Elements(count as u64));
     group.bench_function("fit, 100 batches of 32", |bench| {
-        bench.iter(|| trainer.fit(&data, FitOptions::new()).unwrap());
+        bench.iter(|| trainer.fit(&data, FitOptions::new().quiet()).unwrap());
     });
     group.finish();
 }

@@ -19,7 +19,7 @@ pub(crate) fn model(device: &Device, seed: u64) -> Result<Sequential> {
 pub(crate) fn by_fit(data: &Mnist, device: &Device, epochs: usize, seed: u64) -> Result<(f64, f64)> {
     let loss = SparseCategoricalCrossentropy::new();
     let mut trainer = compile(model(device, seed)?, Adam::new(0.001), loss).metric(Accuracy);
-    let options = FitOptions::new().epochs(epochs).seed(seed).validation(&data.test);
+    let options = FitOptions::new().epochs(epochs).seed(seed).validation(&data.test).quiet();
     let history = trainer.fit(&data.train, options)?;
     let last = history.last().and_then(|epoch| epoch.validation.as_ref());
     Ok((history.seconds, last.map_or(f64::NAN, |v| v.accuracy())))

@@ -210,7 +210,8 @@ impl Callback for EarlyStopping {
     }
 
     fn on_epoch_end(&mut self, record: &EpochRecord, model: &mut dyn Module) -> Result<ControlFlow<()>> {
-        let value = record.value(&self.monitor).unwrap_or(f64::NAN);
+        // A training that is being stopped has not finished its validation.
+        let Some(value) = record.value(&self.monitor) else { return Ok(ControlFlow::Continue(())) };
         if self.improves(value) {
             self.run.best = Some((value, record.epoch));
             self.run.wait = 0;

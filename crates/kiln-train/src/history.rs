@@ -1,6 +1,7 @@
 //! What training reported, epoch by epoch.
 
 use crate::Progress;
+use crate::progress::{epoch_of, number};
 use std::fmt::Write;
 
 /// Mean loss and metrics over a data set.
@@ -31,7 +32,8 @@ pub struct EpochRecord {
     pub epoch: usize,
     /// On the training data, while the weights changed.
     pub train: Evaluation,
-    /// On the validation data, after the epoch.
+    /// On the validation data, after the epoch; none where there is none, and where the training was stopped before it was
+    /// finished.
     pub validation: Option<Evaluation>,
     /// Time of the epoch with its validation.
     pub seconds: f64,
@@ -45,6 +47,23 @@ impl EpochRecord {
             None => (&self.train, name),
         };
         if name == "loss" { Some(evaluation.loss) } else { evaluation.metric(name) }
+    }
+
+    /// The epoch in a line, of so many epochs: `epoch  3/10  loss 0.1235  accuracy 0.9630  validation 0.1432 0.9571  1.32 s`.
+    /// The numbers of the validation come in the order of the others.
+    pub fn line(&self, epochs: usize) -> String {
+        let mut line = format!("epoch {}  loss {}", epoch_of(self.epoch, epochs), number(self.train.loss));
+        for (name, value) in &self.train.metrics {
+            let _ = write!(line, "  {name} {}", number(*value));
+        }
+        if let Some(validation) = &self.validation {
+            let _ = write!(line, "  validation {}", number(validation.loss));
+            for (_, value) in &validation.metrics {
+                let _ = write!(line, " {}", number(*value));
+            }
+        }
+        let _ = write!(line, "  {:.2} s", self.seconds);
+        line
     }
 }
 
@@ -66,7 +85,7 @@ impl History {
     }
 
     /// As comma-separated values with a header: epoch, loss, metrics, then the same of the validation with `val_` before, as
-    /// Keras's CSVLogger writes them.
+    /// Keras's CSVLogger writes them. A validation that was not finished is NaN.
     pub fn to_csv(&self) -> String {
         let mut out = String::from("epoch");
         let columns = |out: &mut String, prefix: &str, e: &Evaluation| {
@@ -75,18 +94,25 @@ impl History {
                 let _ = write!(out, ",{prefix}{name}");
             });
         };
-        if let Some(first) = self.epochs.first() {
+        let first = self.epochs.first();
+        let validates = first.is_some_and(|first| first.validation.is_some());
+        if let Some(first) = first {
             columns(&mut out, "", &first.train);
             first.validation.iter().for_each(|v| columns(&mut out, "val_", v));
         }
         out.push_str(",seconds\n");
         for record in &self.epochs {
             let _ = write!(out, "{}", record.epoch);
-            for e in std::iter::once(&record.train).chain(&record.validation) {
-                let _ = write!(out, ",{}", e.loss);
-                e.metrics.iter().for_each(|(_, value)| {
-                    let _ = write!(out, ",{value}");
-                });
+            let mut values = |e: &Evaluation, missing: bool| {
+                for value in std::iter::once(e.loss).chain(e.metrics.iter().map(|&(_, value)| value)) {
+                    let _ = write!(out, ",{}", if missing { f64::NAN } else { value });
+                }
+            };
+            values(&record.train, false);
+            match &record.validation {
+                Some(validation) => values(validation, false),
+                None if validates => values(&record.train, true),
+                None => {}
             }
             let _ = writeln!(out, ",{}", record.seconds);
         }

@@ -8,6 +8,7 @@ mod last_batch;
 mod metrics;
 mod objective;
 mod options;
+mod progress;
 mod running;
 mod trainer;
 
@@ -16,4 +17,5 @@ pub use history::{EpochRecord, Evaluation, History};
 pub use metrics::{Accuracy, AccuracyAlong, Count, Measured, Metric};
 pub use objective::{Objective, Outcome, Supervised};
 pub use options::{EvaluateOptions, FitOptions, Progress};
+pub use progress::ProgressBar;
 pub use trainer::{Trainer, compile};

@@ -1,7 +1,7 @@
 //! How `fit` is to go.
 
 use crate::callbacks::OnEpoch;
-use crate::{Callback, EpochRecord};
+use crate::{Callback, EpochRecord, ProgressBar};
 use kiln_datasets::{Dataset, Subset};
 use kiln_tensor::{Error, Result};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,6 +95,7 @@ pub struct FitOptions<'a> {
     pub(crate) callbacks: Vec<Box<dyn Callback + 'a>>,
     pub(crate) on_batch: Option<OnBatch<'a>>,
     pub(crate) stop: Option<&'a AtomicBool>,
+    pub(crate) progress: ProgressBar,
 }
 
 impl Default for FitOptions<'_> {
@@ -112,6 +113,7 @@ impl Default for FitOptions<'_> {
             callbacks: Vec::new(),
             on_batch: None,
             stop: None,
+            progress: ProgressBar::new(),
         }
     }
 }
@@ -204,15 +206,28 @@ impl<'a> FitOptions<'a> {
         self.callback(OnEpoch(f))
     }
 
-    /// Called after each batch; what it costs, training costs.
+    /// Called after each batch; what it costs, training costs. If it prints, [`quiet`](FitOptions::quiet) keeps the progress bar
+    /// out of its way.
     #[must_use]
     pub fn on_batch(self, f: impl FnMut(&Progress) + Send + 'a) -> Self {
         FitOptions { on_batch: Some(Box::new(f)), ..self }
     }
 
-    /// Ends the training once this is set, by another thread or a signal's handler: after the batch that is being trained on.
-    /// The epoch is reported as far as it got, with its validation, and [`History::stopped`](crate::History::stopped) says
-    /// where that was.
+    /// Shows no progress bar and prints nothing. (Where stderr is not a terminal, `fit` shows nothing anyway.)
+    #[must_use]
+    pub fn quiet(self) -> Self {
+        self.progress(ProgressBar::hidden())
+    }
+
+    /// Another progress bar than the default one, [`ProgressBar::new`].
+    #[must_use]
+    pub fn progress(self, bar: ProgressBar) -> Self {
+        FitOptions { progress: bar, ..self }
+    }
+
+    /// Ends the training once this is set, by another thread or a signal's handler: after the batch that is being trained on or
+    /// validated with. The epoch is reported as far as it got, without a validation that was not finished, and
+    /// [`History::stopped`](crate::History::stopped) says where that was.
     ///
     /// ```
     /// # use kiln_datasets::TensorDataset;

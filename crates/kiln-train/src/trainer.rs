@@ -4,6 +4,7 @@ use crate::class_weights::ClassWeights;
 use crate::diverged::diverged;
 use crate::last_batch;
 use crate::options::BATCH;
+use crate::progress::{Pass, ProgressBar, SoFar};
 use crate::running::Running;
 use crate::{
     Count, EpochRecord, EvaluateOptions, Evaluation, FitOptions, History, Measured, Metric, Objective, Outcome,
@@ -14,6 +15,8 @@ use kiln_datasets::{Batch, Dataset, Loader, Pass};
 use kiln_nn::{Ctx, Layer, Loss, StateDict};
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Error, Result, Shape, Tensor};
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::time::Instant;
 
 /// An objective with the optimizer that trains it and the metrics that are reported.
@@ -69,7 +72,7 @@ impl Tally {
     }
 
     /// Means of the loss and the first metric, where the host has their sums.
-    fn so_far(&self, metrics: &[Box<dyn Metric>]) -> (Option<f64>, Option<(&'static str, f64)>) {
+    fn so_far(&self, metrics: &[Box<dyn Metric>]) -> SoFar {
         let metric = metrics.first().zip(self.metrics.first());
         let metric = metric.and_then(|(metric, sum)| Some((metric.name(), sum.host_mean()?)));
         (self.loss.host_mean(), metric)
@@ -222,6 +225,8 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             loader = loader.shuffle(options.seed);
         }
         let batches = loader.batches();
+        let mut bar = std::mem::replace(&mut options.progress, ProgressBar::hidden());
+        bar.on_fit_begin(options.epochs);
         let begin = Instant::now();
         let mut history = History::default();
         let mut last = None;
@@ -231,6 +236,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             let kept = self.keep(epoch - 1);
             self.epochs += 1;
             self.objective.begin_pass();
+            bar.on_pass_begin(Pass { epoch, validation: false, batches, samples: data.len() });
             loader.epoch(self.epochs, |stream| {
                 for (position, batch) in stream.enumerate() {
                     let mut batch = batch?;
@@ -241,6 +247,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
                     if let Some(on_batch) = &mut options.on_batch {
                         on_batch(&progress);
                     }
+                    bar.on_batch_end(progress.batch, || (loss, metric));
                     last = Some(progress);
                     if options.stops() {
                         break;
@@ -254,9 +261,10 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
                 let (ctx, place) = (Ctx::train(options.seed, self.steps), format!("loss of epoch {epoch}"));
                 return Err(self.diverged(data, options.batch_size, ctx, &place, train.loss, &kept));
             }
-            let (objective, metrics) = (&self.objective, &self.metrics);
-            let evaluated = validation.map(|data| measure(objective, metrics, data, options.batch_size, &device));
-            let evaluated = evaluated.transpose()?;
+            let evaluated = match validation {
+                Some(data) => self.validate(data, epoch, &options, &mut bar)?,
+                None => None,
+            };
             if let (Some(data), Some(Evaluation { loss, .. })) = (validation, &evaluated)
                 && !loss.is_finite()
             {
@@ -264,6 +272,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
                 return Err(self.diverged(data, options.batch_size, Ctx::eval(), &place, *loss, &kept));
             }
             let record = EpochRecord { epoch, train, validation: evaluated, seconds: start.elapsed().as_secs_f64() };
+            bar.on_epoch_end(&record);
             let mut stop = false;
             for callback in &mut options.callbacks {
                 stop |= callback.on_epoch_end(&record, &mut self.objective)?.is_break();
@@ -277,9 +286,30 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
                 break;
             }
         }
+        bar.on_fit_end(history.last());
         options.callbacks.iter_mut().try_for_each(|callback| callback.on_fit_end(&mut self.objective))?;
         history.seconds = begin.elapsed().as_secs_f64();
         Ok(history)
+    }
+
+    /// Loss and metrics on the validation data; none where the training is stopped before all of it was seen.
+    fn validate(
+        &self,
+        data: &dyn Dataset,
+        epoch: usize,
+        options: &FitOptions<'_>,
+        bar: &mut ProgressBar,
+    ) -> Result<Option<Evaluation>> {
+        let batches = Loader::new(data).batch_size(options.batch_size).batches();
+        bar.on_pass_begin(Pass { epoch, validation: true, batches, samples: data.len() });
+        let evaluated =
+            measure(&self.objective, &self.metrics, data, options.batch_size, &self.device(), |done, tally| {
+                if done > 0 {
+                    bar.on_batch_end(done, || tally.so_far(&self.metrics));
+                }
+                if options.stops() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+        Ok(evaluated?.continue_value())
     }
 
     /// Loss and metrics on a data set, with the layers in evaluation mode, in batches as large as those of the last
@@ -298,30 +328,41 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
     pub fn evaluate_with(&self, data: &dyn Dataset, options: EvaluateOptions) -> Result<Evaluation> {
         let batch_size = options.resolve("evaluate", self.batch_size)?;
         let (objective, metrics, device) = (&self.objective, &self.metrics, self.device());
-        kiln_cpu::team::run(|| measure(objective, metrics, data, batch_size, &device))
+        let all = |_: usize, _: &Tally| ControlFlow::<Infallible>::Continue(());
+        let ControlFlow::Continue(evaluation) =
+            kiln_cpu::team::run(|| measure(objective, metrics, data, batch_size, &device, all))?;
+        Ok(evaluation)
     }
 }
 
-/// Mean loss and metrics of an objective.
-fn measure<O: Objective>(
+/// Mean loss and metrics of an objective. `goes_on` is asked before each batch, with the number of batches done and what they have
+/// come to.
+fn measure<O: Objective, B>(
     objective: &O,
     metrics: &[Box<dyn Metric>],
     data: &dyn Dataset,
     batch_size: usize,
     device: &Device,
-) -> Result<Evaluation> {
+    mut goes_on: impl FnMut(usize, &Tally) -> ControlFlow<B>,
+) -> Result<ControlFlow<B, Evaluation>> {
     let mut tally = Tally::new(metrics.len());
     objective.begin_pass();
     let ctx = Ctx::eval();
-    Loader::new(data).plain().batch_size(batch_size).device(device).epoch(0, |batches| {
-        for batch in batches {
+    let seen = Loader::new(data).plain().batch_size(batch_size).device(device).epoch(0, |batches| {
+        for (done, batch) in batches.enumerate() {
+            if let ControlFlow::Break(why) = goes_on(done, &tally) {
+                return Ok(ControlFlow::Break(why));
+            }
             let batch = batch?;
             let outcome = objective.loss(&batch, &ctx)?;
             tally.add(metrics, &batch, &outcome)?;
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     })?;
-    tally.finish(metrics)
+    match seen {
+        ControlFlow::Break(why) => Ok(ControlFlow::Break(why)),
+        ControlFlow::Continue(()) => Ok(ControlFlow::Continue(tally.finish(metrics)?)),
+    }
 }
 
 impl<M: Layer, L: Loss, P: Optimizer> Trainer<Supervised<M, L>, P> {

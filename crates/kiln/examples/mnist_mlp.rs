@@ -24,10 +24,7 @@ fn listing(data: Mnist, epochs: usize) -> Result<f64> {
     let mut trainer = compile(model, Adam::new(0.001), SparseCategoricalCrossentropy::new()).metric(Accuracy);
 
     // Train the model on the training data.
-    let options = FitOptions::new().epochs(epochs).validation(&test).on_epoch(|epoch| {
-        println!("epoch {:>2}  loss {:.4}  accuracy {:.4}", epoch.epoch, epoch.train.loss, epoch.train.accuracy());
-    });
-    trainer.fit(&train, options)?;
+    trainer.fit(&train, FitOptions::new().epochs(epochs).validation(&test))?;
 
     // Evaluate the model on the test data.
     let result = trainer.evaluate(&test)?;

@@ -71,7 +71,7 @@ fn train(model: Sequential) -> Result<Vec<Scores>> {
     let mut trainer = compile(model, Adam::new(0.003), SparseCategoricalCrossentropy::new()).metric(Accuracy);
     let mut scores = Vec::new();
     for _ in 0..EPOCHS {
-        trainer.fit(&data, FitOptions::new().seed(1))?;
+        trainer.fit(&data, FitOptions::new().seed(1).quiet())?;
         scores.push(Scores { train: trainer.evaluate(&data)?, test: trainer.evaluate(&unseen)? });
     }
     Ok(scores)

@@ -25,6 +25,6 @@ pub use kiln_nn::{
 pub use kiln_optim::{Adam, AdamW, Clip, Optimizer, Sgd};
 pub use kiln_tensor::{DType, Device, Padding, Shape, Tensor};
 pub use kiln_train::{
-    Accuracy, Callback, EarlyStopping, EvaluateOptions, FitOptions, History, Metric, Objective, Outcome, Trainer,
-    compile,
+    Accuracy, Callback, EarlyStopping, EvaluateOptions, FitOptions, History, Metric, Objective, Outcome, ProgressBar,
+    Trainer, compile,
 };
