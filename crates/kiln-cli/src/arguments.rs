@@ -36,7 +36,7 @@ Examples:
 --out DIR is given model.safetensors (weights, as PyTorch reads them), model.json (architecture), config.toml
 (options, seed, versions), history.csv and curves.png.
 
-Ctrl-C ends after the batch that is being trained on and saves; a second one ends at once.";
+Ctrl-C ends after the batch that is being trained on or validated with, and saves; a second one ends at once.";
 
 /// Below `kiln evaluate --help`.
 const EVALUATE_EXAMPLES: &str = "\

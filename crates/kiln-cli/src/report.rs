@@ -1,30 +1,21 @@
-//! What `train` prints: a progress bar on a terminal, plain lines elsewhere, JSON where that was asked for.
+//! What `train` prints beside the progress bar: plain lines, or JSON where that was asked for.
 
 use crate::arguments::TrainOptions;
 use crate::run_folder::FILES;
-use indicatif::{ProgressBar, ProgressStyle};
-use kiln::train::{EpochRecord, Evaluation, Progress};
+use console::Term;
+use kiln::train::{EpochRecord, Evaluation};
 use kiln::{Error, ErrorKind, Result};
 use serde_json::json;
+use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
-
-/// How often the bar is drawn.
-const REDRAW: Duration = Duration::from_millis(100);
+use textwrap::{Options, WordSplitter};
 
 pub(crate) struct Report {
     json: bool,
     quiet: bool,
-    bar: Option<ProgressBar>,
-    drawn: Instant,
-    /// Of the epoch.
-    begun: Instant,
-    seen: u64,
-    /// What samples are called.
-    samples: &'static str,
 }
 
 /// What there is to say at the beginning.
@@ -39,7 +30,8 @@ pub(crate) struct Plan<'a> {
 
 /// What there is to say at the end.
 pub(crate) struct Summary<'a> {
-    pub(crate) test: &'a Evaluation,
+    /// None where the training was ended before there was one.
+    pub(crate) test: Option<&'a Evaluation>,
     pub(crate) seconds: f64,
     pub(crate) images: usize,
     pub(crate) device: &'a str,
@@ -48,22 +40,8 @@ pub(crate) struct Summary<'a> {
 }
 
 impl Report {
-    pub(crate) fn new(options: &TrainOptions, samples: &'static str) -> Self {
-        let bar = (!options.json && !options.quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new(0);
-            let template = "{msg} [{wide_bar}] {prefix}";
-            bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
-        Report {
-            json: options.json,
-            quiet: options.quiet,
-            bar,
-            drawn: Instant::now(),
-            begun: Instant::now(),
-            seen: 0,
-            samples,
-        }
+    pub(crate) fn new(options: &TrainOptions) -> Self {
+        Report { json: options.json, quiet: options.quiet }
     }
 
     /// Says what is about to be trained: an epoch may take long.
@@ -74,40 +52,7 @@ impl Report {
         let Plan { recipe, parameters, samples: (train, test, samples), epochs, device } = plan;
         let [parameters, train, test] = [*parameters, *train, *test].map(thousands);
         let epochs = if *epochs == 1 { "1 epoch".to_owned() } else { format!("{epochs} epochs") };
-        plain(&format!("{recipe} on {device}: {parameters} parameters, {train} + {test} {samples}, {epochs}"));
-    }
-
-    /// Whether there is anything to do after a batch.
-    pub(crate) fn has_bar(&self) -> bool {
-        self.bar.is_some()
-    }
-
-    pub(crate) fn batch(&mut self, progress: &Progress, epochs: usize) {
-        let Some(bar) = &self.bar else { return };
-        if progress.batch == 1 {
-            self.seen = 0;
-            self.begun = Instant::now();
-            bar.reset();
-            bar.set_length((progress.batches * progress.samples) as u64);
-            bar.set_message(format!("epoch {:>2}/{epochs}", progress.epoch));
-            bar.set_prefix("");
-        }
-        self.seen += progress.samples as u64;
-        if self.drawn.elapsed() > REDRAW {
-            self.drawn = Instant::now();
-            let mut text = String::new();
-            if let Some(loss) = progress.loss {
-                text += &format!("loss {loss:.4}  ");
-            }
-            if let Some((name, value)) = progress.metric {
-                text += &format!("{name} {value:.4}  ");
-            }
-            let speed = self.seen as f64 / self.begun.elapsed().as_secs_f64();
-            let left = bar.length().unwrap_or(0).saturating_sub(self.seen) as f64 / speed;
-            let speed = if speed < 1e4 { format!("{speed:.0}") } else { format!("{:.0}k", speed / 1e3) };
-            bar.set_prefix(text + &format!("{speed} {}/s  {:.0} s left", self.samples, left.ceil()));
-            bar.set_position(self.seen);
-        }
+        prose(&format!("{recipe} on {device}: {parameters} parameters, {train} + {test} {samples}, {epochs}"));
     }
 
     pub(crate) fn epoch(&self, record: &EpochRecord, epochs: usize) {
@@ -125,28 +70,14 @@ impl Report {
                 "seconds": record.seconds,
             }));
         } else {
-            self.clear();
-            let mut text = format!("epoch {:>2}/{epochs}  loss {:.4}", record.epoch, record.train.loss);
-            text += &accuracy("  accuracy", &record.train);
-            if let Some(validation) = &record.validation {
-                // Fits into 80 columns.
-                text += &format!("  validation {:.4}{}", validation.loss, accuracy(" ", validation));
-            }
-            plain(&format!("{text}  {:.2} s", record.seconds));
-        }
-    }
-
-    /// Takes the bar off the terminal.
-    pub(crate) fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+            prose(&record.line(epochs));
         }
     }
 
     /// Says where the run is kept.
     pub(crate) fn saved(&self, folder: &Path) {
         if !self.quiet && !self.json {
-            plain(&format!("saved in {}: {}", folder.display(), FILES.join(", ")));
+            prose(&format!("saved in {}: {}", folder.display(), FILES.join(", ")));
         }
     }
 
@@ -155,8 +86,8 @@ impl Report {
         if self.json {
             let mut result = json!({
                 "result": "train",
-                "test_accuracy": test.accuracy(),
-                "test_loss": test.loss,
+                "test_accuracy": test.map(Evaluation::accuracy),
+                "test_loss": test.map(|test| test.loss),
                 "fit_s": seconds,
                 "images_per_s": *images as f64 / seconds,
                 "peak_rss_mb": peak_rss_mb(),
@@ -168,9 +99,14 @@ impl Report {
             }
             line(&result);
         } else {
-            let accuracy = accuracy("test accuracy", test);
-            let gap = if accuracy.is_empty() { "" } else { "  " };
-            plain(&format!("{accuracy}{gap}test loss {:.4}  fit {seconds:.2} s", test.loss));
+            let mut text = test.map_or_else(String::new, |test| accuracy("test accuracy", test));
+            if !text.is_empty() {
+                text += "  ";
+            }
+            if let Some(test) = test {
+                text += &format!("test loss {:.4}  ", test.loss);
+            }
+            prose(&format!("{text}fit {seconds:.2} s"));
         }
     }
 }
@@ -196,6 +132,23 @@ fn thousands(number: usize) -> String {
 /// Prints a line.
 pub(crate) fn plain(text: &str) {
     print(format_args!("{text}\n"));
+}
+
+/// Prints a line, broken between words where the terminal is too narrow for it.
+fn prose(text: &str) {
+    plain(&broken(text, &Term::stdout()));
+}
+
+/// Prints a line on stderr, broken as [`prose`] is.
+pub(crate) fn tell(text: &str) {
+    eprintln!("{}", broken(text, &Term::stderr()));
+}
+
+/// A line in as many lines as the terminal needs; where there is none, the line.
+fn broken<'a>(text: &'a str, term: &Term) -> Cow<'a, str> {
+    let Some((_, columns)) = term.size_checked() else { return Cow::Borrowed(text) };
+    let options = Options::new(columns.into()).break_words(false).word_splitter(WordSplitter::NoHyphenation);
+    Cow::Owned(textwrap::fill(text, options.subsequent_indent("  ")))
 }
 
 /// The first error of stdout. Work goes on after it, so that a training saves what it was asked to save; the command ends with

@@ -6,16 +6,15 @@ use crate::interrupt;
 use crate::places::folder_of;
 use crate::pool::in_pool;
 use crate::recipes::{Prepared, Recipe, Setup};
-use crate::report::{Plan, Report, Summary};
+use crate::report::{Plan, Report, Summary, tell};
 use crate::run_folder::Out;
 use kiln::prelude::*;
 use kiln::store::Store;
-use kiln::train::Progress;
+use kiln::train::{Progress, ProgressBar};
 use kiln::{Error, ErrorKind, Result};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
 
 pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
     in_pool(options.computing.threads, || train(options))
@@ -26,7 +25,7 @@ pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
 pub(crate) fn data_folder(recipe: Recipe, option: Option<&Path>) -> Option<PathBuf> {
     let data = folder_of(recipe.data()?, option);
     if data.is_none() && recipe.data() == Some("mnist") {
-        eprintln!("using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images");
+        tell("using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images");
     }
     data
 }
@@ -80,7 +79,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let store = options.out.as_deref().map(Store::new);
     let out = store.as_ref().map(|store| Out::make(store, 4 * parameters, options.force)).transpose()?;
 
-    let report = Report::new(options, options.recipe.samples());
+    let report = Report::new(options);
     report.begin(&Plan {
         recipe: &options.recipe.name(),
         parameters,
@@ -88,11 +87,8 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         epochs,
         device: device.name(),
     });
-    let bar = report.has_bar();
-    let report = Mutex::new(report);
-    let report = || report.lock().unwrap_or_else(PoisonError::into_inner);
     let mut completed = History::default();
-    let mut fit = FitOptions::new()
+    let fit = FitOptions::new()
         .epochs(epochs)
         .batch_size(batch_size)
         .drop_last(options.drop_last)
@@ -100,14 +96,16 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         .validation(&*test)
         .stop(&stop)
         .on_epoch(|record| {
-            report().epoch(record, epochs);
+            report.epoch(record, epochs);
             completed.epochs.push(record.clone());
         });
-    if bar {
-        fit = fit.on_batch(|progress| report().batch(progress, epochs));
-    }
+    let fit = if options.json || options.quiet {
+        fit.quiet()
+    } else {
+        // The lines of epochs go to stdout.
+        fit.progress(ProgressBar::new().unit(options.recipe.samples()).epoch_lines(false))
+    };
     let fitted = trainer.fit(&*train, fit);
-    report().clear();
 
     let save = |history: &History| match out {
         Some(mut out) => out.save(&config, &trainer.objective.model, history),
@@ -125,21 +123,19 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     };
     save(&history)?;
     if let Some(out) = &options.out {
-        report().saved(out);
+        report.saved(out);
     }
     if let Some(progress) = &history.stopped {
         tell_interrupted(progress, epochs, options.out.as_deref());
     }
-    if let Some(test) = history.last().and_then(|record| record.validation.as_ref()) {
-        report().finish(&Summary {
-            test,
-            seconds: history.seconds,
-            images: images_seen(&history, samples, epochs, batch_size),
-            device: device.name(),
-            seed: options.seed,
-            interrupted: history.stopped.is_some(),
-        });
-    }
+    report.finish(&Summary {
+        test: history.last().and_then(|record| record.validation.as_ref()),
+        seconds: history.seconds,
+        images: images_seen(&history, samples, epochs, batch_size),
+        device: device.name(),
+        seed: options.seed,
+        interrupted: history.stopped.is_some(),
+    });
     Ok(if history.stopped.is_some() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
 }
 
@@ -156,7 +152,7 @@ fn tell_interrupted(progress: &Progress, epochs: usize, out: Option<&Path>) {
         Some(out) => format!("the model of that moment is saved in {}", out.display()),
         None => "without --out, nothing is saved".to_owned(),
     };
-    eprintln!("interrupted in epoch {epoch} of {epochs}, after batch {batch} of {batches}: {saved}");
+    tell(&format!("interrupted in epoch {epoch} of {epochs}, after batch {batch} of {batches}: {saved}"));
 }
 
 /// How many images have been trained on.
