@@ -49,7 +49,7 @@ impl EpochRecord {
         if name == "loss" { Some(evaluation.loss) } else { evaluation.metric(name) }
     }
 
-    /// The epoch in a line, of so many epochs: `epoch  3/10  loss 0.1235  accuracy 0.9630  validation 0.1432 0.9571  1.32 s`.
+    /// The epoch in a line, of so many epochs: `epoch  3/10  loss 0.1235  accuracy 0.9630  validation 0.1432  0.9571  1.32 s`.
     /// The numbers of the validation come in the order of the others.
     pub fn line(&self, epochs: usize) -> String {
         let mut line = format!("epoch {}  loss {}", epoch_of(self.epoch, epochs), number(self.train.loss));
@@ -59,7 +59,7 @@ impl EpochRecord {
         if let Some(validation) = &self.validation {
             let _ = write!(line, "  validation {}", number(validation.loss));
             for (_, value) in &validation.metrics {
-                let _ = write!(line, " {}", number(*value));
+                let _ = write!(line, "  {}", number(*value));
             }
         }
         let _ = write!(line, "  {:.2} s", self.seconds);

@@ -128,7 +128,7 @@ mod tests {
         for (line, width, text) in [
             (line(), 120, &*format!("epoch  3/10 [================>                       ]{full}")),
             (line(), 79, &format!("epoch  3/10 [===>      ]{full}")),
-            (line(), 76, "epoch  3/10 [======>           ]  loss 0.1235  accuracy 0.9000  0:07 left"),
+            (line(), 76, "epoch  3/10 [========>            ]  loss 0.1235  accuracy 0.9000  0:07 left"),
             (line(), 60, "epoch  3/10 [========>             ]  loss 0.1235  0:07 left"),
             (line(), 40, "epoch  3/10 [=====>         ]  0:07 left"),
             (line(), 24, "epoch  3/10 [===>      ]"),
