@@ -15,13 +15,13 @@ use textwrap::{Options, WordSplitter};
 /// The time between two drawings.
 const REDRAW: Duration = Duration::from_millis(100);
 
-/// The least time between two lines that stay, and before a pass is drawn that begins.
+/// The least time between two lines that stay, and before the next phase is drawn.
 const FRAME: Duration = Duration::from_millis(20);
 
 /// The progress bar that [`Trainer::fit`](crate::Trainer::fit) shows on a terminal.
 ///
 /// While an epoch is trained, and then while it is validated, one line on stderr shows how much of the data is done, the loss and
-/// the first metric so far, samples a second, and the time left of this pass over the data:
+/// the first metric so far, samples a second, and the time left of this phase (training or validation):
 ///
 /// ```text
 /// epoch  3/10 [=====>        ]  loss 0.1235  accuracy 0.9630  23k samples/s  0:07 left
@@ -56,10 +56,10 @@ pub struct ProgressBar {
     /// Where to draw; none where nothing is to be seen.
     screen: Option<Box<dyn TermLike>>,
     epochs: usize,
-    pass: Pass,
-    /// What the time left comes from: it counts the batches of a pass, from the end of the first one on.
+    phase: Phase,
+    /// What the time left comes from: it counts the batches of a phase, from the end of the first one on.
     estimate: indicatif::ProgressBar,
-    /// When the estimate began; none before the end of a pass's first batch.
+    /// When the estimate began; none before the end of a phase's first batch.
     estimating: Option<Instant>,
     /// When the bar was last drawn.
     drawn: Option<Instant>,
@@ -69,9 +69,9 @@ pub struct ProgressBar {
     left: Option<(usize, Instant)>,
 }
 
-/// A pass over data.
+/// Training or validation of one epoch: a pass over data.
 #[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Pass {
+pub(crate) struct Phase {
     /// From 1.
     pub(crate) epoch: usize,
     /// Whether it is the validation after the epoch.
@@ -103,7 +103,7 @@ impl ProgressBar {
             epoch_lines: true,
             screen,
             epochs: 0,
-            pass: Pass::default(),
+            phase: Phase::default(),
             estimate: indicatif::ProgressBar::hidden(),
             estimating: None,
             drawn: None,
@@ -137,11 +137,11 @@ impl ProgressBar {
         self.epochs = epochs;
     }
 
-    pub(crate) fn on_pass_begin(&mut self, pass: Pass) {
+    pub(crate) fn on_phase_begin(&mut self, phase: Phase) {
         if self.screen.is_none() {
             return;
         }
-        self.pass = pass;
+        self.phase = phase;
         self.estimating = None;
         if self.drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME) {
             self.draw(0, (None, None), Instant::now());
@@ -178,9 +178,9 @@ impl ProgressBar {
         }
     }
 
-    /// Counts from here on. A pass's first batch is not counted: it may wait for memory, threads and kernels, as no other does.
+    /// Counts from here on. A phase's first batch is not counted: it may wait for memory, threads and kernels, as no other does.
     fn begin_estimate(&mut self, done: usize, now: Instant) {
-        self.estimate.set_length(self.pass.batches as u64);
+        self.estimate.set_length(self.phase.batches as u64);
         self.estimate.set_position(done as u64);
         // The estimate then knows of this position, however shortly after the last one it comes.
         self.estimate.tick();
@@ -195,7 +195,7 @@ impl ProgressBar {
         }
         self.estimate.set_position(done as u64);
         self.estimate.tick();
-        let batch = self.pass.samples as f64 / self.pass.batches as f64;
+        let batch = self.phase.samples as f64 / self.phase.batches as f64;
         let rate = self.estimate.per_sec() * batch;
         (rate > 0.0).then(|| (rate, self.estimate.eta()))
     }
@@ -203,10 +203,10 @@ impl ProgressBar {
     fn draw(&mut self, done: usize, (loss, metric): SoFar, now: Instant) {
         let Some(screen) = &self.screen else { return };
         let line = Line {
-            epoch: self.pass.epoch,
+            epoch: self.phase.epoch,
             epochs: self.epochs,
-            validation: self.pass.validation,
-            done: done as f64 / self.pass.batches.max(1) as f64,
+            validation: self.phase.validation,
+            done: done as f64 / self.phase.batches.max(1) as f64,
             loss,
             metric,
             speed: self.speed(done, now),

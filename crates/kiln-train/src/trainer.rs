@@ -4,7 +4,7 @@ use crate::class_weights::ClassWeights;
 use crate::diverged::diverged;
 use crate::last_batch;
 use crate::options::BATCH;
-use crate::progress::{Pass, ProgressBar, SoFar};
+use crate::progress::{Phase, ProgressBar, SoFar};
 use crate::running::Running;
 use crate::{
     Count, EpochRecord, EvaluateOptions, Evaluation, FitOptions, History, Measured, Metric, Objective, Outcome,
@@ -236,7 +236,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             let kept = self.keep(epoch - 1);
             self.epochs += 1;
             self.objective.begin_pass();
-            bar.on_pass_begin(Pass { epoch, validation: false, batches, samples: data.len() });
+            bar.on_phase_begin(Phase { epoch, validation: false, batches, samples: data.len() });
             loader.epoch(self.epochs, |stream| {
                 for (position, batch) in stream.enumerate() {
                     let mut batch = batch?;
@@ -301,7 +301,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         bar: &mut ProgressBar,
     ) -> Result<Option<Evaluation>> {
         let batches = Loader::new(data).batch_size(options.batch_size).batches();
-        bar.on_pass_begin(Pass { epoch, validation: true, batches, samples: data.len() });
+        bar.on_phase_begin(Phase { epoch, validation: true, batches, samples: data.len() });
         let evaluated =
             measure(&self.objective, &self.metrics, data, options.batch_size, &self.device(), |done, tally| {
                 if done > 0 {

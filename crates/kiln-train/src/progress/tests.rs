@@ -67,7 +67,7 @@ impl TermLike for Recorder {
     }
 }
 
-const PASS: Pass = Pass { epoch: 3, validation: false, batches: 10, samples: 1000 };
+const PHASE: Phase = Phase { epoch: 3, validation: false, batches: 10, samples: 1000 };
 
 #[test]
 fn the_first_readings_have_no_rate_and_later_ones_the_right_one() {
@@ -75,7 +75,7 @@ fn the_first_readings_have_no_rate_and_later_ones_the_right_one() {
     let mut bar = screen.bar();
     let so_far = || (Some(0.5), Some(("accuracy", 0.75)));
     bar.on_fit_begin(10);
-    bar.on_pass_begin(PASS);
+    bar.on_phase_begin(PHASE);
     assert_eq!(screen.take(), ["-", &format!("epoch  3/10 [{}]\r", " ".repeat(40))]);
     // A first batch that takes longer than the others.
     sleep(3 * REDRAW);
@@ -95,7 +95,7 @@ fn the_first_readings_have_no_rate_and_later_ones_the_right_one() {
     assert!((least - 1.0..=most + 1.0).contains(&rate), "{rate}, not from {least} to {most}: {text}");
     assert!(text.contains("  0:01 left"), "{text}");
     // The next pass knows nothing of the one before it.
-    bar.on_pass_begin(Pass { validation: true, ..PASS });
+    bar.on_phase_begin(Phase { validation: true, ..PHASE });
     sleep(REDRAW);
     bar.on_batch_end(1, so_far);
     let text = screen.take().concat();
@@ -113,7 +113,7 @@ fn no_line_is_wider_than_the_terminal_and_no_word_is_broken() {
             let screen = Recorder::new(width);
             let mut bar = screen.bar();
             bar.on_fit_begin(10);
-            bar.on_pass_begin(Pass { validation, ..PASS });
+            bar.on_phase_begin(Phase { validation, ..PHASE });
             bar.on_batch_end(1, || (None, None));
             sleep(REDRAW);
             bar.on_batch_end(5, || (Some(0.25), Some(("accuracy", 0.5))));
