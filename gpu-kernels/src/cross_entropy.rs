@@ -1,64 +1,57 @@
 //! Softmax cross-entropy of rows of logits against labels, and its gradient. Sixteen threads a row, the CPU's tree.
 
 use crate::lanes::{LANES, lane, of_row};
+use crate::number::Number;
 use crate::place::{THREADS, element, refuse};
 use cuda_std::*;
 use kiln_math::Real;
 
-macro_rules! losses {
-    ($($T:ident $loss:ident $gradient:ident;)+) => { $(
-        kernel! {
-            /// ln Σ exp(x) − x\[label\] of each row of `classes` logits; a label that is no class is a fault.
-            #[name = stringify!($loss)]
-            #[max_threads = THREADS]
-            pub fn $loss(y: GlobalMut<$T>, logits: Global<$T>, labels: Global<i64>, classes: u32) {
-                let (row, classes) = (element() / LANES, classes as usize);
-                let present = row < y.len();
-                let first = row * classes;
-                let max = of_row!($T::NEG_INFINITY, present, classes, |i| logits.get(first + i), |a: $T, b: $T| Real::maximum(a, b));
-                let sum = of_row!(0.0, present, classes, |i| Real::exp(logits.get(first + i) - max), |a: $T, b: $T| a + b);
-                if present && lane() == 0 {
-                    let label = labels.get(row);
-                    if label < 0 || label >= classes as i64 {
-                        refuse("a label is no class");
-                    }
-                    y.set(row, Real::ln(sum) - (logits.get(first + label as usize) - max));
-                }
-            }
-        }
+const NO_CLASS: &str = "a label is no class";
 
-        kernel! {
-            /// dx = dy·(softmax(x) − 1 at the label), where dy (rows,) lies at a stride.
-            #[name = stringify!($gradient)]
-            #[max_threads = THREADS]
-            pub fn $gradient(
-                dx: GlobalMut<$T>, logits: Global<$T>, labels: Global<i64>,
-                dy: Global<$T>, dy_start: i64, dy_step: i64, classes: u32
-            ) {
-                let (row, classes) = (element() / LANES, classes as usize);
-                let first = row * classes;
-                let present = first < dx.len();
-                let max = of_row!($T::NEG_INFINITY, present, classes, |i| logits.get(first + i), |a: $T, b: $T| Real::maximum(a, b));
-                let sum = of_row!(0.0, present, classes, |i| Real::exp(logits.get(first + i) - max), |a: $T, b: $T| a + b);
-                if !present {
-                    return;
-                }
-                let label = labels.get(row);
-                if label < 0 || label >= classes as i64 {
-                    refuse("a label is no class");
-                }
-                let dy = dy.get((dy_start + row as i64 * dy_step) as usize);
-                let mut i = lane();
-                while i < classes {
-                    let slope = dy * (Real::exp(logits.get(first + i) - max) / sum);
-                    dx.set(first + i, if i == label as usize { slope - dy } else { slope });
-                    i += LANES;
-                }
+kernels! {
+    /// ln Σ exp(x) − x\[label\] of each row of `classes` logits; a label that is no class is a fault.
+    #[max_threads = THREADS]
+    pub fn cross_entropy<T: Number>(
+        y: GlobalMut<T>, logits: Global<T>, labels: Global<i64>, classes: u32
+    ) for [f32, f64] {
+        let (row, classes) = (element() / LANES, classes as usize);
+        let present = row < y.len();
+        let first = row * classes;
+        let max = of_row!(T::NEG_INFINITY, present, classes, |i| logits.get(first + i), |a: T, b: T| a.maximum(b));
+        let sum = of_row!(T::ZERO, present, classes, |i| Real::exp(logits.get(first + i) - max), |a: T, b: T| a + b);
+        if present && lane() == 0 {
+            let label = labels.get(row);
+            if label < 0 || label >= classes as i64 {
+                refuse(NO_CLASS);
             }
+            y.set(row, Real::ln(sum) - (logits.get(first + label as usize) - max));
         }
-    )+ };
-}
-losses! {
-    f32 cross_entropy_f32 cross_entropy_grad_f32;
-    f64 cross_entropy_f64 cross_entropy_grad_f64;
+    }
+
+    /// dx = dy·(softmax(x) − 1 at the label), where dy (rows,) lies at a stride.
+    #[max_threads = THREADS]
+    pub fn cross_entropy_grad<T: Number>(
+        dx: GlobalMut<T>, logits: Global<T>, labels: Global<i64>,
+        dy: Global<T>, dy_start: i64, dy_step: i64, classes: u32
+    ) for [f32, f64] {
+        let (row, classes) = (element() / LANES, classes as usize);
+        let first = row * classes;
+        let present = first < dx.len();
+        let max = of_row!(T::NEG_INFINITY, present, classes, |i| logits.get(first + i), |a: T, b: T| a.maximum(b));
+        let sum = of_row!(T::ZERO, present, classes, |i| Real::exp(logits.get(first + i) - max), |a: T, b: T| a + b);
+        if !present {
+            return;
+        }
+        let label = labels.get(row);
+        if label < 0 || label >= classes as i64 {
+            refuse(NO_CLASS);
+        }
+        let dy = dy.get((dy_start + row as i64 * dy_step) as usize);
+        let mut i = lane();
+        while i < classes {
+            let slope = dy * (Real::exp(logits.get(first + i) - max) / sum);
+            dx.set(first + i, if i == label as usize { slope - dy } else { slope });
+            i += LANES;
+        }
+    }
 }

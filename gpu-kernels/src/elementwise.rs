@@ -3,32 +3,35 @@
 //! Operands are row-major; whoever launches lays strided ones out first ([`crate::copy`]). An output may be one of the operands.
 
 macro_rules! unary {
-    ($module:ident $T:ident $suffix:literal: $({ $doc:literal, $op:ident, $method:ident, ($($param:ident),*) })+) => {
-        #[doc = concat!("Operations of one operand, in ", $suffix, ".")]
-        pub mod $module {
-            $(mod $method {
-                use crate::place::element;
+    ($({ $doc:literal, $op:ident, $method:ident, ($($param:ident),*) })+) => {
+        /// Operations of one operand.
+        pub mod unary {
+            $(#[doc = $doc] pub mod $method {
+                use crate::number::Number;
+                use crate::place::{THREADS, element};
                 use cuda_std::*;
                 use kiln_math::ops::{$op, Unary};
 
-                kernel! {
-                    #[name = concat!("unary_", stringify!($method), "_", $suffix)]
-                    #[max_threads = crate::place::THREADS]
-                    pub fn value(y: GlobalMut<$T>, x: Global<$T>, p: $T, q: $T) {
+                kernels! {
+                    /// y = f(x) under the operation's constants.
+                    #[name = concat!("unary_", stringify!($method))]
+                    #[max_threads = THREADS]
+                    pub fn value<T: Number>(y: GlobalMut<T>, x: Global<T>, constants: [T; 2]) for [f32, f64] {
                         let i = element();
                         if i < y.len() {
-                            y.set(i, $op::f(x.get(i), [p, q]));
+                            y.set(i, $op::f(x.get(i), constants));
                         }
                     }
-                }
 
-                kernel! {
-                    #[name = concat!("unary_grad_", stringify!($method), "_", $suffix)]
-                    #[max_threads = crate::place::THREADS]
-                    pub fn gradient(dx: GlobalMut<$T>, x: Global<$T>, y: Global<$T>, dy: Global<$T>, p: $T, q: $T) {
+                    /// dx = dy·f′(x, y), where y = f(x).
+                    #[name = concat!("unary_grad_", stringify!($method))]
+                    #[max_threads = THREADS]
+                    pub fn gradient<T: Number>(
+                        dx: GlobalMut<T>, x: Global<T>, y: Global<T>, dy: Global<T>, constants: [T; 2]
+                    ) for [f32, f64] {
                         let i = element();
                         if i < dx.len() {
-                            dx.set(i, dy.get(i) * $op::df(x.get(i), y.get(i), [p, q]));
+                            dx.set(i, dy.get(i) * $op::df(x.get(i), y.get(i), constants));
                         }
                     }
                 }
@@ -36,63 +39,77 @@ macro_rules! unary {
 
             #[cfg(not(target_arch = "nvptx64"))]
             mod host {
+                use super::*;
                 use crate::geometry::by_element;
-                use cuda_std::{DeviceSlice, DeviceSliceMut, LaunchError, Launcher};
+                use crate::number::Number;
+                use cuda_std::*;
                 use kiln_math::UnaryOp;
 
-                /// y = f(x) under the operation's constants.
+                /// The entries of each operation's kernels.
+                pub const KERNELS: &[Families] = &[$($method::KERNELS),+];
+
+                /// Launches y = f(x) under the operation's constants.
                 ///
                 /// # Errors
                 /// The launcher's.
-                pub fn value(
+                pub fn value<T: Number>(
                     launcher: &dyn Launcher,
                     op: UnaryOp,
-                    [p, q]: [$T; 2],
-                    y: DeviceSliceMut<$T>,
-                    x: DeviceSlice<$T>,
-                ) -> Result<(), LaunchError> {
+                    constants: [T; 2],
+                    y: GlobalMut<T>,
+                    x: Global<T>,
+                ) -> Result<(), LaunchError>
+                where
+                    $($method::value<T>: Kernel),+
+                {
                     let geometry = by_element(y.len());
                     match op {
-                        $(UnaryOp::$op => super::$method::value::launch(launcher, geometry, y, x, p, q),)+
+                        $(UnaryOp::$op => $method::value { y, x, constants }.launch(launcher, geometry),)+
                     }
                 }
 
-                /// dx = dy·f′(x, y), where y = f(x).
+                /// Launches dx = dy·f′(x, y), where y = f(x).
                 ///
                 /// # Errors
                 /// The launcher's.
-                pub fn gradient(
+                pub fn gradient<T: Number>(
                     launcher: &dyn Launcher,
                     op: UnaryOp,
-                    [p, q]: [$T; 2],
-                    dx: DeviceSliceMut<$T>,
-                    [x, y, dy]: [DeviceSlice<$T>; 3],
-                ) -> Result<(), LaunchError> {
+                    constants: [T; 2],
+                    dx: GlobalMut<T>,
+                    [x, y, dy]: [Global<T>; 3],
+                ) -> Result<(), LaunchError>
+                where
+                    $($method::gradient<T>: Kernel),+
+                {
                     let geometry = by_element(dx.len());
                     match op {
-                        $(UnaryOp::$op => super::$method::gradient::launch(launcher, geometry, dx, x, y, dy, p, q),)+
+                        $(UnaryOp::$op => $method::gradient { dx, x, y, dy, constants }.launch(launcher, geometry),)+
                     }
                 }
             }
             #[cfg(not(target_arch = "nvptx64"))]
-            pub use host::{gradient, value};
+            pub use host::{KERNELS, gradient, value};
         }
     };
 }
+kiln_math::for_each_unary!(unary);
 
 macro_rules! binary {
-    ($module:ident $T:ident $suffix:literal: $({ $doc:literal, $op:ident, $method:ident })+) => {
-        #[doc = concat!("Operations of two operands, in ", $suffix, ".")]
-        pub mod $module {
-            $(mod $method {
-                use crate::place::element;
+    ($({ $doc:literal, $op:ident, $method:ident })+) => {
+        /// Operations of two operands.
+        pub mod binary {
+            $(#[doc = $doc] pub mod $method {
+                use crate::number::Number;
+                use crate::place::{THREADS, element};
                 use cuda_std::*;
                 use kiln_math::ops::{$op, Binary};
 
-                kernel! {
-                    #[name = concat!("binary_", stringify!($method), "_", $suffix)]
-                    #[max_threads = crate::place::THREADS]
-                    pub fn value(y: GlobalMut<$T>, a: Global<$T>, b: Global<$T>) {
+                kernels! {
+                    /// y = f(a, b)
+                    #[name = concat!("binary_", stringify!($method))]
+                    #[max_threads = THREADS]
+                    pub fn value<T: Number>(y: GlobalMut<T>, a: Global<T>, b: Global<T>) for [f32, f64] {
                         let i = element();
                         if i < y.len() {
                             y.set(i, $op::f(a.get(i), b.get(i)));
@@ -103,53 +120,53 @@ macro_rules! binary {
 
             #[cfg(not(target_arch = "nvptx64"))]
             mod host {
+                use super::*;
                 use crate::geometry::by_element;
-                use cuda_std::{DeviceSlice, DeviceSliceMut, LaunchError, Launcher};
+                use crate::number::Number;
+                use cuda_std::*;
                 use kiln_math::BinaryOp;
 
-                /// y = f(a, b)
+                /// The entries of each operation's kernels.
+                pub const KERNELS: &[Families] = &[$($method::KERNELS),+];
+
+                /// Launches y = f(a, b).
                 ///
                 /// # Errors
                 /// The launcher's.
-                pub fn value(
+                pub fn value<T: Number>(
                     launcher: &dyn Launcher,
                     op: BinaryOp,
-                    y: DeviceSliceMut<$T>,
-                    a: DeviceSlice<$T>,
-                    b: DeviceSlice<$T>,
-                ) -> Result<(), LaunchError> {
+                    y: GlobalMut<T>,
+                    a: Global<T>,
+                    b: Global<T>,
+                ) -> Result<(), LaunchError>
+                where
+                    $($method::value<T>: Kernel),+
+                {
                     let geometry = by_element(y.len());
                     match op {
-                        $(BinaryOp::$op => super::$method::value::launch(launcher, geometry, y, a, b),)+
+                        $(BinaryOp::$op => $method::value { y, a, b }.launch(launcher, geometry),)+
                     }
                 }
             }
             #[cfg(not(target_arch = "nvptx64"))]
-            pub use host::value;
+            pub use host::{KERNELS, value};
         }
     };
 }
-
-macro_rules! unary_f32 { ($($list:tt)+) => { unary!(unary_f32 f32 "f32": $($list)+); }; }
-macro_rules! unary_f64 { ($($list:tt)+) => { unary!(unary_f64 f64 "f64": $($list)+); }; }
-macro_rules! binary_f32 { ($($list:tt)+) => { binary!(binary_f32 f32 "f32": $($list)+); }; }
-macro_rules! binary_f64 { ($($list:tt)+) => { binary!(binary_f64 f64 "f64": $($list)+); }; }
-kiln_math::for_each_unary!(unary_f32);
-kiln_math::for_each_unary!(unary_f64);
-kiln_math::for_each_binary!(binary_f32);
-kiln_math::for_each_binary!(binary_f64);
+kiln_math::for_each_binary!(binary);
 
 /// Operations of two integers: sums and products wrap.
-pub mod binary_i64 {
-    use crate::place::element;
+pub mod integers {
+    use crate::place::{THREADS, element};
     use cuda_std::*;
 
     macro_rules! integers {
         ($($op:ident $method:ident |$a:ident, $b:ident| $e:expr;)+) => {
-            $(kernel! {
+            kernels! { $(
                 #[doc = concat!("y = ", stringify!($method), "(a, b)")]
                 #[name = concat!("binary_", stringify!($method), "_i64")]
-                #[max_threads = crate::place::THREADS]
+                #[max_threads = THREADS]
                 pub fn $method(y: GlobalMut<i64>, a: Global<i64>, b: Global<i64>) {
                     let i = element();
                     if i < y.len() {
@@ -157,20 +174,20 @@ pub mod binary_i64 {
                         y.set(i, $e);
                     }
                 }
-            })+
+            )+ }
 
             /// y = f(a, b); `None` for an operation that integers do not have.
             #[cfg(not(target_arch = "nvptx64"))]
             pub fn value(
                 launcher: &dyn Launcher,
                 op: kiln_math::BinaryOp,
-                y: DeviceSliceMut<i64>,
-                a: DeviceSlice<i64>,
-                b: DeviceSlice<i64>,
+                y: GlobalMut<i64>,
+                a: Global<i64>,
+                b: Global<i64>,
             ) -> Option<Result<(), LaunchError>> {
                 let geometry = crate::geometry::by_element(y.len());
                 match op {
-                    $(kiln_math::BinaryOp::$op => Some($method::launch(launcher, geometry, y, a, b)),)+
+                    $(kiln_math::BinaryOp::$op => Some($method { y, a, b }.launch(launcher, geometry)),)+
                     _ => None,
                 }
             }

@@ -1,29 +1,53 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(target_arch = "nvptx64", no_std, feature(abi_ptx))]
 
-pub mod arg_reduce;
-pub mod compare;
-pub mod conv;
-pub mod copy;
-pub mod cross_entropy;
+/// The modules of kernels, and the list of what they declare.
+macro_rules! modules {
+    ($($module:ident)+) => {
+        $(pub mod $module;)+
+
+        /// The entries of every kernel, those of [`elementwise`] apart, which has a list for each operation.
+        #[cfg(not(target_arch = "nvptx64"))]
+        const FAMILIES: &[cuda_std::Families] = &[$($module::KERNELS),+];
+    };
+}
+modules! {
+    arg_reduce
+    compare
+    conv
+    convert
+    copy
+    cross_entropy
+    gather
+    matmul
+    normalize
+    pool
+    random
+    recurrent
+    reduce
+    softmax
+    update
+}
+
 pub mod elementwise;
-pub mod gather;
 #[cfg(not(target_arch = "nvptx64"))]
 pub mod geometry;
 mod lanes;
-pub mod matmul;
-pub mod normalize;
+pub mod number;
 mod place;
-pub mod pool;
 #[cfg(not(target_arch = "nvptx64"))]
 mod ptx;
-pub mod random;
-pub mod recurrent;
-pub mod reduce;
-pub mod softmax;
-mod tile;
-pub mod update;
-mod window;
+pub mod tile;
+pub mod window;
 
 #[cfg(not(target_arch = "nvptx64"))]
 pub use ptx::ptx;
+
+/// The entries of all kernels, as the PTX has them.
+#[cfg(not(target_arch = "nvptx64"))]
+pub fn entries() -> impl Iterator<Item = &'static cuda_std::KernelInfo> {
+    use elementwise::{binary, integers, unary};
+    let elementwise = [unary::KERNELS, binary::KERNELS, &[integers::KERNELS]];
+    let modules = [FAMILIES].into_iter().chain(elementwise).flatten();
+    modules.copied().flatten().copied().flatten().copied().flatten()
+}

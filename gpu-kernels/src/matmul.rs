@@ -1,8 +1,10 @@
-//! The matrix product, by tiles of three sizes: the larger, the fewer loads for each multiplication; the smaller, the more blocks.
+//! The matrix product, by tiles of 16, 64 or 128 rows and columns: the larger, the fewer loads for each multiplication; the smaller,
+//! the more blocks. The matrices of a batch are the grid's third axis.
 //!
 //! The sum of an element is cut into blocks of `K_BLOCK` terms, as on the CPU: the bits are the same with each of them.
 
-use crate::tile::{Number, Share, Sums, THREADS, Tile, each};
+use crate::number::Number;
+use crate::tile::{Share, Sums, THREADS, Tile, each};
 use cuda_std::*;
 use kiln_math::ops::{Relu, Unary};
 
@@ -13,47 +15,60 @@ pub const BIAS: u32 = 2;
 /// max(x, 0) at last.
 pub const RELU: u32 = 4;
 
-/// Of 16 × 16; factors are read 64 long, as small products wait for memory most of the time.
-type Small = Tile<1, 4>;
-/// Of 64 × 64.
-type Medium = Tile<4, 4>;
-/// Of 128 × 128.
-type Large = Tile<8, 4>;
+/// Elements of each factor that a thread brings in a step: of small tiles 64 along k, as small products wait for memory most of the
+/// time.
+const BROUGHT: usize = 4;
 
-/// A size of tiles.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// Axes that the matrices of a batch are counted by.
+pub const BATCH_AXES: usize = 4;
+
+/// The blocks of `matrices` products of m rows and n columns, with tiles of so many rows and columns for a thread.
 #[cfg(not(target_arch = "nvptx64"))]
-pub enum Size {
-    /// 16 × 16.
-    Small,
-    /// 64 × 64.
-    Medium,
-    /// 128 × 128.
-    Large,
+pub fn geometry(each: usize, [m, n, matrices]: [usize; 3], element_bytes: usize) -> Geometry {
+    let [rows, columns] = [m, n].map(|size| size.div_ceil(crate::tile::side(each)));
+    // Rows, of which there may be more, go along x.
+    crate::tile::geometry(each, BROUGHT, [rows, columns, matrices], element_bytes)
 }
 
-#[cfg(not(target_arch = "nvptx64"))]
-impl Size {
-    /// The largest with enough blocks to keep a card busy.
-    pub fn of(m: usize, n: usize) -> Size {
-        let blocks = |side: u32| m.div_ceil(side as usize).saturating_mul(n.div_ceil(side as usize));
-        match (blocks(Large::SIDE), blocks(Medium::SIDE)) {
-            (96.., _) => Size::Large,
-            (_, 64..) => Size::Medium,
-            _ => Size::Small,
-        }
+parameters! {
+    /// A matrix at strides of any sign; 0 repeats.
+    pub struct Matrix<T: Element> {
+        /// All elements of its memory.
+        elements: Global<T>,
+        /// The first element.
+        start: i64,
+        /// From one row to the next.
+        row: i64,
+        /// From one column to the next.
+        column: i64,
+        /// From one matrix to the next along each axis of the batch.
+        batch: [i64; BATCH_AXES],
     }
+}
 
-    /// The blocks of a product of m rows and n columns.
-    pub fn geometry(self, m: usize, n: usize, element_bytes: usize) -> Geometry {
-        let (side, shared_bytes) = match self {
-            Size::Small => (Small::SIDE, Small::shared_bytes(element_bytes)),
-            Size::Medium => (Medium::SIDE, Medium::shared_bytes(element_bytes)),
-            Size::Large => (Large::SIDE, Large::shared_bytes(element_bytes)),
-        };
-        let blocks = |size: usize| u32::try_from(size.div_ceil(side as usize)).unwrap_or(u32::MAX);
-        // Rows, of which there may be more, go along x.
-        Geometry { grid: [blocks(m), blocks(n), 1], block: crate::tile::BLOCK, shared_bytes }
+parameters! {
+    /// What products write: matrices one after the other, whose columns are neighbours.
+    pub struct Product<T: Element> {
+        /// All elements of their memory.
+        elements: GlobalMut<T>,
+        /// The first element.
+        start: u64,
+        /// From one row to the next.
+        row: u64,
+        /// From one matrix to the next.
+        batch: u64,
+    }
+}
+
+parameters! {
+    /// A number for each column, at a stride.
+    pub struct Bias<T: Element> {
+        /// All elements of its memory.
+        elements: Global<T>,
+        /// The first element.
+        start: i64,
+        /// From one element to the next.
+        step: i64,
     }
 }
 
@@ -106,70 +121,75 @@ impl<T: Number> Factor<T> {
     }
 }
 
-macro_rules! products {
-    ($($T:ident $Tile:ident $name:ident;)+) => { $(
-        kernel! {
-            /// y (m, n) = epilogue(a (m, k) · b (k, n)): y from `y_start` on, rows `y_row` apart; a and b at strides (of any sign; 0
-            /// repeats) from their starts; the bias (n,) at a stride; `flags` say what else is done.
-            #[name = stringify!($name)]
-            #[max_threads = THREADS]
-            pub fn $name(
-                y: GlobalMut<$T>, y_start: u64, y_row: u32,
-                a: Global<$T>, a_start: i64, a_row: i64, a_col: i64,
-                b: Global<$T>, b_start: i64, b_row: i64, b_col: i64,
-                bias: Global<$T>, bias_start: i64, bias_step: i64,
-                m: u32, n: u32, k: u32, flags: u32
-            ) {
-                let first_row = block_idx_x() * $Tile::SIDE;
-                let first_column = block_idx_y() * $Tile::SIDE;
-                let a = Factor::new($Tile::default(), a, a_start, (a_row, a_col), (first_row, m), k);
-                let b = Factor::new($Tile::default(), b, b_start, (b_col, b_row), (first_column, n), k);
-                let place = |row: u32, column: u32| y_start as usize + row as usize * y_row as usize + column as usize;
-                let accumulate = flags & ACCUMULATE != 0;
-                let put = |sums: &[[$T; $Tile::EACH]; $Tile::EACH], first: bool| {
-                    each!(i < $Tile::EACH, {
-                        each!(j < $Tile::EACH, {
-                            let (row, column) = (first_row + $Tile::row(i), first_column + $Tile::column(j));
-                            if row < m && column < n {
-                                let at = place(row, column);
-                                y.set(at, if first && !accumulate { sums[i][j] } else { y.get(at) + sums[i][j] });
-                            }
-                        });
-                    });
-                };
-                let Sums { sums, first } = $Tile::multiply(
-                    k.div_ceil($Tile::DEPTH),
-                    |step| (k - step * $Tile::DEPTH).min($Tile::DEPTH),
-                    |step| (step + 1) % $Tile::BLOCK == 0,
-                    put,
-                    (a.share, |step| a.bring(step * $Tile::DEPTH)),
-                    (b.share, |step| b.bring(step * $Tile::DEPTH)),
-                );
-                each!(j < $Tile::EACH, {
-                    let column = first_column + $Tile::column(j);
-                    // Changes no number, −0 included.
-                    let mut shift = -0.0;
-                    if flags & BIAS != 0 && column < n {
-                        shift = bias.get((bias_start + i64::from(column) * bias_step) as usize);
-                    }
-                    each!(i < $Tile::EACH, {
-                        let row = first_row + $Tile::row(i);
-                        if row < m && column < n {
-                            let at = place(row, column);
-                            let sum = if first && !accumulate { sums[i][j] } else { y.get(at) + sums[i][j] };
-                            let value = sum + shift;
-                            let value = if flags & RELU != 0 { Relu::f(value, [0.0; 2]) } else { value };
-                            y.set(at, value);
-                        }
-                    });
-                });
-            }
+/// Where the matrix of this number begins in each factor.
+#[inline(always)]
+fn starts<T: Number>(a: &Matrix<T>, b: &Matrix<T>, batch: [u32; BATCH_AXES], matrix: u32) -> (i64, i64) {
+    let (mut rest, mut starts) = (matrix, (a.start, b.start));
+    // Of the first there is nothing to divide.
+    if matrix != 0 {
+        for axis in (0..BATCH_AXES).rev() {
+            let at = i64::from(rest % batch[axis]);
+            rest /= batch[axis];
+            starts.0 += at * a.batch[axis];
+            starts.1 += at * b.batch[axis];
         }
-    )+ };
+    }
+    starts
 }
-products! {
-    f32 Small matmul_f32;
-    f32 Medium matmul_64_f32;
-    f32 Large matmul_128_f32;
-    f64 Small matmul_f64;
+
+kernels! {
+    /// y (m, n) = epilogue(a (m, k) · b (k, n)) of each matrix of a batch, from number `first` on; `flags` say what the epilogue does.
+    #[max_threads = THREADS]
+    pub fn matmul<T: Number, const R: usize>(
+        y: Product<T>, a: Matrix<T>, b: Matrix<T>, bias: Bias<T>, batch: [u32; BATCH_AXES],
+        first: u32, m: u32, n: u32, k: u32, flags: u32
+    ) for [f32: 1 4 8, f64: 1] {
+        let first_row = block_idx_x() * Tile::<R, BROUGHT>::SIDE;
+        let first_column = block_idx_y() * Tile::<R, BROUGHT>::SIDE;
+        let matrix = first + block_idx_z();
+        let (a_start, b_start) = starts(&a, &b, batch, matrix);
+        let a = Factor::<T>::new(Tile::<R, BROUGHT>, a.elements, a_start, (a.row, a.column), (first_row, m), k);
+        let b = Factor::<T>::new(Tile::<R, BROUGHT>, b.elements, b_start, (b.column, b.row), (first_column, n), k);
+        let y_start = y.start as usize + matrix as usize * y.batch as usize;
+        let place = |row: u32, column: u32| y_start + row as usize * y.row as usize + column as usize;
+        let (accumulate, y) = (flags & ACCUMULATE != 0, y.elements);
+        let put = |sums: &[[T; R]; R], first: bool| {
+            each!(i < R, {
+                each!(j < R, {
+                    let row = first_row + Tile::<R, BROUGHT>::row(i);
+                    let column = first_column + Tile::<R, BROUGHT>::column(j);
+                    if row < m && column < n {
+                        let at = place(row, column);
+                        y.set(at, if first && !accumulate { sums[i][j] } else { y.get(at) + sums[i][j] });
+                    }
+                });
+            });
+        };
+        let Sums { sums, first } = Tile::<R, BROUGHT>::multiply(
+            k.div_ceil(Tile::<R, BROUGHT>::DEPTH),
+            |step| (k - step * Tile::<R, BROUGHT>::DEPTH).min(Tile::<R, BROUGHT>::DEPTH),
+            |step| (step + 1).is_multiple_of(Tile::<R, BROUGHT>::BLOCK),
+            put,
+            (a.share, |step| a.bring(step * Tile::<R, BROUGHT>::DEPTH)),
+            (b.share, |step| b.bring(step * Tile::<R, BROUGHT>::DEPTH)),
+        );
+        each!(j < R, {
+            let column = first_column + Tile::<R, BROUGHT>::column(j);
+            // Changes no number, −0 included.
+            let mut shift = -T::ZERO;
+            if flags & BIAS != 0 && column < n {
+                shift = bias.elements.get((bias.start + i64::from(column) * bias.step) as usize);
+            }
+            each!(i < R, {
+                let row = first_row + Tile::<R, BROUGHT>::row(i);
+                if row < m && column < n {
+                    let at = place(row, column);
+                    let sum = if first && !accumulate { sums[i][j] } else { y.get(at) + sums[i][j] };
+                    let value = sum + shift;
+                    let value = if flags & RELU != 0 { Relu::f(value, [T::ZERO; 2]) } else { value };
+                    y.set(at, value);
+                }
+            });
+        });
+    }
 }

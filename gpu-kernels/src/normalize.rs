@@ -4,6 +4,7 @@
 //! sixteen threads add up.
 
 use crate::lanes::{LANES, combine, lane, shared};
+use crate::number::Number;
 use crate::place::{THREADS, element};
 use cuda_std::*;
 use kiln_math::Real;
@@ -76,8 +77,8 @@ pub fn by_channel(channels: usize, chunks: &Chunks, element_bytes: usize) -> Geo
 
 /// The sum over a channel's elements, for all threads of its block: `$next` is `$sum` plus what the element at `$at` adds.
 macro_rules! sum_of_channel {
-    ($T:ident, $samples:expr, $channels:expr, $size:expr, $channel:expr, |$at:ident, $sum:ident| $next:expr) => {{
-        let (samples, channels, size) = ($samples as usize, $channels as usize, $size as usize);
+    ($T:ident, $shape:expr, $channel:expr, |$at:ident, $sum:ident| $next:expr) => {{
+        let [samples, channels, size] = $shape.map(|size| size as usize);
         let (chunks, add) = (Chunks::new(samples, size), |a: $T, b: $T| a + b);
         let count = chunks.count();
         let partial = Shared::<$T>::at(0, count.max(1));
@@ -86,7 +87,7 @@ macro_rules! sum_of_channel {
         sync_threads();
         for round in 0..count.div_ceil(SEQUENCES) {
             let chunk = round * SEQUENCES + sequence;
-            let mut total: $T = 0.0;
+            let mut total = $T::ZERO;
             if chunk < count {
                 let (first, start) = (chunk / chunks.parts * chunks.samples, chunk % chunks.parts * Chunks::ELEMENTS);
                 let (last, end) = (samples.min(first + chunks.samples), size.min(start + Chunks::ELEMENTS));
@@ -103,7 +104,7 @@ macro_rules! sum_of_channel {
                 } else {
                     let mut i = start + lane();
                     while i < end {
-                        let mut down: $T = 0.0;
+                        let mut down = $T::ZERO;
                         for n in first..last {
                             let ($at, $sum) = ((n * channels + $channel) * size + i, down);
                             down = $next;
@@ -119,7 +120,7 @@ macro_rules! sum_of_channel {
             }
         }
         sync_threads();
-        let mut total: $T = 0.0;
+        let mut total = $T::ZERO;
         let mut chunk = lane();
         while chunk < count {
             total += partial.get(chunk);
@@ -132,117 +133,135 @@ macro_rules! sum_of_channel {
 
 /// 1/sqrt(variance + ε)
 #[inline(always)]
-fn scale<R: Real>(variance: R, epsilon: R) -> R {
-    R::constant(1.0) / (variance + epsilon).sqrt()
+fn scale<T: Number>(variance: T, epsilon: T) -> T {
+    T::ONE / (variance + epsilon).sqrt()
 }
 
-macro_rules! normalisations {
-    ($($T:ident $moments:ident $normalize:ident $sums:ident $gradient:ident;)+) => { $(
-        kernel! {
-            /// y (2, channels) = mean and biased variance of each channel of x.
-            #[name = stringify!($moments)]
-            #[max_threads = CHANNEL_THREADS]
-            pub fn $moments(y: GlobalMut<$T>, x: Global<$T>, samples: u32, channels: u32, size: u32) {
-                let (channel, count) = (block_idx_x() as usize, (samples * size) as $T);
-                // Less a first element, what is added up is small, and what is constant gives exactly 0.
-                let first: $T = if samples * size == 0 { 0.0 } else { x.get(channel * size as usize) };
-                let first = if first.is_finite() { first } else { 0.0 };
-                let shifted = sum_of_channel!($T, samples, channels, size, channel, |at, sum| sum + (x.get(at) - first));
-                let of_shifted = shifted / count;
-                let squares = sum_of_channel!($T, samples, channels, size, channel, |at, sum| {
-                    let centred = (x.get(at) - first) - of_shifted;
-                    Real::mul_add(centred, centred, sum)
-                });
-                let (mean, variance) = (first + of_shifted, squares / count);
-                if thread_idx_x() == 0 {
-                    y.set(channel, mean);
-                    y.set(channels as usize + channel, variance);
-                }
-            }
-        }
-
-        kernel! {
-            /// y = activation((x − mean) / sqrt(variance + ε) · weight + bias), moments (2, channels) and what `flags` say.
-            #[name = stringify!($normalize)]
-            #[max_threads = THREADS]
-            pub fn $normalize(
-                y: GlobalMut<$T>, x: Global<$T>, moments: Global<$T>, weight: Global<$T>, bias: Global<$T>,
-                channels: u32, size: u32, epsilon: $T, flags: u32
-            ) {
-                let i = element();
-                if i >= y.len() {
-                    return;
-                }
-                let channel = i / size as usize % channels as usize;
-                let variance = moments.get(channels as usize + channel);
-                let mut scale = scale(variance, epsilon);
-                if flags & WEIGHT != 0 {
-                    scale *= weight.get(channel);
-                }
-                let shift: $T = if flags & BIAS != 0 { bias.get(channel) } else { 0.0 };
-                let mut value = Real::mul_add(x.get(i) - moments.get(channel), scale, shift);
-                if flags & RELU != 0 {
-                    value = Relu::f(value, [0.0; 2]);
-                }
-                y.set(i, value);
-            }
-        }
-
-        kernel! {
-            /// sums (2, channels) = Σ dz·x̂ and Σ dz of each channel, where x̂ is the normalised x and dz is dy before the activation.
-            #[name = stringify!($sums)]
-            #[max_threads = CHANNEL_THREADS]
-            pub fn $sums(
-                sums: GlobalMut<$T>, x: Global<$T>, y: Global<$T>, dy: Global<$T>, moments: Global<$T>,
-                samples: u32, channels: u32, size: u32, epsilon: $T, flags: u32
-            ) {
-                let channel = block_idx_x() as usize;
-                let (mean, variance) = (moments.get(channel), moments.get(channels as usize + channel));
-                let slope = |at: usize| if flags & RELU == 0 || y.get(at) > 0.0 { dy.get(at) } else { 0.0 };
-                let with = sum_of_channel!($T, samples, channels, size, channel, |at, sum| {
-                    Real::mul_add(slope(at), x.get(at) - mean, sum)
-                });
-                let of_bias = sum_of_channel!($T, samples, channels, size, channel, |at, sum| sum + slope(at));
-                // Of nothing there is no variance, but a sum.
-                let of_weight: $T = if samples * size == 0 { 0.0 } else { with * scale(variance, epsilon) };
-                if thread_idx_x() == 0 {
-                    sums.set(channel, of_weight);
-                    sums.set(channels as usize + channel, of_bias);
-                }
-            }
-        }
-
-        kernel! {
-            /// dx = s·(dz − mean(dz) − x̂ · mean(dz·x̂)), or s·dz where the moments are constants; s = weight / sqrt(variance + ε), and
-            /// the means are `sums` times `share`.
-            #[name = stringify!($gradient)]
-            #[max_threads = THREADS]
-            pub fn $gradient(
-                dx: GlobalMut<$T>, x: Global<$T>, y: Global<$T>, dy: Global<$T>, moments: Global<$T>, weight: Global<$T>,
-                sums: Global<$T>, channels: u32, size: u32, epsilon: $T, share: $T, flags: u32
-            ) {
-                let i = element();
-                if i >= dx.len() {
-                    return;
-                }
-                let channel = i / size as usize % channels as usize;
-                let (mean, variance) = (moments.get(channel), moments.get(channels as usize + channel));
-                let inverse = scale(variance, epsilon);
-                let scale = if flags & WEIGHT != 0 { weight.get(channel) * inverse } else { inverse };
-                let slope: $T = if flags & RELU == 0 || y.get(i) > 0.0 { dy.get(i) } else { 0.0 };
-                if flags & OWN_MOMENTS == 0 {
-                    dx.set(i, slope * scale);
-                    return;
-                }
-                let through_variance = -(scale * inverse * (sums.get(channel) * share));
-                let through_mean = -(scale * sums.get(channels as usize + channel) * share);
-                let rest = Real::mul_add(x.get(i) - mean, through_variance, through_mean);
-                dx.set(i, Real::mul_add(slope, scale, rest));
-            }
-        }
-    )+ };
+parameters! {
+    /// What normalisation and its gradient have in common.
+    pub struct Form<T: Element> {
+        /// Mean and biased variance of each channel (2, channels).
+        moments: Global<T>,
+        /// Samples, channels, elements of a channel in each sample.
+        shape: [u32; 3],
+        /// What is asked for: [`WEIGHT`] and the others.
+        flags: u32,
+        /// ε
+        epsilon: T,
+        /// What a sum over a channel is multiplied by to be its mean.
+        share: T,
+    }
 }
-normalisations! {
-    f32 moments_f32 normalize_f32 normalize_sums_f32 normalize_grad_f32;
-    f64 moments_f64 normalize_f64 normalize_sums_f64 normalize_grad_f64;
+
+impl<T: Number> Form<T> {
+    /// The channel of element `i`.
+    #[inline(always)]
+    fn channel(&self, i: usize) -> usize {
+        i / self.shape[2] as usize % self.shape[1] as usize
+    }
+
+    /// Mean and variance of a channel.
+    #[inline(always)]
+    fn moments(&self, channel: usize) -> (T, T) {
+        (self.moments.get(channel), self.moments.get(self.shape[1] as usize + channel))
+    }
+
+    /// Whether that is asked for.
+    #[inline(always)]
+    fn has(&self, flag: u32) -> bool {
+        self.flags & flag != 0
+    }
+}
+
+kernels! {
+    /// y (2, channels) = mean and biased variance of each channel of x; `shape` is (samples, channels, size).
+    #[max_threads = CHANNEL_THREADS]
+    pub fn moments<T: Number>(y: GlobalMut<T>, x: Global<T>, shape: [u32; 3]) for [f32, f64] {
+        let [samples, channels, size] = shape;
+        let (channel, count) = (block_idx_x() as usize, T::constant((samples * size) as f64));
+        // Less a first element, what is added up is small, and what is constant gives exactly 0.
+        let first = if samples * size == 0 { T::ZERO } else { x.get(channel * size as usize) };
+        let first = if first.is_finite() { first } else { T::ZERO };
+        let shifted = sum_of_channel!(T, shape, channel, |at, sum| sum + (x.get(at) - first));
+        let of_shifted = shifted / count;
+        let squares = sum_of_channel!(T, shape, channel, |at, sum| {
+            let centred = (x.get(at) - first) - of_shifted;
+            Real::mul_add(centred, centred, sum)
+        });
+        let (mean, variance) = (first + of_shifted, squares / count);
+        if thread_idx_x() == 0 {
+            y.set(channel, mean);
+            y.set(channels as usize + channel, variance);
+        }
+    }
+
+    /// y = activation((x − mean) / sqrt(variance + ε) · weight + bias).
+    #[max_threads = THREADS]
+    pub fn normalize<T: Number>(
+        y: GlobalMut<T>, x: Global<T>, weight: Global<T>, bias: Global<T>, form: Form<T>
+    ) for [f32, f64] {
+        let i = element();
+        if i >= y.len() {
+            return;
+        }
+        let channel = form.channel(i);
+        let (mean, variance) = form.moments(channel);
+        let mut scale = scale(variance, form.epsilon);
+        if form.has(WEIGHT) {
+            scale *= weight.get(channel);
+        }
+        let shift = if form.has(BIAS) { bias.get(channel) } else { T::ZERO };
+        let mut value = Real::mul_add(x.get(i) - mean, scale, shift);
+        if form.has(RELU) {
+            value = Relu::f(value, [T::ZERO; 2]);
+        }
+        y.set(i, value);
+    }
+
+    /// sums (2, channels) = Σ dz·x̂ and Σ dz of each channel, where x̂ is the normalised x and dz is dy before the activation.
+    #[max_threads = CHANNEL_THREADS]
+    pub fn normalize_sums<T: Number>(
+        sums: GlobalMut<T>, x: Global<T>, y: Global<T>, dy: Global<T>, form: Form<T>
+    ) for [f32, f64] {
+        let channel = block_idx_x() as usize;
+        let (mean, variance) = form.moments(channel);
+        let slope = |at: usize| if !form.has(RELU) || y.get(at) > T::ZERO { dy.get(at) } else { T::ZERO };
+        let with = sum_of_channel!(T, form.shape, channel, |at, sum| {
+            Real::mul_add(slope(at), x.get(at) - mean, sum)
+        });
+        let of_bias = sum_of_channel!(T, form.shape, channel, |at, sum| sum + slope(at));
+        // Of nothing there is no variance, but a sum.
+        let of_nothing = form.shape[0] * form.shape[2] == 0;
+        let of_weight = if of_nothing { T::ZERO } else { with * scale(variance, form.epsilon) };
+        if thread_idx_x() == 0 {
+            sums.set(channel, of_weight);
+            sums.set(form.shape[1] as usize + channel, of_bias);
+        }
+    }
+
+    /// dx = s·(dz − mean(dz) − x̂ · mean(dz·x̂)), or s·dz where the moments are constants; s = weight / sqrt(variance + ε), and
+    /// the means are `sums` times `share`.
+    #[max_threads = THREADS]
+    pub fn normalize_grad<T: Number>(
+        dx: GlobalMut<T>, x: Global<T>, y: Global<T>, dy: Global<T>, weight: Global<T>, sums: Global<T>,
+        form: Form<T>
+    ) for [f32, f64] {
+        let i = element();
+        if i >= dx.len() {
+            return;
+        }
+        let channel = form.channel(i);
+        let (mean, variance) = form.moments(channel);
+        let inverse = scale(variance, form.epsilon);
+        let scale = if form.has(WEIGHT) { weight.get(channel) * inverse } else { inverse };
+        let slope = if !form.has(RELU) || y.get(i) > T::ZERO { dy.get(i) } else { T::ZERO };
+        if !form.has(OWN_MOMENTS) {
+            dx.set(i, slope * scale);
+            return;
+        }
+        let through_variance = -(scale * inverse * (sums.get(channel) * form.share));
+        let through_mean = -(scale * sums.get(form.shape[1] as usize + channel) * form.share);
+        let rest = Real::mul_add(x.get(i) - mean, through_variance, through_mean);
+        dx.set(i, Real::mul_add(slope, scale, rest));
+    }
 }

@@ -1,5 +1,6 @@
 //! Maxima of windows and at which taps they are, and their gradient.
 
+use crate::number::Number;
 use crate::place::{THREADS, element};
 use crate::window::{Axes, Window, place, volume};
 use cuda_std::*;
@@ -33,94 +34,72 @@ fn is_kept(taps: Global<u8>, count: usize, output: usize, tap: u32) -> bool {
     same
 }
 
-macro_rules! pools {
-    ($($T:ident $pool:ident $gradient:ident;)+) => { $(
-        kernel! {
-            /// y (planes, p0, p1, p2) = the largest element of x (planes, d0, d1, d2) in each window, the first of equals or the last
-            /// NaN, and, where they are asked for, `taps` (bytes, planes, p0, p1, p2) = the number of the tap that meets it. Kernel k,
-            /// stride s, dilation e and padding b are the window's.
-            #[allow(clippy::eq_op)] // the test for NaN
-            #[name = stringify!($pool)]
-            #[max_threads = THREADS]
-            pub fn $pool(
-                y: GlobalMut<$T>, taps: GlobalMut<u8>, x: Global<$T>,
-                p0: u32, p1: u32, p2: u32, d0: u32, d1: u32, d2: u32,
-                k0: u32, k1: u32, k2: u32, s0: u32, s1: u32, s2: u32, e0: u32, e1: u32, e2: u32, b0: u32, b1: u32, b2: u32
-            ) {
-                let window =
-                    Window { kernel: [k0, k1, k2], stride: [s0, s1, s2], dilation: [e0, e1, e2], before: [b0, b1, b2] };
-                let i = element();
-                if i >= y.len() {
-                    return;
-                }
-                let (outputs, sizes) = ([p0, p1, p2], [d0, d1, d2]);
-                let positions = volume(outputs) as usize;
-                let position = place((i % positions) as u32, outputs);
-                let plane = i / positions * volume(sizes) as usize;
-                let (mut largest, mut at) = ($T::NEG_INFINITY, u32::MAX);
-                for tap in 0..volume(window.kernel) {
-                    if let Some(number) = window.met(position, place(tap, window.kernel), sizes) {
-                        let candidate = x.get(plane + number as usize);
-                        // A window of −∞ alone has a largest element too.
-                        if candidate > largest || candidate != candidate || at == u32::MAX {
-                            (largest, at) = (candidate, tap);
-                        }
-                    }
-                }
-                y.set(i, largest);
-                let mut to = i;
-                while to < taps.len() {
-                    taps.set(to, (at & 0xff) as u8);
-                    (to, at) = (to + y.len(), at >> 8);
+kernels! {
+    /// y (planes, outputs) = the largest element of x (planes, inputs) in each window, the first of equals or the last NaN, and,
+    /// where they are asked for, `taps` (bytes, planes, outputs) = the number of the tap that meets it.
+    #[allow(clippy::eq_op)] // the test for NaN
+    #[max_threads = THREADS]
+    pub fn max_pool<T: Number>(
+        y: GlobalMut<T>, taps: GlobalMut<u8>, x: Global<T>, outputs: Axes, inputs: Axes, window: Window
+    ) for [f32, f64] {
+        let i = element();
+        if i >= y.len() {
+            return;
+        }
+        let positions = volume(outputs) as usize;
+        let position = place((i % positions) as u32, outputs);
+        let plane = i / positions * volume(inputs) as usize;
+        let (mut largest, mut at) = (T::NEG_INFINITY, u32::MAX);
+        for tap in 0..volume(window.kernel) {
+            if let Some(number) = window.met(position, place(tap, window.kernel), inputs) {
+                let candidate = x.get(plane + number as usize);
+                // A window of −∞ alone has a largest element too.
+                if candidate > largest || candidate != candidate || at == u32::MAX {
+                    (largest, at) = (candidate, tap);
                 }
             }
         }
+        y.set(i, largest);
+        let mut to = i;
+        while to < taps.len() {
+            taps.set(to, (at & 0xff) as u8);
+            (to, at) = (to + y.len(), at >> 8);
+        }
+    }
 
-        kernel! {
-            /// dx (planes, d0, d1, d2) = 0, plus dy (planes, p0, p1, p2) of the windows whose `taps` meet the element, in ascending
-            /// order of position, so that the sum repeats bit for bit.
-            #[name = stringify!($gradient)]
-            #[max_threads = THREADS]
-            pub fn $gradient(
-                dx: GlobalMut<$T>, dy: Global<$T>, taps: Global<u8>,
-                p0: u32, p1: u32, p2: u32, d0: u32, d1: u32, d2: u32,
-                k0: u32, k1: u32, k2: u32, s0: u32, s1: u32, s2: u32, e0: u32, e1: u32, e2: u32, b0: u32, b1: u32, b2: u32
-            ) {
-                let window =
-                    Window { kernel: [k0, k1, k2], stride: [s0, s1, s2], dilation: [e0, e1, e2], before: [b0, b1, b2] };
-                let i = element();
-                if i >= dx.len() {
-                    return;
-                }
-                let (outputs, sizes): (Axes, Axes) = ([p0, p1, p2], [d0, d1, d2]);
-                let inputs = volume(sizes) as usize;
-                let [a, b, c] = place((i % inputs) as u32, sizes);
-                let plane = i / inputs * volume(outputs) as usize;
-                let (planes, rows, columns) = (
-                    reaching(&window, 0, a, outputs[0]),
-                    reaching(&window, 1, b, outputs[1]),
-                    reaching(&window, 2, c, outputs[2]),
-                );
-                let mut sum = 0.0;
-                for q0 in planes[0]..planes[1] {
-                    let Some(t0) = tap_along(&window, 0, q0, a) else { continue };
-                    for q1 in rows[0]..rows[1] {
-                        let Some(t1) = tap_along(&window, 1, q1, b) else { continue };
-                        for q2 in columns[0]..columns[1] {
-                            let Some(t2) = tap_along(&window, 2, q2, c) else { continue };
-                            let output = plane + ((q0 * p1 + q1) * p2 + q2) as usize;
-                            if is_kept(taps, dy.len(), output, (t0 * k1 + t1) * k2 + t2) {
-                                sum += dy.get(output);
-                            }
-                        }
+    /// dx (planes, inputs) = 0, plus dy (planes, outputs) of the windows whose `taps` meet the element, in ascending order of
+    /// position, so that the sum repeats bit for bit.
+    #[max_threads = THREADS]
+    pub fn max_pool_grad<T: Number>(
+        dx: GlobalMut<T>, dy: Global<T>, taps: Global<u8>, outputs: Axes, inputs: Axes, window: Window
+    ) for [f32, f64] {
+        let i = element();
+        if i >= dx.len() {
+            return;
+        }
+        let elements = volume(inputs) as usize;
+        let [a, b, c] = place((i % elements) as u32, inputs);
+        let plane = i / elements * volume(outputs) as usize;
+        let (planes, rows, columns) = (
+            reaching(&window, 0, a, outputs[0]),
+            reaching(&window, 1, b, outputs[1]),
+            reaching(&window, 2, c, outputs[2]),
+        );
+        let mut sum = T::ZERO;
+        for q0 in planes[0]..planes[1] {
+            let Some(t0) = tap_along(&window, 0, q0, a) else { continue };
+            for q1 in rows[0]..rows[1] {
+                let Some(t1) = tap_along(&window, 1, q1, b) else { continue };
+                for q2 in columns[0]..columns[1] {
+                    let Some(t2) = tap_along(&window, 2, q2, c) else { continue };
+                    let output = plane + ((q0 * outputs[1] + q1) * outputs[2] + q2) as usize;
+                    let tap = (t0 * window.kernel[1] + t1) * window.kernel[2] + t2;
+                    if is_kept(taps, dy.len(), output, tap) {
+                        sum += dy.get(output);
                     }
                 }
-                dx.set(i, sum);
             }
         }
-    )+ };
-}
-pools! {
-    f32 max_pool_f32 max_pool_grad_f32;
-    f64 max_pool_f64 max_pool_grad_f64;
+        dx.set(i, sum);
+    }
 }

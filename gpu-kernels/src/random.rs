@@ -27,62 +27,66 @@ fn long((low, high): (u32, u32)) -> u64 {
     low as u64 | (high as u64) << 32
 }
 
-kernel! {
-    /// Uniform in [low, high), of 24 bits: element i takes word i.
-    #[name = "uniform_f32"]
-    #[max_threads = THREADS]
-    pub fn uniform_f32(y: GlobalMut<f32>, stream: Global<i64>, low: f64, high: f64) {
-        let i = element();
-        if i >= y.len() {
-            return;
-        }
+/// A type that is drawn.
+pub trait Draw: Element {
+    /// Element `i` of uniform numbers in [low, high).
+    fn uniform(stream: Global<i64>, i: usize, low: f64, high: f64) -> Self;
+    /// Element `i` of normal numbers.
+    fn normal(stream: Global<i64>, i: usize, mean: f64, std: f64) -> Self;
+}
+
+impl Draw for f32 {
+    /// Of 24 bits: element i takes word i.
+    #[inline(always)]
+    fn uniform(stream: Global<i64>, i: usize, low: f64, high: f64) -> f32 {
         let (a, b) = pair(stream, i / 2);
         let x = (low + (high - low) * unit_f32(if i.is_multiple_of(2) { a } else { b }) as f64) as f32;
         // Rounding may reach the upper end, which is excluded.
-        y.set(i, if x >= high as f32 && high > low { (high as f32).next_down() } else { x });
+        if x >= high as f32 && high > low { (high as f32).next_down() } else { x }
     }
-}
 
-kernel! {
-    /// Uniform in [low, high), of 53 bits: element i takes words 2i and 2i + 1.
-    #[name = "uniform_f64"]
-    #[max_threads = THREADS]
-    pub fn uniform_f64(y: GlobalMut<f64>, stream: Global<i64>, low: f64, high: f64) {
-        let i = element();
-        if i >= y.len() {
-            return;
-        }
-        let x = low + (high - low) * unit_f64(long(pair(stream, i)));
-        y.set(i, if x >= high && high > low { high.next_down() } else { x });
-    }
-}
-
-kernel! {
-    /// Normal (Box and Muller): elements 2i and 2i + 1 are the pair of words 2i and 2i + 1.
-    #[name = "normal_f32"]
-    #[max_threads = THREADS]
-    pub fn normal_f32(y: GlobalMut<f32>, stream: Global<i64>, mean: f64, std: f64) {
-        let i = element();
-        if i >= y.len() {
-            return;
-        }
+    /// Box and Muller's: elements 2i and 2i + 1 are the pair of words 2i and 2i + 1.
+    #[inline(always)]
+    fn normal(stream: Global<i64>, i: usize, mean: f64, std: f64) -> f32 {
         let (a, b) = pair(stream, i / 2);
         let (a, b) = normal_pair(a, b);
-        y.set(i, (mean + std * (if i.is_multiple_of(2) { a } else { b }) as f64) as f32);
+        (mean + std * (if i.is_multiple_of(2) { a } else { b }) as f64) as f32
     }
 }
 
-kernel! {
-    /// Normal, in double precision: a pair of elements takes a block.
-    #[name = "normal_f64"]
-    #[max_threads = THREADS]
-    pub fn normal_f64(y: GlobalMut<f64>, stream: Global<i64>, mean: f64, std: f64) {
-        let i = element();
-        if i >= y.len() {
-            return;
-        }
+impl Draw for f64 {
+    /// Of 53 bits: element i takes words 2i and 2i + 1.
+    #[inline(always)]
+    fn uniform(stream: Global<i64>, i: usize, low: f64, high: f64) -> f64 {
+        let x = low + (high - low) * unit_f64(long(pair(stream, i)));
+        if x >= high && high > low { high.next_down() } else { x }
+    }
+
+    /// A pair of elements takes a block.
+    #[inline(always)]
+    fn normal(stream: Global<i64>, i: usize, mean: f64, std: f64) -> f64 {
         let [a, b, c, d] = block(stream, i / 2);
         let (a, b) = normal_pair_f64(long((a, b)), long((c, d)));
-        y.set(i, mean + std * if i.is_multiple_of(2) { a } else { b });
+        mean + std * if i.is_multiple_of(2) { a } else { b }
+    }
+}
+
+kernels! {
+    /// Uniform in [low, high).
+    #[max_threads = THREADS]
+    pub fn uniform<T: Draw>(y: GlobalMut<T>, stream: Global<i64>, low: f64, high: f64) for [f32, f64] {
+        let i = element();
+        if i < y.len() {
+            y.set(i, T::uniform(stream, i, low, high));
+        }
+    }
+
+    /// Normal.
+    #[max_threads = THREADS]
+    pub fn normal<T: Draw>(y: GlobalMut<T>, stream: Global<i64>, mean: f64, std: f64) for [f32, f64] {
+        let i = element();
+        if i < y.len() {
+            y.set(i, T::normal(stream, i, mean, std));
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! shared memory, the next one while it multiplies the last. A sum is cut into blocks of steps: each is a chain of fused
 //! multiply-adds from 0, and the blocks' results are added in order, in the output's memory.
 
+use crate::number::Number;
 use cuda_std::*;
 use kiln_math::{K_BLOCK, Real};
 
@@ -11,9 +12,30 @@ use kiln_math::{K_BLOCK, Real};
 const SIDE: usize = 16;
 /// Threads of a block.
 pub(crate) const THREADS: u32 = (SIDE * SIDE) as u32;
-/// The block.
+/// Rows and columns of a tile with so many of each for a thread.
+#[must_use]
+pub const fn side(each: usize) -> usize {
+    SIDE * each
+}
+
+/// Elements from one k to the next in shared memory: not a multiple of the banks, and of four where four are read at once.
+const fn row(each: usize) -> usize {
+    SIDE * each + if each < 4 { 1 } else { 4 }
+}
+
+/// Elements of a factor's piece in shared memory, where each thread brings so many of them.
+const fn piece(each: usize, brought: usize) -> usize {
+    SIDE * brought / each * row(each)
+}
+
+/// Blocks of 16 × 16 threads in a grid, with shared memory for two pieces of each factor.
 #[cfg(not(target_arch = "nvptx64"))]
-pub(crate) const BLOCK: [u32; 3] = [SIDE as u32, SIDE as u32, 1];
+pub(crate) fn geometry(each: usize, brought: usize, grid: [usize; 3], element_bytes: usize) -> Geometry {
+    let shared_bytes = (4 * piece(each, brought) * element_bytes) as u32;
+    // A grid that is too large stays too large, so that the launch refuses it.
+    let grid = grid.map(|blocks| u32::try_from(blocks).unwrap_or(u32::MAX));
+    Geometry { grid, block: [SIDE as u32, SIDE as u32, 1], shared_bytes }
+}
 
 /// The body for each `i` below `R`, which is 8 at most, written out: the compiler leaves a loop over so much a loop, and then an
 /// array that it goes through lies in memory.
@@ -32,26 +54,6 @@ pub(crate) use each;
 #[inline(always)]
 fn thread() -> u32 {
     thread_idx_y() * SIDE as u32 + thread_idx_x()
-}
-
-/// A number that tiles are made of.
-pub(crate) trait Number: Real + Element {
-    /// Four neighbours, from a multiple of four on.
-    fn four(from: &Shared<Self>, first: usize) -> [Self; 4];
-}
-
-impl Number for f32 {
-    #[inline(always)]
-    fn four(from: &Shared<Self>, first: usize) -> [Self; 4] {
-        from.get4(first / 4).into()
-    }
-}
-
-impl Number for f64 {
-    #[inline(always)]
-    fn four(from: &Shared<Self>, first: usize) -> [Self; 4] {
-        core::array::from_fn(|i| from.get(first + i))
-    }
 }
 
 /// What a product's last block leaves.
@@ -93,26 +95,19 @@ impl Share {
 }
 
 /// Tiles of 16·R rows and columns; in each step a thread brings P elements of each factor.
-#[derive(Default)]
+
+#[derive(Clone, Copy)]
 pub(crate) struct Tile<const R: usize, const P: usize>;
 
 impl<const R: usize, const P: usize> Tile<R, P> {
-    /// Rows and columns of a thread.
-    pub(crate) const EACH: usize = R;
     /// Rows and columns.
     pub(crate) const SIDE: u32 = (SIDE * R) as u32;
     /// How far a step goes along k.
     pub(crate) const DEPTH: u32 = (SIDE * P / R) as u32;
-    /// Elements from one k to the next in shared memory: not a multiple of the banks, and of four where four are read at once.
-    const ROW: usize = SIDE * R + if R < 4 { 1 } else { 4 };
+    /// Elements from one k to the next in shared memory.
+    const ROW: usize = row(R);
     /// Elements of a factor's piece.
-    const PIECE: usize = Self::DEPTH as usize * Self::ROW;
-
-    /// Bytes of shared memory: two pieces of each factor.
-    #[cfg(not(target_arch = "nvptx64"))]
-    pub(crate) const fn shared_bytes(element_bytes: usize) -> u32 {
-        (4 * Self::PIECE * element_bytes) as u32
-    }
+    const PIECE: usize = piece(R, P);
 
     /// Steps of a block of [`K_BLOCK`] terms, where each step is whole.
     pub(crate) const BLOCK: u32 = K_BLOCK as u32 / Self::DEPTH;

@@ -1,7 +1,9 @@
 //! A window over three spatial axes, on the device.
 
+use cuda_std::parameters;
+
 /// A number for each spatial axis; axes that a tensor lacks have size 1.
-pub(crate) type Axes = [u32; 3];
+pub type Axes = [u32; 3];
 
 /// The product of the sizes.
 #[inline(always)]
@@ -16,13 +18,18 @@ pub(crate) fn place(number: u32, [_, rows, columns]: Axes) -> Axes {
     [row / rows, row % rows, number % columns]
 }
 
-/// As kiln-tensor's of that name; of the padding only what comes before each axis, as the sizes tell the rest.
-#[derive(Clone, Copy)]
-pub(crate) struct Window {
-    pub(crate) kernel: Axes,
-    pub(crate) stride: Axes,
-    pub(crate) dilation: Axes,
-    pub(crate) before: Axes,
+parameters! {
+    /// As kiln-tensor's of that name; of the padding only what comes before each axis, as the sizes tell the rest.
+    pub struct Window {
+        /// Taps along each axis.
+        kernel: Axes,
+        /// From one window to the next.
+        stride: Axes,
+        /// From one tap to the next.
+        dilation: Axes,
+        /// Padding before each axis.
+        before: Axes,
+    }
 }
 
 impl Window {

@@ -8,6 +8,8 @@ mod driver;
 mod machine;
 #[cfg(feature = "sim")]
 mod sim;
+#[cfg(any(feature = "sim", feature = "cuda"))]
+mod tile;
 
 #[cfg(feature = "cuda")]
 pub use driver::{Card, DriverError, device, devices};

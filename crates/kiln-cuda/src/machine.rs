@@ -11,6 +11,9 @@ pub(crate) trait Machine: Launcher + Send + Sync + 'static {
     /// The device's name as users type it: `sim`, `cuda:0`.
     fn name(&self) -> &str;
 
+    /// What launches are shaped by.
+    fn properties(&self) -> Properties;
+
     /// Memory of `bytes` > 0, at a multiple of 256. Its content is anything.
     fn alloc(&self, bytes: usize) -> Result<u64, Failure>;
 
@@ -36,6 +39,13 @@ pub(crate) trait Machine: Launcher + Send + Sync + 'static {
 
     /// Waits for all queued work.
     fn synchronize(&self) -> Result<(), Failure>;
+}
+
+/// What the shapes of launches depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Properties {
+    /// Multiprocessors: the blocks of a launch that are worked on at a time, at least.
+    pub(crate) multiprocessors: usize,
 }
 
 /// Why a machine failed.

@@ -1,7 +1,7 @@
 //! The simulator as a machine: kernels run on the CPU, memory is the host's.
 
 use crate::backend::Gpu;
-use crate::machine::{Failure, Machine};
+use crate::machine::{Failure, Machine, Properties};
 use cuda_std::{Launch, LaunchError, Launcher, Simulator};
 use kiln_tensor::{Backend, Device};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 /// Alignment of every buffer, that of a driver's.
 const ALIGN: usize = 256;
+
+/// As few as a small card has, so that tests reach the larger tiles with small products.
+const MULTIPROCESSORS: usize = 8;
 
 /// Host memory and [`Simulator`].
 struct Host(Simulator);
@@ -61,6 +64,10 @@ fn layout(bytes: usize) -> Option<Layout> {
 impl Machine for Host {
     fn name(&self) -> &str {
         "sim"
+    }
+
+    fn properties(&self) -> Properties {
+        Properties { multiprocessors: MULTIPROCESSORS }
     }
 
     fn alloc(&self, bytes: usize) -> Result<u64, Failure> {

@@ -1,15 +1,14 @@
 //! The number types that device memory holds, that kernels take by value, and that lanes exchange.
 
+use crate::Parameter;
+
 /// A type that device memory holds: the integers of 8 to 64 bits, `f32` and `f64`.
 ///
 /// Half types travel as `u16`, or in pairs as `u32`.
-pub trait Element: Copy + Default + access::Access + 'static {}
+pub trait Element: Copy + Default + access::Access + Parameter {}
 
 /// A type of 32 bits, of which four make one access of 16 bytes ([`Vector4`]).
 pub trait Word: Element + access::Bits<u32> {}
-
-/// A type that a kernel takes by value: `u32`, `i32`, `u64`, `i64`, `f32` or `f64`.
-pub trait Scalar: Element {}
 
 /// Four words that are read and written together, in 16 aligned bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -58,7 +57,14 @@ impl<T: Copy> From<Vector4<T>> for [T; 4] {
 }
 
 macro_rules! elements {
-    ($($t:ty),*) => { $(impl Element for $t {})* };
+    ($($t:ty),*) => { $(
+        impl Element for $t {}
+
+        // SAFETY: a number is its bytes, of the same size and alignment everywhere.
+        unsafe impl Parameter for $t {
+            const BYTES: usize = size_of::<$t>();
+        }
+    )* };
 }
 elements!(u8, i8, u16, i16, u32, i32, u64, i64, f32, f64);
 
@@ -66,11 +72,6 @@ macro_rules! words {
     ($($t:ty),*) => { $(impl Word for $t {})* };
 }
 words!(u32, i32, f32);
-
-macro_rules! scalars {
-    ($($t:ty),*) => { $(impl Scalar for $t {})* };
-}
-scalars!(u32, i32, u64, i64, f32, f64);
 
 /// How an element gets into memory and registers; private, so that the set of types stays closed.
 pub(crate) mod access {

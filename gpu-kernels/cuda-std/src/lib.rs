@@ -5,21 +5,24 @@
 
 mod element;
 mod kernel;
+mod parameters;
 
-pub use element::{Element, Scalar, Vector4, Word, f32x4, i32x4, u32x4};
+pub use element::{Element, Vector4, Word, f32x4, i32x4, u32x4};
+pub use parameters::{Global, GlobalMut, Parameter};
 
 #[cfg(target_arch = "nvptx64")]
 mod device;
 #[cfg(target_arch = "nvptx64")]
-pub use device::{index, memory, shared, warp};
+pub use device::{index, shared, warp};
 
 #[cfg(not(target_arch = "nvptx64"))]
 mod host;
 #[cfg(not(target_arch = "nvptx64"))]
 pub use host::{
     fault, index,
-    launch::{self, DeviceSlice, DeviceSliceMut, Geometry, KernelInfo, Launch, LaunchError, Launcher},
-    memory, shared, warp,
+    kernel::{Families, Kernel},
+    launch::{self, Geometry, KernelInfo, Launch, LaunchError, Launcher},
+    shared, warp,
 };
 #[cfg(all(feature = "sim", not(target_arch = "nvptx64")))]
 pub mod sim;
@@ -27,6 +30,5 @@ pub mod sim;
 pub use sim::Simulator;
 
 pub use index::*;
-pub use memory::{Global, GlobalMut};
 pub use shared::Shared;
 pub use warp::*;

@@ -46,7 +46,6 @@ fn me() -> usize {
 }
 
 kernel! {
-    #[name = "read_beyond"]
     #[max_threads = 256]
     fn read_beyond(x: Global<f32>, y: GlobalMut<f32>) {
         let i = (block_idx_x() * block_dim_x() + thread_idx_x()) as usize;
@@ -59,18 +58,17 @@ kernel! {
 fn reads_beyond_the_end() {
     let (x, mut y) = (vec![0.0; 512], vec![0.0; 512]);
     let simulator = Simulator::new();
-    let fault = fault(read_beyond::launch(&simulator, Geometry::linear(2, 256), read(&x), write(&mut y)));
+    let fault = fault(read_beyond { x: read(&x), y: write(&mut y) }.launch(&simulator, Geometry::linear(2, 256)));
     at(&fault, 1, 255, "read");
     let site = fault.site.as_ref().unwrap();
     let message = "read_beyond: thread (255,0,0) of block (1,0,0) reads element 512 of a buffer of 512";
     assert_eq!(fault.to_string(), format!("{message} ({site})"));
     // The simulator goes on after a fault.
-    read_beyond::launch(&simulator, Geometry::linear(1, 256), read(&x), write(&mut y)).unwrap();
+    read_beyond { x: read(&x), y: write(&mut y) }.launch(&simulator, Geometry::linear(1, 256)).unwrap();
     assert_eq!(simulator.launches("read_beyond"), 2);
 }
 
 kernel! {
-    #[name = "write_beyond"]
     #[max_threads = 256]
     fn write_beyond(y: GlobalMut<f32>) {
         let i = (block_idx_x() * block_dim_x() + thread_idx_x()) as usize;
@@ -81,7 +79,7 @@ kernel! {
 #[test]
 fn writes_beyond_the_end() {
     let mut y = vec![0.0; 100];
-    let fault = fault(write_beyond::launch(&Simulator::new(), Geometry::cover(100, 64), write(&mut y)));
+    let fault = fault(write_beyond { y: write(&mut y) }.launch(&Simulator::new(), Geometry::cover(100, 64)));
     assert_eq!(at(&fault, 1, 36, "write"), "writes element 100 of a buffer of 100");
     assert_eq!(y, [1.0; 100]);
 }
@@ -89,13 +87,13 @@ fn writes_beyond_the_end() {
 #[test]
 fn of_many_faults_the_first_block_is_named() {
     for _ in 0..20 {
-        let fault = fault(write_beyond::launch(&Simulator::new(), Geometry::linear(500, 32), write(&mut [0.0; 100])));
+        let fault =
+            fault(write_beyond { y: write(&mut [0.0; 100]) }.launch(&Simulator::new(), Geometry::linear(500, 32)));
         assert_eq!((fault.block[0], fault.thread[0]), (3, 4));
     }
 }
 
 kernel! {
-    #[name = "add_beyond"]
     #[max_threads = 256]
     fn add_beyond(y: GlobalMut<u32>) {
         y.atomic_add(me(), 1); // fault: atomic
@@ -104,12 +102,11 @@ kernel! {
 
 #[test]
 fn adds_beyond_the_end() {
-    let fault = fault(add_beyond::launch(&Simulator::new(), Geometry::linear(1, 32), write(&mut [])));
+    let fault = fault(add_beyond { y: write(&mut []) }.launch(&Simulator::new(), Geometry::linear(1, 32)));
     assert_eq!(at(&fault, 0, 0, "atomic"), "adds to element 0 of a buffer of 0");
 }
 
 kernel! {
-    #[name = "groups"]
     #[max_threads = 256]
     fn groups(x: Global<f32>, y: GlobalMut<f32>) {
         y.set4(me(), x.get4(me())); // fault: group
@@ -123,16 +120,15 @@ fn groups_of_four_are_whole_and_aligned() {
     let (x, mut y) = (Aligned([1.0; 16]), Aligned([0.0; 16]));
     let simulator = Simulator::new();
     let geometry = Geometry::linear(1, 3);
-    groups::launch(&simulator, geometry, read(&x.0[..12]), write(&mut y.0)).unwrap();
-    let short = fault(groups::launch(&simulator, geometry, read(&x.0[..11]), write(&mut y.0)));
+    groups { x: read(&x.0[..12]), y: write(&mut y.0) }.launch(&simulator, geometry).unwrap();
+    let short = fault(groups { x: read(&x.0[..11]), y: write(&mut y.0) }.launch(&simulator, geometry));
     assert_eq!(at(&short, 0, 2, "group"), "reads element 11 of a buffer of 11");
-    let odd = fault(groups::launch(&simulator, geometry, read(&x.0), write(&mut y.0[1..])));
+    let odd = fault(groups { x: read(&x.0), y: write(&mut y.0[1..]) }.launch(&simulator, geometry));
     assert!(at(&odd, 0, 0, "group").ends_with("not a multiple of 16 bytes"), "{odd}");
 }
 
 kernel! {
     /// Rotates by one: the reader's barrier is missing.
-    #[name = "no_barrier"]
     #[max_threads = 64]
     fn no_barrier(y: GlobalMut<u32>) {
         let shared = Shared::<u32>::at(0, 64);
@@ -143,7 +139,6 @@ kernel! {
 
 kernel! {
     /// The barrier is there, but the next round's writes do not wait for this round's reads.
-    #[name = "no_second_barrier"]
     #[max_threads = 64]
     fn no_second_barrier(y: GlobalMut<u32>) {
         let shared = Shared::<u32>::at(0, 64);
@@ -156,7 +151,6 @@ kernel! {
 }
 
 kernel! {
-    #[name = "all_write_one"]
     #[max_threads = 64]
     fn all_write_one(y: GlobalMut<u32>) {
         let shared = Shared::<u32>::at(0, 64);
@@ -169,26 +163,25 @@ kernel! {
 #[test]
 fn missing_barriers() {
     let simulator = Simulator::new();
-    let found = fault(no_barrier::launch(&simulator, SHARED, write(&mut [0; 64])));
+    let found = fault(no_barrier { y: write(&mut [0; 64]) }.launch(&simulator, SHARED));
     // Thread 0 reads what thread 63 has not written yet: without a barrier there is no saying what it finds.
     assert_eq!(
         at(&found, 0, 0, "read after write"),
         "reads shared element 63, which no thread of the block has written"
     );
 
-    let found = fault(no_second_barrier::launch(&simulator, SHARED, write(&mut [0; 64])));
+    let found = fault(no_second_barrier { y: write(&mut [0; 64]) }.launch(&simulator, SHARED));
     let what = at(&found, 0, 1, "write after read");
     assert!(what.starts_with("writes shared element 1, which thread (0,0,0) read at "), "{what}");
     assert!(what.ends_with(", without a barrier between"), "{what}");
 
-    let found = fault(all_write_one::launch(&simulator, SHARED, write(&mut [0; 64])));
+    let found = fault(all_write_one { y: write(&mut [0; 64]) }.launch(&simulator, SHARED));
     let what = at(&found, 0, 1, "write after write");
     assert!(what.starts_with("writes shared element 0, which thread (0,0,0) wrote at "), "{what}");
 }
 
 kernel! {
     /// Thread t reads what thread t - `distance` wrote, after a barrier of the warp alone.
-    #[name = "warp_barrier"]
     #[max_threads = 64]
     fn warp_barrier(y: GlobalMut<u32>, distance: u32, barrier: u32) {
         let shared = Shared::<u32>::at(0, 64);
@@ -204,7 +197,7 @@ kernel! {
 #[test]
 fn a_warps_barrier_orders_that_warp_alone() {
     let simulator = Simulator::new();
-    let run = |distance, barrier| warp_barrier::launch(&simulator, SHARED, write(&mut [0; 64]), distance, barrier);
+    let run = |distance, barrier| warp_barrier { y: write(&mut [0; 64]), distance, barrier }.launch(&simulator, SHARED);
     run(0, 0).unwrap();
     run(0, 1).unwrap();
     let across = fault(run(1, 1));
@@ -218,7 +211,6 @@ fn a_warps_barrier_orders_that_warp_alone() {
 
 kernel! {
     /// Readers of two warps, then a writer: all of the readers count, not the last alone.
-    #[name = "many_readers"]
     #[max_threads = 64]
     fn many_readers(y: GlobalMut<u32>, writer: u32) {
         let shared = Shared::<u32>::at(0, 1);
@@ -237,7 +229,7 @@ kernel! {
 #[test]
 fn a_writer_waits_for_all_readers() {
     for writer in [0, 31, 32, 63] {
-        let fault = fault(many_readers::launch(&Simulator::new(), SHARED, write(&mut [0; 64]), writer));
+        let fault = fault(many_readers { y: write(&mut [0; 64]), writer }.launch(&Simulator::new(), SHARED));
         if writer < 32 {
             // Warp 0 goes to its end before warp 1 reads.
             assert!(
@@ -251,7 +243,6 @@ fn a_writer_waits_for_all_readers() {
 }
 
 kernel! {
-    #[name = "bytes"]
     #[max_threads = 64]
     fn bytes(y: GlobalMut<u32>, clash: u32) {
         let small = Shared::<u8>::at(0, 64);
@@ -268,13 +259,12 @@ kernel! {
 fn neighbouring_bytes_are_different_elements() {
     let simulator = Simulator::new();
     let mut y = [0; 16];
-    bytes::launch(&simulator, SHARED, write(&mut y), 0).unwrap();
+    bytes { y: write(&mut y), clash: 0 }.launch(&simulator, SHARED).unwrap();
     assert_eq!(y, [0x03030303; 16]);
-    at(&fault(bytes::launch(&simulator, SHARED, write(&mut y), 1)), 0, 1, "byte");
+    at(&fault(bytes { y: write(&mut y), clash: 1 }.launch(&simulator, SHARED)), 0, 1, "byte");
 }
 
 kernel! {
-    #[name = "atomics"]
     #[max_threads = 64]
     fn atomics(y: GlobalMut<u32>, mixed: u32) {
         let shared = Shared::<u32>::at(0, 1);
@@ -296,21 +286,20 @@ kernel! {
 fn atomics_race_with_plain_accesses_only() {
     let simulator = Simulator::new();
     let mut y = [0; 64];
-    atomics::launch(&simulator, SHARED, write(&mut y), 0).unwrap();
+    atomics { y: write(&mut y), mixed: 0 }.launch(&simulator, SHARED).unwrap();
     assert_eq!(y, [64; 64]);
-    let mixed = fault(atomics::launch(&simulator, SHARED, write(&mut y), 1));
+    let mixed = fault(atomics { y: write(&mut y), mixed: 1 }.launch(&simulator, SHARED));
     // Thread 0 may read its own sum; thread 1 then adds to what was read.
     assert!(
         at(&mixed, 0, 1, "atomic on nothing").starts_with("adds to shared element 0, which thread (0,0,0) read"),
         "{mixed}"
     );
-    let nothing = fault(atomics::launch(&simulator, SHARED, write(&mut y), 2));
+    let nothing = fault(atomics { y: write(&mut y), mixed: 2 }.launch(&simulator, SHARED));
     assert!(at(&nothing, 0, 0, "atomic on nothing").ends_with("which no thread of the block has written"), "{nothing}");
 }
 
 kernel! {
     /// Only the first block writes: the second must not see what it left.
-    #[name = "uninitialised"]
     #[max_threads = 64]
     fn uninitialised(y: GlobalMut<u32>) {
         let shared = Shared::<u32>::at(0, 64);
@@ -324,13 +313,12 @@ kernel! {
 #[test]
 fn shared_memory_begins_with_nothing() {
     let geometry = Geometry { grid: [2, 1, 1], ..SHARED };
-    let fault = fault(uninitialised::launch(&Simulator::new(), geometry, write(&mut [0; 64])));
+    let fault = fault(uninitialised { y: write(&mut [0; 64]) }.launch(&Simulator::new(), geometry));
     let what = at(&fault, 1, 0, "uninitialised");
     assert_eq!(what, "reads shared element 0, which no thread of the block has written");
 }
 
 kernel! {
-    #[name = "windows"]
     #[max_threads = 64]
     fn windows(offset: u32, len: u32, i: u32) {
         let window = Shared::<f32>::at(offset as usize, len as usize); // fault: window
@@ -343,7 +331,7 @@ kernel! {
 fn windows_stay_within_shared_memory() {
     let simulator = Simulator::new();
     let geometry = Geometry::linear(1, 1).with_shared(256);
-    let run = |offset, len, i| windows::launch(&simulator, geometry, offset, len, i);
+    let run = |offset, len, i| windows { offset, len, i }.launch(&simulator, geometry);
     run(0, 64, 63).unwrap();
     run(240, 4, 0).unwrap();
     for (offset, len) in [(0, 65), (244, 4), (u32::MAX, 1)] {
@@ -359,7 +347,6 @@ fn windows_stay_within_shared_memory() {
 }
 
 kernel! {
-    #[name = "barrier_after_return"]
     #[max_threads = 64]
     fn barrier_after_return(n: u32) {
         if thread_idx_x() >= n {
@@ -370,7 +357,6 @@ kernel! {
 }
 
 kernel! {
-    #[name = "barriers_in_both_arms"]
     #[max_threads = 64]
     fn barriers_in_both_arms(n: u32) {
         if thread_idx_x() < n {
@@ -382,7 +368,6 @@ kernel! {
 }
 
 kernel! {
-    #[name = "shuffle_in_a_branch"]
     #[max_threads = 64]
     fn shuffle_in_a_branch(y: GlobalMut<u32>) {
         if thread_idx_x() != 3 {
@@ -392,7 +377,6 @@ kernel! {
 }
 
 kernel! {
-    #[name = "shuffle_meets_barrier"]
     #[max_threads = 64]
     fn shuffle_meets_barrier() {
         if thread_idx_x() == 0 {
@@ -406,26 +390,25 @@ kernel! {
 #[test]
 fn divergent_barriers() {
     let simulator = Simulator::new();
-    barrier_after_return::launch(&simulator, SHARED, 64).unwrap();
-    barrier_after_return::launch(&simulator, SHARED, 0).unwrap();
-    let returned = fault(barrier_after_return::launch(&simulator, SHARED, 40));
+    barrier_after_return { n: 64 }.launch(&simulator, SHARED).unwrap();
+    barrier_after_return { n: 0 }.launch(&simulator, SHARED).unwrap();
+    let returned = fault(barrier_after_return { n: 40 }.launch(&simulator, SHARED));
     assert_eq!(at(&returned, 0, 0, "barrier"), "waits in sync_threads, but thread (40,0,0) has ended");
 
-    barriers_in_both_arms::launch(&simulator, SHARED, 0).unwrap();
-    let arms = fault(barriers_in_both_arms::launch(&simulator, SHARED, 5));
+    barriers_in_both_arms { n: 0 }.launch(&simulator, SHARED).unwrap();
+    let arms = fault(barriers_in_both_arms { n: 5 }.launch(&simulator, SHARED));
     let what = at(&arms, 0, 0, "one arm");
     assert!(what.starts_with("waits in sync_threads, but thread (5,0,0) waits in sync_threads at "), "{what}");
     assert!(what.ends_with(&format!(":{}", line_of("other arm"))), "{what}");
 
-    let shuffle = fault(shuffle_in_a_branch::launch(&simulator, SHARED, write(&mut [0; 64])));
+    let shuffle = fault(shuffle_in_a_branch { y: write(&mut [0; 64]) }.launch(&simulator, SHARED));
     assert_eq!(at(&shuffle, 0, 0, "shuffle"), "waits in warp_shuffle_xor, but thread (3,0,0) has ended");
 
-    let mixed = fault(shuffle_meets_barrier::launch(&simulator, SHARED));
+    let mixed = fault(shuffle_meets_barrier {}.launch(&simulator, SHARED));
     assert!(mixed.what.starts_with("waits in sync_threads, but thread (1,0,0) waits in sync_warp at "), "{mixed}");
 }
 
 kernel! {
-    #[name = "part_of_a_warp"]
     #[max_threads = 64]
     fn part_of_a_warp(y: GlobalMut<u32>) {
         let everyone = warp_vote_all(true) && warp_ballot(true).count_ones() == 32.min(block_dim_x());
@@ -436,14 +419,13 @@ kernel! {
 #[test]
 fn lanes_that_do_not_exist_give_nothing() {
     let simulator = Simulator::new();
-    part_of_a_warp::launch(&simulator, Geometry::linear(1, 32), write(&mut [0; 32])).unwrap();
-    let fault = fault(part_of_a_warp::launch(&simulator, Geometry::linear(1, 20), write(&mut [0; 32])));
+    part_of_a_warp { y: write(&mut [0; 32]) }.launch(&simulator, Geometry::linear(1, 32)).unwrap();
+    let fault = fault(part_of_a_warp { y: write(&mut [0; 32]) }.launch(&simulator, Geometry::linear(1, 20)));
     assert_eq!(at(&fault, 0, 19, "part"), "takes a value from lane 20 of a warp of 20 threads");
 }
 
 kernel! {
     /// Threads wait with values to drop, and one of them panics.
-    #[name = "panics"]
     #[max_threads = 64]
     fn panics(y: GlobalMut<u32>, table: u32) {
         struct Counted(GlobalMut<u32>);
@@ -466,22 +448,20 @@ kernel! {
 fn a_panic_is_a_fault() {
     let simulator = Simulator::new();
     let mut y = [0; 2];
-    panics::launch(&simulator, SHARED, write(&mut y), 3).unwrap();
+    panics { y: write(&mut y), table: 3 }.launch(&simulator, SHARED).unwrap();
     assert_eq!(y, [64, 7]);
-    let found = fault(panics::launch(&simulator, SHARED, write(&mut y), 4));
+    let found = fault(panics { y: write(&mut y), table: 4 }.launch(&simulator, SHARED));
     assert_eq!(at(&found, 0, 5, "panic"), "panics: index out of bounds: the len is 4 but the index is 4");
     assert_eq!(y, [128, 7], "threads that wait are unwound");
 }
 
 kernel! {
-    #[name = "limited"]
     #[max_threads = 96]
     #[max_shared = 1024]
     fn limited() {}
 }
 
 kernel! {
-    #[name = "unlimited"]
     #[max_threads = 1024]
     fn unlimited() {}
 }
@@ -489,7 +469,7 @@ kernel! {
 #[test]
 fn geometry_beyond_the_limits_is_refused() {
     let simulator = Simulator::new();
-    let run = |grid, block, shared_bytes| limited::launch(&simulator, Geometry { grid, block, shared_bytes });
+    let run = |grid, block, shared_bytes| limited {}.launch(&simulator, Geometry { grid, block, shared_bytes });
     run([1, 1, 1], [8, 4, 3], 1024).unwrap();
     let start = "limited cannot be launched with ";
     for (grid, block, shared, message) in [
@@ -503,9 +483,9 @@ fn geometry_beyond_the_limits_is_refused() {
         assert_eq!(refusal(run(grid, block, shared)), format!("{start}{message}"));
     }
     assert_eq!(simulator.launches("limited"), 1);
-    refusal(limited::launch(&simulator, Geometry::cover(usize::MAX, 32)));
-    refusal(limited::launch(&simulator, Geometry::cover(10, 0)));
-    unlimited::launch(&simulator, Geometry::linear(1, 1024).with_shared(48 << 10)).unwrap();
-    refusal(unlimited::launch(&simulator, Geometry::linear(1, 1).with_shared((48 << 10) + 1)));
-    refusal(unlimited::launch(&simulator, Geometry::linear(1, 1025)));
+    refusal(limited {}.launch(&simulator, Geometry::cover(usize::MAX, 32)));
+    refusal(limited {}.launch(&simulator, Geometry::cover(10, 0)));
+    unlimited {}.launch(&simulator, Geometry::linear(1, 1024).with_shared(48 << 10)).unwrap();
+    refusal(unlimited {}.launch(&simulator, Geometry::linear(1, 1).with_shared((48 << 10) + 1)));
+    refusal(unlimited {}.launch(&simulator, Geometry::linear(1, 1025)));
 }

@@ -98,7 +98,6 @@ fn naive_reduce(x: &[f32]) -> f32 {
 
 kernel! {
     /// Every exchange of a warp, and a vote of each kind.
-    #[name = "lanes"]
     #[max_threads = 64]
     pub fn lanes(out: GlobalMut<u32>, halves: GlobalMut<f64>, signed: GlobalMut<i32>) {
         let (i, lane) = (thread_idx_x() as usize, lane_id());
@@ -117,7 +116,6 @@ kernel! {
 
 kernel! {
     /// counts[v] = how many elements have the value v: first in shared memory, then in global memory.
-    #[name = "histogram"]
     #[max_threads = 128]
     pub fn histogram(x: Global<u8>, counts: GlobalMut<u32>, total: GlobalMut<f32>, signed: GlobalMut<i32>) {
         let (i, t) = (thread(), thread_idx_x() as usize);
@@ -140,7 +138,6 @@ kernel! {
 
 kernel! {
     /// y = x reversed in groups of four, through shared memory; neighbours within a warp, so that the warp's barrier is enough.
-    #[name = "swap_groups"]
     #[max_threads = 64]
     pub fn swap_groups(x: Global<u32>, y: GlobalMut<u32>, bytes: GlobalMut<u8>) {
         let t = thread_idx_x() as usize;
@@ -158,32 +155,85 @@ kernel! {
     }
 }
 
-/// Kernels made from a list, as a crate of elementwise operations makes them.
-macro_rules! scale_kernels {
-    ($($kernel:ident: $t:ty, $factor:expr;)*) => {
-        $(kernel! {
-            #[doc = concat!("y = ", stringify!($factor), " x, of ", stringify!($t), ".")]
-            #[name = concat!("scale_", stringify!($t))]
-            #[max_threads = 256]
-            pub fn $kernel(x: Global<$t>, y: GlobalMut<$t>, plus: $t) {
-                let i = thread();
-                if i < y.len() {
-                    y.set(i, x.get(i) * $factor + plus);
-                }
-            }
-        })*
-    };
+/// A number that kernels scale.
+trait Scale: Element {
+    fn times(self, factor: Self) -> Self;
+    fn plus(self, other: Self) -> Self;
 }
 
-scale_kernels! {
-    scale_f32: f32, 2.0;
-    scale_f64: f64, 3.0;
-    scale_i64: i64, -4;
+macro_rules! scale {
+    ($($t:ty)+) => { $(impl Scale for $t {
+        fn times(self, factor: Self) -> Self {
+            self * factor
+        }
+        fn plus(self, other: Self) -> Self {
+            self + other
+        }
+    })+ };
+}
+scale!(f32 f64 i64);
+
+/// A number as another.
+trait Cast<B>: Element {
+    fn cast(self) -> B;
+}
+
+impl Cast<f64> for f32 {
+    fn cast(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Cast<f64> for u8 {
+    fn cast(self) -> f64 {
+        self.into()
+    }
+}
+
+impl Cast<i64> for u8 {
+    fn cast(self) -> i64 {
+        self.into()
+    }
+}
+
+mod families {
+    use super::*;
+
+    kernels! {
+        /// y = factor x + plus.
+        #[max_threads = 256]
+        pub(crate) fn scale<T: Scale>(x: Global<T>, y: GlobalMut<T>, factor: T, plus: T) for [f32, f64, i64] {
+            let i = thread();
+            if i < y.len() {
+                y.set(i, x.get(i).times(factor).plus(plus));
+            }
+        }
+
+        /// Each of R neighbours becomes the first of them.
+        #[max_threads = 256]
+        #[max_shared = 1024]
+        pub(crate) fn spread<T: Element, const R: usize>(y: GlobalMut<T>) for [u32: 1 4, u8: 2] {
+            let first = y.get(thread() * R);
+            (1..R).for_each(|i| y.set(thread() * R + i, first));
+        }
+
+        /// y = x in another type.
+        #[max_threads = 256]
+        pub(crate) fn cast<A: Cast<B>; B: Element>(x: Global<A>, y: GlobalMut<B>) for [f32: f64, u8: f64 i64] {
+            y.set(thread(), x.get(thread()).cast());
+        }
+
+        /// y = 1.
+        #[name = concat!("all_", "ones")]
+        #[max_threads = 256]
+        pub(crate) fn ones(y: GlobalMut<f32>) {
+            y.set(thread(), 1.0);
+        }
+    }
 }
 
 kernel! {
     /// Where each thread thinks it is, by its number.
-    #[name = "places"]
     #[max_threads = 1024]
     pub fn places(out: GlobalMut<u64>) {
         let width = u64::from(grid_dim_x() * block_dim_x());
@@ -198,9 +248,8 @@ kernel! {
 
 kernel! {
     /// Scalars of every type.
-    #[name = "scalars"]
     #[max_threads = 1]
-    fn scalars(out: GlobalMut<f64>, a: u32, b: i32, c: u64, d: i64, e: f32, f: f64) {
+    fn scalars(out: GlobalMut<f64>, a: u32, b: i32, c: u64, d: i64, f: f64, e: f32) {
         for (i, v) in [f64::from(a), f64::from(b), c as f64, d as f64, f64::from(e), f].into_iter().enumerate() {
             out.set(i, v);
         }
@@ -214,7 +263,7 @@ fn adds_vectors() {
         let x: Vec<f32> = (0..n).map(|i| i as f32).collect();
         let y: Vec<f32> = (0..n).map(|i| 0.5 * i as f32).collect();
         let mut z = vec![0.0; n];
-        add::launch(&simulator, Geometry::cover(n, 256), read(&x), read(&y), write(&mut z)).unwrap();
+        add { x: read(&x), y: read(&y), z: write(&mut z) }.launch(&simulator, Geometry::cover(n, 256)).unwrap();
         assert!(z.iter().enumerate().all(|(i, z)| *z == 1.5 * i as f32), "{n}");
     }
     assert_eq!(simulator.launches("add_f32"), 6);
@@ -224,51 +273,83 @@ fn adds_vectors() {
 }
 
 #[test]
-fn packs_each_parameter_in_its_own_bytes() {
-    assert_eq!((add::INFO.name(), add::INFO.max_threads(), add::INFO.max_shared()), ("add_f32", 256, 48 << 10));
-    struct Packed(std::cell::RefCell<Vec<Vec<u8>>>);
+fn a_launch_is_one_struct() {
+    struct Packed(std::cell::RefCell<Vec<u8>>);
     impl Launcher for Packed {
         fn launch(&self, launch: &Launch<'_>) -> Result<(), LaunchError> {
-            *self.0.borrow_mut() = launch.arguments().iter().map(|a| a.bytes().to_vec()).collect();
+            // SAFETY: these parameters end with their last field or with padding that is cut off.
+            let bytes = launch.parameters()[..52].iter().map(|byte| unsafe { byte.assume_init() });
+            *self.0.borrow_mut() = bytes.collect();
+            assert_eq!((launch.parameters().len(), launch.kernel().parameters().align()), (56, 8));
             Ok(())
         }
     }
     let packed = Packed(Default::default());
     let mut out = [0.0; 6];
     let out = write(&mut out);
-    scalars::launch(&packed, Geometry::linear(1, 1), out, 1, -2, 3, -4, 0.5, 0.25).unwrap();
+    scalars { out, a: 1, b: -2, c: 3, d: -4, e: 0.5, f: 0.25 }.launch(&packed, Geometry::linear(1, 1)).unwrap();
+    let address = out.address().to_ne_bytes();
     let bytes = [
-        out.address().to_ne_bytes().to_vec(),
-        6u64.to_ne_bytes().to_vec(),
-        1u32.to_ne_bytes().to_vec(),
-        (-2i32).to_ne_bytes().to_vec(),
-        3u64.to_ne_bytes().to_vec(),
-        (-4i64).to_ne_bytes().to_vec(),
-        0.5f32.to_ne_bytes().to_vec(),
-        0.25f64.to_ne_bytes().to_vec(),
-    ];
+        address.as_slice(),
+        &6u64.to_ne_bytes(),
+        &1u32.to_ne_bytes(),
+        &(-2i32).to_ne_bytes(),
+        &3u64.to_ne_bytes(),
+        &(-4i64).to_ne_bytes(),
+        &0.25f64.to_ne_bytes(),
+        &0.5f32.to_ne_bytes(),
+    ]
+    .concat();
     assert_eq!(*packed.0.borrow(), bytes);
 }
 
 #[test]
-fn kernels_are_made_from_lists() {
+fn a_family_is_a_kernel_for_each_type_and_constant() {
+    use families::{KERNELS, cast, ones, scale, spread};
+    let entries: Vec<&KernelInfo> = KERNELS.iter().flat_map(|family| family.iter()).copied().flatten().collect();
+    let names = [
+        "scale_f32",
+        "scale_f64",
+        "scale_i64",
+        "spread_u32_1",
+        "spread_u32_4",
+        "spread_u8_2",
+        "cast_f32_f64",
+        "cast_u8_f64",
+        "cast_u8_i64",
+        "all_ones",
+    ];
+    assert_eq!(entries.iter().map(|entry| entry.name()).collect::<Vec<_>>(), names);
+    assert_eq!(entries.iter().filter_map(|entry| entry.constant()).collect::<Vec<_>>(), [1, 4, 2]);
+    let limits = |name| entries.iter().find(|entry| entry.name() == name).map(|e| (e.max_threads(), e.max_shared()));
+    assert_eq!((limits("spread_u8_2"), limits("all_ones")), (Some((256, 1024)), Some((256, 48 << 10))));
+
     let simulator = Simulator::new();
-    let (mut single, mut double, mut integer) = ([0.0; 2], [0.0; 2], [0; 2]);
-    let geometry = Geometry::cover(2, 256);
-    scale_f32::launch(&simulator, geometry, read(&[1.0, -2.0]), write(&mut single), 0.5).unwrap();
-    scale_f64::launch(&simulator, geometry, read(&[1.0, -2.0]), write(&mut double), 0.5).unwrap();
-    scale_i64::launch(&simulator, geometry, read(&[1, -2]), write(&mut integer), 1).unwrap();
-    assert_eq!((single, double, integer), ([2.5, -3.5], [3.5, -5.5], [-3, 9]));
-    let names = [scale_f32::INFO, scale_f64::INFO, scale_i64::INFO].map(|info| info.name());
-    assert_eq!(names, ["scale_f32", "scale_f64", "scale_i64"]);
-    assert!(names.iter().all(|name| simulator.launches(name) == 1));
+    let (mut single, mut integer, two) = ([0.0f32; 2], [0i64; 2], Geometry::linear(1, 2));
+    scale { x: read(&[1.0, -2.0]), y: write(&mut single), factor: 2.0, plus: 0.5 }.launch(&simulator, two).unwrap();
+    scale { x: read(&[1, -2]), y: write(&mut integer), factor: -4, plus: 1 }.launch(&simulator, two).unwrap();
+    assert_eq!((single, integer), ([2.5, -3.5], [-3, 9]));
+    let mut wide = [0.0; 2];
+    cast { x: read(&[1u8, 2]), y: write(&mut wide) }.launch(&simulator, two).unwrap();
+    ones { y: write(&mut single) }.launch(&simulator, two).unwrap();
+    assert_eq!((wide, single), ([1.0, 2.0], [1.0, 1.0]));
+
+    let mut numbers = [1u32, 2, 3, 4, 5, 6, 7, 8];
+    spread { y: write(&mut numbers) }.launch_with(4, &simulator, two).unwrap();
+    assert_eq!(numbers, [1, 1, 1, 1, 5, 5, 5, 5]);
+    let refused = spread { y: write(&mut numbers) }.launch_with(2, &simulator, two).unwrap_err();
+    assert_eq!(refused.to_string(), "spread_u32_1 cannot be launched with the constant 2; it has 1, 4");
+    for name in ["scale_f32", "scale_i64", "cast_u8_f64", "all_ones", "spread_u32_4"] {
+        assert_eq!(simulator.launches(name), 1, "{name}");
+    }
 }
 
 #[test]
 fn takes_scalars_of_every_type() {
     let mut out = [0.0; 6];
     let geometry = Geometry::linear(1, 1);
-    scalars::launch(&Simulator::new(), geometry, write(&mut out), u32::MAX, -2, 1 << 40, i64::MIN, 0.5, -0.25).unwrap();
+    let numbers = scalars { out: write(&mut out), a: u32::MAX, b: -2, c: 1 << 40, d: i64::MIN, e: 0.5, f: -0.25 };
+    numbers.launch(&Simulator::new(), geometry).unwrap();
     assert_eq!(out, [f64::from(u32::MAX), -2.0, (1u64 << 40) as f64, i64::MIN as f64, 0.5, -0.25]);
 }
 
@@ -276,7 +357,9 @@ fn takes_scalars_of_every_type() {
 fn exchanges_between_lanes() {
     let (mut out, mut halves, mut signed) = ([0; 7 * 64], [0.0; 64], [0; 64]);
     let geometry = Geometry::linear(1, 64);
-    lanes::launch(&Simulator::new(), geometry, write(&mut out), write(&mut halves), write(&mut signed)).unwrap();
+    lanes { out: write(&mut out), halves: write(&mut halves), signed: write(&mut signed) }
+        .launch(&Simulator::new(), geometry)
+        .unwrap();
     let thirds = (0..32).filter(|lane| lane % 3 == 0).fold(0, |bits, lane| bits | 1 << lane);
     for i in 0..64 {
         let lane = i as u32 % 32;
@@ -296,7 +379,7 @@ fn swaps_through_a_warps_barrier() {
     struct Aligned([u32; 256]);
     let (x, mut y, mut bytes) = (Aligned(std::array::from_fn(|i| i as u32)), Aligned([0; 256]), [0; 64]);
     let geometry = Geometry::linear(1, 64).with_shared(1024 + 64);
-    swap_groups::launch(&simulator, geometry, read(&x.0), write(&mut y.0), write(&mut bytes)).unwrap();
+    swap_groups { x: read(&x.0), y: write(&mut y.0), bytes: write(&mut bytes) }.launch(&simulator, geometry).unwrap();
     let expected: Vec<u32> = (0..256).map(|i| ((i / 4) ^ 1) * 4 + 3 - i % 4).collect();
     assert_eq!(y.0.as_slice(), expected);
     assert!((0..64).all(|t| bytes[t] == t as u8 ^ 1));
@@ -309,7 +392,7 @@ fn every_thread_knows_its_place() {
     {
         let geometry = Geometry { grid, block, shared_bytes: 0 };
         let mut out = vec![u64::MAX; (geometry.blocks() * geometry.threads_per_block()) as usize];
-        places::launch(&Simulator::new(), geometry, write(&mut out)).unwrap();
+        places { out: write(&mut out) }.launch(&Simulator::new(), geometry).unwrap();
         let depth = u64::from(grid[2] * block[2]);
         assert!(out.iter().zip(0..).all(|(found, i)| *found == i * depth), "{geometry:?}");
     }
@@ -330,7 +413,8 @@ proptest! {
             shared_bytes: (2 * size_of::<f32>() * TILE * TILE) as u32,
         };
         let (rows, columns, depth) = (m as u32, n as u32, k as u32);
-        matmul::launch(&Simulator::new(), geometry, read(&a), read(&b), write(&mut c), rows, columns, depth).unwrap();
+        let product = matmul { a: read(&a), b: read(&b), c: write(&mut c), m: rows, n: columns, k: depth };
+        product.launch(&Simulator::new(), geometry).unwrap();
         let naive = |i: usize| (0..k).fold(0.0f32, |sum, j| a[i / n * k + j].mul_add(b[j * n + i % n], sum));
         prop_assert!((0..m * n).all(|i| c[i] == naive(i)));
     }
@@ -339,7 +423,7 @@ proptest! {
     fn sums_blocks(x in prop::collection::vec(-1.0f32..1.0, 1..2000)) {
         let mut sums = vec![f32::NAN; x.len().div_ceil(256)];
         let geometry = Geometry::cover(x.len(), 256).with_shared(32);
-        reduce::launch(&Simulator::new(), geometry, read(&x), write(&mut sums)).unwrap();
+        reduce { x: read(&x), sums: write(&mut sums) }.launch(&Simulator::new(), geometry).unwrap();
         let naive: Vec<f32> = x.chunks(256).map(naive_reduce).collect();
         prop_assert_eq!(sums, naive);
     }
@@ -349,7 +433,8 @@ proptest! {
         let (mut counts, mut total, mut signed) = ([0; 256], [0.0], [0]);
         let geometry = Geometry::cover(x.len(), 128).with_shared(16 + 1024);
         let simulator = Simulator::new();
-        histogram::launch(&simulator, geometry, read(&x), write(&mut counts), write(&mut total), write(&mut signed)).unwrap();
+        let (sum, less) = (write(&mut total), write(&mut signed));
+        histogram { x: read(&x), counts: write(&mut counts), total: sum, signed: less }.launch(&simulator, geometry).unwrap();
         let naive: [u32; 256] = std::array::from_fn(|v| x.iter().filter(|x| **x as usize == v).count() as u32);
         prop_assert_eq!(counts, naive);
         prop_assert_eq!((total[0] as usize, -signed[0] as usize), (x.len(), x.len()));

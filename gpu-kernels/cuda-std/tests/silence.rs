@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 static REPORTS: AtomicU32 = AtomicU32::new(0);
 
 kernel! {
-    #[name = "fails"]
     #[max_threads = 32]
     fn fails(y: GlobalMut<u32>) {
         assert!(y.is_empty(), "the buffer has {} elements", y.len());
@@ -25,8 +24,8 @@ fn only_panics_outside_of_kernels_are_reported() {
     for (len, message) in [(0, "reads element 0 of a buffer of 0"), (3, "panics: the buffer has 3 elements")] {
         let mut y = vec![0u32; len];
         // SAFETY: the vector outlives the launch.
-        let y = unsafe { DeviceSliceMut::from_raw(y.as_mut_ptr().expose_provenance() as u64, len) };
-        let error = fails::launch(&simulator, Geometry::linear(4, 32), y).unwrap_err();
+        let y = unsafe { GlobalMut::from_raw(y.as_mut_ptr().expose_provenance() as u64, len) };
+        let error = fails { y }.launch(&simulator, Geometry::linear(4, 32)).unwrap_err();
         assert!(error.to_string().contains(message), "{error}");
     }
     assert_eq!(REPORTS.load(Ordering::Relaxed), 0);

@@ -55,6 +55,9 @@ fn examine(architecture: &str, text: &str) -> Result<()> {
     if text.lines().skip(1).any(|line| line.contains('/')) {
         return Err(format!("{architecture}: the PTX holds a path or a comment"));
     }
+    if ptx::local(text) {
+        return Err(format!("{architecture}: an array is in local memory: it is indexed by a variable"));
+    }
     match ptx::entries(text).iter().find(|entry| barriers::exclude_each_other(entry)) {
         Some(entry) => Err(format!(
             "{architecture}, {}: two barriers stand on paths that exclude each other; write a barrier once, where the \

@@ -6,7 +6,26 @@ const ENTRY: &str = ".visible .entry ";
 /// What parameters of an entry are called, after the entry's name.
 const PARAMETER: &str = "_param_";
 
-/// The compiler's text under a header that names it, without its comments, and with short names of parameters.
+/// An access whose address the compiler takes for a generic one, as it does not know where the pointers in a parameter's struct point
+/// to, made one of global memory.
+///
+/// Kernels reach shared memory by instructions of their own, and one with local memory is refused ([`local`]): what is left is global.
+fn of_global(line: &str) -> String {
+    let Some((name, operands)) = line.trim_start().split_once([' ', '\t']) else { return line.to_owned() };
+    // What follows is a state space, a type (`b32`), or a vector of one (`v4`).
+    let Some((operation @ ("ld" | "st"), rest)) = name.split_once('.') else { return line.to_owned() };
+    let generic = rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit);
+    let indent = &line[..line.len() - line.trim_start().len()];
+    if generic { format!("{indent}{operation}.global.{rest} {}", operands.trim_start()) } else { line.to_owned() }
+}
+
+/// Whether a text's kernels have local memory: arrays that are not in registers.
+pub(super) fn local(text: &str) -> bool {
+    text.contains("__local_depot")
+}
+
+/// The compiler's text under a header that names it, without its comments, with short names of parameters, and with accesses of global
+/// memory that say so.
 pub(super) fn tidied(text: &str, compiler: &str) -> String {
     let mut tidy = format!("{HEADER}{compiler}\n");
     let mut entry = String::new();
@@ -23,7 +42,7 @@ pub(super) fn tidied(text: &str, compiler: &str) -> String {
         }
         // Their scope is the entry, so they need not repeat its name.
         let line = if entry.is_empty() { line.to_owned() } else { line.replace(&entry, "param_") };
-        tidy += &line.replace(" \t", " ");
+        tidy += &of_global(&line.replace(" \t", " "));
         tidy.push('\n');
     }
     tidy.truncate(tidy.trim_end().len());
@@ -64,7 +83,7 @@ pub(super) fn entries(text: &str) -> Vec<Entry<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{compiler, entries, tidied};
+    use super::{compiler, entries, of_global, tidied};
 
     const RAW: &str = "//\n// Generated\n//\n\n.version 8.0\n\n\n\t// .globl\tfill\n.visible .entry fill(\n\
         \t.param .u64 fill_param_0\n)\n{\n\tld.param.b64 \t%rd1, [fill_param_0];\n\t// begin inline asm\n\
@@ -79,6 +98,17 @@ mod tests {
         assert_eq!(rest, Some(expected));
         assert_eq!(compiler(&tidy), Some("rustc 1.96.0, LLVM 22"));
         assert_eq!(compiler(RAW), None);
+    }
+
+    #[test]
+    fn generic_accesses_are_of_global_memory() {
+        assert_eq!(of_global("\tld.b32 %r1, [%rd1+4];"), "\tld.global.b32 %r1, [%rd1+4];");
+        assert_eq!(of_global("\t@%p1 st.v4.b32 [%rd1], {%r1};"), "\t@%p1 st.v4.b32 [%rd1], {%r1};");
+        for other in
+            ["\tld.param.b64 %rd1, [param_0];", "st.shared.b32 [%r1], %r2;", "\tld.global.nc.b32 %r1, [%rd1];", "}"]
+        {
+            assert_eq!(of_global(other), other);
+        }
     }
 
     #[test]

@@ -3,8 +3,9 @@
 //! Kernels take row-major operands of f32, f64 and integers. Others are laid out first ([`operand`]): strided ones are copied,
 //! half types computed in f32.
 
-mod coarse;
 mod conv;
+mod convert;
+mod dispatch;
 mod elementwise;
 mod gather;
 mod memory;
@@ -12,8 +13,11 @@ mod normalize;
 mod operand;
 mod pool;
 mod product;
+mod random;
 mod recurrent;
 mod reduce;
+mod softmax;
+mod update;
 
 use crate::machine::{Failure, Machine};
 use cuda_std::{Launch, LaunchError, Launcher};

@@ -1,14 +1,12 @@
 //! Normalisation by the moments of channels.
 
 use super::Gpu;
+use super::dispatch::by_float;
 use super::operand::{flag_of, float, sizes};
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;
-use gpu_kernels::normalize::{
-    BIAS, Chunks, OWN_MOMENTS, WEIGHT, by_channel, moments_f32, moments_f64, normalize_f32, normalize_f64,
-    normalize_grad_f32, normalize_grad_f64, normalize_sums_f32, normalize_sums_f64,
-};
-use kiln_tensor::{DType, Normalization, Out, Result, View, composed};
+use gpu_kernels::normalize::{self, BIAS, Chunks, OWN_MOMENTS, WEIGHT, by_channel, normalize_grad, normalize_sums};
+use kiln_tensor::{Normalization, Out, Result, View, composed};
 
 impl<M: Machine> Gpu<M> {
     pub(super) fn channel_moments(&self, out: Out<'_>, x: View<'_>) -> Result<()> {
@@ -23,12 +21,8 @@ impl<M: Machine> Gpu<M> {
             return Ok(());
         }
         let geometry = by_channel(c, &chunks, dtype.size());
-        let ([n, c, s], x) = (sizes([n, c, s]), self.numbers(&x)?);
-        let to = self.target(&out);
-        self.launched(match dtype {
-            DType::F64 => moments_f64::launch(self, geometry, to.slice_mut(), x.slice(), n, c, s),
-            _ => moments_f32::launch(self, geometry, to.slice_mut(), x.slice(), n, c, s),
-        })
+        let (shape, x, to) = (sizes([n, c, s]), self.numbers(&x)?, self.target(&out));
+        by_float!(dtype, T => self.run(normalize::moments::<T> { y: to.write(), x: x.read(), shape }, geometry))
     }
 
     pub(super) fn normalized(
@@ -41,33 +35,18 @@ impl<M: Machine> Gpu<M> {
     ) -> Result<()> {
         self.sound()?;
         let dtype = float("normalize", out.dtype)?;
-        let &[_, c, s] = &sizes([out.shape[0], out.shape[1], out.shape[2]]);
+        let shape = sizes([out.shape[0], out.shape[1], out.shape[2]]);
         let (x, moments) = (self.numbers(x)?, self.numbers(moments)?);
         let (weight, scaled) = self.optional(weight.as_ref(), WEIGHT)?;
         let (bias, shifted) = self.optional(bias.as_ref(), BIAS)?;
         let (relu, after) = flag_of(form.activation);
-        let (flags, geometry) = (scaled | shifted | relu, by_element(out.elements()));
+        let flags = scaled | shifted | relu;
         self.computing(out, |to| {
-            macro_rules! launch {
-                ($kernel:ident, $epsilon:expr) => {
-                    $kernel::launch(
-                        self,
-                        geometry,
-                        to.slice_mut(),
-                        x.slice(),
-                        moments.slice(),
-                        weight.slice(),
-                        bias.slice(),
-                        c,
-                        s,
-                        $epsilon,
-                        flags,
-                    )
-                };
-            }
-            self.launched(match dtype {
-                DType::F64 => launch!(normalize_f64, form.epsilon),
-                _ => launch!(normalize_f32, form.epsilon as f32),
+            by_float!(dtype, T => {
+                let (moments, epsilon) = (moments.read(), form.epsilon as T);
+                let form = normalize::Form::<T> { moments, shape, flags, epsilon, share: 1.0 };
+                let (y, x, weight, bias) = (to.write(), x.read(), weight.read(), bias.read());
+                self.run(normalize::normalize { y, x, weight, bias, form }, by_element(out.elements()))
             })?;
             after.map_or(Ok(()), |call| self.unary_rows(call, to, to, dtype))
         })
@@ -93,30 +72,20 @@ impl<M: Machine> Gpu<M> {
         if c == 0 {
             return Ok(());
         }
-        let by_channel = by_channel(c, &chunks, dtype.size());
-        let share = 1.0 / (n * s).max(1) as f64;
-        let [n, c, s] = sizes([n, c, s]);
+        let (by_channel, shape) = (by_channel(c, &chunks, dtype.size()), sizes([n, c, s]));
         let (y, relu) = self.optional((relu != 0).then_some(&y), relu)?;
         let (x, dy, moments) = (self.numbers(&x)?, self.numbers(&dy)?, self.numbers(&moments)?);
         let (weight, scaled) = self.optional(weight.as_ref(), WEIGHT)?;
         let flags = relu | scaled | if form.own_moments { OWN_MOMENTS } else { 0 };
         let sums = self.target(&affine);
         self.computing(&dx, |to| {
-            macro_rules! launch {
-                ($sums:ident $gradient:ident $T:ident) => {{
-                    let epsilon = form.epsilon as $T;
-                    let [x, y, dy, moments] = [x.slice(), y.slice(), dy.slice(), moments.slice()];
-                    let end =
-                        $sums::launch(self, by_channel, sums.slice_mut(), x, y, dy, moments, n, c, s, epsilon, flags);
-                    self.launched(end)?;
-                    let (to, weight, sums) = (to.slice_mut(), weight.slice(), sums.slice());
-                    let (share, geometry) = (share as $T, by_element(dx.elements()));
-                    $gradient::launch(self, geometry, to, x, y, dy, moments, weight, sums, c, s, epsilon, share, flags)
-                }};
-            }
-            self.launched(match dtype {
-                DType::F64 => launch!(normalize_sums_f64 normalize_grad_f64 f64),
-                _ => launch!(normalize_sums_f32 normalize_grad_f32 f32),
+            by_float!(dtype, T => {
+                let (epsilon, share) = (form.epsilon as T, (1.0 / (n * s).max(1) as f64) as T);
+                let form = normalize::Form::<T> { moments: moments.read(), shape, flags, epsilon, share };
+                let (x, y, dy) = (x.read(), y.read(), dy.read());
+                self.run(normalize_sums { sums: sums.write(), x, y, dy, form }, by_channel)?;
+                let (dx, weight, sums) = (to.write(), weight.read(), sums.read());
+                self.run(normalize_grad { dx, x, y, dy, weight, sums, form }, by_element(to.elements()))
             })
         })
     }

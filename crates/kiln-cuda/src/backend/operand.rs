@@ -2,10 +2,11 @@
 
 use super::Gpu;
 use crate::machine::Machine;
-use cuda_std::{DeviceSlice, DeviceSliceMut, Element};
+use cuda_std::{Element, Global, GlobalMut};
 use gpu_kernels::matmul::RELU;
+use gpu_kernels::window;
 use kiln_math::UnaryOp;
-use kiln_tensor::{Buffer, DType, Layout, Out, Result, Shape, UnaryCall, View, unsupported_dtype};
+use kiln_tensor::{Buffer, DType, Layout, Out, Result, Shape, UnaryCall, View, Window, unsupported_dtype};
 
 /// Row-major elements in device memory; temporary memory goes back when it is dropped.
 pub(super) struct Operand<'g, M: Machine> {
@@ -50,15 +51,15 @@ impl<M: Machine> Operand<'_, M> {
     }
 
     /// The elements, to be read. `T` is the type that they have.
-    pub(super) fn slice<T: Element>(&self) -> DeviceSlice<T> {
+    pub(super) fn read<T: Element>(&self) -> Global<T> {
         // SAFETY: an operand is so many elements of live memory of this device, and launches go to this device.
-        unsafe { DeviceSlice::from_raw(self.address, self.elements) }
+        unsafe { Global::from_raw(self.address, self.elements) }
     }
 
     /// The elements, to be written.
-    pub(super) fn slice_mut<T: Element>(&self) -> DeviceSliceMut<T> {
+    pub(super) fn write<T: Element>(&self) -> GlobalMut<T> {
         // SAFETY: as above; outputs and temporary memory are the caller's alone.
-        unsafe { DeviceSliceMut::from_raw(self.address, self.elements) }
+        unsafe { GlobalMut::from_raw(self.address, self.elements) }
     }
 }
 
@@ -74,6 +75,21 @@ pub(super) fn computed_in(dtype: DType) -> DType {
 pub(super) fn sizes<const N: usize>(sizes: [usize; N]) -> [u32; N] {
     // What has more elements than that along an axis would not fit into a device's memory.
     sizes.map(|size| u32::try_from(size).unwrap_or(u32::MAX))
+}
+
+/// The spatial sizes of a shape as kernels take them.
+pub(super) fn axes(shape: &Shape) -> window::Axes {
+    sizes(Window::sizes(shape))
+}
+
+/// A window as kernels take it.
+pub(super) fn window(window: &Window) -> window::Window {
+    window::Window {
+        kernel: sizes(window.kernel),
+        stride: sizes(window.stride),
+        dilation: sizes(window.dilation),
+        before: sizes(window.padding.map(|(before, _)| before)),
+    }
 }
 
 /// An activation that kernels apply themselves, as their flag, or one that is left.

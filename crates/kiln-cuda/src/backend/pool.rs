@@ -1,78 +1,37 @@
 //! Maxima of windows, and their gradient.
 
 use super::Gpu;
-use super::conv::launch_windowed;
-use super::operand::{float, sizes};
+use super::dispatch::by_float;
+use super::operand::{axes, float, window};
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;
-use gpu_kernels::pool::{max_pool_f32, max_pool_f64, max_pool_grad_f32, max_pool_grad_f64};
-use kiln_tensor::{DType, MAX_SPATIAL, Out, Result, View, Window};
+use gpu_kernels::pool::{max_pool, max_pool_grad};
+use kiln_tensor::{Out, Result, View, Window};
 
 impl<M: Machine> Gpu<M> {
-    pub(super) fn maxima(&self, window: &Window, out: &Out<'_>, taps: Option<&Out<'_>>, x: &View<'_>) -> Result<()> {
+    pub(super) fn maxima(&self, form: &Window, out: &Out<'_>, taps: Option<&Out<'_>>, x: &View<'_>) -> Result<()> {
         self.sound()?;
         let dtype = float("max_pool", out.dtype)?;
-        let [p0, p1, p2] = sizes::<MAX_SPATIAL>(Window::sizes(out.shape));
-        let [d0, d1, d2] = sizes::<MAX_SPATIAL>(Window::sizes(x.layout.shape()));
+        let (outputs, inputs, window) = (axes(out.shape), axes(x.layout.shape()), window(form));
         let (x, geometry) = (self.numbers(x)?, by_element(out.elements()));
-        let taps = taps.map_or_else(|| self.absent(), |taps| self.target(taps));
+        let taps = taps.map_or_else(|| self.absent(), |taps| self.target(taps)).write();
         self.computing(out, |to| {
-            macro_rules! launch {
-                ($kernel:ident) => {
-                    launch_windowed!(
-                        self,
-                        $kernel,
-                        geometry,
-                        window,
-                        to.slice_mut(),
-                        taps.slice_mut(),
-                        x.slice(),
-                        p0,
-                        p1,
-                        p2,
-                        d0,
-                        d1,
-                        d2
-                    )
-                };
-            }
-            self.launched(if dtype == DType::F64 { launch!(max_pool_f64) } else { launch!(max_pool_f32) })
+            by_float!(dtype, T => {
+                self.run(max_pool::<T> { y: to.write(), taps, x: x.read(), outputs, inputs, window }, geometry)
+            })
         })
     }
 
-    pub(super) fn maxima_gradients(
-        &self,
-        window: &Window,
-        out: &Out<'_>,
-        dy: &View<'_>,
-        taps: &View<'_>,
-    ) -> Result<()> {
+    pub(super) fn maxima_gradients(&self, form: &Window, out: &Out<'_>, dy: &View<'_>, taps: &View<'_>) -> Result<()> {
         self.sound()?;
         let dtype = float("max_pool_grad", out.dtype)?;
-        let [p0, p1, p2] = sizes::<MAX_SPATIAL>(Window::sizes(dy.layout.shape()));
-        let [d0, d1, d2] = sizes::<MAX_SPATIAL>(Window::sizes(out.shape));
+        let (outputs, inputs, window) = (axes(dy.layout.shape()), axes(out.shape), window(form));
         let (dy, taps, geometry) = (self.numbers(dy)?, self.rows(taps)?, by_element(out.elements()));
         self.computing(out, |to| {
-            macro_rules! launch {
-                ($kernel:ident) => {
-                    launch_windowed!(
-                        self,
-                        $kernel,
-                        geometry,
-                        window,
-                        to.slice_mut(),
-                        dy.slice(),
-                        taps.slice(),
-                        p0,
-                        p1,
-                        p2,
-                        d0,
-                        d1,
-                        d2
-                    )
-                };
-            }
-            self.launched(if dtype == DType::F64 { launch!(max_pool_grad_f64) } else { launch!(max_pool_grad_f32) })
+            by_float!(dtype, T => {
+                let (dx, dy, taps) = (to.write(), dy.read(), taps.read());
+                self.run(max_pool_grad::<T> { dx, dy, taps, outputs, inputs, window }, geometry)
+            })
         })
     }
 }

@@ -4,17 +4,16 @@
 //! the state, block by block in the order of the units, as on the CPU.
 
 use super::Gpu;
+use super::dispatch::by_float;
 use super::operand::{Operand, sizes};
-use super::product::Matrix;
+use super::product::{Matrix, Products};
 use crate::machine::Machine;
 use cuda_std::Geometry;
 use gpu_kernels::geometry::by_element;
 use gpu_kernels::matmul::ACCUMULATE;
 use gpu_kernels::recurrent::{
-    gru_cell_f32, gru_cell_f64, gru_cell_grad_f32, gru_cell_grad_f64, gru_exchange_f32, gru_exchange_f64,
-    gru_renew_f32, gru_renew_f64, gru_reset_f32, gru_reset_f64, gru_reset_grad_f32, gru_reset_grad_f64, lstm_cell_f32,
-    lstm_cell_f64, lstm_cell_grad_f32, lstm_cell_grad_f64, recurrent_rest_f32, recurrent_rest_f64, simple_cell_f32,
-    simple_cell_f64, simple_cell_grad_f32, simple_cell_grad_f64,
+    Slopes, Step, gru_cell, gru_cell_grad, gru_exchange, gru_renew, gru_reset, gru_reset_grad, lstm_cell,
+    lstm_cell_grad, recurrent_rest, simple_cell, simple_cell_grad,
 };
 use kiln_math::{BinaryOp, RecurrentCell};
 use kiln_tensor::{
@@ -40,18 +39,7 @@ struct Layer<'g, M: Machine> {
     keep: Operand<'g, M>,
     h0: Operand<'g, M>,
     c0: Operand<'g, M>,
-}
-
-/// Launches a kernel of the layer's type: with what it writes, what it reads, and numbers.
-macro_rules! launch {
-    ($layer:ident, $geometry:expr, $f32:ident $f64:ident [$($to:expr),+] [$($from:expr),*] $($number:expr),*) => {
-        $layer.gpu.launched(match $layer.dtype {
-            DType::F64 => {
-                $f64::launch($layer.gpu, $geometry, $($to.slice_mut(),)+ $($from.slice(),)* $($number),*)
-            }
-            _ => $f32::launch($layer.gpu, $geometry, $($to.slice_mut(),)+ $($from.slice(),)* $($number),*),
-        })
-    };
+    nothing: Operand<'g, M>,
 }
 
 impl<'g, M: Machine> Layer<'g, M> {
@@ -77,6 +65,7 @@ impl<'g, M: Machine> Layer<'g, M> {
             keep: optional(&call.keep)?,
             h0: gpu.rows(&call.h0)?,
             c0: optional(&call.c0)?,
+            nothing: gpu.absent(),
         }))
     }
 
@@ -132,15 +121,18 @@ impl<'g, M: Machine> Layer<'g, M> {
     /// Exchanges a GRU's third gate and what is beside it, of all steps.
     fn exchange(&self, gates: &Operand<'_, M>, inner: &Operand<'_, M>) -> Result<()> {
         let [hidden] = sizes([self.hidden]);
-        let geometry = by_element(inner.elements());
-        launch!(self, geometry, gru_exchange_f32 gru_exchange_f64 [gates, inner] [] hidden)
+        by_float!(self.dtype, T => {
+            let exchange = gru_exchange::<T> { gates: gates.write(), inner: inner.write(), hidden };
+            self.gpu.run(exchange, by_element(inner.elements()))
+        })
     }
 
     /// `gates` += x (N, H) · Wᵀ, for some of a step's gates.
     fn onto_gates(&self, gates: &Operand<'_, M>, x: &Operand<'_, M>, which: Range<usize>) -> Result<()> {
         let (hidden, first) = (self.hidden, which.start * self.hidden);
         let y = Matrix::rows(gates, first, self.gate_width());
-        let weight = Matrix { memory: &self.weight, start: (first * hidden) as i64, row: 1, column: hidden as i64 };
+        let transposed = Matrix::rows(&self.weight, first * hidden, 1);
+        let weight = Matrix { column: hidden as i64, ..transposed };
         let sizes = [self.batch, which.len() * hidden, hidden];
         self.product(sizes, y, [Matrix::rows(x, 0, hidden), weight], ACCUMULATE)
     }
@@ -167,8 +159,8 @@ impl<'g, M: Machine> Layer<'g, M> {
         factors: [Matrix<'_, '_, M>; 2],
         flags: u32,
     ) -> Result<()> {
-        let absent = self.gpu.absent();
-        self.gpu.one_product(self.dtype, sizes, y, factors, Matrix::rows(&absent, 0, 0), flags)
+        let bias = Matrix::rows(&self.nothing, 0, 0);
+        self.gpu.products(self.dtype, &Products { sizes, batch: [1; 4], y, factors, bias, flags })
     }
 }
 
@@ -192,28 +184,25 @@ impl<M: Machine> Layer<'_, M> {
         let factor = if self.is_dropped() { kept } else { &before };
         let met = if self.cell == RESET_BEFORE { 2 } else { self.cell.gates() };
         self.onto_gates(&gates, factor, 0..met)?;
-        match self.cell {
-            RecurrentCell::Tanh | RecurrentCell::Relu => {
-                let relu = u32::from(self.cell == RecurrentCell::Relu);
-                launch!(self, shape, simple_cell_f32 simple_cell_f64
-                    [gates, after, kept] [before, keep, mask] hidden, relu)
+        let (cell, relu) = (self.previous(&to.inner, &self.c0, i), u32::from(self.cell == RecurrentCell::Relu));
+        by_float!(self.dtype, T => {
+            let (gates_now, after, inner_now, kept) = (gates.write(), after.write(), inner.write(), kept.write());
+            let (before, inner_before, bias) = (before.read(), cell.read(), self.bias.read());
+            let (keep, mask) = (keep.read(), mask.read());
+            let step = Step::<T> {
+                gates: gates_now, after, inner: inner_now, kept, before, inner_before, bias, keep, mask, hidden, relu,
+            };
+            match self.cell {
+                RecurrentCell::Tanh | RecurrentCell::Relu => self.gpu.run(simple_cell { step }, shape),
+                RecurrentCell::Lstm => self.gpu.run(lstm_cell { step }, shape),
+                RESET_AFTER => self.gpu.run(gru_cell { step }, shape),
+                RESET_BEFORE => {
+                    self.gpu.run(gru_reset { step }, shape)?;
+                    self.onto_gates(&gates, &inner, 2..3)?;
+                    self.gpu.run(gru_renew { step }, shape)
+                }
             }
-            RecurrentCell::Lstm => {
-                let cell = self.previous(&to.inner, &self.c0, i);
-                launch!(self, shape, lstm_cell_f32 lstm_cell_f64
-                    [gates, after, inner, kept] [before, cell, keep, mask] hidden)
-            }
-            RESET_AFTER => {
-                let bias = &self.bias;
-                launch!(self, shape, gru_cell_f32 gru_cell_f64
-                    [gates, after, inner, kept] [before, bias, keep, mask] hidden)
-            }
-            RESET_BEFORE => {
-                launch!(self, shape, gru_reset_f32 gru_reset_f64 [gates, inner] [before, keep] hidden)?;
-                self.onto_gates(&gates, &inner, 2..3)?;
-                launch!(self, shape, gru_renew_f32 gru_renew_f64 [gates, after, kept] [before, keep, mask] hidden)
-            }
-        }
+        })
     }
 }
 
@@ -241,31 +230,39 @@ impl<M: Machine> Layer<'_, M> {
         let (gates, dgates) = (of_gates(&pass.gates), of_gates(&pass.dgates));
         let (inner, dinner, dy) = (of_units(&pass.inner), of_units(&pass.dinner), of_units(&pass.dy));
         let (before, mask) = (self.previous(&pass.states, &self.h0, i), self.mask(t));
-        let (dh, dc, keep) = (&pass.dh, &pass.dc, &self.keep);
+        let (cell, relu) = (self.previous(&pass.inner, &self.c0, i), u32::from(self.cell == RecurrentCell::Relu));
+        let dh = &pass.dh;
         // Of the step after, where `dh` lacks it.
-        let product = if last || !self.is_dropped() { &self.gpu.absent() } else { &pass.product };
-        match self.cell {
-            RecurrentCell::Tanh | RecurrentCell::Relu => {
-                let relu = u32::from(self.cell == RecurrentCell::Relu);
-                launch!(self, shape, simple_cell_grad_f32 simple_cell_grad_f64
-                    [dgates, dh] [gates, dy, product, keep, mask] hidden, relu)?;
+        let product = if last || !self.is_dropped() { &self.nothing } else { &pass.product };
+        by_float!(self.dtype, T => {
+            let slopes = Slopes::<T> {
+                dgates: dgates.write(),
+                dinner: dinner.write(),
+                dh: dh.write(),
+                dc: pass.dc.write(),
+                gates: gates.read(),
+                before: before.read(),
+                inner_before: cell.read(),
+                inner: inner.read(),
+                dy: dy.read(),
+                product: product.read(),
+                keep: self.keep.read(),
+                mask: mask.read(),
+                hidden,
+                relu,
+            };
+            match self.cell {
+                RecurrentCell::Tanh | RecurrentCell::Relu => self.gpu.run(simple_cell_grad { slopes }, shape),
+                RecurrentCell::Lstm => self.gpu.run(lstm_cell_grad { slopes }, shape),
+                RecurrentCell::Gru { .. } => self.gpu.run(gru_cell_grad { slopes }, shape),
+            }?;
+            if self.cell == RESET_BEFORE {
+                self.through_weight(&pass.product, &dgates, 2..3, 0)?;
+                let slopes = Slopes { product: pass.product.read(), ..slopes };
+                self.gpu.run(gru_reset_grad { slopes }, shape)?;
             }
-            RecurrentCell::Lstm => {
-                let cell = self.previous(&pass.inner, &self.c0, i);
-                launch!(self, shape, lstm_cell_grad_f32 lstm_cell_grad_f64
-                    [dgates, dh, dc] [gates, cell, inner, dy, product, keep, mask] hidden)?;
-            }
-            RecurrentCell::Gru { .. } => {
-                launch!(self, shape, gru_cell_grad_f32 gru_cell_grad_f64
-                    [dgates, dinner, dh] [gates, before, inner, dy, product, keep, mask] hidden)?;
-            }
-        }
-        if self.cell == RESET_BEFORE {
-            let product = &pass.product;
-            self.through_weight(product, &dgates, 2..3, 0)?;
-            launch!(self, shape, gru_reset_grad_f32 gru_reset_grad_f64
-                [dgates, dh] [gates, before, product, keep] hidden)?;
-        }
+            Ok(())
+        })?;
         let met = if self.cell == RESET_BEFORE { 2 } else { self.cell.gates() };
         let (to, flags) = if self.is_dropped() { (&pass.product, 0) } else { (dh, ACCUMULATE) };
         self.through_weight(to, &dgates, 0..met, flags)
@@ -273,8 +270,10 @@ impl<M: Machine> Layer<'_, M> {
 
     /// Adds what came through the first step's product to the gradient of the first state.
     fn finish(&self, pass: &Backward<'_, M>) -> Result<()> {
-        let (dh, product, keep) = (&pass.dh, &pass.product, &self.keep);
-        launch!(self, self.by_unit(), recurrent_rest_f32 recurrent_rest_f64 [dh] [product, keep])
+        by_float!(self.dtype, T => {
+            let (dh, product, keep) = (pass.dh.write(), pass.product.read(), self.keep.read());
+            self.gpu.run(recurrent_rest::<T> { dh, product, keep }, self.by_unit())
+        })
     }
 }
 

@@ -1,11 +1,12 @@
 //! Reductions over axes: the reduced axes last, then rows.
 
 use super::Gpu;
+use super::dispatch::{by_float, by_order};
 use super::operand::{Operand, computed_in};
 use crate::machine::Machine;
-use gpu_kernels::arg_reduce::{arg_reduce_f32, arg_reduce_f64, arg_reduce_i64, arg_reduce_u8};
+use gpu_kernels::arg_reduce::arg_reduce;
 use gpu_kernels::geometry::{by_element, by_lanes};
-use gpu_kernels::reduce::{Fold, chunks, reduce_f32, reduce_f64, sum_i64};
+use gpu_kernels::reduce::{self, Fold, chunks, sum_i64};
 use kiln_tensor::{ArgReduceOp, DType, Layout, MAX_RANK, Out, ReduceOp, Result, Shape, View};
 
 /// Rows of elements at strides.
@@ -60,9 +61,8 @@ impl<M: Machine> Gpu<M> {
         let count: usize = axes.iter().map(|&axis| x.layout.shape()[axis]).product();
         if matches!(x.dtype, DType::I64 | DType::Bool) {
             let x = self.reduced_last(x, axes, DType::I64)?;
-            let geometry = by_element(out.elements());
-            let to = self.target(out);
-            return self.launched(sum_i64::launch(self, geometry, to.slice_mut(), x.slice(), count as u64));
+            let sum = sum_i64 { y: self.target(out).write(), x: x.read(), count: count as u64 };
+            return self.run(sum, by_element(out.elements()));
         }
         let dtype = computed_in(x.dtype);
         let x = self.rows_over(x, axes, count, dtype)?;
@@ -92,42 +92,12 @@ impl<M: Machine> Gpu<M> {
             let last = results == 1;
             let partial = if last { None } else { Some(self.temporary(rows * results, dtype)?) };
             let target = partial.as_ref().unwrap_or(to);
-            let geometry = by_lanes(rows * results);
-            let (divide, by) = match divisor {
-                Some(divisor) if last => (1, divisor),
-                _ => (0, 1.0),
-            };
+            let (divide, divisor) = divisor.filter(|_| last).map_or((0, 1.0), |divisor| (1, divisor));
             let (count, fold, &Rows { start, row, step, .. }) = (x.count as u64, fold as u32, &x);
-            self.launched(match dtype {
-                DType::F64 => reduce_f64::launch(
-                    self,
-                    geometry,
-                    target.slice_mut(),
-                    x.elements.slice(),
-                    start,
-                    row,
-                    step,
-                    count,
-                    fold,
-                    divide,
-                    by,
-                ),
-                _ => {
-                    let by = by as f32;
-                    reduce_f32::launch(
-                        self,
-                        geometry,
-                        target.slice_mut(),
-                        x.elements.slice(),
-                        start,
-                        row,
-                        step,
-                        count,
-                        fold,
-                        divide,
-                        by,
-                    )
-                }
+            by_float!(dtype, T => {
+                let x = reduce::Rows::<T> { elements: x.elements.read(), start, row, step, count };
+                let reduction = reduce::reduce { y: target.write(), x, fold, divide, divisor: divisor as T };
+                self.run(reduction, by_lanes(rows * results))
             })?;
             let Some(partial) = partial else { return Ok(()) };
             x = Rows::of(partial, results);
@@ -139,15 +109,10 @@ impl<M: Machine> Gpu<M> {
         let dtype = computed_in(x.dtype);
         let count = x.layout.shape()[axis] as u64;
         let x = self.reduced_last(x, &[axis], dtype)?;
-        let smallest = u32::from(op == ArgReduceOp::ArgMin);
-        let (to, geometry) = (self.target(out), by_element(out.elements()));
-        self.launched(match dtype {
-            DType::F64 => arg_reduce_f64::launch(self, geometry, to.slice_mut(), x.slice(), count, smallest),
-            DType::I64 => arg_reduce_i64::launch(self, geometry, to.slice_mut(), x.slice(), count, smallest),
-            DType::U8 | DType::Bool => {
-                arg_reduce_u8::launch(self, geometry, to.slice_mut(), x.slice(), count, smallest)
-            }
-            _ => arg_reduce_f32::launch(self, geometry, to.slice_mut(), x.slice(), count, smallest),
+        let (to, smallest) = (self.target(out), u32::from(op == ArgReduceOp::ArgMin));
+        by_order!(dtype, T => {
+            let positions = arg_reduce::<T> { y: to.write(), x: x.read(), count, smallest };
+            self.run(positions, by_element(out.elements()))
         })
     }
 }

@@ -5,10 +5,10 @@ use super::error::DriverError;
 use super::memory::Memory;
 use super::module::Kernels;
 use super::staging::Staging;
-use crate::machine::{Failure, Machine};
+use crate::machine::{Failure, Machine, Properties};
 use cuda_std::{Geometry, Launch, LaunchError, Launcher};
 use cust::context::{Context, CurrentContext};
-use cust::device::Device;
+use cust::device::{Device, DeviceAttribute};
 use cust::error::CudaError;
 use cust::memory::{AsyncCopyDestination, DevicePointer, DeviceSlice};
 use cust::stream::{Stream, StreamFlags};
@@ -18,6 +18,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 /// A card: its primary context, one stream, and the kernels.
 pub(crate) struct Driver {
     name: String,
+    properties: Properties,
     kernels: Mutex<Kernels>,
     staging: Mutex<Staging>,
     /// What went wrong in a call that has no result.
@@ -45,10 +46,13 @@ impl Driver {
         let context = Context::new(device)?;
         CurrentContext::set_current(&context)?;
         let memory = Memory::of(device)?;
+        let multiprocessors = device.get_attribute(DeviceAttribute::MultiprocessorCount)?;
+        let properties = Properties { multiprocessors: usize::try_from(multiprocessors).unwrap_or(1) };
         let stream = Stream::new(StreamFlags::DEFAULT, None)?;
         let kernels = Kernels::load(ptx)?;
         Ok(Driver {
             name,
+            properties,
             kernels: Mutex::new(kernels),
             staging: Mutex::default(),
             unreported: OnceLock::new(),
@@ -82,18 +86,17 @@ impl Driver {
         let kernel = launch.kernel().name();
         let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
         let function = kernels.function(launch.kernel())?;
-        // The driver copies each argument from its address before it returns.
-        let arguments = launch.arguments().iter().map(|argument| argument.bytes().as_ptr().cast_mut().cast::<c_void>());
-        let arguments: Vec<_> = arguments.collect();
+        // The entry's one parameter; the driver copies it before it returns.
+        let parameters = [launch.parameters().as_ptr().cast_mut().cast::<c_void>()];
         let Geometry { grid, block, shared_bytes } = launch.geometry();
-        // SAFETY: a launch has the arguments that its kernel takes, and a geometry within its limits.
+        // SAFETY: a launch has the parameters that its kernel takes, and a geometry within its limits.
         let end = unsafe {
             self.stream.launch(
                 function,
                 <(u32, u32, u32)>::from(grid),
                 <(u32, u32, u32)>::from(block),
                 shared_bytes,
-                &arguments,
+                &parameters,
             )
         };
         end.map_err(|error| {
@@ -126,6 +129,10 @@ impl Launcher for Driver {
 impl Machine for Driver {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn properties(&self) -> Properties {
+        self.properties
     }
 
     fn alloc(&self, bytes: usize) -> Result<u64, Failure> {

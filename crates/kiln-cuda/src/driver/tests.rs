@@ -4,8 +4,7 @@ use super::devices;
 use super::machine::Driver;
 use crate::backend::Gpu;
 use crate::machine::{Failure, Machine};
-use cuda_std::launch::Argument;
-use cuda_std::{Geometry, KernelInfo, Launch, LaunchError, Launcher};
+use cuda_std::{Geometry, GlobalMut, KernelInfo, Launch, LaunchError, Launcher, parameters};
 use kiln_tensor::Backend;
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::{CStr, c_char};
@@ -17,18 +16,23 @@ use std::sync::OnceLock;
 /// Three kernels that do the same.
 const PTX: &str = concat!(
     ".version 7.8\n.target sm_80\n.address_size 64\n",
-    ".visible .entry store(.param .u64 to, .param .u64 len, .param .u32 value)\n",
+    ".visible .entry store(.param .align 8 .b8 given[24])\n",
     include_str!("store.ptx"),
-    ".visible .entry store_b(.param .u64 to, .param .u64 len, .param .u32 value)\n",
+    ".visible .entry store_b(.param .align 8 .b8 given[24])\n",
     include_str!("store.ptx"),
-    ".visible .entry store_wide(.param .u64 to, .param .u64 len, .param .u32 value)\n",
+    ".visible .entry store_wide(.param .align 8 .b8 given[24])\n",
     include_str!("store.ptx"),
 );
 
-static STORE: KernelInfo = KernelInfo::new("store", 1024, 0);
-static STORE_B: KernelInfo = KernelInfo::new("store_b", 1024, 0);
-static STORE_WIDE: KernelInfo = KernelInfo::new("store_wide", 1024, 100 << 10);
-static ABSENT: KernelInfo = KernelInfo::new("absent", 1024, 0);
+parameters! {
+    /// What the kernels take: words, and what to write to each.
+    struct Words { to: GlobalMut<u32>, value: u32 }
+}
+
+static STORE: KernelInfo = KernelInfo::new::<Words>("store", 1024, 0);
+static STORE_B: KernelInfo = KernelInfo::new::<Words>("store_b", 1024, 0);
+static STORE_WIDE: KernelInfo = KernelInfo::new::<Words>("store_wide", 1024, 100 << 10);
+static ABSENT: KernelInfo = KernelInfo::new::<Words>("absent", 1024, 0);
 
 /// The fake driver, compiled when it is first needed and kept beside the tests.
 fn fake() -> &'static Path {
@@ -81,10 +85,11 @@ fn calls(name: &CStr) -> usize {
 }
 
 /// Writes `value` to `len` words at an address.
-fn store(driver: &Driver, kernel: &'static KernelInfo, to: u64, len: u64, value: u32) -> Result<(), LaunchError> {
-    let arguments = [Argument::scalar(to), Argument::scalar(len), Argument::scalar(value)];
+fn store(driver: &Driver, kernel: &'static KernelInfo, to: u64, len: usize, value: u32) -> Result<(), LaunchError> {
+    // SAFETY: the driver's memory; where it is not, the test is of the fault.
+    let words = Words { to: unsafe { GlobalMut::from_raw(to, len) }, value };
     // SAFETY: the fake's kernel takes these.
-    driver.launch(&unsafe { Launch::new(kernel, Geometry::linear(4, 32), &arguments) }.unwrap())
+    driver.launch(&unsafe { Launch::new(kernel, Geometry::linear(4, 32), &words) }.unwrap())
 }
 
 #[test]
@@ -297,9 +302,12 @@ fn a_late_fault_is_told_with_the_last_kernels() {
     with(TEST, &[("FAKE_LIBCUDA", "cuStreamSynchronize=700")], || {
         let gpu = Gpu::new(open());
         let launch = |kernel: &'static KernelInfo| {
-            let arguments = [Argument::scalar(0u64), Argument::scalar(0u64), Argument::scalar(0u32)];
             // SAFETY: the fake's kernel takes these, and writes nothing.
-            gpu.launch(&unsafe { Launch::new(kernel, Geometry::linear(1, 1), &arguments) }.unwrap()).unwrap();
+            let launch = unsafe {
+                let words = Words { to: GlobalMut::from_raw(0, 0), value: 0 };
+                Launch::new(kernel, Geometry::linear(1, 1), &words).map(|launch| gpu.launch(&launch))
+            };
+            launch.unwrap().unwrap();
         };
         (0..9).for_each(|_| launch(&STORE));
         launch(&STORE_B);

@@ -79,7 +79,7 @@ driver! {
     }
     fn cuDeviceTotalMem_v2(bytes: *mut usize, _device: i32) { *bytes = 1 << 34; 0 }
     fn cuDeviceGetAttribute(value: *mut i32, attribute: u32, _device: i32) {
-        *value = match attribute { 75 => 9, 76 => 0, 115 => 1, _ => return 1 };
+        *value = match attribute { 16 => 132, 75 => 9, 76 => 0, 115 => 1, _ => return 1 };
         0
     }
     fn cuDeviceGetDefaultMemPool(pool: *mut usize, _device: i32) { *pool = 7; 0 }
@@ -110,9 +110,9 @@ driver! {
         arguments: *const *const c_void, _extra: *const c_void
     ) {
         if NAMES.lock().unwrap()[function - 1].starts_with("store") {
-            let address = (*arguments).cast::<u64>().read() as usize;
-            let len = (*arguments.add(1)).cast::<u64>().read() as usize;
-            let value = (*arguments.add(2)).cast::<u32>().read();
+            let parameters = (*arguments).cast::<u64>();
+            let (address, len) = (parameters.read() as usize, parameters.add(1).read() as usize);
+            let value = parameters.add(2).cast::<u32>().read();
             let len = len.min((x * threads) as usize);
             queue(move || unsafe { std::slice::from_raw_parts_mut(address as *mut u32, len) }.fill(value));
         }

@@ -1,53 +1,27 @@
-//! The device's expansion of [`kernel!`](crate::kernel): a PTX entry.
+//! The device's expansion of [`kernel!`](crate::kernel): PTX entries.
 
-/// Collects, parameter by parameter: {the entry's parameters} {the views made of them}. What only the host needs stays empty.
-///
-/// Each step's `len` is a name of its own: macros are hygienic.
+/// The entries of a kernel for one type of parameters: a function for each body, of which [`ptx`](crate) has the name.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __kernel {
-    (@parameters [$name:ident: Global<$t:ty> $(, $($rest:tt)*)?] $unused:ident
-     {$($entry:tt)*} {$($views:tt)*} {} {} {} $kernel:tt) => {
-        $crate::__kernel! { @parameters [$($($rest)*)?] $unused
-            {$($entry)* $name: *const $t, len: u64,}
-            {$($views)* let $name = unsafe { $crate::Global::<$t>::from_raw_parts($name, len as usize) };}
-            {} {} {} $kernel
-        }
-    };
-    (@parameters [$name:ident: GlobalMut<$t:ty> $(, $($rest:tt)*)?] $unused:ident
-     {$($entry:tt)*} {$($views:tt)*} {} {} {} $kernel:tt) => {
-        $crate::__kernel! { @parameters [$($($rest)*)?] $unused
-            {$($entry)* $name: *mut $t, len: u64,}
-            {$($views)* let $name = unsafe { $crate::GlobalMut::<$t>::from_raw_parts($name, len as usize) };}
-            {} {} {} $kernel
-        }
-    };
-    (@parameters [$name:ident: $t:ty $(, $($rest:tt)*)?] $unused:ident
-     {$($entry:tt)*} {$($views:tt)*} {} {} {} $kernel:tt) => {
-        $crate::__kernel! { @parameters [$($($rest)*)?] $unused {$($entry)* $name: $t,} {$($views)*} {} {} {} $kernel }
-    };
-    (@parameters [] $unused:ident {$($entry:tt)*} {$($views:tt)*} {} {} {}
-     {
-        $(#[doc = $doc:expr])*
-        $(#[allow($($allow:tt)*)])*
-        #[name = $name:expr]
-        #[limits($max_threads:expr, [$($max_shared:expr)?])]
-        $vis:vis fn $kernel:ident $body:block
-     }) => {
-        // The host checks these limits; here they only count as used.
-        const _: (u32, &[u32]) = ($max_threads, &[$($max_shared)?]);
+macro_rules! __entry {
+    (
+        $kernel:ident $name:tt [$max_threads:expr] $max_shared:tt
+        [$($type:tt)+] $types:tt [$({ $constant:tt [$($value:literal)?] $($body:tt)+ })+]
+    ) => {
+        const _: () = {
+            type Parameters = $($type)+;
+            // The host checks these limits; here they only count as used.
+            const _: (u32, u32) = ($max_threads, $crate::__max_shared!($max_shared));
+            const _: usize = <Parameters as $crate::Parameter>::BYTES;
 
-        $(#[doc = $doc])*
-        ///
-        /// # Safety
-        /// The host launches it with the arguments that its typed launcher takes.
-        // SAFETY: each view is made of the address and the length of one slice of the host's.
-        #[allow(unused_variables, clippy::too_many_arguments, clippy::undocumented_unsafe_blocks)]
-        $(#[allow($($allow)*)])*
-        #[unsafe(export_name = $name)]
-        $vis unsafe extern "ptx-kernel" fn $kernel($($entry)*) {
-            $($views)*
-            $body
-        }
+            $(const _: () = {
+                /// # Safety
+                /// The host launches it with the parameters that it takes.
+                #[unsafe(export_name = $crate::__name!($kernel $name $types $constant))]
+                unsafe extern "ptx-kernel" fn entry(parameters: Parameters) {
+                    parameters.$($body)+();
+                }
+            };)+
+        };
     };
 }

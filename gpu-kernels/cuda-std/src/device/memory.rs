@@ -1,47 +1,18 @@
 //! Views of global memory. No access is checked here: the simulator shows that kernels stay within their buffers.
 
-use crate::{Element, Vector4, Word};
+use crate::{Element, Global, GlobalMut, Vector4, Word};
 use core::arch::asm;
-
-/// Elements of device memory that a kernel reads.
-#[derive(Clone, Copy)]
-pub struct Global<T> {
-    address: *const T,
-    len: usize,
-}
-
-/// Elements of device memory that a kernel reads and writes.
-///
-/// All threads hold the same view; no two may write one element, or one read what another writes, without an order between them.
-#[derive(Clone, Copy)]
-pub struct GlobalMut<T> {
-    address: *mut T,
-    len: usize,
-}
+use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
 
 macro_rules! reading {
     ($view:ident) => {
         impl<T: Element> $view<T> {
-            /// Elements of the buffer.
-            #[inline(always)]
-            #[must_use]
-            pub fn len(&self) -> usize {
-                self.len
-            }
-
-            /// Whether the buffer has no elements.
-            #[inline(always)]
-            #[must_use]
-            pub fn is_empty(&self) -> bool {
-                self.len == 0
-            }
-
             /// Element `i`.
             #[inline(always)]
             #[must_use]
             pub fn get(&self, i: usize) -> T {
                 // SAFETY: the simulator shows that `i` is within the buffer.
-                unsafe { self.address.add(i).read() }
+                unsafe { with_exposed_provenance::<T>(self.address() as usize).add(i).read() }
             }
         }
 
@@ -51,7 +22,7 @@ macro_rules! reading {
             #[must_use]
             pub fn get4(&self, group: usize) -> Vector4<T> {
                 // SAFETY: the simulator shows that the group is within the buffer and the buffer aligned.
-                unsafe { self.address.cast::<Vector4<T>>().add(group).read() }
+                unsafe { with_exposed_provenance::<Vector4<T>>(self.address() as usize).add(group).read() }
             }
         }
     };
@@ -59,34 +30,12 @@ macro_rules! reading {
 reading!(Global);
 reading!(GlobalMut);
 
-impl<T: Element> Global<T> {
-    /// A view of `len` elements at an address.
-    ///
-    /// # Safety
-    /// The elements are aligned and valid for reads.
-    #[doc(hidden)]
-    #[inline(always)]
-    pub unsafe fn from_raw_parts(address: *const T, len: usize) -> Self {
-        Global { address, len }
-    }
-}
-
 impl<T: Element> GlobalMut<T> {
-    /// A view of `len` elements at an address.
-    ///
-    /// # Safety
-    /// The elements are aligned and valid for reads and writes.
-    #[doc(hidden)]
-    #[inline(always)]
-    pub unsafe fn from_raw_parts(address: *mut T, len: usize) -> Self {
-        GlobalMut { address, len }
-    }
-
     /// Writes element `i`.
     #[inline(always)]
     pub fn set(&self, i: usize, value: T) {
         // SAFETY: the simulator shows that `i` is within the buffer.
-        unsafe { self.address.add(i).write(value) }
+        unsafe { with_exposed_provenance_mut::<T>(self.address() as usize).add(i).write(value) }
     }
 }
 
@@ -95,7 +44,7 @@ impl<T: Word> GlobalMut<T> {
     #[inline(always)]
     pub fn set4(&self, group: usize, value: Vector4<T>) {
         // SAFETY: the simulator shows that the group is within the buffer and the buffer aligned.
-        unsafe { self.address.cast::<Vector4<T>>().add(group).write(value) }
+        unsafe { with_exposed_provenance_mut::<Vector4<T>>(self.address() as usize).add(group).write(value) }
     }
 }
 
@@ -113,7 +62,7 @@ macro_rules! atomic_add {
                         "{{ .reg .u64 %global;",
                         "cvta.to.global.u64 %global, {address};",
                         concat!("atom.global.add.", $suffix, " {before}, [%global], {value}; }}"),
-                        address = in(reg64) self.address.add(i), before = out(reg32) before, value = in(reg32) value,
+                        address = in(reg64) self.address() + 4 * i as u64, before = out(reg32) before, value = in(reg32) value,
                         options(nostack, preserves_flags)
                     );
                 }

@@ -3,7 +3,7 @@
 pub(crate) mod access;
 pub mod index;
 mod kernel;
-pub mod memory;
+mod memory;
 mod panic;
 pub mod shared;
 pub mod warp;

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
-/// Loads and stores of one element, and its bytes as an argument.
+/// Loads and stores of one element, and its bytes for exchanges.
 pub trait Access: Sized {
     /// Reads global memory. Blocks run in parallel and may meet at one element, as on the device: no access is torn.
     ///

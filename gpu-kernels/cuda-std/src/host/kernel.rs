@@ -1,106 +1,69 @@
-//! The host's expansion of [`kernel!`](crate::kernel): a typed launcher, and the body for the simulator.
+//! The host's expansion of [`kernel!`](crate::kernel): what is launched, and the bodies for the simulator.
 
-/// Collects, parameter by parameter: {the launcher's parameters} {the arguments} {their reading back} {the body's parameters}
-/// {its arguments}.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __kernel {
-    (@parameters [$name:ident: Global<$t:ty> $(, $($rest:tt)*)?] $cursor:ident
-     {$($launch:tt)*} {$($pack:tt)*} {$($unpack:tt)*} {$($body:tt)*} {$($call:tt)*} $kernel:tt) => {
-        $crate::__kernel! { @parameters [$($($rest)*)?] $cursor
-            {$($launch)* $name: $crate::DeviceSlice<$t>,}
-            {$($pack)* $crate::launch::Argument::scalar($name.address()), $crate::launch::Argument::scalar($name.len() as u64),}
-            {$($unpack)* let $name = unsafe { $cursor.global::<$t>() };}
-            {$($body)* $name: $crate::Global<$t>,}
-            {$($call)* $name,}
-            $kernel
-        }
-    };
-    (@parameters [$name:ident: GlobalMut<$t:ty> $(, $($rest:tt)*)?] $cursor:ident
-     {$($launch:tt)*} {$($pack:tt)*} {$($unpack:tt)*} {$($body:tt)*} {$($call:tt)*} $kernel:tt) => {
-        $crate::__kernel! { @parameters [$($($rest)*)?] $cursor
-            {$($launch)* $name: $crate::DeviceSliceMut<$t>,}
-            {$($pack)* $crate::launch::Argument::scalar($name.address()), $crate::launch::Argument::scalar($name.len() as u64),}
-            {$($unpack)* let $name = unsafe { $cursor.global_mut::<$t>() };}
-            {$($body)* $name: $crate::GlobalMut<$t>,}
-            {$($call)* $name,}
-            $kernel
-        }
-    };
-    (@parameters [$name:ident: $t:ty $(, $($rest:tt)*)?] $cursor:ident
-     {$($launch:tt)*} {$($pack:tt)*} {$($unpack:tt)*} {$($body:tt)*} {$($call:tt)*} $kernel:tt) => {
-        $crate::__kernel! { @parameters [$($($rest)*)?] $cursor
-            {$($launch)* $name: $t,}
-            {$($pack)* $crate::launch::Argument::scalar($name),}
-            {$($unpack)* let $name = $cursor.scalar::<$t>();}
-            {$($body)* $name: $t,}
-            {$($call)* $name,}
-            $kernel
-        }
-    };
-    (@parameters [] $cursor:ident
-     {$($launch:tt)*} {$($pack:tt)*} {$($unpack:tt)*} {$($parameters:tt)*} {$($call:tt)*}
-     {
-        $(#[doc = $doc:expr])*
-        $(#[allow($($allow:tt)*)])*
-        #[name = $name:expr]
-        #[limits($max_threads:expr, [$($max_shared:expr)?])]
-        $vis:vis fn $kernel:ident $body:block
-     }) => {
-        $(#[doc = $doc])*
-        #[allow(non_camel_case_types)]
-        $vis enum $kernel {}
+use super::launch::{Geometry, KernelInfo, Launch, LaunchError, Launcher};
+use crate::Parameter;
 
-        impl $kernel {
-            /// The kernel's name and limits.
-            $vis const INFO: &'static $crate::KernelInfo = &$crate::__with_entry!(
-                $crate::KernelInfo::new($name, $max_threads, $crate::__max_shared!($($max_shared)?)),
-                Self::entry
-            );
+/// The parameters of a kernel, which launch it.
+///
+/// [`kernel!`](crate::kernel) implements it for each type that a kernel is declared for.
+pub trait Kernel: Parameter {
+    /// The kernel's entries for these parameters: one, or one for each value of its constant.
+    const ENTRIES: &'static [KernelInfo];
 
-            /// Launches the kernel.
-            ///
-            /// # Errors
-            /// If the geometry is zero or beyond the kernel's limits, or the launcher reports an error.
-            #[allow(clippy::too_many_arguments, dead_code)]
-            $vis fn launch(
-                launcher: &dyn $crate::Launcher,
-                geometry: $crate::Geometry,
-                $($launch)*
-            ) -> ::core::result::Result<(), $crate::LaunchError> {
-                let arguments = [$($pack)*];
-                // SAFETY: the arguments are packed here, each as its parameter's type says.
-                launcher.launch(&unsafe { $crate::Launch::new(Self::INFO, geometry, &arguments) }?)
-            }
+    /// Launches the kernel, the first of its entries.
+    ///
+    /// # Errors
+    /// If the geometry is zero or beyond the kernel's limits, or the launcher reports an error.
+    fn launch(self, launcher: &dyn Launcher, geometry: Geometry) -> Result<(), LaunchError> {
+        // SAFETY: the entry is one of this type's.
+        launcher.launch(&unsafe { Launch::new(&Self::ENTRIES[0], geometry, &self) }?)
+    }
 
-            // SAFETY: the arguments are those that `launch` packs, in this order.
-            #[allow(dead_code, unused_mut, unused_variables, clippy::undocumented_unsafe_blocks)]
-            unsafe fn entry(
-                arguments: &[$crate::launch::Argument],
-                run: &mut dyn ::core::ops::FnMut(&dyn ::core::ops::Fn()),
-            ) {
-                let mut $cursor = $crate::launch::Arguments::new(arguments);
-                $($unpack)*
-                run(&|| Self::body($($call)*));
-            }
-
-            #[allow(dead_code, clippy::too_many_arguments)]
-            #[inline]
-            $(#[allow($($allow)*)])*
-            fn body($($parameters)*) $body
-        }
-    };
+    /// Launches the kernel's entry for this value of its constant.
+    ///
+    /// # Errors
+    /// As [`Kernel::launch`]; if the kernel is not declared for the value.
+    fn launch_with(self, constant: usize, launcher: &dyn Launcher, geometry: Geometry) -> Result<(), LaunchError> {
+        let entry = Self::ENTRIES.iter().find(|entry| entry.constant() == Some(constant));
+        let entry = entry.ok_or_else(|| {
+            let declared: Vec<String> = Self::ENTRIES.iter().filter_map(|e| Some(e.constant()?.to_string())).collect();
+            Self::ENTRIES[0].refused(format!("the constant {constant}; it has {}", declared.join(", ")))
+        })?;
+        // SAFETY: the entry is one of this type's.
+        launcher.launch(&unsafe { Launch::new(entry, geometry, &self) }?)
+    }
 }
 
-/// The declared bytes of shared memory, or what every device gives.
+/// The entries of several kernels: kernel by kernel, and for each type of its parameters.
+pub type Families = &'static [&'static [&'static [KernelInfo]]];
+
+/// What is launched with parameters of one type, and its bodies.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! __max_shared {
-    () => {
-        $crate::launch::DEFAULT_SHARED
-    };
-    ($bytes:expr) => {
-        $bytes
+macro_rules! __entry {
+    (
+        $kernel:ident $name:tt [$max_threads:expr] $max_shared:tt
+        [$($type:tt)+] $types:tt [$({ $constant:tt [$($value:literal)?] $($body:tt)+ })+]
+    ) => {
+        const _: () = {
+            type Parameters = $($type)+;
+
+            impl $crate::Kernel for Parameters {
+                const ENTRIES: &'static [$crate::KernelInfo] = &[$({
+                    // SAFETY: `Launch::new` was promised parameters of this type.
+                    #[allow(dead_code)]
+                    unsafe fn entry(parameters: *const u8, run: &mut dyn ::core::ops::FnMut(&dyn ::core::ops::Fn())) {
+                        // SAFETY: as above.
+                        let parameters = unsafe { parameters.cast::<Parameters>().read() };
+                        run(&|| parameters.$($body)+());
+                    }
+                    let name = $crate::__name!($kernel $name $types $constant);
+                    let info = $crate::KernelInfo::new::<Parameters>(name, $max_threads, $crate::__max_shared!($max_shared));
+                    $(let info = info.with_constant($value);)?
+                    $crate::__with_entry!(info, entry)
+                }),+];
+            }
+        };
     };
 }
 

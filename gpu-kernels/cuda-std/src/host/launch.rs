@@ -1,9 +1,10 @@
-//! Launches: a kernel, a geometry, and arguments that fit it.
+//! Launches: a kernel, a geometry, and the parameters that it takes.
 
 use super::fault::SimFault;
-use crate::{Element, Global, GlobalMut, Scalar};
+use crate::Parameter;
+use std::alloc::Layout;
 use std::fmt;
-use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 /// What launches kernels: the simulator, or a device behind a driver.
 pub trait Launcher {
@@ -69,7 +70,7 @@ impl Geometry {
 
     /// Whether the kernel can be launched so.
     fn check(&self, kernel: &'static KernelInfo) -> Result<(), LaunchError> {
-        let refused = |reason| Err(LaunchError::Refused { kernel: kernel.name, reason });
+        let refused = |reason| Err(kernel.refused(reason));
         let sides = [("grid", "blocks", self.grid, MAX_GRID), ("block", "threads", self.block, MAX_BLOCK)];
         for (whole, parts, sizes, most) in sides {
             for ((size, most), axis) in sizes.into_iter().zip(most).zip(["x", "y", "z"]) {
@@ -90,33 +91,45 @@ impl Geometry {
     }
 }
 
-/// What the host knows of a kernel.
+/// What the host knows of an entry.
 #[derive(Debug)]
 pub struct KernelInfo {
     name: &'static str,
+    constant: Option<usize>,
     max_threads: u32,
     max_shared: u32,
+    parameters: Layout,
     #[cfg(feature = "sim")]
     entry: Option<Entry>,
 }
 
-/// Reads the arguments, then gives the body of one thread to the second parameter.
+/// Reads the parameters at an address, then gives the body of one thread to the second argument.
 ///
-/// Unsafe, as the arguments must be those that the kernel's launcher packed.
+/// Unsafe, as the parameters must be of the kernel's type.
 #[doc(hidden)]
-pub type Entry = unsafe fn(&[Argument], &mut dyn FnMut(&dyn Fn()));
+pub type Entry = unsafe fn(*const u8, &mut dyn FnMut(&dyn Fn()));
 
 impl KernelInfo {
     #[doc(hidden)]
     #[must_use]
-    pub const fn new(name: &'static str, max_threads: u32, max_shared: u32) -> Self {
+    pub const fn new<P: Parameter>(name: &'static str, max_threads: u32, max_shared: u32) -> Self {
+        // Not a number where there is padding between parameters.
+        const { assert!(size_of::<P>() >= P::BYTES) };
         KernelInfo {
             name,
+            constant: None,
             max_threads,
             max_shared,
+            parameters: Layout::new::<P>(),
             #[cfg(feature = "sim")]
             entry: None,
         }
+    }
+
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn with_constant(self, constant: usize) -> Self {
+        KernelInfo { constant: Some(constant), ..self }
     }
 
     #[doc(hidden)]
@@ -132,6 +145,18 @@ impl KernelInfo {
         self.name
     }
 
+    /// The value of the kernel's constant, where it has one.
+    #[must_use]
+    pub const fn constant(&self) -> Option<usize> {
+        self.constant
+    }
+
+    /// Size and alignment of the parameters, as of the one parameter of the entry.
+    #[must_use]
+    pub const fn parameters(&self) -> Layout {
+        self.parameters
+    }
+
     /// The most threads that a block may have.
     #[must_use]
     pub const fn max_threads(&self) -> u32 {
@@ -144,33 +169,40 @@ impl KernelInfo {
         self.max_shared
     }
 
+    /// The error that it cannot be launched with that.
+    pub(crate) fn refused(&self, reason: String) -> LaunchError {
+        LaunchError::Refused { kernel: self.name, reason }
+    }
+
     #[cfg(feature = "sim")]
     pub(crate) fn entry(&self) -> Option<Entry> {
         self.entry
     }
 }
 
-/// A kernel with a geometry it can have and the arguments it takes. Only a kernel's own `launch` makes one.
+/// A kernel with a geometry it can have and the parameters it takes. Only [`Kernel`](crate::Kernel) makes one.
 #[derive(Debug)]
 pub struct Launch<'a> {
     kernel: &'static KernelInfo,
     geometry: Geometry,
-    arguments: &'a [Argument],
+    parameters: &'a [MaybeUninit<u8>],
 }
 
 impl<'a> Launch<'a> {
     /// A launch, if the geometry fits.
     ///
     /// # Safety
-    /// The arguments are those of the kernel's parameters.
+    /// `P` is the type of the kernel's parameters.
     #[doc(hidden)]
-    pub unsafe fn new(
+    pub unsafe fn new<P: Parameter>(
         kernel: &'static KernelInfo,
         geometry: Geometry,
-        arguments: &'a [Argument],
+        parameters: &'a P,
     ) -> Result<Self, LaunchError> {
         geometry.check(kernel)?;
-        Ok(Launch { kernel, geometry, arguments })
+        // SAFETY: the bytes of one value, of which those after the last field may be anything.
+        let parameters = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(parameters).cast(), size_of::<P>()) };
+        Ok(Launch { kernel, geometry, parameters })
     }
 
     /// The kernel.
@@ -185,126 +217,13 @@ impl<'a> Launch<'a> {
         self.geometry
     }
 
-    /// One argument for each parameter of the PTX entry.
+    /// The bytes of the parameters, aligned as [`KernelInfo::parameters`] says. Their address is what `cuLaunchKernel` takes for the
+    /// entry's one parameter.
     #[must_use]
-    pub fn arguments(&self) -> &'a [Argument] {
-        self.arguments
+    pub fn parameters(&self) -> &'a [MaybeUninit<u8>] {
+        self.parameters
     }
 }
-
-/// The bytes of one parameter of a PTX entry, aligned for every type that one may have.
-#[derive(Clone, Copy, Debug)]
-#[repr(C, align(8))]
-pub struct Argument {
-    bytes: [u8; 8],
-    size: usize,
-}
-
-impl Argument {
-    /// A scalar by value.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn scalar<T: Scalar>(value: T) -> Self {
-        Argument { bytes: value.widen().to_le_bytes(), size: size_of::<T>() }
-    }
-
-    /// The bytes, as the device has them; their address is what `cuLaunchKernel` takes.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.size]
-    }
-}
-
-/// Reads the arguments of a launch back, one after the other.
-#[doc(hidden)]
-pub struct Arguments<'a>(std::slice::Iter<'a, Argument>);
-
-impl<'a> Arguments<'a> {
-    #[must_use]
-    pub fn new(arguments: &'a [Argument]) -> Self {
-        Arguments(arguments.iter())
-    }
-
-    pub fn scalar<T: Scalar>(&mut self) -> T {
-        // A launch has as many arguments as the kernel has parameters.
-        T::narrow(self.0.next().map_or(0, |argument| u64::from_le_bytes(argument.bytes)))
-    }
-
-    /// # Safety
-    /// The next two arguments are the address and the length of a slice that lives as long as the view.
-    pub unsafe fn global<T: Element>(&mut self) -> Global<T> {
-        let (address, len) = self.slice();
-        // SAFETY: as the caller promises.
-        unsafe { Global::from_raw_parts(std::ptr::with_exposed_provenance(address), len) }
-    }
-
-    /// # Safety
-    /// As of [`global`](Self::global).
-    pub unsafe fn global_mut<T: Element>(&mut self) -> GlobalMut<T> {
-        let (address, len) = self.slice();
-        // SAFETY: as the caller promises.
-        unsafe { GlobalMut::from_raw_parts(std::ptr::with_exposed_provenance_mut(address), len) }
-    }
-
-    fn slice(&mut self) -> (usize, usize) {
-        (self.scalar::<u64>() as usize, self.scalar::<u64>() as usize)
-    }
-}
-
-/// Elements in the memory of a device, for a kernel to read.
-#[derive(Clone, Copy, Debug)]
-pub struct DeviceSlice<T> {
-    address: u64,
-    len: usize,
-    element: PhantomData<*const T>,
-}
-
-/// Elements in the memory of a device, for a kernel to read and write.
-#[derive(Clone, Copy, Debug)]
-pub struct DeviceSliceMut<T> {
-    address: u64,
-    len: usize,
-    element: PhantomData<*mut T>,
-}
-
-macro_rules! device_slice {
-    ($slice:ident, $(#[doc = $safety:expr])*) => {
-        impl<T: Element> $slice<T> {
-            /// The `len` elements at an address of the device.
-            ///
-            /// # Safety
-            /// The slice is given to launches of that device only. The address is a multiple of the element's size, and while a
-            /// launch runs that was given it
-            $(#[doc = $safety])*
-            #[must_use]
-            pub const unsafe fn from_raw(address: u64, len: usize) -> Self {
-                $slice { address, len, element: PhantomData }
-            }
-
-            /// The address on the device.
-            #[must_use]
-            pub const fn address(&self) -> u64 {
-                self.address
-            }
-
-            /// The number of elements.
-            #[must_use]
-            pub const fn len(&self) -> usize {
-                self.len
-            }
-
-            /// Whether there are none.
-            #[must_use]
-            pub const fn is_empty(&self) -> bool {
-                self.len == 0
-            }
-        }
-    };
-}
-device_slice!(DeviceSlice, /// all elements are valid for reads, and nothing but kernels writes them.
-);
-device_slice!(DeviceSliceMut, /// all elements are valid for reads and writes, and nothing but kernels touches them.
-);
 
 /// Why a launch failed.
 #[derive(Debug)]

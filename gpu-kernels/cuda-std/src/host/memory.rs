@@ -1,30 +1,20 @@
 //! Views of global memory, every access checked.
 
 use super::block::fault;
-use crate::{Element, Vector4, Word};
-use std::marker::PhantomData;
+use crate::{Element, Global, GlobalMut, Vector4, Word};
 use std::panic::Location;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-/// Elements of device memory that a kernel reads.
-///
-/// On the device an access is not checked: a kernel is shown to stay within its buffers by running it on the simulator, where
-/// an access beyond the end is a fault that names the thread and the line.
-#[derive(Clone, Copy, Debug)]
-pub struct Global<T> {
-    address: *const T,
-    len: usize,
+/// The first element of a view: the simulator's memory is the host's.
+#[inline]
+fn start<T>(address: u64) -> *const T {
+    std::ptr::with_exposed_provenance(address as usize)
 }
 
-/// Elements of device memory that a kernel reads and writes.
-///
-/// All threads hold the same view; no two may write one element, or one read what another writes, without an order between them.
-/// Accesses are checked as [`Global`]'s are.
-#[derive(Clone, Copy, Debug)]
-pub struct GlobalMut<T> {
-    address: *mut T,
-    len: usize,
-    element: PhantomData<*mut T>,
+/// As [`start`], to be written.
+#[inline]
+fn start_mut<T>(address: u64) -> *mut T {
+    std::ptr::with_exposed_provenance_mut(address as usize)
 }
 
 #[cold]
@@ -33,49 +23,35 @@ fn beyond(verb: &str, i: usize, len: usize, site: &'static Location<'static>) ->
 }
 
 #[cold]
-fn unaligned(address: usize, alignment: usize, site: &'static Location<'static>) -> ! {
+fn unaligned(address: u64, alignment: usize, site: &'static Location<'static>) -> ! {
     fault(format!("is given a buffer at {address:#x}, not a multiple of {alignment} bytes"), site)
 }
 
 /// Stops where a group of four reaches beyond the end, or does not lie on 16 bytes.
 #[inline]
-fn check4<T>(verb: &str, address: *const T, group: usize, len: usize, site: &'static Location<'static>) -> usize {
+fn check4(verb: &str, address: u64, group: usize, len: usize, site: &'static Location<'static>) -> usize {
     if group >= len / 4 {
         beyond(verb, group.saturating_mul(4).saturating_add(3), len, site);
     }
-    if !address.addr().is_multiple_of(16) {
-        unaligned(address.addr(), 16, site);
+    if !address.is_multiple_of(16) {
+        unaligned(address, 16, site);
     }
     4 * group
 }
 
 macro_rules! reading {
-    ($view:ident, $pointer:ty) => {
+    ($view:ident) => {
         impl<T: Element> $view<T> {
-            /// Elements of the buffer.
-            #[inline]
-            #[must_use]
-            pub fn len(&self) -> usize {
-                self.len
-            }
-
-            /// Whether the buffer has no elements.
-            #[inline]
-            #[must_use]
-            pub fn is_empty(&self) -> bool {
-                self.len == 0
-            }
-
             /// Element `i`.
             #[inline]
             #[must_use]
             #[track_caller]
             pub fn get(&self, i: usize) -> T {
-                if i >= self.len {
-                    beyond("reads", i, self.len, Location::caller());
+                if i >= self.len() {
+                    beyond("reads", i, self.len(), Location::caller());
                 }
-                // SAFETY: `i` is within the buffer, which `from_raw_parts` was promised to be valid.
-                unsafe { T::load(self.address.add(i)) }
+                // SAFETY: `i` is within the buffer, which `from_raw` was promised to be valid.
+                unsafe { T::load(start::<T>(self.address()).add(i)) }
             }
         }
 
@@ -85,47 +61,26 @@ macro_rules! reading {
             #[must_use]
             #[track_caller]
             pub fn get4(&self, group: usize) -> Vector4<T> {
-                let first = check4("reads", self.address, group, self.len, Location::caller());
+                let first = check4("reads", self.address(), group, self.len(), Location::caller());
                 // SAFETY: the four elements are within the buffer.
-                Vector4::from(std::array::from_fn(|i| unsafe { T::load(self.address.add(first + i)) }))
+                Vector4::from(std::array::from_fn(|i| unsafe { T::load(start::<T>(self.address()).add(first + i)) }))
             }
         }
     };
 }
-reading!(Global, *const T);
-reading!(GlobalMut, *mut T);
-
-impl<T: Element> Global<T> {
-    /// A view of `len` elements at an address.
-    ///
-    /// # Safety
-    /// The elements are aligned and valid for reads while the view is used; other OS threads reach them through views only.
-    #[doc(hidden)]
-    pub unsafe fn from_raw_parts(address: *const T, len: usize) -> Self {
-        Global { address, len }
-    }
-}
+reading!(Global);
+reading!(GlobalMut);
 
 impl<T: Element> GlobalMut<T> {
-    /// A view of `len` elements at an address.
-    ///
-    /// # Safety
-    /// The elements are aligned and valid for reads and writes while the view is used; other OS threads reach them through
-    /// views only.
-    #[doc(hidden)]
-    pub unsafe fn from_raw_parts(address: *mut T, len: usize) -> Self {
-        GlobalMut { address, len, element: PhantomData }
-    }
-
     /// Writes element `i`.
     #[inline]
     #[track_caller]
     pub fn set(&self, i: usize, value: T) {
-        if i >= self.len {
-            beyond("writes", i, self.len, Location::caller());
+        if i >= self.len() {
+            beyond("writes", i, self.len(), Location::caller());
         }
-        // SAFETY: `i` is within the buffer, which `from_raw_parts` was promised to be valid.
-        unsafe { T::store(self.address.add(i), value) }
+        // SAFETY: `i` is within the buffer, which `from_raw` was promised to be valid.
+        unsafe { T::store(start_mut::<T>(self.address()).add(i), value) }
     }
 }
 
@@ -134,10 +89,10 @@ impl<T: Word> GlobalMut<T> {
     #[inline]
     #[track_caller]
     pub fn set4(&self, group: usize, value: Vector4<T>) {
-        let first = check4("writes", self.address, group, self.len, Location::caller());
+        let first = check4("writes", self.address(), group, self.len(), Location::caller());
         for (i, value) in <[T; 4]>::from(value).into_iter().enumerate() {
             // SAFETY: the four elements are within the buffer.
-            unsafe { T::store(self.address.add(first + i), value) }
+            unsafe { T::store(start_mut::<T>(self.address()).add(first + i), value) }
         }
     }
 }
@@ -148,11 +103,11 @@ macro_rules! atomic_add {
             $(#[doc = $doc])*
             #[track_caller]
             pub fn atomic_add(&self, i: usize, $value: $t) -> $t {
-                if i >= self.len {
-                    beyond("adds to", i, self.len, Location::caller());
+                if i >= self.len() {
+                    beyond("adds to", i, self.len(), Location::caller());
                 }
-                // SAFETY: `i` is within the buffer, which `from_raw_parts` was promised to be valid and aligned.
-                let $cell = unsafe { <$atomic>::from_ptr(self.address.add(i).cast()) };
+                // SAFETY: `i` is within the buffer, which `from_raw` was promised to be valid and aligned.
+                let $cell = unsafe { <$atomic>::from_ptr(start_mut::<$t>(self.address()).add(i).cast()) };
                 $add
             }
         }

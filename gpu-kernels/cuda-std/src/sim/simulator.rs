@@ -73,8 +73,8 @@ impl Simulator {
             }
         };
         if let Some(entry) = kernel.entry() {
-            // SAFETY: a launch holds the arguments of its kernel, and `from_raw` was promised that their memory is valid.
-            unsafe { entry(launch.arguments(), &mut run) };
+            // SAFETY: a launch holds the parameters of its kernel, and `from_raw` was promised that their memory is valid.
+            unsafe { entry(launch.parameters().as_ptr().cast(), &mut run) };
         }
         lock(&self.memory).push(runner.into_memory());
         fault

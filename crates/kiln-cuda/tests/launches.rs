@@ -1,0 +1,52 @@
+//! How many launches an operation takes.
+#![cfg(feature = "sim")]
+#![allow(clippy::unwrap_used)] // a panic is a test's report
+
+use kiln_cuda::Simulated;
+use kiln_tensor::{ConvOptions, Device, MatmulOptions, Tensor};
+
+/// Launches of a family of kernels, whatever its tiles.
+fn launches(gpu: &Simulated, family: &str) -> u64 {
+    [1, 4, 8].iter().map(|tile| gpu.launches(&format!("{family}_f32_{tile}"))).sum()
+}
+
+/// Numbers that differ from one another.
+fn numbers<const N: usize>(shape: [usize; N], device: &Device) -> Tensor {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|i| ((i * 37 % 101) as f32 - 50.0) / 64.0).collect();
+    Tensor::from_slice(&values, shape, device).unwrap()
+}
+
+/// The same on a GPU and on the CPU, bit for bit.
+fn assert_same(on_gpu: &Tensor, on_cpu: &Tensor) {
+    assert_eq!(on_gpu.shape(), on_cpu.shape());
+    assert_eq!(on_gpu.to_vec::<f32>().unwrap(), on_cpu.to_vec::<f32>().unwrap());
+}
+
+#[test]
+fn the_matrices_of_a_batch_are_one_launch() {
+    let gpu = Simulated::new();
+    // Queries times transposed keys of 8 sequences and 12 heads, then a product that repeats one factor for all sequences.
+    let scores = |device: &Device| {
+        let heads = numbers([8, 5, 12, 7], device).permute(&[0, 2, 1, 3]).unwrap();
+        heads.matmul(&numbers([8, 12, 7, 6], device)).unwrap()
+    };
+    let shared = |device: &Device| numbers([8, 12, 5, 7], device).matmul(&numbers([12, 7, 3], device)).unwrap();
+    let (on_gpu, on_cpu) = (gpu.device(), Device::cpu());
+    let (first, second) = (scores(&on_gpu), shared(&on_gpu));
+    assert_eq!(launches(&gpu, "matmul"), 2);
+    assert_same(&first, &scores(&on_cpu));
+    assert_same(&second, &shared(&on_cpu));
+}
+
+#[test]
+fn the_groups_of_a_convolution_are_one_launch() {
+    let gpu = Simulated::new();
+    let options = ConvOptions { groups: 6, ..ConvOptions::default() };
+    let conv = |device: &Device| {
+        let (x, weight) = (numbers([2, 12, 9, 9], device), numbers([18, 2, 3, 3], device));
+        x.conv(&weight, &options, MatmulOptions::default()).unwrap()
+    };
+    let y = conv(&gpu.device());
+    assert_eq!(launches(&gpu, "conv"), 1);
+    assert_same(&y, &conv(&Device::cpu()));
+}
