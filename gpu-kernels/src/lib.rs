@@ -25,6 +25,7 @@ modules! {
     random
     recurrent
     reduce
+    scatter
     softmax
     update
 }

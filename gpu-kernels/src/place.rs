@@ -18,3 +18,13 @@ pub(crate) fn element() -> usize {
 pub(crate) fn refuse(reason: &'static str) -> ! {
     panic!("{reason}")
 }
+
+/// An index of an axis of this size; one outside of it is a fault.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn checked(index: i64, axis: usize) -> usize {
+    if index < 0 || index >= axis as i64 {
+        refuse("an index is outside of its axis");
+    }
+    index as usize
+}

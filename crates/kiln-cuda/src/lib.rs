@@ -5,6 +5,8 @@ mod backend;
 #[cfg(feature = "cuda")]
 mod driver;
 #[cfg(any(feature = "sim", feature = "cuda"))]
+mod gpu;
+#[cfg(any(feature = "sim", feature = "cuda"))]
 mod machine;
 #[cfg(feature = "sim")]
 mod sim;

@@ -1,6 +1,6 @@
 //! The simulator as a machine: kernels run on the CPU, memory is the host's.
 
-use crate::backend::Gpu;
+use crate::gpu::Gpu;
 use crate::machine::{Failure, Machine, Properties};
 use cuda_std::{Launch, LaunchError, Launcher, Simulator};
 use kiln_tensor::{Backend, Device};

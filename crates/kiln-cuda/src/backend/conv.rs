@@ -1,9 +1,9 @@
 //! Convolutions and their gradients: all groups in one launch.
 
-use super::Gpu;
 use super::dispatch::by_float;
 use super::operand::{Operand, axes, flag_of, float, sizes, window};
 use super::reduce::Rows;
+use crate::gpu::Gpu;
 use crate::machine::Machine;
 use crate::tile::{OF_WINDOW, tile};
 use cuda_std::Kernel;
@@ -32,8 +32,7 @@ impl<M: Machine> Gpu<M> {
         &self,
         form: &Convolution,
         out: &Out<'_>,
-        x: &View<'_>,
-        weight: &View<'_>,
+        [x, weight]: [&View<'_>; 2],
         epilogue: &Epilogue<'_>,
     ) -> Result<()> {
         let (rows, inner, inner_step) = (out.shape[1] / form.groups, weight.layout.shape()[1], form.window.taps());
@@ -45,8 +44,7 @@ impl<M: Machine> Gpu<M> {
         &self,
         form: &Convolution,
         out: &Out<'_>,
-        dy: &View<'_>,
-        weight: &View<'_>,
+        [dy, weight]: [&View<'_>; 2],
     ) -> Result<()> {
         let (rows, inner) = (weight.layout.shape()[1], weight.layout.shape()[0] / form.groups);
         let row_step = form.window.taps();
@@ -62,7 +60,6 @@ impl<M: Machine> Gpu<M> {
         epilogue: &Epilogue<'_>,
         &Weights { rows, inner, row_step, inner_step, adjoint }: &Weights,
     ) -> Result<()> {
-        self.sound()?;
         let dtype = float("conv", out.dtype)?;
         if out.elements() == 0 {
             return Ok(());
@@ -72,9 +69,8 @@ impl<M: Machine> Gpu<M> {
         let (x, weight) = (self.numbers(x)?, self.numbers(weight)?);
         let (bias, shifted) = self.optional(epilogue.bias.as_ref(), BIAS)?;
         let (relu, after) = flag_of(epilogue.activation);
-        let flags = relu | shifted;
-        let [samples, groups, rows, inner] = sizes([out.shape[0], form.groups, rows, inner]);
-        let [row_step, inner_step] = sizes([row_step, inner_step]);
+        let ([samples, groups], flags) = (sizes([out.shape[0], form.groups]), relu | shifted);
+        let [rows, inner, row_step, inner_step] = sizes([rows, inner, row_step, inner_step]);
         self.computing(out, |to| {
             by_float!(dtype, T => {
                 let (y, x, weight, bias) = (to.write(), x.read(), weight.read(), bias.read());
@@ -86,24 +82,17 @@ impl<M: Machine> Gpu<M> {
                     true => self.by_tile(product, dtype.size(), conv_grad_input { call }),
                 }
             })?;
-            after.map_or(Ok(()), |call| self.unary_rows(call, to, to, dtype))
+            after.map_or(Ok(()), |call| self.unary_rows(call, [to, to], dtype))
         })
     }
 
     /// Launches a convolution for products of so many rows and columns, each of the grid's third axis.
     fn by_tile<K: Kernel>(&self, product: [usize; 3], element_bytes: usize, call: K) -> Result<()> {
-        let each = tile::<K>(product, OF_WINDOW, self.machine.properties());
+        let each = tile::<K>(product, OF_WINDOW, self.machine().properties());
         self.run_with(each, call, geometry(each, product, element_bytes))
     }
 
-    pub(super) fn weight_gradients(
-        &self,
-        form: &Convolution,
-        out: &Out<'_>,
-        x: &View<'_>,
-        dy: &View<'_>,
-    ) -> Result<()> {
-        self.sound()?;
+    pub(super) fn weight_gradients(&self, form: &Convolution, out: &Out<'_>, [x, dy]: [&View<'_>; 2]) -> Result<()> {
         let dtype = float("conv_grad_weight", out.dtype)?;
         let (dy_shape, sums) = (dy.layout.shape(), positions(dy.layout.shape()));
         if sums == 0 || out.elements() == 0 {

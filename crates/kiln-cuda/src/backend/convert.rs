@@ -1,7 +1,7 @@
 //! Conversions between dtypes.
 
-use super::Gpu;
 use super::operand::Operand;
+use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::convert::convert;
 use gpu_kernels::geometry::by_element;
@@ -9,13 +9,6 @@ use half::{bf16, f16};
 use kiln_tensor::{DType, Result, unsupported_dtype};
 
 impl<M: Machine> Gpu<M> {
-    /// Row-major elements in another type.
-    pub(super) fn converted<'g>(&'g self, x: Operand<'g, M>, from: DType, to: DType) -> Result<Operand<'g, M>> {
-        let converted = self.temporary(x.elements(), to)?;
-        self.convert(&converted, to, &x, from)?;
-        Ok(converted)
-    }
-
     /// Converts row-major elements.
     pub(super) fn convert(&self, to: &Operand<'_, M>, dtype: DType, x: &Operand<'_, M>, from: DType) -> Result<()> {
         use DType::{BF16, Bool, F16, F32, F64, I64, U8};

@@ -1,8 +1,8 @@
 //! Fills, copies, maps, comparisons, selection.
 
-use super::Gpu;
-use super::dispatch::{by_float, by_order, by_size};
+use super::dispatch::{by_float, by_size, by_type};
 use super::operand::{Operand, computed_in, float};
+use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::compare::compare;
 use gpu_kernels::copy::{Places, fill, select, strided};
@@ -39,7 +39,6 @@ fn six_axes(layout: &Layout) -> ([u32; MAX_RANK], Places) {
 
 impl<M: Machine> Gpu<M> {
     pub(super) fn fill_elements(&self, out: &Out<'_>, value: f64) -> Result<()> {
-        self.sound()?;
         let (to, value) = (self.target(out), bits(value, out.dtype));
         by_size!(out.dtype, T => self.run(fill { y: to.write(), value: value as T }, by_element(out.elements())))
     }
@@ -60,7 +59,6 @@ impl<M: Machine> Gpu<M> {
     }
 
     pub(super) fn copy_elements(&self, out: &View<'_>, x: &View<'_>) -> Result<()> {
-        self.sound()?;
         let to = self.whole(out.buffer, out.dtype);
         if out.dtype == x.dtype {
             return self.copy_strided(&to, out.layout, x);
@@ -75,19 +73,12 @@ impl<M: Machine> Gpu<M> {
     }
 
     pub(super) fn unary_elements(&self, call: UnaryCall, out: &Out<'_>, x: &View<'_>) -> Result<()> {
-        self.sound()?;
         let x = self.numbers(x)?;
-        self.computing(out, |to| self.unary_rows(call, to, &x, computed_in(out.dtype)))
+        self.computing(out, |to| self.unary_rows(call, [to, &x], computed_in(out.dtype)))
     }
 
     /// f of row-major numbers.
-    pub(super) fn unary_rows(
-        &self,
-        call: UnaryCall,
-        to: &Operand<'_, M>,
-        x: &Operand<'_, M>,
-        dtype: DType,
-    ) -> Result<()> {
+    pub(super) fn unary_rows(&self, call: UnaryCall, [to, x]: [&Operand<'_, M>; 2], dtype: DType) -> Result<()> {
         by_float!(float("unary", dtype)?, T => {
             let constants = call.params.map(|p| p as T);
             self.launched(unary::value::<T>(self, call.op, constants, to.write(), x.read()))
@@ -95,7 +86,6 @@ impl<M: Machine> Gpu<M> {
     }
 
     pub(super) fn unary_gradients(&self, call: UnaryCall, out: &Out<'_>, [x, y, dy]: [&View<'_>; 3]) -> Result<()> {
-        self.sound()?;
         let dtype = float("unary_grad", out.dtype)?;
         let (x, y, dy) = (self.numbers(x)?, self.numbers(y)?, self.numbers(dy)?);
         self.computing(out, |to| {
@@ -107,7 +97,6 @@ impl<M: Machine> Gpu<M> {
     }
 
     pub(super) fn binary_elements(&self, op: BinaryOp, out: &Out<'_>, a: &View<'_>, b: &View<'_>) -> Result<()> {
-        self.sound()?;
         let (a, b) = (self.numbers(a)?, self.numbers(b)?);
         self.computing(out, |to| match computed_in(out.dtype) {
             DType::I64 => match integers::value(self, op, to.write(), a.read(), b.read()) {
@@ -122,7 +111,6 @@ impl<M: Machine> Gpu<M> {
     }
 
     pub(super) fn compare_elements(&self, op: CompareOp, out: &Out<'_>, a: &View<'_>, b: &View<'_>) -> Result<()> {
-        self.sound()?;
         let dtype = computed_in(a.dtype);
         let (to, a, b) = (self.target(out), self.numbers(a)?, self.numbers(b)?);
         let op = match op {
@@ -133,19 +121,12 @@ impl<M: Machine> Gpu<M> {
             CompareOp::Gt => 4,
             CompareOp::Ge => 5,
         };
-        by_order!(dtype, T => {
+        by_type!(dtype, T => {
             self.run(compare::<T> { y: to.write(), a: a.read(), b: b.read(), op }, by_element(out.elements()))
-        })
+        }; DType::I64 => i64, DType::U8 | DType::Bool => u8, DType::F64 => f64, _ => f32)
     }
 
-    pub(super) fn select_elements(
-        &self,
-        out: &Out<'_>,
-        condition: &View<'_>,
-        a: &View<'_>,
-        b: &View<'_>,
-    ) -> Result<()> {
-        self.sound()?;
+    pub(super) fn select_elements(&self, out: &Out<'_>, condition: &View<'_>, [a, b]: [&View<'_>; 2]) -> Result<()> {
         let (to, condition, a, b) = (self.target(out), self.rows(condition)?, self.rows(a)?, self.rows(b)?);
         by_size!(out.dtype, T => {
             let (y, condition, a, b) = (to.write(), condition.read(), a.read(), b.read());

@@ -1,11 +1,12 @@
 //! Gathering and its adjoint.
 
-use super::Gpu;
-use super::dispatch::{by_float, by_size};
-use super::operand::computed_in;
+use super::dispatch::{by_size, by_type};
+use super::operand::{Operand, computed_in};
+use crate::gpu::Gpu;
 use crate::machine::Machine;
-use gpu_kernels::gather::{gather, scatter_add};
+use gpu_kernels::gather::gather;
 use gpu_kernels::geometry::by_element;
+use gpu_kernels::scatter::{CHUNK, by_chunk, merge_runs, scatter_add, sort_chunks};
 use kiln_tensor::{DType, Out, Result, View, unsupported_dtype};
 
 /// The size of an axis, and of an index of it.
@@ -15,34 +16,49 @@ fn along(shape: &[usize], axis: usize) -> (u64, u64) {
 
 impl<M: Machine> Gpu<M> {
     pub(super) fn gather_along(&self, out: &Out<'_>, x: &View<'_>, index: &View<'_>, axis: usize) -> Result<()> {
-        self.sound()?;
         let (axis, inner) = along(x.layout.shape(), axis);
         let (to, x, index) = (self.target(out), self.rows(x)?, self.rows(index)?);
         let (index, geometry) = (index.read(), by_element(out.elements()));
         by_size!(out.dtype, T => self.run(gather::<T> { y: to.write(), x: x.read(), index, axis, inner }, geometry))
     }
 
+    /// The elements of an index in order, and where they were.
+    fn sorted(&self, index: &Operand<'_, M>, axis: u64) -> Result<[Operand<'_, M>; 2]> {
+        let count = index.elements();
+        let pair = || -> Result<_> { Ok([self.temporary(count, DType::I64)?, self.temporary(count, DType::I64)?]) };
+        let mut sorted = pair()?;
+        let [places, positions] = [sorted[0].write(), sorted[1].write()];
+        self.run(sort_chunks { places, positions, index: index.read(), axis }, by_chunk(count))?;
+        let mut width = CHUNK;
+        while width < count {
+            let merged = pair()?;
+            let ([places, positions], width_64) = ([merged[0].write(), merged[1].write()], width as u64);
+            let [from_places, from_positions] = [sorted[0].read(), sorted[1].read()];
+            let merge = merge_runs { places, positions, from_places, from_positions, width: width_64 };
+            self.run(merge, by_element(count))?;
+            (sorted, width) = (merged, 2 * width);
+        }
+        Ok(sorted)
+    }
+
     pub(super) fn scatter_along(&self, out: &Out<'_>, x: &View<'_>, index: &View<'_>, axis: usize) -> Result<()> {
-        self.sound()?;
         if index.layout.shape().elements() == 0 {
             return Ok(());
         }
-        let (axis, inner) = along(out.shape, axis);
-        let dtype = computed_in(out.dtype);
-        let (x, index) = (self.numbers(x)?, self.rows(index)?);
-        let geometry = by_element(out.elements());
+        let ((axis, inner), dtype) = (along(out.shape, axis), computed_in(out.dtype));
+        if !matches!(dtype, DType::F32 | DType::F64 | DType::I64) {
+            return Err(unsupported_dtype("scatter_add", dtype, "f32, f64, f16, bf16 or i64"));
+        }
+        let x = self.numbers(x)?;
+        let [places, positions] = self.sorted(&self.rows(index)?, axis)?;
         self.computing(out, |to| {
             if dtype != out.dtype {
                 self.convert(to, dtype, &self.target(out), out.dtype)?;
             }
-            let index = index.read();
-            match dtype {
-                DType::I64 => self.run(scatter_add::<i64> { y: to.write(), x: x.read(), index, axis, inner }, geometry),
-                DType::F32 | DType::F64 => by_float!(dtype, T => {
-                    self.run(scatter_add::<T> { y: to.write(), x: x.read(), index, axis, inner }, geometry)
-                }),
-                other => Err(unsupported_dtype("scatter_add", other, "f32, f64, f16, bf16 or i64")),
-            }
+            by_type!(dtype, T => {
+                let (y, x, places, positions) = (to.write(), x.read(), places.read(), positions.read());
+                self.run(scatter_add::<T> { y, x, places, positions, axis, inner }, by_element(x.len()))
+            }; DType::I64 => i64, DType::F64 => f64, _ => f32)
         })
     }
 }

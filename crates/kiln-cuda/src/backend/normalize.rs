@@ -1,8 +1,8 @@
 //! Normalisation by the moments of channels.
 
-use super::Gpu;
 use super::dispatch::by_float;
 use super::operand::{flag_of, float, sizes};
+use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;
 use gpu_kernels::normalize::{self, BIAS, Chunks, OWN_MOMENTS, WEIGHT, by_channel, normalize_grad, normalize_sums};
@@ -10,7 +10,6 @@ use kiln_tensor::{Normalization, Out, Result, View, composed};
 
 impl<M: Machine> Gpu<M> {
     pub(super) fn channel_moments(&self, out: Out<'_>, x: View<'_>) -> Result<()> {
-        self.sound()?;
         let dtype = float("moments", out.dtype)?;
         let &[n, c, s] = &x.layout.shape()[..] else { return composed::moments(self, out, x) };
         let chunks = Chunks::new(n, s);
@@ -33,7 +32,6 @@ impl<M: Machine> Gpu<M> {
         moments: &View<'_>,
         [weight, bias]: [Option<View<'_>>; 2],
     ) -> Result<()> {
-        self.sound()?;
         let dtype = float("normalize", out.dtype)?;
         let shape = sizes([out.shape[0], out.shape[1], out.shape[2]]);
         let (x, moments) = (self.numbers(x)?, self.numbers(moments)?);
@@ -48,7 +46,7 @@ impl<M: Machine> Gpu<M> {
                 let (y, x, weight, bias) = (to.write(), x.read(), weight.read(), bias.read());
                 self.run(normalize::normalize { y, x, weight, bias, form }, by_element(out.elements()))
             })?;
-            after.map_or(Ok(()), |call| self.unary_rows(call, to, to, dtype))
+            after.map_or(Ok(()), |call| self.unary_rows(call, [to, to], dtype))
         })
     }
 
@@ -61,7 +59,6 @@ impl<M: Machine> Gpu<M> {
         moments: View<'_>,
         weight: Option<View<'_>>,
     ) -> Result<()> {
-        self.sound()?;
         let dtype = float("normalize_grad", dx.dtype)?;
         let (relu, other) = flag_of(form.activation);
         let &[n, c, s] = &dx.shape[..] else { return Ok(()) };

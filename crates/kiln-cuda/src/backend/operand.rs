@@ -1,6 +1,6 @@
 //! Operands as kernels take them: row-major, of a type that kernels compute in.
 
-use super::Gpu;
+use crate::gpu::Gpu;
 use crate::machine::Machine;
 use cuda_std::{Element, Global, GlobalMut};
 use gpu_kernels::matmul::RELU;
@@ -20,7 +20,7 @@ impl<M: Machine> Drop for Operand<'_, M> {
     fn drop(&mut self) {
         if let Some(buffer) = self.temporary {
             // In the order of the stream: work queued so far may still read it.
-            self.gpu.free_memory(buffer);
+            self.gpu.freed(buffer);
         }
     }
 }
@@ -108,10 +108,18 @@ pub(super) fn float(operation: &'static str, dtype: DType) -> Result<DType> {
     }
 }
 
+/// A floating dtype that kernels write as it is.
+pub(super) fn single_or_double(operation: &'static str, dtype: DType) -> Result<DType> {
+    match dtype {
+        DType::F32 | DType::F64 => Ok(dtype),
+        other => Err(unsupported_dtype(operation, other, "f32 or f64")),
+    }
+}
+
 impl<M: Machine> Gpu<M> {
     /// Temporary memory.
     pub(super) fn temporary(&self, elements: usize, dtype: DType) -> Result<Operand<'_, M>> {
-        let buffer = self.alloc_memory(elements.saturating_mul(dtype.size()))?;
+        let buffer = self.allocated(elements.saturating_mul(dtype.size()))?;
         Ok(Operand { gpu: self, address: buffer.address as u64, elements, temporary: Some(buffer) })
     }
 
@@ -140,6 +148,16 @@ impl<M: Machine> Gpu<M> {
         Operand { gpu: self, address: 0, elements: 0, temporary: None }
     }
 
+    /// As [`Gpu::rows`]; of what is not there, none.
+    pub(super) fn rows_of(&self, view: &Option<View<'_>>) -> Result<Operand<'_, M>> {
+        view.as_ref().map_or_else(|| Ok(self.absent()), |view| self.rows(view))
+    }
+
+    /// As [`Gpu::target`]; of what is not there, none.
+    pub(super) fn target_of(&self, out: Option<&Out<'_>>) -> Operand<'_, M> {
+        out.map_or_else(|| self.absent(), |out| self.target(out))
+    }
+
     /// An output.
     pub(super) fn target(&self, out: &Out<'_>) -> Operand<'_, M> {
         self.part(out.buffer, out.offset, out.elements(), out.dtype)
@@ -164,7 +182,12 @@ impl<M: Machine> Gpu<M> {
     /// As [`Gpu::rows`], in the type `dtype`.
     pub(super) fn rows_as(&self, view: &View<'_>, dtype: DType) -> Result<Operand<'_, M>> {
         let rows = self.rows(view)?;
-        if view.dtype == dtype { Ok(rows) } else { self.converted(rows, view.dtype, dtype) }
+        if view.dtype == dtype {
+            return Ok(rows);
+        }
+        let converted = self.temporary(rows.elements(), dtype)?;
+        self.convert(&converted, dtype, &rows, view.dtype)?;
+        Ok(converted)
     }
 
     /// Computes an output: straight, or of a half type in f32 first.

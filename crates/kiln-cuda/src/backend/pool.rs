@@ -1,8 +1,8 @@
 //! Maxima of windows, and their gradient.
 
-use super::Gpu;
 use super::dispatch::by_float;
 use super::operand::{axes, float, window};
+use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;
 use gpu_kernels::pool::{max_pool, max_pool_grad};
@@ -10,11 +10,10 @@ use kiln_tensor::{Out, Result, View, Window};
 
 impl<M: Machine> Gpu<M> {
     pub(super) fn maxima(&self, form: &Window, out: &Out<'_>, taps: Option<&Out<'_>>, x: &View<'_>) -> Result<()> {
-        self.sound()?;
         let dtype = float("max_pool", out.dtype)?;
         let (outputs, inputs, window) = (axes(out.shape), axes(x.layout.shape()), window(form));
         let (x, geometry) = (self.numbers(x)?, by_element(out.elements()));
-        let taps = taps.map_or_else(|| self.absent(), |taps| self.target(taps)).write();
+        let taps = self.target_of(taps).write();
         self.computing(out, |to| {
             by_float!(dtype, T => {
                 self.run(max_pool::<T> { y: to.write(), taps, x: x.read(), outputs, inputs, window }, geometry)
@@ -22,8 +21,7 @@ impl<M: Machine> Gpu<M> {
         })
     }
 
-    pub(super) fn maxima_gradients(&self, form: &Window, out: &Out<'_>, dy: &View<'_>, taps: &View<'_>) -> Result<()> {
-        self.sound()?;
+    pub(super) fn maxima_gradients(&self, form: &Window, out: &Out<'_>, [dy, taps]: [&View<'_>; 2]) -> Result<()> {
         let dtype = float("max_pool_grad", out.dtype)?;
         let (outputs, inputs, window) = (axes(dy.layout.shape()), axes(out.shape), window(form));
         let (dy, taps, geometry) = (self.numbers(dy)?, self.rows(taps)?, by_element(out.elements()));

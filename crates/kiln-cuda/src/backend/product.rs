@@ -1,13 +1,13 @@
 //! Matrix products: one launch for all matrices of a batch.
 
-use super::Gpu;
 use super::dispatch::by_float;
 use super::operand::{Operand, computed_in, flag_of, float, sizes};
+use crate::gpu::Gpu;
 use crate::machine::Machine;
 use crate::tile::{OF_MATRIX, tile};
 use cuda_std::Element;
 use gpu_kernels::matmul::{self, ACCUMULATE, BATCH_AXES, BIAS};
-use kiln_tensor::{Epilogue, Layout, Out, Result, View};
+use kiln_tensor::{DType, Epilogue, Layout, Out, Result, View};
 
 /// Matrices that one launch multiplies at most: the blocks that a grid may have along its third axis.
 const MOST: usize = 65_535;
@@ -32,10 +32,8 @@ impl<'o, 'g, M: Machine> Matrix<'o, 'g, M> {
     fn of(memory: &'o Operand<'g, M>, layout: &Layout) -> Self {
         let [lead @ .., row, column] = layout.strides() else { return Matrix::rows(memory, 0, 0) };
         let mut batch = [0; BATCH_AXES];
-        for ((to, &stride), &size) in
-            batch.iter_mut().rev().zip(lead.iter().rev()).zip(layout.shape()[..lead.len()].iter().rev())
-        {
-            *to = if size == 1 { 0 } else { stride as i64 };
+        for (axis, &stride) in lead.iter().enumerate().filter(|&(axis, _)| layout.shape()[axis] > 1) {
+            batch[BATCH_AXES - lead.len() + axis] = stride as i64;
         }
         Matrix { memory, start: layout.offset() as i64, row: *row as i64, column: *column as i64, batch }
     }
@@ -68,7 +66,6 @@ impl<M: Machine> Gpu<M> {
     }
 
     pub(super) fn product(&self, out: &Out<'_>, a: &View<'_>, b: &View<'_>, epilogue: &Epilogue<'_>) -> Result<()> {
-        self.sound()?;
         let dtype = float("matmul", out.dtype)?;
         let &[ref lead @ .., m, n] = &out.shape[..] else { return Ok(()) };
         let k = a.layout.shape()[a.layout.shape().rank() - 1];
@@ -93,27 +90,25 @@ impl<M: Machine> Gpu<M> {
                 Matrix { column, ..Matrix::rows(memory, layout.offset(), 0) }
             });
             self.products(dtype, &Products { sizes: [m, n, k], batch, y, factors, bias, flags })?;
-            after.map_or(Ok(()), |call| self.unary_rows(call, to, to, dtype))
+            after.map_or(Ok(()), |call| self.unary_rows(call, [to, to], dtype))
         })
     }
 
     /// Products in the type that is computed in.
-    pub(super) fn products(&self, dtype: kiln_tensor::DType, products: &Products<'_, '_, M>) -> Result<()> {
-        let Products { sizes: [m, n, k], batch, y, factors: [a, b], bias, flags } = products;
-        let matrices: usize = batch.iter().product();
-        let ([rows, columns, depth], batch) = (sizes([*m, *n, *k]), sizes(*batch));
+    pub(super) fn products(&self, dtype: DType, products: &Products<'_, '_, M>) -> Result<()> {
+        let &Products { sizes: shape, batch, ref y, factors: [ref a, ref b], ref bias, flags } = products;
+        let (matrices, batch, [m, n, k]) = (batch.iter().product(), sizes(batch), sizes(shape));
         by_float!(dtype, T => {
-            let each = tile::<matmul::matmul<T>>([*m, *n, matrices], OF_MATRIX, self.machine.properties());
-            let (elements, batch_step) = (y.memory.write(), (m * n) as u64);
-            let y = matmul::Product { elements, start: y.start as u64, row: y.row as u64, batch: batch_step };
+            let each = tile::<matmul::matmul<T>>([shape[0], shape[1], matrices], OF_MATRIX, self.machine().properties());
+            let (elements, start, apart) = (y.memory.write(), y.start as u64, (shape[0] * shape[1]) as u64);
+            let y = matmul::Product { elements, start, row: y.row as u64, batch: apart };
             let bias = matmul::Bias { elements: bias.memory.read(), start: bias.start, step: bias.column };
-            let (a, b, flags) = (a.read(), b.read(), *flags);
+            let (a, b) = (a.read(), b.read());
             (0..matrices).step_by(MOST).try_for_each(|done| {
                 let [first] = sizes([done]);
-                let call =
-                    matmul::matmul::<T> { y, a, b, bias, batch, first, m: rows, n: columns, k: depth, flags };
-                let geometry = matmul::geometry(each, [*m, *n, MOST.min(matrices - done)], dtype.size());
-                self.run_with(each, call, geometry)
+                let product = matmul::matmul::<T> { y, a, b, bias, batch, first, m, n, k, flags };
+                let grid = [shape[0], shape[1], MOST.min(matrices - done)];
+                self.run_with(each, product, matmul::geometry(each, grid, dtype.size()))
             })
         })
     }

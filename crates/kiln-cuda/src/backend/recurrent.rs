@@ -3,10 +3,10 @@
 //! Each product is added to what is there already, forward to the input's part of the gates' arguments, backward to the gradient of
 //! the state, block by block in the order of the units, as on the CPU.
 
-use super::Gpu;
 use super::dispatch::by_float;
 use super::operand::{Operand, sizes};
 use super::product::{Matrix, Products};
+use crate::gpu::Gpu;
 use crate::machine::Machine;
 use cuda_std::Geometry;
 use gpu_kernels::geometry::by_element;
@@ -33,6 +33,8 @@ struct Layer<'g, M: Machine> {
     steps: usize,
     batch: usize,
     hidden: usize,
+    /// Numbers of a step's gates of one sequence.
+    gate_width: usize,
     weight: Operand<'g, M>,
     bias: Operand<'g, M>,
     mask: Operand<'g, M>,
@@ -40,6 +42,8 @@ struct Layer<'g, M: Machine> {
     h0: Operand<'g, M>,
     c0: Operand<'g, M>,
     nothing: Operand<'g, M>,
+    /// A thread for each unit of each sequence.
+    units: Geometry,
 }
 
 impl<'g, M: Machine> Layer<'g, M> {
@@ -50,7 +54,6 @@ impl<'g, M: Machine> Layer<'g, M> {
         if !fits || !matches!(dtype, DType::F32 | DType::F64) {
             return Ok(None);
         }
-        let optional = |view: &Option<View<'_>>| view.as_ref().map_or_else(|| Ok(gpu.absent()), |view| gpu.rows(view));
         Ok(Some(Layer {
             gpu,
             cell: call.cell,
@@ -59,19 +62,16 @@ impl<'g, M: Machine> Layer<'g, M> {
             steps,
             batch,
             hidden,
+            gate_width: call.cell.gates() * hidden,
             weight: gpu.rows(&call.weight)?,
-            bias: optional(&call.bias)?,
-            mask: optional(&call.mask)?,
-            keep: optional(&call.keep)?,
+            bias: gpu.rows_of(&call.bias)?,
+            mask: gpu.rows_of(&call.mask)?,
+            keep: gpu.rows_of(&call.keep)?,
             h0: gpu.rows(&call.h0)?,
-            c0: optional(&call.c0)?,
+            c0: gpu.rows_of(&call.c0)?,
             nothing: gpu.absent(),
+            units: by_element(batch * hidden),
         }))
-    }
-
-    /// Numbers of a step's gates of one sequence.
-    fn gate_width(&self) -> usize {
-        self.cell.gates() * self.hidden
     }
 
     /// The step that comes `i`-th.
@@ -90,16 +90,6 @@ impl<'g, M: Machine> Layer<'g, M> {
             0 => first.cut(0, self.batch * self.hidden, self.dtype),
             _ => self.slab(steps, self.step(i - 1), self.hidden),
         }
-    }
-
-    /// The mask of step `t`.
-    fn mask(&self, t: usize) -> Operand<'_, M> {
-        self.mask.cut(t * self.batch, self.batch, DType::Bool)
-    }
-
-    /// A thread for each unit of each sequence.
-    fn by_unit(&self) -> Geometry {
-        by_element(self.batch * self.hidden)
     }
 
     fn is_dropped(&self) -> bool {
@@ -130,37 +120,25 @@ impl<'g, M: Machine> Layer<'g, M> {
     /// `gates` += x (N, H) · Wᵀ, for some of a step's gates.
     fn onto_gates(&self, gates: &Operand<'_, M>, x: &Operand<'_, M>, which: Range<usize>) -> Result<()> {
         let (hidden, first) = (self.hidden, which.start * self.hidden);
-        let y = Matrix::rows(gates, first, self.gate_width());
+        let y = Matrix::rows(gates, first, self.gate_width);
         let transposed = Matrix::rows(&self.weight, first * hidden, 1);
         let weight = Matrix { column: hidden as i64, ..transposed };
         let sizes = [self.batch, which.len() * hidden, hidden];
-        self.product(sizes, y, [Matrix::rows(x, 0, hidden), weight], ACCUMULATE)
+        self.product(sizes, [y, Matrix::rows(x, 0, hidden), weight], ACCUMULATE)
     }
 
     /// y (N, H) = dgates · W, over some of a step's gates, or += where `flags` say so.
-    fn through_weight(
-        &self,
-        y: &Operand<'_, M>,
-        dgates: &Operand<'_, M>,
-        which: Range<usize>,
-        flags: u32,
-    ) -> Result<()> {
+    fn through_weight(&self, [y, dgates]: [&Operand<'_, M>; 2], which: Range<usize>, flags: u32) -> Result<()> {
         let (hidden, first) = (self.hidden, which.start * self.hidden);
-        let slopes = Matrix::rows(dgates, first, self.gate_width());
+        let slopes = Matrix::rows(dgates, first, self.gate_width);
         let weight = Matrix::rows(&self.weight, first * hidden, hidden);
         let sizes = [self.batch, hidden, which.len() * hidden];
-        self.product(sizes, Matrix::rows(y, 0, hidden), [slopes, weight], flags)
+        self.product(sizes, [Matrix::rows(y, 0, hidden), slopes, weight], flags)
     }
 
-    fn product(
-        &self,
-        sizes: [usize; 3],
-        y: Matrix<'_, '_, M>,
-        factors: [Matrix<'_, '_, M>; 2],
-        flags: u32,
-    ) -> Result<()> {
+    fn product(&self, sizes: [usize; 3], [y, a, b]: [Matrix<'_, '_, M>; 3], flags: u32) -> Result<()> {
         let bias = Matrix::rows(&self.nothing, 0, 0);
-        self.gpu.products(self.dtype, &Products { sizes, batch: [1; 4], y, factors, bias, flags })
+        self.gpu.products(self.dtype, &Products { sizes, batch: [1; 4], y, factors: [a, b], bias, flags })
     }
 }
 
@@ -176,21 +154,20 @@ struct Forward<'g, M: Machine> {
 impl<M: Machine> Layer<'_, M> {
     /// The `i`-th step.
     fn forward(&self, to: &Forward<'_, M>, i: usize) -> Result<()> {
-        let (t, shape, [hidden]) = (self.step(i), self.by_unit(), sizes([self.hidden]));
-        let gates = self.slab(&to.gates, t, self.gate_width());
+        let (t, shape, [hidden]) = (self.step(i), self.units, sizes([self.hidden]));
+        let gates = self.slab(&to.gates, t, self.gate_width);
         let (after, inner) = (self.slab(&to.states, t, self.hidden), self.slab(&to.inner, t, self.hidden));
-        let (before, mask) = (self.previous(&to.states, &self.h0, i), self.mask(t));
-        let (kept, keep) = (&to.kept, &self.keep);
-        let factor = if self.is_dropped() { kept } else { &before };
+        let (before, mask) =
+            (self.previous(&to.states, &self.h0, i), self.mask.cut(t * self.batch, self.batch, DType::Bool));
+        let factor = if self.is_dropped() { &to.kept } else { &before };
         let met = if self.cell == RESET_BEFORE { 2 } else { self.cell.gates() };
         self.onto_gates(&gates, factor, 0..met)?;
         let (cell, relu) = (self.previous(&to.inner, &self.c0, i), u32::from(self.cell == RecurrentCell::Relu));
         by_float!(self.dtype, T => {
-            let (gates_now, after, inner_now, kept) = (gates.write(), after.write(), inner.write(), kept.write());
-            let (before, inner_before, bias) = (before.read(), cell.read(), self.bias.read());
-            let (keep, mask) = (keep.read(), mask.read());
             let step = Step::<T> {
-                gates: gates_now, after, inner: inner_now, kept, before, inner_before, bias, keep, mask, hidden, relu,
+                gates: gates.write(), after: after.write(), inner: inner.write(), kept: to.kept.write(),
+                before: before.read(), inner_before: cell.read(), bias: self.bias.read(), keep: self.keep.read(),
+                mask: mask.read(), hidden, relu,
             };
             match self.cell {
                 RecurrentCell::Tanh | RecurrentCell::Relu => self.gpu.run(simple_cell { step }, shape),
@@ -224,32 +201,22 @@ struct Backward<'g, M: Machine> {
 impl<M: Machine> Layer<'_, M> {
     /// The `i`-th step; `last` where none comes after it.
     fn backward(&self, pass: &Backward<'_, M>, i: usize, last: bool) -> Result<()> {
-        let (t, shape, [hidden]) = (self.step(i), self.by_unit(), sizes([self.hidden]));
-        let of_gates = |steps| self.slab(steps, t, self.gate_width());
+        let (t, shape, [hidden]) = (self.step(i), self.units, sizes([self.hidden]));
+        let of_gates = |steps| self.slab(steps, t, self.gate_width);
         let of_units = |steps| self.slab(steps, t, self.hidden);
         let (gates, dgates) = (of_gates(&pass.gates), of_gates(&pass.dgates));
         let (inner, dinner, dy) = (of_units(&pass.inner), of_units(&pass.dinner), of_units(&pass.dy));
-        let (before, mask) = (self.previous(&pass.states, &self.h0, i), self.mask(t));
+        let (before, mask) =
+            (self.previous(&pass.states, &self.h0, i), self.mask.cut(t * self.batch, self.batch, DType::Bool));
         let (cell, relu) = (self.previous(&pass.inner, &self.c0, i), u32::from(self.cell == RecurrentCell::Relu));
         let dh = &pass.dh;
         // Of the step after, where `dh` lacks it.
         let product = if last || !self.is_dropped() { &self.nothing } else { &pass.product };
         by_float!(self.dtype, T => {
             let slopes = Slopes::<T> {
-                dgates: dgates.write(),
-                dinner: dinner.write(),
-                dh: dh.write(),
-                dc: pass.dc.write(),
-                gates: gates.read(),
-                before: before.read(),
-                inner_before: cell.read(),
-                inner: inner.read(),
-                dy: dy.read(),
-                product: product.read(),
-                keep: self.keep.read(),
-                mask: mask.read(),
-                hidden,
-                relu,
+                dgates: dgates.write(), dinner: dinner.write(), dh: dh.write(), dc: pass.dc.write(),
+                gates: gates.read(), before: before.read(), inner_before: cell.read(), inner: inner.read(),
+                dy: dy.read(), product: product.read(), keep: self.keep.read(), mask: mask.read(), hidden, relu,
             };
             match self.cell {
                 RecurrentCell::Tanh | RecurrentCell::Relu => self.gpu.run(simple_cell_grad { slopes }, shape),
@@ -257,7 +224,7 @@ impl<M: Machine> Layer<'_, M> {
                 RecurrentCell::Gru { .. } => self.gpu.run(gru_cell_grad { slopes }, shape),
             }?;
             if self.cell == RESET_BEFORE {
-                self.through_weight(&pass.product, &dgates, 2..3, 0)?;
+                self.through_weight([&pass.product, &dgates], 2..3, 0)?;
                 let slopes = Slopes { product: pass.product.read(), ..slopes };
                 self.gpu.run(gru_reset_grad { slopes }, shape)?;
             }
@@ -265,38 +232,25 @@ impl<M: Machine> Layer<'_, M> {
         })?;
         let met = if self.cell == RESET_BEFORE { 2 } else { self.cell.gates() };
         let (to, flags) = if self.is_dropped() { (&pass.product, 0) } else { (dh, ACCUMULATE) };
-        self.through_weight(to, &dgates, 0..met, flags)
-    }
-
-    /// Adds what came through the first step's product to the gradient of the first state.
-    fn finish(&self, pass: &Backward<'_, M>) -> Result<()> {
-        by_float!(self.dtype, T => {
-            let (dh, product, keep) = (pass.dh.write(), pass.product.read(), self.keep.read());
-            self.gpu.run(recurrent_rest::<T> { dh, product, keep }, self.by_unit())
-        })
+        self.through_weight([to, &dgates], 0..met, flags)
     }
 }
 
 impl<M: Machine> Gpu<M> {
     pub(super) fn recurrent_steps(&self, call: Recurrence<'_>, out: RecurrenceOut<'_>) -> Result<()> {
-        self.sound()?;
         if out.states.elements() == 0 {
             return Ok(());
         }
         let Some(layer) = Layer::new(self, &call, out.states.shape)? else {
             return composed::recurrent(self, call, out);
         };
-        let kept = match &call.keep {
-            Some(keep) => {
-                let kept = layer.temporary()?;
-                let to = kept.out(layer.dtype, keep.layout.shape());
-                self.binary_elements(BinaryOp::Mul, &to, &call.h0, keep)?;
-                kept
-            }
-            None => self.absent(),
-        };
-        let inner = out.inner.as_ref().map_or_else(|| self.absent(), |inner| self.target(inner));
-        let to = Forward { gates: self.target(&out.gates), states: self.target(&out.states), inner, kept };
+        let kept = if layer.is_dropped() { layer.temporary()? } else { self.absent() };
+        if let Some(keep) = &call.keep {
+            self.binary_elements(BinaryOp::Mul, &kept.out(layer.dtype, keep.layout.shape()), &call.h0, keep)?;
+        }
+        let (gates, states, inner) =
+            (self.target(&out.gates), self.target(&out.states), self.target_of(out.inner.as_ref()));
+        let to = Forward { gates, states, inner, kept };
         if let (RESET_AFTER, Some(inner)) = (layer.cell, &out.inner) {
             // The product of n's weight, apart from the input's part, begins at 0.
             self.fill_elements(inner, 0.0)?;
@@ -311,7 +265,6 @@ impl<M: Machine> Gpu<M> {
         saved: RecurrenceGrad<'_>,
         out: RecurrenceGradOut<'_>,
     ) -> Result<()> {
-        self.sound()?;
         if out.h0.elements() == 0 {
             return Ok(());
         }
@@ -325,25 +278,27 @@ impl<M: Machine> Gpu<M> {
         if layer.steps == 0 {
             return Ok(());
         }
-        let read = |view: &Option<View<'_>>| view.as_ref().map_or_else(|| Ok(self.absent()), |view| self.rows(view));
-        let write = |out: &Option<Out<'_>>| out.as_ref().map_or_else(|| self.absent(), |out| self.target(out));
         let apart = layer.is_dropped() || layer.cell == RESET_BEFORE;
         let pass = Backward {
             gates: self.rows(&saved.gates)?,
             states: self.rows(&saved.states)?,
-            inner: read(&saved.inner)?,
-            dy: read(&saved.states_grad)?,
+            inner: self.rows_of(&saved.inner)?,
+            dy: self.rows_of(&saved.states_grad)?,
             dgates: self.target(&out.gates),
-            dinner: write(&out.inner),
+            dinner: self.target_of(out.inner.as_ref()),
             dh: self.target(&out.h0),
-            dc: write(&out.c0),
+            dc: self.target_of(out.c0.as_ref()),
             product: if apart { layer.temporary()? } else { self.absent() },
         };
         for i in (0..layer.steps).rev() {
             layer.backward(&pass, i, i + 1 == layer.steps)?;
         }
         if layer.is_dropped() {
-            layer.finish(&pass)?;
+            // What came through the first step's product is a part of the first state's gradient.
+            by_float!(layer.dtype, T => {
+                let (dh, product, keep) = (pass.dh.write(), pass.product.read(), layer.keep.read());
+                self.run(recurrent_rest::<T> { dh, product, keep }, layer.units)
+            })?;
         }
         if layer.cell == RESET_AFTER {
             layer.exchange(&pass.dgates, &pass.dinner)?;

@@ -1,8 +1,8 @@
 //! Reductions over axes: the reduced axes last, then rows.
 
-use super::Gpu;
-use super::dispatch::{by_float, by_order};
+use super::dispatch::{by_float, by_type};
 use super::operand::{Operand, computed_in};
+use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::arg_reduce::arg_reduce;
 use gpu_kernels::geometry::{by_element, by_lanes};
@@ -54,7 +54,6 @@ impl<M: Machine> Gpu<M> {
     }
 
     pub(super) fn reduce_axes(&self, op: ReduceOp, out: &Out<'_>, x: &View<'_>, axes: &[usize]) -> Result<()> {
-        self.sound()?;
         if out.elements() == 0 {
             return Ok(());
         }
@@ -66,14 +65,13 @@ impl<M: Machine> Gpu<M> {
         }
         let dtype = computed_in(x.dtype);
         let x = self.rows_over(x, axes, count, dtype)?;
-        let (fold, mean) = match op {
-            ReduceOp::Sum => (Fold::Sum, false),
-            ReduceOp::Mean => (Fold::Sum, true),
-            ReduceOp::Max => (Fold::Max, false),
-            ReduceOp::Min => (Fold::Min, false),
-            ReduceOp::Prod => (Fold::Prod, false),
+        let fold = match op {
+            ReduceOp::Sum | ReduceOp::Mean => Fold::Sum,
+            ReduceOp::Max => Fold::Max,
+            ReduceOp::Min => Fold::Min,
+            ReduceOp::Prod => Fold::Prod,
         };
-        let divisor = mean.then_some(count as f64);
+        let divisor = (op == ReduceOp::Mean).then_some(count as f64);
         self.computing(out, |to| self.reduce_rows(fold, divisor, to, x, dtype))
     }
 
@@ -105,14 +103,13 @@ impl<M: Machine> Gpu<M> {
     }
 
     pub(super) fn extremum_positions(&self, op: ArgReduceOp, out: &Out<'_>, x: &View<'_>, axis: usize) -> Result<()> {
-        self.sound()?;
         let dtype = computed_in(x.dtype);
         let count = x.layout.shape()[axis] as u64;
         let x = self.reduced_last(x, &[axis], dtype)?;
         let (to, smallest) = (self.target(out), u32::from(op == ArgReduceOp::ArgMin));
-        by_order!(dtype, T => {
+        by_type!(dtype, T => {
             let positions = arg_reduce::<T> { y: to.write(), x: x.read(), count, smallest };
             self.run(positions, by_element(out.elements()))
-        })
+        }; DType::I64 => i64, DType::U8 | DType::Bool => u8, DType::F64 => f64, _ => f32)
     }
 }

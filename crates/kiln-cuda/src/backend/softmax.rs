@@ -1,13 +1,13 @@
 //! Softmax and cross-entropy. What no kernel does is left to the bodies that [`kiln_tensor::composed`] makes of finer primitives.
 
-use super::Gpu;
 use super::dispatch::by_float;
-use super::operand::{float, sizes};
+use super::operand::{float, single_or_double, sizes};
+use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::cross_entropy::{cross_entropy, cross_entropy_grad};
 use gpu_kernels::geometry::by_lanes;
 use gpu_kernels::softmax::{softmax, softmax_grad};
-use kiln_tensor::{DType, Out, Result, SoftmaxKind, View, composed, unsupported_dtype};
+use kiln_tensor::{DType, Out, Result, SoftmaxKind, View, composed};
 
 /// How long the rows of an output are, and how many there are.
 fn rows_of(out: &Out<'_>) -> (u32, usize) {
@@ -15,17 +15,8 @@ fn rows_of(out: &Out<'_>) -> (u32, usize) {
     (sizes([width])[0], out.elements() / width.max(1))
 }
 
-/// An error where the losses are of another type than those that have kernels.
-fn loss(operation: &'static str, out: &Out<'_>) -> Result<()> {
-    match out.dtype {
-        DType::F32 | DType::F64 => Ok(()),
-        other => Err(unsupported_dtype(operation, other, "f32 or f64")),
-    }
-}
-
 impl<M: Machine> Gpu<M> {
     pub(super) fn softmax_rows(&self, kind: SoftmaxKind, out: &Out<'_>, x: &View<'_>) -> Result<()> {
-        self.sound()?;
         let dtype = float("softmax", out.dtype)?;
         let ((width, rows), log) = (rows_of(out), u32::from(kind == SoftmaxKind::LogSoftmax));
         let x = self.numbers(x)?;
@@ -34,14 +25,7 @@ impl<M: Machine> Gpu<M> {
         })
     }
 
-    pub(super) fn softmax_gradients(
-        &self,
-        kind: SoftmaxKind,
-        out: &Out<'_>,
-        y: &View<'_>,
-        dy: &View<'_>,
-    ) -> Result<()> {
-        self.sound()?;
+    pub(super) fn softmax_gradients(&self, kind: SoftmaxKind, out: &Out<'_>, [y, dy]: [&View<'_>; 2]) -> Result<()> {
         let dtype = float("softmax_grad", out.dtype)?;
         let ((width, rows), log) = (rows_of(out), u32::from(kind == SoftmaxKind::LogSoftmax));
         let (y, dy) = (self.numbers(y)?, self.numbers(dy)?);
@@ -54,30 +38,28 @@ impl<M: Machine> Gpu<M> {
     }
 
     pub(super) fn losses(&self, out: Out<'_>, logits: View<'_>, target: View<'_>) -> Result<()> {
-        self.sound()?;
         if target.dtype.is_float() {
             return composed::cross_entropy(self, out, logits, target);
         }
-        loss("cross_entropy", &out)?;
+        let dtype = single_or_double("cross_entropy", out.dtype)?;
         let [classes] = sizes([logits.layout.shape()[1]]);
         let (x, labels) = (self.rows(&logits)?, self.rows_as(&target, DType::I64)?);
         let (to, geometry, labels) = (self.target(&out), by_lanes(out.elements()), labels.read());
-        by_float!(out.dtype, T => {
+        by_float!(dtype, T => {
             self.run(cross_entropy::<T> { y: to.write(), logits: x.read(), labels, classes }, geometry)
         })
     }
 
     pub(super) fn loss_gradients(&self, out: Out<'_>, logits: View<'_>, target: View<'_>, dy: View<'_>) -> Result<()> {
-        self.sound()?;
         if target.dtype.is_float() {
             return composed::cross_entropy_grad(self, out, logits, target, dy);
         }
-        loss("cross_entropy_grad", &out)?;
+        let dtype = single_or_double("cross_entropy_grad", out.dtype)?;
         let (rows, [classes]) = (logits.layout.shape()[0], sizes([logits.layout.shape()[1]]));
         let (x, labels) = (self.rows(&logits)?, self.rows_as(&target, DType::I64)?);
         let (to, slopes, labels) = (self.target(&out), self.whole(dy.buffer, dy.dtype), labels.read());
         let (dy_start, dy_step) = (dy.layout.offset() as i64, dy.layout.strides()[0] as i64);
-        by_float!(out.dtype, T => {
+        by_float!(dtype, T => {
             let (dx, logits, dy) = (to.write(), x.read(), slopes.read());
             let gradient = cross_entropy_grad::<T> { dx, logits, labels, dy, dy_start, dy_step, classes };
             self.run(gradient, by_lanes(rows))

@@ -1,27 +1,27 @@
 //! The optimizers' updates.
 
-use super::Gpu;
 use super::dispatch::by_float;
+use super::operand::single_or_double;
+use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;
 use gpu_kernels::update::{AdamSettings, SgdSettings, adam, sgd};
-use kiln_tensor::{DType, Result, UpdateRule, UpdateSlot, View, unsupported_dtype};
+use kiln_tensor::{Result, UpdateRule, UpdateSlot, View};
 
 impl<M: Machine> Gpu<M> {
-    pub(super) fn update_slot(&self, rule: UpdateRule, step: &View<'_>, slot: &UpdateSlot) -> Result<()> {
-        self.sound()?;
-        if !matches!(slot.dtype, DType::F32 | DType::F64) {
-            return Err(unsupported_dtype("update", slot.dtype, "f32 or f64"));
-        }
-        let part = |buffer, offset| self.part(buffer, offset, slot.elements, slot.dtype);
+    pub(super) fn updated(&self, rule: UpdateRule, step: &View<'_>, slots: &[UpdateSlot]) -> Result<()> {
+        slots.iter().try_for_each(|slot| self.update_slot(rule, step, slot))
+    }
+
+    fn update_slot(&self, rule: UpdateRule, step: &View<'_>, slot: &UpdateSlot) -> Result<()> {
+        let dtype = single_or_double("update", slot.dtype)?;
+        let part = |buffer, offset| self.part(buffer, offset, slot.elements, dtype);
         let parameter = part(slot.parameter, slot.parameter_offset);
         let gradient = part(slot.gradient, slot.gradient_offset);
         // A state that the rule does not have is empty.
-        let [first, second] = slot
-            .states
-            .map(|buffer| self.part(buffer, 0, if buffer.bytes == 0 { 0 } else { slot.elements }, slot.dtype));
+        let [first, second] = slot.states.map(|state| part(state, 0));
         let (step, geometry) = (self.rows(step)?, by_element(slot.elements));
-        by_float!(slot.dtype, T => {
+        by_float!(dtype, T => {
             let (p, g, step) = (parameter.write(), gradient.read(), step.read());
             match rule {
                 UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {

@@ -14,7 +14,7 @@ mod tests;
 pub use devices::{Card, devices};
 pub use error::DriverError;
 
-use crate::backend::Gpu;
+use crate::gpu::Gpu;
 use kiln_tensor::{Device, Error, ErrorKind, Result};
 use machine::Driver;
 use std::sync::Arc;

@@ -2,7 +2,7 @@
 
 use super::devices;
 use super::machine::Driver;
-use crate::backend::Gpu;
+use crate::gpu::Gpu;
 use crate::machine::{Failure, Machine};
 use cuda_std::{Geometry, GlobalMut, KernelInfo, Launch, LaunchError, Launcher, parameters};
 use kiln_tensor::Backend;
