@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_cuda::Simulated;
-use kiln_tensor::{ConvOptions, Device, MatmulOptions, Tensor};
+use kiln_tensor::{ConvOptions, Device, MatmulOptions, Tensor, UpdateRule, UpdateTensors};
 
 /// Launches of a family of kernels, whatever its tiles.
 fn launches(gpu: &Simulated, family: &str) -> u64 {
@@ -65,4 +65,40 @@ fn sums_by_index_sort_the_index_once() {
     let launches = ["sort_chunks", "merge_runs", "scatter_add_f32"].map(|kernel| gpu.launches(kernel));
     assert_eq!(launches, [1, 2, 1]);
     assert_same(&sums, &sum(&Device::cpu()));
+}
+
+#[test]
+fn an_optimizers_step_is_a_launch_for_sixteen_tensors() {
+    let gpu = Simulated::new();
+    let step = |rule: UpdateRule, device: &Device| -> Vec<Tensor> {
+        // Sizes around those of a block, and none.
+        let sizes: Vec<usize> = (0..20).map(|i| [0, 1, 255, 1024, 1025, 3000][i % 6]).collect();
+        let of = |shift: usize| sizes.iter().map(move |&size| (size, shift));
+        let tensor = |(size, shift): (usize, usize)| {
+            let values: Vec<f32> = (0..size).map(|i| ((i + shift) * 37 % 101) as f32 / 128.0).collect();
+            Tensor::from_slice(&values, [size], device).unwrap()
+        };
+        let [mut parameters, gradients, mut first, mut second] =
+            [0, 1, 2, 3].map(|i| of(i).map(tensor).collect::<Vec<_>>());
+        let numbers = Tensor::from_slice(&[0.01f64, 3.0], [2], device).unwrap();
+        let states = first.iter_mut().zip(&mut second);
+        let slots = parameters.iter_mut().zip(&gradients).zip(states);
+        let mut slots: Vec<_> = slots
+            .map(|((parameter, gradient), (m, v))| {
+                let states = [Some(m), Some(v)].into_iter().enumerate();
+                let states = states.map(|(i, state)| state.filter(|_| i < rule.states())).collect::<Vec<_>>();
+                UpdateTensors { parameter, gradient, states: states.try_into().ok().unwrap() }
+            })
+            .collect();
+        Tensor::update(rule, &numbers, &mut slots).unwrap();
+        drop(slots);
+        [parameters, first, second].concat()
+    };
+    let adam = UpdateRule::Adam { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1, decoupled: true };
+    let sgd = UpdateRule::Sgd { momentum: 0.0, dampening: 0.0, weight_decay: 0.1, nesterov: false };
+    for (rule, kernel) in [(adam, "adam_f32"), (sgd, "sgd_f32")] {
+        let on_gpu = step(rule, &gpu.device());
+        assert_eq!(gpu.launches(kernel), 2, "{kernel}");
+        on_gpu.iter().zip(&step(rule, &Device::cpu())).for_each(|(gpu, cpu)| assert_same(gpu, cpu));
+    }
 }

@@ -68,8 +68,8 @@ impl<M: Machine> Gpu<M> {
             let to = self.part(out.buffer, out.layout.offset(), shape.elements(), out.dtype);
             return self.convert(&to, out.dtype, &self.rows(x)?, x.dtype);
         }
-        let (converted, rows) = (self.rows_as(x, out.dtype)?, Layout::contiguous(*shape));
-        self.copy_strided(&to, out.layout, &converted.view(out.dtype, &rows))
+        let (converted, layout) = (self.rows_as(x, out.dtype)?, &Layout::contiguous(*shape));
+        self.copy_strided(&to, out.layout, &View { buffer: converted.buffer(out.dtype), dtype: out.dtype, layout })
     }
 
     pub(super) fn unary_elements(&self, call: UnaryCall, out: &Out<'_>, x: &View<'_>) -> Result<()> {
@@ -99,10 +99,8 @@ impl<M: Machine> Gpu<M> {
     pub(super) fn binary_elements(&self, op: BinaryOp, out: &Out<'_>, a: &View<'_>, b: &View<'_>) -> Result<()> {
         let (a, b) = (self.numbers(a)?, self.numbers(b)?);
         self.computing(out, |to| match computed_in(out.dtype) {
-            DType::I64 => match integers::value(self, op, to.write(), a.read(), b.read()) {
-                Some(outcome) => self.launched(outcome),
-                None => Err(unsupported_dtype(op.name(), DType::I64, "floats")),
-            },
+            DType::I64 => integers::value(self, op, to.write(), a.read(), b.read())
+                .map_or_else(|| Err(unsupported_dtype(op.name(), DType::I64, "floats")), |end| self.launched(end)),
             dtype @ (DType::F32 | DType::F64) => by_float!(dtype, T => {
                 self.launched(binary::value::<T>(self, op, to.write(), a.read(), b.read()))
             }),

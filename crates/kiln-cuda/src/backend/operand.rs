@@ -31,16 +31,9 @@ impl<M: Machine> Operand<'_, M> {
         self.elements
     }
 
-    /// The elements, of this type, as a view.
-    pub(super) fn view<'a>(&self, dtype: DType, layout: &'a Layout) -> View<'a> {
-        let buffer = Buffer { address: self.address as usize, bytes: self.elements * dtype.size() };
-        View { buffer, dtype, layout }
-    }
-
-    /// The elements, of this type, as an output.
-    pub(super) fn out<'a>(&self, dtype: DType, shape: &'a Shape) -> Out<'a> {
-        let buffer = Buffer { address: self.address as usize, bytes: self.elements * dtype.size() };
-        Out { buffer, offset: 0, shape, dtype }
+    /// The elements, of this type, as a buffer of their own.
+    pub(super) fn buffer(&self, dtype: DType) -> Buffer {
+        Buffer { address: self.address as usize, bytes: self.elements * dtype.size() }
     }
 
     /// `elements` elements from `first` on, of this type; where there are none, none.
@@ -137,10 +130,7 @@ impl<M: Machine> Gpu<M> {
 
     /// The numbers of an operand that may be absent, then none, with what to tell a kernel where it is there.
     pub(super) fn optional(&self, view: Option<&View<'_>>, flag: u32) -> Result<(Operand<'_, M>, u32)> {
-        match view {
-            Some(view) => Ok((self.numbers(view)?, flag)),
-            None => Ok((self.absent(), 0)),
-        }
+        view.map_or_else(|| Ok((self.absent(), 0)), |view| Ok((self.numbers(view)?, flag)))
     }
 
     /// No elements.

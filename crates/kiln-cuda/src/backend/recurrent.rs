@@ -110,10 +110,10 @@ impl<'g, M: Machine> Layer<'g, M> {
 
     /// Exchanges a GRU's third gate and what is beside it, of all steps.
     fn exchange(&self, gates: &Operand<'_, M>, inner: &Operand<'_, M>) -> Result<()> {
-        let [hidden] = sizes([self.hidden]);
         by_float!(self.dtype, T => {
-            let exchange = gru_exchange::<T> { gates: gates.write(), inner: inner.write(), hidden };
-            self.gpu.run(exchange, by_element(inner.elements()))
+            let (gates, inner, hidden) = (gates.write(), inner.write(), self.hidden as u32);
+            let exchange = gru_exchange::<T> { gates, inner, hidden };
+            self.gpu.run(exchange, by_element(inner.len()))
         })
     }
 
@@ -246,7 +246,9 @@ impl<M: Machine> Gpu<M> {
         };
         let kept = if layer.is_dropped() { layer.temporary()? } else { self.absent() };
         if let Some(keep) = &call.keep {
-            self.binary_elements(BinaryOp::Mul, &kept.out(layer.dtype, keep.layout.shape()), &call.h0, keep)?;
+            let (buffer, dtype) = (kept.buffer(layer.dtype), layer.dtype);
+            let to = Out { buffer, offset: 0, shape: keep.layout.shape(), dtype };
+            self.binary_elements(BinaryOp::Mul, &to, &call.h0, keep)?;
         }
         let (gates, states, inner) =
             (self.target(&out.gates), self.target(&out.states), self.target_of(out.inner.as_ref()));

@@ -87,10 +87,9 @@ impl<M: Machine> Gpu<M> {
         let rows = to.elements();
         loop {
             let results = chunks(x.count);
-            let last = results == 1;
-            let partial = if last { None } else { Some(self.temporary(rows * results, dtype)?) };
+            let partial = (results > 1).then(|| self.temporary(rows * results, dtype)).transpose()?;
             let target = partial.as_ref().unwrap_or(to);
-            let (divide, divisor) = divisor.filter(|_| last).map_or((0, 1.0), |divisor| (1, divisor));
+            let (divide, divisor) = divisor.filter(|_| results == 1).map_or((0, 1.0), |divisor| (1, divisor));
             let (count, fold, &Rows { start, row, step, .. }) = (x.count as u64, fold as u32, &x);
             by_float!(dtype, T => {
                 let x = reduce::Rows::<T> { elements: x.elements.read(), start, row, step, count };

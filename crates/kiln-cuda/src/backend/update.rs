@@ -1,39 +1,50 @@
-//! The optimizers' updates.
+//! The optimizers' updates: one launch for up to [`SLOTS`] tensors.
 
 use super::dispatch::by_float;
 use super::operand::single_or_double;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
-use gpu_kernels::geometry::by_element;
-use gpu_kernels::update::{AdamSettings, SgdSettings, adam, sgd};
+use cuda_std::Element;
+use gpu_kernels::update::{AdamSettings, SLOTS, SgdSettings, Slot, adam, blocks, by_block, sgd};
 use kiln_tensor::{Result, UpdateRule, UpdateSlot, View};
 
 impl<M: Machine> Gpu<M> {
-    pub(super) fn updated(&self, rule: UpdateRule, step: &View<'_>, slots: &[UpdateSlot]) -> Result<()> {
-        slots.iter().try_for_each(|slot| self.update_slot(rule, step, slot))
+    /// At most [`SLOTS`] tensors as a kernel takes them, and the blocks that all of them have.
+    fn slots<T: Element>(&self, slots: &[UpdateSlot]) -> ([Slot<T>; SLOTS], usize) {
+        let (none, mut first) = (self.absent(), 0);
+        let states = [none.write(); 2];
+        let none = Slot { parameter: none.write(), gradient: none.read(), states, first_block: u64::MAX };
+        let mut given = [none; SLOTS];
+        for (to, slot) in given.iter_mut().zip(slots) {
+            let part = |buffer, offset| self.part(buffer, offset, slot.elements, slot.dtype);
+            let parameter = part(slot.parameter, slot.parameter_offset).write();
+            let gradient = part(slot.gradient, slot.gradient_offset).read();
+            // A state that the rule does not have is empty.
+            let states = slot.states.map(|state| part(state, 0).write());
+            *to = Slot { parameter, gradient, states, first_block: first as u64 };
+            first += blocks(slot.elements);
+        }
+        (given, first)
     }
 
-    fn update_slot(&self, rule: UpdateRule, step: &View<'_>, slot: &UpdateSlot) -> Result<()> {
-        let dtype = single_or_double("update", slot.dtype)?;
-        let part = |buffer, offset| self.part(buffer, offset, slot.elements, dtype);
-        let parameter = part(slot.parameter, slot.parameter_offset);
-        let gradient = part(slot.gradient, slot.gradient_offset);
-        // A state that the rule does not have is empty.
-        let [first, second] = slot.states.map(|state| part(state, 0));
-        let (step, geometry) = (self.rows(step)?, by_element(slot.elements));
-        by_float!(dtype, T => {
-            let (p, g, step) = (parameter.write(), gradient.read(), step.read());
-            match rule {
-                UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
-                    let settings = AdamSettings { beta1, beta2, epsilon, weight_decay, decoupled: decoupled.into() };
-                    let (m, v) = (first.write(), second.write());
-                    self.run(adam::<T> { p, g, m, v, step, settings }, geometry)
+    pub(super) fn updated(&self, rule: UpdateRule, step: &View<'_>, slots: &[UpdateSlot]) -> Result<()> {
+        let step = self.rows(step)?;
+        let launches = slots.chunk_by(|a, b| a.dtype == b.dtype).flat_map(|same| same.chunks(SLOTS));
+        launches.into_iter().try_for_each(|slots| {
+            by_float!(single_or_double("update", slots[0].dtype)?, T => {
+                let ((slots, blocks), step) = (self.slots::<T>(slots), step.read());
+                match rule {
+                    UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
+                        let decoupled = decoupled.into();
+                        let settings = AdamSettings { beta1, beta2, epsilon, weight_decay, decoupled };
+                        self.run(adam { slots, step, settings }, by_block(blocks))
+                    }
+                    UpdateRule::Sgd { momentum, dampening, weight_decay, nesterov } => {
+                        let settings = SgdSettings { momentum, dampening, weight_decay, nesterov: nesterov.into() };
+                        self.run(sgd { slots, step, settings }, by_block(blocks))
+                    }
                 }
-                UpdateRule::Sgd { momentum, dampening, weight_decay, nesterov } => {
-                    let settings = SgdSettings { momentum, dampening, weight_decay, nesterov: nesterov.into() };
-                    self.run(sgd::<T> { p, g, v: first.write(), step, settings }, geometry)
-                }
-            }
+            })
         })
     }
 }
