@@ -135,6 +135,25 @@ impl Backward<'_> {
         Ok(())
     }
 
+    /// Adds the gradients, given the output's gradient `dy`, of what `forward` computes from the inputs that it takes: the rule of
+    /// an operation whose gradient no kernel gives, or which is to be differentiated itself.
+    ///
+    /// # Errors
+    /// Those of `forward` and of its operations' rules.
+    pub fn differentiate(&mut self, dy: &Var, forward: impl FnOnce(&mut Inputs<'_>) -> Result<Var>) -> Result<()> {
+        let mut inputs = Inputs { pass: self, taken: Vec::new() };
+        let y = forward(&mut inputs)?;
+        let taken = inputs.taken;
+        let targets: Vec<&Var> = taken.iter().map(|(_, input)| input).collect();
+        let gradients = gradients(y, dy.clone(), &targets, self.records)?;
+        for ((position, _), gradient) in taken.iter().zip(gradients) {
+            if let Some(gradient) = gradient {
+                self.accumulate(*position, gradient)?;
+            }
+        }
+        Ok(())
+    }
+
     #[cold]
     fn wrong_shape(&self, position: usize, found: &Shape, expected: &Shape) -> Error {
         Error::shape(
@@ -145,6 +164,32 @@ impl Backward<'_> {
                 self.node.function.name()
             ),
         )
+    }
+}
+
+/// The inputs of an operation that [`Backward::differentiate`] computes once more.
+pub struct Inputs<'p> {
+    pass: &'p Backward<'p>,
+    taken: Vec<(usize, Var)>,
+}
+
+impl Inputs<'_> {
+    /// The input at `position`, with the value that was saved of it.
+    ///
+    /// # Errors
+    /// Allocation failure.
+    pub fn take(&mut self, position: usize, saved: &Tensor) -> Result<Var> {
+        if !self.pass.needs(position) {
+            return Ok(Var::constant(saved.clone()));
+        }
+        // A node of its own: an input that depends on another is not followed further here.
+        let input = if self.pass.records {
+            self.pass.input(position, saved).reshape(*saved.shape())?
+        } else {
+            Var::variable(saved.clone())
+        };
+        self.taken.push((position, input.clone()));
+        Ok(input)
     }
 }
 
@@ -270,24 +315,24 @@ impl Var {
 /// An output of more than one element, or an input that needs no gradient.
 pub fn grad(output: &Var, inputs: &[&Var]) -> Result<Vec<Option<Var>>> {
     let seed = seed_of(output)?;
-    let mut targets = HashSet::new();
-    for (position, input) in inputs.iter().enumerate() {
-        match input.id() {
-            Some(id) => targets.insert(id.0),
-            None => {
-                return Err(Error::new(
-                    ErrorKind::Value,
-                    "grad",
-                    format!("input {position} needs no gradient: make it with `Var::variable`"),
-                ));
-            }
-        };
+    if let Some(position) = inputs.iter().position(|input| input.id().is_none()) {
+        return Err(Error::new(
+            ErrorKind::Value,
+            "grad",
+            format!("input {position} needs no gradient: make it with `Var::variable`"),
+        ));
     }
+    gradients(output.clone(), seed, inputs, true)
+}
+
+/// The gradients of each of `inputs`, all of which have a node, where that of `output` is `seed`.
+fn gradients(output: Var, seed: Var, inputs: &[&Var], records: bool) -> Result<Vec<Option<Var>>> {
+    let targets: HashSet<u64> = inputs.iter().filter_map(|input| input.id()).map(|id| id.0).collect();
     let Some(root) = output.node() else { return Ok(vec![None; inputs.len()]) };
     let wanted = leading_to(&targets, root);
     let mut found: HashMap<u64, Var> = HashMap::new();
     if wanted.contains(&root.id) {
-        run(output.clone(), seed, true, Some((&targets, &wanted)), |id, gradient| {
+        run(output, seed, records, Some((&targets, &wanted)), |id, gradient| {
             found.insert(id.0, gradient);
             Ok(())
         })?;

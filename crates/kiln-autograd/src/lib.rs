@@ -10,7 +10,7 @@ mod traced;
 mod uses;
 mod var;
 
-pub use backward::{Backward, Gradients, grad};
+pub use backward::{Backward, Gradients, Inputs, grad};
 pub use function::Function;
 pub use grad_check::{grad_check, grad_grad_check};
 pub use ops::{RecurrentOutput, RecurrentVars};

@@ -1,36 +1,40 @@
 #![doc = include_str!("../README.md")]
 
 mod allocator;
+mod arithmetic;
 mod backend;
-pub mod composed;
+mod call;
 #[cfg(feature = "conformance")]
 #[doc(hidden)]
 pub mod conformance;
 mod cpu;
 mod device;
+mod driver;
 mod dtype;
 mod error;
 mod layout;
 mod machine;
-mod recurrence;
 mod shape;
 mod storage;
 mod tensor;
 mod window;
 
+pub use arithmetic::Arithmetic;
 pub use backend::{
-    ArgReduceOp, Backend, Buffer, CompareOp, Distribution, Epilogue, MemoryStats, Out, ReduceOp, SoftmaxKind,
-    UnaryCall, UpdateRule, UpdateSlot, View, unsupported_dtype,
+    ArgReduceOp, Backend, Buffer, CompareOp, Distribution, Epilogue, MemoryStats, Out, ReduceOp, UnaryCall, View,
+    unsupported_dtype,
 };
+pub use call::{Call, Ran};
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};
 pub use kiln_math::RecurrentCell;
 pub use layout::Layout;
-pub use recurrence::{Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut};
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
+pub use tensor::calls::*;
+pub use tensor::composed;
 pub use tensor::{
-    Axes, IntoAxes, MatmulOptions, Maxima, NormalizeGradients, RecurrentGradients, RecurrentOptions, RecurrentStates,
-    Tensor, UpdateTensors, axis_index,
+    Axes, IntoAxes, MatmulOptions, Maxima, Normalization, NormalizeGradients, RecurrentGradients, RecurrentOptions,
+    RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor, UpdateRule, UpdateSlot, UpdateTensors, axis_index,
 };
-pub use window::{ConvOptions, Convolution, MAX_SPATIAL, Normalization, Padding, PerAxis, PoolOptions, Window};
+pub use window::{ConvOptions, Convolution, MAX_SPATIAL, Padding, PerAxis, PoolOptions, Window};

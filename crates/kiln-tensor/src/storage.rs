@@ -34,6 +34,7 @@ impl Storage {
 impl Drop for Storage {
     #[inline]
     fn drop(&mut self) {
-        self.device.backend().free(self.buffer);
+        // SAFETY: this storage alone owns the buffer, which came from this device and is given back once.
+        unsafe { self.device.backend().free(self.buffer) };
     }
 }

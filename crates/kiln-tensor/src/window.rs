@@ -167,15 +167,3 @@ pub struct Convolution {
     /// Groups, which divide input and output channels; group g of the outputs sees group g of the inputs alone.
     pub groups: usize,
 }
-
-/// How elements are normalised by moments of their channel.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Normalization {
-    /// ε, added to the variance.
-    pub epsilon: f64,
-    /// Whether the moments are those of the operand itself, so that gradients go through them (training); else they are
-    /// constants (running statistics).
-    pub own_moments: bool,
-    /// Applied last; its derivative is taken from the output.
-    pub activation: Option<crate::UnaryCall>,
-}

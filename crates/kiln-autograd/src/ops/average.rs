@@ -3,7 +3,7 @@
 use super::pool::{of_axes, part, sizes_to};
 use super::resample::weighted;
 use crate::Var;
-use kiln_tensor::{Convolution, PerAxis, PoolOptions, Result, Tensor, Window};
+use kiln_tensor::{Arithmetic, Convolution, PerAxis, PoolOptions, Result, Tensor, Window};
 
 /// Windows of more elements, where they are larger than the input as well, are no convolution.
 const WIDE: usize = 1 << 10;

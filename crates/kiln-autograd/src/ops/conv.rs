@@ -4,7 +4,7 @@
 use super::elementwise::{needs_only_output, slope_from_output};
 use super::matmul::saved;
 use crate::{Backward, Function, Var};
-use kiln_tensor::{ConvOptions, Convolution, MatmulOptions, Result, Shape, Tensor, UnaryCall, Window};
+use kiln_tensor::{Arithmetic, ConvOptions, Convolution, MatmulOptions, Result, Shape, Tensor, UnaryCall, Window};
 
 /// y = activation(x ∗ w + b) of x (N, C, D…), w (O, C/groups, K…), b (O,).
 ///

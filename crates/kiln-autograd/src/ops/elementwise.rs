@@ -4,7 +4,7 @@ use crate::traced::{Tape, Traced, Value};
 use crate::uses::Uses;
 use crate::{Backward, Function, Squash, Var};
 use kiln_math::{BinaryOp, Real, UnaryOp};
-use kiln_tensor::{Result, Shape, Tensor, UnaryCall};
+use kiln_tensor::{Arithmetic, Result, Shape, Tensor, UnaryCall};
 
 /// What the derivative of a unary operation reads: its input, its output.
 fn unary_uses(op: UnaryOp) -> Uses {

@@ -1,7 +1,7 @@
 //! Cross-entropy, fused with the softmax before it.
 
 use crate::{Backward, Function, Squash, Var};
-use kiln_tensor::{DType, Error, Result, Tensor};
+use kiln_tensor::{DType, Error, Result, Tensor, composed};
 
 /// y (n,) = −Σ t · log_softmax(x) for rows x (n, classes); dx = dy · (softmax(x) · Σ t − t).
 struct CrossEntropy {
@@ -14,18 +14,12 @@ impl Function for CrossEntropy {
         "cross_entropy"
     }
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
-        if !pass.records() {
-            return pass.accumulate(0, Var::constant(self.logits.cross_entropy_grad(&self.target, dy.tensor())?));
+        if !pass.records()
+            && let Some(dx) = self.logits.cross_entropy_grad(&self.target, dy.tensor())?
+        {
+            return pass.accumulate(0, Var::constant(dx));
         }
-        let classes = self.logits.dims()[1];
-        let target = Var::constant(if self.target.rank() == 1 {
-            self.target.one_hot(classes)?.to_dtype(self.logits.dtype())?
-        } else {
-            self.target.clone()
-        });
-        let mass = target.sum(-1, true)?;
-        let slope = pass.input(0, &self.logits).softmax(-1)?.mul(&mass)?.sub(&target)?;
-        pass.accumulate(0, slope.mul(&dy.unsqueeze(1)?)?)
+        pass.differentiate(&dy, |inputs| composed::cross_entropy(&inputs.take(0, &self.logits)?, &self.target))
     }
 }
 

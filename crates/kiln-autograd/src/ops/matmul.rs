@@ -2,7 +2,7 @@
 
 use super::elementwise::{needs_only_output, slope_from_output};
 use crate::{Backward, Function, Var};
-use kiln_tensor::{MatmulOptions, Result, Shape, Tensor, UnaryCall};
+use kiln_tensor::{Arithmetic, MatmulOptions, Result, Shape, Tensor, UnaryCall};
 
 /// y = a · b over the last two axes; da = dy · bᵀ, db = aᵀ · dy, summed over broadcast batch axes. Each is kept where the other
 /// wants a gradient.

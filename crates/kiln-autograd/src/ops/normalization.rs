@@ -1,8 +1,8 @@
 //! Normalisation: by batch, layer, group and instance, by root mean square, and across channels.
 
-use super::elementwise::{needs_only_output, slope_from_output};
-use crate::{Backward, Function, Var};
-use kiln_tensor::{ConvOptions, DType, Error, Normalization, Result, Shape, Tensor, UnaryCall, Window};
+use crate::{Backward, Function, Inputs, Var};
+use kiln_math::UnaryOp;
+use kiln_tensor::{Arithmetic, ConvOptions, Error, Normalization, Result, Shape, Tensor, UnaryCall, Window, composed};
 
 /// y = activation(x̂ · w + b) with x̂ = (x − mean) / sqrt(variance + ε), by channel of x (N, C, …).
 ///
@@ -13,7 +13,7 @@ struct Normalize {
     x: Tensor,
     moments: Tensor,
     weight: Option<Tensor>,
-    bias: Option<DType>,
+    bias: Option<Tensor>,
     /// Kept where there is an activation.
     y: Option<Tensor>,
 }
@@ -23,56 +23,46 @@ impl Function for Normalize {
         "normalize"
     }
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
-        let bias_at = 1 + usize::from(self.weight.is_some());
-        let (dx, dw, db) = if pass.records() {
-            self.composed(dy, pass)?
-        } else {
+        if !pass.records() {
             let (weight, y) = (self.weight.as_ref(), self.y.as_ref());
-            let all = self.x.normalize_grad(&self.form, &self.moments, weight, y, dy.tensor())?;
-            (Var::constant(all.dx), Var::constant(all.weight), Var::constant(all.bias))
-        };
-        if let Some(weight) = &self.weight {
-            pass.accumulate(1, dw.to_dtype(weight.dtype())?)?;
+            if let Some(all) = self.x.normalize_grad(&self.form, &self.moments, weight, y, dy.tensor())? {
+                if let Some(weight) = weight {
+                    pass.accumulate(1, Var::constant(all.weight.to_dtype(weight.dtype())?))?;
+                }
+                if let Some(bias) = &self.bias {
+                    pass.accumulate(self.bias_at(), Var::constant(all.bias.to_dtype(bias.dtype())?))?;
+                }
+                return pass.accumulate(0, Var::constant(all.dx));
+            }
         }
-        if let Some(dtype) = self.bias {
-            pass.accumulate(bias_at, db.to_dtype(dtype)?)?;
-        }
-        pass.accumulate(0, dx)
+        pass.differentiate(&dy, |inputs| self.composed(inputs))
     }
 }
 
 impl Normalize {
-    /// The gradients of x, weight and bias by operations on Vars: of half types in f32, as those of weight and bias stay.
-    fn composed(&self, dy: Var, pass: &Backward<'_>) -> Result<(Var, Var, Var)> {
-        let (x, dtype) = (pass.input(0, &self.x).into_wide()?, dy.dtype());
-        let dy = dy.widened()?;
-        let axes: Vec<usize> = (0..self.x.rank()).filter(|&axis| axis != 1).collect();
-        let over = &axes[..];
-        let column = by_channel(&self.x)?;
-        let (mean, variance) = if self.form.own_moments {
-            let mean = x.mean(over, true)?;
-            let variance = x.sub(&mean)?.square()?.mean(over, true)?;
-            (mean, variance)
-        } else {
-            let constant = |row: usize| self.moments.index(0, row)?.reshape(column);
-            (Var::constant(constant(0)?), Var::constant(constant(1)?))
+    /// The bias's position among the inputs.
+    fn bias_at(&self) -> usize {
+        1 + usize::from(self.weight.is_some())
+    }
+
+    fn composed(&self, inputs: &mut Inputs<'_>) -> Result<Var> {
+        let x = inputs.take(0, &self.x)?;
+        let mut factor = |position: usize, saved: &Option<Tensor>| match saved {
+            Some(saved) => inputs.take(position, saved)?.into_wide().map(Some),
+            None => Ok(None),
         };
-        let mut scale = variance.add_scalar(self.form.epsilon)?.rsqrt()?;
-        let normal = x.sub(&mean)?.mul(&scale)?;
-        let dz = match (self.form.activation, &self.y) {
-            (Some(call), Some(y)) => slope_from_output(call, pass.output(y).into_wide()?)?.times(&dy)?,
-            _ => dy,
-        };
-        let product = dz.mul(&normal)?;
-        if let Some(weight) = &self.weight {
-            scale = scale.mul(&pass.input(1, weight).into_wide()?.reshape(column)?)?;
-        }
-        let centred = if self.form.own_moments {
-            dz.sub(&dz.mean(over, true)?)?.sub(&normal.mul(&product.mean(over, true)?)?)?
-        } else {
-            dz.clone()
-        };
-        Ok((centred.mul(&scale)?.to_dtype(dtype)?, product.sum(over, false)?, dz.sum(over, false)?))
+        let (weight, bias) = (factor(1, &self.weight)?, factor(self.bias_at(), &self.bias)?);
+        let (&[n, c], rest) = self.x.dims().split_first_chunk().unwrap_or((&[0; 2], &[]));
+        x.in_wide(|x| {
+            let x = x.reshape([n, c, rest.iter().product()])?;
+            let moments = if self.form.own_moments {
+                composed::moments(&x)?
+            } else {
+                [Var::constant(self.moments.index(0, 0)?), Var::constant(self.moments.index(0, 1)?)]
+            };
+            let y = composed::normalize(&self.form, &x, &moments, weight.as_ref(), bias.as_ref())?;
+            y.reshape(*self.x.shape())
+        })
     }
 }
 
@@ -97,7 +87,7 @@ impl Var {
             return self.in_wide(|x| x.normalize(form, &moments, weight.as_ref(), bias.as_ref()));
         }
         let (fused, after) = match form.activation {
-            Some(call) if !needs_only_output(call.op) => (None, Some(call)),
+            Some(call) if call.op != UnaryOp::Relu => (None, Some(call)),
             other => (other, None),
         };
         let form = Normalization { activation: fused, ..form };
@@ -108,7 +98,7 @@ impl Var {
             x: self.tensor().clone(),
             moments: moments.clone(),
             weight: weight.map(|weight| weight.tensor().clone()),
-            bias: bias.map(Var::dtype),
+            bias: bias.map(|bias| bias.tensor().clone()),
             y: fused.map(|_| y.clone()),
         });
         match after {
@@ -120,8 +110,7 @@ impl Var {
     /// activation((x − mean) / sqrt(variance + ε) · weight + bias) with mean and biased variance of each channel of x (N, C)
     /// or (N, C, …): batch normalisation in training. Beside it, (2, C): those means and variances, for running statistics.
     ///
-    /// Source: Ioffe and Szegedy, Batch Normalization, 2015. The activation is fused where its derivative can be taken from
-    /// the output alone.
+    /// Source: Ioffe and Szegedy, Batch Normalization, 2015. A ReLU is fused; another activation is an operation after it.
     ///
     /// # Errors
     /// A rank below 2, channels without elements, a weight or bias that is not (C,), dtypes or devices that differ.

@@ -1,7 +1,7 @@
 //! Maxima of windows, and what is made of averages.
 
 use crate::{Backward, Function, Var};
-use kiln_tensor::{Error, Maxima, PerAxis, PoolOptions, Result, Shape, Tensor, Window};
+use kiln_tensor::{Arithmetic, Error, Maxima, PerAxis, PoolOptions, Result, Shape, Tensor, Window};
 use std::iter::repeat;
 use std::ops::Range;
 

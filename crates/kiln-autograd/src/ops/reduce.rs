@@ -1,7 +1,7 @@
 //! Reductions over axes.
 
 use crate::{Backward, Function, Var};
-use kiln_tensor::{Axes, CompareOp, IntoAxes, ReduceOp, Result, Shape, Tensor};
+use kiln_tensor::{Arithmetic, Axes, CompareOp, IntoAxes, ReduceOp, Result, Shape, Tensor};
 
 /// y = Σ x or its mean over axes; dx repeats dy, times 1/n for the mean.
 struct Sum {

@@ -2,7 +2,7 @@
 
 use super::pool::{of_axes, sizes_to};
 use crate::Var;
-use kiln_tensor::{ConvOptions, PerAxis, Result, Tensor, Window};
+use kiln_tensor::{Arithmetic, ConvOptions, PerAxis, Result, Tensor, Window};
 
 /// Each index of `axis` becomes one of `to` weighted sums of indices: `row(i, weights)` adds the weights of index i of the result
 /// to zeros. The rows make a small matrix, and the sums are a product with it, which can be differentiated as often as one likes.

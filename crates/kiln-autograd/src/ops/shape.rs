@@ -290,11 +290,6 @@ impl Var {
         self.dtype().computed_in() != self.dtype()
     }
 
-    /// What several operations make of this: of a half type in f32, rounded once at last.
-    pub(crate) fn in_wide(&self, f: impl FnOnce(&Var) -> Result<Var>) -> Result<Var> {
-        if self.is_half() { f(&self.widened()?)?.to_dtype(self.dtype()) } else { f(self) }
-    }
-
     /// Converted to another float type.
     ///
     /// # Errors

@@ -1,7 +1,10 @@
 //! Softmax and cross-entropy against their formulas.
 
 use super::cases::{Cases, FLOATS, Operand, Values, expect, output, rounded, tensor_of};
-use crate::{DType, Device, Shape, SoftmaxKind};
+use super::composed::{outcome, ran};
+use crate::{
+    Call, CrossEntropyCall, CrossEntropyGradCall, DType, Device, Shape, SoftmaxCall, SoftmaxGradCall, SoftmaxKind,
+};
 
 const KINDS: [SoftmaxKind; 2] = [SoftmaxKind::Softmax, SoftmaxKind::LogSoftmax];
 
@@ -55,7 +58,8 @@ pub(super) fn softmax(device: &Device) {
             let x = cases.operand(&shape, dtype, values);
             for kind in KINDS {
                 let out = output(&shape, dtype, device);
-                device.backend().softmax(kind, out.out(), x.tensor.view()).unwrap();
+                let call = Call::Softmax(SoftmaxCall { kind, out: out.out(), x: x.tensor.view() });
+                let out = outcome(device, &call, &out, || crate::composed::softmax(kind, &x.tensor));
                 let want: Vec<f64> = rows(&x.values, &shape).iter().flat_map(|row| softmax_row(kind, row)).collect();
                 let size = if case % 4 == 0 { 180.0 } else { 8.0 };
                 expect(&format!("{kind:?}"), &out, &want, |i| match kind {
@@ -82,7 +86,10 @@ pub(super) fn softmax_grad(device: &Device) {
                     .collect();
                 let out = output(&shape, dtype, device);
                 let given = tensor_of(&y, &shape, dtype, device);
-                device.backend().softmax_grad(kind, out.out(), given.view(), dy.tensor.view()).unwrap();
+                let (given, dy_view) = (given.view(), dy.tensor.view());
+                if !ran(device, &Call::SoftmaxGrad(SoftmaxGradCall { kind, out: out.out(), y: given, dy: dy_view })) {
+                    continue;
+                }
                 let gradient = |(y, dy): (&Vec<f64>, &Vec<f64>)| -> Vec<f64> {
                     let dot: f64 = y.iter().zip(dy).map(|(y, dy)| y * dy).sum();
                     let sum: f64 = dy.iter().sum();
@@ -121,7 +128,7 @@ pub(super) fn cross_entropy(device: &Device) {
     let mut cases = Cases::new(device, 62);
     for dtype in [DType::F32, DType::F64] {
         for case in 0..60 {
-            let (n, classes) = (cases.size(), 1 + cases.below(40));
+            let (n, classes) = (1 + cases.size(), 1 + cases.below(40));
             let classes = if case % 10 == 9 { 200 } else { classes };
             let shape = Shape::new(&[n, classes]).unwrap();
             let mut logits = cases.rows(&shape, dtype, Values::Between(-5.0, 5.0));
@@ -136,7 +143,10 @@ pub(super) fn cross_entropy(device: &Device) {
                 logits.tensor = tensor_of(&logits.values, &shape, dtype, device);
             }
             let out = output(&Shape::new(&[n]).unwrap(), dtype, device);
-            device.backend().cross_entropy(out.out(), logits.tensor.view(), target.tensor.view()).unwrap();
+            let (x, t) = (logits.tensor.view(), target.tensor.view());
+            let call = Call::CrossEntropy(CrossEntropyCall { out: out.out(), logits: x, target: t });
+            let composed = || crate::composed::cross_entropy(&logits.tensor, &target.tensor);
+            let out = outcome(device, &call, &out, composed);
             let (xs, ts) = (rows(&logits.values, &shape), rows(&weights, &shape));
             let want: Vec<f64> = (0..n)
                 .map(|row| {
@@ -149,8 +159,10 @@ pub(super) fn cross_entropy(device: &Device) {
 
             let dy = cases.operand(&Shape::new(&[n]).unwrap(), dtype, Values::Between(-2.0, 2.0));
             let out = output(&shape, dtype, device);
-            let view = dy.tensor.view();
-            device.backend().cross_entropy_grad(out.out(), logits.tensor.view(), target.tensor.view(), view).unwrap();
+            let call = CrossEntropyGradCall { out: out.out(), logits: x, target: t, dy: dy.tensor.view() };
+            if !ran(device, &Call::CrossEntropyGrad(call)) {
+                continue;
+            }
             let want: Vec<f64> = (0..n)
                 .flat_map(|row| {
                     let mass: f64 = ts[row].iter().sum();

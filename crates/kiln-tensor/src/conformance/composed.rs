@@ -1,72 +1,129 @@
-//! Fused coarse primitives against the default bodies of the trait.
+//! Kernels of coarse operations against their composed forms, and a device that composes all of them.
 
-use super::cases::{Cases, Values, expect, output, values_of};
+use super::cases::{Cases, Values, expect, values_of};
 use crate::{
-    ArgReduceOp, Backend, Buffer, CompareOp, DType, Device, Distribution, Epilogue, MemoryStats, Out, ReduceOp, Result,
-    Shape, SoftmaxKind, Tensor, UnaryCall, UpdateRule, UpdateSlot, View,
+    ArgReduceOp, Backend, Buffer, Call, CompareOp, DType, Device, Distribution, DropoutCall, Epilogue, MemoryStats,
+    Out, Ran, ReduceOp, Result, Shape, SoftmaxKind, Tensor, UnaryCall, View, composed,
 };
 use kiln_math::BinaryOp;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// A device without fused primitives: those are what the trait's default bodies make of the others.
-pub struct Composed(pub Device);
+/// A device that answers every call with "not here", so that all coarse operations are composed.
+pub struct Composed(Device);
+
+/// A device that takes down which calls ran.
+pub struct Answers {
+    device: Device,
+    seen: Mutex<Vec<((&'static str, DType), Ran)>>,
+}
 
 macro_rules! forward {
-    ($(fn $name:ident(&self $(, $argument:ident: $type:ty)*) -> $result:ty;)+) => {
-        $(fn $name(&self $(, $argument: $type)*) -> $result {
-            self.0.backend().$name($($argument),*)
-        })+
+    ($of:ident, $device:tt, $run:expr) => {
+        forward! { $of, $device, $run;
+            fn upload(&self, to: Buffer, offset: usize, from: &[u8]) -> Result<()>;
+            fn download(&self, to: &mut [u8], from: Buffer, offset: usize) -> Result<()>;
+            fn fill(&self, out: Out<'_>, value: f64) -> Result<()>;
+            fn copy(&self, out: View<'_>, x: View<'_>) -> Result<()>;
+            fn unary(&self, call: UnaryCall, out: Out<'_>, x: View<'_>) -> Result<()>;
+            fn unary_grad(&self, call: UnaryCall, out: Out<'_>, x: View<'_>, y: View<'_>, dy: View<'_>) -> Result<()>;
+            fn binary(&self, op: BinaryOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
+            fn compare(&self, op: CompareOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
+            fn select(&self, out: Out<'_>, condition: View<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
+            fn reduce(&self, op: ReduceOp, out: Out<'_>, x: View<'_>, axes: &[usize]) -> Result<()>;
+            fn arg_reduce(&self, op: ArgReduceOp, out: Out<'_>, x: View<'_>, axis: usize) -> Result<()>;
+            fn matmul(&self, out: Out<'_>, a: View<'_>, b: View<'_>, epilogue: Epilogue<'_>) -> Result<()>;
+            fn gather(&self, out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
+            fn scatter_add(&self, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
+            fn random(&self, distribution: Distribution, out: Out<'_>, stream: View<'_>) -> Result<()>;
+        }
+    };
+    ($of:ident, $device:tt, $run:expr; $(fn $name:ident(&self $(, $argument:ident: $type:ty)*) -> $result:ty;)+) => {
+        // SAFETY: every call goes to a backend that keeps the contract.
+        unsafe impl Backend for $of {
+            fn name(&self) -> &str {
+                self.$device.name()
+            }
+            fn alloc(&self, bytes: usize) -> Result<Buffer> {
+                self.$device.backend().alloc(bytes)
+            }
+            fn alloc_zeroed(&self, bytes: usize) -> Result<Buffer> {
+                self.$device.backend().alloc_zeroed(bytes)
+            }
+            unsafe fn free(&self, buffer: Buffer) {
+                // SAFETY: the caller's promise, as in all that follow.
+                unsafe { self.$device.backend().free(buffer) }
+            }
+            fn synchronize(&self) -> Result<()> {
+                self.$device.synchronize()
+            }
+            fn is_host(&self) -> bool {
+                self.$device.backend().is_host()
+            }
+            fn memory(&self) -> MemoryStats {
+                self.$device.memory()
+            }
+            $(unsafe fn $name(&self $(, $argument: $type)*) -> $result {
+                self.$device.$name($($argument),*)
+            })+
+            unsafe fn run(&self, call: &Call<'_>) -> Result<Ran> {
+                $run(self, call)
+            }
+        }
     };
 }
 
-impl Backend for Composed {
-    forward! {
-        fn name(&self) -> &str;
-        fn alloc(&self, bytes: usize) -> Result<Buffer>;
-        fn alloc_zeroed(&self, bytes: usize) -> Result<Buffer>;
-        fn free(&self, buffer: Buffer) -> ();
-        fn upload(&self, to: Buffer, offset: usize, from: &[u8]) -> Result<()>;
-        fn download(&self, to: &mut [u8], from: Buffer, offset: usize) -> Result<()>;
-        fn synchronize(&self) -> Result<()>;
-        fn is_host(&self) -> bool;
-        fn memory(&self) -> MemoryStats;
-        fn fill(&self, out: Out<'_>, value: f64) -> Result<()>;
-        fn copy(&self, out: View<'_>, x: View<'_>) -> Result<()>;
-        fn unary(&self, call: UnaryCall, out: Out<'_>, x: View<'_>) -> Result<()>;
-        fn unary_grad(&self, call: UnaryCall, out: Out<'_>, x: View<'_>, y: View<'_>, dy: View<'_>) -> Result<()>;
-        fn binary(&self, op: BinaryOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
-        fn compare(&self, op: CompareOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
-        fn select(&self, out: Out<'_>, condition: View<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
-        fn reduce(&self, op: ReduceOp, out: Out<'_>, x: View<'_>, axes: &[usize]) -> Result<()>;
-        fn arg_reduce(&self, op: ArgReduceOp, out: Out<'_>, x: View<'_>, axis: usize) -> Result<()>;
-        fn matmul(&self, out: Out<'_>, a: View<'_>, b: View<'_>, epilogue: Epilogue<'_>) -> Result<()>;
-        fn gather(&self, out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
-        fn scatter_add(&self, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
-        fn random(&self, distribution: Distribution, out: Out<'_>, stream: View<'_>) -> Result<()>;
-        fn update(&self, rule: UpdateRule, step: View<'_>, slots: &[UpdateSlot]) -> Result<()>;
-    }
-}
+forward!(Composed, 0, |_: &Composed, _: &Call<'_>| Ok(Ran::NotHere));
+forward!(Answers, device, |answers: &Answers, call: &Call<'_>| {
+    let ran = answers.device.run(call)?;
+    answers.seen.lock().unwrap_or_else(PoisonError::into_inner).push((call.name(), ran));
+    Ok(ran)
+});
 
 impl Composed {
-    /// The device `inner` without its fused primitives.
+    /// The device `inner` without its kernels of coarse operations.
     pub fn device(inner: &Device) -> Device {
         Device::new(Arc::new(Composed(inner.clone())))
     }
 }
 
-/// Two ways to the same result, of numbers of this size.
-pub(super) fn same(
+impl Answers {
+    /// The calls that `program` makes on a device like `inner` and that are composed there, in order and each once.
+    pub fn composed(inner: &Device, program: impl FnOnce(&Device)) -> Vec<String> {
+        let answers = Arc::new(Answers { device: inner.clone(), seen: Mutex::default() });
+        program(&Device::new(answers.clone()));
+        let mut found: Vec<String> = Vec::new();
+        for ((name, dtype), ran) in answers.seen.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let call = format!("{name} of {dtype}");
+            if *ran == Ran::NotHere && !found.contains(&call) {
+                found.push(call);
+            }
+        }
+        found
+    }
+}
+
+/// What the call left in `out`; where the device has no kernel for it, what the composed form gives.
+pub(super) fn outcome(
     device: &Device,
-    what: &str,
-    shape: &Shape,
-    dtype: DType,
-    size: f64,
-    run: &dyn Fn(&dyn Backend, &Tensor),
-) {
-    let (fused, composed) = (output(shape, dtype, device), output(shape, dtype, device));
-    run(device.backend(), &fused);
-    run(&Composed(device.clone()), &composed);
-    expect(what, &fused, &values_of(&composed), |_| 4.0 * size);
+    call: &Call<'_>,
+    out: &Tensor,
+    composed: impl FnOnce() -> Result<Tensor>,
+) -> Tensor {
+    match device.run(call).unwrap() {
+        Ran::Done => out.clone(),
+        Ran::NotHere => composed().unwrap(),
+    }
+}
+
+/// Whether the device has a kernel for the call, which it has run then.
+pub(super) fn ran(device: &Device, call: &Call<'_>) -> bool {
+    device.run(call).unwrap() == Ran::Done
+}
+
+/// Two ways to the same result, of numbers of this size.
+pub(super) fn same(what: &str, size: f64, kernel: &Tensor, composed: &Tensor) {
+    assert_eq!((kernel.shape(), kernel.dtype()), (composed.shape(), composed.dtype()), "{what}");
+    expect(what, kernel, &values_of(composed), |_| 4.0 * size);
 }
 
 /// Half types are computed in f32 and rounded once, by either way: to all but one place they are the same.
@@ -74,22 +131,13 @@ fn softmax_of_half_types(device: &Device) {
     let mut cases = Cases::new(device, 71);
     for (dtype, place) in [(DType::F16, 1.0 / 1024.0), (DType::BF16, 1.0 / 128.0)] {
         let shape = Shape::new(&[3, 50]).unwrap();
-        let [x, dy] = [-20.0, -2.0].map(|low| cases.operand(&shape, dtype, Values::Between(low, -low)));
-        let near = |what: &str, run: &dyn Fn(&dyn Backend, &Tensor)| {
-            let [fused, composed] = [(); 2].map(|()| output(&shape, dtype, device));
-            run(device.backend(), &fused);
-            run(&Composed(device.clone()), &composed);
-            for (got, want) in values_of(&fused).into_iter().zip(values_of(&composed)) {
-                assert!((got - want).abs() <= place * want.abs() + 1e-6, "{what} in {dtype}: {got}, composed {want}");
+        let x = cases.operand(&shape, dtype, Values::Between(-20.0, 20.0)).tensor;
+        let kernels = [x.softmax(-1).unwrap(), x.log_softmax(-1).unwrap()];
+        for (kind, kernel) in [SoftmaxKind::Softmax, SoftmaxKind::LogSoftmax].into_iter().zip(kernels) {
+            let composed = values_of(&composed::softmax(kind, &x).unwrap());
+            for (got, want) in values_of(&kernel).into_iter().zip(composed) {
+                assert!((got - want).abs() <= place * want.abs() + 1e-6, "{kind:?} in {dtype}: {got}, composed {want}");
             }
-        };
-        for kind in [SoftmaxKind::Softmax, SoftmaxKind::LogSoftmax] {
-            near(&format!("{kind:?}"), &|backend, out| backend.softmax(kind, out.out(), x.tensor.view()).unwrap());
-            let y = output(&shape, dtype, device);
-            device.backend().softmax(kind, y.out(), x.tensor.view()).unwrap();
-            near(&format!("gradient of {kind:?}"), &|backend, out| {
-                backend.softmax_grad(kind, out.out(), y.view(), dy.tensor.view()).unwrap();
-            });
         }
     }
 }
@@ -102,42 +150,35 @@ pub(super) fn fused_as_composed(device: &Device) {
             let rank = 1 + cases.below(3);
             let shape = cases.shape_of_rank(rank);
             let special = if case % 4 == 3 { Values::Special(-2.0, 2.0) } else { Values::Between(-2.0, 2.0) };
-            let x = cases.operand(&shape, dtype, special);
-            let dy = cases.operand(&shape, dtype, special);
-            for kind in [SoftmaxKind::Softmax, SoftmaxKind::LogSoftmax] {
-                same(device, &format!("{kind:?}"), &shape, dtype, 1.0, &|backend, out| {
-                    backend.softmax(kind, out.out(), x.tensor.view()).unwrap();
-                });
-                same(device, &format!("gradient of {kind:?}"), &shape, dtype, 1.0, &|backend, out| {
-                    backend.softmax_grad(kind, out.out(), x.tensor.view(), dy.tensor.view()).unwrap();
-                });
+            let x = cases.operand(&shape, dtype, special).tensor;
+            let kernels = [x.softmax(-1).unwrap(), x.log_softmax(-1).unwrap()];
+            for (kind, kernel) in [SoftmaxKind::Softmax, SoftmaxKind::LogSoftmax].into_iter().zip(kernels) {
+                same(&format!("{kind:?}"), 1.0, &kernel, &composed::softmax(kind, &x).unwrap());
             }
             let stream = Tensor::from_slice(&[case, case / 2], [2], device).unwrap();
             let rate = 0.9 * cases.stream.uniform_f64();
-            same(device, "dropout", &shape, dtype, 1.0, &|backend, out| {
-                backend.dropout(rate, out.out(), x.tensor.view(), stream.view()).unwrap();
-            });
+            same("dropout", 1.0, &x.dropout(rate, &stream).unwrap(), &composed::dropout(rate, &x, &stream).unwrap());
         }
         for case in 0..40i64 {
-            let (n, classes) = (cases.size(), 1 + cases.below(20));
+            let (n, classes) = (1 + cases.size(), 1 + cases.below(20));
             let shape = Shape::new(&[n, classes]).unwrap();
             let special = if case % 4 == 3 { Values::Special(-2.0, 2.0) } else { Values::Between(-2.0, 2.0) };
-            let logits = cases.rows(&shape, dtype, special);
+            let logits = cases.rows(&shape, dtype, special).tensor;
             let column = Shape::new(&[n]).unwrap();
-            let dy = cases.operand(&column, dtype, Values::Between(-2.0, 2.0));
             let target = match case % 3 {
                 0 => cases.rows(&column, DType::I64, Values::Below(classes as u32)),
                 1 => cases.rows(&column, DType::U8, Values::Below(classes as u32)),
                 // Zeros among them.
                 _ => cases.rows(&shape, dtype, Values::Below(3)),
-            };
-            same(device, "cross_entropy", &column, dtype, 1.0, &|backend, out| {
-                backend.cross_entropy(out.out(), logits.tensor.view(), target.tensor.view()).unwrap();
-            });
-            same(device, "gradient of cross_entropy", &shape, dtype, 1.0, &|backend, out| {
-                let (x, t) = (logits.tensor.view(), target.tensor.view());
-                backend.cross_entropy_grad(out.out(), x, t, dy.tensor.view()).unwrap();
-            });
+            }
+            .tensor;
+            let composed = composed::cross_entropy(&logits, &target).unwrap();
+            same("cross_entropy", 1.0, &logits.cross_entropy(&target).unwrap(), &composed);
         }
     }
+}
+
+/// Dropout into other memory, and in place.
+pub(super) fn dropout_call<'a>(rate: f64, out: Out<'a>, x: &'a Tensor, stream: &'a Tensor) -> Call<'a> {
+    Call::Dropout(DropoutCall { rate, out, x: x.view(), stream: stream.view() })
 }

@@ -1,9 +1,12 @@
 //! Convolutions and their gradients against sums over every tap.
 
 use super::cases::{Cases, FLOATS, Operand, Values, expect};
-use super::composed::same;
+use super::composed::{outcome, same};
 use super::window::{Inside, Plane};
-use crate::{Convolution, DType, Device, Epilogue, Shape, UnaryCall};
+use crate::{
+    Call, ConvCall, ConvGradInputCall, ConvGradWeightCall, Convolution, DType, Device, Epilogue, MatmulOptions, Shape,
+    UnaryCall, composed,
+};
 use kiln_math::UnaryOp;
 
 const ACTIVATIONS: [(UnaryOp, [f64; 2]); 4] = [
@@ -137,8 +140,11 @@ fn forward(cases: &mut Cases, setting: &Setting, x: &Operand, weight: &Operand) 
         activation: activation.map(|(op, params)| UnaryCall { op, params }),
         accumulate: false,
     };
-    let backend = device.backend();
-    backend.conv(&setting.conv, out.tensor.out(), x.tensor.view(), weight.tensor.view(), epilogue).unwrap();
+    let after = MatmulOptions { bias: bias.as_ref().map(|bias| &bias.tensor), activation: epilogue.activation };
+    let (x_view, w) = (x.tensor.view(), weight.tensor.view());
+    let call = ConvCall { conv: setting.conv, out: out.tensor.out(), x: x_view, weight: w, epilogue };
+    let composed = || composed::conv(&x.tensor, &weight.tensor, &setting.conv, after);
+    let y = outcome(&device, &Call::Conv(call), &out.tensor, composed);
     let mut sums = Sums::new(setting.out.elements());
     setting.products(|x_at, w_at, at| sums.add(at, x.values[x_at] * weight.values[w_at]));
     let positions = setting.plane.outputs();
@@ -152,31 +158,35 @@ fn forward(cases: &mut Cases, setting: &Setting, x: &Operand, weight: &Operand) 
     }
     let what = setting.what(&format!("conv with bias {}, activation {activation:?},", bias.is_some()));
     out.check(&what);
-    expect(&what, &out.tensor, &sums.values, |i| sums.leeway(i));
+    expect(&what, &y, &sums.values, |i| sums.leeway(i));
 }
 
 fn input_gradient(cases: &mut Cases, setting: &Setting, dy: &Operand, weight: &Operand) {
     let device = cases.device.clone();
     let out = Inside::new(cases, &setting.x, dy.tensor.dtype(), &device);
-    let backend = device.backend();
-    backend.conv_grad_input(&setting.conv, out.tensor.out(), dy.tensor.view(), weight.tensor.view()).unwrap();
+    let (dy_view, w) = (dy.tensor.view(), weight.tensor.view());
+    let call = ConvGradInputCall { conv: setting.conv, out: out.tensor.out(), dy: dy_view, weight: w };
+    let composed = || composed::conv_grad_input(&dy.tensor, &weight.tensor, &setting.conv, &setting.x);
+    let dx = outcome(&device, &Call::ConvGradInput(call), &out.tensor, composed);
     let mut sums = Sums::new(setting.x.elements());
     setting.products(|at, w_at, dy_at| sums.add(at, dy.values[dy_at] * weight.values[w_at]));
     let what = setting.what("input gradient");
     out.check(&what);
-    expect(&what, &out.tensor, &sums.values, |i| sums.leeway(i));
+    expect(&what, &dx, &sums.values, |i| sums.leeway(i));
 }
 
 fn weight_gradient(cases: &mut Cases, setting: &Setting, x: &Operand, dy: &Operand) {
     let device = cases.device.clone();
     let out = Inside::new(cases, &setting.weight, x.tensor.dtype(), &device);
-    let backend = device.backend();
-    backend.conv_grad_weight(&setting.conv, out.tensor.out(), x.tensor.view(), dy.tensor.view()).unwrap();
+    let (x_view, dy_view) = (x.tensor.view(), dy.tensor.view());
+    let call = ConvGradWeightCall { conv: setting.conv, out: out.tensor.out(), x: x_view, dy: dy_view };
+    let composed = || composed::conv_grad_weight(&x.tensor, &dy.tensor, &setting.conv);
+    let dw = outcome(&device, &Call::ConvGradWeight(call), &out.tensor, composed);
     let mut sums = Sums::new(setting.weight.elements());
     setting.products(|x_at, at, dy_at| sums.add(at, x.values[x_at] * dy.values[dy_at]));
     let what = setting.what("weight gradient");
     out.check(&what);
-    expect(&what, &out.tensor, &sums.values, |i| sums.leeway(i));
+    expect(&what, &dw, &sums.values, |i| sums.leeway(i));
 }
 
 pub(super) const ALL: Values = Values::Between(-1.0, 1.0);
@@ -239,7 +249,7 @@ pub(super) fn special(device: &Device) {
     }
 }
 
-/// Fused forms against the default bodies.
+/// Kernels against composed forms.
 pub(super) fn as_composed(device: &Device) {
     let mut cases = Cases::new(device, 94);
     for dtype in [DType::F32, DType::F64] {
@@ -248,20 +258,17 @@ pub(super) fn as_composed(device: &Device) {
             let x = cases.rows(&setting.x, dtype, ALL);
             let (weight, dy) = (cases.rows(&setting.weight, dtype, ALL), cases.rows(&setting.out, dtype, ALL));
             let bias = cases.rows(&Shape::new(&setting.out[1..2]).unwrap(), dtype, ALL);
-            let (x, w, dy, bias) = (x.tensor.view(), weight.tensor.view(), dy.tensor.view(), bias.tensor.view());
-            let epilogue = Epilogue { bias: Some(bias), activation: Some(UnaryOp::Relu.into()), accumulate: false };
+            let (x, w, dy, conv) = (&x.tensor, &weight.tensor, &dy.tensor, &setting.conv);
+            let after = MatmulOptions { bias: Some(&bias.tensor), activation: Some(UnaryOp::Relu.into()) };
             let terms = (setting.channels[0] * setting.plane.window.taps()) as f64;
-            same(device, &setting.what("conv"), &setting.out, dtype, terms, &|backend, out| {
-                backend.conv(&setting.conv, out.out(), x, w, epilogue).unwrap();
-            });
+            let by_taps = composed::conv(x, w, conv, after).unwrap();
+            same(&setting.what("conv"), terms, &x.conv_with(w, conv, after).unwrap(), &by_taps);
             let terms = (setting.channels[1] * setting.plane.window.taps()) as f64;
-            same(device, &setting.what("dx"), &setting.x, dtype, terms, &|backend, out| {
-                backend.conv_grad_input(&setting.conv, out.out(), dy, w).unwrap();
-            });
+            let by_taps = composed::conv_grad_input(dy, w, conv, &setting.x).unwrap();
+            same(&setting.what("dx"), terms, &dy.conv_grad_input(w, conv, &setting.x).unwrap(), &by_taps);
             let terms = (setting.samples * setting.plane.outputs()).max(1) as f64;
-            same(device, &setting.what("dw"), &setting.weight, dtype, terms, &|backend, out| {
-                backend.conv_grad_weight(&setting.conv, out.out(), x, dy).unwrap();
-            });
+            let by_taps = composed::conv_grad_weight(x, dy, conv).unwrap();
+            same(&setting.what("dw"), terms, &x.conv_grad_weight(dy, conv).unwrap(), &by_taps);
         }
     }
 }

@@ -10,7 +10,7 @@ pub(super) fn fill(device: &Device) {
         for value in [0.0, 1.0, -2.5, 3.75, 1e10, f64::INFINITY, f64::NAN] {
             let shape = cases.shape();
             let out = output(&shape, dtype, device);
-            device.backend().fill(out.out(), value).unwrap();
+            device.fill(out.out(), value).unwrap();
             expect_same("fill", &out, &vec![rounded(value, dtype); shape.elements()]);
         }
     }
@@ -34,7 +34,7 @@ pub(super) fn copy(device: &Device) {
                 let shape = cases.shape();
                 let x = cases.operand(&shape, from, any_values(case));
                 let out = output(&shape, to, device);
-                device.backend().copy(out.view(), x.tensor.view()).unwrap();
+                device.copy(out.view(), x.tensor.view()).unwrap();
                 let want: Vec<f64> = x.values.iter().map(|&v| rounded(v, to)).collect();
                 expect_same(&format!("copy from {from}"), &out, &want);
             }
@@ -52,7 +52,7 @@ pub(super) fn copy_into_slice(device: &Device) {
                 let target = cases.view(&shape, to, Values::Below(2), repeats);
                 let mut want = values_of(&target.memory);
                 let x = cases.operand(&shape, from, any_values(case));
-                device.backend().copy(target.tensor.view(), x.tensor.view()).unwrap();
+                device.copy(target.tensor.view(), x.tensor.view()).unwrap();
                 for (&at, &value) in offsets(target.tensor.layout()).iter().zip(&x.values) {
                     want[at] = rounded(value, to);
                 }
@@ -80,7 +80,7 @@ pub(super) fn unary(device: &Device) {
                 let (low, high) = op.domain();
                 let x = cases.operand(&shape, dtype, Values::Special(low, high));
                 let out = output(&shape, dtype, device);
-                device.backend().unary(UnaryCall { op, params: p }, out.out(), x.tensor.view()).unwrap();
+                device.unary(UnaryCall { op, params: p }, out.out(), x.tensor.view()).unwrap();
                 let want: Vec<f64> = x.values.iter().map(|&x| op.f(x, p)).collect();
                 // Errors in x count as its slope makes them.
                 expect(op.name(), &out, &want, |i| 1.0 + (op.df(x.values[i], want[i], p) * x.values[i]).abs());
@@ -103,7 +103,7 @@ pub(super) fn unary_grad(device: &Device) {
                 let dy = cases.operand(&shape, dtype, Values::Special(-2.0, 2.0));
                 let out = output(&shape, dtype, device);
                 let call = UnaryCall { op, params: p };
-                device.backend().unary_grad(call, out.out(), x.tensor.view(), y.view(), dy.tensor.view()).unwrap();
+                device.unary_grad(call, out.out(), x.tensor.view(), y.view(), dy.tensor.view()).unwrap();
                 let want: Vec<f64> =
                     (0..y_values.len()).map(|i| dy.values[i] * op.df(x.values[i], y_values[i], p)).collect();
                 expect(&format!("gradient of {}", op.name()), &out, &want, |i| 4.0 * dy.values[i].abs());
@@ -122,7 +122,7 @@ pub(super) fn binary(device: &Device) {
                 let a = cases.operand(&shape, dtype, Values::Special(a_low, a_high));
                 let b = cases.operand(&shape, dtype, Values::Special(b_low, b_high));
                 let out = output(&shape, dtype, device);
-                device.backend().binary(op, out.out(), a.tensor.view(), b.tensor.view()).unwrap();
+                device.binary(op, out.out(), a.tensor.view(), b.tensor.view()).unwrap();
                 let want: Vec<f64> = a.values.iter().zip(&b.values).map(|(&a, &b)| op.f(a, b)).collect();
                 expect(op.name(), &out, &want, |i| 8.0 * want[i].abs());
             }
@@ -138,7 +138,7 @@ pub(super) fn binary_i64(device: &Device) {
             let a = cases.operand(&shape, DType::I64, Values::Between(-1e6, 1e6));
             let b = cases.operand(&shape, DType::I64, Values::Between(-1e6, 1e6));
             let out = output(&shape, DType::I64, device);
-            device.backend().binary(op, out.out(), a.tensor.view(), b.tensor.view()).unwrap();
+            device.binary(op, out.out(), a.tensor.view(), b.tensor.view()).unwrap();
             let want: Vec<f64> = a.values.iter().zip(&b.values).map(|(&a, &b)| op.f(a, b)).collect();
             expect_same(op.name(), &out, &want);
         }
@@ -146,7 +146,7 @@ pub(super) fn binary_i64(device: &Device) {
     let shape = Shape::new(&[2]).unwrap();
     let x = tensor_of(&[1.0, 2.0], &shape, DType::I64, device);
     for op in [BinaryOp::Div, BinaryOp::Pow] {
-        assert!(device.backend().binary(op, output(&shape, DType::I64, device).out(), x.view(), x.view()).is_err());
+        assert!(device.binary(op, output(&shape, DType::I64, device).out(), x.view(), x.view()).is_err());
     }
 }
 
@@ -160,7 +160,7 @@ pub(super) fn compare(device: &Device) {
             let (a, b) = (cases.operand(&shape, dtype, values), cases.operand(&shape, dtype, values));
             for op in [CompareOp::Eq, CompareOp::Ne, CompareOp::Lt, CompareOp::Le, CompareOp::Gt, CompareOp::Ge] {
                 let out = output(&shape, DType::Bool, device);
-                device.backend().compare(op, out.out(), a.tensor.view(), b.tensor.view()).unwrap();
+                device.compare(op, out.out(), a.tensor.view(), b.tensor.view()).unwrap();
                 let holds = |(a, b): (&f64, &f64)| match op {
                     CompareOp::Eq => a == b,
                     CompareOp::Ne => a != b,
@@ -186,7 +186,7 @@ pub(super) fn select(device: &Device) {
             let values = Values::Special(-3.0, 3.0);
             let (a, b) = (cases.operand(&shape, dtype, values), cases.operand(&shape, dtype, values));
             let out = output(&shape, dtype, device);
-            device.backend().select(out.out(), mask.tensor.view(), a.tensor.view(), b.tensor.view()).unwrap();
+            device.select(out.out(), mask.tensor.view(), a.tensor.view(), b.tensor.view()).unwrap();
             let want: Vec<f64> =
                 (0..mask.values.len()).map(|i| if mask.values[i] != 0.0 { a.values[i] } else { b.values[i] }).collect();
             expect_same("select", &out, &want);
@@ -197,7 +197,7 @@ pub(super) fn select(device: &Device) {
 /// Outputs that are exactly one of the operands, in sizes on both sides of where work is shared out.
 pub(super) fn in_place(device: &Device) {
     let mut cases = Cases::new(device, 10);
-    let backend = device.backend();
+    let backend = device;
     for dtype in FLOATS {
         for size in [0, 1, 15, 1000, 70_001] {
             let shape = Shape::new(&[size]).unwrap();

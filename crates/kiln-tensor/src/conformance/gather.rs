@@ -33,7 +33,7 @@ pub(super) fn gather(device: &Device) {
             let (shape, axis, index, picked) = case(&mut cases);
             let x = cases.rows(&shape, dtype, Values::Special(-100.0, 100.0));
             let out = output(&picked, dtype, device);
-            device.backend().gather(out.out(), x.tensor.view(), index.tensor.view(), axis).unwrap();
+            device.gather(out.out(), x.tensor.view(), index.tensor.view(), axis).unwrap();
             let want: Vec<f64> = indices(&picked).map(|at| x.values[place(&shape, axis, &index, &at)]).collect();
             expect_same(&format!("gather along {axis} of {shape}"), &out, &want);
         }
@@ -43,7 +43,7 @@ pub(super) fn gather(device: &Device) {
     let x = cases.rows(&shape, DType::F32, Values::Between(-1.0, 1.0));
     let index = cases.operand(&Shape::new(&[1500]).unwrap(), DType::I64, Values::Below(100));
     let out = output(&picked, DType::F32, device);
-    device.backend().gather(out.out(), x.tensor.view(), index.tensor.view(), 0).unwrap();
+    device.gather(out.out(), x.tensor.view(), index.tensor.view(), 0).unwrap();
     let want: Vec<f64> = indices(&picked).map(|at| x.values[place(&shape, 0, &index, &at)]).collect();
     expect_same("gather of many rows", &out, &want);
 }
@@ -56,7 +56,7 @@ pub(super) fn scatter_add(device: &Device) {
             let y = cases.rows(&picked, dtype, Values::Between(-3.0, 3.0));
             let before = cases.rows(&shape, dtype, Values::Between(-3.0, 3.0));
             let out = tensor_of(&before.values, &shape, dtype, device);
-            device.backend().scatter_add(out.out(), y.tensor.view(), index.tensor.view(), axis).unwrap();
+            device.scatter_add(out.out(), y.tensor.view(), index.tensor.view(), axis).unwrap();
             let (mut want, mut scale) = (before.values.clone(), vec![0.0; before.values.len()]);
             for (at, &value) in indices(&picked).zip(&y.values) {
                 let to = place(&shape, axis, &index, &at);

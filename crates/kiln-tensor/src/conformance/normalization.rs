@@ -1,9 +1,12 @@
 //! Moments of channels, and what is normalised by them, against their formulas.
 
-use super::cases::{Cases, FLOATS, Operand, Values, expect, rounded, tensor_of};
-use super::composed::same;
+use super::cases::{Cases, FLOATS, Operand, Values, expect, output, rounded, tensor_of};
+use super::composed::{outcome, ran, same};
 use super::window::Inside;
-use crate::{Backend, DType, Device, Normalization, Shape, UnaryCall};
+use crate::{
+    Arithmetic, Call, DType, Device, MomentsCall, Normalization, NormalizeCall, NormalizeGradCall, Result, Shape,
+    Tensor, UnaryCall, composed,
+};
 use kiln_math::UnaryOp;
 
 /// Activations whose derivative is taken from their output, and how low the input may be.
@@ -46,6 +49,17 @@ fn moments_of(values: &[f64]) -> (f64, f64) {
     (centre, mean(values.iter().map(|value| (value - centre).powi(2))))
 }
 
+/// (2, C) from the composed form.
+fn composed_moments(x: &Tensor) -> Result<Tensor> {
+    let [mean, variance] = composed::moments(&x.to_dtype(x.dtype().computed_in())?)?;
+    Tensor::concat(&[&mean, &variance], 0)?.reshape([2, x.dims()[1]])
+}
+
+fn moments_by(device: &Device, x: &Tensor, out: &Tensor) -> Tensor {
+    let call = Call::Moments(MomentsCall { out: out.out(), x: x.view() });
+    outcome(device, &call, out, || composed_moments(x))
+}
+
 pub(super) fn moments(device: &Device) {
     let mut cases = Cases::new(device, 110);
     for dtype in FLOATS {
@@ -60,7 +74,7 @@ pub(super) fn moments(device: &Device) {
             };
             let x = cases.rows(&shape, dtype, values);
             let out = Inside::new(&mut cases, &Shape::new(&[2, channels]).unwrap(), dtype.computed_in(), device);
-            device.backend().moments(out.tensor.out(), x.tensor.view()).unwrap();
+            let got = moments_by(device, &x.tensor, &out.tensor);
             let each: Vec<(f64, f64)> = (0..channels).map(|c| moments_of(&channel(&x.values, &shape, c))).collect();
             let (means, variances): (Vec<f64>, Vec<f64>) = each.into_iter().unzip();
             let want = [means, variances].concat();
@@ -68,12 +82,7 @@ pub(super) fn moments(device: &Device) {
             out.check(&what);
             let size = (1.0 + (count as f64).sqrt() / 4.0) * if case % 3 == 0 { 2.0 } else { 1.0 };
             // The rounded mean moves every difference: its error counts as far as the range of the values is.
-            expect(
-                &what,
-                &out.tensor,
-                &want,
-                |i| if i < channels { size * want[i].abs().max(1.0) } else { size * 25.0 },
-            );
+            expect(&what, &got, &want, |i| if i < channels { size * want[i].abs().max(1.0) } else { size * 25.0 });
         }
         // Channels that hold something that is not finite have no finite moments; the others do.
         let (nan, inf) = (f64::NAN, f64::INFINITY);
@@ -84,10 +93,8 @@ pub(super) fn moments(device: &Device) {
         let x = tensor_of(&x, &shape, dtype, device);
         let out = Inside::new(&mut cases, &Shape::new(&[2, 5]).unwrap(), dtype.computed_in(), device);
         let want = [nan, inf, 2.5, 0.0, -inf, nan, nan, 1.25, 0.0, nan];
-        device.backend().moments(out.tensor.out(), x.view()).unwrap();
-        expect("moments of special values", &out.tensor, &want, |_| 1.0);
-        super::composed::Composed(device.clone()).moments(out.tensor.out(), x.view()).unwrap();
-        expect("composed moments of special values", &out.tensor, &want, |_| 1.0);
+        expect("moments of special values", &moments_by(device, &x, &out.tensor), &want, |_| 1.0);
+        expect("composed moments of special values", &composed_moments(&x).unwrap(), &want, |_| 1.0);
     }
 }
 
@@ -152,9 +159,19 @@ impl Setting {
         self.normal().into_iter().enumerate().map(one).collect()
     }
 
-    fn run(&self, backend: &dyn Backend, out: crate::Out<'_>) {
-        let affine = [&self.weight, &self.bias].map(|factor| factor.as_ref().map(|factor| factor.tensor.view()));
-        backend.normalize(&self.form, out, self.x.tensor.view(), self.moments.tensor.view(), affine).unwrap();
+    fn composed(&self) -> Result<Tensor> {
+        let moments = [self.moments.tensor.index(0, 0)?, self.moments.tensor.index(0, 1)?];
+        let [weight, bias] = [&self.weight, &self.bias].map(|factor| factor.as_ref().map(|factor| &factor.tensor));
+        self.x.tensor.in_wide(|x| composed::normalize(&self.form, x, &moments, weight, bias))
+    }
+
+    /// By a kernel that writes to `out`, or composed.
+    fn run(&self, device: &Device, out: &Tensor) -> Tensor {
+        let [weight, bias] =
+            [&self.weight, &self.bias].map(|factor| factor.as_ref().map(|factor| factor.tensor.view()));
+        let (x, moments) = (self.x.tensor.view(), self.moments.tensor.view());
+        let call = NormalizeCall { form: self.form, out: out.out(), x, moments, weight, bias };
+        outcome(device, &Call::Normalize(call), out, || self.composed())
     }
 
     fn what(&self, name: &str) -> String {
@@ -170,10 +187,10 @@ pub(super) fn normalize(device: &Device) {
             let values = if case % 4 == 3 { Values::Special(-3.0, 3.0) } else { Values::Between(-3.0, 3.0) };
             let setting = Setting::random(&mut cases, case, dtype, values);
             let out = Inside::new(&mut cases, &setting.shape, dtype, device);
-            setting.run(device.backend(), out.tensor.out());
+            let y = setting.run(device, &out.tensor);
             let what = setting.what("normalize");
             out.check(&what);
-            expect(&what, &out.tensor, &setting.output(), |i| {
+            expect(&what, &y, &setting.output(), |i| {
                 let c = setting.channel_of(i);
                 2.0 * (4.0 * setting.scale(c) * setting.factor(c).abs() + 1.5)
             });
@@ -221,19 +238,19 @@ pub(super) fn normalize_grad(device: &Device) {
             let output = tensor_of(&y, &setting.shape, dtype, device);
             let dx = Inside::new(&mut cases, &setting.shape, dtype, device);
             let affine = Inside::new(&mut cases, setting.moments.tensor.shape(), dtype.computed_in(), device);
-            device
-                .backend()
-                .normalize_grad(
-                    &setting.form,
-                    dx.tensor.out(),
-                    affine.tensor.out(),
-                    setting.x.tensor.view(),
-                    output.view(),
-                    dy.tensor.view(),
-                    setting.moments.tensor.view(),
-                    setting.weight.as_ref().map(|weight| weight.tensor.view()),
-                )
-                .unwrap();
+            let call = NormalizeGradCall {
+                form: setting.form,
+                dx: dx.tensor.out(),
+                affine: affine.tensor.out(),
+                x: setting.x.tensor.view(),
+                y: output.view(),
+                dy: dy.tensor.view(),
+                moments: setting.moments.tensor.view(),
+                weight: setting.weight.as_ref().map(|weight| weight.tensor.view()),
+            };
+            if !ran(device, &Call::NormalizeGrad(call)) {
+                continue;
+            }
             let want = gradients(&setting, &y, &dy.values);
             let what = setting.what("normalize_grad");
             dx.check(&what);
@@ -251,40 +268,19 @@ pub(super) fn normalize_grad(device: &Device) {
     }
 }
 
-/// Fused forms against the default bodies.
+/// Kernels against composed forms.
 pub(super) fn as_composed(device: &Device) {
     let mut cases = Cases::new(device, 113);
     for dtype in [DType::F32, DType::F64] {
         for case in 1..30 {
             let special = if case % 4 == 3 { Values::Special(-2.0, 2.0) } else { Values::Between(-2.0, 2.0) };
             let setting = Setting::random(&mut cases, case, dtype, special);
-            let size = 40.0;
-            same(device, &setting.what("normalize"), &setting.shape, dtype, size, &|backend, out| {
-                setting.run(backend, out.out());
-            });
-            let terms = size * (setting.shape[0] * setting.shape[2]) as f64;
-            let pair = *setting.moments.tensor.shape();
+            let out = output(&setting.shape, dtype, device);
+            same(&setting.what("normalize"), 40.0, &setting.run(device, &out), &setting.composed().unwrap());
             if case % 4 != 3 {
-                same(device, "moments", &pair, dtype, size, &|backend, out| {
-                    backend.moments(out.out(), setting.x.tensor.view()).unwrap();
-                });
+                let x = &setting.x.tensor;
+                same("moments", 40.0, &x.moments().unwrap(), &composed_moments(x).unwrap());
             }
-            let dy = cases.rows(&setting.shape, dtype, Values::Between(-1.0, 1.0));
-            let y = tensor_of(&setting.output(), &setting.shape, dtype, device);
-            let gradient = |backend: &dyn Backend, dx: crate::Out<'_>, affine: crate::Out<'_>| {
-                let weight = setting.weight.as_ref().map(|weight| weight.tensor.view());
-                let (x, moments) = (setting.x.tensor.view(), setting.moments.tensor.view());
-                let form = &setting.form;
-                backend.normalize_grad(form, dx, affine, x, y.view(), dy.tensor.view(), moments, weight).unwrap();
-            };
-            same(device, &setting.what("dx"), &setting.shape, dtype, size, &|backend, out| {
-                let affine = super::cases::output(&pair, dtype, device);
-                gradient(backend, out.out(), affine.out());
-            });
-            same(device, &setting.what("weight and bias"), &pair, dtype, terms, &|backend, out| {
-                let dx = super::cases::output(&setting.shape, dtype, device);
-                gradient(backend, dx.out(), out.out());
-            });
         }
     }
 }

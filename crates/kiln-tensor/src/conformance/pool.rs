@@ -1,9 +1,9 @@
 //! Maxima of windows, and where they go back to.
 
-use super::cases::{Cases, FLOATS, Values, expect, expect_same, output, tensor_of, values_of};
-use super::composed::{Composed, same};
+use super::cases::{Cases, FLOATS, Values, expect, expect_same, tensor_of};
+use super::composed::ran;
 use super::window::{Inside, Plane};
-use crate::{Backend, DType, Device, Shape, Tensor};
+use crate::{Call, DType, Device, MaxPoolCall, MaxPoolGradCall, Shape, Tensor};
 
 /// Tap and input of each output's maximum: the first of equals, or the last NaN.
 fn naive(plane: &Plane, planes: usize, x: &[f64]) -> (Vec<f64>, Vec<[usize; 2]>) {
@@ -93,9 +93,19 @@ fn check_maxima(
     let out = Inside::new(cases, &shape, dtype, device);
     let given = Inside::new(cases, &taps_shape, DType::U8, device);
     let alone = Inside::new(cases, &shape, dtype, device);
-    let backend = device.backend();
-    backend.max_pool(&plane.window, out.tensor.out(), Some(given.tensor.out()), x.view()).unwrap();
-    backend.max_pool(&plane.window, alone.tensor.out(), None, x.view()).unwrap();
+    let window = plane.window;
+    // Hundreds of taps, which the composed form takes one at a time, in one type.
+    if window.taps() < 100 || dtype == DType::F32 {
+        let (values, positions) = crate::composed::max_pool(&window, x, &shape).unwrap();
+        let within: Vec<f64> = places.iter().map(|[_, input]| (input % plane.inputs()) as f64).collect();
+        expect_same("composed max_pool", &values, &largest);
+        expect_same("composed positions of max_pool", &positions, &within);
+    }
+    let without = MaxPoolCall { window, out: alone.tensor.out(), taps: None, x: x.view() };
+    let with = MaxPoolCall { out: out.tensor.out(), taps: Some(given.tensor.out()), ..without };
+    if !ran(device, &Call::MaxPool(with)) || !ran(device, &Call::MaxPool(without)) {
+        return;
+    }
     let what = format!("max_pool of {}, {:?}", x.shape(), plane.window);
     for out in [out, alone] {
         out.check(&what);
@@ -123,7 +133,11 @@ pub(super) fn max_pool_grad(device: &Device) {
             let (shape, values) = bytes(&plane, &to, &places);
             let taps = tensor_of(&values, &shape, DType::U8, device);
             let out = Inside::new(&mut cases, &from, dtype, device);
-            device.backend().max_pool_grad(&plane.window, out.tensor.out(), dy.tensor.view(), taps.view()).unwrap();
+            let (out_view, dy_view, taps) = (out.tensor.out(), dy.tensor.view(), taps.view());
+            let call = MaxPoolGradCall { window: plane.window, out: out_view, dy: dy_view, taps };
+            if !ran(device, &Call::MaxPoolGrad(call)) {
+                continue;
+            }
             let (mut want, mut scale) = (vec![0.0; from.elements()], vec![0.0; from.elements()]);
             for (&value, [_, to]) in dy.values.iter().zip(places) {
                 want[to] += value;
@@ -140,37 +154,6 @@ pub(super) fn max_pool_grad(device: &Device) {
             let what = format!("gradient of max_pool of {from}, {:?}", plane.window);
             out.check(&what);
             expect(&what, &out.tensor, &want, |i| scale[i]);
-        }
-    }
-}
-
-/// Fused forms against the default bodies: the very same numbers.
-pub(super) fn as_composed(device: &Device) {
-    let mut cases = Cases::new(device, 102);
-    for dtype in [DType::F32, DType::F64] {
-        for case in 0..30 {
-            // Hundreds of taps, of which the default bodies take one at a time, in one type.
-            if (3..5).contains(&case) && dtype == DType::F64 {
-                continue;
-            }
-            let plane = planes(&mut cases, case);
-            let (from, to) = (plane.shape_from(&[2, 3]), plane.shape_to(&[2, 3]));
-            let values = if case % 2 == 0 { Values::Below(4) } else { Values::Special(-1.0, 1.0) };
-            let x = cases.rows(&from, dtype, values);
-            let composed = Composed(device.clone());
-            let all = bytes(&plane, &to, &[]).0;
-            let run = |backend: &dyn Backend| {
-                let (out, taps) = (output(&to, dtype, device), output(&all, DType::U8, device));
-                backend.max_pool(&plane.window, out.out(), Some(taps.out()), x.tensor.view()).unwrap();
-                (out, taps)
-            };
-            let ((out, taps), (want, taps_want)) = (run(device.backend()), run(&composed));
-            expect_same("max_pool", &out, &values_of(&want));
-            expect_same("taps of max_pool", &taps, &values_of(&taps_want));
-            let dy = cases.rows(&to, dtype, Values::Between(-1.0, 1.0));
-            same(device, "gradient of max_pool", &from, dtype, 1.0, &|backend, out| {
-                backend.max_pool_grad(&plane.window, out.out(), dy.tensor.view(), taps.view()).unwrap();
-            });
         }
     }
 }

@@ -27,7 +27,7 @@ fn check(cases: &mut Cases, batch: &[usize], [m, k, n]: [usize; 3], a: &Operand,
         activation: activation.map(|(op, params)| UnaryCall { op, params }),
         accumulate,
     };
-    device.backend().matmul(out.out(), a.tensor.view(), b.tensor.view(), epilogue).unwrap();
+    device.matmul(out.out(), a.tensor.view(), b.tensor.view(), epilogue).unwrap();
     let (mut want, mut scale) = (Vec::new(), Vec::new());
     for (at, &start) in start.iter().enumerate() {
         let (which, row, column) = (at / (m * n), at / n % m, at % n);
@@ -72,14 +72,14 @@ pub(super) fn matmul(device: &Device) {
         let b = [1.0, 0.0, 2.0, 3.0, 1.0, 1.0, 0.0, 1.0, -1.0];
         let (x, y) = (tensor_of(&a, &square, dtype, device), tensor_of(&b, &square, dtype, device));
         let out = output(&square, dtype, device);
-        device.backend().matmul(out.out(), x.view(), y.view(), Epilogue::default()).unwrap();
+        device.matmul(out.out(), x.view(), y.view(), Epilogue::default()).unwrap();
         let want = [nan, nan, nan, 15.0, 9.0, 5.0, inf, nan, inf];
         expect("matmul of special values", &out, &want, |_| 0.0);
     }
     assert!(
         {
             let x = tensor_of(&[1.0], &Shape::new(&[1, 1]).unwrap(), DType::I64, device);
-            device.backend().matmul(x.out(), x.view(), x.view(), Epilogue::default())
+            device.matmul(x.out(), x.view(), x.view(), Epilogue::default())
         }
         .is_err()
     );

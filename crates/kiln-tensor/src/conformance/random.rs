@@ -1,6 +1,7 @@
 //! Draws: element by element what the stream's words say.
 
 use super::cases::{Cases, Values, expect, expect_same, output, rounded, values_of};
+use super::composed::{dropout_call, outcome};
 use crate::{DType, Device, Distribution, Shape, Tensor};
 use kiln_math::Stream;
 use kiln_math::draws::{normal_pair_f64, unit_f32, unit_f64};
@@ -34,7 +35,7 @@ pub(super) fn uniform(device: &Device) {
                     let shape = Shape::new(&[size]).unwrap();
                     let out = output(&shape, dtype, device);
                     let stream = stream(key, counter, device);
-                    device.backend().random(Distribution::Uniform { low, high }, out.out(), stream.view()).unwrap();
+                    device.random(Distribution::Uniform { low, high }, out.out(), stream.view()).unwrap();
                     let ends = (rounded(low, dtype), rounded(high, dtype));
                     for (i, value) in values_of(&out).into_iter().enumerate() {
                         let unit = match dtype {
@@ -62,7 +63,7 @@ pub(super) fn normal(device: &Device) {
                 let shape = Shape::new(&[size]).unwrap();
                 let out = output(&shape, dtype, device);
                 let stream = stream(key, counter, device);
-                device.backend().random(Distribution::Normal { mean, std }, out.out(), stream.view()).unwrap();
+                device.random(Distribution::Normal { mean, std }, out.out(), stream.view()).unwrap();
                 let want: Vec<f64> = (0..size)
                     .map(|i| {
                         let pair = i / 2;
@@ -97,7 +98,9 @@ pub(super) fn dropout(device: &Device) {
                     let x = cases.operand(&shape, dtype, Values::Special(-3.0, 3.0));
                     let out = output(&shape, dtype, device);
                     let stream = stream(key, counter, device);
-                    device.backend().dropout(rate, out.out(), x.tensor.view(), stream.view()).unwrap();
+                    let call = dropout_call(rate, out.out(), &x.tensor, &stream);
+                    let composed = || crate::composed::dropout(rate, &x.tensor, &stream);
+                    let out = outcome(device, &call, &out, composed);
                     let kept = |i: usize| unit_f32(word(key, counter, i)) >= rate as f32;
                     let want: Vec<f64> = (0..size)
                         .map(|i| if kept(i) && rate < 1.0 { x.values[i] / (1.0 - rate) } else { 0.0 })
@@ -111,12 +114,14 @@ pub(super) fn dropout(device: &Device) {
     let shape = Shape::new(&[3, 50]).unwrap();
     let x = cases.rows(&shape, DType::F32, Values::Between(1.0, 2.0));
     let (fresh, stream) = (output(&shape, DType::F32, device), stream(3, 0, device));
-    device.backend().dropout(0.5, fresh.out(), x.tensor.view(), stream.view()).unwrap();
+    let composed = || crate::composed::dropout(0.5, &x.tensor, &stream);
+    let fresh = outcome(device, &dropout_call(0.5, fresh.out(), &x.tensor, &stream), &fresh, composed);
     let want = values_of(&fresh);
     assert_ne!(
         want[..50].iter().map(|&v| v == 0.0).collect::<Vec<_>>(),
         want[50..100].iter().map(|&v| v == 0.0).collect::<Vec<_>>()
     );
-    device.backend().dropout(0.5, x.tensor.out(), x.tensor.view(), stream.view()).unwrap();
-    expect_same("dropout in place", &x.tensor, &want);
+    let in_place = dropout_call(0.5, x.tensor.out(), &x.tensor, &stream);
+    let after = outcome(device, &in_place, &x.tensor, composed);
+    expect_same("dropout in place", &after, &want);
 }

@@ -2,7 +2,7 @@
 
 use super::cases::{Cases, Values, expect, tensor_of, values_of};
 use super::composed::Composed;
-use crate::{DType, Device, RecurrentCell, RecurrentOptions, RecurrentStates, Shape, Tensor};
+use crate::{DType, Device, RecurrentCell, RecurrentOptions, Shape, Tensor};
 
 const CELLS: [RecurrentCell; 5] = [
     RecurrentCell::Tanh,
@@ -81,9 +81,9 @@ impl Layer {
         let dy = dy.as_ref().map(|dy| tensor(dy, &[steps, batch, hidden], dtype));
         let (dh, dc) = (state(dh), state(dc));
         let gradients = after.grad(&weight, &options, dy.as_ref(), dh.as_ref(), dc.as_ref()).unwrap();
-        let RecurrentStates { states, inner, .. } = after;
-        let optional = [inner, gradients.inner, gradients.c0];
-        [states, gradients.gates, gradients.h0].into_iter().chain(optional.into_iter().flatten()).collect()
+        let Some(gradients) = gradients else { return vec![after.states] };
+        let optional = [after.inner, gradients.inner, gradients.c0];
+        [after.states, gradients.gates, gradients.h0].into_iter().chain(optional.into_iter().flatten()).collect()
     }
 }
 

@@ -36,7 +36,7 @@ fn check(device: &Device, x: &Operand, op: ReduceOp, axes: &[usize]) {
         return; // refused above the trait
     }
     let out = output(&shape, dtype, device);
-    device.backend().reduce(op, out.out(), x.tensor.view(), axes).unwrap();
+    device.reduce(op, out.out(), x.tensor.view(), axes).unwrap();
     let want: Vec<f64> = groups.iter().map(|group| naive(op, group)).collect();
     let what = format!("{op:?} over {axes:?} of {} {:?}", x.tensor.shape(), x.tensor.layout().strides());
     match op {
@@ -97,7 +97,7 @@ pub(super) fn integers(device: &Device) {
                 let axes: Vec<usize> = (0..shape.rank()).filter(|axis| set >> axis & 1 == 1).collect();
                 let (out_shape, groups) = groups(&shape, &x.values, &axes);
                 let out = output(&out_shape, DType::I64, device);
-                device.backend().reduce(ReduceOp::Sum, out.out(), x.tensor.view(), &axes).unwrap();
+                device.reduce(ReduceOp::Sum, out.out(), x.tensor.view(), &axes).unwrap();
                 let want: Vec<f64> = groups.iter().map(|group| group.iter().sum()).collect();
                 expect_same(&format!("sum of {dtype} over {axes:?}"), &out, &want);
             }
@@ -124,7 +124,7 @@ pub(super) fn special(device: &Device) {
                     let axes = [usize::from(shape[0] == 1)];
                     for op in OPS {
                         let out = output(&Shape::new(&[1]).unwrap(), dtype, device);
-                        device.backend().reduce(op, out.out(), x.view(), &axes).unwrap();
+                        device.reduce(op, out.out(), x.view(), &axes).unwrap();
                         let got = values_of(&out)[0];
                         // 1 · … · 2 · … overflows only where the naive product does: none of the rows has finite growth.
                         let want = naive(op, &values);
@@ -158,7 +158,7 @@ pub(super) fn arg_reduce(device: &Device) {
                     group.iter().position(|&v| v == best).unwrap() as f64
                 };
                 let out = output(&out_shape, DType::I64, device);
-                device.backend().arg_reduce(op, out.out(), x.tensor.view(), axis).unwrap();
+                device.arg_reduce(op, out.out(), x.tensor.view(), axis).unwrap();
                 expect_same(&format!("{op:?} of {dtype}"), &out, &groups.iter().map(position).collect::<Vec<_>>());
             }
         }

@@ -1,7 +1,7 @@
 //! Optimizer steps against kiln-math's formulas in f64.
 
 use super::cases::{Cases, Operand, Values, expect, rounded, tensor_of};
-use crate::{Buffer, DType, Device, Shape, Tensor, UpdateRule, UpdateSlot};
+use crate::{Buffer, Call, DType, Device, Ran, Shape, Tensor, UpdateCall, UpdateRule, UpdateSlot, UpdateTensors};
 use kiln_math::update::{AdamSettings, adam};
 
 fn rules() -> Vec<UpdateRule> {
@@ -49,6 +49,15 @@ struct Parameter {
     want: [Vec<f64>; 3],
 }
 
+/// A step by operations on whole tensors.
+fn composed(rule: UpdateRule, step: &Tensor, parameters: &mut [Parameter]) {
+    let tensors = parameters.iter_mut().map(|Parameter { p, g, states: [first, second], .. }| {
+        let states = [(rule.states() > 0).then_some(first), (rule.states() > 1).then_some(second)];
+        UpdateTensors { parameter: &mut p.tensor, gradient: &g.tensor, states }
+    });
+    Tensor::update(rule, step, &mut tensors.collect::<Vec<_>>()).unwrap();
+}
+
 pub(super) fn update(device: &Device) {
     let mut cases = Cases::new(device, 80);
     let none = Buffer { address: 0, bytes: 0 };
@@ -87,7 +96,10 @@ pub(super) fn update(device: &Device) {
                         }
                     })
                     .collect();
-                device.backend().update(rule, step.view(), &slots).unwrap();
+                let slots = &slots[..];
+                if device.run(&Call::Update(UpdateCall { rule, step: step.view(), slots })).unwrap() == Ran::NotHere {
+                    composed(rule, &step, &mut parameters);
+                }
                 for x in &mut parameters {
                     let single = x.p.tensor.dtype() == DType::F32;
                     let smallest = if single { f32::MIN_POSITIVE.into() } else { f64::MIN_POSITIVE };

@@ -1,8 +1,12 @@
 //! Convolutions: from windows to the kernels' forms.
 
 use super::rows::{rows, write_rows};
-use crate::{Convolution, Epilogue, Out, Result, Shape, View, Window};
-use kiln_cpu::conv::{self, Conv, Float};
+use crate::{
+    ConvCall, ConvGradInputCall, ConvGradWeightCall, Convolution, DType, Epilogue, Result, Shape, Window,
+    unsupported_dtype,
+};
+use half::{bf16, f16};
+use kiln_cpu::conv::{self, Conv};
 use kiln_cpu::gemm::{self, Activation, Bias};
 use kiln_cpu::operand::Stored;
 use kiln_cpu::{Isa, elementwise};
@@ -25,52 +29,43 @@ fn form(conv: &Convolution, x: &Shape, weight: &Shape, y: &Shape) -> Conv {
     }
 }
 
-pub(super) fn forward<T: Stored<Compute: Float>>(
-    isa: Isa,
-    conv: &Convolution,
-    out: &Out<'_>,
-    x: &View<'_>,
-    weight: &View<'_>,
-    epilogue: &Epilogue<'_>,
-) -> Result<()> {
-    let form = form(conv, x.layout.shape(), weight.layout.shape(), out.shape);
-    let bias = epilogue.bias.as_ref().map(rows::<T>).transpose()?;
-    let activate = epilogue
-        .activation
-        .map(|call| move |x: &mut [T::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x));
-    let epilogue = gemm::Epilogue {
-        accumulate: false,
-        bias: bias.as_ref().map_or(Bias::None, |bias| Bias::Row(bias)),
-        activation: match (&epilogue.activation, &activate) {
-            (Some(call), _) if call.op == UnaryOp::Relu => Activation::Relu,
-            (_, Some(activate)) => Activation::Map(activate),
-            _ => Activation::None,
-        },
-    };
-    let (x, weight) = (rows::<T>(x)?, rows::<T>(weight)?);
-    write_rows::<T>(out, |y| conv::forward(isa, &form, &x, &weight, y, &epilogue))
+pub(super) fn forward(isa: Isa, call: &ConvCall<'_>) -> Result<()> {
+    let form = form(&call.conv, call.x.layout.shape(), call.weight.layout.shape(), call.out.shape);
+    let Epilogue { bias, activation, .. } = &call.epilogue;
+    floats!(call.out.dtype, "conv", T => {
+        let bias = bias.as_ref().map(rows::<T>).transpose()?;
+        let activate = activation.map(|call| {
+            move |x: &mut [<T as Stored>::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x)
+        });
+        let epilogue = gemm::Epilogue {
+            accumulate: false,
+            bias: bias.as_ref().map_or(Bias::None, |bias| Bias::Row(bias)),
+            activation: match (activation, &activate) {
+                (Some(call), _) if call.op == UnaryOp::Relu => Activation::Relu,
+                (_, Some(activate)) => Activation::Map(activate),
+                _ => Activation::None,
+            },
+        };
+        let (x, weight) = (rows::<T>(&call.x)?, rows::<T>(&call.weight)?);
+        write_rows::<T>(&call.out, |y| conv::forward(isa, &form, &x, &weight, y, &epilogue))?;
+    });
+    Ok(())
 }
 
-pub(super) fn grad_input<T: Stored<Compute: Float>>(
-    isa: Isa,
-    conv: &Convolution,
-    out: &Out<'_>,
-    dy: &View<'_>,
-    weight: &View<'_>,
-) -> Result<()> {
-    let form = form(conv, out.shape, weight.layout.shape(), dy.layout.shape());
-    let (dy, weight) = (rows::<T>(dy)?, rows::<T>(weight)?);
-    write_rows::<T>(out, |dx| conv::grad_input(isa, &form, &dy, &weight, dx))
+pub(super) fn grad_input(isa: Isa, call: &ConvGradInputCall<'_>) -> Result<()> {
+    let form = form(&call.conv, call.out.shape, call.weight.layout.shape(), call.dy.layout.shape());
+    floats!(call.out.dtype, "conv_grad_input", T => {
+        let (dy, weight) = (rows::<T>(&call.dy)?, rows::<T>(&call.weight)?);
+        write_rows::<T>(&call.out, |dx| conv::grad_input(isa, &form, &dy, &weight, dx))?;
+    });
+    Ok(())
 }
 
-pub(super) fn grad_weight<T: Stored<Compute: Float>>(
-    isa: Isa,
-    conv: &Convolution,
-    out: &Out<'_>,
-    x: &View<'_>,
-    dy: &View<'_>,
-) -> Result<()> {
-    let form = form(conv, x.layout.shape(), out.shape, dy.layout.shape());
-    let (x, dy) = (rows::<T>(x)?, rows::<T>(dy)?);
-    write_rows::<T>(out, |dw| conv::grad_weight(isa, &form, &x, &dy, dw))
+pub(super) fn grad_weight(isa: Isa, call: &ConvGradWeightCall<'_>) -> Result<()> {
+    let form = form(&call.conv, call.x.layout.shape(), call.out.shape, call.dy.layout.shape());
+    floats!(call.out.dtype, "conv_grad_weight", T => {
+        let (x, dy) = (rows::<T>(&call.x)?, rows::<T>(&call.dy)?);
+        write_rows::<T>(&call.out, |dw| conv::grad_weight(isa, &form, &x, &dy, dw))?;
+    });
+    Ok(())
 }

@@ -1,30 +1,33 @@
 //! The CPU's backend: kiln-cpu's kernels over host memory.
 
-mod channels;
+#[macro_use]
+mod dispatch;
+mod calls;
 mod conv;
 mod memory;
+mod normalization;
+mod pool;
 mod product;
+mod random;
 mod recurrent;
 mod rows;
+mod scratch;
+mod softmax;
+mod update;
 
 use crate::allocator::Allocator;
-use crate::composed::Scratch;
 use crate::{
-    ArgReduceOp, Backend, Buffer, CompareOp, Convolution, DType, Distribution, Epilogue, Error, MemoryStats,
-    Normalization, Out, ReduceOp, Result, SoftmaxKind, UnaryCall, UpdateRule, UpdateSlot, View, Window, composed,
-    unsupported_dtype,
+    ArgReduceOp, Backend, Buffer, Call, CompareOp, DType, Distribution, Epilogue, MemoryStats, Out, Ran, ReduceOp,
+    Result, UnaryCall, View, unsupported_dtype,
 };
-use crate::{Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut};
 use half::{bf16, f16};
 use kiln_cpu::copy::{self, Convert};
-use kiln_cpu::operand::{Number, Stored};
-use kiln_cpu::random::Draw;
+use kiln_cpu::operand::Stored;
 use kiln_cpu::reduce::Reduction;
-use kiln_cpu::softmax::{Labels, Normalised, Target};
-use kiln_cpu::{Isa, elementwise, gather, random, reduce, softmax, update};
-use kiln_math::{BinaryOp, update as rules};
+use kiln_cpu::{Isa, elementwise, gather, reduce};
+use kiln_math::BinaryOp;
 use memory::{output, slice, strided};
-use rows::{Rows, rows, write_rows};
+use scratch::Scratch;
 use std::sync::LazyLock;
 
 /// The CPU, computing with one instruction set.
@@ -52,77 +55,9 @@ impl CpuBackend {
     }
 }
 
-/// Runs `$body` with `$T` the element type of `$dtype`; an error for one that is not listed.
-macro_rules! dispatch {
-    ($dtype:expr, $operation:literal, $takes:literal, [$($variant:ident $type:ty),+], $T:ident => $body:expr) => {
-        match $dtype {
-            $(DType::$variant => {
-                type $T = $type;
-                $body
-            })+
-            #[allow(unreachable_patterns)] // where every dtype is listed
-            other => return Err(unsupported_dtype($operation, other, $takes)),
-        }
-    };
-}
-
-macro_rules! floats {
-    ($dtype:expr, $operation:literal, $T:ident => $body:expr) => {
-        dispatch!($dtype, $operation, "f32, f64, f16 or bf16", [F32 f32, F64 f64, F16 f16, BF16 bf16], $T => $body)
-    };
-}
-
-macro_rules! numbers {
-    ($dtype:expr, $operation:literal, $T:ident => $body:expr) => {
-        dispatch!($dtype, $operation, "f32 or f64", [F32 f32, F64 f64], $T => $body)
-    };
-}
-
-macro_rules! any {
-    ($dtype:expr, $operation:literal, $T:ident => $body:expr) => {
-        dispatch!($dtype, $operation, "any", [F32 f32, F64 f64, F16 f16, BF16 bf16, I64 i64, U8 u8, Bool bool], $T => $body)
-    };
-}
-
-fn draw(stream: &View<'_>) -> Draw {
-    // SAFETY: a stream is i64 (2,), contiguous: checked above the trait.
-    let words = unsafe { slice::<i64>(stream) };
-    Draw { key: words[0] as u64, counter: words[1] as u64 }
-}
-
-fn normalised(kind: SoftmaxKind) -> Normalised {
-    match kind {
-        SoftmaxKind::Softmax => Normalised::Softmax,
-        SoftmaxKind::LogSoftmax => Normalised::LogSoftmax,
-    }
-}
-
-/// The target of a cross-entropy in the kernels' terms; weights have the logits' type T.
-fn target_of<'a, T: Number>(target: &View<'a>, classes: usize) -> Result<Target<'a, T>> {
-    let labels = match target.dtype {
-        // SAFETY: of this dtype, contiguous.
-        DType::I64 => Labels::I64(unsafe { slice(target) }),
-        // SAFETY: as above.
-        DType::U8 => Labels::U8(unsafe { slice(target) }),
-        // SAFETY: weights have the logits' dtype: checked above the trait.
-        _ => return Ok(Target::Weights(unsafe { slice(target) })),
-    };
-    match labels.outside(classes) {
-        Some((row, label)) => Err(label_outside(row, label, classes)),
-        None => Ok(Target::Labels(labels)),
-    }
-}
-
-#[cold]
-fn label_outside(row: usize, label: i64, classes: usize) -> Error {
-    Error::new(
-        crate::ErrorKind::Index,
-        "cross_entropy",
-        format!("row {row} has label {label}, expected 0 to {}: the model has {classes} outputs", classes as i128 - 1),
-    )
-}
-
-impl Backend for CpuBackend {
+// SAFETY: the allocator hands out disjoint host memory of at least the size that is asked for, initialized and aligned to 64 bytes;
+// the kernels write their outputs alone.
+unsafe impl Backend for CpuBackend {
     fn name(&self) -> &str {
         &self.name
     }
@@ -142,18 +77,18 @@ impl Backend for CpuBackend {
     }
 
     #[inline]
-    fn free(&self, buffer: Buffer) {
+    unsafe fn free(&self, buffer: Buffer) {
         self.allocator.free(buffer);
     }
 
-    fn upload(&self, to: Buffer, offset: usize, from: &[u8]) -> Result<()> {
+    unsafe fn upload(&self, to: Buffer, offset: usize, from: &[u8]) -> Result<()> {
         debug_assert!(offset + from.len() <= to.bytes);
         // SAFETY: within the buffer, which its caller owns; host slices never overlap it.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), (to.address as *mut u8).add(offset), from.len()) };
         Ok(())
     }
 
-    fn download(&self, to: &mut [u8], from: Buffer, offset: usize) -> Result<()> {
+    unsafe fn download(&self, to: &mut [u8], from: Buffer, offset: usize) -> Result<()> {
         debug_assert!(offset + to.len() <= from.bytes);
         // SAFETY: as in `upload`.
         unsafe { std::ptr::copy_nonoverlapping((from.address as *const u8).add(offset), to.as_mut_ptr(), to.len()) };
@@ -176,13 +111,13 @@ impl Backend for CpuBackend {
         self.allocator.trim();
     }
 
-    fn fill(&self, out: Out<'_>, value: f64) -> Result<()> {
+    unsafe fn fill(&self, out: Out<'_>, value: f64) -> Result<()> {
         // SAFETY: the output's dtype is the one dispatched on.
         any!(out.dtype, "fill", T => copy::fill(&mut unsafe { output::<T>(&out) }, value.convert()));
         Ok(())
     }
 
-    fn copy(&self, out: View<'_>, x: View<'_>) -> Result<()> {
+    unsafe fn copy(&self, out: View<'_>, x: View<'_>) -> Result<()> {
         if out.layout.is_contiguous() {
             let shape = out.layout.shape();
             let target = Out { buffer: out.buffer, dtype: out.dtype, shape, offset: out.layout.offset() };
@@ -195,8 +130,11 @@ impl Backend for CpuBackend {
         if x.dtype != out.dtype {
             // Converted first: a strided output of another type is rare, and 42 more kernels would be built for it.
             let converted = Scratch::new(self, *x.layout.shape(), out.dtype)?;
-            self.copy(converted.view(), x)?;
-            return self.copy(out, converted.view());
+            // SAFETY: the scratch memory is this call's alone; the rest is the caller's promise.
+            return unsafe {
+                self.copy(converted.view(), x)?;
+                self.copy(out, converted.view())
+            };
         }
         any!(x.dtype, "copy", T => {
             // SAFETY: the output's elements are distinct (it is a slice of an array) and its caller's alone; both are of the
@@ -207,7 +145,7 @@ impl Backend for CpuBackend {
     }
 
     #[inline]
-    fn unary(&self, call: UnaryCall, out: Out<'_>, x: View<'_>) -> Result<()> {
+    unsafe fn unary(&self, call: UnaryCall, out: Out<'_>, x: View<'_>) -> Result<()> {
         floats!(out.dtype, "unary", T => {
             // SAFETY: both are of the dtype dispatched on; they are the same elements or apart.
             unsafe { elementwise::unary::<T>(self.isa, call.op, call.params, &mut output(&out), strided(&x)) }
@@ -216,7 +154,7 @@ impl Backend for CpuBackend {
     }
 
     #[inline]
-    fn unary_grad(&self, call: UnaryCall, out: Out<'_>, x: View<'_>, y: View<'_>, dy: View<'_>) -> Result<()> {
+    unsafe fn unary_grad(&self, call: UnaryCall, out: Out<'_>, x: View<'_>, y: View<'_>, dy: View<'_>) -> Result<()> {
         floats!(out.dtype, "unary_grad", T => {
             // SAFETY: as in `unary`.
             unsafe {
@@ -228,7 +166,7 @@ impl Backend for CpuBackend {
     }
 
     #[inline]
-    fn binary(&self, op: BinaryOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
+    unsafe fn binary(&self, op: BinaryOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
         if out.dtype == DType::I64 {
             // SAFETY: all are i64.
             let (mut out, a, b) = unsafe { (output::<i64>(&out), strided::<i64>(&a), strided::<i64>(&b)) };
@@ -249,7 +187,7 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    fn compare(&self, op: CompareOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
+    unsafe fn compare(&self, op: CompareOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
         any!(a.dtype, "compare", T => {
             // SAFETY: the operands are of the dtype dispatched on, the output is bool.
             let (mut out, a, b) = unsafe { (output::<bool>(&out), strided::<T>(&a), strided::<T>(&b)) };
@@ -265,7 +203,7 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    fn select(&self, out: Out<'_>, condition: View<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
+    unsafe fn select(&self, out: Out<'_>, condition: View<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
         any!(out.dtype, "select", T => {
             // SAFETY: the operands are of the dtype dispatched on, the condition is bool.
             unsafe { elementwise::select::<T>(&mut output(&out), strided(&condition), strided(&a), strided(&b)) }
@@ -273,7 +211,7 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    fn reduce(&self, op: ReduceOp, out: Out<'_>, x: View<'_>, axes: &[usize]) -> Result<()> {
+    unsafe fn reduce(&self, op: ReduceOp, out: Out<'_>, x: View<'_>, axes: &[usize]) -> Result<()> {
         match x.dtype {
             DType::I64 => {
                 // SAFETY: both are i64.
@@ -302,7 +240,7 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    fn arg_reduce(&self, op: ArgReduceOp, out: Out<'_>, x: View<'_>, axis: usize) -> Result<()> {
+    unsafe fn arg_reduce(&self, op: ArgReduceOp, out: Out<'_>, x: View<'_>, axis: usize) -> Result<()> {
         any!(x.dtype, "arg_reduce", T => {
             // SAFETY: the operand is of the dtype dispatched on, the output i64.
             let (mut out, x) = unsafe { (output::<i64>(&out), strided::<T>(&x)) };
@@ -317,12 +255,12 @@ impl Backend for CpuBackend {
     }
 
     #[inline]
-    fn matmul(&self, out: Out<'_>, a: View<'_>, b: View<'_>, epilogue: Epilogue<'_>) -> Result<()> {
+    unsafe fn matmul(&self, out: Out<'_>, a: View<'_>, b: View<'_>, epilogue: Epilogue<'_>) -> Result<()> {
         floats!(out.dtype, "matmul", T => product::matmul::<T>(self.isa, &out, &a, &b, &epilogue)?);
         Ok(())
     }
 
-    fn gather(&self, out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) -> Result<()> {
+    unsafe fn gather(&self, out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) -> Result<()> {
         let along = along(x.layout.shape(), axis);
         any!(out.dtype, "gather", T => {
             // SAFETY: both are of the dtype dispatched on and contiguous; the index is i64 and was checked.
@@ -331,7 +269,7 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    fn scatter_add(&self, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()> {
+    unsafe fn scatter_add(&self, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()> {
         let along = along(out.shape, axis);
         if out.dtype == DType::I64 {
             // SAFETY: all are i64 and contiguous; the index was checked.
@@ -357,204 +295,12 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    fn random(&self, distribution: Distribution, out: Out<'_>, stream: View<'_>) -> Result<()> {
-        let draw = draw(&stream);
-        match out.dtype {
-            DType::F32 => {
-                // SAFETY: f32, row-major.
-                let out = unsafe { memory::slice_mut::<f32>(&out) };
-                match distribution {
-                    Distribution::Uniform { low, high } => random::uniform(self.isa, out, draw, low, high),
-                    Distribution::Normal { mean, std } => random::normal(out, draw, mean, std),
-                }
-            }
-            DType::F64 => {
-                // SAFETY: f64, row-major.
-                let out = unsafe { memory::slice_mut::<f64>(&out) };
-                match distribution {
-                    Distribution::Uniform { low, high } => random::uniform_f64(out, draw, low, high),
-                    Distribution::Normal { mean, std } => random::normal_f64(out, draw, mean, std),
-                }
-            }
-            other => return Err(unsupported_dtype("random", other, "f32 or f64")),
-        }
-        Ok(())
+    unsafe fn random(&self, distribution: Distribution, out: Out<'_>, stream: View<'_>) -> Result<()> {
+        random::fill(self.isa, distribution, &out, &stream)
     }
 
-    fn dropout(&self, rate: f64, out: Out<'_>, x: View<'_>, stream: View<'_>) -> Result<()> {
-        numbers!(out.dtype, "dropout", T => {
-            let in_place = x.buffer == out.buffer;
-            let x = rows::<T>(&x)?;
-            // Lent elements must not change while they are.
-            let x = if in_place { Rows::Copied(x.to_vec()) } else { x };
-            // SAFETY: of the dtype dispatched on; apart from x.
-            random::dropout::<T>(self.isa, &mut unsafe { output(&out) }, &x, draw(&stream), rate);
-        });
-        Ok(())
-    }
-
-    fn softmax(&self, kind: SoftmaxKind, out: Out<'_>, x: View<'_>) -> Result<()> {
-        let width = out.shape.last().copied().unwrap_or(1);
-        floats!(out.dtype, "softmax", T => {
-            let x = rows::<T>(&x)?;
-            write_rows::<T>(&out, |to| softmax::softmax(self.isa, normalised(kind), to, &x, width))?;
-        });
-        Ok(())
-    }
-
-    fn softmax_grad(&self, kind: SoftmaxKind, out: Out<'_>, y: View<'_>, dy: View<'_>) -> Result<()> {
-        let width = out.shape.last().copied().unwrap_or(1);
-        floats!(out.dtype, "softmax_grad", T => {
-            let (y, dy) = (rows::<T>(&y)?, rows::<T>(&dy)?);
-            write_rows::<T>(&out, |to| softmax::softmax_grad(self.isa, normalised(kind), to, &y, &dy, width))?;
-        });
-        Ok(())
-    }
-
-    fn cross_entropy(&self, out: Out<'_>, logits: View<'_>, target: View<'_>) -> Result<()> {
-        let classes = logits.layout.shape()[1];
-        numbers!(out.dtype, "cross_entropy", T => {
-            let target = target_of::<T>(&target, classes)?;
-            // SAFETY: logits and output are of the dtype dispatched on, contiguous, and apart.
-            unsafe { softmax::cross_entropy::<T>(self.isa, memory::slice_mut(&out), slice(&logits), target, classes) };
-        });
-        Ok(())
-    }
-
-    fn cross_entropy_grad(&self, out: Out<'_>, logits: View<'_>, target: View<'_>, dy: View<'_>) -> Result<()> {
-        let classes = logits.layout.shape()[1];
-        numbers!(out.dtype, "cross_entropy_grad", T => {
-            let target = target_of::<T>(&target, classes)?;
-            let stride = dy.layout.strides()[0];
-            // SAFETY: of the dtype dispatched on.
-            let dy = unsafe { strided::<T>(&dy) };
-            // SAFETY: asked for rows of the gradient, (n,) at this stride.
-            let at = |row: usize| unsafe { *dy.first_element().offset(row as isize * stride) };
-            // SAFETY: logits and output are of the dtype dispatched on, contiguous, and apart.
-            unsafe {
-                softmax::cross_entropy_grad::<T>(self.isa, memory::slice_mut(&out), slice(&logits), target, &at, classes);
-            }
-        });
-        Ok(())
-    }
-
-    fn conv(
-        &self,
-        conv: &Convolution,
-        out: Out<'_>,
-        x: View<'_>,
-        weight: View<'_>,
-        epilogue: Epilogue<'_>,
-    ) -> Result<()> {
-        floats!(out.dtype, "conv", T => conv::forward::<T>(self.isa, conv, &out, &x, &weight, &epilogue)?);
-        Ok(())
-    }
-
-    fn conv_grad_input(&self, conv: &Convolution, out: Out<'_>, dy: View<'_>, weight: View<'_>) -> Result<()> {
-        floats!(out.dtype, "conv_grad_input", T => conv::grad_input::<T>(self.isa, conv, &out, &dy, &weight)?);
-        Ok(())
-    }
-
-    fn conv_grad_weight(&self, conv: &Convolution, out: Out<'_>, x: View<'_>, dy: View<'_>) -> Result<()> {
-        floats!(out.dtype, "conv_grad_weight", T => conv::grad_weight::<T>(self.isa, conv, &out, &x, &dy)?);
-        Ok(())
-    }
-
-    fn max_pool(&self, window: &Window, out: Out<'_>, taps: Option<Out<'_>>, x: View<'_>) -> Result<()> {
-        floats!(out.dtype, "max_pool", T => channels::max_pool::<T>(self.isa, window, &out, taps.as_ref(), &x)?);
-        Ok(())
-    }
-
-    fn max_pool_grad(&self, window: &Window, out: Out<'_>, dy: View<'_>, taps: View<'_>) -> Result<()> {
-        floats!(out.dtype, "max_pool_grad", T => channels::max_pool_grad::<T>(window, &out, &dy, &taps)?);
-        Ok(())
-    }
-
-    fn moments(&self, out: Out<'_>, x: View<'_>) -> Result<()> {
-        floats!(x.dtype, "moments", T => channels::moments::<T>(self.isa, &out, &x)?);
-        Ok(())
-    }
-
-    fn normalize(
-        &self,
-        form: &Normalization,
-        out: Out<'_>,
-        x: View<'_>,
-        moments: View<'_>,
-        affine: [Option<View<'_>>; 2],
-    ) -> Result<()> {
-        if !channels::is_fused(form) {
-            return composed::normalize(self, form, out, x, moments, affine);
-        }
-        floats!(out.dtype, "normalize", T => channels::normalize::<T>(self.isa, form, &out, &x, &moments, &affine)?);
-        Ok(())
-    }
-
-    fn normalize_grad(
-        &self,
-        form: &Normalization,
-        dx: Out<'_>,
-        affine: Out<'_>,
-        x: View<'_>,
-        y: View<'_>,
-        dy: View<'_>,
-        moments: View<'_>,
-        weight: Option<View<'_>>,
-    ) -> Result<()> {
-        if !channels::is_fused(form) {
-            return composed::normalize_grad(self, form, dx, affine, [x, y, dy], moments, weight);
-        }
-        let (to, operands) = ((&dx, &affine), [&x, &y, &dy]);
-        floats!(dx.dtype, "normalize_grad", T => {
-            channels::normalize_grad::<T>(self.isa, form, to, operands, &moments, weight.as_ref())?;
-        });
-        Ok(())
-    }
-
-    fn recurrent(&self, call: Recurrence<'_>, out: RecurrenceOut<'_>) -> Result<()> {
-        numbers!(out.states.dtype, "recurrent", T => recurrent::forward::<T>(self, &call, &out)?);
-        Ok(())
-    }
-
-    fn recurrent_grad(
-        &self,
-        call: Recurrence<'_>,
-        saved: RecurrenceGrad<'_>,
-        out: RecurrenceGradOut<'_>,
-    ) -> Result<()> {
-        numbers!(out.h0.dtype, "recurrent_grad", T => recurrent::backward::<T>(self, &call, &saved, &out)?);
-        Ok(())
-    }
-
-    fn update(&self, rule: UpdateRule, step: View<'_>, slots: &[UpdateSlot]) -> Result<()> {
-        // SAFETY: a step is f64 (2,), contiguous: checked above the trait.
-        let (learning_rate, number) = unsafe { (slice::<f64>(&step)[0], slice::<f64>(&step)[1]) };
-        for dtype in [DType::F32, DType::F64] {
-            if slots.iter().any(|slot| slot.dtype == dtype) {
-                let chosen = slots.iter().filter(|slot| slot.dtype == dtype);
-                numbers!(dtype, "update", T => {
-                    let mut slots: Vec<update::Slot<'_, T>> = chosen.map(memory::slot).collect();
-                    self.step::<T>(rule, learning_rate, number, &mut slots);
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-impl CpuBackend {
-    /// One step over slots of one type.
-    fn step<T: Number>(&self, rule: UpdateRule, learning_rate: f64, number: f64, slots: &mut [update::Slot<'_, T>]) {
-        match rule {
-            UpdateRule::Sgd { momentum, dampening, weight_decay, nesterov } => {
-                let settings = rules::SgdSettings { momentum, dampening, weight_decay, nesterov };
-                update::sgd_step(self.isa, slots, settings.at(learning_rate, number, T::SMALLEST));
-            }
-            UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
-                let settings = rules::AdamSettings { beta1, beta2, epsilon, weight_decay, decoupled };
-                update::adam_step(self.isa, slots, settings.at(learning_rate, number, T::SMALLEST));
-            }
-        }
+    unsafe fn run(&self, call: &Call<'_>) -> Result<Ran> {
+        calls::run(self, call)
     }
 }
 

@@ -2,9 +2,8 @@
 
 use super::CpuBackend;
 use super::memory::{slice, slice_mut};
-use crate::composed::Scratch;
-use crate::{DType, Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut, Result, Shape, View};
-use kiln_cpu::gemm::{Element, Number as Multiplied};
+use super::scratch::Scratch;
+use crate::{DType, Recurrence, RecurrentCall, RecurrentGradCall, Result, Shape, View, unsupported_dtype};
 use kiln_cpu::operand::Number;
 use kiln_cpu::recurrent::{self, Gradients, Incoming, Sequence};
 
@@ -32,53 +31,44 @@ unsafe fn sequence<'a, T: Number>(call: &Recurrence<'a>, states: &Shape) -> Sequ
 }
 
 /// Room for the kernels to work in.
-fn workspace(backend: &CpuBackend, dtype: DType, elements: usize) -> Result<Scratch<'_, CpuBackend>> {
+fn workspace(backend: &CpuBackend, dtype: DType, elements: usize) -> Result<Scratch<'_>> {
     Scratch::new(backend, Shape::new(&[elements])?, dtype)
 }
 
-pub(super) fn forward<T: Number + Multiplied + Element<Number = T>>(
-    backend: &CpuBackend,
-    call: &Recurrence<'_>,
-    out: &RecurrenceOut<'_>,
-) -> Result<()> {
-    let (isa, dtype) = (backend.isa, out.states.dtype);
+pub(super) fn forward(backend: &CpuBackend, call: &RecurrentCall<'_>) -> Result<()> {
+    let (isa, dtype) = (backend.isa, call.states.dtype);
     // SAFETY: of the dtype dispatched on, row-major; outputs and workspace are apart from all operands.
-    unsafe {
-        let s = sequence::<T>(call, out.states.shape);
+    numbers!(dtype, "recurrent", T => unsafe {
+        let s = sequence::<T>(&call.layer, call.states.shape);
         let workspace = workspace(backend, dtype, recurrent::forward_workspace(isa, &s))?;
-        let inner = out.inner.as_ref().map_or(&mut [][..], |inner| slice_mut(inner));
-        let (gates, states) = (slice_mut(&out.gates), slice_mut(&out.states));
+        let inner = call.inner.as_ref().map_or(&mut [][..], |inner| slice_mut(inner));
+        let (gates, states) = (slice_mut(&call.gates), slice_mut(&call.states));
         recurrent::forward(isa, &s, gates, states, inner, slice_mut(&workspace.out()));
-    }
+    });
     Ok(())
 }
 
-pub(super) fn backward<T: Number + Multiplied + Element<Number = T>>(
-    backend: &CpuBackend,
-    call: &Recurrence<'_>,
-    saved: &RecurrenceGrad<'_>,
-    out: &RecurrenceGradOut<'_>,
-) -> Result<()> {
-    let (isa, dtype) = (backend.isa, out.h0.dtype);
+pub(super) fn backward(backend: &CpuBackend, call: &RecurrentGradCall<'_>) -> Result<()> {
+    let (isa, dtype) = (backend.isa, call.dh0.dtype);
     // SAFETY: as in `forward`.
-    unsafe {
-        let s = sequence::<T>(call, saved.states.layout.shape());
+    numbers!(dtype, "recurrent_grad", T => unsafe {
+        let s = sequence::<T>(&call.layer, call.states.layout.shape());
         let workspace = workspace(backend, dtype, recurrent::backward_workspace(isa, &s))?;
         let incoming = Incoming {
-            gates: slice(&saved.gates),
-            states: slice(&saved.states),
-            inner: saved.inner.as_ref().map_or(&[], |view| slice(view)),
-            states_grad: saved.states_grad.as_ref().map(|view| slice(view)),
-            last_grad: saved.last_grad.as_ref().map(|view| slice(view)),
-            cell_grad: saved.cell_grad.as_ref().map(|view| slice(view)),
+            gates: slice(&call.gates),
+            states: slice(&call.states),
+            inner: call.inner.as_ref().map_or(&[], |view| slice(view)),
+            states_grad: call.states_grad.as_ref().map(|view| slice(view)),
+            last_grad: call.last_grad.as_ref().map(|view| slice(view)),
+            cell_grad: call.cell_grad.as_ref().map(|view| slice(view)),
         };
         let out = Gradients {
-            gates: slice_mut(&out.gates),
-            inner: out.inner.as_ref().map_or(&mut [], |inner| slice_mut(inner)),
-            h0: slice_mut(&out.h0),
-            c0: out.c0.as_ref().map_or(&mut [], |c0| slice_mut(c0)),
+            gates: slice_mut(&call.dgates),
+            inner: call.dinner.as_ref().map_or(&mut [], |inner| slice_mut(inner)),
+            h0: slice_mut(&call.dh0),
+            c0: call.dc0.as_ref().map_or(&mut [], |c0| slice_mut(c0)),
         };
         recurrent::backward(isa, &s, &incoming, out, slice_mut(&workspace.out()));
-    }
+    });
     Ok(())
 }

@@ -1,7 +1,51 @@
 //! Convolutions, and what they are with respect to each operand.
 
-use super::{Tensor, check_pair};
-use crate::{ConvOptions, Convolution, Epilogue, Error, MatmulOptions, Result, Shape, unsupported_dtype};
+pub(super) mod composed;
+
+use super::{MatmulOptions, Tensor, check_pair};
+use crate::{Call, ConvOptions, Convolution, Epilogue, Error, Out, Ran, Result, Shape, View, unsupported_dtype};
+
+/// out = activation(Σ x·weight + bias) with one to three spatial axes. Of each element the sum goes through the taps in row-major
+/// order, and through the channels at each.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvCall<'a> {
+    /// Window and groups.
+    pub conv: Convolution,
+    /// (N, O, P…)
+    pub out: Out<'a>,
+    /// (N, C, D…), row-major.
+    pub x: View<'a>,
+    /// (O, C/groups, K…), row-major.
+    pub weight: View<'a>,
+    /// Bias (O,), row-major, and activation; it does not accumulate.
+    pub epilogue: Epilogue<'a>,
+}
+
+/// out = the gradient of a convolution with respect to its input; also the transposed convolution of dy.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvGradInputCall<'a> {
+    /// Window and groups.
+    pub conv: Convolution,
+    /// (N, C, D…)
+    pub out: Out<'a>,
+    /// (N, O, P…), row-major.
+    pub dy: View<'a>,
+    /// (O, C/groups, K…), row-major.
+    pub weight: View<'a>,
+}
+
+/// out = the gradient of a convolution with respect to its weight.
+#[derive(Clone, Copy, Debug)]
+pub struct ConvGradWeightCall<'a> {
+    /// Window and groups.
+    pub conv: Convolution,
+    /// (O, C/groups, K…)
+    pub out: Out<'a>,
+    /// (N, C, D…), row-major.
+    pub x: View<'a>,
+    /// (N, O, P…), row-major.
+    pub dy: View<'a>,
+}
 
 impl Tensor {
     /// The convolution of x (N, C, D…) by weight (O, C/groups, K…), (N, O, P…), over one to three spatial axes: a
@@ -46,8 +90,11 @@ impl Tensor {
         let out = Tensor::output(&shape, self.dtype, self.device())?;
         let epilogue =
             Epilogue { bias: bias.as_ref().map(Tensor::view), activation: after.activation, accumulate: false };
-        self.device().backend().conv(conv, out.out(), x.view(), weight.view(), epilogue)?;
-        Ok(out)
+        let call = ConvCall { conv: *conv, out: out.out(), x: x.view(), weight: weight.view(), epilogue };
+        match self.device().run(&Call::Conv(call))? {
+            Ran::Done => Ok(out),
+            Ran::NotHere => composed::conv(&x, &weight, conv, after),
+        }
     }
 
     /// The gradient of a convolution with respect to its input of this shape, of which this is dy (N, O, P…).
@@ -65,8 +112,11 @@ impl Tensor {
         }
         let (dy, weight) = (self.contiguous()?, weight.contiguous()?);
         let out = Tensor::output(shape, self.dtype, self.device())?;
-        self.device().backend().conv_grad_input(conv, out.out(), dy.view(), weight.view())?;
-        Ok(out)
+        let call = ConvGradInputCall { conv: *conv, out: out.out(), dy: dy.view(), weight: weight.view() };
+        match self.device().run(&Call::ConvGradInput(call))? {
+            Ran::Done => Ok(out),
+            Ran::NotHere => composed::conv_grad_input(&dy, &weight, conv, shape),
+        }
     }
 
     /// The gradient of a convolution of this input with respect to its weight, from dy (N, O, P…).
@@ -79,8 +129,11 @@ impl Tensor {
         let shape = conv.weight_shape(self.shape(), dy.shape())?;
         let (x, dy) = (self.contiguous()?, dy.contiguous()?);
         let out = Tensor::output(&shape, self.dtype, self.device())?;
-        self.device().backend().conv_grad_weight(conv, out.out(), x.view(), dy.view())?;
-        Ok(out)
+        let call = ConvGradWeightCall { conv: *conv, out: out.out(), x: x.view(), dy: dy.view() };
+        match self.device().run(&Call::ConvGradWeight(call))? {
+            Ran::Done => Ok(out),
+            Ran::NotHere => composed::conv_grad_weight(&x, &dy, conv),
+        }
     }
 
     /// The transposed convolution of x (N, C, P…) by weight (C, O/groups, K…), (N, O, D…): the gradient of a convolution

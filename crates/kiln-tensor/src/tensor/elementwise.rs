@@ -22,7 +22,7 @@ impl Tensor {
     pub fn unary(&self, call: UnaryCall) -> Result<Tensor> {
         self.expect_float(call.op.name())?;
         let out = Tensor::output(self.shape(), self.dtype, self.device())?;
-        self.device().backend().unary(call, out.out(), self.view())?;
+        self.device().unary(call, out.out(), self.view())?;
         Ok(out)
     }
 
@@ -35,7 +35,7 @@ impl Tensor {
             return self.unary(call);
         }
         self.expect_float(call.op.name())?;
-        self.device().backend().unary(call, self.out(), self.view())?;
+        self.device().unary(call, self.out(), self.view())?;
         Ok(self)
     }
 
@@ -61,15 +61,15 @@ impl Tensor {
                 ));
             }
         }
-        let backend = self.device().backend();
+        let device = self.device();
         // dy stands in for what is not read.
         let (x, y) = (x.unwrap_or(&self), y.unwrap_or(&self));
         if self.is_unique() && self.is_contiguous() {
-            backend.unary_grad(call, self.out(), x.view(), y.view(), self.view())?;
+            device.unary_grad(call, self.out(), x.view(), y.view(), self.view())?;
             return Ok(self);
         }
         let out = Tensor::output(self.shape(), self.dtype, self.device())?;
-        backend.unary_grad(call, out.out(), x.view(), y.view(), self.view())?;
+        device.unary_grad(call, out.out(), x.view(), y.view(), self.view())?;
         Ok(out)
     }
 
@@ -85,16 +85,16 @@ impl Tensor {
         if !(self.dtype.is_float() || self.dtype == DType::I64 && integers) {
             return Err(unsupported_dtype(op.name(), self.dtype, if integers { "floats or i64" } else { "floats" }));
         }
-        let backend = self.device().backend();
+        let device = self.device();
         if self.shape() == other.shape() {
             let out = Tensor::output(self.shape(), self.dtype, self.device())?;
-            backend.binary(op, out.out(), self.view(), other.view())?;
+            device.binary(op, out.out(), self.view(), other.view())?;
             return Ok(out);
         }
         let shape = broadcast_shapes(op.name(), self.shape(), other.shape())?;
         let (a, b) = (self.broadcast_to(shape)?, other.broadcast_to(shape)?);
         let out = Tensor::output(&shape, self.dtype, self.device())?;
-        backend.binary(op, out.out(), a.view(), b.view())?;
+        device.binary(op, out.out(), a.view(), b.view())?;
         Ok(out)
     }
 
@@ -107,7 +107,7 @@ impl Tensor {
         let shape = broadcast_shapes("compare", self.shape(), other.shape())?;
         let (a, b) = (self.broadcast_to(shape)?, other.broadcast_to(shape)?);
         let out = Tensor::output(&shape, DType::Bool, self.device())?;
-        self.device().backend().compare(op, out.out(), a.view(), b.view())?;
+        self.device().compare(op, out.out(), a.view(), b.view())?;
         Ok(out)
     }
 
@@ -123,7 +123,7 @@ impl Tensor {
         let shape = broadcast_shapes("select", &shape, condition.shape())?;
         let (c, x, y) = (condition.broadcast_to(shape)?, a.broadcast_to(shape)?, b.broadcast_to(shape)?);
         let out = Tensor::output(&shape, a.dtype, a.device())?;
-        a.device().backend().select(out.out(), c.view(), x.view(), y.view())?;
+        a.device().select(out.out(), c.view(), x.view(), y.view())?;
         Ok(out)
     }
 

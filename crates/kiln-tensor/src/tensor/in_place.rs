@@ -34,7 +34,7 @@ impl Tensor {
             return self.add_assign(&other);
         }
         if self.is_unique() && self.is_contiguous() {
-            return self.device().backend().binary(BinaryOp::Add, self.out(), self.view(), other.view());
+            return self.device().binary(BinaryOp::Add, self.out(), self.view(), other.view());
         }
         *self = self.add(other)?;
         Ok(())
@@ -47,7 +47,7 @@ impl Tensor {
     pub fn mul_scalar_assign(&mut self, value: f64) -> Result<()> {
         self.own()?;
         let call = crate::UnaryCall { op: UnaryOp::Affine, params: [value, 0.0] };
-        self.device().backend().unary(call, self.out(), self.view())
+        self.device().unary(call, self.out(), self.view())
     }
 
     /// Every element becomes `value`.
@@ -58,7 +58,7 @@ impl Tensor {
         if !(self.is_unique() && self.is_contiguous()) {
             *self = Tensor::output(self.shape(), self.dtype, self.device())?;
         }
-        self.device().backend().fill(self.out(), value)
+        self.device().fill(self.out(), value)
     }
 
     /// The elements become those of `other`, converted to this dtype; `other` may broadcast.
@@ -71,7 +71,7 @@ impl Tensor {
         if !(self.is_unique() && self.is_contiguous()) {
             *self = Tensor::output(self.shape(), self.dtype, self.device())?;
         }
-        self.device().backend().copy(self.view(), source.view())
+        self.device().copy(self.view(), source.view())
     }
 
     /// The indices `range` of one axis become `value`, which may broadcast.
@@ -92,7 +92,7 @@ impl Tensor {
         self.own()?;
         let part = self.layout.slice(axis, range.start, range.len(), 1)?;
         let target = crate::View { buffer: self.storage.buffer(), dtype: self.dtype, layout: &part };
-        self.device().backend().copy(target, value.view())
+        self.device().copy(target, value.view())
     }
 
     /// New content for this tensor from the host, in its own memory where it is the only owner: values that change every
@@ -111,6 +111,6 @@ impl Tensor {
         // SAFETY: elements are plain data without padding.
         let bytes = unsafe { std::slice::from_raw_parts(data.as_ptr().cast::<u8>(), size_of_val(data)) };
         let offset = self.layout.offset() * self.dtype.size();
-        self.device().backend().upload(self.storage.buffer(), offset, bytes)
+        self.device().upload(self.storage.buffer(), offset, bytes)
     }
 }

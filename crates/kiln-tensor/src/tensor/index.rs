@@ -45,7 +45,7 @@ impl Tensor {
         self.check_index("index_select", axis, index, self.dims().get(axis).copied().unwrap_or(0))?;
         let source = self.contiguous()?;
         let out = Tensor::output(&self.shape().with_size(axis, index.elements())?, self.dtype, self.device())?;
-        self.device().backend().gather(out.out(), source.view(), index.view(), axis)?;
+        self.device().gather(out.out(), source.view(), index.view(), axis)?;
         Ok(out)
     }
 
@@ -78,6 +78,6 @@ impl Tensor {
         }
         let source = source.contiguous()?;
         self.own()?;
-        self.device().backend().scatter_add(self.out(), source.view(), index.view(), axis)
+        self.device().scatter_add(self.out(), source.view(), index.view(), axis)
     }
 }

@@ -32,7 +32,7 @@ impl Tensor {
             ));
         }
         let tensor = Tensor::output(&shape, T::DTYPE, device)?;
-        device.backend().upload(tensor.storage.buffer(), 0, bytes_of(data))?;
+        device.upload(tensor.storage.buffer(), 0, bytes_of(data))?;
         Ok(tensor)
     }
 
@@ -76,7 +76,7 @@ impl Tensor {
     /// Memory that could not be had.
     pub fn full(shape: impl IntoShape, value: f64, dtype: DType, device: &Device) -> Result<Tensor> {
         let tensor = Tensor::output(&shape.into_shape()?, dtype, device)?;
-        device.backend().fill(tensor.out(), value)?;
+        device.fill(tensor.out(), value)?;
         Ok(tensor)
     }
 
@@ -140,9 +140,9 @@ impl Tensor {
         let source = self.contiguous()?;
         let mut bytes = super::staged(self.elements() * self.dtype.size(), 0u8)?;
         let offset = source.layout.offset() * self.dtype.size();
-        self.device().backend().download(&mut bytes, source.storage.buffer(), offset)?;
+        self.device().download(&mut bytes, source.storage.buffer(), offset)?;
         let tensor = Tensor::output(self.shape(), self.dtype, device)?;
-        device.backend().upload(tensor.storage.buffer(), 0, &bytes)?;
+        device.upload(tensor.storage.buffer(), 0, &bytes)?;
         Ok(tensor)
     }
 
@@ -155,7 +155,7 @@ impl Tensor {
             return Ok(self.clone());
         }
         let out = Tensor::output(self.shape(), dtype, self.device())?;
-        self.device().backend().copy(out.view(), self.view())?;
+        self.device().copy(out.view(), self.view())?;
         Ok(out)
     }
 
@@ -173,7 +173,7 @@ impl Tensor {
     /// Memory that could not be had.
     pub fn copied(&self) -> Result<Tensor> {
         let out = Tensor::output(self.shape(), self.dtype, self.device())?;
-        self.device().backend().copy(out.view(), self.view())?;
+        self.device().copy(out.view(), self.view())?;
         Ok(out)
     }
 }

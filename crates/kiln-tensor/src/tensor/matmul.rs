@@ -82,7 +82,7 @@ impl Tensor {
             Epilogue { bias: options.bias.map(Tensor::view), activation: options.activation, accumulate: false };
         if a_batch.is_empty() && b_batch.is_empty() {
             let out = Tensor::output(&Shape::new(&[m, n])?, self.dtype, self.device())?;
-            self.device().backend().matmul(out.out(), self.view(), other.view(), epilogue)?;
+            self.device().matmul(out.out(), self.view(), other.view(), epilogue)?;
             return Ok(out);
         }
         let batch = broadcast_shapes("matmul", &Shape::new(a_batch)?, &Shape::new(b_batch)?)
@@ -95,29 +95,39 @@ impl Tensor {
         };
         let (a, b) = (self.broadcast_to(with_batch(m, k)?)?, other.broadcast_to(with_batch(k, n)?)?);
         let out = Tensor::output(&with_batch(m, n)?, self.dtype, self.device())?;
-        self.device().backend().matmul(out.out(), a.view(), b.view(), epilogue)?;
+        self.device().matmul(out.out(), a.view(), b.view(), epilogue)?;
         Ok(out)
     }
 
-    /// self += a · b, the blocks of each element's sum added in order: matrices only.
+    /// self += a · b, the blocks of each element's sum added in order. The batch axes of a and b broadcast to those of self.
     ///
     /// # Errors
     /// As [`Tensor::matmul`], and a self of another shape than the product's.
     pub fn add_matmul(&mut self, a: &Tensor, b: &Tensor) -> Result<()> {
         check_pair("add_matmul", self, a)?;
         check_pair("add_matmul", a, b)?;
-        let fits = self.rank() == 2 && a.rank() == 2 && b.rank() == 2;
-        if !fits || a.dims()[1] != b.dims()[0] || self.dims() != [a.dims()[0], b.dims()[1]] {
-            return Err(Error::shape(
+        let no_product = || {
+            Error::shape(
                 "add_matmul",
                 format!("{} does not take the product of {} and {}", self.shape(), a.shape(), b.shape()),
-            ));
+            )
+        };
+        let (Some((batch, to)), Some((_, from)), Some((_, by))) =
+            (self.dims().split_last_chunk::<2>(), a.dims().split_last_chunk::<2>(), b.dims().split_last_chunk::<2>())
+        else {
+            return Err(no_product());
+        };
+        if from[1] != by[0] || *to != [from[0], by[1]] {
+            return Err(no_product());
         }
         if !self.dtype.is_float() {
             return Err(unsupported_dtype("add_matmul", self.dtype, "f32, f64, f16 or bf16"));
         }
+        let over =
+            |x: &Tensor, matrix: &[usize; 2]| x.broadcast_to(&[batch, matrix].concat()).map_err(|_| no_product());
+        let (a, b) = (over(a, from)?, over(b, by)?);
         self.own()?;
         let epilogue = Epilogue { accumulate: true, ..Epilogue::default() };
-        self.device().backend().matmul(self.out(), a.view(), b.view(), epilogue)
+        self.device().matmul(self.out(), a.view(), b.view(), epilogue)
     }
 }

@@ -2,7 +2,9 @@
 
 mod axes;
 mod conv;
+mod cross_entropy;
 mod display;
+mod dropout;
 mod elementwise;
 mod in_place;
 mod index;
@@ -21,10 +23,34 @@ mod views;
 
 pub use axes::{Axes, IntoAxes, axis_index};
 pub use matmul::MatmulOptions;
-pub use normalization::NormalizeGradients;
+pub use normalization::{Normalization, NormalizeGradients};
 pub use pool::Maxima;
-pub use recurrent::{RecurrentGradients, RecurrentOptions, RecurrentStates};
-pub use update::UpdateTensors;
+pub use recurrent::{RecurrentGradients, RecurrentOptions, RecurrentStates, RecurrentSteps};
+pub use softmax::SoftmaxKind;
+pub use update::{UpdateRule, UpdateSlot, UpdateTensors};
+
+/// The coarse operations' calls, each of which stands with its operation.
+pub(crate) mod calls {
+    pub use super::conv::{ConvCall, ConvGradInputCall, ConvGradWeightCall};
+    pub use super::cross_entropy::{CrossEntropyCall, CrossEntropyGradCall};
+    pub use super::dropout::DropoutCall;
+    pub use super::normalization::{MomentsCall, NormalizeCall, NormalizeGradCall};
+    pub use super::pool::{MaxPoolCall, MaxPoolGradCall};
+    pub use super::recurrent::{Recurrence, RecurrentCall, RecurrentGradCall};
+    pub use super::softmax::{SoftmaxCall, SoftmaxGradCall};
+    pub use super::update::UpdateCall;
+}
+
+/// The composed form of each coarse operation, which stands with it: made of fine operations, over [`crate::Arithmetic`].
+pub mod composed {
+    pub use super::conv::composed::{conv, conv_grad_input, conv_grad_weight};
+    pub use super::cross_entropy::composed as cross_entropy;
+    pub use super::dropout::composed as dropout;
+    pub use super::normalization::{composed as normalize, composed_moments as moments};
+    pub use super::pool::composed as max_pool;
+    pub use super::recurrent::composed as recurrent;
+    pub use super::softmax::composed as softmax;
+}
 
 use crate::storage::Storage;
 use crate::{DType, Device, Element, Error, ErrorKind, Layout, Out, Result, Shape, View};
@@ -153,7 +179,7 @@ impl Tensor {
         // (bools are written as 0 and 1 only).
         let target = unsafe { std::slice::from_raw_parts_mut(data.as_mut_ptr().cast::<u8>(), bytes) };
         let offset = source.layout.offset() * size_of::<T>();
-        self.device().backend().download(target, source.storage.buffer(), offset)?;
+        self.device().download(target, source.storage.buffer(), offset)?;
         Ok(data)
     }
 

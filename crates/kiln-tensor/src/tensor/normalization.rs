@@ -1,7 +1,115 @@
 //! Normalisation by the moments of channels.
 
 use super::{Tensor, check_device, check_pair};
-use crate::{Error, Normalization, Result, Shape, unsupported_dtype};
+use crate::{Arithmetic, Call, Error, Out, Ran, Result, Shape, UnaryCall, View, unsupported_dtype};
+use kiln_math::UnaryOp;
+
+/// How elements are normalised by moments of their channel.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Normalization {
+    /// ε, added to the variance.
+    pub epsilon: f64,
+    /// Whether the moments are those of the operand itself, so that gradients go through them (training); else they are
+    /// constants (running statistics).
+    pub own_moments: bool,
+    /// Applied last; its derivative is taken from the output.
+    pub activation: Option<UnaryCall>,
+}
+
+/// out = mean and biased variance of each channel of x.
+///
+/// Moments, weight, bias and their gradients are of the type that x is computed in: f32 where x is of a half type. (So in the
+/// calls below.)
+#[derive(Clone, Copy, Debug)]
+pub struct MomentsCall<'a> {
+    /// (2, C): means, variances.
+    pub out: Out<'a>,
+    /// (N, C, S), row-major; channels have elements.
+    pub x: View<'a>,
+}
+
+/// out = activation((x − mean) / sqrt(variance + ε) · weight + bias).
+#[derive(Clone, Copy, Debug)]
+pub struct NormalizeCall<'a> {
+    /// ε and the activation.
+    pub form: Normalization,
+    /// (N, C, S) of x's dtype.
+    pub out: Out<'a>,
+    /// (N, C, S), row-major.
+    pub x: View<'a>,
+    /// (2, C), row-major.
+    pub moments: View<'a>,
+    /// (C,), row-major.
+    pub weight: Option<View<'a>>,
+    /// (C,), row-major.
+    pub bias: Option<View<'a>>,
+}
+
+/// The gradients of a normalization. With dz = dy · activation′(y), x̂ the normalized x and s = weight / sqrt(variance + ε): the
+/// weight's is Σ dz·x̂, the bias's Σ dz, and dx = s·(dz − mean(dz) − x̂ · mean(dz·x̂)), or s·dz where the moments are constants.
+#[derive(Clone, Copy, Debug)]
+pub struct NormalizeGradCall<'a> {
+    /// As in [`NormalizeCall`].
+    pub form: Normalization,
+    /// (N, C, S) of x's dtype.
+    pub dx: Out<'a>,
+    /// (2, C): those of weight and bias.
+    pub affine: Out<'a>,
+    /// As in [`NormalizeCall`].
+    pub x: View<'a>,
+    /// The output, row-major; read only where there is an activation.
+    pub y: View<'a>,
+    /// The gradient with respect to it, row-major.
+    pub dy: View<'a>,
+    /// As in [`NormalizeCall`].
+    pub moments: View<'a>,
+    /// As in [`NormalizeCall`].
+    pub weight: Option<View<'a>>,
+}
+
+/// A number of each channel, (C,) or a row of (2, C), over (N, C, S).
+fn by_channel<T: Arithmetic>(of: &T) -> Result<T> {
+    of.reshape(Shape::new(&[1, of.value().elements(), 1])?)
+}
+
+/// The composed form of moments: mean and biased variance (1, C, 1) of x (N, C, S), which has elements and is no half type.
+///
+/// # Errors
+/// Those of the operations.
+pub fn composed_moments<T: Arithmetic>(x: &T) -> Result<[T; 2]> {
+    let over = [0, 2];
+    // Less a first element, what is added up is small, and what is constant gives exactly 0. One that is not finite stays.
+    let first = x.value().slice(0, 0..1)?.slice(2, 0..1)?;
+    let zero = first.sub(&first)?;
+    let finite = zero.eq(&Tensor::zeros((), first.dtype, first.device())?)?;
+    let first = T::constant(Tensor::select(&finite, &first, &Tensor::zeros((), first.dtype, first.device())?)?);
+    let shifted = x.sub(&first)?;
+    let mean = shifted.mean(&over)?;
+    let centered = shifted.sub(&mean)?;
+    Ok([mean.add(&first)?, centered.mul(&centered)?.mean(&over)?])
+}
+
+/// The composed form of x (N, C, S), in the type that it is computed in, with moments of C elements each.
+///
+/// # Errors
+/// Those of the operations.
+pub fn composed<T: Arithmetic>(
+    form: &Normalization,
+    x: &T,
+    [mean, variance]: &[T; 2],
+    weight: Option<&T>,
+    bias: Option<&T>,
+) -> Result<T> {
+    let scale = by_channel(variance)?.affine(1.0, form.epsilon)?.map(UnaryOp::Sqrt)?.map(UnaryOp::Recip)?;
+    let mut y = x.sub(&by_channel(mean)?)?.mul(&scale)?;
+    if let Some(weight) = weight {
+        y = y.mul(&by_channel(weight)?)?;
+    }
+    if let Some(bias) = bias {
+        y = y.add(&by_channel(bias)?)?;
+    }
+    form.activation.map_or(Ok(y.clone()), |call| y.unary(call))
+}
 
 /// What [`Tensor::normalize_grad`] gives.
 pub struct NormalizeGradients {
@@ -35,8 +143,13 @@ impl Tensor {
             return Err(Error::shape("moments", format!("the channels of {} have no elements", self.shape())));
         }
         let out = Tensor::output(&Shape::new(&[2, x.dims()[1]])?, self.dtype.computed_in(), self.device())?;
-        self.device().backend().moments(out.out(), x.view())?;
-        Ok(out)
+        match self.device().run(&Call::Moments(MomentsCall { out: out.out(), x: x.view() }))? {
+            Ran::NotHere if x.elements() > 0 => {
+                let [mean, variance] = composed_moments(&x.to_dtype(out.dtype)?)?;
+                Tensor::concat(&[&mean, &variance], 0)?.reshape(out.shape())
+            }
+            _ => Ok(out),
+        }
     }
 
     /// Moments (2, C) and factors (C,) of this x, row-major and in the type that x is computed in, once they are checked.
@@ -88,13 +201,25 @@ impl Tensor {
     ) -> Result<Tensor> {
         let x = self.by_channel("normalize")?;
         let (moments, factors) = x.of_channels("normalize", moments, [weight, bias])?;
-        let affine = factors.each_ref().map(|factor| factor.as_ref().map(Tensor::view));
         let out = Tensor::output(x.shape(), self.dtype, self.device())?;
-        self.device().backend().normalize(form, out.out(), x.view(), moments.view(), affine)?;
+        let [weight, bias] = factors.each_ref().map(Option::as_ref);
+        let call = NormalizeCall {
+            form: *form,
+            out: out.out(),
+            x: x.view(),
+            moments: moments.view(),
+            weight: weight.map(Tensor::view),
+            bias: bias.map(Tensor::view),
+        };
+        if self.device().run(&Call::Normalize(call))? == Ran::NotHere {
+            let moments = [moments.index(0, 0)?, moments.index(0, 1)?];
+            return x.in_wide(|x| composed(form, x, &moments, weight, bias))?.reshape(self.shape());
+        }
         out.reshape(self.shape())
     }
 
     /// The gradients of [`Tensor::normalize`] of this x, from its output y, which only a form with an activation needs, and dy.
+    /// `None` where the device has no kernel for them: then they are derivatives of [`crate::composed::normalize`].
     ///
     /// # Errors
     /// As [`Tensor::normalize`], a y or dy of another shape, an absent y where the form has an activation.
@@ -105,7 +230,7 @@ impl Tensor {
         weight: Option<&Tensor>,
         y: Option<&Tensor>,
         dy: &Tensor,
-    ) -> Result<NormalizeGradients> {
+    ) -> Result<Option<NormalizeGradients>> {
         const OPERATION: &str = "normalize_grad";
         for other in [y, Some(dy)].into_iter().flatten() {
             check_pair(OPERATION, self, other)?;
@@ -123,16 +248,20 @@ impl Tensor {
         let affine = Tensor::output(moments.shape(), moments.dtype, self.device())?;
         // dy stands in for an output that is not looked at.
         let output = y.as_ref().unwrap_or(&dy).view();
-        self.device().backend().normalize_grad(
-            form,
-            dx.out(),
-            affine.out(),
-            x.view(),
-            output,
-            dy.view(),
-            moments.view(),
-            weight.as_ref().map(Tensor::view),
-        )?;
-        Ok(NormalizeGradients { dx: dx.reshape(self.shape())?, weight: affine.index(0, 0)?, bias: affine.index(0, 1)? })
+        let call = NormalizeGradCall {
+            form: *form,
+            dx: dx.out(),
+            affine: affine.out(),
+            x: x.view(),
+            y: output,
+            dy: dy.view(),
+            moments: moments.view(),
+            weight: weight.as_ref().map(Tensor::view),
+        };
+        if self.device().run(&Call::NormalizeGrad(call))? == Ran::NotHere {
+            return Ok(None);
+        }
+        let (weight, bias) = (affine.index(0, 0)?, affine.index(0, 1)?);
+        Ok(Some(NormalizeGradients { dx: dx.reshape(self.shape())?, weight, bias }))
     }
 }

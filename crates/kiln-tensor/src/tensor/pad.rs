@@ -29,7 +29,7 @@ impl Tensor {
             inner = inner.slice(axis, before, self.dims()[axis], 1)?;
         }
         let target = View { buffer: out.storage.buffer(), dtype: self.dtype, layout: &inner };
-        self.device().backend().copy(target, self.view())?;
+        self.device().copy(target, self.view())?;
         Ok(out)
     }
 

@@ -1,21 +1,63 @@
 //! Maxima of windows.
 
-use super::{Tensor, check_device};
-use crate::{DType, Error, ErrorKind, PoolOptions, Result, Shape, Window, unsupported_dtype};
+mod composed;
 
-/// At which taps of their windows the maxima of [`Tensor::max_pool_with_taps`] are: one byte each, or two where the window has
-/// more than 256 taps.
+pub use composed::composed;
+
+use super::{Tensor, check_device};
+use crate::{Call, DType, Error, ErrorKind, Out, PoolOptions, Ran, Result, Shape, View, Window, unsupported_dtype};
+
+/// out = the largest x in each window: the first of equals, or the last NaN. Padding is never chosen; each window meets at least
+/// one element.
+#[derive(Clone, Copy, Debug)]
+pub struct MaxPoolCall<'a> {
+    /// How the kernel moves.
+    pub window: Window,
+    /// (N, C, P…)
+    pub out: Out<'a>,
+    /// Where given, u8 (bytes, N, C, P…): becomes the number of the tap that meets the maximum, in [`Window::tap_bytes`] bytes,
+    /// the lowest first.
+    pub taps: Option<Out<'a>>,
+    /// (N, C, D…), row-major.
+    pub x: View<'a>,
+}
+
+/// The gradient of [`MaxPoolCall`]: out = 0, plus dy at what each window meets at its tap; what comes to one element adds up in
+/// ascending order of position.
+#[derive(Clone, Copy, Debug)]
+pub struct MaxPoolGradCall<'a> {
+    /// How the kernel moves.
+    pub window: Window,
+    /// (N, C, D…)
+    pub out: Out<'a>,
+    /// (N, C, P…), row-major.
+    pub dy: View<'a>,
+    /// As [`MaxPoolCall`] has written them, row-major.
+    pub taps: View<'a>,
+}
+
+/// Where the maxima of [`Tensor::max_pool_with_taps`] are.
 #[derive(Clone)]
 pub struct Maxima {
-    /// (bytes, N, C, P…)
-    taps: Tensor,
+    found: Found,
     window: Window,
     from: Shape,
 }
 
+#[derive(Clone)]
+enum Found {
+    /// At which taps of their windows, u8 (bytes, N, C, P…): one byte each, or two where the window has more than 256 taps.
+    Taps(Tensor),
+    /// Where in their planes, i64 (N, C, P…).
+    Positions(Tensor),
+}
+
 impl Maxima {
     fn to(&self) -> Result<Shape> {
-        Shape::new(&self.taps.dims()[1..])
+        match &self.found {
+            Found::Taps(taps) => Shape::new(&taps.dims()[1..]),
+            Found::Positions(positions) => Ok(*positions.shape()),
+        }
     }
 
     /// Where in its plane D… of the input each maximum is: (N, C, P…), i64. They are computed on the host.
@@ -23,12 +65,17 @@ impl Maxima {
     /// # Errors
     /// Out of memory, a fault of the device.
     pub fn positions(&self) -> Result<Tensor> {
+        let taps = match &self.found {
+            Found::Taps(taps) => taps,
+            Found::Positions(positions) => return Ok(positions.clone()),
+        };
         let to = self.to()?;
         let Window { kernel, stride, dilation, padding } = self.window;
         let (outputs, sizes) = (Window::sizes(&to), Window::sizes(&self.from));
         let parts = |i: usize, of: [usize; 3]| [i / of[2] / of[1], i / of[2] % of[1], i % of[2]];
-        let (taps, count) = (self.taps.to_vec::<u8>()?, to.elements());
-        Tensor::write_with(to, self.taps.device(), |positions: &mut [i64]| {
+        let (device, count) = (taps.device().clone(), to.elements());
+        let taps = taps.to_vec::<u8>()?;
+        Tensor::write_with(to, &device, |positions: &mut [i64]| {
             for (i, position) in positions.iter_mut().enumerate() {
                 let bytes = taps[i..].iter().step_by(count).enumerate();
                 let tap = bytes.map(|(byte, &part)| usize::from(part) << (8 * byte)).sum();
@@ -47,15 +94,21 @@ impl Maxima {
     /// # Errors
     /// A shape that does not fit, a dtype that is not a float type, devices that differ.
     pub fn gradient(&self, dy: &Tensor) -> Result<Tensor> {
-        check_device("max_pool_grad", dy, &self.taps)?;
+        let (Found::Taps(found) | Found::Positions(found)) = &self.found;
+        check_device("max_pool_grad", dy, found)?;
         expect_float("max_pool_grad", dy)?;
-        if dy.dims() != &self.taps.dims()[1..] {
+        if *dy.shape() != self.to()? {
             return Err(no_gradient(dy, &self.to()?, &self.from));
         }
-        let dy = dy.contiguous()?;
-        let out = Tensor::output(&self.from, dy.dtype, dy.device())?;
-        dy.device().backend().max_pool_grad(&self.window, out.out(), dy.view(), self.taps.view())?;
-        Ok(out)
+        if let Found::Taps(taps) = &self.found {
+            let dy = dy.contiguous()?;
+            let out = Tensor::output(&self.from, dy.dtype, dy.device())?;
+            let call = MaxPoolGradCall { window: self.window, out: out.out(), dy: dy.view(), taps: taps.view() };
+            if dy.device().run(&Call::MaxPoolGrad(call))? == Ran::Done {
+                return Ok(out);
+            }
+        }
+        dy.max_pool_grad(&self.positions()?, &self.from)
     }
 }
 
@@ -111,8 +164,15 @@ impl Tensor {
         } else {
             None
         };
-        self.device().backend().max_pool(&window, out.out(), taps.as_ref().map(Tensor::out), x.view())?;
-        Ok((out, taps.map(|taps| Maxima { taps, window, from: *self.shape() })))
+        let call = MaxPoolCall { window, out: out.out(), taps: taps.as_ref().map(Tensor::out), x: x.view() };
+        let maxima = |found| Maxima { found, window, from: *self.shape() };
+        match self.device().run(&Call::MaxPool(call))? {
+            Ran::Done => Ok((out, taps.map(Found::Taps).map(maxima))),
+            Ran::NotHere => {
+                let (y, positions) = composed(&window, &x, &shape)?;
+                Ok((y, Some(maxima(Found::Positions(positions)))))
+            }
+        }
     }
 
     /// The gradient of [`Tensor::max_pool`] of an input of this shape: this dy (N, C, P…), added up at `index` of each plane.

@@ -1,6 +1,6 @@
 //! Random tensors and dropout, from counter-based streams.
 
-use super::{Tensor, check_device};
+use super::Tensor;
 use crate::{DType, Device, Distribution, Error, IntoShape, Result, unsupported_dtype};
 use kiln_math::Stream;
 
@@ -13,7 +13,7 @@ impl Tensor {
         Tensor::from_slice(&[stream.key() as i64, 0], [2], device)
     }
 
-    fn check_stream(operation: &'static str, stream: &Tensor) -> Result<()> {
+    pub(super) fn check_stream(operation: &'static str, stream: &Tensor) -> Result<()> {
         stream.expect_dtype(operation, DType::I64)?;
         if stream.dims() != [2] || !stream.is_contiguous() {
             return Err(Error::shape(
@@ -36,7 +36,7 @@ impl Tensor {
         }
         let out = Tensor::output(&shape.into_shape()?, dtype.computed_in(), device)?;
         let stream = Tensor::stream(stream, device)?;
-        device.backend().random(distribution, out.out(), stream.view())?;
+        device.random(distribution, out.out(), stream.view())?;
         out.to_dtype(dtype)
     }
 
@@ -74,25 +74,5 @@ impl Tensor {
             return Err(Error::value("normal", format!("{std} is no standard deviation")));
         }
         Tensor::random(Distribution::Normal { mean, std }, shape, dtype, device, &stream)
-    }
-
-    /// Each element zero with probability `rate`, the others divided by 1 − rate; all zero at a rate of 1. Drawn from the stream (i64 (2,), by
-    /// [`Tensor::stream`]).
-    ///
-    /// # Errors
-    /// A rate below 0 or above 1, a dtype that is not a float type.
-    pub fn dropout(&self, rate: f64, stream: &Tensor) -> Result<Tensor> {
-        Tensor::check_stream("dropout", stream)?;
-        check_device("dropout", self, stream)?;
-        if !(0.0..=1.0).contains(&rate) {
-            return Err(Error::value("dropout", format!("a rate from 0 to 1 is expected, got {rate}")));
-        }
-        if !self.dtype.is_float() {
-            return Err(unsupported_dtype("dropout", self.dtype, "f32, f64, f16 or bf16"));
-        }
-        let x = self.to_dtype(self.dtype.computed_in())?;
-        let out = Tensor::output(self.shape(), x.dtype, self.device())?;
-        self.device().backend().dropout(rate, out.out(), x.view(), stream.view())?;
-        out.to_dtype(self.dtype)
     }
 }

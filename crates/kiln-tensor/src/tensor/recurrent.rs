@@ -1,31 +1,94 @@
 //! Recurrent layers over sequences.
 
-use super::{Tensor, check_pair};
-use crate::{
-    DType, Error, ErrorKind, Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut, RecurrentCell, Result,
-    Shape, unsupported_dtype,
-};
+mod composed;
 
-/// One direction of a recurrent layer.
+pub use composed::{RecurrentSteps, composed};
+
+use super::{Tensor, check_pair};
+use crate::{Call, DType, Error, ErrorKind, Out, Ran, RecurrentCell, Result, Shape, View, unsupported_dtype};
+
+/// One direction of one recurrent layer: T steps of N sequences, H units. All views are row-major, of one float type.
 #[derive(Clone, Copy, Debug)]
-pub struct RecurrentOptions<'a> {
+pub struct Recurrence<'a> {
+    /// The cell, of G gates.
+    pub cell: RecurrentCell,
+    /// Whether the last step comes first.
+    pub reverse: bool,
+    /// (G·H, H): what the state before is multiplied by.
+    pub weight: View<'a>,
+    /// (H,): of a GRU whose reset gate comes after, what is added to the third product before the gate.
+    pub bias: Option<View<'a>>,
+    /// bool (T, N): where false, the step leaves the sequence's state as it was.
+    pub mask: Option<View<'a>>,
+    /// (N, H): what states are multiplied by on their way into the recurrent product, at every step the same (dropout).
+    pub keep: Option<View<'a>>,
+    /// (N, H): the state before the first step.
+    pub h0: View<'a>,
+    /// (N, H): an LSTM's cell state before the first step.
+    pub c0: Option<View<'a>>,
+}
+
+/// All steps of one direction of a recurrent layer.
+#[derive(Clone, Copy, Debug)]
+pub struct RecurrentCall<'a> {
+    /// The layer.
+    pub layer: Recurrence<'a>,
+    /// (T, N, G·H): holds the input's part of each gate's argument, biases included; becomes the gates.
+    pub gates: Out<'a>,
+    /// (T, N, H): becomes the state after each step.
+    pub states: Out<'a>,
+    /// (T, N, H), of cells that have it: an LSTM's cell states; of a GRU W·h + b where the reset gate comes after, the r⊙h
+    /// that is multiplied where it comes before.
+    pub inner: Option<Out<'a>>,
+}
+
+/// The gradients of [`RecurrentCall`], but for those of weight and bias, which are products of these with the states.
+#[derive(Clone, Copy, Debug)]
+pub struct RecurrentGradCall<'a> {
+    /// The layer.
+    pub layer: Recurrence<'a>,
+    /// (T, N, G·H): the gates.
+    pub gates: View<'a>,
+    /// (T, N, H): the states.
+    pub states: View<'a>,
+    /// (T, N, H): [`RecurrentCall::inner`].
+    pub inner: Option<View<'a>>,
+    /// (T, N, H): the gradient of the states.
+    pub states_grad: Option<View<'a>>,
+    /// (N, H): the gradient of the last state, beside that.
+    pub last_grad: Option<View<'a>>,
+    /// (N, H): the gradient of an LSTM's last cell state.
+    pub cell_grad: Option<View<'a>>,
+    /// (T, N, G·H): becomes that of the gates' arguments.
+    pub dgates: Out<'a>,
+    /// (T, N, H): becomes that of W·h + b of a GRU whose reset gate comes after.
+    pub dinner: Option<Out<'a>>,
+    /// (N, H): becomes that of the state before the first step.
+    pub dh0: Out<'a>,
+    /// (N, H): becomes that of an LSTM's cell state before the first step.
+    pub dc0: Option<Out<'a>>,
+}
+
+/// One direction of a recurrent layer, over tensors or what else composed forms compute with.
+#[derive(Clone, Copy, Debug)]
+pub struct RecurrentOptions<'a, T = Tensor> {
     /// The cell.
     pub cell: RecurrentCell,
     /// Whether the last step comes first.
     pub reverse: bool,
     /// (H,): of a GRU whose reset gate comes after, what is added to the third product before the gate.
-    pub bias: Option<&'a Tensor>,
+    pub bias: Option<&'a T>,
     /// bool (T, N): where false, the step leaves the sequence's state as it was; [`Tensor::mask_of_lengths`].
     pub mask: Option<&'a Tensor>,
     /// (N, H): what states are multiplied by on their way into the recurrent product, at every step the same (dropout).
     pub keep: Option<&'a Tensor>,
     /// (N, H): the state before the first step, 0 unless given.
-    pub h0: Option<&'a Tensor>,
+    pub h0: Option<&'a T>,
     /// (N, H): an LSTM's cell state before the first step, 0 unless given.
-    pub c0: Option<&'a Tensor>,
+    pub c0: Option<&'a T>,
 }
 
-impl RecurrentOptions<'_> {
+impl<T> RecurrentOptions<'_, T> {
     /// A cell that begins at 0, without anything else.
     pub const fn new(cell: RecurrentCell) -> Self {
         RecurrentOptions { cell, reverse: false, bias: None, mask: None, keep: None, h0: None, c0: None }
@@ -35,11 +98,13 @@ impl RecurrentOptions<'_> {
 /// What a recurrent layer's steps have left.
 #[derive(Clone, Debug)]
 pub struct RecurrentStates {
-    /// (T, N, G·H): the gates, in PyTorch's order.
-    pub gates: Tensor,
+    /// (T, N, G·H): the gates, in PyTorch's order; none where the device has no kernel and the steps were composed.
+    pub gates: Option<Tensor>,
+    /// (T, N, G·H): the input's part of the gates' arguments, where the steps were composed.
+    pub input: Option<Tensor>,
     /// (T, N, H): the state after each step.
     pub states: Tensor,
-    /// (T, N, H): an LSTM's cell states; of a GRU what its third product was combined with.
+    /// (T, N, H): an LSTM's cell states; of a GRU what its third product was combined with, where a kernel ran.
     pub inner: Option<Tensor>,
 }
 
@@ -74,7 +139,7 @@ struct Operands {
 }
 
 impl Operands {
-    fn call(&self, options: &RecurrentOptions<'_>) -> Recurrence<'_> {
+    fn layer(&self, options: &RecurrentOptions<'_>) -> Recurrence<'_> {
         Recurrence {
             cell: options.cell,
             reverse: options.reverse,
@@ -195,9 +260,17 @@ impl Tensor {
         let states = Tensor::output(&shape, gates.dtype, gates.device())?;
         let inner =
             options.cell.has_inner().then(|| Tensor::output(&shape, gates.dtype, gates.device())).transpose()?;
-        let out = RecurrenceOut { gates: gates.out(), states: states.out(), inner: inner.as_ref().map(Tensor::out) };
-        gates.device().backend().recurrent(operands.call(options), out)?;
-        Ok(RecurrentStates { gates, states, inner })
+        let call = RecurrentCall {
+            layer: operands.layer(options),
+            gates: gates.out(),
+            states: states.out(),
+            inner: inner.as_ref().map(Tensor::out),
+        };
+        if gates.device().run(&Call::Recurrent(call))? == Ran::NotHere {
+            let RecurrentSteps { states, cells } = composed(&gates, weight, options)?;
+            return Ok(RecurrentStates { gates: None, input: Some(gates), states, inner: cells });
+        }
+        Ok(RecurrentStates { gates: Some(gates), input: None, states, inner })
     }
 
     /// bool (steps, n): whether sequence n of this length, i64 (n,), has that step.
@@ -249,7 +322,8 @@ impl RecurrentStates {
 
     /// The gradients of the gates' arguments and of the first states, from those of the states (T, N, H), of the last
     /// state (N, H), and of the last cell state (N, H); each may be missing. Weight and options are those of
-    /// [`Tensor::recurrent`].
+    /// [`Tensor::recurrent`]. `None` where the device has no kernel for them: then they are derivatives of
+    /// [`crate::composed::recurrent`].
     ///
     /// # Errors
     /// Gradients of other shapes than what they are of.
@@ -260,8 +334,9 @@ impl RecurrentStates {
         states: Option<&Tensor>,
         last: Option<&Tensor>,
         cell: Option<&Tensor>,
-    ) -> Result<RecurrentGradients> {
-        let sizes = Sizes::of(&self.gates, weight, options.cell)?;
+    ) -> Result<Option<RecurrentGradients>> {
+        let Some(gates) = &self.gates else { return Ok(None) };
+        let sizes = Sizes::of(gates, weight, options.cell)?;
         let operands = sizes.operands(weight, options)?;
         let first = [sizes.batch, sizes.hidden];
         let incoming = |what: &str, given: Option<&Tensor>, expected: &[usize]| -> Result<Option<Tensor>> {
@@ -277,27 +352,26 @@ impl RecurrentStates {
         let first = Shape::new(&first)?;
         let apart = options.cell == RecurrentCell::Gru { reset_after: true };
         let gradients = RecurrentGradients {
-            gates: output(self.gates.shape())?,
+            gates: output(gates.shape())?,
             inner: apart.then(|| output(self.states.shape())).transpose()?,
             h0: output(&first)?,
             c0: options.cell.has_cell_state().then(|| output(&first)).transpose()?,
         };
-        let saved = RecurrenceGrad {
-            gates: self.gates.view(),
+        let call = RecurrentGradCall {
+            layer: operands.layer(options),
+            gates: gates.view(),
             states: self.states.view(),
             inner: self.inner.as_ref().map(Tensor::view),
             states_grad: states_grad.as_ref().map(Tensor::view),
             last_grad: last_grad.as_ref().map(Tensor::view),
             cell_grad: cell_grad.as_ref().map(Tensor::view),
+            dgates: gradients.gates.out(),
+            dinner: gradients.inner.as_ref().map(Tensor::out),
+            dh0: gradients.h0.out(),
+            dc0: gradients.c0.as_ref().map(Tensor::out),
         };
-        let out = RecurrenceGradOut {
-            gates: gradients.gates.out(),
-            inner: gradients.inner.as_ref().map(Tensor::out),
-            h0: gradients.h0.out(),
-            c0: gradients.c0.as_ref().map(Tensor::out),
-        };
-        weight.device().backend().recurrent_grad(operands.call(options), saved, out)?;
-        Ok(gradients)
+        let ran = weight.device().run(&Call::RecurrentGrad(call))?;
+        Ok((ran == Ran::Done).then_some(gradients))
     }
 }
 

@@ -30,7 +30,7 @@ impl Tensor {
             }
         }
         let out = Tensor::output(&Shape::new(&dims[..rank])?, dtype, self.device())?;
-        self.device().backend().reduce(op, out.out(), self.view(), &axes)?;
+        self.device().reduce(op, out.out(), self.view(), &axes)?;
         Ok(out)
     }
 
@@ -99,7 +99,7 @@ impl Tensor {
             ));
         }
         let out = Tensor::output(&self.shape().without_axis(axis), DType::I64, self.device())?;
-        self.device().backend().arg_reduce(op, out.out(), self.view(), axis)?;
+        self.device().arg_reduce(op, out.out(), self.view(), axis)?;
         Ok(out)
     }
 

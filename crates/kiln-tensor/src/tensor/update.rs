@@ -1,7 +1,68 @@
 //! An optimizer's step over all its tensors.
 
+mod composed;
+
 use super::{Tensor, check_pair};
-use crate::{Buffer, DType, Error, Result, UpdateRule, UpdateSlot, unsupported_dtype};
+use crate::{Buffer, Call, DType, Error, Ran, Result, View, unsupported_dtype};
+
+/// The update rules of the optimizers; formulas in `kiln_math::update`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum UpdateRule {
+    /// Stochastic gradient descent as in PyTorch. One state (velocity) where momentum ≠ 0, else none.
+    Sgd {
+        /// μ
+        momentum: f64,
+        /// τ
+        dampening: f64,
+        /// λ, added to the gradient as λ·p
+        weight_decay: f64,
+        /// Nesterov's form
+        nesterov: bool,
+    },
+    /// Adam (`decoupled: false`) or AdamW (`decoupled: true`). Two states, the first and second moments.
+    Adam {
+        /// β₁
+        beta1: f64,
+        /// β₂
+        beta2: f64,
+        /// ε, outside the square root
+        epsilon: f64,
+        /// λ
+        weight_decay: f64,
+        /// AdamW's decay of the parameter itself
+        decoupled: bool,
+    },
+}
+
+/// One tensor of an optimizer's step. All row-major, the same dtype and number of elements.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateSlot {
+    /// Parameter, read and written.
+    pub parameter: Buffer,
+    /// Elements from the parameter buffer's start.
+    pub parameter_offset: usize,
+    /// Gradient, read.
+    pub gradient: Buffer,
+    /// Elements from the gradient buffer's start.
+    pub gradient_offset: usize,
+    /// The rule's states, read and written; unused ones have 0 bytes.
+    pub states: [Buffer; 2],
+    /// Number of elements.
+    pub elements: usize,
+    /// f32 or f64.
+    pub dtype: DType,
+}
+
+/// One step of a rule over all tensors.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdateCall<'a> {
+    /// Which.
+    pub rule: UpdateRule,
+    /// f64 (2,) in device memory: the learning rate, and the number of this step, from 1.
+    pub step: View<'a>,
+    /// The tensors; no two share memory.
+    pub slots: &'a [UpdateSlot],
+}
 
 /// A parameter, its gradient, and the rule's states for it.
 pub struct UpdateTensors<'a> {
@@ -102,6 +163,10 @@ impl Tensor {
                 dtype: tensor.parameter.dtype,
             });
         }
-        step.device().backend().update(rule, step.view(), &slots)
+        let call = UpdateCall { rule, step: step.view(), slots: &slots };
+        match step.device().run(&Call::Update(call))? {
+            Ran::Done => Ok(()),
+            Ran::NotHere => composed::update(rule, step, tensors),
+        }
     }
 }

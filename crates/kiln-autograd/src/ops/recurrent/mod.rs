@@ -1,10 +1,12 @@
 //! Recurrent layers: all steps of one direction as one node of the graph.
 
-mod composed;
 mod weights;
 
-use crate::{Backward, Function, Var, grad};
-use kiln_tensor::{Error, ErrorKind, RecurrentCell, RecurrentOptions, RecurrentStates, Result, Shape, Tensor};
+use crate::{Backward, Function, Inputs, Var};
+use kiln_tensor::{
+    Error, ErrorKind, RecurrentCell, RecurrentGradients, RecurrentOptions, RecurrentStates, RecurrentSteps, Result,
+    Shape, Tensor, composed,
+};
 
 /// One direction of a recurrent layer; see [`Var::recurrent`].
 #[derive(Clone, Copy, Debug)]
@@ -67,8 +69,7 @@ impl RecurrentVars<'_> {
 /// All steps of one direction of a recurrent layer. Inputs: the input's part of the gates, the weight, h0, c0, the bias.
 ///
 /// The backward primitive goes through the steps from the last to the first and gives the gradients of the gates' arguments;
-/// those of weight and bias are products of these with the states before, and sums. The composed form, which the second
-/// order is taken through, is in composed.rs.
+/// those of weight and bias are products of these with the states before, and sums. Second order goes through the composed form.
 struct Recurrent {
     settings: Settings,
     weight: Tensor,
@@ -102,9 +103,9 @@ impl Recurrent {
         }
     }
 
-    /// Gradients that can be differentiated: those of the composed form.
-    fn backward_composed(&self, dy: &Var, pass: &mut Backward<'_>) -> Result<()> {
-        let Some(input) = &self.input else {
+    /// The composed form, from the input's part of the gates.
+    fn composed(&self, inputs: &mut Inputs<'_>) -> Result<Var> {
+        let Some(input) = self.input.as_ref().or(self.after.input.as_ref()) else {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 "recurrent",
@@ -112,25 +113,29 @@ impl Recurrent {
                  `.twice_differentiable(true)`",
             ));
         };
-        let saved = [Some(input), Some(&self.weight), self.h0.as_ref(), self.c0.as_ref(), self.bias.as_ref()];
-        let mut operands: [Option<Var>; 5] = Default::default();
-        for (position, saved) in saved.into_iter().enumerate() {
-            if let Some(saved) = saved {
-                // A node of its own: an input that depends on another is not followed further here.
-                let operand = pass.input(position, saved);
-                operands[position] = Some(operand.reshape(*operand.shape())?);
-            }
+        let mut take = |position: usize, saved: &Option<Tensor>| {
+            saved.as_ref().map(|saved| inputs.take(position, saved)).transpose()
+        };
+        let (h0, c0, bias) = (take(2, &self.h0)?, take(3, &self.c0)?, take(4, &self.bias)?);
+        let (input, weight) = (inputs.take(0, input)?, inputs.take(1, &self.weight)?);
+        let Settings { cell, reverse, mask, keep, output } = &self.settings;
+        let options = RecurrentOptions {
+            cell: *cell,
+            reverse: *reverse,
+            bias: bias.as_ref(),
+            mask: mask.as_ref(),
+            keep: keep.as_ref(),
+            h0: h0.as_ref(),
+            c0: c0.as_ref(),
+        };
+        let RecurrentSteps { states, cells } = composed::recurrent(&input, &weight, &options)?;
+        let count = states.dims()[0];
+        let last = if *reverse { 0..1 } else { count.saturating_sub(1)..count };
+        match (output, cells) {
+            (RecurrentOutput::Last, _) => states.slice(0, last)?.squeeze(0),
+            (RecurrentOutput::WithCell, Some(cells)) => Var::concat(&[&states, &cells.slice(0, last)?], 0),
+            _ => Ok(states),
         }
-        let y = composed::forward(&self.settings, &operands)?;
-        let total = y.mul(dy)?.sum_all()?;
-        let wanted: Vec<usize> = (0..operands.len()).filter(|&position| pass.needs(position)).collect();
-        let targets: Vec<&Var> = wanted.iter().filter_map(|&position| operands[position].as_ref()).collect();
-        for (position, gradient) in wanted.into_iter().zip(grad(&total, &targets)?) {
-            if let Some(gradient) = gradient {
-                pass.accumulate(position, gradient)?;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -140,18 +145,27 @@ impl Function for Recurrent {
     }
 
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
-        if pass.records() {
-            return self.backward_composed(&dy, pass);
+        match if pass.records() { None } else { self.gradients(dy.tensor())? } {
+            Some(gradients) => self.accumulate(gradients, pass),
+            None => pass.differentiate(&dy, |inputs| self.composed(inputs)),
         }
-        let dy = dy.into_tensor();
+    }
+}
+
+impl Recurrent {
+    /// What a kernel gives, if there is one.
+    fn gradients(&self, dy: &Tensor) -> Result<Option<RecurrentGradients>> {
         let steps = self.after.states.dims()[0];
         let cell = if dy.rank() == 3 && dy.dims()[0] > steps { Some(dy.index(0, steps)?) } else { None };
         let (states, last) = match self.settings.output {
-            RecurrentOutput::Last => (None, Some(&dy)),
+            RecurrentOutput::Last => (None, Some(dy)),
             _ if cell.is_some() => (Some(dy.slice(0, 0..steps)?), None),
             _ => (Some(dy.clone()), None),
         };
-        let gradients = self.after.grad(&self.weight, &self.options(), states.as_ref(), last, cell.as_ref())?;
+        self.after.grad(&self.weight, &self.options(), states.as_ref(), last, cell.as_ref())
+    }
+
+    fn accumulate(&self, gradients: RecurrentGradients, pass: &mut Backward<'_>) -> Result<()> {
         if pass.needs(1) {
             pass.accumulate(1, Var::constant(self.weight_gradient(&gradients)?))?;
         }

@@ -1,0 +1,51 @@
+//! Composed forms compute with Vars, so that they can be differentiated.
+
+use crate::Var;
+use kiln_math::BinaryOp;
+use kiln_tensor::{Arithmetic, DType, Result, Shape, Tensor, UnaryCall};
+use std::ops::Range;
+
+impl Arithmetic for Var {
+    fn constant(tensor: Tensor) -> Self {
+        Var::constant(tensor)
+    }
+    fn value(&self) -> &Tensor {
+        self.tensor()
+    }
+    fn unary(&self, call: UnaryCall) -> Result<Self> {
+        Var::unary(self, call)
+    }
+    fn binary(&self, op: BinaryOp, other: &Self) -> Result<Self> {
+        Var::binary(self, op, other)
+    }
+    fn sum(&self, axes: &[usize]) -> Result<Self> {
+        Var::sum(self, axes, true)
+    }
+    fn mean(&self, axes: &[usize]) -> Result<Self> {
+        Var::mean(self, axes, true)
+    }
+    fn matmul(&self, other: &Self) -> Result<Self> {
+        Var::matmul(self, other)
+    }
+    fn select(condition: &Tensor, a: &Self, b: &Self) -> Result<Self> {
+        Var::select(condition, a, b)
+    }
+    fn reshape(&self, shape: Shape) -> Result<Self> {
+        Var::reshape(self, shape)
+    }
+    fn transpose(&self, a: usize, b: usize) -> Result<Self> {
+        Var::transpose(self, a, b)
+    }
+    fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self> {
+        Var::slice(self, axis, range)
+    }
+    fn stack(parts: &[&Self], axis: usize) -> Result<Self> {
+        Var::stack(parts, axis)
+    }
+    fn index_select(&self, axis: usize, index: &Tensor) -> Result<Self> {
+        Var::index_select(self, axis, index)
+    }
+    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Var::to_dtype(self, dtype)
+    }
+}

@@ -1,0 +1,108 @@
+//! What the composed forms of coarse operations are written over: [`Tensor`], or kiln-autograd's `Var`, which can be
+//! differentiated.
+
+use crate::{DType, Result, Shape, Tensor, UnaryCall};
+use kiln_math::{BinaryOp, UnaryOp};
+use std::ops::Range;
+
+/// Fine operations on a value. The methods do what those of [`Tensor`] of the same name do, with the same errors.
+///
+/// A composed form that is generic over this trait serves three purposes: it runs where a device has no kernel for the
+/// operation, kernels are tested against it, and its derivative is the operation's gradient wherever no kernel gives one.
+#[allow(missing_docs, clippy::missing_errors_doc)] // Tensor's methods document them
+pub trait Arithmetic: Clone {
+    /// A value that no gradient is wanted of.
+    fn constant(tensor: Tensor) -> Self;
+    /// The numbers.
+    fn value(&self) -> &Tensor;
+
+    fn unary(&self, call: UnaryCall) -> Result<Self>;
+    fn binary(&self, op: BinaryOp, other: &Self) -> Result<Self>;
+    /// Σ over `axes`, which stay at size 1.
+    fn sum(&self, axes: &[usize]) -> Result<Self>;
+    /// The mean over `axes`, which stay at size 1.
+    fn mean(&self, axes: &[usize]) -> Result<Self>;
+    fn matmul(&self, other: &Self) -> Result<Self>;
+    fn select(condition: &Tensor, a: &Self, b: &Self) -> Result<Self>;
+    fn reshape(&self, shape: Shape) -> Result<Self>;
+    fn transpose(&self, a: usize, b: usize) -> Result<Self>;
+    fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self>;
+    fn stack(parts: &[&Self], axis: usize) -> Result<Self>;
+    fn index_select(&self, axis: usize, index: &Tensor) -> Result<Self>;
+    fn to_dtype(&self, dtype: DType) -> Result<Self>;
+
+    fn add(&self, other: &Self) -> Result<Self> {
+        self.binary(BinaryOp::Add, other)
+    }
+    fn sub(&self, other: &Self) -> Result<Self> {
+        self.binary(BinaryOp::Sub, other)
+    }
+    fn mul(&self, other: &Self) -> Result<Self> {
+        self.binary(BinaryOp::Mul, other)
+    }
+    fn div(&self, other: &Self) -> Result<Self> {
+        self.binary(BinaryOp::Div, other)
+    }
+    /// The operation `op`, which has no constants.
+    fn map(&self, op: UnaryOp) -> Result<Self> {
+        self.unary(op.into())
+    }
+    /// x · scale + shift
+    fn affine(&self, scale: f64, shift: f64) -> Result<Self> {
+        self.unary(UnaryCall { op: UnaryOp::Affine, params: [scale, shift] })
+    }
+
+    /// `run` of this, computed in f32 and rounded once where this is of a half type.
+    fn in_wide(&self, run: impl FnOnce(&Self) -> Result<Self>) -> Result<Self> {
+        let dtype = self.value().dtype();
+        if dtype.computed_in() == dtype {
+            return run(self);
+        }
+        run(&self.to_dtype(dtype.computed_in())?)?.to_dtype(dtype)
+    }
+}
+
+impl Arithmetic for Tensor {
+    fn constant(tensor: Tensor) -> Self {
+        tensor
+    }
+    fn value(&self) -> &Tensor {
+        self
+    }
+    fn unary(&self, call: UnaryCall) -> Result<Self> {
+        Tensor::unary(self, call)
+    }
+    fn binary(&self, op: BinaryOp, other: &Self) -> Result<Self> {
+        Tensor::binary(self, op, other)
+    }
+    fn sum(&self, axes: &[usize]) -> Result<Self> {
+        Tensor::sum(self, axes, true)
+    }
+    fn mean(&self, axes: &[usize]) -> Result<Self> {
+        Tensor::mean(self, axes, true)
+    }
+    fn matmul(&self, other: &Self) -> Result<Self> {
+        Tensor::matmul(self, other)
+    }
+    fn select(condition: &Tensor, a: &Self, b: &Self) -> Result<Self> {
+        Tensor::select(condition, a, b)
+    }
+    fn reshape(&self, shape: Shape) -> Result<Self> {
+        Tensor::reshape(self, shape)
+    }
+    fn transpose(&self, a: usize, b: usize) -> Result<Self> {
+        Tensor::transpose(self, a, b)
+    }
+    fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self> {
+        Tensor::slice(self, axis, range)
+    }
+    fn stack(parts: &[&Self], axis: usize) -> Result<Self> {
+        Tensor::stack(parts, axis)
+    }
+    fn index_select(&self, axis: usize, index: &Tensor) -> Result<Self> {
+        Tensor::index_select(self, axis, index)
+    }
+    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Tensor::to_dtype(self, dtype)
+    }
+}

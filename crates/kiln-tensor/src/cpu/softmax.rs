@@ -1,0 +1,89 @@
+//! Softmax and cross-entropy.
+
+use super::memory::{slice, slice_mut, strided};
+use super::rows::{rows, write_rows};
+use crate::{
+    CrossEntropyCall, CrossEntropyGradCall, DType, Error, Result, SoftmaxCall, SoftmaxGradCall, SoftmaxKind, View,
+    unsupported_dtype,
+};
+use half::{bf16, f16};
+use kiln_cpu::Isa;
+use kiln_cpu::operand::Number;
+use kiln_cpu::softmax::{self, Labels, Normalised, Target};
+
+fn normalised(kind: SoftmaxKind) -> Normalised {
+    match kind {
+        SoftmaxKind::Softmax => Normalised::Softmax,
+        SoftmaxKind::LogSoftmax => Normalised::LogSoftmax,
+    }
+}
+
+/// The target of a cross-entropy in the kernels' terms; weights have the logits' type T.
+fn target_of<'a, T: Number>(target: &View<'a>, classes: usize) -> Result<Target<'a, T>> {
+    let labels = match target.dtype {
+        // SAFETY: of this dtype, contiguous.
+        DType::I64 => Labels::I64(unsafe { slice(target) }),
+        // SAFETY: as above.
+        DType::U8 => Labels::U8(unsafe { slice(target) }),
+        // SAFETY: weights have the logits' dtype: checked above the trait.
+        _ => return Ok(Target::Weights(unsafe { slice(target) })),
+    };
+    match labels.outside(classes) {
+        Some((row, label)) => Err(label_outside(row, label, classes)),
+        None => Ok(Target::Labels(labels)),
+    }
+}
+
+#[cold]
+fn label_outside(row: usize, label: i64, classes: usize) -> Error {
+    Error::new(
+        crate::ErrorKind::Index,
+        "cross_entropy",
+        format!("row {row} has label {label}, expected 0 to {}: the model has {classes} outputs", classes as i128 - 1),
+    )
+}
+
+pub(super) fn softmax(isa: Isa, call: &SoftmaxCall<'_>) -> Result<()> {
+    let width = call.out.shape.last().copied().unwrap_or(1);
+    floats!(call.out.dtype, "softmax", T => {
+        let x = rows::<T>(&call.x)?;
+        write_rows::<T>(&call.out, |to| softmax::softmax(isa, normalised(call.kind), to, &x, width))?;
+    });
+    Ok(())
+}
+
+pub(super) fn softmax_grad(isa: Isa, call: &SoftmaxGradCall<'_>) -> Result<()> {
+    let width = call.out.shape.last().copied().unwrap_or(1);
+    floats!(call.out.dtype, "softmax_grad", T => {
+        let (y, dy) = (rows::<T>(&call.y)?, rows::<T>(&call.dy)?);
+        write_rows::<T>(&call.out, |to| softmax::softmax_grad(isa, normalised(call.kind), to, &y, &dy, width))?;
+    });
+    Ok(())
+}
+
+pub(super) fn cross_entropy(isa: Isa, call: &CrossEntropyCall<'_>) -> Result<()> {
+    let classes = call.logits.layout.shape()[1];
+    numbers!(call.out.dtype, "cross_entropy", T => {
+        let target = target_of::<T>(&call.target, classes)?;
+        // SAFETY: logits and output are of the dtype dispatched on, contiguous, and apart.
+        unsafe { softmax::cross_entropy::<T>(isa, slice_mut(&call.out), slice(&call.logits), target, classes) };
+    });
+    Ok(())
+}
+
+pub(super) fn cross_entropy_grad(isa: Isa, call: &CrossEntropyGradCall<'_>) -> Result<()> {
+    let classes = call.logits.layout.shape()[1];
+    numbers!(call.out.dtype, "cross_entropy_grad", T => {
+        let target = target_of::<T>(&call.target, classes)?;
+        let stride = call.dy.layout.strides()[0];
+        // SAFETY: of the dtype dispatched on.
+        let dy = unsafe { strided::<T>(&call.dy) };
+        // SAFETY: asked for rows of the gradient, (n,) at this stride.
+        let at = |row: usize| unsafe { *dy.first_element().offset(row as isize * stride) };
+        // SAFETY: logits and output are of the dtype dispatched on, contiguous, and apart.
+        unsafe {
+            softmax::cross_entropy_grad::<T>(isa, slice_mut(&call.out), slice(&call.logits), target, &at, classes);
+        }
+    });
+    Ok(())
+}
