@@ -189,6 +189,11 @@ pub unsafe trait Backend: Send + Sync + 'static {
     fn memory(&self) -> MemoryStats;
     /// Gives cached memory back to the system.
     fn trim(&self) {}
+    /// Runs `run` once with whatever speeds up many operations in a row; see [`crate::Device::session`]. By default that is the
+    /// host's thread team, for the work that is done beside a device.
+    fn session(&self, run: &mut dyn FnMut()) {
+        kiln_cpu::team::run(run);
+    }
 
     // ---- elementwise ----
 

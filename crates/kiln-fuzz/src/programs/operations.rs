@@ -67,6 +67,11 @@ fn one(result: Result<Tensor>) -> Result<Vec<Tensor>> {
     result.map(|tensor| vec![tensor])
 }
 
+/// The gradient that a kernel gives, if there is one.
+fn some(result: Result<Option<Tensor>>) -> Result<Vec<Tensor>> {
+    result.map(Vec::from_iter)
+}
+
 /// Indices for an axis, from any numbers: most within it.
 pub(super) fn indices(of: &Tensor, size: usize, wild: bool) -> Result<Tensor> {
     let index = if of.rank() == 1 { of.clone() } else { of.flatten(0)? }.to_dtype(DType::I64)?;
@@ -100,13 +105,13 @@ pub(super) const TENSOR_OPERATIONS: &[(&str, Operation)] = &[
         one(if s.flags[0] { x[0].softmax(axis) } else { x[0].log_softmax(axis) })
     }),
     ("softmax_grad", |x, s| {
-        one(x[0].softmax_grad(if s.flags[0] { SoftmaxKind::Softmax } else { SoftmaxKind::LogSoftmax }, &x[1]))
+        some(x[0].softmax_grad(if s.flags[0] { SoftmaxKind::Softmax } else { SoftmaxKind::LogSoftmax }, &x[1]))
     }),
     ("cross_entropy", |x, _| one(x[0].cross_entropy(&x[1]))),
     ("cross_entropy of labels", |x, _| {
         one(x[0].cross_entropy(&indices(&x[1], x[0].dims().last().copied().unwrap_or(0), false)?))
     }),
-    ("cross_entropy_grad", |x, _| one(x[0].cross_entropy_grad(&x[1], &x[2]))),
+    ("cross_entropy_grad", |x, _| some(x[0].cross_entropy_grad(&x[1], &x[2]))),
     ("matmul", |x, _| one(x[0].matmul(&x[1]))),
     ("matmul of what fits", |x, s| {
         let (a, b) = (matrix(&x[0])?, matrix(&x[1])?);

@@ -1,0 +1,122 @@
+//! A device without kernels of coarse operations: values and gradients are those of one that has them.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
+
+use kiln_autograd::{RecurrentOutput, RecurrentVars, Var};
+use kiln_math::UnaryOp;
+use kiln_tensor::conformance::{Answers, Composed};
+use kiln_tensor::{ConvOptions, DType, Device, PoolOptions, RecurrentCell, Result, Tensor};
+
+/// An operation on Vars.
+type Program = fn(&[Var]) -> Result<Var>;
+
+/// Each coarse operation, and the shapes of its operands.
+const OPERATIONS: &[(&str, Program, &[&[usize]])] = &[
+    ("softmax", |v| v[0].softmax(-1), &[&[3, 4, 5]]),
+    ("log_softmax", |v| v[0].log_softmax(1), &[&[3, 4, 5]]),
+    ("cross_entropy of labels", |v| v[0].cross_entropy(&labels(v[0].device(), 6)?), &[&[6, 3]]),
+    ("cross_entropy of weights", |v| v[0].cross_entropy(v[1].softmax(-1)?.tensor()), &[&[6, 3], &[6, 3]]),
+    ("dropout", |v| v[0].dropout(0.4, &Tensor::from_slice(&[3i64, 0], [2], v[0].device())?), &[&[3, 40]]),
+    (
+        "conv",
+        |v| v[0].conv(&v[1], Some(&v[2]), &ConvOptions::new().stride(2).padding(1), Some(UnaryOp::Tanh.into())),
+        &[&[2, 3, 7, 6], &[4, 3, 3, 2], &[4]],
+    ),
+    ("conv_transpose", |v| v[0].conv_transpose(&v[1], None, &ConvOptions::new().stride(3)), &[&[2, 4, 5], &[4, 2, 2]]),
+    ("max_pool", |v| v[0].max_pool(&PoolOptions::new(3).stride(2).padding(1)), &[&[2, 3, 8, 7]]),
+    (
+        "batch_norm",
+        |v| Ok(v[0].batch_norm(Some(&v[1]), Some(&v[2]), 1e-3, Some(UnaryOp::Relu.into()))?.0),
+        &[&[4, 3, 5], &[3], &[3]],
+    ),
+    ("batch_norm without factors", |v| Ok(v[0].batch_norm(None, None, 1e-3, None)?.0), &[&[4, 3, 5]]),
+    (
+        "batch_norm_with",
+        |v| {
+            let moments = v[3].tensor().abs()?.add_scalar(0.5)?;
+            v[0].batch_norm_with(&moments, Some(&v[1]), Some(&v[2]), 1e-3, Some(UnaryOp::Gelu.into()))
+        },
+        &[&[4, 3, 5], &[3], &[3], &[2, 3]],
+    ),
+    ("layer_norm", |v| v[0].layer_norm(1, Some(&v[1]), None, 1e-5), &[&[4, 6], &[6]]),
+    ("tanh cell", |v| recurrent(RecurrentCell::Tanh, v), &[&[3, 2, 4], &[4, 4], &[2, 4]]),
+    ("relu cell", |v| recurrent(RecurrentCell::Relu, v), &[&[3, 2, 4], &[4, 4], &[2, 4]]),
+    ("LSTM", |v| recurrent(RecurrentCell::Lstm, v), &[&[3, 2, 16], &[16, 4], &[2, 4]]),
+    ("GRU", |v| recurrent(RecurrentCell::Gru { reset_after: true }, v), &[&[3, 2, 12], &[12, 4], &[2, 4], &[4]]),
+    ("GRU before", |v| recurrent(RecurrentCell::Gru { reset_after: false }, v), &[&[3, 2, 12], &[12, 4], &[2, 4]]),
+];
+
+fn labels(device: &Device, count: i64) -> Result<Tensor> {
+    Tensor::from_vec((0..count).map(|i| i % 3).collect(), [count as usize], device)
+}
+
+fn recurrent(cell: RecurrentCell, v: &[Var]) -> Result<Var> {
+    let mask = Tensor::from_slice(&[true, true, true, false, true, false], [3, 2], v[0].device())?;
+    let output = RecurrentOutput::WithCell;
+    let options = RecurrentVars { h0: v.get(2), bias: v.get(3), mask: Some(&mask), output, ..RecurrentVars::new(cell) };
+    v[0].clone().recurrent(&v[1], &options)
+}
+
+/// Numbers of no order, on a device.
+fn operand(shape: &[usize], seed: usize, dtype: DType, device: &Device) -> Tensor {
+    let count: usize = shape.iter().product();
+    let data: Vec<f64> = (0..count).map(|i| ((i * 37 + seed * 11 + 5) % 61) as f64 / 27.0 - 1.05).collect();
+    Tensor::from_slice(&data, shape, device).unwrap().to_dtype(dtype).unwrap()
+}
+
+/// The value, and the gradient of each operand.
+fn run(program: Program, shapes: &[&[usize]], dtype: DType, device: &Device) -> Vec<Vec<f64>> {
+    let operands: Vec<Var> =
+        shapes.iter().enumerate().map(|(i, shape)| Var::variable(operand(shape, i, dtype, device))).collect();
+    let y = program(&operands).unwrap();
+    let weights = Var::constant(operand(y.dims(), 7, y.dtype(), device));
+    let mut all = vec![y.tensor().to_f64_vec().unwrap()];
+    let gradients = y.mul(&weights).unwrap().sum_all().unwrap().backward().unwrap();
+    all.extend(operands.iter().map(|operand| gradients.of(operand).map_or(vec![], |dx| dx.to_f64_vec().unwrap())));
+    all
+}
+
+#[test]
+fn gradients_without_kernels_are_those_of_the_kernels() {
+    let cpu = Device::cpu();
+    let composed = Composed::device(&cpu);
+    for &(name, program, shapes) in OPERATIONS {
+        for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 2e-5), (DType::F16, 2e-2), (DType::BF16, 1e-1)] {
+            let with = run(program, shapes, dtype, &cpu);
+            let without = run(program, shapes, dtype, &composed);
+            for (i, (with, without)) in with.iter().zip(&without).enumerate() {
+                assert_eq!(with.len(), without.len(), "{name} {dtype} {i}");
+                let scale = with.iter().fold(1.0, |most: f64, x| most.max(x.abs()));
+                let near = |(a, b): (&f64, &f64)| (a - b).abs() <= tolerance * scale;
+                assert!(with.iter().zip(without).all(near), "{name} {dtype} {i}:\n{with:?}\n{without:?}");
+            }
+        }
+    }
+}
+
+/// The CPU has a kernel for every call but those of normalizations with activations other than ReLU, which layers do not make.
+#[test]
+fn what_the_cpu_composes() {
+    let composed = Answers::composed(&Device::cpu(), |device| {
+        for &(_, program, shapes) in OPERATIONS {
+            for dtype in [DType::F64, DType::F32, DType::F16, DType::BF16] {
+                run(program, shapes, dtype, device);
+            }
+        }
+    });
+    assert_eq!(composed, [""; 0]);
+}
+
+#[test]
+fn a_device_without_kernels_is_asked_for_each() {
+    let composed = Answers::composed(&Composed::device(&Device::cpu()), |device| {
+        for &(_, program, shapes) in OPERATIONS {
+            run(program, shapes, DType::F64, device);
+        }
+    });
+    for name in ["dropout", "softmax", "cross_entropy", "conv", "max_pool", "moments", "normalize", "recurrent"] {
+        assert!(composed.contains(&format!("{name} of f64")), "{name} is not among {composed:?}");
+    }
+    for name in ["softmax_grad", "cross_entropy_grad", "conv_grad_input", "conv_grad_weight", "normalize_grad"] {
+        assert!(composed.contains(&format!("{name} of f64")), "{name} is not among {composed:?}");
+    }
+}
