@@ -13,6 +13,6 @@ mod var;
 pub use backward::{Backward, Gradients, Inputs, grad};
 pub use function::Function;
 pub use grad_check::{grad_check, grad_grad_check};
-pub use ops::{RecurrentOutput, RecurrentVars};
+pub use ops::{CustomFunction, RecurrentOutput, RecurrentVars};
 pub use origin::{Origin, Squash};
 pub use var::{Leaf, LeafId, Var};

@@ -11,7 +11,31 @@
 //!   recent launches and poisons the device; an `Err` here means that the call was refused and nothing was changed.
 //!
 //! Buffers, views and outputs are plain numbers that anyone can make, so every primitive that follows one is an `unsafe` function.
-//! Users never call them: [`crate::Tensor`]'s operations do, by the driver (driver.rs), with the memory of tensors.
+//! Users never call them: [`crate::Tensor`]'s operations do, by the driver (driver.rs), with the memory of tensors. Safe code cannot
+//! reach memory that is not its own:
+//!
+//! ```compile_fail,E0133
+//! #![forbid(unsafe_code)]
+//! use kiln_tensor::{Buffer, Device};
+//! Device::cpu().backend().upload(Buffer { address: 1, bytes: 8 }, 0, &[0; 8]).unwrap();
+//! ```
+//!
+//! ```compile_fail,E0133
+//! #![forbid(unsafe_code)]
+//! use kiln_tensor::Device;
+//! let buffer = Device::cpu().backend().alloc(64).unwrap();
+//! Device::cpu().backend().free(buffer);
+//! Device::cpu().backend().free(buffer);
+//! ```
+//!
+//! ```compile_fail,E0133
+//! #![forbid(unsafe_code)]
+//! use kiln_tensor::{Buffer, Call, DType, Device, Layout, Out, Shape, SoftmaxCall, SoftmaxKind, View};
+//! let (shape, buffer) = (Shape::new(&[2]).unwrap(), Buffer { address: 1, bytes: 8 });
+//! let out = Out { buffer, dtype: DType::F32, shape: &shape, offset: 0 };
+//! let x = View { buffer, dtype: DType::F32, layout: &Layout::contiguous(shape) };
+//! Device::cpu().backend().run(&Call::Softmax(SoftmaxCall { kind: SoftmaxKind::Softmax, out, x })).unwrap();
+//! ```
 
 use crate::{Call, DType, Error, ErrorKind, Layout, Ran, Result, Shape};
 use kiln_math::{BinaryOp, UnaryOp};

@@ -8,7 +8,7 @@ use crate::tensor::calls::*;
 /// Each call's struct stands beside its operation, with the shapes of its operands and its composed form
 /// ([`crate::composed`]), and says what its outputs become. Operands and outputs follow the rules of [`crate::Backend`].
 #[derive(Clone, Copy, Debug)]
-#[allow(missing_docs)] // the structs are documented
+#[allow(missing_docs, clippy::large_enum_variant)] // the structs are documented; a call is lent, never moved
 pub enum Call<'a> {
     Dropout(DropoutCall<'a>),
     Softmax(SoftmaxCall<'a>),
@@ -26,6 +26,7 @@ pub enum Call<'a> {
     Recurrent(RecurrentCall<'a>),
     RecurrentGrad(RecurrentGradCall<'a>),
     Update(UpdateCall<'a>),
+    Custom(CustomCall<'a>),
 }
 
 /// How a backend answers a call.
@@ -57,6 +58,7 @@ impl Call<'_> {
             Call::NormalizeGrad(call) => ("normalize_grad", call.dx.dtype),
             Call::Recurrent(call) => ("recurrent", call.states.dtype),
             Call::RecurrentGrad(call) => ("recurrent_grad", call.dh0.dtype),
+            Call::Custom(call) => (call.op.name(), call.out.dtype),
             Call::Update(call) => ("update", call.slots.first().map_or(DType::F32, |slot| slot.dtype)),
         }
     }

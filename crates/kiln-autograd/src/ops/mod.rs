@@ -3,6 +3,7 @@
 mod arithmetic;
 mod average;
 mod conv;
+mod custom;
 mod dropout;
 mod elementwise;
 mod index;
@@ -18,4 +19,5 @@ mod resample;
 mod shape;
 mod softmax;
 
+pub use custom::CustomFunction;
 pub use recurrent::{RecurrentOutput, RecurrentVars};

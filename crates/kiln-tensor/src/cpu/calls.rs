@@ -3,7 +3,11 @@
 use super::{CpuBackend, conv, normalization, pool, random, recurrent, softmax, update};
 use crate::{Call, Ran, Result};
 
-pub(super) fn run(cpu: &CpuBackend, call: &Call<'_>) -> Result<Ran> {
+/// See [`crate::Backend::run`].
+///
+/// # Safety
+/// As there.
+pub(super) unsafe fn run(cpu: &CpuBackend, call: &Call<'_>) -> Result<Ran> {
     let isa = cpu.isa;
     match call {
         Call::Dropout(call) => random::dropout(isa, call)?,
@@ -22,6 +26,8 @@ pub(super) fn run(cpu: &CpuBackend, call: &Call<'_>) -> Result<Ran> {
         Call::Recurrent(call) => recurrent::forward(cpu, call)?,
         Call::RecurrentGrad(call) => recurrent::backward(cpu, call)?,
         Call::Update(call) => update::run(isa, call)?,
+        // SAFETY: the caller's promise.
+        Call::Custom(call) => return unsafe { call.run_on_cpu() },
     }
     Ok(Ran::Done)
 }

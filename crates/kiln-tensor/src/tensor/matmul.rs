@@ -123,8 +123,7 @@ impl Tensor {
         if !self.dtype.is_float() {
             return Err(unsupported_dtype("add_matmul", self.dtype, "f32, f64, f16 or bf16"));
         }
-        let over =
-            |x: &Tensor, matrix: &[usize; 2]| x.broadcast_to(&[batch, matrix].concat()).map_err(|_| no_product());
+        let over = |x: &Tensor, matrix: &[usize; 2]| x.broadcast_to([batch, matrix].concat()).map_err(|_| no_product());
         let (a, b) = (over(a, from)?, over(b, by)?);
         self.own()?;
         let epilogue = Epilogue { accumulate: true, ..Epilogue::default() };

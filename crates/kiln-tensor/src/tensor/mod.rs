@@ -3,6 +3,7 @@
 mod axes;
 mod conv;
 mod cross_entropy;
+mod custom;
 mod display;
 mod dropout;
 mod elementwise;
@@ -22,6 +23,7 @@ mod update;
 mod views;
 
 pub use axes::{Axes, IntoAxes, axis_index};
+pub use custom::{CustomOp, HostOperand, HostOutput};
 pub use matmul::MatmulOptions;
 pub use normalization::{Normalization, NormalizeGradients};
 pub use pool::Maxima;
@@ -33,6 +35,7 @@ pub use update::{UpdateRule, UpdateSlot, UpdateTensors};
 pub(crate) mod calls {
     pub use super::conv::{ConvCall, ConvGradInputCall, ConvGradWeightCall};
     pub use super::cross_entropy::{CrossEntropyCall, CrossEntropyGradCall};
+    pub use super::custom::CustomCall;
     pub use super::dropout::DropoutCall;
     pub use super::normalization::{MomentsCall, NormalizeCall, NormalizeGradCall};
     pub use super::pool::{MaxPoolCall, MaxPoolGradCall};
