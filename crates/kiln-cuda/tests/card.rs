@@ -63,6 +63,6 @@ fn pools_are_those_made_of_comparisons() {
 
 #[test]
 #[ignore = "needs an NVIDIA card"]
-fn normalisations_are_those_made_of_reductions() {
-    windows::normalisations(&card());
+fn normalizations_are_those_made_of_reductions() {
+    windows::normalizations(&card());
 }

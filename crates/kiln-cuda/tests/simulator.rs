@@ -49,6 +49,6 @@ fn pools_are_those_made_of_comparisons() {
 }
 
 #[test]
-fn normalisations_are_those_made_of_reductions() {
-    windows::normalisations(&kiln_cuda::simulator());
+fn normalizations_are_those_made_of_reductions() {
+    windows::normalizations(&kiln_cuda::simulator());
 }
