@@ -126,7 +126,7 @@ pub(crate) fn normalizations(gpu: &Device) {
                 let moments = x.moments().unwrap();
                 let (weight, bias) = ((case % 4 != 1).then_some(weight), (case % 4 != 2).then_some(bias));
                 let y = x.normalize(&form, &moments, weight, bias).unwrap();
-                let slopes = x.normalize_grad(&form, &moments, weight, Some(&y), dy).unwrap();
+                let slopes = x.normalize_grad(&form, &moments, weight, Some(&y), dy).unwrap().unwrap();
                 [moments, y, slopes.dx, slopes.weight, slopes.bias]
             };
             let on_cpu = all(&x.cpu, &dy.cpu, &weight.cpu, &bias.cpu);
@@ -208,10 +208,10 @@ fn recurrent_layer(
     };
     let after = input.recurrent(&weight, &options).unwrap();
     let [last, cell_grad] = [(last, optional), (cell_grad, has_cell)].map(|(x, given)| given.then_some(x));
-    let slopes = after.grad(&weight, &options, Some(&dy), last.as_ref(), cell_grad.as_ref()).unwrap();
-    let RecurrentStates { gates, states, inner } = after;
+    let slopes = after.grad(&weight, &options, Some(&dy), last.as_ref(), cell_grad.as_ref()).unwrap().unwrap();
+    let RecurrentStates { gates, states, inner, .. } = after;
     let some = [inner, slopes.inner, slopes.c0].into_iter().flatten();
-    [gates, states, slopes.gates, slopes.h0].into_iter().chain(some).collect()
+    [gates.unwrap(), states, slopes.gates, slopes.h0].into_iter().chain(some).collect()
 }
 
 pub(crate) fn recurrent_layers(gpu: &Device) {
