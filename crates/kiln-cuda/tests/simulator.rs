@@ -52,3 +52,12 @@ fn pools_are_those_made_of_comparisons() {
 fn normalizations_are_those_made_of_reductions() {
     windows::normalizations(&kiln_cuda::simulator());
 }
+
+/// Dropout is two launches; of targets that are weights the cross-entropy is composed.
+#[test]
+fn what_a_gpu_composes() {
+    let composed: Vec<String> = conformance::composed_calls(&kiln_cuda::simulator()).into_iter().collect();
+    let expected =
+        ["cross_entropy of f32", "cross_entropy of f64", "cross_entropy_grad of f32", "cross_entropy_grad of f64"];
+    assert_eq!(composed, [&expected[..], &["dropout of f32", "dropout of f64"]].concat());
+}

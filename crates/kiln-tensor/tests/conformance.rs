@@ -2,7 +2,7 @@
 
 use kiln_cpu::Isa;
 use kiln_tensor::Device;
-use kiln_tensor::conformance::{Composed, run};
+use kiln_tensor::conformance::{Composed, composed_calls, run};
 
 #[test]
 fn every_instruction_set_conforms() {
@@ -17,5 +17,21 @@ fn composed_forms_conform() {
     for &isa in Isa::available() {
         println!("{isa:?}");
         run(&Composed::device(&Device::cpu_with(isa)));
+    }
+}
+
+#[test]
+fn the_cpu_has_a_kernel_for_every_call() {
+    assert!(composed_calls(&Device::cpu()).is_empty(), "{:?}", composed_calls(&Device::cpu()));
+}
+
+#[test]
+fn a_device_without_kernels_composes_every_call() {
+    let composed = composed_calls(&Composed::device(&Device::cpu()));
+    let names =
+        ["dropout", "softmax", "softmax_grad", "cross_entropy", "cross_entropy_grad", "conv", "conv_grad_input"];
+    let more = ["conv_grad_weight", "max_pool", "moments", "normalize", "normalize_grad", "recurrent", "update"];
+    for name in names.into_iter().chain(more) {
+        assert!(composed.contains(&format!("{name} of f64")), "{name} is not among {composed:?}");
     }
 }

@@ -10,7 +10,9 @@ use cuda_std::Kernel;
 use gpu_kernels::conv::{Call, conv, conv_grad_input, conv_grad_weight, geometry, part};
 use gpu_kernels::matmul::BIAS;
 use gpu_kernels::reduce::Fold;
-use kiln_tensor::{Convolution, Epilogue, Out, Result, Shape, View, Window};
+use kiln_tensor::{
+    ConvCall, ConvGradInputCall, ConvGradWeightCall, Convolution, Epilogue, Out, Result, Shape, View, Window,
+};
 
 /// What a convolution and its input's gradient differ in, for each group: rows of the product, channels that are summed over, and how
 /// far the weights of neighbors among each are.
@@ -28,24 +30,15 @@ fn positions(shape: &Shape) -> usize {
 }
 
 impl<M: Machine> Gpu<M> {
-    pub(super) fn convolution(
-        &self,
-        form: &Convolution,
-        out: &Out<'_>,
-        [x, weight]: [&View<'_>; 2],
-        epilogue: &Epilogue<'_>,
-    ) -> Result<()> {
+    pub(super) fn convolution(&self, call: &ConvCall<'_>) -> Result<()> {
+        let ConvCall { conv: form, out, x, weight, epilogue } = call;
         let (rows, inner, inner_step) = (out.shape[1] / form.groups, weight.layout.shape()[1], form.window.taps());
         let weights = Weights { rows, inner, row_step: inner * inner_step, inner_step, adjoint: false };
         self.convolved(form, out, [x, weight], epilogue, &weights)
     }
 
-    pub(super) fn input_gradients(
-        &self,
-        form: &Convolution,
-        out: &Out<'_>,
-        [dy, weight]: [&View<'_>; 2],
-    ) -> Result<()> {
+    pub(super) fn input_gradients(&self, call: &ConvGradInputCall<'_>) -> Result<()> {
+        let ConvGradInputCall { conv: form, out, dy, weight } = call;
         let (rows, inner) = (weight.layout.shape()[1], weight.layout.shape()[0] / form.groups);
         let row_step = form.window.taps();
         let weights = Weights { rows, inner, row_step, inner_step: rows * row_step, adjoint: true };
@@ -92,7 +85,8 @@ impl<M: Machine> Gpu<M> {
         self.run_with(each, call, geometry(each, product, element_bytes))
     }
 
-    pub(super) fn weight_gradients(&self, form: &Convolution, out: &Out<'_>, [x, dy]: [&View<'_>; 2]) -> Result<()> {
+    pub(super) fn weight_gradients(&self, call: &ConvGradWeightCall<'_>) -> Result<()> {
+        let ConvGradWeightCall { conv: form, out, x, dy } = call;
         let dtype = float("conv_grad_weight", out.dtype)?;
         let (dy_shape, sums) = (dy.layout.shape(), positions(dy.layout.shape()));
         if sums == 0 || out.elements() == 0 {

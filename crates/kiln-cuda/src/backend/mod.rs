@@ -22,22 +22,23 @@ use crate::gpu::Gpu;
 use crate::machine::Machine;
 use kiln_math::BinaryOp;
 use kiln_tensor::{
-    ArgReduceOp, Backend, Buffer, CompareOp, Convolution, Distribution, Epilogue, MemoryStats, Normalization, Out,
-    Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut, ReduceOp, Result, SoftmaxKind, UnaryCall, UpdateRule,
-    UpdateSlot, View, Window,
+    ArgReduceOp, Backend, Buffer, Call, CompareOp, Distribution, Epilogue, MemoryStats, Out, Ran, ReduceOp, Result,
+    UnaryCall, View,
 };
 
 /// Primitives that are refused after a fault, and else what the modules make of them.
 macro_rules! primitives {
     ($($name:ident($($argument:ident: $t:ty),*) => $method:ident($($given:expr),*);)+) => { $(
-        fn $name(&self, $($argument: $t),*) -> Result<()> {
+        unsafe fn $name(&self, $($argument: $t),*) -> Result<()> {
             self.sound()?;
             self.$method($($given),*)
         }
     )+ };
 }
 
-impl<M: Machine> Backend for Gpu<M> {
+// SAFETY: the machine hands out disjoint memory of at least the size that is asked for; kernels write their outputs alone, which the
+// simulator checks.
+unsafe impl<M: Machine> Backend for Gpu<M> {
     fn name(&self) -> &str {
         self.machine().name()
     }
@@ -48,8 +49,12 @@ impl<M: Machine> Backend for Gpu<M> {
     fn alloc_zeroed(&self, bytes: usize) -> Result<Buffer> {
         self.zeroed(bytes)
     }
-    fn free(&self, buffer: Buffer) {
+    unsafe fn free(&self, buffer: Buffer) {
         self.freed(buffer);
+    }
+    fn synchronize(&self) -> Result<()> {
+        self.sound()?;
+        self.synchronized()
     }
     fn memory(&self) -> MemoryStats {
         self.memory_stats()
@@ -61,7 +66,6 @@ impl<M: Machine> Backend for Gpu<M> {
     primitives! {
         upload(to: Buffer, offset: usize, from: &[u8]) => uploaded(to, offset, from);
         download(to: &mut [u8], from: Buffer, offset: usize) => downloaded(to, from, offset);
-        synchronize() => synchronized();
         fill(out: Out<'_>, value: f64) => fill_elements(&out, value);
         copy(out: View<'_>, x: View<'_>) => copy_elements(&out, &x);
         unary(call: UnaryCall, out: Out<'_>, x: View<'_>) => unary_elements(call, &out, &x);
@@ -76,30 +80,30 @@ impl<M: Machine> Backend for Gpu<M> {
         gather(out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) => gather_along(&out, &x, &index, axis);
         scatter_add(out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) => scatter_along(&out, &y, &index, axis);
         random(distribution: Distribution, out: Out<'_>, stream: View<'_>) => draw(distribution, &out, &stream);
-        softmax(kind: SoftmaxKind, out: Out<'_>, x: View<'_>) => softmax_rows(kind, &out, &x);
-        softmax_grad(kind: SoftmaxKind, out: Out<'_>, y: View<'_>, dy: View<'_>) => softmax_gradients(kind, &out, [&y, &dy]);
-        cross_entropy(out: Out<'_>, logits: View<'_>, target: View<'_>) => losses(out, logits, target);
-        cross_entropy_grad(out: Out<'_>, logits: View<'_>, target: View<'_>, dy: View<'_>)
-            => loss_gradients(out, logits, target, dy);
-        conv(form: &Convolution, out: Out<'_>, x: View<'_>, weight: View<'_>, epilogue: Epilogue<'_>)
-            => convolution(form, &out, [&x, &weight], &epilogue);
-        conv_grad_input(form: &Convolution, out: Out<'_>, dy: View<'_>, weight: View<'_>)
-            => input_gradients(form, &out, [&dy, &weight]);
-        conv_grad_weight(form: &Convolution, out: Out<'_>, x: View<'_>, dy: View<'_>)
-            => weight_gradients(form, &out, [&x, &dy]);
-        max_pool(window: &Window, out: Out<'_>, taps: Option<Out<'_>>, x: View<'_>)
-            => maxima(window, &out, taps.as_ref(), &x);
-        max_pool_grad(window: &Window, out: Out<'_>, dy: View<'_>, taps: View<'_>)
-            => maxima_gradients(window, &out, [&dy, &taps]);
-        moments(out: Out<'_>, x: View<'_>) => channel_moments(out, x);
-        normalize(form: &Normalization, out: Out<'_>, x: View<'_>, moments: View<'_>, affine: [Option<View<'_>>; 2])
-            => normalized(form, &out, &x, &moments, affine);
-        recurrent(call: Recurrence<'_>, out: RecurrenceOut<'_>) => recurrent_steps(call, out);
-        recurrent_grad(call: Recurrence<'_>, saved: RecurrenceGrad<'_>, out: RecurrenceGradOut<'_>)
-            => recurrent_gradients(call, saved, out);
-        update(rule: UpdateRule, step: View<'_>, slots: &[UpdateSlot]) => updated(rule, &step, slots);
-        normalize_grad(form: &Normalization, dx: Out<'_>, affine: Out<'_>, x: View<'_>, y: View<'_>, dy: View<'_>,
-            moments: View<'_>, weight: Option<View<'_>>)
-            => normalized_gradients(form, dx, affine, [x, y, dy], moments, weight);
+    }
+
+    unsafe fn run(&self, call: &Call<'_>) -> Result<Ran> {
+        self.sound()?;
+        match call {
+            // Its composed form is two launches of kernels that are there.
+            Call::Dropout(_) => return Ok(Ran::NotHere),
+            Call::Softmax(call) => self.softmax_rows(call)?,
+            Call::SoftmaxGrad(call) => self.softmax_gradients(call)?,
+            Call::CrossEntropy(call) => return self.losses(call),
+            Call::CrossEntropyGrad(call) => return self.loss_gradients(call),
+            Call::Conv(call) => self.convolution(call)?,
+            Call::ConvGradInput(call) => self.input_gradients(call)?,
+            Call::ConvGradWeight(call) => self.weight_gradients(call)?,
+            Call::MaxPool(call) => self.maxima(call)?,
+            Call::MaxPoolGrad(call) => self.maxima_gradients(call)?,
+            Call::Moments(call) => return self.channel_moments(call),
+            Call::Normalize(call) => self.normalized(call)?,
+            Call::NormalizeGrad(call) => return self.normalized_gradients(call),
+            Call::Recurrent(call) => return self.recurrent_steps(call),
+            Call::RecurrentGrad(call) => return self.recurrent_gradients(call),
+            Call::Update(call) => self.updated(call)?,
+            Call::Custom(_) => return Ok(Ran::NotHere),
+        }
+        Ok(Ran::Done)
     }
 }

@@ -16,9 +16,7 @@ use gpu_kernels::recurrent::{
     lstm_cell_grad, recurrent_rest, simple_cell, simple_cell_grad,
 };
 use kiln_math::{BinaryOp, RecurrentCell};
-use kiln_tensor::{
-    DType, Layout, Out, Recurrence, RecurrenceGrad, RecurrenceGradOut, RecurrenceOut, Result, Shape, View, composed,
-};
+use kiln_tensor::{DType, Layout, Out, Ran, Recurrence, RecurrentCall, RecurrentGradCall, Result, Shape, View};
 use std::ops::Range;
 
 const RESET_AFTER: RecurrentCell = RecurrentCell::Gru { reset_after: true };
@@ -237,59 +235,51 @@ impl<M: Machine> Layer<'_, M> {
 }
 
 impl<M: Machine> Gpu<M> {
-    pub(super) fn recurrent_steps(&self, call: Recurrence<'_>, out: RecurrenceOut<'_>) -> Result<()> {
-        if out.states.elements() == 0 {
-            return Ok(());
+    pub(super) fn recurrent_steps(&self, call: &RecurrentCall<'_>) -> Result<Ran> {
+        if call.states.elements() == 0 {
+            return Ok(Ran::Done);
         }
-        let Some(layer) = Layer::new(self, &call, out.states.shape)? else {
-            return composed::recurrent(self, call, out);
-        };
+        let Some(layer) = Layer::new(self, &call.layer, call.states.shape)? else { return Ok(Ran::NotHere) };
         let kept = if layer.is_dropped() { layer.temporary()? } else { self.absent() };
-        if let Some(keep) = &call.keep {
+        if let Some(keep) = &call.layer.keep {
             let (buffer, dtype) = (kept.buffer(layer.dtype), layer.dtype);
             let to = Out { buffer, offset: 0, shape: keep.layout.shape(), dtype };
-            self.binary_elements(BinaryOp::Mul, &to, &call.h0, keep)?;
+            self.binary_elements(BinaryOp::Mul, &to, &call.layer.h0, keep)?;
         }
         let (gates, states, inner) =
-            (self.target(&out.gates), self.target(&out.states), self.target_of(out.inner.as_ref()));
+            (self.target(&call.gates), self.target(&call.states), self.target_of(call.inner.as_ref()));
         let to = Forward { gates, states, inner, kept };
-        if let (RESET_AFTER, Some(inner)) = (layer.cell, &out.inner) {
+        if let (RESET_AFTER, Some(inner)) = (layer.cell, &call.inner) {
             // The product of n's weight, apart from the input's part, begins at 0.
             self.fill_elements(inner, 0.0)?;
             layer.exchange(&to.gates, &to.inner)?;
         }
-        (0..layer.steps).try_for_each(|i| layer.forward(&to, i))
+        (0..layer.steps).try_for_each(|i| layer.forward(&to, i))?;
+        Ok(Ran::Done)
     }
 
-    pub(super) fn recurrent_gradients(
-        &self,
-        call: Recurrence<'_>,
-        saved: RecurrenceGrad<'_>,
-        out: RecurrenceGradOut<'_>,
-    ) -> Result<()> {
-        if out.h0.elements() == 0 {
-            return Ok(());
+    pub(super) fn recurrent_gradients(&self, call: &RecurrentGradCall<'_>) -> Result<Ran> {
+        if call.dh0.elements() == 0 {
+            return Ok(Ran::Done);
         }
-        let Some(layer) = Layer::new(self, &call, saved.states.layout.shape())? else {
-            return composed::recurrent_grad(self, call, saved, out);
-        };
-        layer.fill(&out.h0, saved.last_grad.as_ref())?;
-        if let Some(c0) = &out.c0 {
-            layer.fill(c0, saved.cell_grad.as_ref())?;
+        let Some(layer) = Layer::new(self, &call.layer, call.states.layout.shape())? else { return Ok(Ran::NotHere) };
+        layer.fill(&call.dh0, call.last_grad.as_ref())?;
+        if let Some(c0) = &call.dc0 {
+            layer.fill(c0, call.cell_grad.as_ref())?;
         }
         if layer.steps == 0 {
-            return Ok(());
+            return Ok(Ran::Done);
         }
         let apart = layer.is_dropped() || layer.cell == RESET_BEFORE;
         let pass = Backward {
-            gates: self.rows(&saved.gates)?,
-            states: self.rows(&saved.states)?,
-            inner: self.rows_of(&saved.inner)?,
-            dy: self.rows_of(&saved.states_grad)?,
-            dgates: self.target(&out.gates),
-            dinner: self.target_of(out.inner.as_ref()),
-            dh: self.target(&out.h0),
-            dc: self.target_of(out.c0.as_ref()),
+            gates: self.rows(&call.gates)?,
+            states: self.rows(&call.states)?,
+            inner: self.rows_of(&call.inner)?,
+            dy: self.rows_of(&call.states_grad)?,
+            dgates: self.target(&call.dgates),
+            dinner: self.target_of(call.dinner.as_ref()),
+            dh: self.target(&call.dh0),
+            dc: self.target_of(call.dc0.as_ref()),
             product: if apart { layer.temporary()? } else { self.absent() },
         };
         for i in (0..layer.steps).rev() {
@@ -305,6 +295,6 @@ impl<M: Machine> Gpu<M> {
         if layer.cell == RESET_AFTER {
             layer.exchange(&pass.dgates, &pass.dinner)?;
         }
-        Ok(())
+        Ok(Ran::Done)
     }
 }

@@ -1,4 +1,4 @@
-//! Softmax and cross-entropy. What no kernel does is left to the bodies that [`kiln_tensor::composed`] makes of finer primitives.
+//! Softmax and cross-entropy of labels.
 
 use super::dispatch::by_float;
 use super::operand::{float, single_or_double, sizes};
@@ -7,7 +7,9 @@ use crate::machine::Machine;
 use gpu_kernels::cross_entropy::{cross_entropy, cross_entropy_grad};
 use gpu_kernels::geometry::by_lanes;
 use gpu_kernels::softmax::{softmax, softmax_grad};
-use kiln_tensor::{DType, Out, Result, SoftmaxKind, View, composed};
+use kiln_tensor::{
+    CrossEntropyCall, CrossEntropyGradCall, DType, Out, Ran, Result, SoftmaxCall, SoftmaxGradCall, SoftmaxKind,
+};
 
 /// How long the rows of an output are, and how many there are.
 fn rows_of(out: &Out<'_>) -> (u32, usize) {
@@ -16,18 +18,20 @@ fn rows_of(out: &Out<'_>) -> (u32, usize) {
 }
 
 impl<M: Machine> Gpu<M> {
-    pub(super) fn softmax_rows(&self, kind: SoftmaxKind, out: &Out<'_>, x: &View<'_>) -> Result<()> {
+    pub(super) fn softmax_rows(&self, call: &SoftmaxCall<'_>) -> Result<()> {
+        let SoftmaxCall { kind, out, x } = call;
         let dtype = float("softmax", out.dtype)?;
-        let ((width, rows), log) = (rows_of(out), u32::from(kind == SoftmaxKind::LogSoftmax));
+        let ((width, rows), log) = (rows_of(out), u32::from(*kind == SoftmaxKind::LogSoftmax));
         let x = self.numbers(x)?;
         self.computing(out, |to| {
             by_float!(dtype, T => self.run(softmax::<T> { y: to.write(), x: x.read(), width, log }, by_lanes(rows)))
         })
     }
 
-    pub(super) fn softmax_gradients(&self, kind: SoftmaxKind, out: &Out<'_>, [y, dy]: [&View<'_>; 2]) -> Result<()> {
+    pub(super) fn softmax_gradients(&self, call: &SoftmaxGradCall<'_>) -> Result<()> {
+        let SoftmaxGradCall { kind, out, y, dy } = call;
         let dtype = float("softmax_grad", out.dtype)?;
-        let ((width, rows), log) = (rows_of(out), u32::from(kind == SoftmaxKind::LogSoftmax));
+        let ((width, rows), log) = (rows_of(out), u32::from(*kind == SoftmaxKind::LogSoftmax));
         let (y, dy) = (self.numbers(y)?, self.numbers(dy)?);
         self.computing(out, |to| {
             by_float!(dtype, T => {
@@ -37,32 +41,36 @@ impl<M: Machine> Gpu<M> {
         })
     }
 
-    pub(super) fn losses(&self, out: Out<'_>, logits: View<'_>, target: View<'_>) -> Result<()> {
+    pub(super) fn losses(&self, call: &CrossEntropyCall<'_>) -> Result<Ran> {
+        let CrossEntropyCall { out, logits, target } = call;
         if target.dtype.is_float() {
-            return composed::cross_entropy(self, out, logits, target);
+            return Ok(Ran::NotHere);
         }
         let dtype = single_or_double("cross_entropy", out.dtype)?;
         let [classes] = sizes([logits.layout.shape()[1]]);
-        let (x, labels) = (self.rows(&logits)?, self.rows_as(&target, DType::I64)?);
-        let (to, geometry, labels) = (self.target(&out), by_lanes(out.elements()), labels.read());
+        let (x, labels) = (self.rows(logits)?, self.rows_as(target, DType::I64)?);
+        let (to, geometry, labels) = (self.target(out), by_lanes(out.elements()), labels.read());
         by_float!(dtype, T => {
             self.run(cross_entropy::<T> { y: to.write(), logits: x.read(), labels, classes }, geometry)
-        })
+        })?;
+        Ok(Ran::Done)
     }
 
-    pub(super) fn loss_gradients(&self, out: Out<'_>, logits: View<'_>, target: View<'_>, dy: View<'_>) -> Result<()> {
+    pub(super) fn loss_gradients(&self, call: &CrossEntropyGradCall<'_>) -> Result<Ran> {
+        let CrossEntropyGradCall { out, logits, target, dy } = call;
         if target.dtype.is_float() {
-            return composed::cross_entropy_grad(self, out, logits, target, dy);
+            return Ok(Ran::NotHere);
         }
         let dtype = single_or_double("cross_entropy_grad", out.dtype)?;
         let (rows, [classes]) = (logits.layout.shape()[0], sizes([logits.layout.shape()[1]]));
-        let (x, labels) = (self.rows(&logits)?, self.rows_as(&target, DType::I64)?);
-        let (to, slopes, labels) = (self.target(&out), self.whole(dy.buffer, dy.dtype), labels.read());
+        let (x, labels) = (self.rows(logits)?, self.rows_as(target, DType::I64)?);
+        let (to, slopes, labels) = (self.target(out), self.whole(dy.buffer, dy.dtype), labels.read());
         let (dy_start, dy_step) = (dy.layout.offset() as i64, dy.layout.strides()[0] as i64);
         by_float!(dtype, T => {
             let (dx, logits, dy) = (to.write(), x.read(), slopes.read());
             let gradient = cross_entropy_grad::<T> { dx, logits, labels, dy, dy_start, dy_step, classes };
             self.run(gradient, by_lanes(rows))
-        })
+        })?;
+        Ok(Ran::Done)
     }
 }

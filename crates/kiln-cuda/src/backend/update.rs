@@ -6,7 +6,7 @@ use crate::gpu::Gpu;
 use crate::machine::Machine;
 use cuda_std::Element;
 use gpu_kernels::update::{AdamSettings, SLOTS, SgdSettings, Slot, adam, blocks, by_block, sgd};
-use kiln_tensor::{Result, UpdateRule, UpdateSlot, View};
+use kiln_tensor::{Result, UpdateCall, UpdateRule, UpdateSlot};
 
 impl<M: Machine> Gpu<M> {
     /// At most [`SLOTS`] tensors as a kernel takes them, and the blocks that all of them have.
@@ -27,8 +27,9 @@ impl<M: Machine> Gpu<M> {
         (given, first)
     }
 
-    pub(super) fn updated(&self, rule: UpdateRule, step: &View<'_>, slots: &[UpdateSlot]) -> Result<()> {
-        let step = self.rows(step)?;
+    pub(super) fn updated(&self, call: &UpdateCall<'_>) -> Result<()> {
+        let UpdateCall { rule, step, slots } = *call;
+        let step = self.rows(&step)?;
         let launches = slots.chunk_by(|a, b| a.dtype == b.dtype).flat_map(|same| same.chunks(SLOTS));
         launches.into_iter().try_for_each(|slots| {
             by_float!(single_or_double("update", slots[0].dtype)?, T => {

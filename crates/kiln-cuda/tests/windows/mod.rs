@@ -2,7 +2,8 @@
 
 use kiln_math::{Purpose, Stream, UnaryOp};
 use kiln_tensor::{
-    Convolution, DType, Device, MAX_SPATIAL, MatmulOptions, Normalization, PerAxis, PoolOptions, Shape, Tensor, Window, composed,
+    Convolution, DType, Device, MAX_SPATIAL, MatmulOptions, Normalization, PerAxis, PoolOptions, Shape, Tensor, Window,
+    composed,
 };
 
 /// A source of settings and numbers.
@@ -131,7 +132,8 @@ pub(crate) fn weights_of_many_positions(device: &Device) {
     let window = Window { kernel: [1, 3, 3], padding: [(0, 0), (1, 1), (1, 1)], ..Window::default() };
     let conv = Convolution { window, groups: 1 };
     for (samples, channels, rows) in [(5, 2, 3), (4, 5, 33), (0, 2, 3)] {
-        let (x, dy) = (cases.tensor(shape(&[samples, channels, 21, 23])), cases.tensor(shape(&[samples, rows, 21, 23])));
+        let (x, dy) =
+            (cases.tensor(shape(&[samples, channels, 21, 23])), cases.tensor(shape(&[samples, rows, 21, 23])));
         let [dw, again] = [(); 2].map(|()| x.conv_grad_weight(&dy, &conv).unwrap());
         close(&format!("{samples} samples"), &dw, &composed::conv_grad_weight(&x, &dy, &conv).unwrap(), 100.0);
         same("the same again", &dw, &again);
@@ -168,7 +170,8 @@ pub(crate) fn pools(device: &Device, count: usize) {
             let x = tensor_of(&values, x_shape, dtype, device);
             let lead = MAX_SPATIAL - spatial;
             let axes = |of: [usize; MAX_SPATIAL]| per_axis(&of[lead..]);
-            let options = PoolOptions::new(axes(window.kernel)).stride(axes(window.stride)).dilation(axes(window.dilation));
+            let options =
+                PoolOptions::new(axes(window.kernel)).stride(axes(window.stride)).dilation(axes(window.dilation));
             let options = options.padding(per_axis(&window.padding[lead..]));
             let (y, maxima) = x.max_pool_with_taps(&options).unwrap();
             let (want, positions) = composed::max_pool(&window, &x, &y_shape).unwrap();

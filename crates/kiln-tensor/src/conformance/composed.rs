@@ -6,17 +6,12 @@ use crate::{
     Out, Ran, ReduceOp, Result, Shape, SoftmaxKind, Tensor, UnaryCall, View, composed,
 };
 use kiln_math::BinaryOp;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// A device that answers every call with "not here", so that all coarse operations are composed.
 pub struct Composed(Device);
 
-/// A device that takes down which calls ran.
-pub struct Answers {
-    device: Device,
-    seen: Mutex<Vec<((&'static str, DType), Ran)>>,
-}
-
+/// A backend that hands everything but calls on to another device.
 macro_rules! forward {
     ($of:ident, $device:tt, $run:expr) => {
         forward! { $of, $device, $run;
@@ -72,33 +67,13 @@ macro_rules! forward {
     };
 }
 
-forward!(Composed, 0, |_: &Composed, _: &Call<'_>| Ok(Ran::NotHere));
-forward!(Answers, device, |answers: &Answers, call: &Call<'_>| {
-    let ran = answers.device.run(call)?;
-    answers.seen.lock().unwrap_or_else(PoisonError::into_inner).push((call.name(), ran));
-    Ok(ran)
-});
+pub(super) use forward;
 
+forward!(Composed, 0, |_: &Composed, _: &Call<'_>| Ok(Ran::NotHere));
 impl Composed {
     /// The device `inner` without its kernels of coarse operations.
     pub fn device(inner: &Device) -> Device {
         Device::new(Arc::new(Composed(inner.clone())))
-    }
-}
-
-impl Answers {
-    /// The calls that `program` makes on a device like `inner` and that are composed there, in order and each once.
-    pub fn composed(inner: &Device, program: impl FnOnce(&Device)) -> Vec<String> {
-        let answers = Arc::new(Answers { device: inner.clone(), seen: Mutex::default() });
-        program(&Device::new(answers.clone()));
-        let mut found: Vec<String> = Vec::new();
-        for ((name, dtype), ran) in answers.seen.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let call = format!("{name} of {dtype}");
-            if *ran == Ran::NotHere && !found.contains(&call) {
-                found.push(call);
-            }
-        }
-        found
     }
 }
 

@@ -7,6 +7,7 @@
 // These are tests that other crates call: a panic is their report.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
+mod answers;
 mod cases;
 mod coarse;
 mod composed;
@@ -23,7 +24,8 @@ mod update;
 mod window;
 
 use crate::Device;
-pub use composed::{Answers, Composed};
+pub use answers::composed_calls;
+pub use composed::Composed;
 
 /// A name, and a check that panics with what differed.
 pub type Check = (&'static str, fn(&Device));
