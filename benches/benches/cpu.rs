@@ -4,7 +4,7 @@
 #![allow(missing_docs)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use kiln::cpu::softmax::{Normalised, softmax};
+use kiln::cpu::softmax::{SoftmaxKind, softmax};
 use kiln::cpu::{Isa, gather, update};
 use kiln::math::update::AdamSettings;
 use kiln_benches::in_team;
@@ -16,7 +16,7 @@ fn rows(c: &mut Criterion) {
         let mut y = x.clone();
         group.throughput(Throughput::Elements(x.len() as u64));
         group.bench_function(format!("{rows}x{width}"), |bench| {
-            bench.iter_custom(|times| in_team(times, || softmax(Isa::best(), Normalised::Softmax, &mut y, &x, width)));
+            bench.iter_custom(|times| in_team(times, || softmax(Isa::best(), SoftmaxKind::Softmax, &mut y, &x, width)));
         });
     }
     group.finish();
@@ -39,7 +39,7 @@ fn gathers(c: &mut Criterion) {
                 let drawn = next();
                 let (indices, upcoming) = drawn.split_at(32);
                 let rows = gather::Rows { source: &source, width: 784, indices, upcoming };
-                gather::gather_normalised(Isa::best(), &mut out, rows, &[[1.0 / 255.0, 0.0]]);
+                gather::gather_normalized(Isa::best(), &mut out, rows, &[[1.0 / 255.0, 0.0]]);
             })
         });
     });

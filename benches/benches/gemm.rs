@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use kiln_cpu::gemm::{Activation, Bias, Epilogue, Matrix, MatrixMut, matmul};
+use kiln_cpu::gemm::{Bias, GemmActivation, GemmEpilogue, Matrix, MatrixMut, matmul};
 use kiln_cpu::{Isa, team};
 use std::hint::black_box;
 
@@ -38,7 +38,7 @@ fn products(c: &mut Criterion) {
                     for _ in 0..times {
                         let (a, b) = (Matrix::row_major(black_box(&a), m, k), Matrix::row_major(&b, k, n));
                         let out = MatrixMut::row_major(&mut out, m, n);
-                        matmul(Isa::best(), a.unwrap(), b.unwrap(), out.unwrap(), Epilogue::overwrite()).unwrap();
+                        matmul(Isa::best(), a.unwrap(), b.unwrap(), out.unwrap(), GemmEpilogue::overwrite()).unwrap();
                     }
                     start.elapsed()
                 })
@@ -57,11 +57,11 @@ fn layouts(c: &mut Criterion) {
     let rows = Matrix::row_major(&a, m, k).unwrap();
     let columns = Matrix::row_major(&a, k, m).unwrap().t();
     let (b_rows, b_columns) = (Matrix::row_major(&b, k, n).unwrap(), Matrix::row_major(&b, n, k).unwrap().t());
-    let dense = Epilogue::overwrite().with_bias(Bias::Row(&bias)).with_activation(Activation::Relu);
-    let plain = Epilogue::overwrite();
+    let dense = GemmEpilogue::overwrite().with_bias(Bias::Row(&bias)).with_activation(GemmActivation::Relu);
+    let plain = GemmEpilogue::overwrite();
     for (name, a, b, epilogue) in [
         ("plain", rows, b_rows, plain),
-        ("accumulate", rows, b_rows, Epilogue::accumulate()),
+        ("accumulate", rows, b_rows, GemmEpilogue::accumulate()),
         ("bias and relu", rows, b_rows, dense),
         ("A transposed", columns, b_rows, plain),
         ("B transposed", rows, b_columns, plain),

@@ -5,7 +5,7 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kiln::cpu::{Isa, elementwise};
-use kiln::math::{Purpose, Stream, UnaryOp};
+use kiln::math::{Purpose, RandomStream, UnaryOp};
 
 /// Elements: 16 KiB, and too few to be shared between threads.
 const COUNT: usize = 4096;
@@ -31,7 +31,7 @@ fn functions(c: &mut Criterion) {
 
 fn draws(c: &mut Criterion) {
     let mut group = c.benchmark_group("draws");
-    let mut stream = Stream::new(1, Purpose::Data, 0);
+    let mut stream = RandomStream::new(1, Purpose::Data, 0);
     group.bench_function("uniform", |bench| bench.iter(|| stream.uniform()));
     group.bench_function("normal", |bench| bench.iter(|| stream.normal()));
     let mut order: Vec<u32> = (0..60_000).collect();

@@ -27,7 +27,7 @@ fn operations(c: &mut Criterion) {
         bench("add", &mut || x.add(&y));
         bench("add a broadcast row", &mut || x.add(&row));
         bench("sum", &mut || x.sum_all());
-        bench("sum of the first axis", &mut || x.sum(0, false));
+        bench("sum of the first axis", &mut || x.sum(0));
     }
     let x = ones(&[1024, 1024]);
     group.bench_function("copy a transposed (1024, 1024)", |bench| {

@@ -7,7 +7,7 @@ import time
 import torch
 
 steps, dev = int(sys.argv[1]) if len(sys.argv) > 1 else 60, sys.argv[2] if len(sys.argv) > 2 else "cpu"
-# Convolutions, dense layers, and the four vectors of each batch normalisation, all of which Keras counts.
+# Convolutions, dense layers, and the four vectors of each batch normalization, all of which Keras counts.
 SHAPES = [(96, 3, 11, 11), (256, 96, 5, 5), (384, 256, 3, 3), (384, 384, 3, 3), (256, 384, 3, 3), (4096, 256), (4096, 4096), (10, 4096), (10,)]
 SHAPES += [(n,) for n in (96, 256, 384, 384, 256, 4096, 4096) for _ in range(4)]
 torch.manual_seed(0)

@@ -88,7 +88,7 @@ def augmented(x):
     sheared = matrix((one, -shear.sin(), zero), (zero, shear.cos(), zero), last)
     zoom = matrix((zoom_down, zero, zero), (zero, zoom_across, zero), last)
     mirror = matrix((one, zero, zero), (zero, flip, zero), last)
-    total = rotation @ shift @ sheared @ zoom @ mirror  # of (row, column, 1) about the centre
+    total = rotation @ shift @ sheared @ zoom @ mirror  # of (row, column, 1) about the center
     rows, columns = torch.meshgrid(torch.arange(height) - (height - 1) / 2, torch.arange(width) - (width - 1) / 2, indexing="ij")
     places = torch.stack([rows.reshape(-1), columns.reshape(-1), torch.ones(height * width)])
     row, column, _ = (total @ places).unbind(1)

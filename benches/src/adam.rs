@@ -14,7 +14,7 @@ struct Parameters {
     parameters: Vec<Param>,
 }
 
-/// Convolutions, dense layers, and the four vectors of each batch normalisation, all of which Keras counts: 21,650,858.
+/// Convolutions, dense layers, and the four vectors of each batch normalization, all of which Keras counts: 21,650,858.
 fn shapes() -> Vec<Vec<usize>> {
     let kernels: [&[usize]; 9] = [
         &[96, 3, 11, 11],
@@ -27,8 +27,8 @@ fn shapes() -> Vec<Vec<usize>> {
         &[4096, 10],
         &[10],
     ];
-    let normalised = [96, 256, 384, 384, 256, 4096, 4096];
-    let vectors = normalised.into_iter().flat_map(|n| [n; 4]).map(|n| vec![n]);
+    let normalized = [96, 256, 384, 384, 256, 4096, 4096];
+    let vectors = normalized.into_iter().flat_map(|n| [n; 4]).map(|n| vec![n]);
     kernels.into_iter().map(<[usize]>::to_vec).chain(vectors).collect()
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn step(device: &Device) -> Result<Value> {
     let mut model = Parameters { parameters: Vec::new() };
     for (index, shape) in shapes().iter().enumerate() {
         let normal = |std, index| {
-            Tensor::normal(shape.as_slice(), 0.0, std, DType::F32, device, Stream::new(0, Purpose::Data, index))
+            Tensor::normal(shape.as_slice(), 0.0, std, DType::F32, device, RandomStream::new(0, Purpose::Data, index))
         };
         let parameter = Param::new(normal(1.0, 2 * index as u64)?);
         gradients.insert(parameter.id(), normal(0.01, 2 * index as u64 + 1)?);

@@ -23,7 +23,7 @@ pub(crate) fn step(device: &Device) -> Result<Value> {
     let parameters = model.parameter_count();
     let mut optimizer = Adam::new(0.001);
     let loss_of = SparseCategoricalCrossentropy::from_logits();
-    let images = Stream::new(0, Purpose::Data, 0);
+    let images = RandomStream::new(0, Purpose::Data, 0);
     let images = Var::from(&Tensor::uniform([BATCH, 3, 32, 32], 0.0, 1.0, DType::F32, device, images)?);
     let labels: Vec<i64> = (0..BATCH as i64).map(|i| i * 7 % 10).collect();
     let labels = Tensor::from_slice(&labels, [BATCH], device)?;

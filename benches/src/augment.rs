@@ -25,7 +25,7 @@ fn rate(loader: &Loader<&ImageDataset>) -> Result<f64> {
 
 /// Images a second by the training loop's own threads and by two workers beside it; and without augmentation.
 pub(crate) fn rates() -> Result<Value> {
-    let mut noise = Stream::new(0, Purpose::Data, 0);
+    let mut noise = RandomStream::new(0, Purpose::Data, 0);
     let pixels = (0..IMAGES * 3072).map(|_| noise.next_u32() as u8).collect();
     let plain = ImageDataset::new(pixels, vec![0; IMAGES], &[3, 32, 32], 10)?;
     let data = plain.clone().augment(listing())?;

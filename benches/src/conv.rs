@@ -26,14 +26,14 @@ const FORMS: [(&str, Form); 10] = [
 /// Milliseconds forward, of the input's gradient and of the weight's.
 fn times([batch, groups, inputs, outputs, size, kernel, stride, padding]: Form, device: &Device) -> Result<[f64; 3]> {
     let uniform = |shape: [usize; 4], index| {
-        Tensor::uniform(shape, -1.0, 1.0, DType::F32, device, Stream::new(0, Purpose::Data, index))
+        Tensor::uniform(shape, -1.0, 1.0, DType::F32, device, RandomStream::new(0, Purpose::Data, index))
     };
     let x = uniform([batch, groups * inputs, size, size], 0)?;
     let weight = uniform([groups * outputs, inputs, kernel, kernel], 1)?;
     let options = ConvOptions::new().stride(stride).padding(padding).groups(groups);
     let conv = options.resolve(x.shape(), weight.shape())?;
     let y = x.conv(&weight, &options, MatmulOptions::default())?;
-    let dy = Tensor::uniform(y.shape(), -1.0, 1.0, DType::F32, device, Stream::new(0, Purpose::Data, 2))?;
+    let dy = Tensor::uniform(y.shape(), -1.0, 1.0, DType::F32, device, RandomStream::new(0, Purpose::Data, 2))?;
     let milliseconds = |f: &dyn Fn() -> Result<Tensor>| -> Result<f64> {
         let time = best_of_half_a_second(|| {
             f()?;

@@ -25,7 +25,7 @@ const LARGE: [[usize; 3]; 2] = [[4096; 3], [8192; 3]];
 
 fn rate([m, k, n]: [usize; 3], dtype: DType, device: &Device) -> Result<f64> {
     let normal = |shape, index| {
-        Tensor::normal(shape, 0.0, 1.0, DType::F32, device, Stream::new(0, Purpose::Data, index))?.to_dtype(dtype)
+        Tensor::normal(shape, 0.0, 1.0, DType::F32, device, RandomStream::new(0, Purpose::Data, index))?.to_dtype(dtype)
     };
     let (a, b) = (normal([m, k], 0)?, normal([k, n], 1)?);
     let time = best_of_half_a_second(|| {

@@ -31,7 +31,7 @@ fn chain(x: &Var) -> Result<f64> {
 }
 
 pub(crate) fn costs(data: &Path, device: &Device) -> Result<Value> {
-    let x = Tensor::normal([64], 0.0, 1.0, DType::F32, device, Stream::new(0, Purpose::Data, 0))?;
+    let x = Tensor::normal([64], 0.0, 1.0, DType::F32, device, RandomStream::new(0, Purpose::Data, 0))?;
     let (plain, with_node) =
         kiln::run(|| Ok::<_, kiln::Error>((chain(&Var::constant(x.clone()))?, chain(&Var::variable(x.clone()))?)))?;
     let data = Mnist::load(data)?;

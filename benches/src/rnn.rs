@@ -31,7 +31,7 @@ pub(crate) fn steps(device: &Device) -> Result<Value> {
     let (mut medians, mut least) = (Map::new(), Map::new());
     kiln::run(|| -> Result<()> {
         for (size @ [steps, batch, inputs, units], count) in SIZES {
-            let stream = Stream::new(0, Purpose::Data, 0);
+            let stream = RandomStream::new(0, Purpose::Data, 0);
             let x = Var::from(Tensor::normal([steps, batch, inputs], 0.0, 1.0, DType::F32, device, stream)?);
             let mut init = Init::new(0, device);
             let init = &mut init;

@@ -5,9 +5,9 @@
 //! block may have is cut by itself: forward the CPU's order and blocks. Those of the weight's gradient go through the positions.
 
 use crate::matmul::{BIAS, RELU};
-use crate::number::Number;
+use crate::number::TileElement;
 use crate::tile::{Sums, THREADS, Tile, each};
-use crate::window::{Axes, Window, place, volume};
+use crate::window::{Axes, DeviceWindow, place, volume};
 use cuda_std::*;
 use kiln_math::ops::{Relu, Unary};
 use kiln_math::taps_in_block;
@@ -36,7 +36,7 @@ pub fn part([rows, columns, products]: [usize; 3], k: usize) -> usize {
 /// Which elements a product pairs.
 trait Direction {
     /// The element of x, by its number, that y's position meets at a tap.
-    fn met(window: &Window, position: Axes, tap: Axes, read: Axes) -> Option<u32>;
+    fn met(window: &DeviceWindow, position: Axes, tap: Axes, read: Axes) -> Option<u32>;
     /// The tap that is met at this place of the sum.
     fn tap(number: u32, taps: u32) -> u32;
 }
@@ -46,7 +46,7 @@ struct Forward;
 
 impl Direction for Forward {
     #[inline(always)]
-    fn met(window: &Window, position: Axes, tap: Axes, read: Axes) -> Option<u32> {
+    fn met(window: &DeviceWindow, position: Axes, tap: Axes, read: Axes) -> Option<u32> {
         window.met(position, tap, read)
     }
 
@@ -61,7 +61,7 @@ struct Backward;
 
 impl Direction for Backward {
     #[inline(always)]
-    fn met(window: &Window, position: Axes, tap: Axes, read: Axes) -> Option<u32> {
+    fn met(window: &DeviceWindow, position: Axes, tap: Axes, read: Axes) -> Option<u32> {
         window.meeting(position, tap, read)
     }
 
@@ -74,7 +74,7 @@ impl Direction for Backward {
 parameters! {
     /// A convolution, or the gradient of one with respect to its input: y (samples, groups·rows, `written`) of x (samples,
     /// groups·inner, `read`).
-    pub struct Call<T: Element> {
+    pub struct Call<T: DeviceCopy> {
         y: GlobalMut<T>,
         x: Global<T>,
         /// Of each group the weight of a row, an inner channel and a tap lies at row·row_step + inner·inner_step + tap.
@@ -92,13 +92,13 @@ parameters! {
         written: Axes,
         read: Axes,
         /// The convolution's.
-        window: Window,
+        window: DeviceWindow,
     }
 }
 
 /// The sums of a block's tile.
 #[inline(always)]
-fn product<T: Number, const R: usize, D: Direction>(call: Call<T>) {
+fn product<T: TileElement, const R: usize, D: Direction>(call: Call<T>) {
     let Call { y, x, weight, bias, flags, samples, groups, rows, inner, row_step, inner_step, written, read, window } = call;
     let (positions, plane, taps) = (volume(written), volume(read), volume(window.kernel));
     let (group, columns) = (block_idx_z(), samples * positions);
@@ -183,22 +183,22 @@ fn product<T: Number, const R: usize, D: Direction>(call: Call<T>) {
 kernels! {
     /// y = activation(Σ x·weight + bias)
     #[max_threads = THREADS]
-    pub fn conv<T: Number, const R: usize>(call: Call<T>) for [f32: 1 4, f64: 1] {
+    pub fn conv<T: TileElement, const R: usize>(call: Call<T>) for [f32: 1 4, f64: 1] {
         product::<T, R, Forward>(call);
     }
 
     /// y = the gradient with respect to the input, where x is that to the output.
     #[max_threads = THREADS]
-    pub fn conv_grad_input<T: Number, const R: usize>(call: Call<T>) for [f32: 1 4, f64: 1] {
+    pub fn conv_grad_input<T: TileElement, const R: usize>(call: Call<T>) for [f32: 1 4, f64: 1] {
         product::<T, R, Backward>(call);
     }
 
     /// y (groups·rows, inner, taps, splits): the gradient with respect to the weight, in the sums of `splits` parts of the
     /// positions, each of `part`; from dy (samples, groups·rows, outputs) and x (samples, groups·inner, inputs).
     #[max_threads = THREADS]
-    pub fn conv_grad_weight<T: Number, const R: usize>(
+    pub fn conv_grad_weight<T: TileElement, const R: usize>(
         y: GlobalMut<T>, dy: Global<T>, x: Global<T>, splits: u32, part: u32,
-        samples: u32, groups: u32, rows: u32, inner: u32, outputs: Axes, inputs: Axes, window: Window
+        samples: u32, groups: u32, rows: u32, inner: u32, outputs: Axes, inputs: Axes, window: DeviceWindow
     ) for [f32: 1 4, f64: 1] {
         let (positions, plane, taps) = (volume(outputs), volume(inputs), volume(window.kernel));
         let (group, split, columns) = (block_idx_z() / splits, block_idx_z() % splits, inner * taps);

@@ -8,7 +8,7 @@ use kiln_math::{round_integer_to_odd, round_to_odd};
 /// A type of numbers, and how memory holds them.
 pub trait Stored: Copy + 'static {
     /// What memory holds: half types and truth values are integers there.
-    type Bits: Element;
+    type Bits: DeviceCopy;
 }
 
 /// A number as one of type `B`.

@@ -18,7 +18,7 @@ parameters! {
 kernels! {
     /// y = value, an element's bits.
     #[max_threads = THREADS]
-    pub fn fill<T: Element>(y: GlobalMut<T>, value: T) for [u8, u16, u32, u64] {
+    pub fn fill<T: DeviceCopy>(y: GlobalMut<T>, value: T) for [u8, u16, u32, u64] {
         let i = element();
         if i < y.len() {
             y.set(i, value);
@@ -27,7 +27,7 @@ kernels! {
 
     /// The `count` elements of x at their places in a shape of six axes, to their places in y.
     #[max_threads = THREADS]
-    pub fn strided<T: Element>(
+    pub fn strided<T: DeviceCopy>(
         y: GlobalMut<T>, to: Places, x: Global<T>, from: Places, count: u64, sizes: [u32; 6]
     ) for [u8, u16, u32, u64] {
         let i = element();
@@ -49,7 +49,7 @@ kernels! {
 
     /// y = condition ? a : b
     #[max_threads = THREADS]
-    pub fn select<T: Element>(
+    pub fn select<T: DeviceCopy>(
         y: GlobalMut<T>, condition: Global<u8>, a: Global<T>, b: Global<T>
     ) for [u8, u16, u32, u64] {
         let i = element();

@@ -6,7 +6,7 @@ use cuda_std::*;
 kernels! {
     /// y (outer, index, inner) = x (outer, axis, inner) at `index` along the middle axis; an index outside of it is a fault.
     #[max_threads = THREADS]
-    pub fn gather<T: Element>(
+    pub fn gather<T: DeviceCopy>(
         y: GlobalMut<T>, x: Global<T>, index: Global<i64>, axis: u64, inner: u64
     ) for [u8, u16, u32, u64] {
         let i = element();

@@ -1,7 +1,7 @@
 //! Sixteen lanes that add up one sequence: the tree that every reduction follows, on the CPU too.
 //!
 //! Element i goes to lane i mod 16, each lane adding up in order; the lanes are then combined in halves: lane j with lane j + 8,
-//! j + 4, j + 2, j + 1. Sixteen neighbouring threads are the lanes; all threads of a warp must call [`combine`].
+//! j + 4, j + 2, j + 1. Sixteen neighboring threads are the lanes; all threads of a warp must call [`combine`].
 
 use cuda_std::{Shuffle, lane_id, thread_idx_x, warp_shuffle_idx};
 

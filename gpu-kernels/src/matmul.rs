@@ -3,7 +3,7 @@
 //!
 //! The sum of an element is cut into blocks of `K_BLOCK` terms, as on the CPU: the bits are the same with each of them.
 
-use crate::number::Number;
+use crate::number::TileElement;
 use crate::tile::{Share, Sums, THREADS, Tile, each};
 use cuda_std::*;
 use kiln_math::ops::{Relu, Unary};
@@ -32,7 +32,7 @@ pub fn geometry(each: usize, [m, n, matrices]: [usize; 3], element_bytes: usize)
 
 parameters! {
     /// A matrix at strides of any sign; 0 repeats.
-    pub struct Matrix<T: Element> {
+    pub struct Matrix<T: DeviceCopy> {
         /// All elements of its memory.
         elements: Global<T>,
         /// The first element.
@@ -47,8 +47,8 @@ parameters! {
 }
 
 parameters! {
-    /// What products write: matrices one after the other, whose columns are neighbours.
-    pub struct Product<T: Element> {
+    /// What products write: matrices one after the other, whose columns are neighbors.
+    pub struct Product<T: DeviceCopy> {
         /// All elements of their memory.
         elements: GlobalMut<T>,
         /// The first element.
@@ -62,7 +62,7 @@ parameters! {
 
 parameters! {
     /// A number for each column, at a stride.
-    pub struct Bias<T: Element> {
+    pub struct Bias<T: DeviceCopy> {
         /// All elements of its memory.
         elements: Global<T>,
         /// The first element.
@@ -73,7 +73,7 @@ parameters! {
 }
 
 /// What a thread reads of a factor that lies at strides.
-struct Factor<T> {
+struct StridedFactor<T> {
     elements: Global<T>,
     share: Share,
     /// Where the thread's first element lies, and how far the next ones are: within a step, and from step to step.
@@ -85,7 +85,7 @@ struct Factor<T> {
     k: u32,
 }
 
-impl<T: Number> Factor<T> {
+impl<T: TileElement> StridedFactor<T> {
     #[inline(always)]
     fn new<const R: usize, const P: usize>(
         _: Tile<R, P>,
@@ -95,9 +95,9 @@ impl<T: Number> Factor<T> {
         (first, end): (u32, u32),
         k: u32,
     ) -> Self {
-        // Neighbouring threads read neighbours in memory, whichever way the factor lies.
+        // Neighboring threads read neighbors in memory, whichever way the factor lies.
         let share = if k_stride == 1 { Tile::<R, P>::along_k() } else { Tile::<R, P>::across_k() };
-        Factor {
+        StridedFactor {
             elements,
             share,
             first: start + i64::from(first + share.outer(0)) * outer_stride + i64::from(share.k(0)) * k_stride,
@@ -123,7 +123,7 @@ impl<T: Number> Factor<T> {
 
 /// Where the matrix of this number begins in each factor.
 #[inline(always)]
-fn starts<T: Number>(a: &Matrix<T>, b: &Matrix<T>, batch: [u32; BATCH_AXES], matrix: u32) -> (i64, i64) {
+fn starts<T: TileElement>(a: &Matrix<T>, b: &Matrix<T>, batch: [u32; BATCH_AXES], matrix: u32) -> (i64, i64) {
     let (mut rest, mut starts) = (matrix, (a.start, b.start));
     // Of the first there is nothing to divide.
     if matrix != 0 {
@@ -140,7 +140,7 @@ fn starts<T: Number>(a: &Matrix<T>, b: &Matrix<T>, batch: [u32; BATCH_AXES], mat
 kernels! {
     /// y (m, n) = epilogue(a (m, k) · b (k, n)) of each matrix of a batch, from number `first` on; `flags` say what the epilogue does.
     #[max_threads = THREADS]
-    pub fn matmul<T: Number, const R: usize>(
+    pub fn matmul<T: TileElement, const R: usize>(
         y: Product<T>, a: Matrix<T>, b: Matrix<T>, bias: Bias<T>, batch: [u32; BATCH_AXES],
         first: u32, m: u32, n: u32, k: u32, flags: u32
     ) for [f32: 1 4 8, f64: 1] {
@@ -148,8 +148,8 @@ kernels! {
         let first_column = block_idx_y() * Tile::<R, BROUGHT>::SIDE;
         let matrix = first + block_idx_z();
         let (a_start, b_start) = starts(&a, &b, batch, matrix);
-        let a = Factor::<T>::new(Tile::<R, BROUGHT>, a.elements, a_start, (a.row, a.column), (first_row, m), k);
-        let b = Factor::<T>::new(Tile::<R, BROUGHT>, b.elements, b_start, (b.column, b.row), (first_column, n), k);
+        let a = StridedFactor::<T>::new(Tile::<R, BROUGHT>, a.elements, a_start, (a.row, a.column), (first_row, m), k);
+        let b = StridedFactor::<T>::new(Tile::<R, BROUGHT>, b.elements, b_start, (b.column, b.row), (first_column, n), k);
         let y_start = y.start as usize + matrix as usize * y.batch as usize;
         let place = |row: u32, column: u32| y_start + row as usize * y.row as usize + column as usize;
         let (accumulate, y) = (flags & ACCUMULATE != 0, y.elements);

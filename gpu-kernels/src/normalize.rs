@@ -1,10 +1,10 @@
-//! Moments of channels, normalisation by them, and its gradient. x is (samples, channels, size).
+//! Moments of channels, normalization by them, and its gradient. x is (samples, channels, size).
 //!
 //! A channel is added up as on the CPU, so that the bits are the same: in [`Chunks`] of samples or of parts of one, each of which
 //! sixteen threads add up.
 
 use crate::lanes::{LANES, combine, lane, shared};
-use crate::number::Number;
+use crate::number::TileElement;
 use crate::place::{THREADS, element};
 use cuda_std::*;
 use kiln_math::Real;
@@ -133,13 +133,13 @@ macro_rules! sum_of_channel {
 
 /// 1/sqrt(variance + ε)
 #[inline(always)]
-fn scale<T: Number>(variance: T, epsilon: T) -> T {
+fn scale<T: TileElement>(variance: T, epsilon: T) -> T {
     T::ONE / (variance + epsilon).sqrt()
 }
 
 parameters! {
-    /// What normalisation and its gradient have in common.
-    pub struct Form<T: Element> {
+    /// What normalization and its gradient have in common.
+    pub struct Form<T: DeviceCopy> {
         /// Mean and biased variance of each channel (2, channels).
         moments: Global<T>,
         /// Samples, channels, elements of a channel in each sample.
@@ -153,7 +153,7 @@ parameters! {
     }
 }
 
-impl<T: Number> Form<T> {
+impl<T: TileElement> Form<T> {
     /// The channel of element `i`.
     #[inline(always)]
     fn channel(&self, i: usize) -> usize {
@@ -176,7 +176,7 @@ impl<T: Number> Form<T> {
 kernels! {
     /// y (2, channels) = mean and biased variance of each channel of x; `shape` is (samples, channels, size).
     #[max_threads = CHANNEL_THREADS]
-    pub fn moments<T: Number>(y: GlobalMut<T>, x: Global<T>, shape: [u32; 3]) for [f32, f64] {
+    pub fn moments<T: TileElement>(y: GlobalMut<T>, x: Global<T>, shape: [u32; 3]) for [f32, f64] {
         let [samples, channels, size] = shape;
         let (channel, count) = (block_idx_x() as usize, T::constant((samples * size) as f64));
         // Less a first element, what is added up is small, and what is constant gives exactly 0.
@@ -185,8 +185,8 @@ kernels! {
         let shifted = sum_of_channel!(T, shape, channel, |at, sum| sum + (x.get(at) - first));
         let of_shifted = shifted / count;
         let squares = sum_of_channel!(T, shape, channel, |at, sum| {
-            let centred = (x.get(at) - first) - of_shifted;
-            Real::mul_add(centred, centred, sum)
+            let centered = (x.get(at) - first) - of_shifted;
+            Real::mul_add(centered, centered, sum)
         });
         let (mean, variance) = (first + of_shifted, squares / count);
         if thread_idx_x() == 0 {
@@ -197,7 +197,7 @@ kernels! {
 
     /// y = activation((x − mean) / sqrt(variance + ε) · weight + bias).
     #[max_threads = THREADS]
-    pub fn normalize<T: Number>(
+    pub fn normalize<T: TileElement>(
         y: GlobalMut<T>, x: Global<T>, weight: Global<T>, bias: Global<T>, form: Form<T>
     ) for [f32, f64] {
         let i = element();
@@ -218,9 +218,9 @@ kernels! {
         y.set(i, value);
     }
 
-    /// sums (2, channels) = Σ dz·x̂ and Σ dz of each channel, where x̂ is the normalised x and dz is dy before the activation.
+    /// sums (2, channels) = Σ dz·x̂ and Σ dz of each channel, where x̂ is the normalized x and dz is dy before the activation.
     #[max_threads = CHANNEL_THREADS]
-    pub fn normalize_sums<T: Number>(
+    pub fn normalize_sums<T: TileElement>(
         sums: GlobalMut<T>, x: Global<T>, y: Global<T>, dy: Global<T>, form: Form<T>
     ) for [f32, f64] {
         let channel = block_idx_x() as usize;
@@ -242,7 +242,7 @@ kernels! {
     /// dx = s·(dz − mean(dz) − x̂ · mean(dz·x̂)), or s·dz where the moments are constants; s = weight / sqrt(variance + ε), and
     /// the means are `sums` times `share`.
     #[max_threads = THREADS]
-    pub fn normalize_grad<T: Number>(
+    pub fn normalize_grad<T: TileElement>(
         dx: GlobalMut<T>, x: Global<T>, y: Global<T>, dy: Global<T>, weight: Global<T>, sums: Global<T>,
         form: Form<T>
     ) for [f32, f64] {

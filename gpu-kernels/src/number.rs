@@ -1,11 +1,11 @@
 //! The types that kernels compute in.
 
 use core::ops::{AddAssign, MulAssign};
-use cuda_std::{Element, Shared, Shuffle};
+use cuda_std::{DeviceCopy, Shared, Shuffle};
 use kiln_math::Real;
 
 /// A floating type that kernels compute in.
-pub trait Number: Real + Element + Shuffle + PartialOrd + AddAssign + MulAssign {
+pub trait TileElement: Real + DeviceCopy + Shuffle + PartialOrd + AddAssign + MulAssign {
     /// 0
     const ZERO: Self;
     /// 1
@@ -20,13 +20,13 @@ pub trait Number: Real + Element + Shuffle + PartialOrd + AddAssign + MulAssign 
     /// Whether it is neither infinite nor NaN.
     fn is_finite(self) -> bool;
 
-    /// Four neighbours in shared memory, from a multiple of four on.
+    /// Four neighbors in shared memory, from a multiple of four on.
     fn four(from: &Shared<Self>, first: usize) -> [Self; 4];
 }
 
 macro_rules! number {
     ($T:ident, |$from:ident, $first:ident| $four:expr) => {
-        impl Number for $T {
+        impl TileElement for $T {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const INFINITY: Self = $T::INFINITY;
@@ -49,7 +49,7 @@ number!(f32, |from, first| from.get4(first / 4).into());
 number!(f64, |from, first| core::array::from_fn(|i| from.get(first + i)));
 
 /// A number that is added up: floats round, integers wrap.
-pub trait Sum: Element {
+pub trait Sum: DeviceCopy {
     /// self + other
     fn plus(self, other: Self) -> Self;
 }
@@ -72,7 +72,7 @@ sum! {
 }
 
 /// Elements that are in an order, but for NaN.
-pub trait Ordered: Element + PartialOrd {}
+pub trait Ordered: DeviceCopy + PartialOrd {}
 
 impl Ordered for f32 {}
 impl Ordered for f64 {}

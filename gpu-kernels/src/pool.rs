@@ -1,13 +1,13 @@
 //! Maxima of windows and at which taps they are, and their gradient.
 
-use crate::number::Number;
+use crate::number::TileElement;
 use crate::place::{THREADS, element};
-use crate::window::{Axes, Window, place, volume};
+use crate::window::{Axes, DeviceWindow, place, volume};
 use cuda_std::*;
 
 /// The outputs along an axis whose windows reach input position `d`: from the first on, and one after the last.
 #[inline(always)]
-fn reaching(window: &Window, axis: usize, d: u32, outputs: u32) -> [u32; 2] {
+fn reaching(window: &DeviceWindow, axis: usize, d: u32, outputs: u32) -> [u32; 2] {
     let from = d + window.before[axis];
     let extent = (window.kernel[axis] - 1) * window.dilation[axis] + 1;
     let first = if from < extent { 0 } else { (from - extent) / window.stride[axis] + 1 };
@@ -17,7 +17,7 @@ fn reaching(window: &Window, axis: usize, d: u32, outputs: u32) -> [u32; 2] {
 
 /// The tap along an axis at which output `p` meets input position `d`, within reach; none where the dilation passes over it.
 #[inline(always)]
-fn tap_along(window: &Window, axis: usize, p: u32, d: u32) -> Option<u32> {
+fn tap_along(window: &DeviceWindow, axis: usize, p: u32, d: u32) -> Option<u32> {
     let reach = d + window.before[axis] - p * window.stride[axis];
     let tap = reach / window.dilation[axis];
     (tap * window.dilation[axis] == reach).then_some(tap)
@@ -39,8 +39,8 @@ kernels! {
     /// where they are asked for, `taps` (bytes, planes, outputs) = the number of the tap that meets it.
     #[allow(clippy::eq_op)] // the test for NaN
     #[max_threads = THREADS]
-    pub fn max_pool<T: Number>(
-        y: GlobalMut<T>, taps: GlobalMut<u8>, x: Global<T>, outputs: Axes, inputs: Axes, window: Window
+    pub fn max_pool<T: TileElement>(
+        y: GlobalMut<T>, taps: GlobalMut<u8>, x: Global<T>, outputs: Axes, inputs: Axes, window: DeviceWindow
     ) for [f32, f64] {
         let i = element();
         if i >= y.len() {
@@ -70,8 +70,8 @@ kernels! {
     /// dx (planes, inputs) = 0, plus dy (planes, outputs) of the windows whose `taps` meet the element, in ascending order of
     /// position, so that the sum repeats bit for bit.
     #[max_threads = THREADS]
-    pub fn max_pool_grad<T: Number>(
-        dx: GlobalMut<T>, dy: Global<T>, taps: Global<u8>, outputs: Axes, inputs: Axes, window: Window
+    pub fn max_pool_grad<T: TileElement>(
+        dx: GlobalMut<T>, dy: Global<T>, taps: Global<u8>, outputs: Axes, inputs: Axes, window: DeviceWindow
     ) for [f32, f64] {
         let i = element();
         if i >= dx.len() {

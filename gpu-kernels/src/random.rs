@@ -28,7 +28,7 @@ fn long((low, high): (u32, u32)) -> u64 {
 }
 
 /// A type that is drawn.
-pub trait Draw: Element {
+pub trait Draw: DeviceCopy {
     /// Element `i` of uniform numbers in [low, high).
     fn uniform(stream: Global<i64>, i: usize, low: f64, high: f64) -> Self;
     /// Element `i` of normal numbers.

@@ -4,7 +4,7 @@
 //! shared memory, the next one while it multiplies the last. A sum is cut into blocks of steps: each is a chain of fused
 //! multiply-adds from 0, and the blocks' results are added in order, in the output's memory.
 
-use crate::number::Number;
+use crate::number::TileElement;
 use cuda_std::*;
 use kiln_math::{K_BLOCK, Real};
 
@@ -112,14 +112,14 @@ impl<const R: usize, const P: usize> Tile<R, P> {
     /// Steps of a block of [`K_BLOCK`] terms, where each step is whole.
     pub(crate) const BLOCK: u32 = K_BLOCK as u32 / Self::DEPTH;
 
-    /// Neighbouring threads bring neighbours along k.
+    /// Neighboring threads bring neighbors along k.
     #[inline(always)]
     pub(crate) fn along_k() -> Share {
         let thread = thread();
         Share { k: thread % Self::DEPTH, k_step: 0, outer: thread / Self::DEPTH, outer_step: THREADS / Self::DEPTH }
     }
 
-    /// Neighbouring threads bring neighbouring rows or columns.
+    /// Neighboring threads bring neighboring rows or columns.
     #[inline(always)]
     pub(crate) fn across_k() -> Share {
         let thread = thread();
@@ -138,7 +138,7 @@ impl<const R: usize, const P: usize> Tile<R, P> {
         Self::place(thread_idx_x(), i)
     }
 
-    /// Threads have neighbours in fours, so that a warp reads all banks at once.
+    /// Threads have neighbors in fours, so that a warp reads all banks at once.
     #[inline(always)]
     fn place(thread: u32, i: usize) -> u32 {
         if R < 4 { thread * R as u32 + i as u32 } else { (i / 4 * (4 * SIDE)) as u32 + thread * 4 + i as u32 % 4 }
@@ -146,7 +146,7 @@ impl<const R: usize, const P: usize> Tile<R, P> {
 
     /// The numbers of these places, from element `first` on.
     #[inline(always)]
-    fn fragment<T: Number>(from: &Shared<T>, first: usize, thread: u32) -> [T; R] {
+    fn fragment<T: TileElement>(from: &Shared<T>, first: usize, thread: u32) -> [T; R] {
         let mut fragment = [T::default(); R];
         if R < 4 {
             for (i, number) in fragment.iter_mut().enumerate() {
@@ -162,7 +162,7 @@ impl<const R: usize, const P: usize> Tile<R, P> {
 
     /// sums += the products of the thread's rows and columns at one k.
     #[inline(always)]
-    fn add<T: Number>(sums: &mut [[T; R]; R], shared: &Shared<T>, a: usize, b: usize) {
+    fn add<T: TileElement>(sums: &mut [[T; R]; R], shared: &Shared<T>, a: usize, b: usize) {
         let rows = Self::fragment(shared, a, thread_idx_y());
         let columns = Self::fragment(shared, b, thread_idx_x());
         for i in 0..R {
@@ -176,7 +176,7 @@ impl<const R: usize, const P: usize> Tile<R, P> {
     /// first; a block ends with a step that `ends`. `a` and `b` bring a thread's elements of a step, by their shares; of a step they
     /// are multiplied as far as `depth` says, and those beyond may be anything. All threads of the block come here.
     #[inline(always)]
-    pub(crate) fn multiply<T: Number>(
+    pub(crate) fn multiply<T: TileElement>(
         steps: u32,
         depth: impl Fn(u32) -> u32,
         ends: impl Fn(u32) -> bool,

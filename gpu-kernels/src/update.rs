@@ -1,6 +1,6 @@
 //! Optimizer steps. What changes every step lies in device memory: `step` is (learning rate, number of the step from 1).
 
-use crate::number::Number;
+use crate::number::TileElement;
 use crate::place::THREADS;
 use cuda_std::*;
 use kiln_math::update;
@@ -25,7 +25,7 @@ pub fn by_block(blocks: usize) -> Geometry {
 
 parameters! {
     /// A tensor that is updated, with its gradient and its states; a state that the rule does not have is empty.
-    pub struct Slot<T: Element> {
+    pub struct Slot<T: DeviceCopy> {
         parameter: GlobalMut<T>,
         gradient: Global<T>,
         states: [GlobalMut<T>; 2],
@@ -34,7 +34,7 @@ parameters! {
     }
 }
 
-impl<T: Number> Slot<T> {
+impl<T: TileElement> Slot<T> {
     /// The slot of the thread's block.
     #[inline(always)]
     fn of_thread(slots: &[Self; SLOTS]) -> Self {
@@ -75,7 +75,7 @@ parameters! {
 kernels! {
     /// Adam or AdamW, whose states are the moments m and v.
     #[max_threads = THREADS]
-    pub fn adam<T: Number>(slots: [Slot<T>; SLOTS], step: Global<f64>, settings: AdamSettings) for [f32, f64] {
+    pub fn adam<T: TileElement>(slots: [Slot<T>; SLOTS], step: Global<f64>, settings: AdamSettings) for [f32, f64] {
         let slot = Slot::of_thread(&slots);
         let Slot { parameter, gradient, states: [m, v], .. } = slot;
         let (learning_rate, number) = (step.get(0), step.get(1));
@@ -92,7 +92,7 @@ kernels! {
 
     /// Stochastic gradient descent, whose first state is the velocity, where there is momentum.
     #[max_threads = THREADS]
-    pub fn sgd<T: Number>(slots: [Slot<T>; SLOTS], step: Global<f64>, settings: SgdSettings) for [f32, f64] {
+    pub fn sgd<T: TileElement>(slots: [Slot<T>; SLOTS], step: Global<f64>, settings: SgdSettings) for [f32, f64] {
         let slot = Slot::of_thread(&slots);
         let Slot { parameter, gradient, states: [v, _], .. } = slot;
         let (learning_rate, number) = (step.get(0), step.get(1));

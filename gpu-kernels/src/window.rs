@@ -20,7 +20,7 @@ pub(crate) fn place(number: u32, [_, rows, columns]: Axes) -> Axes {
 
 parameters! {
     /// As kiln-tensor's of that name; of the padding only what comes before each axis, as the sizes tell the rest.
-    pub struct Window {
+    pub struct DeviceWindow {
         /// Taps along each axis.
         kernel: Axes,
         /// From one window to the next.
@@ -32,7 +32,7 @@ parameters! {
     }
 }
 
-impl Window {
+impl DeviceWindow {
     /// The element, by its number, of an input of these sizes that output position `p` meets at a tap; none in the padding.
     #[inline(always)]
     pub(crate) fn met(&self, p: Axes, tap: Axes, sizes: Axes) -> Option<u32> {

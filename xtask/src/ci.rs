@@ -13,9 +13,9 @@ pub(crate) struct Options {
 }
 
 /// A name and what it does.
-type Step = (&'static str, fn() -> Result<()>);
+type CiStep = (&'static str, fn() -> Result<()>);
 
-const STEPS: &[Step] = &[
+const STEPS: &[CiStep] = &[
     ("format", || shell::run(&mut cargo(&["fmt", "--all", "--check"]))),
     ("layers", layers::run),
     ("supply chain", supply_chain::ci),
@@ -57,7 +57,7 @@ fn run_step(name: &str, step: fn() -> Result<()>) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-fn run_all(steps: &[Step]) -> Result<()> {
+fn run_all(steps: &[CiStep]) -> Result<()> {
     let start = Instant::now();
     let mut times = Vec::new();
     for (name, step) in steps {
@@ -69,7 +69,7 @@ fn run_all(steps: &[Step]) -> Result<()> {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let wanted = |name: &str| options.only.as_ref().is_none_or(|part| name.contains(part.as_str()));
-    let steps: Vec<Step> = STEPS.iter().copied().filter(|(name, _)| wanted(name)).collect();
+    let steps: Vec<CiStep> = STEPS.iter().copied().filter(|(name, _)| wanted(name)).collect();
     if steps.is_empty() {
         return Err(format!("no step is called {:?}", options.only.as_deref().unwrap_or_default()));
     }

@@ -52,7 +52,7 @@ impl CustomOp for AddRmsNorm {
 impl CustomFunction for AddRmsNorm {
     fn composed(&self, operands: &[Var]) -> Result<Var> {
         let sum = operands[0].add(&operands[1])?;
-        let scale = sum.square()?.mean(-1, true)?.add_scalar(EPSILON)?.rsqrt()?;
+        let scale = sum.square()?.mean_keepdim(-1)?.add_scalar(EPSILON)?.rsqrt()?;
         sum.mul(&scale)?.mul(&operands[2])
     }
 

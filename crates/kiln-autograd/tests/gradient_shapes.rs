@@ -138,17 +138,22 @@ fn shapes() -> Vec<Case> {
 fn reductions() -> Vec<Case> {
     let mut cases = Vec::new();
     let x: &[&[usize]] = &[&[2, 3, 4]];
-    for keep in [false, true] {
-        for axes in [&[0isize, 2][..], &[-1], &[], &[0, 1, 2]] {
-            cases.push(case("sum", x, move |v| v[0].sum(axes, keep)));
-            cases.push(case("mean", x, move |v| v[0].mean(axes, keep)));
-            cases.push(case("max", x, move |v| v[0].max(axes, keep)));
-            cases.push(case("min", x, move |v| v[0].min(axes, keep)));
-            cases.push(case("prod", x, move |v| v[0].prod(axes, keep)));
-        }
-        cases.push(case("global_max_pool", x, move |v| v[0].global_max_pool(keep)));
-        cases.push(case("global_avg_pool", x, move |v| v[0].global_avg_pool(keep)));
+    for axes in [&[0isize, 2][..], &[-1], &[], &[0, 1, 2]] {
+        cases.push(case("sum", x, move |v| v[0].sum(axes)));
+        cases.push(case("sum_keepdim", x, move |v| v[0].sum_keepdim(axes)));
+        cases.push(case("mean", x, move |v| v[0].mean(axes)));
+        cases.push(case("mean_keepdim", x, move |v| v[0].mean_keepdim(axes)));
+        cases.push(case("max", x, move |v| v[0].max(axes)));
+        cases.push(case("max_keepdim", x, move |v| v[0].max_keepdim(axes)));
+        cases.push(case("min", x, move |v| v[0].min(axes)));
+        cases.push(case("min_keepdim", x, move |v| v[0].min_keepdim(axes)));
+        cases.push(case("prod", x, move |v| v[0].prod(axes)));
+        cases.push(case("prod_keepdim", x, move |v| v[0].prod_keepdim(axes)));
     }
+    cases.push(case("global_max_pool", x, |v| v[0].global_max_pool()));
+    cases.push(case("global_max_pool_keepdim", x, |v| v[0].global_max_pool_keepdim()));
+    cases.push(case("global_avg_pool", x, |v| v[0].global_avg_pool()));
+    cases.push(case("global_avg_pool_keepdim", x, |v| v[0].global_avg_pool_keepdim()));
     cases.push(case("sum_all", x, |v| v[0].sum_all()));
     cases.push(case("mean_all", x, |v| v[0].mean_all()));
     for axis in [-1, 0, 1] {

@@ -1,4 +1,4 @@
-//! Convolution, pooling, normalisation and resampling where inputs are odd: no samples, half types, planes of one element,
+//! Convolution, pooling, normalization and resampling where inputs are odd: no samples, half types, planes of one element,
 //! values that are not finite; and the mistakes that are found here.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
@@ -29,8 +29,8 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("lp_pool", |x| x.square()?.lp_pool(3.0, &PoolOptions::new(2))),
     ("adaptive_avg_pool", |x| x.adaptive_avg_pool([3, 4])),
     ("adaptive_max_pool", |x| x.adaptive_max_pool([3, 4])),
-    ("global_avg_pool", |x| x.global_avg_pool(true)),
-    ("global_max_pool", |x| x.global_max_pool(false)),
+    ("global_avg_pool", |x| x.global_avg_pool_keepdim()),
+    ("global_max_pool", |x| x.global_max_pool()),
     ("batch_norm_with", |x| {
         let moments = parameter(x, &[2, 4]).square()?.into_tensor();
         x.batch_norm_with(&moments, Some(&parameter(x, &[4])), None, 1e-3, Some(UnaryOp::Tanh.into()))
@@ -127,7 +127,7 @@ fn what_is_not_finite_stays_in_its_windows() -> Result<()> {
     };
     same(x.max_pool(&PoolOptions::new(2))?, &[nan, 3.0, 5.0, 7.0])?;
     same(x.avg_pool(&PoolOptions::new(2))?, &[nan, 2.5, -inf, 5.5])?;
-    same(x.global_max_pool(false)?, &[nan])?;
+    same(x.global_max_pool()?, &[nan])?;
     same(x.adaptive_max_pool(4)?, &[nan, 3.0, 5.0, 7.0])?;
     same(x.adaptive_avg_pool(4)?, &[nan, 2.5, -inf, 5.5])?;
     same(x.upsample_nearest(4)?, &[1.0, 2.0, -inf, 7.0])?;
@@ -153,7 +153,7 @@ fn mistakes_have_their_sentences() {
         "adaptive_avg_pool: size 0×2 is out of range: it must be 1 or more",
     );
     check(
-        flat.global_avg_pool(true),
+        flat.global_avg_pool_keepdim(),
         ErrorKind::Shape,
         "global_avg_pool: an input (N, C, …) with one to three spatial axes is expected, got (2, 120)",
     );
@@ -184,11 +184,11 @@ fn mistakes_have_their_sentences() {
         ErrorKind::Shape,
         "layer_norm: a weight or bias for the last 2 axes of (2, 4, 5, 6) has shape (5, 6), got (5,)",
     );
-    check(x.rms_norm(5, None, 1e-5), ErrorKind::Shape, "rms_norm: 5 axes of (2, 4, 5, 6) cannot be normalised");
+    check(x.rms_norm(5, None, 1e-5), ErrorKind::Shape, "rms_norm: 5 axes of (2, 4, 5, 6) cannot be normalized");
     check(
         x.local_response_norm(0, 1.0, 1.0, 1.0),
         ErrorKind::Value,
-        "local_response_norm: 0 neighbouring channels of (2, 4, 5, 6): there must be 1 or more",
+        "local_response_norm: 0 neighboring channels of (2, 4, 5, 6): there must be 1 or more",
     );
     check(
         x.conv_transpose(&parameter(&x, &[4, 3, 2, 2]), Some(&five), &ConvOptions::new()),

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_autograd::{Squash, Var};
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{DType, Device, Result, Tensor};
 
 fn values(shape: &[usize], seed: u64) -> Tensor {
-    let stream = Stream::new(seed, Purpose::Data, 0);
+    let stream = RandomStream::new(seed, Purpose::Data, 0);
     Tensor::normal(shape, 0.0, 2.0, DType::F64, &Device::cpu(), stream).unwrap()
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::{RecurrentOutput, RecurrentVars, Var, grad, grad_check, grad_grad_check};
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{DType, Device, RecurrentCell, Result, Tensor};
 
 const CELLS: [RecurrentCell; 5] = [
@@ -15,7 +15,7 @@ const CELLS: [RecurrentCell; 5] = [
 const OUTPUTS: [RecurrentOutput; 3] = [RecurrentOutput::Sequence, RecurrentOutput::Last, RecurrentOutput::WithCell];
 
 fn uniform(shape: &[usize], index: u64) -> Tensor {
-    Tensor::uniform(shape, -0.9, 0.9, DType::F64, &Device::cpu(), Stream::new(3, Purpose::Data, index)).unwrap()
+    Tensor::uniform(shape, -0.9, 0.9, DType::F64, &Device::cpu(), RandomStream::new(3, Purpose::Data, index)).unwrap()
 }
 
 /// Operands of a layer of three steps: input, weight, h0, c0, bias.

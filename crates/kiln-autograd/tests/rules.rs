@@ -44,10 +44,10 @@ fn reductions() {
     let x = || values([3, 4, 2], 3);
     let cube = |v: Var| v.mul(&v)?.mul(&v);
     for keep in [false, true] {
-        both("sum", |v| cube(v[0].sum([0, 2], keep)?), &[x()]);
-        both("mean", |v| cube(v[0].mean(1, keep)?), &[x()]);
-        both("max", |v| cube(v[0].max(-1, keep)?), &[x()]);
-        both("min", |v| cube(v[0].min([0], keep)?), &[x()]);
+        both("sum", |v| cube((if keep { v[0].sum_keepdim([0, 2]) } else { v[0].sum([0, 2]) })?), &[x()]);
+        both("mean", |v| cube((if keep { v[0].mean_keepdim(1) } else { v[0].mean(1) })?), &[x()]);
+        both("max", |v| cube((if keep { v[0].max_keepdim(-1) } else { v[0].max(-1) })?), &[x()]);
+        both("min", |v| cube((if keep { v[0].min_keepdim([0]) } else { v[0].min([0]) })?), &[x()]);
     }
     both("sum_all", |v| cube(v[0].sum_all()?), &[x()]);
     both("mean_all", |v| cube(v[0].mean_all()?), &[x()]);
@@ -56,19 +56,23 @@ fn reductions() {
 #[test]
 fn products_of_elements() -> Result<()> {
     for keep in [false, true] {
-        both("prod", |v| v[0].prod(1, keep), &[values([3, 4, 2], 3)]);
-        both("prod of several axes", |v| v[0].prod([2, 0], keep), &[values([3, 4, 2], 3)]);
+        both("prod", |v| if keep { v[0].prod_keepdim(1) } else { v[0].prod(1) }, &[values([3, 4, 2], 3)]);
+        both(
+            "prod of several axes",
+            |v| if keep { v[0].prod_keepdim([2, 0]) } else { v[0].prod([2, 0]) },
+            &[values([3, 4, 2], 3)],
+        );
     }
     // Odd numbers of factors, one, and of every element.
     for n in [1, 2, 3, 5, 7, 8] {
-        both("prod", |v| v[0].prod(.., false), &[values([n], n)]);
+        both("prod", |v| v[0].prod(..), &[values([n], n)]);
     }
     // No, one and two factors of 0, where y/x would be no number; the second derivatives are not all 0 there.
     let zeros = [[2.0, -1.5, 0.5, 3.0, -0.25], [2.0, 0.0, 0.5, 3.0, -0.25], [0.0, -1.5, 0.0, 3.0, -0.25]];
     let x = Tensor::from_slice(zeros.as_flattened(), [3, 5], &Device::cpu())?;
-    both("prod with zeros", |v| v[0].prod(1, false), std::slice::from_ref(&x));
+    both("prod with zeros", |v| v[0].prod(1), std::slice::from_ref(&x));
     let x = Var::variable(x);
-    let gradients = x.prod(1, false)?.sum_all()?.backward()?;
+    let gradients = x.prod(1)?.sum_all()?.backward()?;
     let expected = [
         [0.5625, -0.75, 2.25, 0.375, -4.5],
         [0.0, -0.75, 0.0, 0.0, 0.0], // 2 · 0.5 · 3 · −0.25, where the 0 is
@@ -84,13 +88,13 @@ fn products_of_no_elements() -> Result<()> {
         [(vec![0], vec![0usize]), (vec![3, 0], vec![1]), (vec![3, 0], vec![0]), (vec![0, 2], vec![0, 1])]
     {
         let x = Var::variable(Tensor::zeros(&shape[..], DType::F64, &Device::cpu())?);
-        let y = x.prod(&axes[..], false)?;
+        let y = x.prod(&axes[..])?;
         assert!(y.tensor().to_f64_vec()?.iter().all(|&y| y == 1.0), "{shape:?} {axes:?}");
         let gradients = y.sum_all()?.backward()?;
         assert_eq!(gradients.of(&x).unwrap().dims(), &shape[..], "{shape:?} {axes:?}");
     }
     // Over no axis it is x itself.
-    both("prod over nothing", |v| v[0].prod(&[][..] as &[isize], false)?.square(), &[values([2, 3], 1)]);
+    both("prod over nothing", |v| v[0].prod(&[][..] as &[isize])?.square(), &[values([2, 3], 1)]);
     Ok(())
 }
 
@@ -150,7 +154,7 @@ fn softmax_and_cross_entropy() -> Result<()> {
         both("cross_entropy", |v| v[0].cross_entropy(target), &[x()]);
         let composed = |v: &Var| -> Result<Var> {
             let t = if target.rank() == 1 { target.one_hot(5)?.to_dtype(v.dtype())? } else { target.clone() };
-            v.log_softmax(-1)?.mul(&Var::constant(t))?.sum(-1, false)?.neg()
+            v.log_softmax(-1)?.mul(&Var::constant(t))?.sum(-1)?.neg()
         };
         let v = Var::variable(x());
         for (a, b) in v.cross_entropy(target)?.tensor().to_f64_vec()?.iter().zip(composed(&v)?.tensor().to_f64_vec()?) {

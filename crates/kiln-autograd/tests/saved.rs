@@ -49,7 +49,7 @@ fn graphs_keep_what_wanted_gradients_need() {
     assert!((near - 0.25).abs() < 0.01, "{near}");
     let far = kept(|_, x| x.max_pool(&PoolOptions::new(17).stride(1).padding(Padding::Same)));
     assert!((far - 0.5).abs() < 0.01, "{far}");
-    // Batch normalisation keeps its input, and its output only where an activation is taken from it.
+    // Batch normalization keeps its input, and its output only where an activation is taken from it.
     let plain = kept(|_, x| Ok(x.batch_norm(None, None, 1e-5, None)?.0));
     assert!((plain - 1.0).abs() < 0.01, "{plain}");
     let active = kept(|_, x| Ok(x.batch_norm(None, None, 1e-5, relu)?.0));

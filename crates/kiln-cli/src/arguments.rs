@@ -51,10 +51,10 @@ Examples:
   kiln predict runs/first seven.png                the three likeliest classes with their probabilities
   kiln predict runs/first scans/*.jpg --json       one object for each image
 
-An image may have any size and colours; what is transparent lies on white. Models of MNIST want one figure, light
-on dark or dark on light, which is made what MNIST's are: grey; inverted if its border is lighter than its middle;
+An image may have any size and colors; what is transparent lies on white. Models of MNIST want one figure, light
+on dark or dark on light, which is made what MNIST's are: gray; inverted if its border is lighter than its middle;
 the border's shade becomes black, the strongest one white; the figure is cut out, fitted into 20 × 20 pixels and
-put into 28 × 28 with its centre of mass in the middle. For models of CIFAR-10, the largest square in the middle
+put into 28 × 28 with its center of mass in the middle. For models of CIFAR-10, the largest square in the middle
 is scaled to 32 × 32 pixels.";
 
 /// Below `kiln generate --help`.
@@ -181,7 +181,7 @@ Words of --augment:
     for word in AUGMENTATIONS {
         help += &format!("  {:<22} {}\n", word.form, word.about);
     }
-    help + "\nThe order of the words is of no account: crops, turns and flips are one warp of the image, then colours change, then\n\
+    help + "\nThe order of the words is of no account: crops, turns and flips are one warp of the image, then colors change, then\n\
             parts are erased, then images are mixed."
 }
 

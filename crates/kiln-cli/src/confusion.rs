@@ -25,7 +25,7 @@ impl Confusion {
         }
     }
 
-    /// How many there are of a class, and the share of them that was recognised; none where there are none.
+    /// How many there are of a class, and the share of them that was recognized; none where there are none.
     pub(crate) fn class(&self, class: usize) -> (usize, Option<f64>) {
         let images = self.counts[class].iter().sum();
         (images, (images > 0).then(|| self.counts[class][class] as f64 / images as f64))

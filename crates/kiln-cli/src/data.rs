@@ -72,6 +72,6 @@ fn get(name: &str, data: Option<&Path>) -> Result<()> {
     bar.finish_and_clear();
     let fetched = fetched?;
     let Some(source) = source(name) else { return Ok(()) };
-    plain(&format!("{name}: {} fetched to {}  ({})", megabytes(source.size()), fetched.display(), source.licence));
+    plain(&format!("{name}: {} fetched to {}  ({})", megabytes(source.size()), fetched.display(), source.license));
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! An image as MNIST would show it: light on black, fitted into 20 × 20, its centre of mass in the middle of 28 × 28.
+//! An image as MNIST would show it: light on black, fitted into 20 × 20, its center of mass in the middle of 28 × 28.
 
-use crate::image::{Grey, Image};
+use crate::image::{Gray, Image};
 
 /// Pixels of a side, and of the box that a figure is fitted into (LeCun et al. 1998).
 pub(crate) const SIDE: usize = 28;
@@ -13,13 +13,14 @@ const NOISE: f32 = 0.1;
 ///
 /// The background's shade is the mean of the border, a tenth of the shorter side. Where that is lighter than the rest, the
 /// image is inverted. Then the background becomes 0 and the strongest shade 1; the figure is cut out, scaled so that its
-/// longer side is 20, by the means of the areas that fall on each pixel, and moved by whole pixels until its centre of mass
+/// longer side is 20, by the means of the areas that fall on each pixel, and moved by whole pixels until its center of mass
 /// is in the middle, or as near as the figure stays inside.
 pub(crate) fn digit(image: &Image) -> Result<Vec<f32>, &'static str> {
-    centred(&image.grey()).ok_or("a figure on a background is expected, not an image of one shade or without an inside")
+    centered(&image.gray())
+        .ok_or("a figure on a background is expected, not an image of one shade or without an inside")
 }
 
-fn centred(image: &Grey) -> Option<Vec<f32>> {
+fn centered(image: &Gray) -> Option<Vec<f32>> {
     let figure = stretched(image)?;
     let figure = cropped(&figure)?;
     let (width, height) = (figure.width as f32, figure.height as f32);
@@ -32,8 +33,8 @@ fn centred(image: &Grey) -> Option<Vec<f32>> {
         let moment = |(i, shade): (usize, &f32)| shade * (along(i, small.width) as f32 + 0.5);
         small.shades.iter().enumerate().map(moment).sum::<f32>() / total
     };
-    let place = |centre: f32, size: usize| {
-        let first = (SIDE as f32 / 2.0 - centre).round().max(0.0) as usize;
+    let place = |center: f32, size: usize| {
+        let first = (SIDE as f32 / 2.0 - center).round().max(0.0) as usize;
         first.min(SIDE - size)
     };
     let (left, top) = (place(mass(|i, w| i % w), small.width), place(mass(|i, w| i / w), small.height));
@@ -45,8 +46,8 @@ fn centred(image: &Grey) -> Option<Vec<f32>> {
 }
 
 /// Background 0, the strongest shade 1.
-fn stretched(image: &Grey) -> Option<Grey> {
-    let &Grey { width, height, .. } = image;
+fn stretched(image: &Gray) -> Option<Gray> {
+    let &Gray { width, height, .. } = image;
     let border = (width.min(height) / 10).max(1);
     let inside = |x: usize, y: usize| {
         (border..width.saturating_sub(border)).contains(&x) && (border..height.saturating_sub(border)).contains(&y)
@@ -70,11 +71,11 @@ fn stretched(image: &Grey) -> Option<Grey> {
         return None;
     }
     let shades = image.shades.iter().map(|&shade| above(shade) / strongest);
-    Some(Grey { width, height, shades: shades.map(|shade| if shade < NOISE { 0.0 } else { shade }).collect() })
+    Some(Gray { width, height, shades: shades.map(|shade| if shade < NOISE { 0.0 } else { shade }).collect() })
 }
 
 /// The smallest part that holds all that is not background.
-fn cropped(image: &Grey) -> Option<Grey> {
+fn cropped(image: &Gray) -> Option<Gray> {
     let lit = |i: &usize| image.shades[*i] > 0.0;
     let lit = || (0..image.shades.len()).filter(lit);
     let (left, right) = (lit().map(|i| i % image.width).min()?, lit().map(|i| i % image.width).max()?);
@@ -87,9 +88,9 @@ mod tests {
     use super::*;
 
     /// A picture from signs: `#` is 255, `.` is 0.
-    fn grey(rows: &[&str]) -> Grey {
+    fn gray(rows: &[&str]) -> Gray {
         let shades = rows.iter().flat_map(|row| row.bytes()).map(|sign| if sign == b'#' { 255.0 } else { 0.0 });
-        Grey { width: rows[0].len(), height: rows.len(), shades: shades.collect() }
+        Gray { width: rows[0].len(), height: rows.len(), shades: shades.collect() }
     }
 
     fn at(field: &[f32], x: usize, y: usize) -> f32 {
@@ -98,7 +99,7 @@ mod tests {
 
     #[test]
     fn a_square_fills_the_box_in_the_middle() {
-        let field = centred(&grey(&["......", ".##...", ".##...", "......"])).unwrap();
+        let field = centered(&gray(&["......", ".##...", ".##...", "......"])).unwrap();
         let lit = |x: usize, y: usize| (4..24).contains(&x) && (4..24).contains(&y);
         for (i, &shade) in field.iter().enumerate() {
             assert!((shade - if lit(i % SIDE, i / SIDE) { 1.0 } else { 0.0 }).abs() < 1e-6, "{i}: {shade}");
@@ -106,13 +107,13 @@ mod tests {
     }
 
     #[test]
-    fn proportions_stay_and_the_centre_of_mass_is_in_the_middle() {
+    fn proportions_stay_and_the_center_of_mass_is_in_the_middle() {
         // A bar of 1 × 10: 2 × 20 in the middle.
-        let bar = centred(&grey(&[["..."; 1].as_slice(), &[".#."; 10], &["..."; 1]].concat())).unwrap();
+        let bar = centered(&gray(&[["..."; 1].as_slice(), &[".#."; 10], &["..."; 1]].concat())).unwrap();
         assert!((bar.iter().sum::<f32>() - 40.0).abs() < 1e-3);
         assert!(at(&bar, 13, 4) > 0.99 && at(&bar, 14, 23) > 0.99 && at(&bar, 12, 14) == 0.0);
         // Heavy at its left: it moves right.
-        let heavy = centred(&grey(&["......", ".#....", ".####.", ".#....", "......"])).unwrap();
+        let heavy = centered(&gray(&["......", ".#....", ".####.", ".#....", "......"])).unwrap();
         let mass: f32 = heavy.iter().enumerate().map(|(i, s)| s * ((i % SIDE) as f32 + 0.5)).sum();
         assert!((mass / heavy.iter().sum::<f32>() - 14.0).abs() <= 0.5 + 1e-4);
     }
@@ -120,29 +121,29 @@ mod tests {
     #[test]
     fn polarity_size_and_contrast_make_no_difference() {
         let rows = ["........", "..####..", ".....#..", "....#...", "...#....", "........"];
-        let light = grey(&rows);
-        let expected = centred(&light).unwrap();
+        let light = gray(&rows);
+        let expected = centered(&light).unwrap();
         let of = |shade: &dyn Fn(f32) -> f32| {
             let shades = light.shades.iter().map(|&s| shade(s)).collect();
-            centred(&Grey { width: light.width, height: light.height, shades }).unwrap()
+            centered(&Gray { width: light.width, height: light.height, shades }).unwrap()
         };
         let near = |a: &[f32]| a.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4);
         assert!(near(&of(&|s| 255.0 - s)), "dark on light");
-        assert!(near(&of(&|s| 100.0 + s / 10.0)), "light on grey");
+        assert!(near(&of(&|s| 100.0 + s / 10.0)), "light on gray");
         let wide = |row: &&str| row.chars().flat_map(|sign| [sign; 7]).collect::<String>();
         let large: Vec<String> = rows.iter().flat_map(|row| std::iter::repeat_n(wide(row), 7)).collect();
         assert!(
-            near(&centred(&grey(&large.iter().map(String::as_str).collect::<Vec<_>>())).unwrap()),
+            near(&centered(&gray(&large.iter().map(String::as_str).collect::<Vec<_>>())).unwrap()),
             "7 times the size"
         );
     }
 
     #[test]
     fn nothing_is_found_in_one_shade() {
-        for image in [grey(&["."]), grey(&["#"]), grey(&["##", "##"]), grey(&["...", "...", "..."])] {
-            assert!(centred(&image).is_none());
+        for image in [gray(&["."]), gray(&["#"]), gray(&["##", "##"]), gray(&["...", "...", "..."])] {
+            assert!(centered(&image).is_none());
         }
         // Beside the digit, no room at all: the border is the figure's own, and still the rest is seen.
-        assert!(centred(&grey(&["#.#", "...", "#.#"])).is_some());
+        assert!(centered(&gray(&["#.#", "...", "#.#"])).is_some());
     }
 }

@@ -38,7 +38,7 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     Loader::new(test).batch_size(batch_size).device(&device).epoch(0, |batches| {
         for batch in batches {
             let batch = batch?;
-            let predicted = trainer.predict_with(&batch.inputs, at_a_time)?.arg_max(-1)?.to_vec::<i64>()?;
+            let predicted = trainer.predict_with(&batch.inputs, at_a_time)?.argmax(-1)?.to_vec::<i64>()?;
             let classes = batch.targets.to_dtype(DType::I64)?.to_vec::<i64>()?;
             classes.iter().zip(&predicted).for_each(|(&class, &said)| confusion.add(class as usize, said as usize));
         }

@@ -31,7 +31,7 @@ pub(crate) fn run(options: &PlotOptions, folder: &Path, out: &Path) -> Result<()
     let [filters, channels, rows, columns] = *first.weight.dims() else { return Ok(()) };
     let of = match channels {
         1 => "blue below 0, red above".to_owned(),
-        3 => "in the colours that they answer to".to_owned(),
+        3 => "in the colors that they answer to".to_owned(),
         _ => format!("the mean over {channels} channels, blue below 0, red above"),
     };
     let heading = format!("layer {}: {filters} filters of {rows} × {columns}, {of}", first.path);
@@ -101,7 +101,7 @@ fn map_groups(model: &Sequential, convolutions: &[Convolution], image: &Tensor) 
     Ok(groups)
 }
 
-/// An image of grey or colours.
+/// An image of gray or colors.
 fn image_tiles(image: &Tensor) -> Result<Vec<Tile>> {
     let dims = image.dims();
     let &[.., height, width] = dims else { return Ok(Vec::new()) };
@@ -115,14 +115,14 @@ fn image_tiles(image: &Tensor) -> Result<Vec<Tile>> {
     Ok(vec![Tile { width, height, pixels: (0..size).map(pixel).collect() }])
 }
 
-/// Each map from its smallest value, black, to its largest, white; a map of one value is grey.
+/// Each map from its smallest value, black, to its largest, white; a map of one value is gray.
 fn shades(map: &[f32], width: usize) -> Tile {
     let (low, high) = map.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)));
     let shade = |&value: &f32| if high > low { (255.0 * (value - low) / (high - low)).round() as u8 } else { 128 };
     Tile { width, height: map.len() / width.max(1), pixels: map.iter().map(|value| [shade(value); 3]).collect() }
 }
 
-/// Filters of three channels as colours about grey, each by its own largest weight; others from blue over white to red, by the
+/// Filters of three channels as colors about gray, each by its own largest weight; others from blue over white to red, by the
 /// largest of all.
 fn filter_tiles(weight: &Tensor) -> Result<Vec<Tile>> {
     let &[_, channels, height, width] = weight.dims() else { return Ok(Vec::new()) };
@@ -152,7 +152,7 @@ fn filter_tiles(weight: &Tensor) -> Result<Vec<Tile>> {
 /// −1 blue, 0 white, 1 red.
 fn signed(value: f32) -> [u8; 3] {
     let end = if value < 0.0 { [0.0, 90.0, 150.0] } else { [190.0, 60.0, 0.0] };
-    end.map(|colour| (255.0 + (colour - 255.0) * value.abs().min(1.0)).round() as u8)
+    end.map(|color| (255.0 + (color - 255.0) * value.abs().min(1.0)).round() as u8)
 }
 
 #[cfg(test)]
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_of_filters() {
+    fn colors_of_filters() {
         let cpu = Device::cpu();
         let weight = Tensor::from_slice(&[-2f32, 0.0, 1.0, 2.0], [2, 1, 1, 2], &cpu).unwrap();
         let tiles = filter_tiles(&weight).unwrap();

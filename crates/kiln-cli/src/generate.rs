@@ -18,7 +18,7 @@ struct Writer {
     model: Sequential,
     device: Device,
     temperature: f64,
-    stream: Stream,
+    stream: RandomStream,
 }
 
 impl Writer {
@@ -30,7 +30,7 @@ impl Writer {
         let sharpness = 1.0 / self.temperature;
         if !sharpness.is_finite() {
             // At 0, and so near to it that nothing else is left.
-            return logits.arg_max(-1)?.item().map(|token| token as i64);
+            return logits.argmax(-1)?.item().map(|token| token as i64);
         }
         let chances = logits.to_dtype(DType::F64)?.mul_scalar(sharpness)?.softmax(-1)?.to_f64_vec()?;
         let mut left = self.stream.uniform_f64();
@@ -56,7 +56,7 @@ fn generate(options: &GenerateOptions) -> Result<()> {
     let prompt = vocabulary
         .encode(&options.prompt)
         .map_err(|error| Error::new(error.kind(), "", format!("--prompt: {}", error.message())))?;
-    let stream = Stream::new(options.seed, Purpose::Data, 0);
+    let stream = RandomStream::new(options.seed, Purpose::Data, 0);
     model.reset_states();
     let mut writer = Writer { model, device, temperature: options.temperature, stream };
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! PNG and JPEG files as pixels, in colours or shades of grey, upright as their Exif data say.
+//! PNG and JPEG files as pixels, in colors or shades of gray, upright as their Exif data say.
 
 use crate::orientation::Orientation;
 use kiln::{Error, ErrorKind, Result};
@@ -22,37 +22,37 @@ pub(crate) struct Image {
 
 impl Image {
     /// By the luma of ITU-R BT.601.
-    pub(crate) fn grey(&self) -> Grey {
+    pub(crate) fn gray(&self) -> Gray {
         let luma = |[red, green, blue]: &[u8; 3]| {
             0.299 * f32::from(*red) + 0.587 * f32::from(*green) + 0.114 * f32::from(*blue)
         };
-        Grey { width: self.width, height: self.height, shades: self.pixels.iter().map(luma).collect() }
+        Gray { width: self.width, height: self.height, shades: self.pixels.iter().map(luma).collect() }
     }
 
-    /// One of the three colours alone.
-    pub(crate) fn colour(&self, channel: usize) -> Grey {
+    /// One of the three colors alone.
+    pub(crate) fn color(&self, channel: usize) -> Gray {
         let shades = self.pixels.iter().map(|pixel| f32::from(pixel[channel])).collect();
-        Grey { width: self.width, height: self.height, shades }
+        Gray { width: self.width, height: self.height, shades }
     }
 }
 
 /// Shades from 0, black, to 255, row by row.
-pub(crate) struct Grey {
+pub(crate) struct Gray {
     pub(crate) width: usize,
     pub(crate) height: usize,
     pub(crate) shades: Vec<f32>,
 }
 
-impl Grey {
+impl Gray {
     /// The part of this size from a column and a row on, which lies within.
-    pub(crate) fn cut(&self, left: usize, top: usize, width: usize, height: usize) -> Grey {
+    pub(crate) fn cut(&self, left: usize, top: usize, width: usize, height: usize) -> Gray {
         let rows = self.shades.chunks_exact(self.width).skip(top).take(height);
         let shades = rows.flat_map(|row| &row[left..left + width]).copied().collect();
-        Grey { width, height, shades }
+        Gray { width, height, shades }
     }
 
     /// In another size, each pixel the mean of the area that falls on it.
-    pub(crate) fn scaled(&self, width: usize, height: usize) -> Grey {
+    pub(crate) fn scaled(&self, width: usize, height: usize) -> Gray {
         let columns: Vec<_> = (0..width).map(|x| overlaps(x, self.width, width)).collect();
         let mut shades = Vec::with_capacity(width * height);
         for y in 0..height {
@@ -65,7 +65,7 @@ impl Grey {
                 shades.push(rows.iter().map(row_sum).sum());
             }
         }
-        Grey { width, height, shades }
+        Gray { width, height, shades }
     }
 }
 
@@ -163,16 +163,16 @@ fn upright(exif: Option<&[u8]>, pixels: Vec<[u8; 3]>, width: usize, height: usiz
 /// Pixels of one to four channels as red, green and blue; what is transparent lies on white paper.
 fn on_paper(pixels: &[u8], channels: usize) -> Vec<[u8; 3]> {
     let seen = |pixel: &[u8]| {
-        let colours = match pixel {
-            [grey] | [grey, _] => [*grey; 3],
+        let colors = match pixel {
+            [gray] | [gray, _] => [*gray; 3],
             [red, green, blue, ..] => [*red, *green, *blue],
             [] => [255; 3],
         };
         let opacity = match pixel {
             [_, alpha] | [_, _, _, alpha] => u16::from(*alpha),
-            _ => return colours,
+            _ => return colors,
         };
-        colours.map(|colour| ((u16::from(colour) * opacity + 255 * (255 - opacity) + 127) / 255) as u8)
+        colors.map(|color| ((u16::from(color) * opacity + 255 * (255 - opacity) + 127) / 255) as u8)
     };
     pixels.chunks_exact(channels).map(seen).collect()
 }

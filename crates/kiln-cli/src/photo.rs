@@ -1,4 +1,4 @@
-//! An image as CIFAR would show it: in colours, square, 32 × 32.
+//! An image as CIFAR would show it: in colors, square, 32 × 32.
 
 use crate::image::Image;
 
@@ -13,7 +13,7 @@ pub(crate) fn photo(image: &Image) -> Result<Vec<f32>, &'static str> {
         return Err("this image has no pixels");
     }
     let (left, top) = ((image.width - side) / 2, (image.height - side) / 2);
-    let planes = (0..3).flat_map(|channel| image.colour(channel).cut(left, top, side, side).scaled(SIDE, SIDE).shades);
+    let planes = (0..3).flat_map(|channel| image.color(channel).cut(left, top, side, side).scaled(SIDE, SIDE).shades);
     Ok(planes.map(|shade| shade / 255.0).collect())
 }
 

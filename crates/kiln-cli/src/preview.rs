@@ -74,7 +74,7 @@ fn named(name: &str, folder: Option<&Path>) -> Result<(ImageDataset, Vec<String>
 fn chosen(classes: Vec<String>, seed: u64) -> Vec<(usize, String)> {
     let mut classes: Vec<_> = classes.into_iter().enumerate().collect();
     if classes.len() > ROWS {
-        Stream::new(seed, Purpose::Shuffle, 1).shuffle(&mut classes);
+        RandomStream::new(seed, Purpose::Shuffle, 1).shuffle(&mut classes);
         classes.truncate(ROWS);
         classes.sort();
     }
@@ -84,7 +84,7 @@ fn chosen(classes: Vec<String>, seed: u64) -> Vec<(usize, String)> {
 /// So many images of each class at random: for each column an image of every class.
 fn picked(images: &ImageDataset, classes: &[(usize, String)], columns: usize, seed: u64) -> Vec<Vec<usize>> {
     let mut order: Vec<usize> = (0..images.len()).collect();
-    Stream::new(seed, Purpose::Shuffle, 0).shuffle(&mut order);
+    RandomStream::new(seed, Purpose::Shuffle, 0).shuffle(&mut order);
     let of = |class: usize| order.iter().copied().filter(move |&i| usize::from(images.labels()[i]) == class);
     // Of a class with fewer images than columns, or none, the others' rows are longer.
     let rows: Vec<Vec<usize>> = classes.iter().map(|&(class, _)| of(class).take(columns).collect()).collect();

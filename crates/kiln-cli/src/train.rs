@@ -46,7 +46,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         let message = format!("--batch-size {batch_size} is above the {} samples of the training data", train.len());
         return Err(Error::value("", message));
     }
-    let size = train.streams().unwrap_or(batch_size);
+    let size = train.fixed_batch_size().unwrap_or(batch_size);
     if options.drop_last && size > train.len() {
         let message = format!(
             "--drop-last leaves out a batch that is not full, and the {} samples of the training data do not fill one of {size}: \
@@ -141,7 +141,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
 
 /// The first samples; of streams that go on side by side, the beginning of all.
 fn limited(data: Box<dyn Dataset>, limit: usize) -> Result<Box<dyn Dataset>> {
-    let streams = data.streams().unwrap_or(1);
+    let streams = data.fixed_batch_size().unwrap_or(1);
     let count = (limit / streams * streams).max(streams).min(data.len());
     Ok(Box::new(Subset::new(data, 0..count)?))
 }

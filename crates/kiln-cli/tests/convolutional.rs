@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Output;
 use support::{Folder, command, lines, text, word};
 
-/// A small data set of CIFAR's format: image i is of the colour of its class, on noise.
+/// A small data set of CIFAR's format: image i is of the color of its class, on noise.
 fn with_cifar(name: &str) -> Folder {
     let folder = Folder::with_data(name);
     let batches = folder.join("cifar-10-batches-bin");

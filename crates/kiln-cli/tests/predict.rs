@@ -57,7 +57,7 @@ fn write_png(path: &Path, size: usize, color: png::ColorType, pixels: &[u8]) {
 }
 
 #[test]
-fn digits_of_any_size_colour_and_polarity_are_told_apart() {
+fn digits_of_any_size_color_and_polarity_are_told_apart() {
     let folder = Folder::new("digits");
     let path = folder.join("digit.png");
     for (digit, points) in [("7", SEVEN), ("1", ONE), ("0", &zero())] {

@@ -27,7 +27,7 @@ fn help_teaches_by_examples() {
         (&["--help"][..], "kiln train mnist-mlp --out runs/first"),
         (&["train", "--help"], "Ctrl-C ends after the batch"),
         (&["evaluate", "--help"], "kiln evaluate runs/first --out confusion.png"),
-        (&["predict", "--help"], "centre of mass in the middle"),
+        (&["predict", "--help"], "center of mass in the middle"),
         (&["plot", "--help"], "[default: curves.png"),
         (&["data", "preview", "--help"], "shear=DEGREES"),
     ] {

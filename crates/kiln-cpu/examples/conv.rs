@@ -3,7 +3,7 @@
 //! `cargo run --release -p kiln-cpu --example conv [NAME]`
 
 use kiln_cpu::conv::{Conv, forward, grad_input, grad_weight};
-use kiln_cpu::gemm::Epilogue;
+use kiln_cpu::gemm::GemmEpilogue;
 use kiln_cpu::{Isa, team};
 use std::time::{Duration, Instant};
 
@@ -61,7 +61,7 @@ fn main() {
         let mut y = dy.clone();
         let work = 2e-6 * (dy.len() * inputs * kernel * kernel) as f64;
         let times = team::run(|| {
-            let forward = milliseconds(|| forward(isa, &conv, &x, &w, &mut y, &Epilogue::default()));
+            let forward = milliseconds(|| forward(isa, &conv, &x, &w, &mut y, &GemmEpilogue::default()));
             let weight = milliseconds(|| grad_weight(isa, &conv, &x, &dy, &mut w));
             let input = milliseconds(|| grad_input(isa, &conv, &dy, &w, &mut x));
             [forward, input, weight]

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p kiln-cpu --example gemm [MxKxN[ta|tb]…]`; `ta`, `tb`: A or B is stored transposed.
 
-use kiln_cpu::gemm::{Epilogue, Matrix, MatrixMut, matmul};
+use kiln_cpu::gemm::{GemmEpilogue, Matrix, MatrixMut, matmul};
 use kiln_cpu::{Isa, team};
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,7 @@ fn gflops(m: usize, k: usize, n: usize, ta: bool, tb: bool) -> f64 {
             return Duration::MAX;
         };
         let start = Instant::now();
-        let _ = matmul(Isa::best(), a, b, c, Epilogue::overwrite());
+        let _ = matmul(Isa::best(), a, b, c, GemmEpilogue::overwrite());
         start.elapsed()
     };
     once();

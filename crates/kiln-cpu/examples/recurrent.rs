@@ -1,7 +1,7 @@
 //! Milliseconds of the passes of a recurrent layer, and of the matrix products around them:
 //! `cargo run --release -p kiln-cpu --example recurrent`.
 
-use kiln_cpu::gemm::{Epilogue, Matrix, MatrixMut, ShapeError, matmul};
+use kiln_cpu::gemm::{GemmEpilogue, Matrix, MatrixMut, ShapeError, matmul};
 use kiln_cpu::recurrent::{self, Gradients, Incoming, RecurrentCell, Sequence};
 use kiln_cpu::{Isa, team};
 use std::time::Instant;
@@ -32,7 +32,7 @@ fn product(a: (&[f32], usize, usize), ta: bool, b: (&[f32], usize, usize), tb: b
     let rows = if ta { a.2 } else { a.1 };
     let cols = if tb { b.1 } else { b.2 };
     if let (Ok(a), Ok(b), Ok(out)) = (matrix(a, ta), matrix(b, tb), MatrixMut::row_major(out, rows, cols)) {
-        let _ = matmul(Isa::best(), a, b, out, Epilogue::overwrite());
+        let _ = matmul(Isa::best(), a, b, out, GemmEpilogue::overwrite());
     }
 }
 

@@ -106,14 +106,14 @@ pub fn scatter_add<T: Copy + Send + Sync>(
 }
 
 /// A row of bytes as numbers, scale · x + shift.
-struct Normalise<'a> {
+struct Normalize<'a> {
     out: &'a mut [f32],
     row: &'a [u8],
     scale: f32,
     shift: f32,
 }
 
-impl Kernel for Normalise<'_> {
+impl Kernel for Normalize<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
@@ -151,22 +151,22 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// Rows of bytes, normalised to scale · x + shift as they are gathered: what a loader does with images. `normalise` holds
+/// Rows of bytes, normalized to scale · x + shift as they are gathered: what a loader does with images. `normalize` holds
 /// [scale, shift] once, or for each of the equal planes that a row consists of.
 ///
 /// Rows past the end of the source are left as they are.
-pub fn gather_normalised(isa: Isa, out: &mut [f32], rows: Rows<'_>, normalise: &[[f32; 2]]) {
+pub fn gather_normalized(isa: Isa, out: &mut [f32], rows: Rows<'_>, normalize: &[[f32; 2]]) {
     let Rows { width, indices, .. } = rows;
-    if width == 0 || normalise.is_empty() || !width.is_multiple_of(normalise.len()) {
+    if width == 0 || normalize.is_empty() || !width.is_multiple_of(normalize.len()) {
         return;
     }
-    let plane = width / normalise.len();
+    let plane = width / normalize.len();
     in_parts(out, width, |first, part| {
         for (i, out) in (first..indices.len()).zip(part.chunks_exact_mut(width)) {
             let Some(row) = rows.get(i) else { continue };
-            for ((out, row), &[scale, shift]) in out.chunks_exact_mut(plane).zip(row.chunks_exact(plane)).zip(normalise)
+            for ((out, row), &[scale, shift]) in out.chunks_exact_mut(plane).zip(row.chunks_exact(plane)).zip(normalize)
             {
-                isa.run(Normalise { out, row, scale, shift });
+                isa.run(Normalize { out, row, scale, shift });
             }
         }
     });

@@ -288,7 +288,7 @@ impl<'a, T: Copy> Output<'a, T> {
     }
 }
 
-/// Room for a block on the stack. Not initialised: zeroing it would take longer than a small operation.
+/// Room for a block on the stack. Not initialized: zeroing it would take longer than a small operation.
 pub(crate) struct Room<T>(MaybeUninit<[T; BLOCK]>);
 
 impl<T: Number> Room<T> {

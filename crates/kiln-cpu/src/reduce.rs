@@ -228,7 +228,7 @@ impl<T: Number, F: Fold> Kernel for CombineColumns<'_, T, F> {
     }
 }
 
-/// `count` ≤ COLUMNS neighbouring columns, each of `rows` numbers at the offsets of `reduced`, by the tree of the module.
+/// `count` ≤ COLUMNS neighboring columns, each of `rows` numbers at the offsets of `reduced`, by the tree of the module.
 fn columns<T: Number, F: Fold>(
     isa: Isa,
     first: *const T,
@@ -273,7 +273,7 @@ impl Split {
         let mut split = Split { kept: empty, reduced: empty };
         for axis in 0..shape.len() {
             let part = if axes.contains(&axis) { &mut split.reduced } else { &mut split.kept };
-            // Neighbouring axes that lie one inside the other count as one.
+            // Neighboring axes that lie one inside the other count as one.
             let (sizes, steps, n) = (&mut part.0, &mut part.1, &mut part.2);
             if *n > 0 && steps[*n - 1] == strides[axis] * shape[axis] as isize {
                 sizes[*n - 1] *= shape[axis];

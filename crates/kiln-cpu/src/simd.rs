@@ -2,7 +2,7 @@
 //!
 //! A [`Kernel`] is a computation written over the number types of a [`Simd`], with `#[inline(always)]` on everything it
 //! calls; [`Isa::run`] inlines it into a function that has the instruction set's features enabled, where the compiler
-//! vectorises it. Nothing here is an intrinsic: loops over `[S::F32; 16]`, or over slices, become vector code.
+//! vectorizes it. Nothing here is an intrinsic: loops over `[S::F32; 16]`, or over slices, become vector code.
 //!
 //! ```
 //! use kiln_cpu::{Isa, Kernel, Simd};

@@ -7,9 +7,9 @@ use crate::reduce::{LANES, Max, Sum, combine_lanes};
 use crate::{Isa, Kernel, Simd, check, team};
 use kiln_math::Real;
 
-/// Which normalised exponential.
+/// Which normalized exponential.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Normalised {
+pub enum SoftmaxKind {
     /// exp(x − max) / Σ exp(x − max)
     Softmax,
     /// x − max − ln Σ exp(x − max)
@@ -163,7 +163,7 @@ fn narrow_statistics<R: Real>(columns: &mut Narrow<R>, width: usize) -> ([R; LAN
     (max, combine_columns(*columns, width, |a, b| a + b))
 }
 
-/// A loop over an array, since `map` is not vectorised.
+/// A loop over an array, since `map` is not vectorized.
 #[inline(always)]
 fn logarithms<R: Real>(mut x: [R; LANES]) -> [R; LANES] {
     for x in &mut x {
@@ -173,7 +173,7 @@ fn logarithms<R: Real>(mut x: [R; LANES]) -> [R; LANES] {
 }
 
 struct Forward<'a, T> {
-    kind: Normalised,
+    kind: SoftmaxKind,
     out: &'a mut [T],
     x: &'a [T],
     width: usize,
@@ -189,12 +189,12 @@ impl<T: Number> Kernel for Forward<'_, T> {
                 let x = transposed::<S, T>(rows, self.width);
                 let mut y = x;
                 let (max, sum) = narrow_statistics(&mut y, self.width);
-                let log = if self.kind == Normalised::LogSoftmax { logarithms(sum) } else { sum };
+                let log = if self.kind == SoftmaxKind::LogSoftmax { logarithms(sum) } else { sum };
                 for (y, x) in y.iter_mut().zip(&x).take(self.width) {
                     for r in 0..LANES {
                         y[r] = match self.kind {
-                            Normalised::Softmax => y[r] / sum[r],
-                            Normalised::LogSoftmax => x[r] - max[r] - log[r],
+                            SoftmaxKind::Softmax => y[r] / sum[r],
+                            SoftmaxKind::LogSoftmax => x[r] - max[r] - log[r],
                         };
                     }
                 }
@@ -205,8 +205,8 @@ impl<T: Number> Kernel for Forward<'_, T> {
         for (to, row) in self.out.chunks_exact_mut(self.width).zip(self.x.chunks_exact(self.width)) {
             let (max, sum) = statistics::<S, T>(row);
             match self.kind {
-                Normalised::Softmax => write::<S, T>(to, [row, row], |x, _| (x - max).exp() / sum),
-                Normalised::LogSoftmax => {
+                SoftmaxKind::Softmax => write::<S, T>(to, [row, row], |x, _| (x - max).exp() / sum),
+                SoftmaxKind::LogSoftmax => {
                     let log = sum.ln();
                     write::<S, T>(to, [row, row], |x, _| x - max - log);
                 }
@@ -219,7 +219,7 @@ impl<T: Number> Kernel for Forward<'_, T> {
 ///
 /// # Panics
 /// Where `x` is not made of rows of this width, or `out` has another number of elements.
-pub fn softmax<T: Number>(isa: Isa, kind: Normalised, out: &mut [T], x: &[T], width: usize) {
+pub fn softmax<T: Number>(isa: Isa, kind: SoftmaxKind, out: &mut [T], x: &[T], width: usize) {
     let count = check::rows("softmax", "x", x.len(), width);
     check::length("softmax", "out", out.len(), x.len());
     let out = Output::from_slice(out);
@@ -232,7 +232,7 @@ pub fn softmax<T: Number>(isa: Isa, kind: Normalised, out: &mut [T], x: &[T], wi
 }
 
 struct Gradient<'a, T> {
-    kind: Normalised,
+    kind: SoftmaxKind,
     out: &'a mut [T],
     y: &'a [T],
     dy: &'a [T],
@@ -246,11 +246,11 @@ impl<T: Number> Kernel for Gradient<'_, T> {
         let rows = self.y.chunks_exact(self.width).zip(self.dy.chunks_exact(self.width));
         for (to, (y, dy)) in self.out.chunks_exact_mut(self.width).zip(rows) {
             match self.kind {
-                Normalised::Softmax => {
+                SoftmaxKind::Softmax => {
                     let dot = total::<S, T>(y, dy, |y, dy| y * dy);
                     write::<S, T>(to, [y, dy], |y, dy| y * (dy - dot));
                 }
-                Normalised::LogSoftmax => {
+                SoftmaxKind::LogSoftmax => {
                     let sum = total::<S, T>(y, dy, |_, dy| dy);
                     write::<S, T>(to, [y, dy], |y, dy| dy - y.exp() * sum);
                 }
@@ -263,7 +263,7 @@ impl<T: Number> Kernel for Gradient<'_, T> {
 ///
 /// # Panics
 /// Where `y` is not made of rows of this width, or `dy` or `out` has another number of elements.
-pub fn softmax_grad<T: Number>(isa: Isa, kind: Normalised, out: &mut [T], y: &[T], dy: &[T], width: usize) {
+pub fn softmax_grad<T: Number>(isa: Isa, kind: SoftmaxKind, out: &mut [T], y: &[T], dy: &[T], width: usize) {
     let count = check::rows("softmax_grad", "y", y.len(), width);
     check::length("softmax_grad", "dy", dy.len(), y.len());
     check::length("softmax_grad", "out", out.len(), y.len());

@@ -1,11 +1,11 @@
-//! Affine warps of images: bytes in, numbers out, each pixel sampled once between its four neighbours.
+//! Affine warps of images: bytes in, numbers out, each pixel sampled once between its four neighbors.
 
 use crate::{Isa, Kernel, Simd};
 use kiln_math::Real;
 
 /// Where each pixel of a warped image comes from: with x = (a, b, c) its column is a·column + b·row + c, and its row likewise by y.
 ///
-/// Pixels are at whole numbers, (0, 0) is the first one's centre.
+/// Pixels are at whole numbers, (0, 0) is the first one's center.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Affine {
     /// The source's column.
@@ -34,7 +34,7 @@ impl Affine {
 pub enum Fill {
     /// The nearest pixel: a a a | a b c d | d d d.
     Nearest,
-    /// This value, of a byte's scale: it begins where the centres of the outermost pixels are passed.
+    /// This value, of a byte's scale: it begins where the centers of the outermost pixels are passed.
     Constant(f32),
     /// The image mirrored at its edges: c b a | a b c d | d c b.
     Reflect,
@@ -64,7 +64,7 @@ pub struct Room {
     pixels: Vec<u32>,
 }
 
-/// out (channels, height, width) = scale · sample + shift for each output pixel, sampled bilinearly; `normalise` holds
+/// out (channels, height, width) = scale · sample + shift for each output pixel, sampled bilinearly; `normalize` holds
 /// [scale, shift] once, or for each channel. Where sizes do not fit each other, or there are more than 2²⁴ rows or columns or
 /// 2³¹ pixels, `out` is left as it is.
 pub fn warp(
@@ -73,7 +73,7 @@ pub fn warp(
     image: Planes<'_>,
     from: Affine,
     fill: Fill,
-    normalise: &[[f32; 2]],
+    normalize: &[[f32; 2]],
     room: &mut Room,
 ) {
     let Planes { bytes, channels, height, width } = image;
@@ -83,14 +83,14 @@ pub fn warp(
     // Places along an axis are whole numbers of f32, those in the room of i32.
     let countable =
         height.max(width) <= 1 << f32::MANTISSA_DIGITS && (height + 1).saturating_mul(width + 1) < i32::MAX as usize;
-    if size == 0 || !fits || !countable || ![1, channels].contains(&normalise.len()) {
+    if size == 0 || !fits || !countable || ![1, channels].contains(&normalize.len()) {
         return;
     }
     for first in (0..channels).step_by(4) {
         let planes = first * size..(first + 4).min(channels) * size;
-        let normalise = if normalise.len() == 1 { normalise } else { &normalise[first..(first + 4).min(channels)] };
+        let normalize = if normalize.len() == 1 { normalize } else { &normalize[first..(first + 4).min(channels)] };
         let source = Planes { bytes: &bytes[planes.clone()], channels: planes.len() / size, ..image };
-        isa.run(Warp { out: &mut out[planes], source, from, fill, normalise, pixels: &mut room.pixels });
+        isa.run(Warp { out: &mut out[planes], source, from, fill, normalize, pixels: &mut room.pixels });
     }
 }
 
@@ -106,7 +106,7 @@ struct Strip {
     inside: [f32; STRIP],
     /// Its place in the room.
     index: [u32; STRIP],
-    /// The neighbours at the left and at the right, in the row above and in the row below.
+    /// The neighbors at the left and at the right, in the row above and in the row below.
     above: [[u32; 2]; STRIP],
     below: [[u32; 2]; STRIP],
 }
@@ -117,7 +117,7 @@ struct Warp<'a> {
     source: Planes<'a>,
     from: Affine,
     fill: Fill,
-    normalise: &'a [[f32; 2]],
+    normalize: &'a [[f32; 2]],
     pixels: &'a mut Vec<u32>,
 }
 
@@ -125,7 +125,7 @@ impl Kernel for Warp<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let Warp { out, source, from, fill, normalise, pixels } = self;
+        let Warp { out, source, from, fill, normalize, pixels } = self;
         let Planes { channels, height, width, .. } = source;
         interleave(source, pixels);
         let mut strip = Strip {
@@ -161,10 +161,10 @@ impl Kernel for Warp<'_> {
                 let start = row * width + column;
                 for channel in 0..channels {
                     let to = &mut out[channel * height * width + start..][..count];
-                    let normalise = normalise[channel.min(normalise.len() - 1)];
-                    blend::<S>(to, &strip, 8 * channel as u32, normalise);
+                    let normalize = normalize[channel.min(normalize.len() - 1)];
+                    blend::<S>(to, &strip, 8 * channel as u32, normalize);
                     if let Fill::Constant(value) = fill {
-                        fill_in::<S>(to, &strip.inside[..count], value, normalise);
+                        fill_in::<S>(to, &strip.inside[..count], value, normalize);
                     }
                 }
             }
@@ -200,7 +200,7 @@ fn place<S: Simd>(to: &mut [f32], [step, along, offset]: [f64; 3], (column, row)
     }
 }
 
-/// 1 where both coordinates lie between the centres of the outermost pixels.
+/// 1 where both coordinates lie between the centers of the outermost pixels.
 #[inline(always)]
 fn within(inside: &mut [f32], x: &[f32], y: &[f32], (width, height): (usize, usize)) {
     let last = ((width - 1) as f32, (height - 1) as f32);
@@ -227,7 +227,7 @@ fn bring_back<S: Simd>(coordinates: &mut [f32], size: usize, fill: Fill) {
             let size = number(size as f64);
             let period = size + size;
             for x in to {
-                // Counted from the edge, half a pixel before the first centre.
+                // Counted from the edge, half a pixel before the first center.
                 let edge = *x + half;
                 let edge = edge - period * (edge / period).floor();
                 let edge = size.if_less(edge, period - edge, edge);
@@ -258,7 +258,7 @@ fn split(x: &mut [f32], y: &mut [f32], index: &mut [u32], width: usize) {
     }
 }
 
-/// The four neighbours of each place. Not inlined: with AVX-512 the compiler would make gathers of it, which take longer.
+/// The four neighbors of each place. Not inlined: with AVX-512 the compiler would make gathers of it, which take longer.
 #[inline(never)]
 fn fetch(strip: &mut Strip, count: usize, pixels: &[u32], stride: usize) {
     let pixels = pixels.as_ptr();

@@ -1,4 +1,4 @@
-//! Maxima of windows and normalisation by channel against naive sums, over forms, instruction sets and numbers of threads.
+//! Maxima of windows and normalization by channel against naive sums, over forms, instruction sets and numbers of threads.
 
 #![allow(clippy::unwrap_used)] // a panic is a test's report
 
@@ -105,7 +105,7 @@ proptest! {
     }
 
     #[test]
-    fn normalisation_is_the_formula(
+    fn normalization_is_the_formula(
         samples in 1_usize..6, channels in 1_usize..40, size in prop_oneof![1_usize..9, 500_usize..530],
         relu in any::<bool>(), own in any::<bool>(), affine in any::<bool>(), seed in any::<u64>(),
     ) {

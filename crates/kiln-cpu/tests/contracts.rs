@@ -5,10 +5,10 @@
 mod views;
 
 use kiln_cpu::copy::{copy, fill};
-use kiln_cpu::gather::{Along, Rows, gather, gather_normalised, in_parts, scatter_add};
+use kiln_cpu::gather::{Along, Rows, gather, gather_normalized, in_parts, scatter_add};
 use kiln_cpu::operand::Output;
 use kiln_cpu::random::{Draw, dropout, normal, normal_f64, uniform, uniform_f64};
-use kiln_cpu::softmax::{Labels, Normalised, Target, cross_entropy, cross_entropy_grad, softmax, softmax_grad};
+use kiln_cpu::softmax::{Labels, SoftmaxKind, Target, cross_entropy, cross_entropy_grad, softmax, softmax_grad};
 use kiln_cpu::warp::{Affine, Fill, Planes, Room, warp};
 use kiln_cpu::{Isa, elementwise};
 use kiln_math::{BinaryOp, UnaryOp};
@@ -177,7 +177,7 @@ fn elementwise_operands_have_the_length_of_the_output() {
 #[test]
 fn softmax_takes_whole_rows() {
     let isa = Isa::best();
-    let kind = Normalised::Softmax;
+    let kind = SoftmaxKind::Softmax;
     refused(vec![
         (15, call(move |out| softmax(isa, kind, out, &ones(20), 5)), "softmax: `out` has 15 elements, 20 are expected"),
         (
@@ -322,15 +322,15 @@ fn gathers_stay_within_both_arrays() {
     let rows = |width, at: &'static [usize]| Rows { source: &[1; 12], width, indices: at, upcoming: &[usize::MAX, 5] };
     taken(vec![
         ("gather of nothing", 0, call(move |out| gather(out, &ones(24), index(&[]).strided(), ALONG))),
-        ("rows past the end", 8, call(move |out| gather_normalised(Isa::best(), out, rows(4, &[3, 9]), &[[1.0, 0.0]]))),
-        ("too few rows", 12, call(move |out| gather_normalised(Isa::best(), out, rows(4, &[0]), &[[1.0, 0.0]]))),
-        ("half a row", 6, call(move |out| gather_normalised(Isa::best(), out, rows(4, &[0, 1]), &[[1.0, 0.0]]))),
-        ("rows of none", 6, call(move |out| gather_normalised(Isa::best(), out, rows(0, &[0, 1]), &[[1.0, 0.0]]))),
+        ("rows past the end", 8, call(move |out| gather_normalized(Isa::best(), out, rows(4, &[3, 9]), &[[1.0, 0.0]]))),
+        ("too few rows", 12, call(move |out| gather_normalized(Isa::best(), out, rows(4, &[0]), &[[1.0, 0.0]]))),
+        ("half a row", 6, call(move |out| gather_normalized(Isa::best(), out, rows(4, &[0, 1]), &[[1.0, 0.0]]))),
+        ("rows of none", 6, call(move |out| gather_normalized(Isa::best(), out, rows(0, &[0, 1]), &[[1.0, 0.0]]))),
         (
             "planes that do not fit",
             8,
             call(move |out| {
-                gather_normalised(Isa::best(), out, rows(4, &[0, 1]), &[[1.0, 0.0]; 3]);
+                gather_normalized(Isa::best(), out, rows(4, &[0, 1]), &[[1.0, 0.0]; 3]);
             }),
         ),
         ("parts of width 0", 1 << 15, call(|out| in_parts(out, 0, |_, part| part.fill(1.0)))),
@@ -340,12 +340,12 @@ fn gathers_stay_within_both_arrays() {
 
 #[test]
 fn warps_leave_what_does_not_fit() {
-    let image = |channels, height, width, normalise: usize| {
+    let image = |channels, height, width, normalize: usize| {
         call(move |out: &mut [f32]| {
             let image = Planes { bytes: &[1; 24], channels, height, width };
             let far = Affine { x: [f64::NAN, 1e30, -1e30], y: [0.0, f64::INFINITY, 1.0] };
             for fill in [Fill::Nearest, Fill::Constant(1.0), Fill::Reflect, Fill::Wrap] {
-                warp(Isa::best(), out, image, far, fill, &vec![[1.0, 0.0]; normalise], &mut Room::default());
+                warp(Isa::best(), out, image, far, fill, &vec![[1.0, 0.0]; normalize], &mut Room::default());
             }
         })
     };

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_cpu::conv::{Conv, forward, grad_input, grad_weight};
-use kiln_cpu::gemm::{Activation, Bias, Epilogue};
+use kiln_cpu::gemm::{Bias, GemmActivation, GemmEpilogue};
 use kiln_cpu::{Isa, team};
 use kiln_math::{K_BLOCK, taps_in_block};
 use proptest::prelude::*;
@@ -76,7 +76,7 @@ fn check(c: &Conv) {
     for &isa in Isa::available() {
         // What was there must not matter.
         let mut out = vec![f32::NAN; y.len()];
-        forward(isa, c, &x, &w, &mut out, &Epilogue::default());
+        forward(isa, c, &x, &w, &mut out, &GemmEpilogue::default());
         assert_eq!(out, y, "forward {c:?} {isa:?}");
         let mut out = vec![f32::NAN; x.len()];
         grad_input(isa, c, &dy, &w, &mut out);
@@ -187,7 +187,7 @@ fn what_the_padding_alone_meets_is_zero_and_infinities_stay_where_they_are() {
     let mut x = numbers(81, 1);
     (x[0], x[80]) = (f32::INFINITY, f32::NAN);
     let mut y = vec![0.0; 81];
-    forward(Isa::best(), &c, &x, &[1.0; 9], &mut y, &Epilogue::default());
+    forward(Isa::best(), &c, &x, &[1.0; 9], &mut y, &GemmEpilogue::default());
     for (i, y) in y.iter().enumerate() {
         let near = |at: usize| (i / 9).abs_diff(at / 9) <= 1 && (i % 9).abs_diff(at % 9) <= 1;
         assert_eq!((y.is_infinite(), y.is_nan()), (near(0), near(80)), "{i}");
@@ -216,9 +216,9 @@ fn bias_and_activation_end_each_element() {
         let want: Vec<f32> =
             y.iter().enumerate().map(|(i, y)| (y + bias[i / c.out_plane() % results]).max(0.0)).collect();
         let double = |row: &mut [f32]| row.iter_mut().for_each(|x| *x *= 2.0);
-        for (activation, factor) in [(Activation::Relu, 1.0), (Activation::Map(&double), 2.0)] {
+        for (activation, factor) in [(GemmActivation::Relu, 1.0), (GemmActivation::Map(&double), 2.0)] {
             let mut out = vec![f32::NAN; y.len()];
-            let epilogue = Epilogue::default().with_bias(Bias::Row(&bias)).with_activation(activation);
+            let epilogue = GemmEpilogue::default().with_bias(Bias::Row(&bias)).with_activation(activation);
             forward(Isa::best(), &c, &x, &w, &mut out, &epilogue);
             if factor == 1.0 {
                 assert_eq!(out, want, "{c:?}");
@@ -275,7 +275,7 @@ fn an_output_is_blocks_of_taps_added_in_order() {
         let want = by_blocks(&c, &x, &w);
         for &isa in Isa::available().iter().filter(|isa| isa.fused()) {
             let mut y = vec![f32::NAN; want.len()];
-            forward(isa, &c, &x, &w, &mut y, &Epilogue::default());
+            forward(isa, &c, &x, &w, &mut y, &GemmEpilogue::default());
             assert!(y == want, "{isa:?} {c:?}");
         }
     }
@@ -323,7 +323,7 @@ fn slices_of_other_lengths_are_refused() {
     let isa = Isa::best();
     for c in [plane([1, 1, 3, 4], 6, 3, 1, 1), plane([1, 3, 1, 1], 6, 3, 1, 1), plane([1, 1, 3, 4], 9, 1, 1, 0)] {
         let [x, w, y] = lengths(&c).map(|length| vec![0.0_f32; length]);
-        let plain = Epilogue::default();
+        let plain = GemmEpilogue::default();
         refused("takes slices of", || forward(isa, &c, &x[1..], &w, &mut y.clone(), &plain));
         refused("takes slices of", || forward(isa, &c, &x, &w[1..], &mut y.clone(), &plain));
         refused("takes slices of", || forward(isa, &c, &x, &w, &mut y.clone()[1..], &plain));
@@ -332,13 +332,13 @@ fn slices_of_other_lengths_are_refused() {
         refused("takes slices of", || grad_weight(isa, &c, &x, &y, &mut w.clone()[1..]));
         let short = plain.with_bias(Bias::Row(&x[..1]));
         refused("a bias of as many numbers, got 1", || forward(isa, &c, &x, &w, &mut y.clone(), &short));
-        refused("does not accumulate", || forward(isa, &c, &x, &w, &mut y.clone(), &Epilogue::accumulate()));
+        refused("does not accumulate", || forward(isa, &c, &x, &w, &mut y.clone(), &GemmEpilogue::accumulate()));
     }
     // Sizes whose product is more than there are addresses: it must not come out as that of nothing.
     let huge = Conv { batch: 1 << 32, size: [1, 1 << 32, 1], out: [1, 1 << 32, 1], ..plane([1, 1, 1, 1], 1, 1, 1, 0) };
-    refused("takes slices of None", || forward(isa, &huge, &[], &[0.0], &mut [], &Epilogue::default()));
+    refused("takes slices of None", || forward(isa, &huge, &[], &[0.0], &mut [], &GemmEpilogue::default()));
     let still = Conv { stride: [1, 0, 1], ..plane([1, 1, 1, 1], 1, 1, 1, 0) };
-    refused("stride or dilation of 0", || forward(isa, &still, &[0.0], &[0.0], &mut [0.0], &Epilogue::default()));
+    refused("stride or dilation of 0", || forward(isa, &still, &[0.0], &[0.0], &mut [0.0], &GemmEpilogue::default()));
 }
 
 #[test]
@@ -358,7 +358,7 @@ fn bits_do_not_depend_on_threads_or_instruction_sets() {
         let [x, w, dy] = [0, 1, 2].map(|operand| rounding(lengths(&c)[operand], operand as u64 + 1));
         let all = |isa: Isa| {
             let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
-            forward(isa, &c, &x, &w, &mut y, &Epilogue::default());
+            forward(isa, &c, &x, &w, &mut y, &GemmEpilogue::default());
             grad_input(isa, &c, &dy, &w, &mut dx);
             grad_weight(isa, &c, &x, &dy, &mut dw);
             [y, dx, dw].map(|v| v.into_iter().map(f32::to_bits).collect::<Vec<_>>())

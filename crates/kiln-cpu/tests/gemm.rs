@@ -6,14 +6,14 @@
 
 use half::{bf16, f16};
 use kiln_cpu::gemm::{
-    Activation, Bias, Element, Epilogue, Matrix, MatrixMut, Product, Segment, gemm, gemm_batched, matmul,
+    Bias, GemmActivation, GemmEpilogue, Matrix, MatrixElement, MatrixMut, Product, Segment, gemm, gemm_batched, matmul,
 };
 use kiln_cpu::{Isa, team};
 use kiln_math::K_BLOCK;
 use proptest::prelude::*;
 
 /// A number of any element type, for the reference.
-trait Real: Element + std::fmt::Debug {
+trait Real: MatrixElement + std::fmt::Debug {
     /// The distance from 1 to the next number.
     const EPSILON: f64;
     fn of(x: f64) -> Self;
@@ -158,18 +158,18 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 /// A case with its operands.
-struct Made<T, U: Element> {
+struct Made<T, U: MatrixElement> {
     case: Case,
     a: Vec<Stored<T>>,
     b: Vec<Stored<T>>,
     c: Stored<U>,
-    bias: Vec<U::Number>,
+    bias: Vec<U::Accumulator>,
 }
 
 impl<T, U> Made<T, U>
 where
-    U: Real<Number: Real>,
-    T: Real + Element<Number = U::Number>,
+    U: Real<Accumulator: Real>,
+    T: Real + MatrixElement<Accumulator = U::Accumulator>,
 {
     fn new(case: &Case) -> Self {
         let Case { m, n, ref ks, lays, seed, .. } = *case;
@@ -178,7 +178,7 @@ where
         let a = (0..ks.len()).map(|s| Stored::new(lays.0, m, wide, seed ^ (2 * s as u64 + 1))).collect();
         let b = (0..ks.len()).map(|s| Stored::new(lays.1, wide, n, seed ^ (2 * s as u64 + 2))).collect();
         let c = Stored::new(lays.2, m, n, !seed);
-        let bias = Stored::<U::Number>::new(Lay::Rows, 1, if case.bias == 1 { n } else { m }, seed ^ 99).data;
+        let bias = Stored::<U::Accumulator>::new(Lay::Rows, 1, if case.bias == 1 { n } else { m }, seed ^ 99).data;
         Made { case: case.clone(), a, b, c, bias }
     }
 
@@ -188,8 +188,8 @@ where
         let segments: Vec<_> = (self.a.iter().zip(&self.b).zip(&self.case.ks))
             .map(|((a, b), &k)| Segment { a: a.ptr(), b: b.ptr(), k })
             .collect();
-        let halve = |x: &mut [U::Number]| x.iter_mut().for_each(|x| *x = U::Number::of(x.get() * 0.5 + 1.0));
-        let epilogue = Epilogue {
+        let halve = |x: &mut [U::Accumulator]| x.iter_mut().for_each(|x| *x = U::Accumulator::of(x.get() * 0.5 + 1.0));
+        let epilogue = GemmEpilogue {
             accumulate: self.case.accumulate,
             bias: match self.case.bias {
                 0 => Bias::None,
@@ -197,9 +197,9 @@ where
                 _ => Bias::Column(&self.bias),
             },
             activation: match self.case.activation {
-                0 => Activation::None,
-                1 => Activation::Relu,
-                _ => Activation::Map(&halve),
+                0 => GemmActivation::None,
+                1 => GemmActivation::Relu,
+                _ => GemmActivation::Map(&halve),
             },
         };
         let product = Product {
@@ -247,7 +247,7 @@ where
             for j in 0..self.case.n {
                 let (expected, size) = self.reference(i, j);
                 let got = c.at(i, j).get();
-                let bound = size * U::Number::EPSILON + 2.0 * U::EPSILON * (1.0 + expected.abs());
+                let bound = size * U::Accumulator::EPSILON + 2.0 * U::EPSILON * (1.0 + expected.abs());
                 assert!((got - expected).abs() <= bound, "{isa:?} ({i}, {j}): {got} for {expected}, {:?}", self.case);
                 written[(c.start as isize + i as isize * c.strides.0 + j as isize * c.strides.1) as usize] = true;
             }
@@ -260,8 +260,8 @@ where
 
 fn check<T, U>(case: &Case)
 where
-    U: Real<Number: Real>,
-    T: Real + Element<Number = U::Number>,
+    U: Real<Accumulator: Real>,
+    T: Real + MatrixElement<Accumulator = U::Accumulator>,
 {
     let made = Made::<T, U>::new(case);
     for &isa in Isa::available() {
@@ -350,7 +350,9 @@ fn an_element_is_blocks_added_in_order_whatever_the_instruction_set_and_the_thre
             let held = Stored::<f32>::new(lc, m, n, 3);
             let expected = [None, Some(&held)].map(|c| by_blocks(m, n, &[(&a, &b, k)], c));
             everywhere(|isa, threads| {
-                for (epilogue, expected) in [Epilogue::overwrite(), Epilogue::accumulate()].iter().zip(&expected) {
+                for (epilogue, expected) in
+                    [GemmEpilogue::overwrite(), GemmEpilogue::accumulate()].iter().zip(&expected)
+                {
                     let mut c = held.clone();
                     matmul(isa, a.view(), b.view(), c.view_mut(), *epilogue).unwrap();
                     let what = (m, n, k, la, lb, lc, epilogue.accumulate);
@@ -378,7 +380,7 @@ fn blocks_go_on_from_one_segment_to_the_next() {
             .collect();
         for &isa in Isa::available().iter().filter(|isa| isa.fused()) {
             let mut c = Stored::<f32>::new(Lay::Rows, m, n, 3);
-            let epilogue = Epilogue::overwrite().with_bias(Bias::Row(&bias)).with_activation(Activation::Relu);
+            let epilogue = GemmEpilogue::overwrite().with_bias(Bias::Row(&bias)).with_activation(GemmActivation::Relu);
             let product = Product {
                 rows: m,
                 cols: n,
@@ -414,7 +416,7 @@ fn half_products_have_the_blocks_of_single_ones() {
         for &isa in Isa::available().iter().filter(|isa| isa.fused()) {
             let mut c = vec![bf16::ZERO; m * n];
             let out = MatrixMut::row_major(&mut c, m, n).unwrap();
-            matmul(isa, a.view(), b.view(), out, Epilogue::overwrite()).unwrap();
+            matmul(isa, a.view(), b.view(), out, GemmEpilogue::overwrite()).unwrap();
             assert!(c == expected, "{m}×{n}×{k} {isa:?}");
         }
     }
@@ -426,7 +428,7 @@ fn error(k: usize, term: impl Fn(usize) -> f32) -> f64 {
     let b: Vec<f32> = (0..16 * k).map(|i| term(i / 16 % 991 * 7 + i % 16)).collect();
     let mut c = [0.0_f32; 16];
     let (left, right) = (Matrix::row_major(&a, 1, k).unwrap(), Matrix::row_major(&b, k, 16).unwrap());
-    matmul(Isa::best(), left, right, MatrixMut::row_major(&mut c, 1, 16).unwrap(), Epilogue::overwrite()).unwrap();
+    matmul(Isa::best(), left, right, MatrixMut::row_major(&mut c, 1, 16).unwrap(), GemmEpilogue::overwrite()).unwrap();
     let term = |p: usize, j: usize| f64::from(a[p]) * f64::from(b[p * 16 + j]);
     let exact: Vec<f64> = (0..16).map(|j| (0..k).map(|p| term(p, j)).sum()).collect();
     let largest = exact.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
@@ -468,7 +470,7 @@ fn nan_infinity_and_zeros_pass_through_relu() {
         let b = vec![1.0_f32; 20 * 17];
         let mut c = vec![-0.0_f32; 9 * 17];
         let (a, b) = (Matrix::row_major(&a, 9, 20).unwrap(), Matrix::row_major(&b, 20, 17).unwrap());
-        let epilogue = Epilogue::accumulate().with_activation(Activation::Relu);
+        let epilogue = GemmEpilogue::accumulate().with_activation(GemmActivation::Relu);
         matmul(isa, a, b, MatrixMut::row_major(&mut c, 9, 17).unwrap(), epilogue).unwrap();
         for (i, row) in c.chunks(17).enumerate() {
             for &x in row {
@@ -499,14 +501,14 @@ fn batches_are_products_one_by_one() {
             b_strides: (n as isize, 1),
             c: c.as_mut_ptr(),
             c_strides: (n as isize, 1),
-            epilogue: Epilogue::overwrite(),
+            epilogue: GemmEpilogue::overwrite(),
         };
         let place = |i: usize| ((i * m * k) as isize, 0, (i * m * n) as isize);
         // SAFETY: the matrices are as large as the product says, the Cs are this call's own and disjoint.
         team::run(|| unsafe { gemm_batched(Isa::best(), count, &product, place) });
         let mut whole = vec![0.0_f32; count * m * n];
         let c_whole = MatrixMut::row_major(&mut whole, count * m, n).unwrap();
-        matmul(Isa::best(), a.view(), b.view(), c_whole, Epilogue::overwrite()).unwrap();
+        matmul(Isa::best(), a.view(), b.view(), c_whole, GemmEpilogue::overwrite()).unwrap();
         assert_eq!(c, whole);
     }
 }
@@ -534,9 +536,9 @@ fn what_does_not_fit_is_an_error() {
         assert!(result.is_ok() || c == [7.0; 9]);
         result
     };
-    assert!(run(a.t(), 3, 3, Epilogue::overwrite()).is_ok());
-    assert!(run(a, 3, 3, Epilogue::overwrite()).unwrap_err().to_string().contains("3×4 times 3×4"));
-    assert!(run(a.t(), 3, 2, Epilogue::overwrite()).is_err());
+    assert!(run(a.t(), 3, 3, GemmEpilogue::overwrite()).is_ok());
+    assert!(run(a, 3, 3, GemmEpilogue::overwrite()).unwrap_err().to_string().contains("3×4 times 3×4"));
+    assert!(run(a.t(), 3, 2, GemmEpilogue::overwrite()).is_err());
     let bias = [0.0; 2];
-    assert!(run(a.t(), 3, 3, Epilogue::overwrite().with_bias(Bias::Row(&bias))).is_err());
+    assert!(run(a.t(), 3, 3, GemmEpilogue::overwrite().with_bias(Bias::Row(&bias))).is_err());
 }

@@ -8,11 +8,11 @@ use kiln_cpu::gather::{self, Along};
 use kiln_cpu::operand::{Number, Output, Strided};
 use kiln_cpu::random::{self, Draw};
 use kiln_cpu::reduce::{CHUNK, LANES, Reduction, reduce};
-use kiln_cpu::softmax::{self, Labels, Normalised, Target};
+use kiln_cpu::softmax::{self, Labels, SoftmaxKind, Target};
 use kiln_cpu::update::{Slot, adam_step, sgd_step};
 use kiln_cpu::{Isa, team};
 use kiln_math::update::{Adam, AdamSettings, Sgd, SgdSettings};
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
@@ -60,7 +60,7 @@ fn everywhere<T: Bits>(what: &str, kernel: impl Fn(Isa) -> Vec<T> + Sync) -> Vec
 }
 
 fn numbers<T: Number>(count: usize, seed: u64) -> Vec<T> {
-    let mut stream = Stream::new(seed, Purpose::Data, 1);
+    let mut stream = RandomStream::new(seed, Purpose::Data, 1);
     (0..count).map(|_| T::from_f64(f64::from(stream.normal()))).collect()
 }
 
@@ -147,9 +147,9 @@ proptest! {
     #[test]
     fn softmax_has_the_same_bits_everywhere(rows in 0usize..40, width in 1usize..1200, seed in any::<u64>()) {
         let (x, dy) = (numbers::<f32>(rows * width, seed), numbers::<f32>(rows * width, seed ^ 1));
-        let mut stream = Stream::new(seed, Purpose::Data, 9);
+        let mut stream = RandomStream::new(seed, Purpose::Data, 9);
         let labels: Vec<i64> = (0..rows).map(|_| i64::from(stream.below(width as u32))).collect();
-        for kind in [Normalised::Softmax, Normalised::LogSoftmax] {
+        for kind in [SoftmaxKind::Softmax, SoftmaxKind::LogSoftmax] {
             let run = |isa| {
                 let mut y = vec![0.0; x.len()];
                 softmax::softmax(isa, kind, &mut y, &x, width);

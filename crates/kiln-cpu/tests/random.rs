@@ -5,14 +5,14 @@ mod views;
 use kiln_cpu::operand::Output;
 use kiln_cpu::random::{Draw, dropout, normal, normal_f64, uniform, uniform_f64};
 use kiln_cpu::{Isa, operand};
-use kiln_math::Stream;
+use kiln_math::RandomStream;
 use kiln_math::draws::{normal_pair, normal_pair_f64, unit_f32, unit_f64};
 use proptest::prelude::*;
 use views::{fused, on_teams};
 
 /// Word `i` of a draw.
 fn word(draw: Draw, i: usize) -> u32 {
-    Stream::from_key(draw.key).at(draw.counter.wrapping_add(i as u64 / 4))[i % 4]
+    RandomStream::from_key(draw.key).at(draw.counter.wrapping_add(i as u64 / 4))[i % 4]
 }
 
 fn word64(draw: Draw, i: usize) -> u64 {

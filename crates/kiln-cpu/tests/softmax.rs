@@ -3,7 +3,7 @@
 mod views;
 
 use kiln_cpu::Isa;
-use kiln_cpu::softmax::{Labels, Normalised, Target, cross_entropy, cross_entropy_grad, softmax, softmax_grad};
+use kiln_cpu::softmax::{Labels, SoftmaxKind, Target, cross_entropy, cross_entropy_grad, softmax, softmax_grad};
 use proptest::prelude::*;
 use views::{fused, on_teams};
 
@@ -34,7 +34,7 @@ fn wide(x: &[f32]) -> Vec<f64> {
 proptest! {
     #[test]
     fn rows_and_their_gradients((width, x, dy) in rows()) {
-        for kind in [Normalised::Softmax, Normalised::LogSoftmax] {
+        for kind in [SoftmaxKind::Softmax, SoftmaxKind::LogSoftmax] {
             let mut bits: Option<Vec<u32>> = None;
             for &isa in Isa::available() {
                 let mut y = vec![0.0f32; x.len()];
@@ -49,8 +49,8 @@ proptest! {
                     let sum: f64 = dy.iter().sum();
                     for j in 0..width {
                         let (expected, slope) = match kind {
-                            Normalised::Softmax => (logs[j].exp(), y[j] * (dy[j] - dot)),
-                            Normalised::LogSoftmax => (logs[j], dy[j] - y[j].exp() * sum),
+                            SoftmaxKind::Softmax => (logs[j].exp(), y[j] * (dy[j] - dot)),
+                            SoftmaxKind::LogSoftmax => (logs[j], dy[j] - y[j].exp() * sum),
                         };
                         prop_assert!(near(y[j], expected, 1e-6), "{:?}: {} {}", kind, y[j], expected);
                         prop_assert!(near(dx[j].into(), slope, 2e-5), "{:?} gradient: {} {}", kind, dx[j], slope);
@@ -65,7 +65,7 @@ proptest! {
             softmax(Isa::best(), kind, &mut y, &wide(&x), width);
             for (y, row) in y.chunks(width).zip(wide(&x).chunks(width)) {
                 for (y, log) in y.iter().zip(log_softmax(row)) {
-                    let expected = if kind == Normalised::Softmax { log.exp() } else { log };
+                    let expected = if kind == SoftmaxKind::Softmax { log.exp() } else { log };
                     prop_assert!(near(*y, expected, 1e-13));
                 }
             }
@@ -129,7 +129,7 @@ fn narrow_rows_have_the_bits_of_wide_ones() {
         cross_entropy(isa, &mut loss, &x, target, width);
         cross_entropy(isa, &mut loss_padded, &padded, target, wider);
         assert_eq!(loss, loss_padded);
-        for kind in [Normalised::Softmax, Normalised::LogSoftmax] {
+        for kind in [SoftmaxKind::Softmax, SoftmaxKind::LogSoftmax] {
             let (mut y, mut y_padded) = (vec![0.0f32; x.len()], vec![0.0f32; padded.len()]);
             softmax(isa, kind, &mut y, &x, width);
             softmax(isa, kind, &mut y_padded, &padded, wider);
@@ -158,10 +158,10 @@ fn infinite_and_missing_logits() {
     let x = [-inf, 1.0, 1.0, -inf, -inf, -inf, 0.0, f32::NAN, 2.0];
     for &isa in Isa::available() {
         let mut y = [9.0f32; 9];
-        softmax(isa, Normalised::Softmax, &mut y, &x, 3);
+        softmax(isa, SoftmaxKind::Softmax, &mut y, &x, 3);
         assert_eq!(y[..3], [0.0, 0.5, 0.5]);
         assert!(y[3..].iter().all(|y| y.is_nan()), "{y:?}");
-        softmax(isa, Normalised::LogSoftmax, &mut y, &x, 3);
+        softmax(isa, SoftmaxKind::LogSoftmax, &mut y, &x, 3);
         assert!(y[0] == -inf && (y[1] + std::f32::consts::LN_2).abs() < 1e-6 && y[7].is_nan());
         let mut loss = [0.0f32];
         cross_entropy(isa, &mut loss, &x[..3], Target::Weights(&[0.0, 0.5, 0.5]), 3);
@@ -177,7 +177,7 @@ fn threads_do_not_change_results() {
     for isa in fused() {
         on_teams(|| {
             let (mut y, mut loss, mut dx) = (vec![0.0; x.len()], vec![0.0f32; rows], vec![0.0; x.len()]);
-            softmax(isa, Normalised::Softmax, &mut y, &x, width);
+            softmax(isa, SoftmaxKind::Softmax, &mut y, &x, width);
             cross_entropy(isa, &mut loss, &x, Target::Labels(Labels::U8(&labels)), width);
             cross_entropy_grad(isa, &mut dx, &x, Target::Labels(Labels::U8(&labels)), &|_| 1.0, width);
             (y, loss, dx)

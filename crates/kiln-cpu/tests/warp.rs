@@ -37,7 +37,7 @@ fn sample(plane: &[u8], (width, height): (usize, usize), x: f64, y: f64, fill: F
     along(top) * (1.0 - fy) + along(top + 1.0) * fy
 }
 
-/// Whether a value jumps between a coordinate and its neighbours in f32: at the border of a constant, and at a seam of `wrap`.
+/// Whether a value jumps between a coordinate and its neighbors in f32: at the border of a constant, and at a seam of `wrap`.
 fn jumps(x: f64, size: usize, fill: Fill) -> bool {
     let last = size as f64 - 1.0;
     match fill {
@@ -51,7 +51,7 @@ fn fill() -> impl Strategy<Value = Fill> {
     prop_oneof![Just(Fill::Nearest), (-300f32..300.0).prop_map(Fill::Constant), Just(Fill::Reflect), Just(Fill::Wrap),]
 }
 
-fn bits(isa: Isa, image: Planes<'_>, from: Affine, fill: Fill, normalise: &[[f32; 2]]) -> Vec<u32> {
+fn bits(isa: Isa, image: Planes<'_>, from: Affine, fill: Fill, normalize: &[[f32; 2]]) -> Vec<u32> {
     let mut out = vec![f32::NAN; image.bytes.len()];
     // Room that another image has left something in.
     let mut room = Room::default();
@@ -64,7 +64,7 @@ fn bits(isa: Isa, image: Planes<'_>, from: Affine, fill: Fill, normalise: &[[f32
         &[[1.0, 0.0]],
         &mut room,
     );
-    warp(isa, &mut out, image, from, fill, normalise, &mut room);
+    warp(isa, &mut out, image, from, fill, normalize, &mut room);
     out.iter().map(|x| x.to_bits()).collect()
 }
 
@@ -84,8 +84,8 @@ proptest! {
             x: [x[0], x[1], offset[0] * width as f64],
             y: [y[0], y[1], offset[1] * height as f64],
         };
-        let normalise: Vec<[f32; 2]> = (0..channels).map(|c| [0.5 + c as f32, c as f32 - 1.0]).collect();
-        let found = bits(Isa::best(), image, from, fill, &normalise);
+        let normalize: Vec<[f32; 2]> = (0..channels).map(|c| [0.5 + c as f32, c as f32 - 1.0]).collect();
+        let found = bits(Isa::best(), image, from, fill, &normalize);
         for (i, &found) in found.iter().enumerate() {
             let (channel, row, column) = (i / (height * width), i / width % height, i % width);
             let along = |[a, b, c]: [f64; 3]| a * column as f64 + b * row as f64 + c;
@@ -94,7 +94,7 @@ proptest! {
                 continue;
             }
             let plane = &bytes[channel * height * width..][..height * width];
-            let [scale, shift] = normalise[channel].map(f64::from);
+            let [scale, shift] = normalize[channel].map(f64::from);
             let expected = scale * sample(plane, (width, height), x, y, fill) + shift;
             // f32 coordinates up to some 3000: 2⁻¹² of a pixel at most, 255 of it from one pixel to the next.
             let tolerance = scale * 255.0 * 4.0 * (x.abs() + y.abs() + (width + height) as f64) * f64::from(f32::EPSILON) + 1e-3;
@@ -102,7 +102,7 @@ proptest! {
                 "{} for {expected} at {column}, {row} of channel {channel}, from {x}, {y}", f32::from_bits(found));
         }
         for &isa in Isa::available().iter().filter(|isa| isa.fused() && Isa::best().fused()) {
-            prop_assert_eq!(&bits(isa, image, from, fill, &normalise), &bits(Isa::best(), image, from, fill, &normalise));
+            prop_assert_eq!(&bits(isa, image, from, fill, &normalize), &bits(Isa::best(), image, from, fill, &normalize));
         }
     }
 }
@@ -164,9 +164,9 @@ fn images_without_pixels_and_maps_that_are_no_numbers_do_no_harm() {
 #[test]
 fn what_does_not_fit_is_left_alone() {
     let image = Planes { bytes: &[7; 12], channels: 1, height: 3, width: 4 };
-    let left = |length: usize, image: Planes<'_>, normalise: &[[f32; 2]]| {
+    let left = |length: usize, image: Planes<'_>, normalize: &[[f32; 2]]| {
         let mut out = vec![-1.0; length];
-        warp(Isa::best(), &mut out, image, Affine::IDENTITY, Fill::Nearest, normalise, &mut Room::default());
+        warp(Isa::best(), &mut out, image, Affine::IDENTITY, Fill::Nearest, normalize, &mut Room::default());
         out.iter().all(|&x| x == -1.0)
     };
     assert!(!left(12, image, &[[1.0, 0.0]]));

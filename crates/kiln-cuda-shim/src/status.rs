@@ -85,7 +85,7 @@ const NOT_SUPPORTED: u32 = 801;
 const UNKNOWN: u32 = 999;
 
 /// The status as cust may see it: it reads the number as an enum, for which any number that the enum lacks is undefined
-/// behaviour.
+/// behavior.
 fn known(status: u32) -> u32 {
     match status {
         0..=8

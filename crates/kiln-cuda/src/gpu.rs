@@ -2,7 +2,7 @@
 
 use crate::machine::{Failure, Machine};
 use cuda_std::{Geometry, Kernel, Launch, LaunchError, Launcher};
-use kiln_tensor::{Buffer, Error, ErrorKind, MemoryStats, Result};
+use kiln_tensor::{DeviceBuffer, Error, ErrorKind, MemoryStats, Result};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -77,7 +77,7 @@ impl<M: Machine> Gpu<M> {
         self.sound()
     }
 
-    /// What became of a launch: a refusal is an error at once, a fault surfaces at the next synchronisation.
+    /// What became of a launch: a refusal is an error at once, a fault surfaces at the next synchronization.
     pub(crate) fn launched(&self, outcome: std::result::Result<(), LaunchError>) -> Result<()> {
         match outcome {
             Ok(()) => Ok(()),
@@ -100,7 +100,7 @@ impl<M: Machine> Gpu<M> {
     }
 
     /// Memory of at least so many bytes.
-    pub(crate) fn allocated(&self, bytes: usize) -> Result<Buffer> {
+    pub(crate) fn allocated(&self, bytes: usize) -> Result<DeviceBuffer> {
         self.sound()?;
         // A size that overflows is refused by the machine.
         let bytes = bytes.max(1).checked_next_multiple_of(GRAIN).unwrap_or(usize::MAX);
@@ -109,11 +109,11 @@ impl<M: Machine> Gpu<M> {
         let memory = &mut self.state().memory;
         memory.live += bytes;
         memory.peak = memory.peak.max(memory.live);
-        Ok(Buffer { address: address as usize, bytes })
+        Ok(DeviceBuffer { address: address as usize, bytes })
     }
 
     /// As [`Gpu::allocated`], all bytes 0.
-    pub(crate) fn zeroed(&self, bytes: usize) -> Result<Buffer> {
+    pub(crate) fn zeroed(&self, bytes: usize) -> Result<DeviceBuffer> {
         let buffer = self.allocated(bytes)?;
         if let Err(error) = self.waited(self.machine.zero(buffer.address as u64, buffer.bytes)) {
             self.freed(buffer);
@@ -123,12 +123,12 @@ impl<M: Machine> Gpu<M> {
     }
 
     /// Copies bytes from the host.
-    pub(crate) fn uploaded(&self, to: Buffer, offset: usize, from: &[u8]) -> Result<()> {
+    pub(crate) fn uploaded(&self, to: DeviceBuffer, offset: usize, from: &[u8]) -> Result<()> {
         self.waited(self.machine.upload((to.address + offset) as u64, from))
     }
 
     /// Copies bytes to the host.
-    pub(crate) fn downloaded(&self, to: &mut [u8], from: Buffer, offset: usize) -> Result<()> {
+    pub(crate) fn downloaded(&self, to: &mut [u8], from: DeviceBuffer, offset: usize) -> Result<()> {
         self.waited(self.machine.download(to, (from.address + offset) as u64))
     }
 
@@ -138,7 +138,7 @@ impl<M: Machine> Gpu<M> {
     }
 
     /// Gives memory back.
-    pub(crate) fn freed(&self, buffer: Buffer) {
+    pub(crate) fn freed(&self, buffer: DeviceBuffer) {
         self.machine.free(buffer.address as u64, buffer.bytes);
         self.state().memory.live -= buffer.bytes;
     }

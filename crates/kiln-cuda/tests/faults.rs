@@ -1,4 +1,4 @@
-//! The simulator runs gpu-kernels and nothing else, and what goes wrong in one comes out at the next synchronisation.
+//! The simulator runs gpu-kernels and nothing else, and what goes wrong in one comes out at the next synchronization.
 #![cfg(feature = "sim")]
 #![allow(clippy::unwrap_used)] // a panic is a test's report
 
@@ -13,7 +13,7 @@ fn each_operation_is_its_kernel() {
     x.exp().unwrap();
     x.add(&x).unwrap();
     x.matmul(&x).unwrap();
-    x.t().unwrap().sum(0, false).unwrap();
+    x.t().unwrap().sum(0).unwrap();
     for kernel in ["unary_exp_f32", "binary_add_f32", "matmul_f32_1", "reduce_f32"] {
         assert_eq!(gpu.launches(kernel), 1, "{kernel}");
     }

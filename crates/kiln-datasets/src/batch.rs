@@ -64,14 +64,14 @@ pub trait Dataset: Send + Sync {
 
     /// How many samples a batch has whose rows go on from batch to batch, in order; a loader then takes batches of this size
     /// and leaves the order as it is, whatever it was told.
-    fn streams(&self) -> Option<usize> {
+    fn fixed_batch_size(&self) -> Option<usize> {
         None
     }
 
     /// Whether samples that follow one another overlap or belong together, as windows over a text or a time series do. A random
     /// choice of them would have nearly the same samples in both parts, so [`Dataset::split`] cuts such data in two instead.
     fn sequential(&self) -> bool {
-        self.streams().is_some()
+        self.fixed_batch_size().is_some()
     }
 
     /// The class of each sample, where the targets are classes, one a sample; what [`Dataset::split_stratified`] goes by.
@@ -171,8 +171,8 @@ macro_rules! behind {
             fn length(&self, index: usize) -> Option<usize> {
                 (**self).length(index)
             }
-            fn streams(&self) -> Option<usize> {
-                (**self).streams()
+            fn fixed_batch_size(&self) -> Option<usize> {
+                (**self).fixed_batch_size()
             }
             fn sequential(&self) -> bool {
                 (**self).sequential()

@@ -2,7 +2,7 @@
 //!
 //! The SHA-256 sums are those that TensorFlow Datasets publishes for the same addresses.
 
-use crate::labelled::folder;
+use crate::labeled::folder;
 use crate::mnist;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ pub struct Source<'a> {
     /// What it holds, in a line.
     pub about: &'a str,
     /// Who made it, and what they allow.
-    pub licence: &'a str,
+    pub license: &'a str,
     /// Its folder, inside of the folder of all data.
     pub folder: &'a str,
     /// What is fetched.
@@ -89,7 +89,7 @@ pub const CATALOG: &[Source<'static>] = &[
     Source {
         name: "mnist",
         about: "handwritten digits: 60,000 + 10,000 of 28 × 28, 10 classes",
-        licence: "Yann LeCun, Corinna Cortes; CC BY-SA 3.0",
+        license: "Yann LeCun, Corinna Cortes; CC BY-SA 3.0",
         folder: "mnist",
         files: &four(
             &["https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"],
@@ -104,7 +104,7 @@ pub const CATALOG: &[Source<'static>] = &[
     Source {
         name: "fashion-mnist",
         about: "clothes: 60,000 + 10,000 of 28 × 28, 10 classes",
-        licence: "Zalando SE; MIT",
+        license: "Zalando SE; MIT",
         folder: "fashion-mnist",
         files: &four(
             &[
@@ -122,7 +122,7 @@ pub const CATALOG: &[Source<'static>] = &[
     Source {
         name: "kmnist",
         about: "cursive hiragana: 60,000 + 10,000 of 28 × 28, 10 classes",
-        licence: "CODH (KMNIST Dataset, adapted from Kuzushiji Dataset); CC BY-SA 4.0",
+        license: "CODH (KMNIST Dataset, adapted from Kuzushiji Dataset); CC BY-SA 4.0",
         folder: "kmnist",
         files: &four(
             &["https://codh.rois.ac.jp/kmnist/dataset/kmnist/", "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"],
@@ -137,7 +137,7 @@ pub const CATALOG: &[Source<'static>] = &[
     Source {
         name: "emnist",
         about: "handwritten letters and digits: 814,255 of 28 × 28, six splits of 10 to 62 classes",
-        licence: "Cohen, Afshar, Tapson, van Schaik, from NIST Special Database 19; no licence is stated",
+        license: "Cohen, Afshar, Tapson, van Schaik, from NIST Special Database 19; no license is stated",
         folder: "emnist",
         files: &[Remote {
             mirrors: &[
@@ -177,8 +177,8 @@ pub const CATALOG: &[Source<'static>] = &[
     },
     Source {
         name: "cifar-10",
-        about: "colour images: 50,000 + 10,000 of 3 × 32 × 32, 10 classes",
-        licence: "Alex Krizhevsky, Vinod Nair, Geoffrey Hinton; no licence is stated",
+        about: "color images: 50,000 + 10,000 of 3 × 32 × 32, 10 classes",
+        license: "Alex Krizhevsky, Vinod Nair, Geoffrey Hinton; no license is stated",
         folder: "cifar-10-batches-bin",
         files: &[Remote {
             mirrors: &["https://www.cs.toronto.edu/~kriz/"],
@@ -197,8 +197,8 @@ pub const CATALOG: &[Source<'static>] = &[
     },
     Source {
         name: "cifar-100",
-        about: "colour images: 50,000 + 10,000 of 3 × 32 × 32, 100 classes in 20 groups",
-        licence: "Alex Krizhevsky, Vinod Nair, Geoffrey Hinton; no licence is stated",
+        about: "color images: 50,000 + 10,000 of 3 × 32 × 32, 100 classes in 20 groups",
+        license: "Alex Krizhevsky, Vinod Nair, Geoffrey Hinton; no license is stated",
         folder: "cifar-100-binary",
         files: &[Remote {
             mirrors: &["https://www.cs.toronto.edu/~kriz/"],

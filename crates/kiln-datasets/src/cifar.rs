@@ -1,11 +1,11 @@
-//! CIFAR-10 and CIFAR-100: 60,000 colour images of 32 × 32 each (Krizhevsky 2009), in their binary version.
+//! CIFAR-10 and CIFAR-100: 60,000 color images of 32 × 32 each (Krizhevsky 2009), in their binary version.
 //!
 //! A file is a row of records: one label byte (CIFAR-100: a coarse and a fine one), then 3,072 bytes, the planes red, green
 //! and blue, each row-major.
 
 use crate::ImageDataset;
 use crate::idx::{unreadable, wrong};
-use crate::labelled::folder;
+use crate::labeled::folder;
 use kiln_tensor::Result;
 use std::fs::File;
 use std::io::{BufReader, Read};

@@ -1,7 +1,7 @@
 //! The MNIST subset inside of the crate; src/embedded/README.md says what it is and whose.
 
 use crate::idx::Opened;
-use crate::labelled::Labelled;
+use crate::labeled::Labeled;
 use kiln_tensor::Result;
 use std::path::PathBuf;
 
@@ -27,11 +27,11 @@ pub(crate) const TEST: Part = Part {
 };
 
 impl Part {
-    pub(crate) fn labelled(&self) -> Result<Labelled> {
+    pub(crate) fn labeled(&self) -> Result<Labeled> {
         let open = |kind: &str, bytes: &'static [u8], axes| {
             let path = PathBuf::from(format!("embedded {}-{kind}", self.name));
             Opened::gzip(&path, bytes, bytes.len() as u64, axes)
         };
-        Labelled::of(open("images", self.images, 3)?, open("labels", self.labels, 1)?)
+        Labeled::of(open("images", self.images, 3)?, open("labels", self.labels, 1)?)
     }
 }

@@ -1,7 +1,7 @@
 //! EMNIST: handwritten letters and digits in MNIST's format (Cohen, Afshar, Tapson, van Schaik 2017; NIST).
 
 use crate::ImageDataset;
-use crate::labelled::{Labelled, folder};
+use crate::labeled::{Labeled, folder};
 use kiln_tensor::Result;
 use std::path::Path;
 
@@ -74,9 +74,9 @@ impl Emnist {
         let first = u8::from(split == EmnistSplit::Letters);
         let last = first + split.characters().len() as u8 - 1;
         let part = |part| {
-            let mut labelled = Labelled::read(&directory, &format!("emnist-{}-{part}", split.name()))?;
-            labelled.transpose();
-            labelled.check(first..=last)
+            let mut labeled = Labeled::read(&directory, &format!("emnist-{}-{part}", split.name()))?;
+            labeled.transpose();
+            labeled.check(first..=last)
         };
         Ok(Emnist { train: part("train")?, test: part("test")? })
     }

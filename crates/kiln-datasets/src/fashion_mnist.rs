@@ -1,7 +1,7 @@
-//! Fashion-MNIST: 70,000 pictures of clothes in MNIST's format (Xiao, Rasul, Vollgraf 2017; MIT licence).
+//! Fashion-MNIST: 70,000 pictures of clothes in MNIST's format (Xiao, Rasul, Vollgraf 2017; MIT license).
 
 use crate::ImageDataset;
-use crate::labelled::{Labelled, folder};
+use crate::labeled::{Labeled, folder};
 use kiln_tensor::Result;
 use std::path::Path;
 
@@ -25,7 +25,7 @@ impl FashionMnist {
     /// A file that is missing, cannot be read, or is not what it should be: it is named, with what was expected.
     pub fn load(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = folder(directory.as_ref(), "fashion-mnist");
-        let part = |name| Labelled::read(&directory, name)?.check(0..=9);
+        let part = |name| Labeled::read(&directory, name)?.check(0..=9);
         Ok(FashionMnist { train: part("train")?, test: part("t10k")? })
     }
 }

@@ -1,7 +1,7 @@
-//! Images of bytes with labels of bytes, normalised as they are gathered.
+//! Images of bytes with labels of bytes, normalized as they are gathered.
 
 use crate::augment::{Augmented, Transform, shares};
-use crate::normalise::{ChannelStatistics, Normalisation, Samplewise};
+use crate::normalize::{ChannelStatistics, Normalization, Samplewise};
 use crate::{Augmentation, Batch, Dataset, Pass};
 use kiln_cpu::{Isa, gather};
 use kiln_tensor::{Device, Error, ErrorKind, MAX_RANK, Result, Tensor};
@@ -15,7 +15,7 @@ pub struct ImageDataset {
     labels: Vec<u8>,
     shape: Vec<usize>,
     classes: usize,
-    normalisation: Normalisation,
+    normalization: Normalization,
     one_hot: bool,
     augmented: Option<Augmented>,
 }
@@ -50,14 +50,14 @@ impl ImageDataset {
                 format!("image {row} has label {}, expected 0 to {}", labels[row], classes.saturating_sub(1)),
             ));
         }
-        let (shape, normalisation) = (shape.to_vec(), Normalisation::unit());
-        Ok(ImageDataset { pixels, labels, shape, classes, normalisation, one_hot: false, augmented: None })
+        let (shape, normalization) = (shape.to_vec(), Normalization::unit());
+        Ok(ImageDataset { pixels, labels, shape, classes, normalization, one_hot: false, augmented: None })
     }
 
     /// The same images, handed out as `scale · byte + shift`.
     #[must_use]
-    pub fn normalised(mut self, scale: f32, shift: f32) -> Self {
-        self.normalisation.planes = vec![[scale, shift]];
+    pub fn normalized(mut self, scale: f32, shift: f32) -> Self {
+        self.normalization.planes = vec![[scale, shift]];
         self
     }
 
@@ -67,27 +67,27 @@ impl ImageDataset {
     ///
     /// # Errors
     /// Other than one mean and one std above 0 for each channel.
-    pub fn normalised_channels(mut self, mean: &[f64], std: &[f64]) -> Result<Self> {
+    pub fn normalized_channels(mut self, mean: &[f64], std: &[f64]) -> Result<Self> {
         let channels = self.channels();
         let finite = mean.iter().all(|mean| mean.is_finite()) && std.iter().all(|&std| std > 0.0 && std.is_finite());
         if mean.len() != channels || std.len() != channels || !finite {
             return Err(Error::value(
-                "normalised_channels",
+                "normalized_channels",
                 format!(
                     "means {mean:?} and deviations {std:?}: a number and one above 0 for each of {channels} channels are expected"
                 ),
             ));
         }
         let plane = |(mean, std): (&f64, &f64)| [(1.0 / (255.0 * std)) as f32, (-mean / std) as f32];
-        self.normalisation.planes = mean.iter().zip(std).map(plane).collect();
+        self.normalization.planes = mean.iter().zip(std).map(plane).collect();
         Ok(self)
     }
 
-    /// The same images, after their normalisation each centred on its own mean, and divided by its own deviation where that is
+    /// The same images, after their normalization each centered on its own mean, and divided by its own deviation where that is
     /// asked for.
     #[must_use]
-    pub fn standardised(mut self, samplewise: Samplewise) -> Self {
-        self.normalisation.samplewise = Some(samplewise);
+    pub fn standardized(mut self, samplewise: Samplewise) -> Self {
+        self.normalization.samplewise = Some(samplewise);
         self
     }
 
@@ -199,7 +199,7 @@ impl ImageDataset {
         });
         let inputs = Tensor::write_with(&dims[..=self.shape.len()], device, |to: &mut [f32]| {
             match augmented {
-                Some((augmented, _)) => augmented.write(to, rows, &transforms, &self.normalisation),
+                Some((augmented, _)) => augmented.write(to, rows, &transforms, &self.normalization),
                 None => self.write_plain(to, rows),
             }
             Ok(())
@@ -228,10 +228,10 @@ impl ImageDataset {
     }
 
     fn write_plain(&self, to: &mut [f32], rows: gather::Rows<'_>) {
-        gather::gather_normalised(Isa::best(), to, rows, &self.normalisation.planes);
-        if self.normalisation.samplewise.is_some() && rows.width > 0 {
+        gather::gather_normalized(Isa::best(), to, rows, &self.normalization.planes);
+        if self.normalization.samplewise.is_some() && rows.width > 0 {
             gather::in_parts(to, rows.width, |_, part| {
-                part.chunks_exact_mut(rows.width).for_each(|image| self.normalisation.standardise(image));
+                part.chunks_exact_mut(rows.width).for_each(|image| self.normalization.standardize(image));
             });
         }
     }

@@ -1,7 +1,7 @@
 //! KMNIST: 70,000 cursive Japanese characters in MNIST's format (Clanuwat and others 2018; CC BY-SA 4.0).
 
 use crate::ImageDataset;
-use crate::labelled::{Labelled, folder};
+use crate::labeled::{Labeled, folder};
 use kiln_tensor::Result;
 use std::path::Path;
 
@@ -24,7 +24,7 @@ impl Kmnist {
     /// A file that is missing, cannot be read, or is not what it should be: it is named, with what was expected.
     pub fn load(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = folder(directory.as_ref(), "kmnist");
-        let part = |name| Labelled::read(&directory, name)?.check(0..=9);
+        let part = |name| Labeled::read(&directory, name)?.check(0..=9);
         Ok(Kmnist { train: part("train")?, test: part("t10k")? })
     }
 }

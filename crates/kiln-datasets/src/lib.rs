@@ -16,18 +16,18 @@ pub mod fuzzing;
 mod idx;
 mod images;
 mod kmnist;
-mod labelled;
+mod labeled;
 mod loader;
 mod mnist;
-mod normalise;
+mod normalize;
 mod sequences;
 mod split;
 mod subset;
 mod tensors;
 
 pub use augment::{
-    AUGMENTATIONS, Augmentation, Colour, ColourJitter, Erasing, Mix, Rectangle, ResizedCrop, Shift, Transform, Window,
-    Word, Zoom,
+    AUGMENTATIONS, Augmentation, Color, ColorJitter, CropWindow, Erasing, Mix, Rectangle, ResizedCrop, Shift,
+    Transform, Word, Zoom,
 };
 pub use batch::{Batch, Dataset, Pass};
 pub use catalog::{CATALOG, Content, Remote, Source, source};
@@ -42,7 +42,7 @@ pub use kiln_cpu::warp::{Affine, Fill, Planes};
 pub use kmnist::Kmnist;
 pub use loader::{Epoch, Loader};
 pub use mnist::Mnist;
-pub use normalise::{ChannelStatistics, Samplewise};
+pub use normalize::{ChannelStatistics, Samplewise};
 #[cfg(feature = "embedded-text")]
 pub use sequences::ALICE;
 pub use sequences::{

@@ -2,7 +2,7 @@
 
 use crate::{Batch, Dataset, Pass};
 use kiln_cpu::team;
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{Device, Error, ErrorKind, Result};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -102,7 +102,7 @@ impl<D: Dataset> Loader<D> {
 
     /// Samples in a batch: those of a data set whose rows go on from batch to batch are as many as there are of these.
     fn size(&self) -> usize {
-        self.dataset.streams().unwrap_or(self.batch_size)
+        self.dataset.fixed_batch_size().unwrap_or(self.batch_size)
     }
 
     /// Number of batches in an epoch.
@@ -127,7 +127,7 @@ impl<D: Dataset> Loader<D> {
         let full = order.len() / self.batch_size;
         let mut places: Vec<usize> = (0..full).collect();
         // A stream of its own, beside that of the samples' order.
-        Stream::new(self.seed, Purpose::Shuffle, !epoch).shuffle(&mut places);
+        RandomStream::new(self.seed, Purpose::Shuffle, !epoch).shuffle(&mut places);
         let batch = |at: usize| &order[at * self.batch_size..(at + 1) * self.batch_size];
         let mut shuffled: Vec<usize> = places.into_iter().flat_map(batch).copied().collect();
         shuffled.extend_from_slice(&order[full * self.batch_size..]);
@@ -148,9 +148,9 @@ impl<D: Dataset> Loader<D> {
             ));
         }
         let mut order: Vec<usize> = (0..self.dataset.len()).collect();
-        let ordered = self.dataset.streams().is_some();
+        let ordered = self.dataset.fixed_batch_size().is_some();
         if self.shuffle && !ordered {
-            Stream::new(self.seed, Purpose::Shuffle, epoch).shuffle(&mut order);
+            RandomStream::new(self.seed, Purpose::Shuffle, epoch).shuffle(&mut order);
         }
         let pass = Pass { seed: self.seed, epoch };
         if !ordered {

@@ -1,7 +1,7 @@
 //! MNIST: 70,000 handwritten digits of 28 × 28 (LeCun, Cortes, Burges).
 
 use crate::ImageDataset;
-use crate::labelled::Labelled;
+use crate::labeled::Labeled;
 use kiln_tensor::Result;
 use std::path::{Path, PathBuf};
 
@@ -27,20 +27,20 @@ impl Mnist {
     /// A file that is missing, cannot be read, or is not what it should be: it is named, with what was expected.
     pub fn load(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = folder(directory.as_ref());
-        let part = |name| Labelled::read(&directory, name)?.check(0..=9);
+        let part = |name| Labeled::read(&directory, name)?.check(0..=9);
         Ok(Mnist { train: part("train")?, test: part("t10k")? })
     }
 
     /// The subset that comes with this crate: 10,000 training images, one of every six, and 2,000 test images, one of every
     /// five.
     ///
-    /// MNIST is by Yann LeCun and Corinna Cortes, under the Creative Commons Attribution-ShareAlike 3.0 licence.
+    /// MNIST is by Yann LeCun and Corinna Cortes, under the Creative Commons Attribution-ShareAlike 3.0 license.
     ///
     /// # Errors
     /// Out of memory.
     #[cfg(feature = "embedded-mnist")]
     pub fn embedded() -> Result<Self> {
         use crate::embedded::{TEST, TRAIN};
-        Ok(Mnist { train: TRAIN.labelled()?.check(0..=9)?, test: TEST.labelled()?.check(0..=9)? })
+        Ok(Mnist { train: TRAIN.labeled()?.check(0..=9)?, test: TEST.labeled()?.check(0..=9)? })
     }
 }

@@ -1,6 +1,6 @@
 //! Which samples of a data set go to which of two parts.
 
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ pub(crate) fn in_order(samples: usize, fraction: f64) -> Result<Parts> {
 pub(crate) fn shuffled(samples: usize, fraction: f64, seed: u64) -> Result<Parts> {
     let count = second(samples, fraction)?;
     let mut order: Vec<usize> = (0..samples).collect();
-    Stream::new(seed, Purpose::Split, 0).shuffle(&mut order);
+    RandomStream::new(seed, Purpose::Split, 0).shuffle(&mut order);
     let mut parts = [order.split_off(count), order];
     parts.iter_mut().for_each(|part| part.sort_unstable());
     Ok(parts)
@@ -64,7 +64,7 @@ pub(crate) fn stratified(labels: &[i64], fraction: f64, seed: u64) -> Result<Par
         Class { samples, count: (share / all) as usize, rest: share % all }
     };
     let mut classes: Vec<Class> = of_classes.into_values().map(class).collect();
-    let mut stream = Stream::new(seed, Purpose::Split, 1);
+    let mut stream = RandomStream::new(seed, Purpose::Split, 1);
     classes.iter_mut().for_each(|class| stream.shuffle(&mut class.samples));
     // Of classes with equal rests, chance decides which is rounded up.
     stream.shuffle(&mut classes);

@@ -70,12 +70,12 @@ impl<D: Dataset> Dataset for Subset<D> {
     }
 
     /// Those of the other data set, where whole batches of them that follow one another are this part.
-    fn streams(&self) -> Option<usize> {
+    fn fixed_batch_size(&self) -> Option<usize> {
         let first = self.indices.first().copied().unwrap_or(0);
         let whole = |&streams: &usize| {
             self.contiguous && first.is_multiple_of(streams) && self.indices.len().is_multiple_of(streams)
         };
-        self.dataset.streams().filter(whole)
+        self.dataset.fixed_batch_size().filter(whole)
     }
 
     fn sequential(&self) -> bool {

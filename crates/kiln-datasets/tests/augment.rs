@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_datasets::{
-    Augmentation, ColourJitter, Dataset, Erasing, Fill, ImageDataset, Loader, Pass, ResizedCrop, Shift, Subset, Window,
+    Augmentation, ColorJitter, CropWindow, Dataset, Erasing, Fill, ImageDataset, Loader, Pass, ResizedCrop, Shift,
+    Subset,
 };
 use kiln_tensor::{Device, ErrorKind};
 use proptest::prelude::*;
@@ -31,7 +32,7 @@ fn everything() -> Augmentation {
         .vertical_flip()
         .channel_shift(20.0)
         .brightness(0.7, 1.3)
-        .colour_jitter(ColourJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 })
+        .color_jitter(ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 })
         .cutout(4)
         .random_erasing(Erasing::default())
 }
@@ -60,9 +61,9 @@ proptest! {
 
     #[test]
     fn a_sample_depends_on_seed_epoch_and_index_alone(
-        count in 1usize..80, sizes in (1usize..70, 1usize..70), seed: u64, epoch in 0u64..1000, grey: bool,
+        count in 1usize..80, sizes in (1usize..70, 1usize..70), seed: u64, epoch in 0u64..1000, gray: bool,
     ) {
-        let shape: &[usize] = if grey { &[12, 10] } else { &[3, 12, 10] };
+        let shape: &[usize] = if gray { &[12, 10] } else { &[3, 12, 10] };
         let data = images(count, shape).augment(everything()).unwrap();
         let data: &dyn Dataset = &data;
         let expected = by_label(&Loader::new(data).batch_size(sizes.0).seed(seed), epoch);
@@ -143,7 +144,7 @@ fn draws_fill_their_ranges_evenly() {
     let flipped = draws.iter().filter(|t| t.horizontal_flip).count();
     assert!(flipped.abs_diff(count / 2) < 160 && draws.iter().all(|t| !t.vertical_flip), "{flipped}");
     // Nothing that was not asked for; and asking for more leaves what is drawn.
-    assert!(draws.iter().all(|t| t.window.is_none() && t.erased.is_empty() && t.mix.is_none() && t.colours.len() == 1));
+    assert!(draws.iter().all(|t| t.window.is_none() && t.erased.is_empty() && t.mix.is_none() && t.colors.len() == 1));
     let more = augmentation.clone().random_crop(3).cutout(2).mixup(0.2).channel_shift(3.0);
     let again = more.draw(Pass { seed: 5, epoch: 0 }, 7, 32, 40);
     assert_eq!((again.rotation, again.shift, again.zoom), (draws[7].rotation, draws[7].shift, draws[7].zoom));
@@ -158,7 +159,7 @@ fn crops_and_rectangles_stay_within_their_bounds() {
     for sample in 0..4000 {
         let pass = Pass { seed: 1, epoch: 9 };
         let transform = augmentation.draw(pass, sample, 32, 32);
-        let Some(Window { left, top, width, height }) = transform.window else { panic!("no crop") };
+        let Some(CropWindow { left, top, width, height }) = transform.window else { panic!("no crop") };
         assert_eq!((width, height), (32.0, 32.0));
         *corners.entry((left as i32, top as i32)).or_insert(0) += 1;
         assert!((-4.0..=4.0).contains(&left) && (-4.0..=4.0).contains(&top));
@@ -172,7 +173,7 @@ fn crops_and_rectangles_stay_within_their_bounds() {
             assert!((10..=370).contains(&(part.width * part.height)), "{part:?}");
             erased += 1;
         }
-        let Some(Window { left, top, width, height }) = resized.draw(pass, sample, 24, 40).window else {
+        let Some(CropWindow { left, top, width, height }) = resized.draw(pass, sample, 24, 40).window else {
             panic!("no crop")
         };
         assert!(left >= 0.0 && top >= 0.0 && left + width <= 40.0 && top + height <= 24.0);
@@ -219,7 +220,7 @@ fn mixed_batches_have_targets_that_say_how() {
 #[test]
 fn settings_that_make_no_sense_are_one_sentence_each() {
     let new = Augmentation::new;
-    let jitter = ColourJitter::default();
+    let jitter = ColorJitter::default();
     for (augmentation, told) in [
         (new().rotation(-20.0), "rotation -20: a number of at least 0"),
         (new().rotation(f64::NAN), "rotation NaN: a number of at least 0"),
@@ -246,8 +247,8 @@ fn settings_that_make_no_sense_are_one_sentence_each() {
             new().random_resized_crop(ResizedCrop { ratio: (2.0, 1.0), ..ResizedCrop::default() }),
             "ratio 2 to 1: two ratios",
         ),
-        (new().colour_jitter(ColourJitter { hue: 0.6, ..jitter }), "hue 0.6: a number from 0 to 0.5"),
-        (new().colour_jitter(ColourJitter { contrast: -1.0, ..jitter }), "contrast -1: a number of at least 0"),
+        (new().color_jitter(ColorJitter { hue: 0.6, ..jitter }), "hue 0.6: a number from 0 to 0.5"),
+        (new().color_jitter(ColorJitter { contrast: -1.0, ..jitter }), "contrast -1: a number of at least 0"),
         (new().cutout(0), "cutout 0: a square of at least 1 pixel"),
         (new().random_erasing(Erasing { probability: 1.5, ..Erasing::default() }), "probability 1.5"),
         (new().mixup(0.0), "mixup 0: a number above 0"),
@@ -265,7 +266,7 @@ fn settings_that_make_no_sense_are_one_sentence_each() {
         assert!(text.contains(told) && !text.contains('\n'), "{text}, expected {told}");
         assert_eq!(augmentation.check().is_err(), !text.contains("these are"), "{text}");
     }
-    let hue = new().colour_jitter(ColourJitter { hue: 0.1, ..jitter });
+    let hue = new().color_jitter(ColorJitter { hue: 0.1, ..jitter });
     assert!(images(2, &[2, 9, 9]).augment(hue.clone()).unwrap_err().to_string().contains("red, green and blue"));
     for shape in [&[][..], &[7], &[2, 3, 4, 5], &[3, 0, 4]] {
         let error = images(2, shape).augment(new()).unwrap_err();
@@ -276,7 +277,7 @@ fn settings_that_make_no_sense_are_one_sentence_each() {
         [(vec![0.0; 2], vec![1.0; 3]), (vec![0.0; 3], vec![1.0, 0.0, 1.0]), (vec![f64::NAN; 3], vec![1.0; 3])]
     {
         assert!(
-            one.clone().normalised_channels(&mean, &std).unwrap_err().to_string().contains("for each of 3 channels")
+            one.clone().normalized_channels(&mean, &std).unwrap_err().to_string().contains("for each of 3 channels")
         );
     }
 }
@@ -295,7 +296,7 @@ fn words_are_the_same_as_calls() {
         ("zoom=0.8:1.5,fill=127", new().zoom((0.8, 1.5)).fill(Fill::Constant(127.0))),
         (
             "hue=0.1,jitter=0.4",
-            new().colour_jitter(ColourJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
+            new().color_jitter(ColorJitter { brightness: 0.4, contrast: 0.4, saturation: 0.4, hue: 0.1 }),
         ),
         (
             "resized-crop,erasing=0.25",

@@ -108,7 +108,7 @@ fn fetch_file(directory: &Path, mirrors: &[&str], expected: &[u8]) -> (Result<Pa
 
 /// Fetches a data set of these files, and tells what happened beside the receiving.
 fn fetch_all(directory: &Path, files: &[Remote<'_>]) -> (Result<PathBuf>, Vec<String>) {
-    let source = Source { name: "set", about: "", licence: "", folder: "set", files };
+    let source = Source { name: "set", about: "", license: "", folder: "set", files };
     let mut events = Vec::new();
     let mut last = 0;
     let result = fetch_source(&source, directory, &mut |event| match event {

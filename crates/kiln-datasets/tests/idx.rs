@@ -139,7 +139,7 @@ fn write_mnist(folder: &Path, images: &[u8], labels: &[u8]) {
 }
 
 #[test]
-fn mnist_is_found_plain_or_compressed_and_normalised() {
+fn mnist_is_found_plain_or_compressed_and_normalized() {
     let folder = Folder::new("mnist");
     let pixels: Vec<u8> = (0..3 * 784).map(|i| (i % 256) as u8).collect();
     write_mnist(&folder.0, &idx(&[3, 28, 28], &pixels), &idx(&[3], &[9, 0, 4]));

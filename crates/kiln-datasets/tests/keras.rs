@@ -1,11 +1,11 @@
-//! Augmentation against Keras's ImageDataGenerator, parameters given: matrices, images, normalisation.
+//! Augmentation against Keras's ImageDataGenerator, parameters given: matrices, images, normalization.
 
 #![allow(clippy::unwrap_used)] // a panic is a test's report
 
 mod fixture;
 
 use fixture::{Fixture, distance};
-use kiln_datasets::{Colour, Dataset, Fill, ImageDataset, Samplewise, Transform};
+use kiln_datasets::{Color, Dataset, Fill, ImageDataset, Samplewise, Transform};
 use kiln_tensor::Device;
 
 /// The fixture's transforms: theta, tx, ty, shear, zx, zy, flips.
@@ -55,20 +55,20 @@ fn the_images_are_its_images_whatever_lies_beyond_the_edges() {
 }
 
 #[test]
-fn colours() {
+fn colors() {
     let fixture = Fixture::read();
-    let colour = |colour| {
-        Transform { colours: vec![colour], ..Transform::default() }.apply(fixture.planes(), Fill::Nearest).unwrap()
+    let color = |color| {
+        Transform { colors: vec![color], ..Transform::default() }.apply(fixture.planes(), Fill::Nearest).unwrap()
     };
     let mut seen = 0;
     for (intensity, expected) in fixture.under("keras/channel_shift/") {
-        assert!(distance(&colour(Colour::Shift(intensity.parse().unwrap())), expected) < 1e-4, "{intensity}");
+        assert!(distance(&color(Color::Shift(intensity.parse().unwrap())), expected) < 1e-4, "{intensity}");
         seen += 1;
     }
     for (factor, expected) in fixture.under("keras/brightness/") {
         // Keras rounds down to whole bytes.
         let found =
-            colour(Colour::Brightness(factor.parse().unwrap())).iter().map(|x| (x + 1e-3).floor()).collect::<Vec<_>>();
+            color(Color::Brightness(factor.parse().unwrap())).iter().map(|x| (x + 1e-3).floor()).collect::<Vec<_>>();
         assert_eq!(distance(&found, expected), 0.0, "{factor}");
         seen += 1;
     }
@@ -76,17 +76,17 @@ fn colours() {
 }
 
 #[test]
-fn normalisation() {
+fn normalization() {
     let fixture = Fixture::read();
     let images = ImageDataset::new(fixture.many.clone(), vec![0; 5], &[3, 16, 16], 1).unwrap();
     let statistics = images.channel_statistics();
     let std: Vec<f64> = statistics.std.iter().map(|std| std + 1e-6).collect(); // as Keras divides
     let images = || images.clone();
     for (name, data) in [
-        ("featurewise_center", images().normalised_channels(&statistics.mean, &[1.0; 3]).unwrap()),
-        ("featurewise", images().normalised_channels(&statistics.mean, &std).unwrap()),
-        ("samplewise_center", images().standardised(Samplewise::Center)),
-        ("samplewise", images().standardised(Samplewise::Standardise)),
+        ("featurewise_center", images().normalized_channels(&statistics.mean, &[1.0; 3]).unwrap()),
+        ("featurewise", images().normalized_channels(&statistics.mean, &std).unwrap()),
+        ("samplewise_center", images().standardized(Samplewise::Center)),
+        ("samplewise", images().standardized(Samplewise::Standardize)),
     ] {
         let batch = data.batch(&[0, 1, 2, 3, 4], &[], &Device::cpu()).unwrap();
         let off = distance(&batch.inputs.to_vec::<f32>().unwrap(), &fixture.values[&format!("keras/{name}")]);

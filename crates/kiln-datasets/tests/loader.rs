@@ -219,8 +219,8 @@ fn data_sets_refuse_what_does_not_fit() {
 }
 
 #[test]
-fn limit_and_normalisation() {
-    let data = images(9).limit(4).normalised(2.0 / 255.0, -1.0);
+fn limit_and_normalization() {
+    let data = images(9).limit(4).normalized(2.0 / 255.0, -1.0);
     assert_eq!((data.len(), data.pixels().len(), data.clone().limit(50).len()), (4, 24, 4));
     let x = data.batch(&[3], &[], &Device::cpu()).unwrap().inputs.to_vec::<f32>().unwrap();
     for (found, &byte) in x.iter().zip(&data.pixels()[18..]) {

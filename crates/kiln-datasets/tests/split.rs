@@ -52,7 +52,7 @@ fn a_subset_is_its_samples_and_nothing_beside_them() {
 #[test]
 fn streams_stay_where_whole_batches_follow_one_another() {
     let text = TextStreams::new((0..401).collect(), 4, 10).unwrap();
-    let streams = |indices: &[usize]| Subset::new(&text, indices.iter().copied()).unwrap().streams();
+    let streams = |indices: &[usize]| Subset::new(&text, indices.iter().copied()).unwrap().fixed_batch_size();
     assert_eq!(streams(&[4, 5, 6, 7, 8, 9, 10, 11]), Some(4));
     for other in [&[3, 4, 5, 6][..], &[0, 1, 2], &[0, 1, 3, 2], &[0, 1, 2, 3, 8, 9, 10, 11]] {
         assert_eq!(streams(other), None);

@@ -1,11 +1,11 @@
-//! Augmentation against torchvision, parameters given: crops, colours, mixed batches.
+//! Augmentation against torchvision, parameters given: crops, colors, mixed batches.
 
 #![allow(clippy::unwrap_used)] // a panic is a test's report
 
 mod fixture;
 
 use fixture::{Fixture, distance};
-use kiln_datasets::{Colour, Fill, Rectangle, Transform, Window};
+use kiln_datasets::{Color, CropWindow, Fill, Rectangle, Transform};
 
 fn apply(fixture: &Fixture, transform: Transform, fill: Fill) -> Vec<f32> {
     transform.apply(fixture.planes(), fill).unwrap()
@@ -15,7 +15,7 @@ fn apply(fixture: &Fixture, transform: Transform, fill: Fill) -> Vec<f32> {
 fn crops_with_padding() {
     let fixture = Fixture::read();
     // From row 7 and column 1 of the image with 4 pixels around it.
-    let window = Some(Window { left: -3.0, top: 3.0, width: 16.0, height: 16.0 });
+    let window = Some(CropWindow { left: -3.0, top: 3.0, width: 16.0, height: 16.0 });
     for (name, fill) in [("black", Fill::Constant(0.0)), ("nearest", Fill::Nearest), ("reflect", Fill::Reflect)] {
         let found = apply(&fixture, Transform { window, ..Transform::default() }, fill);
         assert!(distance(&found, &fixture.values[&format!("torch/crop/{name}")]) < 1e-4, "{name}");
@@ -29,7 +29,7 @@ fn resized_crops() {
         let &[left, top, width, height] = window else { unreachable!() };
         let found = apply(
             &fixture,
-            Transform { window: Some(Window { left, top, width, height }), ..Transform::default() },
+            Transform { window: Some(CropWindow { left, top, width, height }), ..Transform::default() },
             Fill::Nearest,
         );
         // torchvision resizes what has been cut out: within half a pixel of the part's own edges it repeats the outermost
@@ -51,30 +51,29 @@ fn resized_crops() {
 }
 
 #[test]
-fn colours() {
+fn colors() {
     let fixture = Fixture::read();
     let mut seen = 0;
-    type Kind = (&'static str, fn(f32) -> Colour);
+    type Kind = (&'static str, fn(f32) -> Color);
     let kinds: [Kind; 4] = [
-        ("torch/brightness/", Colour::Brightness),
-        ("torch/contrast/", Colour::Contrast),
-        ("torch/saturation/", Colour::Saturation),
-        ("torch/hue/", Colour::Hue),
+        ("torch/brightness/", Color::Brightness),
+        ("torch/contrast/", Color::Contrast),
+        ("torch/saturation/", Color::Saturation),
+        ("torch/hue/", Color::Hue),
     ];
-    for (name, colour) in kinds {
+    for (name, color) in kinds {
         for (value, expected) in fixture.under(name) {
-            let colours = vec![colour(value.parse().unwrap())];
-            let off =
-                distance(&apply(&fixture, Transform { colours, ..Transform::default() }, Fill::Nearest), expected);
+            let colors = vec![color(value.parse().unwrap())];
+            let off = distance(&apply(&fixture, Transform { colors, ..Transform::default() }, Fill::Nearest), expected);
             assert!(off < 2e-3, "{name}{value}: off by {off}");
             seen += 1;
         }
     }
     assert_eq!(seen, 12);
     // One channel.
-    let grey = kiln_datasets::Planes { bytes: &fixture.photo[..256], channels: 1, height: 16, width: 16 };
-    let colours = vec![Colour::Contrast(1.4), Colour::Saturation(0.3), Colour::Hue(0.2)];
-    let found = Transform { colours, ..Transform::default() }.apply(grey, Fill::Nearest).unwrap();
+    let gray = kiln_datasets::Planes { bytes: &fixture.photo[..256], channels: 1, height: 16, width: 16 };
+    let colors = vec![Color::Contrast(1.4), Color::Saturation(0.3), Color::Hue(0.2)];
+    let found = Transform { colors, ..Transform::default() }.apply(gray, Fill::Nearest).unwrap();
     assert!(distance(&found, &fixture.values["torch/grey_contrast/1.4"]) < 1e-3);
 }
 

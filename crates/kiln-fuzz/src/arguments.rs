@@ -57,7 +57,7 @@ fn run(bytes: &[u8]) {
 fn seeds() -> Vec<Vec<u8>> {
     let words = [
         "rotation=20,shift=0.2,shear=0.2,zoom=0.8:1.2,flip,fill=reflect",
-        "crop=1,vertical-flip,brightness=0.5:1.5,channel-shift=20,colour=0.4,hue=0.1",
+        "crop=1,vertical-flip,brightness=0.5:1.5,channel-shift=20,color=0.4,hue=0.1",
         "resized-crop=0.1:1,cutout=1,erasing=1,mixup=0.2,cutmix=1",
         "keras,pytorch,width-shift=2px,height-shift=0.9,fill=wrap",
         "none",

@@ -71,11 +71,11 @@ fn image_seeds() -> Vec<Vec<u8>> {
         std::io::Write::write_all(&mut encoder, rows).expect("a buffer takes everything");
         encoder.finish().expect("a buffer takes everything")
     };
-    let grey = packed(&[0, 0, 0, 0, 0, 0, 0, 255, 200, 0, 0, 0, 255, 100, 0, 0, 0, 0, 0, 0]);
+    let gray = packed(&[0, 0, 0, 0, 0, 0, 0, 255, 200, 0, 0, 0, 255, 100, 0, 0, 0, 0, 0, 0]);
     let palette = packed(&[0, 0b0110_0000, 0, 0b1100_0000]);
     let alpha = packed(&[0, 1, 2, 3, 128, 0, 255, 254, 253, 0]);
     vec![
-        png(&[(b"IHDR", &header(4, 4, [8, 0, 0, 0, 0])), (b"IDAT", &grey), (b"IEND", &[])]),
+        png(&[(b"IHDR", &header(4, 4, [8, 0, 0, 0, 0])), (b"IDAT", &gray), (b"IEND", &[])]),
         png(&[
             (b"IHDR", &header(3, 2, [2, 3, 0, 0, 0])),
             (b"PLTE", &[0, 0, 0, 255, 0, 0, 0, 255, 0, 1, 2, 3]),
@@ -85,7 +85,7 @@ fn image_seeds() -> Vec<Vec<u8>> {
         ]),
         png(&[(b"IHDR", &header(1, 2, [8, 6, 0, 0, 0])), (b"IDAT", &alpha), (b"IEND", &[])]),
         // A small file that claims to be a huge image.
-        png(&[(b"IHDR", &header(60_000, 3_000, [16, 6, 0, 0, 1])), (b"IDAT", &grey), (b"IEND", &[])]),
+        png(&[(b"IHDR", &header(60_000, 3_000, [16, 6, 0, 0, 1])), (b"IDAT", &gray), (b"IEND", &[])]),
         include_bytes!("../../kiln-cli/tests/fixtures/seven.jpg").to_vec(),
     ]
 }

@@ -135,7 +135,7 @@ fn architecture_seeds() -> Vec<Vec<u8>> {
         .push(MaxPool2d::new(2))
         .push(SeparableConv2d::new(2, 1));
     let resized = Sequential::new()
-        .push(UpSample2d::new(2))
+        .push(Upsample2d::new(2))
         .push(ZeroPad2d::new(1))
         .push(ConvTranspose2d::new(2, 2))
         .push(AvgPool2d::new(2))

@@ -28,29 +28,29 @@ pub fn kept_scale(rate: f64) -> f64 {
 
 /// A stream of random numbers. Copying it copies its position; equal streams give equal numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stream {
+pub struct RandomStream {
     key: [u32; 2],
     position: u64,
 }
 
-/// SplitMix64's finaliser: mixes the parts of a stream's name into a key.
+/// SplitMix64's finalizer: mixes the parts of a stream's name into a key.
 fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
 
-impl Stream {
+impl RandomStream {
     /// The stream of `seed` for a purpose; `index` numbers them (an epoch, a layer, a sample).
     pub fn new(seed: u64, purpose: Purpose, index: u64) -> Self {
         let purpose = u64::from(purpose as u32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let key = mix(mix(mix(seed.wrapping_add(0x9e37_79b9_7f4a_7c15)) ^ purpose).wrapping_add(index));
-        Stream::from_key(key)
+        RandomStream::from_key(key)
     }
 
     /// The stream under a key.
     pub fn from_key(key: u64) -> Self {
-        Stream { key: [key as u32, (key >> 32) as u32], position: 0 }
+        RandomStream { key: [key as u32, (key >> 32) as u32], position: 0 }
     }
 
     /// The key.

@@ -14,7 +14,7 @@ pub mod recurrent;
 mod sums;
 pub mod update;
 
-pub use draws::{Purpose, Stream};
+pub use draws::{Purpose, RandomStream};
 pub use dual::Dual;
 pub use numbers::Unfused;
 pub use odd::{round_integer_to_odd, round_to_odd};

@@ -5,7 +5,7 @@
 //! then right if it drops two bits or more. Source: Boldo and Melquiond, "Emulation of a FMA and correctly rounded sums: proved
 //! algorithms using rounding to odd", 2008.
 
-/// x in f32; of the two neighbours of a number that f32 lacks, the one whose last bit is 1.
+/// x in f32; of the two neighbors of a number that f32 lacks, the one whose last bit is 1.
 ///
 /// Rounded on to nearest even in f16 or bf16 this is x rounded once, subnormal numbers and overflow included. A finite x beyond
 /// f32's largest number gives that one; infinities and NaN stay what they are.
@@ -14,7 +14,7 @@
 pub fn round_to_odd(x: f64) -> f32 {
     let near = x as f32;
     let (back, bits) = (f64::from(near), near.to_bits());
-    // Signs apart, floats are in the order of their bits; the neighbour on x's other side is odd where this one is even.
+    // Signs apart, floats are in the order of their bits; the neighbor on x's other side is odd where this one is even.
     let odd = if back.abs() > x.abs() { bits.wrapping_sub(1) } else { bits.wrapping_add(1) };
     let exact = back == x || x.is_nan();
     if exact || bits & 1 == 1 { near } else { f32::from_bits(odd) }

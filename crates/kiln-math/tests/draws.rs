@@ -1,10 +1,10 @@
 //! Streams: the same for the same name, apart for others, and distributed as they say.
 
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use proptest::prelude::*;
 
-fn stream(index: u64) -> Stream {
-    Stream::new(7, Purpose::Data, index)
+fn stream(index: u64) -> RandomStream {
+    RandomStream::new(7, Purpose::Data, index)
 }
 
 /// Σ (seen − expected)² / expected
@@ -20,8 +20,8 @@ fn a_name_fixes_a_stream_and_other_names_give_others() {
     for seed in [0, 1, 2, u64::MAX] {
         for purpose in purposes {
             for index in [0, 1, 2, 1 << 40] {
-                let mut a = Stream::new(seed, purpose, index);
-                let mut b = Stream::new(seed, purpose, index);
+                let mut a = RandomStream::new(seed, purpose, index);
+                let mut b = RandomStream::new(seed, purpose, index);
                 assert_eq!((a.next_u32(), a.next_u64(), a.uniform()), (b.next_u32(), b.next_u64(), b.uniform()));
                 keys.push(a.key());
             }
@@ -39,7 +39,7 @@ fn words_are_those_of_the_blocks_in_order() {
     let blocks: Vec<u32> = (0..5).flat_map(|i| s.at(i)).collect();
     let words: Vec<u32> = (0..20).map(|_| s.next_u32()).collect();
     assert_eq!(blocks, words);
-    assert_eq!(Stream::from_key(s.key()).at(3), s.at(3));
+    assert_eq!(RandomStream::from_key(s.key()).at(3), s.at(3));
 }
 
 #[test]
@@ -112,13 +112,13 @@ proptest! {
     #[test]
     fn shuffle_is_a_permutation(seed in any::<u64>(), n in 0usize..300) {
         let mut items: Vec<usize> = (0..n).collect();
-        Stream::new(seed, Purpose::Shuffle, 0).shuffle(&mut items);
+        RandomStream::new(seed, Purpose::Shuffle, 0).shuffle(&mut items);
         items.sort_unstable();
         prop_assert!(items.into_iter().eq(0..n));
     }
 
     #[test]
     fn below_stays_below(seed in any::<u64>(), bound in 1u32..) {
-        prop_assert!(Stream::new(seed, Purpose::Data, 0).below(bound) < bound);
+        prop_assert!(RandomStream::new(seed, Purpose::Data, 0).below(bound) < bound);
     }
 }

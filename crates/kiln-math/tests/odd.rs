@@ -37,7 +37,7 @@ fn same(a: f64, b: f64) -> bool {
 
 fn check(x: f64) -> Result<(), TestCaseError> {
     let single = round_to_odd(x);
-    // The definition: x itself, or the neighbour whose last bit is 1.
+    // The definition: x itself, or the neighbor whose last bit is 1.
     if f64::from(single) != x && x.is_finite() {
         prop_assert_eq!(single.to_bits() & 1, 1, "{:e}", x);
         let (below, above) = (f64::from(single.next_down()), f64::from(single.next_up()));

@@ -25,7 +25,7 @@ pub enum Activation {
     Elu(f64),
     /// x where positive, else alpha·(exp(x/alpha) − 1): an ELU whose slope is continuous.
     Celu(f64),
-    /// The self-normalising ELU; goes with [`Initializer::LecunNormal`](crate::Initializer::LecunNormal).
+    /// The self-normalizing ELU; goes with [`Initializer::LecunNormal`](crate::Initializer::LecunNormal).
     Selu,
     /// x·Φ(x)
     Gelu,

@@ -4,12 +4,12 @@ use crate::module::VisitorMut;
 use crate::streams::Draws;
 use crate::{Buffer, BufferId, L1L2, Layer, Module, Param, Path, Segment};
 use kiln_autograd::{LeafId, Var};
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 use std::cell::RefCell;
 
 /// The context of one forward pass: whether it trains, where in the model it is, its random streams, the new values of
-/// buffers that it has computed, and the penalties of its layers' regularisers.
+/// buffers that it has computed, and the penalties of its layers' regularizers.
 ///
 /// ```
 /// # use kiln_nn::{Activation, Ctx, Dense, Dropout, Layer, Sequential};
@@ -214,9 +214,9 @@ impl Ctx {
     }
 
     /// A random stream for this place, step and repetition.
-    pub fn stream(&self, purpose: Purpose) -> Stream {
+    pub fn stream(&self, purpose: Purpose) -> RandomStream {
         let number = self.draws.borrow_mut().next(self.path.borrow().as_str(), self.step);
-        Stream::new(self.seed, purpose, number)
+        RandomStream::new(self.seed, purpose, number)
     }
 
     /// As [`Ctx::stream`], in a device's memory, where its kernels read it.
@@ -224,7 +224,7 @@ impl Ctx {
     /// # Errors
     /// Out of memory.
     pub fn stream_tensor(&self, purpose: Purpose, device: &Device) -> Result<Tensor> {
-        Tensor::stream(&self.stream(purpose), device)
+        Tensor::random_stream(&self.stream(purpose), device)
     }
 
     /// Which steps of the sequences count, from here on: bool (N, T). Layers that look at single steps hand it on, recurrent

@@ -1,13 +1,13 @@
-//! First values: initialisers, and the builder that hands out parameters.
+//! First values: initializers, and the builder that hands out parameters.
 
 use crate::context::located;
 use crate::streams::Draws;
 use crate::{Buffer, Layer, Param, Path, Segment};
-use kiln_math::{Purpose, Stream, draws};
+use kiln_math::{Purpose, RandomStream, draws};
 use kiln_tensor::{DType, Device, Element, Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
-/// How many inputs an output of a layer sums, and how many outputs an input reaches: what initialisers scale by.
+/// How many inputs an output of a layer sums, and how many outputs an input reaches: what initializers scale by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fans {
     /// Inputs per output; times the kernel's positions in a convolution.
@@ -16,7 +16,7 @@ pub struct Fans {
     pub output: usize,
 }
 
-/// Initialisers, by Keras's names and formulas.
+/// Initializers, by Keras's names and formulas.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Initializer {
@@ -75,13 +75,20 @@ impl Initializer {
     ///
     /// # Errors
     /// Parameters that make no distribution, a dtype that is not a float type, out of memory.
-    pub fn tensor(self, shape: &Shape, fans: Fans, dtype: DType, device: &Device, stream: Stream) -> Result<Tensor> {
+    pub fn tensor(
+        self,
+        shape: &Shape,
+        fans: Fans,
+        dtype: DType,
+        device: &Device,
+        stream: RandomStream,
+    ) -> Result<Tensor> {
         // Half types are drawn in f32 and rounded.
         let drawn = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
         self.draw(shape, fans, drawn, device, stream)?.to_dtype(dtype)
     }
 
-    fn draw(self, shape: &Shape, fans: Fans, dtype: DType, device: &Device, stream: Stream) -> Result<Tensor> {
+    fn draw(self, shape: &Shape, fans: Fans, dtype: DType, device: &Device, stream: RandomStream) -> Result<Tensor> {
         use Initializer::*;
         let (fan_in, fan_out) = (fans.input.max(1) as f64, fans.output.max(1) as f64);
         let uniform = |bound: f64| Tensor::uniform(shape, -bound, bound, dtype, device, stream);
@@ -122,9 +129,15 @@ fn truncated_normal(
     std: f64,
     dtype: DType,
     device: &Device,
-    stream: Stream,
+    stream: RandomStream,
 ) -> Result<Tensor> {
-    fn draw<T: Element>(shape: &Shape, mean: f64, std: f64, device: &Device, mut stream: Stream) -> Result<Tensor> {
+    fn draw<T: Element>(
+        shape: &Shape,
+        mean: f64,
+        std: f64,
+        device: &Device,
+        mut stream: RandomStream,
+    ) -> Result<Tensor> {
         let mut next = move || loop {
             let (a, b) = if T::DTYPE == DType::F64 {
                 draws::normal_pair_f64(stream.next_u64(), stream.next_u64())
@@ -199,8 +212,8 @@ impl Init {
     }
 
     /// The next stream of this path.
-    pub fn stream(&mut self) -> Stream {
-        Stream::new(self.seed, Purpose::Init, self.draws.next(self.path.as_str(), 0))
+    pub fn stream(&mut self) -> RandomStream {
+        RandomStream::new(self.seed, Purpose::Init, self.draws.next(self.path.as_str(), 0))
     }
 
     /// A parameter called `name` below this path.

@@ -33,8 +33,8 @@ pub use layers::{
     Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, Dense, DepthwiseConv,
     DepthwiseConv1d, DepthwiseConv2d, Dropout, Dropout1d, Dropout2d, Flatten, GlobalAvgPool, GlobalMaxPool, GroupNorm,
     InstanceNorm, LayerNorm, Linear, LocalResponseNorm, LpPool, LpPool1d, LpPool2d, MaxPool, MaxPool1d, MaxPool2d,
-    MaxPool3d, RMSNorm, Reshape, Residual, SeparableConv, SeparableConv1d, SeparableConv2d, Sequential, UpSample,
-    UpSample1d, UpSample2d, ZeroPad, ZeroPad1d, ZeroPad2d,
+    MaxPool3d, Reshape, Residual, RmsNorm, SeparableConv, SeparableConv1d, SeparableConv2d, Sequential, Upsample,
+    Upsample1d, Upsample2d, ZeroPad, ZeroPad1d, ZeroPad2d,
 };
 pub use layers::{
     Embedding, Gru, GruCell, KerasWeights, Lstm, LstmCell, Masking, Merge, RecurrentState, SequenceInputs, SimpleRnn,

@@ -1,15 +1,15 @@
 //! Orthogonal matrices.
 
-use kiln_math::{Stream, draws};
+use kiln_math::{RandomStream, draws};
 use kiln_tensor::{DType, Device, Element, Error, ErrorKind, Result, Shape, Tensor};
 
 /// A matrix (first axis, the others) whose shorter side's vectors are orthonormal: random, uniform among all such (Saxe et
 /// al. 2014), as Keras's and PyTorch's.
 ///
-/// Normal numbers, orthogonalised by Gram and Schmidt twice over ("twice is enough"), in f64; what the diagonal of R is
+/// Normal numbers, orthogonalized by Gram and Schmidt twice over ("twice is enough"), in f64; what the diagonal of R is
 /// made positive for in a QR decomposition, Gram and Schmidt give by themselves.
-pub(crate) fn orthogonal(shape: &Shape, dtype: DType, device: &Device, stream: Stream) -> Result<Tensor> {
-    fn tensor<T: Element>(shape: &Shape, device: &Device, stream: Stream) -> Result<Tensor> {
+pub(crate) fn orthogonal(shape: &Shape, dtype: DType, device: &Device, stream: RandomStream) -> Result<Tensor> {
+    fn tensor<T: Element>(shape: &Shape, device: &Device, stream: RandomStream) -> Result<Tensor> {
         // The matrix itself is asked for first: one that is too large is refused before anything is computed.
         Tensor::write_with(shape, device, |values: &mut [T]| {
             let rows = shape.first().copied().unwrap_or(1);
@@ -31,7 +31,7 @@ pub(crate) fn orthogonal(shape: &Shape, dtype: DType, device: &Device, stream: S
 }
 
 /// So many vectors of this length, which is not less, one after the other, for a matrix of this shape.
-fn orthonormal(count: usize, length: usize, shape: &Shape, mut stream: Stream) -> Result<Vec<f64>> {
+fn orthonormal(count: usize, length: usize, shape: &Shape, mut stream: RandomStream) -> Result<Vec<f64>> {
     let mut vectors = Vec::new();
     if vectors.try_reserve_exact(count * length).is_err() {
         let message = format!("an orthogonal matrix of shape {shape} is made in f64, for which there is no memory");
@@ -72,14 +72,14 @@ fn norm(x: &[f64]) -> f64 {
 #[allow(clippy::unwrap_used)] // a panic is a test's report
 mod tests {
     use super::orthogonal;
-    use kiln_math::{Purpose, Stream};
+    use kiln_math::{Purpose, RandomStream};
     use kiln_tensor::{DType, Device, Shape};
 
     #[test]
     fn the_shorter_side_is_orthonormal() {
         for dims in [[1, 1], [5, 5], [12, 3], [3, 12], [512, 128]] {
             let shape = Shape::new(&dims).unwrap();
-            let w = orthogonal(&shape, DType::F64, &Device::cpu(), Stream::new(1, Purpose::Init, 0)).unwrap();
+            let w = orthogonal(&shape, DType::F64, &Device::cpu(), RandomStream::new(1, Purpose::Init, 0)).unwrap();
             let product = if dims[0] > dims[1] { w.t().unwrap().matmul(&w) } else { w.matmul(&w.t().unwrap()) };
             let product = product.unwrap();
             let n = product.dims()[0];
@@ -89,7 +89,7 @@ mod tests {
             }
         }
         let empty = Shape::new(&[0, 4]).unwrap();
-        let w = orthogonal(&empty, DType::F32, &Device::cpu(), Stream::new(1, Purpose::Init, 0)).unwrap();
+        let w = orthogonal(&empty, DType::F32, &Device::cpu(), RandomStream::new(1, Purpose::Init, 0)).unwrap();
         assert_eq!(w.elements(), 0);
     }
 }

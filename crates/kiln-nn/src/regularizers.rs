@@ -1,4 +1,4 @@
-//! Regularisers: penalties on weights and outputs that are added to the loss, by Keras's names and formulas.
+//! Regularizers: penalties on weights and outputs that are added to the loss, by Keras's names and formulas.
 
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result};

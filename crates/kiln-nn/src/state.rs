@@ -96,7 +96,7 @@ pub(crate) fn load<M: Module + ?Sized>(module: &mut M, state: &StateDict, strict
     };
     let parameters: Vec<_> = all.parameters.iter().map(|(path, p)| prepare(path, p.value())).collect::<Result<_>>()?;
     let buffers: Vec<_> = all.buffers.iter().map(|(path, b)| prepare(path, b.value())).collect::<Result<_>>()?;
-    // PyTorch's batch normalisation counts its steps, for nothing but a momentum of None.
+    // PyTorch's batch normalization counts its steps, for nothing but a momentum of None.
     let counted = |name: &str| {
         name.strip_suffix("num_batches_tracked").is_some_and(|layer| known.contains(&format!("{layer}running_mean")))
     };

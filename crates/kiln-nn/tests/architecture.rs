@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_tensor::{DType, Device, ErrorKind, Padding, Result, Tensor};
 use serde_json::json;
@@ -66,13 +66,13 @@ fn every_convolutional_layer() -> Sequential {
         .push(ConvTranspose2d::new(4, 3).stride(2).padding(1).output_padding(1).groups(2))
         .push(Dropout2d::new(0.5))
         .push(ZeroPad2d::new([(0, 1), (2, 0)]))
-        .push(UpSample2d::new([1, 2]).bilinear())
-        .push(UpSample2d::to(9).align_corners())
+        .push(Upsample2d::new([1, 2]).bilinear())
+        .push(Upsample2d::to(9).align_corners())
         .push(LocalResponseNorm::new(3).alpha(0.5).beta(0.5).k(2.0))
         .push(GroupNorm::new(2).epsilon(0.1))
         .push(InstanceNorm::new().affine(true))
         .push(LayerNorm::new().axes(2).affine(false))
-        .push(RMSNorm::new().epsilon(0.01))
+        .push(RmsNorm::new().epsilon(0.01))
         .push(AdaptiveAvgPool2d::new([4, 5]))
         .push(AdaptiveMaxPool2d::new(4))
         .push(BatchNorm2d::new().affine(false).frozen(true))
@@ -94,7 +94,7 @@ fn every_other_rank() -> Sequential {
         .push(BatchNorm1d::new().momentum(0.5))
         .push(Dropout1d::new(0.25))
         .push(ZeroPad1d::new(1))
-        .push(UpSample1d::new(2))
+        .push(Upsample1d::new(2))
         .push(AdaptiveMaxPool1d::new(12))
         .push(AdaptiveAvgPool1d::new(8))
         .push(Reshape::new([1, 2, 4, 4]))
@@ -122,7 +122,7 @@ fn convolutional_models_are_made_again_with_every_setting() {
         safetensors::save(&model, &path).unwrap();
         safetensors::load(&mut again, &path).unwrap();
         std::fs::remove_file(path).unwrap();
-        let x = Tensor::uniform(dims, -1.0, 1.0, DType::F32, &cpu, Stream::new(1, Purpose::Data, 0)).unwrap();
+        let x = Tensor::uniform(dims, -1.0, 1.0, DType::F32, &cpu, RandomStream::new(1, Purpose::Data, 0)).unwrap();
         let run = |model: &Sequential, ctx: Ctx| {
             let y = ctx.run(model, &(&x).into()).unwrap().into_tensor().to_vec::<f32>().unwrap();
             (y, ctx.penalty().unwrap().map(|penalty| penalty.item().unwrap()))

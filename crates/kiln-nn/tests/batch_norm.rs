@@ -1,14 +1,14 @@
-//! Batch normalisation's running statistics: when they change, by what, and when they stay.
+//! Batch normalization's running statistics: when they change, by what, and when they stay.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_tensor::{DType, Device, Tensor};
 use proptest::prelude::*;
 
 fn random(dims: &[usize], seed: u64) -> Tensor {
-    Tensor::uniform(dims, -2.0, 3.0, DType::F64, &Device::cpu(), Stream::new(seed, Purpose::Data, 0)).unwrap()
+    Tensor::uniform(dims, -2.0, 3.0, DType::F64, &Device::cpu(), RandomStream::new(seed, Purpose::Data, 0)).unwrap()
 }
 
 fn built<const N: usize>(layer: BatchNorm<N>, channels: usize) -> BatchNorm<N> {

@@ -29,7 +29,7 @@ fn keeps_the_share_and_the_mean() {
 }
 
 #[test]
-fn neighbours_are_independent() {
+fn neighbors_are_independent() {
     const N: usize = 100_000;
     let y = run(&Dropout::new(0.5), &Ctx::train(1, 0), N);
     for lag in [1, 2, 4, 16, 64] {

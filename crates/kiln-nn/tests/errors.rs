@@ -242,7 +242,7 @@ struct Mean {
 impl Layer for Mean {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
         let kept = ctx.value_of(&self.running).mul_scalar(0.5)?;
-        ctx.update(&self.running, kept.add(&x.tensor().mean(.., false)?.mul_scalar(0.5)?.reshape([1])?)?);
+        ctx.update(&self.running, kept.add(&x.tensor().mean(..)?.mul_scalar(0.5)?.reshape([1])?)?);
         Ok(x.clone())
     }
 }

@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_tensor::{DType, Device, IntoShape, Padding, Result, Tensor};
 
 fn random(shape: impl IntoShape, seed: u64) -> Tensor {
-    Tensor::uniform(shape, -1.0, 1.0, DType::F64, &Device::cpu(), Stream::new(seed, Purpose::Data, 0)).unwrap()
+    Tensor::uniform(shape, -1.0, 1.0, DType::F64, &Device::cpu(), RandomStream::new(seed, Purpose::Data, 0)).unwrap()
 }
 
 /// A fixed weighted sum, so that every output counts with a weight of its own.
@@ -152,21 +152,21 @@ fn pooling_and_resampling() {
     check_layer(GlobalMaxPool::new(), &[2, 3, 2]);
     check_layer(AdaptiveAvgPool2d::new([2, 3]), &[2, 5, 4]);
     check_layer(AdaptiveMaxPool2d::new(2), &[2, 5, 4]);
-    check_layer(UpSample2d::new(2).bilinear(), &[2, 3, 2]);
-    check_layer(UpSample1d::to(5), &[2, 3]);
+    check_layer(Upsample2d::new(2).bilinear(), &[2, 3, 2]);
+    check_layer(Upsample1d::to(5), &[2, 3]);
     check_layer(ZeroPad2d::new([(1, 0), (0, 2)]), &[2, 2, 3]);
     check_layer(Dropout2d::new(0.4), &[4, 2, 3]);
     check_layer(Reshape::new([2, 3]), &[6]);
 }
 
 #[test]
-fn normalisation() {
+fn normalization() {
     check_layer(BatchNorm1d::new().activation(Activation::Tanh), &[4]);
     check_layer(BatchNorm2d::new(), &[2, 3, 2]);
     check_layer(BatchNorm2d::new().affine(false).activation(Activation::Gelu), &[2, 2, 2]);
     check_layer(BatchNorm2d::new().frozen(true), &[2, 2, 2]);
     check_layer(LayerNorm::new(), &[2, 5]);
-    check_layer(RMSNorm::new().axes(2), &[2, 3, 2]);
+    check_layer(RmsNorm::new().axes(2), &[2, 3, 2]);
     check_layer(GroupNorm::new(2), &[4, 2, 2]);
     check_layer(InstanceNorm::new().affine(true), &[2, 3, 2]);
     check_layer(LocalResponseNorm::new(3).alpha(0.7), &[4, 2, 2]);

@@ -1,7 +1,7 @@
 //! First values: bounds and moments by Keras's formulas, and streams fixed by seed and path.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_tensor::{DType, Device, Shape};
 
@@ -9,7 +9,7 @@ const FANS: Fans = Fans { input: 300, output: 200 };
 
 fn draw(initializer: Initializer, dtype: DType) -> Vec<f64> {
     let shape = Shape::new(&[300, 200]).unwrap();
-    let stream = Stream::new(1, Purpose::Init, 0);
+    let stream = RandomStream::new(1, Purpose::Init, 0);
     initializer.tensor(&shape, FANS, dtype, &Device::cpu(), stream).unwrap().to_f64_vec().unwrap()
 }
 
@@ -85,7 +85,7 @@ fn what_is_no_distribution_is_refused() {
         Initializer::Normal { mean: 0.0, std: -1.0 },
         Initializer::TruncatedNormal { mean: 0.0, std: f64::INFINITY },
     ] {
-        let stream = Stream::new(1, Purpose::Init, 0);
+        let stream = RandomStream::new(1, Purpose::Init, 0);
         assert!(initializer.tensor(&shape, FANS, DType::F32, &Device::cpu(), stream).is_err(), "{initializer:?}");
     }
 }

@@ -79,8 +79,8 @@ fn layers_of_images() {
         AvgPool2d::new(2).padding(n),
         AdaptiveAvgPool2d::new(n),
         ZeroPad2d::new(n),
-        UpSample2d::new(n),
-        UpSample2d::to(n).bilinear(),
+        Upsample2d::new(n),
+        Upsample2d::to(n).bilinear(),
     );
 }
 
@@ -90,7 +90,7 @@ fn first_values_larger_than_memory() {
     let shape = Shape::new(&[1 << 24, 1 << 24]).unwrap();
     let device = Device::cpu();
     for initializer in [Initializer::Orthogonal, Initializer::HeNormal, Initializer::HeUniform, Initializer::Zeros] {
-        let stream = kiln_math::Stream::new(1, kiln_math::Purpose::Init, 0);
+        let stream = kiln_math::RandomStream::new(1, kiln_math::Purpose::Init, 0);
         let fans = Fans { input: usize::MAX, output: usize::MAX };
         let error = initializer.tensor(&shape, fans, kiln_tensor::DType::F32, &device, stream).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Memory, "{initializer:?}: {error}");

@@ -3,7 +3,7 @@
 #![allow(clippy::type_complexity)] // tables of cases
 
 use kiln_autograd::Var;
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_tensor::{DType, Device, Shape, Tensor};
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ fn f32s(values: &[f32], shape: &[usize]) -> Tensor {
 }
 
 fn random(shape: &[usize], dtype: DType, scale: f64, seed: u64) -> Tensor {
-    Tensor::normal(shape, 0.0, scale, DType::F64, &cpu(), Stream::new(seed, Purpose::Data, 0))
+    Tensor::normal(shape, 0.0, scale, DType::F64, &cpu(), RandomStream::new(seed, Purpose::Data, 0))
         .unwrap()
         .to_dtype(dtype)
         .unwrap()
@@ -447,7 +447,7 @@ fn weights_of_pixels_are_laid_over_maps() {
     let weights = random(&[2, 2, 2], DType::F64, 1.0, 2).square().unwrap();
     let loss = SparseCategoricalCrossentropy::from_logits();
     let each = loss.each(&Var::from(&x), &target).unwrap().into_tensor();
-    let expected = each.mul(&weights).unwrap().mean(.., false).unwrap().item().unwrap();
+    let expected = each.mul(&weights).unwrap().mean(..).unwrap().item().unwrap();
     let found = loss.weighted(&Var::from(&x), &target, &weights).unwrap().item().unwrap();
     assert!((found - expected).abs() < 1e-14);
     let misfit = loss.weighted(&Var::from(&x), &target, &Tensor::ones([2, 3], DType::F64, &cpu()).unwrap());

@@ -3,14 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_tensor::{DType, Device, Shape, Tensor};
 use proptest::prelude::*;
 
 fn random(shape: &[usize], seed: u64) -> Tensor {
     let shape = Shape::new(shape).unwrap();
-    Tensor::uniform(shape, -2.0, 2.0, DType::F64, &Device::cpu(), Stream::new(seed, Purpose::Data, 0)).unwrap()
+    Tensor::uniform(shape, -2.0, 2.0, DType::F64, &Device::cpu(), RandomStream::new(seed, Purpose::Data, 0)).unwrap()
 }
 
 fn close(found: &[f64], expected: &[f64]) {

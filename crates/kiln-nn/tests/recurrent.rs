@@ -1,9 +1,9 @@
 //! Recurrent layers and cells against PyTorch's and Keras's values (tests/fixtures), every direction, mask and layout; what
-//! does not fit and how that is said; dropout, regularisers and states carried on.
+//! does not fit and how that is said; dropout, regularizers and states carried on.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::{Var, grad_check};
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_tensor::{DType, Device, Result, Tensor};
 
@@ -215,7 +215,7 @@ fn layers_are_kerass() {
 }
 
 fn uniform(shape: &[usize], index: u64) -> Tensor {
-    Tensor::uniform(shape, -1.0, 1.0, DType::F64, &cpu(), Stream::new(5, Purpose::Data, index)).unwrap()
+    Tensor::uniform(shape, -1.0, 1.0, DType::F64, &cpu(), RandomStream::new(5, Purpose::Data, index)).unwrap()
 }
 
 #[test]
@@ -379,7 +379,7 @@ fn time_distributed_is_the_layer_at_each_step() {
 }
 
 #[test]
-fn regularisers_know_their_weights() {
+fn regularizers_know_their_weights() {
     let penalty = |layer: Lstm| {
         let layer = built(layer.bias_initializer(Initializer::Constant(0.5)), DType::F64);
         let ctx = Ctx::train(0, 0);

@@ -86,13 +86,13 @@ fn pytorch() {
     // Frozen, it does the same in training.
     train(v, "batch_norm2d_eval", BatchNorm2d::new().frozen(true));
     train(v, "layer_norm", LayerNorm::new().axes(2));
-    train(v, "rms_norm", RMSNorm::new());
+    train(v, "rms_norm", RmsNorm::new());
     train(v, "group_norm", GroupNorm::new(3));
     train(v, "instance_norm", InstanceNorm::new().affine(true));
     train(v, "local_response_norm", LocalResponseNorm::new(5).alpha(0.5).k(2.0));
-    train(v, "upsample_nearest", UpSample2d::new(2));
-    train(v, "upsample_bilinear", UpSample2d::to([5, 7]).bilinear());
-    train(v, "upsample_align_corners", UpSample2d::new(2).align_corners());
+    train(v, "upsample_nearest", Upsample2d::new(2));
+    train(v, "upsample_bilinear", Upsample2d::to([5, 7]).bilinear());
+    train(v, "upsample_align_corners", Upsample2d::new(2).align_corners());
     train(v, "zero_pad2d", ZeroPad2d::new([(1, 3), (2, 0)]));
     train(v, "lp_pool2d", LpPool2d::new([2, 3]).stride(2).power(4.0));
 }
@@ -121,6 +121,6 @@ fn keras() {
     train(v, "batch_norm2d", BatchNorm2d::new().keras());
     train(v, "batch_norm2d_momentum", BatchNorm2d::new().keras().momentum(0.25).epsilon(0.01));
     train(v, "layer_norm", LayerNorm::new().epsilon(1e-3));
-    train(v, "upsample_nearest", UpSample2d::new([2, 3]));
-    train(v, "upsample_bilinear", UpSample2d::new(2).bilinear());
+    train(v, "upsample_nearest", Upsample2d::new([2, 3]));
+    train(v, "upsample_bilinear", Upsample2d::new(2).bilinear());
 }

@@ -1,8 +1,8 @@
-//! Penalties and their gradients: against Keras's values (tests/fixtures) and central differences, and what is not penalised.
+//! Penalties and their gradients: against Keras's values (tests/fixtures) and central differences, and what is not penalized.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::{Var, grad_check};
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_tensor::{DType, Device, Tensor};
 
@@ -77,7 +77,7 @@ fn penalties_and_gradients_are_kerass() {
 
 #[test]
 fn gradients_are_the_slopes() {
-    let x = Tensor::uniform([3, 4], -1.0, 1.0, DType::F64, &cpu(), Stream::new(1, Purpose::Data, 0)).unwrap();
+    let x = Tensor::uniform([3, 4], -1.0, 1.0, DType::F64, &cpu(), RandomStream::new(1, Purpose::Data, 0)).unwrap();
     for regularizer in [L1(0.3).into(), L2(0.2).into(), L1L2 { l1: 0.5, l2: 0.7 }] {
         grad_check(|x| Ok(regularizer.penalty(&x[0])?.unwrap()), std::slice::from_ref(&x)).unwrap();
     }
@@ -98,11 +98,11 @@ fn penalty(model: &Sequential, samples: usize) -> Option<f64> {
 }
 
 #[test]
-fn no_regulariser_no_penalty() {
+fn no_regularizer_no_penalty() {
     assert_eq!(penalty(&built(Dense::new(3)), 4), None);
     assert_eq!(penalty(&built(Dense::new(3).kernel_regularizer(L2(0.0)).activity_regularizer(L1(0.0))), 4), None);
     assert_eq!(penalty(&built(Dense::new(3).use_bias(false).bias_regularizer(L2(1.0))), 4), None);
-    // An empty batch has no outputs to be penalised.
+    // An empty batch has no outputs to be penalized.
     assert_eq!(penalty(&built(Dense::new(3).activity_regularizer(L2(1.0))), 0), Some(0.0));
 }
 

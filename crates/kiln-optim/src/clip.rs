@@ -71,7 +71,7 @@ fn norm(gradient: &Tensor) -> Result<f64> {
         return Ok(sum.sqrt());
     }
     let wide = wide.to_dtype(DType::F64)?;
-    let largest = wide.abs()?.max(.., false)?.item()?;
+    let largest = wide.abs()?.max(..)?.item()?;
     if largest == 0.0 || !largest.is_finite() {
         return Ok(largest);
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Gradients;
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::{Module, Param};
 use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
 use kiln_tensor::{DType, Device, Tensor};
@@ -15,7 +15,7 @@ struct Tensors {
 }
 
 /// A gradient of this shape: as it is, or a view whose rows lie in another order.
-fn gradient(shape: [usize; 2], strided: bool, stream: Stream) -> Tensor {
+fn gradient(shape: [usize; 2], strided: bool, stream: RandomStream) -> Tensor {
     let draw = |shape| Tensor::normal(shape, 0.0, 1.0, DType::F64, &Device::cpu(), stream).unwrap();
     if strided { draw([shape[1], shape[0]]).t().unwrap() } else { draw(shape) }
 }
@@ -28,7 +28,8 @@ fn check(
     mut naive: impl FnMut(usize, f64, f64, &mut [f64; 2]) -> f64,
 ) {
     let draw = |shape: [usize; 2], index| {
-        Tensor::normal(shape, 0.0, 1.0, DType::F64, &Device::cpu(), Stream::new(seed, Purpose::Data, index)).unwrap()
+        Tensor::normal(shape, 0.0, 1.0, DType::F64, &Device::cpu(), RandomStream::new(seed, Purpose::Data, index))
+            .unwrap()
     };
     let mut model = Tensors {
         parameters: shapes.iter().zip(1000..).map(|(&shape, index)| Param::new(draw(shape, index))).collect(),
@@ -38,7 +39,8 @@ fn check(
     for step in 1..=4 {
         let mut gradients = Gradients::default();
         for (at, parameter) in model.parameters.iter().enumerate() {
-            let mut gradient = gradient(shapes[at], strided, Stream::new(seed, Purpose::Data, (step * 50 + at) as u64));
+            let mut gradient =
+                gradient(shapes[at], strided, RandomStream::new(seed, Purpose::Data, (step * 50 + at) as u64));
             if at == 0 && step == 3 {
                 // A NaN stays where it is: one element is lost, no other.
                 let mut values = gradient.to_f64_vec().unwrap();

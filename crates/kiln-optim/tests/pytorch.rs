@@ -11,7 +11,7 @@ const STEPS: usize = 20;
 const HALVED: usize = 12;
 
 #[derive(Module)]
-struct Layer {
+struct Weights {
     weight: Param,
     bias: Param,
 }
@@ -37,7 +37,7 @@ fn twenty_steps() {
     for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 3e-6)] {
         let value = |name: String| values[&name].to_dtype(dtype).unwrap();
         for (label, mut optimizer) in optimizers() {
-            let mut layer = Layer {
+            let mut layer = Weights {
                 weight: Param::new(value("start.weight".into())),
                 bias: Param::new(value("start.bias".into())),
             };

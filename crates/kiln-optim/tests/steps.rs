@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Gradients;
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::{
     Activation, Ctx, Dense, Dropout, Flatten, Init, Layer, Loss, Module, Param, Sequential,
     SparseCategoricalCrossentropy,
@@ -19,7 +19,7 @@ fn gradients(model: &dyn Module, seed: u64) -> Gradients {
     let mut gradients = Gradients::default();
     for (index, (_, parameter)) in model.parameters().into_iter().enumerate() {
         let value = parameter.value();
-        let stream = Stream::new(seed, Purpose::Data, index as u64);
+        let stream = RandomStream::new(seed, Purpose::Data, index as u64);
         let gradient = Tensor::normal(value.shape(), 0.0, 1.0, value.dtype(), value.device(), stream).unwrap();
         gradients.insert(parameter.id(), gradient);
     }
@@ -299,7 +299,9 @@ fn the_same_bits_for_any_number_of_threads() {
         kiln_cpu::team::run_in(&pool, move || {
             let cpu = Device::cpu();
             let draw = |n: usize, index| {
-                Param::new(Tensor::normal(n, 0.0, 1.0, DType::F32, &cpu, Stream::new(3, Purpose::Data, index)).unwrap())
+                Param::new(
+                    Tensor::normal(n, 0.0, 1.0, DType::F32, &cpu, RandomStream::new(3, Purpose::Data, index)).unwrap(),
+                )
             };
             let mut model = Large { weight: draw(300_001, 0), bias: draw(17, 1) };
             for at in 0..3 {
@@ -334,7 +336,7 @@ fn training_has_the_same_bits_for_any_number_of_threads() {
             let labels = Tensor::from_slice(&labels, 32, &cpu).unwrap();
             let mut adam = Adam::new(1e-3);
             for step in 0..5 {
-                let stream = Stream::new(2, Purpose::Data, step);
+                let stream = RandomStream::new(2, Purpose::Data, step);
                 let images = Tensor::uniform([32, 28, 28], 0.0, 1.0, DType::F32, &cpu, stream).unwrap();
                 let prediction = model.forward(&images.into(), &Ctx::train(1, step)).unwrap();
                 let loss = SparseCategoricalCrossentropy::new().forward(&prediction, &labels).unwrap();

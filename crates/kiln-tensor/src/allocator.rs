@@ -10,7 +10,7 @@
 //! Built with `--cfg kiln_exact_alloc`, as `cargo xtask asan` does, it keeps nothing and gives buffers of exactly the size asked
 //! for, so that a sanitizer sees the first byte beyond one, and every use after its end.
 
-use crate::{Buffer, Error, ErrorKind, MemoryStats, Result};
+use crate::{DeviceBuffer, Error, ErrorKind, MemoryStats, Result};
 use std::alloc::{Layout, alloc, dealloc};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -224,7 +224,7 @@ impl Allocator {
     /// # Errors
     /// Memory that the system does not have.
     #[inline]
-    pub(crate) fn alloc(&self, bytes: usize) -> Result<(Buffer, bool)> {
+    pub(crate) fn alloc(&self, bytes: usize) -> Result<(DeviceBuffer, bool)> {
         if bytes > LARGEST {
             return Err(out_of_memory(bytes));
         }
@@ -237,7 +237,7 @@ impl Allocator {
             self.note(class, size);
         }
         match kept {
-            Some(address) => Ok((Buffer { address, bytes: size }, false)),
+            Some(address) => Ok((DeviceBuffer { address, bytes: size }, false)),
             None => self.alloc_fresh(bytes, size),
         }
     }
@@ -251,7 +251,7 @@ impl Allocator {
 
     /// A buffer that comes from the system.
     #[cold]
-    fn alloc_fresh(&self, bytes: usize, size: usize) -> Result<(Buffer, bool)> {
+    fn alloc_fresh(&self, bytes: usize, size: usize) -> Result<(DeviceBuffer, bool)> {
         release_all(self.with(|state| state.beyond(size)));
         let within = || self.with(|state| state.held.saturating_add(size) <= self.limit);
         let address = within().then(|| fresh(size)).flatten().or_else(|| {
@@ -264,12 +264,12 @@ impl Allocator {
             state.held += size;
             state.hand_out(size);
         });
-        Ok((Buffer { address, bytes: size }, true))
+        Ok((DeviceBuffer { address, bytes: size }, true))
     }
 
     /// Takes a buffer back. It came from `alloc`, and nobody uses it any more.
     #[inline]
-    pub(crate) fn free(&self, buffer: Buffer) {
+    pub(crate) fn free(&self, buffer: DeviceBuffer) {
         if cfg!(kiln_exact_alloc) {
             self.with(|state| {
                 state.live -= buffer.bytes;
@@ -333,7 +333,7 @@ fn fresh(size: usize) -> Option<usize> {
     if size >= HUGE {
         advise_huge_pages(address, size);
     }
-    // SAFETY: `size` bytes were just allocated. Written now, so that no buffer is ever uninitialised memory.
+    // SAFETY: `size` bytes were just allocated. Written now, so that no buffer is ever uninitialized memory.
     unsafe { address.write_bytes(0, size) };
     Some(address as usize)
 }
@@ -393,7 +393,7 @@ mod tests {
 
     /// Buffers of this size, taken and given back.
     fn use_once(allocator: &Allocator, sizes: &[usize]) {
-        let buffers: Vec<Buffer> = sizes.iter().map(|&size| allocator.alloc(size).unwrap().0).collect();
+        let buffers: Vec<DeviceBuffer> = sizes.iter().map(|&size| allocator.alloc(size).unwrap().0).collect();
         buffers.into_iter().for_each(|buffer| allocator.free(buffer));
     }
 

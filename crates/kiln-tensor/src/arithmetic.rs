@@ -76,10 +76,10 @@ impl Arithmetic for Tensor {
         Tensor::binary(self, op, other)
     }
     fn sum(&self, axes: &[usize]) -> Result<Self> {
-        Tensor::sum(self, axes, true)
+        Tensor::sum_keepdim(self, axes)
     }
     fn mean(&self, axes: &[usize]) -> Result<Self> {
-        Tensor::mean(self, axes, true)
+        Tensor::mean_keepdim(self, axes)
     }
     fn matmul(&self, other: &Self) -> Result<Self> {
         Tensor::matmul(self, other)

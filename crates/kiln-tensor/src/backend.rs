@@ -16,8 +16,8 @@
 //!
 //! ```compile_fail,E0133
 //! #![forbid(unsafe_code)]
-//! use kiln_tensor::{Buffer, Device};
-//! Device::cpu().backend().upload(Buffer { address: 1, bytes: 8 }, 0, &[0; 8]).unwrap();
+//! use kiln_tensor::{DeviceBuffer, Device};
+//! Device::cpu().backend().upload(DeviceBuffer { address: 1, bytes: 8 }, 0, &[0; 8]).unwrap();
 //! ```
 //!
 //! ```compile_fail,E0133
@@ -30,8 +30,8 @@
 //!
 //! ```compile_fail,E0133
 //! #![forbid(unsafe_code)]
-//! use kiln_tensor::{Buffer, Call, DType, Device, Layout, Out, Shape, SoftmaxCall, SoftmaxKind, View};
-//! let (shape, buffer) = (Shape::new(&[2]).unwrap(), Buffer { address: 1, bytes: 8 });
+//! use kiln_tensor::{DeviceBuffer, Call, DType, Device, Layout, Out, Shape, SoftmaxCall, SoftmaxKind, View};
+//! let (shape, buffer) = (Shape::new(&[2]).unwrap(), DeviceBuffer { address: 1, bytes: 8 });
 //! let out = Out { buffer, dtype: DType::F32, shape: &shape, offset: 0 };
 //! let x = View { buffer, dtype: DType::F32, layout: &Layout::contiguous(shape) };
 //! Device::cpu().backend().run(&Call::Softmax(SoftmaxCall { kind: SoftmaxKind::Softmax, out, x })).unwrap();
@@ -42,7 +42,7 @@ use kiln_math::{BinaryOp, UnaryOp};
 
 /// A piece of a device's memory: an address there and a length in bytes. Owned by whoever called [`Backend::alloc`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Buffer {
+pub struct DeviceBuffer {
     /// Address in the device's own space (a host pointer on the CPU and the simulator).
     pub address: usize,
     /// Length in bytes.
@@ -53,7 +53,7 @@ pub struct Buffer {
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     /// The memory.
-    pub buffer: Buffer,
+    pub buffer: DeviceBuffer,
     /// Type of the elements.
     pub dtype: DType,
     /// Shape, strides and offset, in elements.
@@ -64,7 +64,7 @@ pub struct View<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Out<'a> {
     /// The memory.
-    pub buffer: Buffer,
+    pub buffer: DeviceBuffer,
     /// Type of the elements.
     pub dtype: DType,
     /// Shape.
@@ -115,8 +115,8 @@ pub enum ReduceOp {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)] // the names are the documentation
 pub enum ArgReduceOp {
-    ArgMax,
-    ArgMin,
+    Argmax,
+    Argmin,
 }
 
 /// What a matrix product does with each finished element.
@@ -178,28 +178,28 @@ pub unsafe trait Backend: Send + Sync + 'static {
 
     // ---- memory ----
 
-    /// A buffer of at least `bytes`, 64-byte aligned, initialised (to anything).
+    /// A buffer of at least `bytes`, 64-byte aligned, initialized (to anything).
     ///
     /// # Errors
     /// Out of memory.
-    fn alloc(&self, bytes: usize) -> Result<Buffer>;
+    fn alloc(&self, bytes: usize) -> Result<DeviceBuffer>;
     /// As [`Backend::alloc`], all bytes zero.
     ///
     /// # Errors
     /// Out of memory.
-    fn alloc_zeroed(&self, bytes: usize) -> Result<Buffer>;
+    fn alloc_zeroed(&self, bytes: usize) -> Result<DeviceBuffer>;
     /// Gives a buffer back. It may be reused at once by work that is queued later.
-    unsafe fn free(&self, buffer: Buffer);
+    unsafe fn free(&self, buffer: DeviceBuffer);
     /// Host to device, `offset` bytes into the buffer.
     ///
     /// # Errors
     /// An earlier fault of the device.
-    unsafe fn upload(&self, to: Buffer, offset: usize, from: &[u8]) -> Result<()>;
+    unsafe fn upload(&self, to: DeviceBuffer, offset: usize, from: &[u8]) -> Result<()>;
     /// Device to host; waits for all work queued before.
     ///
     /// # Errors
     /// An earlier fault of the device.
-    unsafe fn download(&self, to: &mut [u8], from: Buffer, offset: usize) -> Result<()>;
+    unsafe fn download(&self, to: &mut [u8], from: DeviceBuffer, offset: usize) -> Result<()>;
     /// Waits for all queued work.
     ///
     /// # Errors
@@ -256,7 +256,7 @@ pub unsafe trait Backend: Send + Sync + 'static {
     /// out = x (row-major) at `index` (i64, 1-d) along `axis`. Indices were checked on the host where it can see them; elsewhere an
     /// index out of range is a fault.
     unsafe fn gather(&self, out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
-    /// out (already initialised) += y (row-major) at `index` along `axis`; equal indices add up in ascending order of position.
+    /// out (already initialized) += y (row-major) at `index` along `axis`; equal indices add up in ascending order of position.
     unsafe fn scatter_add(&self, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
 
     // ---- random numbers ----

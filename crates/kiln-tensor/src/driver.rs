@@ -3,7 +3,8 @@
 //! Everything that concerns every launch belongs here: an operation checks its operands and calls one of these.
 
 use crate::{
-    ArgReduceOp, Buffer, Call, CompareOp, Device, Distribution, Epilogue, Out, Ran, ReduceOp, Result, UnaryCall, View,
+    ArgReduceOp, Call, CompareOp, Device, DeviceBuffer, Distribution, Epilogue, Out, Ran, ReduceOp, Result, UnaryCall,
+    View,
 };
 use kiln_math::BinaryOp;
 
@@ -25,8 +26,8 @@ macro_rules! primitives {
 }
 
 primitives! {
-    fn upload(&self, to: Buffer, offset: usize, from: &[u8]) -> Result<()>;
-    fn download(&self, to: &mut [u8], from: Buffer, offset: usize) -> Result<()>;
+    fn upload(&self, to: DeviceBuffer, offset: usize, from: &[u8]) -> Result<()>;
+    fn download(&self, to: &mut [u8], from: DeviceBuffer, offset: usize) -> Result<()>;
     fn fill(&self, out: Out<'_>, value: f64) -> Result<()>;
     fn copy(&self, out: View<'_>, x: View<'_>) -> Result<()>;
     fn unary(&self, call: UnaryCall, out: Out<'_>, x: View<'_>) -> Result<()>;

@@ -21,7 +21,7 @@ mod window;
 
 pub use arithmetic::Arithmetic;
 pub use backend::{
-    ArgReduceOp, Backend, Buffer, CompareOp, Distribution, Epilogue, MemoryStats, Out, ReduceOp, UnaryCall, View,
+    ArgReduceOp, Backend, CompareOp, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, ReduceOp, UnaryCall, View,
     unsupported_dtype,
 };
 pub use call::{Call, Ran};

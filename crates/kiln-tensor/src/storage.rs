@@ -1,10 +1,10 @@
 //! The memory of a tensor: a buffer that goes back to its device when the last tensor over it is gone.
 
-use crate::{Buffer, Device, Result};
+use crate::{Device, DeviceBuffer, Result};
 
 /// A buffer and the device that it came from.
 pub(crate) struct Storage {
-    buffer: Buffer,
+    buffer: DeviceBuffer,
     device: Device,
 }
 
@@ -21,7 +21,7 @@ impl Storage {
     }
 
     #[inline]
-    pub(crate) fn buffer(&self) -> Buffer {
+    pub(crate) fn buffer(&self) -> DeviceBuffer {
         self.buffer
     }
 

@@ -3,7 +3,7 @@
 // Helpers of tests are tests: a panic is the report.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{
     ConvOptions, DType, Device, ErrorKind, MatmulOptions, Normalization, PoolOptions, Result, Shape, Tensor,
     UpdateRule, UpdateTensors,
@@ -109,12 +109,12 @@ fn shapes() {
 #[test]
 fn axes() {
     let x = zeros([2, 3]);
-    check(x.sum(2, false), ErrorKind::Shape, "axes: axis 2 is out of range for (2, 3), which has 2 axes");
-    check(x.sum([0, -2], false), ErrorKind::Shape, "axes: axis 0 of (2, 3) is named twice");
+    check(x.sum(2), ErrorKind::Shape, "axes: axis 2 is out of range for (2, 3), which has 2 axes");
+    check(x.sum([0, -2]), ErrorKind::Shape, "axes: axis 0 of (2, 3) is named twice");
     check(x.softmax(-3), ErrorKind::Shape, "softmax: axis -3 is out of range for (2, 3), which has 2 axes");
-    check(zeros([2, 0]).max(1, false), ErrorKind::Shape, "reduce: axis 1 of (2, 0) is empty: it has no extremum");
-    check(zeros([2, 0]).arg_max(1), ErrorKind::Shape, "arg_reduce: axis 1 of (2, 0) is empty: it has no extremum");
-    check(x.arg_max(5), ErrorKind::Shape, "arg_reduce: axis 5 is out of range for (2, 3), which has 2 axes");
+    check(zeros([2, 0]).max(1), ErrorKind::Shape, "reduce: axis 1 of (2, 0) is empty: it has no extremum");
+    check(zeros([2, 0]).argmax(1), ErrorKind::Shape, "arg_reduce: axis 1 of (2, 0) is empty: it has no extremum");
+    check(x.argmax(5), ErrorKind::Shape, "arg_reduce: axis 5 is out of range for (2, 3), which has 2 axes");
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn dtypes_and_devices() {
         "select: bool is expected, the tensor is f32: convert with `to_dtype`",
     );
     check(
-        typed([2], DType::U8).sum(0, false),
+        typed([2], DType::U8).sum(0),
         ErrorKind::DType,
         "reduce: dtype u8 is not supported; it takes floats; sums also i64 and bool: convert with `to_dtype`",
     );
@@ -161,7 +161,7 @@ fn dtypes_and_devices() {
         ErrorKind::DType,
         "softmax: dtype i64 is not supported; it takes f32, f64, f16 or bf16: convert with `to_dtype`",
     );
-    let stream = Stream::new(1, Purpose::Data, 0);
+    let stream = RandomStream::new(1, Purpose::Data, 0);
     check(
         Tensor::uniform([2], 0.0, 1.0, DType::I64, &Device::cpu(), stream),
         ErrorKind::DType,
@@ -238,7 +238,7 @@ fn labels_and_indices() {
 #[test]
 fn values() {
     let device = Device::cpu();
-    let stream = Stream::new(1, Purpose::Data, 0);
+    let stream = RandomStream::new(1, Purpose::Data, 0);
     let x = zeros([2, 3]);
     check(
         Tensor::uniform([2], 1.0, 0.0, DType::F32, &device, stream),
@@ -250,12 +250,12 @@ fn values() {
         ErrorKind::Value,
         "normal: -1 is no standard deviation",
     );
-    let words = Tensor::stream(&stream, &device).unwrap();
+    let words = Tensor::random_stream(&stream, &device).unwrap();
     check(x.dropout(1.1, &words), ErrorKind::Value, "dropout: a rate from 0 to 1 is expected, got 1.1");
     check(
         x.dropout(0.5, &labels(&[1, 2, 3])),
         ErrorKind::Shape,
-        "dropout: a stream is a key and a counter, shape (2,), got (3,): use `Tensor::stream`",
+        "dropout: a stream is a key and a counter, shape (2,), got (3,): use `Tensor::random_stream`",
     );
     check(Tensor::concat(&[], 0), ErrorKind::Value, "concat: there is no tensor to join");
     let step = Tensor::from_slice(&[0.1, 1.0], [2], &device).unwrap();
@@ -437,7 +437,7 @@ fn convolutions() {
 }
 
 #[test]
-fn normalisation_and_padding() {
+fn normalization_and_padding() {
     let form = Normalization { epsilon: 1e-5, own_moments: true, activation: None };
     let x = zeros([2, 3, 4]);
     check(zeros([3]).moments(), ErrorKind::Shape, "moments: (N, C) or (N, C, …) is expected, got (3,)");

@@ -2,7 +2,7 @@
 //! the process.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::reversed_empty_ranges)] // a panic is a test's report
 
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{
     ConvOptions, Convolution, DType, Device, ErrorKind, Layout, MatmulOptions, Padding, PerAxis, PoolOptions, Result,
     Shape, Tensor, Window, axis_index, broadcast_shapes,
@@ -32,8 +32,8 @@ fn stretched(shape: &[usize]) -> Tensor {
     zeros(&[]).broadcast_to(shape).unwrap()
 }
 
-fn stream() -> Stream {
-    Stream::new(1, Purpose::Init, 0)
+fn stream() -> RandomStream {
+    RandomStream::new(1, Purpose::Init, 0)
 }
 
 /// What a call says: its error's kind, or how else it ended.
@@ -109,7 +109,7 @@ fn views_larger_than_memory_are_not_copied() {
         x.add(&zeros(&[1])),
         x.exp(),
         x.softmax(-1),
-        x.dropout(0.5, &Tensor::stream(&stream(), &cpu()).unwrap()),
+        x.dropout(0.5, &Tensor::random_stream(&stream(), &cpu()).unwrap()),
         x.eq(&x),
         Tensor::select(&x.gt(&x).unwrap_or(zeros(&[]).gt(&zeros(&[])).unwrap()), &x, &x),
         x.reshape([1 << 29, 1 << 29, 2]),
@@ -185,11 +185,11 @@ fn axes_and_ranges_at_the_end() {
         x.pad(&[(0, 0); 3], 0.0),
         x.crop(&[(MAX, MAX)]),
         x.crop(&[(2, 3)]),
-        x.sum(&[MAX][..], false),
-        x.sum(isize::MIN, false),
-        x.sum([0, isize::MAX], true),
+        x.sum(&[MAX][..]),
+        x.sum(isize::MIN),
+        x.sum_keepdim([0, isize::MAX]),
         x.softmax(isize::MIN),
-        x.arg_max(isize::MAX),
+        x.argmax(isize::MAX),
         axis_index("sum", isize::MIN, x.shape()),
         x.clone().slice_assign(0, MAX - 1..MAX, &value),
         x.clone().slice_assign(MAX, 0..1, &value),

@@ -8,7 +8,7 @@ use kiln_tensor::{Error, Result};
 /// variance of a batch normalization needs two values. `attempt` makes a forward pass of training on so many samples and keeps
 /// nothing of it.
 pub(crate) fn check(data: &dyn Dataset, options: &FitOptions<'_>, attempt: impl Fn(usize) -> Result<()>) -> Result<()> {
-    let (samples, size) = (data.len(), data.streams().unwrap_or(options.batch_size));
+    let (samples, size) = (data.len(), data.fixed_batch_size().unwrap_or(options.batch_size));
     // The loader refuses the others.
     if samples == 0 || size == 0 {
         return Ok(());

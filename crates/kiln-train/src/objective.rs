@@ -8,7 +8,7 @@ use kiln_tensor::{Result, Tensor};
 
 /// What a forward pass on a batch came to.
 pub struct Outcome {
-    /// One number: the mean loss of what counts in the batch, and what regularisers add to it ([`Ctx::penalty`]).
+    /// One number: the mean loss of what counts in the batch, and what regularizers add to it ([`Ctx::penalty`]).
     pub loss: Var,
     /// What metrics compare with the batch's targets, where there is such a thing.
     pub predictions: Option<Var>,

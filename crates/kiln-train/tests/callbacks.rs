@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_datasets::{Batch, Dataset, Pass, TensorDataset};
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_optim::Sgd;
 use kiln_tensor::{DType, Device, Result, Tensor};
@@ -16,7 +16,7 @@ fn cpu() -> Device {
 
 /// Twenty points of three classes; their targets as labels.
 fn points() -> (Tensor, Tensor) {
-    let x = Tensor::uniform([20, 2], -1.0, 1.0, DType::F32, &cpu(), Stream::new(3, Purpose::Data, 0)).unwrap();
+    let x = Tensor::uniform([20, 2], -1.0, 1.0, DType::F32, &cpu(), RandomStream::new(3, Purpose::Data, 0)).unwrap();
     let labels: Vec<i64> = (0..20).map(|i| i * i % 3).collect();
     (x, Tensor::from_slice(&labels, [20], &cpu()).unwrap())
 }

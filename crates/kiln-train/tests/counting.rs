@@ -321,6 +321,6 @@ fn accuracy_of_maps_is_that_of_their_pixels() {
     // Cubes, where every axis would fit.
     let cube =
         Tensor::from_slice(&(0..16).map(|i| (i * 7 % 16) as f32).collect::<Vec<_>>(), [2, 2, 2, 2], &cpu()).unwrap();
-    let said = cube.arg_max(1).unwrap();
+    let said = cube.argmax(1).unwrap();
     assert_eq!(share(&Accuracy, &cube, &said), (8.0, 8.0));
 }

@@ -4,7 +4,7 @@
 
 use kiln_autograd::Var;
 use kiln_datasets::{Batch, Dataset, ImageDataset, Loader, Pass, TensorDataset};
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_optim::{Adam, Optimizer, Sgd};
 use kiln_tensor::{DType, Device, ErrorKind, Result, Tensor};
@@ -18,9 +18,9 @@ fn cpu() -> Device {
 
 /// Ten classes of noisy 6 × 6 patterns: easy, but not for the untrained.
 fn patterns(count: usize, part: u64) -> ImageDataset {
-    let mut pattern = Stream::new(7, Purpose::Data, 0);
+    let mut pattern = RandomStream::new(7, Purpose::Data, 0);
     let patterns: Vec<u8> = (0..360).map(|_| pattern.below(200) as u8).collect();
-    let mut noise = Stream::new(7, Purpose::Data, 1 + part);
+    let mut noise = RandomStream::new(7, Purpose::Data, 1 + part);
     let labels: Vec<u8> = (0..count).map(|_| noise.below(10) as u8).collect();
     let pixels = labels.iter().flat_map(|&label| patterns[usize::from(label) * 36..][..36].to_vec());
     let pixels = pixels.map(|p| p + noise.below(56) as u8).collect();
@@ -219,7 +219,7 @@ impl Objective for Tied {
 #[test]
 fn any_objective_trains() {
     // Points on a line of R³: one number each says which.
-    let t = Tensor::normal([64, 1], 0.0, 1.0, DType::F32, &cpu(), Stream::new(1, Purpose::Data, 0)).unwrap();
+    let t = Tensor::normal([64, 1], 0.0, 1.0, DType::F32, &cpu(), RandomStream::new(1, Purpose::Data, 0)).unwrap();
     let points = t.matmul(&Tensor::from_slice(&[0.6f32, 0.0, 0.8], [1, 3], &cpu()).unwrap()).unwrap();
     let data = TensorDataset::new(points.clone(), points).unwrap();
     let weight = Tensor::from_slice(&[0.3f32, 0.5, 0.1], [3, 1], &cpu()).unwrap();

@@ -8,7 +8,7 @@ mod plot;
 
 use kiln::Result;
 use kiln::prelude::*;
-use plot::{BLUE, GREEN, GREY, ORANGE, Panel};
+use plot::{BLUE, GRAY, GREEN, ORANGE, Panel};
 use std::path::Path;
 
 /// y = x + W₂ · tanh(W₁ · x): a step beside the identity, as in a residual network.
@@ -110,9 +110,9 @@ fn truth(x: f64) -> f64 {
 /// Points near the curve; one in five is higher by 4.
 fn points(n: usize) -> Result<(Tensor, Tensor)> {
     let cpu = Device::cpu();
-    let x = Tensor::uniform([n, 1], -3.0, 3.0, DType::F32, &cpu, Stream::new(3, Purpose::Data, 0))?;
-    let noise = Tensor::normal([n, 1], 0.0, 0.1, DType::F32, &cpu, Stream::new(3, Purpose::Data, 1))?;
-    let off = Tensor::uniform([n, 1], 0.0, 1.0, DType::F32, &cpu, Stream::new(3, Purpose::Data, 2))?;
+    let x = Tensor::uniform([n, 1], -3.0, 3.0, DType::F32, &cpu, RandomStream::new(3, Purpose::Data, 0))?;
+    let noise = Tensor::normal([n, 1], 0.0, 0.1, DType::F32, &cpu, RandomStream::new(3, Purpose::Data, 1))?;
+    let off = Tensor::uniform([n, 1], 0.0, 1.0, DType::F32, &cpu, RandomStream::new(3, Purpose::Data, 2))?;
     let off = off.lt(&Tensor::scalar(0.2f32, &cpu)?)?.to_dtype(DType::F32)?.affine(4.0, 0.0)?;
     let y = x.affine(2.0, 0.0)?.sin()?.add(&x.affine(0.3, 0.0)?)?.add(&noise)?.add(&off)?;
     Ok((x, y))
@@ -142,7 +142,7 @@ fn compare(path: &Path, epochs: u64) -> Result<[f64; 2]> {
     let dots = x.to_f64_vec()?.into_iter().zip(y.to_f64_vec()?).collect();
     let exact = huber.iter().map(|&(x, _)| (x, truth(x))).collect();
     let panel = Panel::new("A curve through points of which some are far off", ("x", -3.0..3.0), ("y", -2.5..8.0))
-        .dots("points", GREY, dots)
+        .dots("points", GRAY, dots)
         .line("sin 2x + 0.3 x", GREEN, exact)
         .line("fitted with Huber's loss", BLUE, huber)
         .line("fitted with the mean squared error", ORANGE, squares);

@@ -8,7 +8,7 @@ mod plot;
 
 use kiln::Result;
 use kiln::prelude::*;
-use plot::{BLUE, GREY, ORANGE, Panel};
+use plot::{BLUE, GRAY, ORANGE, Panel};
 use std::f64::consts::TAU;
 use std::path::Path;
 
@@ -25,7 +25,8 @@ fn series(from: usize, hours: usize) -> Result<Tensor> {
     };
     let values = (from..from + hours).map(|t| wave(t) as f32).collect();
     let cpu = Device::cpu();
-    let noise = Tensor::normal([hours, 1], 0.0, 0.1, DType::F32, &cpu, Stream::new(1, Purpose::Data, from as u64))?;
+    let noise =
+        Tensor::normal([hours, 1], 0.0, 0.1, DType::F32, &cpu, RandomStream::new(1, Purpose::Data, from as u64))?;
     Tensor::from_vec(values, [hours, 1], &cpu)?.add(&noise)
 }
 
@@ -61,7 +62,7 @@ fn compare(path: &Path, epochs: usize) -> Result<[f64; 2]> {
         (0..7 * DAY).step_by(HORIZON).flat_map(|start| at(foretold[start * HORIZON..][..HORIZON].to_vec(), start));
     let title = format!("twelve hours ahead: off by {:.3}, yesterday by {:.3}", distances[0], distances[1]);
     let panel = Panel::new(&title, ("hour", 0.0..7.0 * DAY as f64), ("value", -2.0..2.8))
-        .dots("measured", GREY, at(hours[WINDOW..][..7 * DAY].to_vec(), 0).collect())
+        .dots("measured", GRAY, at(hours[WINDOW..][..7 * DAY].to_vec(), 0).collect())
         .line("foretold", ORANGE, said.collect())
         .dashed("yesterday", BLUE, at(hours[WINDOW - DAY..][..7 * DAY].to_vec(), 0).collect());
     plot::save(path, 1, &[panel])?;

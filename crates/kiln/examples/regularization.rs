@@ -10,7 +10,7 @@ mod plot;
 use kiln::Result;
 use kiln::prelude::*;
 use kiln::train::Evaluation;
-use plot::{BLUE, GREY, ORANGE, Panel};
+use plot::{BLUE, GRAY, ORANGE, Panel};
 use std::path::Path;
 
 /// Passes over the training data.
@@ -24,7 +24,7 @@ const FEATURES: usize = 8;
 /// Normal points; their class is the side of a plane that they lie on, but one in eight has the other class's label.
 fn points(count: usize, part: u64) -> Result<TensorDataset> {
     let cpu = Device::cpu();
-    let stream = |number: u64| Stream::new(7, Purpose::Data, 2 * part + number);
+    let stream = |number: u64| RandomStream::new(7, Purpose::Data, 2 * part + number);
     let points = Tensor::normal([count, FEATURES], 0.0, 1.0, DType::F32, &cpu, stream(0))?;
     // Only the first four features matter.
     let slopes: Vec<f32> =
@@ -95,7 +95,7 @@ fn compare(path: &Path) -> Result<Vec<(&'static str, Scores)>> {
         let panel = Panel::new(name, ("epoch", 0.0..EPOCHS as f64), ("accuracy", 0.55..1.02))
             .line("on the training data", BLUE, curve(|scores| &scores.train))
             .line("on new data", ORANGE, curve(|scores| &scores.test))
-            .dashed("the most there can be", GREY, vec![(0.0, BEST), (EPOCHS as f64, BEST)]);
+            .dashed("the most there can be", GRAY, vec![(0.0, BEST), (EPOCHS as f64, BEST)]);
         panels.push(panel);
         outcomes.extend(scores.pop().map(|last| (name, last)));
     }

@@ -10,8 +10,8 @@ use kiln::prelude::*;
 /// Points (n, 2) with values 3 x₁ − 2 x₂ + 0.5 (n, 1), all of them a little off.
 fn points(n: usize) -> Result<(Tensor, Tensor)> {
     let cpu = Device::cpu();
-    let inputs = Tensor::uniform([n, 2], -1.0, 1.0, DType::F32, &cpu, Stream::new(1, Purpose::Data, 0))?;
-    let noise = Tensor::normal([n, 1], 0.0, 0.1, DType::F32, &cpu, Stream::new(1, Purpose::Data, 1))?;
+    let inputs = Tensor::uniform([n, 2], -1.0, 1.0, DType::F32, &cpu, RandomStream::new(1, Purpose::Data, 0))?;
+    let noise = Tensor::normal([n, 1], 0.0, 0.1, DType::F32, &cpu, RandomStream::new(1, Purpose::Data, 1))?;
     let slopes = Tensor::from_slice(&[3f32, -2.0], [2, 1], &cpu)?;
     let labels = inputs.matmul(&slopes)?.affine(1.0, 0.5)?.add(&noise)?;
     Ok((inputs, labels))

@@ -7,7 +7,7 @@ use kiln::tensor::Element;
 
 /// Points in a square, in three stripes.
 fn data(samples: usize, index: u64) -> TensorDataset {
-    let stream = Stream::new(1, Purpose::Data, index);
+    let stream = RandomStream::new(1, Purpose::Data, index);
     let points = Tensor::uniform([samples, 2], -1.0, 1.0, DType::F32, &Device::cpu(), stream).unwrap();
     let stripe = |x: &[f32]| i64::from(x[0] + x[1] > -0.4) + i64::from(x[0] + x[1] > 0.4);
     let labels: Vec<i64> = points.to_vec::<f32>().unwrap().chunks(2).map(stripe).collect();

@@ -23,7 +23,7 @@ fn corners() -> Tensor {
 }
 
 /// Corners with one label each.
-fn labelled(labels: [i64; 4]) -> TensorDataset {
+fn labeled(labels: [i64; 4]) -> TensorDataset {
     TensorDataset::new(corners(), Tensor::from_slice(&labels, [4], &Device::cpu()).unwrap()).unwrap()
 }
 
@@ -41,7 +41,7 @@ fn a_perceptron_learns_or_and_exclusive_or_needs_a_hidden_layer() {
     let perceptron = || Sequential::new().push(Dense::new(2).activation(Activation::Softmax));
     let accuracy = |model: Sequential, labels| {
         let mut trainer = compile(model, Adam::new(0.05), SparseCategoricalCrossentropy::new()).metric(Accuracy);
-        let data = labelled(labels);
+        let data = labeled(labels);
         trainer.fit(&data, FitOptions::new().epochs(200).batch_size(4).seed(1)).unwrap();
         trainer.evaluate(&data).unwrap().accuracy()
     };
@@ -54,7 +54,7 @@ fn a_perceptron_learns_or_and_exclusive_or_needs_a_hidden_layer() {
 #[test]
 fn a_saved_model_predicts_the_same_bits_when_loaded() {
     let mut trainer = compile(network(1), Adam::new(0.05), SparseCategoricalCrossentropy::new());
-    trainer.fit(&labelled([0, 1, 1, 0]), FitOptions::new().epochs(50).batch_size(4)).unwrap();
+    trainer.fit(&labeled([0, 1, 1, 0]), FitOptions::new().epochs(50).batch_size(4)).unwrap();
     let predictions = trainer.predict(&corners()).unwrap();
     let model = trainer.into_model();
     let file = std::env::temp_dir().join(format!("kiln-smoke-{}.safetensors", std::process::id()));
@@ -68,7 +68,7 @@ fn a_saved_model_predicts_the_same_bits_when_loaded() {
     assert_eq!(bits(&predict(&other)), bits(&predictions));
 }
 
-/// y = x + α · inner(x), with a learnt α that begins at 0, so that a new block changes nothing.
+/// y = x + α · inner(x), with a learned α that begins at 0, so that a new block changes nothing.
 #[derive(Module)]
 struct Residual {
     inner: Dense,
@@ -98,7 +98,7 @@ fn a_layer_of_ones_own_trains_like_any_other() {
     assert_eq!(paths, ["0.inner.weight", "0.inner.bias", "0.alpha", "1.weight", "1.bias"]);
 
     let mut trainer = compile(model, Adam::new(0.05), SparseCategoricalCrossentropy::new()).metric(Accuracy);
-    let data = labelled([0, 1, 1, 1]);
+    let data = labeled([0, 1, 1, 1]);
     trainer.fit(&data, FitOptions::new().epochs(200).batch_size(4)).unwrap();
     assert_eq!(trainer.evaluate(&data).unwrap().accuracy(), 1.0);
     let model = trainer.into_model();
@@ -123,7 +123,7 @@ impl Loss for Huber {
 }
 
 #[test]
-fn a_loss_of_ones_own_is_minimised() {
+fn a_loss_of_ones_own_is_minimized() {
     // Four values near 1 and one far off. Huber's minimum: four slopes of m − 1 against one of −1, so m = 1.25; the
     // least squares' is the mean, 21.
     let data = TensorDataset::new(

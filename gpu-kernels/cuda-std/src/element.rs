@@ -5,10 +5,10 @@ use crate::Parameter;
 /// A type that device memory holds: the integers of 8 to 64 bits, `f32` and `f64`.
 ///
 /// Half types travel as `u16`, or in pairs as `u32`.
-pub trait Element: Copy + Default + access::Access + Parameter {}
+pub trait DeviceCopy: Copy + Default + access::Access + Parameter {}
 
 /// A type of 32 bits, of which four make one access of 16 bytes ([`Vector4`]).
-pub trait Word: Element + access::Bits<u32> {}
+pub trait Word: DeviceCopy + access::Bits<u32> {}
 
 /// Four words that are read and written together, in 16 aligned bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -58,7 +58,7 @@ impl<T: Copy> From<Vector4<T>> for [T; 4] {
 
 macro_rules! elements {
     ($($t:ty),*) => { $(
-        impl Element for $t {}
+        impl DeviceCopy for $t {}
 
         // SAFETY: a number is its bytes, of the same size and alignment everywhere.
         unsafe impl Parameter for $t {

@@ -40,9 +40,9 @@
 /// | declared as | entries |
 /// |---|---|
 /// | `fn sum(y: GlobalMut<f32>)` | `sum` |
-/// | `fn sum<T: Element>(y: GlobalMut<T>) for [f32, f64]` | `sum_f32`, `sum_f64` |
-/// | `fn sum<T: Element, const R: usize>(y: GlobalMut<T>) for [f32: 1 4, f64: 1]` | `sum_f32_1`, `sum_f32_4`, `sum_f64_1` |
-/// | `fn cast<A: Element; B: Element>(y: GlobalMut<B>, x: Global<A>) for [f32: f64 i64]` | `cast_f32_f64`, `cast_f32_i64` |
+/// | `fn sum<T: DeviceCopy>(y: GlobalMut<T>) for [f32, f64]` | `sum_f32`, `sum_f64` |
+/// | `fn sum<T: DeviceCopy, const R: usize>(y: GlobalMut<T>) for [f32: 1 4, f64: 1]` | `sum_f32_1`, `sum_f32_4`, `sum_f64_1` |
+/// | `fn cast<A: DeviceCopy; B: DeviceCopy>(y: GlobalMut<B>, x: Global<A>) for [f32: f64 i64]` | `cast_f32_f64`, `cast_f32_i64` |
 ///
 /// The host chooses among the values of a constant by [`Kernel::launch_with`](crate::Kernel::launch_with).
 ///

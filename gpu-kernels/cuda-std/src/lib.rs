@@ -7,7 +7,7 @@ mod element;
 mod kernel;
 mod parameters;
 
-pub use element::{Element, Vector4, Word, f32x4, i32x4, u32x4};
+pub use element::{DeviceCopy, Vector4, Word, f32x4, i32x4, u32x4};
 pub use parameters::{Global, GlobalMut, Parameter};
 
 #[cfg(target_arch = "nvptx64")]

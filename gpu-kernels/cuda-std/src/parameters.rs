@@ -1,6 +1,6 @@
 //! What a kernel is given: one `#[repr(C)]` struct by value, declared once for the host and for the device.
 
-use crate::Element;
+use crate::DeviceCopy;
 use core::marker::PhantomData;
 
 /// A type that a kernel takes by value: numbers, views of global memory, arrays, and structs of
@@ -74,7 +74,7 @@ macro_rules! view {
         }
 
         // SAFETY: two numbers of 64 bits.
-        unsafe impl<T: Element> Parameter for $view<T> {
+        unsafe impl<T: DeviceCopy> Parameter for $view<T> {
             const BYTES: usize = size_of::<Self>();
         }
     };

@@ -256,7 +256,7 @@ kernel! {
 }
 
 #[test]
-fn neighbouring_bytes_are_different_elements() {
+fn neighboring_bytes_are_different_elements() {
     let simulator = Simulator::new();
     let mut y = [0; 16];
     bytes { y: write(&mut y), clash: 0 }.launch(&simulator, SHARED).unwrap();
@@ -301,20 +301,20 @@ fn atomics_race_with_plain_accesses_only() {
 kernel! {
     /// Only the first block writes: the second must not see what it left.
     #[max_threads = 64]
-    fn uninitialised(y: GlobalMut<u32>) {
+    fn uninitialized(y: GlobalMut<u32>) {
         let shared = Shared::<u32>::at(0, 64);
         if block_idx_x() == 0 {
             shared.set(me(), 1);
         }
-        y.set(me(), shared.get(me())); // fault: uninitialised
+        y.set(me(), shared.get(me())); // fault: uninitialized
     }
 }
 
 #[test]
 fn shared_memory_begins_with_nothing() {
     let geometry = Geometry { grid: [2, 1, 1], ..SHARED };
-    let fault = fault(uninitialised { y: write(&mut [0; 64]) }.launch(&Simulator::new(), geometry));
-    let what = at(&fault, 1, 0, "uninitialised");
+    let fault = fault(uninitialized { y: write(&mut [0; 64]) }.launch(&Simulator::new(), geometry));
+    let what = at(&fault, 1, 0, "uninitialized");
     assert_eq!(what, "reads shared element 0, which no thread of the block has written");
 }
 

@@ -137,7 +137,7 @@ kernel! {
 }
 
 kernel! {
-    /// y = x reversed in groups of four, through shared memory; neighbours within a warp, so that the warp's barrier is enough.
+    /// y = x reversed in groups of four, through shared memory; neighbors within a warp, so that the warp's barrier is enough.
     #[max_threads = 64]
     pub fn swap_groups(x: Global<u32>, y: GlobalMut<u32>, bytes: GlobalMut<u8>) {
         let t = thread_idx_x() as usize;
@@ -156,7 +156,7 @@ kernel! {
 }
 
 /// A number that kernels scale.
-trait Scale: Element {
+trait Scale: DeviceCopy {
     fn times(self, factor: Self) -> Self;
     fn plus(self, other: Self) -> Self;
 }
@@ -174,7 +174,7 @@ macro_rules! scale {
 scale!(f32 f64 i64);
 
 /// A number as another.
-trait Cast<B>: Element {
+trait Cast<B>: DeviceCopy {
     fn cast(self) -> B;
 }
 
@@ -209,17 +209,17 @@ mod families {
             }
         }
 
-        /// Each of R neighbours becomes the first of them.
+        /// Each of R neighbors becomes the first of them.
         #[max_threads = 256]
         #[max_shared = 1024]
-        pub(crate) fn spread<T: Element, const R: usize>(y: GlobalMut<T>) for [u32: 1 4, u8: 2] {
+        pub(crate) fn spread<T: DeviceCopy, const R: usize>(y: GlobalMut<T>) for [u32: 1 4, u8: 2] {
             let first = y.get(thread() * R);
             (1..R).for_each(|i| y.set(thread() * R + i, first));
         }
 
         /// y = x in another type.
         #[max_threads = 256]
-        pub(crate) fn cast<A: Cast<B>; B: Element>(x: Global<A>, y: GlobalMut<B>) for [f32: f64, u8: f64 i64] {
+        pub(crate) fn cast<A: Cast<B>; B: DeviceCopy>(x: Global<A>, y: GlobalMut<B>) for [f32: f64, u8: f64 i64] {
             y.set(thread(), x.get(thread()).cast());
         }
 

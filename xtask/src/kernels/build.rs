@@ -43,7 +43,7 @@ fn one(compiler: &Compiler, architecture: &str) -> Result<String> {
     command.env("RUSTC", &compiler.rustc).env("CARGO_TARGET_DIR", &folder);
     // The flags and build-std are nightly's, and any compiler's under this variable.
     command.env("RUSTC_BOOTSTRAP", "1");
-    // With one unit and whole-program optimisation the assembly is all there is: nothing is left to link.
+    // With one unit and whole-program optimization the assembly is all there is: nothing is left to link.
     command.env("CARGO_TARGET_NVPTX64_NVIDIA_CUDA_LINKER", "true");
     command.env("CARGO_TARGET_NVPTX64_NVIDIA_CUDA_RUSTFLAGS", flags(architecture));
     let output = command.output().map_err(|error| format!("{}: {error}", compiler.cargo.display()))?;

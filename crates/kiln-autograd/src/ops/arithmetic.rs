@@ -19,10 +19,10 @@ impl Arithmetic for Var {
         Var::binary(self, op, other)
     }
     fn sum(&self, axes: &[usize]) -> Result<Self> {
-        Var::sum(self, axes, true)
+        Var::sum_keepdim(self, axes)
     }
     fn mean(&self, axes: &[usize]) -> Result<Self> {
-        Var::mean(self, axes, true)
+        Var::mean_keepdim(self, axes)
     }
     fn matmul(&self, other: &Self) -> Result<Self> {
         Var::matmul(self, other)

@@ -81,7 +81,7 @@ impl Var {
         let (to, from) = sizes_to("adaptive_avg_pool", self, to.into())?;
         let spatial = self.shape().rank() - 2;
         if to == [1; 3] {
-            return self.global_avg_pool(true);
+            return self.global_avg_pool_keepdim();
         }
         if (0..3).all(|axis| from[axis].is_multiple_of(to[axis])) {
             let kernel = std::array::from_fn(|axis| from[axis] / to[axis]);

@@ -49,7 +49,7 @@ impl Function for Conv {
 /// (N, C, …) summed over all but the channels.
 fn over_channels(x: &Var) -> Result<Var> {
     let axes: Vec<usize> = (0..x.shape().rank()).filter(|&axis| axis != 1).collect();
-    x.sum(&axes[..], false)
+    x.sum(&axes[..])
 }
 
 /// The gradient of a convolution with respect to its input, from dy and w: linear in both. Given the gradient g of it, dy's

@@ -60,7 +60,7 @@ impl Var {
             _ => target.clone(),
         };
         let each = self.ln_probability(computed)?.mul(&Var::constant(target.to_dtype(computed)?))?;
-        each.sum(-1, false)?.neg()?.to_dtype(self.dtype())
+        each.sum(-1)?.neg()?.to_dtype(self.dtype())
     }
 
     /// ln p of probabilities of any origin, in the dtype `computed`.

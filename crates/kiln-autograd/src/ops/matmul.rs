@@ -81,7 +81,7 @@ impl Function for Linear {
             Some((call, y)) => slope_from_output(*call, pass.output(y))?.times(&dy)?,
         };
         if self.has_bias && pass.needs(2) {
-            pass.accumulate(2, dz.sum(0, false)?)?;
+            pass.accumulate(2, dz.sum(0)?)?;
         }
         if let Some(x) = self.x.as_ref().filter(|_| pass.needs(1)) {
             let x = pass.input(0, x);

@@ -1,4 +1,4 @@
-//! Normalisation: by batch, layer, group and instance, by root mean square, and across channels.
+//! Normalization: by batch, layer, group and instance, by root mean square, and across channels.
 
 use crate::{Backward, Function, Inputs, Var};
 use kiln_math::UnaryOp;
@@ -108,7 +108,7 @@ impl Var {
     }
 
     /// activation((x − mean) / sqrt(variance + ε) · weight + bias) with mean and biased variance of each channel of x (N, C)
-    /// or (N, C, …): batch normalisation in training. Beside it, (2, C): those means and variances, for running statistics.
+    /// or (N, C, …): batch normalization in training. Beside it, (2, C): those means and variances, for running statistics.
     ///
     /// Source: Ioffe and Szegedy, Batch Normalization, 2015. A ReLU is fused; another activation is an operation after it.
     ///
@@ -126,7 +126,7 @@ impl Var {
         Ok((y, moments))
     }
 
-    /// As [`Var::batch_norm`], with given moments (2, C), means and variances, which are constants: batch normalisation in
+    /// As [`Var::batch_norm`], with given moments (2, C), means and variances, which are constants: batch normalization in
     /// evaluation, or frozen.
     ///
     /// # Errors
@@ -142,7 +142,7 @@ impl Var {
         self.normalize(Normalization { epsilon, own_moments: false, activation }, moments, weight, bias)
     }
 
-    /// These rows (rows, n), each normalised by its own mean and variance; in this shape.
+    /// These rows (rows, n), each normalized by its own mean and variance; in this shape.
     fn normalized_rows(&self, rows: usize, n: usize, epsilon: f64) -> Result<Var> {
         self.reshape([1, rows, n])?.batch_norm(None, None, epsilon, None)?.0.reshape(*self.shape())
     }
@@ -159,11 +159,11 @@ impl Var {
         }
     }
 
-    /// Rows and their length where the last `axes` axes are normalised, and factors have these axes' shape.
+    /// Rows and their length where the last `axes` axes are normalized, and factors have these axes' shape.
     fn last_axes(&self, operation: &'static str, axes: usize, factors: [Option<&Var>; 2]) -> Result<(usize, usize)> {
         let rank = self.shape().rank();
         if axes == 0 || axes > rank {
-            return Err(Error::shape(operation, format!("{axes} axes of {} cannot be normalised", self.shape())));
+            return Err(Error::shape(operation, format!("{axes} axes of {} cannot be normalized", self.shape())));
         }
         let (rows, normalized) = self.dims().split_at(rank - axes);
         if let Some(factor) = factors.into_iter().flatten().find(|factor| factor.dims() != normalized) {
@@ -200,7 +200,7 @@ impl Var {
         let rank = self.shape().rank();
         let over: Vec<usize> = (rank - axes..rank).collect();
         self.in_wide(|x| {
-            let scale = x.square()?.mean(&over[..], true)?.add_scalar(epsilon)?.rsqrt()?;
+            let scale = x.square()?.mean_keepdim(&over[..])?.add_scalar(epsilon)?.rsqrt()?;
             x.mul(&scale)?.affine_with(weight.cloned(), None)
         })
     }
@@ -254,9 +254,9 @@ impl Var {
         self.in_wide(|x| x.normalized_rows(samples * groups, size, epsilon)?.affine_with(weight, bias))
     }
 
-    /// x / (k + α · mean of x² over `size` neighbouring channels)^β of x (N, C, …), with zeros beside the first and last
+    /// x / (k + α · mean of x² over `size` neighboring channels)^β of x (N, C, …), with zeros beside the first and last
     /// channels: as PyTorch, which takes the mean; the paper and TensorFlow take the sum, so give them α·size. The
-    /// neighbours are size/2 channels before and (size − 1)/2 after, rounded down.
+    /// neighbors are size/2 channels before and (size − 1)/2 after, rounded down.
     ///
     /// Source: Krizhevsky, Sutskever and Hinton, ImageNet Classification with Deep Convolutional Neural Networks, 2012.
     ///
@@ -272,7 +272,7 @@ impl Var {
         if size == 0 || self.dims()[1..].contains(&0) {
             return Err(Error::value(
                 "local_response_norm",
-                format!("{size} neighbouring channels of {}: there must be 1 or more", self.shape()),
+                format!("{size} neighboring channels of {}: there must be 1 or more", self.shape()),
             ));
         }
         // The channels become an axis that a window goes along.

@@ -102,21 +102,36 @@ impl Var {
         x.max_pool(&PoolOptions::new(of_axes(kernel, spatial)))
     }
 
-    /// The largest element of each plane of x (N, C, D…): (N, C), or with `keep` the axes at size 1. Equal ones share the
-    /// gradient.
+    /// The largest element of each plane of x (N, C, D…): (N, C). Equal ones share the gradient.
     ///
     /// # Errors
     /// A rank that does not fit, an axis without elements.
-    pub fn global_max_pool(&self, keep: bool) -> Result<Var> {
-        self.max(&spatial_axes("global_max_pool", self)?[..], keep)
+    pub fn global_max_pool(&self) -> Result<Var> {
+        self.max(&spatial_axes("global_max_pool", self)?[..])
     }
 
-    /// The mean of each plane of x (N, C, D…): (N, C), or with `keep` the axes at size 1.
+    /// [`Var::global_max_pool`] with the spatial axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Var::global_max_pool`].
+    pub fn global_max_pool_keepdim(&self) -> Result<Var> {
+        self.max_keepdim(&spatial_axes("global_max_pool", self)?[..])
+    }
+
+    /// The mean of each plane of x (N, C, D…): (N, C).
     ///
     /// # Errors
     /// A rank that does not fit, an axis without elements.
-    pub fn global_avg_pool(&self, keep: bool) -> Result<Var> {
-        self.mean(&spatial_axes("global_avg_pool", self)?[..], keep)
+    pub fn global_avg_pool(&self) -> Result<Var> {
+        self.mean(&spatial_axes("global_avg_pool", self)?[..])
+    }
+
+    /// [`Var::global_avg_pool`] with the spatial axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Var::global_avg_pool`].
+    pub fn global_avg_pool_keepdim(&self) -> Result<Var> {
+        self.mean_keepdim(&spatial_axes("global_avg_pool", self)?[..])
     }
 
     /// (Σ xᵖ)^(1/p) over each window of x (N, C, D…), as PyTorch's `lp_pool`: a window cut off by `ceil` counts as though

@@ -91,66 +91,113 @@ fn times_others(factors: &Var, dy: Var) -> Result<Var> {
 }
 
 impl Var {
-    fn reduce(&self, op: ReduceOp, axes: impl IntoAxes, keep: bool) -> Result<(Tensor, Shape)> {
+    fn reduced(&self, op: ReduceOp, axes: impl IntoAxes, keep: bool) -> Result<(Tensor, Shape)> {
         let axes = axes.into_axes(self.shape())?;
         let mut kept = self.shape().to_vec();
         for &axis in axes.iter() {
             kept[axis] = 1;
         }
-        Ok((self.tensor().reduce(op, axes, keep)?, Shape::new(&kept)?))
+        Ok((
+            (if keep { self.tensor().reduce_keepdim(op, axes) } else { self.tensor().reduce(op, axes) })?,
+            Shape::new(&kept)?,
+        ))
     }
 
     fn add_up(&self, op: ReduceOp, axes: impl IntoAxes, keep: bool) -> Result<Var> {
-        let (y, kept) = self.reduce(op, axes, keep)?;
+        let (y, kept) = self.reduced(op, axes, keep)?;
         let count = self.shape().elements() as f64 / kept.elements().max(1) as f64;
         let scale = if op == ReduceOp::Mean { 1.0 / count } else { 1.0 };
         Ok(Var::record(&[self], y, |_| Sum { shape: *self.shape(), kept, scale }))
     }
 
     fn extremum(&self, op: ReduceOp, axes: impl IntoAxes, keep: bool) -> Result<Var> {
-        let (y, kept) = self.reduce(op, axes, keep)?;
+        let (y, kept) = self.reduced(op, axes, keep)?;
         Ok(Var::record(&[self], y, |y| Extremum { op, x: self.tensor().clone(), y: y.clone(), kept }))
     }
 
-    /// Σ x over `axes` (negative ones count from the end, `..` is all); `keep` leaves them at size 1.
+    /// Σ x over `axes` (negative ones count from the end, `..` is all).
     ///
     /// # Errors
     /// An axis out of range or named twice.
-    pub fn sum(&self, axes: impl IntoAxes, keep: bool) -> Result<Var> {
-        self.add_up(ReduceOp::Sum, axes, keep)
+    pub fn sum(&self, axes: impl IntoAxes) -> Result<Var> {
+        self.add_up(ReduceOp::Sum, axes, false)
+    }
+
+    /// [`Var::sum`] with the axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Var::sum`].
+    pub fn sum_keepdim(&self, axes: impl IntoAxes) -> Result<Var> {
+        self.add_up(ReduceOp::Sum, axes, true)
     }
 
     /// The mean over `axes`.
     ///
     /// # Errors
     /// An axis out of range or named twice.
-    pub fn mean(&self, axes: impl IntoAxes, keep: bool) -> Result<Var> {
-        self.add_up(ReduceOp::Mean, axes, keep)
+    pub fn mean(&self, axes: impl IntoAxes) -> Result<Var> {
+        self.add_up(ReduceOp::Mean, axes, false)
+    }
+
+    /// [`Var::mean`] with the axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Var::mean`].
+    pub fn mean_keepdim(&self, axes: impl IntoAxes) -> Result<Var> {
+        self.add_up(ReduceOp::Mean, axes, true)
     }
 
     /// The largest element over `axes`; NaN wins. Equal ones share the gradient.
     ///
     /// # Errors
     /// An axis out of range, named twice, or empty.
-    pub fn max(&self, axes: impl IntoAxes, keep: bool) -> Result<Var> {
-        self.extremum(ReduceOp::Max, axes, keep)
+    pub fn max(&self, axes: impl IntoAxes) -> Result<Var> {
+        self.extremum(ReduceOp::Max, axes, false)
+    }
+
+    /// [`Var::max`] with the axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Var::max`].
+    pub fn max_keepdim(&self, axes: impl IntoAxes) -> Result<Var> {
+        self.extremum(ReduceOp::Max, axes, true)
     }
 
     /// The smallest element over `axes`; NaN wins. Equal ones share the gradient.
     ///
     /// # Errors
     /// An axis out of range, named twice, or empty.
-    pub fn min(&self, axes: impl IntoAxes, keep: bool) -> Result<Var> {
-        self.extremum(ReduceOp::Min, axes, keep)
+    pub fn min(&self, axes: impl IntoAxes) -> Result<Var> {
+        self.extremum(ReduceOp::Min, axes, false)
+    }
+
+    /// [`Var::min`] with the axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Var::min`].
+    pub fn min_keepdim(&self, axes: impl IntoAxes) -> Result<Var> {
+        self.extremum(ReduceOp::Min, axes, true)
     }
 
     /// Π x over `axes`; 1 of nothing.
     ///
     /// # Errors
     /// An axis out of range or named twice.
-    pub fn prod(&self, axes: impl IntoAxes, keep: bool) -> Result<Var> {
+    pub fn prod(&self, axes: impl IntoAxes) -> Result<Var> {
+        self.product(axes, false)
+    }
+
+    /// [`Var::prod`] with the axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Var::prod`].
+    pub fn prod_keepdim(&self, axes: impl IntoAxes) -> Result<Var> {
+        self.product(axes, true)
+    }
+
+    fn product(&self, axes: impl IntoAxes, keep: bool) -> Result<Var> {
         let axes = axes.into_axes(self.shape())?;
-        let (y, kept) = self.reduce(ReduceOp::Prod, axes, keep)?;
+        let (y, kept) = self.reduced(ReduceOp::Prod, axes, keep)?;
         Ok(Var::record(&[self], y, |_| Product { x: self.tensor().clone(), kept, axes }))
     }
 
@@ -159,7 +206,7 @@ impl Var {
     /// # Errors
     /// A dtype without arithmetic.
     pub fn sum_all(&self) -> Result<Var> {
-        self.sum(.., false)
+        self.sum(..)
     }
 
     /// The mean of all elements, a scalar.
@@ -167,6 +214,6 @@ impl Var {
     /// # Errors
     /// A dtype that is not a float type.
     pub fn mean_all(&self) -> Result<Var> {
-        self.mean(.., false)
+        self.mean(..)
     }
 }

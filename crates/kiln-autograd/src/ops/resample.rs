@@ -1,4 +1,4 @@
-//! Images in another size: by repetition, or by the weights of their neighbours.
+//! Images in another size: by repetition, or by the weights of their neighbors.
 
 use super::pool::{of_axes, sizes_to};
 use crate::Var;
@@ -23,10 +23,10 @@ pub(super) fn weighted(x: &Var, axis: usize, to: usize, row: impl Fn(usize, &mut
     x.transpose(axis, rank - 1)?.linear(&matrix, None, None)?.transpose(axis, rank - 1)
 }
 
-/// The neighbours of place `i` of `to` among `from`, and their weights, by linear interpolation.
-fn neighbours(from: usize, to: usize, align_corners: bool, i: usize) -> [(usize, f64); 2] {
+/// The neighbors of place `i` of `to` among `from`, and their weights, by linear interpolation.
+fn neighbors(from: usize, to: usize, align_corners: bool, i: usize) -> [(usize, f64); 2] {
     let place = if !align_corners {
-        // Centres of pixels lie on centres; before the first and after the last there is but one neighbour.
+        // Centers of pixels lie on centers; before the first and after the last there is but one neighbor.
         ((i as f64 + 0.5) * (from as f64 / to as f64) - 0.5).max(0.0)
     } else if to > 1 {
         i as f64 * ((from - 1) as f64 / (to - 1) as f64)
@@ -70,7 +70,7 @@ impl Var {
     }
 
     /// x (N, C, D…) in another size, by linear interpolation along each axis: bilinear for images. With `align_corners` first
-    /// and last elements lie on first and last; otherwise centres of pixels lie on centres (PyTorch's default and Keras's
+    /// and last elements lie on first and last; otherwise centers of pixels lie on centers (PyTorch's default and Keras's
     /// way). An element that is not finite reaches its whole line.
     ///
     /// # Errors
@@ -83,7 +83,7 @@ impl Var {
             for axis in (0..spatial).filter(|axis| to[3 - spatial + axis] != from[3 - spatial + axis]) {
                 let (from, to) = (from[3 - spatial + axis], to[3 - spatial + axis]);
                 x = weighted(&x, 2 + axis, to, |i, line| {
-                    neighbours(from, to, align_corners, i).into_iter().for_each(|(at, weight)| line[at] += weight);
+                    neighbors(from, to, align_corners, i).into_iter().for_each(|(at, weight)| line[at] += weight);
                 })?;
             }
             Ok(x)

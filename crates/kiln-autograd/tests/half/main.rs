@@ -10,7 +10,7 @@ mod windows;
 
 use close::{HALVES, expect};
 use kiln_autograd::{Var, grad};
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{DType, Device, IntoShape, Result, Tensor};
 use std::collections::BTreeSet;
 
@@ -61,7 +61,7 @@ impl Case {
 
 /// Numbers between these ends, the same each time.
 fn between(low: f64, high: f64, shape: impl IntoShape, seed: u64) -> Tensor {
-    Tensor::uniform(shape, low, high, DType::F64, &Device::cpu(), Stream::new(8, Purpose::Data, seed)).unwrap()
+    Tensor::uniform(shape, low, high, DType::F64, &Device::cpu(), RandomStream::new(8, Purpose::Data, seed)).unwrap()
 }
 
 /// Numbers of size 2 and less.

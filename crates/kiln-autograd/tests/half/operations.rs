@@ -47,7 +47,7 @@ fn simple() -> Vec<Case> {
     vec![
         Case::new("add_scalar", std::slice::from_ref(&x), |v| v[0].add_scalar(0.1)),
         Case::new("mul_scalar", std::slice::from_ref(&x), |v| v[0].mul_scalar(0.1)),
-        Case::new("min", std::slice::from_ref(&x), |v| v[0].min(1, false)),
+        Case::new("min", std::slice::from_ref(&x), |v| v[0].min(1)),
         Case::new("select", &[x.clone(), some([7], 11)], move |v| Var::select(&mask, &v[0], &v[1])),
         Case::new("dropout", std::slice::from_ref(&x), move |v| v[0].dropout(0.3, &stream)),
         Case::new("to_dtype there and back", std::slice::from_ref(&x), |v| {
@@ -88,15 +88,17 @@ fn reductions() -> Vec<Case> {
     let equal = Tensor::ones([3, 3000], DType::F64, &Device::cpu()).unwrap();
     let large = between(1000.0, 60_000.0, [3, 200], 31);
     let mut cases = vec![
-        Case::new("sum", &[some([5, 9000], 30)], |v| v[0].sum(1, false)),
-        Case::new("sum", &[some([900, 40], 30)], |v| v[0].sum(0, true)),
+        Case::new("sum", &[some([5, 9000], 30)], |v| v[0].sum(1)),
+        Case::new("sum_keepdim", &[some([900, 40], 30)], |v| v[0].sum_keepdim(0)),
         Case::new("sum_all", &[some([70, 300], 32)], |v| v[0].sum_all()),
-        Case::new("mean", std::slice::from_ref(&large), |v| v[0].mean(1, false)),
+        Case::new("mean", std::slice::from_ref(&large), |v| v[0].mean(1)),
+        Case::new("mean_keepdim", std::slice::from_ref(&large), |v| v[0].mean_keepdim(1)),
         Case::new("mean_all", std::slice::from_ref(&large), |v| v[0].mean_all()),
-        Case::new("max of equals", std::slice::from_ref(&equal), |v| v[0].max(1, false)),
-        Case::new("max", std::slice::from_ref(&large), |v| v[0].max(0, true)),
-        Case::new("min of equals", &[equal], |v| v[0].min(1, true)),
-        Case::new("prod", &[between(0.7, 1.4, [4, 21], 33)], |v| v[0].prod(1, false)),
+        Case::new("max of equals", std::slice::from_ref(&equal), |v| v[0].max(1)),
+        Case::new("max_keepdim", std::slice::from_ref(&large), |v| v[0].max_keepdim(0)),
+        Case::new("min_keepdim of equals", &[equal], |v| v[0].min_keepdim(1)),
+        Case::new("prod", &[between(0.7, 1.4, [4, 21], 33)], |v| v[0].prod(1)),
+        Case::new("prod_keepdim", &[between(0.7, 1.4, [4, 21], 33)], |v| v[0].prod_keepdim(1)),
     ];
     for width in [7, 300] {
         let x = between(-6.0, 6.0, [4, width], 34);

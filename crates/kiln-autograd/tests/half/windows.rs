@@ -41,8 +41,10 @@ fn pools() -> Vec<Case> {
         Case::new("lp_pool, cubes", &positive, |v| v[0].lp_pool(3.0, &PoolOptions::new(2))),
         Case::new("adaptive_avg_pool", one, |v| v[0].adaptive_avg_pool([3, 5])),
         Case::new("adaptive_max_pool", one, |v| v[0].adaptive_max_pool([3, 5])),
-        Case::new("global_avg_pool", one, |v| v[0].global_avg_pool(false)),
-        Case::new("global_max_pool", one, |v| v[0].global_max_pool(true)),
+        Case::new("global_avg_pool", one, |v| v[0].global_avg_pool()),
+        Case::new("global_avg_pool_keepdim", one, |v| v[0].global_avg_pool_keepdim()),
+        Case::new("global_max_pool", one, |v| v[0].global_max_pool()),
+        Case::new("global_max_pool_keepdim", one, |v| v[0].global_max_pool_keepdim()),
     ]
 }
 

@@ -9,7 +9,7 @@ const GAP: usize = 6;
 const ROOM: usize = 12;
 const ABOVE: usize = 40;
 
-/// A class: its name, and its images as planes of bytes, of grey or of red, green and blue.
+/// A class: its name, and its images as planes of bytes, of gray or of red, green and blue.
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) pictures: Vec<Vec<u8>>,

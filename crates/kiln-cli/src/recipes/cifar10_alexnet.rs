@@ -1,4 +1,4 @@
-//! AlexNet for CIFAR-10, as a listing for Keras has it: five convolutions and three dense layers, each with batch normalisation;
+//! AlexNet for CIFAR-10, as a listing for Keras has it: five convolutions and three dense layers, each with batch normalization;
 //! images turned, moved, sheared, zoomed and flipped at random; Adam; 50 epochs of batches of 64.
 //!
 //! As it is printed, the listing cannot be built: its last pooling window meets a map of 1 × 1. Here the windows are padded.

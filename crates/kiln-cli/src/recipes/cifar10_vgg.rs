@@ -1,4 +1,4 @@
-//! VGG-11 with batch normalisation for CIFAR-10, its dense layers cut down to what 32 × 32 pixels need. Images are padded by 4,
+//! VGG-11 with batch normalization for CIFAR-10, its dense layers cut down to what 32 × 32 pixels need. Images are padded by 4,
 //! cut to size anywhere and flipped; Adam.
 
 use super::{Prepared, Setup, cifar10};

@@ -1,4 +1,4 @@
-//! A small convolutional network for MNIST, of LeNet's form: two convolutions of 5 × 5 with batch normalisation, ReLU and maxima of
+//! A small convolutional network for MNIST, of LeNet's form: two convolutions of 5 × 5 with batch normalization, ReLU and maxima of
 //! 2 × 2, a dense layer with dropout, softmax; Adam; sparse categorical cross-entropy; three epochs.
 
 use super::{Prepared, Setup};

@@ -31,7 +31,7 @@ pub(crate) enum Recipe {
     Cifar10Alexnet,
     /// ResNet-20 for CIFAR-10
     Cifar10Resnet20,
-    /// VGG-11 with batch normalisation for CIFAR-10
+    /// VGG-11 with batch normalization for CIFAR-10
     Cifar10Vgg,
     /// MNIST read row by row by an LSTM
     SequenceLstm,

@@ -10,15 +10,15 @@ use super::scratch::{Local, Place, local, shared};
 use super::taps::{Axis, Tap};
 use super::weights::{Panel, Weights, panels};
 use crate::gemm::kernels::Kernels;
-use crate::gemm::scratch::Buffer;
+use crate::gemm::scratch::ScratchBuffer;
 use crate::gemm::tile::{Held, Span, Tile};
-use crate::gemm::{Epilogue, Number, equal_parts};
+use crate::gemm::{GemmEpilogue, GemmFloat, equal_parts};
 use crate::team;
 use kiln_math::taps_in_block;
 use std::ops::Range;
 
 /// y (N, G·results, out) = Σ over taps and channels of x (N, G·channels, size) times weights.
-pub(super) struct Correlation<'a, T: Number> {
+pub(super) struct Correlation<'a, T: GemmFloat> {
     pub(super) kernels: &'static Kernels<T>,
     pub(super) conv: &'a Conv,
     pub(super) channels: usize,
@@ -30,11 +30,11 @@ pub(super) struct Correlation<'a, T: Number> {
     pub(super) weight: &'a [T],
     /// Of the weight: from channel to channel, from result to result.
     pub(super) weight_strides: (usize, usize),
-    pub(super) epilogue: &'a Epilogue<'a, T>,
+    pub(super) epilogue: &'a GemmEpilogue<'a, T>,
 }
 
 // SAFETY: `y` is only an address; `run` lets each task write pixels of its own there.
-unsafe impl<T: Number> Sync for Correlation<'_, T> {}
+unsafe impl<T: GemmFloat> Sync for Correlation<'_, T> {}
 
 /// Elements of x that a strip holds: a part of a core's second-level cache.
 const STRIP: usize = 64 << 10;
@@ -51,7 +51,7 @@ const IMAGES: usize = 64;
 const FEWEST: usize = 8;
 
 /// One group's part of a correlation.
-struct Group<'a, T: Number> {
+struct Group<'a, T: GemmFloat> {
     of: &'a Correlation<'a, T>,
     number: usize,
     axes: &'a [Axis; 3],
@@ -60,7 +60,7 @@ struct Group<'a, T: Number> {
     panels: Vec<Panel<T>>,
 }
 
-impl<T: Number> Correlation<'_, T> {
+impl<T: GemmFloat> Correlation<'_, T> {
     /// Computes the outputs that the axes say.
     pub(super) fn run(&self, axes: &[Axis; 3]) {
         for number in 0..self.conv.groups {
@@ -82,7 +82,7 @@ impl<T: Number> Correlation<'_, T> {
     }
 }
 
-impl<T: Number> Group<'_, T> {
+impl<T: GemmFloat> Group<'_, T> {
     fn image(&self, n: usize) -> Image<'_, T> {
         let Correlation { conv, channels, size, x, .. } = self.of;
         let elements = channels * size.iter().product::<usize>();
@@ -156,7 +156,7 @@ impl<T: Number> Group<'_, T> {
         panel: &Panel<T>,
         taps: Range<usize>,
         met: impl Fn([(usize, Tap); 3]) -> Option<*const T>,
-        buffer: &'b mut Buffer,
+        buffer: &'b mut ScratchBuffer,
     ) -> &'b [Span<T>] {
         let [deep, high, wide] = self.axes;
         let (channels, each) = (self.of.channels, taps_in_block(self.of.channels));
@@ -286,7 +286,7 @@ impl<T: Number> Group<'_, T> {
     }
 
     /// Rows are images, one pixel at a time: for small maps, where no padding is multiplied.
-    fn by_images(&self, field: &mut Buffer) {
+    fn by_images(&self, field: &mut ScratchBuffer) {
         let Correlation { conv, channels, size, kernels, .. } = *self.of;
         let elements = channels * size.iter().product::<usize>();
         let field = Place(field.room(conv.batch * elements));
@@ -332,7 +332,7 @@ impl<T: Number> Group<'_, T> {
         lines: Range<usize>,
         (images, field): (usize, *const T),
         stage: *mut T,
-        spans: &mut Buffer,
+        spans: &mut ScratchBuffer,
     ) {
         let [deep, high, wide] = self.axes;
         let [depths, heights, widths] = self.of.size;

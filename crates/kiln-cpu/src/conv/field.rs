@@ -1,7 +1,7 @@
 //! Images with the channels of a pixel adjacent.
 
 use super::scratch::Place;
-use crate::gemm::Number;
+use crate::gemm::GemmFloat;
 use crate::gemm::kernels::Kernels;
 
 /// Part of an image, (channels, plane) where it lies.
@@ -11,7 +11,7 @@ pub(super) struct Image<'a, T> {
     pub(super) size: [usize; 3],
 }
 
-impl<T: Number> Image<'_, T> {
+impl<T: GemmFloat> Image<'_, T> {
     fn plane(&self) -> usize {
         self.size.iter().product()
     }
@@ -70,7 +70,7 @@ pub(super) struct Planes<T> {
     pub(super) plane: usize,
 }
 
-impl<T: Number> Planes<T> {
+impl<T: GemmFloat> Planes<T> {
     /// Pixel i of `pixels`, at `from + i·apart`, goes to pixel `place(i)` of `results` planes. The places follow one another
     /// where `adjacent`.
     ///

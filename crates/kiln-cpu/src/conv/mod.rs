@@ -21,15 +21,15 @@ mod unfolded;
 mod weight_gradient;
 mod weights;
 
-use crate::gemm::{Bias, Epilogue, Number as Multiplied};
+use crate::gemm::{Bias, GemmEpilogue, GemmFloat};
 use crate::isa::Isa;
 use crate::operand::Number;
 use correlation::Correlation;
 use taps::Axis;
 
 /// A number that convolutions compute with: f32 or f64.
-pub trait Float: Multiplied + Number {}
-impl<T: Multiplied + Number> Float for T {}
+pub trait Float: GemmFloat + Number {}
+impl<T: GemmFloat + Number> Float for T {}
 
 /// The form of a convolution. Spatial axes are three; those that are absent have size 1, and a kernel of 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,7 +117,7 @@ fn check(conv: &Conv, x: usize, weight: usize, y: usize) {
 ///
 /// # Panics
 /// Slices of other lengths, and a bias or an accumulation that is not as said.
-pub fn forward<T: Float>(isa: Isa, conv: &Conv, x: &[T], weight: &[T], y: &mut [T], epilogue: &Epilogue<'_, T>) {
+pub fn forward<T: Float>(isa: Isa, conv: &Conv, x: &[T], weight: &[T], y: &mut [T], epilogue: &GemmEpilogue<'_, T>) {
     check(conv, x.len(), weight.len(), y.len());
     let results = conv.groups * conv.outputs;
     match epilogue.bias {
@@ -194,7 +194,7 @@ pub fn grad_input<T: Float>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T], dx: &
         out: conv.size,
         weight,
         weight_strides: (conv.inputs * taps, taps),
-        epilogue: &Epilogue::default(),
+        epilogue: &GemmEpilogue::default(),
     };
     for depth in &classes[0] {
         for height in &classes[1] {

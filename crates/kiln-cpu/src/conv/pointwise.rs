@@ -1,7 +1,7 @@
 //! Kernels of one tap: plain matrix products over planes as they lie.
 
 use super::Conv;
-use crate::gemm::{Bias, Epilogue, Number, Product, Segment, gemm, gemm_batched};
+use crate::gemm::{Bias, GemmEpilogue, GemmFloat, Product, Segment, gemm, gemm_batched};
 use crate::isa::Isa;
 
 /// Elements from one image to the next, and from one group to the next, of input and output.
@@ -19,13 +19,13 @@ impl Steps {
 }
 
 /// y = weight (outputs, inputs) · x (inputs, plane) for each image and group.
-pub(super) fn forward<T: Number>(
+pub(super) fn forward<T: GemmFloat>(
     isa: Isa,
     conv: &Conv,
     x: &[T],
     weight: &[T],
     y: &mut [T],
-    epilogue: &Epilogue<'_, T>,
+    epilogue: &GemmEpilogue<'_, T>,
 ) {
     let steps = Steps::new(conv);
     let to = y.as_mut_ptr();
@@ -45,7 +45,7 @@ pub(super) fn forward<T: Number>(
             b_strides: (steps.plane, 1),
             c: to.wrapping_add(group * steps.group[1]),
             c_strides: (steps.plane, 1),
-            epilogue: Epilogue { bias, ..*epilogue },
+            epilogue: GemmEpilogue { bias, ..*epilogue },
         };
         let displace = |n: usize| (0, (n * steps.image[0]) as isize, (n * steps.image[1]) as isize);
         // SAFETY: the lengths were checked: each product reads its image and group of x and writes its own of y.
@@ -54,7 +54,7 @@ pub(super) fn forward<T: Number>(
 }
 
 /// dx = weightᵀ (inputs, outputs) · dy (outputs, plane) for each image and group.
-pub(super) fn grad_input<T: Number>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T], dx: &mut [T]) {
+pub(super) fn grad_input<T: GemmFloat>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T], dx: &mut [T]) {
     let steps = Steps::new(conv);
     let to = dx.as_mut_ptr();
     for group in 0..conv.groups {
@@ -68,7 +68,7 @@ pub(super) fn grad_input<T: Number>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T
             b_strides: (steps.plane, 1),
             c: to.wrapping_add(group * steps.group[0]),
             c_strides: (steps.plane, 1),
-            epilogue: Epilogue::overwrite(),
+            epilogue: GemmEpilogue::overwrite(),
         };
         let displace = |n: usize| (0, (n * steps.image[1]) as isize, (n * steps.image[0]) as isize);
         // SAFETY: as in `forward`.
@@ -77,7 +77,7 @@ pub(super) fn grad_input<T: Number>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T
 }
 
 /// dw = Σ over images of dy (outputs, plane) · xᵀ (plane, inputs), for each group.
-pub(super) fn grad_weight<T: Number>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
+pub(super) fn grad_weight<T: GemmFloat>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
     let steps = Steps::new(conv);
     for group in 0..conv.groups {
         let segments: Vec<Segment<T>> = (0..conv.batch)
@@ -96,7 +96,7 @@ pub(super) fn grad_weight<T: Number>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], d
             b_strides: (1, steps.plane),
             c: to.as_mut_ptr(),
             c_strides: (conv.inputs as isize, 1),
-            epilogue: Epilogue::overwrite(),
+            epilogue: GemmEpilogue::overwrite(),
         };
         // SAFETY: the lengths were checked; the group's part of dw is this product's own.
         unsafe { gemm(isa, &product) };

@@ -1,28 +1,28 @@
 //! Memory that convolutions keep from one call to the next.
 
-use crate::gemm::scratch::{Buffer, with_kept};
+use crate::gemm::scratch::{ScratchBuffer, with_kept};
 use std::cell::Cell;
 
 /// What the threads of a call share; it is the calling thread's.
 #[derive(Default)]
 pub(super) struct Shared {
     /// Weights as panels, or the partial sums of a weight's gradient.
-    pub(super) weights: Buffer,
+    pub(super) weights: ScratchBuffer,
     /// Images with adjacent channels.
-    pub(super) field: Buffer,
+    pub(super) field: ScratchBuffer,
     /// A gradient with adjacent images.
-    pub(super) gradient: Buffer,
+    pub(super) gradient: ScratchBuffer,
 }
 
 /// What a task needs for itself.
 #[derive(Default)]
 pub(super) struct Local {
     /// A strip of an image with adjacent channels, between its zeros.
-    pub(super) strip: Buffer,
+    pub(super) strip: ScratchBuffer,
     /// Results before they go to their planes.
-    pub(super) stage: Buffer,
+    pub(super) stage: ScratchBuffer,
     /// Terms of a sum.
-    pub(super) spans: Buffer,
+    pub(super) spans: ScratchBuffer,
 }
 
 thread_local! {

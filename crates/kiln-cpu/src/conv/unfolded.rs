@@ -11,7 +11,7 @@ use super::weights::{Panel, panels};
 use super::{Conv, Float};
 use crate::gemm::equal_parts;
 use crate::gemm::kernels::Kernels;
-use crate::gemm::scratch::Buffer;
+use crate::gemm::scratch::ScratchBuffer;
 use crate::gemm::tile::{Held, Span, Tile};
 use crate::{Isa, Kernel, Simd, team};
 use kiln_math::K_BLOCK;
@@ -108,7 +108,7 @@ impl<'a, T: Float> Group<'a, T> {
     }
 
     /// A field of zeros.
-    fn field<'b>(&self, buffer: &'b mut Buffer) -> &'b mut [T] {
+    fn field<'b>(&self, buffer: &'b mut ScratchBuffer) -> &'b mut [T] {
         let elements = self.conv.inputs * self.field.iter().product::<usize>();
         let to: *mut T = buffer.room(elements);
         // SAFETY: there is room for so many numbers, of which 0 is all bits 0.

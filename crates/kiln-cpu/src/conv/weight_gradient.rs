@@ -12,9 +12,9 @@ use super::scratch::{Local, Place, Shared, local, shared};
 use super::taps::{Axis, Tap};
 use super::weights::{Panel, panels};
 use crate::gemm::kernels::Kernels;
-use crate::gemm::scratch::Buffer;
+use crate::gemm::scratch::ScratchBuffer;
 use crate::gemm::tile::{Held, Span, Tile};
-use crate::gemm::{Number, equal_parts};
+use crate::gemm::{GemmFloat, equal_parts};
 use crate::isa::Isa;
 use crate::team;
 use std::ops::Range;
@@ -32,7 +32,7 @@ const RESULTS: usize = 12;
 const MANY_RESULTS: usize = 96;
 
 /// One group's gradient.
-struct Group<'a, T: Number> {
+struct Group<'a, T: GemmFloat> {
     kernels: &'static Kernels<T>,
     conv: &'a Conv,
     number: usize,
@@ -53,7 +53,7 @@ struct Run<T: 'static> {
     place: usize,
 }
 
-pub(super) fn run<T: Number>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
+pub(super) fn run<T: GemmFloat>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
     let kernels = T::kernels(isa).0;
     let part = dw.len() / conv.groups;
     for (number, dw) in dw.chunks_exact_mut(part).enumerate() {
@@ -67,7 +67,12 @@ pub(super) fn run<T: Number>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut 
 }
 
 /// The runs of a row of the kernel, and the numbers that they take.
-fn runs<T: Number>(kernels: &'static Kernels<T>, wide: &Axis, channels: usize, single: bool) -> (Vec<Run<T>>, usize) {
+fn runs<T: GemmFloat>(
+    kernels: &'static Kernels<T>,
+    wide: &Axis,
+    channels: usize,
+    single: bool,
+) -> (Vec<Run<T>>, usize) {
     let dense = !single && wide.taps.windows(2).all(|pair| pair[1].offset == pair[0].offset + 1);
     let each = if dense { wide.taps.len() } else { 1 };
     let (mut runs, mut place) = (Vec::new(), 0);
@@ -80,7 +85,7 @@ fn runs<T: Number>(kernels: &'static Kernels<T>, wide: &Axis, channels: usize, s
     (runs, place)
 }
 
-impl<T: Number> Group<'_, T> {
+impl<T: GemmFloat> Group<'_, T> {
     fn image(&self, n: usize) -> Image<'_, T> {
         let elements = self.conv.inputs * self.conv.plane();
         let of = &self.x[(n * self.conv.groups + self.number) * elements..][..elements];
@@ -203,7 +208,7 @@ impl<T: Number> Group<'_, T> {
         (slice, held): (usize, Held),
         results: Range<usize>,
         sum: &Place<T>,
-        buffer: &mut Buffer,
+        buffer: &mut ScratchBuffer,
     ) {
         let [_, high, _] = &self.axes;
         let (channels, plane) = (self.conv.inputs, self.conv.out_plane());
@@ -248,7 +253,7 @@ impl<T: Number> Group<'_, T> {
         some: &Range<usize>,
         (down, right): (usize, usize),
         (panel, results): (&Panel<T>, usize),
-        buffer: &'b mut Buffer,
+        buffer: &'b mut ScratchBuffer,
     ) -> (&'b [Span<T>], isize) {
         let [_, high, wide] = &self.axes;
         let apart = (wide.step * self.conv.inputs) as isize;
@@ -319,7 +324,7 @@ impl<T: Number> Group<'_, T> {
         results: Range<usize>,
         (field, slopes): (*const T, *const T),
         sum: &Place<T>,
-        buffer: &mut Buffer,
+        buffer: &mut ScratchBuffer,
     ) {
         let [deep, high, wide] = &self.axes;
         let [depths, heights, widths] = self.conv.size;

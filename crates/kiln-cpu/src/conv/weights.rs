@@ -1,9 +1,9 @@
 //! Weights as panels: for each panel of results, the taps in the order of the kernel, the channels of each, adjacent results.
 
 use super::scratch::{Place, local};
-use crate::gemm::Number;
+use crate::gemm::GemmFloat;
 use crate::gemm::kernels::{Kernels, TileFn};
-use crate::gemm::scratch::Buffer;
+use crate::gemm::scratch::ScratchBuffer;
 use crate::team;
 use std::ops::Range;
 
@@ -44,7 +44,7 @@ pub(super) fn panels<T>(kernels: &'static Kernels<T>, results: usize) -> Vec<Pan
     panels
 }
 
-impl<T: Number> Weights<'_, T> {
+impl<T: GemmFloat> Weights<'_, T> {
     /// Elements that the panels take.
     pub(super) fn room(&self, kernels: &Kernels<T>) -> usize {
         self.taps * self.channels * self.results.next_multiple_of(kernels.lanes)
@@ -79,7 +79,7 @@ impl<T: Number> Weights<'_, T> {
         to: &Place<T>,
         &Panel { first, columns, width, .. }: &Panel<T>,
         channels: Range<usize>,
-        block: &mut Buffer,
+        block: &mut ScratchBuffer,
     ) {
         let block: *mut T = block.room(CHANNELS * self.taps * width);
         for from in channels.clone().step_by(CHANNELS) {

@@ -7,23 +7,23 @@ use super::scratch::{self, Scratch};
 use super::sum::Sum;
 use super::tile::{Held, Tile};
 use super::widen::widen;
-use super::{Element, Product, Segment};
+use super::{MatrixElement, Product, Segment};
 use crate::team;
 use std::ops::Range;
 
 /// A product as the loops see it: C's columns adjacent where it can be had, the kernels chosen.
-struct Drive<'a, T: Element, U: Element<Number = T::Number>> {
+struct Drive<'a, T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> {
     p: Product<'a, T, U>,
     plan: Plan,
-    kernels: &'static Kernels<T::Number>,
+    kernels: &'static Kernels<T::Accumulator>,
     /// The sum of the segments' k.
     k: usize,
 }
 
 /// # Safety
 /// As [`super::gemm`].
-pub(super) unsafe fn gemm<T: Element, U: Element<Number = T::Number>>(
-    kernels: &'static Kernels<T::Number>,
+pub(super) unsafe fn gemm<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>>(
+    kernels: &'static Kernels<T::Accumulator>,
     product: &Product<'_, T, U>,
 ) {
     if product.rows == 0 || product.cols == 0 {
@@ -66,7 +66,7 @@ pub(super) unsafe fn gemm<T: Element, U: Element<Number = T::Number>>(
     });
 }
 
-impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
+impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_, T, U> {
     /// One thread's part of C: at once, or where A is converted, so many rows at a time that the copy stays small.
     ///
     /// # Safety
@@ -145,7 +145,7 @@ impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
         }
         if apart {
             for i in rows {
-                let chain = chains.c.wrapping_offset(i as isize * row + cols.start as isize).cast::<U::Number>();
+                let chain = chains.c.wrapping_offset(i as isize * row + cols.start as isize).cast::<U::Accumulator>();
                 // SAFETY: a row of complete chains, this thread's own.
                 unsafe { output.add(i, cols.start, std::slice::from_raw_parts_mut(chain, cols.len())) };
             }
@@ -213,7 +213,7 @@ impl<T: Element, U: Element<Number = T::Number>> Drive<'_, T, U> {
 }
 
 /// Whether Cᵀ = Bᵀ·Aᵀ, the same chains, is the quicker way.
-fn better_transposed<T, U: Element>(p: &Product<'_, T, U>) -> bool {
+fn better_transposed<T, U: MatrixElement>(p: &Product<'_, T, U>) -> bool {
     // The columns of what is B there lie along k here, and would have to be transposed while they are packed. What is A
     // there is read where it lies: so the smaller one had better be B.
     let along_k = p.b_strides.1 != 1 && p.b_strides.0 == 1;

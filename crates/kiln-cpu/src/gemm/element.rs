@@ -1,30 +1,30 @@
 //! The types that matrices may hold.
 
-use super::Number;
+use super::GemmFloat;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 /// A type that matrices may hold: `f32` and `f64`, which are computed in, and the half types, which are converted to
 /// `f32` as they are packed and from `f32` as they are written.
-pub trait Element: Copy + Send + Sync + 'static {
+pub trait MatrixElement: Copy + Send + Sync + 'static {
     /// What its products are accumulated in.
-    type Number: Number;
+    type Accumulator: GemmFloat;
     /// Whether the two are one type.
     const NATIVE: bool;
     /// Converts slices of one length, exactly.
-    fn widen(from: &[Self], to: &mut [Self::Number]);
+    fn widen(from: &[Self], to: &mut [Self::Accumulator]);
     /// Converts slices of one length, rounding to nearest, ties to even.
-    fn narrow(from: &[Self::Number], to: &mut [Self]);
+    fn narrow(from: &[Self::Accumulator], to: &mut [Self]);
     /// Converts one number, exactly.
-    fn to_number(self) -> Self::Number;
+    fn to_number(self) -> Self::Accumulator;
     /// Converts one number, rounding to nearest, ties to even.
-    fn from_number(number: Self::Number) -> Self;
+    fn from_number(number: Self::Accumulator) -> Self;
 }
 
 macro_rules! native {
     ($($number:ty)*) => { $(
-        impl Element for $number {
-            type Number = $number;
+        impl MatrixElement for $number {
+            type Accumulator = $number;
             const NATIVE: bool = true;
             fn widen(from: &[Self], to: &mut [Self]) {
                 to.copy_from_slice(from);
@@ -46,8 +46,8 @@ macro_rules! native {
 
 macro_rules! half {
     ($($half:ty)*) => { $(
-        impl Element for $half {
-            type Number = f32;
+        impl MatrixElement for $half {
+            type Accumulator = f32;
             const NATIVE: bool = false;
             fn widen(from: &[Self], to: &mut [f32]) {
                 from.convert_to_f32_slice(to);

@@ -1,17 +1,17 @@
 //! What becomes of a sum before it is C: accumulation, bias, activation.
 
-use super::Number;
+use super::GemmFloat;
 use super::kernels::Kernels;
 
 /// What is done with the sum Σₖ a·b: `C = activation([C +] Σ a·b + bias)`.
 #[derive(Clone, Copy)]
-pub struct Epilogue<'a, T> {
+pub struct GemmEpilogue<'a, T> {
     /// Whether the sum's blocks are added to what C holds (`C += …`).
     pub accumulate: bool,
     /// Added to the finished sum.
     pub bias: Bias<'a, T>,
     /// Applied last.
-    pub activation: Activation<'a, T>,
+    pub activation: GemmActivation<'a, T>,
 }
 
 /// A bias of a product's epilogue.
@@ -28,7 +28,7 @@ pub enum Bias<'a, T> {
 
 /// An activation of a product's epilogue.
 #[derive(Clone, Copy, Default)]
-pub enum Activation<'a, T> {
+pub enum GemmActivation<'a, T> {
     /// None.
     #[default]
     None,
@@ -39,13 +39,13 @@ pub enum Activation<'a, T> {
     Map(&'a (dyn Fn(&mut [T]) + Sync)),
 }
 
-impl<T> Default for Epilogue<'_, T> {
+impl<T> Default for GemmEpilogue<'_, T> {
     fn default() -> Self {
-        Epilogue { accumulate: false, bias: Bias::None, activation: Activation::None }
+        GemmEpilogue { accumulate: false, bias: Bias::None, activation: GemmActivation::None }
     }
 }
 
-impl<'a, T: Number> Epilogue<'a, T> {
+impl<'a, T: GemmFloat> GemmEpilogue<'a, T> {
     /// `C = Σ a·b`.
     pub fn overwrite() -> Self {
         Self::default()
@@ -53,17 +53,17 @@ impl<'a, T: Number> Epilogue<'a, T> {
 
     /// `C += Σ a·b`.
     pub fn accumulate() -> Self {
-        Epilogue { accumulate: true, ..Self::default() }
+        GemmEpilogue { accumulate: true, ..Self::default() }
     }
 
     /// Adds a bias to the sum.
     pub fn with_bias(self, bias: Bias<'a, T>) -> Self {
-        Epilogue { bias, ..self }
+        GemmEpilogue { bias, ..self }
     }
 
     /// Applies an activation at the end.
-    pub fn with_activation(self, activation: Activation<'a, T>) -> Self {
-        Epilogue { activation, ..self }
+    pub fn with_activation(self, activation: GemmActivation<'a, T>) -> Self {
+        GemmEpilogue { activation, ..self }
     }
 
     /// The same for the transposed product.
@@ -73,12 +73,12 @@ impl<'a, T: Number> Epilogue<'a, T> {
             Bias::Row(b) => Bias::Column(b),
             Bias::Column(b) => Bias::Row(b),
         };
-        Epilogue { bias, ..self }
+        GemmEpilogue { bias, ..self }
     }
 
     /// Whether a finished sum is C already.
     pub(crate) fn is_plain(&self) -> bool {
-        matches!((&self.bias, &self.activation), (Bias::None, Activation::None))
+        matches!((&self.bias, &self.activation), (Bias::None, GemmActivation::None))
     }
 
     /// Applies bias and activation to C's elements (i, j), (i, j + 1), ….
@@ -92,9 +92,9 @@ impl<'a, T: Number> Epilogue<'a, T> {
                 Bias::Column(bias) => (kernels.add_scalar)(row, bias[i]),
             }
             match self.activation {
-                Activation::None => {}
-                Activation::Relu => (kernels.relu)(row),
-                Activation::Map(map) => map(row),
+                GemmActivation::None => {}
+                GemmActivation::Relu => (kernels.relu)(row),
+                GemmActivation::Map(map) => map(row),
             }
         }
     }

@@ -182,8 +182,8 @@ kernels! {
 }
 
 /// A number that products are accumulated in.
-pub trait Number:
-    super::Element<Number = Self> + Copy + Default + Send + Sync + std::ops::Add<Output = Self> + 'static
+pub trait GemmFloat:
+    super::MatrixElement<Accumulator = Self> + Copy + Default + Send + Sync + std::ops::Add<Output = Self> + 'static
 {
     #[doc(hidden)]
     fn kernels(isa: Isa) -> KernelsOf<Self>;
@@ -196,7 +196,7 @@ pub struct KernelsOf<T: 'static>(pub(crate) &'static Kernels<T>);
 
 macro_rules! number {
     ($($number:ty: $avx512:ident $avx2:ident $neon:ident $portable:ident;)*) => { $(
-        impl Number for $number {
+        impl GemmFloat for $number {
             fn kernels(isa: Isa) -> KernelsOf<Self> {
                 // The tables' functions need their instruction set: only one that is available is handed out.
                 let isa = if isa.is_available() { isa } else { Isa::Portable };

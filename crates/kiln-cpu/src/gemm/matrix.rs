@@ -1,6 +1,6 @@
 //! Products of matrices in slices: the checked surface.
 
-use super::{Element, Epilogue, Product, Segment, gemm};
+use super::{GemmEpilogue, MatrixElement, Product, Segment, gemm};
 use crate::gemm::Bias;
 use crate::isa::Isa;
 use std::fmt;
@@ -105,12 +105,12 @@ fn check(len: usize, start: usize, shape: (usize, usize), strides: (isize, isize
 /// `C = activation([C +] A·B + bias)` over slices.
 ///
 /// Errors where the sizes of A, B, C and the bias do not fit together; C is then unchanged.
-pub fn matmul<T: Element, U: Element<Number = T::Number>>(
+pub fn matmul<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>>(
     isa: Isa,
     a: Matrix<'_, T>,
     b: Matrix<'_, T>,
     c: MatrixMut<'_, U>,
-    epilogue: Epilogue<'_, T::Number>,
+    epilogue: GemmEpilogue<'_, T::Accumulator>,
 ) -> Result<(), ShapeError> {
     let ((m, k), n) = (a.shape, b.shape.1);
     if b.shape.0 != k || c.shape != (m, n) {

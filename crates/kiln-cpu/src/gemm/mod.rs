@@ -22,12 +22,12 @@ pub(crate) mod tile;
 mod vector;
 mod widen;
 
-pub use element::Element;
-pub use epilogue::{Activation, Bias, Epilogue};
-pub use kernels::Number;
+pub use element::MatrixElement;
+pub use epilogue::{Bias, GemmActivation, GemmEpilogue};
+pub use kernels::GemmFloat;
 pub use matrix::{Matrix, MatrixMut, ShapeError, matmul};
 pub(crate) use output::equal_parts;
-pub(crate) use packed::{Factor, Packed, Target};
+pub(crate) use packed::{LeftFactor, Packed, Target};
 pub(crate) use plan::worth_a_region;
 
 use crate::isa::Isa;
@@ -49,7 +49,7 @@ pub struct Segment<T> {
 /// Strides are (from row to row, from column to column), in elements, of any sign; 0 repeats a row or column of A or B.
 /// The segments share them. A single segment is the plain product; several are what a convolution sums over the taps
 /// of its window.
-pub struct Product<'a, T, U: Element> {
+pub struct Product<'a, T, U: MatrixElement> {
     /// Rows of A and C.
     pub rows: usize,
     /// Columns of B and C.
@@ -65,25 +65,25 @@ pub struct Product<'a, T, U: Element> {
     /// Strides of C.
     pub c_strides: (isize, isize),
     /// What becomes of the sum.
-    pub epilogue: Epilogue<'a, U::Number>,
+    pub epilogue: GemmEpilogue<'a, U::Accumulator>,
 }
 
-impl<T, U: Element> Clone for Product<'_, T, U> {
+impl<T, U: MatrixElement> Clone for Product<'_, T, U> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<T, U: Element> Copy for Product<'_, T, U> {}
+impl<T, U: MatrixElement> Copy for Product<'_, T, U> {}
 
 // SAFETY: these only describe a product; whoever computes it, on whichever thread, vouches for the addresses there.
 unsafe impl<T> Send for Segment<T> {}
 // SAFETY: as above.
 unsafe impl<T> Sync for Segment<T> {}
 // SAFETY: as above; what an epilogue borrows is Sync.
-unsafe impl<T, U: Element> Send for Product<'_, T, U> {}
+unsafe impl<T, U: MatrixElement> Send for Product<'_, T, U> {}
 // SAFETY: as above.
-unsafe impl<T, U: Element> Sync for Product<'_, T, U> {}
+unsafe impl<T, U: MatrixElement> Sync for Product<'_, T, U> {}
 
 /// Computes a product, in parallel where it is large enough and the caller is not in a region already.
 ///
@@ -91,9 +91,12 @@ unsafe impl<T, U: Element> Sync for Product<'_, T, U> {}
 /// For every segment, all elements of A and B that the sizes and strides reach are readable and not written meanwhile;
 /// the elements of C are readable and writable by this call alone, distinct for distinct (i, j), and not among A's or
 /// B's. A row bias has `cols` numbers, a column bias `rows` (this is checked: a bias too short panics).
-pub unsafe fn gemm<T: Element, U: Element<Number = T::Number>>(isa: Isa, product: &Product<'_, T, U>) {
+pub unsafe fn gemm<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>>(
+    isa: Isa,
+    product: &Product<'_, T, U>,
+) {
     // SAFETY: as the caller promises; the table handed out is that of an available instruction set.
-    unsafe { drive::gemm(T::Number::kernels(isa).0, product) }
+    unsafe { drive::gemm(T::Accumulator::kernels(isa).0, product) }
 }
 
 /// Computes `count` products of one form, the `i`-th displaced by `displace(i)` = elements to add to the addresses of
@@ -101,7 +104,7 @@ pub unsafe fn gemm<T: Element, U: Element<Number = T::Number>>(isa: Isa, product
 ///
 /// # Safety
 /// As [`gemm`], for each displaced product; and no product reads or writes what another writes.
-pub unsafe fn gemm_batched<T: Element, U: Element<Number = T::Number>>(
+pub unsafe fn gemm_batched<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>>(
     isa: Isa,
     count: usize,
     product: &Product<'_, T, U>,

@@ -1,19 +1,19 @@
 //! Tiles into C: directly where C's memory allows it, else over a tile on the stack.
 
-use super::Element;
-use super::epilogue::Epilogue;
+use super::MatrixElement;
+use super::epilogue::GemmEpilogue;
 use super::kernels::{Kernels, MAX_WIDTH_BYTES, TileFn};
 use super::tile::{Held, Tile};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 /// Where the tiles of a group go, and what becomes of them there.
-pub(super) struct Output<'a, U: Element> {
-    pub(super) kernels: &'static Kernels<U::Number>,
+pub(super) struct Output<'a, U: MatrixElement> {
+    pub(super) kernels: &'static Kernels<U::Accumulator>,
     /// C's element (0, 0).
     pub(super) c: *mut U,
     pub(super) strides: (isize, isize),
-    pub(super) epilogue: &'a Epilogue<'a, U::Number>,
+    pub(super) epilogue: &'a GemmEpilogue<'a, U::Accumulator>,
     /// What C holds.
     pub(super) held: Held,
     /// Whether the sums end here, and there is a bias or an activation to follow.
@@ -75,12 +75,12 @@ pub(super) const STAGE_ROWS: usize = 32;
 #[repr(align(64))]
 pub(super) struct Stage(pub(super) MaybeUninit<[u8; STAGE_ROWS * MAX_WIDTH_BYTES]>);
 
-impl<U: Element> Output<'_, U> {
+impl<U: MatrixElement> Output<'_, U> {
     /// Computes the sweep's tiles; `tile` is the first but for `c`.
     ///
     /// # Safety
     /// The tile's operands are readable for all rows; nobody else touches these elements of C.
-    pub(super) unsafe fn sweep(&self, sweep: &Sweep<U::Number>, tile: Tile<'_, U::Number>) {
+    pub(super) unsafe fn sweep(&self, sweep: &Sweep<U::Accumulator>, tile: Tile<'_, U::Accumulator>) {
         let column = self.c.wrapping_offset(sweep.j as isize * self.strides.1);
         let corner = |row: usize| column.wrapping_offset(row as isize * self.strides.0);
         // SAFETY: the tiles lie within C, and are this thread's own.
@@ -101,8 +101,9 @@ impl<U: Element> Output<'_, U> {
     ///
     /// # Safety
     /// The elements are within C; nobody else touches them or the sums, which need not be kept.
-    pub(super) unsafe fn add(&self, i: usize, j: usize, sums: &mut [U::Number]) {
-        let c = self.c.wrapping_offset(i as isize * self.strides.0 + j as isize * self.strides.1).cast::<U::Number>();
+    pub(super) unsafe fn add(&self, i: usize, j: usize, sums: &mut [U::Accumulator]) {
+        let c =
+            self.c.wrapping_offset(i as isize * self.strides.0 + j as isize * self.strides.1).cast::<U::Accumulator>();
         let at = |column: usize| c.wrapping_offset(column as isize * self.strides.1);
         // SAFETY: as the caller promises; the table is that of an available instruction set.
         unsafe {
@@ -128,10 +129,10 @@ impl<U: Element> Output<'_, U> {
     /// As [`Output::sweep`]; the numbers are writable, and readable where they hold something.
     unsafe fn tiles(
         &self,
-        sweep: &Sweep<U::Number>,
-        tile: Tile<'_, U::Number>,
+        sweep: &Sweep<U::Accumulator>,
+        tile: Tile<'_, U::Accumulator>,
         rows: Range<usize>,
-        c: *mut U::Number,
+        c: *mut U::Accumulator,
         c_row: isize,
     ) {
         for (i, mr) in sweep.cut.parts(rows.len(), sweep.tiles.len()) {
@@ -155,14 +156,20 @@ impl<U: Element> Output<'_, U> {
     ///
     /// # Safety
     /// As [`Output::sweep`], for at most [`STAGE_ROWS`] rows.
-    unsafe fn staged(&self, sweep: &Sweep<U::Number>, tile: Tile<'_, U::Number>, rows: Range<usize>, corner: *mut U) {
+    unsafe fn staged(
+        &self,
+        sweep: &Sweep<U::Accumulator>,
+        tile: Tile<'_, U::Accumulator>,
+        rows: Range<usize>,
+        corner: *mut U,
+    ) {
         let (row_stride, col_stride) = self.strides;
         let at = |i: usize, j: usize| corner.wrapping_offset(i as isize * row_stride + j as isize * col_stride);
         let (count, columns, panel) = (rows.len(), sweep.columns, sweep.panel);
         // C's rows are adjacent: blocks are transposed in registers.
         let transposed = U::NATIVE && row_stride == 1;
         let mut stage = Stage(MaybeUninit::uninit());
-        let numbers: *mut U::Number = stage.0.as_mut_ptr().cast();
+        let numbers: *mut U::Accumulator = stage.0.as_mut_ptr().cast();
         // SAFETY: within C, and within the stage: the widest panel of any table fits. The kernels write all of it
         // before any of it is read.
         unsafe {
@@ -172,7 +179,7 @@ impl<U: Element> Output<'_, U> {
             } else if tile.held != Held::Nothing {
                 for i in 0..count {
                     for j in 0..panel {
-                        let x = if j < columns { (*at(i, j)).to_number() } else { U::Number::default() };
+                        let x = if j < columns { (*at(i, j)).to_number() } else { U::Accumulator::default() };
                         *numbers.add(i * panel + j) = x;
                     }
                 }

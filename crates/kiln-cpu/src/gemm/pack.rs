@@ -17,12 +17,12 @@ const AHEAD: isize = 8;
 /// instruction set of `V` is available.
 #[inline(always)]
 pub(super) unsafe fn rows<V: Vector>(
-    src: *const V::Number,
+    src: *const V::Lane,
     stride: isize,
     k: usize,
     width: usize,
     panel: usize,
-    dst: *mut V::Number,
+    dst: *mut V::Lane,
     step: usize,
 ) {
     let full = width / panel;
@@ -32,7 +32,7 @@ pub(super) unsafe fn rows<V: Vector>(
             let src = src.offset(row as isize * stride);
             // Rows far apart are no stream to the hardware's prefetcher.
             let ahead = src.wrapping_offset(AHEAD * stride);
-            for line in (0..width).step_by(64 / size_of::<V::Number>()) {
+            for line in (0..width).step_by(64 / size_of::<V::Lane>()) {
                 V::prefetch(ahead.wrapping_add(line));
             }
             for p in 0..full {

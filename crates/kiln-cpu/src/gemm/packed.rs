@@ -1,9 +1,9 @@
 //! A right-hand side packed once, for the many products that share it: the weights of a recurrent network, which every
 //! step multiplies by.
 
-use super::Element;
-use super::epilogue::Epilogue;
-use super::kernels::{Kernels, Number, Width};
+use super::MatrixElement;
+use super::epilogue::GemmEpilogue;
+use super::kernels::{GemmFloat, Kernels, Width};
 use super::output::{Cut, Output, STAGE_ROWS, Stage, Sweep};
 use super::sum::Sum;
 use super::tile::{Held, Span, Tile};
@@ -43,20 +43,20 @@ pub(crate) struct Target<T> {
 
 /// A part of the sum: the columns of A, which are adjacent, meet B's rows `ks`.
 #[derive(Clone)]
-pub(crate) struct Factor<T> {
+pub(crate) struct LeftFactor<T> {
     pub(crate) a: *const T,
     /// From a row of A to the next.
     pub(crate) a_row: usize,
     pub(crate) ks: Range<usize>,
 }
 
-impl<T> Factor<T> {
+impl<T> LeftFactor<T> {
     /// What of this factor, whose terms begin at `first` of the sum, belongs to a block.
-    fn within(&self, first: usize, block: &Range<usize>) -> Option<Factor<T>> {
+    fn within(&self, first: usize, block: &Range<usize>) -> Option<LeftFactor<T>> {
         let (from, to) = (block.start.max(first), block.end.min(first + self.ks.len()));
         let (skip, count) = (from.saturating_sub(first), to.saturating_sub(from));
         let ks = self.ks.start + skip..self.ks.start + skip + count;
-        (count > 0).then_some(Factor { a: self.a.wrapping_add(skip), a_row: self.a_row, ks })
+        (count > 0).then_some(LeftFactor { a: self.a.wrapping_add(skip), a_row: self.a_row, ks })
     }
 }
 
@@ -70,7 +70,7 @@ struct Panel<'a, T: 'static> {
     panel: usize,
 }
 
-impl<'a, T: Number + Element<Number = T>> Packed<'a, T> {
+impl<'a, T: GemmFloat + MatrixElement<Accumulator = T>> Packed<'a, T> {
     /// The columns of a panel: threads that share a product cut it at multiples of this.
     pub(crate) fn panel(isa: Isa) -> usize {
         T::kernels(isa).0.panel()
@@ -105,7 +105,7 @@ impl<'a, T: Number + Element<Number = T>> Packed<'a, T> {
     /// # Safety
     /// These columns are packed. The factors are readable and apart from C, whose columns `cols` are this call's alone.
     /// `cols` begin and end as in [`Packed::pack`].
-    pub(crate) unsafe fn multiply(&self, cols: Range<usize>, factors: &[Factor<T>], target: &Target<T>) {
+    pub(crate) unsafe fn multiply(&self, cols: Range<usize>, factors: &[LeftFactor<T>], target: &Target<T>) {
         let terms: usize = factors.iter().map(|factor| factor.ks.len()).sum();
         let mut j = cols.start;
         while j < cols.end {
@@ -137,7 +137,7 @@ impl<'a, T: Number + Element<Number = T>> Packed<'a, T> {
     unsafe fn block(
         &self,
         panel: &Panel<'_, T>,
-        parts: impl Iterator<Item = Factor<T>> + Clone,
+        parts: impl Iterator<Item = LeftFactor<T>> + Clone,
         target: &Target<T>,
         held: Held,
     ) {
@@ -177,12 +177,12 @@ impl<'a, T: Number + Element<Number = T>> Packed<'a, T> {
     unsafe fn part(
         &self,
         panel: &Panel<'_, T>,
-        part: &Factor<T>,
+        part: &LeftFactor<T>,
         (rows, columns): (Range<usize>, usize),
         (c, c_row): (*mut T, usize),
         held: Held,
     ) {
-        let epilogue = Epilogue::overwrite();
+        let epilogue = GemmEpilogue::overwrite();
         let strides = (c_row as isize, 1);
         let output: Output<'_, T> =
             Output { kernels: self.kernels, c, strides, epilogue: &epilogue, held, finish: false };

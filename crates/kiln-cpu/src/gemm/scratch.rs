@@ -10,9 +10,9 @@ struct Line(#[expect(dead_code)] [u8; 64]);
 
 /// A buffer that grows to the largest size asked for.
 #[derive(Default)]
-pub(crate) struct Buffer(Vec<Line>);
+pub(crate) struct ScratchBuffer(Vec<Line>);
 
-impl Buffer {
+impl ScratchBuffer {
     /// Room for `len` values of a plain type (numbers, or structs of numbers and pointers), 64-byte aligned. What it
     /// holds is arbitrary.
     pub(crate) fn room<T: Copy>(&mut self, len: usize) -> *mut T {
@@ -29,21 +29,21 @@ impl Buffer {
 #[derive(Default)]
 pub(crate) struct Scratch {
     /// Packed panels of B.
-    pub(crate) packed: Buffer,
+    pub(crate) packed: ScratchBuffer,
     /// Packed slivers of A.
-    pub(crate) packed_a: Buffer,
+    pub(crate) packed_a: ScratchBuffer,
     /// A converted from a half type.
-    pub(crate) wide_a: Buffer,
+    pub(crate) wide_a: ScratchBuffer,
     /// B converted from a half type.
-    pub(crate) wide_b: Buffer,
+    pub(crate) wide_b: ScratchBuffer,
     /// Chains of a block that is computed in parts.
-    pub(crate) chains: Buffer,
+    pub(crate) chains: ScratchBuffer,
     /// The spans of a sum.
-    pub(crate) spans: Buffer,
+    pub(crate) spans: ScratchBuffer,
     /// The spans of a converted sum.
-    pub(crate) wide_spans: Buffer,
+    pub(crate) wide_spans: ScratchBuffer,
     /// The spans as one panel sees them.
-    pub(crate) strip_spans: Buffer,
+    pub(crate) strip_spans: ScratchBuffer,
 }
 
 thread_local! {

@@ -1,10 +1,10 @@
 //! The operands of one run of k: where they are, and their packed copies.
 
-use super::kernels::{Kernels, Number};
+use super::kernels::{GemmFloat, Kernels};
 use super::output::Cut;
-use super::scratch::Buffer;
+use super::scratch::ScratchBuffer;
 use super::tile::Span;
-use super::{Element, Product, pack};
+use super::{MatrixElement, Product, pack};
 use std::ops::Range;
 
 /// The part of the sum that is multiplied at once: a range of k, cut where segments end. Addresses are those of the
@@ -36,17 +36,17 @@ pub(super) struct Slivers<T> {
     pub(super) step: usize,
 }
 
-impl<'s, T: Number> Sum<'s, T> {
+impl<'s, T: GemmFloat> Sum<'s, T> {
     /// The spans of the range `ks` of k, from row `i` of A and column `j` of B on. The addresses are those of `E`s.
     ///
     /// # Safety
     /// The range lies within the sum.
-    pub(super) unsafe fn cut<E: Element<Number = T>, U: Element>(
+    pub(super) unsafe fn cut<E: MatrixElement<Accumulator = T>, U: MatrixElement>(
         p: &Product<'_, E, U>,
         i: usize,
         j: usize,
         ks: Range<usize>,
-        spans: &'s mut Buffer,
+        spans: &'s mut ScratchBuffer,
     ) -> Self {
         let list: *mut Span<T> = spans.room(p.segments.len());
         let (mut count, mut start) = (0, 0);
@@ -76,7 +76,7 @@ impl<'s, T: Number> Sum<'s, T> {
         kernels: &Kernels<T>,
         top: usize,
         rows: usize,
-        buffer: &mut Buffer,
+        buffer: &mut ScratchBuffer,
     ) -> Slivers<T> {
         let sliver = kernels.rows().min(pack::PITCH);
         // A line between them, as otherwise their beginnings would fall on one another in a cache.
@@ -98,7 +98,7 @@ impl<'s, T: Number> Sum<'s, T> {
     ///
     /// # Safety
     /// The columns are within B; `cols` begins where a panel does.
-    pub(super) unsafe fn pack_b(&self, kernels: &Kernels<T>, cols: Range<usize>, buffer: &mut Buffer) -> *mut T {
+    pub(super) unsafe fn pack_b(&self, kernels: &Kernels<T>, cols: Range<usize>, buffer: &mut ScratchBuffer) -> *mut T {
         let packed: *mut T = buffer.room(cols.len().next_multiple_of(kernels.lanes) * self.k);
         // SAFETY: as the caller promises; the buffer has room.
         unsafe { self.pack_b_to(kernels, cols, packed) };
@@ -165,7 +165,7 @@ impl<'s, T: Number> Sum<'s, T> {
         (top, j): (usize, usize),
         panel: usize,
         packed: (Option<&Slivers<T>>, Option<*const T>),
-        buffer: &'b mut Buffer,
+        buffer: &'b mut ScratchBuffer,
     ) -> Strip<'b, T> {
         let list: *mut Span<T> = buffer.room(self.spans.len());
         if let (Some(slivers), Some(b)) = packed {

@@ -70,7 +70,7 @@ pub(crate) struct Tile<'a, T> {
 /// For every span, `MR × k` elements of A and `k × NV·LANES` of B are readable at the given strides; `MR × NV·LANES`
 /// elements of C are readable and writable, by nobody else at this time; the instruction set of `V` is available.
 #[inline(always)]
-pub(super) unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(t: &Tile<'_, V::Number>) {
+pub(super) unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(t: &Tile<'_, V::Lane>) {
     // SAFETY: all addresses are those that the caller vouches for.
     unsafe {
         let at = |i: usize, j: usize| t.c.offset(i as isize * t.c_row).add(j * V::LANES);

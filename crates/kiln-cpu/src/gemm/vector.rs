@@ -1,7 +1,7 @@
 //! The registers the micro-kernels compute in: six operations per instruction set and number type.
 //!
 //! Arrays `[f32; 16]` with `mul_add` reach the same speed when everything unrolls, but whether it does hangs on the
-//! optimiser's mood and level; with the register types it does so in every build.
+//! optimizer's mood and level; with the register types it does so in every build.
 
 /// A register of `LANES` numbers.
 ///
@@ -10,26 +10,26 @@
 /// a check of [`crate::Isa::is_available`].
 pub(super) trait Vector: Copy {
     /// What it holds `LANES` of.
-    type Number: Copy;
+    type Lane: Copy;
     /// The numbers in a register.
     const LANES: usize;
     /// All zeros.
     unsafe fn zero() -> Self;
     /// The `LANES` numbers at `p`, of any alignment.
-    unsafe fn load(p: *const Self::Number) -> Self;
+    unsafe fn load(p: *const Self::Lane) -> Self;
     /// The first `n < LANES` numbers at `p`, and zeros; no more than those is read.
-    unsafe fn load_first(p: *const Self::Number, n: usize) -> Self;
+    unsafe fn load_first(p: *const Self::Lane, n: usize) -> Self;
     /// The number at `p` in every lane.
-    unsafe fn splat(p: *const Self::Number) -> Self;
+    unsafe fn splat(p: *const Self::Lane) -> Self;
     /// Writes the `LANES` numbers to `p`, of any alignment.
-    unsafe fn store(self, p: *mut Self::Number);
+    unsafe fn store(self, p: *mut Self::Lane);
     /// `self + a·b`, rounded once, except on the portable path.
     unsafe fn fma(self, a: Self, b: Self) -> Self;
     /// `self + other`.
     unsafe fn add(self, other: Self) -> Self;
     /// Asks for the cache line at `p`, which need not be a valid address.
     #[inline(always)]
-    fn prefetch(p: *const Self::Number) {
+    fn prefetch(p: *const Self::Lane) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a prefetch reads nothing and faults nowhere; SSE is in the baseline.
         unsafe {
@@ -44,7 +44,7 @@ macro_rules! vector {
     ($($register:ty, $number:ty, $lanes:literal:
         $zero:ident $load:ident $splat:ident $store:ident $add:ident, $fma:expr, $load_first:expr;)*) => { $(
         impl Vector for $register {
-            type Number = $number;
+            type Lane = $number;
             const LANES: usize = $lanes;
             #[inline(always)]
             unsafe fn zero() -> Self {
@@ -136,7 +136,7 @@ pub(super) struct Lanes<T, const N: usize>([T; N]);
 macro_rules! lanes {
     ($($number:ty, $lanes:literal;)*) => { $(
         impl Vector for Lanes<$number, $lanes> {
-            type Number = $number;
+            type Lane = $number;
             const LANES: usize = $lanes;
             #[inline(always)]
             unsafe fn zero() -> Self {

@@ -1,7 +1,7 @@
 //! Operands of half types: converted to `f32`, block by block, before they are packed or read.
 
-use super::Element;
-use super::scratch::Buffer;
+use super::MatrixElement;
+use super::scratch::ScratchBuffer;
 use super::sum::Sum;
 use super::tile::Span;
 
@@ -9,18 +9,18 @@ use super::tile::Span;
 ///
 /// # Safety
 /// The spans' addresses are those of `T`s, and the blocks lie within A and B.
-pub(super) unsafe fn widen<'s, T: Element>(
-    sum: &Sum<'_, T::Number>,
+pub(super) unsafe fn widen<'s, T: MatrixElement>(
+    sum: &Sum<'_, T::Accumulator>,
     rows: usize,
     cols: usize,
-    (a, b): (&mut Buffer, &mut Buffer),
-    list: &'s mut Buffer,
-) -> Sum<'s, T::Number> {
-    let (a, b): (*mut T::Number, *mut T::Number) = (a.room(rows * sum.k), b.room(sum.k * cols));
+    (a, b): (&mut ScratchBuffer, &mut ScratchBuffer),
+    list: &'s mut ScratchBuffer,
+) -> Sum<'s, T::Accumulator> {
+    let (a, b): (*mut T::Accumulator, *mut T::Accumulator) = (a.room(rows * sum.k), b.room(sum.k * cols));
     // A's rows adjacent to one another, or its columns; the same for B.
     let a_strides = if sum.a_strides.0 == 1 { (1, rows) } else { (sum.k, 1) };
     let b_strides = if sum.b_strides.0 == 1 && sum.b_strides.1 != 1 { (1, sum.k) } else { (cols, 1) };
-    let spans: *mut Span<T::Number> = list.room(sum.spans.len());
+    let spans: *mut Span<T::Accumulator> = list.room(sum.spans.len());
     let mut done = 0;
     // SAFETY: within the operands, and within the room made for the copies.
     unsafe {
@@ -41,10 +41,10 @@ pub(super) unsafe fn widen<'s, T: Element>(
 ///
 /// # Safety
 /// The block lies within both matrices.
-unsafe fn block<T: Element>(
+unsafe fn block<T: MatrixElement>(
     src: *const T,
     from: (isize, isize),
-    dst: *mut T::Number,
+    dst: *mut T::Accumulator,
     to: (usize, usize),
     (rows, cols): (usize, usize),
 ) {

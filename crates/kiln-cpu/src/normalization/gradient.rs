@@ -1,4 +1,4 @@
-//! The gradient of normalisation.
+//! The gradient of normalization.
 
 use super::sums::{Group, Terms, group, sums};
 use super::{Channels, Normalizer, Place, spread};
@@ -9,7 +9,7 @@ use kiln_math::Real;
 /// The operands of a gradient: x, y (looked at where a rectifier followed) and dy.
 #[derive(Clone, Copy, Debug)]
 pub struct Slopes<'a, T> {
-    /// What was normalised.
+    /// What was normalized.
     pub x: &'a [T],
     /// What came of it.
     pub y: &'a [T],
@@ -75,9 +75,9 @@ impl<T: Number, const RELU: bool, const OWN: bool> Kernel for Descend<'_, T, REL
         let Descend { dx, of: Slopes { x, y, dy }, mean, factors: [a, b, c] } = self;
         let operands = x.iter().zip(y).zip(dy).zip(mean).zip(a.iter().zip(b).zip(c));
         for (dx, ((((&x, &y), &dy), &mean), ((&a, &b), &c))) in dx.iter_mut().zip(operands) {
-            let centred = x.enter::<S>() - mean.enter::<S>();
+            let centered = x.enter::<S>() - mean.enter::<S>();
             let (dz, a) = (through::<S, T, RELU>(dy, y), a.enter::<S>());
-            let rest = centred.mul_add(b.enter::<S>(), c.enter::<S>());
+            let rest = centered.mul_add(b.enter::<S>(), c.enter::<S>());
             *dx = T::leave::<S>(if OWN { dz.mul_add(a, rest) } else { dz * a });
         }
     }

@@ -1,4 +1,4 @@
-//! Moments of channels, and normalisation by them, of (N, C, S).
+//! Moments of channels, and normalization by them, of (N, C, S).
 //!
 //! Channels are taken in blocks whose elements are adjacent in each sample, so that vectors are whole whether S is 1 or a
 //! large plane. Sums over a channel are those of `sums`.
@@ -143,8 +143,8 @@ impl<T: Number> Terms<T, 1> for Spread<'_, T> {
         let x = group::<S, T, W>(self.x, at);
         let (shift, mean) = (group::<S, T, W>(self.shift, factor), group::<S, T, W>(self.mean, factor));
         for j in 0..W {
-            let centred = (x[j] - shift[j]) - mean[j];
-            sums[j] = centred.mul_add(centred, sums[j]);
+            let centered = (x[j] - shift[j]) - mean[j];
+            sums[j] = centered.mul_add(centered, sums[j]);
         }
         [sums]
     }
@@ -187,7 +187,7 @@ fn finite<T: Number>(x: T) -> T {
     if x.to_f64().is_finite() { x } else { T::default() }
 }
 
-/// What normalises channels: moments (2, C), ε, weight and bias (C,), and whether max(·, 0) follows.
+/// What normalizes channels: moments (2, C), ε, weight and bias (C,), and whether max(·, 0) follows.
 #[derive(Clone, Copy, Debug)]
 pub struct Normalizer<'a, T> {
     /// Means, then variances.
@@ -242,13 +242,13 @@ impl<T: Number> Kernel for Apply<'_, T> {
         let floor = if self.relu { zero } else { T::from_f64(f64::NEG_INFINITY).enter::<S>() };
         let operands = self.x.iter().zip(self.mean).zip(self.scale).zip(self.shift);
         for (y, (((x, mean), scale), shift)) in self.y.iter_mut().zip(operands) {
-            let centred = x.enter::<S>() - mean.enter::<S>();
-            *y = T::leave::<S>(centred.mul_add(scale.enter::<S>(), shift.enter::<S>()).maximum(floor));
+            let centered = x.enter::<S>() - mean.enter::<S>();
+            *y = T::leave::<S>(centered.mul_add(scale.enter::<S>(), shift.enter::<S>()).maximum(floor));
         }
     }
 }
 
-/// y = (x − mean) / sqrt(variance + ε) · weight + bias by channel, and max(·, 0) where the normaliser says so.
+/// y = (x − mean) / sqrt(variance + ε) · weight + bias by channel, and max(·, 0) where the normalizer says so.
 ///
 /// # Panics
 /// Slices of other lengths.

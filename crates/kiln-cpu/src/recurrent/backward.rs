@@ -1,11 +1,11 @@
 //! The backward pass.
 
-use super::gradients::{self, Step};
+use super::gradients::{self, BackwardStep};
 use super::rows::Rows;
 use super::share::Work;
 use super::{Length, RecurrentCell, Sequence};
 use crate::Isa;
-use crate::gemm::{Element, Factor, Number as Multiplied, Packed, Target};
+use crate::gemm::{GemmFloat, LeftFactor, MatrixElement, Packed, Target};
 use crate::operand::Number;
 use std::ops::Range;
 
@@ -40,7 +40,7 @@ pub struct Gradients<'a, T> {
 }
 
 /// The numbers of workspace that [`backward`] takes.
-pub fn backward_workspace<T: Multiplied + Element<Number = T>>(isa: Isa, s: &Sequence<'_, T>) -> usize {
+pub fn backward_workspace<T: GemmFloat + MatrixElement<Accumulator = T>>(isa: Isa, s: &Sequence<'_, T>) -> usize {
     let apart = s.keep.is_some() || s.cell == (RecurrentCell::Gru { reset_after: false });
     Packed::<T>::elements(isa, s.gate_width(), s.hidden) + if apart { s.batch * s.hidden } else { 0 }
 }
@@ -52,7 +52,7 @@ pub fn backward_workspace<T: Multiplied + Element<Number = T>>(isa: Isa, s: &Seq
 ///
 /// # Panics
 /// Slices of other lengths.
-pub fn backward<T: Number + Multiplied + Element<Number = T>>(
+pub fn backward<T: Number + GemmFloat + MatrixElement<Accumulator = T>>(
     isa: Isa,
     s: &Sequence<'_, T>,
     incoming: &Incoming<'_, T>,
@@ -146,7 +146,7 @@ struct Backward<'a, T: 'static> {
     product: Rows<T>,
 }
 
-impl<T: Number + Multiplied + Element<Number = T>> Backward<'_, T> {
+impl<T: Number + GemmFloat + MatrixElement<Accumulator = T>> Backward<'_, T> {
     /// Packs the weights of some units.
     fn pack(&self, units: Range<usize>) {
         // SAFETY: the weights, whose rows are the products' k.
@@ -166,7 +166,7 @@ impl<T: Number + Multiplied + Element<Number = T>> Backward<'_, T> {
     ) {
         let to = to.from(sequences.start, 0);
         let target = Target { rows: sequences.len(), c: to.first(), c_row: to.stride(), accumulate };
-        let factors = from.map(|(from, gates)| Factor {
+        let factors = from.map(|(from, gates)| LeftFactor {
             a: from.from(sequences.start, 0).first().cast_const(),
             a_row: from.stride(),
             ks: gates.start * self.s.hidden..gates.end * self.s.hidden,
@@ -224,7 +224,7 @@ impl<T: Number + Multiplied + Element<Number = T>> Backward<'_, T> {
         let inner = slab(self.inner, t);
         // The first step to be gone through has nothing that came through a product.
         let product = (phase == 1 || s.keep.is_some() && back > 0).then_some(self.product);
-        let step = Step {
+        let step = BackwardStep {
             sequences,
             units,
             hidden,

@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// What a step's cells read and write: rows are sequences, columns units, gates one after the other.
 #[derive(Clone)]
-pub(super) struct Step<'a, T> {
+pub(super) struct ForwardStep<'a, T> {
     pub(super) sequences: Range<usize>,
     pub(super) units: Range<usize>,
     pub(super) hidden: usize,
@@ -31,7 +31,7 @@ pub(super) struct Step<'a, T> {
     pub(super) kept: Rows<T>,
 }
 
-impl<T: Number> Step<'_, T> {
+impl<T: Number> ForwardStep<'_, T> {
     /// The columns of gate `g`.
     #[inline(always)]
     fn gate(&self, g: usize) -> Range<usize> {
@@ -67,7 +67,7 @@ pub(super) fn multiply<S: Simd, T: Number>(out: &mut [T], a: &[T], b: &[T]) {
     }
 }
 
-struct Simple<'a, 'b, T>(&'a Step<'b, T>, bool);
+struct Simple<'a, 'b, T>(&'a ForwardStep<'b, T>, bool);
 
 impl<T: Number> Kernel for Simple<'_, '_, T> {
     type Output = ();
@@ -97,7 +97,7 @@ impl<T: Number> Kernel for Simple<'_, '_, T> {
     }
 }
 
-struct Lstm<'a, 'b, T>(&'a Step<'b, T>);
+struct Lstm<'a, 'b, T>(&'a ForwardStep<'b, T>);
 
 impl<T: Number> Kernel for Lstm<'_, '_, T> {
     type Output = ();
@@ -142,7 +142,7 @@ impl<T: Number> Kernel for Lstm<'_, '_, T> {
 }
 
 /// A GRU's step whose reset gate comes after the product.
-struct Gru<'a, 'b, T>(&'a Step<'b, T>);
+struct Gru<'a, 'b, T>(&'a ForwardStep<'b, T>);
 
 impl<T: Number> Kernel for Gru<'_, '_, T> {
     type Output = ();
@@ -189,7 +189,7 @@ impl<T: Number> Kernel for Gru<'_, '_, T> {
 }
 
 /// The first half of a GRU's step whose reset gate comes before the product: r, z, and r⊙h.
-struct Reset<'a, 'b, T>(&'a Step<'b, T>);
+struct Reset<'a, 'b, T>(&'a ForwardStep<'b, T>);
 
 impl<T: Number> Kernel for Reset<'_, '_, T> {
     type Output = ();
@@ -231,7 +231,7 @@ impl<T: Number> Kernel for Reset<'_, '_, T> {
 }
 
 /// The second half of it: n and the new state.
-struct Renew<'a, 'b, T>(&'a Step<'b, T>);
+struct Renew<'a, 'b, T>(&'a ForwardStep<'b, T>);
 
 impl<T: Number> Kernel for Renew<'_, '_, T> {
     type Output = ();
@@ -267,7 +267,7 @@ impl<T: Number> Kernel for Renew<'_, '_, T> {
 }
 
 /// Runs the cells of a step: those of a GRU whose reset gate comes before its product in two phases, others in one.
-pub(super) fn forward<T: Number>(isa: Isa, cell: RecurrentCell, phase: usize, step: &Step<'_, T>) {
+pub(super) fn forward<T: Number>(isa: Isa, cell: RecurrentCell, phase: usize, step: &ForwardStep<'_, T>) {
     match (cell, phase) {
         (RecurrentCell::Tanh, _) => isa.run(Simple(step, false)),
         (RecurrentCell::Relu, _) => isa.run(Simple(step, true)),

@@ -1,16 +1,16 @@
 //! The forward pass.
 
-use super::cells::{self, Step};
+use super::cells::{self, ForwardStep};
 use super::rows::Rows;
 use super::share::Work;
 use super::{Length, RecurrentCell, Sequence};
 use crate::Isa;
-use crate::gemm::{Element, Factor, Number as Multiplied, Packed, Target};
+use crate::gemm::{GemmFloat, LeftFactor, MatrixElement, Packed, Target};
 use crate::operand::Number;
 use std::ops::Range;
 
 /// The numbers of workspace that [`forward`] takes.
-pub fn forward_workspace<T: Multiplied + Element<Number = T>>(isa: Isa, s: &Sequence<'_, T>) -> usize {
+pub fn forward_workspace<T: GemmFloat + MatrixElement<Accumulator = T>>(isa: Isa, s: &Sequence<'_, T>) -> usize {
     let kept = if s.keep.is_some() { 2 * s.batch * s.hidden } else { 0 };
     s.cell.gates() * Packed::<T>::elements(isa, s.hidden, s.hidden) + kept
 }
@@ -25,7 +25,7 @@ pub fn forward_workspace<T: Multiplied + Element<Number = T>>(isa: Isa, s: &Sequ
 ///
 /// # Panics
 /// Slices of other lengths.
-pub fn forward<T: Number + Multiplied + Element<Number = T>>(
+pub fn forward<T: Number + GemmFloat + MatrixElement<Accumulator = T>>(
     isa: Isa,
     s: &Sequence<'_, T>,
     gates: &mut [T],
@@ -94,7 +94,7 @@ struct Forward<'a, T: 'static> {
     kept: [Rows<T>; 2],
 }
 
-impl<T: Number + Multiplied + Element<Number = T>> Forward<'_, T> {
+impl<T: Number + GemmFloat + MatrixElement<Accumulator = T>> Forward<'_, T> {
     /// Packs the weights of some units.
     fn pack(&self, units: Range<usize>) {
         let hidden = self.s.hidden;
@@ -130,11 +130,12 @@ impl<T: Number + Multiplied + Element<Number = T>> Forward<'_, T> {
             let apart = s.cell == (RecurrentCell::Gru { reset_after: true }) && gate == 2;
             let to = if apart { inner } else { gates.from(0, gate * hidden) }.from(sequences.start, 0);
             let target = Target { rows: sequences.len(), c: to.first(), c_row: to.stride(), accumulate: !apart };
-            let factor = Factor { a: factor.from(sequences.start, 0).first(), a_row: factor.stride(), ks: 0..hidden };
+            let factor =
+                LeftFactor { a: factor.from(sequences.start, 0).first(), a_row: factor.stride(), ks: 0..hidden };
             // SAFETY: as the caller promises; packed before the first step.
             unsafe { self.weights[gate].multiply(units.clone(), &[factor], &target) };
         }
-        let step = Step {
+        let step = ForwardStep {
             sequences,
             units,
             hidden,

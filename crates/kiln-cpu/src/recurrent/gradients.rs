@@ -10,7 +10,7 @@ use std::ops::Range;
 
 /// What the gradients of a step's cells read and write: rows are sequences, columns units, gates one after the other.
 #[derive(Clone)]
-pub(super) struct Step<'a, T> {
+pub(super) struct BackwardStep<'a, T> {
     pub(super) sequences: Range<usize>,
     pub(super) units: Range<usize>,
     pub(super) hidden: usize,
@@ -36,7 +36,7 @@ pub(super) struct Step<'a, T> {
     pub(super) keep: Option<Rows<T>>,
 }
 
-impl<T: Number> Step<'_, T> {
+impl<T: Number> BackwardStep<'_, T> {
     /// The columns of gate `g`.
     #[inline(always)]
     fn gate(&self, g: usize) -> Range<usize> {
@@ -80,7 +80,7 @@ pub(super) fn add_product<S: Simd, T: Number>(to: &mut [T], a: &[T], b: &[T]) {
     }
 }
 
-struct Simple<'a, 'b, T>(&'a Step<'b, T>, bool);
+struct Simple<'a, 'b, T>(&'a BackwardStep<'b, T>, bool);
 
 impl<T: Number> Kernel for Simple<'_, '_, T> {
     type Output = ();
@@ -109,7 +109,7 @@ impl<T: Number> Kernel for Simple<'_, '_, T> {
     }
 }
 
-struct Lstm<'a, 'b, T>(&'a Step<'b, T>);
+struct Lstm<'a, 'b, T>(&'a BackwardStep<'b, T>);
 
 impl<T: Number> Kernel for Lstm<'_, '_, T> {
     type Output = ();
@@ -155,7 +155,7 @@ impl<T: Number> Kernel for Lstm<'_, '_, T> {
 }
 
 /// A GRU's step: of a reset gate that comes after, all of it; of one that comes before, the first phase.
-struct Gru<'a, 'b, T>(&'a Step<'b, T>, bool);
+struct Gru<'a, 'b, T>(&'a BackwardStep<'b, T>, bool);
 
 impl<T: Number> Kernel for Gru<'_, '_, T> {
     type Output = ();
@@ -203,7 +203,7 @@ impl<T: Number> Kernel for Gru<'_, '_, T> {
 }
 
 /// The second phase of a GRU's step whose reset gate comes before: from the gradient of r⊙h.
-struct Reset<'a, 'b, T>(&'a Step<'b, T>);
+struct Reset<'a, 'b, T>(&'a BackwardStep<'b, T>);
 
 impl<T: Number> Kernel for Reset<'_, '_, T> {
     type Output = ();
@@ -249,7 +249,7 @@ impl<T: Number> Kernel for Reset<'_, '_, T> {
 
 /// Runs the gradients of a step's cells: those of a GRU whose reset gate comes before its product in two phases, others in
 /// one.
-pub(super) fn backward<T: Number>(isa: Isa, cell: RecurrentCell, phase: usize, step: &Step<'_, T>) {
+pub(super) fn backward<T: Number>(isa: Isa, cell: RecurrentCell, phase: usize, step: &BackwardStep<'_, T>) {
     match (cell, phase) {
         (RecurrentCell::Tanh, _) => isa.run(Simple(step, false)),
         (RecurrentCell::Relu, _) => isa.run(Simple(step, true)),
@@ -260,7 +260,7 @@ pub(super) fn backward<T: Number>(isa: Isa, cell: RecurrentCell, phase: usize, s
 }
 
 /// The last of what comes through the recurrent product: dh += keep ⊙ product.
-struct Rest<'a, 'b, T>(&'a Step<'b, T>);
+struct Rest<'a, 'b, T>(&'a BackwardStep<'b, T>);
 
 impl<T: Number> Kernel for Rest<'_, '_, T> {
     type Output = ();
@@ -275,6 +275,6 @@ impl<T: Number> Kernel for Rest<'_, '_, T> {
 }
 
 /// Adds what came through the recurrent product to the gradient of the first state.
-pub(super) fn finish<T: Number>(isa: Isa, step: &Step<'_, T>) {
+pub(super) fn finish<T: Number>(isa: Isa, step: &BackwardStep<'_, T>) {
     isa.run(Rest(step));
 }

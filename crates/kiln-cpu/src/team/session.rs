@@ -79,7 +79,7 @@ impl Leader<'_> {
 /// The epoch of a team whose leader has left. Open regions have odd epochs.
 const CLOSED: usize = usize::MAX - 1;
 
-/// A word on a cache line (and its neighbour, which is fetched with it) of its own.
+/// A word on a cache line (and its neighbor, which is fetched with it) of its own.
 #[repr(align(128))]
 struct Line<T>(T);
 

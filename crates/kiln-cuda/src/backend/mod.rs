@@ -22,8 +22,8 @@ use crate::gpu::Gpu;
 use crate::machine::Machine;
 use kiln_math::BinaryOp;
 use kiln_tensor::{
-    ArgReduceOp, Backend, Buffer, Call, CompareOp, Distribution, Epilogue, MemoryStats, Out, Ran, ReduceOp, Result,
-    UnaryCall, View,
+    ArgReduceOp, Backend, Call, CompareOp, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, Ran, ReduceOp,
+    Result, UnaryCall, View,
 };
 
 /// Primitives that are refused after a fault, and else what the modules make of them.
@@ -43,13 +43,13 @@ unsafe impl<M: Machine> Backend for Gpu<M> {
         self.machine().name()
     }
 
-    fn alloc(&self, bytes: usize) -> Result<Buffer> {
+    fn alloc(&self, bytes: usize) -> Result<DeviceBuffer> {
         self.allocated(bytes)
     }
-    fn alloc_zeroed(&self, bytes: usize) -> Result<Buffer> {
+    fn alloc_zeroed(&self, bytes: usize) -> Result<DeviceBuffer> {
         self.zeroed(bytes)
     }
-    unsafe fn free(&self, buffer: Buffer) {
+    unsafe fn free(&self, buffer: DeviceBuffer) {
         self.freed(buffer);
     }
     fn synchronize(&self) -> Result<()> {
@@ -64,8 +64,8 @@ unsafe impl<M: Machine> Backend for Gpu<M> {
     }
 
     primitives! {
-        upload(to: Buffer, offset: usize, from: &[u8]) => uploaded(to, offset, from);
-        download(to: &mut [u8], from: Buffer, offset: usize) => downloaded(to, from, offset);
+        upload(to: DeviceBuffer, offset: usize, from: &[u8]) => uploaded(to, offset, from);
+        download(to: &mut [u8], from: DeviceBuffer, offset: usize) => downloaded(to, from, offset);
         fill(out: Out<'_>, value: f64) => fill_elements(&out, value);
         copy(out: View<'_>, x: View<'_>) => copy_elements(&out, &x);
         unary(call: UnaryCall, out: Out<'_>, x: View<'_>) => unary_elements(call, &out, &x);

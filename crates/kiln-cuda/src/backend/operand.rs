@@ -2,18 +2,18 @@
 
 use crate::gpu::Gpu;
 use crate::machine::Machine;
-use cuda_std::{Element, Global, GlobalMut};
+use cuda_std::{DeviceCopy, Global, GlobalMut};
 use gpu_kernels::matmul::RELU;
 use gpu_kernels::window;
 use kiln_math::UnaryOp;
-use kiln_tensor::{Buffer, DType, Layout, Out, Result, Shape, UnaryCall, View, Window, unsupported_dtype};
+use kiln_tensor::{DType, DeviceBuffer, Layout, Out, Result, Shape, UnaryCall, View, Window, unsupported_dtype};
 
 /// Row-major elements in device memory; temporary memory goes back when it is dropped.
 pub(super) struct Operand<'g, M: Machine> {
     gpu: &'g Gpu<M>,
     address: u64,
     elements: usize,
-    temporary: Option<Buffer>,
+    temporary: Option<DeviceBuffer>,
 }
 
 impl<M: Machine> Drop for Operand<'_, M> {
@@ -32,8 +32,8 @@ impl<M: Machine> Operand<'_, M> {
     }
 
     /// The elements, of this type, as a buffer of their own.
-    pub(super) fn buffer(&self, dtype: DType) -> Buffer {
-        Buffer { address: self.address as usize, bytes: self.elements * dtype.size() }
+    pub(super) fn buffer(&self, dtype: DType) -> DeviceBuffer {
+        DeviceBuffer { address: self.address as usize, bytes: self.elements * dtype.size() }
     }
 
     /// `elements` elements from `first` on, of this type; where there are none, none.
@@ -44,13 +44,13 @@ impl<M: Machine> Operand<'_, M> {
     }
 
     /// The elements, to be read. `T` is the type that they have.
-    pub(super) fn read<T: Element>(&self) -> Global<T> {
+    pub(super) fn read<T: DeviceCopy>(&self) -> Global<T> {
         // SAFETY: an operand is so many elements of live memory of this device, and launches go to this device.
         unsafe { Global::from_raw(self.address, self.elements) }
     }
 
     /// The elements, to be written.
-    pub(super) fn write<T: Element>(&self) -> GlobalMut<T> {
+    pub(super) fn write<T: DeviceCopy>(&self) -> GlobalMut<T> {
         // SAFETY: as above; outputs and temporary memory are the caller's alone.
         unsafe { GlobalMut::from_raw(self.address, self.elements) }
     }
@@ -76,8 +76,8 @@ pub(super) fn axes(shape: &Shape) -> window::Axes {
 }
 
 /// A window as kernels take it.
-pub(super) fn window(window: &Window) -> window::Window {
-    window::Window {
+pub(super) fn window(window: &Window) -> window::DeviceWindow {
+    window::DeviceWindow {
         kernel: sizes(window.kernel),
         stride: sizes(window.stride),
         dilation: sizes(window.dilation),
@@ -118,13 +118,13 @@ impl<M: Machine> Gpu<M> {
 
     /// `elements` elements of a buffer from `offset` on; where it ends before, as many as it has, so that the simulator
     /// finds an access beyond.
-    pub(super) fn part(&self, buffer: Buffer, offset: usize, elements: usize, dtype: DType) -> Operand<'_, M> {
+    pub(super) fn part(&self, buffer: DeviceBuffer, offset: usize, elements: usize, dtype: DType) -> Operand<'_, M> {
         let elements = elements.min((buffer.bytes / dtype.size()).saturating_sub(offset));
         Operand { gpu: self, address: (buffer.address + offset * dtype.size()) as u64, elements, temporary: None }
     }
 
     /// All of a buffer, for kernels that find their elements by strides.
-    pub(super) fn whole(&self, buffer: Buffer, dtype: DType) -> Operand<'_, M> {
+    pub(super) fn whole(&self, buffer: DeviceBuffer, dtype: DType) -> Operand<'_, M> {
         self.part(buffer, 0, buffer.bytes / dtype.size(), dtype)
     }
 

@@ -5,7 +5,7 @@ use super::operand::{Operand, computed_in, flag_of, float, sizes};
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use crate::tile::{OF_MATRIX, tile};
-use cuda_std::Element;
+use cuda_std::DeviceCopy;
 use gpu_kernels::matmul::{self, ACCUMULATE, BATCH_AXES, BIAS};
 use kiln_tensor::{DType, Epilogue, Layout, Out, Result, View};
 
@@ -38,7 +38,7 @@ impl<'o, 'g, M: Machine> Matrix<'o, 'g, M> {
         Matrix { memory, start: layout.offset() as i64, row: *row as i64, column: *column as i64, batch }
     }
 
-    fn read<T: Element>(&self) -> matmul::Matrix<T> {
+    fn read<T: DeviceCopy>(&self) -> matmul::Matrix<T> {
         let &Matrix { memory, start, row, column, batch } = self;
         matmul::Matrix { elements: memory.read(), start, row, column, batch }
     }

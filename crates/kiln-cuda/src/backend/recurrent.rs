@@ -23,7 +23,7 @@ const RESET_AFTER: RecurrentCell = RecurrentCell::Gru { reset_after: true };
 const RESET_BEFORE: RecurrentCell = RecurrentCell::Gru { reset_after: false };
 
 /// One direction of one layer. What is not there has no elements.
-struct Layer<'g, M: Machine> {
+struct RecurrentLaunch<'g, M: Machine> {
     gpu: &'g Gpu<M>,
     cell: RecurrentCell,
     reverse: bool,
@@ -44,7 +44,7 @@ struct Layer<'g, M: Machine> {
     units: Geometry,
 }
 
-impl<'g, M: Machine> Layer<'g, M> {
+impl<'g, M: Machine> RecurrentLaunch<'g, M> {
     /// The layer; nothing where its kernels are not for it.
     fn new(gpu: &'g Gpu<M>, call: &Recurrence<'_>, states: &Shape) -> Result<Option<Self>> {
         let (dtype, [steps, batch, hidden]) = (call.weight.dtype, [states[0], states[1], states[2]]);
@@ -52,7 +52,7 @@ impl<'g, M: Machine> Layer<'g, M> {
         if !fits || !matches!(dtype, DType::F32 | DType::F64) {
             return Ok(None);
         }
-        Ok(Some(Layer {
+        Ok(Some(RecurrentLaunch {
             gpu,
             cell: call.cell,
             reverse: call.reverse,
@@ -149,7 +149,7 @@ struct Forward<'g, M: Machine> {
     kept: Operand<'g, M>,
 }
 
-impl<M: Machine> Layer<'_, M> {
+impl<M: Machine> RecurrentLaunch<'_, M> {
     /// The `i`-th step.
     fn forward(&self, to: &Forward<'_, M>, i: usize) -> Result<()> {
         let (t, shape, [hidden]) = (self.step(i), self.units, sizes([self.hidden]));
@@ -196,7 +196,7 @@ struct Backward<'g, M: Machine> {
     product: Operand<'g, M>,
 }
 
-impl<M: Machine> Layer<'_, M> {
+impl<M: Machine> RecurrentLaunch<'_, M> {
     /// The `i`-th step; `last` where none comes after it.
     fn backward(&self, pass: &Backward<'_, M>, i: usize, last: bool) -> Result<()> {
         let (t, shape, [hidden]) = (self.step(i), self.units, sizes([self.hidden]));
@@ -239,7 +239,7 @@ impl<M: Machine> Gpu<M> {
         if call.states.elements() == 0 {
             return Ok(Ran::Done);
         }
-        let Some(layer) = Layer::new(self, &call.layer, call.states.shape)? else { return Ok(Ran::NotHere) };
+        let Some(layer) = RecurrentLaunch::new(self, &call.layer, call.states.shape)? else { return Ok(Ran::NotHere) };
         let kept = if layer.is_dropped() { layer.temporary()? } else { self.absent() };
         if let Some(keep) = &call.layer.keep {
             let (buffer, dtype) = (kept.buffer(layer.dtype), layer.dtype);
@@ -262,7 +262,9 @@ impl<M: Machine> Gpu<M> {
         if call.dh0.elements() == 0 {
             return Ok(Ran::Done);
         }
-        let Some(layer) = Layer::new(self, &call.layer, call.states.layout.shape())? else { return Ok(Ran::NotHere) };
+        let Some(layer) = RecurrentLaunch::new(self, &call.layer, call.states.layout.shape())? else {
+            return Ok(Ran::NotHere);
+        };
         layer.fill(&call.dh0, call.last_grad.as_ref())?;
         if let Some(c0) = &call.dc0 {
             layer.fill(c0, call.cell_grad.as_ref())?;

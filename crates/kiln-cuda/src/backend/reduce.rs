@@ -105,7 +105,7 @@ impl<M: Machine> Gpu<M> {
         let dtype = computed_in(x.dtype);
         let count = x.layout.shape()[axis] as u64;
         let x = self.reduced_last(x, &[axis], dtype)?;
-        let (to, smallest) = (self.target(out), u32::from(op == ArgReduceOp::ArgMin));
+        let (to, smallest) = (self.target(out), u32::from(op == ArgReduceOp::Argmin));
         by_type!(dtype, T => {
             let positions = arg_reduce::<T> { y: to.write(), x: x.read(), count, smallest };
             self.run(positions, by_element(out.elements()))

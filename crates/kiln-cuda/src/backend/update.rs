@@ -4,13 +4,13 @@ use super::dispatch::by_float;
 use super::operand::single_or_double;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
-use cuda_std::Element;
+use cuda_std::DeviceCopy;
 use gpu_kernels::update::{AdamSettings, SLOTS, SgdSettings, Slot, adam, blocks, by_block, sgd};
 use kiln_tensor::{Result, UpdateCall, UpdateRule, UpdateSlot};
 
 impl<M: Machine> Gpu<M> {
     /// At most [`SLOTS`] tensors as a kernel takes them, and the blocks that all of them have.
-    fn slots<T: Element>(&self, slots: &[UpdateSlot]) -> ([Slot<T>; SLOTS], usize) {
+    fn slots<T: DeviceCopy>(&self, slots: &[UpdateSlot]) -> ([Slot<T>; SLOTS], usize) {
         let (none, mut first) = (self.absent(), 0);
         let states = [none.write(); 2];
         let none = Slot { parameter: none.write(), gradient: none.read(), states, first_block: u64::MAX };

@@ -1,6 +1,6 @@
 //! A GPU's results have the CPU's bits.
 
-use kiln_math::{BinaryOp, Purpose, Stream, UnaryOp};
+use kiln_math::{BinaryOp, Purpose, RandomStream, UnaryOp};
 use kiln_tensor::{
     DType, Device, Element, MatmulOptions, Normalization, RecurrentCell, RecurrentOptions, RecurrentStates, Tensor,
     UnaryCall,
@@ -10,7 +10,7 @@ use kiln_tensor::{
 fn values<T: Element>(count: usize, index: u64) -> Vec<T> {
     const SPECIAL: [f64; 12] =
         [0.0, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1.0, -1.0, 1e-40, -1e-310, 88.73, -104.0, 3.0e38];
-    let mut stream = Stream::new(3, Purpose::Data, index);
+    let mut stream = RandomStream::new(3, Purpose::Data, index);
     let mut random = move || {
         let size = 10f64.powf(6.0 * stream.uniform_f64() - 4.0);
         if stream.bernoulli(0.5) { size } else { -size }
@@ -86,8 +86,8 @@ pub(crate) fn reductions(gpu: &Device) {
         // Without infinities, whose sum says little.
         let x = Pair { cpu: x.cpu.clamp(-9.0, 9.0).unwrap(), gpu: x.gpu.clamp(-9.0, 9.0).unwrap() };
         let what = format!("sum of {shape:?} over {axes:?}");
-        same(&what, &x.cpu.sum(&axes[..], false).unwrap(), &x.gpu.sum(&axes[..], false).unwrap());
-        same(&what, &x.cpu.mean(&axes[..], true).unwrap(), &x.gpu.mean(&axes[..], true).unwrap());
+        same(&what, &x.cpu.sum(&axes[..]).unwrap(), &x.gpu.sum(&axes[..]).unwrap());
+        same(&what, &x.cpu.mean_keepdim(&axes[..]).unwrap(), &x.gpu.mean_keepdim(&axes[..]).unwrap());
     }
     for width in [1, 10, 33, 5000] {
         let x = Pair::new::<f32>(3 * width, 8, gpu).shaped(&[3, width]);
@@ -113,7 +113,7 @@ pub(crate) fn normalizations(gpu: &Device) {
     for dtype in [DType::F32, DType::F64, DType::F16, DType::BF16] {
         for (case, [n, c, s]) in SHAPES.into_iter().enumerate() {
             let draw = |index: u64, count: usize| {
-                let stream = Stream::new(6, Purpose::Data, index);
+                let stream = RandomStream::new(6, Purpose::Data, index);
                 let cpu = Tensor::uniform([count], -1.0, 3.0, DType::F64, &Device::cpu(), stream).unwrap();
                 let cpu = cpu.to_dtype(dtype).unwrap();
                 Pair { gpu: cpu.to_device(gpu).unwrap(), cpu }
@@ -162,7 +162,7 @@ pub(crate) fn products_and_random_numbers(gpu: &Device) {
     }
     for dtype in [DType::F32, DType::F64] {
         for count in [1, 7, 1000] {
-            let stream = Stream::new(1, Purpose::Data, 9);
+            let stream = RandomStream::new(1, Purpose::Data, 9);
             let draw = |device: &Device| {
                 [
                     Tensor::uniform([count], -2.0, 3.0, dtype, device, stream).unwrap(),
@@ -187,7 +187,7 @@ fn recurrent_layer(
     let (cpu, mut index) = (Device::cpu(), 20);
     let mut draw = |dims: &[usize]| {
         index += 1;
-        let stream = Stream::new(4, Purpose::Data, index);
+        let stream = RandomStream::new(4, Purpose::Data, index);
         Tensor::uniform(dims, -1.0, 1.0, dtype, &cpu, stream).unwrap().to_device(on).unwrap()
     };
     let width = cell.gates() * h;

@@ -1,6 +1,6 @@
 //! Convolution, pooling and normalization, each a kernel, against their composed forms on the same device, over random settings.
 
-use kiln_math::{Purpose, Stream, UnaryOp};
+use kiln_math::{Purpose, RandomStream, UnaryOp};
 use kiln_tensor::{
     Convolution, DType, Device, MAX_SPATIAL, MatmulOptions, Normalization, PerAxis, PoolOptions, Shape, Tensor, Window,
     composed,
@@ -9,13 +9,13 @@ use kiln_tensor::{
 /// A source of settings and numbers.
 struct Cases<'d> {
     device: &'d Device,
-    stream: Stream,
+    stream: RandomStream,
     dtype: DType,
 }
 
 impl<'d> Cases<'d> {
     fn new(device: &'d Device, number: u64, dtype: DType) -> Self {
-        Cases { device, stream: Stream::new(5, Purpose::Data, number), dtype }
+        Cases { device, stream: RandomStream::new(5, Purpose::Data, number), dtype }
     }
 
     fn between(&mut self, low: usize, high: usize) -> usize {

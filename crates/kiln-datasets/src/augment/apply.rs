@@ -1,7 +1,7 @@
 //! A drawn transform done to an image.
 
 use super::{Rectangle, Transform};
-use crate::normalise::Normalisation;
+use crate::normalize::Normalization;
 use kiln_cpu::Isa;
 use kiln_cpu::warp::{Fill, Planes, Room, warp};
 use kiln_tensor::{Error, Result};
@@ -30,29 +30,29 @@ impl Transform {
         if bytes.is_empty() {
             return Ok(out);
         }
-        self.write(&mut out, image, fill, &Normalisation::of_bytes(), &mut Room::default());
+        self.write(&mut out, image, fill, &Normalization::of_bytes(), &mut Room::default());
         Ok(out)
     }
 
-    /// Writes the transformed and normalised image.
+    /// Writes the transformed and normalized image.
     pub(super) fn write(
         &self,
         out: &mut [f32],
         image: Planes<'_>,
         fill: Fill,
-        normalisation: &Normalisation,
+        normalization: &Normalization,
         room: &mut Room,
     ) {
         let Planes { height, width, .. } = image;
         let map = self.map(height, width);
-        if self.colours.is_empty() {
-            warp(Isa::best(), out, image, map, fill, &normalisation.planes, room);
+        if self.colors.is_empty() {
+            warp(Isa::best(), out, image, map, fill, &normalization.planes, room);
         } else {
             warp(Isa::best(), out, image, map, fill, &[[1.0, 0.0]], room);
-            self.colours.iter().for_each(|colour| colour.apply(out, height * width));
-            normalisation.normalise(out);
+            self.colors.iter().for_each(|color| color.apply(out, height * width));
+            normalization.normalize(out);
         }
-        normalisation.standardise(out);
+        normalization.standardize(out);
         for part in &self.erased {
             for plane in out.chunks_exact_mut(height * width) {
                 for row in plane.chunks_exact_mut(width).skip(part.top).take(part.height) {

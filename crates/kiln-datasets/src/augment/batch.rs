@@ -2,7 +2,7 @@
 
 use super::mix::mix;
 use super::{Augmentation, Transform};
-use crate::normalise::Normalisation;
+use crate::normalize::Normalization;
 use kiln_cpu::gather::{Rows, in_parts};
 use kiln_cpu::warp::{Planes, Room};
 
@@ -16,14 +16,14 @@ pub(crate) struct Augmented {
 }
 
 impl Augmented {
-    /// Each image warped, recoloured, normalised and erased in one go, by as many threads as the caller's regions have; then
+    /// Each image warped, recolored, normalized and erased in one go, by as many threads as the caller's regions have; then
     /// mixed.
     pub(crate) fn write(
         &self,
         to: &mut [f32],
         rows: Rows<'_>,
         transforms: &[Transform],
-        normalisation: &Normalisation,
+        normalization: &Normalization,
     ) {
         let Augmented { channels, height, width, .. } = *self;
         let fill = self.augmentation.filled_with();
@@ -31,7 +31,7 @@ impl Augmented {
             let mut room = Room::default();
             for (i, to) in (first..).zip(part.chunks_exact_mut(rows.width)) {
                 if let Some(bytes) = rows.get(i) {
-                    transforms[i].write(to, Planes { bytes, channels, height, width }, fill, normalisation, &mut room);
+                    transforms[i].write(to, Planes { bytes, channels, height, width }, fill, normalization, &mut room);
                 }
             }
         });

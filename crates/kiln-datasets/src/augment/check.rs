@@ -1,6 +1,6 @@
 //! Settings that make no sense, a sentence each.
 
-use super::settings::{ColourJitter, Erasing, ResizedCrop};
+use super::settings::{ColorJitter, Erasing, ResizedCrop};
 use super::{Augmentation, Augmented, Shift, Zoom};
 use kiln_cpu::warp::Fill;
 use kiln_tensor::{Error, Result};
@@ -53,8 +53,8 @@ impl Augmentation {
         let tiny = f64::MIN_POSITIVE;
         let part = "a part of the area is expected, from above 0 to 1, the smaller one first";
         let ratio = "two ratios above 0 are expected, the smaller one first";
-        let ColourJitter { brightness, contrast, saturation, hue } = self.jitter;
-        let colour = |range| {
+        let ColorJitter { brightness, contrast, saturation, hue } = self.jitter;
+        let color = |range| {
             unless(
                 (0.0..f64::INFINITY).contains(&range),
                 "a number of at least 0 is expected; it is drawn from 1 − x to 1 + x",
@@ -86,13 +86,13 @@ impl Augmentation {
             ),
             ("random_resized_crop, area", pair(area), ends(area, tiny, 1.0, part)),
             ("random_resized_crop, ratio", pair(shape), ends(shape, tiny, f64::MAX, ratio)),
-            ("colour_jitter, brightness", brightness.to_string(), colour(brightness)),
-            ("colour_jitter, contrast", contrast.to_string(), colour(contrast)),
-            ("colour_jitter, saturation", saturation.to_string(), colour(saturation)),
+            ("color_jitter, brightness", brightness.to_string(), color(brightness)),
+            ("color_jitter, contrast", contrast.to_string(), color(contrast)),
+            ("color_jitter, saturation", saturation.to_string(), color(saturation)),
             (
-                "colour_jitter, hue",
+                "color_jitter, hue",
                 hue.to_string(),
-                unless((0.0..=0.5).contains(&hue), "a number from 0 to 0.5 is expected, a part of the colour circle"),
+                unless((0.0..=0.5).contains(&hue), "a number from 0 to 0.5 is expected, a part of the color circle"),
             ),
             ("cutout", "0".into(), unless(self.cutout != Some(0), "a square of at least 1 pixel is expected")),
             (
@@ -136,9 +136,9 @@ impl Augmentation {
         if let Some(size) = self.cutout.filter(|&size| size > shortest) {
             return refused(format!("cutout of {size} × {size}: images of at least that size are expected"));
         }
-        let ColourJitter { contrast, saturation, hue, .. } = self.jitter;
+        let ColorJitter { contrast, saturation, hue, .. } = self.jitter;
         if contrast.max(saturation).max(hue) > 0.0 && ![1, 3].contains(&channels) {
-            return refused("colour_jitter: images of one channel or of red, green and blue are expected".to_owned());
+            return refused("color_jitter: images of one channel or of red, green and blue are expected".to_owned());
         }
         Ok(Augmented { augmentation: self, channels, height, width })
     }

@@ -1,7 +1,7 @@
 //! The random numbers of a sample.
 
 use crate::Pass;
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use std::f64::consts::TAU;
 
 /// Blocks of four words that belong to a sample; each transform has its own among them.
@@ -24,13 +24,13 @@ pub(super) mod block {
 /// Numbers fixed by (seed, epoch, sample), whatever else is drawn.
 #[derive(Clone, Copy)]
 pub(super) struct Draw {
-    stream: Stream,
+    stream: RandomStream,
     first: u64,
 }
 
 impl Draw {
     pub(super) fn new(pass: Pass, sample: usize) -> Draw {
-        let stream = Stream::new(pass.seed, Purpose::Augment, pass.epoch);
+        let stream = RandomStream::new(pass.seed, Purpose::Augment, pass.epoch);
         Draw { stream, first: (sample as u64).wrapping_mul(BLOCKS) }
     }
 

@@ -1,4 +1,4 @@
-//! Samples of a batch mixed with their neighbours.
+//! Samples of a batch mixed with their neighbors.
 
 use super::{Rectangle, Transform};
 

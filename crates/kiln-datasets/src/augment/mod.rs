@@ -3,17 +3,17 @@
 mod apply;
 mod batch;
 mod check;
-mod colour;
+mod color;
 mod draw;
 mod mix;
 mod sample;
 mod settings;
 mod words;
 
-pub use colour::Colour;
+pub use color::Color;
 pub use mix::Mix;
-pub use sample::{Rectangle, Transform, Window};
-pub use settings::{ColourJitter, Erasing, ResizedCrop, Shift, Zoom};
+pub use sample::{CropWindow, Rectangle, Transform};
+pub use settings::{ColorJitter, Erasing, ResizedCrop, Shift, Zoom};
 pub use words::{AUGMENTATIONS, Word};
 
 pub(crate) use batch::Augmented;
@@ -40,11 +40,11 @@ use kiln_cpu::warp::Fill;
 ///
 /// The order of the calls is of no account. An image is
 /// 1. warped, once: crop, rotation, shift, shear, zoom and flips make one affine map, and each pixel is sampled from the
-///    original between its four neighbours;
-/// 2. recoloured: channel shift, brightness, colour jitter;
-/// 3. normalised, as its data set says, which is done to test images too (Keras's `rescale` and its featurewise and samplewise
-///    settings: [`ImageDataset::normalised`](crate::ImageDataset::normalised),
-///    [`normalised_channels`](crate::ImageDataset::normalised_channels), [`standardised`](crate::ImageDataset::standardised));
+///    original between its four neighbors;
+/// 2. recolored: channel shift, brightness, color jitter;
+/// 3. normalized, as its data set says, which is done to test images too (Keras's `rescale` and its featurewise and samplewise
+///    settings: [`ImageDataset::normalized`](crate::ImageDataset::normalized),
+///    [`normalized_channels`](crate::ImageDataset::normalized_channels), [`standardized`](crate::ImageDataset::standardized));
 /// 4. partly erased: cutout, random erasing;
 /// 5. mixed with the image before it in the batch: mixup, CutMix.
 ///
@@ -65,7 +65,7 @@ use kiln_cpu::warp::Fill;
 /// | `rescale`, featurewise, samplewise | methods of `ImageDataset` |
 ///
 /// Keras is not followed where it errs: its generator moves columns by `height_shift_range` and rows by `width_shift_range`, and
-/// turns an image that is not square about another point than its centre. Nor does brightness round to bytes here.
+/// turns an image that is not square about another point than its center. Nor does brightness round to bytes here.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Augmentation {
     pub(crate) rotation: f64,
@@ -80,7 +80,7 @@ pub struct Augmentation {
     pub(crate) fill: Option<Fill>,
     pub(crate) channel_shift: f64,
     pub(crate) brightness: Option<(f64, f64)>,
-    pub(crate) jitter: ColourJitter,
+    pub(crate) jitter: ColorJitter,
     pub(crate) cutout: Option<usize>,
     pub(crate) erasing: Option<Erasing>,
     pub(crate) mixup: Option<f64>,
@@ -93,7 +93,7 @@ impl Augmentation {
         Augmentation::default()
     }
 
-    /// Turned about its centre by an angle of −`degrees` to `degrees`.
+    /// Turned about its center by an angle of −`degrees` to `degrees`.
     #[must_use]
     pub fn rotation(self, degrees: f64) -> Self {
         Augmentation { rotation: degrees, ..self }
@@ -172,18 +172,18 @@ impl Augmentation {
 
     /// Brightness, contrast, saturation and hue, in random order: torchvision's `ColorJitter`.
     #[must_use]
-    pub fn colour_jitter(self, jitter: ColourJitter) -> Self {
+    pub fn color_jitter(self, jitter: ColorJitter) -> Self {
         Augmentation { jitter, ..self }
     }
 
-    /// A square of this size about a random pixel is set to 0 after normalisation, as far as it lies within the image (DeVries
+    /// A square of this size about a random pixel is set to 0 after normalization, as far as it lies within the image (DeVries
     /// and Taylor 2017).
     #[must_use]
     pub fn cutout(self, size: usize) -> Self {
         Augmentation { cutout: Some(size), ..self }
     }
 
-    /// A random rectangle is set to 0 after normalisation, now and then: torchvision's `RandomErasing`, whose settings are
+    /// A random rectangle is set to 0 after normalization, now and then: torchvision's `RandomErasing`, whose settings are
     /// `Erasing::default()` (Zhong et al. 2017).
     #[must_use]
     pub fn random_erasing(self, erasing: Erasing) -> Self {

@@ -1,7 +1,7 @@
 //! What is drawn for one sample, and the map that it makes.
 
 use super::draw::{Draw, below, between, block};
-use super::{Augmentation, Colour, Mix, ResizedCrop, Shift};
+use super::{Augmentation, Color, Mix, ResizedCrop, Shift};
 use crate::Pass;
 use kiln_cpu::warp::Affine;
 use kiln_math::Real;
@@ -21,7 +21,7 @@ pub struct Rectangle {
 
 /// The part of an image that becomes the whole, in pixels; it may reach beyond the edges.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Window {
+pub struct CropWindow {
     /// Columns that are left out at the left.
     pub left: f64,
     /// Rows that are left out at the top.
@@ -48,10 +48,10 @@ pub struct Transform {
     /// Upside down.
     pub vertical_flip: bool,
     /// The part that is seen, before all of these.
-    pub window: Option<Window>,
-    /// Changes of colour, in this order.
-    pub colours: Vec<Colour>,
-    /// What is set to 0 after normalisation.
+    pub window: Option<CropWindow>,
+    /// Changes of color, in this order.
+    pub colors: Vec<Color>,
+    /// What is set to 0 after normalization.
     pub erased: Vec<Rectangle>,
     /// How it is mixed with the sample before it in the batch.
     pub mix: Option<Mix>,
@@ -67,7 +67,7 @@ impl Default for Transform {
             horizontal_flip: false,
             vertical_flip: false,
             window: None,
-            colours: Vec::new(),
+            colors: Vec::new(),
             erased: Vec::new(),
             mix: None,
         }
@@ -76,10 +76,10 @@ impl Default for Transform {
 
 impl Transform {
     /// Where each pixel of the result comes from in an image of this size. Keras's matrix: rotation · shift · shear · zoom about
-    /// the centre (size − 1) / 2; before it the flips, after it the window.
+    /// the center (size − 1) / 2; before it the flips, after it the window.
     pub fn map(&self, height: usize, width: usize) -> Affine {
         let (width, height) = (width as f64, height as f64);
-        let centre = [width / 2.0 - 0.5, height / 2.0 - 0.5];
+        let center = [width / 2.0 - 0.5, height / 2.0 - 0.5];
         let translation = |x: f64, y: f64| Affine { x: [1.0, 0.0, x], y: [0.0, 1.0, y] };
         let sine_and_cosine = |degrees: f64| {
             let angle = degrees.to_radians();
@@ -91,9 +91,9 @@ impl Transform {
         let shear = Affine { x: [1.0, -sin, 0.0], y: [0.0, cos, 0.0] };
         let zoom = Affine { x: [self.zoom[0], 0.0, 0.0], y: [0.0, self.zoom[1], 0.0] };
         let about = rotation.after(translation(self.shift[0], self.shift[1])).after(shear).after(zoom);
-        let mut map = translation(centre[0], centre[1]).after(about).after(translation(-centre[0], -centre[1]));
+        let mut map = translation(center[0], center[1]).after(about).after(translation(-center[0], -center[1]));
         if let Some(window) = self.window {
-            // Pixels' edges fall on edges: centres lie half a pixel inside.
+            // Pixels' edges fall on edges: centers lie half a pixel inside.
             let along = |start: f64, part: f64| (part, start + part / 2.0 - 0.5);
             let (x, y) = (along(window.left, window.width / width), along(window.top, window.height / height));
             map = Affine { x: [x.0, 0.0, x.1], y: [0.0, y.0, y.1] }.after(map);
@@ -169,14 +169,14 @@ impl Augmentation {
             horizontal_flip: self.horizontal_flip && left_right < 0.5,
             vertical_flip: self.vertical_flip && upside_down < 0.5,
             window: self.window(draw, (height, width)),
-            colours: self.colours(draw),
+            colors: self.colors(draw),
             erased: self.erased(draw, (height, width)),
             mix: self.mix(draw, (height, width)),
         }
     }
 
     /// The part that a crop sees; a crop to size of a resized one where both are asked for.
-    fn window(&self, draw: Draw, (height, width): (usize, usize)) -> Option<Window> {
+    fn window(&self, draw: Draw, (height, width): (usize, usize)) -> Option<CropWindow> {
         if self.random_crop == 0 && self.resized_crop.is_none() {
             return None;
         }
@@ -185,7 +185,7 @@ impl Augmentation {
         let (scale_x, scale_y) = (part.width as f64 / width as f64, part.height as f64 / height as f64);
         let [x, y, ..] = draw.four(block::CROP_AND_SHADE);
         let offset = |unit| below(2 * self.random_crop + 1, unit) as f64 - self.random_crop as f64;
-        Some(Window {
+        Some(CropWindow {
             left: part.left as f64 + scale_x * offset(x),
             top: part.top as f64 + scale_y * offset(y),
             width: part.width as f64,
@@ -193,26 +193,26 @@ impl Augmentation {
         })
     }
 
-    fn colours(&self, draw: Draw) -> Vec<Colour> {
-        let mut colours = Vec::new();
+    fn colors(&self, draw: Draw) -> Vec<Color> {
+        let mut colors = Vec::new();
         let [_, _, shift, brightness] = draw.four(block::CROP_AND_SHADE);
         if self.channel_shift > 0.0 {
-            colours.push(Colour::Shift(between(-self.channel_shift, self.channel_shift, shift) as f32));
+            colors.push(Color::Shift(between(-self.channel_shift, self.channel_shift, shift) as f32));
         }
         if let Some((low, high)) = self.brightness {
-            colours.push(Colour::Brightness(between(low, high, brightness) as f32));
+            colors.push(Color::Brightness(between(low, high, brightness) as f32));
         }
         let jitter = self.jitter;
         if [jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue] == [0.0; 4] {
-            return colours;
+            return colors;
         }
         let units = draw.four(block::JITTER);
         let factor = |range: f64, unit| between((1.0 - range).max(0.0), 1.0 + range, unit) as f32;
         let mut changes = [
-            (jitter.brightness, Colour::Brightness(factor(jitter.brightness, units[0]))),
-            (jitter.contrast, Colour::Contrast(factor(jitter.contrast, units[1]))),
-            (jitter.saturation, Colour::Saturation(factor(jitter.saturation, units[2]))),
-            (jitter.hue, Colour::Hue(between(-jitter.hue, jitter.hue, units[3]) as f32)),
+            (jitter.brightness, Color::Brightness(factor(jitter.brightness, units[0]))),
+            (jitter.contrast, Color::Contrast(factor(jitter.contrast, units[1]))),
+            (jitter.saturation, Color::Saturation(factor(jitter.saturation, units[2]))),
+            (jitter.hue, Color::Hue(between(-jitter.hue, jitter.hue, units[3]) as f32)),
         ];
         // One of the 24 orders.
         let mut order = below(24, draw.four(block::ORDER_AND_CUTOUT)[0]);
@@ -220,8 +220,8 @@ impl Augmentation {
             changes.swap(last, order % (last + 1));
             order /= last + 1;
         }
-        colours.extend(changes.iter().filter(|(range, _)| *range > 0.0).map(|(_, change)| *change));
-        colours
+        colors.extend(changes.iter().filter(|(range, _)| *range > 0.0).map(|(_, change)| *change));
+        colors
     }
 
     fn erased(&self, draw: Draw, (height, width): (usize, usize)) -> Vec<Rectangle> {
@@ -229,8 +229,8 @@ impl Augmentation {
         if let Some(size) = self.cutout {
             let [_, x, y, _] = draw.four(block::ORDER_AND_CUTOUT);
             let along = |length, unit| {
-                let centre = below(length, unit);
-                (centre.saturating_sub(size / 2), (centre + size.div_ceil(2)).min(length))
+                let center = below(length, unit);
+                (center.saturating_sub(size / 2), (center + size.div_ceil(2)).min(length))
             };
             let ((left, right), (top, bottom)) = (along(width, x), along(height, y));
             erased.push(Rectangle { left, top, width: right - left, height: bottom - top });
@@ -256,8 +256,8 @@ impl Augmentation {
         };
         let side = 0.5 * (1.0 - draw.beta(alpha)).sqrt();
         let along = |length: usize, unit| {
-            let (centre, half) = (below(length, unit), (side * length as f64) as usize);
-            (centre.saturating_sub(half), (centre + half).min(length))
+            let (center, half) = (below(length, unit), (side * length as f64) as usize);
+            (center.saturating_sub(half), (center + half).min(length))
         };
         let ((left, right), (top, bottom)) = (along(width, x), along(height, y));
         Some(Mix::Paste(Rectangle { left, top, width: right - left, height: bottom - top }))

@@ -114,15 +114,15 @@ impl Default for Erasing {
     }
 }
 
-/// How much [`colour_jitter`](super::Augmentation::colour_jitter) changes; 0 leaves a thing alone.
+/// How much [`color_jitter`](super::Augmentation::color_jitter) changes; 0 leaves a thing alone.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct ColourJitter {
+pub struct ColorJitter {
     /// A factor of 1 − x (at least 0) to 1 + x.
     pub brightness: f64,
     /// A factor of 1 − x (at least 0) to 1 + x.
     pub contrast: f64,
     /// A factor of 1 − x (at least 0) to 1 + x.
     pub saturation: f64,
-    /// A part of the colour circle, −x to x, at most a half.
+    /// A part of the color circle, −x to x, at most a half.
     pub hue: f64,
 }

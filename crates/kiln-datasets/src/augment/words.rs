@@ -1,6 +1,6 @@
 //! Augmentations by words, as on a command line: `rotation=20,shift=0.2,flip`.
 
-use super::{Augmentation, ColourJitter, Erasing, ResizedCrop, Shift, Zoom};
+use super::{Augmentation, ColorJitter, Erasing, ResizedCrop, Shift, Zoom};
 use kiln_cpu::warp::Fill;
 use kiln_tensor::{Error, Result};
 use std::str::FromStr;
@@ -66,12 +66,12 @@ pub const AUGMENTATIONS: &[Word] = words! {
     };
     "jitter=RANGE", "brightness, contrast and saturation changed: 0.4 is 0.6 to 1.4 times", |to, value| {
         let range = number(value)?;
-        let jitter = ColourJitter { brightness: range, contrast: range, saturation: range, ..to.jitter };
-        Some(to.colour_jitter(jitter))
+        let jitter = ColorJitter { brightness: range, contrast: range, saturation: range, ..to.jitter };
+        Some(to.color_jitter(jitter))
     };
-    "hue=PART", "colours turned by at most this part of their circle", |to, value| {
-        let jitter = ColourJitter { hue: number(value)?, ..to.jitter };
-        Some(to.colour_jitter(jitter))
+    "hue=PART", "colors turned by at most this part of their circle", |to, value| {
+        let jitter = ColorJitter { hue: number(value)?, ..to.jitter };
+        Some(to.color_jitter(jitter))
     };
     "cutout=PIXELS", "a square of this size erased", |to, value| Some(to.cutout(number(value)?));
     "erasing[=PROBABILITY]", "a random rectangle erased, half of the time or so often", |to, value| {

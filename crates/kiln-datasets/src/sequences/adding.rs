@@ -2,7 +2,7 @@
 
 use super::check_indices;
 use crate::{Batch, Dataset};
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{Device, Error, Result, Tensor};
 
 /// The adding problem (Hochreiter and Schmidhuber 1997): (steps, 2) of a number in [0, 1) and a mark, which is 1 at one step
@@ -44,7 +44,7 @@ impl Dataset for AddingProblem {
         let mut sums = Vec::with_capacity(indices.len());
         let inputs = Tensor::write_with([indices.len(), steps, 2], device, |to: &mut [f32]| {
             for (to, &index) in to.chunks_exact_mut(2 * steps).zip(indices) {
-                let mut stream = Stream::new(self.seed, Purpose::Data, index as u64);
+                let mut stream = RandomStream::new(self.seed, Purpose::Data, index as u64);
                 for step in to.chunks_exact_mut(2) {
                     step.copy_from_slice(&[stream.uniform(), 0.0]);
                 }

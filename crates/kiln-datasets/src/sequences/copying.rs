@@ -2,7 +2,7 @@
 
 use super::check_indices;
 use crate::{Batch, Dataset};
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{Device, Error, Result, Tensor};
 
 /// The copy task (Hochreiter and Schmidhuber 1997; Arjovsky et al. 2016): some symbols, a time of blanks, a mark, and as many
@@ -56,7 +56,7 @@ impl Dataset for CopyTask {
         let inputs = Tensor::write_with([indices.len(), steps], device, |to: &mut [i64]| {
             to.fill(0);
             for ((to, target), &index) in to.chunks_exact_mut(steps).zip(targets.chunks_exact_mut(steps)).zip(indices) {
-                let mut stream = Stream::new(self.seed, Purpose::Data, index as u64);
+                let mut stream = RandomStream::new(self.seed, Purpose::Data, index as u64);
                 for symbol in &mut to[..length] {
                     *symbol = 1 + i64::from(stream.below(self.symbols as u32));
                 }

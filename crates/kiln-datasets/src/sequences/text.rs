@@ -142,7 +142,7 @@ impl Dataset for TextStreams {
         &self.shape
     }
 
-    fn streams(&self) -> Option<usize> {
+    fn fixed_batch_size(&self) -> Option<usize> {
         Some(self.streams)
     }
 

@@ -94,11 +94,17 @@ pub(super) const TENSOR_OPERATIONS: &[(&str, Operation)] = &[
         one(if s.flags[0] { x[0].logical_and(&x[1]) } else { x[0].logical_or(&x[1]) }.and_then(|y| y.logical_not()))
     }),
     ("scalars", |x, s| one(x[0].add_scalar(s.constants[0])?.mul_scalar(s.constants[1]))),
-    ("reduce", |x, s| one(x[0].reduce(pick(&REDUCTIONS, s.numbers[3]), &s.axes(x[0].rank())[..], s.flags[0]))),
+    ("reduce", |x, s| {
+        one(if s.flags[0] {
+            x[0].reduce_keepdim(pick(&REDUCTIONS, s.numbers[3]), &s.axes(x[0].rank())[..])
+        } else {
+            x[0].reduce(pick(&REDUCTIONS, s.numbers[3]), &s.axes(x[0].rank())[..])
+        })
+    }),
     ("sum_to", |x, _| one(x[0].sum_to(x[1].shape()))),
     ("arg", |x, s| {
         let axis = (s.numbers[0] as isize).wrapping_sub(3);
-        one(if s.flags[0] { x[0].arg_max(axis) } else { x[0].arg_min(axis) })
+        one(if s.flags[0] { x[0].argmax(axis) } else { x[0].argmin(axis) })
     }),
     ("softmax", |x, s| {
         let axis = (s.numbers[0] as isize).wrapping_sub(3);

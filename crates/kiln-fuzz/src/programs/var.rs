@@ -7,7 +7,7 @@ use super::{LARGEST, LONGEST, POOL, Settings};
 use crate::Target;
 use crate::source::Source;
 use kiln::autograd::{RecurrentOutput, RecurrentVars, Var, grad};
-use kiln::math::{Purpose, Stream};
+use kiln::math::{Purpose, RandomStream};
 use kiln::tensor::{DType, Device, Error, RecurrentCell, Result, Tensor};
 
 pub(crate) const VAR: Target = Target { name: "var", run, seeds, words: &[] };
@@ -31,8 +31,20 @@ const SMOOTH: &[(&str, Operation)] = &[
     ("gelu", |x, _| one(x[0].tanh()?.gelu())),
     ("softmax", |x, s| one(x[0].softmax((s.numbers[0] as isize).wrapping_sub(3)))),
     ("log_softmax", |x, s| one(x[0].tanh()?.log_softmax((s.numbers[0] as isize).wrapping_sub(3)))),
-    ("mean", |x, s| one(x[0].mean(&s.axes(x[0].shape().rank())[..], s.flags[0]))),
-    ("sum", |x, s| one(x[0].tanh()?.sum(&s.axes(x[0].shape().rank())[..], s.flags[0]))),
+    ("mean", |x, s| {
+        one(if s.flags[0] {
+            x[0].mean_keepdim(&s.axes(x[0].shape().rank())[..])
+        } else {
+            x[0].mean(&s.axes(x[0].shape().rank())[..])
+        })
+    }),
+    ("sum", |x, s| {
+        one(if s.flags[0] {
+            x[0].tanh()?.sum_keepdim(&s.axes(x[0].shape().rank())[..])
+        } else {
+            x[0].tanh()?.sum(&s.axes(x[0].shape().rank())[..])
+        })
+    }),
     ("matmul", |x, _| one(x[0].tanh()?.matmul(&x[1].tanh()?))),
     ("matmul of what fits", |x, _| {
         let (a, b) = (of_matrix(&x[0])?, of_matrix(&x[1])?);
@@ -98,7 +110,7 @@ const REST: &[(&str, Operation)] = &[
         one(x[0].embed(s.numbers[0], s.numbers[1], &dims[..]))
     }),
     ("embed of what broadcasts", |x, s| {
-        let part = x[0].sum(&s.axes(x[0].shape().rank())[..], true)?;
+        let part = x[0].sum_keepdim(&s.axes(x[0].shape().rank())[..])?;
         let axis = s.numbers[3];
         let dims: Vec<usize> =
             x[0].dims().iter().enumerate().map(|(at, &size)| if at == axis { size + 2 } else { size }).collect();
@@ -107,9 +119,21 @@ const REST: &[(&str, Operation)] = &[
     ("sum_to", |x, _| one(x[0].sum_to(x[1].shape()))),
     ("max and min", |x, s| {
         let axes = s.axes(x[0].shape().rank());
-        one(if s.flags[1] { x[0].max(&axes[..], s.flags[0]) } else { x[0].min(&axes[..], s.flags[0]) })
+        one(if s.flags[1] {
+            if s.flags[0] { x[0].max_keepdim(&axes[..]) } else { x[0].max(&axes[..]) }
+        } else if s.flags[0] {
+            x[0].min_keepdim(&axes[..])
+        } else {
+            x[0].min(&axes[..])
+        })
     }),
-    ("prod", |x, s| one(x[0].prod(&s.axes(x[0].shape().rank())[..], s.flags[0]))),
+    ("prod", |x, s| {
+        one(if s.flags[0] {
+            x[0].prod_keepdim(&s.axes(x[0].shape().rank())[..])
+        } else {
+            x[0].prod(&s.axes(x[0].shape().rank())[..])
+        })
+    }),
     ("cross_entropy", |x, _| one(x[0].cross_entropy(x[1].tensor()))),
     ("cross_entropy of labels", |x, s| {
         let classes = x[0].dims().last().copied().unwrap_or(0);
@@ -140,7 +164,13 @@ const REST: &[(&str, Operation)] = &[
         one(if s.flags[0] { x[0].adaptive_max_pool(outputs(s)) } else { x[0].adaptive_avg_pool(outputs(s)) })
     }),
     ("global", |x, s| {
-        one(if s.flags[0] { x[0].global_max_pool(s.flags[1]) } else { x[0].global_avg_pool(s.flags[1]) })
+        one(if s.flags[0] {
+            if s.flags[1] { x[0].global_max_pool_keepdim() } else { x[0].global_max_pool() }
+        } else if s.flags[1] {
+            x[0].global_avg_pool_keepdim()
+        } else {
+            x[0].global_avg_pool()
+        })
     }),
     ("batch_norm", |x, s| {
         one(x[0].batch_norm(None, None, s.constants[0].abs(), s.flags[0].then(|| unary_call(s))).map(|(y, _)| y))
@@ -157,7 +187,8 @@ const REST: &[(&str, Operation)] = &[
     ("flatten", |x, s| one(x[0].flatten(s.numbers[0]))),
     ("reshape", |x, s| one(x[0].reshape(shape(s)?))),
     ("dropout", |x, s| {
-        one(x[0].dropout(s.constants[0], &Tensor::stream(&Stream::new(1, Purpose::Data, 0), &Device::cpu())?))
+        one(x[0]
+            .dropout(s.constants[0], &Tensor::random_stream(&RandomStream::new(1, Purpose::Data, 0), &Device::cpu())?))
     }),
     ("to_dtype", |x, s| one(x[0].to_dtype(pick(&FLOATS, s.numbers[0].min(9))))),
     ("detach", |x, _| Ok(vec![x[0].detach()])),
@@ -224,7 +255,7 @@ fn recurrent(x: &[Var], s: &Settings) -> Result<Vec<Var>> {
 }
 
 /// An operation, its settings, and which values it takes.
-struct Step {
+struct Call {
     name: &'static str,
     operation: Operation,
     settings: Settings,
@@ -233,7 +264,7 @@ struct Step {
 
 struct Program {
     leaves: Vec<Tensor>,
-    steps: Vec<Step>,
+    steps: Vec<Call>,
     smooth: bool,
     twice: bool,
 }
@@ -251,7 +282,7 @@ impl Program {
             let (name, operation) = if at < SMOOTH.len() { SMOOTH[at] } else { REST[at - SMOOTH.len()] };
             let settings = Settings::read(source);
             let operands = [0; 3].map(|_: usize| source.below(POOL));
-            steps.push(Step { name, operation, settings, operands });
+            steps.push(Call { name, operation, settings, operands });
         }
         Program { leaves, steps, smooth, twice }
     }

@@ -35,7 +35,7 @@ macro_rules! for_each_unary {
             { "x where positive, else slope·x.", LeakyRelu, leaky_relu, (slope) }
             { "The exponential linear unit: x where positive, else alpha·(eˣ − 1).", Elu, elu, (alpha) }
             { "The continuously differentiable ELU: x where positive, else alpha·(exp(x/alpha) − 1).", Celu, celu, (alpha) }
-            { "The self-normalising exponential linear unit.", Selu, selu, () }
+            { "The self-normalizing exponential linear unit.", Selu, selu, () }
             { "The Gaussian error linear unit: x·Φ(x).", Gelu, gelu, () }
             { "GELU by its tanh form.", GeluTanh, gelu_tanh, () }
             { "x·sigmoid(x), also called swish.", Silu, silu, () }

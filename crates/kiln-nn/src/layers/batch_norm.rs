@@ -1,4 +1,4 @@
-//! Batch normalisation.
+//! Batch normalization.
 
 use super::scale_shift::{ScaleShift, already_built};
 use super::spatial::by_axes;
@@ -20,7 +20,7 @@ use serde_json::Value;
 /// Paths are PyTorch's: `weight`, `bias`, `running_mean`, `running_var`. Its `num_batches_tracked` is passed over where one
 /// of its files is loaded, and PyTorch does without it where it loads one of ours.
 ///
-/// A normalisation followed by a ReLU is best written as one layer, which is one pass over memory:
+/// A normalization followed by a ReLU is best written as one layer, which is one pass over memory:
 ///
 /// ```
 /// use kiln_nn::{Activation, BatchNorm2d, Conv2d, Sequential};

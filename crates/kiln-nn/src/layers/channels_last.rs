@@ -39,7 +39,7 @@ pub(super) fn expect_layout(sample: &[usize], built: &Shape, axes: usize) -> Res
     Err(Error::shape("forward", message))
 }
 
-/// Whether a sample has the number of channels of an image (grey, RGB, RGBA) last, and many positions before. Of a sequence
+/// Whether a sample has the number of channels of an image (gray, RGB, RGBA) last, and many positions before. Of a sequence
 /// they must be many more: (8, 4) may well be 8 channels.
 fn looks_last(sample: &[usize], axes: usize) -> bool {
     let &[ref positions @ .., channels] = sample else { return false };

@@ -49,7 +49,7 @@ impl Layer for Dropout {
     }
 }
 
-/// [`Dropout`] of whole channels of x (N, C, D…): neighbouring pixels are much alike, so that dropping single ones takes
+/// [`Dropout`] of whole channels of x (N, C, D…): neighboring pixels are much alike, so that dropping single ones takes
 /// little away (Tompson et al. 2015). [`Dropout1d`] and [`Dropout2d`] are its names.
 ///
 /// PyTorch's `Dropout2d`, Keras's `SpatialDropout2D`.

@@ -44,7 +44,7 @@ fn keep_steps(x: &Var, y: &Var, ctx: &Ctx) {
 
 /// (N, …) as (N, shape), of as many elements: a view where the input is contiguous. Keras's `Reshape`.
 ///
-/// `Reshape::new([1, 28, 28])` gives images of grey the axis of their channel.
+/// `Reshape::new([1, 28, 28])` gives images of gray the axis of their channel.
 #[derive(Module, Clone, Debug, Serialize, Deserialize)]
 pub struct Reshape {
     #[module(skip)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 macro_rules! global_pools {
-    ($($(#[$doc:meta])+ $name:ident, $operation:literal, $method:ident;)+) => {$(
+    ($($(#[$doc:meta])+ $name:ident, $operation:literal, $method:ident, $keepdim:ident;)+) => {$(
         $(#[$doc])+
         ///
         /// For one to three spatial axes.
@@ -35,7 +35,7 @@ macro_rules! global_pools {
         impl Layer for $name {
             fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
                 ctx.set_mask(None);
-                x.$method(self.keep_dims)
+                if self.keep_dims { x.$keepdim() } else { x.$method() }
             }
             fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
                 global($operation, input, self.keep_dims)
@@ -48,9 +48,9 @@ macro_rules! global_pools {
 }
 global_pools! {
     /// The mean of each channel's plane: (N, C, D…) becomes (N, C). Keras's `GlobalAveragePooling2D` and kin.
-    GlobalAvgPool, "global_avg_pool", global_avg_pool;
+    GlobalAvgPool, "global_avg_pool", global_avg_pool, global_avg_pool_keepdim;
     /// The largest element of each channel's plane: (N, C, D…) becomes (N, C). Keras's `GlobalMaxPooling2D` and kin.
-    GlobalMaxPool, "global_max_pool", global_max_pool;
+    GlobalMaxPool, "global_max_pool", global_max_pool, global_max_pool_keepdim;
 }
 
 fn global(operation: &'static str, input: &Shape, keep: bool) -> Result<Shape> {

@@ -1,4 +1,4 @@
-//! Normalisation of groups of channels of each sample.
+//! Normalization of groups of channels of each sample.
 
 use super::scale_shift::ScaleShift;
 use super::weights::unbuilt;

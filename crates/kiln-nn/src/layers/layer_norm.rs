@@ -1,4 +1,4 @@
-//! Normalisation of each sample's last axes.
+//! Normalization of each sample's last axes.
 
 use super::scale_shift::ScaleShift;
 use super::weights::unbuilt;
@@ -54,7 +54,7 @@ impl LayerNorm {
         Ok(self)
     }
 
-    /// How many of the last axes are normalised together.
+    /// How many of the last axes are normalized together.
     #[must_use]
     pub fn axes(mut self, axes: usize) -> Self {
         self.axes = axes;
@@ -92,7 +92,7 @@ fn last<'s>(operation: &'static str, sample: &'s Shape, axes: usize) -> Result<&
         Some(first) if axes > 0 => Ok(&sample.dims()[first..]),
         _ => {
             let message =
-                format!("{axes} axes of samples {sample} are to be normalised: at least 1, and no more than there are");
+                format!("{axes} axes of samples {sample} are to be normalized: at least 1, and no more than there are");
             Err(Error::shape(operation, message))
         }
     }
@@ -129,7 +129,7 @@ impl Layer for LayerNorm {
 ///
 /// By default of the last axis alone, with Keras's ε = 10⁻⁶. (PyTorch's default is the dtype's own ε, 1.2·10⁻⁷ for f32.)
 #[derive(Module, Clone, Debug, Serialize, Deserialize)]
-pub struct RMSNorm {
+pub struct RmsNorm {
     #[module(flatten)]
     #[serde(skip)]
     factors: ScaleShift,
@@ -138,16 +138,16 @@ pub struct RMSNorm {
     affine: bool,
 }
 
-impl Default for RMSNorm {
+impl Default for RmsNorm {
     fn default() -> Self {
-        RMSNorm::new()
+        RmsNorm::new()
     }
 }
 
-impl RMSNorm {
+impl RmsNorm {
     /// Of the last axis, to be built for its input.
     pub fn new() -> Self {
-        RMSNorm { factors: ScaleShift::default(), axes: 1, epsilon: 1e-6, affine: true }
+        RmsNorm { factors: ScaleShift::default(), axes: 1, epsilon: 1e-6, affine: true }
     }
 
     /// The same layer, built for inputs whose last axes have these sizes.
@@ -160,7 +160,7 @@ impl RMSNorm {
         Ok(self)
     }
 
-    /// How many of the last axes are normalised together.
+    /// How many of the last axes are normalized together.
     #[must_use]
     pub fn axes(mut self, axes: usize) -> Self {
         self.axes = axes;
@@ -187,10 +187,10 @@ impl RMSNorm {
     }
 }
 
-impl Layer for RMSNorm {
+impl Layer for RmsNorm {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
         if self.affine && self.factors.weight.is_none() {
-            return Err(unbuilt("RMSNorm::with_input"));
+            return Err(unbuilt("RmsNorm::with_input"));
         }
         x.rms_norm(self.axes, self.factors.vars(ctx).0.as_ref(), self.epsilon)
     }

@@ -1,4 +1,4 @@
-//! Local response normalisation.
+//! Local response normalization.
 
 use crate::{Ctx, Init, Layer, Module};
 use kiln_autograd::Var;
@@ -6,7 +6,7 @@ use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// x / (k + α · mean of x² over `size` neighbouring channels)^β of x (N, C, …): what the original AlexNet normalises by
+/// x / (k + α · mean of x² over `size` neighboring channels)^β of x (N, C, …): what the original AlexNet normalizes by
 /// (Krizhevsky, Sutskever and Hinton 2012).
 ///
 /// PyTorch's `LocalResponseNorm`, with its defaults α = 10⁻⁴, β = 0.75, k = 1. It takes the mean of the squares, the paper
@@ -20,7 +20,7 @@ pub struct LocalResponseNorm {
 }
 
 impl LocalResponseNorm {
-    /// The layer over so many neighbouring channels.
+    /// The layer over so many neighboring channels.
     pub fn new(size: usize) -> Self {
         LocalResponseNorm { size, alpha: 1e-4, beta: 0.75, k: 1.0 }
     }
@@ -54,7 +54,7 @@ impl Layer for LocalResponseNorm {
 
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         if self.size == 0 || input.is_empty() {
-            let message = format!("{} neighbouring channels of samples {input}: there must be 1 or more", self.size);
+            let message = format!("{} neighboring channels of samples {input}: there must be 1 or more", self.size);
             return Err(Error::value("build", message));
         }
         Ok(*input)

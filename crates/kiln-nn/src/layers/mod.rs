@@ -40,7 +40,7 @@ pub use global_pool::{
     GlobalAvgPool, GlobalMaxPool,
 };
 pub use group_norm::{GroupNorm, InstanceNorm};
-pub use layer_norm::{LayerNorm, RMSNorm};
+pub use layer_norm::{LayerNorm, RmsNorm};
 pub use linear::Linear;
 pub(crate) use list::Layers;
 pub use local_response_norm::LocalResponseNorm;
@@ -50,7 +50,7 @@ pub use pool::{
 pub use recurrent::{
     Gru, GruCell, KerasWeights, Lstm, LstmCell, Merge, RecurrentState, SequenceInputs, SimpleRnn, SimpleRnnCell,
 };
-pub use resample::{UpSample, UpSample1d, UpSample2d, ZeroPad, ZeroPad1d, ZeroPad2d};
+pub use resample::{Upsample, Upsample1d, Upsample2d, ZeroPad, ZeroPad1d, ZeroPad2d};
 pub use residual::Residual;
 pub use sequential::Sequential;
 pub use time_distributed::{Masking, TimeDistributed};

@@ -77,16 +77,16 @@ impl<const N: usize> Layer for ZeroPad<N> {
 }
 
 /// x (N, C, D…) with more elements along each spatial axis, each that of the nearest below, or by linear interpolation of
-/// the two around it. [`UpSample1d`] and [`UpSample2d`] are its names.
+/// the two around it. [`Upsample1d`] and [`Upsample2d`] are its names.
 ///
 /// Keras's `UpSampling2D`, PyTorch's `Upsample`.
 ///
 /// ```
-/// use kiln_nn::{Sequential, UpSample2d};
+/// use kiln_nn::{Sequential, Upsample2d};
 /// # fn main() -> Result<(), kiln_tensor::Error> {
 /// let model = Sequential::new()
-///     .push(UpSample2d::new(2)) // twice the size
-///     .push(UpSample2d::to([20, 30]).bilinear())
+///     .push(Upsample2d::new(2)) // twice the size
+///     .push(Upsample2d::to([20, 30]).bilinear())
 ///     .build([3, 8, 8], &kiln_tensor::Device::cpu(), 1)?;
 /// assert_eq!(model.output_shapes()[0].dims(), [3, 16, 16]);
 /// assert_eq!(model.output_shapes()[1].dims(), [3, 20, 30]);
@@ -94,7 +94,7 @@ impl<const N: usize> Layer for ZeroPad<N> {
 /// # }
 /// ```
 #[derive(Module, Clone, Debug, Serialize, Deserialize)]
-pub struct UpSample<const N: usize> {
+pub struct Upsample<const N: usize> {
     #[module(skip)]
     size: Size,
     #[module(skip)]
@@ -103,9 +103,9 @@ pub struct UpSample<const N: usize> {
 }
 
 /// Sequences (N, C, L) of more elements.
-pub type UpSample1d = UpSample<1>;
+pub type Upsample1d = Upsample<1>;
 /// Images (N, C, H, W) of more pixels.
-pub type UpSample2d = UpSample<2>;
+pub type Upsample2d = Upsample<2>;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -123,18 +123,18 @@ enum Interpolation {
     LinearAlignCorners,
 }
 
-impl<const N: usize> UpSample<N> {
+impl<const N: usize> Upsample<N> {
     /// So many times the size: `2`, or `[2, 3]`.
     pub fn new(factor: impl Into<PerAxis>) -> Self {
-        UpSample { size: Size::Times(factor.into()), interpolation: Interpolation::Nearest }
+        Upsample { size: Size::Times(factor.into()), interpolation: Interpolation::Nearest }
     }
 
     /// To this size: `32`, or `[32, 48]`. It may be smaller as well.
     pub fn to(size: impl Into<PerAxis>) -> Self {
-        UpSample { size: Size::To(size.into()), interpolation: Interpolation::Nearest }
+        Upsample { size: Size::To(size.into()), interpolation: Interpolation::Nearest }
     }
 
-    /// By linear interpolation along each axis, bilinear for images, where centres of pixels lie on centres: Keras's way,
+    /// By linear interpolation along each axis, bilinear for images, where centers of pixels lie on centers: Keras's way,
     /// and PyTorch's default.
     #[must_use]
     pub fn bilinear(mut self) -> Self {
@@ -142,7 +142,7 @@ impl<const N: usize> UpSample<N> {
         self
     }
 
-    /// As [`bilinear`](UpSample::bilinear), where first and last elements lie on first and last: PyTorch's `align_corners`.
+    /// As [`bilinear`](Upsample::bilinear), where first and last elements lie on first and last: PyTorch's `align_corners`.
     #[must_use]
     pub fn align_corners(mut self) -> Self {
         self.interpolation = Interpolation::LinearAlignCorners;
@@ -171,7 +171,7 @@ fn numbers(sizes: &[usize]) -> PerAxis {
     }
 }
 
-impl<const N: usize> Layer for UpSample<N> {
+impl<const N: usize> Layer for Upsample<N> {
     fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
         expect_maps::<N>("upsample", x.shape(), ctx)?;
         let to = numbers(&self.sizes(&x.dims()[2..])?);
@@ -189,7 +189,7 @@ impl<const N: usize> Layer for UpSample<N> {
         Some(N)
     }
     fn name(&self) -> &'static str {
-        by_axes::<N>(["UpSample1d", "UpSample2d", "UpSample3d"])
+        by_axes::<N>(["Upsample1d", "Upsample2d", "Upsample3d"])
     }
     fn config(&self) -> Option<Value> {
         serde_json::to_value(self).ok()

@@ -1,4 +1,4 @@
-//! What layers that normalise learn: a factor and a summand.
+//! What layers that normalize learn: a factor and a summand.
 
 use crate::{Ctx, Fans, Init, Initializer, Module, Param};
 use kiln_autograd::Var;

@@ -27,7 +27,7 @@ fn misfit<const N: usize>(operation: &'static str, sample: &[usize]) -> Error {
         Ok(shape) => shape.to_string(),
         Err(_) => format!("{sample:?}"),
     };
-    // Images of grey come without an axis for their channel.
+    // Images of gray come without an axis for their channel.
     let remedy = if sample.len() == N {
         let one: Vec<usize> = std::iter::once(1).chain(sample.iter().copied()).collect();
         format!("put Reshape::new({one:?}) before this layer")

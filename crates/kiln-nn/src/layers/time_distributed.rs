@@ -114,7 +114,7 @@ impl Layer for Masking {
         }
         let value = Tensor::full((), self.value, x.dtype(), x.device())?;
         // As numbers: how many features of a step are not the value.
-        let others = x.tensor().ne(&value)?.sum(-1, false)?;
+        let others = x.tensor().ne(&value)?.sum(-1)?;
         ctx.set_mask(Some(others.gt(&Tensor::scalar(0i64, x.device())?)?));
         Ok(x.clone())
     }

@@ -164,7 +164,7 @@ fn mean_per_sample(x: &Var) -> Result<Var> {
     match x.shape().rank() {
         0 => x.unsqueeze(0),
         1 => Ok(x.clone()),
-        _ => x.flatten(1)?.mean(-1, false),
+        _ => x.flatten(1)?.mean(-1),
     }
 }
 
@@ -183,7 +183,7 @@ pub fn labels_of(target: &Tensor) -> Result<Tensor> {
         return rounded(target);
     }
     let axis = ClassAxis::BY_RANK.of("class_weight", target.shape())?;
-    if target.dims()[axis] == 1 { rounded(target) } else { target.arg_max(axis as isize)?.unsqueeze(axis) }
+    if target.dims()[axis] == 1 { rounded(target) } else { target.argmax(axis as isize)?.unsqueeze(axis) }
 }
 
 /// Numbers as those of classes.

@@ -113,7 +113,7 @@ fn file_dtype(dtype: DType) -> Dtype {
 
 /// The elements of a contiguous tensor of the host in little-endian order, in place where the host's order is that.
 fn bytes_of(tensor: &Tensor) -> Result<Cow<'_, [u8]>> {
-    fn of<T: Number>(tensor: &Tensor) -> Result<Cow<'_, [u8]>> {
+    fn of<T: LittleEndian>(tensor: &Tensor) -> Result<Cow<'_, [u8]>> {
         let numbers = tensor.as_slice::<T>()?;
         Ok(match T::bytes(numbers) {
             Some(bytes) => Cow::Borrowed(bytes),
@@ -132,7 +132,7 @@ fn bytes_of(tensor: &Tensor) -> Result<Cow<'_, [u8]>> {
 }
 
 /// A number of several bytes, and those bytes in the order of the file.
-trait Number: Element {
+trait LittleEndian: Element {
     type Bytes: IntoIterator<Item = u8>;
     fn to_le(self) -> Self::Bytes;
     /// The numbers of these bytes, at any address.
@@ -145,7 +145,7 @@ trait Number: Element {
 
 macro_rules! numbers {
     ($($T:ty),+) => {$(
-        impl Number for $T {
+        impl LittleEndian for $T {
             type Bytes = [u8; size_of::<$T>()];
             fn to_le(self) -> Self::Bytes {
                 self.to_le_bytes()
@@ -166,7 +166,7 @@ numbers!(f32, f64, f16, bf16, i64);
 
 /// A tensor of a file; `None` of a dtype that Kiln does not have.
 fn tensor_of(view: &TensorView<'_>, shape: Shape, device: &Device) -> Result<Option<Tensor>> {
-    fn of<T: Number>(bytes: &[u8], shape: Shape, device: &Device) -> Result<Tensor> {
+    fn of<T: LittleEndian>(bytes: &[u8], shape: Shape, device: &Device) -> Result<Tensor> {
         match T::numbers(bytes) {
             Some(numbers) => Tensor::from_slice(numbers, shape, device),
             None => Tensor::from_slice(&T::from_le(bytes), shape, device),

@@ -2,9 +2,9 @@
 
 use super::composed::forward;
 use crate::{
-    ArgReduceOp, Backend, Buffer, Call, CompareOp, ConvOptions, DType, Device, Distribution, Epilogue, MatmulOptions,
-    MemoryStats, Normalization, Out, PoolOptions, Ran, RecurrentCell, RecurrentOptions, ReduceOp, Result, SoftmaxKind,
-    Tensor, UnaryCall, UpdateRule, UpdateTensors, View,
+    ArgReduceOp, Backend, Call, CompareOp, ConvOptions, DType, Device, DeviceBuffer, Distribution, Epilogue,
+    MatmulOptions, MemoryStats, Normalization, Out, PoolOptions, Ran, RecurrentCell, RecurrentOptions, ReduceOp,
+    Result, SoftmaxKind, Tensor, UnaryCall, UpdateRule, UpdateTensors, View,
 };
 use kiln_math::{BinaryOp, UnaryOp};
 use std::collections::BTreeSet;

@@ -2,7 +2,7 @@
 
 use crate::{DType, Device, Element, Layout, Shape, Tensor};
 use half::{bf16, f16};
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 
 pub(super) const FLOATS: [DType; 4] = [DType::F32, DType::F64, DType::F16, DType::BF16];
 
@@ -111,13 +111,13 @@ pub(super) enum Values {
 
 /// A source of cases.
 pub(super) struct Cases {
-    pub(super) stream: Stream,
+    pub(super) stream: RandomStream,
     pub(super) device: Device,
 }
 
 impl Cases {
     pub(super) fn new(device: &Device, check: u64) -> Self {
-        Cases { stream: Stream::new(17, Purpose::Data, check), device: device.clone() }
+        Cases { stream: RandomStream::new(17, Purpose::Data, check), device: device.clone() }
     }
 
     pub(super) fn below(&mut self, bound: usize) -> usize {

@@ -2,8 +2,8 @@
 
 use super::cases::{Cases, Values, expect, values_of};
 use crate::{
-    ArgReduceOp, Backend, Buffer, Call, CompareOp, DType, Device, Distribution, DropoutCall, Epilogue, MemoryStats,
-    Out, Ran, ReduceOp, Result, Shape, SoftmaxKind, Tensor, UnaryCall, View, composed,
+    ArgReduceOp, Backend, Call, CompareOp, DType, Device, DeviceBuffer, Distribution, DropoutCall, Epilogue,
+    MemoryStats, Out, Ran, ReduceOp, Result, Shape, SoftmaxKind, Tensor, UnaryCall, View, composed,
 };
 use kiln_math::BinaryOp;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ pub struct Composed(Device);
 macro_rules! forward {
     ($of:ident, $device:tt, $run:expr) => {
         forward! { $of, $device, $run;
-            fn upload(&self, to: Buffer, offset: usize, from: &[u8]) -> Result<()>;
-            fn download(&self, to: &mut [u8], from: Buffer, offset: usize) -> Result<()>;
+            fn upload(&self, to: DeviceBuffer, offset: usize, from: &[u8]) -> Result<()>;
+            fn download(&self, to: &mut [u8], from: DeviceBuffer, offset: usize) -> Result<()>;
             fn fill(&self, out: Out<'_>, value: f64) -> Result<()>;
             fn copy(&self, out: View<'_>, x: View<'_>) -> Result<()>;
             fn unary(&self, call: UnaryCall, out: Out<'_>, x: View<'_>) -> Result<()>;
@@ -38,13 +38,13 @@ macro_rules! forward {
             fn name(&self) -> &str {
                 self.$device.name()
             }
-            fn alloc(&self, bytes: usize) -> Result<Buffer> {
+            fn alloc(&self, bytes: usize) -> Result<DeviceBuffer> {
                 self.$device.backend().alloc(bytes)
             }
-            fn alloc_zeroed(&self, bytes: usize) -> Result<Buffer> {
+            fn alloc_zeroed(&self, bytes: usize) -> Result<DeviceBuffer> {
                 self.$device.backend().alloc_zeroed(bytes)
             }
-            unsafe fn free(&self, buffer: Buffer) {
+            unsafe fn free(&self, buffer: DeviceBuffer) {
                 // SAFETY: the caller's promise, as in all that follow.
                 unsafe { self.$device.backend().free(buffer) }
             }

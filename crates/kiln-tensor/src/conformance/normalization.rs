@@ -1,4 +1,4 @@
-//! Moments of channels, and what is normalised by them, against their formulas.
+//! Moments of channels, and what is normalized by them, against their formulas.
 
 use super::cases::{Cases, FLOATS, Operand, Values, expect, output, rounded, tensor_of};
 use super::composed::{outcome, ran, same};
@@ -17,7 +17,7 @@ const ACTIVATIONS: [(UnaryOp, [f64; 2]); 4] = [
     (UnaryOp::LeakyRelu, [0.25, 0.0]),
 ];
 
-/// (N, C, S): few, none, rows as of a layer's normalisation, images.
+/// (N, C, S): few, none, rows as of a layer's normalization, images.
 fn shape(cases: &mut Cases, case: usize) -> Shape {
     let dims = match case {
         0 => [0, 3, 5],
@@ -45,8 +45,8 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 
 /// The mean and biased variance of a channel.
 fn moments_of(values: &[f64]) -> (f64, f64) {
-    let centre = mean(values.iter().copied());
-    (centre, mean(values.iter().map(|value| (value - centre).powi(2))))
+    let center = mean(values.iter().copied());
+    (center, mean(values.iter().map(|value| (value - center).powi(2))))
 }
 
 /// (2, C) from the composed form.
@@ -98,7 +98,7 @@ pub(super) fn moments(device: &Device) {
     }
 }
 
-/// Operands of a normalisation.
+/// Operands of a normalization.
 struct Setting {
     form: Normalization,
     shape: Shape,

@@ -3,7 +3,7 @@
 use super::cases::{Cases, Values, expect, expect_same, output, rounded, values_of};
 use super::composed::{dropout_call, outcome};
 use crate::{DType, Device, Distribution, Shape, Tensor};
-use kiln_math::Stream;
+use kiln_math::RandomStream;
 use kiln_math::draws::{normal_pair_f64, unit_f32, unit_f64};
 
 const SIZES: [usize; 9] = [0, 1, 2, 3, 5, 64, 65, 1000, 70_003];
@@ -20,7 +20,7 @@ fn stream(key: u64, counter: u64, device: &Device) -> Tensor {
 
 /// Word `i` of a draw.
 fn word(key: u64, counter: u64, i: usize) -> u32 {
-    Stream::from_key(key).at(counter + i as u64 / 4)[i % 4]
+    RandomStream::from_key(key).at(counter + i as u64 / 4)[i % 4]
 }
 
 fn long_word(key: u64, counter: u64, i: usize) -> u64 {

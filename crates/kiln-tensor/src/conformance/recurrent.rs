@@ -13,7 +13,7 @@ const CELLS: [RecurrentCell; 5] = [
 ];
 
 /// Operands of a layer as numbers.
-struct Layer {
+struct RecurrentCase {
     cell: RecurrentCell,
     reverse: bool,
     sizes: [usize; 3],
@@ -27,7 +27,7 @@ struct Layer {
     gradients: [Option<Vec<f64>>; 3],
 }
 
-impl Layer {
+impl RecurrentCase {
     fn draw(cases: &mut Cases) -> Self {
         let cell = CELLS[cases.below(CELLS.len())];
         let sizes @ [steps, batch, hidden] = [cases.below(5), cases.below(6), 1 + cases.below(20)];
@@ -36,7 +36,7 @@ impl Layer {
         let (width, state) = (cell.gates() * hidden, batch * hidden);
         let has_cell = cell.has_cell_state();
         let after = cell == RecurrentCell::Gru { reset_after: true };
-        Layer {
+        RecurrentCase {
             cell,
             reverse: cases.chance(2),
             sizes,
@@ -90,7 +90,7 @@ impl Layer {
 pub(super) fn recurrent(device: &Device) {
     let mut cases = Cases::new(device, 80);
     for case in 0..60 {
-        let layer = Layer::draw(&mut cases);
+        let layer = RecurrentCase::draw(&mut cases);
         let reference = layer.run(DType::F64, &Device::cpu());
         for dtype in [DType::F32, DType::F64] {
             for (way, device) in [("", device.clone()), ("composed ", Composed::device(device))] {

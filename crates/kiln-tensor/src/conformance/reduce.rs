@@ -149,12 +149,12 @@ pub(super) fn arg_reduce(device: &Device) {
             let values = if case % 2 == 0 { Values::Below(4) } else { Values::Special(-2.0, 2.0) };
             let x = cases.operand(&shape, dtype, values);
             let (out_shape, groups) = groups(&shape, &x.values, &[axis]);
-            for op in [ArgReduceOp::ArgMax, ArgReduceOp::ArgMin] {
+            for op in [ArgReduceOp::Argmax, ArgReduceOp::Argmin] {
                 let position = |group: &Vec<f64>| {
                     if let Some(at) = group.iter().position(|v| v.is_nan()) {
                         return at as f64;
                     }
-                    let best = naive(if op == ArgReduceOp::ArgMax { ReduceOp::Max } else { ReduceOp::Min }, group);
+                    let best = naive(if op == ArgReduceOp::Argmax { ReduceOp::Max } else { ReduceOp::Min }, group);
                     group.iter().position(|&v| v == best).unwrap() as f64
                 };
                 let out = output(&out_shape, DType::I64, device);

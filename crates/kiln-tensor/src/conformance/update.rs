@@ -1,7 +1,7 @@
 //! Optimizer steps against kiln-math's formulas in f64.
 
 use super::cases::{Cases, Operand, Values, expect, rounded, tensor_of};
-use crate::{Buffer, Call, DType, Device, Ran, Shape, Tensor, UpdateCall, UpdateRule, UpdateSlot, UpdateTensors};
+use crate::{Call, DType, Device, DeviceBuffer, Ran, Shape, Tensor, UpdateCall, UpdateRule, UpdateSlot, UpdateTensors};
 use kiln_math::update::{AdamSettings, adam};
 
 fn rules() -> Vec<UpdateRule> {
@@ -60,7 +60,7 @@ fn composed(rule: UpdateRule, step: &Tensor, parameters: &mut [Parameter]) {
 
 pub(super) fn update(device: &Device) {
     let mut cases = Cases::new(device, 80);
-    let none = Buffer { address: 0, bytes: 0 };
+    let none = DeviceBuffer { address: 0, bytes: 0 };
     for rule in rules() {
         for sizes in [&[][..], &[0], &[1], &[5, 0, 31, 32, 33], &[3, 1000, 70_001, 256, 257, 8]] {
             let mut parameters: Vec<Parameter> = sizes

@@ -7,7 +7,7 @@ use crate::{
 };
 use half::{bf16, f16};
 use kiln_cpu::conv::{self, Conv};
-use kiln_cpu::gemm::{self, Activation, Bias};
+use kiln_cpu::gemm::{self, Bias, GemmActivation};
 use kiln_cpu::operand::Stored;
 use kiln_cpu::{Isa, elementwise};
 use kiln_math::UnaryOp;
@@ -37,13 +37,13 @@ pub(super) fn forward(isa: Isa, call: &ConvCall<'_>) -> Result<()> {
         let activate = activation.map(|call| {
             move |x: &mut [<T as Stored>::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x)
         });
-        let epilogue = gemm::Epilogue {
+        let epilogue = gemm::GemmEpilogue {
             accumulate: false,
             bias: bias.as_ref().map_or(Bias::None, |bias| Bias::Row(bias)),
             activation: match (activation, &activate) {
-                (Some(call), _) if call.op == UnaryOp::Relu => Activation::Relu,
-                (_, Some(activate)) => Activation::Map(activate),
-                _ => Activation::None,
+                (Some(call), _) if call.op == UnaryOp::Relu => GemmActivation::Relu,
+                (_, Some(activate)) => GemmActivation::Map(activate),
+                _ => GemmActivation::None,
             },
         };
         let (x, weight) = (rows::<T>(&call.x)?, rows::<T>(&call.weight)?);

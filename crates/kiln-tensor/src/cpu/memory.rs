@@ -1,6 +1,6 @@
 //! From buffers to Rust's types: the one place where addresses become slices.
 //!
-//! All functions trust the contract of [`crate::Backend`]: a view lies within its buffer, holds initialised elements of its
+//! All functions trust the contract of [`crate::Backend`]: a view lies within its buffer, holds initialized elements of its
 //! dtype, and is not written during the call but by an output that is exactly it. Callers name the right type.
 
 use crate::{Out, UpdateSlot, View};

@@ -17,8 +17,8 @@ mod update;
 
 use crate::allocator::Allocator;
 use crate::{
-    ArgReduceOp, Backend, Buffer, Call, CompareOp, DType, Distribution, Epilogue, MemoryStats, Out, Ran, ReduceOp,
-    Result, UnaryCall, View, unsupported_dtype,
+    ArgReduceOp, Backend, Call, CompareOp, DType, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, Ran,
+    ReduceOp, Result, UnaryCall, View, unsupported_dtype,
 };
 use half::{bf16, f16};
 use kiln_cpu::copy::{self, Convert};
@@ -63,11 +63,11 @@ unsafe impl Backend for CpuBackend {
     }
 
     #[inline]
-    fn alloc(&self, bytes: usize) -> Result<Buffer> {
+    fn alloc(&self, bytes: usize) -> Result<DeviceBuffer> {
         Ok(self.allocator.alloc(bytes)?.0)
     }
 
-    fn alloc_zeroed(&self, bytes: usize) -> Result<Buffer> {
+    fn alloc_zeroed(&self, bytes: usize) -> Result<DeviceBuffer> {
         let (buffer, zero) = self.allocator.alloc(bytes)?;
         if !zero {
             // SAFETY: a buffer of that many bytes, not yet known to anyone else.
@@ -77,18 +77,18 @@ unsafe impl Backend for CpuBackend {
     }
 
     #[inline]
-    unsafe fn free(&self, buffer: Buffer) {
+    unsafe fn free(&self, buffer: DeviceBuffer) {
         self.allocator.free(buffer);
     }
 
-    unsafe fn upload(&self, to: Buffer, offset: usize, from: &[u8]) -> Result<()> {
+    unsafe fn upload(&self, to: DeviceBuffer, offset: usize, from: &[u8]) -> Result<()> {
         debug_assert!(offset + from.len() <= to.bytes);
         // SAFETY: within the buffer, which its caller owns; host slices never overlap it.
         unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), (to.address as *mut u8).add(offset), from.len()) };
         Ok(())
     }
 
-    unsafe fn download(&self, to: &mut [u8], from: Buffer, offset: usize) -> Result<()> {
+    unsafe fn download(&self, to: &mut [u8], from: DeviceBuffer, offset: usize) -> Result<()> {
         debug_assert!(offset + to.len() <= from.bytes);
         // SAFETY: as in `upload`.
         unsafe { std::ptr::copy_nonoverlapping((from.address as *const u8).add(offset), to.as_mut_ptr(), to.len()) };
@@ -247,8 +247,8 @@ unsafe impl Backend for CpuBackend {
             // NaN, which differs from itself, beats all but an earlier NaN.
             #[allow(clippy::eq_op, clippy::bool_comparison)] // the test for NaN that integers have too
             match op {
-                ArgReduceOp::ArgMax => reduce::arg_reduce(&mut out, x, axis, |c, best| c > best || c != c && best == best),
-                ArgReduceOp::ArgMin => reduce::arg_reduce(&mut out, x, axis, |c, best| c < best || c != c && best == best),
+                ArgReduceOp::Argmax => reduce::arg_reduce(&mut out, x, axis, |c, best| c > best || c != c && best == best),
+                ArgReduceOp::Argmin => reduce::arg_reduce(&mut out, x, axis, |c, best| c < best || c != c && best == best),
             }
         });
         Ok(())

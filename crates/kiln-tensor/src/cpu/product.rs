@@ -2,14 +2,14 @@
 
 use super::memory::strided;
 use crate::{Epilogue, Out, Result, View};
-use kiln_cpu::gemm::{self, Activation, Bias, Element, Product, Segment};
+use kiln_cpu::gemm::{self, Bias, GemmActivation, MatrixElement, Product, Segment};
 use kiln_cpu::operand::Stored;
 use kiln_cpu::{Isa, elementwise};
 use kiln_math::UnaryOp;
 
 /// A type whose products are accumulated in the type that it is computed in.
-pub(super) trait Multiplied: Stored + Element<Number = <Self as Stored>::Compute> {}
-impl<T: Stored + Element<Number = <T as Stored>::Compute>> Multiplied for T {}
+pub(super) trait Multiplied: Stored + MatrixElement<Accumulator = <Self as Stored>::Compute> {}
+impl<T: Stored + MatrixElement<Accumulator = <T as Stored>::Compute>> Multiplied for T {}
 
 /// out (…, m, n) = epilogue(a (…, m, k) · b (…, k, n)), all batch axes broadcast already.
 #[inline]
@@ -21,7 +21,7 @@ pub(super) fn matmul<T: Multiplied>(
     epilogue: &Epilogue<'_>,
 ) -> Result<()>
 where
-    <T as Stored>::Compute: gemm::Number,
+    <T as Stored>::Compute: gemm::GemmFloat,
 {
     let rank = out.shape.rank();
     let (m, n) = (out.shape[rank - 2], out.shape[rank - 1]);
@@ -45,16 +45,16 @@ where
         b_strides: (b_steps[rank - 2], b_steps[rank - 1]),
         c: (out.buffer.address as *mut T).wrapping_add(out.offset),
         c_strides: (n as isize, 1),
-        epilogue: gemm::Epilogue {
+        epilogue: gemm::GemmEpilogue {
             accumulate: epilogue.accumulate,
             bias: match &bias {
                 Some(bias) => Bias::Row(bias),
                 None => Bias::None,
             },
             activation: match (&epilogue.activation, &activate) {
-                (Some(call), _) if call.op == UnaryOp::Relu => Activation::Relu,
-                (_, Some(activate)) => Activation::Map(activate),
-                _ => Activation::None,
+                (Some(call), _) if call.op == UnaryOp::Relu => GemmActivation::Relu,
+                (_, Some(activate)) => GemmActivation::Map(activate),
+                _ => GemmActivation::None,
             },
         },
     };

@@ -1,12 +1,12 @@
 //! Memory that lives as long as a primitive runs.
 
 use super::CpuBackend;
-use crate::{Backend, Buffer, DType, Layout, Out, Result, Shape, View};
+use crate::{Backend, DType, DeviceBuffer, Layout, Out, Result, Shape, View};
 
 /// A row-major tensor of the CPU's memory; given back on every way out.
 pub(super) struct Scratch<'b> {
     backend: &'b CpuBackend,
-    buffer: Buffer,
+    buffer: DeviceBuffer,
     dtype: DType,
     layout: Layout,
 }

@@ -9,12 +9,12 @@ use crate::{
 use half::{bf16, f16};
 use kiln_cpu::Isa;
 use kiln_cpu::operand::Number;
-use kiln_cpu::softmax::{self, Labels, Normalised, Target};
+use kiln_cpu::softmax::{self, Labels, Target};
 
-fn normalised(kind: SoftmaxKind) -> Normalised {
+fn softmax_kind(kind: SoftmaxKind) -> softmax::SoftmaxKind {
     match kind {
-        SoftmaxKind::Softmax => Normalised::Softmax,
-        SoftmaxKind::LogSoftmax => Normalised::LogSoftmax,
+        SoftmaxKind::Softmax => softmax::SoftmaxKind::Softmax,
+        SoftmaxKind::LogSoftmax => softmax::SoftmaxKind::LogSoftmax,
     }
 }
 
@@ -47,7 +47,7 @@ pub(super) fn softmax(isa: Isa, call: &SoftmaxCall<'_>) -> Result<()> {
     let width = call.out.shape.last().copied().unwrap_or(1);
     floats!(call.out.dtype, "softmax", T => {
         let x = rows::<T>(&call.x)?;
-        write_rows::<T>(&call.out, |to| softmax::softmax(isa, normalised(call.kind), to, &x, width))?;
+        write_rows::<T>(&call.out, |to| softmax::softmax(isa, softmax_kind(call.kind), to, &x, width))?;
     });
     Ok(())
 }
@@ -56,7 +56,7 @@ pub(super) fn softmax_grad(isa: Isa, call: &SoftmaxGradCall<'_>) -> Result<()> {
     let width = call.out.shape.last().copied().unwrap_or(1);
     floats!(call.out.dtype, "softmax_grad", T => {
         let (y, dy) = (rows::<T>(&call.y)?, rows::<T>(&call.dy)?);
-        write_rows::<T>(&call.out, |to| softmax::softmax_grad(isa, normalised(call.kind), to, &y, &dy, width))?;
+        write_rows::<T>(&call.out, |to| softmax::softmax_grad(isa, softmax_kind(call.kind), to, &y, &dy, width))?;
     });
     Ok(())
 }

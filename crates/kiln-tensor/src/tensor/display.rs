@@ -5,7 +5,7 @@ use crate::{DType, Result};
 use std::fmt;
 
 /// Above this many elements only the ends of each axis are shown.
-const SUMMARISE: usize = 1000;
+const SUMMARIZE: usize = 1000;
 /// Elements shown at each end of an axis then.
 const EDGE: usize = 3;
 /// Columns of a line.
@@ -90,8 +90,8 @@ impl Style {
 }
 
 /// Indices of an axis that are shown; `None` for the dots between.
-fn shown(size: usize, summarise: bool) -> Vec<Option<usize>> {
-    if summarise && size > 2 * EDGE {
+fn shown(size: usize, summarize: bool) -> Vec<Option<usize>> {
+    if summarize && size > 2 * EDGE {
         (0..EDGE).map(Some).chain([None]).chain((size - EDGE..size).map(Some)).collect()
     } else {
         (0..size).map(Some).collect()
@@ -100,20 +100,20 @@ fn shown(size: usize, summarise: bool) -> Vec<Option<usize>> {
 
 struct Printer<'a> {
     dims: &'a [usize],
-    summarise: bool,
+    summarize: bool,
     /// The element at a position of the row-major order.
     element: &'a dyn Fn(usize) -> String,
     width: usize,
 }
 
 /// Adds the positions that are shown of the part at `start` of axis `axis`.
-fn collect(dims: &[usize], summarise: bool, axis: usize, start: usize, into: &mut Vec<usize>) {
+fn collect(dims: &[usize], summarize: bool, axis: usize, start: usize, into: &mut Vec<usize>) {
     let Some(&size) = dims.get(axis) else {
         return into.push(start);
     };
     let inner: usize = dims[axis + 1..].iter().product();
-    for index in shown(size, summarise).into_iter().flatten() {
-        collect(dims, summarise, axis + 1, start + index * inner, into);
+    for index in shown(size, summarize).into_iter().flatten() {
+        collect(dims, summarize, axis + 1, start + index * inner, into);
     }
 }
 
@@ -128,7 +128,7 @@ impl Printer<'_> {
         let indent = " ".repeat(axis + 1);
         f.write_str("[")?;
         let mut column = indent.len();
-        for (position, index) in shown(size, self.summarise).into_iter().enumerate() {
+        for (position, index) in shown(size, self.summarize).into_iter().enumerate() {
             let length = if index.is_some() { self.width } else { "...".len() };
             if position > 0 && !last {
                 // A blank line between matrices, two between stacks of them.
@@ -152,12 +152,12 @@ impl Printer<'_> {
 
 impl Tensor {
     fn print(&self, f: &mut fmt::Formatter<'_>) -> Result<fmt::Result> {
-        let (dims, summarise) = (self.dims(), self.elements() > SUMMARISE);
+        let (dims, summarize) = (self.dims(), self.elements() > SUMMARIZE);
         let mut seen = Vec::new();
-        collect(dims, summarise, 0, 0, &mut seen);
+        collect(dims, summarize, 0, 0, &mut seen);
         let mut print = |element: &dyn Fn(usize) -> String| {
             let width = seen.iter().map(|&at| element(at).len()).max().unwrap_or(0);
-            Printer { dims, summarise, element, width }.axis(f, 0, 0)
+            Printer { dims, summarize, element, width }.axis(f, 0, 0)
         };
         if matches!(self.dtype(), DType::I64 | DType::U8) {
             let values = self.to_dtype(DType::I64)?.to_vec::<i64>()?;
@@ -184,6 +184,6 @@ impl fmt::Display for Tensor {
 impl fmt::Debug for Tensor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tensor({} {} on {}", self.dtype(), self.shape(), self.device())?;
-        if self.elements() <= SUMMARISE { write!(f, ": {self})") } else { f.write_str(")") }
+        if self.elements() <= SUMMARIZE { write!(f, ": {self})") } else { f.write_str(")") }
     }
 }

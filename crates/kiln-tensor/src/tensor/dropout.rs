@@ -32,7 +32,7 @@ pub fn composed<T: Arithmetic>(rate: f64, x: &T, stream: &Tensor) -> Result<T> {
 
 impl Tensor {
     /// Each element zero with probability `rate`, the others divided by 1 − rate; all zero at a rate of 1. Drawn from the
-    /// stream (i64 (2,), by [`Tensor::stream`]).
+    /// stream (i64 (2,), by [`Tensor::random_stream`]).
     ///
     /// # Errors
     /// A rate below 0 or above 1, a dtype that is not a float type.

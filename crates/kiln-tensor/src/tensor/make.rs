@@ -119,7 +119,7 @@ impl Tensor {
         if device.backend().is_host() && T::DTYPE != DType::Bool {
             let tensor = Tensor::output(&shape, T::DTYPE, device)?;
             let first = tensor.storage.buffer().address as *mut T;
-            // SAFETY: a buffer of this many elements, 64-byte aligned, initialised (any bytes are a valid number), and
+            // SAFETY: a buffer of this many elements, 64-byte aligned, initialized (any bytes are a valid number), and
             // known to nobody else yet.
             write(unsafe { std::slice::from_raw_parts_mut(first, shape.elements()) })?;
             return Ok(tensor);

@@ -226,7 +226,7 @@ impl Tensor {
             return Ok(&[]);
         }
         let first = (self.storage.buffer().address as *const T).wrapping_add(self.layout.offset());
-        // SAFETY: the buffer is initialised host memory that holds this many elements of `T` from the offset on; nobody
+        // SAFETY: the buffer is initialized host memory that holds this many elements of `T` from the offset on; nobody
         // writes to it while a tensor is borrowed (writing needs the only owner).
         Ok(unsafe { std::slice::from_raw_parts(first, self.elements()) })
     }

@@ -1,10 +1,10 @@
-//! Normalisation by the moments of channels.
+//! Normalization by the moments of channels.
 
 use super::{Tensor, check_device, check_pair};
 use crate::{Arithmetic, Call, Error, Out, Ran, Result, Shape, UnaryCall, View, unsupported_dtype};
 use kiln_math::UnaryOp;
 
-/// How elements are normalised by moments of their channel.
+/// How elements are normalized by moments of their channel.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Normalization {
     /// ε, added to the variance.

@@ -2,14 +2,14 @@
 
 use super::Tensor;
 use crate::{DType, Device, Distribution, Error, IntoShape, Result, unsupported_dtype};
-use kiln_math::Stream;
+use kiln_math::RandomStream;
 
 impl Tensor {
     /// A stream's key and first counter in the device's memory, i64 (2,): what random operations read them from.
     ///
     /// # Errors
     /// Memory that could not be had.
-    pub fn stream(stream: &Stream, device: &Device) -> Result<Tensor> {
+    pub fn random_stream(stream: &RandomStream, device: &Device) -> Result<Tensor> {
         Tensor::from_slice(&[stream.key() as i64, 0], [2], device)
     }
 
@@ -18,7 +18,10 @@ impl Tensor {
         if stream.dims() != [2] || !stream.is_contiguous() {
             return Err(Error::shape(
                 operation,
-                format!("a stream is a key and a counter, shape (2,), got {}: use `Tensor::stream`", stream.shape()),
+                format!(
+                    "a stream is a key and a counter, shape (2,), got {}: use `Tensor::random_stream`",
+                    stream.shape()
+                ),
             ));
         }
         Ok(())
@@ -29,13 +32,13 @@ impl Tensor {
         shape: impl IntoShape,
         dtype: DType,
         device: &Device,
-        stream: &Stream,
+        stream: &RandomStream,
     ) -> Result<Tensor> {
         if !dtype.is_float() {
             return Err(unsupported_dtype("random", dtype, "f32, f64, f16 or bf16"));
         }
         let out = Tensor::output(&shape.into_shape()?, dtype.computed_in(), device)?;
-        let stream = Tensor::stream(stream, device)?;
+        let stream = Tensor::random_stream(stream, device)?;
         device.random(distribution, out.out(), stream.view())?;
         out.to_dtype(dtype)
     }
@@ -50,7 +53,7 @@ impl Tensor {
         high: f64,
         dtype: DType,
         device: &Device,
-        stream: Stream,
+        stream: RandomStream,
     ) -> Result<Tensor> {
         if low.partial_cmp(&high).is_none_or(std::cmp::Ordering::is_gt) {
             return Err(Error::value("uniform", format!("[{low}, {high}) is no interval")));
@@ -68,7 +71,7 @@ impl Tensor {
         std: f64,
         dtype: DType,
         device: &Device,
-        stream: Stream,
+        stream: RandomStream,
     ) -> Result<Tensor> {
         if std.is_nan() || std < 0.0 {
             return Err(Error::value("normal", format!("{std} is no standard deviation")));

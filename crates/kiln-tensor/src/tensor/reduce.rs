@@ -4,11 +4,23 @@ use super::{Axes, IntoAxes, Tensor, axis_index};
 use crate::{ArgReduceOp, DType, Error, MAX_RANK, ReduceOp, Result, Shape, unsupported_dtype};
 
 impl Tensor {
-    /// Reduces `axes` by `op`; `keep` leaves them at size 1. Sums of i64 and bool are i64.
+    /// Reduces `axes` by `op`. Sums of i64 and bool are i64.
     ///
     /// # Errors
     /// An axis out of range or named twice, the maximum of nothing, a dtype without such arithmetic.
-    pub fn reduce(&self, op: ReduceOp, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
+    pub fn reduce(&self, op: ReduceOp, axes: impl IntoAxes) -> Result<Tensor> {
+        self.reduced(op, axes, false)
+    }
+
+    /// [`Tensor::reduce`] with the axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Tensor::reduce`].
+    pub fn reduce_keepdim(&self, op: ReduceOp, axes: impl IntoAxes) -> Result<Tensor> {
+        self.reduced(op, axes, true)
+    }
+
+    fn reduced(&self, op: ReduceOp, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
         let axes = axes.into_axes(self.shape())?;
         let dtype = match self.dtype {
             DType::I64 | DType::Bool if op == ReduceOp::Sum => DType::I64,
@@ -38,40 +50,80 @@ impl Tensor {
     ///
     /// # Errors
     /// As [`Tensor::reduce`].
-    pub fn sum(&self, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
-        self.reduce(ReduceOp::Sum, axes, keep)
+    pub fn sum(&self, axes: impl IntoAxes) -> Result<Tensor> {
+        self.reduce(ReduceOp::Sum, axes)
+    }
+
+    /// [`Tensor::sum`] with the axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Tensor::sum`].
+    pub fn sum_keepdim(&self, axes: impl IntoAxes) -> Result<Tensor> {
+        self.reduce_keepdim(ReduceOp::Sum, axes)
     }
 
     /// The mean over `axes`; NaN of nothing.
     ///
     /// # Errors
     /// As [`Tensor::reduce`].
-    pub fn mean(&self, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
-        self.reduce(ReduceOp::Mean, axes, keep)
+    pub fn mean(&self, axes: impl IntoAxes) -> Result<Tensor> {
+        self.reduce(ReduceOp::Mean, axes)
+    }
+
+    /// [`Tensor::mean`] with the axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Tensor::mean`].
+    pub fn mean_keepdim(&self, axes: impl IntoAxes) -> Result<Tensor> {
+        self.reduce_keepdim(ReduceOp::Mean, axes)
     }
 
     /// The largest element over `axes`; NaN wins.
     ///
     /// # Errors
     /// As [`Tensor::reduce`].
-    pub fn max(&self, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
-        self.reduce(ReduceOp::Max, axes, keep)
+    pub fn max(&self, axes: impl IntoAxes) -> Result<Tensor> {
+        self.reduce(ReduceOp::Max, axes)
+    }
+
+    /// [`Tensor::max`] with the axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Tensor::max`].
+    pub fn max_keepdim(&self, axes: impl IntoAxes) -> Result<Tensor> {
+        self.reduce_keepdim(ReduceOp::Max, axes)
     }
 
     /// The smallest element over `axes`; NaN wins.
     ///
     /// # Errors
     /// As [`Tensor::reduce`].
-    pub fn min(&self, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
-        self.reduce(ReduceOp::Min, axes, keep)
+    pub fn min(&self, axes: impl IntoAxes) -> Result<Tensor> {
+        self.reduce(ReduceOp::Min, axes)
+    }
+
+    /// [`Tensor::min`] with the axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Tensor::min`].
+    pub fn min_keepdim(&self, axes: impl IntoAxes) -> Result<Tensor> {
+        self.reduce_keepdim(ReduceOp::Min, axes)
     }
 
     /// Π x over `axes`; 1 of nothing.
     ///
     /// # Errors
     /// As [`Tensor::reduce`].
-    pub fn prod(&self, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
-        self.reduce(ReduceOp::Prod, axes, keep)
+    pub fn prod(&self, axes: impl IntoAxes) -> Result<Tensor> {
+        self.reduce(ReduceOp::Prod, axes)
+    }
+
+    /// [`Tensor::prod`] with the axes kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Tensor::prod`].
+    pub fn prod_keepdim(&self, axes: impl IntoAxes) -> Result<Tensor> {
+        self.reduce_keepdim(ReduceOp::Prod, axes)
     }
 
     /// Σ of all elements, a scalar.
@@ -79,7 +131,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::reduce`].
     pub fn sum_all(&self) -> Result<Tensor> {
-        self.sum(.., false)
+        self.sum(..)
     }
 
     /// The mean of all elements, a scalar.
@@ -87,7 +139,7 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::reduce`].
     pub fn mean_all(&self) -> Result<Tensor> {
-        self.mean(.., false)
+        self.mean(..)
     }
 
     fn arg_reduce(&self, op: ArgReduceOp, axis: isize) -> Result<Tensor> {
@@ -107,16 +159,16 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis out of range or empty.
-    pub fn arg_max(&self, axis: isize) -> Result<Tensor> {
-        self.arg_reduce(ArgReduceOp::ArgMax, axis)
+    pub fn argmax(&self, axis: isize) -> Result<Tensor> {
+        self.arg_reduce(ArgReduceOp::Argmax, axis)
     }
 
     /// Where along `axis` the smallest element is: the first one; NaN wins.
     ///
     /// # Errors
     /// An axis out of range or empty.
-    pub fn arg_min(&self, axis: isize) -> Result<Tensor> {
-        self.arg_reduce(ArgReduceOp::ArgMin, axis)
+    pub fn argmin(&self, axis: isize) -> Result<Tensor> {
+        self.arg_reduce(ArgReduceOp::Argmin, axis)
     }
 
     /// Summed over the axes along which `shape` would be stretched to this one: the adjoint of broadcasting.
@@ -134,6 +186,6 @@ impl Tensor {
         };
         let stretched = |axis: usize| axis < lead || shape[axis - lead] == 1 && self.dims()[axis] != 1;
         let axes = Axes::those(self.shape(), stretched);
-        self.reduce(ReduceOp::Sum, axes, false)?.reshape(shape)
+        self.reduce(ReduceOp::Sum, axes)?.reshape(shape)
     }
 }

@@ -4,7 +4,7 @@ use super::{Tensor, axis_index, check_pair};
 use crate::{Arithmetic, Call, Error, Out, Ran, Result, View, unsupported_dtype};
 use kiln_math::UnaryOp;
 
-/// Which normalised exponential.
+/// Which normalized exponential.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SoftmaxKind {
     /// exp(x − max) / Σ exp(x − max)
@@ -48,7 +48,7 @@ pub fn composed<T: Arithmetic>(kind: SoftmaxKind, x: &T) -> Result<T> {
     let last = [x.value().rank() - 1];
     x.in_wide(|x| {
         // A constant: what is taken from every element changes nothing.
-        let max = T::constant(x.value().max(-1, true)?);
+        let max = T::constant(x.value().max_keepdim(-1)?);
         let shifted = x.sub(&max)?;
         let exp = shifted.map(UnaryOp::Exp)?;
         let sum = exp.sum(&last)?;

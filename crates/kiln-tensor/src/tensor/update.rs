@@ -3,7 +3,7 @@
 mod composed;
 
 use super::{Tensor, check_pair};
-use crate::{Buffer, Call, DType, Error, Ran, Result, View, unsupported_dtype};
+use crate::{Call, DType, DeviceBuffer, Error, Ran, Result, View, unsupported_dtype};
 
 /// The update rules of the optimizers; formulas in `kiln_math::update`.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -38,15 +38,15 @@ pub enum UpdateRule {
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateSlot {
     /// Parameter, read and written.
-    pub parameter: Buffer,
+    pub parameter: DeviceBuffer,
     /// Elements from the parameter buffer's start.
     pub parameter_offset: usize,
     /// Gradient, read.
-    pub gradient: Buffer,
+    pub gradient: DeviceBuffer,
     /// Elements from the gradient buffer's start.
     pub gradient_offset: usize,
     /// The rule's states, read and written; unused ones have 0 bytes.
-    pub states: [Buffer; 2],
+    pub states: [DeviceBuffer; 2],
     /// Number of elements.
     pub elements: usize,
     /// f32 or f64.
@@ -135,7 +135,7 @@ impl Tensor {
         let mut slots = Vec::with_capacity(tensors.len());
         for tensor in tensors.iter_mut() {
             tensor.parameter.own()?;
-            let mut states = [Buffer { address: 0, bytes: 0 }; 2];
+            let mut states = [DeviceBuffer { address: 0, bytes: 0 }; 2];
             for (to, state) in states.iter_mut().zip(&mut tensor.states) {
                 if let Some(state) = state {
                     state.own()?;

@@ -23,7 +23,7 @@ const PANEL: (f32, f32) = (520.0, 380.0);
 pub(crate) const BLUE: Ink = Ink::new(0, 114, 178);
 pub(crate) const ORANGE: Ink = Ink::new(213, 94, 0);
 pub(crate) const GREEN: Ink = Ink::new(0, 158, 115);
-pub(crate) const GREY: Ink = Ink::new(130, 130, 130);
+pub(crate) const GRAY: Ink = Ink::new(130, 130, 130);
 
 /// Curves over the same axes; what leaves the axes is not drawn.
 pub(crate) struct Panel {

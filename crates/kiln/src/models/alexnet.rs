@@ -8,7 +8,7 @@ use kiln_tensor::Padding;
 const RELU: Activation = Activation::Relu;
 
 /// AlexNet for images of 3 × 227 × 227 (Krizhevsky, Sutskever and Hinton 2012): five convolutions, three of them in two
-/// groups, with ReLU, local response normalisation and overlapping maxima; then layers of 4096, 4096 and `classes` with
+/// groups, with ReLU, local response normalization and overlapping maxima; then layers of 4096, 4096 and `classes` with
 /// dropout. 60,965,224 parameters for 1000 classes.
 ///
 /// Weights begin Glorot-uniform and biases at 0, unlike the paper's.
@@ -36,8 +36,8 @@ pub fn alexnet(classes: usize) -> Sequential {
     Sequential::new().push_named("features", features).push(Flatten::new()).push_named("classifier", classifier)
 }
 
-/// AlexNet for images of 3 × 32 × 32, as a listing for CIFAR-10 with Keras has it: batch normalisation after each convolution and
-/// dense layer instead of biases and local response normalisation. 21,631,722 parameters for 10 classes, 21,650,858 with the
+/// AlexNet for images of 3 × 32 × 32, as a listing for CIFAR-10 with Keras has it: batch normalization after each convolution and
+/// dense layer instead of biases and local response normalization. 21,631,722 parameters for 10 classes, 21,650,858 with the
 /// running statistics, as Keras counts.
 ///
 /// The windows of maxima are padded: without that, the last one meets a map of 1 × 1.

@@ -136,7 +136,7 @@ impl ResNet {
     }
 }
 
-/// Without a bias, which the normalisation after it would take away; padded so that the stride alone changes the size.
+/// Without a bias, which the normalization after it would take away; padded so that the stride alone changes the size.
 fn conv(filters: usize, kernel: usize, stride: usize) -> Conv2d {
     Conv2d::new(filters, kernel)
         .stride(stride)

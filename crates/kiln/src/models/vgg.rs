@@ -4,7 +4,7 @@ use kiln_nn::{
     Activation, AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Dense, Dropout, Flatten, Initializer, MaxPool2d, Sequential,
 };
 
-/// VGG-11 for images of 3 × 224 × 224, without batch normalisation (Simonyan and Zisserman 2014). 132,863,336 parameters for 1000
+/// VGG-11 for images of 3 × 224 × 224, without batch normalization (Simonyan and Zisserman 2014). 132,863,336 parameters for 1000
 /// classes.
 pub fn vgg11(classes: usize) -> Sequential {
     Vgg::new([1, 1, 2, 2, 2]).classes(classes).model()
@@ -20,7 +20,7 @@ pub fn vgg16(classes: usize) -> Sequential {
     Vgg::new([2, 2, 3, 3, 3]).classes(classes).model()
 }
 
-/// A custom VGG: any depth and width, with batch normalisation or not, for images of any size.
+/// A custom VGG: any depth and width, with batch normalization or not, for images of any size.
 ///
 /// Paths are torchvision's: `features.0.weight`, `classifier.6.bias`, where activations count as layers.
 ///
@@ -60,7 +60,7 @@ impl Vgg {
         self
     }
 
-    /// Whether batch normalisation follows each convolution (torchvision's `vgg11_bn` and kin). By default it does not.
+    /// Whether batch normalization follows each convolution (torchvision's `vgg11_bn` and kin). By default it does not.
     #[must_use]
     pub fn batch_norm(mut self, batch_norm: bool) -> Self {
         self.batch_norm = batch_norm;

@@ -1,12 +1,12 @@
 //! Views of global memory. No access is checked here: the simulator shows that kernels stay within their buffers.
 
-use crate::{Element, Global, GlobalMut, Vector4, Word};
+use crate::{DeviceCopy, Global, GlobalMut, Vector4, Word};
 use core::arch::asm;
 use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
 
 macro_rules! reading {
     ($view:ident) => {
-        impl<T: Element> $view<T> {
+        impl<T: DeviceCopy> $view<T> {
             /// Element `i`.
             #[inline(always)]
             #[must_use]
@@ -30,7 +30,7 @@ macro_rules! reading {
 reading!(Global);
 reading!(GlobalMut);
 
-impl<T: Element> GlobalMut<T> {
+impl<T: DeviceCopy> GlobalMut<T> {
     /// Writes element `i`.
     #[inline(always)]
     pub fn set(&self, i: usize, value: T) {

@@ -1,6 +1,6 @@
 //! Typed windows on a block's dynamic shared memory.
 
-use crate::{Element, Vector4, Word};
+use crate::{DeviceCopy, Vector4, Word};
 use core::arch::{asm, global_asm};
 use core::marker::PhantomData;
 
@@ -28,7 +28,7 @@ pub struct Shared<T> {
     element: PhantomData<T>,
 }
 
-impl<T: Element> Shared<T> {
+impl<T: DeviceCopy> Shared<T> {
     /// The window of `len` elements from `byte_offset` on, which is a multiple of the element's size.
     ///
     /// Windows may overlap. The launch's `shared_bytes` must reach to the end of each.

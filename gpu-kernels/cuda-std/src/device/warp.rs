@@ -34,7 +34,7 @@ unsafe extern "C" {
 }
 
 /// A number that lanes exchange: `f32`, `u32`, `i32`, and `f64` as two words.
-pub trait Shuffle: crate::Element {
+pub trait Shuffle: crate::DeviceCopy {
     /// Moves the number's words between lanes.
     #[doc(hidden)]
     fn by_words(self, exchange: impl Fn(i32) -> i32) -> Self;

@@ -1,7 +1,7 @@
 //! Views of global memory, every access checked.
 
 use super::block::fault;
-use crate::{Element, Global, GlobalMut, Vector4, Word};
+use crate::{DeviceCopy, Global, GlobalMut, Vector4, Word};
 use std::panic::Location;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
@@ -41,7 +41,7 @@ fn check4(verb: &str, address: u64, group: usize, len: usize, site: &'static Loc
 
 macro_rules! reading {
     ($view:ident) => {
-        impl<T: Element> $view<T> {
+        impl<T: DeviceCopy> $view<T> {
             /// Element `i`.
             #[inline]
             #[must_use]
@@ -71,7 +71,7 @@ macro_rules! reading {
 reading!(Global);
 reading!(GlobalMut);
 
-impl<T: Element> GlobalMut<T> {
+impl<T: DeviceCopy> GlobalMut<T> {
     /// Writes element `i`.
     #[inline]
     #[track_caller]

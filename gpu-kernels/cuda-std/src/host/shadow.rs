@@ -136,7 +136,7 @@ impl SharedMemory {
         let (met, begun, now) = (self.met, self.begun, self.now);
         for word in &mut self.words[at >> self.granule..=(at + size - 1) >> self.granule] {
             if touch != Touch::Write && word.written < begun {
-                return Err(Misuse::Uninitialised);
+                return Err(Misuse::Uninitialized);
             }
             let other_wrote = word.written >= met
                 && word.writer != thread.linear
@@ -186,7 +186,7 @@ impl SharedMemory {
         Ok(())
     }
 
-    /// From now on every byte has a shadow word of its own: neighbours in four bytes may belong to different threads.
+    /// From now on every byte has a shadow word of its own: neighbors in four bytes may belong to different threads.
     fn refine(&mut self) {
         self.words = self.words.iter().flat_map(|word| [*word; 1 << COARSE]).take(self.bytes.len()).collect();
         self.granule = 0;
@@ -196,7 +196,7 @@ impl SharedMemory {
 /// What is wrong with an access.
 pub(crate) enum Misuse {
     /// It reads what no thread of the block has written.
-    Uninitialised,
+    Uninitialized,
     /// Another thread did `verb` it, and no barrier came between.
     Race { verb: &'static str, thread: Option<u32>, site: Option<Site> },
 }

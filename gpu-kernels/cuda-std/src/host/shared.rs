@@ -3,7 +3,7 @@
 use super::block::{Block, current, fault};
 use super::fault::Index;
 use super::shadow::{Misuse, Touch};
-use crate::{Element, Vector4, Word};
+use crate::{DeviceCopy, Vector4, Word};
 use std::marker::PhantomData;
 use std::panic::Location;
 
@@ -18,7 +18,7 @@ pub struct Shared<T> {
     element: PhantomData<T>,
 }
 
-impl<T: Element> Shared<T> {
+impl<T: DeviceCopy> Shared<T> {
     /// The window of `len` elements from `byte_offset` on, which is a multiple of the element's size.
     ///
     /// Windows may overlap. The launch's `shared_bytes` must reach to the end of each.
@@ -109,7 +109,7 @@ impl<T: Element> Shared<T> {
         let misuse = block.shared.borrow_mut().touch(touch, at, size_of::<T>(), block.thread.get(), site);
         match misuse {
             Ok(()) => at,
-            Err(Misuse::Uninitialised) => {
+            Err(Misuse::Uninitialized) => {
                 block.fault(format!("{verb} shared element {i}, which no thread of the block has written"), site)
             }
             Err(Misuse::Race { verb: other, thread, site: place }) => {

@@ -4,7 +4,7 @@ use super::block::{Block, Meeting, WARP, current};
 use std::panic::Location;
 
 /// A number that lanes exchange: `f32`, `u32`, `i32`, and `f64` as two words.
-pub trait Shuffle: crate::Element {}
+pub trait Shuffle: crate::DeviceCopy {}
 impl Shuffle for f32 {}
 impl Shuffle for u32 {}
 impl Shuffle for i32 {}

@@ -1,15 +1,15 @@
 //! Host memory as device memory, for the simulator.
 
-use cuda_std::{Element, Global, GlobalMut};
+use cuda_std::{DeviceCopy, Global, GlobalMut};
 
 /// A slice that kernels read.
-pub(crate) fn read<T: Element>(v: &[T]) -> Global<T> {
+pub(crate) fn read<T: DeviceCopy>(v: &[T]) -> Global<T> {
     // SAFETY: a launch on the simulator ends before the test lets go of its data.
     unsafe { Global::from_raw(v.as_ptr().expose_provenance() as u64, v.len()) }
 }
 
 /// A slice that kernels write.
-pub(crate) fn write<T: Element>(v: &mut [T]) -> GlobalMut<T> {
+pub(crate) fn write<T: DeviceCopy>(v: &mut [T]) -> GlobalMut<T> {
     // SAFETY: as above.
     unsafe { GlobalMut::from_raw(v.as_mut_ptr().expose_provenance() as u64, v.len()) }
 }

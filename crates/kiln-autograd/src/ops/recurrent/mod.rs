@@ -170,7 +170,7 @@ impl Recurrent {
             pass.accumulate(1, Var::constant(self.weight_gradient(&gradients)?))?;
         }
         if let Some(inner) = gradients.inner.as_ref().filter(|_| pass.needs(4)) {
-            pass.accumulate(4, Var::constant(inner.sum([0, 1], false)?))?;
+            pass.accumulate(4, Var::constant(inner.sum([0, 1])?))?;
         }
         if let Some(c0) = gradients.c0 {
             pass.accumulate(3, Var::constant(c0))?;

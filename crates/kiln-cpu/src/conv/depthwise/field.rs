@@ -3,7 +3,7 @@
 use super::super::taps::Axis;
 use super::super::{Conv, Float};
 use crate::Simd;
-use crate::gemm::scratch::Buffer;
+use crate::gemm::scratch::ScratchBuffer;
 use crate::reduce::LANES;
 
 /// As `to.copy_from_slice(from)`, of lines so short that the call would take longer.
@@ -97,7 +97,7 @@ impl<'a> Field<'a> {
     }
 
     /// Room for planes, all zeros.
-    pub(super) fn zeros<'b, T: Float>(&self, buffer: &'b mut Buffer) -> &'b mut [T] {
+    pub(super) fn zeros<'b, T: Float>(&self, buffer: &'b mut ScratchBuffer) -> &'b mut [T] {
         let count = self.elements();
         let field: *mut T = buffer.room(count);
         // SAFETY: the buffer has room for so many numbers, of which 0 is all bits 0.

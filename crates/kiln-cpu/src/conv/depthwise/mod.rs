@@ -10,7 +10,7 @@ mod products;
 use super::scratch::{Place, local};
 use super::taps::Axis;
 use super::{Conv, Float};
-use crate::gemm::{Bias, Epilogue};
+use crate::gemm::{Bias, GemmEpilogue};
 use crate::reduce::{LANES, Sum, combine_lanes};
 use crate::{Isa, team};
 use correlate::Correlate;
@@ -32,14 +32,21 @@ fn each(conv: &Conv, count: usize, most: usize, f: impl Fn(Range<usize>) + Sync)
     if work < PARALLEL { (0..tasks).for_each(one) } else { team::parallel(tasks, one) }
 }
 
-pub(super) fn forward<T: Float>(isa: Isa, conv: &Conv, x: &[T], weight: &[T], y: &mut [T], epilogue: &Epilogue<'_, T>) {
+pub(super) fn forward<T: Float>(
+    isa: Isa,
+    conv: &Conv,
+    x: &[T],
+    weight: &[T],
+    y: &mut [T],
+    epilogue: &GemmEpilogue<'_, T>,
+) {
     let (plane, out, taps) = (conv.plane(), conv.out_plane(), conv.taps());
     let axes = std::array::from_fn(|axis| Axis::forward(conv, axis));
     let (field, kernels) = (Field::new(conv, &axes, conv.size), T::kernels(isa).0);
     let to = Place(y.as_mut_ptr());
     // A result's plane is a row to the epilogue.
     let by_plane = match epilogue.bias {
-        Bias::Row(bias) => Epilogue { bias: Bias::Column(bias), ..*epilogue },
+        Bias::Row(bias) => GemmEpilogue { bias: Bias::Column(bias), ..*epilogue },
         _ => *epilogue,
     };
     each(conv, conv.batch * conv.groups, PLANES, |planes| {

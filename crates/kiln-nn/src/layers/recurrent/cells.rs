@@ -8,12 +8,12 @@ use kiln_tensor::{Error, Result};
 
 /// A cell: settings and weights.
 #[derive(Clone, Debug)]
-struct Step {
+struct CellModule {
     settings: Settings,
     direction: Direction,
 }
 
-impl Step {
+impl CellModule {
     fn new(cell: Cell, inputs: usize, units: usize, init: &mut Init) -> Result<Self> {
         if inputs == 0 || units == 0 {
             return Err(Error::value(
@@ -24,7 +24,7 @@ impl Step {
         let mut settings = Settings::new(cell, units);
         settings.uniform();
         let direction = Direction::new(&settings, inputs, "", init)?;
-        Ok(Step { settings, direction })
+        Ok(CellModule { settings, direction })
     }
 
     /// The states after x (N, inputs): (1, N, units), with an LSTM's c (2, N, units).
@@ -38,7 +38,7 @@ impl Step {
     }
 }
 
-impl Module for Step {
+impl Module for CellModule {
     fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
         self.direction.visit("", visitor);
     }
@@ -53,7 +53,7 @@ macro_rules! plain_cell {
         #[derive(Module, Clone, Debug)]
         pub struct $name {
             #[module(flatten)]
-            step: Step,
+            step: CellModule,
         }
 
         impl $name {
@@ -62,7 +62,7 @@ macro_rules! plain_cell {
             /// # Errors
             /// Sizes of 0, or out of memory.
             pub fn new(inputs: usize, units: usize, init: &mut Init) -> Result<Self> {
-                Ok($name { step: Step::new($cell, inputs, units, init)? })
+                Ok($name { step: CellModule::new($cell, inputs, units, init)? })
             }
 
             /// The state (N, units) after x (N, inputs), from the one before; 0 where there is none.
@@ -127,7 +127,7 @@ impl GruCell {
 #[derive(Module, Clone, Debug)]
 pub struct LstmCell {
     #[module(flatten)]
-    step: Step,
+    step: CellModule,
 }
 
 impl LstmCell {
@@ -136,7 +136,7 @@ impl LstmCell {
     /// # Errors
     /// Sizes of 0, or out of memory.
     pub fn new(inputs: usize, units: usize, init: &mut Init) -> Result<Self> {
-        Ok(LstmCell { step: Step::new(Cell::Lstm, inputs, units, init)? })
+        Ok(LstmCell { step: CellModule::new(Cell::Lstm, inputs, units, init)? })
     }
 
     /// The states h and c (N, units) after x (N, inputs), from those before; 0 where there are none.

@@ -121,7 +121,7 @@ impl Direction {
         ones.dropout(settings.recurrent_dropout, &ctx.stream_tensor(Purpose::Dropout, x.device())?).map(Some)
     }
 
-    /// Hands in what the regularisers penalise.
+    /// Hands in what the regularizers penalize.
     pub(super) fn penalize(&self, settings: &Settings, ctx: &Ctx) {
         if let Some(regularizer) = settings.kernel_regularizer {
             ctx.penalize(&self.weight_ih, regularizer);

@@ -1,46 +1,46 @@
-//! Changes of colour, in place on planes of the scale of bytes. One addition or product after the other, so that the bits
+//! Changes of color, in place on planes of the scale of bytes. One addition or product after the other, so that the bits
 //! are the same on every machine.
 
-use crate::normalise::mean;
+use crate::normalize::mean;
 
-/// A change of colour. Values stay within 0 to 255.
+/// A change of color. Values stay within 0 to 255.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub enum Colour {
+pub enum Color {
     /// x + s, within the image's least and largest value: Keras's `apply_channel_shift`.
     Shift(f32),
     /// f·x. Keras's `apply_brightness_shift`, but for its rounding down to bytes, and torchvision's `adjust_brightness`.
     Brightness(f32),
-    /// f·x + (1 − f)·m with m the mean of the shades of grey: torchvision's `adjust_contrast`.
+    /// f·x + (1 − f)·m with m the mean of the shades of gray: torchvision's `adjust_contrast`.
     Contrast(f32),
-    /// f·x + (1 − f)·g with g the pixel's shade of grey: torchvision's `adjust_saturation`. Nothing where there is one channel.
+    /// f·x + (1 − f)·g with g the pixel's shade of gray: torchvision's `adjust_saturation`. Nothing where there is one channel.
     Saturation(f32),
-    /// So far round the colour circle, −½ to ½: torchvision's `adjust_hue`. Nothing where there is one channel.
+    /// So far round the color circle, −½ to ½: torchvision's `adjust_hue`. Nothing where there is one channel.
     Hue(f32),
 }
 
-impl Colour {
+impl Color {
     /// Changes an image of one channel or of red, green and blue, each `size` pixels; the first two any number of channels.
     pub(super) fn apply(self, image: &mut [f32], size: usize) {
         match self {
-            Colour::Shift(by) => {
+            Color::Shift(by) => {
                 let least = image.iter().fold(f32::INFINITY, |least, &x| if x < least { x } else { least });
                 let largest = image.iter().fold(f32::NEG_INFINITY, |largest, &x| if x > largest { x } else { largest });
                 image.iter_mut().for_each(|x| *x = clamp(*x + by, least, largest));
             }
-            Colour::Brightness(factor) => image.iter_mut().for_each(|x| *x = byte(*x * factor)),
-            Colour::Contrast(factor) => {
+            Color::Brightness(factor) => image.iter_mut().for_each(|x| *x = byte(*x * factor)),
+            Color::Contrast(factor) => {
                 let mean = match rgb(image, size) {
-                    Some([red, green, blue]) => mean(size, |i| grey(red[i], green[i], blue[i])),
+                    Some([red, green, blue]) => mean(size, |i| gray(red[i], green[i], blue[i])),
                     None => mean(image.len(), |i| image[i]),
                 };
                 let rest = (1.0 - factor) * mean as f32;
                 image.iter_mut().for_each(|x| *x = byte(factor * *x + rest));
             }
-            Colour::Saturation(factor) => each(image, size, |[r, g, b]| {
-                let rest = (1.0 - factor) * grey(r, g, b);
+            Color::Saturation(factor) => each(image, size, |[r, g, b]| {
+                let rest = (1.0 - factor) * gray(r, g, b);
                 [r, g, b].map(|x| byte(factor * x + rest))
             }),
-            Colour::Hue(turn) => {
+            Color::Hue(turn) => {
                 each(image, size, |pixel| turned(pixel.map(|x| x * (1.0 / 255.0)), turn).map(|x| x * 255.0))
             }
         }
@@ -56,8 +56,8 @@ fn byte(x: f32) -> f32 {
     clamp(x, 0.0, 255.0)
 }
 
-/// torchvision's shade of grey.
-fn grey(red: f32, green: f32, blue: f32) -> f32 {
+/// torchvision's shade of gray.
+fn gray(red: f32, green: f32, blue: f32) -> f32 {
     0.2989 * red + 0.587 * green + 0.114 * blue
 }
 
@@ -75,7 +75,7 @@ fn each(image: &mut [f32], size: usize, f: impl Fn([f32; 3]) -> [f32; 3]) {
     }
 }
 
-/// A colour of [0, 1] with its hue turned: to hue, saturation and value, and back.
+/// A color of [0, 1] with its hue turned: to hue, saturation and value, and back.
 fn turned([r, g, b]: [f32; 3], turn: f32) -> [f32; 3] {
     let larger = |a: f32, b: f32| if b > a { b } else { a };
     let smaller = |a: f32, b: f32| if b < a { b } else { a };

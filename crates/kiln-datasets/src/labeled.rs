@@ -29,19 +29,19 @@ fn find(directory: &Path, name: &str) -> Result<PathBuf> {
 }
 
 /// Images and labels, one for each, as they were read.
-pub(crate) struct Labelled {
+pub(crate) struct Labeled {
     pixels: Vec<u8>,
     labels: Vec<u8>,
     /// The file of the labels, which errors name.
     path: PathBuf,
 }
 
-impl Labelled {
+impl Labeled {
     /// Reads `NAME-images-idx3-ubyte[.gz]` and `NAME-labels-idx1-ubyte[.gz]`.
     pub(crate) fn read(directory: &Path, name: &str) -> Result<Self> {
         let images = find(directory, &format!("{name}-images-idx3-ubyte"))?;
         let labels = find(directory, &format!("{name}-labels-idx1-ubyte"))?;
-        Labelled::of(Opened::open(&images, 3)?, Opened::open(&labels, 1)?)
+        Labeled::of(Opened::open(&images, 3)?, Opened::open(&labels, 1)?)
     }
 
     /// Reads the content of both files, once their headers fit.
@@ -61,7 +61,7 @@ impl Labelled {
             return Err(wrong(labels.path(), format!("{found} labels, but {images} holds {count} images")));
         }
         let path = labels.path().to_path_buf();
-        Ok(Labelled { pixels: images.read()?.data, labels: labels.read()?.data, path })
+        Ok(Labeled { pixels: images.read()?.data, labels: labels.read()?.data, path })
     }
 
     /// Swaps rows and columns of the images.
@@ -78,7 +78,7 @@ impl Labelled {
 
     /// The data set, once every label is one of `expected`; the first of those is class 0.
     pub(crate) fn check(self, expected: RangeInclusive<u8>) -> Result<ImageDataset> {
-        let Labelled { pixels, mut labels, path } = self;
+        let Labeled { pixels, mut labels, path } = self;
         let (low, high) = (*expected.start(), *expected.end());
         if let Some(row) = labels.iter().position(|label| !expected.contains(label)) {
             let found = labels[row];

@@ -15,42 +15,42 @@ pub enum Samplewise {
     /// x − mean: `samplewise_center`.
     Center,
     /// (x − mean) / (std + 10⁻⁶): `samplewise_center` and `samplewise_std_normalization`.
-    Standardise,
+    Standardize,
 }
 
 /// scale · byte + shift, and what is done to each image by its own statistics after that.
 #[derive(Clone, Debug)]
-pub(crate) struct Normalisation {
+pub(crate) struct Normalization {
     /// [scale, shift] for all planes or for each.
     pub(crate) planes: Vec<[f32; 2]>,
     pub(crate) samplewise: Option<Samplewise>,
 }
 
-impl Normalisation {
+impl Normalization {
     /// byte / 255.
     pub(crate) fn unit() -> Self {
-        Normalisation { planes: vec![[1.0 / 255.0, 0.0]], samplewise: None }
+        Normalization { planes: vec![[1.0 / 255.0, 0.0]], samplewise: None }
     }
 
     /// The bytes themselves.
     pub(crate) fn of_bytes() -> Self {
-        Normalisation { planes: vec![[1.0, 0.0]], samplewise: None }
+        Normalization { planes: vec![[1.0, 0.0]], samplewise: None }
     }
 
     /// scale · x + shift, in place on an image of the scale of bytes.
-    pub(crate) fn normalise(&self, image: &mut [f32]) {
+    pub(crate) fn normalize(&self, image: &mut [f32]) {
         let size = image.len() / self.planes.len().max(1);
         for (plane, &[scale, shift]) in image.chunks_exact_mut(size.max(1)).zip(&self.planes) {
             plane.iter_mut().for_each(|x| *x = scale * *x + shift);
         }
     }
 
-    /// What is done by the image's own statistics, in place on a normalised image.
-    pub(crate) fn standardise(&self, image: &mut [f32]) {
+    /// What is done by the image's own statistics, in place on a normalized image.
+    pub(crate) fn standardize(&self, image: &mut [f32]) {
         let Some(samplewise) = self.samplewise else { return };
         let center = mean(image.len(), |i| image[i]) as f32;
         image.iter_mut().for_each(|x| *x -= center);
-        if samplewise == Samplewise::Standardise {
+        if samplewise == Samplewise::Standardize {
             let std = mean(image.len(), |i| image[i] * image[i]).sqrt();
             let scale = (1.0 / (std + 1e-6)) as f32;
             image.iter_mut().for_each(|x| *x *= scale);
