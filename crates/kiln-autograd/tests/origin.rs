@@ -17,7 +17,7 @@ fn again(p: &Var) -> Option<Tensor> {
     assert!(origin.logits().origin().is_none());
     assert_eq!(origin.logits().requires_grad(), p.requires_grad());
     Some(match origin.squash() {
-        Squash::Softmax { axis } => origin.logits().tensor().softmax(axis as isize).unwrap(),
+        Squash::Softmax { axis } => origin.logits().tensor().softmax(axis).unwrap(),
         Squash::Sigmoid => origin.logits().tensor().sigmoid().unwrap(),
     })
 }
@@ -66,7 +66,7 @@ fn probabilities_know_their_logits_wherever_they_are_moved() {
     for x in [Var::constant(x.clone()), Var::variable(x)] {
         for (what, then, kept) in moves() {
             for axis in 0..4 {
-                let y = then(&x.softmax(axis as isize).unwrap()).unwrap();
+                let y = then(&x.softmax(axis).unwrap()).unwrap();
                 let found = again(&y);
                 assert_eq!(found.is_some(), kept.contains(&axis), "{what} after a softmax along {axis}");
                 let Some(found) = found else { continue };

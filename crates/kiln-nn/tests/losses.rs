@@ -124,7 +124,7 @@ proptest! {
         let output = [&dims[..rank - 1], &[units]].concat();
         let axis = if rank >= 4 { 1 } else { rank - 1 };
         let sparse = labels(&without(&output, axis), output[axis], seed);
-        let soft = random(&output, dtype, 1.0, seed ^ 1).softmax(axis as isize).unwrap();
+        let soft = random(&output, dtype, 1.0, seed ^ 1).softmax(axis).unwrap();
         let numbers = random(&output, dtype, 1.0, seed ^ 2).sigmoid().unwrap();
         let cases: [(Activation, Box<dyn Loss>, Box<dyn Loss>, &Tensor); 3] = [
             (Activation::Softmax, Box::new(SparseCategoricalCrossentropy::new()),
@@ -239,7 +239,7 @@ proptest! {
         let dims: Vec<usize> = if cube { vec![3; rank] } else { sizes[..rank].to_vec() };
         let axis = if named { 1 + at % (rank - 1) } else if rank >= 4 { 1 } else { rank - 1 };
         let x = random(&dims, DType::F64, 2.0, seed);
-        let soft = random(&dims, DType::F64, 1.0, seed ^ 1).softmax(axis as isize).unwrap();
+        let soft = random(&dims, DType::F64, 1.0, seed ^ 1).softmax(axis).unwrap();
         let classes = labels(&without(&dims, axis), dims[axis], seed);
         let mut order: Vec<usize> = without(&(0..rank).collect::<Vec<_>>(), axis);
         order.push(axis);

@@ -104,7 +104,10 @@ impl Layout {
         let mut seen = [false; MAX_RANK];
         let fits = order.len() == rank && order.iter().all(|&a| a < rank && !std::mem::replace(&mut seen[a], true));
         if !fits {
-            return Err(Error::shape("permute", format!("{order:?} is no order of the {rank} axes of {}", self.shape)));
+            return Err(Error::shape(
+                "permute",
+                format!("{order:?} must name each of the {rank} axes of {} once", self.shape),
+            ));
         }
         let mut out = *self;
         for (to, &from) in order.iter().enumerate() {

@@ -34,7 +34,7 @@ pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
 pub use tensor::calls::*;
 pub use tensor::composed;
 pub use tensor::{
-    Axes, CustomOp, HostOperand, HostOutput, IntoAxes, MatmulOptions, Maxima, Normalization, NormalizeGradients,
+    Axes, CustomOp, HostOperand, HostOutput, IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization, NormalizeGradients,
     RecurrentGradients, RecurrentOptions, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor, UpdateRule, UpdateSlot,
     UpdateTensors, axis_index,
 };

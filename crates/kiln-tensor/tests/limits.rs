@@ -158,7 +158,7 @@ fn axes_and_ranges_at_the_end() {
         x.flatten(MAX),
         x.flatten(3),
         x.permute(&[MAX, 0]),
-        x.permute(&[]),
+        x.permute(&[0usize; 0]),
         x.transpose(0, MAX),
         x.slice(0, MAX - 1..MAX),
         x.slice(MAX, 0..1),

@@ -150,10 +150,10 @@ fn right(predictions: &Tensor, targets: &Tensor, classes: ClassAxis) -> Result<T
         let wanted = targets.to_dtype(predictions.dtype())?.gt(&half)?;
         return predictions.gt(&half)?.eq(&paired(wanted, predictions.shape(), predictions.shape(), axis)?);
     }
-    let said = predictions.argmax(axis as isize)?;
+    let said = predictions.argmax(axis)?;
     let labels = match targets.dtype() {
         DType::I64 | DType::U8 => targets.to_dtype(DType::I64)?,
-        _ if targets.rank() == predictions.rank() => targets.argmax(axis as isize)?,
+        _ if targets.rank() == predictions.rank() => targets.argmax(axis)?,
         _ => {
             return Err(Error::new(
                 ErrorKind::DType,

@@ -1,7 +1,7 @@
 //! Selection: by a mask, by indices.
 
 use crate::{Backward, Function, Var};
-use kiln_tensor::{Result, Shape, Tensor};
+use kiln_tensor::{IntoAxis, Result, Shape, Tensor, axis_index};
 
 /// y = condition ? a : b; each side gets dy where it was chosen.
 struct Select {
@@ -84,7 +84,8 @@ impl Var {
     ///
     /// # Errors
     /// An axis or an index out of range.
-    pub fn index_select(&self, axis: usize, index: &Tensor) -> Result<Var> {
+    pub fn index_select(&self, axis: impl IntoAxis, index: &Tensor) -> Result<Var> {
+        let axis = axis_index("index_select", axis, self.shape())?;
         let y = self.tensor().index_select(axis, index)?;
         let y = Var::record(&[self], y, |_| IndexSelect { axis, index: index.clone(), shape: *self.shape() });
         y.moved_from(
@@ -98,8 +99,9 @@ impl Var {
     /// in order.
     ///
     /// # Errors
-    /// Shapes that do not fit, an index out of range.
-    pub fn index_add(&self, axis: usize, index: &Tensor, shape: Shape) -> Result<Var> {
+    /// Shapes that do not fit, an axis or an index out of range.
+    pub fn index_add(&self, axis: impl IntoAxis, index: &Tensor, shape: Shape) -> Result<Var> {
+        let axis = axis_index("index_add", axis, &shape)?;
         let mut y = Tensor::zeros(shape, self.dtype(), self.device())?;
         y.scatter_add(axis, index, self.tensor())?;
         Ok(Var::record(&[self], y, |_| IndexAdd { axis, index: index.clone() }))

@@ -1,7 +1,7 @@
 //! Views and copies: reshape, permute, slice, broadcast, concat, and conversion of dtype.
 
 use crate::{Backward, Function, Squash, Var};
-use kiln_tensor::{DType, Error, IntoShape, Result, Shape, Tensor};
+use kiln_tensor::{DType, Error, IntoAxis, IntoShape, Result, Shape, Tensor, axis_index};
 use std::ops::Range;
 
 /// y holds x's elements in another shape; dx is dy in x's.
@@ -143,49 +143,47 @@ impl Var {
     /// The axes from `start` on as one: (N, C, H, W) flattened from 1 is (N, C·H·W).
     ///
     /// # Errors
-    /// A `start` past the last axis.
-    pub fn flatten(&self, start: usize) -> Result<Var> {
+    /// An axis out of range.
+    pub fn flatten(&self, start: impl IntoAxis) -> Result<Var> {
         self.reshaped(self.tensor().flatten(start)?)
     }
 
-    /// A new axis of size 1 at `axis`.
+    /// A new axis of size 1 at `axis`, 0 to the rank; −1 is after the last axis.
     ///
     /// # Errors
-    /// An axis past the rank.
-    pub fn unsqueeze(&self, axis: usize) -> Result<Var> {
+    /// An axis out of range.
+    pub fn unsqueeze(&self, axis: impl IntoAxis) -> Result<Var> {
         self.reshaped(self.tensor().unsqueeze(axis)?)
     }
 
     /// Without the axis `axis` of size 1.
     ///
     /// # Errors
-    /// An axis that is not of size 1.
-    pub fn squeeze(&self, axis: usize) -> Result<Var> {
+    /// An axis out of range or not of size 1.
+    pub fn squeeze(&self, axis: impl IntoAxis) -> Result<Var> {
         self.reshaped(self.tensor().squeeze(axis)?)
     }
 
     /// Axes in another order: axis i of the result is axis `order[i]` of this.
     ///
     /// # Errors
-    /// No order of the axes.
-    pub fn permute(&self, order: &[usize]) -> Result<Var> {
-        let y = self.tensor().permute(order)?;
-        let y = Var::record(&[self], y, |_| Permute(order.to_vec()));
-        y.moved_from(self, |squash| squash.permuted(order), |logits| logits.permute(order))
+    /// An axis out of range, missing or named twice.
+    pub fn permute(&self, order: &[impl IntoAxis]) -> Result<Var> {
+        let index = |&axis| axis_index("permute", axis, self.shape());
+        let order = order.iter().map(index).collect::<Result<Vec<_>>>()?;
+        let y = self.tensor().permute(&order)?;
+        let y = Var::record(&[self], y, |_| Permute(order.clone()));
+        y.moved_from(self, |squash| squash.permuted(&order), |logits| logits.permute(&order))
     }
 
     /// The axes `a` and `b` exchanged.
     ///
     /// # Errors
-    /// An axis past the rank.
-    pub fn transpose(&self, a: usize, b: usize) -> Result<Var> {
+    /// An axis out of range.
+    pub fn transpose(&self, a: impl IntoAxis, b: impl IntoAxis) -> Result<Var> {
+        let a = axis_index("transpose", a, self.shape())?;
+        let b = axis_index("transpose", b, self.shape())?;
         let mut order: Vec<usize> = (0..self.shape().rank()).collect();
-        if a >= order.len() || b >= order.len() {
-            return Err(Error::shape(
-                "transpose",
-                format!("axes {a} and {b} of {}: one is out of range", self.shape()),
-            ));
-        }
         order.swap(a, b);
         self.permute(&order)
     }
@@ -204,8 +202,9 @@ impl Var {
     /// The indices `range` of one axis.
     ///
     /// # Errors
-    /// A range that leaves the axis.
-    pub fn slice(&self, axis: usize, range: Range<usize>) -> Result<Var> {
+    /// An axis out of range, a range that leaves the axis.
+    pub fn slice(&self, axis: impl IntoAxis, range: Range<usize>) -> Result<Var> {
+        let axis = axis_index("slice", axis, self.shape())?;
         let y = self.tensor().slice(axis, range.clone())?;
         let y = Var::record(&[self], y, |_| Slice { axis, range: range.clone(), shape: *self.shape() });
         let cuts = |softmax| softmax == axis && range.len() < self.dims()[axis];
@@ -216,9 +215,10 @@ impl Var {
     /// broadcast, by NumPy's rule.
     ///
     /// # Errors
-    /// A part that does not fit the shape.
-    pub fn embed(&self, axis: usize, start: usize, shape: impl IntoShape) -> Result<Var> {
+    /// An axis out of range, a part that does not fit the shape.
+    pub fn embed(&self, axis: impl IntoAxis, start: usize, shape: impl IntoShape) -> Result<Var> {
         let shape = shape.into_shape()?;
+        let axis = axis_index("embed", axis, &shape)?;
         // As many indices as this has of that axis: one, where it is an axis that broadcasting puts before.
         let own = axis.saturating_add(self.shape().rank()).checked_sub(shape.rank());
         let size = own.and_then(|own| self.dims().get(own)).copied().unwrap_or(1);
@@ -254,20 +254,21 @@ impl Var {
     /// One after the other along `axis`.
     ///
     /// # Errors
-    /// No Vars, or shapes that differ in another axis.
-    pub fn concat(vars: &[&Var], axis: usize) -> Result<Var> {
+    /// No Vars, an axis out of range, or shapes that differ in another axis.
+    pub fn concat(vars: &[&Var], axis: impl IntoAxis) -> Result<Var> {
         let tensors: Vec<&Tensor> = vars.iter().map(|var| var.tensor()).collect();
         let y = Tensor::concat(&tensors, axis)?;
+        let axis = axis_index("concat", axis, y.shape())?;
         let y = Var::record(vars, y, |_| Concat { axis, sizes: vars.iter().map(|var| var.dims()[axis]).collect() });
         let seen = |_, squash: Squash| squash.if_untouched(|softmax| softmax == axis);
         y.moved_from_all(vars, seen, |logits| Var::concat(logits, axis))
     }
 
-    /// Along a new axis.
+    /// Along a new axis, placed as by [`Var::unsqueeze`].
     ///
     /// # Errors
-    /// No Vars, or shapes that differ.
-    pub fn stack(vars: &[&Var], axis: usize) -> Result<Var> {
+    /// No Vars, an axis out of range, or shapes that differ.
+    pub fn stack(vars: &[&Var], axis: impl IntoAxis) -> Result<Var> {
         let parts = vars.iter().map(|var| var.unsqueeze(axis)).collect::<Result<Vec<_>>>()?;
         Var::concat(&parts.iter().collect::<Vec<_>>(), axis)
     }

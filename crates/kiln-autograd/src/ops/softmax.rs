@@ -1,7 +1,7 @@
 //! Softmax and its logarithm.
 
 use crate::{Backward, Function, Squash, Var};
-use kiln_tensor::{Arithmetic, Result, SoftmaxKind, Tensor, composed};
+use kiln_tensor::{Arithmetic, IntoAxis, Result, SoftmaxKind, Tensor, axis_index, composed};
 
 /// y = softmax(x): dx = y · (dy − Σ y·dy); y = log_softmax(x): dx = dy − exp(y) · Σ dy. Along the last axis.
 struct Softmax {
@@ -29,11 +29,10 @@ impl Function for Softmax {
 
 impl Var {
     /// Half types are computed in f32: a rounded output is no place to take a slope at.
-    fn squashed(&self, kind: SoftmaxKind, axis: isize) -> Result<Var> {
-        let axis = kiln_tensor::axis_index("softmax", axis, self.shape())?;
+    fn squashed(&self, kind: SoftmaxKind, axis: usize) -> Result<Var> {
         let last = self.shape().rank() - 1;
         if axis != last {
-            return self.transpose(axis, last)?.squashed(kind, -1)?.transpose(axis, last);
+            return self.transpose(axis, last)?.squashed(kind, last)?.transpose(axis, last);
         }
         self.in_wide(|x| {
             let y = match kind {
@@ -49,16 +48,16 @@ impl Var {
     ///
     /// # Errors
     /// An axis out of range, or a dtype that is not a float type.
-    pub fn softmax(&self, axis: isize) -> Result<Var> {
-        let axis = kiln_tensor::axis_index("softmax", axis, self.shape())?;
-        Ok(self.squashed(SoftmaxKind::Softmax, axis as isize)?.made_of(Squash::Softmax { axis }, self))
+    pub fn softmax(&self, axis: impl IntoAxis) -> Result<Var> {
+        let axis = axis_index("softmax", axis, self.shape())?;
+        Ok(self.squashed(SoftmaxKind::Softmax, axis)?.made_of(Squash::Softmax { axis }, self))
     }
 
     /// xᵢ − ln Σ exp(xⱼ) along `axis`.
     ///
     /// # Errors
     /// An axis out of range, or a dtype that is not a float type.
-    pub fn log_softmax(&self, axis: isize) -> Result<Var> {
-        self.squashed(SoftmaxKind::LogSoftmax, axis)
+    pub fn log_softmax(&self, axis: impl IntoAxis) -> Result<Var> {
+        self.squashed(SoftmaxKind::LogSoftmax, axis_index("log_softmax", axis, self.shape())?)
     }
 }

@@ -133,7 +133,7 @@ fn filled_prediction(prediction: &Var, used: &Tensor, classes: Option<usize>) ->
         Some(Squash::Softmax { axis }) => {
             let mut dims = vec![1; prediction.shape().rank()];
             dims[axis] = prediction.dims()[axis];
-            zeros(Shape::new(&dims)?)?.softmax(axis as isize)?
+            zeros(Shape::new(&dims)?)?.softmax(axis)?
         }
         None => zeros(Shape::SCALAR)?,
     };

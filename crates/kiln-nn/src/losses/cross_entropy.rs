@@ -238,7 +238,7 @@ impl Loss for CategoricalCrossentropy {
         self.axis.of(self.name(), prediction).map(Some)
     }
     fn labels(&self, target: &Tensor) -> Result<Tensor> {
-        target.argmax(self.axis.of("class_weight", target.shape())? as isize)
+        target.argmax(self.axis.of("class_weight", target.shape())?)
     }
     fn name(&self) -> &'static str {
         "categorical_crossentropy"

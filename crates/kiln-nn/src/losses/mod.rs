@@ -183,7 +183,7 @@ pub fn labels_of(target: &Tensor) -> Result<Tensor> {
         return rounded(target);
     }
     let axis = ClassAxis::BY_RANK.of("class_weight", target.shape())?;
-    if target.dims()[axis] == 1 { rounded(target) } else { target.argmax(axis as isize)?.unsqueeze(axis) }
+    if target.dims()[axis] == 1 { rounded(target) } else { target.argmax(axis)?.unsqueeze(axis) }
 }
 
 /// Numbers as those of classes.

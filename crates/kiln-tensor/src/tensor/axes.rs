@@ -1,4 +1,4 @@
-//! Axes as users name them: from the end with negative numbers, several at once, or all.
+//! Axes as users name them: one or several, from the start or, with negative numbers, from the end; or all.
 
 use crate::{Error, MAX_RANK, Result, Shape};
 use std::ops::{Deref, RangeFull};
@@ -18,7 +18,7 @@ impl Deref for Axes {
 }
 
 impl Axes {
-    fn new(axes: impl Iterator<Item = isize>, shape: &Shape) -> Result<Self> {
+    fn new(axes: impl Iterator<Item = impl IntoAxis>, shape: &Shape) -> Result<Self> {
         let mut named = [false; MAX_RANK];
         for axis in axes {
             let index = axis_index("axes", axis, shape)?;
@@ -40,20 +40,68 @@ impl Axes {
     }
 }
 
-/// The axis `axis` of a shape; negative ones count from the end.
+/// One axis as users name it: an `i32`, `isize` or `usize`, where negative numbers count from the end.
+///
+/// ```
+/// # use kiln_tensor::{DType, Device, Tensor};
+/// let x = Tensor::zeros([2, 3], DType::F32, &Device::cpu())?;
+/// assert_eq!(x.argmax(-1)?.dims(), x.argmax(x.rank() - 1)?.dims());
+/// # Ok::<(), kiln_tensor::Error>(())
+/// ```
+pub trait IntoAxis: Copy {
+    /// The number as it was given; `isize::MAX` for a larger one, which is beyond every axis.
+    fn into_axis(self) -> isize;
+}
+
+impl IntoAxis for i32 {
+    #[inline]
+    fn into_axis(self) -> isize {
+        self as isize
+    }
+}
+impl IntoAxis for isize {
+    #[inline]
+    fn into_axis(self) -> isize {
+        self
+    }
+}
+impl IntoAxis for usize {
+    #[inline]
+    fn into_axis(self) -> isize {
+        isize::try_from(self).unwrap_or(isize::MAX)
+    }
+}
+
+/// The index of `axis` in a shape; negative numbers count from the end.
 ///
 /// # Errors
 /// An axis out of range.
 #[inline]
-pub fn axis_index(operation: &'static str, axis: isize, shape: &Shape) -> Result<usize> {
-    let rank = shape.rank() as isize;
+pub fn axis_index(operation: &'static str, axis: impl IntoAxis, shape: &Shape) -> Result<usize> {
+    let (axis, rank) = (axis.into_axis(), shape.rank() as isize);
     if axis < -rank || axis >= rank {
-        return Err(Error::shape(operation, format!("axis {axis} is out of range for {shape}, which has {rank} axes")));
+        return Err(out_of_range(operation, axis, shape));
     }
     Ok(if axis < 0 { axis + rank } else { axis } as usize)
 }
 
-/// What names axes: `-1`, `[0, 2]`, a slice, `..` for all.
+/// The index at which a new axis is inserted: 0 to the rank; negative numbers count from the end, −1 is after the last axis.
+pub(super) fn new_axis_index(operation: &'static str, axis: impl IntoAxis, shape: &Shape) -> Result<usize> {
+    let (axis, places) = (axis.into_axis(), shape.rank() as isize + 1);
+    if axis < -places || axis >= places {
+        return Err(out_of_range(operation, axis, shape));
+    }
+    Ok(if axis < 0 { axis + places } else { axis } as usize)
+}
+
+#[cold]
+fn out_of_range(operation: &'static str, axis: isize, shape: &Shape) -> Error {
+    let rank = shape.rank();
+    let axes = if rank == 1 { "axis" } else { "axes" };
+    Error::shape(operation, format!("axis {axis} is out of range for {shape}, which has {rank} {axes}"))
+}
+
+/// Axes as users name them: one ([`IntoAxis`]), several as an array or a slice, or `..` for all.
 pub trait IntoAxes {
     /// The axes of this shape that are meant.
     ///
@@ -72,29 +120,23 @@ impl IntoAxes for &Axes {
         Ok(*self)
     }
 }
-impl IntoAxes for isize {
+impl IntoAxes for RangeFull {
+    fn into_axes(self, shape: &Shape) -> Result<Axes> {
+        Ok(Axes::those(shape, |_| true))
+    }
+}
+impl<A: IntoAxis> IntoAxes for A {
     fn into_axes(self, shape: &Shape) -> Result<Axes> {
         Axes::new(std::iter::once(self), shape)
     }
 }
-impl IntoAxes for RangeFull {
-    fn into_axes(self, shape: &Shape) -> Result<Axes> {
-        Axes::new(0..shape.rank() as isize, shape)
-    }
-}
-impl IntoAxes for &[isize] {
+impl<A: IntoAxis> IntoAxes for &[A] {
     fn into_axes(self, shape: &Shape) -> Result<Axes> {
         Axes::new(self.iter().copied(), shape)
     }
 }
-impl<const N: usize> IntoAxes for [isize; N] {
+impl<A: IntoAxis, const N: usize> IntoAxes for [A; N] {
     fn into_axes(self, shape: &Shape) -> Result<Axes> {
         Axes::new(self.into_iter(), shape)
-    }
-}
-impl IntoAxes for &[usize] {
-    fn into_axes(self, shape: &Shape) -> Result<Axes> {
-        // One beyond all axes, not one from the end, where it overflows.
-        Axes::new(self.iter().map(|&axis| isize::try_from(axis).unwrap_or(isize::MAX)), shape)
     }
 }

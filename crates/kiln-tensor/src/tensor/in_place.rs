@@ -1,6 +1,6 @@
 //! Writing in place. Memory that another tensor shares is copied first, so no other tensor ever changes.
 
-use super::{Tensor, check_pair};
+use super::{IntoAxis, Tensor, axis_index, check_pair};
 use crate::{Error, Result, Shape};
 use kiln_math::{BinaryOp, UnaryOp};
 use std::ops::Range;
@@ -77,14 +77,14 @@ impl Tensor {
     /// The indices `range` of one axis become `value`, which may broadcast.
     ///
     /// # Errors
-    /// A range that leaves the axis, a value that does not fit, dtypes or devices that differ.
-    pub fn slice_assign(&mut self, axis: usize, range: Range<usize>, value: &Tensor) -> Result<()> {
+    /// An axis out of range, a range that leaves the axis, a value that does not fit, dtypes or devices that differ.
+    pub fn slice_assign(&mut self, axis: impl IntoAxis, range: Range<usize>, value: &Tensor) -> Result<()> {
         check_pair("slice_assign", self, value)?;
-        let extent = self.dims().get(axis).copied().unwrap_or(0);
-        if axis >= self.rank() || range.start > range.end || range.end > extent {
+        let axis = axis_index("slice_assign", axis, self.shape())?;
+        if range.start > range.end || range.end > self.dims()[axis] {
             return Err(Error::shape(
                 "slice_assign",
-                format!("{range:?} is no range of axis {axis} of {}", self.shape()),
+                format!("invalid range {range:?} for axis {axis} of {}", self.shape()),
             ));
         }
         let part = self.layout.slice(axis, range.start, range.len(), 1)?;

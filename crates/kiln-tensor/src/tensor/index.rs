@@ -1,6 +1,6 @@
 //! Gathering by index, and its adjoint.
 
-use super::{Tensor, check_device, check_pair};
+use super::{IntoAxis, Tensor, axis_index, check_device, check_pair};
 use crate::{DType, Error, ErrorKind, Result};
 
 /// The error of a label or index out of range.
@@ -18,14 +18,11 @@ pub(crate) fn label_outside(operation: &'static str, row: usize, label: i64, cla
 
 impl Tensor {
     /// Checks an index tensor against an axis, where the host can see its values.
-    fn check_index(&self, operation: &'static str, axis: usize, index: &Tensor, size: usize) -> Result<()> {
+    fn check_index(&self, operation: &'static str, index: &Tensor, size: usize) -> Result<()> {
         check_device(operation, self, index)?;
         index.expect_dtype(operation, DType::I64)?;
-        if index.rank() != 1 || axis >= self.rank() {
-            return Err(Error::shape(
-                operation,
-                format!("an index of one axis into axis {axis} of {} is expected, got {}", self.shape(), index.shape()),
-            ));
+        if index.rank() != 1 {
+            return Err(Error::shape(operation, format!("an index of one axis is expected, got {}", index.shape())));
         }
         if self.device().backend().is_host() {
             let values = index.contiguous()?;
@@ -41,8 +38,9 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis or an index out of range, an index that is not i64.
-    pub fn index_select(&self, axis: usize, index: &Tensor) -> Result<Tensor> {
-        self.check_index("index_select", axis, index, self.dims().get(axis).copied().unwrap_or(0))?;
+    pub fn index_select(&self, axis: impl IntoAxis, index: &Tensor) -> Result<Tensor> {
+        let axis = axis_index("index_select", axis, self.shape())?;
+        self.check_index("index_select", index, self.dims()[axis])?;
         let source = self.contiguous()?;
         let out = Tensor::output(&self.shape().with_size(axis, index.elements())?, self.dtype, self.device())?;
         self.device().gather(out.out(), source.view(), index.view(), axis)?;
@@ -52,10 +50,11 @@ impl Tensor {
     /// self += source at `index` of `axis`; equal indices add up in order.
     ///
     /// # Errors
-    /// Shapes that do not fit, an index out of range, dtypes or devices that differ.
-    pub fn scatter_add(&mut self, axis: usize, index: &Tensor, source: &Tensor) -> Result<()> {
+    /// Shapes that do not fit, an axis or an index out of range, dtypes or devices that differ.
+    pub fn scatter_add(&mut self, axis: impl IntoAxis, index: &Tensor, source: &Tensor) -> Result<()> {
         check_pair("scatter_add", self, source)?;
-        self.check_index("scatter_add", axis, index, self.dims().get(axis).copied().unwrap_or(0))?;
+        let axis = axis_index("scatter_add", axis, self.shape())?;
+        self.check_index("scatter_add", index, self.dims()[axis])?;
         let picked = self.shape().with_size(axis, index.elements())?;
         if *source.shape() != picked {
             return Err(Error::shape(

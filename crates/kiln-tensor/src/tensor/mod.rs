@@ -22,7 +22,7 @@ mod softmax;
 mod update;
 mod views;
 
-pub use axes::{Axes, IntoAxes, axis_index};
+pub use axes::{Axes, IntoAxes, IntoAxis, axis_index};
 pub use custom::{CustomOp, HostOperand, HostOutput};
 pub use matmul::MatmulOptions;
 pub use normalization::{Normalization, NormalizeGradients};

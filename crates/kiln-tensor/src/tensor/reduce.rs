@@ -1,6 +1,6 @@
 //! Reductions over axes.
 
-use super::{Axes, IntoAxes, Tensor, axis_index};
+use super::{Axes, IntoAxes, IntoAxis, Tensor, axis_index};
 use crate::{ArgReduceOp, DType, Error, MAX_RANK, ReduceOp, Result, Shape, unsupported_dtype};
 
 impl Tensor {
@@ -142,11 +142,15 @@ impl Tensor {
         self.mean(..)
     }
 
-    fn arg_reduce(&self, op: ArgReduceOp, axis: isize) -> Result<Tensor> {
-        let axis = axis_index("arg_reduce", axis, self.shape())?;
+    fn arg_reduce(&self, op: ArgReduceOp, axis: impl IntoAxis) -> Result<Tensor> {
+        let operation = match op {
+            ArgReduceOp::Argmax => "argmax",
+            ArgReduceOp::Argmin => "argmin",
+        };
+        let axis = axis_index(operation, axis, self.shape())?;
         if self.dims()[axis] == 0 {
             return Err(Error::shape(
-                "arg_reduce",
+                operation,
                 format!("axis {axis} of {} is empty: it has no extremum", self.shape()),
             ));
         }
@@ -159,7 +163,7 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis out of range or empty.
-    pub fn argmax(&self, axis: isize) -> Result<Tensor> {
+    pub fn argmax(&self, axis: impl IntoAxis) -> Result<Tensor> {
         self.arg_reduce(ArgReduceOp::Argmax, axis)
     }
 
@@ -167,7 +171,7 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis out of range or empty.
-    pub fn argmin(&self, axis: isize) -> Result<Tensor> {
+    pub fn argmin(&self, axis: impl IntoAxis) -> Result<Tensor> {
         self.arg_reduce(ArgReduceOp::Argmin, axis)
     }
 

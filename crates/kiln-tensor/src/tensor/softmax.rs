@@ -1,6 +1,6 @@
 //! Softmax and its logarithm.
 
-use super::{Tensor, axis_index, check_pair};
+use super::{IntoAxis, Tensor, axis_index, check_pair};
 use crate::{Arithmetic, Call, Error, Out, Ran, Result, View, unsupported_dtype};
 use kiln_math::UnaryOp;
 
@@ -60,14 +60,13 @@ pub fn composed<T: Arithmetic>(kind: SoftmaxKind, x: &T) -> Result<T> {
 }
 
 impl Tensor {
-    fn squashed(&self, kind: SoftmaxKind, axis: isize) -> Result<Tensor> {
-        let axis = axis_index("softmax", axis, self.shape())?;
+    fn squashed(&self, kind: SoftmaxKind, axis: usize) -> Result<Tensor> {
         if !self.dtype.is_float() {
             return Err(unsupported_dtype("softmax", self.dtype, "f32, f64, f16 or bf16"));
         }
         let last = self.rank() - 1;
         if axis != last {
-            return self.transpose(axis, last)?.squashed(kind, -1)?.transpose(axis, last);
+            return self.transpose(axis, last)?.squashed(kind, last)?.transpose(axis, last);
         }
         let out = Tensor::output(self.shape(), self.dtype, self.device())?;
         match self.device().run(&Call::Softmax(SoftmaxCall { kind, out: out.out(), x: self.view() }))? {
@@ -80,16 +79,16 @@ impl Tensor {
     ///
     /// # Errors
     /// An axis out of range, a dtype that is not a float type.
-    pub fn softmax(&self, axis: isize) -> Result<Tensor> {
-        self.squashed(SoftmaxKind::Softmax, axis)
+    pub fn softmax(&self, axis: impl IntoAxis) -> Result<Tensor> {
+        self.squashed(SoftmaxKind::Softmax, axis_index("softmax", axis, self.shape())?)
     }
 
     /// xᵢ − ln Σ exp(xⱼ) along `axis`.
     ///
     /// # Errors
     /// An axis out of range, a dtype that is not a float type.
-    pub fn log_softmax(&self, axis: isize) -> Result<Tensor> {
-        self.squashed(SoftmaxKind::LogSoftmax, axis)
+    pub fn log_softmax(&self, axis: impl IntoAxis) -> Result<Tensor> {
+        self.squashed(SoftmaxKind::LogSoftmax, axis_index("log_softmax", axis, self.shape())?)
     }
 
     /// The gradient of a softmax along the last axis, of which this is the output: y·(dy − Σ y·dy), or dy − exp(y)·Σ dy. `None`

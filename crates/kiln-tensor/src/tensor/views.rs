@@ -1,6 +1,7 @@
 //! Views: the same memory in another shape; and joining, which copies.
 
-use super::Tensor;
+use super::axes::new_axis_index;
+use super::{IntoAxis, Tensor, axis_index};
 use crate::{DType, Error, IntoShape, MAX_RANK, Result};
 use std::ops::Range;
 
@@ -27,11 +28,11 @@ impl Tensor {
     /// The axes from `start` on as one: (N, C, H, W) flattened from 1 is (N, C·H·W).
     ///
     /// # Errors
-    /// A `start` past the last axis.
-    pub fn flatten(&self, start: usize) -> Result<Tensor> {
-        if start > self.rank() {
-            return Err(Error::shape("flatten", format!("{} has no axis {start} to flatten from", self.shape())));
-        }
+    /// An axis out of range.
+    pub fn flatten(&self, start: impl IntoAxis) -> Result<Tensor> {
+        // A `start` at the rank gives a new last axis: a scalar flattened from 0 has one element.
+        let at_end = start.into_axis() == self.rank() as isize;
+        let start = if at_end { self.rank() } else { axis_index("flatten", start, self.shape())? };
         let (kept, merged) = self.dims().split_at(start);
         let mut dims = [0; MAX_RANK + 1];
         dims[..start].copy_from_slice(kept);
@@ -42,22 +43,20 @@ impl Tensor {
     /// Axes in another order: axis i of the result is axis `order[i]` of this.
     ///
     /// # Errors
-    /// No order of the axes.
-    pub fn permute(&self, order: &[usize]) -> Result<Tensor> {
-        Ok(self.with_layout(self.layout.permute(order)?))
+    /// An axis out of range, missing or named twice.
+    pub fn permute(&self, order: &[impl IntoAxis]) -> Result<Tensor> {
+        let index = |&axis| axis_index("permute", axis, self.shape());
+        let order = order.iter().map(index).collect::<Result<Vec<_>>>()?;
+        Ok(self.with_layout(self.layout.permute(&order)?))
     }
 
     /// The axes `a` and `b` exchanged.
     ///
     /// # Errors
-    /// An axis past the rank.
-    pub fn transpose(&self, a: usize, b: usize) -> Result<Tensor> {
-        if a >= self.rank() || b >= self.rank() {
-            return Err(Error::shape(
-                "transpose",
-                format!("axes {a} and {b} of {}: one is out of range", self.shape()),
-            ));
-        }
+    /// An axis out of range.
+    pub fn transpose(&self, a: impl IntoAxis, b: impl IntoAxis) -> Result<Tensor> {
+        let a = axis_index("transpose", a, self.shape())?;
+        let b = axis_index("transpose", b, self.shape())?;
         Ok(self.with_layout(self.layout.transpose(a, b)))
     }
 
@@ -75,21 +74,21 @@ impl Tensor {
     /// The indices `range` of one axis.
     ///
     /// # Errors
-    /// A range that leaves the axis.
-    pub fn slice(&self, axis: usize, range: Range<usize>) -> Result<Tensor> {
+    /// An axis out of range, a range that leaves the axis.
+    pub fn slice(&self, axis: impl IntoAxis, range: Range<usize>) -> Result<Tensor> {
         self.slice_by(axis, range, 1)
     }
 
     /// Every `step`-th index of a range of one axis, from its end for a negative step.
     ///
     /// # Errors
-    /// A range that leaves the axis, a step of 0.
-    pub fn slice_by(&self, axis: usize, range: Range<usize>, step: isize) -> Result<Tensor> {
-        let extent = self.dims().get(axis).copied().unwrap_or(0);
-        if step == 0 || range.start > range.end || range.end > extent || axis >= self.rank() {
+    /// An axis out of range, a range that leaves the axis, a step of 0.
+    pub fn slice_by(&self, axis: impl IntoAxis, range: Range<usize>, step: isize) -> Result<Tensor> {
+        let axis = axis_index("slice", axis, self.shape())?;
+        if step == 0 || range.start > range.end || range.end > self.dims()[axis] {
             return Err(Error::shape(
                 "slice",
-                format!("{range:?} by {step} is no range of axis {axis} of {}", self.shape()),
+                format!("invalid range {range:?} with step {step} for axis {axis} of {}", self.shape()),
             ));
         }
         let size = range.len().div_ceil(step.unsigned_abs());
@@ -100,36 +99,36 @@ impl Tensor {
     /// One axis the other way round.
     ///
     /// # Errors
-    /// An axis past the rank.
-    pub fn flip(&self, axis: usize) -> Result<Tensor> {
-        self.slice_by(axis, 0..self.dims().get(axis).copied().unwrap_or(0), -1)
+    /// An axis out of range.
+    pub fn flip(&self, axis: impl IntoAxis) -> Result<Tensor> {
+        let axis = axis_index("flip", axis, self.shape())?;
+        self.slice_by(axis, 0..self.dims()[axis], -1)
     }
 
     /// Index `at` of one axis, which goes.
     ///
     /// # Errors
     /// An axis or index out of range.
-    pub fn index(&self, axis: usize, at: usize) -> Result<Tensor> {
+    pub fn index(&self, axis: impl IntoAxis, at: usize) -> Result<Tensor> {
         self.slice(axis, at..at.saturating_add(1))?.squeeze(axis)
     }
 
-    /// A new axis of size 1 at `axis`.
+    /// A new axis of size 1 at `axis`, 0 to the rank; −1 is after the last axis.
     ///
     /// # Errors
-    /// An axis past the rank.
-    pub fn unsqueeze(&self, axis: usize) -> Result<Tensor> {
-        if axis > self.rank() {
-            return Err(Error::shape("unsqueeze", format!("{} takes no new axis at {axis}", self.shape())));
-        }
+    /// An axis out of range.
+    pub fn unsqueeze(&self, axis: impl IntoAxis) -> Result<Tensor> {
+        let axis = new_axis_index("unsqueeze", axis, self.shape())?;
         Ok(self.with_layout(self.layout.unsqueeze(axis)?))
     }
 
     /// Without the axis `axis` of size 1.
     ///
     /// # Errors
-    /// An axis that is not of size 1.
-    pub fn squeeze(&self, axis: usize) -> Result<Tensor> {
-        if self.dims().get(axis) != Some(&1) {
+    /// An axis out of range or not of size 1.
+    pub fn squeeze(&self, axis: impl IntoAxis) -> Result<Tensor> {
+        let axis = axis_index("squeeze", axis, self.shape())?;
+        if self.dims()[axis] != 1 {
             return Err(Error::shape("squeeze", format!("axis {axis} of {} is not of size 1", self.shape())));
         }
         Ok(self.with_layout(self.layout.squeeze(axis)))
@@ -147,14 +146,12 @@ impl Tensor {
     /// One after the other along `axis`.
     ///
     /// # Errors
-    /// No tensors, shapes that differ in another axis, dtypes or devices that differ.
-    pub fn concat(tensors: &[&Tensor], axis: usize) -> Result<Tensor> {
+    /// No tensors, an axis out of range, shapes that differ in another axis, dtypes or devices that differ.
+    pub fn concat(tensors: &[&Tensor], axis: impl IntoAxis) -> Result<Tensor> {
         let Some(first) = tensors.first() else {
             return Err(Error::value("concat", "there is no tensor to join"));
         };
-        if axis >= first.rank() {
-            return Err(Error::shape("concat", format!("{} has no axis {axis}", first.shape())));
-        }
+        let axis = axis_index("concat", axis, first.shape())?;
         let mut size = 0usize;
         for tensor in tensors {
             super::check_pair("concat", first, tensor)?;
@@ -177,11 +174,11 @@ impl Tensor {
         Ok(out)
     }
 
-    /// Along a new axis.
+    /// Along a new axis, placed as by [`Tensor::unsqueeze`].
     ///
     /// # Errors
     /// As [`Tensor::concat`].
-    pub fn stack(tensors: &[&Tensor], axis: usize) -> Result<Tensor> {
+    pub fn stack(tensors: &[&Tensor], axis: impl IntoAxis) -> Result<Tensor> {
         let parts = tensors.iter().map(|tensor| tensor.unsqueeze(axis)).collect::<Result<Vec<_>>>()?;
         Tensor::concat(&parts.iter().collect::<Vec<_>>(), axis)
     }
@@ -189,26 +186,30 @@ impl Tensor {
     /// Pieces of `size` indices of an axis each, the last of what is left: views.
     ///
     /// # Errors
-    /// An axis past the rank, a size of 0.
-    pub fn split(&self, axis: usize, size: usize) -> Result<Vec<Tensor>> {
-        let Some(&extent) = self.dims().get(axis).filter(|_| size > 0) else {
-            return Err(Error::shape("split", format!("pieces of {size} of axis {axis} of {}", self.shape())));
-        };
+    /// An axis out of range, a size of 0.
+    pub fn split(&self, axis: impl IntoAxis, size: usize) -> Result<Vec<Tensor>> {
+        let axis = axis_index("split", axis, self.shape())?;
+        if size == 0 {
+            return Err(Error::value("split", "the size of the pieces must be above 0"));
+        }
+        let extent = self.dims()[axis];
         (0..extent).step_by(size).map(|start| self.slice(axis, start..extent.min(start.saturating_add(size)))).collect()
     }
 
     /// An axis in `count` equal pieces, views: the gates of a recurrent cell, say.
     ///
     /// # Errors
-    /// An axis past the rank, or whose size `count` does not divide.
-    pub fn chunk(&self, axis: usize, count: usize) -> Result<Vec<Tensor>> {
-        let extent = self.dims().get(axis).copied().filter(|_| count > 0);
-        let Some(size) = extent.filter(|extent| extent.is_multiple_of(count)).map(|extent| extent / count) else {
+    /// An axis out of range, or whose size is not divisible by `count`.
+    pub fn chunk(&self, axis: impl IntoAxis, count: usize) -> Result<Vec<Tensor>> {
+        let axis = axis_index("chunk", axis, self.shape())?;
+        let extent = self.dims()[axis];
+        if count == 0 || !extent.is_multiple_of(count) {
             return Err(Error::shape(
                 "chunk",
-                format!("axis {axis} of {} does not go into {count} equal pieces", self.shape()),
+                format!("axis {axis} of {} cannot be split into {count} equal pieces", self.shape()),
             ));
-        };
+        }
+        let size = extent / count;
         (0..count).map(|i| self.slice(axis, i * size..(i + 1) * size)).collect()
     }
 
