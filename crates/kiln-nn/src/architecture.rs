@@ -64,6 +64,16 @@ fn shape(input: &Value) -> Result<Shape> {
     Shape::new(&dims.ok_or_else(expected)?)
 }
 
+/// The name that a layer has now: files written before it was renamed hold the old one.
+fn present_name(name: &str) -> &str {
+    match name {
+        "RMSNorm" => "RmsNorm",
+        "UpSample1d" => "Upsample1d",
+        "UpSample2d" => "Upsample2d",
+        other => other,
+    }
+}
+
 /// A layer of its own name. Those that need to know their sizes at once take first weights from `init`.
 fn layer(index: usize, description: &Value, init: &mut Init) -> Result<Box<dyn Layer>> {
     #[derive(Deserialize)]
@@ -76,7 +86,7 @@ fn layer(index: usize, description: &Value, init: &mut Init) -> Result<Box<dyn L
         outputs: usize,
         bias: bool,
     }
-    let Some(name) = description.get("layer").and_then(Value::as_str) else {
+    let Some(name) = description.get("layer").and_then(Value::as_str).map(present_name) else {
         return Err(malformed(format!("layer {index}: `layer`, its name, is expected")));
     };
     fn settings<S: DeserializeOwned>(index: usize, name: &str, description: &Value) -> Result<S> {

@@ -177,6 +177,19 @@ fn a_layer_of_ones_own_is_named() {
 }
 
 #[test]
+fn layers_are_read_by_their_former_names() {
+    let cpu = Device::cpu();
+    let model = Sequential::new().push(Upsample1d::new(2)).push(RmsNorm::new()).push(Upsample2d::new(3));
+    let mut text = model.architecture().to_string();
+    for (old, new) in [("RMSNorm", "RmsNorm"), ("UpSample1d", "Upsample1d"), ("UpSample2d", "Upsample2d")] {
+        assert!(text.contains(new), "{text}");
+        text = text.replace(new, old);
+    }
+    let again = Sequential::from_architecture(&serde_json::from_str(&text).unwrap(), &cpu).unwrap();
+    assert_eq!(again.architecture(), model.architecture());
+}
+
+#[test]
 fn what_is_no_description_is_refused() {
     for (wrong, message) in [
         (json!(null), "`layers`, a list, is expected"),
