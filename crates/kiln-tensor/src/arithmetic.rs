@@ -19,9 +19,9 @@ pub trait Arithmetic: Clone {
     fn unary(&self, call: UnaryCall) -> Result<Self>;
     fn binary(&self, op: BinaryOp, other: &Self) -> Result<Self>;
     /// Σ over `axes`, which stay at size 1.
-    fn sum(&self, axes: &[usize]) -> Result<Self>;
+    fn sum_keepdim(&self, axes: &[usize]) -> Result<Self>;
     /// The mean over `axes`, which stay at size 1.
-    fn mean(&self, axes: &[usize]) -> Result<Self>;
+    fn mean_keepdim(&self, axes: &[usize]) -> Result<Self>;
     fn matmul(&self, other: &Self) -> Result<Self>;
     fn select(condition: &Tensor, a: &Self, b: &Self) -> Result<Self>;
     fn reshape(&self, shape: Shape) -> Result<Self>;
@@ -75,10 +75,10 @@ impl Arithmetic for Tensor {
     fn binary(&self, op: BinaryOp, other: &Self) -> Result<Self> {
         Tensor::binary(self, op, other)
     }
-    fn sum(&self, axes: &[usize]) -> Result<Self> {
+    fn sum_keepdim(&self, axes: &[usize]) -> Result<Self> {
         Tensor::sum_keepdim(self, axes)
     }
-    fn mean(&self, axes: &[usize]) -> Result<Self> {
+    fn mean_keepdim(&self, axes: &[usize]) -> Result<Self> {
         Tensor::mean_keepdim(self, axes)
     }
     fn matmul(&self, other: &Self) -> Result<Self> {

@@ -18,10 +18,10 @@ impl Arithmetic for Var {
     fn binary(&self, op: BinaryOp, other: &Self) -> Result<Self> {
         Var::binary(self, op, other)
     }
-    fn sum(&self, axes: &[usize]) -> Result<Self> {
+    fn sum_keepdim(&self, axes: &[usize]) -> Result<Self> {
         Var::sum_keepdim(self, axes)
     }
-    fn mean(&self, axes: &[usize]) -> Result<Self> {
+    fn mean_keepdim(&self, axes: &[usize]) -> Result<Self> {
         Var::mean_keepdim(self, axes)
     }
     fn matmul(&self, other: &Self) -> Result<Self> {

@@ -3,20 +3,13 @@
 use super::memory::{slice, slice_mut, strided};
 use super::rows::{rows, write_rows};
 use crate::{
-    CrossEntropyCall, CrossEntropyGradCall, DType, Error, Result, SoftmaxCall, SoftmaxGradCall, SoftmaxKind, View,
+    CrossEntropyCall, CrossEntropyGradCall, DType, Error, Result, SoftmaxCall, SoftmaxGradCall, View,
     unsupported_dtype,
 };
 use half::{bf16, f16};
 use kiln_cpu::Isa;
 use kiln_cpu::operand::Number;
 use kiln_cpu::softmax::{self, Labels, Target};
-
-fn softmax_kind(kind: SoftmaxKind) -> softmax::SoftmaxKind {
-    match kind {
-        SoftmaxKind::Softmax => softmax::SoftmaxKind::Softmax,
-        SoftmaxKind::LogSoftmax => softmax::SoftmaxKind::LogSoftmax,
-    }
-}
 
 /// The target of a cross-entropy in the kernels' terms; weights have the logits' type T.
 fn target_of<'a, T: Number>(target: &View<'a>, classes: usize) -> Result<Target<'a, T>> {
@@ -47,7 +40,7 @@ pub(super) fn softmax(isa: Isa, call: &SoftmaxCall<'_>) -> Result<()> {
     let width = call.out.shape.last().copied().unwrap_or(1);
     floats!(call.out.dtype, "softmax", T => {
         let x = rows::<T>(&call.x)?;
-        write_rows::<T>(&call.out, |to| softmax::softmax(isa, softmax_kind(call.kind), to, &x, width))?;
+        write_rows::<T>(&call.out, |to| softmax::softmax(isa, call.kind, to, &x, width))?;
     });
     Ok(())
 }
@@ -56,7 +49,7 @@ pub(super) fn softmax_grad(isa: Isa, call: &SoftmaxGradCall<'_>) -> Result<()> {
     let width = call.out.shape.last().copied().unwrap_or(1);
     floats!(call.out.dtype, "softmax_grad", T => {
         let (y, dy) = (rows::<T>(&call.y)?, rows::<T>(&call.dy)?);
-        write_rows::<T>(&call.out, |to| softmax::softmax_grad(isa, softmax_kind(call.kind), to, &y, &dy, width))?;
+        write_rows::<T>(&call.out, |to| softmax::softmax_grad(isa, call.kind, to, &y, &dy, width))?;
     });
     Ok(())
 }

@@ -44,7 +44,7 @@ pub fn composed<T: Arithmetic>(logits: &T, target: &Tensor) -> Result<T> {
         let none = weights.eq(&zero)?;
         let each = softmax(SoftmaxKind::LogSoftmax, x)?.mul(&T::constant(weights))?;
         let each = T::select(&none, &T::constant(zero), &each)?;
-        each.sum(&[1])?.affine(-1.0, 0.0)?.reshape(Shape::new(&[rows])?)
+        each.sum_keepdim(&[1])?.affine(-1.0, 0.0)?.reshape(Shape::new(&[rows])?)
     })
 }
 

@@ -84,9 +84,9 @@ pub fn composed_moments<T: Arithmetic>(x: &T) -> Result<[T; 2]> {
     let finite = zero.eq(&Tensor::zeros((), first.dtype, first.device())?)?;
     let first = T::constant(Tensor::select(&finite, &first, &Tensor::zeros((), first.dtype, first.device())?)?);
     let shifted = x.sub(&first)?;
-    let mean = shifted.mean(&over)?;
+    let mean = shifted.mean_keepdim(&over)?;
     let centered = shifted.sub(&mean)?;
-    Ok([mean.add(&first)?, centered.mul(&centered)?.mean(&over)?])
+    Ok([mean.add(&first)?, centered.mul(&centered)?.mean_keepdim(&over)?])
 }
 
 /// The composed form of x (N, C, S), in the type that it is computed in, with moments of C elements each.

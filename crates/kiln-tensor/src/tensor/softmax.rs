@@ -2,16 +2,8 @@
 
 use super::{IntoAxis, Tensor, axis_index, check_pair};
 use crate::{Arithmetic, Call, Error, Out, Ran, Result, View, unsupported_dtype};
+pub use kiln_cpu::softmax::SoftmaxKind;
 use kiln_math::UnaryOp;
-
-/// Which normalized exponential.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SoftmaxKind {
-    /// exp(x − max) / Σ exp(x − max)
-    Softmax,
-    /// x − max − ln Σ exp(x − max)
-    LogSoftmax,
-}
 
 /// Softmax or its logarithm along the last axis.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +43,7 @@ pub fn composed<T: Arithmetic>(kind: SoftmaxKind, x: &T) -> Result<T> {
         let max = T::constant(x.value().max_keepdim(-1)?);
         let shifted = x.sub(&max)?;
         let exp = shifted.map(UnaryOp::Exp)?;
-        let sum = exp.sum(&last)?;
+        let sum = exp.sum_keepdim(&last)?;
         match kind {
             SoftmaxKind::Softmax => exp.div(&sum),
             SoftmaxKind::LogSoftmax => shifted.sub(&sum.map(UnaryOp::Ln)?),
