@@ -52,7 +52,7 @@ fn spaced(bytes: &[u8], axes: usize, count: usize) -> Result<Vec<u8>> {
 fn census(labels: &[u8]) -> Result<[usize; 10]> {
     let mut counts = [0; 10];
     for &label in labels {
-        *counts.get_mut(usize::from(label)).ok_or_else(|| format!("label {label} is no digit"))? += 1;
+        *counts.get_mut(usize::from(label)).ok_or_else(|| format!("label {label} is not a digit"))? += 1;
     }
     let share = |count: usize| count as f64 / labels.len() as f64;
     match counts.iter().position(|&count| share(count) < SHARES.0 || share(count) > SHARES.1) {

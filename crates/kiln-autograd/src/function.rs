@@ -8,7 +8,7 @@ use kiln_tensor::Result;
 /// Rules are written over [`Var`]s once and serve twice: in an ordinary backward pass the Vars carry no graph and cost
 /// nothing more than their tensors; when the gradient itself is to be differentiated ([`crate::grad`]), they do.
 ///
-/// Implement it for an operation of your own and make its output with [`Var::from_function`]:
+/// Implement it for a custom operation and make its output with [`Var::from_function`]:
 ///
 /// ```
 /// use kiln_autograd::{Backward, Function, Var};

@@ -171,7 +171,7 @@ fn mistakes_have_their_sentences() {
     check(
         x.group_norm(3, None, None, 1e-5),
         ErrorKind::Shape,
-        "group_norm: the 4 channels of (2, 4, 5, 6) do not go into 3 groups",
+        "group_norm: the 4 channels of (2, 4, 5, 6) are not divisible by 3 groups",
     );
     let five = parameter(&x, &[5]);
     check(

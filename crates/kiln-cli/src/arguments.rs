@@ -78,7 +78,7 @@ pub(crate) enum Command {
     /// Train a recipe's model on its data.
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(TrainOptions),
-    /// Measure a trained model on the test data: accuracy by class and what was taken for what.
+    /// Measure a trained model on the test data: accuracy by class and a confusion matrix.
     #[command(after_help = EVALUATE_EXAMPLES)]
     Evaluate(EvaluateOptions),
     /// Say what images show, by a trained model.
@@ -172,7 +172,7 @@ fn preview_help() -> String {
         "Examples:
   kiln data preview mnist                                          eight images of each class
   kiln data preview cifar-10 --augment keras                       as the usual Keras listing augments them
-  kiln data preview cifar-10 --augment rotation=20,shift=0.2,flip  by words of one's own
+  kiln data preview cifar-10 --augment rotation=20,shift=0.2,flip  by custom words
   kiln data preview cifar-10 --augment pytorch,cutout=8 --seed 3   other images, other numbers
 
 Words of --augment:

@@ -32,7 +32,7 @@ impl Log {
                 return wrong(number, format!("{} numbers are expected, got {count}", columns.len()));
             }
             for (cell, column) in line.split(',').zip(&mut values) {
-                let Ok(value) = cell.parse() else { return wrong(number, format!("`{cell}` is no number")) };
+                let Ok(value) = cell.parse() else { return wrong(number, format!("`{cell}` is not a number")) };
                 column.push(value);
             }
             let epoch = values[0].last().copied().unwrap_or(f64::NAN);

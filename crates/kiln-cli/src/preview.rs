@@ -37,7 +37,7 @@ pub(crate) fn run(options: &PreviewOptions) -> Result<()> {
     }
     let (height, width) = match *images.input_shape() {
         [.., height, width] => (height, width),
-        _ => return Err(Error::new(ErrorKind::Unsupported, "", format!("{name}: these are no images"))),
+        _ => return Err(Error::new(ErrorKind::Unsupported, "", format!("{name}: not a data set of images"))),
     };
     let heading = if options.augment.is_some() { ["original", "augmented"] } else { ["", name] };
     write_atomically(&options.out, &sheet(&Sheet { rows, height, width, heading })?)?;

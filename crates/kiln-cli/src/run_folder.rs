@@ -144,7 +144,7 @@ impl<'a> Files<'a> {
     fn open(folder: &'a Path, accept_changed: bool) -> Result<Files<'a>> {
         if !folder.is_dir() {
             let message =
-                format!("{}: there is no such folder; `kiln train RECIPE --out DIR` makes one", folder.display());
+                format!("{}: the folder does not exist; `kiln train RECIPE --out DIR` makes one", folder.display());
             return Err(Error::new(ErrorKind::Io, "", message));
         }
         let generation = if accept_changed { None } else { Store::new(folder).current()? };
@@ -199,7 +199,7 @@ impl Run {
         let description = folder.join(MODEL);
         let wrong = |why: &str| Error::new(ErrorKind::Format, "", format!("{}: {why}", description.display()));
         let text = files.text(MODEL)?;
-        let json: Value = serde_json::from_str(&text).map_err(|error| wrong(&format!("this is no JSON: {error}")))?;
+        let json: Value = serde_json::from_str(&text).map_err(|error| wrong(&format!("not valid JSON: {error}")))?;
         let Some(name) = json["recipe"].as_str() else { return Err(wrong("`recipe`, a name, is expected")) };
         let recipe = Recipe::from_str(name, false).map_err(|_| {
             let names: Vec<String> = Recipe::value_variants().iter().map(|recipe| recipe.name()).collect();

@@ -101,9 +101,9 @@ fn arguments() {
         ("train mnist-mlp --seed -1", "invalid value '-1' for '--seed <SEED>'"),
         (
             "train mnist-mlp --device tpu",
-            "invalid value 'tpu' for '--device <DEVICE>': `tpu` is no device that this build knows: it knows `cpu`",
+            "invalid value 'tpu' for '--device <DEVICE>': `tpu` is not a device of this build, which has `cpu`",
         ),
-        ("train mnist-mlp --device cuda:x", "invalid value 'cuda:x' for '--device <DEVICE>': `cuda:x` is no device"),
+        ("train mnist-mlp --device cuda:x", "invalid value 'cuda:x' for '--device <DEVICE>': `cuda:x` is not a device"),
         ("train mnist-mlp --fast", "unexpected argument '--fast' found"),
         ("train mnist-mlp mnist-mlp", "unexpected argument 'mnist-mlp' found"),
         ("train mnist", "invalid value 'mnist' for '<RECIPE>'"),
@@ -138,7 +138,7 @@ fn run_folders() {
     type Spoilt<'a> = (&'a str, Option<Vec<u8>>, &'a [&'a str]);
     let cases: [Spoilt; 14] = [
         ("model.json", None, &["model.json: cannot be read: "]),
-        ("model.json", Some(json.as_bytes()[..100].to_vec()), &["model.json: this is no JSON: "]),
+        ("model.json", Some(json.as_bytes()[..100].to_vec()), &["model.json: not valid JSON: "]),
         ("model.json", Some(b"[]".to_vec()), &["model.json: `recipe`, a name, is expected"]),
         (
             "model.json",
@@ -173,12 +173,12 @@ fn run_folders() {
         (
             "model.safetensors",
             Some(weights[..1000].to_vec()),
-            &["load: @/run/model.safetensors: this is no complete safetensors file"],
+            &["load: @/run/model.safetensors: not a complete safetensors file"],
         ),
         (
             "model.safetensors",
             Some(json.clone().into_bytes()),
-            &["load: @/run/model.safetensors: this is no complete safetensors file"],
+            &["load: @/run/model.safetensors: not a complete safetensors file"],
         ),
     ];
     for (file, bytes, says) in cases {
@@ -207,7 +207,7 @@ fn run_folders() {
         }
     }
     let folder = healthy("no-run");
-    let says = "@/nowhere: there is no such folder; `kiln train RECIPE --out DIR` makes one";
+    let says = "@/nowhere: the folder does not exist; `kiln train RECIPE --out DIR` makes one";
     for words in
         ["evaluate @/nowhere", "predict @/nowhere tests/fixtures/seven.jpg", "plot @/run @/nowhere --out @/plot.png"]
     {
@@ -224,7 +224,7 @@ fn run_folders() {
         ("", "line 1: the names of the columns are expected, epoch,loss,…"),
         ("epoch,loss\n", "line 2: no epoch follows"),
         ("epoch,loss\n1\n", "line 2: 2 numbers are expected, got 1"),
-        ("epoch,loss\n1,0.5\n2,low\n", "line 3: `low` is no number"),
+        ("epoch,loss\n1,0.5\n2,low\n", "line 3: `low` is not a number"),
         (
             "epoch,loss\n1.5,0.5\n",
             "line 2: epoch 1.5 is not expected here: epochs are whole numbers that rise from 1 on",

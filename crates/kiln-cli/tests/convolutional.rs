@@ -107,7 +107,7 @@ fn a_network_for_cifar_trains_is_evaluated_and_names_what_photos_show() {
     let sum: f64 = top.iter().map(|entry| entry["probability"].as_f64().unwrap()).sum();
     assert!(top.len() == 3 && (0.3..1.0001).contains(&sum), "{object}");
 
-    // Filters alone, of an image of one's own, of one of the test images.
+    // Filters alone, of a custom image, of one of the test images.
     let draw = |more: &[&str]| {
         command(&[&["plot", word(&run), "--filters", "--out", word(&folder.join("f.png"))], more].concat())
     };

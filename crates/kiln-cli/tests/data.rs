@@ -111,7 +111,7 @@ fn previews_that_cannot_be_drawn_are_refused() {
         (output.status.code(), text(&output.stderr).lines().next().unwrap().to_owned())
     };
     for (words, told) in [
-        ("rotatoin=20", "'rotatoin' is no augmentation: a similar one is 'rotation'"),
+        ("rotatoin=20", "'rotatoin' is not an augmentation: a similar one is 'rotation'"),
         ("zoom=1", "zoom 1: a number from 0 to below 1 is expected"),
         ("shift=NaN", "width_shift NaN: a number of at least 0 is expected"),
         ("rotation=-3", "rotation -3: a number of at least 0 is expected"),

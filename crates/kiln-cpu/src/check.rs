@@ -41,6 +41,6 @@ pub(crate) fn rows(function: &str, argument: &str, found: usize, width: usize) -
     match found.checked_rem(width) {
         Some(0) => found / width,
         None if found == 0 => 0,
-        _ => refuse(function, format_args!("`{argument}` has {found} elements, which are no rows of {width}")),
+        _ => refuse(function, format_args!("`{argument}` has {found} elements, which is not a multiple of {width}")),
     }
 }

@@ -309,7 +309,7 @@ impl<T: Number> Room<T> {
     }
 }
 
-/// How blocks of an operand are had.
+/// How the next block of an operand is obtained.
 enum Way<'a, T> {
     /// Contiguous and of the compute type: in place, from here on.
     InPlace(*const T),

@@ -188,12 +188,12 @@ fn softmax_takes_whole_rows() {
         (
             19,
             call(move |out| softmax(isa, kind, out, &ones(19), 5)),
-            "softmax: `x` has 19 elements, which are no rows of 5",
+            "softmax: `x` has 19 elements, which is not a multiple of 5",
         ),
         (
             3,
             call(move |out| softmax(isa, kind, out, &ones(3), 0)),
-            "softmax: `x` has 3 elements, which are no rows of 0",
+            "softmax: `x` has 3 elements, which is not a multiple of 0",
         ),
         (
             20,
@@ -208,7 +208,7 @@ fn softmax_takes_whole_rows() {
         (
             20,
             call(move |out| softmax_grad(isa, kind, out, &ones(20), &ones(20), usize::MAX)),
-            "softmax_grad: `y` has 20 elements, which are no rows of 18446744073709551615",
+            "softmax_grad: `y` has 20 elements, which is not a multiple of 18446744073709551615",
         ),
     ]);
     taken(vec![
@@ -262,7 +262,7 @@ fn a_cross_entropy_has_a_target_for_each_row() {
         (
             6,
             call(move |out| cross_entropy_grad(isa, out, &ones(6), labels(&[0]), &|_| 1.0, 0)),
-            "cross_entropy_grad: `logits` has 6 elements, which are no rows of 0",
+            "cross_entropy_grad: `logits` has 6 elements, which is not a multiple of 0",
         ),
     ]);
     taken(vec![

@@ -253,7 +253,7 @@ where
             }
         }
         for (at, (now, before)) in c.data.iter().zip(&self.c.data).enumerate().filter(|(at, _)| !written[*at]) {
-            assert_eq!(now.get().to_bits(), before.get().to_bits(), "{at} is no element of C: {:?}", self.case);
+            assert_eq!(now.get().to_bits(), before.get().to_bits(), "{at} is not an element of C: {:?}", self.case);
         }
     }
 }

@@ -68,7 +68,7 @@ pub fn last_failure() -> Option<Failure> {
     LAST.get()
 }
 
-/// What a call that ended so answers to cust, after it has been noted if it failed.
+/// Maps a call's outcome to the code that cust expects, and records failures.
 pub(crate) fn answer(call: &'static str, end: Result<u32, Cause>) -> u32 {
     let (cause, answer) = match end {
         Ok(0) => return 0,

@@ -62,7 +62,7 @@ pub trait Dataset: Send + Sync {
         None
     }
 
-    /// How many samples a batch has whose rows go on from batch to batch, in order; a loader then takes batches of this size
+    /// The batch size of a data set whose rows continue from batch to batch, in order; a loader then takes batches of this size
     /// and leaves the order as it is, whatever it was told.
     fn fixed_batch_size(&self) -> Option<usize> {
         None
@@ -145,7 +145,7 @@ pub trait Dataset: Send + Sync {
     /// meanwhile. The values must depend on `indices` alone.
     ///
     /// # Errors
-    /// An index past the end; memory or files that cannot be had.
+    /// An index past the end; out of memory, files that cannot be read.
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch>;
 
     /// The same samples as training sees them in this pass: augmented, where the data set does such a thing. What is drawn for

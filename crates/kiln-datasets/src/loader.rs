@@ -100,7 +100,7 @@ impl<D: Dataset> Loader<D> {
         &self.dataset
     }
 
-    /// Samples in a batch: those of a data set whose rows go on from batch to batch are as many as there are of these.
+    /// The batch size; a data set of sequences that continue from batch to batch sets it ([`Dataset::fixed_batch_size`]).
     fn size(&self) -> usize {
         self.dataset.fixed_batch_size().unwrap_or(self.batch_size)
     }

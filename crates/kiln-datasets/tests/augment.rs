@@ -312,10 +312,10 @@ fn words_are_the_same_as_calls() {
         assert_eq!(words.parse::<Augmentation>().unwrap(), calls, "{words}");
     }
     for (words, told) in [
-        ("rotaton=20", "'rotaton' is no augmentation: a similar one is 'rotation'"),
+        ("rotaton=20", "'rotaton' is not an augmentation: a similar one is 'rotation'"),
         ("kerras", "a similar one is 'keras'"),
         ("sharpen", "there are keras, pytorch, crop, resized-crop, rotation"),
-        ("", "'' is no augmentation"),
+        ("", "'' is not an augmentation"),
         ("rotation", "'rotation': rotation=DEGREES is expected: turned by at most so much"),
         ("flip=1", "'flip=1': flip is expected"),
         ("crop=2.5", "crop=PIXELS is expected"),

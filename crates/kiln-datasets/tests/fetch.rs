@@ -376,10 +376,7 @@ fn an_archive_that_is_none_or_lacks_a_file_is_told() {
 fn names_and_folders_that_cannot_be() {
     let folder = Folder::new("fetch-names");
     let error = fetch("mnis", &folder.0, |_| {}).unwrap_err();
-    assert!(
-        error.to_string().contains("`mnis` is no data set that is known: there are mnist, fashion-mnist"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("`mnis` is not a known data set; known are mnist, fashion-mnist"), "{error}");
     fs::write(folder.0.join("set"), b"a file").unwrap();
     let (result, _) = fetch_file(&folder.0, &["http://127.0.0.1:9/"], &body());
     assert_told(&result.unwrap_err(), &["/set: "]);

@@ -86,7 +86,7 @@ impl Ctx {
         self
     }
 
-    /// The same, looking at what goes into and comes out of every layer for values that are not finite
+    /// Also checks the inputs and outputs of every layer for NaN and infinity
     /// ([`Ctx::first_not_finite`]). To find out why a loss became NaN: each layer's values are copied to the host.
     #[must_use]
     pub fn checking(mut self) -> Self {
@@ -229,7 +229,7 @@ impl Ctx {
 
     /// Which steps of the sequences count, from here on: bool (N, T). Layers that look at single steps hand it on, recurrent
     /// ones leave the state as it is where it is false, and one whose output has no such steps takes it away: a recurrent one
-    /// that gives its last state, convolutions, pooling, [`Flatten`](crate::Flatten). A layer of your own that does so should
+    /// that gives its last state, convolutions, pooling, [`Flatten`](crate::Flatten). A custom layer that does so should
     /// call this with `None`, for what is left after the model says which steps count in losses and metrics.
     pub fn set_mask(&self, mask: Option<Tensor>) {
         *self.mask.borrow_mut() = mask;

@@ -112,7 +112,7 @@ impl Initializer {
             }
             Uniform { .. } | Normal { .. } | TruncatedNormal { .. } => Err(Error::value(
                 "initializer",
-                format!("{self:?} is no distribution: finite numbers, low ≤ high and std ≥ 0 are needed"),
+                format!("{self:?} is an invalid distribution: finite numbers, low ≤ high and std ≥ 0 are needed"),
             )),
             Orthogonal => crate::orthogonal::orthogonal(shape, dtype, device, stream),
             Zeros => Tensor::zeros(shape, dtype, device),

@@ -36,7 +36,7 @@ pub trait Layer: Module + Send + Sync {
     }
 
     /// The settings from which Kiln makes the layer again ([`Sequential::from_architecture`](crate::Sequential)), as a JSON
-    /// object; none where it cannot, as of layers of one's own. A `layer` in it stands for [`Layer::name`].
+    /// object; none where it cannot, as of custom layers. A `layer` in it stands for [`Layer::name`].
     fn config(&self) -> Option<Value> {
         None
     }

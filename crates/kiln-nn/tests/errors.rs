@@ -122,7 +122,7 @@ fn layers_of_channels_say_what_does_not_fit() {
         ),
         (
             build(Conv2d::new(8, 3).groups(2), &[3, 8, 8]),
-            "model.0 (Conv2d): build: 3 channels and 8 filters do not go into 2 groups",
+            "model.0 (Conv2d): build: 3 channels and 8 filters are not divisible by 2 groups",
         ),
         (
             build(Conv2d::new(0, 3), &[3, 8, 8]),
@@ -130,7 +130,7 @@ fn layers_of_channels_say_what_does_not_fit() {
         ),
         (
             build(GroupNorm::new(3), &[4, 2, 2]),
-            "model.0 (GroupNorm): build: the 4 channels of samples (4, 2, 2) do not go into 3 groups",
+            "model.0 (GroupNorm): build: the 4 channels of samples (4, 2, 2) are not divisible by 3 groups",
         ),
         (
             build(BatchNorm2d::new(), &[4]),
@@ -150,7 +150,7 @@ fn layers_of_channels_say_what_does_not_fit() {
         ),
         (
             build(Sequential::new().push_named("a.b", Flatten::new()), &[4]),
-            "model.0 (Sequential): build: \"a.b\" is no name of a layer: it must not be empty nor hold a dot",
+            "model.0 (Sequential): build: \"a.b\" is an invalid name of a layer: it must not be empty or contain a dot",
         ),
         (
             build(Dropout2d::new(1.5), &[4, 2, 2]),

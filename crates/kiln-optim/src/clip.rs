@@ -90,7 +90,7 @@ pub fn clip_gradient_norm(mut gradients: Gradients, max: f64) -> Result<Gradient
     if norm <= max {
         return Ok(gradients);
     }
-    // PyTorch's: a norm that is no number makes gradients that are none.
+    // As in PyTorch, a NaN norm gives NaN gradients.
     let factor = max / (norm + 1e-6);
     map(&mut gradients, |mut gradient| gradient.mul_scalar_assign(factor).map(|()| gradient))?;
     Ok(gradients)

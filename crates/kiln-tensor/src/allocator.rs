@@ -219,7 +219,7 @@ impl Allocator {
         }
     }
 
-    /// A buffer of at least `bytes`, of whatever content, and whether that is zeros.
+    /// A buffer of at least `bytes`, uninitialized, and whether it is zeros.
     ///
     /// # Errors
     /// Memory that the system does not have.

@@ -34,8 +34,8 @@ pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
 pub use tensor::calls::*;
 pub use tensor::composed;
 pub use tensor::{
-    Axes, CustomOp, HostOperand, HostOutput, IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization, NormalizeGradients,
-    RecurrentGradients, RecurrentOptions, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor, UpdateRule, UpdateSlot,
-    UpdateTensors, axis_index,
+    Axes, CustomOp, HostOperand, HostOutput, IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization,
+    NormalizeGradients, RecurrentGradients, RecurrentOptions, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor,
+    UpdateRule, UpdateSlot, UpdateTensors, axis_index,
 };
 pub use window::{ConvOptions, Convolution, MAX_SPATIAL, Padding, PerAxis, PoolOptions, Window};

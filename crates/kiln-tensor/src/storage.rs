@@ -9,7 +9,7 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Memory of whatever content.
+    /// Uninitialized memory.
     #[inline]
     pub(crate) fn new(bytes: usize, device: &Device) -> Result<Self> {
         Ok(Storage { buffer: device.backend().alloc(bytes)?, device: device.clone() })

@@ -48,17 +48,17 @@ fn shapes() {
     check(
         x.matmul(&zeros([2, 3])),
         ErrorKind::Shape,
-        "matmul: (2, 3) and (2, 3) do not multiply: the last axis of the first must be as long as the second-last of the second",
+        "matmul: (2, 3) and (2, 3) cannot be multiplied: the last axis of the first must be as long as the second-last of the second",
     );
     check(
         x.matmul(&Tensor::scalar(1.0f32, &Device::cpu()).unwrap()),
         ErrorKind::Shape,
-        "matmul: (2, 3) and () do not multiply: the last axis of the first must be as long as the second-last of the second",
+        "matmul: (2, 3) and () cannot be multiplied: the last axis of the first must be as long as the second-last of the second",
     );
     check(
         zeros([2, 4, 3]).matmul(&zeros([5, 3, 4])),
         ErrorKind::Shape,
-        "matmul: (2, 4, 3) and (5, 3, 4) do not multiply: the axes before the last two must be equal or 1, as in broadcasting",
+        "matmul: (2, 4, 3) and (5, 3, 4) cannot be multiplied: the axes before the last two must be equal or 1, as in broadcasting",
     );
     let bias = zeros([3]);
     check(
@@ -243,12 +243,12 @@ fn values() {
     check(
         Tensor::uniform([2], 1.0, 0.0, DType::F32, &device, stream),
         ErrorKind::Value,
-        "uniform: [1, 0) is no interval",
+        "uniform: [1, 0) is an invalid interval",
     );
     check(
         Tensor::normal([2], 0.0, -1.0, DType::F32, &device, stream),
         ErrorKind::Value,
-        "normal: -1 is no standard deviation",
+        "normal: -1 is an invalid standard deviation",
     );
     let words = Tensor::random_stream(&stream, &device).unwrap();
     check(x.dropout(1.1, &words), ErrorKind::Value, "dropout: a rate from 0 to 1 is expected, got 1.1");
@@ -257,7 +257,7 @@ fn values() {
         ErrorKind::Shape,
         "dropout: a stream is a key and a counter, shape (2,), got (3,): use `Tensor::random_stream`",
     );
-    check(Tensor::concat(&[], 0), ErrorKind::Value, "concat: there is no tensor to join");
+    check(Tensor::concat(&[], 0), ErrorKind::Value, "concat: at least one tensor is needed");
     let step = Tensor::from_slice(&[0.1, 1.0], [2], &device).unwrap();
     let rule = UpdateRule::Sgd { momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: false };
     let (mut p, g) = (zeros([3]), zeros([3]));
@@ -348,7 +348,7 @@ fn convolutions() {
     check(
         x.conv(&zeros([16, 2, 3, 3]), &options.groups(3), none),
         ErrorKind::Shape,
-        "conv: the channels of x (2, 4, 8, 8) and of weight (16, 2, 3, 3), 4 and 16, do not go into 3 groups",
+        "conv: the channels of x (2, 4, 8, 8) and of weight (16, 2, 3, 3), 4 and 16, are not divisible by 3 groups",
     );
     check(
         x.conv(&zeros([16, 4, 9, 3]), &options, none),
@@ -411,7 +411,7 @@ fn convolutions() {
     check(
         zeros([2, 16, 6, 5]).conv_grad_input(&weight, &conv, x.shape()),
         ErrorKind::Shape,
-        "conv_grad_input: (2, 16, 6, 5) is no gradient of the convolution of (2, 4, 8, 8) by (16, 4, 3, 3)",
+        "conv_grad_input: (2, 16, 6, 5) is not the shape of a gradient of the convolution of (2, 4, 8, 8) by (16, 4, 3, 3)",
     );
     check(
         x.conv_grad_weight(&zeros([2, 16, 6, 5]), &conv),

@@ -222,7 +222,7 @@ fn positions_outside_of_their_plane_are_refused() -> Result<()> {
     let (_, maxima) = Tensor::ones([1, 2, 6], DType::F32, &cpu)?.max_pool_with_taps(&PoolOptions::new(2))?;
     assert_eq!(
         maxima.gradient(&dy).unwrap_err().to_string(),
-        "max_pool_grad: (2, 2, 3) at (1, 2, 3) is no gradient of the maxima of (1, 2, 6)"
+        "max_pool_grad: (2, 2, 3) at (1, 2, 3) is not the shape of a gradient of the maxima of (1, 2, 6)"
     );
     assert!(maxima.gradient(&Tensor::zeros([1, 2, 3], DType::I64, &cpu)?).is_err());
     Ok(())

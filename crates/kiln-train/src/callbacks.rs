@@ -1,4 +1,4 @@
-//! Callbacks: what looks on at the end of each epoch and may stop the training.
+//! Callbacks: hooks that run at the end of each epoch and may stop the training.
 
 use crate::EpochRecord;
 use kiln_nn::{Module, StateDict};
@@ -33,7 +33,7 @@ pub trait Callback: Send {
     }
 }
 
-/// Lent, to be looked at afterwards: `.callback(&mut stopping)`.
+/// Borrowed, so that you can inspect it after `fit`: `.callback(&mut stopping)`.
 impl<C: Callback + ?Sized> Callback for &mut C {
     fn on_fit_begin(&mut self, reported: &[String]) -> Result<()> {
         (**self).on_fit_begin(reported)

@@ -20,7 +20,7 @@ impl ClassWeights {
             let why = if !(0.0..f64::INFINITY).contains(&weight) {
                 "a weight of at least 0 and finite is expected"
             } else if class >= MOST_CLASSES {
-                "that is no number of a class"
+                "that is not a class"
             } else if weights[..position].iter().any(|&(other, _)| other == class) {
                 "this class has a weight already"
             } else {

@@ -10,7 +10,7 @@ use kiln_tensor::{Result, Tensor};
 pub struct Outcome {
     /// One number: the mean loss of what counts in the batch, and what regularizers add to it ([`Ctx::penalty`]).
     pub loss: Var,
-    /// What metrics compare with the batch's targets, where there is such a thing.
+    /// What metrics compare with the batch's targets, if anything.
     pub predictions: Option<Var>,
     /// Which steps of the targets count, bool (n, steps), in the loss and for metrics; without it all do. An epoch's mean is
     /// over as many.

@@ -1,4 +1,4 @@
-//! How `fit` is to go.
+//! Options for `fit`.
 
 use crate::callbacks::OnEpoch;
 use crate::{Callback, EpochRecord, ProgressBar};
@@ -81,7 +81,7 @@ impl EvaluateOptions {
 
 type OnBatch<'a> = Box<dyn FnMut(&Progress) + Send + 'a>;
 
-/// How `fit` is to go; the defaults are Keras's: one epoch, batches of 32, shuffled.
+/// Options for `fit`; the defaults are Keras's: one epoch, batches of 32, shuffled.
 pub struct FitOptions<'a> {
     pub(crate) epochs: usize,
     pub(crate) batch_size: usize,
@@ -185,7 +185,7 @@ impl<'a> FitOptions<'a> {
     /// of its own are multiplied by these.
     ///
     /// Which class a target is, the loss says ([`Loss::labels`](kiln_nn::Loss::labels)): labels of samples, steps or pixels,
-    /// or one-hot rows. An [`Objective`](crate::Objective) of one's own finds the weights in
+    /// or one-hot rows. A custom [`Objective`](crate::Objective) finds the weights in
     /// [`Batch::weights`](kiln_datasets::Batch::weights).
     #[must_use]
     pub fn class_weight(self, weights: &[(usize, f64)]) -> Self {

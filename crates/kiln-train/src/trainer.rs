@@ -110,7 +110,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         Ok(())
     }
 
-    /// What a loss that is not finite makes us go back to.
+    /// Snapshot that is restored when the loss becomes NaN or infinite.
     fn keep(&self, epoch: usize) -> Kept {
         Kept { weights: self.objective.state_dict(), steps: self.steps, epochs: self.epochs, epoch }
     }

@@ -1,4 +1,4 @@
-//! A GRU foretells a time series: from three days of hours, the twelve that follow.
+//! A GRU forecasts a time series: from three days of hours, the twelve that follow.
 //!
 //! ```sh
 //! cargo run --release -p kiln --example forecast     # draws forecast.png
@@ -86,7 +86,7 @@ mod tests {
         let [model, yesterday] = compare(&path, 6).unwrap();
         assert!(plot::ink(&path).2);
         std::fs::remove_file(path).unwrap();
-        // The noise of an hour, which nobody can foretell, is 0.1.
+        // The noise of an hour, which nobody can predict, is 0.1.
         assert!(0.09 < model && model < 0.75 * yesterday, "off by {model}, yesterday by {yesterday}");
     }
 }

@@ -17,7 +17,7 @@ pub const DEVICES: &[&str] = &[
 ///
 /// ```
 /// assert_eq!(kiln::device("cpu")?.name(), "cpu");
-/// assert!(kiln::device("tpu").unwrap_err().to_string().starts_with("device: `tpu` is no device that this build knows: "));
+/// assert!(kiln::device("tpu").unwrap_err().to_string().starts_with("device: `tpu` is not a device of this build, which has "));
 /// # Ok::<(), kiln::Error>(())
 /// ```
 ///
@@ -38,7 +38,7 @@ pub fn device(name: &str) -> Result<Device> {
         return kiln_cuda::device(ordinal);
     }
     let known = DEVICES.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let mut message = format!("`{name}` is no device that this build knows: it knows {known}");
+    let mut message = format!("`{name}` is not a device of this build, which has {known}");
     if cfg!(not(feature = "cuda")) && name.starts_with("cuda") {
         message.push_str("; `--features cuda` builds one that knows NVIDIA cards");
     }

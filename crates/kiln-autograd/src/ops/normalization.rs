@@ -238,7 +238,7 @@ impl Var {
         if groups == 0 || !channels.is_multiple_of(groups) {
             return Err(Error::shape(
                 operation,
-                format!("the {channels} channels of {} do not go into {groups} groups", self.shape()),
+                format!("the {channels} channels of {} are not divisible by {groups} groups", self.shape()),
             ));
         }
         let factor = |given: Option<&Var>| match given {

@@ -3,7 +3,7 @@
 use super::canvas::{Align, Canvas, Font};
 use kiln::Result;
 
-/// Points that an image is at least wide and high, of the gap between two, of the room around all, and above them.
+/// Layout in points: least side of an image, gap between images, margin, and space above them.
 const SIDE: usize = 84;
 const GAP: usize = 6;
 const ROOM: usize = 12;

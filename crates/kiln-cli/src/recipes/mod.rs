@@ -60,7 +60,7 @@ pub(crate) struct Prepared {
     pub(crate) batch_size: usize,
 }
 
-/// What a file's image is made: what that is called, its shape, and how it is made, or why it cannot be.
+/// How an image file becomes a model's input: the name, the shape, and a conversion that may fail.
 pub(crate) struct Input {
     pub(crate) called: &'static str,
     pub(crate) shape: &'static [usize],

@@ -157,7 +157,7 @@ pub fn forward<T: Float>(isa: Isa, conv: &Conv, x: &[T], weight: &[T], y: &mut [
     .run(&axes);
 }
 
-/// dx (N, G·inputs, size…): what [`forward`] makes of a change of x, turned round, from dy (N, G·outputs, out…).
+/// dx (N, G·inputs, size…): the gradient with respect to x (the adjoint of [`forward`]), from dy (N, G·outputs, out…).
 ///
 /// # Panics
 /// Slices of other lengths.

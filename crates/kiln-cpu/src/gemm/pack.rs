@@ -60,7 +60,7 @@ pub(super) unsafe fn rows<V: Vector>(
 /// From a column of a sliver to the next: what a sliver has rows at most, rounded up so that no column lies on two lines.
 pub(super) const PITCH: usize = 8;
 
-/// Columns that [`slivers`] takes at a time: the lines of so few, which may all fall on one another in a cache, stay there.
+/// Columns that [`slivers`] takes at a time: the lines of so few, which may all map to the same cache sets, stay there.
 const RUN: usize = 8;
 
 /// Packs `rows` rows of A, adjacent in memory, `stride` from column to column, `k` columns, into consecutive slivers of

@@ -79,7 +79,7 @@ impl<'s, T: GemmFloat> Sum<'s, T> {
         buffer: &mut ScratchBuffer,
     ) -> Slivers<T> {
         let sliver = kernels.rows().min(pack::PITCH);
-        // A line between them, as otherwise their beginnings would fall on one another in a cache.
+        // A line between them, as otherwise their beginnings would map to the same cache sets.
         let step = self.k * pack::PITCH + 64 / size_of::<T>();
         let first: *mut T = buffer.room(rows.div_ceil(sliver) * step);
         let mut done = 0;

@@ -44,7 +44,7 @@ impl<T: Number> ForwardStep<'_, T> {
         self.mask.is_some_and(|mask| !mask[sequence])
     }
 
-    /// The state times `keep`, where there is such a thing.
+    /// The state times `keep`, if there is one.
     #[inline(always)]
     fn put_kept<S: Simd>(&self, sequence: usize, state: &[T]) {
         if let Some(keep) = self.keep {

@@ -26,7 +26,7 @@ struct Kept {
     bytes: usize,
 }
 
-/// The bytes that are taken for so many: up to an eighth more, so that sizes that differ by little share their memory.
+/// Rounds a size up by at most 1/8, so that similar sizes reuse the same block.
 fn block(bytes: usize) -> usize {
     const EXACT: usize = 4096;
     let eighth = 1 << bytes.max(EXACT).ilog2().saturating_sub(3);

@@ -20,7 +20,7 @@ impl Transform {
             return Err(Error::value(
                 "Transform",
                 format!(
-                    "{} bytes are no image of ({channels}, {height}, {width}), or {:?} reaches out of it",
+                    "{} bytes are not an image of ({channels}, {height}, {width}), or {:?} reaches out of it",
                     bytes.len(),
                     self.erased
                 ),

@@ -140,7 +140,7 @@ fn unknown(name: &str) -> Error {
         Some((changes, word)) if changes <= 1 + word.len() / 4 => format!("a similar one is '{word}'"),
         _ => format!("there are {}", AUGMENTATIONS.iter().map(Word::name).collect::<Vec<_>>().join(", ")),
     };
-    Error::value("", format!("'{name}' is no augmentation: {hint}"))
+    Error::value("", format!("'{name}' is not an augmentation: {hint}"))
 }
 
 /// Letters to add, leave out or change to get from one word to the other (Levenshtein).

@@ -53,7 +53,7 @@ pub enum FetchEvent<'a> {
 pub fn fetch(name: &str, directory: impl AsRef<Path>, mut progress: impl FnMut(FetchEvent<'_>)) -> Result<PathBuf> {
     let source = source(name).ok_or_else(|| {
         let known: Vec<&str> = CATALOG.iter().map(|source| source.name).collect();
-        Error::value("fetch", format!("`{name}` is no data set that is known: there are {}", known.join(", ")))
+        Error::value("fetch", format!("`{name}` is not a known data set; known are {}", known.join(", ")))
     })?;
     fetch_source(source, directory.as_ref(), &mut progress)
 }

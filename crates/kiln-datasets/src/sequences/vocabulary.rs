@@ -73,7 +73,7 @@ impl Vocabulary {
                     ErrorKind::Index,
                     "Vocabulary",
                     format!(
-                        "token {token} at position {position} is no character, expected 0 to {}",
+                        "token {token} at position {position} is out of range, expected 0 to {}",
                         self.len() as i64 - 1
                     ),
                 )

@@ -98,7 +98,7 @@ impl<const N: usize> ConvTranspose<N> {
             return Err(Error::value("build", message));
         }
         if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
-            let message = format!("{channels} channels and {filters} filters do not go into {groups} groups");
+            let message = format!("{channels} channels and {filters} filters are not divisible by {groups} groups");
             return Err(Error::value("build", message));
         }
         let kernel = sizes::<N>("build", self.moves.kernel)?;

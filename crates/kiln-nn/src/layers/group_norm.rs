@@ -90,7 +90,8 @@ impl Layer for GroupNorm {
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         let channels = channels(input)?;
         if self.groups == 0 || !channels.is_multiple_of(self.groups) {
-            let message = format!("the {channels} channels of samples {input} do not go into {} groups", self.groups);
+            let message =
+                format!("the {channels} channels of samples {input} are not divisible by {} groups", self.groups);
             return Err(Error::value("build", message));
         }
         if self.affine {

@@ -43,7 +43,7 @@ impl Layers {
                 Segment::Index(index) => index.to_string(),
             };
             if name.is_empty() || name.contains('.') {
-                let message = format!("{name:?} is no name of a layer: it must not be empty nor hold a dot");
+                let message = format!("{name:?} is an invalid name of a layer: it must not be empty or contain a dot");
                 return Err(Error::new(ErrorKind::Value, "build", message));
             }
             if known.contains(&name) {

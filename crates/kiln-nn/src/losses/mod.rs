@@ -20,7 +20,7 @@ use kiln_tensor::{DType, Result, Shape, Tensor};
 /// A loss. The first axis of predictions and targets counts samples. Of one number for each sample, the targets may be (n,)
 /// or (n, 1), whichever of the two the predictions are.
 ///
-/// One of your own says in [`Loss::each`] what each target's loss is; means, weights and masks follow, and give it targets in
+/// A custom loss says in [`Loss::each`] what each target's loss is; means, weights and masks follow, and give it targets in
 /// the predictions' shape where the two differ by axes of size 1 at the end. Of probabilities it
 /// should ask for the logits: [`Var::origin`].
 ///

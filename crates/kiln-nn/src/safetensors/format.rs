@@ -57,7 +57,7 @@ pub(super) struct Decoded {
 
 pub(super) fn decode_supported(bytes: &[u8], device: &Device) -> Result<Decoded> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| {
-        let message = format!("this is no complete safetensors file ({error})");
+        let message = format!("not a complete safetensors file ({error})");
         Error::new(ErrorKind::Format, "load", message).with_source(error)
     })?;
     let mut decoded = Decoded { tensors: StateDict::new(), unsupported: Vec::new() };

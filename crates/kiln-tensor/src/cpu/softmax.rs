@@ -3,8 +3,7 @@
 use super::memory::{slice, slice_mut, strided};
 use super::rows::{rows, write_rows};
 use crate::{
-    CrossEntropyCall, CrossEntropyGradCall, DType, Error, Result, SoftmaxCall, SoftmaxGradCall, View,
-    unsupported_dtype,
+    CrossEntropyCall, CrossEntropyGradCall, DType, Error, Result, SoftmaxCall, SoftmaxGradCall, View, unsupported_dtype,
 };
 use half::{bf16, f16};
 use kiln_cpu::Isa;

@@ -107,7 +107,11 @@ impl Tensor {
         if conv.output_shape(shape, weight.shape())? != *self.shape() {
             return Err(Error::shape(
                 "conv_grad_input",
-                format!("{} is no gradient of the convolution of {shape} by {}", self.shape(), weight.shape()),
+                format!(
+                    "{} is not the shape of a gradient of the convolution of {shape} by {}",
+                    self.shape(),
+                    weight.shape()
+                ),
             ));
         }
         let (dy, weight) = (self.contiguous()?, weight.contiguous()?);

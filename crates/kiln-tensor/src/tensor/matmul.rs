@@ -17,7 +17,7 @@ fn do_not_multiply(a: &Tensor, b: &Tensor) -> Error {
     Error::shape(
         "matmul",
         format!(
-            "{} and {} do not multiply: the last axis of the first must be as long as the second-last of the second",
+            "{} and {} cannot be multiplied: the last axis of the first must be as long as the second-last of the second",
             a.shape(),
             b.shape()
         ),
@@ -29,7 +29,7 @@ fn batches_differ(a: &Tensor, b: &Tensor) -> Error {
     Error::shape(
         "matmul",
         format!(
-            "{} and {} do not multiply: the axes before the last two must be equal or 1, as in broadcasting",
+            "{} and {} cannot be multiplied: the axes before the last two must be equal or 1, as in broadcasting",
             a.shape(),
             b.shape()
         ),

@@ -71,7 +71,7 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// A fresh row-major tensor of whatever content, for an operation's output.
+    /// A fresh row-major uninitialized tensor for an operation's output.
     #[inline(always)] // a call would copy the tensor once more: a small operation feels it
     pub(crate) fn output(shape: &Shape, dtype: DType, device: &Device) -> Result<Self> {
         let storage = Storage::new(shape.elements() * dtype.size(), device)?;

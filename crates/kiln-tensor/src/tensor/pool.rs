@@ -118,7 +118,10 @@ fn expect_float(operation: &'static str, x: &Tensor) -> Result<()> {
 
 #[cold]
 fn no_gradient(dy: &Tensor, index: &Shape, from: &Shape) -> Error {
-    Error::shape("max_pool_grad", format!("{} at {index} is no gradient of the maxima of {from}", dy.shape()))
+    Error::shape(
+        "max_pool_grad",
+        format!("{} at {index} is not the shape of a gradient of the maxima of {from}", dy.shape()),
+    )
 }
 
 impl Tensor {

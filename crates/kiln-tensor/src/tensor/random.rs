@@ -56,7 +56,7 @@ impl Tensor {
         stream: RandomStream,
     ) -> Result<Tensor> {
         if low.partial_cmp(&high).is_none_or(std::cmp::Ordering::is_gt) {
-            return Err(Error::value("uniform", format!("[{low}, {high}) is no interval")));
+            return Err(Error::value("uniform", format!("[{low}, {high}) is an invalid interval")));
         }
         Tensor::random(Distribution::Uniform { low, high }, shape, dtype, device, &stream)
     }
@@ -74,7 +74,7 @@ impl Tensor {
         stream: RandomStream,
     ) -> Result<Tensor> {
         if std.is_nan() || std < 0.0 {
-            return Err(Error::value("normal", format!("{std} is no standard deviation")));
+            return Err(Error::value("normal", format!("{std} is an invalid standard deviation")));
         }
         Tensor::random(Distribution::Normal { mean, std }, shape, dtype, device, &stream)
     }

@@ -149,7 +149,7 @@ impl Tensor {
     /// No tensors, an axis out of range, shapes that differ in another axis, dtypes or devices that differ.
     pub fn concat(tensors: &[&Tensor], axis: impl IntoAxis) -> Result<Tensor> {
         let Some(first) = tensors.first() else {
-            return Err(Error::value("concat", "there is no tensor to join"));
+            return Err(Error::value("concat", "at least one tensor is needed"));
         };
         let axis = axis_index("concat", axis, first.shape())?;
         let mut size = 0usize;

@@ -184,7 +184,7 @@ impl ConvOptions {
         if conv.output_shape(&shape, weight)? != padded {
             return Err(Error::shape(
                 OPERATION,
-                format!("{padded} is no output of a convolution of {shape} by {weight}"),
+                format!("{padded} is not the shape of an output of the convolution of {shape} by {weight}"),
             ));
         }
         let sides = zeros[MAX_SPATIAL - spatial..].iter().map(|&after| (0, after));
@@ -233,7 +233,7 @@ impl Convolution {
             return Err(Error::shape(
                 "conv",
                 format!(
-                    "the channels of x {x} and of weight {weight}, {channels} and {outputs}, do not go into {}",
+                    "the channels of x {x} and of weight {weight}, {channels} and {outputs}, are not divisible by {}",
                     groups(self.groups)
                 ),
             ));
@@ -255,7 +255,7 @@ impl Convolution {
         if Window::sizes(weight) != self.window.kernel {
             return Err(Error::shape(
                 "conv",
-                format!("weight {weight} is no kernel for a window {}", Times(&self.window.kernel)),
+                format!("weight {weight} is not a kernel for a window {}", Times(&self.window.kernel)),
             ));
         }
         let sizes = self.window.output_sizes("conv", x)?;

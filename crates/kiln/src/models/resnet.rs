@@ -23,7 +23,7 @@ pub fn resnet20(classes: usize) -> Sequential {
     ResNet::basic([3, 3, 3]).width(16).small_images(true).classes(classes).model()
 }
 
-/// A residual network of one's own: any depth and width.
+/// A custom residual network: any depth and width.
 ///
 /// Paths are torchvision's: `conv1.weight`, `layer1.0.bn2.running_mean`, `layer2.0.downsample.0.weight`, `fc.bias`.
 ///

@@ -34,5 +34,5 @@ fn text(field: &[u8]) -> String {
 
 fn octal(field: &[u8]) -> io::Result<u64> {
     let size = u64::from_str_radix(text(field).trim(), 8).ok().filter(|&size| size < 1 << 40);
-    size.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "a file's size in the tar archive is no number"))
+    size.ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "a file's size in the tar archive is not a number"))
 }
