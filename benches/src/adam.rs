@@ -46,7 +46,7 @@ pub(crate) fn step(device: &Device) -> Result<Value> {
     }
     let count: usize = model.parameters.iter().map(|p| p.value().elements()).sum();
     let mut optimizer = Adam::new(0.001);
-    let times = kiln::run(|| -> Result<Vec<f64>> {
+    let times = kiln::tensor::Device::cpu().session(|| -> Result<Vec<f64>> {
         (0..STEPS + 3)
             .map(|_| {
                 seconds(|| {

@@ -28,7 +28,7 @@ pub(crate) fn step(device: &Device) -> Result<Value> {
     let labels: Vec<i64> = (0..BATCH as i64).map(|i| i * 7 % 10).collect();
     let labels = Tensor::from_slice(&labels, [BATCH], device)?;
     let mut times: [Vec<f64>; 4] = Default::default();
-    kiln::run(|| -> Result<()> {
+    kiln::tensor::Device::cpu().session(|| -> Result<()> {
         for step in 0..STEPS + 3 {
             let ctx = Ctx::train(0, step);
             let (mut loss, mut gradients) = (None, None);

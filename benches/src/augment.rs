@@ -30,8 +30,8 @@ pub(crate) fn rates() -> Result<Value> {
     let plain = ImageDataset::new(pixels, vec![0; IMAGES], &[3, 32, 32], 10)?;
     let data = plain.clone().augment(listing())?;
     let loader = Loader::new(&data).batch_size(BATCH).shuffle(0);
-    let within = kiln::run(|| rate(&loader))?;
-    let gathered = kiln::run(|| rate(&Loader::new(&plain).batch_size(BATCH).shuffle(0)))?;
+    let within = kiln::tensor::Device::cpu().session(|| rate(&loader))?;
+    let gathered = kiln::tensor::Device::cpu().session(|| rate(&Loader::new(&plain).batch_size(BATCH).shuffle(0)))?;
     Ok(json!({
         "task": "augment",
         "images_per_s": within,

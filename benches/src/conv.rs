@@ -51,7 +51,7 @@ fn times([batch, groups, inputs, outputs, size, kernel, stride, padding]: Form, 
 /// Milliseconds by form and direction.
 pub(crate) fn all(device: &Device) -> Result<Value> {
     let mut ms = Map::new();
-    kiln::run(|| -> Result<()> {
+    kiln::tensor::Device::cpu().session(|| -> Result<()> {
         for (name, form) in FORMS {
             let [forward, input, weight] = times(form, device)?;
             ms.insert(name.to_owned(), json!({"forward": forward, "input": input, "weight": weight}));

@@ -39,7 +39,7 @@ fn rate([m, k, n]: [usize; 3], dtype: DType, device: &Device) -> Result<f64> {
 /// GFLOP/s by dtype and shape.
 pub(crate) fn rates(device: &Device) -> Result<Value> {
     let mut rates = Map::new();
-    kiln::run(|| -> Result<()> {
+    kiln::tensor::Device::cpu().session(|| -> Result<()> {
         for (dtype, name) in [(DType::F32, "float32"), (DType::BF16, "bfloat16")] {
             let large = if device.name().starts_with("cuda") { &LARGE[..] } else { &[] };
             for &size @ [m, k, n] in SIZES.iter().chain(large) {

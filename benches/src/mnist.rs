@@ -49,7 +49,7 @@ pub(crate) fn by_hand(data: &Mnist, device: &Device, epochs: usize, seed: u64) -
     let loss_of = SparseCategoricalCrossentropy::new();
     let loader = Loader::new(&data.train).device(device).shuffle(seed);
     let (mut step, mut accuracy) = (0, f64::NAN);
-    let time = kiln::run(|| {
+    let time = kiln::tensor::Device::cpu().session(|| {
         seconds(|| {
             for epoch in 1..=epochs {
                 let mut sums = Sums::default();

@@ -29,7 +29,7 @@ fn step<L: Layer>(mut layer: L, x: &Var, steps: usize) -> Result<[f64; 2]> {
 /// Milliseconds by cell and size.
 pub(crate) fn steps(device: &Device) -> Result<Value> {
     let (mut medians, mut least) = (Map::new(), Map::new());
-    kiln::run(|| -> Result<()> {
+    kiln::tensor::Device::cpu().session(|| -> Result<()> {
         for (size @ [steps, batch, inputs, units], count) in SIZES {
             let stream = RandomStream::new(0, Purpose::Data, 0);
             let x = Var::from(Tensor::normal([steps, batch, inputs], 0.0, 1.0, DType::F32, device, stream)?);

@@ -79,7 +79,7 @@ fn image_of(run: &Run, options: &PlotOptions) -> Result<Option<Tensor>> {
 
 /// The image, and of some convolutions, evenly spread, the first maps.
 fn map_groups(model: &Sequential, convolutions: &[Convolution], image: &Tensor) -> Result<Vec<Group>> {
-    let outputs = kiln::run(|| {
+    let outputs = image.device().session(|| {
         let ctx = Ctx::eval().keeping_outputs();
         ctx.run(model, &image.into()).map(|_| ctx.take_outputs())
     })?;

@@ -10,7 +10,10 @@ use kiln::{Error, ErrorKind, Result};
 use serde_json::json;
 
 pub(crate) fn run(options: &GenerateOptions) -> Result<()> {
-    in_pool(options.computing.threads, || kiln::run(|| generate(options)))
+    in_pool(options.computing.threads, || {
+        let device = options.computing.device.open()?;
+        device.session(|| generate(options, &device))
+    })
 }
 
 /// A model that is being read to, one character after the other.
@@ -45,9 +48,8 @@ impl Writer {
     }
 }
 
-fn generate(options: &GenerateOptions) -> Result<()> {
-    let device = options.computing.device.open()?;
-    let Run { recipe, model, description, .. } = Run::open(&options.run, options.accept_changed, &device)?;
+fn generate(options: &GenerateOptions, device: &Device) -> Result<()> {
+    let Run { recipe, model, description, .. } = Run::open(&options.run, options.accept_changed, device)?;
     if recipe != Recipe::CharLstm {
         let message = format!("{}: {} writes no text; char-lstm does", description.display(), recipe.name());
         return Err(Error::new(ErrorKind::Unsupported, "", message));
@@ -58,7 +60,7 @@ fn generate(options: &GenerateOptions) -> Result<()> {
         .map_err(|error| Error::new(error.kind(), "", format!("--prompt: {}", error.message())))?;
     let stream = RandomStream::new(options.seed, Purpose::Data, 0);
     model.reset_states();
-    let mut writer = Writer { model, device, temperature: options.temperature, stream };
+    let mut writer = Writer { model, device: device.clone(), temperature: options.temperature, stream };
     let mut text = String::new();
     let mut token = writer.next(&prompt)?;
     let show = |text: &str| {

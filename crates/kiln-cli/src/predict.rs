@@ -17,12 +17,16 @@ const BATCH: usize = 32;
 const TOP: usize = 3;
 
 pub(crate) fn run(options: &PredictOptions) -> Result<()> {
-    in_pool(options.computing.threads, || kiln::run(|| predict(options)))
+    in_pool(options.computing.threads, || predict(options))
 }
 
 fn predict(options: &PredictOptions) -> Result<()> {
     let device = options.computing.device.open()?;
-    let run = Run::open(&options.run, options.accept_changed, &device)?;
+    device.session(|| predict_on(options, &device))
+}
+
+fn predict_on(options: &PredictOptions, device: &Device) -> Result<()> {
+    let run = Run::open(&options.run, options.accept_changed, device)?;
     let input = run.recipe.input();
     run.expect_input(input.called, input.shape)?;
     let batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size).unwrap_or(BATCH);
@@ -31,7 +35,7 @@ fn predict(options: &PredictOptions) -> Result<()> {
         for path in images {
             pixels.extend(input.read(path)?);
         }
-        let inputs = Tensor::from_vec(pixels, [&[images.len()], input.shape].concat(), &device)?;
+        let inputs = Tensor::from_vec(pixels, [&[images.len()], input.shape].concat(), device)?;
         let outputs = Ctx::eval().run(&run.model, &Var::constant(inputs))?.into_tensor().to_vec::<f32>()?;
         report(options, images, &outputs, &run.recipe.classes());
     }

@@ -181,7 +181,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         names().map(str::to_owned).chain(validation).collect()
     }
 
-    /// Trains for some epochs, inside the thread team. A second call goes on where the first ended: five epochs and five more
+    /// Trains for some epochs, in a session of the model's device ([`kiln_tensor::Device::session`]). A second call goes on where the first ended: five epochs and five more
     /// are ten, bit for bit.
     ///
     /// # Errors
@@ -192,7 +192,8 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         if options.epochs == 0 {
             return Err(Error::value("fit", "0 epochs: at least 1 is needed"));
         }
-        kiln_cpu::team::run(|| self.run(data, options))
+        let device = self.device();
+        device.session(|| self.run(data, options))
     }
 
     fn run(&mut self, data: &dyn Dataset, mut options: FitOptions<'_>) -> Result<History> {
@@ -330,7 +331,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         let (objective, metrics, device) = (&self.objective, &self.metrics, self.device());
         let all = |_: usize, _: &Tally| ControlFlow::<Infallible>::Continue(());
         let ControlFlow::Continue(evaluation) =
-            kiln_cpu::team::run(|| measure(objective, metrics, data, batch_size, &device, all))?;
+            device.session(|| measure(objective, metrics, data, batch_size, &device, all))?;
         Ok(evaluation)
     }
 }
@@ -386,7 +387,7 @@ impl<M: Layer, L: Loss, P: Optimizer> Trainer<Supervised<M, L>, P> {
         let batch_size = options.resolve("predict", self.batch_size)?;
         let (model, device) = (&self.objective.model, self.device());
         let batch = |part: &Tensor| Ok(Ctx::eval().run(model, &Var::constant(part.to_device(&device)?))?.into_tensor());
-        kiln_cpu::team::run(|| in_batches(inputs, batch_size, batch))
+        device.session(|| in_batches(inputs, batch_size, batch))
     }
 
     /// The model alone.

@@ -28,8 +28,8 @@ fn train(model: &mut Sequential, train_dataset: &dyn Dataset, num_epochs: u64) -
     let mut losses = Vec::new();
     let mut step = 0;
 
-    // Inside `run` the threads stay awake between operations, instead of being woken for each of them.
-    kiln::run(|| {
+    // In a session the threads stay awake between operations, instead of being woken for each of them.
+    Device::cpu().session(|| {
         for epoch in 1..=num_epochs {
             let mut total_loss = 0.0;
             loader.epoch(epoch, |batches| {

@@ -15,7 +15,7 @@ pub use kiln_store as store;
 pub use kiln_tensor as tensor;
 pub use kiln_train as train;
 
-pub use kiln_cpu::team::{ThreadPool, run, run_in, threads};
+pub use kiln_cpu::team::{ThreadPool, run_in, threads};
 pub use kiln_tensor::{Error, ErrorKind, Result};
 
 /// The workspace's README: its program is compiled and run like any other example.
