@@ -6,7 +6,7 @@
 
 use crate::matmul::{BIAS, RELU};
 use crate::number::TileElement;
-use crate::tile::{Sums, THREADS, Tile, each};
+use crate::tile::{Sums, THREADS, Tile};
 use crate::window::{Axes, DeviceWindow, place, volume};
 use cuda_std::*;
 use kiln_math::ops::{Relu, Unary};
@@ -96,24 +96,69 @@ parameters! {
     }
 }
 
+/// The steps of a sum: at each tap some channels.
+#[derive(Clone, Copy)]
+struct Steps<const R: usize> {
+    inner: u32,
+    taps: u32,
+    /// Steps of a tap.
+    pieces: u32,
+    /// Taps of a block of the sum.
+    block: u32,
+}
+
+impl<const R: usize> Steps<R> {
+    #[inline(always)]
+    fn new(inner: u32, taps: u32) -> Self {
+        let pieces = inner.div_ceil(Tile::<R, R>::DEPTH).max(1);
+        Steps { inner, taps, pieces, block: taps_in_block(inner as usize) as u32 }
+    }
+
+    #[inline(always)]
+    fn count(self) -> u32 {
+        if self.inner == 0 { 0 } else { self.taps * self.pieces }
+    }
+
+    /// The first channel of a step.
+    #[inline(always)]
+    fn channel(self, step: u32) -> u32 {
+        step % self.pieces * Tile::<R, R>::DEPTH
+    }
+
+    /// The tap of a step.
+    #[inline(always)]
+    fn tap<D: Direction>(self, step: u32) -> u32 {
+        D::tap(step / self.pieces, self.taps)
+    }
+
+    /// Channels of a step.
+    #[inline(always)]
+    fn depth(self, step: u32) -> u32 {
+        (self.inner - self.channel(step)).min(Tile::<R, R>::DEPTH)
+    }
+
+    /// Whether a block of the sum ends with a step.
+    #[inline(always)]
+    fn ends(self, step: u32) -> bool {
+        let (tap, piece) = (step / self.pieces + 1, step % self.pieces + 1);
+        piece == self.pieces && tap.is_multiple_of(self.block) || piece.is_multiple_of(Tile::<R, R>::BLOCK)
+    }
+}
+
 /// The sums of a block's tile.
 #[inline(always)]
 fn product<T: TileElement, const R: usize, D: Direction>(call: Call<T>) {
     let Call { y, x, weight, bias, flags, samples, groups, rows, inner, row_step, inner_step, written, read, window } = call;
     let (positions, plane, taps) = (volume(written), volume(read), volume(window.kernel));
-    let (group, columns) = (block_idx_z(), samples * positions);
+    let (group, columns, steps) = (block_idx_z(), samples * positions, Steps::<R>::new(inner, taps));
     let (first_row, first_column) = (block_idx_y() * Tile::<R, R>::SIDE, block_idx_x() * Tile::<R, R>::SIDE);
-    // A step is one tap of some channels.
-    let pieces = inner.div_ceil(Tile::<R, R>::DEPTH).max(1);
-    let channel = |step: u32| step % pieces * Tile::<R, R>::DEPTH;
-    let tap = |step: u32| D::tap(step / pieces, taps);
 
     let of_weight = Tile::<R, R>::along_k();
     let weights = (group * rows) as usize * inner as usize * taps as usize;
     let bring_weight = |step: u32| {
-        let tap = tap(step);
+        let (first, tap) = (steps.channel(step), steps.tap::<D>(step));
         core::array::from_fn(|i| {
-            let (row, channel) = (first_row + of_weight.outer(i), channel(step) + of_weight.k(i));
+            let (row, channel) = (first_row + of_weight.outer(i), first + of_weight.k(i));
             let at = weights + (row * row_step) as usize + (channel * inner_step + tap) as usize;
             if row < rows && channel < inner { weight.get(at) } else { T::ZERO }
         })
@@ -124,10 +169,9 @@ fn product<T: TileElement, const R: usize, D: Direction>(call: Call<T>) {
     let (sample, position) = (column / positions, place(column % positions, written));
     let channels = (sample * groups + group) as usize * inner as usize;
     let bring_x = |step: u32| {
-        let tap = tap(step);
-        let met = D::met(&window, position, place(tap, window.kernel), read);
+        let met = D::met(&window, position, place(steps.tap::<D>(step), window.kernel), read);
         core::array::from_fn(|i| {
-            let channel = channel(step) + of_x.k(i);
+            let channel = steps.channel(step) + of_x.k(i);
             match met {
                 Some(at) if column < columns && channel < inner => {
                     x.get((channels + channel as usize) * plane as usize + at as usize)
@@ -142,41 +186,22 @@ fn product<T: TileElement, const R: usize, D: Direction>(call: Call<T>) {
         let channel = sample as usize * (groups * rows) as usize + (group * rows + row) as usize;
         channel * positions as usize + position as usize
     };
+    let total = |at: usize, sum: T, first: bool| if first { sum } else { y.get(at) + sum };
+    let (rows_here, columns_here) = ([first_row, rows], [first_column, columns]);
     let put = |sums: &[[T; R]; R], first: bool| {
-        each!(j < R, {
-            each!(i < R, {
-                let (row, column) = (first_row + Tile::<R, R>::row(i), first_column + Tile::<R, R>::column(j));
-                if row < rows && column < columns {
-                    let at = place_of(row, column);
-                    y.set(at, if first { sums[i][j] } else { y.get(at) + sums[i][j] });
-                }
-            });
+        Tile::<R, R>::within(sums, rows_here, columns_here, |row, column, sum| {
+            let at = place_of(row, column);
+            y.set(at, total(at, sum, first));
         });
     };
-    let steps = if inner == 0 { 0 } else { taps * pieces };
-    let depth = |step: u32| (inner - channel(step)).min(Tile::<R, R>::DEPTH);
-    let block = taps_in_block(inner as usize) as u32;
-    let ends = |step: u32| {
-        let (tap, piece) = (step / pieces + 1, step % pieces + 1);
-        piece == pieces && tap.is_multiple_of(block) || piece.is_multiple_of(Tile::<R, R>::BLOCK)
-    };
+    let (depth, ends) = (|step| steps.depth(step), |step| steps.ends(step));
     let Sums { sums, first } =
-        Tile::<R, R>::multiply(steps, depth, ends, put, (of_weight, bring_weight), (of_x, bring_x));
-    each!(j < R, {
-        each!(i < R, {
-            let (row, column) = (first_row + Tile::<R, R>::row(i), first_column + Tile::<R, R>::column(j));
-            if row < rows && column < columns {
-                let at = place_of(row, column);
-                let mut value = if first { sums[i][j] } else { y.get(at) + sums[i][j] };
-                if flags & BIAS != 0 {
-                    value += bias.get((group * rows + row) as usize);
-                }
-                if flags & RELU != 0 {
-                    value = Relu::f(value, [T::ZERO; 2]);
-                }
-                y.set(at, value);
-            }
-        });
+        Tile::<R, R>::multiply(steps.count(), depth, ends, put, (of_weight, bring_weight), (of_x, bring_x));
+    Tile::<R, R>::within(&sums, rows_here, columns_here, |row, column, sum| {
+        let at = place_of(row, column);
+        let shift = if flags & BIAS != 0 { bias.get((group * rows + row) as usize) } else { -T::ZERO };
+        let value = total(at, sum, first) + shift;
+        y.set(at, if flags & RELU != 0 { Relu::f(value, [T::ZERO; 2]) } else { value });
     });
 }
 
@@ -245,14 +270,9 @@ kernels! {
             of_weight * splits as usize + split as usize
         };
         let put = |sums: &[[T; R]; R], first: bool| {
-            each!(i < R, {
-                each!(j < R, {
-                    let (row, column) = (first_row + Tile::<R, R>::row(i), first_column + Tile::<R, R>::column(j));
-                    if row < rows && column < columns {
-                        let at = place_of(row, column);
-                        y.set(at, if first { sums[i][j] } else { y.get(at) + sums[i][j] });
-                    }
-                });
+            Tile::<R, R>::within(sums, [first_row, rows], [first_column, columns], |row, column, sum| {
+                let at = place_of(row, column);
+                y.set(at, if first { sum } else { y.get(at) + sum });
             });
         };
         let steps = end.saturating_sub(first).div_ceil(Tile::<R, R>::DEPTH);

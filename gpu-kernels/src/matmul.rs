@@ -154,15 +154,9 @@ kernels! {
         let place = |row: u32, column: u32| y_start + row as usize * y.row as usize + column as usize;
         let (accumulate, y) = (flags & ACCUMULATE != 0, y.elements);
         let put = |sums: &[[T; R]; R], first: bool| {
-            each!(i < R, {
-                each!(j < R, {
-                    let row = first_row + Tile::<R, BROUGHT>::row(i);
-                    let column = first_column + Tile::<R, BROUGHT>::column(j);
-                    if row < m && column < n {
-                        let at = place(row, column);
-                        y.set(at, if first && !accumulate { sums[i][j] } else { y.get(at) + sums[i][j] });
-                    }
-                });
+            Tile::<R, BROUGHT>::within(sums, [first_row, m], [first_column, n], |row, column, sum| {
+                let at = place(row, column);
+                y.set(at, if first && !accumulate { sum } else { y.get(at) + sum });
             });
         };
         let Sums { sums, first } = Tile::<R, BROUGHT>::multiply(

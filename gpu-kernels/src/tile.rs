@@ -144,6 +144,25 @@ impl<const R: usize, const P: usize> Tile<R, P> {
         if R < 4 { thread * R as u32 + i as u32 } else { (i / 4 * (4 * SIDE)) as u32 + thread * 4 + i as u32 % 4 }
     }
 
+    /// Gives `take` each of a thread's sums, with its row and its column, that lies before the ends of both. The tile begins at the first
+    /// of each.
+    #[inline(always)]
+    pub(crate) fn within<T: TileElement>(
+        sums: &[[T; R]; R],
+        [first_row, rows]: [u32; 2],
+        [first_column, columns]: [u32; 2],
+        mut take: impl FnMut(u32, u32, T),
+    ) {
+        each!(j < R, {
+            each!(i < R, {
+                let (row, column) = (first_row + Self::row(i), first_column + Self::column(j));
+                if row < rows && column < columns {
+                    take(row, column, sums[i][j]);
+                }
+            });
+        });
+    }
+
     /// The numbers of these places, from element `first` on.
     #[inline(always)]
     fn fragment<T: TileElement>(from: &Shared<T>, first: usize, thread: u32) -> [T; R] {

@@ -39,6 +39,28 @@ fn the_matrices_of_a_batch_are_one_launch() {
 }
 
 #[test]
+fn more_matrices_than_a_grid_may_have_are_two_launches() {
+    let gpu = Simulated::new();
+    let device = gpu.device();
+    // Sums of nothing, and the bias.
+    let (a, b) = (numbers([65_537, 1, 0], &device), numbers([65_537, 0, 1], &device));
+    let bias = Tensor::from_slice(&[3.0f32], [1], &device).unwrap();
+    let y = a.matmul_with(&b, MatmulOptions { bias: Some(&bias), activation: None }).unwrap();
+    assert_eq!(launches(&gpu, "matmul"), 2);
+    assert_eq!(y.to_vec::<f32>().unwrap(), [3.0; 65_537]);
+}
+
+#[test]
+fn the_size_of_a_product_decides_on_its_tiles() {
+    for (size, tile) in [(40, 1), (200, 4), (450, 8)] {
+        let gpu = Simulated::new();
+        let device = gpu.device();
+        numbers([size, 3], &device).matmul(&numbers([3, size], &device)).unwrap();
+        assert_eq!(gpu.launches(&format!("matmul_f32_{tile}")), 1, "{size}");
+    }
+}
+
+#[test]
 fn the_groups_of_a_convolution_are_one_launch() {
     let gpu = Simulated::new();
     let options = ConvOptions { groups: 6, ..ConvOptions::default() };

@@ -139,10 +139,10 @@ pub(crate) fn normalizations(gpu: &Device) {
 }
 
 pub(crate) fn products_and_random_numbers(gpu: &Device) {
-    // The last two take the larger tiles.
-    for [m, k, n] in
-        [[1, 1, 1], [17, 33, 18], [32, 100, 10], [5, 600, 40], [3, 1100, 20], [450, 37, 460], [1100, 19, 1291]]
-    {
+    let small = [[1, 1, 1], [17, 33, 18], [32, 100, 10], [5, 600, 40], [3, 1100, 20]];
+    // These take the larger tiles, the first two on the simulator, the last two on a card.
+    let large = [[200, 41, 210], [450, 37, 460], [1100, 19, 1291]];
+    for [m, k, n] in small.into_iter().chain(large) {
         let finite = |count: usize, index: u64| {
             let x = Pair::new::<f32>(count, index, gpu);
             Pair { cpu: x.cpu.tanh().unwrap().abs().unwrap(), gpu: x.gpu.tanh().unwrap().abs().unwrap() }

@@ -1,6 +1,6 @@
 //! The device's expansion of [`kernel!`](crate::kernel): PTX entries.
 
-/// The entries of a kernel for one type of parameters: a function for each body, of which [`ptx`](crate) has the name.
+/// The entries of a kernel for one type of parameters: a function for each body, which the PTX has under the name that the host launches.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __entry {
