@@ -1,5 +1,6 @@
 //! Convolutions and their gradients: all groups in one launch.
 
+use super::OnGpu;
 use super::dispatch::by_float;
 use super::operand::{Operand, axes, flag_of, float, sizes, window};
 use super::reduce::Rows;
@@ -11,7 +12,7 @@ use gpu_kernels::conv::{Call, conv, conv_grad_input, conv_grad_weight, geometry,
 use gpu_kernels::matmul::BIAS;
 use gpu_kernels::reduce::Fold;
 use kiln_tensor::{
-    ConvCall, ConvGradInputCall, ConvGradWeightCall, Convolution, Epilogue, Out, Result, Shape, View, Window,
+    ConvCall, ConvGradInputCall, ConvGradWeightCall, Convolution, Epilogue, Out, Ran, Result, Shape, View, Window,
 };
 
 /// What a convolution and its input's gradient differ in, for each group: rows of the product, channels that are summed over, and how
@@ -30,21 +31,6 @@ fn positions(shape: &Shape) -> usize {
 }
 
 impl<M: Machine> Gpu<M> {
-    pub(super) fn convolution(&self, call: &ConvCall<'_>) -> Result<()> {
-        let ConvCall { conv: form, out, x, weight, epilogue } = call;
-        let (rows, inner, inner_step) = (out.shape[1] / form.groups, weight.layout.shape()[1], form.window.taps());
-        let weights = Weights { rows, inner, row_step: inner * inner_step, inner_step, adjoint: false };
-        self.convolved(form, out, [x, weight], epilogue, &weights)
-    }
-
-    pub(super) fn input_gradients(&self, call: &ConvGradInputCall<'_>) -> Result<()> {
-        let ConvGradInputCall { conv: form, out, dy, weight } = call;
-        let (rows, inner) = (weight.layout.shape()[1], weight.layout.shape()[0] / form.groups);
-        let row_step = form.window.taps();
-        let weights = Weights { rows, inner, row_step, inner_step: rows * row_step, adjoint: true };
-        self.convolved(form, out, [dy, weight], &Epilogue::default(), &weights)
-    }
-
     fn convolved(
         &self,
         form: &Convolution,
@@ -84,13 +70,37 @@ impl<M: Machine> Gpu<M> {
         let each = tile::<K>(product, OF_WINDOW, self.machine().properties());
         self.run_with(each, call, geometry(each, product, element_bytes))
     }
+}
 
-    pub(super) fn weight_gradients(&self, call: &ConvGradWeightCall<'_>) -> Result<()> {
-        let ConvGradWeightCall { conv: form, out, x, dy } = call;
+impl OnGpu for ConvCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        let ConvCall { conv: form, out, x, weight, epilogue } = self;
+        let (rows, inner, inner_step) = (out.shape[1] / form.groups, weight.layout.shape()[1], form.window.taps());
+        let weights = Weights { rows, inner, row_step: inner * inner_step, inner_step, adjoint: false };
+        gpu.convolved(form, out, [x, weight], epilogue, &weights)?;
+        Ok(Ran::Done)
+    }
+}
+
+impl OnGpu for ConvGradInputCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        let ConvGradInputCall { conv: form, out, dy, weight } = self;
+        let (rows, inner) = (weight.layout.shape()[1], weight.layout.shape()[0] / form.groups);
+        let row_step = form.window.taps();
+        let weights = Weights { rows, inner, row_step, inner_step: rows * row_step, adjoint: true };
+        gpu.convolved(form, out, [dy, weight], &Epilogue::default(), &weights)?;
+        Ok(Ran::Done)
+    }
+}
+
+impl OnGpu for ConvGradWeightCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        let ConvGradWeightCall { conv: form, out, x, dy } = self;
         let dtype = float("conv_grad_weight", out.dtype)?;
         let (dy_shape, sums) = (dy.layout.shape(), positions(dy.layout.shape()));
         if sums == 0 || out.elements() == 0 {
-            return self.fill_elements(out, 0.0);
+            gpu.fill_elements(out, 0.0)?;
+            return Ok(Ran::Done);
         }
         let (outputs, inputs, window) = (axes(dy_shape), axes(x.layout.shape()), window(&form.window));
         let (rows, inner) = (out.shape[0] / form.groups, out.shape[1]);
@@ -99,7 +109,7 @@ impl<M: Machine> Gpu<M> {
         let splits = sums.div_ceil(part);
         let product = [rows, columns, form.groups * splits];
         let [samples, groups, rows, inner] = sizes([dy_shape[0], form.groups, rows, inner]);
-        let (x, dy) = (self.numbers(x)?, self.numbers(dy)?);
+        let (x, dy) = (gpu.numbers(x)?, gpu.numbers(dy)?);
         let run = |to: &Operand<'_, M>| {
             let [splits, part] = sizes([splits, part]);
             by_float!(dtype, T => {
@@ -107,16 +117,17 @@ impl<M: Machine> Gpu<M> {
                 let call = conv_grad_weight::<T> {
                     y, dy, x, splits, part, samples, groups, rows, inner, outputs, inputs, window,
                 };
-                self.by_tile(product, dtype.size(), call)
+                gpu.by_tile(product, dtype.size(), call)
             })
         };
-        self.computing(out, |to| {
+        gpu.computing(out, |to| {
             if splits == 1 {
                 return run(to);
             }
-            let parts = self.temporary(out.elements() * splits, dtype)?;
+            let parts = gpu.temporary(out.elements() * splits, dtype)?;
             run(&parts)?;
-            self.reduce_rows(Fold::Sum, None, to, Rows::of(parts, splits), dtype)
-        })
+            gpu.reduce_rows(Fold::Sum, None, to, Rows::of(parts, splits), dtype)
+        })?;
+        Ok(Ran::Done)
     }
 }

@@ -22,8 +22,8 @@ use crate::gpu::Gpu;
 use crate::machine::Machine;
 use kiln_math::BinaryOp;
 use kiln_tensor::{
-    ArgReduceOp, Backend, Call, CompareOp, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, Ran, ReduceOp,
-    Result, UnaryCall, View,
+    ArgReduceOp, Backend, Call, CompareOp, CustomCall, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, Ran,
+    ReduceOp, Result, UnaryCall, View,
 };
 
 /// Primitives that are refused after a fault, and else what the modules make of them.
@@ -84,26 +84,29 @@ unsafe impl<M: Machine> Backend for Gpu<M> {
 
     unsafe fn run(&self, call: &Call<'_>) -> Result<Ran> {
         self.sound()?;
-        match call {
-            // Its composed form is two launches of kernels that are there.
-            Call::Dropout(_) => return Ok(Ran::NotHere),
-            Call::Softmax(call) => self.softmax_rows(call)?,
-            Call::SoftmaxGrad(call) => self.softmax_gradients(call)?,
-            Call::CrossEntropy(call) => return self.losses(call),
-            Call::CrossEntropyGrad(call) => return self.loss_gradients(call),
-            Call::Conv(call) => self.convolution(call)?,
-            Call::ConvGradInput(call) => self.input_gradients(call)?,
-            Call::ConvGradWeight(call) => self.weight_gradients(call)?,
-            Call::MaxPool(call) => self.maxima(call)?,
-            Call::MaxPoolGrad(call) => self.maxima_gradients(call)?,
-            Call::Moments(call) => return self.channel_moments(call),
-            Call::Normalize(call) => self.normalized(call)?,
-            Call::NormalizeGrad(call) => return self.normalized_gradients(call),
-            Call::Recurrent(call) => return self.recurrent_steps(call),
-            Call::RecurrentGrad(call) => return self.recurrent_gradients(call),
-            Call::Update(call) => self.updated(call)?,
-            Call::Custom(_) => return Ok(Ran::NotHere),
+        run(self, call)
+    }
+}
+
+/// A call that a GPU has an answer to.
+trait OnGpu {
+    /// Launches the call's kernels, or answers [`Ran::NotHere`].
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran>;
+}
+
+macro_rules! dispatch_calls {
+    ($({ $name:literal, $variant:ident, $module:ident::$call:ident, $field:ident })+) => {
+        fn run<M: Machine>(gpu: &Gpu<M>, call: &Call<'_>) -> Result<Ran> {
+            match call {
+                $(Call::$variant(call) => OnGpu::run(call, gpu),)+
+            }
         }
-        Ok(Ran::Done)
+    };
+}
+kiln_tensor::for_each_call!(dispatch_calls);
+
+impl OnGpu for CustomCall<'_> {
+    fn run<M: Machine>(&self, _: &Gpu<M>) -> Result<Ran> {
+        Ok(Ran::NotHere)
     }
 }

@@ -1,5 +1,6 @@
 //! Normalization by the moments of channels.
 
+use super::OnGpu;
 use super::dispatch::by_float;
 use super::operand::{flag_of, float, sizes};
 use crate::gpu::Gpu;
@@ -8,9 +9,9 @@ use gpu_kernels::geometry::by_element;
 use gpu_kernels::normalize::{self, BIAS, Chunks, OWN_MOMENTS, WEIGHT, by_channel, normalize_grad, normalize_sums};
 use kiln_tensor::{MomentsCall, NormalizeCall, NormalizeGradCall, Ran, Result};
 
-impl<M: Machine> Gpu<M> {
-    pub(super) fn channel_moments(&self, call: &MomentsCall<'_>) -> Result<Ran> {
-        let MomentsCall { out, x } = call;
+impl OnGpu for MomentsCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        let MomentsCall { out, x } = self;
         let dtype = float("moments", out.dtype)?;
         let [n, c, s] = [0, 1, 2].map(|axis| x.layout.shape()[axis]);
         let chunks = Chunks::new(n, s);
@@ -21,33 +22,38 @@ impl<M: Machine> Gpu<M> {
             return Ok(Ran::Done);
         }
         let geometry = by_channel(c, &chunks, dtype.size());
-        let (shape, x, to) = (sizes([n, c, s]), self.numbers(x)?, self.target(out));
-        by_float!(dtype, T => self.run(normalize::moments::<T> { y: to.write(), x: x.read(), shape }, geometry))?;
+        let (shape, x, to) = (sizes([n, c, s]), gpu.numbers(x)?, gpu.target(out));
+        by_float!(dtype, T => gpu.run(normalize::moments::<T> { y: to.write(), x: x.read(), shape }, geometry))?;
         Ok(Ran::Done)
     }
+}
 
-    pub(super) fn normalized(&self, call: &NormalizeCall<'_>) -> Result<()> {
-        let NormalizeCall { form, out, x, moments, weight, bias } = call;
+impl OnGpu for NormalizeCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        let NormalizeCall { form, out, x, moments, weight, bias } = self;
         let dtype = float("normalize", out.dtype)?;
         let shape = sizes([out.shape[0], out.shape[1], out.shape[2]]);
-        let (x, moments) = (self.numbers(x)?, self.numbers(moments)?);
-        let (weight, scaled) = self.optional(weight.as_ref(), WEIGHT)?;
-        let (bias, shifted) = self.optional(bias.as_ref(), BIAS)?;
+        let (x, moments) = (gpu.numbers(x)?, gpu.numbers(moments)?);
+        let (weight, scaled) = gpu.optional(weight.as_ref(), WEIGHT)?;
+        let (bias, shifted) = gpu.optional(bias.as_ref(), BIAS)?;
         let (relu, after) = flag_of(form.activation);
         let flags = scaled | shifted | relu;
-        self.computing(out, |to| {
+        gpu.computing(out, |to| {
             by_float!(dtype, T => {
                 let (moments, epsilon) = (moments.read(), form.epsilon as T);
                 let form = normalize::Form::<T> { moments, shape, flags, epsilon, share: 1.0 };
                 let (y, x, weight, bias) = (to.write(), x.read(), weight.read(), bias.read());
-                self.run(normalize::normalize { y, x, weight, bias, form }, by_element(out.elements()))
+                gpu.run(normalize::normalize { y, x, weight, bias, form }, by_element(out.elements()))
             })?;
-            after.map_or(Ok(()), |call| self.unary_rows(call, [to, to], dtype))
-        })
+            after.map_or(Ok(()), |call| gpu.unary_rows(call, [to, to], dtype))
+        })?;
+        Ok(Ran::Done)
     }
+}
 
-    pub(super) fn normalized_gradients(&self, call: &NormalizeGradCall<'_>) -> Result<Ran> {
-        let NormalizeGradCall { form, dx, affine, x, y, dy, moments, weight } = call;
+impl OnGpu for NormalizeGradCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        let NormalizeGradCall { form, dx, affine, x, y, dy, moments, weight } = self;
         let dtype = float("normalize_grad", dx.dtype)?;
         let (relu, other) = flag_of(form.activation);
         let [n, c, s] = [0, 1, 2].map(|axis| dx.shape[axis]);
@@ -59,19 +65,19 @@ impl<M: Machine> Gpu<M> {
             return Ok(Ran::Done);
         }
         let (by_channel, shape) = (by_channel(c, &chunks, dtype.size()), sizes([n, c, s]));
-        let (y, relu) = self.optional((relu != 0).then_some(y), relu)?;
-        let (x, dy, moments) = (self.numbers(x)?, self.numbers(dy)?, self.numbers(moments)?);
-        let (weight, scaled) = self.optional(weight.as_ref(), WEIGHT)?;
+        let (y, relu) = gpu.optional((relu != 0).then_some(y), relu)?;
+        let (x, dy, moments) = (gpu.numbers(x)?, gpu.numbers(dy)?, gpu.numbers(moments)?);
+        let (weight, scaled) = gpu.optional(weight.as_ref(), WEIGHT)?;
         let flags = relu | scaled | if form.own_moments { OWN_MOMENTS } else { 0 };
-        let sums = self.target(affine);
-        self.computing(dx, |to| {
+        let sums = gpu.target(affine);
+        gpu.computing(dx, |to| {
             by_float!(dtype, T => {
                 let (epsilon, share) = (form.epsilon as T, (1.0 / (n * s).max(1) as f64) as T);
                 let form = normalize::Form::<T> { moments: moments.read(), shape, flags, epsilon, share };
                 let (x, y, dy) = (x.read(), y.read(), dy.read());
-                self.run(normalize_sums { sums: sums.write(), x, y, dy, form }, by_channel)?;
+                gpu.run(normalize_sums { sums: sums.write(), x, y, dy, form }, by_channel)?;
                 let (dx, weight, sums) = (to.write(), weight.read(), sums.read());
-                self.run(normalize_grad { dx, x, y, dy, weight, sums, form }, by_element(to.elements()))
+                gpu.run(normalize_grad { dx, x, y, dy, weight, sums, form }, by_element(to.elements()))
             })
         })?;
         Ok(Ran::Done)

@@ -3,6 +3,7 @@
 //! Each product is added to what is there already, forward to the input's part of the gates' arguments, backward to the gradient of
 //! the state, block by block in the order of the units, as on the CPU.
 
+use super::OnGpu;
 use super::dispatch::by_float;
 use super::operand::{Operand, sizes};
 use super::product::{Matrix, Products};
@@ -234,55 +235,57 @@ impl<M: Machine> RecurrentLaunch<'_, M> {
     }
 }
 
-impl<M: Machine> Gpu<M> {
-    pub(super) fn recurrent_steps(&self, call: &RecurrentCall<'_>) -> Result<Ran> {
-        if call.states.elements() == 0 {
+impl OnGpu for RecurrentCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        if self.states.elements() == 0 {
             return Ok(Ran::Done);
         }
-        let Some(layer) = RecurrentLaunch::new(self, &call.layer, call.states.shape)? else { return Ok(Ran::NotHere) };
-        let kept = if layer.is_dropped() { layer.temporary()? } else { self.absent() };
-        if let Some(keep) = &call.layer.keep {
+        let Some(layer) = RecurrentLaunch::new(gpu, &self.layer, self.states.shape)? else { return Ok(Ran::NotHere) };
+        let kept = if layer.is_dropped() { layer.temporary()? } else { gpu.absent() };
+        if let Some(keep) = &self.layer.keep {
             let (buffer, dtype) = (kept.buffer(layer.dtype), layer.dtype);
             let to = Out { buffer, offset: 0, shape: keep.layout.shape(), dtype };
-            self.binary_elements(BinaryOp::Mul, &to, &call.layer.h0, keep)?;
+            gpu.binary_elements(BinaryOp::Mul, &to, &self.layer.h0, keep)?;
         }
         let (gates, states, inner) =
-            (self.target(&call.gates), self.target(&call.states), self.target_of(call.inner.as_ref()));
+            (gpu.target(&self.gates), gpu.target(&self.states), gpu.target_of(self.inner.as_ref()));
         let to = Forward { gates, states, inner, kept };
-        if let (RESET_AFTER, Some(inner)) = (layer.cell, &call.inner) {
+        if let (RESET_AFTER, Some(inner)) = (layer.cell, &self.inner) {
             // The product of n's weight, apart from the input's part, begins at 0.
-            self.fill_elements(inner, 0.0)?;
+            gpu.fill_elements(inner, 0.0)?;
             layer.exchange(&to.gates, &to.inner)?;
         }
         (0..layer.steps).try_for_each(|i| layer.forward(&to, i))?;
         Ok(Ran::Done)
     }
+}
 
-    pub(super) fn recurrent_gradients(&self, call: &RecurrentGradCall<'_>) -> Result<Ran> {
-        if call.dh0.elements() == 0 {
+impl OnGpu for RecurrentGradCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        if self.dh0.elements() == 0 {
             return Ok(Ran::Done);
         }
-        let Some(layer) = RecurrentLaunch::new(self, &call.layer, call.states.layout.shape())? else {
+        let Some(layer) = RecurrentLaunch::new(gpu, &self.layer, self.states.layout.shape())? else {
             return Ok(Ran::NotHere);
         };
-        layer.fill(&call.dh0, call.last_grad.as_ref())?;
-        if let Some(c0) = &call.dc0 {
-            layer.fill(c0, call.cell_grad.as_ref())?;
+        layer.fill(&self.dh0, self.last_grad.as_ref())?;
+        if let Some(c0) = &self.dc0 {
+            layer.fill(c0, self.cell_grad.as_ref())?;
         }
         if layer.steps == 0 {
             return Ok(Ran::Done);
         }
         let apart = layer.is_dropped() || layer.cell == RESET_BEFORE;
         let pass = Backward {
-            gates: self.rows(&call.gates)?,
-            states: self.rows(&call.states)?,
-            inner: self.rows_of(&call.inner)?,
-            dy: self.rows_of(&call.states_grad)?,
-            dgates: self.target(&call.dgates),
-            dinner: self.target_of(call.dinner.as_ref()),
-            dh: self.target(&call.dh0),
-            dc: self.target_of(call.dc0.as_ref()),
-            product: if apart { layer.temporary()? } else { self.absent() },
+            gates: gpu.rows(&self.gates)?,
+            states: gpu.rows(&self.states)?,
+            inner: gpu.rows_of(&self.inner)?,
+            dy: gpu.rows_of(&self.states_grad)?,
+            dgates: gpu.target(&self.dgates),
+            dinner: gpu.target_of(self.dinner.as_ref()),
+            dh: gpu.target(&self.dh0),
+            dc: gpu.target_of(self.dc0.as_ref()),
+            product: if apart { layer.temporary()? } else { gpu.absent() },
         };
         for i in (0..layer.steps).rev() {
             layer.backward(&pass, i, i + 1 == layer.steps)?;
@@ -291,7 +294,7 @@ impl<M: Machine> Gpu<M> {
             // What came through the first step's product is a part of the first state's gradient.
             by_float!(layer.dtype, T => {
                 let (dh, product, keep) = (pass.dh.write(), pass.product.read(), layer.keep.read());
-                self.run(recurrent_rest::<T> { dh, product, keep }, layer.units)
+                gpu.run(recurrent_rest::<T> { dh, product, keep }, layer.units)
             })?;
         }
         if layer.cell == RESET_AFTER {

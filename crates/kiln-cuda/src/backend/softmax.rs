@@ -1,5 +1,6 @@
 //! Softmax and cross-entropy of labels.
 
+use super::OnGpu;
 use super::dispatch::by_float;
 use super::operand::{float, single_or_double, sizes};
 use crate::gpu::Gpu;
@@ -17,59 +18,67 @@ fn rows_of(out: &Out<'_>) -> (u32, usize) {
     (sizes([width])[0], out.elements() / width.max(1))
 }
 
-impl<M: Machine> Gpu<M> {
-    pub(super) fn softmax_rows(&self, call: &SoftmaxCall<'_>) -> Result<()> {
-        let SoftmaxCall { kind, out, x } = call;
+impl OnGpu for SoftmaxCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        let SoftmaxCall { kind, out, x } = self;
         let dtype = float("softmax", out.dtype)?;
         let ((width, rows), log) = (rows_of(out), u32::from(*kind == SoftmaxKind::LogSoftmax));
-        let x = self.numbers(x)?;
-        self.computing(out, |to| {
-            by_float!(dtype, T => self.run(softmax::<T> { y: to.write(), x: x.read(), width, log }, by_lanes(rows)))
-        })
+        let x = gpu.numbers(x)?;
+        gpu.computing(out, |to| {
+            by_float!(dtype, T => gpu.run(softmax::<T> { y: to.write(), x: x.read(), width, log }, by_lanes(rows)))
+        })?;
+        Ok(Ran::Done)
     }
+}
 
-    pub(super) fn softmax_gradients(&self, call: &SoftmaxGradCall<'_>) -> Result<()> {
-        let SoftmaxGradCall { kind, out, y, dy } = call;
+impl OnGpu for SoftmaxGradCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        let SoftmaxGradCall { kind, out, y, dy } = self;
         let dtype = float("softmax_grad", out.dtype)?;
         let ((width, rows), log) = (rows_of(out), u32::from(*kind == SoftmaxKind::LogSoftmax));
-        let (y, dy) = (self.numbers(y)?, self.numbers(dy)?);
-        self.computing(out, |to| {
+        let (y, dy) = (gpu.numbers(y)?, gpu.numbers(dy)?);
+        gpu.computing(out, |to| {
             by_float!(dtype, T => {
                 let gradient = softmax_grad::<T> { dx: to.write(), y: y.read(), dy: dy.read(), width, log };
-                self.run(gradient, by_lanes(rows))
+                gpu.run(gradient, by_lanes(rows))
             })
-        })
+        })?;
+        Ok(Ran::Done)
     }
+}
 
-    pub(super) fn losses(&self, call: &CrossEntropyCall<'_>) -> Result<Ran> {
-        let CrossEntropyCall { out, logits, target } = call;
+impl OnGpu for CrossEntropyCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        let CrossEntropyCall { out, logits, target } = self;
         if target.dtype.is_float() {
             return Ok(Ran::NotHere);
         }
         let dtype = single_or_double("cross_entropy", out.dtype)?;
         let [classes] = sizes([logits.layout.shape()[1]]);
-        let (x, labels) = (self.rows(logits)?, self.rows_as(target, DType::I64)?);
-        let (to, geometry, labels) = (self.target(out), by_lanes(out.elements()), labels.read());
+        let (x, labels) = (gpu.rows(logits)?, gpu.rows_as(target, DType::I64)?);
+        let (to, geometry, labels) = (gpu.target(out), by_lanes(out.elements()), labels.read());
         by_float!(dtype, T => {
-            self.run(cross_entropy::<T> { y: to.write(), logits: x.read(), labels, classes }, geometry)
+            gpu.run(cross_entropy::<T> { y: to.write(), logits: x.read(), labels, classes }, geometry)
         })?;
         Ok(Ran::Done)
     }
+}
 
-    pub(super) fn loss_gradients(&self, call: &CrossEntropyGradCall<'_>) -> Result<Ran> {
-        let CrossEntropyGradCall { out, logits, target, dy } = call;
+impl OnGpu for CrossEntropyGradCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        let CrossEntropyGradCall { out, logits, target, dy } = self;
         if target.dtype.is_float() {
             return Ok(Ran::NotHere);
         }
         let dtype = single_or_double("cross_entropy_grad", out.dtype)?;
         let (rows, [classes]) = (logits.layout.shape()[0], sizes([logits.layout.shape()[1]]));
-        let (x, labels) = (self.rows(logits)?, self.rows_as(target, DType::I64)?);
-        let (to, slopes, labels) = (self.target(out), self.whole(dy.buffer, dy.dtype), labels.read());
+        let (x, labels) = (gpu.rows(logits)?, gpu.rows_as(target, DType::I64)?);
+        let (to, slopes, labels) = (gpu.target(out), gpu.whole(dy.buffer, dy.dtype), labels.read());
         let (dy_start, dy_step) = (dy.layout.offset() as i64, dy.layout.strides()[0] as i64);
         by_float!(dtype, T => {
             let (dx, logits, dy) = (to.write(), x.read(), slopes.read());
             let gradient = cross_entropy_grad::<T> { dx, logits, labels, dy, dy_start, dy_step, classes };
-            self.run(gradient, by_lanes(rows))
+            gpu.run(gradient, by_lanes(rows))
         })?;
         Ok(Ran::Done)
     }

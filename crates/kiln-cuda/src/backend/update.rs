@@ -1,12 +1,13 @@
 //! The optimizers' updates: one launch for up to [`SLOTS`] tensors.
 
+use super::OnGpu;
 use super::dispatch::by_float;
 use super::operand::single_or_double;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use cuda_std::DeviceCopy;
 use gpu_kernels::update::{AdamSettings, SLOTS, SgdSettings, Slot, adam, blocks, by_block, sgd};
-use kiln_tensor::{Result, UpdateCall, UpdateRule, UpdateSlot};
+use kiln_tensor::{Ran, Result, UpdateCall, UpdateRule, UpdateSlot};
 
 impl<M: Machine> Gpu<M> {
     /// At most [`SLOTS`] tensors as a kernel takes them, and the blocks that all of them have.
@@ -26,26 +27,29 @@ impl<M: Machine> Gpu<M> {
         }
         (given, first)
     }
+}
 
-    pub(super) fn updated(&self, call: &UpdateCall<'_>) -> Result<()> {
-        let UpdateCall { rule, step, slots } = *call;
-        let step = self.rows(&step)?;
+impl OnGpu for UpdateCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        let UpdateCall { rule, step, slots } = *self;
+        let step = gpu.rows(&step)?;
         let launches = slots.chunk_by(|a, b| a.dtype == b.dtype).flat_map(|same| same.chunks(SLOTS));
         launches.into_iter().try_for_each(|slots| {
             by_float!(single_or_double("update", slots[0].dtype)?, T => {
-                let ((slots, blocks), step) = (self.slots::<T>(slots), step.read());
+                let ((slots, blocks), step) = (gpu.slots::<T>(slots), step.read());
                 match rule {
                     UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled } => {
                         let decoupled = decoupled.into();
                         let settings = AdamSettings { beta1, beta2, epsilon, weight_decay, decoupled };
-                        self.run(adam { slots, step, settings }, by_block(blocks))
+                        gpu.run(adam { slots, step, settings }, by_block(blocks))
                     }
                     UpdateRule::Sgd { momentum, dampening, weight_decay, nesterov } => {
                         let settings = SgdSettings { momentum, dampening, weight_decay, nesterov: nesterov.into() };
-                        self.run(sgd { slots, step, settings }, by_block(blocks))
+                        gpu.run(sgd { slots, step, settings }, by_block(blocks))
                     }
                 }
             })
-        })
+        })?;
+        Ok(Ran::Done)
     }
 }

@@ -1,12 +1,13 @@
 //! Normalization by channel: from views to the kernels' forms.
 
+use super::CpuBackend;
+use super::calls::OnCpu;
 use super::memory::{slice, slice_mut};
 use super::rows::{rows, write_rows};
 use crate::{
     DType, MomentsCall, Normalization, NormalizeCall, NormalizeGradCall, Ran, Result, Shape, View, unsupported_dtype,
 };
 use half::{bf16, f16};
-use kiln_cpu::Isa;
 use kiln_cpu::normalization::{self, Channels, Normalizer, Slopes};
 use kiln_cpu::operand::{Number, Stored};
 use kiln_math::UnaryOp;
@@ -40,42 +41,51 @@ fn normalizer<'a, T: Stored>(
     }
 }
 
-pub(super) fn moments(isa: Isa, call: &MomentsCall<'_>) -> Result<()> {
-    let form = channels(call.x.layout.shape());
-    floats!(call.x.dtype, "moments", T => {
-        let x = rows::<T>(&call.x)?;
-        // SAFETY: moments are of the type that is computed in, row-major, and apart from x.
-        let out = unsafe { slice_mut::<<T as Stored>::Compute>(&call.out) };
-        normalization::moments(isa, &form, out, &x);
-    });
-    Ok(())
+impl OnCpu for MomentsCall<'_> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
+        let isa = cpu.isa;
+        let form = channels(self.x.layout.shape());
+        floats!(self.x.dtype, "moments", T => {
+            let x = rows::<T>(&self.x)?;
+            // SAFETY: moments are of the type that is computed in, row-major, and apart from x.
+            let out = unsafe { slice_mut::<<T as Stored>::Compute>(&self.out) };
+            normalization::moments(isa, &form, out, &x);
+        });
+        Ok(Ran::Done)
+    }
 }
 
-pub(super) fn normalize(isa: Isa, call: &NormalizeCall<'_>) -> Result<Ran> {
-    if !is_fused(&call.form) {
-        return Ok(Ran::NotHere);
+impl OnCpu for NormalizeCall<'_> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
+        let isa = cpu.isa;
+        if !is_fused(&self.form) {
+            return Ok(Ran::NotHere);
+        }
+        let form = channels(self.out.shape);
+        floats!(self.out.dtype, "normalize", T => {
+            let by = normalizer::<T>(&self.form, &self.moments, [self.weight.as_ref(), self.bias.as_ref()]);
+            let x = rows::<T>(&self.x)?;
+            write_rows::<T>(&self.out, |y| normalization::normalize(isa, &form, &by, y, &x))?;
+        });
+        Ok(Ran::Done)
     }
-    let form = channels(call.out.shape);
-    floats!(call.out.dtype, "normalize", T => {
-        let by = normalizer::<T>(&call.form, &call.moments, [call.weight.as_ref(), call.bias.as_ref()]);
-        let x = rows::<T>(&call.x)?;
-        write_rows::<T>(&call.out, |y| normalization::normalize(isa, &form, &by, y, &x))?;
-    });
-    Ok(Ran::Done)
 }
 
-pub(super) fn normalize_grad(isa: Isa, call: &NormalizeGradCall<'_>) -> Result<Ran> {
-    if !is_fused(&call.form) {
-        return Ok(Ran::NotHere);
+impl OnCpu for NormalizeGradCall<'_> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
+        let isa = cpu.isa;
+        if !is_fused(&self.form) {
+            return Ok(Ran::NotHere);
+        }
+        let (form, own) = (channels(self.dx.shape), self.form.own_moments);
+        floats!(self.dx.dtype, "normalize_grad", T => {
+            let by = normalizer::<T>(&self.form, &self.moments, [self.weight.as_ref(), None]);
+            let (x, y, dy) = (rows::<T>(&self.x)?, rows::<T>(&self.y)?, rows::<T>(&self.dy)?);
+            // SAFETY: of the type that is computed in, row-major, and apart from the others.
+            let affine = unsafe { slice_mut::<<T as Stored>::Compute>(&self.affine) };
+            let of = Slopes { x: &x, y: &y, dy: &dy };
+            write_rows::<T>(&self.dx, |dx| normalization::normalize_grad(isa, &form, &by, own, (dx, affine), of))?;
+        });
+        Ok(Ran::Done)
     }
-    let (form, own) = (channels(call.dx.shape), call.form.own_moments);
-    floats!(call.dx.dtype, "normalize_grad", T => {
-        let by = normalizer::<T>(&call.form, &call.moments, [call.weight.as_ref(), None]);
-        let (x, y, dy) = (rows::<T>(&call.x)?, rows::<T>(&call.y)?, rows::<T>(&call.dy)?);
-        // SAFETY: of the type that is computed in, row-major, and apart from the others.
-        let affine = unsafe { slice_mut::<<T as Stored>::Compute>(&call.affine) };
-        let of = Slopes { x: &x, y: &y, dy: &dy };
-        write_rows::<T>(&call.dx, |dx| normalization::normalize_grad(isa, &form, &by, own, (dx, affine), of))?;
-    });
-    Ok(Ran::Done)
 }

@@ -1,8 +1,10 @@
 //! Random numbers and dropout.
 
+use super::CpuBackend;
+use super::calls::OnCpu;
 use super::memory::{output, slice, slice_mut};
 use super::rows::{Rows, rows};
-use crate::{DType, Distribution, DropoutCall, Out, Result, View, unsupported_dtype};
+use crate::{DType, Distribution, DropoutCall, Out, Ran, Result, View, unsupported_dtype};
 use kiln_cpu::Isa;
 use kiln_cpu::random::{self, Draw};
 
@@ -37,14 +39,17 @@ pub(super) fn fill(isa: Isa, distribution: Distribution, out: &Out<'_>, stream: 
     Ok(())
 }
 
-pub(super) fn dropout(isa: Isa, call: &DropoutCall<'_>) -> Result<()> {
-    numbers!(call.out.dtype, "dropout", T => {
-        let in_place = call.x.buffer == call.out.buffer;
-        let x = rows::<T>(&call.x)?;
-        // Lent elements must not change while they are.
-        let x = if in_place { Rows::Copied(x.to_vec()) } else { x };
-        // SAFETY: of the dtype dispatched on; apart from x.
-        random::dropout::<T>(isa, &mut unsafe { output(&call.out) }, &x, draw(&call.stream), call.rate);
-    });
-    Ok(())
+impl OnCpu for DropoutCall<'_> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
+        let isa = cpu.isa;
+        numbers!(self.out.dtype, "dropout", T => {
+            let in_place = self.x.buffer == self.out.buffer;
+            let x = rows::<T>(&self.x)?;
+            // Lent elements must not change while they are.
+            let x = if in_place { Rows::Copied(x.to_vec()) } else { x };
+            // SAFETY: of the dtype dispatched on; apart from x.
+            random::dropout::<T>(isa, &mut unsafe { output(&self.out) }, &x, draw(&self.stream), self.rate);
+        });
+        Ok(Ran::Done)
+    }
 }

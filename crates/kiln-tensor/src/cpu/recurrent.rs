@@ -1,9 +1,10 @@
 //! Recurrent layers.
 
 use super::CpuBackend;
+use super::calls::OnCpu;
 use super::memory::{slice, slice_mut};
 use super::scratch::Scratch;
-use crate::{DType, Recurrence, RecurrentCall, RecurrentGradCall, Result, Shape, View, unsupported_dtype};
+use crate::{DType, Ran, Recurrence, RecurrentCall, RecurrentGradCall, Result, Shape, View, unsupported_dtype};
 use kiln_cpu::operand::Number;
 use kiln_cpu::recurrent::{self, Gradients, Incoming, Sequence};
 
@@ -35,40 +36,44 @@ fn workspace(backend: &CpuBackend, dtype: DType, elements: usize) -> Result<Scra
     Scratch::new(backend, Shape::new(&[elements])?, dtype)
 }
 
-pub(super) fn forward(backend: &CpuBackend, call: &RecurrentCall<'_>) -> Result<()> {
-    let (isa, dtype) = (backend.isa, call.states.dtype);
-    // SAFETY: of the dtype dispatched on, row-major; outputs and workspace are apart from all operands.
-    numbers!(dtype, "recurrent", T => unsafe {
-        let s = sequence::<T>(&call.layer, call.states.shape);
-        let workspace = workspace(backend, dtype, recurrent::forward_workspace(isa, &s))?;
-        let inner = call.inner.as_ref().map_or(&mut [][..], |inner| slice_mut(inner));
-        let (gates, states) = (slice_mut(&call.gates), slice_mut(&call.states));
-        recurrent::forward(isa, &s, gates, states, inner, slice_mut(&workspace.out()));
-    });
-    Ok(())
+impl OnCpu for RecurrentCall<'_> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
+        let (isa, dtype) = (cpu.isa, self.states.dtype);
+        // SAFETY: of the dtype dispatched on, row-major; outputs and workspace are apart from all operands.
+        numbers!(dtype, "recurrent", T => unsafe {
+            let s = sequence::<T>(&self.layer, self.states.shape);
+            let workspace = workspace(cpu, dtype, recurrent::forward_workspace(isa, &s))?;
+            let inner = self.inner.as_ref().map_or(&mut [][..], |inner| slice_mut(inner));
+            let (gates, states) = (slice_mut(&self.gates), slice_mut(&self.states));
+            recurrent::forward(isa, &s, gates, states, inner, slice_mut(&workspace.out()));
+        });
+        Ok(Ran::Done)
+    }
 }
 
-pub(super) fn backward(backend: &CpuBackend, call: &RecurrentGradCall<'_>) -> Result<()> {
-    let (isa, dtype) = (backend.isa, call.dh0.dtype);
-    // SAFETY: as in `forward`.
-    numbers!(dtype, "recurrent_grad", T => unsafe {
-        let s = sequence::<T>(&call.layer, call.states.layout.shape());
-        let workspace = workspace(backend, dtype, recurrent::backward_workspace(isa, &s))?;
-        let incoming = Incoming {
-            gates: slice(&call.gates),
-            states: slice(&call.states),
-            inner: call.inner.as_ref().map_or(&[], |view| slice(view)),
-            states_grad: call.states_grad.as_ref().map(|view| slice(view)),
-            last_grad: call.last_grad.as_ref().map(|view| slice(view)),
-            cell_grad: call.cell_grad.as_ref().map(|view| slice(view)),
-        };
-        let out = Gradients {
-            gates: slice_mut(&call.dgates),
-            inner: call.dinner.as_ref().map_or(&mut [], |inner| slice_mut(inner)),
-            h0: slice_mut(&call.dh0),
-            c0: call.dc0.as_ref().map_or(&mut [], |c0| slice_mut(c0)),
-        };
-        recurrent::backward(isa, &s, &incoming, out, slice_mut(&workspace.out()));
-    });
-    Ok(())
+impl OnCpu for RecurrentGradCall<'_> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
+        let (isa, dtype) = (cpu.isa, self.dh0.dtype);
+        // SAFETY: as in `forward`.
+        numbers!(dtype, "recurrent_grad", T => unsafe {
+            let s = sequence::<T>(&self.layer, self.states.layout.shape());
+            let workspace = workspace(cpu, dtype, recurrent::backward_workspace(isa, &s))?;
+            let incoming = Incoming {
+                gates: slice(&self.gates),
+                states: slice(&self.states),
+                inner: self.inner.as_ref().map_or(&[], |view| slice(view)),
+                states_grad: self.states_grad.as_ref().map(|view| slice(view)),
+                last_grad: self.last_grad.as_ref().map(|view| slice(view)),
+                cell_grad: self.cell_grad.as_ref().map(|view| slice(view)),
+            };
+            let out = Gradients {
+                gates: slice_mut(&self.dgates),
+                inner: self.dinner.as_ref().map_or(&mut [], |inner| slice_mut(inner)),
+                h0: slice_mut(&self.dh0),
+                c0: self.dc0.as_ref().map_or(&mut [], |c0| slice_mut(c0)),
+            };
+            recurrent::backward(isa, &s, &incoming, out, slice_mut(&workspace.out()));
+        });
+        Ok(Ran::Done)
+    }
 }

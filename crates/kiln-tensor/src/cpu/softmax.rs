@@ -1,12 +1,14 @@
 //! Softmax and cross-entropy.
 
+use super::CpuBackend;
+use super::calls::OnCpu;
 use super::memory::{slice, slice_mut, strided};
 use super::rows::{rows, write_rows};
 use crate::{
-    CrossEntropyCall, CrossEntropyGradCall, DType, Error, Result, SoftmaxCall, SoftmaxGradCall, View, unsupported_dtype,
+    CrossEntropyCall, CrossEntropyGradCall, DType, Error, Ran, Result, SoftmaxCall, SoftmaxGradCall, View,
+    unsupported_dtype,
 };
 use half::{bf16, f16};
-use kiln_cpu::Isa;
 use kiln_cpu::operand::Number;
 use kiln_cpu::softmax::{self, Labels, Target};
 
@@ -35,47 +37,59 @@ fn label_outside(row: usize, label: i64, classes: usize) -> Error {
     )
 }
 
-pub(super) fn softmax(isa: Isa, call: &SoftmaxCall<'_>) -> Result<()> {
-    let width = call.out.shape.last().copied().unwrap_or(1);
-    floats!(call.out.dtype, "softmax", T => {
-        let x = rows::<T>(&call.x)?;
-        write_rows::<T>(&call.out, |to| softmax::softmax(isa, call.kind, to, &x, width))?;
-    });
-    Ok(())
+impl OnCpu for SoftmaxCall<'_> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
+        let isa = cpu.isa;
+        let width = self.out.shape.last().copied().unwrap_or(1);
+        floats!(self.out.dtype, "softmax", T => {
+            let x = rows::<T>(&self.x)?;
+            write_rows::<T>(&self.out, |to| softmax::softmax(isa, self.kind, to, &x, width))?;
+        });
+        Ok(Ran::Done)
+    }
 }
 
-pub(super) fn softmax_grad(isa: Isa, call: &SoftmaxGradCall<'_>) -> Result<()> {
-    let width = call.out.shape.last().copied().unwrap_or(1);
-    floats!(call.out.dtype, "softmax_grad", T => {
-        let (y, dy) = (rows::<T>(&call.y)?, rows::<T>(&call.dy)?);
-        write_rows::<T>(&call.out, |to| softmax::softmax_grad(isa, call.kind, to, &y, &dy, width))?;
-    });
-    Ok(())
+impl OnCpu for SoftmaxGradCall<'_> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
+        let isa = cpu.isa;
+        let width = self.out.shape.last().copied().unwrap_or(1);
+        floats!(self.out.dtype, "softmax_grad", T => {
+            let (y, dy) = (rows::<T>(&self.y)?, rows::<T>(&self.dy)?);
+            write_rows::<T>(&self.out, |to| softmax::softmax_grad(isa, self.kind, to, &y, &dy, width))?;
+        });
+        Ok(Ran::Done)
+    }
 }
 
-pub(super) fn cross_entropy(isa: Isa, call: &CrossEntropyCall<'_>) -> Result<()> {
-    let classes = call.logits.layout.shape()[1];
-    numbers!(call.out.dtype, "cross_entropy", T => {
-        let target = target_of::<T>(&call.target, classes)?;
-        // SAFETY: logits and output are of the dtype dispatched on, contiguous, and apart.
-        unsafe { softmax::cross_entropy::<T>(isa, slice_mut(&call.out), slice(&call.logits), target, classes) };
-    });
-    Ok(())
+impl OnCpu for CrossEntropyCall<'_> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
+        let isa = cpu.isa;
+        let classes = self.logits.layout.shape()[1];
+        numbers!(self.out.dtype, "cross_entropy", T => {
+            let target = target_of::<T>(&self.target, classes)?;
+            // SAFETY: logits and output are of the dtype dispatched on, contiguous, and apart.
+            unsafe { softmax::cross_entropy::<T>(isa, slice_mut(&self.out), slice(&self.logits), target, classes) };
+        });
+        Ok(Ran::Done)
+    }
 }
 
-pub(super) fn cross_entropy_grad(isa: Isa, call: &CrossEntropyGradCall<'_>) -> Result<()> {
-    let classes = call.logits.layout.shape()[1];
-    numbers!(call.out.dtype, "cross_entropy_grad", T => {
-        let target = target_of::<T>(&call.target, classes)?;
-        let stride = call.dy.layout.strides()[0];
-        // SAFETY: of the dtype dispatched on.
-        let dy = unsafe { strided::<T>(&call.dy) };
-        // SAFETY: asked for rows of the gradient, (n,) at this stride.
-        let at = |row: usize| unsafe { *dy.first_element().offset(row as isize * stride) };
-        // SAFETY: logits and output are of the dtype dispatched on, contiguous, and apart.
-        unsafe {
-            softmax::cross_entropy_grad::<T>(isa, slice_mut(&call.out), slice(&call.logits), target, &at, classes);
-        }
-    });
-    Ok(())
+impl OnCpu for CrossEntropyGradCall<'_> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
+        let isa = cpu.isa;
+        let classes = self.logits.layout.shape()[1];
+        numbers!(self.out.dtype, "cross_entropy_grad", T => {
+            let target = target_of::<T>(&self.target, classes)?;
+            let stride = self.dy.layout.strides()[0];
+            // SAFETY: of the dtype dispatched on.
+            let dy = unsafe { strided::<T>(&self.dy) };
+            // SAFETY: asked for rows of the gradient, (n,) at this stride.
+            let at = |row: usize| unsafe { *dy.first_element().offset(row as isize * stride) };
+            // SAFETY: logits and output are of the dtype dispatched on, contiguous, and apart.
+            unsafe {
+                softmax::cross_entropy_grad::<T>(isa, slice_mut(&self.out), slice(&self.logits), target, &at, classes);
+            }
+        });
+        Ok(Ran::Done)
+    }
 }

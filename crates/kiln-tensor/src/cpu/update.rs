@@ -1,24 +1,29 @@
 //! Optimizer steps.
 
+use super::CpuBackend;
+use super::calls::OnCpu;
 use super::memory::{self, slice};
-use crate::{DType, Result, UpdateCall, UpdateRule, unsupported_dtype};
+use crate::{DType, Ran, Result, UpdateCall, UpdateRule, unsupported_dtype};
 use kiln_cpu::operand::Number;
 use kiln_cpu::{Isa, update};
 use kiln_math::update as rules;
 
-pub(super) fn run(isa: Isa, call: &UpdateCall<'_>) -> Result<()> {
-    // SAFETY: a step is f64 (2,), contiguous: checked above the trait.
-    let (learning_rate, number) = unsafe { (slice::<f64>(&call.step)[0], slice::<f64>(&call.step)[1]) };
-    for dtype in [DType::F32, DType::F64] {
-        if call.slots.iter().any(|slot| slot.dtype == dtype) {
-            let chosen = call.slots.iter().filter(|slot| slot.dtype == dtype);
-            numbers!(dtype, "update", T => {
-                let mut slots: Vec<update::Slot<'_, T>> = chosen.map(memory::slot).collect();
-                step::<T>(isa, call.rule, learning_rate, number, &mut slots);
-            });
+impl OnCpu for UpdateCall<'_> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
+        let isa = cpu.isa;
+        // SAFETY: a step is f64 (2,), contiguous: checked above the trait.
+        let (learning_rate, number) = unsafe { (slice::<f64>(&self.step)[0], slice::<f64>(&self.step)[1]) };
+        for dtype in [DType::F32, DType::F64] {
+            if self.slots.iter().any(|slot| slot.dtype == dtype) {
+                let chosen = self.slots.iter().filter(|slot| slot.dtype == dtype);
+                numbers!(dtype, "update", T => {
+                    let mut slots: Vec<update::Slot<'_, T>> = chosen.map(memory::slot).collect();
+                    step::<T>(isa, self.rule, learning_rate, number, &mut slots);
+                });
+            }
         }
+        Ok(Ran::Done)
     }
-    Ok(())
 }
 
 /// One step over slots of one type.

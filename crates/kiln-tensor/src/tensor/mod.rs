@@ -31,18 +31,44 @@ pub use recurrent::{RecurrentGradients, RecurrentOptions, RecurrentStates, Recur
 pub use softmax::SoftmaxKind;
 pub use update::{UpdateRule, UpdateSlot, UpdateTensors};
 
-/// The coarse operations' calls, each of which stands with its operation.
-pub(crate) mod calls {
-    pub use super::conv::{ConvCall, ConvGradInputCall, ConvGradWeightCall};
-    pub use super::cross_entropy::{CrossEntropyCall, CrossEntropyGradCall};
-    pub use super::custom::CustomCall;
-    pub use super::dropout::DropoutCall;
-    pub use super::normalization::{MomentsCall, NormalizeCall, NormalizeGradCall};
-    pub use super::pool::{MaxPoolCall, MaxPoolGradCall};
-    pub use super::recurrent::{Recurrence, RecurrentCall, RecurrentGradCall};
-    pub use super::softmax::{SoftmaxCall, SoftmaxGradCall};
-    pub use super::update::UpdateCall;
+/// Calls `$callback! { { "name", Variant, module::Call, field } … }` with every coarse operation: its name, its variant of
+/// [`Call`](crate::Call), the struct of its call, which stands with the operation, and the field there whose dtype is that of the
+/// operation. The enum, the exports and every backend's dispatch come from this list.
+#[macro_export]
+macro_rules! for_each_call {
+    ($callback:path) => {
+        $callback! {
+            { "dropout", Dropout, dropout::DropoutCall, out }
+            { "softmax", Softmax, softmax::SoftmaxCall, out }
+            { "softmax_grad", SoftmaxGrad, softmax::SoftmaxGradCall, out }
+            { "cross_entropy", CrossEntropy, cross_entropy::CrossEntropyCall, out }
+            { "cross_entropy_grad", CrossEntropyGrad, cross_entropy::CrossEntropyGradCall, out }
+            { "conv", Conv, conv::ConvCall, out }
+            { "conv_grad_input", ConvGradInput, conv::ConvGradInputCall, out }
+            { "conv_grad_weight", ConvGradWeight, conv::ConvGradWeightCall, out }
+            { "max_pool", MaxPool, pool::MaxPoolCall, out }
+            { "max_pool_grad", MaxPoolGrad, pool::MaxPoolGradCall, out }
+            { "moments", Moments, normalization::MomentsCall, x }
+            { "normalize", Normalize, normalization::NormalizeCall, out }
+            { "normalize_grad", NormalizeGrad, normalization::NormalizeGradCall, dx }
+            { "recurrent", Recurrent, recurrent::RecurrentCall, states }
+            { "recurrent_grad", RecurrentGrad, recurrent::RecurrentGradCall, dh0 }
+            { "update", Update, update::UpdateCall, step }
+            { "custom", Custom, custom::CustomCall, out }
+        }
+    };
 }
+
+macro_rules! exports {
+    ($({ $name:literal, $variant:ident, $module:ident::$call:ident, $field:ident })+) => {
+        /// The coarse operations' calls.
+        pub(crate) mod calls {
+            pub use super::recurrent::Recurrence;
+            $(pub use super::$module::$call;)+
+        }
+    };
+}
+for_each_call!(exports);
 
 /// The composed form of each coarse operation, which stands with it: made of fine operations, over [`crate::Arithmetic`].
 pub mod composed {
