@@ -28,16 +28,7 @@ const STEPS: &[CiStep] = &[
     ("cuda", || {
         let features = ["-p", "kiln-cuda", "-p", "kiln-cuda-shim", "--features", "kiln-cuda/cuda"];
         shell::run(cargo(&["test"]).args(features))?;
-        shell::run(&mut cargo(&[
-            "test",
-            "-p",
-            "kiln-cli",
-            "--features",
-            "cuda",
-            "--test",
-            "train",
-            "without_a_driver",
-        ]))?;
+        shell::run(&mut cargo(&["test", "-p", "kiln-cli", "--features", "cuda", "--test", "all", "without_a_driver"]))?;
         shell::run(cargo(&["test", "--test", "outside"]).args(&features[..2]).args([
             "--features",
             "cuda",

@@ -54,7 +54,7 @@ pub(crate) fn package(options: &Options) -> Result<()> {
     let tests = [
         ["-p", "kiln-cuda", "--features", "kiln-cuda/cuda,kiln-cuda/sim", "--tests"],
         ["-p", "kiln-cuda-shim", "--features", "", "--tests"],
-        ["-p", "kiln", "--features", "kiln/cuda,kiln/sim", "--test=gpu"],
+        ["-p", "kiln", "--features", "kiln/cuda,kiln/sim", "--test=all"],
     ];
     for arguments in tests {
         // A test that builds a crate needs Rust.

@@ -1,6 +1,5 @@
 //! Every operation of `Var`, for every way that its operands may broadcast: each gradient has its variable's shape, in the first
 //! and in the second order, and the value that differences give.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::{Backward, Function, RecurrentOutput, RecurrentVars, Var, grad, grad_check};
 use kiln_math::{BinaryOp, UnaryOp};

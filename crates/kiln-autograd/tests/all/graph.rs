@@ -1,5 +1,4 @@
 //! The graph itself: what is recorded, what is freed, what is refused.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::{Backward, Function, Leaf, Var, grad};
 use kiln_tensor::{Device, Result, Tensor};

@@ -1,6 +1,6 @@
 //! Sizes, ranges and axes at the end of what numbers hold: every operation of `Var` answers with an error, and none panics, wraps
 //! around or ends the process.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::reversed_empty_ranges)] // a panic is a test's report
+#![allow(clippy::reversed_empty_ranges)]
 
 use kiln_autograd::{RecurrentVars, Var};
 use kiln_tensor::{ConvOptions, DType, Device, ErrorKind, Padding, PoolOptions, RecurrentCell, Result, Shape, Tensor};

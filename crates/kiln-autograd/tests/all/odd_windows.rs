@@ -1,6 +1,5 @@
 //! Convolution, pooling, normalization and resampling where inputs are odd: no samples, half types, planes of one element,
 //! values that are not finite; and the mistakes that are found here.
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
 use kiln_math::UnaryOp;

@@ -1,5 +1,4 @@
 //! Probabilities that know their logits: through every operation that only moves elements, recorded or not.
-#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_autograd::{Squash, Var};
 use kiln_math::{Purpose, RandomStream};

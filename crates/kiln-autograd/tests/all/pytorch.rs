@@ -1,6 +1,5 @@
 //! Every operation's values and gradients against PyTorch's (tests/fixtures), in f64. The lists are walked: an operation
 //! without a fixture fails.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
 use kiln_math::{BinaryOp, UnaryOp};

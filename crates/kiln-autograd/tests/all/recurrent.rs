@@ -1,5 +1,4 @@
 //! Recurrent layers: gradients of first and second order, for every cell, direction, mask and output.
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::{RecurrentOutput, RecurrentVars, Var, grad, grad_check, grad_grad_check};
 use kiln_math::{Purpose, RandomStream};

@@ -1,5 +1,4 @@
 //! Each rule against finite differences, first and second order; each fused form against its composed one.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::{Var, grad_check, grad_grad_check};
 use kiln_math::UnaryOp;

@@ -1,5 +1,4 @@
 //! What graphs keep alive, and what a backward pass does not compute.
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
 use kiln_cpu::Isa;

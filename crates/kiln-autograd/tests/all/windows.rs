@@ -1,7 +1,6 @@
 //! Convolutions, pooling, normalization, padding and resampling: every fixture's value and gradients against PyTorch's and
 //! Keras's (tests/fixtures), and its gradients of both orders against finite differences. The files are walked: a fixture
 //! of a kind that is not here fails, and so does a kind without fixtures.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::{Var, grad_check, grad_grad_check};
 use kiln_math::UnaryOp;

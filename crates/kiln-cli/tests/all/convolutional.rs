@@ -1,14 +1,10 @@
 //! Recipes of convolutional networks: trained for a moment on few images, evaluated, asked and looked into.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
-mod support;
-
+use crate::support::{Folder, command, lines, text, word};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
-use support::{Folder, command, lines, text, word};
 
 /// A small data set of CIFAR's format: image i is of the color of its class, on noise.
 fn with_cifar(name: &str) -> Folder {

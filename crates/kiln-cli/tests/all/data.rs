@@ -1,13 +1,9 @@
 //! `kiln data` from outside. What fetching and augmentation do is tested in kiln-datasets; nothing here needs a network.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
-mod support;
-
+use crate::support::{Folder, text};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-use support::{Folder, text};
 
 /// `kiln data` with a home of its own and nothing in the environment.
 fn kiln(home: &Path, arguments: &[&str]) -> Output {

@@ -1,15 +1,11 @@
 //! `kiln predict`: digits drawn in many ways are told apart, and what is no image is named.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
-mod support;
-
+use crate::support::{Folder, command, lines, word};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-use support::{Folder, command, lines, word};
 
 /// A model trained on the images that the command carries, once for each process: equal bytes, whoever writes them.
 fn model() -> &'static Path {

@@ -1,9 +1,6 @@
 //! The recipes of recurrent networks, and text that a model writes.
-#![allow(clippy::unwrap_used)] // a panic is a test's report
 
-mod support;
-
-use support::{Folder, command, lines, text, word};
+use crate::support::{Folder, command, lines, text, word};
 
 #[test]
 fn rows_of_digits_are_sequences() {

@@ -1,14 +1,10 @@
 //! A run's folder: what `train --out` writes, that it is whole or not there, and what `evaluate`, `plot` and Ctrl-C make of it.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
-mod support;
-
+use crate::support::{Folder, IMAGES, command, idx, kiln, lines, text, word};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use support::{Folder, IMAGES, command, idx, kiln, lines, text, word};
 
 /// A data folder with a run of three epochs in it.
 fn trained(name: &str) -> (Folder, PathBuf) {

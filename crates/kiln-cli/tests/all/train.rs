@@ -1,14 +1,10 @@
 //! `kiln train` from outside: what it prints and writes, and the sentence and the exit code where it cannot.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
-mod support;
-
+use crate::support::{Folder, IMAGES, kiln, lines, text};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use support::{Folder, IMAGES, kiln, lines, text};
 
 /// Whether `text` has the form of `pattern`, where each `#` is a digit and `*` one digit or more.
 fn has_form(text: &str, pattern: &str) -> bool {

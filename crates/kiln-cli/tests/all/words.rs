@@ -1,10 +1,6 @@
 //! What the command says about itself: summaries, devices, help, completions, and the nearest word on a typo.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
-mod support;
-
-use support::{command, lines, text};
+use crate::support::{command, lines, text};
 
 #[test]
 fn summary_is_the_table_of_the_layers() {

@@ -1,7 +1,5 @@
 //! Maxima of windows and normalization by channel against naive sums, over forms, instruction sets and numbers of threads.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
 use kiln_cpu::normalization::{Channels, Normalizer, Slopes, moments, normalize, normalize_grad};
 use kiln_cpu::pool::{Pool, max_pool, max_pool_grad};
 use kiln_cpu::{Isa, team};

@@ -1,9 +1,7 @@
 //! Safe functions with arguments that do not fit: each refuses in words, and writes nothing that is not its own; arguments without
 //! elements are taken.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
-mod views;
-
+use crate::views::View;
 use kiln_cpu::copy::{copy, fill};
 use kiln_cpu::gather::{Along, Rows, gather, gather_normalized, in_parts, scatter_add};
 use kiln_cpu::operand::Output;
@@ -13,7 +11,6 @@ use kiln_cpu::warp::{Affine, Fill, Planes, Room, warp};
 use kiln_cpu::{Isa, elementwise};
 use kiln_math::{BinaryOp, UnaryOp};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use views::View;
 
 const DRAW: Draw = Draw { key: 1, counter: 0 };
 

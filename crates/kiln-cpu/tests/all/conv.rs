@@ -1,7 +1,5 @@
 //! Convolutions against a naive sum in f64, over forms, instruction sets and numbers of threads.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
 use kiln_cpu::conv::{Conv, forward, grad_input, grad_weight};
 use kiln_cpu::gemm::{Bias, GemmActivation, GemmEpilogue};
 use kiln_cpu::{Isa, team};

@@ -1,13 +1,11 @@
 //! Every operation of the lists, on every instruction set, against its scalar definition: bit for bit.
 
-mod views;
-
+use crate::views::{View, fused, numbers, on_teams, same, shapes, view};
 use half::{bf16, f16};
 use kiln_cpu::operand::{Number, Output, Stored};
 use kiln_cpu::{Isa, elementwise};
 use kiln_math::{BinaryOp, UnaryOp, Unfused};
 use proptest::prelude::*;
-use views::{View, fused, numbers, on_teams, same, shapes, view};
 
 /// The scalar definitions, in the type that an instruction set computes in.
 trait Scalar: Number {

@@ -1,9 +1,6 @@
 //! The matrix product against a naive one in f64, over shapes, strides, segments, epilogues and instruction sets; and
 //! its promise that the bits of a result do not depend on how it was computed.
 
-// Helpers of tests are tests: a panic is the report.
-#![allow(clippy::unwrap_used)]
-
 use half::{bf16, f16};
 use kiln_cpu::gemm::{
     Bias, GemmActivation, GemmEpilogue, Matrix, MatrixElement, MatrixMut, Product, Segment, gemm, gemm_batched, matmul,

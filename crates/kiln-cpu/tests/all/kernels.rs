@@ -1,9 +1,6 @@
 //! The bits of reductions, softmax, draws and updates: fixed by the shape alone, for any instruction set that fuses and any
 //! number of threads; and the documented order of a reduction, by a plain implementation of it.
 
-// Helpers of tests are tests: a panic is the report.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
 use kiln_cpu::gather::{self, Along};
 use kiln_cpu::operand::{Number, Output, Strided};
 use kiln_cpu::random::{self, Draw};

@@ -1,14 +1,12 @@
 //! Copies between layouts and types, gathers and scatters, against plain loops.
 
-mod views;
-
+use crate::views::{View, fused, numbers, on_teams, shapes, view};
 use half::{bf16, f16};
 use kiln_cpu::copy::{Convert, assign, copy, fill};
 use kiln_cpu::gather::{Along, Rows, gather, gather_normalized, scatter_add};
 use kiln_cpu::operand::Output;
 use kiln_math::{round_integer_to_odd, round_to_odd};
 use proptest::prelude::*;
-use views::{View, fused, numbers, on_teams, shapes, view};
 
 fn copied<A: Convert<B> + Send + Sync, B: Copy + Send + Sync + Default>(x: &View<A>) -> Vec<B> {
     let mut out = vec![B::default(); x.elements()];

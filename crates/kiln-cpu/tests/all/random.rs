@@ -1,14 +1,12 @@
 //! Draws: element by element what the stream's words say, for any number of threads and on every instruction set.
 
-mod views;
-
+use crate::views::{fused, on_teams};
 use kiln_cpu::operand::Output;
 use kiln_cpu::random::{Draw, dropout, normal, normal_f64, uniform, uniform_f64};
 use kiln_cpu::{Isa, operand};
 use kiln_math::RandomStream;
 use kiln_math::draws::{normal_pair, normal_pair_f64, unit_f32, unit_f64};
 use proptest::prelude::*;
-use views::{fused, on_teams};
 
 /// Word `i` of a draw.
 fn word(draw: Draw, i: usize) -> u32 {

@@ -1,13 +1,11 @@
 //! Recurrent layers against a loop over the textbook's formulas in f64, forward and, by its differences, backward.
 
-mod views;
-
+use crate::views::{fused, on_teams};
 use kiln_cpu::Isa;
 use kiln_cpu::recurrent::{
     self, Gradients, Incoming, RecurrentCell, Sequence, backward, backward_workspace, forward, forward_workspace,
 };
 use proptest::prelude::*;
-use views::{fused, on_teams};
 
 const CELLS: [RecurrentCell; 5] = [
     RecurrentCell::Tanh,

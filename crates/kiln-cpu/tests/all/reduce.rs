@@ -1,13 +1,11 @@
 //! Reductions against the tree that the module's documentation defines, written plainly, bit for bit; and against f64.
 
-mod views;
-
+use crate::views::{View, numbers, on_teams, same, shapes, view};
 use half::bf16;
 use kiln_cpu::operand::{Number, Output, Stored};
 use kiln_cpu::reduce::{self, CHUNK, LANES, Reduction};
 use kiln_cpu::{Isa, team};
 use proptest::prelude::*;
-use views::{View, numbers, on_teams, same, shapes, view};
 
 const ALL: [Reduction; 5] = [Reduction::Sum, Reduction::Mean, Reduction::Max, Reduction::Min, Reduction::Prod];
 

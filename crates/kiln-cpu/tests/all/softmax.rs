@@ -1,11 +1,9 @@
 //! Softmax and cross-entropy against their formulas in f64.
 
-mod views;
-
+use crate::views::{fused, on_teams};
 use kiln_cpu::Isa;
 use kiln_cpu::softmax::{Labels, SoftmaxKind, Target, cross_entropy, cross_entropy_grad, softmax, softmax_grad};
 use proptest::prelude::*;
-use views::{fused, on_teams};
 
 fn log_softmax(row: &[f64]) -> Vec<f64> {
     let max = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -1,13 +1,11 @@
 //! Optimizer steps over many tensors against the update of one element, bit for bit.
 
-mod views;
-
+use crate::views::{fused, on_teams};
 use kiln_cpu::Isa;
 use kiln_cpu::update::{Slot, adam_step, sgd_step};
 use kiln_math::Unfused;
 use kiln_math::update::{Adam, AdamSettings, SgdSettings, adam, sgd};
 use proptest::prelude::*;
-use views::{fused, on_teams};
 
 fn adam_at(smallest: f64) -> Adam<f64> {
     let settings = AdamSettings { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, decoupled: false };

@@ -1,7 +1,5 @@
 //! Warps against a naive one in f64, over sizes, maps and what lies beyond; the same bits on every instruction set.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
 use kiln_cpu::Isa;
 use kiln_cpu::warp::{Affine, Fill, Planes, Room, warp};
 use proptest::prelude::*;

@@ -1,11 +1,7 @@
 //! A card keeps the contract of `Backend` and has the CPU's bits. Ignored where there is none: `cargo xtask gpu-tests` takes these
 //! tests to a machine that has one.
-#![cfg(feature = "cuda")]
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
-mod bits;
-mod windows;
-
+use crate::{bits, windows};
 use kiln_tensor::{Device, conformance};
 
 fn card() -> Device {

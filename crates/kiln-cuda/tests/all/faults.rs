@@ -1,6 +1,4 @@
-//! The simulator runs gpu-kernels and nothing else, and what goes wrong in one comes out at the next synchronization.
-#![cfg(feature = "sim")]
-#![allow(clippy::unwrap_used)] // a panic is a test's report
+//! The simulator runs gpu-kernels and nothing else, and what goes wrong in one comes out at the next synchronisation.
 
 use kiln_cuda::Simulated;
 use kiln_tensor::{DType, ErrorKind, Layout, Shape, Tensor, View};

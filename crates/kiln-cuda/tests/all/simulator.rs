@@ -1,10 +1,6 @@
 //! The simulator keeps the contract of `Backend` and has the CPU's bits.
-#![cfg(feature = "sim")]
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
-mod bits;
-mod windows;
-
+use crate::{bits, windows};
 use kiln_tensor::conformance;
 
 #[test]

@@ -1,7 +1,5 @@
 //! Augmented data sets: bits that depend on seed, epoch and index alone, what is drawn, and the sentences for what is refused.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
 use kiln_datasets::{
     Augmentation, ColorJitter, CropWindow, Dataset, Erasing, Fill, ImageDataset, Loader, Pass, ResizedCrop, Shift,
     Subset,

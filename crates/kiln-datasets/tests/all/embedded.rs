@@ -1,8 +1,6 @@
 //! The embedded MNIST subset: its size, its classes, and that it is MNIST.
 
-#![cfg(feature = "embedded-mnist")]
 // Helpers may unwrap like the tests that call them.
-#![allow(clippy::unwrap_used)]
 
 use kiln_datasets::{Dataset, Mnist};
 

@@ -1,12 +1,8 @@
 //! Fetching from a server on this machine that can misbehave: resume, wrong bytes, refusals, cuts, two at once.
 
-#![cfg(feature = "fetch")]
 // Helpers may unwrap like the tests that call them.
-#![allow(clippy::unwrap_used)]
 
-mod files;
-
-use files::{Folder, gzip};
+use crate::files::{Folder, gzip};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use kiln_datasets::{Content, FetchEvent, Remote, Source, fetch, fetch_source};

@@ -1,11 +1,8 @@
 //! IDX and MNIST files: what is read, and the sentence for each way in which a file can be wrong.
 
 // Helpers may unwrap like the tests that call them.
-#![allow(clippy::unwrap_used)]
 
-mod files;
-
-use files::{Folder, gzip, idx};
+use crate::files::{Folder, gzip, idx};
 use kiln_datasets::{Dataset, Mnist, read_idx};
 use kiln_tensor::{Device, ErrorKind};
 use std::fs;

@@ -1,11 +1,7 @@
 //! Augmentation against Keras's ImageDataGenerator, parameters given: matrices, images, normalization.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
-mod fixture;
-
-use fixture::{Fixture, distance};
-use kiln_datasets::{Color, Dataset, Fill, ImageDataset, Samplewise, Transform};
+use crate::fixture::{Fixture, distance};
+use kiln_datasets::{Colour, Dataset, Fill, ImageDataset, Samplewise, Transform};
 use kiln_tensor::Device;
 
 /// The fixture's transforms: theta, tx, ty, shear, zx, zy, flips.

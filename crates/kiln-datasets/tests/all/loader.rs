@@ -1,7 +1,6 @@
 //! Loaders: the order is a permutation fixed by seed and epoch, and workers change neither order nor bits.
 
 // Helpers may unwrap like the tests that call them.
-#![allow(clippy::unwrap_used)]
 
 use kiln_datasets::{Batch, Dataset, ImageDataset, Loader, TensorDataset};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};

@@ -1,11 +1,8 @@
 //! The MNIST family and CIFAR: what is read, and the sentence for each way in which files can be wrong.
 
 // Helpers may unwrap like the tests that call them.
-#![allow(clippy::unwrap_used)]
 
-mod files;
-
-use files::{Folder, gzip, idx};
+use crate::files::{Folder, gzip, idx};
 use kiln_datasets::{
     Cifar10, Cifar100, Cifar100Labels, Dataset, Emnist, EmnistSplit, FashionMnist, ImageDataset, Kmnist,
 };

@@ -1,5 +1,4 @@
 //! Text, series, padding, buckets, and the tasks.
-#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_datasets::*;
 use kiln_tensor::{DType, Device, Tensor};

@@ -1,7 +1,5 @@
 //! Subsets by their indices, and splits of data sets: which samples, in what proportion, and what is refused.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
 use kiln_datasets::{
     Batch, Dataset, ImageDataset, SequenceDataset, SeriesWindows, Subset, TensorDataset, TextStreams, TextWindows,
 };

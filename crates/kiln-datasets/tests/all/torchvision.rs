@@ -1,11 +1,7 @@
 //! Augmentation against torchvision, parameters given: crops, colors, mixed batches.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
-mod fixture;
-
-use fixture::{Fixture, distance};
-use kiln_datasets::{Color, CropWindow, Fill, Rectangle, Transform};
+use crate::fixture::{Fixture, distance};
+use kiln_datasets::{Colour, Fill, Rectangle, Transform, Window};
 
 fn apply(fixture: &Fixture, transform: Transform, fill: Fill) -> Vec<f32> {
     transform.apply(fixture.planes(), fill).unwrap()

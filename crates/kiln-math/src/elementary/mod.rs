@@ -15,7 +15,7 @@
 //! | erf | 1.1 | 1.1 | |
 //! | powf | 0.6 | 1.5 | in f64 for \|e·ln x\| ≤ 30; up to 20 near overflow |
 //!
-//! They hold for subnormal results too. `tests/elementary.rs` measures them against the standard library, over a sample of
+//! They hold for subnormal results too. `tests/all/elementary.rs` measures them against the standard library, over a sample of
 //! all bit patterns. Without a fused multiply-add (`TwoRoundings`) they are up to one unit larger.
 //!
 //! The f32 coefficients of exp, ln, tanh, sin and cos are those of Cephes (S. Moshier), the f64 coefficients of ln, sin and cos

@@ -1,12 +1,10 @@
 //! Every operation of the list and its derivative over all of f32, against formulas of their own in f64.
 //!
 //! The quick test takes a sample of all bit patterns and everything beside the points where something changes. The whole of
-//! f32 takes hours: `cargo test --release -p kiln-math --test range -- --ignored`, with `OPERATION=gelu` for one of them.
+//! f32 takes hours: `cargo test --release -p kiln-math --test all range -- --ignored`, with `OPERATION=gelu` for one of them.
 
-mod reference;
-
+use crate::reference::{Bound, E, Reference, references, unit};
 use kiln_math::{BinaryOp, UnaryOp, Unfused};
-use reference::{Bound, E, Reference, references, unit};
 
 /// Points where a function, its derivative or its way of computing changes, beside the ends of what f32 can hold.
 const SPECIAL: &[f32] = &[

@@ -1,5 +1,4 @@
-//! Batch normalization's running statistics: when they change, by what, and when they stay.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
+//! Batch normalisation's running statistics: when they change, by what, and when they stay.
 
 use kiln_autograd::Var;
 use kiln_math::{Purpose, RandomStream};

@@ -1,5 +1,4 @@
 //! Shapes and data with channels last are recognized, where channels first are expected.
-#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_autograd::Var;
 use kiln_nn::*;

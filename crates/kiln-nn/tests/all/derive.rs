@@ -1,5 +1,4 @@
 //! `#[derive(Module)]`: paths and order, for every shape of struct.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_nn::{Buffer, Module, Param, Segment, Visitor, VisitorMut};
 use kiln_tensor::{DType, Device, Tensor};

@@ -1,5 +1,4 @@
 //! Dropout: what it keeps on average, and what its draws depend on.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
 use kiln_nn::*;

@@ -1,5 +1,4 @@
 //! Errors: they name the layer by its path and type, both sides, and the way out; and they change nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
 use kiln_nn::*;

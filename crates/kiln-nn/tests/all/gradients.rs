@@ -1,5 +1,4 @@
 //! Gradients of each layer and loss with respect to its input and all its parameters, against central differences in f64.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
 use kiln_math::{Purpose, RandomStream};

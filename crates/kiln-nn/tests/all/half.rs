@@ -1,5 +1,4 @@
 //! Models of half types: what they compute in f32, and what they keep in it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
 use kiln_nn::*;

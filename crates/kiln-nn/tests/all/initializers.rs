@@ -1,5 +1,4 @@
 //! First values: bounds and moments by Keras's formulas, and streams fixed by seed and path.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;

@@ -1,5 +1,4 @@
 //! Layers of sizes at the end of what numbers hold: building them is an error, and none panics or ends the process.
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 use kiln_nn::*;
 use kiln_tensor::{Device, ErrorKind, Shape};

@@ -1,5 +1,4 @@
 //! Losses: the same of probabilities as of their logits, in every shape, mode and type; where classes are; what is refused.
-#![allow(clippy::unwrap_used)] // a panic is a test's report
 #![allow(clippy::type_complexity)] // tables of cases
 
 use kiln_autograd::Var;

@@ -1,7 +1,5 @@
 //! Layers, losses and files over random shapes, against a few plain loops.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
-
 use kiln_autograd::Var;
 use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;

@@ -1,5 +1,4 @@
 //! One number for each sample: predictions and targets may be (n,) or (n, 1), and nothing is ever broadcast to (n, n).
-#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_autograd::Var;
 use kiln_nn::losses::Counting;

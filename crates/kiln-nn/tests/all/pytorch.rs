@@ -1,6 +1,5 @@
 //! Against PyTorch's values (tests/fixtures): a network from its own file, its logits, each loss with all gradients, and
 //! each activation with its slope; in f64 closely, in f32 to its precision.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
 use kiln_nn::*;

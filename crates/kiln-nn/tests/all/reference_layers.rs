@@ -1,5 +1,4 @@
 //! Single layers against PyTorch's and Keras's values (tests/fixtures): outputs, all gradients, and buffers after a step.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Var;
 use kiln_nn::*;

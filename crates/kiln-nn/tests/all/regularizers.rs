@@ -1,5 +1,4 @@
-//! Penalties and their gradients: against Keras's values (tests/fixtures) and central differences, and what is not penalized.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
+//! Penalties and their gradients: against Keras's values (tests/fixtures) and central differences, and what is not penalised.
 
 use kiln_autograd::{Var, grad_check};
 use kiln_math::{Purpose, RandomStream};

@@ -1,5 +1,4 @@
 //! State dicts and safetensors files: round trips, PyTorch's order of axes, and errors that change nothing.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_nn::*;
 use kiln_tensor::{DType, Device, ErrorKind, Tensor};

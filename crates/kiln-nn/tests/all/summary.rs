@@ -1,5 +1,4 @@
 //! Summaries: what is inside of containers, and operations of blocks.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_nn::*;
 use kiln_tensor::{Device, Padding};

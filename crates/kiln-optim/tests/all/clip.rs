@@ -1,5 +1,4 @@
 //! Clipping against PyTorch's formulas.
-#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_autograd::Gradients;
 use kiln_nn::{Dense, Module, Sequential};

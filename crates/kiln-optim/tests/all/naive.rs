@@ -1,7 +1,5 @@
 //! Steps over random shapes and settings against the formulas, one number at a time; NaN and strided gradients included.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
-
 use kiln_autograd::Gradients;
 use kiln_math::{Purpose, RandomStream};
 use kiln_nn::{Module, Param};

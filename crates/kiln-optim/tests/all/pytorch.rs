@@ -1,6 +1,5 @@
 //! Twenty steps of each optimizer against PyTorch's (tests/fixtures), the learning rate halved on the way; in f64 closely,
 //! in f32 to its precision.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Gradients;
 use kiln_nn::{Module, Param, StateDict, safetensors};

@@ -1,6 +1,5 @@
 //! What a step must and must not do: nothing by halves, nothing denormal, the same bits for any number of threads, and a
 //! state that goes on where it stopped.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::Gradients;
 use kiln_math::{Purpose, RandomStream};

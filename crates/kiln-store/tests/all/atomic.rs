@@ -1,7 +1,5 @@
 //! A single file is replaced completely or not at all.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
 use kiln_store::{rename_atomically, write_atomically, write_atomically_with};
 use std::fs;
 use std::io::{self, Write};

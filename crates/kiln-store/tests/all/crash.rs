@@ -1,7 +1,5 @@
 //! A crash or an I/O error at every step of a commit leaves the old generation or the new one, whole.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
 use kiln_store::{Disk, Os, Store};
 use std::cell::Cell;
 use std::fs;

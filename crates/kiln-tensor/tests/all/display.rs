@@ -1,8 +1,5 @@
 //! Tensors as NumPy 2.4 printed the same arrays: `array2string(a, precision=4, separator=", ")`.
 
-// Helpers of tests are tests: a panic is the report.
-#![allow(clippy::unwrap_used)]
-
 use kiln_tensor::{DType, Device, Tensor};
 
 const INF: f64 = f64::INFINITY;

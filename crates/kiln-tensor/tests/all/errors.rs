@@ -1,9 +1,6 @@
 //! The sentences of the main mistakes, word for word.
 
-// Helpers of tests are tests: a panic is the report.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
-use kiln_math::{Purpose, RandomStream};
+use kiln_math::{Purpose, Stream};
 use kiln_tensor::{
     ConvOptions, DType, Device, ErrorKind, MatmulOptions, Normalization, PoolOptions, Result, Shape, Tensor,
     UpdateRule, UpdateTensors,

@@ -1,6 +1,6 @@
 //! Sizes, ranges and axes at the end of what numbers hold: every call answers with an error, and none panics, wraps around or ends
 //! the process.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::reversed_empty_ranges)] // a panic is a test's report
+#![allow(clippy::reversed_empty_ranges)]
 
 use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{

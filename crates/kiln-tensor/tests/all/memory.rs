@@ -1,8 +1,5 @@
 //! Shared memory is never changed under another tensor; memory is reused and counted.
 
-// Helpers of tests are tests: a panic is the report.
-#![allow(clippy::unwrap_used)]
-
 use kiln_cpu::Isa;
 use kiln_tensor::{DType, Device, Error, Layout, Result, Shape, Tensor, UpdateRule, UpdateTensors};
 

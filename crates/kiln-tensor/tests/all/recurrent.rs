@@ -1,5 +1,4 @@
 //! What recurrent layers refuse, in which words, and what masks of lengths are.
-#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_tensor::{DType, Device, RecurrentCell, RecurrentOptions, Tensor};
 

@@ -1,8 +1,5 @@
 //! Views against index arithmetic on copied arrays.
 
-// Helpers of tests are tests: a panic is the report.
-#![allow(clippy::unwrap_used, clippy::panic)]
-
 use kiln_tensor::{Device, ErrorKind, Layout, MAX_RANK, Shape, Tensor, broadcast_shapes};
 use proptest::prelude::*;
 

@@ -1,5 +1,4 @@
 //! Windows as users ask for them: sizes by their definitions, and operands that do not lie row-major.
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 use kiln_tensor::{
     ConvOptions, DType, Device, ErrorKind, MatmulOptions, Normalization, Padding, PoolOptions, Result, Shape, Tensor,

@@ -1,7 +1,5 @@
 //! Evaluation and prediction in batches: how large they are, what memory they take, and that results do not depend on them.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
 use kiln_cpu::Isa;
 use kiln_datasets::TensorDataset;
 use kiln_nn::{Activation, Conv2d, Dense, Flatten, Sequential, SparseCategoricalCrossentropy};

@@ -1,5 +1,4 @@
 //! Callbacks, splits and weights: what they see, when they stop, and what is refused.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_datasets::{Batch, Dataset, Pass, TensorDataset};
 use kiln_math::{Purpose, RandomStream};

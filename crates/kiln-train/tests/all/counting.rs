@@ -1,6 +1,5 @@
 //! What counts in losses, gradients, metrics and an epoch's means: masks, weights of samples, steps and classes, in every
 //! combination; against Keras's values (tests/fixtures) and against the steps that count alone.
-#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_datasets::{Batch, SequenceDataset, TensorDataset};
 use kiln_nn::*;

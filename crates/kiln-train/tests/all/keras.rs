@@ -1,5 +1,4 @@
 //! `fit` against Keras's (tests/fixtures): the numbers it reports epoch by epoch and the weights it leaves.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln_datasets::{Dataset, Subset, TensorDataset};
 use kiln_nn::*;

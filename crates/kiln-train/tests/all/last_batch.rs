@@ -1,7 +1,5 @@
 //! A last batch that is not full: left out by `drop_last`, and refused before the first step where it cannot be trained on.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
 use kiln_datasets::TensorDataset;
 use kiln_nn::{BatchNorm1d, BatchNorm2d, Conv2d, Dense, Flatten, MeanSquaredError, Module, Sequential};
 use kiln_optim::{Clip, Sgd};

@@ -1,7 +1,5 @@
 //! Accuracy against plain loops, for every form of prediction and target.
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
 use kiln_tensor::{DType, Device, Tensor};
 use kiln_train::{Accuracy, Count, Measured, Metric};
 use proptest::prelude::*;

@@ -1,7 +1,5 @@
 //! `fit`, `evaluate` and metrics of one number for each sample, whose targets may be (n,) or (n, 1).
 
-#![allow(clippy::unwrap_used)] // a panic is a test's report
-
 use kiln_datasets::TensorDataset;
 use kiln_nn::*;
 use kiln_optim::Sgd;

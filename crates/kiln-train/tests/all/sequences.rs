@@ -1,5 +1,4 @@
 //! Training on sequences: states carried from batch to batch, steps that fill up, and the adding problem learned.
-#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_datasets::{AddingProblem, Batch, Dataset, SequenceDataset, TextStreams};
 use kiln_nn::*;

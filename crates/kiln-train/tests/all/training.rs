@@ -1,7 +1,5 @@
 //! Training on small problems: it converges, repeats itself bit for bit, and is the loop that one would write by hand.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
-
 use kiln_autograd::Var;
 use kiln_datasets::{Batch, Dataset, ImageDataset, Loader, Pass, TensorDataset};
 use kiln_math::{Purpose, RandomStream};

@@ -1,6 +1,4 @@
 //! Training on a GPU, or on the simulator, is training on the CPU.
-#![cfg(any(feature = "sim", feature = "cuda"))]
-#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln::prelude::*;
 use kiln::tensor::Element;

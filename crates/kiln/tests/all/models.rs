@@ -1,5 +1,4 @@
 //! The models by name: their sizes, and torchvision's weights and values in them (tests/fixtures).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 use kiln::models::resnet::ResNet;
 use kiln::models::vgg::Vgg;

@@ -2,7 +2,6 @@
 //! objective of one's own.
 
 // Helpers may unwrap like the tests that call them.
-#![allow(clippy::unwrap_used)]
 
 use kiln::Result;
 use kiln::nn::safetensors;

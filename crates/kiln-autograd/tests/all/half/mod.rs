@@ -2,7 +2,6 @@
 //!
 //! What is allowed is one place of the half type, where f32 may land on the other side of a tie, and beside it what f32 itself
 //! leaves of the numbers that an operation adds up.
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 mod close;
 mod operations;

@@ -1,5 +1,5 @@
 //! Random views for the tests of kernels: any strides, broadcast, flipped and permuted axes, gaps between elements.
-#![allow(dead_code, unreachable_pub, clippy::expect_used)] // each test program uses its own part of this
+#![allow(unreachable_pub)]
 
 use kiln_cpu::operand::Strided;
 use kiln_cpu::{Isa, team};

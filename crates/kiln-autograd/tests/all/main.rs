@@ -1,0 +1,15 @@
+//! The tests of automatic differentiation, one program.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
+
+mod elementwise_list;
+mod gradient_shapes;
+mod graph;
+mod half;
+mod limits;
+mod odd_windows;
+mod origin;
+mod pytorch;
+mod recurrent;
+mod rules;
+mod saved;
+mod windows;

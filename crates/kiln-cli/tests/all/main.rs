@@ -1,0 +1,12 @@
+//! The tests of the command, one program. bad_input.rs is another: it measures how soon the command answers.
+#![allow(clippy::unwrap_used)] // a panic is a test's report
+
+mod convolutional;
+mod data;
+mod predict;
+mod recurrent;
+mod run_folder;
+#[path = "../support/mod.rs"]
+mod support;
+mod train;
+mod words;

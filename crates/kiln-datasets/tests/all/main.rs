@@ -1,0 +1,17 @@
+//! The tests of data sets and loaders, one program.
+#![allow(clippy::unwrap_used)] // a panic is a test's report
+
+mod augment;
+#[cfg(feature = "embedded-mnist")]
+mod embedded;
+#[cfg(feature = "fetch")]
+mod fetch;
+mod files;
+mod fixture;
+mod idx;
+mod keras;
+mod loader;
+mod readers;
+mod sequences;
+mod split;
+mod torchvision;

@@ -1,0 +1,22 @@
+//! The tests of layers, losses and models, one program.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
+
+mod architecture;
+mod batch_norm;
+mod channels_last;
+mod derive;
+mod dropout;
+mod errors;
+mod gradients;
+mod half;
+mod initializers;
+mod limits;
+mod losses;
+mod naive;
+mod one_number;
+mod pytorch;
+mod recurrent;
+mod reference_layers;
+mod regularizers;
+mod state;
+mod summary;

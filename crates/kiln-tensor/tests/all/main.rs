@@ -1,0 +1,11 @@
+//! The tests of tensors, one program.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
+
+mod conformance;
+mod display;
+mod errors;
+mod limits;
+mod memory;
+mod recurrent;
+mod views;
+mod windows;

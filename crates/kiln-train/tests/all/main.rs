@@ -1,0 +1,12 @@
+//! The tests of training, one program.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
+
+mod batches;
+mod callbacks;
+mod counting;
+mod keras;
+mod last_batch;
+mod metrics;
+mod one_number;
+mod sequences;
+mod training;

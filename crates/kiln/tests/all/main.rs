@@ -1,0 +1,7 @@
+//! The tests of the facade, one program.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
+
+#[cfg(any(feature = "sim", feature = "cuda"))]
+mod gpu;
+mod models;
+mod smoke;
