@@ -293,7 +293,7 @@ fn every_gradient_has_the_shape_and_value_of_its_variable() {
 
 /// Public methods of `Var` that are no operations.
 const OTHERS: &[&str] = &[
-    "custom", // tests/custom.rs
+    "custom", // custom.rs
     "constant",
     "variable",
     "from_function",

@@ -1,6 +1,8 @@
 //! The tests of automatic differentiation, one program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
+mod composed;
+mod custom;
 mod elementwise_list;
 mod gradient_shapes;
 mod graph;

@@ -1,4 +1,4 @@
-//! The simulator runs gpu-kernels and nothing else, and what goes wrong in one comes out at the next synchronisation.
+//! The simulator runs gpu-kernels and nothing else, and what goes wrong in one comes out at the next synchronization.
 
 use kiln_cuda::Simulated;
 use kiln_tensor::{DType, ErrorKind, Layout, Shape, Tensor, View};

@@ -8,6 +8,8 @@ mod card;
 #[cfg(feature = "sim")]
 mod faults;
 #[cfg(feature = "sim")]
+mod launches;
+#[cfg(feature = "sim")]
 mod simulator;
 #[cfg(any(feature = "cuda", feature = "sim"))]
 mod windows;

@@ -1,7 +1,7 @@
 //! Augmentation against Keras's ImageDataGenerator, parameters given: matrices, images, normalization.
 
 use crate::fixture::{Fixture, distance};
-use kiln_datasets::{Colour, Dataset, Fill, ImageDataset, Samplewise, Transform};
+use kiln_datasets::{Color, Dataset, Fill, ImageDataset, Samplewise, Transform};
 use kiln_tensor::Device;
 
 /// The fixture's transforms: theta, tx, ty, shear, zx, zy, flips.

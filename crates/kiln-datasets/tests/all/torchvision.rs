@@ -1,7 +1,7 @@
 //! Augmentation against torchvision, parameters given: crops, colors, mixed batches.
 
 use crate::fixture::{Fixture, distance};
-use kiln_datasets::{Colour, Fill, Rectangle, Transform, Window};
+use kiln_datasets::{Color, CropWindow, Fill, Rectangle, Transform};
 
 fn apply(fixture: &Fixture, transform: Transform, fill: Fill) -> Vec<f32> {
     transform.apply(fixture.planes(), fill).unwrap()

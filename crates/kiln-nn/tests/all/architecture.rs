@@ -1,6 +1,6 @@
 //! Models as JSON and back: every layer's settings survive, and what is no description is refused by name.
 
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_tensor::{DType, Device, ErrorKind, Padding, Result, Tensor};
 use serde_json::json;

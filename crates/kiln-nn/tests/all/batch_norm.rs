@@ -1,4 +1,4 @@
-//! Batch normalisation's running statistics: when they change, by what, and when they stay.
+//! Batch normalization's running statistics: when they change, by what, and when they stay.
 
 use kiln_autograd::Var;
 use kiln_math::{Purpose, RandomStream};

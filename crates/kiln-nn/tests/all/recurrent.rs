@@ -1,5 +1,5 @@
 //! Recurrent layers and cells against PyTorch's and Keras's values (tests/fixtures), every direction, mask and layout; what
-//! does not fit and how that is said; dropout, regularisers and states carried on.
+//! does not fit and how that is said; dropout, regularizers and states carried on.
 
 use kiln_autograd::{Var, grad_check};
 use kiln_math::{Purpose, RandomStream};

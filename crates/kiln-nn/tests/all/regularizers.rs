@@ -1,4 +1,4 @@
-//! Penalties and their gradients: against Keras's values (tests/fixtures) and central differences, and what is not penalised.
+//! Penalties and their gradients: against Keras's values (tests/fixtures) and central differences, and what is not penalized.
 
 use kiln_autograd::{Var, grad_check};
 use kiln_math::{Purpose, RandomStream};

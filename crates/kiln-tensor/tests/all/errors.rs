@@ -1,6 +1,6 @@
 //! The sentences of the main mistakes, word for word.
 
-use kiln_math::{Purpose, Stream};
+use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{
     ConvOptions, DType, Device, ErrorKind, MatmulOptions, Normalization, PoolOptions, Result, Shape, Tensor,
     UpdateRule, UpdateTensors,

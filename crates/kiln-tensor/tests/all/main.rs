@@ -1,6 +1,7 @@
 //! The tests of tensors, one program.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
+mod axes;
 mod conformance;
 mod display;
 mod errors;

@@ -1,5 +1,4 @@
 //! An operation from outside: its kernel, its composed form, its gradients.
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::{CustomFunction, Var, grad_check, grad_grad_check};
 use kiln_tensor::conformance::Composed;

@@ -1,5 +1,4 @@
 //! An axis may be given from either end, as an `i32`, an `isize` or a `usize`, to every operation.
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 use kiln_tensor::{DType, Device, IntoAxis, Result, Tensor};
 

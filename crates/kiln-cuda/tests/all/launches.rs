@@ -1,6 +1,4 @@
 //! How many launches an operation takes.
-#![cfg(feature = "sim")]
-#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_cuda::Simulated;
 use kiln_tensor::{ConvOptions, Device, MatmulOptions, Tensor, UpdateRule, UpdateTensors};

@@ -1,5 +1,4 @@
 //! A device without kernels of coarse operations: values and gradients are those of one that has them.
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 use kiln_autograd::{RecurrentOutput, RecurrentVars, Var};
 use kiln_math::UnaryOp;
