@@ -5,7 +5,7 @@
 //! block may have is cut by itself: forward the CPU's order and blocks. Those of the weight's gradient go through the positions.
 
 use crate::matmul::{BIAS, RELU};
-use crate::number::TileElement;
+use crate::number::GpuFloat;
 use crate::tile::{Sums, THREADS, Tile};
 use crate::window::{Axes, DeviceWindow, place, volume};
 use cuda_std::*;
@@ -147,7 +147,7 @@ impl<const R: usize> Steps<R> {
 
 /// The sums of a block's tile.
 #[inline(always)]
-fn product<T: TileElement, const R: usize, D: Direction>(call: Call<T>) {
+fn product<T: GpuFloat, const R: usize, D: Direction>(call: Call<T>) {
     let Call { y, x, weight, bias, flags, samples, groups, rows, inner, row_step, inner_step, written, read, window } = call;
     let (positions, plane, taps) = (volume(written), volume(read), volume(window.kernel));
     let (group, columns, steps) = (block_idx_z(), samples * positions, Steps::<R>::new(inner, taps));
@@ -208,20 +208,20 @@ fn product<T: TileElement, const R: usize, D: Direction>(call: Call<T>) {
 kernels! {
     /// y = activation(Σ x·weight + bias)
     #[max_threads = THREADS]
-    pub fn conv<T: TileElement, const R: usize>(call: Call<T>) for [f32: 1 4, f64: 1] {
+    pub fn conv<T: GpuFloat, const R: usize>(call: Call<T>) for [f32: 1 4, f64: 1] {
         product::<T, R, Forward>(call);
     }
 
     /// y = the gradient with respect to the input, where x is that to the output.
     #[max_threads = THREADS]
-    pub fn conv_grad_input<T: TileElement, const R: usize>(call: Call<T>) for [f32: 1 4, f64: 1] {
+    pub fn conv_grad_input<T: GpuFloat, const R: usize>(call: Call<T>) for [f32: 1 4, f64: 1] {
         product::<T, R, Backward>(call);
     }
 
     /// y (groups·rows, inner, taps, splits): the gradient with respect to the weight, in the sums of `splits` parts of the
     /// positions, each of `part`; from dy (samples, groups·rows, outputs) and x (samples, groups·inner, inputs).
     #[max_threads = THREADS]
-    pub fn conv_grad_weight<T: TileElement, const R: usize>(
+    pub fn conv_grad_weight<T: GpuFloat, const R: usize>(
         y: GlobalMut<T>, dy: Global<T>, x: Global<T>, splits: u32, part: u32,
         samples: u32, groups: u32, rows: u32, inner: u32, outputs: Axes, inputs: Axes, window: DeviceWindow
     ) for [f32: 1 4, f64: 1] {

@@ -1,7 +1,7 @@
 //! Softmax cross-entropy of rows of logits against labels, and its gradient. Sixteen threads a row, the CPU's tree.
 
 use crate::lanes::{LANES, lane, of_row};
-use crate::number::TileElement;
+use crate::number::GpuFloat;
 use crate::place::{THREADS, element, refuse};
 use cuda_std::*;
 use kiln_math::Real;
@@ -11,7 +11,7 @@ const NO_CLASS: &str = "a label is no class";
 kernels! {
     /// ln Σ exp(x) − x\[label\] of each row of `classes` logits; a label that is no class is a fault.
     #[max_threads = THREADS]
-    pub fn cross_entropy<T: TileElement>(
+    pub fn cross_entropy<T: GpuFloat>(
         y: GlobalMut<T>, logits: Global<T>, labels: Global<i64>, classes: u32
     ) for [f32, f64] {
         let (row, classes) = (element() / LANES, classes as usize);
@@ -30,7 +30,7 @@ kernels! {
 
     /// dx = dy·(softmax(x) − 1 at the label), where dy (rows,) lies at a stride.
     #[max_threads = THREADS]
-    pub fn cross_entropy_grad<T: TileElement>(
+    pub fn cross_entropy_grad<T: GpuFloat>(
         dx: GlobalMut<T>, logits: Global<T>, labels: Global<i64>,
         dy: Global<T>, dy_start: i64, dy_step: i64, classes: u32
     ) for [f32, f64] {

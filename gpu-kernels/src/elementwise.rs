@@ -7,7 +7,7 @@ macro_rules! unary {
         /// Operations of one operand.
         pub mod unary {
             $(#[doc = $doc] pub mod $method {
-                use crate::number::TileElement;
+                use crate::number::GpuFloat;
                 use crate::place::{THREADS, element};
                 use cuda_std::*;
                 use kiln_math::ops::{$op, Unary};
@@ -16,7 +16,7 @@ macro_rules! unary {
                     /// y = f(x) under the operation's constants.
                     #[name = concat!("unary_", stringify!($method))]
                     #[max_threads = THREADS]
-                    pub fn value<T: TileElement>(y: GlobalMut<T>, x: Global<T>, constants: [T; 2]) for [f32, f64] {
+                    pub fn value<T: GpuFloat>(y: GlobalMut<T>, x: Global<T>, constants: [T; 2]) for [f32, f64] {
                         let i = element();
                         if i < y.len() {
                             y.set(i, $op::f(x.get(i), constants));
@@ -26,7 +26,7 @@ macro_rules! unary {
                     /// dx = dy·f′(x, y), where y = f(x).
                     #[name = concat!("unary_grad_", stringify!($method))]
                     #[max_threads = THREADS]
-                    pub fn gradient<T: TileElement>(
+                    pub fn gradient<T: GpuFloat>(
                         dx: GlobalMut<T>, x: Global<T>, y: Global<T>, dy: Global<T>, constants: [T; 2]
                     ) for [f32, f64] {
                         let i = element();
@@ -41,7 +41,7 @@ macro_rules! unary {
             mod host {
                 use super::*;
                 use crate::geometry::by_element;
-                use crate::number::TileElement;
+                use crate::number::GpuFloat;
                 use cuda_std::*;
                 use kiln_math::UnaryOp;
 
@@ -52,7 +52,7 @@ macro_rules! unary {
                 ///
                 /// # Errors
                 /// The launcher's.
-                pub fn value<T: TileElement>(
+                pub fn value<T: GpuFloat>(
                     launcher: &dyn Launcher,
                     op: UnaryOp,
                     constants: [T; 2],
@@ -72,7 +72,7 @@ macro_rules! unary {
                 ///
                 /// # Errors
                 /// The launcher's.
-                pub fn gradient<T: TileElement>(
+                pub fn gradient<T: GpuFloat>(
                     launcher: &dyn Launcher,
                     op: UnaryOp,
                     constants: [T; 2],
@@ -100,7 +100,7 @@ macro_rules! binary {
         /// Operations of two operands.
         pub mod binary {
             $(#[doc = $doc] pub mod $method {
-                use crate::number::TileElement;
+                use crate::number::GpuFloat;
                 use crate::place::{THREADS, element};
                 use cuda_std::*;
                 use kiln_math::ops::{$op, Binary};
@@ -109,7 +109,7 @@ macro_rules! binary {
                     /// y = f(a, b)
                     #[name = concat!("binary_", stringify!($method))]
                     #[max_threads = THREADS]
-                    pub fn value<T: TileElement>(y: GlobalMut<T>, a: Global<T>, b: Global<T>) for [f32, f64] {
+                    pub fn value<T: GpuFloat>(y: GlobalMut<T>, a: Global<T>, b: Global<T>) for [f32, f64] {
                         let i = element();
                         if i < y.len() {
                             y.set(i, $op::f(a.get(i), b.get(i)));
@@ -122,7 +122,7 @@ macro_rules! binary {
             mod host {
                 use super::*;
                 use crate::geometry::by_element;
-                use crate::number::TileElement;
+                use crate::number::GpuFloat;
                 use cuda_std::*;
                 use kiln_math::BinaryOp;
 
@@ -133,7 +133,7 @@ macro_rules! binary {
                 ///
                 /// # Errors
                 /// The launcher's.
-                pub fn value<T: TileElement>(
+                pub fn value<T: GpuFloat>(
                     launcher: &dyn Launcher,
                     op: BinaryOp,
                     y: GlobalMut<T>,

@@ -3,7 +3,7 @@
 //!
 //! The sum of an element is cut into blocks of `K_BLOCK` terms, as on the CPU: the bits are the same with each of them.
 
-use crate::number::TileElement;
+use crate::number::GpuFloat;
 use crate::tile::{Share, Sums, THREADS, Tile, each};
 use cuda_std::*;
 use kiln_math::ops::{Relu, Unary};
@@ -85,7 +85,7 @@ struct StridedFactor<T> {
     k: u32,
 }
 
-impl<T: TileElement> StridedFactor<T> {
+impl<T: GpuFloat> StridedFactor<T> {
     #[inline(always)]
     fn new<const R: usize, const P: usize>(
         _: Tile<R, P>,
@@ -123,7 +123,7 @@ impl<T: TileElement> StridedFactor<T> {
 
 /// Where the matrix of this number begins in each factor.
 #[inline(always)]
-fn starts<T: TileElement>(a: &Matrix<T>, b: &Matrix<T>, batch: [u32; BATCH_AXES], matrix: u32) -> (i64, i64) {
+fn starts<T: GpuFloat>(a: &Matrix<T>, b: &Matrix<T>, batch: [u32; BATCH_AXES], matrix: u32) -> (i64, i64) {
     let (mut rest, mut starts) = (matrix, (a.start, b.start));
     // Of the first there is nothing to divide.
     if matrix != 0 {
@@ -140,7 +140,7 @@ fn starts<T: TileElement>(a: &Matrix<T>, b: &Matrix<T>, batch: [u32; BATCH_AXES]
 kernels! {
     /// y (m, n) = epilogue(a (m, k) · b (k, n)) of each matrix of a batch, from number `first` on; `flags` say what the epilogue does.
     #[max_threads = THREADS]
-    pub fn matmul<T: TileElement, const R: usize>(
+    pub fn matmul<T: GpuFloat, const R: usize>(
         y: Product<T>, a: Matrix<T>, b: Matrix<T>, bias: Bias<T>, batch: [u32; BATCH_AXES],
         first: u32, m: u32, n: u32, k: u32, flags: u32
     ) for [f32: 1 4 8, f64: 1] {

@@ -4,7 +4,7 @@
 //! sixteen threads add up.
 
 use crate::lanes::{LANES, combine, lane, shared};
-use crate::number::TileElement;
+use crate::number::GpuFloat;
 use crate::place::{THREADS, element};
 use cuda_std::*;
 use kiln_math::Real;
@@ -133,7 +133,7 @@ macro_rules! sum_of_channel {
 
 /// 1/sqrt(variance + ε)
 #[inline(always)]
-fn scale<T: TileElement>(variance: T, epsilon: T) -> T {
+fn scale<T: GpuFloat>(variance: T, epsilon: T) -> T {
     T::ONE / (variance + epsilon).sqrt()
 }
 
@@ -153,7 +153,7 @@ parameters! {
     }
 }
 
-impl<T: TileElement> Form<T> {
+impl<T: GpuFloat> Form<T> {
     /// The channel of element `i`.
     #[inline(always)]
     fn channel(&self, i: usize) -> usize {
@@ -176,7 +176,7 @@ impl<T: TileElement> Form<T> {
 kernels! {
     /// y (2, channels) = mean and biased variance of each channel of x; `shape` is (samples, channels, size).
     #[max_threads = CHANNEL_THREADS]
-    pub fn moments<T: TileElement>(y: GlobalMut<T>, x: Global<T>, shape: [u32; 3]) for [f32, f64] {
+    pub fn moments<T: GpuFloat>(y: GlobalMut<T>, x: Global<T>, shape: [u32; 3]) for [f32, f64] {
         let [samples, channels, size] = shape;
         let (channel, count) = (block_idx_x() as usize, T::constant((samples * size) as f64));
         // Less a first element, what is added up is small, and what is constant gives exactly 0.
@@ -197,7 +197,7 @@ kernels! {
 
     /// y = activation((x − mean) / sqrt(variance + ε) · weight + bias).
     #[max_threads = THREADS]
-    pub fn normalize<T: TileElement>(
+    pub fn normalize<T: GpuFloat>(
         y: GlobalMut<T>, x: Global<T>, weight: Global<T>, bias: Global<T>, form: Form<T>
     ) for [f32, f64] {
         let i = element();
@@ -220,7 +220,7 @@ kernels! {
 
     /// sums (2, channels) = Σ dz·x̂ and Σ dz of each channel, where x̂ is the normalized x and dz is dy before the activation.
     #[max_threads = CHANNEL_THREADS]
-    pub fn normalize_sums<T: TileElement>(
+    pub fn normalize_sums<T: GpuFloat>(
         sums: GlobalMut<T>, x: Global<T>, y: Global<T>, dy: Global<T>, form: Form<T>
     ) for [f32, f64] {
         let channel = block_idx_x() as usize;
@@ -242,7 +242,7 @@ kernels! {
     /// dx = s·(dz − mean(dz) − x̂ · mean(dz·x̂)), or s·dz where the moments are constants; s = weight / sqrt(variance + ε), and
     /// the means are `sums` times `share`.
     #[max_threads = THREADS]
-    pub fn normalize_grad<T: TileElement>(
+    pub fn normalize_grad<T: GpuFloat>(
         dx: GlobalMut<T>, x: Global<T>, y: Global<T>, dy: Global<T>, weight: Global<T>, sums: Global<T>,
         form: Form<T>
     ) for [f32, f64] {

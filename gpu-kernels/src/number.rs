@@ -5,7 +5,7 @@ use cuda_std::{DeviceCopy, Shared, Shuffle};
 use kiln_math::Real;
 
 /// A floating type that kernels compute in.
-pub trait TileElement: Real + DeviceCopy + Shuffle + PartialOrd + AddAssign + MulAssign {
+pub trait GpuFloat: Real + DeviceCopy + Shuffle + PartialOrd + AddAssign + MulAssign {
     /// 0
     const ZERO: Self;
     /// 1
@@ -26,7 +26,7 @@ pub trait TileElement: Real + DeviceCopy + Shuffle + PartialOrd + AddAssign + Mu
 
 macro_rules! number {
     ($T:ident, |$from:ident, $first:ident| $four:expr) => {
-        impl TileElement for $T {
+        impl GpuFloat for $T {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
             const INFINITY: Self = $T::INFINITY;

@@ -1,6 +1,6 @@
 //! Maxima of windows and at which taps they are, and their gradient.
 
-use crate::number::TileElement;
+use crate::number::GpuFloat;
 use crate::place::{THREADS, element};
 use crate::window::{Axes, DeviceWindow, place, volume};
 use cuda_std::*;
@@ -39,7 +39,7 @@ kernels! {
     /// where they are asked for, `taps` (bytes, planes, outputs) = the number of the tap that meets it.
     #[allow(clippy::eq_op)] // the test for NaN
     #[max_threads = THREADS]
-    pub fn max_pool<T: TileElement>(
+    pub fn max_pool<T: GpuFloat>(
         y: GlobalMut<T>, taps: GlobalMut<u8>, x: Global<T>, outputs: Axes, inputs: Axes, window: DeviceWindow
     ) for [f32, f64] {
         let i = element();
@@ -70,7 +70,7 @@ kernels! {
     /// dx (planes, inputs) = 0, plus dy (planes, outputs) of the windows whose `taps` meet the element, in ascending order of
     /// position, so that the sum repeats bit for bit.
     #[max_threads = THREADS]
-    pub fn max_pool_grad<T: TileElement>(
+    pub fn max_pool_grad<T: GpuFloat>(
         dx: GlobalMut<T>, dy: Global<T>, taps: Global<u8>, outputs: Axes, inputs: Axes, window: DeviceWindow
     ) for [f32, f64] {
         let i = element();

@@ -5,7 +5,7 @@
 //! PyTorch's order. What is not there is empty: `mask` (N,), 0 where the step leaves the sequence's state as it was; `keep`, what
 //! states are multiplied by on their way into the product, and `kept`, where they go then. Formulas: [`kiln_math::recurrent`].
 
-use crate::number::TileElement;
+use crate::number::GpuFloat;
 use crate::place::{THREADS, element};
 use cuda_std::*;
 use kiln_math::{Real, recurrent};
@@ -49,7 +49,7 @@ impl Unit {
 
     /// The state, and that times `keep` where there is such a thing.
     #[inline(always)]
-    fn put<T: TileElement>(self, after: GlobalMut<T>, kept: GlobalMut<T>, keep: Global<T>, state: T) {
+    fn put<T: GpuFloat>(self, after: GlobalMut<T>, kept: GlobalMut<T>, keep: Global<T>, state: T) {
         after.set(self.i, state);
         if !keep.is_empty() {
             kept.set(self.i, state * keep.get(self.i));
@@ -59,7 +59,7 @@ impl Unit {
     /// The whole gradient of the state: what the steps after gave, with what came through their product where that is not in
     /// it, and the gradient as an output.
     #[inline(always)]
-    fn gather<T: TileElement>(self, dh: GlobalMut<T>, [dy, product, keep]: [Global<T>; 3]) -> T {
+    fn gather<T: GpuFloat>(self, dh: GlobalMut<T>, [dy, product, keep]: [Global<T>; 3]) -> T {
         let mut sum = dh.get(self.i);
         if !product.is_empty() {
             sum = product.get(self.i).mul_add(keep.get(self.i), sum);
@@ -123,7 +123,7 @@ parameters! {
 kernels! {
     /// The plain cell: gates become tanh of themselves, or max(·, 0) where `relu` is not 0, and so does the state.
     #[max_threads = THREADS]
-    pub fn simple_cell<T: TileElement>(step: Step<T>) for [f32, f64] {
+    pub fn simple_cell<T: GpuFloat>(step: Step<T>) for [f32, f64] {
         let Step { gates, after, kept, before, keep, mask, hidden, relu, .. } = step;
         let Some(at) = Unit::of(after.len(), hidden, 1) else { return };
         let mut state = before.get(at.i);
@@ -136,7 +136,7 @@ kernels! {
 
     /// An LSTM: the arguments of the gates i, f, g, o become the gates; states and cell states before become those after.
     #[max_threads = THREADS]
-    pub fn lstm_cell<T: TileElement>(step: Step<T>) for [f32, f64] {
+    pub fn lstm_cell<T: GpuFloat>(step: Step<T>) for [f32, f64] {
         let Step { gates, after, inner, kept, before, inner_before, keep, mask, hidden, .. } = step;
         let Some(at) = Unit::of(after.len(), hidden, 4) else { return };
         let (mut state, mut cell) = (before.get(at.i), inner_before.get(at.i));
@@ -158,7 +158,7 @@ kernels! {
     /// A GRU whose reset gate comes after its product. `gates` hold the arguments of r and z and, in n's place, W·h;
     /// `inner` holds the input's part of n's argument. They become the gates and W·h + b.
     #[max_threads = THREADS]
-    pub fn gru_cell<T: TileElement>(step: Step<T>) for [f32, f64] {
+    pub fn gru_cell<T: GpuFloat>(step: Step<T>) for [f32, f64] {
         let Step { gates, after, inner, kept, before, bias, keep, mask, hidden, .. } = step;
         let Some(at) = Unit::of(after.len(), hidden, 3) else { return };
         let mut state = before.get(at.i);
@@ -181,7 +181,7 @@ kernels! {
 
     /// The first half of a GRU whose reset gate comes before its product: r, z, and `inner` = r⊙h, times `keep`.
     #[max_threads = THREADS]
-    pub fn gru_reset<T: TileElement>(step: Step<T>) for [f32, f64] {
+    pub fn gru_reset<T: GpuFloat>(step: Step<T>) for [f32, f64] {
         let Step { gates, inner, before, keep, hidden, .. } = step;
         let Some(at) = Unit::of(inner.len(), hidden, 3) else { return };
         let r = Real::sigmoid(gates.get(at.gate(0)));
@@ -196,7 +196,7 @@ kernels! {
 
     /// The second half of it: n and the new state.
     #[max_threads = THREADS]
-    pub fn gru_renew<T: TileElement>(step: Step<T>) for [f32, f64] {
+    pub fn gru_renew<T: GpuFloat>(step: Step<T>) for [f32, f64] {
         let Step { gates, after, kept, before, keep, mask, hidden, .. } = step;
         let Some(at) = Unit::of(after.len(), hidden, 3) else { return };
         let mut state = before.get(at.i);
@@ -210,7 +210,7 @@ kernels! {
 
     /// Exchanges the third gate of `gates` (rows, 3·H) and `inner` (rows, H): then one product meets all that it must.
     #[max_threads = THREADS]
-    pub fn gru_exchange<T: TileElement>(gates: GlobalMut<T>, inner: GlobalMut<T>, hidden: u32) for [f32, f64] {
+    pub fn gru_exchange<T: GpuFloat>(gates: GlobalMut<T>, inner: GlobalMut<T>, hidden: u32) for [f32, f64] {
         let (i, hidden) = (element(), hidden as usize);
         if i >= inner.len() {
             return;
@@ -225,7 +225,7 @@ kernels! {
     /// the state before, but for what comes through the product: here 0, or all of it in a masked step. `product` is
     /// what came through the product of the step after, where it is still to be multiplied by `keep`.
     #[max_threads = THREADS]
-    pub fn simple_cell_grad<T: TileElement>(slopes: Slopes<T>) for [f32, f64] {
+    pub fn simple_cell_grad<T: GpuFloat>(slopes: Slopes<T>) for [f32, f64] {
         let Slopes { dgates, dh, gates, dy, product, keep, mask, hidden, relu, .. } = slopes;
         let Some(at) = Unit::of(dh.len(), hidden, 1) else { return };
         let (mut state, mut slope) = (at.gather(dh, [dy, product, keep]), T::ZERO);
@@ -239,7 +239,7 @@ kernels! {
 
     /// Of an LSTM; `dc` is the gradient of the cell state after and becomes that of the one before.
     #[max_threads = THREADS]
-    pub fn lstm_cell_grad<T: TileElement>(slopes: Slopes<T>) for [f32, f64] {
+    pub fn lstm_cell_grad<T: GpuFloat>(slopes: Slopes<T>) for [f32, f64] {
         let Slopes { dgates, dh, dc, gates, inner_before, inner, dy, product, keep, mask, hidden, .. } = slopes;
         let Some(at) = Unit::of(dh.len(), hidden, 4) else { return };
         let (mut state, mut slopes) = (at.gather(dh, [dy, product, keep]), [T::ZERO; 4]);
@@ -264,7 +264,7 @@ kernels! {
     /// and in `dinner` that of n's argument, so that one product meets all that was multiplied. Of one that comes before,
     /// where `dinner` is empty, the first half: the gradients of z's and n's arguments.
     #[max_threads = THREADS]
-    pub fn gru_cell_grad<T: TileElement>(slopes: Slopes<T>) for [f32, f64] {
+    pub fn gru_cell_grad<T: GpuFloat>(slopes: Slopes<T>) for [f32, f64] {
         let Slopes { dgates, dinner, dh, gates, before, inner, dy, product, keep, mask, hidden, .. } = slopes;
         let Some(at) = Unit::of(dh.len(), hidden, 3) else { return };
         let (mut state, masked) = (at.gather(dh, [dy, product, keep]), at.is_masked(mask));
@@ -290,7 +290,7 @@ kernels! {
     /// The second half of a GRU whose reset gate comes before its product, from the gradient of r⊙h, `product`: 0 where a
     /// step is masked.
     #[max_threads = THREADS]
-    pub fn gru_reset_grad<T: TileElement>(slopes: Slopes<T>) for [f32, f64] {
+    pub fn gru_reset_grad<T: GpuFloat>(slopes: Slopes<T>) for [f32, f64] {
         let Slopes { dgates, dh, gates, before, product, keep, hidden, .. } = slopes;
         let Some(at) = Unit::of(dh.len(), hidden, 3) else { return };
         let mut slope = product.get(at.i);
@@ -304,7 +304,7 @@ kernels! {
 
     /// The last of what came through the products: dh += product ⊙ keep.
     #[max_threads = THREADS]
-    pub fn recurrent_rest<T: TileElement>(dh: GlobalMut<T>, product: Global<T>, keep: Global<T>) for [f32, f64] {
+    pub fn recurrent_rest<T: GpuFloat>(dh: GlobalMut<T>, product: Global<T>, keep: Global<T>) for [f32, f64] {
         let i = element();
         if i < dh.len() {
             dh.set(i, Real::mul_add(product.get(i), keep.get(i), dh.get(i)));

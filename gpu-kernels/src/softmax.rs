@@ -1,7 +1,7 @@
 //! Softmax and its logarithm along rows, and their gradients. Sixteen threads a row, the CPU's tree.
 
 use crate::lanes::{LANES, lane, of_row};
-use crate::number::TileElement;
+use crate::number::GpuFloat;
 use crate::place::{THREADS, element};
 use cuda_std::*;
 use kiln_math::Real;
@@ -9,7 +9,7 @@ use kiln_math::Real;
 kernels! {
     /// y = exp(x − max) / Σ exp(x − max) of each row of `width`, or its logarithm where `log` is not 0.
     #[max_threads = THREADS]
-    pub fn softmax<T: TileElement>(y: GlobalMut<T>, x: Global<T>, width: u32, log: u32) for [f32, f64] {
+    pub fn softmax<T: GpuFloat>(y: GlobalMut<T>, x: Global<T>, width: u32, log: u32) for [f32, f64] {
         let width = width as usize;
         let first = element() / LANES * width;
         let present = first < y.len();
@@ -26,7 +26,7 @@ kernels! {
 
     /// dx = y·(dy − Σ y·dy) of each row of `width`, or dy − exp(y)·Σ dy where y is the logarithm.
     #[max_threads = THREADS]
-    pub fn softmax_grad<T: TileElement>(
+    pub fn softmax_grad<T: GpuFloat>(
         dx: GlobalMut<T>, y: Global<T>, dy: Global<T>, width: u32, log: u32
     ) for [f32, f64] {
         let width = width as usize;

@@ -4,7 +4,7 @@
 //! shared memory, the next one while it multiplies the last. A sum is cut into blocks of steps: each is a chain of fused
 //! multiply-adds from 0, and the blocks' results are added in order, in the output's memory.
 
-use crate::number::TileElement;
+use crate::number::GpuFloat;
 use cuda_std::*;
 use kiln_math::{K_BLOCK, Real};
 
@@ -147,7 +147,7 @@ impl<const R: usize, const P: usize> Tile<R, P> {
     /// Gives `take` each of a thread's sums, with its row and its column, that lies before the ends of both. The tile begins at the first
     /// of each.
     #[inline(always)]
-    pub(crate) fn within<T: TileElement>(
+    pub(crate) fn within<T: GpuFloat>(
         sums: &[[T; R]; R],
         [first_row, rows]: [u32; 2],
         [first_column, columns]: [u32; 2],
@@ -165,7 +165,7 @@ impl<const R: usize, const P: usize> Tile<R, P> {
 
     /// The numbers of these places, from element `first` on.
     #[inline(always)]
-    fn fragment<T: TileElement>(from: &Shared<T>, first: usize, thread: u32) -> [T; R] {
+    fn fragment<T: GpuFloat>(from: &Shared<T>, first: usize, thread: u32) -> [T; R] {
         let mut fragment = [T::default(); R];
         if R < 4 {
             for (i, number) in fragment.iter_mut().enumerate() {
@@ -181,7 +181,7 @@ impl<const R: usize, const P: usize> Tile<R, P> {
 
     /// sums += the products of the thread's rows and columns at one k.
     #[inline(always)]
-    fn add<T: TileElement>(sums: &mut [[T; R]; R], shared: &Shared<T>, a: usize, b: usize) {
+    fn add<T: GpuFloat>(sums: &mut [[T; R]; R], shared: &Shared<T>, a: usize, b: usize) {
         let rows = Self::fragment(shared, a, thread_idx_y());
         let columns = Self::fragment(shared, b, thread_idx_x());
         for i in 0..R {
@@ -195,7 +195,7 @@ impl<const R: usize, const P: usize> Tile<R, P> {
     /// first; a block ends with a step that `ends`. `a` and `b` bring a thread's elements of a step, by their shares; of a step they
     /// are multiplied as far as `depth` says, and those beyond may be anything. All threads of the block come here.
     #[inline(always)]
-    pub(crate) fn multiply<T: TileElement>(
+    pub(crate) fn multiply<T: GpuFloat>(
         steps: u32,
         depth: impl Fn(u32) -> u32,
         ends: impl Fn(u32) -> bool,

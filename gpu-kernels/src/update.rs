@@ -1,6 +1,6 @@
 //! Optimizer steps. What changes every step lies in device memory: `step` is (learning rate, number of the step from 1).
 
-use crate::number::TileElement;
+use crate::number::GpuFloat;
 use crate::place::THREADS;
 use cuda_std::*;
 use kiln_math::update;
@@ -34,7 +34,7 @@ parameters! {
     }
 }
 
-impl<T: TileElement> Slot<T> {
+impl<T: GpuFloat> Slot<T> {
     /// The slot of the thread's block.
     #[inline(always)]
     fn of_thread(slots: &[Self; SLOTS]) -> Self {
@@ -75,7 +75,7 @@ parameters! {
 kernels! {
     /// Adam or AdamW, whose states are the moments m and v.
     #[max_threads = THREADS]
-    pub fn adam<T: TileElement>(slots: [Slot<T>; SLOTS], step: Global<f64>, settings: AdamSettings) for [f32, f64] {
+    pub fn adam<T: GpuFloat>(slots: [Slot<T>; SLOTS], step: Global<f64>, settings: AdamSettings) for [f32, f64] {
         let slot = Slot::of_thread(&slots);
         let Slot { parameter, gradient, states: [m, v], .. } = slot;
         let (learning_rate, number) = (step.get(0), step.get(1));
@@ -92,7 +92,7 @@ kernels! {
 
     /// Stochastic gradient descent, whose first state is the velocity, where there is momentum.
     #[max_threads = THREADS]
-    pub fn sgd<T: TileElement>(slots: [Slot<T>; SLOTS], step: Global<f64>, settings: SgdSettings) for [f32, f64] {
+    pub fn sgd<T: GpuFloat>(slots: [Slot<T>; SLOTS], step: Global<f64>, settings: SgdSettings) for [f32, f64] {
         let slot = Slot::of_thread(&slots);
         let Slot { parameter, gradient, states: [v, _], .. } = slot;
         let (learning_rate, number) = (step.get(0), step.get(1));

@@ -8,7 +8,7 @@
 /// kernel! {
 ///     /// y[i] = value.
 ///     #[max_threads = 256]
-///     pub fn fill<T: Element>(y: GlobalMut<T>, value: T) for [f32, i64] {
+///     pub fn fill<T: DeviceCopy>(y: GlobalMut<T>, value: T) for [f32, i64] {
 ///         let i = (block_idx_x() * block_dim_x() + thread_idx_x()) as usize;
 ///         if i < y.len() {
 ///             y.set(i, value);

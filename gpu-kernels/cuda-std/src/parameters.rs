@@ -99,7 +99,7 @@ unsafe impl<P: Parameter, const N: usize> Parameter for [P; N] {
 ///
 /// parameters! {
 ///     /// A matrix at strides.
-///     pub struct Matrix<T: Element> {
+///     pub struct Matrix<T: DeviceCopy> {
 ///         /// All elements of its memory.
 ///         elements: Global<T>,
 ///         /// Elements from one row, and from one column, to the next.
