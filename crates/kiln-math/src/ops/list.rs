@@ -16,6 +16,7 @@ macro_rules! for_each_unary {
             { "1/√x", Rsqrt, rsqrt, () }
             { "1/x", Recip, recip, () }
             { "eˣ", Exp, exp, () }
+            { "2ˣ", Exp2, exp2, () }
             { "eˣ − 1, accurate near 0.", Expm1, expm1, () }
             { "ln x", Ln, ln, () }
             { "ln(1 + x), accurate near 0.", Ln1p, ln_1p, () }

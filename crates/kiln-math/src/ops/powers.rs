@@ -17,6 +17,11 @@ unary!(Sqrt, "√x", (0.1, 4.0), f: |x, _| x.sqrt(), df: |_, y, _| R::constant(0
 unary!(Rsqrt, "1/√x", (0.2, 4.0), f: |x, _| R::constant(1.0) / x.sqrt(), df: |x, y, _| R::constant(-0.5) * y / x);
 unary!(Recip, "1/x", (0.2, 4.0), f: |x, _| R::constant(1.0) / x, df: |_, y, _| -(y * y));
 unary!(Exp, "eˣ", (-3.0, 3.0), f: |x, _| x.exp(), df: |_, y, _| y);
+unary!(Exp2, "2ˣ", (-3.0, 3.0), f: |x, _| R::constant(2.0).powf(x), df: |x, _, _| {
+    // In two factors: the derivative is finite where the value is not any more.
+    let half = R::constant(2.0).powf(R::constant(0.5) * x);
+    R::constant(core::f64::consts::LN_2) * half * half
+});
 unary!(Expm1, "eˣ - 1", (-3.0, 3.0), f: |x, _| x.expm1(), df: |_, y, _| y + R::constant(1.0));
 unary!(Ln, "ln x", (0.2, 4.0), f: |x, _| x.ln(), df: |x, _, _| R::constant(1.0) / x);
 unary!(Ln1p, "ln(1 + x)", (-0.7, 4.0), f: |x, _| x.ln_1p(), df: |x, _, _| R::constant(1.0) / (R::constant(1.0) + x));
