@@ -24,6 +24,19 @@ kernels! {
         }
     }
 
+    /// y = ln Σ exp(x) of each row of `width`; of an infinite maximum that.
+    #[max_threads = THREADS]
+    pub fn logsumexp<T: GpuFloat>(y: GlobalMut<T>, x: Global<T>, width: u32) for [f32, f64] {
+        let (row, width) = (element() / LANES, width as usize);
+        let present = row < y.len();
+        let first = row * width;
+        let max = of_row!(T::NEG_INFINITY, present, width, |i| x.get(first + i), |a: T, b: T| a.maximum(b));
+        let sum = of_row!(T::ZERO, present, width, |i| Real::exp(x.get(first + i) - max), |a: T, b: T| a + b);
+        if present && lane() == 0 {
+            y.set(row, Real::abs(max).if_less(-T::NEG_INFINITY, max + Real::ln(sum), max));
+        }
+    }
+
     /// dx = y·(dy − Σ y·dy) of each row of `width`, or dy − exp(y)·Σ dy where y is the logarithm.
     #[max_threads = THREADS]
     pub fn softmax_grad<T: GpuFloat>(

@@ -276,6 +276,40 @@ pub fn softmax_grad<T: Number>(isa: Isa, kind: SoftmaxKind, out: &mut [T], y: &[
     });
 }
 
+struct Logsumexp<'a, T> {
+    out: &'a mut [T],
+    x: &'a [T],
+    width: usize,
+}
+
+impl<T: Number> Kernel for Logsumexp<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        for (to, row) in self.out.iter_mut().zip(self.x.chunks_exact(self.width)) {
+            let (max, sum) = statistics::<S, T>(row);
+            // An infinite maximum is the result, and infinity less itself is no number.
+            let infinity = T::from_f64(f64::INFINITY).enter::<S>();
+            *to = T::leave::<S>(max.abs().if_less(infinity, max + sum.ln(), max));
+        }
+    }
+}
+
+/// ln Σ exp(x) of rows of `width` contiguous elements.
+///
+/// # Panics
+/// Where `x` is not made of rows of this width, or `out` has another number of elements than there are rows.
+pub fn logsumexp<T: Number>(isa: Isa, out: &mut [T], x: &[T], width: usize) {
+    let count = check::rows("logsumexp", "x", x.len(), width);
+    check::length("logsumexp", "out", out.len(), count);
+    let out = Output::from_slice(out);
+    by_rows(count, width, |rows| {
+        // SAFETY: these rows' own part of the output.
+        let to = unsafe { out.part(rows.start, rows.len()) };
+        isa.run(Logsumexp { out: to, x: &x[rows.start * width..rows.end * width], width });
+    });
+}
+
 /// What a row of logits is held against.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a, T> {

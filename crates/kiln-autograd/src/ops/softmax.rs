@@ -27,6 +27,20 @@ impl Function for Softmax {
     }
 }
 
+/// y = ln Σ exp(x) along the last axis; dx = dy · softmax(x).
+struct Logsumexp {
+    x: Tensor,
+}
+
+impl Function for Logsumexp {
+    fn name(&self) -> &'static str {
+        "logsumexp"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        pass.differentiate(&dy, |inputs| composed::logsumexp(&inputs.take(0, &self.x)?))
+    }
+}
+
 impl Var {
     /// Half types are computed in f32: a rounded output is no place to take a slope at.
     fn squashed(&self, kind: SoftmaxKind, axis: usize) -> Result<Var> {
@@ -59,5 +73,29 @@ impl Var {
     /// An axis out of range, or a dtype that is not a float type.
     pub fn log_softmax(&self, axis: impl IntoAxis) -> Result<Var> {
         self.squashed(SoftmaxKind::LogSoftmax, axis_index("log_softmax", axis, self.shape())?)
+    }
+
+    /// ln Σ exp(x) along `axis`, computed without overflow; −∞ of nothing but −∞.
+    ///
+    /// # Errors
+    /// An axis out of range or without elements, or a dtype that is not a float type.
+    pub fn logsumexp(&self, axis: impl IntoAxis) -> Result<Var> {
+        let axis = axis_index("logsumexp", axis, self.shape())?;
+        self.logsumexp_keepdim(axis)?.squeeze(axis)
+    }
+
+    /// [`Var::logsumexp`] with the axis kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Var::logsumexp`].
+    pub fn logsumexp_keepdim(&self, axis: impl IntoAxis) -> Result<Var> {
+        let axis = axis_index("logsumexp", axis, self.shape())?;
+        let last = self.shape().rank() - 1;
+        let x = self.transpose(axis, last)?;
+        let y = x.in_wide(|x| {
+            let y = x.tensor().logsumexp_keepdim(last)?;
+            Ok(Var::record(&[x], y, |_| Logsumexp { x: x.tensor().clone() }))
+        })?;
+        y.transpose(axis, last)
     }
 }

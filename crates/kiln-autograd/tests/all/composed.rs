@@ -12,6 +12,7 @@ type Program = fn(&[Var]) -> Result<Var>;
 const OPERATIONS: &[(&str, Program, &[&[usize]])] = &[
     ("softmax", |v| v[0].softmax(-1), &[&[3, 4, 5]]),
     ("log_softmax", |v| v[0].log_softmax(1), &[&[3, 4, 5]]),
+    ("logsumexp", |v| v[0].logsumexp(1), &[&[3, 4, 5]]),
     ("cross_entropy of labels", |v| v[0].cross_entropy(&labels(v[0].device(), 6)?), &[&[6, 3]]),
     ("cross_entropy of weights", |v| v[0].cross_entropy(v[1].softmax(-1)?.tensor()), &[&[6, 3], &[6, 3]]),
     ("dropout", |v| v[0].dropout(0.4, &Tensor::from_slice(&[3i64, 0], [2], v[0].device())?), &[&[3, 40]]),

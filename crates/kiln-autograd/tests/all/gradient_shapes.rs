@@ -158,6 +158,8 @@ fn reductions() -> Vec<Case> {
     for axis in [-1, 0, 1] {
         cases.push(case("softmax", x, move |v| v[0].softmax(axis)));
         cases.push(case("log_softmax", x, move |v| v[0].log_softmax(axis)));
+        cases.push(case("logsumexp", x, move |v| v[0].logsumexp(axis)));
+        cases.push(case("logsumexp_keepdim", x, move |v| v[0].logsumexp_keepdim(axis)));
     }
     cases
 }

@@ -81,6 +81,7 @@ fn rows_reductions_products_selections() {
     fixtures.check("softmax", |v| v[0].softmax(-1));
     fixtures.check("softmax/axis0", |v| v[0].softmax(0));
     fixtures.check("log_softmax", |v| v[0].log_softmax(-1));
+    fixtures.check("logsumexp", |v| v[0].logsumexp(-1));
     fixtures.check("log_softmax/large", |v| v[0].log_softmax(-1));
     for name in ["matmul", "matmul/batch", "matmul/vector"] {
         fixtures.check(name, |v| v[0].matmul(&v[1]));

@@ -146,6 +146,7 @@ fn softmax_and_cross_entropy() -> Result<()> {
     for axis in [-1, 0, 1] {
         both("softmax", |v| v[0].softmax(axis), &[x()]);
         both("log_softmax", |v| v[0].log_softmax(axis), &[x()]);
+        both("logsumexp", |v| v[0].logsumexp(axis), &[x()]);
     }
     let labels = Tensor::from_slice(&[4i64, 0, 2, 2], [4], &Device::cpu())?;
     let soft = values([4, 5], 2).softmax(-1)?;

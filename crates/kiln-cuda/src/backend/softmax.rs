@@ -7,9 +7,10 @@ use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::cross_entropy::{cross_entropy, cross_entropy_grad};
 use gpu_kernels::geometry::by_lanes;
-use gpu_kernels::softmax::{softmax, softmax_grad};
+use gpu_kernels::softmax::{logsumexp, softmax, softmax_grad};
 use kiln_tensor::{
-    CrossEntropyCall, CrossEntropyGradCall, DType, Out, Ran, Result, SoftmaxCall, SoftmaxGradCall, SoftmaxKind,
+    CrossEntropyCall, CrossEntropyGradCall, DType, LogsumexpCall, Out, Ran, Result, SoftmaxCall, SoftmaxGradCall,
+    SoftmaxKind,
 };
 
 /// How long the rows of an output are, and how many there are.
@@ -43,6 +44,20 @@ impl OnGpu for SoftmaxGradCall<'_> {
                 gpu.run(gradient, by_lanes(rows))
             })
         })?;
+        Ok(Ran::Done)
+    }
+}
+
+impl OnGpu for LogsumexpCall<'_> {
+    fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
+        let LogsumexpCall { out, x } = self;
+        let dtype = float("logsumexp", out.dtype)?;
+        let ([width], geometry) = (sizes([x.layout.shape().last().copied().unwrap_or(1)]), by_lanes(out.elements()));
+        let x = gpu.numbers(x)?;
+        gpu.computing(
+            out,
+            |to| by_float!(dtype, T => gpu.run(logsumexp::<T> { y: to.write(), x: x.read(), width }, geometry)),
+        )?;
         Ok(Ran::Done)
     }
 }

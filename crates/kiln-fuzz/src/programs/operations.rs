@@ -106,6 +106,7 @@ pub(super) const TENSOR_OPERATIONS: &[(&str, Operation)] = &[
         let axis = (s.numbers[0] as isize).wrapping_sub(3);
         one(if s.flags[0] { x[0].argmax(axis) } else { x[0].argmin(axis) })
     }),
+    ("logsumexp", |x, s| one(x[0].logsumexp((s.numbers[0] as isize).wrapping_sub(3)))),
     ("softmax", |x, s| {
         let axis = (s.numbers[0] as isize).wrapping_sub(3);
         one(if s.flags[0] { x[0].softmax(axis) } else { x[0].log_softmax(axis) })

@@ -30,6 +30,7 @@ const SMOOTH: &[(&str, Operation)] = &[
     ("sin", |x, _| one(x[0].sin())),
     ("gelu", |x, _| one(x[0].tanh()?.gelu())),
     ("softmax", |x, s| one(x[0].softmax((s.numbers[0] as isize).wrapping_sub(3)))),
+    ("logsumexp", |x, s| one(x[0].logsumexp((s.numbers[0] as isize).wrapping_sub(3)))),
     ("log_softmax", |x, s| one(x[0].tanh()?.log_softmax((s.numbers[0] as isize).wrapping_sub(3)))),
     ("mean", |x, s| {
         one(if s.flags[0] {

@@ -47,6 +47,7 @@ fn every_call(dtype: DType, device: &Device) -> Result<()> {
         let y = if kind == SoftmaxKind::Softmax { x.softmax(-1)? } else { x.log_softmax(-1)? };
         y.softmax_grad(kind, &x)?;
     }
+    x.logsumexp(-1)?;
     let labels = Tensor::from_slice(&[0i64, 1, 2, 3], [4], device)?;
     let weights = x.softmax(-1)?;
     x.cross_entropy(&labels)?;

@@ -3,7 +3,8 @@
 use super::cases::{Cases, FLOATS, Operand, Values, expect, output, rounded, tensor_of};
 use super::composed::{outcome, ran};
 use crate::{
-    Call, CrossEntropyCall, CrossEntropyGradCall, DType, Device, Shape, SoftmaxCall, SoftmaxGradCall, SoftmaxKind,
+    Call, CrossEntropyCall, CrossEntropyGradCall, DType, Device, LogsumexpCall, Shape, SoftmaxCall, SoftmaxGradCall,
+    SoftmaxKind,
 };
 
 const KINDS: [SoftmaxKind; 2] = [SoftmaxKind::Softmax, SoftmaxKind::LogSoftmax];
@@ -67,6 +68,31 @@ pub(super) fn softmax(device: &Device) {
                     SoftmaxKind::LogSoftmax => leeway(dtype) * size,
                 });
             }
+        }
+    }
+}
+
+fn logsumexp_row(row: &[f64]) -> f64 {
+    let max = row.iter().fold(f64::NEG_INFINITY, |max, &x| if x.is_nan() || x > max { x } else { max });
+    if max.is_finite() { max + row.iter().map(|x| (x - max).exp()).sum::<f64>().ln() } else { max }
+}
+
+pub(super) fn logsumexp(device: &Device) {
+    let mut cases = Cases::new(device, 63);
+    for dtype in FLOATS {
+        for case in 0..24 {
+            let shape = shape(&mut cases);
+            if shape.last() == Some(&0) {
+                continue;
+            }
+            let values = if case % 4 == 1 { Values::Special(-3.0, 3.0) } else { Values::Between(-90.0, 90.0) };
+            let x = cases.operand(&shape, dtype, values);
+            let out = output(&shape.without_axis(shape.rank() - 1), dtype, device);
+            let call = Call::Logsumexp(LogsumexpCall { out: out.out(), x: x.tensor.view() });
+            let composed = || crate::composed::logsumexp(&x.tensor)?.reshape(out.shape());
+            let y = outcome(device, &call, &out, composed);
+            let want: Vec<f64> = rows(&x.values, &shape).iter().map(|row| logsumexp_row(row)).collect();
+            expect("logsumexp", &y, &want, |i| leeway(dtype) * (2.0 + want[i].abs()));
         }
     }
 }

@@ -55,6 +55,7 @@ pub const CHECKS: &[Check] = &[
     ("dropout", random::dropout),
     ("softmax", coarse::softmax),
     ("softmax_grad", coarse::softmax_grad),
+    ("logsumexp", coarse::logsumexp),
     ("cross_entropy", coarse::cross_entropy),
     ("conv", conv::conv),
     ("conv_grad_input", conv::conv_grad_input),

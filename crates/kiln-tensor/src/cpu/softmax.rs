@@ -5,8 +5,8 @@ use super::calls::OnCpu;
 use super::memory::{slice, slice_mut, strided};
 use super::rows::{rows, write_rows};
 use crate::{
-    CrossEntropyCall, CrossEntropyGradCall, DType, Error, Ran, Result, SoftmaxCall, SoftmaxGradCall, View,
-    unsupported_dtype,
+    CrossEntropyCall, CrossEntropyGradCall, DType, Error, LogsumexpCall, Ran, Result, SoftmaxCall, SoftmaxGradCall,
+    View, unsupported_dtype,
 };
 use half::{bf16, f16};
 use kiln_cpu::operand::Number;
@@ -56,6 +56,17 @@ impl OnCpu for SoftmaxGradCall<'_> {
         floats!(self.out.dtype, "softmax_grad", T => {
             let (y, dy) = (rows::<T>(&self.y)?, rows::<T>(&self.dy)?);
             write_rows::<T>(&self.out, |to| softmax::softmax_grad(isa, self.kind, to, &y, &dy, width))?;
+        });
+        Ok(Ran::Done)
+    }
+}
+
+impl OnCpu for LogsumexpCall<'_> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
+        let width = self.x.layout.shape().last().copied().unwrap_or(1);
+        floats!(self.out.dtype, "logsumexp", T => {
+            let x = rows::<T>(&self.x)?;
+            write_rows::<T>(&self.out, |to| softmax::logsumexp(cpu.isa, to, &x, width))?;
         });
         Ok(Ran::Done)
     }

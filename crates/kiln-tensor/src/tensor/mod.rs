@@ -41,6 +41,7 @@ macro_rules! for_each_call {
             { "dropout", Dropout, dropout::DropoutCall, out }
             { "softmax", Softmax, softmax::SoftmaxCall, out }
             { "softmax_grad", SoftmaxGrad, softmax::SoftmaxGradCall, out }
+            { "logsumexp", Logsumexp, softmax::LogsumexpCall, out }
             { "cross_entropy", CrossEntropy, cross_entropy::CrossEntropyCall, out }
             { "cross_entropy_grad", CrossEntropyGrad, cross_entropy::CrossEntropyGradCall, out }
             { "conv", Conv, conv::ConvCall, out }
@@ -78,7 +79,7 @@ pub mod composed {
     pub use super::normalization::{composed as normalize, composed_moments as moments};
     pub use super::pool::composed as max_pool;
     pub use super::recurrent::composed as recurrent;
-    pub use super::softmax::composed as softmax;
+    pub use super::softmax::{composed as softmax, composed_logsumexp as logsumexp};
 }
 
 use crate::storage::Storage;

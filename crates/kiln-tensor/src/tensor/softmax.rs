@@ -29,6 +29,31 @@ pub struct SoftmaxGradCall<'a> {
     pub dy: View<'a>,
 }
 
+/// out = ln Σ exp(x) along the last axis.
+#[derive(Clone, Copy, Debug)]
+pub struct LogsumexpCall<'a> {
+    /// Of x's dtype and its shape without the last axis.
+    pub out: Out<'a>,
+    /// Any layout; its last axis has elements.
+    pub x: View<'a>,
+}
+
+/// The composed form of ln Σ exp(x) along the last axis, which stays at size 1.
+///
+/// # Errors
+/// Those of the operations.
+pub fn composed_logsumexp<T: Arithmetic>(x: &T) -> Result<T> {
+    let last = [x.value().rank() - 1];
+    x.in_wide(|x| {
+        // An infinite maximum is the result, and infinity less itself is no number.
+        let max = x.value().max_keepdim(-1)?;
+        let zero = Tensor::zeros((), max.dtype, max.device())?;
+        let finite = max.abs()?.lt(&Tensor::full((), f64::INFINITY, max.dtype, max.device())?)?;
+        let shift = T::constant(Tensor::select(&finite, &max, &zero)?);
+        x.sub(&shift)?.map(UnaryOp::Exp)?.sum_keepdim(&last)?.map(UnaryOp::Ln)?.add(&shift)
+    })
+}
+
 /// The composed form: exp(x − max) / Σ exp(x − max) along the last axis, or its logarithm.
 ///
 /// # Errors
@@ -81,6 +106,45 @@ impl Tensor {
     /// An axis out of range, a dtype that is not a float type.
     pub fn log_softmax(&self, axis: impl IntoAxis) -> Result<Tensor> {
         self.squashed(SoftmaxKind::LogSoftmax, axis_index("log_softmax", axis, self.shape())?)
+    }
+
+    /// ln Σ exp(x) along `axis`, computed without overflow; −∞ of nothing but −∞.
+    ///
+    /// ```
+    /// use kiln_tensor::{Device, Tensor};
+    /// let x = Tensor::from_slice(&[1000.0f32, 1000.0], [2], &Device::cpu())?;
+    /// assert_eq!(x.logsumexp(0)?.to_vec::<f32>()?, [1000.0 + 2f32.ln()]);
+    /// # Ok::<(), kiln_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An axis out of range or without elements, a dtype that is not a float type.
+    pub fn logsumexp(&self, axis: impl IntoAxis) -> Result<Tensor> {
+        let axis = axis_index("logsumexp", axis, self.shape())?;
+        if !self.dtype.is_float() {
+            return Err(unsupported_dtype("logsumexp", self.dtype, "f32, f64, f16 or bf16"));
+        }
+        if self.dims()[axis] == 0 {
+            return Err(Error::shape("logsumexp", format!("axis {axis} of {} is empty", self.shape())));
+        }
+        let last = self.rank() - 1;
+        let x = self.transpose(axis, last)?;
+        let shape = self.shape().without_axis(axis);
+        let out = Tensor::output(&x.shape().without_axis(last), self.dtype, self.device())?;
+        let y = match self.device().run(&Call::Logsumexp(LogsumexpCall { out: out.out(), x: x.view() }))? {
+            Ran::Done => out.unsqueeze(last)?,
+            Ran::NotHere => composed_logsumexp(&x)?,
+        };
+        y.transpose(axis, last)?.reshape(shape)
+    }
+
+    /// [`Tensor::logsumexp`] with the axis kept at size 1.
+    ///
+    /// # Errors
+    /// As [`Tensor::logsumexp`].
+    pub fn logsumexp_keepdim(&self, axis: impl IntoAxis) -> Result<Tensor> {
+        let axis = axis_index("logsumexp", axis, self.shape())?;
+        self.logsumexp(axis)?.unsqueeze(axis)
     }
 
     /// The gradient of a softmax along the last axis, of which this is the output: y·(dy − Σ y·dy), or dy − exp(y)·Σ dy. `None`

@@ -106,7 +106,9 @@ fn reductions() -> Vec<Case> {
         for x in [x, sharp] {
             cases.push(Case::new("softmax", std::slice::from_ref(&x), |v| v[0].softmax(-1)));
             cases.push(Case::new("softmax of columns", std::slice::from_ref(&x), |v| v[0].softmax(0)));
-            cases.push(Case::new("log_softmax", &[x], |v| v[0].log_softmax(-1)));
+            cases.push(Case::new("log_softmax", std::slice::from_ref(&x), |v| v[0].log_softmax(-1)));
+            cases.push(Case::new("logsumexp", std::slice::from_ref(&x), |v| v[0].logsumexp(-1)));
+            cases.push(Case::new("logsumexp_keepdim", &[x], |v| v[0].logsumexp_keepdim(0)));
         }
     }
     cases
