@@ -7,6 +7,7 @@
 mod support;
 
 use std::fs;
+use std::io::Write;
 use std::process::Command;
 use support::answers::{FAILED, REFUSED, check, check_run, healthy};
 use support::{IMAGES, idx, kiln, labels, lines, pixels, text, word};
@@ -24,7 +25,14 @@ fn data_files() {
         [&header[..], &length.to_le_bytes(), &(!length).to_le_bytes(), bytes].concat()
     };
     let says_100 = "its header says [100, 28, 28], 78400 bytes, but";
-    let cases: [(&str, Vec<u8>, &[&str]); 13] = [
+    let little_endian = [[0x03, 8, 0, 0], [IMAGES as u8, 0, 0, 0], [28, 0, 0, 0], [28, 0, 0, 0]].concat();
+    let bomb = {
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gz.write_all(&idx(&[IMAGES], labels())).unwrap();
+        gz.write_all(&vec![0; 1 << 26]).unwrap();
+        gz.finish().unwrap()
+    };
+    let cases: [(&str, Vec<u8>, &[&str]); 15] = [
         (IMAGES_FILE, images()[..1000].to_vec(), &[says_100, "only 984 follow: it is cut short"]),
         ("mnist/t10k-images-idx3-ubyte", images()[..78415].to_vec(), &[says_100, "only 78399 follow"]),
         (IMAGES_FILE, [images(), vec![0]].concat(), &[says_100, "more follow"]),
@@ -49,6 +57,8 @@ fn data_files() {
         (IMAGES_FILE, idx(&[0, 28, 28], vec![]), &["there is no image in it"]),
         ("mnist/train-labels-idx1-ubyte.gz", gzip(&idx(&[IMAGES], labels())[..50]), &["the data is cut short"]),
         ("mnist/train-labels-idx1-ubyte.gz", vec![0x1f, 0x8b, 8], &["the file ends within its header"]),
+        (IMAGES_FILE, [little_endian, pixels()].concat(), &["this IDX file is little-endian", "IDX is big-endian"]),
+        ("mnist/train-labels-idx1-ubyte.gz", bomb, &["its header says [100], 100 bytes, but", "more follow"]),
         ("mnist/train-labels-idx1-ubyte.gz", b"no gzip at all".to_vec(), &["no readable gzip data: "]),
     ];
     for (file, bytes, says) in cases {
@@ -136,7 +146,7 @@ fn run_folders() {
     let architecture = "model.json: `architecture`: ";
     // The file, what becomes of it (nothing: it is removed), what is said of it by `evaluate`.
     type Spoilt<'a> = (&'a str, Option<Vec<u8>>, &'a [&'a str]);
-    let cases: [Spoilt; 14] = [
+    let cases: [Spoilt; 15] = [
         ("model.json", None, &["model.json: cannot be read: "]),
         ("model.json", Some(json.as_bytes()[..100].to_vec()), &["model.json: not valid JSON: "]),
         ("model.json", Some(b"[]".to_vec()), &["model.json: `recipe`, a name, is expected"]),
@@ -169,6 +179,7 @@ fn run_folders() {
             swapped("28,\n      28", "14,\n      56"),
             &["model.json: the model takes samples of (14, 56), the test images are of (28, 28)"],
         ),
+        ("config.toml", Some(b"recipe = 1\n".to_vec()), &["config.toml: line 1: invalid type: integer `1`"]),
         ("model.safetensors", None, &["load: @/run/model.safetensors: cannot be read: "]),
         (
             "model.safetensors",
