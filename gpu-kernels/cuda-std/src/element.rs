@@ -1,6 +1,6 @@
 //! The number types that device memory holds, that kernels take by value, and that lanes exchange.
 
-use crate::Parameter;
+use crate::{Parameter, Span};
 
 /// A type that device memory holds: the integers of 8 to 64 bits, `f32` and `f64`.
 ///
@@ -63,6 +63,8 @@ macro_rules! elements {
         // SAFETY: a number is its bytes, of the same size and alignment everywhere.
         unsafe impl Parameter for $t {
             const BYTES: usize = size_of::<$t>();
+
+            fn views(&self, _: &mut dyn FnMut(Span)) {}
         }
     )* };
 }

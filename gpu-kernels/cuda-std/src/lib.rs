@@ -8,7 +8,7 @@ mod kernel;
 mod parameters;
 
 pub use element::{DeviceCopy, Vector4, Word, f32x4, i32x4, u32x4};
-pub use parameters::{Global, GlobalMut, Parameter};
+pub use parameters::{Global, GlobalMut, Parameter, Span};
 
 #[cfg(target_arch = "nvptx64")]
 mod device;

@@ -7,10 +7,26 @@ use core::marker::PhantomData;
 /// [`parameters!`](crate::parameters).
 ///
 /// # Safety
-/// The type has the same layout on the host and on the device, and no padding but after its last field.
+/// The type has the same layout on the host and on the device, and no padding but after its last field. `views` visits every view
+/// of global memory that it holds.
 pub unsafe trait Parameter: Copy + 'static {
     /// Bytes without padding.
     const BYTES: usize;
+
+    /// Calls `visit` with the memory of each [`Global`] and [`GlobalMut`] among the parameters, so that a launcher can check what it
+    /// was given.
+    fn views(&self, visit: &mut dyn FnMut(Span));
+}
+
+/// The memory that a [`Global`] or a [`GlobalMut`] reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The address of the first byte.
+    pub address: u64,
+    /// The number of bytes.
+    pub bytes: u64,
+    /// Whether kernels may write them.
+    pub written: bool,
 }
 
 /// Elements of device memory that a kernel reads: an address and a length.
@@ -38,7 +54,7 @@ pub struct GlobalMut<T> {
 }
 
 macro_rules! view {
-    ($view:ident, $(#[doc = $safety:expr])*) => {
+    ($view:ident, $written:literal, $(#[doc = $safety:expr])*) => {
         impl<T> $view<T> {
             /// The `len` elements at an address of the device.
             ///
@@ -76,12 +92,17 @@ macro_rules! view {
         // SAFETY: two numbers of 64 bits.
         unsafe impl<T: DeviceCopy> Parameter for $view<T> {
             const BYTES: usize = size_of::<Self>();
+
+            fn views(&self, visit: &mut dyn FnMut(Span)) {
+                let bytes = self.len.saturating_mul(size_of::<T>() as u64);
+                visit(Span { address: self.address, bytes, written: $written });
+            }
         }
     };
 }
-view!(Global, /// all elements are valid for reads, and nothing but kernels writes them.
+view!(Global, false, /// all elements are valid for reads, and nothing but kernels writes them.
 );
-view!(GlobalMut, /// all elements are valid for reads and writes, and nothing but kernels touches them.
+view!(GlobalMut, true, /// all elements are valid for reads and writes, and nothing but kernels touches them.
 );
 
 // SAFETY: elements without padding, one after the other.
@@ -90,6 +111,10 @@ unsafe impl<P: Parameter, const N: usize> Parameter for [P; N] {
         assert!(P::BYTES == size_of::<P>(), "an array's elements have padding after their last field");
         size_of::<Self>()
     };
+
+    fn views(&self, visit: &mut dyn FnMut(Span)) {
+        self.iter().for_each(|element| element.views(visit));
+    }
 }
 
 /// Declares a struct that kernels take by value, alone or within their parameters.
@@ -144,6 +169,11 @@ macro_rules! parameters {
                 )*
                 bytes
             };
+
+            #[allow(unused_variables)]
+            fn views(&self, visit: &mut dyn ::core::ops::FnMut($crate::Span)) {
+                $($crate::Parameter::views(&self.$field, visit);)*
+            }
         }
     };
 }

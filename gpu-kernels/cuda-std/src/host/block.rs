@@ -160,6 +160,7 @@ thread_local! {
 }
 
 /// Whether a kernel runs on this OS thread.
+#[inline]
 pub(crate) fn inside() -> bool {
     CURRENT.try_with(|current| !current.get().is_null()).unwrap_or(false)
 }
@@ -173,6 +174,14 @@ pub(crate) fn current<R>(f: impl FnOnce(&Block) -> R) -> R {
     }
     // SAFETY: `enter` keeps the block alive while the pointer is set.
     f(unsafe { &*block })
+}
+
+/// Stops where no kernel runs on this OS thread: memory of a device is not the host's to reach.
+#[inline]
+pub(crate) fn check_inside() {
+    if !inside() {
+        outside();
+    }
 }
 
 // There is no thread whose index could be given, and nobody to whom an error could be returned.

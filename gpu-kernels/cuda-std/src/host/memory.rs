@@ -1,6 +1,6 @@
-//! Views of global memory, every access checked.
+//! Views of global memory, every access checked. Outside of a kernel an access panics.
 
-use super::block::fault;
+use super::block::{check_inside, fault};
 use crate::{DeviceCopy, Global, GlobalMut, Vector4, Word};
 use std::panic::Location;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
@@ -30,6 +30,7 @@ fn unaligned(address: u64, alignment: usize, site: &'static Location<'static>) -
 /// Stops where a group of four reaches beyond the end, or does not lie on 16 bytes.
 #[inline]
 fn check4(verb: &str, address: u64, group: usize, len: usize, site: &'static Location<'static>) -> usize {
+    check_inside();
     if group >= len / 4 {
         beyond(verb, group.saturating_mul(4).saturating_add(3), len, site);
     }
@@ -47,6 +48,7 @@ macro_rules! reading {
             #[must_use]
             #[track_caller]
             pub fn get(&self, i: usize) -> T {
+                check_inside();
                 if i >= self.len() {
                     beyond("reads", i, self.len(), Location::caller());
                 }
@@ -76,6 +78,7 @@ impl<T: DeviceCopy> GlobalMut<T> {
     #[inline]
     #[track_caller]
     pub fn set(&self, i: usize, value: T) {
+        check_inside();
         if i >= self.len() {
             beyond("writes", i, self.len(), Location::caller());
         }
@@ -103,6 +106,7 @@ macro_rules! atomic_add {
             $(#[doc = $doc])*
             #[track_caller]
             pub fn atomic_add(&self, i: usize, $value: $t) -> $t {
+                check_inside();
                 if i >= self.len() {
                     beyond("adds to", i, self.len(), Location::caller());
                 }
