@@ -42,7 +42,7 @@ pub mod tile;
 pub mod window;
 
 #[cfg(not(target_arch = "nvptx64"))]
-pub use ptx::ptx;
+pub use ptx::{PTX, Ptx};
 
 /// The entries of all kernels, as the PTX has them.
 #[cfg(not(target_arch = "nvptx64"))]

@@ -1,6 +1,6 @@
 //! The PTX has the kernels that the host launches, with the parameters that it gives them, and no others.
 
-use gpu_kernels::{entries, ptx};
+use gpu_kernels::{PTX, entries};
 use std::alloc::Layout;
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ fn the_entries_are_the_declared_kernels_with_their_parameters() {
     let declared: BTreeMap<&str, Layout> = entries().map(|entry| (entry.name(), entry.parameters())).collect();
     assert_eq!(declared.len(), entries().count(), "two kernels of one name");
     for capability in [(8, 0), (9, 0)] {
-        let found = in_text(ptx(capability).unwrap());
+        let found = in_text(PTX.text(capability).unwrap());
         let differs = |name: &&&str| declared.get(**name) != found.get(**name);
         let differing: Vec<_> = declared.keys().chain(found.keys()).filter(differs).collect();
         assert!(
@@ -34,7 +34,8 @@ fn the_entries_are_the_declared_kernels_with_their_parameters() {
 
 #[test]
 fn a_device_gets_the_ptx_that_it_can_run() {
-    let target = |capability| ptx(capability).map(|text| text.lines().find_map(|line| line.strip_prefix(".target ")));
+    let target =
+        |capability| PTX.text(capability).map(|text| text.lines().find_map(|line| line.strip_prefix(".target ")));
     for ampere_and_later in [(8, 0), (8, 6), (8, 9), (9, 1), (10, 0), (12, 1)] {
         assert_eq!(target(ampere_and_later), Ok(Some("sm_80")), "{ampere_and_later:?}");
     }

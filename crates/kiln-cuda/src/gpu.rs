@@ -89,6 +89,24 @@ impl<M: Machine> Gpu<M> {
         }
     }
 
+    /// Takes down the name of a launch and has the machine do it; after a fault nothing is launched.
+    pub(crate) fn queued(
+        &self,
+        launch: &Launch<'_>,
+        run: impl FnOnce(&M) -> std::result::Result<(), LaunchError>,
+    ) -> std::result::Result<(), LaunchError> {
+        let mut state = self.state();
+        if state.fault.is_some() {
+            return Ok(()); // reported by the next call that waits
+        }
+        if state.recent.len() == RECENT {
+            state.recent.pop_front();
+        }
+        state.recent.push_back(launch.kernel().name());
+        drop(state);
+        run(&self.machine)
+    }
+
     /// Launches a kernel.
     pub(crate) fn run(&self, kernel: impl Kernel, geometry: Geometry) -> Result<()> {
         self.launched(kernel.launch(self, geometry))
@@ -146,15 +164,6 @@ impl<M: Machine> Gpu<M> {
 
 impl<M: Machine> Launcher for Gpu<M> {
     fn launch(&self, launch: &Launch<'_>) -> std::result::Result<(), LaunchError> {
-        let mut state = self.state();
-        if state.fault.is_some() {
-            return Ok(()); // reported by the next call that waits
-        }
-        if state.recent.len() == RECENT {
-            state.recent.pop_front();
-        }
-        state.recent.push_back(launch.kernel().name());
-        drop(state);
-        self.machine.launch(launch)
+        self.queued(launch, |machine| machine.launch(launch))
     }
 }

@@ -2,6 +2,8 @@
 
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod backend;
+#[cfg(any(feature = "sim", feature = "cuda"))]
+mod custom;
 #[cfg(feature = "cuda")]
 mod driver;
 #[cfg(any(feature = "sim", feature = "cuda"))]
@@ -13,7 +15,11 @@ mod sim;
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod tile;
 
+#[cfg(any(feature = "sim", feature = "cuda"))]
+pub use custom::{GpuElement, GpuKernel, GpuLauncher, GpuOperand, GpuOutput};
 #[cfg(feature = "cuda")]
 pub use driver::{Card, DriverError, device, devices};
+#[cfg(any(feature = "sim", feature = "cuda"))]
+pub use gpu_kernels::Ptx;
 #[cfg(feature = "sim")]
 pub use sim::{Simulated, simulator};

@@ -1,6 +1,7 @@
 //! What a GPU must do for the backend: memory, copies and launches, in the order in which they are asked for.
 
-use cuda_std::{LaunchError, Launcher};
+use cuda_std::{Launch, LaunchError, Launcher};
+use gpu_kernels::Ptx;
 use std::fmt;
 
 /// One GPU, or what stands in for one: launches (its [`Launcher`]) and memory.
@@ -13,6 +14,9 @@ pub(crate) trait Machine: Launcher + Send + Sync + 'static {
 
     /// What launches are shaped by.
     fn properties(&self) -> Properties;
+
+    /// Launches a kernel that is not Kiln's own: a card finds it in this PTX, which it loads once.
+    fn launch_from(&self, ptx: &Ptx, launch: &Launch<'_>) -> Result<(), LaunchError>;
 
     /// Memory of `bytes` > 0, at a multiple of 256. Its content is anything.
     fn alloc(&self, bytes: usize) -> Result<u64, Failure>;

@@ -3,6 +3,7 @@
 use crate::gpu::Gpu;
 use crate::machine::{Failure, Machine, Properties};
 use cuda_std::{Launch, LaunchError, Launcher, Simulator};
+use gpu_kernels::Ptx;
 use kiln_tensor::{Backend, Device};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::sync::Arc;
@@ -68,6 +69,10 @@ impl Machine for Host {
 
     fn properties(&self) -> Properties {
         Properties { multiprocessors: MULTIPROCESSORS }
+    }
+
+    fn launch_from(&self, _: &Ptx, launch: &Launch<'_>) -> Result<(), LaunchError> {
+        self.launch(launch) // it has the kernel's body
     }
 
     fn alloc(&self, bytes: usize) -> Result<u64, Failure> {

@@ -7,6 +7,8 @@ pub mod prelude;
 pub use device::{DEVICES, device, devices};
 pub use kiln_autograd as autograd;
 pub use kiln_cpu as cpu;
+#[cfg(any(feature = "sim", feature = "cuda"))]
+pub use kiln_cuda as cuda;
 pub use kiln_datasets as datasets;
 pub use kiln_math as math;
 pub use kiln_nn as nn;

@@ -5,6 +5,7 @@
 
 mod conv;
 mod convert;
+mod custom;
 mod dispatch;
 mod elementwise;
 mod gather;
@@ -22,8 +23,8 @@ use crate::gpu::Gpu;
 use crate::machine::Machine;
 use kiln_math::BinaryOp;
 use kiln_tensor::{
-    ArgReduceOp, Backend, Call, CompareOp, CustomCall, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, Ran,
-    ReduceOp, Result, UnaryCall, View,
+    ArgReduceOp, Backend, Call, CompareOp, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, Ran, ReduceOp,
+    Result, UnaryCall, View,
 };
 
 /// Primitives that are refused after a fault, and else what the modules make of them.
@@ -104,9 +105,3 @@ macro_rules! dispatch_calls {
     };
 }
 kiln_tensor::for_each_call!(dispatch_calls);
-
-impl OnGpu for CustomCall<'_> {
-    fn run<M: Machine>(&self, _: &Gpu<M>) -> Result<Ran> {
-        Ok(Ran::NotHere)
-    }
-}

@@ -30,15 +30,13 @@ pub fn devices() -> Result<Vec<Card>, DriverError> {
 }
 
 fn card(device: Device) -> Result<Card, CudaError> {
+    Ok(Card { name: device.name()?, memory: device.total_memory()?, compute_capability: compute_capability(device)? })
+}
+
+/// Major and minor.
+pub(super) fn compute_capability(device: Device) -> Result<(u32, u32), CudaError> {
     let number = |attribute| device.get_attribute(attribute).map(i32::unsigned_abs);
-    Ok(Card {
-        name: device.name()?,
-        memory: device.total_memory()?,
-        compute_capability: (
-            number(DeviceAttribute::ComputeCapabilityMajor)?,
-            number(DeviceAttribute::ComputeCapabilityMinor)?,
-        ),
-    })
+    Ok((number(DeviceAttribute::ComputeCapabilityMajor)?, number(DeviceAttribute::ComputeCapabilityMinor)?))
 }
 
 /// Starts the driver. Calls after the first do nothing.

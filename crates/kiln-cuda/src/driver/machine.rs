@@ -1,25 +1,28 @@
 //! One card as a [`Machine`].
 
-use super::devices::card_at;
+use super::devices::{card_at, compute_capability};
 use super::error::DriverError;
 use super::memory::Memory;
-use super::module::Kernels;
+use super::module::{Kernels, Modules};
 use super::staging::Staging;
 use crate::machine::{Failure, Machine, Properties};
 use cuda_std::{Geometry, Launch, LaunchError, Launcher};
 use cust::context::{Context, CurrentContext};
 use cust::device::{Device, DeviceAttribute};
 use cust::error::CudaError;
+use cust::function::Function;
 use cust::memory::{AsyncCopyDestination, DevicePointer, DeviceSlice};
 use cust::stream::{Stream, StreamFlags};
+use gpu_kernels::Ptx;
 use std::ffi::c_void;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A card: its primary context, one stream, and the kernels.
 pub(crate) struct Driver {
     name: String,
     properties: Properties,
-    kernels: Mutex<Kernels>,
+    compute_capability: (u32, u32),
+    modules: Mutex<Modules>,
     staging: Mutex<Staging>,
     /// What went wrong in a call that has no result.
     unreported: OnceLock<DriverError>,
@@ -35,14 +38,16 @@ impl Driver {
     /// Opens a card and compiles the kernels' PTX for it.
     ///
     /// # Errors
-    /// If there is no such card, it lacks stream-ordered allocation, or the PTX is not for it.
-    pub(crate) fn open(ordinal: u32, ptx: &str) -> Result<Self, DriverError> {
+    /// If there is no such card, it is too old or lacks stream-ordered allocation, or its driver does not take the PTX.
+    pub(crate) fn open(ordinal: u32, ptx: &Ptx) -> Result<Self, DriverError> {
         let name = format!("cuda:{ordinal}");
         let device = card_at(ordinal)?;
         Driver::start(name.clone(), device, ptx).map_err(|error| error.of(&name))
     }
 
-    fn start(name: String, device: Device, ptx: &str) -> Result<Self, DriverError> {
+    fn start(name: String, device: Device, ptx: &Ptx) -> Result<Self, DriverError> {
+        let compute_capability = compute_capability(device)?;
+        let ptx = ptx.text(compute_capability).map_err(DriverError::new)?;
         let context = Context::new(device)?;
         CurrentContext::set_current(&context)?;
         let memory = Memory::of(device)?;
@@ -53,7 +58,8 @@ impl Driver {
         Ok(Driver {
             name,
             properties,
-            kernels: Mutex::new(kernels),
+            compute_capability,
+            modules: Mutex::new(Modules::new(kernels)),
             staging: Mutex::default(),
             unreported: OnceLock::new(),
             synchronous: std::env::var("KILN_SYNC").is_ok_and(|value| value == "1"),
@@ -81,11 +87,13 @@ impl Driver {
         self.stream.synchronize().map_err(|error| self.fault(error.into()))
     }
 
-    /// Launches, and says what the driver has against it.
-    fn try_launch(&self, launch: &Launch<'_>) -> Result<(), DriverError> {
+    fn modules(&self) -> MutexGuard<'_, Modules> {
+        self.modules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Launches a function, and says what the driver has against it.
+    fn try_launch(&self, function: &Function<'static>, launch: &Launch<'_>) -> Result<(), DriverError> {
         let kernel = launch.kernel().name();
-        let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        let function = kernels.function(launch.kernel())?;
         // The entry's one parameter; the driver copies it before it returns.
         let parameters = [launch.parameters().as_ptr().cast_mut().cast::<c_void>()];
         let Geometry { grid, block, shared_bytes } = launch.geometry();
@@ -104,7 +112,6 @@ impl Driver {
             let what = format!(" to a launch of {kernel} with {x}×{y}×{z} blocks of {i}×{j}×{k} threads");
             DriverError::from(error).with(&what)
         })?;
-        drop(kernels);
         if self.synchronous {
             let of = |error| DriverError::from(error).with(&format!(" after the launch of {kernel}"));
             self.stream.synchronize().map_err(of)?;
@@ -122,7 +129,10 @@ impl Driver {
 impl Launcher for Driver {
     fn launch(&self, launch: &Launch<'_>) -> Result<(), LaunchError> {
         self.enter()?;
-        Ok(self.try_launch(launch).map_err(|error| self.fault(error))?)
+        let mut modules = self.modules();
+        let function = modules.own.function(launch.kernel());
+        let end = function.and_then(|function| self.try_launch(function, launch));
+        Ok(end.map_err(|error| self.fault(error))?)
     }
 }
 
@@ -133,6 +143,20 @@ impl Machine for Driver {
 
     fn properties(&self) -> Properties {
         self.properties
+    }
+
+    fn launch_from(&self, ptx: &Ptx, launch: &Launch<'_>) -> Result<(), LaunchError> {
+        self.enter()?;
+        // What was wrong with the PTX has done the device no harm.
+        let refused = |error: String| LaunchError::Refused {
+            kernel: launch.kernel().name(),
+            reason: format!("the PTX that its crate brings: {error}"),
+        };
+        let text = ptx.text(self.compute_capability).map_err(refused)?;
+        let mut modules = self.modules();
+        let function = modules.outside(text).and_then(|kernels| kernels.function(launch.kernel()));
+        let function = function.map_err(|error| refused(error.to_string()))?;
+        Ok(self.try_launch(function, launch).map_err(|error| self.fault(error))?)
     }
 
     fn alloc(&self, bytes: usize) -> Result<u64, Failure> {

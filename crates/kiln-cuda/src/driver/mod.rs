@@ -25,10 +25,6 @@ use std::sync::Arc;
 /// In one sentence: there is no driver or no such card, the card is too old, or its driver does not take the PTX.
 pub fn device(ordinal: u32) -> Result<Device> {
     let unusable = |sentence: String| Error::new(ErrorKind::Device, "device", sentence);
-    let cards = devices().map_err(|error| unusable(error.to_string()))?;
-    // Of a card that is not there the driver's side tells how many there are.
-    let capability = cards.get(ordinal as usize).map_or((u32::MAX, 0), |card| card.compute_capability);
-    let ptx = gpu_kernels::ptx(capability).map_err(|reason| unusable(format!("cuda:{ordinal}: {reason}")))?;
-    let driver = Driver::open(ordinal, ptx).map_err(|error| unusable(error.to_string()))?;
+    let driver = Driver::open(ordinal, &gpu_kernels::PTX).map_err(|error| unusable(error.to_string()))?;
     Ok(Device::new(Arc::new(Gpu::new(driver))))
 }

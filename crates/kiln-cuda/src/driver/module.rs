@@ -10,6 +10,29 @@ use std::collections::HashMap;
 use std::ffi::{CStr, CString, c_uint, c_void};
 use std::ptr::{null_mut, without_provenance_mut};
 
+/// What a card has loaded: Kiln's kernels, and those of operations from outside.
+pub(super) struct Modules {
+    /// Kiln's own.
+    pub(super) own: Kernels,
+    /// The others, by address and length of the text that they were compiled from.
+    outside: HashMap<(usize, usize), Kernels>,
+}
+
+impl Modules {
+    pub(super) fn new(own: Kernels) -> Self {
+        Modules { own, outside: HashMap::new() }
+    }
+
+    /// The kernels of a PTX from outside, compiled when they are first asked for.
+    pub(super) fn outside(&mut self, ptx: &'static str) -> Result<&mut Kernels, DriverError> {
+        use std::collections::hash_map::Entry;
+        match self.outside.entry((ptx.as_ptr().addr(), ptx.len())) {
+            Entry::Occupied(loaded) => Ok(loaded.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(Kernels::load(ptx)?)),
+        }
+    }
+}
+
 /// The compiled kernels, and those that have been looked up.
 pub(super) struct Kernels {
     /// Never unloaded: it goes with the context, and functions borrow from it.

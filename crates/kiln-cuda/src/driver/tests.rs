@@ -1,10 +1,13 @@
 //! The driver's errors, each from a fake driver (tests/fake_libcuda) that fails where it is told to.
 
-use super::devices;
+mod outside;
+
 use super::machine::Driver;
+use super::{DriverError, devices};
 use crate::gpu::Gpu;
 use crate::machine::{Failure, Machine};
 use cuda_std::{Geometry, GlobalMut, KernelInfo, Launch, LaunchError, Launcher, parameters};
+use gpu_kernels::Ptx;
 use kiln_tensor::Backend;
 use std::collections::hash_map::DefaultHasher;
 use std::ffi::{CStr, c_char};
@@ -73,7 +76,16 @@ fn with(test: &str, variables: &[(&str, &str)], body: fn()) {
 }
 
 fn open() -> Driver {
-    Driver::open(0, PTX).unwrap()
+    open_with(0, PTX).unwrap()
+}
+
+/// The same text for every card.
+fn all(text: &'static str) -> Ptx {
+    Ptx { sm_80: text, sm_90a: text }
+}
+
+fn open_with(ordinal: u32, text: &'static str) -> Result<Driver, DriverError> {
+    Driver::open(ordinal, &all(text))
 }
 
 /// How often the fake's function has been called.
@@ -103,7 +115,7 @@ fn without_a_driver_one_sentence_says_so() {
             .and_then(|rest| rest.strip_suffix(')'))
             .unwrap_or_else(|| panic!("{sentence}"));
         assert!(reason.contains("No such file") && !reason.contains("nowhere"), "{sentence}");
-        assert_eq!(Driver::open(0, PTX).err().unwrap().to_string(), sentence);
+        assert_eq!(open_with(0, PTX).err().unwrap().to_string(), sentence);
         // What cust itself sees.
         assert_eq!(cust::init(cust::CudaFlags::empty()), Err(cust::error::CudaError::NoDevice));
     });
@@ -129,7 +141,7 @@ fn cards_are_listed() {
         assert_eq!(cards.len(), 1);
         let card = &cards[0];
         assert_eq!((&*card.name, card.memory, card.compute_capability), ("Fake Card", 1 << 34, (9, 0)));
-        let sentence = Driver::open(3, PTX).err().unwrap().to_string();
+        let sentence = open_with(3, PTX).err().unwrap().to_string();
         assert_eq!(sentence, "there is no cuda:3: the last card of this machine is cuda:0");
     });
 }
@@ -233,7 +245,7 @@ fn a_card_does_the_same_and_reports_a_late_fault() {
     large_uploads(&driver);
     assert!(matches!(driver.alloc(2 * cards[0].memory), Err(Failure::Memory { .. })));
     round_trip(&driver);
-    let sentence = Driver::open(0, "wrong").err().unwrap().to_string();
+    let sentence = open_with(0, "wrong").err().unwrap().to_string();
     assert!(sentence.contains("the driver's compiler says"), "{sentence}");
     store(&driver, &STORE, 4, 1, 1).unwrap();
     let sentence = driver.synchronize().unwrap_err().to_string();
@@ -247,7 +259,7 @@ fn every_call_that_fails_is_named_with_its_error() {
         let wish = std::env::var("FAKE_LIBCUDA").unwrap();
         let call = wish.split([':', '=']).next().unwrap();
         let work = || -> Result<(), String> {
-            let driver = Driver::open(0, PTX).map_err(|error| error.to_string())?;
+            let driver = open_with(0, PTX).map_err(|error| error.to_string())?;
             let said = |failure: Failure| failure.to_string();
             let to = driver.alloc(64).map_err(said)?;
             driver.upload(to, &[0; 64]).map_err(said)?;
@@ -393,10 +405,10 @@ fn memory_that_was_given_back_is_the_next_ones() {
 #[test]
 fn refused_ptx_comes_with_the_compilers_words() {
     with("refused_ptx_comes_with_the_compilers_words", &[], || {
-        let sentence = Driver::open(0, "wrong").err().unwrap().to_string();
+        let sentence = open_with(0, "wrong").err().unwrap().to_string();
         let wanted = "cuda:0: cuModuleLoadDataEx answered CUDA_ERROR_INVALID_PTX (218: its text); the driver's compiler says: \
                       ptxas application ptx input, line 2; error: wrong";
         assert_eq!(sentence, wanted);
-        assert_eq!(Driver::open(0, "a\0b").err().unwrap().to_string(), "cuda:0: the kernels' PTX holds a NUL");
+        assert_eq!(open_with(0, "a\0b").err().unwrap().to_string(), "cuda:0: the kernels' PTX holds a NUL");
     });
 }

@@ -17,7 +17,8 @@ type Work = Box<dyn FnOnce() + Send>;
 
 static CALLS: Mutex<Option<HashMap<String, usize>>> = Mutex::new(None);
 static QUEUE: Mutex<Vec<Work>> = Mutex::new(Vec::new());
-static PTX: Mutex<String> = Mutex::new(String::new());
+/// The texts of the modules, whose handles are 8, 9, …
+static PTX: Mutex<Vec<String>> = Mutex::new(Vec::new());
 static NAMES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// Counts a call, and says what it is to answer.
@@ -94,9 +95,9 @@ driver! {
     fn cuStreamDestroy_v2(_stream: usize) { 0 }
     fn cuStreamSynchronize(_stream: usize) { finish(); 0 }
     fn cuModuleUnload(_module: usize) { 0 }
-    fn cuModuleGetFunction(function: *mut usize, _module: usize, name: *const c_char) {
+    fn cuModuleGetFunction(function: *mut usize, module: usize, name: *const c_char) {
         let name = CStr::from_ptr(name).to_str().unwrap();
-        if !PTX.lock().unwrap().contains(&format!(".entry {name}(")) {
+        if !PTX.lock().unwrap()[module - 8].contains(&format!(".entry {name}(")) {
             return 500;
         }
         let mut names = NAMES.lock().unwrap();
@@ -162,8 +163,9 @@ unsafe extern "C" fn cuModuleLoadDataEx(
         }
         return if status == 0 { 218 } else { status };
     }
-    *PTX.lock().unwrap() = ptx.into();
-    unsafe { *module = 8 };
+    let mut texts = PTX.lock().unwrap();
+    texts.push(ptx.into());
+    unsafe { *module = 7 + texts.len() };
     0
 }
 
