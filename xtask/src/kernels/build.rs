@@ -1,8 +1,9 @@
-//! gpu-kernels, compiled to PTX.
+//! A crate of kernels, compiled to PTX.
 
 use super::compiler::Compiler;
 use super::ptx;
-use crate::shell::{Result, root, target};
+use super::source::Source;
+use crate::shell::{Result, target};
 use std::process::Command;
 
 /// The device's target.
@@ -28,18 +29,28 @@ fn unexpected(messages: &str) -> String {
     paragraphs.collect::<Vec<_>>().join("\n\n").trim().to_owned()
 }
 
+/// The profile of the device build, wherever the crate's workspace is: its assembly is the whole PTX when it is one unit.
+const PROFILE: [&str; 6] = [
+    "--config",
+    "profile.ptx.inherits=\"release\"",
+    "--config",
+    "profile.ptx.lto=\"fat\"",
+    "--config",
+    "profile.ptx.codegen-units=1",
+];
+
 /// The PTX of one architecture.
-fn one(compiler: &Compiler, architecture: &str) -> Result<String> {
+fn one(source: &Source, compiler: &Compiler, architecture: &str) -> Result<String> {
     // A folder for each: the output's name does not tell the architecture.
     let folder = target().join("ptx").join(architecture);
     let mut command = Command::new(&compiler.cargo);
-    command.args(["rustc", "--quiet", "--package", "gpu-kernels", "--profile", "ptx", "--crate-type", "cdylib"]);
+    command.args(["rustc", "--quiet", "--lib", "--profile", "ptx", "--crate-type", "cdylib"]).args(PROFILE);
     command.args(["-Zbuild-std=core", "--target", TARGET, "--color", "never", "--", "--emit=asm"]);
     // What the cargo that runs this program, or its caller, says of another compiler and of other flags.
     for variable in ["CARGO", "RUSTUP_TOOLCHAIN", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER"] {
         command.env_remove(variable);
     }
-    command.current_dir(root());
+    command.current_dir(&source.folder);
     command.env("RUSTC", &compiler.rustc).env("CARGO_TARGET_DIR", &folder);
     // The flags and build-std are nightly's, and any compiler's under this variable.
     command.env("RUSTC_BOOTSTRAP", "1");
@@ -49,20 +60,21 @@ fn one(compiler: &Compiler, architecture: &str) -> Result<String> {
     let output = command.output().map_err(|error| format!("{}: {error}", compiler.cargo.display()))?;
     let messages = unexpected(&String::from_utf8_lossy(&output.stderr));
     if !output.status.success() {
-        return Err(format!("gpu-kernels does not compile for {architecture}:\n{messages}"));
+        return Err(format!("{} does not compile for {architecture}:\n{messages}", source.package));
     }
     if !messages.is_empty() {
         eprintln!("{architecture}:\n{messages}");
     }
-    let path = folder.join(TARGET).join("ptx/deps/gpu_kernels.s");
+    let path = folder.join(TARGET).join(format!("ptx/deps/{}.s", source.library));
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(ptx::tidied(&text, &compiler.version))
+    Ok(ptx::tidied(&text, &source.package, &compiler.version))
 }
 
 /// The PTX of each architecture, built at the same time.
-pub(super) fn all(compiler: &Compiler, architectures: &[&str]) -> Result<Vec<String>> {
+pub(super) fn all(source: &Source, compiler: &Compiler, architectures: &[&str]) -> Result<Vec<String>> {
     std::thread::scope(|scope| {
-        let builds: Vec<_> = architectures.iter().map(|name| scope.spawn(move || one(compiler, name))).collect();
+        let builds: Vec<_> =
+            architectures.iter().map(|name| scope.spawn(move || one(source, compiler, name))).collect();
         let joined =
             builds.into_iter().map(|build| build.join().map_err(|_| "a build's thread panicked".to_owned())?);
         joined.collect()

@@ -6,11 +6,13 @@ mod compiler;
 mod machine;
 mod ptx;
 mod report;
+mod source;
 mod tools;
 
-use crate::shell::{Result, root};
+use crate::shell::Result;
 use compiler::Compiler;
 use machine::Codes;
+use source::Source;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -25,6 +27,9 @@ const SHOWN: usize = 10;
 /// How, and what for.
 #[derive(clap::Args, Default)]
 pub(crate) struct Options {
+    /// The folder of a crate with kernels of its own, whose PTX goes to its folder ptx [default: Kiln's kernels]
+    #[arg(long = "crate", value_name = "PATH")]
+    outside: Option<PathBuf>,
     /// The compiler, which must have the source of core [default: Debian's, or rustup's nightly]
     #[arg(long)]
     rustc: Option<PathBuf>,
@@ -37,16 +42,6 @@ pub(crate) struct Options {
     /// Leave the machine code alone where ptxas and cuobjdump are not here, rather than install them by pip
     #[arg(long)]
     no_install: bool,
-}
-
-/// Where an architecture's PTX is committed.
-fn path(architecture: &str) -> PathBuf {
-    root().join("gpu-kernels/ptx").join(format!("{architecture}.ptx"))
-}
-
-/// The PTX that is committed; nothing where there is none.
-fn committed() -> [String; 2] {
-    ARCHITECTURES.map(|architecture| std::fs::read_to_string(path(architecture)).unwrap_or_default())
 }
 
 /// What can be told from a text alone.
@@ -69,37 +64,36 @@ fn examine(architecture: &str, text: &str) -> Result<()> {
 }
 
 /// The PTX of every architecture, as a compiler builds it; it has passed [`examine`].
-fn built(compiler: &Compiler) -> Result<Vec<String>> {
+fn built(source: &Source, compiler: &Compiler) -> Result<Vec<String>> {
     let start = Instant::now();
-    let texts = build::all(compiler, &ARCHITECTURES)?;
+    let texts = build::all(source, compiler, &ARCHITECTURES)?;
     let kernels = texts.first().map_or(0, |text| ptx::entries(text).len());
     let (names, seconds) = (ARCHITECTURES.join(" and "), start.elapsed().as_secs_f64());
     for (architecture, text) in ARCHITECTURES.iter().zip(&texts) {
         examine(architecture, text)?;
     }
-    println!("{kernels} kernels for {names} in {seconds:.0} s by {}", compiler.version);
+    println!("{}: {kernels} kernels for {names} in {seconds:.0} s by {}", source.package, compiler.version);
     Ok(texts)
 }
 
 /// Replaces what is committed.
-fn write(texts: &[String]) -> Result<()> {
+fn write(source: &Source, texts: &[String]) -> Result<()> {
     for (architecture, text) in ARCHITECTURES.iter().zip(texts) {
-        let path = path(architecture);
+        let path = source.path(architecture);
         let told = |error| format!("{}: {error}", path.display());
         std::fs::create_dir_all(path.parent().unwrap_or(Path::new("."))).map_err(told)?;
         std::fs::write(&path, text).map_err(told)?;
-        println!("gpu-kernels/ptx/{architecture}.ptx: {} KB", text.len() / 1000);
+        println!("{}: {} KB", source.shown(architecture), text.len().div_ceil(1000));
     }
     Ok(())
 }
 
 /// Compares what is committed with what the compiler gives, byte for byte if it is the compiler that gave what is committed.
-fn compare(committed: &[String], compiler: &Compiler) -> Result<()> {
-    for (architecture, (was, is)) in ARCHITECTURES.iter().zip(committed.iter().zip(&built(compiler)?)) {
+fn compare(source: &Source, committed: &[String], compiler: &Compiler) -> Result<()> {
+    for (architecture, (was, is)) in ARCHITECTURES.iter().zip(committed.iter().zip(&built(source, compiler)?)) {
         let stale = |what: String| {
-            format!(
-                "gpu-kernels/ptx/{architecture}.ptx is not what its source gives: {what}; run `cargo xtask build-kernels`"
-            )
+            let (file, again) = (source.shown(architecture), source.again());
+            format!("{file} is not what its source gives: {what}; run `{again}`")
         };
         let [was_names, is_names] =
             [was, is].map(|text| ptx::entries(text).iter().map(|entry| entry.name).collect::<BTreeSet<_>>());
@@ -141,13 +135,14 @@ fn machine_code(texts: &[String], tools: &Tools) -> Result<Vec<(&'static str, Co
 
 /// Builds the kernels, then writes or compares their PTX, then looks at the machine code.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mut texts = committed().to_vec();
+    let source = options.outside.as_deref().map_or_else(Source::own, Source::of)?;
+    let mut texts = source.committed().to_vec();
     let compiler = compiler::find(options.rustc.as_deref(), ptx::compiler(&texts[0]))?;
     if options.check {
-        compare(&texts, &compiler)?;
+        compare(&source, &texts, &compiler)?;
     } else {
-        texts = built(&compiler)?;
-        write(&texts)?;
+        texts = built(&source, &compiler)?;
+        write(&source, &texts)?;
     }
     if !options.check && !options.report {
         return Ok(());

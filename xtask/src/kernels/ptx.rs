@@ -1,7 +1,7 @@
 //! PTX as text: what is committed of the compiler's, and its entries.
 
-/// What the first line says before the compiler's version.
-const HEADER: &str = "// gpu-kernels, compiled by `cargo xtask build-kernels` with ";
+/// What the first line says between the crate's name and the compiler's version.
+const HEADER: &str = ", compiled by `cargo xtask build-kernels` with ";
 const ENTRY: &str = ".visible .entry ";
 /// What parameters of an entry are called, after the entry's name.
 const PARAMETER: &str = "_param_";
@@ -24,10 +24,10 @@ pub(super) fn local(text: &str) -> bool {
     text.contains("__local_depot")
 }
 
-/// The compiler's text under a header that names it, without its comments, with short names of parameters, and with accesses of global
+/// The compiler's text under a header that names it and the crate, without its comments, with short names of parameters, and with accesses of global
 /// memory that say so.
-pub(super) fn tidied(text: &str, compiler: &str) -> String {
-    let mut tidy = format!("{HEADER}{compiler}\n");
+pub(super) fn tidied(text: &str, package: &str, compiler: &str) -> String {
+    let mut tidy = format!("// {package}{HEADER}{compiler}\n");
     let mut entry = String::new();
     let mut blank = true;
     for line in text.lines() {
@@ -51,7 +51,7 @@ pub(super) fn tidied(text: &str, compiler: &str) -> String {
 
 /// The compiler that made a tidied text.
 pub(super) fn compiler(text: &str) -> Option<&str> {
-    text.lines().next()?.strip_prefix(HEADER)
+    text.lines().next()?.strip_prefix("// ")?.split_once(HEADER).map(|(_, compiler)| compiler)
 }
 
 /// The name of the entry that begins with this line.
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_text_is_the_compilers_without_comments() {
-        let tidy = tidied(RAW, "rustc 1.96.0, LLVM 22");
+        let tidy = tidied(RAW, "my-op", "rustc 1.96.0, LLVM 22");
         let rest = tidy.split_once('\n').map(|(_, rest)| rest);
         let expected = ".version 8.0\n\n.visible .entry fill(\n\t.param .u64 param_0\n)\n{\n\
             \tld.param.b64 %rd1, [param_0];\n\n\tmov.u32 %r1, shared;\n\tret;\n\n}\n";
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn entries_have_their_bodies() {
-        let text = format!("{}{}", tidied(RAW, "a"), RAW.replace("fill", "copy"));
+        let text = format!("{}{}", tidied(RAW, "my-op", "a"), RAW.replace("fill", "copy"));
         let names: Vec<_> = entries(&text).into_iter().map(|entry| (entry.name, entry.body.len())).collect();
         assert_eq!(names, [("fill", 5), ("copy", 5)]);
         assert_eq!(entries("").len(), 0);
