@@ -1,7 +1,7 @@
 //! What CI runs, here as there.
 
 use crate::shell::{self, Result, cargo};
-use crate::{asan, fuzz, kernels, layers, readme, supply_chain};
+use crate::{asan, fuzz, kernels, layers, outside, readme, supply_chain};
 use std::time::Instant;
 
 /// Which part.
@@ -36,6 +36,7 @@ const STEPS: &[CiStep] = &[
             "--ignored",
         ]))
     }),
+    ("custom operation", outside::ci),
     ("documentation", || shell::run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))),
     ("sanitizer", asan::run),
     ("README", readme::run),

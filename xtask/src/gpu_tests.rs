@@ -1,5 +1,6 @@
 //! All that a machine with a GPU and without Rust needs to test Kiln there: one folder, one script, one summary.
 
+use crate::outside;
 use crate::shell::{Result, cargo, command, read, root, run, target};
 use serde_json::Value;
 use std::fs;
@@ -51,10 +52,12 @@ pub(crate) fn package(options: &Options) -> Result<()> {
     for part in ["tests", "bin", "ptx"] {
         made(&folder.join(part))?;
     }
+    let example = format!("{}/Cargo.toml", outside::FOLDER);
     let tests = [
         ["-p", "kiln-cuda", "--features", "kiln-cuda/cuda,kiln-cuda/sim", "--tests"],
         ["-p", "kiln-cuda-shim", "--features", "", "--tests"],
         ["-p", "kiln", "--features", "kiln/cuda,kiln/sim", "--test=all"],
+        ["--manifest-path", &example, "--features", "cuda", "--test=op"],
     ];
     for arguments in tests {
         // A test that builds a crate needs Rust.

@@ -10,6 +10,7 @@ mod gpu_tests;
 mod kernels;
 mod layers;
 mod neon;
+mod outside;
 mod peers;
 mod readme;
 mod shell;

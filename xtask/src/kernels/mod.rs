@@ -9,7 +9,8 @@ mod report;
 mod source;
 mod tools;
 
-use crate::shell::Result;
+use crate::outside;
+use crate::shell::{Result, root};
 use compiler::Compiler;
 use machine::Codes;
 use source::Source;
@@ -72,7 +73,8 @@ fn built(source: &Source, compiler: &Compiler) -> Result<Vec<String>> {
     for (architecture, text) in ARCHITECTURES.iter().zip(&texts) {
         examine(architecture, text)?;
     }
-    println!("{}: {kernels} kernels for {names} in {seconds:.0} s by {}", source.package, compiler.version);
+    let noun = if kernels == 1 { "kernel" } else { "kernels" };
+    println!("{}: {kernels} {noun} for {names} in {seconds:.0} s by {}", source.package, compiler.version);
     Ok(texts)
 }
 
@@ -168,7 +170,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 /// CI's check, or why there is none: a machine without a compiler for the device still builds and tests everything else.
 pub(crate) fn ci() -> Result<()> {
     match compiler::find(None, None) {
-        Ok(_) => run(&Options { check: true, ..Options::default() }),
+        Ok(_) => [None, Some(root().join(outside::FOLDER))]
+            .into_iter()
+            .try_for_each(|outside| run(&Options { outside, check: true, ..Options::default() })),
         Err(reason) if compiler::is_named() => Err(reason),
         Err(reason) => {
             println!("kernels: skipped; {reason}");

@@ -8,7 +8,8 @@ use std::fmt;
 /// An operation from outside of Kiln: the check of its operands, and kernels for the devices that it knows.
 ///
 /// The kernel for the CPU is plain safe code over slices; that for a GPU is found by its backend in [`CustomOp::kernels`]. Where a
-/// device has no kernel, and for gradients, the operation's composed form runs: see `kiln_autograd::CustomFunction`.
+/// device has no kernel, and for gradients, the operation's composed form runs: see `kiln_autograd::CustomFunction`. A crate with all
+/// of these is crates/kiln/examples/custom-op.
 ///
 /// ```
 /// use kiln_tensor::{CustomOp, DType, Device, Error, HostOperand, HostOutput, Ran, Result, Shape, Tensor};
@@ -57,7 +58,7 @@ pub trait CustomOp: Send + Sync + 'static {
         Ok(Ran::NotHere)
     }
 
-    /// Kernels for another kind of device, of the type that its backend looks for (`kiln_cuda::GpuKernel`, say).
+    /// Kernels for another kind of device, of the type that its backend looks for: for GPUs a `kiln_cuda::GpuKernel`.
     fn kernels(&self) -> Option<&dyn Any> {
         None
     }
