@@ -6,6 +6,8 @@ mod bits;
 #[cfg(feature = "cuda")]
 mod card;
 #[cfg(feature = "sim")]
+mod custom;
+#[cfg(feature = "sim")]
 mod faults;
 #[cfg(feature = "sim")]
 mod launches;

@@ -1,6 +1,4 @@
 //! Kernels that operations from outside bring, on the simulator.
-#![cfg(feature = "sim")]
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is a test's report
 
 use cuda_std::{Geometry, Global, GlobalMut, block_dim_x, block_idx_x, kernels, thread_idx_x};
 use kiln_cuda::{GpuKernel, GpuLauncher, GpuOperand, GpuOutput, Ptx, Simulated};
