@@ -6,10 +6,10 @@ use crate::place::{THREADS, element, refuse};
 use cuda_std::*;
 use kiln_math::Real;
 
-const NO_CLASS: &str = "a label is no class";
+const OUTSIDE: &str = "a label is out of range";
 
 kernels! {
-    /// ln Σ exp(x) − x\[label\] of each row of `classes` logits; a label that is no class is a fault.
+    /// ln Σ exp(x) − x\[label\] of each row of `classes` logits; a label out of range is a fault.
     #[max_threads = THREADS]
     pub fn cross_entropy<T: GpuFloat>(
         y: GlobalMut<T>, logits: Global<T>, labels: Global<i64>, classes: u32
@@ -22,7 +22,7 @@ kernels! {
         if present && lane() == 0 {
             let label = labels.get(row);
             if label < 0 || label >= classes as i64 {
-                refuse(NO_CLASS);
+                refuse(OUTSIDE);
             }
             y.set(row, Real::ln(sum) - (logits.get(first + label as usize) - max));
         }
@@ -44,7 +44,7 @@ kernels! {
         }
         let label = labels.get(row);
         if label < 0 || label >= classes as i64 {
-            refuse(NO_CLASS);
+            refuse(OUTSIDE);
         }
         let dy = dy.get((dy_start + row as i64 * dy_step) as usize);
         let mut i = lane();

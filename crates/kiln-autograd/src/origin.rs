@@ -83,8 +83,8 @@ impl Var {
     /// also after operations that only move elements: reshape, permute, slice, concat, a choice of rows, a conversion.
     ///
     /// A loss of probabilities should ask for it: ln p of a p that was rounded to 0 or 1 is wrong and has no gradient, that
-    /// of its logits is exact. It is there in training and in evaluation alike, so both report the same loss. A loss of
-    /// one's own does it like this:
+    /// of its logits is exact. It is there in training and in evaluation alike, so both report the same loss. A custom
+    /// loss does it like this:
     ///
     /// ```
     /// use kiln_autograd::{Squash, Var};

@@ -354,7 +354,7 @@ impl Labels<'_> {
         }
     }
 
-    /// The first row whose label is no class, and that label.
+    /// The first row whose label is out of range, and that label.
     pub fn outside(&self, classes: usize) -> Option<(usize, i64)> {
         let is_class = |label: i64| (0..classes as i64).contains(&label);
         // Asked of all at once, which is vector code: as a rule each is a class.

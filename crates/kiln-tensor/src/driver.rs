@@ -2,15 +2,44 @@
 //!
 //! Everything that concerns every launch belongs here: an operation checks its operands and calls one of these.
 
-use crate::{
-    ArgReduceOp, Call, CompareOp, Device, DeviceBuffer, Distribution, Epilogue, Out, Ran, ReduceOp, Result, UnaryCall,
-    View,
-};
-use kiln_math::BinaryOp;
+use crate::{Call, Device, Ran, Result};
 
-/// Each primitive of [`crate::Backend`] on this device's backend, as a safe function for this crate alone.
+/// Calls `$callback! { $given…; fn … }` with the primitives of [`crate::Backend`] that follow a buffer, but for `run`.
+macro_rules! for_each_primitive {
+    ($callback:ident! $($given:tt)*) => {
+        $callback! { $($given)*;
+            fn upload(&self, to: $crate::DeviceBuffer, offset: usize, from: &[u8]) -> Result<()>;
+            fn download(&self, to: &mut [u8], from: $crate::DeviceBuffer, offset: usize) -> Result<()>;
+            fn fill(&self, out: $crate::Out<'_>, value: f64) -> Result<()>;
+            fn copy(&self, out: $crate::View<'_>, x: $crate::View<'_>) -> Result<()>;
+            fn unary(&self, call: $crate::UnaryCall, out: $crate::Out<'_>, x: $crate::View<'_>) -> Result<()>;
+            fn unary_grad(&self, call: $crate::UnaryCall, out: $crate::Out<'_>, x: $crate::View<'_>, y: $crate::View<'_>,
+                dy: $crate::View<'_>) -> Result<()>;
+            fn binary(&self, op: kiln_math::BinaryOp, out: $crate::Out<'_>, a: $crate::View<'_>, b: $crate::View<'_>)
+                -> Result<()>;
+            fn compare(&self, op: $crate::CompareOp, out: $crate::Out<'_>, a: $crate::View<'_>, b: $crate::View<'_>)
+                -> Result<()>;
+            fn select(&self, out: $crate::Out<'_>, condition: $crate::View<'_>, a: $crate::View<'_>, b: $crate::View<'_>)
+                -> Result<()>;
+            fn reduce(&self, op: $crate::ReduceOp, out: $crate::Out<'_>, x: $crate::View<'_>, axes: &[usize]) -> Result<()>;
+            fn arg_reduce(&self, op: $crate::ArgReduceOp, out: $crate::Out<'_>, x: $crate::View<'_>, axis: usize)
+                -> Result<()>;
+            fn matmul(&self, out: $crate::Out<'_>, a: $crate::View<'_>, b: $crate::View<'_>, epilogue: $crate::Epilogue<'_>)
+                -> Result<()>;
+            fn gather(&self, out: $crate::Out<'_>, x: $crate::View<'_>, index: $crate::View<'_>, axis: usize) -> Result<()>;
+            fn scatter_add(&self, out: $crate::Out<'_>, y: $crate::View<'_>, index: $crate::View<'_>, axis: usize)
+                -> Result<()>;
+            fn random(&self, distribution: $crate::Distribution, out: $crate::Out<'_>, stream: $crate::View<'_>)
+                -> Result<()>;
+        }
+    };
+}
+#[cfg(feature = "conformance")]
+pub(crate) use for_each_primitive;
+
+/// Each primitive on this device's backend, as a safe function for this crate alone.
 macro_rules! primitives {
-    ($(fn $name:ident(&self $(, $argument:ident: $type:ty)*) -> $result:ty;)+) => {
+    (; $(fn $name:ident(&self $(, $argument:ident: $type:ty)*) -> $result:ty;)+) => {
         impl Device {
             $(
                 #[inline]
@@ -21,25 +50,13 @@ macro_rules! primitives {
                     unsafe { self.backend().$name($($argument),*) }
                 }
             )+
+
+            /// See [`crate::Backend::run`].
+            pub(crate) fn run(&self, call: &Call<'_>) -> Result<Ran> {
+                // SAFETY: as above.
+                unsafe { self.backend().run(call) }
+            }
         }
     };
 }
-
-primitives! {
-    fn upload(&self, to: DeviceBuffer, offset: usize, from: &[u8]) -> Result<()>;
-    fn download(&self, to: &mut [u8], from: DeviceBuffer, offset: usize) -> Result<()>;
-    fn fill(&self, out: Out<'_>, value: f64) -> Result<()>;
-    fn copy(&self, out: View<'_>, x: View<'_>) -> Result<()>;
-    fn unary(&self, call: UnaryCall, out: Out<'_>, x: View<'_>) -> Result<()>;
-    fn unary_grad(&self, call: UnaryCall, out: Out<'_>, x: View<'_>, y: View<'_>, dy: View<'_>) -> Result<()>;
-    fn binary(&self, op: BinaryOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
-    fn compare(&self, op: CompareOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
-    fn select(&self, out: Out<'_>, condition: View<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
-    fn reduce(&self, op: ReduceOp, out: Out<'_>, x: View<'_>, axes: &[usize]) -> Result<()>;
-    fn arg_reduce(&self, op: ArgReduceOp, out: Out<'_>, x: View<'_>, axis: usize) -> Result<()>;
-    fn matmul(&self, out: Out<'_>, a: View<'_>, b: View<'_>, epilogue: Epilogue<'_>) -> Result<()>;
-    fn gather(&self, out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
-    fn scatter_add(&self, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
-    fn random(&self, distribution: Distribution, out: Out<'_>, stream: View<'_>) -> Result<()>;
-    fn run(&self, call: &Call<'_>) -> Result<Ran>;
-}
+for_each_primitive!(primitives!);

@@ -84,11 +84,11 @@ mod tests {
     fn a_package_is_found_by_its_manifest() {
         let package = |name: &str, kind: &str| {
             let target = json!({ "name": name, "crate_types": [kind] });
-            json!({ "name": name, "manifest_path": format!("/work/{name}/Cargo.toml"), "targets": [target] })
+            json!({ "name": name, "manifest_path": format!("/home/user/{name}/Cargo.toml"), "targets": [target] })
         };
         let metadata = json!({ "packages": [package("program", "bin"), package("my-op", "lib")] });
         let found = |path| named(&metadata, Path::new(path));
-        assert_eq!(found("/work/my-op/Cargo.toml"), Some(("my-op".into(), "my_op".into())));
-        assert_eq!([found("/work/program/Cargo.toml"), found("/work/Cargo.toml")], [None, None]);
+        assert_eq!(found("/home/user/my-op/Cargo.toml"), Some(("my-op".into(), "my_op".into())));
+        assert_eq!([found("/home/user/program/Cargo.toml"), found("/home/user/Cargo.toml")], [None, None]);
     }
 }

@@ -94,7 +94,7 @@ fn half_numbers_and_truth_values_have_integers_bits() {
         let y = Tensor::custom(&masking, &[&x, &keep]).unwrap().unwrap();
         assert_eq!((y.dtype(), y.to_f64_vec().unwrap()), (dtype, vec![1.5, 0.0, -3.0]));
     }
-    // A kernel might write a byte that is no bool.
+    // A kernel might write a byte other than 0 and 1, which is an invalid bool.
     let sentence = message(Tensor::custom(&op(|_, _, out| out.write::<u8>().map(|_| Ran::Done)), &[&keep]));
     assert_eq!(sentence, "custom: elements of bool are asked for as u8");
 }

@@ -145,8 +145,8 @@ macro_rules! weight_settings {
             self
         }
 
-        /// A penalty on the weight, added to the loss: `.kernel_regularizer(L2(0.01))`. `fit` and `evaluate` add it; a loop
-        /// of one's own does with [`Ctx::penalty`](crate::Ctx::penalty).
+        /// A penalty on the weight, added to the loss: `.kernel_regularizer(L2(0.01))`. `fit` and `evaluate` add it; a
+        /// custom loop does with [`Ctx::penalty`](crate::Ctx::penalty).
         #[must_use]
         pub fn kernel_regularizer(mut self, regularizer: impl Into<$crate::L1L2>) -> Self {
             self.weights.regularizers.kernel = Some(regularizer.into());

@@ -5,7 +5,7 @@ use kiln_nn::losses::Counting;
 use kiln_nn::*;
 use kiln_tensor::{Device, ErrorKind, Result, Tensor};
 
-/// A loss of one's own, which broadcasts whatever it is given: ln cosh(p − t).
+/// A custom loss, which broadcasts whatever it is given: ln cosh(p − t).
 struct LogCosh;
 
 impl Loss for LogCosh {

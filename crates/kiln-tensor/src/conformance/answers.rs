@@ -2,11 +2,10 @@
 
 use super::composed::forward;
 use crate::{
-    ArgReduceOp, Backend, Call, CompareOp, ConvOptions, DType, Device, DeviceBuffer, Distribution, Epilogue,
-    MatmulOptions, MemoryStats, Normalization, Out, PoolOptions, Ran, RecurrentCell, RecurrentOptions, ReduceOp,
-    Result, SoftmaxKind, Tensor, UnaryCall, UpdateRule, UpdateTensors, View,
+    Backend, Call, ConvOptions, DType, Device, DeviceBuffer, MatmulOptions, MemoryStats, Normalization, PoolOptions,
+    Ran, RecurrentCell, RecurrentOptions, Result, SoftmaxKind, Tensor, UpdateRule, UpdateTensors,
 };
-use kiln_math::{BinaryOp, UnaryOp};
+use kiln_math::UnaryOp;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -2,10 +2,9 @@
 
 use super::cases::{Cases, Values, expect, values_of};
 use crate::{
-    ArgReduceOp, Backend, Call, CompareOp, DType, Device, DeviceBuffer, Distribution, DropoutCall, Epilogue,
-    MemoryStats, Out, Ran, ReduceOp, Result, Shape, SoftmaxKind, Tensor, UnaryCall, View, composed,
+    Backend, Call, DType, Device, DeviceBuffer, DropoutCall, MemoryStats, Out, Ran, Result, Shape, SoftmaxKind, Tensor,
+    composed,
 };
-use kiln_math::BinaryOp;
 use std::sync::Arc;
 
 /// A device that answers every call with "not here", so that all coarse operations are composed.
@@ -14,23 +13,7 @@ pub struct Composed(Device);
 /// A backend that hands everything but calls on to another device.
 macro_rules! forward {
     ($of:ident, $device:tt, $run:expr) => {
-        forward! { $of, $device, $run;
-            fn upload(&self, to: DeviceBuffer, offset: usize, from: &[u8]) -> Result<()>;
-            fn download(&self, to: &mut [u8], from: DeviceBuffer, offset: usize) -> Result<()>;
-            fn fill(&self, out: Out<'_>, value: f64) -> Result<()>;
-            fn copy(&self, out: View<'_>, x: View<'_>) -> Result<()>;
-            fn unary(&self, call: UnaryCall, out: Out<'_>, x: View<'_>) -> Result<()>;
-            fn unary_grad(&self, call: UnaryCall, out: Out<'_>, x: View<'_>, y: View<'_>, dy: View<'_>) -> Result<()>;
-            fn binary(&self, op: BinaryOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
-            fn compare(&self, op: CompareOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
-            fn select(&self, out: Out<'_>, condition: View<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
-            fn reduce(&self, op: ReduceOp, out: Out<'_>, x: View<'_>, axes: &[usize]) -> Result<()>;
-            fn arg_reduce(&self, op: ArgReduceOp, out: Out<'_>, x: View<'_>, axis: usize) -> Result<()>;
-            fn matmul(&self, out: Out<'_>, a: View<'_>, b: View<'_>, epilogue: Epilogue<'_>) -> Result<()>;
-            fn gather(&self, out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
-            fn scatter_add(&self, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
-            fn random(&self, distribution: Distribution, out: Out<'_>, stream: View<'_>) -> Result<()>;
-        }
+        $crate::driver::for_each_primitive!(forward! $of, $device, $run);
     };
     ($of:ident, $device:tt, $run:expr; $(fn $name:ident(&self $(, $argument:ident: $type:ty)*) -> $result:ty;)+) => {
         // SAFETY: every call goes to a backend that keeps the contract.

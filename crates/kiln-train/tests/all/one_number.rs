@@ -6,7 +6,7 @@ use kiln_optim::Sgd;
 use kiln_tensor::{Device, ErrorKind, Result, Tensor};
 use kiln_train::{Accuracy, Evaluation, FitOptions, Metric, compile};
 
-/// A metric of one's own, which broadcasts whatever it is given.
+/// A custom metric, which broadcasts whatever it is given.
 struct Distance;
 
 impl Metric for Distance {

@@ -1,5 +1,5 @@
-//! Kiln as a program sees it, by `kiln::prelude` alone: a model is trained, kept and read again; a layer, a loss and an
-//! objective of one's own.
+//! Kiln as a program sees it, by `kiln::prelude` alone: a model is trained, kept and read again; a custom layer, loss
+//! and objective.
 
 // Helpers may unwrap like the tests that call them.
 
