@@ -1,4 +1,4 @@
-//! Softmax and its logarithm along rows, and their gradients. Sixteen threads a row, the CPU's tree.
+//! Softmax, its logarithm and logsumexp along rows, and gradients of the first two. Sixteen threads a row, the CPU's tree.
 
 use crate::lanes::{LANES, lane, of_row};
 use crate::number::GpuFloat;

@@ -20,7 +20,7 @@ const SCRIPT: &str = include_str!("gpu_tests.sh");
 /// The test programs that these arguments build: name and path.
 fn test_programs(arguments: &[&str]) -> Result<Vec<(String, PathBuf)>> {
     let mut build = cargo(&["test", "--release", "--no-run", "--message-format=json-render-diagnostics"]);
-    let messages = read(build.args(arguments))?;
+    let messages = read(build.args(arguments).env("CARGO_TARGET_DIR", target()))?;
     let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let programs = messages.filter(|message| message["profile"]["test"] == true).filter_map(|message| {
         let package = message["package_id"].as_str()?.split(['#', '@']).next()?.rsplit('/').next()?.to_owned();

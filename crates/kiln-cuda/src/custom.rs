@@ -69,6 +69,9 @@ impl GpuKernel {
     /// The kernels of `ptx`, and the function that launches them: it gets the launcher, the operands and the output, all row-major
     /// and on one device. It launches what computes every element of the output, or answers [`Ran::NotHere`], for a dtype that no
     /// kernel is for, say; then the composed form runs.
+    ///
+    /// A card runs the PTX as it is: its accesses are not checked there. Run the operation on the simulator, which checks each, and
+    /// build the PTX by `cargo xtask build-kernels --crate`, whose `--check` says whether it is that of the sources.
     pub fn new(
         ptx: Ptx,
         launch: impl Fn(&GpuLauncher<'_>, &[GpuOperand<'_>], &GpuOutput<'_>) -> Result<Ran> + Send + Sync + 'static,
@@ -138,14 +141,16 @@ impl GpuLauncher<'_> {
         let mut strays = 0;
         kernel.views(&mut |span| {
             let read = || self.operands.iter().any(|operand| operand.0.holds(span));
-            let own = span.bytes == 0 || self.out.0.holds(span) || (!span.written && read());
+            // No view of a bool output is given out for writing, so that one is of another call.
+            let written = self.out.0.holds(span) && !(span.written && self.out.0.dtype == DType::Bool);
+            let own = span.bytes == 0 || written || (!span.written && read());
             strays += usize::from(!own);
         });
         if strays == 0 {
             return Ok(());
         }
-        let message = "a kernel is given memory that is none of this call's operands and not its output: take the views \
-                       from the operands and the output of the same call";
+        let message = "a kernel is given memory outside of this call's operands and output: take the views from the operands \
+                       and the output of the same call";
         Err(Error::value(self.operation, message))
     }
 }

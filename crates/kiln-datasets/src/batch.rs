@@ -107,7 +107,7 @@ pub trait Dataset: Send + Sync {
         Self: Sized,
     {
         let [first, second] = match self.sequential() {
-            true => split::in_order(self.len(), fraction)?,
+            true => split::in_order(self.len(), fraction, self.fixed_batch_size())?,
             false => split::shuffled(self.len(), fraction, seed)?,
         };
         Ok([Subset::new(self, first)?, Subset::new(self, second)?])

@@ -21,9 +21,16 @@ fn second(samples: usize, fraction: f64) -> Result<usize> {
     Ok(count)
 }
 
-/// The last samples are the second part.
-pub(crate) fn in_order(samples: usize, fraction: f64) -> Result<Parts> {
-    let first = samples - second(samples, fraction)?;
+/// The last samples are the second part. Where batches have a fixed size, both parts are whole batches: else rows that continue those
+/// of the batch before would be torn apart.
+pub(crate) fn in_order(samples: usize, fraction: f64, batch: Option<usize>) -> Result<Parts> {
+    let (mut count, batch) = (second(samples, fraction)?, batch.unwrap_or(1).max(1));
+    if samples < 2 * batch {
+        let why = format!("{samples} samples are not two batches of {batch}, the fixed batch size of this data set");
+        return Err(Error::value("split", why));
+    }
+    count = ((count + batch / 2) / batch * batch).clamp(batch, samples - batch);
+    let first = samples - count;
     Ok([(0..first).collect(), (first..samples).collect()])
 }
 

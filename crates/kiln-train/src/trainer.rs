@@ -198,9 +198,6 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
 
     fn run(&mut self, data: &dyn Dataset, mut options: FitOptions<'_>) -> Result<History> {
         let device = self.device();
-        if options.batch_size > 0 {
-            self.batch_size = options.batch_size;
-        }
         let split = options.split(&data)?;
         let (data, validation): (&dyn Dataset, Option<&dyn Dataset>) = match &split {
             Some([training, validation]) => (training, Some(validation)),
@@ -218,6 +215,10 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             self.objective.begin_pass();
             self.objective.loss(&batch, &Ctx::train(options.seed, self.steps)).map(drop)
         })?;
+        // Of a `fit` that is refused nothing stays.
+        if options.batch_size > 0 {
+            self.batch_size = options.batch_size;
+        }
         let reported = self.reported(validation.is_some());
         options.callbacks.iter_mut().try_for_each(|callback| callback.on_fit_begin(&reported))?;
         let mut loader = Loader::new(data).batch_size(options.batch_size).workers(options.workers).device(&device);

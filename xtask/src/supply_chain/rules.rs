@@ -61,7 +61,7 @@ fn license(package: &Package) -> Option<String> {
             Some(format!("{name} {version} is under {license}, which xtask/src/supply_chain/rules.rs does not allow"))
         }
         Err(error) => {
-            Some(format!("{name} {version}: its license {license:?} is no SPDX expression: {}", error.reason))
+            Some(format!("{name} {version}: its license {license:?} is not an SPDX expression: {}", error.reason))
         }
     }
 }
@@ -116,7 +116,7 @@ mod tests {
             assert!(told(package("a", "1.0.0", Some(refused))).contains("does not allow"), "{refused}");
         }
         assert_eq!(told(package("a", "1.0.0", None)), "a 1.0.0 names no license");
-        assert!(told(package("a", "1.0.0", Some("as you like"))).contains("is no SPDX expression"));
+        assert!(told(package("a", "1.0.0", Some("as you like"))).contains("is not an SPDX expression"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Operations from outside of Kiln, with their gradients.
 
 use crate::{Backward, Function, Var};
-use kiln_tensor::{CustomOp, Result, Tensor};
+use kiln_tensor::{CustomOp, Error, Result, Tensor};
 use std::sync::Arc;
 
 /// A [`CustomOp`] that can be differentiated: with its composed form, which is its gradient too, and a gradient of its own where
@@ -80,6 +80,11 @@ impl<O: CustomFunction> Function for Custom<O> {
         if !pass.records()
             && let Some(gradients) = self.op.gradients(&self.operands, &self.y, dy.tensor())?
         {
+            if gradients.len() != self.operands.len() {
+                let (given, expected) = (gradients.len(), self.operands.len());
+                let message = format!("`gradients` gives {given} gradients for {expected} operands");
+                return Err(Error::value(self.op.name(), message));
+            }
             for (position, gradient) in gradients.into_iter().enumerate() {
                 if let Some(gradient) = gradient {
                     pass.accumulate(position, Var::constant(gradient))?;

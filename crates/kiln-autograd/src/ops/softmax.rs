@@ -37,12 +37,15 @@ impl Function for Logsumexp {
         "logsumexp"
     }
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        if !pass.records() {
+            return pass.accumulate(0, Var::constant(self.x.softmax(-1)?.mul(dy.tensor())?));
+        }
         pass.differentiate(&dy, |inputs| composed::logsumexp(&inputs.take(0, &self.x)?))
     }
 }
 
 impl Var {
-    /// Half types are computed in f32: a rounded output is no place to take a slope at.
+    /// Half types are computed in f32, as slopes are not taken at rounded outputs.
     fn squashed(&self, kind: SoftmaxKind, axis: usize) -> Result<Var> {
         let last = self.shape().rank() - 1;
         if axis != last {
@@ -75,7 +78,7 @@ impl Var {
         self.squashed(SoftmaxKind::LogSoftmax, axis_index("log_softmax", axis, self.shape())?)
     }
 
-    /// ln Σ exp(x) along `axis`, computed without overflow; −∞ of nothing but −∞.
+    /// ln Σ exp(x) along `axis`, computed without overflow; −∞ where all elements are −∞.
     ///
     /// # Errors
     /// An axis out of range or without elements, or a dtype that is not a float type.

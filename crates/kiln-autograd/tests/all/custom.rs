@@ -139,3 +139,25 @@ fn bad_operands() {
     let error = Tensor::custom(&Wrong, &[x.tensor()]).unwrap_err().to_string();
     assert_eq!(error, "custom: elements of f64 are asked for as f32");
 }
+
+/// What a kernel leaves unwritten of a bool output is false, whatever the memory held before.
+#[test]
+fn a_bool_output_that_is_not_written() {
+    struct Lazy;
+    impl CustomOp for Lazy {
+        fn name(&self) -> &'static str {
+            "lazy"
+        }
+        fn output(&self, operands: &[&Tensor]) -> Result<(Shape, DType)> {
+            Ok((*operands[0].shape(), DType::Bool))
+        }
+        fn cpu(&self, _: &[HostOperand<'_>], _: HostOutput<'_>) -> Result<Ran> {
+            Ok(Ran::Done)
+        }
+    }
+    let cpu = Device::cpu_of(1 << 20);
+    drop(Tensor::full([64], 7.0, DType::U8, &cpu).unwrap());
+    let x = Tensor::ones([64], DType::U8, &cpu).unwrap();
+    drop(Tensor::full([64], 7.0, DType::U8, &cpu).unwrap());
+    assert_eq!(Tensor::custom(&Lazy, &[&x]).unwrap().unwrap().to_vec::<bool>().unwrap(), [false; 64]);
+}

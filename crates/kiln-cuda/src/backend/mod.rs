@@ -37,8 +37,9 @@ macro_rules! primitives {
     )+ };
 }
 
-// SAFETY: the machine hands out disjoint memory of at least the size that is asked for; kernels write their outputs alone, which the
-// simulator checks.
+// SAFETY: the machine hands out disjoint memory of at least the size that is asked for; Kiln's kernels write their outputs alone, which
+// the simulator checks. Of kernels from outside `GpuLauncher` checks the views; that they stay within these on a card is their author's
+// duty (`GpuKernel::new`).
 unsafe impl<M: Machine> Backend for Gpu<M> {
     fn name(&self) -> &str {
         self.machine().name()

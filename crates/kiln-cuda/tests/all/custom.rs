@@ -140,7 +140,7 @@ fn views_of_another_call_are_refused() {
     let second = tensor([2.0; 1000], &gpu);
     for part in [0, 1] {
         let sentence = message(Tensor::custom(&using(part), &[&second]));
-        assert!(sentence.starts_with("op: a kernel is given memory that is none of this call's"), "{sentence}");
+        assert!(sentence.starts_with("op: a kernel is given memory outside of this call's"), "{sentence}");
     }
     assert_eq!((first.to_vec::<f32>().unwrap(), gpu.launches("scaled")), (vec![1.0; 100], 0));
 }

@@ -62,12 +62,13 @@ pub(crate) fn attempt(
         let mut response = request.call().map_err(|error| Failure::Again(error.to_string()))?;
         match response.status().as_u16() {
             200 => {
-                partial.restart()?;
-                earlier = 0;
+                // First its length: a page that says what went wrong must not cost what is there already.
                 let length = response.body().content_length();
                 if let Some(length) = length.filter(|&length| length != remote.size) {
                     return Err(Failure::Gone(format!("it has {length} bytes, {} are expected", remote.size)));
                 }
+                partial.restart()?;
+                earlier = 0;
             }
             206 if range_start(&response) == Some(earlier) => {}
             206 | 416 => {

@@ -142,6 +142,19 @@ fn samples_that_overlap_are_cut_in_two() {
     assert!(windows.split_stratified(0.2, 1).unwrap_err().to_string().contains("follow one another"));
 }
 
+/// Streams that go on from batch to batch stay whole: each part is made of whole batches.
+#[test]
+fn both_parts_of_streams_are_whole_batches() {
+    let streams = TextStreams::new((0..401).collect(), 4, 10).unwrap();
+    for fraction in [0.03, 0.2, 0.33, 0.5, 0.97] {
+        let [first, second] = streams.split(fraction, 1).unwrap();
+        assert_eq!((first.fixed_batch_size(), second.fixed_batch_size()), (Some(4), Some(4)), "{fraction}");
+        assert_eq!(first.len() + second.len(), streams.len());
+    }
+    let one = TextStreams::new((0..45).collect(), 4, 10).unwrap();
+    assert!(one.split(0.5, 1).unwrap_err().to_string().contains("not two batches of 4"));
+}
+
 #[test]
 fn splits_that_make_no_sense_are_one_sentence() {
     let data = integers(&[0, 0, 1, 1]);

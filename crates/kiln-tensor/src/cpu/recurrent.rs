@@ -54,7 +54,7 @@ impl OnCpu for RecurrentCall<'_> {
 impl OnCpu for RecurrentGradCall<'_> {
     unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
         let (isa, dtype) = (cpu.isa, self.dh0.dtype);
-        // SAFETY: as in `forward`.
+        // SAFETY: as for `RecurrentCall`.
         numbers!(dtype, "recurrent_grad", T => unsafe {
             let s = sequence::<T>(&self.layer, self.states.layout.shape());
             let workspace = workspace(cpu, dtype, recurrent::backward_workspace(isa, &s))?;

@@ -139,12 +139,8 @@ impl HostOutput<'_> {
         expect_type::<T>(self.0.dtype)?;
         let first = (self.0.buffer.address as *mut T).wrapping_add(self.0.offset);
         let count = self.0.elements();
-        if T::DTYPE == DType::Bool {
-            // SAFETY: as below. A reused buffer may hold bytes that are no `bool`.
-            unsafe { first.cast::<u8>().write_bytes(0, count) };
-        }
         // SAFETY: only `run_on_cpu` makes one: an output of this dtype, row-major, that nobody else uses meanwhile; any bytes are a
-        // valid number.
+        // valid number, and bools were zeroed.
         Ok(unsafe { std::slice::from_raw_parts_mut(first, count) })
     }
 }
@@ -173,7 +169,12 @@ impl Tensor {
         let (shape, dtype) = op.output(operands)?;
         let rows = operands.iter().map(|operand| operand.contiguous()).collect::<Result<Vec<_>>>()?;
         let views: Vec<View<'_>> = rows.iter().map(Tensor::view).collect();
-        let out = Tensor::output(&shape, dtype, first.device())?;
+        // A reused buffer may hold bytes that are not valid as `bool`, and the kernel may leave elements unwritten.
+        let out = if dtype == DType::Bool {
+            Tensor::zeros(shape, dtype, first.device())?
+        } else {
+            Tensor::output(&shape, dtype, first.device())?
+        };
         let ran = first.device().run(&Call::Custom(CustomCall { op, operands: &views, out: out.out() }))?;
         Ok((ran == Ran::Done).then_some(out))
     }

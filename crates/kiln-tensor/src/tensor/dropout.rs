@@ -20,8 +20,10 @@ pub struct DropoutCall<'a> {
 /// The composed form.
 ///
 /// # Errors
-/// Those of the operations.
+/// A stream that is not i64 (2,) on x's device; those of the operations.
 pub fn composed<T: Arithmetic>(rate: f64, x: &T, stream: &Tensor) -> Result<T> {
+    Tensor::check_stream("dropout", stream)?;
+    check_device("dropout", x.value(), stream)?;
     let (shape, device) = (x.value().shape(), x.value().device());
     let draw = Tensor::output(shape, DType::F32, device)?;
     device.random(Distribution::Uniform { low: 0.0, high: 1.0 }, draw.out(), stream.view())?;

@@ -98,6 +98,8 @@ impl<T> RecurrentOptions<'_, T> {
 /// What a recurrent layer's steps have left.
 #[derive(Clone, Debug)]
 pub struct RecurrentStates {
+    /// The cell.
+    pub cell: RecurrentCell,
     /// (T, N, G·H): the gates, in PyTorch's order; none where the device has no kernel and the steps were composed.
     pub gates: Option<Tensor>,
     /// (T, N, G·H): the input's part of the gates' arguments, where the steps were composed.
@@ -268,9 +270,9 @@ impl Tensor {
         };
         if gates.device().run(&Call::Recurrent(call))? == Ran::NotHere {
             let RecurrentSteps { states, cells } = composed(&gates, weight, options)?;
-            return Ok(RecurrentStates { gates: None, input: Some(gates), states, inner: cells });
+            return Ok(RecurrentStates { cell: options.cell, gates: None, input: Some(gates), states, inner: cells });
         }
-        Ok(RecurrentStates { gates: Some(gates), input: None, states, inner })
+        Ok(RecurrentStates { cell: options.cell, gates: Some(gates), input: None, states, inner })
     }
 
     /// bool (steps, n): whether sequence n of this length, i64 (n,), has that step.
@@ -304,20 +306,21 @@ impl Tensor {
 }
 
 impl RecurrentStates {
-    /// The state after the last step, (N, H); none of no steps.
+    /// The state after the last step, (N, H); `None` where there are 0 steps.
     ///
     /// # Errors
-    /// None but a view's.
+    /// Those of a view.
     pub fn last(&self, reverse: bool) -> Result<Option<Tensor>> {
         last(&self.states, reverse)
     }
 
-    /// An LSTM's cell state after the last step, (N, H).
+    /// An LSTM's cell state after the last step, (N, H); `None` of another cell, or where there are 0 steps.
     ///
     /// # Errors
-    /// None but a view's.
+    /// Those of a view.
     pub fn last_cell(&self, reverse: bool) -> Result<Option<Tensor>> {
-        self.inner.as_ref().map_or(Ok(None), |inner| last(inner, reverse))
+        let cells = self.inner.as_ref().filter(|_| self.cell.has_cell_state());
+        cells.map_or(Ok(None), |cells| last(cells, reverse))
     }
 
     /// The gradients of the gates' arguments and of the first states, from those of the states (T, N, H), of the last
@@ -345,7 +348,15 @@ impl RecurrentStates {
             expect_shape(what, given, expected, "")?;
             given.contiguous().map(Some)
         };
-        let states_grad = incoming("the gradient of the states", states, self.states.dims())?;
+        // The fields are public: what stands there may be of another run.
+        let every_step = [sizes.steps, sizes.batch, sizes.hidden];
+        let kept_states = incoming("the states", Some(&self.states), &every_step)?;
+        let kept_inner = incoming("the inner states", self.inner.as_ref(), &every_step)?;
+        let (Some(kept_states), true) = (kept_states, kept_inner.is_some() == options.cell.has_inner()) else {
+            return Err(Error::value("recurrent_grad", "these are the states of another kind of cell"));
+        };
+        let gates = &gates.contiguous()?;
+        let states_grad = incoming("the gradient of the states", states, &every_step)?;
         let last_grad = incoming("the gradient of the last state", last, &first)?;
         let cell_grad = incoming("the gradient of the cell state", cell, &first)?;
         let output = |shape: &Shape| Tensor::output(shape, weight.dtype, weight.device());
@@ -360,8 +371,8 @@ impl RecurrentStates {
         let call = RecurrentGradCall {
             layer: operands.layer(options),
             gates: gates.view(),
-            states: self.states.view(),
-            inner: self.inner.as_ref().map(Tensor::view),
+            states: kept_states.view(),
+            inner: kept_inner.as_ref().map(Tensor::view),
             states_grad: states_grad.as_ref().map(Tensor::view),
             last_grad: last_grad.as_ref().map(Tensor::view),
             cell_grad: cell_grad.as_ref().map(Tensor::view),

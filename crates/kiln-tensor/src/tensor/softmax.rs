@@ -108,7 +108,7 @@ impl Tensor {
         self.squashed(SoftmaxKind::LogSoftmax, axis_index("log_softmax", axis, self.shape())?)
     }
 
-    /// ln Σ exp(x) along `axis`, computed without overflow; −∞ of nothing but −∞.
+    /// ln Σ exp(x) along `axis`, computed without overflow; −∞ where all elements are −∞.
     ///
     /// ```
     /// use kiln_tensor::{Device, Tensor};

@@ -112,6 +112,9 @@ impl UpdateTensors<'_> {
                 format!("the rule keeps {} states, {states} were given", rule.states()),
             ));
         }
+        if self.states[..states].iter().any(Option::is_none) {
+            return Err(Error::value("update", "the first state is missing: a rule with one state takes that"));
+        }
         Ok(())
     }
 }

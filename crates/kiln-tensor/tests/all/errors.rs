@@ -462,3 +462,24 @@ fn normalization_and_padding() {
     );
     check(x.crop(&[(3, 2)]), ErrorKind::Shape, "crop: 3 and 2 elements are more than axis 2 of (2, 3, 4) has");
 }
+
+#[test]
+fn an_update_has_its_first_states() {
+    let step = Tensor::from_slice(&[0.1f64, 1.0], [2], &Device::cpu()).unwrap();
+    let rule = UpdateRule::Sgd { momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: false };
+    let ones = || Tensor::ones([2], DType::F32, &Device::cpu()).unwrap();
+    let (mut parameter, gradient, mut state) = (ones(), ones(), ones());
+    let states = [None, Some(&mut state)];
+    let tensors = &mut [UpdateTensors { parameter: &mut parameter, gradient: &gradient, states }];
+    assert!(Tensor::update(rule, &step, tensors).unwrap_err().to_string().contains("the first state is missing"));
+    assert_eq!(parameter.to_vec::<f32>().unwrap(), [1.0; 2]);
+}
+
+#[test]
+fn a_composed_dropout_checks_its_stream() {
+    let x = Tensor::ones([4], DType::F32, &Device::cpu()).unwrap();
+    let bytes = Tensor::from_slice(&[1u8, 2], [2], &Device::cpu()).unwrap();
+    assert!(kiln_tensor::composed::dropout(0.5, &x, &bytes).is_err());
+    let elsewhere = Tensor::from_slice(&[1i64, 2], [2], &Device::cpu_of(1 << 20)).unwrap();
+    assert!(kiln_tensor::composed::dropout(0.5, &x, &elsewhere).is_err());
+}

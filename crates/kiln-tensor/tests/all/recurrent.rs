@@ -70,3 +70,24 @@ fn memory_that_is_shared_is_not_written() {
     let no_steps = zeros(&[0, 2, 3]).recurrent(&zeros(&[3, 3]), &RecurrentOptions::new(RecurrentCell::Tanh)).unwrap();
     assert!(no_steps.last(false).unwrap().is_none());
 }
+
+#[test]
+fn states_of_another_run_are_refused() {
+    let options = RecurrentOptions::new(RecurrentCell::Lstm);
+    let weight = zeros(&[16, 4]);
+    let after = zeros(&[3, 2, 16]).recurrent(&weight, &options).unwrap();
+    assert!(after.grad(&weight, &options, None, None, None).unwrap().is_some());
+    let wrong = |change: &dyn Fn(&mut kiln_tensor::RecurrentStates)| {
+        let mut states = after.clone();
+        change(&mut states);
+        states.grad(&weight, &options, None, None, None).unwrap_err().to_string()
+    };
+    assert!(wrong(&|states| states.states = states.states.to_dtype(DType::F64).unwrap()).contains("dtypes"));
+    assert!(wrong(&|states| states.states = zeros(&[2, 4])).contains("the states has shape (2, 4)"));
+    assert!(wrong(&|states| states.inner = Some(zeros(&[3, 1, 4]))).contains("the inner states has shape"));
+    assert!(wrong(&|states| states.inner = None).contains("another kind of cell"));
+    // Only an LSTM has a cell state.
+    let gru = RecurrentOptions::new(RecurrentCell::Gru { reset_after: true });
+    let after = zeros(&[3, 2, 12]).recurrent(&zeros(&[12, 4]), &gru).unwrap();
+    assert!(after.last_cell(false).unwrap().is_none());
+}

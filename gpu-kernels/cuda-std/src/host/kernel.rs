@@ -6,7 +6,10 @@ use crate::Parameter;
 /// The parameters of a kernel, which launch it.
 ///
 /// [`kernel!`](crate::kernel) implements it for each type that a kernel is declared for.
-pub trait Kernel: Parameter {
+///
+/// # Safety
+/// Each entry takes parameters of this type, and `launch` and `launch_with` stay as they are here.
+pub unsafe trait Kernel: Parameter {
     /// The kernel's entries for these parameters: one, or one for each value of its constant.
     const ENTRIES: &'static [KernelInfo];
 
@@ -48,7 +51,8 @@ macro_rules! __entry {
         const _: () = {
             type Parameters = $($type)+;
 
-            impl $crate::Kernel for Parameters {
+            // SAFETY: the entries below take these parameters.
+            unsafe impl $crate::Kernel for Parameters {
                 const ENTRIES: &'static [$crate::KernelInfo] = &[$({
                     // SAFETY: `Launch::new` was promised parameters of this type.
                     #[allow(dead_code)]
