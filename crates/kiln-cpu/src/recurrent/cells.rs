@@ -1,37 +1,33 @@
-//! The cells of one step over some sequences and units, forward.
+//! The cells of one step over some sequences and units, forward and backward.
 
 use super::rows::Rows;
 use crate::operand::Number;
 use crate::reduce::LANES;
 use crate::softmax::{group, put};
 use crate::{Isa, Kernel, Simd};
-use kiln_math::{RecurrentCell, recurrent};
+use kiln_math::RecurrentCell;
+use kiln_math::recurrent::{After, Before, Cell, CellVisitor, Inner, Slopes};
+use std::marker::PhantomData;
 use std::ops::Range;
 
-/// What a step's cells read and write: rows are sequences, columns units, gates one after the other.
+/// What both directions of a step read: rows are sequences, columns units, gates one after the other.
 #[derive(Clone)]
-pub(super) struct ForwardStep<'a, T> {
+pub(super) struct Part<'a, T> {
     pub(super) sequences: Range<usize>,
     pub(super) units: Range<usize>,
     pub(super) hidden: usize,
-    /// The arguments of the gates; they become the gates.
-    pub(super) gates: Rows<T>,
-    /// The states before and after.
+    /// The states before.
     pub(super) before: Rows<T>,
-    pub(super) after: Rows<T>,
-    /// An LSTM's cell state before; else nothing.
+    /// The second states before, of cells that have one.
     pub(super) inner_before: Rows<T>,
-    /// An LSTM's cell state after; a GRU's third product or its factor.
-    pub(super) inner: Rows<T>,
-    pub(super) bias: Option<&'a [T]>,
+    /// (W·hidden,): the units' own weights.
+    pub(super) weights: &'a [T],
     /// This step's, one a sequence.
     pub(super) mask: Option<&'a [bool]>,
     pub(super) keep: Option<Rows<T>>,
-    /// Where the state goes times `keep`, for the next step's product.
-    pub(super) kept: Rows<T>,
 }
 
-impl<T: Number> ForwardStep<'_, T> {
+impl<T: Number> Part<'_, T> {
     /// The columns of gate `g`.
     #[inline(always)]
     fn gate(&self, g: usize) -> Range<usize> {
@@ -44,236 +40,406 @@ impl<T: Number> ForwardStep<'_, T> {
         self.mask.is_some_and(|mask| !mask[sequence])
     }
 
-    /// The state times `keep`, if there is one.
+    /// A sequence's gates.
+    ///
+    /// # Safety
+    /// As [`Rows::read`].
     #[inline(always)]
-    fn put_kept<S: Simd>(&self, sequence: usize, state: &[T]) {
-        if let Some(keep) = self.keep {
-            // SAFETY: this step's own part.
-            let (keep, kept) = unsafe { (keep.read(sequence, &self.units), self.kept.write(sequence, &self.units)) };
-            multiply::<S, T>(kept, keep, state);
-        }
+    unsafe fn read_gates<'r, const G: usize>(&self, gates: Rows<T>, sequence: usize) -> [&'r [T]; G] {
+        // SAFETY: as the caller promises.
+        std::array::from_fn(|g| unsafe { gates.read(sequence, &self.gate(g)) })
+    }
+
+    /// A sequence's gates, to be written.
+    ///
+    /// # Safety
+    /// As [`Rows::write`].
+    #[inline(always)]
+    unsafe fn write_gates<'r, const G: usize>(&self, gates: Rows<T>, sequence: usize) -> [&'r mut [T]; G] {
+        // SAFETY: as the caller promises; the gates have no column in common.
+        std::array::from_fn(|g| unsafe { gates.write(sequence, &self.gate(g)) })
+    }
+
+    /// The units' own weights.
+    #[inline(always)]
+    fn weights<const W: usize>(&self) -> [&[T]; W] {
+        std::array::from_fn(|w| &self.weights[self.gate(w)])
     }
 }
 
-/// out = a ⊙ b
+/// A step forward.
+#[derive(Clone)]
+pub(super) struct ForwardStep<'a, T> {
+    pub(super) part: Part<'a, T>,
+    /// The arguments of the gates; they become the gates.
+    pub(super) gates: Rows<T>,
+    /// The states after.
+    pub(super) after: Rows<T>,
+    /// What the cell has beside its state.
+    pub(super) inner: Rows<T>,
+    /// Where the state goes times `keep`, for the next step's product.
+    pub(super) kept: Rows<T>,
+}
+
+/// A step backward.
+#[derive(Clone)]
+pub(super) struct BackwardStep<'a, T> {
+    pub(super) part: Part<'a, T>,
+    /// What the forward pass left.
+    pub(super) gates: Rows<T>,
+    pub(super) inner: Rows<T>,
+    /// The gradient of this step's state as an output.
+    pub(super) dy: Option<Rows<T>>,
+    /// The gradients of the state and of a second state, of the step after; they become those of the step before, but for what
+    /// comes through the recurrent product.
+    pub(super) dh: Rows<T>,
+    pub(super) dc: Rows<T>,
+    /// What came through the recurrent product, where it is not in `dh` already; after it the gradient of the factor.
+    pub(super) product: Option<Rows<T>>,
+    /// The gradients of the gates' arguments.
+    pub(super) dgates: Rows<T>,
+    /// The gradient of the product that is apart.
+    pub(super) dproduct: Rows<T>,
+    /// The gradients of each unit's own weights, of this sequence so far.
+    pub(super) dweights: Rows<T>,
+    /// Sequences.
+    pub(super) batch: usize,
+}
+
+/// The same place in each of several arrays of lanes.
 #[inline(always)]
-pub(super) fn multiply<S: Simd, T: Number>(out: &mut [T], a: &[T], b: &[T]) {
-    for at in (0..out.len()).step_by(LANES) {
-        let (mut x, y) = (group::<S, T>(a, at, T::default()), group::<S, T>(b, at, T::default()));
+fn lane<R: Copy, const N: usize>(groups: &[[R; LANES]; N], l: usize) -> [R; N] {
+    std::array::from_fn(|n| groups[n][l])
+}
+
+#[inline(always)]
+fn groups<S: Simd, T: Number, const N: usize>(rows: &[&[T]; N], at: usize) -> [[T::In<S>; LANES]; N] {
+    std::array::from_fn(|n| group::<S, T>(rows[n], at, T::default()))
+}
+
+/// to = f(to, a, b), number by number.
+#[inline(always)]
+fn combine<S: Simd, T: Number>(to: &mut [T], [a, b]: [&[T]; 2], f: impl Fn(T::In<S>, T::In<S>, T::In<S>) -> T::In<S>) {
+    let zero = T::default();
+    for at in (0..to.len()).step_by(LANES) {
+        let mut x = group::<S, T>(to, at, zero);
+        let (a, b) = (group::<S, T>(a, at, zero), group::<S, T>(b, at, zero));
         for l in 0..LANES {
-            x[l] = x[l] * y[l];
+            x[l] = f(x[l], a[l], b[l]);
         }
-        put::<S, T>(out, at, x);
+        put::<S, T>(to, at, x);
     }
 }
 
-struct Simple<'a, 'b, T>(&'a ForwardStep<'b, T>, bool);
+/// A step of a cell, or what comes before its last product.
+struct Advance<'a, 'b, T, C, const G: usize, const W: usize> {
+    step: &'a ForwardStep<'b, T>,
+    cell: PhantomData<C>,
+    before_factor: bool,
+}
 
-impl<T: Number> Kernel for Simple<'_, '_, T> {
+impl<T: Number, C: Cell<G, W>, const G: usize, const W: usize> Kernel for Advance<'_, '_, T, C, G, W> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let Simple(step, relu) = self;
-        for n in step.sequences.clone() {
-            // SAFETY: this part's rows and columns, which nobody else touches in this phase.
-            let (a, before, after) = unsafe {
-                let (units, gate) = (&step.units, &step.gate(0));
-                (step.gates.write(n, gate), step.before.read(n, units), step.after.write(n, units))
-            };
-            if step.is_masked(n) {
-                after.copy_from_slice(before);
+        for n in self.step.part.sequences.clone() {
+            if C::INNER == Inner::Factor && self.before_factor {
+                self.factor::<S>(n);
             } else {
-                for at in (0..a.len()).step_by(LANES) {
-                    let mut x = group::<S, T>(a, at, T::default());
-                    for x in &mut x {
-                        *x = recurrent::simple(relu, *x);
-                    }
-                    put::<S, T>(a, at, x);
-                    put::<S, T>(after, at, x);
-                }
+                self.advance::<S>(n);
             }
-            step.put_kept::<S>(n, after);
         }
     }
 }
 
-struct Lstm<'a, 'b, T>(&'a ForwardStep<'b, T>);
-
-impl<T: Number> Kernel for Lstm<'_, '_, T> {
-    type Output = ();
+impl<T: Number, C: Cell<G, W>, const G: usize, const W: usize> Advance<'_, '_, T, C, G, W> {
+    /// The step of a sequence.
     #[inline(always)]
-    fn run<S: Simd>(self) {
-        let step = self.0;
-        for n in step.sequences.clone() {
-            let units = &step.units;
-            // SAFETY: this part's rows and columns, which nobody else touches in this phase.
-            let ([i, f, g, o], before, after) = unsafe {
-                let gates = [0, 1, 2, 3].map(|gate| step.gates.write(n, &step.gate(gate)));
-                (gates, step.before.read(n, units), step.after.write(n, units))
-            };
-            // SAFETY: as above.
-            let (c, c_after) = unsafe { (step.inner_before.read(n, units), step.inner.write(n, units)) };
-            if step.is_masked(n) {
-                after.copy_from_slice(before);
-                c_after.copy_from_slice(c);
-                step.put_kept::<S>(n, after);
-                continue;
+    fn advance<S: Simd>(&self, n: usize) {
+        let (step, part, zero) = (self.step, &self.step.part, T::default());
+        let units = &part.units;
+        // SAFETY: this part's rows and columns, which nobody else touches in this phase.
+        let (gates, before, after) =
+            unsafe { (part.write_gates::<G>(step.gates, n), part.before.read(n, units), step.after.write(n, units)) };
+        // SAFETY: as above; no two of the three overlap, and what the cell does not have is not looked at.
+        let (cell, inner): (&[T], &mut [T]) = unsafe {
+            match C::INNER {
+                Inner::Nothing | Inner::Factor => (&[], &mut []),
+                Inner::State => (part.inner_before.read(n, units), step.inner.write(n, units)),
+                Inner::Product => (&[], step.inner.write(n, units)),
             }
-            let zero = T::default();
-            for at in (0..c.len()).step_by(LANES) {
-                let (mut a, mut b) = (group::<S, T>(i, at, zero), group::<S, T>(f, at, zero));
-                let (mut d, mut e) = (group::<S, T>(g, at, zero), group::<S, T>(o, at, zero));
-                let (mut cell, mut state) = (group::<S, T>(c, at, zero), a);
-                for l in 0..LANES {
-                    let gates;
-                    (gates, cell[l], state[l]) = recurrent::lstm([a[l], b[l], d[l], e[l]], cell[l]);
-                    [a[l], b[l], d[l], e[l]] = gates;
-                }
-                put::<S, T>(i, at, a);
-                put::<S, T>(f, at, b);
-                put::<S, T>(g, at, d);
-                put::<S, T>(o, at, e);
-                put::<S, T>(c_after, at, cell);
-                put::<S, T>(after, at, state);
+        };
+        if part.is_masked(n) {
+            after.copy_from_slice(before);
+            if C::INNER == Inner::State {
+                inner.copy_from_slice(cell);
             }
-            step.put_kept::<S>(n, after);
-        }
-    }
-}
-
-/// A GRU's step whose reset gate comes after the product.
-struct Gru<'a, 'b, T>(&'a ForwardStep<'b, T>);
-
-impl<T: Number> Kernel for Gru<'_, '_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self) {
-        let step = self.0;
-        for n in step.sequences.clone() {
-            let units = &step.units;
-            // SAFETY: this part's rows and columns, which nobody else touches in this phase.
-            let ([r, z, new], before, after, inner) = unsafe {
-                let gates = [0, 1, 2].map(|gate| step.gates.write(n, &step.gate(gate)));
-                (gates, step.before.read(n, units), step.after.write(n, units), step.inner.write(n, units))
-            };
-            if step.is_masked(n) {
-                after.copy_from_slice(before);
-                step.put_kept::<S>(n, after);
-                continue;
-            }
-            let zero = T::default();
-            for at in (0..r.len()).step_by(LANES) {
-                let (mut a, mut b) = (group::<S, T>(r, at, zero), group::<S, T>(z, at, zero));
-                let (mut d, mut e) = (group::<S, T>(new, at, zero), group::<S, T>(inner, at, zero));
-                let mut state = group::<S, T>(before, at, zero);
-                if let Some(bias) = step.bias {
-                    let bias = group::<S, T>(&bias[units.clone()], at, zero);
-                    for l in 0..LANES {
-                        e[l] = e[l] + bias[l];
-                    }
-                }
-                for l in 0..LANES {
-                    let gates;
-                    (gates, state[l]) = recurrent::gru([a[l], b[l], d[l]], e[l], state[l]);
-                    [a[l], b[l], d[l]] = gates;
-                }
-                put::<S, T>(r, at, a);
-                put::<S, T>(z, at, b);
-                put::<S, T>(new, at, d);
-                put::<S, T>(inner, at, e);
-                put::<S, T>(after, at, state);
-            }
-            step.put_kept::<S>(n, after);
-        }
-    }
-}
-
-/// The first half of a GRU's step whose reset gate comes before the product: r, z, and r⊙h.
-struct Reset<'a, 'b, T>(&'a ForwardStep<'b, T>);
-
-impl<T: Number> Kernel for Reset<'_, '_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self) {
-        let step = self.0;
-        for n in step.sequences.clone() {
-            let units = &step.units;
-            // SAFETY: this part's rows and columns, which nobody else touches in this phase.
-            let ([r, z], before, inner) = unsafe {
-                let gates = [0, 1].map(|gate| step.gates.write(n, &step.gate(gate)));
-                (gates, step.before.read(n, units), step.inner.write(n, units))
-            };
-            let zero = T::default();
-            for at in (0..r.len()).step_by(LANES) {
-                let (mut a, mut b) = (group::<S, T>(r, at, zero), group::<S, T>(z, at, zero));
+        } else {
+            let weights = part.weights::<W>();
+            for at in (0..after.len()).step_by(LANES) {
+                let mut a: [[T::In<S>; LANES]; G] = std::array::from_fn(|g| group::<S, T>(gates[g], at, zero));
                 let mut h = group::<S, T>(before, at, zero);
+                let mut x = match C::INNER {
+                    Inner::State => group::<S, T>(cell, at, zero),
+                    Inner::Product => group::<S, T>(inner, at, zero),
+                    Inner::Nothing | Inner::Factor => [zero.enter::<S>(); LANES],
+                };
+                let weights = groups::<S, T, W>(&weights, at);
                 for l in 0..LANES {
-                    (a[l], b[l]) = (kiln_math::Real::sigmoid(a[l]), kiln_math::Real::sigmoid(b[l]));
-                    h[l] = a[l] * h[l];
-                }
-                put::<S, T>(r, at, a);
-                put::<S, T>(z, at, b);
-                put::<S, T>(inner, at, h);
-            }
-            if let Some(keep) = step.keep {
-                // SAFETY: only read, in this phase.
-                let keep = unsafe { keep.read(n, units) };
-                for at in (0..inner.len()).step_by(LANES) {
-                    let (mut x, y) = (group::<S, T>(inner, at, zero), group::<S, T>(keep, at, zero));
-                    for l in 0..LANES {
-                        x[l] = x[l] * y[l];
+                    let before = Before { h: h[l], inner: x[l], weights: lane(&weights, l) };
+                    let after = C::step(lane(&a, l), &before);
+                    for g in 0..G {
+                        a[g][l] = after.gates[g];
                     }
+                    (x[l], h[l]) = (after.inner, after.h);
+                }
+                for g in 0..G {
+                    put::<S, T>(gates[g], at, a[g]);
+                }
+                if matches!(C::INNER, Inner::State | Inner::Product) {
                     put::<S, T>(inner, at, x);
                 }
+                put::<S, T>(after, at, h);
             }
+        }
+        if let Some(keep) = part.keep {
+            // SAFETY: this step's own part.
+            let (keep, kept) = unsafe { (keep.read(n, units), step.kept.write(n, units)) };
+            combine::<S, T>(kept, [keep, after], |_, keep, h| keep * h);
+        }
+    }
+
+    /// What the last gate's weight is multiplied by.
+    #[inline(always)]
+    fn factor<S: Simd>(&self, n: usize) {
+        let (step, part, zero) = (self.step, &self.step.part, T::default());
+        // SAFETY: this part's rows and columns, which nobody else touches in this phase.
+        let (gates, before, inner) = unsafe {
+            let inner = step.inner.write(n, &part.units);
+            (part.write_gates::<G>(step.gates, n), part.before.read(n, &part.units), inner)
+        };
+        for at in (0..before.len()).step_by(LANES) {
+            let mut a: [[T::In<S>; LANES]; G] = std::array::from_fn(|g| group::<S, T>(gates[g], at, zero));
+            let mut h = group::<S, T>(before, at, zero);
+            for l in 0..LANES {
+                let (gates, factor) = C::factor(lane(&a, l), h[l]);
+                for g in 0..G {
+                    a[g][l] = gates[g];
+                }
+                h[l] = factor;
+            }
+            // The last gate waits for the product.
+            for g in 0..G - 1 {
+                put::<S, T>(gates[g], at, a[g]);
+            }
+            put::<S, T>(inner, at, h);
+        }
+        if let Some(keep) = part.keep {
+            // SAFETY: only read, in this phase.
+            let keep = unsafe { keep.read(n, &part.units) };
+            combine::<S, T>(inner, [keep, keep], |x, keep, _| x * keep);
         }
     }
 }
 
-/// The second half of it: n and the new state.
-struct Renew<'a, 'b, T>(&'a ForwardStep<'b, T>);
+/// The gradients of a cell's step, or of what comes before its last product.
+struct Retreat<'a, 'b, T, C, const G: usize, const W: usize> {
+    step: &'a BackwardStep<'b, T>,
+    cell: PhantomData<C>,
+    before_factor: bool,
+}
 
-impl<T: Number> Kernel for Renew<'_, '_, T> {
+impl<T: Number, C: Cell<G, W>, const G: usize, const W: usize> Kernel for Retreat<'_, '_, T, C, G, W> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let step = self.0;
-        for n in step.sequences.clone() {
-            let units = &step.units;
-            // SAFETY: this part's rows and columns, which nobody else touches in this phase.
-            let (z, new, before, after) = unsafe {
-                let (z, new) = (step.gates.read(n, &step.gate(1)), step.gates.write(n, &step.gate(2)));
-                (z, new, step.before.read(n, units), step.after.write(n, units))
-            };
-            if step.is_masked(n) {
-                after.copy_from_slice(before);
-                step.put_kept::<S>(n, after);
-                continue;
+        for n in self.step.part.sequences.clone() {
+            if C::INNER == Inner::Factor && self.before_factor {
+                self.factor::<S>(n);
+            } else {
+                self.retreat::<S>(n);
             }
-            let zero = T::default();
-            for at in (0..z.len()).step_by(LANES) {
-                let (z, mut x) = (group::<S, T>(z, at, zero), group::<S, T>(new, at, zero));
-                let mut h = group::<S, T>(before, at, zero);
-                for l in 0..LANES {
-                    x[l] = kiln_math::Real::tanh(x[l]);
-                    h[l] = recurrent::gru_mix(z[l], x[l], h[l]);
-                }
-                put::<S, T>(new, at, x);
-                put::<S, T>(after, at, h);
-            }
-            step.put_kept::<S>(n, after);
         }
     }
 }
 
-/// Runs the cells of a step: those of a GRU whose reset gate comes before its product in two phases, others in one.
-pub(super) fn forward<T: Number>(isa: Isa, cell: RecurrentCell, phase: usize, step: &ForwardStep<'_, T>) {
-    match (cell, phase) {
-        (RecurrentCell::Tanh, _) => isa.run(Simple(step, false)),
-        (RecurrentCell::Relu, _) => isa.run(Simple(step, true)),
-        (RecurrentCell::Lstm, _) => isa.run(Lstm(step)),
-        (RecurrentCell::Gru { reset_after: true }, _) => isa.run(Gru(step)),
-        (RecurrentCell::Gru { reset_after: false }, 0) => isa.run(Reset(step)),
-        (RecurrentCell::Gru { reset_after: false }, _) => isa.run(Renew(step)),
+impl<T: Number, C: Cell<G, W>, const G: usize, const W: usize> Retreat<'_, '_, T, C, G, W> {
+    /// The gradients of a sequence's step.
+    #[inline(always)]
+    fn retreat<S: Simd>(&self, n: usize) {
+        let (step, part, zero) = (self.step, &self.step.part, T::default());
+        let units = &part.units;
+        // SAFETY: this part's rows and columns, which nobody else touches in this phase.
+        let (dgates, dh) = unsafe { (part.write_gates::<G>(step.dgates, n), step.dh.write(n, units)) };
+        // SAFETY: as above; what the cell does not have is not looked at.
+        let (dc, dproduct): (&mut [T], &mut [T]) = unsafe {
+            match C::INNER {
+                Inner::Nothing | Inner::Factor => (&mut [], &mut []),
+                Inner::State => (step.dc.write(n, units), &mut []),
+                Inner::Product => (&mut [], step.dproduct.write(n, units)),
+            }
+        };
+        gather::<S, T>(step, n, dh);
+        if part.is_masked(n) {
+            dgates.into_iter().chain([dproduct]).for_each(|gradient| gradient.fill(zero));
+            return;
+        }
+        // SAFETY: only read.
+        let (gates, before) = unsafe { (part.read_gates::<G>(step.gates, n), part.before.read(n, units)) };
+        // SAFETY: as above.
+        let (cell, inner): (&[T], &[T]) = unsafe {
+            match C::INNER {
+                Inner::Nothing | Inner::Factor => (&[], &[]),
+                Inner::State => (part.inner_before.read(n, units), step.inner.read(n, units)),
+                Inner::Product => (&[], step.inner.read(n, units)),
+            }
+        };
+        let weights = part.weights::<W>();
+        // SAFETY: this part's own.
+        let dweights: [&mut [T]; W] =
+            std::array::from_fn(|w| unsafe { step.dweights.write(w * step.batch + n, units) });
+        let missing = [zero.enter::<S>(); LANES];
+        for at in (0..dh.len()).step_by(LANES) {
+            let mut a = groups::<S, T, G>(&gates, at);
+            let (h, mut dstate) = (group::<S, T>(before, at, zero), group::<S, T>(dh, at, zero));
+            let own = groups::<S, T, W>(&weights, at);
+            let mut sums: [[T::In<S>; LANES]; W] = std::array::from_fn(|w| group::<S, T>(dweights[w], at, zero));
+            let (x_before, x_after, mut dx) = match C::INNER {
+                Inner::State => {
+                    (group::<S, T>(cell, at, zero), group::<S, T>(inner, at, zero), group::<S, T>(dc, at, zero))
+                }
+                Inner::Product => (missing, group::<S, T>(inner, at, zero), missing),
+                Inner::Nothing | Inner::Factor => (missing, missing, missing),
+            };
+            for l in 0..LANES {
+                let before = Before { h: h[l], inner: x_before[l], weights: lane(&own, l) };
+                // No gradient reads the new state where it is no gate.
+                let after = After { gates: lane(&a, l), inner: x_after[l], h: missing[l] };
+                let Slopes { gates, inner, h, weights } = C::grad(&after, &before, dstate[l], dx[l]);
+                for g in 0..G {
+                    a[g][l] = gates[g];
+                }
+                for w in 0..W {
+                    sums[w][l] = sums[w][l] + weights[w];
+                }
+                (dx[l], dstate[l]) = (inner, h);
+            }
+            for g in 0..G {
+                put::<S, T>(dgates[g], at, a[g]);
+            }
+            for w in 0..W {
+                put::<S, T>(dweights[w], at, sums[w]);
+            }
+            match C::INNER {
+                Inner::State => put::<S, T>(dc, at, dx),
+                Inner::Product => put::<S, T>(dproduct, at, dx),
+                Inner::Nothing | Inner::Factor => {}
+            }
+            put::<S, T>(dh, at, dstate);
+        }
     }
+
+    /// From the gradient of the factor. Of a masked step it is 0, and nothing changes.
+    #[inline(always)]
+    fn factor<S: Simd>(&self, n: usize) {
+        let (step, part, zero) = (self.step, &self.step.part, T::default());
+        let units = &part.units;
+        let Some(product) = step.product else { return };
+        // SAFETY: this part's rows and columns, which nobody else touches in this phase.
+        let (gates, dgates, before) = unsafe {
+            let (gates, before) = (part.read_gates::<G>(step.gates, n), part.before.read(n, units));
+            (gates, part.write_gates::<G>(step.dgates, n), before)
+        };
+        // SAFETY: as above.
+        let (product, dh) = unsafe { (product.write(n, units), step.dh.write(n, units)) };
+        if let Some(keep) = part.keep {
+            // SAFETY: only read.
+            let keep = unsafe { keep.read(n, units) };
+            combine::<S, T>(product, [keep, keep], |x, keep, _| x * keep);
+        }
+        for at in (0..dh.len()).step_by(LANES) {
+            let a = groups::<S, T, G>(&gates, at);
+            let mut slopes: [[T::In<S>; LANES]; G] = std::array::from_fn(|g| group::<S, T>(dgates[g], at, zero));
+            let (h, mut dstate) = (group::<S, T>(before, at, zero), group::<S, T>(dh, at, zero));
+            let factor = group::<S, T>(product, at, zero);
+            for l in 0..LANES {
+                let (gates, through) = C::factor_grad(lane(&a, l), h[l], lane(&slopes, l), factor[l]);
+                for g in 0..G {
+                    slopes[g][l] = gates[g];
+                }
+                dstate[l] = dstate[l] + through;
+            }
+            for g in 0..G {
+                put::<S, T>(dgates[g], at, slopes[g]);
+            }
+            put::<S, T>(dh, at, dstate);
+        }
+    }
+}
+
+/// The whole gradient of a sequence's state into `dh`.
+#[inline(always)]
+fn gather<S: Simd, T: Number>(step: &BackwardStep<'_, T>, n: usize, dh: &mut [T]) {
+    let units = &step.part.units;
+    if let (Some(product), Some(keep)) = (step.product, step.part.keep) {
+        // SAFETY: this part's own.
+        let (product, keep) = unsafe { (product.read(n, units), keep.read(n, units)) };
+        combine::<S, T>(dh, [product, keep], |x, product, keep| kiln_math::Real::mul_add(product, keep, x));
+    }
+    if let Some(dy) = step.dy {
+        // SAFETY: only read.
+        let dy = unsafe { dy.read(n, units) };
+        combine::<S, T>(dh, [dy, dy], |x, dy, _| x + dy);
+    }
+}
+
+/// The last of what comes through the recurrent product: dh += keep ⊙ product.
+struct Rest<'a, 'b, T>(&'a BackwardStep<'b, T>);
+
+impl<T: Number> Kernel for Rest<'_, '_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        for n in self.0.part.sequences.clone() {
+            // SAFETY: this part's rows and columns, which nobody else touches in this phase.
+            let dh = unsafe { self.0.dh.write(n, &self.0.part.units) };
+            gather::<S, T>(self.0, n, dh);
+        }
+    }
+}
+
+/// A step, run by the kernel of its cell.
+struct Dispatch<'a, S> {
+    isa: Isa,
+    step: &'a S,
+    before_factor: bool,
+}
+
+impl<T: Number> CellVisitor for Dispatch<'_, ForwardStep<'_, T>> {
+    type Output = ();
+    fn visit<C: Cell<G, W>, const G: usize, const W: usize>(self, _: C) {
+        self.isa.run(Advance { step: self.step, cell: PhantomData::<C>, before_factor: self.before_factor });
+    }
+}
+
+impl<T: Number> CellVisitor for Dispatch<'_, BackwardStep<'_, T>> {
+    type Output = ();
+    fn visit<C: Cell<G, W>, const G: usize, const W: usize>(self, _: C) {
+        self.isa.run(Retreat { step: self.step, cell: PhantomData::<C>, before_factor: self.before_factor });
+    }
+}
+
+/// Runs the cells of a step, or where `before_factor` says so what comes before their last product.
+pub(super) fn forward<T: Number>(isa: Isa, cell: RecurrentCell, before_factor: bool, step: &ForwardStep<'_, T>) {
+    cell.visit(Dispatch { isa, step, before_factor });
+}
+
+/// Runs the gradients of a step's cells, or of what comes before their last product.
+pub(super) fn backward<T: Number>(isa: Isa, cell: RecurrentCell, before_factor: bool, step: &BackwardStep<'_, T>) {
+    cell.visit(Dispatch { isa, step, before_factor });
+}
+
+/// Adds what came through the recurrent product to the gradient of the first state.
+pub(super) fn finish<T: Number>(isa: Isa, step: &BackwardStep<'_, T>) {
+    isa.run(Rest(step));
 }
