@@ -5,8 +5,8 @@ use crate::operand::Number;
 use crate::reduce::LANES;
 use crate::softmax::{group, put};
 use crate::{Isa, Kernel, Simd};
-use kiln_math::RecurrentCell;
 use kiln_math::recurrent::{After, Before, Cell, CellVisitor, Inner, Slopes};
+use kiln_math::{Real, RecurrentCell};
 use std::marker::PhantomData;
 use std::ops::Range;
 
@@ -106,15 +106,26 @@ pub(super) struct BackwardStep<'a, T> {
     pub(super) batch: usize,
 }
 
+// Loops, not `array::from_fn`, whose closure may stay a function without the instruction set's features.
+
 /// The same place in each of several arrays of lanes.
 #[inline(always)]
-fn lane<R: Copy, const N: usize>(groups: &[[R; LANES]; N], l: usize) -> [R; N] {
-    std::array::from_fn(|n| groups[n][l])
+fn lane<R: Real, const N: usize>(groups: &[[R; LANES]; N], l: usize) -> [R; N] {
+    let mut numbers = [R::constant(0.0); N];
+    for n in 0..N {
+        numbers[n] = groups[n][l];
+    }
+    numbers
 }
 
+/// A group of lanes from each of several rows.
 #[inline(always)]
-fn groups<S: Simd, T: Number, const N: usize>(rows: &[&[T]; N], at: usize) -> [[T::In<S>; LANES]; N] {
-    std::array::from_fn(|n| group::<S, T>(rows[n], at, T::default()))
+fn groups<S: Simd, T: Number, const N: usize>(rows: &[impl AsRef<[T]>; N], at: usize) -> [[T::In<S>; LANES]; N] {
+    let mut groups = [[T::default().enter::<S>(); LANES]; N];
+    for n in 0..N {
+        groups[n] = group::<S, T>(rows[n].as_ref(), at, T::default());
+    }
+    groups
 }
 
 /// to = f(to, a, b), number by number.
@@ -177,7 +188,7 @@ impl<T: Number, C: Cell<G, W>, const G: usize, const W: usize> Advance<'_, '_, T
         } else {
             let weights = part.weights::<W>();
             for at in (0..after.len()).step_by(LANES) {
-                let mut a: [[T::In<S>; LANES]; G] = std::array::from_fn(|g| group::<S, T>(gates[g], at, zero));
+                let mut a = groups::<S, T, G>(&gates, at);
                 let mut h = group::<S, T>(before, at, zero);
                 let mut x = match C::INNER {
                     Inner::State => group::<S, T>(cell, at, zero),
@@ -193,7 +204,8 @@ impl<T: Number, C: Cell<G, W>, const G: usize, const W: usize> Advance<'_, '_, T
                     }
                     (x[l], h[l]) = (after.inner, after.h);
                 }
-                for g in 0..G {
+                // The factor's gates are written already.
+                for g in if C::INNER == Inner::Factor { G - 1 } else { 0 }..G {
                     put::<S, T>(gates[g], at, a[g]);
                 }
                 if matches!(C::INNER, Inner::State | Inner::Product) {
@@ -219,7 +231,7 @@ impl<T: Number, C: Cell<G, W>, const G: usize, const W: usize> Advance<'_, '_, T
             (part.write_gates::<G>(step.gates, n), part.before.read(n, &part.units), inner)
         };
         for at in (0..before.len()).step_by(LANES) {
-            let mut a: [[T::In<S>; LANES]; G] = std::array::from_fn(|g| group::<S, T>(gates[g], at, zero));
+            let mut a = groups::<S, T, G>(&gates, at);
             let mut h = group::<S, T>(before, at, zero);
             for l in 0..LANES {
                 let (gates, factor) = C::factor(lane(&a, l), h[l]);
@@ -303,7 +315,7 @@ impl<T: Number, C: Cell<G, W>, const G: usize, const W: usize> Retreat<'_, '_, T
             let mut a = groups::<S, T, G>(&gates, at);
             let (h, mut dstate) = (group::<S, T>(before, at, zero), group::<S, T>(dh, at, zero));
             let own = groups::<S, T, W>(&weights, at);
-            let mut sums: [[T::In<S>; LANES]; W] = std::array::from_fn(|w| group::<S, T>(dweights[w], at, zero));
+            let mut sums = groups::<S, T, W>(&dweights, at);
             let (x_before, x_after, mut dx) = match C::INNER {
                 Inner::State => {
                     (group::<S, T>(cell, at, zero), group::<S, T>(inner, at, zero), group::<S, T>(dc, at, zero))
@@ -359,7 +371,7 @@ impl<T: Number, C: Cell<G, W>, const G: usize, const W: usize> Retreat<'_, '_, T
         }
         for at in (0..dh.len()).step_by(LANES) {
             let a = groups::<S, T, G>(&gates, at);
-            let mut slopes: [[T::In<S>; LANES]; G] = std::array::from_fn(|g| group::<S, T>(dgates[g], at, zero));
+            let mut slopes = groups::<S, T, G>(&dgates, at);
             let (h, mut dstate) = (group::<S, T>(before, at, zero), group::<S, T>(dh, at, zero));
             let factor = group::<S, T>(product, at, zero);
             for l in 0..LANES {
@@ -384,7 +396,7 @@ fn gather<S: Simd, T: Number>(step: &BackwardStep<'_, T>, n: usize, dh: &mut [T]
     if let (Some(product), Some(keep)) = (step.product, step.part.keep) {
         // SAFETY: this part's own.
         let (product, keep) = unsafe { (product.read(n, units), keep.read(n, units)) };
-        combine::<S, T>(dh, [product, keep], |x, product, keep| kiln_math::Real::mul_add(product, keep, x));
+        combine::<S, T>(dh, [product, keep], |x, product, keep| product.mul_add(keep, x));
     }
     if let Some(dy) = step.dy {
         // SAFETY: only read.

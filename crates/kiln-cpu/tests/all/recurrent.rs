@@ -351,8 +351,8 @@ fn slices_of_other_lengths_are_refused() {
         for which in 0..4 {
             let mut short = lengths;
             short[which] -= 1;
-            let unused =
-                which == 2 && cell.inner() == Inner::Nothing || which == 3 && short[3] >= forward_workspace(Isa::best(), &whole);
+            let unused = which == 2 && cell.inner() == Inner::Nothing
+                || which == 3 && short[3] >= forward_workspace(Isa::best(), &whole);
             assert_eq!(run(whole, short), unused, "{cell:?} {which}");
         }
         assert!(!run(Sequence { weight: &weight[1..], ..whole }, lengths));
