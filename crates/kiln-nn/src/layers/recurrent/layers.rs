@@ -1,12 +1,12 @@
 //! The layers by their names.
 
 use super::keras::KerasWeights;
-use super::settings::{Cell, Merge, Settings};
+use super::settings::{Merge, Settings};
 use super::stack::Stack;
 use super::state::{RecurrentState, SequenceInputs};
 use crate::{Ctx, Init, Initializer, L1L2, Layer, Module, StateDict};
 use kiln_autograd::Var;
-use kiln_tensor::{Result, Shape};
+use kiln_tensor::{RecurrentCell, Result, Shape};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -244,7 +244,7 @@ layer! {
     /// # Ok(())
     /// # }
     /// ```
-    Lstm, Cell::Lstm
+    Lstm, RecurrentCell::Lstm
 }
 
 layer! {
@@ -257,14 +257,14 @@ layer! {
     /// comes before the product, n = tanh(W_in·x + W_hn·(r⊙h) + b), as in the paper.
     ///
     /// x is (N, T, features). Paths and shapes are those of PyTorch's `GRU`, see [`Lstm`]; gates in the order r, z, n.
-    Gru, Cell::Gru
+    Gru, RecurrentCell::Gru
 }
 
 layer! {
     /// The plain recurrent network (Elman 1990): h′ = tanh(W_ih·x + W_hh·h + b), or ReLU with [`SimpleRnn::relu`].
     ///
     /// x is (N, T, features). Paths and shapes are those of PyTorch's `RNN`, see [`Lstm`].
-    SimpleRnn, Cell::Tanh
+    SimpleRnn, RecurrentCell::Tanh
 }
 
 impl Lstm {
@@ -280,7 +280,7 @@ impl Gru {
     /// Whether the reset gate comes after the recurrent product, as by default, or before it.
     #[must_use]
     pub fn reset_after(mut self, after: bool) -> Self {
-        self.stack.settings.cell = if after { Cell::Gru } else { Cell::GruResetBefore };
+        self.stack.settings.cell = if after { RecurrentCell::Gru } else { RecurrentCell::GruResetBefore };
         self
     }
 }
@@ -289,7 +289,7 @@ impl SimpleRnn {
     /// max(x, 0) in the place of tanh (Le et al. 2015; `nonlinearity='relu'` in PyTorch).
     #[must_use]
     pub fn relu(mut self) -> Self {
-        self.stack.settings.cell = Cell::Relu;
+        self.stack.settings.cell = RecurrentCell::Relu;
         self
     }
 }
