@@ -3,17 +3,17 @@
 //! A step of a layer of G gates first adds the recurrent product W·h to the input's part of every gate's argument; the cell turns
 //! these arguments into gates and the new state. Most cells are that alone. [`Inner`] names what some keep beside their state.
 //!
-//! To add a cell: a type with an `impl Cell` in a file of its own, and a line in `list.rs`.
+//! To add a cell: a type with an `impl Cell` in the file of its family, and a line in `list.rs`.
 
 mod gru;
 mod list;
 mod lstm;
 mod plain;
 
-pub use gru::{Gru, GruResetBefore};
+pub use gru::*;
 pub use list::RecurrentCell;
-pub use lstm::Lstm;
-pub use plain::{Relu, Tanh};
+pub use lstm::*;
+pub use plain::*;
 
 use crate::Real;
 
