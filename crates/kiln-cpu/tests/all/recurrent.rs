@@ -62,6 +62,13 @@ fn naive(case: &Case) -> [Vec<f64>; 3] {
                             *cell = sigmoid(a(1)) * *cell + sigmoid(a(0)) * a(2).tanh();
                             sigmoid(a(3)) * cell.tanh()
                         }
+                        RecurrentCell::PeepholeLstm => {
+                            let cell = &mut c[n * hidden + unit];
+                            let seen = |weight: usize, c: f64| case.unit_weights[weight * hidden + unit] * c;
+                            let (i, f) = (sigmoid(a(0) + seen(0, *cell)), sigmoid(a(1) + seen(1, *cell)));
+                            *cell = f * *cell + i * a(2).tanh();
+                            sigmoid(a(3) + seen(2, *cell)) * cell.tanh()
+                        }
                         RecurrentCell::Gru | RecurrentCell::GruResetBefore => {
                             let z = sigmoid(a(1));
                             let new = if cell == RecurrentCell::Gru {

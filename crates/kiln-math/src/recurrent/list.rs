@@ -10,6 +10,7 @@ macro_rules! for_each_cell {
             { "h′ = tanh a.", Tanh, tanh }
             { "h′ = max(a, 0).", Relu, relu }
             { "Long short-term memory.", Lstm, lstm }
+            { "The LSTM whose gates see the cell state.", PeepholeLstm, peephole_lstm }
             { "Gated recurrent unit whose reset gate comes after the recurrent product, as in PyTorch.", Gru, gru }
             { "Gated recurrent unit whose reset gate comes before it, as in the paper.", GruResetBefore, gru_reset_before }
         }
