@@ -17,7 +17,7 @@ pub(super) struct Direction {
     /// (G·units,) each.
     pub(super) biases: Option<[Param; 2]>,
     /// (W·units,): weights of each unit that belong to no product; those of a GRU are its bias.
-    unit_weights: Option<Param>,
+    pub(super) unit_weights: Option<Param>,
 }
 
 /// What a direction starts from and what it is to give.

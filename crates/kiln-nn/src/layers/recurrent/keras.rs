@@ -43,6 +43,9 @@ impl Stack {
         let Some(direction) = self.directions.get_mut(layer * directions + usize::from(reverse)) else {
             return Err(Error::value("keras weights", format!("there is no layer {layer} with reverse {reverse}")));
         };
+        if direction.unit_weights.is_some() {
+            return Err(Error::value("keras weights", format!("Keras has no layer with the cell `{}`", cell.name())));
+        }
         let rows = cell.gates() * units;
         let expect = |what: &str, found: &Tensor, expected: &[usize]| {
             if found.dims() == expected {

@@ -248,6 +248,17 @@ layer! {
 }
 
 layer! {
+    /// An [`Lstm`] with peephole connections (Gers and Schmidhuber 2000): its gates see the cell state, each unit its own.
+    ///
+    /// i = σ(W_ii·x + W_hi·h + p_i⊙c + b), f = σ(W_if·x + W_hf·h + p_f⊙c + b), g = tanh(W_ig·x + W_hg·h + b); c′ = f⊙c + i⊙g;
+    /// o = σ(W_io·x + W_ho·h + p_o⊙c′ + b), h′ = o⊙tanh c′.
+    ///
+    /// x is (N, T, features). Paths and shapes are those of [`Lstm`], with `weight_unit_l0` (3·units,) for p_i, p_f, p_o. It is
+    /// ONNX's `LSTM` with the input P, but for the order of gates.
+    PeepholeLstm, RecurrentCell::PeepholeLstm
+}
+
+layer! {
     /// Gated recurrent unit (Cho et al. 2014):
     ///
     /// r = σ(W_ir·x + W_hr·h + b), z = σ(W_iz·x + W_hz·h + b), n = tanh(W_in·x + b + r⊙(W_hn·h + b′));
@@ -267,14 +278,19 @@ layer! {
     SimpleRnn, RecurrentCell::Tanh
 }
 
-impl Lstm {
-    /// Whether the forget gate's bias begins 1 higher (Jozefowicz et al. 2015), as by default in Keras.
-    #[must_use]
-    pub fn unit_forget_bias(mut self, unit: bool) -> Self {
-        self.stack.settings.unit_forget_bias = unit;
-        self
-    }
+macro_rules! forget_gate {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// Whether the forget gate's bias begins 1 higher (Jozefowicz et al. 2015), as by default in Keras.
+            #[must_use]
+            pub fn unit_forget_bias(mut self, unit: bool) -> Self {
+                self.stack.settings.unit_forget_bias = unit;
+                self
+            }
+        }
+    )+};
 }
+forget_gate!(Lstm, PeepholeLstm);
 
 impl Gru {
     /// Whether the reset gate comes after the recurrent product, as by default, or before it.
