@@ -11,6 +11,7 @@ mod init;
 mod layer;
 mod layers;
 pub mod losses;
+pub mod models;
 mod module;
 mod orthogonal;
 mod param;
