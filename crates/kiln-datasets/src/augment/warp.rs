@@ -67,7 +67,7 @@ pub(crate) struct Room {
 }
 
 /// out (channels, height, width) = scale · sample + shift for each output pixel, sampled bilinearly; `normalize` holds
-/// [scale, shift] once, or for each channel. Where sizes do not fit each other, or there are more than 2²⁴ rows or columns or
+/// [scale, shift] once, or for each channel. Where sizes do not fit each other, or there are more than 2²³ rows or columns or
 /// 2³¹ pixels, `out` is left as it is.
 pub(crate) fn warp(
     isa: Isa,
@@ -82,9 +82,8 @@ pub(crate) fn warp(
     let size = height.saturating_mul(width);
     let all = channels.saturating_mul(size);
     let fits = out.len() == all && bytes.len() == all;
-    // Places along an axis are whole numbers of f32, those in the room of i32.
-    let countable =
-        height.max(width) <= 1 << f32::MANTISSA_DIGITS && (height + 1).saturating_mul(width + 1) < i32::MAX as usize;
+    // Places along an axis are counted by f32, those in the room by i32.
+    let countable = height.max(width) <= LARGEST && (height + 1).saturating_mul(width + 1) < i32::MAX as usize;
     if size == 0 || !fits || !countable || ![1, channels].contains(&normalize.len()) {
         return;
     }
@@ -95,6 +94,9 @@ pub(crate) fn warp(
         isa.run(Warp { out: &mut out[planes], source, from, fill, normalize, pixels: &mut room.pixels });
     }
 }
+
+/// The most rows or columns: 2²³, to which f32 counts by half numbers.
+const LARGEST: usize = 1 << (f32::MANTISSA_DIGITS - 1);
 
 /// Pixels that go through the three steps together: rows of small images, parts of a row of large ones.
 const STRIP: usize = 256;
@@ -159,7 +161,7 @@ impl Kernel for Warp<'_> {
                 bring_back::<S>(x, width, fill);
                 bring_back::<S>(y, height, fill);
                 split(x, y, &mut strip.index[..count], width);
-                fetch(&mut strip, count, pixels, width + 1);
+                fetch(&mut strip, count, pixels, width as u32 + 1);
                 let start = row * width + column;
                 for channel in 0..channels {
                     let to = &mut out[channel * height * width + start..][..count];

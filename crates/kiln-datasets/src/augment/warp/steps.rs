@@ -1,6 +1,6 @@
 //! The steps that the pixels of a strip go through.
 
-use super::{Fill, Planes, STRIP, Strip};
+use super::{Fill, LARGEST, Planes, STRIP, Strip};
 use kiln_cpu::Simd;
 use kiln_math::Real;
 
@@ -77,27 +77,46 @@ pub(super) fn bring_back<S: Simd>(coordinates: &mut [f32], size: usize, fill: Fi
     }
 }
 
-/// Coordinates as the place of the pixel at their upper left and what remains.
+/// From here on the numbers of f32 are whole, so a smaller one that is added to it is rounded, and its bits count from those of this.
+const WHOLE: f32 = LARGEST as f32;
+
+/// A number from 0 to `WHOLE`, rounded down. By additions: a cast to an integer, which must look at all other numbers too, does not
+/// become vector code.
+#[inline(always)]
+fn whole(x: f32) -> f32 {
+    let nearest = (x + WHOLE) - WHOLE;
+    if nearest > x { nearest - 1.0 } else { nearest }
+}
+
+/// A whole number from 0 to `WHOLE` as an integer.
+#[inline(always)]
+fn integer(x: f32) -> u32 {
+    (x + WHOLE).to_bits() - WHOLE.to_bits()
+}
+
+/// Coordinates, which `bring_back` left from 0 to the size − 1, as the place of the pixel at their upper left and what remains.
 #[inline(always)]
 pub(super) fn split(x: &mut [f32], y: &mut [f32], index: &mut [u32], width: usize) {
-    let stride = width as i32 + 1;
+    let stride = width as u32 + 1;
     for ((index, x), y) in index.iter_mut().zip(x).zip(y) {
-        // From 0 to the size − 1, which f32 holds exactly: `bring_back` left such numbers.
-        let (column, row) = (*x as i32, *y as i32);
-        *x -= column as f32;
-        *y -= row as f32;
-        *index = (row * stride + column) as u32;
+        let (column, row) = (whole(*x), whole(*y));
+        *x -= column;
+        *y -= row;
+        *index = integer(row).wrapping_mul(stride).wrapping_add(integer(column));
     }
 }
 
-/// The four neighbors of each place. Not inlined: with AVX-512 the compiler would make gathers of it, which take longer.
+/// The four neighbors of each place. Not inlined: with AVX-512 the compiler would make gathers of it, which take longer. Written so
+/// that one comparison a pixel is left: the sizes of the strip's arrays are known, and the sum cannot pass the largest usize.
 #[inline(never)]
-pub(super) fn fetch(strip: &mut Strip, count: usize, pixels: &[u32], stride: usize) {
-    for ((&at, above), below) in strip.index[..count].iter().zip(&mut strip.above).zip(&mut strip.below) {
-        // From the neighbor at the upper left to that at the lower right: the room has a column and a row more than the image.
-        let neighbors = &pixels[at as usize..][..stride + 2];
-        if let (Some(&upper), Some(&lower)) = (neighbors.first_chunk(), neighbors.last_chunk()) {
-            (*above, *below) = (upper, lower);
+pub(super) fn fetch(strip: &mut Strip, count: usize, pixels: &[u32], stride: u32) {
+    // From the neighbor at the upper left to that at the lower right: the room has a column and a row more than the image.
+    let reach = stride as usize + 2;
+    for i in 0..count.min(STRIP) {
+        let at = strip.index[i] as usize;
+        let Some(neighbors) = pixels.get(at..at + reach) else { return };
+        if let (Some(&above), Some(&below)) = (neighbors.first_chunk(), neighbors.last_chunk()) {
+            (strip.above[i], strip.below[i]) = (above, below);
         }
     }
 }

@@ -185,13 +185,23 @@ fn sizes_beyond_memory_are_left_alone() {
     }
 }
 
-/// Columns beyond 2²⁴ are no whole numbers of f32: a place between them would lie past the end of a row.
+/// Beyond 2²³ columns f32 has no number between two of them.
 #[test]
 fn images_wider_than_f32_counts_are_left() {
-    let width = (1 << 24) + 4;
+    let width = (1 << 23) + 4;
     let bytes = vec![1; width];
     let mut out = vec![7.0; width];
     let image = Planes { bytes: &bytes, channels: 1, height: 1, width };
     warp(Isa::best(), &mut out, image, Affine::IDENTITY, Fill::Nearest, &[[1.0, 0.0]], &mut Room::default());
     assert!(out.iter().all(|&x| x == 7.0));
+}
+
+#[test]
+fn the_widest_image_keeps_its_pixels() {
+    let width = 1 << 23;
+    let bytes: Vec<u8> = (0..width).map(|i| (i % 251) as u8).collect();
+    let mut out = vec![7.0; width];
+    let image = Planes { bytes: &bytes, channels: 1, height: 1, width };
+    warp(Isa::best(), &mut out, image, Affine::IDENTITY, Fill::Nearest, &[[1.0, 0.0]], &mut Room::default());
+    assert!(out.iter().zip(&bytes).all(|(&found, &byte)| found == f32::from(byte)));
 }
