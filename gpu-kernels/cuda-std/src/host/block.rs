@@ -3,8 +3,10 @@
 use super::fault::{SimFault, Site};
 use super::launch::Geometry;
 use super::shadow::SharedMemory;
+use crate::Span;
 use std::cell::{Cell, RefCell};
 use std::panic::{Location, resume_unwind};
+use std::sync::Arc;
 
 /// Threads of a warp.
 pub(crate) const WARP: u32 = 32;
@@ -49,6 +51,9 @@ struct Slot {
     turn: Cell<usize>,
 }
 
+/// Views that are remembered: more than most kernels have.
+const FOUND: usize = 8;
+
 /// One block of a launch, on one OS thread.
 pub(crate) struct Block {
     pub(crate) kernel: &'static str,
@@ -57,6 +62,10 @@ pub(crate) struct Block {
     pub(crate) thread: Cell<Thread>,
     pub(crate) shared: RefCell<SharedMemory>,
     slots: Vec<Slot>,
+    /// The memory that the launch was given.
+    spans: Arc<[Span]>,
+    /// Views that were found within it.
+    found: [Cell<Option<Span>>; FOUND],
     /// The way out of the coroutine that runs now.
     #[cfg(feature = "sim")]
     pub(crate) yielder: Cell<*const corosensei::Yielder<(), Wait>>,
@@ -77,8 +86,8 @@ impl Exchanged<'_> {
 }
 
 impl Block {
-    /// A block of a launch of this geometry; `shared` may have served another.
-    pub(crate) fn new(kernel: &'static str, geometry: Geometry, mut shared: SharedMemory) -> Block {
+    /// A block of a launch of this geometry that was given this memory; `shared` may have served another.
+    pub(crate) fn new(kernel: &'static str, geometry: Geometry, spans: Arc<[Span]>, mut shared: SharedMemory) -> Block {
         let threads = geometry.threads_per_block() as usize;
         shared.fit(geometry.shared_bytes as usize, threads.div_ceil(WARP as usize));
         Block {
@@ -88,6 +97,8 @@ impl Block {
             thread: Cell::default(),
             shared: RefCell::new(shared),
             slots: (0..threads).map(|_| Slot::default()).collect(),
+            spans,
+            found: Default::default(),
             #[cfg(feature = "sim")]
             yielder: Cell::new(std::ptr::null()),
         }
@@ -111,6 +122,21 @@ impl Block {
             if *y == height {
                 (*y, *z) = (0, *z + 1);
             }
+        }
+    }
+
+    /// Stops where a view is not of memory that this launch was given: a kernel can have kept it from an earlier launch, whose memory
+    /// may be gone.
+    #[inline]
+    pub(crate) fn check_view(&self, view: Span, site: &'static Location<'static>) {
+        // Buffers lie at multiples of 256 bytes.
+        let found = &self.found[(view.address >> 8) as usize % FOUND];
+        if found.get() != Some(view) {
+            if !self.spans.iter().any(|span| contains(span, &view)) {
+                let how = if view.written { "writes" } else { "reads" };
+                self.fault(format!("{how} through a view that its launch was not given"), site);
+            }
+            found.set(Some(view));
         }
     }
 
@@ -154,6 +180,12 @@ impl Block {
     }
 }
 
+/// Whether a view may be used where this memory is given.
+fn contains(given: &Span, view: &Span) -> bool {
+    let end = |span: &Span| u128::from(span.address) + u128::from(span.bytes);
+    given.address <= view.address && end(view) <= end(given) && (given.written || !view.written)
+}
+
 thread_local! {
     /// The block that this OS thread simulates.
     static CURRENT: Cell<*const Block> = const { Cell::new(std::ptr::null()) };
@@ -174,14 +206,6 @@ pub(crate) fn current<R>(f: impl FnOnce(&Block) -> R) -> R {
     }
     // SAFETY: `enter` keeps the block alive while the pointer is set.
     f(unsafe { &*block })
-}
-
-/// Stops where no kernel runs on this OS thread: memory of a device is not the host's to reach.
-#[inline]
-pub(crate) fn check_inside() {
-    if !inside() {
-        outside();
-    }
 }
 
 // There is no thread whose index could be given, and nobody to whom an error could be returned.
