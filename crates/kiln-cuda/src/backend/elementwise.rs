@@ -1,7 +1,7 @@
 //! Fills, copies, maps, comparisons, selection.
 
 use super::dispatch::{by_float, by_size, by_type};
-use super::operand::{Operand, computed_in, float};
+use super::operand::{Operand, computed_in, countable, float, sizes as counted};
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::compare::compare;
@@ -30,8 +30,7 @@ fn six_axes(layout: &Layout) -> ([u32; MAX_RANK], Places) {
     let lead = MAX_RANK - layout.shape().rank();
     let (mut sizes, mut strides) = ([1; MAX_RANK], [0; MAX_RANK]);
     for (axis, (&size, &step)) in layout.shape().iter().zip(layout.strides()).enumerate() {
-        // An axis beyond 2³² would need more memory than a device has, unless it is repeated.
-        sizes[lead + axis] = u32::try_from(size).unwrap_or(u32::MAX);
+        [sizes[lead + axis]] = counted([size]);
         strides[lead + axis] = step as i64;
     }
     (sizes, Places { start: layout.offset() as i64, strides })
@@ -49,6 +48,7 @@ impl<M: Machine> Gpu<M> {
         if elements == 0 {
             return Ok(());
         }
+        countable("copy", [layout.shape()])?;
         let ((sizes, to_places), (_, from_places)) = (six_axes(layout), six_axes(x.layout));
         let from = self.whole(x.buffer, x.dtype);
         by_size!(x.dtype, T => {
