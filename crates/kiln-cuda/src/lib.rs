@@ -3,6 +3,7 @@
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod backend;
 #[cfg(any(feature = "sim", feature = "cuda"))]
+mod counts;
 mod custom;
 #[cfg(feature = "cuda")]
 mod driver;

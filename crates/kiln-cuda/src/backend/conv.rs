@@ -2,8 +2,9 @@
 
 use super::OnGpu;
 use super::dispatch::by_float;
-use super::operand::{Operand, are_counted, axes, flag_of, float, is_counted, sizes, window};
+use super::operand::{Operand, axes, flag_of, float, sizes, window};
 use super::reduce::Rows;
+use crate::counts::{are_counted, is_counted};
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use crate::tile::{OF_WINDOW, tile};

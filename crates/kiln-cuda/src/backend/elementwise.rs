@@ -1,7 +1,8 @@
 //! Fills, copies, maps, comparisons, selection.
 
 use super::dispatch::{by_float, by_size, by_type};
-use super::operand::{Operand, computed_in, countable, float, sizes as counted};
+use super::operand::{Operand, computed_in, float, sizes};
+use crate::counts::countable;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::compare::compare;
@@ -28,12 +29,10 @@ fn bits(value: f64, dtype: DType) -> u64 {
 /// A layout's shape and places over six axes, those in front of size 1.
 fn six_axes(layout: &Layout) -> ([u32; MAX_RANK], Places) {
     let lead = MAX_RANK - layout.shape().rank();
-    let (mut sizes, mut strides) = ([1; MAX_RANK], [0; MAX_RANK]);
-    for (axis, (&size, &step)) in layout.shape().iter().zip(layout.strides()).enumerate() {
-        [sizes[lead + axis]] = counted([size]);
-        strides[lead + axis] = step as i64;
-    }
-    (sizes, Places { start: layout.offset() as i64, strides })
+    let (mut shape, mut strides) = ([1; MAX_RANK], [0; MAX_RANK]);
+    shape[lead..].copy_from_slice(layout.shape().dims());
+    strides[lead..].iter_mut().zip(layout.strides()).for_each(|(to, &step)| *to = step as i64);
+    (sizes(shape), Places { start: layout.offset() as i64, strides })
 }
 
 impl<M: Machine> Gpu<M> {

@@ -2,7 +2,8 @@
 
 use super::OnGpu;
 use super::dispatch::by_float;
-use super::operand::{are_counted, countable, flag_of, float, sizes};
+use super::operand::{flag_of, float, sizes};
+use crate::counts::{are_counted, countable};
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;

@@ -6,9 +6,7 @@ use cuda_std::{DeviceCopy, Global, GlobalMut};
 use gpu_kernels::matmul::RELU;
 use gpu_kernels::window;
 use kiln_math::UnaryOp;
-use kiln_tensor::{
-    DType, DeviceBuffer, Error, ErrorKind, Layout, Out, Result, Shape, UnaryCall, View, Window, unsupported_dtype,
-};
+use kiln_tensor::{DType, DeviceBuffer, Layout, Out, Result, Shape, UnaryCall, View, Window, unsupported_dtype};
 
 /// Row-major elements in device memory; temporary memory goes back when it is dropped.
 pub(super) struct Operand<'g, M: Machine> {
@@ -66,27 +64,7 @@ pub(super) fn computed_in(dtype: DType) -> DType {
     }
 }
 
-/// The most elements that kernels count in 32 bits, with room for a tile beyond the end.
-const COUNTED: usize = u32::MAX as usize - 1024;
-
-/// Whether kernels can count each of these.
-pub(super) fn are_counted(counts: impl IntoIterator<Item = usize>) -> bool {
-    counts.into_iter().all(|count| count <= COUNTED)
-}
-
-/// Refuses shapes of an axis that kernels cannot count.
-pub(super) fn countable<'s>(operation: &'static str, shapes: impl IntoIterator<Item = &'s Shape>) -> Result<()> {
-    match shapes.into_iter().find(|shape| !are_counted(shape.iter().copied())) {
-        None => Ok(()),
-        Some(shape) => Err(Error::new(
-            ErrorKind::Unsupported,
-            operation,
-            format!("shape {shape}: an axis on a GPU has at most {COUNTED} elements; split the tensor, or use the CPU"),
-        )),
-    }
-}
-
-/// Sizes as kernels take them, which are [`countable`].
+/// Sizes as kernels take them, which were found [countable](crate::counts).
 pub(super) fn sizes<const N: usize>(sizes: [usize; N]) -> [u32; N] {
     sizes.map(|size| u32::try_from(size).unwrap_or(u32::MAX))
 }
@@ -94,17 +72,6 @@ pub(super) fn sizes<const N: usize>(sizes: [usize; N]) -> [u32; N] {
 /// The spatial sizes of a shape as kernels take them.
 pub(super) fn axes(shape: &Shape) -> window::Axes {
     sizes(Window::sizes(shape))
-}
-
-/// Whether kernels can count the positions of shapes (N, C, D…): their planes, what comes before those, and each axis with the
-/// window's padding.
-pub(super) fn is_counted(window: &Window, shapes: &[&Shape]) -> bool {
-    let padding = window.padding.iter().fold(0usize, |most, &(before, after)| most.max(before.saturating_add(after)));
-    shapes.iter().all(|shape| {
-        let sizes = Window::sizes(shape);
-        let padded = sizes.map(|size| size.saturating_add(padding));
-        are_counted([shape[..2].iter().product(), sizes.iter().product()].into_iter().chain(padded))
-    })
 }
 
 /// A window as kernels take it.
@@ -222,22 +189,5 @@ impl<M: Machine> Gpu<M> {
         let numbers = self.temporary(out.elements(), computed)?;
         run(&numbers)?;
         self.convert(&target, out.dtype, &numbers, computed)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{COUNTED, countable};
-    use kiln_tensor::Shape;
-
-    #[test]
-    fn axes_beyond_32_bits_are_refused() {
-        let [small, large] = [COUNTED, COUNTED + 1].map(|size| Shape::new(&[2, size]).unwrap());
-        assert!(countable("softmax", [&small, &small]).is_ok());
-        let error = countable("softmax", [&small, &large]).unwrap_err().to_string();
-        assert!(
-            error.starts_with("softmax: shape (2, 4294966272): an axis on a GPU has at most 4294966271 elements"),
-            "{error}"
-        );
     }
 }

@@ -2,7 +2,8 @@
 
 use super::OnGpu;
 use super::dispatch::by_float;
-use super::operand::{axes, float, is_counted, window};
+use super::operand::{axes, float, window};
+use crate::counts::is_counted;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;

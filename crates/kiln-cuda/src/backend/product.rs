@@ -1,7 +1,8 @@
 //! Matrix products: one launch for all matrices of a batch.
 
 use super::dispatch::by_float;
-use super::operand::{Operand, computed_in, countable, flag_of, float, sizes};
+use super::operand::{Operand, computed_in, flag_of, float, sizes};
+use crate::counts::countable;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use crate::tile::{OF_MATRIX, tile};

@@ -2,7 +2,8 @@
 
 use super::OnGpu;
 use super::dispatch::by_float;
-use super::operand::{countable, float, single_or_double, sizes};
+use super::operand::{float, single_or_double, sizes};
+use crate::counts::countable;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::cross_entropy::{cross_entropy, cross_entropy_grad};
