@@ -3,13 +3,11 @@
 use super::fault::{SimFault, Site};
 use super::launch::Geometry;
 use super::shadow::SharedMemory;
+use super::thread::{Thread, WARP};
 use crate::Span;
 use std::cell::{Cell, RefCell};
 use std::panic::{Location, resume_unwind};
 use std::sync::Arc;
-
-/// Threads of a warp.
-pub(crate) const WARP: u32 = 32;
 
 /// Where threads wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +30,6 @@ impl PartialEq for Wait {
         // One call has one address in nearly all builds, which saves comparing file names.
         self.meeting == other.meeting && (std::ptr::eq(self.site, other.site) || self.site == other.site)
     }
-}
-
-/// The thread that runs now.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Thread {
-    /// Its number in the block: x + width (y + height z).
-    pub(crate) linear: u32,
-    /// Its place, (x, y, z).
-    pub(crate) index: [u32; 3],
 }
 
 /// What a thread gives to its warp. A lane may come to the next exchange before a slower one has read this one, but never

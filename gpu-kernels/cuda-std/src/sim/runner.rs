@@ -4,9 +4,10 @@
 //! coroutine and cost a call each. Where a thread waits, the next one gets a coroutine of its own.
 
 use super::panics::fault_of;
-use crate::host::block::{Block, Meeting, Thread, WARP, Wait, enter};
+use crate::host::block::{Block, Meeting, Wait, enter};
 use crate::host::fault::{Index, SimFault, Site};
 use crate::host::shadow::SharedMemory;
+use crate::host::thread::{Thread, WARP};
 use crate::host::warp::SYNC_WARP;
 use crate::{Launch, Span};
 use corosensei::stack::DefaultStack;
