@@ -4,6 +4,7 @@
 mod backend;
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod counts;
+#[cfg(any(feature = "sim", feature = "cuda"))]
 mod custom;
 #[cfg(feature = "cuda")]
 mod driver;
