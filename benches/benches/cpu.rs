@@ -1,11 +1,11 @@
-//! Kernels other than the matrix product (which has its own file): softmax, gathers, optimizer steps.
+//! Kernels other than the matrix product (which has its own file): softmax, optimizer steps.
 
 // Criterion's macros write functions without documentation.
 #![allow(missing_docs)]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kiln::cpu::softmax::{SoftmaxKind, softmax};
-use kiln::cpu::{Isa, gather, update};
+use kiln::cpu::{Isa, update};
 use kiln::math::update::AdamSettings;
 use kiln_benches::in_team;
 
@@ -19,30 +19,6 @@ fn rows(c: &mut Criterion) {
             bench.iter_custom(|times| in_team(times, || softmax(Isa::best(), SoftmaxKind::Softmax, &mut y, &x, width)));
         });
     }
-    group.finish();
-}
-
-/// A batch of 32 images of 784 bytes from 60,000, in random order.
-fn gathers(c: &mut Criterion) {
-    let source = vec![7_u8; 60_000 * 784];
-    let mut out = vec![0.0_f32; 32 * 784];
-    let mut first = 0_usize;
-    let mut next = move || {
-        first = (first + 7919) % 60_000;
-        std::array::from_fn::<usize, 64, _>(|i| (first + i * 15_485_863) % 60_000)
-    };
-    let mut group = c.benchmark_group("gather");
-    group.throughput(Throughput::Bytes(32 * 784));
-    group.bench_function("32 rows of 784 bytes", |bench| {
-        bench.iter_custom(|times| {
-            in_team(times, || {
-                let drawn = next();
-                let (indices, upcoming) = drawn.split_at(32);
-                let rows = gather::Rows { source: &source, width: 784, indices, upcoming };
-                gather::gather_normalized(Isa::best(), &mut out, rows, &[[1.0 / 255.0, 0.0]]);
-            })
-        });
-    });
     group.finish();
 }
 
@@ -72,5 +48,5 @@ fn steps(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, rows, gathers, steps);
+criterion_group!(benches, rows, steps);
 criterion_main!(benches);

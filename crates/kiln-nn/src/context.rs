@@ -1,7 +1,7 @@
 //! `Ctx`: what a forward pass is run under.
 
-use crate::module::VisitorMut;
 use crate::streams::Draws;
+use crate::visit::VisitorMut;
 use crate::{Buffer, BufferId, L1L2, Layer, Module, Param, Path, Segment};
 use kiln_autograd::{LeafId, Var};
 use kiln_math::{Purpose, RandomStream};

@@ -11,6 +11,7 @@ mod init;
 mod layer;
 mod layers;
 pub mod losses;
+pub mod models;
 mod module;
 mod orthogonal;
 mod param;
@@ -20,6 +21,7 @@ pub mod safetensors;
 mod state;
 mod streams;
 mod summary;
+mod visit;
 
 pub use activation::Activation;
 pub use class_axis::ClassAxis;
@@ -44,11 +46,12 @@ pub use losses::{
     BinaryCrossentropy, CategoricalCrossentropy, Counting, Loss, MeanAbsoluteError, MeanSquaredError,
     SparseCategoricalCrossentropy,
 };
-pub use module::{Module, Visitor, VisitorMut};
+pub use module::Module;
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
 pub use regularizers::{L1, L1L2, L2};
 pub use state::{StateDict, Unmatched};
+pub use visit::{Visitor, VisitorMut};
 
 /// The derive macro's README, whose example stands on this crate.
 #[cfg(doctest)]

@@ -12,6 +12,7 @@ mod half;
 mod initializers;
 mod limits;
 mod losses;
+mod models;
 mod naive;
 mod one_number;
 mod pytorch;

@@ -483,3 +483,27 @@ fn a_composed_dropout_checks_its_stream() {
     let elsewhere = Tensor::from_slice(&[1i64, 2], [2], &Device::cpu_of(1 << 20)).unwrap();
     assert!(kiln_tensor::composed::dropout(0.5, &x, &elsewhere).is_err());
 }
+
+#[test]
+fn composed_forms_of_other_shapes_are_refused() {
+    use kiln_tensor::composed::{conv_grad_input, cross_entropy, logsumexp, max_pool, softmax};
+    use kiln_tensor::{Convolution, SoftmaxKind, Window};
+    let (scalar, row, shape) = (zeros([]), zeros([3]), Shape::new(&[1, 1, 4]).unwrap());
+    let shapes = [
+        softmax(SoftmaxKind::Softmax, &scalar),
+        softmax(SoftmaxKind::LogSoftmax, &scalar),
+        logsumexp(&scalar),
+        cross_entropy(&scalar, &labels(&[0])),
+        cross_entropy(&row, &labels(&[0])),
+    ];
+    for refused in shapes {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Shape);
+    }
+    let conv = Convolution { window: Window::default(), groups: 1 };
+    for x in [&scalar, &row, &zeros([1, 1, 3])] {
+        assert_eq!(max_pool(&conv.window, x, &shape).unwrap_err().kind(), ErrorKind::Shape);
+        for (dy, weight) in [(x, &zeros([1, 1, 1])), (&zeros([1, 1, 4]), x)] {
+            assert_eq!(conv_grad_input(dy, weight, &conv, &shape).unwrap_err().kind(), ErrorKind::Shape);
+        }
+    }
+}

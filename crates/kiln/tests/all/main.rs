@@ -3,5 +3,4 @@
 
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod gpu;
-mod models;
 mod smoke;

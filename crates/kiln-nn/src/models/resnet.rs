@@ -1,6 +1,6 @@
 //! Residual networks.
 
-use kiln_nn::{Activation, BatchNorm2d, Conv2d, Dense, GlobalAvgPool, Initializer, MaxPool2d, Residual, Sequential};
+use crate::{Activation, BatchNorm2d, Conv2d, Dense, GlobalAvgPool, Initializer, MaxPool2d, Residual, Sequential};
 
 /// ResNet-18 for images of 3 × 224 × 224 (He et al. 2015). 11,689,512 parameters for 1000 classes.
 pub fn resnet18(classes: usize) -> Sequential {
@@ -28,9 +28,10 @@ pub fn resnet20(classes: usize) -> Sequential {
 /// Paths are torchvision's: `conv1.weight`, `layer1.0.bn2.running_mean`, `layer2.0.downsample.0.weight`, `fc.bias`.
 ///
 /// ```
-/// use kiln::models::resnet::ResNet;
-/// use kiln::prelude::*;
-/// # fn main() -> kiln::Result<()> {
+/// use kiln_nn::models::resnet::ResNet;
+/// # use kiln_nn::Module;
+/// # use kiln_tensor::Device;
+/// # fn main() -> Result<(), kiln_tensor::Error> {
 /// let resnet56 = ResNet::basic([9, 9, 9]).width(16).small_images(true).classes(10).model();
 /// # let small = ResNet::basic([1, 1]).width(4).small_images(true).classes(10).model();
 /// # let model = small.build([3, 8, 8], &Device::cpu(), 1)?;

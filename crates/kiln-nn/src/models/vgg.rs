@@ -1,6 +1,6 @@
 //! VGG: stacks of 3 × 3 convolutions, halved in size and doubled in width.
 
-use kiln_nn::{
+use crate::{
     Activation, AdaptiveAvgPool2d, BatchNorm2d, Conv2d, Dense, Dropout, Flatten, Initializer, MaxPool2d, Sequential,
 };
 
@@ -25,9 +25,10 @@ pub fn vgg16(classes: usize) -> Sequential {
 /// Paths are torchvision's: `features.0.weight`, `classifier.6.bias`, where activations count as layers.
 ///
 /// ```
-/// use kiln::models::vgg::Vgg;
-/// use kiln::prelude::*;
-/// # fn main() -> kiln::Result<()> {
+/// use kiln_nn::Module;
+/// use kiln_nn::models::vgg::Vgg;
+/// use kiln_tensor::Device;
+/// # fn main() -> Result<(), kiln_tensor::Error> {
 /// // For CIFAR's 32 × 32 pixels: one position is left, and a small head is enough.
 /// let model = Vgg::new([1, 1, 2, 2, 2]).batch_norm(true).pooled(1).hidden(512).classes(10).model();
 /// let model = model.build([3, 32, 32], &Device::cpu(), 1)?;

@@ -1,13 +1,13 @@
 //! Networks that are known by name, to train or to load weights into.
 //!
-//! Each function gives a [`Sequential`](crate::nn::Sequential) that is built for the images one has. All end in logits, one
+//! Each function gives a [`Sequential`](crate::Sequential) that is built for the images one has. All end in logits, one
 //! for each class: train with `SparseCategoricalCrossentropy::from_logits()`, or push `Activation::Softmax` for
 //! probabilities, through which losses on probabilities look.
 //!
 //! ```
-//! use kiln::models;
-//! use kiln::prelude::*;
-//! # fn main() -> kiln::Result<()> {
+//! use kiln_nn::{Module, models};
+//! use kiln_tensor::Device;
+//! # fn main() -> Result<(), kiln_tensor::Error> {
 //! let model = models::resnet20(10).build([3, 32, 32], &Device::cpu(), 1)?; // shape of one image, where, seed
 //! assert_eq!(model.parameter_count(), 272_474);
 //! # Ok(())
@@ -19,10 +19,9 @@
 //! then
 //!
 //! ```no_run
-//! use kiln::models;
-//! use kiln::nn::safetensors;
-//! use kiln::prelude::*;
-//! # fn main() -> kiln::Result<()> {
+//! use kiln_nn::{models, safetensors};
+//! use kiln_tensor::Device;
+//! # fn main() -> Result<(), kiln_tensor::Error> {
 //! let mut model = models::resnet18(1000).build([3, 224, 224], &Device::cpu(), 1)?;
 //! safetensors::load(&mut model, "resnet18.safetensors")?;
 //! # Ok(())

@@ -1,7 +1,9 @@
 //! Affine warps of images: bytes in, numbers out, each pixel sampled once between its four neighbors.
 
-use crate::{Isa, Kernel, Simd};
-use kiln_math::Real;
+mod steps;
+
+use kiln_cpu::{Isa, Kernel, Simd};
+use steps::{blend, bring_back, fetch, fill_in, interleave, place, split, within};
 
 /// Where each pixel of a warped image comes from: with x = (a, b, c) its column is a·column + b·row + c, and its row likewise by y.
 ///
@@ -58,16 +60,16 @@ pub struct Planes<'a> {
 
 /// Room that warps of one thread use again.
 #[derive(Clone, Debug, Default)]
-pub struct Room {
+pub(crate) struct Room {
     /// Up to four channels of a pixel in the bytes of a word, with a column at the right and a row below that are never
     /// given any weight.
     pixels: Vec<u32>,
 }
 
 /// out (channels, height, width) = scale · sample + shift for each output pixel, sampled bilinearly; `normalize` holds
-/// [scale, shift] once, or for each channel. Where sizes do not fit each other, or there are more than 2²⁴ rows or columns or
+/// [scale, shift] once, or for each channel. Where sizes do not fit each other, or there are more than 2²³ rows or columns or
 /// 2³¹ pixels, `out` is left as it is.
-pub fn warp(
+pub(crate) fn warp(
     isa: Isa,
     out: &mut [f32],
     image: Planes<'_>,
@@ -80,9 +82,8 @@ pub fn warp(
     let size = height.saturating_mul(width);
     let all = channels.saturating_mul(size);
     let fits = out.len() == all && bytes.len() == all;
-    // Places along an axis are whole numbers of f32, those in the room of i32.
-    let countable =
-        height.max(width) <= 1 << f32::MANTISSA_DIGITS && (height + 1).saturating_mul(width + 1) < i32::MAX as usize;
+    // Places along an axis are counted by f32, those in the room by i32.
+    let countable = height.max(width) <= LARGEST && (height + 1).saturating_mul(width + 1) < i32::MAX as usize;
     if size == 0 || !fits || !countable || ![1, channels].contains(&normalize.len()) {
         return;
     }
@@ -93,6 +94,9 @@ pub fn warp(
         isa.run(Warp { out: &mut out[planes], source, from, fill, normalize, pixels: &mut room.pixels });
     }
 }
+
+/// The most rows or columns: 2²³, to which f32 counts by half numbers.
+const LARGEST: usize = 1 << (f32::MANTISSA_DIGITS - 1);
 
 /// Pixels that go through the three steps together: rows of small images, parts of a row of large ones.
 const STRIP: usize = 256;
@@ -157,7 +161,7 @@ impl Kernel for Warp<'_> {
                 bring_back::<S>(x, width, fill);
                 bring_back::<S>(y, height, fill);
                 split(x, y, &mut strip.index[..count], width);
-                fetch(&mut strip, count, pixels, width + 1);
+                fetch(&mut strip, count, pixels, width as u32 + 1);
                 let start = row * width + column;
                 for channel in 0..channels {
                     let to = &mut out[channel * height * width + start..][..count];
@@ -172,126 +176,5 @@ impl Kernel for Warp<'_> {
     }
 }
 
-/// The planes' bytes side by side.
-#[inline(always)]
-fn interleave(source: Planes<'_>, pixels: &mut Vec<u32>) {
-    let Planes { bytes, height, width, .. } = source;
-    let length = (height + 1) * (width + 1);
-    if pixels.len() < length {
-        pixels.resize(length, 0);
-    }
-    for (channel, plane) in bytes.chunks_exact(height * width).enumerate() {
-        for (to, from) in pixels.chunks_exact_mut(width + 1).zip(plane.chunks_exact(width)) {
-            for (to, &byte) in to.iter_mut().zip(from) {
-                let byte = u32::from(byte) << (8 * channel);
-                *to = if channel == 0 { byte } else { *to | byte };
-            }
-        }
-    }
-}
-
-/// One coordinate of the sources of a row's pixels, from this column on.
-#[inline(always)]
-fn place<S: Simd>(to: &mut [f32], [step, along, offset]: [f64; 3], (column, row): (f64, f64)) {
-    let start = S::F32::constant(along * row + (step * column + offset));
-    let step = S::F32::constant(step);
-    for (i, to) in S::f32s_mut(to).iter_mut().enumerate() {
-        *to = step.mul_add(S::F32::constant(f64::from(i as i32)), start);
-    }
-}
-
-/// 1 where both coordinates lie between the centers of the outermost pixels.
-#[inline(always)]
-fn within(inside: &mut [f32], x: &[f32], y: &[f32], (width, height): (usize, usize)) {
-    let last = ((width - 1) as f32, (height - 1) as f32);
-    for ((inside, &x), &y) in inside.iter_mut().zip(x).zip(y) {
-        let is = (x >= 0.0) & (x <= last.0) & (y >= 0.0) & (y <= last.1);
-        *inside = if is { 1.0 } else { 0.0 };
-    }
-}
-
-/// Coordinates within 0 ..= size − 1 that stand for these, whatever they are.
-#[inline(always)]
-fn bring_back<S: Simd>(coordinates: &mut [f32], size: usize, fill: Fill) {
-    let number = |value: f64| S::F32::constant(value);
-    let (zero, one, half, last) = (number(0.0), number(1.0), number(0.5), number((size - 1) as f64));
-    // The first comparison is false for NaN.
-    let clamp = |x: S::F32| {
-        let x = zero.if_less(x, x, zero);
-        last.if_less(x, last, x)
-    };
-    let to = S::f32s_mut(coordinates);
-    match fill {
-        Fill::Nearest | Fill::Constant(_) => to.iter_mut().for_each(|x| *x = clamp(*x)),
-        Fill::Reflect => {
-            let size = number(size as f64);
-            let period = size + size;
-            for x in to {
-                // Counted from the edge, half a pixel before the first center.
-                let edge = *x + half;
-                let edge = edge - period * (edge / period).floor();
-                let edge = size.if_less(edge, period - edge, edge);
-                *x = clamp(edge - half);
-            }
-        }
-        Fill::Wrap => {
-            let period = if size == 1 { one } else { last };
-            for x in to {
-                let below = *x + period * ((-*x / period).floor() + one);
-                let above = *x - period * (*x / period).floor();
-                *x = clamp(x.if_less(zero, below, last.if_less(*x, above, *x)));
-            }
-        }
-    }
-}
-
-/// Coordinates as the place of the pixel at their upper left and what remains.
-#[inline(always)]
-fn split(x: &mut [f32], y: &mut [f32], index: &mut [u32], width: usize) {
-    let stride = width as i32 + 1;
-    for ((index, x), y) in index.iter_mut().zip(x).zip(y) {
-        // SAFETY: `bring_back` left numbers from 0 to the size − 1, which f32 holds exactly.
-        let (column, row) = unsafe { (x.to_int_unchecked::<i32>(), y.to_int_unchecked::<i32>()) };
-        *x -= column as f32;
-        *y -= row as f32;
-        *index = (row * stride + column) as u32;
-    }
-}
-
-/// The four neighbors of each place. Not inlined: with AVX-512 the compiler would make gathers of it, which take longer.
-#[inline(never)]
-fn fetch(strip: &mut Strip, count: usize, pixels: &[u32], stride: usize) {
-    let pixels = pixels.as_ptr();
-    for i in 0..count {
-        let at = strip.index[i] as usize;
-        // SAFETY: the row is at most height − 1 and the column at most width − 1; the room has one more of each, and two
-        // words need no alignment fill that of one.
-        unsafe {
-            strip.above[i] = pixels.add(at).cast::<[u32; 2]>().read();
-            strip.below[i] = pixels.add(at + stride).cast::<[u32; 2]>().read();
-        }
-    }
-}
-
-/// One channel, whose bytes lie `bits` up in the words.
-#[inline(always)]
-fn blend<S: Simd>(out: &mut [f32], strip: &Strip, bits: u32, [scale, shift]: [f32; 2]) {
-    let (scale, shift) = (S::F32::constant(scale.into()), S::F32::constant(shift.into()));
-    let (x, y) = (S::f32s(&strip.x), S::f32s(&strip.y));
-    let number = |word: u32| S::F32::constant(f64::from((word >> bits) as u8));
-    for (i, to) in S::f32s_mut(out).iter_mut().enumerate().take(STRIP) {
-        let [[a, b], [c, d]] = [strip.above[i].map(number), strip.below[i].map(number)];
-        let (left, right) = (y[i].mul_add(c - a, a), y[i].mul_add(d - b, b));
-        *to = x[i].mul_add(right - left, left).mul_add(scale, shift);
-    }
-}
-
-/// The value of what lies outside.
-#[inline(always)]
-fn fill_in<S: Simd>(out: &mut [f32], inside: &[f32], value: f32, [scale, shift]: [f32; 2]) {
-    let number = |value: f32| S::F32::constant(value.into());
-    let value = number(value).mul_add(number(scale), number(shift));
-    for (to, &inside) in S::f32s_mut(out).iter_mut().zip(S::f32s(inside)) {
-        *to = inside.if_less(number(0.5), value, *to);
-    }
-}
+#[cfg(test)]
+mod tests;

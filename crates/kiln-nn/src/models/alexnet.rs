@@ -1,6 +1,6 @@
 //! AlexNet, as it was published and for small images.
 
-use kiln_nn::{
+use crate::{
     Activation, BatchNorm1d, BatchNorm2d, Conv2d, Dense, Dropout, Flatten, LocalResponseNorm, MaxPool2d, Sequential,
 };
 use kiln_tensor::Padding;

@@ -1,6 +1,6 @@
 //! LeNet-5.
 
-use kiln_nn::{Activation, AvgPool2d, Conv2d, Dense, Flatten, Sequential};
+use crate::{Activation, AvgPool2d, Conv2d, Dense, Flatten, Sequential};
 use kiln_tensor::Padding;
 
 /// LeNet-5 for images of 1 × 28 × 28 (LeCun et al. 1998): two convolutions of 5 × 5 with tanh and means of 2 × 2, then layers of

@@ -1,7 +1,7 @@
 //! Warps against a naive one in f64, over sizes, maps and what lies beyond; the same bits on every instruction set.
 
+use super::{Affine, Fill, Planes, Room, warp};
 use kiln_cpu::Isa;
-use kiln_cpu::warp::{Affine, Fill, Planes, Room, warp};
 use proptest::prelude::*;
 
 /// scipy's rules for a coordinate outside, in exact terms: the one inside that it stands for, none where a constant is.
@@ -171,4 +171,37 @@ fn what_does_not_fit_is_left_alone() {
     assert!(left(11, image, &[[1.0, 0.0]]));
     assert!(left(12, Planes { channels: 2, ..image }, &[[1.0, 0.0]]));
     assert!(left(12, image, &[]) && left(12, image, &[[1.0, 0.0]; 2]));
+}
+
+#[test]
+fn sizes_beyond_memory_are_left_alone() {
+    let image = Planes { bytes: &[1; 24], channels: 2, height: 3, width: 4 };
+    for image in [
+        Planes { channels: 1 << 62, height: 2, width: 2, ..image },
+        Planes { channels: 1, height: usize::MAX, width: 2, ..image },
+        Planes { channels: 0, ..image },
+    ] {
+        warp(Isa::best(), &mut [], image, Affine::IDENTITY, Fill::Nearest, &[[1.0, 0.0]], &mut Room::default());
+    }
+}
+
+/// Beyond 2²³ columns f32 has no number between two of them.
+#[test]
+fn images_wider_than_f32_counts_are_left() {
+    let width = (1 << 23) + 4;
+    let bytes = vec![1; width];
+    let mut out = vec![7.0; width];
+    let image = Planes { bytes: &bytes, channels: 1, height: 1, width };
+    warp(Isa::best(), &mut out, image, Affine::IDENTITY, Fill::Nearest, &[[1.0, 0.0]], &mut Room::default());
+    assert!(out.iter().all(|&x| x == 7.0));
+}
+
+#[test]
+fn the_widest_image_keeps_its_pixels() {
+    let width = 1 << 23;
+    let bytes: Vec<u8> = (0..width).map(|i| (i % 251) as u8).collect();
+    let mut out = vec![7.0; width];
+    let image = Planes { bytes: &bytes, channels: 1, height: 1, width };
+    warp(Isa::best(), &mut out, image, Affine::IDENTITY, Fill::Nearest, &[[1.0, 0.0]], &mut Room::default());
+    assert!(out.iter().zip(&bytes).all(|(&found, &byte)| found == f32::from(byte)));
 }

@@ -1,14 +1,15 @@
-//! The models by name: their sizes, and torchvision's weights and values in them (tests/fixtures).
+//! The models by name: their sizes, and torchvision's weights and values in them (tests/fixtures/models).
 
-use kiln::models::resnet::ResNet;
-use kiln::models::vgg::Vgg;
-use kiln::models::{self, alexnet_cifar};
-use kiln::nn::{StateDict, safetensors};
-use kiln::prelude::*;
+use kiln_autograd::Var;
+use kiln_nn::models::resnet::ResNet;
+use kiln_nn::models::vgg::Vgg;
+use kiln_nn::models::{self, alexnet_cifar};
+use kiln_nn::{Ctx, Init, Layer, Module, Sequential, StateDict, safetensors};
+use kiln_tensor::{DType, Device, Tensor};
 use std::path::{Path, PathBuf};
 
 fn fixture(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(format!("{name}.safetensors"))
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(format!("{name}.safetensors"))
 }
 
 fn built(model: Sequential, input: &[usize]) -> Sequential {
