@@ -197,7 +197,7 @@ fn retreat<T: GpuFloat, C: Cell<G, W>, const G: usize, const W: usize>(_: C, ste
         state = product.get(at.i).mul_add(keep.get(at.i), state);
     }
     if !dy.is_empty() {
-        state = state + dy.get(at.i);
+        state += dy.get(at.i);
     }
     let mut slopes = Slopes { gates: [T::ZERO; G], inner: T::ZERO, h: state, weights: [T::ZERO; W] };
     if !at.is_masked(mask) {
