@@ -6,7 +6,7 @@ macro_rules! modules {
     ($($module:ident)+) => {
         $(pub mod $module;)+
 
-        /// The entries of every kernel, those of [`elementwise`] apart, which has a list for each operation.
+        /// The entries of every kernel, those of [`elementwise`] and of recurrent cells apart, which have a list for each operation.
         #[cfg(not(target_arch = "nvptx64"))]
         const FAMILIES: &[cuda_std::Families] = &[$($module::KERNELS),+];
     };
@@ -48,7 +48,7 @@ pub use ptx::{PTX, Ptx};
 #[cfg(not(target_arch = "nvptx64"))]
 pub fn entries() -> impl Iterator<Item = &'static cuda_std::KernelInfo> {
     use elementwise::{binary, integers, unary};
-    let elementwise = [unary::KERNELS, binary::KERNELS, &[integers::KERNELS]];
-    let modules = [FAMILIES].into_iter().chain(elementwise).flatten();
+    let lists = [unary::KERNELS, binary::KERNELS, &[integers::KERNELS], recurrent::CELLS];
+    let modules = [FAMILIES].into_iter().chain(lists).flatten();
     modules.copied().flatten().copied().flatten().copied().flatten()
 }

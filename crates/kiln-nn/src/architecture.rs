@@ -142,6 +142,7 @@ fn layer(index: usize, description: &Value, init: &mut Init) -> Result<Box<dyn L
         Reshape,
         SeparableConv1d,
         SeparableConv2d,
+        PeepholeLstm,
         SimpleRnn,
         Upsample1d,
         Upsample2d,

@@ -39,8 +39,8 @@ pub use layers::{
     Upsample1d, Upsample2d, ZeroPad, ZeroPad1d, ZeroPad2d,
 };
 pub use layers::{
-    Embedding, Gru, GruCell, KerasWeights, Lstm, LstmCell, Masking, Merge, RecurrentState, SequenceInputs, SimpleRnn,
-    SimpleRnnCell, TimeDistributed,
+    Embedding, Gru, GruCell, KerasWeights, Lstm, LstmCell, Masking, Merge, PeepholeLstm, RecurrentState,
+    SequenceInputs, SimpleRnn, SimpleRnnCell, TimeDistributed,
 };
 pub use losses::{
     BinaryCrossentropy, CategoricalCrossentropy, Counting, Loss, MeanAbsoluteError, MeanSquaredError,

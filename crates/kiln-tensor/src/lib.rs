@@ -17,6 +17,7 @@ mod machine;
 mod shape;
 mod storage;
 mod tensor;
+mod traced;
 mod window;
 
 pub use arithmetic::Arithmetic;
@@ -35,7 +36,8 @@ pub use tensor::calls::*;
 pub use tensor::composed;
 pub use tensor::{
     Axes, CustomOp, HostOperand, HostOutput, IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization,
-    NormalizeGradients, RecurrentGradients, RecurrentOptions, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor,
-    UpdateRule, UpdateSlot, UpdateTensors, axis_index,
+    NormalizeGradients, RecurrentGradients, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor, UpdateRule,
+    UpdateSlot, UpdateTensors, axis_index,
 };
+pub use traced::{Tape, Traced, Value};
 pub use window::{ConvOptions, Convolution, MAX_SPATIAL, Padding, PerAxis, PoolOptions, Window};

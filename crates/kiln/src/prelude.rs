@@ -19,7 +19,7 @@ pub use kiln_nn::{
     Sequential, SparseCategoricalCrossentropy, Upsample1d, Upsample2d, ZeroPad1d, ZeroPad2d,
 };
 pub use kiln_nn::{
-    Embedding, Gru, GruCell, Lstm, LstmCell, Masking, Merge, RecurrentState, SequenceInputs, SimpleRnn, SimpleRnnCell,
+    Embedding, Gru, GruCell, Lstm, LstmCell, Masking, Merge, PeepholeLstm, RecurrentState, SequenceInputs, SimpleRnn, SimpleRnnCell,
     TimeDistributed,
 };
 pub use kiln_optim::{Adam, AdamW, Clip, Optimizer, Sgd};

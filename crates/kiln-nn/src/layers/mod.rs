@@ -48,7 +48,8 @@ pub use pool::{
     AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, LpPool, LpPool1d, LpPool2d, MaxPool, MaxPool1d, MaxPool2d, MaxPool3d,
 };
 pub use recurrent::{
-    Gru, GruCell, KerasWeights, Lstm, LstmCell, Merge, RecurrentState, SequenceInputs, SimpleRnn, SimpleRnnCell,
+    Gru, GruCell, KerasWeights, Lstm, LstmCell, Merge, PeepholeLstm, RecurrentState, SequenceInputs, SimpleRnn,
+    SimpleRnnCell,
 };
 pub use resample::{Upsample, Upsample1d, Upsample2d, ZeroPad, ZeroPad1d, ZeroPad2d};
 pub use residual::Residual;

@@ -3,7 +3,7 @@
 use super::composed::forward;
 use crate::{
     Backend, Call, ConvOptions, DType, Device, DeviceBuffer, MatmulOptions, MemoryStats, Normalization, PoolOptions,
-    Ran, RecurrentCell, RecurrentOptions, Result, SoftmaxKind, Tensor, UpdateRule, UpdateTensors,
+    Ran, Recurrence, RecurrentCell, Result, SoftmaxKind, Tensor, UpdateRule, UpdateTensors,
 };
 use kiln_math::UnaryOp;
 use std::collections::BTreeSet;
@@ -82,15 +82,14 @@ fn windows(of: &dyn Fn(&[usize]) -> Result<Tensor>) -> Result<()> {
 }
 
 fn recurrent(of: &dyn Fn(&[usize]) -> Result<Tensor>, device: &Device) -> Result<()> {
-    use RecurrentCell::{Gru, Lstm, Relu, Tanh};
     let mask = Tensor::from_slice(&[true; 6], [3, 2], device)?;
-    for cell in [Tanh, Relu, Lstm, Gru { reset_after: true }, Gru { reset_after: false }] {
+    for &cell in RecurrentCell::ALL {
         let (width, state) = (cell.gates() * 4, of(&[2, 4])?);
-        let options =
-            RecurrentOptions { mask: Some(&mask), keep: Some(&state), h0: Some(&state), ..RecurrentOptions::new(cell) };
         let weight = of(&[width, 4])?;
-        let after = of(&[3, 2, width])?.recurrent(&weight, &options)?;
-        after.grad(&weight, &options, Some(&after.states), Some(&state), None)?;
+        let (mask, keep, h0) = (Some(&mask), Some(&state), Some(&state));
+        let layer = Recurrence { mask, keep, h0, ..Recurrence::new(cell, &weight) };
+        let after = of(&[3, 2, width])?.recurrent(&layer)?;
+        after.grad(&layer, Some(&after.states), Some(&state), None)?;
     }
     Ok(())
 }

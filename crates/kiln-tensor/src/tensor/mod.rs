@@ -27,7 +27,7 @@ pub use custom::{CustomOp, HostOperand, HostOutput};
 pub use matmul::MatmulOptions;
 pub use normalization::{Normalization, NormalizeGradients};
 pub use pool::Maxima;
-pub use recurrent::{RecurrentGradients, RecurrentOptions, RecurrentStates, RecurrentSteps};
+pub use recurrent::{RecurrentGradients, RecurrentStates, RecurrentSteps};
 pub use softmax::SoftmaxKind;
 pub use update::{UpdateRule, UpdateSlot, UpdateTensors};
 

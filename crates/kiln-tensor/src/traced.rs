@@ -1,21 +1,39 @@
-//! The scalar definitions run on whole Vars: how a derivative written once for numbers becomes a graph of its own.
+//! The scalar definitions run on whole tensors, or Vars: how a formula written once for numbers becomes a composed form, and its
+//! derivative a graph.
 //!
 //! A [`Traced`] number is an expression on a [`Tape`]. Constants stay numbers and fold; of the rest only what
-//! [`Tape::evaluate`] is asked for is computed, once, by Var operations.
+//! [`Tape::evaluate`] is asked for is computed, once, by fine operations.
 
-use crate::Var;
+use crate::{Arithmetic, CompareOp, DType, Device, Result, Shape, Tensor, UnaryCall};
 use kiln_math::{BinaryOp, Real, UnaryOp};
-use kiln_tensor::{CompareOp, Result, Shape, Tensor, UnaryCall};
 use std::cell::RefCell;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// Expressions over Vars, in the order in which they were written down.
-#[derive(Default)]
-pub(crate) struct Tape(RefCell<Vec<Entry>>);
+/// Expressions over tensors or Vars, in the order in which they were written down.
+///
+/// ```
+/// use kiln_math::Real;
+/// use kiln_tensor::{DType, Device, Tape, Tensor, Value};
+/// fn formula<R: Real>(x: R) -> R {
+///     R::constant(2.0) * x.tanh()
+/// }
+/// let tape = Tape::default();
+/// let x = tape.given(Tensor::ones([3], DType::F32, &Device::cpu())?);
+/// let Value::Tensors(y) = tape.evaluate(formula(x))? else { panic!("x is not a constant") };
+/// assert_eq!(y.to_vec::<f32>()?, [2.0 * 1f32.tanh(); 3]);
+/// # Ok::<(), kiln_tensor::Error>(())
+/// ```
+pub struct Tape<T>(RefCell<Vec<Entry<T>>>);
 
-struct Entry {
+impl<T> Default for Tape<T> {
+    fn default() -> Self {
+        Tape(RefCell::default())
+    }
+}
+
+struct Entry<T> {
     expression: Expression,
-    value: Option<Var>,
+    value: Option<T>,
 }
 
 #[derive(Clone, Copy)]
@@ -34,61 +52,79 @@ enum Operand {
 }
 
 /// A number of which the scalar definitions can be computed: a constant, or an entry of a tape.
-#[derive(Clone, Copy)]
-pub(crate) struct Traced<'t> {
-    tape: Option<&'t Tape>,
+pub struct Traced<'t, T> {
+    tape: Option<&'t Tape<T>>,
     operand: Operand,
 }
 
+impl<T> Clone for Traced<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Traced<'_, T> {}
+
 /// What an expression came to.
-pub(crate) enum Value {
+pub enum Value<T> {
     /// The same number everywhere.
     Constant(f64),
-    /// A Var.
-    Var(Var),
+    /// A tensor or a Var.
+    Tensors(T),
 }
 
-impl Value {
+impl<T: Arithmetic> Value<T> {
     /// This value times a gradient.
-    pub(crate) fn times(self, dy: &Var) -> Result<Var> {
+    ///
+    /// # Errors
+    /// Those of the operation.
+    pub fn times(self, dy: &T) -> Result<T> {
         match self {
             Value::Constant(1.0) => Ok(dy.clone()),
-            Value::Constant(c) => dy.mul_scalar(c),
-            Value::Var(v) => dy.mul(&v),
+            Value::Constant(c) => dy.affine(c, 0.0),
+            Value::Tensors(v) => dy.mul(&v),
         }
     }
 
-    fn into_var(self, like: &Var) -> Result<Var> {
+    /// This value, a constant as a scalar of the dtype of `like`.
+    ///
+    /// # Errors
+    /// Allocation failure.
+    pub fn into_tensors(self, like: &T) -> Result<T> {
+        let value = like.value();
         match self {
-            Value::Constant(c) => Ok(Var::constant(Tensor::full(Shape::SCALAR, c, like.dtype(), like.device())?)),
-            Value::Var(v) => Ok(v),
+            Value::Constant(c) => Ok(T::constant(Tensor::full(Shape::SCALAR, c, value.dtype(), value.device())?)),
+            Value::Tensors(v) => Ok(v),
         }
     }
 }
 
-impl Tape {
-    /// A Var as a number.
-    pub(crate) fn given(&self, var: Var) -> Traced<'_> {
+impl<T: Arithmetic> Tape<T> {
+    /// A tensor or Var as a number.
+    pub fn given(&self, value: T) -> Traced<'_, T> {
         let traced = self.write(Expression::Given);
         if let (Operand::Entry(at), Some(entry)) = (traced.operand, self.0.borrow_mut().last_mut()) {
             debug_assert!(at < usize::MAX);
-            entry.value = Some(var);
+            entry.value = Some(value);
         }
         traced
     }
 
-    fn write(&self, expression: Expression) -> Traced<'_> {
+    fn write(&self, expression: Expression) -> Traced<'_, T> {
         let mut entries = self.0.borrow_mut();
         entries.push(Entry { expression, value: None });
         Traced { tape: Some(self), operand: Operand::Entry(entries.len() - 1) }
     }
 
     /// Computes a number that was written down on this tape.
-    pub(crate) fn evaluate(&self, traced: Traced<'_>) -> Result<Value> {
+    ///
+    /// # Errors
+    /// Those of the operations.
+    pub fn evaluate(&self, traced: Traced<'_, T>) -> Result<Value<T>> {
         self.value(traced.operand)
     }
 
-    fn value(&self, operand: Operand) -> Result<Value> {
+    fn value(&self, operand: Operand) -> Result<Value<T>> {
         let at = match operand {
             Operand::Constant(c) => return Ok(Value::Constant(c)),
             Operand::Entry(at) => at,
@@ -99,57 +135,55 @@ impl Tape {
             (entries[at].expression, entries[at].value.clone())
         };
         if let Some(var) = known {
-            return Ok(Value::Var(var));
+            return Ok(Value::Tensors(var));
         }
         let var = match expression {
             Expression::Given => return Ok(Value::Constant(f64::NAN)), // given entries always have their value
             Expression::Unary(call, x) => match self.value(Operand::Entry(x))? {
-                Value::Var(x) => x.unary(call)?,
+                Value::Tensors(x) => x.unary(call)?,
                 constant => return Ok(constant), // entries are never constants
             },
             Expression::Binary(op, a, b) => self.binary(op, self.value(a)?, self.value(b)?)?,
             Expression::IfLess(operands) => {
                 let [a, b, then, otherwise] = operands;
                 let values = [self.value(a)?, self.value(b)?, self.value(then)?, self.value(otherwise)?];
-                let like = values.iter().find_map(|v| if let Value::Var(v) = v { Some(v.clone()) } else { None });
+                let like = values.iter().find_map(|v| if let Value::Tensors(v) = v { Some(v.clone()) } else { None });
                 let [a, b, then, otherwise] = values;
                 match like {
                     Some(like) => {
-                        let (a, b) = (a.into_var(&like)?, b.into_var(&like)?);
-                        let condition = a.tensor().compare(CompareOp::Lt, b.tensor())?;
-                        Var::select(&condition, &then.into_var(&like)?, &otherwise.into_var(&like)?)?
+                        let (a, b) = (a.into_tensors(&like)?, b.into_tensors(&like)?);
+                        let condition = a.value().compare(CompareOp::Lt, b.value())?;
+                        T::select(&condition, &then.into_tensors(&like)?, &otherwise.into_tensors(&like)?)?
                     }
                     None => return Ok(then), // four constants were folded when written
                 }
             }
         };
         self.0.borrow_mut()[at].value = Some(var.clone());
-        Ok(Value::Var(var))
+        Ok(Value::Tensors(var))
     }
 
     /// Constants become scale and shift where they can, which spares a broadcast.
-    fn binary(&self, op: BinaryOp, a: Value, b: Value) -> Result<Var> {
+    fn binary(&self, op: BinaryOp, a: Value<T>, b: Value<T>) -> Result<T> {
         match (op, a, b) {
-            (BinaryOp::Add, Value::Var(v), Value::Constant(c)) | (BinaryOp::Add, Value::Constant(c), Value::Var(v)) => {
-                v.add_scalar(c)
-            }
-            (BinaryOp::Mul, Value::Var(v), Value::Constant(c)) | (BinaryOp::Mul, Value::Constant(c), Value::Var(v)) => {
-                v.mul_scalar(c)
-            }
-            (BinaryOp::Sub, Value::Var(v), Value::Constant(c)) => v.add_scalar(-c),
-            (BinaryOp::Sub, Value::Constant(c), Value::Var(v)) => v.affine(-1.0, c),
-            (_, Value::Var(a), Value::Var(b)) => a.binary(op, &b),
-            (_, Value::Var(a), b) => a.binary(op, &b.into_var(&a)?),
-            (_, a, Value::Var(b)) => a.into_var(&b)?.binary(op, &b),
+            (BinaryOp::Add, Value::Tensors(v), Value::Constant(c))
+            | (BinaryOp::Add, Value::Constant(c), Value::Tensors(v)) => v.affine(1.0, c),
+            (BinaryOp::Mul, Value::Tensors(v), Value::Constant(c))
+            | (BinaryOp::Mul, Value::Constant(c), Value::Tensors(v)) => v.affine(c, 0.0),
+            (BinaryOp::Sub, Value::Tensors(v), Value::Constant(c)) => v.affine(1.0, -c),
+            (BinaryOp::Sub, Value::Constant(c), Value::Tensors(v)) => v.affine(-1.0, c),
+            (_, Value::Tensors(a), Value::Tensors(b)) => a.binary(op, &b),
+            (_, Value::Tensors(a), b) => a.binary(op, &b.into_tensors(&a)?),
+            (_, a, Value::Tensors(b)) => a.into_tensors(&b)?.binary(op, &b),
             (_, Value::Constant(a), Value::Constant(_)) => {
                 // Two constants were folded when written down.
-                Ok(Var::constant(Tensor::full(Shape::SCALAR, a, kiln_tensor::DType::F64, &kiln_tensor::Device::cpu())?))
+                Ok(T::constant(Tensor::full(Shape::SCALAR, a, DType::F64, &Device::cpu())?))
             }
         }
     }
 }
 
-impl<'t> Traced<'t> {
+impl<T: Arithmetic> Traced<'_, T> {
     fn apply(self, op: UnaryOp, fold: impl FnOnce(f64) -> f64) -> Self {
         match (self.tape, self.operand) {
             (Some(tape), Operand::Entry(at)) => tape.write(Expression::Unary(op.into(), at)),
@@ -171,7 +205,7 @@ impl<'t> Traced<'t> {
 
 macro_rules! operators {
     ($($trait:ident $method:ident $op:ident),+) => {$(
-        impl $trait for Traced<'_> {
+        impl<T: Arithmetic> $trait for Traced<'_, T> {
             type Output = Self;
             fn $method(self, other: Self) -> Self {
                 self.join(BinaryOp::$op, other, f64::$method)
@@ -181,7 +215,7 @@ macro_rules! operators {
 }
 operators!(Add add Add, Sub sub Sub, Mul mul Mul, Div div Div);
 
-impl Neg for Traced<'_> {
+impl<T: Arithmetic> Neg for Traced<'_, T> {
     type Output = Self;
     fn neg(self) -> Self {
         self.apply(UnaryOp::Neg, f64::neg)
@@ -196,7 +230,7 @@ macro_rules! functions {
     )+};
 }
 
-impl Real for Traced<'_> {
+impl<T: Arithmetic> Real for Traced<'_, T> {
     fn constant(value: f64) -> Self {
         Traced { tape: None, operand: Operand::Constant(value) }
     }
