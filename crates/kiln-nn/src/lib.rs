@@ -18,6 +18,7 @@ mod path;
 mod regularizers;
 pub mod safetensors;
 mod state;
+mod stateful;
 mod streams;
 mod summary;
 
@@ -49,6 +50,7 @@ pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
 pub use regularizers::{L1, L1L2, L2};
 pub use state::{StateDict, Unmatched};
+pub use stateful::Stateful;
 
 /// The derive macro's README, whose example stands on this crate.
 #[cfg(doctest)]
