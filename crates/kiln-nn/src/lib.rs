@@ -15,6 +15,7 @@ mod module;
 mod orthogonal;
 mod param;
 mod path;
+mod pattern;
 mod regularizers;
 pub mod safetensors;
 mod state;
@@ -48,6 +49,7 @@ pub use losses::{
 pub use module::{Module, Visitor, VisitorMut};
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
+pub use pattern::PathPattern;
 pub use regularizers::{L1, L1L2, L2};
 pub use state::{StateDict, Unmatched};
 pub use stateful::Stateful;
