@@ -8,7 +8,7 @@ use kiln_nn::{
     Activation, Ctx, Dense, Dropout, Flatten, Init, Layer, Loss, Module, Param, Sequential,
     SparseCategoricalCrossentropy,
 };
-use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
+use kiln_optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 use kiln_tensor::{DType, Device, Result, Tensor};
 
 pub(crate) fn network() -> Sequential {
@@ -44,6 +44,8 @@ fn optimizers() -> Vec<Box<dyn Optimizer>> {
         Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true)),
         Box::new(Adam::new(0.01)),
         Box::new(AdamW::new(0.01)),
+        Box::new(RmsProp::new(0.01)),
+        Box::new(RmsProp::new(0.01).momentum(0.9).centered(true)),
     ]
 }
 
