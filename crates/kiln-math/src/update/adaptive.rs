@@ -1,6 +1,6 @@
 //! Rules that divide each element's step by the size of its gradients.
 
-use super::{ABOVE_SMALLEST, Constants, Rule, States, Step, constants, flush};
+use super::{ABOVE_SMALLEST, Constants, MAX_STATES, Rule, States, Step, constants, flush};
 use crate::Real;
 
 /// Adam (Kingma and Ba 2015); the bias corrections of the step are folded into its constants:
@@ -122,7 +122,7 @@ impl Rule for RmsProp {
         RmsProp { alpha: 0.9, epsilon: 1e-7, momentum: 0.8, centered: true },
     ];
 
-    fn keeps(&self) -> [bool; super::STATES] {
+    fn keeps(&self) -> [bool; MAX_STATES] {
         [true, self.momentum != 0.0, self.centered]
     }
 
