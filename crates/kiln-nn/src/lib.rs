@@ -16,9 +16,11 @@ mod module;
 mod orthogonal;
 mod param;
 mod path;
+mod pattern;
 mod regularizers;
 pub mod safetensors;
 mod state;
+mod stateful;
 mod streams;
 mod summary;
 mod visit;
@@ -49,8 +51,10 @@ pub use losses::{
 pub use module::Module;
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
+pub use pattern::PathPattern;
 pub use regularizers::{L1, L1L2, L2};
 pub use state::{StateDict, Unmatched};
+pub use stateful::Stateful;
 pub use visit::{Visitor, VisitorMut};
 
 /// The derive macro's README, whose example stands on this crate.

@@ -29,14 +29,14 @@ pub use call::{Call, Ran};
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};
-pub use kiln_math::RecurrentCell;
+pub use kiln_math::{RecurrentCell, UpdateRule};
 pub use layout::Layout;
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
 pub use tensor::calls::*;
 pub use tensor::composed;
 pub use tensor::{
     Axes, CustomOp, HostOperand, HostOutput, IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization,
-    NormalizeGradients, RecurrentGradients, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor, UpdateRule,
+    NormalizeGradients, RecurrentGradients, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor, UpdatePart,
     UpdateSlot, UpdateTensors, axis_index,
 };
 pub use traced::{Tape, Traced, Value};

@@ -19,10 +19,10 @@ pub use kiln_nn::{
     Sequential, SparseCategoricalCrossentropy, Upsample1d, Upsample2d, ZeroPad1d, ZeroPad2d,
 };
 pub use kiln_nn::{
-    Embedding, Gru, GruCell, Lstm, LstmCell, Masking, Merge, PeepholeLstm, RecurrentState, SequenceInputs, SimpleRnn, SimpleRnnCell,
-    TimeDistributed,
+    Embedding, Gru, GruCell, Lstm, LstmCell, Masking, Merge, PeepholeLstm, RecurrentState, SequenceInputs, SimpleRnn,
+    SimpleRnnCell, TimeDistributed,
 };
-pub use kiln_optim::{Adam, AdamW, Clip, Optimizer, Sgd};
+pub use kiln_optim::prelude::*;
 pub use kiln_tensor::{DType, Device, Padding, Shape, Tensor};
 pub use kiln_train::{
     Accuracy, Callback, EarlyStopping, EvaluateOptions, FitOptions, History, Metric, Objective, Outcome, ProgressBar,
