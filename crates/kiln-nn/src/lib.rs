@@ -5,6 +5,7 @@ extern crate self as kiln_nn;
 
 mod activation;
 mod architecture;
+mod carried;
 mod class_axis;
 mod context;
 mod init;
@@ -17,11 +18,14 @@ mod param;
 mod path;
 mod regularizers;
 pub mod safetensors;
+mod snapshot;
 mod state;
 mod streams;
 mod summary;
+mod updates;
 
 pub use activation::Activation;
+pub use carried::Carried;
 pub use class_axis::ClassAxis;
 pub use context::Ctx;
 pub use init::{Fans, Init, Initializer};
@@ -48,6 +52,7 @@ pub use module::{Module, Visitor, VisitorMut};
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
 pub use regularizers::{L1, L1L2, L2};
+pub use snapshot::Snapshot;
 pub use state::{StateDict, Unmatched};
 
 /// The derive macro's README, whose example stands on this crate.
