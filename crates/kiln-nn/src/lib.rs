@@ -20,6 +20,7 @@ mod regularizers;
 pub mod safetensors;
 mod snapshot;
 mod state;
+mod stateful;
 mod streams;
 mod summary;
 mod updates;
@@ -54,6 +55,7 @@ pub use path::{Path, Segment};
 pub use regularizers::{L1, L1L2, L2};
 pub use snapshot::Snapshot;
 pub use state::{StateDict, Unmatched};
+pub use stateful::Stateful;
 
 /// The derive macro's README, whose example stands on this crate.
 #[cfg(doctest)]
