@@ -1,15 +1,15 @@
 //! Options for `fit`.
 
-use crate::callbacks::OnEpoch;
+use crate::callbacks::{ClassWeights, ClipGradients, NanGuard, OnBatch, OnEpoch, StopFlag};
 use crate::{Callback, EpochRecord, ProgressBar};
-use kiln_datasets::{Dataset, Subset};
-use kiln_tensor::{Error, Result};
-use std::sync::atomic::{AtomicBool, Ordering};
+use kiln_datasets::{Dataset, Loader, Subset};
+use kiln_tensor::{Device, Error, Result};
+use std::sync::atomic::AtomicBool;
 
 /// Where an epoch has got to.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Progress {
-    /// Number of the epoch, from 1.
+    /// Number of the epoch, from 1, counted over all calls of `fit`.
     pub epoch: usize,
     /// Batches done in it.
     pub batch: usize,
@@ -79,13 +79,16 @@ impl EvaluateOptions {
     }
 }
 
-type OnBatch<'a> = Box<dyn FnMut(&Progress) + Send + 'a>;
-
 /// Options for `fit`; the defaults are Keras's: one epoch, batches of 32, shuffled.
 pub struct FitOptions<'a> {
     pub(crate) epochs: usize,
     pub(crate) batch_size: usize,
-    pub(crate) seed: u64,
+    pub(crate) seed: Option<u64>,
+    pub(crate) steps_per_epoch: Option<usize>,
+    pub(crate) accumulate: usize,
+    pub(crate) validate_every: Option<u64>,
+    pub(crate) clip: Option<ClipGradients>,
+    pub(crate) snapshot: bool,
     pub(crate) shuffle: bool,
     pub(crate) drop_last: bool,
     pub(crate) workers: usize,
@@ -93,7 +96,6 @@ pub struct FitOptions<'a> {
     pub(crate) validation_split: Option<f64>,
     pub(crate) class_weight: Vec<(usize, f64)>,
     pub(crate) callbacks: Vec<Box<dyn Callback + 'a>>,
-    pub(crate) on_batch: Option<OnBatch<'a>>,
     pub(crate) stop: Option<&'a AtomicBool>,
     pub(crate) progress: ProgressBar,
 }
@@ -103,7 +105,12 @@ impl Default for FitOptions<'_> {
         FitOptions {
             epochs: 1,
             batch_size: BATCH,
-            seed: 0,
+            seed: None,
+            steps_per_epoch: None,
+            accumulate: 1,
+            validate_every: None,
+            clip: None,
+            snapshot: true,
             shuffle: true,
             drop_last: false,
             workers: 0,
@@ -111,7 +118,6 @@ impl Default for FitOptions<'_> {
             validation_split: None,
             class_weight: Vec::new(),
             callbacks: Vec::new(),
-            on_batch: None,
             stop: None,
             progress: ProgressBar::new(),
         }
@@ -124,7 +130,7 @@ impl<'a> FitOptions<'a> {
         FitOptions::default()
     }
 
-    /// Passes over the training data.
+    /// Passes over the training data; with [`steps_per_epoch`](FitOptions::steps_per_epoch) pieces of them.
     #[must_use]
     pub fn epochs(self, epochs: usize) -> Self {
         FitOptions { epochs, ..self }
@@ -136,10 +142,47 @@ impl<'a> FitOptions<'a> {
         FitOptions { batch_size, ..self }
     }
 
-    /// Fixes the order of samples, those that `validation_split` keeps, what augmentation does to them and what layers draw: the same seed gives the same bits.
+    /// Fixes the order of samples, those that `validation_split` keeps, what augmentation does to them and what layers draw: the
+    /// same seed gives the same bits. Without it, it is that of the `fit` before, 0 in the first one.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
-        FitOptions { seed, ..self }
+        FitOptions { seed: Some(seed), ..self }
+    }
+
+    /// Makes an epoch of this many batches, instead of a pass over the data: for data without an end, and for data so large that
+    /// one wants to hear of it more often. An epoch goes on where the one before ended, and at the end of the data its next pass
+    /// begins.
+    #[must_use]
+    pub fn steps_per_epoch(self, batches: usize) -> Self {
+        FitOptions { steps_per_epoch: Some(batches), ..self }
+    }
+
+    /// Makes one step of this many batches, by the mean of their gradients: as a batch of so many times the samples, with the
+    /// memory of one. The last step of an epoch may be of fewer. (Batch normalization still sees one batch at a time.)
+    #[must_use]
+    pub fn accumulate(self, batches: usize) -> Self {
+        FitOptions { accumulate: batches, ..self }
+    }
+
+    /// Clips gradients before each step: where the norm of all together is above `max`, they are scaled down to it, as by PyTorch's
+    /// `clip_grad_norm_`. Callbacks see them before.
+    #[must_use]
+    pub fn clip_norm(self, max: f64) -> Self {
+        FitOptions { clip: Some(ClipGradients::Norm(max)), ..self }
+    }
+
+    /// Clips gradients before each step: every number is kept within ±`max`, as by PyTorch's `clip_grad_value_`. Callbacks see
+    /// them before.
+    #[must_use]
+    pub fn clip_value(self, max: f64) -> Self {
+        FitOptions { clip: Some(ClipGradients::Value(max)), ..self }
+    }
+
+    /// Whether `fit` keeps a copy of the weights at the beginning of each epoch, to go back to where the loss becomes NaN or
+    /// infinite; it does by default. Without it, the weights are then those of the last step.
+    #[must_use]
+    pub fn snapshot(self, keep: bool) -> Self {
+        FitOptions { snapshot: keep, ..self }
     }
 
     /// Whether each epoch has a random order; else that of the data set.
@@ -167,6 +210,13 @@ impl<'a> FitOptions<'a> {
         FitOptions { validation: Some(data), ..self }
     }
 
+    /// Evaluates on the validation data after every so many steps too ([`History::validations`](crate::History::validations)),
+    /// not only after each epoch.
+    #[must_use]
+    pub fn validate_every(self, steps: u64) -> Self {
+        FitOptions { validate_every: Some(steps), ..self }
+    }
+
     /// Keeps a part of the data to evaluate on after each epoch: of n samples, round(n · fraction) of them. Training never sees
     /// them.
     ///
@@ -192,8 +242,8 @@ impl<'a> FitOptions<'a> {
         FitOptions { class_weight: weights.to_vec(), ..self }
     }
 
-    /// Called between epochs, with what they reported and the model; it may end the training:
-    /// [`EarlyStopping`](crate::EarlyStopping). Several are called in their order.
+    /// Hooks into the training, which may change it or end it: [`EarlyStopping`](crate::EarlyStopping). Several are called in
+    /// their order.
     #[must_use]
     pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
         self.callbacks.push(Box::new(callback));
@@ -210,7 +260,7 @@ impl<'a> FitOptions<'a> {
     /// out of its way.
     #[must_use]
     pub fn on_batch(self, f: impl FnMut(&Progress) + Send + 'a) -> Self {
-        FitOptions { on_batch: Some(Box::new(f)), ..self }
+        self.callback(OnBatch(f))
     }
 
     /// Shows no progress bar and prints nothing. (Where stderr is not a terminal, `fit` shows nothing anyway.)
@@ -227,7 +277,7 @@ impl<'a> FitOptions<'a> {
 
     /// Ends the training once this is set, by another thread or a signal's handler: after the batch that is being trained on or
     /// validated with. The epoch is reported as far as it got, without a validation that was not finished, and
-    /// [`History::stopped`](crate::History::stopped) says where that was.
+    /// [`History::stopped`](crate::History::stopped) says where that was. The next `fit` goes on with the rest of the epoch.
     ///
     /// ```
     /// # use kiln_datasets::TensorDataset;
@@ -258,23 +308,87 @@ impl<'a> FitOptions<'a> {
         FitOptions { stop: Some(flag), ..self }
     }
 
-    /// Whether it is time to end.
-    pub(crate) fn stops(&self) -> bool {
-        self.stop.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    /// Refuses what makes no sense.
+    pub(crate) fn check(&self, data: &dyn Dataset) -> Result<()> {
+        let refused = |message: &str| Err(Error::value("fit", message));
+        if self.epochs == 0 {
+            return refused("0 epochs: at least 1 is needed");
+        }
+        if self.steps_per_epoch == Some(0) {
+            return refused("steps_per_epoch(0): at least 1 is needed");
+        }
+        if self.accumulate == 0 {
+            return refused("accumulate(0): at least 1 batch makes a step");
+        }
+        if self.validate_every == Some(0) {
+            return refused("validate_every(0): at least 1 step is needed");
+        }
+        if self.validate_every.is_some() && self.validation.is_none() && self.validation_split.is_none() {
+            return refused(
+                "validate_every without data to validate on: give it with `validation` or `validation_split`",
+            );
+        }
+        if self.steps_per_epoch.is_none() && data.len() == usize::MAX {
+            return refused("the data has no end: say with `steps_per_epoch` how many batches make an epoch");
+        }
+        if self.validation.is_some_and(|data| data.len() == usize::MAX) {
+            return refused("the validation data has no end: give a part of it, `Subset::new(data, 0..1000)`");
+        }
+        Ok(())
+    }
+
+    /// The training batches.
+    pub(crate) fn loader<'d>(&self, data: &'d dyn Dataset, seed: u64, device: &Device) -> Loader<&'d dyn Dataset> {
+        let mut loader = Loader::new(data).batch_size(self.batch_size).workers(self.workers).device(device);
+        loader = loader.seed(seed).drop_last(self.drop_last);
+        if let Some(steps) = self.steps_per_epoch {
+            loader = loader.steps_per_epoch(steps);
+        }
+        if self.shuffle { loader.shuffle(seed) } else { loader }
+    }
+
+    /// All callbacks in their order: those that belong to `fit`, the user's, and clipping, which comes last.
+    pub(crate) fn into_callbacks(self, device: &Device) -> Result<Vec<Box<dyn Callback + 'a>>> {
+        let mut all: Vec<Box<dyn Callback + 'a>> = vec![Box::new(NanGuard::new(self.snapshot))];
+        if !self.class_weight.is_empty() {
+            all.push(Box::new(ClassWeights::new(&self.class_weight, device)?));
+        }
+        if !self.progress.is_hidden() {
+            all.push(Box::new(self.progress));
+        }
+        all.extend(self.callbacks);
+        if let Some(flag) = self.stop {
+            all.push(Box::new(StopFlag(flag)));
+        }
+        if let Some(clip) = self.clip {
+            all.push(Box::new(clip));
+        }
+        Ok(all)
     }
 
     /// What to train on and, by [`FitOptions::validation_split`], what to validate with.
-    pub(crate) fn split<'d>(&self, data: &'d &'d dyn Dataset) -> Result<Option<Split<'d>>> {
+    pub(crate) fn split<'d>(&self, data: &'d &'d dyn Dataset, seed: u64) -> Result<Option<Split<'d>>> {
         let Some(fraction) = self.validation_split else { return Ok(None) };
+        let refused = |message: &str| Error::value("validation_split", message);
         if self.validation.is_some() {
-            let message = "there is validation data too: give one or the other";
-            return Err(Error::value("validation_split", message));
+            return Err(refused("there is validation data too: give one or the other"));
+        }
+        if data.len() == usize::MAX {
+            return Err(refused("data without an end cannot be split: give other data with `validation`"));
         }
         let by_class = !data.sequential() && data.class_labels()?.is_some();
         let split = match by_class {
-            true => data.split_stratified(fraction, self.seed),
-            false => data.split(fraction, self.seed),
+            true => data.split_stratified(fraction, seed),
+            false => data.split(fraction, seed),
         };
-        split.map(Some).map_err(|error| Error::new(error.kind(), "validation_split", error.message()))
+        let named = |error: Error| {
+            // Where the classes are in the way, and not the fraction alone.
+            let remedy = match by_class && data.split(fraction, seed).is_ok() {
+                true => ", and FitOptions::validation takes one of its parts",
+                false => "",
+            };
+            Error::new(error.kind(), "validation_split", format!("{}{remedy}", error.message()))
+        };
+        split.map(Some).map_err(named)
     }
 }

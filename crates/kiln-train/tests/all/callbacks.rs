@@ -6,7 +6,6 @@ use kiln_nn::*;
 use kiln_optim::Sgd;
 use kiln_tensor::{DType, Device, Result, Tensor};
 use kiln_train::*;
-use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 fn cpu() -> Device {
@@ -46,17 +45,20 @@ struct Notes {
 }
 
 impl Callback for Notes {
-    fn on_fit_begin(&mut self, reported: &[String]) -> Result<()> {
-        self.lines.push(reported.join(" "));
+    fn on_fit_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.lines.push(run.reported().join(" "));
         Ok(())
     }
-    fn on_epoch_end(&mut self, record: &EpochRecord, model: &mut dyn Module) -> Result<ControlFlow<()>> {
-        self.lines.push(format!("{}: {} parameters", record.epoch, model.parameter_count()));
-        Ok(if record.epoch == self.stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
+        self.lines.push(format!("{}: {} parameters", record.epoch, run.model.parameter_count()));
+        if record.epoch == self.stop_after {
+            run.stop();
+        }
+        Ok(())
     }
-    fn on_fit_end(&mut self, model: &mut dyn Module) -> Result<()> {
+    fn on_fit_end(&mut self, run: &mut Run<'_>) -> Result<()> {
         // The model is its own to change.
-        model.set_trainable(false);
+        run.model.set_trainable(false);
         self.lines.push("end".to_owned());
         Ok(())
     }

@@ -1,60 +1,8 @@
-//! Callbacks: hooks that run at the end of each epoch and may stop the training.
+//! Callbacks that end the training by a number that epochs report.
 
-use crate::EpochRecord;
-use kiln_nn::{Module, StateDict};
-use kiln_tensor::{Error, Result};
-use std::ops::ControlFlow;
-
-/// What `fit` calls between epochs ([`FitOptions::callback`](crate::FitOptions::callback)).
-pub trait Callback: Send {
-    /// Before the first epoch. `reported` are the names of the numbers that each epoch will report: `loss`, `accuracy`,
-    /// `val_loss`, …
-    ///
-    /// # Errors
-    /// Settings that make no sense here; nothing has been trained then.
-    fn on_fit_begin(&mut self, reported: &[String]) -> Result<()> {
-        let _ = reported;
-        Ok(())
-    }
-
-    /// After each epoch, with what it reported and the model as it is. [`ControlFlow::Break`] ends the training.
-    ///
-    /// # Errors
-    /// Whatever is to end the training as a failure.
-    fn on_epoch_end(&mut self, record: &EpochRecord, model: &mut dyn Module) -> Result<ControlFlow<()>>;
-
-    /// After the last epoch, stopped or not.
-    ///
-    /// # Errors
-    /// Whatever is to be reported as a failure.
-    fn on_fit_end(&mut self, model: &mut dyn Module) -> Result<()> {
-        let _ = model;
-        Ok(())
-    }
-}
-
-/// Borrowed, so that you can inspect it after `fit`: `.callback(&mut stopping)`.
-impl<C: Callback + ?Sized> Callback for &mut C {
-    fn on_fit_begin(&mut self, reported: &[String]) -> Result<()> {
-        (**self).on_fit_begin(reported)
-    }
-    fn on_epoch_end(&mut self, record: &EpochRecord, model: &mut dyn Module) -> Result<ControlFlow<()>> {
-        (**self).on_epoch_end(record, model)
-    }
-    fn on_fit_end(&mut self, model: &mut dyn Module) -> Result<()> {
-        (**self).on_fit_end(model)
-    }
-}
-
-/// A closure that looks on.
-pub(crate) struct OnEpoch<F>(pub(crate) F);
-
-impl<F: FnMut(&EpochRecord) + Send> Callback for OnEpoch<F> {
-    fn on_epoch_end(&mut self, record: &EpochRecord, _: &mut dyn Module) -> Result<ControlFlow<()>> {
-        (self.0)(record);
-        Ok(ControlFlow::Continue(()))
-    }
-}
+use crate::{Callback, EpochRecord, Run};
+use kiln_nn::{Snapshot, StateDict, Stateful};
+use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 
 /// Ends the training once a number has stopped getting better (Keras's `EarlyStopping`).
 ///
@@ -84,19 +32,22 @@ pub struct EarlyStopping {
     min_delta: f64,
     larger_is_better: Option<bool>,
     restore_best_weights: bool,
-    run: Run,
+    seen: Seen,
+    /// Whether the next `fit` goes on with what was loaded.
+    resumed: bool,
 }
 
 /// What one call of `fit` has seen.
 #[derive(Clone, Default, Debug)]
-struct Run {
+struct Seen {
     larger_is_better: bool,
     /// The best value and its epoch.
     best: Option<(f64, usize)>,
     /// Epochs since.
     wait: usize,
     stopped: Option<usize>,
-    weights: Option<StateDict>,
+    /// Those of the best epoch; empty before it.
+    weights: Snapshot,
 }
 
 impl Default for EarlyStopping {
@@ -107,7 +58,8 @@ impl Default for EarlyStopping {
             min_delta: 0.0,
             larger_is_better: None,
             restore_best_weights: false,
-            run: Run::default(),
+            seen: Seen::default(),
+            resumed: false,
         }
     }
 }
@@ -151,19 +103,19 @@ impl EarlyStopping {
 
     /// The epoch after which the last `fit` was stopped, from 1; none where it ran to its end.
     pub fn stopped_epoch(&self) -> Option<usize> {
-        self.run.stopped
+        self.seen.stopped
     }
 
     /// The best epoch of the last `fit`, from 1.
     pub fn best_epoch(&self) -> Option<usize> {
-        self.run.best.map(|(_, epoch)| epoch)
+        self.seen.best.map(|(_, epoch)| epoch)
     }
 
     /// Whether `value` is an improvement. NaN is none.
     fn improves(&self, value: f64) -> bool {
-        match self.run.best {
+        match self.seen.best {
             None => !value.is_nan(),
-            Some((best, _)) if self.run.larger_is_better => value - self.min_delta > best,
+            Some((best, _)) if self.seen.larger_is_better => value - self.min_delta > best,
             Some((best, _)) => value + self.min_delta < best,
         }
     }
@@ -183,55 +135,95 @@ impl EarlyStopping {
             )
         })
     }
+}
 
-    #[cold]
-    fn unreported(&self, reported: &[String]) -> Error {
-        let remedy = if self.monitor.starts_with("val_") && !reported.iter().any(|name| name.starts_with("val_")) {
-            "; give `fit` data to validate on"
-        } else {
-            ""
-        };
-        let message = format!("no epoch reports `{}`, only {}{remedy}", self.monitor, reported.join(", "));
-        Error::value("EarlyStopping", message)
+/// Fails where no epoch reports the number that a callback looks at.
+fn expect_reported(callback: &'static str, monitor: &str, run: &Run<'_>) -> Result<()> {
+    let reported = run.reported();
+    if reported.iter().any(|name| name == monitor) {
+        return Ok(());
     }
+    let validates = run.validation().is_some();
+    let remedy = if monitor.starts_with("val_") && !validates { "; give `fit` data to validate on" } else { "" };
+    let message = format!("no epoch reports `{monitor}`, only {}{remedy}", reported.join(", "));
+    Err(Error::value(callback, message))
 }
 
 impl Callback for EarlyStopping {
-    fn on_fit_begin(&mut self, reported: &[String]) -> Result<()> {
+    fn on_fit_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
         if !(0.0..f64::INFINITY).contains(&self.min_delta) {
             let message = format!("min_delta {}: at least 0 and finite is expected", self.min_delta);
             return Err(Error::value("EarlyStopping", message));
         }
-        if !reported.contains(&self.monitor) {
-            return Err(self.unreported(reported));
+        expect_reported("EarlyStopping", &self.monitor, run)?;
+        let larger_is_better = self.direction()?;
+        if !std::mem::take(&mut self.resumed) {
+            self.seen = Seen::default();
         }
-        self.run = Run { larger_is_better: self.direction()?, ..Run::default() };
+        self.seen.larger_is_better = larger_is_better;
+        self.seen.stopped = None;
         Ok(())
     }
 
-    fn on_epoch_end(&mut self, record: &EpochRecord, model: &mut dyn Module) -> Result<ControlFlow<()>> {
+    fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
         // A training that is being stopped has not finished its validation.
-        let Some(value) = record.value(&self.monitor) else { return Ok(ControlFlow::Continue(())) };
+        let Some(value) = record.value(&self.monitor) else { return Ok(()) };
         if self.improves(value) {
-            self.run.best = Some((value, record.epoch));
-            self.run.wait = 0;
+            self.seen.best = Some((value, record.epoch));
+            self.seen.wait = 0;
             if self.restore_best_weights {
-                self.run.weights = Some(model.state_dict());
+                self.seen.weights.take(run.model)?;
             }
-            return Ok(ControlFlow::Continue(()));
+            return Ok(());
         }
-        self.run.wait += 1;
-        if self.run.wait < self.patience {
-            return Ok(ControlFlow::Continue(()));
+        self.seen.wait += 1;
+        if self.seen.wait >= self.patience {
+            self.seen.stopped = Some(record.epoch);
+            run.stop();
         }
-        self.run.stopped = Some(record.epoch);
-        Ok(ControlFlow::Break(()))
+        Ok(())
     }
 
-    fn on_fit_end(&mut self, model: &mut dyn Module) -> Result<()> {
-        match self.run.weights.take() {
-            Some(weights) => model.load_state_dict(&weights, true).map(|_| ()),
-            None => Ok(()),
+    fn on_fit_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let weights = std::mem::take(&mut self.seen.weights);
+        if weights.is_empty() { Ok(()) } else { weights.restore(run.model) }
+    }
+}
+
+/// What it has seen, for a run that is gone on with: the next `fit` does not begin anew.
+impl Stateful for EarlyStopping {
+    /// `wait`, and once there is one `best`, `best_epoch` and the weights, `weights.PATH`.
+    fn state_dict(&self) -> Result<StateDict> {
+        let cpu = Device::cpu();
+        let weights = self.seen.weights.state_dict().into_iter();
+        let mut state: StateDict = weights.map(|(path, value)| (format!("weights.{path}"), value)).collect();
+        state.insert("wait".to_owned(), Tensor::scalar(self.seen.wait as i64, &cpu)?);
+        if let Some((best, epoch)) = self.seen.best {
+            state.insert("best".to_owned(), Tensor::scalar(best, &cpu)?);
+            state.insert("best_epoch".to_owned(), Tensor::scalar(epoch as i64, &cpu)?);
         }
+        Ok(state)
+    }
+
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        let foreign = |why: String| {
+            let message = format!("{why}: this is not the state of EarlyStopping; nothing was changed");
+            Error::new(ErrorKind::Format, "early_stopping.load_state_dict", message)
+        };
+        let number = |name: &str| state.get(name).map(Tensor::item).transpose();
+        let wait = number("wait")?.ok_or_else(|| foreign("`wait` is missing".to_owned()))?;
+        let best = number("best")?.zip(number("best_epoch")?);
+        let mut weights = StateDict::new();
+        for (name, value) in state {
+            match name.strip_prefix("weights.") {
+                Some(path) => drop(weights.insert(path.to_owned(), value.clone())),
+                None if ["wait", "best", "best_epoch"].contains(&name.as_str()) => {}
+                None => return Err(foreign(format!("`{name}` does not belong here"))),
+            }
+        }
+        let best = best.map(|(value, epoch)| (value, epoch as usize));
+        self.seen = Seen { best, wait: wait as usize, weights: weights.into(), ..Seen::default() };
+        self.resumed = true;
+        Ok(())
     }
 }
