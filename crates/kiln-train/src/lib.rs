@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod callback;
-mod callbacks;
+pub mod callbacks;
 mod fit;
 mod history;
 mod measure;
@@ -19,7 +19,7 @@ pub use history::{EpochRecord, Evaluation, History};
 pub(crate) use measure::measure;
 pub use metrics::{Accuracy, AccuracyAlong, Count, Measured, Metric};
 pub use objective::{Objective, Outcome, Supervised};
-pub use options::{EvaluateOptions, FitOptions, Progress};
-pub use run::Run;
+pub use options::{EvaluateOptions, FitOptions};
+pub use run::{Progress, Run};
 pub use state::TrainState;
 pub use trainer::{Trainer, compile};

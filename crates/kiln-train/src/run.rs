@@ -1,12 +1,29 @@
 //! `Run`: a running `fit`, as callbacks see it.
 
 use crate::state::Tally;
-use crate::{Evaluation, Metric, Objective, Progress, TrainState, measure};
+use crate::{Evaluation, Metric, Objective, TrainState, measure};
 use kiln_autograd::Gradients;
 use kiln_datasets::{Batch, Dataset, Loader};
 use kiln_nn::Ctx;
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Result};
+
+/// Where an epoch has got to.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Progress {
+    /// Number of the epoch, from 1, counted over all calls of `fit`.
+    pub epoch: usize,
+    /// Batches done in it.
+    pub batch: usize,
+    /// Batches in an epoch.
+    pub batches: usize,
+    /// Samples in the batch just done.
+    pub samples: usize,
+    /// Mean loss of the epoch so far, where the host sees it without stopping the device.
+    pub loss: Option<f64>,
+    /// The first metric so far, likewise.
+    pub metric: Option<(&'static str, f64)>,
+}
 
 /// A running `fit`, as [callbacks](crate::Callback) see it: they may change all of it.
 ///

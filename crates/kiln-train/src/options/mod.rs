@@ -1,83 +1,14 @@
 //! Options for `fit`.
 
-use crate::callbacks::{ClassWeights, ClipGradients, NanGuard, OnBatch, OnEpoch, StopFlag};
-use crate::{Callback, EpochRecord, ProgressBar};
-use kiln_datasets::{Dataset, Loader, Subset};
-use kiln_tensor::{Device, Error, Result};
+mod apply;
+mod evaluate;
+
+use crate::callbacks::{ClipGradients, OnBatch, OnEpoch};
+use crate::{Callback, EpochRecord, Progress, ProgressBar};
+pub(crate) use evaluate::BATCH;
+pub use evaluate::EvaluateOptions;
+use kiln_datasets::Dataset;
 use std::sync::atomic::AtomicBool;
-
-/// Where an epoch has got to.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Progress {
-    /// Number of the epoch, from 1, counted over all calls of `fit`.
-    pub epoch: usize,
-    /// Batches done in it.
-    pub batch: usize,
-    /// Batches in an epoch.
-    pub batches: usize,
-    /// Samples in the batch just done.
-    pub samples: usize,
-    /// Mean loss of the epoch so far, where the host sees it without stopping the device.
-    pub loss: Option<f64>,
-    /// The first metric so far, likewise.
-    pub metric: Option<(&'static str, f64)>,
-}
-
-/// What is trained on and what is validated with.
-type Split<'d> = [Subset<&'d &'d dyn Dataset>; 2];
-
-/// Samples a batch, where nothing else is said: Keras's.
-pub(crate) const BATCH: usize = 32;
-
-/// How [`Trainer::evaluate_with`](crate::Trainer::evaluate_with) and [`Trainer::predict_with`](crate::Trainer::predict_with) are
-/// to go.
-///
-/// ```
-/// # use kiln_datasets::TensorDataset;
-/// # use kiln_nn::{Dense, MeanSquaredError, Sequential};
-/// # use kiln_optim::Sgd;
-/// # use kiln_tensor::{DType, Device, Tensor};
-/// # use kiln_train::compile;
-/// use kiln_train::EvaluateOptions;
-/// # fn main() -> Result<(), kiln_tensor::Error> {
-/// # let cpu = Device::cpu();
-/// # let model = Sequential::new().push(Dense::new(1)).build([2], &cpu, 1)?;
-/// # let ones = |columns| Tensor::ones([500, columns], DType::F32, &cpu);
-/// # let data = TensorDataset::new(ones(2)?, ones(1)?)?;
-/// # let inputs = ones(2)?;
-/// # let trainer = compile(model, Sgd::new(0.1), MeanSquaredError::new());
-/// let evaluation = trainer.evaluate_with(&data, EvaluateOptions::new().batch_size(256))?;
-/// let outputs = trainer.predict_with(&inputs, EvaluateOptions::new().batch_size(256))?;
-/// # assert_eq!(outputs.dims(), [500, 1]);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct EvaluateOptions {
-    batch_size: Option<usize>,
-}
-
-impl EvaluateOptions {
-    /// The defaults.
-    pub fn new() -> Self {
-        EvaluateOptions::default()
-    }
-
-    /// Samples at a time; else as many as a batch of the last [`Trainer::fit`](crate::Trainer::fit) had, or 32. More need more
-    /// memory, and may be faster.
-    #[must_use]
-    pub fn batch_size(self, batch_size: usize) -> Self {
-        EvaluateOptions { batch_size: Some(batch_size) }
-    }
-
-    /// The batch size, of an operation that has this one by default.
-    pub(crate) fn resolve(self, operation: &'static str, default: usize) -> Result<usize> {
-        match self.batch_size.unwrap_or(default) {
-            0 => Err(Error::value(operation, "batches of 0 samples: at least 1 is needed")),
-            batch_size => Ok(batch_size),
-        }
-    }
-}
 
 /// Options for `fit`; the defaults are Keras's: one epoch, batches of 32, shuffled.
 pub struct FitOptions<'a> {
@@ -306,89 +237,5 @@ impl<'a> FitOptions<'a> {
     #[must_use]
     pub fn stop(self, flag: &'a AtomicBool) -> Self {
         FitOptions { stop: Some(flag), ..self }
-    }
-
-    /// Refuses what makes no sense.
-    pub(crate) fn check(&self, data: &dyn Dataset) -> Result<()> {
-        let refused = |message: &str| Err(Error::value("fit", message));
-        if self.epochs == 0 {
-            return refused("0 epochs: at least 1 is needed");
-        }
-        if self.steps_per_epoch == Some(0) {
-            return refused("steps_per_epoch(0): at least 1 is needed");
-        }
-        if self.accumulate == 0 {
-            return refused("accumulate(0): at least 1 batch makes a step");
-        }
-        if self.validate_every == Some(0) {
-            return refused("validate_every(0): at least 1 step is needed");
-        }
-        if self.validate_every.is_some() && self.validation.is_none() && self.validation_split.is_none() {
-            return refused(
-                "validate_every without data to validate on: give it with `validation` or `validation_split`",
-            );
-        }
-        if self.steps_per_epoch.is_none() && data.len() == usize::MAX {
-            return refused("the data has no end: say with `steps_per_epoch` how many batches make an epoch");
-        }
-        if self.validation.is_some_and(|data| data.len() == usize::MAX) {
-            return refused("the validation data has no end: give a part of it, `Subset::new(data, 0..1000)`");
-        }
-        Ok(())
-    }
-
-    /// The training batches.
-    pub(crate) fn loader<'d>(&self, data: &'d dyn Dataset, seed: u64, device: &Device) -> Loader<&'d dyn Dataset> {
-        let mut loader = Loader::new(data).batch_size(self.batch_size).workers(self.workers).device(device);
-        loader = loader.seed(seed).drop_last(self.drop_last);
-        if let Some(steps) = self.steps_per_epoch {
-            loader = loader.steps_per_epoch(steps);
-        }
-        if self.shuffle { loader.shuffle(seed) } else { loader }
-    }
-
-    /// All callbacks in their order: those that belong to `fit`, the user's, and clipping, which comes last.
-    pub(crate) fn into_callbacks(self, device: &Device) -> Result<Vec<Box<dyn Callback + 'a>>> {
-        let mut all: Vec<Box<dyn Callback + 'a>> = vec![Box::new(NanGuard::new(self.snapshot))];
-        if !self.class_weight.is_empty() {
-            all.push(Box::new(ClassWeights::new(&self.class_weight, device)?));
-        }
-        if !self.progress.is_hidden() {
-            all.push(Box::new(self.progress));
-        }
-        all.extend(self.callbacks);
-        if let Some(flag) = self.stop {
-            all.push(Box::new(StopFlag(flag)));
-        }
-        if let Some(clip) = self.clip {
-            all.push(Box::new(clip));
-        }
-        Ok(all)
-    }
-
-    /// What to train on and, by [`FitOptions::validation_split`], what to validate with.
-    pub(crate) fn split<'d>(&self, data: &'d &'d dyn Dataset, seed: u64) -> Result<Option<Split<'d>>> {
-        let Some(fraction) = self.validation_split else { return Ok(None) };
-        let refused = |message: &str| Error::value("validation_split", message);
-        if self.validation.is_some() {
-            return Err(refused("there is validation data too: give one or the other"));
-        }
-        if data.len() == usize::MAX {
-            return Err(refused("data without an end cannot be split: give other data with `validation`"));
-        }
-        let by_class = !data.sequential() && data.class_labels()?.is_some();
-        let split = match by_class {
-            true => data.split_stratified(fraction, seed),
-            false => data.split(fraction, seed),
-        };
-        let named = |error: Error| {
-            // Where the classes are in the way, and not the fraction alone.
-            let remedy = match by_class && data.split(fraction, seed).is_ok() {
-                true => ", and FitOptions::validation takes one of its parts",
-                false => "",
-            };
-            Error::new(error.kind(), "validation_split", format!("{}{remedy}", error.message()))
-        };
-        split.map(Some).map_err(named)
     }
 }
