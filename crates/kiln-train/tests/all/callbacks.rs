@@ -120,6 +120,26 @@ fn early_stopping_says_what_it_cannot_do() {
     }
 }
 
+#[test]
+fn a_threshold_ends_the_training() {
+    let fit = |callback: TerminateOn| {
+        let mut trainer = trainer(SparseCategoricalCrossentropy::new());
+        let mut losses = Vec::new();
+        let options = FitOptions::new().epochs(30).validation_split(0.2).callback(callback);
+        trainer.fit(&data(), options.on_epoch(|record| losses.push(record.train.loss)))?;
+        Ok::<_, kiln_tensor::Error>(losses)
+    };
+    let all = fit(TerminateOn::new("loss").below(0.0)).unwrap();
+    assert!(all.len() == 30 && all[9] < all[0]);
+    assert_eq!(fit(TerminateOn::new("loss").below(all[9] + 1e-9)).unwrap(), all[..10]);
+    assert_eq!(fit(TerminateOn::new("loss").above(all[0] - 1e-9)).unwrap(), all[..1]);
+    for bad in [TerminateOn::new("loss"), TerminateOn::new("loss").below(f64::NAN)] {
+        assert!(fit(bad).unwrap_err().to_string().contains("say `below` or `above`"));
+    }
+    let error = fit(TerminateOn::new("val_f1").above(0.9)).unwrap_err().to_string();
+    assert!(error.contains("`val_f1`, only loss, accuracy, val_loss, val_accuracy"), "{error}");
+}
+
 /// A number whose better side nobody knows.
 struct Label;
 
