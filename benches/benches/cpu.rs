@@ -5,8 +5,10 @@
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use kiln::cpu::softmax::{SoftmaxKind, softmax};
+use kiln::cpu::update::{Floats, FloatsMut, Slot};
 use kiln::cpu::{Isa, gather, update};
-use kiln::math::update::AdamSettings;
+use kiln::math::UpdateRule;
+use kiln::math::update::{Adam, Rule, Step};
 use kiln_benches::in_team;
 
 fn rows(c: &mut Criterion) {
@@ -48,8 +50,8 @@ fn gathers(c: &mut Criterion) {
 
 /// Adam over the MNIST listing's parameters, and over as many as do not fit a cache.
 fn steps(c: &mut Criterion) {
-    let settings = AdamSettings { beta1: 0.9, beta2: 0.999, epsilon: 1e-7, weight_decay: 0.0, decoupled: false };
-    let constants = settings.at(0.001, 1000.0, f64::from(f32::MIN_POSITIVE));
+    let step = Step { learning_rate: 0.001, weight_decay: 0.0, number: 1000.0, smallest: f32::MIN_POSITIVE.into() };
+    let constants = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }.constants(&step).map(|c| c as f32);
     let mut group = c.benchmark_group("adam");
     for count in [101_770, 1 << 23] {
         let gradient = vec![0.01_f32; count];
@@ -58,13 +60,10 @@ fn steps(c: &mut Criterion) {
         group.bench_function(count.to_string(), |bench| {
             bench.iter_custom(|times| {
                 in_team(times, || {
-                    let slot = update::Slot {
-                        parameter: &mut parameter,
-                        gradient: &gradient,
-                        first: &mut first,
-                        second: &mut second,
-                    };
-                    update::adam_step(Isa::best(), &mut [slot], constants);
+                    let states = [Some(FloatsMut::F32(&mut first)), Some(FloatsMut::F32(&mut second)), None];
+                    let (parameter, gradient) = (FloatsMut::F32(&mut parameter), Floats::F32(&gradient));
+                    let slot = Slot { parameter, gradient, states, row: 0 };
+                    update::step(Isa::best(), UpdateRule::Adam, &mut [slot], &constants);
                 })
             });
         });

@@ -16,6 +16,7 @@ mod module;
 mod orthogonal;
 mod param;
 mod path;
+mod pattern;
 mod regularizers;
 pub mod safetensors;
 mod snapshot;
@@ -52,6 +53,7 @@ pub use losses::{
 pub use module::{Module, Visitor, VisitorMut};
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
+pub use pattern::PathPattern;
 pub use regularizers::{L1, L1L2, L2};
 pub use snapshot::Snapshot;
 pub use state::{StateDict, Unmatched};

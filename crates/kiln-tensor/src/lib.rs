@@ -28,7 +28,7 @@ pub use call::{Call, Ran};
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};
-pub use kiln_math::RecurrentCell;
+pub use kiln_math::{RecurrentCell, UpdateRule};
 pub use layout::Layout;
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
 pub use tensor::calls::*;
@@ -36,6 +36,6 @@ pub use tensor::composed;
 pub use tensor::{
     Axes, CustomOp, HostOperand, HostOutput, IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization,
     NormalizeGradients, RecurrentGradients, RecurrentOptions, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor,
-    UpdateRule, UpdateSlot, UpdateTensors, axis_index,
+    UpdatePart, UpdateSlot, UpdateTensors, axis_index,
 };
 pub use window::{ConvOptions, Convolution, MAX_SPATIAL, Padding, PerAxis, PoolOptions, Window};

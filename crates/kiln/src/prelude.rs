@@ -23,7 +23,7 @@ pub use kiln_nn::{
     Embedding, Gru, GruCell, Lstm, LstmCell, Masking, Merge, RecurrentState, SequenceInputs, SimpleRnn, SimpleRnnCell,
     TimeDistributed,
 };
-pub use kiln_optim::{Adam, AdamW, Clip, Optimizer, Sgd};
+pub use kiln_optim::prelude::*;
 pub use kiln_tensor::{DType, Device, Padding, Shape, Tensor};
 pub use kiln_train::callbacks::*;
 pub use kiln_train::{
