@@ -6,7 +6,7 @@ use crate::number::GpuFloat;
 use crate::place::THREADS;
 use cuda_std::*;
 use half::{bf16, f16};
-use kiln_math::update::{CONSTANTS, Constants, Rule, STATES, States};
+use kiln_math::update::{CONSTANTS, Constants, MAX_STATES, Rule, States};
 
 /// Tensors that one launch updates at most.
 pub const SLOTS: usize = 16;
@@ -40,7 +40,7 @@ parameters! {
     pub struct Slot<T: DeviceCopy> {
         parameter: GlobalMut<T>,
         gradient: Global<T>,
-        states: [GlobalMut<T>; STATES],
+        states: [GlobalMut<T>; MAX_STATES],
         /// In a mixed step the kinds of parameter, gradient and states, 4 bits each.
         kinds: u32,
         /// Which row of the constants is its.
@@ -148,7 +148,7 @@ macro_rules! rules {
                             let given = slot.states::<$rule, T>(|at| states[at].get(i));
                             let (p, after) = $rule::element(parameter.get(i), gradient.get(i), given, &constants);
                             parameter.set(i, p);
-                            for at in 0..STATES {
+                            for at in 0..MAX_STATES {
                                 if slot.keeps::<$rule>(at) {
                                     states[at].set(i, after[at]);
                                 }
@@ -172,7 +172,7 @@ macro_rules! rules {
                             let g = wide(slot.kind(1), i, |i| gradient.get(i));
                             let (p, after) = $rule::element(p, g, given, &constants);
                             narrow(parameter, slot.kind(0), i, p);
-                            for at in 0..STATES {
+                            for at in 0..MAX_STATES {
                                 if slot.keeps::<$rule>(at) {
                                     narrow(states[at], slot.kind(2 + at), i, after[at]);
                                 }

@@ -9,7 +9,7 @@ use crate::operand::Number;
 use crate::{Isa, team};
 use floats::Raw;
 use kiln_math::UpdateRule;
-use kiln_math::update::{CONSTANTS, Constants, STATES};
+use kiln_math::update::{CONSTANTS, Constants, MAX_STATES};
 use run::Run;
 
 /// A tensor of a step: parameter, gradient and the rule's states, of equal lengths.
@@ -20,7 +20,7 @@ pub struct Slot<'a> {
     /// Read.
     pub gradient: Floats<'a>,
     /// Read and written. One that is not there is 0.
-    pub states: [Option<FloatsMut<'a>>; STATES],
+    pub states: [Option<FloatsMut<'a>>; MAX_STATES],
     /// Which constants are its.
     pub row: usize,
 }
@@ -37,7 +37,7 @@ const PARALLEL: usize = 1 << 14;
 struct Part {
     parameter: Raw,
     gradient: Raw,
-    states: [Option<Raw>; STATES],
+    states: [Option<Raw>; MAX_STATES],
     length: usize,
     row: usize,
 }

@@ -3,7 +3,7 @@
 use crate::module::VisitorMut;
 use crate::{Buffer, BufferId, Module, Param};
 use kiln_math::UpdateRule;
-use kiln_math::update::{Average, CONSTANTS, Rule, STATES, Step};
+use kiln_math::update::{Average, CONSTANTS, MAX_STATES, Rule, Step};
 use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor, UpdateTensors};
 use std::collections::BTreeSet;
 
@@ -59,7 +59,7 @@ fn average(dtype: DType, averages: Vec<(&mut Tensor, &Average, &Tensor)>, applie
     let (mut rows, mut tensors) = (Vec::with_capacity(averages.len()), Vec::with_capacity(averages.len()));
     for (row, (parameter, rule, gradient)) in averages.into_iter().enumerate() {
         rows.push(rule.constants(&step));
-        tensors.push(UpdateTensors { parameter, gradient, states: [const { None }; STATES], row });
+        tensors.push(UpdateTensors { parameter, gradient, states: [const { None }; MAX_STATES], row });
     }
     Tensor::update(UpdateRule::Average, &constants(rows.as_flattened(), dtype, &device)?, applies, &mut tensors)
 }

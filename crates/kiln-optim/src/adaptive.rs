@@ -81,3 +81,56 @@ impl Settings for rules::AdamW {
         self.0.check()
     }
 }
+
+/// RMSprop (Tieleman and Hinton 2012), as in PyTorch:
+///
+/// v ← α·v + (1 − α)·g²; b ← μ·b + g / (√v + ε); p ← p − lr·b.
+///
+/// Defaults are PyTorch's α = 0.99 (Keras's is 0.9), no momentum and, as in all of Kiln, Keras's ε = 1e−7; PyTorch's is 1e−8.
+/// `weight_decay` is λ·p added to the gradient.
+pub type RmsProp = Elementwise<rules::RmsProp>;
+
+impl RmsProp {
+    /// The default settings at this learning rate.
+    pub fn new(learning_rate: f64) -> Self {
+        let rule = rules::RmsProp { alpha: 0.99, epsilon: EPSILON, momentum: 0.0, centered: false };
+        Self::with(rule, learning_rate)
+    }
+
+    /// α: how much of the mean square is kept in a step.
+    #[must_use]
+    pub fn alpha(mut self, alpha: f64) -> Self {
+        self.rule.alpha = alpha;
+        self
+    }
+
+    /// ε, which keeps the quotient finite; 0 is allowed, as with [`Adam`].
+    #[must_use]
+    pub fn epsilon(mut self, epsilon: f64) -> Self {
+        self.rule.epsilon = epsilon;
+        self
+    }
+
+    /// μ: how much of the last step is kept.
+    #[must_use]
+    pub fn momentum(mut self, momentum: f64) -> Self {
+        self.rule.momentum = momentum;
+        self
+    }
+
+    /// Whether the step is divided by the root of the variance, v less the square of the mean gradient, rather than of v.
+    #[must_use]
+    pub fn centered(mut self, centered: bool) -> Self {
+        self.rule.centered = centered;
+        self
+    }
+}
+
+impl Settings for rules::RmsProp {
+    fn check(&self) -> Result<()> {
+        share("alpha", self.alpha)?;
+        not_negative("epsilon", self.epsilon)?;
+        not_negative("momentum", self.momentum)?;
+        Ok(())
+    }
+}

@@ -4,7 +4,7 @@ use super::Part;
 use super::floats::Raw;
 use crate::operand::{BLOCK, Number};
 use crate::{Kernel, Simd};
-use kiln_math::update::{Constants, Rule, STATES};
+use kiln_math::update::{Constants, MAX_STATES, Rule};
 use std::marker::PhantomData;
 
 /// Elements computed together.
@@ -124,7 +124,7 @@ unsafe fn group<S: Simd, R: Rule, T: Number, const ALL: bool>(
 /// As for [`Run::new`].
 #[inline(always)]
 unsafe fn in_blocks<S: Simd, R: Rule, T: Number>(part: &Part, constants: &Constants<T::In<S>>) {
-    let (mut p, mut g, mut s) = ([T::default(); BLOCK], [T::default(); BLOCK], [[T::default(); BLOCK]; STATES]);
+    let (mut p, mut g, mut s) = ([T::default(); BLOCK], [T::default(); BLOCK], [[T::default(); BLOCK]; MAX_STATES]);
     for start in (0..part.length).step_by(BLOCK) {
         let count = BLOCK.min(part.length - start);
         let (p, g) = (&mut p[..count], &mut g[..count]);
@@ -155,7 +155,7 @@ unsafe fn in_blocks<S: Simd, R: Rule, T: Number>(part: &Part, constants: &Consta
 fn elements<S: Simd, R: Rule, T: Number, const ALL: bool>(
     p: &mut [T],
     g: &[T],
-    [a, b, c]: [&mut [T]; STATES],
+    [a, b, c]: [&mut [T]; MAX_STATES],
     constants: &Constants<T::In<S>>,
 ) {
     let count = states::<R>(ALL);

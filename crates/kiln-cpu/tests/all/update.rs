@@ -5,7 +5,7 @@ use half::{bf16, f16};
 use kiln_cpu::Isa;
 use kiln_cpu::operand::Number;
 use kiln_cpu::update::{Floats, FloatsMut, Slot, step};
-use kiln_math::update::{Constants, STATES, Step};
+use kiln_math::update::{Constants, MAX_STATES, Step};
 use kiln_math::{Unfused, UpdateRule};
 use proptest::prelude::*;
 
@@ -36,7 +36,7 @@ impl Element for f64 {
 struct Tensor<T> {
     parameter: Vec<T>,
     gradient: Vec<T>,
-    states: [Vec<T>; STATES],
+    states: [Vec<T>; MAX_STATES],
 }
 
 impl<T: Element> Tensor<T> {
@@ -52,8 +52,8 @@ impl<T: Element> Tensor<T> {
         }
     }
 
-    fn slot(&mut self, kept: [bool; STATES], row: usize) -> Slot<'_> {
-        let mut states = [const { None }; STATES];
+    fn slot(&mut self, kept: [bool; MAX_STATES], row: usize) -> Slot<'_> {
+        let mut states = [const { None }; MAX_STATES];
         for ((to, state), kept) in states.iter_mut().zip(&mut self.states).zip(kept) {
             *to = kept.then(|| T::taken(state));
         }
@@ -61,7 +61,7 @@ impl<T: Element> Tensor<T> {
     }
 
     /// The tensor after a step, one element after the other.
-    fn after(&self, rule: UpdateRule, kept: [bool; STATES], constants: &Constants<T>, isa: Isa) -> Self {
+    fn after(&self, rule: UpdateRule, kept: [bool; MAX_STATES], constants: &Constants<T>, isa: Isa) -> Self {
         let mut after = self.clone();
         for i in 0..self.parameter.len() {
             let state = |at: usize| if kept[at] { self.states[at][i] } else { T::default() };
@@ -85,9 +85,9 @@ fn portable<T: Element>(
     rule: UpdateRule,
     p: T,
     g: T,
-    states: [T; STATES],
+    states: [T; MAX_STATES],
     constants: &Constants<T>,
-) -> (T, [T; STATES]) {
+) -> (T, [T; MAX_STATES]) {
     let single = |x: T| Unfused(x.to_f64() as f32);
     let (p, states) = rule.element(single(p), single(g), states.map(single), &constants.map(single));
     let back = |x: Unfused<f32>| T::from_f64(x.0.into());
@@ -95,7 +95,7 @@ fn portable<T: Element>(
 }
 
 /// The states that an example keeps, and two rows of its constants.
-fn example<T: Element>(rule: UpdateRule, number: usize) -> ([bool; STATES], [Constants<T>; 2]) {
+fn example<T: Element>(rule: UpdateRule, number: usize) -> ([bool; MAX_STATES], [Constants<T>; 2]) {
     let at = |learning_rate, weight_decay| {
         let step = Step { learning_rate, weight_decay, number: 3.0, smallest: T::SMALLEST };
         rule.example(number, &step)
@@ -189,7 +189,7 @@ fn types_that_differ() {
         let (kept, rows) = example::<f32>(rule, number);
         let after = wide.after(rule, kept, &rows[1], isa);
 
-        let mut states = [const { None }; STATES];
+        let mut states = [const { None }; MAX_STATES];
         let [_, b, c] = &mut wide.states;
         states[0] = kept[0].then(|| FloatsMut::BF16(&mut last));
         states[1] = kept[1].then(|| FloatsMut::F32(b));
@@ -217,7 +217,7 @@ fn slices_that_do_not_fit_are_refused() {
     // f64 is not computed in f32.
     let (mut p, g) = ([0f32; 8], [0f64; 8]);
     let (parameter, gradient) = (FloatsMut::F32(&mut p), Floats::F64(&g));
-    let mut slots = [Slot { parameter, gradient, states: [const { None }; STATES], row: 0 }];
+    let mut slots = [Slot { parameter, gradient, states: [const { None }; MAX_STATES], row: 0 }];
     let run = || step(Isa::best(), UpdateRule::Sgd, &mut slots, &[0f32; 16]);
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
 }

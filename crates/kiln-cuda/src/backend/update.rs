@@ -7,7 +7,7 @@ use crate::gpu::Gpu;
 use crate::machine::Machine;
 use cuda_std::DeviceCopy;
 use gpu_kernels::update::{BF16, F16, F32, SLOTS, Slot, blocks, launch, launch_mixed};
-use kiln_math::update::STATES;
+use kiln_math::update::MAX_STATES;
 use kiln_tensor::{DType, Ran, Result, UpdateCall, UpdatePart, UpdateSlot};
 
 impl<M: Machine> Gpu<M> {
@@ -23,7 +23,7 @@ impl<M: Machine> Gpu<M> {
     /// At most [`SLOTS`] tensors as a kernel takes them, and the blocks that all of them have.
     fn slots<T: DeviceCopy>(&self, slots: &[UpdateSlot]) -> ([Slot<T>; SLOTS], usize) {
         let none = self.absent();
-        let states = [none.write(); STATES];
+        let states = [none.write(); MAX_STATES];
         let (parameter, gradient) = (none.write(), none.read());
         let none = Slot { parameter, gradient, states, kinds: 0, row: 0, first_block: u64::MAX };
         let (mut given, mut first) = ([none; SLOTS], 0);

@@ -1,6 +1,6 @@
 //! Rules that divide each element's step by the size of its gradients.
 
-use super::{ABOVE_SMALLEST, Constants, Rule, States, Step, constants, flush};
+use super::{ABOVE_SMALLEST, Constants, MAX_STATES, Rule, States, Step, constants, flush};
 use crate::Real;
 
 /// Adam (Kingma and Ba 2015); the bias corrections of the step are folded into its constants:
@@ -97,6 +97,75 @@ impl Rule for AdamW {
     }
 }
 
+/// RMSprop (Tieleman and Hinton 2012), PyTorch's:
+///
+/// g ← g + λ·p; v ← α·v + (1 − α)·g²; b ← μ·b + g / (√v + ε); p ← p − lr·b; centered, a ← α·a + (1 − α)·g, and v − a² stands for v.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct RmsProp {
+    /// α
+    pub alpha: f64,
+    /// ε, outside the square root.
+    pub epsilon: f64,
+    /// μ
+    pub momentum: f64,
+    /// Whether the step is divided by the variance's root rather than by that of the mean square.
+    pub centered: bool,
+}
+
+impl Rule for RmsProp {
+    const STATES: &'static [&'static str] = &["square_avg", "momentum_buffer", "grad_avg"];
+    const ALWAYS: usize = 1;
+    const EXAMPLES: &'static [Self] = &[
+        RmsProp { alpha: 0.99, epsilon: 1e-8, momentum: 0.0, centered: false },
+        RmsProp { alpha: 0.9, epsilon: 1e-7, momentum: 0.9, centered: false },
+        RmsProp { alpha: 0.95, epsilon: 1e-6, momentum: 0.0, centered: true },
+        RmsProp { alpha: 0.9, epsilon: 1e-7, momentum: 0.8, centered: true },
+    ];
+
+    fn keeps(&self) -> [bool; MAX_STATES] {
+        [true, self.momentum != 0.0, self.centered]
+    }
+
+    fn constants(&self, step: &Step) -> Constants<f64> {
+        let RmsProp { alpha, epsilon, momentum, centered } = *self;
+        let (rest, centered) = (1.0 - alpha, f64::from(centered));
+        let least_first = step.smallest * ABOVE_SMALLEST;
+        let (least_squared, least_denominator) = (Real::sqrt(step.smallest / rest), Real::sqrt(step.smallest));
+        constants([
+            step.learning_rate,
+            alpha,
+            rest,
+            epsilon,
+            step.weight_decay,
+            momentum,
+            centered,
+            least_first,
+            least_squared,
+            step.smallest,
+            least_denominator,
+        ])
+    }
+
+    #[inline(always)]
+    fn element<R: Real>(p: R, g: R, [v, b, a]: States<R>, constants: &Constants<R>) -> (R, States<R>) {
+        let [rate, alpha, rest, epsilon, weight_decay, momentum, centered, limits @ ..] = *constants;
+        let [least_first, least_squared, least_second, least_denominator, ..] = limits;
+        let zero = R::constant(0.0);
+        let g = flush(weight_decay.mul_add(p, g), least_first);
+        let squared = flush(g, least_squared);
+        let v = alpha.mul_add(v, rest * squared * squared);
+        let v = v.if_less(least_second, zero, v);
+        let a = flush(alpha.mul_add(a, rest * g), least_first);
+        // Rounding may bring it below 0.
+        let spread = (-(centered * a)).mul_add(a, v);
+        let spread = spread.if_less(least_second, zero, spread);
+        let denominator = spread.sqrt() + epsilon;
+        let denominator = denominator.if_less(least_denominator, least_denominator, denominator);
+        let b = flush(momentum.mul_add(b, g / denominator), least_first);
+        ((-rate).mul_add(b, p), [v, b, a])
+    }
+}
+
 /// The list of this family, after the entries before it.
 #[doc(hidden)]
 #[macro_export]
@@ -106,6 +175,7 @@ macro_rules! __adaptive_rules {
             $($before)*
             { "Adam, with weight decay as a part of the gradient.", Adam, adam }
             { "Adam with decoupled weight decay.", AdamW, adamw }
+            { "RMSprop, with momentum, and centered.", RmsProp, rmsprop }
         }
     };
 }

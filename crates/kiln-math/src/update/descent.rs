@@ -1,6 +1,6 @@
 //! Rules that follow the gradient itself.
 
-use super::{ABOVE_SMALLEST, Constants, Rule, States, Step, constants, flush};
+use super::{ABOVE_SMALLEST, Constants, MAX_STATES, Rule, States, Step, constants, flush};
 use crate::Real;
 
 /// Stochastic gradient descent, PyTorch's:
@@ -25,7 +25,7 @@ impl Rule for Sgd {
         Sgd { momentum: 0.9, dampening: 0.0, nesterov: true },
     ];
 
-    fn keeps(&self) -> [bool; super::STATES] {
+    fn keeps(&self) -> [bool; MAX_STATES] {
         [self.momentum != 0.0, false, false]
     }
 

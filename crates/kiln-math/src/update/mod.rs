@@ -20,13 +20,13 @@ use crate::Real;
 use core::fmt::Debug;
 
 /// Most states that a rule keeps of an element.
-pub const STATES: usize = 3;
+pub const MAX_STATES: usize = 3;
 
 /// Most constants of a rule.
 pub const CONSTANTS: usize = 16;
 
 /// The states of an element; those that the rule does not have, or does not keep, are 0.
-pub type States<R> = [R; STATES];
+pub type States<R> = [R; MAX_STATES];
 
 /// What a rule computes with at one step; the unused ones are 0.
 pub type Constants<R> = [R; CONSTANTS];
@@ -46,7 +46,7 @@ pub struct Step {
 
 /// An update rule, with its settings.
 pub trait Rule: Copy + PartialEq + Debug + Send + Sync + 'static {
-    /// PyTorch's names of the states, at most [`STATES`].
+    /// PyTorch's names of the states, at most [`MAX_STATES`].
     const STATES: &'static [&'static str];
     /// So many of the first states are there under any settings.
     const ALWAYS: usize = Self::STATES.len();
@@ -54,8 +54,8 @@ pub trait Rule: Copy + PartialEq + Debug + Send + Sync + 'static {
     const EXAMPLES: &'static [Self];
 
     /// Which states these settings keep.
-    fn keeps(&self) -> [bool; STATES] {
-        [true; STATES]
+    fn keeps(&self) -> [bool; MAX_STATES] {
+        [true; MAX_STATES]
     }
 
     /// The constants of a step, in the order in which `element` takes them. They are computed on the host in f64, and rounded once to
@@ -114,7 +114,7 @@ macro_rules! rules {
                 match self { $(UpdateRule::$rule => <$rule as Rule>::EXAMPLES.len()),+ }
             }
             /// Of the example with this number: which states it keeps, and its constants at a step.
-            pub fn example(self, number: usize, step: &Step) -> ([bool; STATES], Constants<f64>) {
+            pub fn example(self, number: usize, step: &Step) -> ([bool; MAX_STATES], Constants<f64>) {
                 match self {
                     $(UpdateRule::$rule => {
                         let settings = <$rule as Rule>::EXAMPLES[number];

@@ -1,7 +1,7 @@
 //! The optimizers' rules against their textbook form, and their promise to make no denormal number.
 
 use kiln_math::UpdateRule;
-use kiln_math::update::{Adam, AdamW, Average, CONSTANTS, Constants, Listed, Rule, STATES, Sgd, Step};
+use kiln_math::update::{Adam, AdamW, Average, CONSTANTS, Constants, Listed, MAX_STATES, Rule, Sgd, Step};
 use proptest::prelude::*;
 
 const ADAM: Adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
@@ -31,7 +31,7 @@ fn the_list_is_whole() {
     assert!(found.contains(&("AdamW", "adamw", &["exp_avg", "exp_avg_sq"])), "{found:?}");
     assert_eq!((Sgd::RULE, AdamW::RULE), (UpdateRule::Sgd, UpdateRule::AdamW));
     for &rule in UpdateRule::ALL {
-        assert!(rule.states().len() <= STATES && rule.always() <= rule.states().len() && rule.examples() > 0);
+        assert!(rule.states().len() <= MAX_STATES && rule.always() <= rule.states().len() && rule.examples() > 0);
         for number in 0..rule.examples() {
             let (kept, constants) = rule.example(number, &double(0.1, 0.01, 3));
             assert!(kept[..rule.always()].iter().all(|kept| *kept), "{rule:?}");
@@ -46,7 +46,7 @@ proptest! {
         start in -2.0..2.0, gradients in prop::collection::vec(-3.0..3.0, 1..20), lr in 1e-4..0.1, decay in 0.0..0.1,
         decoupled in any::<bool>(),
     ) {
-        let (mut p, mut states) = (start, [0.0; STATES]);
+        let (mut p, mut states) = (start, [0.0; MAX_STATES]);
         let (mut q, mut first, mut second) = (start, 0.0, 0.0);
         for (i, &g) in gradients.iter().enumerate() {
             let step = double(lr, decay, i + 1);
@@ -74,7 +74,7 @@ proptest! {
         momentum in 0.0..0.99, dampening in 0.0..0.9, nesterov in any::<bool>(),
     ) {
         let dampening = if nesterov { 0.0 } else { dampening };
-        let (mut p, mut states) = (start, [0.0; STATES]);
+        let (mut p, mut states) = (start, [0.0; MAX_STATES]);
         let (mut q, mut velocity) = (start, None);
         for (i, &g) in gradients.iter().enumerate() {
             let settings = Sgd { momentum, dampening, nesterov };
@@ -113,7 +113,7 @@ proptest! {
         let h = Adam { epsilon, beta2, ..ADAM };
         let gradients: Vec<f32> = signs.iter().map(|sign| (sign * 10f64.powf(exponent)) as f32).collect();
         let expected = reference(&gradients, h);
-        let (mut p, mut states) = (0f32, [0f32; STATES]);
+        let (mut p, mut states) = (0f32, [0f32; MAX_STATES]);
         let mut square = (f64::INFINITY, 0f64);
         for (i, (&g, exact)) in gradients.iter().zip(expected).enumerate() {
             (p, states) = Adam::element(p, g, states, &single(&h, 0.1, i + 1));
@@ -134,15 +134,15 @@ proptest! {
 #[test]
 fn a_parameter_without_gradients_stays_where_epsilon_is_zero() {
     let h = Adam { epsilon: 0.0, ..ADAM }.constants(&double(0.1, 0.0, 1));
-    assert_eq!(Adam::element(0.5, 0.0, [0.0; STATES], &h), (0.5, [0.0; STATES]));
-    let (p, _) = Adam::element(0.5, -1e-300, [0.0; STATES], &h);
+    assert_eq!(Adam::element(0.5, 0.0, [0.0; MAX_STATES], &h), (0.5, [0.0; MAX_STATES]));
+    let (p, _) = Adam::element(0.5, -1e-300, [0.0; MAX_STATES], &h);
     assert!((0.5..=0.6).contains(&p), "{p}");
 }
 
 #[test]
 fn dampening_is_of_a_velocity_and_there_is_none_without_momentum() {
     let settings = Sgd { momentum: 0.0, dampening: 0.5, nesterov: false };
-    let after = |p, number| Sgd::element(p, 1.0, [0.0; STATES], &settings.constants(&double(0.1, 0.0, number))).0;
+    let after = |p, number| Sgd::element(p, 1.0, [0.0; MAX_STATES], &settings.constants(&double(0.1, 0.0, number))).0;
     let p = (1..=3).fold(0.0, after);
     assert!(near(p, -0.3), "{p}");
 }
@@ -155,12 +155,12 @@ fn states_decay_to_zero_without_denormals() {
             let of_step = |at| rule.example(number, &step(1e-3, 0.0, at, f32::MIN_POSITIVE.into()));
             let (_, first) = of_step(1);
             let (kept, later) = of_step(1_000_000);
-            let (mut p, mut states) = rule.element(0.5f32, 0.3, [0.0; STATES], &first.map(|c| c as f32));
+            let (mut p, mut states) = rule.element(0.5f32, 0.3, [0.0; MAX_STATES], &first.map(|c| c as f32));
             let h = later.map(|c| c as f32);
-            let kept_only = |states: [f32; STATES]| std::array::from_fn(|i| if kept[i] { states[i] } else { 0.0 });
+            let kept_only = |states: [f32; MAX_STATES]| std::array::from_fn(|i| if kept[i] { states[i] } else { 0.0 });
             states = kept_only(states);
             let mut steps = 0;
-            while states != [0.0; STATES] {
+            while states != [0.0; MAX_STATES] {
                 (p, states) = rule.element(p, 0.0, states, &h);
                 states = kept_only(states);
                 assert!(
@@ -182,7 +182,7 @@ fn nan_and_infinite_gradients_are_not_hidden() {
     for &rule in UpdateRule::ALL {
         for number in 0..rule.examples() {
             let (_, h) = rule.example(number, &double(1e-3, 0.0, 1));
-            let after = |g: f64| rule.element(1.0, g, [0.0; STATES], &h).0;
+            let after = |g: f64| rule.element(1.0, g, [0.0; MAX_STATES], &h).0;
             assert!(after(f64::NAN).is_nan() && !after(f64::INFINITY).is_finite(), "{rule:?}");
         }
     }
@@ -191,6 +191,6 @@ fn nan_and_infinite_gradients_are_not_hidden() {
 #[test]
 fn an_average_keeps_its_share() {
     let constants = Average { own: 0.9, share: 0.2 }.constants(&double(0.1, 0.5, 3));
-    let after = |p, g| Average::element(p, g, [0.0; STATES], &constants).0;
+    let after = |p, g| Average::element(p, g, [0.0; MAX_STATES], &constants).0;
     assert_eq!((after(1.0, 2.0), after(0.0, 0.0)), (0.9 * 1.0 + 0.2 * 2.0, 0.0));
 }

@@ -10,7 +10,7 @@ use crate::check::not_negative;
 use crate::group::{Group, Select};
 use crate::schedule::Schedule;
 use kiln_autograd::Gradients;
-use kiln_math::update::{CONSTANTS, Constants, Listed, STATES, Step};
+use kiln_math::update::{CONSTANTS, Constants, Listed, MAX_STATES, Step};
 use kiln_nn::{Module, Param, PathPattern};
 use kiln_tensor::{DType, Device, Element, Error, Result, Tensor, UpdateTensors};
 use slots::{Row, Slots, gather};
@@ -147,7 +147,7 @@ impl State {
         let mut tensors = [Vec::with_capacity(parameters.len()), Vec::new()];
         for (slot, parameter) in self.slots.slots.iter_mut().zip(parameters) {
             let Some(gradient) = gradients.get(parameter.id()).filter(|_| !slot.frozen) else { continue };
-            let mut states = [const { None }; STATES];
+            let mut states = [const { None }; MAX_STATES];
             let kept = slot.tensors.iter_mut().zip(rule.keeps());
             states.iter_mut().zip(kept).for_each(|(to, (tensor, kept))| *to = tensor.as_mut().filter(|_| kept));
             let double = usize::from(parameter.value().dtype() == DType::F64);

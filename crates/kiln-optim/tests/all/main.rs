@@ -7,3 +7,4 @@ mod naive;
 mod pytorch;
 mod schedules;
 mod steps;
+mod whole;

@@ -4,7 +4,7 @@
 use kiln_autograd::Gradients;
 use kiln_math::UpdateRule;
 use kiln_nn::{Module, Param, StateDict, safetensors};
-use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
+use kiln_optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 use kiln_tensor::{DType, Device, Tensor};
 use std::collections::BTreeSet;
 
@@ -27,6 +27,13 @@ fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer>)> {
         ("adam", Box::new(Adam::new(0.01))),
         ("adam_settings", Box::new(Adam::new(0.02).betas(0.8, 0.95).epsilon(1e-3).weight_decay(0.1))),
         ("adamw", Box::new(AdamW::new(0.01))),
+        ("rmsprop", Box::new(RmsProp::new(0.01))),
+        ("rmsprop_momentum", Box::new(RmsProp::new(0.01).alpha(0.9).epsilon(1e-4).momentum(0.9).weight_decay(0.1))),
+        ("rmsprop_centered", Box::new(RmsProp::new(0.01).alpha(0.95).epsilon(1e-5).centered(true))),
+        (
+            "rmsprop_settings",
+            Box::new(RmsProp::new(0.01).alpha(0.9).epsilon(1e-3).momentum(0.8).centered(true).weight_decay(0.05)),
+        ),
         ("adamw_settings", Box::new(AdamW::new(0.02).betas(0.7, 0.9).epsilon(1e-6).weight_decay(0.2))),
     ]
 }

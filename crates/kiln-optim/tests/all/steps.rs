@@ -8,7 +8,7 @@ use kiln_nn::{
     Activation, Ctx, Dense, Dropout, Flatten, Init, Layer, Loss, Module, Param, Sequential,
     SparseCategoricalCrossentropy,
 };
-use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
+use kiln_optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 use kiln_tensor::{DType, Device, Result, Tensor};
 
 pub(crate) fn network() -> Sequential {
@@ -44,6 +44,8 @@ fn optimizers() -> Vec<Box<dyn Optimizer>> {
         Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true)),
         Box::new(Adam::new(0.01)),
         Box::new(AdamW::new(0.01)),
+        Box::new(RmsProp::new(0.01)),
+        Box::new(RmsProp::new(0.01).momentum(0.9).centered(true)),
     ]
 }
 
@@ -424,6 +426,30 @@ fn half_parameters_have_wide_states() {
     let error = step(&mut wrong, &mut model, 1).unwrap_err().to_string();
     assert!(error.contains("states of i64"), "{error}");
     assert_eq!(bits(&model), before);
+}
+
+/// Layers of f32 and of f64 in one model: each is computed in its own type.
+#[test]
+fn types_of_one_model_may_differ() {
+    let layer = |dtype| Dense::new(3).with_input(4, &mut Init::new(1, &Device::cpu()).dtype(dtype)).unwrap();
+    for (mut both, (mut first, mut second)) in optimizers().into_iter().zip(optimizers().into_iter().zip(optimizers()))
+    {
+        let mut model = (layer(DType::F32), layer(DType::F64));
+        let (mut single, mut double) = (layer(DType::F32), layer(DType::F64));
+        for _ in 0..3 {
+            let (of_single, of_double) = (gradients(&single, 1), gradients(&double, 2));
+            let mut all = Gradients::default();
+            let parts = model.0.parameters().into_iter().zip(single.parameters()).map(|pair| (pair, &of_single));
+            let others = model.1.parameters().into_iter().zip(double.parameters()).map(|pair| (pair, &of_double));
+            for (((_, own), (_, other)), given) in parts.chain(others) {
+                all.insert(own.id(), given.get(other.id()).unwrap().clone());
+            }
+            both.step(&mut model, &all).unwrap();
+            first.step(&mut single, &of_single).unwrap();
+            second.step(&mut double, &of_double).unwrap();
+        }
+        assert_eq!(bits(&model), [bits(&single), bits(&double)].concat(), "{}", both.name());
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::{
     Ran, RecurrentCell, RecurrentOptions, Result, SoftmaxKind, Tensor, UpdateRule, UpdateTensors,
 };
 use kiln_math::UnaryOp;
-use kiln_math::update::{CONSTANTS, STATES};
+use kiln_math::update::{CONSTANTS, MAX_STATES};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -101,9 +101,9 @@ fn update(of: &dyn Fn(&[usize]) -> Result<Tensor>, device: &Device) -> Result<()
     for &rule in UpdateRule::ALL {
         let (mut parameter, gradient) = (of(&[5])?, &of(&[5])?);
         let dtype = parameter.dtype().computed_in();
-        let mut given: [Tensor; STATES] = [of(&[5])?, of(&[5])?, of(&[5])?];
+        let mut given: [Tensor; MAX_STATES] = [of(&[5])?, of(&[5])?, of(&[5])?];
         let kept = given.iter_mut().enumerate().map(|(at, state)| (at < rule.states().len()).then_some(state));
-        let mut states = [const { None }; STATES];
+        let mut states = [const { None }; MAX_STATES];
         states.iter_mut().zip(kept).for_each(|(to, state)| *to = state);
         let tensors = UpdateTensors { parameter: &mut parameter, gradient, states, row: 0 };
         Tensor::update(rule, &Tensor::ones([1, CONSTANTS], dtype, device)?, None, &mut [tensors])?;

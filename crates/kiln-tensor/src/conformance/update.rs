@@ -2,7 +2,7 @@
 
 use super::cases::{Cases, Operand, Values, expect, expect_same, rounded, tensor_of, values_of};
 use crate::{Call, DType, Device, Ran, Shape, Tensor, UpdateCall, UpdatePart, UpdateRule, UpdateSlot, UpdateTensors};
-use kiln_math::update::{CONSTANTS, Constants, STATES, Step};
+use kiln_math::update::{CONSTANTS, Constants, MAX_STATES, Step};
 
 /// The dtypes of a parameter, its gradient and its states.
 type Kinds = [DType; 3];
@@ -15,12 +15,12 @@ const SINGLE: [Kinds; 6] = {
 struct Parameter {
     p: Operand,
     g: Operand,
-    states: [Option<Tensor>; STATES],
+    states: [Option<Tensor>; MAX_STATES],
     row: usize,
 }
 
 impl Parameter {
-    fn new(cases: &mut Cases, size: usize, [p, g, state]: Kinds, kept: [bool; STATES], row: usize) -> Self {
+    fn new(cases: &mut Cases, size: usize, [p, g, state]: Kinds, kept: [bool; MAX_STATES], row: usize) -> Self {
         let shape = Shape::new(&[size]).unwrap();
         let zeros = |kept: bool| kept.then(|| tensor_of(&vec![0.0; size], &shape, state, &cases.device));
         let states = kept.map(zeros);
@@ -44,7 +44,7 @@ impl Parameter {
     }
 
     /// The values of the parameter and of the states.
-    fn values(&self) -> [Vec<f64>; 1 + STATES] {
+    fn values(&self) -> [Vec<f64>; 1 + MAX_STATES] {
         let [a, b, c] = self.states.each_ref().map(|state| match state {
             Some(state) => values_of(state),
             None => vec![0.0; self.p.values.len()],
@@ -53,8 +53,8 @@ impl Parameter {
     }
 
     /// Compares with a step from `before`.
-    fn expect(&self, rule: UpdateRule, before: &[Vec<f64>; 1 + STATES], constants: &Constants<f64>) {
-        let mut want: [Vec<f64>; 1 + STATES] = Default::default();
+    fn expect(&self, rule: UpdateRule, before: &[Vec<f64>; 1 + MAX_STATES], constants: &Constants<f64>) {
+        let mut want: [Vec<f64>; 1 + MAX_STATES] = Default::default();
         for (i, &g) in self.g.values.iter().enumerate() {
             let [p, a, b, c] = before.each_ref().map(|values| values[i]);
             let (p, [a, b, c]) = rule.element(p, g, [a, b, c], constants);

@@ -29,7 +29,7 @@ impl OnCpu for UpdateCall<'_> {
 /// # Safety
 /// All lie within their memory, and parameter and states are the caller's alone for as long as the slot is used.
 unsafe fn slot_of<'a>(slot: &UpdateSlot) -> Result<Slot<'a>> {
-    let mut states = [const { None }; kiln_math::update::STATES];
+    let mut states = [const { None }; kiln_math::update::MAX_STATES];
     for (to, state) in states.iter_mut().zip(slot.states) {
         if let Some(state) = state {
             // SAFETY: the caller's promise.

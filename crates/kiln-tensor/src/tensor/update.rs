@@ -5,7 +5,7 @@ mod composed;
 use super::{Tensor, check_device};
 use crate::{Call, DType, DeviceBuffer, Error, Ran, Result, View, unsupported_dtype};
 use kiln_math::UpdateRule;
-use kiln_math::update::{CONSTANTS, STATES};
+use kiln_math::update::{CONSTANTS, MAX_STATES};
 
 /// Row-major elements of a tensor of an optimizer's step.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +26,7 @@ pub struct UpdateSlot {
     /// Read.
     pub gradient: UpdatePart,
     /// The rule's states, read and written. One that is not there is 0.
-    pub states: [Option<UpdatePart>; STATES],
+    pub states: [Option<UpdatePart>; MAX_STATES],
     /// Number of elements.
     pub elements: usize,
     /// Which row of the constants is its.
@@ -54,7 +54,7 @@ pub struct UpdateTensors<'a> {
     /// Read.
     pub gradient: &'a Tensor,
     /// Read and written: in the order of [`UpdateRule::states`], those that the rule's settings keep.
-    pub states: [Option<&'a mut Tensor>; STATES],
+    pub states: [Option<&'a mut Tensor>; MAX_STATES],
     /// Which row of the constants is its.
     pub row: usize,
 }
@@ -132,7 +132,7 @@ impl UpdateTensors<'_> {
     /// Where all elements lie, in memory that nothing else is in but a gradient, which is copied where it is strided.
     fn slot(&mut self, copies: &mut Vec<Tensor>) -> Result<UpdateSlot> {
         self.parameter.own()?;
-        let mut states = [None; STATES];
+        let mut states = [None; MAX_STATES];
         for (to, state) in states.iter_mut().zip(&mut self.states) {
             if let Some(state) = state {
                 state.own()?;

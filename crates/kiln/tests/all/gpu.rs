@@ -50,6 +50,7 @@ fn optimizers_train_alike(device: &str) {
     };
     both("adam", &|| Box::new(Adam::new(0.01)));
     both("adamw", &|| Box::new(AdamW::new(0.01)));
+    both("rmsprop", &|| Box::new(RmsProp::new(0.001).momentum(0.9).centered(true)));
     both("sgd", &|| Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true)));
 }
 
