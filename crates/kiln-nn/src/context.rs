@@ -1,11 +1,11 @@
 //! `Ctx`: what a forward pass is run under.
 
 use crate::streams::Draws;
-use crate::visit::VisitorMut;
-use crate::{Buffer, BufferId, L1L2, Layer, Module, Param, Path, Segment};
+use crate::updates::Updates;
+use crate::{Buffer, L1L2, Layer, Module, Param, Path, Segment};
 use kiln_autograd::{LeafId, Var};
 use kiln_math::{Purpose, RandomStream};
-use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{Device, Error, Result, Tensor};
 use std::cell::RefCell;
 
 /// The context of one forward pass: whether it trains, where in the model it is, its random streams, the new values of
@@ -37,7 +37,7 @@ pub struct Ctx {
     step: u64,
     path: RefCell<Path>,
     draws: RefCell<Draws>,
-    updates: RefCell<Vec<(BufferId, Tensor)>>,
+    updates: RefCell<Updates>,
     penalties: RefCell<Vec<Penalty>>,
     mask: RefCell<Option<Tensor>>,
     check: Option<Check>,
@@ -66,7 +66,7 @@ impl Ctx {
             step,
             path: RefCell::new(Path::new()),
             draws: RefCell::new(Draws::default()),
-            updates: RefCell::new(Vec::new()),
+            updates: RefCell::default(),
             penalties: RefCell::new(Vec::new()),
             mask: RefCell::new(None),
             check: None,
@@ -240,19 +240,23 @@ impl Ctx {
         self.mask.borrow().clone()
     }
 
-    /// Hands in the next value of a buffer. The last one counts.
+    /// Hands in the next value of a buffer, which [`Ctx::commit`] writes. The last one counts.
     pub fn update(&self, buffer: &Buffer, value: Tensor) {
-        let mut updates = self.updates.borrow_mut();
-        match updates.iter_mut().find(|(id, _)| *id == buffer.id()) {
-            Some((_, pending)) => *pending = value,
-            None => updates.push((buffer.id(), value)),
-        }
+        self.updates.borrow_mut().set(buffer, value);
     }
 
-    /// A buffer's value as this pass sees it: what was handed in, else what was committed.
-    pub fn value_of(&self, buffer: &Buffer) -> Tensor {
-        let updates = self.updates.borrow();
-        updates.iter().find(|(id, _)| *id == buffer.id()).map_or_else(|| buffer.value().clone(), |(_, v)| v.clone())
+    /// Hands in what a buffer is to be averaged with: [`Ctx::commit`] makes it own · buffer + share · batch, in its own memory. A
+    /// layer that is used twice in a step averages twice.
+    pub fn average(&self, buffer: &Buffer, batch: Tensor, own: f64, share: f64) {
+        self.updates.borrow_mut().average(buffer, batch, own, share);
+    }
+
+    /// A buffer's value as this pass sees it: with what was handed in, else what was committed.
+    ///
+    /// # Errors
+    /// What was handed in does not fit the buffer.
+    pub fn value_of(&self, buffer: &Buffer) -> Result<Tensor> {
+        self.updates.borrow().value_of(buffer)
     }
 
     /// Adds the penalty of a parameter to the loss. A parameter that is used twice counts once, a frozen one not at all, as
@@ -321,33 +325,22 @@ impl Ctx {
         Ok(sum)
     }
 
-    /// Writes the values that were handed in: to be called once the step has succeeded.
+    /// Writes what was handed in for buffers into their own memory: to be called once the step has succeeded.
     ///
     /// # Errors
     /// A value of another shape or dtype than its buffer's, or of a buffer that the model does not visit. Then nothing was
     /// written.
     pub fn commit<M: Module + ?Sized>(&self, model: &mut M) -> Result<()> {
-        let updates = std::mem::take(&mut *self.updates.borrow_mut());
-        if updates.is_empty() {
-            return Ok(());
-        }
-        let mut gather = Gather { updates, pairs: Vec::new() };
-        model.visit_mut(&mut gather);
-        if !gather.updates.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Value,
-                "ctx.commit",
-                format!(
-                    "{} updated buffer(s) are not visited by this model: is one under `#[module(skip)]`?",
-                    gather.updates.len()
-                ),
-            ));
-        }
-        for (buffer, value) in &gather.pairs {
-            buffer.accepts(value)?;
-        }
-        gather.pairs.into_iter().for_each(|(buffer, value)| buffer.replace(value));
-        Ok(())
+        self.updates.take().commit(model, None)
+    }
+
+    /// As [`Ctx::commit`], where `applies`, one bool in the memory of the model's device, is true; else the buffers keep their
+    /// values. Whether a loss was finite is known there before the host knows it, and no step waits.
+    ///
+    /// # Errors
+    /// As [`Ctx::commit`].
+    pub fn commit_where<M: Module + ?Sized>(&self, model: &mut M, applies: &Tensor) -> Result<()> {
+        self.updates.take().commit(model, Some(applies))
     }
 }
 
@@ -361,20 +354,4 @@ fn place(path: &Path, layer: &str) -> String {
 #[cold]
 pub(crate) fn located(error: Error, path: &Path, layer: &str) -> Error {
     error.at(&place(path, layer))
-}
-
-/// Pairs buffers with their new values.
-struct Gather<'m> {
-    updates: Vec<(BufferId, Tensor)>,
-    pairs: Vec<(&'m mut Buffer, Tensor)>,
-}
-
-impl<'m> VisitorMut<'m> for Gather<'m> {
-    fn parameter(&mut self, _: &'m mut Param) {}
-    fn buffer(&mut self, buffer: &'m mut Buffer) {
-        if let Some(at) = self.updates.iter().position(|(id, _)| *id == buffer.id()) {
-            let (_, value) = self.updates.swap_remove(at);
-            self.pairs.push((buffer, value));
-        }
-    }
 }

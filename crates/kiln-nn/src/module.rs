@@ -1,8 +1,8 @@
 //! `Module`: what owns parameters and buffers.
 
 use crate::state::{self, StateDict, Unmatched};
-use crate::visit::{Visitor, VisitorMut, collect, collect_mut};
-use crate::{Buffer, Param, Segment};
+use crate::visit::{Visitor, VisitorMut, collect, collect_carried, collect_mut};
+use crate::{Buffer, Carried, Param, Segment, carried};
 use kiln_tensor::{DType, Device, Result, Shape, Tensor};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -53,19 +53,36 @@ pub trait Module {
         self.parameters_mut().into_iter().for_each(|(_, parameter)| parameter.set_trainable(trainable));
     }
 
-    /// The values of all parameters and buffers by path. Cheap: the tensors are shared until one side changes.
+    /// The values of all parameters and buffers by path. Cheap: the tensors are shared, and they never change: a parameter whose
+    /// tensor is shared moves to other memory with the next step.
     fn state_dict(&self) -> StateDict {
         state::state_dict(collect(|visitor| self.visit(visitor)))
     }
 
-    /// Sets parameters and buffers from a state dict; float types are converted to the parameter's own, values are moved
-    /// to its device. Where `strict` is false, what does not fit is left out and returned.
+    /// Copies a state dict into the memory of parameters and buffers; float types are converted to the parameter's own, values
+    /// are moved to its device. Where `strict` is false, what does not fit is left out and returned.
     ///
     /// # Errors
     /// Where `strict`, names that are missing or unexpected, and shapes or types that differ. All of them are listed, and
     /// nothing is changed.
     fn load_state_dict(&mut self, state: &StateDict, strict: bool) -> Result<Unmatched> {
         state::load(collect_mut(|visitor| self.visit_mut(visitor)), state, strict)
+    }
+
+    /// What layers carry from one batch to the next, by path: the states of stateful recurrent layers. It is empty where no layer
+    /// does, or none has seen a batch. Cheap: the tensors are shared.
+    fn carried_states(&self) -> StateDict {
+        carried::states(collect_carried(|visitor| self.visit(visitor)))
+    }
+
+    /// Takes over what [`Module::carried_states`] gave, on the model's device; what is not in it is forgotten.
+    ///
+    /// # Errors
+    /// A name that this model does not have; nothing is changed then.
+    fn set_carried_states(&self, states: &StateDict) -> Result<()> {
+        let parameters = self.parameters();
+        let device = parameters.first().map_or_else(Device::cpu, |(_, first)| first.value().device().clone());
+        carried::set(collect_carried(|visitor| self.visit(visitor)), states, &device)
     }
 
     /// Moves parameters and buffers to a device.
@@ -114,6 +131,13 @@ impl Module for Buffer {
 }
 
 /// Transparent: neither a box nor an option is seen in paths.
+impl Module for Carried {
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+        visitor.carried(self);
+    }
+    fn visit_mut<'m>(&'m mut self, _: &mut dyn VisitorMut<'m>) {}
+}
+
 impl<M: Module + ?Sized> Module for Box<M> {
     fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
         (**self).visit(visitor);

@@ -75,13 +75,13 @@ impl Clone for Param {
 }
 
 /// Identity of a [`Buffer`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct BufferId(u64);
 
 /// A value that a module keeps but does not learn by gradients: running statistics. It belongs to the state that is saved.
 ///
-/// A forward pass does not write it: it hands the new value to [`Ctx::update`], and [`Ctx::commit`] writes it once the step
-/// has succeeded.
+/// A forward pass does not write it: it hands a batch's part to [`Ctx::average`], or the new value to [`Ctx::update`], and
+/// [`Ctx::commit`] writes it into the buffer's memory once the step has succeeded.
 #[derive(Debug)]
 pub struct Buffer {
     value: Tensor,
@@ -114,6 +114,11 @@ impl Buffer {
     /// Whether [`Buffer::set`] would take this value.
     pub(crate) fn accepts(&self, value: &Tensor) -> Result<()> {
         same_kind("buffer.set", &self.value, value)
+    }
+
+    /// The value, to be changed in place.
+    pub(crate) fn value_mut(&mut self) -> &mut Tensor {
+        &mut self.value
     }
 
     /// Replaces the value by one that was checked, or is meant to be of another dtype.

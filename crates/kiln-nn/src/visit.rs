@@ -1,6 +1,6 @@
 //! Visitors: how parameters and buffers are shown, and collected by path.
 
-use crate::{Buffer, Param, Path, Segment};
+use crate::{Buffer, Carried, Param, Path, Segment};
 
 /// What is shown parameters and buffers. `enter` and `leave` tell the path; a visitor that needs no path ignores them,
 /// and then a visit costs a call and nothing more.
@@ -16,6 +16,10 @@ pub trait Visitor<'m> {
     /// A buffer.
     fn buffer(&mut self, buffer: &'m Buffer) {
         let _ = buffer;
+    }
+    /// What is carried from one batch to the next.
+    fn carried(&mut self, carried: &'m Carried) {
+        let _ = carried;
     }
 }
 
@@ -51,6 +55,7 @@ impl<F> Paths<F> {
 enum Found<'m> {
     Parameter(&'m Param),
     Buffer(&'m Buffer),
+    Carried(&'m Carried),
 }
 
 /// What [`Paths`] found, to be changed.
@@ -71,6 +76,9 @@ impl<'m, F: FnMut(&str, Found<'m>)> Visitor<'m> for Paths<F> {
     }
     fn buffer(&mut self, buffer: &'m Buffer) {
         (self.found)(self.path.as_str(), Found::Buffer(buffer));
+    }
+    fn carried(&mut self, carried: &'m Carried) {
+        (self.found)(self.path.as_str(), Found::Carried(carried));
     }
 }
 
@@ -101,6 +109,18 @@ pub(crate) fn collect<'m>(visit: impl FnOnce(&mut dyn Visitor<'m>)) -> Collected
     visit(&mut Paths::new(|path: &str, found| match found {
         Found::Parameter(parameter) => all.parameters.push((path.to_owned(), parameter)),
         Found::Buffer(buffer) => all.buffers.push((path.to_owned(), buffer)),
+        Found::Carried(_) => {}
+    }));
+    all
+}
+
+/// What layers carry from one batch to the next, as a module's `visit` shows it.
+pub(crate) fn collect_carried<'m>(visit: impl FnOnce(&mut dyn Visitor<'m>)) -> Vec<(String, &'m Carried)> {
+    let mut all = Vec::new();
+    visit(&mut Paths::new(|path: &str, found| {
+        if let Found::Carried(carried) = found {
+            all.push((path.to_owned(), carried));
+        }
     }));
     all
 }

@@ -22,7 +22,8 @@ pub struct Outcome {
 /// [`Supervised`] is the usual case, a layer with a loss. A model with several inputs or losses is a struct of its own that
 /// implements this.
 pub trait Objective: Module + Send + Sync {
-    /// Before each pass over a data set, in training and in evaluation.
+    /// Before each pass over a data set, in training and in evaluation. Where epochs are pieces of a pass
+    /// ([`FitOptions::steps_per_epoch`](crate::FitOptions::steps_per_epoch)), only before its first batch.
     fn begin_pass(&self) {}
 
     /// The loss on a batch.

@@ -9,9 +9,11 @@
 //! velocities are cut off so far below its root that no step could show them.
 
 mod adaptive;
+mod average;
 mod descent;
 
 pub use adaptive::*;
+pub use average::*;
 pub use descent::*;
 
 use crate::Real;
@@ -74,7 +76,7 @@ pub trait Listed: Rule {
 #[macro_export]
 macro_rules! for_each_rule {
     ($callback:path) => {
-        $crate::__descent_rules! { $callback [] }
+        $crate::__average_rules! { $callback [] }
     };
 }
 

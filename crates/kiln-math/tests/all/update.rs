@@ -1,7 +1,7 @@
 //! The optimizers' rules against their textbook form, and their promise to make no denormal number.
 
 use kiln_math::UpdateRule;
-use kiln_math::update::{Adam, AdamW, CONSTANTS, Constants, Listed, MAX_STATES, Rule, Sgd, Step};
+use kiln_math::update::{Adam, AdamW, Average, CONSTANTS, Constants, Listed, MAX_STATES, Rule, Sgd, Step};
 use proptest::prelude::*;
 
 const ADAM: Adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
@@ -186,4 +186,11 @@ fn nan_and_infinite_gradients_are_not_hidden() {
             assert!(after(f64::NAN).is_nan() && !after(f64::INFINITY).is_finite(), "{rule:?}");
         }
     }
+}
+
+#[test]
+fn an_average_keeps_its_share() {
+    let constants = Average { own: 0.9, share: 0.2 }.constants(&double(0.1, 0.5, 3));
+    let after = |p, g| Average::element(p, g, [0.0; MAX_STATES], &constants).0;
+    assert_eq!((after(1.0, 2.0), after(0.0, 0.0)), (0.9 * 1.0 + 0.2 * 2.0, 0.0));
 }

@@ -9,6 +9,7 @@ mod dropout;
 mod errors;
 mod gradients;
 mod half;
+mod in_place;
 mod initializers;
 mod limits;
 mod losses;

@@ -67,11 +67,9 @@ fn fifty_steps() {
         }
     }
     let found: BTreeSet<&str> = optimizers().iter().map(|(_, optimizer)| optimizer.name()).collect();
-    assert_eq!(
-        found,
-        UpdateRule::ALL.iter().map(|rule| rule.name()).collect(),
-        "every rule of the list has its fixture"
-    );
+    // Running averages are no optimizer.
+    let rules = UpdateRule::ALL.iter().filter(|&&rule| rule != UpdateRule::Average);
+    assert_eq!(found, rules.map(|rule| rule.name()).collect(), "every rule of the list has its fixture");
 }
 
 /// Adam by gradients from 5e−18 to 2e15: wherever their squares are normal numbers, the steps are PyTorch's, also at ε = 0.
