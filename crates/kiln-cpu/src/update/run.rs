@@ -84,7 +84,10 @@ const fn states<R: Rule>(all: bool) -> usize {
 unsafe fn in_memory<S: Simd, R: Rule, T: Number, const ALL: bool>(part: &Part, constants: &Constants<T::In<S>>) {
     let whole = part.length / GROUP * GROUP;
     for start in (0..whole).step_by(GROUP) {
-        prefetch_for_writing(part.parameter.address.cast::<T>().wrapping_add(start + AHEAD));
+        // With less to compute, memory is what is waited for, and more requests only get into its way.
+        if states::<R>(ALL) > 1 {
+            prefetch_for_writing(part.parameter.address.cast::<T>().wrapping_add(start + AHEAD));
+        }
         // SAFETY: within the part.
         unsafe { group::<S, R, T, ALL>(part, start, GROUP, constants) };
     }

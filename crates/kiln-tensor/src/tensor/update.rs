@@ -61,16 +61,11 @@ pub struct UpdateTensors<'a> {
 
 impl UpdateTensors<'_> {
     fn check(&self, rule: UpdateRule, constants: &Tensor) -> Result<()> {
-        let (shape, rows) = (self.parameter.shape(), constants.dims()[0]);
-        let states = self.states.iter().flatten().map(|state| ("a state", &**state));
-        for (what, tensor) in states.chain([("a gradient", self.gradient), ("a parameter", &*self.parameter)]) {
-            check_device("update", tensor, constants)?;
-            if !tensor.dtype.is_float() || tensor.dtype.computed_in() != constants.dtype {
-                return Err(mixed_dtypes(what, tensor.dtype, constants.dtype));
-            }
-            if tensor.shape() != shape {
-                return Err(Error::shape("update", format!("a parameter of {shape} has {what} of {}", tensor.shape())));
-            }
+        let rows = constants.dims()[0];
+        computable("a parameter", self.parameter, constants)?;
+        self.belongs("a gradient", self.gradient, constants)?;
+        for state in self.states.iter().flatten() {
+            self.belongs("a state", state, constants)?;
         }
         let (always, names) = (rule.always(), rule.states());
         if self.states[..always].iter().any(Option::is_none) || self.states[names.len()..].iter().any(Option::is_some) {
@@ -84,6 +79,27 @@ impl UpdateTensors<'_> {
         }
         Ok(())
     }
+
+    /// A gradient or a state of the parameter.
+    #[inline]
+    fn belongs(&self, what: &str, tensor: &Tensor, constants: &Tensor) -> Result<()> {
+        computable(what, tensor, constants)?;
+        let shape = self.parameter.shape();
+        if tensor.shape() == shape {
+            return Ok(());
+        }
+        Err(Error::shape("update", format!("a parameter of {shape} has {what} of {}", tensor.shape())))
+    }
+}
+
+/// A tensor on the constants' device that is computed in their type.
+#[inline]
+fn computable(what: &str, tensor: &Tensor, constants: &Tensor) -> Result<()> {
+    check_device("update", tensor, constants)?;
+    if tensor.dtype.is_float() && tensor.dtype.computed_in() == constants.dtype {
+        return Ok(());
+    }
+    Err(mixed_dtypes(what, tensor.dtype, constants.dtype))
 }
 
 impl Tensor {
