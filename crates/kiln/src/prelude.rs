@@ -9,7 +9,6 @@ pub use kiln_datasets::{
     Kmnist, Loader, Mnist, Subset, TensorDataset,
 };
 pub use kiln_math::{Purpose, RandomStream};
-pub use kiln_nn::Stateful;
 pub use kiln_nn::{
     Activation, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d,
     AvgPool3d, BatchNorm1d, BatchNorm2d, BatchNorm3d, BinaryCrossentropy, Buffer, CategoricalCrossentropy, Concat,
