@@ -8,6 +8,12 @@ fn conforms() {
     conformance::run(&kiln_cuda::simulator());
 }
 
+/// Every operation made of fine ones, which are what runs on the simulator then.
+#[test]
+fn composed_forms_conform() {
+    conformance::run(&conformance::Composed::device(&kiln_cuda::simulator()));
+}
+
 #[test]
 fn elementwise_values_have_the_cpus_bits() {
     bits::elementwise(&kiln_cuda::simulator());
