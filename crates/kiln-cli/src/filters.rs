@@ -80,8 +80,9 @@ fn image_of(run: &Run, options: &PlotOptions) -> Result<Option<Tensor>> {
 /// The image, and of some convolutions, evenly spread, the first maps.
 fn map_groups(model: &Sequential, convolutions: &[Convolution], image: &Tensor) -> Result<Vec<Group>> {
     let outputs = image.device().session(|| {
-        let ctx = Ctx::eval().keeping_outputs();
-        ctx.run(model, &image.into()).map(|_| ctx.take_outputs())
+        let ctx = Ctx::eval().with_probe(KeptOutputs::default());
+        ctx.run(model, image)?;
+        Ok(ctx.probe::<KeptOutputs>().map_or_else(Vec::new, KeptOutputs::take))
     })?;
     let heading = "an image, and what the layers make of it".to_owned();
     let mut groups = vec![Group { heading, side: 2 * SIDE, tiles: image_tiles(image)? }];

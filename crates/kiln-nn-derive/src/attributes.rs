@@ -49,6 +49,21 @@ pub(crate) fn crate_path(attributes: &[Attribute]) -> Result<Option<Path>> {
     Ok(path)
 }
 
+/// Whether `#[describe(settings)]` is on the struct.
+pub(crate) fn takes_settings(attributes: &[Attribute]) -> Result<bool> {
+    let mut found = false;
+    for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("describe")) {
+        attribute.parse_nested_meta(|meta| {
+            if !meta.path.is_ident("settings") {
+                return Err(meta.error("expected `settings`"));
+            }
+            found = true;
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
 fn each(attributes: &[Attribute], mut entry: impl FnMut(ParseNestedMeta<'_>) -> Result<()>) -> Result<()> {
     attributes.iter().filter(|a| a.path().is_ident("module")).try_for_each(|a| a.parse_nested_meta(&mut entry))
 }

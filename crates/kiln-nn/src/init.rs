@@ -2,7 +2,8 @@
 
 use crate::context::located;
 use crate::streams::Draws;
-use crate::{Buffer, Layer, Param, Path, Segment};
+use crate::value::{FromValue, IntoValue, SampleShape, Value};
+use crate::{Buffer, Ctx, Layer, Param, Path, Segment, ShapeOf};
 use kiln_math::{Purpose, RandomStream, draws};
 use kiln_tensor::{DType, Device, Element, Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
@@ -257,8 +258,8 @@ impl Init {
         &mut self,
         segment: impl Into<Segment<'s>>,
         layer: &mut L,
-        input: &Shape,
-    ) -> Result<Shape> {
+        input: &ShapeOf<L::Input>,
+    ) -> Result<ShapeOf<L::Output>> {
         self.scope(segment, |init| layer.build(input, init).map_err(|error| located(error, &init.path, layer.name())))
     }
 
@@ -281,11 +282,9 @@ impl Init {
     ///
     /// # Errors
     /// Those of the layer's forward pass.
-    pub fn output_shape<L: Layer + ?Sized>(&self, layer: &L, input: &Shape) -> Result<Shape> {
-        let mut dims = vec![1];
-        dims.extend_from_slice(input);
-        let zeros = Tensor::zeros(Shape::new(&dims)?, self.dtype, &self.device)?;
-        let output = layer.forward(&zeros.into(), &crate::Ctx::eval())?;
-        Shape::new(output.dims().get(1..).unwrap_or(&[]))
+    pub fn output_shape<L: Layer + ?Sized>(&self, layer: &L, input: &ShapeOf<L::Input>) -> Result<ShapeOf<L::Output>> {
+        let zeros = Value::zeros(&input.clone().into_shapes(), self.dtype, &self.device)?;
+        let output = layer.forward(L::Input::from_value(zeros)?, &Ctx::eval())?.into_value();
+        SampleShape::from_shapes(&output.sample_shapes()?)
     }
 }

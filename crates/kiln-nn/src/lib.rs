@@ -7,6 +7,7 @@ mod activation;
 mod architecture;
 mod class_axis;
 mod context;
+mod describe;
 mod init;
 mod layer;
 mod layers;
@@ -20,13 +21,15 @@ pub mod safetensors;
 mod state;
 mod streams;
 mod summary;
+mod value;
 
 pub use activation::Activation;
 pub use class_axis::ClassAxis;
-pub use context::Ctx;
+pub use context::{Ctx, Here, KeptOutputs, Mode, NotFinite, Probe};
+pub use describe::{Describe, Part, settings};
 pub use init::{Fans, Init, Initializer};
-pub use kiln_nn_derive::Module;
-pub use layer::Layer;
+pub use kiln_nn_derive::{Describe, FromValue, IntoValue, Module};
+pub use layer::{AnyLayer, Layer, MaskRule, ShapeOf};
 pub use layers::{
     AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
     AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, ChannelDropout, Concat,
@@ -49,6 +52,12 @@ pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
 pub use regularizers::{L1, L1L2, L2};
 pub use state::{StateDict, Unmatched};
+pub use value::{FromValue, IntoValue, Mask, SampleShape, Sequence, Shapes, Value};
+
+// What the derive macros name.
+pub use kiln_autograd::Var;
+pub use kiln_tensor::Result;
+pub use serde_json::Value as Json;
 
 /// The derive macro's README, whose example stands on this crate.
 #[cfg(doctest)]

@@ -45,7 +45,15 @@ impl Param {
     /// constant otherwise.
     #[inline]
     pub fn var(&self, ctx: &Ctx) -> Var {
-        if self.trainable && ctx.records() { self.leaf.var(&self.value) } else { Var::constant(self.value.clone()) }
+        let mode = ctx.mode();
+        let var = match self.trainable && mode.recording {
+            true => self.leaf.var(&self.value),
+            false => Var::constant(self.value.clone()),
+        };
+        match mode.compute {
+            Some(dtype) if dtype != self.value.dtype() => var.to_dtype(dtype).unwrap_or(var),
+            _ => var,
+        }
     }
 
     /// What its gradients are filed under.

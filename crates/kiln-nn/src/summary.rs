@@ -1,6 +1,6 @@
 //! `Sequential::summary`: the model as Keras prints it.
 
-use crate::{Module, Segment, Sequential};
+use crate::{AnyLayer, Module, Part, Segment, Sequential, Shapes};
 use kiln_tensor::Shape;
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use std::fmt::Write;
 const RULES: [[char; 4]; 4] = [['┏', '┳', '┓', '━'], ['┡', '╇', '┩', '━'], ['├', '┼', '┤', '─'], ['└', '┴', '┘', '─']];
 
 impl Sequential {
-    /// A table of the layers with their outputs' shapes, numbers of parameters and [FLOPs](crate::Layer::flops) of a
+    /// A table of the layers with their outputs' shapes, numbers of parameters and [FLOPs](crate::Describe::flops) of a
     /// sample, and below it what all of it comes to, as Keras's `model.summary()` prints it.
     ///
     /// ```
@@ -40,56 +40,65 @@ impl Sequential {
     /// # }
     /// ```
     pub fn summary(&self, title: &str) -> String {
-        let titles = ["Layer (type)", "Output Shape", "Param #", "FLOPs"].map(str::to_owned);
-        let mut rows = vec![titles];
-        self.rows("", &mut rows);
-        let mut out = format!("Model: \"{title}\"\n");
-        table(&mut out, &rows);
-        self.totals(&mut out);
-        out
+        summary(self, title)
     }
+}
 
-    /// A row for each layer; those of a Sequential within stand for it.
-    fn rows(&self, path: &str, rows: &mut Vec<[String; 4]>) {
-        for (index, (segment, layer)) in self.named_layers().enumerate() {
-            let place = match segment {
-                Segment::Name(name) => format!("{path}{name}"),
-                Segment::Index(index) => format!("{path}{index}"),
-            };
-            if let Some(inner) = layer.as_sequential().filter(|inner| !inner.is_empty()) {
-                inner.rows(&format!("{place}."), rows);
-                continue;
-            }
-            let output = self.output_shapes().get(index);
-            rows.push([
-                format!("{place} ({})", layer.name()),
-                output.map_or_else(|| "?".to_owned(), batched),
-                grouped(Count::of(layer).all()),
-                output.map_or_else(|| "?".to_owned(), |output| grouped(layer.flops(output))),
-            ]);
+/// The summary of any model of layers.
+pub(crate) fn summary<M: AnyLayer>(model: &M, title: &str) -> String {
+    let titles = ["Layer (type)", "Output Shape", "Param #", "FLOPs"].map(str::to_owned);
+    let (mut rows, mut totals) = (vec![titles], Totals::default());
+    add_rows("", model, &mut rows, &mut totals);
+    let mut out = format!("Model: \"{title}\"\n");
+    table(&mut out, &rows);
+    totals.write(&Count::of(model), &mut out);
+    out
+}
+
+/// A row for each layer; those of a model within stand for it.
+fn add_rows(path: &str, model: &dyn AnyLayer, rows: &mut Vec<[String; 4]>, totals: &mut Totals) {
+    for Part { segment, layer, output, .. } in model.parts() {
+        let place = match segment {
+            Segment::Name(name) => format!("{path}{name}"),
+            Segment::Index(index) => format!("{path}{index}"),
+        };
+        if !layer.parts().is_empty() {
+            add_rows(&format!("{place}."), layer, rows, totals);
+            continue;
         }
+        let flops = output.map(|output| layer.flops(output));
+        if let (Some(output), Some(flops)) = (output, flops) {
+            totals.built = true;
+            totals.elements += output.elements() as u64;
+            totals.flops += flops;
+        }
+        rows.push([
+            format!("{place} ({})", layer.name()),
+            output.map_or_else(|| "?".to_owned(), batched),
+            grouped(Count::of(layer).all()),
+            flops.map_or_else(|| "?".to_owned(), grouped),
+        ]);
     }
+}
 
-    /// Elements of the outputs of all layers for one sample.
-    fn outputs(&self) -> u64 {
-        let each = self.layers().zip(self.output_shapes()).map(|(layer, output)| match layer.as_sequential() {
-            Some(inner) if !inner.is_empty() => inner.outputs(),
-            _ => output.elements() as u64,
-        });
-        each.sum()
-    }
+/// What the layers of a model come to for one sample.
+#[derive(Default)]
+struct Totals {
+    built: bool,
+    /// Elements of the outputs of all layers.
+    elements: u64,
+    flops: u64,
+}
 
-    fn totals(&self, out: &mut String) {
-        let count = Count::of(self);
+impl Totals {
+    fn write(&self, count: &Count, out: &mut String) {
         let bytes = |bytes: u64| binary(bytes as f64);
         let _ = writeln!(out, " Total params: {} ({})", grouped(count.all()), bytes(count.bytes + count.fixed_bytes));
         let _ = writeln!(out, " Trainable params: {} ({})", grouped(count.learned), bytes(count.bytes));
         let _ = writeln!(out, " Non-trainable params: {} ({})", grouped(count.fixed), bytes(count.fixed_bytes));
-        if !self.output_shapes().is_empty() {
-            let outputs = 4 * self.outputs();
-            let flops = self.layers().zip(self.output_shapes()).map(|(layer, output)| layer.flops(output)).sum();
-            let _ = writeln!(out, " Outputs of all layers: {} a sample", bytes(outputs));
-            let _ = writeln!(out, " FLOPs: {} a sample", grouped(flops));
+        if self.built {
+            let _ = writeln!(out, " Outputs of all layers: {} a sample", bytes(4 * self.elements));
+            let _ = writeln!(out, " FLOPs: {} a sample", grouped(self.flops));
         }
     }
 }
@@ -125,10 +134,16 @@ impl Count {
     }
 }
 
-/// `(None, 28, 28)`: the batch's axis is of no size yet.
-fn batched(shape: &Shape) -> String {
-    let axes: Vec<String> = std::iter::once("None".to_owned()).chain(shape.iter().map(usize::to_string)).collect();
-    format!("({})", axes.join(", "))
+/// `(None, 28, 28)`: the batch's axis is of no size yet. Of several values one after the other.
+fn batched(shapes: &Shapes) -> String {
+    let one = |shape: &Shape| {
+        let axes: Vec<String> = std::iter::once("None".to_owned()).chain(shape.iter().map(usize::to_string)).collect();
+        format!("({})", axes.join(", "))
+    };
+    match shapes {
+        Shapes::One(shape) => one(shape),
+        Shapes::Many(shapes) => shapes.iter().map(batched).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// 101770 as `101,770`.

@@ -3,7 +3,7 @@
 use kiln_autograd::Var;
 use kiln_datasets::Batch;
 use kiln_nn::losses::{Counting, labels_of, targets_for};
-use kiln_nn::{Ctx, Layer, Loss, Module};
+use kiln_nn::{AnyLayer, Ctx, FromValue, Layer, Loss, Mask, Module, Sequence, Value};
 use kiln_tensor::{Result, Tensor};
 
 /// What a forward pass on a batch came to.
@@ -14,7 +14,7 @@ pub struct Outcome {
     pub predictions: Option<Var>,
     /// Which steps of the targets count, bool (n, steps), in the loss and for metrics; without it all do. An epoch's mean is
     /// over as many.
-    pub mask: Option<Tensor>,
+    pub mask: Option<Mask>,
 }
 
 /// Something that can be trained: it has parameters, and says its loss on a batch.
@@ -42,8 +42,8 @@ pub trait Objective: Module + Send + Sync {
 
 /// A model and the loss of its output against the batch's targets.
 ///
-/// The batch's mask is handed to the model, and that which the model leaves ([`Ctx::mask`]), also one that a layer of its own
-/// has made, says which steps count in the loss and for metrics. The batch's weights multiply the losses; metrics do not see
+/// The batch's mask is handed to the model with its input, and that which comes with its output, also one that a layer of its
+/// own has made, says which steps count in the loss and for metrics. The batch's weights multiply the losses; metrics do not see
 /// them.
 #[derive(Module)]
 pub struct Supervised<M, L> {
@@ -61,14 +61,18 @@ impl<M: Layer, L: Loss> Objective for Supervised<M, L> {
     }
 
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
-        ctx.set_mask(batch.mask.clone());
-        let predictions = ctx.run(&self.model, &Var::from(&batch.inputs))?;
+        let inputs = match &batch.mask {
+            Some(mask) => Sequence::new(Var::from(&batch.inputs), mask.clone()).into(),
+            None => Value::from(&batch.inputs),
+        };
+        let output = Sequence::from_value(ctx.run::<dyn AnyLayer>(&self.model, inputs)?)?;
+        let predictions = output.values;
         let targets = targets_for(&self.loss, predictions.shape(), &batch.targets)?;
-        let mask = match ctx.mask() {
+        let mask = match output.mask {
             Some(mask) if self.is_of_steps(&mask, &predictions, &targets)? => Some(mask),
             _ => None,
         };
-        let counting = Counting { mask: mask.as_ref(), weights: batch.weights.as_ref() };
+        let counting = Counting { mask: mask.as_deref(), weights: batch.weights.as_ref() };
         let mut loss = self.loss.counted(&predictions, &targets, counting)?;
         if let Some(penalty) = ctx.penalty()? {
             loss = loss.add(&penalty)?;

@@ -10,9 +10,8 @@ use crate::{
     Count, EpochRecord, EvaluateOptions, Evaluation, FitOptions, History, Measured, Metric, Objective, Outcome,
     Progress, Supervised,
 };
-use kiln_autograd::Var;
 use kiln_datasets::{Batch, Dataset, Loader, Pass};
-use kiln_nn::{Ctx, Layer, Loss, StateDict};
+use kiln_nn::{AnyLayer, Ctx, Layer, Loss, StateDict};
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Error, Result, Shape, Tensor};
 use std::convert::Infallible;
@@ -59,7 +58,7 @@ impl Tally {
 
     /// Gives the batch's loss where the host can see it without waiting for the device.
     fn add(&mut self, metrics: &[Box<dyn Metric>], batch: &Batch, outcome: &Outcome) -> Result<Option<f64>> {
-        let mask = outcome.mask.as_ref();
+        let mask = outcome.mask.as_deref();
         let count = mask.map_or(Ok(Count::Known(batch.len() as f64)), Count::of)?;
         let loss = self.loss.add_mean(outcome.loss.tensor(), &count)?;
         if let Some(predictions) = &outcome.predictions {
@@ -387,7 +386,10 @@ impl<M: Layer, L: Loss, P: Optimizer> Trainer<Supervised<M, L>, P> {
     pub fn predict_with(&self, inputs: &Tensor, options: EvaluateOptions) -> Result<Tensor> {
         let batch_size = options.resolve("predict", self.batch_size)?;
         let (model, device) = (&self.objective.model, self.device());
-        let batch = |part: &Tensor| Ok(Ctx::eval().run(model, &Var::constant(part.to_device(&device)?))?.into_tensor());
+        let batch = |part: &Tensor| {
+            let y = Ctx::eval().run::<dyn AnyLayer>(model, part.to_device(&device)?)?;
+            Ok(y.var()?.into_tensor())
+        };
         device.session(|| in_batches(inputs, batch_size, batch))
     }
 

@@ -10,13 +10,14 @@ pub use kiln_datasets::{
 };
 pub use kiln_math::{Purpose, RandomStream};
 pub use kiln_nn::{
-    Activation, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d,
-    AvgPool3d, BatchNorm1d, BatchNorm2d, BatchNorm3d, BinaryCrossentropy, Buffer, CategoricalCrossentropy, Concat,
-    Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Ctx, Dense, DepthwiseConv1d, DepthwiseConv2d, Dropout,
-    Dropout1d, Dropout2d, Fans, Flatten, GlobalAvgPool, GlobalMaxPool, GroupNorm, Init, Initializer, InstanceNorm, L1,
-    L1L2, L2, Layer, LayerNorm, Linear, LocalResponseNorm, Loss, LpPool1d, LpPool2d, MaxPool1d, MaxPool2d, MaxPool3d,
-    MeanAbsoluteError, MeanSquaredError, Module, Param, Reshape, Residual, RmsNorm, SeparableConv1d, SeparableConv2d,
-    Sequential, SparseCategoricalCrossentropy, Upsample1d, Upsample2d, ZeroPad1d, ZeroPad2d,
+    Activation, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AnyLayer, AvgPool1d,
+    AvgPool2d, AvgPool3d, BatchNorm1d, BatchNorm2d, BatchNorm3d, BinaryCrossentropy, Buffer, CategoricalCrossentropy,
+    Concat, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Ctx, Dense, DepthwiseConv1d, DepthwiseConv2d,
+    Describe, Dropout, Dropout1d, Dropout2d, Fans, Flatten, FromValue, GlobalAvgPool, GlobalMaxPool, GroupNorm, Init,
+    Initializer, InstanceNorm, IntoValue, KeptOutputs, L1, L1L2, L2, Layer, LayerNorm, Linear, LocalResponseNorm, Loss,
+    LpPool1d, LpPool2d, MaskRule, MaxPool1d, MaxPool2d, MaxPool3d, MeanAbsoluteError, MeanSquaredError, Module, Param,
+    Reshape, Residual, RmsNorm, SeparableConv1d, SeparableConv2d, Sequence, Sequential, Shapes,
+    SparseCategoricalCrossentropy, Upsample1d, Upsample2d, Value, ZeroPad1d, ZeroPad2d,
 };
 pub use kiln_nn::{
     Embedding, Gru, GruCell, Lstm, LstmCell, Masking, Merge, RecurrentState, SequenceInputs, SimpleRnn, SimpleRnnCell,

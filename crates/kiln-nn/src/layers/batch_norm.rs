@@ -3,11 +3,11 @@
 use super::scale_shift::{ScaleShift, already_built};
 use super::spatial::by_axes;
 use super::weights::unbuilt;
-use crate::{Activation, Buffer, Ctx, Init, Layer, Module, Param};
+use crate::{Activation, Buffer, Ctx, Describe, Init, Layer, Module, Param, settings};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::Value as Json;
 
 /// activation((x − mean) / √(variance + ε) · weight + bias), by channel of x (N, C, D…) (Ioffe and Szegedy 2015). In training
 /// mean and variance are those of the batch; in evaluation, running averages of them. [`BatchNorm1d`], [`BatchNorm2d`] and
@@ -206,7 +206,10 @@ fn expect<const N: usize>(operation: &'static str, sample: &[usize], channels: O
 }
 
 impl<const N: usize> Layer for BatchNorm<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let Some(running) = self.running() else {
             let with = by_axes::<N>(["BatchNorm1d::with_input", "BatchNorm2d::with_input", "BatchNorm3d::with_input"]);
             return Err(unbuilt(with));
@@ -227,7 +230,7 @@ impl<const N: usize> Layer for BatchNorm<N> {
                 ));
             }
             let (y, moments) = x.batch_norm(weight, bias, self.epsilon, activation)?;
-            self.track(x, &moments, running, ctx)?;
+            self.track(&x, &moments, running, ctx)?;
             y
         } else {
             let moments = Tensor::stack(&[&ctx.value_of(running.0), &ctx.value_of(running.1)], 0)?;
@@ -241,16 +244,16 @@ impl<const N: usize> Layer for BatchNorm<N> {
         self.make(input, init)?;
         Ok(*input)
     }
+}
 
+impl<const N: usize> Describe for BatchNorm<N> {
     fn spatial_axes(&self) -> Option<usize> {
         Some(N)
     }
-
     fn name(&self) -> &'static str {
         by_axes::<N>(["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"])
     }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
+    fn config(&self) -> Option<Json> {
+        settings(self)
     }
 }

@@ -1,10 +1,10 @@
 //! Embedding.
 
-use crate::{Ctx, Fans, Init, Initializer, L1L2, Layer, Module, Param};
+use crate::{Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Module, Param, Sequence, Shapes, settings};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::Value as Json;
 
 /// A vector for each token: (…) of i64 from 0 to `vocabulary` − 1 becomes (…, size).
 ///
@@ -113,7 +113,10 @@ impl Embedding {
 }
 
 impl Layer for Embedding {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Sequence;
+    type Output = Sequence;
+
+    fn forward(&self, Sequence { values: x, mut mask }: Sequence, ctx: &Ctx) -> Result<Sequence> {
         let Some(weight) = &self.weight else {
             return Err(Error::new(
                 ErrorKind::Build,
@@ -144,12 +147,12 @@ impl Layer for Embedding {
                 y = Var::select(&over, &y.detach(), &y)?;
             }
             if self.mask_padding {
-                ctx.set_mask(Some(tokens.ne(&padding)?));
+                mask = Some(tokens.ne(&padding)?.into());
             }
         }
         let mut dims = x.dims().to_vec();
         dims.push(self.size);
-        y.reshape(Shape::new(&dims)?)
+        Ok(Sequence { values: y.reshape(Shape::new(&dims)?)?, mask })
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
@@ -178,13 +181,15 @@ impl Layer for Embedding {
         dims.push(self.size);
         Shape::new(&dims)
     }
+}
 
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
+impl Describe for Embedding {
+    fn config(&self) -> Option<Json> {
+        settings(self)
     }
 
     /// Rows are looked up, nothing is multiplied.
-    fn flops(&self, _: &Shape) -> u64 {
+    fn flops(&self, _: &Shapes) -> u64 {
         0
     }
 }

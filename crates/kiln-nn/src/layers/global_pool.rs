@@ -1,11 +1,11 @@
 //! Pooling to a size that does not depend on the input's.
 
-use super::spatial::{by_axes, expect_maps, expect_sample, per_axis, sizes};
-use crate::{Ctx, Init, Layer, Module};
+use super::spatial::{by_axes, expect_batch, expect_sample, per_axis, sizes};
+use crate::{Ctx, Describe, Init, Layer, MaskRule, Module, settings};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::Value as Json;
 
 macro_rules! global_pools {
     ($($(#[$doc:meta])+ $name:ident, $operation:literal, $method:ident, $keepdim:ident;)+) => {$(
@@ -33,15 +33,25 @@ macro_rules! global_pools {
         }
 
         impl Layer for $name {
-            fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-                ctx.set_mask(None);
+            type Input = Var;
+            type Output = Var;
+
+            fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
                 if self.keep_dims { x.$keepdim() } else { x.$method() }
             }
+
+            fn mask(&self) -> MaskRule {
+                MaskRule::Drop
+            }
+
             fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
                 global($operation, input, self.keep_dims)
             }
-            fn config(&self) -> Option<Value> {
-                serde_json::to_value(self).ok()
+        }
+
+        impl Describe for $name {
+            fn config(&self) -> Option<Json> {
+                settings(self)
             }
         }
     )+};
@@ -83,22 +93,33 @@ macro_rules! adaptive_pools {
         }
 
         impl<const N: usize> Layer for $name<N> {
-            fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-                expect_maps::<N>($operation, x.shape(), ctx)?;
+            type Input = Var;
+            type Output = Var;
+
+            fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+                expect_batch::<N>($operation, x.shape())?;
                 x.$method(self.size)
             }
+
+            fn mask(&self) -> MaskRule {
+                MaskRule::Drop
+            }
+
             fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
                 expect_sample::<N>($operation, input)?;
                 Shape::new(&[&input[..1], &sizes::<N>($operation, self.size)?].concat())
             }
+        }
+
+        impl<const N: usize> Describe for $name<N> {
             fn spatial_axes(&self) -> Option<usize> {
                 Some(N)
             }
             fn name(&self) -> &'static str {
                 by_axes::<N>($names)
             }
-            fn config(&self) -> Option<Value> {
-                serde_json::to_value(self).ok()
+            fn config(&self) -> Option<Json> {
+                settings(self)
             }
         }
     )+};

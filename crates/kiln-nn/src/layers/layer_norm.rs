@@ -2,11 +2,11 @@
 
 use super::scale_shift::ScaleShift;
 use super::weights::unbuilt;
-use crate::{Ctx, Init, Layer, Module, Param};
+use crate::{Ctx, Describe, Init, Layer, Module, Param, Shapes, settings};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::Value as Json;
 
 /// (x − mean) / √(variance + ε) · weight + bias, with mean and variance of each sample's last axes (Ba, Kiros and Hinton
 /// 2016).
@@ -99,7 +99,10 @@ fn last<'s>(operation: &'static str, sample: &'s Shape, axes: usize) -> Result<&
 }
 
 impl Layer for LayerNorm {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         if self.affine && self.factors.weight.is_none() {
             return Err(unbuilt("LayerNorm::with_input"));
         }
@@ -114,12 +117,13 @@ impl Layer for LayerNorm {
         }
         Ok(*input)
     }
+}
 
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
+impl Describe for LayerNorm {
+    fn config(&self) -> Option<Json> {
+        settings(self)
     }
-
-    fn flops(&self, _: &Shape) -> u64 {
+    fn flops(&self, _: &Shapes) -> u64 {
         0
     }
 }
@@ -188,7 +192,10 @@ impl RmsNorm {
 }
 
 impl Layer for RmsNorm {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         if self.affine && self.factors.weight.is_none() {
             return Err(unbuilt("RmsNorm::with_input"));
         }
@@ -202,12 +209,13 @@ impl Layer for RmsNorm {
         }
         Ok(*input)
     }
+}
 
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
+impl Describe for RmsNorm {
+    fn config(&self) -> Option<Json> {
+        settings(self)
     }
-
-    fn flops(&self, _: &Shape) -> u64 {
+    fn flops(&self, _: &Shapes) -> u64 {
         0
     }
 }

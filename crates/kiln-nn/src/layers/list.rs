@@ -1,6 +1,6 @@
 //! Layers under names or positions.
 
-use crate::{Layer, Module, Segment, Visitor, VisitorMut};
+use crate::{AnyLayer, Module, Segment, Visitor, VisitorMut};
 use kiln_tensor::{Error, ErrorKind, Result};
 
 /// Layers in order. One without a name is called by its position, as in PyTorch's containers.
@@ -9,11 +9,11 @@ pub(crate) struct Layers(Vec<Entry>);
 
 struct Entry {
     name: Option<String>,
-    layer: Box<dyn Layer>,
+    layer: Box<dyn AnyLayer>,
 }
 
 impl Layers {
-    pub(crate) fn add(&mut self, name: Option<String>, layer: Box<dyn Layer>) {
+    pub(crate) fn add(&mut self, name: Option<String>, layer: Box<dyn AnyLayer>) {
         self.0.push(Entry { name, layer });
     }
 
@@ -21,11 +21,11 @@ impl Layers {
         self.0.len()
     }
 
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Segment<'_>, &dyn Layer)> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Segment<'_>, &dyn AnyLayer)> {
         self.0.iter().enumerate().map(|(index, entry)| (segment(index, &entry.name), &*entry.layer))
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (Segment<'_>, &mut (dyn Layer + 'static))> {
+    pub(crate) fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (Segment<'_>, &mut (dyn AnyLayer + 'static))> {
         self.0.iter_mut().enumerate().map(|(index, Entry { name, layer })| (segment(index, name), &mut **layer))
     }
 

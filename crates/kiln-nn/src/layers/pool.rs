@@ -1,11 +1,11 @@
 //! Pooling over windows.
 
-use super::spatial::{batch_of_one, by_axes, expect_maps, expect_sample, padding, per_axis, sample_of};
-use crate::{Ctx, Init, Layer, Module};
+use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, padding, per_axis, sample_of};
+use crate::{Ctx, Describe, Init, Layer, MaskRule, Module, settings};
 use kiln_autograd::Var;
 use kiln_tensor::{Padding, PerAxis, PoolOptions, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::Value as Json;
 
 /// [`PoolOptions`] as they are written in a description.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -84,7 +84,7 @@ macro_rules! pool_settings {
 ///     .push(MaxPool2d::new(2))
 ///     .push(MaxPool2d::new(3).stride(2).padding(Padding::Same))
 ///     .build([8, 28, 28], &Device::cpu(), 1)?;
-/// assert_eq!(model.output_shapes()[1].dims(), [8, 7, 7]);
+/// assert_eq!(model.output_shapes()[1], [8, 7, 7]);
 /// # Ok(())
 /// # }
 /// ```
@@ -118,21 +118,32 @@ impl<const N: usize> MaxPool<N> {
 }
 
 impl<const N: usize> Layer for MaxPool<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_maps::<N>("max_pool", x.shape(), ctx)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+        expect_batch::<N>("max_pool", x.shape())?;
         x.max_pool(&self.pooling.options())
     }
+
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
+    }
+
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         self.pooling.output::<N>("max_pool", input)
     }
+}
+
+impl<const N: usize> Describe for MaxPool<N> {
     fn spatial_axes(&self) -> Option<usize> {
         Some(N)
     }
     fn name(&self) -> &'static str {
         by_axes::<N>(["MaxPool1d", "MaxPool2d", "MaxPool3d"])
     }
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
+    fn config(&self) -> Option<Json> {
+        settings(self)
     }
 }
 
@@ -170,21 +181,32 @@ impl<const N: usize> AvgPool<N> {
 }
 
 impl<const N: usize> Layer for AvgPool<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_maps::<N>("avg_pool", x.shape(), ctx)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+        expect_batch::<N>("avg_pool", x.shape())?;
         x.avg_pool(&self.pooling.options())
     }
+
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
+    }
+
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         self.pooling.output::<N>("avg_pool", input)
     }
+}
+
+impl<const N: usize> Describe for AvgPool<N> {
     fn spatial_axes(&self) -> Option<usize> {
         Some(N)
     }
     fn name(&self) -> &'static str {
         by_axes::<N>(["AvgPool1d", "AvgPool2d", "AvgPool3d"])
     }
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
+    fn config(&self) -> Option<Json> {
+        settings(self)
     }
 }
 
@@ -219,20 +241,31 @@ impl<const N: usize> LpPool<N> {
 }
 
 impl<const N: usize> Layer for LpPool<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_maps::<N>("lp_pool", x.shape(), ctx)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+        expect_batch::<N>("lp_pool", x.shape())?;
         x.lp_pool(self.p, &self.pooling.options())
     }
+
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
+    }
+
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         self.pooling.output::<N>("lp_pool", input)
     }
+}
+
+impl<const N: usize> Describe for LpPool<N> {
     fn spatial_axes(&self) -> Option<usize> {
         Some(N)
     }
     fn name(&self) -> &'static str {
         by_axes::<N>(["LpPool1d", "LpPool2d", "LpPool3d"])
     }
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
+    fn config(&self) -> Option<Json> {
+        settings(self)
     }
 }

@@ -20,3 +20,4 @@ mod reference_layers;
 mod regularizers;
 mod state;
 mod summary;
+mod values;

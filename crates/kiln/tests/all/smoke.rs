@@ -60,7 +60,7 @@ fn a_saved_model_predicts_the_same_bits_when_loaded() {
     safetensors::save(&model, &file).unwrap();
 
     let mut other = network(2);
-    let predict = |model: &Sequential| model.forward(&Var::from(corners()), &Ctx::eval()).unwrap().into_tensor();
+    let predict = |model: &Sequential| model.forward(Var::from(corners()), &Ctx::eval()).unwrap().into_tensor();
     assert_ne!(bits(&predict(&other)), bits(&predictions));
     safetensors::load(&mut other, &file).unwrap();
     std::fs::remove_file(&file).unwrap();
@@ -68,15 +68,18 @@ fn a_saved_model_predicts_the_same_bits_when_loaded() {
 }
 
 /// y = x + α · inner(x), with a learned α that begins at 0, so that a new block changes nothing.
-#[derive(Module)]
+#[derive(Module, Describe)]
 struct Residual {
     inner: Dense,
     alpha: Option<Param>,
 }
 
 impl Layer for Residual {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let inner = ctx.layer("inner", &self.inner, x)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+        let inner = ctx.layer("inner", &self.inner, &x)?;
         let alpha = self.alpha.as_ref().ok_or_else(|| kiln::Error::value("Residual", "build it first"))?;
         x.add(&inner.mul(&alpha.var(ctx))?)
     }
