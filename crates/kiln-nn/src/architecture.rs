@@ -39,7 +39,7 @@ pub(crate) fn model(object: &Json, init: &mut Init) -> Result<Sequential> {
 }
 
 /// The layers of a list in an object.
-fn listed(key: &str, object: &Json, init: &mut Init) -> Result<Layers> {
+pub(crate) fn listed(key: &str, object: &Json, init: &mut Init) -> Result<Layers> {
     let Some(descriptions) = object.get(key).and_then(Json::as_array) else {
         return Err(malformed(format!("`{key}`, a list, is expected")));
     };
@@ -57,7 +57,7 @@ fn listed(key: &str, object: &Json, init: &mut Init) -> Result<Layers> {
 }
 
 /// `[28,28]`, or a list of such.
-fn shapes(input: &Json) -> Result<Shapes> {
+pub(crate) fn shapes(input: &Json) -> Result<Shapes> {
     let expected = || malformed(format!("`input`, the sizes of a sample's axes, is expected, got {input}"));
     let axes = input.as_array().ok_or_else(expected)?;
     if !axes.is_empty() && axes.iter().all(Json::is_array) {
@@ -115,6 +115,7 @@ fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn An
         BatchNorm1d,
         BatchNorm2d,
         BatchNorm3d,
+        Concatenate,
         Conv1d,
         Conv2d,
         Conv3d,
@@ -165,6 +166,10 @@ fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn An
             Box::new(TimeDistributed::of(init.scope("layer", |init| layer(index, &inner, init))?))
         }
         "Sequential" => Box::new(model(description, init)?),
+        "Graph" => Box::new(Graph::read(description, init)?),
+        "Add" => Box::new(Add::new()),
+        "Multiply" => Box::new(Multiply::new()),
+        "Subtract" => Box::new(Subtract::new()),
         _ => return Err(malformed(format!("layer {index} is a {name}, which Kiln does not make from a description"))),
     })
 }
@@ -182,6 +187,6 @@ fn residual(description: &Json, of: &OfActivation, init: &mut Init) -> Result<Re
     }
 }
 
-fn malformed(message: String) -> Error {
+pub(crate) fn malformed(message: String) -> Error {
     Error::new(ErrorKind::Format, "architecture", message)
 }

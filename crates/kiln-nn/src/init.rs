@@ -2,8 +2,8 @@
 
 use crate::context::located;
 use crate::streams::Draws;
-use crate::value::{FromValue, IntoValue, SampleShape, Value};
-use crate::{Buffer, Ctx, Layer, Param, Path, Segment, ShapeOf};
+use crate::value::{FromValue, IntoValue, SampleShape, Shapes, Value};
+use crate::{AnyLayer, Buffer, Ctx, Layer, Param, Path, Segment, ShapeOf};
 use kiln_math::{Purpose, RandomStream, draws};
 use kiln_tensor::{DType, Device, Element, Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
@@ -286,5 +286,20 @@ impl Init {
         let zeros = Value::zeros(&input.clone().into_shapes(), self.dtype, &self.device)?;
         let output = layer.forward(L::Input::from_value(zeros)?, &Ctx::eval())?.into_value();
         SampleShape::from_shapes(&output.sample_shapes()?)
+    }
+
+    /// What a layer's [`Method`](crate::Method) gives for inputs of these shapes, found by running it on zeros.
+    pub(crate) fn method_shape<'s>(
+        &mut self,
+        segment: impl Into<Segment<'s>>,
+        layer: &dyn AnyLayer,
+        method: &str,
+        input: &Shapes,
+    ) -> Result<Shapes> {
+        self.scope(segment, |init| {
+            let zeros = Value::zeros(input, init.dtype, &init.device)?;
+            let output = layer.call_method(method, zeros, &Ctx::eval());
+            output.map_err(|error| located(error, &init.path, layer.name()))?.sample_shapes()
+        })
     }
 }

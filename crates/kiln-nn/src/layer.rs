@@ -1,8 +1,8 @@
 //! `Layer`: a module that computes something of its input; `AnyLayer`: the same behind one object-safe trait.
 
-use crate::value::{FromValue, IntoValue, SampleShape, Shapes, Value};
+use crate::value::{FromValue, IntoValue, Mask, SampleShape, Shapes, Value};
 use crate::{Ctx, Describe, Init, Module};
-use kiln_tensor::Result;
+use kiln_tensor::{Error, Result};
 
 /// The shape of one sample of a layer's input or output: [`kiln_tensor::Shape`] for a Var, a tuple of them for a tuple.
 pub type ShapeOf<V> = <V as IntoValue>::Shape;
@@ -59,6 +59,34 @@ pub trait Layer: Module + Describe + Send + Sync {
 
     /// Forgets what was carried from batch to batch: the states of recurrent layers that are stateful.
     fn reset_states(&self) {}
+
+    /// Other things that it computes with the same parameters, for [`Graph::call_with`](crate::Graph::call_with).
+    fn methods() -> Vec<Method<Self>>
+    where
+        Self: Sized,
+    {
+        Vec::new()
+    }
+}
+
+/// Something else than [`Layer::forward`] that a layer computes with its parameters: [`Embedding::LOGITS`](crate::Embedding).
+/// It is known by its name in files.
+#[derive(Debug)]
+pub struct Method<L> {
+    name: &'static str,
+    run: fn(&L, Value, &Ctx) -> Result<Value>,
+}
+
+impl<L> Method<L> {
+    /// A method of this name.
+    pub const fn new(name: &'static str, run: fn(&L, Value, &Ctx) -> Result<Value>) -> Self {
+        Method { name, run }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
 }
 
 /// What becomes of the mask of a layer's input.
@@ -76,7 +104,13 @@ pub trait AnyLayer: Module + Describe + Send + Sync {
     ///
     /// # Errors
     /// Another number of values than the layer takes; those of the layer.
-    fn call(&self, x: Value, ctx: &Ctx) -> Result<Value>;
+    fn forward_any(&self, x: Value, ctx: &Ctx) -> Result<Value>;
+
+    /// A [`Method`] of the layer. The mask goes on with an output of as many steps.
+    ///
+    /// # Errors
+    /// A name that is none of the layer's methods; those of the method.
+    fn call_method(&self, method: &str, x: Value, ctx: &Ctx) -> Result<Value>;
 
     /// [`Layer::build`] for shapes of any number of values.
     ///
@@ -90,19 +124,25 @@ pub trait AnyLayer: Module + Describe + Send + Sync {
 
 impl<L: Layer> AnyLayer for L {
     #[inline]
-    fn call(&self, x: Value, ctx: &Ctx) -> Result<Value> {
-        let kept = match &x {
-            Value::One(var, Some(mask)) if !L::Output::CARRIES_MASK && self.mask() == MaskRule::Keep => {
-                Some((mask.clone(), var.dims().get(1).copied()))
-            }
-            _ => None,
-        };
+    fn forward_any(&self, x: Value, ctx: &Ctx) -> Result<Value> {
+        let keeps = !L::Output::CARRIES_MASK && self.mask() == MaskRule::Keep;
+        let kept = if keeps { Kept::of(&x) } else { None };
         let y = self.forward(L::Input::from_value(x)?, ctx)?.into_value();
-        Ok(match (y, kept) {
-            (Value::One(y, None), Some((mask, steps))) if y.dims().get(1).copied() == steps => {
-                Value::One(y, Some(mask))
-            }
-            (y, _) => y,
+        Ok(match kept {
+            Some(kept) => kept.onto(y),
+            None => y,
+        })
+    }
+
+    fn call_method(&self, method: &str, x: Value, ctx: &Ctx) -> Result<Value> {
+        let Some(method) = L::methods().into_iter().find(|known| known.name == method) else {
+            return Err(Error::value("call_with", format!("{} has no method `{method}`", self.name())));
+        };
+        let kept = Kept::of(&x);
+        let y = (method.run)(self, x, ctx)?;
+        Ok(match kept {
+            Some(kept) => kept.onto(y),
+            None => y,
         })
     }
 
@@ -115,13 +155,36 @@ impl<L: Layer> AnyLayer for L {
     }
 }
 
+/// The mask of an input, to go on with an output of as many steps.
+struct Kept {
+    mask: Mask,
+    steps: Option<usize>,
+}
+
+impl Kept {
+    #[inline]
+    fn of(x: &Value) -> Option<Self> {
+        match x {
+            Value::One(var, Some(mask)) => Some(Kept { mask: mask.clone(), steps: var.dims().get(1).copied() }),
+            _ => None,
+        }
+    }
+
+    fn onto(self, y: Value) -> Value {
+        match y {
+            Value::One(y, None) if y.dims().get(1).copied() == self.steps => Value::One(y, Some(self.mask)),
+            y => y,
+        }
+    }
+}
+
 /// A layer of any kind is itself a layer, of values.
 impl Layer for dyn AnyLayer + '_ {
     type Input = Value;
     type Output = Value;
     #[inline]
     fn forward(&self, x: Value, ctx: &Ctx) -> Result<Value> {
-        self.call(x, ctx)
+        self.forward_any(x, ctx)
     }
     fn build(&mut self, input: &Shapes, init: &mut Init) -> Result<Shapes> {
         self.build_any(input, init)

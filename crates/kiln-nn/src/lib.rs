@@ -8,6 +8,7 @@ mod architecture;
 mod class_axis;
 mod context;
 mod describe;
+mod graph;
 mod init;
 mod layer;
 mod layers;
@@ -16,6 +17,7 @@ mod module;
 mod orthogonal;
 mod param;
 mod path;
+mod pattern;
 mod regularizers;
 pub mod safetensors;
 mod state;
@@ -27,9 +29,10 @@ pub use activation::Activation;
 pub use class_axis::ClassAxis;
 pub use context::{Ctx, Here, KeptOutputs, Mode, NotFinite, Probe};
 pub use describe::{Describe, Part, settings};
+pub use graph::{Callee, Graph, Node, Nodes, Shared};
 pub use init::{Fans, Init, Initializer};
 pub use kiln_nn_derive::{Describe, FromValue, IntoValue, Module};
-pub use layer::{AnyLayer, Layer, MaskRule, ShapeOf};
+pub use layer::{AnyLayer, Layer, MaskRule, Method, ShapeOf};
 pub use layers::{
     AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
     AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, ChannelDropout, Concat,
@@ -40,8 +43,8 @@ pub use layers::{
     Upsample1d, Upsample2d, ZeroPad, ZeroPad1d, ZeroPad2d,
 };
 pub use layers::{
-    Embedding, Gru, GruCell, KerasWeights, Lstm, LstmCell, Masking, Merge, RecurrentState, SequenceInputs, SimpleRnn,
-    SimpleRnnCell, TimeDistributed,
+    Add, Concatenate, Embedding, Gru, GruCell, KerasWeights, Lstm, LstmCell, Masking, Merge, Multiply, RecurrentState,
+    SequenceInputs, SimpleRnn, SimpleRnnCell, Subtract, TimeDistributed,
 };
 pub use losses::{
     BinaryCrossentropy, CategoricalCrossentropy, Counting, Loss, MeanAbsoluteError, MeanSquaredError,
@@ -50,6 +53,7 @@ pub use losses::{
 pub use module::{Module, Visitor, VisitorMut};
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
+pub use pattern::PathPattern;
 pub use regularizers::{L1, L1L2, L2};
 pub use state::{StateDict, Unmatched};
 pub use value::{FromValue, IntoValue, Mask, SampleShape, Sequence, Shapes, Value};

@@ -94,13 +94,14 @@ pub struct BufferId(u64);
 pub struct Buffer {
     value: Tensor,
     id: BufferId,
+    trainable: bool,
 }
 
 impl Buffer {
     /// A buffer with this first value.
     pub fn new(value: Tensor) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Buffer { value, id: BufferId(NEXT.fetch_add(1, Ordering::Relaxed)) }
+        Buffer { value, id: BufferId(NEXT.fetch_add(1, Ordering::Relaxed)), trainable: true }
     }
 
     /// The committed value; [`Ctx::value_of`] also sees what the running step has handed in.
@@ -127,6 +128,17 @@ impl Buffer {
     /// Replaces the value by one that was checked, or is meant to be of another dtype.
     pub(crate) fn replace(&mut self, value: Tensor) {
         self.value = value;
+    }
+
+    /// Whether training is to change it.
+    #[inline]
+    pub fn trainable(&self) -> bool {
+        self.trainable
+    }
+
+    /// Freezes it (`false`), or lets training change it again.
+    pub fn set_trainable(&mut self, trainable: bool) {
+        self.trainable = trainable;
     }
 
     /// Its identity.

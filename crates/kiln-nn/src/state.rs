@@ -1,7 +1,7 @@
 //! State dicts: the values of a module by path.
 
 use crate::module::{Found, FoundMut, Paths};
-use crate::{Buffer, Module, Param};
+use crate::{Buffer, Module, Param, PathPattern};
 use kiln_tensor::{Error, ErrorKind, Result, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -49,6 +49,23 @@ pub(crate) fn state_dict<M: Module + ?Sized>(module: &M) -> StateDict {
     let parameters = all.parameters.into_iter().map(|(path, parameter)| (path, parameter.value().clone()));
     let buffers = all.buffers.into_iter().map(|(path, buffer)| (path, buffer.value().clone()));
     parameters.chain(buffers).collect()
+}
+
+/// Freezes what matches a pattern, or lets it learn again; an error where nothing does.
+pub(crate) fn set_trainable<M: Module + ?Sized>(
+    module: &mut M,
+    operation: &'static str,
+    pattern: &str,
+    trainable: bool,
+) -> Result<usize> {
+    let (pattern, all) = (PathPattern::new(pattern), collect_mut(module));
+    let buffers = all.buffers.iter().map(|(path, _)| path.as_str());
+    pattern.expect_any(operation, all.parameters.iter().map(|(path, _)| path.as_str()).chain(buffers))?;
+    let parameters = all.parameters.into_iter().filter(|(path, _)| pattern.matches(path));
+    let changed = parameters.map(|(_, parameter)| parameter.set_trainable(trainable)).count();
+    let buffers = all.buffers.into_iter().filter(|(path, _)| pattern.matches(path));
+    buffers.for_each(|(_, buffer)| buffer.set_trainable(trainable));
+    Ok(changed)
 }
 
 /// Replaces every value by what these make of parameters and of buffers, all or none.

@@ -1,6 +1,6 @@
 //! `Sequential::summary`: the model as Keras prints it.
 
-use crate::{AnyLayer, Module, Part, Segment, Sequential, Shapes};
+use crate::{AnyLayer, Module, Part, Sequential, Shapes};
 use kiln_tensor::Shape;
 use std::fmt::Write;
 
@@ -46,9 +46,14 @@ impl Sequential {
 
 /// The summary of any model of layers.
 pub(crate) fn summary<M: AnyLayer>(model: &M, title: &str) -> String {
-    let titles = ["Layer (type)", "Output Shape", "Param #", "FLOPs"].map(str::to_owned);
+    let mut titles = vec!["Layer (type)", "Output Shape", "Param #", "FLOPs"];
+    let connected = model.parts().iter().any(|part| !part.inputs.is_empty());
+    if connected {
+        titles.push("Connected to");
+    }
+    let titles = titles.into_iter().map(str::to_owned).collect();
     let (mut rows, mut totals) = (vec![titles], Totals::default());
-    add_rows("", model, &mut rows, &mut totals);
+    add_rows("", model, connected, &mut rows, &mut totals);
     let mut out = format!("Model: \"{title}\"\n");
     table(&mut out, &rows);
     totals.write(&Count::of(model), &mut out);
@@ -56,14 +61,11 @@ pub(crate) fn summary<M: AnyLayer>(model: &M, title: &str) -> String {
 }
 
 /// A row for each layer; those of a model within stand for it.
-fn add_rows(path: &str, model: &dyn AnyLayer, rows: &mut Vec<[String; 4]>, totals: &mut Totals) {
-    for Part { segment, layer, output, .. } in model.parts() {
-        let place = match segment {
-            Segment::Name(name) => format!("{path}{name}"),
-            Segment::Index(index) => format!("{path}{index}"),
-        };
+fn add_rows(path: &str, model: &dyn AnyLayer, connected: bool, rows: &mut Vec<Vec<String>>, totals: &mut Totals) {
+    for Part { segment, layer, output, inputs } in model.parts() {
+        let place = format!("{path}{segment}");
         if !layer.parts().is_empty() {
-            add_rows(&format!("{place}."), layer, rows, totals);
+            add_rows(&format!("{place}."), layer, connected, rows, totals);
             continue;
         }
         let flops = output.map(|output| layer.flops(output));
@@ -72,12 +74,16 @@ fn add_rows(path: &str, model: &dyn AnyLayer, rows: &mut Vec<[String; 4]>, total
             totals.elements += output.elements() as u64;
             totals.flops += flops;
         }
-        rows.push([
+        let mut row = vec![
             format!("{place} ({})", layer.name()),
             output.map_or_else(|| "?".to_owned(), batched),
             grouped(Count::of(layer).all()),
             flops.map_or_else(|| "?".to_owned(), grouped),
-        ]);
+        ];
+        if connected {
+            row.push(inputs.iter().map(|input| format!("{path}{input}")).collect::<Vec<_>>().join(", "));
+        }
+        rows.push(row);
     }
 }
 
@@ -171,22 +177,28 @@ fn binary(bytes: f64) -> String {
     format!("{size:.2} TB")
 }
 
-/// The first row holds the titles; the last two columns are numbers.
-fn table(out: &mut String, rows: &[[String; 4]]) {
-    let widths: [usize; 4] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+/// The first row holds the titles; the third and the fourth column are numbers.
+fn table(out: &mut String, rows: &[Vec<String>]) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     let rule = |out: &mut String, [left, middle, right, line]: [char; 4]| {
-        let lines = widths.map(|width| String::from(line).repeat(width + 2));
+        let lines: Vec<String> = widths.iter().map(|width| String::from(line).repeat(width + 2)).collect();
         let _ = writeln!(out, "{left}{}{right}", lines.join(&middle.to_string()));
     };
     rule(out, RULES[0]);
-    for (index, [layer, shape, parameters, flops]) in rows.iter().enumerate() {
+    for (index, row) in rows.iter().enumerate() {
         if index > 0 {
             rule(out, RULES[index.min(2)]);
         }
         let bar = if index == 0 { '┃' } else { '│' };
-        let [a, b, c, d] = widths;
-        let _ = writeln!(out, "{bar} {layer:<a$} {bar} {shape:<b$} {bar} {parameters:>c$} {bar} {flops:>d$} {bar}");
+        for (column, (text, &width)) in row.iter().zip(&widths).enumerate() {
+            let _ = match column {
+                2 | 3 => write!(out, "{bar} {text:>width$} "),
+                _ => write!(out, "{bar} {text:<width$} "),
+            };
+        }
+        let _ = writeln!(out, "{bar}");
     }
     rule(out, RULES[3]);
 }

@@ -171,7 +171,10 @@ impl<const N: usize> BatchNorm<N> {
 
     /// Whether the batch's own moments count.
     fn learns(&self, ctx: &Ctx) -> bool {
-        ctx.is_training() && !self.frozen && self.weight().is_none_or(Param::trainable)
+        ctx.is_training()
+            && !self.frozen
+            && self.weight().is_none_or(Param::trainable)
+            && self.running_mean.as_ref().is_none_or(Buffer::trainable)
     }
 
     /// Hands in the running averages after a batch x with these moments.

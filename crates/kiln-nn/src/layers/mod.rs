@@ -16,6 +16,7 @@ mod layer_norm;
 mod linear;
 mod list;
 mod local_response_norm;
+mod merge;
 mod pool;
 mod recurrent;
 mod resample;
@@ -44,6 +45,7 @@ pub use layer_norm::{LayerNorm, RmsNorm};
 pub use linear::Linear;
 pub(crate) use list::Layers;
 pub use local_response_norm::LocalResponseNorm;
+pub use merge::{Add, Concatenate, Multiply, Subtract};
 pub use pool::{
     AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, LpPool, LpPool1d, LpPool2d, MaxPool, MaxPool1d, MaxPool2d, MaxPool3d,
 };

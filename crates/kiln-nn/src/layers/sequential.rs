@@ -133,12 +133,12 @@ impl Sequential {
     }
 
     /// The layers in order.
-    pub fn layers(&self) -> impl ExactSizeIterator<Item = &dyn AnyLayer> {
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = &(dyn AnyLayer + 'static)> {
         self.layers.iter().map(|(_, layer)| layer)
     }
 
     /// The layers in order, each with its step of the path: its name or its position.
-    pub fn named_layers(&self) -> impl ExactSizeIterator<Item = (Segment<'_>, &dyn AnyLayer)> {
+    pub fn named_layers(&self) -> impl ExactSizeIterator<Item = (Segment<'_>, &(dyn AnyLayer + 'static))> {
         self.layers.iter()
     }
 

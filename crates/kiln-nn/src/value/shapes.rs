@@ -57,6 +57,13 @@ impl From<Shape> for Shapes {
     }
 }
 
+/// An axis of a size that no tensor has is taken as that of nothing: a shape of it is refused where it is used.
+impl<const N: usize> From<[usize; N]> for Shapes {
+    fn from(dims: [usize; N]) -> Self {
+        Shapes::One(Shape::new(&dims).unwrap_or(Shape::SCALAR))
+    }
+}
+
 impl<const N: usize> PartialEq<[usize; N]> for Shapes {
     fn eq(&self, dims: &[usize; N]) -> bool {
         matches!(self, Shapes::One(shape) if shape[..] == dims[..])

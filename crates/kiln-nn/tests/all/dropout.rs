@@ -9,7 +9,7 @@ fn ones(n: usize) -> Var {
 }
 
 fn run(layer: &dyn AnyLayer, ctx: &Ctx, n: usize) -> Vec<f32> {
-    layer.call(ones(n).into(), ctx).unwrap().var().unwrap().tensor().to_vec::<f32>().unwrap()
+    layer.forward_any(ones(n).into(), ctx).unwrap().var().unwrap().tensor().to_vec::<f32>().unwrap()
 }
 
 #[test]

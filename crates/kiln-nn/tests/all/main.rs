@@ -8,6 +8,7 @@ mod derive;
 mod dropout;
 mod errors;
 mod gradients;
+mod graph;
 mod half;
 mod initializers;
 mod limits;
