@@ -74,7 +74,7 @@ fn image_of(run: &Run, options: &PlotOptions) -> Result<Option<Tensor>> {
     let setup = Setup { data: data.as_deref(), device: &cpu, seed: 0, learning_rate: None };
     let test = run.recipe.prepare(&setup)?.test;
     run.expect_input("the test images", test.input_shape())?;
-    test.batch(&[0], &[], &cpu).map(|batch| Some(batch.inputs))
+    test.batch(&[0], &[], &cpu).map(|batch| Some(batch.inputs.into_first()))
 }
 
 /// The image, and of some convolutions, evenly spread, the first maps.

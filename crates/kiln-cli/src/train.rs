@@ -10,7 +10,6 @@ use crate::report::{Plan, Report, Summary, tell};
 use crate::run_folder::Out;
 use kiln::prelude::*;
 use kiln::store::Store;
-use kiln::train::{Progress, ProgressBar};
 use kiln::{Error, ErrorKind, Result};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -42,6 +41,15 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     }
     let epochs = options.epochs.map_or(epochs, NonZeroUsize::get);
     let batch_size = options.batch_size.map_or(batch_size, NonZeroUsize::get);
+    if let (Some(size), Some(fixed)) = (options.batch_size, train.fixed_batch_size())
+        && size.get() != fixed
+    {
+        let message = format!(
+            "--batch-size {size}: {} reads {fixed} places of its text side by side, and these are its batches; leave the option out",
+            options.recipe.name()
+        );
+        return Err(Error::value("", message));
+    }
     if options.batch_size.is_some() && batch_size > train.len() {
         let message = format!("--batch-size {batch_size} is above the {} samples of the training data", train.len());
         return Err(Error::value("", message));

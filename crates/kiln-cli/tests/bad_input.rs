@@ -128,6 +128,8 @@ fn arguments() {
     // Those that are wrong for this data only.
     let above = "--batch-size 101 is above the 100 samples of the training data";
     check(&folder, "train mnist-mlp --data @ --out @/out --batch-size 101", FAILED, &[above]);
+    let fixed = "--batch-size 64: char-lstm reads 32 places of its text side by side";
+    check(&folder, "train char-lstm --out @/out --batch-size 64", FAILED, &[fixed]);
     let above = "--batch-size 32 is above the 20 samples of the training data";
     check(&folder, "train mnist-mlp --data @ --out @/out --batch-size 32 --limit 20", FAILED, &[above]);
     let none = "--drop-last leaves out a batch that is not full, and the 20 samples of the training data do not fill one of 32: \

@@ -44,7 +44,8 @@ pub struct Pass {
 
 /// Samples that can be had by index, batch by batch.
 pub trait Dataset: Send + Sync {
-    /// Number of samples.
+    /// Number of samples; `usize::MAX` of data without an end, whose samples are made by their index. A loader takes those in
+    /// order, and `fit` needs to know how many steps an epoch has.
     fn len(&self) -> usize;
 
     /// Whether there is no sample.

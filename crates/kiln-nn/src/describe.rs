@@ -41,6 +41,11 @@ pub trait Describe: Module {
         None
     }
 
+    /// The names of a model's outputs, in order, where it has several: what losses and metrics go by.
+    fn output_names(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// The layers in a model, in the order in which they run, as summaries show them. A layer that is shown as one has none.
     fn parts(&self) -> Vec<Part<'_>> {
         Vec::new()
@@ -77,6 +82,9 @@ impl<L: Describe + ?Sized> Describe for Box<L> {
     }
     fn spatial_axes(&self) -> Option<usize> {
         (**self).spatial_axes()
+    }
+    fn output_names(&self) -> Vec<&str> {
+        (**self).output_names()
     }
     fn parts(&self) -> Vec<Part<'_>> {
         (**self).parts()

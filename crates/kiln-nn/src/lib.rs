@@ -5,6 +5,7 @@ extern crate self as kiln_nn;
 
 mod activation;
 mod architecture;
+mod carried;
 mod class_axis;
 mod context;
 mod describe;
@@ -20,12 +21,16 @@ mod path;
 mod pattern;
 mod regularizers;
 pub mod safetensors;
+mod snapshot;
 mod state;
+mod stateful;
 mod streams;
 mod summary;
+mod updates;
 mod value;
 
 pub use activation::Activation;
+pub use carried::Carried;
 pub use class_axis::ClassAxis;
 pub use context::{Ctx, Here, KeptOutputs, Mode, NotFinite, Probe};
 pub use describe::{Describe, Part, settings};
@@ -55,7 +60,9 @@ pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
 pub use pattern::PathPattern;
 pub use regularizers::{L1, L1L2, L2};
+pub use snapshot::Snapshot;
 pub use state::{StateDict, Unmatched};
+pub use stateful::Stateful;
 pub use value::{FromValue, IntoValue, Mask, SampleShape, Sequence, Shapes, Value};
 
 // What the derive macros name.

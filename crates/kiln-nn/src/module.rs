@@ -1,7 +1,7 @@
 //! `Module`: what owns parameters and buffers, and how they are visited by path.
 
 use crate::state::{self, StateDict, Unmatched};
-use crate::{Buffer, Param, Path, Segment};
+use crate::{Buffer, Carried, Param, Path, Segment, carried};
 use kiln_tensor::{DType, Device, Result, Shape, Tensor};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -84,19 +84,34 @@ pub trait Module {
         state::set_trainable(self, "unfreeze", pattern, true)
     }
 
-    /// The values of all parameters and buffers by path. Cheap: the tensors are shared until one side changes.
+    /// The values of all parameters and buffers by path. Cheap: the tensors are shared, and they never change: a parameter whose
+    /// tensor is shared moves to other memory with the next step.
     fn state_dict(&self) -> StateDict {
         state::state_dict(self)
     }
 
-    /// Sets parameters and buffers from a state dict; float types are converted to the parameter's own, values are moved
-    /// to its device. Where `strict` is false, what does not fit is left out and returned.
+    /// Copies a state dict into the memory of parameters and buffers; float types are converted to the parameter's own, values
+    /// are moved to its device. Where `strict` is false, what does not fit is left out and returned.
     ///
     /// # Errors
     /// Where `strict`, names that are missing or unexpected, and shapes or types that differ. All of them are listed, and
     /// nothing is changed.
     fn load_state_dict(&mut self, state: &StateDict, strict: bool) -> Result<Unmatched> {
         state::load(self, state, strict)
+    }
+
+    /// What layers carry from one batch to the next, by path: the states of stateful recurrent layers. It is empty where no layer
+    /// does, or none has seen a batch. Cheap: the tensors are shared.
+    fn carried_states(&self) -> StateDict {
+        carried::states(self)
+    }
+
+    /// Takes over what [`Module::carried_states`] gave, on the model's device; what is not in it is forgotten.
+    ///
+    /// # Errors
+    /// A name that this model does not have; nothing is changed then.
+    fn set_carried_states(&self, states: &StateDict) -> Result<()> {
+        carried::set(self, states)
     }
 
     /// Moves parameters and buffers to a device.
@@ -134,6 +149,10 @@ pub trait Visitor<'m> {
     /// A buffer.
     fn buffer(&mut self, buffer: &'m Buffer) {
         let _ = buffer;
+    }
+    /// What is carried from one batch to the next.
+    fn carried(&mut self, carried: &'m Carried) {
+        let _ = carried;
     }
 }
 

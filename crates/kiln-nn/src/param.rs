@@ -88,8 +88,8 @@ pub struct BufferId(u64);
 
 /// A value that a module keeps but does not learn by gradients: running statistics. It belongs to the state that is saved.
 ///
-/// A forward pass does not write it: it hands the new value to [`Ctx::update`], and [`Ctx::commit`] writes it once the step
-/// has succeeded.
+/// A forward pass does not write it: it hands a batch's part to [`Ctx::average`], or the new value to [`Ctx::update`], and
+/// [`Ctx::commit`] writes it into the buffer's memory once the step has succeeded.
 #[derive(Debug)]
 pub struct Buffer {
     value: Tensor,
@@ -123,6 +123,11 @@ impl Buffer {
     /// Whether [`Buffer::set`] would take this value.
     pub(crate) fn accepts(&self, value: &Tensor) -> Result<()> {
         same_kind("buffer.set", &self.value, value)
+    }
+
+    /// The value, to be changed in place.
+    pub(crate) fn value_mut(&mut self) -> &mut Tensor {
+        &mut self.value
     }
 
     /// Replaces the value by one that was checked, or is meant to be of another dtype.

@@ -3,6 +3,7 @@
 use crate::module::{Found, FoundMut, Paths};
 use crate::{Buffer, Module, Param, PathPattern};
 use kiln_tensor::{Error, ErrorKind, Result, Tensor};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
@@ -86,13 +87,53 @@ pub(crate) fn convert<M: Module + ?Sized>(
     Ok(())
 }
 
+/// A value that was checked, on its way into a tensor of the module.
+enum Incoming<'s> {
+    /// To be copied into the tensor's own memory.
+    Copy(Cow<'s, Tensor>),
+    /// The tensor's memory is shared with others, who keep it; so the tensor gets this memory.
+    Move(Tensor),
+    /// The value is the tensor itself.
+    Same,
+}
+
+impl<'s> Incoming<'s> {
+    /// All that can fail: a conversion, another device's memory, memory for a tensor that must move.
+    fn new(value: &'s Tensor, into: &Tensor) -> Result<Self> {
+        if value.storage_id() == into.storage_id() && value.layout() == into.layout() {
+            return Ok(Incoming::Same);
+        }
+        let value = match value.device() == into.device() {
+            true => Cow::Borrowed(value),
+            false => Cow::Owned(value.to_device(into.device())?),
+        };
+        if into.is_unique() && into.is_contiguous() {
+            return Ok(Incoming::Copy(value));
+        }
+        let mut moved = Tensor::zeros(into.shape(), into.dtype(), into.device())?;
+        moved.copy_from(&value)?;
+        Ok(Incoming::Move(moved))
+    }
+
+    fn write(self, into: &mut Tensor) -> Result<()> {
+        match self {
+            Incoming::Copy(value) => into.copy_from(&value),
+            Incoming::Move(value) => {
+                *into = value;
+                Ok(())
+            }
+            Incoming::Same => Ok(()),
+        }
+    }
+}
+
 pub(crate) fn load<M: Module + ?Sized>(module: &mut M, state: &StateDict, strict: bool) -> Result<Unmatched> {
-    let all = collect_mut(module);
+    let mut all = collect_mut(module);
     let mut unmatched = Unmatched::default();
     let mut known = BTreeSet::new();
 
-    // First everything is compared and converted, so that an error leaves the module as it was.
-    let mut prepare = |path: &str, old: &Tensor| -> Result<Option<Tensor>> {
+    // First everything is compared and made ready, so that an error leaves the module as it was.
+    let mut prepare = |path: &str, old: &Tensor| {
         known.insert(path.to_owned());
         let Some(new) = state.get(path) else {
             unmatched.missing.push(path.to_owned());
@@ -109,7 +150,7 @@ pub(crate) fn load<M: Module + ?Sized>(module: &mut M, state: &StateDict, strict
             ));
             return Ok(None);
         }
-        new.to_dtype(old.dtype())?.to_device(old.device()).map(Some)
+        Incoming::new(new, old).map(Some)
     };
     let parameters: Vec<_> = all.parameters.iter().map(|(path, p)| prepare(path, p.value())).collect::<Result<_>>()?;
     let buffers: Vec<_> = all.buffers.iter().map(|(path, b)| prepare(path, b.value())).collect::<Result<_>>()?;
@@ -122,15 +163,11 @@ pub(crate) fn load<M: Module + ?Sized>(module: &mut M, state: &StateDict, strict
     if strict && unmatched != Unmatched::default() {
         return Err(mismatch(&unmatched));
     }
-    for ((_, parameter), value) in all.parameters.into_iter().zip(parameters) {
-        if let Some(value) = value {
-            *parameter.value_mut() = value;
-        }
+    for ((_, parameter), value) in all.parameters.iter_mut().zip(parameters) {
+        value.map_or(Ok(()), |value| value.write(parameter.value_mut()))?;
     }
-    for ((_, buffer), value) in all.buffers.into_iter().zip(buffers) {
-        if let Some(value) = value {
-            buffer.replace(value);
-        }
+    for ((_, buffer), value) in all.buffers.iter_mut().zip(buffers) {
+        value.map_or(Ok(()), |value| value.write(buffer.value_mut()))?;
     }
     Ok(unmatched)
 }

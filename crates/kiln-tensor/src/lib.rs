@@ -17,6 +17,7 @@ mod machine;
 mod shape;
 mod storage;
 mod tensor;
+mod tensors;
 mod window;
 
 pub use arithmetic::Arithmetic;
@@ -38,4 +39,5 @@ pub use tensor::{
     NormalizeGradients, RecurrentGradients, RecurrentOptions, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor,
     UpdateRule, UpdateSlot, UpdateTensors, axis_index,
 };
+pub use tensors::Tensors;
 pub use window::{ConvOptions, Convolution, MAX_SPATIAL, Padding, PerAxis, PoolOptions, Window};

@@ -12,6 +12,12 @@ pub struct Tensors {
 }
 
 impl Tensors {
+    /// Of these in order; none where there are none.
+    pub fn of(tensors: impl IntoIterator<Item = Tensor>) -> Option<Self> {
+        let mut tensors = tensors.into_iter();
+        tensors.next().map(|first| Tensors { first, others: tensors.collect() })
+    }
+
     /// The same with one more at the end.
     #[must_use]
     pub fn with(mut self, tensor: Tensor) -> Self {
@@ -60,6 +66,12 @@ impl From<Tensor> for Tensors {
 impl From<&Tensor> for Tensors {
     fn from(first: &Tensor) -> Self {
         first.clone().into()
+    }
+}
+
+impl From<&Tensors> for Tensors {
+    fn from(tensors: &Tensors) -> Self {
+        tensors.clone()
     }
 }
 

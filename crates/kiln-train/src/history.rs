@@ -1,7 +1,8 @@
 //! What training reported, epoch by epoch.
 
 use crate::Progress;
-use crate::progress::{epoch_of, number};
+use crate::callbacks::{epoch_of, number};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Mean loss and metrics over a data set.
@@ -10,13 +11,13 @@ pub struct Evaluation {
     /// Mean loss of the samples.
     pub loss: f64,
     /// Metrics by name, in the order in which they were asked for.
-    pub metrics: Vec<(&'static str, f64)>,
+    pub metrics: Vec<(Cow<'static, str>, f64)>,
 }
 
 impl Evaluation {
     /// The metric of this name.
     pub fn metric(&self, name: &str) -> Option<f64> {
-        self.metrics.iter().find(|(n, _)| *n == name).map(|&(_, value)| value)
+        self.metrics.iter().find(|(n, _)| n == name).map(|&(_, value)| value)
     }
 
     /// The metric `accuracy`, or NaN where it was not asked for.
@@ -28,7 +29,7 @@ impl Evaluation {
 /// One epoch.
 #[derive(Clone, PartialEq, Debug)]
 pub struct EpochRecord {
-    /// Number of the epoch, from 1.
+    /// Number of the epoch, from 1, counted over all calls of `fit`.
     pub epoch: usize,
     /// On the training data, while the weights changed.
     pub train: Evaluation,
@@ -74,7 +75,11 @@ pub struct History {
     pub epochs: Vec<EpochRecord>,
     /// From the first batch to the last validation.
     pub seconds: f64,
-    /// The last batch trained on, where [`FitOptions::stop`](crate::FitOptions::stop) ended the training.
+    /// Validations by the number of the step after which they were made, where
+    /// [`FitOptions::validate_every`](crate::FitOptions::validate_every) asks for them; those at the end of epochs are in their
+    /// records.
+    pub validations: Vec<(u64, Evaluation)>,
+    /// The last batch trained on, where a callback or [`FitOptions::stop`](crate::FitOptions::stop) ended the training.
     pub stopped: Option<Progress>,
 }
 
@@ -84,8 +89,9 @@ impl History {
         self.epochs.last()
     }
 
-    /// As comma-separated values with a header: epoch, loss, metrics, then the same of the validation with `val_` before, as
-    /// Keras's CSVLogger writes them. A validation that was not finished is NaN.
+    /// As comma-separated values with a header: epoch, loss, metrics, then the same of the validation with `val_` before, and the
+    /// epoch's seconds. The names are those of Keras's CSVLogger, which counts epochs from 0 where these begin at 1, sorts the
+    /// columns by name and writes no seconds. A validation that was not finished is NaN.
     pub fn to_csv(&self) -> String {
         let mut out = String::from("epoch");
         let columns = |out: &mut String, prefix: &str, e: &Evaluation| {
@@ -104,7 +110,7 @@ impl History {
         for record in &self.epochs {
             let _ = write!(out, "{}", record.epoch);
             let mut values = |e: &Evaluation, missing: bool| {
-                for value in std::iter::once(e.loss).chain(e.metrics.iter().map(|&(_, value)| value)) {
+                for value in std::iter::once(e.loss).chain(e.metrics.iter().map(|(_, value)| *value)) {
                     let _ = write!(out, ",{}", if missing { f64::NAN } else { value });
                 }
             };

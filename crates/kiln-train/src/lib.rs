@@ -1,21 +1,27 @@
 #![doc = include_str!("../README.md")]
 
-mod callbacks;
-mod class_weights;
-mod diverged;
+mod callback;
+pub mod callbacks;
+mod criterion;
+mod fit;
 mod history;
-mod last_batch;
+mod measure;
 mod metrics;
 mod objective;
 mod options;
-mod progress;
-mod running;
+mod predict;
+mod run;
+mod state;
 mod trainer;
 
-pub use callbacks::{Callback, EarlyStopping};
+pub use callback::Callback;
+pub use callbacks::*;
+pub use criterion::{Criterion, Losses, OutputLoss};
 pub use history::{EpochRecord, Evaluation, History};
+pub(crate) use measure::measure;
 pub use metrics::{Accuracy, AccuracyAlong, Count, Measured, Metric};
-pub use objective::{Objective, Outcome, Supervised};
-pub use options::{EvaluateOptions, FitOptions, Progress};
-pub use progress::ProgressBar;
+pub use objective::{Objective, Outcome, Prediction, Supervised};
+pub use options::{EvaluateOptions, FitOptions};
+pub use run::{Progress, Run};
+pub use state::TrainState;
 pub use trainer::{Trainer, compile};

@@ -96,7 +96,7 @@ fn train(loss_fn: &dyn Loss, data: &TensorDataset, epochs: u64) -> Result<Model>
             for batch in batches {
                 let batch = batch?;
                 let ctx = Ctx::train(1, step);
-                let predictions = ctx.run(&model, batch.inputs)?;
+                let predictions = ctx.run(&model, &*batch.inputs)?;
                 let gradients = loss_fn.forward(&predictions, &batch.targets)?.backward()?;
                 optimizer.step(&mut model, &gradients)?;
                 ctx.commit(&mut model)?;

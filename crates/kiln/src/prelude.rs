@@ -9,6 +9,7 @@ pub use kiln_datasets::{
     Kmnist, Loader, Mnist, Subset, TensorDataset,
 };
 pub use kiln_math::{Purpose, RandomStream};
+pub use kiln_nn::Stateful;
 pub use kiln_nn::{
     Activation, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AnyLayer, AvgPool1d,
     AvgPool2d, AvgPool3d, BatchNorm1d, BatchNorm2d, BatchNorm3d, BinaryCrossentropy, Buffer, CategoricalCrossentropy,
@@ -25,7 +26,8 @@ pub use kiln_nn::{
 };
 pub use kiln_optim::{Adam, AdamW, Clip, Optimizer, Sgd};
 pub use kiln_tensor::{DType, Device, Padding, Shape, Tensor};
+pub use kiln_train::callbacks::*;
 pub use kiln_train::{
-    Accuracy, Callback, EarlyStopping, EvaluateOptions, FitOptions, History, Metric, Objective, Outcome, ProgressBar,
-    Trainer, compile,
+    Accuracy, Callback, EpochRecord, EvaluateOptions, FitOptions, History, Metric, Objective, Outcome, Progress, Run,
+    TrainState, Trainer, compile,
 };

@@ -2,7 +2,7 @@
 
 // Helpers may unwrap like the tests that call them.
 
-use kiln_datasets::{Batch, Dataset, ImageDataset, Loader, TensorDataset};
+use kiln_datasets::{AddingProblem, Batch, Dataset, ImageDataset, Loader, TensorDataset};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 use proptest::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -225,4 +225,58 @@ fn limit_and_normalization() {
     for (found, &byte) in x.iter().zip(&data.pixels()[18..]) {
         assert!((f64::from(*found) - (f64::from(byte) / 127.5 - 1.0)).abs() < 1e-6);
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_rest_of_an_epoch_is_its_end(
+        count in 1usize..200, batch_size in 1usize..30, steps in proptest::option::of(1usize..20), epoch in 1u64..5,
+        first in 0usize..20, workers in 0usize..3,
+    ) {
+        let data = images(count);
+        let mut loader = Loader::new(&data).batch_size(batch_size).shuffle(3);
+        if let Some(steps) = steps {
+            loader = loader.steps_per_epoch(steps);
+        }
+        let numbers = |batches: &mut kiln_datasets::Epoch<'_>| -> Result<Vec<Vec<f32>>> {
+            batches.map(|batch| batch.and_then(|batch| batch.inputs.to_vec())).collect()
+        };
+        let all = loader.epoch(epoch, numbers).unwrap();
+        let rest = loader.workers(workers).epoch_from(epoch, first, numbers).unwrap();
+        prop_assert_eq!(&rest[..], all.get(first..).unwrap_or_default());
+    }
+
+    #[test]
+    fn epochs_of_some_steps_are_pieces_of_passes(
+        count in 1usize..200, batch_size in 1usize..30, steps in 1usize..20, drop_last: bool,
+    ) {
+        prop_assume!(!drop_last || count >= batch_size);
+        let data = images(count);
+        let passes = Loader::new(&data).batch_size(batch_size).shuffle(3).drop_last(drop_last);
+        let pieces = passes.clone().steps_per_epoch(steps);
+        prop_assert_eq!(pieces.batches(), steps);
+        let in_passes: Vec<_> = (1..=20 * steps as u64).flat_map(|pass| bits(&passes, pass)).take(3 * steps).collect();
+        let in_pieces: Vec<_> = (1..=3).flat_map(|epoch| bits(&pieces, epoch)).collect();
+        prop_assert_eq!(in_pieces, in_passes);
+        for batch in 0..3 * steps {
+            let (epoch, at) = ((batch / steps) as u64 + 1, batch % steps);
+            prop_assert_eq!(pieces.begins_pass(epoch, at), batch % passes.batches() == 0);
+        }
+    }
+}
+
+#[test]
+fn data_without_an_end_comes_in_order() {
+    let endless = AddingProblem::new(usize::MAX, 4, 7).unwrap();
+    let finite = AddingProblem::new(60, 4, 7).unwrap();
+    let loader = Loader::new(endless).batch_size(10).shuffle(1).steps_per_epoch(3);
+    let inputs = |loader: &Loader<AddingProblem>, epoch| {
+        let values = |batch: Result<Batch>| batch.and_then(|batch| batch.inputs.to_vec::<f32>());
+        loader.epoch(epoch, |batches| batches.map(values).collect::<Result<Vec<_>>>()).unwrap()
+    };
+    let expected = inputs(&Loader::new(finite).batch_size(10), 1);
+    assert_eq!(inputs(&loader, 1), expected[..3]);
+    assert_eq!(inputs(&loader.workers(2), 2), expected[3..]);
 }

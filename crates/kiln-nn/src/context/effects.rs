@@ -1,15 +1,15 @@
 //! What a forward pass leaves to be done: new values of buffers, penalties on the loss.
 
-use crate::module::VisitorMut;
-use crate::{Buffer, BufferId, L1L2, Module, Param};
+use crate::updates::Updates;
+use crate::{Buffer, L1L2, Module, Param};
 use kiln_autograd::{LeafId, Var};
-use kiln_tensor::{Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{Result, Tensor};
 use std::cell::RefCell;
 
 /// New values of buffers and penalties, handed in by layers as they run. Nothing is changed until the step has succeeded.
 #[derive(Default, Debug)]
 pub(crate) struct Effects {
-    updates: RefCell<Vec<(BufferId, Tensor)>>,
+    updates: RefCell<Updates>,
     penalties: RefCell<Vec<Penalty>>,
 }
 
@@ -24,17 +24,17 @@ pub(crate) enum Penalty {
 impl Effects {
     /// The next value of a buffer. The last one counts.
     pub(crate) fn update(&self, buffer: &Buffer, value: Tensor) {
-        let mut updates = self.updates.borrow_mut();
-        match updates.iter_mut().find(|(id, _)| *id == buffer.id()) {
-            Some((_, pending)) => *pending = value,
-            None => updates.push((buffer.id(), value)),
-        }
+        self.updates.borrow_mut().set(buffer, value);
     }
 
-    /// A buffer's value: what was handed in, else what was committed.
-    pub(crate) fn value_of(&self, buffer: &Buffer) -> Tensor {
-        let updates = self.updates.borrow();
-        updates.iter().find(|(id, _)| *id == buffer.id()).map_or_else(|| buffer.value().clone(), |(_, v)| v.clone())
+    /// What a buffer is to be averaged with.
+    pub(crate) fn average(&self, buffer: &Buffer, batch: Tensor, own: f64, share: f64) {
+        self.updates.borrow_mut().average(buffer, batch, own, share);
+    }
+
+    /// A buffer's value with what was handed in, else what was committed.
+    pub(crate) fn value_of(&self, buffer: &Buffer) -> Result<Tensor> {
+        self.updates.borrow().value_of(buffer)
     }
 
     /// Whether a parameter's penalty was handed in.
@@ -68,45 +68,9 @@ impl Effects {
         Ok(sum)
     }
 
-    /// Writes the values that were handed in, all or none.
-    pub(crate) fn commit<M: Module + ?Sized>(&self, model: &mut M) -> Result<()> {
-        let updates = std::mem::take(&mut *self.updates.borrow_mut());
-        if updates.is_empty() {
-            return Ok(());
-        }
-        let mut gather = Gather { updates, pairs: Vec::new() };
-        model.visit_mut(&mut gather);
-        if !gather.updates.is_empty() {
-            return Err(Error::new(
-                ErrorKind::Value,
-                "ctx.commit",
-                format!(
-                    "{} updated buffer(s) are not visited by this model: is one under `#[module(skip)]`?",
-                    gather.updates.len()
-                ),
-            ));
-        }
-        for (buffer, value) in &gather.pairs {
-            buffer.accepts(value)?;
-        }
-        gather.pairs.into_iter().for_each(|(buffer, value)| buffer.replace(value));
-        Ok(())
-    }
-}
-
-/// Pairs buffers with their new values.
-struct Gather<'m> {
-    updates: Vec<(BufferId, Tensor)>,
-    pairs: Vec<(&'m mut Buffer, Tensor)>,
-}
-
-impl<'m> VisitorMut<'m> for Gather<'m> {
-    fn parameter(&mut self, _: &'m mut Param) {}
-    fn buffer(&mut self, buffer: &'m mut Buffer) {
-        if let Some(at) = self.updates.iter().position(|(id, _)| *id == buffer.id()) {
-            let (_, value) = self.updates.swap_remove(at);
-            self.pairs.push((buffer, value));
-        }
+    /// Writes what was handed in for buffers, all or none; where `applies` is given, only where it is true.
+    pub(crate) fn commit<M: Module + ?Sized>(&self, model: &mut M, applies: Option<&Tensor>) -> Result<()> {
+        self.updates.take().commit(model, applies)
     }
 }
 
@@ -123,9 +87,9 @@ mod tests {
     fn the_last_value_counts_and_is_written_on_commit() {
         let (effects, mut model) = (Effects::default(), buffer());
         effects.update(&model, model.value().add_scalar(1.0).unwrap());
-        effects.update(&model, effects.value_of(&model).add_scalar(1.0).unwrap());
+        effects.update(&model, effects.value_of(&model).unwrap().add_scalar(1.0).unwrap());
         assert_eq!(model.value().to_f64_vec().unwrap(), [0.0, 0.0]);
-        effects.commit(&mut model).unwrap();
+        effects.commit(&mut model, None).unwrap();
         assert_eq!(model.value().to_f64_vec().unwrap(), [2.0, 2.0]);
     }
 
@@ -133,6 +97,6 @@ mod tests {
     fn a_buffer_that_is_not_visited_is_refused() {
         let (effects, mut model) = (Effects::default(), buffer());
         effects.update(&buffer(), model.value().clone());
-        assert!(effects.commit(&mut model).unwrap_err().to_string().contains("not visited"));
+        assert!(effects.commit(&mut model, None).unwrap_err().to_string().contains("not visited"));
     }
 }

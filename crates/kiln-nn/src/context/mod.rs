@@ -194,13 +194,22 @@ impl Ctx {
         Tensor::random_stream(&self.stream(purpose), device)
     }
 
-    /// Hands in the next value of a buffer. The last one counts.
+    /// Hands in the next value of a buffer, which [`Ctx::commit`] writes. The last one counts.
     pub fn update(&self, buffer: &Buffer, value: Tensor) {
         self.effects.update(buffer, value);
     }
 
-    /// A buffer's value as this pass sees it: what was handed in, else what was committed.
-    pub fn value_of(&self, buffer: &Buffer) -> Tensor {
+    /// Hands in what a buffer is to be averaged with: [`Ctx::commit`] makes it own · buffer + share · batch, in its own memory. A
+    /// layer that is used twice in a step averages twice.
+    pub fn average(&self, buffer: &Buffer, batch: Tensor, own: f64, share: f64) {
+        self.effects.average(buffer, batch, own, share);
+    }
+
+    /// A buffer's value as this pass sees it: with what was handed in, else what was committed.
+    ///
+    /// # Errors
+    /// What was handed in does not fit the buffer.
+    pub fn value_of(&self, buffer: &Buffer) -> Result<Tensor> {
         self.effects.value_of(buffer)
     }
 
@@ -253,13 +262,22 @@ impl Ctx {
         self.effects.penalty()
     }
 
-    /// Writes the values that were handed in: to be called once the step has succeeded.
+    /// Writes what was handed in for buffers into their own memory: to be called once the step has succeeded.
     ///
     /// # Errors
     /// A value of another shape or dtype than its buffer's, or of a buffer that the model does not visit. Then nothing was
     /// written.
     pub fn commit<M: Module + ?Sized>(&self, model: &mut M) -> Result<()> {
-        self.effects.commit(model)
+        self.effects.commit(model, None)
+    }
+
+    /// As [`Ctx::commit`], where `applies`, one bool in the memory of the model's device, is true; else the buffers keep their
+    /// values. Whether a loss was finite is known there before the host knows it, and no step waits.
+    ///
+    /// # Errors
+    /// As [`Ctx::commit`].
+    pub fn commit_where<M: Module + ?Sized>(&self, model: &mut M, applies: &Tensor) -> Result<()> {
+        self.effects.commit(model, Some(applies))
     }
 }
 

@@ -99,11 +99,6 @@ impl Graph {
         self.inputs.iter().map(|&at| self.places[at].name.as_str()).collect()
     }
 
-    /// The names of the outputs, in order: those of the layers that give them. Losses and metrics go by them.
-    pub fn output_names(&self) -> Vec<&str> {
-        self.outputs.iter().map(|&at| self.places[at].name.as_str()).collect()
-    }
-
     /// The shapes of one sample's outputs, once built.
     pub fn output_shapes(&self) -> Vec<&Shapes> {
         self.built.iter().flat_map(|built| self.outputs.iter().map(|&at| &built.shapes[at])).collect()

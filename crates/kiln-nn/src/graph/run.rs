@@ -84,6 +84,11 @@ impl Describe for Graph {
         Some(Json::Object(self.description()))
     }
 
+    /// Those of the layers that give them.
+    fn output_names(&self) -> Vec<&str> {
+        self.outputs.iter().map(|&at| self.places[at].name.as_str()).collect()
+    }
+
     /// Of every call: a layer that is called twice computes twice.
     fn flops(&self, _: &Shapes) -> u64 {
         self.parts().iter().filter_map(|part| part.output.map(|output| part.layer.flops(output))).sum()

@@ -177,14 +177,12 @@ impl<const N: usize> BatchNorm<N> {
             && self.running_mean.as_ref().is_none_or(Buffer::trainable)
     }
 
-    /// Hands in the running averages after a batch x with these moments.
+    /// Hands in the moments of a batch x, for the running averages.
     fn track(&self, x: &Var, moments: &Tensor, running: (&Buffer, &Buffer), ctx: &Ctx) -> Result<()> {
         let n = (x.shape().elements() / x.dims()[1]) as f64;
         let correction = if self.unbiased { n / (n - 1.0) } else { 1.0 };
         for (row, buffer, factor) in [(0, running.0, 1.0), (1, running.1, correction)] {
-            let batch = moments.index(0, row)?.mul_scalar(self.momentum * factor)?;
-            let kept = ctx.value_of(buffer).mul_scalar(1.0 - self.momentum)?;
-            ctx.update(buffer, kept.add(&batch)?);
+            ctx.average(buffer, moments.index(0, row)?, 1.0 - self.momentum, self.momentum * factor);
         }
         Ok(())
     }
@@ -236,7 +234,7 @@ impl<const N: usize> Layer for BatchNorm<N> {
             self.track(&x, &moments, running, ctx)?;
             y
         } else {
-            let moments = Tensor::stack(&[&ctx.value_of(running.0), &ctx.value_of(running.1)], 0)?;
+            let moments = Tensor::stack(&[&ctx.value_of(running.0)?, &ctx.value_of(running.1)?], 0)?;
             x.batch_norm_with(&moments, weight, bias, self.epsilon, activation)?
         };
         self.activation.rest(y)

@@ -14,7 +14,7 @@ pub use convert::{FromValue, IntoValue, Sequence};
 pub use shapes::{SampleShape, Shapes};
 
 use kiln_autograd::Var;
-use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Shape, Tensor};
+use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Shape, Tensor, Tensors};
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -64,6 +64,14 @@ impl Value {
         match self {
             Value::One(var, _) => Ok(var),
             Value::Many(values) => Err(arity("1 value", values.len())),
+        }
+    }
+
+    /// The values in order: itself where it is one.
+    pub fn into_parts(self) -> Vec<Value> {
+        match self {
+            Value::Many(values) => values,
+            one => vec![one],
         }
     }
 
@@ -126,3 +134,19 @@ macro_rules! one {
     )+};
 }
 one!(Var, &Var, Tensor, &Tensor);
+
+/// Several tensors are several values.
+impl From<&Tensors> for Value {
+    fn from(tensors: &Tensors) -> Self {
+        match tensors.count() {
+            1 => Value::from(&**tensors),
+            _ => Value::Many(tensors.iter().map(Value::from).collect()),
+        }
+    }
+}
+
+impl From<Tensors> for Value {
+    fn from(tensors: Tensors) -> Self {
+        Value::from(&tensors)
+    }
+}

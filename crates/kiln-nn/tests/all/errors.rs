@@ -244,8 +244,7 @@ impl Layer for Mean {
     type Input = Var;
     type Output = Var;
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
-        let kept = ctx.value_of(&self.running).mul_scalar(0.5)?;
-        ctx.update(&self.running, kept.add(&x.tensor().mean(..)?.mul_scalar(0.5)?.reshape([1])?)?);
+        ctx.average(&self.running, x.tensor().mean(..)?.reshape([1])?, 0.5, 0.5);
         Ok(x)
     }
 }

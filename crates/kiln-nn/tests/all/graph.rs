@@ -184,7 +184,7 @@ fn graphs_that_make_no_sense_are_refused() {
         let h = g.call_named("wide", Dense::new(3), &a)?;
         Ok((vec![a], vec![g.add(&[&a, &h])?]))
     };
-    assert_eq!(message(&wide), "model.add (Add): add: values of one shape are needed, got (2) and (3)");
+    assert_eq!(message(&wide), "model.add (Add): add: values of one shape are needed, got (2,) and (3,)");
 }
 
 fn siamese_output() -> Node {

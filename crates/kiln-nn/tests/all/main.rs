@@ -10,6 +10,7 @@ mod errors;
 mod gradients;
 mod graph;
 mod half;
+mod in_place;
 mod initializers;
 mod limits;
 mod losses;

@@ -6,7 +6,6 @@ use kiln_nn::*;
 use kiln_optim::Sgd;
 use kiln_tensor::{DType, Device, Result, Tensor};
 use kiln_train::*;
-use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 fn cpu() -> Device {
@@ -46,17 +45,20 @@ struct Notes {
 }
 
 impl Callback for Notes {
-    fn on_fit_begin(&mut self, reported: &[String]) -> Result<()> {
-        self.lines.push(reported.join(" "));
+    fn on_fit_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.lines.push(run.reported().join(" "));
         Ok(())
     }
-    fn on_epoch_end(&mut self, record: &EpochRecord, model: &mut dyn Module) -> Result<ControlFlow<()>> {
-        self.lines.push(format!("{}: {} parameters", record.epoch, model.parameter_count()));
-        Ok(if record.epoch == self.stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+    fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
+        self.lines.push(format!("{}: {} parameters", record.epoch, run.model.parameter_count()));
+        if record.epoch == self.stop_after {
+            run.stop();
+        }
+        Ok(())
     }
-    fn on_fit_end(&mut self, model: &mut dyn Module) -> Result<()> {
+    fn on_fit_end(&mut self, run: &mut Run<'_>) -> Result<()> {
         // The model is its own to change.
-        model.set_trainable(false);
+        run.model.set_trainable(false);
         self.lines.push("end".to_owned());
         Ok(())
     }
@@ -116,6 +118,26 @@ fn early_stopping_says_what_it_cannot_do() {
     for bad in [-1.0, f64::NAN, f64::INFINITY] {
         assert!(refused(EarlyStopping::new().monitor("loss").min_delta(bad)).contains("min_delta"));
     }
+}
+
+#[test]
+fn a_threshold_ends_the_training() {
+    let fit = |callback: TerminateOn| {
+        let mut trainer = trainer(SparseCategoricalCrossentropy::new());
+        let mut losses = Vec::new();
+        let options = FitOptions::new().epochs(30).validation_split(0.2).callback(callback);
+        trainer.fit(&data(), options.on_epoch(|record| losses.push(record.train.loss)))?;
+        Ok::<_, kiln_tensor::Error>(losses)
+    };
+    let all = fit(TerminateOn::new("loss").below(0.0)).unwrap();
+    assert!(all.len() == 30 && all[9] < all[0]);
+    assert_eq!(fit(TerminateOn::new("loss").below(all[9] + 1e-9)).unwrap(), all[..10]);
+    assert_eq!(fit(TerminateOn::new("loss").above(all[0] - 1e-9)).unwrap(), all[..1]);
+    for bad in [TerminateOn::new("loss"), TerminateOn::new("loss").below(f64::NAN)] {
+        assert!(fit(bad).unwrap_err().to_string().contains("say `below` or `above`"));
+    }
+    let error = fit(TerminateOn::new("val_f1").above(0.9)).unwrap_err().to_string();
+    assert!(error.contains("`val_f1`, only loss, accuracy, val_loss, val_accuracy"), "{error}");
 }
 
 /// A number whose better side nobody knows.

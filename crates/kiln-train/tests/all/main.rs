@@ -4,9 +4,12 @@
 mod batches;
 mod callbacks;
 mod counting;
+mod hooks;
 mod keras;
 mod last_batch;
 mod metrics;
 mod one_number;
+mod outputs;
+mod resume;
 mod sequences;
 mod training;

@@ -207,10 +207,10 @@ struct Tied {
 
 impl Objective for Tied {
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
-        let x = Var::from(&batch.inputs);
+        let x = Var::from(&*batch.inputs);
         let encoded = x.matmul(&self.weight.var(ctx))?;
         let decoded = encoded.matmul(&self.weight.var(ctx).t()?)?;
-        Ok(Outcome { loss: decoded.sub(&x)?.square()?.mean_all()?, predictions: None, mask: None })
+        Ok(Outcome { loss: decoded.sub(&x)?.square()?.mean_all()?, predictions: Vec::new(), mask: None })
     }
 }
 

@@ -154,10 +154,10 @@ struct Ridge {
 impl Objective for Ridge {
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
         let weight = self.weight.var(ctx);
-        let predictions = Var::from(&batch.inputs).matmul(&weight)?;
-        let error = predictions.sub(&Var::from(&batch.targets))?.square()?.mean_all()?;
+        let predictions = Var::from(&*batch.inputs).matmul(&weight)?;
+        let error = predictions.sub(&Var::from(&*batch.targets))?.square()?.mean_all()?;
         let penalty = weight.square()?.sum_all()?.mul_scalar(self.lambda)?;
-        Ok(Outcome { loss: error.add(&penalty)?, predictions: Some(predictions), mask: None })
+        Ok(Outcome { loss: error.add(&penalty)?, predictions: vec![predictions.into()], mask: None })
     }
 }
 

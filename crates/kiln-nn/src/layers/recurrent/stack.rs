@@ -3,12 +3,11 @@
 use super::direction::{Direction, Run};
 use super::settings::{Merge, Settings};
 use super::state::{RecurrentState, SequenceInputs, of_layer};
-use crate::{Ctx, Init, Module, Sequence, Visitor, VisitorMut};
+use crate::{Carried, Ctx, Init, Module, Sequence, Visitor, VisitorMut};
 use kiln_autograd::{RecurrentOutput, Var};
 use kiln_math::Purpose;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
-use std::sync::{Mutex, PoisonError};
 
 /// What all recurrent layers are: settings, and the weights once built.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -24,28 +23,6 @@ pub(super) struct Stack {
     /// What a stateful layer ended its last batch with, in evaluation and in training.
     #[serde(skip)]
     carried: [Carried; 2],
-}
-
-/// States from one batch to the next.
-#[derive(Default, Debug)]
-struct Carried(Mutex<Option<RecurrentState>>);
-
-impl Carried {
-    /// What was left, which is gone then.
-    fn take(&self) -> Option<RecurrentState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
-
-    fn put(&self, state: RecurrentState) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(state);
-    }
-}
-
-impl Clone for Carried {
-    /// A layer's copy begins anew.
-    fn clone(&self) -> Self {
-        Carried::default()
-    }
 }
 
 /// Whether a layer hands on its steps or its last state, and its states in the end.
@@ -225,9 +202,9 @@ impl Stack {
         // A batch of another size, or elsewhere, begins anew: the last of an epoch may be smaller.
         let batch = x.dims().get(if self.settings.batch_first { 0 } else { 1 }).copied();
         let fits = |state: &RecurrentState| state.h.dims().get(1).copied() == batch && state.h.device() == x.device();
-        let state = carried.take().filter(fits);
+        let state = RecurrentState::from_tensors(carried.take()).filter(fits);
         let (y, state) = self.run(x, &SequenceInputs { state: state.as_ref(), ..*inputs }, ctx)?;
-        carried.put(state.detach());
+        carried.put(state.into_tensors());
         Ok(y)
     }
 
@@ -360,6 +337,13 @@ impl Module for Stack {
         for (index, direction) in self.directions.iter().enumerate() {
             direction.visit(&self.suffix(index), visitor);
         }
+        visitor.enter("carried".into());
+        for (name, carried) in ["evaluation", "training"].into_iter().zip(&self.carried) {
+            visitor.enter(name.into());
+            carried.visit(visitor);
+            visitor.leave();
+        }
+        visitor.leave();
     }
     fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
         let suffixes: Vec<String> = (0..self.directions.len()).map(|index| self.suffix(index)).collect();

@@ -20,6 +20,17 @@ impl RecurrentState {
     pub fn detach(&self) -> Self {
         RecurrentState { h: self.h.detach(), c: self.c.as_ref().map(Var::detach) }
     }
+
+    /// h, and c where there is one, without their past.
+    pub(super) fn into_tensors(self) -> Vec<Tensor> {
+        [Some(self.h), self.c].into_iter().flatten().map(Var::into_tensor).collect()
+    }
+
+    /// As [`RecurrentState::into_tensors`] gave them; none of none.
+    pub(super) fn from_tensors(tensors: Vec<Tensor>) -> Option<Self> {
+        let mut tensors = tensors.into_iter().map(Var::constant);
+        Some(RecurrentState { h: tensors.next()?, c: tensors.next() })
+    }
 }
 
 /// What goes with the input of a recurrent layer.

@@ -1,91 +1,25 @@
 //! Options for `fit`.
 
-use crate::callbacks::OnEpoch;
-use crate::{Callback, EpochRecord, ProgressBar};
-use kiln_datasets::{Dataset, Subset};
-use kiln_tensor::{Error, Result};
-use std::sync::atomic::{AtomicBool, Ordering};
+mod apply;
+mod evaluate;
 
-/// Where an epoch has got to.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Progress {
-    /// Number of the epoch, from 1.
-    pub epoch: usize,
-    /// Batches done in it.
-    pub batch: usize,
-    /// Batches in an epoch.
-    pub batches: usize,
-    /// Samples in the batch just done.
-    pub samples: usize,
-    /// Mean loss of the epoch so far, where the host sees it without stopping the device.
-    pub loss: Option<f64>,
-    /// The first metric so far, likewise.
-    pub metric: Option<(&'static str, f64)>,
-}
-
-/// What is trained on and what is validated with.
-type Split<'d> = [Subset<&'d &'d dyn Dataset>; 2];
-
-/// Samples a batch, where nothing else is said: Keras's.
-pub(crate) const BATCH: usize = 32;
-
-/// How [`Trainer::evaluate_with`](crate::Trainer::evaluate_with) and [`Trainer::predict_with`](crate::Trainer::predict_with) are
-/// to go.
-///
-/// ```
-/// # use kiln_datasets::TensorDataset;
-/// # use kiln_nn::{Dense, MeanSquaredError, Sequential};
-/// # use kiln_optim::Sgd;
-/// # use kiln_tensor::{DType, Device, Tensor};
-/// # use kiln_train::compile;
-/// use kiln_train::EvaluateOptions;
-/// # fn main() -> Result<(), kiln_tensor::Error> {
-/// # let cpu = Device::cpu();
-/// # let model = Sequential::new().push(Dense::new(1)).build([2], &cpu, 1)?;
-/// # let ones = |columns| Tensor::ones([500, columns], DType::F32, &cpu);
-/// # let data = TensorDataset::new(ones(2)?, ones(1)?)?;
-/// # let inputs = ones(2)?;
-/// # let trainer = compile(model, Sgd::new(0.1), MeanSquaredError::new());
-/// let evaluation = trainer.evaluate_with(&data, EvaluateOptions::new().batch_size(256))?;
-/// let outputs = trainer.predict_with(&inputs, EvaluateOptions::new().batch_size(256))?;
-/// # assert_eq!(outputs.dims(), [500, 1]);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct EvaluateOptions {
-    batch_size: Option<usize>,
-}
-
-impl EvaluateOptions {
-    /// The defaults.
-    pub fn new() -> Self {
-        EvaluateOptions::default()
-    }
-
-    /// Samples at a time; else as many as a batch of the last [`Trainer::fit`](crate::Trainer::fit) had, or 32. More need more
-    /// memory, and may be faster.
-    #[must_use]
-    pub fn batch_size(self, batch_size: usize) -> Self {
-        EvaluateOptions { batch_size: Some(batch_size) }
-    }
-
-    /// The batch size, of an operation that has this one by default.
-    pub(crate) fn resolve(self, operation: &'static str, default: usize) -> Result<usize> {
-        match self.batch_size.unwrap_or(default) {
-            0 => Err(Error::value(operation, "batches of 0 samples: at least 1 is needed")),
-            batch_size => Ok(batch_size),
-        }
-    }
-}
-
-type OnBatch<'a> = Box<dyn FnMut(&Progress) + Send + 'a>;
+use crate::callbacks::{ClipGradients, OnBatch, OnEpoch};
+use crate::{Callback, EpochRecord, Progress, ProgressBar};
+pub(crate) use evaluate::BATCH;
+pub use evaluate::EvaluateOptions;
+use kiln_datasets::Dataset;
+use std::sync::atomic::AtomicBool;
 
 /// Options for `fit`; the defaults are Keras's: one epoch, batches of 32, shuffled.
 pub struct FitOptions<'a> {
     pub(crate) epochs: usize,
     pub(crate) batch_size: usize,
-    pub(crate) seed: u64,
+    pub(crate) seed: Option<u64>,
+    pub(crate) steps_per_epoch: Option<usize>,
+    pub(crate) accumulate: usize,
+    pub(crate) validate_every: Option<u64>,
+    pub(crate) clip: Option<ClipGradients>,
+    pub(crate) snapshot: bool,
     pub(crate) shuffle: bool,
     pub(crate) drop_last: bool,
     pub(crate) workers: usize,
@@ -93,7 +27,6 @@ pub struct FitOptions<'a> {
     pub(crate) validation_split: Option<f64>,
     pub(crate) class_weight: Vec<(usize, f64)>,
     pub(crate) callbacks: Vec<Box<dyn Callback + 'a>>,
-    pub(crate) on_batch: Option<OnBatch<'a>>,
     pub(crate) stop: Option<&'a AtomicBool>,
     pub(crate) progress: ProgressBar,
 }
@@ -103,7 +36,12 @@ impl Default for FitOptions<'_> {
         FitOptions {
             epochs: 1,
             batch_size: BATCH,
-            seed: 0,
+            seed: None,
+            steps_per_epoch: None,
+            accumulate: 1,
+            validate_every: None,
+            clip: None,
+            snapshot: true,
             shuffle: true,
             drop_last: false,
             workers: 0,
@@ -111,7 +49,6 @@ impl Default for FitOptions<'_> {
             validation_split: None,
             class_weight: Vec::new(),
             callbacks: Vec::new(),
-            on_batch: None,
             stop: None,
             progress: ProgressBar::new(),
         }
@@ -124,7 +61,7 @@ impl<'a> FitOptions<'a> {
         FitOptions::default()
     }
 
-    /// Passes over the training data.
+    /// Passes over the training data; with [`steps_per_epoch`](FitOptions::steps_per_epoch) pieces of them.
     #[must_use]
     pub fn epochs(self, epochs: usize) -> Self {
         FitOptions { epochs, ..self }
@@ -136,10 +73,47 @@ impl<'a> FitOptions<'a> {
         FitOptions { batch_size, ..self }
     }
 
-    /// Fixes the order of samples, those that `validation_split` keeps, what augmentation does to them and what layers draw: the same seed gives the same bits.
+    /// Fixes the order of samples, those that `validation_split` keeps, what augmentation does to them and what layers draw: the
+    /// same seed gives the same bits. Without it, it is that of the `fit` before, 0 in the first one.
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
-        FitOptions { seed, ..self }
+        FitOptions { seed: Some(seed), ..self }
+    }
+
+    /// Makes an epoch of this many batches, instead of a pass over the data: for data without an end, and for data so large that
+    /// one wants to hear of it more often. An epoch goes on where the one before ended, and at the end of the data its next pass
+    /// begins.
+    #[must_use]
+    pub fn steps_per_epoch(self, batches: usize) -> Self {
+        FitOptions { steps_per_epoch: Some(batches), ..self }
+    }
+
+    /// Makes one step of this many batches, by the mean of their gradients: as a batch of so many times the samples, with the
+    /// memory of one. The last step of an epoch may be of fewer. (Batch normalization still sees one batch at a time.)
+    #[must_use]
+    pub fn accumulate(self, batches: usize) -> Self {
+        FitOptions { accumulate: batches, ..self }
+    }
+
+    /// Clips gradients before each step: where the norm of all together is above `max`, they are scaled down to it, as by PyTorch's
+    /// `clip_grad_norm_`. Callbacks see them before.
+    #[must_use]
+    pub fn clip_norm(self, max: f64) -> Self {
+        FitOptions { clip: Some(ClipGradients::Norm(max)), ..self }
+    }
+
+    /// Clips gradients before each step: every number is kept within ±`max`, as by PyTorch's `clip_grad_value_`. Callbacks see
+    /// them before.
+    #[must_use]
+    pub fn clip_value(self, max: f64) -> Self {
+        FitOptions { clip: Some(ClipGradients::Value(max)), ..self }
+    }
+
+    /// Whether `fit` keeps a copy of the weights at the beginning of each epoch, to go back to where the loss becomes NaN or
+    /// infinite; it does by default. Without it, the weights are then those of the last step.
+    #[must_use]
+    pub fn snapshot(self, keep: bool) -> Self {
+        FitOptions { snapshot: keep, ..self }
     }
 
     /// Whether each epoch has a random order; else that of the data set.
@@ -167,6 +141,13 @@ impl<'a> FitOptions<'a> {
         FitOptions { validation: Some(data), ..self }
     }
 
+    /// Evaluates on the validation data after every so many steps too ([`History::validations`](crate::History::validations)),
+    /// not only after each epoch.
+    #[must_use]
+    pub fn validate_every(self, steps: u64) -> Self {
+        FitOptions { validate_every: Some(steps), ..self }
+    }
+
     /// Keeps a part of the data to evaluate on after each epoch: of n samples, round(n · fraction) of them. Training never sees
     /// them.
     ///
@@ -192,8 +173,8 @@ impl<'a> FitOptions<'a> {
         FitOptions { class_weight: weights.to_vec(), ..self }
     }
 
-    /// Called between epochs, with what they reported and the model; it may end the training:
-    /// [`EarlyStopping`](crate::EarlyStopping). Several are called in their order.
+    /// Hooks into the training, which may change it or end it: [`EarlyStopping`](crate::EarlyStopping). Several are called in
+    /// their order.
     #[must_use]
     pub fn callback(mut self, callback: impl Callback + 'a) -> Self {
         self.callbacks.push(Box::new(callback));
@@ -210,7 +191,7 @@ impl<'a> FitOptions<'a> {
     /// out of its way.
     #[must_use]
     pub fn on_batch(self, f: impl FnMut(&Progress) + Send + 'a) -> Self {
-        FitOptions { on_batch: Some(Box::new(f)), ..self }
+        self.callback(OnBatch(f))
     }
 
     /// Shows no progress bar and prints nothing. (Where stderr is not a terminal, `fit` shows nothing anyway.)
@@ -227,7 +208,7 @@ impl<'a> FitOptions<'a> {
 
     /// Ends the training once this is set, by another thread or a signal's handler: after the batch that is being trained on or
     /// validated with. The epoch is reported as far as it got, without a validation that was not finished, and
-    /// [`History::stopped`](crate::History::stopped) says where that was.
+    /// [`History::stopped`](crate::History::stopped) says where that was. The next `fit` goes on with the rest of the epoch.
     ///
     /// ```
     /// # use kiln_datasets::TensorDataset;
@@ -256,25 +237,5 @@ impl<'a> FitOptions<'a> {
     #[must_use]
     pub fn stop(self, flag: &'a AtomicBool) -> Self {
         FitOptions { stop: Some(flag), ..self }
-    }
-
-    /// Whether it is time to end.
-    pub(crate) fn stops(&self) -> bool {
-        self.stop.is_some_and(|flag| flag.load(Ordering::Relaxed))
-    }
-
-    /// What to train on and, by [`FitOptions::validation_split`], what to validate with.
-    pub(crate) fn split<'d>(&self, data: &'d &'d dyn Dataset) -> Result<Option<Split<'d>>> {
-        let Some(fraction) = self.validation_split else { return Ok(None) };
-        if self.validation.is_some() {
-            let message = "there is validation data too: give one or the other";
-            return Err(Error::value("validation_split", message));
-        }
-        let by_class = !data.sequential() && data.class_labels()?.is_some();
-        let split = match by_class {
-            true => data.split_stratified(fraction, self.seed),
-            false => data.split(fraction, self.seed),
-        };
-        split.map(Some).map_err(|error| Error::new(error.kind(), "validation_split", error.message()))
     }
 }

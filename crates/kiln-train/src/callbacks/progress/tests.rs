@@ -74,19 +74,19 @@ fn the_first_readings_have_no_rate_and_later_ones_the_right_one() {
     let screen = Recorder::new(121);
     let mut bar = screen.bar();
     let so_far = || (Some(0.5), Some(("accuracy", 0.75)));
-    bar.on_fit_begin(10);
-    bar.on_phase_begin(PHASE);
+    bar.epochs = 10;
+    bar.begin_phase(PHASE);
     assert_eq!(screen.take(), ["-", &format!("epoch  3/10 [{}]\r", " ".repeat(40))]);
     // A first batch that takes longer than the others.
     sleep(3 * REDRAW);
-    bar.on_batch_end(1, so_far);
+    bar.end_batch(1, so_far);
     let text = screen.take().concat();
     assert!(text.ends_with("]  loss 0.5000  accuracy 0.7500\r"), "{text}");
     let begun = Instant::now();
-    bar.on_batch_end(2, so_far);
+    bar.end_batch(2, so_far);
     assert_eq!(screen.take(), [""; 0], "drawn too often");
     sleep(REDRAW);
-    bar.on_batch_end(3, so_far);
+    bar.end_batch(3, so_far);
     let text = screen.take().concat();
     // Two batches of 100 in this time.
     let most = 200.0 / REDRAW.as_secs_f64();
@@ -95,16 +95,16 @@ fn the_first_readings_have_no_rate_and_later_ones_the_right_one() {
     assert!((least - 1.0..=most + 1.0).contains(&rate), "{rate}, not from {least} to {most}: {text}");
     assert!(text.contains("  0:01 left"), "{text}");
     // The next pass knows nothing of the one before it.
-    bar.on_phase_begin(Phase { validation: true, ..PHASE });
+    bar.begin_phase(Phase { validation: true, ..PHASE });
     sleep(REDRAW);
-    bar.on_batch_end(1, so_far);
+    bar.end_batch(1, so_far);
     let text = screen.take().concat();
     assert!(text.contains(" validation [") && !text.contains("/s"), "{text}");
 }
 
 #[test]
 fn no_line_is_wider_than_the_terminal_and_no_word_is_broken() {
-    let evaluation = Evaluation { loss: 0.25, metrics: vec![("accuracy", 0.5)] };
+    let evaluation = Evaluation { loss: 0.25, metrics: vec![("accuracy".into(), 0.5)] };
     let record = EpochRecord { epoch: 3, train: evaluation.clone(), validation: Some(evaluation), seconds: 1.5 };
     let whole = "epoch 3/10 validation [ ] loss 0.2500 accuracy 0.5000 images/s left";
     let known: Vec<&str> = whole.split(' ').chain(["samples/s", "1.50", "s"]).collect();
@@ -112,12 +112,12 @@ fn no_line_is_wider_than_the_terminal_and_no_word_is_broken() {
         for validation in [false, true] {
             let screen = Recorder::new(width);
             let mut bar = screen.bar();
-            bar.on_fit_begin(10);
-            bar.on_phase_begin(Phase { validation, ..PHASE });
-            bar.on_batch_end(1, || (None, None));
+            bar.epochs = 10;
+            bar.begin_phase(Phase { validation, ..PHASE });
+            bar.end_batch(1, || (None, None));
             sleep(REDRAW);
-            bar.on_batch_end(5, || (Some(0.25), Some(("accuracy", 0.5))));
-            bar.on_epoch_end(&record);
+            bar.end_batch(5, || (Some(0.25), Some(("accuracy", 0.5))));
+            bar.end_epoch(&record);
             let written = screen.take();
             assert!(written.len() >= 4 && written.last().unwrap().ends_with('\n'), "{written:?}");
             for line in written.iter().flat_map(|text| text.lines()).map(|line| line.trim_end_matches('\r')) {

@@ -1,5 +1,6 @@
 //! Weights of samples by their class.
 
+use crate::{Callback, Run};
 use kiln_datasets::Batch;
 use kiln_tensor::{DType, Device, Error, Result, Shape, Tensor};
 
@@ -41,7 +42,7 @@ impl ClassWeights {
     }
 
     /// The weights of a batch's targets by their classes, times those that the data has.
-    pub(crate) fn of(&self, batch: &Batch, labels: &Tensor) -> Result<Tensor> {
+    fn of(&self, batch: &Batch, labels: &Tensor) -> Result<Tensor> {
         // A masked step's label may be anything; one that is not masked the loss refuses.
         let none = Tensor::scalar(0i64, labels.device())?;
         let classes = labels.reshape([labels.elements()])?.minimum(&self.last)?.maximum(&none)?;
@@ -55,5 +56,14 @@ impl ClassWeights {
             weights.reshape(Shape::new(&dims)?)
         };
         over(&by_class)?.mul(&over(&given.to_dtype(DType::F64)?)?)
+    }
+}
+
+impl Callback for ClassWeights {
+    fn on_batch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if let Some(batch) = &mut run.batch {
+            batch.weights = Some(self.of(batch, &run.model.labels(&batch.targets)?)?);
+        }
+        Ok(())
     }
 }

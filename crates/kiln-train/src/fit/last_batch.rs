@@ -7,10 +7,14 @@ use kiln_tensor::{Error, Result};
 /// Fails where [`FitOptions::drop_last`] leaves no batch, and where a last batch of 1 sample cannot be trained on: the unbiased
 /// variance of a batch normalization needs two values. `attempt` makes a forward pass of training on so many samples and keeps
 /// nothing of it.
-pub(crate) fn check(data: &dyn Dataset, options: &FitOptions<'_>, attempt: impl Fn(usize) -> Result<()>) -> Result<()> {
+pub(super) fn check(
+    data: &dyn Dataset,
+    options: &FitOptions<'_>,
+    mut attempt: impl FnMut(usize) -> Result<()>,
+) -> Result<()> {
     let (samples, size) = (data.len(), data.fixed_batch_size().unwrap_or(options.batch_size));
-    // The loader refuses the others.
-    if samples == 0 || size == 0 {
+    // The loader refuses the others; data without an end has no last batch.
+    if samples == 0 || size == 0 || samples == usize::MAX {
         return Ok(());
     }
     if options.drop_last && samples < size {

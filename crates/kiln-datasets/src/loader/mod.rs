@@ -1,9 +1,11 @@
 //! Batches of an epoch: shuffled by a counter-based stream, gathered ahead by worker threads where that is wanted.
 
-use crate::{Batch, Dataset, Pass};
+mod order;
+
+use crate::{Batch, Dataset};
 use kiln_cpu::team;
-use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{Device, Error, ErrorKind, Result};
+use order::Order;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -26,6 +28,8 @@ pub struct Loader<D> {
     drop_last: bool,
     bucket: usize,
     workers: usize,
+    /// Batches in an epoch; else an epoch is a pass.
+    steps: Option<usize>,
 }
 
 impl<D: Dataset> Loader<D> {
@@ -41,6 +45,7 @@ impl<D: Dataset> Loader<D> {
             drop_last: false,
             bucket: 0,
             workers: 0,
+            steps: None,
         }
     }
 
@@ -89,6 +94,13 @@ impl<D: Dataset> Loader<D> {
         Loader { workers, ..self }
     }
 
+    /// Cuts passes over the data into epochs of this many batches, instead of one epoch a pass: for data that is large or has no
+    /// end. An epoch goes on where the one before ended, counted from epoch 1 on; where the data ends, its next pass begins.
+    #[must_use]
+    pub fn steps_per_epoch(self, batches: usize) -> Self {
+        Loader { steps: Some(batches), ..self }
+    }
+
     /// Where batches are put.
     #[must_use]
     pub fn device(self, device: &Device) -> Self {
@@ -107,31 +119,12 @@ impl<D: Dataset> Loader<D> {
 
     /// Number of batches in an epoch.
     pub fn batches(&self) -> usize {
-        let size = self.size().max(1);
-        if self.drop_last { self.dataset.len() / size } else { self.dataset.len().div_ceil(size) }
+        self.steps.unwrap_or_else(|| self.batches_in_pass())
     }
 
-    /// Samples of like lengths beside one another, where that is wanted.
-    fn bucketed(&self, order: &mut Vec<usize>, epoch: u64) {
-        let bucket = self.bucket.saturating_mul(self.batch_size);
-        if bucket == 0 {
-            return;
-        }
-        for samples in order.chunks_mut(bucket) {
-            samples.sort_by_key(|&sample| self.dataset.length(sample)); // stable: equal lengths stay in the epoch's order
-        }
-        if !self.shuffle {
-            return;
-        }
-        // Whole batches change places; one that is not full stays the last.
-        let full = order.len() / self.batch_size;
-        let mut places: Vec<usize> = (0..full).collect();
-        // A stream of its own, beside that of the samples' order.
-        RandomStream::new(self.seed, Purpose::Shuffle, !epoch).shuffle(&mut places);
-        let batch = |at: usize| &order[at * self.batch_size..(at + 1) * self.batch_size];
-        let mut shuffled: Vec<usize> = places.into_iter().flat_map(batch).copied().collect();
-        shuffled.extend_from_slice(&order[full * self.batch_size..]);
-        *order = shuffled;
+    /// Whether a batch of an epoch, counted from 0, is the first of a pass over the data.
+    pub fn begins_pass(&self, epoch: u64, batch: usize) -> bool {
+        self.place(epoch, batch).1 == 0
     }
 
     /// The batches of an epoch. `f` is given an iterator over them; the workers end with it.
@@ -140,65 +133,78 @@ impl<D: Dataset> Loader<D> {
     /// A batch size of 0, an empty data set, or what `f` returns. A panic of the data set on a worker thread is an error of its
     /// batch.
     pub fn epoch<R>(&self, epoch: u64, f: impl FnOnce(&mut Epoch<'_>) -> Result<R>) -> Result<R> {
-        let size = self.size();
-        if size == 0 || self.dataset.is_empty() {
+        self.epoch_from(epoch, 0, f)
+    }
+
+    /// As [`Loader::epoch`], from the batch `first` on, counted from 0: the rest of an epoch that was left. Batches depend on
+    /// the seed, the epoch and their number alone, so these two numbers are the loader's whole position.
+    ///
+    /// # Errors
+    /// As [`Loader::epoch`].
+    pub fn epoch_from<R>(&self, epoch: u64, first: usize, f: impl FnOnce(&mut Epoch<'_>) -> Result<R>) -> Result<R> {
+        let (size, samples) = (self.size(), self.dataset.len());
+        if size == 0 || samples == 0 {
             return Err(Error::value(
                 "Loader",
-                format!("{} samples in batches of {size}: both must be at least 1", self.dataset.len()),
+                format!("{samples} samples in batches of {size}: both must be at least 1"),
             ));
         }
-        let mut order: Vec<usize> = (0..self.dataset.len()).collect();
-        let ordered = self.dataset.fixed_batch_size().is_some();
-        if self.shuffle && !ordered {
-            RandomStream::new(self.seed, Purpose::Shuffle, epoch).shuffle(&mut order);
+        if self.steps.is_some() && self.batches_in_pass() == 0 {
+            let message = format!("drop_last leaves no batch: {samples} samples do not fill one of {size}");
+            return Err(Error::value("Loader", message));
         }
-        let pass = Pass { seed: self.seed, epoch };
-        if !ordered {
-            self.bucketed(&mut order, epoch);
-        }
+        let order = Order::new(self, epoch);
         let count = self.batches();
-        let indices = |batch: usize| {
-            let start = (batch * size).min(order.len());
-            &order[start..(start + size).min(order.len())]
-        };
         // A thread's next batch is `step` further on.
         let gather = |batch: usize, step: usize| {
-            let upcoming = if batch + step < count { indices(batch + step) } else { &[] };
+            let (samples, upcoming) = (order.samples(batch), order.samples(batch.saturating_add(step)));
             match self.plain {
-                true => self.dataset.batch(indices(batch), upcoming, &self.device),
-                false => self.dataset.training_batch(indices(batch), upcoming, pass, &self.device),
+                true => self.dataset.batch(&samples, &upcoming, &self.device),
+                false => self.dataset.training_batch(&samples, &upcoming, order.pass(batch), &self.device),
             }
         };
-        let workers = self.workers.min(count);
-        if workers == 0 {
-            let mut next = 0;
+        let left = count.saturating_sub(first);
+        if self.workers == 0 {
+            let mut next = first;
             let mut take = || {
                 next += 1;
                 gather(next - 1, 1)
             };
-            return f(&mut Epoch { count, taken: 0, next: &mut take });
+            return f(&mut Epoch { count: left, taken: 0, next: &mut take });
         }
+        self.with_workers(first, count, &gather, f)
+    }
+
+    /// Runs `f` with threads that gather the batches from `first` to `count`.
+    fn with_workers<R>(
+        &self,
+        first: usize,
+        count: usize,
+        gather: &(dyn Fn(usize, usize) -> Result<Batch> + Sync),
+        f: impl FnOnce(&mut Epoch<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let left = count.saturating_sub(first);
+        let workers = self.workers.min(left);
         std::thread::scope(|scope| {
             // Batch b is worker b mod n's: the queues are read in turn, so the order needs no sorting, and a slow worker
             // holds the others up after AHEAD batches instead of letting them pile up.
             let mut queues = Vec::with_capacity(workers);
-            for first in 0..workers {
+            for number in 0..workers {
                 let (sender, receiver) = sync_channel(AHEAD);
-                let gather = &gather;
                 let work = move || {
-                    for batch in (first..count).step_by(workers) {
+                    for batch in (first + number..count).step_by(workers) {
                         // Nobody listens any more once the epoch has been left.
                         let gathered = catch_unwind(AssertUnwindSafe(|| team::serial(|| gather(batch, workers))));
                         let ended = gathered.is_err();
-                        let batch = gathered.unwrap_or_else(|payload| Err(panicked(first, &*payload)));
+                        let batch = gathered.unwrap_or_else(|payload| Err(panicked(number, &*payload)));
                         if sender.send(batch).is_err() || ended {
                             return;
                         }
                     }
                 };
-                let spawned = std::thread::Builder::new().name(format!("loader {first}")).spawn_scoped(scope, work);
+                let spawned = std::thread::Builder::new().name(format!("loader {number}")).spawn_scoped(scope, work);
                 spawned.map_err(|e| {
-                    Error::new(ErrorKind::Io, "Loader", format!("worker thread {first} of {workers}: {e}"))
+                    Error::new(ErrorKind::Io, "Loader", format!("worker thread {number} of {workers}: {e}"))
                         .with_source(e)
                 })?;
                 queues.push(receiver);
@@ -208,7 +214,7 @@ impl<D: Dataset> Loader<D> {
                 Some(Ok(batch)) => batch,
                 _ => Err(Error::new(ErrorKind::Fault, "Loader", "a worker thread ended before its batch was ready")),
             };
-            f(&mut Epoch { count, taken: 0, next: &mut take })
+            f(&mut Epoch { count: left, taken: 0, next: &mut take })
         })
     }
 }

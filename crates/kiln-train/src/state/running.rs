@@ -1,18 +1,19 @@
-//! Sums over an epoch.
+//! Sums of numbers of which the host sees some, and a device keeps others.
 
 use crate::Count;
-use kiln_tensor::{DType, Result, Tensor};
+use kiln_nn::StateDict;
+use kiln_tensor::{DType, Device, Result, Tensor};
 
 /// A mean in f64: sums on the host where a tensor's memory is the host's, else on the device, where reading each batch's
 /// number would stop the stream of launches.
-#[derive(Default)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct Running {
     sum: Sum,
     count: Sum,
 }
 
 /// A sum of numbers, of which the host has some and a device has others.
-#[derive(Default)]
+#[derive(Clone, Default, Debug)]
 struct Sum {
     host: Option<f64>,
     device: Option<Tensor>,
@@ -25,6 +26,11 @@ impl Sum {
 
     fn add_there(&mut self, value: Tensor) -> Result<()> {
         match &mut self.device {
+            // A sum that was loaded may be elsewhere.
+            Some(sum) if sum.device() != value.device() => {
+                *sum = sum.to_device(value.device())?.add(&value)?;
+                Ok(())
+            }
             Some(sum) => sum.add_assign(&value),
             empty => {
                 *empty = Some(value);
@@ -99,6 +105,35 @@ impl Running {
     /// The mean; NaN where nothing was added, 0 where nothing counted; waits for the device.
     pub(crate) fn mean(&self) -> Result<f64> {
         Ok(self.sum.total()?.zip(self.count.total()?).map_or(f64::NAN, |(sum, count)| divided(sum, count)))
+    }
+}
+
+/// The state of a sum in the middle of an epoch.
+impl Running {
+    /// Adds `PREFIX.sum`, `PREFIX.count` and what a device has of them.
+    pub(crate) fn save(&self, prefix: &str, state: &mut StateDict) -> Result<()> {
+        for (name, sum) in [("sum", &self.sum), ("count", &self.count)] {
+            if let Some(host) = sum.host {
+                state.insert(format!("{prefix}.{name}"), Tensor::scalar(host, &Device::cpu())?);
+            }
+            if let Some(device) = &sum.device {
+                // A copy: the sum goes on in its own memory.
+                state.insert(format!("{prefix}.{name}_on_device"), device.copied()?);
+            }
+        }
+        Ok(())
+    }
+
+    /// What [`Running::save`] wrote under this name; gives whether it is one of those.
+    pub(crate) fn load(&mut self, name: &str, value: &Tensor) -> Result<bool> {
+        match name {
+            "sum" => self.sum.host = Some(value.item()?),
+            "count" => self.count.host = Some(value.item()?),
+            "sum_on_device" => self.sum.device = Some(value.copied()?),
+            "count_on_device" => self.count.device = Some(value.copied()?),
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 }
 

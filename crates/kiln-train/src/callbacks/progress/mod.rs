@@ -4,9 +4,10 @@ mod line;
 #[cfg(test)]
 mod tests;
 
-use crate::EpochRecord;
+use crate::{Callback, EpochRecord, Evaluation, Run};
 use console::Term;
 use indicatif::TermLike;
+use kiln_tensor::Result;
 use line::Line;
 pub(crate) use line::{epoch_of, number};
 use std::time::{Duration, Instant};
@@ -67,6 +68,8 @@ pub struct ProgressBar {
     visible: bool,
     /// The last epoch that left its line, and when.
     left: Option<(usize, Instant)>,
+    /// The last epoch, where it has not left its line.
+    unshown: Option<EpochRecord>,
 }
 
 /// Training or validation of one epoch: a pass over data.
@@ -109,6 +112,7 @@ impl ProgressBar {
             drawn: None,
             visible: false,
             left: None,
+            unshown: None,
         }
     }
 
@@ -127,20 +131,17 @@ impl ProgressBar {
     }
 }
 
-/// What a trainer tells it.
 impl ProgressBar {
     pub(crate) fn hidden() -> Self {
         ProgressBar::on(None)
     }
 
-    pub(crate) fn on_fit_begin(&mut self, epochs: usize) {
-        self.epochs = epochs;
+    /// Whether there is nothing to be seen.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.screen.is_none()
     }
 
-    pub(crate) fn on_phase_begin(&mut self, phase: Phase) {
-        if self.screen.is_none() {
-            return;
-        }
+    fn begin_phase(&mut self, phase: Phase) {
         self.phase = phase;
         self.estimating = None;
         if self.drawn.is_none_or(|drawn| drawn.elapsed() >= FRAME) {
@@ -149,10 +150,7 @@ impl ProgressBar {
     }
 
     /// After a batch, with how many there were.
-    pub(crate) fn on_batch_end(&mut self, done: usize, so_far: impl FnOnce() -> SoFar) {
-        if self.screen.is_none() {
-            return;
-        }
+    fn end_batch(&mut self, done: usize, so_far: impl FnOnce() -> SoFar) {
         let now = Instant::now();
         if self.estimating.is_none() {
             self.begin_estimate(done, now);
@@ -162,19 +160,19 @@ impl ProgressBar {
         }
     }
 
-    pub(crate) fn on_epoch_end(&mut self, record: &EpochRecord) {
+    fn end_epoch(&mut self, record: &EpochRecord) {
         self.clear();
         if self.left.is_none_or(|(_, left)| left.elapsed() >= FRAME) {
             self.leave(record);
+        } else {
+            self.unshown = Some(record.clone());
         }
     }
 
-    pub(crate) fn on_fit_end(&mut self, last: Option<&EpochRecord>) {
+    fn end(&mut self) {
         self.clear();
-        if let Some(record) = last
-            && self.left.is_none_or(|(epoch, _)| epoch != record.epoch)
-        {
-            self.leave(record);
+        if let Some(record) = self.unshown.take() {
+            self.leave(&record);
         }
     }
 
@@ -237,6 +235,54 @@ impl ProgressBar {
         let text = textwrap::fill(&record.line(self.epochs), options.subsequent_indent("  "));
         let _ = screen.write_line(&text).and_then(|()| screen.flush());
         self.left = Some((record.epoch, Instant::now()));
+        self.unshown = None;
+    }
+}
+
+/// The phase of a pass over the training data.
+fn training(run: &Run<'_>) -> Phase {
+    let (batches, samples) = (run.loader.batches(), run.loader.dataset().len());
+    let samples = samples.min(batches.saturating_mul(run.batch_size));
+    Phase { epoch: run.state.epoch as usize + 1, validation: false, batches, samples }
+}
+
+impl Callback for ProgressBar {
+    fn on_fit_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.epochs = run.epochs();
+        Ok(())
+    }
+    fn on_epoch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.begin_phase(training(run));
+        Ok(())
+    }
+    fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.end_batch(run.state.batch as usize, || run.state.tally.so_far());
+        Ok(())
+    }
+    fn on_validation_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let samples = run.validation().map_or(0, |data| data.len());
+        let batches = samples.div_ceil(run.batch_size.max(1));
+        self.begin_phase(Phase { epoch: run.state.epoch as usize + 1, validation: true, batches, samples });
+        Ok(())
+    }
+    fn on_validation_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if let Some((tally, done)) = &run.validating {
+            self.end_batch(*done, || tally.so_far());
+        }
+        Ok(())
+    }
+    fn on_validation_end(&mut self, run: &mut Run<'_>, _: &Evaluation) -> Result<()> {
+        // It may have been in the middle of an epoch.
+        (self.phase, self.estimating) = (training(run), None);
+        Ok(())
+    }
+    fn on_epoch_end(&mut self, _: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
+        self.end_epoch(record);
+        Ok(())
+    }
+    fn on_fit_end(&mut self, _: &mut Run<'_>) -> Result<()> {
+        self.end();
+        Ok(())
     }
 }
 

@@ -1,0 +1,21 @@
+//! What can be written down and taken up again.
+
+use crate::StateDict;
+use kiln_tensor::Result;
+
+/// What has a state that training goes on from: an optimizer, a schedule, a callback, a loader's position.
+///
+/// A new one, made with the same settings, that loads the state goes on with the same bits as the old one.
+pub trait Stateful {
+    /// The state, tensors by name. Empty where there is nothing to keep.
+    ///
+    /// # Errors
+    /// Out of memory, a fault of the device.
+    fn state_dict(&self) -> Result<StateDict>;
+
+    /// Takes over what [`Stateful::state_dict`] gave.
+    ///
+    /// # Errors
+    /// Entries that are missing, or that do not belong here: the state is that of something else. Nothing is changed then.
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()>;
+}

@@ -1,0 +1,18 @@
+//! The callbacks that come with Kiln. A new one is exported by the globs here and in lib.rs.
+
+mod class_weights;
+mod clip;
+mod closures;
+mod nan_guard;
+mod progress;
+mod stop_flag;
+mod stopping;
+
+pub use progress::*;
+pub use stopping::*;
+
+pub(crate) use class_weights::ClassWeights;
+pub(crate) use clip::ClipGradients;
+pub(crate) use closures::{OnBatch, OnEpoch};
+pub(crate) use nan_guard::NanGuard;
+pub(crate) use stop_flag::StopFlag;

@@ -1,0 +1,164 @@
+//! Ends a training whose loss is NaN or infinite, says where that began, and goes back to the weights before.
+
+use crate::state::Tally;
+use crate::{Callback, EpochRecord, Evaluation, Objective, Run};
+use kiln_datasets::{Batch, Loader};
+use kiln_nn::{Ctx, NotFinite, Snapshot, StateDict};
+use kiln_tensor::{Error, ErrorKind, Result};
+
+/// Ends the training with an error where the loss is NaN or infinite.
+pub(crate) struct NanGuard {
+    /// The weights before the epoch, unless that was switched off.
+    snapshot: Option<Snapshot>,
+    mark: Option<Mark>,
+    /// The epochs that were completed before this `fit`.
+    first: u64,
+}
+
+/// Where the training was when the snapshot was taken.
+struct Mark {
+    epoch: u64,
+    batch: u64,
+    step: u64,
+    batches: u64,
+    tally: Tally,
+    carried: StateDict,
+}
+
+impl NanGuard {
+    /// One that keeps a snapshot of the weights, or not.
+    pub(crate) fn new(snapshot: bool) -> Self {
+        NanGuard { snapshot: snapshot.then(Snapshot::new), mark: None, first: 0 }
+    }
+
+    /// Looks at the loss of the last batch.
+    fn look(&self, run: &mut Run<'_>, step: u64) -> Result<()> {
+        let Some(loss) = run.loss().filter(|loss| !loss.is_finite()) else { return Ok(()) };
+        let ctx = run.context();
+        let error = diverged(run.model, run.batch.as_ref(), ctx, &format!("loss of step {step}"), loss);
+        Err(self.go_back(run, error))
+    }
+
+    /// The error of a loss that is not finite, once the weights are those of the last completed epoch again. (The optimizer's
+    /// state is not: what it remembers may hold values that are not finite.)
+    #[cold]
+    fn go_back(&self, run: &mut Run<'_>, error: Error) -> Error {
+        let weights = match (&self.snapshot, &self.mark) {
+            (Some(snapshot), Some(mark)) => {
+                if let Err(error) = snapshot.restore(run.model) {
+                    return error;
+                }
+                let Mark { epoch, batch, step, batches, ref tally, ref carried } = *mark;
+                let state = &mut *run.state;
+                (state.epoch, state.batch, state.step, state.batches) = (epoch, batch, step, batches);
+                (state.tally, state.carried) = (tally.clone(), carried.clone());
+                state.history.retain(|record| record.epoch as u64 <= epoch);
+                match epoch {
+                    epoch if epoch == self.first => "again those that it began with".to_owned(),
+                    epoch => format!("again those of epoch {epoch}"),
+                }
+            }
+            _ => "those of the last step before".to_owned(),
+        };
+        Error::new(error.kind(), error.operation(), format!("{}; the weights are {weights}", error.message()))
+    }
+}
+
+impl Callback for NanGuard {
+    fn on_fit_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.first = run.state.epoch;
+        Ok(())
+    }
+
+    fn on_epoch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let Some(snapshot) = &mut self.snapshot else { return Ok(()) };
+        snapshot.take(run.model)?;
+        let state = &*run.state;
+        let (epoch, batch, step, batches) = (state.epoch, state.batch, state.step, state.batches);
+        let (tally, carried) = (state.tally.clone(), state.carried.clone());
+        self.mark = Some(Mark { epoch, batch, step, batches, tally, carried });
+        Ok(())
+    }
+
+    fn on_step_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.look(run, run.state.step + 1)
+    }
+
+    fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        // Of a batch that had no step yet.
+        self.look(run, run.state.step + 1)
+    }
+
+    fn on_validation_end(&mut self, run: &mut Run<'_>, evaluation: &Evaluation) -> Result<()> {
+        if evaluation.loss.is_finite() {
+            return Ok(());
+        }
+        let place = format!("validation loss after step {}", run.state.step);
+        let found = run.validation().map(|data| {
+            let loader = Loader::new(data).plain().batch_size(run.batch_size).device(&run.device);
+            first_not_finite(run.model, &loader, 0, |_| Ctx::eval())
+        });
+        let error = match found {
+            Some(Err(error)) => error,
+            found => {
+                diverged(run.model, found.and_then(Result::ok).flatten().as_ref(), Ctx::eval(), &place, evaluation.loss)
+            }
+        };
+        Err(self.go_back(run, error))
+    }
+
+    /// On a device no step waits for its loss.
+    fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
+        if record.train.loss.is_finite() {
+            return Ok(());
+        }
+        let (seed, before) = (run.state.seed, self.mark.as_ref().map_or(0, |mark| mark.batches - mark.batch));
+        let context = |batch: u64| Ctx::train(seed, before + batch);
+        let place = format!("loss of epoch {}", record.epoch);
+        let error = match first_not_finite(run.model, &run.loader, record.epoch as u64, context) {
+            Ok(batch) => diverged(run.model, batch.as_ref(), context(0), &place, record.train.loss),
+            Err(error) => error,
+        };
+        Err(self.go_back(run, error))
+    }
+}
+
+/// The first batch of an epoch whose loss is not finite with the weights as they are.
+#[cold]
+fn first_not_finite(
+    model: &dyn Objective,
+    loader: &Loader<&dyn kiln_datasets::Dataset>,
+    epoch: u64,
+    context: impl Fn(u64) -> Ctx,
+) -> Result<Option<Batch>> {
+    model.begin_pass();
+    loader.epoch(epoch, |batches| {
+        for (number, batch) in (0..).zip(batches) {
+            let batch = batch?;
+            let outcome = model.loss(&batch, &context(number).recording(false))?;
+            if !outcome.loss.item()?.is_finite() {
+                return Ok(Some(batch));
+            }
+        }
+        Ok(None)
+    })
+}
+
+/// The error of a loss that is not finite. The forward pass of its batch is run once more, with `ctx` as it was, to find the
+/// first values on the way that are not finite: looking at each layer's values in every step would cost more than they do.
+#[cold]
+fn diverged(model: &dyn Objective, batch: Option<&Batch>, ctx: Ctx, place: &str, loss: f64) -> Error {
+    let ctx = ctx.recording(false).with_probe(NotFinite::default());
+    if let Some(batch) = batch {
+        // It ran before; should it fail now, what it came to see until then still counts.
+        let _ = model.loss(batch, &ctx);
+    }
+    let cause = match ctx.probe::<NotFinite>().and_then(NotFinite::found) {
+        Some(values) => format!(
+            "the first values that are not finite are {values}: a smaller learning rate, or inputs in a smaller range, \
+             may help"
+        ),
+        None => "the values of all layers are finite: it comes from the targets, the loss or a penalty".to_owned(),
+    };
+    Error::new(ErrorKind::Diverged, "fit", format!("the {place} is {loss}; {cause}"))
+}

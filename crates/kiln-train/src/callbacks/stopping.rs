@@ -1,0 +1,294 @@
+//! Callbacks that end the training by a number that epochs report.
+
+use crate::{Callback, EpochRecord, Run};
+use kiln_nn::{Snapshot, StateDict, Stateful};
+use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+
+/// Ends the training once a number has stopped getting better (Keras's `EarlyStopping`).
+///
+/// ```
+/// # use kiln_datasets::TensorDataset;
+/// # use kiln_nn::{Dense, MeanSquaredError, Sequential};
+/// # use kiln_optim::Sgd;
+/// # use kiln_tensor::{DType, Device, Tensor};
+/// # use kiln_train::{EarlyStopping, FitOptions, compile};
+/// # fn main() -> Result<(), kiln_tensor::Error> {
+/// # let cpu = Device::cpu();
+/// # let model = Sequential::new().push(Dense::new(1)).build([2], &cpu, 1)?;
+/// # let ones = |columns| Tensor::ones([50, columns], DType::F32, &cpu);
+/// # let data = TensorDataset::new(ones(2)?, ones(1)?)?;
+/// # let mut trainer = compile(model, Sgd::new(0.1), MeanSquaredError::new());
+/// let mut stopping = EarlyStopping::new().patience(3).restore_best_weights(true);
+/// let options = FitOptions::new().epochs(100).validation_split(0.2).callback(&mut stopping);
+/// let history = trainer.fit(&data, options)?;
+/// assert!(history.epochs.len() < 100 && stopping.best_epoch().is_some());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct EarlyStopping {
+    monitor: String,
+    patience: usize,
+    min_delta: f64,
+    larger_is_better: Option<bool>,
+    restore_best_weights: bool,
+    seen: Seen,
+    /// Whether the next `fit` goes on with what was loaded.
+    resumed: bool,
+}
+
+/// What one call of `fit` has seen.
+#[derive(Clone, Default, Debug)]
+struct Seen {
+    larger_is_better: bool,
+    /// The best value and its epoch.
+    best: Option<(f64, usize)>,
+    /// Epochs since.
+    wait: usize,
+    stopped: Option<usize>,
+    /// Those of the best epoch; empty before it.
+    weights: Snapshot,
+}
+
+impl Default for EarlyStopping {
+    fn default() -> Self {
+        EarlyStopping {
+            monitor: "val_loss".to_owned(),
+            patience: 0,
+            min_delta: 0.0,
+            larger_is_better: None,
+            restore_best_weights: false,
+            seen: Seen::default(),
+            resumed: false,
+        }
+    }
+}
+
+impl EarlyStopping {
+    /// At the first epoch whose `val_loss` is no better than the best before it.
+    pub fn new() -> Self {
+        EarlyStopping::default()
+    }
+
+    /// Looks at another number: `loss`, `val_accuracy`, any that an epoch reports.
+    #[must_use]
+    pub fn monitor(self, name: &str) -> Self {
+        EarlyStopping { monitor: name.to_owned(), ..self }
+    }
+
+    /// Stops only after this many epochs in a row without an improvement. (0 stops as 1 does, as in Keras.)
+    #[must_use]
+    pub fn patience(self, epochs: usize) -> Self {
+        EarlyStopping { patience: epochs, ..self }
+    }
+
+    /// Improvements of this much or less do not count.
+    #[must_use]
+    pub fn min_delta(self, min_delta: f64) -> Self {
+        EarlyStopping { min_delta, ..self }
+    }
+
+    /// Whether larger is better. Known of losses (no) and accuracies (yes); to be said of other metrics.
+    #[must_use]
+    pub fn larger_is_better(self, larger: bool) -> Self {
+        EarlyStopping { larger_is_better: Some(larger), ..self }
+    }
+
+    /// Whether the model gets back the weights of its best epoch at the end, stopped or not; by default it keeps the last
+    /// ones. The optimizer's state stays, as in Keras.
+    #[must_use]
+    pub fn restore_best_weights(self, restore: bool) -> Self {
+        EarlyStopping { restore_best_weights: restore, ..self }
+    }
+
+    /// The epoch after which the last `fit` was stopped, from 1; none where it ran to its end.
+    pub fn stopped_epoch(&self) -> Option<usize> {
+        self.seen.stopped
+    }
+
+    /// The best epoch of the last `fit`, from 1.
+    pub fn best_epoch(&self) -> Option<usize> {
+        self.seen.best.map(|(_, epoch)| epoch)
+    }
+
+    /// Whether `value` is an improvement. NaN is none.
+    fn improves(&self, value: f64) -> bool {
+        match self.seen.best {
+            None => !value.is_nan(),
+            Some((best, _)) if self.seen.larger_is_better => value - self.min_delta > best,
+            Some((best, _)) => value + self.min_delta < best,
+        }
+    }
+
+    /// Which way is better, by the number's name.
+    fn direction(&self) -> Result<bool> {
+        let name = self.monitor.strip_prefix("val_").unwrap_or(&self.monitor);
+        let known = match name {
+            "loss" => Some(false),
+            name if name.ends_with("accuracy") => Some(true),
+            _ => None,
+        };
+        self.larger_is_better.or(known).ok_or_else(|| {
+            Error::value(
+                "EarlyStopping",
+                format!("is a larger `{name}` better or a smaller one? say it with `larger_is_better`"),
+            )
+        })
+    }
+}
+
+/// Fails where no epoch reports the number that a callback looks at.
+fn expect_reported(callback: &'static str, monitor: &str, run: &Run<'_>) -> Result<()> {
+    let reported = run.reported();
+    if reported.iter().any(|name| name == monitor) {
+        return Ok(());
+    }
+    let validates = run.validation().is_some();
+    let remedy = if monitor.starts_with("val_") && !validates { "; give `fit` data to validate on" } else { "" };
+    let message = format!("no epoch reports `{monitor}`, only {}{remedy}", reported.join(", "));
+    Err(Error::value(callback, message))
+}
+
+impl Callback for EarlyStopping {
+    fn on_fit_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if !(0.0..f64::INFINITY).contains(&self.min_delta) {
+            let message = format!("min_delta {}: at least 0 and finite is expected", self.min_delta);
+            return Err(Error::value("EarlyStopping", message));
+        }
+        expect_reported("EarlyStopping", &self.monitor, run)?;
+        let larger_is_better = self.direction()?;
+        if !std::mem::take(&mut self.resumed) {
+            self.seen = Seen::default();
+        }
+        self.seen.larger_is_better = larger_is_better;
+        self.seen.stopped = None;
+        Ok(())
+    }
+
+    fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
+        // A training that is being stopped has not finished its validation.
+        let Some(value) = record.value(&self.monitor) else { return Ok(()) };
+        if self.improves(value) {
+            self.seen.best = Some((value, record.epoch));
+            self.seen.wait = 0;
+            if self.restore_best_weights {
+                self.seen.weights.take(run.model)?;
+            }
+            return Ok(());
+        }
+        self.seen.wait += 1;
+        if self.seen.wait >= self.patience {
+            self.seen.stopped = Some(record.epoch);
+            run.stop();
+        }
+        Ok(())
+    }
+
+    fn on_fit_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let weights = std::mem::take(&mut self.seen.weights);
+        if weights.is_empty() { Ok(()) } else { weights.restore(run.model) }
+    }
+}
+
+/// What it has seen, for a run that is gone on with: the next `fit` does not begin anew.
+impl Stateful for EarlyStopping {
+    /// `wait`, and once there is one `best`, `best_epoch` and the weights, `weights.PATH`.
+    fn state_dict(&self) -> Result<StateDict> {
+        let cpu = Device::cpu();
+        let weights = self.seen.weights.state_dict().into_iter();
+        let mut state: StateDict = weights.map(|(path, value)| (format!("weights.{path}"), value)).collect();
+        state.insert("wait".to_owned(), Tensor::scalar(self.seen.wait as i64, &cpu)?);
+        if let Some((best, epoch)) = self.seen.best {
+            state.insert("best".to_owned(), Tensor::scalar(best, &cpu)?);
+            state.insert("best_epoch".to_owned(), Tensor::scalar(epoch as i64, &cpu)?);
+        }
+        Ok(state)
+    }
+
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        let foreign = |why: String| {
+            let message = format!("{why}: this is not the state of EarlyStopping; nothing was changed");
+            Error::new(ErrorKind::Format, "early_stopping.load_state_dict", message)
+        };
+        let number = |name: &str| state.get(name).map(Tensor::item).transpose();
+        let wait = number("wait")?.ok_or_else(|| foreign("`wait` is missing".to_owned()))?;
+        let best = number("best")?.zip(number("best_epoch")?);
+        let mut weights = StateDict::new();
+        for (name, value) in state {
+            match name.strip_prefix("weights.") {
+                Some(path) => drop(weights.insert(path.to_owned(), value.clone())),
+                None if ["wait", "best", "best_epoch"].contains(&name.as_str()) => {}
+                None => return Err(foreign(format!("`{name}` does not belong here"))),
+            }
+        }
+        let best = best.map(|(value, epoch)| (value, epoch as usize));
+        self.seen = Seen { best, wait: wait as usize, weights: weights.into(), ..Seen::default() };
+        self.resumed = true;
+        Ok(())
+    }
+}
+
+/// Ends the training once a number has passed a threshold: a goal that is reached, or a loss that has grown too large (PyTorch
+/// Lightning's `stopping_threshold` and `divergence_threshold`).
+///
+/// ```
+/// # use kiln_datasets::TensorDataset;
+/// # use kiln_nn::{Dense, MeanSquaredError, Sequential};
+/// # use kiln_optim::Sgd;
+/// # use kiln_tensor::{DType, Device, Tensor};
+/// # use kiln_train::{FitOptions, TerminateOn, compile};
+/// # fn main() -> Result<(), kiln_tensor::Error> {
+/// # let cpu = Device::cpu();
+/// # let model = Sequential::new().push(Dense::new(1)).build([2], &cpu, 1)?;
+/// # let ones = |columns| Tensor::ones([50, columns], DType::F32, &cpu);
+/// # let data = TensorDataset::new(ones(2)?, ones(1)?)?;
+/// # let mut trainer = compile(model, Sgd::new(0.1), MeanSquaredError::new());
+/// let goal = TerminateOn::new("val_loss").below(0.01);
+/// let history = trainer.fit(&data, FitOptions::new().epochs(1000).validation_split(0.2).callback(goal))?;
+/// assert!(history.epochs.len() < 1000);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct TerminateOn {
+    monitor: String,
+    below: f64,
+    above: f64,
+}
+
+impl TerminateOn {
+    /// Looks at a number that epochs report, `loss`, `val_accuracy`; [`below`](TerminateOn::below) and
+    /// [`above`](TerminateOn::above) say when it ends the training.
+    pub fn new(monitor: &str) -> Self {
+        TerminateOn { monitor: monitor.to_owned(), below: f64::NEG_INFINITY, above: f64::INFINITY }
+    }
+
+    /// At the first epoch whose number is below this.
+    #[must_use]
+    pub fn below(self, threshold: f64) -> Self {
+        TerminateOn { below: threshold, ..self }
+    }
+
+    /// At the first epoch whose number is above this.
+    #[must_use]
+    pub fn above(self, threshold: f64) -> Self {
+        TerminateOn { above: threshold, ..self }
+    }
+}
+
+impl Callback for TerminateOn {
+    fn on_fit_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if self.below.is_nan() || self.above.is_nan() || !(self.below.is_finite() || self.above.is_finite()) {
+            let message = "a threshold is missing: say `below` or `above` with a finite number";
+            return Err(Error::value("TerminateOn", message));
+        }
+        expect_reported("TerminateOn", &self.monitor, run)
+    }
+
+    fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
+        if record.value(&self.monitor).is_some_and(|value| value < self.below || value > self.above) {
+            run.stop();
+        }
+        Ok(())
+    }
+}

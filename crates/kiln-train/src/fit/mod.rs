@@ -1,0 +1,177 @@
+//! `fit`: the loop over epochs.
+
+mod last_batch;
+mod step;
+mod validation;
+
+use crate::state::Order;
+use crate::{Callback, EpochRecord, FitOptions, History, Metric, Objective, Progress, Run, TrainState};
+use kiln_autograd::Gradients;
+use kiln_datasets::{Dataset, Pass};
+use kiln_nn::{Carried, Ctx, Module, Param, Visitor};
+use kiln_optim::Optimizer;
+use kiln_tensor::{Device, Result};
+use std::time::Instant;
+use step::Group;
+
+/// What a trainer lends for a `fit`.
+pub(crate) struct Lent<'t> {
+    pub(crate) objective: &'t mut dyn Objective,
+    pub(crate) optimizer: &'t mut dyn Optimizer,
+    pub(crate) metrics: &'t [Box<dyn Metric>],
+    pub(crate) state: &'t mut TrainState,
+    /// That of evaluations.
+    pub(crate) batch_size: &'t mut usize,
+}
+
+/// A `fit`.
+struct Fit<'r, 'a> {
+    run: Run<'r>,
+    callbacks: Vec<Box<dyn Callback + 'a>>,
+    history: History,
+    /// Batches whose gradients make a step.
+    accumulate: usize,
+    /// Steps from one validation to the next.
+    validate_every: Option<u64>,
+    /// What the next step is made of.
+    group: Group,
+    /// Whether layers carry states from batch to batch.
+    carries: bool,
+    /// The last batch trained on.
+    last: Option<Progress>,
+}
+
+/// Trains for some epochs.
+pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>, device: &Device) -> Result<History> {
+    options.check(data)?;
+    let Lent { objective, optimizer, metrics, state, batch_size } = trainer;
+    let seed = options.seed.unwrap_or(state.seed);
+    let split = options.split(&data, seed)?;
+    let (data, validation): (&dyn Dataset, Option<&dyn Dataset>) = match &split {
+        Some([training, validation]) => (training, Some(validation)),
+        None => (data, options.validation),
+    };
+    let loader = options.loader(data, seed, device);
+    let order = Order::new(&loader, options.batch_size, options.shuffle, seed);
+    state.expect_order(&order)?;
+    last_batch::check(data, &options, |samples| {
+        let indices: Vec<usize> = (0..samples).collect();
+        let pass = Pass { seed, epoch: state.epoch + 1 };
+        let batch = data.training_batch(&indices, &[], pass, device)?;
+        objective.begin_pass();
+        objective.loss(&batch, &Ctx::train(seed, state.batches)).map(drop)
+    })?;
+    let settings = (options.epochs, options.batch_size, options.accumulate, options.validate_every);
+    let callbacks = options.into_callbacks(device)?;
+    let (epochs, size, accumulate, validate_every) = settings;
+    // Of a `fit` that is refused nothing stays.
+    if size > 0 {
+        *batch_size = size;
+    }
+    state.seed = seed;
+    if state.batch == 0 {
+        state.end_epoch();
+    }
+    if loader.begins_pass(state.epoch + 1, state.batch as usize) {
+        state.carried.clear();
+    } else if !state.carried.is_empty() {
+        objective.set_carried_states(&state.carried)?;
+    }
+    state.order = Some(order);
+    let (carries, epochs) = (carries(objective), state.epoch as usize + epochs);
+    let run = Run {
+        model: objective,
+        optimizer,
+        state,
+        batch: None,
+        gradients: Gradients::default(),
+        metrics,
+        loader,
+        validation,
+        batch_size: size,
+        device: device.clone(),
+        epochs,
+        loss: None,
+        drawn: 0,
+        samples: 0,
+        validating: None,
+        stopping: false,
+    };
+    let (history, group) = (History::default(), Group::default());
+    Fit { run, callbacks, history, accumulate, validate_every, group, carries, last: None }.all()
+}
+
+/// Whether a model has layers that carry states from batch to batch.
+fn carries(model: &dyn Objective) -> bool {
+    struct Any(bool);
+    impl<'m> Visitor<'m> for Any {
+        fn parameter(&mut self, _: &'m Param) {}
+        fn carried(&mut self, _: &'m Carried) {
+            self.0 = true;
+        }
+    }
+    let mut any = Any(false);
+    Module::visit(model, &mut any);
+    any.0
+}
+
+impl Fit<'_, '_> {
+    /// Calls a hook of every callback.
+    fn each(&mut self, hook: impl Fn(&mut dyn Callback, &mut Run<'_>) -> Result<()>) -> Result<()> {
+        let Fit { run, callbacks, .. } = self;
+        callbacks.iter_mut().try_for_each(|callback| hook(&mut **callback, run))
+    }
+
+    /// All epochs.
+    fn all(mut self) -> Result<History> {
+        let begin = Instant::now();
+        self.each(|callback, run| callback.on_fit_begin(run))?;
+        while (self.run.state.epoch as usize) < self.run.epochs && !self.run.stopping {
+            self.epoch()?;
+        }
+        self.each(|callback, run| callback.on_fit_end(run))?;
+        self.history.seconds = begin.elapsed().as_secs_f64();
+        self.history.stopped = self.last.filter(|_| self.run.stopping);
+        Ok(self.history)
+    }
+
+    /// An epoch, or the rest of one that was left.
+    fn epoch(&mut self) -> Result<()> {
+        let start = Instant::now();
+        let (epoch, first) = (self.run.state.epoch + 1, self.run.state.batch as usize);
+        let metrics = self.run.metrics;
+        self.run.state.tally.expect(metrics);
+        self.each(|callback, run| callback.on_epoch_begin(run))?;
+        if self.run.stopping {
+            return Ok(());
+        }
+        let loader = self.run.loader.clone();
+        loader.epoch_from(epoch, first, |batches| {
+            for batch in batches {
+                self.batch(batch?)?;
+                if self.run.stopping && self.group.is_empty() {
+                    break;
+                }
+            }
+            Ok(())
+        })?;
+        let progress = self.run.progress();
+        let train = self.run.state.tally.finish()?;
+        let validation = self.validation_of_epoch()?;
+        let completed = progress.batch == progress.batches && validation.is_some() == self.run.validation.is_some();
+        let seconds = start.elapsed().as_secs_f64();
+        let record = EpochRecord { epoch: progress.epoch, train, validation, seconds };
+        if completed {
+            let state = &mut *self.run.state;
+            let order = state.order;
+            state.epoch = epoch;
+            state.end_epoch();
+            state.order = order;
+            state.history.push(record.clone());
+        }
+        self.last = Some(progress);
+        self.each(|callback, run| callback.on_epoch_end(run, &record))?;
+        self.history.epochs.push(record);
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! `Run`: a running `fit`, as callbacks see it.
+
+use crate::state::Tally;
+use crate::{Evaluation, Metric, Objective, TrainState, measure};
+use kiln_autograd::Gradients;
+use kiln_datasets::{Batch, Dataset, Loader};
+use kiln_nn::Ctx;
+use kiln_optim::Optimizer;
+use kiln_tensor::{Device, Result};
+
+/// Where an epoch has got to.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Progress {
+    /// Number of the epoch, from 1, counted over all calls of `fit`.
+    pub epoch: usize,
+    /// Batches done in it.
+    pub batch: usize,
+    /// Batches in an epoch.
+    pub batches: usize,
+    /// Samples in the batch just done.
+    pub samples: usize,
+    /// Mean loss of the epoch so far, where the host sees it without stopping the device.
+    pub loss: Option<f64>,
+    /// The first metric so far, likewise.
+    pub metric: Option<(&'static str, f64)>,
+}
+
+/// A running `fit`, as [callbacks](crate::Callback) see it: they may change all of it.
+///
+/// The model is run by [`Objective::loss`]: `run.model.loss(&batch, &Ctx::eval())?` gives the loss and the predictions.
+pub struct Run<'r> {
+    /// What is trained; a [`Module`](kiln_nn::Module).
+    pub model: &'r mut dyn Objective,
+    /// What trains it.
+    pub optimizer: &'r mut dyn Optimizer,
+    /// Where the training is.
+    pub state: &'r mut TrainState,
+    /// The batch that is trained on, from `on_batch_begin` to `on_batch_end`.
+    pub batch: Option<Batch>,
+    /// The gradients of a step, from `on_step_begin` to `on_step_end`; otherwise there are none.
+    pub gradients: Gradients,
+    pub(crate) metrics: &'r [Box<dyn Metric>],
+    pub(crate) loader: Loader<&'r dyn Dataset>,
+    pub(crate) validation: Option<&'r dyn Dataset>,
+    pub(crate) batch_size: usize,
+    pub(crate) device: Device,
+    /// Number of the last epoch.
+    pub(crate) epochs: usize,
+    /// The last batch's loss, where the host sees it.
+    pub(crate) loss: Option<f64>,
+    /// Which of all batches the last forward pass was: what its layers drew is counted by it.
+    pub(crate) drawn: u64,
+    /// Samples of the last batch.
+    pub(crate) samples: usize,
+    /// The validation that is running, and how many of its batches are done.
+    pub(crate) validating: Option<(Tally, usize)>,
+    pub(crate) stopping: bool,
+}
+
+impl Run<'_> {
+    /// Ends the training after the batch that is being trained on or validated with, or with the epoch if none is. The rest of
+    /// an epoch that is left so is trained by the next `fit`.
+    pub fn stop(&mut self) {
+        self.stopping = true;
+    }
+
+    /// Whether the training is about to end.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    /// Number of the last epoch of this `fit`, counted as [`TrainState::epoch`] counts.
+    pub fn epochs(&self) -> usize {
+        self.epochs
+    }
+
+    /// The loss of the last batch, where the host sees it without waiting for a device.
+    pub fn loss(&self) -> Option<f64> {
+        self.loss
+    }
+
+    /// Where the epoch is.
+    pub fn progress(&self) -> Progress {
+        let (loss, metric) = self.state.tally.so_far();
+        Progress {
+            epoch: self.state.epoch as usize + 1,
+            batch: self.state.batch as usize,
+            batches: self.loader.batches(),
+            samples: self.samples,
+            loss,
+            metric,
+        }
+    }
+
+    /// The data to validate on, if any.
+    pub fn validation(&self) -> Option<&dyn Dataset> {
+        self.validation
+    }
+
+    /// Loss and metrics of the model as it is on a data set, with the layers in evaluation mode, in batches as large as those of
+    /// the training.
+    ///
+    /// # Errors
+    /// Data that is empty or does not fit the model.
+    pub fn evaluate(&self, data: &dyn Dataset) -> Result<Evaluation> {
+        measure(self.model, self.metrics, data, self.batch_size, &self.device)
+    }
+
+    /// The names of the numbers that each epoch reports: `loss`, `accuracy`, `val_loss`, …
+    pub fn reported(&self) -> Vec<String> {
+        let names = || std::iter::once("loss").chain(self.metrics.iter().map(|metric| metric.name()));
+        let validation = names().filter(|_| self.validation.is_some()).map(|name| format!("val_{name}"));
+        names().map(str::to_owned).chain(validation).collect()
+    }
+
+    /// The context of the last batch's forward pass: the same random numbers.
+    pub(crate) fn context(&self) -> Ctx {
+        Ctx::train(self.state.seed, self.drawn)
+    }
+}
