@@ -95,63 +95,12 @@ fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn An
     fn settings<S: DeserializeOwned>(index: usize, name: &str, description: &Json) -> Result<S> {
         S::deserialize(description).map_err(|error| malformed(format!("layer {index} ({name}): {error}")))
     }
-    /// Layers that their settings alone describe, by name.
-    macro_rules! by_settings {
-        ($($layer:ident),+ $(,)?) => {
-            match name {
-                $(stringify!($layer) => return Ok(Box::new(settings::<$layer>(index, name, description)?)),)+
-                _ => {}
-            }
-        };
+    if let Some(made) = init.known(name) {
+        return made(description).map_err(|error| malformed(format!("layer {index} ({name}): {error}")));
     }
-    by_settings![
-        AdaptiveAvgPool1d,
-        AdaptiveAvgPool2d,
-        AdaptiveMaxPool1d,
-        AdaptiveMaxPool2d,
-        AvgPool1d,
-        AvgPool2d,
-        AvgPool3d,
-        BatchNorm1d,
-        BatchNorm2d,
-        BatchNorm3d,
-        Concatenate,
-        Conv1d,
-        Conv2d,
-        Conv3d,
-        ConvTranspose1d,
-        ConvTranspose2d,
-        Dense,
-        DepthwiseConv1d,
-        DepthwiseConv2d,
-        Dropout,
-        Dropout1d,
-        Dropout2d,
-        Embedding,
-        GlobalAvgPool,
-        GlobalMaxPool,
-        GroupNorm,
-        Gru,
-        InstanceNorm,
-        LayerNorm,
-        LocalResponseNorm,
-        LpPool1d,
-        LpPool2d,
-        Lstm,
-        Masking,
-        MaxPool1d,
-        MaxPool2d,
-        MaxPool3d,
-        RmsNorm,
-        Reshape,
-        SeparableConv1d,
-        SeparableConv2d,
-        SimpleRnn,
-        Upsample1d,
-        Upsample2d,
-        ZeroPad1d,
-        ZeroPad2d,
-    ];
+    if let Some(made) = layers::of_settings(name, description) {
+        return made.map_err(|error| malformed(format!("layer {index} ({name}): {error}")));
+    }
     Ok(match name {
         "Activation" => Box::new(settings::<OfActivation>(index, name, description)?.activation),
         "Concat" => Box::new(Concat::of(listed("branches", description, init)?)),
@@ -167,9 +116,6 @@ fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn An
         }
         "Sequential" => Box::new(model(description, init)?),
         "Graph" => Box::new(Graph::read(description, init)?),
-        "Add" => Box::new(Add::new()),
-        "Multiply" => Box::new(Multiply::new()),
-        "Subtract" => Box::new(Subtract::new()),
         _ => return Err(malformed(format!("layer {index} is a {name}, which Kiln does not make from a description"))),
     })
 }

@@ -12,7 +12,7 @@ mod describe;
 mod graph;
 mod init;
 mod layer;
-mod layers;
+pub mod layers;
 pub mod losses;
 mod module;
 mod orthogonal;
@@ -38,23 +38,9 @@ pub use graph::{Callee, Graph, Node, Nodes, Shared};
 pub use init::{Fans, Init, Initializer};
 pub use kiln_nn_derive::{Describe, FromValue, IntoValue, Module};
 pub use layer::{AnyLayer, Layer, MaskRule, Method, ShapeOf};
-pub use layers::{
-    AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
-    AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, ChannelDropout, Concat,
-    Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, Dense, DepthwiseConv,
-    DepthwiseConv1d, DepthwiseConv2d, Dropout, Dropout1d, Dropout2d, Flatten, GlobalAvgPool, GlobalMaxPool, GroupNorm,
-    InstanceNorm, LayerNorm, Linear, LocalResponseNorm, LpPool, LpPool1d, LpPool2d, MaxPool, MaxPool1d, MaxPool2d,
-    MaxPool3d, Reshape, Residual, RmsNorm, SeparableConv, SeparableConv1d, SeparableConv2d, Sequential, Upsample,
-    Upsample1d, Upsample2d, ZeroPad, ZeroPad1d, ZeroPad2d,
-};
-pub use layers::{
-    Add, Concatenate, Embedding, Gru, GruCell, KerasWeights, Lstm, LstmCell, Masking, Merge, Multiply, RecurrentState,
-    SequenceInputs, SimpleRnn, SimpleRnnCell, Subtract, TimeDistributed,
-};
-pub use losses::{
-    BinaryCrossentropy, CategoricalCrossentropy, Counting, Loss, MeanAbsoluteError, MeanSquaredError,
-    SparseCategoricalCrossentropy,
-};
+pub use layers::*;
+pub use losses::all::*;
+pub use losses::{Counting, Loss};
 pub use module::{Module, Visitor, VisitorMut};
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};

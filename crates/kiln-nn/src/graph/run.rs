@@ -6,10 +6,10 @@ use crate::{Ctx, Describe, Init, Json, Layer, Part};
 use kiln_tensor::{Error, Result};
 
 /// One value alone, several as one.
-pub(super) fn together<T>(places: &[usize], mut of: impl FnMut(usize) -> T, many: impl FnOnce(Vec<T>) -> T) -> T {
-    match places {
-        [one] => of(*one),
-        several => many(several.iter().map(|&at| of(at)).collect()),
+fn one_or_many(mut values: impl Iterator<Item = Value>) -> Value {
+    match (values.next(), values.next()) {
+        (Some(one), None) => one,
+        (first, second) => Value::Many(first.into_iter().chain(second).chain(values).collect()),
     }
 }
 
@@ -42,13 +42,13 @@ impl Layer for Graph {
         drop(x);
         for (at, place) in self.places.iter().enumerate() {
             let What::Call { layer, method, arguments } = &place.what else { continue };
-            // A value is let go with its last use: the backward pass can then free what it has used.
-            let mut take = |argument: usize| match built.last_use[argument] == at {
-                true => values[argument].take(),
-                false => values[argument].clone(),
-            };
-            let missing = || Value::Many(Vec::new());
-            let given = together(arguments, |argument| take(argument).unwrap_or_else(missing), Value::Many);
+            let given = one_or_many(arguments.iter().enumerate().filter_map(|(position, &argument)| {
+                // A value is let go with its last use: the backward pass can then free what it has used.
+                match built.last_use[argument] == at && !arguments[position + 1..].contains(&argument) {
+                    true => values[argument].take(),
+                    false => values[argument].clone(),
+                }
+            }));
             let (segment, layer) = self.layers.at(*layer);
             values[at] = Some(match method {
                 None => ctx.layer(segment, layer, given)?,
@@ -57,7 +57,7 @@ impl Layer for Graph {
                 })?,
             });
         }
-        Ok(together(&self.outputs, |at| values[at].clone().unwrap_or_else(|| Value::Many(Vec::new())), Value::Many))
+        Ok(one_or_many(self.outputs.iter().filter_map(|&at| values[at].take())))
     }
 
     /// For other shapes than it was built for, as long as the layers take them.

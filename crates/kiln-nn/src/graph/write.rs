@@ -3,7 +3,7 @@
 use super::{Built, Graph, Place, What};
 use crate::layer::Method;
 use crate::layers::{Add, Concatenate, Multiply, Subtract};
-use crate::{Init, Layer};
+use crate::{Init, Layer, Shapes};
 use kiln_tensor::{Device, Error, ErrorKind, IntoShape, Result, Shape};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,33 +61,21 @@ pub trait Nodes {
     fn nodes(&self) -> Vec<Node>;
 }
 
-impl Nodes for Node {
+impl Nodes for &Node {
     fn nodes(&self) -> Vec<Node> {
-        vec![*self]
+        vec![**self]
     }
 }
 
-impl<N: Nodes + ?Sized> Nodes for &N {
-    fn nodes(&self) -> Vec<Node> {
-        (**self).nodes()
-    }
-}
-
-impl Nodes for [&Node] {
+impl Nodes for &[&Node] {
     fn nodes(&self) -> Vec<Node> {
         self.iter().map(|&&node| node).collect()
     }
 }
 
-impl<const N: usize> Nodes for [&Node; N] {
+impl<const N: usize> Nodes for &[&Node; N] {
     fn nodes(&self) -> Vec<Node> {
-        self[..].nodes()
-    }
-}
-
-impl Nodes for Vec<Node> {
-    fn nodes(&self) -> Vec<Node> {
-        self.clone()
+        self.iter().map(|&&node| node).collect()
     }
 }
 
@@ -245,7 +233,7 @@ impl Graph {
 
     /// Builds every layer in order and notes the shapes.
     pub(super) fn make(&mut self, init: &mut Init) -> Result<()> {
-        let mut shapes: Vec<crate::Shapes> = Vec::with_capacity(self.places.len());
+        let mut shapes: Vec<Shapes> = Vec::with_capacity(self.places.len());
         for place in &self.places {
             shapes.push(match &place.what {
                 What::Input(shape) if shape.elements() == 0 => {
@@ -256,7 +244,10 @@ impl Graph {
                 }
                 What::Input(shape) => shape.clone(),
                 What::Call { layer, method, arguments } => {
-                    let given = super::run::together(arguments, |at| shapes[at].clone(), crate::Shapes::Many);
+                    let given = match arguments.as_slice() {
+                        [one] => shapes[*one].clone(),
+                        several => Shapes::Many(several.iter().map(|&at| shapes[at].clone()).collect()),
+                    };
                     let (segment, layer) = self.layers.at_mut(*layer);
                     match method {
                         None => init.layer(segment, layer, &given)?,
@@ -270,7 +261,7 @@ impl Graph {
     }
 
     /// Notes the places' shapes and where their values are used last.
-    pub(super) fn note(&mut self, shapes: Vec<crate::Shapes>) {
+    pub(super) fn note(&mut self, shapes: Vec<Shapes>) {
         let mut last_use: Vec<usize> = (0..self.places.len()).collect();
         for (at, place) in self.places.iter().enumerate() {
             if let What::Call { arguments, .. } = &place.what {

@@ -2,7 +2,7 @@
 
 use super::linear::affine;
 use super::weights::{Weights, weight_settings};
-use crate::{Ctx, Describe, Fans, Init, Layer, Module};
+use crate::{Ctx, Describe, Fans, Init, Layer, Method, Module, Value};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -49,6 +49,20 @@ impl Dense {
     }
 
     weight_settings!("(out, in)", "(out,)");
+
+    /// [`Dense::transposed`] as a method, for [`Graph::call_with`](crate::Graph::call_with): the decoder of an autoencoder whose
+    /// encoder is this layer (tied weights).
+    pub const TRANSPOSED: Method<Dense> =
+        Method::new("transposed", |dense, x, ctx| dense.transposed(&x.var()?, ctx).map(Value::from));
+
+    /// x · W, of x (…, out): (…, in), without bias and activation.
+    ///
+    /// # Errors
+    /// A layer that is not built; x of another size.
+    pub fn transposed(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let weight = self.weights.built("Dense::with_sizes")?;
+        x.matmul(&weight.var(ctx))
+    }
 }
 
 impl Layer for Dense {
@@ -60,6 +74,10 @@ impl Layer for Dense {
         let y = affine(&x, weight, self.weights.bias.as_ref(), self.weights.activation, ctx)?;
         self.weights.penalize(weight, &y, ctx);
         Ok(y)
+    }
+
+    fn methods() -> Vec<Method<Self>> {
+        vec![Dense::TRANSPOSED]
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {

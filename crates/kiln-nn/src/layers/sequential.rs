@@ -84,6 +84,41 @@ impl Sequential {
         self.built = None;
     }
 
+    /// The model that ends with the layer of this name or position: the features of a model without its head. Parameters keep
+    /// their values and paths.
+    ///
+    /// ```
+    /// use kiln_nn::{Dense, GlobalAvgPool, Conv2d, Module, Sequential};
+    /// # fn main() -> kiln_tensor::Result<()> {
+    /// let model = Sequential::new()
+    ///     .push(Conv2d::new(8, 3))
+    ///     .push_named("pool", GlobalAvgPool::new())
+    ///     .push_named("fc", Dense::new(10))
+    ///     .build([3, 32, 32], &kiln_tensor::Device::cpu(), 1)?;
+    /// let features = model.ending_at("pool")?;
+    /// assert_eq!((features.len(), features.parameters().len()), (2, 2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A name that no layer has.
+    pub fn ending_at(self, layer: &str) -> Result<Self> {
+        let names: Vec<String> = self.named_layers().map(|(segment, _)| segment.to_string()).collect();
+        let Some(last) = names.iter().position(|name| name == layer) else {
+            let message = format!("no layer is called `{layer}`: there are {}", names.join(", "));
+            return Err(Error::value("ending_at", message));
+        };
+        let Sequential { layers, built, channels_first } = self;
+        let mut kept = Layers::default();
+        layers.into_entries().take(last + 1).for_each(|(name, layer)| kept.add(name, layer));
+        let built = built.map(|mut built| {
+            built.outputs.truncate(last + 1);
+            built
+        });
+        Ok(Sequential { layers: kept, built, channels_first })
+    }
+
     /// Of layers that were described.
     pub(crate) fn of(layers: Layers) -> Self {
         Sequential { layers, ..Sequential::default() }

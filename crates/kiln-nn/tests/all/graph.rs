@@ -137,9 +137,12 @@ fn a_frozen_batch_norm_keeps_its_averages() {
     }
 }
 
+/// Inputs and outputs of a graph.
+type Ends = (Vec<Node>, Vec<Node>);
+
 #[test]
 fn graphs_that_make_no_sense_are_refused() {
-    let message = |build: &dyn Fn(&mut Graph, Node, Node) -> Result<(Vec<Node>, Vec<Node>)>| {
+    let message = |build: &dyn Fn(&mut Graph, Node, Node) -> Result<Ends>| {
         let mut g = Graph::new();
         let (a, b) = (g.input([2]), g.input_named("extra", [2]));
         let built = build(&mut g, a, b).and_then(|(inputs, outputs)| {

@@ -3,5 +3,6 @@
 
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod gpu;
+mod graphs;
 mod models;
 mod smoke;

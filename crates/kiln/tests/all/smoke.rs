@@ -54,7 +54,7 @@ fn a_perceptron_learns_or_and_exclusive_or_needs_a_hidden_layer() {
 fn a_saved_model_predicts_the_same_bits_when_loaded() {
     let mut trainer = compile(network(1), Adam::new(0.05), SparseCategoricalCrossentropy::new());
     trainer.fit(&labeled([0, 1, 1, 0]), FitOptions::new().epochs(50).batch_size(4)).unwrap();
-    let predictions = trainer.predict(&corners()).unwrap();
+    let predictions = trainer.predict(corners()).unwrap();
     let model = trainer.into_model();
     let file = std::env::temp_dir().join(format!("kiln-smoke-{}.safetensors", std::process::id()));
     safetensors::save(&model, &file).unwrap();
@@ -137,7 +137,7 @@ fn a_loss_of_ones_own_is_minimized() {
         let model = Sequential::new().push(Dense::new(1).use_bias(false)).build([1], &Device::cpu(), 1).unwrap();
         let mut trainer = compile(model, Sgd::new(0.3), loss);
         trainer.fit(&data, FitOptions::new().epochs(300).batch_size(5)).unwrap();
-        trainer.predict(&matrix(&[&[1.0]])).unwrap().item().unwrap()
+        trainer.predict(matrix(&[&[1.0]])).unwrap().item().unwrap()
     };
     let (huber, squares) = (fitted(Box::new(Huber)), fitted(Box::new(MeanSquaredError::new())));
     assert!((huber - 1.25).abs() < 1e-4, "{huber}");
