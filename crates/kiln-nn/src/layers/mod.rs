@@ -49,6 +49,7 @@ layers! {
     linear { Linear } [];
     local_response_norm {} [LocalResponseNorm];
     merge {} [Add Concatenate Multiply Subtract];
+    permute {} [Permute];
     pool { AvgPool LpPool MaxPool } [
         AvgPool1d AvgPool2d AvgPool3d LpPool1d LpPool2d MaxPool1d MaxPool2d MaxPool3d
     ];

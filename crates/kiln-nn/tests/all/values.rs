@@ -131,3 +131,15 @@ fn a_model_of_f32_computes_in_bf16() {
         assert_eq!(gradients.get(parameter.id()).unwrap().dtype(), DType::F32, "{path}");
     }
 }
+
+#[test]
+fn permute_moves_the_axes_of_samples() {
+    let model = Sequential::new().push(Permute::new([2, 1])).build([2, 3], &Device::cpu(), 1).unwrap();
+    let x = Tensor::from_slice(&[1f32, 2., 3., 4., 5., 6.], [1, 2, 3], &Device::cpu()).unwrap();
+    let y = model.forward(&x, &Ctx::eval()).unwrap();
+    assert_eq!(y.tensor().to_f64_vec().unwrap(), [1., 4., 2., 5., 3., 6.]);
+    let again = Sequential::from_architecture(&model.architecture(), &Device::cpu()).unwrap();
+    assert_eq!(again.architecture(), model.architecture());
+    let error = Sequential::new().push(Permute::new([1, 1])).build([2, 3], &Device::cpu(), 1).unwrap_err();
+    assert_eq!(error.message(), "axes 1 to 2 in some order are expected for samples of 2 axes, got [1, 1]");
+}
