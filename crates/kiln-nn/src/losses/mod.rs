@@ -15,6 +15,7 @@ macro_rules! losses {
 losses! {
     binary: BinaryCrossentropy;
     cross_entropy: CategoricalCrossentropy SparseCategoricalCrossentropy;
+    huber: Huber;
     regression: MeanAbsoluteError MeanSquaredError;
 }
 
