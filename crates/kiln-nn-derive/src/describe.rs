@@ -1,10 +1,10 @@
 //! `#[derive(Describe)]`.
 
-use crate::attributes::{crate_path, takes_settings};
+use crate::attributes::{DescribeOptions, crate_path};
 use crate::framework;
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{DeriveInput, Result, parse_quote};
+use syn::{DeriveInput, Error, Result, parse_quote};
 
 pub(crate) fn describe(input: DeriveInput) -> Result<TokenStream> {
     let DeriveInput { attrs, ident: name, mut generics, .. } = input;
@@ -15,7 +15,36 @@ pub(crate) fn describe(input: DeriveInput) -> Result<TokenStream> {
     if !generics.params.is_empty() {
         generics.make_where_clause().predicates.push(parse_quote!(Self: #nn::Module));
     }
-    let config = takes_settings(&attrs)?.then(|| {
+    let options = DescribeOptions::of(&attrs)?;
+    let spatial = match &options.spatial {
+        None => None,
+        Some(named) => {
+            let Some(axes) = generics.const_params().next().map(|parameter| &parameter.ident) else {
+                return Err(Error::new_spanned(
+                    &name,
+                    "`spatial` is for structs with a const parameter, the number of axes",
+                ));
+            };
+            let stem = named.as_ref().map_or_else(|| name.to_string(), |named| named.value());
+            let [one, two, three] = [1, 2, 3].map(|axes| format!("{stem}{axes}d"));
+            Some(quote! {
+                fn name(&self) -> &'static str {
+                    match #axes { 1 => #one, 2 => #two, _ => #three }
+                }
+                fn spatial_axes(&self) -> ::core::option::Option<usize> {
+                    ::core::option::Option::Some(#axes)
+                }
+            })
+        }
+    };
+    let flops = options.elementwise.then(|| {
+        quote! {
+            fn flops(&self, _: &#nn::Shapes) -> u64 {
+                0
+            }
+        }
+    });
+    let config = options.settings.then(|| {
         quote! {
             fn config(&self) -> ::core::option::Option<#nn::Json> {
                 #nn::settings(self)
@@ -25,7 +54,7 @@ pub(crate) fn describe(input: DeriveInput) -> Result<TokenStream> {
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     Ok(quote! {
         #[automatically_derived]
-        impl #impl_generics #nn::Describe for #name #type_generics #where_clause { #config }
+        impl #impl_generics #nn::Describe for #name #type_generics #where_clause { #spatial #config #flops }
     })
 }
 
@@ -57,5 +86,29 @@ mod tests {
         .unwrap_err()
         .to_string();
         assert!(error.contains("expected `settings`"), "{error}");
+    }
+
+    #[test]
+    fn spatial_layers_are_named_by_their_axes() {
+        let code = |input| describe(input).map(|tokens| tokens.to_string());
+        let conv = code(parse_quote!(
+            #[describe(spatial)]
+            struct Conv<const N: usize>;
+        ))
+        .unwrap();
+        assert!(conv.contains("\"Conv2d\"") && conv.contains("spatial_axes"), "{conv}");
+        let dropout = code(parse_quote!(
+            #[describe(spatial = "Dropout")]
+            struct Other<const N: usize>;
+        ))
+        .unwrap();
+        assert!(dropout.contains("\"Dropout3d\""), "{dropout}");
+        assert!(
+            code(parse_quote!(
+                #[describe(spatial)]
+                struct Conv;
+            ))
+            .is_err()
+        );
     }
 }

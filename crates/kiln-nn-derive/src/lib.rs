@@ -32,8 +32,13 @@ pub fn derive_module(input: TokenStream) -> TokenStream {
     expand::module(input).unwrap_or_else(Error::into_compile_error).into()
 }
 
-/// Implements `kiln_nn::Describe` with its defaults: the layer's name is the type's. With `#[describe(settings)]` on the struct,
-/// its config is what serde writes of it, from which a saved model is made again.
+/// Implements `kiln_nn::Describe` with its defaults: the layer's name is the type's.
+///
+/// On the struct:
+/// * `#[describe(settings)]`: its config is what serde writes of it, from which a saved model is made again.
+/// * `#[describe(spatial)]`: it goes over as many spatial axes as its const parameter says, and is called by them: `Conv2d`;
+///   `#[describe(spatial = "Dropout")]` where its own name is another.
+/// * `#[describe(elementwise)]`: its FLOPs are 0, as nothing is multiplied by weights.
 #[proc_macro_derive(Describe, attributes(describe, module))]
 pub fn derive_describe(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);

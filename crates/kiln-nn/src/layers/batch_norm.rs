@@ -1,13 +1,12 @@
 //! Batch normalization.
 
-use super::scale_shift::{ScaleShift, already_built};
+use super::scale_shift::{ScaleShift, already_built, norm_settings};
 use super::spatial::by_axes;
 use super::weights::unbuilt;
-use crate::{Activation, Buffer, Ctx, Describe, Init, Layer, Module, Param, settings};
+use crate::{Activation, Buffer, Ctx, Describe, Init, Layer, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 /// activation((x − mean) / √(variance + ε) · weight + bias), by channel of x (N, C, D…) (Ioffe and Szegedy 2015). In training
 /// mean and variance are those of the batch; in evaluation, running averages of them. [`BatchNorm1d`], [`BatchNorm2d`] and
@@ -28,7 +27,8 @@ use serde_json::Value as Json;
 ///     .push(Conv2d::new(64, 3).use_bias(false))
 ///     .push(BatchNorm2d::new().activation(Activation::Relu));
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct BatchNorm<const N: usize> {
     #[module(flatten)]
     #[serde(skip)]
@@ -91,25 +91,13 @@ impl<const N: usize> BatchNorm<N> {
         self
     }
 
-    /// ε, added to the variance.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
+    norm_settings!(epsilon of "variance", factors of "(C,)");
 
     /// The weight of the batch in the running averages, from 0 to 1, as PyTorch counts it: what Keras calls momentum is 1
     /// less this.
     #[must_use]
     pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = momentum;
-        self
-    }
-
-    /// Whether there are a weight and a bias; there are by default.
-    #[must_use]
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
         self
     }
 
@@ -126,16 +114,6 @@ impl<const N: usize> BatchNorm<N> {
     pub fn activation(mut self, activation: Activation) -> Self {
         self.activation = activation;
         self
-    }
-
-    /// The weight (C,), once built, where there is one.
-    pub fn weight(&self) -> Option<&Param> {
-        self.factors.weight.as_ref()
-    }
-
-    /// The bias (C,), once built, where there is one.
-    pub fn bias(&self) -> Option<&Param> {
-        self.factors.bias.as_ref()
     }
 
     /// Running mean and variance (C,), once built.
@@ -244,17 +222,5 @@ impl<const N: usize> Layer for BatchNorm<N> {
         expect::<N>("build", input, None)?;
         self.make(input, init)?;
         Ok(*input)
-    }
-}
-
-impl<const N: usize> Describe for BatchNorm<N> {
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"])
-    }
-    fn config(&self) -> Option<Json> {
-        settings(self)
     }
 }

@@ -2,11 +2,10 @@
 
 use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, padding, per_axis, sample_of, sizes};
 use super::weights::{Weights, weight_settings};
-use crate::{Ctx, Describe, Fans, Init, Layer, MaskRule, Module, settings};
+use crate::{Ctx, Describe, Fans, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{ConvOptions, Error, Padding, PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 /// How a kernel moves; in a description, its fields stand beside the layer's own.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -85,7 +84,8 @@ pub(super) fn one() -> usize {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct Conv<const N: usize> {
     #[module(flatten)]
     #[serde(flatten)]
@@ -183,17 +183,5 @@ impl<const N: usize> Layer for Conv<N> {
         self.make(input, init)?;
         let weight = self.weights.built("")?.value().shape();
         sample_of(&self.moves.options(self.groups).output_shape(&batch_of_one(input)?, weight)?)
-    }
-}
-
-impl<const N: usize> Describe for Conv<N> {
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["Conv1d", "Conv2d", "Conv3d"])
-    }
-    fn config(&self) -> Option<Json> {
-        settings(self)
     }
 }

@@ -3,11 +3,10 @@
 use super::conv::{Conv, Moves, move_settings};
 use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, sample_of, sizes};
 use super::weights::{Weights, weight_settings};
-use crate::{Activation, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, MaskRule, Module, settings};
+use crate::{Activation, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 /// Each channel of x (N, C, D…) convolved with `multiplier` kernels of its own: y (N, C·multiplier, P…), by W
 /// (C·multiplier, 1, K…). [`DepthwiseConv1d`] and [`DepthwiseConv2d`] are its names.
@@ -25,7 +24,8 @@ use serde_json::Value as Json;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct DepthwiseConv<const N: usize> {
     #[module(flatten)]
     #[serde(flatten)]
@@ -111,18 +111,6 @@ impl<const N: usize> Layer for DepthwiseConv<N> {
     }
 }
 
-impl<const N: usize> Describe for DepthwiseConv<N> {
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["DepthwiseConv1d", "DepthwiseConv2d", "DepthwiseConv3d"])
-    }
-    fn config(&self) -> Option<Json> {
-        settings(self)
-    }
-}
-
 /// A depthwise convolution and then one of size 1 across channels: nearly a [`Conv`] with a fraction of its weights and
 /// operations (Sifre 2014; Chollet, Xception, 2017). [`SeparableConv1d`] and [`SeparableConv2d`] are its names.
 ///
@@ -140,7 +128,8 @@ impl<const N: usize> Describe for DepthwiseConv<N> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct SeparableConv<const N: usize> {
     depthwise: DepthwiseConv<N>,
     pointwise: Conv<N>,
@@ -245,17 +234,5 @@ impl<const N: usize> Layer for SeparableConv<N> {
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         let between = init.layer("depthwise", &mut self.depthwise, input)?;
         init.layer("pointwise", &mut self.pointwise, &between)
-    }
-}
-
-impl<const N: usize> Describe for SeparableConv<N> {
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["SeparableConv1d", "SeparableConv2d", "SeparableConv3d"])
-    }
-    fn config(&self) -> Option<Json> {
-        settings(self)
     }
 }

@@ -1,12 +1,11 @@
 //! Dropout, of elements and of whole channels.
 
-use super::spatial::{by_axes, expect_batch, expect_sample};
-use crate::{Ctx, Describe, Init, Layer, Module, settings};
+use super::spatial::{expect_batch, expect_sample};
+use crate::{Ctx, Describe, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_math::Purpose;
 use kiln_tensor::{Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 /// In training, each element becomes 0 with probability `rate` and the others are divided by 1 − rate, so that the
 /// expected value stays (inverted dropout, as in Keras and PyTorch; Srivastava et al. 2014); at a rate of 1 all become 0.
@@ -55,7 +54,8 @@ impl Layer for Dropout {
 /// little away (Tompson et al. 2015). [`Dropout1d`] and [`Dropout2d`] are its names.
 ///
 /// PyTorch's `Dropout2d`, Keras's `SpatialDropout2D`.
-#[derive(Module, Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Copy, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial = "Dropout")]
 pub struct ChannelDropout<const N: usize> {
     rate: f64,
 }
@@ -92,17 +92,5 @@ impl<const N: usize> Layer for ChannelDropout<N> {
         checked(self.rate)?;
         expect_sample::<N>("dropout", input)?;
         Ok(*input)
-    }
-}
-
-impl<const N: usize> Describe for ChannelDropout<N> {
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["Dropout1d", "Dropout2d", "Dropout3d"])
-    }
-    fn config(&self) -> Option<Json> {
-        settings(self)
     }
 }

@@ -2,13 +2,11 @@
 
 use super::linear::affine;
 use crate::{
-    Activation, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Method, Module, Param, Sequence, Shapes, Value,
-    settings,
+    Activation, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Method, Module, Param, Sequence, Value,
 };
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 /// A vector for each token: (…) of i64 from 0 to `vocabulary` − 1 becomes (…, size).
 ///
@@ -27,7 +25,8 @@ use serde_json::Value as Json;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, elementwise)]
 pub struct Embedding {
     #[serde(skip)]
     weight: Option<Param>,
@@ -201,16 +200,5 @@ impl Layer for Embedding {
         let mut dims = input.to_vec();
         dims.push(self.size);
         Shape::new(&dims)
-    }
-}
-
-impl Describe for Embedding {
-    fn config(&self) -> Option<Json> {
-        settings(self)
-    }
-
-    /// Rows are looked up, nothing is multiplied.
-    fn flops(&self, _: &Shapes) -> u64 {
-        0
     }
 }

@@ -1,8 +1,8 @@
 //! Normalization of groups of channels of each sample.
 
-use super::scale_shift::ScaleShift;
+use super::scale_shift::{ScaleShift, norm_settings};
 use super::weights::unbuilt;
-use crate::{Ctx, Describe, Init, Layer, Module, Param};
+use crate::{Ctx, Describe, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -45,29 +45,7 @@ impl GroupNorm {
         Ok(self)
     }
 
-    /// ε, added to the variance.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Whether there are a weight and a bias; there are by default.
-    #[must_use]
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
-        self
-    }
-
-    /// The weight (C,), once built, where there is one.
-    pub fn weight(&self) -> Option<&Param> {
-        self.factors.weight.as_ref()
-    }
-
-    /// The bias (C,), once built, where there is one.
-    pub fn bias(&self) -> Option<&Param> {
-        self.factors.bias.as_ref()
-    }
+    norm_settings!(epsilon of "variance", factors of "(C,)");
 }
 
 /// The number of channels of a sample.
@@ -139,19 +117,7 @@ impl InstanceNorm {
         Ok(self)
     }
 
-    /// ε, added to the variance.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Whether there are a weight and a bias (C,); by default there are not.
-    #[must_use]
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
-        self
-    }
+    norm_settings!(epsilon of "variance", factors of "(C,)");
 }
 
 impl Layer for InstanceNorm {

@@ -1,11 +1,10 @@
 //! Pooling over windows.
 
-use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, padding, per_axis, sample_of};
-use crate::{Ctx, Describe, Init, Layer, MaskRule, Module, settings};
+use super::spatial::{batch_of_one, expect_batch, expect_sample, padding, per_axis, sample_of};
+use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Padding, PerAxis, PoolOptions, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 /// [`PoolOptions`] as they are written in a description.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -88,7 +87,8 @@ macro_rules! pool_settings {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct MaxPool<const N: usize> {
     #[module(skip)]
     #[serde(flatten)]
@@ -135,23 +135,12 @@ impl<const N: usize> Layer for MaxPool<N> {
     }
 }
 
-impl<const N: usize> Describe for MaxPool<N> {
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["MaxPool1d", "MaxPool2d", "MaxPool3d"])
-    }
-    fn config(&self) -> Option<Json> {
-        settings(self)
-    }
-}
-
 /// The mean of each window of x (N, C, D…). [`AvgPool1d`], [`AvgPool2d`] and [`AvgPool3d`] are its names.
 ///
 /// Explicit padding counts as zeros unless [`count_include_pad`](AvgPool::count_include_pad) says otherwise, as in PyTorch;
 /// `Padding::Same` never counts, as in Keras.
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct AvgPool<const N: usize> {
     #[module(skip)]
     #[serde(flatten)]
@@ -198,21 +187,10 @@ impl<const N: usize> Layer for AvgPool<N> {
     }
 }
 
-impl<const N: usize> Describe for AvgPool<N> {
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["AvgPool1d", "AvgPool2d", "AvgPool3d"])
-    }
-    fn config(&self) -> Option<Json> {
-        settings(self)
-    }
-}
-
 /// (Σ xᵖ)^(1/p) over each window of x (N, C, D…), PyTorch's `LPPool2d`: the sum for p = 1, closer to the maximum the larger
 /// p is. [`LpPool1d`] and [`LpPool2d`] are its names.
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct LpPool<const N: usize> {
     p: f64,
     #[module(skip)]
@@ -255,17 +233,5 @@ impl<const N: usize> Layer for LpPool<N> {
 
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         self.pooling.output::<N>("lp_pool", input)
-    }
-}
-
-impl<const N: usize> Describe for LpPool<N> {
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["LpPool1d", "LpPool2d", "LpPool3d"])
-    }
-    fn config(&self) -> Option<Json> {
-        settings(self)
     }
 }

@@ -1,11 +1,10 @@
 //! Images made larger: by zeros around them, or by more pixels.
 
-use super::spatial::{by_axes, expect_batch, expect_sample, padding, per_axis, sizes};
-use crate::{Ctx, Describe, Init, Layer, MaskRule, Module, settings};
+use super::spatial::{expect_batch, expect_sample, padding, per_axis, sizes};
+use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Padding, PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
 
 /// Zeros before and after each spatial axis of x (N, C, D…). [`ZeroPad1d`] and [`ZeroPad2d`] are its names.
 ///
@@ -20,7 +19,8 @@ use serde_json::Value as Json;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct ZeroPad<const N: usize> {
     #[module(skip)]
     #[serde(with = "padding")]
@@ -75,18 +75,6 @@ impl<const N: usize> Layer for ZeroPad<N> {
     }
 }
 
-impl<const N: usize> Describe for ZeroPad<N> {
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["ZeroPad1d", "ZeroPad2d", "ZeroPad3d"])
-    }
-    fn config(&self) -> Option<Json> {
-        settings(self)
-    }
-}
-
 /// x (N, C, D…) with more elements along each spatial axis, each that of the nearest below, or by linear interpolation of
 /// the two around it. [`Upsample1d`] and [`Upsample2d`] are its names.
 ///
@@ -104,7 +92,8 @@ impl<const N: usize> Describe for ZeroPad<N> {
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct Upsample<const N: usize> {
     #[module(skip)]
     size: Size,
@@ -203,17 +192,5 @@ impl<const N: usize> Layer for Upsample<N> {
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         expect_sample::<N>("upsample", input)?;
         Shape::new(&[&input[..1], &self.sizes(&input[1..])?].concat())
-    }
-}
-
-impl<const N: usize> Describe for Upsample<N> {
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["Upsample1d", "Upsample2d", "Upsample3d"])
-    }
-    fn config(&self) -> Option<Json> {
-        settings(self)
     }
 }
