@@ -1,4 +1,4 @@
-//! An epoch of shuffled batches of images, by number of workers; augmented batches.
+//! An epoch of shuffled batches of images, by number of workers; gathers; augmented batches.
 
 // Fixed sizes fit, and criterion's macros write functions without documentation.
 #![allow(clippy::unwrap_used, missing_docs)]
@@ -28,6 +28,25 @@ fn epochs(c: &mut Criterion) {
     group.finish();
 }
 
+/// Batches of 32 images of 784 bytes from 60,000, in random order: a gather alone.
+fn gathers(c: &mut Criterion) {
+    let data = ImageDataset::new(vec![7; 60_000 * 784], vec![3; 60_000], &[28, 28], 10).unwrap();
+    let mut first = 0;
+    let mut group = c.benchmark_group("gather");
+    group.throughput(Throughput::Bytes(32 * 784));
+    group.bench_function("32 rows of 784 bytes", |bench| {
+        bench.iter_custom(|times| {
+            in_team(times, || {
+                first = (first + 7919) % 60_000;
+                let drawn: [usize; 64] = std::array::from_fn(|i| (first + i * 15_485_863) % 60_000);
+                let (indices, upcoming) = drawn.split_at(32);
+                data.batch(indices, upcoming, &Device::cpu()).unwrap()
+            })
+        });
+    });
+    group.finish();
+}
+
 /// A batch of the AlexNet listing's images, augmented as there and in other ways.
 fn augmented(c: &mut Criterion) {
     let data = ImageDataset::new(vec![7; 640 * 3072], vec![3; 640], &[3, 32, 32], 10).unwrap();
@@ -49,5 +68,5 @@ fn augmented(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, epochs, augmented);
+criterion_group!(benches, epochs, gathers, augmented);
 criterion_main!(benches);

@@ -6,7 +6,8 @@ macro_rules! modules {
     ($($module:ident)+) => {
         $(pub mod $module;)+
 
-        /// The entries of every kernel, those of [`elementwise`] apart, which has a list for each operation.
+        /// The entries of every kernel, those of [`elementwise`], of recurrent cells and of [`update`] apart, which have a list for each
+        /// operation, cell and rule.
         #[cfg(not(target_arch = "nvptx64"))]
         const FAMILIES: &[cuda_std::Families] = &[$($module::KERNELS),+];
     };
@@ -27,7 +28,6 @@ modules! {
     reduce
     scatter
     softmax
-    update
 }
 
 pub mod elementwise;
@@ -39,6 +39,7 @@ mod place;
 #[cfg(not(target_arch = "nvptx64"))]
 mod ptx;
 pub mod tile;
+pub mod update;
 pub mod window;
 
 #[cfg(not(target_arch = "nvptx64"))]
@@ -48,7 +49,7 @@ pub use ptx::{PTX, Ptx};
 #[cfg(not(target_arch = "nvptx64"))]
 pub fn entries() -> impl Iterator<Item = &'static cuda_std::KernelInfo> {
     use elementwise::{binary, integers, unary};
-    let elementwise = [unary::KERNELS, binary::KERNELS, &[integers::KERNELS]];
-    let modules = [FAMILIES].into_iter().chain(elementwise).flatten();
+    let lists = [unary::KERNELS, binary::KERNELS, &[integers::KERNELS], recurrent::CELLS];
+    let modules = [FAMILIES, update::KERNELS].into_iter().chain(lists).flatten();
     modules.copied().flatten().copied().flatten().copied().flatten()
 }

@@ -14,8 +14,6 @@ pub trait GpuFloat: Real + DeviceCopy + Shuffle + PartialOrd + AddAssign + MulAs
     const INFINITY: Self;
     /// −∞
     const NEG_INFINITY: Self;
-    /// The smallest normal number.
-    const LEAST: f64;
 
     /// Whether it is neither infinite nor NaN.
     fn is_finite(self) -> bool;
@@ -31,7 +29,6 @@ macro_rules! number {
             const ONE: Self = 1.0;
             const INFINITY: Self = $T::INFINITY;
             const NEG_INFINITY: Self = $T::NEG_INFINITY;
-            const LEAST: f64 = $T::MIN_POSITIVE as f64;
 
             #[inline(always)]
             fn is_finite(self) -> bool {

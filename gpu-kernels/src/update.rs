@@ -1,9 +1,12 @@
-//! Optimizer steps. What changes every step lies in device memory: `step` is (learning rate, number of the step from 1).
+//! Optimizer steps, generated from kiln-math's list of rules: a kernel of each rule for f32, for f64, and for types that differ.
+//!
+//! What changes every step lies in device memory: the constants, which the host has computed, and whether the step is made.
 
 use crate::number::GpuFloat;
 use crate::place::THREADS;
 use cuda_std::*;
-use kiln_math::update;
+use half::{bf16, f16};
+use kiln_math::update::{CONSTANTS, Constants, MAX_STATES, Rule, States};
 
 /// Tensors that one launch updates at most.
 pub const SLOTS: usize = 16;
@@ -23,18 +26,31 @@ pub fn by_block(blocks: usize) -> Geometry {
     Geometry::cover(blocks.saturating_mul(THREADS as usize), THREADS)
 }
 
+/// Elements of a mixed step are f32.
+pub const F32: u32 = 0;
+/// Elements of a mixed step are f16.
+pub const F16: u32 = 1;
+/// Elements of a mixed step are bf16.
+pub const BF16: u32 = 2;
+
 parameters! {
-    /// A tensor that is updated, with its gradient and its states; a state that the rule does not have is empty.
+    /// A tensor that is updated, with its gradient and its states; a state that is not kept is empty.
+    ///
+    /// In a mixed step all are given as `u16`, of which an f32 is two.
     pub struct Slot<T: DeviceCopy> {
         parameter: GlobalMut<T>,
         gradient: Global<T>,
-        states: [GlobalMut<T>; 2],
+        states: [GlobalMut<T>; MAX_STATES],
+        /// In a mixed step the kinds of parameter, gradient and states, 4 bits each.
+        kinds: u32,
+        /// Which row of the constants is its.
+        row: u32,
         /// The number of its first block in the grid; the blocks of the next slot come after its own.
         first_block: u64,
     }
 }
 
-impl<T: GpuFloat> Slot<T> {
+impl<T: DeviceCopy> Slot<T> {
     /// The slot of the thread's block.
     #[inline(always)]
     fn of_thread(slots: &[Self; SLOTS]) -> Self {
@@ -48,64 +64,170 @@ impl<T: GpuFloat> Slot<T> {
         own
     }
 
-    /// The thread's elements, neighbors of which are other threads'.
+    /// The constants of the slot.
     #[inline(always)]
-    fn each(&self, mut update: impl FnMut(usize)) {
+    fn constants<C: DeviceCopy>(&self, rows: Global<C>) -> Constants<C> {
+        let first = self.row as usize * CONSTANTS;
+        core::array::from_fn(|i| rows.get(first + i))
+    }
+
+    /// The thread's elements of so many, neighbors of which are other threads'.
+    #[inline(always)]
+    fn each(&self, elements: usize, mut step: impl FnMut(usize)) {
         let block = block_idx_x() as usize - self.first_block as usize;
         let first = block * EACH * THREADS as usize + thread_idx_x() as usize;
         for n in 0..EACH {
             let i = first + n * THREADS as usize;
-            if i < self.parameter.len() {
-                update(i);
+            if i < elements {
+                step(i);
             }
+        }
+    }
+
+    /// Whether state `at` is kept; of a rule that always does, this is a constant.
+    #[inline(always)]
+    fn keeps<R: Rule>(&self, at: usize) -> bool {
+        at < R::ALWAYS || at < R::STATES.len() && !self.states[at].is_empty()
+    }
+
+    /// The states that `read` gives, 0 where they are not kept.
+    #[inline(always)]
+    fn states<R: Rule, C: GpuFloat>(&self, read: impl Fn(usize) -> C) -> States<C> {
+        core::array::from_fn(|at| if self.keeps::<R>(at) { read(at) } else { C::ZERO })
+    }
+}
+
+impl Slot<u16> {
+    /// Of what kind a tensor is: the parameter (0), the gradient (1), or a state (from 2).
+    #[inline(always)]
+    fn kind(&self, tensor: usize) -> u32 {
+        (self.kinds >> (4 * tensor)) & 0xf
+    }
+}
+
+/// An element of this kind.
+#[inline(always)]
+fn wide(kind: u32, i: usize, half: impl Fn(usize) -> u16) -> f32 {
+    match kind {
+        F16 => f16::from_bits(half(i)).to_f32(),
+        BF16 => bf16::from_bits(half(i)).to_f32(),
+        _ => f32::from_bits(u32::from(half(2 * i)) | u32::from(half(2 * i + 1)) << 16),
+    }
+}
+
+/// Writes an element of this kind, rounded.
+#[inline(always)]
+fn narrow(to: GlobalMut<u16>, kind: u32, i: usize, value: f32) {
+    match kind {
+        F16 => to.set(i, f16::from_f32(value).to_bits()),
+        BF16 => to.set(i, bf16::from_f32(value).to_bits()),
+        _ => {
+            to.set(2 * i, value.to_bits() as u16);
+            to.set(2 * i + 1, (value.to_bits() >> 16) as u16);
         }
     }
 }
 
-parameters! {
-    /// The constants of Adam, or of AdamW where `decoupled` is not 0.
-    pub struct AdamSettings { beta1: f64, beta2: f64, epsilon: f64, weight_decay: f64, decoupled: u32 }
-}
+macro_rules! rules {
+    ($({ $doc:literal, $rule:ident, $method:ident })+) => {
+        $(#[doc = $doc] pub mod $method {
+            use super::*;
+            use kiln_math::update::$rule;
 
-parameters! {
-    /// The constants of stochastic gradient descent.
-    pub struct SgdSettings { momentum: f64, dampening: f64, weight_decay: f64, nesterov: u32 }
-}
+            kernels! {
+                /// One step over up to [`SLOTS`] tensors. `constants` are rows of [`CONSTANTS`]; where `apply` is given and 0, nothing
+                /// is written.
+                #[name = stringify!($method)]
+                #[max_threads = THREADS]
+                pub fn update<T: GpuFloat>(slots: [Slot<T>; SLOTS], constants: Global<T>, apply: Global<u8>) for [f32, f64] {
+                    let slot = Slot::of_thread(&slots);
+                    let Slot { parameter, gradient, states, .. } = slot;
+                    if apply.is_empty() || apply.get(0) != 0 {
+                        let constants = slot.constants(constants);
+                        slot.each(parameter.len(), |i| {
+                            let given = slot.states::<$rule, T>(|at| states[at].get(i));
+                            let (p, after) = $rule::element(parameter.get(i), gradient.get(i), given, &constants);
+                            parameter.set(i, p);
+                            for at in 0..MAX_STATES {
+                                if slot.keeps::<$rule>(at) {
+                                    states[at].set(i, after[at]);
+                                }
+                            }
+                        });
+                    }
+                }
 
-kernels! {
-    /// Adam or AdamW, whose states are the moments m and v.
-    #[max_threads = THREADS]
-    pub fn adam<T: GpuFloat>(slots: [Slot<T>; SLOTS], step: Global<f64>, settings: AdamSettings) for [f32, f64] {
-        let slot = Slot::of_thread(&slots);
-        let Slot { parameter, gradient, states: [m, v], .. } = slot;
-        let (learning_rate, number) = (step.get(0), step.get(1));
-        let AdamSettings { beta1, beta2, epsilon, weight_decay, decoupled } = settings;
-        let settings = update::AdamSettings { beta1, beta2, epsilon, weight_decay, decoupled: decoupled != 0 };
-        let constants = settings.at(learning_rate, number, T::LEAST).map(T::constant);
-        slot.each(|i| {
-            let (np, nm, nv) = update::adam(parameter.get(i), gradient.get(i), m.get(i), v.get(i), &constants);
-            parameter.set(i, np);
-            m.set(i, nm);
-            v.set(i, nv);
-        });
-    }
-
-    /// Stochastic gradient descent, whose first state is the velocity, where there is momentum.
-    #[max_threads = THREADS]
-    pub fn sgd<T: GpuFloat>(slots: [Slot<T>; SLOTS], step: Global<f64>, settings: SgdSettings) for [f32, f64] {
-        let slot = Slot::of_thread(&slots);
-        let Slot { parameter, gradient, states: [v, _], .. } = slot;
-        let (learning_rate, number) = (step.get(0), step.get(1));
-        let SgdSettings { momentum, dampening, weight_decay, nesterov } = settings;
-        let settings = update::SgdSettings { momentum, dampening, weight_decay, nesterov: nesterov != 0 };
-        let constants = settings.at(learning_rate, number, T::LEAST).map(T::constant);
-        slot.each(|i| {
-            let velocity = if v.is_empty() { T::ZERO } else { v.get(i) };
-            let (np, nv) = update::sgd(parameter.get(i), gradient.get(i), velocity, &constants);
-            parameter.set(i, np);
-            if !v.is_empty() {
-                v.set(i, nv);
+                /// The same, where parameter, gradient and states may be of different types: f32, f16 or bf16.
+                #[name = concat!(stringify!($method), "_mixed")]
+                #[max_threads = THREADS]
+                pub fn mixed(slots: [Slot<u16>; SLOTS], constants: Global<f32>, apply: Global<u8>) {
+                    let slot = Slot::of_thread(&slots);
+                    let Slot { parameter, gradient, states, .. } = slot;
+                    if apply.is_empty() || apply.get(0) != 0 {
+                        let constants = slot.constants(constants);
+                        let halves = if slot.kind(0) == F32 { 2 } else { 1 };
+                        slot.each(parameter.len() / halves, |i| {
+                            let given = slot.states::<$rule, f32>(|at| wide(slot.kind(2 + at), i, |i| states[at].get(i)));
+                            let p = wide(slot.kind(0), i, |i| parameter.get(i));
+                            let g = wide(slot.kind(1), i, |i| gradient.get(i));
+                            let (p, after) = $rule::element(p, g, given, &constants);
+                            narrow(parameter, slot.kind(0), i, p);
+                            for at in 0..MAX_STATES {
+                                if slot.keeps::<$rule>(at) {
+                                    narrow(states[at], slot.kind(2 + at), i, after[at]);
+                                }
+                            }
+                        });
+                    }
+                }
             }
-        });
-    }
+        })+
+
+        #[cfg(not(target_arch = "nvptx64"))]
+        mod host {
+            use super::*;
+            use kiln_math::UpdateRule;
+
+            /// The entries of each rule's kernel.
+            pub const KERNELS: &[Families] = &[$($method::KERNELS),+];
+
+            /// Launches one step of a rule over the slots, which have so many blocks, in one type.
+            ///
+            /// # Errors
+            /// The launcher's.
+            pub fn launch<T: GpuFloat>(
+                launcher: &dyn Launcher,
+                rule: UpdateRule,
+                (slots, blocks): ([Slot<T>; SLOTS], usize),
+                constants: Global<T>,
+                apply: Global<u8>,
+            ) -> Result<(), LaunchError>
+            where
+                $($method::update<T>: Kernel),+
+            {
+                match rule {
+                    $(UpdateRule::$rule => $method::update { slots, constants, apply }.launch(launcher, by_block(blocks)),)+
+                }
+            }
+
+            /// Launches one step of a rule over the slots, which have so many blocks, in types that may differ.
+            ///
+            /// # Errors
+            /// The launcher's.
+            pub fn launch_mixed(
+                launcher: &dyn Launcher,
+                rule: UpdateRule,
+                (slots, blocks): ([Slot<u16>; SLOTS], usize),
+                constants: Global<f32>,
+                apply: Global<u8>,
+            ) -> Result<(), LaunchError> {
+                match rule {
+                    $(UpdateRule::$rule => $method::mixed { slots, constants, apply }.launch(launcher, by_block(blocks)),)+
+                }
+            }
+        }
+        #[cfg(not(target_arch = "nvptx64"))]
+        pub use host::{KERNELS, launch, launch_mixed};
+    };
 }
+kiln_math::for_each_rule!(rules);

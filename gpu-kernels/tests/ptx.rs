@@ -43,3 +43,21 @@ fn a_device_gets_the_ptx_that_it_can_run() {
     assert!(target((7, 5)).is_err_and(|error| error.starts_with("the GPU has compute capability 7.5")));
     assert!(target((0, 0)).is_err());
 }
+
+/// The constants of a step are computed on the host: an update in f32 has no instruction of f64, which is many times slower on most
+/// cards.
+#[test]
+fn updates_in_f32_compute_in_f32() {
+    for capability in [(8, 0), (9, 0)] {
+        let mut seen = 0;
+        for entry in PTX.text(capability).unwrap().split(".visible .entry ").skip(1) {
+            let name = entry.split('(').next().unwrap();
+            let single = name.strip_suffix("_f32").or(name.strip_suffix("_mixed"));
+            if kiln_math::UpdateRule::ALL.iter().any(|rule| Some(rule.kernel()) == single) {
+                assert!(!entry.contains("f64"), "{name}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 2 * kiln_math::UpdateRule::ALL.len());
+    }
+}

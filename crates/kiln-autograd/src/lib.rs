@@ -6,13 +6,12 @@ mod grad_check;
 mod graph;
 mod ops;
 mod origin;
-mod traced;
 mod uses;
 mod var;
 
 pub use backward::{Backward, Gradients, Inputs, grad};
 pub use function::Function;
 pub use grad_check::{grad_check, grad_grad_check};
-pub use ops::{CustomFunction, RecurrentOutput, RecurrentVars};
+pub use ops::{CustomFunction, RecurrentOptions, RecurrentOutput};
 pub use origin::{Origin, Squash};
 pub use var::{Leaf, LeafId, Var};

@@ -40,8 +40,8 @@ fn main() {
     let isa = Isa::best();
     let cells = [
         ("lstm", RecurrentCell::Lstm),
-        ("gru", RecurrentCell::Gru { reset_after: true }),
-        ("gru, reset before", RecurrentCell::Gru { reset_after: false }),
+        ("gru", RecurrentCell::Gru),
+        ("gru, reset before", RecurrentCell::GruResetBefore),
         ("tanh", RecurrentCell::Tanh),
     ];
     for [steps, batch, inputs, hidden] in [[28, 64, 28, 128], [128, 32, 256, 512]] {
@@ -50,7 +50,7 @@ fn main() {
             let rows = steps * batch;
             let x = numbers(rows * inputs);
             let (w, weight) = (numbers(width * inputs), numbers(width * hidden));
-            let (bias, zeros) = (numbers(hidden), vec![0.0; batch * hidden]);
+            let (own, zeros) = (numbers(cell.unit_weights() * hidden), vec![0.0; batch * hidden]);
             let c0 = if cell.has_cell_state() { &zeros[..] } else { &[] };
             let s = Sequence {
                 cell,
@@ -59,7 +59,7 @@ fn main() {
                 hidden,
                 reverse: false,
                 weight: &weight,
-                bias: Some(&bias),
+                unit_weights: &own,
                 mask: None,
                 keep: None,
                 h0: &zeros,
@@ -71,7 +71,7 @@ fn main() {
             let mut workspace = vec![0.0; recurrent::forward_workspace(isa, &s)];
             let mut back = vec![0.0; recurrent::backward_workspace(isa, &s)];
             let mut dgates = vec![0.0; rows * width];
-            let mut dinner = vec![0.0; rows * hidden];
+            let (mut dproduct, mut down) = (vec![0.0; rows * hidden], vec![0.0; own.len() * batch]);
             let (mut dh, mut dc) = (zeros.clone(), c0.to_vec());
             let (mut dw, mut dw_in) = (vec![0.0_f32; width * hidden], vec![0.0_f32; width * inputs]);
             let dy = numbers(rows * hidden);
@@ -87,7 +87,13 @@ fn main() {
                         last_grad: None,
                         cell_grad: None,
                     };
-                    let out = Gradients { gates: &mut dgates, inner: &mut dinner, h0: &mut dh, c0: &mut dc };
+                    let out = Gradients {
+                        gates: &mut dgates,
+                        product: &mut dproduct,
+                        h0: &mut dh,
+                        c0: &mut dc,
+                        unit_weights: &mut down,
+                    };
                     recurrent::backward(isa, &s, &incoming, out, &mut back);
                 });
                 let gradients = (&dgates[..], rows, width);

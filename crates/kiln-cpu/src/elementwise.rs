@@ -1,13 +1,12 @@
 //! Elementwise operations from kiln-math's lists: values, gradients, comparisons, selection.
 //!
-//! Every operation is compiled once per instruction set and number type, over contiguous blocks; see [`crate::operand`] for
-//! how strided operands and half types come to be such. Large operands are cut into chunks for the team; an element's value
+//! Every operation is compiled once per instruction set and number type, over contiguous blocks (`operand/number.rs`); see
+//! [`crate::operand`] for how strided operands and half types come to be such. Large operands are cut into chunks for the team; an element's value
 //! depends on nothing but its operands, so neither on the cut.
 
 use crate::operand::{BLOCK, Blocks, Number, Odometer, Output, Room, Stored, Strided};
-use crate::{Isa, Kernel, Simd, check, team};
-use kiln_math::{Binary, BinaryOp, Unary, UnaryOp, ops};
-use std::marker::PhantomData;
+use crate::{Isa, check, team};
+use kiln_math::{BinaryOp, UnaryOp};
 
 /// Below this many elements a second thread costs more than it saves (about 10 µs of the cheapest operations).
 const PARALLEL: usize = 1 << 16;
@@ -28,69 +27,6 @@ fn share_out(elements: usize, chunk: &(dyn Fn(usize, usize) + Sync)) {
     let size = elements.div_ceil(4 * team::threads()).next_multiple_of(BLOCK).max(PARALLEL / 4);
     team::parallel(elements.div_ceil(size), |i| chunk(i * size, size.min(elements - i * size)));
 }
-
-/// f over a contiguous block. Plain loops over slices: the compiler makes vector code of them for each instruction set, and
-/// knows that the output is apart from the inputs.
-struct Map1<'a, T, Op>(&'a mut [T], [T; 2], &'a [T], PhantomData<Op>);
-struct Slope<'a, T, Op>(&'a mut [T], [T; 2], [&'a [T]; 3], PhantomData<Op>);
-struct Map2<'a, T, Op>(&'a mut [T], [&'a [T]; 2], PhantomData<Op>);
-
-impl<T: Number, Op: Unary> Kernel for Map1<'_, T, Op> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self) {
-        let p = self.1.map(T::enter::<S>);
-        for (y, x) in self.0.iter_mut().zip(self.2) {
-            *y = T::leave::<S>(Op::f(x.enter::<S>(), p));
-        }
-    }
-}
-
-impl<T: Number, Op: Unary> Kernel for Slope<'_, T, Op> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self) {
-        let (p, [x, y, dy]) = (self.1.map(T::enter::<S>), self.2);
-        for (((dx, x), y), dy) in self.0.iter_mut().zip(x).zip(y).zip(dy) {
-            *dx = T::leave::<S>(dy.enter::<S>() * Op::df(x.enter::<S>(), y.enter::<S>(), p));
-        }
-    }
-}
-
-impl<T: Number, Op: Binary> Kernel for Map2<'_, T, Op> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self) {
-        let [a, b] = self.1;
-        for ((y, a), b) in self.0.iter_mut().zip(a).zip(b) {
-            *y = T::leave::<S>(Op::f(a.enter::<S>(), b.enter::<S>()));
-        }
-    }
-}
-
-macro_rules! unary_dispatch {
-    ($({ $doc:literal, $op:ident, $method:ident, ($($param:ident),*) })+) => {
-        /// f over a block, for the operation and the instruction set.
-        pub(crate) fn unary_block<T: Number>(isa: Isa, op: UnaryOp, p: [T; 2], out: &mut [T], x: &[T]) {
-            match op { $(UnaryOp::$op => isa.run(Map1::<T, ops::$op>(out, p, x, PhantomData))),+ }
-        }
-        /// dy · f′ over a block.
-        pub(crate) fn slope_block<T: Number>(isa: Isa, op: UnaryOp, p: [T; 2], out: &mut [T], inputs: [&[T]; 3]) {
-            match op { $(UnaryOp::$op => isa.run(Slope::<T, ops::$op>(out, p, inputs, PhantomData))),+ }
-        }
-    };
-}
-kiln_math::for_each_unary!(unary_dispatch);
-
-macro_rules! binary_dispatch {
-    ($({ $doc:literal, $op:ident, $method:ident })+) => {
-        /// f over two blocks.
-        pub(crate) fn binary_block<T: Number>(isa: Isa, op: BinaryOp, out: &mut [T], inputs: [&[T]; 2]) {
-            match op { $(BinaryOp::$op => isa.run(Map2::<T, ops::$op>(out, inputs, PhantomData))),+ }
-        }
-    };
-}
-kiln_math::for_each_binary!(binary_dispatch);
 
 /// Writes a block from N blocks of equal length.
 type BlockFn<'f, T, const N: usize> = dyn Fn(&mut [T], [&[T]; N]) + Sync + 'f;

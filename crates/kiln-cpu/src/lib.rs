@@ -11,10 +11,10 @@ pub mod pool;
 pub mod random;
 pub mod recurrent;
 pub mod reduce;
+pub mod rows;
 pub mod softmax;
 pub mod team;
 pub mod update;
-pub mod warp;
 
 mod check;
 mod isa;

@@ -114,34 +114,29 @@ pub fn normal_f64(out: &mut [f64], draw: Draw, mean: f64, std: f64) {
     }
 }
 
-/// out = x / (1 − rate) where uniform number i of the draw is at least `rate`; else 0. `out` may be `x`.
+/// out = x / (1 − rate) where uniform number i of the draw is at least `rate`; else 0.
 ///
 /// # Panics
 /// Where `x` has another number of elements than `out`.
-pub fn dropout<T: Number>(isa: Isa, out: &mut Output<'_, T>, x: &[T], draw: Draw, rate: f64) {
+pub fn dropout<T: Number>(isa: Isa, out: &mut [T], x: &[T], draw: Draw, rate: f64) {
     check::length("dropout", "x", x.len(), out.len());
-    let out = &*out;
+    let to = Output::from_slice(out);
     let scale = T::from_f64(kept_scale(rate));
     // A uniform f32 of 24 bits is compared with the rate in f32, as a device does that has no dropout of its own; here as
     // integers: fraction · 2²⁴ ≥ ⌈rate · 2²⁴⌉.
     let threshold = ((f64::from(rate as f32) * 16_777_216.0).ceil() as u64) << 8;
-    let first = Input(x.as_ptr());
-    in_chunks(out.len(), |start, count| {
+    in_chunks(to.len(), |start, count| {
         words(isa, draw, start, count, |at, words| {
-            isa.run(Keep {
-                out: out.first().wrapping_add(at),
-                x: first.get().wrapping_add(at),
-                words,
-                threshold,
-                scale,
-            });
+            // SAFETY: within this chunk's own part.
+            let out = unsafe { to.part(at, words.len()) };
+            isa.run(Keep { out, x: &x[at..at + words.len()], words, threshold, scale });
         });
     });
 }
 
 struct Keep<'a, T> {
-    out: *mut T,
-    x: *const T,
+    out: &'a mut [T],
+    x: &'a [T],
     words: &'a [u32],
     threshold: u64,
     scale: T,
@@ -152,22 +147,9 @@ impl<T: Number> Kernel for Keep<'_, T> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let scale = self.scale.enter::<S>();
-        for (i, &word) in self.words.iter().enumerate() {
-            // SAFETY: element i of x and of the output belong to this chunk, as many as there are words.
-            unsafe {
-                let kept = T::leave::<S>((*self.x.add(i)).enter::<S>() * scale);
-                *self.out.add(i) = if u64::from(word) >= self.threshold { kept } else { T::default() };
-            }
+        for ((to, &x), &word) in self.out.iter_mut().zip(self.x).zip(self.words) {
+            let kept = T::leave::<S>(x.enter::<S>() * scale);
+            *to = if u64::from(word) >= self.threshold { kept } else { T::default() };
         }
-    }
-}
-
-/// A pointer that several threads read their own parts of.
-struct Input<T>(*const T);
-// SAFETY: only read, as a `&[T]` would be.
-unsafe impl<T: Sync> Sync for Input<T> {}
-impl<T> Input<T> {
-    fn get(&self) -> *const T {
-        self.0
     }
 }

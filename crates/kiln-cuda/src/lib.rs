@@ -3,6 +3,8 @@
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod backend;
 #[cfg(any(feature = "sim", feature = "cuda"))]
+mod counts;
+#[cfg(any(feature = "sim", feature = "cuda"))]
 mod custom;
 #[cfg(feature = "cuda")]
 mod driver;

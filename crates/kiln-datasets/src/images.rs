@@ -2,8 +2,10 @@
 
 use crate::augment::{Augmented, Transform, shares};
 use crate::normalize::{ChannelStatistics, Normalization, Samplewise};
+use crate::rows::{Rows, gather_normalized};
 use crate::{Augmentation, Batch, Dataset, Pass};
-use kiln_cpu::{Isa, gather};
+use kiln_cpu::Isa;
+use kiln_cpu::rows::in_parts;
 use kiln_tensor::{Device, Error, ErrorKind, MAX_RANK, Result, Tensor};
 
 /// Images kept as bytes (a quarter of the memory of floats) with their labels.
@@ -190,7 +192,7 @@ impl ImageDataset {
         let mut dims = [0; MAX_RANK];
         dims[0] = indices.len();
         dims[1..=self.shape.len()].copy_from_slice(&self.shape);
-        let rows = gather::Rows { source: &self.pixels, width: self.shape.iter().product(), indices, upcoming };
+        let rows = Rows { source: &self.pixels, width: self.shape.iter().product(), indices, upcoming };
         let augmented = self.augmented.as_ref().zip(pass);
         let (transforms, size): (Vec<Transform>, _) = augmented.map_or_else(Default::default, |(augmented, pass)| {
             let &Augmented { ref augmentation, height, width, .. } = augmented;
@@ -227,10 +229,10 @@ impl ImageDataset {
         Ok(Batch::new(inputs, targets))
     }
 
-    fn write_plain(&self, to: &mut [f32], rows: gather::Rows<'_>) {
-        gather::gather_normalized(Isa::best(), to, rows, &self.normalization.planes);
+    fn write_plain(&self, to: &mut [f32], rows: Rows<'_>) {
+        gather_normalized(Isa::best(), to, rows, &self.normalization.planes);
         if self.normalization.samplewise.is_some() && rows.width > 0 {
-            gather::in_parts(to, rows.width, |_, part| {
+            in_parts(to, rows.width, |_, part| {
                 part.chunks_exact_mut(rows.width).for_each(|image| self.normalization.standardize(image));
             });
         }

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
 
 mod augment;
 mod batch;
@@ -20,14 +21,15 @@ mod labeled;
 mod loader;
 mod mnist;
 mod normalize;
+mod rows;
 mod sequences;
 mod split;
 mod subset;
 mod tensors;
 
 pub use augment::{
-    AUGMENTATIONS, Augmentation, Color, ColorJitter, CropWindow, Erasing, Mix, Rectangle, ResizedCrop, Shift,
-    Transform, Word, Zoom,
+    AUGMENTATIONS, Affine, Augmentation, Color, ColorJitter, CropWindow, Erasing, Fill, Mix, Planes, Rectangle,
+    ResizedCrop, Shift, Transform, Word, Zoom,
 };
 pub use batch::{Batch, Dataset, Pass};
 pub use catalog::{CATALOG, Content, Remote, Source, source};
@@ -38,7 +40,6 @@ pub use fashion_mnist::FashionMnist;
 pub use fetch::{FetchEvent, fetch, fetch_source};
 pub use idx::{Idx, read_idx};
 pub use images::ImageDataset;
-pub use kiln_cpu::warp::{Affine, Fill, Planes};
 pub use kmnist::Kmnist;
 pub use loader::{Epoch, Loader};
 pub use mnist::Mnist;

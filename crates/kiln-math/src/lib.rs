@@ -22,3 +22,4 @@ pub use ops::{Binary, BinaryOp, Unary, UnaryOp};
 pub use real::Real;
 pub use recurrent::RecurrentCell;
 pub use sums::{K_BLOCK, taps_in_block};
+pub use update::UpdateRule;

@@ -1,13 +1,13 @@
 //! What a layer carries from one batch to the next.
 
-use crate::{Module, Path, Segment, StateDict, Visitor, VisitorMut};
+use crate::StateDict;
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 use std::sync::{Mutex, PoisonError};
 
 /// Tensors that a layer carries from one batch to the next: the last states of a stateful recurrent layer.
 ///
 /// They are not learned and not part of `state_dict`, for they belong to a place in the data. A training that is saved in the
-/// middle of an epoch saves them too ([`Module::carried_states`]). A layer puts them away in its forward pass, hence the lock.
+/// middle of an epoch saves them too ([`Module::carried_states`](crate::Module::carried_states)). A layer puts them away in its forward pass, hence the lock.
 #[derive(Default, Debug)]
 pub struct Carried(Mutex<Vec<Tensor>>);
 
@@ -40,55 +40,20 @@ impl Clone for Carried {
     }
 }
 
-impl Module for Carried {
-    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
-        visitor.carried(self);
-    }
-    fn visit_mut<'m>(&'m mut self, _: &mut dyn VisitorMut<'m>) {}
-}
-
-/// Gathers them with their paths.
-#[derive(Default)]
-struct Gather<'m> {
-    path: Path,
-    found: Vec<(String, &'m Carried)>,
-}
-
-impl<'m> Visitor<'m> for Gather<'m> {
-    fn enter(&mut self, segment: Segment<'_>) {
-        self.path.push(segment);
-    }
-    fn leave(&mut self) {
-        self.path.pop();
-    }
-    fn parameter(&mut self, _: &'m crate::Param) {}
-    fn carried(&mut self, carried: &'m Carried) {
-        self.found.push((self.path.as_str().to_owned(), carried));
-    }
-}
-
-fn gather<M: Module + ?Sized>(module: &M) -> Vec<(String, &Carried)> {
-    let mut gather = Gather::default();
-    module.visit(&mut gather);
-    gather.found
-}
-
-/// See [`Module::carried_states`].
-pub(crate) fn states<M: Module + ?Sized>(module: &M) -> StateDict {
+/// See [`Module::carried_states`](crate::Module::carried_states).
+pub(crate) fn states(places: Vec<(String, &Carried)>) -> StateDict {
     let named = |(path, carried): (String, &Carried)| {
         let tensors = carried.get().into_iter().enumerate();
         tensors.map(move |(at, tensor)| (format!("{path}.{at}"), tensor)).collect::<Vec<_>>()
     };
-    gather(module).into_iter().flat_map(named).collect()
+    places.into_iter().flat_map(named).collect()
 }
 
-/// See [`Module::set_carried_states`].
-pub(crate) fn set<M: Module + ?Sized>(module: &M, states: &StateDict) -> Result<()> {
-    let places = gather(module);
-    let device = module.parameters().first().map_or_else(Device::cpu, |(_, first)| first.value().device().clone());
+/// See [`Module::set_carried_states`](crate::Module::set_carried_states).
+pub(crate) fn set(places: Vec<(String, &Carried)>, states: &StateDict, device: &Device) -> Result<()> {
     let of_place = |path: &str| -> Result<Vec<Tensor>> {
         let tensors = (0..).map_while(|at| states.get(&format!("{path}.{at}")));
-        tensors.map(|tensor| tensor.to_device(&device)).collect()
+        tensors.map(|tensor| tensor.to_device(device)).collect()
     };
     let found = places.iter().map(|(path, _)| of_place(path)).collect::<Result<Vec<_>>>()?;
     if found.iter().map(Vec::len).sum::<usize>() != states.len() {

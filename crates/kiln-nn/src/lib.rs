@@ -14,6 +14,7 @@ mod init;
 mod layer;
 pub mod layers;
 pub mod losses;
+pub mod models;
 mod module;
 mod orthogonal;
 mod param;
@@ -28,6 +29,7 @@ mod streams;
 mod summary;
 mod updates;
 mod value;
+mod visit;
 
 pub use activation::Activation;
 pub use carried::Carried;
@@ -41,7 +43,7 @@ pub use layer::{AnyLayer, Layer, MaskRule, Method, ShapeOf};
 pub use layers::*;
 pub use losses::all::*;
 pub use losses::{Counting, Loss};
-pub use module::{Module, Visitor, VisitorMut};
+pub use module::Module;
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
 pub use pattern::PathPattern;
@@ -50,6 +52,7 @@ pub use snapshot::Snapshot;
 pub use state::{StateDict, Unmatched};
 pub use stateful::Stateful;
 pub use value::{FromValue, IntoValue, Mask, SampleShape, Sequence, Shapes, Value};
+pub use visit::{Visitor, VisitorMut};
 
 // What the derive macros name.
 pub use kiln_autograd::Var;

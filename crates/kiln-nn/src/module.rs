@@ -1,7 +1,8 @@
-//! `Module`: what owns parameters and buffers, and how they are visited by path.
+//! `Module`: what owns parameters and buffers.
 
 use crate::state::{self, StateDict, Unmatched};
-use crate::{Buffer, Carried, Param, Path, Segment, carried};
+use crate::visit::{Visitor, VisitorMut, collect, collect_carried, collect_mut};
+use crate::{Buffer, Carried, Param, Segment, carried};
 use kiln_tensor::{DType, Device, Result, Shape, Tensor};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -29,17 +30,17 @@ pub trait Module {
 
     /// All parameters with their paths, in order.
     fn parameters(&self) -> Vec<(String, &Param)> {
-        state::collect(self).parameters
+        collect(|visitor| self.visit(visitor)).parameters
     }
 
     /// All parameters with their paths, in order, to be changed.
     fn parameters_mut(&mut self) -> Vec<(String, &mut Param)> {
-        state::collect_mut(self).parameters
+        collect_mut(|visitor| self.visit_mut(visitor)).parameters
     }
 
     /// All buffers with their paths, in order.
     fn buffers(&self) -> Vec<(String, &Buffer)> {
-        state::collect(self).buffers
+        collect(|visitor| self.visit(visitor)).buffers
     }
 
     /// The number of numbers that are learned, frozen ones included.
@@ -49,7 +50,7 @@ pub trait Module {
 
     /// Freezes all parameters and buffers (`false`), or lets training change them again.
     fn set_trainable(&mut self, trainable: bool) {
-        let all = state::collect_mut(self);
+        let all = collect_mut(|visitor| self.visit_mut(visitor));
         all.parameters.into_iter().for_each(|(_, parameter)| parameter.set_trainable(trainable));
         all.buffers.into_iter().for_each(|(_, buffer)| buffer.set_trainable(trainable));
     }
@@ -73,7 +74,7 @@ pub trait Module {
     /// # Errors
     /// A pattern that matches no path.
     fn freeze(&mut self, pattern: &str) -> Result<usize> {
-        state::set_trainable(self, "freeze", pattern, false)
+        state::set_trainable(collect_mut(|visitor| self.visit_mut(visitor)), "freeze", pattern, false)
     }
 
     /// Lets the parameters learn again whose paths match. Gives how many.
@@ -81,13 +82,13 @@ pub trait Module {
     /// # Errors
     /// A pattern that matches no path.
     fn unfreeze(&mut self, pattern: &str) -> Result<usize> {
-        state::set_trainable(self, "unfreeze", pattern, true)
+        state::set_trainable(collect_mut(|visitor| self.visit_mut(visitor)), "unfreeze", pattern, true)
     }
 
     /// The values of all parameters and buffers by path. Cheap: the tensors are shared, and they never change: a parameter whose
     /// tensor is shared moves to other memory with the next step.
     fn state_dict(&self) -> StateDict {
-        state::state_dict(self)
+        state::state_dict(collect(|visitor| self.visit(visitor)))
     }
 
     /// Copies a state dict into the memory of parameters and buffers; float types are converted to the parameter's own, values
@@ -97,13 +98,13 @@ pub trait Module {
     /// Where `strict`, names that are missing or unexpected, and shapes or types that differ. All of them are listed, and
     /// nothing is changed.
     fn load_state_dict(&mut self, state: &StateDict, strict: bool) -> Result<Unmatched> {
-        state::load(self, state, strict)
+        state::load(collect_mut(|visitor| self.visit_mut(visitor)), state, strict)
     }
 
     /// What layers carry from one batch to the next, by path: the states of stateful recurrent layers. It is empty where no layer
     /// does, or none has seen a batch. Cheap: the tensors are shared.
     fn carried_states(&self) -> StateDict {
-        carried::states(self)
+        carried::states(collect_carried(|visitor| self.visit(visitor)))
     }
 
     /// Takes over what [`Module::carried_states`] gave, on the model's device; what is not in it is forgotten.
@@ -111,7 +112,9 @@ pub trait Module {
     /// # Errors
     /// A name that this model does not have; nothing is changed then.
     fn set_carried_states(&self, states: &StateDict) -> Result<()> {
-        carried::set(self, states)
+        let parameters = self.parameters();
+        let device = parameters.first().map_or_else(Device::cpu, |(_, first)| first.value().device().clone());
+        carried::set(collect_carried(|visitor| self.visit(visitor)), states, &device)
     }
 
     /// Moves parameters and buffers to a device.
@@ -119,7 +122,8 @@ pub trait Module {
     /// # Errors
     /// Out of memory there; then nothing has moved.
     fn to_device(&mut self, device: &Device) -> Result<()> {
-        state::convert(self, |value| value.to_device(device), |value| value.to_device(device))
+        let all = collect_mut(|visitor| self.visit_mut(visitor));
+        state::convert(all, |value| value.to_device(device), |value| value.to_device(device))
     }
 
     /// Converts parameters and floating-point buffers to a floating-point type. Buffers are kept in the type that is computed
@@ -131,98 +135,8 @@ pub trait Module {
         let to = |value: &Tensor, dtype: DType| {
             if value.dtype().is_float() { value.to_dtype(dtype) } else { Ok(value.clone()) }
         };
-        state::convert(self, |value| to(value, dtype), |value| to(value, dtype.computed_in()))
-    }
-}
-
-/// What is shown parameters and buffers. `enter` and `leave` tell the path; a visitor that needs no path ignores them,
-/// and then a visit costs a call and nothing more.
-pub trait Visitor<'m> {
-    /// What follows, up to the matching [`leave`](Visitor::leave), is below this segment.
-    fn enter(&mut self, segment: Segment<'_>) {
-        let _ = segment;
-    }
-    /// Back up.
-    fn leave(&mut self) {}
-    /// A parameter.
-    fn parameter(&mut self, parameter: &'m Param);
-    /// A buffer.
-    fn buffer(&mut self, buffer: &'m Buffer) {
-        let _ = buffer;
-    }
-    /// What is carried from one batch to the next.
-    fn carried(&mut self, carried: &'m Carried) {
-        let _ = carried;
-    }
-}
-
-/// As [`Visitor`], of what may be changed. The references live as long as the module's, so they can be gathered.
-pub trait VisitorMut<'m> {
-    /// What follows, up to the matching [`leave`](VisitorMut::leave), is below this segment.
-    fn enter(&mut self, segment: Segment<'_>) {
-        let _ = segment;
-    }
-    /// Back up.
-    fn leave(&mut self) {}
-    /// A parameter.
-    fn parameter(&mut self, parameter: &'m mut Param);
-    /// A buffer.
-    fn buffer(&mut self, buffer: &'m mut Buffer) {
-        let _ = buffer;
-    }
-}
-
-/// A visitor of what is found, with its path.
-pub(crate) struct Paths<F> {
-    path: Path,
-    found: F,
-}
-
-impl<F> Paths<F> {
-    pub(crate) fn new(found: F) -> Self {
-        Paths { path: Path::new(), found }
-    }
-}
-
-/// What [`Paths`] found.
-pub(crate) enum Found<'m> {
-    Parameter(&'m Param),
-    Buffer(&'m Buffer),
-}
-
-/// What [`Paths`] found, to be changed.
-pub(crate) enum FoundMut<'m> {
-    Parameter(&'m mut Param),
-    Buffer(&'m mut Buffer),
-}
-
-impl<'m, F: FnMut(&str, Found<'m>)> Visitor<'m> for Paths<F> {
-    fn enter(&mut self, segment: Segment<'_>) {
-        self.path.push(segment);
-    }
-    fn leave(&mut self) {
-        self.path.pop();
-    }
-    fn parameter(&mut self, parameter: &'m Param) {
-        (self.found)(self.path.as_str(), Found::Parameter(parameter));
-    }
-    fn buffer(&mut self, buffer: &'m Buffer) {
-        (self.found)(self.path.as_str(), Found::Buffer(buffer));
-    }
-}
-
-impl<'m, F: FnMut(&str, FoundMut<'m>)> VisitorMut<'m> for Paths<F> {
-    fn enter(&mut self, segment: Segment<'_>) {
-        self.path.push(segment);
-    }
-    fn leave(&mut self) {
-        self.path.pop();
-    }
-    fn parameter(&mut self, parameter: &'m mut Param) {
-        (self.found)(self.path.as_str(), FoundMut::Parameter(parameter));
-    }
-    fn buffer(&mut self, buffer: &'m mut Buffer) {
-        (self.found)(self.path.as_str(), FoundMut::Buffer(buffer));
+        let all = collect_mut(|visitor| self.visit_mut(visitor));
+        state::convert(all, |value| to(value, dtype), |value| to(value, dtype.computed_in()))
     }
 }
 
@@ -249,6 +163,13 @@ impl Module for Buffer {
 }
 
 /// Transparent: neither a box nor an option is seen in paths.
+impl Module for Carried {
+    fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
+        visitor.carried(self);
+    }
+    fn visit_mut<'m>(&'m mut self, _: &mut dyn VisitorMut<'m>) {}
+}
+
 impl<M: Module + ?Sized> Module for Box<M> {
     fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
         (**self).visit(visitor);

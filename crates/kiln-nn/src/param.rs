@@ -83,7 +83,7 @@ impl Clone for Param {
 }
 
 /// Identity of a [`Buffer`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct BufferId(u64);
 
 /// A value that a module keeps but does not learn by gradients: running statistics. It belongs to the state that is saved.

@@ -1,7 +1,7 @@
 //! State dicts: the values of a module by path.
 
-use crate::module::{Found, FoundMut, Paths};
-use crate::{Buffer, Module, Param, PathPattern};
+use crate::visit::Collected;
+use crate::{Buffer, Param, PathPattern};
 use kiln_tensor::{Error, ErrorKind, Result, Tensor};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,45 +21,20 @@ pub struct Unmatched {
     pub skipped: Vec<String>,
 }
 
-/// All that a module owns.
-pub(crate) struct Collected<P, B> {
-    pub(crate) parameters: Vec<(String, P)>,
-    pub(crate) buffers: Vec<(String, B)>,
-}
-
-pub(crate) fn collect<M: Module + ?Sized>(module: &M) -> Collected<&Param, &Buffer> {
-    let mut all = Collected { parameters: Vec::new(), buffers: Vec::new() };
-    module.visit(&mut Paths::new(|path: &str, found| match found {
-        Found::Parameter(parameter) => all.parameters.push((path.to_owned(), parameter)),
-        Found::Buffer(buffer) => all.buffers.push((path.to_owned(), buffer)),
-    }));
-    all
-}
-
-pub(crate) fn collect_mut<M: Module + ?Sized>(module: &mut M) -> Collected<&mut Param, &mut Buffer> {
-    let mut all = Collected { parameters: Vec::new(), buffers: Vec::new() };
-    module.visit_mut(&mut Paths::new(|path: &str, found| match found {
-        FoundMut::Parameter(parameter) => all.parameters.push((path.to_owned(), parameter)),
-        FoundMut::Buffer(buffer) => all.buffers.push((path.to_owned(), buffer)),
-    }));
-    all
-}
-
-pub(crate) fn state_dict<M: Module + ?Sized>(module: &M) -> StateDict {
-    let all = collect(module);
+pub(crate) fn state_dict(all: Collected<&Param, &Buffer>) -> StateDict {
     let parameters = all.parameters.into_iter().map(|(path, parameter)| (path, parameter.value().clone()));
     let buffers = all.buffers.into_iter().map(|(path, buffer)| (path, buffer.value().clone()));
     parameters.chain(buffers).collect()
 }
 
 /// Freezes what matches a pattern, or lets it learn again; an error where nothing does.
-pub(crate) fn set_trainable<M: Module + ?Sized>(
-    module: &mut M,
+pub(crate) fn set_trainable(
+    all: Collected<&mut Param, &mut Buffer>,
     operation: &'static str,
     pattern: &str,
     trainable: bool,
 ) -> Result<usize> {
-    let (pattern, all) = (PathPattern::new(pattern), collect_mut(module));
+    let pattern = PathPattern::new(pattern);
     let buffers = all.buffers.iter().map(|(path, _)| path.as_str());
     pattern.expect_any(operation, all.parameters.iter().map(|(path, _)| path.as_str()).chain(buffers))?;
     let parameters = all.parameters.into_iter().filter(|(path, _)| pattern.matches(path));
@@ -70,12 +45,11 @@ pub(crate) fn set_trainable<M: Module + ?Sized>(
 }
 
 /// Replaces every value by what these make of parameters and of buffers, all or none.
-pub(crate) fn convert<M: Module + ?Sized>(
-    module: &mut M,
+pub(crate) fn convert(
+    all: Collected<&mut Param, &mut Buffer>,
     parameter: impl Fn(&Tensor) -> Result<Tensor>,
     buffer: impl Fn(&Tensor) -> Result<Tensor>,
 ) -> Result<()> {
-    let all = collect_mut(module);
     let parameters: Vec<Tensor> = all.parameters.iter().map(|(_, p)| parameter(p.value())).collect::<Result<_>>()?;
     let buffers: Vec<Tensor> = all.buffers.iter().map(|(_, b)| buffer(b.value())).collect::<Result<_>>()?;
     for ((_, parameter), value) in all.parameters.into_iter().zip(parameters) {
@@ -127,8 +101,7 @@ impl<'s> Incoming<'s> {
     }
 }
 
-pub(crate) fn load<M: Module + ?Sized>(module: &mut M, state: &StateDict, strict: bool) -> Result<Unmatched> {
-    let mut all = collect_mut(module);
+pub(crate) fn load(mut all: Collected<&mut Param, &mut Buffer>, state: &StateDict, strict: bool) -> Result<Unmatched> {
     let mut unmatched = Unmatched::default();
     let mut known = BTreeSet::new();
 

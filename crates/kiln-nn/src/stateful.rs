@@ -19,3 +19,12 @@ pub trait Stateful {
     /// Entries that are missing, or that do not belong here: the state is that of something else. Nothing is changed then.
     fn load_state_dict(&mut self, state: &StateDict) -> Result<()>;
 }
+
+impl<S: Stateful + ?Sized> Stateful for Box<S> {
+    fn state_dict(&self) -> Result<StateDict> {
+        (**self).state_dict()
+    }
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        (**self).load_state_dict(state)
+    }
+}

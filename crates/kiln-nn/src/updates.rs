@@ -1,36 +1,76 @@
 //! What a forward pass hands in for buffers, until the step has succeeded.
 
-use crate::module::VisitorMut;
+use crate::visit::VisitorMut;
 use crate::{Buffer, BufferId, Module, Param};
-use kiln_tensor::{Error, ErrorKind, Result, Tensor};
+use kiln_math::UpdateRule;
+use kiln_math::update::{Average, CONSTANTS, MAX_STATES, Rule, Step};
+use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor, UpdateTensors};
+use std::collections::BTreeSet;
 
 /// What a buffer is to become.
 #[derive(Clone, Debug)]
 enum Update {
     /// This value.
     Set(Tensor),
-    /// own · buffer + share · batch
-    Average { batch: Tensor, own: f64, share: f64 },
+    /// An average with this.
+    Average(Average, Tensor),
 }
 
 impl Update {
     /// What is handed in.
     fn value(&self) -> &Tensor {
         match self {
-            Update::Set(value) | Update::Average { batch: value, .. } => value,
+            Update::Set(value) | Update::Average(_, value) => value,
         }
     }
+}
 
-    /// Writes into the buffer's own memory.
-    fn apply(&self, buffer: &mut Tensor) -> Result<()> {
-        match self {
-            Update::Set(value) => buffer.copy_from(value),
-            Update::Average { batch, own, share } => {
-                buffer.mul_scalar_assign(*own)?;
-                buffer.add_assign(&batch.mul_scalar(*share)?)
+/// What one tensor becomes.
+type Pair<'u, 't> = (&'t mut Tensor, &'u Update);
+
+/// Writes each update into the memory of its own tensor, those that average in one kernel. Where `applies` is false, nothing is
+/// written.
+fn write(pairs: Vec<Pair<'_, '_>>, applies: Option<&Tensor>) -> Result<()> {
+    // By the type that is computed in: f32, then f64.
+    let mut averages: [Vec<(&mut Tensor, &Average, &Tensor)>; 2] = [Vec::new(), Vec::new()];
+    for (buffer, update) in pairs {
+        match (update, applies) {
+            (Update::Set(value), None) => buffer.copy_from(value)?,
+            (Update::Set(value), Some(applies)) => {
+                let chosen = Tensor::select(applies, value, buffer)?;
+                buffer.copy_from(&chosen)?;
+            }
+            (Update::Average(rule, batch), _) => {
+                averages[usize::from(buffer.dtype() == DType::F64)].push((buffer, rule, batch));
             }
         }
     }
+    for (dtype, averages) in [DType::F32, DType::F64].into_iter().zip(averages) {
+        average(dtype, averages, applies)?;
+    }
+    Ok(())
+}
+
+/// One kernel over all that is averaged and computed in `dtype`.
+fn average(dtype: DType, averages: Vec<(&mut Tensor, &Average, &Tensor)>, applies: Option<&Tensor>) -> Result<()> {
+    let Some((first, ..)) = averages.first() else { return Ok(()) };
+    let device = first.device().clone();
+    let step = Step { learning_rate: 0.0, weight_decay: 0.0, number: 1.0, smallest: dtype.smallest_normal() };
+    let (mut rows, mut tensors) = (Vec::with_capacity(averages.len()), Vec::with_capacity(averages.len()));
+    for (row, (parameter, rule, gradient)) in averages.into_iter().enumerate() {
+        rows.push(rule.constants(&step));
+        tensors.push(UpdateTensors { parameter, gradient, states: [const { None }; MAX_STATES], row });
+    }
+    Tensor::update(UpdateRule::Average, &constants(rows.as_flattened(), dtype, &device)?, applies, &mut tensors)
+}
+
+/// Rows of constants, rounded once.
+fn constants(rows: &[f64], dtype: DType, device: &Device) -> Result<Tensor> {
+    let shape = [rows.len() / CONSTANTS, CONSTANTS];
+    if dtype == DType::F64 {
+        return Tensor::from_slice(rows, shape, device);
+    }
+    Tensor::from_vec(rows.iter().map(|&constant| constant as f32).collect(), shape, device)
 }
 
 /// Updates of buffers, in the order in which they were handed in.
@@ -46,14 +86,14 @@ impl Updates {
 
     /// The buffer becomes own · buffer + share · batch, after what was handed in for it before.
     pub(crate) fn average(&mut self, buffer: &Buffer, batch: Tensor, own: f64, share: f64) {
-        self.0.push((buffer.id(), Update::Average { batch, own, share }));
+        self.0.push((buffer.id(), Update::Average(Average { own, share }, batch)));
     }
 
     /// The buffer's value after these updates.
     pub(crate) fn value_of(&self, buffer: &Buffer) -> Result<Tensor> {
         let mut value = buffer.value().clone();
         for (_, update) in self.0.iter().filter(|(id, _)| *id == buffer.id()) {
-            update.apply(&mut value)?;
+            write(vec![(&mut value, update)], None)?;
         }
         Ok(value)
     }
@@ -66,37 +106,36 @@ impl Updates {
         }
         let mut gather = Gather { updates: self.0, pairs: Vec::new() };
         model.visit_mut(&mut gather);
-        if let Some((strange, _)) = gather.updates.first() {
-            let mut strange: Vec<BufferId> = vec![*strange];
-            gather.updates.iter().for_each(|(id, _)| {
-                if !strange.contains(id) {
-                    strange.push(*id);
-                }
-            });
+        if !gather.updates.is_empty() {
+            let buffers: BTreeSet<BufferId> = gather.updates.iter().map(|(id, _)| *id).collect();
             let message = format!(
                 "{} updated buffer(s) are not visited by this model: is one under `#[module(skip)]`?",
-                strange.len()
+                buffers.len()
             );
             return Err(Error::new(ErrorKind::Value, "ctx.commit", message));
         }
         for (buffer, updates) in &gather.pairs {
-            updates.iter().try_for_each(|update| buffer.accepts(update.value()))?;
+            updates.iter().try_for_each(|update| check(buffer, update))?;
         }
-        for (buffer, updates) in &mut gather.pairs {
-            let value = buffer.value_mut();
-            match applies {
-                None => updates.iter().try_for_each(|update| update.apply(value))?,
-                Some(applies) => {
-                    let mut next = value.clone();
-                    updates.iter().try_for_each(|update| update.apply(&mut next))?;
-                    let chosen = Tensor::select(applies, &next, value)?;
-                    drop(next);
-                    value.copy_from(&chosen)?;
-                }
-            }
+        // A buffer of a layer that ran twice has two updates, one after the other.
+        let rounds = gather.pairs.iter().map(|(_, updates)| updates.len()).max().unwrap_or(0);
+        for round in 0..rounds {
+            let pairs = gather.pairs.iter_mut();
+            let pairs = pairs.filter_map(|(buffer, updates)| Some((buffer.value_mut(), updates.get(round)?)));
+            write(pairs.collect(), applies)?;
         }
         Ok(())
     }
+}
+
+/// Whether a buffer can take an update.
+fn check(buffer: &Buffer, update: &Update) -> Result<()> {
+    buffer.accepts(update.value())?;
+    if matches!(update, Update::Average(..)) && !buffer.value().dtype().is_float() {
+        let message = format!("a buffer of {} has no running average: a float type is needed", buffer.value().dtype());
+        return Err(Error::new(ErrorKind::DType, "ctx.commit", message));
+    }
+    Ok(())
 }
 
 /// Pairs buffers with their updates.

@@ -1,9 +1,9 @@
 //! Gradient clipping.
 
-use crate::Optimizer;
 use crate::check::bound;
+use crate::{Optimizer, State};
 use kiln_autograd::Gradients;
-use kiln_nn::{Module, StateDict};
+use kiln_nn::{Module, StateDict, Stateful};
 use kiln_tensor::{DType, Result, Tensor};
 
 /// How gradients are clipped.
@@ -116,7 +116,7 @@ fn map(gradients: &mut Gradients, f: impl Fn(Tensor) -> Result<Tensor>) -> Resul
 }
 
 impl<O: Optimizer> Optimizer for Clipped<O> {
-    fn step(&mut self, model: &mut dyn Module, gradients: &Gradients) -> Result<()> {
+    fn step_if(&mut self, model: &mut dyn Module, gradients: &Gradients, apply: Option<&Tensor>) -> Result<()> {
         // Only the gradients of this model count.
         let mut own = Gradients::default();
         for (_, parameter) in model.parameters() {
@@ -128,20 +128,20 @@ impl<O: Optimizer> Optimizer for Clipped<O> {
             Rule::Norm(max) => clip_gradient_norm(own, bound("gradient norm to clip at", max)?)?,
             Rule::Value(max) => clip_gradient_value(own, bound("gradient value to clip at", max)?)?,
         };
-        self.optimizer.step(model, &clipped)
-    }
-    fn learning_rate(&self) -> f64 {
-        self.optimizer.learning_rate()
-    }
-    fn set_learning_rate(&mut self, learning_rate: f64) {
-        self.optimizer.set_learning_rate(learning_rate);
-    }
-    fn steps(&self) -> u64 {
-        self.optimizer.steps()
+        self.optimizer.step_if(model, &clipped, apply)
     }
     fn name(&self) -> &'static str {
         self.optimizer.name()
     }
+    fn state(&self) -> &State {
+        self.optimizer.state()
+    }
+    fn state_mut(&mut self) -> &mut State {
+        self.optimizer.state_mut()
+    }
+}
+
+impl<O: Optimizer> Stateful for Clipped<O> {
     fn state_dict(&self) -> Result<StateDict> {
         self.optimizer.state_dict()
     }

@@ -18,6 +18,7 @@ mod shape;
 mod storage;
 mod tensor;
 mod tensors;
+mod traced;
 mod window;
 
 pub use arithmetic::Arithmetic;
@@ -29,15 +30,16 @@ pub use call::{Call, Ran};
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};
-pub use kiln_math::RecurrentCell;
+pub use kiln_math::{RecurrentCell, UpdateRule};
 pub use layout::Layout;
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
 pub use tensor::calls::*;
 pub use tensor::composed;
 pub use tensor::{
     Axes, CustomOp, HostOperand, HostOutput, IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization,
-    NormalizeGradients, RecurrentGradients, RecurrentOptions, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor,
-    UpdateRule, UpdateSlot, UpdateTensors, axis_index,
+    NormalizeGradients, RecurrentGradients, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor, UpdatePart,
+    UpdateSlot, UpdateTensors, axis_index,
 };
 pub use tensors::Tensors;
+pub use traced::{Tape, Traced, Value};
 pub use window::{ConvOptions, Convolution, MAX_SPATIAL, Padding, PerAxis, PoolOptions, Window};

@@ -63,12 +63,12 @@ impl Window {
         (0..self.taps()).map(move |tap| [tap / columns / rows, tap / columns % rows, tap % columns])
     }
 
-    /// The spatial sizes of a shape (N, C, …), as three: absent axes have size 1.
+    /// The spatial sizes of a shape (N, C, …), as three: absent axes have size 1, of more than three the last ones count.
     #[inline]
     pub fn sizes(shape: &Shape) -> [usize; MAX_SPATIAL] {
-        let spatial = &shape.dims()[2..];
+        let spatial = shape.dims().get(2..).unwrap_or_default();
         let mut sizes = [1; MAX_SPATIAL];
-        sizes[MAX_SPATIAL - spatial.len()..].copy_from_slice(spatial);
+        sizes.iter_mut().rev().zip(spatial.iter().rev()).for_each(|(to, &size)| *to = size);
         sizes
     }
 

@@ -1,7 +1,6 @@
 #![doc = include_str!("../README.md")]
 
 mod device;
-pub mod models;
 pub mod prelude;
 
 pub use device::{DEVICES, device, devices};
@@ -12,6 +11,7 @@ pub use kiln_cuda as cuda;
 pub use kiln_datasets as datasets;
 pub use kiln_math as math;
 pub use kiln_nn as nn;
+pub use kiln_nn::models;
 pub use kiln_optim as optim;
 pub use kiln_store as store;
 pub use kiln_tensor as tensor;

@@ -15,7 +15,7 @@ pub use kiln_nn::{
     Activation, AnyLayer, Buffer, Ctx, Describe, Fans, FromValue, Graph, Init, Initializer, IntoValue, KeptOutputs, L1,
     L1L2, L2, Layer, Loss, MaskRule, Module, Param, Sequence, Shapes, Stateful, Value,
 };
-pub use kiln_optim::{Adam, AdamW, Clip, Optimizer, Sgd};
+pub use kiln_optim::prelude::*;
 pub use kiln_tensor::{DType, Device, Padding, Shape, Tensor};
 pub use kiln_train::callbacks::*;
 pub use kiln_train::{

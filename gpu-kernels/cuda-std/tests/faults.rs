@@ -489,3 +489,44 @@ fn geometry_beyond_the_limits_is_refused() {
     refusal(unlimited {}.launch(&simulator, Geometry::linear(1, 1).with_shared((48 << 10) + 1)));
     refusal(unlimited {}.launch(&simulator, Geometry::linear(1, 1025)));
 }
+
+thread_local! {
+    /// What a kernel keeps for another launch.
+    static KEPT: std::cell::Cell<Option<GlobalMut<f32>>> = const { std::cell::Cell::new(None) };
+}
+
+kernel! {
+    #[max_threads = 1]
+    fn keep(y: GlobalMut<f32>) {
+        KEPT.set(Some(y));
+    }
+}
+
+kernel! {
+    #[max_threads = 1]
+    fn use_kept(x: Global<f32>, write: u32) {
+        let Some(kept) = KEPT.get() else { return };
+        let first = kept.get(0);
+        if write != 0 {
+            kept.set(0, first + x.get(0));
+        }
+    }
+}
+
+#[test]
+fn a_view_that_was_kept_from_another_launch_is_of_no_use() {
+    let (simulator, one) = (Simulator::new(), Geometry::linear(1, 1));
+    let (x, mut y) = ([1.0], [2.0]);
+    let view = write(&mut y);
+    keep { y: view }.launch(&simulator, one).unwrap();
+    let found = fault(use_kept { x: read(&x), write: 0 }.launch(&simulator, one));
+    assert_eq!(found.what, "reads through a view that its launch was not given");
+    // SAFETY: the same memory, which lives.
+    let (given, smaller) = unsafe { (Global::from_raw(view.address(), 1), Global::from_raw(view.address(), 0)) };
+    use_kept { x: given, write: 0 }.launch(&simulator, one).unwrap();
+    let found = fault(use_kept { x: given, write: 1 }.launch(&simulator, one));
+    assert_eq!(found.what, "writes through a view that its launch was not given");
+    let found = fault(use_kept { x: smaller, write: 0 }.launch(&simulator, one));
+    assert_eq!(found.what, "reads through a view that its launch was not given");
+    assert_eq!(y, [2.0]);
+}

@@ -66,6 +66,18 @@ pub trait CustomFunction: CustomOp {
     }
 }
 
+/// The composed form, whose shape and dtype must be those that [`CustomOp::output`] says.
+fn composed<O: CustomFunction>(op: &O, operands: &[Var]) -> Result<Var> {
+    let y = op.composed(operands)?;
+    let (shape, dtype) = op.output(&operands.iter().map(Var::tensor).collect::<Vec<_>>())?;
+    if *y.shape() == shape && y.dtype() == dtype {
+        return Ok(y);
+    }
+    let (found, found_dtype) = (y.shape(), y.dtype());
+    let message = format!("`composed` gives {found_dtype} {found}, `output` says {dtype} {shape}: they must agree");
+    Err(Error::shape(op.name(), message))
+}
+
 struct Custom<O> {
     op: Arc<O>,
     operands: Vec<Tensor>,
@@ -94,7 +106,7 @@ impl<O: CustomFunction> Function for Custom<O> {
         }
         pass.differentiate(&dy, |inputs| {
             let operands = self.operands.iter().enumerate().map(|(position, saved)| inputs.take(position, saved));
-            self.op.composed(&operands.collect::<Result<Vec<_>>>()?)
+            composed(&*self.op, &operands.collect::<Result<Vec<_>>>()?)
         })
     }
 }
@@ -103,11 +115,12 @@ impl Var {
     /// The custom operation `op` of these operands: by its kernel where the device has one, else by its composed form.
     ///
     /// # Errors
-    /// What the operation refuses; no operands; operands on different devices.
+    /// What the operation refuses; no operands; operands on different devices; a composed form of another shape or dtype than
+    /// [`CustomOp::output`] says.
     pub fn custom<O: CustomFunction>(op: &Arc<O>, operands: &[&Var]) -> Result<Var> {
         let tensors: Vec<&Tensor> = operands.iter().map(|operand| operand.tensor()).collect();
         let Some(y) = Tensor::custom(&**op, &tensors)? else {
-            return op.composed(&operands.iter().map(|&operand| operand.clone()).collect::<Vec<_>>());
+            return composed(&**op, &operands.iter().map(|&operand| operand.clone()).collect::<Vec<_>>());
         };
         Ok(Var::record(operands, y, |y| Custom {
             op: op.clone(),

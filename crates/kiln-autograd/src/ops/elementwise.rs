@@ -1,10 +1,9 @@
 //! Elementwise operations: methods and rules made from `kiln_math`'s lists, so that an operation added there is here.
 
-use crate::traced::{Tape, Traced, Value};
 use crate::uses::Uses;
 use crate::{Backward, Function, Squash, Var};
 use kiln_math::{BinaryOp, Real, UnaryOp};
-use kiln_tensor::{Arithmetic, Result, Shape, Tensor, UnaryCall};
+use kiln_tensor::{Arithmetic, Result, Shape, Tape, Tensor, Traced, UnaryCall, Value};
 
 /// What the derivative of a unary operation reads: its input, its output.
 fn unary_uses(op: UnaryOp) -> Uses {
@@ -87,7 +86,7 @@ impl Function for Binary {
 
 /// The derivative of `call` from its output alone, for rules of fused operations; the caller checked that the output is
 /// enough.
-pub(super) fn slope_from_output(call: UnaryCall, y: Var) -> Result<Value> {
+pub(super) fn slope_from_output(call: UnaryCall, y: Var) -> Result<Value<Var>> {
     let tape = Tape::default();
     let y = tape.given(y);
     tape.evaluate(call.op.df(Traced::constant(f64::NAN), y, call.params.map(Traced::constant)))

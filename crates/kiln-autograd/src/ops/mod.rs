@@ -20,4 +20,4 @@ mod shape;
 mod softmax;
 
 pub use custom::CustomFunction;
-pub use recurrent::{RecurrentOutput, RecurrentVars};
+pub use recurrent::{RecurrentOptions, RecurrentOutput};

@@ -19,25 +19,10 @@ impl Function for MaxPool {
         if !pass.records() {
             return pass.accumulate(0, Var::constant(self.maxima.gradient(dy.tensor())?));
         }
-        let index = self.flat_index()?;
+        let index = self.maxima.flat_positions()?;
         let all = Shape::new(&[self.shape.elements()])?;
         let dx = dy.reshape([index.elements()])?.index_add(0, &index, all)?;
         pass.accumulate(0, dx.reshape(self.shape)?)
-    }
-}
-
-impl MaxPool {
-    /// The places of the maxima in all of x, of one axis.
-    fn flat_index(&self) -> Result<Tensor> {
-        let index = self.maxima.positions()?;
-        let planes = self.shape[0] * self.shape[1];
-        let plane: usize = self.shape[2..].iter().product();
-        let starts = Tensor::write_with([planes, 1], index.device(), |starts: &mut [i64]| {
-            starts.iter_mut().zip((0..).step_by(plane)).for_each(|(start, at)| *start = at);
-            Ok(())
-        })?;
-        let count = index.dims()[2..].iter().product::<usize>();
-        index.reshape([planes, count])?.add(&starts)?.reshape([planes * count])
     }
 }
 

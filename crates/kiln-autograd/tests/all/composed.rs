@@ -1,9 +1,9 @@
 //! A device without kernels of coarse operations: values and gradients are those of one that has them.
 
-use kiln_autograd::{RecurrentOutput, RecurrentVars, Var};
+use kiln_autograd::{RecurrentOptions, RecurrentOutput, Var};
 use kiln_math::UnaryOp;
 use kiln_tensor::conformance::Composed;
-use kiln_tensor::{ConvOptions, DType, Device, PoolOptions, RecurrentCell, Result, Tensor};
+use kiln_tensor::{ConvOptions, DType, Device, PoolOptions, Recurrence, RecurrentCell, Result, Tensor};
 
 /// An operation on Vars.
 type Program = fn(&[Var]) -> Result<Var>;
@@ -41,8 +41,8 @@ const OPERATIONS: &[(&str, Program, &[&[usize]])] = &[
     ("tanh cell", |v| recurrent(RecurrentCell::Tanh, v), &[&[3, 2, 4], &[4, 4], &[2, 4]]),
     ("relu cell", |v| recurrent(RecurrentCell::Relu, v), &[&[3, 2, 4], &[4, 4], &[2, 4]]),
     ("LSTM", |v| recurrent(RecurrentCell::Lstm, v), &[&[3, 2, 16], &[16, 4], &[2, 4]]),
-    ("GRU", |v| recurrent(RecurrentCell::Gru { reset_after: true }, v), &[&[3, 2, 12], &[12, 4], &[2, 4], &[4]]),
-    ("GRU before", |v| recurrent(RecurrentCell::Gru { reset_after: false }, v), &[&[3, 2, 12], &[12, 4], &[2, 4]]),
+    ("GRU", |v| recurrent(RecurrentCell::Gru, v), &[&[3, 2, 12], &[12, 4], &[2, 4], &[4]]),
+    ("GRU before", |v| recurrent(RecurrentCell::GruResetBefore, v), &[&[3, 2, 12], &[12, 4], &[2, 4]]),
 ];
 
 fn labels(device: &Device, count: i64) -> Result<Tensor> {
@@ -51,9 +51,9 @@ fn labels(device: &Device, count: i64) -> Result<Tensor> {
 
 fn recurrent(cell: RecurrentCell, v: &[Var]) -> Result<Var> {
     let mask = Tensor::from_slice(&[true, true, true, false, true, false], [3, 2], v[0].device())?;
-    let output = RecurrentOutput::WithCell;
-    let options = RecurrentVars { h0: v.get(2), bias: v.get(3), mask: Some(&mask), output, ..RecurrentVars::new(cell) };
-    v[0].clone().recurrent(&v[1], &options)
+    let (h0, unit_weights, mask) = (v.get(2), v.get(3), Some(&mask));
+    let layer = Recurrence { h0, unit_weights, mask, ..Recurrence::new(cell, &v[1]) };
+    v[0].clone().recurrent(&layer, RecurrentOptions { output: RecurrentOutput::WithCell, twice: false })
 }
 
 /// Numbers of no order, on a device.

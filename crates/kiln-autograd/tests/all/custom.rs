@@ -161,3 +161,32 @@ fn a_bool_output_that_is_not_written() {
     drop(Tensor::full([64], 7.0, DType::U8, &cpu).unwrap());
     assert_eq!(Tensor::custom(&Lazy, &[&x]).unwrap().unwrap().to_vec::<bool>().unwrap(), [false; 64]);
 }
+
+/// Its composed form forgets an axis, or rounds.
+struct Wrong(DType);
+
+impl CustomOp for Wrong {
+    fn name(&self) -> &'static str {
+        "wrong"
+    }
+
+    fn output(&self, operands: &[&Tensor]) -> Result<(Shape, DType)> {
+        Ok((*operands[0].shape(), operands[0].dtype()))
+    }
+}
+
+impl CustomFunction for Wrong {
+    fn composed(&self, operands: &[Var]) -> Result<Var> {
+        let x = operands[0].to_dtype(self.0)?;
+        if self.0 == DType::F32 { x.sum(0) } else { Ok(x) }
+    }
+}
+
+#[test]
+fn a_composed_form_of_another_shape_or_dtype_is_refused() {
+    let x = Var::variable(Tensor::from_slice(&[1.0f32, 2.0], [2], &Device::cpu()).unwrap());
+    for (dtype, found) in [(DType::F32, "f32 ()"), (DType::F64, "f64 (2,)")] {
+        let error = Var::custom(&Arc::new(Wrong(dtype)), &[&x]).unwrap_err().to_string();
+        assert_eq!(error, format!("wrong: `composed` gives {found}, `output` says f32 (2,): they must agree"));
+    }
+}

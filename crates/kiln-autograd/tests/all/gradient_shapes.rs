@@ -1,9 +1,11 @@
 //! Every operation of `Var`, for every way that its operands may broadcast: each gradient has its variable's shape, in the first
 //! and in the second order, and the value that differences give.
 
-use kiln_autograd::{Backward, Function, RecurrentOutput, RecurrentVars, Var, grad, grad_check};
+use kiln_autograd::{Backward, Function, RecurrentOptions, RecurrentOutput, Var, grad, grad_check};
 use kiln_math::{BinaryOp, UnaryOp};
-use kiln_tensor::{ConvOptions, DType, Device, PoolOptions, RecurrentCell, Result, Shape, Tensor, UnaryCall};
+use kiln_tensor::{
+    ConvOptions, DType, Device, PoolOptions, Recurrence, RecurrentCell, Result, Shape, Tensor, UnaryCall,
+};
 use std::collections::BTreeSet;
 
 /// Numbers between 0.2 and 1.7, none of them equal, none an integer or a half.
@@ -266,15 +268,15 @@ fn recurrences() -> Vec<Case> {
     let lstm: &[&[usize]] = &[&[3, 2, 8], &[8, 2], &[2, 2], &[2, 2]];
     for output in [RecurrentOutput::Sequence, RecurrentOutput::Last, RecurrentOutput::WithCell] {
         cases.push(case("recurrent", lstm, move |v| {
-            let (h0, c0) = (Some(&v[2]), Some(&v[3]));
-            let options = RecurrentVars { h0, c0, output, twice: true, ..RecurrentVars::new(RecurrentCell::Lstm) };
-            v[0].clone().recurrent(&v[1], &options)
+            let layer = Recurrence::new(RecurrentCell::Lstm, &v[1]);
+            let layer = Recurrence { h0: Some(&v[2]), c0: Some(&v[3]), ..layer };
+            v[0].clone().recurrent(&layer, RecurrentOptions { output, twice: true })
         }));
     }
-    let gru = RecurrentCell::Gru { reset_after: true };
     cases.push(case("recurrent", &[&[3, 2, 6], &[6, 2], &[2, 2], &[2]], move |v| {
-        let options = RecurrentVars { h0: Some(&v[2]), bias: Some(&v[3]), twice: true, ..RecurrentVars::new(gru) };
-        v[0].clone().recurrent(&v[1], &options)
+        let layer = Recurrence::new(RecurrentCell::Gru, &v[1]);
+        let layer = Recurrence { h0: Some(&v[2]), unit_weights: Some(&v[3]), ..layer };
+        v[0].clone().recurrent(&layer, RecurrentOptions { twice: true, ..RecurrentOptions::default() })
     }));
     cases
 }

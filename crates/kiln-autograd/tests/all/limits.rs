@@ -2,8 +2,10 @@
 //! around or ends the process.
 #![allow(clippy::reversed_empty_ranges)]
 
-use kiln_autograd::{RecurrentVars, Var};
-use kiln_tensor::{ConvOptions, DType, Device, ErrorKind, Padding, PoolOptions, RecurrentCell, Result, Shape, Tensor};
+use kiln_autograd::{RecurrentOptions, Var};
+use kiln_tensor::{
+    ConvOptions, DType, Device, ErrorKind, Padding, PoolOptions, Recurrence, RecurrentCell, Result, Shape, Tensor,
+};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 const MAX: usize = usize::MAX;
@@ -98,7 +100,8 @@ fn axes_and_ranges_at_the_end() {
         x.group_norm(0, None, None, 1e-5),
         x.local_response_norm(MAX, 1.0, 1.0, 1.0),
         x.local_response_norm(0, 1.0, 1.0, 1.0),
-        var(&[2, 3, 4]).recurrent(&var(&[4, MAX >> 60]), &RecurrentVars::new(RecurrentCell::Lstm)),
+        var(&[2, 3, 4])
+            .recurrent(&Recurrence::new(RecurrentCell::Lstm, &var(&[4, MAX >> 60])), RecurrentOptions::default()),
     );
 }
 

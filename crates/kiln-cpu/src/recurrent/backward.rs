@@ -1,9 +1,9 @@
 //! The backward pass.
 
-use super::gradients::{self, BackwardStep};
+use super::cells::{self, BackwardStep, Part};
 use super::rows::Rows;
 use super::share::Work;
-use super::{Length, RecurrentCell, Sequence};
+use super::{Inner, Length, Sequence};
 use crate::Isa;
 use crate::gemm::{GemmFloat, LeftFactor, MatrixElement, Packed, Target};
 use crate::operand::Number;
@@ -16,13 +16,13 @@ pub struct Incoming<'a, T> {
     pub gates: &'a [T],
     /// (steps, batch, hidden): the states.
     pub states: &'a [T],
-    /// (steps, batch, hidden): cell states or a GRU's inner numbers, where the cell has them.
+    /// (steps, batch, hidden): what the cell left beside its states.
     pub inner: &'a [T],
     /// (steps, batch, hidden): the gradient of the states.
     pub states_grad: Option<&'a [T]>,
     /// (batch, hidden): the gradient of the last state, beside that.
     pub last_grad: Option<&'a [T]>,
-    /// (batch, hidden): the gradient of an LSTM's last cell state.
+    /// (batch, hidden): the gradient of the last second state.
     pub cell_grad: Option<&'a [T]>,
 }
 
@@ -31,17 +31,19 @@ pub struct Incoming<'a, T> {
 pub struct Gradients<'a, T> {
     /// (steps, batch, gates · hidden): of the gates' arguments, and so of the input's part.
     pub gates: &'a mut [T],
-    /// (steps, batch, hidden): of W·h + b of a GRU whose reset gate comes after; else empty.
-    pub inner: &'a mut [T],
+    /// (steps, batch, hidden): of the last gate's product, where it is apart; else empty.
+    pub product: &'a mut [T],
     /// (batch, hidden): of the state before the first step.
     pub h0: &'a mut [T],
-    /// (batch, hidden): of an LSTM's cell state before the first step; else empty.
+    /// (batch, hidden): of the second state before the first step; else empty.
     pub c0: &'a mut [T],
+    /// ([`unit_weights`](super::RecurrentCell::unit_weights), batch, hidden): of the units' own weights, by each sequence.
+    pub unit_weights: &'a mut [T],
 }
 
 /// The numbers of workspace that [`backward`] takes.
 pub fn backward_workspace<T: GemmFloat + MatrixElement<Accumulator = T>>(isa: Isa, s: &Sequence<'_, T>) -> usize {
-    let apart = s.keep.is_some() || s.cell == (RecurrentCell::Gru { reset_after: false });
+    let apart = s.keep.is_some() || s.cell.inner() == Inner::Factor;
     Packed::<T>::elements(isa, s.gate_width(), s.hidden) + if apart { s.batch * s.hidden } else { 0 }
 }
 
@@ -59,15 +61,14 @@ pub fn backward<T: Number + GemmFloat + MatrixElement<Accumulator = T>>(
     out: Gradients<'_, T>,
     mut workspace: &mut [T],
 ) {
-    let (has_inner, has_cell) = (s.cell.has_inner(), s.cell.has_cell_state());
-    let apart = s.cell == (RecurrentCell::Gru { reset_after: true });
+    let (kind, has_cell) = (s.cell.inner(), s.cell.has_cell_state());
     let states_if = |present: bool| if present { Length::States } else { Length::AtLeast(0) };
     let state = |given: Option<&[T]>| given.map_or(Length::AtLeast(0), |_| Length::State);
     let length = |given: Option<&[T]>| given.map_or(0, <[T]>::len);
     s.check([
         ("gates", incoming.gates.len(), Length::Gates),
         ("states", incoming.states.len(), Length::States),
-        ("inner", incoming.inner.len(), states_if(has_inner)),
+        ("inner", incoming.inner.len(), states_if(kind != Inner::Nothing)),
         ("states_grad", length(incoming.states_grad), states_if(incoming.states_grad.is_some())),
         ("last_grad", length(incoming.last_grad), state(incoming.last_grad)),
         (
@@ -76,14 +77,16 @@ pub fn backward<T: Number + GemmFloat + MatrixElement<Accumulator = T>>(
             if has_cell { state(incoming.cell_grad) } else { Length::AtLeast(0) },
         ),
         ("gradient of the gates", out.gates.len(), Length::Gates),
-        ("gradient of the inner numbers", out.inner.len(), states_if(apart)),
+        ("gradient of the product", out.product.len(), states_if(kind == Inner::Product)),
         ("gradient of h0", out.h0.len(), Length::State),
         ("gradient of c0", out.c0.len(), if has_cell { Length::State } else { Length::Exactly(0) }),
+        ("gradient of unit_weights", out.unit_weights.len(), Length::Exactly(s.own_weights().saturating_mul(s.batch))),
         ("workspace", workspace.len(), Length::AtLeast(backward_workspace(isa, s))),
     ]);
     // The first states' gradients are where those of the states run from the last step to the first.
     fill(out.h0, incoming.last_grad);
     fill(out.c0, incoming.cell_grad.filter(|_| has_cell));
+    fill(out.unit_weights, None);
     if s.is_empty() {
         return;
     }
@@ -98,7 +101,8 @@ pub fn backward<T: Number + GemmFloat + MatrixElement<Accumulator = T>>(
         inner: Rows::lent(incoming.inner, hidden),
         dy: incoming.states_grad.map(|dy| Rows::lent(dy, hidden)),
         dgates: Rows::new(out.gates, width),
-        dinner: Rows::new(out.inner, hidden),
+        dproduct: Rows::new(out.product, hidden),
+        dweights: Rows::new(out.unit_weights, hidden),
         dh: Rows::new(out.h0, hidden),
         dc: Rows::new(out.c0, hidden),
         product: Rows::new(workspace, hidden),
@@ -114,10 +118,9 @@ pub fn backward<T: Number + GemmFloat + MatrixElement<Accumulator = T>>(
     };
     let share = work.share();
     work.by_units(share, |units| pass.pack(units));
-    let phases = if s.cell == (RecurrentCell::Gru { reset_after: false }) { 2 } else { 1 };
     // SAFETY: `run` hands out sequences and units so that no two parts have an element in common, and each phase reads of
     // others' parts only what an earlier one has written.
-    work.run(share, phases, |i, phase, sequences, units| unsafe { pass.step(i, phase, sequences, units) });
+    work.run(share, s.phases(), |i, phase, sequences, units| unsafe { pass.step(i, phase, sequences, units) });
 }
 
 /// A copy, or zeros.
@@ -139,7 +142,9 @@ struct Backward<'a, T: 'static> {
     inner: Rows<T>,
     dy: Option<Rows<T>>,
     dgates: Rows<T>,
-    dinner: Rows<T>,
+    dproduct: Rows<T>,
+    /// Rows are sequences, those of one weight after those of another.
+    dweights: Rows<T>,
     /// Rows are sequences.
     dh: Rows<T>,
     dc: Rows<T>,
@@ -184,15 +189,12 @@ impl<T: Number + GemmFloat + MatrixElement<Accumulator = T>> Backward<'_, T> {
         let s = &self.s;
         let slab = |rows: Rows<T>| rows.from(t * s.batch, 0);
         let to = if s.keep.is_some() { (self.product, false) } else { (self.dh, true) };
-        let direct = match s.cell {
-            RecurrentCell::Gru { .. } => 2,
-            cell => cell.gates(),
-        };
+        let (joint, last) = (s.joint_gates(), s.cell.gates() - 1);
         // SAFETY: as the caller promises.
         unsafe {
-            let gates = (slab(self.dgates), 0..direct);
-            if s.cell == (RecurrentCell::Gru { reset_after: true }) {
-                self.multiply(to, [gates, (slab(self.dinner), 2..3)], sequences, units);
+            let gates = (slab(self.dgates), 0..joint);
+            if s.cell.inner() == Inner::Product {
+                self.multiply(to, [gates, (slab(self.dproduct), last..last + 1)], sequences, units);
             } else {
                 self.multiply(to, [gates], sequences, units);
             }
@@ -211,8 +213,9 @@ impl<T: Number + GemmFloat + MatrixElement<Accumulator = T>> Backward<'_, T> {
                 self.through_product(s.step(s.steps - back), &sequences, &units);
             }
             if back < s.steps && phase == 1 {
-                let dgates = self.dgates.from(s.step(s.steps - 1 - back) * s.batch, 2 * hidden);
-                self.multiply((self.product, false), [(dgates, 2..3)], &sequences, &units);
+                let last = s.cell.gates() - 1;
+                let dgates = self.dgates.from(s.step(s.steps - 1 - back) * s.batch, last * hidden);
+                self.multiply((self.product, false), [(dgates, last..last + 1)], &sequences, &units);
             }
         }
         let i = (s.steps - 1).saturating_sub(back);
@@ -224,27 +227,33 @@ impl<T: Number + GemmFloat + MatrixElement<Accumulator = T>> Backward<'_, T> {
         let inner = slab(self.inner, t);
         // The first step to be gone through has nothing that came through a product.
         let product = (phase == 1 || s.keep.is_some() && back > 0).then_some(self.product);
-        let step = BackwardStep {
+        let part = Part {
             sequences,
             units,
             hidden,
-            gates: slab(self.gates, t),
             before: previous(self.states, s.h0),
             inner_before: if s.cell.has_cell_state() { previous(self.inner, s.c0) } else { inner },
+            weights: s.unit_weights,
+            mask: s.mask.map(|mask| &mask[t * s.batch..(t + 1) * s.batch]),
+            keep: s.keep.map(|keep| Rows::lent(keep, hidden)),
+        };
+        let step = BackwardStep {
+            part,
+            gates: slab(self.gates, t),
             inner,
             dy: self.dy.map(|dy| slab(dy, t)).filter(|_| back < s.steps),
             dh: self.dh,
             dc: self.dc,
             product,
             dgates: slab(self.dgates, t),
-            dinner: slab(self.dinner, t),
-            mask: s.mask.map(|mask| &mask[t * s.batch..(t + 1) * s.batch]),
-            keep: s.keep.map(|keep| Rows::lent(keep, hidden)),
+            dproduct: slab(self.dproduct, t),
+            dweights: self.dweights,
+            batch: s.batch,
         };
         if back < s.steps {
-            gradients::backward(self.isa, s.cell, phase, &step);
+            cells::backward(self.isa, s.cell, phase == 1, &step);
         } else if phase == 0 {
-            gradients::finish(self.isa, &step);
+            cells::finish(self.isa, &step);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The forward pass.
 
-use super::cells::{self, ForwardStep};
+use super::cells::{self, ForwardStep, Part};
 use super::rows::Rows;
 use super::share::Work;
-use super::{Length, RecurrentCell, Sequence};
+use super::{Inner, Length, Sequence};
 use crate::Isa;
 use crate::gemm::{GemmFloat, LeftFactor, MatrixElement, Packed, Target};
 use crate::operand::Number;
@@ -18,9 +18,9 @@ pub fn forward_workspace<T: GemmFloat + MatrixElement<Accumulator = T>>(isa: Isa
 /// All steps of a recurrent layer.
 ///
 /// `gates` (steps, batch, gates · hidden) holds the input's part of each gate's argument, biases included, and becomes the
-/// gates. `states` (steps, batch, hidden) becomes the state after each step. `inner` (steps, batch, hidden), of cells that
-/// [have one](RecurrentCell::has_inner), becomes the cell states of an LSTM; of a GRU what its third weight's product was
-/// combined with: W·h + b where the reset gate comes after, the r⊙h that W was multiplied by where it comes before.
+/// gates. `states` (steps, batch, hidden) becomes the state after each step. `inner` (steps, batch, hidden), of cells that have
+/// it, becomes what [`RecurrentCell::inner`](super::RecurrentCell::inner) names: the second states, the last gate's product with
+/// what the cell added to it, or the factor.
 /// `workspace` has [`forward_workspace`] numbers of whatever value.
 ///
 /// # Panics
@@ -36,7 +36,7 @@ pub fn forward<T: Number + GemmFloat + MatrixElement<Accumulator = T>>(
     s.check([
         ("gates", gates.len(), Length::Gates),
         ("states", states.len(), Length::States),
-        ("inner", inner.len(), if s.cell.has_inner() { Length::States } else { Length::AtLeast(0) }),
+        ("inner", inner.len(), if s.cell.inner() == Inner::Nothing { Length::AtLeast(0) } else { Length::States }),
         ("workspace", workspace.len(), Length::AtLeast(forward_workspace(isa, s))),
     ]);
     if s.is_empty() {
@@ -75,10 +75,9 @@ pub fn forward<T: Number + GemmFloat + MatrixElement<Accumulator = T>>(
     let share = work.share();
     // By the threads that will use them, where each has units of its own.
     work.by_units(share, |units| pass.pack(units));
-    let phases = if s.cell == (RecurrentCell::Gru { reset_after: false }) { 2 } else { 1 };
     // SAFETY: `run` hands out sequences and units so that no two parts have an element in common, and each phase reads of
     // others' parts only what an earlier one has written.
-    work.run(share, phases, |i, phase, sequences, units| unsafe { pass.step(i, phase, sequences, units) });
+    work.run(share, s.phases(), |i, phase, sequences, units| unsafe { pass.step(i, phase, sequences, units) });
 }
 
 struct Forward<'a, T: 'static> {
@@ -120,36 +119,37 @@ impl<T: Number + GemmFloat + MatrixElement<Accumulator = T>> Forward<'_, T> {
         };
         let (gates, inner) = (slab(self.gates, t), slab(self.inner, t));
         let before = previous(self.states, s.h0);
-        // What the weights are multiplied by, and the gates that are.
-        let (factor, multiplied) = match (s.cell, phase) {
-            (RecurrentCell::Gru { reset_after: false }, 1) => (inner, 2..3),
-            (RecurrentCell::Gru { reset_after: false }, _) => (self.recurrent_input(i, before), 0..2),
-            (cell, _) => (self.recurrent_input(i, before), 0..cell.gates()),
-        };
-        for gate in multiplied {
-            let apart = s.cell == (RecurrentCell::Gru { reset_after: true }) && gate == 2;
-            let to = if apart { inner } else { gates.from(0, gate * hidden) }.from(sequences.start, 0);
-            let target = Target { rows: sequences.len(), c: to.first(), c_row: to.stride(), accumulate: !apart };
+        let (last, kind, joint) = (s.cell.gates() - 1, s.cell.inner(), s.joint_gates());
+        let multiply = |gate: usize, factor: Rows<T>, to: Rows<T>, accumulate: bool| {
+            let to = to.from(sequences.start, 0);
+            let target = Target { rows: sequences.len(), c: to.first(), c_row: to.stride(), accumulate };
             let factor =
                 LeftFactor { a: factor.from(sequences.start, 0).first(), a_row: factor.stride(), ks: 0..hidden };
             // SAFETY: as the caller promises; packed before the first step.
             unsafe { self.weights[gate].multiply(units.clone(), &[factor], &target) };
+        };
+        if phase == 0 {
+            let factor = self.recurrent_input(i, before);
+            (0..joint).for_each(|gate| multiply(gate, factor, gates.from(0, gate * hidden), true));
+            if kind == Inner::Product {
+                multiply(last, factor, inner, false);
+            }
+        } else {
+            multiply(last, inner, gates.from(0, last * hidden), true);
         }
-        let step = ForwardStep {
-            sequences,
-            units,
+        let part = Part {
+            sequences: sequences.clone(),
+            units: units.clone(),
             hidden,
-            gates,
             before,
-            after: slab(self.states, t),
-            inner_before: if s.cell.has_cell_state() { previous(self.inner, s.c0) } else { inner },
-            inner,
-            bias: s.bias,
+            inner_before: if kind == Inner::State { previous(self.inner, s.c0) } else { inner },
+            weights: s.unit_weights,
             mask: s.mask.map(|mask| &mask[t * s.batch..(t + 1) * s.batch]),
             keep: s.keep.map(|keep| Rows::lent(keep, hidden)),
-            kept: self.kept[(i + 1) % 2],
         };
-        cells::forward(self.isa, s.cell, phase, &step);
+        let (after, kept) = (slab(self.states, t), self.kept[(i + 1) % 2]);
+        let step = ForwardStep { part, gates, after, inner, kept };
+        cells::forward(self.isa, s.cell, phase + 1 < s.phases(), &step);
     }
 
     /// What the `i`-th step's weights are multiplied by.

@@ -10,13 +10,13 @@
 mod backward;
 mod cells;
 mod forward;
-mod gradients;
 mod rows;
 mod share;
 
 pub use backward::{Gradients, Incoming, backward, backward_workspace};
 pub use forward::{forward, forward_workspace};
 pub use kiln_math::RecurrentCell;
+use kiln_math::recurrent::Inner;
 
 /// What a recurrent layer computes with, one direction of one layer. All arrays are row-major.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +33,8 @@ pub struct Sequence<'a, T> {
     pub reverse: bool,
     /// (gates · hidden, hidden): what the state before is multiplied by.
     pub weight: &'a [T],
-    /// (hidden,): of a GRU whose reset gate comes after, what is added to n's product before the gate.
-    pub bias: Option<&'a [T]>,
+    /// ([`RecurrentCell::unit_weights`] · hidden,): the units' own weights.
+    pub unit_weights: &'a [T],
     /// (steps, batch): where false, the step leaves the sequence's state as it was.
     pub mask: Option<&'a [bool]>,
     /// (batch, hidden): what states are multiplied by on their way into the recurrent product, at every step the same
@@ -42,7 +42,7 @@ pub struct Sequence<'a, T> {
     pub keep: Option<&'a [T]>,
     /// (batch, hidden): the state before the first step.
     pub h0: &'a [T],
-    /// (batch, hidden): an LSTM's cell state before the first step; else empty.
+    /// (batch, hidden): the second state before the first step, of cells that have one; else empty.
     pub c0: &'a [T],
 }
 
@@ -52,9 +52,27 @@ impl<T> Sequence<'_, T> {
         self.cell.gates().saturating_mul(self.hidden)
     }
 
+    /// Gates whose product is added to their arguments, all at once; the last one of some cells is apart.
+    fn joint_gates(&self) -> usize {
+        match self.cell.inner() {
+            Inner::Nothing | Inner::State => self.cell.gates(),
+            Inner::Product | Inner::Factor => self.cell.gates() - 1,
+        }
+    }
+
+    /// Phases of a step: the factor is computed before the last product.
+    fn phases(&self) -> usize {
+        if self.cell.inner() == Inner::Factor { 2 } else { 1 }
+    }
+
     /// The step that comes `i`-th.
     fn step(&self, i: usize) -> usize {
         if self.reverse { self.steps - 1 - i } else { i }
+    }
+
+    /// Numbers of the units' own weights.
+    fn own_weights(&self) -> usize {
+        self.cell.unit_weights().saturating_mul(self.hidden)
     }
 
     /// Whether there is nothing to do.
@@ -68,9 +86,9 @@ impl<T> Sequence<'_, T> {
         let units = self.batch.saturating_mul(self.hidden);
         let optional = |given: Option<usize>, needed: usize| given.map_or((needed, needed), |given| (given, needed));
         let weight = self.gate_width().saturating_mul(self.hidden);
-        let (bias, mask) = (self.bias.map(<[T]>::len), self.mask.map(<[bool]>::len));
+        let mask = self.mask.map(<[bool]>::len);
         expect("weight", (self.weight.len(), weight));
-        expect("bias", optional(bias, self.hidden));
+        expect("unit_weights", (self.unit_weights.len(), self.own_weights()));
         expect("mask", optional(mask, self.steps.saturating_mul(self.batch)));
         expect("keep", optional(self.keep.map(<[T]>::len), units));
         expect("h0", (self.h0.len(), units));

@@ -3,11 +3,11 @@
 
 use crate::views::View;
 use kiln_cpu::copy::{copy, fill};
-use kiln_cpu::gather::{Along, Rows, gather, gather_normalized, in_parts, scatter_add};
+use kiln_cpu::gather::{Along, gather, scatter_add};
 use kiln_cpu::operand::Output;
 use kiln_cpu::random::{Draw, dropout, normal, normal_f64, uniform, uniform_f64};
+use kiln_cpu::rows::in_parts;
 use kiln_cpu::softmax::{Labels, SoftmaxKind, Target, cross_entropy, cross_entropy_grad, softmax, softmax_grad};
-use kiln_cpu::warp::{Affine, Fill, Planes, Room, warp};
 use kiln_cpu::{Isa, elementwise};
 use kiln_math::{BinaryOp, UnaryOp};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -145,11 +145,7 @@ fn elementwise_operands_have_the_length_of_the_output() {
             call(|out| copy::<f32, f32>(&mut Output::from_slice(out), view(400_000).strided())),
             "copy: `x` has 400000 elements, 4 are expected",
         ),
-        (
-            4,
-            call(move |out| dropout(isa, &mut Output::from_slice(out), &ones(3), DRAW, 0.5)),
-            "dropout: `x` has 3 elements, 4 are expected",
-        ),
+        (4, call(move |out| dropout(isa, out, &ones(3), DRAW, 0.5)), "dropout: `x` has 3 elements, 4 are expected"),
     ]);
     taken(vec![
         ("fill", 0, call(|out| fill(&mut Output::from_slice(out), 1.0))),
@@ -162,7 +158,7 @@ fn elementwise_operands_have_the_length_of_the_output() {
             }),
         ),
         ("unary_in_place", 0, call(move |out| elementwise::unary_in_place(isa, UnaryOp::Exp, [0.0; 2], out))),
-        ("dropout", 0, call(move |out| dropout(isa, &mut Output::from_slice(out), &[], DRAW, 0.5))),
+        ("dropout", 0, call(move |out| dropout(isa, out, &[], DRAW, 0.5))),
         ("uniform", 0, call(move |out| uniform(isa, out, DRAW, 0.0, 1.0))),
         ("uniform", 65, call(move |out| uniform(isa, out, Draw { key: 1, counter: u64::MAX }, 1.0, -1.0))),
         ("uniform_f64", 0, call(|_| uniform_f64(&mut [], DRAW, 0.0, 1.0))),
@@ -316,55 +312,9 @@ fn gathers_stay_within_both_arrays() {
             "scatter_add: indices of shape [], one axis is expected",
         ),
     ]);
-    let rows = |width, at: &'static [usize]| Rows { source: &[1; 12], width, indices: at, upcoming: &[usize::MAX, 5] };
     taken(vec![
         ("gather of nothing", 0, call(move |out| gather(out, &ones(24), index(&[]).strided(), ALONG))),
-        ("rows past the end", 8, call(move |out| gather_normalized(Isa::best(), out, rows(4, &[3, 9]), &[[1.0, 0.0]]))),
-        ("too few rows", 12, call(move |out| gather_normalized(Isa::best(), out, rows(4, &[0]), &[[1.0, 0.0]]))),
-        ("half a row", 6, call(move |out| gather_normalized(Isa::best(), out, rows(4, &[0, 1]), &[[1.0, 0.0]]))),
-        ("rows of none", 6, call(move |out| gather_normalized(Isa::best(), out, rows(0, &[0, 1]), &[[1.0, 0.0]]))),
-        (
-            "planes that do not fit",
-            8,
-            call(move |out| {
-                gather_normalized(Isa::best(), out, rows(4, &[0, 1]), &[[1.0, 0.0]; 3]);
-            }),
-        ),
         ("parts of width 0", 1 << 15, call(|out| in_parts(out, 0, |_, part| part.fill(1.0)))),
         ("parts of rows that do not fit", (1 << 15) + 1, call(|out| in_parts(out, 3, |_, part| part.fill(1.0)))),
     ]);
-}
-
-#[test]
-fn warps_leave_what_does_not_fit() {
-    let image = |channels, height, width, normalize: usize| {
-        call(move |out: &mut [f32]| {
-            let image = Planes { bytes: &[1; 24], channels, height, width };
-            let far = Affine { x: [f64::NAN, 1e30, -1e30], y: [0.0, f64::INFINITY, 1.0] };
-            for fill in [Fill::Nearest, Fill::Constant(1.0), Fill::Reflect, Fill::Wrap] {
-                warp(Isa::best(), out, image, far, fill, &vec![[1.0, 0.0]; normalize], &mut Room::default());
-            }
-        })
-    };
-    taken(vec![
-        ("an image", 24, image(2, 3, 4, 1)),
-        ("another output", 23, image(2, 3, 4, 1)),
-        ("another image", 36, image(3, 3, 4, 1)),
-        ("other constants", 24, image(2, 3, 4, 3)),
-        ("no constants", 24, image(2, 3, 4, 0)),
-        ("sizes beyond memory", 0, image(1 << 62, 2, 2, 1)),
-        ("rows beyond memory", 0, image(1, usize::MAX, 2, 1)),
-        ("no channel", 0, image(0, 3, 4, 1)),
-    ]);
-}
-
-/// Columns beyond 2²⁴ are no whole numbers of f32: a place between them would lie past the end of a row.
-#[test]
-fn warps_of_images_wider_than_f32_counts_are_left() {
-    let width = (1 << 24) + 4;
-    let bytes = vec![1; width];
-    let mut out = vec![7.0; width];
-    let image = Planes { bytes: &bytes, channels: 1, height: 1, width };
-    warp(Isa::best(), &mut out, image, Affine::IDENTITY, Fill::Nearest, &[[1.0, 0.0]], &mut Room::default());
-    assert!(out.iter().all(|&x| x == 7.0));
 }

@@ -15,4 +15,3 @@ mod reduce;
 mod softmax;
 mod update;
 mod views;
-mod warp;

@@ -1,9 +1,9 @@
 //! Copies between layouts and types, gathers and scatters, against plain loops.
 
-use crate::views::{View, fused, numbers, on_teams, shapes, view};
+use crate::views::{View, numbers, on_teams, shapes, view};
 use half::{bf16, f16};
 use kiln_cpu::copy::{Convert, assign, copy, fill};
-use kiln_cpu::gather::{Along, Rows, gather, gather_normalized, scatter_add};
+use kiln_cpu::gather::{Along, gather, scatter_add};
 use kiln_cpu::operand::Output;
 use kiln_math::{round_integer_to_odd, round_to_odd};
 use proptest::prelude::*;
@@ -109,28 +109,6 @@ proptest! {
             prop_assert_eq!(again, out);
         }
     }
-
-    #[test]
-    fn rows_of_bytes_are_normalized_as_they_are_gathered(
-        plane in 1usize..40, normalize in prop::collection::vec([-1.0f32..1.0, -1.0f32..1.0], 1..4),
-        picks in prop::collection::vec(any::<usize>(), 0..50),
-    ) {
-        let (count, width) = (13, plane * normalize.len());
-        let source: Vec<u8> = (0..count * width).map(|i| (i * 37 % 256) as u8).collect();
-        let indices: Vec<usize> = picks.iter().map(|p| p % count).collect();
-        let upcoming = [0, count - 1, count, usize::MAX / width]; // the last two are outside and must do no harm
-        for isa in fused() {
-            let mut out = vec![f32::NAN; indices.len() * width];
-            let rows = Rows { source: &source, width, indices: &indices, upcoming: &upcoming };
-            gather_normalized(isa, &mut out, rows, &normalize);
-            for (row, &index) in out.chunks(width).zip(&indices) {
-                for (i, (y, &byte)) in row.iter().zip(&source[index * width..]).enumerate() {
-                    let [scale, shift] = normalize[i / plane];
-                    prop_assert_eq!(*y, f32::from(byte).mul_add(scale, shift));
-                }
-            }
-        }
-    }
 }
 
 #[test]
@@ -138,7 +116,6 @@ fn large_copies_and_gathers_do_not_depend_on_threads() {
     let (rows, width) = (600, 301);
     let x = View::row_major((0..rows * width).map(|i| i as f32).collect::<Vec<f32>>(), &[rows, width]);
     let transposed = View { shape: vec![width, rows], strides: vec![1, width as isize], ..x.clone() };
-    let bytes: Vec<u8> = x.buffer.iter().map(|&v| v as u8).collect();
     let order: Vec<usize> = (0..rows).map(|i| i * 7 % rows).collect();
     let indices = View::row_major(order.iter().map(|&i| i as i64).collect(), &[rows]);
     let all = on_teams(|| {
@@ -147,10 +124,7 @@ fn large_copies_and_gathers_do_not_depend_on_threads() {
         fill(&mut Output::from_slice(&mut filled), 7);
         let mut picked = vec![0.0f32; rows * width];
         gather(&mut picked, &x.buffer, indices.strided(), Along { outer: 1, axis: rows, inner: width });
-        let mut normalized = vec![0.0f32; rows * width];
-        let what = Rows { source: &bytes, width, indices: &order, upcoming: &[] };
-        gather_normalized(kiln_cpu::Isa::best(), &mut normalized, what, &[[0.5, 1.0]]);
-        (halves, filled, picked, normalized)
+        (halves, filled, picked)
     });
     assert!(all.1.iter().all(|&b| b == 7));
     assert!(all.2.chunks(width).zip(&order).all(|(row, &i)| row == &x.buffer[i * width..(i + 1) * width]));

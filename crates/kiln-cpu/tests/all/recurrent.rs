@@ -5,15 +5,8 @@ use kiln_cpu::Isa;
 use kiln_cpu::recurrent::{
     self, Gradients, Incoming, RecurrentCell, Sequence, backward, backward_workspace, forward, forward_workspace,
 };
+use kiln_math::recurrent::Inner;
 use proptest::prelude::*;
-
-const CELLS: [RecurrentCell; 5] = [
-    RecurrentCell::Tanh,
-    RecurrentCell::Relu,
-    RecurrentCell::Lstm,
-    RecurrentCell::Gru { reset_after: true },
-    RecurrentCell::Gru { reset_after: false },
-];
 
 /// A layer's sizes and numbers.
 #[derive(Clone, Debug)]
@@ -25,7 +18,7 @@ struct Case {
     reverse: bool,
     input: Vec<f64>,
     weight: Vec<f64>,
-    bias: Option<Vec<f64>>,
+    unit_weights: Vec<f64>,
     mask: Option<Vec<bool>>,
     keep: Option<Vec<f64>>,
     h0: Vec<f64>,
@@ -69,11 +62,17 @@ fn naive(case: &Case) -> [Vec<f64>; 3] {
                             *cell = sigmoid(a(1)) * *cell + sigmoid(a(0)) * a(2).tanh();
                             sigmoid(a(3)) * cell.tanh()
                         }
-                        RecurrentCell::Gru { reset_after } => {
+                        RecurrentCell::PeepholeLstm => {
+                            let cell = &mut c[n * hidden + unit];
+                            let seen = |weight: usize, c: f64| case.unit_weights[weight * hidden + unit] * c;
+                            let (i, f) = (sigmoid(a(0) + seen(0, *cell)), sigmoid(a(1) + seen(1, *cell)));
+                            *cell = f * *cell + i * a(2).tanh();
+                            sigmoid(a(3) + seen(2, *cell)) * cell.tanh()
+                        }
+                        RecurrentCell::Gru | RecurrentCell::GruResetBefore => {
                             let z = sigmoid(a(1));
-                            let new = if reset_after {
-                                let bias = case.bias.as_ref().map_or(0.0, |bias| bias[unit]);
-                                argument(2, unit) + sigmoid(a(0)) * (product(2, unit, &kept) + bias)
+                            let new = if cell == RecurrentCell::Gru {
+                                argument(2, unit) + sigmoid(a(0)) * (product(2, unit, &kept) + case.unit_weights[unit])
                             } else {
                                 let reset = |u: usize| sigmoid(argument(0, u) + product(0, u, &kept)) * kept[u];
                                 let reset: Vec<f64> = (0..hidden).map(reset).collect();
@@ -100,15 +99,15 @@ fn counted(case: &Case) -> f64 {
         .sum()
 }
 
-/// What the kernels give: states, inner, then the gradients of input, inner, h0 and c0.
-type Given<T> = [Vec<T>; 6];
+/// What the kernels give: states, inner, then the gradients of input, product, h0, c0 and the units' own weights.
+type Given<T> = [Vec<T>; 7];
 
 macro_rules! run {
     ($name:ident: $T:ty) => {
         fn $name(isa: Isa, case: &Case) -> Given<$T> {
             let cast = |x: &[f64]| -> Vec<$T> { x.iter().map(|&x| x as $T).collect() };
             let (weight, h0, c0) = (cast(&case.weight), cast(&case.h0), cast(&case.c0));
-            let (bias, keep) = (case.bias.as_deref().map(cast), case.keep.as_deref().map(cast));
+            let (own, keep) = (cast(&case.unit_weights), case.keep.as_deref().map(cast));
             let s = Sequence {
                 cell: case.cell,
                 steps: case.steps,
@@ -116,7 +115,7 @@ macro_rules! run {
                 hidden: case.hidden,
                 reverse: case.reverse,
                 weight: &weight,
-                bias: bias.as_deref(),
+                unit_weights: &own,
                 mask: case.mask.as_deref(),
                 keep: keep.as_deref(),
                 h0: &h0,
@@ -126,12 +125,13 @@ macro_rules! run {
             // Whatever buffers hold before must not matter.
             let old = |count: usize| vec![<$T>::NAN; count];
             let rows = case.steps * case.batch * case.hidden;
-            let inner = if case.cell.has_inner() { rows } else { 0 };
+            let inner = if case.cell.inner() == Inner::Nothing { 0 } else { rows };
             let (mut states, mut inner) = (old(rows), old(inner));
             forward(isa, &s, &mut gates, &mut states, &mut inner, &mut old(forward_workspace(isa, &s)));
             let [dy, dh, dc] = case.counts.each_ref().map(|counts| cast(counts));
             let (mut dgates, mut dh0, mut dc0) = (old(gates.len()), old(h0.len()), old(c0.len()));
-            let mut dinner = old(if case.cell == (RecurrentCell::Gru { reset_after: true }) { rows } else { 0 });
+            let mut dproduct = old(if case.cell.inner() == Inner::Product { rows } else { 0 });
+            let mut down = old(case.batch * own.len());
             let incoming = Incoming {
                 gates: &gates,
                 states: &states,
@@ -140,9 +140,15 @@ macro_rules! run {
                 last_grad: Some(&dh),
                 cell_grad: Some(&dc).filter(|_| case.cell.has_cell_state()).map(|dc| &**dc),
             };
-            let out = Gradients { gates: &mut dgates, inner: &mut dinner, h0: &mut dh0, c0: &mut dc0 };
+            let out = Gradients {
+                gates: &mut dgates,
+                product: &mut dproduct,
+                h0: &mut dh0,
+                c0: &mut dc0,
+                unit_weights: &mut down,
+            };
             backward(isa, &s, &incoming, out, &mut old(backward_workspace(isa, &s)));
-            [states, inner, dgates, dinner, dh0, dc0]
+            [states, inner, dgates, dproduct, dh0, dc0, down]
         }
     };
 }
@@ -150,7 +156,7 @@ run!(run_f32: f32);
 run!(run_f64: f64);
 
 fn case(steps: usize, batch: usize, hidden: usize) -> impl Strategy<Value = Case> {
-    let choices = (prop::sample::select(&CELLS[..]), any::<[bool; 4]>(), any::<u64>());
+    let choices = (prop::sample::select(RecurrentCell::ALL), any::<[bool; 4]>(), any::<u64>());
     choices.prop_map(move |(cell, [reverse, masked, dropped, biased], seed)| {
         let mut state = seed;
         let mut next = move || {
@@ -168,7 +174,7 @@ fn case(steps: usize, batch: usize, hidden: usize) -> impl Strategy<Value = Case
             reverse,
             input: numbers(rows * width, 1.0),
             weight: numbers(width * hidden, 1.5 / (hidden as f64).sqrt()),
-            bias: (biased && cell == RecurrentCell::Gru { reset_after: true }).then(|| numbers(hidden, 0.5)),
+            unit_weights: numbers(cell.unit_weights() * hidden, if biased { 0.5 } else { 0.0 }),
             mask: masked.then(|| numbers(rows, 1.0).iter().map(|&x| x > -0.3).collect()),
             keep: dropped
                 .then(|| numbers(batch * hidden, 1.0).iter().map(|&x| if x > 0.0 { 2.0 } else { 0.0 }).collect()),
@@ -222,7 +228,7 @@ proptest! {
 
     #[test]
     fn gradients_are_slopes(case in (1usize..5, 1usize..4, 1usize..6).prop_flat_map(|(t, n, h)| case(t, n, h))) {
-        let [.., dgates, dinner, dh0, dc0] = run_f64(Isa::best(), &case);
+        let [.., dgates, _, dh0, dc0, down] = run_f64(Isa::best(), &case);
         for (i, &gradient) in dgates.iter().enumerate() {
             let slope = slope(&case, |case| &mut case.input[i]);
             prop_assert!(slope.is_none_or(|slope| near(gradient, slope, 1e-7)), "input {}: {} {:?}", i, gradient, slope);
@@ -235,15 +241,12 @@ proptest! {
             let slope = slope(&case, |case| &mut case.c0[i]);
             prop_assert!(slope.is_none_or(|slope| near(gradient, slope, 1e-7)), "c0 {}: {} {:?}", i, gradient, slope);
         }
-        if case.bias.is_some() {
-            for unit in 0..case.hidden {
-                let gradient: f64 = dinner.iter().skip(unit).step_by(case.hidden).sum();
-                let slope = slope(&case, |case| match &mut case.bias {
-                    Some(bias) => &mut bias[unit],
-                    None => &mut case.input[0],
-                });
-                prop_assert!(slope.is_none_or(|slope| near(gradient, slope, 1e-7)), "bias {}: {} {:?}", unit, gradient, slope);
-            }
+        for i in 0..case.unit_weights.len() {
+            let (weight, unit) = (i / case.hidden, i % case.hidden);
+            let of_sequence = |n: usize| down[(weight * case.batch + n) * case.hidden + unit];
+            let gradient: f64 = (0..case.batch).map(of_sequence).sum();
+            let slope = slope(&case, |case| &mut case.unit_weights[i]);
+            prop_assert!(slope.is_none_or(|slope| near(gradient, slope, 1e-7)), "own weight {}: {} {:?}", i, gradient, slope);
         }
     }
 }
@@ -292,7 +295,7 @@ fn a_state_carried_on_is_one_long_call() {
 
 #[test]
 fn nan_stays_in_its_sequence() {
-    for cell in CELLS {
+    for &cell in RecurrentCell::ALL {
         let (steps, batch, hidden) = (3, 4, 5);
         let width = cell.gates() * hidden;
         let mut gates = vec![0.1f32; steps * batch * width];
@@ -306,7 +309,7 @@ fn nan_stays_in_its_sequence() {
             hidden,
             reverse: false,
             weight: &weight,
-            bias: None,
+            unit_weights: &zeros[..cell.unit_weights() * hidden],
             mask: None,
             keep: None,
             h0: &zeros,
@@ -326,7 +329,7 @@ fn nan_stays_in_its_sequence() {
 fn slices_of_other_lengths_are_refused() {
     use std::panic::catch_unwind;
     let (steps, batch, hidden) = (2, 3, 4);
-    for cell in CELLS {
+    for &cell in RecurrentCell::ALL {
         let width = cell.gates() * hidden;
         let zeros = vec![0.0_f32; steps * batch * width];
         let whole = Sequence {
@@ -336,7 +339,7 @@ fn slices_of_other_lengths_are_refused() {
             hidden,
             reverse: false,
             weight: &zeros[..0],
-            bias: None,
+            unit_weights: &zeros[..cell.unit_weights() * hidden],
             mask: None,
             keep: None,
             h0: &zeros[..batch * hidden],
@@ -355,20 +358,20 @@ fn slices_of_other_lengths_are_refused() {
         for which in 0..4 {
             let mut short = lengths;
             short[which] -= 1;
-            let unused =
-                which == 2 && !cell.has_inner() || which == 3 && short[3] >= forward_workspace(Isa::best(), &whole);
+            let unused = which == 2 && cell.inner() == Inner::Nothing
+                || which == 3 && short[3] >= forward_workspace(Isa::best(), &whole);
             assert_eq!(run(whole, short), unused, "{cell:?} {which}");
         }
         assert!(!run(Sequence { weight: &weight[1..], ..whole }, lengths));
         assert!(!run(Sequence { h0: &zeros[..1], ..whole }, lengths));
         assert!(!run(Sequence { mask: Some(&[true]), ..whole }, lengths));
         assert!(!run(Sequence { keep: Some(&zeros[..1]), ..whole }, lengths));
-        assert!(!run(Sequence { bias: Some(&zeros[..1]), ..whole }, lengths));
+        assert!(!run(Sequence { unit_weights: &zeros[..1], ..whole }, lengths));
         assert_eq!(run(Sequence { c0: &zeros[..1], ..whole }, lengths), !cell.has_cell_state());
         assert!(!run(Sequence { steps: usize::MAX, ..whole }, lengths));
 
-        let back = |grads: [usize; 4], saved: usize| {
-            let [mut gates, mut inner, mut h0, mut c0] = grads.map(|length| vec![0.0; length]);
+        let back = |grads: [usize; 5], saved: usize| {
+            let [mut gates, mut product, mut h0, mut c0, mut own] = grads.map(|length| vec![0.0; length]);
             let mut workspace = vec![0.0; room];
             let saved = Incoming {
                 gates: &zeros,
@@ -378,14 +381,21 @@ fn slices_of_other_lengths_are_refused() {
                 last_grad: None,
                 cell_grad: None,
             };
-            let out = Gradients { gates: &mut gates, inner: &mut inner, h0: &mut h0, c0: &mut c0 };
+            let out = Gradients {
+                gates: &mut gates,
+                product: &mut product,
+                h0: &mut h0,
+                c0: &mut c0,
+                unit_weights: &mut own,
+            };
             catch_unwind(std::panic::AssertUnwindSafe(|| {
                 backward(Isa::best(), &whole, &saved, out, &mut workspace);
             }))
             .is_ok()
         };
         let (states, state) = (steps * batch * hidden, batch * hidden);
-        let grads = [steps * batch * width, states, state, if cell.has_cell_state() { state } else { 0 }];
+        let cell_state = if cell.has_cell_state() { state } else { 0 };
+        let grads = [steps * batch * width, states, state, cell_state, cell.unit_weights() * state];
         assert!(back(grads, states));
         assert!(!back(grads, states - 1));
         for which in [0, 2] {

@@ -4,6 +4,7 @@ use super::OnGpu;
 use super::dispatch::by_float;
 use super::operand::{Operand, axes, flag_of, float, sizes, window};
 use super::reduce::Rows;
+use crate::counts::{are_counted, is_counted};
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use crate::tile::{OF_WINDOW, tile};
@@ -30,6 +31,11 @@ fn positions(shape: &Shape) -> usize {
     shape[0] * Window::sizes(shape).iter().product::<usize>()
 }
 
+/// Whether kernels can count the positions and the weights of a convolution.
+fn fits(form: &Convolution, weight: &Shape, maps: [&Shape; 2]) -> bool {
+    is_counted(&form.window, &maps) && are_counted(maps.map(positions)) && are_counted([weight.elements()])
+}
+
 impl<M: Machine> Gpu<M> {
     fn convolved(
         &self,
@@ -38,10 +44,13 @@ impl<M: Machine> Gpu<M> {
         [x, weight]: [&View<'_>; 2],
         epilogue: &Epilogue<'_>,
         &Weights { rows, inner, row_step, inner_step, adjoint }: &Weights,
-    ) -> Result<()> {
+    ) -> Result<Ran> {
         let dtype = float("conv", out.dtype)?;
         if out.elements() == 0 {
-            return Ok(());
+            return Ok(Ran::Done);
+        }
+        if !fits(form, weight.layout.shape(), [out.shape, x.layout.shape()]) {
+            return Ok(Ran::NotHere);
         }
         let (written, read, window) = (axes(out.shape), axes(x.layout.shape()), window(&form.window));
         let product = [rows, positions(out.shape), form.groups];
@@ -62,7 +71,8 @@ impl<M: Machine> Gpu<M> {
                 }
             })?;
             after.map_or(Ok(()), |call| self.unary_rows(call, [to, to], dtype))
-        })
+        })?;
+        Ok(Ran::Done)
     }
 
     /// Launches a convolution for products of so many rows and columns, each of the grid's third axis.
@@ -77,8 +87,7 @@ impl OnGpu for ConvCall<'_> {
         let ConvCall { conv: form, out, x, weight, epilogue } = self;
         let (rows, inner, inner_step) = (out.shape[1] / form.groups, weight.layout.shape()[1], form.window.taps());
         let weights = Weights { rows, inner, row_step: inner * inner_step, inner_step, adjoint: false };
-        gpu.convolved(form, out, [x, weight], epilogue, &weights)?;
-        Ok(Ran::Done)
+        gpu.convolved(form, out, [x, weight], epilogue, &weights)
     }
 }
 
@@ -88,8 +97,7 @@ impl OnGpu for ConvGradInputCall<'_> {
         let (rows, inner) = (weight.layout.shape()[1], weight.layout.shape()[0] / form.groups);
         let row_step = form.window.taps();
         let weights = Weights { rows, inner, row_step, inner_step: rows * row_step, adjoint: true };
-        gpu.convolved(form, out, [dy, weight], &Epilogue::default(), &weights)?;
-        Ok(Ran::Done)
+        gpu.convolved(form, out, [dy, weight], &Epilogue::default(), &weights)
     }
 }
 
@@ -101,6 +109,9 @@ impl OnGpu for ConvGradWeightCall<'_> {
         if sums == 0 || out.elements() == 0 {
             gpu.fill_elements(out, 0.0)?;
             return Ok(Ran::Done);
+        }
+        if !fits(form, out.shape, [dy_shape, x.layout.shape()]) {
+            return Ok(Ran::NotHere);
         }
         let (outputs, inputs, window) = (axes(dy_shape), axes(x.layout.shape()), window(&form.window));
         let (rows, inner) = (out.shape[0] / form.groups, out.shape[1]);

@@ -1,7 +1,8 @@
 //! Fills, copies, maps, comparisons, selection.
 
 use super::dispatch::{by_float, by_size, by_type};
-use super::operand::{Operand, computed_in, float};
+use super::operand::{Operand, computed_in, float, sizes};
+use crate::counts::countable;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::compare::compare;
@@ -28,13 +29,10 @@ fn bits(value: f64, dtype: DType) -> u64 {
 /// A layout's shape and places over six axes, those in front of size 1.
 fn six_axes(layout: &Layout) -> ([u32; MAX_RANK], Places) {
     let lead = MAX_RANK - layout.shape().rank();
-    let (mut sizes, mut strides) = ([1; MAX_RANK], [0; MAX_RANK]);
-    for (axis, (&size, &step)) in layout.shape().iter().zip(layout.strides()).enumerate() {
-        // An axis beyond 2³² would need more memory than a device has, unless it is repeated.
-        sizes[lead + axis] = u32::try_from(size).unwrap_or(u32::MAX);
-        strides[lead + axis] = step as i64;
-    }
-    (sizes, Places { start: layout.offset() as i64, strides })
+    let (mut shape, mut strides) = ([1; MAX_RANK], [0; MAX_RANK]);
+    shape[lead..].copy_from_slice(layout.shape().dims());
+    strides[lead..].iter_mut().zip(layout.strides()).for_each(|(to, &step)| *to = step as i64);
+    (sizes(shape), Places { start: layout.offset() as i64, strides })
 }
 
 impl<M: Machine> Gpu<M> {
@@ -49,6 +47,7 @@ impl<M: Machine> Gpu<M> {
         if elements == 0 {
             return Ok(());
         }
+        countable("copy", [layout.shape()])?;
         let ((sizes, to_places), (_, from_places)) = (six_axes(layout), six_axes(x.layout));
         let from = self.whole(x.buffer, x.dtype);
         by_size!(x.dtype, T => {

@@ -3,6 +3,7 @@
 use super::OnGpu;
 use super::dispatch::by_float;
 use super::operand::{flag_of, float, sizes};
+use crate::counts::{are_counted, countable};
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;
@@ -15,7 +16,7 @@ impl OnGpu for MomentsCall<'_> {
         let dtype = float("moments", out.dtype)?;
         let [n, c, s] = [0, 1, 2].map(|axis| x.layout.shape()[axis]);
         let chunks = Chunks::new(n, s);
-        if !chunks.fit() {
+        if !chunks.fit() || !are_counted([n, c, s]) {
             return Ok(Ran::NotHere);
         }
         if c == 0 {
@@ -32,6 +33,7 @@ impl OnGpu for NormalizeCall<'_> {
     fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
         let NormalizeCall { form, out, x, moments, weight, bias } = self;
         let dtype = float("normalize", out.dtype)?;
+        countable("normalize", [out.shape])?;
         let shape = sizes([out.shape[0], out.shape[1], out.shape[2]]);
         let (x, moments) = (gpu.numbers(x)?, gpu.numbers(moments)?);
         let (weight, scaled) = gpu.optional(weight.as_ref(), WEIGHT)?;
@@ -58,7 +60,7 @@ impl OnGpu for NormalizeGradCall<'_> {
         let (relu, other) = flag_of(form.activation);
         let [n, c, s] = [0, 1, 2].map(|axis| dx.shape[axis]);
         let chunks = Chunks::new(n, s);
-        if !chunks.fit() || other.is_some() {
+        if !chunks.fit() || !are_counted([n, c, s]) || other.is_some() {
             return Ok(Ran::NotHere);
         }
         if c == 0 {

@@ -64,9 +64,8 @@ pub(super) fn computed_in(dtype: DType) -> DType {
     }
 }
 
-/// Sizes as kernels take them.
+/// Sizes as kernels take them, which were found [countable](crate::counts).
 pub(super) fn sizes<const N: usize>(sizes: [usize; N]) -> [u32; N] {
-    // What has more elements than that along an axis would not fit into a device's memory.
     sizes.map(|size| u32::try_from(size).unwrap_or(u32::MAX))
 }
 

@@ -3,6 +3,7 @@
 use super::OnGpu;
 use super::dispatch::by_float;
 use super::operand::{axes, float, window};
+use crate::counts::is_counted;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;
@@ -13,6 +14,9 @@ impl OnGpu for MaxPoolCall<'_> {
     fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
         let MaxPoolCall { window: form, out, taps, x } = self;
         let dtype = float("max_pool", out.dtype)?;
+        if !is_counted(form, &[out.shape, x.layout.shape()]) {
+            return Ok(Ran::NotHere);
+        }
         let (outputs, inputs, window) = (axes(out.shape), axes(x.layout.shape()), window(form));
         let (x, geometry) = (gpu.numbers(x)?, by_element(out.elements()));
         let taps = gpu.target_of(taps.as_ref()).write();
@@ -29,6 +33,9 @@ impl OnGpu for MaxPoolGradCall<'_> {
     fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
         let MaxPoolGradCall { window: form, out, dy, taps } = self;
         let dtype = float("max_pool_grad", out.dtype)?;
+        if !is_counted(form, &[out.shape, dy.layout.shape()]) {
+            return Ok(Ran::NotHere);
+        }
         let (outputs, inputs, window) = (axes(dy.layout.shape()), axes(out.shape), window(form));
         let (dy, taps, geometry) = (gpu.numbers(dy)?, gpu.rows(taps)?, by_element(out.elements()));
         gpu.computing(out, |to| {

@@ -2,6 +2,7 @@
 
 use super::dispatch::by_float;
 use super::operand::{Operand, computed_in, flag_of, float, sizes};
+use crate::counts::countable;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use crate::tile::{OF_MATRIX, tile};
@@ -72,6 +73,7 @@ impl<M: Machine> Gpu<M> {
         if out.elements() == 0 {
             return Ok(());
         }
+        countable("matmul", [out.shape, a.layout.shape()])?;
         let mut batch = [1; BATCH_AXES];
         batch[BATCH_AXES - lead.len()..].copy_from_slice(lead);
         let ((a, a_layout), (b, b_layout)) = (self.factor(a)?, self.factor(b)?);

@@ -1,4 +1,4 @@
-//! Recurrent layers: a step is one product and one kernel of cells; of a GRU whose reset gate comes before its product, two of each.
+//! Recurrent layers: a step is one product and one kernel of cells; of a cell whose last product is with a factor, two of each.
 //!
 //! Each product is added to what is there already, forward to the input's part of the gates' arguments, backward to the gradient of
 //! the state, block by block in the order of the units, as on the CPU.
@@ -12,21 +12,17 @@ use crate::machine::Machine;
 use cuda_std::Geometry;
 use gpu_kernels::geometry::by_element;
 use gpu_kernels::matmul::ACCUMULATE;
-use gpu_kernels::recurrent::{
-    Slopes, Step, gru_cell, gru_cell_grad, gru_exchange, gru_renew, gru_reset, gru_reset_grad, lstm_cell,
-    lstm_cell_grad, recurrent_rest, simple_cell, simple_cell_grad,
-};
+use gpu_kernels::recurrent::{Step, StepGrad, backward, exchange, forward, recurrent_rest};
+use kiln_math::recurrent::Inner;
 use kiln_math::{BinaryOp, RecurrentCell};
 use kiln_tensor::{DType, Layout, Out, Ran, Recurrence, RecurrentCall, RecurrentGradCall, Result, Shape, View};
 use std::ops::Range;
-
-const RESET_AFTER: RecurrentCell = RecurrentCell::Gru { reset_after: true };
-const RESET_BEFORE: RecurrentCell = RecurrentCell::Gru { reset_after: false };
 
 /// One direction of one layer. What is not there has no elements.
 struct RecurrentLaunch<'g, M: Machine> {
     gpu: &'g Gpu<M>,
     cell: RecurrentCell,
+    kind: Inner,
     reverse: bool,
     dtype: DType,
     steps: usize,
@@ -35,7 +31,7 @@ struct RecurrentLaunch<'g, M: Machine> {
     /// Numbers of a step's gates of one sequence.
     gate_width: usize,
     weight: Operand<'g, M>,
-    bias: Operand<'g, M>,
+    unit_weights: Operand<'g, M>,
     mask: Operand<'g, M>,
     keep: Operand<'g, M>,
     h0: Operand<'g, M>,
@@ -47,7 +43,7 @@ struct RecurrentLaunch<'g, M: Machine> {
 
 impl<'g, M: Machine> RecurrentLaunch<'g, M> {
     /// The layer; nothing where its kernels are not for it.
-    fn new(gpu: &'g Gpu<M>, call: &Recurrence<'_>, states: &Shape) -> Result<Option<Self>> {
+    fn new(gpu: &'g Gpu<M>, call: &Recurrence<View<'_>>, states: &Shape) -> Result<Option<Self>> {
         let (dtype, [steps, batch, hidden]) = (call.weight.dtype, [states[0], states[1], states[2]]);
         let fits = u32::try_from(batch.saturating_mul(hidden)).is_ok();
         if !fits || !matches!(dtype, DType::F32 | DType::F64) {
@@ -56,6 +52,7 @@ impl<'g, M: Machine> RecurrentLaunch<'g, M> {
         Ok(Some(RecurrentLaunch {
             gpu,
             cell: call.cell,
+            kind: call.cell.inner(),
             reverse: call.reverse,
             dtype,
             steps,
@@ -63,14 +60,23 @@ impl<'g, M: Machine> RecurrentLaunch<'g, M> {
             hidden,
             gate_width: call.cell.gates() * hidden,
             weight: gpu.rows(&call.weight)?,
-            bias: gpu.rows_of(&call.bias)?,
+            unit_weights: gpu.rows_of(&call.unit_weights)?,
             mask: gpu.rows_of(&call.mask)?,
             keep: gpu.rows_of(&call.keep)?,
-            h0: gpu.rows(&call.h0)?,
+            h0: gpu.rows_of(&call.h0)?,
             c0: gpu.rows_of(&call.c0)?,
             nothing: gpu.absent(),
             units: by_element(batch * hidden),
         }))
+    }
+
+    /// Gates whose products are one; the last one may follow, with a factor.
+    fn joint_gates(&self) -> Range<usize> {
+        0..self.cell.gates() - usize::from(self.kind == Inner::Factor)
+    }
+
+    fn last_gate(&self) -> Range<usize> {
+        self.cell.gates() - 1..self.cell.gates()
     }
 
     /// The step that comes `i`-th.
@@ -107,11 +113,11 @@ impl<'g, M: Machine> RecurrentLaunch<'g, M> {
         }
     }
 
-    /// Exchanges a GRU's third gate and what is beside it, of all steps.
+    /// Exchanges the last gate and what is beside it, of all steps.
     fn exchange(&self, gates: &Operand<'_, M>, inner: &Operand<'_, M>) -> Result<()> {
         by_float!(self.dtype, T => {
             let (gates, inner, hidden) = (gates.write(), inner.write(), self.hidden as u32);
-            let exchange = gru_exchange::<T> { gates, inner, hidden };
+            let exchange = exchange::<T> { gates, inner, hidden, count: self.cell.gates() as u32 };
             self.gpu.run(exchange, by_element(inner.len()))
         })
     }
@@ -153,31 +159,24 @@ struct Forward<'g, M: Machine> {
 impl<M: Machine> RecurrentLaunch<'_, M> {
     /// The `i`-th step.
     fn forward(&self, to: &Forward<'_, M>, i: usize) -> Result<()> {
-        let (t, shape, [hidden]) = (self.step(i), self.units, sizes([self.hidden]));
+        let (t, [hidden]) = (self.step(i), sizes([self.hidden]));
         let gates = self.slab(&to.gates, t, self.gate_width);
         let (after, inner) = (self.slab(&to.states, t, self.hidden), self.slab(&to.inner, t, self.hidden));
         let (before, mask) =
             (self.previous(&to.states, &self.h0, i), self.mask.cut(t * self.batch, self.batch, DType::Bool));
-        let factor = if self.is_dropped() { &to.kept } else { &before };
-        let met = if self.cell == RESET_BEFORE { 2 } else { self.cell.gates() };
-        self.onto_gates(&gates, factor, 0..met)?;
-        let (cell, relu) = (self.previous(&to.inner, &self.c0, i), u32::from(self.cell == RecurrentCell::Relu));
+        self.onto_gates(&gates, if self.is_dropped() { &to.kept } else { &before }, self.joint_gates())?;
+        let cell = self.previous(&to.inner, &self.c0, i);
         by_float!(self.dtype, T => {
             let step = Step::<T> {
                 gates: gates.write(), after: after.write(), inner: inner.write(), kept: to.kept.write(),
-                before: before.read(), inner_before: cell.read(), bias: self.bias.read(), keep: self.keep.read(),
-                mask: mask.read(), hidden, relu,
+                before: before.read(), inner_before: cell.read(), weights: self.unit_weights.read(),
+                keep: self.keep.read(), mask: mask.read(), hidden, before_factor: 0,
             };
-            match self.cell {
-                RecurrentCell::Tanh | RecurrentCell::Relu => self.gpu.run(simple_cell { step }, shape),
-                RecurrentCell::Lstm => self.gpu.run(lstm_cell { step }, shape),
-                RESET_AFTER => self.gpu.run(gru_cell { step }, shape),
-                RESET_BEFORE => {
-                    self.gpu.run(gru_reset { step }, shape)?;
-                    self.onto_gates(&gates, &inner, 2..3)?;
-                    self.gpu.run(gru_renew { step }, shape)
-                }
+            if self.kind == Inner::Factor {
+                self.gpu.launched(forward(self.gpu, self.cell, Step { before_factor: 1, ..step }))?;
+                self.onto_gates(&gates, &inner, self.last_gate())?;
             }
+            self.gpu.launched(forward(self.gpu, self.cell, step))
         })
     }
 }
@@ -189,7 +188,8 @@ struct Backward<'g, M: Machine> {
     inner: Operand<'g, M>,
     dy: Operand<'g, M>,
     dgates: Operand<'g, M>,
-    dinner: Operand<'g, M>,
+    dproduct: Operand<'g, M>,
+    dweights: Operand<'g, M>,
     /// (N, H): those of the first states are where they run from the last step to the first.
     dh: Operand<'g, M>,
     dc: Operand<'g, M>,
@@ -200,38 +200,33 @@ struct Backward<'g, M: Machine> {
 impl<M: Machine> RecurrentLaunch<'_, M> {
     /// The `i`-th step; `last` where none comes after it.
     fn backward(&self, pass: &Backward<'_, M>, i: usize, last: bool) -> Result<()> {
-        let (t, shape, [hidden]) = (self.step(i), self.units, sizes([self.hidden]));
+        let (t, [hidden]) = (self.step(i), sizes([self.hidden]));
         let of_gates = |steps| self.slab(steps, t, self.gate_width);
         let of_units = |steps| self.slab(steps, t, self.hidden);
         let (gates, dgates) = (of_gates(&pass.gates), of_gates(&pass.dgates));
-        let (inner, dinner, dy) = (of_units(&pass.inner), of_units(&pass.dinner), of_units(&pass.dy));
+        let (inner, dproduct, dy) = (of_units(&pass.inner), of_units(&pass.dproduct), of_units(&pass.dy));
         let (before, mask) =
             (self.previous(&pass.states, &self.h0, i), self.mask.cut(t * self.batch, self.batch, DType::Bool));
-        let (cell, relu) = (self.previous(&pass.inner, &self.c0, i), u32::from(self.cell == RecurrentCell::Relu));
-        let dh = &pass.dh;
+        let cell = self.previous(&pass.inner, &self.c0, i);
         // Of the step after, where `dh` lacks it.
         let product = if last || !self.is_dropped() { &self.nothing } else { &pass.product };
         by_float!(self.dtype, T => {
-            let slopes = Slopes::<T> {
-                dgates: dgates.write(), dinner: dinner.write(), dh: dh.write(), dc: pass.dc.write(),
-                gates: gates.read(), before: before.read(), inner_before: cell.read(), inner: inner.read(),
-                dy: dy.read(), product: product.read(), keep: self.keep.read(), mask: mask.read(), hidden, relu,
+            let step = StepGrad::<T> {
+                dgates: dgates.write(), dproduct: dproduct.write(), dh: pass.dh.write(), dc: pass.dc.write(),
+                dweights: pass.dweights.write(), gates: gates.read(), before: before.read(), inner_before: cell.read(),
+                inner: inner.read(), weights: self.unit_weights.read(), dy: dy.read(), product: product.read(),
+                keep: self.keep.read(), mask: mask.read(), hidden, before_factor: 0,
             };
-            match self.cell {
-                RecurrentCell::Tanh | RecurrentCell::Relu => self.gpu.run(simple_cell_grad { slopes }, shape),
-                RecurrentCell::Lstm => self.gpu.run(lstm_cell_grad { slopes }, shape),
-                RecurrentCell::Gru { .. } => self.gpu.run(gru_cell_grad { slopes }, shape),
-            }?;
-            if self.cell == RESET_BEFORE {
-                self.through_weight([&pass.product, &dgates], 2..3, 0)?;
-                let slopes = Slopes { product: pass.product.read(), ..slopes };
-                self.gpu.run(gru_reset_grad { slopes }, shape)?;
+            self.gpu.launched(backward(self.gpu, self.cell, step))?;
+            if self.kind == Inner::Factor {
+                self.through_weight([&pass.product, &dgates], self.last_gate(), 0)?;
+                let step = StepGrad { product: pass.product.read(), before_factor: 1, ..step };
+                self.gpu.launched(backward(self.gpu, self.cell, step))?;
             }
             Ok(())
         })?;
-        let met = if self.cell == RESET_BEFORE { 2 } else { self.cell.gates() };
-        let (to, flags) = if self.is_dropped() { (&pass.product, 0) } else { (dh, ACCUMULATE) };
-        self.through_weight([to, &dgates], 0..met, flags)
+        let (to, flags) = if self.is_dropped() { (&pass.product, 0) } else { (&pass.dh, ACCUMULATE) };
+        self.through_weight([to, &dgates], self.joint_gates(), flags)
     }
 }
 
@@ -245,13 +240,15 @@ impl OnGpu for RecurrentCall<'_> {
         if let Some(keep) = &self.layer.keep {
             let (buffer, dtype) = (kept.buffer(layer.dtype), layer.dtype);
             let to = Out { buffer, offset: 0, shape: keep.layout.shape(), dtype };
-            gpu.binary_elements(BinaryOp::Mul, &to, &self.layer.h0, keep)?;
+            if let Some(h0) = &self.layer.h0 {
+                gpu.binary_elements(BinaryOp::Mul, &to, h0, keep)?;
+            }
         }
         let (gates, states, inner) =
             (gpu.target(&self.gates), gpu.target(&self.states), gpu.target_of(self.inner.as_ref()));
         let to = Forward { gates, states, inner, kept };
-        if let (RESET_AFTER, Some(inner)) = (layer.cell, &self.inner) {
-            // The product of n's weight, apart from the input's part, begins at 0.
+        if let (Inner::Product, Some(inner)) = (layer.kind, &self.inner) {
+            // The last gate's product, apart from the input's part, begins at 0.
             gpu.fill_elements(inner, 0.0)?;
             layer.exchange(&to.gates, &to.inner)?;
         }
@@ -272,17 +269,21 @@ impl OnGpu for RecurrentGradCall<'_> {
         if let Some(c0) = &self.dc0 {
             layer.fill(c0, self.cell_grad.as_ref())?;
         }
+        if let Some(weights) = &self.dunit_weights {
+            gpu.fill_elements(weights, 0.0)?;
+        }
         if layer.steps == 0 {
             return Ok(Ran::Done);
         }
-        let apart = layer.is_dropped() || layer.cell == RESET_BEFORE;
+        let apart = layer.is_dropped() || layer.kind == Inner::Factor;
         let pass = Backward {
             gates: gpu.rows(&self.gates)?,
             states: gpu.rows(&self.states)?,
             inner: gpu.rows_of(&self.inner)?,
             dy: gpu.rows_of(&self.states_grad)?,
             dgates: gpu.target(&self.dgates),
-            dinner: gpu.target_of(self.dinner.as_ref()),
+            dproduct: gpu.target_of(self.dproduct.as_ref()),
+            dweights: gpu.target_of(self.dunit_weights.as_ref()),
             dh: gpu.target(&self.dh0),
             dc: gpu.target_of(self.dc0.as_ref()),
             product: if apart { layer.temporary()? } else { gpu.absent() },
@@ -297,8 +298,8 @@ impl OnGpu for RecurrentGradCall<'_> {
                 gpu.run(recurrent_rest::<T> { dh, product, keep }, layer.units)
             })?;
         }
-        if layer.cell == RESET_AFTER {
-            layer.exchange(&pass.dgates, &pass.dinner)?;
+        if layer.kind == Inner::Product {
+            layer.exchange(&pass.dgates, &pass.dproduct)?;
         }
         Ok(Ran::Done)
     }

@@ -3,27 +3,29 @@
 use super::OnGpu;
 use super::dispatch::by_float;
 use super::operand::{float, single_or_double, sizes};
+use crate::counts::countable;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::cross_entropy::{cross_entropy, cross_entropy_grad};
 use gpu_kernels::geometry::by_lanes;
 use gpu_kernels::softmax::{logsumexp, softmax, softmax_grad};
 use kiln_tensor::{
-    CrossEntropyCall, CrossEntropyGradCall, DType, LogsumexpCall, Out, Ran, Result, SoftmaxCall, SoftmaxGradCall,
+    CrossEntropyCall, CrossEntropyGradCall, DType, LogsumexpCall, Ran, Result, Shape, SoftmaxCall, SoftmaxGradCall,
     SoftmaxKind,
 };
 
-/// How long the rows of an output are, and how many there are.
-fn rows_of(out: &Out<'_>) -> (u32, usize) {
-    let width = out.shape.last().copied().unwrap_or(1);
-    (sizes([width])[0], out.elements() / width.max(1))
+/// How long the rows of a shape are, and how many there are.
+fn rows_of(operation: &'static str, shape: &Shape) -> Result<(u32, usize)> {
+    countable(operation, [shape])?;
+    let width = shape.last().copied().unwrap_or(1);
+    Ok((sizes([width])[0], shape.elements() / width.max(1)))
 }
 
 impl OnGpu for SoftmaxCall<'_> {
     fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
         let SoftmaxCall { kind, out, x } = self;
         let dtype = float("softmax", out.dtype)?;
-        let ((width, rows), log) = (rows_of(out), u32::from(*kind == SoftmaxKind::LogSoftmax));
+        let ((width, rows), log) = (rows_of("softmax", out.shape)?, u32::from(*kind == SoftmaxKind::LogSoftmax));
         let x = gpu.numbers(x)?;
         gpu.computing(out, |to| {
             by_float!(dtype, T => gpu.run(softmax::<T> { y: to.write(), x: x.read(), width, log }, by_lanes(rows)))
@@ -36,7 +38,7 @@ impl OnGpu for SoftmaxGradCall<'_> {
     fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
         let SoftmaxGradCall { kind, out, y, dy } = self;
         let dtype = float("softmax_grad", out.dtype)?;
-        let ((width, rows), log) = (rows_of(out), u32::from(*kind == SoftmaxKind::LogSoftmax));
+        let ((width, rows), log) = (rows_of("softmax_grad", out.shape)?, u32::from(*kind == SoftmaxKind::LogSoftmax));
         let (y, dy) = (gpu.numbers(y)?, gpu.numbers(dy)?);
         gpu.computing(out, |to| {
             by_float!(dtype, T => {
@@ -52,7 +54,7 @@ impl OnGpu for LogsumexpCall<'_> {
     fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
         let LogsumexpCall { out, x } = self;
         let dtype = float("logsumexp", out.dtype)?;
-        let ([width], geometry) = (sizes([x.layout.shape().last().copied().unwrap_or(1)]), by_lanes(out.elements()));
+        let ((width, _), geometry) = (rows_of("logsumexp", x.layout.shape())?, by_lanes(out.elements()));
         let x = gpu.numbers(x)?;
         gpu.computing(
             out,
@@ -69,9 +71,9 @@ impl OnGpu for CrossEntropyCall<'_> {
             return Ok(Ran::NotHere);
         }
         let dtype = single_or_double("cross_entropy", out.dtype)?;
-        let [classes] = sizes([logits.layout.shape()[1]]);
+        let (classes, rows) = rows_of("cross_entropy", logits.layout.shape())?;
         let (x, labels) = (gpu.rows(logits)?, gpu.rows_as(target, DType::I64)?);
-        let (to, geometry, labels) = (gpu.target(out), by_lanes(out.elements()), labels.read());
+        let (to, geometry, labels) = (gpu.target(out), by_lanes(rows), labels.read());
         by_float!(dtype, T => {
             gpu.run(cross_entropy::<T> { y: to.write(), logits: x.read(), labels, classes }, geometry)
         })?;
@@ -86,7 +88,7 @@ impl OnGpu for CrossEntropyGradCall<'_> {
             return Ok(Ran::NotHere);
         }
         let dtype = single_or_double("cross_entropy_grad", out.dtype)?;
-        let (rows, [classes]) = (logits.layout.shape()[0], sizes([logits.layout.shape()[1]]));
+        let (classes, rows) = rows_of("cross_entropy_grad", logits.layout.shape())?;
         let (x, labels) = (gpu.rows(logits)?, gpu.rows_as(target, DType::I64)?);
         let (to, slopes, labels) = (gpu.target(out), gpu.whole(dy.buffer, dy.dtype), labels.read());
         let (dy_start, dy_step) = (dy.layout.offset() as i64, dy.layout.strides()[0] as i64);

@@ -36,6 +36,8 @@ static STORE: KernelInfo = KernelInfo::new::<Words>("store", 1024, 0);
 static STORE_B: KernelInfo = KernelInfo::new::<Words>("store_b", 1024, 0);
 static STORE_WIDE: KernelInfo = KernelInfo::new::<Words>("store_wide", 1024, 100 << 10);
 static ABSENT: KernelInfo = KernelInfo::new::<Words>("absent", 1024, 0);
+/// Declared with other parameters than the PTX.
+static STORE_LESS: KernelInfo = KernelInfo::new::<GlobalMut<u32>>("store_wide", 1024, 0);
 
 /// The fake driver, compiled when it is first needed and kept beside the tests.
 fn fake() -> &'static Path {
@@ -359,6 +361,13 @@ fn a_refused_launch_names_its_kernel() {
         assert!(sentence.starts_with(start), "{sentence}");
         let sentence = store(&driver, &ABSENT, to, 1, 1).unwrap_err().to_string();
         let start = "cuModuleGetFunction answered CUDA_ERROR_NOT_FOUND (500: its text) for kernel absent";
+        assert!(sentence.starts_with(start), "{sentence}");
+        // SAFETY: the driver's memory.
+        let view = unsafe { GlobalMut::<u32>::from_raw(to, 1) };
+        // SAFETY: the kernel's parameters as it is declared; that is not what the PTX says.
+        let launch = unsafe { Launch::new(&STORE_LESS, Geometry::linear(1, 32), &view) }.unwrap();
+        let sentence = driver.launch(&launch).unwrap_err().to_string();
+        let start = "kernel store_wide takes 24 bytes of parameters in the PTX, this program gives it 16 bytes: run";
         assert!(sentence.starts_with(start), "{sentence}");
     });
 }

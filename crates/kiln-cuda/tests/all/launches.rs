@@ -1,7 +1,8 @@
 //! How many launches an operation takes.
 
 use kiln_cuda::Simulated;
-use kiln_tensor::{ConvOptions, Device, MatmulOptions, Tensor, UpdateRule, UpdateTensors};
+use kiln_math::update::{CONSTANTS, Step};
+use kiln_tensor::{ConvOptions, DType, Device, MatmulOptions, Tensor, UpdateRule, UpdateTensors};
 
 /// Launches of a family of kernels, whatever its tiles.
 fn launches(gpu: &Simulated, family: &str) -> u64 {
@@ -87,38 +88,44 @@ fn sums_by_index_sort_the_index_once() {
     assert_same(&sums, &sum(&Device::cpu()));
 }
 
+/// One step over 20 tensors; of every third the gradient is bf16, where it is `mixed`.
+fn step(rule: UpdateRule, mixed: bool, device: &Device) -> Vec<Tensor> {
+    // Sizes around those of a block, and none.
+    let tensors = |shift: usize, half: bool| -> Vec<Tensor> {
+        let tensor = |i: usize| {
+            let values: Vec<f32> =
+                (0..[0, 1, 255, 1024, 1025, 3000][i % 6]).map(|i| ((i + shift) * 37 % 101) as f32 / 128.0).collect();
+            let dtype = if half && i.is_multiple_of(3) { DType::BF16 } else { DType::F32 };
+            Tensor::from_slice(&values, [values.len()], device).unwrap().to_dtype(dtype).unwrap()
+        };
+        (0..20).map(tensor).collect()
+    };
+    let (mut parameters, gradients) = (tensors(0, false), tensors(1, mixed));
+    let [mut first, mut second, mut third] = [2, 3, 4].map(|shift| tensors(shift, false));
+    let at = Step { learning_rate: 0.01, weight_decay: 0.1, number: 3.0, smallest: f32::MIN_POSITIVE.into() };
+    let (kept, constants) = rule.example(0, &at);
+    let constants = Tensor::from_slice(&constants.map(|c| c as f32), [1, CONSTANTS], device).unwrap();
+    let slots = parameters.iter_mut().zip(&gradients).zip(first.iter_mut().zip(&mut second).zip(&mut third));
+    let mut slots: Vec<_> = slots
+        .map(|((parameter, gradient), ((a, b), c))| {
+            let states = [kept[0].then_some(a), kept[1].then_some(b), kept[2].then_some(c)];
+            UpdateTensors { parameter, gradient, states, row: 0 }
+        })
+        .collect();
+    Tensor::update(rule, &constants, None, &mut slots).unwrap();
+    drop(slots);
+    [parameters, first, second, third].concat()
+}
+
 #[test]
 fn an_optimizers_step_is_a_launch_for_sixteen_tensors() {
     let gpu = Simulated::new();
-    let step = |rule: UpdateRule, device: &Device| -> Vec<Tensor> {
-        // Sizes around those of a block, and none.
-        let sizes: Vec<usize> = (0..20).map(|i| [0, 1, 255, 1024, 1025, 3000][i % 6]).collect();
-        let of = |shift: usize| sizes.iter().map(move |&size| (size, shift));
-        let tensor = |(size, shift): (usize, usize)| {
-            let values: Vec<f32> = (0..size).map(|i| ((i + shift) * 37 % 101) as f32 / 128.0).collect();
-            Tensor::from_slice(&values, [size], device).unwrap()
-        };
-        let [mut parameters, gradients, mut first, mut second] =
-            [0, 1, 2, 3].map(|i| of(i).map(tensor).collect::<Vec<_>>());
-        let numbers = Tensor::from_slice(&[0.01f64, 3.0], [2], device).unwrap();
-        let states = first.iter_mut().zip(&mut second);
-        let slots = parameters.iter_mut().zip(&gradients).zip(states);
-        let mut slots: Vec<_> = slots
-            .map(|((parameter, gradient), (m, v))| {
-                let states = [Some(m), Some(v)].into_iter().enumerate();
-                let states = states.map(|(i, state)| state.filter(|_| i < rule.states())).collect::<Vec<_>>();
-                UpdateTensors { parameter, gradient, states: states.try_into().ok().unwrap() }
-            })
-            .collect();
-        Tensor::update(rule, &numbers, &mut slots).unwrap();
-        drop(slots);
-        [parameters, first, second].concat()
-    };
-    let adam = UpdateRule::Adam { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weight_decay: 0.1, decoupled: true };
-    let sgd = UpdateRule::Sgd { momentum: 0.0, dampening: 0.0, weight_decay: 0.1, nesterov: false };
-    for (rule, kernel) in [(adam, "adam_f32"), (sgd, "sgd_f32")] {
-        let on_gpu = step(rule, &gpu.device());
-        assert_eq!(gpu.launches(kernel), 2, "{kernel}");
-        on_gpu.iter().zip(&step(rule, &Device::cpu())).for_each(|(gpu, cpu)| assert_same(gpu, cpu));
+    for &rule in UpdateRule::ALL {
+        for mixed in [false, true] {
+            let on_gpu = step(rule, mixed, &gpu.device());
+            on_gpu.iter().zip(&step(rule, mixed, &Device::cpu())).for_each(|(gpu, cpu)| assert_same(gpu, cpu));
+        }
+        let launches = ["f32", "mixed"].map(|kind| gpu.launches(&format!("{}_{kind}", rule.kernel())));
+        assert_eq!(launches, [2 + 1, 1], "{rule:?}");
     }
 }

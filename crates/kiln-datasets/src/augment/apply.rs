@@ -1,9 +1,9 @@
 //! A drawn transform done to an image.
 
+use super::warp::{Fill, Planes, Room, warp};
 use super::{Rectangle, Transform};
 use crate::normalize::Normalization;
 use kiln_cpu::Isa;
-use kiln_cpu::warp::{Fill, Planes, Room, warp};
 use kiln_tensor::{Error, Result};
 
 impl Transform {

@@ -1,10 +1,11 @@
 //! The images of a batch as training sees them.
 
 use super::mix::mix;
+use super::warp::{Planes, Room};
 use super::{Augmentation, Transform};
 use crate::normalize::Normalization;
-use kiln_cpu::gather::{Rows, in_parts};
-use kiln_cpu::warp::{Planes, Room};
+use crate::rows::Rows;
+use kiln_cpu::rows::in_parts;
 
 /// An augmentation of images of a size that it goes with.
 #[derive(Clone, Debug)]

@@ -1,8 +1,7 @@
 //! Settings that make no sense, a sentence each.
 
 use super::settings::{ColorJitter, Erasing, ResizedCrop};
-use super::{Augmentation, Augmented, Shift, Zoom};
-use kiln_cpu::warp::Fill;
+use super::{Augmentation, Augmented, Fill, Shift, Zoom};
 use kiln_tensor::{Error, Result};
 
 /// Why a value is refused; none where it is fine.

@@ -8,18 +8,18 @@ mod draw;
 mod mix;
 mod sample;
 mod settings;
+mod warp;
 mod words;
 
 pub use color::Color;
 pub use mix::Mix;
 pub use sample::{CropWindow, Rectangle, Transform};
 pub use settings::{ColorJitter, Erasing, ResizedCrop, Shift, Zoom};
+pub use warp::{Affine, Fill, Planes};
 pub use words::{AUGMENTATIONS, Word};
 
 pub(crate) use batch::Augmented;
 pub(crate) use mix::shares;
-
-use kiln_cpu::warp::Fill;
 
 /// What is to be done at random to images in training: the transforms of Keras's `ImageDataGenerator` and the usual ones of
 /// torchvision, each left out unless it is asked for.

@@ -1,9 +1,9 @@
 //! What is drawn for one sample, and the map that it makes.
 
 use super::draw::{Draw, below, between, block};
+use super::warp::Affine;
 use super::{Augmentation, Color, Mix, ResizedCrop, Shift};
 use crate::Pass;
-use kiln_cpu::warp::Affine;
 use kiln_math::Real;
 
 /// A part of an image, in whole pixels.

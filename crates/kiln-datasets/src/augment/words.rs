@@ -1,7 +1,6 @@
 //! Augmentations by words, as on a command line: `rotation=20,shift=0.2,flip`.
 
-use super::{Augmentation, ColorJitter, Erasing, ResizedCrop, Shift, Zoom};
-use kiln_cpu::warp::Fill;
+use super::{Augmentation, ColorJitter, Erasing, Fill, ResizedCrop, Shift, Zoom};
 use kiln_tensor::{Error, Result};
 use std::str::FromStr;
 

@@ -19,11 +19,12 @@ const PAUSE: Duration = Duration::from_millis(300);
 /// An attempt that brought so many new bytes was worth it: it does not count as a failed one.
 const WORTH: u64 = 1 << 20;
 
-/// Fetches the file `to`, unless it is there and right.
+/// Fetches the file `to`, unless it is there and right. `alone` says that no other process writes there.
 pub(crate) fn download(
     agent: &Agent,
     remote: &Remote<'_>,
     to: &Path,
+    alone: bool,
     report: &mut dyn FnMut(FetchEvent<'_>),
 ) -> Result<()> {
     if to.is_file() {
@@ -32,7 +33,7 @@ pub(crate) fn download(
             return Ok(());
         }
     }
-    let mut partial = Partial::open(to, remote.size)?;
+    let mut partial = Partial::open(to, remote.size, alone)?;
     let mut reached = partial.length();
     let mut mirrors: VecDeque<(&str, u32)> = remote.mirrors.iter().map(|&mirror| (mirror, 0)).collect();
     let mut reasons = BTreeMap::new();
@@ -60,11 +61,13 @@ pub(crate) fn download(
     }
     let reasons: Vec<String> = reasons.into_values().collect();
     let kept = match partial.length() {
-        0 => {
+        length if length > 0 && alone => {
+            format!("; {length} of {} bytes are kept, and the next call goes on from there", remote.size)
+        }
+        _ => {
             partial.discard()?;
             String::new()
         }
-        length => format!("; {length} of {} bytes are kept, and the next call goes on from there", remote.size),
     };
     let folder = to.parent().unwrap_or(to).display();
     let hint = format!("; a file that was had elsewhere may be put into {folder}");

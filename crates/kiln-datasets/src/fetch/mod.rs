@@ -4,6 +4,7 @@ mod archive;
 mod client;
 mod download;
 mod partial;
+mod unpacked;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use archive::unpack;
@@ -44,7 +45,7 @@ pub enum FetchEvent<'a> {
 
 /// Fetches the data set `name` of the [`CATALOG`](crate::CATALOG) into its folder in `directory`, and returns that folder.
 ///
-/// Files that are there already and right are kept. Of the others, what an earlier call received is resumed; mirrors are
+/// Files that are there already and right are kept, those that came out of an archive too. Of the others, what an earlier call received is resumed; mirrors are
 /// tried in turn, a few times each; a file has its name only once its SHA-256 is right and its bytes are on the disk. Of
 /// several processes one fetches while the others wait.
 ///
@@ -69,7 +70,7 @@ pub fn fetch_source(
 ) -> Result<PathBuf> {
     let folder = source.folder(directory);
     fs::create_dir_all(&folder).map_err(|e| unwritable(&folder, e))?;
-    let _lock = lock(&folder, progress)?;
+    let lock = lock(&folder, progress)?;
     let agent = client::agent();
     let total = source.size();
     let mut before = 0;
@@ -82,13 +83,14 @@ pub fn fetch_source(
         };
         let to = folder.join(file.name);
         match file.content {
-            Content::File => download::download(&agent, file, &to, &mut report)?,
+            Content::File => download::download(&agent, file, &to, lock.is_some(), &mut report)?,
             Content::TarGz(names) | Content::Zip(names) => {
-                if !names.iter().all(|name| folder.join(name).is_file()) {
-                    download::download(&agent, file, &to, &mut report)?;
+                if !unpacked::is_whole(file, names, &folder)? {
+                    download::download(&agent, file, &to, lock.is_some(), &mut report)?;
                     report(FetchEvent::Unpacking { file: file.name });
                     archive::unpack(file, &to, &folder)?;
-                    fs::remove_file(&to).map_err(|e| unwritable(&to, e))?;
+                    unpacked::note(file, names, &folder)?;
+                    remove(&to)?;
                 }
             }
         }
@@ -98,8 +100,17 @@ pub fn fetch_source(
     Ok(folder)
 }
 
-/// Keeps other processes out of the folder until it is dropped; a process that ends or is killed lets go of it.
-fn lock(folder: &Path, progress: &mut dyn FnMut(FetchEvent<'_>)) -> Result<File> {
+/// Removes an archive; where there are no locks, another process may have done so.
+fn remove(archive: &Path) -> Result<()> {
+    match fs::remove_file(archive) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(unwritable(archive, e)),
+        _ => Ok(()),
+    }
+}
+
+/// Keeps other processes out of the folder until it is dropped; a process that ends or is killed lets go of it. `None` where the
+/// file system has no locks.
+fn lock(folder: &Path, progress: &mut dyn FnMut(FetchEvent<'_>)) -> Result<Option<File>> {
     let path = folder.join(".lock");
     let file =
         File::options().create(true).truncate(false).write(true).open(&path).map_err(|e| unwritable(&path, e))?;
@@ -109,11 +120,11 @@ fn lock(folder: &Path, progress: &mut dyn FnMut(FetchEvent<'_>)) -> Result<File>
             progress(FetchEvent::Waiting);
             file.lock().map_err(|e| unwritable(&path, e))?;
         }
-        // Some network file systems have no locks: two processes would then do the same work, one after the other wins.
-        Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => {}
+        // Some network file systems have no locks: two processes then do the same work, each in a file of its own.
+        Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => return Ok(None),
         Err(TryLockError::Error(e)) => return Err(unwritable(&path, e)),
     }
-    Ok(file)
+    Ok(Some(file))
 }
 
 /// What the system refused to do with this file or folder.

@@ -16,9 +16,10 @@ pub(crate) struct Partial {
 }
 
 impl Partial {
-    /// What an earlier call left of the file `to`, or nothing yet; more than `size` bytes are of no use.
-    pub(crate) fn open(to: &Path, size: u64) -> Result<Self> {
-        let path = part_of(to);
+    /// What an earlier call left of the file `to`, or nothing yet; more than `size` bytes are of no use. Where this process is not
+    /// `alone`, it has a file of its own, which no later call goes on with.
+    pub(crate) fn open(to: &Path, size: u64, alone: bool) -> Result<Self> {
+        let path = part_of(to, alone);
         let opened = File::options().create(true).truncate(false).read(true).write(true).open(&path);
         let mut file = opened.map_err(|e| unwritable(&path, e))?;
         let (length, digest) = digest(&mut file).map_err(|e| unwritable(&path, e))?;
@@ -66,9 +67,12 @@ impl Partial {
 }
 
 /// The name that a file has while it is not whole: a later call finds it by that and goes on. It is beside its own, so that
-/// renaming does not cross file systems.
-fn part_of(path: &Path) -> PathBuf {
+/// renaming does not cross file systems. Beside other processes it is this one's own name, so that no other writes there too.
+fn part_of(path: &Path, alone: bool) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
+    if !alone {
+        name.push(format!(".{}", std::process::id()));
+    }
     name.push(".part");
     PathBuf::from(name)
 }
@@ -96,4 +100,17 @@ fn digest(file: &mut File) -> std::io::Result<(u64, Context)> {
 
 fn hex(digest: Context) -> String {
     digest.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::part_of;
+    use std::path::Path;
+
+    #[test]
+    fn processes_without_a_lock_write_to_files_of_their_own() {
+        let to = Path::new("data/a.gz");
+        assert_eq!(part_of(to, true), Path::new("data/a.gz.part"));
+        assert_eq!(part_of(to, false), Path::new(&format!("data/a.gz.{}.part", std::process::id())));
+    }
 }

@@ -327,9 +327,13 @@ fn archives_are_unpacked_and_removed() {
         let server = Server::new(move |(_, start), _, stream| serve(stream, &served, *start, usize::MAX));
         let mirrors = [server.mirror.as_str()];
         let file = Remote { mirrors: &mirrors, name, size: bytes.len() as u64, sha256: &sum, content };
+        let list = format!("{name}.sha256");
         for events in [1, 0] {
             let (result, told) = fetch_all(&folder.0, &[file]);
-            assert_eq!((names(&result.unwrap()), told.len()), (expected.map(String::from).to_vec(), events), "{name}");
+            assert_eq!(
+                (names(&result.unwrap()), told.len()),
+                (vec!["a.bin".into(), "b.bin".into(), list.clone()], events)
+            );
         }
         assert_eq!(fs::read(folder.0.join("set/a.bin")).unwrap(), large);
         assert_eq!(fs::read(folder.0.join("set/b.bin")).unwrap(), b"");
@@ -337,7 +341,17 @@ fn archives_are_unpacked_and_removed() {
         // One of the files is lost: the archive comes again.
         fs::remove_file(folder.0.join("set/b.bin")).unwrap();
         fetch_all(&folder.0, &[file]).0.unwrap();
-        assert_eq!(names(&folder.0.join("set")), expected);
+        assert_eq!(names(&folder.0.join("set")), ["a.bin", "b.bin", list.as_str()]);
+        // So it does where one was damaged, or the list is of another archive.
+        let path = |name: &str| folder.0.join("set").join(name);
+        for (damaged, with) in [("a.bin", "half"), (&list, "# of another archive\n")] {
+            fs::write(path(damaged), with).unwrap();
+            assert_eq!(fetch_all(&folder.0, &[file]).1.len(), 1, "{name}: {damaged}");
+            assert_eq!(fs::read(path("a.bin")).unwrap(), large);
+        }
+        // Without a list nothing is known of them: files that were put there by hand.
+        fs::remove_file(path(&list)).unwrap();
+        assert!(fetch_all(&folder.0, &[file]).1.is_empty());
     }
 }
 

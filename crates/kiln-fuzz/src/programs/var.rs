@@ -6,9 +6,9 @@ use super::values::{expect_same, read};
 use super::{LARGEST, LONGEST, POOL, Settings};
 use crate::Target;
 use crate::source::Source;
-use kiln::autograd::{RecurrentOutput, RecurrentVars, Var, grad};
+use kiln::autograd::{RecurrentOptions, RecurrentOutput, Var, grad};
 use kiln::math::{Purpose, RandomStream};
-use kiln::tensor::{DType, Device, Error, RecurrentCell, Result, Tensor};
+use kiln::tensor::{DType, Device, Error, Recurrence, RecurrentCell, Result, Tensor};
 
 pub(crate) const VAR: Target = Target { name: "var", run, seeds, words: &[] };
 
@@ -219,16 +219,7 @@ fn fitting(x: &Var, weight: &Var, settings: &Settings) -> Result<(Var, Var)> {
 
 /// A recurrent layer on gates (T, N, gates·H) that the operands are cut to.
 fn recurrent(x: &[Var], s: &Settings) -> Result<Vec<Var>> {
-    let cell = pick(
-        &[
-            RecurrentCell::Tanh,
-            RecurrentCell::Relu,
-            RecurrentCell::Lstm,
-            RecurrentCell::Gru { reset_after: true },
-            RecurrentCell::Gru { reset_after: false },
-        ],
-        s.numbers[0],
-    );
+    let cell = pick(RecurrentCell::ALL, s.numbers[0]);
     let Some(&[steps, batch, width]) = x[0].dims().first_chunk::<3>().filter(|_| x[0].shape().rank() == 3) else {
         return Err(Error::shape("recurrent", "no sequence"));
     };
@@ -245,14 +236,9 @@ fn recurrent(x: &[Var], s: &Settings) -> Result<Vec<Var>> {
     let mask: Vec<bool> = (0..steps * batch).map(|at| at % 3 != s.numbers[1].min(9)).collect();
     let mask = Tensor::from_slice(&mask, [steps, batch], &Device::cpu())?;
     let output = pick(&[RecurrentOutput::Sequence, RecurrentOutput::Last, RecurrentOutput::WithCell], s.numbers[2]);
-    let options = RecurrentVars {
-        reverse: s.flags[0],
-        mask: s.flags[1].then_some(&mask),
-        output,
-        twice: s.flags[2],
-        ..RecurrentVars::new(cell)
-    };
-    one(input.tanh()?.recurrent(&weight, &options))
+    let (reverse, mask) = (s.flags[0], s.flags[1].then_some(&mask));
+    let layer = Recurrence { reverse, mask, ..Recurrence::new(cell, &weight) };
+    one(input.tanh()?.recurrent(&layer, RecurrentOptions { output, twice: s.flags[2] }))
 }
 
 /// An operation, its settings, and which values it takes.

@@ -1,6 +1,6 @@
-//! The cells' gradients against dual numbers.
+//! The cells' gradients against dual numbers of their steps.
 
-use kiln_math::recurrent::{gru, gru_mix, gru_mix_grad, gru_reset_grad, lstm, lstm_grad, simple, simple_grad};
+use kiln_math::recurrent::{After, Before, Cell, CellVisitor, Inner};
 use kiln_math::{Dual, Real, RecurrentCell};
 use proptest::prelude::*;
 
@@ -12,52 +12,112 @@ fn near(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-13 * (1.0 + b.abs())
 }
 
-/// The slopes of `f` by each of its arguments.
-fn slopes<const N: usize>(x: [f64; N], f: impl Fn([Dual<f64>; N]) -> Dual<f64>) -> [f64; N] {
-    std::array::from_fn(|at| {
-        f(std::array::from_fn(|i| if i == at { Dual::variable(x[i]) } else { Dual::constant(x[i]) })).slope
-    })
+/// The slope of `f` by its `at`-th argument.
+fn slope(x: &[f64], at: usize, f: impl Fn(&[Dual<f64>]) -> Dual<f64>) -> f64 {
+    let arguments = x.iter().enumerate();
+    let arguments = arguments.map(|(i, &x)| if i == at { Dual::variable(x) } else { Dual::constant(x) });
+    f(&arguments.collect::<Vec<_>>()).slope
+}
+
+/// G arguments of gates, h, inner and W weights, in this order, of a step whose outputs' gradients are dh and dinner.
+struct Check {
+    x: Vec<f64>,
+    dh: f64,
+    dinner: f64,
+}
+
+/// Numbers as a step takes them.
+fn operands<R: Real, const G: usize, const W: usize>(x: &[R]) -> ([R; G], Before<R, W>) {
+    let gates = std::array::from_fn(|g| x[g]);
+    (gates, Before { h: x[G], inner: x[G + 1], weights: std::array::from_fn(|w| x[G + 2 + w]) })
+}
+
+impl CellVisitor for Check {
+    type Output = Vec<(f64, f64)>;
+
+    /// Gradients found and expected.
+    fn visit<C: Cell<G, W>, const G: usize, const W: usize>(self, _: C) -> Vec<(f64, f64)> {
+        let Check { x, dh, dinner } = self;
+        // No cell without a second state sees a gradient of it.
+        let dinner = if C::INNER == Inner::State { dinner } else { 0.0 };
+        let x = &x[..G + 2 + W];
+        let (arguments, before) = operands::<f64, G, W>(x);
+        let after = C::step(arguments, &before);
+        let slopes = C::grad(&after, &before, dh, dinner);
+        let found = slopes.gates.into_iter().chain([slopes.h, slopes.inner]).chain(slopes.weights);
+        let loss = |x: &[Dual<f64>]| {
+            let (arguments, before) = operands::<Dual<f64>, G, W>(x);
+            let After { h, inner, .. } = C::step(arguments, &before);
+            h * Dual::constant(dh) + inner * Dual::constant(dinner)
+        };
+        let expected = (0..x.len()).map(|at| slope(x, at, loss));
+        found.zip(expected).collect()
+    }
+}
+
+/// The same of [`Cell::factor`], of a loss that weighs its gates by `weights` and the factor by dh.
+struct CheckFactor {
+    x: Vec<f64>,
+    weights: Vec<f64>,
+    dh: f64,
+}
+
+impl CellVisitor for CheckFactor {
+    type Output = Vec<(f64, f64)>;
+
+    fn visit<C: Cell<G, W>, const G: usize, const W: usize>(self, _: C) -> Vec<(f64, f64)> {
+        let CheckFactor { x, mut weights, dh } = self;
+        if C::INNER != Inner::Factor {
+            return vec![];
+        }
+        // The factor's own gate has no part in the step: its gradient comes through the factor alone.
+        weights[0] = 0.0;
+        let x = &x[..G + 1];
+        let gates = C::factor(std::array::from_fn(|g| x[g]), x[G]).0;
+        let (slopes, h) = C::factor_grad(gates, x[G], std::array::from_fn::<_, G, _>(|g| weights[g]), dh);
+        let loss = |x: &[Dual<f64>]| {
+            let (gates, factor) = C::factor::<Dual<f64>>(std::array::from_fn(|g| x[g]), x[G]);
+            let sum = gates.into_iter().zip(&weights).map(|(gate, &weight)| gate * Dual::constant(weight));
+            sum.fold(factor * Dual::constant(dh), |a, b| a + b)
+        };
+        let expected = (0..x.len()).map(|at| slope(x, at, loss));
+        slopes.into_iter().chain([h]).zip(expected).collect()
+    }
 }
 
 proptest! {
     #[test]
-    fn plain(a in number(), dh in number(), relu in any::<bool>()) {
-        // At a ReLU's corner it is 0, as in PyTorch.
-        let slope = if relu && a == 0.0 { 0.0 } else { slopes([a], |[a]| simple(relu, a))[0] };
-        prop_assert!(near(simple_grad(relu, simple(relu, a), dh), slope * dh));
-    }
-
-    #[test]
-    fn long_short_term_memory(x in prop::array::uniform5(number()), dh in number(), dc in number()) {
-        let [i, f, g, o, c] = x;
-        let (gates, after, _) = lstm([i, f, g, o], c);
-        let (gradients, before) = lstm_grad(gates, c, after, dh, dc);
-        let expected = slopes(x, |[i, f, g, o, c]| {
-            let (_, c, h) = lstm([i, f, g, o], c);
-            h * Dual::constant(dh) + c * Dual::constant(dc)
-        });
-        for (found, expected) in gradients.into_iter().chain([before]).zip(expected) {
-            prop_assert!(near(found, expected), "{} {}", found, expected);
-        }
-    }
-
-    #[test]
-    fn gated_recurrent_unit(x in prop::array::uniform5(number()), dh in number()) {
-        let [r, z, n, inner, h] = x;
-        let ([r_gate, z_gate, n_gate], after) = gru([r, z, n], inner, h);
-        prop_assert_eq!(after, gru_mix(z_gate, n_gate, h));
-        let (dz, dn, direct) = gru_mix_grad(z_gate, n_gate, h, dh);
-        let (dr, dinner) = gru_reset_grad(r_gate, inner, dn);
-        let expected = slopes(x, |[r, z, n, inner, h]| gru([r, z, n], inner, h).1 * Dual::constant(dh));
-        for (found, expected) in [dr, dz, dn, dinner, direct].into_iter().zip(expected) {
-            prop_assert!(near(found, expected), "{} {}", found, expected);
+    fn gradients_are_those_of_the_step(
+        x in prop::collection::vec(number(), 16), weights in prop::collection::vec(number(), 8), dh in number(), dinner in number()
+    ) {
+        for &cell in RecurrentCell::ALL {
+            for (at, (found, expected)) in cell.visit(Check { x: x.clone(), dh, dinner }).into_iter().enumerate() {
+                prop_assert!(near(found, expected), "{}: {} by argument {}: {}", cell.name(), found, at, expected);
+            }
+            let factor = CheckFactor { x: x.clone(), weights: weights.clone(), dh };
+            for (at, (found, expected)) in cell.visit(factor).into_iter().enumerate() {
+                prop_assert!(near(found, expected), "{}, factor: {} by argument {}: {}", cell.name(), found, at, expected);
+            }
         }
     }
 }
 
 #[test]
 fn cells_know_their_gates() {
-    assert_eq!(RecurrentCell::Lstm.gates(), 4);
-    assert!(RecurrentCell::Lstm.has_cell_state() && !RecurrentCell::Gru { reset_after: true }.has_cell_state());
-    assert!(!RecurrentCell::Tanh.has_inner() && RecurrentCell::Gru { reset_after: false }.has_inner());
+    use RecurrentCell::{Gru, GruResetBefore, Lstm, Tanh};
+    assert_eq!([Tanh, Lstm, Gru].map(RecurrentCell::gates), [1, 4, 3]);
+    assert_eq!([Tanh, Lstm, Gru, GruResetBefore].map(RecurrentCell::unit_weights), [0, 0, 1, 0]);
+    assert!(Lstm.has_cell_state() && !Gru.has_cell_state());
+    assert_eq!([Tanh, Gru, GruResetBefore].map(RecurrentCell::inner), [Inner::Nothing, Inner::Product, Inner::Factor]);
+}
+
+#[test]
+fn relu_hands_on_nan() {
+    let before = Before { h: 0.0, inner: 0.0, weights: [] };
+    let relu = |a: f32| kiln_math::recurrent::Relu::step([a], &before).h;
+    assert!(relu(f32::NAN).is_nan());
+    assert_eq!(
+        [f32::INFINITY, 2.0, 0.0, -0.0, -1.0, f32::NEG_INFINITY].map(relu),
+        [f32::INFINITY, 2.0, 0.0, 0.0, 0.0, 0.0]
+    );
 }

@@ -1,17 +1,43 @@
-//! The optimizers' updates against their textbook form, and their promise to make no denormal number.
+//! The optimizers' rules against their textbook form, and their promise to make no denormal number.
 
-use kiln_math::update::{Adam, AdamSettings, SgdSettings, adam, sgd};
+use kiln_math::UpdateRule;
+use kiln_math::update::{Adam, AdamW, Average, CONSTANTS, Constants, Listed, MAX_STATES, Rule, Sgd, Step};
 use proptest::prelude::*;
 
-const SETTINGS: AdamSettings =
-    AdamSettings { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: false };
+const ADAM: Adam = Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
 
-fn adam_constants(lr: f64, weight_decay: f64, decoupled: bool, step: i32) -> Adam<f64> {
-    AdamSettings { weight_decay, decoupled, ..SETTINGS }.at(lr, step.into(), f64::MIN_POSITIVE)
+fn step(learning_rate: f64, weight_decay: f64, number: usize, smallest: f64) -> Step {
+    Step { learning_rate, weight_decay, number: number as f64, smallest }
+}
+
+/// For f64.
+fn double(learning_rate: f64, weight_decay: f64, number: usize) -> Step {
+    step(learning_rate, weight_decay, number, f64::MIN_POSITIVE)
+}
+
+/// For f32.
+fn single(settings: &impl Rule, learning_rate: f64, number: usize) -> Constants<f32> {
+    settings.constants(&step(learning_rate, 0.0, number, f32::MIN_POSITIVE.into())).map(|c| c as f32)
 }
 
 fn near(a: f64, b: f64) -> bool {
     (a - b).abs() <= 1e-12 * (1.0 + b.abs())
+}
+
+#[test]
+fn the_list_is_whole() {
+    let found: Vec<_> = UpdateRule::ALL.iter().map(|rule| (rule.name(), rule.kernel(), rule.states())).collect();
+    assert!(found.contains(&("Sgd", "sgd", &["momentum_buffer"])), "{found:?}");
+    assert!(found.contains(&("AdamW", "adamw", &["exp_avg", "exp_avg_sq"])), "{found:?}");
+    assert_eq!((Sgd::RULE, AdamW::RULE), (UpdateRule::Sgd, UpdateRule::AdamW));
+    for &rule in UpdateRule::ALL {
+        assert!(rule.states().len() <= MAX_STATES && rule.always() <= rule.states().len() && rule.examples() > 0);
+        for number in 0..rule.examples() {
+            let (kept, constants) = rule.example(number, &double(0.1, 0.01, 3));
+            assert!(kept[..rule.always()].iter().all(|kept| *kept), "{rule:?}");
+            assert!(constants.len() == CONSTANTS && constants.iter().all(|c| c.is_finite()), "{rule:?}");
+        }
+    }
 }
 
 proptest! {
@@ -20,20 +46,25 @@ proptest! {
         start in -2.0..2.0, gradients in prop::collection::vec(-3.0..3.0, 1..20), lr in 1e-4..0.1, decay in 0.0..0.1,
         decoupled in any::<bool>(),
     ) {
-        let (mut p, mut m, mut v) = (start, 0.0, 0.0);
+        let (mut p, mut states) = (start, [0.0; MAX_STATES]);
         let (mut q, mut first, mut second) = (start, 0.0, 0.0);
         for (i, &g) in gradients.iter().enumerate() {
-            let step = i as i32 + 1;
-            (p, m, v) = adam(p, g, m, v, &adam_constants(lr, decay, decoupled, step));
+            let step = double(lr, decay, i + 1);
+            (p, states) = if decoupled {
+                AdamW::element(p, g, states, &AdamW(ADAM).constants(&step))
+            } else {
+                Adam::element(p, g, states, &ADAM.constants(&step))
+            };
             let g = if decoupled { g } else { g + decay * q };
             if decoupled {
                 q -= lr * decay * q;
             }
+            let t = i as i32 + 1;
             first = 0.9 * first + 0.1 * g;
             second = 0.999 * second + 0.001 * g * g;
-            let (corrected, root) = (first / (1.0 - 0.9f64.powi(step)), (second / (1.0 - 0.999f64.powi(step))).sqrt());
+            let (corrected, root) = (first / (1.0 - 0.9f64.powi(t)), (second / (1.0 - 0.999f64.powi(t))).sqrt());
             q -= lr * corrected / (root + 1e-8);
-            prop_assert!(near(p, q) && near(m, first) && near(v, second), "{p} {q}, {m} {first}, {v} {second}");
+            prop_assert!(near(p, q) && near(states[0], first) && near(states[1], second), "{p} {q}, {states:?}");
         }
     }
 
@@ -43,22 +74,22 @@ proptest! {
         momentum in 0.0..0.99, dampening in 0.0..0.9, nesterov in any::<bool>(),
     ) {
         let dampening = if nesterov { 0.0 } else { dampening };
-        let (mut p, mut v) = (start, 0.0);
+        let (mut p, mut states) = (start, [0.0; MAX_STATES]);
         let (mut q, mut velocity) = (start, None);
         for (i, &g) in gradients.iter().enumerate() {
-            let settings = SgdSettings { momentum, dampening, weight_decay: decay, nesterov };
-            (p, v) = sgd(p, g, v, &settings.at(lr, (i + 1) as f64, f64::MIN_POSITIVE));
+            let settings = Sgd { momentum, dampening, nesterov };
+            (p, states) = Sgd::element(p, g, states, &settings.constants(&double(lr, decay, i + 1)));
             let g = g + decay * q;
             let next = velocity.map_or(g, |old: f64| momentum * old + (1.0 - dampening) * g);
             velocity = Some(next);
             q -= lr * if nesterov { g + momentum * next } else { next };
-            prop_assert!(near(p, q) && near(v, next), "{p} {q}");
+            prop_assert!(near(p, q) && near(states[0], next), "{p} {q}");
         }
     }
 }
 
 /// Adam by its formula, in f64 and of what f32 gives it.
-fn reference(gradients: &[f32], h: AdamSettings) -> Vec<f64> {
+fn reference(gradients: &[f32], h: Adam) -> Vec<f64> {
     let (beta1, beta2) = (h.beta1 as f32 as f64, h.beta2 as f32 as f64);
     let (rest1, rest2) = ((1.0 - h.beta1) as f32 as f64, (1.0 - h.beta2) as f32 as f64);
     let (mut p, mut m, mut v) = (0.0, 0.0, 0.0);
@@ -79,13 +110,14 @@ proptest! {
         exponent in -30.0f64..30.0, signs in prop::collection::vec(prop_oneof![0.5..2.0, -2.0..-0.5], 1..12),
         epsilon in prop::sample::select(vec![1e-8, 1e-15, 0.0]), beta2 in prop::sample::select(vec![0.999, 0.9, 0.0]),
     ) {
-        let h = AdamSettings { epsilon, beta2, ..SETTINGS };
+        let h = Adam { epsilon, beta2, ..ADAM };
         let gradients: Vec<f32> = signs.iter().map(|sign| (sign * 10f64.powf(exponent)) as f32).collect();
         let expected = reference(&gradients, h);
-        let (mut p, mut m, mut v) = (0f32, 0f32, 0f32);
+        let (mut p, mut states) = (0f32, [0f32; MAX_STATES]);
         let mut square = (f64::INFINITY, 0f64);
         for (i, (&g, exact)) in gradients.iter().zip(expected).enumerate() {
-            (p, m, v) = adam(p, g, m, v, &h.at(0.1, (i + 1) as f64, f32::MIN_POSITIVE.into()).map(|c| c as f32));
+            (p, states) = Adam::element(p, g, states, &single(&h, 0.1, i + 1));
+            let [m, v, _] = states;
             prop_assert!(!m.is_subnormal() && !v.is_subnormal() && !p.is_subnormal());
             let share = (1.0 - beta2) * f64::from(g).powi(2);
             square = (square.0.min(share), square.1.max(share));
@@ -101,49 +133,64 @@ proptest! {
 
 #[test]
 fn a_parameter_without_gradients_stays_where_epsilon_is_zero() {
-    let h = AdamSettings { epsilon: 0.0, ..SETTINGS }.at(0.1, 1.0, f64::MIN_POSITIVE);
-    assert_eq!(adam(0.5, 0.0, 0.0, 0.0, &h), (0.5, 0.0, 0.0));
-    let (p, ..) = adam(0.5, -1e-300, 0.0, 0.0, &h);
+    let h = Adam { epsilon: 0.0, ..ADAM }.constants(&double(0.1, 0.0, 1));
+    assert_eq!(Adam::element(0.5, 0.0, [0.0; MAX_STATES], &h), (0.5, [0.0; MAX_STATES]));
+    let (p, _) = Adam::element(0.5, -1e-300, [0.0; MAX_STATES], &h);
     assert!((0.5..=0.6).contains(&p), "{p}");
 }
 
 #[test]
 fn dampening_is_of_a_velocity_and_there_is_none_without_momentum() {
-    let settings = SgdSettings { momentum: 0.0, dampening: 0.5, weight_decay: 0.0, nesterov: false };
-    let p = (1..=3).fold(0.0, |p, step| sgd(p, 1.0, 0.0, &settings.at(0.1, step.into(), f64::MIN_POSITIVE)).0);
+    let settings = Sgd { momentum: 0.0, dampening: 0.5, nesterov: false };
+    let after = |p, number| Sgd::element(p, 1.0, [0.0; MAX_STATES], &settings.constants(&double(0.1, 0.0, number))).0;
+    let p = (1..=3).fold(0.0, after);
     assert!(near(p, -0.3), "{p}");
 }
 
-/// A pixel that is never lit: the gradient stays 0 after the first step, and the moments decay.
+/// A pixel that is never lit: the gradient stays 0 after the first step, and what is kept decays. Every rule of the list.
 #[test]
-fn moments_decay_to_zero_without_denormals() {
-    let h = SETTINGS.at(1e-3, 1e6, f32::MIN_POSITIVE.into()).map(|c| c as f32);
-    let (mut p, mut m, mut v) = adam(0.5f32, 0.3, 0.0, 0.0, &h);
-    let mut steps = 0;
-    while m != 0.0 || v != 0.0 {
-        (p, m, v) = adam(p, 0.0, m, v, &h);
-        assert!((m == 0.0 || m.is_normal()) && (v == 0.0 || v.is_normal()) && p.is_normal());
-        steps += 1;
-        assert!(steps < 100_000);
+fn states_decay_to_zero_without_denormals() {
+    for &rule in UpdateRule::ALL {
+        for number in 0..rule.examples() {
+            let of_step = |at| rule.example(number, &step(1e-3, 0.0, at, f32::MIN_POSITIVE.into()));
+            let (_, first) = of_step(1);
+            let (kept, later) = of_step(1_000_000);
+            let (mut p, mut states) = rule.element(0.5f32, 0.3, [0.0; MAX_STATES], &first.map(|c| c as f32));
+            let h = later.map(|c| c as f32);
+            let kept_only = |states: [f32; MAX_STATES]| std::array::from_fn(|i| if kept[i] { states[i] } else { 0.0 });
+            states = kept_only(states);
+            let mut steps = 0;
+            while states != [0.0; MAX_STATES] {
+                (p, states) = rule.element(p, 0.0, states, &h);
+                states = kept_only(states);
+                assert!(
+                    states.iter().all(|&s| s == 0.0 || s.is_normal()) && p.is_normal(),
+                    "{rule:?}: {states:?}, {p}"
+                );
+                steps += 1;
+                assert!(steps < 200_000, "{rule:?}: {states:?}");
+            }
+            // Tiny gradients do not bring them back to life as denormals.
+            let (_, states) = rule.element(p, 1e-33, states, &h);
+            assert!(states.iter().all(|&s| s == 0.0 || s.is_normal()), "{rule:?}: {states:?}");
+        }
     }
-    // Tiny gradients do not bring them back.
-    assert_eq!(adam(p, 1e-33, m, v, &h).1, 0.0);
-    let settings = SgdSettings { momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: false };
-    let h = settings.at(0.1, 2.0, f32::MIN_POSITIVE.into()).map(|c| c as f32);
-    let mut v = 1.0;
-    for _ in 0..2000 {
-        v = sgd(1.0, 0.0, v, &h).1;
-        assert!(v == 0.0 || v.is_normal());
-    }
-    assert_eq!(v, 0.0);
 }
 
 #[test]
 fn nan_and_infinite_gradients_are_not_hidden() {
-    let h = adam_constants(1e-3, 0.0, false, 1);
-    assert!(adam(1.0, f64::NAN, 0.0, 0.0, &h).0.is_nan());
-    assert!(adam(1.0, f64::INFINITY, 0.0, 0.0, &h).0.is_nan());
-    let h = SgdSettings { momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false };
-    let h = h.at(0.1, 1.0, f64::MIN_POSITIVE);
-    assert!(sgd(1.0, f64::NAN, 0.0, &h).0.is_nan());
+    for &rule in UpdateRule::ALL {
+        for number in 0..rule.examples() {
+            let (_, h) = rule.example(number, &double(1e-3, 0.0, 1));
+            let after = |g: f64| rule.element(1.0, g, [0.0; MAX_STATES], &h).0;
+            assert!(after(f64::NAN).is_nan() && !after(f64::INFINITY).is_finite(), "{rule:?}");
+        }
+    }
+}
+
+#[test]
+fn an_average_keeps_its_share() {
+    let constants = Average { own: 0.9, share: 0.2 }.constants(&double(0.1, 0.5, 3));
+    let after = |p, g| Average::element(p, g, [0.0; MAX_STATES], &constants).0;
+    assert_eq!((after(1.0, 2.0), after(0.0, 0.0)), (0.9 * 1.0 + 0.2 * 2.0, 0.0));
 }

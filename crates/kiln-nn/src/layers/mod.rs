@@ -55,7 +55,7 @@ layers! {
     ];
     recurrent {
         GruCell KerasWeights LstmCell Merge RecurrentState SequenceInputs SimpleRnnCell
-    } [Gru Lstm SimpleRnn];
+    } [Gru Lstm PeepholeLstm SimpleRnn];
     resample { Upsample ZeroPad } [Upsample1d Upsample2d ZeroPad1d ZeroPad2d];
     residual { Residual } [];
     sequential { Sequential } [];

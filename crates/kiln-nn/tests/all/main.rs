@@ -14,6 +14,7 @@ mod in_place;
 mod initializers;
 mod limits;
 mod losses;
+mod models;
 mod naive;
 mod one_number;
 mod pytorch;

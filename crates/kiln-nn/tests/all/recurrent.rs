@@ -62,7 +62,7 @@ macro_rules! recurrent {
         }
     )+};
 }
-recurrent!(Lstm, Gru, SimpleRnn);
+recurrent!(Lstm, Gru, PeepholeLstm, SimpleRnn);
 
 /// Builds a layer for the fixtures' inputs.
 fn built<L: Layer<Input = Sequence, Output = Sequence>>(mut layer: L, dtype: DType) -> L {
@@ -127,6 +127,27 @@ fn layers_are_pytorchs() {
     against_pytorch(&values, "gru", || Gru::new(3));
     against_pytorch(&values, "tanh", || SimpleRnn::new(3));
     against_pytorch(&values, "relu", || SimpleRnn::new(3).relu());
+}
+
+/// PyTorch and Keras have no peepholes.
+#[test]
+fn peepholes_are_onnx_runtimes() {
+    let values = fixture("peephole_onnx.safetensors");
+    for (name, both) in [("forward", None), ("both", Some(Merge::Concat))] {
+        let case = below(&values, name);
+        let mut layer = built(PeepholeLstm::new(3).settings(1, both, true, true), DType::F32);
+        layer.load_state_dict(&below(&case, "layer"), true).unwrap();
+        let var = |name: &str| Var::constant(case[name].clone());
+        let state = RecurrentState { h: var("h0"), c: Some(var("c0")) };
+        let inputs = SequenceInputs::new().state(&state).lengths(&values["lengths"]);
+        let (y, last) = layer.run(&var("x"), &inputs, &Ctx::eval()).unwrap();
+        close(&format!("{name} y"), y.tensor(), &case["y"], 1e-6);
+        close(&format!("{name} h"), last.h.tensor(), &case["h"], 1e-6);
+        close(&format!("{name} c"), last.c.unwrap().tensor(), &case["c"], 1e-6);
+        let weights = KerasWeights { kernel: case["x"].clone(), recurrent_kernel: case["x"].clone(), bias: None };
+        let error = layer.set_keras_weights(0, false, &weights).unwrap_err().to_string();
+        assert!(error.contains("Keras has no layer with the cell `peephole_lstm`"), "{error}");
+    }
 }
 
 #[test]

@@ -1,12 +1,14 @@
-//! Twenty steps of each optimizer against PyTorch's (tests/fixtures), the learning rate halved on the way; in f64 closely,
+//! Fifty steps of each optimizer against PyTorch's (tests/fixtures), the learning rate halved on the way; in f64 closely,
 //! in f32 to its precision.
 
 use kiln_autograd::Gradients;
+use kiln_math::UpdateRule;
 use kiln_nn::{Module, Param, StateDict, safetensors};
-use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
+use kiln_optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 use kiln_tensor::{DType, Device, Tensor};
+use std::collections::BTreeSet;
 
-const STEPS: usize = 20;
+const STEPS: usize = 50;
 const HALVED: usize = 12;
 
 #[derive(Module)]
@@ -25,12 +27,19 @@ fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer>)> {
         ("adam", Box::new(Adam::new(0.01))),
         ("adam_settings", Box::new(Adam::new(0.02).betas(0.8, 0.95).epsilon(1e-3).weight_decay(0.1))),
         ("adamw", Box::new(AdamW::new(0.01))),
+        ("rmsprop", Box::new(RmsProp::new(0.01))),
+        ("rmsprop_momentum", Box::new(RmsProp::new(0.01).alpha(0.9).epsilon(1e-4).momentum(0.9).weight_decay(0.1))),
+        ("rmsprop_centered", Box::new(RmsProp::new(0.01).alpha(0.95).epsilon(1e-5).centered(true))),
+        (
+            "rmsprop_settings",
+            Box::new(RmsProp::new(0.01).alpha(0.9).epsilon(1e-3).momentum(0.8).centered(true).weight_decay(0.05)),
+        ),
         ("adamw_settings", Box::new(AdamW::new(0.02).betas(0.7, 0.9).epsilon(1e-6).weight_decay(0.2))),
     ]
 }
 
 #[test]
-fn twenty_steps() {
+fn fifty_steps() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/steps.safetensors");
     let values = safetensors::read(path, &Device::cpu()).unwrap();
     for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 3e-6)] {
@@ -57,6 +66,10 @@ fn twenty_steps() {
             assert_eq!(optimizer.steps(), STEPS as u64);
         }
     }
+    let found: BTreeSet<&str> = optimizers().iter().map(|(_, optimizer)| optimizer.name()).collect();
+    // Running averages are no optimizer.
+    let rules = UpdateRule::ALL.iter().filter(|&&rule| rule != UpdateRule::Average);
+    assert_eq!(found, rules.map(|rule| rule.name()).collect(), "every rule of the list has its fixture");
 }
 
 /// Adam by gradients from 5e−18 to 2e15: wherever their squares are normal numbers, the steps are PyTorch's, also at ε = 0.

@@ -3,17 +3,18 @@
 
 use kiln_autograd::Gradients;
 use kiln_math::{Purpose, RandomStream};
+use kiln_nn::Stateful;
 use kiln_nn::{
     Activation, Ctx, Dense, Dropout, Flatten, Init, Loss, Module, Param, Sequential, SparseCategoricalCrossentropy,
 };
-use kiln_optim::{Adam, AdamW, Optimizer, Sgd};
+use kiln_optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 use kiln_tensor::{DType, Device, Result, Tensor};
 
-fn network() -> Sequential {
+pub(crate) fn network() -> Sequential {
     Sequential::new().push(Dense::new(5)).push(Dense::new(3)).build(4, &Device::cpu(), 1).unwrap()
 }
 
-fn gradients(model: &dyn Module, seed: u64) -> Gradients {
+pub(crate) fn gradients(model: &dyn Module, seed: u64) -> Gradients {
     let mut gradients = Gradients::default();
     for (index, (_, parameter)) in model.parameters().into_iter().enumerate() {
         let value = parameter.value();
@@ -25,12 +26,12 @@ fn gradients(model: &dyn Module, seed: u64) -> Gradients {
 }
 
 /// A step by the gradients of this seed.
-fn step(optimizer: &mut dyn Optimizer, model: &mut dyn Module, seed: u64) -> Result<()> {
+pub(crate) fn step(optimizer: &mut dyn Optimizer, model: &mut dyn Module, seed: u64) -> Result<()> {
     let gradients = gradients(model, seed);
     optimizer.step(model, &gradients)
 }
 
-fn bits(model: &dyn Module) -> Vec<Vec<u64>> {
+pub(crate) fn bits(model: &dyn Module) -> Vec<Vec<u64>> {
     let bits = |t: &Tensor| t.to_f64_vec().unwrap().into_iter().map(f64::to_bits).collect();
     model.parameters().into_iter().map(|(_, p)| bits(p.value())).collect()
 }
@@ -42,6 +43,8 @@ fn optimizers() -> Vec<Box<dyn Optimizer>> {
         Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true)),
         Box::new(Adam::new(0.01)),
         Box::new(AdamW::new(0.01)),
+        Box::new(RmsProp::new(0.01)),
+        Box::new(RmsProp::new(0.01).momentum(0.9).centered(true)),
     ]
 }
 
@@ -216,9 +219,13 @@ fn states_of_something_else_are_refused() {
 
     let mut sgd = Sgd::new(0.1).momentum(0.9);
     let error = sgd.load_state_dict(&state).unwrap_err().to_string();
-    assert!(error.contains("exp_avg") && error.contains("momentum_buffer"), "{error}");
+    assert!(error.contains("the state is that of the optimizer Adam, not of the optimizer Sgd"), "{error}");
     assert_eq!((sgd.steps(), sgd.learning_rate()), (0, 0.1));
-    for name in ["step", "learning_rate"] {
+    let mut stranger = state.clone();
+    stranger.insert("state.0.weight.momentum_buffer".into(), state["state.0.weight.exp_avg"].clone());
+    let error = adam.load_state_dict(&stranger).unwrap_err().to_string();
+    assert!(error.contains("momentum_buffer") && error.contains("exp_avg"), "{error}");
+    for name in ["optimizer", "step", "learning_rate"] {
         let mut partial = state.clone();
         partial.remove(name);
         assert!(adam.load_state_dict(&partial).unwrap_err().to_string().contains(name));
@@ -347,6 +354,100 @@ fn training_has_the_same_bits_for_any_number_of_threads() {
     assert!(one.iter().flatten().all(|b| f64::from_bits(*b).is_finite()));
     for threads in [2, 3, 4] {
         assert!(one == train(threads), "{threads} threads");
+    }
+}
+
+/// A step that is not to be applied changes neither a parameter nor a state.
+#[test]
+fn a_step_that_is_not_applied_writes_nothing() {
+    let flag = |value: bool| Tensor::from_slice(&[value], (), &Device::cpu()).unwrap();
+    for mut optimizer in optimizers() {
+        let mut model = network();
+        step(&mut optimizer, &mut model, 1).unwrap();
+        let states = |optimizer: &dyn Optimizer| -> Vec<Vec<f64>> {
+            let state = optimizer.state_dict().unwrap().into_iter().filter(|(name, _)| name.starts_with("state."));
+            state.map(|(_, tensor)| tensor.to_f64_vec().unwrap()).collect()
+        };
+        let before = (bits(&model), states(&optimizer));
+        let mut wild = Gradients::default();
+        for (_, parameter) in model.parameters() {
+            let value = parameter.value();
+            wild.insert(parameter.id(), Tensor::full(value.shape(), f64::NAN, value.dtype(), value.device()).unwrap());
+        }
+        optimizer.step_if(&mut model, &wild, Some(&flag(false))).unwrap();
+        assert_eq!((bits(&model), states(&optimizer)), before);
+        let gradients = gradients(&model, 2);
+        optimizer.step_if(&mut model, &gradients, Some(&flag(true))).unwrap();
+        assert_ne!(bits(&model), before.0);
+        // A flag of another type or size is refused.
+        let numbers = Tensor::ones([1], DType::F32, &Device::cpu()).unwrap();
+        let before = bits(&model);
+        let error = optimizer.step_if(&mut model, &gradients, Some(&numbers)).unwrap_err().to_string();
+        assert!(error.contains("bool is expected"), "{error}");
+        assert_eq!(bits(&model), before);
+    }
+}
+
+/// A bf16 model by gradients of both types: computed in f32, rounded once, with states of f32 or as they are asked for.
+#[test]
+fn half_parameters_have_wide_states() {
+    for (mut optimizer, mut reference) in optimizers().into_iter().zip(optimizers()) {
+        let (mut model, mut wide) = (network(), network());
+        model.to_dtype(DType::BF16).unwrap();
+        let values = model.state_dict();
+        wide.load_state_dict(&values, true).unwrap();
+        let mut half = Gradients::default();
+        let mut single = Gradients::default();
+        for (at, ((_, parameter), (_, other))) in model.parameters().into_iter().zip(wide.parameters()).enumerate() {
+            let stream = RandomStream::new(5, Purpose::Data, at as u64);
+            let shape = parameter.value().shape();
+            let gradient = Tensor::normal(shape, 0.0, 1.0, DType::BF16, &Device::cpu(), stream).unwrap();
+            single.insert(other.id(), gradient.to_dtype(DType::F32).unwrap());
+            let dtype = if at % 2 == 0 { DType::BF16 } else { DType::F32 };
+            half.insert(parameter.id(), gradient.to_dtype(dtype).unwrap());
+        }
+        reference.step(&mut wide, &single).unwrap();
+        optimizer.step(&mut model, &half).unwrap();
+        for (path, value) in wide.state_dict() {
+            let rounded = value.to_dtype(DType::BF16).unwrap().to_f64_vec().unwrap();
+            assert_eq!(model.state_dict()[&path].to_f64_vec().unwrap(), rounded, "{path}");
+        }
+        let states = optimizer.state_dict().unwrap().into_iter().filter(|(name, _)| name.starts_with("state."));
+        assert!(states.into_iter().all(|(_, tensor)| tensor.dtype() == DType::F32));
+    }
+    let mut adam = Adam::new(0.1).state_dtype(DType::BF16);
+    let mut model = network();
+    step(&mut adam, &mut model, 1).unwrap();
+    step(&mut adam, &mut model, 2).unwrap();
+    assert_eq!(adam.state_dict().unwrap()["state.0.weight.exp_avg"].dtype(), DType::BF16);
+    let before = bits(&model);
+    let mut wrong = Adam::new(0.1).state_dtype(DType::I64);
+    let error = step(&mut wrong, &mut model, 1).unwrap_err().to_string();
+    assert!(error.contains("states of i64"), "{error}");
+    assert_eq!(bits(&model), before);
+}
+
+/// Layers of f32 and of f64 in one model: each is computed in its own type.
+#[test]
+fn types_of_one_model_may_differ() {
+    let layer = |dtype| Dense::new(3).with_input(4, &mut Init::new(1, &Device::cpu()).dtype(dtype)).unwrap();
+    for (mut both, (mut first, mut second)) in optimizers().into_iter().zip(optimizers().into_iter().zip(optimizers()))
+    {
+        let mut model = (layer(DType::F32), layer(DType::F64));
+        let (mut single, mut double) = (layer(DType::F32), layer(DType::F64));
+        for _ in 0..3 {
+            let (of_single, of_double) = (gradients(&single, 1), gradients(&double, 2));
+            let mut all = Gradients::default();
+            let parts = model.0.parameters().into_iter().zip(single.parameters()).map(|pair| (pair, &of_single));
+            let others = model.1.parameters().into_iter().zip(double.parameters()).map(|pair| (pair, &of_double));
+            for (((_, own), (_, other)), given) in parts.chain(others) {
+                all.insert(own.id(), given.get(other.id()).unwrap().clone());
+            }
+            both.step(&mut model, &all).unwrap();
+            first.step(&mut single, &of_single).unwrap();
+            second.step(&mut double, &of_double).unwrap();
+        }
+        assert_eq!(bits(&model), [bits(&single), bits(&double)].concat(), "{}", both.name());
     }
 }
 

@@ -3,9 +3,10 @@
 use super::composed::forward;
 use crate::{
     Backend, Call, ConvOptions, DType, Device, DeviceBuffer, MatmulOptions, MemoryStats, Normalization, PoolOptions,
-    Ran, RecurrentCell, RecurrentOptions, Result, SoftmaxKind, Tensor, UpdateRule, UpdateTensors,
+    Ran, Recurrence, RecurrentCell, Result, SoftmaxKind, Tensor, UpdateRule, UpdateTensors,
 };
 use kiln_math::UnaryOp;
+use kiln_math::update::{CONSTANTS, MAX_STATES};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -58,8 +59,8 @@ fn every_call(dtype: DType, device: &Device) -> Result<()> {
     windows(&of)?;
     if dtype == dtype.computed_in() {
         recurrent(&of, device)?;
-        update(&of, device)?;
     }
+    update(&of, device)?;
     Ok(())
 }
 
@@ -82,30 +83,29 @@ fn windows(of: &dyn Fn(&[usize]) -> Result<Tensor>) -> Result<()> {
 }
 
 fn recurrent(of: &dyn Fn(&[usize]) -> Result<Tensor>, device: &Device) -> Result<()> {
-    use RecurrentCell::{Gru, Lstm, Relu, Tanh};
     let mask = Tensor::from_slice(&[true; 6], [3, 2], device)?;
-    for cell in [Tanh, Relu, Lstm, Gru { reset_after: true }, Gru { reset_after: false }] {
+    for &cell in RecurrentCell::ALL {
         let (width, state) = (cell.gates() * 4, of(&[2, 4])?);
-        let options =
-            RecurrentOptions { mask: Some(&mask), keep: Some(&state), h0: Some(&state), ..RecurrentOptions::new(cell) };
         let weight = of(&[width, 4])?;
-        let after = of(&[3, 2, width])?.recurrent(&weight, &options)?;
-        after.grad(&weight, &options, Some(&after.states), Some(&state), None)?;
+        let (mask, keep, h0) = (Some(&mask), Some(&state), Some(&state));
+        let layer = Recurrence { mask, keep, h0, ..Recurrence::new(cell, &weight) };
+        let after = of(&[3, 2, width])?.recurrent(&layer)?;
+        after.grad(&layer, Some(&after.states), Some(&state), None)?;
     }
     Ok(())
 }
 
+/// A step of every rule, whose gradient is of the dtype.
 fn update(of: &dyn Fn(&[usize]) -> Result<Tensor>, device: &Device) -> Result<()> {
-    let step = Tensor::from_slice(&[0.1f64, 1.0], [2], device)?;
-    let rules = [
-        UpdateRule::Sgd { momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: false },
-        UpdateRule::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, decoupled: true },
-    ];
-    for rule in rules {
-        let (mut parameter, mut first, mut second) = (of(&[5])?, of(&[5])?, of(&[5])?);
-        let states = [Some(&mut first), (rule.states() > 1).then_some(&mut second)];
-        let gradient = &of(&[5])?;
-        Tensor::update(rule, &step, &mut [UpdateTensors { parameter: &mut parameter, gradient, states }])?;
+    for &rule in UpdateRule::ALL {
+        let (mut parameter, gradient) = (of(&[5])?, &of(&[5])?);
+        let dtype = parameter.dtype().computed_in();
+        let mut given: [Tensor; MAX_STATES] = [of(&[5])?, of(&[5])?, of(&[5])?];
+        let kept = given.iter_mut().enumerate().map(|(at, state)| (at < rule.states().len()).then_some(state));
+        let mut states = [const { None }; MAX_STATES];
+        states.iter_mut().zip(kept).for_each(|(to, state)| *to = state);
+        let tensors = UpdateTensors { parameter: &mut parameter, gradient, states, row: 0 };
+        Tensor::update(rule, &Tensor::ones([1, CONSTANTS], dtype, device)?, None, &mut [tensors])?;
     }
     Ok(())
 }

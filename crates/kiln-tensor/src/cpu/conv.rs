@@ -36,8 +36,9 @@ impl OnCpu for ConvCall<'_> {
         let isa = cpu.isa;
         let form = form(&self.conv, self.x.layout.shape(), self.weight.layout.shape(), self.out.shape);
         let Epilogue { bias, activation, .. } = &self.epilogue;
-        floats!(self.out.dtype, "conv", T => {
-            let bias = bias.as_ref().map(rows::<T>).transpose()?;
+        // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
+        floats!(self.out.dtype, "conv", T => unsafe {
+            let bias = bias.as_ref().map(|bias| rows::<T>(bias)).transpose()?;
             let activate = activation.map(|call| {
                 move |x: &mut [<T as Stored>::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x)
             });
@@ -61,7 +62,8 @@ impl OnCpu for ConvGradInputCall<'_> {
     unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
         let isa = cpu.isa;
         let form = form(&self.conv, self.out.shape, self.weight.layout.shape(), self.dy.layout.shape());
-        floats!(self.out.dtype, "conv_grad_input", T => {
+        // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
+        floats!(self.out.dtype, "conv_grad_input", T => unsafe {
             let (dy, weight) = (rows::<T>(&self.dy)?, rows::<T>(&self.weight)?);
             write_rows::<T>(&self.out, |dx| conv::grad_input(isa, &form, &dy, &weight, dx))?;
         });
@@ -73,7 +75,8 @@ impl OnCpu for ConvGradWeightCall<'_> {
     unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
         let isa = cpu.isa;
         let form = form(&self.conv, self.x.layout.shape(), self.out.shape, self.dy.layout.shape());
-        floats!(self.out.dtype, "conv_grad_weight", T => {
+        // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
+        floats!(self.out.dtype, "conv_grad_weight", T => unsafe {
             let (x, dy) = (rows::<T>(&self.x)?, rows::<T>(&self.dy)?);
             write_rows::<T>(&self.out, |dw| conv::grad_weight(isa, &form, &x, &dy, dw))?;
         });

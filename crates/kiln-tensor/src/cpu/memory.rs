@@ -3,9 +3,8 @@
 //! All functions trust the contract of [`crate::Backend`]: a view lies within its buffer, holds initialized elements of its
 //! dtype, and is not written during the call but by an output that is exactly it. Callers name the right type.
 
-use crate::{Out, UpdateSlot, View};
-use kiln_cpu::operand::{Number, Output, Strided};
-use kiln_cpu::update::Slot;
+use crate::{Out, View};
+use kiln_cpu::operand::{Output, Strided};
 
 /// A view as a strided operand.
 ///
@@ -56,32 +55,4 @@ pub(super) unsafe fn slice_mut<'a, T>(out: &Out<'a>) -> &'a mut [T] {
     let first = (out.buffer.address as *mut T).wrapping_add(out.offset);
     // SAFETY: the backend's contract, see the module.
     unsafe { std::slice::from_raw_parts_mut(first, out.elements()) }
-}
-
-/// The slices of an optimizer's slot, whose dtype is T's.
-pub(super) fn slot<'a, T: Number>(slot: &UpdateSlot) -> Slot<'a, T> {
-    let state = |index: usize| -> &'a mut [T] {
-        let buffer = slot.states[index];
-        if buffer.bytes == 0 {
-            return &mut [];
-        }
-        // SAFETY: the state's buffer holds as many elements as the parameter, and is this call's alone.
-        unsafe { std::slice::from_raw_parts_mut(buffer.address as *mut T, slot.elements) }
-    };
-    // SAFETY: the backend's contract: parameter and gradient are row-major from their offsets; the parameter is this call's
-    // alone, and no two slots share one.
-    unsafe {
-        Slot {
-            parameter: std::slice::from_raw_parts_mut(
-                (slot.parameter.address as *mut T).add(slot.parameter_offset),
-                slot.elements,
-            ),
-            gradient: std::slice::from_raw_parts(
-                (slot.gradient.address as *const T).add(slot.gradient_offset),
-                slot.elements,
-            ),
-            first: state(0),
-            second: state(1),
-        }
-    }
 }

@@ -256,7 +256,8 @@ unsafe impl Backend for CpuBackend {
 
     #[inline]
     unsafe fn matmul(&self, out: Out<'_>, a: View<'_>, b: View<'_>, epilogue: Epilogue<'_>) -> Result<()> {
-        floats!(out.dtype, "matmul", T => product::matmul::<T>(self.isa, &out, &a, &b, &epilogue)?);
+        // SAFETY: all are of the dtype dispatched on; the rest is the caller's promise.
+        floats!(out.dtype, "matmul", T => unsafe { product::matmul::<T>(self.isa, &out, &a, &b, &epilogue) }?);
         Ok(())
     }
 
@@ -296,7 +297,8 @@ unsafe impl Backend for CpuBackend {
     }
 
     unsafe fn random(&self, distribution: Distribution, out: Out<'_>, stream: View<'_>) -> Result<()> {
-        random::fill(self.isa, distribution, &out, &stream)
+        // SAFETY: the caller's promise.
+        unsafe { random::fill(self.isa, distribution, &out, &stream) }
     }
 
     unsafe fn run(&self, call: &Call<'_>) -> Result<Ran> {

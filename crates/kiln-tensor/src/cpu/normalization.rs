@@ -22,21 +22,30 @@ fn is_fused(form: &Normalization) -> bool {
 }
 
 /// Numbers of channels, which are of the type that is computed in.
-fn of_channels<'a, T: Stored>(view: &View<'a>) -> &'a [T::Compute] {
-    // SAFETY: of that type, and contiguous: checked above the trait.
+///
+/// # Safety
+/// The view is contiguous, and of that type.
+unsafe fn of_channels<'a, T: Stored>(view: &View<'a>) -> &'a [T::Compute] {
+    // SAFETY: the caller's promise.
     unsafe { slice::<T::Compute>(view) }
 }
 
-fn normalizer<'a, T: Stored>(
+/// What the kernels normalize by.
+///
+/// # Safety
+/// Moments, weight and bias are contiguous, of the type that T is computed in.
+unsafe fn normalizer<'a, T: Stored>(
     form: &Normalization,
     moments: &View<'a>,
     [weight, bias]: [Option<&View<'a>>; 2],
 ) -> Normalizer<'a, T::Compute> {
+    // SAFETY: the caller's promise.
+    let numbers = |view: &View<'a>| unsafe { of_channels::<T>(view) };
     Normalizer {
-        moments: of_channels::<T>(moments),
+        moments: numbers(moments),
         epsilon: T::Compute::from_f64(form.epsilon),
-        weight: weight.map(of_channels::<T>),
-        bias: bias.map(of_channels::<T>),
+        weight: weight.map(numbers),
+        bias: bias.map(numbers),
         relu: form.activation.is_some(),
     }
 }
@@ -45,10 +54,11 @@ impl OnCpu for MomentsCall<'_> {
     unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
         let isa = cpu.isa;
         let form = channels(self.x.layout.shape());
-        floats!(self.x.dtype, "moments", T => {
+        // SAFETY: operands and output are of the dtype dispatched on, numbers of channels of the type that it is computed in; outputs
+        // are apart from operands: the caller's promise.
+        floats!(self.x.dtype, "moments", T => unsafe {
             let x = rows::<T>(&self.x)?;
-            // SAFETY: moments are of the type that is computed in, row-major, and apart from x.
-            let out = unsafe { slice_mut::<<T as Stored>::Compute>(&self.out) };
+            let out = slice_mut::<<T as Stored>::Compute>(&self.out);
             normalization::moments(isa, &form, out, &x);
         });
         Ok(Ran::Done)
@@ -62,7 +72,9 @@ impl OnCpu for NormalizeCall<'_> {
             return Ok(Ran::NotHere);
         }
         let form = channels(self.out.shape);
-        floats!(self.out.dtype, "normalize", T => {
+        // SAFETY: operands and output are of the dtype dispatched on, numbers of channels of the type that it is computed in; outputs
+        // are apart from operands: the caller's promise.
+        floats!(self.out.dtype, "normalize", T => unsafe {
             let by = normalizer::<T>(&self.form, &self.moments, [self.weight.as_ref(), self.bias.as_ref()]);
             let x = rows::<T>(&self.x)?;
             write_rows::<T>(&self.out, |y| normalization::normalize(isa, &form, &by, y, &x))?;
@@ -78,11 +90,12 @@ impl OnCpu for NormalizeGradCall<'_> {
             return Ok(Ran::NotHere);
         }
         let (form, own) = (channels(self.dx.shape), self.form.own_moments);
-        floats!(self.dx.dtype, "normalize_grad", T => {
+        // SAFETY: operands and output are of the dtype dispatched on, numbers of channels of the type that it is computed in; outputs
+        // are apart from operands: the caller's promise.
+        floats!(self.dx.dtype, "normalize_grad", T => unsafe {
             let by = normalizer::<T>(&self.form, &self.moments, [self.weight.as_ref(), None]);
             let (x, y, dy) = (rows::<T>(&self.x)?, rows::<T>(&self.y)?, rows::<T>(&self.dy)?);
-            // SAFETY: of the type that is computed in, row-major, and apart from the others.
-            let affine = unsafe { slice_mut::<<T as Stored>::Compute>(&self.affine) };
+            let affine = slice_mut::<<T as Stored>::Compute>(&self.affine);
             let of = Slopes { x: &x, y: &y, dy: &dy };
             write_rows::<T>(&self.dx, |dx| normalization::normalize_grad(isa, &form, &by, own, (dx, affine), of))?;
         });

@@ -20,7 +20,8 @@ impl OnCpu for MaxPoolCall<'_> {
         let form = pool_of(&self.window, self.x.layout.shape(), self.out.shape);
         // SAFETY: taps are bytes, row-major, and apart from the output.
         let taps = self.taps.as_ref().map(|taps| unsafe { slice_mut::<u8>(taps) });
-        floats!(self.out.dtype, "max_pool", T => {
+        // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
+        floats!(self.out.dtype, "max_pool", T => unsafe {
             let x = rows::<T>(&self.x)?;
             write_rows::<T>(&self.out, |y| pool::max_pool(isa, &form, &x, y, taps))?;
         });
@@ -33,7 +34,8 @@ impl OnCpu for MaxPoolGradCall<'_> {
         let form = pool_of(&self.window, self.out.shape, self.dy.layout.shape());
         // SAFETY: taps are bytes, and contiguous.
         let taps = unsafe { slice::<u8>(&self.taps) };
-        floats!(self.out.dtype, "max_pool_grad", T => {
+        // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
+        floats!(self.out.dtype, "max_pool_grad", T => unsafe {
             let dy = rows::<T>(&self.dy)?;
             write_rows::<T>(&self.out, |dx| pool::max_pool_grad(&form, dx, &dy, taps))?;
         });

@@ -1,6 +1,7 @@
 //! Matrix products, batched over leading axes.
 
 use super::memory::strided;
+use super::rows::rows;
 use crate::{Epilogue, Out, Result, View};
 use kiln_cpu::gemm::{self, Bias, GemmActivation, MatrixElement, Product, Segment};
 use kiln_cpu::operand::Stored;
@@ -12,8 +13,11 @@ pub(super) trait Multiplied: Stored + MatrixElement<Accumulator = <Self as Store
 impl<T: Stored + MatrixElement<Accumulator = <T as Stored>::Compute>> Multiplied for T {}
 
 /// out (…, m, n) = epilogue(a (…, m, k) · b (…, k, n)), all batch axes broadcast already.
+///
+/// # Safety
+/// As for [`crate::Backend::matmul`]; all are of T's dtype.
 #[inline]
-pub(super) fn matmul<T: Multiplied>(
+pub(super) unsafe fn matmul<T: Multiplied>(
     isa: Isa,
     out: &Out<'_>,
     a: &View<'_>,
@@ -30,7 +34,8 @@ where
         return Ok(());
     }
     let (a_steps, b_steps) = (a.layout.strides(), b.layout.strides());
-    let bias = epilogue.bias.as_ref().map(super::rows::rows::<T>).transpose()?;
+    // SAFETY: the caller's promise.
+    let bias = epilogue.bias.as_ref().map(|bias| unsafe { rows::<T>(bias) }).transpose()?;
     let activate = epilogue
         .activation
         .map(|call| move |x: &mut [<T as Stored>::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x));

@@ -2,21 +2,29 @@
 
 use super::CpuBackend;
 use super::calls::OnCpu;
-use super::memory::{output, slice, slice_mut};
-use super::rows::{Rows, rows};
+use super::memory::{slice, slice_mut};
+use super::rows::rows;
 use crate::{DType, Distribution, DropoutCall, Out, Ran, Result, View, unsupported_dtype};
 use kiln_cpu::Isa;
 use kiln_cpu::random::{self, Draw};
 
-fn draw(stream: &View<'_>) -> Draw {
-    // SAFETY: a stream is i64 (2,), contiguous: checked above the trait.
+/// The numbers of a stream.
+///
+/// # Safety
+/// The stream is i64 (2,), contiguous.
+unsafe fn draw(stream: &View<'_>) -> Draw {
+    // SAFETY: the caller's promise.
     let words = unsafe { slice::<i64>(stream) };
     Draw { key: words[0] as u64, counter: words[1] as u64 }
 }
 
 /// See [`crate::Backend::random`].
-pub(super) fn fill(isa: Isa, distribution: Distribution, out: &Out<'_>, stream: &View<'_>) -> Result<()> {
-    let draw = draw(stream);
+///
+/// # Safety
+/// As there.
+pub(super) unsafe fn fill(isa: Isa, distribution: Distribution, out: &Out<'_>, stream: &View<'_>) -> Result<()> {
+    // SAFETY: a stream is i64 (2,), contiguous: the caller's promise.
+    let draw = unsafe { draw(stream) };
     match out.dtype {
         DType::F32 => {
             // SAFETY: f32, row-major.
@@ -41,14 +49,11 @@ pub(super) fn fill(isa: Isa, distribution: Distribution, out: &Out<'_>, stream: 
 
 impl OnCpu for DropoutCall<'_> {
     unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
-        let isa = cpu.isa;
-        numbers!(self.out.dtype, "dropout", T => {
-            let in_place = self.x.buffer == self.out.buffer;
+        // SAFETY: operand and output are of the dtype dispatched on, the stream is i64 (2,); the output is apart from them: the
+        // caller's promise.
+        numbers!(self.out.dtype, "dropout", T => unsafe {
             let x = rows::<T>(&self.x)?;
-            // Lent elements must not change while they are.
-            let x = if in_place { Rows::Copied(x.to_vec()) } else { x };
-            // SAFETY: of the dtype dispatched on; apart from x.
-            random::dropout::<T>(isa, &mut unsafe { output(&self.out) }, &x, draw(&self.stream), self.rate);
+            random::dropout::<T>(cpu.isa, slice_mut(&self.out), &x, draw(&self.stream), self.rate);
         });
         Ok(Ran::Done)
     }

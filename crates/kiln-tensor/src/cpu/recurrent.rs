@@ -12,7 +12,7 @@ use kiln_cpu::recurrent::{self, Gradients, Incoming, Sequence};
 ///
 /// # Safety
 /// Its views are of T's dtype.
-unsafe fn sequence<'a, T: Number>(call: &Recurrence<'a>, states: &Shape) -> Sequence<'a, T> {
+unsafe fn sequence<'a, T: Number>(call: &Recurrence<View<'a>>, states: &Shape) -> Sequence<'a, T> {
     // SAFETY: as the caller promises; row-major, which was checked above the trait.
     let read = |view: &View<'a>| unsafe { slice::<T>(view) };
     Sequence {
@@ -22,11 +22,11 @@ unsafe fn sequence<'a, T: Number>(call: &Recurrence<'a>, states: &Shape) -> Sequ
         hidden: states[2],
         reverse: call.reverse,
         weight: read(&call.weight),
-        bias: call.bias.as_ref().map(read),
+        unit_weights: call.unit_weights.as_ref().map_or(&[], read),
         // SAFETY: a mask is bool, row-major.
         mask: call.mask.as_ref().map(|mask| unsafe { slice::<bool>(mask) }),
         keep: call.keep.as_ref().map(read),
-        h0: read(&call.h0),
+        h0: call.h0.as_ref().map_or(&[], read),
         c0: call.c0.as_ref().map_or(&[], read),
     }
 }
@@ -68,9 +68,10 @@ impl OnCpu for RecurrentGradCall<'_> {
             };
             let out = Gradients {
                 gates: slice_mut(&self.dgates),
-                inner: self.dinner.as_ref().map_or(&mut [], |inner| slice_mut(inner)),
+                product: self.dproduct.as_ref().map_or(&mut [], |product| slice_mut(product)),
                 h0: slice_mut(&self.dh0),
                 c0: self.dc0.as_ref().map_or(&mut [], |c0| slice_mut(c0)),
+                unit_weights: self.dunit_weights.as_ref().map_or(&mut [], |weights| slice_mut(weights)),
             };
             recurrent::backward(isa, &s, &incoming, out, slice_mut(&workspace.out()));
         });

@@ -7,8 +7,11 @@ use kiln_cpu::copy::{self, Convert};
 use kiln_cpu::operand::{Output, Stored, Strided};
 
 /// The elements of a float view, row-major, as f32 or f64.
-fn rows_of<E: Stored>(x: &View<'_>) -> Result<Vec<E::Compute>> {
-    // SAFETY: the view's dtype is that of E, as dispatched; its elements can be read for the call.
+///
+/// # Safety
+/// `E` is the element type of the view's dtype.
+unsafe fn rows_of<E: Stored>(x: &View<'_>) -> Result<Vec<E::Compute>> {
+    // SAFETY: the caller's promise; the view's elements can be read for the call.
     let source = unsafe { strided::<E>(x) };
     let mut rows = room(source.elements())?;
     if let Some(slice) = source.as_slice() {
@@ -53,22 +56,29 @@ impl<T> std::ops::Deref for Rows<'_, T> {
 
 /// The rows of a view of dtype E.
 ///
+/// # Safety
+/// `E` is the element type of the view's dtype, and no output of the call shares its elements.
+///
 /// # Errors
 /// No memory for a converted copy.
-pub(super) fn rows<'a, E: Stored>(x: &View<'a>) -> Result<Rows<'a, E::Compute>> {
+pub(super) unsafe fn rows<'a, E: Stored>(x: &View<'a>) -> Result<Rows<'a, E::Compute>> {
     if E::IN_PLACE && x.layout.is_contiguous() {
-        // SAFETY: the view's dtype is that of E, which is the compute type; contiguous.
+        // SAFETY: the caller's promise; E is the compute type, and the view is contiguous.
         return Ok(Rows::Lent(unsafe { slice::<E::Compute>(x) }));
     }
-    Ok(Rows::Copied(rows_of::<E>(x)?))
+    // SAFETY: the caller's promise.
+    Ok(Rows::Copied(unsafe { rows_of::<E>(x) }?))
 }
 
 /// Lets `write` fill the output's elements as numbers of the compute type.
 ///
+/// # Safety
+/// `E` is the element type of the output's dtype, and no operand of the call shares its elements.
+///
 /// # Errors
 /// No memory for them before they are converted.
-pub(super) fn write_rows<E: Stored>(out: &Out<'_>, write: impl FnOnce(&mut [E::Compute])) -> Result<()> {
-    // SAFETY: the output's dtype is that of E; row-major, and nobody else uses it during the call.
+pub(super) unsafe fn write_rows<E: Stored>(out: &Out<'_>, write: impl FnOnce(&mut [E::Compute])) -> Result<()> {
+    // SAFETY: the caller's promise; outputs are row-major.
     let target = unsafe { slice_mut::<E>(out) };
     if E::IN_PLACE {
         // SAFETY: IN_PLACE says that E is the compute type.

@@ -13,13 +13,16 @@ use kiln_cpu::operand::Number;
 use kiln_cpu::softmax::{self, Labels, Target};
 
 /// The target of a cross-entropy in the kernels' terms; weights have the logits' type T.
-fn target_of<'a, T: Number>(target: &View<'a>, classes: usize) -> Result<Target<'a, T>> {
+///
+/// # Safety
+/// The target is contiguous, of i64, u8 or T.
+unsafe fn target_of<'a, T: Number>(target: &View<'a>, classes: usize) -> Result<Target<'a, T>> {
     let labels = match target.dtype {
-        // SAFETY: of this dtype, contiguous.
+        // SAFETY: of this dtype; contiguous by the caller's promise.
         DType::I64 => Labels::I64(unsafe { slice(target) }),
         // SAFETY: as above.
         DType::U8 => Labels::U8(unsafe { slice(target) }),
-        // SAFETY: weights have the logits' dtype: checked above the trait.
+        // SAFETY: weights of T, by the caller's promise.
         _ => return Ok(Target::Weights(unsafe { slice(target) })),
     };
     match labels.outside(classes) {
@@ -41,7 +44,8 @@ impl OnCpu for SoftmaxCall<'_> {
     unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
         let isa = cpu.isa;
         let width = self.out.shape.last().copied().unwrap_or(1);
-        floats!(self.out.dtype, "softmax", T => {
+        // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
+        floats!(self.out.dtype, "softmax", T => unsafe {
             let x = rows::<T>(&self.x)?;
             write_rows::<T>(&self.out, |to| softmax::softmax(isa, self.kind, to, &x, width))?;
         });
@@ -53,7 +57,8 @@ impl OnCpu for SoftmaxGradCall<'_> {
     unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
         let isa = cpu.isa;
         let width = self.out.shape.last().copied().unwrap_or(1);
-        floats!(self.out.dtype, "softmax_grad", T => {
+        // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
+        floats!(self.out.dtype, "softmax_grad", T => unsafe {
             let (y, dy) = (rows::<T>(&self.y)?, rows::<T>(&self.dy)?);
             write_rows::<T>(&self.out, |to| softmax::softmax_grad(isa, self.kind, to, &y, &dy, width))?;
         });
@@ -64,7 +69,8 @@ impl OnCpu for SoftmaxGradCall<'_> {
 impl OnCpu for LogsumexpCall<'_> {
     unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
         let width = self.x.layout.shape().last().copied().unwrap_or(1);
-        floats!(self.out.dtype, "logsumexp", T => {
+        // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
+        floats!(self.out.dtype, "logsumexp", T => unsafe {
             let x = rows::<T>(&self.x)?;
             write_rows::<T>(&self.out, |to| softmax::logsumexp(cpu.isa, to, &x, width))?;
         });
@@ -76,10 +82,10 @@ impl OnCpu for CrossEntropyCall<'_> {
     unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
         let isa = cpu.isa;
         let classes = self.logits.layout.shape()[1];
-        numbers!(self.out.dtype, "cross_entropy", T => {
+        // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
+        numbers!(self.out.dtype, "cross_entropy", T => unsafe {
             let target = target_of::<T>(&self.target, classes)?;
-            // SAFETY: logits and output are of the dtype dispatched on, contiguous, and apart.
-            unsafe { softmax::cross_entropy::<T>(isa, slice_mut(&self.out), slice(&self.logits), target, classes) };
+            softmax::cross_entropy::<T>(isa, slice_mut(&self.out), slice(&self.logits), target, classes);
         });
         Ok(Ran::Done)
     }
@@ -89,17 +95,14 @@ impl OnCpu for CrossEntropyGradCall<'_> {
     unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
         let isa = cpu.isa;
         let classes = self.logits.layout.shape()[1];
-        numbers!(self.out.dtype, "cross_entropy_grad", T => {
+        // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
+        numbers!(self.out.dtype, "cross_entropy_grad", T => unsafe {
             let target = target_of::<T>(&self.target, classes)?;
             let stride = self.dy.layout.strides()[0];
-            // SAFETY: of the dtype dispatched on.
-            let dy = unsafe { strided::<T>(&self.dy) };
-            // SAFETY: asked for rows of the gradient, (n,) at this stride.
-            let at = |row: usize| unsafe { *dy.first_element().offset(row as isize * stride) };
-            // SAFETY: logits and output are of the dtype dispatched on, contiguous, and apart.
-            unsafe {
-                softmax::cross_entropy_grad::<T>(isa, slice_mut(&self.out), slice(&self.logits), target, &at, classes);
-            }
+            let dy = strided::<T>(&self.dy);
+            // The kernel asks for rows of the gradient, (n,) at this stride.
+            let at = |row: usize| *dy.first_element().offset(row as isize * stride);
+            softmax::cross_entropy_grad::<T>(isa, slice_mut(&self.out), slice(&self.logits), target, &at, classes);
         });
         Ok(Ran::Done)
     }

@@ -104,16 +104,7 @@ impl Tensor {
     pub fn conv_grad_input(&self, weight: &Tensor, conv: &Convolution, shape: &Shape) -> Result<Tensor> {
         check_pair("conv_grad_input", self, weight)?;
         self.expect_conv_dtype("conv_grad_input")?;
-        if conv.output_shape(shape, weight.shape())? != *self.shape() {
-            return Err(Error::shape(
-                "conv_grad_input",
-                format!(
-                    "{} is not the shape of a gradient of the convolution of {shape} by {}",
-                    self.shape(),
-                    weight.shape()
-                ),
-            ));
-        }
+        self.expect_output_of(conv, shape, weight)?;
         let (dy, weight) = (self.contiguous()?, weight.contiguous()?);
         let out = Tensor::output(shape, self.dtype, self.device())?;
         let call = ConvGradInputCall { conv: *conv, out: out.out(), dy: dy.view(), weight: weight.view() };
@@ -151,6 +142,16 @@ impl Tensor {
             return self.conv_grad_input(weight, &conv, &shape);
         }
         self.pad(&zeros, 0.0)?.conv_grad_input(weight, &conv, &shape)
+    }
+
+    /// Checks that this dy has the shape of the convolution's output.
+    fn expect_output_of(&self, conv: &Convolution, x: &Shape, weight: &Tensor) -> Result<()> {
+        if conv.output_shape(x, weight.shape())? == *self.shape() {
+            return Ok(());
+        }
+        let (dy, weight) = (self.shape(), weight.shape());
+        let message = format!("{dy} is not the shape of a gradient of the convolution of {x} by {weight}");
+        Err(Error::shape("conv_grad_input", message))
     }
 
     fn expect_conv_dtype(&self, operation: &'static str) -> Result<()> {

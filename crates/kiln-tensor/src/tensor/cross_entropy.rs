@@ -33,9 +33,9 @@ pub struct CrossEntropyGradCall<'a> {
 /// The composed form: −Σ t · log_softmax(x) of each row.
 ///
 /// # Errors
-/// A label out of range; those of the operations.
+/// Logits that are not (n, classes), a label out of range; those of the operations.
 pub fn composed<T: Arithmetic>(logits: &T, target: &Tensor) -> Result<T> {
-    let [rows, classes] = [logits.value().dims()[0], logits.value().dims()[1]];
+    let [rows, classes] = logits.value().rows_and_classes()?;
     logits.in_wide(|x| {
         let weights = if target.dtype.is_float() { target.clone() } else { target.one_hot(classes)? };
         let weights = weights.to_dtype(x.value().dtype)?;
@@ -49,18 +49,19 @@ pub fn composed<T: Arithmetic>(logits: &T, target: &Tensor) -> Result<T> {
 }
 
 impl Tensor {
+    fn rows_and_classes(&self) -> Result<[usize; 2]> {
+        self.dims().try_into().map_err(|_| {
+            Error::shape("cross_entropy", format!("logits of shape (n, classes) are expected, got {}", self.shape()))
+        })
+    }
+
     /// Checks what logits are held against.
     fn check_target(&self, target: &Tensor) -> Result<()> {
         check_device("cross_entropy", self, target)?;
         if !self.dtype.is_float() {
             return Err(unsupported_dtype("cross_entropy", self.dtype, "logits of f32, f64, f16 or bf16"));
         }
-        let [rows, classes] = *self.dims() else {
-            return Err(Error::shape(
-                "cross_entropy",
-                format!("logits of shape (n, classes) are expected, got {}", self.shape()),
-            ));
-        };
+        let [rows, classes] = self.rows_and_classes()?;
         let fits = match target.dtype {
             DType::I64 | DType::U8 => target.dims() == [rows],
             dtype => dtype == self.dtype && target.dims() == [rows, classes],

@@ -9,7 +9,7 @@ use kiln_math::draws::kept_scale;
 pub struct DropoutCall<'a> {
     /// From 0 to 1.
     pub rate: f64,
-    /// Of x's shape, f32 or f64. It may be x itself.
+    /// Of x's shape, f32 or f64.
     pub out: Out<'a>,
     /// Any layout.
     pub x: View<'a>,

@@ -27,9 +27,9 @@ pub use custom::{CustomOp, HostOperand, HostOutput};
 pub use matmul::MatmulOptions;
 pub use normalization::{Normalization, NormalizeGradients};
 pub use pool::Maxima;
-pub use recurrent::{RecurrentGradients, RecurrentOptions, RecurrentStates, RecurrentSteps};
+pub use recurrent::{RecurrentGradients, RecurrentStates, RecurrentSteps};
 pub use softmax::SoftmaxKind;
-pub use update::{UpdateRule, UpdateSlot, UpdateTensors};
+pub use update::{UpdatePart, UpdateSlot, UpdateTensors};
 
 /// Calls `$callback! { { "name", Variant, module::Call, field } … }` with every coarse operation: its name, its variant of
 /// [`Call`](crate::Call), the struct of its call, which stands with the operation, and the field there whose dtype is that of the
@@ -54,7 +54,7 @@ macro_rules! for_each_call {
             { "normalize_grad", NormalizeGrad, normalization::NormalizeGradCall, dx }
             { "recurrent", Recurrent, recurrent::RecurrentCall, states }
             { "recurrent_grad", RecurrentGrad, recurrent::RecurrentGradCall, dh0 }
-            { "update", Update, update::UpdateCall, step }
+            { "update", Update, update::UpdateCall, constants }
             { "custom", Custom, custom::CustomCall, out }
         }
     };

@@ -89,6 +89,14 @@ impl Maxima {
         })
     }
 
+    /// The same among all elements of the input (of one axis), of one axis.
+    ///
+    /// # Errors
+    /// As [`Maxima::positions`].
+    pub fn flat_positions(&self) -> Result<Tensor> {
+        flat_positions(&self.positions()?, &self.from)
+    }
+
     /// The gradient of the input, of a gradient dy (N, C, P…) of the maxima: dy added up where they are.
     ///
     /// # Errors
@@ -110,6 +118,17 @@ impl Maxima {
         }
         dy.max_pool_grad(&self.positions()?, &self.from)
     }
+}
+
+/// Places in planes, i64 (N, C, P…), as places among all elements of a shape (N, C, D…), of one axis.
+fn flat_positions(positions: &Tensor, shape: &Shape) -> Result<Tensor> {
+    let (planes, plane) = (shape[0] * shape[1], shape[2..].iter().product::<usize>());
+    let starts = Tensor::write_with([planes, 1], positions.device(), |starts: &mut [i64]| {
+        starts.iter_mut().enumerate().for_each(|(i, start)| *start = (i * plane) as i64);
+        Ok(())
+    })?;
+    let count = positions.dims()[2..].iter().product::<usize>();
+    positions.reshape([planes, count])?.add(&starts)?.reshape([planes * count])
 }
 
 fn expect_float(operation: &'static str, x: &Tensor) -> Result<()> {
@@ -190,21 +209,16 @@ impl Tensor {
         if self.shape() != index.shape() || !fits {
             return Err(no_gradient(self, index.shape(), shape));
         }
-        let (plane, count) = (shape[2..].iter().product::<usize>(), self.dims()[2..].iter().product::<usize>());
-        // Among all elements, so that they are those of one axis.
-        let mut places = index.to_vec::<i64>()?;
-        for (i, place) in places.iter_mut().enumerate() {
-            if usize::try_from(*place).map_or(true, |place| place >= plane) {
-                let message = format!("index {place} is outside of its plane of {plane} elements in {shape}");
-                return Err(Error::new(ErrorKind::Index, "max_pool_grad", message));
-            }
-            *place += (i / count * plane) as i64;
+        let plane = shape[2..].iter().product::<usize>();
+        let outside = |place: &i64| usize::try_from(*place).map_or(true, |place| place >= plane);
+        if let Some(place) = index.to_vec::<i64>()?.into_iter().find(outside) {
+            let message = format!("index {place} is outside of its plane of {plane} elements in {shape}");
+            return Err(Error::new(ErrorKind::Index, "max_pool_grad", message));
         }
         // Half types are added up in f32 and rounded once.
         let computed = if self.dtype == DType::F64 { DType::F64 } else { DType::F32 };
         let mut dx = Tensor::zeros([shape.elements()], computed, self.device())?;
-        let places = Tensor::from_vec(places, [self.elements()], self.device())?;
-        dx.scatter_add(0, &places, &self.to_dtype(computed)?.reshape([self.elements()])?)?;
+        dx.scatter_add(0, &flat_positions(index, shape)?, &self.to_dtype(computed)?.reshape([self.elements()])?)?;
         dx.reshape(shape)?.to_dtype(self.dtype)
     }
 }

@@ -4,49 +4,96 @@ mod composed;
 
 pub use composed::{RecurrentSteps, composed};
 
-use super::{Tensor, check_pair};
+use super::{Tensor, check_device, check_pair};
 use crate::{Call, DType, Error, ErrorKind, Out, Ran, RecurrentCell, Result, Shape, View, unsupported_dtype};
+use kiln_math::recurrent::Inner;
 
-/// One direction of one recurrent layer: T steps of N sequences, H units. All views are row-major, of one float type.
+/// One direction of one recurrent layer: T steps of N sequences, H units, a cell of G gates. Its operands are tensors or Vars
+/// (`Recurrence<&Tensor>`, `Recurrence<&Var, &Tensor>`); a backend is given row-major views of one float type, with `h0`, with
+/// `c0` where the cell has a second state, and with `unit_weights` where it has any.
 #[derive(Clone, Copy, Debug)]
-pub struct Recurrence<'a> {
-    /// The cell, of G gates.
+pub struct Recurrence<T, M = T> {
+    /// The cell.
     pub cell: RecurrentCell,
     /// Whether the last step comes first.
     pub reverse: bool,
     /// (G·H, H): what the state before is multiplied by.
-    pub weight: View<'a>,
-    /// (H,): of a GRU whose reset gate comes after, what is added to the third product before the gate.
-    pub bias: Option<View<'a>>,
-    /// bool (T, N): where false, the step leaves the sequence's state as it was.
-    pub mask: Option<View<'a>>,
+    pub weight: T,
+    /// (W·H,), of a cell with W [weights of each unit](RecurrentCell::unit_weights) that belong to no product: a GRU's bias inside
+    /// the reset gate. 0 unless given.
+    pub unit_weights: Option<T>,
+    /// bool (T, N): where false, the step leaves the sequence's state as it was ([`Tensor::mask_of_lengths`]). The gates'
+    /// arguments there must be finite: of inputs that are not, choose zeros before the product, as the layers do.
+    pub mask: Option<M>,
     /// (N, H): what states are multiplied by on their way into the recurrent product, at every step the same (dropout).
-    pub keep: Option<View<'a>>,
-    /// (N, H): the state before the first step.
-    pub h0: View<'a>,
-    /// (N, H): an LSTM's cell state before the first step.
-    pub c0: Option<View<'a>>,
+    pub keep: Option<M>,
+    /// (N, H): the state before the first step, 0 unless given.
+    pub h0: Option<T>,
+    /// (N, H): the second state before the first step (an LSTM's cell state), 0 unless given.
+    pub c0: Option<T>,
+}
+
+impl<T, M> Recurrence<T, M> {
+    /// A layer that begins at 0, without anything else.
+    pub const fn new(cell: RecurrentCell, weight: T) -> Self {
+        Recurrence { cell, reverse: false, weight, unit_weights: None, mask: None, keep: None, h0: None, c0: None }
+    }
+
+    /// The same layer with references to its operands.
+    pub fn as_ref(&self) -> Recurrence<&T, &M> {
+        let &Recurrence { cell, reverse, .. } = self;
+        Recurrence {
+            cell,
+            reverse,
+            weight: &self.weight,
+            unit_weights: self.unit_weights.as_ref(),
+            mask: self.mask.as_ref(),
+            keep: self.keep.as_ref(),
+            h0: self.h0.as_ref(),
+            c0: self.c0.as_ref(),
+        }
+    }
+
+    /// The same layer over other operands.
+    ///
+    /// # Errors
+    /// Those of the functions.
+    pub fn try_map<U, V>(
+        self,
+        mut operand: impl FnMut(T) -> Result<U>,
+        mut constant: impl FnMut(M) -> Result<V>,
+    ) -> Result<Recurrence<U, V>> {
+        Ok(Recurrence {
+            cell: self.cell,
+            reverse: self.reverse,
+            weight: operand(self.weight)?,
+            unit_weights: self.unit_weights.map(&mut operand).transpose()?,
+            mask: self.mask.map(&mut constant).transpose()?,
+            keep: self.keep.map(&mut constant).transpose()?,
+            h0: self.h0.map(&mut operand).transpose()?,
+            c0: self.c0.map(&mut operand).transpose()?,
+        })
+    }
 }
 
 /// All steps of one direction of a recurrent layer.
 #[derive(Clone, Copy, Debug)]
 pub struct RecurrentCall<'a> {
     /// The layer.
-    pub layer: Recurrence<'a>,
+    pub layer: Recurrence<View<'a>>,
     /// (T, N, G·H): holds the input's part of each gate's argument, biases included; becomes the gates.
     pub gates: Out<'a>,
     /// (T, N, H): becomes the state after each step.
     pub states: Out<'a>,
-    /// (T, N, H), of cells that have it: an LSTM's cell states; of a GRU W·h + b where the reset gate comes after, the r⊙h
-    /// that is multiplied where it comes before.
+    /// (T, N, H), of cells that have it: becomes what [`RecurrentCell::inner`] names.
     pub inner: Option<Out<'a>>,
 }
 
-/// The gradients of [`RecurrentCall`], but for those of weight and bias, which are products of these with the states.
+/// The gradients of [`RecurrentCall`], but for that of the weight, which is a product of these with the states.
 #[derive(Clone, Copy, Debug)]
 pub struct RecurrentGradCall<'a> {
     /// The layer.
-    pub layer: Recurrence<'a>,
+    pub layer: Recurrence<View<'a>>,
     /// (T, N, G·H): the gates.
     pub gates: View<'a>,
     /// (T, N, H): the states.
@@ -57,42 +104,18 @@ pub struct RecurrentGradCall<'a> {
     pub states_grad: Option<View<'a>>,
     /// (N, H): the gradient of the last state, beside that.
     pub last_grad: Option<View<'a>>,
-    /// (N, H): the gradient of an LSTM's last cell state.
+    /// (N, H): the gradient of the last second state.
     pub cell_grad: Option<View<'a>>,
     /// (T, N, G·H): becomes that of the gates' arguments.
     pub dgates: Out<'a>,
-    /// (T, N, H): becomes that of W·h + b of a GRU whose reset gate comes after.
-    pub dinner: Option<Out<'a>>,
+    /// (T, N, H): becomes that of the last gate's product, of a cell that keeps it apart ([`Inner::Product`]).
+    pub dproduct: Option<Out<'a>>,
     /// (N, H): becomes that of the state before the first step.
     pub dh0: Out<'a>,
-    /// (N, H): becomes that of an LSTM's cell state before the first step.
+    /// (N, H): becomes that of the second state before the first step.
     pub dc0: Option<Out<'a>>,
-}
-
-/// One direction of a recurrent layer, over tensors or what else composed forms compute with.
-#[derive(Clone, Copy, Debug)]
-pub struct RecurrentOptions<'a, T = Tensor> {
-    /// The cell.
-    pub cell: RecurrentCell,
-    /// Whether the last step comes first.
-    pub reverse: bool,
-    /// (H,): of a GRU whose reset gate comes after, what is added to the third product before the gate.
-    pub bias: Option<&'a T>,
-    /// bool (T, N): where false, the step leaves the sequence's state as it was; [`Tensor::mask_of_lengths`].
-    pub mask: Option<&'a Tensor>,
-    /// (N, H): what states are multiplied by on their way into the recurrent product, at every step the same (dropout).
-    pub keep: Option<&'a Tensor>,
-    /// (N, H): the state before the first step, 0 unless given.
-    pub h0: Option<&'a T>,
-    /// (N, H): an LSTM's cell state before the first step, 0 unless given.
-    pub c0: Option<&'a T>,
-}
-
-impl<T> RecurrentOptions<'_, T> {
-    /// A cell that begins at 0, without anything else.
-    pub const fn new(cell: RecurrentCell) -> Self {
-        RecurrentOptions { cell, reverse: false, bias: None, mask: None, keep: None, h0: None, c0: None }
-    }
+    /// (W, N, H): becomes that of the units' own weights, by each sequence.
+    pub dunit_weights: Option<Out<'a>>,
 }
 
 /// What a recurrent layer's steps have left.
@@ -106,7 +129,7 @@ pub struct RecurrentStates {
     pub input: Option<Tensor>,
     /// (T, N, H): the state after each step.
     pub states: Tensor,
-    /// (T, N, H): an LSTM's cell states; of a GRU what its third product was combined with, where a kernel ran.
+    /// (T, N, H): the second states; where a kernel ran also what else [`RecurrentCell::inner`] names.
     pub inner: Option<Tensor>,
 }
 
@@ -115,12 +138,14 @@ pub struct RecurrentStates {
 pub struct RecurrentGradients {
     /// (T, N, G·H): of the gates' arguments.
     pub gates: Tensor,
-    /// (T, N, H): of W·h + b of a GRU whose reset gate comes after.
-    pub inner: Option<Tensor>,
+    /// (T, N, H): of the last gate's product, of a cell that keeps it apart.
+    pub product: Option<Tensor>,
     /// (N, H): of the state before the first step.
     pub h0: Tensor,
-    /// (N, H): of an LSTM's cell state before the first step.
+    /// (N, H): of the second state before the first step.
     pub c0: Option<Tensor>,
+    /// (W·H,): of the units' own weights.
+    pub unit_weights: Option<Tensor>,
 }
 
 /// The sizes of a layer's run.
@@ -128,31 +153,6 @@ struct Sizes {
     steps: usize,
     batch: usize,
     hidden: usize,
-}
-
-/// Operands as a backend takes them: row-major, first states made where none are given.
-struct Operands {
-    weight: Tensor,
-    bias: Option<Tensor>,
-    mask: Option<Tensor>,
-    keep: Option<Tensor>,
-    h0: Tensor,
-    c0: Option<Tensor>,
-}
-
-impl Operands {
-    fn layer(&self, options: &RecurrentOptions<'_>) -> Recurrence<'_> {
-        Recurrence {
-            cell: options.cell,
-            reverse: options.reverse,
-            weight: self.weight.view(),
-            bias: self.bias.as_ref().map(Tensor::view),
-            mask: self.mask.as_ref().map(Tensor::view),
-            keep: self.keep.as_ref().map(Tensor::view),
-            h0: self.h0.view(),
-            c0: self.c0.as_ref().map(Tensor::view),
-        }
-    }
 }
 
 /// Whether `found` is `expected`; the error says what it is, for what, and of which shape it should be.
@@ -190,89 +190,98 @@ impl Sizes {
         }
     }
 
-    /// A first state, or zeros in its place.
-    fn first(&self, what: &str, given: Option<&Tensor>, like: &Tensor) -> Result<Tensor> {
+    /// An operand of this shape as a backend takes it, or zeros in its place.
+    fn operand(&self, what: &str, given: Option<&Tensor>, expected: &[usize], like: &Tensor) -> Result<Tensor> {
         let &Sizes { batch, hidden, .. } = self;
-        let Some(state) = given else { return Tensor::zeros([batch, hidden], like.dtype, like.device()) };
-        check_pair("recurrent", like, state)?;
-        expect_shape(what, state, &[batch, hidden], &format!(" for a batch of {batch} sequences and {hidden} units"))?;
-        state.contiguous()
+        let Some(given) = given else { return Tensor::zeros(Shape::new(expected)?, like.dtype, like.device()) };
+        check_pair("recurrent", like, given)?;
+        let why = match expected {
+            [_, _] => format!(" for a batch of {batch} sequences and {hidden} units"),
+            _ => String::new(),
+        };
+        expect_shape(what, given, expected, &why)?;
+        given.contiguous()
     }
 
-    fn operands(&self, weight: &Tensor, options: &RecurrentOptions<'_>) -> Result<Operands> {
+    /// The layer's operands as a backend takes them: row-major, zeros made where none are given.
+    fn operands(&self, layer: &Recurrence<&Tensor>) -> Result<Recurrence<Tensor>> {
         let &Sizes { steps, batch, hidden } = self;
-        let has_cell = options.cell.has_cell_state();
-        if options.c0.is_some() && !has_cell {
-            return Err(Error::value("recurrent", "a cell state is given, which only an LSTM has"));
+        let &Recurrence { cell, reverse, weight, unit_weights, mask, keep, h0, c0 } = layer;
+        let (has_cell, own) = (cell.has_cell_state(), cell.unit_weights() * hidden);
+        let given = [("a cell state", c0, has_cell), ("weights of each unit", unit_weights, cell.unit_weights() > 0)];
+        if let Some((what, ..)) = given.iter().find(|(_, given, has)| given.is_some() && !has) {
+            let message = format!("{what} given, which the cell `{}` does not have", cell.name());
+            return Err(Error::value("recurrent", message));
         }
-        let optional = |what: &str, given: Option<&Tensor>, expected: &[usize]| -> Result<Option<Tensor>> {
-            let Some(given) = given else { return Ok(None) };
-            check_pair("recurrent", weight, given)?;
-            expect_shape(what, given, expected, "")?;
-            given.contiguous().map(Some)
-        };
-        let mask = match options.mask {
-            None => None,
-            Some(mask) if mask.dtype != DType::Bool => {
+        if let Some(mask) = mask {
+            if mask.dtype != DType::Bool {
                 return Err(unsupported_dtype("recurrent", mask.dtype, "a mask of bool"));
             }
-            Some(mask) => {
-                super::check_device("recurrent", weight, mask)?;
-                expect_shape("the mask", mask, &[steps, batch], " (steps, batch), true where a step counts")?;
-                Some(mask.contiguous()?)
-            }
-        };
-        Ok(Operands {
+            check_device("recurrent", weight, mask)?;
+            expect_shape("the mask", mask, &[steps, batch], " (steps, batch), true where a step counts")?;
+        }
+        let state = [batch, hidden];
+        let first = |what: &str, given: Option<&Tensor>| self.operand(what, given, &state, weight);
+        Ok(Recurrence {
+            cell,
+            reverse,
             weight: weight.contiguous()?,
-            bias: optional("the recurrent bias", options.bias, &[hidden])?,
-            mask,
-            keep: optional("the recurrent dropout's factor", options.keep, &[batch, hidden])?,
-            h0: self.first("the initial state", options.h0, weight)?,
-            c0: has_cell.then(|| self.first("the initial cell state", options.c0, weight)).transpose()?,
+            unit_weights: (own > 0)
+                .then(|| self.operand("weights of each unit", unit_weights, &[own], weight))
+                .transpose()?,
+            mask: mask.map(Tensor::contiguous).transpose()?,
+            keep: keep.map(|keep| first("the recurrent dropout's factor", Some(keep))).transpose()?,
+            h0: Some(first("the initial state", h0)?),
+            c0: has_cell.then(|| first("the initial cell state", c0)).transpose()?,
         })
     }
 }
 
+/// What a backend reads.
+fn views(operands: &Recurrence<Tensor>) -> Result<Recurrence<View<'_>>> {
+    operands.as_ref().try_map(|tensor| Ok(tensor.view()), |tensor| Ok(tensor.view()))
+}
+
 impl Tensor {
     /// All steps of one direction of a recurrent layer, from the input's part of every gate's argument, biases included:
-    /// (T, N, G·H), of G gates and H units; and the weights (G·H, H) of the state before, both as in PyTorch. Formulas:
-    /// [`kiln_math::recurrent`].
+    /// (T, N, G·H), of G gates and H units, both as in PyTorch. Formulas: [`kiln_math::recurrent`].
     ///
     /// This tensor's memory becomes the gates', where nobody shares it.
     ///
     /// ```
-    /// use kiln_tensor::{DType, Device, RecurrentCell, RecurrentOptions, Tensor};
+    /// use kiln_tensor::{DType, Device, Recurrence, RecurrentCell, Tensor};
     /// let cpu = Device::cpu();
     /// let input = Tensor::ones([3, 2, 4 * 5], DType::F32, &cpu)?; // 3 steps of 2 sequences, 5 units
     /// let weight = Tensor::zeros([4 * 5, 5], DType::F32, &cpu)?;
-    /// let after = input.recurrent(&weight, &RecurrentOptions::new(RecurrentCell::Lstm))?;
+    /// let after = input.recurrent(&Recurrence::new(RecurrentCell::Lstm, &weight))?;
     /// assert_eq!(after.states.dims(), [3, 2, 5]);
     /// # Ok::<(), kiln_tensor::Error>(())
     /// ```
     ///
     /// # Errors
-    /// Shapes that do not fit, named with what was expected; dtypes other than f32 and f64, or that differ; devices that
-    /// differ.
-    pub fn recurrent(self, weight: &Tensor, options: &RecurrentOptions<'_>) -> Result<RecurrentStates> {
-        let sizes = Sizes::of(&self, weight, options.cell)?;
-        let operands = sizes.operands(weight, options)?;
+    /// Shapes that do not fit, named with what was expected; operands that the cell does not have; dtypes other than f32 and
+    /// f64, or that differ; devices that differ.
+    pub fn recurrent(self, layer: &Recurrence<&Tensor>) -> Result<RecurrentStates> {
+        let cell = layer.cell;
+        let sizes = Sizes::of(&self, layer.weight, cell)?;
+        let operands = sizes.operands(layer)?;
         let mut gates = self;
         gates.own()?;
         let shape = Shape::new(&[sizes.steps, sizes.batch, sizes.hidden])?;
         let states = Tensor::output(&shape, gates.dtype, gates.device())?;
-        let inner =
-            options.cell.has_inner().then(|| Tensor::output(&shape, gates.dtype, gates.device())).transpose()?;
+        let has_inner = cell.inner() != Inner::Nothing;
+        let inner = has_inner.then(|| Tensor::output(&shape, gates.dtype, gates.device())).transpose()?;
         let call = RecurrentCall {
-            layer: operands.layer(options),
+            layer: views(&operands)?,
             gates: gates.out(),
             states: states.out(),
             inner: inner.as_ref().map(Tensor::out),
         };
         if gates.device().run(&Call::Recurrent(call))? == Ran::NotHere {
-            let RecurrentSteps { states, cells } = composed(&gates, weight, options)?;
-            return Ok(RecurrentStates { cell: options.cell, gates: None, input: Some(gates), states, inner: cells });
+            let RecurrentSteps { states, cells } = composed(&gates, &operands.as_ref())?;
+            return Ok(RecurrentStates { cell, gates: None, input: Some(gates), states, inner: cells });
         }
-        Ok(RecurrentStates { cell: options.cell, gates: Some(gates), input: None, states, inner })
+        Ok(RecurrentStates { cell, gates: Some(gates), input: None, states, inner })
     }
 
     /// bool (steps, n): whether sequence n of this length, i64 (n,), has that step.
@@ -323,8 +332,8 @@ impl RecurrentStates {
         cells.map_or(Ok(None), |cells| last(cells, reverse))
     }
 
-    /// The gradients of the gates' arguments and of the first states, from those of the states (T, N, H), of the last
-    /// state (N, H), and of the last cell state (N, H); each may be missing. Weight and options are those of
+    /// The gradients of the gates' arguments, the first states and the units' own weights, from those of the states (T, N, H), of
+    /// the last state (N, H), and of the last second state (N, H); each may be missing. The layer is that of
     /// [`Tensor::recurrent`]. `None` where the device has no kernel for them: then they are derivatives of
     /// [`crate::composed::recurrent`].
     ///
@@ -332,16 +341,15 @@ impl RecurrentStates {
     /// Gradients of other shapes than what they are of.
     pub fn grad(
         &self,
-        weight: &Tensor,
-        options: &RecurrentOptions<'_>,
+        layer: &Recurrence<&Tensor>,
         states: Option<&Tensor>,
         last: Option<&Tensor>,
         cell: Option<&Tensor>,
     ) -> Result<Option<RecurrentGradients>> {
         let Some(gates) = &self.gates else { return Ok(None) };
-        let sizes = Sizes::of(gates, weight, options.cell)?;
-        let operands = sizes.operands(weight, options)?;
-        let first = [sizes.batch, sizes.hidden];
+        let (weight, kind) = (layer.weight, layer.cell.inner());
+        let sizes = Sizes::of(gates, weight, layer.cell)?;
+        let operands = sizes.operands(layer)?;
         let incoming = |what: &str, given: Option<&Tensor>, expected: &[usize]| -> Result<Option<Tensor>> {
             let Some(given) = given else { return Ok(None) };
             check_pair("recurrent_grad", weight, given)?;
@@ -349,40 +357,42 @@ impl RecurrentStates {
             given.contiguous().map(Some)
         };
         // The fields are public: what stands there may be of another run.
-        let every_step = [sizes.steps, sizes.batch, sizes.hidden];
+        let (first, every_step) = ([sizes.batch, sizes.hidden], [sizes.steps, sizes.batch, sizes.hidden]);
         let kept_states = incoming("the states", Some(&self.states), &every_step)?;
         let kept_inner = incoming("the inner states", self.inner.as_ref(), &every_step)?;
-        let (Some(kept_states), true) = (kept_states, kept_inner.is_some() == options.cell.has_inner()) else {
+        let (Some(kept_states), true) = (kept_states, kept_inner.is_some() == (kind != Inner::Nothing)) else {
             return Err(Error::value("recurrent_grad", "these are the states of another kind of cell"));
         };
         let gates = &gates.contiguous()?;
         let states_grad = incoming("the gradient of the states", states, &every_step)?;
         let last_grad = incoming("the gradient of the last state", last, &first)?;
         let cell_grad = incoming("the gradient of the cell state", cell, &first)?;
-        let output = |shape: &Shape| Tensor::output(shape, weight.dtype, weight.device());
-        let first = Shape::new(&first)?;
-        let apart = options.cell == RecurrentCell::Gru { reset_after: true };
-        let gradients = RecurrentGradients {
-            gates: output(gates.shape())?,
-            inner: apart.then(|| output(self.states.shape())).transpose()?,
-            h0: output(&first)?,
-            c0: options.cell.has_cell_state().then(|| output(&first)).transpose()?,
-        };
+        let output = |dims: &[usize]| Tensor::output(&Shape::new(dims)?, weight.dtype, weight.device());
+        let (dgates, dh0) = (output(gates.dims())?, output(&first)?);
+        let dproduct = (kind == Inner::Product).then(|| output(&every_step)).transpose()?;
+        let dc0 = (kind == Inner::State).then(|| output(&first)).transpose()?;
+        let own = layer.cell.unit_weights();
+        let down = (own > 0).then(|| output(&[own, sizes.batch, sizes.hidden])).transpose()?;
         let call = RecurrentGradCall {
-            layer: operands.layer(options),
+            layer: views(&operands)?,
             gates: gates.view(),
             states: kept_states.view(),
             inner: kept_inner.as_ref().map(Tensor::view),
             states_grad: states_grad.as_ref().map(Tensor::view),
             last_grad: last_grad.as_ref().map(Tensor::view),
             cell_grad: cell_grad.as_ref().map(Tensor::view),
-            dgates: gradients.gates.out(),
-            dinner: gradients.inner.as_ref().map(Tensor::out),
-            dh0: gradients.h0.out(),
-            dc0: gradients.c0.as_ref().map(Tensor::out),
+            dgates: dgates.out(),
+            dproduct: dproduct.as_ref().map(Tensor::out),
+            dh0: dh0.out(),
+            dc0: dc0.as_ref().map(Tensor::out),
+            dunit_weights: down.as_ref().map(Tensor::out),
         };
-        let ran = weight.device().run(&Call::RecurrentGrad(call))?;
-        Ok((ran == Ran::Done).then_some(gradients))
+        if weight.device().run(&Call::RecurrentGrad(call))? == Ran::NotHere {
+            return Ok(None);
+        }
+        let sum = |down: Tensor| down.sum(1)?.reshape([own * sizes.hidden]);
+        let unit_weights = down.map(sum).transpose()?;
+        Ok(Some(RecurrentGradients { gates: dgates, product: dproduct, h0: dh0, c0: dc0, unit_weights }))
     }
 }
 

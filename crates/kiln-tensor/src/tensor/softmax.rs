@@ -41,9 +41,9 @@ pub struct LogsumexpCall<'a> {
 /// The composed form of ln Σ exp(x) along the last axis, which stays at size 1.
 ///
 /// # Errors
-/// Those of the operations.
+/// No axis; those of the operations.
 pub fn composed_logsumexp<T: Arithmetic>(x: &T) -> Result<T> {
-    let last = [x.value().rank() - 1];
+    let last = [axis_index("logsumexp", -1, x.value().shape())?];
     x.in_wide(|x| {
         // An infinite maximum is the result, and infinity less itself is no number.
         let max = x.value().max_keepdim(-1)?;
@@ -57,12 +57,12 @@ pub fn composed_logsumexp<T: Arithmetic>(x: &T) -> Result<T> {
 /// The composed form: exp(x − max) / Σ exp(x − max) along the last axis, or its logarithm.
 ///
 /// # Errors
-/// Those of the operations.
+/// No axis; those of the operations.
 pub fn composed<T: Arithmetic>(kind: SoftmaxKind, x: &T) -> Result<T> {
     if x.value().elements() == 0 {
         return Ok(x.clone());
     }
-    let last = [x.value().rank() - 1];
+    let last = [axis_index("softmax", -1, x.value().shape())?];
     x.in_wide(|x| {
         // A constant: what is taken from every element changes nothing.
         let max = T::constant(x.value().max_keepdim(-1)?);

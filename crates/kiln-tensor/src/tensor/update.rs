@@ -2,55 +2,35 @@
 
 mod composed;
 
-use super::{Tensor, check_pair};
+use super::{Tensor, check_device};
 use crate::{Call, DType, DeviceBuffer, Error, Ran, Result, View, unsupported_dtype};
+use kiln_math::UpdateRule;
+use kiln_math::update::{CONSTANTS, MAX_STATES};
 
-/// The update rules of the optimizers; formulas in `kiln_math::update`.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub enum UpdateRule {
-    /// Stochastic gradient descent as in PyTorch. One state (velocity) where momentum ≠ 0, else none.
-    Sgd {
-        /// μ
-        momentum: f64,
-        /// τ
-        dampening: f64,
-        /// λ, added to the gradient as λ·p
-        weight_decay: f64,
-        /// Nesterov's form
-        nesterov: bool,
-    },
-    /// Adam (`decoupled: false`) or AdamW (`decoupled: true`). Two states, the first and second moments.
-    Adam {
-        /// β₁
-        beta1: f64,
-        /// β₂
-        beta2: f64,
-        /// ε, outside the square root
-        epsilon: f64,
-        /// λ
-        weight_decay: f64,
-        /// AdamW's decay of the parameter itself
-        decoupled: bool,
-    },
+/// Row-major elements of a tensor of an optimizer's step.
+#[derive(Clone, Copy, Debug)]
+pub struct UpdatePart {
+    /// The memory.
+    pub buffer: DeviceBuffer,
+    /// Elements from the buffer's start.
+    pub offset: usize,
+    /// Where all that belongs to a parameter is f64, f64; else f32, f16 or bf16.
+    pub dtype: DType,
 }
 
-/// One tensor of an optimizer's step. All row-major, the same dtype and number of elements.
+/// One parameter of an optimizer's step, and what belongs to it: all of as many elements.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateSlot {
-    /// Parameter, read and written.
-    pub parameter: DeviceBuffer,
-    /// Elements from the parameter buffer's start.
-    pub parameter_offset: usize,
-    /// Gradient, read.
-    pub gradient: DeviceBuffer,
-    /// Elements from the gradient buffer's start.
-    pub gradient_offset: usize,
-    /// The rule's states, read and written; unused ones have 0 bytes.
-    pub states: [DeviceBuffer; 2],
+    /// Read and written.
+    pub parameter: UpdatePart,
+    /// Read.
+    pub gradient: UpdatePart,
+    /// The rule's states, read and written. One that is not there is 0.
+    pub states: [Option<UpdatePart>; MAX_STATES],
     /// Number of elements.
     pub elements: usize,
-    /// f32 or f64.
-    pub dtype: DType,
+    /// Which row of the constants is its.
+    pub row: usize,
 }
 
 /// One step of a rule over all tensors.
@@ -58,8 +38,11 @@ pub struct UpdateSlot {
 pub struct UpdateCall<'a> {
     /// Which.
     pub rule: UpdateRule,
-    /// f64 (2,) in device memory: the learning rate, and the number of this step, from 1.
-    pub step: View<'a>,
+    /// (rows, [`CONSTANTS`]), contiguous, of the type that is computed in, f32 or f64: the rule's constants at this step, a row for each
+    /// group of parameters.
+    pub constants: View<'a>,
+    /// One bool: whether the step is made. If not, nothing is written.
+    pub apply: Option<View<'a>>,
     /// The tensors; no two share memory.
     pub slots: &'a [UpdateSlot],
 }
@@ -70,106 +53,133 @@ pub struct UpdateTensors<'a> {
     pub parameter: &'a mut Tensor,
     /// Read.
     pub gradient: &'a Tensor,
-    /// Read and written: velocity, or first and second moment; as many as the rule has.
-    pub states: [Option<&'a mut Tensor>; 2],
-}
-
-impl UpdateRule {
-    /// How many states the rule keeps for each parameter.
-    pub fn states(&self) -> usize {
-        match self {
-            UpdateRule::Sgd { momentum, .. } => usize::from(*momentum != 0.0),
-            UpdateRule::Adam { .. } => 2,
-        }
-    }
+    /// Read and written: in the order of [`UpdateRule::states`], those that the rule's settings keep.
+    pub states: [Option<&'a mut Tensor>; MAX_STATES],
+    /// Which row of the constants is its.
+    pub row: usize,
 }
 
 impl UpdateTensors<'_> {
-    fn check(&self, rule: &UpdateRule, device: &Tensor) -> Result<()> {
-        check_pair("update", self.parameter, self.gradient)?;
-        super::check_device("update", self.parameter, device)?;
-        if !matches!(self.parameter.dtype, DType::F32 | DType::F64) {
-            return Err(unsupported_dtype("update", self.parameter.dtype, "f32 or f64 parameters"));
-        }
-        let shape = self.parameter.shape();
-        if self.gradient.shape() != shape {
-            return Err(Error::shape(
-                "update",
-                format!("a parameter of {shape} has a gradient of {}", self.gradient.shape()),
-            ));
-        }
-        let mut states = 0;
-        for state in self.states.iter().flatten() {
-            check_pair("update", self.parameter, state)?;
-            if state.shape() != shape {
-                return Err(Error::shape("update", format!("a parameter of {shape} has a state of {}", state.shape())));
+    fn check(&self, rule: UpdateRule, constants: &Tensor) -> Result<()> {
+        let (shape, rows) = (self.parameter.shape(), constants.dims()[0]);
+        let states = self.states.iter().flatten().map(|state| ("a state", &**state));
+        for (what, tensor) in states.chain([("a gradient", self.gradient), ("a parameter", &*self.parameter)]) {
+            check_device("update", tensor, constants)?;
+            if !tensor.dtype.is_float() || tensor.dtype.computed_in() != constants.dtype {
+                return Err(mixed_dtypes(what, tensor.dtype, constants.dtype));
             }
-            states += 1;
+            if tensor.shape() != shape {
+                return Err(Error::shape("update", format!("a parameter of {shape} has {what} of {}", tensor.shape())));
+            }
         }
-        if states != rule.states() {
+        let (always, names) = (rule.always(), rule.states());
+        if self.states[..always].iter().any(Option::is_none) || self.states[names.len()..].iter().any(Option::is_some) {
             return Err(Error::value(
                 "update",
-                format!("the rule keeps {} states, {states} were given", rule.states()),
+                format!("the states of {} are {names:?}, of which the first {always} are always kept", rule.name()),
             ));
         }
-        if self.states[..states].iter().any(Option::is_none) {
-            return Err(Error::value("update", "the first state is missing: a rule with one state takes that"));
+        if self.row >= rows {
+            return Err(Error::value("update", format!("row {} of the constants, there are {rows}", self.row)));
         }
         Ok(())
     }
 }
 
 impl Tensor {
-    /// One step of `rule` over all tensors, in one pass. `step`: f64 (2,), the learning rate and the number of this step from
-    /// 1, on the same device. Everything is checked before anything changes.
+    /// One step of `rule` over all tensors, in one pass.
+    ///
+    /// `constants` is (rows, [`CONSTANTS`]) on the tensors' device, what [`Rule::constants`](kiln_math::update::Rule::constants) gives for
+    /// the step, one row for each group of parameters. Its dtype is the one that is computed in: f64 for parameters, gradients
+    /// and states that are f64; f32 for those that are f32, f16 or bf16, which may differ. What is written is rounded once.
+    ///
+    /// `apply` is one bool on the same device: where it is false, nothing is written. It is read there, so that no step waits
+    /// for it. Everything is checked before anything changes.
     ///
     /// # Errors
     /// Shapes, dtypes, devices or states that do not fit.
-    pub fn update(rule: UpdateRule, step: &Tensor, tensors: &mut [UpdateTensors<'_>]) -> Result<()> {
-        step.expect_dtype("update", DType::F64)?;
-        if step.dims() != [2] || !step.is_contiguous() {
-            return Err(Error::shape("update", format!("a step is (learning rate, number), got {}", step.shape())));
-        }
+    pub fn update(
+        rule: UpdateRule,
+        constants: &Tensor,
+        apply: Option<&Tensor>,
+        tensors: &mut [UpdateTensors<'_>],
+    ) -> Result<()> {
+        check_step(constants, apply)?;
         for tensor in tensors.iter() {
-            tensor.check(&rule, step)?;
+            tensor.check(rule, constants)?;
         }
         // Gradients that are strided are copied; the copies live until the step is queued.
         let mut copies = Vec::new();
         let mut slots = Vec::with_capacity(tensors.len());
         for tensor in tensors.iter_mut() {
-            tensor.parameter.own()?;
-            let mut states = [DeviceBuffer { address: 0, bytes: 0 }; 2];
-            for (to, state) in states.iter_mut().zip(&mut tensor.states) {
-                if let Some(state) = state {
-                    state.own()?;
-                    // States are made whole and never sliced; one that starts inside its buffer is copied out.
-                    if state.layout.offset() != 0 {
-                        **state = state.copied()?;
-                    }
-                    *to = state.storage.buffer();
-                }
-            }
-            let (mut gradient, mut gradient_offset) =
-                (tensor.gradient.storage.buffer(), tensor.gradient.layout.offset());
-            if !tensor.gradient.is_contiguous() {
-                let copy = tensor.gradient.copied()?;
-                (gradient, gradient_offset) = (copy.storage.buffer(), 0);
-                copies.push(copy);
-            }
-            slots.push(UpdateSlot {
-                parameter: tensor.parameter.storage.buffer(),
-                parameter_offset: tensor.parameter.layout.offset(),
-                gradient,
-                gradient_offset,
-                states,
-                elements: tensor.parameter.elements(),
-                dtype: tensor.parameter.dtype,
-            });
+            slots.push(tensor.slot(&mut copies)?);
         }
-        let call = UpdateCall { rule, step: step.view(), slots: &slots };
-        match step.device().run(&Call::Update(call))? {
+        let apply_view = apply.map(Tensor::view);
+        let call = UpdateCall { rule, constants: constants.view(), apply: apply_view, slots: &slots };
+        match constants.device().run(&Call::Update(call))? {
             Ran::Done => Ok(()),
-            Ran::NotHere => composed::update(rule, step, tensors),
+            Ran::NotHere => composed::update(rule, constants, apply, tensors),
         }
     }
+
+    /// Where the elements of a contiguous tensor lie.
+    fn update_part(&self) -> UpdatePart {
+        UpdatePart { buffer: self.storage.buffer(), offset: self.layout.offset(), dtype: self.dtype }
+    }
+}
+
+impl UpdateTensors<'_> {
+    /// Where all elements lie, in memory that nothing else is in but a gradient, which is copied where it is strided.
+    fn slot(&mut self, copies: &mut Vec<Tensor>) -> Result<UpdateSlot> {
+        self.parameter.own()?;
+        let mut states = [None; MAX_STATES];
+        for (to, state) in states.iter_mut().zip(&mut self.states) {
+            if let Some(state) = state {
+                state.own()?;
+                *to = Some(state.update_part());
+            }
+        }
+        let gradient = if self.gradient.is_contiguous() {
+            self.gradient.update_part()
+        } else {
+            let copy = self.gradient.copied()?;
+            let part = copy.update_part();
+            copies.push(copy);
+            part
+        };
+        let (elements, row) = (self.parameter.elements(), self.row);
+        Ok(UpdateSlot { parameter: self.parameter.update_part(), gradient, states, elements, row })
+    }
+}
+
+fn check_step(constants: &Tensor, apply: Option<&Tensor>) -> Result<()> {
+    if !matches!(constants.dtype, DType::F32 | DType::F64) {
+        return Err(unsupported_dtype("update", constants.dtype, "f32 or f64 constants"));
+    }
+    if constants.rank() != 2 || constants.dims()[1] != CONSTANTS || !constants.is_contiguous() {
+        return Err(Error::shape(
+            "update",
+            format!("constants are (rows, {CONSTANTS}), contiguous, got {}", constants.shape()),
+        ));
+    }
+    if let Some(apply) = apply {
+        apply.expect_dtype("update", DType::Bool)?;
+        check_device("update", apply, constants)?;
+        if apply.elements() != 1 {
+            return Err(Error::shape("update", format!("whether to apply a step is one bool, got {}", apply.shape())));
+        }
+    }
+    Ok(())
+}
+
+#[cold]
+fn mixed_dtypes(what: &str, found: DType, computed: DType) -> Error {
+    let takes = if computed == DType::F64 { "f64" } else { "f32, f16 or bf16" };
+    Error::new(
+        crate::ErrorKind::DType,
+        "update",
+        format!(
+            "{what} is {found}, {takes} is expected of a step that is computed in {computed}: convert with `to_dtype`"
+        ),
+    )
 }

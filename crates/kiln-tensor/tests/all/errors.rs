@@ -255,23 +255,89 @@ fn values() {
         "dropout: a stream is a key and a counter, shape (2,), got (3,): use `Tensor::random_stream`",
     );
     check(Tensor::concat(&[], 0), ErrorKind::Value, "concat: at least one tensor is needed");
-    let step = Tensor::from_slice(&[0.1, 1.0], [2], &device).unwrap();
-    let rule = UpdateRule::Sgd { momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: false };
-    let (mut p, g) = (zeros([3]), zeros([3]));
-    let mut one = [UpdateTensors { parameter: &mut p, gradient: &g, states: [None, None] }];
-    check(Tensor::update(rule, &step, &mut one), ErrorKind::Value, "update: the rule keeps 1 states, 0 were given");
-    let wide = zeros([4]);
-    let mut one = [UpdateTensors { parameter: &mut p, gradient: &wide, states: [None, None] }];
-    check(
-        Tensor::update(rule, &step, &mut one),
-        ErrorKind::Shape,
-        "update: a parameter of (3,) has a gradient of (4,)",
-    );
     check(
         Tensor::zeros([1 << 50], DType::F32, &device),
         ErrorKind::Memory,
         "alloc: 4503599627370496 bytes of memory could not be had: use a smaller batch or model",
     );
+}
+
+#[test]
+fn updates() {
+    let flag = |n: usize| Tensor::from_slice(&vec![true; n], [n], &Device::cpu()).unwrap();
+    let [of_adam, of_sgd] = [[true, false, true], [false, false, false]];
+    for (gradient, kept, constants, apply, row, kind, sentence) in [
+        (
+            typed([4], DType::F32),
+            of_sgd,
+            zeros([1, 16]),
+            None,
+            0,
+            ErrorKind::Shape,
+            "a parameter of (3,) has a gradient of (4,)",
+        ),
+        (
+            typed([3], DType::F64),
+            of_sgd,
+            zeros([1, 16]),
+            None,
+            0,
+            ErrorKind::DType,
+            "a gradient is f64, f32, f16 or bf16 is expected of a step that is computed in f32: convert with `to_dtype`",
+        ),
+        (
+            typed([3], DType::F32),
+            of_adam,
+            zeros([1, 16]),
+            None,
+            0,
+            ErrorKind::Value,
+            "the states of Adam are [\"exp_avg\", \"exp_avg_sq\"], of which the first 2 are always kept",
+        ),
+        (
+            typed([3], DType::F32),
+            of_sgd,
+            zeros([2, 16]),
+            None,
+            2,
+            ErrorKind::Value,
+            "row 2 of the constants, there are 2",
+        ),
+        (
+            typed([3], DType::F32),
+            of_sgd,
+            zeros([2, 4]),
+            None,
+            0,
+            ErrorKind::Shape,
+            "constants are (rows, 16), contiguous, got (2, 4)",
+        ),
+        (
+            typed([3], DType::F32),
+            of_sgd,
+            zeros([1, 16]),
+            Some(flag(2)),
+            0,
+            ErrorKind::Shape,
+            "whether to apply a step is one bool, got (2,)",
+        ),
+        (
+            typed([3], DType::F32),
+            of_sgd,
+            zeros([1, 16]),
+            Some(zeros([1])),
+            0,
+            ErrorKind::DType,
+            "bool is expected, the tensor is f32: convert with `to_dtype`",
+        ),
+    ] {
+        let (mut parameter, mut states) = (zeros([3]), [zeros([3]), zeros([3]), zeros([3])]);
+        let rule = if kept == of_adam { UpdateRule::Adam } else { UpdateRule::Sgd };
+        let [a, b, c] = states.each_mut();
+        let states = [(a, kept[0]), (b, kept[1]), (c, kept[2])].map(|(state, kept)| kept.then_some(state));
+        let tensors = &mut [UpdateTensors { parameter: &mut parameter, gradient: &gradient, states, row }];
+        check(Tensor::update(rule, &constants, apply.as_ref(), tensors), kind, &format!("update: {sentence}"));
+    }
 }
 
 #[test]
@@ -464,22 +530,34 @@ fn normalization_and_padding() {
 }
 
 #[test]
-fn an_update_has_its_first_states() {
-    let step = Tensor::from_slice(&[0.1f64, 1.0], [2], &Device::cpu()).unwrap();
-    let rule = UpdateRule::Sgd { momentum: 0.9, dampening: 0.0, weight_decay: 0.0, nesterov: false };
-    let ones = || Tensor::ones([2], DType::F32, &Device::cpu()).unwrap();
-    let (mut parameter, gradient, mut state) = (ones(), ones(), ones());
-    let states = [None, Some(&mut state)];
-    let tensors = &mut [UpdateTensors { parameter: &mut parameter, gradient: &gradient, states }];
-    assert!(Tensor::update(rule, &step, tensors).unwrap_err().to_string().contains("the first state is missing"));
-    assert_eq!(parameter.to_vec::<f32>().unwrap(), [1.0; 2]);
-}
-
-#[test]
 fn a_composed_dropout_checks_its_stream() {
     let x = Tensor::ones([4], DType::F32, &Device::cpu()).unwrap();
     let bytes = Tensor::from_slice(&[1u8, 2], [2], &Device::cpu()).unwrap();
     assert!(kiln_tensor::composed::dropout(0.5, &x, &bytes).is_err());
     let elsewhere = Tensor::from_slice(&[1i64, 2], [2], &Device::cpu_of(1 << 20)).unwrap();
     assert!(kiln_tensor::composed::dropout(0.5, &x, &elsewhere).is_err());
+}
+
+#[test]
+fn composed_forms_of_other_shapes_are_refused() {
+    use kiln_tensor::composed::{conv_grad_input, cross_entropy, logsumexp, max_pool, softmax};
+    use kiln_tensor::{Convolution, SoftmaxKind, Window};
+    let (scalar, row, shape) = (zeros([]), zeros([3]), Shape::new(&[1, 1, 4]).unwrap());
+    let shapes = [
+        softmax(SoftmaxKind::Softmax, &scalar),
+        softmax(SoftmaxKind::LogSoftmax, &scalar),
+        logsumexp(&scalar),
+        cross_entropy(&scalar, &labels(&[0])),
+        cross_entropy(&row, &labels(&[0])),
+    ];
+    for refused in shapes {
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Shape);
+    }
+    let conv = Convolution { window: Window::default(), groups: 1 };
+    for x in [&scalar, &row, &zeros([1, 1, 3])] {
+        assert_eq!(max_pool(&conv.window, x, &shape).unwrap_err().kind(), ErrorKind::Shape);
+        for (dy, weight) in [(x, &zeros([1, 1, 1])), (&zeros([1, 1, 4]), x)] {
+            assert_eq!(conv_grad_input(dy, weight, &conv, &shape).unwrap_err().kind(), ErrorKind::Shape);
+        }
+    }
 }

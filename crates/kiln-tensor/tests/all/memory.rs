@@ -1,6 +1,7 @@
 //! Shared memory is never changed under another tensor; memory is reused and counted.
 
 use kiln_cpu::Isa;
+use kiln_math::update::{CONSTANTS, Rule, Sgd, Step};
 use kiln_tensor::{DType, Device, Error, Layout, Result, Shape, Tensor, UpdateRule, UpdateTensors};
 
 /// A device of the test's own, whose counts nobody else changes.
@@ -31,6 +32,13 @@ fn one_like(x: &Tensor) -> Tensor {
     Tensor::ones(x.shape(), x.dtype(), x.device()).unwrap()
 }
 
+/// The constants of SGD at a second step, for f32.
+fn step(learning_rate: f64, momentum: f64, device: &Device) -> Tensor {
+    let step = Step { learning_rate, weight_decay: 0.0, number: 2.0, smallest: f32::MIN_POSITIVE.into() };
+    let constants = Sgd { momentum, dampening: 0.0, nesterov: false }.constants(&step).map(|c| c as f32);
+    Tensor::from_slice(&constants, [1, CONSTANTS], device).unwrap()
+}
+
 /// Ways to write, each of which makes the first element of a ramp's view something else.
 const WRITES: [(&str, Write); 9] = [
     ("add_assign", |x| x.add_assign(&one_like(x))),
@@ -46,18 +54,15 @@ const WRITES: [(&str, Write); 9] = [
         x.scatter_add(0, &index, &Tensor::ones(dims, x.dtype(), x.device())?)
     }),
     ("update of a parameter", |x| {
-        let rule = UpdateRule::Sgd { momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false };
-        let step = Tensor::from_slice(&[0.5, 1.0], [2], x.device())?;
-        let gradient = one_like(x);
-        Tensor::update(rule, &step, &mut [UpdateTensors { parameter: x, gradient: &gradient, states: [None, None] }])
+        let (step, gradient) = (step(0.5, 0.0, x.device()), one_like(x));
+        let slot = UpdateTensors { parameter: x, gradient: &gradient, states: [None, None, None], row: 0 };
+        Tensor::update(UpdateRule::Sgd, &step, None, &mut [slot])
     }),
     ("update of a state", |x| {
-        let rule = UpdateRule::Sgd { momentum: 0.5, dampening: 0.0, weight_decay: 0.0, nesterov: false };
-        let step = Tensor::from_slice(&[0.5, 2.0], [2], x.device())?;
-        let gradient = one_like(x);
+        let (step, gradient) = (step(0.5, 0.5, x.device()), one_like(x));
         let mut other = one_like(x);
-        let slot = UpdateTensors { parameter: &mut other, gradient: &gradient, states: [Some(x), None] };
-        Tensor::update(rule, &step, &mut [slot])
+        let slot = UpdateTensors { parameter: &mut other, gradient: &gradient, states: [Some(x), None, None], row: 0 };
+        Tensor::update(UpdateRule::Sgd, &step, None, &mut [slot])
     }),
 ];
 
@@ -114,13 +119,12 @@ fn the_only_owner_is_written_in_place() {
 #[test]
 fn a_parameter_may_be_its_own_gradient_or_state() {
     let device = device();
-    let rule = UpdateRule::Sgd { momentum: 0.5, dampening: 0.0, weight_decay: 0.0, nesterov: false };
-    let step = Tensor::from_slice(&[1.0, 2.0], [2], &device).unwrap();
     let mut p = ramp(&device);
     let gradient = p.clone();
     let mut velocity = p.clone();
-    let slot = UpdateTensors { parameter: &mut p, gradient: &gradient, states: [Some(&mut velocity), None] };
-    Tensor::update(rule, &step, &mut [slot]).unwrap();
+    let states = [Some(&mut velocity), None, None];
+    let slot = UpdateTensors { parameter: &mut p, gradient: &gradient, states, row: 0 };
+    Tensor::update(UpdateRule::Sgd, &step(1.0, 0.5, &device), None, &mut [slot]).unwrap();
     // v ← v/2 + g = 1.5·x; p ← x − v
     let x = ramp(&device).to_vec::<f32>().unwrap();
     let times = |factor: f32| x.iter().map(|v| v * factor).collect::<Vec<_>>();
@@ -130,12 +134,11 @@ fn a_parameter_may_be_its_own_gradient_or_state() {
     // Two parameters of one memory part at the first step.
     let (mut a, gradient) = (ramp(&device), one_like(&ramp(&device)));
     let mut b = a.clone();
-    let rule = UpdateRule::Sgd { momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false };
     let slots = &mut [
-        UpdateTensors { parameter: &mut a, gradient: &gradient, states: [None, None] },
-        UpdateTensors { parameter: &mut b, gradient: &gradient, states: [None, None] },
+        UpdateTensors { parameter: &mut a, gradient: &gradient, states: [None, None, None], row: 0 },
+        UpdateTensors { parameter: &mut b, gradient: &gradient, states: [None, None, None], row: 0 },
     ];
-    Tensor::update(rule, &step, slots).unwrap();
+    Tensor::update(UpdateRule::Sgd, &step(1.0, 0.0, &device), None, slots).unwrap();
     let less: Vec<f32> = x.iter().map(|v| v - 1.0).collect();
     assert_eq!((a.to_vec::<f32>().unwrap(), b.to_vec::<f32>().unwrap()), (less.clone(), less));
 }
@@ -143,15 +146,13 @@ fn a_parameter_may_be_its_own_gradient_or_state() {
 #[test]
 fn a_refused_update_changes_nothing() {
     let device = device();
-    let rule = UpdateRule::Sgd { momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false };
-    let step = Tensor::from_slice(&[1.0, 1.0], [2], &device).unwrap();
     let (mut a, mut b) = (ramp(&device), ramp(&device));
     let (good, bad) = (one_like(&a), Tensor::ones([3], DType::F32, &device).unwrap());
     let slots = &mut [
-        UpdateTensors { parameter: &mut a, gradient: &good, states: [None, None] },
-        UpdateTensors { parameter: &mut b, gradient: &bad, states: [None, None] },
+        UpdateTensors { parameter: &mut a, gradient: &good, states: [None, None, None], row: 0 },
+        UpdateTensors { parameter: &mut b, gradient: &bad, states: [None, None, None], row: 0 },
     ];
-    assert!(Tensor::update(rule, &step, slots).is_err());
+    assert!(Tensor::update(UpdateRule::Sgd, &step(1.0, 0.0, &device), None, slots).is_err());
     assert_eq!(a.to_vec::<f32>().unwrap(), ramp(&device).to_vec::<f32>().unwrap());
 }
 

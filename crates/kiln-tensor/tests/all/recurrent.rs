@@ -1,37 +1,46 @@
 //! What recurrent layers refuse, in which words, and what masks of lengths are.
 
-use kiln_tensor::{DType, Device, RecurrentCell, RecurrentOptions, Tensor};
+use kiln_tensor::{DType, Device, Recurrence, RecurrentCell, Tensor};
 
 fn zeros(shape: &[usize]) -> Tensor {
     Tensor::zeros(shape, DType::F32, &Device::cpu()).unwrap()
 }
 
-fn refused(options: &RecurrentOptions<'_>, input: &[usize], weight: &[usize]) -> String {
-    zeros(input).recurrent(&zeros(weight), options).unwrap_err().to_string()
+fn refused(layer: &Recurrence<&Tensor>, input: &[usize]) -> String {
+    zeros(input).recurrent(layer).unwrap_err().to_string()
 }
 
 #[test]
 fn operands_that_do_not_fit_are_named() {
-    let lstm = RecurrentOptions::new(RecurrentCell::Lstm);
+    let weight = zeros(&[20, 5]);
+    let lstm = Recurrence::new(RecurrentCell::Lstm, &weight);
     assert_eq!(
-        refused(&lstm, &[3, 2, 15], &[20, 5]),
+        refused(&lstm, &[3, 2, 15]),
         "recurrent: the gates of a cell with 4 take (steps, batch, 4·hidden) and weights (4·hidden, hidden), got (3, 2, 15) and (20, 5)"
     );
     let state = zeros(&[16, 5]);
     assert_eq!(
-        refused(&RecurrentOptions { h0: Some(&state), ..lstm }, &[3, 2, 20], &[20, 5]),
+        refused(&Recurrence { h0: Some(&state), ..lstm }, &[3, 2, 20]),
         "recurrent: the initial state has shape (16, 5), expected (2, 5) for a batch of 2 sequences and 5 units"
     );
     let mask = Tensor::zeros([2, 3], DType::Bool, &Device::cpu()).unwrap();
     assert_eq!(
-        refused(&RecurrentOptions { mask: Some(&mask), ..lstm }, &[3, 2, 20], &[20, 5]),
+        refused(&Recurrence { mask: Some(&mask), ..lstm }, &[3, 2, 20]),
         "recurrent: the mask has shape (2, 3), expected (3, 2) (steps, batch), true where a step counts"
     );
-    assert!(refused(&RecurrentOptions { mask: Some(&zeros(&[3, 2])), ..lstm }, &[3, 2, 20], &[20, 5]).contains("bool"));
-    let gru = RecurrentOptions::new(RecurrentCell::Gru { reset_after: true });
-    let cell = zeros(&[2, 5]);
-    assert!(refused(&RecurrentOptions { c0: Some(&cell), ..gru }, &[3, 2, 15], &[15, 5]).contains("only an LSTM has"));
-    assert!(refused(&RecurrentOptions { bias: Some(&cell), ..gru }, &[3, 2, 15], &[15, 5]).contains("expected (5,)"));
+    assert!(refused(&Recurrence { mask: Some(&zeros(&[3, 2])), ..lstm }, &[3, 2, 20]).contains("bool"));
+    let own = zeros(&[5]);
+    assert_eq!(
+        refused(&Recurrence { unit_weights: Some(&own), ..lstm }, &[3, 2, 20]),
+        "recurrent: weights of each unit given, which the cell `lstm` does not have"
+    );
+    let (weight, cell) = (zeros(&[15, 5]), zeros(&[2, 5]));
+    let gru = Recurrence::new(RecurrentCell::Gru, &weight);
+    assert!(
+        refused(&Recurrence { c0: Some(&cell), ..gru }, &[3, 2, 15])
+            .contains("a cell state given, which the cell `gru`")
+    );
+    assert!(refused(&Recurrence { unit_weights: Some(&cell), ..gru }, &[3, 2, 15]).contains("expected (5,)"));
 }
 
 #[test]
@@ -64,30 +73,32 @@ fn masks_of_more_steps_than_memory_holds() {
 #[test]
 fn memory_that_is_shared_is_not_written() {
     let input = Tensor::ones([2, 1, 3], DType::F32, &Device::cpu()).unwrap();
-    let after = input.clone().recurrent(&zeros(&[3, 3]), &RecurrentOptions::new(RecurrentCell::Tanh)).unwrap();
+    let weight = zeros(&[3, 3]);
+    let tanh = Recurrence::new(RecurrentCell::Tanh, &weight);
+    let after = input.clone().recurrent(&tanh).unwrap();
     assert_eq!(input.to_vec::<f32>().unwrap(), [1.0; 6]);
     assert!(after.gates.unwrap().to_vec::<f32>().unwrap()[0] < 1.0);
-    let no_steps = zeros(&[0, 2, 3]).recurrent(&zeros(&[3, 3]), &RecurrentOptions::new(RecurrentCell::Tanh)).unwrap();
+    let no_steps = zeros(&[0, 2, 3]).recurrent(&tanh).unwrap();
     assert!(no_steps.last(false).unwrap().is_none());
 }
 
 #[test]
 fn states_of_another_run_are_refused() {
-    let options = RecurrentOptions::new(RecurrentCell::Lstm);
     let weight = zeros(&[16, 4]);
-    let after = zeros(&[3, 2, 16]).recurrent(&weight, &options).unwrap();
-    assert!(after.grad(&weight, &options, None, None, None).unwrap().is_some());
+    let lstm = Recurrence::new(RecurrentCell::Lstm, &weight);
+    let after = zeros(&[3, 2, 16]).recurrent(&lstm).unwrap();
+    assert!(after.grad(&lstm, None, None, None).unwrap().is_some());
     let wrong = |change: &dyn Fn(&mut kiln_tensor::RecurrentStates)| {
         let mut states = after.clone();
         change(&mut states);
-        states.grad(&weight, &options, None, None, None).unwrap_err().to_string()
+        states.grad(&lstm, None, None, None).unwrap_err().to_string()
     };
     assert!(wrong(&|states| states.states = states.states.to_dtype(DType::F64).unwrap()).contains("dtypes"));
     assert!(wrong(&|states| states.states = zeros(&[2, 4])).contains("the states has shape (2, 4)"));
     assert!(wrong(&|states| states.inner = Some(zeros(&[3, 1, 4]))).contains("the inner states has shape"));
     assert!(wrong(&|states| states.inner = None).contains("another kind of cell"));
     // Only an LSTM has a cell state.
-    let gru = RecurrentOptions::new(RecurrentCell::Gru { reset_after: true });
-    let after = zeros(&[3, 2, 12]).recurrent(&zeros(&[12, 4]), &gru).unwrap();
+    let weight = zeros(&[12, 4]);
+    let after = zeros(&[3, 2, 12]).recurrent(&Recurrence::new(RecurrentCell::Gru, &weight)).unwrap();
     assert!(after.last_cell(false).unwrap().is_none());
 }

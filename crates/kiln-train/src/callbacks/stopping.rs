@@ -185,8 +185,7 @@ impl Callback for EarlyStopping {
     }
 
     fn on_fit_end(&mut self, run: &mut Run<'_>) -> Result<()> {
-        let weights = std::mem::take(&mut self.seen.weights);
-        if weights.is_empty() { Ok(()) } else { weights.restore(run.model) }
+        if self.seen.weights.is_empty() { Ok(()) } else { self.seen.weights.restore(run.model) }
     }
 }
 

@@ -132,7 +132,7 @@ impl Fit<'_, '_> {
         self.run.gradients = gradients;
         self.each(|callback, run| callback.on_step_begin(run))?;
         let run = &mut self.run;
-        run.optimizer.step(&mut *run.model, &run.gradients)?;
+        run.optimizer.step_if(&mut *run.model, &run.gradients, applies.as_ref())?;
         contexts.iter().try_for_each(|ctx| match &applies {
             None => ctx.commit(run.model),
             Some(applies) => ctx.commit_where(run.model, applies),

@@ -16,7 +16,7 @@ pub(crate) use tally::Tally;
 /// ```
 /// # use kiln_datasets::TensorDataset;
 /// # use kiln_nn::{Dense, MeanSquaredError, Module, Sequential, Stateful};
-/// # use kiln_optim::{Adam, Optimizer};
+/// # use kiln_optim::Adam;
 /// # use kiln_tensor::{DType, Device, Tensor};
 /// # use kiln_train::{FitOptions, compile};
 /// # fn main() -> Result<(), kiln_tensor::Error> {

@@ -50,13 +50,72 @@ fn optimizers_train_alike(device: &str) {
     };
     both("adam", &|| Box::new(Adam::new(0.01)));
     both("adamw", &|| Box::new(AdamW::new(0.01)));
+    both("rmsprop", &|| Box::new(RmsProp::new(0.001).momentum(0.9).centered(true)));
     both("sgd", &|| Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true)));
+}
+
+/// A step whose loss is not finite changes neither weights nor running averages nor what the optimizer keeps, though the host hears
+/// of it at the end of the epoch only.
+fn a_step_that_is_not_finite_is_not_applied(device: &str) {
+    let device = kiln::device(device).unwrap();
+    let column =
+        |value: &dyn Fn(usize) -> f32| Tensor::from_vec((0..40).map(value).collect(), [40, 1], &Device::cpu()).unwrap();
+    let targets = column(&|i| i as f32 / 40.0);
+    let good = TensorDataset::new(column(&|i| (i % 7) as f32), targets.clone()).unwrap();
+    // The third of four batches.
+    let bad = TensorDataset::new(column(&|i| if i == 25 { f32::NAN } else { (i % 7) as f32 }), targets).unwrap();
+    let fit = |data: &dyn Dataset, options: FitOptions<'_>| {
+        let model = Sequential::new().push(Dense::new(3)).push(BatchNorm1d::new()).push(Dense::new(1));
+        let model = model.build([1], &device, 7).unwrap();
+        let mut trainer = compile(model, Adam::new(0.01), MeanSquaredError::new());
+        let error = trainer.fit(data, options.batch_size(10).shuffle(false)).err().map(|error| error.to_string());
+        let (model, optimizer) = (trainer.objective.state_dict(), trainer.optimizer.state_dict().unwrap());
+        let values = |state: kiln::nn::StateDict| -> Vec<(String, Vec<f64>)> {
+            state.into_iter().map(|(path, value)| (path, value.to_f64_vec().unwrap())).collect()
+        };
+        (error, values(model), values(optimizer))
+    };
+    let (error, model, optimizer) = fit(&bad, FitOptions::new().snapshot(false));
+    let error = error.unwrap();
+    assert!(
+        error.contains("the loss of epoch 1 is NaN; the first values that are not finite are the input"),
+        "{error}"
+    );
+    for (path, values) in model.iter().chain(&optimizer) {
+        assert!(values.iter().all(|value| value.is_finite()), "{path}: {values:?}");
+    }
+    // It went on after the bad batch; two batches would have left other weights.
+    let (_, after_two, _) = fit(&good, FitOptions::new().steps_per_epoch(2));
+    assert_ne!(model, after_two);
+    // Several batches to a step: none of the step with the bad one is applied, so these are the first two's.
+    let (_, model, _) = fit(&bad, FitOptions::new().snapshot(false).accumulate(2));
+    let (_, after_two, _) = fit(&good, FitOptions::new().steps_per_epoch(2).accumulate(2));
+    assert_eq!(model, after_two);
+    // By default the weights are those before the epoch.
+    let (error, model, _) = fit(&bad, FitOptions::new());
+    assert!(error.unwrap().ends_with("again those that it began with"));
+    let untrained = Sequential::new().push(Dense::new(3)).push(BatchNorm1d::new()).push(Dense::new(1));
+    let untrained = untrained.build([1], &Device::cpu(), 7).unwrap().state_dict();
+    assert!(model.iter().zip(&untrained).all(|((_, found), (_, value))| *found == value.to_f64_vec().unwrap()));
 }
 
 #[test]
 #[cfg(feature = "sim")]
 fn on_the_simulator() {
     optimizers_train_alike("sim");
+}
+
+#[test]
+#[cfg(feature = "sim")]
+fn the_simulator_leaves_out_a_step_that_is_not_finite() {
+    a_step_that_is_not_finite_is_not_applied("sim");
+}
+
+#[test]
+#[cfg(feature = "cuda")]
+#[ignore = "needs an NVIDIA card"]
+fn a_card_leaves_out_a_step_that_is_not_finite() {
+    a_step_that_is_not_finite_is_not_applied("cuda");
 }
 
 #[test]

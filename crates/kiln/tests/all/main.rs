@@ -4,5 +4,4 @@
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod gpu;
 mod graphs;
-mod models;
 mod smoke;

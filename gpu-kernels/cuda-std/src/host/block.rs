@@ -3,11 +3,11 @@
 use super::fault::{SimFault, Site};
 use super::launch::Geometry;
 use super::shadow::SharedMemory;
+use super::thread::{Thread, WARP};
+use crate::Span;
 use std::cell::{Cell, RefCell};
 use std::panic::{Location, resume_unwind};
-
-/// Threads of a warp.
-pub(crate) const WARP: u32 = 32;
+use std::sync::Arc;
 
 /// Where threads wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +32,6 @@ impl PartialEq for Wait {
     }
 }
 
-/// The thread that runs now.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Thread {
-    /// Its number in the block: x + width (y + height z).
-    pub(crate) linear: u32,
-    /// Its place, (x, y, z).
-    pub(crate) index: [u32; 3],
-}
-
 /// What a thread gives to its warp. A lane may come to the next exchange before a slower one has read this one, but never
 /// to the one after that: two values are enough.
 #[derive(Default)]
@@ -48,6 +39,9 @@ struct Slot {
     values: [Cell<u64>; 2],
     turn: Cell<usize>,
 }
+
+/// Views that are remembered: more than most kernels have.
+const FOUND: usize = 8;
 
 /// One block of a launch, on one OS thread.
 pub(crate) struct Block {
@@ -57,6 +51,10 @@ pub(crate) struct Block {
     pub(crate) thread: Cell<Thread>,
     pub(crate) shared: RefCell<SharedMemory>,
     slots: Vec<Slot>,
+    /// The memory that the launch was given.
+    spans: Arc<[Span]>,
+    /// Views that were found within it.
+    found: [Cell<Option<Span>>; FOUND],
     /// The way out of the coroutine that runs now.
     #[cfg(feature = "sim")]
     pub(crate) yielder: Cell<*const corosensei::Yielder<(), Wait>>,
@@ -77,8 +75,8 @@ impl Exchanged<'_> {
 }
 
 impl Block {
-    /// A block of a launch of this geometry; `shared` may have served another.
-    pub(crate) fn new(kernel: &'static str, geometry: Geometry, mut shared: SharedMemory) -> Block {
+    /// A block of a launch of this geometry that was given this memory; `shared` may have served another.
+    pub(crate) fn new(kernel: &'static str, geometry: Geometry, spans: Arc<[Span]>, mut shared: SharedMemory) -> Block {
         let threads = geometry.threads_per_block() as usize;
         shared.fit(geometry.shared_bytes as usize, threads.div_ceil(WARP as usize));
         Block {
@@ -88,6 +86,8 @@ impl Block {
             thread: Cell::default(),
             shared: RefCell::new(shared),
             slots: (0..threads).map(|_| Slot::default()).collect(),
+            spans,
+            found: Default::default(),
             #[cfg(feature = "sim")]
             yielder: Cell::new(std::ptr::null()),
         }
@@ -111,6 +111,21 @@ impl Block {
             if *y == height {
                 (*y, *z) = (0, *z + 1);
             }
+        }
+    }
+
+    /// Stops where a view is not of memory that this launch was given: a kernel can have kept it from an earlier launch, whose memory
+    /// may be gone.
+    #[inline]
+    pub(crate) fn check_view(&self, view: Span, site: &'static Location<'static>) {
+        // Buffers lie at multiples of 256 bytes.
+        let found = &self.found[(view.address >> 8) as usize % FOUND];
+        if found.get() != Some(view) {
+            if !self.spans.iter().any(|span| contains(span, &view)) {
+                let how = if view.written { "writes" } else { "reads" };
+                self.fault(format!("{how} through a view that its launch was not given"), site);
+            }
+            found.set(Some(view));
         }
     }
 
@@ -154,6 +169,12 @@ impl Block {
     }
 }
 
+/// Whether a view may be used where this memory is given.
+fn contains(given: &Span, view: &Span) -> bool {
+    let end = |span: &Span| u128::from(span.address) + u128::from(span.bytes);
+    given.address <= view.address && end(view) <= end(given) && (given.written || !view.written)
+}
+
 thread_local! {
     /// The block that this OS thread simulates.
     static CURRENT: Cell<*const Block> = const { Cell::new(std::ptr::null()) };
@@ -174,14 +195,6 @@ pub(crate) fn current<R>(f: impl FnOnce(&Block) -> R) -> R {
     }
     // SAFETY: `enter` keeps the block alive while the pointer is set.
     f(unsafe { &*block })
-}
-
-/// Stops where no kernel runs on this OS thread: memory of a device is not the host's to reach.
-#[inline]
-pub(crate) fn check_inside() {
-    if !inside() {
-        outside();
-    }
 }
 
 // There is no thread whose index could be given, and nobody to whom an error could be returned.

@@ -1,7 +1,7 @@
 //! Launches: a kernel, a geometry, and the parameters that it takes.
 
 use super::fault::SimFault;
-use crate::Parameter;
+use crate::{Parameter, Span};
 use std::alloc::Layout;
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -186,7 +186,11 @@ pub struct Launch<'a> {
     kernel: &'static KernelInfo,
     geometry: Geometry,
     parameters: &'a [MaybeUninit<u8>],
+    views: Views,
 }
+
+/// [`Parameter::views`] of the parameters at an address, which must be of the type that it was made for.
+type Views = unsafe fn(*const u8, &mut dyn FnMut(Span));
 
 impl<'a> Launch<'a> {
     /// A launch, if the geometry fits.
@@ -200,9 +204,11 @@ impl<'a> Launch<'a> {
         parameters: &'a P,
     ) -> Result<Self, LaunchError> {
         geometry.check(kernel)?;
+        // SAFETY: the address of parameters of this type.
+        let views: Views = |address, visit| unsafe { &*address.cast::<P>() }.views(visit);
         // SAFETY: the bytes of one value, of which those after the last field may be anything.
         let parameters = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(parameters).cast(), size_of::<P>()) };
-        Ok(Launch { kernel, geometry, parameters })
+        Ok(Launch { kernel, geometry, parameters, views })
     }
 
     /// The kernel.
@@ -215,6 +221,15 @@ impl<'a> Launch<'a> {
     #[must_use]
     pub fn geometry(&self) -> Geometry {
         self.geometry
+    }
+
+    /// The memory that the parameters reach.
+    #[cfg(feature = "sim")]
+    pub(crate) fn spans(&self) -> Vec<Span> {
+        let mut spans = Vec::new();
+        // SAFETY: the parameters are of the type that `views` was made for.
+        unsafe { (self.views)(self.parameters.as_ptr().cast(), &mut |span| spans.push(span)) };
+        spans
     }
 
     /// The bytes of the parameters, aligned as [`KernelInfo::parameters`] says. Their address is what `cuLaunchKernel` takes for the

@@ -1,7 +1,7 @@
 //! Views of global memory, every access checked. Outside of a kernel an access panics.
 
-use super::block::{check_inside, fault};
-use crate::{DeviceCopy, Global, GlobalMut, Vector4, Word};
+use super::block::{current, fault};
+use crate::{DeviceCopy, Global, GlobalMut, Span, Vector4, Word};
 use std::panic::Location;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
@@ -27,17 +27,47 @@ fn unaligned(address: u64, alignment: usize, site: &'static Location<'static>) -
     fault(format!("is given a buffer at {address:#x}, not a multiple of {alignment} bytes"), site)
 }
 
-/// Stops where a group of four reaches beyond the end, or does not lie on 16 bytes.
+/// What a kernel does to an element, and where.
+#[derive(Clone, Copy)]
+struct Access {
+    verb: &'static str,
+    written: bool,
+    site: &'static Location<'static>,
+}
+
+impl Access {
+    #[inline]
+    fn reads(site: &'static Location<'static>) -> Self {
+        Access { verb: "reads", written: false, site }
+    }
+
+    #[inline]
+    fn writes(verb: &'static str, site: &'static Location<'static>) -> Self {
+        Access { verb, written: true, site }
+    }
+}
+
+/// Stops outside of kernels, beyond the end of a view, and where the launch was not given its memory.
 #[inline]
-fn check4(verb: &str, address: u64, group: usize, len: usize, site: &'static Location<'static>) -> usize {
-    check_inside();
-    if group >= len / 4 {
-        beyond(verb, group.saturating_mul(4).saturating_add(3), len, site);
-    }
+fn check<T>(access: Access, address: u64, i: usize, len: usize) {
+    current(|block| {
+        if i >= len {
+            beyond(access.verb, i, len, access.site);
+        }
+        let bytes = (len as u64).saturating_mul(size_of::<T>() as u64);
+        block.check_view(Span { address, bytes, written: access.written }, access.site);
+    });
+}
+
+/// The same of a group of four, which must lie on 16 bytes; gives its first element.
+#[inline]
+fn check4<T>(access: Access, address: u64, group: usize, len: usize) -> usize {
+    let first = group.saturating_mul(4);
+    check::<T>(access, address, first.saturating_add(3), len);
     if !address.is_multiple_of(16) {
-        unaligned(address, 16, site);
+        unaligned(address, 16, access.site);
     }
-    4 * group
+    first
 }
 
 macro_rules! reading {
@@ -48,11 +78,8 @@ macro_rules! reading {
             #[must_use]
             #[track_caller]
             pub fn get(&self, i: usize) -> T {
-                check_inside();
-                if i >= self.len() {
-                    beyond("reads", i, self.len(), Location::caller());
-                }
-                // SAFETY: `i` is within the buffer, which `from_raw` was promised to be valid.
+                check::<T>(Access::reads(Location::caller()), self.address(), i, self.len());
+                // SAFETY: `i` is within the buffer, which the launch was given.
                 unsafe { T::load(start::<T>(self.address()).add(i)) }
             }
         }
@@ -63,7 +90,7 @@ macro_rules! reading {
             #[must_use]
             #[track_caller]
             pub fn get4(&self, group: usize) -> Vector4<T> {
-                let first = check4("reads", self.address(), group, self.len(), Location::caller());
+                let first = check4::<T>(Access::reads(Location::caller()), self.address(), group, self.len());
                 // SAFETY: the four elements are within the buffer.
                 Vector4::from(std::array::from_fn(|i| unsafe { T::load(start::<T>(self.address()).add(first + i)) }))
             }
@@ -78,11 +105,8 @@ impl<T: DeviceCopy> GlobalMut<T> {
     #[inline]
     #[track_caller]
     pub fn set(&self, i: usize, value: T) {
-        check_inside();
-        if i >= self.len() {
-            beyond("writes", i, self.len(), Location::caller());
-        }
-        // SAFETY: `i` is within the buffer, which `from_raw` was promised to be valid.
+        check::<T>(Access::writes("writes", Location::caller()), self.address(), i, self.len());
+        // SAFETY: `i` is within the buffer, which the launch was given.
         unsafe { T::store(start_mut::<T>(self.address()).add(i), value) }
     }
 }
@@ -92,7 +116,7 @@ impl<T: Word> GlobalMut<T> {
     #[inline]
     #[track_caller]
     pub fn set4(&self, group: usize, value: Vector4<T>) {
-        let first = check4("writes", self.address(), group, self.len(), Location::caller());
+        let first = check4::<T>(Access::writes("writes", Location::caller()), self.address(), group, self.len());
         for (i, value) in <[T; 4]>::from(value).into_iter().enumerate() {
             // SAFETY: the four elements are within the buffer.
             unsafe { T::store(start_mut::<T>(self.address()).add(first + i), value) }
@@ -106,11 +130,8 @@ macro_rules! atomic_add {
             $(#[doc = $doc])*
             #[track_caller]
             pub fn atomic_add(&self, i: usize, $value: $t) -> $t {
-                check_inside();
-                if i >= self.len() {
-                    beyond("adds to", i, self.len(), Location::caller());
-                }
-                // SAFETY: `i` is within the buffer, which `from_raw` was promised to be valid and aligned.
+                check::<$t>(Access::writes("adds to", Location::caller()), self.address(), i, self.len());
+                // SAFETY: `i` is within the buffer, which the launch was given and aligned.
                 let $cell = unsafe { <$atomic>::from_ptr(start_mut::<$t>(self.address()).add(i).cast()) };
                 $add
             }

@@ -11,4 +11,5 @@ pub mod launch;
 mod memory;
 pub(crate) mod shadow;
 pub mod shared;
+pub(crate) mod thread;
 pub mod warp;

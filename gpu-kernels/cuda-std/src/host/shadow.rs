@@ -4,8 +4,8 @@
 //! or of the warp that both are in, came between them; where they are not and one of them writes, they race. So a race is found
 //! whatever the order in which the simulator runs the threads.
 
-use super::block::{Thread, WARP};
 use super::fault::Site;
+use super::thread::{Thread, WARP};
 use std::panic::Location;
 
 /// How an access touches an element.

@@ -1,6 +1,7 @@
 //! What the 32 threads of a warp do together. All lanes of the warp must come to the same call.
 
-use super::block::{Block, Meeting, WARP, current};
+use super::block::{Block, Meeting, current};
+use super::thread::WARP;
 use std::panic::Location;
 
 /// A number that lanes exchange: `f32`, `u32`, `i32`, and `f64` as two words.

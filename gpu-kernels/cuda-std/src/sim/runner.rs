@@ -4,16 +4,18 @@
 //! coroutine and cost a call each. Where a thread waits, the next one gets a coroutine of its own.
 
 use super::panics::fault_of;
-use crate::host::block::{Block, Meeting, Thread, WARP, Wait, enter};
+use crate::host::block::{Block, Meeting, Wait, enter};
 use crate::host::fault::{Index, SimFault, Site};
-use crate::host::launch::Geometry;
 use crate::host::shadow::SharedMemory;
+use crate::host::thread::{Thread, WARP};
 use crate::host::warp::SYNC_WARP;
+use crate::{Launch, Span};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use std::cell::Cell;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// Bytes of a simulated thread's stack; the system gives memory to what is touched of it.
 const STACK: usize = 128 << 10;
@@ -41,10 +43,11 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    /// A runner for blocks of this geometry, with the memory of an earlier one.
-    pub(super) fn new(kernel: &'static str, geometry: Geometry, memory: Memory) -> Runner {
+    /// A runner for blocks of this launch, which was given the memory `spans`, with what an earlier runner left.
+    pub(super) fn new(launch: &Launch<'_>, spans: Arc<[Span]>, memory: Memory) -> Runner {
         let Memory { stacks, shared } = memory;
-        Runner { block: Block::new(kernel, geometry, shared), threads: Vec::new(), stacks }
+        let block = Block::new(launch.kernel().name(), launch.geometry(), spans, shared);
+        Runner { block, threads: Vec::new(), stacks }
     }
 
     /// The memory, for another runner.

@@ -3,11 +3,11 @@
 use super::panics;
 use super::runner::{Memory, Runner};
 use crate::host::fault::SimFault;
-use crate::{Launch, LaunchError, Launcher};
+use crate::{Launch, LaunchError, Launcher, Span};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Blocks that run at a time, at most. Each may need a stack per thread, and a process has a limited number of mappings.
 const MOST_AT_A_TIME: usize = 16;
@@ -18,7 +18,8 @@ const MOST_AT_A_TIME: usize = 16;
 ///
 /// These are faults: an access beyond a buffer or window, one to memory that is not aligned for it, a read of shared memory that the
 /// block has not written, two accesses to shared memory with no barrier between them of which one writes, a barrier, shuffle or
-/// vote that not all threads concerned come to, and a panic. Of several faults the one in the lowest block is reported.
+/// vote that not all threads concerned come to, an access through a view that the launch was not given (a kernel can keep one from an
+/// earlier launch), and a panic. Of several faults the one in the lowest block is reported.
 /// Races in global memory are not looked for.
 pub struct Simulator {
     launches: Mutex<BTreeMap<&'static str, u64>>,
@@ -53,10 +54,16 @@ impl Simulator {
     }
 
     /// Runs blocks, one after the other, until there are no more or one has a fault: the fault and its block.
-    fn run_blocks(&self, launch: &Launch<'_>, next: &AtomicU64, stop: &AtomicBool) -> Option<(u64, Box<SimFault>)> {
+    fn run_blocks(
+        &self,
+        launch: &Launch<'_>,
+        spans: &Arc<[Span]>,
+        next: &AtomicU64,
+        stop: &AtomicBool,
+    ) -> Option<(u64, Box<SimFault>)> {
         let (kernel, geometry) = (launch.kernel(), launch.geometry());
         let memory = lock(&self.memory).pop().unwrap_or_default();
-        let mut runner = Runner::new(kernel.name(), geometry, memory);
+        let mut runner = Runner::new(launch, spans.clone(), memory);
         let mut fault = None;
         let mut run = |body: &dyn Fn()| {
             while !stop.load(Ordering::Relaxed) {
@@ -90,16 +97,16 @@ impl Default for Simulator {
 impl Launcher for Simulator {
     fn launch(&self, launch: &Launch<'_>) -> Result<(), LaunchError> {
         *lock(&self.launches).entry(launch.kernel().name()).or_default() += 1;
-        let (next, stop) = (AtomicU64::new(0), AtomicBool::new(false));
+        let (spans, next, stop) = (Arc::from(launch.spans()), AtomicU64::new(0), AtomicBool::new(false));
         let workers = launch.geometry().blocks().min(rayon::current_num_threads().min(MOST_AT_A_TIME) as u64) as usize;
         // Blocks are taken in order, and those that were taken run to their end: the lowest fault is always among those found.
         let fault = if workers <= 1 {
-            self.run_blocks(launch, &next, &stop)
+            self.run_blocks(launch, &spans, &next, &stop)
         } else {
             (0..workers)
                 .into_par_iter()
                 .with_max_len(1)
-                .filter_map(|_| self.run_blocks(launch, &next, &stop))
+                .filter_map(|_| self.run_blocks(launch, &spans, &next, &stop))
                 .min_by_key(|(block, _)| *block)
         };
         fault.map_or(Ok(()), |(_, fault)| Err(LaunchError::Fault(fault)))

@@ -1,9 +1,9 @@
 //! Convolutions, pools, norms, resampling and recurrent layers.
 
 use super::{Case, between, some};
-use kiln_autograd::{RecurrentOutput, RecurrentVars, Var};
+use kiln_autograd::RecurrentOptions;
 use kiln_math::UnaryOp;
-use kiln_tensor::{ConvOptions, Device, PoolOptions, RecurrentCell, Tensor, UnaryCall};
+use kiln_tensor::{ConvOptions, Device, PoolOptions, Recurrence, RecurrentCell, Tensor, UnaryCall};
 
 pub(crate) fn cases() -> Vec<Case> {
     [convolutions(), pools(), resampling(), norms(), recurrent()].into_iter().flatten().collect()
@@ -95,15 +95,13 @@ fn norms() -> Vec<Case> {
 
 fn recurrent() -> Vec<Case> {
     let mut cases = Vec::new();
-    for cell in [RecurrentCell::Tanh, RecurrentCell::Lstm, RecurrentCell::Gru { reset_after: true }] {
-        let width = cell.gates() * 4;
-        let inputs = [some([5, 2, width], 120), between(-0.5, 0.5, [width, 4], 121), some([2, 4], 122)];
+    for &cell in RecurrentCell::ALL {
+        let (width, own) = (cell.gates() * 4, cell.unit_weights() * 4);
+        let mut inputs = vec![some([5, 2, width], 120), between(-0.5, 0.5, [width, 4], 121), some([2, 4], 122)];
+        inputs.extend((own > 0).then(|| some([own], 123)));
         cases.push(Case::new("recurrent", &inputs, move |v| {
-            let (h0, bias) = (Some(&v[2]), Var::constant(Tensor::zeros([4], v[0].dtype(), &Device::cpu())?));
-            let bias = matches!(cell, RecurrentCell::Gru { .. }).then_some(&bias);
-            let options =
-                RecurrentVars { h0, bias, output: RecurrentOutput::Sequence, twice: true, ..RecurrentVars::new(cell) };
-            v[0].clone().recurrent(&v[1], &options)
+            let layer = Recurrence { h0: Some(&v[2]), unit_weights: v.get(3), ..Recurrence::new(cell, &v[1]) };
+            v[0].clone().recurrent(&layer, RecurrentOptions { twice: true, ..RecurrentOptions::default() })
         }));
     }
     cases

@@ -2,8 +2,7 @@
 
 use kiln_math::{BinaryOp, Purpose, RandomStream, UnaryOp};
 use kiln_tensor::{
-    DType, Device, Element, MatmulOptions, Normalization, RecurrentCell, RecurrentOptions, RecurrentStates, Tensor,
-    UnaryCall,
+    DType, Device, Element, MatmulOptions, Normalization, Recurrence, RecurrentCell, RecurrentStates, Tensor, UnaryCall,
 };
 
 /// Values of both signs and many sizes, with those that make trouble among them.
@@ -193,30 +192,30 @@ fn recurrent_layer(
     let width = cell.gates() * h;
     let (input, weight) = (draw(&[t, n, width]), draw(&[width, h]));
     let [h0, keep, last, cell_grad, c0] = [(); 5].map(|()| draw(&[n, h]));
-    let (bias, dy) = (draw(&[h]), draw(&[t, n, h]));
+    let (own, dy) = (draw(&[cell.unit_weights() * h]), draw(&[t, n, h]));
     let mask: Vec<bool> = (0..t * n).map(|i| i % 3 != 1).collect();
     let mask = Tensor::from_slice(&mask, [t, n], on).unwrap();
     let has_cell = cell.has_cell_state();
-    let options = RecurrentOptions {
+    let layer = Recurrence {
         cell,
         reverse: optional,
-        bias: (optional && cell == RecurrentCell::Gru { reset_after: true }).then_some(&bias),
+        weight: &weight,
+        unit_weights: (optional && own.elements() > 0).then_some(&own),
         mask: optional.then_some(&mask),
         keep: optional.then_some(&keep),
         h0: optional.then_some(&h0),
         c0: (optional && has_cell).then_some(&c0),
     };
-    let after = input.recurrent(&weight, &options).unwrap();
+    let after = input.recurrent(&layer).unwrap();
     let [last, cell_grad] = [(last, optional), (cell_grad, has_cell)].map(|(x, given)| given.then_some(x));
-    let slopes = after.grad(&weight, &options, Some(&dy), last.as_ref(), cell_grad.as_ref()).unwrap().unwrap();
+    let slopes = after.grad(&layer, Some(&dy), last.as_ref(), cell_grad.as_ref()).unwrap().unwrap();
     let RecurrentStates { gates, states, inner, .. } = after;
-    let some = [inner, slopes.inner, slopes.c0].into_iter().flatten();
+    let some = [inner, slopes.product, slopes.c0, slopes.unit_weights].into_iter().flatten();
     [gates.unwrap(), states, slopes.gates, slopes.h0].into_iter().chain(some).collect()
 }
 
 pub(crate) fn recurrent_layers(gpu: &Device) {
-    use RecurrentCell::{Gru, Lstm, Relu, Tanh};
-    for cell in [Tanh, Relu, Lstm, Gru { reset_after: true }, Gru { reset_after: false }] {
+    for &cell in RecurrentCell::ALL {
         // Of the last one blocks go from one gate to the next.
         for sizes in [[1, 1, 1], [3, 2, 17], [5, 7, 64], [0, 2, 3], [2, 0, 3], [1, 1, 172]] {
             for (optional, dtype) in [(false, DType::F32), (true, DType::F32), (false, DType::F64), (true, DType::F64)]

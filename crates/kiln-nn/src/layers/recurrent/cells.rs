@@ -1,10 +1,10 @@
 //! One step at a time.
 
 use super::direction::{Direction, Run};
-use super::settings::{Cell, Settings};
+use super::settings::Settings;
 use crate::{Ctx, Init, Module, Visitor, VisitorMut};
 use kiln_autograd::{RecurrentOutput, Var};
-use kiln_tensor::{Error, Result};
+use kiln_tensor::{Error, RecurrentCell, Result};
 
 /// A cell: settings and weights.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ struct CellModule {
 }
 
 impl CellModule {
-    fn new(cell: Cell, inputs: usize, units: usize, init: &mut Init) -> Result<Self> {
+    fn new(cell: RecurrentCell, inputs: usize, units: usize, init: &mut Init) -> Result<Self> {
         if inputs == 0 || units == 0 {
             return Err(Error::value(
                 "recurrent",
@@ -79,19 +79,19 @@ macro_rules! plain_cell {
 plain_cell! {
     /// One step of a [`SimpleRnn`](crate::SimpleRnn). Paths are those of PyTorch's `RNNCell`: `weight_ih`, `weight_hh`,
     /// `bias_ih`, `bias_hh`.
-    SimpleRnnCell, Cell::Tanh
+    SimpleRnnCell, RecurrentCell::Tanh
 }
 
 plain_cell! {
     /// One step of a [`Gru`](crate::Gru). Paths are those of PyTorch's `GRUCell`.
-    GruCell, Cell::Gru
+    GruCell, RecurrentCell::Gru
 }
 
 impl SimpleRnnCell {
     /// max(x, 0) in the place of tanh.
     #[must_use]
     pub fn relu(mut self) -> Self {
-        self.step.settings.cell = Cell::Relu;
+        self.step.settings.cell = RecurrentCell::Relu;
         self
     }
 }
@@ -100,7 +100,7 @@ impl GruCell {
     /// Whether the reset gate comes after the recurrent product, as by default, or before it.
     #[must_use]
     pub fn reset_after(mut self, after: bool) -> Self {
-        self.step.settings.cell = if after { Cell::Gru } else { Cell::GruResetBefore };
+        self.step.settings.cell = if after { RecurrentCell::Gru } else { RecurrentCell::GruResetBefore };
         self
     }
 }
@@ -136,7 +136,7 @@ impl LstmCell {
     /// # Errors
     /// Sizes of 0, or out of memory.
     pub fn new(inputs: usize, units: usize, init: &mut Init) -> Result<Self> {
-        Ok(LstmCell { step: CellModule::new(Cell::Lstm, inputs, units, init)? })
+        Ok(LstmCell { step: CellModule::new(RecurrentCell::Lstm, inputs, units, init)? })
     }
 
     /// The states h and c (N, units) after x (N, inputs), from those before; 0 where there are none.

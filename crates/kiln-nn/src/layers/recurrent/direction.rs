@@ -2,9 +2,10 @@
 
 use super::settings::Settings;
 use crate::{Ctx, Fans, Init, Param, Segment, Visitor, VisitorMut};
-use kiln_autograd::{RecurrentOutput, RecurrentVars, Var};
+use kiln_autograd::{RecurrentOptions, RecurrentOutput, Var};
 use kiln_math::Purpose;
-use kiln_tensor::{RecurrentCell, Result, Tensor};
+use kiln_math::recurrent::Inner;
+use kiln_tensor::{Recurrence, Result, Tensor};
 
 /// The weights of one direction of one layer, as PyTorch keeps them: G gates in its order.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub(super) struct Direction {
     pub(super) weight_hh: Param,
     /// (G·units,) each.
     pub(super) biases: Option<[Param; 2]>,
+    /// (W·units,): weights of each unit that belong to no product; those of a GRU are its bias.
+    pub(super) unit_weights: Option<Param>,
 }
 
 /// What a direction starts from and what it is to give.
@@ -40,7 +43,7 @@ impl Direction {
         let biases = if settings.use_bias {
             let mut bias = |what: &str| init.param(&name(what), &[rows], fans(units), settings.bias_initializer);
             let (mut ih, hh) = (bias("bias_ih")?, bias("bias_hh")?);
-            if settings.unit_forget_bias && settings.cell.kind() == RecurrentCell::Lstm {
+            if settings.unit_forget_bias && settings.cell.has_cell_state() {
                 let forget = Tensor::ones([units], ih.value().dtype(), ih.value().device())?;
                 ih.value_mut().slice_assign(0, units..2 * units, &forget)?;
             }
@@ -48,7 +51,10 @@ impl Direction {
         } else {
             None
         };
-        Ok(Direction { weight_ih, weight_hh, biases })
+        let own = if settings.cell.inner() == Inner::Product { 0 } else { settings.cell.unit_weights() };
+        let name = name("weight_unit");
+        let own = (own > 0).then(|| init.param(&name, &[own * units], Fans { input: units, output: units }, kernel));
+        Ok(Direction { weight_ih, weight_hh, biases, unit_weights: own.transpose()? })
     }
 
     /// Shows the weights under PyTorch's names with `suffix`.
@@ -63,6 +69,9 @@ impl Direction {
         if let Some([ih, hh]) = &self.biases {
             show("bias_ih", ih);
             show("bias_hh", hh);
+        }
+        if let Some(own) = &self.unit_weights {
+            show("weight_unit", own);
         }
     }
 
@@ -79,37 +88,42 @@ impl Direction {
             show("bias_ih", ih);
             show("bias_hh", hh);
         }
+        if let Some(own) = &mut self.unit_weights {
+            show("weight_unit", own);
+        }
     }
 
-    /// What is added to the input's part of all gates, and what to a GRU's third recurrent product.
+    /// What is added to the input's part of all gates, and the weights of each unit that belong to no product.
     fn biases(&self, settings: &Settings, ctx: &Ctx) -> Result<(Option<Var>, Option<Var>)> {
-        let Some([ih, hh]) = &self.biases else { return Ok((None, None)) };
+        let own = self.unit_weights.as_ref().map(|own| own.var(ctx));
+        let Some([ih, hh]) = &self.biases else { return Ok((None, own)) };
         let (ih, hh) = (ih.var(ctx), hh.var(ctx));
-        let units = settings.units;
-        if settings.cell.kind() != (RecurrentCell::Gru { reset_after: true }) {
-            return Ok((Some(ih.add(&hh)?), None));
+        if settings.cell.inner() != Inner::Product {
+            return Ok((Some(ih.add(&hh)?), own));
         }
-        let gates = hh.slice(0, 0..2 * units)?.embed(0, 0, [3 * units])?;
-        Ok((Some(ih.add(&gates)?), Some(hh.slice(0, 2 * units..3 * units)?)))
+        // The last gate's recurrent bias is added to its product, before the cell combines that with the input's part.
+        let (all, joint) = (hh.dims()[0], hh.dims()[0] - settings.units);
+        let gates = hh.slice(0, 0..joint)?.embed(0, 0, [all])?;
+        Ok((Some(ih.add(&gates)?), Some(hh.slice(0, joint..all)?)))
     }
 
     /// Runs over x (T, N, inputs).
     pub(super) fn run(&self, settings: &Settings, x: &Var, run: &Run<'_>, ctx: &Ctx) -> Result<Var> {
-        let (bias, recurrent_bias) = self.biases(settings, ctx)?;
-        let keep = self.keep(settings, x, ctx)?;
-        let options = RecurrentVars {
-            cell: settings.cell.kind(),
+        let (bias, own) = self.biases(settings, ctx)?;
+        let (weight, keep) = (self.weight_hh.var(ctx), self.keep(settings, x, ctx)?);
+        let layer = Recurrence {
+            cell: settings.cell,
             reverse: run.reverse,
-            bias: recurrent_bias.as_ref(),
+            weight: &weight,
+            unit_weights: own.as_ref(),
             mask: run.mask,
             keep: keep.as_ref(),
             h0: run.h0,
             c0: run.c0,
-            output: run.output,
-            twice: settings.twice_differentiable,
         };
+        let options = RecurrentOptions { output: run.output, twice: settings.twice_differentiable };
         // The input's part of all steps is one product, whose memory becomes the gates'.
-        x.linear(&self.weight_ih.var(ctx), bias.as_ref(), None)?.recurrent(&self.weight_hh.var(ctx), &options)
+        x.linear(&self.weight_ih.var(ctx), bias.as_ref(), None)?.recurrent(&layer, options)
     }
 
     /// What states are multiplied by before the recurrent product: the same at every step (Gal and Ghahramani 2016).

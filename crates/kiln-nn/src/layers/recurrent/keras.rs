@@ -1,9 +1,8 @@
 //! Weights as Keras lays them out.
 
-use super::settings::Cell;
 use super::stack::{Stack, unbuilt};
 use crate::{Param, StateDict};
-use kiln_tensor::{Error, Result, Shape, Tensor};
+use kiln_tensor::{Error, RecurrentCell, Result, Shape, Tensor};
 
 /// The weights of one direction of one layer as Keras's `get_weights` gives them, G gates side by side: an LSTM's i, f, c, o,
 /// a GRU's z, r, h.
@@ -18,17 +17,16 @@ pub struct KerasWeights {
 }
 
 /// Keras's place of each of our gates.
-fn order(cell: Cell) -> &'static [usize] {
+fn order(cell: RecurrentCell) -> &'static [usize] {
     match cell {
-        Cell::Tanh | Cell::Relu => &[0],
-        Cell::Lstm => &[0, 1, 2, 3],
         // r, z, n of Keras's z, r, h
-        Cell::Gru | Cell::GruResetBefore => &[1, 0, 2],
+        RecurrentCell::Gru | RecurrentCell::GruResetBefore => &[1, 0, 2],
+        _ => &[0, 1, 2, 3][..cell.gates()],
     }
 }
 
 /// (…, G·units) as (G·units, …) with the gates in our order.
-fn reordered(cell: Cell, units: usize, weights: &Tensor) -> Result<Tensor> {
+fn reordered(cell: RecurrentCell, units: usize, weights: &Tensor) -> Result<Tensor> {
     let last = weights.rank() - 1;
     let gates: Vec<Tensor> =
         order(cell).iter().map(|&gate| weights.slice(last, gate * units..(gate + 1) * units)).collect::<Result<_>>()?;
@@ -45,6 +43,9 @@ impl Stack {
         let Some(direction) = self.directions.get_mut(layer * directions + usize::from(reverse)) else {
             return Err(Error::value("keras weights", format!("there is no layer {layer} with reverse {reverse}")));
         };
+        if direction.unit_weights.is_some() {
+            return Err(Error::value("keras weights", format!("Keras has no layer with the cell `{}`", cell.name())));
+        }
         let rows = cell.gates() * units;
         let expect = |what: &str, found: &Tensor, expected: &[usize]| {
             if found.dims() == expected {
@@ -63,7 +64,7 @@ impl Stack {
         let biases = match (&direction.biases, &weights.bias) {
             (None, None) => None,
             (Some([ih, hh]), Some(bias)) => {
-                let (input, recurrent) = if cell == Cell::Gru {
+                let (input, recurrent) = if cell == RecurrentCell::Gru {
                     expect("bias", bias, &[2, rows])?;
                     (reordered(cell, units, &bias.index(0, 0)?)?, reordered(cell, units, &bias.index(0, 1)?)?)
                 } else {

@@ -1,12 +1,12 @@
 //! The layers by their names.
 
 use super::keras::KerasWeights;
-use super::settings::{Cell, Merge, Settings};
+use super::settings::{Merge, Settings};
 use super::stack::Stack;
 use super::state::{RecurrentState, SequenceInputs};
 use crate::{Ctx, Describe, Init, Initializer, L1L2, Layer, Module, Sequence, Shapes, StateDict, settings};
 use kiln_autograd::Var;
-use kiln_tensor::{Result, Shape};
+use kiln_tensor::{RecurrentCell, Result, Shape};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -252,7 +252,18 @@ layer! {
     /// # Ok(())
     /// # }
     /// ```
-    Lstm, Cell::Lstm
+    Lstm, RecurrentCell::Lstm
+}
+
+layer! {
+    /// An [`Lstm`] with peephole connections (Gers and Schmidhuber 2000): its gates see the cell state, each unit its own.
+    ///
+    /// i = σ(W_ii·x + W_hi·h + p_i⊙c + b), f = σ(W_if·x + W_hf·h + p_f⊙c + b), g = tanh(W_ig·x + W_hg·h + b); c′ = f⊙c + i⊙g;
+    /// o = σ(W_io·x + W_ho·h + p_o⊙c′ + b), h′ = o⊙tanh c′.
+    ///
+    /// x is (N, T, features). Paths and shapes are those of [`Lstm`], with `weight_unit_l0` (3·units,) for p_i, p_f, p_o. It is
+    /// ONNX's `LSTM` with the input P, but for the order of gates.
+    PeepholeLstm, RecurrentCell::PeepholeLstm
 }
 
 layer! {
@@ -265,30 +276,35 @@ layer! {
     /// comes before the product, n = tanh(W_in·x + W_hn·(r⊙h) + b), as in the paper.
     ///
     /// x is (N, T, features). Paths and shapes are those of PyTorch's `GRU`, see [`Lstm`]; gates in the order r, z, n.
-    Gru, Cell::Gru
+    Gru, RecurrentCell::Gru
 }
 
 layer! {
     /// The plain recurrent network (Elman 1990): h′ = tanh(W_ih·x + W_hh·h + b), or ReLU with [`SimpleRnn::relu`].
     ///
     /// x is (N, T, features). Paths and shapes are those of PyTorch's `RNN`, see [`Lstm`].
-    SimpleRnn, Cell::Tanh
+    SimpleRnn, RecurrentCell::Tanh
 }
 
-impl Lstm {
-    /// Whether the forget gate's bias begins 1 higher (Jozefowicz et al. 2015), as by default in Keras.
-    #[must_use]
-    pub fn unit_forget_bias(mut self, unit: bool) -> Self {
-        self.stack.settings.unit_forget_bias = unit;
-        self
-    }
+macro_rules! forget_gate {
+    ($($name:ident),+) => {$(
+        impl $name {
+            /// Whether the forget gate's bias begins 1 higher (Jozefowicz et al. 2015), as by default in Keras.
+            #[must_use]
+            pub fn unit_forget_bias(mut self, unit: bool) -> Self {
+                self.stack.settings.unit_forget_bias = unit;
+                self
+            }
+        }
+    )+};
 }
+forget_gate!(Lstm, PeepholeLstm);
 
 impl Gru {
     /// Whether the reset gate comes after the recurrent product, as by default, or before it.
     #[must_use]
     pub fn reset_after(mut self, after: bool) -> Self {
-        self.stack.settings.cell = if after { Cell::Gru } else { Cell::GruResetBefore };
+        self.stack.settings.cell = if after { RecurrentCell::Gru } else { RecurrentCell::GruResetBefore };
         self
     }
 }
@@ -297,7 +313,7 @@ impl SimpleRnn {
     /// max(x, 0) in the place of tanh (Le et al. 2015; `nonlinearity='relu'` in PyTorch).
     #[must_use]
     pub fn relu(mut self) -> Self {
-        self.stack.settings.cell = Cell::Relu;
+        self.stack.settings.cell = RecurrentCell::Relu;
         self
     }
 }

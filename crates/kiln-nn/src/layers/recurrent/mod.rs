@@ -10,6 +10,6 @@ mod state;
 
 pub use cells::{GruCell, LstmCell, SimpleRnnCell};
 pub use keras::KerasWeights;
-pub use layers::{Gru, Lstm, SimpleRnn};
+pub use layers::{Gru, Lstm, PeepholeLstm, SimpleRnn};
 pub use settings::Merge;
 pub use state::{RecurrentState, SequenceInputs};

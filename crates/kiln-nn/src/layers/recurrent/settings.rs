@@ -4,32 +4,23 @@ use crate::{Initializer, L1L2};
 use kiln_tensor::RecurrentCell;
 use serde::{Deserialize, Serialize};
 
-/// The cell, as it is written down.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Cell {
-    Tanh,
-    Relu,
-    Lstm,
-    /// A GRU whose reset gate comes after the recurrent product.
-    Gru,
-    /// A GRU whose reset gate comes before it.
-    GruResetBefore,
-}
+/// A cell as files have it: by its name.
+mod cell_name {
+    use kiln_tensor::RecurrentCell;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::borrow::Cow;
 
-impl Cell {
-    pub(super) fn kind(self) -> RecurrentCell {
-        match self {
-            Cell::Tanh => RecurrentCell::Tanh,
-            Cell::Relu => RecurrentCell::Relu,
-            Cell::Lstm => RecurrentCell::Lstm,
-            Cell::Gru => RecurrentCell::Gru { reset_after: true },
-            Cell::GruResetBefore => RecurrentCell::Gru { reset_after: false },
-        }
+    #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+    pub(super) fn serialize<S: Serializer>(cell: &RecurrentCell, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(cell.name())
     }
 
-    pub(super) fn gates(self) -> usize {
-        self.kind().gates()
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<RecurrentCell, D::Error> {
+        let name = Cow::<str>::deserialize(deserializer)?;
+        let found = RecurrentCell::ALL.iter().copied().find(|cell| cell.name() == name);
+        let names = || RecurrentCell::ALL.iter().map(|cell| cell.name()).collect::<Vec<_>>().join(", ");
+        found.ok_or_else(|| D::Error::custom(format!("unknown cell `{name}`: expected one of {}", names())))
     }
 }
 
@@ -51,7 +42,8 @@ pub enum Merge {
 /// The settings of a recurrent layer of any cell.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Settings {
-    pub(super) cell: Cell,
+    #[serde(with = "cell_name")]
+    pub(super) cell: RecurrentCell,
     pub(super) units: usize,
     pub(super) layers: usize,
     /// None of one direction.
@@ -80,7 +72,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// Keras's defaults, but for the layers of which it has one.
-    pub(super) fn new(cell: Cell, units: usize) -> Self {
+    pub(super) fn new(cell: RecurrentCell, units: usize) -> Self {
         Settings {
             cell,
             units,
@@ -89,7 +81,7 @@ impl Settings {
             batch_first: true,
             return_sequences: false,
             use_bias: true,
-            unit_forget_bias: cell == Cell::Lstm,
+            unit_forget_bias: cell.has_cell_state(),
             dropout: 0.0,
             recurrent_dropout: 0.0,
             stateful: false,

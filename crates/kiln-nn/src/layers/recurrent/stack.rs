@@ -173,7 +173,7 @@ impl Stack {
                 ));
             }
         }
-        let has_cell = self.settings.cell.kind().has_cell_state();
+        let has_cell = self.settings.cell.has_cell_state();
         if state.c.is_some() != has_cell {
             let message = if has_cell {
                 "an LSTM's initial state is h and c; c is missing"
@@ -291,7 +291,7 @@ impl Stack {
         ctx: &Ctx,
     ) -> Result<(Var, Option<(Var, Option<Var>)>)> {
         let reverse = at % self.settings.directions() == 1;
-        let has_cell = self.settings.cell.kind().has_cell_state();
+        let has_cell = self.settings.cell.has_cell_state();
         let h0 = state.map(|state| of_layer(&state.h, at)).transpose()?;
         let c0 = state.and_then(|state| state.c.as_ref()).map(|c| of_layer(c, at)).transpose()?;
         let output = match wanted {

@@ -110,8 +110,9 @@ fn spread(dy: &Tensor, axis: usize, stride: usize, start: isize, length: usize) 
 /// See [`crate::ConvGradInputCall`]: dy, spread to the distances of the stride, under the reversed kernel.
 ///
 /// # Errors
-/// Those of the operations.
+/// A dy that is not of the output's shape; those of the operations.
 pub fn conv_grad_input(dy: &Tensor, weight: &Tensor, conv: &Convolution, shape: &Shape) -> Result<Tensor> {
+    dy.expect_output_of(conv, shape, weight)?;
     if shape.elements() == 0 {
         return Tensor::zeros(shape, dy.dtype, dy.device());
     }

@@ -1,7 +1,7 @@
 //! Maxima of windows, tap by tap.
 
-use super::Tensor;
-use crate::{Arithmetic, Device, MAX_SPATIAL, Result, Shape, Window};
+use super::{Tensor, flat_positions};
+use crate::{Arithmetic, Device, Error, MAX_SPATIAL, Result, Shape, Window};
 
 type Sizes = [usize; MAX_SPATIAL];
 
@@ -55,18 +55,19 @@ fn positions(window: &Window, x: &Tensor, shape: &Shape) -> Result<Tensor> {
 /// are (i64).
 ///
 /// # Errors
-/// Those of the operations.
+/// Another shape than the output's; those of the operations.
 pub fn composed<T: Arithmetic>(window: &Window, x: &T, shape: &Shape) -> Result<(T, Tensor)> {
     let value = x.value();
+    let sizes = window.output_sizes("max_pool", value.shape())?;
+    if Window::shape(&value.dims()[..2], sizes, value.rank() - 2)? != *shape {
+        return Err(Error::shape("max_pool", format!("{} has no output of shape {shape}", value.shape())));
+    }
     if shape.elements() == 0 {
         let nothing = Tensor::zeros(shape, value.dtype, value.device())?;
         return Ok((T::constant(nothing), Tensor::zeros(shape, crate::DType::I64, value.device())?));
     }
     let positions = positions(window, value, shape)?;
-    let (planes, plane) = (shape[0] * shape[1], value.dims()[2..].iter().product::<usize>());
-    let starts = Tensor::arange(planes, value.device())?.reshape([planes, 1])?;
-    let starts = starts.mul(&Tensor::scalar(plane as i64, value.device())?)?;
-    let flat = positions.reshape([planes, shape.elements() / planes])?.add(&starts)?.reshape([shape.elements()])?;
+    let flat = flat_positions(&positions, value.shape())?;
     let all = Shape::new(&[value.elements()])?;
     Ok((x.reshape(all)?.index_select(0, &flat)?.reshape(*shape)?, positions))
 }

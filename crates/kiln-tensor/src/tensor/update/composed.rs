@@ -1,70 +1,175 @@
-//! Optimizer steps by operations on whole tensors; formulas in [`kiln_math::update`].
+//! Optimizer steps by operations on whole tensors: a rule's formula, run on tensors as its numbers.
 
-use super::{UpdateRule, UpdateTensors};
-use crate::{Result, Tensor};
-use kiln_math::update::{Adam, AdamSettings, Sgd, SgdSettings};
+use super::UpdateTensors;
+use crate::{CompareOp, Error, Result, Tensor};
+use kiln_math::update::{Constants, States};
+use kiln_math::{BinaryOp, Real, UnaryOp, UpdateRule};
+use std::cell::RefCell;
+use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// 0 where |x| < limit.
-fn flush(x: &Tensor, limit: f64) -> Result<Tensor> {
-    let number = |value: f64| Tensor::full((), value, x.dtype(), x.device());
-    Tensor::select(&x.abs()?.lt(&number(limit)?)?, &number(0.0)?, x)
-}
-
-/// x · scale + y
-fn scaled_sum(x: &Tensor, scale: f64, y: &Tensor) -> Result<Tensor> {
-    x.mul_scalar(scale)?.add(y)
-}
-
-/// (p, v) after a step.
-fn sgd(p: &Tensor, g: &Tensor, v: Option<&Tensor>, h: &Sgd<f64>) -> Result<[Tensor; 2]> {
-    let g = flush(&scaled_sum(p, h.weight_decay, g)?, h.least)?;
-    let shared = g.mul_scalar(h.gradient_share)?;
-    let v = match v {
-        Some(v) => flush(&scaled_sum(v, h.momentum, &shared)?, h.least)?,
-        None => shared,
-    };
-    let step = if h.nesterov { scaled_sum(&v, h.momentum, &g)? } else { v.clone() };
-    Ok([scaled_sum(&step, -h.learning_rate, p)?, v])
-}
-
-/// (p, m, v) after a step.
-fn adam(p: &Tensor, g: &Tensor, m: &Tensor, v: &Tensor, h: &Adam<f64>) -> Result<[Tensor; 3]> {
-    let number = |value: f64| Tensor::full((), value, p.dtype(), p.device());
-    let g = flush(&scaled_sum(p, h.weight_decay, g)?, h.least_first)?;
-    let m = flush(&scaled_sum(m, h.beta1, &g.mul_scalar(h.rest1)?)?, h.least_first)?;
-    let squared = flush(&g, h.least_squared)?;
-    let v = scaled_sum(v, h.beta2, &squared.mul_scalar(h.rest2)?.mul(&squared)?)?;
-    let v = Tensor::select(&v.lt(&number(h.least_second)?)?, &number(0.0)?, &v)?;
-    let denominator = v.sqrt()?.affine(h.inverse_root, h.epsilon)?.maximum(&number(h.least_denominator)?)?;
-    let p = scaled_sum(&m.div(&denominator)?, -h.step_size, &p.mul_scalar(h.keep)?)?;
-    Ok([p, m, v])
-}
-
-/// One step of the rule over all tensors, in their own memory. `step` is read on the host.
-pub(super) fn update(rule: UpdateRule, step: &Tensor, tensors: &mut [UpdateTensors<'_>]) -> Result<()> {
-    let step = step.to_vec::<f64>()?;
-    for UpdateTensors { parameter, gradient, states } in tensors {
-        let smallest = parameter.dtype().smallest_normal();
-        match (rule, states) {
-            (UpdateRule::Sgd { momentum, dampening, weight_decay, nesterov }, [velocity, _]) => {
-                let settings = SgdSettings { momentum, dampening, weight_decay, nesterov };
-                let [p, v] = sgd(parameter, gradient, velocity.as_deref(), &settings.at(step[0], step[1], smallest))?;
-                parameter.copy_from(&p)?;
-                if let Some(velocity) = velocity {
-                    velocity.copy_from(&v)?;
-                }
+/// One step of the rule over all tensors, in their own memory.
+pub(super) fn update(
+    rule: UpdateRule,
+    constants: &Tensor,
+    apply: Option<&Tensor>,
+    tensors: &mut [UpdateTensors<'_>],
+) -> Result<()> {
+    for tensor in tensors {
+        let (parameter, states) = after(rule, &constants.index(0, tensor.row)?, tensor)?;
+        write(tensor.parameter, &parameter, apply)?;
+        for (state, value) in tensor.states.iter_mut().zip(states) {
+            if let Some(state) = state {
+                write(state, &value, apply)?;
             }
-            (UpdateRule::Adam { beta1, beta2, epsilon, weight_decay, decoupled }, [Some(first), Some(second)]) => {
-                let settings = AdamSettings { beta1, beta2, epsilon, weight_decay, decoupled };
-                let h = settings.at(step[0], step[1], smallest);
-                let [p, m, v] = adam(parameter, gradient, first, second, &h)?;
-                parameter.copy_from(&p)?;
-                first.copy_from(&m)?;
-                second.copy_from(&v)?;
-            }
-            // The number of states was checked.
-            (UpdateRule::Adam { .. }, _) => {}
         }
     }
     Ok(())
+}
+
+/// `value`, where the step is made.
+fn write(to: &mut Tensor, value: &Tensor, apply: Option<&Tensor>) -> Result<()> {
+    let value = value.to_dtype(to.dtype())?.broadcast_to(to.shape())?;
+    match apply {
+        Some(apply) => to.copy_from(&Tensor::select(&apply.reshape(())?, &value, to)?),
+        None => to.copy_from(&value),
+    }
+}
+
+/// The parameter and the states after a step.
+fn after(rule: UpdateRule, row: &Tensor, tensors: &UpdateTensors<'_>) -> Result<(Tensor, States<Tensor>)> {
+    let tape = Tape { like: row, values: RefCell::default(), fault: RefCell::default() };
+    let wide = |tensor: &Tensor| tape.write(tensor.to_dtype(row.dtype()));
+    let constants: Constants<Number<'_>> = std::array::from_fn(|i| tape.write(row.index(0, i)));
+    let states: States<Number<'_>> = std::array::from_fn(|i| match &tensors.states[i] {
+        Some(state) => wide(state),
+        None => Number::Constant(0.0),
+    });
+    let (p, states) = rule.element(wide(tensors.parameter), wide(tensors.gradient), states, &constants);
+    let (p, states) = (tape.tensor(p), states.map(|state| tape.tensor(state)));
+    match tape.fault.take() {
+        Some(fault) => Err(fault),
+        None => Ok((p, states)),
+    }
+}
+
+/// What was computed so far, and the first fault: a number cannot return it.
+struct Tape<'r> {
+    /// A tensor of the dtype that is computed in, on the device.
+    like: &'r Tensor,
+    values: RefCell<Vec<Tensor>>,
+    fault: RefCell<Option<Error>>,
+}
+
+/// A tensor as a number: the same everywhere, or an entry of a tape.
+#[derive(Clone, Copy)]
+enum Number<'t> {
+    Constant(f64),
+    Entry(&'t Tape<'t>, usize),
+}
+
+impl Tape<'_> {
+    /// The value, or after a fault any other.
+    fn sound(&self, value: Result<Tensor>) -> Tensor {
+        value.unwrap_or_else(|fault| {
+            self.fault.borrow_mut().get_or_insert(fault);
+            self.like.clone()
+        })
+    }
+
+    fn write(&self, value: Result<Tensor>) -> Number<'_> {
+        let value = self.sound(value);
+        let mut values = self.values.borrow_mut();
+        values.push(value);
+        Number::Entry(self, values.len() - 1)
+    }
+
+    fn tensor(&self, number: Number<'_>) -> Tensor {
+        match number {
+            Number::Constant(value) => self.sound(Tensor::full((), value, self.like.dtype(), self.like.device())),
+            Number::Entry(tape, at) => tape.values.borrow()[at].clone(),
+        }
+    }
+}
+
+impl<'t> Number<'t> {
+    /// An operation on numbers: `fold` of constants, else `run` of tensors.
+    fn compute<const N: usize>(
+        numbers: [Self; N],
+        fold: impl FnOnce([f64; N]) -> f64,
+        run: impl FnOnce([Tensor; N]) -> Result<Tensor>,
+    ) -> Self {
+        let tape =
+            numbers.iter().find_map(|number| if let Number::Entry(tape, _) = number { Some(*tape) } else { None });
+        match tape {
+            Some(tape) => tape.write(run(numbers.map(|number| tape.tensor(number)))),
+            None => Number::Constant(fold(numbers.map(|number| match number {
+                Number::Constant(value) => value,
+                Number::Entry(..) => f64::NAN, // there is none
+            }))),
+        }
+    }
+
+    fn unary(self, op: UnaryOp, fold: impl FnOnce(f64) -> f64) -> Self {
+        Self::compute([self], |[x]| fold(x), |[x]| x.unary(op.into()))
+    }
+
+    fn binary(self, other: Self, op: BinaryOp, fold: impl FnOnce(f64, f64) -> f64) -> Self {
+        Self::compute([self, other], |[a, b]| fold(a, b), |[a, b]| a.binary(op, &b))
+    }
+}
+
+macro_rules! operators {
+    ($($trait:ident $method:ident),+) => {$(
+        impl $trait for Number<'_> {
+            type Output = Self;
+            fn $method(self, other: Self) -> Self {
+                self.binary(other, BinaryOp::$trait, f64::$method)
+            }
+        }
+    )+};
+}
+operators!(Add add, Sub sub, Mul mul, Div div);
+
+impl Neg for Number<'_> {
+    type Output = Self;
+    fn neg(self) -> Self {
+        self.unary(UnaryOp::Neg, f64::neg)
+    }
+}
+
+macro_rules! functions {
+    ($($method:ident $op:ident),+) => {$(
+        fn $method(self) -> Self {
+            self.unary(UnaryOp::$op, <f64 as Real>::$method)
+        }
+    )+};
+}
+
+macro_rules! joins {
+    ($($method:ident $op:ident),+) => {$(
+        fn $method(self, other: Self) -> Self {
+            self.binary(other, BinaryOp::$op, <f64 as Real>::$method)
+        }
+    )+};
+}
+
+impl Real for Number<'_> {
+    fn constant(value: f64) -> Self {
+        Number::Constant(value)
+    }
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        self * a + b
+    }
+    functions!(
+        abs Abs, sqrt Sqrt, exp Exp, expm1 Expm1, ln Ln, ln_1p Ln1p, sin Sin, cos Cos, tanh Tanh, erf Erf,
+        sigmoid Sigmoid, floor Floor, ceil Ceil, round_even Round
+    );
+    joins!(maximum Maximum, minimum Minimum, powf Pow);
+    fn if_less(self, other: Self, then: Self, otherwise: Self) -> Self {
+        Self::compute(
+            [self, other, then, otherwise],
+            |[a, b, then, otherwise]| a.if_less(b, then, otherwise),
+            |[a, b, then, otherwise]| Tensor::select(&a.compare(CompareOp::Lt, &b)?, &then, &otherwise),
+        )
+    }
 }

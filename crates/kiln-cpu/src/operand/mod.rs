@@ -1,0 +1,16 @@
+//! What elementwise kernels read and write: strided operands seen as runs of blocks.
+//!
+//! A kernel only ever meets contiguous blocks of 512 numbers. An operand that is contiguous lends them in place; one
+//! that is strided, broadcast or of a half type is copied into a block on the stack first, which stays in the L1 cache.
+
+mod blocks;
+mod number;
+mod odometer;
+mod stored;
+mod strided;
+
+pub(crate) use blocks::{BLOCK, Blocks, Room};
+pub use number::Number;
+pub(crate) use odometer::{MAX_RANK, Odometer};
+pub use stored::Stored;
+pub use strided::{Output, Strided};

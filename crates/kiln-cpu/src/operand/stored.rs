@@ -1,0 +1,87 @@
+//! The types that floating-point tensors are stored in.
+
+use super::number::Number;
+use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
+
+mod sealed {
+    /// Kept to the types of this crate: [`Stored::IN_PLACE`](super::Stored::IN_PLACE) decides about casts.
+    pub trait Sealed {}
+}
+
+/// A type that floating-point tensors are stored in, and the type that they are computed in: f32, f64, f16 and bf16.
+pub trait Stored: sealed::Sealed + Copy + Send + Sync + 'static {
+    /// f32 for the half types, else the type itself.
+    type Compute: Number;
+    /// Whether stored and computed form are the same bytes.
+    const IN_PLACE: bool;
+    /// To the type that is computed in.
+    fn load(self) -> Self::Compute;
+    /// From it, rounded to nearest even.
+    fn store(x: Self::Compute) -> Self;
+    /// [`load`](Stored::load) of as many as both slices have.
+    #[inline(always)]
+    fn load_all(from: &[Self], to: &mut [Self::Compute]) {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = from.load();
+        }
+    }
+    /// [`store`](Stored::store) of as many as both slices have.
+    #[inline(always)]
+    fn store_all(from: &[Self::Compute], to: &mut [Self]) {
+        for (to, &from) in to.iter_mut().zip(from) {
+            *to = Self::store(from);
+        }
+    }
+}
+
+macro_rules! stored {
+    ($type:ty, $compute:ty, $in_place:literal, |$x:ident| $load:expr, |$y:ident| $store:expr $(, $all:item)*) => {
+        impl sealed::Sealed for $type {}
+        impl Stored for $type {
+            type Compute = $compute;
+            const IN_PLACE: bool = $in_place;
+            #[inline(always)]
+            fn load(self) -> $compute {
+                let $x = self;
+                $load
+            }
+            #[inline(always)]
+            fn store($y: $compute) -> Self {
+                $store
+            }
+            $($all)*
+        }
+    };
+}
+stored!(f32, f32, true, |x| x, |y| y);
+stored!(f64, f64, true, |x| x, |y| y);
+stored!(
+    f16,
+    f32,
+    false,
+    |x| x.to_f32(),
+    |y| f16::from_f32(y),
+    // By slices, it asks once for all elements whether the machine has the instruction.
+    #[inline]
+    fn load_all(from: &[f16], to: &mut [f32]) {
+        let n = from.len().min(to.len());
+        from[..n].convert_to_f32_slice(&mut to[..n]);
+    },
+    #[inline]
+    fn store_all(from: &[f32], to: &mut [f16]) {
+        let n = from.len().min(to.len());
+        to[..n].convert_from_f32_slice(&from[..n]);
+    }
+);
+stored!(bf16, f32, false, |x| f32::from_bits(u32::from(x.to_bits()) << 16), |y| bf16_of(y));
+
+/// The nearest bf16, ties to even. Without branches, unlike `bf16::from_f32`, so that loops of it become vector code.
+#[inline(always)]
+fn bf16_of(x: f32) -> bf16 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    // A NaN stays one: its low bits may be all that it has.
+    let quiet = (bits >> 16) | 0x40;
+    bf16::from_bits(if x.is_nan() { quiet } else { rounded } as u16)
+}

@@ -1,0 +1,98 @@
+//! Loops over rows of any width, in groups of lanes.
+
+use crate::operand::Number;
+use crate::reduce::{LANES, Max, Sum, combine_lanes};
+use crate::{Simd, team};
+use kiln_math::Real;
+
+/// Rows of this many elements together are worth a second thread.
+const PARALLEL: usize = 1 << 14;
+
+/// Calls `f(rows)` for ranges that make up `rows` rows of `width`, on the team where that pays.
+pub(super) fn by_rows(rows: usize, width: usize, f: impl Fn(std::ops::Range<usize>) + Sync) {
+    if rows == 0 {
+        return;
+    }
+    if rows * width < PARALLEL || team::threads() == 1 {
+        return f(0..rows);
+    }
+    let size = rows.div_ceil(4 * team::threads()).max(1);
+    team::parallel(rows.div_ceil(size), |i| f(i * size..((i + 1) * size).min(rows)));
+}
+
+/// The numbers `at..at + LANES` of a row; past its end are `padding`s.
+#[inline(always)]
+pub(crate) fn group<S: Simd, T: Number>(row: &[T], at: usize, padding: T) -> [T::In<S>; LANES] {
+    match row[at..].first_chunk::<LANES>() {
+        Some(group) => group.map(T::enter::<S>),
+        None => {
+            let mut last = [padding; LANES];
+            last[..row.len() - at].copy_from_slice(&row[at..]);
+            last.map(T::enter::<S>)
+        }
+    }
+}
+
+/// Writes a group to a row from `at` on, as much of it as the row has room for.
+#[inline(always)]
+pub(crate) fn put<S: Simd, T: Number>(row: &mut [T], at: usize, group: [T::In<S>; LANES]) {
+    let values = group.map(T::leave::<S>);
+    match row[at..].first_chunk_mut::<LANES>() {
+        Some(to) => *to = values,
+        None => {
+            let room = row.len() - at;
+            row[at..].copy_from_slice(&values[..room]);
+        }
+    }
+}
+
+// In the loops below each closure has one place where it is called: so it is inlined into the function that has the
+// instruction set's features, where it becomes vector code. Called from two places it may stay a function without them.
+
+/// Writes f(a, b) over `to`.
+#[inline(always)]
+pub(super) fn write<S: Simd, T: Number>(to: &mut [T], [a, b]: [&[T]; 2], f: impl Fn(T::In<S>, T::In<S>) -> T::In<S>) {
+    for at in (0..to.len()).step_by(LANES) {
+        let (x, y) = (group::<S, T>(a, at, T::default()), group::<S, T>(b, at, T::default()));
+        let mut z = x;
+        for i in 0..LANES {
+            z[i] = f(x[i], y[i]);
+        }
+        put::<S, T>(to, at, z);
+    }
+}
+
+/// The row's maximum m, and Σ exp(x − m).
+#[inline(always)]
+pub(super) fn statistics<S: Simd, T: Number>(row: &[T]) -> (T::In<S>, T::In<S>) {
+    let low = T::from_f64(f64::NEG_INFINITY);
+    let mut lanes = [low.enter::<S>(); LANES];
+    for at in (0..row.len()).step_by(LANES) {
+        let x = group::<S, T>(row, at, low);
+        for i in 0..LANES {
+            lanes[i] = lanes[i].maximum(x[i]);
+        }
+    }
+    let max = combine_lanes::<_, Max>(lanes);
+    let mut sums = [T::default().enter::<S>(); LANES];
+    for at in (0..row.len()).step_by(LANES) {
+        let x = group::<S, T>(row, at, low);
+        for i in 0..LANES {
+            sums[i] = sums[i] + (x[i] - max).exp();
+        }
+    }
+    (max, combine_lanes::<_, Sum>(sums))
+}
+
+/// Σ f(a, b) over two rows, where f(0, 0) is 0.
+#[inline(always)]
+pub(super) fn total<S: Simd, T: Number>(a: &[T], b: &[T], f: impl Fn(T::In<S>, T::In<S>) -> T::In<S>) -> T::In<S> {
+    let mut lanes = [T::default().enter::<S>(); LANES];
+    for at in (0..a.len()).step_by(LANES) {
+        let (x, y) = (group::<S, T>(a, at, T::default()), group::<S, T>(b, at, T::default()));
+        for i in 0..LANES {
+            lanes[i] = lanes[i] + f(x[i], y[i]);
+        }
+    }
+    combine_lanes::<_, Sum>(lanes)
+}

@@ -1,0 +1,182 @@
+//! A rule over elements, as a kernel.
+
+use super::Part;
+use super::floats::Raw;
+use crate::operand::{BLOCK, Number};
+use crate::{Kernel, Simd};
+use kiln_math::update::{Constants, MAX_STATES, Rule};
+use std::marker::PhantomData;
+
+/// Elements computed together.
+const GROUP: usize = 32;
+/// How far ahead parameters are asked for, in elements.
+const AHEAD: usize = 1024;
+
+/// One step of a rule over a part.
+pub(super) struct Run<'a, R, T> {
+    part: Part,
+    constants: &'a Constants<T>,
+    rule: PhantomData<R>,
+}
+
+impl<'a, R, T> Run<'a, R, T> {
+    /// # Safety
+    /// The part's tensors have its length and are computed in T, and nobody else reads or writes its parameter and states.
+    pub(super) unsafe fn new(part: Part, constants: &'a Constants<T>) -> Self {
+        Run { part, constants, rule: PhantomData }
+    }
+}
+
+impl<R: Rule, T: Number> Kernel for Run<'_, R, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let constants = self.constants.map(T::enter::<S>);
+        let Part { parameter, gradient, states, .. } = self.part;
+        let in_place = [parameter, gradient].into_iter().chain(states.into_iter().flatten()).all(Raw::in_place);
+        let first =
+            |count: usize| states[..count].iter().all(Option::is_some) && states[count..].iter().all(Option::is_none);
+        // SAFETY: the promise made to `new`; the states that each of them takes are there.
+        unsafe {
+            if in_place && first(R::STATES.len()) {
+                in_memory::<S, R, T, true>(&self.part, &constants);
+            } else if const { R::ALWAYS < R::STATES.len() } && in_place && first(R::ALWAYS) {
+                in_memory::<S, R, T, false>(&self.part, &constants);
+            } else {
+                in_blocks::<S, R, T>(&self.part, &constants);
+            }
+        }
+    }
+}
+
+/// Asks for the lines of a group of parameters, to be written.
+///
+/// Where the forward pass has left them shared between the cores that read them, stores would otherwise wait for one line
+/// after the other.
+#[inline(always)]
+fn prefetch_for_writing<T>(first: *const T) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..GROUP * size_of::<T>()).step_by(64) {
+        // SAFETY: a prefetch has no effect but on caches, whatever the address; processors without this one take it for a
+        // no-operation. (The intrinsic becomes a prefetch for reading unless a feature that has no name in Rust is enabled.)
+        unsafe {
+            std::arch::asm!(
+                "prefetchw byte ptr [{line}]",
+                line = in(reg) first.cast::<u8>().wrapping_add(line),
+                options(nostack, preserves_flags)
+            );
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = first;
+}
+
+/// The states that the rule has, all of them or those that are always there.
+const fn states<R: Rule>(all: bool) -> usize {
+    if all { R::STATES.len() } else { R::ALWAYS }
+}
+
+/// A step of elements of type T where they lie.
+///
+/// # Safety
+/// As for [`Run::new`]; all tensors are of type T, and the states that are taken are there.
+#[inline(always)]
+unsafe fn in_memory<S: Simd, R: Rule, T: Number, const ALL: bool>(part: &Part, constants: &Constants<T::In<S>>) {
+    let whole = part.length / GROUP * GROUP;
+    for start in (0..whole).step_by(GROUP) {
+        prefetch_for_writing(part.parameter.address.cast::<T>().wrapping_add(start + AHEAD));
+        // SAFETY: within the part.
+        unsafe { group::<S, R, T, ALL>(part, start, GROUP, constants) };
+    }
+    for start in whole..part.length {
+        // SAFETY: within the part.
+        unsafe { group::<S, R, T, ALL>(part, start, 1, constants) };
+    }
+}
+
+/// # Safety
+/// As for [`in_memory`], whose elements these are.
+#[inline(always)]
+unsafe fn group<S: Simd, R: Rule, T: Number, const ALL: bool>(
+    part: &Part,
+    start: usize,
+    count: usize,
+    constants: &Constants<T::In<S>>,
+) {
+    let address = |raw: Raw| raw.address.cast::<T>().wrapping_add(start);
+    // SAFETY: within the part, whose tensors do not overlap; the states that are taken are there.
+    unsafe {
+        let p = std::slice::from_raw_parts_mut(address(part.parameter), count);
+        let g = std::slice::from_raw_parts(address(part.gradient).cast_const(), count);
+        let states = std::array::from_fn(|at| -> &mut [T] {
+            match part.states[at] {
+                Some(state) if at < states::<R>(ALL) => std::slice::from_raw_parts_mut(address(state), count),
+                _ => &mut [],
+            }
+        });
+        elements::<S, R, T, ALL>(p, g, states, constants);
+    }
+}
+
+/// A step of elements of other types than T, or where a state is missing, which is 0: in blocks on the stack.
+///
+/// # Safety
+/// As for [`Run::new`].
+#[inline(always)]
+unsafe fn in_blocks<S: Simd, R: Rule, T: Number>(part: &Part, constants: &Constants<T::In<S>>) {
+    let (mut p, mut g, mut s) = ([T::default(); BLOCK], [T::default(); BLOCK], [[T::default(); BLOCK]; MAX_STATES]);
+    for start in (0..part.length).step_by(BLOCK) {
+        let count = BLOCK.min(part.length - start);
+        let (p, g) = (&mut p[..count], &mut g[..count]);
+        let [a, b, c] = s.each_mut().map(|state| &mut state[..count]);
+        // SAFETY: within the part.
+        unsafe {
+            part.parameter.from(start).load(p);
+            part.gradient.from(start).load(g);
+            for (state, to) in part.states.iter().zip([&mut *a, &mut *b, &mut *c]) {
+                match state {
+                    Some(state) => state.from(start).load(to),
+                    None => to.fill(T::default()),
+                }
+            }
+            elements::<S, R, T, true>(p, g, [&mut *a, &mut *b, &mut *c], constants);
+            part.parameter.from(start).store(p);
+            for (state, from) in part.states.iter().zip([a, b, c]) {
+                if let Some(state) = state {
+                    state.from(start).store(from);
+                }
+            }
+        }
+    }
+}
+
+/// A step of elements, of as many as `p` and `g` have; the states that are taken have as many too.
+#[inline(always)]
+fn elements<S: Simd, R: Rule, T: Number, const ALL: bool>(
+    p: &mut [T],
+    g: &[T],
+    [a, b, c]: [&mut [T]; MAX_STATES],
+    constants: &Constants<T::In<S>>,
+) {
+    let count = states::<R>(ALL);
+    for i in 0..p.len().min(g.len()) {
+        let given = [read::<S, T>(a, i, count > 0), read::<S, T>(b, i, count > 1), read::<S, T>(c, i, count > 2)];
+        let (np, [na, nb, nc]) = R::element(p[i].enter::<S>(), g[i].enter::<S>(), given, constants);
+        p[i] = T::leave::<S>(np);
+        write::<S, T>(a, i, count > 0, na);
+        write::<S, T>(b, i, count > 1, nb);
+        write::<S, T>(c, i, count > 2, nc);
+    }
+}
+
+#[inline(always)]
+fn read<S: Simd, T: Number>(state: &[T], i: usize, taken: bool) -> T::In<S> {
+    if taken { state[i].enter::<S>() } else { T::default().enter::<S>() }
+}
+
+#[inline(always)]
+fn write<S: Simd, T: Number>(state: &mut [T], i: usize, taken: bool, value: T::In<S>) {
+    if taken {
+        state[i] = T::leave::<S>(value);
+    }
+}

@@ -1,0 +1,51 @@
+//! Networks that are known by name, to train or to load weights into.
+//!
+//! Each function gives a [`Sequential`](crate::Sequential) that is built for the images one has. All end in logits, one
+//! for each class: train with `SparseCategoricalCrossentropy::from_logits()`, or push `Activation::Softmax` for
+//! probabilities, through which losses on probabilities look.
+//!
+//! ```
+//! use kiln_nn::{Module, models};
+//! use kiln_tensor::Device;
+//! # fn main() -> Result<(), kiln_tensor::Error> {
+//! let model = models::resnet20(10).build([3, 32, 32], &Device::cpu(), 1)?; // shape of one image, where, seed
+//! assert_eq!(model.parameter_count(), 272_474);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`resnet`] and [`vgg`] have torchvision's names and shapes, so that its weights load, once they are a safetensors file:
+//! `safetensors.torch.save_file(torchvision.models.resnet18(weights="DEFAULT").state_dict(), "resnet18.safetensors")`, and
+//! then
+//!
+//! ```no_run
+//! use kiln_nn::{models, safetensors};
+//! use kiln_tensor::Device;
+//! # fn main() -> Result<(), kiln_tensor::Error> {
+//! let mut model = models::resnet18(1000).build([3, 224, 224], &Device::cpu(), 1)?;
+//! safetensors::load(&mut model, "resnet18.safetensors")?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A file of another architecture is refused with the names that are missing, unexpected or of another shape; for another
+//! number of classes, leave `fc.weight` and `fc.bias` out of it and load with `load_matching(…, false)`.
+//!
+//! | | images | parameters |
+//! |---|---|---|
+//! | [`lenet5`] | 1 × 28 × 28 | 61,706 |
+//! | [`alexnet`] | 3 × 227 × 227 | 60,965,224 |
+//! | [`alexnet_cifar`] | 3 × 32 × 32 | 21,631,722 |
+//! | [`vgg11`], [`vgg13`], [`vgg16`] | 3 × 224 × 224 | 132,863,336 to 138,357,544 |
+//! | [`resnet18`], [`resnet34`], [`resnet50`] | 3 × 224 × 224 | 11,689,512 to 25,557,032 |
+//! | [`resnet20`] | 3 × 32 × 32 | 272,474 |
+
+mod alexnet;
+mod lenet;
+pub mod resnet;
+pub mod vgg;
+
+pub use alexnet::{alexnet, alexnet_cifar};
+pub use lenet::lenet5;
+pub use resnet::{resnet18, resnet20, resnet34, resnet50};
+pub use vgg::{vgg11, vgg13, vgg16};

@@ -1,0 +1,153 @@
+//! The models by name: their sizes, and torchvision's weights and values in them (tests/fixtures/models).
+
+use kiln_autograd::Var;
+use kiln_nn::models::resnet::ResNet;
+use kiln_nn::models::vgg::Vgg;
+use kiln_nn::models::{self, alexnet_cifar};
+use kiln_nn::{Ctx, Describe, Init, Module, Sequential, Shapes, StateDict, safetensors};
+use kiln_tensor::{DType, Device, Tensor};
+use std::path::{Path, PathBuf};
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(format!("{name}.safetensors"))
+}
+
+fn built(model: Sequential, input: &[usize]) -> Sequential {
+    model.build(input, &Device::cpu(), 1).unwrap()
+}
+
+/// Parameters and buffers, as Keras counts.
+fn with_buffers(model: &Sequential) -> usize {
+    model.state_dict().values().map(Tensor::elements).sum()
+}
+
+#[test]
+fn sizes_are_the_published_ones() {
+    let lenet = built(models::lenet5(10), &[1, 28, 28]);
+    assert_eq!(lenet.parameter_count(), 61_706);
+    assert_eq!(*lenet.output_shapes().last().unwrap(), [10]);
+    for (model, parameters) in [
+        (models::resnet18(1000), 11_689_512),
+        (models::resnet34(1000), 21_797_672),
+        (models::resnet50(1000), 25_557_032),
+    ] {
+        assert_eq!(built(model, &[3, 64, 64]).parameter_count(), parameters);
+    }
+    let resnet20 = built(models::resnet20(10), &[3, 32, 32]);
+    assert_eq!(resnet20.parameter_count(), 272_474);
+    assert_eq!(
+        resnet20.parameters().len(),
+        65,
+        "20 layers and two projections, each with its factors, and two biases less"
+    );
+}
+
+#[test]
+fn alexnet_is_the_papers() {
+    let model = built(models::alexnet(1000), &[3, 227, 227]);
+    assert_eq!(model.parameter_count(), 60_965_224);
+    let features = model.layers().next().unwrap().parts();
+    let maps: Vec<&Shapes> = features.iter().map(|part| part.output.unwrap()).collect();
+    assert_eq!(maps[0], &[96, 55, 55]);
+    assert_eq!(maps[2], &[96, 27, 27]);
+    assert_eq!(maps[5], &[256, 13, 13]);
+    assert_eq!(maps[9], &[256, 6, 6]);
+    // Two operations for each of the 724 million multiplications that are counted for it.
+    assert_eq!(model.flops(model.output_shapes().last().unwrap()) / 2, 724_406_816);
+}
+
+#[test]
+fn alexnet_for_cifar_is_the_listings() {
+    let model = built(alexnet_cifar(10), &[3, 32, 32]);
+    assert_eq!(with_buffers(&model), 21_650_858);
+    assert_eq!(model.parameter_count(), 21_631_722);
+    let shapes = model.output_shapes().iter().map(|shapes| shapes.one().unwrap());
+    let maps: Vec<usize> = shapes.filter(|shape| shape.rank() == 3).map(|shape| shape[1]).collect();
+    assert_eq!(maps, [8, 8, 4, 4, 4, 2, 2, 2, 2, 2, 2, 2, 1]);
+}
+
+/// The dense layers, which have most of the parameters, are cut down here: built in full, a VGG has half a gigabyte.
+#[test]
+fn vggs_have_their_convolutions() {
+    for (stages, batch_norm, convolutions) in [
+        (vec![1, 1, 2, 2, 2], false, 9_220_480),
+        (vec![2; 5], false, 9_404_992),
+        (vec![2, 2, 3, 3, 3], false, 14_714_688),
+        (vec![2, 2, 3, 3, 3], true, 14_714_688 + 2 * 4_224),
+    ] {
+        let model = Vgg::new(stages).batch_norm(batch_norm).hidden(8).classes(10).model();
+        let model = built(model, &[3, 64, 64]);
+        let head = 512 * 49 * 8 + 8 + 8 * 8 + 8 + 8 * 10 + 10;
+        assert_eq!(model.parameter_count(), convolutions + head);
+    }
+}
+
+fn close(what: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
+    assert_eq!(found.shape(), expected.shape(), "{what}");
+    for (f, e) in found.to_f64_vec().unwrap().into_iter().zip(expected.to_f64_vec().unwrap()) {
+        assert!((f - e).abs() <= tolerance * (1.0 + e.abs()), "{what}: {f}, torchvision gives {e}");
+    }
+}
+
+/// Loads torchvision's file by name into the model and compares what it gives.
+fn check(name: &str, model: &Sequential, values: &StateDict) {
+    for (dtype, tolerance) in [(DType::F64, 1e-11), (DType::F32, 2e-4)] {
+        let mut init = Init::new(1, &Device::cpu()).dtype(dtype);
+        let mut model = Sequential::from_architecture(&model.architecture(), &Device::cpu()).unwrap();
+        model = model.build_with([3, 33, 24], &mut init).unwrap();
+        safetensors::load(&mut model, fixture(name)).unwrap();
+        let x = Var::constant(values["x"].to_dtype(dtype).unwrap());
+        let y = model.forward(&x, &Ctx::eval()).unwrap();
+        close(name, y.tensor(), &values[&format!("{name}/eval")], tolerance);
+        let ctx = Ctx::train(1, 0);
+        let y = model.forward(&x, &ctx).unwrap();
+        close(name, y.tensor(), &values[&format!("{name}/train")], 10.0 * tolerance);
+        ctx.commit(&mut model).unwrap();
+        for (path, buffer) in model.buffers() {
+            close(&path, buffer.value(), &values[&format!("after/{name}/{path}")], tolerance);
+        }
+    }
+}
+
+#[test]
+fn torchvisions_weights_load_by_name() {
+    let values = safetensors::read(fixture("values"), &Device::cpu()).unwrap();
+    check("resnet_basic", &ResNet::basic([2, 1, 1, 1]).width(4).classes(5).model(), &values);
+    check("resnet_bottleneck", &ResNet::bottleneck([1, 2, 1, 1]).width(3).classes(5).model(), &values);
+    let vgg = Vgg::new([1, 1, 2]).width(4).pooled(2).hidden(12).dropout(0.0).classes(5);
+    check("vgg", &vgg.model(), &values);
+    check("vgg_bn", &vgg.clone().batch_norm(true).model(), &values);
+}
+
+#[test]
+fn a_checkpoint_of_another_architecture_is_named_in_full_and_changes_nothing() {
+    let mut model = built(ResNet::basic([1, 1, 1, 1]).width(4).classes(7).model(), &[3, 33, 24]);
+    let before = model.state_dict();
+    let error = safetensors::load(&mut model, fixture("resnet_basic")).unwrap_err().to_string();
+    assert!(
+        error.contains("resnet_basic.safetensors: the state is of another architecture; nothing was changed."),
+        "{error}"
+    );
+    assert!(error.contains("Unexpected (12): layer1.1.bn1.bias, layer1.1.bn1.num_batches_tracked,"), "{error}");
+    assert!(
+        error.contains("Of another shape or type (2): fc.weight: expected f32 (7, 32), got f32 (5, 32), fc.bias:"),
+        "{error}"
+    );
+    assert!(!error.contains("Missing"), "{error}");
+    let mut model_of_vgg = built(Vgg::new([1, 1]).width(4).pooled(1).hidden(4).classes(5).model(), &[3, 33, 24]);
+    let error = safetensors::load(&mut model_of_vgg, fixture("resnet_basic")).unwrap_err().to_string();
+    assert!(error.contains("Missing (10): features.0.weight, features.0.bias, features.3.weight,"), "{error}");
+    for (path, value) in model.state_dict() {
+        assert_eq!(value.to_vec::<f32>().unwrap(), before[&path].to_vec::<f32>().unwrap(), "{path}");
+    }
+    // With another head, what fits is loaded where that is asked for.
+    let mut state = safetensors::read(fixture("resnet_basic"), &Device::cpu()).unwrap();
+    state.retain(|name, _| !name.starts_with("fc."));
+    let unmatched = model.load_state_dict(&state, false).unwrap();
+    assert_eq!(unmatched.missing, ["fc.weight", "fc.bias"]);
+    assert_eq!(unmatched.unexpected.len(), 12);
+    assert_eq!(
+        model.state_dict()["conv1.weight"].to_vec::<f32>().unwrap(),
+        state["conv1.weight"].to_vec::<f32>().unwrap()
+    );
+}

@@ -1,0 +1,89 @@
+//! Schedules: how the learning rate goes with the steps.
+//!
+//! To add one: its file, with a name in the list below.
+
+mod join;
+
+pub(crate) use join::load;
+pub use join::{Then, Times};
+
+macro_rules! schedules {
+    ($($file:ident)+) => { $(
+        mod $file;
+        pub use $file::*;
+    )+ };
+}
+schedules! { constant cosine_decay linear_warmup step_decay }
+
+use kiln_nn::Stateful;
+
+/// A function of the step that gives the factor which the learning rate is multiplied by.
+///
+/// A factor rather than a rate, so that schedules do not repeat the rate, can follow one another and be multiplied, and go with
+/// rates that are set later and with groups that have a rate of their own. Steps are those of the optimizer, from 0; to go by epochs,
+/// divide by the steps of an epoch.
+///
+/// A closure of the step is a schedule. One that has a state (the best loss so far) implements [`Stateful`] and says so by
+/// [`stateful`](Schedule::stateful); its entries are in the optimizer's `state_dict`, under `schedule.`.
+///
+/// ```
+/// use kiln_optim::{CosineDecay, LinearWarmup, Schedule};
+/// let schedule = LinearWarmup::new(10).then(10, CosineDecay::new(100).floor(0.1));
+/// assert_eq!([0, 4, 9, 10, 110].map(|step| schedule.at(step)), [0.1, 0.5, 1.0, 1.0, 0.1]);
+/// ```
+pub trait Schedule: Send {
+    /// The factor of the step with this number, from 0.
+    fn at(&self, step: u64) -> f64;
+
+    /// The name, of which a state is known.
+    fn name(&self) -> String {
+        "closure".into()
+    }
+
+    /// The state, where there is one.
+    fn stateful(&self) -> Option<&dyn Stateful> {
+        None
+    }
+
+    /// The state to be changed, where there is one.
+    fn stateful_mut(&mut self) -> Option<&mut dyn Stateful> {
+        None
+    }
+
+    /// This schedule for so many steps, then `next`, which begins at its own step 0.
+    fn then<S: Schedule>(self, steps: u64, next: S) -> Then<Self, S>
+    where
+        Self: Sized,
+    {
+        Then::new(self, steps, next)
+    }
+
+    /// The product of both factors.
+    fn times<S: Schedule>(self, other: S) -> Times<Self, S>
+    where
+        Self: Sized,
+    {
+        Times::new(self, other)
+    }
+}
+
+impl<F: Fn(u64) -> f64 + Send> Schedule for F {
+    fn at(&self, step: u64) -> f64 {
+        self(step)
+    }
+}
+
+impl Schedule for Box<dyn Schedule> {
+    fn at(&self, step: u64) -> f64 {
+        (**self).at(step)
+    }
+    fn name(&self) -> String {
+        (**self).name()
+    }
+    fn stateful(&self) -> Option<&dyn Stateful> {
+        (**self).stateful()
+    }
+    fn stateful_mut(&mut self) -> Option<&mut dyn Stateful> {
+        (**self).stateful_mut()
+    }
+}

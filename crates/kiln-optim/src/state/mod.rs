@@ -1,0 +1,190 @@
+//! What every optimizer remembers, and its step over all parameters.
+
+mod dict;
+mod slots;
+mod whole;
+
+pub use whole::Whole;
+
+use crate::check::not_negative;
+use crate::group::{Group, Select};
+use crate::schedule::Schedule;
+use kiln_autograd::Gradients;
+use kiln_math::update::{CONSTANTS, Constants, Listed, MAX_STATES, Step};
+use kiln_nn::{Module, Param, PathPattern};
+use kiln_tensor::{DType, Device, Element, Error, Result, Tensor, UpdateTensors};
+use slots::{Row, Slots, gather};
+use std::fmt;
+
+/// What all optimizers have: learning rate, number of steps, groups, schedule, and the tensors that are kept for each parameter.
+pub struct State {
+    learning_rate: f64,
+    weight_decay: f64,
+    count: u64,
+    /// PyTorch's names of the tensors that are kept for a parameter.
+    names: &'static [&'static str],
+    /// The type of those, where it is not the one that is computed in.
+    state_dtype: Option<DType>,
+    groups: Vec<(Select, Group)>,
+    schedule: Option<Box<dyn Schedule>>,
+    slots: Slots,
+    /// The constants of a step in device memory, where the kernels read them: in f32 and in f64.
+    constants: [Option<Tensor>; 2],
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State")
+            .field("learning_rate", &self.learning_rate)
+            .field("weight_decay", &self.weight_decay)
+            .field("count", &self.count)
+            .field("groups", &self.groups)
+            .field("schedule", &self.schedule.as_ref().map(|schedule| schedule.name()))
+            .finish_non_exhaustive()
+    }
+}
+
+impl State {
+    /// The state before the first step, of an optimizer that keeps tensors of these names for each parameter.
+    pub fn new(learning_rate: f64, names: &'static [&'static str]) -> Self {
+        State {
+            learning_rate,
+            weight_decay: 0.0,
+            count: 0,
+            names,
+            state_dtype: None,
+            groups: Vec::new(),
+            schedule: None,
+            slots: Slots::default(),
+            constants: [None, None],
+        }
+    }
+
+    pub(crate) fn learning_rate(&self) -> f64 {
+        self.learning_rate
+    }
+
+    pub(crate) fn set_learning_rate(&mut self, learning_rate: f64) {
+        self.learning_rate = learning_rate;
+    }
+
+    pub(crate) fn scheduled_learning_rate(&self) -> f64 {
+        self.learning_rate * self.schedule.as_ref().map_or(1.0, |schedule| schedule.at(self.count))
+    }
+
+    pub(crate) fn steps(&self) -> u64 {
+        self.count
+    }
+
+    /// Sets λ, the weight decay of the parameters whose group has none of its own.
+    pub fn set_weight_decay(&mut self, weight_decay: f64) {
+        self.weight_decay = weight_decay;
+    }
+
+    pub(crate) fn set_state_dtype(&mut self, dtype: DType) {
+        self.state_dtype = Some(dtype);
+    }
+
+    pub(crate) fn set_group(&mut self, pattern: PathPattern, group: Group) {
+        let select = Select::Paths(pattern);
+        match self.groups.iter_mut().find(|(known, _)| *known == select) {
+            Some((_, known)) => *known = group,
+            None => self.groups.push((select, group)),
+        }
+        self.slots.forget_rows();
+    }
+
+    pub(crate) fn no_decay_on_vectors(&mut self) {
+        self.groups.push((Select::Vectors, Group::new().weight_decay(0.0)));
+        self.slots.forget_rows();
+    }
+
+    pub(crate) fn set_schedule(&mut self, schedule: Box<dyn Schedule>) {
+        self.schedule = Some(schedule);
+    }
+
+    /// Checks the settings that all optimizers have, and takes notice of the model's parameters.
+    fn ready(&mut self, model: &dyn Module) -> Result<()> {
+        not_negative("learning rate", self.learning_rate)?;
+        not_negative("weight decay", self.weight_decay)?;
+        not_negative("scheduled learning rate", self.scheduled_learning_rate())?;
+        self.groups.iter().try_for_each(|(_, group)| group.check())?;
+        if let Some(dtype) = self.state_dtype.filter(|dtype| !dtype.is_float() || dtype.computed_in() != DType::F32) {
+            return Err(Error::value("optimizer.step", format!("states of {dtype}: f32, f16 or bf16 is expected")));
+        }
+        if self.slots.knows(model) { Ok(()) } else { self.slots.assign(model, &self.groups) }
+    }
+
+    /// What the next step of the parameters of a row goes by.
+    fn of_row(&self, row: Row, smallest: f64) -> Step {
+        Step {
+            learning_rate: self.scheduled_learning_rate() * row.learning_rate_scale,
+            weight_decay: row.weight_decay.unwrap_or(self.weight_decay),
+            number: (self.count + 1) as f64,
+            smallest,
+        }
+    }
+
+    /// One step of an elementwise rule.
+    pub(crate) fn step<R: Listed>(
+        &mut self,
+        rule: &R,
+        model: &mut dyn Module,
+        gradients: &Gradients,
+        apply: Option<&Tensor>,
+    ) -> Result<()> {
+        self.ready(model)?;
+        let parameters = gather(model);
+        let device = self.slots.check(&parameters, gradients)?;
+        self.slots.make_states(&parameters, gradients, &rule.keeps()[..R::STATES.len()], self.state_dtype)?;
+        let constants = [DType::F32, DType::F64].map(|dtype| {
+            let computed = |parameter: &&mut Param| parameter.value().dtype().computed_in() == dtype;
+            parameters.iter().any(computed).then(|| self.upload(rule, dtype, &device)).transpose()
+        });
+        let [single, double] = constants;
+        let constants = [single?, double?];
+
+        let mut tensors = [Vec::with_capacity(parameters.len()), Vec::new()];
+        for (slot, parameter) in self.slots.slots.iter_mut().zip(parameters) {
+            let Some(gradient) = gradients.get(parameter.id()).filter(|_| !slot.frozen) else { continue };
+            let mut states = [const { None }; MAX_STATES];
+            let kept = slot.tensors.iter_mut().zip(rule.keeps());
+            states.iter_mut().zip(kept).for_each(|(to, (tensor, kept))| *to = tensor.as_mut().filter(|_| kept));
+            let double = usize::from(parameter.value().dtype() == DType::F64);
+            tensors[double].push(UpdateTensors { parameter: parameter.value_mut(), gradient, states, row: slot.row });
+        }
+        for (constants, tensors) in constants.iter().zip(&mut tensors) {
+            if let Some(constants) = constants {
+                Tensor::update(R::RULE, constants, apply, tensors)?;
+            }
+        }
+        self.constants = constants;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// The constants of the next step in the device's memory: written over the last step's, so that a recorded sequence of launches
+    /// finds them at the same place.
+    fn upload<R: Listed>(&mut self, rule: &R, dtype: DType, device: &Device) -> Result<Tensor> {
+        let of_row = |row: &Row| rule.constants(&self.of_row(*row, dtype.smallest_normal()));
+        let rows: Vec<Constants<f64>> = self.slots.rows.iter().map(of_row).collect();
+        let old = self.constants[usize::from(dtype == DType::F64)].take();
+        let old = old.filter(|old| old.device() == device && old.dims()[0] == rows.len());
+        if dtype == DType::F64 {
+            return written(old, rows.as_flattened(), device);
+        }
+        let rounded: Vec<f32> = rows.as_flattened().iter().map(|&constant| constant as f32).collect();
+        written(old, &rounded, device)
+    }
+}
+
+/// Rows of constants in a tensor, the old one where there is one.
+fn written<T: Element>(old: Option<Tensor>, rows: &[T], device: &Device) -> Result<Tensor> {
+    match old {
+        Some(mut tensor) => {
+            tensor.upload(rows)?;
+            Ok(tensor)
+        }
+        None => Tensor::from_slice(rows, [rows.len() / CONSTANTS, CONSTANTS], device),
+    }
+}
