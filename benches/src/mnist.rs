@@ -57,7 +57,7 @@ pub(crate) fn by_hand(data: &Mnist, device: &Device, epochs: usize, seed: u64) -
                     for batch in batches {
                         let batch = batch?;
                         let ctx = Ctx::train(seed, step);
-                        let predictions = model.forward(&Var::from(&batch.inputs), &ctx)?;
+                        let predictions = model.forward(&batch.inputs, &ctx)?;
                         let loss = loss_of.forward(&predictions, &batch.targets)?;
                         sums.add(&loss, &predictions, &batch)?;
                         drop(predictions);
@@ -72,7 +72,7 @@ pub(crate) fn by_hand(data: &Mnist, device: &Device, epochs: usize, seed: u64) -
                 Loader::new(&data.test).batch_size(512).device(device).epoch(0, |batches| {
                     for batch in batches {
                         let batch = batch?;
-                        let predictions = model.forward(&Var::from(&batch.inputs), &Ctx::eval())?;
+                        let predictions = model.forward(&batch.inputs, &Ctx::eval())?;
                         sums.add(&loss_of.forward(&predictions, &batch.targets)?, &predictions, &batch)?;
                     }
                     Ok(())

@@ -9,13 +9,13 @@ use serde_json::{Map, Value, json};
 const SIZES: [([usize; 4], usize); 2] = [([28, 64, 28, 128], 200), ([128, 32, 256, 512], 12)];
 
 /// Milliseconds of a step: the median and the least.
-fn step<L: Layer>(mut layer: L, x: &Var, steps: usize) -> Result<[f64; 2]> {
+fn step<L: Layer<Input = Sequence, Output = Sequence>>(mut layer: L, x: &Var, steps: usize) -> Result<[f64; 2]> {
     let mut optimizer = Sgd::new(0.01);
     let mut times = (0..steps + 3)
         .map(|step| {
             seconds(|| {
                 let ctx = Ctx::train(0, step as u64);
-                let gradients = layer.forward(x, &ctx)?.square()?.mean_all()?.backward()?;
+                let gradients = layer.forward(x.into(), &ctx)?.values.square()?.mean_all()?.backward()?;
                 optimizer.step(&mut layer, &gradients)?;
                 x.device().synchronize()
             })

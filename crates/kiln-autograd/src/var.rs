@@ -247,6 +247,14 @@ impl Var {
     }
 }
 
+/// A clone: it shares the tensor and the place in the graph.
+impl From<&Var> for Var {
+    #[inline]
+    fn from(var: &Var) -> Self {
+        var.clone()
+    }
+}
+
 impl From<Tensor> for Var {
     fn from(tensor: Tensor) -> Self {
         Var::constant(tensor)

@@ -74,14 +74,15 @@ fn image_of(run: &Run, options: &PlotOptions) -> Result<Option<Tensor>> {
     let setup = Setup { data: data.as_deref(), device: &cpu, seed: 0, learning_rate: None };
     let test = run.recipe.prepare(&setup)?.test;
     run.expect_input("the test images", test.input_shape())?;
-    test.batch(&[0], &[], &cpu).map(|batch| Some(batch.inputs))
+    test.batch(&[0], &[], &cpu).map(|batch| Some(batch.inputs.into_first()))
 }
 
 /// The image, and of some convolutions, evenly spread, the first maps.
 fn map_groups(model: &Sequential, convolutions: &[Convolution], image: &Tensor) -> Result<Vec<Group>> {
     let outputs = image.device().session(|| {
-        let ctx = Ctx::eval().keeping_outputs();
-        ctx.run(model, &image.into()).map(|_| ctx.take_outputs())
+        let ctx = Ctx::eval().with_probe(KeptOutputs::default());
+        ctx.run(model, image)?;
+        Ok(ctx.probe::<KeptOutputs>().map_or_else(Vec::new, KeptOutputs::take))
     })?;
     let heading = "an image, and what the layers make of it".to_owned();
     let mut groups = vec![Group { heading, side: 2 * SIDE, tiles: image_tiles(image)? }];

@@ -29,7 +29,7 @@ impl Writer {
     fn next(&mut self, tokens: &[i64]) -> Result<i64> {
         let x = Tensor::from_slice(tokens, [1, tokens.len()], &self.device)?;
         // Layers that are stateful go on from where the call before ended.
-        let logits = Ctx::eval().run(&self.model, &Var::from(&x))?.into_tensor().index(1, tokens.len() - 1)?;
+        let logits = self.model.forward(&x, &Ctx::eval())?.into_tensor().index(1, tokens.len() - 1)?;
         let sharpness = 1.0 / self.temperature;
         if !sharpness.is_finite() {
             // At 0, and so near to it that nothing else is left.

@@ -5,7 +5,6 @@ use crate::pool::in_pool;
 use crate::report::{line, plain};
 use crate::run_folder::Run;
 use kiln::Result;
-use kiln::autograd::Var;
 use kiln::prelude::*;
 use serde_json::json;
 use std::num::NonZeroUsize;
@@ -36,7 +35,7 @@ fn predict_on(options: &PredictOptions, device: &Device) -> Result<()> {
             pixels.extend(input.read(path)?);
         }
         let inputs = Tensor::from_vec(pixels, [&[images.len()], input.shape].concat(), device)?;
-        let outputs = Ctx::eval().run(&run.model, &Var::constant(inputs))?.into_tensor().to_vec::<f32>()?;
+        let outputs = run.model.forward(inputs, &Ctx::eval())?.into_tensor().to_vec::<f32>()?;
         report(options, images, &outputs, &run.recipe.classes());
     }
     Ok(())

@@ -215,7 +215,7 @@ impl Run {
             ));
         };
         let classes = recipe.classes().len();
-        if classes > 0 && **output != [classes] {
+        if classes > 0 && *output != [classes] {
             return Err(wrong(&format!("the model gives {output} for a sample; {name} has {classes} classes")));
         }
         safetensors::load(&mut model, files.path(WEIGHTS)?)?;

@@ -1,25 +1,25 @@
 //! What a data set is, and what it hands out.
 
 use crate::{Subset, split};
-use kiln_tensor::{Device, Error, Result, Tensor};
+use kiln_tensor::{Device, Error, Result, Tensor, Tensors};
 
-/// Some samples together: inputs (n, …) and their targets (n,) or (n, …).
+/// Some samples together: inputs (n, …) and their targets (n,) or (n, …), one of each or several.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// The model's inputs, one sample a row.
-    pub inputs: Tensor,
-    /// What the model should say: labels, one-hot rows, values.
-    pub targets: Tensor,
+    /// The model's inputs, one sample a row; several of a model with several inputs, in their order.
+    pub inputs: Tensors,
+    /// What the model should say: labels, one-hot rows, values; one for each output of the model, in their order.
+    pub targets: Tensors,
     /// How much each sample counts in the loss, floats (n,), or each step, (n, T); without them each counts 1.
     pub weights: Option<Tensor>,
-    /// Which steps of sequences count, bool (n, steps); without it all do.
+    /// Which steps of sequences count, bool (n, steps); without it all do. Of several inputs it goes with the first.
     pub mask: Option<Tensor>,
 }
 
 impl Batch {
     /// Samples that count alike.
-    pub fn new(inputs: Tensor, targets: Tensor) -> Self {
-        Batch { inputs, targets, weights: None, mask: None }
+    pub fn new(inputs: impl Into<Tensors>, targets: impl Into<Tensors>) -> Self {
+        Batch { inputs: inputs.into(), targets: targets.into(), weights: None, mask: None }
     }
 
     /// Number of samples.
@@ -53,7 +53,7 @@ pub trait Dataset: Send + Sync {
         self.len() == 0
     }
 
-    /// Sizes of one sample's axes, without the batch axis.
+    /// Sizes of one sample's axes, without the batch axis; of several inputs those of the first.
     fn input_shape(&self) -> &[usize];
 
     /// Steps of the sample at `index`, of sequences of different lengths; what a loader

@@ -2,37 +2,43 @@
 
 use crate::images::past_the_end;
 use crate::{Batch, Dataset};
-use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor, Tensors};
 
 /// Inputs (n, …) and targets (n, …) that are tensors already, with a weight for each sample where that is wanted.
+///
+/// Of a model with several inputs or outputs each is a tuple: `TensorDataset::new((images, texts), (digits, widths))`.
 #[derive(Clone, Debug)]
 pub struct TensorDataset {
-    inputs: Tensor,
-    targets: Tensor,
+    inputs: Tensors,
+    targets: Tensors,
     weights: Option<Tensor>,
 }
 
 impl TensorDataset {
-    /// Samples are the rows of `inputs`, their targets those of `targets`.
+    /// Samples are the rows of `inputs`, their targets those of `targets`; of several, tuples of tensors.
     ///
     /// # Errors
     /// Tensors without axes, of different numbers of rows, or on different devices.
-    pub fn new(inputs: Tensor, targets: Tensor) -> Result<Self> {
+    pub fn new(inputs: impl Into<Tensors>, targets: impl Into<Tensors>) -> Result<Self> {
+        let (inputs, targets) = (inputs.into(), targets.into());
         let rows = |t: &Tensor| t.dims().first().copied();
-        if rows(&inputs).is_none() || rows(&inputs) != rows(&targets) || inputs.device() != targets.device() {
-            return Err(Error::new(
-                ErrorKind::Shape,
-                "TensorDataset",
-                format!(
-                    "inputs {} on {} and targets {} on {} do not pair: as many rows on one device are needed",
+        let pairs = |t: &Tensor| rows(t) == rows(&inputs) && t.device() == inputs.device();
+        let unpaired = inputs.iter().skip(1).chain(targets.iter()).find(|t| !pairs(t));
+        match (rows(&inputs), unpaired) {
+            (Some(_), None) => Ok(TensorDataset { inputs, targets, weights: None }),
+            (_, unpaired) => {
+                let other = unpaired.unwrap_or(&targets);
+                let what = if inputs.iter().any(|input| std::ptr::eq(input, other)) { "inputs" } else { "targets" };
+                let message = format!(
+                    "inputs {} on {} and {what} {} on {} do not pair: as many rows on one device are needed",
                     inputs.shape(),
                     inputs.device(),
-                    targets.shape(),
-                    targets.device()
-                ),
-            ));
+                    other.shape(),
+                    other.device()
+                );
+                Err(Error::new(ErrorKind::Shape, "TensorDataset", message))
+            }
         }
-        Ok(TensorDataset { inputs, targets, weights: None })
     }
 
     /// The same samples, each counting so much in the loss (Keras's `sample_weight`): weights (n,), or (n, T) of each step.
@@ -104,6 +110,9 @@ impl Dataset for TensorDataset {
     /// Targets of whole numbers or bool, one a sample, are class labels; so are floats, one a sample, that are all 0 or 1, and
     /// rows of two or more numbers that are one-hot. All others are none.
     fn class_labels(&self) -> Result<Option<Vec<i64>>> {
+        if self.targets.count() > 1 {
+            return Ok(None);
+        }
         class_labels(&self.targets)
     }
 
@@ -115,6 +124,6 @@ impl Dataset for TensorDataset {
         let index = Tensor::from_slice(&index, [index.len()], self.inputs.device())?;
         let rows = |of: &Tensor| of.index_select(0, &index)?.to_device(device);
         let weights = self.weights.as_ref().map(rows).transpose()?;
-        Ok(Batch { weights, ..Batch::new(rows(&self.inputs)?, rows(&self.targets)?) })
+        Ok(Batch { weights, ..Batch::new(self.inputs.try_map(rows)?, self.targets.try_map(rows)?) })
     }
 }

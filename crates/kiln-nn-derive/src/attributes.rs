@@ -49,6 +49,38 @@ pub(crate) fn crate_path(attributes: &[Attribute]) -> Result<Option<Path>> {
     Ok(path)
 }
 
+/// What `#[describe(…)]` says on a struct.
+#[derive(Default)]
+pub(crate) struct DescribeOptions {
+    /// Its config is its serde form.
+    pub(crate) settings: bool,
+    /// It is of as many spatial axes as its const parameter says: its name, without their number, where that is another.
+    pub(crate) spatial: Option<Option<LitStr>>,
+    /// Nothing in it is multiplied by weights.
+    pub(crate) elementwise: bool,
+}
+
+impl DescribeOptions {
+    pub(crate) fn of(attributes: &[Attribute]) -> Result<Self> {
+        let mut options = DescribeOptions::default();
+        for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("describe")) {
+            attribute.parse_nested_meta(|meta| {
+                if meta.path.is_ident("settings") {
+                    options.settings = true;
+                } else if meta.path.is_ident("elementwise") {
+                    options.elementwise = true;
+                } else if meta.path.is_ident("spatial") {
+                    options.spatial = Some(meta.value().ok().map(|value| value.parse()).transpose()?);
+                } else {
+                    return Err(meta.error("expected `settings`, `elementwise`, `spatial` or `spatial = \"…\"`"));
+                }
+                Ok(())
+            })?;
+        }
+        Ok(options)
+    }
+}
+
 fn each(attributes: &[Attribute], mut entry: impl FnMut(ParseNestedMeta<'_>) -> Result<()>) -> Result<()> {
     attributes.iter().filter(|a| a.path().is_ident("module")).try_for_each(|a| a.parse_nested_meta(&mut entry))
 }

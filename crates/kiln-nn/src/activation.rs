@@ -1,11 +1,11 @@
 //! Activations: fused into the layer before them, or layers of their own.
 
-use crate::{ClassAxis, Ctx, Init, Layer, Module, Visitor, VisitorMut};
+use crate::{ClassAxis, Ctx, Describe, Init, Layer, Module, Visitor, VisitorMut, settings};
 use kiln_autograd::Var;
 use kiln_math::UnaryOp;
 use kiln_tensor::{Result, Shape, UnaryCall};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Value as Json, json};
 
 /// What is applied to a layer's output, by Keras's names: `Dense::new(128).activation(Activation::Relu)`, or as a layer,
 /// `.push(Activation::Relu)`.
@@ -157,15 +157,21 @@ impl Module for Activation {
 }
 
 impl Layer for Activation {
-    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
-        self.apply(x)
+    type Input = Var;
+    type Output = Var;
+    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+        self.apply(&x)
     }
+
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         Ok(*input)
     }
-    fn config(&self) -> Option<Value> {
+}
+
+impl Describe for Activation {
+    fn config(&self) -> Option<Json> {
         // What an activation is called depends on which it is.
-        Some(json!({ "layer": "Activation", "activation": serde_json::to_value(self).ok()? }))
+        Some(json!({ "layer": "Activation", "activation": settings(self)? }))
     }
     fn name(&self) -> &'static str {
         match self {

@@ -5,42 +5,42 @@ use crate::*;
 use kiln_tensor::{Error, ErrorKind, Result, Shape};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value as Json};
 
 /// `{"layers": [{"layer": "Dense", "units": 10, …}, …]}`.
-pub(crate) fn of_layers(model: &Sequential) -> Map<String, Value> {
+pub(crate) fn of_layers(model: &Sequential) -> Map<String, Json> {
     Map::from_iter([("layers".to_owned(), list(model.list()))])
 }
 
 /// Each layer with its settings and, where it has one, its name. Of a layer without a config, the type alone.
-pub(crate) fn list(layers: &Layers) -> Value {
+pub(crate) fn list(layers: &Layers) -> Json {
     let described = layers.iter().zip(layers.names()).map(|((_, layer), name)| {
         let mut object = match layer.config() {
-            Some(Value::Object(settings)) => settings,
+            Some(Json::Object(settings)) => settings,
             _ => Map::new(),
         };
         object.entry("layer").or_insert_with(|| layer.name().into());
         if let Some(name) = name {
             object.insert("name".to_owned(), name.into());
         }
-        Value::Object(object)
+        Json::Object(object)
     });
-    Value::Array(described.collect())
+    Json::Array(described.collect())
 }
 
 /// The model of such an object; built where it says for which input.
-pub(crate) fn model(object: &Value, init: &mut Init) -> Result<Sequential> {
+pub(crate) fn model(object: &Json, init: &mut Init) -> Result<Sequential> {
     let mut model = Sequential::of(listed("layers", object, init)?);
     if let Some(input) = object.get("input") {
         // A model that was built for this shape: whatever it looks like, it has the channels first.
-        Layer::build(&mut model, &shape(input)?, init)?;
+        Layer::build(&mut model, &shapes(input)?, init)?;
     }
     Ok(model)
 }
 
 /// The layers of a list in an object.
-fn listed(key: &str, object: &Value, init: &mut Init) -> Result<Layers> {
-    let Some(descriptions) = object.get(key).and_then(Value::as_array) else {
+pub(crate) fn listed(key: &str, object: &Json, init: &mut Init) -> Result<Layers> {
+    let Some(descriptions) = object.get(key).and_then(Json::as_array) else {
         return Err(malformed(format!("`{key}`, a list, is expected")));
     };
     let mut layers = Layers::default();
@@ -48,7 +48,7 @@ fn listed(key: &str, object: &Value, init: &mut Init) -> Result<Layers> {
         let layer = init.scope(index, |init| layer(index, description, init))?;
         let name = match description.get("name") {
             None => None,
-            Some(Value::String(name)) => Some(name.clone()),
+            Some(Json::String(name)) => Some(name.clone()),
             Some(other) => return Err(malformed(format!("layer {index}: `name`, a text, is expected, got {other}"))),
         };
         layers.add(name, layer);
@@ -56,12 +56,15 @@ fn listed(key: &str, object: &Value, init: &mut Init) -> Result<Layers> {
     Ok(layers)
 }
 
-fn shape(input: &Value) -> Result<Shape> {
-    let dims = input.as_array().and_then(|axes| {
-        axes.iter().map(|axis| axis.as_u64().and_then(|size| usize::try_from(size).ok())).collect::<Option<Vec<_>>>()
-    });
+/// `[28,28]`, or a list of such.
+pub(crate) fn shapes(input: &Json) -> Result<Shapes> {
     let expected = || malformed(format!("`input`, the sizes of a sample's axes, is expected, got {input}"));
-    Shape::new(&dims.ok_or_else(expected)?)
+    let axes = input.as_array().ok_or_else(expected)?;
+    if !axes.is_empty() && axes.iter().all(Json::is_array) {
+        return axes.iter().map(shapes).collect::<Result<_>>().map(Shapes::Many);
+    }
+    let sizes = axes.iter().map(|axis| axis.as_u64().and_then(|size| usize::try_from(size).ok()));
+    Shape::new(&sizes.collect::<Option<Vec<_>>>().ok_or_else(expected)?).map(Shapes::One)
 }
 
 /// The name that a layer has now: files written before it was renamed hold the old one.
@@ -75,10 +78,10 @@ fn present_name(name: &str) -> &str {
 }
 
 /// A layer of its own name. Those that need to know their sizes at once take first weights from `init`.
-fn layer(index: usize, description: &Value, init: &mut Init) -> Result<Box<dyn Layer>> {
+fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn AnyLayer>> {
     #[derive(Deserialize)]
     struct OfTimeDistributed {
-        inner: Value,
+        inner: Json,
     }
     #[derive(Deserialize)]
     struct OfLinear {
@@ -86,69 +89,18 @@ fn layer(index: usize, description: &Value, init: &mut Init) -> Result<Box<dyn L
         outputs: usize,
         bias: bool,
     }
-    let Some(name) = description.get("layer").and_then(Value::as_str).map(present_name) else {
+    let Some(name) = description.get("layer").and_then(Json::as_str).map(present_name) else {
         return Err(malformed(format!("layer {index}: `layer`, its name, is expected")));
     };
-    fn settings<S: DeserializeOwned>(index: usize, name: &str, description: &Value) -> Result<S> {
+    fn settings<S: DeserializeOwned>(index: usize, name: &str, description: &Json) -> Result<S> {
         S::deserialize(description).map_err(|error| malformed(format!("layer {index} ({name}): {error}")))
     }
-    /// Layers that their settings alone describe, by name.
-    macro_rules! by_settings {
-        ($($layer:ident),+ $(,)?) => {
-            match name {
-                $(stringify!($layer) => return Ok(Box::new(settings::<$layer>(index, name, description)?)),)+
-                _ => {}
-            }
-        };
+    if let Some(made) = init.known(name) {
+        return made(description).map_err(|error| malformed(format!("layer {index} ({name}): {error}")));
     }
-    by_settings![
-        AdaptiveAvgPool1d,
-        AdaptiveAvgPool2d,
-        AdaptiveMaxPool1d,
-        AdaptiveMaxPool2d,
-        AvgPool1d,
-        AvgPool2d,
-        AvgPool3d,
-        BatchNorm1d,
-        BatchNorm2d,
-        BatchNorm3d,
-        Conv1d,
-        Conv2d,
-        Conv3d,
-        ConvTranspose1d,
-        ConvTranspose2d,
-        Dense,
-        DepthwiseConv1d,
-        DepthwiseConv2d,
-        Dropout,
-        Dropout1d,
-        Dropout2d,
-        Embedding,
-        GlobalAvgPool,
-        GlobalMaxPool,
-        GroupNorm,
-        Gru,
-        InstanceNorm,
-        LayerNorm,
-        LocalResponseNorm,
-        LpPool1d,
-        LpPool2d,
-        Lstm,
-        Masking,
-        MaxPool1d,
-        MaxPool2d,
-        MaxPool3d,
-        RmsNorm,
-        Reshape,
-        SeparableConv1d,
-        SeparableConv2d,
-        PeepholeLstm,
-        SimpleRnn,
-        Upsample1d,
-        Upsample2d,
-        ZeroPad1d,
-        ZeroPad2d,
-    ];
+    if let Some(made) = layers::of_settings(name, description) {
+        return made.map_err(|error| malformed(format!("layer {index} ({name}): {error}")));
+    }
     Ok(match name {
         "Activation" => Box::new(settings::<OfActivation>(index, name, description)?.activation),
         "Concat" => Box::new(Concat::of(listed("branches", description, init)?)),
@@ -163,6 +115,7 @@ fn layer(index: usize, description: &Value, init: &mut Init) -> Result<Box<dyn L
             Box::new(TimeDistributed::of(init.scope("layer", |init| layer(index, &inner, init))?))
         }
         "Sequential" => Box::new(model(description, init)?),
+        "Graph" => Box::new(Graph::read(description, init)?),
         _ => return Err(malformed(format!("layer {index} is a {name}, which Kiln does not make from a description"))),
     })
 }
@@ -172,7 +125,7 @@ struct OfActivation {
     activation: Activation,
 }
 
-fn residual(description: &Value, of: &OfActivation, init: &mut Init) -> Result<Residual> {
+fn residual(description: &Json, of: &OfActivation, init: &mut Init) -> Result<Residual> {
     let block = Residual::new(model(&description["main"], init)?).activation(of.activation);
     match description.get("shortcut") {
         None => Ok(block),
@@ -180,6 +133,6 @@ fn residual(description: &Value, of: &OfActivation, init: &mut Init) -> Result<R
     }
 }
 
-fn malformed(message: String) -> Error {
+pub(crate) fn malformed(message: String) -> Error {
     Error::new(ErrorKind::Format, "architecture", message)
 }

@@ -2,10 +2,13 @@
 
 use crate::context::located;
 use crate::streams::Draws;
-use crate::{Buffer, Layer, Param, Path, Segment};
+use crate::value::{FromValue, IntoValue, SampleShape, Shapes, Value};
+use crate::{AnyLayer, Buffer, Ctx, Layer, Param, Path, Segment, ShapeOf};
 use kiln_math::{Purpose, RandomStream, draws};
 use kiln_tensor::{DType, Device, Element, Error, Result, Shape, Tensor};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 /// How many inputs an output of a layer sums, and how many outputs an input reaches: what initializers scale by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -171,7 +174,12 @@ pub struct Init {
     path: Path,
     draws: Draws,
     placeholders: bool,
+    /// Layers of one's own by name.
+    known: Vec<(String, FromSettings)>,
 }
+
+/// Makes a layer of its settings.
+pub(crate) type FromSettings = fn(&Json) -> std::result::Result<Box<dyn AnyLayer>, serde_json::Error>;
 
 impl Init {
     /// Parameters of f32 on this device, drawn from this seed.
@@ -183,6 +191,7 @@ impl Init {
             path: Path::new(),
             draws: Draws::default(),
             placeholders: false,
+            known: Vec::new(),
         }
     }
 
@@ -199,6 +208,47 @@ impl Init {
     pub fn placeholders(mut self) -> Self {
         self.placeholders = true;
         self
+    }
+
+    /// Makes a layer of one's own known by its name, so that models with it are made again from their description
+    /// ([`Sequential::from_architecture_with`](crate::Sequential::from_architecture_with)): serde reads its settings.
+    ///
+    /// ```
+    /// use kiln_autograd::Var;
+    /// use kiln_nn::{Ctx, Describe, Init, Layer, Module, Sequential};
+    /// use kiln_tensor::{Device, Result};
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Module, Describe, Serialize, Deserialize)]
+    /// #[describe(settings)]
+    /// struct Scale {
+    ///     by: f64,
+    /// }
+    /// impl Layer for Scale {
+    ///     type Input = Var;
+    ///     type Output = Var;
+    ///     fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+    ///         x.mul_scalar(self.by)
+    ///     }
+    /// }
+    ///
+    /// # fn main() -> Result<()> {
+    /// let architecture = Sequential::new().push(Scale { by: 2.0 }).architecture();
+    /// let mut init = Init::new(1, &Device::cpu()).register::<Scale>("Scale");
+    /// let model = Sequential::from_architecture_with(&architecture, &mut init)?;
+    /// assert_eq!(model.architecture(), architecture);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn register<L: Layer + DeserializeOwned + 'static>(mut self, name: impl Into<String>) -> Self {
+        self.known.push((name.into(), |settings| L::deserialize(settings).map(|layer| Box::new(layer) as _)));
+        self
+    }
+
+    /// What makes the registered layer of this name.
+    pub(crate) fn known(&self, name: &str) -> Option<FromSettings> {
+        self.known.iter().find(|(known, _)| known == name).map(|&(_, make)| make)
     }
 
     /// Whether parameters are placeholders, whose values do not count.
@@ -257,8 +307,8 @@ impl Init {
         &mut self,
         segment: impl Into<Segment<'s>>,
         layer: &mut L,
-        input: &Shape,
-    ) -> Result<Shape> {
+        input: &ShapeOf<L::Input>,
+    ) -> Result<ShapeOf<L::Output>> {
         self.scope(segment, |init| layer.build(input, init).map_err(|error| located(error, &init.path, layer.name())))
     }
 
@@ -281,11 +331,24 @@ impl Init {
     ///
     /// # Errors
     /// Those of the layer's forward pass.
-    pub fn output_shape<L: Layer + ?Sized>(&self, layer: &L, input: &Shape) -> Result<Shape> {
-        let mut dims = vec![1];
-        dims.extend_from_slice(input);
-        let zeros = Tensor::zeros(Shape::new(&dims)?, self.dtype, &self.device)?;
-        let output = layer.forward(&zeros.into(), &crate::Ctx::eval())?;
-        Shape::new(output.dims().get(1..).unwrap_or(&[]))
+    pub fn output_shape<L: Layer + ?Sized>(&self, layer: &L, input: &ShapeOf<L::Input>) -> Result<ShapeOf<L::Output>> {
+        let zeros = Value::zeros(&input.clone().into_shapes(), self.dtype, &self.device)?;
+        let output = layer.forward(L::Input::from_value(zeros)?, &Ctx::eval())?.into_value();
+        SampleShape::from_shapes(&output.sample_shapes()?)
+    }
+
+    /// What a layer's [`Method`](crate::Method) gives for inputs of these shapes, found by running it on zeros.
+    pub(crate) fn method_shape<'s>(
+        &mut self,
+        segment: impl Into<Segment<'s>>,
+        layer: &dyn AnyLayer,
+        method: &str,
+        input: &Shapes,
+    ) -> Result<Shapes> {
+        self.scope(segment, |init| {
+            let zeros = Value::zeros(input, init.dtype, &init.device)?;
+            let output = layer.call_method(method, zeros, &Ctx::eval());
+            output.map_err(|error| located(error, &init.path, layer.name()))?.sample_shapes()
+        })
     }
 }

@@ -1,93 +1,212 @@
-//! `Layer`: a module that maps a Var to a Var.
+//! `Layer`: a module that computes something of its input; `AnyLayer`: the same behind one object-safe trait.
 
-use crate::{Ctx, Init, Module, Sequential};
-use kiln_autograd::Var;
-use kiln_tensor::{Result, Shape};
-use serde_json::Value;
+use crate::value::{FromValue, IntoValue, Mask, SampleShape, Shapes, Value};
+use crate::{Ctx, Describe, Init, Module};
+use kiln_tensor::{Error, Result};
 
-/// A module with one input and one output. Implement [`Layer::forward`]; a layer whose parameters depend on its input's
-/// shape also implements [`Layer::build`].
-pub trait Layer: Module + Send + Sync {
-    /// The output for a batch: the first axis of `x` counts samples.
+/// The shape of one sample of a layer's input or output: [`kiln_tensor::Shape`] for a Var, a tuple of them for a tuple.
+pub type ShapeOf<V> = <V as IntoValue>::Shape;
+
+/// A module that computes something of its input. Say what it takes and gives, and implement [`Layer::forward`]; a layer whose
+/// parameters depend on its input's shape also implements [`Layer::build`].
+///
+/// ```
+/// use kiln_autograd::Var;
+/// use kiln_nn::{Ctx, Dense, Describe, Layer, Module, Sequential};
+/// use kiln_tensor::Result;
+///
+/// /// tanh(x) · scale, from two inputs.
+/// #[derive(Module, Describe)]
+/// struct Scaled;
+///
+/// impl Layer for Scaled {
+///     type Input = (Var, Var);
+///     type Output = Var;
+///     fn forward(&self, (x, scale): (Var, Var), _: &Ctx) -> Result<Var> {
+///         x.tanh()?.mul(&scale)
+///     }
+/// }
+/// ```
+pub trait Layer: Module + Describe + Send + Sync {
+    /// What it takes: a [`Var`](kiln_autograd::Var), a [`Sequence`](crate::Sequence) where it reads the mask, a tuple or a
+    /// struct of several. The first axis of each Var counts samples.
+    type Input: FromValue;
+
+    /// What it gives.
+    type Output: IntoValue;
+
+    /// The output for a batch.
     ///
     /// # Errors
     /// An input that does not fit, or a layer that was not built.
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var>;
+    fn forward(&self, x: Self::Input, ctx: &Ctx) -> Result<Self::Output>;
 
-    /// Makes the parameters for inputs of this shape (without the batch axis) and gives the output's shape. Building a
+    /// Whether the mask of the input's steps goes on with the output, where the layer takes one value and gives a Var.
+    fn mask(&self) -> MaskRule {
+        MaskRule::Keep
+    }
+
+    /// Makes the parameters for samples of this shape (without the batch axis) and gives the output's shape. Building a
     /// layer again for the same input changes nothing.
     ///
     /// By default there is nothing to make, and the shape is found by running the layer on zeros.
     ///
     /// # Errors
     /// A shape that the layer cannot take, or another than it was built for.
-    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+    fn build(&mut self, input: &ShapeOf<Self::Input>, init: &mut Init) -> Result<ShapeOf<Self::Output>> {
         init.output_shape(self, input)
     }
 
     /// Forgets what was carried from batch to batch: the states of recurrent layers that are stateful.
     fn reset_states(&self) {}
 
-    /// The type's name, as error messages and summaries show it.
-    fn name(&self) -> &'static str {
-        let path = std::any::type_name::<Self>();
-        let path = path.split('<').next().unwrap_or(path);
-        path.rsplit("::").next().unwrap_or(path)
+    /// Other things that it computes with the same parameters, for [`Graph::call_with`](crate::Graph::call_with).
+    fn methods() -> Vec<Method<Self>>
+    where
+        Self: Sized,
+    {
+        Vec::new()
+    }
+}
+
+/// Something else than [`Layer::forward`] that a layer computes with its parameters: [`Embedding::LOGITS`](crate::Embedding).
+/// It is known by its name in files.
+#[derive(Debug)]
+pub struct Method<L> {
+    name: &'static str,
+    run: fn(&L, Value, &Ctx) -> Result<Value>,
+}
+
+impl<L> Method<L> {
+    /// A method of this name.
+    pub const fn new(name: &'static str, run: fn(&L, Value, &Ctx) -> Result<Value>) -> Self {
+        Method { name, run }
     }
 
-    /// The settings from which Kiln makes the layer again ([`Sequential::from_architecture`](crate::Sequential)), as a JSON
-    /// object; none where it cannot, as of custom layers. A `layer` in it stands for [`Layer::name`].
-    fn config(&self) -> Option<Value> {
-        None
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
+}
 
-    /// Floating-point operations of the forward pass for one sample with an output of this shape: two for each
-    /// multiplication and addition of matrix products and convolutions, as PyTorch's `FlopCounterMode` counts; elementwise
-    /// work is left out.
+/// What becomes of the mask of a layer's input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MaskRule {
+    /// It goes on with an output of as many steps (axis 1); where the output has others, it ends.
+    Keep,
+    /// It ends: the output's axis 1 counts no steps, as of convolutions and pooling.
+    Drop,
+}
+
+/// A layer of any input and output, as containers hold it. Every [`Layer`] is one: nothing is to be implemented.
+pub trait AnyLayer: Module + Describe + Send + Sync {
+    /// [`Layer::forward`] on a value, which is turned into what the layer takes. The mask goes on as [`Layer::mask`] says.
     ///
-    /// By default each weight (out, …) is taken to meet every position of the output once, as in dense layers and
-    /// convolutions.
-    fn flops(&self, output: &Shape) -> u64 {
-        let weights = self.parameters().into_iter().map(|(_, parameter)| parameter.value().shape());
-        let products = weights.filter(|shape| shape.rank() >= 2 && shape[0] > 0);
-        products.map(|shape| 2 * shape.elements() as u64 * (output.elements() / shape[0]) as u64).sum()
+    /// # Errors
+    /// Another number of values than the layer takes; those of the layer.
+    fn forward_any(&self, x: Value, ctx: &Ctx) -> Result<Value>;
+
+    /// A [`Method`] of the layer. The mask goes on with an output of as many steps.
+    ///
+    /// # Errors
+    /// A name that is none of the layer's methods; those of the method.
+    fn call_method(&self, method: &str, x: Value, ctx: &Ctx) -> Result<Value>;
+
+    /// [`Layer::build`] for shapes of any number of values.
+    ///
+    /// # Errors
+    /// Another number of shapes than the layer takes values; those of the layer.
+    fn build_any(&mut self, input: &Shapes, init: &mut Init) -> Result<Shapes>;
+
+    /// [`Layer::reset_states`].
+    fn forget(&self);
+}
+
+impl<L: Layer> AnyLayer for L {
+    #[inline]
+    fn forward_any(&self, x: Value, ctx: &Ctx) -> Result<Value> {
+        let keeps = !L::Output::CARRIES_MASK && self.mask() == MaskRule::Keep;
+        let kept = if keeps { Kept::of(&x) } else { None };
+        let y = self.forward(L::Input::from_value(x)?, ctx)?.into_value();
+        Ok(match kept {
+            Some(kept) => kept.onto(y),
+            None => y,
+        })
     }
 
-    /// How many spatial axes the samples (C, D…) have that the layer takes: 2 of images (C, H, W). None where it takes others;
-    /// a container says that of its first layer. By it [`Sequential::build`] knows a shape with channels last.
-    fn spatial_axes(&self) -> Option<usize> {
-        None
+    fn call_method(&self, method: &str, x: Value, ctx: &Ctx) -> Result<Value> {
+        let Some(method) = L::methods().into_iter().find(|known| known.name == method) else {
+            return Err(Error::value("call_with", format!("{} has no method `{method}`", self.name())));
+        };
+        let kept = Kept::of(&x);
+        let y = (method.run)(self, x, ctx)?;
+        Ok(match kept {
+            Some(kept) => kept.onto(y),
+            None => y,
+        })
     }
 
-    /// The layer as a [`Sequential`], where it is one: summaries show the layers in it.
-    fn as_sequential(&self) -> Option<&Sequential> {
-        None
+    fn build_any(&mut self, input: &Shapes, init: &mut Init) -> Result<Shapes> {
+        Ok(self.build(&SampleShape::from_shapes(input)?, init)?.into_shapes())
+    }
+
+    fn forget(&self) {
+        self.reset_states();
+    }
+}
+
+/// The mask of an input, to go on with an output of as many steps.
+struct Kept {
+    mask: Mask,
+    steps: Option<usize>,
+}
+
+impl Kept {
+    #[inline]
+    fn of(x: &Value) -> Option<Self> {
+        match x {
+            Value::One(var, Some(mask)) => Some(Kept { mask: mask.clone(), steps: var.dims().get(1).copied() }),
+            _ => None,
+        }
+    }
+
+    fn onto(self, y: Value) -> Value {
+        match y {
+            Value::One(y, None) if y.dims().get(1).copied() == self.steps => Value::One(y, Some(self.mask)),
+            y => y,
+        }
+    }
+}
+
+/// A layer of any kind is itself a layer, of values.
+impl Layer for dyn AnyLayer + '_ {
+    type Input = Value;
+    type Output = Value;
+    #[inline]
+    fn forward(&self, x: Value, ctx: &Ctx) -> Result<Value> {
+        self.forward_any(x, ctx)
+    }
+    fn build(&mut self, input: &Shapes, init: &mut Init) -> Result<Shapes> {
+        self.build_any(input, init)
+    }
+    fn reset_states(&self) {
+        self.forget();
     }
 }
 
 impl<L: Layer + ?Sized> Layer for Box<L> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = L::Input;
+    type Output = L::Output;
+    fn forward(&self, x: L::Input, ctx: &Ctx) -> Result<L::Output> {
         (**self).forward(x, ctx)
     }
-    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
+    fn mask(&self) -> MaskRule {
+        (**self).mask()
+    }
+    fn build(&mut self, input: &ShapeOf<L::Input>, init: &mut Init) -> Result<ShapeOf<L::Output>> {
         (**self).build(input, init)
     }
     fn reset_states(&self) {
         (**self).reset_states();
-    }
-    fn name(&self) -> &'static str {
-        (**self).name()
-    }
-    fn config(&self) -> Option<Value> {
-        (**self).config()
-    }
-    fn flops(&self, output: &Shape) -> u64 {
-        (**self).flops(output)
-    }
-    fn spatial_axes(&self) -> Option<usize> {
-        (**self).spatial_axes()
-    }
-    fn as_sequential(&self) -> Option<&Sequential> {
-        (**self).as_sequential()
     }
 }

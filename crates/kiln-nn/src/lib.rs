@@ -8,9 +8,11 @@ mod architecture;
 mod carried;
 mod class_axis;
 mod context;
+mod describe;
+mod graph;
 mod init;
 mod layer;
-mod layers;
+pub mod layers;
 pub mod losses;
 pub mod models;
 mod module;
@@ -26,32 +28,21 @@ mod stateful;
 mod streams;
 mod summary;
 mod updates;
+mod value;
 mod visit;
 
 pub use activation::Activation;
 pub use carried::Carried;
 pub use class_axis::ClassAxis;
-pub use context::Ctx;
+pub use context::{Ctx, Here, KeptOutputs, Mode, NotFinite, Probe};
+pub use describe::{Describe, Part, settings};
+pub use graph::{Callee, Graph, Node, Nodes, Shared};
 pub use init::{Fans, Init, Initializer};
-pub use kiln_nn_derive::Module;
-pub use layer::Layer;
-pub use layers::{
-    AdaptiveAvgPool, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool, AdaptiveMaxPool1d, AdaptiveMaxPool2d,
-    AvgPool, AvgPool1d, AvgPool2d, AvgPool3d, BatchNorm, BatchNorm1d, BatchNorm2d, BatchNorm3d, ChannelDropout, Concat,
-    Conv, Conv1d, Conv2d, Conv3d, ConvTranspose, ConvTranspose1d, ConvTranspose2d, Dense, DepthwiseConv,
-    DepthwiseConv1d, DepthwiseConv2d, Dropout, Dropout1d, Dropout2d, Flatten, GlobalAvgPool, GlobalMaxPool, GroupNorm,
-    InstanceNorm, LayerNorm, Linear, LocalResponseNorm, LpPool, LpPool1d, LpPool2d, MaxPool, MaxPool1d, MaxPool2d,
-    MaxPool3d, Reshape, Residual, RmsNorm, SeparableConv, SeparableConv1d, SeparableConv2d, Sequential, Upsample,
-    Upsample1d, Upsample2d, ZeroPad, ZeroPad1d, ZeroPad2d,
-};
-pub use layers::{
-    Embedding, Gru, GruCell, KerasWeights, Lstm, LstmCell, Masking, Merge, PeepholeLstm, RecurrentState,
-    SequenceInputs, SimpleRnn, SimpleRnnCell, TimeDistributed,
-};
-pub use losses::{
-    BinaryCrossentropy, CategoricalCrossentropy, Counting, Loss, MeanAbsoluteError, MeanSquaredError,
-    SparseCategoricalCrossentropy,
-};
+pub use kiln_nn_derive::{Describe, FromValue, IntoValue, Module};
+pub use layer::{AnyLayer, Layer, MaskRule, Method, ShapeOf};
+pub use layers::*;
+pub use losses::all::*;
+pub use losses::{Counting, Loss};
 pub use module::Module;
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
@@ -60,7 +51,13 @@ pub use regularizers::{L1, L1L2, L2};
 pub use snapshot::Snapshot;
 pub use state::{StateDict, Unmatched};
 pub use stateful::Stateful;
+pub use value::{FromValue, IntoValue, Mask, SampleShape, Sequence, Shapes, Value};
 pub use visit::{Visitor, VisitorMut};
+
+// What the derive macros name.
+pub use kiln_autograd::Var;
+pub use kiln_tensor::Result;
+pub use serde_json::Value as Json;
 
 /// The derive macro's README, whose example stands on this crate.
 #[cfg(doctest)]

@@ -48,9 +48,41 @@ pub trait Module {
         self.parameters().iter().map(|(_, parameter)| parameter.value().elements()).sum()
     }
 
-    /// Freezes all parameters (`false`), or lets them learn again.
+    /// Freezes all parameters and buffers (`false`), or lets training change them again.
     fn set_trainable(&mut self, trainable: bool) {
-        self.parameters_mut().into_iter().for_each(|(_, parameter)| parameter.set_trainable(trainable));
+        let all = collect_mut(|visitor| self.visit_mut(visitor));
+        all.parameters.into_iter().for_each(|(_, parameter)| parameter.set_trainable(trainable));
+        all.buffers.into_iter().for_each(|(_, buffer)| buffer.set_trainable(trainable));
+    }
+
+    /// Freezes the parameters whose paths match: `model.freeze("features.*")?`. They get no gradient, so optimizers leave them
+    /// alone, and a batch normalization of frozen parameters keeps its running averages. Gives how many were frozen.
+    ///
+    /// ```
+    /// use kiln_nn::{Dense, Module, Sequential};
+    /// # fn main() -> kiln_tensor::Result<()> {
+    /// let mut model = Sequential::new()
+    ///     .push_named("features", Dense::new(8))
+    ///     .push_named("head", Dense::new(2))
+    ///     .build([4], &kiln_tensor::Device::cpu(), 1)?;
+    /// assert_eq!(model.freeze("features.*")?, 2);
+    /// assert!(model.freeze("feature.*").is_err()); // matches nothing
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A pattern that matches no path.
+    fn freeze(&mut self, pattern: &str) -> Result<usize> {
+        state::set_trainable(collect_mut(|visitor| self.visit_mut(visitor)), "freeze", pattern, false)
+    }
+
+    /// Lets the parameters learn again whose paths match. Gives how many.
+    ///
+    /// # Errors
+    /// A pattern that matches no path.
+    fn unfreeze(&mut self, pattern: &str) -> Result<usize> {
+        state::set_trainable(collect_mut(|visitor| self.visit_mut(visitor)), "unfreeze", pattern, true)
     }
 
     /// The values of all parameters and buffers by path. Cheap: the tensors are shared, and they never change: a parameter whose

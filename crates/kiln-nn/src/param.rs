@@ -45,7 +45,15 @@ impl Param {
     /// constant otherwise.
     #[inline]
     pub fn var(&self, ctx: &Ctx) -> Var {
-        if self.trainable && ctx.records() { self.leaf.var(&self.value) } else { Var::constant(self.value.clone()) }
+        let mode = ctx.mode();
+        let var = match self.trainable && mode.recording {
+            true => self.leaf.var(&self.value),
+            false => Var::constant(self.value.clone()),
+        };
+        match mode.compute {
+            Some(dtype) if dtype != self.value.dtype() => var.to_dtype(dtype).unwrap_or(var),
+            _ => var,
+        }
     }
 
     /// What its gradients are filed under.
@@ -86,13 +94,14 @@ pub struct BufferId(u64);
 pub struct Buffer {
     value: Tensor,
     id: BufferId,
+    trainable: bool,
 }
 
 impl Buffer {
     /// A buffer with this first value.
     pub fn new(value: Tensor) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Buffer { value, id: BufferId(NEXT.fetch_add(1, Ordering::Relaxed)) }
+        Buffer { value, id: BufferId(NEXT.fetch_add(1, Ordering::Relaxed)), trainable: true }
     }
 
     /// The committed value; [`Ctx::value_of`] also sees what the running step has handed in.
@@ -124,6 +133,17 @@ impl Buffer {
     /// Replaces the value by one that was checked, or is meant to be of another dtype.
     pub(crate) fn replace(&mut self, value: Tensor) {
         self.value = value;
+    }
+
+    /// Whether training is to change it.
+    #[inline]
+    pub fn trainable(&self) -> bool {
+        self.trainable
+    }
+
+    /// Freezes it (`false`), or lets training change it again.
+    pub fn set_trainable(&mut self, trainable: bool) {
+        self.trainable = trainable;
     }
 
     /// Its identity.

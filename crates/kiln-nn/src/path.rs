@@ -25,6 +25,15 @@ impl From<usize> for Segment<'_> {
     }
 }
 
+impl fmt::Display for Segment<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Segment::Name(name) => f.write_str(name),
+            Segment::Index(index) => index.fmt(f),
+        }
+    }
+}
+
 /// A path being walked: segments joined by dots, as in PyTorch's `state_dict`.
 ///
 /// One buffer serves a whole walk, so that entering a layer allocates nothing.

@@ -1,7 +1,7 @@
 //! State dicts: the values of a module by path.
 
 use crate::visit::Collected;
-use crate::{Buffer, Param};
+use crate::{Buffer, Param, PathPattern};
 use kiln_tensor::{Error, ErrorKind, Result, Tensor};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,23 @@ pub(crate) fn state_dict(all: Collected<&Param, &Buffer>) -> StateDict {
     let parameters = all.parameters.into_iter().map(|(path, parameter)| (path, parameter.value().clone()));
     let buffers = all.buffers.into_iter().map(|(path, buffer)| (path, buffer.value().clone()));
     parameters.chain(buffers).collect()
+}
+
+/// Freezes what matches a pattern, or lets it learn again; an error where nothing does.
+pub(crate) fn set_trainable(
+    all: Collected<&mut Param, &mut Buffer>,
+    operation: &'static str,
+    pattern: &str,
+    trainable: bool,
+) -> Result<usize> {
+    let pattern = PathPattern::new(pattern);
+    let buffers = all.buffers.iter().map(|(path, _)| path.as_str());
+    pattern.expect_any(operation, all.parameters.iter().map(|(path, _)| path.as_str()).chain(buffers))?;
+    let parameters = all.parameters.into_iter().filter(|(path, _)| pattern.matches(path));
+    let changed = parameters.map(|(_, parameter)| parameter.set_trainable(trainable)).count();
+    let buffers = all.buffers.into_iter().filter(|(path, _)| pattern.matches(path));
+    buffers.for_each(|(_, buffer)| buffer.set_trainable(trainable));
+    Ok(changed)
 }
 
 /// Replaces every value by what these make of parameters and of buffers, all or none.

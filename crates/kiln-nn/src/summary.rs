@@ -1,6 +1,6 @@
 //! `Sequential::summary`: the model as Keras prints it.
 
-use crate::{Module, Segment, Sequential};
+use crate::{AnyLayer, Module, Part, Sequential, Shapes};
 use kiln_tensor::Shape;
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use std::fmt::Write;
 const RULES: [[char; 4]; 4] = [['┏', '┳', '┓', '━'], ['┡', '╇', '┩', '━'], ['├', '┼', '┤', '─'], ['└', '┴', '┘', '─']];
 
 impl Sequential {
-    /// A table of the layers with their outputs' shapes, numbers of parameters and [FLOPs](crate::Layer::flops) of a
+    /// A table of the layers with their outputs' shapes, numbers of parameters and [FLOPs](crate::Describe::flops) of a
     /// sample, and below it what all of it comes to, as Keras's `model.summary()` prints it.
     ///
     /// ```
@@ -40,56 +40,71 @@ impl Sequential {
     /// # }
     /// ```
     pub fn summary(&self, title: &str) -> String {
-        let titles = ["Layer (type)", "Output Shape", "Param #", "FLOPs"].map(str::to_owned);
-        let mut rows = vec![titles];
-        self.rows("", &mut rows);
-        let mut out = format!("Model: \"{title}\"\n");
-        table(&mut out, &rows);
-        self.totals(&mut out);
-        out
+        summary(self, title)
     }
+}
 
-    /// A row for each layer; those of a Sequential within stand for it.
-    fn rows(&self, path: &str, rows: &mut Vec<[String; 4]>) {
-        for (index, (segment, layer)) in self.named_layers().enumerate() {
-            let place = match segment {
-                Segment::Name(name) => format!("{path}{name}"),
-                Segment::Index(index) => format!("{path}{index}"),
-            };
-            if let Some(inner) = layer.as_sequential().filter(|inner| !inner.is_empty()) {
-                inner.rows(&format!("{place}."), rows);
-                continue;
-            }
-            let output = self.output_shapes().get(index);
-            rows.push([
-                format!("{place} ({})", layer.name()),
-                output.map_or_else(|| "?".to_owned(), batched),
-                grouped(Count::of(layer).all()),
-                output.map_or_else(|| "?".to_owned(), |output| grouped(layer.flops(output))),
-            ]);
+/// The summary of any model of layers.
+pub(crate) fn summary<M: AnyLayer>(model: &M, title: &str) -> String {
+    let mut titles = vec!["Layer (type)", "Output Shape", "Param #", "FLOPs"];
+    let connected = model.parts().iter().any(|part| !part.inputs.is_empty());
+    if connected {
+        titles.push("Connected to");
+    }
+    let titles = titles.into_iter().map(str::to_owned).collect();
+    let (mut rows, mut totals) = (vec![titles], Totals::default());
+    add_rows("", model, connected, &mut rows, &mut totals);
+    let mut out = format!("Model: \"{title}\"\n");
+    table(&mut out, &rows);
+    totals.write(&Count::of(model), &mut out);
+    out
+}
+
+/// A row for each layer; those of a model within stand for it.
+fn add_rows(path: &str, model: &dyn AnyLayer, connected: bool, rows: &mut Vec<Vec<String>>, totals: &mut Totals) {
+    for Part { segment, layer, output, inputs } in model.parts() {
+        let place = format!("{path}{segment}");
+        if !layer.parts().is_empty() {
+            add_rows(&format!("{place}."), layer, connected, rows, totals);
+            continue;
         }
+        let flops = output.map(|output| layer.flops(output));
+        if let (Some(output), Some(flops)) = (output, flops) {
+            totals.built = true;
+            totals.elements += output.elements() as u64;
+            totals.flops += flops;
+        }
+        let mut row = vec![
+            format!("{place} ({})", layer.name()),
+            output.map_or_else(|| "?".to_owned(), batched),
+            grouped(Count::of(layer).all()),
+            flops.map_or_else(|| "?".to_owned(), grouped),
+        ];
+        if connected {
+            row.push(inputs.iter().map(|input| format!("{path}{input}")).collect::<Vec<_>>().join(", "));
+        }
+        rows.push(row);
     }
+}
 
-    /// Elements of the outputs of all layers for one sample.
-    fn outputs(&self) -> u64 {
-        let each = self.layers().zip(self.output_shapes()).map(|(layer, output)| match layer.as_sequential() {
-            Some(inner) if !inner.is_empty() => inner.outputs(),
-            _ => output.elements() as u64,
-        });
-        each.sum()
-    }
+/// What the layers of a model come to for one sample.
+#[derive(Default)]
+struct Totals {
+    built: bool,
+    /// Elements of the outputs of all layers.
+    elements: u64,
+    flops: u64,
+}
 
-    fn totals(&self, out: &mut String) {
-        let count = Count::of(self);
+impl Totals {
+    fn write(&self, count: &Count, out: &mut String) {
         let bytes = |bytes: u64| binary(bytes as f64);
         let _ = writeln!(out, " Total params: {} ({})", grouped(count.all()), bytes(count.bytes + count.fixed_bytes));
         let _ = writeln!(out, " Trainable params: {} ({})", grouped(count.learned), bytes(count.bytes));
         let _ = writeln!(out, " Non-trainable params: {} ({})", grouped(count.fixed), bytes(count.fixed_bytes));
-        if !self.output_shapes().is_empty() {
-            let outputs = 4 * self.outputs();
-            let flops = self.layers().zip(self.output_shapes()).map(|(layer, output)| layer.flops(output)).sum();
-            let _ = writeln!(out, " Outputs of all layers: {} a sample", bytes(outputs));
-            let _ = writeln!(out, " FLOPs: {} a sample", grouped(flops));
+        if self.built {
+            let _ = writeln!(out, " Outputs of all layers: {} a sample", bytes(4 * self.elements));
+            let _ = writeln!(out, " FLOPs: {} a sample", grouped(self.flops));
         }
     }
 }
@@ -125,10 +140,16 @@ impl Count {
     }
 }
 
-/// `(None, 28, 28)`: the batch's axis is of no size yet.
-fn batched(shape: &Shape) -> String {
-    let axes: Vec<String> = std::iter::once("None".to_owned()).chain(shape.iter().map(usize::to_string)).collect();
-    format!("({})", axes.join(", "))
+/// `(None, 28, 28)`: the batch's axis is of no size yet. Of several values one after the other.
+fn batched(shapes: &Shapes) -> String {
+    let one = |shape: &Shape| {
+        let axes: Vec<String> = std::iter::once("None".to_owned()).chain(shape.iter().map(usize::to_string)).collect();
+        format!("({})", axes.join(", "))
+    };
+    match shapes {
+        Shapes::One(shape) => one(shape),
+        Shapes::Many(shapes) => shapes.iter().map(batched).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// 101770 as `101,770`.
@@ -156,22 +177,28 @@ fn binary(bytes: f64) -> String {
     format!("{size:.2} TB")
 }
 
-/// The first row holds the titles; the last two columns are numbers.
-fn table(out: &mut String, rows: &[[String; 4]]) {
-    let widths: [usize; 4] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+/// The first row holds the titles; the third and the fourth column are numbers.
+fn table(out: &mut String, rows: &[Vec<String>]) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     let rule = |out: &mut String, [left, middle, right, line]: [char; 4]| {
-        let lines = widths.map(|width| String::from(line).repeat(width + 2));
+        let lines: Vec<String> = widths.iter().map(|width| String::from(line).repeat(width + 2)).collect();
         let _ = writeln!(out, "{left}{}{right}", lines.join(&middle.to_string()));
     };
     rule(out, RULES[0]);
-    for (index, [layer, shape, parameters, flops]) in rows.iter().enumerate() {
+    for (index, row) in rows.iter().enumerate() {
         if index > 0 {
             rule(out, RULES[index.min(2)]);
         }
         let bar = if index == 0 { '┃' } else { '│' };
-        let [a, b, c, d] = widths;
-        let _ = writeln!(out, "{bar} {layer:<a$} {bar} {shape:<b$} {bar} {parameters:>c$} {bar} {flops:>d$} {bar}");
+        for (column, (text, &width)) in row.iter().zip(&widths).enumerate() {
+            let _ = match column {
+                2 | 3 => write!(out, "{bar} {text:>width$} "),
+                _ => write!(out, "{bar} {text:<width$} "),
+            };
+        }
+        let _ = writeln!(out, "{bar}");
     }
     rule(out, RULES[3]);
 }

@@ -17,6 +17,7 @@ mod machine;
 mod shape;
 mod storage;
 mod tensor;
+mod tensors;
 mod traced;
 mod window;
 
@@ -39,5 +40,6 @@ pub use tensor::{
     NormalizeGradients, RecurrentGradients, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor, UpdatePart,
     UpdateSlot, UpdateTensors, axis_index,
 };
+pub use tensors::Tensors;
 pub use traced::{Tape, Traced, Value};
 pub use window::{ConvOptions, Convolution, MAX_SPATIAL, Padding, PerAxis, PoolOptions, Window};

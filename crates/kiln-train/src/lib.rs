@@ -2,6 +2,7 @@
 
 mod callback;
 pub mod callbacks;
+mod criterion;
 mod fit;
 mod history;
 mod measure;
@@ -15,10 +16,11 @@ mod trainer;
 
 pub use callback::Callback;
 pub use callbacks::*;
+pub use criterion::{Criterion, Losses, OutputLoss};
 pub use history::{EpochRecord, Evaluation, History};
 pub(crate) use measure::measure;
 pub use metrics::{Accuracy, AccuracyAlong, Count, Measured, Metric};
-pub use objective::{Objective, Outcome, Supervised};
+pub use objective::{Objective, Outcome, Prediction, Supervised};
 pub use options::{EvaluateOptions, FitOptions};
 pub use run::{Progress, Run};
 pub use state::TrainState;

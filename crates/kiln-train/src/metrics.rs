@@ -3,6 +3,7 @@
 use kiln_nn::ClassAxis;
 use kiln_nn::losses::{aligned, expect_own_targets};
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
+use std::borrow::Cow;
 
 /// A number per target that is averaged over an epoch.
 ///
@@ -27,6 +28,19 @@ use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 pub trait Metric: Send + Sync {
     /// The name in histories and logs.
     fn name(&self) -> &'static str;
+
+    /// The output that it measures, by its name; without one the model's first.
+    fn output(&self) -> Option<&str> {
+        None
+    }
+
+    /// What histories and logs call it: its name, and of a named output that before it, `digit_accuracy`.
+    fn label(&self) -> Cow<'static, str> {
+        match self.output() {
+            None => Cow::Borrowed(self.name()),
+            Some(output) => Cow::Owned(format!("{output}_{}", self.name())),
+        }
+    }
 
     /// The value of each target: (n,) of one a sample, (n, T) of one a step, or with more axes.
     ///
@@ -55,6 +69,27 @@ pub trait Metric: Send + Sync {
         let zero = Tensor::zeros((), each.dtype(), each.device())?;
         let counted = Tensor::select(&mask.reshape(Shape::new(&dims)?)?, &each, &zero)?;
         Ok(Measured { sum: summed(&counted)?, count: Count::of(mask)?.times(per_step)? })
+    }
+}
+
+/// A metric of one output of several.
+pub(crate) struct OfOutput<M> {
+    pub(crate) output: String,
+    pub(crate) metric: M,
+}
+
+impl<M: Metric> Metric for OfOutput<M> {
+    fn name(&self) -> &'static str {
+        self.metric.name()
+    }
+    fn output(&self) -> Option<&str> {
+        Some(&self.output)
+    }
+    fn each(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        self.metric.each(predictions, targets)
+    }
+    fn measure(&self, predictions: &Tensor, targets: &Tensor, mask: Option<&Tensor>) -> Result<Measured> {
+        self.metric.measure(predictions, targets, mask)
     }
 }
 

@@ -1,31 +1,29 @@
 //! Outputs of many samples, batch by batch.
 
-use kiln_tensor::{Error, Result, Shape, Tensor};
+use kiln_tensor::{Error, Result, Shape, Tensor, Tensors};
 
 /// The outputs of samples (n, …), of so many at a time.
-pub(crate) fn in_batches(inputs: &Tensor, size: usize, of: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+pub(crate) fn in_batches(inputs: &Tensors, size: usize, of: impl Fn(&Tensors) -> Result<Tensors>) -> Result<Tensors> {
     let samples = inputs.dims().first().copied().unwrap_or(0);
     if samples <= size {
         return of(inputs);
     }
-    let mut all: Option<Tensor> = None;
+    let mut all: Vec<Tensor> = Vec::new();
     for first in (0..samples).step_by(size) {
         let range = first..(first + size).min(samples);
-        let part = of(&inputs.slice(0, range.clone())?)?;
-        let (Some(&rows), sample) = (part.dims().first(), part.dims().get(1..).unwrap_or_default()) else {
-            return Err(not_of_samples(part.shape(), range.len()));
-        };
-        if rows != range.len() {
-            return Err(not_of_samples(part.shape(), range.len()));
+        let parts = of(&inputs.try_map(|input| input.slice(0, range.clone()))?)?;
+        for (at, part) in parts.iter().enumerate() {
+            if part.dims().first() != Some(&range.len()) {
+                return Err(not_of_samples(part.shape(), range.len()));
+            }
+            if all.len() == at {
+                let shape = [&[samples], &part.dims()[1..]].concat();
+                all.push(Tensor::zeros(shape, part.dtype(), part.device())?);
+            }
+            all[at].slice_assign(0, range.clone(), part)?;
         }
-        let shape = [&[samples], sample].concat();
-        let all = match &mut all {
-            Some(all) => all,
-            none => none.insert(Tensor::zeros(shape, part.dtype(), part.device())?),
-        };
-        all.slice_assign(0, range, &part)?;
     }
-    all.ok_or_else(|| Error::value("predict", "no samples"))
+    Tensors::of(all).ok_or_else(|| Error::value("predict", "no samples"))
 }
 
 #[cold]

@@ -1,14 +1,16 @@
 //! The trainer: a model with what trains it.
 
 use crate::fit::{Lent, fit};
+use crate::metrics::OfOutput;
 use crate::options::BATCH;
 use crate::predict::in_batches;
-use crate::{EvaluateOptions, Evaluation, FitOptions, History, Metric, Objective, Supervised, TrainState, measure};
-use kiln_autograd::Var;
+use crate::{
+    Criterion, EvaluateOptions, Evaluation, FitOptions, History, Metric, Objective, Supervised, TrainState, measure,
+};
 use kiln_datasets::Dataset;
-use kiln_nn::{Ctx, Layer, Loss, StateDict, Stateful};
+use kiln_nn::{AnyLayer, Ctx, Layer, StateDict, Stateful};
 use kiln_optim::Optimizer;
-use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{Device, Error, ErrorKind, Result, Tensors};
 
 /// An objective with the optimizer that trains it and the metrics that are reported.
 ///
@@ -26,8 +28,9 @@ pub struct Trainer<O, P> {
     batch_size: usize,
 }
 
-/// A model ready to be trained, in Keras's words: an optimizer and the loss of the model's output against the targets.
-pub fn compile<M: Layer, L: Loss, P: Optimizer>(model: M, optimizer: P, loss: L) -> Trainer<Supervised<M, L>, P> {
+/// A model ready to be trained, in Keras's words: an optimizer and the loss of the model's output against the targets; of a model
+/// with several outputs, [`Losses`](crate::Losses).
+pub fn compile<M: Layer, L: Criterion, P: Optimizer>(model: M, optimizer: P, loss: L) -> Trainer<Supervised<M, L>, P> {
     Trainer::new(Supervised { model, loss }, optimizer)
 }
 
@@ -42,6 +45,12 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
     pub fn metric(mut self, metric: impl Metric + 'static) -> Self {
         self.metrics.push(Box::new(metric));
         self
+    }
+
+    /// Reports a metric of one of several outputs, as `digit_accuracy`.
+    #[must_use]
+    pub fn metric_of(self, output: impl Into<String>, metric: impl Metric + 'static) -> Self {
+        self.metric(OfOutput { output: output.into(), metric })
     }
 
     /// Steps taken so far.
@@ -89,16 +98,16 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
     }
 }
 
-impl<M: Layer, L: Loss, P: Optimizer> Trainer<Supervised<M, L>, P> {
-    /// The model's output for samples (n, …), with the layers in evaluation mode, on the model's device. It is computed in
-    /// batches as large as those of the last [`Trainer::fit`] (32 before the first): beside the output, it needs the memory of
-    /// one batch.
+impl<M: Layer, L: Criterion, P: Optimizer> Trainer<Supervised<M, L>, P> {
+    /// The model's output for samples (n, …), with the layers in evaluation mode, on the model's device; of a model with several
+    /// outputs all of them, and several inputs are a tuple. It is computed in batches as large as those of the last
+    /// [`Trainer::fit`] (32 before the first): beside the output, it needs the memory of one batch.
     ///
     /// A stateful layer goes on from one batch to the next; [`Trainer::predict_with`] makes all samples one batch.
     ///
     /// # Errors
     /// Inputs that do not fit the model.
-    pub fn predict(&self, inputs: &Tensor) -> Result<Tensor> {
+    pub fn predict(&self, inputs: impl Into<Tensors>) -> Result<Tensors> {
         self.predict_with(inputs, EvaluateOptions::new())
     }
 
@@ -106,11 +115,17 @@ impl<M: Layer, L: Loss, P: Optimizer> Trainer<Supervised<M, L>, P> {
     ///
     /// # Errors
     /// As [`Trainer::predict`], and batches of 0.
-    pub fn predict_with(&self, inputs: &Tensor, options: EvaluateOptions) -> Result<Tensor> {
+    pub fn predict_with(&self, inputs: impl Into<Tensors>, options: EvaluateOptions) -> Result<Tensors> {
         let batch_size = options.resolve("predict", self.batch_size)?;
         let (model, device) = (&self.objective.model, self.device());
-        let batch = |part: &Tensor| Ok(Ctx::eval().run(model, &Var::constant(part.to_device(&device)?))?.into_tensor());
-        device.session(|| in_batches(inputs, batch_size, batch))
+        let batch = |part: &Tensors| {
+            let inputs = part.try_map(|input| input.to_device(&device))?;
+            let outputs = Ctx::eval().run::<dyn AnyLayer>(model, inputs)?.into_parts();
+            let outputs =
+                outputs.into_iter().map(|output| Ok(output.var()?.into_tensor())).collect::<Result<Vec<_>>>()?;
+            Tensors::of(outputs).ok_or_else(|| Error::value("predict", "the model has no output"))
+        };
+        device.session(|| in_batches(&inputs.into(), batch_size, batch))
     }
 
     /// The model alone.

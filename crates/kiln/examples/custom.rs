@@ -12,7 +12,7 @@ use plot::{BLUE, GRAY, GREEN, ORANGE, Panel};
 use std::path::Path;
 
 /// y = x + W₂ · tanh(W₁ · x): a step beside the identity, as in a residual network.
-#[derive(Module)]
+#[derive(Module, Describe)]
 struct Residual {
     inner: Linear,
     outer: Linear,
@@ -25,14 +25,17 @@ impl Residual {
 }
 
 impl Layer for Residual {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let step = ctx.layer("inner", &self.inner, x)?.tanh()?;
-        ctx.layer("outer", &self.outer, &step)?.add(x)
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+        let step = ctx.layer("inner", &self.inner, &x)?.tanh()?;
+        ctx.layer("outer", &self.outer, step)?.add(&x)
     }
 }
 
 /// A model is a struct too: its parameters are `lift.weight`, `blocks.0.inner.weight`, …
-#[derive(Module)]
+#[derive(Module, Describe)]
 struct Model {
     lift: Linear,
     blocks: Vec<Residual>,
@@ -51,12 +54,15 @@ impl Model {
 }
 
 impl Layer for Model {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let mut x = ctx.layer("lift", &self.lift, x)?;
         for (index, block) in self.blocks.iter().enumerate() {
-            x = ctx.scope("blocks", || ctx.layer(index, block, &x))?;
+            x = ctx.scope("blocks", || ctx.layer(index, block, x))?;
         }
-        ctx.layer("head", &self.head, &x)
+        ctx.layer("head", &self.head, x)
     }
 }
 
@@ -90,7 +96,7 @@ fn train(loss_fn: &dyn Loss, data: &TensorDataset, epochs: u64) -> Result<Model>
             for batch in batches {
                 let batch = batch?;
                 let ctx = Ctx::train(1, step);
-                let predictions = ctx.run(&model, &Var::from(batch.inputs))?;
+                let predictions = ctx.run(&model, &*batch.inputs)?;
                 let gradients = loss_fn.forward(&predictions, &batch.targets)?.backward()?;
                 optimizer.step(&mut model, &gradients)?;
                 ctx.commit(&mut model)?;
@@ -122,7 +128,7 @@ fn points(n: usize) -> Result<(Tensor, Tensor)> {
 fn curve(model: &Model) -> Result<Vec<(f64, f64)>> {
     let x: Vec<f32> = (0..=120).map(|i| i as f32 / 20.0 - 3.0).collect();
     let inputs = Var::from(Tensor::from_slice(&x, [x.len(), 1], &Device::cpu())?);
-    let y = model.forward(&inputs, &Ctx::eval())?.tensor().to_f64_vec()?;
+    let y = model.forward(inputs, &Ctx::eval())?.tensor().to_f64_vec()?;
     Ok(x.into_iter().map(f64::from).zip(y).collect())
 }
 

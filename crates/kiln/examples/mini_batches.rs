@@ -38,7 +38,7 @@ fn train(model: &mut Sequential, train_dataset: &dyn Dataset, num_epochs: u64) -
                     let labels = labels.one_hot(10)?;
 
                     let tape = Ctx::train(SEED, step);
-                    let logits = model.forward(&Var::from(images), &tape)?;
+                    let logits = model.forward(images, &tape)?;
                     let loss = loss_fn.forward(&logits, &labels)?;
                     total_loss += loss.item()?;
 
@@ -62,7 +62,7 @@ fn accuracy(model: &Sequential, dataset: &dyn Dataset) -> Result<f64> {
     Loader::new(dataset).batch_size(512).epoch(0, |batches| {
         for batch in batches {
             let batch = batch?;
-            let logits = model.forward(&Var::from(batch.inputs), &Ctx::eval())?;
+            let logits = model.forward(batch.inputs, &Ctx::eval())?;
             right += Accuracy.measure(logits.tensor(), &batch.targets, None)?.sum.item()?;
         }
         Ok(())

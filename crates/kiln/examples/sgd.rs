@@ -27,7 +27,7 @@ fn train(inputs: &Tensor, labels: &Tensor, num_epochs: u64) -> Result<(Sequentia
     for epoch in 0..num_epochs {
         // What is computed under a training context is recorded: the tape.
         let tape = Ctx::train(1, epoch);
-        let predictions = model.forward(&Var::from(inputs), &tape)?;
+        let predictions = model.forward(inputs, &tape)?;
         let loss = loss_fn.forward(&predictions, labels)?;
         losses.push(loss.item()?);
 

@@ -9,23 +9,16 @@ pub use kiln_datasets::{
     Kmnist, Loader, Mnist, Subset, TensorDataset,
 };
 pub use kiln_math::{Purpose, RandomStream};
+pub use kiln_nn::layers::*;
+pub use kiln_nn::losses::all::*;
 pub use kiln_nn::{
-    Activation, AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d,
-    AvgPool3d, BatchNorm1d, BatchNorm2d, BatchNorm3d, BinaryCrossentropy, Buffer, CategoricalCrossentropy, Concat,
-    Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, Ctx, Dense, DepthwiseConv1d, DepthwiseConv2d, Dropout,
-    Dropout1d, Dropout2d, Fans, Flatten, GlobalAvgPool, GlobalMaxPool, GroupNorm, Init, Initializer, InstanceNorm, L1,
-    L1L2, L2, Layer, LayerNorm, Linear, LocalResponseNorm, Loss, LpPool1d, LpPool2d, MaxPool1d, MaxPool2d, MaxPool3d,
-    MeanAbsoluteError, MeanSquaredError, Module, Param, Reshape, Residual, RmsNorm, SeparableConv1d, SeparableConv2d,
-    Sequential, SparseCategoricalCrossentropy, Upsample1d, Upsample2d, ZeroPad1d, ZeroPad2d,
-};
-pub use kiln_nn::{
-    Embedding, Gru, GruCell, Lstm, LstmCell, Masking, Merge, PeepholeLstm, RecurrentState, SequenceInputs, SimpleRnn,
-    SimpleRnnCell, TimeDistributed,
+    Activation, AnyLayer, Buffer, Ctx, Describe, Fans, FromValue, Graph, Init, Initializer, IntoValue, KeptOutputs, L1,
+    L1L2, L2, Layer, Loss, MaskRule, Module, Param, Sequence, Shapes, Value,
 };
 pub use kiln_optim::prelude::*;
 pub use kiln_tensor::{DType, Device, Padding, Shape, Tensor};
 pub use kiln_train::callbacks::*;
 pub use kiln_train::{
-    Accuracy, Callback, EpochRecord, EvaluateOptions, FitOptions, History, Metric, Objective, Outcome, Progress, Run,
-    TrainState, Trainer, compile,
+    Accuracy, Callback, EpochRecord, EvaluateOptions, FitOptions, History, Losses, Metric, Objective, Outcome,
+    Progress, Run, TrainState, Trainer, compile,
 };

@@ -1,13 +1,12 @@
 //! Batch normalization.
 
-use super::scale_shift::{ScaleShift, already_built};
+use super::scale_shift::{ScaleShift, already_built, norm_settings};
 use super::spatial::by_axes;
 use super::weights::unbuilt;
-use crate::{Activation, Buffer, Ctx, Init, Layer, Module, Param};
+use crate::{Activation, Buffer, Ctx, Describe, Init, Layer, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// activation((x − mean) / √(variance + ε) · weight + bias), by channel of x (N, C, D…) (Ioffe and Szegedy 2015). In training
 /// mean and variance are those of the batch; in evaluation, running averages of them. [`BatchNorm1d`], [`BatchNorm2d`] and
@@ -28,7 +27,8 @@ use serde_json::Value;
 ///     .push(Conv2d::new(64, 3).use_bias(false))
 ///     .push(BatchNorm2d::new().activation(Activation::Relu));
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct BatchNorm<const N: usize> {
     #[module(flatten)]
     #[serde(skip)]
@@ -91,25 +91,13 @@ impl<const N: usize> BatchNorm<N> {
         self
     }
 
-    /// ε, added to the variance.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
+    norm_settings!(epsilon of "variance", factors of "(C,)");
 
     /// The weight of the batch in the running averages, from 0 to 1, as PyTorch counts it: what Keras calls momentum is 1
     /// less this.
     #[must_use]
     pub fn momentum(mut self, momentum: f64) -> Self {
         self.momentum = momentum;
-        self
-    }
-
-    /// Whether there are a weight and a bias; there are by default.
-    #[must_use]
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
         self
     }
 
@@ -126,16 +114,6 @@ impl<const N: usize> BatchNorm<N> {
     pub fn activation(mut self, activation: Activation) -> Self {
         self.activation = activation;
         self
-    }
-
-    /// The weight (C,), once built, where there is one.
-    pub fn weight(&self) -> Option<&Param> {
-        self.factors.weight.as_ref()
-    }
-
-    /// The bias (C,), once built, where there is one.
-    pub fn bias(&self) -> Option<&Param> {
-        self.factors.bias.as_ref()
     }
 
     /// Running mean and variance (C,), once built.
@@ -171,7 +149,10 @@ impl<const N: usize> BatchNorm<N> {
 
     /// Whether the batch's own moments count.
     fn learns(&self, ctx: &Ctx) -> bool {
-        ctx.is_training() && !self.frozen && self.weight().is_none_or(Param::trainable)
+        ctx.is_training()
+            && !self.frozen
+            && self.weight().is_none_or(Param::trainable)
+            && self.running_mean.as_ref().is_none_or(Buffer::trainable)
     }
 
     /// Hands in the moments of a batch x, for the running averages.
@@ -204,7 +185,10 @@ fn expect<const N: usize>(operation: &'static str, sample: &[usize], channels: O
 }
 
 impl<const N: usize> Layer for BatchNorm<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let Some(running) = self.running() else {
             let with = by_axes::<N>(["BatchNorm1d::with_input", "BatchNorm2d::with_input", "BatchNorm3d::with_input"]);
             return Err(unbuilt(with));
@@ -225,7 +209,7 @@ impl<const N: usize> Layer for BatchNorm<N> {
                 ));
             }
             let (y, moments) = x.batch_norm(weight, bias, self.epsilon, activation)?;
-            self.track(x, &moments, running, ctx)?;
+            self.track(&x, &moments, running, ctx)?;
             y
         } else {
             let moments = Tensor::stack(&[&ctx.value_of(running.0)?, &ctx.value_of(running.1)?], 0)?;
@@ -238,17 +222,5 @@ impl<const N: usize> Layer for BatchNorm<N> {
         expect::<N>("build", input, None)?;
         self.make(input, init)?;
         Ok(*input)
-    }
-
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["BatchNorm1d", "BatchNorm2d", "BatchNorm3d"])
-    }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }

@@ -1,10 +1,10 @@
 //! Branches side by side.
 
 use super::list::Layers;
-use crate::{Ctx, Init, Layer, Module, architecture};
+use crate::{AnyLayer, Ctx, Describe, Init, Layer, MaskRule, Module, Shapes, Value, architecture};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value as Json};
 use std::fmt;
 
 /// Several layers of the same x (N, C, …), their outputs one after the other along the channels: Inception's and DenseNet's
@@ -19,7 +19,7 @@ use std::fmt;
 ///     .branch(Conv2d::new(8, 3).padding(Padding::Same))
 ///     .branch_named("pool", MaxPool2d::new(3).stride(1).padding(1));
 /// let model = Sequential::new().push(block).build([4, 6, 6], &Device::cpu(), 1)?;
-/// assert_eq!(model.output_shapes()[0].dims(), [4 + 8 + 4, 6, 6]);
+/// assert_eq!(model.output_shapes()[0], [4 + 8 + 4, 6, 6]);
 /// # Ok(())
 /// # }
 /// ```
@@ -29,7 +29,7 @@ pub struct Concat {
     branches: Layers,
     /// The shapes that the branches give for a sample, once built.
     #[module(skip)]
-    outputs: Vec<Shape>,
+    outputs: Vec<Shapes>,
 }
 
 impl Concat {
@@ -40,14 +40,14 @@ impl Concat {
 
     /// The same with one branch more.
     #[must_use]
-    pub fn branch(mut self, layer: impl Layer + 'static) -> Self {
+    pub fn branch(mut self, layer: impl AnyLayer + 'static) -> Self {
         self.branches.add(None, Box::new(layer));
         self
     }
 
     /// The same with one branch more, which paths call by this name.
     #[must_use]
-    pub fn branch_named(mut self, name: impl Into<String>, layer: impl Layer + 'static) -> Self {
+    pub fn branch_named(mut self, name: impl Into<String>, layer: impl AnyLayer + 'static) -> Self {
         self.branches.add(Some(name.into()), Box::new(layer));
         self
     }
@@ -65,46 +65,61 @@ impl fmt::Debug for Concat {
 }
 
 impl Layer for Concat {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let mask = ctx.mask();
-        let branches = self.branches.iter().map(|(segment, layer)| {
-            ctx.set_mask(mask.clone());
-            ctx.layer(segment, layer, x)
-        });
+    type Input = Value;
+    type Output = Var;
+
+    /// Every branch is given the input with its mask; axis 1 of the output has no steps that a mask speaks of.
+    fn forward(&self, x: Value, ctx: &Ctx) -> Result<Var> {
+        let branches = self.branches.iter().map(|(segment, layer)| ctx.layer(segment, layer, x.clone())?.var());
         let outputs = branches.collect::<Result<Vec<Var>>>()?;
-        // Axis 1 is put together: it has no steps that a mask speaks of.
-        ctx.set_mask(None);
         Var::concat(&outputs.iter().collect::<Vec<_>>(), 1)
     }
 
-    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
-        self.branches.check_names()?;
-        let branches = self.branches.iter_mut().map(|(segment, layer)| init.layer(segment, layer, input));
-        let outputs = branches.collect::<Result<Vec<Shape>>>()?;
-        let Some(first) = outputs.first() else {
-            return Err(Error::value("build", "no branches: there must be 1 or more"));
-        };
-        if let Some(other) = outputs.iter().find(|output| output.get(1..) != first.get(1..) || output.is_empty()) {
-            let message = format!(
-                "branches give {first} and {other}: all but the channels must be the same; change strides or padding"
-            );
-            return Err(Error::shape("build", message));
-        }
-        let mut dims = first.to_vec();
-        dims[0] = outputs.iter().map(|output| output[0]).sum();
-        self.outputs = outputs;
-        Shape::new(&dims)
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
     }
 
+    fn build(&mut self, input: &Shapes, init: &mut Init) -> Result<Shape> {
+        self.branches.check_names()?;
+        let branches = self.branches.iter_mut().map(|(segment, layer)| init.layer(segment, layer, input));
+        self.outputs = branches.collect::<Result<Vec<Shapes>>>()?;
+        let outputs = self.outputs.iter().map(|output| output.one().copied()).collect::<Result<Vec<Shape>>>()?;
+        side_by_side("build", &outputs, 0)
+    }
+
+    fn reset_states(&self) {
+        self.branches.iter().for_each(|(_, layer)| layer.forget());
+    }
+}
+
+/// The shape of samples side by side along an axis.
+pub(super) fn side_by_side(operation: &'static str, samples: &[Shape], axis: usize) -> Result<Shape> {
+    let Some(first) = samples.first() else {
+        return Err(Error::value(operation, "no branches: there must be 1 or more"));
+    };
+    let fits = |other: &&Shape| {
+        let alike = |(at, (a, b)): (usize, (&usize, &usize))| at == axis || a == b;
+        axis < first.rank() && other.rank() == first.rank() && other.iter().zip(first.iter()).enumerate().all(alike)
+    };
+    if let Some(other) = samples.iter().find(|other| !fits(other)) {
+        let message = format!(
+            "branches give {first} and {other}: all but the channels must be the same; change strides or padding"
+        );
+        return Err(Error::shape(operation, message));
+    }
+    let mut dims = first.to_vec();
+    dims[axis] = samples.iter().map(|sample| sample[axis]).sum();
+    Shape::new(&dims)
+}
+
+impl Describe for Concat {
     fn spatial_axes(&self) -> Option<usize> {
         self.branches.iter().find_map(|(_, layer)| layer.spatial_axes())
     }
-
-    fn config(&self) -> Option<Value> {
-        Some(Value::Object(Map::from_iter([("branches".to_owned(), architecture::list(&self.branches))])))
+    fn config(&self) -> Option<Json> {
+        Some(Json::Object(Map::from_iter([("branches".to_owned(), architecture::list(&self.branches))])))
     }
-
-    fn flops(&self, _: &Shape) -> u64 {
+    fn flops(&self, _: &Shapes) -> u64 {
         self.branches.iter().zip(&self.outputs).map(|((_, layer), output)| layer.flops(output)).sum()
     }
 }

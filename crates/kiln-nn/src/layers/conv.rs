@@ -1,12 +1,11 @@
 //! Convolutions.
 
-use super::spatial::{batch_of_one, by_axes, expect_maps, expect_sample, padding, per_axis, sample_of, sizes};
+use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, padding, per_axis, sample_of, sizes};
 use super::weights::{Weights, weight_settings};
-use crate::{Ctx, Fans, Init, Layer, Module};
+use crate::{Ctx, Describe, Fans, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{ConvOptions, Error, Padding, PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// How a kernel moves; in a description, its fields stand beside the layer's own.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -80,12 +79,13 @@ pub(super) fn one() -> usize {
 ///     .push(MaxPool2d::new(3).stride(2))
 ///     .push(Conv2d::new(32, [1, 3]).use_bias(false))
 ///     .build([3, 224, 224], &Device::cpu(), 1)?;
-/// assert_eq!(model.output_shapes()[0].dims(), [96, 56, 56]);
-/// assert_eq!(model.output_shapes()[2].dims(), [32, 27, 25]);
+/// assert_eq!(model.output_shapes()[0], [96, 56, 56]);
+/// assert_eq!(model.output_shapes()[2], [32, 27, 25]);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct Conv<const N: usize> {
     #[module(flatten)]
     #[serde(flatten)]
@@ -159,8 +159,11 @@ impl<const N: usize> Conv<N> {
 }
 
 impl<const N: usize> Layer for Conv<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_maps::<N>("conv", x.shape(), ctx)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+        expect_batch::<N>("conv", x.shape())?;
         let weight =
             self.weights.built(by_axes::<N>(["Conv1d::with_sizes", "Conv2d::with_sizes", "Conv3d::with_sizes"]))?;
         let (w, bias) = self.weights.vars(weight, ctx);
@@ -171,22 +174,14 @@ impl<const N: usize> Layer for Conv<N> {
         Ok(y)
     }
 
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
+    }
+
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         expect_sample::<N>("build", input)?;
         self.make(input, init)?;
         let weight = self.weights.built("")?.value().shape();
         sample_of(&self.moves.options(self.groups).output_shape(&batch_of_one(input)?, weight)?)
-    }
-
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["Conv1d", "Conv2d", "Conv3d"])
-    }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }

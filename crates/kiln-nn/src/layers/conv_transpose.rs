@@ -1,13 +1,13 @@
 //! Transposed convolutions.
 
 use super::conv::{Moves, move_settings};
-use super::spatial::{batch_of_one, by_axes, expect_maps, expect_sample, per_axis, sample_of, sizes};
+use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, per_axis, sample_of, sizes};
 use super::weights::{Weights, weight_settings};
-use crate::{Ctx, Fans, Init, Layer, Module};
+use crate::{Ctx, Describe, Fans, Init, Layer, MaskRule, Module, Shapes, settings};
 use kiln_autograd::Var;
 use kiln_tensor::{ConvOptions, Error, PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::Value as Json;
 
 /// The gradient of a convolution with respect to its input, used forward, plus b: x (N, C, P…) becomes (N, filters, D…) with
 /// D = (P − 1)·stride − padding + extent + output_padding, or P·stride for `Padding::Same`. W is (C, filters/groups, K…).
@@ -22,7 +22,7 @@ use serde_json::Value;
 /// let model = Sequential::new()
 ///     .push(ConvTranspose2d::new(8, 4).stride(2).padding(Padding::Same).activation(Activation::Relu))
 ///     .build([16, 7, 7], &Device::cpu(), 1)?;
-/// assert_eq!(model.output_shapes()[0].dims(), [8, 14, 14]);
+/// assert_eq!(model.output_shapes()[0], [8, 14, 14]);
 /// # Ok(())
 /// # }
 /// ```
@@ -111,8 +111,11 @@ impl<const N: usize> ConvTranspose<N> {
 }
 
 impl<const N: usize> Layer for ConvTranspose<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_maps::<N>("conv_transpose", x.shape(), ctx)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+        expect_batch::<N>("conv_transpose", x.shape())?;
         let weight =
             self.weights.built(by_axes::<N>(["ConvTranspose1d::with_input", "ConvTranspose2d::with_input", ""]))?;
         let (w, bias) = self.weights.vars(weight, ctx);
@@ -122,30 +125,34 @@ impl<const N: usize> Layer for ConvTranspose<N> {
         Ok(y)
     }
 
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
+    }
+
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         expect_sample::<N>("build", input)?;
         self.make(input, init)?;
         let weight = self.weights.built("")?.value().shape();
         sample_of(&self.options().transposed_shape(&batch_of_one(input)?, weight)?)
     }
+}
 
+impl<const N: usize> Describe for ConvTranspose<N> {
     fn spatial_axes(&self) -> Option<usize> {
         Some(N)
     }
-
     fn name(&self) -> &'static str {
         by_axes::<N>(["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"])
     }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
+    fn config(&self) -> Option<Json> {
+        settings(self)
     }
-
     /// Each weight meets every position of the input, which is the output of the convolution that is transposed.
-    fn flops(&self, output: &Shape) -> u64 {
+    fn flops(&self, output: &Shapes) -> u64 {
         let Some(weight) = self.weight() else { return 0 };
         let weight = weight.value().shape();
-        let input = batch_of_one(output).and_then(|y| self.moves.options(self.groups).output_shape(&y, weight));
+        let input =
+            output.one().and_then(batch_of_one).and_then(|y| self.moves.options(self.groups).output_shape(&y, weight));
         let positions = input.map_or(0, |x| x[2..].iter().product());
         2 * weight.elements() as u64 * positions as u64
     }

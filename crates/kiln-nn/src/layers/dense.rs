@@ -2,11 +2,10 @@
 
 use super::linear::affine;
 use super::weights::{Weights, weight_settings};
-use crate::{Ctx, Fans, Init, Layer, Module};
+use crate::{Ctx, Describe, Fans, Init, Layer, Method, Module, Value};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// y = activation(x · Wᵀ + b), of x (…, in), W (out, in), b (out,).
 ///
@@ -17,7 +16,8 @@ use serde_json::Value;
 /// use kiln_nn::{Activation, Dense, Initializer};
 /// let layer = Dense::new(128).activation(Activation::Relu).kernel_initializer(Initializer::HeNormal);
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings)]
 pub struct Dense {
     #[module(flatten)]
     #[serde(flatten)]
@@ -49,14 +49,35 @@ impl Dense {
     }
 
     weight_settings!("(out, in)", "(out,)");
+
+    /// [`Dense::transposed`] as a method, for [`Graph::call_with`](crate::Graph::call_with): the decoder of an autoencoder whose
+    /// encoder is this layer (tied weights).
+    pub const TRANSPOSED: Method<Dense> =
+        Method::new("transposed", |dense, x, ctx| dense.transposed(&x.var()?, ctx).map(Value::from));
+
+    /// x · W, of x (…, out): (…, in), without bias and activation.
+    ///
+    /// # Errors
+    /// A layer that is not built; x of another size.
+    pub fn transposed(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let weight = self.weights.built("Dense::with_sizes")?;
+        x.matmul(&weight.var(ctx))
+    }
 }
 
 impl Layer for Dense {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let weight = self.weights.built("Dense::with_sizes")?;
-        let y = affine(x, weight, self.weights.bias.as_ref(), self.weights.activation, ctx)?;
+        let y = affine(&x, weight, self.weights.bias.as_ref(), self.weights.activation, ctx)?;
         self.weights.penalize(weight, &y, ctx);
         Ok(y)
+    }
+
+    fn methods() -> Vec<Method<Self>> {
+        vec![Dense::TRANSPOSED]
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
@@ -74,9 +95,5 @@ impl Layer for Dense {
         let mut dims = leading.to_vec();
         dims.push(self.units);
         Shape::new(&dims)
-    }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }

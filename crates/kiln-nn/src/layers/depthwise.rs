@@ -1,13 +1,12 @@
 //! Convolutions of each channel by itself, alone and followed by one across channels.
 
 use super::conv::{Conv, Moves, move_settings};
-use super::spatial::{batch_of_one, by_axes, expect_maps, expect_sample, sample_of, sizes};
+use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, sample_of, sizes};
 use super::weights::{Weights, weight_settings};
-use crate::{Activation, Ctx, Fans, Init, Initializer, L1L2, Layer, Module};
+use crate::{Activation, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Each channel of x (N, C, D…) convolved with `multiplier` kernels of its own: y (N, C·multiplier, P…), by W
 /// (C·multiplier, 1, K…). [`DepthwiseConv1d`] and [`DepthwiseConv2d`] are its names.
@@ -20,12 +19,13 @@ use serde_json::Value;
 /// # fn main() -> Result<(), kiln_tensor::Error> {
 /// let layer = DepthwiseConv2d::new(3).stride(2).padding(Padding::Same);
 /// let model = Sequential::new().push(layer).build([16, 9, 9], &Device::cpu(), 1)?;
-/// assert_eq!(model.output_shapes()[0].dims(), [16, 5, 5]);
+/// assert_eq!(model.output_shapes()[0], [16, 5, 5]);
 /// assert_eq!(model.parameter_count(), 16 * 9 + 16);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct DepthwiseConv<const N: usize> {
     #[module(flatten)]
     #[serde(flatten)]
@@ -84,8 +84,11 @@ impl<const N: usize> DepthwiseConv<N> {
 }
 
 impl<const N: usize> Layer for DepthwiseConv<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_maps::<N>("conv", x.shape(), ctx)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+        expect_batch::<N>("conv", x.shape())?;
         let weight =
             self.weights.built(by_axes::<N>(["DepthwiseConv1d::with_input", "DepthwiseConv2d::with_input", ""]))?;
         let (w, bias) = self.weights.vars(weight, ctx);
@@ -96,22 +99,15 @@ impl<const N: usize> Layer for DepthwiseConv<N> {
         Ok(y)
     }
 
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
+    }
+
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         expect_sample::<N>("build", input)?;
         self.make(input, init)?;
         let weight = self.weights.built("")?.value().shape();
         sample_of(&self.moves.options(input[0]).output_shape(&batch_of_one(input)?, weight)?)
-    }
-
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["DepthwiseConv1d", "DepthwiseConv2d", "DepthwiseConv3d"])
-    }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }
 
@@ -127,12 +123,13 @@ impl<const N: usize> Layer for DepthwiseConv<N> {
 /// # fn main() -> Result<(), kiln_tensor::Error> {
 /// let layer = SeparableConv2d::new(32, 3).activation(Activation::Relu);
 /// let model = Sequential::new().push(layer).build([16, 9, 9], &Device::cpu(), 1)?;
-/// assert_eq!(model.output_shapes()[0].dims(), [32, 7, 7]);
+/// assert_eq!(model.output_shapes()[0], [32, 7, 7]);
 /// assert_eq!(model.parameter_count(), 16 * 9 + 32 * 16 + 32); // a Conv2d has 4,640
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct SeparableConv<const N: usize> {
     depthwise: DepthwiseConv<N>,
     pointwise: Conv<N>,
@@ -222,24 +219,20 @@ impl<const N: usize> SeparableConv<N> {
 }
 
 impl<const N: usize> Layer for SeparableConv<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let y = ctx.layer("depthwise", &self.depthwise, x)?;
         ctx.layer("pointwise", &self.pointwise, &y)
+    }
+
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         let between = init.layer("depthwise", &mut self.depthwise, input)?;
         init.layer("pointwise", &mut self.pointwise, &between)
-    }
-
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["SeparableConv1d", "SeparableConv2d", "SeparableConv3d"])
-    }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }

@@ -1,19 +1,19 @@
 //! Dropout, of elements and of whole channels.
 
-use super::spatial::{by_axes, expect_batch, expect_sample};
-use crate::{Ctx, Init, Layer, Module};
+use super::spatial::{expect_batch, expect_sample};
+use crate::{Ctx, Describe, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_math::Purpose;
 use kiln_tensor::{Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// In training, each element becomes 0 with probability `rate` and the others are divided by 1 − rate, so that the
 /// expected value stays (inverted dropout, as in Keras and PyTorch; Srivastava et al. 2014); at a rate of 1 all become 0.
 /// Otherwise x itself.
 ///
 /// What is dropped is fixed by the run's seed, the step and the layer's place in the model.
-#[derive(Module, Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Copy, Debug, Serialize, Deserialize)]
+#[describe(settings)]
 pub struct Dropout {
     rate: f64,
 }
@@ -33,19 +33,20 @@ fn checked(rate: f64) -> Result<f64> {
 }
 
 impl Layer for Dropout {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let rate = checked(self.rate)?;
         if rate == 0.0 || !ctx.is_training() {
-            return Ok(x.clone());
+            return Ok(x);
         }
         x.dropout(rate, &ctx.stream_tensor(Purpose::Dropout, x.device())?)
     }
+
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         checked(self.rate)?;
         Ok(*input)
-    }
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }
 
@@ -53,7 +54,8 @@ impl Layer for Dropout {
 /// little away (Tompson et al. 2015). [`Dropout1d`] and [`Dropout2d`] are its names.
 ///
 /// PyTorch's `Dropout2d`, Keras's `SpatialDropout2D`.
-#[derive(Module, Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Copy, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial = "Dropout")]
 pub struct ChannelDropout<const N: usize> {
     rate: f64,
 }
@@ -71,29 +73,24 @@ impl<const N: usize> ChannelDropout<N> {
 }
 
 impl<const N: usize> Layer for ChannelDropout<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let rate = checked(self.rate)?;
         expect_batch::<N>("dropout", x.shape())?;
         if rate == 0.0 || !ctx.is_training() {
-            return Ok(x.clone());
+            return Ok(x);
         }
         let mut channels = vec![1; x.shape().rank()];
         channels[..2].copy_from_slice(&x.dims()[..2]);
         let ones = Var::constant(Tensor::ones(channels, x.dtype(), x.device())?);
         x.mul(&ones.dropout(rate, &ctx.stream_tensor(Purpose::Dropout, x.device())?)?)
     }
+
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         checked(self.rate)?;
         expect_sample::<N>("dropout", input)?;
         Ok(*input)
-    }
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["Dropout1d", "Dropout2d", "Dropout3d"])
-    }
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }

@@ -1,10 +1,12 @@
 //! Embedding.
 
-use crate::{Ctx, Fans, Init, Initializer, L1L2, Layer, Module, Param};
+use super::linear::affine;
+use crate::{
+    Activation, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Method, Module, Param, Sequence, Value,
+};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// A vector for each token: (…) of i64 from 0 to `vocabulary` − 1 becomes (…, size).
 ///
@@ -23,7 +25,8 @@ use serde_json::Value;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, elementwise)]
 pub struct Embedding {
     #[serde(skip)]
     weight: Option<Param>,
@@ -87,6 +90,20 @@ impl Embedding {
         self.weight.as_ref()
     }
 
+    /// [`Embedding::logits`] as a method, for [`Graph::call_with`](crate::Graph::call_with).
+    pub const LOGITS: Method<Embedding> =
+        Method::new("logits", |embedding, x, ctx| embedding.logits(&x.var()?, ctx).map(Value::from));
+
+    /// x · Wᵀ, of x (…, size) and the vectors W (vocabulary, size): one number for each token. The output layer of a language
+    /// model whose input is embedded by this layer (tied weights, Press and Wolf 2017).
+    ///
+    /// # Errors
+    /// A layer that is not built; x of another size.
+    pub fn logits(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let weight = self.weight.as_ref().ok_or_else(unbuilt)?;
+        affine(x, weight, None, Activation::Linear, ctx)
+    }
+
     /// An error where a token is outside the vocabulary, as far as the host can see.
     fn check_tokens(&self, tokens: &Tensor) -> Result<()> {
         let Ok(values) = tokens.as_slice::<i64>() else { return Ok(()) };
@@ -112,15 +129,17 @@ impl Embedding {
     }
 }
 
+#[cold]
+fn unbuilt() -> Error {
+    Error::new(ErrorKind::Build, "forward", "this layer has no vectors yet: build the model first")
+}
+
 impl Layer for Embedding {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let Some(weight) = &self.weight else {
-            return Err(Error::new(
-                ErrorKind::Build,
-                "forward",
-                "this layer has no vectors yet: build the model first",
-            ));
-        };
+    type Input = Sequence;
+    type Output = Sequence;
+
+    fn forward(&self, Sequence { values: x, mut mask }: Sequence, ctx: &Ctx) -> Result<Sequence> {
+        let weight = self.weight.as_ref().ok_or_else(unbuilt)?;
         if x.dtype() != DType::I64 {
             return Err(Error::new(
                 ErrorKind::DType,
@@ -144,12 +163,16 @@ impl Layer for Embedding {
                 y = Var::select(&over, &y.detach(), &y)?;
             }
             if self.mask_padding {
-                ctx.set_mask(Some(tokens.ne(&padding)?));
+                mask = Some(tokens.ne(&padding)?.into());
             }
         }
         let mut dims = x.dims().to_vec();
         dims.push(self.size);
-        y.reshape(Shape::new(&dims)?)
+        Ok(Sequence { values: y.reshape(Shape::new(&dims)?)?, mask })
+    }
+
+    fn methods() -> Vec<Method<Self>> {
+        vec![Embedding::LOGITS]
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
@@ -177,14 +200,5 @@ impl Layer for Embedding {
         let mut dims = input.to_vec();
         dims.push(self.size);
         Shape::new(&dims)
-    }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
-    }
-
-    /// Rows are looked up, nothing is multiplied.
-    fn flops(&self, _: &Shape) -> u64 {
-        0
     }
 }

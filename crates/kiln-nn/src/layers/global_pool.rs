@@ -1,18 +1,18 @@
 //! Pooling to a size that does not depend on the input's.
 
-use super::spatial::{by_axes, expect_maps, expect_sample, per_axis, sizes};
-use crate::{Ctx, Init, Layer, Module};
+use super::spatial::{expect_batch, expect_sample, per_axis, sizes};
+use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 macro_rules! global_pools {
     ($($(#[$doc:meta])+ $name:ident, $operation:literal, $method:ident, $keepdim:ident;)+) => {$(
         $(#[$doc])+
         ///
         /// For one to three spatial axes.
-        #[derive(Module, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+        #[derive(Module, Describe, Clone, Copy, Debug, Default, Serialize, Deserialize)]
+        #[describe(settings)]
         pub struct $name {
             #[serde(default)]
             keep_dims: bool,
@@ -33,15 +33,19 @@ macro_rules! global_pools {
         }
 
         impl Layer for $name {
-            fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-                ctx.set_mask(None);
+            type Input = Var;
+            type Output = Var;
+
+            fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
                 if self.keep_dims { x.$keepdim() } else { x.$method() }
             }
+
+            fn mask(&self) -> MaskRule {
+                MaskRule::Drop
+            }
+
             fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
                 global($operation, input, self.keep_dims)
-            }
-            fn config(&self) -> Option<Value> {
-                serde_json::to_value(self).ok()
             }
         }
     )+};
@@ -64,11 +68,12 @@ fn global(operation: &'static str, input: &Shape, keep: bool) -> Result<Shape> {
 }
 
 macro_rules! adaptive_pools {
-    ($($(#[$doc:meta])+ $name:ident, $operation:literal, $method:ident, $names:expr;)+) => {$(
+    ($($(#[$doc:meta])+ $name:ident, $operation:literal, $method:ident;)+) => {$(
         $(#[$doc])+
         ///
         /// Part i of n is from ⌊i·D/n⌋ to ⌈(i + 1)·D/n⌉, as in PyTorch.
-        #[derive(Module, Clone, Debug, Serialize, Deserialize)]
+        #[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+        #[describe(settings, spatial)]
         pub struct $name<const N: usize> {
             #[module(skip)]
             #[serde(with = "per_axis")]
@@ -83,22 +88,21 @@ macro_rules! adaptive_pools {
         }
 
         impl<const N: usize> Layer for $name<N> {
-            fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-                expect_maps::<N>($operation, x.shape(), ctx)?;
+            type Input = Var;
+            type Output = Var;
+
+            fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+                expect_batch::<N>($operation, x.shape())?;
                 x.$method(self.size)
             }
+
+            fn mask(&self) -> MaskRule {
+                MaskRule::Drop
+            }
+
             fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
                 expect_sample::<N>($operation, input)?;
                 Shape::new(&[&input[..1], &sizes::<N>($operation, self.size)?].concat())
-            }
-            fn spatial_axes(&self) -> Option<usize> {
-                Some(N)
-            }
-            fn name(&self) -> &'static str {
-                by_axes::<N>($names)
-            }
-            fn config(&self) -> Option<Value> {
-                serde_json::to_value(self).ok()
             }
         }
     )+};
@@ -106,12 +110,10 @@ macro_rules! adaptive_pools {
 adaptive_pools! {
     /// The means of as many parts of each axis as one asks for, whatever its size: [`AdaptiveAvgPool1d`] and
     /// [`AdaptiveAvgPool2d`] are its names.
-    AdaptiveAvgPool, "adaptive_avg_pool", adaptive_avg_pool,
-        ["AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d"];
+    AdaptiveAvgPool, "adaptive_avg_pool", adaptive_avg_pool;
     /// The largest elements of as many parts of each axis as one asks for, whatever its size: [`AdaptiveMaxPool1d`] and
     /// [`AdaptiveMaxPool2d`] are its names.
-    AdaptiveMaxPool, "adaptive_max_pool", adaptive_max_pool,
-        ["AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d"];
+    AdaptiveMaxPool, "adaptive_max_pool", adaptive_max_pool;
 }
 
 /// Means of sequences (N, C, L).

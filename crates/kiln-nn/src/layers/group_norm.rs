@@ -1,12 +1,11 @@
 //! Normalization of groups of channels of each sample.
 
-use super::scale_shift::ScaleShift;
+use super::scale_shift::{ScaleShift, norm_settings};
 use super::weights::unbuilt;
-use crate::{Ctx, Init, Layer, Module, Param};
+use crate::{Ctx, Describe, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// (x − mean) / √(variance + ε) · weight + bias, with mean and variance of each sample's groups of channels of x (N, C, …)
 /// (Wu and He 2018). It does not depend on the size of the batch.
@@ -20,7 +19,8 @@ use serde_json::Value;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings)]
 pub struct GroupNorm {
     #[module(flatten)]
     #[serde(skip)]
@@ -45,29 +45,7 @@ impl GroupNorm {
         Ok(self)
     }
 
-    /// ε, added to the variance.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Whether there are a weight and a bias; there are by default.
-    #[must_use]
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
-        self
-    }
-
-    /// The weight (C,), once built, where there is one.
-    pub fn weight(&self) -> Option<&Param> {
-        self.factors.weight.as_ref()
-    }
-
-    /// The bias (C,), once built, where there is one.
-    pub fn bias(&self) -> Option<&Param> {
-        self.factors.bias.as_ref()
-    }
+    norm_settings!(epsilon of "variance", factors of "(C,)");
 }
 
 /// The number of channels of a sample.
@@ -79,7 +57,10 @@ fn channels(sample: &Shape) -> Result<usize> {
 }
 
 impl Layer for GroupNorm {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         if self.affine && self.factors.weight.is_none() {
             return Err(unbuilt("GroupNorm::with_input"));
         }
@@ -99,17 +80,14 @@ impl Layer for GroupNorm {
         }
         Ok(*input)
     }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
-    }
 }
 
 /// (x − mean) / √(variance + ε), with mean and variance of each channel of each sample of x (N, C, …) (Ulyanov, Vedaldi and
 /// Lempitsky 2016): [`GroupNorm`] with each channel a group of its own.
 ///
 /// PyTorch's `InstanceNorm2d` and kin: ε = 10⁻⁵, and by default no weight and bias.
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings)]
 pub struct InstanceNorm {
     #[module(flatten)]
     #[serde(skip)]
@@ -139,23 +117,14 @@ impl InstanceNorm {
         Ok(self)
     }
 
-    /// ε, added to the variance.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Whether there are a weight and a bias (C,); by default there are not.
-    #[must_use]
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
-        self
-    }
+    norm_settings!(epsilon of "variance", factors of "(C,)");
 }
 
 impl Layer for InstanceNorm {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         if self.affine && self.factors.weight.is_none() {
             return Err(unbuilt("InstanceNorm::with_input"));
         }
@@ -169,9 +138,5 @@ impl Layer for InstanceNorm {
             self.factors.make(&[channels], true, input, init)?;
         }
         Ok(*input)
-    }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }

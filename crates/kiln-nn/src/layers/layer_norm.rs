@@ -1,12 +1,11 @@
 //! Normalization of each sample's last axes.
 
-use super::scale_shift::ScaleShift;
+use super::scale_shift::{ScaleShift, norm_settings};
 use super::weights::unbuilt;
-use crate::{Ctx, Init, Layer, Module, Param};
+use crate::{Ctx, Describe, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// (x − mean) / √(variance + ε) · weight + bias, with mean and variance of each sample's last axes (Ba, Kiros and Hinton
 /// 2016).
@@ -22,7 +21,8 @@ use serde_json::Value;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, elementwise)]
 pub struct LayerNorm {
     #[module(flatten)]
     #[serde(skip)]
@@ -61,29 +61,7 @@ impl LayerNorm {
         self
     }
 
-    /// ε, added to the variance.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Whether there are a weight and a bias; there are by default.
-    #[must_use]
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
-        self
-    }
-
-    /// The weight, once built, where there is one.
-    pub fn weight(&self) -> Option<&Param> {
-        self.factors.weight.as_ref()
-    }
-
-    /// The bias, once built, where there is one.
-    pub fn bias(&self) -> Option<&Param> {
-        self.factors.bias.as_ref()
-    }
+    norm_settings!(epsilon of "variance", factors of "(the last axes)");
 }
 
 /// The last axes of a sample.
@@ -99,7 +77,10 @@ fn last<'s>(operation: &'static str, sample: &'s Shape, axes: usize) -> Result<&
 }
 
 impl Layer for LayerNorm {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         if self.affine && self.factors.weight.is_none() {
             return Err(unbuilt("LayerNorm::with_input"));
         }
@@ -114,21 +95,14 @@ impl Layer for LayerNorm {
         }
         Ok(*input)
     }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
-    }
-
-    fn flops(&self, _: &Shape) -> u64 {
-        0
-    }
 }
 
 /// x / √(mean of x² + ε) · weight over each sample's last axes (Zhang and Sennrich 2019): [`LayerNorm`] without the mean and
 /// the bias.
 ///
 /// By default of the last axis alone, with Keras's ε = 10⁻⁶. (PyTorch's default is the dtype's own ε, 1.2·10⁻⁷ for f32.)
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, elementwise)]
 pub struct RmsNorm {
     #[module(flatten)]
     #[serde(skip)]
@@ -167,28 +141,14 @@ impl RmsNorm {
         self
     }
 
-    /// ε, added to the mean of the squares.
-    #[must_use]
-    pub fn epsilon(mut self, epsilon: f64) -> Self {
-        self.epsilon = epsilon;
-        self
-    }
-
-    /// Whether there is a weight; there is by default.
-    #[must_use]
-    pub fn affine(mut self, affine: bool) -> Self {
-        self.affine = affine;
-        self
-    }
-
-    /// The weight, once built, where there is one.
-    pub fn weight(&self) -> Option<&Param> {
-        self.factors.weight.as_ref()
-    }
+    norm_settings!(epsilon of "mean of the squares", weight of "(the last axes)");
 }
 
 impl Layer for RmsNorm {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         if self.affine && self.factors.weight.is_none() {
             return Err(unbuilt("RmsNorm::with_input"));
         }
@@ -201,13 +161,5 @@ impl Layer for RmsNorm {
             self.factors.make(last, false, input, init)?;
         }
         Ok(*input)
-    }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
-    }
-
-    fn flops(&self, _: &Shape) -> u64 {
-        0
     }
 }

@@ -1,9 +1,9 @@
 //! PyTorch's fully connected layer, and the product that it shares with `Dense`.
 
-use crate::{Activation, Ctx, Fans, Init, Initializer, Layer, Module, Param};
+use crate::{Activation, Ctx, Describe, Fans, Init, Initializer, Layer, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result};
-use serde_json::{Value, json};
+use serde_json::{Value as Json, json};
 
 /// y = x · Wᵀ + b, of x (…, in), W (out, in), b (out,).
 ///
@@ -54,10 +54,16 @@ impl Linear {
 }
 
 impl Layer for Linear {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        affine(x, &self.weight, self.bias.as_ref(), Activation::Linear, ctx)
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+        affine(&x, &self.weight, self.bias.as_ref(), Activation::Linear, ctx)
     }
-    fn config(&self) -> Option<Value> {
+}
+
+impl Describe for Linear {
+    fn config(&self) -> Option<Json> {
         let [outputs, inputs] = self.weight.value().dims() else { return None };
         Some(json!({ "inputs": inputs, "outputs": outputs, "bias": self.bias.is_some() }))
     }

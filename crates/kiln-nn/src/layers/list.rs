@@ -1,6 +1,6 @@
 //! Layers under names or positions.
 
-use crate::{Layer, Module, Segment, Visitor, VisitorMut};
+use crate::{AnyLayer, Module, Segment, Visitor, VisitorMut};
 use kiln_tensor::{Error, ErrorKind, Result};
 
 /// Layers in order. One without a name is called by its position, as in PyTorch's containers.
@@ -9,11 +9,11 @@ pub(crate) struct Layers(Vec<Entry>);
 
 struct Entry {
     name: Option<String>,
-    layer: Box<dyn Layer>,
+    layer: Box<dyn AnyLayer>,
 }
 
 impl Layers {
-    pub(crate) fn add(&mut self, name: Option<String>, layer: Box<dyn Layer>) {
+    pub(crate) fn add(&mut self, name: Option<String>, layer: Box<dyn AnyLayer>) {
         self.0.push(Entry { name, layer });
     }
 
@@ -21,12 +21,29 @@ impl Layers {
         self.0.len()
     }
 
-    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Segment<'_>, &dyn Layer)> {
+    pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Segment<'_>, &(dyn AnyLayer + 'static))> {
         self.0.iter().enumerate().map(|(index, entry)| (segment(index, &entry.name), &*entry.layer))
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (Segment<'_>, &mut (dyn Layer + 'static))> {
+    pub(crate) fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (Segment<'_>, &mut (dyn AnyLayer + 'static))> {
         self.0.iter_mut().enumerate().map(|(index, Entry { name, layer })| (segment(index, name), &mut **layer))
+    }
+
+    /// The layer at a position.
+    pub(crate) fn at(&self, index: usize) -> (Segment<'_>, &(dyn AnyLayer + 'static)) {
+        let Entry { name, layer } = &self.0[index];
+        (segment(index, name), &**layer)
+    }
+
+    /// As [`Layers::at`], to be changed.
+    pub(crate) fn at_mut(&mut self, index: usize) -> (Segment<'_>, &mut (dyn AnyLayer + 'static)) {
+        let Entry { name, layer } = &mut self.0[index];
+        (segment(index, name), &mut **layer)
+    }
+
+    /// The layers with the names that were given.
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = (Option<String>, Box<dyn AnyLayer>)> {
+        self.0.into_iter().map(|entry| (entry.name, entry.layer))
     }
 
     /// The names that were given.
@@ -36,16 +53,19 @@ impl Layers {
 
     /// Fails where a path would name two layers, or a name would be two steps of a path.
     pub(crate) fn check_names(&self) -> Result<()> {
+        let dotted = self.names().flatten().find(|name| name.is_empty() || name.contains('.'));
+        if let Some(name) = dotted {
+            let message = format!("{name:?} is an invalid name of a layer: it must not be empty or contain a dot");
+            return Err(Error::new(ErrorKind::Value, "build", message));
+        }
+        self.check_unique()
+    }
+
+    /// Fails where a path would name two layers.
+    pub(crate) fn check_unique(&self) -> Result<()> {
         let mut known: Vec<String> = Vec::with_capacity(self.len());
         for (segment, _) in self.iter() {
-            let name = match segment {
-                Segment::Name(name) => name.to_owned(),
-                Segment::Index(index) => index.to_string(),
-            };
-            if name.is_empty() || name.contains('.') {
-                let message = format!("{name:?} is an invalid name of a layer: it must not be empty or contain a dot");
-                return Err(Error::new(ErrorKind::Value, "build", message));
-            }
+            let name = segment.to_string();
             if known.contains(&name) {
                 let message = format!("two layers are called {name}: give each a name of its own");
                 return Err(Error::new(ErrorKind::Value, "build", message));

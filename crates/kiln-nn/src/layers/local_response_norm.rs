@@ -1,17 +1,17 @@
 //! Local response normalization.
 
-use crate::{Ctx, Init, Layer, Module};
+use crate::{Ctx, Describe, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// x / (k + α · mean of x² over `size` neighboring channels)^β of x (N, C, …): what the original AlexNet normalizes by
 /// (Krizhevsky, Sutskever and Hinton 2012).
 ///
 /// PyTorch's `LocalResponseNorm`, with its defaults α = 10⁻⁴, β = 0.75, k = 1. It takes the mean of the squares, the paper
 /// and TensorFlow the sum: their α is to be multiplied by `size`. The paper's are size 5, k = 2, α = 10⁻⁴ of the sum.
-#[derive(Module, Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Copy, Debug, Serialize, Deserialize)]
+#[describe(settings)]
 pub struct LocalResponseNorm {
     size: usize,
     alpha: f64,
@@ -48,7 +48,10 @@ impl LocalResponseNorm {
 }
 
 impl Layer for LocalResponseNorm {
-    fn forward(&self, x: &Var, _: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
         x.local_response_norm(self.size, self.alpha, self.beta, self.k)
     }
 
@@ -58,9 +61,5 @@ impl Layer for LocalResponseNorm {
             return Err(Error::value("build", message));
         }
         Ok(*input)
-    }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }

@@ -1,11 +1,10 @@
 //! Pooling over windows.
 
-use super::spatial::{batch_of_one, by_axes, expect_maps, expect_sample, padding, per_axis, sample_of};
-use crate::{Ctx, Init, Layer, Module};
+use super::spatial::{batch_of_one, expect_batch, expect_sample, padding, per_axis, sample_of};
+use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Padding, PerAxis, PoolOptions, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// [`PoolOptions`] as they are written in a description.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -84,11 +83,12 @@ macro_rules! pool_settings {
 ///     .push(MaxPool2d::new(2))
 ///     .push(MaxPool2d::new(3).stride(2).padding(Padding::Same))
 ///     .build([8, 28, 28], &Device::cpu(), 1)?;
-/// assert_eq!(model.output_shapes()[1].dims(), [8, 7, 7]);
+/// assert_eq!(model.output_shapes()[1], [8, 7, 7]);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct MaxPool<const N: usize> {
     #[module(skip)]
     #[serde(flatten)]
@@ -118,21 +118,20 @@ impl<const N: usize> MaxPool<N> {
 }
 
 impl<const N: usize> Layer for MaxPool<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_maps::<N>("max_pool", x.shape(), ctx)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+        expect_batch::<N>("max_pool", x.shape())?;
         x.max_pool(&self.pooling.options())
     }
+
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
+    }
+
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         self.pooling.output::<N>("max_pool", input)
-    }
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["MaxPool1d", "MaxPool2d", "MaxPool3d"])
-    }
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }
 
@@ -140,7 +139,8 @@ impl<const N: usize> Layer for MaxPool<N> {
 ///
 /// Explicit padding counts as zeros unless [`count_include_pad`](AvgPool::count_include_pad) says otherwise, as in PyTorch;
 /// `Padding::Same` never counts, as in Keras.
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct AvgPool<const N: usize> {
     #[module(skip)]
     #[serde(flatten)]
@@ -170,27 +170,27 @@ impl<const N: usize> AvgPool<N> {
 }
 
 impl<const N: usize> Layer for AvgPool<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_maps::<N>("avg_pool", x.shape(), ctx)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+        expect_batch::<N>("avg_pool", x.shape())?;
         x.avg_pool(&self.pooling.options())
     }
+
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
+    }
+
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         self.pooling.output::<N>("avg_pool", input)
-    }
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["AvgPool1d", "AvgPool2d", "AvgPool3d"])
-    }
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }
 
 /// (Σ xᵖ)^(1/p) over each window of x (N, C, D…), PyTorch's `LPPool2d`: the sum for p = 1, closer to the maximum the larger
 /// p is. [`LpPool1d`] and [`LpPool2d`] are its names.
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct LpPool<const N: usize> {
     p: f64,
     #[module(skip)]
@@ -219,20 +219,19 @@ impl<const N: usize> LpPool<N> {
 }
 
 impl<const N: usize> Layer for LpPool<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_maps::<N>("lp_pool", x.shape(), ctx)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+        expect_batch::<N>("lp_pool", x.shape())?;
         x.lp_pool(self.p, &self.pooling.options())
     }
+
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
+    }
+
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         self.pooling.output::<N>("lp_pool", input)
-    }
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["LpPool1d", "LpPool2d", "LpPool3d"])
-    }
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }

@@ -1,11 +1,10 @@
 //! Images made larger: by zeros around them, or by more pixels.
 
-use super::spatial::{by_axes, expect_maps, expect_sample, padding, per_axis, sizes};
-use crate::{Ctx, Init, Layer, Module};
+use super::spatial::{expect_batch, expect_sample, padding, per_axis, sizes};
+use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Padding, PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 /// Zeros before and after each spatial axis of x (N, C, D…). [`ZeroPad1d`] and [`ZeroPad2d`] are its names.
 ///
@@ -16,11 +15,12 @@ use serde_json::Value;
 ///     .push(ZeroPad2d::new(1)) // on every side
 ///     .push(ZeroPad2d::new([(0, 1), (2, 2)])) // above and below, left and right
 ///     .build([3, 8, 8], &kiln_tensor::Device::cpu(), 1)?;
-/// assert_eq!(model.output_shapes()[1].dims(), [3, 11, 14]);
+/// assert_eq!(model.output_shapes()[1], [3, 11, 14]);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct ZeroPad<const N: usize> {
     #[module(skip)]
     #[serde(with = "padding")]
@@ -53,10 +53,18 @@ impl<const N: usize> ZeroPad<N> {
 }
 
 impl<const N: usize> Layer for ZeroPad<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_maps::<N>("pad", x.shape(), ctx)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+        expect_batch::<N>("pad", x.shape())?;
         x.pad(&self.sides()?, 0.0)
     }
+
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
+    }
+
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         expect_sample::<N>("pad", input)?;
         let mut dims = input.to_vec();
@@ -64,15 +72,6 @@ impl<const N: usize> Layer for ZeroPad<N> {
             *size = size.saturating_add(before).saturating_add(after);
         }
         Shape::new(&dims)
-    }
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["ZeroPad1d", "ZeroPad2d", "ZeroPad3d"])
-    }
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }
 
@@ -88,12 +87,13 @@ impl<const N: usize> Layer for ZeroPad<N> {
 ///     .push(Upsample2d::new(2)) // twice the size
 ///     .push(Upsample2d::to([20, 30]).bilinear())
 ///     .build([3, 8, 8], &kiln_tensor::Device::cpu(), 1)?;
-/// assert_eq!(model.output_shapes()[0].dims(), [3, 16, 16]);
-/// assert_eq!(model.output_shapes()[1].dims(), [3, 20, 30]);
+/// assert_eq!(model.output_shapes()[0], [3, 16, 16]);
+/// assert_eq!(model.output_shapes()[1], [3, 20, 30]);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Clone, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
+#[describe(settings, spatial)]
 pub struct Upsample<const N: usize> {
     #[module(skip)]
     size: Size,
@@ -172,8 +172,11 @@ fn numbers(sizes: &[usize]) -> PerAxis {
 }
 
 impl<const N: usize> Layer for Upsample<N> {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        expect_maps::<N>("upsample", x.shape(), ctx)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+        expect_batch::<N>("upsample", x.shape())?;
         let to = numbers(&self.sizes(&x.dims()[2..])?);
         match self.interpolation {
             Interpolation::Nearest => x.upsample_nearest(to),
@@ -181,17 +184,13 @@ impl<const N: usize> Layer for Upsample<N> {
             Interpolation::LinearAlignCorners => x.upsample_bilinear(to, true),
         }
     }
+
+    fn mask(&self) -> MaskRule {
+        MaskRule::Drop
+    }
+
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         expect_sample::<N>("upsample", input)?;
         Shape::new(&[&input[..1], &self.sizes(&input[1..])?].concat())
-    }
-    fn spatial_axes(&self) -> Option<usize> {
-        Some(N)
-    }
-    fn name(&self) -> &'static str {
-        by_axes::<N>(["Upsample1d", "Upsample2d", "Upsample3d"])
-    }
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }

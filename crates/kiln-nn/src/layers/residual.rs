@@ -1,9 +1,8 @@
 //! A block around which its input goes too.
 
-use crate::{Activation, Ctx, Init, Layer, Module, Sequential, architecture};
-use kiln_autograd::Var;
+use crate::{Activation, Ctx, Describe, FromValue, Init, Layer, Module, Sequence, Sequential, Shapes, architecture};
 use kiln_tensor::{Error, Result, Shape};
-use serde_json::{Value, json};
+use serde_json::{Value as Json, json};
 
 /// activation(main(x) + shortcut(x)) (He et al. 2015). The shortcut is x itself, or layers that bring it to the shape of the
 /// other.
@@ -21,7 +20,7 @@ use serde_json::{Value, json};
 /// let shortcut = Sequential::new().push(Conv2d::new(16, 1).stride(2).use_bias(false)).push(BatchNorm2d::new());
 /// let block = Residual::new(main).shortcut(shortcut).activation(Activation::Relu);
 /// let model = Sequential::new().push(block).build([8, 6, 6], &kiln_tensor::Device::cpu(), 1)?;
-/// assert_eq!(model.output_shapes()[0].dims(), [16, 3, 3]);
+/// assert_eq!(model.output_shapes()[0], [16, 3, 3]);
 /// assert_eq!(model.parameters()[0].0, "0.conv1.weight");
 /// # Ok(())
 /// # }
@@ -68,47 +67,54 @@ fn expect_same(operation: &'static str, main: &Shape, shortcut: &Shape) -> Resul
 }
 
 impl Layer for Residual {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let before = self.downsample.as_ref().and_then(|_| ctx.mask());
-        let main = ctx.run(&self.main, x)?;
+    type Input = Sequence;
+    type Output = Sequence;
+
+    /// Both sides begin with the mask of the input; that of the main layers goes on.
+    fn forward(&self, x: Sequence, ctx: &Ctx) -> Result<Sequence> {
         let shortcut = match &self.downsample {
-            Some(layers) => {
-                // Both begin with the mask of the input; that of the main layers goes on.
-                let after = ctx.mask();
-                ctx.set_mask(before);
-                let shortcut = ctx.layer("downsample", layers, x)?;
-                ctx.set_mask(after);
-                shortcut
-            }
-            None => x.clone(),
+            Some(_) => x.clone(),
+            None => Sequence::from(&x.values),
         };
-        expect_same("residual", main.shape(), shortcut.shape())?;
-        self.activation.apply(&main.add(&shortcut)?)
+        let main = Sequence::from_value(ctx.run(&self.main, x)?)?;
+        let shortcut = match &self.downsample {
+            Some(layers) => ctx.layer("downsample", layers, shortcut)?.var()?,
+            None => shortcut.values,
+        };
+        expect_same("residual", main.values.shape(), shortcut.shape())?;
+        let values = self.activation.apply(&main.values.add(&shortcut)?)?;
+        Ok(Sequence { values, mask: main.mask })
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
-        let main = Layer::build(&mut self.main, input, init)?;
+        let input = Shapes::One(*input);
+        let main = *Layer::build(&mut self.main, &input, init)?.one()?;
         let shortcut = match &mut self.downsample {
-            Some(layers) => init.layer("downsample", layers, input)?,
-            None => *input,
+            Some(layers) => init.layer("downsample", layers, &input)?,
+            None => input,
         };
-        expect_same("build", &main, &shortcut)?;
+        expect_same("build", &main, shortcut.one()?)?;
         Ok(main)
     }
 
+    fn reset_states(&self) {
+        self.main.reset_states();
+        self.downsample.iter().for_each(Layer::reset_states);
+    }
+}
+
+impl Describe for Residual {
     fn spatial_axes(&self) -> Option<usize> {
         self.main.spatial_axes()
     }
-
-    fn config(&self) -> Option<Value> {
+    fn config(&self) -> Option<Json> {
         let mut config = json!({ "main": architecture::of_layers(&self.main), "activation": self.activation });
         if let Some(shortcut) = &self.downsample {
-            config["shortcut"] = Value::Object(architecture::of_layers(shortcut));
+            config["shortcut"] = Json::Object(architecture::of_layers(shortcut));
         }
         Some(config)
     }
-
-    fn flops(&self, output: &Shape) -> u64 {
+    fn flops(&self, output: &Shapes) -> u64 {
         self.main.flops(output) + self.downsample.as_ref().map_or(0, |layers| layers.flops(output))
     }
 }

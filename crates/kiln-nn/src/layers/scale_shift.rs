@@ -39,3 +39,36 @@ pub(super) fn already_built(has: &Shape, input: &Shape) -> Error {
     let message = format!("this layer is already built, with {has} factors; inputs {input} do not fit it");
     Error::new(ErrorKind::Build, "build", message)
 }
+
+/// The settings of a layer with [`ScaleShift`], an ε and whether it has factors; what it learns is of this shape.
+macro_rules! norm_settings {
+    (epsilon of $of:literal, factors of $shape:literal) => {
+        norm_settings!(epsilon of $of, weight of $shape);
+
+        #[doc = concat!("The bias ", $shape, ", once built, where there is one.")]
+        pub fn bias(&self) -> Option<&$crate::Param> {
+            self.factors.bias.as_ref()
+        }
+    };
+    (epsilon of $of:literal, weight of $shape:literal) => {
+        #[doc = concat!("ε, added to the ", $of, ".")]
+        #[must_use]
+        pub fn epsilon(mut self, epsilon: f64) -> Self {
+            self.epsilon = epsilon;
+            self
+        }
+
+        /// Whether it learns factors.
+        #[must_use]
+        pub fn affine(mut self, affine: bool) -> Self {
+            self.affine = affine;
+            self
+        }
+
+        #[doc = concat!("The weight ", $shape, ", once built, where there is one.")]
+        pub fn weight(&self) -> Option<&$crate::Param> {
+            self.factors.weight.as_ref()
+        }
+    };
+}
+pub(super) use norm_settings;

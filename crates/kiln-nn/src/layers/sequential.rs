@@ -2,10 +2,10 @@
 
 use super::channels_last::{expect_channels_first, expect_layout};
 use super::list::Layers;
-use crate::{Ctx, Init, Layer, Module, Segment, architecture};
+use crate::{AnyLayer, Ctx, Describe, Init, Layer, Module, Part, Segment, Shapes, Value, architecture};
 use kiln_autograd::Var;
 use kiln_tensor::{Device, Error, ErrorKind, IntoShape, Result, Shape};
-use serde_json::Value;
+use serde_json::Value as Json;
 use std::fmt;
 
 /// Layers one after the other. Paths are `0.weight`, `1.bias`, …, as of PyTorch's `Sequential`, or by the layers' own names
@@ -36,8 +36,8 @@ pub struct Sequential {
 
 /// Shapes of one sample, known once built.
 struct Built {
-    input: Shape,
-    outputs: Vec<Shape>,
+    input: Shapes,
+    outputs: Vec<Shapes>,
 }
 
 impl Sequential {
@@ -48,7 +48,7 @@ impl Sequential {
 
     /// The same with one layer more at the end.
     #[must_use]
-    pub fn push(mut self, layer: impl Layer + 'static) -> Self {
+    pub fn push(mut self, layer: impl AnyLayer + 'static) -> Self {
         self.add(layer);
         self
     }
@@ -64,24 +64,59 @@ impl Sequential {
     /// # }
     /// ```
     #[must_use]
-    pub fn push_named(mut self, name: impl Into<String>, layer: impl Layer + 'static) -> Self {
+    pub fn push_named(mut self, name: impl Into<String>, layer: impl AnyLayer + 'static) -> Self {
         self.add_boxed(Some(name.into()), Box::new(layer));
         self
     }
 
     /// Adds a layer at the end (Keras's `model.add`).
-    pub fn add(&mut self, layer: impl Layer + 'static) {
+    pub fn add(&mut self, layer: impl AnyLayer + 'static) {
         self.add_boxed(None, Box::new(layer));
     }
 
     /// Adds a layer at the end under this name (PyTorch's `add_module`).
-    pub fn add_named(&mut self, name: impl Into<String>, layer: impl Layer + 'static) {
+    pub fn add_named(&mut self, name: impl Into<String>, layer: impl AnyLayer + 'static) {
         self.add_boxed(Some(name.into()), Box::new(layer));
     }
 
-    fn add_boxed(&mut self, name: Option<String>, layer: Box<dyn Layer>) {
+    fn add_boxed(&mut self, name: Option<String>, layer: Box<dyn AnyLayer>) {
         self.layers.add(name, layer);
         self.built = None;
+    }
+
+    /// The model that ends with the layer of this name or position: the features of a model without its head. Parameters keep
+    /// their values and paths.
+    ///
+    /// ```
+    /// use kiln_nn::{Dense, GlobalAvgPool, Conv2d, Module, Sequential};
+    /// # fn main() -> kiln_tensor::Result<()> {
+    /// let model = Sequential::new()
+    ///     .push(Conv2d::new(8, 3))
+    ///     .push_named("pool", GlobalAvgPool::new())
+    ///     .push_named("fc", Dense::new(10))
+    ///     .build([3, 32, 32], &kiln_tensor::Device::cpu(), 1)?;
+    /// let features = model.ending_at("pool")?;
+    /// assert_eq!((features.len(), features.parameters().len()), (2, 2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// A name that no layer has.
+    pub fn ending_at(self, layer: &str) -> Result<Self> {
+        let names: Vec<String> = self.named_layers().map(|(segment, _)| segment.to_string()).collect();
+        let Some(last) = names.iter().position(|name| name == layer) else {
+            let message = format!("no layer is called `{layer}`: there are {}", names.join(", "));
+            return Err(Error::value("ending_at", message));
+        };
+        let Sequential { layers, built, channels_first } = self;
+        let mut kept = Layers::default();
+        layers.into_entries().take(last + 1).for_each(|(name, layer)| kept.add(name, layer));
+        let built = built.map(|mut built| {
+            built.outputs.truncate(last + 1);
+            built
+        });
+        Ok(Sequential { layers: kept, built, channels_first })
     }
 
     /// Of layers that were described.
@@ -100,7 +135,7 @@ impl Sequential {
     /// let model = || Sequential::new().push(Conv2d::new(8, 3));
     /// assert!(model().build([32, 32, 3], &Device::cpu(), 1).is_err());
     /// let model = model().channels_first().build([32, 32, 3], &Device::cpu(), 1)?;
-    /// assert_eq!(model.output_shapes()[0].dims(), [8, 30, 1]);
+    /// assert_eq!(model.output_shapes()[0], [8, 30, 1]);
     /// # Ok(())
     /// # }
     /// ```
@@ -128,17 +163,17 @@ impl Sequential {
         if let Some(axes) = self.spatial_axes().filter(|_| !self.channels_first) {
             expect_channels_first(&input, axes)?;
         }
-        Layer::build(&mut self, &input, init)?;
+        Layer::build(&mut self, &Shapes::One(input), init)?;
         Ok(self)
     }
 
     /// The layers in order.
-    pub fn layers(&self) -> impl ExactSizeIterator<Item = &dyn Layer> {
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = &(dyn AnyLayer + 'static)> {
         self.layers.iter().map(|(_, layer)| layer)
     }
 
     /// The layers in order, each with its step of the path: its name or its position.
-    pub fn named_layers(&self) -> impl ExactSizeIterator<Item = (Segment<'_>, &dyn Layer)> {
+    pub fn named_layers(&self) -> impl ExactSizeIterator<Item = (Segment<'_>, &(dyn AnyLayer + 'static))> {
         self.layers.iter()
     }
 
@@ -157,9 +192,9 @@ impl Sequential {
         self.len() == 0
     }
 
-    /// The shape of one input sample, once built.
+    /// The shape of one input sample, once built for one input.
     pub fn input_shape(&self) -> Option<&Shape> {
-        self.built.as_ref().map(|built| &built.input)
+        self.built.as_ref().and_then(|built| built.input.one().ok())
     }
 
     /// The architecture, from which [`Sequential::from_architecture`] makes the model again: the input's shape, once built,
@@ -178,12 +213,12 @@ impl Sequential {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn architecture(&self) -> Value {
+    pub fn architecture(&self) -> Json {
         let mut object = architecture::of_layers(self);
-        if let Some(input) = self.input_shape() {
-            object.insert("input".to_owned(), input.to_vec().into());
+        if let Some(Built { input, .. }) = &self.built {
+            object.insert("input".to_owned(), input.to_json());
         }
-        Value::Object(object)
+        Json::Object(object)
     }
 
     /// The model of an [`architecture`](Sequential::architecture), with first weights; built where the input's shape is in it.
@@ -191,7 +226,7 @@ impl Sequential {
     /// # Errors
     /// Anything that is no such description, named with what is expected; layers that Kiln does not make, as those of one's
     /// own.
-    pub fn from_architecture(architecture: &Value, device: &Device) -> Result<Self> {
+    pub fn from_architecture(architecture: &Json, device: &Device) -> Result<Self> {
         Self::from_architecture_with(architecture, &mut Init::new(0, device))
     }
 
@@ -200,67 +235,79 @@ impl Sequential {
     ///
     /// # Errors
     /// As [`Sequential::from_architecture`].
-    pub fn from_architecture_with(architecture: &Value, init: &mut Init) -> Result<Self> {
+    pub fn from_architecture_with(architecture: &Json, init: &mut Init) -> Result<Self> {
         architecture::model(architecture, init)
     }
 
+    /// The output for a batch, of a model with one output. Its mask is left out; [`Ctx::run`] gives the whole [`Value`].
+    ///
+    /// # Errors
+    /// Those of the layers, named by their path; a model with several outputs.
+    pub fn forward(&self, x: impl Into<Value>, ctx: &Ctx) -> Result<Var> {
+        ctx.run(self, x)?.var()
+    }
+
     /// The shape that each layer gives for one sample; empty before [`Sequential::build`].
-    pub fn output_shapes(&self) -> &[Shape] {
+    pub fn output_shapes(&self) -> &[Shapes] {
         self.built.as_ref().map_or(&[], |built| &built.outputs)
     }
 }
 
 impl Layer for Sequential {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        if let Some(built) = &self.built
-            && let sample = x.dims().get(1..).unwrap_or(&[])
-            && *sample != *built.input
+    type Input = Value;
+    type Output = Value;
+
+    fn forward(&self, mut x: Value, ctx: &Ctx) -> Result<Value> {
+        if let (Some(Built { input: Shapes::One(input), .. }), Value::One(batch, _)) = (&self.built, &x)
+            && let sample = batch.dims().get(1..).unwrap_or(&[])
+            && *sample != **input
             && let Some(axes) = self.spatial_axes()
         {
-            expect_layout(sample, &built.input, axes)?;
+            expect_layout(sample, input, axes)?;
         }
-        let mut layers = self.layers.iter();
-        let Some((segment, first)) = layers.next() else { return Ok(x.clone()) };
-        let mut y = ctx.layer(segment, first, x)?;
-        for (segment, layer) in layers {
-            y = ctx.layer(segment, layer, &y)?;
+        for (segment, layer) in self.layers.iter() {
+            x = ctx.layer(segment, layer, x)?;
         }
-        Ok(y)
+        Ok(x)
     }
 
-    fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
-        if input.contains(&0) {
+    fn build(&mut self, input: &Shapes, init: &mut Init) -> Result<Shapes> {
+        if input.elements() == 0 {
             return Err(Error::new(ErrorKind::Shape, "build", format!("samples of shape {input} are empty")));
         }
         self.layers.check_names()?;
-        let mut outputs: Vec<Shape> = Vec::with_capacity(self.layers.len());
+        let mut outputs: Vec<Shapes> = Vec::with_capacity(self.layers.len());
         for (segment, layer) in self.layers.iter_mut() {
             let shape = outputs.last().unwrap_or(input);
             outputs.push(init.layer(segment, layer, shape)?);
         }
-        let output = outputs.last().copied().unwrap_or(*input);
-        self.built = Some(Built { input: *input, outputs });
+        let output = outputs.last().unwrap_or(input).clone();
+        self.built = Some(Built { input: input.clone(), outputs });
         Ok(output)
     }
 
     fn reset_states(&self) {
-        self.layers().for_each(|layer| layer.reset_states());
+        self.layers().for_each(|layer| layer.forget());
     }
+}
 
-    fn config(&self) -> Option<Value> {
-        Some(Value::Object(architecture::of_layers(self)))
+impl Describe for Sequential {
+    fn config(&self) -> Option<Json> {
+        Some(Json::Object(architecture::of_layers(self)))
     }
 
     fn spatial_axes(&self) -> Option<usize> {
         self.layers().next()?.spatial_axes()
     }
 
-    fn as_sequential(&self) -> Option<&Sequential> {
-        Some(self)
+    fn flops(&self, _: &Shapes) -> u64 {
+        self.layers().zip(self.output_shapes()).map(|(layer, output)| layer.flops(output)).sum()
     }
 
-    fn flops(&self, _: &Shape) -> u64 {
-        self.layers().zip(self.output_shapes()).map(|(layer, output)| layer.flops(output)).sum()
+    fn parts(&self) -> Vec<Part<'_>> {
+        let outputs = self.output_shapes().iter().map(Some).chain(std::iter::repeat(None));
+        let part = |((segment, layer), output)| Part { segment, layer, output, inputs: Vec::new() };
+        self.named_layers().zip(outputs).map(part).collect()
     }
 }
 

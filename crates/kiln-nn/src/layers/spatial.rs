@@ -1,6 +1,5 @@
 //! Samples with channels and positions, (C, D…): what the layers that go over them check, and how settings are written.
 
-use crate::Ctx;
 use kiln_tensor::{Error, PerAxis, Result, Shape};
 
 /// One shape among those for one, two and three spatial axes.
@@ -40,12 +39,6 @@ fn misfit<const N: usize>(operation: &'static str, sample: &[usize]) -> Error {
 /// As [`expect_sample`], of the samples of a batch.
 pub(super) fn expect_batch<const N: usize>(operation: &'static str, batch: &Shape) -> Result<()> {
     expect_sample::<N>(operation, batch.get(1..).unwrap_or(&[]))
-}
-
-/// As [`expect_batch`], at the beginning of a layer of maps: their axes are no steps, so a mask of steps ends here.
-pub(super) fn expect_maps<const N: usize>(operation: &'static str, batch: &Shape, ctx: &Ctx) -> Result<()> {
-    ctx.set_mask(None);
-    expect_batch::<N>(operation, batch)
 }
 
 /// (1, …): a batch of one such sample.

@@ -1,10 +1,10 @@
 //! A layer at each step of a sequence, and the mask of steps that count.
 
-use crate::{Ctx, Init, Layer, Module};
+use crate::{AnyLayer, Ctx, Describe, Init, Layer, Module, Sequence, Shapes};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Value as Json, json};
 
 /// A layer applied to each step of a sequence by itself, with the same weights: (N, T, …) is taken as N·T samples.
 ///
@@ -18,22 +18,22 @@ use serde_json::{Value, json};
 ///     .push(TimeDistributed::new(Flatten::new()))
 ///     .push(Lstm::new(16))
 ///     .build([10, 8, 8], &Device::cpu(), 1)?; // 10 frames of 8 × 8
-/// assert_eq!(model.output_shapes()[0].dims(), [10, 64]);
+/// assert_eq!(model.output_shapes()[0], [10, 64]);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Module)]
 pub struct TimeDistributed {
-    layer: Box<dyn Layer>,
+    layer: Box<dyn AnyLayer>,
 }
 
 impl TimeDistributed {
     /// The layer at each step.
-    pub fn new(layer: impl Layer + 'static) -> Self {
+    pub fn new(layer: impl AnyLayer + 'static) -> Self {
         TimeDistributed { layer: Box::new(layer) }
     }
 
-    pub(crate) fn of(layer: Box<dyn Layer>) -> Self {
+    pub(crate) fn of(layer: Box<dyn AnyLayer>) -> Self {
         TimeDistributed { layer }
     }
 }
@@ -54,45 +54,47 @@ fn joined(first: &[usize], rest: &[usize]) -> Result<Shape> {
 }
 
 impl Layer for TimeDistributed {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Var;
+
+    /// Within a step there are no steps that a mask speaks of: the layer is given none.
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let (leading, sample) = split(x.shape(), 2)?;
         let flat = x.reshape(joined(&[leading.iter().product()], sample)?)?;
-        // Within a step there are no steps that the mask speaks of.
-        let mask = ctx.mask();
-        ctx.set_mask(None);
-        let y = ctx.layer("layer", &*self.layer, &flat)?;
-        ctx.set_mask(mask);
+        let y = ctx.layer("layer", &*self.layer, flat)?.var()?;
         y.reshape(joined(leading, y.dims().get(1..).unwrap_or(&[]))?)
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         let (steps, sample) = split(input, 1)?;
-        let output = init.layer("layer", &mut *self.layer, &Shape::new(sample)?)?;
-        joined(steps, &output)
+        let output = init.layer("layer", &mut *self.layer, &Shapes::One(Shape::new(sample)?))?;
+        joined(steps, output.one()?)
     }
 
     fn reset_states(&self) {
-        self.layer.reset_states();
+        self.layer.forget();
     }
+}
 
-    fn config(&self) -> Option<Value> {
+impl Describe for TimeDistributed {
+    fn config(&self) -> Option<Json> {
         let mut inner = match self.layer.config()? {
-            Value::Object(settings) => settings,
+            Json::Object(settings) => settings,
             _ => return None,
         };
         inner.entry("layer").or_insert_with(|| self.layer.name().into());
         Some(json!({ "inner": inner }))
     }
-
-    fn flops(&self, output: &Shape) -> u64 {
-        let Some((&steps, rest)) = output.split_first() else { return 0 };
-        Shape::new(rest).map_or(0, |rest| steps as u64 * self.layer.flops(&rest))
+    fn flops(&self, output: &Shapes) -> u64 {
+        let Some((&steps, rest)) = output.one().ok().and_then(|output| output.split_first()) else { return 0 };
+        Shape::new(rest).map_or(0, |rest| steps as u64 * self.layer.flops(&rest.into()))
     }
 }
 
 /// Marks steps all of whose features are `value` as filler, for the recurrent layers that follow: (N, T, features) is handed
 /// on as it is (Keras's `Masking`).
-#[derive(Module, Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Module, Describe, Clone, Copy, Debug, Serialize, Deserialize)]
+#[describe(settings)]
 pub struct Masking {
     value: f64,
 }
@@ -105,7 +107,10 @@ impl Masking {
 }
 
 impl Layer for Masking {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+    type Input = Var;
+    type Output = Sequence;
+
+    fn forward(&self, x: Var, _: &Ctx) -> Result<Sequence> {
         if x.shape().rank() != 3 {
             return Err(Error::shape(
                 "masking",
@@ -115,15 +120,11 @@ impl Layer for Masking {
         let value = Tensor::full((), self.value, x.dtype(), x.device())?;
         // As numbers: how many features of a step are not the value.
         let others = x.tensor().ne(&value)?.sum(-1)?;
-        ctx.set_mask(Some(others.gt(&Tensor::scalar(0i64, x.device())?)?));
-        Ok(x.clone())
+        let mask = others.gt(&Tensor::scalar(0i64, x.device())?)?;
+        Ok(Sequence::new(x, mask))
     }
 
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         Ok(*input)
-    }
-
-    fn config(&self) -> Option<Value> {
-        serde_json::to_value(self).ok()
     }
 }

@@ -1,17 +1,30 @@
 //! Losses: how far predictions are from targets.
 
+/// The losses, by the file that they are in. [`all`](self::all), and with it the exports and the prelude of `kiln`, follows.
+macro_rules! losses {
+    ($($module:ident: $($name:ident)+;)+) => {
+        $(mod $module;)+
+
+        /// All losses.
+        pub mod all {
+            $(pub use super::$module::{$($name),+};)+
+        }
+    };
+}
+
+losses! {
+    binary: BinaryCrossentropy;
+    cross_entropy: CategoricalCrossentropy SparseCategoricalCrossentropy;
+    huber: Huber;
+    regression: MeanAbsoluteError MeanSquaredError;
+}
+
 mod aligned;
-mod binary;
 mod check;
 mod counting;
-mod cross_entropy;
-mod regression;
 
 pub use aligned::{aligned, expect_own_targets, targets_for};
-pub use binary::BinaryCrossentropy;
 pub use counting::Counting;
-pub use cross_entropy::{CategoricalCrossentropy, SparseCategoricalCrossentropy};
-pub use regression::{MeanAbsoluteError, MeanSquaredError};
 
 use crate::ClassAxis;
 use kiln_autograd::Var;

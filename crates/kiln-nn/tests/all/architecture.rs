@@ -34,7 +34,7 @@ fn a_model_is_made_again_with_every_setting() {
     // Training shows what evaluation does not: dropout and penalties.
     let run = |model: &Sequential| {
         let ctx = Ctx::train(7, 0);
-        let y = ctx.run(model, &(&x).into()).unwrap().into_tensor().to_vec::<f32>().unwrap();
+        let y = model.forward(&x, &ctx).unwrap().into_tensor().to_vec::<f32>().unwrap();
         (y, ctx.penalty().unwrap().unwrap().into_tensor().item().unwrap())
     };
     assert_eq!(run(&again), run(&model));
@@ -122,7 +122,7 @@ fn convolutional_models_are_made_again_with_every_setting() {
         std::fs::remove_file(path).unwrap();
         let x = Tensor::uniform(dims, -1.0, 1.0, DType::F32, &cpu, RandomStream::new(1, Purpose::Data, 0)).unwrap();
         let run = |model: &Sequential, ctx: Ctx| {
-            let y = ctx.run(model, &(&x).into()).unwrap().into_tensor().to_vec::<f32>().unwrap();
+            let y = model.forward(&x, &ctx).unwrap().into_tensor().to_vec::<f32>().unwrap();
             (y, ctx.penalty().unwrap().map(|penalty| penalty.item().unwrap()))
         };
         assert_eq!(run(&again, Ctx::train(7, 0)), run(&model, Ctx::train(7, 0)));
@@ -157,12 +157,14 @@ fn activations_have_names_in_snake_case_and_their_constants() {
     }
 }
 
-#[derive(Module)]
+#[derive(Module, Describe)]
 struct Mine;
 
 impl Layer for Mine {
-    fn forward(&self, x: &kiln_autograd::Var, _: &Ctx) -> Result<kiln_autograd::Var> {
-        Ok(x.clone())
+    type Input = Var;
+    type Output = Var;
+    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+        Ok(x)
     }
 }
 

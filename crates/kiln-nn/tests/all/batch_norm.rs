@@ -22,7 +22,7 @@ fn running<const N: usize>(layer: &BatchNorm<N>) -> (Vec<f64>, Vec<f64>) {
 /// One step's pass and its commit.
 fn step<const N: usize>(layer: &mut BatchNorm<N>, x: &Tensor) -> Tensor {
     let ctx = Ctx::train(0, 0);
-    let y = layer.forward(&Var::from(x), &ctx).unwrap();
+    let y = layer.forward(Var::from(x), &ctx).unwrap();
     ctx.commit(layer).unwrap();
     y.into_tensor()
 }
@@ -63,7 +63,7 @@ proptest! {
             for (found, expected) in found_mean.iter().chain(&found_variance).zip(mean.iter().chain(&variance)) {
                 prop_assert!((found - expected).abs() < 1e-12 * (1.0 + expected.abs()));
             }
-            let y = layer.forward(&Var::from(&x), &Ctx::eval()).unwrap().tensor().to_f64_vec().unwrap();
+            let y = layer.forward(Var::from(&x), &Ctx::eval()).unwrap().tensor().to_f64_vec().unwrap();
             for (at, x) in values.iter().enumerate() {
                 let expected = activated((x - mean[channel(at)]) / (variance[channel(at)] + epsilon).sqrt());
                 prop_assert!((y[at] - expected).abs() < 1e-10);
@@ -77,7 +77,7 @@ fn a_step_that_is_not_committed_leaves_the_averages() {
     let mut layer = built(BatchNorm1d::new(), 3);
     let before = running(&layer);
     let ctx = Ctx::train(0, 0);
-    layer.forward(&Var::from(&random(&[4, 3], 1)), &ctx).unwrap();
+    layer.forward(Var::from(&random(&[4, 3], 1)), &ctx).unwrap();
     assert_eq!(running(&layer), before);
     ctx.commit(&mut layer).unwrap();
     assert_ne!(running(&layer), before);
@@ -93,7 +93,7 @@ fn frozen_layers_use_their_averages_and_keep_them() {
         let before = running(layer);
         let y = step(layer, &x);
         assert_eq!(running(layer), before);
-        let evaluated = layer.forward(&Var::from(&x), &Ctx::eval()).unwrap();
+        let evaluated = layer.forward(Var::from(&x), &Ctx::eval()).unwrap();
         assert_eq!(y.to_f64_vec().unwrap(), evaluated.tensor().to_f64_vec().unwrap());
     }
 }
@@ -102,7 +102,7 @@ fn frozen_layers_use_their_averages_and_keep_them() {
 fn one_element_has_no_unbiased_variance() {
     let mut layer = built(BatchNorm1d::new(), 3);
     let x = random(&[1, 3], 1);
-    let error = layer.forward(&Var::from(&x), &Ctx::train(0, 0)).unwrap_err();
+    let error = layer.forward(Var::from(&x), &Ctx::train(0, 0)).unwrap_err();
     assert_eq!(
         error.to_string(),
         "batch_norm: more than one element of each channel is needed in training, got (1, 3); use another batch size, \
@@ -113,7 +113,7 @@ fn one_element_has_no_unbiased_variance() {
     let mut layer_of_keras = built(BatchNorm1d::new().keras(), 3);
     assert_eq!(step(&mut layer_of_keras, &x).to_f64_vec().unwrap(), [0.0; 3]);
     // Evaluation and more than one position do as well.
-    layer.forward(&Var::from(&x), &Ctx::eval()).unwrap();
+    layer.forward(Var::from(&x), &Ctx::eval()).unwrap();
     step(&mut layer, &random(&[1, 3, 2], 1));
 }
 

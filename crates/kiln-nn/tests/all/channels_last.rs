@@ -62,7 +62,7 @@ fn other_shapes_are_built() {
     // Where it is meant, also when the model is made again from its description.
     let model = Sequential::new().channels_first().push(Conv2d::new(8, 3));
     let model = model.build([32, 32, 3], &Device::cpu(), 1).unwrap();
-    assert_eq!(model.output_shapes()[0].dims(), [8, 30, 1]);
+    assert_eq!(model.output_shapes()[0], [8, 30, 1]);
     let again = Sequential::from_architecture(&model.architecture(), &Device::cpu()).unwrap();
     assert_eq!(again.output_shapes(), model.output_shapes());
     // A layer in a model has channels first.
@@ -72,7 +72,7 @@ fn other_shapes_are_built() {
 
 #[test]
 fn data_with_channels_last_are_named() {
-    let forward = |model: &Sequential, dims: &[usize]| Ctx::eval().run(model, &zeros(dims)).unwrap_err().to_string();
+    let forward = |model: &Sequential, dims: &[usize]| Ctx::eval().run(model, zeros(dims)).unwrap_err().to_string();
     let says = |samples: &str, built: &str| {
         format!(
             "model (Sequential): forward: samples {samples} look like channels last (height, width, channels), and the model \
@@ -86,7 +86,7 @@ fn data_with_channels_last_are_named() {
         assert_eq!(forward(&model, &[2, 32, 32, 3]), says("(32, 32, 3)", "(3, 32, 32)"));
         assert_eq!(forward(&model, &[2, 48, 48, 3]), says("(48, 48, 3)", "(3, 32, 32)"));
         assert!(!forward(&model, &[2, 32, 3, 32]).contains("channels last"));
-        Ctx::eval().run(&model, &zeros(&[2, 3, 48, 48])).unwrap();
+        Ctx::eval().run(&model, zeros(&[2, 3, 48, 48])).unwrap();
     }
     let model = build(Conv2d::new(8, 3), &[2, 9, 7]).unwrap();
     assert_eq!(forward(&model, &[2, 9, 7, 2]), says("(9, 7, 2)", "(2, 9, 7)"));
@@ -96,7 +96,7 @@ fn data_with_channels_last_are_named() {
     assert!(!forward(&model, &[2, 3, 32, 32]).contains("channels last"));
     // Without a Sequential the convolution says it.
     let layer = Conv2d::with_sizes(3, 8, 3, &mut Init::new(1, &Device::cpu())).unwrap();
-    let error = layer.forward(&zeros(&[2, 32, 32, 3]), &Ctx::eval()).unwrap_err().to_string();
+    let error = layer.forward(zeros(&[2, 32, 32, 3]), &Ctx::eval()).unwrap_err().to_string();
     let says = "x (2, 32, 32, 3) has 32; x looks like channels last, for Kiln permute it with x.permute(&[0, 3, 1, 2])";
     assert!(error.ends_with(says), "{error}");
 }

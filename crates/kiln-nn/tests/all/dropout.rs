@@ -8,8 +8,8 @@ fn ones(n: usize) -> Var {
     Var::constant(Tensor::ones([1, n], DType::F32, &Device::cpu()).unwrap())
 }
 
-fn run(layer: &impl Layer, ctx: &Ctx, n: usize) -> Vec<f32> {
-    layer.forward(&ones(n), ctx).unwrap().tensor().to_vec::<f32>().unwrap()
+fn run(layer: &dyn AnyLayer, ctx: &Ctx, n: usize) -> Vec<f32> {
+    layer.forward_any(ones(n).into(), ctx).unwrap().var().unwrap().tensor().to_vec::<f32>().unwrap()
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn the_draw_is_fixed_by_seed_step_and_place() {
 fn evaluation_and_rate_zero_change_nothing() {
     for (rate, ctx) in [(0.5, Ctx::eval()), (0.0, Ctx::train(1, 0))] {
         let x = ones(16);
-        let y = Dropout::new(rate).forward(&x, &ctx).unwrap();
+        let y = Dropout::new(rate).forward(x.clone(), &ctx).unwrap();
         assert_eq!(y.tensor().storage_id(), x.tensor().storage_id());
     }
 }
@@ -70,7 +70,7 @@ fn evaluation_and_rate_zero_change_nothing() {
 #[test]
 fn the_gradient_has_the_same_mask() {
     let x = Var::variable(Tensor::ones([1, 50], DType::F32, &Device::cpu()).unwrap());
-    let y = Dropout::new(0.5).forward(&x, &Ctx::train(1, 0)).unwrap();
+    let y = Dropout::new(0.5).forward(x.clone(), &Ctx::train(1, 0)).unwrap();
     let kept = y.tensor().to_vec::<f32>().unwrap();
     let gradients = y.sum_all().unwrap().backward().unwrap();
     assert_eq!(gradients.of(&x).unwrap().to_vec::<f32>().unwrap(), kept);
@@ -80,7 +80,7 @@ fn the_gradient_has_the_same_mask() {
 fn whole_channels_are_dropped() {
     let (samples, channels, positions) = (50, 40, 6);
     let x = Var::variable(Tensor::ones([samples, channels, 2, 3], DType::F32, &Device::cpu()).unwrap());
-    let y = Dropout2d::new(0.25).forward(&x, &Ctx::train(1, 0)).unwrap();
+    let y = Dropout2d::new(0.25).forward(x.clone(), &Ctx::train(1, 0)).unwrap();
     let values = y.tensor().to_vec::<f32>().unwrap();
     let scale = (1.0 / 0.75) as f32;
     let dropped = values.chunks_exact(positions).filter(|plane| plane.iter().all(|&v| v == 0.0)).count();
@@ -90,7 +90,7 @@ fn whole_channels_are_dropped() {
     assert!((share - 0.25).abs() < 0.05, "{share}");
     let gradients = y.sum_all().unwrap().backward().unwrap();
     assert_eq!(gradients.of(&x).unwrap().to_vec::<f32>().unwrap(), values);
-    let evaluated = Dropout2d::new(0.25).forward(&x, &Ctx::eval()).unwrap();
+    let evaluated = Dropout2d::new(0.25).forward(x.clone(), &Ctx::eval()).unwrap();
     assert_eq!(evaluated.tensor().storage_id(), x.tensor().storage_id());
 }
 
@@ -99,7 +99,7 @@ fn rates_that_make_no_sense() {
     for rate in [-0.1, 1.1, f64::NAN] {
         let error = Sequential::new().push(Dropout::new(rate)).build(4, &Device::cpu(), 1).unwrap_err().to_string();
         assert!(error.starts_with("model.0 (Dropout): dropout: a rate from 0 to 1 is expected"), "{error}");
-        assert!(Dropout::new(rate).forward(&ones(4), &Ctx::train(0, 0)).is_err());
+        assert!(Dropout::new(rate).forward(ones(4), &Ctx::train(0, 0)).is_err());
     }
 }
 
@@ -109,13 +109,13 @@ fn at_a_rate_of_one_everything_is_dropped() {
     let cpu = Device::cpu();
     let values = [1.0f32, -2.0, f32::INFINITY, f32::NAN];
     let x = Var::variable(Tensor::from_slice(&values, [1, 4], &cpu).unwrap());
-    let y = Dropout::new(1.0).forward(&x, &Ctx::train(0, 0)).unwrap();
+    let y = Dropout::new(1.0).forward(x.clone(), &Ctx::train(0, 0)).unwrap();
     assert_eq!(y.tensor().to_vec::<f32>().unwrap(), [0.0; 4]);
     let gradients = y.sum_all().unwrap().backward().unwrap();
     assert_eq!(gradients.of(&x).unwrap().to_vec::<f32>().unwrap(), [0.0; 4]);
-    let evaluated = Dropout::new(1.0).forward(&ones(4), &Ctx::eval()).unwrap();
+    let evaluated = Dropout::new(1.0).forward(ones(4), &Ctx::eval()).unwrap();
     assert_eq!(evaluated.tensor().to_vec::<f32>().unwrap(), [1.0; 4]);
     let image = Var::constant(Tensor::ones([1, 2, 2, 2], DType::F32, &cpu).unwrap());
-    let y = Dropout2d::new(1.0).forward(&image, &Ctx::train(0, 0)).unwrap();
+    let y = Dropout2d::new(1.0).forward(image.clone(), &Ctx::train(0, 0)).unwrap();
     assert_eq!(y.tensor().to_vec::<f32>().unwrap(), [0.0; 8]);
 }

@@ -25,7 +25,7 @@ fn batch_norm_keeps_its_statistics_in_f32() {
 
         let x = tensor(&[600.0, -600.0, 0.0, 0.0], &[1, 1, 2, 2], half);
         let ctx = Ctx::train(0, 0);
-        let y = layer.forward(&Var::from(&x), &ctx).unwrap();
+        let y = layer.forward(Var::from(&x), &ctx).unwrap();
         assert_eq!(y.dtype(), half);
         let root = tensor(&[2f64.sqrt()], &[1], half).to_f64_vec().unwrap()[0];
         assert_eq!(y.tensor().to_f64_vec().unwrap(), [root, -root, 0.0, 0.0]);
@@ -36,12 +36,12 @@ fn batch_norm_keeps_its_statistics_in_f32() {
         // One more step changes the average by less than a half type could tell.
         for _ in 0..200 {
             let ctx = Ctx::train(0, 0);
-            layer.forward(&Var::from(&x), &ctx).unwrap();
+            layer.forward(Var::from(&x), &ctx).unwrap();
             ctx.commit(&mut layer).unwrap();
         }
         let variance = layer.running().unwrap().1.value().to_f64_vec().unwrap()[0];
         assert!((variance - 240_000.0).abs() < 1.0, "{variance}");
-        let y = layer.forward(&Var::from(&x), &Ctx::eval()).unwrap().tensor().to_f64_vec().unwrap();
+        let y = layer.forward(Var::from(&x), &Ctx::eval()).unwrap().tensor().to_f64_vec().unwrap();
         let want = tensor(&[600.0 / 240_000f64.sqrt()], &[1], half).to_f64_vec().unwrap()[0];
         assert_eq!(y, [want, -want, 0.0, 0.0]);
     }
@@ -51,7 +51,7 @@ fn batch_norm_keeps_its_statistics_in_f32() {
 fn layers_that_draw_or_repeat_take_half_types() {
     for half in HALVES {
         let x = Var::from(tensor(&[1.0; 64], &[2, 8, 4], half));
-        let y = Dropout::new(0.5).forward(&x, &Ctx::train(1, 0)).unwrap().tensor().to_f64_vec().unwrap();
+        let y = Dropout::new(0.5).forward(x.clone(), &Ctx::train(1, 0)).unwrap().tensor().to_f64_vec().unwrap();
         assert!(y.iter().all(|&y| y == 0.0 || y == 2.0) && y.contains(&2.0) && y.contains(&0.0), "{y:?}");
         for model in [Sequential::new().push(Lstm::new(3)), Sequential::new().push(Gru::new(3))] {
             let mut model = model.build([8, 4], &Device::cpu(), 1).unwrap();

@@ -27,7 +27,7 @@ fn values(state: &StateDict) -> Vec<Vec<f64>> {
 /// A forward pass of training and its commit.
 fn step(model: &mut Sequential, seed: u64, applies: Option<bool>) {
     let ctx = Ctx::train(1, seed);
-    model.forward(&x(seed), &ctx).unwrap();
+    model.forward(x(seed), &ctx).unwrap();
     match applies {
         None => ctx.commit(model).unwrap(),
         Some(applies) => ctx.commit_where(model, &Tensor::scalar(applies, &Device::cpu()).unwrap()).unwrap(),
@@ -123,7 +123,7 @@ fn carried_states_are_read_and_set_by_path() {
         let stream = RandomStream::new(seed, Purpose::Data, 0);
         Var::constant(Tensor::uniform([2, 4, 2], -1.0, 1.0, DType::F32, &Device::cpu(), stream).unwrap())
     };
-    let y = |model: &Sequential, seed| model.forward(&x(seed), &Ctx::train(1, seed)).unwrap().tensor().to_f64_vec();
+    let y = |model: &Sequential, seed| model.forward(x(seed), &Ctx::train(1, seed)).unwrap().tensor().to_f64_vec();
     assert!(first.carried_states().is_empty());
     y(&first, 1).unwrap();
     let states = first.carried_states();

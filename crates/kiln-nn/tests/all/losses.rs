@@ -455,3 +455,16 @@ fn weights_of_pixels_are_laid_over_maps() {
     let no_bools = loss.counted(&Var::from(&x), &target, Counting { mask: Some(&mask), weights: None });
     assert!(no_bools.unwrap_err().to_string().contains("expected bool"));
 }
+
+/// PyTorch: `HuberLoss(delta=2.0)` of differences 0.5, −1, 3, −4.
+#[test]
+fn huber_is_quadratic_near_and_linear_far() {
+    let cpu = Device::cpu();
+    let p = Var::variable(Tensor::from_slice(&[0.5f64, -1.0, 3.0, -4.0], [4], &cpu).unwrap());
+    let t = Tensor::zeros([4], DType::F64, &cpu).unwrap();
+    let loss = Huber::new().delta(2.0).forward(&p, &t).unwrap();
+    assert_eq!(loss.item().unwrap(), (0.125 + 0.5 + 4.0 + 6.0) / 4.0);
+    let gradient = loss.backward().unwrap().of(&p).unwrap().to_f64_vec().unwrap();
+    assert_eq!(gradient, [0.125, -0.25, 0.5, -0.5]);
+    assert!(Huber::new().delta(0.0).forward(&p, &t).unwrap_err().message().starts_with("a δ above 0"));
+}

@@ -4,7 +4,7 @@ use kiln_autograd::Var;
 use kiln_nn::models::resnet::ResNet;
 use kiln_nn::models::vgg::Vgg;
 use kiln_nn::models::{self, alexnet_cifar};
-use kiln_nn::{Ctx, Init, Layer, Module, Sequential, StateDict, safetensors};
+use kiln_nn::{Ctx, Describe, Init, Module, Sequential, Shapes, StateDict, safetensors};
 use kiln_tensor::{DType, Device, Tensor};
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ fn with_buffers(model: &Sequential) -> usize {
 fn sizes_are_the_published_ones() {
     let lenet = built(models::lenet5(10), &[1, 28, 28]);
     assert_eq!(lenet.parameter_count(), 61_706);
-    assert_eq!(lenet.output_shapes().last().unwrap().dims(), [10]);
+    assert_eq!(*lenet.output_shapes().last().unwrap(), [10]);
     for (model, parameters) in [
         (models::resnet18(1000), 11_689_512),
         (models::resnet34(1000), 21_797_672),
@@ -46,12 +46,12 @@ fn sizes_are_the_published_ones() {
 fn alexnet_is_the_papers() {
     let model = built(models::alexnet(1000), &[3, 227, 227]);
     assert_eq!(model.parameter_count(), 60_965_224);
-    let features = model.layers().next().unwrap().as_sequential().unwrap();
-    let maps: Vec<Vec<usize>> = features.output_shapes().iter().map(|shape| shape.to_vec()).collect();
-    assert_eq!(maps[0], [96, 55, 55]);
-    assert_eq!(maps[2], [96, 27, 27]);
-    assert_eq!(maps[5], [256, 13, 13]);
-    assert_eq!(maps[9], [256, 6, 6]);
+    let features = model.layers().next().unwrap().parts();
+    let maps: Vec<&Shapes> = features.iter().map(|part| part.output.unwrap()).collect();
+    assert_eq!(maps[0], &[96, 55, 55]);
+    assert_eq!(maps[2], &[96, 27, 27]);
+    assert_eq!(maps[5], &[256, 13, 13]);
+    assert_eq!(maps[9], &[256, 6, 6]);
     // Two operations for each of the 724 million multiplications that are counted for it.
     assert_eq!(model.flops(model.output_shapes().last().unwrap()) / 2, 724_406_816);
 }
@@ -61,8 +61,8 @@ fn alexnet_for_cifar_is_the_listings() {
     let model = built(alexnet_cifar(10), &[3, 32, 32]);
     assert_eq!(with_buffers(&model), 21_650_858);
     assert_eq!(model.parameter_count(), 21_631_722);
-    let maps: Vec<usize> =
-        model.output_shapes().iter().filter(|shape| shape.rank() == 3).map(|shape| shape[1]).collect();
+    let shapes = model.output_shapes().iter().map(|shapes| shapes.one().unwrap());
+    let maps: Vec<usize> = shapes.filter(|shape| shape.rank() == 3).map(|shape| shape[1]).collect();
     assert_eq!(maps, [8, 8, 4, 4, 4, 2, 2, 2, 2, 2, 2, 2, 1]);
 }
 
@@ -97,10 +97,10 @@ fn check(name: &str, model: &Sequential, values: &StateDict) {
         model = model.build_with([3, 33, 24], &mut init).unwrap();
         safetensors::load(&mut model, fixture(name)).unwrap();
         let x = Var::constant(values["x"].to_dtype(dtype).unwrap());
-        let y = Ctx::eval().run(&model, &x).unwrap();
+        let y = model.forward(&x, &Ctx::eval()).unwrap();
         close(name, y.tensor(), &values[&format!("{name}/eval")], tolerance);
         let ctx = Ctx::train(1, 0);
-        let y = ctx.run(&model, &x).unwrap();
+        let y = model.forward(&x, &ctx).unwrap();
         close(name, y.tensor(), &values[&format!("{name}/train")], 10.0 * tolerance);
         ctx.commit(&mut model).unwrap();
         for (path, buffer) in model.buffers() {

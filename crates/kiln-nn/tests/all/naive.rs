@@ -77,9 +77,9 @@ proptest! {
         let model = Sequential::new().channels_first().push(layer);
         let model = model.build_with([channels, rows.0, columns.0], &mut init).unwrap();
         let (high, wide) = (outputs(rows), outputs(columns));
-        prop_assert_eq!(model.output_shapes()[0].dims(), [filters, high, wide]);
+        prop_assert_eq!(&model.output_shapes()[0], &[filters, high, wide]);
         let x = random(&[n, channels, rows.0, columns.0], seed);
-        let y = model.forward(&Var::from(&x), &Ctx::eval()).unwrap();
+        let y = model.forward(&x, &Ctx::eval()).unwrap();
         let state = model.state_dict();
         prop_assert_eq!(state["0.weight"].dims(), [filters, per_group, rows.1, columns.1]);
         let w = state["0.weight"].to_f64_vec().unwrap();
@@ -118,7 +118,7 @@ proptest! {
         let each = |f: &dyn Fn(Vec<f64>) -> f64| -> Vec<f64> {
             values.chunks(size).flat_map(|line| (0..outputs(axis)).map(move |o| met(line, o))).map(f).collect()
         };
-        let run = |layer: &dyn Layer| layer.forward(&Var::from(&x), &Ctx::eval()).unwrap().tensor().to_f64_vec().unwrap();
+        let run = |layer: &dyn AnyLayer| layer.forward_any(Value::from(&x), &Ctx::eval()).unwrap().var().unwrap().tensor().to_f64_vec().unwrap();
         let padding = [(before, after)];
         close(&run(&MaxPool1d::new(kernel).stride(stride).padding(padding)),
               &each(&|met| met.into_iter().fold(f64::NEG_INFINITY, f64::max)));
@@ -144,7 +144,7 @@ proptest! {
             .unwrap();
         let shape = [&leading[..], &[inputs]].concat();
         let x = random(&shape, seed);
-        let y = layer.forward(&Var::from(&x), &Ctx::eval()).unwrap();
+        let y = layer.forward(Var::from(&x), &Ctx::eval()).unwrap();
         prop_assert_eq!(y.dims(), [&leading[..], &[units]].concat());
         let w = layer.weight().unwrap().value().to_f64_vec().unwrap();
         let b = layer.bias().map(|b| b.value().to_f64_vec().unwrap());
@@ -154,7 +154,7 @@ proptest! {
 
         // Strided input: the same rows in another order in memory.
         let transposed = random(&[inputs, 3], seed).t().unwrap();
-        let y = layer.forward(&Var::from(&transposed), &Ctx::eval()).unwrap();
+        let y = layer.forward(Var::from(&transposed), &Ctx::eval()).unwrap();
         let expected = dense(&transposed.to_f64_vec().unwrap(), &w, b.as_deref(), inputs, units, plain);
         close(&y.tensor().to_f64_vec().unwrap(), &expected);
     }

@@ -37,7 +37,7 @@ fn counted(y: &Var, phase: usize) -> Var {
 }
 
 /// What all three layers have.
-trait Recurrent: Layer + Sized {
+trait Recurrent: Layer<Input = Sequence, Output = Sequence> + Sized {
     fn run(&self, x: &Var, inputs: &SequenceInputs<'_>, ctx: &Ctx) -> Result<(Var, RecurrentState)>;
     fn keras(&mut self, state: &StateDict) -> Result<()>;
     fn settings(self, layers: usize, both: Option<Merge>, bias: bool, all: bool) -> Self;
@@ -65,7 +65,7 @@ macro_rules! recurrent {
 recurrent!(Lstm, Gru, PeepholeLstm, SimpleRnn);
 
 /// Builds a layer for the fixtures' inputs.
-fn built<L: Layer>(mut layer: L, dtype: DType) -> L {
+fn built<L: Layer<Input = Sequence, Output = Sequence>>(mut layer: L, dtype: DType) -> L {
     let sample = kiln_tensor::Shape::new(&[5, 4]).unwrap();
     layer.build(&sample, &mut Init::new(0, &cpu()).dtype(dtype)).unwrap();
     layer
@@ -202,14 +202,12 @@ fn against_keras<L: Recurrent + Clone>(values: &StateDict, cell: &str, make: imp
         let mut layer = built(make().settings(1, both, true, all), DType::F64);
         layer.keras(&below(&case, "weights")).unwrap();
         let x = Var::variable(values["x"].clone());
-        let ctx = Ctx::train(0, 0);
-        if masked {
-            ctx.set_mask(Some(values["mask"].to_dtype(DType::Bool).unwrap()));
-        }
-        let y = layer.forward(&x, &ctx).unwrap();
+        let mask = masked.then(|| values["mask"].to_dtype(DType::Bool).unwrap().into());
+        let y = layer.forward(Sequence { values: x.clone(), mask }, &Ctx::train(0, 0)).unwrap();
+        assert_eq!(y.mask.is_some(), masked && all, "the last state has no steps");
+        let y = y.values;
         let what = format!("{cell}/{name}");
         close(&what, y.tensor(), &case["y"], 1e-13);
-        assert_eq!(ctx.mask().is_some(), masked && all, "the last state has no steps");
         let gradients = counted(&y, 1).backward().unwrap();
         close(&what, gradients.of(&x).unwrap(), &case["dx"], 1e-12);
         // Keras's gradients, laid out as our weights are.
@@ -243,8 +241,8 @@ fn time_first_is_the_same_transposed() {
     let x = Var::constant(uniform(&[3, 5, 4], 0));
     let layer = built(Lstm::new(3).return_sequences(true), DType::F64);
     let turned = layer.clone().batch_first(false);
-    let y = layer.forward(&x, &Ctx::eval()).unwrap();
-    let z = turned.forward(&x.transpose(0, 1).unwrap(), &Ctx::eval()).unwrap().transpose(0, 1).unwrap();
+    let y = layer.forward((&x).into(), &Ctx::eval()).unwrap().values;
+    let z = turned.forward(x.transpose(0, 1).unwrap().into(), &Ctx::eval()).unwrap().values.transpose(0, 1).unwrap();
     assert_eq!(y.tensor().to_f64_vec().unwrap(), z.tensor().to_f64_vec().unwrap());
     let mask = Tensor::from_slice(&[true; 15], [5, 3], &cpu()).unwrap();
     assert!(turned.run(&x.transpose(0, 1).unwrap(), &SequenceInputs::new().mask(&mask), &Ctx::eval()).is_ok());
@@ -288,15 +286,15 @@ fn what_is_padded_does_not_count() {
 #[test]
 fn gradients_of_layers() {
     let gru = built(Gru::new(2).reset_after(false).layers(2).bidirectional(Merge::Mul), DType::F64);
-    let run = |v: &[Var]| gru.forward(&v[0], &Ctx::train(0, 0));
+    let run = |v: &[Var]| Ok(gru.forward((&v[0]).into(), &Ctx::train(0, 0))?.values);
     grad_check(run, &[uniform(&[2, 3, 4], 3)]).unwrap();
     let dropped = built(Lstm::new(3).recurrent_dropout(0.4).layers(2).dropout(0.3), DType::F64);
-    let run = |v: &[Var]| dropped.forward(&v[0], &Ctx::train(3, 1));
+    let run = |v: &[Var]| Ok(dropped.forward((&v[0]).into(), &Ctx::train(3, 1))?.values);
     grad_check(run, &[uniform(&[2, 3, 4], 4)]).unwrap();
     let embedding = built_tokens(Embedding::new(5, 3).padding(0));
     let tokens = Tensor::from_slice(&[1i64, 0, 4, 1], [2, 2], &cpu()).unwrap();
     let ctx = Ctx::train(0, 0);
-    let y = embedding.forward(&Var::from(&tokens), &ctx).unwrap();
+    let y = embedding.forward((&tokens).into(), &ctx).unwrap().values;
     let gradients = counted(&y, 1).backward().unwrap();
     let gradient = gradients.get(embedding.weight().unwrap().id()).unwrap().to_f64_vec().unwrap();
     let counts: Vec<f64> = (0..12).map(|i| 0.5 + ((i * 7 + 1) % 11) as f64 / 11.0).collect();
@@ -326,7 +324,7 @@ fn embeddings_mask_their_padding() {
     };
     let run = |tokens: &[i64]| {
         let x = Tensor::from_slice(tokens, [1, tokens.len()], &cpu()).unwrap();
-        model(tokens.len()).forward(&Var::from(&x), &Ctx::eval()).unwrap().into_tensor().to_vec::<f32>().unwrap()
+        model(tokens.len()).forward(Var::from(&x), &Ctx::eval()).unwrap().into_tensor().to_vec::<f32>().unwrap()
     };
     assert_eq!(run(&[3, 1, 5]), run(&[3, 1, 5, 0, 0]));
     assert_eq!(run(&[0, 3, 0, 1, 5]), run(&[3, 1, 5]));
@@ -336,7 +334,7 @@ fn embeddings_mask_their_padding() {
     let masked = Sequential::new().push(Masking::new(-1.0)).push(Gru::new(3)).build([4, 2], &cpu(), 1).unwrap();
     let run = |x: &[f32]| {
         let x = Tensor::from_slice(x, [1, x.len() / 2, 2], &cpu()).unwrap();
-        masked.forward(&Var::from(&x), &Ctx::eval()).unwrap().into_tensor().to_vec::<f32>().unwrap()
+        masked.forward(&x, &Ctx::eval()).unwrap().into_tensor().to_vec::<f32>().unwrap()
     };
     assert_eq!(run(&[1.0, -1.0, 0.5, 2.0]), run(&[1.0, -1.0, -1.0, -1.0, 0.5, 2.0]));
 }
@@ -344,7 +342,11 @@ fn embeddings_mask_their_padding() {
 /// PyTorch's packed sequences never see what fills them up.
 #[test]
 fn what_fills_sequences_up_may_be_not_a_number() {
-    fn check<L: Layer>(what: &str, mut layer: L, run: impl Fn(&L, &Var, &Ctx) -> Var) {
+    fn check<L: Layer<Input = Sequence, Output = Sequence>>(
+        what: &str,
+        mut layer: L,
+        run: impl Fn(&L, &Var, &Ctx) -> Var,
+    ) {
         layer.build(&kiln_tensor::Shape::new(&[4, 2]).unwrap(), &mut Init::new(1, &cpu()).dtype(DType::F64)).unwrap();
         let clean = uniform(&[3, 4, 2], 7).to_vec::<f64>().unwrap();
         // Lengths 4, 2 and 1.
@@ -375,8 +377,7 @@ fn what_fills_sequences_up_may_be_not_a_number() {
                     layer.run(x, &SequenceInputs::new().lengths(&lengths), ctx).unwrap().0
                 });
                 check("mask", layer().bidirectional(Merge::Concat), |layer, x, ctx| {
-                    ctx.set_mask(Some(mask.clone()));
-                    layer.forward(x, ctx).unwrap()
+                    layer.forward(Sequence::new(x.clone(), mask.clone()), ctx).unwrap().values
                 });
             }
         )+};
@@ -394,7 +395,7 @@ fn time_distributed_is_the_layer_at_each_step() {
     let (weight, bias) = (&model.state_dict()["0.layer.weight"], &model.state_dict()["0.layer.bias"]);
     let expected = x.tensor().matmul(&weight.t().unwrap()).unwrap().add(bias).unwrap().tanh().unwrap();
     close("dense", y.tensor(), &expected, 1e-6);
-    let error = model.forward(&x.flatten(0).unwrap(), &Ctx::eval()).unwrap_err().to_string();
+    let error = model.forward(x.flatten(0).unwrap(), &Ctx::eval()).unwrap_err().to_string();
     assert!(error.contains("(batch, steps, …)"), "{error}");
 }
 
@@ -403,7 +404,7 @@ fn regularizers_know_their_weights() {
     let penalty = |layer: Lstm| {
         let layer = built(layer.bias_initializer(Initializer::Constant(0.5)), DType::F64);
         let ctx = Ctx::train(0, 0);
-        layer.forward(&Var::constant(uniform(&[2, 5, 4], 0)), &ctx).unwrap();
+        layer.forward(uniform(&[2, 5, 4], 0).into(), &ctx).unwrap();
         (ctx.penalty().unwrap().unwrap().item().unwrap(), layer.state_dict())
     };
     let square = |t: &Tensor| t.to_f64_vec().unwrap().iter().map(|x| x * x).sum::<f64>();
@@ -422,7 +423,7 @@ fn regularizers_know_their_weights() {
 fn dropout_is_for_training_and_fixed_by_the_seed() {
     let layer = built(Lstm::new(8).layers(2).dropout(0.5).recurrent_dropout(0.5), DType::F32);
     let x = Var::constant(uniform(&[4, 5, 4], 0).to_dtype(DType::F32).unwrap());
-    let run = |ctx: Ctx| layer.forward(&x, &ctx).unwrap().into_tensor().to_vec::<f32>().unwrap();
+    let run = |ctx: Ctx| layer.forward((&x).into(), &ctx).unwrap().values.into_tensor().to_vec::<f32>().unwrap();
     assert_eq!(run(Ctx::eval()), run(Ctx::eval()));
     assert_eq!(run(Ctx::train(1, 0)), run(Ctx::train(1, 0)));
     assert_ne!(run(Ctx::train(1, 0)), run(Ctx::train(1, 1)));
@@ -430,7 +431,7 @@ fn dropout_is_for_training_and_fixed_by_the_seed() {
     // Each alone changes something.
     for layer in [Lstm::new(8).layers(2).dropout(0.5), Lstm::new(8).recurrent_dropout(0.5)] {
         let layer = built(layer, DType::F32);
-        let run = |ctx: Ctx| layer.forward(&x, &ctx).unwrap().into_tensor().to_vec::<f32>().unwrap();
+        let run = |ctx: Ctx| layer.forward((&x).into(), &ctx).unwrap().values.into_tensor().to_vec::<f32>().unwrap();
         assert_ne!(run(Ctx::train(1, 0)), run(Ctx::eval()));
     }
 }
@@ -502,11 +503,11 @@ fn what_does_not_fit_is_named() {
     let half = RecurrentState { h: state([1, 2, 3]), c: None };
     assert!(run(&SequenceInputs::new().state(&half)).contains("c is missing"));
     let wide = Var::constant(Tensor::zeros([2, 5, 9], DType::F32, &cpu()).unwrap());
-    let error = layer.forward(&wide, &Ctx::eval()).unwrap_err().to_string();
+    let error = layer.forward(wide.into(), &Ctx::eval()).unwrap_err().to_string();
     assert!(error.contains("expected (batch, steps, 4) for weights of 4 features, got (2, 5, 9)"), "{error}");
     let none = Var::constant(Tensor::zeros([2, 0, 4], DType::F32, &cpu()).unwrap());
-    assert!(layer.forward(&none, &Ctx::eval()).unwrap_err().to_string().contains("0 steps"));
-    assert!(Lstm::new(3).forward(&x, &Ctx::eval()).unwrap_err().to_string().contains("build"));
+    assert!(layer.forward(none.into(), &Ctx::eval()).unwrap_err().to_string().contains("0 steps"));
+    assert!(Lstm::new(3).forward((&x).into(), &Ctx::eval()).unwrap_err().to_string().contains("build"));
 
     let build = |layer: Lstm| Sequential::new().push(layer).build([5, 4], &cpu(), 1).unwrap_err().to_string();
     assert!(build(Lstm::new(0)).contains("units"));
@@ -516,7 +517,7 @@ fn what_does_not_fit_is_named() {
 
     let embedding = Sequential::new().push(Embedding::new(65, 4)).build([3], &cpu(), 1).unwrap();
     let tokens = Tensor::from_slice(&[1i64, 2, 3, 4, 73, 5], [2, 3], &cpu()).unwrap();
-    let error = Ctx::eval().run(&embedding, &Var::from(&tokens)).unwrap_err().to_string();
+    let error = Ctx::eval().run(&embedding, Var::from(&tokens)).unwrap_err().to_string();
     assert!(
         error.contains("token 73 at position (1, 1) is outside the vocabulary, whose 65 tokens are 0 to 64"),
         "{error}"

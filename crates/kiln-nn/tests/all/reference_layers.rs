@@ -23,7 +23,7 @@ fn below(values: &StateDict, name: &str, kind: &str) -> StateDict {
 }
 
 /// Builds a layer for the fixture's input, gives it its state, and compares a step of it.
-fn check<L: Layer>(values: &StateDict, name: &str, mut layer: L, training: bool) {
+fn check<L: Layer<Input = Var, Output = Var>>(values: &StateDict, name: &str, mut layer: L, training: bool) {
     for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 4e-5)] {
         let of = |what: &str| &values[&format!("{name}/{what}")];
         let sample = Shape::new(&of("x").dims()[1..]).unwrap();
@@ -34,7 +34,7 @@ fn check<L: Layer>(values: &StateDict, name: &str, mut layer: L, training: bool)
 
         let x = Var::variable(of("x").to_dtype(dtype).unwrap());
         let ctx = if training { Ctx::train(0, 0) } else { Ctx::eval().recording(true) };
-        let y = layer.forward(&x, &ctx).unwrap();
+        let y = layer.forward(x.clone(), &ctx).unwrap();
         assert_eq!(&y.dims()[1..], &*output, "{name}: what build has said");
         close(name, y.tensor(), of("y"), tolerance);
         let weights = Var::constant(of("w").to_dtype(dtype).unwrap());
@@ -57,7 +57,7 @@ fn check<L: Layer>(values: &StateDict, name: &str, mut layer: L, training: bool)
 #[test]
 fn pytorch() {
     let values = fixture("torch_layers.safetensors");
-    fn train<L: Layer>(values: &StateDict, name: &str, layer: L) {
+    fn train<L: Layer<Input = Var, Output = Var>>(values: &StateDict, name: &str, layer: L) {
         check(values, name, layer, true);
     }
     let v = &values;
@@ -99,7 +99,7 @@ fn pytorch() {
 #[test]
 fn keras() {
     let values = fixture("keras_layers.safetensors");
-    fn train<L: Layer>(values: &StateDict, name: &str, layer: L) {
+    fn train<L: Layer<Input = Var, Output = Var>>(values: &StateDict, name: &str, layer: L) {
         check(values, name, layer, true);
     }
     let (v, same) = (&values, Padding::Same);

@@ -92,7 +92,7 @@ fn built(layer: Dense) -> Sequential {
 
 fn penalty(model: &Sequential, samples: usize) -> Option<f64> {
     let ctx = Ctx::train(0, 0);
-    model.forward(&Var::constant(Tensor::ones([samples, 2], DType::F32, &cpu()).unwrap()), &ctx).unwrap();
+    model.forward(Var::constant(Tensor::ones([samples, 2], DType::F32, &cpu()).unwrap()), &ctx).unwrap();
     ctx.penalty().unwrap().map(|penalty| penalty.item().unwrap())
 }
 

@@ -42,7 +42,7 @@ fn layers_within_have_their_paths() {
 
 #[test]
 fn operations_of_blocks_are_those_of_their_layers() {
-    let flops = |layer: Box<dyn Layer>, input: &[usize]| {
+    let flops = |layer: Box<dyn AnyLayer>, input: &[usize]| {
         let model = Sequential::new().push(layer).build(input, &Device::cpu(), 1).unwrap();
         model.flops(&model.output_shapes()[0])
     };

@@ -5,8 +5,7 @@ use kiln_autograd::Gradients;
 use kiln_math::{Purpose, RandomStream};
 use kiln_nn::Stateful;
 use kiln_nn::{
-    Activation, Ctx, Dense, Dropout, Flatten, Init, Layer, Loss, Module, Param, Sequential,
-    SparseCategoricalCrossentropy,
+    Activation, Ctx, Dense, Dropout, Flatten, Init, Loss, Module, Param, Sequential, SparseCategoricalCrossentropy,
 };
 use kiln_optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 use kiln_tensor::{DType, Device, Result, Tensor};
@@ -344,7 +343,7 @@ fn training_has_the_same_bits_for_any_number_of_threads() {
             for step in 0..5 {
                 let stream = RandomStream::new(2, Purpose::Data, step);
                 let images = Tensor::uniform([32, 28, 28], 0.0, 1.0, DType::F32, &cpu, stream).unwrap();
-                let prediction = model.forward(&images.into(), &Ctx::train(1, step)).unwrap();
+                let prediction = model.forward(images, &Ctx::train(1, step)).unwrap();
                 let loss = SparseCategoricalCrossentropy::new().forward(&prediction, &labels).unwrap();
                 adam.step(&mut model, &loss.backward().unwrap()).unwrap();
             }

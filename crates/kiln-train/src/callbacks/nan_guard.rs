@@ -3,7 +3,7 @@
 use crate::state::Tally;
 use crate::{Callback, EpochRecord, Evaluation, Objective, Run};
 use kiln_datasets::{Batch, Loader};
-use kiln_nn::{Ctx, Snapshot, StateDict};
+use kiln_nn::{Ctx, NotFinite, Snapshot, StateDict};
 use kiln_tensor::{Error, ErrorKind, Result};
 
 /// Ends the training with an error where the loss is NaN or infinite.
@@ -148,12 +148,12 @@ fn first_not_finite(
 /// first values on the way that are not finite: looking at each layer's values in every step would cost more than they do.
 #[cold]
 fn diverged(model: &dyn Objective, batch: Option<&Batch>, ctx: Ctx, place: &str, loss: f64) -> Error {
-    let ctx = ctx.recording(false).checking();
+    let ctx = ctx.recording(false).with_probe(NotFinite::default());
     if let Some(batch) = batch {
         // It ran before; should it fail now, what it came to see until then still counts.
         let _ = model.loss(batch, &ctx);
     }
-    let cause = match ctx.first_not_finite() {
+    let cause = match ctx.probe::<NotFinite>().and_then(NotFinite::found) {
         Some(values) => format!(
             "the first values that are not finite are {values}: a smaller learning rate, or inputs in a smaller range, \
              may help"

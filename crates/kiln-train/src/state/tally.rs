@@ -2,10 +2,10 @@
 
 use super::running::Running;
 use crate::callbacks::SoFar;
-use crate::{Count, Evaluation, Measured, Metric, Outcome};
+use crate::{Count, Evaluation, Measured, Metric, Outcome, Prediction};
 use kiln_datasets::Batch;
 use kiln_nn::StateDict;
-use kiln_tensor::Result;
+use kiln_tensor::{Error, Result};
 use std::borrow::Cow;
 
 /// Sums of the loss and of the metrics, by name.
@@ -28,23 +28,27 @@ impl Tally {
         self.metrics = metrics
             .iter()
             .map(|metric| {
-                let at = known.iter().position(|(name, _)| name == metric.name());
+                let label = metric.label();
+                let at = known.iter().position(|(name, _)| *name == label);
                 let sum = at.map(|at| known.swap_remove(at).1).unwrap_or_default();
-                (Cow::Borrowed(metric.name()), sum)
+                (label, sum)
             })
             .collect();
     }
 
     /// Gives the batch's loss where the host can see it without waiting for the device.
     pub(crate) fn add(&mut self, metrics: &[Box<dyn Metric>], batch: &Batch, outcome: &Outcome) -> Result<Option<f64>> {
-        let mask = outcome.mask.as_ref();
+        let mask = outcome.mask.as_deref();
         let count = mask.map_or(Ok(Count::Known(batch.len() as f64)), Count::of)?;
         let loss = self.loss.add_mean(outcome.loss.tensor(), &count)?;
-        if let Some(predictions) = &outcome.predictions {
-            for (metric, (_, running)) in metrics.iter().zip(&mut self.metrics) {
-                let Measured { sum, count } = metric.measure(predictions.tensor(), &batch.targets, mask)?;
-                running.add_sum(&sum, &count)?;
-            }
+        if outcome.predictions.is_empty() {
+            return Ok(loss);
+        }
+        for (metric, (_, running)) in metrics.iter().zip(&mut self.metrics) {
+            let (prediction, targets) = measured(&**metric, outcome, batch)?;
+            let mask = prediction.mask.as_deref();
+            let Measured { sum, count } = metric.measure(prediction.values.tensor(), targets, mask)?;
+            running.add_sum(&sum, &count)?;
         }
         Ok(loss)
     }
@@ -87,4 +91,24 @@ impl Tally {
         };
         running.load(part, value)
     }
+}
+
+/// The output that a metric is of, with its targets.
+fn measured<'b>(
+    metric: &dyn Metric,
+    outcome: &'b Outcome,
+    batch: &'b Batch,
+) -> Result<(&'b Prediction, &'b kiln_tensor::Tensor)> {
+    let mut pairs = outcome.predictions.iter().zip(batch.targets.iter());
+    let found = match metric.output() {
+        None => pairs.next(),
+        Some(output) => pairs.find(|(prediction, _)| prediction.output == output),
+    };
+    found.ok_or_else(|| {
+        let names: Vec<&str> = outcome.predictions.iter().map(|prediction| prediction.output.as_str()).collect();
+        let output = metric.output().unwrap_or("the first");
+        let message =
+            format!("{} of the output `{output}`, but the model's outputs are {}", metric.name(), names.join(", "));
+        Error::value("metric", message)
+    })
 }

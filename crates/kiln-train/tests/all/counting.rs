@@ -70,8 +70,8 @@ fn losses_gradients_and_accuracies_are_kerass() {
                 close("loss", outcome.loss.tensor(), case("loss"));
                 assert_eq!(outcome.loss.item().unwrap(), evaluated.loss.item().unwrap());
                 if activation != Activation::Linear {
-                    let predictions = outcome.predictions.as_ref().unwrap().tensor();
-                    let found = Accuracy.measure(predictions, &batch.targets, outcome.mask.as_ref()).unwrap();
+                    let predictions = outcome.predictions[0].values.tensor();
+                    let found = Accuracy.measure(predictions, &batch.targets, outcome.mask.as_deref()).unwrap();
                     let Count::Known(count) = found.count else { panic!("the host knows it") };
                     assert_eq!(count, if masked { 11.0 } else { 20.0 });
                     close(

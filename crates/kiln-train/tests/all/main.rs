@@ -9,6 +9,7 @@ mod keras;
 mod last_batch;
 mod metrics;
 mod one_number;
+mod outputs;
 mod resume;
 mod sequences;
 mod training;

@@ -1,6 +1,6 @@
 //! Training on sequences: states carried from batch to batch, steps that fill up, and the adding problem learned.
 
-use kiln_datasets::{AddingProblem, Batch, Dataset, SequenceDataset, TextStreams};
+use kiln_datasets::{AddingProblem, Batch, Dataset, SequenceDataset, Subset, TensorDataset, TextStreams};
 use kiln_nn::*;
 use kiln_optim::{Adam, Clip, Sgd};
 use kiln_tensor::{Device, Tensor};
@@ -24,7 +24,7 @@ fn said(model: &Sequential, tokens: &[i64], piece: usize, ctx: impl Fn() -> Ctx)
     model.reset_states();
     let pieces = tokens.chunks(piece).flat_map(|tokens| {
         let x = Tensor::from_slice(tokens, [1, tokens.len()], &cpu()).unwrap();
-        model.forward(&x.into(), &ctx()).unwrap().into_tensor().to_vec::<f32>().unwrap()
+        model.forward(x, &ctx()).unwrap().into_tensor().to_vec::<f32>().unwrap()
     });
     pieces.collect()
 }
@@ -39,13 +39,13 @@ fn a_stateful_layer_reads_on() {
     assert_ne!(said(&stateless, &tokens, 3, Ctx::eval), whole);
     // Training and evaluation do not see one another's states; a batch of another size begins anew.
     stateful.reset_states();
-    let x = |rows: usize| Tensor::from_slice(&vec![1i64; 2 * rows], [rows, 2], &cpu()).unwrap().into();
-    let first = stateful.forward(&x(1), &Ctx::eval()).unwrap();
-    let training = stateful.forward(&x(1), &Ctx::train(0, 0)).unwrap();
+    let x = |rows: usize| Tensor::from_slice(&vec![1i64; 2 * rows], [rows, 2], &cpu()).unwrap();
+    let first = stateful.forward(x(1), &Ctx::eval()).unwrap();
+    let training = stateful.forward(x(1), &Ctx::train(0, 0)).unwrap();
     assert_eq!(first.tensor().to_vec::<f32>().unwrap(), training.tensor().to_vec::<f32>().unwrap());
-    let second = stateful.forward(&x(1), &Ctx::eval()).unwrap().into_tensor().to_vec::<f32>().unwrap();
+    let second = stateful.forward(x(1), &Ctx::eval()).unwrap().into_tensor().to_vec::<f32>().unwrap();
     assert_ne!(first.tensor().to_vec::<f32>().unwrap(), second);
-    let two = stateful.forward(&x(2), &Ctx::eval()).unwrap().into_tensor().to_vec::<f32>().unwrap();
+    let two = stateful.forward(x(2), &Ctx::eval()).unwrap().into_tensor().to_vec::<f32>().unwrap();
     assert_eq!(two[..14], first.tensor().to_vec::<f32>().unwrap());
 }
 
@@ -101,4 +101,30 @@ fn a_state_that_explodes_is_named() {
     let model = Sequential::new().push(layer).push(Dense::new(1)).build([50, 2], &cpu(), 1).unwrap();
     let error = compile(model, Sgd::new(0.1), MeanSquaredError::new()).fit(&data, FitOptions::new()).unwrap_err();
     assert!(error.to_string().contains("model.0 (SimpleRnn)"), "{error}");
+}
+
+/// The mask that an `Embedding` makes reaches loss and metrics, also beside a mask of the data's.
+#[test]
+fn what_the_model_masks_does_not_count() {
+    let sequences = [vec![1i64, 2, 3], vec![4], vec![5, 6]];
+    let padded: Vec<i64> = sequences.iter().flat_map(|s| s.iter().copied().chain([0; 3]).take(3)).collect();
+    let labels: Vec<i64> = padded.iter().map(|&token| (token + 1) % 7).collect();
+    let tensor = |values: &[i64]| Tensor::from_slice(values, [3, 3], &cpu()).unwrap();
+    let data = TensorDataset::new(tensor(&padded), tensor(&labels)).unwrap();
+    let model = Sequential::new()
+        .push(Embedding::new(7, 8).padding(0).mask_padding(true))
+        .push(Dropout::new(0.1))
+        .push(Lstm::new(8).bidirectional(Merge::Concat).return_sequences(true))
+        .push(Dense::new(7))
+        .build([3], &cpu(), 1)
+        .unwrap();
+    let mut trainer = compile(model, Adam::new(0.05), SparseCategoricalCrossentropy::from_logits()).metric(Accuracy);
+    trainer.fit(&data, FitOptions::new().epochs(60)).unwrap();
+    let together = trainer.evaluate(&data).unwrap();
+    assert_eq!(together.accuracy(), 1.0, "the steps of filler would be wrong");
+    // The mean over the six real steps, of each sequence alone.
+    let alone: f64 = (0..3)
+        .map(|i| trainer.evaluate(&Subset::new(&data, [i]).unwrap()).unwrap().loss * sequences[i].len() as f64)
+        .sum();
+    assert!((together.loss - alone / 6.0).abs() < 1e-6, "{} {}", together.loss, alone / 6.0);
 }

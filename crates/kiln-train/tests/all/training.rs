@@ -95,7 +95,7 @@ fn by_hand(data: &dyn Dataset, epochs: u64, batch_size: usize, seed: u64) -> Res
             for batch in batches {
                 let batch = batch?;
                 let ctx = Ctx::train(seed, step);
-                let predictions = model.forward(&Var::from(&batch.inputs), &ctx)?;
+                let predictions = model.forward(&batch.inputs, &ctx)?;
                 let loss = loss_of.forward(&predictions, &batch.targets)?;
                 let loss = loss.add(&ctx.penalty()?.unwrap())?;
                 sum += loss.item()? * batch.len() as f64;
@@ -207,10 +207,10 @@ struct Tied {
 
 impl Objective for Tied {
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
-        let x = Var::from(&batch.inputs);
+        let x = Var::from(&*batch.inputs);
         let encoded = x.matmul(&self.weight.var(ctx))?;
         let decoded = encoded.matmul(&self.weight.var(ctx).t()?)?;
-        Ok(Outcome { loss: decoded.sub(&x)?.square()?.mean_all()?, predictions: None, mask: None })
+        Ok(Outcome { loss: decoded.sub(&x)?.square()?.mean_all()?, predictions: Vec::new(), mask: None })
     }
 }
 
@@ -303,12 +303,15 @@ fn a_validation_loss_that_is_no_number_stops_the_training() {
 }
 
 /// A layer that overflows in training, on some samples only.
-#[derive(Module)]
+#[derive(Module, Describe)]
 struct Explosive;
 
 impl Layer for Explosive {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        if ctx.is_training() { x.mul_scalar(1e30)?.exp() } else { Ok(x.clone()) }
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+        if ctx.is_training() { x.mul_scalar(1e30)?.exp() } else { Ok(x) }
     }
 }
 

@@ -3,4 +3,5 @@
 
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod gpu;
+mod graphs;
 mod smoke;

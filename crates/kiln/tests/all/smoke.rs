@@ -54,13 +54,13 @@ fn a_perceptron_learns_or_and_exclusive_or_needs_a_hidden_layer() {
 fn a_saved_model_predicts_the_same_bits_when_loaded() {
     let mut trainer = compile(network(1), Adam::new(0.05), SparseCategoricalCrossentropy::new());
     trainer.fit(&labeled([0, 1, 1, 0]), FitOptions::new().epochs(50).batch_size(4)).unwrap();
-    let predictions = trainer.predict(&corners()).unwrap();
+    let predictions = trainer.predict(corners()).unwrap();
     let model = trainer.into_model();
     let file = std::env::temp_dir().join(format!("kiln-smoke-{}.safetensors", std::process::id()));
     safetensors::save(&model, &file).unwrap();
 
     let mut other = network(2);
-    let predict = |model: &Sequential| model.forward(&Var::from(corners()), &Ctx::eval()).unwrap().into_tensor();
+    let predict = |model: &Sequential| model.forward(Var::from(corners()), &Ctx::eval()).unwrap().into_tensor();
     assert_ne!(bits(&predict(&other)), bits(&predictions));
     safetensors::load(&mut other, &file).unwrap();
     std::fs::remove_file(&file).unwrap();
@@ -68,15 +68,18 @@ fn a_saved_model_predicts_the_same_bits_when_loaded() {
 }
 
 /// y = x + α · inner(x), with a learned α that begins at 0, so that a new block changes nothing.
-#[derive(Module)]
+#[derive(Module, Describe)]
 struct Residual {
     inner: Dense,
     alpha: Option<Param>,
 }
 
 impl Layer for Residual {
-    fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let inner = ctx.layer("inner", &self.inner, x)?;
+    type Input = Var;
+    type Output = Var;
+
+    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+        let inner = ctx.layer("inner", &self.inner, &x)?;
         let alpha = self.alpha.as_ref().ok_or_else(|| kiln::Error::value("Residual", "build it first"))?;
         x.add(&inner.mul(&alpha.var(ctx))?)
     }
@@ -134,7 +137,7 @@ fn a_loss_of_ones_own_is_minimized() {
         let model = Sequential::new().push(Dense::new(1).use_bias(false)).build([1], &Device::cpu(), 1).unwrap();
         let mut trainer = compile(model, Sgd::new(0.3), loss);
         trainer.fit(&data, FitOptions::new().epochs(300).batch_size(5)).unwrap();
-        trainer.predict(&matrix(&[&[1.0]])).unwrap().item().unwrap()
+        trainer.predict(matrix(&[&[1.0]])).unwrap().item().unwrap()
     };
     let (huber, squares) = (fitted(Box::new(Huber)), fitted(Box::new(MeanSquaredError::new())));
     assert!((huber - 1.25).abs() < 1e-4, "{huber}");
@@ -151,10 +154,10 @@ struct Ridge {
 impl Objective for Ridge {
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
         let weight = self.weight.var(ctx);
-        let predictions = Var::from(&batch.inputs).matmul(&weight)?;
-        let error = predictions.sub(&Var::from(&batch.targets))?.square()?.mean_all()?;
+        let predictions = Var::from(&*batch.inputs).matmul(&weight)?;
+        let error = predictions.sub(&Var::from(&*batch.targets))?.square()?.mean_all()?;
         let penalty = weight.square()?.sum_all()?.mul_scalar(self.lambda)?;
-        Ok(Outcome { loss: error.add(&penalty)?, predictions: Some(predictions), mask: None })
+        Ok(Outcome { loss: error.add(&penalty)?, predictions: vec![predictions.into()], mask: None })
     }
 }
 

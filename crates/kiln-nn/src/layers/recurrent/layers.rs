@@ -4,11 +4,11 @@ use super::keras::KerasWeights;
 use super::settings::{Merge, Settings};
 use super::stack::Stack;
 use super::state::{RecurrentState, SequenceInputs};
-use crate::{Ctx, Init, Initializer, L1L2, Layer, Module, StateDict};
+use crate::{Ctx, Describe, Init, Initializer, L1L2, Layer, Module, Sequence, Shapes, StateDict, settings};
 use kiln_autograd::Var;
 use kiln_tensor::{RecurrentCell, Result, Shape};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::Value as Json;
 
 macro_rules! layer {
     ($(#[$documentation:meta])* $name:ident, $cell:expr) => {
@@ -202,19 +202,27 @@ macro_rules! layer {
         }
 
         impl Layer for $name {
-            fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+            type Input = Sequence;
+            type Output = Sequence;
+
+            fn forward(&self, x: Sequence, ctx: &Ctx) -> Result<Sequence> {
                 self.stack.forward(x, ctx)
             }
+
             fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
                 self.stack.build(input, init)
             }
+
             fn reset_states(&self) {
                 self.stack.reset_states();
             }
-            fn config(&self) -> Option<Value> {
-                serde_json::to_value(self).ok()
+        }
+
+        impl Describe for $name {
+            fn config(&self) -> Option<Json> {
+                settings(self)
             }
-            fn flops(&self, _: &Shape) -> u64 {
+            fn flops(&self, _: &Shapes) -> u64 {
                 self.stack.flops()
             }
         }

@@ -3,7 +3,7 @@
 use super::direction::{Direction, Run};
 use super::settings::{Merge, Settings};
 use super::state::{RecurrentState, SequenceInputs, of_layer};
-use crate::{Carried, Ctx, Init, Module, Visitor, VisitorMut};
+use crate::{Carried, Ctx, Init, Module, Sequence, Visitor, VisitorMut};
 use kiln_autograd::{RecurrentOutput, Var};
 use kiln_math::Purpose;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
@@ -129,7 +129,7 @@ impl Stack {
     }
 
     /// Which steps count, bool (T, N).
-    fn mask(&self, given: &SequenceInputs<'_>, x: &Var, ctx: &Ctx) -> Result<Option<Tensor>> {
+    fn mask(&self, given: &SequenceInputs<'_>, x: &Var) -> Result<Option<Tensor>> {
         let (steps, batch) = (x.dims()[0], x.dims()[1]);
         if let Some(lengths) = given.lengths {
             if lengths.dims() != [batch] {
@@ -140,7 +140,7 @@ impl Stack {
             }
             return lengths.mask_of_lengths(steps)?.to_device(x.device()).map(Some);
         }
-        let Some(mask) = given.mask.cloned().or_else(|| ctx.mask()) else { return Ok(None) };
+        let Some(mask) = given.mask else { return Ok(None) };
         let (first, second, axes) =
             if self.settings.batch_first { (batch, steps, "(batch, steps)") } else { (steps, batch, "(steps, batch)") };
         if mask.dims() != [first, second] || mask.dtype() != DType::Bool {
@@ -153,7 +153,7 @@ impl Stack {
                 ),
             ));
         }
-        if self.settings.batch_first { mask.transpose(0, 1).map(Some) } else { Ok(Some(mask)) }
+        if self.settings.batch_first { mask.transpose(0, 1).map(Some) } else { Ok(Some(mask.clone())) }
     }
 
     /// States given from outside, held against the batch.
@@ -185,21 +185,27 @@ impl Stack {
         Ok(())
     }
 
-    /// The layer's output alone.
-    pub(super) fn forward(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        if self.settings.stateful {
-            let carried = &self.carried[usize::from(ctx.is_training())];
-            // A batch of another size, or elsewhere, begins anew: the last of an epoch may be smaller.
-            let batch = x.dims().get(if self.settings.batch_first { 0 } else { 1 }).copied();
-            let fits =
-                |state: &RecurrentState| state.h.dims().get(1).copied() == batch && state.h.device() == x.device();
-            let state = RecurrentState::from_tensors(carried.take()).filter(fits);
-            let inputs = SequenceInputs { state: state.as_ref(), ..SequenceInputs::new() };
-            let (y, state) = self.run(x, &inputs, ctx)?;
-            carried.put(state.into_tensors());
-            return Ok(y);
-        }
-        Ok(self.run_with(x, &SequenceInputs::new(), ctx, false)?.0)
+    /// The layer's output alone. The mask goes on where all steps are given.
+    pub(super) fn forward(&self, sequence: Sequence, ctx: &Ctx) -> Result<Sequence> {
+        let Sequence { values: x, mask } = sequence;
+        let inputs = SequenceInputs { mask: mask.as_deref(), ..SequenceInputs::new() };
+        let values = match self.settings.stateful {
+            true => self.carry(&x, &inputs, ctx)?,
+            false => self.run_with(&x, &inputs, ctx, false)?.0,
+        };
+        Ok(Sequence { values, mask: mask.filter(|_| self.settings.return_sequences) })
+    }
+
+    /// The output of a batch that goes on where the one before ended.
+    fn carry(&self, x: &Var, inputs: &SequenceInputs<'_>, ctx: &Ctx) -> Result<Var> {
+        let carried = &self.carried[usize::from(ctx.is_training())];
+        // A batch of another size, or elsewhere, begins anew: the last of an epoch may be smaller.
+        let batch = x.dims().get(if self.settings.batch_first { 0 } else { 1 }).copied();
+        let fits = |state: &RecurrentState| state.h.dims().get(1).copied() == batch && state.h.device() == x.device();
+        let state = RecurrentState::from_tensors(carried.take()).filter(fits);
+        let (y, state) = self.run(x, &SequenceInputs { state: state.as_ref(), ..*inputs }, ctx)?;
+        carried.put(state.into_tensors());
+        Ok(y)
     }
 
     /// Forgets what was carried from batch to batch.
@@ -231,7 +237,7 @@ impl Stack {
         if let Some(state) = inputs.state {
             self.check_state(state, x.dims()[1])?;
         }
-        let mask = self.mask(inputs, &x, ctx)?;
+        let mask = self.mask(inputs, &x)?;
         if let Some(mask) = &mask {
             // What does not count may be NaN, and 0·NaN in a weight's gradient would be NaN.
             let zero = Var::constant(Tensor::zeros((), x.dtype(), x.device())?);
@@ -255,9 +261,7 @@ impl Stack {
             }
             x = self.merge(outputs)?;
         }
-        if !settings.return_sequences {
-            ctx.set_mask(None);
-        } else {
+        if settings.return_sequences {
             // What does not count is 0 as in PyTorch's padding, and in Keras's bidirectional layers.
             let zeroed = inputs.lengths.is_some() || settings.bidirectional.is_some();
             if let Some(mask) = mask.filter(|_| zeroed) {

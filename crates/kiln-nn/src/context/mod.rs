@@ -1,0 +1,289 @@
+//! `Ctx`: what a forward pass is run under.
+//!
+//! Four things, each in its file: what kind of pass it is ([`Mode`]), where in the model it is with that place's random streams
+//! (place.rs), what it leaves to be done (effects.rs), and what looks on ([`Probe`]).
+
+mod effects;
+mod mode;
+mod place;
+mod probes;
+
+pub use mode::Mode;
+pub use place::Here;
+pub(crate) use place::located;
+pub use probes::{KeptOutputs, NotFinite, Probe};
+
+use crate::value::IntoValue;
+use crate::{Buffer, L1L2, Layer, Module, Param, Segment};
+use effects::{Effects, Penalty};
+use kiln_autograd::Var;
+use kiln_math::{Purpose, RandomStream};
+use kiln_tensor::{DType, Device, Error, Result, Tensor};
+use place::Place;
+use std::any::Any;
+
+/// The context of one forward pass: whether it trains, where in the model it is, its random streams, the new values of
+/// buffers that it has computed, and the penalties of its layers' regularizers.
+///
+/// ```
+/// # use kiln_nn::{Activation, Ctx, Dense, Dropout, Layer, Sequential};
+/// # use kiln_autograd::Var;
+/// # use kiln_tensor::{DType, Device, Tensor};
+/// # fn main() -> Result<(), kiln_tensor::Error> {
+/// # let cpu = Device::cpu();
+/// # let mut model = Sequential::new().push(Dense::new(2)).push(Dropout::new(0.5)).build([3], &cpu, 1)?;
+/// # let x = Var::constant(Tensor::ones([1, 3], DType::F32, &cpu)?);
+/// let ctx = Ctx::train(1, 0); // seed, number of the step
+/// let y = model.forward(&x, &ctx)?;
+/// // … loss, backward, optimizer.step …
+/// ctx.commit(&mut model)?;
+///
+/// let y = model.forward(&x, &Ctx::eval())?;
+/// assert!(!y.requires_grad());
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Ctx {
+    mode: Mode,
+    place: Place,
+    effects: Effects,
+    probes: Vec<Box<dyn Probe>>,
+}
+
+impl Ctx {
+    /// Training: dropout drops, statistics are those of the batch, gradients are recorded. The same seed, step and place in
+    /// the model give the same random numbers.
+    pub fn train(seed: u64, step: u64) -> Self {
+        Ctx { mode: Mode::TRAIN, place: Place::new(seed, step), effects: Effects::default(), probes: Vec::new() }
+    }
+
+    /// Evaluation: nothing is random and nothing is recorded.
+    pub fn eval() -> Self {
+        Ctx { mode: Mode::EVAL, ..Ctx::train(0, 0) }
+    }
+
+    /// The same, recording gradients of parameters or not, whatever the mode.
+    #[must_use]
+    pub fn recording(mut self, records: bool) -> Self {
+        self.mode.recording = records;
+        self
+    }
+
+    /// The same, with parameters converted to this floating-point type where they are used: a model of f32 that computes in
+    /// bf16. Its inputs are to be of this type too. Gradients come back in the parameters' own type.
+    #[must_use]
+    pub fn compute(mut self, dtype: DType) -> Self {
+        self.mode.compute = Some(dtype);
+        self
+    }
+
+    /// The same, with something more that looks on: [`NotFinite`], [`KeptOutputs`], or one of your own.
+    #[must_use]
+    pub fn with_probe(mut self, probe: impl Probe) -> Self {
+        self.probes.push(Box::new(probe));
+        self
+    }
+
+    /// The probe of this type, where there is one.
+    pub fn probe<P: Probe>(&self) -> Option<&P> {
+        self.probes.iter().find_map(|probe| (&**probe as &dyn Any).downcast_ref())
+    }
+
+    /// What kind of pass it is.
+    #[inline]
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Whether layers behave as in training.
+    #[inline]
+    pub fn is_training(&self) -> bool {
+        self.mode.training
+    }
+
+    /// Whether gradients of parameters are recorded.
+    #[inline]
+    pub fn records(&self) -> bool {
+        self.mode.recording
+    }
+
+    /// Runs a layer one step down the path; its error tells where that is: `model.1 (Dense): linear: …`.
+    ///
+    /// ```
+    /// # use kiln_nn::{Ctx, Dense, Describe, Layer, Module};
+    /// # use kiln_autograd::Var;
+    /// # use kiln_tensor::Result;
+    /// #[derive(Module, Describe)]
+    /// struct Residual {
+    ///     inner: Dense,
+    /// }
+    /// impl Layer for Residual {
+    ///     type Input = Var;
+    ///     type Output = Var;
+    ///     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+    ///         ctx.layer("inner", &self.inner, &x)?.add(&x)
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of the layer.
+    #[inline]
+    pub fn layer<'s, L: Layer + ?Sized>(
+        &self,
+        segment: impl Into<Segment<'s>>,
+        layer: &L,
+        x: impl Into<L::Input>,
+    ) -> Result<L::Output> {
+        self.place.scope(segment.into(), || self.run(layer, x))
+    }
+
+    /// Runs a layer at this place of the path: a whole model, at its beginning.
+    ///
+    /// # Errors
+    /// Those of the layer, which tell where it is.
+    #[inline]
+    pub fn run<L: Layer + ?Sized>(&self, layer: &L, x: impl Into<L::Input>) -> Result<L::Output> {
+        if !self.probes.is_empty() {
+            return self.run_probed(layer, x.into());
+        }
+        layer.forward(x.into(), self).map_err(|error| self.locate(error, layer.name()))
+    }
+
+    #[cold]
+    fn run_probed<L: Layer + ?Sized>(&self, layer: &L, x: L::Input) -> Result<L::Output> {
+        let name = layer.name();
+        self.place.with(name, |here| {
+            let inputs = vars(&x);
+            self.probes.iter().try_for_each(|probe| probe.before(here, &inputs))
+        })?;
+        let y = layer.forward(x, self).map_err(|error| self.locate(error, name))?;
+        self.place.with(name, |here| {
+            let outputs = vars(&y);
+            self.probes.iter().try_for_each(|probe| probe.after(here, &outputs))
+        })?;
+        Ok(y)
+    }
+
+    /// Runs something one step down the path: a part of a model that is no [`Layer`].
+    ///
+    /// # Errors
+    /// Those of `run`.
+    #[inline]
+    pub fn scope<'s, R>(&self, segment: impl Into<Segment<'s>>, run: impl FnOnce() -> Result<R>) -> Result<R> {
+        self.place.scope(segment.into(), run)
+    }
+
+    /// The error as seen from here, unless it was located further inside.
+    #[cold]
+    pub fn locate(&self, error: Error, layer: &str) -> Error {
+        self.place.locate(error, layer)
+    }
+
+    /// A random stream for this place, step and repetition.
+    pub fn stream(&self, purpose: Purpose) -> RandomStream {
+        self.place.stream(purpose)
+    }
+
+    /// As [`Ctx::stream`], in a device's memory, where its kernels read it.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn stream_tensor(&self, purpose: Purpose, device: &Device) -> Result<Tensor> {
+        Tensor::random_stream(&self.stream(purpose), device)
+    }
+
+    /// Hands in the next value of a buffer, which [`Ctx::commit`] writes. The last one counts.
+    pub fn update(&self, buffer: &Buffer, value: Tensor) {
+        self.effects.update(buffer, value);
+    }
+
+    /// Hands in what a buffer is to be averaged with: [`Ctx::commit`] makes it own · buffer + share · batch, in its own memory. A
+    /// layer that is used twice in a step averages twice.
+    pub fn average(&self, buffer: &Buffer, batch: Tensor, own: f64, share: f64) {
+        self.effects.average(buffer, batch, own, share);
+    }
+
+    /// A buffer's value as this pass sees it: with what was handed in, else what was committed.
+    ///
+    /// # Errors
+    /// What was handed in does not fit the buffer.
+    pub fn value_of(&self, buffer: &Buffer) -> Result<Tensor> {
+        self.effects.value_of(buffer)
+    }
+
+    /// Adds the penalty of a parameter to the loss. A parameter that is used twice counts once, a frozen one not at all, as
+    /// in Keras.
+    pub fn penalize(&self, parameter: &Param, regularizer: L1L2) {
+        if parameter.trainable() && !self.effects.penalizes(parameter) {
+            self.effects.penalize(Penalty::Weight(parameter.id(), parameter.var(self), regularizer));
+        }
+    }
+
+    /// Adds the penalty of a layer's output to the loss, divided by the number of samples (the first axis), as in Keras: a
+    /// larger batch does not make it stronger.
+    pub fn penalize_activity(&self, output: &Var, regularizer: L1L2) {
+        self.effects.penalize(Penalty::Activity(output.clone(), regularizer));
+    }
+
+    /// Adds one number to the loss (Keras's `add_loss`): a penalty of a layer's own.
+    pub fn add_loss(&self, value: Var) {
+        self.effects.penalize(Penalty::Own(value));
+    }
+
+    /// The sum of the penalties of all layers that ran, to be added to the loss; `None` where there are none. It is handed
+    /// out once: what it is the sum of is then let go, so that the backward pass can free it.
+    ///
+    /// `fit` does this, and as in Keras the losses that it and `evaluate` report include it. In a custom loop:
+    ///
+    /// ```
+    /// # use kiln_nn::{Ctx, Dense, L2, Layer, Loss, MeanSquaredError, Sequential};
+    /// # use kiln_autograd::Var;
+    /// # use kiln_tensor::{DType, Device, Tensor};
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// # let cpu = Device::cpu();
+    /// # let (x, target) = (Tensor::ones([4, 3], DType::F32, &cpu)?, Tensor::ones([4, 1], DType::F32, &cpu)?);
+    /// let model = Sequential::new().push(Dense::new(1).kernel_regularizer(L2(0.01))).build([3], &cpu, 1)?;
+    /// let ctx = Ctx::train(1, 0);
+    /// let mut loss = MeanSquaredError::new().forward(&model.forward(&x, &ctx)?, &target)?;
+    /// if let Some(penalty) = ctx.penalty()? {
+    ///     loss = loss.add(&penalty)?;
+    /// }
+    /// let gradients = loss.backward()?;
+    /// # assert_eq!(gradients.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Factors that are negative or not finite; penalties of different dtypes.
+    pub fn penalty(&self) -> Result<Option<Var>> {
+        self.effects.penalty()
+    }
+
+    /// Writes what was handed in for buffers into their own memory: to be called once the step has succeeded.
+    ///
+    /// # Errors
+    /// A value of another shape or dtype than its buffer's, or of a buffer that the model does not visit. Then nothing was
+    /// written.
+    pub fn commit<M: Module + ?Sized>(&self, model: &mut M) -> Result<()> {
+        self.effects.commit(model, None)
+    }
+
+    /// As [`Ctx::commit`], where `applies`, one bool in the memory of the model's device, is true; else the buffers keep their
+    /// values. Whether a loss was finite is known there before the host knows it, and no step waits.
+    ///
+    /// # Errors
+    /// As [`Ctx::commit`].
+    pub fn commit_where<M: Module + ?Sized>(&self, model: &mut M, applies: &Tensor) -> Result<()> {
+        self.effects.commit(model, Some(applies))
+    }
+}
+
+/// All Vars in a layer's input or output.
+fn vars<V: IntoValue>(value: &V) -> Vec<&Var> {
+    let mut all = Vec::new();
+    value.for_each_var(&mut |var| all.push(var));
+    all
+}

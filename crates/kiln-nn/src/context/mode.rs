@@ -1,0 +1,21 @@
+//! What kind of forward pass it is.
+
+use kiln_tensor::DType;
+
+/// What kind of forward pass it is. Plain data: it says nothing of where in the model the pass is, nor of what it leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Mode {
+    /// Whether layers behave as in training: dropout drops, statistics are those of the batch.
+    pub training: bool,
+    /// Whether gradients of parameters are recorded.
+    pub recording: bool,
+    /// The floating-point type that parameters are converted to where they are used; without one they are used as they are.
+    pub compute: Option<DType>,
+}
+
+impl Mode {
+    /// Training, with gradients.
+    pub const TRAIN: Mode = Mode { training: true, recording: true, compute: None };
+    /// Evaluation, without.
+    pub const EVAL: Mode = Mode { training: false, recording: false, compute: None };
+}

@@ -1,0 +1,152 @@
+//! What flows between layers: [`Value`], one Var with its mask or several.
+//!
+//! Authors of layers never handle it: a layer says what it takes and gives, a [`Var`], a [`Sequence`], a tuple, a struct with
+//! `#[derive(FromValue, IntoValue)]` ([`crate::Layer::Input`], [`crate::Layer::Output`]). Containers (`Sequential`, `Graph`)
+//! hold layers of any kind as [`crate::AnyLayer`], which takes a `Value` and gives one: it converts to what the layer takes
+//! and back, and hands the mask on as the layer's [`crate::MaskRule`] says. (So axum does with its handlers.)
+//!
+//! A mask is a part of the value that it speaks of. It is not known to layers that the value does not reach.
+
+mod convert;
+mod shapes;
+
+pub use convert::{FromValue, IntoValue, Sequence};
+pub use shapes::{SampleShape, Shapes};
+
+use kiln_autograd::Var;
+use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Shape, Tensor, Tensors};
+use std::ops::Deref;
+use std::sync::Arc;
+
+/// Which steps of the sequences count: bool (N, T). Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Mask(Arc<Tensor>);
+
+impl Deref for Mask {
+    type Target = Tensor;
+    fn deref(&self) -> &Tensor {
+        &self.0
+    }
+}
+
+impl From<Tensor> for Mask {
+    fn from(mask: Tensor) -> Self {
+        Mask(Arc::new(mask))
+    }
+}
+
+/// What flows between layers: one Var, with the mask of its steps where it has one, or several values.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// One, and which of its steps count; without a mask all do.
+    One(Var, Option<Mask>),
+    /// Several, in order.
+    Many(Vec<Value>),
+}
+
+impl Value {
+    /// The Var of one value, without its mask.
+    ///
+    /// # Errors
+    /// Several values.
+    pub fn var(self) -> Result<Var> {
+        match self {
+            Value::One(var, _) => Ok(var),
+            Value::Many(values) => Err(arity("1 value", values.len())),
+        }
+    }
+
+    /// As [`Value::var`], borrowed.
+    ///
+    /// # Errors
+    /// Several values.
+    pub fn as_var(&self) -> Result<&Var> {
+        match self {
+            Value::One(var, _) => Ok(var),
+            Value::Many(values) => Err(arity("1 value", values.len())),
+        }
+    }
+
+    /// The values in order: itself where it is one.
+    pub fn into_parts(self) -> Vec<Value> {
+        match self {
+            Value::Many(values) => values,
+            one => vec![one],
+        }
+    }
+
+    /// The mask of one value, where it has one.
+    pub fn mask(&self) -> Option<&Mask> {
+        match self {
+            Value::One(_, mask) => mask.as_ref(),
+            Value::Many(_) => None,
+        }
+    }
+
+    /// The values in order: itself where it is one.
+    pub fn parts(&self) -> &[Value] {
+        match self {
+            Value::One(..) => std::slice::from_ref(self),
+            Value::Many(values) => values,
+        }
+    }
+
+    /// The shapes of one sample: those of the Vars without the axis of the batch.
+    ///
+    /// # Errors
+    /// None that a Var can cause.
+    pub fn sample_shapes(&self) -> Result<Shapes> {
+        match self {
+            Value::One(var, _) => Shape::new(var.dims().get(1..).unwrap_or(&[])).map(Shapes::One),
+            Value::Many(values) => values.iter().map(Value::sample_shapes).collect::<Result<_>>().map(Shapes::Many),
+        }
+    }
+
+    /// Zeros for one sample of these shapes: how a layer is tried out.
+    pub(crate) fn zeros(sample: &Shapes, dtype: DType, device: &Device) -> Result<Value> {
+        match sample {
+            Shapes::One(shape) => {
+                let batch = Shape::new(&[&[1], &shape[..]].concat())?;
+                Tensor::zeros(batch, dtype, device).map(Value::from)
+            }
+            Shapes::Many(shapes) => {
+                shapes.iter().map(|shape| Value::zeros(shape, dtype, device)).collect::<Result<_>>().map(Value::Many)
+            }
+        }
+    }
+}
+
+/// The error of another number of values than a layer takes.
+#[cold]
+pub(crate) fn arity(takes: &str, given: usize) -> Error {
+    let given = if given == 1 { "1 is given".to_owned() } else { format!("{given} are given") };
+    Error::new(ErrorKind::Value, "forward", format!("this takes {takes}, {given}"))
+}
+
+macro_rules! one {
+    ($($ty:ty),+) => {$(
+        impl From<$ty> for Value {
+            #[inline]
+            fn from(value: $ty) -> Self {
+                Value::One(value.into(), None)
+            }
+        }
+    )+};
+}
+one!(Var, &Var, Tensor, &Tensor);
+
+/// Several tensors are several values.
+impl From<&Tensors> for Value {
+    fn from(tensors: &Tensors) -> Self {
+        match tensors.count() {
+            1 => Value::from(&**tensors),
+            _ => Value::Many(tensors.iter().map(Value::from).collect()),
+        }
+    }
+}
+
+impl From<Tensors> for Value {
+    fn from(tensors: Tensors) -> Self {
+        Value::from(&tensors)
+    }
+}
