@@ -1,6 +1,7 @@
 //! Batch normalization.
 
 use super::scale_shift::{ScaleShift, already_built, norm_settings};
+use super::setters::setters;
 use super::spatial::by_axes;
 use super::weights::unbuilt;
 use crate::{Activation, Buffer, Ctx, Describe, Init, Layer, Module, Param};
@@ -31,16 +32,14 @@ use serde::{Deserialize, Serialize};
 #[describe(settings, spatial)]
 pub struct BatchNorm<const N: usize> {
     #[module(flatten)]
-    #[serde(skip)]
+    #[serde(flatten)]
     factors: ScaleShift,
     #[serde(skip)]
     running_mean: Option<Buffer>,
     #[serde(skip)]
     running_var: Option<Buffer>,
-    epsilon: f64,
     momentum: f64,
     unbiased: bool,
-    affine: bool,
     #[serde(default)]
     frozen: bool,
     activation: Activation,
@@ -63,13 +62,11 @@ impl<const N: usize> BatchNorm<N> {
     /// PyTorch's layer, to be built for its input.
     pub fn new() -> Self {
         BatchNorm {
-            factors: ScaleShift::default(),
+            factors: ScaleShift::new(1e-5, true),
             running_mean: None,
             running_var: None,
-            epsilon: 1e-5,
             momentum: 0.1,
             unbiased: true,
-            affine: true,
             frozen: false,
             activation: Activation::Linear,
         }
@@ -87,33 +84,23 @@ impl<const N: usize> BatchNorm<N> {
     /// Keras's constants: ε = 10⁻³, momentum 0.99 (here 0.01), running averages of the biased variance.
     #[must_use]
     pub fn keras(mut self) -> Self {
-        (self.epsilon, self.momentum, self.unbiased) = (1e-3, 0.01, false);
+        (self.factors.epsilon, self.momentum, self.unbiased) = (1e-3, 0.01, false);
         self
     }
 
     norm_settings!(epsilon of "variance", factors of "(C,)");
 
-    /// The weight of the batch in the running averages, from 0 to 1, as PyTorch counts it: what Keras calls momentum is 1
-    /// less this.
-    #[must_use]
-    pub fn momentum(mut self, momentum: f64) -> Self {
-        self.momentum = momentum;
-        self
-    }
+    setters! {
+        /// The weight of the batch in the running averages, from 0 to 1, as PyTorch counts it: what Keras calls momentum is 1
+        /// less this.
+        fn momentum(self, momentum: f64) { self.momentum = momentum }
 
-    /// Whether the running averages serve in training too, and stay as they are: to train the rest of a network further.
-    /// So it is also where the weight is frozen ([`Module::set_trainable`]), as in Keras.
-    #[must_use]
-    pub fn frozen(mut self, frozen: bool) -> Self {
-        self.frozen = frozen;
-        self
-    }
+        /// Whether the running averages serve in training too, and stay as they are: to train the rest of a network further.
+        /// So it is also where the weight is frozen ([`Module::set_trainable`]), as in Keras.
+        fn frozen(self, frozen: bool) { self.frozen = frozen }
 
-    /// Applied to the output.
-    #[must_use]
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation;
-        self
+        /// Applied to the output.
+        fn activation(self, activation: Activation) { self.activation = activation }
     }
 
     /// Running mean and variance (C,), once built.
@@ -126,22 +113,17 @@ impl<const N: usize> BatchNorm<N> {
         if channels == 0 {
             return Err(Error::value("build", "no channels: there must be 1 or more"));
         }
-        if !(self.epsilon >= 0.0 && self.epsilon.is_finite() && (0.0..=1.0).contains(&self.momentum)) {
-            return Err(Error::value(
-                "build",
-                format!(
-                    "an epsilon of at least 0 and a momentum from 0 to 1 are expected, got {} and {}",
-                    self.epsilon, self.momentum
-                ),
-            ));
+        let (epsilon, momentum) = (self.factors.epsilon, self.momentum);
+        if !(epsilon >= 0.0 && epsilon.is_finite() && (0.0..=1.0).contains(&momentum)) {
+            let message =
+                format!("an epsilon of at least 0 and a momentum from 0 to 1 are expected, got {epsilon} and {momentum}");
+            return Err(Error::value("build", message));
         }
         if let Some(mean) = &self.running_mean {
             let has = mean.value().shape();
             return if has.dims() == [channels] { Ok(()) } else { Err(already_built(has, input)) };
         }
-        if self.affine {
-            self.factors.make(&[channels], true, input, init)?;
-        }
+        self.factors.make(&[channels], true, input, init)?;
         self.running_mean = Some(init.buffer(&[channels], 0.0)?);
         self.running_var = Some(init.buffer(&[channels], 1.0)?);
         Ok(())
@@ -189,31 +171,28 @@ impl<const N: usize> Layer for BatchNorm<N> {
     type Output = Var;
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
-        let Some(running) = self.running() else {
-            let with = by_axes::<N>(["BatchNorm1d::with_input", "BatchNorm2d::with_input", "BatchNorm3d::with_input"]);
-            return Err(unbuilt(with));
-        };
+        let with = by_axes::<N>(["BatchNorm1d::with_input", "BatchNorm2d::with_input", "BatchNorm3d::with_input"]);
+        let Some(running) = self.running() else { return Err(unbuilt(with)) };
         let sample = x.dims().get(1..).unwrap_or(&[]);
         expect::<N>("batch_norm", sample, Some(running.0.value().elements()))?;
-        let (weight, bias) = self.factors.vars(ctx);
-        let (weight, bias, activation) = (weight.as_ref(), bias.as_ref(), self.activation.fused());
+        let (weight, bias) = self.factors.vars(with, ctx)?;
+        let (weight, bias, epsilon) = (weight.as_ref(), bias.as_ref(), self.factors.epsilon);
+        let activation = self.activation.fused();
         let y = if self.learns(ctx) {
             if self.unbiased && x.shape().elements() == x.dims()[1] {
-                return Err(Error::shape(
-                    "batch_norm",
-                    format!(
-                        "more than one element of each channel is needed in training, got {}; use another batch size, \
-                         leave out a last batch of 1 sample with `drop_last`, or take `BatchNorm::keras`",
-                        x.shape()
-                    ),
-                ));
+                let message = format!(
+                    "more than one element of each channel is needed in training, got {}; use another batch size, leave out \
+                     a last batch of 1 sample with `drop_last`, or take `BatchNorm::keras`",
+                    x.shape()
+                );
+                return Err(Error::shape("batch_norm", message));
             }
-            let (y, moments) = x.batch_norm(weight, bias, self.epsilon, activation)?;
+            let (y, moments) = x.batch_norm(weight, bias, epsilon, activation)?;
             self.track(&x, &moments, running, ctx)?;
             y
         } else {
             let moments = Tensor::stack(&[&ctx.value_of(running.0)?, &ctx.value_of(running.1)?], 0)?;
-            x.batch_norm_with(&moments, weight, bias, self.epsilon, activation)?
+            x.batch_norm_with(&moments, weight, bias, epsilon, activation)?
         };
         self.activation.rest(y)
     }

@@ -1,5 +1,6 @@
 //! Convolutions.
 
+use super::setters::setters;
 use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, padding, per_axis, sample_of, sizes};
 use super::weights::{Weights, weight_settings};
 use crate::{Ctx, Describe, Fans, Init, Layer, MaskRule, Module};
@@ -33,26 +34,16 @@ impl Moves {
 /// The settings of a layer with [`Moves`].
 macro_rules! move_settings {
     () => {
-        /// Steps from one output to the next: `2`, or `[2, 1]` for each axis. By default 1.
-        #[must_use]
-        pub fn stride(mut self, stride: impl Into<kiln_tensor::PerAxis>) -> Self {
-            self.moves.stride = stride.into();
-            self
-        }
+        $crate::layers::setters::setters! {
+            /// Steps from one output to the next: `2`, or `[2, 1]` for each axis. By default 1.
+            fn stride(self, stride: impl Into<kiln_tensor::PerAxis>) { self.moves.stride = stride.into() }
 
-        /// Distance of the kernel's taps. By default 1.
-        #[must_use]
-        pub fn dilation(mut self, dilation: impl Into<kiln_tensor::PerAxis>) -> Self {
-            self.moves.dilation = dilation.into();
-            self
-        }
+            /// Distance of the kernel's taps. By default 1.
+            fn dilation(self, dilation: impl Into<kiln_tensor::PerAxis>) { self.moves.dilation = dilation.into() }
 
-        /// What is put around the input: `Padding::Same`, `1` on every side, `[1, 2]` for each axis, or `[(0, 1), (2, 2)]`
-        /// before and after each. By default nothing, `Padding::Valid`.
-        #[must_use]
-        pub fn padding(mut self, padding: impl Into<kiln_tensor::Padding>) -> Self {
-            self.moves.padding = padding.into();
-            self
+            /// What is put around the input: `Padding::Same`, `1` on every side, `[1, 2]` for each axis, or `[(0, 1), (2, 2)]`
+            /// before and after each. By default nothing, `Padding::Valid`.
+            fn padding(self, padding: impl Into<kiln_tensor::Padding>) { self.moves.padding = padding.into() }
         }
     };
 }
@@ -130,11 +121,9 @@ impl<const N: usize> Conv<N> {
 
     move_settings!();
 
-    /// Groups, which divide input and output channels: group g of the outputs sees group g of the inputs alone.
-    #[must_use]
-    pub fn groups(mut self, groups: usize) -> Self {
-        self.groups = groups;
-        self
+    setters! {
+        /// Groups, which divide input and output channels: group g of the outputs sees group g of the inputs alone.
+        fn groups(self, groups: usize) { self.groups = groups }
     }
 
     weight_settings!("(filters, C/groups, K…)", "(filters,)");

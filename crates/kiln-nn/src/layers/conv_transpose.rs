@@ -1,6 +1,7 @@
 //! Transposed convolutions.
 
 use super::conv::{Moves, move_settings};
+use super::setters::setters;
 use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, per_axis, sample_of, sizes};
 use super::weights::{Weights, weight_settings};
 use crate::{Ctx, Describe, Fans, Init, Layer, MaskRule, Module, Shapes, settings};
@@ -70,19 +71,13 @@ impl<const N: usize> ConvTranspose<N> {
 
     move_settings!();
 
-    /// Groups, which divide input and output channels.
-    #[must_use]
-    pub fn groups(mut self, groups: usize) -> Self {
-        self.groups = groups;
-        self
-    }
+    setters! {
+        /// Groups, which divide input and output channels.
+        fn groups(self, groups: usize) { self.groups = groups }
 
-    /// Elements added after each axis of the output: strides lead from several input sizes to one, this says to which to go
-    /// back. By default 0.
-    #[must_use]
-    pub fn output_padding(mut self, output_padding: impl Into<PerAxis>) -> Self {
-        self.output_padding = output_padding.into();
-        self
+        /// Elements added after each axis of the output: strides lead from several input sizes to one, this says to which to go
+        /// back. By default 0.
+        fn output_padding(self, output_padding: impl Into<PerAxis>) { self.output_padding = output_padding.into() }
     }
 
     weight_settings!("(C, filters/groups, K…)", "(filters,)");

@@ -1,6 +1,7 @@
 //! Convolutions of each channel by itself, alone and followed by one across channels.
 
 use super::conv::{Conv, Moves, move_settings};
+use super::setters::setters;
 use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, sample_of, sizes};
 use super::weights::{Weights, weight_settings};
 use crate::{Activation, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, MaskRule, Module};
@@ -57,11 +58,9 @@ impl<const N: usize> DepthwiseConv<N> {
         Ok(self)
     }
 
-    /// Kernels, and output channels, of each channel (Keras's `depth_multiplier`). By default 1.
-    #[must_use]
-    pub fn multiplier(mut self, multiplier: usize) -> Self {
-        self.multiplier = multiplier;
-        self
+    setters! {
+        /// Kernels, and output channels, of each channel (Keras's `depth_multiplier`). By default 1.
+        fn multiplier(self, multiplier: usize) { self.multiplier = multiplier }
     }
 
     move_settings!();
@@ -158,63 +157,37 @@ impl<const N: usize> SeparableConv<N> {
         Ok(self)
     }
 
-    /// Kernels of each channel in the depthwise convolution. By default 1.
-    #[must_use]
-    pub fn multiplier(mut self, multiplier: usize) -> Self {
-        self.depthwise = self.depthwise.multiplier(multiplier);
-        self
-    }
+    setters! {
+        /// Kernels of each channel in the depthwise convolution. By default 1.
+        fn multiplier(self, multiplier: usize) { self.depthwise = self.depthwise.multiplier(multiplier) }
 
-    /// Steps of the depthwise convolution. By default 1.
-    #[must_use]
-    pub fn stride(mut self, stride: impl Into<PerAxis>) -> Self {
-        self.depthwise = self.depthwise.stride(stride);
-        self
-    }
+        /// Steps of the depthwise convolution. By default 1.
+        fn stride(self, stride: impl Into<PerAxis>) { self.depthwise = self.depthwise.stride(stride) }
 
-    /// Distance of the depthwise kernel's taps. By default 1.
-    #[must_use]
-    pub fn dilation(mut self, dilation: impl Into<PerAxis>) -> Self {
-        self.depthwise = self.depthwise.dilation(dilation);
-        self
-    }
+        /// Distance of the depthwise kernel's taps. By default 1.
+        fn dilation(self, dilation: impl Into<PerAxis>) { self.depthwise = self.depthwise.dilation(dilation) }
 
-    /// What is put around the input. By default nothing, `Padding::Valid`.
-    #[must_use]
-    pub fn padding(mut self, padding: impl Into<kiln_tensor::Padding>) -> Self {
-        self.depthwise = self.depthwise.padding(padding);
-        self
-    }
+        /// What is put around the input. By default nothing, `Padding::Valid`.
+        fn padding(self, padding: impl Into<kiln_tensor::Padding>) { self.depthwise = self.depthwise.padding(padding) }
 
-    /// Applied to the output.
-    #[must_use]
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.pointwise = self.pointwise.activation(activation);
-        self
-    }
+        /// Applied to the output.
+        fn activation(self, activation: Activation) { self.pointwise = self.pointwise.activation(activation) }
 
-    /// Whether the pointwise convolution has a bias; it has by default.
-    #[must_use]
-    pub fn use_bias(mut self, use_bias: bool) -> Self {
-        self.pointwise = self.pointwise.use_bias(use_bias);
-        self
-    }
+        /// Whether the pointwise convolution has a bias; it has by default.
+        fn use_bias(self, use_bias: bool) { self.pointwise = self.pointwise.use_bias(use_bias) }
 
-    /// First values of both weights.
-    #[must_use]
-    pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
-        self.depthwise = self.depthwise.kernel_initializer(initializer);
-        self.pointwise = self.pointwise.kernel_initializer(initializer);
-        self
-    }
+        /// First values of both weights.
+        fn kernel_initializer(self, initializer: Initializer) {
+            self.depthwise = self.depthwise.kernel_initializer(initializer);
+            self.pointwise = self.pointwise.kernel_initializer(initializer);
+        }
 
-    /// A penalty on both weights, added to the loss.
-    #[must_use]
-    pub fn kernel_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
-        let regularizer = regularizer.into();
-        self.depthwise = self.depthwise.kernel_regularizer(regularizer);
-        self.pointwise = self.pointwise.kernel_regularizer(regularizer);
-        self
+        /// A penalty on both weights, added to the loss.
+        fn kernel_regularizer(self, regularizer: impl Into<L1L2>) {
+            let regularizer = regularizer.into();
+            self.depthwise = self.depthwise.kernel_regularizer(regularizer);
+            self.pointwise = self.pointwise.kernel_regularizer(regularizer);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Embedding.
 
 use super::linear::affine;
+use super::setters::setters;
 use crate::{
     Activation, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Method, Module, Param, Sequence, Value,
 };
@@ -57,32 +58,18 @@ impl Embedding {
         }
     }
 
-    /// The token that fills sequences up: its vector begins at 0 and gets no gradient (PyTorch's `padding_idx`).
-    #[must_use]
-    pub fn padding(mut self, token: usize) -> Self {
-        self.padding = Some(token);
-        self
-    }
+    setters! {
+        /// The token that fills sequences up: its vector begins at 0 and gets no gradient (PyTorch's `padding_idx`).
+        fn padding(self, token: usize) { self.padding = Some(token) }
 
-    /// Whether steps of the padding token count for nothing in the recurrent layers that follow (Keras's `mask_zero`).
-    #[must_use]
-    pub fn mask_padding(mut self, mask: bool) -> Self {
-        self.mask_padding = mask;
-        self
-    }
+        /// Whether steps of the padding token count for nothing in the recurrent layers that follow (Keras's `mask_zero`).
+        fn mask_padding(self, mask: bool) { self.mask_padding = mask }
 
-    /// First values of the vectors.
-    #[must_use]
-    pub fn embeddings_initializer(mut self, initializer: Initializer) -> Self {
-        self.initializer = initializer;
-        self
-    }
+        /// First values of the vectors.
+        fn embeddings_initializer(self, initializer: Initializer) { self.initializer = initializer }
 
-    /// A penalty on the vectors, added to the loss.
-    #[must_use]
-    pub fn embeddings_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
-        self.regularizer = Some(regularizer.into());
-        self
+        /// A penalty on the vectors, added to the loss.
+        fn embeddings_regularizer(self, regularizer: impl Into<L1L2>) { self.regularizer = Some(regularizer.into()) }
     }
 
     /// The vectors (vocabulary, size), once built.

@@ -1,5 +1,6 @@
 //! Pooling to a size that does not depend on the input's.
 
+use super::setters::setters;
 use super::spatial::{expect_batch, expect_sample, per_axis, sizes};
 use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
@@ -24,11 +25,9 @@ macro_rules! global_pools {
                 $name::default()
             }
 
-            /// Whether the pooled axes stay, with size 1. By default they go.
-            #[must_use]
-            pub fn keep_dims(mut self, keep: bool) -> Self {
-                self.keep_dims = keep;
-                self
+            setters! {
+                /// Whether the pooled axes stay, with size 1. By default they go.
+                fn keep_dims(self, keep: bool) { self.keep_dims = keep }
             }
         }
 

@@ -1,7 +1,6 @@
 //! Normalization of groups of channels of each sample.
 
 use super::scale_shift::{ScaleShift, norm_settings};
-use super::weights::unbuilt;
 use crate::{Ctx, Describe, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
@@ -23,17 +22,15 @@ use serde::{Deserialize, Serialize};
 #[describe(settings)]
 pub struct GroupNorm {
     #[module(flatten)]
-    #[serde(skip)]
+    #[serde(flatten)]
     factors: ScaleShift,
     groups: usize,
-    epsilon: f64,
-    affine: bool,
 }
 
 impl GroupNorm {
     /// Channels in so many groups, to be built for its input.
     pub fn new(groups: usize) -> Self {
-        GroupNorm { factors: ScaleShift::default(), groups, epsilon: 1e-5, affine: true }
+        GroupNorm { factors: ScaleShift::new(1e-5, true), groups }
     }
 
     /// The same layer, built for inputs of so many channels.
@@ -61,11 +58,8 @@ impl Layer for GroupNorm {
     type Output = Var;
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
-        if self.affine && self.factors.weight.is_none() {
-            return Err(unbuilt("GroupNorm::with_input"));
-        }
-        let (weight, bias) = self.factors.vars(ctx);
-        x.group_norm(self.groups, weight.as_ref(), bias.as_ref(), self.epsilon)
+        let (weight, bias) = self.factors.vars("GroupNorm::with_input", ctx)?;
+        x.group_norm(self.groups, weight.as_ref(), bias.as_ref(), self.factors.epsilon)
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
@@ -75,9 +69,7 @@ impl Layer for GroupNorm {
                 format!("the {channels} channels of samples {input} are not divisible by {} groups", self.groups);
             return Err(Error::value("build", message));
         }
-        if self.affine {
-            self.factors.make(&[channels], true, input, init)?;
-        }
+        self.factors.make(&[channels], true, input, init)?;
         Ok(*input)
     }
 }
@@ -90,10 +82,8 @@ impl Layer for GroupNorm {
 #[describe(settings)]
 pub struct InstanceNorm {
     #[module(flatten)]
-    #[serde(skip)]
+    #[serde(flatten)]
     factors: ScaleShift,
-    epsilon: f64,
-    affine: bool,
 }
 
 impl Default for InstanceNorm {
@@ -105,7 +95,7 @@ impl Default for InstanceNorm {
 impl InstanceNorm {
     /// The layer, to be built for its input.
     pub fn new() -> Self {
-        InstanceNorm { factors: ScaleShift::default(), epsilon: 1e-5, affine: false }
+        InstanceNorm { factors: ScaleShift::new(1e-5, false) }
     }
 
     /// The same layer, built for inputs of so many channels.
@@ -125,18 +115,13 @@ impl Layer for InstanceNorm {
     type Output = Var;
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
-        if self.affine && self.factors.weight.is_none() {
-            return Err(unbuilt("InstanceNorm::with_input"));
-        }
-        let (weight, bias) = self.factors.vars(ctx);
-        x.instance_norm(weight.as_ref(), bias.as_ref(), self.epsilon)
+        let (weight, bias) = self.factors.vars("InstanceNorm::with_input", ctx)?;
+        x.instance_norm(weight.as_ref(), bias.as_ref(), self.factors.epsilon)
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         let channels = channels(input)?;
-        if self.affine {
-            self.factors.make(&[channels], true, input, init)?;
-        }
+        self.factors.make(&[channels], true, input, init)?;
         Ok(*input)
     }
 }

@@ -1,7 +1,7 @@
 //! Normalization of each sample's last axes.
 
 use super::scale_shift::{ScaleShift, norm_settings};
-use super::weights::unbuilt;
+use super::setters::setters;
 use crate::{Ctx, Describe, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
@@ -25,11 +25,9 @@ use serde::{Deserialize, Serialize};
 #[describe(settings, elementwise)]
 pub struct LayerNorm {
     #[module(flatten)]
-    #[serde(skip)]
+    #[serde(flatten)]
     factors: ScaleShift,
     axes: usize,
-    epsilon: f64,
-    affine: bool,
 }
 
 impl Default for LayerNorm {
@@ -41,7 +39,7 @@ impl Default for LayerNorm {
 impl LayerNorm {
     /// Of the last axis, to be built for its input.
     pub fn new() -> Self {
-        LayerNorm { factors: ScaleShift::default(), axes: 1, epsilon: 1e-5, affine: true }
+        LayerNorm { factors: ScaleShift::new(1e-5, true), axes: 1 }
     }
 
     /// The same layer, built for inputs whose last axes have these sizes.
@@ -54,11 +52,9 @@ impl LayerNorm {
         Ok(self)
     }
 
-    /// How many of the last axes are normalized together.
-    #[must_use]
-    pub fn axes(mut self, axes: usize) -> Self {
-        self.axes = axes;
-        self
+    setters! {
+        /// How many of the last axes are normalized together.
+        fn axes(self, axes: usize) { self.axes = axes }
     }
 
     norm_settings!(epsilon of "variance", factors of "(the last axes)");
@@ -81,18 +77,13 @@ impl Layer for LayerNorm {
     type Output = Var;
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
-        if self.affine && self.factors.weight.is_none() {
-            return Err(unbuilt("LayerNorm::with_input"));
-        }
-        let (weight, bias) = self.factors.vars(ctx);
-        x.layer_norm(self.axes, weight.as_ref(), bias.as_ref(), self.epsilon)
+        let (weight, bias) = self.factors.vars("LayerNorm::with_input", ctx)?;
+        x.layer_norm(self.axes, weight.as_ref(), bias.as_ref(), self.factors.epsilon)
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         let last = last("build", input, self.axes)?;
-        if self.affine {
-            self.factors.make(last, true, input, init)?;
-        }
+        self.factors.make(last, true, input, init)?;
         Ok(*input)
     }
 }
@@ -105,11 +96,9 @@ impl Layer for LayerNorm {
 #[describe(settings, elementwise)]
 pub struct RmsNorm {
     #[module(flatten)]
-    #[serde(skip)]
+    #[serde(flatten)]
     factors: ScaleShift,
     axes: usize,
-    epsilon: f64,
-    affine: bool,
 }
 
 impl Default for RmsNorm {
@@ -121,7 +110,7 @@ impl Default for RmsNorm {
 impl RmsNorm {
     /// Of the last axis, to be built for its input.
     pub fn new() -> Self {
-        RmsNorm { factors: ScaleShift::default(), axes: 1, epsilon: 1e-6, affine: true }
+        RmsNorm { factors: ScaleShift::new(1e-6, true), axes: 1 }
     }
 
     /// The same layer, built for inputs whose last axes have these sizes.
@@ -134,11 +123,9 @@ impl RmsNorm {
         Ok(self)
     }
 
-    /// How many of the last axes are normalized together.
-    #[must_use]
-    pub fn axes(mut self, axes: usize) -> Self {
-        self.axes = axes;
-        self
+    setters! {
+        /// How many of the last axes are normalized together.
+        fn axes(self, axes: usize) { self.axes = axes }
     }
 
     norm_settings!(epsilon of "mean of the squares", weight of "(the last axes)");
@@ -149,17 +136,13 @@ impl Layer for RmsNorm {
     type Output = Var;
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
-        if self.affine && self.factors.weight.is_none() {
-            return Err(unbuilt("RmsNorm::with_input"));
-        }
-        x.rms_norm(self.axes, self.factors.vars(ctx).0.as_ref(), self.epsilon)
+        let (weight, _) = self.factors.vars("RmsNorm::with_input", ctx)?;
+        x.rms_norm(self.axes, weight.as_ref(), self.factors.epsilon)
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         let last = last("build", input, self.axes)?;
-        if self.affine {
-            self.factors.make(last, false, input, init)?;
-        }
+        self.factors.make(last, false, input, init)?;
         Ok(*input)
     }
 }

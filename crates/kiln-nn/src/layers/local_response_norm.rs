@@ -1,5 +1,6 @@
 //! Local response normalization.
 
+use super::setters::setters;
 use crate::{Ctx, Describe, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
@@ -25,25 +26,15 @@ impl LocalResponseNorm {
         LocalResponseNorm { size, alpha: 1e-4, beta: 0.75, k: 1.0 }
     }
 
-    /// The factor of the mean of squares.
-    #[must_use]
-    pub fn alpha(mut self, alpha: f64) -> Self {
-        self.alpha = alpha;
-        self
-    }
+    setters! {
+        /// The factor of the mean of squares.
+        fn alpha(self, alpha: f64) { self.alpha = alpha }
 
-    /// The exponent.
-    #[must_use]
-    pub fn beta(mut self, beta: f64) -> Self {
-        self.beta = beta;
-        self
-    }
+        /// The exponent.
+        fn beta(self, beta: f64) { self.beta = beta }
 
-    /// What is added to the mean of squares.
-    #[must_use]
-    pub fn k(mut self, k: f64) -> Self {
-        self.k = k;
-        self
+        /// What is added to the mean of squares.
+        fn k(self, k: f64) { self.k = k }
     }
 }
 

@@ -65,6 +65,7 @@ layers! {
 mod channels_last;
 mod list;
 mod scale_shift;
+mod setters;
 mod spatial;
 mod weights;
 

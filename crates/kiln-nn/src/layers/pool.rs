@@ -1,5 +1,6 @@
 //! Pooling over windows.
 
+use super::setters::setters;
 use super::spatial::{batch_of_one, expect_batch, expect_sample, padding, per_axis, sample_of};
 use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
@@ -49,26 +50,16 @@ macro_rules! pool_settings {
             Self::of(Pooling::new(kernel.into()))
         }
 
-        /// Steps from one window to the next. By default the window's size.
-        #[must_use]
-        pub fn stride(mut self, stride: impl Into<PerAxis>) -> Self {
-            self.pooling.stride = Some(stride.into());
-            self
-        }
+        setters! {
+            /// Steps from one window to the next. By default the window's size.
+            fn stride(self, stride: impl Into<PerAxis>) { self.pooling.stride = Some(stride.into()) }
 
-        /// What is put around the input: `Padding::Same`, `1` on every side, `[1, 2]` for each axis, or `[(0, 1), (2, 2)]`
-        /// before and after each. By default nothing, `Padding::Valid`.
-        #[must_use]
-        pub fn padding(mut self, padding: impl Into<Padding>) -> Self {
-            self.pooling.padding = padding.into();
-            self
-        }
+            /// What is put around the input: `Padding::Same`, `1` on every side, `[1, 2]` for each axis, or `[(0, 1), (2, 2)]`
+            /// before and after each. By default nothing, `Padding::Valid`.
+            fn padding(self, padding: impl Into<Padding>) { self.pooling.padding = padding.into() }
 
-        /// Whether a last window may reach past the end, as PyTorch's `ceil_mode`. By default it may not.
-        #[must_use]
-        pub fn ceil(mut self, ceil: bool) -> Self {
-            self.pooling.ceil = ceil;
-            self
+            /// Whether a last window may reach past the end, as PyTorch's `ceil_mode`. By default it may not.
+            fn ceil(self, ceil: bool) { self.pooling.ceil = ceil }
         }
     };
 }
@@ -109,11 +100,9 @@ impl<const N: usize> MaxPool<N> {
 
     pool_settings!();
 
-    /// Distance of a window's elements. By default 1.
-    #[must_use]
-    pub fn dilation(mut self, dilation: impl Into<PerAxis>) -> Self {
-        self.pooling.dilation = dilation.into();
-        self
+    setters! {
+        /// Distance of a window's elements. By default 1.
+        fn dilation(self, dilation: impl Into<PerAxis>) { self.pooling.dilation = dilation.into() }
     }
 }
 
@@ -161,11 +150,9 @@ impl<const N: usize> AvgPool<N> {
 
     pool_settings!();
 
-    /// Whether explicit padding counts as zeros. By default it does.
-    #[must_use]
-    pub fn count_include_pad(mut self, count: bool) -> Self {
-        self.pooling.count_include_pad = count;
-        self
+    setters! {
+        /// Whether explicit padding counts as zeros. By default it does.
+        fn count_include_pad(self, count: bool) { self.pooling.count_include_pad = count }
     }
 }
 
@@ -210,11 +197,9 @@ impl<const N: usize> LpPool<N> {
 
     pool_settings!();
 
-    /// The power p, above 0. By default 2.
-    #[must_use]
-    pub fn power(mut self, p: f64) -> Self {
-        self.p = p;
-        self
+    setters! {
+        /// The power p, above 0. By default 2.
+        fn power(self, p: f64) { self.p = p }
     }
 }
 

@@ -1,19 +1,34 @@
 //! What layers that normalize learn: a factor and a summand.
 
+use super::weights::unbuilt;
 use crate::{Ctx, Fans, Init, Initializer, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, ErrorKind, Result, Shape};
+use serde::{Deserialize, Serialize};
 
-/// · weight + bias, which begin as 1 and 0.
-#[derive(Module, Clone, Debug, Default)]
+/// · weight + bias, which begin as 1 and 0, and the settings of every layer that normalizes; in a description, they stand
+/// beside the layer's own.
+#[derive(Module, Clone, Debug, Serialize, Deserialize)]
 pub(super) struct ScaleShift {
+    #[serde(skip)]
     pub(super) weight: Option<Param>,
+    #[serde(skip)]
     pub(super) bias: Option<Param>,
+    pub(super) epsilon: f64,
+    pub(super) affine: bool,
 }
 
 impl ScaleShift {
-    /// Makes a weight, and a bias where that is asked for. What is built already stays, where it has this shape.
+    pub(super) fn new(epsilon: f64, affine: bool) -> Self {
+        ScaleShift { weight: None, bias: None, epsilon, affine }
+    }
+
+    /// Makes a weight, and a bias where that is asked for, unless it learns neither. What is built already stays, where it has
+    /// this shape.
     pub(super) fn make(&mut self, shape: &[usize], with_bias: bool, input: &Shape, init: &mut Init) -> Result<()> {
+        if !self.affine {
+            return Ok(());
+        }
         if let Some(weight) = &self.weight {
             if weight.value().dims() == shape {
                 return Ok(());
@@ -28,9 +43,12 @@ impl ScaleShift {
         Ok(())
     }
 
-    /// Weight and bias as this pass sees them.
-    pub(super) fn vars(&self, ctx: &Ctx) -> (Option<Var>, Option<Var>) {
-        (self.weight.as_ref().map(|weight| weight.var(ctx)), self.bias.as_ref().map(|bias| bias.var(ctx)))
+    /// Weight and bias as this pass sees them. Fails before they are made, as `with_input` would.
+    pub(super) fn vars(&self, with_input: &str, ctx: &Ctx) -> Result<(Option<Var>, Option<Var>)> {
+        if self.affine && self.weight.is_none() {
+            return Err(unbuilt(with_input));
+        }
+        Ok((self.weight.as_ref().map(|weight| weight.var(ctx)), self.bias.as_ref().map(|bias| bias.var(ctx))))
     }
 }
 
@@ -40,7 +58,7 @@ pub(super) fn already_built(has: &Shape, input: &Shape) -> Error {
     Error::new(ErrorKind::Build, "build", message)
 }
 
-/// The settings of a layer with [`ScaleShift`], an ε and whether it has factors; what it learns is of this shape.
+/// The settings of a layer with [`ScaleShift`]; what it learns is of this shape.
 macro_rules! norm_settings {
     (epsilon of $of:literal, factors of $shape:literal) => {
         norm_settings!(epsilon of $of, weight of $shape);
@@ -51,18 +69,12 @@ macro_rules! norm_settings {
         }
     };
     (epsilon of $of:literal, weight of $shape:literal) => {
-        #[doc = concat!("ε, added to the ", $of, ".")]
-        #[must_use]
-        pub fn epsilon(mut self, epsilon: f64) -> Self {
-            self.epsilon = epsilon;
-            self
-        }
+        $crate::layers::setters::setters! {
+            #[doc = concat!("ε, added to the ", $of, ".")]
+            fn epsilon(self, epsilon: f64) { self.factors.epsilon = epsilon }
 
-        /// Whether it learns factors.
-        #[must_use]
-        pub fn affine(mut self, affine: bool) -> Self {
-            self.affine = affine;
-            self
+            /// Whether it learns factors.
+            fn affine(self, affine: bool) { self.factors.affine = affine }
         }
 
         #[doc = concat!("The weight ", $shape, ", once built, where there is one.")]

@@ -117,54 +117,34 @@ pub(super) fn unbuilt(layer: &str) -> Error {
 /// The settings of a layer with [`Weights`].
 macro_rules! weight_settings {
     ($weight_shape:literal, $bias_shape:literal) => {
-        /// Applied to the output.
-        #[must_use]
-        pub fn activation(mut self, activation: $crate::Activation) -> Self {
-            self.weights.activation = activation;
-            self
-        }
+        $crate::layers::setters::setters! {
+            /// Applied to the output.
+            fn activation(self, activation: $crate::Activation) { self.weights.activation = activation }
 
-        /// Whether there is a bias; there is by default.
-        #[must_use]
-        pub fn use_bias(mut self, use_bias: bool) -> Self {
-            self.weights.use_bias = use_bias;
-            self
-        }
+            /// Whether there is a bias; there is by default.
+            fn use_bias(self, use_bias: bool) { self.weights.use_bias = use_bias }
 
-        /// First values of the weight.
-        #[must_use]
-        pub fn kernel_initializer(mut self, initializer: $crate::Initializer) -> Self {
-            self.weights.kernel_initializer = initializer;
-            self
-        }
+            /// First values of the weight.
+            fn kernel_initializer(self, initializer: $crate::Initializer) { self.weights.kernel_initializer = initializer }
 
-        /// First values of the bias.
-        #[must_use]
-        pub fn bias_initializer(mut self, initializer: $crate::Initializer) -> Self {
-            self.weights.bias_initializer = initializer;
-            self
-        }
+            /// First values of the bias.
+            fn bias_initializer(self, initializer: $crate::Initializer) { self.weights.bias_initializer = initializer }
 
-        /// A penalty on the weight, added to the loss: `.kernel_regularizer(L2(0.01))`. `fit` and `evaluate` add it; a
-        /// custom loop does with [`Ctx::penalty`](crate::Ctx::penalty).
-        #[must_use]
-        pub fn kernel_regularizer(mut self, regularizer: impl Into<$crate::L1L2>) -> Self {
-            self.weights.regularizers.kernel = Some(regularizer.into());
-            self
-        }
+            /// A penalty on the weight, added to the loss: `.kernel_regularizer(L2(0.01))`. `fit` and `evaluate` add it; a
+            /// custom loop does with [`Ctx::penalty`](crate::Ctx::penalty).
+            fn kernel_regularizer(self, regularizer: impl Into<$crate::L1L2>) {
+                self.weights.regularizers.kernel = Some(regularizer.into());
+            }
 
-        /// A penalty on the bias, where there is one.
-        #[must_use]
-        pub fn bias_regularizer(mut self, regularizer: impl Into<$crate::L1L2>) -> Self {
-            self.weights.regularizers.bias = Some(regularizer.into());
-            self
-        }
+            /// A penalty on the bias, where there is one.
+            fn bias_regularizer(self, regularizer: impl Into<$crate::L1L2>) {
+                self.weights.regularizers.bias = Some(regularizer.into());
+            }
 
-        /// A penalty on the output, after the activation; divided by the number of samples in the batch, as in Keras.
-        #[must_use]
-        pub fn activity_regularizer(mut self, regularizer: impl Into<$crate::L1L2>) -> Self {
-            self.weights.regularizers.activity = Some(regularizer.into());
-            self
+            /// A penalty on the output, after the activation; divided by the number of samples in the batch, as in Keras.
+            fn activity_regularizer(self, regularizer: impl Into<$crate::L1L2>) {
+                self.weights.regularizers.activity = Some(regularizer.into());
+            }
         }
 
         #[doc = concat!("The weight ", $weight_shape, ", once built.")]
