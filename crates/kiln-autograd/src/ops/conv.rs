@@ -1,7 +1,8 @@
 //! Convolutions. The convolution, its gradient with respect to the input and that with respect to the weight are each linear
 //! in either operand, and each other's derivatives: so every order of derivative is one of the three.
 
-use super::elementwise::{needs_only_output, slope_from_output};
+use super::activation::{FusedActivation, FusedSlope};
+use super::elementwise::needs_only_output;
 use super::matmul::saved;
 use crate::{Backward, Function, Var};
 use kiln_tensor::{Arithmetic, ConvOptions, Convolution, MatmulOptions, Result, Shape, Tensor, UnaryCall, Window};
@@ -17,8 +18,7 @@ struct Conv {
     w: Option<Tensor>,
     x_shape: Shape,
     has_bias: bool,
-    /// The activation and the output, from which its derivative is taken.
-    activation: Option<(UnaryCall, Tensor)>,
+    activation: FusedSlope,
 }
 
 impl Function for Conv {
@@ -26,11 +26,7 @@ impl Function for Conv {
         "conv"
     }
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
-        let dz = match &self.activation {
-            None => dy,
-            Some((call, y)) if !pass.records() => Var::constant(dy.into_tensor().unary_grad(*call, None, Some(y))?),
-            Some((call, y)) => slope_from_output(*call, pass.output(y))?.times(&dy)?,
-        };
+        let dz = self.activation.dz(dy, pass)?;
         if self.has_bias && pass.needs(2) {
             pass.accumulate(2, over_channels(&dz)?)?;
         }
@@ -146,11 +142,8 @@ impl Var {
             let (weight, bias) = (weight.widened()?, bias.map(Var::widened).transpose()?);
             return self.in_wide(|x| x.conv_with(&weight, bias.as_ref(), conv, activation));
         }
-        let (fused, after) = match activation {
-            Some(call) if !needs_only_output(call.op) => (None, Some(call)),
-            other => (other, None),
-        };
-        let options = MatmulOptions { bias: bias.map(Var::tensor), activation: fused };
+        let activation = FusedActivation::split(activation, needs_only_output);
+        let options = MatmulOptions { bias: bias.map(Var::tensor), activation: activation.fused };
         let y = self.tensor().conv_with(weight.tensor(), &conv, options)?;
         let function = |y: &Tensor| Conv {
             conv,
@@ -158,16 +151,12 @@ impl Var {
             w: saved(weight, self),
             x_shape: *self.shape(),
             has_bias: bias.is_some(),
-            activation: fused.map(|call| (call, y.clone())),
+            activation: activation.kept(y),
         };
-        let y = match bias {
+        activation.finish(match bias {
             Some(bias) => Var::record(&[self, weight, bias], y, function),
             None => Var::record(&[self, weight], y, function),
-        };
-        match after {
-            Some(call) => y.unary(call),
-            None => Ok(y),
-        }
+        })
     }
 
     /// The transposed convolution (PyTorch's `conv_transpose`, Keras's `Conv2DTranspose`) of x (N, C, P…) by weight

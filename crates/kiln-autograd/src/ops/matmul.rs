@@ -1,6 +1,7 @@
 //! Matrix products, and the fused linear layer.
 
-use super::elementwise::{needs_only_output, slope_from_output};
+use super::activation::{FusedActivation, FusedSlope};
+use super::elementwise::needs_only_output;
 use crate::{Backward, Function, Var};
 use kiln_tensor::{Arithmetic, MatmulOptions, Result, Shape, Tensor, UnaryCall};
 
@@ -66,8 +67,7 @@ struct Linear {
     /// Kept where the input wants a gradient.
     w: Option<Tensor>,
     has_bias: bool,
-    /// The activation and the output, from which its derivative is taken.
-    activation: Option<(UnaryCall, Tensor)>,
+    activation: FusedSlope,
 }
 
 impl Function for Linear {
@@ -75,11 +75,7 @@ impl Function for Linear {
         "linear"
     }
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
-        let dz = match &self.activation {
-            None => dy,
-            Some((call, y)) if !pass.records() => Var::constant(dy.into_tensor().unary_grad(*call, None, Some(y))?),
-            Some((call, y)) => slope_from_output(*call, pass.output(y))?.times(&dy)?,
-        };
+        let dz = self.activation.dz(dy, pass)?;
         if self.has_bias && pass.needs(2) {
             pass.accumulate(2, dz.sum(0)?)?;
         }
@@ -138,25 +134,18 @@ impl Var {
             let (weight, bias) = (weight.widened()?, bias.map(Var::widened).transpose()?);
             return self.in_wide(|x| x.linear(&weight, bias.as_ref(), activation));
         }
-        let (fused, after) = match activation {
-            Some(call) if !needs_only_output(call.op) => (None, Some(call)),
-            other => (other, None),
-        };
-        let options = MatmulOptions { bias: bias.map(Var::tensor), activation: fused };
+        let activation = FusedActivation::split(activation, needs_only_output);
+        let options = MatmulOptions { bias: bias.map(Var::tensor), activation: activation.fused };
         let y = self.tensor().matmul_with(&weight.tensor().t()?, options)?;
         let function = |y: &Tensor| Linear {
             x: saved(self, weight),
             w: saved(weight, self),
             has_bias: bias.is_some(),
-            activation: fused.map(|call| (call, y.clone())),
+            activation: activation.kept(y),
         };
-        let y = match bias {
+        activation.finish(match bias {
             Some(bias) => Var::record(&[self, weight, bias], y, function),
             None => Var::record(&[self, weight], y, function),
-        };
-        match after {
-            Some(call) => y.unary(call),
-            None => Ok(y),
-        }
+        })
     }
 }

@@ -1,5 +1,6 @@
 //! The operations on Vars, each beside its derivative rule.
 
+mod activation;
 mod arithmetic;
 mod average;
 mod conv;

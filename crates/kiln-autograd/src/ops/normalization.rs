@@ -1,5 +1,6 @@
 //! Normalization: by batch, layer, group and instance, by root mean square, and across channels.
 
+use super::activation::FusedActivation;
 use crate::{Backward, Function, Inputs, Var};
 use kiln_math::UnaryOp;
 use kiln_tensor::{Arithmetic, ConvOptions, Error, Normalization, Result, Shape, Tensor, UnaryCall, Window, composed};
@@ -86,11 +87,8 @@ impl Var {
             let moments = moments.to_dtype(moments.dtype().computed_in())?;
             return self.in_wide(|x| x.normalize(form, &moments, weight.as_ref(), bias.as_ref()));
         }
-        let (fused, after) = match form.activation {
-            Some(call) if call.op != UnaryOp::Relu => (None, Some(call)),
-            other => (other, None),
-        };
-        let form = Normalization { activation: fused, ..form };
+        let activation = FusedActivation::split(form.activation, |op| op == UnaryOp::Relu);
+        let form = Normalization { activation: activation.fused, ..form };
         let y = self.tensor().normalize(&form, moments, weight.map(Var::tensor), bias.map(Var::tensor))?;
         let inputs: Vec<&Var> = [Some(self), weight, bias].into_iter().flatten().collect();
         let y = Var::record(&inputs, y, |y| Normalize {
@@ -99,12 +97,9 @@ impl Var {
             moments: moments.clone(),
             weight: weight.map(|weight| weight.tensor().clone()),
             bias: bias.map(|bias| bias.tensor().clone()),
-            y: fused.map(|_| y.clone()),
+            y: form.activation.map(|_| y.clone()),
         });
-        match after {
-            Some(call) => y.unary(call),
-            None => Ok(y),
-        }
+        activation.finish(y)
     }
 
     /// activation((x − mean) / sqrt(variance + ε) · weight + bias) with mean and biased variance of each channel of x (N, C)
