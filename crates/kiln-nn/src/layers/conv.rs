@@ -29,6 +29,34 @@ impl Moves {
     pub(super) fn options(&self, groups: usize) -> ConvOptions {
         ConvOptions { groups, ..ConvOptions::new().stride(self.stride).dilation(self.dilation).padding(self.padding) }
     }
+
+    /// Makes weights (filters, C/groups, K…) for samples of C channels, or, of a transposed convolution, (C, filters/groups,
+    /// K…), and a bias of each filter.
+    pub(super) fn make<const N: usize>(
+        &self,
+        weights: &mut Weights,
+        filters: usize,
+        groups: usize,
+        transposed: bool,
+        sample: &Shape,
+        init: &mut Init,
+    ) -> Result<()> {
+        let channels = sample[0];
+        if channels == 0 || filters == 0 {
+            let message = format!("a layer of {channels} channels and {filters} filters: both must be above 0");
+            return Err(Error::value("build", message));
+        }
+        if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
+            let message = format!("{channels} channels and {filters} filters are not divisible by {groups} groups");
+            return Err(Error::value("build", message));
+        }
+        let (outer, inner) = if transposed { (channels, filters / groups) } else { (filters, channels / groups) };
+        let kernel = sizes::<N>("build", self.kernel)?;
+        let taps = kernel.iter().fold(1usize, |taps, &size| taps.saturating_mul(size));
+        // As Keras counts them, from a kernel (K…, inner, outer).
+        let fans = Fans { input: taps.saturating_mul(inner), output: taps.saturating_mul(outer) };
+        weights.make(&[&[outer, inner], &kernel[..]].concat(), filters, fans, sample, init)
+    }
 }
 
 /// The settings of a layer with [`Moves`].
@@ -130,20 +158,7 @@ impl<const N: usize> Conv<N> {
 
     /// Makes the weights for a sample whose first axis counts channels.
     fn make(&mut self, input: &Shape, init: &mut Init) -> Result<()> {
-        let (channels, filters, groups) = (input[0], self.filters, self.groups);
-        if channels == 0 || filters == 0 {
-            let message = format!("a layer of {channels} channels and {filters} filters: both must be above 0");
-            return Err(Error::value("build", message));
-        }
-        if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
-            let message = format!("{channels} channels and {filters} filters are not divisible by {groups} groups");
-            return Err(Error::value("build", message));
-        }
-        let kernel = sizes::<N>("build", self.moves.kernel)?;
-        let taps = kernel.iter().fold(1usize, |taps, &size| taps.saturating_mul(size));
-        let fans = Fans { input: taps.saturating_mul(channels / groups), output: taps.saturating_mul(filters) };
-        let shape = [&[filters, channels / groups], &kernel[..]].concat();
-        self.weights.make(&shape, filters, fans, input, init)
+        self.moves.make::<N>(&mut self.weights, self.filters, self.groups, false, input, init)
     }
 }
 

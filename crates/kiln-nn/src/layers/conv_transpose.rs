@@ -2,11 +2,11 @@
 
 use super::conv::{Moves, move_settings};
 use super::setters::setters;
-use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, per_axis, sample_of, sizes};
+use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, per_axis, sample_of};
 use super::weights::{Weights, weight_settings};
-use crate::{Ctx, Describe, Fans, Init, Layer, MaskRule, Module, Shapes, settings};
+use crate::{Ctx, Describe, Init, Layer, MaskRule, Module, Shapes, settings};
 use kiln_autograd::Var;
-use kiln_tensor::{ConvOptions, Error, PerAxis, Result, Shape};
+use kiln_tensor::{ConvOptions, PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -87,21 +87,7 @@ impl<const N: usize> ConvTranspose<N> {
     }
 
     fn make(&mut self, input: &Shape, init: &mut Init) -> Result<()> {
-        let (channels, filters, groups) = (input[0], self.filters, self.groups);
-        if channels == 0 || filters == 0 {
-            let message = format!("a layer of {channels} channels and {filters} filters: both must be above 0");
-            return Err(Error::value("build", message));
-        }
-        if groups == 0 || !channels.is_multiple_of(groups) || !filters.is_multiple_of(groups) {
-            let message = format!("{channels} channels and {filters} filters are not divisible by {groups} groups");
-            return Err(Error::value("build", message));
-        }
-        let kernel = sizes::<N>("build", self.moves.kernel)?;
-        let taps = kernel.iter().fold(1usize, |taps, &size| taps.saturating_mul(size));
-        // As Keras counts them, from a kernel (K…, filters, C).
-        let fans = Fans { input: taps.saturating_mul(filters / groups), output: taps.saturating_mul(channels) };
-        let shape = [&[channels, filters / groups], &kernel[..]].concat();
-        self.weights.make(&shape, filters, fans, input, init)
+        self.moves.make::<N>(&mut self.weights, self.filters, self.groups, true, input, init)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Several values as one: sums, products, side by side.
 
 use super::concat::side_by_side;
+use super::setters::setters;
 use crate::value::Mask;
 use crate::{ClassAxis, Ctx, Describe, Init, Layer, Module, Sequence};
 use kiln_autograd::Var;
@@ -93,11 +94,9 @@ impl Concatenate {
         Concatenate::default()
     }
 
-    /// Along this axis of a batch, whose axis 0 counts samples; negative ones count from the end.
-    #[must_use]
-    pub fn axis(mut self, axis: isize) -> Self {
-        self.axis = Some(axis);
-        self
+    setters! {
+        /// Along this axis of a batch, whose axis 0 counts samples; negative ones count from the end.
+        fn axis(self, axis: isize) { self.axis = Some(axis) }
     }
 
     fn of(self, batch: &Shape) -> Result<usize> {

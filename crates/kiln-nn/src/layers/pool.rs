@@ -64,6 +64,30 @@ macro_rules! pool_settings {
     };
 }
 
+/// A pooling layer, by what it computes of a batch x; errors call it by the operation's name.
+macro_rules! pool_layer {
+    ($name:ident, $operation:literal, |$layer:ident, $x:ident| $pooled:expr) => {
+        impl<const N: usize> Layer for $name<N> {
+            type Input = Var;
+            type Output = Var;
+
+            fn forward(&self, $x: Var, _: &Ctx) -> Result<Var> {
+                expect_batch::<N>($operation, $x.shape())?;
+                let $layer = self;
+                $pooled
+            }
+
+            fn mask(&self) -> MaskRule {
+                MaskRule::Drop
+            }
+
+            fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
+                self.pooling.output::<N>($operation, input)
+            }
+        }
+    };
+}
+
 /// The largest element of each window of x (N, C, D…). [`MaxPool1d`], [`MaxPool2d`] and [`MaxPool3d`] are its names.
 ///
 /// ```
@@ -106,23 +130,7 @@ impl<const N: usize> MaxPool<N> {
     }
 }
 
-impl<const N: usize> Layer for MaxPool<N> {
-    type Input = Var;
-    type Output = Var;
-
-    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
-        expect_batch::<N>("max_pool", x.shape())?;
-        x.max_pool(&self.pooling.options())
-    }
-
-    fn mask(&self) -> MaskRule {
-        MaskRule::Drop
-    }
-
-    fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
-        self.pooling.output::<N>("max_pool", input)
-    }
-}
+pool_layer!(MaxPool, "max_pool", |layer, x| x.max_pool(&layer.pooling.options()));
 
 /// The mean of each window of x (N, C, D…). [`AvgPool1d`], [`AvgPool2d`] and [`AvgPool3d`] are its names.
 ///
@@ -156,23 +164,7 @@ impl<const N: usize> AvgPool<N> {
     }
 }
 
-impl<const N: usize> Layer for AvgPool<N> {
-    type Input = Var;
-    type Output = Var;
-
-    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
-        expect_batch::<N>("avg_pool", x.shape())?;
-        x.avg_pool(&self.pooling.options())
-    }
-
-    fn mask(&self) -> MaskRule {
-        MaskRule::Drop
-    }
-
-    fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
-        self.pooling.output::<N>("avg_pool", input)
-    }
-}
+pool_layer!(AvgPool, "avg_pool", |layer, x| x.avg_pool(&layer.pooling.options()));
 
 /// (Σ xᵖ)^(1/p) over each window of x (N, C, D…), PyTorch's `LPPool2d`: the sum for p = 1, closer to the maximum the larger
 /// p is. [`LpPool1d`] and [`LpPool2d`] are its names.
@@ -203,20 +195,4 @@ impl<const N: usize> LpPool<N> {
     }
 }
 
-impl<const N: usize> Layer for LpPool<N> {
-    type Input = Var;
-    type Output = Var;
-
-    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
-        expect_batch::<N>("lp_pool", x.shape())?;
-        x.lp_pool(self.p, &self.pooling.options())
-    }
-
-    fn mask(&self) -> MaskRule {
-        MaskRule::Drop
-    }
-
-    fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
-        self.pooling.output::<N>("lp_pool", input)
-    }
-}
+pool_layer!(LpPool, "lp_pool", |layer, x| x.lp_pool(layer.p, &layer.pooling.options()));

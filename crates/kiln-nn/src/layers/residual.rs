@@ -1,5 +1,6 @@
 //! A block around which its input goes too.
 
+use super::setters::setters;
 use crate::{Activation, Ctx, Describe, FromValue, Init, Layer, Module, Sequence, Sequential, Shapes, architecture};
 use kiln_tensor::{Error, Result, Shape};
 use serde_json::{Value as Json, json};
@@ -39,18 +40,12 @@ impl Residual {
         Residual { main, downsample: None, activation: Activation::Linear }
     }
 
-    /// Layers for the shortcut, which else is x itself.
-    #[must_use]
-    pub fn shortcut(mut self, layers: Sequential) -> Self {
-        self.downsample = Some(layers);
-        self
-    }
+    setters! {
+        /// Layers for the shortcut, which else is x itself.
+        fn shortcut(self, layers: Sequential) { self.downsample = Some(layers) }
 
-    /// Applied to the sum.
-    #[must_use]
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation;
-        self
+        /// Applied to the sum.
+        fn activation(self, activation: Activation) { self.activation = activation }
     }
 }
 

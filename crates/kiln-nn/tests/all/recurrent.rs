@@ -525,3 +525,14 @@ fn what_does_not_fit_is_named() {
     let error = embedding.forward(&x, &Ctx::eval()).unwrap_err().to_string();
     assert!(error.contains("tokens of i64"), "{error}");
 }
+
+/// Other layers or directions than there are weights for are an error, not another network than was asked for.
+#[test]
+fn what_is_set_after_the_weights_are_made_is_an_error() {
+    let x = Var::constant(Tensor::ones([1, 2, 3], DType::F32, &cpu()).unwrap());
+    let made = || Gru::with_sizes(3, 4, &mut Init::new(0, &cpu())).unwrap();
+    for layer in [made().layers(2), made().layers(0), made().bidirectional(Merge::Sum)] {
+        let error = layer.forward(x.clone().into(), &Ctx::eval()).unwrap_err().to_string();
+        assert!(error.contains("weights are made for 1 layers and directions"), "{error}");
+    }
+}

@@ -4,6 +4,7 @@ use super::keras::KerasWeights;
 use super::settings::{Merge, Settings};
 use super::stack::Stack;
 use super::state::{RecurrentState, SequenceInputs};
+use crate::layers::setters::setters;
 use crate::{Ctx, Describe, Init, Initializer, L1L2, Layer, Module, Sequence, Shapes, StateDict, settings};
 use kiln_autograd::Var;
 use kiln_tensor::{RecurrentCell, Result, Shape};
@@ -46,78 +47,44 @@ macro_rules! layer {
                 Ok(self)
             }
 
-            /// So many layers one over the other, of the same units; 1 by default.
-            #[must_use]
-            pub fn layers(mut self, layers: usize) -> Self {
-                self.stack.settings.layers = layers;
-                self
-            }
+            setters! {
+                /// So many layers one over the other, of the same units; 1 by default.
+                fn layers(self, layers: usize) { self.stack.settings.layers = layers }
 
-            /// A second set of weights that goes through the sequence from its end, beside the first: the output is twice as
-            /// wide, or what `merge` makes of the two.
-            #[must_use]
-            pub fn bidirectional(mut self, merge: Merge) -> Self {
-                self.stack.settings.bidirectional = Some(merge);
-                self
-            }
+                /// A second set of weights that goes through the sequence from its end, beside the first: the output is
+                /// twice as wide, or what `merge` makes of the two.
+                fn bidirectional(self, merge: Merge) { self.stack.settings.bidirectional = Some(merge) }
 
-            /// Whether the output is the state after every step, (N, T, units), or after the last, (N, units), as by default
-            /// (Keras's). Of the reverse direction the last is the first step's.
-            #[must_use]
-            pub fn return_sequences(mut self, all: bool) -> Self {
-                self.stack.settings.return_sequences = all;
-                self
-            }
+                /// Whether the output is the state after every step, (N, T, units), or after the last, (N, units), as by
+                /// default (Keras's). Of the reverse direction the last is the first step's.
+                fn return_sequences(self, all: bool) { self.stack.settings.return_sequences = all }
 
-            /// Whether inputs and outputs are (N, T, …), as by default, or (T, N, …).
-            #[must_use]
-            pub fn batch_first(mut self, batch_first: bool) -> Self {
-                self.stack.settings.batch_first = batch_first;
-                self
-            }
+                /// Whether inputs and outputs are (N, T, …), as by default, or (T, N, …).
+                fn batch_first(self, batch_first: bool) { self.stack.settings.batch_first = batch_first }
 
-            /// Whether there are biases; there are by default.
-            #[must_use]
-            pub fn use_bias(mut self, use_bias: bool) -> Self {
-                self.stack.settings.use_bias = use_bias;
-                self
-            }
+                /// Whether there are biases; there are by default.
+                fn use_bias(self, use_bias: bool) { self.stack.settings.use_bias = use_bias }
 
-            /// In training, what of each layer's output the next one does not see (PyTorch's `dropout`; for that of the
-            /// first layer's input put a [`Dropout`](crate::Dropout) before).
-            #[must_use]
-            pub fn dropout(mut self, rate: f64) -> Self {
-                self.stack.settings.dropout = rate;
-                self
-            }
+                /// In training, what of each layer's output the next one does not see (PyTorch's `dropout`; for that of the
+                /// first layer's input put a [`Dropout`](crate::Dropout) before).
+                fn dropout(self, rate: f64) { self.stack.settings.dropout = rate }
 
-            /// In training, what of the state is dropped on its way into the recurrent product: the same units at every
-            /// step and for all gates (Gal and Ghahramani 2016).
-            #[must_use]
-            pub fn recurrent_dropout(mut self, rate: f64) -> Self {
-                self.stack.settings.recurrent_dropout = rate;
-                self
-            }
+                /// In training, what of the state is dropped on its way into the recurrent product: the same units at every
+                /// step and for all gates (Gal and Ghahramani 2016).
+                fn recurrent_dropout(self, rate: f64) { self.stack.settings.recurrent_dropout = rate }
 
-            /// First values of the input's weights.
-            #[must_use]
-            pub fn kernel_initializer(mut self, initializer: Initializer) -> Self {
-                self.stack.settings.kernel_initializer = initializer;
-                self
-            }
+                /// First values of the input's weights.
+                fn kernel_initializer(self, initializer: Initializer) {
+                    self.stack.settings.kernel_initializer = initializer;
+                }
 
-            /// First values of the recurrent weights.
-            #[must_use]
-            pub fn recurrent_initializer(mut self, initializer: Initializer) -> Self {
-                self.stack.settings.recurrent_initializer = initializer;
-                self
-            }
+                /// First values of the recurrent weights.
+                fn recurrent_initializer(self, initializer: Initializer) {
+                    self.stack.settings.recurrent_initializer = initializer;
+                }
 
-            /// First values of the biases.
-            #[must_use]
-            pub fn bias_initializer(mut self, initializer: Initializer) -> Self {
-                self.stack.settings.bias_initializer = initializer;
-                self
+                /// First values of the biases.
+                fn bias_initializer(self, initializer: Initializer) { self.stack.settings.bias_initializer = initializer }
             }
 
             /// PyTorch's first values: all uniform in ±1/√units.
@@ -127,49 +94,35 @@ macro_rules! layer {
                 self
             }
 
-            /// A penalty on the input's weights, added to the loss.
-            #[must_use]
-            pub fn kernel_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
-                self.stack.settings.kernel_regularizer = Some(regularizer.into());
-                self
-            }
+            setters! {
+                /// A penalty on the input's weights, added to the loss.
+                fn kernel_regularizer(self, regularizer: impl Into<L1L2>) {
+                    self.stack.settings.kernel_regularizer = Some(regularizer.into());
+                }
 
-            /// A penalty on the recurrent weights.
-            #[must_use]
-            pub fn recurrent_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
-                self.stack.settings.recurrent_regularizer = Some(regularizer.into());
-                self
-            }
+                /// A penalty on the recurrent weights.
+                fn recurrent_regularizer(self, regularizer: impl Into<L1L2>) {
+                    self.stack.settings.recurrent_regularizer = Some(regularizer.into());
+                }
 
-            /// A penalty on the biases.
-            #[must_use]
-            pub fn bias_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
-                self.stack.settings.bias_regularizer = Some(regularizer.into());
-                self
-            }
+                /// A penalty on the biases.
+                fn bias_regularizer(self, regularizer: impl Into<L1L2>) {
+                    self.stack.settings.bias_regularizer = Some(regularizer.into());
+                }
 
-            /// A penalty on the output.
-            #[must_use]
-            pub fn activity_regularizer(mut self, regularizer: impl Into<L1L2>) -> Self {
-                self.stack.settings.activity_regularizer = Some(regularizer.into());
-                self
-            }
+                /// A penalty on the output.
+                fn activity_regularizer(self, regularizer: impl Into<L1L2>) {
+                    self.stack.settings.activity_regularizer = Some(regularizer.into());
+                }
 
-            /// Whether each batch begins with the states that the one before ended with, row by row, without gradients
-            /// flowing back: truncated backpropagation through time over data such as
-            /// [`TextStreams`](https://docs.rs/kiln-datasets), in order. Training and evaluation each carry states of their
-            /// own; [`Layer::reset_states`] forgets them, which `fit` does before each pass over its data.
-            #[must_use]
-            pub fn stateful(mut self, stateful: bool) -> Self {
-                self.stack.settings.stateful = stateful;
-                self
-            }
+                /// Whether each batch begins with the states that the one before ended with, row by row, without gradients
+                /// flowing back: truncated backpropagation through time over data such as
+                /// [`TextStreams`](https://docs.rs/kiln-datasets), in order. Training and evaluation each carry states of their
+                /// own; [`Layer::reset_states`] forgets them, which `fit` does before each pass over its data.
+                fn stateful(self, stateful: bool) { self.stack.settings.stateful = stateful }
 
-            /// Whether gradients of gradients can be taken; the input's part of the gates is then kept for them.
-            #[must_use]
-            pub fn twice_differentiable(mut self, twice: bool) -> Self {
-                self.stack.settings.twice_differentiable = twice;
-                self
+                /// Whether gradients of gradients can be taken; the input's part of the gates is then kept for them.
+                fn twice_differentiable(self, twice: bool) { self.stack.settings.twice_differentiable = twice }
             }
 
             /// The output for x (N, T, features), and the states after the last step, from initial states, with lengths or a
@@ -289,11 +242,9 @@ layer! {
 macro_rules! forget_gate {
     ($($name:ident),+) => {$(
         impl $name {
-            /// Whether the forget gate's bias begins 1 higher (Jozefowicz et al. 2015), as by default in Keras.
-            #[must_use]
-            pub fn unit_forget_bias(mut self, unit: bool) -> Self {
-                self.stack.settings.unit_forget_bias = unit;
-                self
+            setters! {
+                /// Whether the forget gate's bias begins 1 higher (Jozefowicz et al. 2015), as by default in Keras.
+                fn unit_forget_bias(self, unit: bool) { self.stack.settings.unit_forget_bias = unit }
             }
         }
     )+};
@@ -301,11 +252,11 @@ macro_rules! forget_gate {
 forget_gate!(Lstm, PeepholeLstm);
 
 impl Gru {
-    /// Whether the reset gate comes after the recurrent product, as by default, or before it.
-    #[must_use]
-    pub fn reset_after(mut self, after: bool) -> Self {
-        self.stack.settings.cell = if after { RecurrentCell::Gru } else { RecurrentCell::GruResetBefore };
-        self
+    setters! {
+        /// Whether the reset gate comes after the recurrent product, as by default, or before it.
+        fn reset_after(self, after: bool) {
+            self.stack.settings.cell = if after { RecurrentCell::Gru } else { RecurrentCell::GruResetBefore };
+        }
     }
 }
 

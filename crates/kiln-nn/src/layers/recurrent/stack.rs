@@ -25,12 +25,18 @@ pub(super) struct Stack {
     carried: [Carried; 2],
 }
 
-/// Whether a layer hands on its steps or its last state, and its states in the end.
-#[derive(Clone, Copy)]
-struct Wanted {
-    sequence: bool,
+/// What all directions see of one run.
+struct Pass<'a> {
+    state: Option<&'a RecurrentState>,
+    /// Which steps count, bool (T, N).
+    mask: Option<Tensor>,
+    /// Whether the states after the last step are wanted.
     states: bool,
+    ctx: &'a Ctx,
 }
+
+/// h of one direction of one layer, and c of an LSTM.
+type States = (Var, Option<Var>);
 
 impl Stack {
     pub(super) fn new(settings: Settings) -> Self {
@@ -58,13 +64,11 @@ impl Stack {
                 return Err(Error::value(what, format!("a rate from 0 to 1 is expected, got {rate}")));
             }
         }
-        let Settings { kernel_regularizer, recurrent_regularizer, bias_regularizer, activity_regularizer, .. } =
-            self.settings;
         for (what, regularizer) in [
-            ("kernel_regularizer", kernel_regularizer),
-            ("recurrent_regularizer", recurrent_regularizer),
-            ("bias_regularizer", bias_regularizer),
-            ("activity_regularizer", activity_regularizer),
+            ("kernel_regularizer", self.settings.kernel_regularizer),
+            ("recurrent_regularizer", self.settings.recurrent_regularizer),
+            ("bias_regularizer", self.settings.bias_regularizer),
+            ("activity_regularizer", self.settings.activity_regularizer),
         ] {
             regularizer.map_or(Ok(()), |regularizer| regularizer.check(what))?;
         }
@@ -76,20 +80,16 @@ impl Stack {
     pub(super) fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
         self.check_settings()?;
         let &[steps, features] = input.dims() else {
-            return Err(Error::shape(
-                "build",
-                format!(
-                    "samples of shape (steps, features) are expected, got {input}; an Embedding makes features of tokens"
-                ),
-            ));
+            let message = format!(
+                "samples of shape (steps, features) are expected, got {input}; an Embedding makes features of tokens"
+            );
+            return Err(Error::shape("build", message));
         };
         match self.inputs() {
             Some(inputs) if inputs != features => {
-                return Err(Error::new(
-                    ErrorKind::Build,
-                    "build",
-                    format!("this layer is already built, for {inputs} features; samples of {input} do not fit it"),
-                ));
+                let message =
+                    format!("this layer is already built, for {inputs} features; samples of {input} do not fit it");
+                return Err(Error::new(ErrorKind::Build, "build", message));
             }
             Some(_) => {}
             None if features == 0 => return Err(Error::value("build", "samples of 0 features: at least 1 is needed")),
@@ -115,15 +115,18 @@ impl Stack {
     /// x with time first, (T, N, features), checked against the weights.
     fn time_first(&self, x: &Var) -> Result<Var> {
         let Some(inputs) = self.inputs() else { return Err(unbuilt()) };
+        let (made, set) = (self.directions.len(), self.settings.layers.saturating_mul(self.settings.directions()));
+        if made != set {
+            let message = format!(
+                "weights are made for {made} layers and directions, and {set} are set: `layers` and `bidirectional` come \
+                 before the weights, as in `new(units).layers(2).with_input(inputs, init)`"
+            );
+            return Err(Error::new(ErrorKind::Build, "forward", message));
+        }
         let axes = if self.settings.batch_first { "(batch, steps" } else { "(steps, batch" };
-        match x.dims() {
-            &[_, _, features] if features == inputs => {}
-            _ => {
-                return Err(Error::shape(
-                    "recurrent",
-                    format!("expected {axes}, {inputs}) for weights of {inputs} features, got {}", x.shape()),
-                ));
-            }
+        if x.shape().rank() != 3 || x.dims()[2] != inputs {
+            let message = format!("expected {axes}, {inputs}) for weights of {inputs} features, got {}", x.shape());
+            return Err(Error::shape("recurrent", message));
         }
         if self.settings.batch_first { x.transpose(0, 1) } else { Ok(x.clone()) }
     }
@@ -133,10 +136,8 @@ impl Stack {
         let (steps, batch) = (x.dims()[0], x.dims()[1]);
         if let Some(lengths) = given.lengths {
             if lengths.dims() != [batch] {
-                return Err(Error::shape(
-                    "recurrent",
-                    format!("a batch of {batch} sequences has {batch} lengths, got {}", lengths.shape()),
-                ));
+                let message = format!("a batch of {batch} sequences has {batch} lengths, got {}", lengths.shape());
+                return Err(Error::shape("recurrent", message));
             }
             return lengths.mask_of_lengths(steps)?.to_device(x.device()).map(Some);
         }
@@ -144,33 +145,27 @@ impl Stack {
         let (first, second, axes) =
             if self.settings.batch_first { (batch, steps, "(batch, steps)") } else { (steps, batch, "(steps, batch)") };
         if mask.dims() != [first, second] || mask.dtype() != DType::Bool {
-            return Err(Error::shape(
-                "recurrent",
-                format!(
-                    "the mask is {} {}, expected bool ({first}, {second}) {axes}, true where a step counts",
-                    mask.dtype(),
-                    mask.shape()
-                ),
-            ));
+            let (dtype, shape) = (mask.dtype(), mask.shape());
+            let message = format!(
+                "the mask is {dtype} {shape}, expected bool ({first}, {second}) {axes}, true where a step counts"
+            );
+            return Err(Error::shape("recurrent", message));
         }
         if self.settings.batch_first { mask.transpose(0, 1).map(Some) } else { Ok(Some(mask.clone())) }
     }
 
     /// States given from outside, held against the batch.
     fn check_state(&self, state: &RecurrentState, batch: usize) -> Result<()> {
-        let expected = [self.directions.len(), batch, self.settings.units];
+        let (directions, units) = (self.directions.len(), self.settings.units);
+        let expected = Shape::new(&[directions, batch, units])?;
         for (what, states) in [("h", Some(&state.h)), ("c", state.c.as_ref())] {
-            if let Some(states) = states.filter(|states| states.dims() != expected) {
-                return Err(Error::shape(
-                    "recurrent",
-                    format!(
-                        "the initial {what} is {}, expected {} for {} layers and directions, {batch} sequences and {} units",
-                        states.shape(),
-                        Shape::new(&expected)?,
-                        expected[0],
-                        expected[2]
-                    ),
-                ));
+            if let Some(states) = states.filter(|states| *states.shape() != expected) {
+                let message = format!(
+                    "the initial {what} is {}, expected {expected} for {directions} layers and directions, {batch} sequences \
+                     and {units} units",
+                    states.shape()
+                );
+                return Err(Error::shape("recurrent", message));
             }
         }
         let has_cell = self.settings.cell.has_cell_state();
@@ -222,14 +217,9 @@ impl Stack {
         Ok((y, RecurrentState { h, c }))
     }
 
-    #[allow(clippy::type_complexity)] // the states of each direction
-    fn run_with(
-        &self,
-        x: &Var,
-        inputs: &SequenceInputs<'_>,
-        ctx: &Ctx,
-        states: bool,
-    ) -> Result<(Var, Vec<(Var, Option<Var>)>)> {
+    /// The output, and the states of each direction where they are wanted.
+    fn run_with(&self, x: &Var, inputs: &SequenceInputs<'_>, ctx: &Ctx, states: bool) -> Result<(Var, Vec<States>)> {
+        let settings = &self.settings;
         let mut x = self.time_first(x)?;
         if x.dims()[0] == 0 {
             return Err(Error::shape("recurrent", "sequences of 0 steps: at least 1 is needed"));
@@ -237,36 +227,28 @@ impl Stack {
         if let Some(state) = inputs.state {
             self.check_state(state, x.dims()[1])?;
         }
-        let mask = self.mask(inputs, &x)?;
-        if let Some(mask) = &mask {
+        let pass = Pass { state: inputs.state, mask: self.mask(inputs, &x)?, states, ctx };
+        if let Some(mask) = &pass.mask {
             // What does not count may be NaN, and 0·NaN in a weight's gradient would be NaN.
-            let zero = Var::constant(Tensor::zeros((), x.dtype(), x.device())?);
-            x = Var::select(&mask.unsqueeze(2)?, &x, &zero)?;
+            x = zeroed(&x, &mask.unsqueeze(2)?)?;
         }
-        let settings = &self.settings;
         let mut left = Vec::new();
-        for (layer, directions) in self.directions.chunks(settings.directions()).enumerate() {
-            let last = layer + 1 == settings.layers;
+        for layer in 0..settings.layers {
             if layer > 0 && settings.dropout > 0.0 && ctx.is_training() {
                 x = x.dropout(settings.dropout, &ctx.stream_tensor(Purpose::Dropout, x.device())?)?;
             }
-            let wanted = Wanted { sequence: !last || settings.return_sequences, states };
-            let mut outputs = Vec::with_capacity(directions.len());
-            for (index, direction) in directions.iter().enumerate() {
-                direction.penalize(settings, ctx);
-                let at = layer * settings.directions() + index;
-                let (y, state) = self.direction(direction, at, &x, inputs.state, mask.as_ref(), wanted, ctx)?;
-                outputs.push(y);
-                left.extend(state);
-            }
-            x = self.merge(outputs)?;
+            let sequence = layer + 1 < settings.layers || settings.return_sequences;
+            let first = layer * settings.directions();
+            let forward = self.direction(first, &x, sequence, &pass, &mut left)?;
+            x = match settings.bidirectional {
+                None => forward,
+                Some(merge) => merge.of(&forward, &self.direction(first + 1, &x, sequence, &pass, &mut left)?)?,
+            };
         }
         if settings.return_sequences {
             // What does not count is 0 as in PyTorch's padding, and in Keras's bidirectional layers.
-            let zeroed = inputs.lengths.is_some() || settings.bidirectional.is_some();
-            if let Some(mask) = mask.filter(|_| zeroed) {
-                let zero = Var::constant(Tensor::zeros((), x.dtype(), x.device())?);
-                x = Var::select(&mask.unsqueeze(2)?.broadcast_to(*x.shape())?, &x, &zero)?;
+            if let Some(mask) = pass.mask.filter(|_| inputs.lengths.is_some() || settings.bidirectional.is_some()) {
+                x = zeroed(&x, &mask.unsqueeze(2)?.broadcast_to(*x.shape())?)?;
             }
             if settings.batch_first {
                 x = x.transpose(0, 1)?;
@@ -278,56 +260,55 @@ impl Stack {
         Ok((x, left))
     }
 
-    /// One direction of one layer: what it hands on, and its last states where they are wanted.
-    #[allow(clippy::too_many_arguments, clippy::type_complexity)]
-    fn direction(
-        &self,
-        direction: &Direction,
-        at: usize,
-        x: &Var,
-        state: Option<&RecurrentState>,
-        mask: Option<&Tensor>,
-        wanted: Wanted,
-        ctx: &Ctx,
-    ) -> Result<(Var, Option<(Var, Option<Var>)>)> {
+    /// What direction `at` of all layers hands on: its steps, or only its last state. Its last states go to `left`.
+    fn direction(&self, at: usize, x: &Var, sequence: bool, pass: &Pass<'_>, left: &mut Vec<States>) -> Result<Var> {
+        let Some(direction) = self.directions.get(at) else { return Err(unbuilt()) };
+        direction.penalize(&self.settings, pass.ctx);
         let reverse = at % self.settings.directions() == 1;
-        let has_cell = self.settings.cell.has_cell_state();
-        let h0 = state.map(|state| of_layer(&state.h, at)).transpose()?;
-        let c0 = state.and_then(|state| state.c.as_ref()).map(|c| of_layer(c, at)).transpose()?;
-        let output = match wanted {
-            Wanted { states: true, .. } if has_cell => RecurrentOutput::WithCell,
-            Wanted { sequence: true, .. } => RecurrentOutput::Sequence,
-            Wanted { sequence: false, .. } => RecurrentOutput::Last,
+        let h0 = pass.state.map(|state| of_layer(&state.h, at)).transpose()?;
+        let c0 = pass.state.and_then(|state| state.c.as_ref()).map(|c| of_layer(c, at)).transpose()?;
+        let output = match sequence {
+            _ if pass.states && self.settings.cell.has_cell_state() => RecurrentOutput::WithCell,
+            true => RecurrentOutput::Sequence,
+            false => RecurrentOutput::Last,
         };
-        let run = Run { reverse, mask, h0: h0.as_ref(), c0: c0.as_ref(), output };
-        let y = direction.run(&self.settings, x, &run, ctx)?;
+        let run = Run { reverse, mask: pass.mask.as_ref(), h0: h0.as_ref(), c0: c0.as_ref(), output };
+        let y = direction.run(&self.settings, x, &run, pass.ctx)?;
+        if !pass.states {
+            return Ok(y);
+        }
         let steps = x.dims()[0];
-        let last = |y: &Var| of_layer(y, if reverse { 0 } else { steps - 1 });
-        Ok(match (output, wanted) {
-            (RecurrentOutput::Last, Wanted { states, .. }) => (y.clone(), states.then_some((y, None))),
-            (RecurrentOutput::Sequence, Wanted { states: false, .. }) => (y, None),
-            (RecurrentOutput::Sequence, _) => {
-                let h = last(&y)?;
-                (y, Some((h, None)))
+        let end = |y: &Var| of_layer(y, if reverse { 0 } else { steps - 1 });
+        let (y, h, c) = match output {
+            RecurrentOutput::Last => (y.clone(), y, None),
+            RecurrentOutput::Sequence => {
+                let h = end(&y)?;
+                (y, h, None)
             }
-            (RecurrentOutput::WithCell, Wanted { sequence, .. }) => {
-                let (h, c) = (last(&y)?, of_layer(&y, steps)?);
-                let y = if sequence { y.slice(0, 0..steps)? } else { h.clone() };
-                (y, Some((h, Some(c))))
+            RecurrentOutput::WithCell => {
+                let (h, c) = (end(&y)?, of_layer(&y, steps)?);
+                (if sequence { y.slice(0, 0..steps)? } else { h.clone() }, h, Some(c))
             }
-        })
+        };
+        left.push((h, c));
+        Ok(y)
     }
+}
 
-    /// The directions' outputs as one.
-    fn merge(&self, outputs: Vec<Var>) -> Result<Var> {
-        let mut outputs = outputs.into_iter();
-        let (Some(forward), backward) = (outputs.next(), outputs.next()) else { return Err(unbuilt()) };
-        let Some(backward) = backward else { return Ok(forward) };
-        match self.settings.bidirectional.unwrap_or_default() {
-            Merge::Concat => Var::concat(&[&forward, &backward], forward.shape().rank() - 1),
-            Merge::Sum => forward.add(&backward),
-            Merge::Mul => forward.mul(&backward),
-            Merge::Ave => forward.add(&backward)?.mul_scalar(0.5),
+/// x where the mask is true, else 0.
+fn zeroed(x: &Var, mask: &Tensor) -> Result<Var> {
+    let zero = Var::constant(Tensor::zeros((), x.dtype(), x.device())?);
+    Var::select(mask, x, &zero)
+}
+
+impl Merge {
+    /// The outputs of two directions as one.
+    fn of(self, forward: &Var, backward: &Var) -> Result<Var> {
+        match self {
+            Merge::Concat => Var::concat(&[forward, backward], forward.shape().rank() - 1),
+            Merge::Sum => forward.add(backward),
+            Merge::Mul => forward.mul(backward),
+            Merge::Ave => forward.add(backward)?.mul_scalar(0.5),
         }
     }
 }
