@@ -17,7 +17,7 @@ fn operations(c: &mut Criterion) {
         let (x, y) = (ones(shape), ones(shape));
         let size = x.shape().to_string();
         let row = ones(&shape[shape.len() - 1..]);
-        let mut bench = |name: &str, f: &mut (dyn FnMut() -> kiln::Result<Tensor> + Send)| {
+        let mut bench = |name: &str, f: &mut (dyn FnMut() -> Result<Tensor> + Send)| {
             group.bench_function(format!("{name} {size}"), |bench| {
                 bench.iter_custom(|times| in_team(times, || f().unwrap()));
             });

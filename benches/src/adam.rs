@@ -1,7 +1,6 @@
 //! Adam over the parameters of the AlexNet listing, gradients given.
 
 use crate::timing::{median, seconds};
-use kiln::Result;
 use kiln::prelude::*;
 use serde_json::{Value, json};
 

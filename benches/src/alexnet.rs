@@ -1,7 +1,6 @@
 //! A training step of the AlexNet listing on images of 32 × 32, batch 64: forward, backward, Adam.
 
 use crate::timing::{median, seconds};
-use kiln::Result;
 use kiln::models;
 use kiln::prelude::*;
 use serde_json::{Value, json};

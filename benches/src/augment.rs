@@ -1,7 +1,6 @@
 //! The AlexNet listing's augmentation of images as large as CIFAR-10's, as `augment_keras.py` does it.
 
 use crate::timing::{median, seconds};
-use kiln::Result;
 use kiln::prelude::*;
 use serde_json::{Value, json};
 

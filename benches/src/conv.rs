@@ -1,7 +1,6 @@
 //! Convolutions and their gradients one by one, as `conv_torch.py` times them: milliseconds, the best of half a second.
 
 use crate::timing::best_of_half_a_second;
-use kiln::Result;
 use kiln::prelude::*;
 use kiln::tensor::{ConvOptions, MatmulOptions};
 use serde_json::{Map, Value, json};

@@ -1,7 +1,6 @@
 //! Matrix products, as `gemm_torch.py` counts them: 2·M·K·N over the best time.
 
 use crate::timing::best_of_half_a_second;
-use kiln::Result;
 use kiln::prelude::*;
 use serde_json::{Map, Value, json};
 

@@ -1,40 +1,40 @@
 //! The tasks on which Kiln is compared with other frameworks, each printing one JSON line in the form of `peers/`.
 
-mod adam;
-mod alexnet;
-mod augment;
-mod conv;
-mod gemm;
-mod mnist;
-mod overhead;
-mod rnn;
+#[macro_use]
+mod tasks;
 mod timing;
 
 use clap::{Parser, ValueEnum};
 use kiln::Result;
+use kiln::tensor::Device;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// What is measured.
-#[derive(Clone, Copy, ValueEnum)]
-enum Task {
-    /// The MNIST listing trained on the whole data set, with an evaluation after each epoch
-    MnistMlp,
-    /// Matrix products by shape, GFLOP/s
-    Gemm,
-    /// A training step of the AlexNet listing, batch 64
-    AlexnetStep,
-    /// Convolutions and their gradients one by one, milliseconds
-    Conv,
-    /// One step of Adam over 21.65 M parameters
-    Adam,
-    /// What a small operation costs, and a loop by hand beside `fit`
-    Overhead,
-    /// The AlexNet listing's augmentation of CIFAR-10's images, images a second
-    Augment,
-    /// One training step of recurrent layers by size, ms
-    Rnn,
+/// What a task is given.
+struct Setup {
+    data: PathBuf,
+    device: Device,
+    epochs: usize,
+    seed: u64,
 }
+
+macro_rules! tasks {
+    ($({ $doc:literal, $task:ident, $file:ident, $run:expr })+) => {
+        $(mod $file;)+
+
+        /// What is measured.
+        #[derive(Clone, Copy, ValueEnum)]
+        enum Task { $(#[doc = $doc] $task),+ }
+
+        impl Task {
+            fn measure(self, setup: &Setup) -> Result<serde_json::Value> {
+                let run: fn(&Setup) -> Result<serde_json::Value> = match self { $(Task::$task => $run),+ };
+                run(setup)
+            }
+        }
+    };
+}
+for_each_task! { tasks }
 
 /// Kiln's side of the comparison with other frameworks.
 #[derive(Parser)]
@@ -58,20 +58,15 @@ struct Arguments {
 }
 
 fn run(arguments: &Arguments) -> Result<serde_json::Value> {
-    let device = kiln::device(&arguments.device)?;
     let environment = || std::env::var_os("KILN_DATA_DIR").map_or_else(|| PathBuf::from("data"), PathBuf::from);
-    let data = arguments.data.clone().unwrap_or_else(environment);
-    let mut line = match arguments.task {
-        Task::MnistMlp => mnist::fit(&data, &device, arguments.epochs, arguments.seed),
-        Task::Gemm => gemm::rates(&device),
-        Task::AlexnetStep => alexnet::step(&device),
-        Task::Conv => conv::all(&device),
-        Task::Adam => adam::step(&device),
-        Task::Overhead => overhead::costs(&data, &device),
-        Task::Augment => augment::rates(),
-        Task::Rnn => rnn::steps(&device),
-    }?;
-    line["peer"] = format!("kiln {} {}", env!("CARGO_PKG_VERSION"), device.name()).into();
+    let setup = Setup {
+        data: arguments.data.clone().unwrap_or_else(environment),
+        device: kiln::device(&arguments.device)?,
+        epochs: arguments.epochs,
+        seed: arguments.seed,
+    };
+    let mut line = arguments.task.measure(&setup)?;
+    line["peer"] = format!("kiln {} {}", env!("CARGO_PKG_VERSION"), setup.device.name()).into();
     Ok(line)
 }
 

@@ -1,7 +1,6 @@
 //! The MNIST listing by `fit`, and the same by hand.
 
 use crate::timing::seconds;
-use kiln::Result;
 use kiln::prelude::*;
 use serde_json::{Value, json};
 use std::path::Path;

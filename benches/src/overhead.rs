@@ -2,7 +2,6 @@
 
 use crate::mnist;
 use crate::timing::seconds;
-use kiln::Result;
 use kiln::prelude::*;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -33,7 +32,7 @@ fn chain(x: &Var) -> Result<f64> {
 pub(crate) fn costs(data: &Path, device: &Device) -> Result<Value> {
     let x = Tensor::normal([64], 0.0, 1.0, DType::F32, device, RandomStream::new(0, Purpose::Data, 0))?;
     let (plain, with_node) = kiln::tensor::Device::cpu()
-        .session(|| Ok::<_, kiln::Error>((chain(&Var::constant(x.clone()))?, chain(&Var::variable(x.clone()))?)))?;
+        .session(|| Ok::<_, Error>((chain(&Var::constant(x.clone()))?, chain(&Var::variable(x.clone()))?)))?;
     let data = Mnist::load(data)?;
     let (mut fit, mut hand) = (f64::INFINITY, f64::INFINITY);
     for _ in 0..PAIRS {

@@ -1,7 +1,6 @@
 //! One training step of a recurrent layer, as `rnn_torch.py` makes it: forward, the mean square of all states, backward, SGD.
 
 use crate::timing::{median, seconds};
-use kiln::Result;
 use kiln::prelude::*;
 use serde_json::{Map, Value, json};
 

@@ -6,39 +6,23 @@ use clap::ValueEnum;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// What is measured.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum Task {
-    /// The MNIST listing, trained
-    MnistMlp,
-    /// Matrix products by shape
-    Gemm,
-    /// A training step of the AlexNet listing
-    AlexnetStep,
-    /// Convolutions and their gradients one by one
-    Conv,
-    /// A step of Adam over 21.65 M parameters
-    Adam,
-    /// A small operation; a loop by hand beside `fit`
-    Overhead,
-    /// The AlexNet listing's augmentation
-    Augment,
-    /// One training step of recurrent layers, by size
-    Rnn,
+#[macro_use]
+#[path = "../../benches/src/tasks.rs"]
+mod list;
+
+macro_rules! tasks {
+    ($({ $doc:literal, $task:ident, $file:ident, $run:expr })+) => {
+        /// What is measured.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+        pub(crate) enum Task { $(#[doc = $doc] $task),+ }
+    };
 }
+for_each_task! { tasks }
 
 impl Task {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Task::MnistMlp => "mnist-mlp",
-            Task::Gemm => "gemm",
-            Task::AlexnetStep => "alexnet-step",
-            Task::Conv => "conv",
-            Task::Adam => "adam",
-            Task::Overhead => "overhead",
-            Task::Augment => "augment",
-            Task::Rnn => "rnn",
-        }
+    /// The name on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 }
 
@@ -91,7 +75,7 @@ impl Options {
     /// The command that measures a task of Kiln's.
     pub(crate) fn kiln(&self, task: Task, seed: usize) -> Command {
         let mut bench = program("kiln-bench");
-        bench.args([task.name(), "--device", &self.device]);
+        bench.args([&task.name(), "--device", &self.device]);
         bench.args(["--epochs", &self.epochs.to_string(), "--seed", &seed.to_string()]);
         if let Some(data) = &self.data {
             bench.arg("--data").arg(data);

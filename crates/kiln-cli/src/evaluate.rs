@@ -8,10 +8,10 @@ use crate::recipes::{Recipe, Setup};
 use crate::report::{accuracy, line, plain};
 use crate::run_folder::Run;
 use crate::train::data_folder;
+use kiln::ErrorKind;
 use kiln::prelude::*;
 use kiln::store::write_atomically;
 use kiln::train::{EvaluateOptions as Batches, Evaluation};
-use kiln::{Error, ErrorKind, Result};
 use serde_json::json;
 use std::num::NonZeroUsize;
 

@@ -6,9 +6,10 @@ use crate::places::folder_of;
 use crate::recipes::Setup;
 use crate::report::plain;
 use crate::run_folder::Run;
+use kiln::ErrorKind;
+use kiln::nn::KeptOutputs;
 use kiln::prelude::*;
 use kiln::store::write_atomically;
-use kiln::{Error, ErrorKind, Result};
 use std::path::Path;
 
 /// Layers whose feature maps are drawn, at most.

@@ -5,8 +5,8 @@ use crate::pool::in_pool;
 use crate::recipes::{Recipe, vocabulary};
 use crate::report::{line, plain, print};
 use crate::run_folder::Run;
+use kiln::ErrorKind;
 use kiln::prelude::*;
-use kiln::{Error, ErrorKind, Result};
 use serde_json::json;
 
 pub(crate) fn run(options: &GenerateOptions) -> Result<()> {

@@ -4,7 +4,6 @@ use crate::arguments::PredictOptions;
 use crate::pool::in_pool;
 use crate::report::{line, plain};
 use crate::run_folder::Run;
-use kiln::Result;
 use kiln::prelude::*;
 use serde_json::json;
 use std::num::NonZeroUsize;

@@ -4,10 +4,10 @@ use crate::arguments::PreviewOptions;
 use crate::drawing::{Row, Sheet, sheet};
 use crate::places::folder_of;
 use crate::report::plain;
-use kiln::datasets::Pass;
+use kiln::ErrorKind;
+use kiln::datasets::{Cifar100, Cifar100Labels, Emnist, EmnistSplit, FashionMnist, Kmnist, Pass};
 use kiln::prelude::*;
 use kiln::store::write_atomically;
-use kiln::{Error, ErrorKind, Result};
 use std::path::Path;
 
 /// Classes and pictures of each, at most: a sheet that fits a screen.

@@ -13,6 +13,7 @@ mod arguments;
 mod command;
 pub mod driver;
 mod files;
+mod graphs;
 mod models;
 mod mutate;
 mod programs;
@@ -42,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     texts::TEXT,
     models::SAFETENSORS,
     models::ARCHITECTURE,
+    graphs::GRAPH,
     arguments::WORDS,
     command::IMAGE,
     command::RUN,

@@ -1,7 +1,7 @@
 //! Models: their weights in safetensors files, their architecture in JSON.
 
 use crate::Target;
-use kiln::nn::{Ctx, Module, Sequential, safetensors};
+use kiln::nn::safetensors;
 use kiln::prelude::*;
 use kiln::tensor::ErrorKind;
 use serde_json::Value;

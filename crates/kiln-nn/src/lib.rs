@@ -54,6 +54,16 @@ pub use stateful::Stateful;
 pub use value::{FromValue, IntoValue, Mask, SampleShape, Sequence, Shapes, Value};
 pub use visit::{Visitor, VisitorMut};
 
+/// What most programs use.
+pub mod prelude {
+    pub use crate::layers::named::*;
+    pub use crate::losses::all::*;
+    pub use crate::{
+        Activation, Ctx, Describe, Fans, Graph, Init, Initializer, L1, L1L2, L2, Layer, Loss, Module, Param, Sequence,
+        StateDict, Stateful, Value,
+    };
+}
+
 // What the derive macros name.
 pub use kiln_autograd::Var;
 pub use kiln_tensor::Result;

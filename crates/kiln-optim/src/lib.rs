@@ -23,7 +23,6 @@ pub use state::{State, Whole};
 pub mod prelude {
     pub use crate::adaptive::*;
     pub use crate::descent::*;
-    pub use crate::schedule::*;
-    pub use crate::{Clip, Group, Optimizer};
-    pub use kiln_nn::Stateful;
+    pub use crate::schedule::named::*;
+    pub use crate::{Clip, Group, Optimizer, Schedule};
 }

@@ -6,7 +6,6 @@
 
 mod plot;
 
-use kiln::Result;
 use kiln::prelude::*;
 use plot::{BLUE, GRAY, GREEN, ORANGE, Panel};
 use std::path::Path;

@@ -6,7 +6,6 @@
 
 mod plot;
 
-use kiln::Result;
 use kiln::prelude::*;
 use plot::{BLUE, GRAY, ORANGE, Panel};
 use std::f64::consts::TAU;

@@ -5,7 +5,6 @@
 //! cargo run --release -p kiln --example mini_batches -- DIR     # on DIR/mnist/*-ubyte[.gz]
 //! ```
 
-use kiln::Result;
 use kiln::prelude::*;
 
 /// Of the weights, and of the order of the images.

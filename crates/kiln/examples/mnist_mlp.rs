@@ -5,7 +5,6 @@
 //! cargo run --release -p kiln --example mnist_mlp -- DIR     # on DIR/mnist/*-ubyte[.gz]
 //! ```
 
-use kiln::Result;
 use kiln::prelude::*;
 
 /// Trains the listing's model, and gives its accuracy on the test images.

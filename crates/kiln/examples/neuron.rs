@@ -6,7 +6,6 @@
 
 mod plot;
 
-use kiln::Result;
 use kiln::prelude::*;
 use plot::{BLUE, GREEN, ORANGE, Panel};
 use std::path::Path;
@@ -36,7 +35,7 @@ fn inputs() -> Result<Var> {
 /// dy/dx for each input: an output depends on its own input only, so the gradient of their sum has all slopes.
 fn slopes(x: &Var, y: &Var) -> Result<Tensor> {
     let gradients = y.sum_all()?.backward()?;
-    gradients.of(x).cloned().ok_or_else(|| kiln::Error::value("slopes", "y does not depend on x"))
+    gradients.of(x).cloned().ok_or_else(|| Error::value("slopes", "y does not depend on x"))
 }
 
 fn curve(x: &Var, y: &Tensor) -> Result<Vec<(f64, f64)>> {

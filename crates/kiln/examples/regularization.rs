@@ -7,7 +7,6 @@
 
 mod plot;
 
-use kiln::Result;
 use kiln::prelude::*;
 use kiln::train::Evaluation;
 use plot::{BLUE, GRAY, ORANGE, Panel};

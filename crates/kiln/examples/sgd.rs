@@ -4,7 +4,6 @@
 //! cargo run --release -p kiln --example sgd
 //! ```
 
-use kiln::Result;
 use kiln::prelude::*;
 
 /// Points (n, 2) with values 3 x₁ − 2 x₂ + 0.5 (n, 1), all of them a little off.

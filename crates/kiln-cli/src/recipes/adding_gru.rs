@@ -1,7 +1,7 @@
 //! The adding problem: which two of fifty numbers are marked, and what is their sum? GRU 64, Dense 1; Adam.
 
 use super::{Prepared, Setup};
-use kiln::Result;
+use kiln::datasets::AddingProblem;
 use kiln::prelude::*;
 
 /// Steps of a sequence.

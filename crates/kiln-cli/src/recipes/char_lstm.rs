@@ -1,7 +1,6 @@
 //! A character model of a book: Embedding 32, LSTM 256, Dropout, Dense; what comes next? Ten epochs. Afterwards `kiln generate` lets it write.
 
 use super::{Prepared, Setup};
-use kiln::Result;
 use kiln::datasets::ALICE;
 use kiln::prelude::*;
 

@@ -4,8 +4,8 @@
 //! As it is printed, the listing cannot be built: its last pooling window meets a map of 1 × 1. Here the windows are padded.
 
 use super::{Prepared, Setup, cifar10};
+use kiln::models;
 use kiln::prelude::*;
-use kiln::{Result, models};
 
 pub(super) fn model(device: &Device, seed: u64) -> Result<Sequential> {
     models::alexnet_cifar(10).push(Activation::Softmax).build([3, 32, 32], device, seed)

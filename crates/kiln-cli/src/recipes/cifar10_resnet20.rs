@@ -2,8 +2,8 @@
 //! anywhere and flipped; Adam.
 
 use super::{Prepared, Setup, cifar10};
+use kiln::models;
 use kiln::prelude::*;
-use kiln::{Result, models};
 
 pub(super) fn model(device: &Device, seed: u64) -> Result<Sequential> {
     models::resnet20(10).push(Activation::Softmax).build([3, 32, 32], device, seed)

@@ -2,7 +2,6 @@
 //! cut to size anywhere and flipped; Adam.
 
 use super::{Prepared, Setup, cifar10};
-use kiln::Result;
 use kiln::models::vgg::Vgg;
 use kiln::prelude::*;
 

@@ -2,7 +2,6 @@
 //! 2 × 2, a dense layer with dropout, softmax; Adam; sparse categorical cross-entropy; three epochs.
 
 use super::{Prepared, Setup};
-use kiln::Result;
 use kiln::prelude::*;
 
 pub(super) fn model(device: &Device, seed: u64) -> Result<Sequential> {

@@ -1,7 +1,6 @@
 //! The classic listing: Flatten, Dense 128 ReLU, Dense 10 softmax; Adam; sparse categorical cross-entropy; ten epochs.
 
 use super::{Prepared, Setup};
-use kiln::Result;
 use kiln::prelude::*;
 
 pub(super) fn model(device: &Device, seed: u64) -> Result<Sequential> {

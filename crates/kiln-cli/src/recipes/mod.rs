@@ -1,45 +1,92 @@
 //! Recipes: each a short file that reads as the example one would write.
 
-mod adding_gru;
-mod char_lstm;
-mod cifar10_alexnet;
-mod cifar10_resnet20;
-mod cifar10_vgg;
-mod mnist_cnn;
-mod mnist_mlp;
-mod sequence_lstm;
-
-pub(crate) use char_lstm::vocabulary;
-
 use crate::digit::{self, digit};
 use crate::image::{self, Image};
 use crate::photo::{self, photo};
 use clap::ValueEnum;
+use kiln::ErrorKind;
 use kiln::prelude::*;
 use kiln::train::Supervised;
-use kiln::{Error, ErrorKind, Result};
 use std::path::Path;
 
-/// What can be trained by name.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Recipe {
-    /// The classic MNIST classifier: Flatten, Dense 128 ReLU, Dense 10 softmax
-    MnistMlp,
-    /// A small convolutional network for MNIST
-    MnistCnn,
-    /// AlexNet for CIFAR-10 with augmentation, as a listing for Keras has it
-    Cifar10Alexnet,
-    /// ResNet-20 for CIFAR-10
-    Cifar10Resnet20,
-    /// VGG-11 with batch normalization for CIFAR-10
-    Cifar10Vgg,
-    /// MNIST read row by row by an LSTM
-    SequenceLstm,
-    /// A character model of a book that the command carries; it can write afterwards: kiln generate
-    CharLstm,
-    /// The adding problem by a GRU
-    AddingGru,
+/// The recipes: documentation (the command's help), name, file, and what the samples are. The names on the command line, models,
+/// trainers and errors follow. A file has two functions, `model` and `prepare`.
+macro_rules! recipes {
+    ($($(#[doc = $doc:literal])+ $recipe:ident: $file:ident, $samples:expr;)+) => {
+        $(mod $file;)+
+
+        /// What can be trained by name.
+        #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+        pub(crate) enum Recipe {
+            $($(#[doc = $doc])+ $recipe,)+
+        }
+
+        impl Recipe {
+            fn kind(self) -> &'static Samples {
+                match self { $(Recipe::$recipe => &$samples),+ }
+            }
+
+            /// The model before any training.
+            pub(crate) fn model(self, device: &Device, seed: u64) -> Result<Sequential> {
+                match self { $(Recipe::$recipe => $file::model(device, seed)),+ }
+            }
+
+            pub(crate) fn prepare(self, setup: &Setup<'_>) -> Result<Prepared> {
+                match self { $(Recipe::$recipe => $file::prepare(setup)),+ }
+            }
+        }
+    };
 }
+
+recipes! {
+    /// The classic MNIST classifier: Flatten, Dense 128 ReLU, Dense 10 softmax
+    MnistMlp: mnist_mlp, DIGITS;
+    /// A small convolutional network for MNIST
+    MnistCnn: mnist_cnn, DIGITS;
+    /// AlexNet for CIFAR-10 with augmentation, as a listing for Keras has it
+    Cifar10Alexnet: cifar10_alexnet, PHOTOS;
+    /// ResNet-20 for CIFAR-10
+    Cifar10Resnet20: cifar10_resnet20, PHOTOS;
+    /// VGG-11 with batch normalization for CIFAR-10
+    Cifar10Vgg: cifar10_vgg, PHOTOS;
+    /// MNIST read row by row by an LSTM
+    SequenceLstm: sequence_lstm, DIGITS;
+    /// A character model of a book that the command carries; it can write afterwards: kiln generate
+    CharLstm: char_lstm, Samples { called: "stretches of text", ..OWN };
+    /// The adding problem by a GRU
+    AddingGru: adding_gru, OWN;
+}
+
+pub(crate) use char_lstm::vocabulary;
+
+/// What a recipe trains on.
+struct Samples {
+    /// The name of the data set; none where the recipe brings its own.
+    data: Option<&'static str>,
+    /// What they are, in reports.
+    called: &'static str,
+    /// What the classes are called, in order; nothing where a sample has none.
+    classes: &'static [&'static str],
+    /// How images of files become samples as the data set's. (A model that takes no images refuses them by its input's shape.)
+    input: Input,
+}
+
+const DIGITS: Samples = Samples {
+    data: Some("mnist"),
+    called: "images",
+    classes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+    input: Input { called: "digits", shape: &[digit::SIDE, digit::SIDE], pixels: digit },
+};
+
+const PHOTOS: Samples = Samples {
+    data: Some("cifar-10"),
+    called: "images",
+    classes: &Cifar10::CLASSES,
+    input: Input { called: "photos", shape: &[3, photo::SIDE, photo::SIDE], pixels: photo },
+};
+
+/// What a recipe makes itself.
+const OWN: Samples = Samples { data: None, called: "sequences", classes: &[], ..DIGITS };
 
 /// What a recipe is given.
 pub(crate) struct Setup<'a> {
@@ -78,20 +125,12 @@ impl Input {
 impl Recipe {
     /// The name of the data set that is trained on; none where the recipe brings its own.
     pub(crate) fn data(self) -> Option<&'static str> {
-        match self {
-            Recipe::MnistMlp | Recipe::MnistCnn | Recipe::SequenceLstm => Some("mnist"),
-            Recipe::Cifar10Alexnet | Recipe::Cifar10Resnet20 | Recipe::Cifar10Vgg => Some("cifar-10"),
-            Recipe::CharLstm | Recipe::AddingGru => None,
-        }
+        self.kind().data
     }
 
     /// What its samples are.
     pub(crate) fn samples(self) -> &'static str {
-        match self {
-            Recipe::CharLstm => "stretches of text",
-            Recipe::AddingGru => "sequences",
-            _ => "images",
-        }
+        self.kind().called
     }
 
     /// The name on the command line.
@@ -101,54 +140,12 @@ impl Recipe {
 
     /// What the classes of samples are called, in order; nothing where a sample has none.
     pub(crate) fn classes(self) -> Vec<String> {
-        match self {
-            Recipe::MnistMlp | Recipe::MnistCnn | Recipe::SequenceLstm => {
-                (0..10).map(|digit| digit.to_string()).collect()
-            }
-            Recipe::Cifar10Alexnet | Recipe::Cifar10Resnet20 | Recipe::Cifar10Vgg => {
-                Cifar10::CLASSES.map(str::to_owned).to_vec()
-            }
-            Recipe::CharLstm | Recipe::AddingGru => Vec::new(),
-        }
+        self.kind().classes.iter().map(|&class| class.to_owned()).collect()
     }
 
-    /// How images of files become samples as the data set's. (A model that takes no images refuses them by its input's shape.)
-    pub(crate) fn input(self) -> Input {
-        match self {
-            Recipe::Cifar10Alexnet | Recipe::Cifar10Resnet20 | Recipe::Cifar10Vgg => {
-                Input { called: "photos", shape: &[3, photo::SIDE, photo::SIDE], pixels: photo }
-            }
-            _ => Input { called: "digits", shape: &[digit::SIDE, digit::SIDE], pixels: digit },
-        }
-    }
-
-    /// The model before any training.
-    pub(crate) fn model(self, device: &Device, seed: u64) -> Result<Sequential> {
-        let model = match self {
-            Recipe::MnistMlp => mnist_mlp::model,
-            Recipe::MnistCnn => mnist_cnn::model,
-            Recipe::Cifar10Alexnet => cifar10_alexnet::model,
-            Recipe::Cifar10Resnet20 => cifar10_resnet20::model,
-            Recipe::Cifar10Vgg => cifar10_vgg::model,
-            Recipe::SequenceLstm => sequence_lstm::model,
-            Recipe::CharLstm => char_lstm::model,
-            Recipe::AddingGru => adding_gru::model,
-        };
-        model(device, seed)
-    }
-
-    pub(crate) fn prepare(self, setup: &Setup<'_>) -> Result<Prepared> {
-        let prepare = match self {
-            Recipe::MnistMlp => mnist_mlp::prepare,
-            Recipe::MnistCnn => mnist_cnn::prepare,
-            Recipe::Cifar10Alexnet => cifar10_alexnet::prepare,
-            Recipe::Cifar10Resnet20 => cifar10_resnet20::prepare,
-            Recipe::Cifar10Vgg => cifar10_vgg::prepare,
-            Recipe::SequenceLstm => sequence_lstm::prepare,
-            Recipe::CharLstm => char_lstm::prepare,
-            Recipe::AddingGru => adding_gru::prepare,
-        };
-        prepare(setup)
+    /// How images of files become samples as the data set's.
+    pub(crate) fn input(self) -> &'static Input {
+        &self.kind().input
     }
 }
 

@@ -1,7 +1,6 @@
 //! MNIST read row by row: 28 steps of 28 pixels; LSTM 128, Dense 10 softmax; Adam; three epochs.
 
 use super::{Prepared, Setup};
-use kiln::Result;
 use kiln::prelude::*;
 
 pub(super) fn model(device: &Device, seed: u64) -> Result<Sequential> {

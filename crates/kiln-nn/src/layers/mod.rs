@@ -3,15 +3,33 @@
 //! A layer is a line of the list below, and everything else follows from it: the exports, the prelude of `kiln`, and whether a
 //! saved model can hold it.
 
-/// The layers, by the file that they are in: in braces those that are exported, in brackets those that are exported and that a
-/// description makes from their settings alone.
+/// The layers, by the file that they are in: in parentheses what only few programs name (forms of any number of axes, of which the
+/// others are names, and types in signatures), in braces the other exports, in brackets those that a description makes from
+/// their settings alone.
 macro_rules! layers {
-    ($($module:ident { $($name:ident)* } [ $($described:ident)* ];)+) => {
+    ($($module:ident ( $($part:ident)* ) { $($name:ident)* } [ $($described:ident)* ];)+) => {
         $(
             mod $module;
-            #[allow(unused_imports)] // where one of the two is empty
-            pub use $module::{$($name,)* $($described,)*};
+            #[allow(unused_imports)] // where some of them are empty
+            pub use $module::{$($part,)* $($name,)* $($described,)*};
         )+
+
+        /// What [`crate::prelude`] has of them.
+        pub(crate) mod named {
+            $(
+                #[allow(unused_imports)] // where both are empty
+                pub use super::$module::{$($name,)* $($described,)*};
+            )+
+        }
+
+        /// Calls `$callback! { Name … }` with the layers that the prelude has.
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! for_each_layer {
+            ($callback:path) => {
+                $callback! { $($($name)* $($described)*)+ }
+            };
+        }
 
         /// The layer of this name, made from its settings; none where that takes more than settings, or there is no such layer.
         pub(crate) fn of_settings(
@@ -32,34 +50,32 @@ macro_rules! layers {
 }
 
 layers! {
-    batch_norm { BatchNorm } [BatchNorm1d BatchNorm2d BatchNorm3d];
-    concat { Concat } [];
-    conv { Conv } [Conv1d Conv2d Conv3d];
-    conv_transpose { ConvTranspose } [ConvTranspose1d ConvTranspose2d];
-    dense {} [Dense];
-    depthwise { DepthwiseConv SeparableConv } [DepthwiseConv1d DepthwiseConv2d SeparableConv1d SeparableConv2d];
-    dropout { ChannelDropout } [Dropout Dropout1d Dropout2d];
-    embedding {} [Embedding];
-    flatten { Flatten } [Reshape];
-    global_pool { AdaptiveAvgPool AdaptiveMaxPool } [
+    batch_norm (BatchNorm) {} [BatchNorm1d BatchNorm2d BatchNorm3d];
+    concat () { Concat } [];
+    conv (Conv) {} [Conv1d Conv2d Conv3d];
+    conv_transpose (ConvTranspose) {} [ConvTranspose1d ConvTranspose2d];
+    dense () {} [Dense];
+    depthwise (DepthwiseConv SeparableConv) {} [DepthwiseConv1d DepthwiseConv2d SeparableConv1d SeparableConv2d];
+    dropout (ChannelDropout) {} [Dropout Dropout1d Dropout2d];
+    embedding () {} [Embedding];
+    flatten () { Flatten } [Reshape];
+    global_pool (AdaptiveAvgPool AdaptiveMaxPool) {} [
         AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool1d AdaptiveMaxPool2d GlobalAvgPool GlobalMaxPool
     ];
-    group_norm {} [GroupNorm InstanceNorm];
-    layer_norm {} [LayerNorm RmsNorm];
-    linear { Linear } [];
-    local_response_norm {} [LocalResponseNorm];
-    merge {} [Add Concatenate Multiply Subtract];
-    permute {} [Permute];
-    pool { AvgPool LpPool MaxPool } [
+    group_norm () {} [GroupNorm InstanceNorm];
+    layer_norm () {} [LayerNorm RmsNorm];
+    linear () { Linear } [];
+    local_response_norm () {} [LocalResponseNorm];
+    merge () {} [Add Concatenate Multiply Subtract];
+    permute () {} [Permute];
+    pool (AvgPool LpPool MaxPool) {} [
         AvgPool1d AvgPool2d AvgPool3d LpPool1d LpPool2d MaxPool1d MaxPool2d MaxPool3d
     ];
-    recurrent {
-        GruCell KerasWeights LstmCell Merge RecurrentState SequenceInputs SimpleRnnCell
-    } [Gru Lstm PeepholeLstm SimpleRnn];
-    resample { Upsample ZeroPad } [Upsample1d Upsample2d ZeroPad1d ZeroPad2d];
-    residual { Residual } [];
-    sequential { Sequential } [];
-    time_distributed { TimeDistributed } [Masking];
+    recurrent (KerasWeights RecurrentState) { GruCell LstmCell Merge SequenceInputs SimpleRnnCell } [Gru Lstm PeepholeLstm SimpleRnn];
+    resample (Upsample ZeroPad) {} [Upsample1d Upsample2d ZeroPad1d ZeroPad2d];
+    residual () { Residual } [];
+    sequential () { Sequential } [];
+    time_distributed () { TimeDistributed } [Masking];
 }
 
 mod channels_last;

@@ -9,6 +9,15 @@ macro_rules! losses {
         pub mod all {
             $(pub use super::$module::{$($name),+};)+
         }
+
+        /// Calls `$callback! { Name … }` with all losses.
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! for_each_loss {
+            ($callback:path) => {
+                $callback! { $($($name)+)+ }
+            };
+        }
     };
 }
 

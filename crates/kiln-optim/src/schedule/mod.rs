@@ -7,13 +7,36 @@ mod join;
 pub(crate) use join::load;
 pub use join::{Then, Times};
 
+/// The schedules, by the file that they are in. The exports and the prelude of `kiln` follow.
 macro_rules! schedules {
-    ($($file:ident)+) => { $(
-        mod $file;
-        pub use $file::*;
-    )+ };
+    ($($file:ident: $name:ident;)+) => {
+        $(
+            mod $file;
+            pub use $file::$name;
+        )+
+
+        /// What [`crate::prelude`] has of them.
+        pub(crate) mod named {
+            $(pub use super::$name;)+
+        }
+
+        /// Calls `$callback! { Name … }` with all schedules.
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! for_each_schedule {
+            ($callback:path) => {
+                $callback! { $($name)+ }
+            };
+        }
+    };
 }
-schedules! { constant cosine_decay linear_warmup step_decay }
+
+schedules! {
+    constant: Constant;
+    cosine_decay: CosineDecay;
+    linear_warmup: LinearWarmup;
+    step_decay: StepDecay;
+}
 
 use kiln_nn::Stateful;
 

@@ -1,9 +1,9 @@
 //! Models that are no chain, beside the same ones of PyTorch (`xtask/fixtures/graphs.py`): as long, with the same paths and shapes,
 //! the same outputs, and after a step of training the same weights.
 
-use kiln::nn::{Node, StateDict, safetensors};
+use kiln::nn::{Node, safetensors};
 use kiln::prelude::*;
-use kiln::{Result, tensor::Tensors};
+use kiln::tensor::Tensors;
 
 const RELU: Activation = Activation::Relu;
 

@@ -4,4 +4,5 @@
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod gpu;
 mod graphs;
+mod lists;
 mod smoke;

@@ -3,7 +3,6 @@
 
 // Helpers may unwrap like the tests that call them.
 
-use kiln::Result;
 use kiln::nn::safetensors;
 use kiln::prelude::*;
 
@@ -80,7 +79,7 @@ impl Layer for Residual {
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let inner = ctx.layer("inner", &self.inner, &x)?;
-        let alpha = self.alpha.as_ref().ok_or_else(|| kiln::Error::value("Residual", "build it first"))?;
+        let alpha = self.alpha.as_ref().ok_or_else(|| Error::value("Residual", "build it first"))?;
         x.add(&inner.mul(&alpha.var(ctx))?)
     }
 
