@@ -44,6 +44,7 @@ struct Part {
 
 impl Part {
     /// All of a slot.
+    #[inline]
     fn whole(slot: &mut Slot<'_>) -> Self {
         Part {
             parameter: slot.parameter.raw(),
@@ -55,7 +56,8 @@ impl Part {
     }
 
     /// `length` elements from `start` on, which lie within this part.
-    fn cut(self, start: usize, length: usize) -> Self {
+    #[inline]
+    fn cut(&self, start: usize, length: usize) -> Self {
         Part {
             parameter: self.parameter.from(start),
             gradient: self.gradient.from(start),
@@ -94,16 +96,17 @@ pub fn step<T: Number>(isa: Isa, rule: UpdateRule, slots: &mut [Slot<'_>], const
         let parts = &parts;
         let (low, high) = (task * size, ((task + 1) * size).min(total));
         let first = parts.0.partition_point(|&(begin, _)| begin <= low).saturating_sub(1);
-        for &(begin, part) in parts.0[first..].iter().take_while(|(begin, _)| *begin < high) {
-            let start = low.saturating_sub(begin).min(part.length);
+        for (begin, part) in parts.0[first..].iter().take_while(|(begin, _)| *begin < high) {
+            let start = low.saturating_sub(*begin).min(part.length);
             let end = (high - begin).min(part.length);
             // SAFETY: tasks take disjoint ranges of the sequence of all elements, so of each slot, within its length, which all
             // of its tensors have.
-            unsafe { run(isa, rule, part.cut(start, end - start), &rows[part.row]) };
+            unsafe { run(isa, rule, &part.cut(start, end - start), &rows[part.row]) };
         }
     });
 }
 
+#[inline]
 fn check<T: Number>(slot: &Slot<'_>, rows: usize) {
     let length = slot.parameter.len();
     let others = slot.states.iter().flatten().map(|state| (state.len(), state.computed_in::<T>()));
@@ -126,7 +129,7 @@ macro_rules! dispatch {
         ///
         /// # Safety
         /// The part's tensors have its length, and nobody else reads or writes its parameter and states.
-        unsafe fn run<T: Number>(isa: Isa, rule: UpdateRule, part: Part, constants: &Constants<T>) {
+        unsafe fn run<T: Number>(isa: Isa, rule: UpdateRule, part: &Part, constants: &Constants<T>) {
             match rule {
                 $(UpdateRule::$rule => {
                     // SAFETY: the caller's promise.

@@ -49,6 +49,7 @@ macro_rules! both {
     ($enum:ident) => {
         impl $enum<'_> {
             /// Number of elements.
+            #[inline]
             pub fn len(&self) -> usize {
                 match self {
                     $enum::F32(elements) => elements.len(),
@@ -64,6 +65,7 @@ macro_rules! both {
             }
 
             /// Whether T is what they are computed in.
+            #[inline]
             pub(super) fn computed_in<T>(&self) -> bool {
                 matches!(self, $enum::F64(_)) == (size_of::<T>() == size_of::<f64>())
             }
@@ -74,6 +76,7 @@ both!(Floats);
 both!(FloatsMut);
 
 impl Floats<'_> {
+    #[inline]
     pub(super) fn raw(&self) -> Raw {
         let (first, kind): (*const u8, Kind) = match self {
             Floats::F32(elements) => (elements.as_ptr().cast(), Kind::F32),
@@ -86,6 +89,7 @@ impl Floats<'_> {
 }
 
 impl FloatsMut<'_> {
+    #[inline]
     pub(super) fn raw(&mut self) -> Raw {
         let (address, kind) = match self {
             FloatsMut::F32(elements) => (elements.as_mut_ptr().cast(), Kind::F32),
@@ -99,6 +103,7 @@ impl FloatsMut<'_> {
 
 impl Raw {
     /// The elements from `start` on.
+    #[inline]
     pub(super) fn from(self, start: usize) -> Self {
         let bytes = match self.kind {
             Kind::F64 => 8,
@@ -109,6 +114,7 @@ impl Raw {
     }
 
     /// Whether the elements are of a type that is computed in.
+    #[inline]
     pub(super) fn in_place(self) -> bool {
         matches!(self.kind, Kind::F32 | Kind::F64)
     }

@@ -9,12 +9,14 @@ use std::marker::PhantomData;
 
 /// Elements computed together.
 const GROUP: usize = 32;
+/// Elements of what is left after whole groups that are computed together.
+const VECTOR: usize = 8;
 /// How far ahead parameters are asked for, in elements.
 const AHEAD: usize = 1024;
 
 /// One step of a rule over a part.
 pub(super) struct Run<'a, R, T> {
-    part: Part,
+    part: &'a Part,
     constants: &'a Constants<T>,
     rule: PhantomData<R>,
 }
@@ -22,7 +24,7 @@ pub(super) struct Run<'a, R, T> {
 impl<'a, R, T> Run<'a, R, T> {
     /// # Safety
     /// The part's tensors have its length and are computed in T, and nobody else reads or writes its parameter and states.
-    pub(super) unsafe fn new(part: Part, constants: &'a Constants<T>) -> Self {
+    pub(super) unsafe fn new(part: &'a Part, constants: &'a Constants<T>) -> Self {
         Run { part, constants, rule: PhantomData }
     }
 }
@@ -32,18 +34,18 @@ impl<R: Rule, T: Number> Kernel for Run<'_, R, T> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let constants = self.constants.map(T::enter::<S>);
-        let Part { parameter, gradient, states, .. } = self.part;
+        let Part { parameter, gradient, states, .. } = *self.part;
         let in_place = [parameter, gradient].into_iter().chain(states.into_iter().flatten()).all(Raw::in_place);
         let first =
             |count: usize| states[..count].iter().all(Option::is_some) && states[count..].iter().all(Option::is_none);
         // SAFETY: the promise made to `new`; the states that each of them takes are there.
         unsafe {
             if in_place && first(R::STATES.len()) {
-                in_memory::<S, R, T, true>(&self.part, &constants);
+                in_memory::<S, R, T, true>(self.part, &constants);
             } else if const { R::ALWAYS < R::STATES.len() } && in_place && first(R::ALWAYS) {
-                in_memory::<S, R, T, false>(&self.part, &constants);
+                in_memory::<S, R, T, false>(self.part, &constants);
             } else {
-                in_blocks::<S, R, T>(&self.part, &constants);
+                in_blocks::<S, R, T>(self.part, &constants);
             }
         }
     }
@@ -76,24 +78,42 @@ const fn states<R: Rule>(all: bool) -> usize {
     if all { R::STATES.len() } else { R::ALWAYS }
 }
 
+/// Where a part's elements of type T lie. The address of a state that is not taken is never used.
+#[derive(Clone, Copy)]
+struct Addresses<T> {
+    parameter: *mut T,
+    gradient: *const T,
+    states: [*mut T; MAX_STATES],
+}
+
 /// A step of elements of type T where they lie.
 ///
 /// # Safety
 /// As for [`Run::new`]; all tensors are of type T, and the states that are taken are there.
 #[inline(always)]
 unsafe fn in_memory<S: Simd, R: Rule, T: Number, const ALL: bool>(part: &Part, constants: &Constants<T::In<S>>) {
+    let addresses = Addresses {
+        parameter: part.parameter.address.cast::<T>(),
+        gradient: part.gradient.address.cast_const().cast::<T>(),
+        states: part.states.map(|state| state.map_or(std::ptr::null_mut(), |state| state.address.cast::<T>())),
+    };
     let whole = part.length / GROUP * GROUP;
     for start in (0..whole).step_by(GROUP) {
         // With less to compute, memory is what is waited for, and more requests only get into its way.
         if states::<R>(ALL) > 1 {
-            prefetch_for_writing(part.parameter.address.cast::<T>().wrapping_add(start + AHEAD));
+            prefetch_for_writing(addresses.parameter.wrapping_add(start + AHEAD));
         }
         // SAFETY: within the part.
-        unsafe { group::<S, R, T, ALL>(part, start, GROUP, constants) };
+        unsafe { group::<S, R, T, ALL>(addresses, start, GROUP, constants) };
     }
-    for start in whole..part.length {
+    let vectors = part.length / VECTOR * VECTOR;
+    for start in (whole..vectors).step_by(VECTOR) {
         // SAFETY: within the part.
-        unsafe { group::<S, R, T, ALL>(part, start, 1, constants) };
+        unsafe { group::<S, R, T, ALL>(addresses, start, VECTOR, constants) };
+    }
+    for start in vectors..part.length {
+        // SAFETY: within the part.
+        unsafe { group::<S, R, T, ALL>(addresses, start, 1, constants) };
     }
 }
 
@@ -101,23 +121,23 @@ unsafe fn in_memory<S: Simd, R: Rule, T: Number, const ALL: bool>(part: &Part, c
 /// As for [`in_memory`], whose elements these are.
 #[inline(always)]
 unsafe fn group<S: Simd, R: Rule, T: Number, const ALL: bool>(
-    part: &Part,
+    addresses: Addresses<T>,
     start: usize,
     count: usize,
     constants: &Constants<T::In<S>>,
 ) {
-    let address = |raw: Raw| raw.address.cast::<T>().wrapping_add(start);
     // SAFETY: within the part, whose tensors do not overlap; the states that are taken are there.
     unsafe {
-        let p = std::slice::from_raw_parts_mut(address(part.parameter), count);
-        let g = std::slice::from_raw_parts(address(part.gradient).cast_const(), count);
-        let states = std::array::from_fn(|at| -> &mut [T] {
-            match part.states[at] {
-                Some(state) if at < states::<R>(ALL) => std::slice::from_raw_parts_mut(address(state), count),
-                _ => &mut [],
+        let p = std::slice::from_raw_parts_mut(addresses.parameter.add(start), count);
+        let g = std::slice::from_raw_parts(addresses.gradient.add(start), count);
+        let [a, b, c] = std::array::from_fn(|at| -> &mut [T] {
+            if at < states::<R>(ALL) {
+                std::slice::from_raw_parts_mut(addresses.states[at].add(start), count)
+            } else {
+                &mut []
             }
         });
-        elements::<S, R, T, ALL>(p, g, states, constants);
+        elements::<S, R, T, ALL>(p, g, a, b, c, constants);
     }
 }
 
@@ -142,7 +162,7 @@ unsafe fn in_blocks<S: Simd, R: Rule, T: Number>(part: &Part, constants: &Consta
                     None => to.fill(T::default()),
                 }
             }
-            elements::<S, R, T, true>(p, g, [&mut *a, &mut *b, &mut *c], constants);
+            elements::<S, R, T, true>(p, g, &mut *a, &mut *b, &mut *c, constants);
             part.parameter.from(start).store(p);
             for (state, from) in part.states.iter().zip([a, b, c]) {
                 if let Some(state) = state {
@@ -153,12 +173,15 @@ unsafe fn in_blocks<S: Simd, R: Rule, T: Number>(part: &Part, constants: &Consta
     }
 }
 
-/// A step of elements, of as many as `p` and `g` have; the states that are taken have as many too.
+/// A step of elements, of as many as `p` and `g` have; the states that are taken have as many too. (Each is an argument of its own:
+/// so the compiler knows that they do not overlap.)
 #[inline(always)]
 fn elements<S: Simd, R: Rule, T: Number, const ALL: bool>(
     p: &mut [T],
     g: &[T],
-    [a, b, c]: [&mut [T]; MAX_STATES],
+    a: &mut [T],
+    b: &mut [T],
+    c: &mut [T],
     constants: &Constants<T::In<S>>,
 ) {
     let count = states::<R>(ALL);

@@ -103,8 +103,8 @@ impl State {
         self.schedule = Some(schedule);
     }
 
-    /// Checks the settings that all optimizers have, and takes notice of the model's parameters.
-    fn ready(&mut self, model: &dyn Module) -> Result<()> {
+    /// Checks the settings that all optimizers have.
+    fn check_settings(&self) -> Result<()> {
         not_negative("learning rate", self.learning_rate)?;
         not_negative("weight decay", self.weight_decay)?;
         not_negative("scheduled learning rate", self.scheduled_learning_rate())?;
@@ -112,7 +112,7 @@ impl State {
         if let Some(dtype) = self.state_dtype.filter(|dtype| !dtype.is_float() || dtype.computed_in() != DType::F32) {
             return Err(Error::value("optimizer.step", format!("states of {dtype}: f32, f16 or bf16 is expected")));
         }
-        if self.slots.knows(model) { Ok(()) } else { self.slots.assign(model, &self.groups) }
+        Ok(())
     }
 
     /// What the next step of the parameters of a row goes by.
@@ -133,10 +133,14 @@ impl State {
         gradients: &Gradients,
         apply: Option<&Tensor>,
     ) -> Result<()> {
-        self.ready(model)?;
-        let parameters = gather(model);
-        let device = self.slots.check(&parameters, gradients)?;
-        self.slots.make_states(&parameters, gradients, &rule.keeps()[..R::STATES.len()], self.state_dtype)?;
+        self.check_settings()?;
+        let mut parameters = gather(model);
+        if !self.slots.knows(&parameters) {
+            self.slots.assign(model, &self.groups)?;
+            parameters = gather(model);
+        }
+        let (device, gradients) = self.slots.check(&parameters, gradients)?;
+        self.slots.make_states(&parameters, &gradients, &rule.keeps()[..R::STATES.len()], self.state_dtype)?;
         let constants = [DType::F32, DType::F64].map(|dtype| {
             let computed = |parameter: &&mut Param| parameter.value().dtype().computed_in() == dtype;
             parameters.iter().any(computed).then(|| self.upload(rule, dtype, &device)).transpose()
@@ -144,11 +148,12 @@ impl State {
         let [single, double] = constants;
         let constants = [single?, double?];
 
+        let kept = rule.keeps();
         let mut tensors = [Vec::with_capacity(parameters.len()), Vec::new()];
-        for (slot, parameter) in self.slots.slots.iter_mut().zip(parameters) {
-            let Some(gradient) = gradients.get(parameter.id()).filter(|_| !slot.frozen) else { continue };
+        for ((slot, parameter), gradient) in self.slots.slots.iter_mut().zip(parameters).zip(gradients) {
+            let Some(gradient) = gradient else { continue };
             let mut states = [const { None }; MAX_STATES];
-            let kept = slot.tensors.iter_mut().zip(rule.keeps());
+            let kept = slot.tensors.iter_mut().zip(kept);
             states.iter_mut().zip(kept).for_each(|(to, (tensor, kept))| *to = tensor.as_mut().filter(|_| kept));
             let double = usize::from(parameter.value().dtype() == DType::F64);
             tensors[double].push(UpdateTensors { parameter: parameter.value_mut(), gradient, states, row: slot.row });

@@ -2,7 +2,7 @@
 
 use crate::group::{Group, Select};
 use kiln_autograd::{Gradients, LeafId};
-use kiln_nn::{Module, Param, Visitor, VisitorMut};
+use kiln_nn::{Module, Param, VisitorMut};
 use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor};
 use std::collections::HashMap;
 
@@ -66,19 +66,9 @@ pub(super) fn gather(model: &mut dyn Module) -> Vec<&mut Param> {
 
 impl Slots {
     /// Whether these are the parameters of the last step in the same order.
-    pub(super) fn knows(&self, model: &dyn Module) -> bool {
-        struct Compare<'s> {
-            slots: std::slice::Iter<'s, Slot>,
-            same: bool,
-        }
-        impl<'m> Visitor<'m> for Compare<'_> {
-            fn parameter(&mut self, parameter: &'m Param) {
-                self.same &= self.slots.next().is_some_and(|slot| slot.leaf == Some(parameter.id()));
-            }
-        }
-        let mut compare = Compare { slots: self.slots.iter(), same: true };
-        model.visit(&mut compare);
-        compare.same && compare.slots.len() == 0
+    pub(super) fn knows(&self, parameters: &[&mut Param]) -> bool {
+        self.slots.len() == parameters.len()
+            && self.slots.iter().zip(parameters).all(|(slot, parameter)| slot.leaf == Some(parameter.id()))
     }
 
     /// After this the groups are looked at again.
@@ -117,12 +107,20 @@ impl Slots {
         Ok(())
     }
 
-    /// Checks every gradient against its parameter. Gives the device of the parameters.
-    pub(super) fn check(&self, parameters: &[&mut Param], gradients: &Gradients) -> Result<Device> {
+    /// Checks every gradient against its parameter. Gives the device of the parameters, and for each slot the gradient of its step:
+    /// `None` where there is none, or where the parameter is frozen.
+    pub(super) fn check<'g>(
+        &self,
+        parameters: &[&mut Param],
+        gradients: &'g Gradients,
+    ) -> Result<(Device, Vec<Option<&'g Tensor>>)> {
         let mut device: Option<&Device> = None;
+        let mut given = Vec::with_capacity(parameters.len());
         for (slot, parameter) in self.slots.iter().zip(parameters) {
             let value = parameter.value();
-            let Some(gradient) = gradients.get(parameter.id()) else { continue };
+            let gradient = gradients.get(parameter.id());
+            given.push(gradient.filter(|_| !slot.frozen));
+            let Some(gradient) = gradient else { continue };
             fits("gradient", gradient, value, &slot.path)?;
             match device {
                 None => device = Some(value.device()),
@@ -130,14 +128,35 @@ impl Slots {
                 Some(first) => return Err(two_devices(first, value.device(), &slot.path)),
             }
         }
-        device.cloned().ok_or_else(|| no_gradient(parameters.len()))
+        match device {
+            Some(device) => Ok((device.clone(), given)),
+            None => Err(no_gradient(parameters.len())),
+        }
     }
 
     /// Checks the states of an elementwise rule, and makes those that are not there yet, or are not of the right type or device.
     pub(super) fn make_states(
         &mut self,
         parameters: &[&mut Param],
-        gradients: &Gradients,
+        gradients: &[Option<&Tensor>],
+        kept: &[bool],
+        dtype: Option<DType>,
+    ) -> Result<()> {
+        let as_it_is = self.slots.iter().zip(parameters).zip(gradients).all(|((slot, parameter), gradient)| {
+            let value = parameter.value();
+            kept.iter().enumerate().all(|(position, kept)| match slot.tensors.get(position) {
+                Some(Some(t)) => !kept || (t.shape() == value.shape() && is_kind(t, state_dtype(dtype, value), value)),
+                _ => !kept || gradient.is_none(),
+            })
+        });
+        if as_it_is { Ok(()) } else { self.make_missing(parameters, gradients, kept, dtype) }
+    }
+
+    #[cold]
+    fn make_missing(
+        &mut self,
+        parameters: &[&mut Param],
+        gradients: &[Option<&Tensor>],
         kept: &[bool],
         dtype: Option<DType>,
     ) -> Result<()> {
@@ -148,28 +167,38 @@ impl Slots {
                 }
             }
         }
-        for (slot, parameter) in self.slots.iter_mut().zip(parameters) {
-            if slot.frozen || gradients.get(parameter.id()).is_none() {
+        for ((slot, parameter), gradient) in self.slots.iter_mut().zip(parameters).zip(gradients) {
+            if gradient.is_none() {
                 continue;
             }
             let value = parameter.value();
-            let dtype = match dtype {
-                Some(dtype) if value.dtype() != DType::F64 => dtype,
-                _ => value.dtype().computed_in(),
-            };
+            let dtype = state_dtype(dtype, value);
             for (position, _) in kept.iter().enumerate().filter(|(_, kept)| **kept) {
                 let tensor = slot.tensor_mut(position);
                 match tensor {
                     None => *tensor = Some(Tensor::zeros(value.shape(), dtype, value.device())?),
-                    Some(t) if t.dtype() != dtype || t.device() != value.device() => {
-                        *t = t.to_dtype(dtype)?.to_device(value.device())?;
-                    }
+                    Some(t) if !is_kind(t, dtype, value) => *t = t.to_dtype(dtype)?.to_device(value.device())?,
                     Some(_) => {}
                 }
             }
         }
         Ok(())
     }
+}
+
+/// The type of a parameter's states, where this one was asked for.
+#[inline]
+fn state_dtype(asked: Option<DType>, parameter: &Tensor) -> DType {
+    match asked {
+        Some(dtype) if parameter.dtype() != DType::F64 => dtype,
+        _ => parameter.dtype().computed_in(),
+    }
+}
+
+/// Whether a state is of this type and on its parameter's device.
+#[inline]
+fn is_kind(state: &Tensor, dtype: DType, parameter: &Tensor) -> bool {
+    state.dtype() == dtype && state.device() == parameter.device()
 }
 
 /// Whether a tensor goes with its parameter: of its shape, on its device, of a float type that is computed in the same one.

@@ -51,13 +51,17 @@ impl State {
         apply: Option<&Tensor>,
         mut rule: impl FnMut(&Whole<'_>) -> Result<(Tensor, Vec<Tensor>)>,
     ) -> Result<()> {
-        self.ready(model)?;
-        let parameters = gather(model);
-        self.slots.check(&parameters, gradients)?;
+        self.check_settings()?;
+        let mut parameters = gather(model);
+        if !self.slots.knows(&parameters) {
+            self.slots.assign(model, &self.groups)?;
+            parameters = gather(model);
+        }
+        let (_, gradients) = self.slots.check(&parameters, gradients)?;
         // All are computed before the first is written.
         let mut results = Vec::with_capacity(parameters.len());
-        for (slot, parameter) in self.slots.slots.iter().zip(&parameters) {
-            let Some(gradient) = gradients.get(parameter.id()).filter(|_| !slot.frozen) else {
+        for ((slot, parameter), gradient) in self.slots.slots.iter().zip(&parameters).zip(gradients) {
+            let Some(gradient) = gradient else {
                 results.push(None);
                 continue;
             };

@@ -13,9 +13,12 @@ impl OnCpu for UpdateCall<'_> {
         if self.apply.is_some_and(|apply| !unsafe { slice::<bool>(&apply)[0] }) {
             return Ok(Ran::Done);
         }
-        // SAFETY: the backend's contract: the parameter and states are this call's alone, and no two slots share one.
-        let slots = self.slots.iter().map(|slot| unsafe { slot_of(slot) });
-        let mut slots = slots.collect::<Result<Vec<Slot<'_>>>>()?;
+        // Not collected: collecting results, a vector does not know how long it becomes, and grows step by step.
+        let mut slots = Vec::with_capacity(self.slots.len());
+        for slot in self.slots {
+            // SAFETY: the backend's contract: the parameter and states are this call's alone, and no two slots share one.
+            slots.push(unsafe { slot_of(slot) }?);
+        }
         numbers!(self.constants.dtype, "update", T => {
             // SAFETY: the constants are contiguous, of the type dispatched on.
             update::step::<T>(cpu.isa, self.rule, &mut slots, unsafe { slice(&self.constants) });
@@ -28,6 +31,7 @@ impl OnCpu for UpdateCall<'_> {
 ///
 /// # Safety
 /// All lie within their memory, and parameter and states are the caller's alone for as long as the slot is used.
+#[inline]
 unsafe fn slot_of<'a>(slot: &UpdateSlot) -> Result<Slot<'a>> {
     let mut states = [const { None }; kiln_math::update::MAX_STATES];
     for (to, state) in states.iter_mut().zip(slot.states) {

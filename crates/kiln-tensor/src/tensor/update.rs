@@ -128,7 +128,9 @@ impl Tensor {
         let mut copies = Vec::new();
         let mut slots = Vec::with_capacity(tensors.len());
         for tensor in tensors.iter_mut() {
-            slots.push(tensor.slot(&mut copies)?);
+            tensor.own()?;
+            let gradient = tensor.gradient_part(&mut copies)?;
+            slots.push(tensor.slot(gradient));
         }
         let apply_view = apply.map(Tensor::view);
         let call = UpdateCall { rule, constants: constants.view(), apply: apply_view, slots: &slots };
@@ -139,32 +141,42 @@ impl Tensor {
     }
 
     /// Where the elements of a contiguous tensor lie.
+    #[inline]
     fn update_part(&self) -> UpdatePart {
         UpdatePart { buffer: self.storage.buffer(), offset: self.layout.offset(), dtype: self.dtype }
     }
 }
 
 impl UpdateTensors<'_> {
-    /// Where all elements lie, in memory that nothing else is in but a gradient, which is copied where it is strided.
-    fn slot(&mut self, copies: &mut Vec<Tensor>) -> Result<UpdateSlot> {
+    /// Brings the parameter and its states into memory that nothing else is in.
+    #[inline]
+    fn own(&mut self) -> Result<()> {
         self.parameter.own()?;
-        let mut states = [None; MAX_STATES];
-        for (to, state) in states.iter_mut().zip(&mut self.states) {
-            if let Some(state) = state {
-                state.own()?;
-                *to = Some(state.update_part());
-            }
+        self.states.iter_mut().flatten().try_for_each(|state| state.own())
+    }
+
+    /// Where the gradient's elements lie: it is copied where it is strided.
+    #[inline]
+    fn gradient_part(&self, copies: &mut Vec<Tensor>) -> Result<UpdatePart> {
+        if self.gradient.is_contiguous() {
+            return Ok(self.gradient.update_part());
         }
-        let gradient = if self.gradient.is_contiguous() {
-            self.gradient.update_part()
-        } else {
-            let copy = self.gradient.copied()?;
-            let part = copy.update_part();
-            copies.push(copy);
-            part
-        };
-        let (elements, row) = (self.parameter.elements(), self.row);
-        Ok(UpdateSlot { parameter: self.parameter.update_part(), gradient, states, elements, row })
+        let copy = self.gradient.copied()?;
+        let part = copy.update_part();
+        copies.push(copy);
+        Ok(part)
+    }
+
+    /// Where all elements lie.
+    #[inline]
+    fn slot(&self, gradient: UpdatePart) -> UpdateSlot {
+        UpdateSlot {
+            parameter: self.parameter.update_part(),
+            gradient,
+            states: self.states.each_ref().map(|state| state.as_ref().map(|state| state.update_part())),
+            elements: self.parameter.elements(),
+            row: self.row,
+        }
     }
 }
 
