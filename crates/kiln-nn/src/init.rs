@@ -174,7 +174,7 @@ pub struct Init {
     path: Path,
     draws: Draws,
     placeholders: bool,
-    /// Layers of one's own by name.
+    /// Custom layers by name.
     known: Vec<(String, FromSettings)>,
 }
 
@@ -210,7 +210,7 @@ impl Init {
         self
     }
 
-    /// Makes a layer of one's own known by its name, so that models with it are made again from their description
+    /// Registers a custom layer by its name, so that models with it can be loaded from their description
     /// ([`Sequential::from_architecture_with`](crate::Sequential::from_architecture_with)): serde reads its settings.
     ///
     /// ```

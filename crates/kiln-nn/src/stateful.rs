@@ -1,11 +1,11 @@
-//! What can be written down and taken up again.
+//! `Stateful`: state that can be saved and loaded.
 
 use crate::StateDict;
 use kiln_tensor::Result;
 
-/// What has a state that training goes on from: an optimizer, a schedule, a callback, a loader's position.
+/// Something with state that training resumes from: an optimizer, a schedule, a callback, the loader's position.
 ///
-/// A new one, made with the same settings, that loads the state goes on with the same bits as the old one.
+/// A new instance with the same settings that loads the state continues with the same bits as the old one.
 pub trait Stateful {
     /// The state, tensors by name. Empty where there is nothing to keep.
     ///

@@ -13,7 +13,7 @@ use kiln_tensor::{Result, Tensor};
 /// `momentum_buffer`, or `exp_avg` and `exp_avg_sq`. Settings stay as they were made. A state of another optimizer, of
 /// other groups or of another schedule is refused, and then nothing is changed.
 ///
-/// An optimizer of one's own has a [`State`] and implements `step_if`; the state's [`State::step_whole`] does all but the rule:
+/// A custom optimizer has a [`State`] and implements `step_if`; the state's [`State::step_whole`] does all but the rule:
 ///
 /// ```
 /// use kiln_autograd::Gradients;

@@ -62,7 +62,7 @@ pub(crate) fn download(
     let reasons: Vec<String> = reasons.into_values().collect();
     let kept = match partial.length() {
         length if length > 0 && alone => {
-            format!("; {length} of {} bytes are kept, and the next call goes on from there", remote.size)
+            format!("; {length} of {} bytes are kept; the next call resumes there", remote.size)
         }
         _ => {
             partial.discard()?;

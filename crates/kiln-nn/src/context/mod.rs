@@ -166,7 +166,7 @@ impl Ctx {
         Ok(y)
     }
 
-    /// Runs something one step down the path: a part of a model that is no [`Layer`].
+    /// Runs a part of a model that is not a [`Layer`], under this name in the path.
     ///
     /// # Errors
     /// Those of `run`.

@@ -1,4 +1,4 @@
-//! What looks on while a model runs: a check for NaN, kept outputs, a profiler of one's own.
+//! Hooks on the inputs and outputs of layers: a check for NaN, kept outputs, a custom profiler.
 
 use super::Here;
 use kiln_autograd::Var;

@@ -45,13 +45,13 @@ impl Graph {
     /// The model of an [`architecture`](Graph::architecture), built, with first weights.
     ///
     /// # Errors
-    /// Anything that is no such description, named with what is expected; layers that are not known
+    /// An invalid description, named with what is expected; layers that are not known
     /// ([`Init::register`]).
     pub fn from_architecture(architecture: &Json, device: &Device) -> Result<Self> {
         Graph::from_architecture_with(architecture, &mut Init::new(0, device))
     }
 
-    /// As [`Graph::from_architecture`], with parameters from `init`, which also knows layers of one's own.
+    /// As [`Graph::from_architecture`], with parameters from `init`, which also knows custom layers.
     ///
     /// # Errors
     /// As [`Graph::from_architecture`].

@@ -224,8 +224,7 @@ impl Sequential {
     /// The model of an [`architecture`](Sequential::architecture), with first weights; built where the input's shape is in it.
     ///
     /// # Errors
-    /// Anything that is no such description, named with what is expected; layers that Kiln does not make, as those of one's
-    /// own.
+    /// An invalid description, named with what is expected; custom layers that are not registered.
     pub fn from_architecture(architecture: &Json, device: &Device) -> Result<Self> {
         Self::from_architecture_with(architecture, &mut Init::new(0, device))
     }

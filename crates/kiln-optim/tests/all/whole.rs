@@ -1,4 +1,4 @@
-//! An optimizer of one's own, over whole tensors.
+//! A custom optimizer over whole tensors.
 
 use crate::steps::{bits, gradients, network, step};
 use kiln_autograd::Gradients;
