@@ -8,6 +8,8 @@ mod call;
 #[doc(hidden)]
 pub mod conformance;
 mod cpu;
+#[doc(hidden)]
+pub mod derived;
 mod device;
 mod driver;
 mod dtype;
