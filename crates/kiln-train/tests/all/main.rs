@@ -11,5 +11,6 @@ mod metrics;
 mod one_number;
 mod outputs;
 mod resume;
+mod scikit;
 mod sequences;
 mod training;
