@@ -5,12 +5,13 @@ use crate::ClassAxis;
 use kiln_autograd::{Squash, Var};
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 
-/// −ln p of the label, of predictions (n, classes) and labels (n,) of i64 or u8; of sequences (n, T, classes) and labels
-/// (n, T); of maps (n, classes, H, W) and labels (n, H, W). Where the classes are: [`ClassAxis`].
+/// −ln p of the label, of predictions (n, classes) and labels (n,) of i64 or u8; of sequences (n, T, classes) and
+/// labels (n, T); of maps (n, classes, H, W) and labels (n, H, W). Where the classes are: [`ClassAxis`].
 ///
-/// Keras's default takes probabilities. Where they are the output of a softmax, its logits are used ([`Var::origin`]), so that
-/// `Dense::new(10).activation(Activation::Softmax)` with [`SparseCategoricalCrossentropy::new`] is as exact and as fast as
-/// logits with [`SparseCategoricalCrossentropy::from_logits`], in training and in evaluation.
+/// Keras's default takes probabilities. Where they are the output of a softmax, its logits are used
+/// ([`Var::origin`]), so that `Dense::new(10).activation(Activation::Softmax)` with
+/// [`SparseCategoricalCrossentropy::new`] is as exact and as fast as logits with
+/// [`SparseCategoricalCrossentropy::from_logits`], in training and in evaluation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SparseCategoricalCrossentropy {
     from_logits: bool,
@@ -19,8 +20,8 @@ pub struct SparseCategoricalCrossentropy {
     ignored: Option<i64>,
 }
 
-/// −Σ t·ln p over the classes, of predictions and targets of the same shape: one-hot, or any distributions. Where the classes
-/// are: [`ClassAxis`].
+/// −Σ t·ln p over the classes, of predictions and targets of the same shape: one-hot, or any distributions. Where the
+/// classes are: [`ClassAxis`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CategoricalCrossentropy {
     from_logits: bool,
@@ -39,14 +40,14 @@ macro_rules! constructors {
             pub const fn from_logits() -> Self {
                 $loss { from_logits: true, ..$loss::new() }
             }
-            /// Label smoothing s, at least 0 and below 1: of a target, 1 − s is kept and s is spread over all classes alike
-            /// (Szegedy et al. 2016; `label_smoothing` of Keras and PyTorch). Another one is reported when the loss is computed.
+            /// Label smoothing s in [0, 1): targets become t·(1 − s) + s/classes (Szegedy et al. 2016;
+            /// `label_smoothing` of Keras and PyTorch). Another s is an error when the loss is computed.
             #[must_use]
             pub const fn label_smoothing(self, smoothing: f64) -> Self {
                 $loss { smoothing, ..self }
             }
-            /// The axis of classes, the batch's being 0; negative ones count from the end. Without it the last one, of maps
-            /// (rank 4 and more) axis 1.
+            /// The axis of classes; the batch is axis 0, negative ones count from the end. By default it is the last
+            /// one, and axis 1 for maps (rank 4 and more).
             #[must_use]
             pub const fn axis(self, axis: isize) -> Self {
                 $loss { axis: ClassAxis::at(axis), ..self }
@@ -60,9 +61,9 @@ macro_rules! constructors {
 constructors!(SparseCategoricalCrossentropy ignored, CategoricalCrossentropy);
 
 impl SparseCategoricalCrossentropy {
-    /// A label that does not count: its loss is 0, no gradient comes from it, and neither means nor metrics have it in their number
-    /// (Keras's `ignore_class`, PyTorch's `ignore_index`, which is −100 there by default; here there is none). Where all labels
-    /// are ignored, the mean is 0.
+    /// A label that is ignored: its loss and gradient are 0, and it does not count in means or metrics (Keras's
+    /// `ignore_class`, PyTorch's `ignore_index`, which is −100 by default there; here no label is ignored by
+    /// default). If all labels are ignored, the mean is 0.
     #[must_use]
     pub const fn ignore_index(self, label: i64) -> Self {
         SparseCategoricalCrossentropy { ignored: Some(label), ..self }
