@@ -1,6 +1,6 @@
 //! The Kullback-Leibler divergence.
 
-use super::cross_entropy::Rows;
+use super::rows::Rows;
 use super::Loss;
 use crate::ClassAxis;
 use kiln_autograd::Var;

@@ -1,6 +1,6 @@
 //! Focal losses: cross-entropies that give easy targets less weight (Lin et al. 2017).
 
-use super::cross_entropy::Rows;
+use super::rows::Rows;
 use super::all::BinaryCrossentropy;
 use super::{Loss, check, is_label, pair};
 use crate::ClassAxis;

@@ -1,6 +1,6 @@
 //! Hinge losses.
 
-use super::cross_entropy::Rows;
+use super::rows::Rows;
 use super::{Loss, pair};
 use crate::ClassAxis;
 use kiln_autograd::Var;

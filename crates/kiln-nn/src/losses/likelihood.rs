@@ -1,6 +1,6 @@
 //! Negative log-likelihoods of classes, counts and numbers.
 
-use super::cross_entropy::Rows;
+use super::rows::Rows;
 use super::{Loss, check, computed_in, is_label, pair};
 use crate::ClassAxis;
 use kiln_autograd::Var;

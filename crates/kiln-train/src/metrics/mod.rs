@@ -35,6 +35,7 @@ metrics! {
     wrappers: Named Weighted;
 }
 
+mod area;
 mod classes;
 mod count;
 mod mean;
