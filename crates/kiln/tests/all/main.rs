@@ -5,4 +5,5 @@
 mod gpu;
 mod graphs;
 mod lists;
+mod opinfo;
 mod smoke;
