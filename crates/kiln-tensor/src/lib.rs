@@ -29,6 +29,7 @@ pub use backend::{
     unsupported_dtype,
 };
 pub use call::{Call, Ran};
+pub use derived::TensordotAxes;
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};
