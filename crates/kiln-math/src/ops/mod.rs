@@ -4,6 +4,7 @@
 
 mod activations;
 mod binary;
+mod integers;
 mod list;
 mod powers;
 mod rounding;
@@ -11,6 +12,7 @@ mod trigonometric;
 
 pub use activations::*;
 pub use binary::*;
+pub use integers::{Integer, IntegerOp};
 pub use list::{BinaryOp, UnaryOp};
 pub use powers::*;
 pub use rounding::*;
