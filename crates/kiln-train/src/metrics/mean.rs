@@ -2,7 +2,7 @@
 
 use super::count::summed;
 use super::{Count, Measured, Metric, MetricState, MetricValue, Seen};
-use kiln_nn::losses::{aligned, expect_own_targets};
+use kiln_nn::losses::{aligned, expect_own_targets, laid_over};
 use kiln_tensor::{DType, Result, Shape, Tensor};
 use std::borrow::Cow;
 
@@ -43,7 +43,7 @@ pub trait MeanMetric: Send + Sync {
     /// # Errors
     /// As [`MeanMetric::each`].
     fn measure(&self, predictions: &Tensor, targets: &Tensor, mask: Option<&Tensor>) -> Result<Measured> {
-        let each = own_values(self, predictions, targets)?;
+        let each = own_values(self, predictions, &filled(targets, mask)?)?;
         let Some(mask) = mask.filter(|mask| each.dims().starts_with(mask.dims())) else {
             return Ok(Measured { count: Count::Known(each.elements() as f64), sum: summed(&each)? });
         };
@@ -55,6 +55,15 @@ pub trait MeanMetric: Send + Sync {
         let zero = Tensor::zeros((), each.dtype(), each.device())?;
         let counted = Tensor::select(&mask.reshape(Shape::new(&dims)?)?, &each, &zero)?;
         Ok(Measured { sum: summed(&counted)?, count: Count::of(mask)?.times(per_step)? })
+    }
+}
+
+/// The targets; labels that the mask leaves out, which may be those of no class, are 0.
+fn filled(targets: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    let mask = mask.filter(|_| !targets.dtype().is_float()).map(|mask| laid_over(mask, targets.shape())).transpose()?;
+    match mask.flatten() {
+        Some(mask) => Tensor::select(&mask, targets, &Tensor::zeros((), targets.dtype(), targets.device())?),
+        None => Ok(targets.clone()),
     }
 }
 
@@ -76,7 +85,8 @@ impl<M: MeanMetric> Metric for M {
             let Measured { sum, count } = self.measure(seen.predictions, seen.targets, seen.mask)?;
             return state.mean.add_sum(&sum, &count);
         }
-        let [sum, count] = seen.total(&own_values(self, seen.predictions, seen.targets)?)?;
+        let targets = filled(seen.targets, seen.mask)?;
+        let [sum, count] = seen.total(&own_values(self, seen.predictions, &targets)?)?;
         let count = if count.device().backend().is_host() { Count::Known(count.item()?) } else { Count::There(count) };
         state.mean.add_sum(&sum, &count)
     }

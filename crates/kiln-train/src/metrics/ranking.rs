@@ -3,7 +3,7 @@
 use super::classes::check_labels;
 use super::{Metric, MetricState, MetricValue, Seen};
 use kiln_nn::ClassAxis;
-use kiln_tensor::{DType, Error, Result, Tensor};
+use kiln_tensor::{DType, Error, Result, Shape, Tensor};
 use std::borrow::Cow;
 
 macro_rules! of_scores {
@@ -142,12 +142,18 @@ impl Rows {
             order.push(axis);
         }
         let rows = |values: &Tensor| values.permute(&order)?.reshape([count, labels]);
+        let factors = seen.factors(&Shape::new(&each)?)?;
+        let factors = factors.map(|factors| factors.reshape([count])).transpose()?;
         let half = |like: &Tensor| Tensor::full((), 0.5, like.dtype(), like.device());
         let positive = if targets.shape() == predictions.shape() {
             let targets = rows(targets)?.to_dtype(DType::F32)?;
             targets.gt(&half(&targets)?)?
         } else if !targets.dtype().is_float() && labels > 1 && targets.elements() == count {
-            let classes = targets.to_dtype(DType::I64)?.reshape([count])?;
+            let mut classes = targets.to_dtype(DType::I64)?.reshape([count])?;
+            if let Some(factors) = &factors {
+                let counts = factors.gt(&Tensor::zeros((), DType::F64, factors.device())?)?;
+                classes = Tensor::select(&counts, &classes, &Tensor::zeros((), DType::I64, counts.device())?)?;
+            }
             check_labels(name, &classes, labels)?;
             classes.reshape([count, 1])?.eq(&Tensor::arange(labels, classes.device())?)?
         } else {
@@ -159,12 +165,11 @@ impl Rows {
             );
             return Err(Error::shape(name, message));
         };
-        let factors = seen.factors(&kiln_tensor::Shape::new(&each)?)?;
         let wide = if predictions.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
         Ok(Rows {
             scores: rows(&predictions.to_dtype(wide)?)?,
             positive,
-            factors: factors.map(|factors| factors.reshape([count])).transpose()?,
+            factors,
         })
     }
 
