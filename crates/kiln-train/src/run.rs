@@ -119,11 +119,16 @@ impl Run<'_> {
         measure(self.model, self.metrics, data, self.batch_size, &self.device)
     }
 
-    /// The names of the numbers that each epoch reports: `loss`, `accuracy`, `val_loss`, …
+    /// The names of the numbers that each epoch reports: `loss`, of several outputs `digit_loss`, `accuracy`, `val_loss`, …
     pub fn reported(&self) -> Vec<String> {
-        let names = || std::iter::once("loss").chain(self.metrics.iter().map(|metric| metric.name()));
-        let validation = names().filter(|_| self.validation.is_some()).map(|name| format!("val_{name}"));
-        names().map(str::to_owned).chain(validation).collect()
+        let losses = self.model.outputs().into_iter().map(|output| format!("{output}_loss"));
+        let metrics = self.metrics.iter().map(|metric| metric.label().into_owned());
+        let mut names: Vec<String> = std::iter::once("loss".to_owned()).chain(losses).chain(metrics).collect();
+        if self.validation.is_some() {
+            let validation: Vec<String> = names.iter().map(|name| format!("val_{name}")).collect();
+            names.extend(validation);
+        }
+        names
     }
 
     /// The context of the last batch's forward pass: the same random numbers.

@@ -10,6 +10,7 @@ pub(crate) use before::Before;
 use kiln_datasets::{Dataset, Loader};
 use kiln_nn::{StateDict, Stateful};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+pub(crate) use running::Running;
 pub(crate) use tally::Tally;
 
 /// Where a training is: epochs and steps done, the seed, the history, and of an epoch that was left its sums and what stateful

@@ -12,5 +12,6 @@ mod one_number;
 mod outputs;
 mod rates;
 mod resume;
+mod scikit;
 mod sequences;
 mod training;

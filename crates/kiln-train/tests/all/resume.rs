@@ -30,7 +30,12 @@ fn classifier() -> Model {
         .push(Dropout::new(0.3))
         .push(Dense::new(3).activation(Activation::Softmax));
     let model = model.build([6, 6], &cpu(), 1).unwrap();
-    compile(model, Adam::new(0.01), SparseCategoricalCrossentropy::new()).metric(Accuracy)
+    compile(model, Adam::new(0.01), SparseCategoricalCrossentropy::new())
+        .metric(Accuracy)
+        .metric(F1::new().average(Average::Macro))
+        .metric(Auc::new())
+        .metric(Named("auc.200", Auc::new().thresholds(200)))
+        .metric(ConfusionMatrix::new())
 }
 
 /// An LSTM that carries its states from batch to batch.
