@@ -15,6 +15,10 @@ pub trait Arithmetic: Clone {
     fn constant(tensor: Tensor) -> Self;
     /// The numbers.
     fn value(&self) -> &Tensor;
+    /// The shape.
+    fn shape(&self) -> &Shape {
+        self.value().shape()
+    }
 
     fn unary(&self, call: UnaryCall) -> Result<Self>;
     fn binary(&self, op: BinaryOp, other: &Self) -> Result<Self>;
@@ -26,7 +30,9 @@ pub trait Arithmetic: Clone {
     fn select(condition: &Tensor, a: &Self, b: &Self) -> Result<Self>;
     fn reshape(&self, shape: Shape) -> Result<Self>;
     fn transpose(&self, a: usize, b: usize) -> Result<Self>;
+    fn permute(&self, order: &[usize]) -> Result<Self>;
     fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self>;
+    fn concat(parts: &[&Self], axis: usize) -> Result<Self>;
     fn stack(parts: &[&Self], axis: usize) -> Result<Self>;
     fn index_select(&self, axis: usize, index: &Tensor) -> Result<Self>;
     fn to_dtype(&self, dtype: DType) -> Result<Self>;
@@ -93,8 +99,14 @@ impl Arithmetic for Tensor {
     fn transpose(&self, a: usize, b: usize) -> Result<Self> {
         Tensor::transpose(self, a, b)
     }
+    fn permute(&self, order: &[usize]) -> Result<Self> {
+        Tensor::permute(self, order)
+    }
     fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self> {
         Tensor::slice(self, axis, range)
+    }
+    fn concat(parts: &[&Self], axis: usize) -> Result<Self> {
+        Tensor::concat(parts, axis)
     }
     fn stack(parts: &[&Self], axis: usize) -> Result<Self> {
         Tensor::stack(parts, axis)

@@ -8,6 +8,8 @@ mod call;
 #[doc(hidden)]
 pub mod conformance;
 mod cpu;
+#[doc(hidden)]
+pub mod derived;
 mod device;
 mod driver;
 mod dtype;
@@ -27,6 +29,7 @@ pub use backend::{
     unsupported_dtype,
 };
 pub use call::{Call, Ran};
+pub use derived::TensordotAxes;
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};

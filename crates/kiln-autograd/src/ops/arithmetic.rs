@@ -1,4 +1,4 @@
-//! Composed forms compute with Vars, so that they can be differentiated.
+//! Composed forms compute with Vars, so that they can be differentiated. So do derived operations, which are methods here.
 
 use crate::Var;
 use kiln_math::BinaryOp;
@@ -36,8 +36,14 @@ impl Arithmetic for Var {
     fn transpose(&self, a: usize, b: usize) -> Result<Self> {
         Var::transpose(self, a, b)
     }
+    fn permute(&self, order: &[usize]) -> Result<Self> {
+        Var::permute(self, order)
+    }
     fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self> {
         Var::slice(self, axis, range)
+    }
+    fn concat(parts: &[&Self], axis: usize) -> Result<Self> {
+        Var::concat(parts, axis)
     }
     fn stack(parts: &[&Self], axis: usize) -> Result<Self> {
         Var::stack(parts, axis)
@@ -49,3 +55,13 @@ impl Arithmetic for Var {
         Var::to_dtype(self, dtype)
     }
 }
+
+macro_rules! derived_of_var {
+    ($($family:tt)+) => { kiln_tensor::derived_methods! { Var $($family)+ } };
+}
+kiln_tensor::for_each_derived!(derived_of_var);
+
+macro_rules! derived_functions_of_var {
+    ($($family:tt)+) => { kiln_tensor::derived_functions! { Var $($family)+ } };
+}
+kiln_tensor::for_each_derived_function!(derived_functions_of_var);

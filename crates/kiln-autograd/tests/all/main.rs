@@ -3,6 +3,7 @@
 
 mod composed;
 mod custom;
+mod derived;
 mod elementwise_list;
 mod gradient_shapes;
 mod graph;

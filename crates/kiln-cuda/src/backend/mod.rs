@@ -62,7 +62,7 @@ unsafe impl<M: Machine> Backend for Gpu<M> {
         self.memory_stats()
     }
     fn trim(&self) {
-        self.machine().trim();
+        self.trimmed();
     }
 
     primitives! {
