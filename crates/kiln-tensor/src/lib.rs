@@ -14,6 +14,7 @@ mod device;
 mod driver;
 mod dtype;
 mod error;
+mod interchange;
 mod layout;
 mod machine;
 mod shape;

@@ -5,8 +5,11 @@ mod axes;
 mod conformance;
 mod display;
 mod errors;
+#[cfg(any(feature = "ndarray", feature = "image"))]
+mod interchange;
 mod limits;
 mod memory;
+mod npy;
 mod recurrent;
 mod views;
 mod windows;
