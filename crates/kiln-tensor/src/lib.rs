@@ -16,6 +16,8 @@ mod dtype;
 mod error;
 mod interchange;
 mod layout;
+#[cfg(feature = "linalg")]
+mod linalg;
 mod machine;
 mod shape;
 mod storage;
