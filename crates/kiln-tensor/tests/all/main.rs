@@ -9,6 +9,11 @@ mod integers;
 mod limits;
 mod memory;
 mod random;
+#[cfg(any(feature = "ndarray", feature = "image"))]
+mod interchange;
+mod limits;
+mod memory;
+mod npy;
 mod recurrent;
 mod views;
 mod windows;
