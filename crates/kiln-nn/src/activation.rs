@@ -49,6 +49,16 @@ pub enum Activation {
     HardSigmoid,
     /// x·hard_sigmoid(x)
     HardSwish,
+    /// x kept between the two numbers, in PyTorch by default −1 and 1.
+    HardTanh(f64, f64),
+    /// x where |x| > lambda, else 0. (PyTorch's default is 0.5.)
+    HardShrink(f64),
+    /// x moved towards 0 by lambda, but not across it. (PyTorch's default is 0.5.)
+    SoftShrink(f64),
+    /// x − tanh x
+    TanhShrink,
+    /// x above the first number, else the second one.
+    Threshold(f64, f64),
     /// eˣ
     Exp,
     /// exp(xᵢ) / Σ exp(xⱼ) along the axis of classes ([`ClassAxis::BY_RANK`]: the last one, of maps axis 1). Before a
@@ -75,7 +85,8 @@ pub(crate) enum Form {
 
 impl Activation {
     pub(crate) fn form(self) -> Form {
-        let with = |op: UnaryOp, constant: f64| Form::Elementwise(UnaryCall { op, params: [constant, 0.0] });
+        let with_two = |op: UnaryOp, params: [f64; 2]| Form::Elementwise(UnaryCall { op, params });
+        let with = |op: UnaryOp, constant: f64| with_two(op, [constant, 0.0]);
         let plain = |op: UnaryOp| Form::Elementwise(op.into());
         match self {
             Activation::Linear => Form::None,
@@ -96,6 +107,11 @@ impl Activation {
             Activation::Softsign => plain(UnaryOp::Softsign),
             Activation::HardSigmoid => plain(UnaryOp::HardSigmoid),
             Activation::HardSwish => plain(UnaryOp::HardSwish),
+            Activation::HardTanh(low, high) => with_two(UnaryOp::Clamp, [low, high]),
+            Activation::HardShrink(lambda) => with(UnaryOp::HardShrink, lambda),
+            Activation::SoftShrink(lambda) => with(UnaryOp::SoftShrink, lambda),
+            Activation::TanhShrink => plain(UnaryOp::TanhShrink),
+            Activation::Threshold(threshold, value) => with_two(UnaryOp::Threshold, [threshold, value]),
             Activation::Exp => plain(UnaryOp::Exp),
             Activation::Softmax => Form::Softmax(ClassAxis::BY_RANK),
             Activation::LogSoftmax => Form::LogSoftmax(ClassAxis::BY_RANK),
@@ -192,6 +208,11 @@ impl Describe for Activation {
             Activation::Softsign => "Softsign",
             Activation::HardSigmoid => "HardSigmoid",
             Activation::HardSwish => "HardSwish",
+            Activation::HardTanh(..) => "HardTanh",
+            Activation::HardShrink(_) => "HardShrink",
+            Activation::SoftShrink(_) => "SoftShrink",
+            Activation::TanhShrink => "TanhShrink",
+            Activation::Threshold(..) => "Threshold",
             Activation::Exp => "Exp",
             Activation::Softmax | Activation::SoftmaxAlong(_) => "Softmax",
             Activation::LogSoftmax | Activation::LogSoftmaxAlong(_) => "LogSoftmax",
