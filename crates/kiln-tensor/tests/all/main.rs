@@ -6,14 +6,12 @@ mod conformance;
 mod display;
 mod errors;
 mod integers;
-mod limits;
-mod memory;
-mod random;
 #[cfg(any(feature = "ndarray", feature = "image"))]
 mod interchange;
 mod limits;
 mod memory;
 mod npy;
+mod random;
 mod recurrent;
 mod views;
 mod windows;
