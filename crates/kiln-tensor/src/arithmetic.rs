@@ -30,6 +30,7 @@ pub trait Arithmetic: Clone {
     fn select(condition: &Tensor, a: &Self, b: &Self) -> Result<Self>;
     fn reshape(&self, shape: Shape) -> Result<Self>;
     fn transpose(&self, a: usize, b: usize) -> Result<Self>;
+    fn permute(&self, order: &[usize]) -> Result<Self>;
     fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self>;
     fn concat(parts: &[&Self], axis: usize) -> Result<Self>;
     fn stack(parts: &[&Self], axis: usize) -> Result<Self>;
@@ -97,6 +98,9 @@ impl Arithmetic for Tensor {
     }
     fn transpose(&self, a: usize, b: usize) -> Result<Self> {
         Tensor::transpose(self, a, b)
+    }
+    fn permute(&self, order: &[usize]) -> Result<Self> {
+        Tensor::permute(self, order)
     }
     fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self> {
         Tensor::slice(self, axis, range)

@@ -14,7 +14,10 @@ mod device;
 mod driver;
 mod dtype;
 mod error;
+mod interchange;
 mod layout;
+#[cfg(feature = "linalg")]
+mod linalg;
 mod machine;
 mod shape;
 mod storage;
@@ -29,6 +32,7 @@ pub use backend::{
     unsupported_dtype,
 };
 pub use call::{Call, Ran};
+pub use derived::TensordotAxes;
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};

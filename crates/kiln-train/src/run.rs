@@ -50,6 +50,8 @@ pub struct Run<'r> {
     pub(crate) loss: Option<f64>,
     /// Which of all batches the last forward pass was: what its layers drew is counted by it.
     pub(crate) drawn: u64,
+    /// The learning rate of the last step, until the next batch begins.
+    pub(crate) stepped: Option<f64>,
     /// Samples of the last batch.
     pub(crate) samples: usize,
     /// The validation that is running, and how many of its batches are done.
@@ -77,6 +79,17 @@ impl Run<'_> {
     /// The loss of the last batch, where the host sees it without waiting for a device.
     pub fn loss(&self) -> Option<f64> {
         self.loss
+    }
+
+    /// The learning rate of the step that is being made or has just been made, with the schedule's factor: from `on_step_begin` on that
+    /// of the batch's step, at the end of an epoch that of its last one. (`run.optimizer.learning_rate()` is the rate before the factor.)
+    pub fn learning_rate(&self) -> f64 {
+        self.stepped.unwrap_or_else(|| self.optimizer.scheduled_learning_rate())
+    }
+
+    /// The same of one parameter, by its path, with the factor of its groups: 0 where they freeze it.
+    pub fn learning_rate_of(&self, path: &str) -> f64 {
+        self.learning_rate() * self.optimizer.learning_rate_scale(path)
     }
 
     /// Where the epoch is.

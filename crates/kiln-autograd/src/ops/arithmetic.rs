@@ -36,6 +36,9 @@ impl Arithmetic for Var {
     fn transpose(&self, a: usize, b: usize) -> Result<Self> {
         Var::transpose(self, a, b)
     }
+    fn permute(&self, order: &[usize]) -> Result<Self> {
+        Var::permute(self, order)
+    }
     fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self> {
         Var::slice(self, axis, range)
     }
@@ -57,3 +60,8 @@ macro_rules! derived_of_var {
     ($($family:tt)+) => { kiln_tensor::derived_methods! { Var $($family)+ } };
 }
 kiln_tensor::for_each_derived!(derived_of_var);
+
+macro_rules! derived_functions_of_var {
+    ($($family:tt)+) => { kiln_tensor::derived_functions! { Var $($family)+ } };
+}
+kiln_tensor::for_each_derived_function!(derived_functions_of_var);

@@ -6,7 +6,7 @@ use crate::ClassAxis;
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 
-/// −x of the label, for log-probabilities (n, classes) and labels (n,) of i64 or u8, or sequences and maps of them:
+/// −x of the label, for log-probabilities (n, classes) and labels (n,) of integers, or sequences and maps of them:
 /// what follows a log-softmax (PyTorch's `NLLLoss`). The axis of classes: [`ClassAxis`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Nll {
@@ -39,7 +39,7 @@ impl Loss for Nll {
     fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
         let target = target.tensor();
         if !is_label(target.dtype()) {
-            let message = format!("labels of i64 or u8 are expected, got {} {}", target.dtype(), target.shape());
+            let message = format!("labels of integers are expected, got {} {}", target.dtype(), target.shape());
             return Err(Error::new(ErrorKind::DType, self.name(), message));
         }
         let rows = Rows::new(self.name(), prediction, self.axis, true)?;

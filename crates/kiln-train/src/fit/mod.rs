@@ -45,6 +45,7 @@ struct Fit<'r, 'a> {
 pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>, device: &Device) -> Result<History> {
     options.check(data)?;
     let Lent { objective, optimizer, metrics, state, batch_size } = trainer;
+    optimizer.check(&*objective)?;
     let seed = options.seed.unwrap_or(state.seed);
     let split = options.split(&data, seed)?;
     let (data, validation): (&dyn Dataset, Option<&dyn Dataset>) = match &split {
@@ -93,6 +94,7 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         epochs,
         loss: None,
         drawn: 0,
+        stepped: None,
         samples: 0,
         validating: None,
         stopping: false,

@@ -96,7 +96,7 @@ impl Classes {
             targets.argmax(axis)?
         } else if targets.dtype().is_float() {
             let message = format!(
-                "targets {} {} for predictions {}: labels of i64 or u8, or one-hot targets of their shape, are expected",
+                "targets {} {} for predictions {}: labels of integers, or one-hot targets of their shape, are expected",
                 targets.dtype(),
                 targets.shape(),
                 predictions.shape()

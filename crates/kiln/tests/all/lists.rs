@@ -32,6 +32,17 @@ mod losses {
 mod metrics {
     kiln::train::for_each_metric! { in_prelude }
 }
+mod activations {
+    /// The variants of the prelude's `Activation`.
+    macro_rules! variants {
+        ($($name:ident)+) => {
+            #[allow(unused_imports)] // that they are there is what is tested
+            use kiln::prelude::Activation::{$($name),+};
+            pub(super) const NAMES: &[&str] = &[$(stringify!($name)),+];
+        };
+    }
+    kiln::nn::for_each_activation! { variants }
+}
 mod rules {
     kiln::math::for_each_rule! { optimizers }
 }
@@ -70,6 +81,7 @@ const NONE: [String; 0] = [];
 fn layers_and_losses_are_in_the_prelude_and_the_tables() {
     assert_eq!(lacks("kiln-nn", layers::NAMES), NONE);
     assert_eq!(lacks("kiln-nn", losses::NAMES), NONE);
+    assert_eq!(lacks("kiln-nn", activations::NAMES), NONE);
 }
 
 #[test]

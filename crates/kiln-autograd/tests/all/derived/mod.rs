@@ -1,5 +1,8 @@
 //! Derived operations: values by hand or by a naive loop, gradients of both orders; a file for each family.
 
+mod einsum;
+mod elementwise;
+mod products;
 mod shape;
 
 use kiln_autograd::{Var, grad_check, grad_grad_check};
