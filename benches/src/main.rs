@@ -19,7 +19,7 @@ struct Setup {
 }
 
 macro_rules! tasks {
-    ($({ $doc:literal, $task:ident, $file:ident, $run:expr })+) => {
+    ($({ $doc:literal, $task:ident, $file:ident, $run:expr, [$($script:literal),*] })+) => {
         $(mod $file;)+
 
         /// What is measured.

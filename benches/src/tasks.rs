@@ -1,23 +1,40 @@
 //! The tasks, each entered here once: `kiln-bench` runs them, and `cargo xtask bench` reads this file too.
 
-/// Calls `$callback! { { "documentation", Name, file, run } … }` with the tasks.
+/// Calls `$callback! { { "documentation", Name, file, run, [peers' scripts] } … }` with the tasks. The scripts are in benches/peers; what
+/// follows the last `_` of a script's name is the framework.
 macro_rules! for_each_task {
     ($callback:ident) => {
         $callback! {
             {
                 "The MNIST listing trained on the whole data set, with an evaluation after each epoch",
-                MnistMlp, mnist, |at| mnist::fit(&at.data, &at.device, at.epochs, at.seed)
+                MnistMlp, mnist, |at| mnist::fit(&at.data, &at.device, at.epochs, at.seed),
+                ["mnist_torch.py", "mnist_keras.py"]
             }
-            { "Matrix products by shape, GFLOP/s", Gemm, gemm, |at| gemm::rates(&at.device) }
-            { "A training step of the AlexNet listing, batch 64", AlexnetStep, alexnet, |at| alexnet::step(&at.device) }
-            { "Convolutions and their gradients one by one, milliseconds", Conv, conv, |at| conv::all(&at.device) }
-            { "One step of Adam over 21.65 M parameters", Adam, adam, |at| adam::step(&at.device) }
+            { "Matrix products by shape, GFLOP/s", Gemm, gemm, |at| gemm::rates(&at.device), ["gemm_torch.py"] }
+            {
+                "A training step of the AlexNet listing, batch 64", AlexnetStep, alexnet, |at| alexnet::step(&at.device),
+                ["alexnet_torch.py", "alexnet_keras.py"]
+            }
+            {
+                "Convolutions and their gradients one by one, milliseconds", Conv, conv, |at| conv::all(&at.device),
+                ["conv_torch.py"]
+            }
+            { "One step of Adam over 21.65 M parameters", Adam, adam, |at| adam::step(&at.device), ["adam_torch.py"] }
             {
                 "What a small operation costs, and a loop by hand beside `fit`",
-                Overhead, overhead, |at| overhead::costs(&at.data, &at.device)
+                Overhead, overhead, |at| overhead::costs(&at.data, &at.device), ["overhead_torch.py"]
             }
-            { "The AlexNet listing's augmentation of CIFAR-10's images, images a second", Augment, augment, |_| augment::rates() }
-            { "One training step of recurrent layers by size, ms", Rnn, rnn, |at| rnn::steps(&at.device) }
+            {
+                "The AlexNet listing's augmentation of CIFAR-10's images, images a second",
+                Augment, augment, |_| augment::rates(), ["augment_keras.py"]
+            }
+            {
+                "One training step of recurrent layers by size, ms", Rnn, rnn, |at| rnn::steps(&at.device), ["rnn_torch.py"]
+            }
+            {
+                "Operations of tensors, 16 M elements of f32, milliseconds", Tensor, tensor, |at| tensor::times(&at.device),
+                ["tensor_torch.py", "tensor_numpy.py"]
+            }
         }
     };
 }

@@ -11,10 +11,17 @@ use std::process::Command;
 mod list;
 
 macro_rules! tasks {
-    ($({ $doc:literal, $task:ident, $file:ident, $run:expr })+) => {
+    ($({ $doc:literal, $task:ident, $file:ident, $run:expr, [$($script:literal),*] })+) => {
         /// What is measured.
         #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
         pub(crate) enum Task { $(#[doc = $doc] $task),+ }
+
+        impl Task {
+            /// The scripts in benches/peers that do the same in other frameworks.
+            pub(crate) const fn scripts(self) -> &'static [&'static str] {
+                match self { $(Task::$task => &[$($script),*]),+ }
+            }
+        }
     };
 }
 for_each_task! { tasks }
@@ -44,8 +51,8 @@ pub(crate) struct Options {
     /// Folder of the data: DIR/mnist/*-ubyte[.gz] [default: $KILN_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-    /// Measure everything beside PyTorch and Keras of this Python, and print a table of ratios
-    #[arg(long, value_name = "PYTHON", conflicts_with = "task")]
+    /// Measure the task, or without one everything, with the other frameworks of this Python too, and print a table of ratios
+    #[arg(long, value_name = "PYTHON")]
     pub(crate) peers: Option<PathBuf>,
     /// How often each side is measured, in turn
     #[arg(long, default_value_t = 3)]
@@ -86,8 +93,10 @@ impl Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     build()?;
-    let Some(task) = options.task else {
-        return peers::run(options);
+    let task = match (options.task, &options.peers) {
+        (None, _) => return peers::run(options),
+        (Some(task), Some(_)) => return peers::compare(task, options),
+        (Some(task), None) => task,
     };
     let line = read_json(&mut options.kiln(task, 0))?;
     if options.json {

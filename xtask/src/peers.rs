@@ -4,6 +4,7 @@ use crate::bench::{Options, Task, program};
 use crate::budget;
 use crate::shell::{self, Result, cargo, command, read_json, root, target};
 use crate::table::{Better, Row, markdown, replaced, short};
+use clap::ValueEnum;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -94,46 +95,82 @@ fn data(options: &Options) -> Result<PathBuf> {
     std::path::absolute(&given).map_err(|error| format!("{}: {error}", given.display()))
 }
 
-fn measure(options: &Options) -> Result<Figures> {
-    let data = data(options)?;
-    let python = options.peers.as_deref().unwrap_or(Path::new("python3"));
-    // Not canonical: a virtual environment's Python is a link, and knows itself by it.
-    let python = std::path::absolute(python).map_err(|error| format!("{}: {error}", python.display()))?;
-    let script = |name: &str, arguments: &[String]| {
-        let mut command = command(&python.to_string_lossy(), &[]);
-        command.arg(root().join("benches/peers").join(name)).args(arguments).env("KILN_DATA_DIR", &data);
+/// Kiln's programs and the peers' scripts.
+struct Sides<'o> {
+    options: &'o Options,
+    data: PathBuf,
+    python: PathBuf,
+}
+
+impl<'o> Sides<'o> {
+    fn new(options: &'o Options) -> Result<Self> {
+        let python = options.peers.as_deref().unwrap_or(Path::new("python3"));
+        // Not canonical: a virtual environment's Python is a link, and knows itself by it.
+        let python = std::path::absolute(python).map_err(|error| format!("{}: {error}", python.display()))?;
+        Ok(Sides { options, data: data(options)?, python })
+    }
+
+    fn script(&self, name: &str, arguments: &[String]) -> Command {
+        let mut command = command(&self.python.to_string_lossy(), &[]);
+        command.arg(root().join("benches/peers").join(name)).args(arguments).env("KILN_DATA_DIR", &self.data);
         command.env("PYTHONDONTWRITEBYTECODE", "1");
         command
-    };
-    let kiln = |task, round| {
-        let mut command = options.kiln(task, round);
-        command.env("KILN_DATA_DIR", &data);
-        command
-    };
+    }
+
+    /// A task once in Kiln and once in each of the other frameworks.
+    fn round(&self, task: Task, round: usize, figures: &mut Figures) -> Result<()> {
+        let mut kiln = self.options.kiln(task, round);
+        figures.read("kiln", kiln.env("KILN_DATA_DIR", &self.data))?;
+        let arguments = match task {
+            Task::MnistMlp => vec![self.options.epochs.to_string(), round.to_string()],
+            _ => Vec::new(),
+        };
+        for script in task.scripts() {
+            figures.read(framework(script), &mut self.script(script, &arguments))?;
+        }
+        Ok(())
+    }
+}
+
+/// The framework of a script: `keras` of `mnist_keras.py`.
+fn framework(script: &str) -> &str {
+    let stem = script.strip_suffix(".py").unwrap_or(script);
+    stem.rsplit_once('_').map_or(stem, |(_, framework)| framework)
+}
+
+/// One task in Kiln and in the other frameworks, in turn: the medians of every figure, with the ratio to the best of them.
+pub(crate) fn compare(task: Task, options: &Options) -> Result<()> {
+    let (sides, mut figures) = (Sides::new(options)?, Figures::default());
+    for round in 0..options.rounds {
+        eprintln!("== round {} of {}", round + 1, options.rounds);
+        sides.round(task, round, &mut figures)?;
+    }
+    let prefix = format!("kiln {} ", task.name());
+    println!("| {} | Kiln | others | ratio to the best |\n|---|---|---|---|", task.name());
+    for key in figures.0.keys().filter_map(|path| path.strip_prefix(&prefix)) {
+        let Some(ours) = figures.median(&format!("{prefix}{key}")) else { continue };
+        let of = |script: &&str| {
+            Some((framework(script), figures.median(&format!("{} {} {key}", framework(script), task.name()))?))
+        };
+        let theirs: Vec<(&str, f64)> = task.scripts().iter().filter_map(of).collect();
+        let shown: Vec<String> = theirs.iter().map(|(name, figure)| format!("{name} {}", short(*figure))).collect();
+        // Times, for the most part; of rates more is better.
+        let rate = ["gflops", "per_s", "accuracy"].iter().any(|word| key.contains(word));
+        let best = theirs.iter().map(|&(_, figure)| figure).reduce(if rate { f64::max } else { f64::min });
+        let ratio = best.map(|best| short(if rate { ours / best } else { best / ours })).unwrap_or_default();
+        println!("| {key} | {} | {} | {ratio} |", short(ours), shown.join(", "));
+    }
+    Ok(())
+}
+
+fn measure(options: &Options) -> Result<Figures> {
+    let sides = Sides::new(options)?;
     let mut figures = Figures::default();
     for round in 0..options.rounds {
-        let run = [options.epochs.to_string(), round.to_string()];
         eprintln!("== round {} of {}", round + 1, options.rounds);
-        figures.read("kiln", &mut kiln(Task::MnistMlp, round))?;
-        figures.read("torch", &mut script("mnist_torch.py", &run))?;
-        figures.read("keras", &mut script("mnist_keras.py", &run))?;
-        for (task, peer) in [
-            (Task::Gemm, "gemm_torch.py"),
-            (Task::Conv, "conv_torch.py"),
-            (Task::Adam, "adam_torch.py"),
-            (Task::Overhead, "overhead_torch.py"),
-            (Task::Adam, "adam_torch.py"),
-            (Task::Overhead, "overhead_torch.py"),
-            (Task::Rnn, "rnn_torch.py"),
-        ] {
-            figures.read("kiln", &mut kiln(task, round))?;
-            figures.read("torch", &mut script(peer, &[]))?;
+        for &task in Task::value_variants() {
+            sides.round(task, round, &mut figures)?;
         }
-        figures.read("kiln", &mut kiln(Task::AlexnetStep, round))?;
-        figures.read("torch", &mut script("alexnet_torch.py", &[]))?;
-        figures.read("keras", &mut script("alexnet_keras.py", &[]))?;
-        figures.read("kiln", &mut kiln(Task::Augment, round))?;
-        figures.read("keras", &mut script("augment_keras.py", &[]))?;
     }
     if options.rust_peers {
         for peer in ["candle", "burn"] {
@@ -143,7 +180,7 @@ fn measure(options: &Options) -> Result<Figures> {
             let binary = built.join("release").join(format!("{peer}-peer"));
             let peer_task = |arguments: &[&str]| {
                 let mut command = command(&binary.to_string_lossy(), arguments);
-                command.env("KILN_DATA_DIR", &data);
+                command.env("KILN_DATA_DIR", &sides.data);
                 command
             };
             figures.read(peer, &mut peer_task(&["mnist-mlp", &options.epochs.to_string(), "0"]))?;
