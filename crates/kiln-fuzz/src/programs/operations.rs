@@ -178,12 +178,12 @@ pub(super) const TENSOR_OPERATIONS: &[(&str, Operation)] = &[
         one(x[0].index_select(axis, &index))
     }),
     ("index_select as it is", |x, s| one(x[0].index_select(s.numbers[0], &x[1]))),
-    ("scatter_add", |x, s| {
+    ("index_add_assign", |x, s| {
         let mut out = x[0].copied()?;
         let axis = s.numbers[0];
         let index = indices(&x[1], out.dims().get(axis).copied().unwrap_or(0), s.flags[0])?;
         let source = x[0].index_select(axis, &index)?;
-        out.scatter_add(axis, &index, &source)?;
+        out.index_add_assign(axis, &index, &source)?;
         Ok(vec![out])
     }),
     ("pad", |x, s| {

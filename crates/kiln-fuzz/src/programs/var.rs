@@ -95,12 +95,11 @@ const REST: &[(&str, Operation)] = &[
     }),
     ("index_add", |x, s| {
         let (axis, to) = (s.numbers[0], s.numbers[1].min(9));
-        let dims: Vec<usize> =
-            x[0].dims().iter().enumerate().map(|(at, &size)| if at == axis { to } else { size }).collect();
-        let index: Vec<i64> =
-            (0..x[0].dims().get(axis).copied().unwrap_or(0)).map(|at| (at % to.max(1)) as i64).collect();
+        let count = x[0].dims().get(axis).copied().unwrap_or(0);
+        let index: Vec<i64> = (0..count).map(|at| (at % to.max(1)) as i64).collect();
         let index = Tensor::from_slice(&index, [index.len()], &Device::cpu())?;
-        one(x[0].index_add(axis, &index, kiln::tensor::Shape::new(&dims)?))
+        let target = x[0].slice(axis, 0..to.min(count))?;
+        one(if s.flags[0] { target.index_copy(axis, &index, &x[0]) } else { target.index_add(axis, &index, &x[0]) })
     }),
     ("embed", |x, s| {
         let dims = if s.flags[0] {

@@ -4,6 +4,7 @@
 mod dispatch;
 mod calls;
 mod conv;
+mod gather;
 mod memory;
 mod normalization;
 mod pool;
@@ -18,15 +19,15 @@ mod update;
 use crate::allocator::Allocator;
 use crate::{
     ArgReduceOp, Backend, Call, CompareOp, DType, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, Ran,
-    ReduceOp, Result, UnaryCall, View, unsupported_dtype,
+    ReduceOp, Result, ScatterOp, UnaryCall, View, unsupported_dtype,
 };
 use half::{bf16, f16};
+use kiln_cpu::assign::assign;
 use kiln_cpu::copy::{self, Convert};
-use kiln_cpu::operand::Stored;
 use kiln_cpu::reduce::Reduction;
-use kiln_cpu::{Isa, elementwise, gather, reduce};
+use kiln_cpu::{Isa, elementwise, reduce};
 use kiln_math::BinaryOp;
-use memory::{output, slice, strided};
+use memory::{output, strided};
 use scratch::Scratch;
 use std::sync::LazyLock;
 
@@ -139,7 +140,7 @@ unsafe impl Backend for CpuBackend {
         any!(x.dtype, "copy", T => {
             // SAFETY: the output's elements are distinct (it is a slice of an array) and its caller's alone; both are of the
             // dtype dispatched on.
-            unsafe { copy::assign::<T>(memory::first_mut(&out), out.layout.strides(), strided(&x)) };
+            unsafe { assign::<T>(memory::first_mut(&out), out.layout.strides(), strided(&x)) };
         });
         Ok(())
     }
@@ -262,38 +263,13 @@ unsafe impl Backend for CpuBackend {
     }
 
     unsafe fn gather(&self, out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) -> Result<()> {
-        let along = along(x.layout.shape(), axis);
-        any!(out.dtype, "gather", T => {
-            // SAFETY: both are of the dtype dispatched on and contiguous; the index is i64 and was checked.
-            unsafe { gather::gather::<T>(memory::slice_mut(&out), slice(&x), strided(&index), along) }
-        });
-        Ok(())
+        // SAFETY: the caller's promise.
+        unsafe { gather::gather(&out, &x, &index, axis) }
     }
 
-    unsafe fn scatter_add(&self, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()> {
-        let along = along(out.shape, axis);
-        if out.dtype == DType::I64 {
-            // SAFETY: all are i64 and contiguous; the index was checked.
-            unsafe {
-                gather::scatter_add::<i64>(
-                    memory::slice_mut(&out),
-                    slice(&y),
-                    strided(&index),
-                    along,
-                    i64::wrapping_add,
-                );
-            }
-            return Ok(());
-        }
-        floats!(out.dtype, "scatter_add", T => {
-            // SAFETY: both are of the dtype dispatched on and contiguous; the index is i64 and was checked.
-            unsafe {
-                gather::scatter_add::<T>(memory::slice_mut(&out), slice(&y), strided(&index), along, |a, b| {
-                    T::store(a.load() + b.load())
-                });
-            }
-        });
-        Ok(())
+    unsafe fn scatter(&self, op: ScatterOp, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { gather::scatter(op, &out, &y, &index, axis) }
     }
 
     unsafe fn random(&self, distribution: Distribution, out: Out<'_>, stream: View<'_>) -> Result<()> {
@@ -304,13 +280,5 @@ unsafe impl Backend for CpuBackend {
     unsafe fn run(&self, call: &Call<'_>) -> Result<Ran> {
         // SAFETY: the caller's promise.
         unsafe { calls::run(self, call) }
-    }
-}
-
-fn along(shape: &[usize], axis: usize) -> gather::Along {
-    gather::Along {
-        outer: shape[..axis].iter().product(),
-        axis: shape[axis],
-        inner: shape[axis + 1..].iter().product(),
     }
 }

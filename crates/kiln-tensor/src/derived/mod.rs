@@ -4,6 +4,9 @@
 //! A file holds the functions of a family and, at its top, the list of their signatures and docs. An operation is a line of the list
 //! and its function; [`for_each_derived!`](crate::for_each_derived) names the families.
 
+pub mod grow;
+pub mod parts;
+pub mod pick;
 pub mod shape;
 
 /// Calls `$callback! { family { signatures } }` for every family of derived operations.
@@ -11,26 +14,48 @@ pub mod shape;
 #[macro_export]
 macro_rules! for_each_derived {
     ($callback:path) => {
+        $crate::derived_grow! { $callback }
+        $crate::derived_parts! { $callback }
+        $crate::derived_pick! { $callback }
         $crate::derived_shape! { $callback }
     };
 }
 
 /// Methods of `$T` from a family's signatures, each of which calls the function of that name in `derived::$family`. A signature
-/// `fn name(…) -> Out;` becomes `pub fn name(&self, …) -> Result<Out>`.
+/// `fn name(…) -> Out;` becomes `pub fn name(&self, …) -> Result<Out>`; one within `static { … }` has no `&self`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! derived_methods {
-    ($T:ident $family:ident { $( $(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $out:ty; )+ }) => {
-        impl $T {$(
-            $(#[$doc])*
-            pub fn $name(&self, $($argument: $type),*) -> $crate::Result<$out> {
-                $crate::derived::$family::$name(self, $($argument),*)
-            }
-        )+}
+    ($T:ident $family:ident {
+        $( $(#[$doc:meta])* fn $name:ident($($argument:ident: $type:ty),* $(,)?) -> $out:ty; )*
+        $(static { $( $(#[$of:meta])* fn $without:ident($($given:ident: $kind:ty),* $(,)?) -> $result:ty; )+ })?
+    }) => {
+        impl $T {
+            $(
+                $(#[$doc])*
+                pub fn $name(&self, $($argument: $type),*) -> $crate::Result<$out> {
+                    $crate::derived::$family::$name(self, $($argument),*)
+                }
+            )*
+            $($(
+                $(#[$of])*
+                pub fn $without($($given: $kind),*) -> $crate::Result<$result> {
+                    $crate::derived::$family::$without($($given),*)
+                }
+            )+)?
+        }
     };
 }
 
-use crate::Tensor;
+use crate::{Error, ErrorKind, Result, Tensor};
+
+/// A result whose error says the operation that the user called, not the one that it is made of; faults of a device stay as they are.
+pub(crate) fn named<T>(operation: &'static str, result: Result<T>) -> Result<T> {
+    result.map_err(|error| match error.kind() {
+        ErrorKind::Memory | ErrorKind::Fault => error,
+        kind => Error::new(kind, operation, error.message()),
+    })
+}
 
 macro_rules! of_tensor {
     ($($family:tt)+) => { $crate::derived_methods! { Tensor $($family)+ } };

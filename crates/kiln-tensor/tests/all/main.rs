@@ -8,5 +8,6 @@ mod errors;
 mod limits;
 mod memory;
 mod recurrent;
+mod refusals;
 mod views;
 mod windows;

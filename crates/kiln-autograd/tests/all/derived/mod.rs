@@ -1,6 +1,8 @@
 //! Derived operations: values by hand or by a naive loop, gradients of both orders; a file for each family.
 
-mod shape;
+mod cases;
+mod indexing;
+mod pick;
 
 use kiln_autograd::{Var, grad_check, grad_grad_check};
 use kiln_tensor::{Device, IntoShape, Result, Tensor};
