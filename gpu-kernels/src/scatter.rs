@@ -88,7 +88,7 @@ kernels! {
     #[max_threads = THREADS]
     pub fn scatter<T: Combined>(
         y: GlobalMut<T>, x: Global<T>, places: Global<i64>, positions: Global<i64>, axis: u64, inner: u64, op: u32
-    ) for [f32, f64, i64] {
+    ) for [f32, f64, i64, i32, i8, u8] {
         let i = element();
         if i >= x.len() {
             return;

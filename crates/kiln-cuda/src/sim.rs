@@ -39,6 +39,11 @@ impl Simulated {
         Device::new(Arc::clone(&self.0) as Arc<dyn Backend>)
     }
 
+    #[cfg(test)]
+    pub(crate) fn gpu(&self) -> &Gpu<impl Machine + use<>> {
+        &self.0
+    }
+
     /// How often the kernel of this name has been launched.
     #[must_use]
     pub fn launches(&self, kernel: &str) -> u64 {

@@ -23,7 +23,7 @@ pub enum IndexItem {
     New,
     /// As many whole axes as the other items leave.
     Ellipsis,
-    /// Indices of an axis (i64, any shape; negative ones count from the end), or a mask (bool) over as many axes as it has.
+    /// Indices of an axis (integers, any shape; negative ones count from the end), or a mask (bool) over as many axes as it has.
     Tensor(Tensor),
 }
 
@@ -37,7 +37,7 @@ pub enum IndexItem {
 /// | `..;2`, `1..;-1` | every second index of a range; from the range's end for a negative step, so `..;-1` is the other way round |
 /// | `new` | a new axis of size 1 |
 /// | `...` | as many whole axes as the other items leave |
-/// | `&tensor` (i64) | these indices, of any shape; negative ones count from the end |
+/// | `&tensor` (integers) | these indices, of any shape; negative ones count from the end |
 /// | `&mask` (bool) | where the mask holds, along as many axes as it has; read on the host |
 ///
 /// Several index tensors are broadcast and name elements together, as in NumPy. Their axes come where the first one's was, or first
@@ -184,7 +184,7 @@ fn consumed(operation: &'static str, item: &IndexItem) -> Result<usize> {
         IndexItem::At(_) | IndexItem::Range { .. } => Ok(1),
         IndexItem::New | IndexItem::Ellipsis => Ok(0),
         IndexItem::Tensor(tensor) => match tensor.dtype() {
-            DType::I64 => Ok(1),
+            dtype if dtype.is_integer() => Ok(1),
             DType::Bool if tensor.rank() > 0 => Ok(tensor.rank()),
             DType::Bool => {
                 Err(Error::shape(operation, "a mask without axes names nothing: use `masked_fill` or `select`"))
@@ -192,7 +192,9 @@ fn consumed(operation: &'static str, item: &IndexItem) -> Result<usize> {
             other => Err(Error::new(
                 ErrorKind::DType,
                 operation,
-                format!("an index tensor is i64, or bool for a mask, this one is {other}: convert it with `to_dtype`"),
+                format!(
+                    "an index tensor is of integers, or bool for a mask, this one is {other}: convert it with `to_dtype`"
+                ),
             )),
         },
     }
@@ -208,14 +210,14 @@ impl Plan {
         if ellipses > 1 {
             return Err(Error::value(operation, "an index has one `...` at most: write `..` for single axes"));
         }
-        let mut named = 0;
+        let mut axes = 0;
         for item in items {
-            named += consumed(operation, item)?;
+            axes += consumed(operation, item)?;
         }
-        let Some(whole) = shape.rank().checked_sub(named) else {
+        let Some(whole) = shape.rank().checked_sub(axes) else {
             return Err(Error::shape(
                 operation,
-                format!("an index of {named} axes for {shape}, which has {}", shape.rank()),
+                format!("an index of {axes} axes for {shape}, which has {}", shape.rank()),
             ));
         };
         let mut walk =
@@ -390,7 +392,7 @@ impl Walk<'_> {
                 ),
             ));
         }
-        let size = self.shape[self.axis];
+        let (size, index) = (self.shape[self.axis], index.to_dtype(DType::I64)?);
         if self.device.backend().is_host() {
             let values = index.to_vec::<i64>()?;
             if let Some((row, at)) =
@@ -403,14 +405,14 @@ impl Walk<'_> {
                 ));
             }
             if values.iter().all(|&at| at >= 0) {
-                return Ok(index.clone());
+                return Ok(index);
             }
             let places: Vec<i64> = values.into_iter().map(|at| if at < 0 { at + size as i64 } else { at }).collect();
             return Tensor::from_slice(&places, index.shape(), self.device);
         }
         let zero = Tensor::scalar(0i64, self.device)?;
         let moved = index.add(&Tensor::scalar(size as i64, self.device)?)?;
-        Tensor::select(&index.lt(&zero)?, &moved, index)
+        Tensor::select(&index.lt(&zero)?, &moved, &index)
     }
 
     /// The places of a mask as an index tensor for each of its axes.

@@ -30,6 +30,7 @@ pub use backend::{
     UnaryCall, View, unsupported_dtype,
 };
 pub use call::{Call, Ran};
+pub use derived::TensordotAxes;
 pub use derived::grow::PadMode;
 pub use device::Device;
 pub use dtype::{DType, Element};

@@ -187,14 +187,14 @@ fn right(predictions: &Tensor, targets: &Tensor, classes: ClassAxis) -> Result<T
     }
     let said = predictions.argmax(axis)?;
     let labels = match targets.dtype() {
-        DType::I64 | DType::U8 => targets.to_dtype(DType::I64)?,
+        dtype if dtype.is_integer() => targets.to_dtype(DType::I64)?,
         _ if targets.rank() == predictions.rank() => targets.argmax(axis)?,
         _ => {
             return Err(Error::new(
                 ErrorKind::DType,
                 "accuracy",
                 format!(
-                    "targets {} {} for predictions {}: labels of i64 or u8, or one-hot targets of their shape, are expected",
+                    "targets {} {} for predictions {}: labels of integers, or one-hot targets of their shape, are expected",
                     targets.dtype(),
                     targets.shape(),
                     predictions.shape()

@@ -87,3 +87,8 @@ macro_rules! derived_of_var {
     ($($family:tt)+) => { kiln_tensor::derived_methods! { Var $($family)+ } };
 }
 kiln_tensor::for_each_derived!(derived_of_var);
+
+macro_rules! derived_functions_of_var {
+    ($($family:tt)+) => { kiln_tensor::derived_functions! { Var $($family)+ } };
+}
+kiln_tensor::for_each_derived_function!(derived_functions_of_var);

@@ -1,6 +1,6 @@
 //! Gathering and its adjoint.
 
-use super::dispatch::{by_size, by_type};
+use super::dispatch::{by_number, by_size};
 use super::operand::Operand;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
@@ -31,6 +31,9 @@ impl<M: Machine> Gpu<M> {
     }
 
     pub(super) fn gather_along(&self, out: &Out<'_>, x: &View<'_>, index: &View<'_>, axis: usize) -> Result<()> {
+        if out.elements() == 0 {
+            return Ok(());
+        }
         let (indices, (size, inner)) = (out.shape[axis] as u64, along(x.layout.shape(), axis));
         let (to, x, geometry) = (self.target(out), self.rows(x)?, by_element(out.elements()));
         if is_rows(index, axis) {
@@ -77,8 +80,8 @@ impl<M: Machine> Gpu<M> {
         if x.layout.shape().elements() == 0 {
             return Ok(());
         }
-        if op != ScatterOp::Set && !matches!(out.dtype, DType::F32 | DType::F64 | DType::I64) {
-            return Err(unsupported_dtype("scatter", out.dtype, "f32, f64 or i64"));
+        if op != ScatterOp::Set && matches!(out.dtype, DType::F16 | DType::BF16 | DType::Bool) {
+            return Err(unsupported_dtype("scatter", out.dtype, "f32, f64 or integers"));
         }
         let (indices, (mut size, mut inner)) = (x.layout.shape()[axis] as u64, along(out.shape, axis));
         let (to, x) = (self.target(out), self.rows(x)?);
@@ -107,8 +110,8 @@ impl<M: Machine> Gpu<M> {
             ScatterOp::Max => (size, MAX),
             ScatterOp::Min => (size, MIN),
         };
-        by_type!(out.dtype, T => {
+        by_number!(out.dtype, T => {
             self.run(scatter::<T> { y: to.write(), x: x.read(), places, positions, axis, inner, op }, geometry)
-        }; DType::I64 => i64, DType::F64 => f64, _ => f32)
+        })
     }
 }

@@ -5,7 +5,7 @@ use crate::ClassAxis;
 use kiln_autograd::{Squash, Var};
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 
-/// −ln p of the label, of predictions (n, classes) and labels (n,) of i64 or u8; of sequences (n, T, classes) and labels
+/// −ln p of the label, of predictions (n, classes) and labels (n,) of integers; of sequences (n, T, classes) and labels
 /// (n, T); of maps (n, classes, H, W) and labels (n, H, W). Where the classes are: [`ClassAxis`].
 ///
 /// Keras's default takes probabilities. Where they are the output of a softmax, its logits are used ([`Var::origin`]), so that
@@ -173,7 +173,7 @@ impl Loss for SparseCategoricalCrossentropy {
                 ErrorKind::DType,
                 self.name(),
                 format!(
-                    "labels of i64 or u8 are expected, got {} {}; for one-hot targets use CategoricalCrossentropy",
+                    "labels of integers are expected, got {} {}; for one-hot targets use CategoricalCrossentropy",
                     target.dtype(),
                     target.shape()
                 ),

@@ -192,7 +192,7 @@ fn mean_per_sample(x: &Var) -> Result<Var> {
 
 /// Whether a target holds class numbers.
 fn is_label(dtype: DType) -> bool {
-    matches!(dtype, DType::I64 | DType::U8)
+    dtype.is_integer()
 }
 
 /// The class of each target by its type, where no loss says more: integers are classes, of float rows (one-hot) the largest

@@ -113,7 +113,8 @@ fn check_scatter(cases: &mut Cases, case: &Case, op: ScatterOp, dtype: DType) {
 pub(super) fn scatter(device: &Device) {
     let mut cases = Cases::new(device, 41);
     for op in ScatterOp::ALL {
-        let dtypes: &[DType] = if op == ScatterOp::Set { &DType::ALL } else { &[DType::F32, DType::F64, DType::I64] };
+        let dtypes: &[DType] =
+            if op == ScatterOp::Set { &DType::ALL } else { &[DType::F32, DType::F64, DType::I64, DType::I32] };
         for &dtype in dtypes {
             for _ in 0..20 {
                 let case = Case::draw(&mut cases);

@@ -2,7 +2,6 @@
 
 use super::memory::{slice, slice_mut};
 use crate::{DType, Out, Result, ScatterOp, View, unsupported_dtype};
-use half::{bf16, f16};
 use kiln_cpu::gather::{self, Along, Index};
 use kiln_cpu::operand::Strided;
 
@@ -36,20 +35,25 @@ macro_rules! combined_floats {
 }
 combined_floats!(f32, f64);
 
-impl Combined for i64 {
-    fn plus(self, other: Self) -> Self {
-        self.wrapping_add(other)
-    }
-    fn times(self, other: Self) -> Self {
-        self.wrapping_mul(other)
-    }
-    fn larger(self, other: Self) -> Self {
-        self.max(other)
-    }
-    fn smaller(self, other: Self) -> Self {
-        self.min(other)
-    }
+macro_rules! combined_integers {
+    ($($T:ty),+) => { $(
+        impl Combined for $T {
+            fn plus(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
+            fn times(self, other: Self) -> Self {
+                self.wrapping_mul(other)
+            }
+            fn larger(self, other: Self) -> Self {
+                self.max(other)
+            }
+            fn smaller(self, other: Self) -> Self {
+                self.min(other)
+            }
+        }
+    )+ };
 }
+combined_integers!(i64, i32, i8, u8);
 
 /// The sizes of an operation whose array along `axis` is of one shape, and whose index of another.
 fn along(array: &[usize], picked: &[usize], axis: usize) -> Along {
@@ -85,8 +89,8 @@ unsafe fn with_index(index: &View<'_>, axis: usize, run: impl FnOnce(Index<'_>))
 /// As there.
 pub(super) unsafe fn gather(out: &Out<'_>, x: &View<'_>, index: &View<'_>, axis: usize) -> Result<()> {
     let along = along(x.layout.shape(), out.shape, axis);
-    any!(out.dtype, "gather", T => {
-        // SAFETY: both are of the dtype dispatched on and contiguous; the index is i64.
+    sized!(out.dtype, T => {
+        // SAFETY: both are of the size dispatched on and contiguous; the index is i64.
         unsafe { with_index(index, axis, |index| gather::gather::<T>(slice_mut(out), slice(x), index, along)) }
     });
     Ok(())
@@ -99,14 +103,14 @@ pub(super) unsafe fn gather(out: &Out<'_>, x: &View<'_>, index: &View<'_>, axis:
 pub(super) unsafe fn scatter(op: ScatterOp, out: &Out<'_>, y: &View<'_>, index: &View<'_>, axis: usize) -> Result<()> {
     let along = along(out.shape, y.layout.shape(), axis);
     if op == ScatterOp::Set {
-        any!(out.dtype, "scatter", T => {
-            // SAFETY: both are of the dtype dispatched on and contiguous; the index is i64.
+        sized!(out.dtype, T => {
+            // SAFETY: both are of the size dispatched on and contiguous; the index is i64.
             unsafe { with_index(index, axis, |index| gather::scatter::<T>(slice_mut(out), slice(y), index, along, |_, new| new)) }
         });
         return Ok(());
     }
-    dispatch!(out.dtype, "scatter", "f32, f64 or i64", [F32 f32, F64 f64, I64 i64], T => {
-        // SAFETY: as above.
+    dispatch!(out.dtype, "scatter", "f32, f64 or integers", [F32 f32, F64 f64, I64 i64, I32 i32, I8 i8, U8 u8], T => {
+        // SAFETY: both are of the dtype dispatched on and contiguous; the index is i64.
         unsafe { with_index(index, axis, |index| combine::<T>(op, slice_mut(out), slice(y), index, along)) }
     });
     Ok(())

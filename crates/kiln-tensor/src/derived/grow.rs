@@ -120,26 +120,33 @@ macro_rules! derived_grow {
             /// # Errors
             /// Memory that could not be had.
             fn full_like(value: f64) -> Self;
+        } }
+    };
+}
 
-            static {
-                /// The grid of several vectors: of each, with as many elements as the shape (n₁, n₂, …) of their sizes has, the one whose
-                /// element \[i₁, i₂, …\] is its own iₖ-th. Views of tensors. NumPy's `meshgrid` with `indexing="ij"`, which is
-                /// PyTorch's default.
-                ///
-                /// ```
-                /// # use kiln_tensor::{Device, Tensor};
-                /// let x = Tensor::from_slice(&[1.0f32, 2.0], [2], &Device::cpu())?;
-                /// let y = Tensor::from_slice(&[3.0f32, 4.0, 5.0], [3], &Device::cpu())?;
-                /// let grid = Tensor::meshgrid(&[&x, &y])?;
-                /// assert_eq!(grid[0].to_vec::<f32>()?, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
-                /// assert_eq!(grid[1].to_vec::<f32>()?, [3.0, 4.0, 5.0, 3.0, 4.0, 5.0]);
-                /// # Ok::<(), kiln_tensor::Error>(())
-                /// ```
-                ///
-                /// # Errors
-                /// A value with another number of axes than one, more values than there can be axes.
-                fn meshgrid(vectors: &[&Self]) -> Vec<Self>;
-            }
+/// The signatures of functions of several values.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! derived_grow_functions {
+    ($callback:path) => {
+        $callback! { grow {
+            /// The grid of several vectors: of each, with as many elements as the shape (n₁, n₂, …) of their sizes has, the one whose
+            /// element \[i₁, i₂, …\] is its own iₖ-th. Views of tensors. NumPy's `meshgrid` with `indexing="ij"`, which is
+            /// PyTorch's default.
+            ///
+            /// ```
+            /// # use kiln_tensor::{Device, Tensor};
+            /// let x = Tensor::from_slice(&[1.0f32, 2.0], [2], &Device::cpu())?;
+            /// let y = Tensor::from_slice(&[3.0f32, 4.0, 5.0], [3], &Device::cpu())?;
+            /// let grid = Tensor::meshgrid(&[&x, &y])?;
+            /// assert_eq!(grid[0].to_vec::<f32>()?, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0]);
+            /// assert_eq!(grid[1].to_vec::<f32>()?, [3.0, 4.0, 5.0, 3.0, 4.0, 5.0]);
+            /// # Ok::<(), kiln_tensor::Error>(())
+            /// ```
+            ///
+            /// # Errors
+            /// A value with another number of axes than one, more values than there can be axes.
+            fn meshgrid(vectors: &[&Self]) -> Vec<Self>;
         } }
     };
 }
@@ -210,8 +217,11 @@ pub fn repeat_each<A: Arithmetic>(x: &A, counts: &[usize], axis: impl IntoAxis) 
     }
     let total = counts.iter().fold(0usize, |sum, &count| sum.saturating_add(count));
     named("repeat_each", x.shape().with_size(axis, total))?;
-    let index = counts.iter().enumerate().flat_map(|(at, &count)| std::iter::repeat_n(at, count));
-    let index = index_of(x, index.collect::<Vec<_>>().into_iter())?;
+    let index = Tensor::write_with([total], x.value().device(), |to: &mut [i64]| {
+        let places = counts.iter().zip(0i64..).flat_map(|(&count, at)| std::iter::repeat_n(at, count));
+        to.iter_mut().zip(places).for_each(|(to, at)| *to = at);
+        Ok(())
+    })?;
     x.index_select(axis, &index)
 }
 

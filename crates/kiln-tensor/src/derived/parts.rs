@@ -193,7 +193,7 @@ macro_rules! derived_parts {
             /// ```
             ///
             /// # Errors
-            /// Columns that are not those of such images, a kernel that does not fit, integers other than i64.
+            /// Columns that are not those of such images, a kernel that does not fit, truth values.
             #[doc(alias = "fold")]
             fn col2im(
                 sizes: impl Into<$crate::PerAxis>, kernel: impl Into<$crate::PerAxis>, options: &$crate::ConvOptions,

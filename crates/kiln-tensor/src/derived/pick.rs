@@ -26,8 +26,7 @@ macro_rules! derived_pick {
             /// ```
             ///
             /// # Errors
-            /// More items than axes, two ellipses, an index or a range out of range, a step of 0, an index tensor that is neither i64 nor
-            /// bool, a mask of another shape than its axes, index tensors that do not broadcast, more axes than there can be.
+            /// More items than axes, two ellipses, an index or a range out of range, a step of 0, an index tensor that is of floats, a mask of another shape than its axes, index tensors that do not broadcast, more axes than there can be.
             fn get(index: impl AsRef<[$crate::IndexItem]>) -> Self;
 
             /// This, in which the elements that an index names are `value`, which may broadcast. Where an index tensor names one twice,
@@ -58,11 +57,11 @@ macro_rules! derived_pick {
             /// ```
             ///
             /// # Errors
-            /// As [`put`](Self::put); integers other than i64.
+            /// As [`put`](Self::put); truth values.
             #[doc(alias = "index_put")]
             fn put_add(index: impl AsRef<[$crate::IndexItem]>, value: &Self) -> Self;
 
-            /// The elements at `index` (i64, any shape), counted in row-major order over all axes; the result has the index's shape.
+            /// The elements at `index` (integers, any shape), counted in row-major order over all axes; the result has the index's shape.
             ///
             /// ```
             /// # use kiln_tensor::{Device, Tensor};
@@ -73,7 +72,7 @@ macro_rules! derived_pick {
             /// ```
             ///
             /// # Errors
-            /// An index out of range (a negative one too), that is not i64 or on another device.
+            /// An index out of range (a negative one too), that is not of integers or on another device.
             fn take(index: &$crate::Tensor) -> Self;
 
             /// As [`gather`](Self::gather) with an index that broadcasts: along the other axes this and the index have equal sizes, or
@@ -88,12 +87,12 @@ macro_rules! derived_pick {
             /// ```
             ///
             /// # Errors
-            /// An axis or an index out of range, an index that is not i64 or of another number of axes, sizes that do not broadcast.
+            /// An axis or an index out of range, an index that is not of integers or of another number of axes, sizes that do not broadcast.
             #[doc(alias = "take_along_axis")]
             #[doc(alias = "take_along_dim")]
             fn take_along(axis: impl $crate::IntoAxis, index: &$crate::Tensor) -> Self;
 
-            /// This, in which the elements of `source` were put at `index` (i64, of its shape) along `axis`:
+            /// This, in which the elements of `source` were put at `index` (integers, of its shape) along `axis`:
             /// y\[index\[i, j\], j\] = source\[i, j\] for axis 0. Of several at one place the last stays, as of the gradient. Along the other
             /// axes the index may be smaller. PyTorch's `scatter`.
             ///
@@ -107,7 +106,7 @@ macro_rules! derived_pick {
             /// ```
             ///
             /// # Errors
-            /// An axis or an index out of range (a negative one too), an index that is not i64, not of the source's shape, of another
+            /// An axis or an index out of range (a negative one too), an index that is not of integers, not of the source's shape, of another
             /// number of axes or larger along another axis; dtypes or devices that differ.
             fn scatter(axis: impl $crate::IntoAxis, index: &$crate::Tensor, source: &Self) -> Self;
 
@@ -123,7 +122,7 @@ macro_rules! derived_pick {
             /// ```
             ///
             /// # Errors
-            /// As [`scatter`](Self::scatter); integers other than i64.
+            /// As [`scatter`](Self::scatter); truth values.
             fn scatter_add(axis: impl $crate::IntoAxis, index: &$crate::Tensor, source: &Self) -> Self;
 
             /// As [`scatter`](Self::scatter), but each place becomes the sum, mean, product or extremum of what goes there, and of what
@@ -141,12 +140,12 @@ macro_rules! derived_pick {
             /// ```
             ///
             /// # Errors
-            /// As [`scatter`](Self::scatter); integers other than i64; the mean of integers.
+            /// As [`scatter`](Self::scatter); truth values; the mean of integers.
             fn scatter_reduce(
                 axis: impl $crate::IntoAxis, index: &$crate::Tensor, source: &Self, reduce: $crate::ReduceOp, include_self: bool,
             ) -> Self;
 
-            /// This, to which the rows of `source` were added at `index` (i64, one axis) of `axis`; equal indices add up in order.
+            /// This, to which the rows of `source` were added at `index` (integers, one axis) of `axis`; equal indices add up in order.
             ///
             /// ```
             /// # use kiln_tensor::{DType, Device, Tensor};
@@ -158,11 +157,11 @@ macro_rules! derived_pick {
             /// ```
             ///
             /// # Errors
-            /// An axis or an index out of range (a negative one too), an index that is not i64 or not of one axis, a source of another
-            /// shape, dtypes or devices that differ, integers other than i64.
+            /// An axis or an index out of range (a negative one too), an index that is not of integers or not of one axis, a source of another
+            /// shape, dtypes or devices that differ, truth values.
             fn index_add(axis: impl $crate::IntoAxis, index: &$crate::Tensor, source: &Self) -> Self;
 
-            /// This, in which the rows at `index` (i64, one axis) of `axis` are those of `source`; of equal indices the last stays.
+            /// This, in which the rows at `index` (integers, one axis) of `axis` are those of `source`; of equal indices the last stays.
             ///
             /// ```
             /// # use kiln_tensor::{DType, Device, Tensor};
@@ -177,7 +176,7 @@ macro_rules! derived_pick {
             /// As [`index_add`](Self::index_add), for every dtype.
             fn index_copy(axis: impl $crate::IntoAxis, index: &$crate::Tensor, source: &Self) -> Self;
 
-            /// This with `value` in the rows at `index` (i64, one axis) of `axis`.
+            /// This with `value` in the rows at `index` (integers, one axis) of `axis`.
             ///
             /// ```
             /// # use kiln_tensor::{DType, Device, Tensor};
@@ -188,7 +187,7 @@ macro_rules! derived_pick {
             /// ```
             ///
             /// # Errors
-            /// An axis or an index out of range (a negative one too), an index that is not i64 or not of one axis.
+            /// An axis or an index out of range (a negative one too), an index that is not of integers or not of one axis.
             fn index_fill(axis: impl $crate::IntoAxis, index: &$crate::Tensor, value: f64) -> Self;
 
             /// `value` where the mask (bool) holds, else this; both broadcast.

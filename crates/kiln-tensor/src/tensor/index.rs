@@ -31,10 +31,13 @@ fn check_sizes(operation: &'static str, shape: &Shape, index: &Shape, axis: usiz
 }
 
 impl Tensor {
-    /// Checks an index tensor of any shape against an axis, where the host can see its values.
-    pub(crate) fn check_index(&self, operation: &'static str, index: &Tensor, size: usize) -> Result<()> {
+    /// An index tensor as i64, checked against an axis where the host can see its values.
+    pub(crate) fn checked_index(&self, operation: &'static str, index: &Tensor, size: usize) -> Result<Tensor> {
         check_device(operation, self, index)?;
-        index.expect_dtype(operation, DType::I64)?;
+        if !index.dtype.is_integer() {
+            return Err(unsupported_dtype(operation, index.dtype, "an index of integers"));
+        }
+        let index = index.to_dtype(DType::I64)?;
         if self.device().backend().is_host() {
             let values = index.contiguous()?;
             let values = values.as_slice::<i64>()?;
@@ -42,16 +45,16 @@ impl Tensor {
                 return Err(label_outside(operation, row, values[row], size));
             }
         }
-        Ok(())
+        Ok(index)
     }
 
-    /// An index (i64, one axis) of whole rows along an axis, as backends take it: repeated along the others of `shape`.
+    /// An index (one axis) of whole rows along an axis, as backends take it: repeated along the others of `shape`.
     fn rows_index(&self, operation: &'static str, axis: usize, index: &Tensor) -> Result<Tensor> {
         if index.rank() != 1 {
             check_device(operation, self, index)?;
             return Err(Error::shape(operation, format!("an index of one axis is expected, got {}", index.shape())));
         }
-        self.check_index(operation, index, self.dims()[axis])?;
+        let index = self.checked_index(operation, index, self.dims()[axis])?;
         let mut layout = *index.layout();
         for _ in 0..axis {
             layout = layout.unsqueeze(0)?;
@@ -81,10 +84,10 @@ impl Tensor {
         Ok(out)
     }
 
-    /// The elements at `index` (i64, one axis) of `axis`: rows of an embedding, say.
+    /// The elements at `index` (integers, one axis) of `axis`: rows of an embedding, say.
     ///
     /// # Errors
-    /// An axis or an index out of range, an index that is not i64.
+    /// An axis or an index out of range, an index that is not of integers.
     pub fn index_select(&self, axis: impl IntoAxis, index: &Tensor) -> Result<Tensor> {
         let axis = axis_index("index_select", axis, self.shape())?;
         self.gather_checked(axis, &self.rows_index("index_select", axis, index)?)
@@ -93,11 +96,11 @@ impl Tensor {
     /// See [`crate::Arithmetic::gather`]; the operation is named for its errors.
     pub(crate) fn gather_along(&self, operation: &'static str, axis: usize, index: &Tensor) -> Result<Tensor> {
         check_sizes(operation, self.shape(), index.shape(), axis)?;
-        self.check_index(operation, index, self.dims()[axis])?;
+        let index = self.checked_index(operation, index, self.dims()[axis])?;
         self.gather_checked(axis, &index.contiguous()?)
     }
 
-    /// The elements at `index` (i64, as many axes as this) along `axis`: y\[i, j\] = x\[index\[i, j\], j\] for axis 0. Along the
+    /// The elements at `index` (integers, as many axes as this) along `axis`: y\[i, j\] = x\[index\[i, j\], j\] for axis 0. Along the
     /// other axes the index may be smaller. Negative indices are refused. PyTorch's `gather`.
     ///
     /// ```
@@ -109,18 +112,18 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// An axis or an index out of range, an index that is not i64, that has another number of axes or is larger along another axis.
+    /// An axis or an index out of range, an index that is not of integers, that has another number of axes or is larger along another axis.
     pub fn gather(&self, axis: impl IntoAxis, index: &Tensor) -> Result<Tensor> {
         self.gather_along("gather", axis_index("gather", axis, self.shape())?, index)
     }
 
-    /// self\[index\[i, j\], j\] = `op`(that, source\[i, j\]) for axis 0: the source's elements go to `index` (i64, of the source's
+    /// self\[index\[i, j\], j\] = `op`(that, source\[i, j\]) for axis 0: the source's elements go to `index` (integers, of the source's
     /// shape) along `axis`. What goes to one place is combined in ascending order of position, so that results repeat bit for bit;
     /// with [`ScatterOp::Set`] the last one stays. Half types are computed in f32 and rounded once. Negative indices are refused.
     ///
     /// # Errors
-    /// An axis or an index out of range; an index that is not i64, not of the source's shape, of another number of axes or larger
-    /// along another axis; dtypes or devices that differ; integers other than i64, but with [`ScatterOp::Set`].
+    /// An axis or an index out of range; an index that is not of integers, not of the source's shape, of another number of axes or larger
+    /// along another axis; dtypes or devices that differ; truth values, but with [`ScatterOp::Set`].
     pub fn scatter_assign(
         &mut self,
         op: ScatterOp,
@@ -137,11 +140,11 @@ impl Tensor {
                 format!("an index {} and a source {} must have one shape", index.shape(), source.shape()),
             ));
         }
-        self.check_index("scatter", index, self.dims()[axis])?;
+        let index = self.checked_index("scatter", index, self.dims()[axis])?;
         self.scatter_checked(op, axis, &index.contiguous()?, source)
     }
 
-    /// self += source at `index` (i64, one axis) of `axis`; equal indices add up in order.
+    /// self += source at `index` (integers, one axis) of `axis`; equal indices add up in order.
     ///
     /// # Errors
     /// Shapes that do not fit, an axis or an index out of range, dtypes or devices that differ.
@@ -179,8 +182,8 @@ impl Tensor {
     /// Scatters by an index as backends take it, which was checked, with a source of its shape.
     fn scatter_checked(&mut self, op: ScatterOp, axis: usize, index: &Tensor, source: &Tensor) -> Result<()> {
         let computed = self.dtype.computed_in();
-        if op != ScatterOp::Set && !matches!(computed, DType::F32 | DType::F64 | DType::I64) {
-            return Err(unsupported_dtype("scatter", self.dtype, "floats or i64"));
+        if op != ScatterOp::Set && self.dtype == DType::Bool {
+            return Err(unsupported_dtype("scatter", self.dtype, "numbers"));
         }
         if source.elements() == 0 {
             return Ok(());

@@ -222,7 +222,7 @@ fn indices() {
         [
             (
                 x.get(idx![&x]),
-                "get: an index tensor is i64, or bool for a mask, this one is f32: convert it with `to_dtype`",
+                "get: an index tensor is of integers, or bool for a mask, this one is f32: convert it with `to_dtype`",
             ),
             (
                 x.put(idx![0], &Tensor::zeros([3], DType::F64, &Device::cpu()).unwrap()),
@@ -291,8 +291,8 @@ fn picking_and_putting() {
             (x.take(&index(&[6], [1])), "take: row 0 has index 6, expected 0 to 5: there are 6 to choose from"),
         ],
     );
-    let (bytes, at) = (x.to_dtype(DType::U8).unwrap(), index(&[0], [1, 1]));
-    let first = bytes.get(idx![..1, ..1]).unwrap();
+    let (truths, at) = (x.to_dtype(DType::Bool).unwrap(), index(&[0], [1, 1]));
+    let first = truths.get(idx![..1, ..1]).unwrap();
     refused(
         ErrorKind::DType,
         [
@@ -302,14 +302,17 @@ fn picking_and_putting() {
             ),
             (x.masked_fill(&x, 1.0), "masked_fill: bool is expected, the tensor is f32: convert with `to_dtype`"),
             (
-                bytes.scatter_add(0, &at, &first),
-                "scatter_add: dtype u8 is not supported; it takes floats or i64: convert with `to_dtype`",
+                truths.scatter_add(0, &at, &first),
+                "scatter_add: dtype bool is not supported; it takes numbers: convert with `to_dtype`",
             ),
             (
-                bytes.scatter_reduce(0, &at, &first, ReduceOp::Mean, true),
-                "scatter_reduce: dtype u8 is not supported; it takes floats for a mean: convert with `to_dtype`",
+                truths.scatter_reduce(0, &at, &first, ReduceOp::Mean, true),
+                "scatter_reduce: dtype bool is not supported; it takes floats for a mean: convert with `to_dtype`",
             ),
-            (x.gather(0, &x), "gather: i64 is expected, the tensor is f32: convert with `to_dtype`"),
+            (
+                x.gather(0, &x),
+                "gather: dtype f32 is not supported; it takes an index of integers: convert with `to_dtype`",
+            ),
         ],
     );
     let elsewhere = at.to_device(&Device::cpu_with(kiln_cpu::Isa::Portable)).unwrap();
