@@ -10,5 +10,6 @@ mod limits;
 mod memory;
 mod random;
 mod recurrent;
+mod refusals;
 mod views;
 mod windows;
