@@ -22,30 +22,35 @@ fn plain(op: UnaryOp) -> Form {
 
 /// An elementwise operation with a constant.
 fn with(op: UnaryOp, constant: f64) -> Form {
-    Form::Elementwise(UnaryCall { op, params: [constant, 0.0] })
+    with_two(op, [constant, 0.0])
+}
+
+/// An elementwise operation with two constants.
+fn with_two(op: UnaryOp, params: [f64; 2]) -> Form {
+    Form::Elementwise(UnaryCall { op, params })
 }
 
 /// The activations: documentation, name with what it is given, what it is called as a layer, and where it is computed. The enum, reading
 /// and writing JSON (`leaky_relu`), and the tests' list follow.
 macro_rules! activations {
-    ($($(#[$meta:meta])* $variant:ident $(($value:ident: $type:ty))?, $name:expr, $form:expr;)+) => {
+    ($($(#[$meta:meta])* $variant:ident $(($($value:ident: $type:ty),+))?, $name:expr, $form:expr;)+) => {
         /// What is applied to a layer's output, by Keras's names: `Dense::new(128).activation(Activation::Relu)`, or as a layer,
         /// `.push(Activation::Relu)`.
         #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Activation {
-            $($(#[$meta])* $variant $(($type))?,)+
+            $($(#[$meta])* $variant $(($($type),+))?,)+
         }
 
         impl Activation {
             pub(crate) fn form(self) -> Form {
-                match self { $(Activation::$variant $(($value))? => $form,)+ }
+                match self { $(Activation::$variant $(($($value),+))? => $form,)+ }
             }
 
             /// What it is called as a layer.
             #[allow(unused_variables)] // most names do not depend on what the activation is given
             fn layer(self) -> &'static str {
-                match self { $(Activation::$variant $(($value))? => $name,)+ }
+                match self { $(Activation::$variant $(($($value),+))? => $name,)+ }
             }
         }
 
@@ -98,6 +103,16 @@ activations! {
     HardSigmoid, "HardSigmoid", plain(UnaryOp::HardSigmoid);
     /// x·hard_sigmoid(x)
     HardSwish, "HardSwish", plain(UnaryOp::HardSwish);
+    /// x kept between the two numbers, in PyTorch by default −1 and 1.
+    HardTanh(low: f64, high: f64), "HardTanh", with_two(UnaryOp::Clamp, [low, high]);
+    /// x where |x| > lambda, else 0. (PyTorch's default is 0.5.)
+    HardShrink(lambda: f64), "HardShrink", with(UnaryOp::HardShrink, lambda);
+    /// x moved towards 0 by lambda, but not across it. (PyTorch's default is 0.5.)
+    SoftShrink(lambda: f64), "SoftShrink", with(UnaryOp::SoftShrink, lambda);
+    /// x − tanh x
+    TanhShrink, "TanhShrink", plain(UnaryOp::TanhShrink);
+    /// x above the first number, else the second one.
+    Threshold(threshold: f64, value: f64), "Threshold", with_two(UnaryOp::Threshold, [threshold, value]);
     /// eˣ
     Exp, "Exp", plain(UnaryOp::Exp);
     /// exp(xᵢ) / Σ exp(xⱼ) along the axis of classes ([`ClassAxis::BY_RANK`]: the last one, of maps axis 1). Before a

@@ -15,7 +15,10 @@ mod driver;
 mod dtype;
 mod error;
 mod indexing;
+mod interchange;
 mod layout;
+#[cfg(feature = "linalg")]
+mod linalg;
 mod machine;
 mod shape;
 mod storage;

@@ -1,7 +1,7 @@
 //! The positions of what is true.
 
 use crate::operand::{BLOCK, Output};
-use crate::team;
+use crate::{check, rows, team};
 
 /// Elements that are counted, and written, at a time.
 const CHUNK: usize = 1 << 15;
@@ -47,7 +47,7 @@ impl<'a> Nonzero<'a> {
     /// # Panics
     /// Where there is room for another number of them.
     pub fn write(&self, to: &mut [i64]) {
-        crate::check::length("nonzero", "out", to.len(), self.count());
+        check::length("nonzero", "out", to.len(), self.count());
         let to = Output::from_slice(to);
         team::parallel(self.starts.len() - 1, |i| {
             let (start, end) = (self.starts[i], self.starts[i + 1]);
@@ -68,4 +68,31 @@ impl<'a> Nonzero<'a> {
             }
         });
     }
+}
+
+/// Positions in row-major order (ascending) as rows of indices of a shape, which has axes.
+///
+/// # Panics
+/// Where `to` has another number of elements than there are indices.
+pub fn unravel(positions: &[i64], shape: &[usize], to: &mut [i64]) {
+    let rank = shape.len();
+    check::length("unravel", "to", to.len(), check::elements("unravel", &[positions.len(), rank]));
+    let Some((&size, leading)) = shape.split_last() else { return };
+    rows::in_parts(to, rank, |first, part| {
+        // Where the line of the last axis begins, and ends, that the last position was in.
+        let (mut start, mut end) = (0, 0);
+        let mut index = vec![0; rank];
+        for (row, &position) in part.chunks_exact_mut(rank).zip(&positions[first..]) {
+            if position < start || position >= end {
+                let mut rest = position / size as i64;
+                (start, end) = (rest * size as i64, (rest + 1) * size as i64);
+                for (index, &size) in index.iter_mut().zip(leading).rev() {
+                    *index = rest % size as i64;
+                    rest /= size as i64;
+                }
+            }
+            index[rank - 1] = position - start;
+            row.copy_from_slice(&index);
+        }
+    });
 }

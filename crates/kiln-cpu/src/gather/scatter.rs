@@ -31,6 +31,9 @@ pub fn scatter<T: Copy + Send + Sync>(
     }
 }
 
+/// Bytes of an output that are written at random at a time.
+const RANGE: usize = 8 << 20;
+
 /// Calls `task` for each of so many, on the team where `elements` are worth it.
 fn each(tasks: usize, elements: usize, task: impl Fn(usize) + Sync) {
     if elements < PARALLEL { (0..tasks).for_each(task) } else { team::parallel(tasks, task) }
@@ -45,7 +48,9 @@ fn lines<'i, T: Copy + Send + Sync>(
     Along { outer, axis, indices, .. }: Along,
     combine: impl Fn(T, T) -> T + Sync,
 ) {
-    let ranges = if y.len() < PARALLEL { 1 } else { team::threads().div_ceil(outer).min(axis).max(1) };
+    // More ranges than threads where the output is far larger than the caches: places are random, and indices are not.
+    let pieces = (axis * size_of::<T>()).div_ceil(RANGE).min(4 * team::threads());
+    let ranges = if y.len() < PARALLEL { 1 } else { team::threads().div_ceil(outer).max(pieces).min(axis).max(1) };
     each(outer * ranges, y.len(), |task| {
         let (o, range) = (task / ranges, task % ranges);
         let (low, high) = (range * axis / ranges, (range + 1) * axis / ranges);

@@ -92,8 +92,8 @@ fn threads_do_not_change_results() {
             uniform_f64(&mut u, draw, 0.0, 1.0);
             normal_f64(&mut z, draw, 0.0, 1.0);
             integers(&mut k, draw, -5, 100);
-            // SAFETY: each element reads the one number of a parameter.
             let shape = [n];
+            // SAFETY: each element reads the one number of a parameter.
             let [a, b] = [&0.5, &3.0].map(|number: &f64| unsafe { Strided::new(number, &shape, &[0]) });
             sample(isa, Law::Gamma, &mut g, [a, b], draw);
             (u, z, k, g)

@@ -79,8 +79,10 @@ impl TripletMargin {
         let name = "triplet_margin";
         check_margin(name, self.margin)?;
         check_vectors(name, &[anchor, positive, negative])?;
-        let near = distance(&wide(anchor)?.sub(&wide(positive)?)?)?;
-        let far = distance(&wide(anchor)?.sub(&wide(negative)?)?)?;
+        // Once, so that the parts of its gradient are added up before they are rounded.
+        let anchor = wide(anchor)?;
+        let near = distance(&anchor.sub(&wide(positive)?)?)?;
+        let far = distance(&anchor.sub(&wide(negative)?)?)?;
         near.sub(&far)?.add_scalar(self.margin)?.relu()
     }
 }

@@ -194,9 +194,8 @@ pub fn repeat_interleave<A: Arithmetic>(x: &A, count: usize, axis: impl IntoAxis
     let axis = axis_index("repeat_interleave", axis, x.shape())?;
     let shape = x.shape();
     let to = named("repeat_interleave", shape.with_size(axis, times(shape[axis], count)))?;
-    let (rows, after) = (shape[..=axis].iter().product(), shape[axis + 1..].iter().product());
-    let rows = x.reshape(Shape::new(&[rows, 1, after])?)?;
-    rows.broadcast_to(rows.shape().with_size(1, count)?)?.reshape(to)
+    // As a stretched view this would be copied in runs of one element.
+    x.index_select(axis, &index_of(x, (0..to[axis]).map(|at| at / count))?)
 }
 
 /// A tensor of indices.

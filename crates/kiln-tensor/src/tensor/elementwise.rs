@@ -16,7 +16,7 @@ impl Tensor {
     }
 
     /// The elementwise operation `call`. Of integers: those whose results are integers too (neg, abs, sign, square, relu, floor,
-    /// ceil, round, clamp, powf and affine with whole numbers), which wrap.
+    /// ceil, round, trunc, clamp, powf and affine with whole numbers), which wrap.
     ///
     /// # Errors
     /// A dtype without such arithmetic.

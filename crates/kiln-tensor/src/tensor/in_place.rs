@@ -101,9 +101,10 @@ impl Tensor {
     ) -> Result<()> {
         check_pair(operation, self, value)?;
         if range.start > range.end || range.end > self.dims()[axis] || step == 0 {
+            let by = if step == 1 { String::new() } else { format!(" with step {step}") };
             return Err(Error::shape(
                 operation,
-                format!("invalid range {range:?} with step {step} for axis {axis} of {}", self.shape()),
+                format!("invalid range {range:?}{by} for axis {axis} of {}", self.shape()),
             ));
         }
         let size = range.len().div_ceil(step.unsigned_abs());

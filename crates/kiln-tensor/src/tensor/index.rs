@@ -2,6 +2,7 @@
 
 use super::{IntoAxis, Tensor, axis_index, check_device, check_pair};
 use crate::{DType, Error, ErrorKind, Layout, MAX_RANK, Result, ScatterOp, Shape, View, unsupported_dtype};
+use kiln_cpu::gather::Nonzero;
 
 /// The error of a label or index out of range.
 #[cold]
@@ -221,37 +222,38 @@ impl Tensor {
     /// # Errors
     /// Memory that could not be had, a fault of the device that surfaced.
     pub fn nonzero(&self) -> Result<Tensor> {
-        let places = self.positions()?;
-        let (count, rank, dims) = (places.elements(), self.rank(), *self.shape());
-        let places = places.to_vec::<i64>()?;
-        Tensor::write_with([count, rank], self.device(), |rows: &mut [i64]| {
-            for (row, place) in rows.chunks_exact_mut(rank.max(1)).zip(places) {
-                let mut rest = place as usize;
-                for axis in (0..rank).rev() {
-                    row[axis] = (rest % dims[axis]) as i64;
-                    rest /= dims[axis];
-                }
-            }
+        let (places, shape) = (self.host_positions()?, *self.shape());
+        Tensor::write_with([places.len(), self.rank()], self.device(), |rows: &mut [i64]| {
+            kiln_cpu::gather::unravel(&places, &shape, rows);
             Ok(())
         })
     }
 
-    /// Where the elements are that are not 0, counted in row-major order: (n,) of i64. Waits for a device.
-    pub(crate) fn positions(&self) -> Result<Tensor> {
-        let mask = self.to_dtype(DType::Bool)?.contiguous()?;
-        let values;
-        let mask = match mask.as_slice::<bool>() {
-            Ok(mask) => mask,
-            Err(_) => {
-                values = mask.to_vec::<bool>()?;
-                &values
-            }
-        };
-        let found = kiln_cpu::gather::Nonzero::new(mask);
-        Tensor::write_with([found.count()], self.device(), |to| {
-            found.write(to);
-            Ok(())
+    /// Where the elements are that are not 0, counted in row-major order. Waits for a device.
+    fn host_positions(&self) -> Result<Vec<i64>> {
+        self.with_nonzero(|found| {
+            let mut places = super::staged(found.count(), 0)?;
+            found.write(&mut places);
+            Ok(places)
         })
+    }
+
+    /// The same as a tensor (n,) of i64.
+    pub(crate) fn positions(&self) -> Result<Tensor> {
+        self.with_nonzero(|found| {
+            Tensor::write_with([found.count()], self.device(), |to| {
+                found.write(to);
+                Ok(())
+            })
+        })
+    }
+
+    fn with_nonzero<R>(&self, run: impl FnOnce(Nonzero<'_>) -> Result<R>) -> Result<R> {
+        let mask = self.to_dtype(DType::Bool)?.contiguous()?;
+        match mask.as_slice::<bool>() {
+            Ok(mask) => run(Nonzero::new(mask)),
+            Err(_) => run(Nonzero::new(&mask.to_vec::<bool>()?)),
+        }
     }
 
     /// A part of this, which `cuts` make, becomes `value`, which has the part's shape.

@@ -140,7 +140,8 @@ impl Tensor {
             UnaryOp::Sign => with(self, IntegerOp::Minimum, 1.0),
             UnaryOp::Square => self.integers(IntegerOp::Mul, self),
             UnaryOp::Relu => with(self, IntegerOp::Maximum, 0.0),
-            UnaryOp::Abs | UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Round => Ok(self.clone()),
+            UnaryOp::Abs | UnaryOp::Floor | UnaryOp::Ceil | UnaryOp::Round | UnaryOp::Trunc => Ok(self.clone()),
+            UnaryOp::RoundTo if p >= 0.0 => Ok(self.clone()),
             UnaryOp::Powf => with(self, IntegerOp::Pow, p),
             UnaryOp::Affine => {
                 let scaled = if p == 1.0 { self.clone() } else { with(self, IntegerOp::Mul, p)? };

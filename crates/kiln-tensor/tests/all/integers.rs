@@ -1,6 +1,6 @@
 //! Integers and truth values: NumPy 2.4's and PyTorch 2.15's results, which agree, and what a tensor of each dtype does.
 
-use kiln_math::{BinaryOp, IntegerOp};
+use kiln_math::BinaryOp;
 use kiln_tensor::{DType, Device, Element, ErrorKind, Result, Tensor};
 
 const A: [i8; 13] = [7, 7, 100, 127, -128, 3, 127, 0, -7, -7, 7, -1, -128];
@@ -23,9 +23,9 @@ fn operations_of_i8() {
     expect(a.sub(&b), &[5i8, 4, 93, 126, 127, -2, 0, -9, -9, -5, 9, -4, 126]);
     expect(a.mul(&b), &[14i8, 21, -68, 127, -128, 15, 1, 0, -14, 14, -14, -3, 0]);
     expect(a.maximum(&b), &[7i8, 7, 100, 127, 1, 5, 127, 9, 2, -2, 7, 3, 2]);
-    expect(a.integers(IntegerOp::FloorDiv, &b), &[3i8, 2, 14, 127, -128, 0, 1, 0, -4, 3, -4, -1, -64]);
-    expect(a.integers(IntegerOp::Remainder, &b), &[1i8, 1, 2, 0, 0, 3, 0, 0, 1, -1, -1, 2, 0]);
-    expect(a.integers(IntegerOp::Fmod, &b), &[1i8, 1, 2, 0, 0, 3, 0, 0, -1, -1, 1, -1, 0]);
+    expect(a.floor_div(&b), &[3i8, 2, 14, 127, -128, 0, 1, 0, -4, 3, -4, -1, -64]);
+    expect(a.remainder(&b), &[1i8, 1, 2, 0, 0, 3, 0, 0, 1, -1, -1, 2, 0]);
+    expect(a.fmod(&b), &[1i8, 1, 2, 0, 0, 3, 0, 0, -1, -1, 1, -1, 0]);
     expect(a.bitwise_and(&b), &[2i8, 3, 4, 1, 0, 1, 127, 0, 0, -8, 6, 3, 0]);
     expect(a.bitwise_xor(&b), &[5i8, 4, 99, 126, -127, 6, 0, 9, -5, 7, -7, -4, -126]);
     expect(a.neg(), &[-7i8, -7, -100, -127, -128, -3, -127, 0, 7, 7, -7, 1, -128]);
@@ -51,8 +51,8 @@ fn operations_of_other_integers() {
     let (low, high) = (of(&[i64::MIN]), of(&[i64::MAX]));
     expect(high.add(&of(&[1i64])), &[i64::MIN]);
     expect(low.neg(), &[i64::MIN]);
-    expect(low.integers(IntegerOp::FloorDiv, &of(&[-1i64])), &[i64::MIN]);
-    expect(low.integers(IntegerOp::Remainder, &of(&[-1i64])), &[0i64]);
+    expect(low.floor_div(&of(&[-1i64])), &[i64::MIN]);
+    expect(low.remainder(&of(&[-1i64])), &[0i64]);
     expect(of(&[3i32]).pow(&of(&[21i32])), &[1_870_418_611i32]);
 }
 
@@ -146,8 +146,8 @@ fn what_has_no_result_is_refused() {
     let sentence = |result: Result<Tensor>| result.unwrap_err().to_string();
     let (x, zero) = (of(&[1i32, 2]), of(&[1i32, 0]));
     let by_zero = "element 1 of the divisor is 0: integers have no quotient by 0; use floats";
-    assert_eq!(sentence(x.integers(IntegerOp::FloorDiv, &zero)), format!("floor_div: {by_zero}"));
-    assert_eq!(sentence(x.integers(IntegerOp::Remainder, &zero)), format!("remainder: {by_zero}"));
+    assert_eq!(sentence(x.floor_div(&zero)), format!("floor_div: {by_zero}"));
+    assert_eq!(sentence(x.remainder(&zero)), format!("remainder: {by_zero}"));
     assert_eq!(
         sentence(x.pow(&of(&[1i32, -1]))),
         "pow: element 1 of the exponent is -1: integers have no negative powers; use floats"

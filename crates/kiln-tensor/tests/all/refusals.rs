@@ -129,7 +129,10 @@ fn growth_and_new_tensors() {
     refused(
         ErrorKind::Shape,
         [
-            (x.tile([MAX, 2]), "tile: [18446744073709551615, 6] has more elements than memory can hold"),
+            (
+                x.slice(1, 0..1).unwrap().tile([MAX, 2]),
+                "tile: [18446744073709551615, 2] has more elements than memory can hold",
+            ),
             (
                 x.repeat_interleave(MAX, 0),
                 "repeat_interleave: [18446744073709551615, 3] has more elements than memory can hold",
