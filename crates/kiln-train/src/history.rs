@@ -10,12 +10,12 @@ use std::fmt::Write;
 pub struct Evaluation {
     /// Mean loss of the samples.
     pub loss: f64,
-    /// Numbers by name: of a model with several outputs the loss of each, `digit_loss`, before its weight in the sum and without penalties; then the
-    /// metrics in the order in which they were asked for.
+    /// Numbers by name. A model with several outputs has the loss of each first, `digit_loss`, without its weight in the
+    /// sum and without penalties; then come the metrics in the order in which they were added.
     pub metrics: Vec<(Cow<'static, str>, f64)>,
-    /// The metrics that are tables. They are no columns of a history, nor part of a training's state.
+    /// The metrics that are tables. They are not part of a history's CSV or of a training's saved state.
     pub tables: Vec<(Cow<'static, str>, Table)>,
-    /// The metrics that have no value here, whose number is NaN, with the reason.
+    /// The metrics that are undefined here, with the reason; their number is NaN.
     pub undefined: Vec<(Cow<'static, str>, String)>,
 }
 
@@ -30,7 +30,7 @@ impl Evaluation {
         self.tables.iter().find(|(n, _)| n == name).map(|(_, table)| table)
     }
 
-    /// Why the metric of this name is NaN, where it has no value: the AUC of targets that are all of one class.
+    /// Why the metric of this name is undefined, if it is: the AUC of targets of one class.
     pub fn undefined(&self, name: &str) -> Option<&str> {
         self.undefined.iter().find(|(n, _)| n == name).map(|(_, why)| why.as_str())
     }

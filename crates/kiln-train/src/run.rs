@@ -131,6 +131,16 @@ impl Run<'_> {
         names
     }
 
+    /// Whether a larger value of a reported number is better, where that is known: false for losses, for metrics by
+    /// [`Metric::larger_is_better`].
+    pub fn larger_is_better(&self, reported: &str) -> Option<bool> {
+        let name = reported.strip_prefix("val_").unwrap_or(reported);
+        match self.metrics.iter().find(|metric| metric.label() == name) {
+            Some(metric) => metric.larger_is_better().or_else(|| name.ends_with("accuracy").then_some(true)),
+            None => name.ends_with("loss").then_some(false),
+        }
+    }
+
     /// The context of the last batch's forward pass: the same random numbers.
     pub(crate) fn context(&self) -> Ctx {
         Ctx::train(self.state.seed, self.drawn)

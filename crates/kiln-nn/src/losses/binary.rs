@@ -6,11 +6,12 @@ use kiln_autograd::{Squash, Var};
 use kiln_tensor::{Error, Result, Tensor};
 use std::sync::Arc;
 
-/// −t·ln p − (1 − t)·ln(1 − p) of each number; targets in [0, 1] of the predictions' shape, or (n,) with (n, 1).
+/// −t·ln p − (1 − t)·ln(1 − p) of each number; targets in [0, 1] have the predictions' shape, or (n,) with (n, 1).
 ///
-/// Keras's default takes probabilities. Where they are the output of a sigmoid, its logits are used ([`Var::origin`]), so that
-/// `Dense::new(1).activation(Activation::Sigmoid)` is as exact as logits with [`BinaryCrossentropy::from_logits`], in training
-/// and in evaluation. Of other probabilities p and 1 − p are kept from 0 by the smallest normal number of their type.
+/// Keras's default takes probabilities. Where they are the output of a sigmoid, its logits are used
+/// ([`Var::origin`]), so that `Dense::new(1).activation(Activation::Sigmoid)` is as exact as logits with
+/// [`BinaryCrossentropy::from_logits`], in training and in evaluation. Of other probabilities p and 1 − p are kept
+/// from 0 by the smallest normal number of their type.
 #[derive(Clone, Debug, Default)]
 pub struct BinaryCrossentropy {
     from_logits: bool,
@@ -29,15 +30,15 @@ impl BinaryCrossentropy {
         BinaryCrossentropy { from_logits: true, smoothing: 0.0, positive: None }
     }
 
-    /// Label smoothing s, at least 0 and below 1: targets become t·(1 − s) + s/2, as in Keras. Another one is reported when the loss
+    /// Label smoothing s in [0, 1): targets become t·(1 − s) + s/2, as in Keras. Another s is an error when the loss
     /// is computed.
     #[must_use]
     pub fn label_smoothing(self, smoothing: f64) -> Self {
         BinaryCrossentropy { smoothing, ..self }
     }
 
-    /// What −t·ln p is multiplied by (PyTorch's `pos_weight`): above 1 for positives that are rare. One number for all, or one for
-    /// each of the last axis's labels.
+    /// Weights of the positive term −t·ln p (PyTorch's `pos_weight`): above 1 for rare positives. One number for all
+    /// labels, or one for each label of the last axis.
     #[must_use]
     pub fn pos_weight(self, weights: &[f64]) -> Self {
         BinaryCrossentropy { positive: Some(weights.into()), ..self }

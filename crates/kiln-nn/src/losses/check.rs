@@ -1,12 +1,12 @@
-//! Targets outside what a loss can mean.
+//! Targets outside of what a loss allows.
 
 use kiln_tensor::{DType, Error, Result, Tensor};
 
 /// Numbers looked at together: a comparison of many at once costs less than an exit at each.
 const BLOCK: usize = 64;
 
-/// Fails at the first number outside the bounds (NaN is), where the host can see the numbers without waiting: on a device
-/// they are not looked at.
+/// Fails at the first number outside the bounds (NaN is), where the host can see the numbers without waiting: on a
+/// device they are not looked at.
 pub(super) fn within(operation: &'static str, what: &str, values: &Tensor, low: f64, high: f64) -> Result<()> {
     if !values.device().backend().is_host() {
         return Ok(());
@@ -23,7 +23,7 @@ pub(super) fn within(operation: &'static str, what: &str, values: &Tensor, low: 
     Err(Error::value(operation, format!("the {what} at {} is {value}, expected {expected}", place(&values, at))))
 }
 
-/// Fails at the first label that is not that of one of so many classes, where the host can see the labels without waiting.
+/// Fails at the first label outside the classes, where the host can see the labels without waiting.
 pub(super) fn labels(operation: &'static str, labels: &Tensor, classes: usize) -> Result<()> {
     if !labels.device().backend().is_host() {
         return Ok(());

@@ -4,11 +4,11 @@ use super::{Loss, computed_in, pair};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape, Tensor, axis_index};
 
-/// What the product of two lengths is kept from 0 by, as in PyTorch.
+/// The least length of a vector, as in PyTorch.
 const FLOOR: f64 = 1e-8;
 
-/// −cos(p, t) of each vector along the last axis (Keras's loss `CosineSimilarity`): −1 where both point the same way, 0 where they are at a
-/// right angle or one of them is 0. Targets of the predictions' shape.
+/// −cos(p, t) of each pair of vectors along the last axis (Keras's loss `CosineSimilarity`): −1 for the same
+/// direction, 0 for a right angle or a zero vector. Targets have the predictions' shape.
 #[derive(Clone, Copy, Debug)]
 pub struct CosineSimilarity {
     axis: isize,
@@ -26,7 +26,7 @@ impl CosineSimilarity {
         CosineSimilarity { axis: -1 }
     }
 
-    /// The axis of the vectors, the batch's being 0; negative ones count from the end.
+    /// The axis of the vectors; the batch is axis 0, negative ones count from the end.
     #[must_use]
     pub const fn axis(self, axis: isize) -> Self {
         CosineSimilarity { axis }
@@ -58,8 +58,8 @@ impl Loss for CosineSimilarity {
     }
 }
 
-/// Of pairs of vectors a, b (n, d) and y (n,): 1 − cos(a, b) where y is 1, they belong together, and max(0, cos(a, b) − margin) where
-/// y is −1 (PyTorch's `CosineEmbeddingLoss`). It has two operands beside the targets, so it is called by an objective of your own:
+/// For pairs of vectors a, b (n, d) and y (n,): 1 − cos(a, b) where y is 1, and max(0, cos(a, b) − margin) where y is
+/// −1 (PyTorch's `CosineEmbeddingLoss`). It has several operands, so an objective of your own calls it:
 ///
 /// ```
 /// use kiln_autograd::Var;
@@ -85,7 +85,7 @@ impl CosineEmbedding {
         CosineEmbedding { margin: 0.0 }
     }
 
-    /// The margin, from −1 to 1; another one is reported when the loss is computed.
+    /// The margin, from −1 to 1. Another one is an error when the loss is computed.
     #[must_use]
     pub const fn margin(self, margin: f64) -> Self {
         CosineEmbedding { margin }

@@ -1,16 +1,18 @@
 //! Cross-entropies of classes.
 
-use super::{Loss, check, computed_in, is_label};
+use super::rows::{Rows, without};
+use super::{Loss, is_label};
 use crate::ClassAxis;
-use kiln_autograd::{Squash, Var};
+use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 
-/// −ln p of the label, of predictions (n, classes) and labels (n,) of integers; of sequences (n, T, classes) and labels
-/// (n, T); of maps (n, classes, H, W) and labels (n, H, W). Where the classes are: [`ClassAxis`].
+/// −ln p of the label, of predictions (n, classes) and labels (n,) of integers; of sequences (n, T, classes) and
+/// labels (n, T); of maps (n, classes, H, W) and labels (n, H, W). Where the classes are: [`ClassAxis`].
 ///
-/// Keras's default takes probabilities. Where they are the output of a softmax, its logits are used ([`Var::origin`]), so that
-/// `Dense::new(10).activation(Activation::Softmax)` with [`SparseCategoricalCrossentropy::new`] is as exact and as fast as
-/// logits with [`SparseCategoricalCrossentropy::from_logits`], in training and in evaluation.
+/// Keras's default takes probabilities. Where they are the output of a softmax, its logits are used
+/// ([`Var::origin`]), so that `Dense::new(10).activation(Activation::Softmax)` with
+/// [`SparseCategoricalCrossentropy::new`] is as exact and as fast as logits with
+/// [`SparseCategoricalCrossentropy::from_logits`], in training and in evaluation.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SparseCategoricalCrossentropy {
     from_logits: bool,
@@ -19,8 +21,8 @@ pub struct SparseCategoricalCrossentropy {
     ignored: Option<i64>,
 }
 
-/// −Σ t·ln p over the classes, of predictions and targets of the same shape: one-hot, or any distributions. Where the classes
-/// are: [`ClassAxis`].
+/// −Σ t·ln p over the classes, of predictions and targets of the same shape: one-hot, or any distributions. Where the
+/// classes are: [`ClassAxis`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CategoricalCrossentropy {
     from_logits: bool,
@@ -39,14 +41,14 @@ macro_rules! constructors {
             pub const fn from_logits() -> Self {
                 $loss { from_logits: true, ..$loss::new() }
             }
-            /// Label smoothing s, at least 0 and below 1: of a target, 1 − s is kept and s is spread over all classes alike
-            /// (Szegedy et al. 2016; `label_smoothing` of Keras and PyTorch). Another one is reported when the loss is computed.
+            /// Label smoothing s in [0, 1): targets become t·(1 − s) + s/classes (Szegedy et al. 2016;
+            /// `label_smoothing` of Keras and PyTorch). Another s is an error when the loss is computed.
             #[must_use]
             pub const fn label_smoothing(self, smoothing: f64) -> Self {
                 $loss { smoothing, ..self }
             }
-            /// The axis of classes, the batch's being 0; negative ones count from the end. Without it the last one, of maps
-            /// (rank 4 and more) axis 1.
+            /// The axis of classes; the batch is axis 0, negative ones count from the end. By default it is the last
+            /// one, and axis 1 for maps (rank 4 and more).
             #[must_use]
             pub const fn axis(self, axis: isize) -> Self {
                 $loss { axis: ClassAxis::at(axis), ..self }
@@ -60,194 +62,13 @@ macro_rules! constructors {
 constructors!(SparseCategoricalCrossentropy ignored, CategoricalCrossentropy);
 
 impl SparseCategoricalCrossentropy {
-    /// A label that does not count: its loss is 0, no gradient comes from it, and neither means nor metrics have it in their number
-    /// (Keras's `ignore_class`, PyTorch's `ignore_index`, which is −100 there by default; here there is none). Where all labels
-    /// are ignored, the mean is 0.
+    /// A label that is ignored: its loss and gradient are 0, and it does not count in means or metrics (Keras's
+    /// `ignore_class`, PyTorch's `ignore_index`, which is −100 by default there; here no label is ignored by
+    /// default). If all labels are ignored, the mean is 0.
     #[must_use]
     pub const fn ignore_index(self, label: i64) -> Self {
         SparseCategoricalCrossentropy { ignored: Some(label), ..self }
     }
-}
-
-/// Predictions as rows of classes.
-pub(super) struct Rows<'p> {
-    loss: &'static str,
-    prediction: &'p Var,
-    /// What the loss is taken of: logits where there are some.
-    scores: &'p Var,
-    are_logits: bool,
-    axis: usize,
-    named: bool,
-}
-
-impl<'p> Rows<'p> {
-    pub(super) fn new(loss: &'static str, prediction: &'p Var, classes: ClassAxis, from_logits: bool) -> Result<Self> {
-        if prediction.shape().rank() < 2 {
-            return Err(Error::shape(
-                loss,
-                format!("predictions (n, classes) are expected, got {}", prediction.shape()),
-            ));
-        }
-        let axis = classes.of(loss, prediction.shape())?;
-        let (mut scores, mut are_logits) = (prediction, from_logits);
-        if let Some(origin) = prediction.origin().filter(|_| !from_logits)
-            && let Squash::Softmax { axis: softmax } = origin.squash()
-        {
-            if softmax == axis {
-                (scores, are_logits) = (origin.logits(), true);
-            } else if !classes.is_named() {
-                return Err(Error::value(
-                    loss,
-                    format!(
-                        "the predictions {} are a softmax along axis {softmax}, this loss takes the classes of such \
-                         predictions along axis {axis}: give it the setting `.axis({softmax})`, or the softmax \
-                         `.axis({axis})`",
-                        prediction.shape()
-                    ),
-                ));
-            }
-        }
-        Ok(Rows { loss, prediction, scores, are_logits, axis, named: classes.is_named() })
-    }
-
-    pub(super) fn classes(&self) -> usize {
-        self.prediction.dims()[self.axis]
-    }
-
-    /// The shape without the axis of classes: that of the losses.
-    pub(super) fn leading(&self) -> Vec<usize> {
-        without(self.prediction.dims(), self.axis)
-    }
-
-    /// The axes with that of classes at the end.
-    fn order(&self) -> Option<Vec<usize>> {
-        let rank = self.prediction.shape().rank();
-        (self.axis + 1 < rank).then(|| without(&(0..rank).collect::<Vec<_>>(), self.axis)).map(|mut order| {
-            order.push(self.axis);
-            order
-        })
-    }
-
-    /// Targets of the predictions' shape as rows (count, classes), in the type that the loss is computed in.
-    pub(super) fn distributions(&self, target: &Var) -> Result<Var> {
-        let prediction = self.prediction;
-        if prediction.shape() != target.shape() {
-            let remedy = if is_label(target.dtype()) && target.shape().rank() + 1 == prediction.shape().rank() {
-                "; for class numbers use SparseCategoricalCrossentropy"
-            } else {
-                ""
-            };
-            return Err(Error::shape(
-                self.loss,
-                format!(
-                    "predictions and one-hot targets of one shape are expected, with classes along axis {}, got {} and \
-                     {}{remedy}",
-                    self.axis,
-                    prediction.shape(),
-                    target.shape()
-                ),
-            ));
-        }
-        let target = target.to_dtype(computed_in(prediction.dtype()))?;
-        check::within(self.loss, "target", target.tensor(), 0.0, f64::MAX)?;
-        self.as_rows(target)
-    }
-
-    /// What has the predictions' shape as rows (count, classes).
-    fn as_rows(&self, mut values: Var) -> Result<Var> {
-        if let Some(order) = self.order() {
-            // Maps are laid out anew, for a row's classes must lie side by side.
-            values = values.permute(&order)?;
-        }
-        if values.shape().rank() == 2 {
-            return Ok(values);
-        }
-        let classes = self.classes();
-        values.reshape([values.shape().elements() / classes.max(1), classes])
-    }
-
-    /// ln p of every class, (count, classes).
-    pub(super) fn log_probabilities(&self) -> Result<Var> {
-        let rows = self.scores()?;
-        if self.are_logits {
-            return rows.log_softmax(1);
-        }
-        rows.clamp(self.prediction.dtype().smallest_normal(), f64::INFINITY)?.ln()
-    }
-
-    /// One loss a row, in the shape of the losses.
-    pub(super) fn shaped(&self, each: Var) -> Result<Var> {
-        let leading = self.leading();
-        if leading.len() > 1 { each.reshape(leading) } else { Ok(each) }
-    }
-
-    /// The cross-entropies with labels (count,), smoothed.
-    fn against_labels(&self, labels: &Tensor, smoothing: f64) -> Result<Var> {
-        let each = self.against(labels)?;
-        if smoothing == 0.0 {
-            return Ok(each);
-        }
-        let (count, classes) = (labels.elements(), self.classes());
-        let uniform = Tensor::full([count, classes], 1.0 / classes.max(1) as f64, each.dtype(), each.device())?;
-        each.mul_scalar(1.0 - smoothing)?.add(&self.against(&uniform)?.mul_scalar(smoothing)?)
-    }
-
-    /// −Σ t·ln p with distributions (count, classes) that have a gradient.
-    fn against_var(&self, target: &Var) -> Result<Var> {
-        self.shaped(target.mul(&self.log_probabilities()?)?.sum(1)?.neg()?)
-    }
-
-    /// The cross-entropies with labels (count,) or distributions (count, classes), computed in f32 or f64.
-    pub(super) fn against(&self, target: &Tensor) -> Result<Var> {
-        let rows = self.scores()?;
-        let each =
-            if self.are_logits { rows.cross_entropy(target)? } else { rows.cross_entropy_from_probabilities(target)? };
-        self.shaped(each)
-    }
-
-    /// What the loss is taken of as rows (count, classes), in the type that it is computed in.
-    pub(super) fn scores(&self) -> Result<Var> {
-        let mut rows = self.as_rows(self.scores.clone())?;
-        let dtype = computed_in(rows.dtype());
-        if !self.are_logits && dtype != rows.dtype() && rows.origin().is_none() {
-            // The floor of probabilities is that of their own type.
-            rows = rows.clamp(rows.dtype().smallest_normal(), f64::INFINITY)?;
-        }
-        rows.to_dtype(dtype)
-    }
-
-    /// The axis along which targets of this shape would fit as labels.
-    fn fitting(&self, target: &Tensor) -> Option<usize> {
-        let dims = self.prediction.dims();
-        (1..dims.len()).find(|&axis| without(dims, axis) == target.dims())
-    }
-
-    #[cold]
-    pub(super) fn misfit(&self, target: &Tensor) -> Error {
-        let remedy = match self.fitting(target) {
-            Some(axis) if axis != self.axis => format!("; along axis {axis} they would fit: `.axis({axis})`"),
-            _ => String::new(),
-        };
-        let which = if self.named { "axis" } else { "axis by default," };
-        let expected =
-            Shape::new(&self.leading()).map_or_else(|_| "labels".to_owned(), |shape| format!("labels {shape}"));
-        Error::shape(
-            self.loss,
-            format!(
-                "predictions {} with classes along {which} {} take {expected}, got {}{remedy}",
-                self.prediction.shape(),
-                self.axis,
-                target.shape()
-            ),
-        )
-    }
-}
-
-/// The elements but for that at `axis`.
-fn without(dims: &[usize], axis: usize) -> Vec<usize> {
-    let mut rest = dims.to_vec();
-    rest.remove(axis);
-    rest
 }
 
 /// Fails where a smoothing is not in [0, 1).

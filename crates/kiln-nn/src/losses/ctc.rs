@@ -4,15 +4,15 @@ use super::{Counting, Loss, computed_in, is_label};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 
-/// ln 0, finite so that no gradient is NaN.
+/// The logarithm of 0, finite so that no gradient is NaN.
 const NEVER: f64 = -1e30;
 
-/// −ln of the probability that a sequence of classes spells the target: of all ways to give each step a class which, with repetitions taken
-/// together and blanks left out, are the target (Graves et al. 2006; `CTCLoss` of PyTorch, `CTC` of Keras).
+/// Connectionist temporal classification: −ln of the probability of all alignments of the target with the steps,
+/// where repeated classes are merged and blanks removed (Graves et al. 2006; PyTorch's `CTCLoss`, Keras's `CTC`).
 ///
-/// Predictions are logits (n, T, classes), or logarithms of probabilities; targets i64 (n, S), each sample's labels followed by padding: blanks or
-/// numbers below 0. A mask (n, T) says how many steps each sample has. There is one loss a sample, which is not divided by the target's
-/// length as PyTorch's mean is.
+/// Predictions are logits or log-probabilities (n, T, classes). Targets are i64 (n, S), padded at the end with blanks
+/// or numbers below 0. A mask (n, T) gives the number of steps of each sample. There is one loss a sample; it is not
+/// divided by the target's length, as PyTorch's mean is.
 ///
 /// ```
 /// use kiln_autograd::Var;
@@ -44,18 +44,18 @@ impl Ctc {
         Ctc { blank: class }
     }
 
-    /// The loss of each sample, of so many steps each.
+    /// The loss of each sample, where `steps` is the number of steps of each.
     ///
     /// # Errors
-    /// Logits that are not (n, T, classes), targets that are not labels (n, S), a label outside the classes, a target that needs more
-    /// steps than there are.
+    /// Logits that are not (n, T, classes), targets that are not labels (n, S), a label outside the classes, a target
+    /// that needs more steps than there are.
     pub fn each_of(&self, logits: &Var, targets: &Tensor, steps: &[usize]) -> Result<Var> {
         let paths = Paths::new(*self, logits.shape(), targets, steps)?;
         let logits = logits.to_dtype(computed_in(logits.dtype()))?;
         paths.losses(&logits.log_softmax(2)?)
     }
 
-    /// The steps of each sample that a mask (n, T) leaves: those at the beginning.
+    /// The number of steps of each sample by a mask (n, T).
     fn steps(&self, prediction: &Shape, mask: Option<&Tensor>) -> Result<Vec<usize>> {
         let (n, t) = (prediction.first().copied().unwrap_or(0), prediction.get(1).copied().unwrap_or(0));
         let Some(mask) = mask else { return Ok(vec![t; n]) };
@@ -91,7 +91,7 @@ impl Loss for Ctc {
         }
         each.mean_all()?.to_dtype(prediction.dtype())
     }
-    /// One that says how many steps each sample has.
+    /// A mask gives the number of steps of each sample.
     fn takes_mask(&self, mask: &Tensor, prediction: &Shape, _: &Shape) -> Result<bool> {
         Ok(prediction.rank() == 3 && mask.dims() == &prediction[..2])
     }
@@ -103,14 +103,14 @@ impl Loss for Ctc {
     }
 }
 
-/// The targets with blanks around each label, (n, L) with L = 2 S + 1, and what their recursion needs.
+/// The targets with a blank around each label, (n, L) with L = 2 S + 1, and what the recursion needs.
 struct Paths {
     steps: Vec<usize>,
-    /// i64 (n·T·L): where the class of each place is in the flat predictions, step by step.
+    /// i64 (T·n·L): the index of each place's class in the flat predictions, step by step.
     index: Tensor,
-    /// bool (n, L): whether a place may follow the one before the last, for its label is another one.
+    /// bool (n, L): whether a path may come from two places before, because the label is another one.
     skips: Tensor,
-    /// bool (n, L): where a way may begin, and where it may end.
+    /// bool (n, L): where a path may begin, and where it may end.
     first: Tensor,
     last: Tensor,
 }
@@ -163,13 +163,13 @@ impl Paths {
         })
     }
 
-    /// The recursion over the steps, on logarithms: how probable all ways to each place are.
+    /// The forward recursion over the steps: the log-probability of all paths to each place.
     fn losses(&self, log: &Var) -> Result<Var> {
         let (n, t, wide) = (log.dims()[0], log.dims()[1], self.first.dims()[1]);
         let never = Var::constant(Tensor::full([n, wide], NEVER, log.dtype(), log.device())?);
         let said = log.reshape([log.shape().elements()])?.index_select(0, &self.index)?.reshape([t, n, wide])?;
         let start = never.mul_scalar(0.0)?;
-        // Before the first step a way is in front of where it may begin.
+        // Before the first step no place is reached.
         let mut ways = never.clone();
         for step in 0..t {
             let said = said.slice(0, step..step + 1)?.reshape([n, wide])?;
@@ -197,7 +197,7 @@ impl Paths {
     }
 }
 
-/// A sample's labels without the padding, if they can be spelled in so many steps.
+/// A sample's labels without padding, if they fit into this number of steps.
 fn spelled(ctc: Ctc, sample: usize, labels: &[i64], classes: usize, steps: usize) -> Result<Vec<usize>> {
     let pads = |label: i64| label < 0 || label == ctc.blank as i64;
     let count = labels.iter().position(|&label| pads(label)).unwrap_or(labels.len());

@@ -1,11 +1,12 @@
-//! How little two regions overlap.
+//! The Dice loss.
 
 use super::{Loss, check, pair};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result};
 
-/// 1 − (2·Σ t·p + ε)/(Σ t + Σ p + ε) of each sample, with the sums over all its numbers: 0 where p is t, 1 where nothing overlaps (Milletari
-/// et al. 2016). p are probabilities and t in [0, 1], of one shape. Where both are empty, the loss is 0.
+/// 1 − (2·Σ t·p + ε)/(Σ t + Σ p + ε) of each sample, with sums over all its numbers: 0 for p = t, 1 without overlap
+/// (Milletari et al. 2016). p are probabilities and t is in [0, 1], both of one shape. If both are all 0, the loss is
+/// 0.
 ///
 /// Keras's `Dice` takes the sums over the whole batch at once.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +26,7 @@ impl Dice {
         Dice { smooth: 1e-7 }
     }
 
-    /// ε, above 0; another one is reported when the loss is computed. 1 is common for small regions.
+    /// ε, above 0; 1 is common for small regions. Another one is an error when the loss is computed.
     #[must_use]
     pub const fn smooth(self, smooth: f64) -> Self {
         Dice { smooth }

@@ -1,26 +1,26 @@
-//! Losses of how far apart vectors or scores are, for which embeddings and rankings are trained. They have several operands, so they are called by
-//! an objective of your own.
+//! Losses of distances between vectors or scores, to train embeddings and rankings. They have several operands, so an
+//! objective of your own calls them.
 
 use super::computed_in;
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Tensor};
 
-/// max(0, ‖a − p‖ − ‖a − n‖ + margin) of anchors a, positives p and negatives n, each (n, d) (Balntas et al. 2016; PyTorch's
-/// `TripletMarginLoss`, whose 1e-6 within the lengths is here too).
+/// max(0, ‖a − p‖ − ‖a − n‖ + margin) for anchors a, positives p and negatives n, each (n, d) (Balntas et al. 2016;
+/// PyTorch's `TripletMarginLoss`, with its 1e-6 added to each difference).
 #[derive(Clone, Copy, Debug)]
 pub struct TripletMargin {
     margin: f64,
 }
 
-/// max(0, −y·(a − b) + margin) of scores a, b and y, 1 where a is to be the larger and −1 where b is (PyTorch's `MarginRankingLoss`). All of
-/// one shape.
+/// max(0, −y·(a − b) + margin) for scores a, b and y: 1 if a should be larger, −1 if b should be (PyTorch's
+/// `MarginRankingLoss`). All have one shape.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MarginRanking {
     margin: f64,
 }
 
-/// y·d² + (1 − y)·max(0, margin − d)² of pairs a, b (n, d), d their distance and y (n,) 1 where they belong together, else 0 (Hadsell et
-/// al. 2006, without its factor ½).
+/// y·d² + (1 − y)·max(0, margin − d)² for pairs a, b (n, d) with distance d, and y (n,): 1 for pairs that belong
+/// together, else 0 (Hadsell et al. 2006, without the factor ½).
 #[derive(Clone, Copy, Debug)]
 pub struct Contrastive {
     margin: f64,
@@ -46,7 +46,7 @@ macro_rules! margins {
                 $loss { margin: $margin }
             }
 
-            /// The margin, 0 or more; another one is reported when the loss is computed.
+            /// The margin, 0 or more. Another one is an error when the loss is computed.
             #[must_use]
             pub const fn margin(self, margin: f64) -> Self {
                 $loss { margin }
@@ -130,7 +130,7 @@ fn wide(x: &Var) -> Result<Var> {
     x.to_dtype(computed_in(x.dtype()))
 }
 
-/// √Σ(x + 1e-6)² of each row: that of 0 has a slope.
+/// √Σ(x + 1e-6)² of each row; with the 1e-6 a zero row has a gradient.
 fn distance(difference: &Var) -> Result<Var> {
     difference.add_scalar(1e-6)?.square()?.sum(1)?.sqrt()
 }

@@ -1,16 +1,16 @@
 //! The Kullback-Leibler divergence.
 
-use super::cross_entropy::Rows;
+use super::rows::Rows;
 use super::Loss;
 use crate::ClassAxis;
 use kiln_autograd::Var;
 use kiln_tensor::{Result, Shape, Tensor};
 
-/// Σ t·ln(t/p) over the classes, of predictions and targets of the same shape, both distributions: how far p is from t. A class whose
-/// target is 0 adds nothing. Where the classes are: [`ClassAxis`].
+/// Kullback-Leibler divergence Σ t·ln(t/p) over the classes; predictions and targets are distributions of the same
+/// shape. Classes with target 0 add nothing. The axis of classes: [`ClassAxis`].
 ///
-/// Of probabilities, as Keras's `KLDivergence`; the logits of a softmax are used where there are some. PyTorch's `KLDivLoss` takes
-/// logarithms of probabilities, for which [`KlDivergence::from_logits`] gives the same.
+/// It takes probabilities, as Keras's `KLDivergence`; if they come from a softmax, its logits are used. PyTorch's
+/// `KLDivLoss` takes log-probabilities: [`KlDivergence::from_logits`] gives the same for them.
 ///
 /// ```
 /// use kiln_nn::{KlDivergence, Loss};
@@ -35,13 +35,13 @@ impl KlDivergence {
         KlDivergence { from_logits: false, axis: ClassAxis::BY_RANK }
     }
 
-    /// Of logits, or of logarithms of probabilities.
+    /// Predictions are logits or log-probabilities.
     pub const fn from_logits() -> Self {
         KlDivergence { from_logits: true, axis: ClassAxis::BY_RANK }
     }
 
-    /// The axis of classes, the batch's being 0; negative ones count from the end. Without it the last one, of maps (rank 4 and more)
-    /// axis 1.
+    /// The axis of classes; the batch is axis 0, negative ones count from the end. By default it is the last one, and
+    /// axis 1 for maps (rank 4 and more).
     #[must_use]
     pub const fn axis(self, axis: isize) -> Self {
         KlDivergence { axis: ClassAxis::at(axis), ..self }

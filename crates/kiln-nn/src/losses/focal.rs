@@ -1,14 +1,15 @@
-//! Cross-entropies in which what is easy counts less (Lin et al. 2017).
+//! Focal losses: cross-entropies that give easy targets less weight (Lin et al. 2017).
 
-use super::cross_entropy::Rows;
+use super::rows::Rows;
 use super::all::BinaryCrossentropy;
 use super::{Loss, check, is_label, pair};
 use crate::ClassAxis;
 use kiln_autograd::{Squash, Var};
 use kiln_tensor::{DType, Error, Result, Shape, Tensor};
 
-/// (1 − q)^γ times the binary cross-entropy of each number, q being the probability of the target: p where t = 1, and 1 − p where t = 0.
-/// γ is 2, as in Keras's `BinaryFocalCrossentropy`. Targets in [0, 1] of the predictions' shape, or (n,) with (n, 1).
+/// (1 − q)^γ times the binary cross-entropy of each number, where q is the probability of the target: p for t = 1, 1
+/// − p for t = 0. γ is 2, as in Keras's `BinaryFocalCrossentropy`. Targets in [0, 1] have the predictions' shape, or
+/// (n,) with (n, 1).
 #[derive(Clone, Copy, Debug)]
 pub struct BinaryFocal {
     from_logits: bool,
@@ -16,8 +17,8 @@ pub struct BinaryFocal {
     alpha: Option<f64>,
 }
 
-/// Σ −α·t·(1 − p)^γ·ln p over the classes: of one-hot targets of the predictions' shape, or of labels without the axis of classes.
-/// γ is 2 and α 0.25, as in Keras's `CategoricalFocalCrossentropy`. Where the classes are: [`ClassAxis`].
+/// Σ −α·t·(1 − p)^γ·ln p over the classes; targets are one-hot, or labels. γ is 2 and α is 0.25, as in Keras's
+/// `CategoricalFocalCrossentropy`. The axis of classes: [`ClassAxis`].
 #[derive(Clone, Copy, Debug)]
 pub struct CategoricalFocal {
     from_logits: bool,
@@ -39,7 +40,7 @@ impl Default for CategoricalFocal {
 }
 
 impl BinaryFocal {
-    /// Of probabilities; of a sigmoid's, its logits are used.
+    /// Predictions are probabilities; if they come from a sigmoid, its logits are used.
     pub const fn new() -> Self {
         BinaryFocal { from_logits: false, gamma: 2.0, alpha: None }
     }
@@ -49,14 +50,14 @@ impl BinaryFocal {
         BinaryFocal { from_logits: true, ..BinaryFocal::new() }
     }
 
-    /// γ, 0 or more; another one is reported when the loss is computed. 0 is the plain cross-entropy.
+    /// γ, 0 or more; 0 is the plain cross-entropy. Another one is an error when the loss is computed.
     #[must_use]
     pub const fn gamma(self, gamma: f64) -> Self {
         BinaryFocal { gamma, ..self }
     }
 
-    /// Multiplies the losses of positives by α and those of negatives by 1 − α, with α from 0 to 1 (Keras's `apply_class_balancing`). Without it both
-    /// count alike.
+    /// Multiplies the losses of positives by α and those of negatives by 1 − α, with α in [0, 1] (Keras's
+    /// `apply_class_balancing`). By default neither is weighted.
     #[must_use]
     pub const fn alpha(self, alpha: f64) -> Self {
         BinaryFocal { alpha: Some(alpha), ..self }
@@ -64,7 +65,7 @@ impl BinaryFocal {
 }
 
 impl CategoricalFocal {
-    /// Of probabilities; of a softmax's, its logits are used.
+    /// Predictions are probabilities; if they come from a softmax, its logits are used.
     pub const fn new() -> Self {
         CategoricalFocal { from_logits: false, gamma: 2.0, alpha: 0.25, axis: ClassAxis::BY_RANK }
     }
@@ -74,20 +75,20 @@ impl CategoricalFocal {
         CategoricalFocal { from_logits: true, ..CategoricalFocal::new() }
     }
 
-    /// γ, 0 or more; another one is reported when the loss is computed.
+    /// γ, 0 or more. Another one is an error when the loss is computed.
     #[must_use]
     pub const fn gamma(self, gamma: f64) -> Self {
         CategoricalFocal { gamma, ..self }
     }
 
-    /// α, by which all is multiplied.
+    /// The factor α.
     #[must_use]
     pub const fn alpha(self, alpha: f64) -> Self {
         CategoricalFocal { alpha, ..self }
     }
 
-    /// The axis of classes, the batch's being 0; negative ones count from the end. Without it the last one, of maps (rank 4 and more)
-    /// axis 1.
+    /// The axis of classes; the batch is axis 0, negative ones count from the end. By default it is the last one, and
+    /// axis 1 for maps (rank 4 and more).
     #[must_use]
     pub const fn axis(self, axis: isize) -> Self {
         CategoricalFocal { axis: ClassAxis::at(axis), ..self }
@@ -104,7 +105,7 @@ fn check_settings(loss: &'static str, gamma: f64, alpha: f64) -> Result<()> {
     Ok(())
 }
 
-/// easy^γ, with a slope of 0 at 0.
+/// x^γ, with a gradient of 0 at 0.
 fn power(easy: &Var, gamma: f64) -> Result<Option<Var>> {
     if gamma == 0.0 {
         return Ok(None);

@@ -1,6 +1,6 @@
-//! Losses with a margin: nothing is lost beyond it.
+//! Hinge losses.
 
-use super::cross_entropy::Rows;
+use super::rows::Rows;
 use super::{Loss, pair};
 use crate::ClassAxis;
 use kiln_autograd::Var;
@@ -10,7 +10,8 @@ macro_rules! of_signs {
     ($($(#[$doc:meta])* $loss:ident $name:literal $of:expr;)+) => {$(
         $(#[$doc])*
         ///
-        /// Targets are −1 or 1, or 0 or 1, of which 0 is taken as −1 as Keras does; of the predictions' shape, or (n,) with (n, 1).
+        /// Targets are −1 or 1, or 0 or 1, where 0 is used as −1, as in Keras. They have the predictions' shape, or
+        /// (n,) with (n, 1).
         #[derive(Clone, Copy, Debug, Default)]
         pub struct $loss;
 
@@ -39,7 +40,7 @@ of_signs! {
     SquaredHinge "squared_hinge" |lacking| lacking.square();
 }
 
-/// max(0, 1 − t·p): what lacks to the margin.
+/// max(0, 1 − t·p)
 fn lacking(loss: &'static str, prediction: &Var, target: &Var) -> Result<Var> {
     let (p, t) = pair(loss, prediction, target)?;
     let number = |value: f64| Tensor::full((), value, t.dtype(), t.device());
@@ -48,8 +49,8 @@ fn lacking(loss: &'static str, prediction: &Var, target: &Var) -> Result<Var> {
     t.mul(&p)?.affine(-1.0, 1.0)?.relu()
 }
 
-/// max(0, 1 + max of the other classes' scores − score of the target's class), with targets one-hot (Keras's `CategoricalHinge`): the
-/// maximum of (1 − t)·p minus Σ t·p. Where the classes are: [`ClassAxis`].
+/// max(0, 1 + max((1 − t)·p) − Σ t·p) with one-hot targets: the margin between the target's score and the largest
+/// other score (Keras's `CategoricalHinge`). The axis of classes: [`ClassAxis`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CategoricalHinge {
     axis: ClassAxis,
@@ -61,8 +62,8 @@ impl CategoricalHinge {
         CategoricalHinge { axis: ClassAxis::BY_RANK }
     }
 
-    /// The axis of classes, the batch's being 0; negative ones count from the end. Without it the last one, of maps (rank 4 and more)
-    /// axis 1.
+    /// The axis of classes; the batch is axis 0, negative ones count from the end. By default it is the last one, and
+    /// axis 1 for maps (rank 4 and more).
     #[must_use]
     pub const fn axis(self, axis: isize) -> Self {
         CategoricalHinge { axis: ClassAxis::at(axis) }

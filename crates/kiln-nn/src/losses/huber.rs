@@ -4,8 +4,9 @@ use super::{Loss, pair};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result};
 
-/// ½ d² where |d| ≤ δ, and δ·(|d| − ½ δ) beyond, of each d = p − t; targets of the predictions' shape, or (n,) with (n, 1). Numbers
-/// that are far off pull no harder than those at δ (Huber 1964; Keras's `Huber`, PyTorch's `HuberLoss`).
+/// ½ d² where |d| ≤ δ, and δ·(|d| − ½ δ) beyond, of each d = p − t; targets of the predictions' shape, or (n,) with
+/// (n, 1). Numbers that are far off pull no harder than those at δ (Huber 1964; Keras's `Huber`, PyTorch's
+/// `HuberLoss`).
 ///
 /// ```
 /// use kiln_nn::{Huber, Loss};
@@ -57,8 +58,8 @@ impl Loss for Huber {
     }
 }
 
-/// ½ d²/β where |d| < β, and |d| − ½ β beyond, of each d = p − t: [`Huber`] over β (Girshick 2015; PyTorch's `SmoothL1Loss`). Targets
-/// of the predictions' shape, or (n,) with (n, 1).
+/// ½ d²/β where |d| < β, and |d| − ½ β beyond, for each d = p − t: [`Huber`] divided by β (Girshick 2015; PyTorch's
+/// `SmoothL1Loss`). Targets have the predictions' shape, or (n,) with (n, 1).
 #[derive(Clone, Copy, Debug)]
 pub struct SmoothL1 {
     beta: f64,
@@ -76,7 +77,8 @@ impl SmoothL1 {
         SmoothL1 { beta: 1.0 }
     }
 
-    /// β, above 0; another one is reported when the loss is computed. For β = 0 use [`MeanAbsoluteError`](super::all::MeanAbsoluteError).
+    /// β, above 0; for β = 0 use [`MeanAbsoluteError`](super::all::MeanAbsoluteError). Another one is an error when
+    /// the loss is computed.
     #[must_use]
     pub const fn beta(self, beta: f64) -> Self {
         SmoothL1 { beta }
@@ -98,8 +100,8 @@ impl Loss for SmoothL1 {
     }
 }
 
-/// ln cosh(p − t) of each number: about ½ d² near 0 and |d| − ln 2 far off (Keras's `LogCosh`). Targets of the predictions' shape, or
-/// (n,) with (n, 1).
+/// ln cosh(p − t) of each number: about ½ d² near 0 and |d| − ln 2 far off (Keras's `LogCosh`). Targets have the
+/// predictions' shape, or (n,) with (n, 1).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogCosh;
 

@@ -1,13 +1,13 @@
-//! Negative log-likelihoods: of classes, of a Poisson and of a normal distribution.
+//! Negative log-likelihoods of classes, counts and numbers.
 
-use super::cross_entropy::Rows;
+use super::rows::Rows;
 use super::{Loss, check, computed_in, is_label, pair};
 use crate::ClassAxis;
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 
-/// −x of the label, of logarithms of probabilities (n, classes) and labels (n,) of i64 or u8, likewise of sequences and maps: what follows a
-/// log-softmax (PyTorch's `NLLLoss`). Where the classes are: [`ClassAxis`].
+/// −x of the label, for log-probabilities (n, classes) and labels (n,) of integers, or sequences and maps of them:
+/// what follows a log-softmax (PyTorch's `NLLLoss`). The axis of classes: [`ClassAxis`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Nll {
     axis: ClassAxis,
@@ -20,14 +20,15 @@ impl Nll {
         Nll { axis: ClassAxis::BY_RANK, ignored: None }
     }
 
-    /// The axis of classes, the batch's being 0; negative ones count from the end. Without it the last one, of maps (rank 4 and more)
-    /// axis 1.
+    /// The axis of classes; the batch is axis 0, negative ones count from the end. By default it is the last one, and
+    /// axis 1 for maps (rank 4 and more).
     #[must_use]
     pub const fn axis(self, axis: isize) -> Self {
         Nll { axis: ClassAxis::at(axis), ..self }
     }
 
-    /// A label that does not count, as in [`SparseCategoricalCrossentropy`](super::all::SparseCategoricalCrossentropy::ignore_index).
+    /// A label that is ignored, as in
+    /// [`SparseCategoricalCrossentropy`](super::all::SparseCategoricalCrossentropy::ignore_index).
     #[must_use]
     pub const fn ignore_index(self, label: i64) -> Self {
         Nll { ignored: Some(label), ..self }
@@ -38,7 +39,7 @@ impl Loss for Nll {
     fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
         let target = target.tensor();
         if !is_label(target.dtype()) {
-            let message = format!("labels of i64 or u8 are expected, got {} {}", target.dtype(), target.shape());
+            let message = format!("labels of integers are expected, got {} {}", target.dtype(), target.shape());
             return Err(Error::new(ErrorKind::DType, self.name(), message));
         }
         let rows = Rows::new(self.name(), prediction, self.axis, true)?;
@@ -76,23 +77,23 @@ impl Loss for Nll {
     }
 }
 
-/// λ − t·ln λ of each number: the negative log-likelihood of counts t, at least 0, under a Poisson distribution of rate λ, without the term ln t!,
-/// which no prediction changes. Targets of the predictions' shape, or (n,) with (n, 1).
+/// λ − t·ln(λ + 1e-7) of each number: the negative log-likelihood of a count t under a Poisson distribution with rate
+/// λ, without the constant ln t!. Targets are 0 or more and have the predictions' shape, or (n,) with (n, 1).
 ///
-/// Keras's `Poisson` takes rates, to which 1e-7 is added within the logarithm here and there; PyTorch's `PoissonNLLLoss` takes their
-/// logarithms by default: [`PoissonNll::from_log`].
+/// It takes rates, as Keras's `Poisson`. PyTorch's `PoissonNLLLoss` takes their logarithms by default:
+/// [`PoissonNll::from_log`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PoissonNll {
     from_log: bool,
 }
 
 impl PoissonNll {
-    /// Of rates.
+    /// Predictions are rates.
     pub const fn new() -> Self {
         PoissonNll { from_log: false }
     }
 
-    /// Of logarithms of rates: what a last layer without activation gives.
+    /// Predictions are logarithms of rates, the output of a last layer without activation: e^p − t·p.
     pub const fn from_log() -> Self {
         PoissonNll { from_log: true }
     }
@@ -112,23 +113,24 @@ impl Loss for PoissonNll {
     }
 }
 
-/// ½·(ln v + (m − t)²/v) of each number, with variances v kept from 0 by 1e-6: the negative log-likelihood of targets t under a normal
-/// distribution, without the constant ½ ln 2π (PyTorch's `GaussianNLLLoss`). Predictions are (…, 2k), the k means m and then the k
-/// variances v; targets (…, k).
+/// ½·(ln v + (m − t)²/v) of each number: the negative log-likelihood of targets t under a normal distribution with
+/// mean m and variance v, without the constant ½ ln 2π (PyTorch's `GaussianNLLLoss`). v is at least 1e-6. Predictions
+/// are (…, 2k), the k means first and then the k variances; targets are (…, k).
 ///
-/// A last layer that gives variances has a softplus after them; [`GaussianNll::from_log`] takes ln v, which may be any number.
+/// A last layer that outputs variances needs a softplus; [`GaussianNll::from_log`] takes ln v, which may be any
+/// number.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GaussianNll {
     from_log: bool,
 }
 
 impl GaussianNll {
-    /// Of means and variances.
+    /// Predictions are means and variances.
     pub const fn new() -> Self {
         GaussianNll { from_log: false }
     }
 
-    /// Of means and logarithms of variances.
+    /// Predictions are means and logarithms of variances.
     pub const fn from_log() -> Self {
         GaussianNll { from_log: true }
     }

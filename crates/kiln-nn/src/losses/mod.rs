@@ -40,6 +40,7 @@ losses! {
 mod aligned;
 mod check;
 mod counting;
+mod rows;
 
 pub use aligned::{aligned, expect_own_targets, targets_for};
 pub use counting::{Counting, Reduction, laid_over};

@@ -12,12 +12,13 @@ pub struct MeanSquaredError;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeanAbsoluteError;
 
-/// 100·|p − t| / |t| of each number, with |t| kept from 0 by 1e-7 as in Keras; targets of the predictions' shape, or (n,) with (n, 1).
+/// 100·|p − t| / |t| of each number, where |t| is at least 1e-7, as in Keras. Targets have the predictions' shape, or
+/// (n,) with (n, 1).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeanAbsolutePercentageError;
 
-/// (ln(1 + p) − ln(1 + t))² of each number, with both kept from below 0 as in Keras; targets of the predictions' shape, or (n,) with
-/// (n, 1).
+/// (ln(1 + p) − ln(1 + t))² of each number, where p and t are at least 0, as in Keras. Targets have the predictions'
+/// shape, or (n,) with (n, 1).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeanSquaredLogarithmicError;
 

@@ -1,11 +1,11 @@
-//! Losses made of another one.
+//! Losses that wrap another one.
 
 use super::{Loss, Reduction, computed_in};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, Result, Shape, Tensor};
 use std::sync::Arc;
 
-/// The sum of a loss over a batch where the loss alone gives the mean (`reduction="sum"` of Keras and PyTorch).
+/// The sum of a loss over a batch instead of the mean (`reduction="sum"` of Keras and PyTorch).
 ///
 /// ```
 /// use kiln_nn::{Loss, MeanSquaredError, Summed};
@@ -20,10 +20,11 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Summed<L>(pub L);
 
-/// A loss times the weight of each target's class (`weight` of PyTorch's `CrossEntropyLoss` and `NLLLoss`). The mean divides by the number
-/// of targets, as everywhere in Kiln; PyTorch's divides by the sum of their weights.
+/// A loss with class weights: each target's loss is multiplied by the weight of its class (`weight` of PyTorch's
+/// `CrossEntropyLoss` and `NLLLoss`). The mean is divided by the number of targets, as everywhere in Kiln; PyTorch
+/// divides by the sum of their weights.
 ///
-/// It weighs in evaluations too; `class_weight` of `fit` does so in training alone.
+/// The weights are used in evaluations too; `class_weight` of `fit` is for training only.
 #[derive(Clone, Debug)]
 pub struct ClassWeighted<L> {
     loss: L,
@@ -31,7 +32,7 @@ pub struct ClassWeighted<L> {
 }
 
 impl<L: Loss> ClassWeighted<L> {
-    /// With a weight for each class, 0 or more; others are reported when the loss is computed.
+    /// Of a weight for each class, 0 or more. Others are an error when the loss is computed.
     pub fn new(loss: L, weights: &[f64]) -> Self {
         ClassWeighted { loss, weights: weights.into() }
     }

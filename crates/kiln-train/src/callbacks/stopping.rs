@@ -88,7 +88,7 @@ impl EarlyStopping {
         EarlyStopping { min_delta, ..self }
     }
 
-    /// Whether larger is better. Known of losses (no) and accuracies (yes); to be said of other metrics.
+    /// Whether larger is better. It is known of losses and of Kiln's metrics; set it for other metrics.
     #[must_use]
     pub fn larger_is_better(self, larger: bool) -> Self {
         EarlyStopping { larger_is_better: Some(larger), ..self }
@@ -120,15 +120,10 @@ impl EarlyStopping {
         }
     }
 
-    /// Which way is better, by the number's name.
-    fn direction(&self) -> Result<bool> {
+    /// Which way is better.
+    fn direction(&self, run: &Run<'_>) -> Result<bool> {
         let name = self.monitor.strip_prefix("val_").unwrap_or(&self.monitor);
-        let known = match name {
-            "loss" => Some(false),
-            name if name.ends_with("accuracy") => Some(true),
-            _ => None,
-        };
-        self.larger_is_better.or(known).ok_or_else(|| {
+        self.larger_is_better.or_else(|| run.larger_is_better(&self.monitor)).ok_or_else(|| {
             Error::value(
                 "EarlyStopping",
                 format!("is a larger `{name}` better or a smaller one? say it with `larger_is_better`"),
@@ -156,7 +151,7 @@ impl Callback for EarlyStopping {
             return Err(Error::value("EarlyStopping", message));
         }
         expect_reported("EarlyStopping", &self.monitor, run)?;
-        let larger_is_better = self.direction()?;
+        let larger_is_better = self.direction(run)?;
         if !std::mem::take(&mut self.resumed) {
             self.seen = Seen::default();
         }

@@ -25,6 +25,9 @@ impl MeanMetric for Accuracy {
     fn name(&self) -> &'static str {
         "accuracy"
     }
+    fn larger_is_better(&self) -> Option<bool> {
+        Some(true)
+    }
     fn each(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
         right(predictions, targets, ClassAxis::BY_RANK)
     }
@@ -33,6 +36,9 @@ impl MeanMetric for Accuracy {
 impl MeanMetric for AccuracyAlong {
     fn name(&self) -> &'static str {
         "accuracy"
+    }
+    fn larger_is_better(&self) -> Option<bool> {
+        Some(true)
     }
     fn each(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
         right(predictions, targets, self.0)

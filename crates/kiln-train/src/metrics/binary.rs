@@ -1,18 +1,18 @@
-//! How often a number is on the right side of a threshold.
+//! Accuracy of numbers against a threshold.
 
 use super::MeanMetric;
 use super::classes::Reading;
 use kiln_tensor::{DType, Error, Result, Tensor};
 
-/// The share of numbers that are on their target's side of a threshold: above it where the target is 1, else not. Of several labels a sample each
-/// counts by itself (Keras's `BinaryAccuracy`).
+/// The share of numbers on the right side of a threshold: above it for a target of 1, else not above it. With several
+/// labels a sample, each label counts by itself (Keras's `BinaryAccuracy`).
 #[derive(Clone, Copy, Debug)]
 pub struct BinaryAccuracy {
     reading: Reading,
 }
 
-/// The share of samples all of whose labels are right: predictions and targets (n, labels), each number on its target's side of a threshold
-/// (scikit-learn's `accuracy_score` of several labels). [`BinaryAccuracy`] is the share of labels.
+/// The share of samples whose labels are all right. Predictions and targets are (n, labels), each compared with a
+/// threshold (scikit-learn's `accuracy_score` with several labels). [`BinaryAccuracy`] is the share of single labels.
 #[derive(Clone, Copy, Debug)]
 pub struct MultilabelAccuracy {
     reading: Reading,
@@ -27,17 +27,18 @@ macro_rules! settings {
         }
 
         impl $metric {
-            /// Of probabilities, with a threshold of ½.
+            /// Predictions are probabilities, the threshold is ½.
             pub const fn new() -> Self {
                 $metric { reading: Reading::NEW }
             }
 
-            /// Of logits: what a last layer without sigmoid gives.
+            /// Predictions are logits, the output of a last layer without sigmoid.
             pub const fn from_logits() -> Self {
                 $metric { reading: Reading { from_logits: true, ..Reading::NEW } }
             }
 
-            /// The threshold, a probability from 0 to 1, of logits too; another one is reported with the first batch.
+            /// The threshold, a probability from 0 to 1, also for logits. Another one is an error with the first
+            /// batch.
             #[must_use]
             pub const fn threshold(self, threshold: f64) -> Self {
                 $metric { reading: Reading { threshold, ..self.reading } }
@@ -63,6 +64,9 @@ impl MeanMetric for BinaryAccuracy {
     fn name(&self) -> &'static str {
         "binary_accuracy"
     }
+    fn larger_is_better(&self) -> Option<bool> {
+        Some(true)
+    }
     fn each(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
         right("binary_accuracy", &self.reading, predictions, targets)
     }
@@ -71,6 +75,9 @@ impl MeanMetric for BinaryAccuracy {
 impl MeanMetric for MultilabelAccuracy {
     fn name(&self) -> &'static str {
         "multilabel_accuracy"
+    }
+    fn larger_is_better(&self) -> Option<bool> {
+        Some(true)
     }
     fn each(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
         let right = right("multilabel_accuracy", &self.reading, predictions, targets)?.to_dtype(DType::F32)?;

@@ -17,22 +17,24 @@ pub(super) struct Reading {
 macro_rules! class_settings {
     ($($metric:ident),+) => {$(
         impl $metric {
-            /// Of a single output, from where on a probability is the positive class: above `threshold`, which is from 0 to 1. ½ by default; another
-            /// one is reported with the first batch.
+            /// The probability above which a single output is the positive class, from 0 to 1; ½ by default. Another
+            /// one is an error with the first batch.
             #[must_use]
             pub fn threshold(mut self, threshold: f64) -> Self {
                 self.reading.threshold = threshold;
                 self
             }
 
-            /// The single outputs are logits, without a sigmoid. (Of several classes the largest output is the same for both.)
+            /// A single output is a logit, without a sigmoid. (With several classes the largest output is the same
+            /// for both.)
             #[must_use]
             pub fn from_logits(mut self) -> Self {
                 self.reading.from_logits = true;
                 self
             }
 
-            /// The axis of classes, the batch's being 0; negative ones count from the end. Without it the last one, of maps (rank 4 and more) axis 1.
+            /// The axis of classes; the batch is axis 0, negative ones count from the end. By default it is the last
+            /// one, and axis 1 for maps (rank 4 and more).
             #[must_use]
             pub fn axis(mut self, axis: isize) -> Self {
                 self.reading.axis = kiln_nn::ClassAxis::at(axis);
@@ -61,34 +63,34 @@ impl Reading {
     }
 }
 
-/// Predictions and targets as class numbers, one of each a target.
+/// Predictions and targets as class numbers.
 pub(super) struct Classes {
-    /// i64 (N,): what is said, and what it should be.
-    pub(super) said: Tensor,
+    /// i64 (N,): the predicted and the true class of each target.
+    pub(super) predicted: Tensor,
     pub(super) labels: Tensor,
-    /// f64 (N,): how much each counts; none where all count 1.
+    /// f64 (N,): the weight of each target; none where all are 1.
     pub(super) factors: Option<Tensor>,
     pub(super) classes: usize,
 }
 
-/// The numbers of the classes, f64 (count,): how much was rightly said to be each, said to be each, and is each.
+/// For each class, f64 (classes,): its right predictions, its predictions, its targets.
 pub(super) struct Counts {
     pub(super) hits: Tensor,
-    pub(super) said: Tensor,
+    pub(super) predicted: Tensor,
     pub(super) labels: Tensor,
 }
 
 impl Classes {
-    /// Of one output with a threshold the classes 0 and 1; of several the largest one.
+    /// A single output is class 0 or 1 by the threshold; of several the largest is the class.
     pub(super) fn read(metric: &'static str, seen: &Seen<'_>, reading: &Reading) -> Result<Self> {
         let predictions = seen.predictions;
         let axis = reading.axis.of(metric, predictions.shape())?;
         if predictions.rank() < 2 || predictions.dims()[axis] == 1 {
-            let said = reading.above(metric, predictions)?.to_dtype(DType::I64)?;
-            let labels = matching(metric, seen.targets, said.shape(), predictions.shape())?;
-            return Classes::flat(metric, seen, said, labels, 2);
+            let predicted = reading.above(metric, predictions)?.to_dtype(DType::I64)?;
+            let labels = matching(metric, seen.targets, predicted.shape(), predictions.shape())?;
+            return Classes::flat(metric, seen, predicted, labels, 2);
         }
-        let said = predictions.argmax(axis)?;
+        let predicted = predictions.argmax(axis)?;
         let targets = seen.targets;
         let labels = if targets.shape() == predictions.shape() {
             targets.argmax(axis)?
@@ -101,26 +103,26 @@ impl Classes {
             );
             return Err(Error::new(ErrorKind::DType, metric, message));
         } else {
-            matching(metric, targets, said.shape(), predictions.shape())?
+            matching(metric, targets, predicted.shape(), predictions.shape())?
         };
-        Classes::flat(metric, seen, said, labels, predictions.dims()[axis])
+        Classes::flat(metric, seen, predicted, labels, predictions.dims()[axis])
     }
 
-    /// What does not count is class 0 in both.
-    fn flat(metric: &'static str, seen: &Seen<'_>, said: Tensor, labels: Tensor, classes: usize) -> Result<Self> {
-        let each = *said.shape();
+    /// Targets that do not count get class 0.
+    fn flat(metric: &'static str, seen: &Seen<'_>, predicted: Tensor, labels: Tensor, classes: usize) -> Result<Self> {
+        let each = *predicted.shape();
         let factors = seen.factors(&each)?.map(|factors| factors.reshape([each.elements()])).transpose()?;
         let flat = |classes: Tensor| classes.reshape([each.elements()]);
-        let (said, mut labels) = (flat(said)?, flat(labels)?);
+        let (predicted, mut labels) = (flat(predicted)?, flat(labels)?);
         if let Some(factors) = &factors {
             let counts = factors.gt(&Tensor::zeros((), DType::F64, factors.device())?)?;
             labels = Tensor::select(&counts, &labels, &Tensor::zeros((), DType::I64, labels.device())?)?;
         }
         check_labels(metric, &labels, classes)?;
-        Ok(Classes { said, labels, factors, classes })
+        Ok(Classes { predicted, labels, factors, classes })
     }
 
-    /// How much each target counts, f64 (N,).
+    /// The weight of each target, f64 (N,).
     pub(super) fn weights(&self) -> Result<Tensor> {
         match &self.factors {
             Some(factors) => Ok(factors.clone()),
@@ -135,36 +137,36 @@ impl Classes {
             sums.index_add_assign(0, index, weights)?;
             Ok::<_, Error>(sums)
         };
-        let right = self.said.eq(&self.labels)?.to_dtype(DType::F64)?.mul(&weights)?;
+        let right = self.predicted.eq(&self.labels)?.to_dtype(DType::F64)?.mul(&weights)?;
         Ok(Counts {
             hits: by(&self.labels, &right)?,
-            said: by(&self.said, &weights)?,
+            predicted: by(&self.predicted, &weights)?,
             labels: by(&self.labels, &weights)?,
         })
     }
 }
 
 impl Counts {
-    /// Of several labels at once: predictions and targets of one shape, the last axis counts labels; each is a class of its own.
+    /// For several labels a sample: predictions and targets have one shape, the last axis is that of labels.
     pub(super) fn of_labels(metric: &'static str, seen: &Seen<'_>, reading: &Reading) -> Result<Self> {
         let shape = *seen.predictions.shape();
         let Some(&labels) = shape.last() else {
             return Err(Error::shape(metric, "predictions (n, labels) are expected, got one number"));
         };
         let rows = shape.elements() / labels.max(1);
-        let said = reading.above(metric, seen.predictions)?;
+        let predicted = reading.above(metric, seen.predictions)?;
         let targets = matching(metric, seen.targets, &shape, &shape)?.to_dtype(DType::Bool)?;
         let factors = match seen.factors(&shape)? {
             Some(factors) => factors,
-            None => Tensor::ones(shape, DType::F64, said.device())?,
+            None => Tensor::ones(shape, DType::F64, predicted.device())?,
         };
-        let zero = Tensor::zeros((), DType::F64, said.device())?;
+        let zero = Tensor::zeros((), DType::F64, predicted.device())?;
         let by = |of: &Tensor| Tensor::select(of, &factors, &zero)?.reshape([rows, labels])?.sum(0);
-        Ok(Counts { hits: by(&said.logical_and(&targets)?)?, said: by(&said)?, labels: by(&targets)? })
+        Ok(Counts { hits: by(&predicted.logical_and(&targets)?)?, predicted: by(&predicted)?, labels: by(&targets)? })
     }
 }
 
-/// Targets as i64 in such a shape; floats are 1 above ½. An axis of one class makes no difference, but nothing is broadcast.
+/// Targets as i64 in the shape `each`; floats are 1 above ½. Axes of size 1 make no difference, nothing is broadcast.
 fn matching(metric: &'static str, targets: &Tensor, each: &Shape, predictions: &Shape) -> Result<Tensor> {
     let sizes = |dims: &[usize]| dims.iter().copied().filter(|&size| size != 1).collect::<Vec<_>>();
     if targets.dims().first() != each.first() || sizes(targets.dims()) != sizes(each) {
@@ -180,7 +182,7 @@ fn matching(metric: &'static str, targets: &Tensor, each: &Shape, predictions: &
     targets.to_dtype(DType::I64)
 }
 
-/// Fails at a label that is not that of a class, where the host can see it without waiting.
+/// Fails at a label outside the classes, where the host can see it without waiting.
 pub(super) fn check_labels(metric: &'static str, labels: &Tensor, classes: usize) -> Result<()> {
     if !labels.device().backend().is_host() {
         return Ok(());

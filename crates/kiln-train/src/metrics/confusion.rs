@@ -1,12 +1,13 @@
-//! What was said of each class.
+//! The confusion matrix.
 
 use super::classes::{Classes, Reading, class_settings};
 use super::{Metric, MetricState, MetricValue, Seen, Table};
 use kiln_tensor::{DType, Result, Tensor};
 use std::borrow::Cow;
 
-/// How many targets of each class (rows) were said to be of each class (columns), as in scikit-learn. A table is no column of a history: it is had from
-/// an evaluation, by [`Evaluation::table`](crate::Evaluation::table).
+/// The number of targets of each class (rows) that were predicted to be of each class (columns), as in scikit-learn.
+/// It is a table, so it is not a column of a history: get it from an evaluation with
+/// [`Evaluation::table`](crate::Evaluation::table).
 ///
 /// ```
 /// use kiln_tensor::{Device, Tensor};
@@ -32,7 +33,7 @@ impl Default for ConfusionMatrix {
 }
 
 impl ConfusionMatrix {
-    /// Of the largest output, of a single one with a threshold of ½.
+    /// The predicted class is the largest output; a single output is class 1 above a threshold of ½.
     pub const fn new() -> Self {
         ConfusionMatrix { reading: Reading::NEW }
     }
@@ -48,7 +49,7 @@ impl Metric for ConfusionMatrix {
         let size = read.classes;
         let row = read.labels.mul(&Tensor::full((), size as f64, DType::I64, read.labels.device())?)?;
         let mut cells = Tensor::zeros([size * size], DType::F64, row.device())?;
-        cells.index_add_assign(0, &row.add(&read.said)?, &read.weights()?)?;
+        cells.index_add_assign(0, &row.add(&read.predicted)?, &read.weights()?)?;
         state.add("cells", &cells)
     }
     fn value(&self, state: &MetricState) -> Result<MetricValue> {

@@ -1,9 +1,9 @@
-//! Sums of a batch, and of how many.
+//! The sum over a batch, and the number of values in it.
 
 use kiln_tensor::{DType, Result, Tensor};
 
-/// A metric's sum over a batch: one number on the predictions' device, where it is left until the epoch ends, for reading it
-/// would stop the device.
+/// A metric's sum over a batch: one number on the predictions' device, where it is left until the epoch ends, for
+/// reading it would stop the device.
 #[derive(Clone, Debug)]
 pub struct Measured {
     /// The sum of the values that count.

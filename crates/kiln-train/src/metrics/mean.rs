@@ -6,10 +6,10 @@ use kiln_nn::losses::{aligned, expect_own_targets, laid_over};
 use kiln_tensor::{DType, Result, Shape, Tensor};
 use std::borrow::Cow;
 
-/// A number per target that is averaged over an epoch: a [`Metric`], of which no more is to be said than the number.
+/// A metric that is the mean of a number per target over an epoch: the short way to write a [`Metric`].
 ///
-/// What a mask leaves out does not count. Weights of samples and classes are for the loss alone, as Keras's `metrics` see none;
-/// [`Weighted`](super::all::Weighted) ones do.
+/// Targets that a mask leaves out do not count. Sample weights are not used, as with Keras's `metrics`;
+/// [`Weighted`](super::all::Weighted) uses them.
 ///
 /// ```
 /// use kiln_tensor::{Result, Tensor};
@@ -30,15 +30,20 @@ pub trait MeanMetric: Send + Sync {
     /// The name in histories and logs.
     fn name(&self) -> &'static str;
 
-    /// The value of each target: (n,) of one a sample, (n, T) of one a step, or with more axes.
+    /// The value of each target: (n,) for one a sample, (n, T) for one a step, or more axes.
     ///
     /// # Errors
     /// Predictions and targets that do not fit each other.
     fn each(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor>;
 
-    /// The sum of the values that count, and how many they are. Of one number for each sample, the targets may be (n,) or
-    /// (n, 1): [`MeanMetric::each`] is given them in the predictions' shape. A mask is bool (n, T); of values that have no such axes all
-    /// count.
+    /// Whether a larger value is better, where that is known; [`EarlyStopping`](crate::EarlyStopping) goes by it.
+    fn larger_is_better(&self) -> Option<bool> {
+        None
+    }
+
+    /// The sum of the values that count, and their number. For one number a sample, the targets may be (n,) or (n,
+    /// 1): [`MeanMetric::each`] gets them in the predictions' shape. A mask is bool (n, T); values without these axes
+    /// all count.
     ///
     /// # Errors
     /// As [`MeanMetric::each`].
@@ -58,7 +63,7 @@ pub trait MeanMetric: Send + Sync {
     }
 }
 
-/// The targets; labels that the mask leaves out, which may be those of no class, are 0.
+/// The targets, with 0 for labels that the mask leaves out, which may be outside the classes.
 fn filled(targets: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
     let mask = mask.filter(|_| !targets.dtype().is_float()).map(|mask| laid_over(mask, targets.shape())).transpose()?;
     match mask.flatten() {
@@ -78,6 +83,10 @@ fn own_values<M: MeanMetric + ?Sized>(metric: &M, predictions: &Tensor, targets:
 impl<M: MeanMetric> Metric for M {
     fn name(&self) -> Cow<'static, str> {
         Cow::Borrowed(MeanMetric::name(self))
+    }
+
+    fn larger_is_better(&self) -> Option<bool> {
+        MeanMetric::larger_is_better(self)
     }
 
     fn update(&self, state: &mut MetricState, seen: &Seen<'_>) -> Result<()> {

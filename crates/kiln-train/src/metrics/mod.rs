@@ -1,6 +1,7 @@
 //! Metrics: what is reported beside the loss.
 
-/// The metrics, by the file that they are in. [`all`](self::all), and with it the exports and the prelude of `kiln`, follows.
+/// The metrics, by the file that they are in. [`all`](self::all), and with it the exports and the prelude of `kiln`,
+/// follows.
 macro_rules! metrics {
     ($($module:ident: $($name:ident)+;)+) => {
         $(mod $module;)+
@@ -34,6 +35,7 @@ metrics! {
     wrappers: Named Weighted;
 }
 
+mod area;
 mod classes;
 mod count;
 mod mean;
@@ -54,11 +56,11 @@ use kiln_nn::losses::aligned;
 use kiln_tensor::{Result, Tensor};
 use std::borrow::Cow;
 
-/// A number, or a table, that is reported of a pass over a data set: of an epoch, or of an evaluation. It is computed of all targets of the
-/// pass together, not as the mean of batches.
+/// A number or a table that is reported for an epoch or an evaluation. It is computed over all targets together, not
+/// as a mean of batches.
 ///
-/// What is the mean of a number per target is a [`MeanMetric`], which is shorter. Others have a state, in which each batch is added up, and make
-/// their value of it at the end:
+/// A metric that is the mean of a number per target is a [`MeanMetric`], which is shorter. Other metrics add each
+/// batch to a state and compute their value from it at the end:
 ///
 /// ```
 /// use kiln_tensor::{Device, Result, Tensor};
@@ -89,7 +91,8 @@ use std::borrow::Cow;
 /// # }
 /// ```
 ///
-/// The state is part of a training's state, so that a run that goes on in the middle of an epoch reports the same.
+/// The state is saved with the training's state, so that a run that is resumed in the middle of an epoch reports the
+/// same.
 pub trait Metric: Send + Sync {
     /// The name in histories and logs.
     fn name(&self) -> Cow<'static, str>;
@@ -100,23 +103,28 @@ pub trait Metric: Send + Sync {
     /// Predictions and targets that do not fit each other; settings that make no sense.
     fn update(&self, state: &mut MetricState, seen: &Seen<'_>) -> Result<()>;
 
-    /// What the pass came to.
+    /// The value of all batches so far.
     ///
     /// # Errors
     /// What a device reports late.
     fn value(&self, state: &MetricState) -> Result<MetricValue>;
 
-    /// The output that it measures, by its name; without one the model's first.
+    /// The name of the output it measures; without one it is the model's first output.
     fn output(&self) -> Option<&str> {
         None
     }
 
-    /// Whether it sees the weights of samples; see [`Weighted`](all::Weighted).
+    /// Whether a larger value is better, where that is known; [`EarlyStopping`](crate::EarlyStopping) goes by it.
+    fn larger_is_better(&self) -> Option<bool> {
+        None
+    }
+
+    /// Whether it uses the sample weights; see [`Weighted`](all::Weighted).
     fn sees_weights(&self) -> bool {
         false
     }
 
-    /// What histories and logs call it: its name, and of a named output that before it, `digit_accuracy`.
+    /// The name in histories and logs: its name, after the output's name where it has one, `digit_accuracy`.
     fn label(&self) -> Cow<'static, str> {
         match self.output() {
             None => self.name(),
@@ -124,7 +132,7 @@ pub trait Metric: Send + Sync {
         }
     }
 
-    /// The value for these predictions and targets alone.
+    /// The value for these predictions and targets.
     ///
     /// # Errors
     /// As [`Metric::update`] and [`Metric::value`].

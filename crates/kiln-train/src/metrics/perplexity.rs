@@ -1,4 +1,4 @@
-//! How many classes a model is undecided between.
+//! Perplexity.
 
 use super::{Metric, MetricState, MetricValue, Seen};
 use kiln_autograd::Var;
@@ -7,30 +7,31 @@ use kiln_nn::{Loss, SparseCategoricalCrossentropy};
 use kiln_tensor::{Result, Tensor};
 use std::borrow::Cow;
 
-/// e to the power of the mean cross-entropy of all targets of an epoch: as if the model chose among so many classes by lot. Targets are labels.
+/// Perplexity: e to the power of the mean cross-entropy of all targets of an epoch. A model that guesses among k
+/// classes has k. Targets are labels.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Perplexity {
     loss: SparseCategoricalCrossentropy,
 }
 
 impl Perplexity {
-    /// Of probabilities; of a softmax's, its logits are used.
+    /// Predictions are probabilities; if they come from a softmax, its logits are used.
     pub const fn new() -> Self {
         Perplexity { loss: SparseCategoricalCrossentropy::new() }
     }
 
-    /// Of logits: what a last layer without softmax gives.
+    /// Predictions are logits, the output of a last layer without softmax.
     pub const fn from_logits() -> Self {
         Perplexity { loss: SparseCategoricalCrossentropy::from_logits() }
     }
 
-    /// The axis of classes, the batch's being 0; negative ones count from the end.
+    /// The axis of classes; the batch is axis 0, negative ones count from the end.
     #[must_use]
     pub const fn axis(self, axis: isize) -> Self {
         Perplexity { loss: self.loss.axis(axis) }
     }
 
-    /// A label that does not count.
+    /// A label that is ignored.
     #[must_use]
     pub const fn ignore_index(self, label: i64) -> Self {
         Perplexity { loss: self.loss.ignore_index(label) }
@@ -40,6 +41,9 @@ impl Perplexity {
 impl Metric for Perplexity {
     fn name(&self) -> Cow<'static, str> {
         "perplexity".into()
+    }
+    fn larger_is_better(&self) -> Option<bool> {
+        Some(false)
     }
     fn update(&self, state: &mut MetricState, seen: &Seen<'_>) -> Result<()> {
         let mut mask = self.loss.counts(seen.targets)?;

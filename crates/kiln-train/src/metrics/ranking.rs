@@ -1,5 +1,6 @@
-//! How well scores put what is of a class before what is not.
+//! Metrics of how scores rank positives before negatives.
 
+use super::area::{Area, average_precision, binned, roc, sorted};
 use super::classes::check_labels;
 use super::{Metric, MetricState, MetricValue, Seen};
 use kiln_nn::ClassAxis;
@@ -10,13 +11,16 @@ macro_rules! of_scores {
     ($($(#[$doc:meta])* $metric:ident $name:literal $area:path;)+) => {$(
         $(#[$doc])*
         ///
-        /// Of a single output, targets are 0 and 1. Of several with labels it is the mean over the classes of each against all others (scikit-learn's
-        /// `multi_class="ovr"`), of targets in the predictions' shape the mean over the labels. Scores may be logits or probabilities: their order alone counts.
+        /// For a single output, targets are 0 and 1. For several outputs with labels, it is the mean over the classes
+        /// of each class against the rest (scikit-learn's `multi_class="ovr"`); for targets of the predictions'
+        /// shape, the mean over the labels. Scores may be logits or probabilities: only their order matters.
         ///
-        /// It is exact: the scores and the targets of the whole pass are kept on their device until it ends, 4 to 16 bytes for each number.
-        /// With `thresholds` a histogram of probabilities is kept instead, as Keras does with 200.
+        /// It is exact: the scores and targets of all batches are kept on their device until the end, 5 to 9 bytes
+        /// for each number and 8 for each target. With `thresholds` only a histogram of probabilities is kept, as
+        /// Keras does with 200 thresholds.
         ///
-        /// It has no value where all targets are of one class: NaN, and [`Evaluation::undefined`](crate::Evaluation::undefined) says why.
+        /// It is undefined if all targets are of one class: the number is NaN, and
+        /// [`Evaluation::undefined`](crate::Evaluation::undefined) gives the reason.
         #[derive(Clone, Copy, Debug)]
         pub struct $metric {
             settings: Settings,
@@ -34,14 +38,15 @@ macro_rules! of_scores {
                 $metric { settings: Settings { thresholds: None, axis: ClassAxis::BY_RANK } }
             }
 
-            /// The value by so many thresholds, evenly from 0 to 1, at least 2: scores between two of them count as equal. For probabilities; another number, or a score
-            /// outside of 0 to 1, is reported with its batch.
+            /// The value from this number of thresholds, at least 2, evenly spaced from 0 to 1: scores between two
+            /// thresholds count as equal. It is for probabilities. Another number, or a score outside 0 to 1, is an
+            /// error with its batch.
             #[must_use]
             pub const fn thresholds(self, thresholds: usize) -> Self {
                 $metric { settings: Settings { thresholds: Some(thresholds), ..self.settings } }
             }
 
-            /// The axis of classes, the batch's being 0; negative ones count from the end.
+            /// The axis of classes; the batch is axis 0, negative ones count from the end.
             #[must_use]
             pub const fn axis(self, axis: isize) -> Self {
                 $metric { settings: Settings { axis: ClassAxis::at(axis), ..self.settings } }
@@ -51,6 +56,9 @@ macro_rules! of_scores {
         impl Metric for $metric {
             fn name(&self) -> Cow<'static, str> {
                 $name.into()
+            }
+            fn larger_is_better(&self) -> Option<bool> {
+                Some(true)
             }
             fn update(&self, state: &mut MetricState, seen: &Seen<'_>) -> Result<()> {
                 self.settings.update($name, state, seen)
@@ -62,11 +70,11 @@ macro_rules! of_scores {
     )+};
 }
 of_scores! {
-    /// The area under the receiver operating characteristic: how probable it is that of a positive and a negative, both chosen at random, the positive has
-    /// the higher score; equal scores count half (scikit-learn's `roc_auc_score`).
+    /// Area under the ROC curve: the probability that a random positive has a higher score than a random negative;
+    /// equal scores count half (scikit-learn's `roc_auc_score`).
     Auc "auc" roc;
-    /// Average precision: the sum over the thresholds of the precision times the recall that each adds, which is the area under the curve of both without
-    /// interpolation (scikit-learn's `average_precision_score`).
+    /// Average precision: the sum over the thresholds of the precision times the increase in recall (scikit-learn's
+    /// `average_precision_score`).
     AveragePrecision "average_precision" average_precision;
 }
 
@@ -75,12 +83,6 @@ struct Settings {
     thresholds: Option<usize>,
     axis: ClassAxis,
 }
-
-/// Positives and negatives of equal score.
-type Group = [f64; 2];
-
-/// The area of groups from the highest score down, or why there is none.
-type Area = fn(&[Group]) -> Result<f64, &'static str>;
 
 impl Settings {
     fn update(&self, name: &'static str, state: &mut MetricState, seen: &Seen<'_>) -> Result<()> {
@@ -173,7 +175,8 @@ impl Rows {
         })
     }
 
-    /// How much of the positives and of the negatives lies below each threshold and above the one before, f64 (2, labels, thresholds).
+    /// The weights of positives and of negatives between each threshold and the one before, f64 (2, labels,
+    /// thresholds).
     fn histogram(&self, name: &'static str, thresholds: usize) -> Result<Tensor> {
         let (count, labels) = (self.scores.dims()[0], self.scores.dims()[1]);
         let device = self.scores.device();
@@ -204,83 +207,4 @@ impl Rows {
         sums.index_add_assign(0, &index, &factors.reshape([count * labels])?)?;
         sums.reshape([2, labels, thresholds])
     }
-}
-
-type Groups = Result<Vec<Group>, &'static str>;
-
-/// The groups of each label, of (2, labels, thresholds).
-fn binned(histogram: &[f64], thresholds: usize) -> Vec<Groups> {
-    let (positives, negatives) = histogram.split_at(histogram.len() / 2);
-    let pairs = positives.chunks(thresholds).zip(negatives.chunks(thresholds));
-    pairs.map(|(p, n)| Ok(p.iter().zip(n).rev().map(|(&p, &n)| [p, n]).collect())).collect()
-}
-
-/// The groups of each label, of all that was kept.
-fn sorted(state: &MetricState) -> Result<Vec<Groups>> {
-    let (Some(scores), Some(positive), Some(factors)) =
-        (state.kept("scores")?, state.kept("positive")?, state.kept("factors")?)
-    else {
-        return Ok(Vec::new());
-    };
-    let labels = scores.dims()[1];
-    let (scores, positive, factors) = (scores.to_f64_vec()?, positive.to_vec::<bool>()?, factors.to_f64_vec()?);
-    Ok((0..labels).map(|label| groups(label, labels, &scores, &positive, &factors)).collect())
-}
-
-fn groups(label: usize, labels: usize, scores: &[f64], positive: &[bool], factors: &[f64]) -> Groups {
-    let counting = (0..factors.len()).filter(|&row| factors[row] > 0.0);
-    let mut rows: Vec<(f64, usize)> = counting.map(|row| (scores[row * labels + label], row)).collect();
-    if rows.iter().any(|(score, _)| score.is_nan()) {
-        return Err("a score is NaN");
-    }
-    rows.sort_by(|(a, _), (b, _)| b.total_cmp(a));
-    let mut groups: Vec<Group> = Vec::new();
-    let mut last = f64::NAN;
-    for (score, row) in rows {
-        if score != last {
-            groups.push([0.0; 2]);
-            last = score;
-        }
-        if let Some(group) = groups.last_mut() {
-            group[usize::from(!positive[row * labels + label])] += factors[row];
-        }
-    }
-    Ok(groups)
-}
-
-fn total(groups: &[Group]) -> Group {
-    groups.iter().fold([0.0; 2], |[p, n], group| [p + group[0], n + group[1]])
-}
-
-fn roc(groups: &[Group]) -> Result<f64, &'static str> {
-    let [positives, negatives] = total(groups);
-    if positives == 0.0 && negatives == 0.0 {
-        return Err("there were no targets");
-    }
-    if positives == 0.0 {
-        return Err("all targets are negative: targets of both classes are needed");
-    }
-    if negatives == 0.0 {
-        return Err("all targets are positive: targets of both classes are needed");
-    }
-    let (mut area, mut before) = (0.0, 0.0);
-    for [p, n] in groups {
-        area += n * (before + 0.5 * p);
-        before += p;
-    }
-    Ok(area / (positives * negatives))
-}
-
-fn average_precision(groups: &[Group]) -> Result<f64, &'static str> {
-    let [positives, _] = total(groups);
-    if positives == 0.0 {
-        return Err("no target is positive");
-    }
-    let (mut sum, mut hits, mut said) = (0.0, 0.0, 0.0);
-    for [p, n] in groups {
-        hits += p;
-        said += p + n;
-        sum += p * if said > 0.0 { hits / said } else { 0.0 };
-    }
-    Ok(sum / positives)
 }

@@ -1,33 +1,33 @@
-//! How far numbers are from numbers.
+//! Metrics of regression.
 
 use super::{MeanMetric, Metric, MetricState, MetricValue, Seen};
 use kiln_nn::losses::expect_own_targets;
 use kiln_tensor::{DType, Error, Result, Tensor};
 use std::borrow::Cow;
 
-/// The mean of (p − t)².
+/// Mean squared error: the mean of (p − t)².
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mse;
 
-/// The mean of |p − t|.
+/// Mean absolute error: the mean of |p − t|.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mae;
 
-/// The mean of 100·|p − t| / |t|, with |t| kept from 0 by 1e-7 as in Keras: in percent.
+/// Mean absolute percentage error: the mean of 100·|p − t| / |t|, where |t| is at least 1e-7, as in Keras.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Mape;
 
-/// √ of the mean of (p − t)², of all numbers of an epoch together.
+/// Root mean squared error: √ of the mean of (p − t)² over the whole epoch.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Rmse;
 
-/// The coefficient of determination R²: 1 − Σ(p − t)² / Σ(t − mean of t)², of all targets of an epoch together. 1 where all is right, 0 of the constant that is
-/// the mean. Of several numbers a sample it is the mean of theirs (scikit-learn's `r2_score`, Keras's `R2Score`). Where the targets are all equal, it is 1 if
-/// all is right and else 0, as in scikit-learn.
+/// Coefficient of determination R²: 1 − Σ(p − t)² / Σ(t − mean t)² over the whole epoch. 1 is perfect, 0 is the
+/// constant mean of the targets. With several numbers a sample it is the mean of theirs (scikit-learn's `r2_score`,
+/// Keras's `R2Score`). If all targets are equal it is 1 for exact predictions, else 0, as in scikit-learn.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct R2;
 
-/// The mean of what an output says, without looking at the targets: of a value that a model gives to be watched.
+/// The mean of an output; the targets are not used.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct MeanOutput;
 
@@ -42,10 +42,13 @@ fn difference(metric: &'static str, predictions: &Tensor, targets: &Tensor) -> R
 }
 
 macro_rules! means {
-    ($($metric:ident $name:literal |$p:ident, $t:ident| $each:expr;)+) => {$(
+    ($($metric:ident $name:literal $better:expr, |$p:ident, $t:ident| $each:expr;)+) => {$(
         impl MeanMetric for $metric {
             fn name(&self) -> &'static str {
                 $name
+            }
+            fn larger_is_better(&self) -> Option<bool> {
+                $better
             }
             fn each(&self, $p: &Tensor, $t: &Tensor) -> Result<Tensor> {
                 $each
@@ -54,19 +57,22 @@ macro_rules! means {
     )+};
 }
 means! {
-    Mse "mse" |p, t| difference("mse", p, t)?.square();
-    Mae "mae" |p, t| difference("mae", p, t)?.abs();
-    Mape "mape" |p, t| {
+    Mse "mse" Some(false), |p, t| difference("mse", p, t)?.square();
+    Mae "mae" Some(false), |p, t| difference("mae", p, t)?.abs();
+    Mape "mape" Some(false), |p, t| {
         let d = difference("mape", p, t)?.abs()?;
         let size = t.to_dtype(d.dtype())?.abs()?.clamp(1e-7, f64::INFINITY)?;
         d.div(&size)?.mul_scalar(100.0)
     };
-    MeanOutput "mean_output" |p, _t| Ok(p.clone());
+    MeanOutput "mean_output" None, |p, _t| Ok(p.clone());
 }
 
 impl Metric for Rmse {
     fn name(&self) -> Cow<'static, str> {
         "rmse".into()
+    }
+    fn larger_is_better(&self) -> Option<bool> {
+        Some(false)
     }
     fn update(&self, state: &mut MetricState, seen: &Seen<'_>) -> Result<()> {
         let [sum, count] = seen.total(&difference("rmse", seen.predictions, seen.targets)?.square()?)?;
@@ -85,6 +91,9 @@ impl Metric for Rmse {
 impl Metric for R2 {
     fn name(&self) -> Cow<'static, str> {
         "r2".into()
+    }
+    fn larger_is_better(&self) -> Option<bool> {
+        Some(true)
     }
     fn update(&self, state: &mut MetricState, seen: &Seen<'_>) -> Result<()> {
         let d = difference("r2", seen.predictions, seen.targets)?.to_dtype(DType::F64)?;

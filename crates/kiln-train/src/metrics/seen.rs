@@ -4,18 +4,18 @@ use kiln_autograd::Var;
 use kiln_nn::losses::laid_over;
 use kiln_tensor::{DType, Error, Result, Shape, Tensor};
 
-/// What a metric sees of a batch: an output's predictions, with its targets and what of them counts.
+/// What a metric sees of a batch: the predictions and targets of one output, with their mask and weights.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
-    /// What the output says.
+    /// The predictions.
     pub predictions: &'a Tensor,
-    /// The same as the model gives it, with the logits of probabilities ([`Var::origin`]).
+    /// The predictions as a `Var`, with their logits if they come from a softmax or a sigmoid ([`Var::origin`]).
     pub output: &'a Var,
-    /// What it should say. Of one number for each sample, (n,) or (n, 1), in the predictions' shape.
+    /// The targets. For one number a sample, (n,) or (n, 1), they have the predictions' shape.
     pub targets: &'a Tensor,
-    /// Which targets count, bool (n,) or (n, T); without it all do.
+    /// Which targets count, bool (n,) or (n, T); without a mask all do.
     pub mask: Option<&'a Tensor>,
-    /// How much each sample counts, (n,), or each step, (n, T); of a metric that sees no weights none.
+    /// Sample weights (n,), or (n, T) for steps; none for a metric that does not use them.
     pub weights: Option<&'a Tensor>,
 }
 
@@ -23,7 +23,7 @@ fn zero(like: &Tensor) -> Result<Tensor> {
     Tensor::zeros((), like.dtype(), like.device())
 }
 
-/// Weights over the first axes of values.
+/// Weights, laid over the first axes of values.
 fn laid(weights: &Tensor, values: &Shape) -> Result<Tensor> {
     let Some(laid) = laid_over(&weights.to_dtype(DType::F64)?, values)? else {
         let message =
@@ -39,13 +39,13 @@ fn laid(weights: &Tensor, values: &Shape) -> Result<Tensor> {
 }
 
 impl<'a> Seen<'a> {
-    /// All targets count alike.
+    /// Without mask and weights.
     pub fn new(output: &'a Var, targets: &'a Tensor) -> Self {
         Seen { predictions: output.tensor(), output, targets, mask: None, weights: None }
     }
 
-    /// How much each value of this shape counts, f64 of that shape: 0 where the mask leaves it out, else its weight, or 1. None where all count
-    /// 1. A mask without the first axes of the values is none.
+    /// The weight of each value, f64 of this shape: 0 where the mask leaves it out, else its sample weight or 1. None
+    /// if all are 1. A mask that does not fit the first axes of the values is not used.
     ///
     /// # Errors
     /// Weights that do not fit, are below 0 or not finite.
@@ -66,8 +66,8 @@ impl<'a> Seen<'a> {
         Ok(self.mask.map(|mask| laid_over(mask, values)).transpose()?.flatten())
     }
 
-    /// Σ factor·value and Σ factor of values whose first axes are those of the targets, each one number in f64: what a mean is made of. Values that
-    /// do not count are not looked at, they may be NaN.
+    /// Σ weight·value and Σ weight, each one number in f64, for values whose first axes are those of the targets: the
+    /// mean is the first over the second. Values that the mask leaves out may be NaN.
     ///
     /// # Errors
     /// As [`Seen::factors`].

@@ -1,26 +1,26 @@
-//! What a metric has added up so far.
+//! The state of a metric.
 
 use crate::state::Running;
 use kiln_nn::StateDict;
 use kiln_tensor::{DType, Error, Result, Tensor};
 use std::borrow::Cow;
 
-/// What a metric has of a pass over the data so far: sums by name, and tensors that are kept whole. All of it stays on the predictions' device
-/// until the value is asked for. It is saved with a training's state.
+/// The state of a metric: sums by name, and tensors that are kept. It stays on the predictions' device until the
+/// value is computed, and it is saved with the training's state.
 #[derive(Clone, Default, Debug)]
 pub struct MetricState {
-    /// That of a metric that is a mean.
+    /// For a `MeanMetric`.
     pub(crate) mean: Running,
     sums: Vec<(Cow<'static, str>, Tensor)>,
     kept: Vec<(Cow<'static, str>, Vec<Tensor>)>,
 }
 
-/// What stands before the names of sums and of kept tensors in a saved state.
+/// Prefixes of the names of sums and of kept tensors in a saved state.
 const SUM: &str = "total-";
 const KEPT: &str = "kept-";
 
 impl MetricState {
-    /// Adds a tensor to the sum of this name, in f64. All that is added to a sum has one shape.
+    /// Adds a tensor to the sum of this name, in f64. All tensors added to a sum have one shape.
     ///
     /// # Errors
     /// Another shape; a name with a dot.
@@ -44,7 +44,7 @@ impl MetricState {
         Ok(())
     }
 
-    /// Keeps a tensor (n, …) whole, after those of this name before it.
+    /// Keeps a tensor (n, …), after the ones kept under this name before.
     ///
     /// # Errors
     /// A name with a dot.
@@ -59,7 +59,7 @@ impl MetricState {
         Ok(())
     }
 
-    /// The sum of this name where it is one number; 0 where nothing was added. Waits for the device.
+    /// The sum of this name if it is one number; 0 if nothing was added. Waits for the device.
     ///
     /// # Errors
     /// A sum of several numbers; what a device reports late.
@@ -67,7 +67,7 @@ impl MetricState {
         self.tensor(name).map_or(Ok(0.0), Tensor::item)
     }
 
-    /// The numbers of the sum of this name; none where nothing was added. Waits for the device.
+    /// All numbers of the sum of this name; empty if nothing was added. Waits for the device.
     ///
     /// # Errors
     /// What a device reports late.
@@ -79,7 +79,7 @@ impl MetricState {
         self.sums.iter().find(|(known, _)| known == name).map(|(_, sum)| sum)
     }
 
-    /// The tensors kept under this name, one after the other along axis 0; none where nothing was kept.
+    /// The tensors kept under this name, concatenated along axis 0; none if nothing was kept.
     ///
     /// # Errors
     /// Tensors that differ in more than their first axis.
@@ -114,7 +114,7 @@ impl MetricState {
     }
 }
 
-/// Along axis 0, on the last one's device: what was loaded may be elsewhere.
+/// Concatenated on the device of the last one: tensors that were loaded may be elsewhere.
 fn joined(kept: &[Tensor]) -> Result<Tensor> {
     if let [one] = kept {
         return Ok(one.clone());
@@ -125,7 +125,7 @@ fn joined(kept: &[Tensor]) -> Result<Tensor> {
     Tensor::concat(&kept.iter().collect::<Vec<_>>(), 0)
 }
 
-/// Dots part the names in a saved state.
+/// A dot separates the names in a saved state.
 fn check(name: &str) -> Result<()> {
     if !name.contains('.') {
         return Ok(());

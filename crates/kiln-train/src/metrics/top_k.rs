@@ -1,12 +1,12 @@
-//! How often the right class is among the largest.
+//! Top-k accuracy.
 
 use super::MeanMetric;
 use super::classes::check_labels;
 use kiln_nn::ClassAxis;
 use kiln_tensor::{DType, Error, Result, Tensor};
 
-/// The share of targets whose class is among the k largest outputs; of equal outputs all are (as TensorFlow's `in_top_k`). Targets are labels or
-/// one-hot. Where the classes are: [`ClassAxis`].
+/// The share of targets whose class is among the k largest outputs; a class whose output is equal to the k-th largest
+/// counts (as in TensorFlow's `in_top_k`). Targets are labels or one-hot. The axis of classes: [`ClassAxis`].
 #[derive(Clone, Copy, Debug)]
 pub struct TopKAccuracy {
     k: usize,
@@ -14,12 +14,13 @@ pub struct TopKAccuracy {
 }
 
 impl TopKAccuracy {
-    /// Of the k largest, at least 1 and at most as many as there are classes; another k is reported with the first batch.
+    /// For the k largest outputs. k is at least 1 and at most the number of classes; another one is an error with the
+    /// first batch.
     pub const fn new(k: usize) -> Self {
         TopKAccuracy { k, axis: ClassAxis::BY_RANK }
     }
 
-    /// The axis of classes, the batch's being 0; negative ones count from the end.
+    /// The axis of classes; the batch is axis 0, negative ones count from the end.
     #[must_use]
     pub const fn axis(self, axis: isize) -> Self {
         TopKAccuracy { axis: ClassAxis::at(axis), ..self }
@@ -29,6 +30,9 @@ impl TopKAccuracy {
 impl MeanMetric for TopKAccuracy {
     fn name(&self) -> &'static str {
         "top_k_accuracy"
+    }
+    fn larger_is_better(&self) -> Option<bool> {
+        Some(true)
     }
     fn each(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
         let name = "top_k_accuracy";

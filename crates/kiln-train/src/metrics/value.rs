@@ -1,20 +1,20 @@
-//! What a metric comes to.
+//! The value of a metric.
 
 use std::fmt;
 
-/// What a metric comes to.
+/// The value of a metric.
 #[derive(Clone, PartialEq, Debug)]
 pub enum MetricValue {
     /// A number.
     Number(f64),
     /// A table, such as a confusion matrix.
     Table(Table),
-    /// No number, and why: NaN in histories, with the reason beside it ([`Evaluation::undefined`](crate::Evaluation::undefined)).
+    /// Undefined, with the reason: NaN in histories ([`Evaluation::undefined`](crate::Evaluation::undefined)).
     Undefined(String),
 }
 
 impl MetricValue {
-    /// The number; NaN of what is none.
+    /// The number; NaN for a table or an undefined value.
     pub fn number(&self) -> f64 {
         match self {
             MetricValue::Number(number) => *number,
@@ -22,7 +22,7 @@ impl MetricValue {
         }
     }
 
-    /// The table, where it is one.
+    /// The table, if it is one.
     pub fn table(&self) -> Option<&Table> {
         match self {
             MetricValue::Table(table) => Some(table),
@@ -45,7 +45,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Of rows one after the other, each of so many columns.
+    /// A table with this number of columns, from its rows one after the other.
     pub fn new(columns: usize, values: Vec<f64>) -> Self {
         Table { columns, values }
     }
@@ -74,7 +74,7 @@ impl Table {
     }
 }
 
-/// A line a row, the columns under each other.
+/// One line a row, columns aligned.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let whole = self.values.iter().all(|value| value.fract() == 0.0);

@@ -1,11 +1,12 @@
-//! Metrics made of another one.
+//! Metrics that wrap another one.
 
 use super::{Metric, MetricState, MetricValue, Seen};
 use kiln_tensor::Result;
 use std::borrow::Cow;
 
-/// A metric that sees the weights of samples ([`Batch::weights`](kiln_datasets::Batch::weights)), as Keras's `weighted_metrics` do: each target counts by
-/// its weight, and a mean divides by the sum of the weights. It is called `weighted_accuracy`.
+/// A metric that uses the sample weights ([`Batch::weights`](kiln_datasets::Batch::weights)), as Keras's
+/// `weighted_metrics`: each target counts by its weight, and a mean is divided by the sum of the weights. Its name is
+/// `weighted_accuracy`.
 ///
 /// ```
 /// # use kiln_nn::{Dense, SparseCategoricalCrossentropy, Sequential};
@@ -21,7 +22,7 @@ use std::borrow::Cow;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Weighted<M>(pub M);
 
-/// A metric under another name, for two of one kind:
+/// A metric with another name, for two metrics of one kind:
 ///
 /// ```
 /// # use kiln_nn::{Activation, BinaryCrossentropy, Dense, Sequential};
@@ -50,6 +51,9 @@ macro_rules! delegate {
         }
         fn value(&self, state: &MetricState) -> Result<MetricValue> {
             self.$inner.value(state)
+        }
+        fn larger_is_better(&self) -> Option<bool> {
+            self.$inner.larger_is_better()
         }
         $(delegate! { @ $method $inner })+
     };

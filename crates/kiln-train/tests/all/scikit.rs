@@ -199,8 +199,8 @@ fn an_auc_of_one_class_is_undefined_and_says_why() {
     };
     assert!(undefined(&Auc::new(), &p, &[0, 0]).starts_with("all targets are negative"));
     assert_eq!(undefined(&AveragePrecision::new(), &p, &[0, 0]), "no target is positive");
-    assert!(undefined(&CohenKappa::new(), &p, &[0, 0]).starts_with("all targets are of one class"));
-    assert_eq!(undefined(&Iou::new().class(1), &p, &[0, 0]), "no target is of this class, and none was said to be");
+    assert!(undefined(&CohenKappa::new(), &p, &[0, 0]).starts_with("all targets and predictions are of one class"));
+    assert_eq!(undefined(&Iou::new().class(1), &p, &[0, 0]), "no target and no prediction is of this class");
     let nan = Tensor::from_slice(&[f32::NAN, 0.2], [2], &cpu()).unwrap();
     assert_eq!(undefined(&Auc::new(), &nan, &[0, 1]), "a score is NaN");
     let three = Tensor::from_slice(&[0.5f32, 0.2, 0.3, 0.1, 0.1, 0.8], [2, 3], &cpu()).unwrap();
@@ -231,7 +231,7 @@ fn settings_and_targets_that_mean_nothing_are_refused() {
         &Recall::new(),
         &p,
         &good,
-        "there are 3 classes: say how they become one number, `Recall::new().average(Average::Macro)`",
+        "there are 3 classes: choose how they are averaged, `Recall::new().average(Average::Macro)`",
     );
     says(&F1::new().multilabel(), &p, &p, "there are 3 classes");
     let macro_f1 = F1::new().average(Average::Macro);
@@ -280,6 +280,22 @@ fn masks_of_steps_and_ignored_labels_reach_the_metrics() {
     assert!((evaluation.metric("f1").unwrap() - 2.0 / 3.0).abs() < 1e-12);
     assert_eq!(evaluation.table("confusion_matrix").unwrap().values().iter().sum::<f64>(), 3.0);
     assert!((evaluation.metric("perplexity").unwrap().ln() - evaluation.loss).abs() < 1e-6);
+}
+
+#[test]
+fn early_stopping_knows_which_way_a_metric_is_better() {
+    let x = Tensor::from_slice(&[-1.0f32, 1.0, 2.0, -2.0], [4, 1], &cpu()).unwrap();
+    let y = Tensor::from_slice(&[0.0f32, 1.0, 1.0, 0.0], [4, 1], &cpu()).unwrap();
+    let data = TensorDataset::new(x, y).unwrap();
+    let fit = |monitor: &str| {
+        let mut trainer = binary_trainer().metric(Auc::new()).metric(Mse).metric(Named("auc_2", Weighted(Auc::new())));
+        let stopping = EarlyStopping::new().monitor(monitor).patience(2);
+        let options = FitOptions::new().epochs(9).validation(&data).callback(stopping);
+        trainer.fit(&data, options).map(|history| history.epochs.len())
+    };
+    // All are ranked rightly, or wrongly, from the beginning; the error goes on falling.
+    assert_eq!((fit("val_auc").unwrap(), fit("auc_2").unwrap(), fit("val_mse").unwrap()), (3, 3, 9));
+    assert!(fit("val_confusion").unwrap_err().to_string().contains("no epoch reports `val_confusion`"));
 }
 
 #[test]

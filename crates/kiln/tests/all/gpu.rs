@@ -99,10 +99,89 @@ fn a_step_that_is_not_finite_is_not_applied(device: &str) {
     assert!(model.iter().zip(&untrained).all(|((_, found), (_, value))| *found == value.to_f64_vec().unwrap()));
 }
 
+/// Numbers of this shape.
+fn normal(shape: &[usize], index: u64) -> Tensor {
+    Tensor::normal(shape, 0.0, 1.0, DType::F32, &Device::cpu(), RandomStream::new(5, Purpose::Data, index)).unwrap()
+}
+
+/// Values of metrics, with a mask and weights of samples, and of losses with their gradients.
+fn metrics_and_losses_are_alike(device: &str) {
+    let (device, cpu) = (kiln::device(device).unwrap(), Device::cpu());
+    let x = normal(&[40, 5], 1);
+    let p = x.softmax(1).unwrap();
+    let labels = Tensor::from_vec((0..40i64).map(|i| (i * i + i / 5) % 5).collect(), [40], &cpu).unwrap();
+    let half = Tensor::full((), 0.5, DType::F32, &cpu).unwrap();
+    let several = normal(&[40, 5], 2).gt(&half).unwrap().to_dtype(DType::F32).unwrap();
+    let mask = Tensor::from_vec((0..40).map(|i| i % 7 != 3).collect::<Vec<bool>>(), [40], &cpu).unwrap();
+    let weights = normal(&[40], 3).square().unwrap();
+    let metrics: [(Box<dyn Metric>, &Tensor); 14] = [
+        (Box::new(Accuracy), &labels),
+        (Box::new(TopKAccuracy::new(2)), &labels),
+        (Box::new(F1::new().average(Average::Macro)), &labels),
+        (Box::new(F1::new().average(Average::Micro).multilabel()), &several),
+        (Box::new(CohenKappa::new()), &labels),
+        (Box::new(ConfusionMatrix::new()), &labels),
+        (Box::new(Iou::new()), &labels),
+        (Box::new(Auc::new()), &labels),
+        (Box::new(AveragePrecision::new().thresholds(50)), &several),
+        (Box::new(MultilabelAccuracy::new()), &several),
+        (Box::new(R2), &several),
+        (Box::new(Rmse), &several),
+        (Box::new(Mape), &p),
+        (Box::new(Perplexity::new()), &labels),
+    ];
+    for (metric, targets) in &metrics {
+        let of = |device: &Device| {
+            let there = |t: &Tensor| t.to_device(device).unwrap();
+            let (output, targets, mask, weights) =
+                (Var::from(there(&p)), there(targets), there(&mask), there(&weights));
+            let mut state = kiln::train::MetricState::default();
+            for weights in [None, Some(&weights)] {
+                let seen =
+                    kiln::train::Seen { mask: Some(&mask), weights, ..kiln::train::Seen::new(&output, &targets) };
+                metric.update(&mut state, &seen).unwrap();
+            }
+            let value = metric.value(&state).unwrap();
+            value.table().map_or_else(|| vec![value.number()], |table| table.values().to_vec())
+        };
+        close(&metric.name(), &of(&device), &of(&cpu));
+    }
+    let sequence = normal(&[3, 6, 5], 4);
+    let spelled = Tensor::from_slice(&[1i64, 2, 2, 3, 0, 0, 4, 1, 0], [3, 3], &cpu).unwrap();
+    let ignoring = Tensor::from_vec((0..40i64).map(|i| i % 6).collect(), [40], &cpu).unwrap();
+    let losses: [(Box<dyn Loss>, &Tensor, &Tensor); 9] = [
+        (Box::new(SparseCategoricalCrossentropy::from_logits().label_smoothing(0.1).ignore_index(5)), &x, &ignoring),
+        (Box::new(Nll::new().ignore_index(5)), &x, &ignoring),
+        (Box::new(BinaryCrossentropy::from_logits().pos_weight(&[2.0])), &x, &several),
+        (Box::new(KlDivergence::from_logits()), &x, &p),
+        (Box::new(CategoricalFocal::from_logits()), &x, &labels),
+        (Box::new(Hinge), &x, &several),
+        (Box::new(CosineSimilarity::new()), &x, &p),
+        (Box::new(LogCosh), &x, &p),
+        (Box::new(Ctc::new()), &sequence, &spelled),
+    ];
+    for (loss, x, targets) in &losses {
+        let of = |device: &Device| {
+            let x = Var::variable(x.to_device(device).unwrap());
+            let value = loss.forward(&x, &targets.to_device(device).unwrap()).unwrap();
+            let mut numbers = vec![value.item().unwrap()];
+            numbers.extend(value.backward().unwrap().of(&x).unwrap().to_f64_vec().unwrap());
+            numbers
+        };
+        close(loss.name(), &of(&device), &of(&cpu));
+    }
+}
+
 #[test]
 #[cfg(feature = "sim")]
 fn on_the_simulator() {
     optimizers_train_alike("sim");
+}
+
+#[test]
+#[cfg(feature = "sim")]
+fn metrics_and_losses_on_the_simulator() {
+    metrics_and_losses_are_alike("sim");
 }
 
 #[test]
@@ -123,6 +202,13 @@ fn a_card_leaves_out_a_step_that_is_not_finite() {
 #[ignore = "needs an NVIDIA card"]
 fn on_a_card() {
     optimizers_train_alike("cuda");
+}
+
+#[test]
+#[cfg(feature = "cuda")]
+#[ignore = "needs an NVIDIA card"]
+fn metrics_and_losses_on_a_card() {
+    metrics_and_losses_are_alike("cuda");
 }
 
 /// Gradients are clipped by the norm of all of them as on the CPU, and the host waits for nothing.
