@@ -45,30 +45,51 @@ macro_rules! number {
 number!(f32, |from, first| from.get4(first / 4).into());
 number!(f64, |from, first| core::array::from_fn(|i| from.get(first + i)));
 
-/// A number that is added up: floats round, integers wrap.
-pub trait Sum: DeviceCopy {
+/// A number that is combined with another one: floats round, integers wrap; of extrema NaN wins.
+pub trait Combined: DeviceCopy {
     /// self + other
     fn plus(self, other: Self) -> Self;
+    /// self · other
+    fn times(self, other: Self) -> Self;
+    /// The larger one.
+    fn larger(self, other: Self) -> Self;
+    /// The smaller one.
+    fn smaller(self, other: Self) -> Self;
 }
 
-macro_rules! sum {
-    ($($T:ident |$a:ident, $b:ident| $sum:expr;)+) => { $(
-        impl Sum for $T {
+macro_rules! combined {
+    ($($T:ident |$a:ident, $b:ident| $sum:expr, $product:expr;)+) => { $(
+        impl Combined for $T {
             #[inline(always)]
             fn plus(self, $b: Self) -> Self {
                 let $a = self;
                 $sum
             }
+            #[inline(always)]
+            fn times(self, $b: Self) -> Self {
+                let $a = self;
+                $product
+            }
+            #[inline(always)]
+            #[allow(clippy::eq_op)] // the test for NaN that integers have too
+            fn larger(self, other: Self) -> Self {
+                if self != self || self > other { self } else { other }
+            }
+            #[inline(always)]
+            #[allow(clippy::eq_op)] // as above
+            fn smaller(self, other: Self) -> Self {
+                if self != self || self < other { self } else { other }
+            }
         }
     )+ };
 }
-sum! {
-    f32 |a, b| a + b;
-    f64 |a, b| a + b;
-    i64 |a, b| a.wrapping_add(b);
-    i32 |a, b| a.wrapping_add(b);
-    i8 |a, b| a.wrapping_add(b);
-    u8 |a, b| a.wrapping_add(b);
+combined! {
+    f32 |a, b| a + b, a * b;
+    f64 |a, b| a + b, a * b;
+    i64 |a, b| a.wrapping_add(b), a.wrapping_mul(b);
+    i32 |a, b| a.wrapping_add(b), a.wrapping_mul(b);
+    i8 |a, b| a.wrapping_add(b), a.wrapping_mul(b);
+    u8 |a, b| a.wrapping_add(b), a.wrapping_mul(b);
 }
 
 /// Elements that are in an order, but for NaN.

@@ -1,12 +1,21 @@
-//! Sums of elements by index along an axis: what [`crate::gather`] is the adjoint of.
+//! Elements put, or added, to where an index along an axis says: what [`crate::gather`] is the adjoint of.
 //!
 //! The positions of the index are sorted by where they go, those of one place in their order: chunks of them, then pairs of sorted
-//! runs are merged until one is left. What goes to one place is then added up in ascending order of position, so that a sum repeats
+//! runs are merged until one is left. What goes to one place is then combined in ascending order of position, so that a sum repeats
 //! bit for bit.
 
-use crate::number::Sum;
+use crate::number::Combined;
 use crate::place::{THREADS, checked, element};
 use cuda_std::*;
+
+/// Sums.
+pub const ADD: u32 = 0;
+/// Products.
+pub const MUL: u32 = 1;
+/// The larger one; NaN wins.
+pub const MAX: u32 = 2;
+/// The smaller one; NaN wins.
+pub const MIN: u32 = 3;
 
 /// Positions that one block sorts.
 pub const CHUNK: usize = THREADS as usize;
@@ -74,29 +83,78 @@ kernels! {
         positions.set(to, from_positions.get(i));
     }
 
-    /// y (outer, axis, inner) += x (outer, index, inner) at the sorted places along the middle axis. The thread of the first element
-    /// that goes to a place adds up all of them.
+    /// y (outer, axis, inner) at the sorted places along the middle axis = what is there, combined with x (outer, index, inner) by
+    /// [`ADD`] and its kin. The thread of the first element that goes to a place takes all of them, in their order.
     #[max_threads = THREADS]
-    pub fn scatter_add<T: Sum>(
-        y: GlobalMut<T>, x: Global<T>, places: Global<i64>, positions: Global<i64>, axis: u64, inner: u64
+    pub fn scatter<T: Combined>(
+        y: GlobalMut<T>, x: Global<T>, places: Global<i64>, positions: Global<i64>, axis: u64, inner: u64, op: u32
     ) for [f32, f64, i64, i32, i8, u8] {
-        let (i, count) = (element(), places.len());
+        let i = element();
         if i >= x.len() {
             return;
         }
-        let (inner, axis) = (inner as usize, axis as usize);
-        let (within, row) = (i % inner, i / inner);
-        let (mut rank, outer) = (row % count, row / count);
-        let place = places.get(rank);
-        if rank > 0 && places.get(rank - 1) == place {
-            return;
-        }
-        let to = (outer * axis + place as usize) * inner + within;
-        let mut sum = y.get(to);
-        while rank < count && places.get(rank) == place {
-            sum = sum.plus(x.get((outer * count + positions.get(rank) as usize) * inner + within));
+        let Some(run) = Run::of(i, places, [axis as usize, inner as usize]) else { return };
+        let mut value = y.get(run.to);
+        let mut rank = run.rank;
+        while rank < places.len() && places.get(rank) == run.place {
+            let other = x.get(run.source(positions.get(rank)));
+            value = match op {
+                ADD => value.plus(other),
+                MUL => value.times(other),
+                MAX => value.larger(other),
+                _ => value.smaller(other),
+            };
             rank += 1;
         }
-        y.set(to, sum);
+        y.set(run.to, value);
+    }
+
+    /// As [`scatter`], but the last element that goes to a place stays.
+    #[max_threads = THREADS]
+    pub fn scatter_last<T: DeviceCopy>(
+        y: GlobalMut<T>, x: Global<T>, places: Global<i64>, positions: Global<i64>, axis: u64, inner: u64
+    ) for [u8, u16, u32, u64] {
+        let i = element();
+        if i >= x.len() {
+            return;
+        }
+        let Some(run) = Run::of(i, places, [axis as usize, inner as usize]) else { return };
+        let mut rank = run.rank;
+        while rank + 1 < places.len() && places.get(rank + 1) == run.place {
+            rank += 1;
+        }
+        y.set(run.to, x.get(run.source(positions.get(rank))));
+    }
+}
+
+/// What goes to one place: sorted positions from `rank` on.
+struct Run {
+    rank: usize,
+    place: i64,
+    /// The element of y.
+    to: usize,
+    /// Where the line of x begins, its positions' distance, and the place within.
+    line: [usize; 3],
+}
+
+impl Run {
+    /// The run that begins at element `i` of (outer, sorted index, inner), if one does.
+    #[inline(always)]
+    fn of(i: usize, places: Global<i64>, [axis, inner]: [usize; 2]) -> Option<Self> {
+        let (within, row) = (i % inner, i / inner);
+        let (rank, outer) = (row % places.len(), row / places.len());
+        let place = places.get(rank);
+        if rank > 0 && places.get(rank - 1) == place {
+            return None;
+        }
+        let to = (outer * axis + place as usize) * inner + within;
+        Some(Run { rank, place, to, line: [outer * places.len(), inner, within] })
+    }
+
+    /// The element of x at a position of the index.
+    #[inline(always)]
+    fn source(&self, position: i64) -> usize {
+        let [line, inner, within] = self.line;
+        (line + position as usize) * inner + within
     }
 }

@@ -200,32 +200,3 @@ pub fn copy<A: Convert<B> + Send + Sync, B: Copy + Send>(out: &mut Output<'_, B>
     // SAFETY: these are the operand's and the output's own elements.
     unsafe { copy_runs(&ends, x.shape(), x.strides(), contiguous, out.len(), run::<A, B>) };
 }
-
-/// Elements at any strides become those of x.
-///
-/// # Safety
-/// Every element that `strides` reach from `first` over x's shape can be written, each is reached once, and none is read or
-/// written by anyone else meanwhile.
-pub unsafe fn assign<T: Copy>(first: *mut T, strides: &[isize], x: Strided<'_, T>) {
-    let count = x.elements();
-    let mut source = Odometer::at(x.shape(), x.strides(), 0);
-    let mut target = Odometer::at(x.shape(), strides, 0);
-    for done in (0..count).step_by(BLOCK) {
-        let n = BLOCK.min(count - done);
-        let mut block = [None::<T>; BLOCK];
-        source.runs(n, |at, offset, stride, run| {
-            for i in 0..run {
-                // SAFETY: the odometer stays within the operand.
-                block[at + i] = Some(unsafe { *x.first_element().offset(offset + i as isize * stride) });
-            }
-        });
-        target.runs(n, |at, offset, stride, run| {
-            for (i, value) in block[at..at + run].iter().enumerate() {
-                if let Some(value) = value {
-                    // SAFETY: the odometer stays within what the caller says can be written.
-                    unsafe { *first.offset(offset + i as isize * stride) = *value };
-                }
-            }
-        });
-    }
-}

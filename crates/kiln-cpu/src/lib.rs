@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod assign;
 pub mod conv;
 pub mod copy;
 pub mod elementwise;

@@ -1,7 +1,7 @@
 //! What the composed forms of coarse operations are written over: [`Tensor`], or kiln-autograd's `Var`, which can be
 //! differentiated.
 
-use crate::{DType, Result, Shape, Tensor, UnaryCall};
+use crate::{Cut, DType, Result, ScatterOp, Shape, Tensor, UnaryCall};
 use kiln_math::{BinaryOp, UnaryOp};
 use std::ops::Range;
 
@@ -31,10 +31,27 @@ pub trait Arithmetic: Clone {
     fn reshape(&self, shape: Shape) -> Result<Self>;
     fn transpose(&self, a: usize, b: usize) -> Result<Self>;
     fn permute(&self, order: &[usize]) -> Result<Self>;
-    fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self>;
+    fn broadcast_to(&self, shape: Shape) -> Result<Self>;
+    fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self> {
+        self.slice_by(axis, range, 1)
+    }
+    fn slice_by(&self, axis: usize, range: Range<usize>, step: isize) -> Result<Self>;
+    /// Zeros of `shape` with this at a range of an axis: the adjoint of `slice_by`.
+    fn embed_by(&self, axis: usize, range: Range<usize>, step: isize, shape: Shape) -> Result<Self>;
+    /// This, in which the part that `cuts` make is `value`, which has the part's shape.
+    fn put_part(self, cuts: &[Cut], value: &Self) -> Result<Self>;
+    /// y\[…, i, …, j\] = x\[…, i·step + j·dilation, …\]: windows of `size` elements of an axis, along a new last axis.
+    fn windows(&self, axis: usize, size: usize, step: usize, dilation: usize) -> Result<Self>;
+    fn pad(&self, sides: &[(usize, usize)], value: f64) -> Result<Self>;
+    fn crop(&self, sides: &[(usize, usize)]) -> Result<Self>;
     fn concat(parts: &[&Self], axis: usize) -> Result<Self>;
     fn stack(parts: &[&Self], axis: usize) -> Result<Self>;
     fn index_select(&self, axis: usize, index: &Tensor) -> Result<Self>;
+    /// This, in which `source` was put by `op` at `index` (i64, one axis) of an axis: the adjoint of `index_select` for a sum.
+    fn put_rows(self, op: ScatterOp, axis: usize, index: &Tensor, source: &Self) -> Result<Self>;
+    fn gather(&self, axis: usize, index: &Tensor) -> Result<Self>;
+    /// This after [`Tensor::scatter_assign`]: the adjoint of `gather` for a sum.
+    fn put_elements(self, op: ScatterOp, axis: usize, index: &Tensor, source: &Self) -> Result<Self>;
     fn to_dtype(&self, dtype: DType) -> Result<Self>;
 
     fn add(&self, other: &Self) -> Result<Self> {
@@ -102,8 +119,29 @@ impl Arithmetic for Tensor {
     fn permute(&self, order: &[usize]) -> Result<Self> {
         Tensor::permute(self, order)
     }
-    fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self> {
-        Tensor::slice(self, axis, range)
+    fn broadcast_to(&self, shape: Shape) -> Result<Self> {
+        Tensor::broadcast_to(self, shape)
+    }
+    fn slice_by(&self, axis: usize, range: Range<usize>, step: isize) -> Result<Self> {
+        Tensor::slice_by(self, axis, range, step)
+    }
+    fn embed_by(&self, axis: usize, range: Range<usize>, step: isize, shape: Shape) -> Result<Self> {
+        let mut zeros = Tensor::zeros(shape, self.dtype(), self.device())?;
+        zeros.slice_assign_by("embed", axis, range, step, self)?;
+        Ok(zeros)
+    }
+    fn put_part(mut self, cuts: &[Cut], value: &Self) -> Result<Self> {
+        self.assign_part("put", cuts, value)?;
+        Ok(self)
+    }
+    fn windows(&self, axis: usize, size: usize, step: usize, dilation: usize) -> Result<Self> {
+        Tensor::windows(self, axis, size, step, dilation)
+    }
+    fn pad(&self, sides: &[(usize, usize)], value: f64) -> Result<Self> {
+        Tensor::pad(self, sides, value)
+    }
+    fn crop(&self, sides: &[(usize, usize)]) -> Result<Self> {
+        Tensor::crop(self, sides)
     }
     fn concat(parts: &[&Self], axis: usize) -> Result<Self> {
         Tensor::concat(parts, axis)
@@ -113,6 +151,17 @@ impl Arithmetic for Tensor {
     }
     fn index_select(&self, axis: usize, index: &Tensor) -> Result<Self> {
         Tensor::index_select(self, axis, index)
+    }
+    fn put_rows(mut self, op: ScatterOp, axis: usize, index: &Tensor, source: &Self) -> Result<Self> {
+        self.index_put_rows("index_put", op, axis, index, source)?;
+        Ok(self)
+    }
+    fn gather(&self, axis: usize, index: &Tensor) -> Result<Self> {
+        Tensor::gather(self, axis, index)
+    }
+    fn put_elements(mut self, op: ScatterOp, axis: usize, index: &Tensor, source: &Self) -> Result<Self> {
+        self.scatter_assign(op, axis, index, source)?;
+        Ok(self)
     }
     fn to_dtype(&self, dtype: DType) -> Result<Self> {
         Tensor::to_dtype(self, dtype)

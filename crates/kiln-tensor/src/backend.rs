@@ -119,6 +119,26 @@ pub enum ArgReduceOp {
     Argmin,
 }
 
+/// What becomes of an element that another is scattered to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScatterOp {
+    /// The other one, of several the last.
+    Set,
+    /// Their sum; of integers it wraps.
+    Add,
+    /// Their product; of integers it wraps.
+    Mul,
+    /// The larger one; NaN wins.
+    Max,
+    /// The smaller one; NaN wins.
+    Min,
+}
+
+impl ScatterOp {
+    /// All of them.
+    pub const ALL: [ScatterOp; 5] = [ScatterOp::Set, ScatterOp::Add, ScatterOp::Mul, ScatterOp::Max, ScatterOp::Min];
+}
+
 /// What a matrix product does with each finished element.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Epilogue<'a> {
@@ -264,11 +284,14 @@ pub unsafe trait Backend: Send + Sync + 'static {
 
     // ---- gathering ----
 
-    /// out = x (row-major) at `index` (i64, 1-d) along `axis`. Indices were checked on the host where it can see them; elsewhere an
-    /// index out of range is a fault.
+    /// out = x (row-major) at `index` along `axis`: each element of out is that of x at the same place, but for the axis, where the
+    /// index says. The index (i64) has out's shape: row-major, or with strides of 0 along all other axes of more than one element,
+    /// where whole rows are meant. Indices were checked on the host where it can see them; elsewhere one out of range is a fault.
     unsafe fn gather(&self, out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
-    /// out (already initialized) += y (row-major) at `index` along `axis`; equal indices add up in ascending order of position.
-    unsafe fn scatter_add(&self, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
+    /// out (already initialized) at `index` along `axis` = `op` of what is there and of y (row-major), which has the index's shape;
+    /// what goes to one place is combined in ascending order of position. The index is as that of [`Backend::gather`]. Of f32, f64
+    /// and integers, which wrap; [`ScatterOp::Set`] of any dtype.
+    unsafe fn scatter(&self, op: ScatterOp, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()>;
 
     // ---- random numbers ----
 

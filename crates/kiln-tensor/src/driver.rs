@@ -29,8 +29,8 @@ macro_rules! for_each_primitive {
             fn matmul(&self, out: $crate::Out<'_>, a: $crate::View<'_>, b: $crate::View<'_>, epilogue: $crate::Epilogue<'_>)
                 -> Result<()>;
             fn gather(&self, out: $crate::Out<'_>, x: $crate::View<'_>, index: $crate::View<'_>, axis: usize) -> Result<()>;
-            fn scatter_add(&self, out: $crate::Out<'_>, y: $crate::View<'_>, index: $crate::View<'_>, axis: usize)
-                -> Result<()>;
+            fn scatter(&self, op: $crate::ScatterOp, out: $crate::Out<'_>, y: $crate::View<'_>, index: $crate::View<'_>,
+                axis: usize) -> Result<()>;
             fn random(&self, distribution: $crate::Distribution, out: $crate::Out<'_>, stream: $crate::View<'_>)
                 -> Result<()>;
             fn sample(&self, law: kiln_math::Law, out: $crate::Out<'_>, a: $crate::View<'_>, b: $crate::View<'_>,

@@ -1,6 +1,7 @@
 //! Layouts: how a shape's elements lie in a buffer.
 
 use crate::{Error, MAX_RANK, Result, Shape};
+use std::ops::Range;
 
 /// Shape, strides (in elements) and offset of a view into a buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -178,6 +179,52 @@ impl Layout {
         out.shape.dims_mut()[axis] = size;
         // Where there is but one index, the step may be anything.
         out.strides[axis] = if size > 1 { self.strides[axis] * step } else { self.strides[axis] };
+        Ok(out)
+    }
+
+    /// Every `step`-th index of a range of one axis, from its end for a negative step; the axis is below the rank.
+    ///
+    /// # Errors
+    /// A range that leaves the axis, a step of 0.
+    pub(crate) fn slice_by(&self, axis: usize, range: Range<usize>, step: isize) -> Result<Self> {
+        if step == 0 || range.start > range.end || range.end > self.shape[axis] {
+            return Err(Error::shape(
+                "slice",
+                format!("invalid range {range:?} with step {step} for axis {axis} of {}", self.shape),
+            ));
+        }
+        let size = range.len().div_ceil(step.unsigned_abs());
+        let start = if step > 0 || size == 0 { range.start } else { range.end - 1 };
+        self.slice(axis, start, size, step)
+    }
+
+    /// The windows along an axis, as [`crate::Arithmetic::windows`] says; the axis is below the rank.
+    ///
+    /// # Errors
+    /// A step or dilation of 0, a window that does not fit, more axes than there can be.
+    pub(crate) fn windows(&self, axis: usize, size: usize, step: usize, dilation: usize) -> Result<Self> {
+        let span = size.saturating_sub(1).saturating_mul(dilation).saturating_add(usize::from(size > 0));
+        let extent = self.shape[axis];
+        if step == 0 || dilation == 0 || span > extent {
+            return Err(Error::shape(
+                "unfold",
+                format!(
+                    "windows of {size} elements, {dilation} apart, at every {step} do not fit axis {axis} of {}: \
+                     they need {span} elements and steps above 0",
+                    self.shape
+                ),
+            ));
+        }
+        let rank = self.shape.rank();
+        let count = (extent - span) / step + 1;
+        let mut out = *self;
+        out.shape = self.shape.with_size(axis, count)?.with_axis(rank, size)?;
+        // Where there is but one index, the step may be anything.
+        let by = |count: usize, step: usize| {
+            if count > 1 { self.strides[axis] * step as isize } else { self.strides[axis] }
+        };
+        out.strides[rank] = by(size, dilation);
+        out.strides[axis] = by(count, step);
         Ok(out)
     }
 

@@ -14,6 +14,7 @@ mod device;
 mod driver;
 mod dtype;
 mod error;
+mod indexing;
 mod interchange;
 mod layout;
 #[cfg(feature = "linalg")]
@@ -28,22 +29,24 @@ mod window;
 
 pub use arithmetic::Arithmetic;
 pub use backend::{
-    ArgReduceOp, Backend, CompareOp, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, ReduceOp, UnaryCall, View,
-    unsupported_dtype,
+    ArgReduceOp, Backend, CompareOp, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, ReduceOp, ScatterOp,
+    UnaryCall, View, unsupported_dtype,
 };
 pub use call::{Call, Ran};
 pub use derived::TensordotAxes;
+pub use derived::grow::PadMode;
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};
+pub use indexing::IndexItem;
 pub use kiln_math::{RecurrentCell, UpdateRule};
 pub use layout::Layout;
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
 pub use tensor::calls::*;
 pub use tensor::composed;
 pub use tensor::{
-    Axes, CustomOp, HostOperand, HostOutput, IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization,
-    NormalizeGradients, RecurrentGradients, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor, UpdatePart,
+    Axes, CustomOp, Cut, HostOperand, HostOutput, IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization,
+    NormalizeGradients, RecurrentGradients, RecurrentStates, RecurrentSteps, Several, SoftmaxKind, Tensor, UpdatePart,
     UpdateSlot, UpdateTensors, axis_index,
 };
 pub use tensors::Tensors;

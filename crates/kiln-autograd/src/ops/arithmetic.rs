@@ -2,7 +2,7 @@
 
 use crate::Var;
 use kiln_math::BinaryOp;
-use kiln_tensor::{Arithmetic, DType, Result, Shape, Tensor, UnaryCall};
+use kiln_tensor::{Arithmetic, Cut, DType, Result, ScatterOp, Shape, Tensor, UnaryCall};
 use std::ops::Range;
 
 impl Arithmetic for Var {
@@ -39,8 +39,26 @@ impl Arithmetic for Var {
     fn permute(&self, order: &[usize]) -> Result<Self> {
         Var::permute(self, order)
     }
-    fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self> {
-        Var::slice(self, axis, range)
+    fn broadcast_to(&self, shape: Shape) -> Result<Self> {
+        Var::broadcast_to(self, shape)
+    }
+    fn slice_by(&self, axis: usize, range: Range<usize>, step: isize) -> Result<Self> {
+        Var::slice_by(self, axis, range, step)
+    }
+    fn embed_by(&self, axis: usize, range: Range<usize>, step: isize, shape: Shape) -> Result<Self> {
+        Var::embed_by(self, axis, range, step, shape)
+    }
+    fn put_part(self, cuts: &[Cut], value: &Self) -> Result<Self> {
+        self.with_part(cuts, value)
+    }
+    fn windows(&self, axis: usize, size: usize, step: usize, dilation: usize) -> Result<Self> {
+        self.windowed(axis, size, step, dilation)
+    }
+    fn pad(&self, sides: &[(usize, usize)], value: f64) -> Result<Self> {
+        Var::pad(self, sides, value)
+    }
+    fn crop(&self, sides: &[(usize, usize)]) -> Result<Self> {
+        Var::crop(self, sides)
     }
     fn concat(parts: &[&Self], axis: usize) -> Result<Self> {
         Var::concat(parts, axis)
@@ -50,6 +68,15 @@ impl Arithmetic for Var {
     }
     fn index_select(&self, axis: usize, index: &Tensor) -> Result<Self> {
         Var::index_select(self, axis, index)
+    }
+    fn put_rows(self, op: ScatterOp, axis: usize, index: &Tensor, source: &Self) -> Result<Self> {
+        self.scattered_to(true, op, axis, index, source)
+    }
+    fn gather(&self, axis: usize, index: &Tensor) -> Result<Self> {
+        Var::gather(self, axis, index)
+    }
+    fn put_elements(self, op: ScatterOp, axis: usize, index: &Tensor, source: &Self) -> Result<Self> {
+        self.scattered_to(false, op, axis, index, source)
     }
     fn to_dtype(&self, dtype: DType) -> Result<Self> {
         Var::to_dtype(self, dtype)

@@ -20,8 +20,8 @@ impl Function for MaxPool {
             return pass.accumulate(0, Var::constant(self.maxima.gradient(dy.tensor())?));
         }
         let index = self.maxima.flat_positions()?;
-        let all = Shape::new(&[self.shape.elements()])?;
-        let dx = dy.reshape([index.elements()])?.index_add(0, &index, all)?;
+        let zeros = Var::constant(Tensor::zeros([self.shape.elements()], dy.dtype(), dy.device())?);
+        let dx = zeros.index_add(0, &index, &dy.reshape([index.elements()])?)?;
         pass.accumulate(0, dx.reshape(self.shape)?)
     }
 }

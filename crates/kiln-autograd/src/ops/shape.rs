@@ -1,7 +1,8 @@
 //! Views and copies: reshape, permute, slice, broadcast, concat, and conversion of dtype.
 
 use crate::{Backward, Function, Squash, Var};
-use kiln_tensor::{DType, Error, IntoAxis, IntoShape, Result, Shape, Tensor, axis_index};
+use kiln_tensor::derived::parts::fold_windows;
+use kiln_tensor::{Arithmetic, Cut, DType, Error, IntoAxis, IntoShape, Result, Shape, Tensor, axis_index};
 use std::ops::Range;
 
 /// y holds x's elements in another shape; dx is dy in x's.
@@ -56,10 +57,11 @@ impl Function for SumTo {
     }
 }
 
-/// y is a part of x; dx is zeros of x's shape with dy in that part.
+/// y is x at a range of an axis; dx is zeros of x's shape with dy in that part.
 struct Slice {
     axis: usize,
     range: Range<usize>,
+    step: isize,
     shape: Shape,
 }
 
@@ -68,15 +70,16 @@ impl Function for Slice {
         "slice"
     }
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
-        pass.accumulate(0, dy.embed(self.axis, self.range.start, self.shape)?)
+        pass.accumulate(0, dy.embed_by(self.axis, self.range.clone(), self.step, self.shape)?)
     }
 }
 
-/// The adjoint of a slice: y is zeros but for x at `range` of an axis; dx is that part of dy, summed over the axes along which
+/// The adjoint of a slice: y is zeros but for x at a range of an axis; dx is that part of dy, summed over the axes along which
 /// x was stretched.
 struct Embed {
     axis: usize,
     range: Range<usize>,
+    step: isize,
     shape: Shape,
 }
 
@@ -85,7 +88,50 @@ impl Function for Embed {
         "embed"
     }
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
-        pass.accumulate(0, dy.slice(self.axis, self.range.clone())?.sum_to(&self.shape)?)
+        pass.accumulate(0, dy.slice_by(self.axis, self.range.clone(), self.step)?.sum_to(&self.shape)?)
+    }
+}
+
+/// y is x, of which a part became the value; dx is dy without that part, the value's gradient is the part.
+struct PutPart {
+    cuts: Vec<Cut>,
+    value: Shape,
+}
+
+impl Function for PutPart {
+    fn name(&self) -> &'static str {
+        "put"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        if pass.needs(1) {
+            let mut part = dy.clone();
+            for Cut { axis, range, step } in &self.cuts {
+                part = part.slice_by(*axis, range.0..range.1, *step)?;
+            }
+            pass.accumulate(1, part)?;
+        }
+        if pass.needs(0) {
+            let zeros = Var::constant(Tensor::zeros(self.value, dy.dtype(), dy.device())?);
+            pass.accumulate(0, dy.put_part(&self.cuts, &zeros)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// y are the windows of an axis of x; dx adds dy up where they are.
+struct Windows {
+    axis: usize,
+    step: usize,
+    dilation: usize,
+    shape: Shape,
+}
+
+impl Function for Windows {
+    fn name(&self) -> &'static str {
+        "unfold"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        pass.accumulate(0, fold_windows(&dy, self.axis, self.step, self.dilation, &self.shape)?)
     }
 }
 
@@ -204,11 +250,19 @@ impl Var {
     /// # Errors
     /// An axis out of range, a range that leaves the axis.
     pub fn slice(&self, axis: impl IntoAxis, range: Range<usize>) -> Result<Var> {
+        self.slice_by(axis, range, 1)
+    }
+
+    /// Every `step`-th index of a range of one axis, from its end for a negative step.
+    ///
+    /// # Errors
+    /// An axis out of range, a range that leaves the axis, a step of 0.
+    pub fn slice_by(&self, axis: impl IntoAxis, range: Range<usize>, step: isize) -> Result<Var> {
         let axis = axis_index("slice", axis, self.shape())?;
-        let y = self.tensor().slice(axis, range.clone())?;
-        let y = Var::record(&[self], y, |_| Slice { axis, range: range.clone(), shape: *self.shape() });
-        let cuts = |softmax| softmax == axis && range.len() < self.dims()[axis];
-        y.moved_from(self, |squash| squash.if_untouched(cuts), |logits| logits.slice(axis, range.clone()))
+        let y = self.tensor().slice_by(axis, range.clone(), step)?;
+        let y = Var::record(&[self], y, |_| Slice { axis, range: range.clone(), step, shape: *self.shape() });
+        let cuts = |softmax| softmax == axis && y.dims()[axis] < self.dims()[axis];
+        y.clone().moved_from(self, |squash| squash.if_untouched(cuts), |logits| logits.slice_by(axis, range, step))
     }
 
     /// Zeros of `shape` with this at the indices from `start` of one axis: the adjoint of [`Var::slice`]. The other axes may
@@ -223,9 +277,44 @@ impl Var {
         let own = axis.saturating_add(self.shape().rank()).checked_sub(shape.rank());
         let size = own.and_then(|own| self.dims().get(own)).copied().unwrap_or(1);
         let range = start..start.saturating_add(size);
-        let mut y = Tensor::zeros(shape, self.dtype(), self.device())?;
-        y.slice_assign(axis, range.clone(), self.tensor())?;
-        Ok(Var::record(&[self], y, |_| Embed { axis, range, shape: *self.shape() }))
+        self.embed_by(axis, range, 1, shape)
+    }
+
+    /// Zeros of `shape` with this at every `step`-th index of a range of one axis: the adjoint of [`Var::slice_by`]. The other
+    /// axes may broadcast, by NumPy's rule.
+    ///
+    /// # Errors
+    /// An axis out of range, a range that leaves the axis, a step of 0, a value that does not fit.
+    pub fn embed_by(
+        &self,
+        axis: impl IntoAxis,
+        range: Range<usize>,
+        step: isize,
+        shape: impl IntoShape,
+    ) -> Result<Var> {
+        let shape = shape.into_shape()?;
+        let axis = axis_index("embed", axis, &shape)?;
+        let y = self.tensor().embed_by(axis, range.clone(), step, shape)?;
+        Ok(Var::record(&[self], y, |_| Embed { axis, range, step, shape: *self.shape() }))
+    }
+
+    /// See [`kiln_tensor::Arithmetic::put_part`].
+    pub(crate) fn with_part(self, cuts: &[Cut], value: &Var) -> Result<Var> {
+        let (tensor, node) = self.into_parts();
+        let y = tensor.put_part(cuts, value.tensor())?;
+        let x = Var::with_node(y.clone(), node);
+        Ok(Var::record(&[&x, value], y, |_| PutPart { cuts: cuts.to_vec(), value: *value.shape() }))
+    }
+
+    /// See [`kiln_tensor::Arithmetic::windows`].
+    pub(crate) fn windowed(&self, axis: usize, size: usize, step: usize, dilation: usize) -> Result<Var> {
+        let y = Arithmetic::windows(self.tensor(), axis, size, step, dilation)?;
+        let y = Var::record(&[self], y, |_| Windows { axis, step, dilation, shape: *self.shape() });
+        y.moved_from(
+            self,
+            |squash| squash.if_untouched(|softmax| softmax == axis),
+            |logits| logits.windowed(axis, size, step, dilation),
+        )
     }
 
     /// Stretched by NumPy's rule.

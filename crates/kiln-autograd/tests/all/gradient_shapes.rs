@@ -133,6 +133,7 @@ fn shapes() -> Vec<Case> {
     // Middle indices of the second axis of (2, 5, 4), from every shape that broadcasts to them.
     for &shape in stretched {
         cases.push(case("embed", &[shape], |v| v[0].embed(1, 2, [2, 5, 4])));
+        cases.push(case("embed_by", &[shape], |v| v[0].embed_by(1, 0..4, -2, [2, 5, 4])));
     }
     cases.push(case("embed", &[&[1, 5, 4]], |v| v[0].embed(1, 0, [2, 5, 4])));
     cases.push(case("embed", &[&[5, 1]], |v| v[0].embed(0, 1, [2, 5, 4])));
@@ -180,8 +181,11 @@ fn indices() -> Vec<Case> {
         let index = index(at);
         cases.push(case("index_select", x, move |v| v[0].index_select(1, &index)));
     }
+    let each = Tensor::from_slice(&[2i64, 0, 1, 1, 0, 0], [1, 3, 2], &Device::cpu()).unwrap();
+    cases.push(case("gather", x, move |v| v[0].gather(1, &each)));
+    cases.push(case("slice_by", x, |v| v[0].slice_by(2, 0..3, -2)));
     let at = index(&[4, 0, 4]);
-    cases.push(case("index_add", x, move |v| v[0].index_add(1, &at, Shape::new(&[2, 5, 4])?)));
+    cases.push(case("index_add", &[&[2, 5, 4], &[2, 3, 4]], move |v| v[0].index_add(1, &at, &v[1])));
     let labels = index(&[3, 0]);
     let weights = values(&[2, 4], 5);
     for target in [labels, weights] {

@@ -192,8 +192,7 @@ fn selection() -> Result<()> {
     both("select", |v| square(Var::select(&condition, &v[0], &v[1])?), &[values([2, 3], 1), values([3], 2)]);
     let index = Tensor::from_slice(&[2i64, 0, 2, 1], [4], &cpu)?;
     both("index_select", |v| square(v[0].index_select(1, &index)?), &[values([2, 3], 1)]);
-    let shape = (2, 3).into_shape()?;
-    both("index_add", |v| square(v[0].index_add(1, &index, shape)?), &[values([2, 4], 1)]);
+    both("index_add", |v| square(v[0].index_add(1, &index, &v[1])?), &[values([2, 3], 1), values([2, 4], 2)]);
     let stream = Tensor::from_slice(&[42i64, 7], [2], &cpu)?;
     both("dropout", |v| square(v[0].dropout(0.4, &stream)?), &[values([5, 7], 3)]);
     Ok(())

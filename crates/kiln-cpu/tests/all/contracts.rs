@@ -4,7 +4,7 @@
 use crate::views::View;
 use kiln_cpu::copy::{copy, fill};
 use kiln_cpu::elementwise::each;
-use kiln_cpu::gather::{Along, gather, scatter_add};
+use kiln_cpu::gather::{Along, Index, gather, scatter};
 use kiln_cpu::operand::Output;
 use kiln_cpu::random::{Draw, dropout, normal, normal_f64, uniform, uniform_f64};
 use kiln_cpu::rows::in_parts;
@@ -284,45 +284,52 @@ fn a_cross_entropy_has_a_target_for_each_row() {
 
 #[test]
 fn gathers_stay_within_both_arrays() {
-    const ALONG: Along = Along { outer: 2, axis: 3, inner: 4 };
+    const ALONG: Along = Along { outer: 2, axis: 3, indices: 2, inner: 4 };
     let from = |length, x: usize, at: &'static [i64], along: Along, words| {
-        (length, call(move |out| gather(out, &ones(x), index(at).strided(), along)), words)
+        (length, call(move |out| gather(out, &ones(x), Index::Rows(index(at).strided()), along)), words)
     };
     let into = |length, y: usize, at: &'static [i64], along: Along, words| {
-        (length, call(move |out| scatter_add(out, &ones(y), index(at).strided(), along, |a, b| a + b)), words)
+        (length, call(move |out| scatter(out, &ones(y), Index::Rows(index(at).strided()), along, |a, b| a + b)), words)
+    };
+    let each = |length, x: usize, at: Vec<i64>, words| {
+        (length, call(move |out| gather(out, &ones(x), Index::Elements(&at), ALONG)), words)
     };
     refused(vec![
         from(15, 24, &[0, 2], ALONG, "gather: `out` has 15 elements, 16 are expected"),
         from(8, 24, &[0, 2], ALONG, "gather: `out` has 8 elements, 16 are expected"),
         from(16, 23, &[0, 2], ALONG, "gather: `x` has 23 elements, 24 are expected"),
+        from(16, 24, &[0], ALONG, "gather: `index` has 1 elements, 2 are expected"),
         from(16, 24, &[0, 3], ALONG, "gather: index 3 is outside of an axis of 3"),
         from(16, 24, &[-1, 0], ALONG, "gather: index -1 is outside of an axis of 3"),
         from(
             1,
             24,
             &[0, 2],
-            Along { outer: usize::MAX, axis: 3, inner: 1 },
+            Along { outer: usize::MAX, axis: 3, indices: 2, inner: 1 },
             "gather: sizes [18446744073709551615, 3, 1] are more elements than memory can hold",
         ),
-        into(23, 16, &[0, 2], ALONG, "scatter_add: `out` has 23 elements, 24 are expected"),
-        into(24, 15, &[0, 2], ALONG, "scatter_add: `y` has 15 elements, 16 are expected"),
-        into(24, 16, &[i64::MIN, 2], ALONG, "scatter_add: index -9223372036854775808 is outside of an axis of 3"),
+        each(16, 24, vec![0; 15], "gather: `index` has 15 elements, 16 are expected"),
+        each(16, 24, vec![3; 16], "gather: index 3 is outside of an axis of 3"),
+        into(23, 16, &[0, 2], ALONG, "scatter: `out` has 23 elements, 24 are expected"),
+        into(24, 15, &[0, 2], ALONG, "scatter: `y` has 15 elements, 16 are expected"),
+        into(24, 16, &[i64::MIN, 2], ALONG, "scatter: index -9223372036854775808 is outside of an axis of 3"),
         (
             16,
             call(|out| {
                 let at = View::row_major(vec![0i64; 2], &[2, 1]);
-                gather(out, &ones(24), at.strided(), ALONG);
+                gather(out, &ones(24), Index::Rows(at.strided()), ALONG);
             }),
             "gather: indices of shape [2, 1], one axis is expected",
         ),
-        (
-            24,
-            call(|out| scatter_add(out, &ones(8), View::row_major(vec![0i64], &[]).strided(), ALONG, |a, b| a + b)),
-            "scatter_add: indices of shape [], one axis is expected",
-        ),
     ]);
     taken(vec![
-        ("gather of nothing", 0, call(move |out| gather(out, &ones(24), index(&[]).strided(), ALONG))),
+        (
+            "gather of nothing",
+            0,
+            call(move |out| {
+                gather(out, &ones(24), Index::Rows(index(&[]).strided()), Along { indices: 0, ..ALONG });
+            }),
+        ),
         ("parts of width 0", 1 << 15, call(|out| in_parts(out, 0, |_, part| part.fill(1.0)))),
         ("parts of rows that do not fit", (1 << 15) + 1, call(|out| in_parts(out, 3, |_, part| part.fill(1.0)))),
     ]);

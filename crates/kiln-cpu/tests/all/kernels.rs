@@ -1,7 +1,7 @@
 //! The bits of reductions, softmax and draws: fixed by the shape alone, for any instruction set that fuses and any
 //! number of threads; and the documented order of a reduction, by a plain implementation of it.
 
-use kiln_cpu::gather::{self, Along};
+use kiln_cpu::gather::{self, Along, Index};
 use kiln_cpu::operand::{Number, Output, Strided};
 use kiln_cpu::random::{self, Draw};
 use kiln_cpu::reduce::{CHUNK, LANES, Reduction, reduce};
@@ -249,12 +249,12 @@ fn equal_indices_add_up_in_order() {
     // Sums that differ when the order does.
     let y = [1e8f32, 1.0, -1e8, 1.0];
     let index = [1i64; 4];
-    let along = Along { outer: 1, axis: 3, inner: 1 };
-    let result = everywhere("scatter_add", |_| {
+    let along = Along { outer: 1, axis: 3, indices: 4, inner: 1 };
+    let result = everywhere("scatter", |_| {
         let mut out = vec![0f32; 3];
         // SAFETY: four indices.
         let index = unsafe { Strided::new(index.as_ptr(), &[4], &[1]) };
-        gather::scatter_add(&mut out, &y, index, along, |a, b| a + b);
+        gather::scatter(&mut out, &y, Index::Rows(index), along, |a, b| a + b);
         out
     });
     assert_eq!(result, [0.0, ((1e8f32 + 1.0) - 1e8) + 1.0, 0.0]);

@@ -2,8 +2,9 @@
 
 use crate::views::{View, numbers, on_teams, shapes, view};
 use half::{bf16, f16};
-use kiln_cpu::copy::{Convert, assign, copy, fill};
-use kiln_cpu::gather::{Along, gather, scatter_add};
+use kiln_cpu::assign::assign;
+use kiln_cpu::copy::{Convert, copy, fill};
+use kiln_cpu::gather::{Along, Index, Nonzero, gather, outside, scatter};
 use kiln_cpu::operand::Output;
 use kiln_math::{round_integer_to_odd, round_to_odd};
 use proptest::prelude::*;
@@ -82,8 +83,8 @@ proptest! {
     fn gathers_and_scatters(
         outer in 0usize..4, axis in 1usize..9, inner in 0usize..20, picks in prop::collection::vec(any::<usize>(), 0..12),
     ) {
-        let along = Along { outer, axis, inner };
         let count = picks.len();
+        let along = Along { outer, axis, indices: count, inner };
         let indices = View::row_major(picks.iter().map(|p| (p % axis) as i64).collect(), &[count]);
         let backwards = View {
             buffer: indices.buffer.iter().rev().copied().collect(),
@@ -93,9 +94,9 @@ proptest! {
         };
         let x: Vec<i64> = (0..outer * axis * inner).map(|i| (i * 31 % 97) as i64).collect();
         let mut out = vec![0; outer * count * inner];
-        gather(&mut out, &x, indices.strided(), along);
+        gather(&mut out, &x, Index::Rows(indices.strided()), along);
         let mut sums = x.clone();
-        scatter_add(&mut sums, &out, indices.strided(), along, |a, b| a + b);
+        scatter(&mut sums, &out, Index::Rows(indices.strided()), along, |a, b| a + b);
         let mut expected_sums = x.clone();
         for o in 0..outer {
             for (i, &index) in indices.buffer.iter().enumerate() {
@@ -110,10 +111,70 @@ proptest! {
         prop_assert_eq!(sums, expected_sums);
         let mut again = vec![0; out.len()];
         if count > 0 {
-            gather(&mut again, &x, backwards.strided(), along);
+            gather(&mut again, &x, Index::Rows(backwards.strided()), along);
             prop_assert_eq!(again, out);
         }
     }
+
+    #[test]
+    fn elements_by_index(
+        outer in 1usize..4, axis in 1usize..9, indices in 0usize..12, inner in 1usize..20, seed in any::<usize>(),
+    ) {
+        let along = Along { outer, axis, indices, inner };
+        compare_elements(along, seed);
+    }
+
+    #[test]
+    fn positions_of_what_is_true(mask in prop::collection::vec(any::<bool>(), 0..1500)) {
+        let found = Nonzero::new(&mask);
+        let mut places = vec![0; found.count()];
+        found.write(&mut places);
+        let expected: Vec<i64> = (0..mask.len()).filter(|&i| mask[i]).map(|i| i as i64).collect();
+        prop_assert_eq!(places, expected);
+    }
+}
+
+/// An index for each element, gathered and scattered, against plain loops.
+fn compare_elements(along: Along, seed: usize) {
+    let Along { outer, axis, indices, inner } = along;
+    let count = outer * indices * inner;
+    let index: Vec<i64> = (0..count).map(|i| ((i.wrapping_mul(seed | 1) ^ i >> 3) % axis) as i64).collect();
+    let x: Vec<i64> = (0..outer * axis * inner).map(|i| (i * 31 % 97) as i64).collect();
+    let place = |at: usize| (at / (indices * inner) * axis + index[at] as usize) * inner + at % inner;
+    let mut out = vec![0; count];
+    gather(&mut out, &x, Index::Elements(&index), along);
+    assert!((0..count).all(|at| out[at] == x[place(at)]));
+    let (mut sums, mut last) = (x.clone(), x.clone());
+    scatter(&mut sums, &out, Index::Elements(&index), along, |a, b| 3 * a + b);
+    let put: Vec<i64> = (0..count as i64).collect();
+    scatter(&mut last, &put, Index::Elements(&index), along, |_, b| b);
+    let (mut expected_sums, mut expected_last) = (x.clone(), x.clone());
+    for at in 0..count {
+        expected_sums[place(at)] = 3 * expected_sums[place(at)] + out[at];
+        expected_last[place(at)] = at as i64;
+    }
+    assert_eq!(sums, expected_sums);
+    assert_eq!(last, expected_last);
+    assert_eq!(outside(&index, axis), None);
+}
+
+#[test]
+fn many_elements_by_index() {
+    for (outer, axis, indices, inner) in
+        [(1, 70_000, 80_000, 1), (300, 70, 300, 1), (1, 300, 400, 300), (2, 5000, 40, 500)]
+    {
+        let along = Along { outer, axis, indices, inner };
+        on_teams(|| compare_elements(along, 0x9e37_79b9));
+    }
+    let mut index = vec![5i64; 300_000];
+    index[299_999] = -1;
+    assert_eq!(outside(&index, 6), Some(299_999));
+    assert_eq!(outside(&index[..299_999], 5), Some(0));
+    let mask: Vec<bool> = (0..100_000).map(|i| i % 3 == 0).collect();
+    let found = Nonzero::new(&mask);
+    let mut places = vec![0; found.count()];
+    found.write(&mut places);
+    assert!(places.iter().enumerate().all(|(i, &place)| place == 3 * i as i64));
 }
 
 #[test]
@@ -128,7 +189,8 @@ fn large_copies_and_gathers_do_not_depend_on_threads() {
         let mut filled = vec![0u8; 1 << 17];
         fill(&mut Output::from_slice(&mut filled), 7);
         let mut picked = vec![0.0f32; rows * width];
-        gather(&mut picked, &x.buffer, indices.strided(), Along { outer: 1, axis: rows, inner: width });
+        let along = Along { outer: 1, axis: rows, indices: rows, inner: width };
+        gather(&mut picked, &x.buffer, Index::Rows(indices.strided()), along);
         (halves, filled, picked)
     });
     assert!(all.1.iter().all(|&b| b == 7));

@@ -24,7 +24,7 @@ use crate::machine::Machine;
 use kiln_math::{BinaryOp, IntegerOp, Law};
 use kiln_tensor::{
     ArgReduceOp, Backend, Call, CompareOp, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, Ran, ReduceOp,
-    Result, UnaryCall, View,
+    Result, ScatterOp, UnaryCall, View,
 };
 
 /// Primitives that are refused after a fault, and else what the modules make of them.
@@ -81,7 +81,8 @@ unsafe impl<M: Machine> Backend for Gpu<M> {
         arg_reduce(op: ArgReduceOp, out: Out<'_>, x: View<'_>, axis: usize) => extremum_positions(op, &out, &x, axis);
         matmul(out: Out<'_>, a: View<'_>, b: View<'_>, epilogue: Epilogue<'_>) => product(&out, &a, &b, &epilogue);
         gather(out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) => gather_along(&out, &x, &index, axis);
-        scatter_add(out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) => scatter_along(&out, &y, &index, axis);
+        scatter(op: ScatterOp, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize)
+            => scatter_along(op, &out, &y, &index, axis);
         random(distribution: Distribution, out: Out<'_>, stream: View<'_>) => draw(distribution, &out, &stream);
         sample(law: Law, out: Out<'_>, a: View<'_>, b: View<'_>, stream: View<'_>)
             => sample_law(law, &out, [&a, &b], &stream);

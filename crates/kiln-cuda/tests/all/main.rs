@@ -10,6 +10,8 @@ mod custom;
 #[cfg(feature = "sim")]
 mod faults;
 #[cfg(feature = "sim")]
+mod indexing;
+#[cfg(feature = "sim")]
 mod launches;
 #[cfg(feature = "sim")]
 mod simulator;

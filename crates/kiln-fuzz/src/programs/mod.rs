@@ -62,6 +62,11 @@ impl Settings {
         Settings { numbers, constants, flags: [flags & 1 == 1, flags & 2 == 2, flags & 4 == 4] }
     }
 
+    /// A number as it is, or negative: small, or absurd.
+    fn signed(&self, at: usize) -> isize {
+        (self.numbers[at] as isize).wrapping_sub(2)
+    }
+
     /// An order of so many axes, which is one unless a flag says otherwise.
     fn order(&self, rank: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..rank).collect();

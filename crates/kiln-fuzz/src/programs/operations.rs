@@ -3,7 +3,8 @@
 use super::Settings;
 use kiln::math::{BinaryOp, UnaryOp};
 use kiln::tensor::{
-    CompareOp, DType, Error, MatmulOptions, PerAxis, ReduceOp, Result, Shape, SoftmaxKind, Tensor, UnaryCall,
+    CompareOp, DType, Error, IndexItem, MatmulOptions, PadMode, PerAxis, ReduceOp, Result, Shape, SoftmaxKind, Tensor,
+    UnaryCall,
 };
 
 /// A function of three operands, of which it may leave some out, and of settings.
@@ -80,6 +81,24 @@ pub(super) fn indices(of: &Tensor, size: usize, wild: bool) -> Result<Tensor> {
     }
     let within: Vec<i64> = index.to_vec::<i64>()?.into_iter().map(|at| at.rem_euclid(size as i64)).collect();
     Tensor::from_slice(&within, [within.len()], of.device())
+}
+
+/// As [`indices`], in the shape that they came in.
+pub(super) fn indices_of(of: &Tensor, size: usize, settings: &Settings) -> Result<Tensor> {
+    indices(&of.flatten(0)?, size, settings.flags[0])?.reshape(of.shape())
+}
+
+/// An index of two items or three.
+pub(super) fn index(settings: &Settings, tensor: &Tensor) -> Vec<IndexItem> {
+    let item = |number: usize| match settings.numbers[number] % 6 {
+        0 => IndexItem::from(settings.signed(number + 1)),
+        1 => IndexItem::from(..).by(settings.signed(number + 1)),
+        2 => IndexItem::from(settings.signed(number + 1)..).by(if settings.flags[1] { -1 } else { 2 }),
+        3 => IndexItem::New,
+        4 => IndexItem::Ellipsis,
+        _ => IndexItem::from(tensor),
+    };
+    (0..2 + usize::from(settings.flags[2])).map(item).collect()
 }
 
 /// By name.
@@ -178,12 +197,12 @@ pub(super) const TENSOR_OPERATIONS: &[(&str, Operation)] = &[
         one(x[0].index_select(axis, &index))
     }),
     ("index_select as it is", |x, s| one(x[0].index_select(s.numbers[0], &x[1]))),
-    ("scatter_add", |x, s| {
+    ("index_add_assign", |x, s| {
         let mut out = x[0].copied()?;
         let axis = s.numbers[0];
         let index = indices(&x[1], out.dims().get(axis).copied().unwrap_or(0), s.flags[0])?;
         let source = x[0].index_select(axis, &index)?;
-        out.scatter_add(axis, &index, &source)?;
+        out.index_add_assign(axis, &index, &source)?;
         Ok(vec![out])
     }),
     ("pad", |x, s| {
@@ -191,6 +210,82 @@ pub(super) const TENSOR_OPERATIONS: &[(&str, Operation)] = &[
             (0..x[0].rank()).map(|axis| (s.numbers[axis % 6], s.numbers[(axis + 1) % 6])).collect();
         one(if s.flags[0] { x[0].crop(&sides) } else { x[0].pad(&sides, s.constants[0]) })
     }),
+    ("roll", |x, s| one(x[0].roll([s.signed(0), s.signed(1)], [s.signed(2), s.signed(3)]))),
+    ("flip", |x, s| one(x[0].flip(&s.axes(x[0].rank())[..]))),
+    ("rot90", |x, s| one(x[0].rot90(s.signed(0), s.signed(1), s.signed(2)))),
+    ("movedim", |x, s| one(x[0].movedim([s.signed(0), s.signed(1)], [s.signed(2), s.signed(3)]))),
+    ("expand", |x, s| {
+        let sizes: Vec<isize> = wider(x[0].shape(), s).into_iter().map(|size| size as isize).collect();
+        one(x[0].expand(&sizes[..]))
+    }),
+    ("narrow", |x, s| {
+        one(if s.flags[0] {
+            x[0].narrow(s.signed(0), s.signed(1), s.numbers[2])
+        } else {
+            x[0].index(s.signed(0), s.signed(1))
+        })
+    }),
+    ("split_sizes", |x, s| x[0].split_sizes(s.signed(0), &s.numbers[1..1 + s.numbers[5].min(3)])),
+    ("unbind", |x, s| x[0].unbind(s.signed(0))),
+    ("diagonal", |x, s| one(x[0].diagonal(s.signed(0), s.signed(1), s.signed(2)))),
+    ("diag_embed", |x, s| one(x[0].diag_embed(s.signed(0), s.signed(1), s.signed(2)))),
+    ("diag", |x, s| one(if s.flags[0] { x[0].diag(s.signed(0)) } else { x[0].trace() })),
+    ("triangles", |x, s| one(if s.flags[0] { x[0].tril(s.signed(0)) } else { x[0].triu(s.signed(0)) })),
+    ("unfold", |x, s| one(x[0].unfold(s.signed(0), s.numbers[1], s.numbers[2]))),
+    ("im2col", |x, s| one(x[0].im2col(s.numbers[0], &s.conv()))),
+    ("col2im", |x, s| one(x[0].col2im([s.numbers[3], s.numbers[4]], s.numbers[0], &s.conv()))),
+    ("tile", |x, s| one(x[0].tile(&s.numbers[..s.numbers[5].min(4)]))),
+    ("repeat", |x, s| {
+        one(if s.flags[0] {
+            x[0].repeat_interleave(s.numbers[0], s.signed(1))
+        } else {
+            x[0].repeat_each(&s.numbers[1..1 + s.numbers[5].min(3)], s.signed(0))
+        })
+    }),
+    ("pad_with", |x, s| {
+        let mode = pick(&[PadMode::Reflect, PadMode::Replicate, PadMode::Circular], s.numbers[4]);
+        one(x[0].pad_with(&[(s.numbers[0], s.numbers[1]), (s.numbers[2], s.numbers[3])], mode))
+    }),
+    ("meshgrid", |x, _| Tensor::meshgrid(&[&x[0], &x[1]])),
+    ("get", |x, s| one(x[0].get(index(s, &x[1])))),
+    ("put", |x, s| {
+        one(if s.flags[1] { x[0].put_add(index(s, &x[1]), &x[2]) } else { x[0].put(index(s, &x[1]), &x[2]) })
+    }),
+    ("assign", |x, s| {
+        let mut out = x[0].clone();
+        out.assign(index(s, &x[1]), &x[2])?;
+        Ok(vec![out])
+    }),
+    ("take", |x, s| one(x[0].take(&indices(&x[1], x[0].elements(), s.flags[0])?))),
+    ("gather", |x, s| {
+        let index = indices_of(&x[1], x[0].dims().get(s.numbers[0]).copied().unwrap_or(0), s)?;
+        one(if s.flags[1] { x[0].take_along(s.numbers[0], &index) } else { x[0].gather(s.numbers[0], &index) })
+    }),
+    ("scatter", |x, s| {
+        let index = indices_of(&x[1], x[0].dims().get(s.numbers[0]).copied().unwrap_or(0), s)?;
+        let source = x[2].broadcast_to(index.shape())?;
+        one(if s.flags[1] {
+            x[0].scatter(s.numbers[0], &index, &source)
+        } else {
+            x[0].scatter_reduce(s.numbers[0], &index, &source, pick(&REDUCTIONS, s.numbers[3]), s.flags[2])
+        })
+    }),
+    ("index_copy", |x, s| {
+        let axis = s.numbers[0];
+        let index = indices(&x[1], x[0].dims().get(axis).copied().unwrap_or(0), s.flags[0])?;
+        let source = x[0].index_select(axis, &index)?;
+        one(if s.flags[1] {
+            x[0].index_copy(axis, &index, &source)
+        } else {
+            x[0].index_fill(axis, &index, s.constants[0])
+        })
+    }),
+    ("masked", |x, s| {
+        let mask = x[1].to_dtype(DType::Bool)?;
+        Ok(vec![x[0].masked_fill(&mask, s.constants[0])?, x[0].masked_select(&mask)?])
+    }),
+    ("masked_scatter", |x, _| one(x[0].masked_scatter(&x[1].to_dtype(DType::Bool)?, &x[2]))),
+    ("nonzero", |x, _| one(x[0].nonzero())),
     ("concat", |x, s| one(Tensor::concat(&x.iter().collect::<Vec<_>>()[..1 + s.numbers[1] % 3], s.numbers[0]))),
     ("stack", |x, s| one(Tensor::stack(&[&x[0], &x[0], &x[1]][..1 + s.numbers[1] % 3], s.numbers[0]))),
     ("split", |x, s| x[0].split(s.numbers[0], s.numbers[1])),

@@ -1,14 +1,14 @@
 //! Programs over `Var`: every gradient has its variable's shape and type; a variable that is a strided view gets the same
 //! gradient, bit for bit; and where a program is made of smooth functions alone, gradients of f32 are near those of f64.
 
-use super::operations::{binary_op, indices, outputs, pick, shape, unary_call, wider};
+use super::operations::{binary_op, index, indices, indices_of, outputs, pick, shape, unary_call, wider};
 use super::values::{expect_same, read};
 use super::{LARGEST, LONGEST, POOL, Settings};
 use crate::Target;
 use crate::source::Source;
 use kiln::autograd::{RecurrentOptions, RecurrentOutput, Var, grad};
 use kiln::math::{Purpose, RandomStream};
-use kiln::tensor::{DType, Device, Error, Recurrence, RecurrentCell, Result, Tensor};
+use kiln::tensor::{DType, Device, Error, PadMode, Recurrence, RecurrentCell, Result, Tensor};
 
 pub(crate) const VAR: Target = Target { name: "var", run, seeds, words: &[] };
 
@@ -88,6 +88,50 @@ const REST: &[(&str, Operation)] = &[
         let condition = x[0].tensor().to_dtype(DType::Bool)?;
         one(Var::select(if s.flags[0] { &condition } else { x[0].tensor() }, &x[1], &x[2]))
     }),
+    ("get", |x, s| one(x[0].get(index(s, x[1].tensor())))),
+    ("put", |x, s| {
+        let index = index(s, x[1].tensor());
+        one(if s.flags[1] { x[0].put_add(index, &x[2]) } else { x[0].put(index, &x[2]) })
+    }),
+    ("gather", |x, s| {
+        let index = indices_of(x[1].tensor(), x[0].dims().get(s.numbers[0]).copied().unwrap_or(0), s)?;
+        one(if s.flags[1] { x[0].take_along(s.numbers[0], &index) } else { x[0].gather(s.numbers[0], &index) })
+    }),
+    ("scatter", |x, s| {
+        let index = indices_of(x[1].tensor(), x[0].dims().get(s.numbers[0]).copied().unwrap_or(0), s)?;
+        let source = x[2].broadcast_to(index.shape())?;
+        one(if s.flags[1] {
+            x[0].scatter(s.numbers[0], &index, &source)
+        } else {
+            x[0].scatter_add(s.numbers[0], &index, &source)
+        })
+    }),
+    ("roll", |x, s| one(x[0].roll([s.signed(0), s.signed(1)], [s.signed(2), s.signed(3)]))),
+    ("slice_by", |x, s| one(x[0].slice_by(s.signed(0), s.numbers[1]..s.numbers[2], s.signed(3)))),
+    ("embed_by", |x, s| {
+        let shape: Vec<usize> = x[0].dims().iter().map(|&size| 2 * size).collect();
+        let size = shape.get(s.numbers[0]).copied().unwrap_or(0);
+        one(x[0].embed_by(s.numbers[0], 0..size, if s.flags[0] { -2 } else { 2 }, &shape[..]))
+    }),
+    ("diagonals", |x, s| {
+        one(if s.flags[0] {
+            x[0].diagonal(s.signed(0), s.signed(1), s.signed(2))
+        } else {
+            x[0].diag_embed(s.signed(0), s.signed(1), s.signed(2))
+        })
+    }),
+    ("triangles", |x, s| one(if s.flags[0] { x[0].tril(s.signed(0)) } else { x[0].triu(s.signed(0)) })),
+    ("unfold", |x, s| one(x[0].unfold(s.signed(0), s.numbers[1], s.numbers[2]))),
+    ("im2col", |x, s| one(x[0].im2col(s.numbers[0], &s.conv()))),
+    ("tile", |x, s| one(x[0].tile(&s.numbers[..s.numbers[5].min(4)]))),
+    ("pad_with", |x, s| {
+        let mode = pick(&[PadMode::Reflect, PadMode::Replicate, PadMode::Circular], s.numbers[4]);
+        one(x[0].pad_with(&[(s.numbers[0], s.numbers[1]), (s.numbers[2], s.numbers[3])], mode))
+    }),
+    ("masked", |x, s| {
+        let mask = x[1].tensor().to_dtype(DType::Bool)?;
+        one(if s.flags[0] { x[0].masked_fill(&mask, s.constants[0]) } else { x[0].masked_select(&mask) })
+    }),
     ("index_select", |x, s| {
         let axis = s.numbers[0];
         let index = indices(x[1].tensor(), x[0].dims().get(axis).copied().unwrap_or(0), s.flags[0])?;
@@ -95,12 +139,11 @@ const REST: &[(&str, Operation)] = &[
     }),
     ("index_add", |x, s| {
         let (axis, to) = (s.numbers[0], s.numbers[1].min(9));
-        let dims: Vec<usize> =
-            x[0].dims().iter().enumerate().map(|(at, &size)| if at == axis { to } else { size }).collect();
-        let index: Vec<i64> =
-            (0..x[0].dims().get(axis).copied().unwrap_or(0)).map(|at| (at % to.max(1)) as i64).collect();
+        let count = x[0].dims().get(axis).copied().unwrap_or(0);
+        let index: Vec<i64> = (0..count).map(|at| (at % to.max(1)) as i64).collect();
         let index = Tensor::from_slice(&index, [index.len()], &Device::cpu())?;
-        one(x[0].index_add(axis, &index, kiln::tensor::Shape::new(&dims)?))
+        let target = x[0].slice(axis, 0..to.min(count))?;
+        one(if s.flags[0] { target.index_copy(axis, &index, &x[0]) } else { target.index_add(axis, &index, &x[0]) })
     }),
     ("embed", |x, s| {
         let dims = if s.flags[0] {

@@ -51,7 +51,7 @@ pub const CHECKS: &[Check] = &[
     ("matmul", product::matmul),
     ("matmul of batches", product::batches),
     ("gather", gather::gather),
-    ("scatter_add", gather::scatter_add),
+    ("scatter", gather::scatter),
     ("random uniform", random::uniform),
     ("random normal", random::normal),
     ("random integers", random::integers),

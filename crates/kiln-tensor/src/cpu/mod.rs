@@ -4,6 +4,7 @@
 mod dispatch;
 mod calls;
 mod conv;
+mod gather;
 mod integers;
 mod memory;
 mod normalization;
@@ -19,16 +20,16 @@ mod update;
 use crate::allocator::Allocator;
 use crate::{
     ArgReduceOp, Backend, Call, CompareOp, DType, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, Ran,
-    ReduceOp, Result, UnaryCall, View, unsupported_dtype,
+    ReduceOp, Result, ScatterOp, UnaryCall, View, unsupported_dtype,
 };
 use half::{bf16, f16};
+use kiln_cpu::assign::assign;
 use kiln_cpu::copy::{self, Convert};
 use kiln_cpu::elementwise::each;
-use kiln_cpu::operand::Stored;
 use kiln_cpu::reduce::Reduction;
-use kiln_cpu::{Isa, elementwise, gather, reduce};
+use kiln_cpu::{Isa, elementwise, reduce};
 use kiln_math::{BinaryOp, IntegerOp, Law};
-use memory::{output, slice, strided};
+use memory::{output, strided};
 use scratch::Scratch;
 use std::sync::LazyLock;
 
@@ -146,7 +147,7 @@ unsafe impl Backend for CpuBackend {
         sized!(x.dtype, T => {
             // SAFETY: the output's elements are distinct (it is a slice of an array) and its caller's alone; both are of the
             // size dispatched on.
-            unsafe { copy::assign::<T>(memory::first_mut(&out), out.layout.strides(), strided(&x)) };
+            unsafe { assign::<T>(memory::first_mut(&out), out.layout.strides(), strided(&x)) };
         });
         Ok(())
     }
@@ -256,35 +257,13 @@ unsafe impl Backend for CpuBackend {
     }
 
     unsafe fn gather(&self, out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) -> Result<()> {
-        let along = along(x.layout.shape(), axis);
-        sized!(out.dtype, T => {
-            // SAFETY: both are of the size dispatched on and contiguous; the index is i64 and was checked.
-            unsafe { gather::gather::<T>(memory::slice_mut(&out), slice(&x), strided(&index), along) }
-        });
-        Ok(())
+        // SAFETY: the caller's promise.
+        unsafe { gather::gather(&out, &x, &index, axis) }
     }
 
-    unsafe fn scatter_add(&self, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()> {
-        let along = along(out.shape, axis);
-        if out.dtype.is_integer() {
-            integers!(out.dtype, "scatter_add", T => {
-                // SAFETY: all are of the dtype dispatched on and contiguous; the index was checked.
-                unsafe {
-                    let (out, y) = (memory::slice_mut(&out), slice(&y));
-                    gather::scatter_add::<T>(out, y, strided(&index), along, T::wrapping_add);
-                }
-            });
-            return Ok(());
-        }
-        floats!(out.dtype, "scatter_add", T => {
-            // SAFETY: both are of the dtype dispatched on and contiguous; the index is i64 and was checked.
-            unsafe {
-                gather::scatter_add::<T>(memory::slice_mut(&out), slice(&y), strided(&index), along, |a, b| {
-                    T::store(a.load() + b.load())
-                });
-            }
-        });
-        Ok(())
+    unsafe fn scatter(&self, op: ScatterOp, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { gather::scatter(op, &out, &y, &index, axis) }
     }
 
     unsafe fn random(&self, distribution: Distribution, out: Out<'_>, stream: View<'_>) -> Result<()> {
@@ -301,13 +280,5 @@ unsafe impl Backend for CpuBackend {
     unsafe fn run(&self, call: &Call<'_>) -> Result<Ran> {
         // SAFETY: the caller's promise.
         unsafe { calls::run(self, call) }
-    }
-}
-
-fn along(shape: &[usize], axis: usize) -> gather::Along {
-    gather::Along {
-        outer: shape[..axis].iter().product(),
-        axis: shape[axis],
-        inner: shape[axis + 1..].iter().product(),
     }
 }

@@ -8,6 +8,9 @@ mod einsum;
 pub mod elementwise;
 pub mod floats;
 pub mod gated;
+pub mod grow;
+pub mod parts;
+pub mod pick;
 pub mod products;
 pub mod shape;
 mod wide;
@@ -22,6 +25,9 @@ macro_rules! for_each_derived {
         $crate::derived_elementwise! { $callback }
         $crate::derived_floats! { $callback }
         $crate::derived_gated! { $callback }
+        $crate::derived_grow! { $callback }
+        $crate::derived_parts! { $callback }
+        $crate::derived_pick! { $callback }
         $crate::derived_shape! { $callback }
         $crate::derived_products! { $callback }
     };
@@ -47,6 +53,7 @@ macro_rules! derived_methods {
 #[macro_export]
 macro_rules! for_each_derived_function {
     ($callback:path) => {
+        $crate::derived_grow_functions! { $callback }
         $crate::derived_product_functions! { $callback }
     };
 }
@@ -66,7 +73,15 @@ macro_rules! derived_functions {
     };
 }
 
-use crate::Tensor;
+use crate::{Error, ErrorKind, Result, Tensor};
+
+/// A result whose error says the operation that the user called, not the one that it is made of; faults of a device stay as they are.
+pub(crate) fn named<T>(operation: &'static str, result: Result<T>) -> Result<T> {
+    result.map_err(|error| match error.kind() {
+        ErrorKind::Memory | ErrorKind::Fault => error,
+        kind => Error::new(kind, operation, error.message()),
+    })
+}
 
 macro_rules! of_tensor {
     ($($family:tt)+) => { $crate::derived_methods! { Tensor $($family)+ } };

@@ -140,3 +140,25 @@ impl<A: IntoAxis, const N: usize> IntoAxes for [A; N] {
         Axes::new(self.into_iter(), shape)
     }
 }
+
+/// Numbers as users name them: one, or several as an array or a slice; where they are axes, negative ones count from the end.
+pub trait Several {
+    /// The numbers in their order.
+    fn several(self) -> Vec<isize>;
+}
+
+impl<A: IntoAxis> Several for A {
+    fn several(self) -> Vec<isize> {
+        vec![self.into_axis()]
+    }
+}
+impl<A: IntoAxis> Several for &[A] {
+    fn several(self) -> Vec<isize> {
+        self.iter().map(|axis| axis.into_axis()).collect()
+    }
+}
+impl<A: IntoAxis, const N: usize> Several for [A; N] {
+    fn several(self) -> Vec<isize> {
+        self.as_slice().several()
+    }
+}

@@ -1,7 +1,9 @@
 //! Writing in place. Memory that another tensor shares is copied first, so no other tensor ever changes.
 
+use super::index::Cut;
 use super::integers::Arithmetic;
 use super::{IntoAxis, Tensor, axis_index, check_pair};
+use crate::indexing::{IndexItem, Plan};
 use crate::{Error, Result, Shape};
 use kiln_math::{BinaryOp, UnaryOp};
 use std::ops::Range;
@@ -85,20 +87,53 @@ impl Tensor {
     /// # Errors
     /// An axis out of range, a range that leaves the axis, a value that does not fit, dtypes or devices that differ.
     pub fn slice_assign(&mut self, axis: impl IntoAxis, range: Range<usize>, value: &Tensor) -> Result<()> {
-        check_pair("slice_assign", self, value)?;
-        let axis = axis_index("slice_assign", axis, self.shape())?;
-        if range.start > range.end || range.end > self.dims()[axis] {
+        self.slice_assign_by("slice_assign", axis_index("slice_assign", axis, self.shape())?, range, 1, value)
+    }
+
+    /// Every `step`-th index of a range of one axis becomes `value`, which may broadcast.
+    pub(crate) fn slice_assign_by(
+        &mut self,
+        operation: &'static str,
+        axis: usize,
+        range: Range<usize>,
+        step: isize,
+        value: &Tensor,
+    ) -> Result<()> {
+        check_pair(operation, self, value)?;
+        if range.start > range.end || range.end > self.dims()[axis] || step == 0 {
+            let by = if step == 1 { String::new() } else { format!(" with step {step}") };
             return Err(Error::shape(
-                "slice_assign",
-                format!("invalid range {range:?} for axis {axis} of {}", self.shape()),
+                operation,
+                format!("invalid range {range:?}{by} for axis {axis} of {}", self.shape()),
             ));
         }
-        let part = self.layout.slice(axis, range.start, range.len(), 1)?;
-        let value = value.stretched("slice_assign", part.shape())?;
-        self.own()?;
-        let part = self.layout.slice(axis, range.start, range.len(), 1)?;
-        let target = crate::View { buffer: self.storage.buffer(), dtype: self.dtype, layout: &part };
-        self.device().copy(target, value.view())
+        let size = range.len().div_ceil(step.unsigned_abs());
+        let value = value.stretched(operation, &self.shape().with_size(axis, size)?)?;
+        self.assign_part(operation, &[Cut { axis, range: (range.start, range.end), step }], &value)
+    }
+
+    /// The elements that an index names become `value`, which may broadcast: in this tensor's own memory where it is the only owner
+    /// of it and the index has no index tensors. See [`crate::idx!`].
+    ///
+    /// ```
+    /// # use kiln_tensor::{DType, Device, Tensor, idx};
+    /// let mut x = Tensor::zeros([2, 3], DType::F32, &Device::cpu())?;
+    /// x.assign(idx![.., 1..], &Tensor::scalar(5.0f32, &Device::cpu())?)?;
+    /// assert_eq!(x.to_vec::<f32>()?, [0.0, 5.0, 5.0, 0.0, 5.0, 5.0]);
+    /// # Ok::<(), kiln_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As `put`.
+    pub fn assign(&mut self, index: impl AsRef<[IndexItem]>, value: &Tensor) -> Result<()> {
+        let plan = Plan::new("put", self.shape(), self.device(), index.as_ref())?;
+        if plan.tensors.is_empty() {
+            check_pair("put", self, value)?;
+            let value = value.stretched("put", &plan.dims)?.reshape(plan.cut_shape(self.shape()))?;
+            return self.assign_part("put", &plan.cuts, &value);
+        }
+        *self = self.put(index, value)?;
+        Ok(())
     }
 
     /// New content for this tensor from the host, in its own memory where it is the only owner: values that change every

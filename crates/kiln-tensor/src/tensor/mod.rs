@@ -25,8 +25,9 @@ mod softmax;
 mod update;
 mod views;
 
-pub use axes::{Axes, IntoAxes, IntoAxis, axis_index};
+pub use axes::{Axes, IntoAxes, IntoAxis, Several, axis_index};
 pub use custom::{CustomOp, HostOperand, HostOutput};
+pub use index::Cut;
 pub use matmul::MatmulOptions;
 pub use normalization::{Normalization, NormalizeGradients};
 pub use pool::Maxima;

@@ -218,7 +218,7 @@ impl Tensor {
         // Half types are added up in f32 and rounded once.
         let computed = if self.dtype == DType::F64 { DType::F64 } else { DType::F32 };
         let mut dx = Tensor::zeros([shape.elements()], computed, self.device())?;
-        dx.scatter_add(0, &flat_positions(index, shape)?, &self.to_dtype(computed)?.reshape([self.elements()])?)?;
+        dx.index_add_assign(0, &flat_positions(index, shape)?, &self.to_dtype(computed)?.reshape([self.elements()])?)?;
         dx.reshape(shape)?.to_dtype(self.dtype)
     }
 }

@@ -85,32 +85,12 @@ impl Tensor {
     /// An axis out of range, a range that leaves the axis, a step of 0.
     pub fn slice_by(&self, axis: impl IntoAxis, range: Range<usize>, step: isize) -> Result<Tensor> {
         let axis = axis_index("slice", axis, self.shape())?;
-        if step == 0 || range.start > range.end || range.end > self.dims()[axis] {
-            return Err(Error::shape(
-                "slice",
-                format!("invalid range {range:?} with step {step} for axis {axis} of {}", self.shape()),
-            ));
-        }
-        let size = range.len().div_ceil(step.unsigned_abs());
-        let start = if step > 0 || size == 0 { range.start } else { range.end - 1 };
-        Ok(self.with_layout(self.layout.slice(axis, start, size, step)?))
+        Ok(self.with_layout(self.layout.slice_by(axis, range, step)?))
     }
 
-    /// One axis the other way round.
-    ///
-    /// # Errors
-    /// An axis out of range.
-    pub fn flip(&self, axis: impl IntoAxis) -> Result<Tensor> {
-        let axis = axis_index("flip", axis, self.shape())?;
-        self.slice_by(axis, 0..self.dims()[axis], -1)
-    }
-
-    /// Index `at` of one axis, which goes.
-    ///
-    /// # Errors
-    /// An axis or index out of range.
-    pub fn index(&self, axis: impl IntoAxis, at: usize) -> Result<Tensor> {
-        self.slice(axis, at..at.saturating_add(1))?.squeeze(axis)
+    /// See [`crate::Arithmetic::windows`].
+    pub(crate) fn windows(&self, axis: usize, size: usize, step: usize, dilation: usize) -> Result<Tensor> {
+        Ok(self.with_layout(self.layout.windows(axis, size, step, dilation)?))
     }
 
     /// A new axis of size 1 at `axis`, 0 to the rank; −1 is after the last axis.
@@ -181,36 +161,6 @@ impl Tensor {
     pub fn stack(tensors: &[&Tensor], axis: impl IntoAxis) -> Result<Tensor> {
         let parts = tensors.iter().map(|tensor| tensor.unsqueeze(axis)).collect::<Result<Vec<_>>>()?;
         Tensor::concat(&parts.iter().collect::<Vec<_>>(), axis)
-    }
-
-    /// Pieces of `size` indices of an axis each, the last of what is left: views.
-    ///
-    /// # Errors
-    /// An axis out of range, a size of 0.
-    pub fn split(&self, axis: impl IntoAxis, size: usize) -> Result<Vec<Tensor>> {
-        let axis = axis_index("split", axis, self.shape())?;
-        if size == 0 {
-            return Err(Error::value("split", "the size of the pieces must be above 0"));
-        }
-        let extent = self.dims()[axis];
-        (0..extent).step_by(size).map(|start| self.slice(axis, start..extent.min(start.saturating_add(size)))).collect()
-    }
-
-    /// An axis in `count` equal pieces, views: the gates of a recurrent cell, say.
-    ///
-    /// # Errors
-    /// An axis out of range, or whose size is not divisible by `count`.
-    pub fn chunk(&self, axis: impl IntoAxis, count: usize) -> Result<Vec<Tensor>> {
-        let axis = axis_index("chunk", axis, self.shape())?;
-        let extent = self.dims()[axis];
-        if count == 0 || !extent.is_multiple_of(count) {
-            return Err(Error::shape(
-                "chunk",
-                format!("axis {axis} of {} cannot be split into {count} equal pieces", self.shape()),
-            ));
-        }
-        let size = extent / count;
-        (0..count).map(|i| self.slice(axis, i * size..(i + 1) * size)).collect()
     }
 
     /// Labels (…) as rows (…, classes) of f32 with a 1 at the label and 0 elsewhere.

@@ -14,7 +14,7 @@ fn all(axis: impl IntoAxis) -> Vec<(Vec<usize>, Vec<f64>)> {
     let mut assigned = x.copied().unwrap();
     assigned.slice_assign(axis, 0..1, &one).unwrap();
     let mut added = x.copied().unwrap();
-    added.scatter_add(axis, &index, &x.index_select(axis, &index).unwrap()).unwrap();
+    added.index_add_assign(axis, &index, &x.index_select(axis, &index).unwrap()).unwrap();
     let results: Vec<Result<Tensor>> = vec![
         Ok(one.clone()),
         one.squeeze(axis),

@@ -226,9 +226,9 @@ fn labels_and_indices() {
         "index_select: axis 2 is out of range for (2, 3), which has 2 axes",
     );
     check(
-        zeros([2, 3]).scatter_add(0, &labels(&[1]), &x),
+        zeros([2, 3]).index_add_assign(0, &labels(&[1]), &x),
         ErrorKind::Shape,
-        "scatter_add: an index (1,) into axis 0 of (2, 3) needs a source of (1, 3), got (2, 3)",
+        "index_add: an index (1,) into axis 0 of (2, 3) needs a source of (1, 3), got (2, 3)",
     );
 }
 

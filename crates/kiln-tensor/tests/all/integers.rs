@@ -132,7 +132,7 @@ fn every_integer_dtype_can_do_what_i64_can() {
         let picked = x.mul(&y).unwrap().index_select(1, &y.flip(0).unwrap()).unwrap();
         assert_eq!(picked.t().unwrap().to_f64_vec().unwrap(), [10.0, 10.0, 5.0, 5.0, 0.0, 0.0]);
         let mut total = x.copied().unwrap();
-        total.scatter_add(1, &of(&[0i32, 0]), &x.slice(1, 0..2).unwrap()).unwrap();
+        total.index_add_assign(1, &of(&[0i32, 0]), &x.slice(1, 0..2).unwrap()).unwrap();
         assert_eq!(total.index(0, 0).unwrap().to_f64_vec().unwrap(), [15.0, 5.0, 5.0]);
         assert_eq!(y.one_hot(3).unwrap().sum(..).unwrap().item().unwrap(), 3.0);
         let logits = Tensor::zeros([3, 3], DType::F32, &Device::cpu()).unwrap();

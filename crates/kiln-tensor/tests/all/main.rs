@@ -13,5 +13,6 @@ mod memory;
 mod npy;
 mod random;
 mod recurrent;
+mod refusals;
 mod views;
 mod windows;

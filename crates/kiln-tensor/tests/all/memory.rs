@@ -47,11 +47,11 @@ const WRITES: [(&str, Write); 9] = [
     ("copy_from", |x| x.copy_from(&one_like(x).mul_scalar(77.0)?)),
     ("slice_assign", |x| x.slice_assign(0, 0..1, &Tensor::full((), 50.0, x.dtype(), x.device())?)),
     ("upload", |x| x.upload(&vec![-1.0f32; x.elements()])),
-    ("scatter_add", |x| {
+    ("index_add_assign", |x| {
         let mut dims = x.dims().to_vec();
         dims[0] = 2;
         let index = Tensor::from_slice(&[0i64, 0], [2], x.device())?;
-        x.scatter_add(0, &index, &Tensor::ones(dims, x.dtype(), x.device())?)
+        x.index_add_assign(0, &index, &Tensor::ones(dims, x.dtype(), x.device())?)
     }),
     ("update of a parameter", |x| {
         let (step, gradient) = (step(0.5, 0.0, x.device()), one_like(x));

@@ -245,7 +245,7 @@ fn categorical_and_multinomial_draws() {
     assert_eq!(pairs.dims(), [N, 2]);
     let seen = counted(&pairs.index(1, 0).unwrap(), 5);
     assert!(chi_square(&present(&seen), &[0.1, 0.6, 0.25, 0.05]) < 18.0, "{seen:?}");
-    let mut both = vec![0.0; 25];
+    let mut both = [0.0; 25];
     for pair in pairs.to_vec::<i64>().unwrap().chunks(2) {
         assert_ne!(pair[0], pair[1]);
         both[(pair[0] * 5 + pair[1]) as usize] += 1.0;

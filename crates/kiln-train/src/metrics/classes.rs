@@ -134,7 +134,7 @@ impl Classes {
         let weights = self.weights()?;
         let by = |index: &Tensor, weights: &Tensor| {
             let mut sums = Tensor::zeros([self.classes], DType::F64, weights.device())?;
-            sums.scatter_add(0, index, weights)?;
+            sums.index_add_assign(0, index, weights)?;
             Ok::<_, Error>(sums)
         };
         let right = self.predicted.eq(&self.labels)?.to_dtype(DType::F64)?.mul(&weights)?;

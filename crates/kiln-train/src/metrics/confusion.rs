@@ -49,7 +49,7 @@ impl Metric for ConfusionMatrix {
         let size = read.classes;
         let row = read.labels.mul(&Tensor::full((), size as f64, DType::I64, read.labels.device())?)?;
         let mut cells = Tensor::zeros([size * size], DType::F64, row.device())?;
-        cells.scatter_add(0, &row.add(&read.predicted)?, &read.weights()?)?;
+        cells.index_add_assign(0, &row.add(&read.predicted)?, &read.weights()?)?;
         state.add("cells", &cells)
     }
     fn value(&self, state: &MetricState) -> Result<MetricValue> {

@@ -204,7 +204,7 @@ impl Rows {
         let half = Tensor::scalar((labels * thresholds) as i64, device)?;
         let index = bins.add(&is_negative.mul(&half)?)?.reshape([count * labels])?;
         let mut sums = Tensor::zeros([2 * labels * thresholds], DType::F64, device)?;
-        sums.scatter_add(0, &index, &factors.reshape([count * labels])?)?;
+        sums.index_add_assign(0, &index, &factors.reshape([count * labels])?)?;
         sums.reshape([2, labels, thresholds])
     }
 }

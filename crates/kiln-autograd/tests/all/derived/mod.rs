@@ -1,9 +1,11 @@
 //! Derived operations: values by hand or by a naive loop, gradients of both orders; a file for each family.
 
+mod cases;
 mod einsum;
 mod elementwise;
+mod indexing;
+mod pick;
 mod products;
-mod shape;
 
 use kiln_autograd::{Var, grad_check, grad_grad_check};
 use kiln_tensor::{Device, IntoShape, Result, Tensor};

@@ -55,9 +55,13 @@ fn simple() -> Vec<Case> {
             v[0].to_dtype(other)?.square()?.to_dtype(v[0].dtype())
         }),
         Case::new("index_select", std::slice::from_ref(&x), |v| v[0].index_select(0, &indices(&[3, 3, 0, 5, 3]))),
-        Case::new("index_add", &[some([300, 2], 12)], |v| {
+        Case::new("gather", std::slice::from_ref(&x), |v| {
+            v[0].gather(0, &indices(&[3, 0, 3, 1, 2, 5]).reshape([3, 2])?)
+        }),
+        Case::new("slice_by", std::slice::from_ref(&x), |v| v[0].slice_by(0, 1..6, -2)),
+        Case::new("index_add", &[some([4, 2], 13), some([300, 2], 12)], |v| {
             let index: Vec<i64> = (0..300).map(|i| i % 3).collect();
-            v[0].index_add(0, &indices(&index), Shape::new(&[4, 2])?)
+            v[0].index_add(0, &indices(&index), &v[1])
         }),
     ]
 }
@@ -91,6 +95,7 @@ fn views() -> Vec<Case> {
         Case::new("t", one, |v| v[0].t()),
         Case::new("slice", one, |v| v[0].slice(1, 1..4)),
         Case::new("embed", one, |v| v[0].embed(1, 2, [4, 9])),
+        Case::new("embed_by", one, |v| v[0].embed_by(1, 0..v[0].dims()[1] * 2, -2, [4, v[0].dims()[1] * 2])),
         Case::new("pad", one, |v| v[0].pad(&[(1, 2), (0, 1)], 0.1)),
         Case::new("crop", one, |v| v[0].crop(&[(1, 1), (2, 1)])),
         Case::new("broadcast_to", one, |v| v[0].broadcast_to([500, 4, 6])),

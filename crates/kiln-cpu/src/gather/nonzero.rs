@@ -1,0 +1,98 @@
+//! The positions of what is true.
+
+use crate::operand::{BLOCK, Output};
+use crate::{check, rows, team};
+
+/// Elements that are counted, and written, at a time.
+const CHUNK: usize = 1 << 15;
+
+/// Which elements of a mask are true: counted, so that there can be room for them.
+pub struct Nonzero<'a> {
+    mask: &'a [bool],
+    /// How many are true before each chunk, and in all.
+    starts: Vec<usize>,
+}
+
+impl<'a> Nonzero<'a> {
+    /// Counts.
+    pub fn new(mask: &'a [bool]) -> Self {
+        let mut starts = vec![0; mask.len().div_ceil(CHUNK) + 1];
+        let counts = Output::from_slice(&mut starts[1..]);
+        team::parallel(counts.len(), |i| {
+            let chunk = &mask[i * CHUNK..mask.len().min((i + 1) * CHUNK)];
+            let mut count = 0;
+            for block in chunk.chunks(128) {
+                // As bytes, of which so many do not overflow one.
+                count += usize::from(block.iter().map(|&on| u8::from(on)).sum::<u8>());
+            }
+            // SAFETY: this task's own count.
+            let own = unsafe { counts.part(i, 1) };
+            own[0] = count;
+        });
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        Nonzero { mask, starts }
+    }
+
+    /// How many are true.
+    pub fn count(&self) -> usize {
+        self.starts.last().copied().unwrap_or(0)
+    }
+
+    /// Where they are, ascending.
+    ///
+    /// # Panics
+    /// Where there is room for another number of them.
+    pub fn write(&self, to: &mut [i64]) {
+        check::length("nonzero", "out", to.len(), self.count());
+        let to = Output::from_slice(to);
+        team::parallel(self.starts.len() - 1, |i| {
+            let (start, end) = (self.starts[i], self.starts[i + 1]);
+            // SAFETY: this chunk's own part of the output.
+            let mut to = unsafe { to.part(start, end - start) };
+            let first = i * CHUNK;
+            let chunk = &self.mask[first..self.mask.len().min(first + CHUNK)];
+            for (block, mask) in chunk.chunks(BLOCK).enumerate() {
+                // All are put down, and those that are not meant are overwritten: no branch depends on the mask.
+                let (mut places, mut count) = ([0; BLOCK], 0);
+                for (place, &on) in mask.iter().enumerate() {
+                    places[count] = (first + block * BLOCK + place) as i64;
+                    count += usize::from(on);
+                }
+                let (now, rest) = to.split_at_mut(count);
+                now.copy_from_slice(&places[..count]);
+                to = rest;
+            }
+        });
+    }
+}
+
+/// Positions in row-major order (ascending) as rows of indices of a shape, which has axes.
+///
+/// # Panics
+/// Where `to` has another number of elements than there are indices.
+pub fn unravel(positions: &[i64], shape: &[usize], to: &mut [i64]) {
+    let rank = shape.len();
+    check::length("unravel", "to", to.len(), check::elements("unravel", &[positions.len(), rank]));
+    let Some((&size, leading)) = shape.split_last() else { return };
+    rows::in_parts(to, rank, |first, part| {
+        // Where the line of the last axis begins, and ends, that the last position was in.
+        let (mut start, mut end) = (0, 0);
+        let mut index = vec![0; rank];
+        for (row, &position) in part.chunks_exact_mut(rank).zip(&positions[first..]) {
+            if position < start || position >= end {
+                let mut rest = position / size as i64;
+                (start, end) = (rest * size as i64, (rest + 1) * size as i64);
+                for (index, &size) in index.iter_mut().zip(leading).rev() {
+                    *index = rest % size as i64;
+                    rest /= size as i64;
+                }
+            }
+            index[rank - 1] = position - start;
+            row.copy_from_slice(&index);
+        }
+    });
+}
