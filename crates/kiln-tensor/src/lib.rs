@@ -29,6 +29,7 @@ pub use backend::{
     unsupported_dtype,
 };
 pub use call::{Call, Ran};
+pub use derived::sort::Interpolation;
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};
@@ -39,8 +40,8 @@ pub use tensor::calls::*;
 pub use tensor::composed;
 pub use tensor::{
     Axes, CustomOp, HostOperand, HostOutput, IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization,
-    NormalizeGradients, RecurrentGradients, RecurrentStates, RecurrentSteps, SoftmaxKind, Tensor, UpdatePart,
-    UpdateSlot, UpdateTensors, axis_index,
+    NormalizeGradients, Order, RecurrentGradients, RecurrentStates, RecurrentSteps, ScanOp, SoftmaxKind, Tensor,
+    Unique, UpdatePart, UpdateSlot, UpdateTensors, axis_index,
 };
 pub use tensors::Tensors;
 pub use traced::{Tape, Traced, Value};

@@ -4,14 +4,22 @@
 //! A file holds the functions of a family and, at its top, the list of their signatures and docs. An operation is a line of the list
 //! and its function; [`for_each_derived!`](crate::for_each_derived) names the families.
 
+pub mod cumulative;
+pub mod norm;
+pub mod reduce;
 pub mod shape;
+pub mod sort;
 
 /// Calls `$callback! { family { signatures } }` for every family of derived operations.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! for_each_derived {
     ($callback:path) => {
+        $crate::derived_cumulative! { $callback }
+        $crate::derived_norm! { $callback }
+        $crate::derived_reduce! { $callback }
         $crate::derived_shape! { $callback }
+        $crate::derived_sort! { $callback }
     };
 }
 
