@@ -1,6 +1,7 @@
 //! The operations on Vars, each beside its derivative rule.
 
 mod activation;
+mod along;
 mod arithmetic;
 mod average;
 mod conv;
@@ -17,6 +18,7 @@ mod pool;
 mod recurrent;
 mod reduce;
 mod resample;
+mod scan;
 mod shape;
 mod softmax;
 

@@ -1,6 +1,9 @@
 //! Derived operations: values by hand or by a naive loop, gradients of both orders; a file for each family.
 
+mod cumulative;
+mod reduce;
 mod shape;
+mod sort;
 
 use kiln_autograd::{Var, grad_check, grad_grad_check};
 use kiln_tensor::{Device, IntoShape, Result, Tensor};
