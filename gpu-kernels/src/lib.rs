@@ -26,8 +26,10 @@ modules! {
     random
     recurrent
     reduce
+    scan
     scatter
     softmax
+    sort
 }
 
 pub mod elementwise;

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod arg_reduce;
 pub mod assign;
 pub mod conv;
 pub mod copy;
@@ -13,7 +14,9 @@ pub mod random;
 pub mod recurrent;
 pub mod reduce;
 pub mod rows;
+pub mod scan;
 pub mod softmax;
+pub mod sort;
 pub mod team;
 pub mod update;
 

@@ -35,6 +35,11 @@ pub enum Reduction {
 pub(crate) trait Fold: Copy + Send + Sync {
     const IDENTITY: f64;
     fn combine<R: Real>(a: R, b: R) -> R;
+    /// A result so far with one more element; `center` is the result's own number, which most reductions have no use for.
+    #[inline(always)]
+    fn take<R: Real>(so_far: R, x: R, _center: R) -> R {
+        Self::combine(so_far, x)
+    }
 }
 
 macro_rules! folds {
@@ -57,6 +62,37 @@ folds!(
     Prod 1.0, |a, b| a * b
 );
 
+/// Σ (x − center)
+#[derive(Clone, Copy)]
+struct Distances;
+impl Fold for Distances {
+    const IDENTITY: f64 = 0.0;
+    #[inline(always)]
+    fn combine<R: Real>(a: R, b: R) -> R {
+        a + b
+    }
+    #[inline(always)]
+    fn take<R: Real>(so_far: R, x: R, center: R) -> R {
+        so_far + (x - center)
+    }
+}
+
+/// Σ (x − center)²
+#[derive(Clone, Copy)]
+struct Squares;
+impl Fold for Squares {
+    const IDENTITY: f64 = 0.0;
+    #[inline(always)]
+    fn combine<R: Real>(a: R, b: R) -> R {
+        a + b
+    }
+    #[inline(always)]
+    fn take<R: Real>(so_far: R, x: R, center: R) -> R {
+        let distance = x - center;
+        distance.mul_add(distance, so_far)
+    }
+}
+
 /// Combines the lanes in halves.
 #[inline(always)]
 pub(crate) fn combine_lanes<R: Real, F: Fold>(mut lanes: [R; LANES]) -> R {
@@ -75,6 +111,7 @@ struct Lanes<'a, T, F> {
     block: *const T,
     count: usize,
     lanes: &'a mut [T; LANES],
+    center: T,
     fold: PhantomData<F>,
 }
 
@@ -82,32 +119,39 @@ impl<T: Number, F: Fold> Kernel for Lanes<'_, T, F> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
+        let center = self.center.enter::<S>();
         let mut lanes = self.lanes.map(T::enter::<S>);
         let whole = self.count / LANES * LANES;
         let mut i = 0;
         while i < whole {
             for (j, lane) in lanes.iter_mut().enumerate() {
                 // SAFETY: within the block, whose `count` elements can be read.
-                *lane = F::combine(*lane, unsafe { *self.block.add(i + j) }.enter::<S>());
+                *lane = F::take(*lane, unsafe { *self.block.add(i + j) }.enter::<S>(), center);
             }
             i += LANES;
         }
         for (j, lane) in lanes.iter_mut().enumerate().take(self.count - whole) {
             // SAFETY: as above.
-            *lane = F::combine(*lane, unsafe { *self.block.add(whole + j) }.enter::<S>());
+            *lane = F::take(*lane, unsafe { *self.block.add(whole + j) }.enter::<S>(), center);
         }
         *self.lanes = lanes.map(T::leave::<S>);
     }
 }
 
 /// The reduction of `count` elements that `blocks` gives, by the tree of the module.
-fn sequence<E: Stored, F: Fold>(isa: Isa, mut blocks: Blocks<'_, E>, count: usize) -> E::Compute {
+fn sequence<E: Stored, F: Fold>(isa: Isa, mut blocks: Blocks<'_, E>, count: usize, center: E::Compute) -> E::Compute {
     let mut room = Room::new();
     let mut chunk = |count: usize| {
         let mut lanes = [E::Compute::from_f64(F::IDENTITY); LANES];
         for done in (0..count).step_by(BLOCK) {
             let block = blocks.next(BLOCK.min(count - done), &mut room);
-            isa.run(Lanes::<_, F> { block: block.as_ptr(), count: block.len(), lanes: &mut lanes, fold: PhantomData });
+            isa.run(Lanes::<_, F> {
+                block: block.as_ptr(),
+                count: block.len(),
+                lanes: &mut lanes,
+                center,
+                fold: PhantomData,
+            });
         }
         combine_lanes::<_, F>(lanes)
     };
@@ -118,12 +162,27 @@ fn sequence<E: Stored, F: Fold>(isa: Isa, mut blocks: Blocks<'_, E>, count: usiz
     tree::<_, F>(isa, partial)
 }
 
+/// A number for each output, from the first of some on; without any, 0.
+#[derive(Clone, Copy)]
+struct Centers<'a, T>(Option<&'a [T]>);
+
+impl<'a, T: Number> Centers<'a, T> {
+    #[inline(always)]
+    fn at(&self, output: usize) -> T {
+        self.0.map_or(T::default(), |centers| centers[output])
+    }
+    fn from(&self, output: usize) -> Centers<'a, T> {
+        Centers(self.0.map(|centers| &centers[output..]))
+    }
+}
+
 /// Contiguous rows of `count` ≤ CHUNK numbers, `stride` apart, one output each.
 struct Rows<'a, T, F> {
     first: *const T,
     stride: isize,
     count: usize,
     out: &'a mut [T],
+    centers: Centers<'a, T>,
     fold: PhantomData<F>,
 }
 
@@ -135,18 +194,30 @@ impl<T: Number, F: Fold> Kernel for Rows<'_, T, F> {
             let mut lanes = [T::from_f64(F::IDENTITY); LANES];
             // SAFETY: row i's `count` elements can be read.
             let row = unsafe { std::slice::from_raw_parts(self.first.offset(i as isize * self.stride), self.count) };
+            let center = self.centers.at(i).enter::<S>();
             let groups = row.chunks_exact(LANES);
             let rest = groups.remainder();
             for group in groups {
                 for j in 0..LANES {
-                    lanes[j] = T::leave::<S>(F::combine(lanes[j].enter::<S>(), group[j].enter::<S>()));
+                    lanes[j] = T::leave::<S>(F::take(lanes[j].enter::<S>(), group[j].enter::<S>(), center));
                 }
             }
             for (lane, x) in lanes.iter_mut().zip(rest) {
-                *lane = T::leave::<S>(F::combine(lane.enter::<S>(), x.enter::<S>()));
+                *lane = T::leave::<S>(F::take(lane.enter::<S>(), x.enter::<S>(), center));
             }
             *out = T::leave::<S>(combine_lanes::<_, F>(lanes.map(T::enter::<S>)));
         }
+    }
+}
+
+/// The reduction of results, which are combined as they are.
+#[derive(Clone, Copy)]
+struct Again<F>(PhantomData<F>);
+impl<F: Fold> Fold for Again<F> {
+    const IDENTITY: f64 = F::IDENTITY;
+    #[inline(always)]
+    fn combine<R: Real>(a: R, b: R) -> R {
+        F::combine(a, b)
     }
 }
 
@@ -157,10 +228,11 @@ pub(crate) fn tree<T: Number, F: Fold>(isa: Isa, mut values: Vec<T>) -> T {
             .chunks(CHUNK)
             .map(|chunk| {
                 let mut lanes = [T::from_f64(F::IDENTITY); LANES];
-                isa.run(Lanes::<_, F> {
+                isa.run(Lanes::<_, Again<F>> {
                     block: chunk.as_ptr(),
                     count: chunk.len(),
                     lanes: &mut lanes,
+                    center: T::default(),
                     fold: PhantomData,
                 });
                 combine_lanes::<_, F>(lanes)
@@ -184,6 +256,7 @@ struct Columns<'a, T, F> {
     lane: usize,
     count: usize,
     lanes: &'a mut ColumnLanes<T>,
+    centers: &'a [T; COLUMNS],
     fold: PhantomData<F>,
 }
 
@@ -196,12 +269,12 @@ impl<T: Number, F: Fold> Kernel for Columns<'_, T, F> {
             // SAFETY: row i's `count` numbers can be read.
             let row = unsafe { std::slice::from_raw_parts(self.first.offset(i as isize * self.stride), self.count) };
             if let Some(row) = row.first_chunk::<COLUMNS>() {
-                for (lane, x) in lane.iter_mut().zip(row) {
-                    *lane = T::leave::<S>(F::combine(lane.enter::<S>(), x.enter::<S>()));
+                for ((lane, x), center) in lane.iter_mut().zip(row).zip(self.centers) {
+                    *lane = T::leave::<S>(F::take(lane.enter::<S>(), x.enter::<S>(), center.enter::<S>()));
                 }
             } else {
-                for (lane, x) in lane.iter_mut().zip(row) {
-                    *lane = T::leave::<S>(F::combine(lane.enter::<S>(), x.enter::<S>()));
+                for ((lane, x), center) in lane.iter_mut().zip(row).zip(self.centers) {
+                    *lane = T::leave::<S>(F::take(lane.enter::<S>(), x.enter::<S>(), center.enter::<S>()));
                 }
             }
         }
@@ -235,8 +308,11 @@ fn columns<T: Number, F: Fold>(
     reduced: (&[usize], &[isize]),
     rows: usize,
     count: usize,
+    centers: Centers<'_, T>,
 ) -> [T; COLUMNS] {
     let identity = T::from_f64(F::IDENTITY);
+    let centers: [T; COLUMNS] =
+        std::array::from_fn(|column| if column < count { centers.at(column) } else { identity });
     let mut odometer = Odometer::at(reduced.0, reduced.1, 0);
     let mut partial: Vec<[T; COLUMNS]> = Vec::new();
     let mut result = [identity; COLUMNS];
@@ -245,7 +321,8 @@ fn columns<T: Number, F: Fold>(
         odometer.runs(CHUNK.min(rows - start), |lane, offset, stride, rows| {
             // SAFETY: the odometer stays within the operand.
             let first = unsafe { first.offset(offset) };
-            isa.run(Columns::<_, F> { first, stride, rows, lane, count, lanes: &mut lanes, fold: PhantomData });
+            let (lanes, centers) = (&mut lanes, &centers);
+            isa.run(Columns::<_, F> { first, stride, rows, lane, count, lanes, centers, fold: PhantomData });
         });
         isa.run(CombineColumns::<_, F>(&mut lanes, PhantomData));
         result = lanes[0];
@@ -262,7 +339,7 @@ fn columns<T: Number, F: Fold>(
 }
 
 /// The axes of an operand, apart: those kept and those reduced, both in order.
-struct Split {
+pub(crate) struct Split {
     kept: ([usize; MAX_RANK], [isize; MAX_RANK], usize),
     reduced: ([usize; MAX_RANK], [isize; MAX_RANK], usize),
 }
@@ -290,7 +367,7 @@ impl Split {
     /// # Panics
     /// Axes that the operand does not have, and an output of another size: a caller's mistake.
     #[track_caller]
-    fn checked(shape: &[usize], strides: &[isize], axes: &[usize], len: usize) -> Self {
+    pub(crate) fn checked(shape: &[usize], strides: &[isize], axes: &[usize], len: usize) -> Self {
         let rank = shape.len();
         assert!(axes.iter().all(|&axis| axis < rank), "axes {axes:?} of an operand of {rank} axes");
         let split = Split::new(shape, strides, axes);
@@ -298,7 +375,7 @@ impl Split {
         assert!(len == kept, "a reduction of {shape:?} over {axes:?} has {kept} results, the output {len} elements");
         split
     }
-    fn kept(&self) -> (&[usize], &[isize]) {
+    pub(crate) fn kept(&self) -> (&[usize], &[isize]) {
         (&self.kept.0[..self.kept.2], &self.kept.1[..self.kept.2])
     }
     fn reduced(&self) -> (&[usize], &[isize]) {
@@ -306,7 +383,45 @@ impl Split {
     }
 }
 
-fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E>, axes: &[usize], scale: Option<f64>) {
+/// Chunks of one long sequence that make a task.
+pub(crate) const TOGETHER: usize = 16;
+
+/// The results of a sequence's chunks, from chunk `first` on.
+pub(crate) fn chunk_results<E: Stored, F: Fold>(
+    isa: Isa,
+    x: Strided<'_, E>,
+    first: usize,
+    to: &mut [E::Compute],
+    center: E::Compute,
+) {
+    let count = x.elements();
+    let length = |chunk: usize| CHUNK.min(count - chunk * CHUNK);
+    let Some(elements) = x.as_slice().filter(|_| E::IN_PLACE) else {
+        for (chunk, to) in (first..).zip(to) {
+            let blocks = Blocks::new(x, chunk * CHUNK, std::ptr::null());
+            *to = sequence::<E, F>(isa, blocks, length(chunk), center);
+        }
+        return;
+    };
+    // Whole chunks are rows; what is left is a shorter one.
+    let whole = (first..).zip(&*to).filter(|&(chunk, _)| length(chunk) == CHUNK).count();
+    let (rows, rest) = to.split_at_mut(whole);
+    for (first, count, out) in [(first, CHUNK, rows), (first + whole, count % CHUNK, rest)] {
+        let first = elements.as_ptr().wrapping_add(first * CHUNK).cast();
+        let centers = [center; TOGETHER];
+        let centers = Centers(Some(&centers));
+        isa.run(Rows::<_, F> { first, stride: CHUNK as isize, count, out, centers, fold: PhantomData });
+    }
+}
+
+fn fold_axes<E: Stored, F: Fold>(
+    isa: Isa,
+    out: &Output<'_, E>,
+    x: Strided<'_, E>,
+    axes: &[usize],
+    scale: Option<f64>,
+    centers: Centers<'_, E::Compute>,
+) {
     let split = Split::checked(x.shape(), x.strides(), axes, out.len());
     if out.is_empty() {
         return;
@@ -336,7 +451,7 @@ fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E
             let offset = Odometer::at(outer, strides, row).offset();
             // SAFETY: within the operand; its elements are of the compute type (IN_PLACE).
             let first = unsafe { x.first_element().offset(offset).add(start) }.cast::<E::Compute>();
-            let values = columns::<_, F>(isa, first, reduced, count, n);
+            let values = columns::<_, F>(isa, first, reduced, count, n, centers.from(row * width + start));
             // SAFETY: this group's own part of the output.
             let to = unsafe { out.part(row * width + start, n) };
             for (to, &value) in to.iter_mut().zip(&values) {
@@ -351,12 +466,11 @@ fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E
         let sequence_of = unsafe { Strided::new(x.first_element(), reduced.0, reduced.1) };
         let mut partial = vec![E::Compute::default(); count.div_ceil(CHUNK)];
         let results = Output::from_slice(&mut partial);
-        team::parallel(results.len(), |i| {
-            let start = i * CHUNK;
-            let blocks = Blocks::new(sequence_of, start, std::ptr::null());
-            let value = sequence::<E, F>(isa, blocks, CHUNK.min(count - start));
-            // SAFETY: this chunk's own place.
-            unsafe { results.part(i, 1)[0] = value };
+        team::parallel(results.len().div_ceil(TOGETHER), |i| {
+            let first = i * TOGETHER;
+            // SAFETY: these chunks' own places.
+            let to = unsafe { results.part(first, TOGETHER.min(results.len() - first)) };
+            chunk_results::<E, F>(isa, sequence_of, first, to, centers.at(0));
         });
         let value = finish(tree::<_, F>(isa, partial));
         // SAFETY: the only element of the output.
@@ -375,7 +489,7 @@ fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E
                 &mut *(std::ptr::from_mut(part) as *mut [E::Compute])
             };
             let first = x.first_element().wrapping_offset(start as isize * stride).cast();
-            isa.run(Rows::<_, F> { first, stride, count, out: to, fold: PhantomData });
+            isa.run(Rows::<_, F> { first, stride, count, out: to, centers: centers.from(start), fold: PhantomData });
             if let Some(n) = scale {
                 to.iter_mut().for_each(|value| *value = *value / E::Compute::from_f64(n));
             }
@@ -388,7 +502,8 @@ fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E
             let offset = Odometer::at(kept.0, kept.1, i).offset();
             // SAFETY: within the operand; the elements of one output.
             let elements = unsafe { Strided::new(x.first_element().offset(offset), reduced.0, reduced.1) };
-            let value = finish(sequence::<E, F>(isa, Blocks::new(elements, 0, std::ptr::null()), count));
+            let value = sequence::<E, F>(isa, Blocks::new(elements, 0, std::ptr::null()), count, centers.at(i));
+            let value = finish(value);
             // SAFETY: this output's own place.
             unsafe { out.part(i, 1)[0] = value };
         }
@@ -398,14 +513,36 @@ fn fold_axes<E: Stored, F: Fold>(isa: Isa, out: &Output<'_, E>, x: Strided<'_, E
 /// Reduces `axes` of x; the output has the elements of the remaining axes in row-major order.
 pub fn reduce<E: Stored>(isa: Isa, op: Reduction, out: &mut Output<'_, E>, x: Strided<'_, E>, axes: &[usize]) {
     match op {
-        Reduction::Sum => fold_axes::<E, Sum>(isa, out, x, axes, None),
+        Reduction::Sum => fold_axes::<E, Sum>(isa, out, x, axes, None, Centers(None)),
         Reduction::Mean => {
             let count: usize = axes.iter().map(|&axis| x.shape()[axis]).product();
-            fold_axes::<E, Sum>(isa, out, x, axes, Some(count as f64));
+            fold_axes::<E, Sum>(isa, out, x, axes, Some(count as f64), Centers(None));
         }
-        Reduction::Max => fold_axes::<E, Max>(isa, out, x, axes, None),
-        Reduction::Min => fold_axes::<E, Min>(isa, out, x, axes, None),
-        Reduction::Prod => fold_axes::<E, Prod>(isa, out, x, axes, None),
+        Reduction::Max => fold_axes::<E, Max>(isa, out, x, axes, None, Centers(None)),
+        Reduction::Min => fold_axes::<E, Min>(isa, out, x, axes, None, Centers(None)),
+        Reduction::Prod => fold_axes::<E, Prod>(isa, out, x, axes, None, Centers(None)),
+    }
+}
+
+/// out = Σ (x − center) over `axes`, or Σ (x − center)² where `squared` holds; each output has its center, or without them 0.
+///
+/// # Panics
+/// Where there are not as many centers as outputs.
+pub fn distances<E: Stored>(
+    isa: Isa,
+    out: &mut Output<'_, E>,
+    x: Strided<'_, E>,
+    axes: &[usize],
+    centers: Option<&[E::Compute]>,
+    squared: bool,
+) {
+    if let Some(centers) = centers {
+        crate::check::length("distances", "centers", centers.len(), out.len());
+    }
+    if squared {
+        fold_axes::<E, Squares>(isa, out, x, axes, None, Centers(centers));
+    } else {
+        fold_axes::<E, Distances>(isa, out, x, axes, None, Centers(centers));
     }
 }
 
@@ -432,35 +569,6 @@ pub fn reduce_with<A: Copy + Sync, O: Copy + Send + Sync>(
             });
             // SAFETY: this output's own place.
             unsafe { out.part(i, 1)[0] = value };
-        }
-    });
-}
-
-/// Position along `axis` of the element that `better(candidate, best)` prefers to all before it.
-pub fn arg_reduce<T: Copy + Sync>(
-    out: &mut Output<'_, i64>,
-    x: Strided<'_, T>,
-    axis: usize,
-    better: impl Fn(T, T) -> bool + Sync,
-) {
-    let split = Split::checked(x.shape(), x.strides(), &[axis], out.len());
-    let kept = split.kept();
-    let (size, stride) = (x.shape()[axis], x.strides()[axis]);
-    assert!(size > 0 || out.is_empty(), "the position of an element along an axis that has none");
-    in_chunks(out.len(), |start, outputs| {
-        for i in start..start + outputs {
-            let base = Odometer::at(kept.0, kept.1, i).offset();
-            // SAFETY: within the operand, whose axis is not empty.
-            let at = |j: usize| unsafe { *x.first_element().offset(base + j as isize * stride) };
-            let (mut best, mut position) = (at(0), 0);
-            for j in 1..size {
-                let candidate = at(j);
-                if better(candidate, best) {
-                    (best, position) = (candidate, j);
-                }
-            }
-            // SAFETY: this output's own place.
-            unsafe { out.part(i, 1)[0] = position as i64 };
         }
     });
 }

@@ -1,7 +1,7 @@
 //! What the composed forms of coarse operations are written over: [`Tensor`], or kiln-autograd's `Var`, which can be
 //! differentiated.
 
-use crate::{Cut, DType, Result, ScatterOp, Shape, Tensor, UnaryCall};
+use crate::{Cut, DType, Result, ScanOp, ScatterOp, Shape, Tensor, UnaryCall};
 use kiln_math::{BinaryOp, UnaryOp};
 use std::ops::Range;
 
@@ -26,6 +26,20 @@ pub trait Arithmetic: Clone {
     fn sum_keepdim(&self, axes: &[usize]) -> Result<Self>;
     /// The mean over `axes`, which stay at size 1.
     fn mean_keepdim(&self, axes: &[usize]) -> Result<Self>;
+    /// The largest over `axes`, which stay at size 1.
+    fn max_keepdim(&self, axes: &[usize]) -> Result<Self>;
+    /// The smallest over `axes`, which stay at size 1.
+    fn min_keepdim(&self, axes: &[usize]) -> Result<Self>;
+    /// Σ x² over `axes`, which stay at size 1; of centered ones, Σ (x − mean)².
+    fn squares_keepdim(&self, axes: &[usize], centered: bool) -> Result<Self>;
+    /// x\[0\] ∘ … ∘ x\[i\] along `axis`.
+    fn scan(&self, op: ScanOp, axis: usize) -> Result<Self>;
+    /// y\[i\] = x\[i\]·y\[i − 1\] + terms\[i\] along `axis`.
+    fn linear_scan(&self, terms: &Self, axis: usize) -> Result<Self>;
+    /// The elements at `positions` along `axis`, which are `values`.
+    fn chosen(&self, axis: usize, values: Tensor, positions: &Tensor) -> Result<Self>;
+    /// Whether a gradient is wanted.
+    fn is_recorded(&self) -> bool;
     fn matmul(&self, other: &Self) -> Result<Self>;
     fn select(condition: &Tensor, a: &Self, b: &Self) -> Result<Self>;
     fn reshape(&self, shape: Shape) -> Result<Self>;
@@ -103,6 +117,27 @@ impl Arithmetic for Tensor {
     }
     fn mean_keepdim(&self, axes: &[usize]) -> Result<Self> {
         Tensor::mean_keepdim(self, axes)
+    }
+    fn max_keepdim(&self, axes: &[usize]) -> Result<Self> {
+        Tensor::max_keepdim(self, axes)
+    }
+    fn min_keepdim(&self, axes: &[usize]) -> Result<Self> {
+        Tensor::min_keepdim(self, axes)
+    }
+    fn squares_keepdim(&self, axes: &[usize], centered: bool) -> Result<Self> {
+        Tensor::squares(self, axes, centered)
+    }
+    fn scan(&self, op: ScanOp, axis: usize) -> Result<Self> {
+        Tensor::scanned(self, op, axis)
+    }
+    fn linear_scan(&self, terms: &Self, axis: usize) -> Result<Self> {
+        Tensor::scanned_linear(self, terms, axis)
+    }
+    fn chosen(&self, _axis: usize, values: Tensor, _positions: &Tensor) -> Result<Self> {
+        Ok(values)
+    }
+    fn is_recorded(&self) -> bool {
+        false
     }
     fn matmul(&self, other: &Self) -> Result<Self> {
         Tensor::matmul(self, other)

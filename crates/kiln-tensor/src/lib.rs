@@ -35,6 +35,7 @@ pub use backend::{
 pub use call::{Call, Ran};
 pub use derived::TensordotAxes;
 pub use derived::grow::PadMode;
+pub use derived::sort::Interpolation;
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};
@@ -46,8 +47,8 @@ pub use tensor::calls::*;
 pub use tensor::composed;
 pub use tensor::{
     Axes, CustomOp, Cut, HostOperand, HostOutput, IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization,
-    NormalizeGradients, RecurrentGradients, RecurrentStates, RecurrentSteps, Several, SoftmaxKind, Tensor, UpdatePart,
-    UpdateSlot, UpdateTensors, axis_index,
+    NormalizeGradients, Order, RecurrentGradients, RecurrentStates, RecurrentSteps, ScanOp, Several, SoftmaxKind,
+    Tensor, Unique, UpdatePart, UpdateSlot, UpdateTensors, axis_index,
 };
 pub use tensors::Tensors;
 pub use traced::{Tape, Traced, Value};

@@ -2,7 +2,7 @@
 
 use crate::Var;
 use kiln_math::BinaryOp;
-use kiln_tensor::{Arithmetic, Cut, DType, Result, ScatterOp, Shape, Tensor, UnaryCall};
+use kiln_tensor::{Arithmetic, Cut, DType, Result, ScanOp, ScatterOp, Shape, Tensor, UnaryCall};
 use std::ops::Range;
 
 impl Arithmetic for Var {
@@ -23,6 +23,27 @@ impl Arithmetic for Var {
     }
     fn mean_keepdim(&self, axes: &[usize]) -> Result<Self> {
         Var::mean_keepdim(self, axes)
+    }
+    fn max_keepdim(&self, axes: &[usize]) -> Result<Self> {
+        Var::max_keepdim(self, axes)
+    }
+    fn min_keepdim(&self, axes: &[usize]) -> Result<Self> {
+        Var::min_keepdim(self, axes)
+    }
+    fn squares_keepdim(&self, axes: &[usize], centered: bool) -> Result<Self> {
+        Var::squares(self, axes, centered)
+    }
+    fn scan(&self, op: ScanOp, axis: usize) -> Result<Self> {
+        Var::scanned(self, op, axis)
+    }
+    fn linear_scan(&self, terms: &Self, axis: usize) -> Result<Self> {
+        Var::scanned_linear(self, terms, axis)
+    }
+    fn chosen(&self, axis: usize, values: Tensor, positions: &Tensor) -> Result<Self> {
+        Ok(Var::chosen_from(self, axis, values, positions))
+    }
+    fn is_recorded(&self) -> bool {
+        self.requires_grad()
     }
     fn matmul(&self, other: &Self) -> Result<Self> {
         Var::matmul(self, other)

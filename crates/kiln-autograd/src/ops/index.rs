@@ -227,6 +227,12 @@ impl Var {
         y.moved_from(self, |squash| squash.if_untouched(|_| true), |logits| logits.gather(axis, index))
     }
 
+    /// The elements at `positions` along `axis`, which are `values`: what sorting, order statistics and cumulative extrema choose.
+    pub(super) fn chosen_from(&self, axis: usize, values: Tensor, positions: &Tensor) -> Var {
+        let index = || Index { rows: false, axis, of: positions.clone() };
+        Var::record(&[self], values, |_| Pick { index: index(), shape: *self.shape() })
+    }
+
     /// This with a source put at indices.
     fn scattered(self, op: ScatterOp, index: Index, source: &Var) -> Result<Var> {
         // What a gradient of a sum does not need is written in place, where nobody else has it.

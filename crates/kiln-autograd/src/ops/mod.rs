@@ -19,6 +19,7 @@ mod pool;
 mod recurrent;
 mod reduce;
 mod resample;
+mod scan;
 mod shape;
 mod softmax;
 

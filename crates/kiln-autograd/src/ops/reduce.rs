@@ -23,6 +23,24 @@ impl Function for Sum {
     }
 }
 
+/// y = Σ x² over axes, or Σ (x − mean)²: dx = 2·x·dy, or 2·(x − mean)·dy.
+struct Squares {
+    x: Tensor,
+    axes: Axes,
+    centered: bool,
+}
+
+impl Function for Squares {
+    fn name(&self) -> &'static str {
+        "squares"
+    }
+    fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
+        let x = pass.input(0, &self.x);
+        let distance = if self.centered { x.sub(&x.mean_keepdim(self.axes)?)? } else { x };
+        pass.accumulate(0, distance.mul(&dy.mul_scalar(2.0)?)?)
+    }
+}
+
 /// y = max or min of x over axes; dy goes to the elements that equal y, in equal parts (as in PyTorch's amax).
 struct Extremum {
     op: ReduceOp,
@@ -113,6 +131,15 @@ impl Var {
     fn extremum(&self, op: ReduceOp, axes: impl IntoAxes, keep: bool) -> Result<Var> {
         let (y, kept) = self.reduced(op, axes, keep)?;
         Ok(Var::record(&[self], y, |y| Extremum { op, x: self.tensor().clone(), y: y.clone(), kept }))
+    }
+
+    /// Σ x² over `axes`, which stay at size 1, or Σ (x − mean)²; half types are computed in f32.
+    pub(super) fn squares(&self, axes: &[usize], centered: bool) -> Result<Var> {
+        let axes = axes.into_axes(self.shape())?;
+        self.in_wide(|x| {
+            let y = x.tensor().squares_keepdim(&axes, centered)?;
+            Ok(Var::record(&[x], y, |_| Squares { x: x.tensor().clone(), axes, centered }))
+        })
     }
 
     /// Σ x over `axes` (negative ones count from the end, `..` is all).

@@ -3,15 +3,15 @@
 
 use kiln_autograd::Var;
 use kiln_math::{BinaryOp, UnaryOp};
-use kiln_tensor::{DType, Device, Result, Tensor, UnaryCall};
+use kiln_tensor::{DType, Device, Interpolation, Order, Result, Tensor, UnaryCall};
 use safetensors::SafeTensors;
 
 struct Fixtures(Vec<u8>);
 
 impl Fixtures {
-    fn read() -> Self {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/operations.safetensors");
-        Fixtures(std::fs::read(path).unwrap())
+    fn read(name: &str) -> Self {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+        Fixtures(std::fs::read(format!("{folder}/{name}.safetensors")).unwrap())
     }
 
     fn find(&self, name: &str) -> Option<Tensor> {
@@ -24,6 +24,15 @@ impl Fixtures {
 
     fn get(&self, name: &str) -> Tensor {
         self.find(name).unwrap_or_else(|| panic!("no fixture {name}: add it to xtask/fixtures/autograd.py"))
+    }
+
+    /// As [`Fixtures::check`], of values with positions.
+    #[track_caller]
+    fn check_both(&self, name: &str, f: impl Fn(&Var) -> Result<(Var, Tensor)>) {
+        let x = Var::variable(self.get(&format!("{name}/x0")));
+        let positions = f(&x).unwrap().1.to_dtype(DType::F64).unwrap();
+        close(&format!("{name}, positions"), &positions, &self.get(&format!("{name}/i")));
+        self.check(name, |v| Ok(f(&v[0])?.0));
     }
 
     /// Whether `f` of the inputs has PyTorch's value and gradients.
@@ -49,13 +58,14 @@ fn close(what: &str, found: &Tensor, expected: &Tensor) {
     assert_eq!(found.shape(), expected.shape(), "{what}");
     let pairs = found.to_f64_vec().unwrap().into_iter().zip(expected.to_f64_vec().unwrap());
     for (i, (f, e)) in pairs.enumerate() {
-        assert!((f - e).abs() <= 1e-12 * (1.0 + e.abs()), "{what} [{i}]: {f}, PyTorch gives {e}");
+        let near = (f - e).abs() <= 1e-12 * (1.0 + e.abs()) || f.is_nan() && e.is_nan();
+        assert!(near, "{what} [{i}]: {f}, PyTorch gives {e}");
     }
 }
 
 #[test]
 fn every_unary_operation() {
-    let fixtures = Fixtures::read();
+    let fixtures = Fixtures::read("operations");
     for &op in UnaryOp::ALL {
         let params = match op.params() {
             0 => [0.0; 2],
@@ -68,7 +78,7 @@ fn every_unary_operation() {
 
 #[test]
 fn every_binary_operation_and_its_broadcast_form() {
-    let fixtures = Fixtures::read();
+    let fixtures = Fixtures::read("operations");
     for &op in BinaryOp::ALL {
         fixtures.check(&format!("binary/{}", op.name()), |v| v[0].binary(op, &v[1]));
         fixtures.check(&format!("binary/{}/broadcast", op.name()), |v| v[0].binary(op, &v[1]));
@@ -77,7 +87,7 @@ fn every_binary_operation_and_its_broadcast_form() {
 
 #[test]
 fn derived_elementwise_operations() {
-    let fixtures = Fixtures::read();
+    let fixtures = Fixtures::read("operations");
     fixtures.check("lerp/0.3", |v| v[0].lerp(&v[1], 0.3));
     fixtures.check("lerp/0.8", |v| v[0].lerp(&v[1], 0.8));
     fixtures.check("lerp_tensor", |v| v[0].lerp_tensor(&v[1], &v[2]));
@@ -96,7 +106,7 @@ fn derived_elementwise_operations() {
 
 #[test]
 fn rows_reductions_products_selections() {
-    let fixtures = Fixtures::read();
+    let fixtures = Fixtures::read("operations");
     fixtures.check("softmax", |v| v[0].softmax(-1));
     fixtures.check("softmax/axis0", |v| v[0].softmax(0));
     fixtures.check("log_softmax", |v| v[0].log_softmax(-1));
@@ -120,4 +130,77 @@ fn rows_reductions_products_selections() {
     fixtures.check("where", |v| Var::select(&condition, &v[0], &v[1]));
     let index = fixtures.get("gather/index").to_dtype(DType::I64).unwrap();
     fixtures.check("gather", |v| v[0].index_select(0, &index));
+}
+
+#[test]
+fn variances_and_norms() {
+    let fixtures = Fixtures::read("reductions");
+    for correction in 0..3 {
+        fixtures.check(&format!("var/{correction}/axis1"), |v| v[0].var(1, correction));
+        fixtures.check(&format!("var/{correction}/axes02"), |v| v[0].var([0, 2], correction));
+        fixtures.check(&format!("std/{correction}/axis1"), |v| v[0].std(1, correction));
+        fixtures.check(&format!("std/{correction}/all"), |v| v[0].std(.., correction));
+    }
+    for (name, p) in [
+        ("2.0", 2.0),
+        ("1.0", 1.0),
+        ("3.0", 3.0),
+        ("0.5", 0.5),
+        ("1.5", 1.5),
+        ("-1.0", -1.0),
+        ("inf", f64::INFINITY),
+        ("-inf", f64::NEG_INFINITY),
+    ] {
+        fixtures.check(&format!("norm/{name}/axis2"), |v| v[0].norm(p, 2));
+        fixtures.check(&format!("norm/{name}/axes01"), |v| v[0].norm(p, [0, 1]));
+    }
+    for (name, p) in [("2.0", 2.0), ("1.0", 1.0), ("3.0", 3.0)] {
+        fixtures.check(&format!("norm/{name}/zeros"), |v| v[0].norm(p, 1));
+    }
+    fixtures.check("frobenius", |v| v[0].norm(2.0, [1, 2]));
+    fixtures.check("normalize", |v| v[0].normalized(2.0, 1, 1e-12));
+    fixtures.check("cosine", |v| v[0].cosine_similarity(&v[1], 2, 1e-8));
+    fixtures.check("nansum", |v| v[0].nansum([0, 2]));
+    fixtures.check("nanmean", |v| v[0].nanmean([0, 2]));
+}
+
+#[test]
+fn cumulative_operations() {
+    let fixtures = Fixtures::read("reductions");
+    for axis in 0..3 {
+        fixtures.check(&format!("cumsum/{axis}"), |v| v[0].cumsum(axis));
+        fixtures.check(&format!("cumprod/{axis}"), |v| v[0].cumprod(axis));
+        fixtures.check(&format!("logcumsumexp/{axis}"), |v| v[0].logcumsumexp(axis));
+        fixtures.check_both(&format!("cummax/{axis}"), |x| x.cummax(axis));
+        fixtures.check_both(&format!("cummin/{axis}"), |x| x.cummin(axis));
+        fixtures.check(&format!("diff/{axis}"), |v| v[0].diff(1, axis));
+    }
+    fixtures.check("cumprod/zeros", |v| v[0].cumprod(1));
+    fixtures.check_both("cummax/ties", |x| x.cummax(1));
+    fixtures.check_both("cummin/ties", |x| x.cummin(1));
+}
+
+#[test]
+fn sorting() {
+    let fixtures = Fixtures::read("reductions");
+    for (name, order) in [("False", Order::Ascending), ("True", Order::Descending)] {
+        fixtures.check_both(&format!("sort/{name}"), |x| x.sort_with_positions(1, order));
+        fixtures.check_both(&format!("sort/{name}/ties"), |x| x.sort_with_positions(1, order));
+        fixtures.check_both(&format!("topk/{name}"), |x| x.topk(3, 2, order));
+    }
+    for k in [1, 2, 5] {
+        fixtures.check_both(&format!("kthvalue/{k}"), |x| x.kthvalue(k, 2));
+    }
+    fixtures.check_both("median/even", |x| x.median(1));
+    fixtures.check_both("median/odd", |x| x.median(2));
+    for (name, kind) in [
+        ("linear", Interpolation::Linear),
+        ("lower", Interpolation::Lower),
+        ("higher", Interpolation::Higher),
+        ("nearest", Interpolation::Nearest),
+        ("midpoint", Interpolation::Midpoint),
+    ] {
+        let q = [0.0, 0.1, 0.35, 0.5, 0.9, 1.0];
+        fixtures.check(&format!("quantile/{name}"), |v| v[0].quantiles(&q, 1, kind));
+    }
 }

@@ -8,7 +8,9 @@ use kiln_cpu::gather::{Along, Index, gather, scatter};
 use kiln_cpu::operand::Output;
 use kiln_cpu::random::{Draw, dropout, normal, normal_f64, uniform, uniform_f64};
 use kiln_cpu::rows::in_parts;
+use kiln_cpu::scan::{self, ScanOp, extrema, linear, scan};
 use kiln_cpu::softmax::{Labels, SoftmaxKind, Target, cross_entropy, cross_entropy_grad, softmax, softmax_grad};
+use kiln_cpu::sort::{kth, room, sort_values, top};
 use kiln_cpu::{Isa, elementwise};
 use kiln_math::{BinaryOp, UnaryOp};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -332,5 +334,32 @@ fn gathers_stay_within_both_arrays() {
         ),
         ("parts of width 0", 1 << 15, call(|out| in_parts(out, 0, |_, part| part.fill(1.0)))),
         ("parts of rows that do not fit", (1 << 15) + 1, call(|out| in_parts(out, 3, |_, part| part.fill(1.0)))),
+    ]);
+}
+
+#[test]
+fn sorts_and_scans_take_whole_rows() {
+    let (isa, along) = (Isa::best(), scan::Along { outer: 2, axis: 3, inner: 4 });
+    let sums =
+        move |length, x: usize, words| (length, call(move |out| scan(isa, ScanOp::Sum, out, &ones(x), along)), words);
+    let sorted = move |length, x: usize, width, words| {
+        let f = move |out: &mut [f32]| sort_values(isa, out, &ones(x), width, false, &mut vec![0; room(3, 4)]);
+        (length, call(f), words)
+    };
+    let first = move |length, x: usize, k, words| {
+        (length, call(move |out| top(isa, Some(out), None, &ones(x), 4, k, false)), words)
+    };
+    refused(vec![
+        sums(23, 24, "scan: `out` has 23 elements, 24 are expected"),
+        sums(24, 25, "scan: `x` has 25 elements, 24 are expected"),
+        (24, call(move |out| linear(isa, out, &ones(24), &ones(23), along)), "linear_scan: `an array` has 23 elements"),
+        (24, call(move |out| extrema(out, &mut [0; 24], &ones(25), along, true)), "scan: `an array` has 25 elements"),
+        sorted(11, 12, 4, "sort: `out` has 11 elements, 12 are expected"),
+        sorted(12, 12, 5, "sort: `x` has 12 elements, which is not a multiple of 5"),
+        sorted(40, 40, 4, "room for"),
+        first(12, 12, 5, "the first 5 of 4 elements"),
+        first(5, 12, 2, "top: `an output` has 5 elements, 6 are expected"),
+        (3, call(|out| kth(out, &mut [0; 3], &ones(12), 4, 4)), "rank 4 of 4 elements"),
+        (2, call(|out| kth(out, &mut [0; 3], &ones(12), 4, 0)), "kth: `values` has 2 elements, 3 are expected"),
     ]);
 }

@@ -12,6 +12,8 @@ mod memory;
 mod random;
 mod recurrent;
 mod reduce;
+mod scan;
 mod softmax;
+mod sort;
 mod update;
 mod views;

@@ -4,7 +4,7 @@ use crate::views::{View, numbers, on_teams, same, shapes, view};
 use half::bf16;
 use kiln_cpu::operand::{Number, Output, Stored};
 use kiln_cpu::reduce::{self, CHUNK, LANES, Reduction};
-use kiln_cpu::{Isa, team};
+use kiln_cpu::{Isa, arg_reduce, team};
 use proptest::prelude::*;
 
 const ALL: [Reduction; 5] = [Reduction::Sum, Reduction::Mean, Reduction::Max, Reduction::Min, Reduction::Prod];
@@ -120,7 +120,7 @@ proptest! {
         if let [axis, ..] = axes[..] && x.shape[axis] > 0 {
             let groups = self::groups(&x, &[axis]);
             let mut first = vec![0i64; groups.len()];
-            reduce::arg_reduce(&mut Output::from_slice(&mut first), x.strided(), axis, |candidate, best| candidate > best);
+            arg_reduce::arg_reduce(&mut Output::from_slice(&mut first), x.strided(), axis, |candidate, best| candidate > best);
             let expected: Vec<i64> = groups
                 .iter()
                 .map(|g| g.iter().position(|v| Some(v) == g.iter().max()).map_or(-1, |p| p as i64))
@@ -216,7 +216,7 @@ fn outputs_of_other_sizes_are_refused() {
     let position = |shape: &'static [usize], axis: usize, len: usize| {
         let mut out = vec![0_i64; len];
         catch_unwind(std::panic::AssertUnwindSafe(|| {
-            reduce::arg_reduce(&mut Output::from_slice(&mut out), operand(shape), axis, |a: f32, b| a > b);
+            arg_reduce::arg_reduce(&mut Output::from_slice(&mut out), operand(shape), axis, |a: f32, b| a > b);
         }))
         .is_ok()
     };

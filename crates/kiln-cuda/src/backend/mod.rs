@@ -16,7 +16,9 @@ mod product;
 mod random;
 mod recurrent;
 mod reduce;
+mod scan;
 mod softmax;
+mod sort;
 mod update;
 
 use crate::gpu::Gpu;

@@ -2,8 +2,8 @@
 
 use super::composed::forward;
 use crate::{
-    Backend, Call, ConvOptions, DType, Device, DeviceBuffer, MatmulOptions, MemoryStats, Normalization, PoolOptions,
-    Ran, Recurrence, RecurrentCell, Result, SoftmaxKind, Tensor, UpdateRule, UpdateTensors,
+    Backend, Call, ConvOptions, DType, Device, DeviceBuffer, MatmulOptions, MemoryStats, Normalization, Order,
+    PoolOptions, Ran, Recurrence, RecurrentCell, Result, SoftmaxKind, Tensor, UpdateRule, UpdateTensors,
 };
 use kiln_math::UnaryOp;
 use kiln_math::update::{CONSTANTS, MAX_STATES};
@@ -57,6 +57,7 @@ fn every_call(dtype: DType, device: &Device) -> Result<()> {
     x.cross_entropy_grad(&weights, &of(&[4])?)?;
     x.dropout(0.5, &Tensor::from_slice(&[1i64, 0], [2], device)?)?;
     windows(&of)?;
+    rows(&x)?;
     if dtype == dtype.computed_in() {
         recurrent(&of, device)?;
     }
@@ -79,6 +80,18 @@ fn windows(of: &dyn Fn(&[usize]) -> Result<Tensor>) -> Result<()> {
         let y = image.normalize(&form, &moments, Some(&factor), Some(&factor))?;
         image.normalize_grad(&form, &moments, Some(&factor), Some(&y), &y)?;
     }
+    Ok(())
+}
+
+/// What sorts and accumulates.
+fn rows(x: &Tensor) -> Result<()> {
+    let sorted = x.sort(-1, Order::Ascending)?;
+    x.kthvalue(1, -1)?;
+    sorted.searchsorted(x, false)?;
+    x.cumsum(-1)?;
+    x.cummax(-1)?;
+    x.linear_recurrence(x, -1)?;
+    x.var(.., 1)?;
     Ok(())
 }
 

@@ -21,6 +21,8 @@ mod product;
 mod random;
 mod recurrent;
 mod reduce;
+mod scan;
+mod sort;
 mod update;
 mod window;
 
@@ -61,6 +63,12 @@ pub const CHECKS: &[Check] = &[
     ("softmax_grad", coarse::softmax_grad),
     ("logsumexp", coarse::logsumexp),
     ("cross_entropy", coarse::cross_entropy),
+    ("sort", sort::sort),
+    ("search", sort::search),
+    ("scan", scan::scan),
+    ("scan_extrema", scan::extrema),
+    ("linear_scan", scan::linear),
+    ("distances", scan::distances),
     ("conv", conv::conv),
     ("conv_grad_input", conv::conv_grad_input),
     ("conv_grad_weight", conv::conv_grad_weight),

@@ -13,8 +13,10 @@ mod product;
 mod random;
 mod recurrent;
 mod rows;
+mod scan;
 mod scratch;
 mod softmax;
+mod sort;
 mod update;
 
 use crate::allocator::Allocator;
@@ -27,7 +29,7 @@ use kiln_cpu::assign::assign;
 use kiln_cpu::copy::{self, Convert};
 use kiln_cpu::elementwise::each;
 use kiln_cpu::reduce::Reduction;
-use kiln_cpu::{Isa, elementwise, reduce};
+use kiln_cpu::{Isa, arg_reduce, elementwise, reduce};
 use kiln_math::{BinaryOp, IntegerOp, Law};
 use memory::{output, strided};
 use scratch::Scratch;
@@ -236,14 +238,22 @@ unsafe impl Backend for CpuBackend {
     }
 
     unsafe fn arg_reduce(&self, op: ArgReduceOp, out: Out<'_>, x: View<'_>, axis: usize) -> Result<()> {
-        ordered!(x.dtype, "arg_reduce", T => {
-            // SAFETY: the operand is of the dtype dispatched on, the output i64.
-            let (mut out, x) = unsafe { (output::<i64>(&out), strided::<T>(&x)) };
-            // NaN, which differs from itself, beats all but an earlier NaN.
-            #[allow(clippy::eq_op)] // the test for NaN that integers have too
+        let smallest = op == ArgReduceOp::Argmin;
+        // SAFETY: the operand is of the dtype dispatched on, the output i64.
+        let mut out = unsafe { output::<i64>(&out) };
+        if x.dtype.is_float() {
+            floats!(x.dtype, "arg_reduce", T => {
+                // SAFETY: as above.
+                arg_reduce::arg_extremum(self.isa, &mut out, unsafe { strided::<T>(&x) }, axis, smallest);
+            });
+            return Ok(());
+        }
+        integers!(x.dtype, "arg_reduce", T => {
+            // SAFETY: as above.
+            let x = unsafe { strided::<T>(&x) };
             match op {
-                ArgReduceOp::Argmax => reduce::arg_reduce(&mut out, x, axis, |c, best| c > best || c != c && best == best),
-                ArgReduceOp::Argmin => reduce::arg_reduce(&mut out, x, axis, |c, best| c < best || c != c && best == best),
+                ArgReduceOp::Argmax => arg_reduce::arg_reduce(&mut out, x, axis, |x, best| x > best),
+                ArgReduceOp::Argmin => arg_reduce::arg_reduce(&mut out, x, axis, |x, best| x < best),
             }
         });
         Ok(())

@@ -4,15 +4,19 @@
 //! A file holds the functions of a family and, at its top, the list of their signatures and docs. An operation is a line of the list
 //! and its function; [`for_each_derived!`](crate::for_each_derived) names the families.
 
+pub mod cumulative;
 mod einsum;
 pub mod elementwise;
 pub mod floats;
 pub mod gated;
 pub mod grow;
+pub mod norm;
 pub mod parts;
 pub mod pick;
 pub mod products;
+pub mod reduce;
 pub mod shape;
+pub mod sort;
 mod wide;
 
 pub use products::TensordotAxes;
@@ -22,13 +26,17 @@ pub use products::TensordotAxes;
 #[macro_export]
 macro_rules! for_each_derived {
     ($callback:path) => {
+        $crate::derived_cumulative! { $callback }
         $crate::derived_elementwise! { $callback }
         $crate::derived_floats! { $callback }
         $crate::derived_gated! { $callback }
         $crate::derived_grow! { $callback }
+        $crate::derived_norm! { $callback }
         $crate::derived_parts! { $callback }
         $crate::derived_pick! { $callback }
+        $crate::derived_reduce! { $callback }
         $crate::derived_shape! { $callback }
+        $crate::derived_sort! { $callback }
         $crate::derived_products! { $callback }
     };
 }

@@ -3,9 +3,11 @@
 mod axes;
 mod choice;
 mod conv;
+mod count;
 mod cross_entropy;
 mod custom;
 mod display;
+mod distances;
 mod dropout;
 mod elementwise;
 mod in_place;
@@ -21,7 +23,10 @@ mod pool;
 mod random;
 mod recurrent;
 mod reduce;
+mod scan;
 mod softmax;
+mod sort;
+mod unique;
 mod update;
 mod views;
 
@@ -32,7 +37,10 @@ pub use matmul::MatmulOptions;
 pub use normalization::{Normalization, NormalizeGradients};
 pub use pool::Maxima;
 pub use recurrent::{RecurrentGradients, RecurrentStates, RecurrentSteps};
+pub use scan::ScanOp;
 pub use softmax::SoftmaxKind;
+pub use sort::Order;
+pub use unique::Unique;
 pub use update::{UpdatePart, UpdateSlot, UpdateTensors};
 
 /// Calls `$callback! { { "name", Variant, module::Call, field } … }` with every coarse operation: its name, its variant of
@@ -59,6 +67,13 @@ macro_rules! for_each_call {
             { "recurrent", Recurrent, recurrent::RecurrentCall, states }
             { "recurrent_grad", RecurrentGrad, recurrent::RecurrentGradCall, dh0 }
             { "update", Update, update::UpdateCall, constants }
+            { "sort", Sort, sort::SortCall, x }
+            { "kth", Kth, sort::KthCall, x }
+            { "search", Search, sort::SearchCall, x }
+            { "scan", Scan, scan::ScanCall, x }
+            { "scan_extrema", ScanExtrema, scan::ScanExtremaCall, x }
+            { "linear_scan", LinearScan, scan::LinearScanCall, a }
+            { "distances", Distances, distances::DistancesCall, x }
             { "custom", Custom, custom::CustomCall, out }
         }
     };
@@ -79,11 +94,13 @@ for_each_call!(exports);
 pub mod composed {
     pub use super::conv::composed::{conv, conv_grad_input, conv_grad_weight};
     pub use super::cross_entropy::composed as cross_entropy;
+    pub use super::distances::composed as distances;
     pub use super::dropout::composed as dropout;
     pub use super::normalization::{composed as normalize, composed_moments as moments};
     pub use super::pool::composed as max_pool;
     pub use super::recurrent::composed as recurrent;
     pub use super::softmax::{composed as softmax, composed_logsumexp as logsumexp};
+    pub use super::sort::composed_kth as kth;
 }
 
 use crate::storage::Storage;

@@ -86,6 +86,10 @@ fn reductions() {
     expect(of(&[200u8, 100]).sum(0), &[300i64]);
     expect(of(&[i32::MAX, i32::MAX]).sum(0), &[2 * i64::from(i32::MAX)]);
     expect(of(&[true, true, false]).sum(0), &[2i64]);
+    expect(of(&[100i8, 100, -1]).cumsum(0), &[100i64, 200, 199]);
+    expect(of(&[i32::MAX, 2]).cumprod(0), &[i64::from(i32::MAX), 2 * i64::from(i32::MAX)]);
+    expect(of(&[true, true, false]).cumsum(0), &[1i64, 2, 2]);
+    expect(of(&[2u8, 0, 2]).bincount(None, 0), &[1i64, 0, 2]);
     expect(of(&[true, true, false]).prod(0), &[0i64]);
     expect(of(&[true, true, false]).max(0), &[true]);
     expect(of(&[true, true, false]).min(0), &[false]);

@@ -1,11 +1,14 @@
 //! Derived operations: values by hand or by a naive loop, gradients of both orders; a file for each family.
 
 mod cases;
+mod cumulative;
 mod einsum;
 mod elementwise;
 mod indexing;
 mod pick;
 mod products;
+mod reduce;
+mod sort;
 
 use kiln_autograd::{Var, grad_check, grad_grad_check};
 use kiln_tensor::{Device, IntoShape, Result, Tensor};
