@@ -149,7 +149,7 @@ pub(crate) fn compare(task: Task, options: &Options) -> Result<()> {
     println!("| {} | Kiln | others | ratio to the best |\n|---|---|---|---|", task.name());
     for key in figures.0.keys().filter_map(|path| path.strip_prefix(&prefix)) {
         let Some(ours) = figures.median(&format!("{prefix}{key}")) else { continue };
-        let of = |script: &&str| {
+        let of = |&script: &&'static str| {
             Some((framework(script), figures.median(&format!("{} {} {key}", framework(script), task.name()))?))
         };
         let theirs: Vec<(&str, f64)> = task.scripts().iter().filter_map(of).collect();
