@@ -17,6 +17,19 @@ impl Gradients {
         self.0.binary_search_by_key(&id, |entry| entry.0).ok().map(|at| &self.0[at].1)
     }
 
+    /// Looks gradients up one after the other: at once where the ids come in ascending order, as those of a model's parameters mostly do.
+    pub fn lookup<'g>(&'g self) -> impl FnMut(LeafId) -> Option<&'g Tensor> {
+        let mut next = 0;
+        move |id| {
+            let at = match self.0.get(next) {
+                Some((known, _)) if *known == id => next,
+                _ => self.0.binary_search_by_key(&id, |entry| entry.0).ok()?,
+            };
+            next = at + 1;
+            Some(&self.0[at].1)
+        }
+    }
+
     /// The gradient of a variable.
     pub fn of(&self, variable: &Var) -> Option<&Tensor> {
         self.get(variable.id()?)

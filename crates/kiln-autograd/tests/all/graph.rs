@@ -1,6 +1,6 @@
 //! The graph itself: what is recorded, what is freed, what is refused.
 
-use kiln_autograd::{Backward, Function, Leaf, Var, grad};
+use kiln_autograd::{Backward, Function, Gradients, Leaf, Var, grad};
 use kiln_tensor::{Device, Result, Tensor};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -158,4 +158,20 @@ fn backward_frees_as_it_goes() -> Result<()> {
     drop(gradients);
     assert_eq!(device.memory().live, 1 << 19);
     Ok(())
+}
+
+#[test]
+fn gradients_are_looked_up_in_any_order() {
+    let ids: Vec<_> = (0..5).map(|_| Leaf::new().id()).collect();
+    let mut gradients = Gradients::default();
+    for (at, id) in ids.iter().enumerate().filter(|(at, _)| *at != 2) {
+        gradients.insert(*id, Tensor::scalar(at as f32, &Device::cpu()).unwrap());
+    }
+    for order in [[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [1, 1, 0, 2, 4], [2, 4, 0, 3, 3]] {
+        let mut lookup = gradients.lookup();
+        for at in order {
+            let found = lookup(ids[at]).map(|gradient| gradient.item().unwrap());
+            assert_eq!(found, (at != 2).then_some(at as f64), "{order:?}");
+        }
+    }
 }

@@ -108,10 +108,10 @@ impl Slots {
         gradients: &'g Gradients,
     ) -> Result<(Device, Vec<Option<&'g Tensor>>)> {
         let mut device: Option<&Device> = None;
-        let mut given = Vec::with_capacity(parameters.len());
+        let (mut given, mut gradient_of) = (Vec::with_capacity(parameters.len()), gradients.lookup());
         for (slot, parameter) in self.slots.iter().zip(parameters) {
             let value = parameter.value();
-            let gradient = gradients.get(parameter.id());
+            let gradient = gradient_of(parameter.id());
             given.push(gradient.filter(|_| !slot.frozen));
             let Some(gradient) = gradient else { continue };
             fits("gradient", gradient, value, &slot.path)?;
