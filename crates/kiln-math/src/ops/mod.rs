@@ -5,6 +5,7 @@
 mod activations;
 mod binary;
 mod division;
+mod integers;
 mod inverse;
 mod list;
 mod powers;
@@ -16,6 +17,7 @@ mod trigonometric;
 pub use activations::*;
 pub use binary::*;
 pub use division::*;
+pub use integers::{Integer, IntegerOp};
 pub use inverse::*;
 pub use list::{BinaryOp, UnaryOp};
 pub use powers::*;
