@@ -177,6 +177,9 @@ pub fn each<A: Copy, O>(f: impl Fn(A, A) -> O + Sync) -> impl Fn(&mut [O], [&[A]
     }
 }
 
+/// Writes a block from two blocks of equal length, of another type.
+type PairFn<'f, A, O> = dyn Fn(&mut [O], [&[A]; 2]) + Sync + 'f;
+
 /// out = f(a, b) of any element types, where `block` is [`each`] of f: comparisons, integers.
 ///
 /// # Panics
@@ -184,7 +187,7 @@ pub fn each<A: Copy, O>(f: impl Fn(A, A) -> O + Sync) -> impl Fn(&mut [O], [&[A]
 pub fn zip<A: Copy + Default + Sync, O: Copy + Send>(
     out: &mut Output<'_, O>,
     [a, b]: [Strided<'_, A>; 2],
-    block: &(dyn Fn(&mut [O], [&[A]; 2]) + Sync),
+    block: &PairFn<'_, A, O>,
 ) {
     check::length("zip", "a", a.elements(), out.len());
     check::length("zip", "b", b.elements(), out.len());
