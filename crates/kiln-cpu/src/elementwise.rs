@@ -168,6 +168,9 @@ fn apart<A, O: Copy>(x: &[A], out: &Output<'_, O>) -> bool {
     x.as_ptr().cast() != out.first().cast_const()
 }
 
+/// Writes a block from two blocks of equal length, of another type than the output's.
+pub type PairFn<'f, A, O> = dyn Fn(&mut [O], [&[A]; 2]) + Sync + 'f;
+
 /// A block function that computes each element from one of either operand.
 pub fn each<A: Copy, O>(f: impl Fn(A, A) -> O + Sync) -> impl Fn(&mut [O], [&[A]; 2]) + Sync {
     move |out, [a, b]| {
@@ -184,7 +187,7 @@ pub fn each<A: Copy, O>(f: impl Fn(A, A) -> O + Sync) -> impl Fn(&mut [O], [&[A]
 pub fn zip<A: Copy + Default + Sync, O: Copy + Send>(
     out: &mut Output<'_, O>,
     [a, b]: [Strided<'_, A>; 2],
-    block: &(dyn Fn(&mut [O], [&[A]; 2]) + Sync),
+    block: &PairFn<'_, A, O>,
 ) {
     check::length("zip", "a", a.elements(), out.len());
     check::length("zip", "b", b.elements(), out.len());
