@@ -23,6 +23,16 @@ const STEPS: &[CiStep] = &[
     ("kernels", kernels::ci),
     // The README's second command.
     ("tests", || shell::run(&mut cargo(&["test", "--workspace"]))),
+    // What is behind features that bring crates along.
+    ("features", || {
+        let crates =
+            ["-p", "kiln-tensor", "-p", "kiln-autograd", "--features", "linalg,kiln-tensor/ndarray,kiln-tensor/image"];
+        shell::run(cargo(&["clippy"]).args(crates).args(["--all-targets", "--", "-D", "warnings"]))?;
+        for tests in [&["--test", "all"][..], &["--doc"]] {
+            shell::run(cargo(&["test"]).args(crates).args(tests).args(["--", "linalg", "interchange"]))?;
+        }
+        Ok(())
+    }),
     ("fuzz", fuzz::ci),
     // Without a card, a driver or a toolkit: against a stand-in for the driver, and from a crate outside the workspace.
     ("cuda", || {

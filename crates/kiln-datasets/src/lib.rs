@@ -21,17 +21,19 @@ mod labeled;
 mod loader;
 mod mnist;
 mod normalize;
+mod numpy;
 mod rows;
 mod sequences;
 mod split;
 mod subset;
 mod tensors;
+mod zip;
 
 pub use augment::{
     AUGMENTATIONS, Affine, Augmentation, Color, ColorJitter, CropWindow, Erasing, Fill, Mix, Planes, Rectangle,
     ResizedCrop, Shift, Transform, Word, Zoom,
 };
-pub use batch::{Batch, Dataset, Pass};
+pub use batch::{Batch, Dataset, Pass, Weights};
 pub use catalog::{CATALOG, Content, Remote, Source, source};
 pub use cifar::{Cifar10, Cifar100, Cifar100Labels};
 pub use emnist::{Emnist, EmnistSplit};
@@ -44,6 +46,7 @@ pub use kmnist::Kmnist;
 pub use loader::{Epoch, Loader};
 pub use mnist::Mnist;
 pub use normalize::{ChannelStatistics, Samplewise};
+pub use numpy::{load_npy, load_npz, save_npy, save_npz, save_npz_compressed};
 #[cfg(feature = "embedded-text")]
 pub use sequences::ALICE;
 pub use sequences::{

@@ -75,13 +75,15 @@ fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// A zip archive of these files, stored or (already, as one stored block) deflated.
-fn zip(files: &[(&str, u16, &[u8])]) -> Vec<u8> {
+pub(crate) fn zip(files: &[(&str, u16, &[u8])]) -> Vec<u8> {
     let (mut archive, mut directory) = (Vec::new(), Vec::new());
     for (name, method, content) in files {
         let offset = archive.len() as u32;
         // A block of deflate that is stored has five bytes before its content.
         let size = content.len() as u32 - if *method == 8 { 5 } else { 0 };
-        let sizes = [0, content.len() as u32, size].map(u32::to_le_bytes).concat();
+        let mut checksum = flate2::Crc::new();
+        checksum.update(&content[content.len() - size as usize..]);
+        let sizes = [checksum.sum(), content.len() as u32, size].map(u32::to_le_bytes).concat();
         let name_length = (name.len() as u16).to_le_bytes();
         let method = method.to_le_bytes();
         archive.extend(

@@ -10,6 +10,7 @@
 
 mod archives;
 mod arguments;
+mod arrays;
 mod command;
 pub mod driver;
 mod files;
@@ -40,6 +41,9 @@ pub const TARGETS: &[Target] = &[
     files::CIFAR,
     files::EMNIST,
     archives::ARCHIVE,
+    arrays::NPY,
+    arrays::NPZ,
+    arrays::EINSUM,
     texts::TEXT,
     models::SAFETENSORS,
     models::ARCHITECTURE,

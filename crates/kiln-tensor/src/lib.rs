@@ -14,7 +14,10 @@ mod device;
 mod driver;
 mod dtype;
 mod error;
+mod interchange;
 mod layout;
+#[cfg(feature = "linalg")]
+mod linalg;
 mod machine;
 mod shape;
 mod storage;

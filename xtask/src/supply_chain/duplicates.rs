@@ -6,8 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Versions that may be there beside another one: crate, the beginning of the version, why.
 const PERMITTED: &[(&str, &str, &str)] = &[
     ("bitflags", "1.", "of cust, which is used with the feature `cuda` only"),
+    ("equator", "0.2.", "of nano-gemm, of faer, which is used with the feature `linalg` only"),
+    ("equator-macro", "0.2.", "of equator 0.2, as above"),
     ("miniz_oxide", "0.8.", "of png 0.18, which has not followed flate2 to 0.9"),
-    ("syn", "1.", "of cust, which is used with the feature `cuda` only"),
+    ("syn", "1.", "of cust and faer, which are used with the features `cuda` and `linalg` only"),
+    ("syn", "2.", "of faer, which is used with the feature `linalg` only"),
     ("windows-sys", "0.52.", "of ring 0.17, on Windows only"),
     ("windows-sys", "0.59.", "of corosensei 0.3, on Windows only"),
 ];

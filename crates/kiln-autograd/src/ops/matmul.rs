@@ -99,6 +99,7 @@ impl Var {
     /// Inner sizes that differ, batch axes that do not broadcast, dtypes or devices that differ.
     pub fn matmul(&self, other: &Var) -> Result<Var> {
         match (self.shape().rank(), other.shape().rank()) {
+            (1, 1) if self.shape() == other.shape() && self.dtype() == other.dtype() => self.dot(other),
             (1, 1) => self.unsqueeze(0)?.matmul(&other.unsqueeze(1)?)?.reshape(()),
             (1, n) => self.unsqueeze(0)?.matmul(other)?.squeeze(n - 2),
             (n, 1) => self.matmul(&other.unsqueeze(1)?)?.squeeze(n - 1),

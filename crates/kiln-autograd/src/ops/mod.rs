@@ -8,6 +8,8 @@ mod custom;
 mod dropout;
 mod elementwise;
 mod index;
+#[cfg(feature = "linalg")]
+mod linalg;
 mod loss;
 mod matmul;
 mod normalization;

@@ -10,6 +10,8 @@ mod gradient_shapes;
 mod graph;
 mod half;
 mod limits;
+#[cfg(feature = "linalg")]
+mod linalg;
 mod odd_windows;
 mod origin;
 mod pytorch;

@@ -75,6 +75,17 @@ macro_rules! both {
 both!(Floats);
 both!(FloatsMut);
 
+impl Kind {
+    #[inline]
+    pub(super) fn bytes(self) -> usize {
+        match self {
+            Kind::F64 => 8,
+            Kind::F32 => 4,
+            Kind::F16 | Kind::BF16 => 2,
+        }
+    }
+}
+
 impl Floats<'_> {
     #[inline]
     pub(super) fn raw(&self) -> Raw {
@@ -105,18 +116,7 @@ impl Raw {
     /// The elements from `start` on.
     #[inline]
     pub(super) fn from(self, start: usize) -> Self {
-        let bytes = match self.kind {
-            Kind::F64 => 8,
-            Kind::F32 => 4,
-            Kind::F16 | Kind::BF16 => 2,
-        };
-        Raw { address: self.address.wrapping_add(start * bytes), ..self }
-    }
-
-    /// Whether the elements are of a type that is computed in.
-    #[inline]
-    pub(super) fn in_place(self) -> bool {
-        matches!(self.kind, Kind::F32 | Kind::F64)
+        Raw { address: self.address.wrapping_add(start * self.kind.bytes()), ..self }
     }
 
     /// Elements in the type that they are computed in.

@@ -1,7 +1,6 @@
 //! A rule over elements, as a kernel.
 
 use super::Part;
-use super::floats::Raw;
 use crate::operand::{BLOCK, Number};
 use crate::{Kernel, Simd};
 use kiln_math::update::{Constants, MAX_STATES, Rule};
@@ -34,15 +33,12 @@ impl<R: Rule, T: Number> Kernel for Run<'_, R, T> {
     #[inline(always)]
     fn run<S: Simd>(self) {
         let constants = self.constants.map(T::enter::<S>);
-        let Part { parameter, gradient, states, .. } = *self.part;
-        let in_place = [parameter, gradient].into_iter().chain(states.into_iter().flatten()).all(Raw::in_place);
-        let first =
-            |count: usize| states[..count].iter().all(Option::is_some) && states[count..].iter().all(Option::is_none);
+        let states = usize::from(self.part.plain);
         // SAFETY: the promise made to `new`; the states that each of them takes are there.
         unsafe {
-            if in_place && first(R::STATES.len()) {
+            if states == R::STATES.len() {
                 in_memory::<S, R, T, true>(self.part, &constants);
-            } else if const { R::ALWAYS < R::STATES.len() } && in_place && first(R::ALWAYS) {
+            } else if const { R::ALWAYS < R::STATES.len() } && states == R::ALWAYS {
                 in_memory::<S, R, T, false>(self.part, &constants);
             } else {
                 in_blocks::<S, R, T>(self.part, &constants);
@@ -92,11 +88,8 @@ struct Addresses<T> {
 /// As for [`Run::new`]; all tensors are of type T, and the states that are taken are there.
 #[inline(always)]
 unsafe fn in_memory<S: Simd, R: Rule, T: Number, const ALL: bool>(part: &Part, constants: &Constants<T::In<S>>) {
-    let addresses = Addresses {
-        parameter: part.parameter.address.cast::<T>(),
-        gradient: part.gradient.address.cast_const().cast::<T>(),
-        states: part.states.map(|state| state.map_or(std::ptr::null_mut(), |state| state.address.cast::<T>())),
-    };
+    let [parameter, gradient, kept @ ..] = part.addresses.map(|address| address.cast::<T>());
+    let addresses = Addresses { parameter, gradient: gradient.cast_const(), states: kept };
     let whole = part.length / GROUP * GROUP;
     for start in (0..whole).step_by(GROUP) {
         // With less to compute, memory is what is waited for, and more requests only get into its way.
@@ -154,19 +147,16 @@ unsafe fn in_blocks<S: Simd, R: Rule, T: Number>(part: &Part, constants: &Consta
         let [a, b, c] = s.each_mut().map(|state| &mut state[..count]);
         // SAFETY: within the part.
         unsafe {
-            part.parameter.from(start).load(p);
-            part.gradient.from(start).load(g);
-            for (state, to) in part.states.iter().zip([&mut *a, &mut *b, &mut *c]) {
-                match state {
-                    Some(state) => state.from(start).load(to),
+            for (tensor, to) in [&mut *p, &mut *g, &mut *a, &mut *b, &mut *c].into_iter().enumerate() {
+                match part.raw(tensor) {
+                    Some(raw) => raw.from(start).load(to),
                     None => to.fill(T::default()),
                 }
             }
-            elements::<S, R, T, true>(p, g, &mut *a, &mut *b, &mut *c, constants);
-            part.parameter.from(start).store(p);
-            for (state, from) in part.states.iter().zip([a, b, c]) {
-                if let Some(state) = state {
-                    state.from(start).store(from);
+            elements::<S, R, T, true>(&mut *p, g, &mut *a, &mut *b, &mut *c, constants);
+            for (tensor, from) in [(0, p), (2, a), (3, b), (4, c)] {
+                if let Some(raw) = part.raw(tensor) {
+                    raw.from(start).store(from);
                 }
             }
         }

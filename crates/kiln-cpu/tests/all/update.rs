@@ -4,7 +4,7 @@ use crate::views::{fused, on_teams};
 use half::{bf16, f16};
 use kiln_cpu::Isa;
 use kiln_cpu::operand::Number;
-use kiln_cpu::update::{Floats, FloatsMut, Slot, step};
+use kiln_cpu::update::{self, Floats, FloatsMut, Slot};
 use kiln_math::update::{Constants, MAX_STATES, Step};
 use kiln_math::{Unfused, UpdateRule};
 use proptest::prelude::*;
@@ -103,11 +103,16 @@ fn example<T: Element>(rule: UpdateRule, number: usize) -> ([bool; MAX_STATES], 
     (at(0.1, 0.0).0, [at(0.01, 0.01), at(0.1, 0.0)].map(|(_, constants)| constants.map(T::from_f64)))
 }
 
+fn step<'a, T: Element>(isa: Isa, rule: UpdateRule, slots: impl IntoIterator<Item = Slot<'a>>, constants: &[T]) {
+    let mut step = update::Step::new(constants, 0);
+    slots.into_iter().for_each(|slot| step.push(slot));
+    step.run(isa, rule);
+}
+
 fn run<T: Element>(isa: Isa, rule: UpdateRule, number: usize, tensors: &mut [Tensor<T>]) {
     let (kept, rows) = example::<T>(rule, number);
-    let mut slots: Vec<Slot<'_>> =
-        tensors.iter_mut().enumerate().map(|(at, tensor)| tensor.slot(kept, at % 2)).collect();
-    step(isa, rule, &mut slots, &rows.concat());
+    let slots = tensors.iter_mut().enumerate().map(|(at, tensor)| tensor.slot(kept, at % 2));
+    step(isa, rule, slots, &rows.concat());
 }
 
 fn tensors<T: Element>(sizes: &[usize], scale: f64) -> Vec<Tensor<T>> {
@@ -196,7 +201,7 @@ fn types_that_differ() {
         states[2] = kept[2].then(|| FloatsMut::F32(c));
         let slot =
             Slot { parameter: FloatsMut::BF16(&mut parameter), gradient: Floats::F16(&gradient), states, row: 1 };
-        step(isa, rule, &mut [slot], &rows.concat());
+        step(isa, rule, [slot], &rows.concat());
         let rounded = |values: &[f32]| values.iter().map(|&v| bf16::from_f32(v)).collect::<Vec<_>>();
         assert_eq!(parameter, rounded(&after.parameter), "{rule:?}");
         assert_eq!(last, rounded(&after.states[0]), "{rule:?}");
@@ -209,15 +214,15 @@ fn slices_that_do_not_fit_are_refused() {
     let refused = |gradient: usize, first: usize, row: usize| {
         let (mut p, g, mut v) = (vec![0f32; 8], vec![0f32; gradient], vec![0f32; first]);
         let states = [Some(FloatsMut::F32(&mut v)), None, None];
-        let mut slots = [Slot { parameter: FloatsMut::F32(&mut p), gradient: Floats::F32(&g), states, row }];
-        let run = || step(Isa::best(), UpdateRule::Sgd, &mut slots, &[0f32; 16]);
+        let slot = Slot { parameter: FloatsMut::F32(&mut p), gradient: Floats::F32(&g), states, row };
+        let run = || step(Isa::best(), UpdateRule::Sgd, [slot], &[0f32; 16]);
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err()
     };
     assert!(!refused(8, 8, 0) && refused(7, 8, 0) && refused(8, 0, 0) && refused(8, 9, 0) && refused(8, 8, 1));
     // f64 is not computed in f32.
     let (mut p, g) = ([0f32; 8], [0f64; 8]);
     let (parameter, gradient) = (FloatsMut::F32(&mut p), Floats::F64(&g));
-    let mut slots = [Slot { parameter, gradient, states: [const { None }; MAX_STATES], row: 0 }];
-    let run = || step(Isa::best(), UpdateRule::Sgd, &mut slots, &[0f32; 16]);
+    let slot = Slot { parameter, gradient, states: [const { None }; MAX_STATES], row: 0 };
+    let run = || step(Isa::best(), UpdateRule::Sgd, [slot], &[0f32; 16]);
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
 }

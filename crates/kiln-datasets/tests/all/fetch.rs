@@ -297,7 +297,10 @@ fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
         let (method, packed) = if i == 0 { (0u16, content.to_vec()) } else { (8, encoder.finish().unwrap()) };
         let name = format!("folder/{name}");
         let mut fields = [20u16.to_le_bytes(), [0; 2], method.to_le_bytes()].concat();
-        fields.extend([0; 8]); // time, date, CRC
+        let mut checksum = flate2::Crc::new();
+        checksum.update(content);
+        fields.extend([0; 4]); // time, date
+        fields.extend(checksum.sum().to_le_bytes());
         fields.extend((packed.len() as u32).to_le_bytes());
         fields.extend((content.len() as u32).to_le_bytes());
         fields.extend((name.len() as u16).to_le_bytes());

@@ -1,5 +1,5 @@
 //! The tests of data sets and loaders, one program.
-#![allow(clippy::unwrap_used)] // a panic is a test's report
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a panic is a test's report
 
 mod augment;
 #[cfg(feature = "embedded-mnist")]
@@ -11,6 +11,7 @@ mod fixture;
 mod idx;
 mod keras;
 mod loader;
+mod numpy;
 mod readers;
 mod sequences;
 mod split;

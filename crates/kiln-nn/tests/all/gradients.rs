@@ -95,6 +95,11 @@ fn dense_with_every_activation() {
         Softsign,
         HardSigmoid,
         HardSwish,
+        HardTanh(-0.7, 0.9),
+        HardShrink(0.4),
+        SoftShrink(0.3),
+        TanhShrink,
+        Threshold(0.2, -0.4),
         Exp,
         Softmax,
         LogSoftmax,
@@ -169,6 +174,18 @@ fn normalization() {
     check_layer(GroupNorm::new(2), &[4, 2, 2]);
     check_layer(InstanceNorm::new().affine(true), &[2, 3, 2]);
     check_layer(LocalResponseNorm::new(3).alpha(0.7), &[4, 2, 2]);
+}
+
+#[test]
+fn prelu() {
+    check_layer(PRelu::new(), &[5]);
+    check_layer(PRelu::new().by_channel(true).slope(-0.3), &[3, 2, 2]);
+    let built = || PRelu::new().by_channel(true).with_channels(3, &mut Init::new(1, &Device::cpu()));
+    assert_eq!(built().unwrap().weight().unwrap().value().to_f64_vec().unwrap(), [0.25; 3]);
+    let other = Sequential::new().push(built().unwrap()).build([4, 2], &Device::cpu(), 1).unwrap_err().to_string();
+    assert!(other.contains("already built"), "{other}");
+    let early = PRelu::new().forward(Var::constant(random([2, 3], 1)), &Ctx::eval());
+    assert!(early.unwrap_err().to_string().contains("PRelu::with_channels"));
 }
 
 #[test]

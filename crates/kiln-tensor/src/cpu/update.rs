@@ -5,7 +5,7 @@ use super::calls::OnCpu;
 use super::memory::slice;
 use crate::{DType, Ran, Result, UpdateCall, UpdatePart, UpdateSlot, unsupported_dtype};
 use half::{bf16, f16};
-use kiln_cpu::update::{self, Floats, FloatsMut, Slot};
+use kiln_cpu::update::{Floats, FloatsMut, Slot, Step};
 
 impl OnCpu for UpdateCall<'_> {
     unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
@@ -13,15 +13,14 @@ impl OnCpu for UpdateCall<'_> {
         if self.apply.is_some_and(|apply| !unsafe { slice::<bool>(&apply)[0] }) {
             return Ok(Ran::Done);
         }
-        // Not collected: collecting results, a vector does not know how long it becomes, and grows step by step.
-        let mut slots = Vec::with_capacity(self.slots.len());
-        for slot in self.slots {
-            // SAFETY: the backend's contract: the parameter and states are this call's alone, and no two slots share one.
-            slots.push(unsafe { slot_of(slot) }?);
-        }
         numbers!(self.constants.dtype, "update", T => {
             // SAFETY: the constants are contiguous, of the type dispatched on.
-            update::step::<T>(cpu.isa, self.rule, &mut slots, unsafe { slice(&self.constants) });
+            let mut step = Step::<T>::new(unsafe { slice(&self.constants) }, self.slots.len());
+            for slot in self.slots {
+                // SAFETY: the backend's contract: the parameter and states are this call's alone, and no two slots share one.
+                step.push(unsafe { slot_of(slot) }?);
+            }
+            step.run(cpu.isa, self.rule);
         });
         Ok(Ran::Done)
     }

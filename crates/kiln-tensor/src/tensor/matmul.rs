@@ -44,6 +44,12 @@ impl Tensor {
     /// Inner sizes that differ, batch axes that do not broadcast, dtypes or devices that differ, a dtype that is not a float type.
     #[inline]
     pub fn matmul(&self, other: &Tensor) -> Result<Tensor> {
+        if self.rank() == 1 && self.shape() == other.shape() {
+            check_pair("matmul", self, other)?;
+            if self.dtype.is_float() {
+                return self.dot(other);
+            }
+        }
         self.matmul_with(other, MatmulOptions::default())
     }
 

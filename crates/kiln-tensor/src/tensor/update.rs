@@ -190,6 +190,10 @@ fn check_step(constants: &Tensor, apply: Option<&Tensor>) -> Result<()> {
             format!("constants are (rows, {CONSTANTS}), contiguous, got {}", constants.shape()),
         ));
     }
+    let (rows, most) = (constants.dims()[0], kiln_cpu::update::MAX_ROWS);
+    if rows > most {
+        return Err(Error::value("update", format!("{rows} rows of constants: at most {most}")));
+    }
     if let Some(apply) = apply {
         apply.expect_dtype("update", DType::Bool)?;
         check_device("update", apply, constants)?;

@@ -6,8 +6,11 @@ mod conformance;
 mod display;
 mod errors;
 mod integers;
+#[cfg(any(feature = "ndarray", feature = "image"))]
+mod interchange;
 mod limits;
 mod memory;
+mod npy;
 mod random;
 mod recurrent;
 mod views;

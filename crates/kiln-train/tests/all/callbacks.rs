@@ -143,7 +143,7 @@ fn a_threshold_ends_the_training() {
 /// A number whose better side nobody knows.
 struct Label;
 
-impl Metric for Label {
+impl MeanMetric for Label {
     fn name(&self) -> &'static str {
         "label"
     }
@@ -312,7 +312,7 @@ fn weights_of_another_number_than_the_samples_are_refused() {
     // Without the check they would be repeated along the batch.
     let model = trainer(SparseCategoricalCrossentropy::new());
     let (x, labels) = points();
-    let batch = Batch { weights: Some(weights(1)), ..Batch::new(x, labels) };
+    let batch = Batch { weights: weights(1).into(), ..Batch::new(x, labels) };
     let error = model.objective.loss(&batch, &Ctx::eval()).err().unwrap().to_string();
     assert!(error.contains("one for each sample"), "{error}");
 }

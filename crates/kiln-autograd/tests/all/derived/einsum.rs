@@ -107,6 +107,30 @@ proptest! {
     }
 }
 
+/// Sizes at which the ways of a product change: outer products as matrix products, vectors on the left, sums without a matrix.
+#[test]
+fn larger_operands() {
+    for (equation, shapes) in [
+        ("i,j->ij", vec![vec![20], vec![17]]),
+        ("i,j->ji", vec![vec![20], vec![17]]),
+        ("bi,jb->ibj", vec![vec![3, 18], vec![16, 3]]),
+        ("ij,j->i", vec![vec![30, 40], vec![40]]),
+        ("bij,bj->ib", vec![vec![3, 18, 16], vec![3, 16]]),
+        ("i,i->", vec![vec![1000], vec![1000]]),
+        ("bci,ibc->cb", vec![vec![2, 3, 300], vec![300, 2, 3]]),
+        ("ijk,kji->", vec![vec![7, 8, 9], vec![9, 8, 7]]),
+    ] {
+        let operands: Vec<Tensor> = shapes.into_iter().enumerate().map(|(seed, shape)| values(shape, seed)).collect();
+        let (inputs, output) = equation.split_once("->").unwrap();
+        let terms: Vec<Vec<char>> = inputs.split(',').map(|term| term.chars().collect()).collect();
+        let sizes =
+            terms.iter().zip(&operands).flat_map(|(term, x)| term.iter().copied().zip(x.dims().iter().copied()));
+        let expected = naive(&terms, &output.chars().collect::<Vec<_>>(), &sizes.collect(), &operands);
+        let y = Tensor::einsum(equation, &operands.iter().collect::<Vec<_>>()).unwrap();
+        close(equation, &y, &expected, 1e-11);
+    }
+}
+
 #[test]
 fn gradients_of_both_orders() {
     let equations: [(&str, &[&[usize]]); 7] = [
@@ -132,6 +156,7 @@ fn half_types_round_once() -> Result<()> {
             ("ij,jk->ik", vec![[4, 300], [300, 5]]),
             ("ij,jk,kl->il", vec![[4, 70], [70, 60], [60, 3]]),
             ("ij,kl->ik", vec![[4, 90], [5, 80]]),
+            ("ij,ij->i", vec![[3, 500], [3, 500]]),
             ("ij->i", vec![[3, 500]]),
         ] {
             let halves: Vec<Tensor> = shapes

@@ -96,10 +96,15 @@ fn every_operation_is_walked() {
     // `unary`, `binary` and the methods made of the lists are walked by the lists; losses with kiln-nn's; custom operations do
     // as they say.
     let elsewhere = ["unary", "binary", "new", "custom", "cross_entropy", "cross_entropy_from_probabilities"];
+    // Linear algebra refuses half types.
+    let refused = ["inv", "solve", "det", "slogdet", "cholesky"];
     let cases: Vec<Case> = [operations::cases(), windows::cases()].into_iter().flatten().collect();
     let walked: BTreeSet<&str> = cases.iter().map(|case| case.name.split([' ', ',']).next().unwrap()).collect();
-    let missing: Vec<_> =
-        methods.iter().filter(|name| !walked.contains(name.as_str()) && !elsewhere.contains(&name.as_str())).collect();
+    let missing: Vec<_> = methods
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !walked.contains(name) && !elsewhere.contains(name) && !refused.contains(name))
+        .collect();
     assert!(missing.is_empty(), "operations without a case: {missing:?}");
 }
 

@@ -15,12 +15,12 @@ pub(super) fn read(mut archive: impl Read, visit: &mut Visit<'_>) -> io::Result<
             return Ok(());
         }
         let size = octal(&header[124..136])?;
-        let mut content = Exactly { content: archive.by_ref().take(size), left: size };
+        let mut content = Exactly::new(archive.by_ref().take(size), size);
         if matches!(header[156], 0 | b'0') {
             visit(&text(&header[..100]), &mut content)?;
         }
         // What nobody read, and the rest of the last block.
-        let left = content.left;
+        let left = content.left();
         let rest = left + size.next_multiple_of(BLOCK as u64) - size;
         if io::copy(&mut archive.by_ref().take(rest), &mut io::sink())? < rest {
             return Err(ErrorKind::UnexpectedEof.into());

@@ -14,9 +14,33 @@ pub(super) fn multiply<A: Arithmetic>(a: Term<A>, b: Term<A>, kept: u64, wanted:
     batch.sort_by_key(rank);
     let summed: Vec<Label> = a.labels.iter().copied().filter(|&label| b.has(label) && !has(kept, label)).collect();
     let (rows, columns) = (a.alone(&b), b.alone(&a));
-    if summed.is_empty() {
+    if rows.is_empty() && columns.is_empty() && !summed.is_empty() {
+        return dots(a, b, batch, &summed);
+    }
+    if summed.is_empty() && (a.elements(&rows) < OUTER || b.elements(&columns) < OUTER) {
         return elementwise(a, b, [batch, rows, columns].concat(), rank);
     }
+    // A small matrix times a vector is quicker as the vector times it.
+    if columns.is_empty() && a.elements(&rows).saturating_mul(a.elements(&summed)) < SMALL {
+        return products(b, a, batch, columns, rows, summed);
+    }
+    products(a, b, batch, rows, columns, summed)
+}
+
+/// Outer products from this many rows and columns on are matrix products.
+const OUTER: usize = 16;
+/// Elements of a small matrix.
+const SMALL: usize = 1 << 16;
+
+/// One matrix product for each index of the batch.
+fn products<A: Arithmetic>(
+    a: Term<A>,
+    b: Term<A>,
+    batch: Vec<Label>,
+    rows: Vec<Label>,
+    columns: Vec<Label>,
+    summed: Vec<Label>,
+) -> Result<Term<A>> {
     let summed = a.and_b_merge(&b, summed);
     let labels = [&batch[..], &rows, &columns].concat();
     let sizes: Vec<usize> = labels.iter().map(|&label| a.size(label).or(b.size(label)).unwrap_or(1)).collect();
@@ -25,6 +49,19 @@ pub(super) fn multiply<A: Arithmetic>(a: Term<A>, b: Term<A>, kept: u64, wanted:
     let left = a.as_matrices(&batch, merged, &rows, &summed)?;
     let right = b.as_matrices(&batch, merged, &summed, &columns)?;
     Ok(Term { value: left.matmul(&right)?.reshape(Shape::new(&sizes)?)?, labels })
+}
+
+/// The sum of products for each index of the batch, where both have the same labels. A matrix product of one element has but one
+/// chain of sums, a reduction has many side by side.
+fn dots<A: Arithmetic>(a: Term<A>, b: Term<A>, batch: Vec<Label>, summed: &[Label]) -> Result<Term<A>> {
+    let order = [&batch[..], summed].concat();
+    let dtype = a.value.value().dtype();
+    let over = |term: &Term<A>| term.permuted(&order)?.to_dtype(dtype.computed_in());
+    let product = over(&a)?.mul(&over(&b)?)?;
+    let sizes: Vec<usize> = product.shape()[..batch.len()].to_vec();
+    let axes: Vec<usize> = (batch.len()..order.len()).collect();
+    let value = product.sum_keepdim(&axes)?.reshape(Shape::new(&sizes)?)?.to_dtype(dtype)?;
+    Ok(Term { value, labels: batch })
 }
 
 /// The product without a sum, by broadcasting, its axes in the order that is wanted.
@@ -44,6 +81,11 @@ fn elementwise<A: Arithmetic>(
 }
 
 impl<A: Arithmetic> Term<A> {
+    /// How many elements the axes of these labels have.
+    fn elements(&self, labels: &[Label]) -> usize {
+        labels.iter().filter_map(|&label| self.size(label)).product()
+    }
+
     /// The labels that the other one does not have, as they lie in memory, the outermost first: so they are one axis, if they can be.
     fn alone(&self, other: &Term<A>) -> Vec<Label> {
         let strides = self.value.value().layout().strides();
@@ -96,12 +138,11 @@ impl<A: Arithmetic> Term<A> {
 
     /// As matrices (batch…, rows, columns), each group one axis: a view where the axes of a group lie as one.
     fn as_matrices(&self, batch: &[Label], merged: bool, rows: &[Label], columns: &[Label]) -> Result<A> {
-        let size = |labels: &[Label]| labels.iter().filter_map(|&label| self.size(label)).product::<usize>();
         let mut dims: Vec<usize> = batch.iter().filter_map(|&label| self.size(label)).collect();
         if merged {
             dims = vec![dims.iter().product()];
         }
-        dims.extend([size(rows), size(columns)]);
+        dims.extend([self.elements(rows), self.elements(columns)]);
         self.permuted(&[batch, rows, columns].concat())?.reshape(Shape::new(&dims)?)
     }
 

@@ -83,6 +83,15 @@ fn of_numbers(case: &Case) -> Answer {
         "nn.functional.elu" => x.elu(case.arg(1, "alpha").number(1.0)),
         "nn.functional.gelu" if case.named("approximate").text() == Some("tanh") => x.gelu_tanh(),
         "nn.functional.gelu" => x.gelu(),
+        "clamp" => x.clamp_tensors(case.arg(1, "min").optional(), case.arg(2, "max").optional()),
+        "isfinite" => x.isfinite().map(Var::constant),
+        "isnan" => x.isnan().map(Var::constant),
+        "lerp" => match case.at(2).optional() {
+            Some(weight) => x.lerp_tensor(case.at(1).var(), weight),
+            None => x.lerp(case.at(1).var(), case.at(2).number(0.0)),
+        },
+        "nn.functional.glu" => x.glu(case.arg(1, "dim").int(-1)),
+        "nn.functional.prelu" => x.prelu(case.arg(1, "weight").var()),
         "nn.functional.hardshrink" => x.hard_shrink(case.arg(1, "lambd").number(0.5)),
         "nn.functional.hardtanh" => x.clamp(case.named("min_val").number(-1.0), case.named("max_val").number(1.0)),
         "nn.functional.softplus" => {
