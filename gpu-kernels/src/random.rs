@@ -107,13 +107,12 @@ kernels! {
         }
     }
 
-    /// Numbers of the law of that number in `Law::ALL`, under the parameters a and b of each element.
+    /// Numbers of the law of that number, under the parameters a and b of each element.
     #[max_threads = THREADS]
     pub fn sample(y: GlobalMut<f64>, a: Global<f64>, b: Global<f64>, stream: Global<i64>, law: u32) {
         let i = element();
         if i < y.len() {
-            let law = Law::ALL[law as usize % Law::ALL.len()];
-            y.set(i, law.sample(stream.get(0) as u64, own(stream, i), [a.get(i), b.get(i)]));
+            y.set(i, Law::numbered(law).sample(stream.get(0) as u64, own(stream, i), [a.get(i), b.get(i)]));
         }
     }
 }

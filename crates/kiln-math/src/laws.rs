@@ -37,6 +37,19 @@ impl Law {
     pub const ALL: [Law; 6] =
         [Law::Bernoulli, Law::Exponential, Law::Gamma, Law::Beta, Law::Poisson, Law::TruncatedNormal];
 
+    /// The law of a number. No look into the table: a GPU would have to copy it to memory.
+    #[inline(always)]
+    pub const fn numbered(number: u32) -> Law {
+        match number {
+            0 => Law::Bernoulli,
+            1 => Law::Exponential,
+            2 => Law::Gamma,
+            3 => Law::Beta,
+            4 => Law::Poisson,
+            _ => Law::TruncatedNormal,
+        }
+    }
+
     /// The name, that of the method.
     pub const fn name(self) -> &'static str {
         match self {

@@ -51,8 +51,10 @@ fn examine(architecture: &str, text: &str) -> Result<()> {
     if text.lines().skip(1).any(|line| line.contains('/')) {
         return Err(format!("{architecture}: the PTX holds a path or a comment"));
     }
-    if ptx::local(text) {
-        return Err(format!("{architecture}: an array is in local memory: it is indexed by a variable"));
+    let local = ptx::local(text);
+    if !local.is_empty() {
+        let kernels = local.join(", ");
+        return Err(format!("{architecture}, {kernels}: an array is in local memory: it is indexed by a variable"));
     }
     match ptx::entries(text).iter().find(|entry| barriers::exclude_each_other(entry)) {
         Some(entry) => Err(format!(

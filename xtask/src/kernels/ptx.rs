@@ -19,9 +19,10 @@ fn of_global(line: &str) -> String {
     if generic { format!("{indent}{operation}.global.{rest} {}", operands.trim_start()) } else { line.to_owned() }
 }
 
-/// Whether a text's kernels have local memory: arrays that are not in registers.
-pub(super) fn local(text: &str) -> bool {
-    text.contains("__local_depot")
+/// A text's kernels that have local memory: arrays that are not in registers.
+pub(super) fn local(text: &str) -> Vec<&str> {
+    let has = |entry: &Entry<'_>| entry.body.iter().any(|line| line.contains("__local_depot"));
+    entries(text).into_iter().filter(has).map(|entry| entry.name).collect()
 }
 
 /// The compiler's text under a header that names it and the crate, without its comments, with short names of parameters, and with accesses of global

@@ -4,6 +4,7 @@
 mod composed;
 mod custom;
 mod derived;
+mod dtypes;
 mod elementwise_list;
 mod gradient_shapes;
 mod graph;

@@ -1,7 +1,7 @@
 //! What programs do with tensors.
 
 use super::Settings;
-use kiln::math::{BinaryOp, UnaryOp};
+use kiln::math::{BinaryOp, IntegerOp, Law, RandomStream, UnaryOp};
 use kiln::tensor::{
     CompareOp, DType, Error, IndexItem, MatmulOptions, PadMode, PerAxis, ReduceOp, Result, Shape, SoftmaxKind, Tensor,
     UnaryCall,
@@ -111,6 +111,18 @@ pub(super) const TENSOR_OPERATIONS: &[(&str, Operation)] = &[
     ("select", |x, _| one(Tensor::select(&x[0].to_dtype(DType::Bool)?, &x[1], &x[2]))),
     ("logical", |x, s| {
         one(if s.flags[0] { x[0].logical_and(&x[1]) } else { x[0].logical_or(&x[1]) }.and_then(|y| y.logical_not()))
+    }),
+    ("integers", |x, s| {
+        one(x[0].integers(pick(IntegerOp::ALL, s.numbers[0].wrapping_add(6 * s.numbers[1].min(9))), &x[1]))
+    }),
+    ("bits", |x, s| one(if s.flags[0] { x[0].logical_xor(&x[1]) } else { x[0].bitwise_not() })),
+    ("sample", |x, s| {
+        let law = pick(&Law::ALL, s.numbers[0]);
+        one(Tensor::sample(law, &[&x[0], &x[1]][..law.parameters()], RandomStream::from_key(7)))
+    }),
+    ("choice", |x, s| {
+        let stream = RandomStream::from_key(8);
+        Ok(vec![x[0].categorical(stream)?, x[0].multinomial(s.numbers[0], s.flags[0], stream)?])
     }),
     ("scalars", |x, s| one(x[0].add_scalar(s.constants[0])?.mul_scalar(s.constants[1]))),
     ("reduce", |x, s| {

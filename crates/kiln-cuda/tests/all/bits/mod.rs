@@ -175,13 +175,10 @@ pub(crate) fn products_and_random_numbers(gpu: &Device) {
     }
     let stream = RandomStream::new(1, Purpose::Data, 10);
     let draw = |device: &Device| {
-        let f32s = |law: fn([usize; 1], f64, f64, DType, &Device, RandomStream) -> kiln_tensor::Result<Tensor>| {
-            law([500], 0.7, 2.0, DType::F32, device, stream).unwrap()
-        };
         let logits = Tensor::normal([20, 9], 0.0, 1.0, DType::F32, device, stream).unwrap();
         [
-            f32s(Tensor::gamma),
-            f32s(Tensor::beta),
+            Tensor::gamma([500], 0.7, 2.0, DType::F32, device, stream).unwrap(),
+            Tensor::beta([500], 0.7, 2.0, DType::F32, device, stream).unwrap(),
             Tensor::poisson([500], 30.0, DType::I32, device, stream).unwrap(),
             Tensor::exponential([500], 3.0, DType::BF16, device, stream).unwrap(),
             Tensor::bernoulli([500], 0.4, DType::Bool, device, stream).unwrap(),
