@@ -8,7 +8,9 @@ kernels! {
     /// The position of the largest element of each row of `count`, or the smallest where `smallest` is not 0.
     #[allow(clippy::eq_op)] // the test for NaN that integers have too
     #[max_threads = THREADS]
-    pub fn arg_reduce<T: Ordered>(y: GlobalMut<i64>, x: Global<T>, count: u64, smallest: u32) for [f32, f64, i64, u8] {
+    pub fn arg_reduce<T: Ordered>(
+        y: GlobalMut<i64>, x: Global<T>, count: u64, smallest: u32
+    ) for [f32, f64, i64, i32, i8, u8] {
         let row = element();
         if row >= y.len() {
             return;

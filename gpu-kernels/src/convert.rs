@@ -22,7 +22,7 @@ macro_rules! stored {
         type Bits = $Bits;
     })+ };
 }
-stored!(f32 as f32, f64 as f64, i64 as i64, u8 as u8, f16 as u16, bf16 as u16, bool as u8);
+stored!(f32 as f32, f64 as f64, i64 as i64, i32 as i32, i8 as i8, u8 as u8, f16 as u16, bf16 as u16, bool as u8);
 
 macro_rules! conversions {
     ($($from:ident as $to:ident, |$x:ident| $e:expr;)+) => { $(impl Convert<$to> for $from {
@@ -35,6 +35,8 @@ macro_rules! conversions {
 conversions! {
     f32 as f64, |x| x as f64;
     f32 as i64, |x| x as i64;
+    f32 as i32, |x| x as i32;
+    f32 as i8, |x| x as i8;
     f32 as u8, |x| x as u8;
     f32 as f16, |x| f16::from_f32(x).to_bits();
     f32 as bf16, |x| bf16::from_f32(x).to_bits();
@@ -47,10 +49,16 @@ conversions! {
     f64 as bool, |x| (x != 0.0) as u8;
     i64 as f32, |x| x as f32;
     i64 as f64, |x| x as f64;
+    i64 as i32, |x| x.clamp(i32::MIN as i64, i32::MAX as i64) as i32;
+    i64 as i8, |x| x.clamp(i8::MIN as i64, i8::MAX as i64) as i8;
     i64 as u8, |x| if x < 0 { 0 } else if x > 255 { 255 } else { x as u8 };
     i64 as f16, |x| f16::from_f32(round_integer_to_odd(x)).to_bits();
     i64 as bf16, |x| bf16::from_f32(round_integer_to_odd(x)).to_bits();
     i64 as bool, |x| (x != 0) as u8;
+    i32 as f32, |x| x as f32;
+    i32 as i64, |x| x as i64;
+    i8 as f32, |x| x as f32;
+    i8 as i64, |x| x as i64;
     u8 as f32, |x| x as f32;
     u8 as f64, |x| x as f64;
     u8 as i64, |x| x as i64;
@@ -62,12 +70,14 @@ conversions! {
 }
 
 kernels! {
-    /// y = x in another type. Half types go to others by f32, and truth values are numbers already.
+    /// y = x in another type. Half types go to others by f32, i32 and i8 by i64, and truth values are numbers already.
     #[max_threads = THREADS]
     pub fn convert<A: Convert<B>; B: Stored>(y: GlobalMut<B::Bits>, x: Global<A::Bits>) for [
-        f32: f64 i64 u8 f16 bf16 bool,
+        f32: f64 i64 i32 i8 u8 f16 bf16 bool,
         f64: f32 i64 u8 f16 bf16 bool,
-        i64: f32 f64 u8 f16 bf16 bool,
+        i64: f32 f64 i32 i8 u8 f16 bf16 bool,
+        i32: f32 i64,
+        i8: f32 i64,
         u8: f32 f64 i64 f16 bf16 bool,
         f16: f32,
         bf16: f32,

@@ -156,48 +156,67 @@ macro_rules! binary {
 }
 kiln_math::for_each_binary!(binary);
 
-/// Operations of two integers: sums and products wrap.
-pub mod integers {
-    use crate::place::{THREADS, element};
-    use cuda_std::*;
+macro_rules! integers {
+    ($({ $doc:literal, $op:ident, $method:ident })+) => {
+        /// Operations of two integers, which wrap; truth values are u8 of 0 and 1.
+        pub mod integers {
+            $(#[doc = $doc] pub mod $method {
+                use crate::number::GpuInteger;
+                use crate::place::{THREADS, element, refuse};
+                use cuda_std::*;
+                use kiln_math::IntegerOp;
 
-    macro_rules! integers {
-        ($($op:ident $method:ident |$a:ident, $b:ident| $e:expr;)+) => {
-            kernels! { $(
-                #[doc = concat!("y = ", stringify!($method), "(a, b)")]
-                #[name = concat!("binary_", stringify!($method), "_i64")]
-                #[max_threads = THREADS]
-                pub fn $method(y: GlobalMut<i64>, a: Global<i64>, b: Global<i64>) {
-                    let i = element();
-                    if i < y.len() {
-                        let ($a, $b) = (a.get(i), b.get(i));
-                        y.set(i, $e);
+                kernels! {
+                    /// y = f(a, b); an element of b that the operation refuses is a fault.
+                    #[name = concat!("integers_", stringify!($method))]
+                    #[max_threads = THREADS]
+                    pub fn value<T: GpuInteger>(y: GlobalMut<T>, a: Global<T>, b: Global<T>) for [i64, i32, i8, u8] {
+                        let i = element();
+                        if i < y.len() {
+                            let b = b.get(i);
+                            if IntegerOp::$op.refuses(b) {
+                                refuse("integers have no quotient by 0, and no negative power or shift");
+                            }
+                            y.set(i, a.get(i).$method(b));
+                        }
                     }
                 }
-            )+ }
+            })+
 
-            /// y = f(a, b); `None` for an operation that integers do not have.
             #[cfg(not(target_arch = "nvptx64"))]
-            pub fn value(
-                launcher: &dyn Launcher,
-                op: kiln_math::BinaryOp,
-                y: GlobalMut<i64>,
-                a: Global<i64>,
-                b: Global<i64>,
-            ) -> Option<Result<(), LaunchError>> {
-                let geometry = crate::geometry::by_element(y.len());
-                match op {
-                    $(kiln_math::BinaryOp::$op => Some($method { y, a, b }.launch(launcher, geometry)),)+
-                    _ => None,
+            mod host {
+                use super::*;
+                use crate::geometry::by_element;
+                use crate::number::GpuInteger;
+                use cuda_std::*;
+                use kiln_math::IntegerOp;
+
+                /// The entries of each operation's kernels.
+                pub const KERNELS: &[Families] = &[$($method::KERNELS),+];
+
+                /// Launches y = f(a, b).
+                ///
+                /// # Errors
+                /// The launcher's.
+                pub fn value<T: GpuInteger>(
+                    launcher: &dyn Launcher,
+                    op: IntegerOp,
+                    y: GlobalMut<T>,
+                    a: Global<T>,
+                    b: Global<T>,
+                ) -> Result<(), LaunchError>
+                where
+                    $($method::value<T>: Kernel),+
+                {
+                    let geometry = by_element(y.len());
+                    match op {
+                        $(IntegerOp::$op => $method::value { y, a, b }.launch(launcher, geometry),)+
+                    }
                 }
             }
-        };
-    }
-    integers! {
-        Add add |a, b| a.wrapping_add(b);
-        Sub sub |a, b| a.wrapping_sub(b);
-        Mul mul |a, b| a.wrapping_mul(b);
-        Maximum maximum |a, b| if a > b { a } else { b };
-        Minimum minimum |a, b| if a < b { a } else { b };
-    }
+            #[cfg(not(target_arch = "nvptx64"))]
+            pub use host::{KERNELS, value};
+        }
+    };
 }
+kiln_math::for_each_integer!(integers);

@@ -49,7 +49,7 @@ pub use ptx::{PTX, Ptx};
 #[cfg(not(target_arch = "nvptx64"))]
 pub fn entries() -> impl Iterator<Item = &'static cuda_std::KernelInfo> {
     use elementwise::{binary, integers, unary};
-    let lists = [unary::KERNELS, binary::KERNELS, &[integers::KERNELS], recurrent::CELLS];
+    let lists = [unary::KERNELS, binary::KERNELS, integers::KERNELS, recurrent::CELLS];
     let modules = [FAMILIES, update::KERNELS].into_iter().chain(lists).flatten();
     modules.copied().flatten().copied().flatten().copied().flatten()
 }

@@ -2,7 +2,7 @@
 
 use core::ops::{AddAssign, MulAssign};
 use cuda_std::{DeviceCopy, Shared, Shuffle};
-use kiln_math::Real;
+use kiln_math::{Integer, Real};
 
 /// A floating type that kernels compute in.
 pub trait GpuFloat: Real + DeviceCopy + Shuffle + PartialOrd + AddAssign + MulAssign {
@@ -66,6 +66,9 @@ sum! {
     f32 |a, b| a + b;
     f64 |a, b| a + b;
     i64 |a, b| a.wrapping_add(b);
+    i32 |a, b| a.wrapping_add(b);
+    i8 |a, b| a.wrapping_add(b);
+    u8 |a, b| a.wrapping_add(b);
 }
 
 /// Elements that are in an order, but for NaN.
@@ -74,4 +77,14 @@ pub trait Ordered: DeviceCopy + PartialOrd {}
 impl Ordered for f32 {}
 impl Ordered for f64 {}
 impl Ordered for i64 {}
+impl Ordered for i32 {}
+impl Ordered for i8 {}
 impl Ordered for u8 {}
+
+/// An integer type that kernels compute in.
+pub trait GpuInteger: DeviceCopy + Integer {}
+
+impl GpuInteger for i64 {}
+impl GpuInteger for i32 {}
+impl GpuInteger for i8 {}
+impl GpuInteger for u8 {}

@@ -4,7 +4,9 @@
 
 use crate::place::{THREADS, element};
 use cuda_std::*;
+use kiln_math::Law;
 use kiln_math::draws::{normal_pair, normal_pair_f64, unit_f32, unit_f64};
+use kiln_math::laws::integer_between;
 use kiln_math::philox::philox;
 
 /// Block `i` of four words.
@@ -25,6 +27,12 @@ fn pair(stream: Global<i64>, i: usize) -> (u32, u32) {
 #[inline(always)]
 fn long((low, high): (u32, u32)) -> u64 {
     low as u64 | (high as u64) << 32
+}
+
+/// The place of element `i` among those that have words of their own.
+#[inline(always)]
+fn own(stream: Global<i64>, i: usize) -> u64 {
+    (stream.get(1) as u64).wrapping_add(i as u64)
 }
 
 /// A type that is drawn.
@@ -87,6 +95,25 @@ kernels! {
         let i = element();
         if i < y.len() {
             y.set(i, T::normal(stream, i, mean, std));
+        }
+    }
+
+    /// Integers from low to below high.
+    #[max_threads = THREADS]
+    pub fn integers(y: GlobalMut<i64>, stream: Global<i64>, low: i64, high: i64) {
+        let i = element();
+        if i < y.len() {
+            y.set(i, integer_between(stream.get(0) as u64, own(stream, i), low, high));
+        }
+    }
+
+    /// Numbers of the law of that number in `Law::ALL`, under the parameters a and b of each element.
+    #[max_threads = THREADS]
+    pub fn sample(y: GlobalMut<f64>, a: Global<f64>, b: Global<f64>, stream: Global<i64>, law: u32) {
+        let i = element();
+        if i < y.len() {
+            let law = Law::ALL[law as usize % Law::ALL.len()];
+            y.set(i, law.sample(stream.get(0) as u64, own(stream, i), [a.get(i), b.get(i)]));
         }
     }
 }

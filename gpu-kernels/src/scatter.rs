@@ -79,7 +79,7 @@ kernels! {
     #[max_threads = THREADS]
     pub fn scatter_add<T: Sum>(
         y: GlobalMut<T>, x: Global<T>, places: Global<i64>, positions: Global<i64>, axis: u64, inner: u64
-    ) for [f32, f64, i64] {
+    ) for [f32, f64, i64, i32, i8, u8] {
         let (i, count) = (element(), places.len());
         if i >= x.len() {
             return;

@@ -8,9 +8,6 @@ use cuda_std::*;
 use half::{bf16, f16};
 use kiln_math::update::{CONSTANTS, Constants, MAX_STATES, Rule, States};
 
-/// Tensors that one launch updates at most.
-pub const SLOTS: usize = 16;
-
 /// Elements of a thread, which share what does not depend on them: the slot, and the constants of the step.
 const EACH: usize = 4;
 
@@ -34,7 +31,8 @@ pub const F16: u32 = 1;
 pub const BF16: u32 = 2;
 
 parameters! {
-    /// A tensor that is updated, with its gradient and its states; a state that is not kept is empty.
+    /// A tensor that is updated, with its gradient and its states; a state that is not kept is empty. The tensors of a step are a
+    /// table in device memory.
     ///
     /// In a mixed step all are given as `u16`, of which an f32 is two.
     pub struct Slot<T: DeviceCopy> {
@@ -45,36 +43,58 @@ parameters! {
         kinds: u32,
         /// Which row of the constants is its.
         row: u32,
-        /// The number of its first block in the grid; the blocks of the next slot come after its own.
-        first_block: u64,
+    }
+}
+
+parameters! {
+    /// A step over all of its tensors.
+    pub struct Step<T: DeviceCopy, C: DeviceCopy> {
+        slots: Table<Slot<T>>,
+        /// For each slot the number of its first block in the grid; the blocks of the next slot come after its own.
+        first_blocks: Global<u32>,
+        /// Rows of [`CONSTANTS`].
+        constants: Global<C>,
+        /// Where it is given and 0, nothing is written.
+        apply: Global<u8>,
+    }
+}
+
+impl<T: DeviceCopy, C: DeviceCopy> Step<T, C> {
+    /// Whether the step is made.
+    #[inline(always)]
+    fn applies(&self) -> bool {
+        self.apply.is_empty() || self.apply.get(0) != 0
+    }
+
+    /// The slot of the thread's block, and which of the slot's blocks that is.
+    #[inline(always)]
+    fn of_thread(&self) -> (Slot<T>, usize) {
+        let block = block_idx_x();
+        // The last slot that begins here or before: one without elements has no block, so it is never that.
+        let (mut slot, mut end) = (0, self.first_blocks.len());
+        while end - slot > 1 {
+            let middle = (slot + end) / 2;
+            if self.first_blocks.get(middle) <= block {
+                slot = middle;
+            } else {
+                end = middle;
+            }
+        }
+        (self.slots.get(slot), (block - self.first_blocks.get(slot)) as usize)
+    }
+
+    /// The constants of a slot.
+    #[inline(always)]
+    fn constants(&self, slot: &Slot<T>) -> Constants<C> {
+        let first = slot.row as usize * CONSTANTS;
+        core::array::from_fn(|i| self.constants.get(first + i))
     }
 }
 
 impl<T: DeviceCopy> Slot<T> {
-    /// The slot of the thread's block.
+    /// The thread's elements of so many, neighbors of which are other threads', where this is the slot's block `block`.
     #[inline(always)]
-    fn of_thread(slots: &[Self; SLOTS]) -> Self {
-        let (block, mut own) = (u64::from(block_idx_x()), slots[0]);
-        // Not by an index that varies, which would put the slots into local memory.
-        for slot in slots {
-            if slot.first_block <= block {
-                own = *slot;
-            }
-        }
-        own
-    }
-
-    /// The constants of the slot.
-    #[inline(always)]
-    fn constants<C: DeviceCopy>(&self, rows: Global<C>) -> Constants<C> {
-        let first = self.row as usize * CONSTANTS;
-        core::array::from_fn(|i| rows.get(first + i))
-    }
-
-    /// The thread's elements of so many, neighbors of which are other threads'.
-    #[inline(always)]
-    fn each(&self, elements: usize, mut step: impl FnMut(usize)) {
-        let block = block_idx_x() as usize - self.first_block as usize;
+    fn each(&self, block: usize, elements: usize, mut step: impl FnMut(usize)) {
         let first = block * EACH * THREADS as usize + thread_idx_x() as usize;
         for n in 0..EACH {
             let i = first + n * THREADS as usize;
@@ -135,16 +155,15 @@ macro_rules! rules {
             use kiln_math::update::$rule;
 
             kernels! {
-                /// One step over up to [`SLOTS`] tensors. `constants` are rows of [`CONSTANTS`]; where `apply` is given and 0, nothing
-                /// is written.
+                /// One step over all tensors.
                 #[name = stringify!($method)]
                 #[max_threads = THREADS]
-                pub fn update<T: GpuFloat>(slots: [Slot<T>; SLOTS], constants: Global<T>, apply: Global<u8>) for [f32, f64] {
-                    let slot = Slot::of_thread(&slots);
+                pub fn update<T: GpuFloat>(step: Step<T, T>) for [f32, f64] {
+                    let (slot, block) = step.of_thread();
                     let Slot { parameter, gradient, states, .. } = slot;
-                    if apply.is_empty() || apply.get(0) != 0 {
-                        let constants = slot.constants(constants);
-                        slot.each(parameter.len(), |i| {
+                    if step.applies() {
+                        let constants = step.constants(&slot);
+                        slot.each(block, parameter.len(), |i| {
                             let given = slot.states::<$rule, T>(|at| states[at].get(i));
                             let (p, after) = $rule::element(parameter.get(i), gradient.get(i), given, &constants);
                             parameter.set(i, p);
@@ -160,13 +179,13 @@ macro_rules! rules {
                 /// The same, where parameter, gradient and states may be of different types: f32, f16 or bf16.
                 #[name = concat!(stringify!($method), "_mixed")]
                 #[max_threads = THREADS]
-                pub fn mixed(slots: [Slot<u16>; SLOTS], constants: Global<f32>, apply: Global<u8>) {
-                    let slot = Slot::of_thread(&slots);
+                pub fn mixed(step: Step<u16, f32>) {
+                    let (slot, block) = step.of_thread();
                     let Slot { parameter, gradient, states, .. } = slot;
-                    if apply.is_empty() || apply.get(0) != 0 {
-                        let constants = slot.constants(constants);
+                    if step.applies() {
+                        let constants = step.constants(&slot);
                         let halves = if slot.kind(0) == F32 { 2 } else { 1 };
-                        slot.each(parameter.len() / halves, |i| {
+                        slot.each(block, parameter.len() / halves, |i| {
                             let given = slot.states::<$rule, f32>(|at| wide(slot.kind(2 + at), i, |i| states[at].get(i)));
                             let p = wide(slot.kind(0), i, |i| parameter.get(i));
                             let g = wide(slot.kind(1), i, |i| gradient.get(i));
@@ -191,38 +210,36 @@ macro_rules! rules {
             /// The entries of each rule's kernel.
             pub const KERNELS: &[Families] = &[$($method::KERNELS),+];
 
-            /// Launches one step of a rule over the slots, which have so many blocks, in one type.
+            /// Launches one step of a rule over slots that have so many blocks, in one type.
             ///
             /// # Errors
             /// The launcher's.
             pub fn launch<T: GpuFloat>(
                 launcher: &dyn Launcher,
                 rule: UpdateRule,
-                (slots, blocks): ([Slot<T>; SLOTS], usize),
-                constants: Global<T>,
-                apply: Global<u8>,
+                step: Step<T, T>,
+                blocks: usize,
             ) -> Result<(), LaunchError>
             where
                 $($method::update<T>: Kernel),+
             {
                 match rule {
-                    $(UpdateRule::$rule => $method::update { slots, constants, apply }.launch(launcher, by_block(blocks)),)+
+                    $(UpdateRule::$rule => $method::update { step }.launch(launcher, by_block(blocks)),)+
                 }
             }
 
-            /// Launches one step of a rule over the slots, which have so many blocks, in types that may differ.
+            /// Launches one step of a rule over slots that have so many blocks, in types that may differ.
             ///
             /// # Errors
             /// The launcher's.
             pub fn launch_mixed(
                 launcher: &dyn Launcher,
                 rule: UpdateRule,
-                (slots, blocks): ([Slot<u16>; SLOTS], usize),
-                constants: Global<f32>,
-                apply: Global<u8>,
+                step: Step<u16, f32>,
+                blocks: usize,
             ) -> Result<(), LaunchError> {
                 match rule {
-                    $(UpdateRule::$rule => $method::mixed { slots, constants, apply }.launch(launcher, by_block(blocks)),)+
+                    $(UpdateRule::$rule => $method::mixed { step }.launch(launcher, by_block(blocks)),)+
                 }
             }
         }

@@ -7,6 +7,7 @@ mod ci;
 mod embed;
 mod fuzz;
 mod gpu_tests;
+mod interop;
 mod kernels;
 mod layers;
 mod neon;
@@ -53,6 +54,8 @@ enum Command {
     Budget,
     /// Put all that tests Kiln on a GPU machine without Rust into one folder
     GpuTests(gpu_tests::Options),
+    /// Check what needs other frameworks' packages: models in PyTorch, fixtures made again. Not part of CI
+    Interop(interop::Options),
     /// Measure a task, or with --peers everything beside other frameworks
     Bench(bench::Options),
 }
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Command::BuildKernels(options) => kernels::run(&options),
         Command::Budget => budget::run().map(|_| ()),
         Command::GpuTests(options) => gpu_tests::package(&options),
+        Command::Interop(options) => interop::run_all(&options),
         Command::Bench(options) => bench::run(&options),
     };
     match result {

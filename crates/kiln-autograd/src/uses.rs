@@ -49,6 +49,10 @@ macro_rules! same {
     ($($method:ident)+) => { $(fn $method(self) -> Uses { self })+ };
 }
 
+macro_rules! both {
+    ($($method:ident)+) => { $(fn $method(self, other: Uses) -> Uses { self.and(other) })+ };
+}
+
 impl Real for Uses {
     fn constant(_: f64) -> Uses {
         Uses::NOTHING
@@ -56,17 +60,11 @@ impl Real for Uses {
     fn mul_add(self, a: Uses, b: Uses) -> Uses {
         self.and(a).and(b)
     }
-    same!(abs sqrt exp ln sin cos tanh erf sigmoid expm1 ln_1p floor ceil round_even);
-    fn maximum(self, other: Uses) -> Uses {
-        self.and(other)
-    }
-    fn minimum(self, other: Uses) -> Uses {
-        self.and(other)
-    }
+    same!(
+        abs sqrt exp ln log2 log10 sin cos asin acos atan tanh erf erfinv lgamma digamma sigmoid expm1 ln_1p floor ceil round_even
+    );
+    both!(maximum minimum powf atan2 hypot fmod copysign polygamma);
     fn if_less(self, other: Uses, then: Uses, otherwise: Uses) -> Uses {
         self.and(other).and(then).and(otherwise)
-    }
-    fn powf(self, exponent: Uses) -> Uses {
-        self.and(exponent)
     }
 }

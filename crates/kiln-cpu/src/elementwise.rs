@@ -6,7 +6,7 @@
 
 use crate::operand::{BLOCK, Blocks, Number, Odometer, Output, Room, Stored, Strided};
 use crate::{Isa, check, team};
-use kiln_math::{BinaryOp, UnaryOp};
+use kiln_math::{BinaryOp, Integer, IntegerOp, UnaryOp};
 
 /// Below this many elements a second thread costs more than it saves (about 10 µs of the cheapest operations).
 const PARALLEL: usize = 1 << 16;
@@ -152,62 +152,85 @@ pub fn unary_in_place<T: Number>(isa: Isa, op: UnaryOp, params: [f64; 2], x: &mu
     }
 }
 
-/// The elements `start..start + n` of an operand of any type, in a block. `None` never stands where one was asked for.
+/// The elements `start..start + n` of an operand of any type, in a block.
 #[inline(never)]
-fn gather_block<A: Copy>(x: Strided<'_, A>, start: usize, n: usize, block: &mut [Option<A>; BLOCK]) {
+pub(crate) fn gather_block<A: Copy>(x: Strided<'_, A>, start: usize, n: usize, block: &mut [A; BLOCK]) {
     Odometer::at(x.shape(), x.strides(), start).runs(n, |done, offset, stride, run| {
-        for i in 0..run {
+        for (i, to) in block[done..done + run].iter_mut().enumerate() {
             // SAFETY: the odometer stays within the shape, whose elements can be read.
-            block[done + i] = Some(unsafe { *x.first_element().offset(offset + i as isize * stride) });
+            *to = unsafe { *x.first_element().offset(offset + i as isize * stride) };
         }
     });
 }
 
-/// out = f(a, b) of any element types, by plain loops: comparisons, integers.
+/// Whether a slice is apart from what is written; an output may be exactly one of its operands.
+fn apart<A, O: Copy>(x: &[A], out: &Output<'_, O>) -> bool {
+    x.as_ptr().cast() != out.first().cast_const()
+}
+
+/// A block function that computes each element from one of either operand.
+pub fn each<A: Copy, O>(f: impl Fn(A, A) -> O + Sync) -> impl Fn(&mut [O], [&[A]; 2]) + Sync {
+    move |out, [a, b]| {
+        for ((to, &a), &b) in out.iter_mut().zip(a).zip(b) {
+            *to = f(a, b);
+        }
+    }
+}
+
+/// out = f(a, b) of any element types, where `block` is [`each`] of f: comparisons, integers.
 ///
 /// # Panics
 /// Where an operand has another number of elements than `out`.
-pub fn zip<A: Copy + Sync, B: Copy + Sync, O: Copy + Send>(
+pub fn zip<A: Copy + Default + Sync, O: Copy + Send>(
     out: &mut Output<'_, O>,
-    a: Strided<'_, A>,
-    b: Strided<'_, B>,
-    f: impl Fn(A, B) -> O + Sync,
+    [a, b]: [Strided<'_, A>; 2],
+    block: &(dyn Fn(&mut [O], [&[A]; 2]) + Sync),
 ) {
     check::length("zip", "a", a.elements(), out.len());
     check::length("zip", "b", b.elements(), out.len());
     let out = &*out;
-    let slices = (a.as_slice(), b.as_slice());
+    if let (Some(a), Some(b)) = (a.as_slice(), b.as_slice())
+        && apart(a, out)
+        && apart(b, out)
+    {
+        return in_chunks(out.len(), |start, count| {
+            let range = start..start + count;
+            // SAFETY: this chunk's own part of the output; the operands are apart from it.
+            block(unsafe { out.part(start, count) }, [&a[range.clone()], &b[range]]);
+        });
+    }
     in_chunks(out.len(), |start, count| {
-        if let (Some(a), Some(b)) = slices {
-            let (a, b) = (&a[start..start + count], &b[start..start + count]);
-            for (i, (&a, &b)) in a.iter().zip(b).enumerate() {
-                // SAFETY: the chunk lies within the output, whose length the operands have.
-                unsafe { *out.first().add(start + i) = f(a, b) };
-            }
-            return;
-        }
-        let (mut left, mut right) = ([None; BLOCK], [None; BLOCK]);
+        let (mut left, mut right) = ([A::default(); BLOCK], [A::default(); BLOCK]);
         for done in (0..count).step_by(BLOCK) {
             let n = BLOCK.min(count - done);
             gather_block(a, start + done, n, &mut left);
             gather_block(b, start + done, n, &mut right);
-            for (i, pair) in left.iter().zip(&right).enumerate().take(n) {
-                if let (Some(a), Some(b)) = pair {
-                    // SAFETY: within this chunk of the output, whose operands have been read.
-                    unsafe { *out.first().add(start + done + i) = f(*a, *b) };
-                }
-            }
+            // SAFETY: within this chunk of the output, whose operands have been read.
+            block(unsafe { out.part(start + done, n) }, [&left[..n], &right[..n]]);
         }
     });
 }
 
-/// out = condition ? a : b, of any element type.
+macro_rules! integer_dispatch {
+    ($({ $doc:literal, $op:ident, $method:ident })+) => {
+        /// out = f(a, b) of integers.
+        ///
+        /// # Panics
+        /// Where an operand has another number of elements than `out`.
+        pub fn integers<I: Integer>(op: IntegerOp, out: &mut Output<'_, I>, a: Strided<'_, I>, b: Strided<'_, I>) {
+            match op { $(IntegerOp::$op => zip(out, [a, b], &each(I::$method))),+ }
+        }
+    };
+}
+kiln_math::for_each_integer!(integer_dispatch);
+
+/// out = condition ? a : b, of any element type; a condition is 0 or not.
 ///
 /// # Panics
 /// Where an operand has another number of elements than `out`.
-pub fn select<T: Copy + Send + Sync>(
+pub fn select<T: Copy + Default + Send + Sync>(
     out: &mut Output<'_, T>,
-    condition: Strided<'_, bool>,
+    condition: Strided<'_, u8>,
     a: Strided<'_, T>,
     b: Strided<'_, T>,
 ) {
@@ -215,19 +238,31 @@ pub fn select<T: Copy + Send + Sync>(
     check::length("select", "a", a.elements(), out.len());
     check::length("select", "b", b.elements(), out.len());
     let out = &*out;
+    let block = |to: &mut [T], chosen: &[u8], a: &[T], b: &[T]| {
+        for (((to, &chosen), &a), &b) in to.iter_mut().zip(chosen).zip(a).zip(b) {
+            *to = if chosen != 0 { a } else { b };
+        }
+    };
+    if let (Some(chosen), Some(a), Some(b)) = (condition.as_slice(), a.as_slice(), b.as_slice())
+        && apart(chosen, out)
+        && apart(a, out)
+        && apart(b, out)
+    {
+        return in_chunks(out.len(), |start, count| {
+            let range = start..start + count;
+            // SAFETY: this chunk's own part of the output; the operands are apart from it.
+            block(unsafe { out.part(start, count) }, &chosen[range.clone()], &a[range.clone()], &b[range]);
+        });
+    }
     in_chunks(out.len(), |start, count| {
-        let (mut chosen, mut left, mut right) = ([None; BLOCK], [None; BLOCK], [None; BLOCK]);
+        let (mut chosen, mut left, mut right) = ([0; BLOCK], [T::default(); BLOCK], [T::default(); BLOCK]);
         for done in (0..count).step_by(BLOCK) {
             let n = BLOCK.min(count - done);
             gather_block(condition, start + done, n, &mut chosen);
             gather_block(a, start + done, n, &mut left);
             gather_block(b, start + done, n, &mut right);
-            for i in 0..n {
-                if let Some(value) = if chosen[i] == Some(true) { left[i] } else { right[i] } {
-                    // SAFETY: within this chunk of the output, whose operands have been read.
-                    unsafe { *out.first().add(start + done + i) = value };
-                }
-            }
+            // SAFETY: within this chunk of the output, whose operands have been read.
+            block(unsafe { out.part(start + done, n) }, &chosen[..n], &left[..n], &right[..n]);
         }
     });
 }

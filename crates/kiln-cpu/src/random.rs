@@ -1,10 +1,12 @@
 //! Random numbers and dropout, from counters: element i of a draw is word i of the stream from its first counter on, so
 //! any number of threads gives the same.
 
-use crate::elementwise::in_chunks;
-use crate::operand::{Number, Output};
+use crate::elementwise::{gather_block, in_chunks};
+use crate::operand::{BLOCK, Number, Output, Strided};
 use crate::{Isa, Kernel, Simd, check};
+use kiln_math::Law;
 use kiln_math::draws::{kept_scale, normal_pair, normal_pair_f64, unit_f32, unit_f64};
+use kiln_math::laws::integer_between;
 use kiln_math::philox::philox;
 
 /// A key, and the first counter of a draw.
@@ -77,12 +79,16 @@ pub fn uniform(isa: Isa, out: &mut [f32], draw: Draw, low: f64, high: f64) {
 
 /// Uniform in [low, high), f64 of 53 bits: element i takes words 2i and 2i + 1.
 pub fn uniform_f64(out: &mut [f64], draw: Draw, low: f64, high: f64) {
-    for (i, to) in out.iter_mut().enumerate() {
-        let block = draw.block(i as u64 / 2);
-        let pair = if i % 2 == 0 { [block[0], block[1]] } else { [block[2], block[3]] };
-        let x = low + (high - low) * unit_f64(u64::from(pair[0]) | u64::from(pair[1]) << 32);
-        *to = if x >= high && high > low { high.next_down() } else { x };
-    }
+    let out = Output::from_slice(out);
+    in_chunks(out.len(), |start, count| {
+        // SAFETY: this chunk's own part.
+        for (i, to) in (start..).zip(unsafe { out.part(start, count) }) {
+            let block = draw.block(i as u64 / 2);
+            let pair = if i % 2 == 0 { [block[0], block[1]] } else { [block[2], block[3]] };
+            let x = low + (high - low) * unit_f64(u64::from(pair[0]) | u64::from(pair[1]) << 32);
+            *to = if x >= high && high > low { high.next_down() } else { x };
+        }
+    });
 }
 
 /// Normal of a mean and a standard deviation: elements 2i and 2i + 1 are the pair of words 2i and 2i + 1 (Box and Muller).
@@ -105,11 +111,70 @@ pub fn normal(out: &mut [f32], draw: Draw, mean: f64, std: f64) {
 
 /// As [`normal`], in f64: a pair takes a block.
 pub fn normal_f64(out: &mut [f64], draw: Draw, mean: f64, std: f64) {
-    for (pair, to) in out.chunks_mut(2).enumerate() {
-        let [a, b, c, d] = draw.block(pair as u64);
-        let z = normal_pair_f64(u64::from(a) | u64::from(b) << 32, u64::from(c) | u64::from(d) << 32);
-        for (to, z) in to.iter_mut().zip([z.0, z.1]) {
-            *to = mean + std * z;
+    let out = Output::from_slice(out);
+    in_chunks(out.len().div_ceil(2), |start, pairs| {
+        for pair in start..start + pairs {
+            let [a, b, c, d] = draw.block(pair as u64);
+            let z = normal_pair_f64(u64::from(a) | u64::from(b) << 32, u64::from(c) | u64::from(d) << 32);
+            // SAFETY: this pair's own part of the output.
+            let to = unsafe { out.part(2 * pair, (out.len() - 2 * pair).min(2)) };
+            for (to, z) in to.iter_mut().zip([z.0, z.1]) {
+                *to = mean + std * z;
+            }
+        }
+    });
+}
+
+/// Integers from `low` to below `high`, each equally likely; element i has words of its own.
+pub fn integers(out: &mut [i64], draw: Draw, low: i64, high: i64) {
+    let to = Output::from_slice(out);
+    in_chunks(to.len(), |start, count| {
+        // SAFETY: this chunk's own part.
+        for (i, to) in unsafe { to.part(start, count) }.iter_mut().enumerate() {
+            *to = integer_between(draw.key, draw.counter.wrapping_add((start + i) as u64), low, high);
+        }
+    });
+}
+
+/// Numbers of a law; element i has parameters and words of its own.
+///
+/// # Panics
+/// Where a parameter has another number of elements than `out`.
+pub fn sample(isa: Isa, law: Law, out: &mut [f64], parameters: [Strided<'_, f64>; 2], draw: Draw) {
+    for parameter in &parameters {
+        check::length("sample", "parameter", parameter.elements(), out.len());
+    }
+    let to = Output::from_slice(out);
+    in_chunks(to.len(), |start, count| {
+        let mut rooms = [[0.0; BLOCK]; 2];
+        for done in (0..count).step_by(BLOCK) {
+            let n = BLOCK.min(count - done);
+            for (parameter, room) in parameters.iter().zip(&mut rooms) {
+                gather_block(*parameter, start + done, n, room);
+            }
+            // SAFETY: within this chunk's own part.
+            let out = unsafe { to.part(start + done, n) };
+            let first = draw.counter.wrapping_add((start + done) as u64);
+            isa.run(Sample { law, out, parameters: &rooms, key: draw.key, first });
+        }
+    });
+}
+
+struct Sample<'a> {
+    law: Law,
+    out: &'a mut [f64],
+    parameters: &'a [[f64; BLOCK]; 2],
+    key: u64,
+    first: u64,
+}
+
+impl Kernel for Sample<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let [a, b] = self.parameters;
+        for (i, to) in self.out.iter_mut().enumerate() {
+            *to = self.law.sample(self.key, self.first.wrapping_add(i as u64), [a[i], b[i]]);
         }
     }
 }

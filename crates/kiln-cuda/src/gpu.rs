@@ -1,6 +1,7 @@
 //! A GPU: launches in their order, memory, and the fault that ended its work.
 
 use crate::machine::{Failure, Machine};
+use crate::tables::Tables;
 use cuda_std::{Geometry, Kernel, Launch, LaunchError, Launcher};
 use kiln_tensor::{DeviceBuffer, Error, ErrorKind, MemoryStats, Result};
 use std::collections::VecDeque;
@@ -13,9 +14,10 @@ const RECENT: usize = 8;
 const GRAIN: usize = 256;
 
 /// A machine as a [`kiln_tensor::Backend`] ([`crate::backend`]).
-pub(crate) struct Gpu<M> {
+pub(crate) struct Gpu<M: Machine> {
     machine: M,
     state: Mutex<State>,
+    tables: Tables,
 }
 
 #[derive(Default)]
@@ -29,16 +31,26 @@ struct State {
 
 impl<M: Machine> Gpu<M> {
     pub(crate) fn new(machine: M) -> Self {
-        Gpu { machine, state: Mutex::default() }
+        Gpu { machine, state: Mutex::default(), tables: Tables::default() }
     }
 
     pub(crate) fn machine(&self) -> &M {
         &self.machine
     }
 
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// Gives memory that is kept for later back to the system.
+    pub(crate) fn trimmed(&self) {
+        self.tables.clear(&self.machine);
+        self.machine.trim();
+    }
+
     /// How much memory is in use.
     pub(crate) fn memory_stats(&self) -> MemoryStats {
-        MemoryStats { cached: self.machine.kept(), ..self.state().memory }
+        MemoryStats { cached: self.machine.kept() + self.tables.memory(), ..self.state().memory }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -159,6 +171,12 @@ impl<M: Machine> Gpu<M> {
     pub(crate) fn freed(&self, buffer: DeviceBuffer) {
         self.machine.free(buffer.address as u64, buffer.bytes);
         self.state().memory.live -= buffer.bytes;
+    }
+}
+
+impl<M: Machine> Drop for Gpu<M> {
+    fn drop(&mut self) {
+        self.tables.clear(&self.machine);
     }
 }
 

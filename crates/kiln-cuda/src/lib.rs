@@ -15,6 +15,8 @@ mod machine;
 #[cfg(feature = "sim")]
 mod sim;
 #[cfg(any(feature = "sim", feature = "cuda"))]
+mod tables;
+#[cfg(any(feature = "sim", feature = "cuda"))]
 mod tile;
 
 #[cfg(any(feature = "sim", feature = "cuda"))]

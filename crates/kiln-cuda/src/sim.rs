@@ -7,6 +7,7 @@ use gpu_kernels::Ptx;
 use kiln_tensor::{Backend, Device};
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Alignment of every buffer, that of a driver's.
 const ALIGN: usize = 256;
@@ -15,7 +16,11 @@ const ALIGN: usize = 256;
 const MULTIPROCESSORS: usize = 8;
 
 /// Host memory and [`Simulator`].
-struct Host(Simulator);
+#[derive(Default)]
+struct Host {
+    simulator: Simulator,
+    downloads: AtomicU64,
+}
 
 /// The GPU's kernels on the CPU, every access checked: `--device sim`.
 pub fn simulator() -> Device {
@@ -30,7 +35,7 @@ impl Simulated {
     /// A GPU of its own.
     #[must_use]
     pub fn new() -> Self {
-        Simulated(Arc::new(Gpu::new(Host(Simulator::new()))))
+        Simulated(Arc::new(Gpu::new(Host::default())))
     }
 
     /// The device that tensors are put on.
@@ -39,10 +44,21 @@ impl Simulated {
         Device::new(Arc::clone(&self.0) as Arc<dyn Backend>)
     }
 
+    #[cfg(test)]
+    pub(crate) fn gpu(&self) -> &Gpu<impl Machine + use<>> {
+        &self.0
+    }
+
     /// How often the kernel of this name has been launched.
     #[must_use]
     pub fn launches(&self, kernel: &str) -> u64 {
-        self.0.machine().0.launches(kernel)
+        self.0.machine().simulator.launches(kernel)
+    }
+
+    /// How often bytes were copied to the host, which waits for the device then.
+    #[must_use]
+    pub fn downloads(&self) -> u64 {
+        self.0.machine().downloads.load(Ordering::Relaxed)
     }
 }
 
@@ -54,7 +70,7 @@ impl Default for Simulated {
 
 impl Launcher for Host {
     fn launch(&self, launch: &Launch<'_>) -> Result<(), LaunchError> {
-        self.0.launch(launch)
+        self.simulator.launch(launch)
     }
 }
 
@@ -97,6 +113,7 @@ impl Machine for Host {
     }
 
     fn download(&self, to: &mut [u8], from: u64) -> Result<(), Failure> {
+        self.downloads.fetch_add(1, Ordering::Relaxed);
         let from: *const u8 = std::ptr::with_exposed_provenance(from as usize);
         // SAFETY: as in `upload`.
         unsafe { from.copy_to_nonoverlapping(to.as_mut_ptr(), to.len()) };

@@ -33,7 +33,7 @@ pub use augment::{
     AUGMENTATIONS, Affine, Augmentation, Color, ColorJitter, CropWindow, Erasing, Fill, Mix, Planes, Rectangle,
     ResizedCrop, Shift, Transform, Word, Zoom,
 };
-pub use batch::{Batch, Dataset, Pass};
+pub use batch::{Batch, Dataset, Pass, Weights};
 pub use catalog::{CATALOG, Content, Remote, Source, source};
 pub use cifar::{Cifar10, Cifar100, Cifar100Labels};
 pub use emnist::{Emnist, EmnistSplit};

@@ -1,7 +1,7 @@
 //! Samples in tensors.
 
 use crate::images::past_the_end;
-use crate::{Batch, Dataset};
+use crate::{Batch, Dataset, Weights};
 use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor, Tensors};
 
 /// Inputs (n, …) and targets (n, …) that are tensors already, with a weight for each sample where that is wanted.
@@ -11,7 +11,7 @@ use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor, Tensors};
 pub struct TensorDataset {
     inputs: Tensors,
     targets: Tensors,
-    weights: Option<Tensor>,
+    weights: Weights,
 }
 
 impl TensorDataset {
@@ -25,7 +25,7 @@ impl TensorDataset {
         let pairs = |t: &Tensor| rows(t) == rows(&inputs) && t.device() == inputs.device();
         let unpaired = inputs.iter().skip(1).chain(targets.iter()).find(|t| !pairs(t));
         match (rows(&inputs), unpaired) {
-            (Some(_), None) => Ok(TensorDataset { inputs, targets, weights: None }),
+            (Some(_), None) => Ok(TensorDataset { inputs, targets, weights: Weights::Ones }),
             (_, unpaired) => {
                 let other = unpaired.unwrap_or(&targets);
                 let what = if inputs.iter().any(|input| std::ptr::eq(input, other)) { "inputs" } else { "targets" };
@@ -41,11 +41,18 @@ impl TensorDataset {
         }
     }
 
-    /// The same samples, each counting so much in the loss (Keras's `sample_weight`): weights (n,), or (n, T) of each step.
+    /// The same samples, each counting so much in the loss (Keras's `sample_weight`): weights (n,), or (n, T) of each step, for all
+    /// outputs of the model or for each ([`Weights`]).
     ///
     /// # Errors
     /// Weights that are not one float a sample, on the samples' device.
-    pub fn sample_weights(self, weights: Tensor) -> Result<Self> {
+    pub fn sample_weights(self, weights: impl Into<Weights>) -> Result<Self> {
+        let weights = weights.into();
+        weights.try_map(|weights| self.check(weights).map(|()| weights.clone()))?;
+        Ok(TensorDataset { weights, ..self })
+    }
+
+    fn check(&self, weights: &Tensor) -> Result<()> {
         if weights.dims().first() != Some(&self.len())
             || !weights.dtype().is_float()
             || weights.device() != self.inputs.device()
@@ -63,7 +70,7 @@ impl TensorDataset {
                 ),
             ));
         }
-        Ok(TensorDataset { weights: Some(weights), ..self })
+        Ok(())
     }
 }
 
@@ -123,7 +130,7 @@ impl Dataset for TensorDataset {
         let index: Vec<i64> = indices.iter().map(|&index| index as i64).collect();
         let index = Tensor::from_slice(&index, [index.len()], self.inputs.device())?;
         let rows = |of: &Tensor| of.index_select(0, &index)?.to_device(device);
-        let weights = self.weights.as_ref().map(rows).transpose()?;
+        let weights = self.weights.try_map(rows)?;
         Ok(Batch { weights, ..Batch::new(self.inputs.try_map(rows)?, self.targets.try_map(rows)?) })
     }
 }

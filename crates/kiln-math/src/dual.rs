@@ -90,6 +90,28 @@ impl<R: Real> Real for Dual<R> {
     fn cos(self) -> Self {
         self.chain(self.value.cos(), -self.value.sin())
     }
+    fn log2(self) -> Self {
+        self.chain(self.value.log2(), R::constant(core::f64::consts::LOG2_E) / self.value)
+    }
+    fn log10(self) -> Self {
+        self.chain(self.value.log10(), R::constant(core::f64::consts::LOG10_E) / self.value)
+    }
+    fn asin(self) -> Self {
+        let one = R::constant(1.0);
+        self.chain(self.value.asin(), one / (one - self.value * self.value).sqrt())
+    }
+    fn acos(self) -> Self {
+        let one = R::constant(1.0);
+        self.chain(self.value.acos(), -one / (one - self.value * self.value).sqrt())
+    }
+    fn atan(self) -> Self {
+        let one = R::constant(1.0);
+        self.chain(self.value.atan(), one / (one + self.value * self.value))
+    }
+    fn atan2(self, x: Self) -> Self {
+        let square = self.value * self.value + x.value * x.value;
+        Dual { value: self.value.atan2(x.value), slope: (self.slope * x.value - self.value * x.slope) / square }
+    }
     fn tanh(self) -> Self {
         let y = self.value.tanh();
         self.chain(y, R::constant(1.0) - y * y)
@@ -97,6 +119,20 @@ impl<R: Real> Real for Dual<R> {
     fn erf(self) -> Self {
         let slope = R::constant(core::f64::consts::FRAC_2_SQRT_PI) * (-(self.value * self.value)).exp();
         self.chain(self.value.erf(), slope)
+    }
+    fn erfinv(self) -> Self {
+        let y = self.value.erfinv();
+        self.chain(y, (y * y).exp() / R::constant(core::f64::consts::FRAC_2_SQRT_PI))
+    }
+    fn lgamma(self) -> Self {
+        self.chain(self.value.lgamma(), self.value.digamma())
+    }
+    fn digamma(self) -> Self {
+        self.chain(self.value.digamma(), self.value.polygamma(R::constant(1.0)))
+    }
+    fn polygamma(self, order: Self) -> Self {
+        let slope = self.value.polygamma(order.value + R::constant(1.0));
+        self.chain(self.value.polygamma(order.value), slope)
     }
     fn sigmoid(self) -> Self {
         let y = self.value.sigmoid();
@@ -116,6 +152,20 @@ impl<R: Real> Real for Dual<R> {
     }
     fn minimum(self, o: Self) -> Self {
         Dual { value: self.value.minimum(o.value), slope: o.value.if_less(self.value, o.slope, self.slope) }
+    }
+    fn copysign(self, sign: Self) -> Self {
+        let one = R::constant(1.0);
+        let kept = one.copysign(self.value) * one.copysign(sign.value);
+        Dual { value: self.value.copysign(sign.value), slope: kept * self.slope }
+    }
+    fn fmod(self, divisor: Self) -> Self {
+        let value = self.value.fmod(divisor.value);
+        let quotient = ((self.value - value) / divisor.value).round_even();
+        Dual { value, slope: self.slope - quotient * divisor.slope }
+    }
+    fn hypot(self, o: Self) -> Self {
+        let value = self.value.hypot(o.value);
+        Dual { value, slope: (self.value * self.slope + o.value * o.slope) / value }
     }
     fn if_less(self, other: Self, then: Self, otherwise: Self) -> Self {
         Dual {

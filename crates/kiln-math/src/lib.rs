@@ -4,6 +4,7 @@
 pub mod draws;
 mod dual;
 pub mod elementary;
+pub mod laws;
 mod machine;
 mod numbers;
 mod odd;
@@ -16,9 +17,10 @@ pub mod update;
 
 pub use draws::{Purpose, RandomStream};
 pub use dual::Dual;
+pub use laws::Law;
 pub use numbers::Unfused;
 pub use odd::{round_integer_to_odd, round_to_odd};
-pub use ops::{Binary, BinaryOp, Unary, UnaryOp};
+pub use ops::{Binary, BinaryOp, Integer, IntegerOp, Unary, UnaryOp};
 pub use real::Real;
 pub use recurrent::RecurrentCell;
 pub use sums::{K_BLOCK, taps_in_block};

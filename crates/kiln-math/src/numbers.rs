@@ -34,7 +34,7 @@ impl<T: Neg<Output = T>> Neg for Unfused<T> {
 
 /// `Real` for a type around `$float`: `$wrap` and `$unwrap` go between the two, `$kind` says how a · b + c is rounded.
 macro_rules! real {
-    ($type:ty, $float:ident, $kind:ty, |$x:ident| $unwrap:expr, $wrap:expr, $mul_add:ident, $powf:ident, $($function:ident $elementary:ident),+) => {
+    ($type:ty, $float:ident, $kind:ty, |$x:ident| $unwrap:expr, $wrap:expr, $mul_add:ident, [$($pair:ident $elementary_pair:ident),+], [$($function:ident $elementary:ident),+]) => {
         impl Real for $type {
             #[inline(always)]
             fn constant(value: f64) -> Self {
@@ -84,10 +84,17 @@ macro_rules! real {
                 if self < other { then } else { otherwise }
             }
             #[inline(always)]
-            fn powf(self, exponent: Self) -> Self {
+            fn copysign(self, sign: Self) -> Self {
                 let un = |$x: Self| $unwrap;
-                $wrap(elementary::$powf::<$kind>(un(self), un(exponent)))
+                $wrap(un(self).copysign(un(sign)))
             }
+            $(
+                #[inline(always)]
+                fn $pair(self, other: Self) -> Self {
+                    let un = |$x: Self| $unwrap;
+                    $wrap(elementary::$elementary_pair::<$kind>(un(self), un(other)))
+                }
+            )+
             $(
                 #[inline(always)]
                 fn $function(self) -> Self {
@@ -101,8 +108,10 @@ macro_rules! real {
 
 macro_rules! single {
     ($type:ty, $kind:ty, |$x:ident| $unwrap:expr, $wrap:expr) => {
-        real!($type, f32, $kind, |$x| $unwrap, $wrap, mul_add, powf, exp exp, expm1 expm1, ln ln, ln_1p ln_1p, sin sin,
-            cos cos, tanh tanh, erf erf, sigmoid sigmoid);
+        real!($type, f32, $kind, |$x| $unwrap, $wrap, mul_add,
+            [powf powf, atan2 atan2, fmod fmod, hypot hypot, polygamma polygamma],
+            [exp exp, expm1 expm1, ln ln, ln_1p ln_1p, log2 log2, log10 log10, sin sin, cos cos, asin asin, acos acos, atan atan,
+            tanh tanh, erf erf, erfinv erfinv, lgamma lgamma, digamma digamma, sigmoid sigmoid]);
     };
 }
 single!(f32, FusedMulAdd, |x| x, core::convert::identity);
@@ -110,8 +119,11 @@ single!(Unfused<f32>, TwoRoundings, |x| x.0, Unfused);
 
 macro_rules! double {
     ($type:ty, $kind:ty, |$x:ident| $unwrap:expr, $wrap:expr) => {
-        real!($type, f64, $kind, |$x| $unwrap, $wrap, mul_add_f64, powf_f64, exp exp_f64, expm1 expm1_f64, ln ln_f64,
-            ln_1p ln_1p_f64, sin sin_f64, cos cos_f64, tanh tanh_f64, erf erf_f64, sigmoid sigmoid_f64);
+        real!($type, f64, $kind, |$x| $unwrap, $wrap, mul_add_f64,
+            [powf powf_f64, atan2 atan2_f64, fmod fmod_f64, hypot hypot_f64, polygamma polygamma_f64],
+            [exp exp_f64, expm1 expm1_f64, ln ln_f64, ln_1p ln_1p_f64, log2 log2_f64, log10 log10_f64, sin sin_f64, cos cos_f64,
+            asin asin_f64, acos acos_f64, atan atan_f64, tanh tanh_f64, erf erf_f64, erfinv erfinv_f64, lgamma lgamma_f64,
+            digamma digamma_f64, sigmoid sigmoid_f64]);
     };
 }
 double!(f64, FusedMulAdd, |x| x, core::convert::identity);

@@ -26,14 +26,34 @@ pub trait Real:
     fn ln(self) -> Self;
     /// ln(1 + x)
     fn ln_1p(self) -> Self;
+    /// log₂ x
+    fn log2(self) -> Self;
+    /// log₁₀ x
+    fn log10(self) -> Self;
     /// sin x
     fn sin(self) -> Self;
     /// cos x
     fn cos(self) -> Self;
+    /// asin x
+    fn asin(self) -> Self;
+    /// acos x
+    fn acos(self) -> Self;
+    /// atan x
+    fn atan(self) -> Self;
+    /// The angle of the point (x, self), from −π to π.
+    fn atan2(self, x: Self) -> Self;
     /// tanh x
     fn tanh(self) -> Self;
     /// erf x
     fn erf(self) -> Self;
+    /// The y with erf y = x.
+    fn erfinv(self) -> Self;
+    /// ln |Γ(x)|
+    fn lgamma(self) -> Self;
+    /// ψ(x), the derivative of ln Γ.
+    fn digamma(self) -> Self;
+    /// ψ⁽ⁿ⁾(x), where n is the integer nearest to `order`, a constant.
+    fn polygamma(self, order: Self) -> Self;
     /// 1 / (1 + e⁻ˣ)
     fn sigmoid(self) -> Self;
     /// ⌊x⌋
@@ -46,6 +66,12 @@ pub trait Real:
     fn maximum(self, other: Self) -> Self;
     /// The smaller; NaN where either is.
     fn minimum(self, other: Self) -> Self;
+    /// |self| with the sign of `sign`.
+    fn copysign(self, sign: Self) -> Self;
+    /// self − n · divisor, where n is the quotient without its fraction; exact.
+    fn fmod(self, divisor: Self) -> Self;
+    /// √(self² + other²)
+    fn hypot(self, other: Self) -> Self;
     /// self < other ? then : otherwise; `otherwise` where either is NaN.
     fn if_less(self, other: Self, then: Self, otherwise: Self) -> Self;
     /// self to the power of `exponent`.

@@ -7,64 +7,6 @@ use kiln_tensor::{Result, Shape, UnaryCall};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-/// What is applied to a layer's output, by Keras's names: `Dense::new(128).activation(Activation::Relu)`, or as a layer,
-/// `.push(Activation::Relu)`.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// x itself: none.
-    #[default]
-    Linear,
-    /// max(x, 0)
-    Relu,
-    /// min(max(x, 0), 6)
-    Relu6,
-    /// x where positive, else slope·x. (Keras's default slope is 0.3, PyTorch's 0.01.)
-    LeakyRelu(f64),
-    /// x where positive, else alpha·(eˣ − 1).
-    Elu(f64),
-    /// x where positive, else alpha·(exp(x/alpha) − 1): an ELU whose slope is continuous.
-    Celu(f64),
-    /// The self-normalizing ELU; goes with [`Initializer::LecunNormal`](crate::Initializer::LecunNormal).
-    Selu,
-    /// x·Φ(x)
-    Gelu,
-    /// GELU by its tanh form.
-    GeluTanh,
-    /// x·sigmoid(x), also called swish.
-    Silu,
-    /// x·tanh(softplus(x))
-    Mish,
-    /// tanh x
-    Tanh,
-    /// 1/(1 + e⁻ˣ)
-    Sigmoid,
-    /// −ln(1 + e⁻ˣ)
-    LogSigmoid,
-    /// ln(1 + eˣ)
-    Softplus,
-    /// x/(1 + |x|)
-    Softsign,
-    /// min(max(x/6 + 1/2, 0), 1)
-    HardSigmoid,
-    /// x·hard_sigmoid(x)
-    HardSwish,
-    /// eˣ
-    Exp,
-    /// exp(xᵢ) / Σ exp(xⱼ) along the axis of classes ([`ClassAxis::BY_RANK`]: the last one, of maps axis 1). Before a
-    /// cross-entropy on probabilities the two are computed as one.
-    Softmax,
-    /// xᵢ − ln Σ exp(xⱼ) along the axis of classes, as [`Activation::Softmax`].
-    LogSoftmax,
-    /// [`Activation::Softmax`] along this axis, the batch's being 0; negative ones count from the end.
-    SoftmaxAlong(isize),
-    /// [`Activation::LogSoftmax`] along this axis.
-    LogSoftmaxAlong(isize),
-    /// Any elementwise operation with its constants.
-    #[serde(skip)]
-    Unary(UnaryCall),
-}
-
 /// Where an activation is computed.
 pub(crate) enum Form {
     None,
@@ -73,38 +15,106 @@ pub(crate) enum Form {
     LogSoftmax(ClassAxis),
 }
 
-impl Activation {
-    pub(crate) fn form(self) -> Form {
-        let with = |op: UnaryOp, constant: f64| Form::Elementwise(UnaryCall { op, params: [constant, 0.0] });
-        let plain = |op: UnaryOp| Form::Elementwise(op.into());
-        match self {
-            Activation::Linear => Form::None,
-            Activation::Relu => plain(UnaryOp::Relu),
-            Activation::Relu6 => plain(UnaryOp::Relu6),
-            Activation::LeakyRelu(slope) => with(UnaryOp::LeakyRelu, slope),
-            Activation::Elu(alpha) => with(UnaryOp::Elu, alpha),
-            Activation::Celu(alpha) => with(UnaryOp::Celu, alpha),
-            Activation::Selu => plain(UnaryOp::Selu),
-            Activation::Gelu => plain(UnaryOp::Gelu),
-            Activation::GeluTanh => plain(UnaryOp::GeluTanh),
-            Activation::Silu => plain(UnaryOp::Silu),
-            Activation::Mish => plain(UnaryOp::Mish),
-            Activation::Tanh => plain(UnaryOp::Tanh),
-            Activation::Sigmoid => plain(UnaryOp::Sigmoid),
-            Activation::LogSigmoid => plain(UnaryOp::LogSigmoid),
-            Activation::Softplus => plain(UnaryOp::Softplus),
-            Activation::Softsign => plain(UnaryOp::Softsign),
-            Activation::HardSigmoid => plain(UnaryOp::HardSigmoid),
-            Activation::HardSwish => plain(UnaryOp::HardSwish),
-            Activation::Exp => plain(UnaryOp::Exp),
-            Activation::Softmax => Form::Softmax(ClassAxis::BY_RANK),
-            Activation::LogSoftmax => Form::LogSoftmax(ClassAxis::BY_RANK),
-            Activation::SoftmaxAlong(axis) => Form::Softmax(ClassAxis::at(axis)),
-            Activation::LogSoftmaxAlong(axis) => Form::LogSoftmax(ClassAxis::at(axis)),
-            Activation::Unary(call) => Form::Elementwise(call),
-        }
-    }
+/// An elementwise operation.
+fn plain(op: UnaryOp) -> Form {
+    Form::Elementwise(op.into())
+}
 
+/// An elementwise operation with a constant.
+fn with(op: UnaryOp, constant: f64) -> Form {
+    Form::Elementwise(UnaryCall { op, params: [constant, 0.0] })
+}
+
+/// The activations: documentation, name with what it is given, what it is called as a layer, and where it is computed. The enum, reading
+/// and writing JSON (`leaky_relu`), and the tests' list follow.
+macro_rules! activations {
+    ($($(#[$meta:meta])* $variant:ident $(($value:ident: $type:ty))?, $name:expr, $form:expr;)+) => {
+        /// What is applied to a layer's output, by Keras's names: `Dense::new(128).activation(Activation::Relu)`, or as a layer,
+        /// `.push(Activation::Relu)`.
+        #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Activation {
+            $($(#[$meta])* $variant $(($type))?,)+
+        }
+
+        impl Activation {
+            pub(crate) fn form(self) -> Form {
+                match self { $(Activation::$variant $(($value))? => $form,)+ }
+            }
+
+            /// What it is called as a layer.
+            #[allow(unused_variables)] // most names do not depend on what the activation is given
+            fn layer(self) -> &'static str {
+                match self { $(Activation::$variant $(($value))? => $name,)+ }
+            }
+        }
+
+        /// Calls `$callback! { Name … }` with all activations.
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! for_each_activation {
+            ($callback:path) => {
+                $callback! { $($variant)+ }
+            };
+        }
+    };
+}
+
+activations! {
+    /// x itself: none.
+    #[default]
+    Linear, "Identity", Form::None;
+    /// max(x, 0)
+    Relu, "Relu", plain(UnaryOp::Relu);
+    /// min(max(x, 0), 6)
+    Relu6, "Relu6", plain(UnaryOp::Relu6);
+    /// x where positive, else slope·x. (Keras's default slope is 0.3, PyTorch's 0.01.)
+    LeakyRelu(slope: f64), "LeakyRelu", with(UnaryOp::LeakyRelu, slope);
+    /// x where positive, else alpha·(eˣ − 1).
+    Elu(alpha: f64), "Elu", with(UnaryOp::Elu, alpha);
+    /// x where positive, else alpha·(exp(x/alpha) − 1): an ELU whose slope is continuous.
+    Celu(alpha: f64), "Celu", with(UnaryOp::Celu, alpha);
+    /// The self-normalizing ELU; goes with [`Initializer::LecunNormal`](crate::Initializer::LecunNormal).
+    Selu, "Selu", plain(UnaryOp::Selu);
+    /// x·Φ(x)
+    Gelu, "Gelu", plain(UnaryOp::Gelu);
+    /// GELU by its tanh form.
+    GeluTanh, "Gelu", plain(UnaryOp::GeluTanh);
+    /// x·sigmoid(x), also called swish.
+    Silu, "Silu", plain(UnaryOp::Silu);
+    /// x·tanh(softplus(x))
+    Mish, "Mish", plain(UnaryOp::Mish);
+    /// tanh x
+    Tanh, "Tanh", plain(UnaryOp::Tanh);
+    /// 1/(1 + e⁻ˣ)
+    Sigmoid, "Sigmoid", plain(UnaryOp::Sigmoid);
+    /// −ln(1 + e⁻ˣ)
+    LogSigmoid, "LogSigmoid", plain(UnaryOp::LogSigmoid);
+    /// ln(1 + eˣ)
+    Softplus, "Softplus", plain(UnaryOp::Softplus);
+    /// x/(1 + |x|)
+    Softsign, "Softsign", plain(UnaryOp::Softsign);
+    /// min(max(x/6 + 1/2, 0), 1)
+    HardSigmoid, "HardSigmoid", plain(UnaryOp::HardSigmoid);
+    /// x·hard_sigmoid(x)
+    HardSwish, "HardSwish", plain(UnaryOp::HardSwish);
+    /// eˣ
+    Exp, "Exp", plain(UnaryOp::Exp);
+    /// exp(xᵢ) / Σ exp(xⱼ) along the axis of classes ([`ClassAxis::BY_RANK`]: the last one, of maps axis 1). Before a
+    /// cross-entropy on probabilities the two are computed as one.
+    Softmax, "Softmax", Form::Softmax(ClassAxis::BY_RANK);
+    /// xᵢ − ln Σ exp(xⱼ) along the axis of classes, as [`Activation::Softmax`].
+    LogSoftmax, "LogSoftmax", Form::LogSoftmax(ClassAxis::BY_RANK);
+    /// [`Activation::Softmax`] along this axis, the batch's being 0; negative ones count from the end.
+    SoftmaxAlong(axis: isize), "Softmax", Form::Softmax(ClassAxis::at(axis));
+    /// [`Activation::LogSoftmax`] along this axis.
+    LogSoftmaxAlong(axis: isize), "LogSoftmax", Form::LogSoftmax(ClassAxis::at(axis));
+    /// Any elementwise operation with its constants.
+    #[serde(skip)]
+    Unary(call: UnaryCall), call.op.name(), Form::Elementwise(call);
+}
+
+impl Activation {
     /// A softmax or its logarithm along another axis than that of [`ClassAxis::BY_RANK`]: `Activation::Softmax.axis(1)`.
     /// Other activations go element by element and stay as they are.
     #[must_use]
@@ -174,28 +184,6 @@ impl Describe for Activation {
         Some(json!({ "layer": "Activation", "activation": settings(self)? }))
     }
     fn name(&self) -> &'static str {
-        match self {
-            Activation::Linear => "Identity",
-            Activation::Relu => "Relu",
-            Activation::Relu6 => "Relu6",
-            Activation::LeakyRelu(_) => "LeakyRelu",
-            Activation::Elu(_) => "Elu",
-            Activation::Celu(_) => "Celu",
-            Activation::Selu => "Selu",
-            Activation::Gelu | Activation::GeluTanh => "Gelu",
-            Activation::Silu => "Silu",
-            Activation::Mish => "Mish",
-            Activation::Tanh => "Tanh",
-            Activation::Sigmoid => "Sigmoid",
-            Activation::LogSigmoid => "LogSigmoid",
-            Activation::Softplus => "Softplus",
-            Activation::Softsign => "Softsign",
-            Activation::HardSigmoid => "HardSigmoid",
-            Activation::HardSwish => "HardSwish",
-            Activation::Exp => "Exp",
-            Activation::Softmax | Activation::SoftmaxAlong(_) => "Softmax",
-            Activation::LogSoftmax | Activation::LogSoftmaxAlong(_) => "LogSoftmax",
-            Activation::Unary(call) => call.op.name(),
-        }
+        self.layer()
     }
 }

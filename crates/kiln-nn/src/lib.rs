@@ -42,7 +42,7 @@ pub use kiln_nn_derive::{Describe, FromValue, IntoValue, Module};
 pub use layer::{AnyLayer, Layer, MaskRule, Method, ShapeOf};
 pub use layers::*;
 pub use losses::all::*;
-pub use losses::{Counting, Loss};
+pub use losses::{Counting, Loss, Reduction};
 pub use module::Module;
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};

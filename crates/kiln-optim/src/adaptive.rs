@@ -1,12 +1,9 @@
 //! Optimizers that divide each element's step by the size of its gradients.
 
 use crate::check::{not_negative, share};
-use crate::{Elementwise, Settings};
+use crate::{EPSILON, Elementwise, Settings};
 use kiln_math::update as rules;
 use kiln_tensor::Result;
-
-/// ε of all optimizers here where nothing is said: Keras's. PyTorch's is 1e−8.
-const EPSILON: f64 = 1e-7;
 
 /// Adam (Kingma and Ba 2015):
 ///

@@ -1,16 +1,27 @@
 //! Gradient clipping.
 
 use crate::check::bound;
+use crate::norm::{clip_factor, clip_factor_there, gradient_norm};
 use crate::{Optimizer, State};
 use kiln_autograd::Gradients;
 use kiln_nn::{Module, StateDict, Stateful};
-use kiln_tensor::{DType, Result, Tensor};
+use kiln_tensor::{Result, Tensor};
 
 /// How gradients are clipped.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Rule {
     Norm(f64),
     Value(f64),
+}
+
+impl Rule {
+    fn check(self) -> Result<Self> {
+        match self {
+            Rule::Norm(max) => bound("gradient norm to clip at", max)?,
+            Rule::Value(max) => bound("gradient value to clip at", max)?,
+        };
+        Ok(self)
+    }
 }
 
 /// An optimizer that clips gradients before its step: made by [`Clip`].
@@ -43,56 +54,25 @@ pub trait Clip: Optimizer + Sized {
 
 impl<O: Optimizer> Clip for O {}
 
-/// √Σg² over all gradients, right for gradients of every type and size: no square overflows or vanishes.
-///
-/// # Errors
-/// A fault of the device that surfaced, out of memory.
-pub fn gradient_norm(gradients: &Gradients) -> Result<f64> {
-    let norms = gradients.iter().map(|(_, gradient)| norm(gradient)).collect::<Result<Vec<f64>>>()?;
-    // Scaled by the largest, as f64 gradients may be beyond the root of what f64 holds.
-    let largest = norms.iter().copied().fold(0.0, f64::max);
-    if largest == 0.0 || !norms.iter().all(|norm| norm.is_finite()) {
-        return Ok(norms.iter().sum());
-    }
-    Ok(largest * norms.iter().map(|norm| (norm / largest).powi(2)).sum::<f64>().sqrt())
-}
-
-/// √Σg² of one gradient.
-fn norm(gradient: &Tensor) -> Result<f64> {
-    let square_sum = |x: &Tensor| x.mul(x)?.sum_all()?.item();
-    // The squares of half types are beyond them; f32 has room for them, and mostly for its own.
-    let wide = match gradient.dtype() {
-        DType::F16 | DType::BF16 => gradient.to_dtype(DType::F32)?,
-        _ => gradient.clone(),
-    };
-    let (least, most) = if wide.dtype() == DType::F64 { (1e-280, f64::MAX) } else { (1e-20, f32::MAX.into()) };
-    let sum = square_sum(&wide)?;
-    if (least..=most).contains(&sum) || wide.elements() == 0 {
-        return Ok(sum.sqrt());
-    }
-    let wide = wide.to_dtype(DType::F64)?;
-    let largest = wide.abs()?.max(..)?.item()?;
-    if largest == 0.0 || !largest.is_finite() {
-        return Ok(largest);
-    }
-    // A power of two, whose products are exact, and which is a normal number itself.
-    let exponent = largest.log2().floor().clamp(-1000.0, 1000.0);
-    let scale = exponent.exp2();
-    Ok(square_sum(&wide.mul_scalar(1.0 / scale)?)?.sqrt() * scale)
-}
-
-/// What [`Clip::clip_norm`] makes of gradients; they are given back as they are where their norm is not above `max`.
+/// What [`Clip::clip_norm`] makes of gradients; they are given back as they are where their norm is not above `max`. On a device both
+/// the norm and what follows from it stay in its memory: the host waits for nothing.
 ///
 /// # Errors
 /// A fault of the device that surfaced, out of memory.
 pub fn clip_gradient_norm(mut gradients: Gradients, max: f64) -> Result<Gradients> {
-    let norm = gradient_norm(&gradients)?;
-    if norm <= max {
-        return Ok(gradients);
+    let on_host = gradients.iter().all(|(_, gradient)| gradient.device().backend().is_host());
+    if on_host {
+        if let Some(factor) = clip_factor(gradient_norm(&gradients)?, max) {
+            map(&mut gradients, |mut gradient| gradient.mul_scalar_assign(factor).map(|()| gradient))?;
+        }
+    } else if max < f64::INFINITY
+        && let Some(factor) = clip_factor_there(&gradients, max)?
+    {
+        map(&mut gradients, |gradient| {
+            let computed = gradient.dtype().computed_in();
+            gradient.to_dtype(computed)?.mul(&factor.to_dtype(computed)?)?.to_dtype(gradient.dtype())
+        })?;
     }
-    // As in PyTorch, a NaN norm gives NaN gradients.
-    let factor = max / (norm + 1e-6);
-    map(&mut gradients, |mut gradient| gradient.mul_scalar_assign(factor).map(|()| gradient))?;
     Ok(gradients)
 }
 
@@ -124,11 +104,15 @@ impl<O: Optimizer> Optimizer for Clipped<O> {
                 own.insert(parameter.id(), gradient.clone());
             }
         }
-        let clipped = match self.rule {
-            Rule::Norm(max) => clip_gradient_norm(own, bound("gradient norm to clip at", max)?)?,
-            Rule::Value(max) => clip_gradient_value(own, bound("gradient value to clip at", max)?)?,
+        let clipped = match self.rule.check()? {
+            Rule::Norm(max) => clip_gradient_norm(own, max)?,
+            Rule::Value(max) => clip_gradient_value(own, max)?,
         };
         self.optimizer.step_if(model, &clipped, apply)
+    }
+    fn check(&self, model: &dyn Module) -> Result<()> {
+        self.rule.check()?;
+        self.optimizer.check(model)
     }
     fn name(&self) -> &'static str {
         self.optimizer.name()

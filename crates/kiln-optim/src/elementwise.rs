@@ -51,6 +51,10 @@ impl<R: Settings> Optimizer for Elementwise<R> {
         self.rule.check()?;
         self.state.step(&self.rule, model, gradients, apply)
     }
+    fn check(&self, model: &dyn Module) -> Result<()> {
+        self.rule.check()?;
+        self.state.check(model)
+    }
     fn name(&self) -> &'static str {
         R::RULE.name()
     }

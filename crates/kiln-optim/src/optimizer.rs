@@ -99,6 +99,15 @@ pub trait Optimizer: Stateful + Send {
     /// What all optimizers have, to be changed.
     fn state_mut(&mut self) -> &mut State;
 
+    /// Checks what does not change from step to step: settings, groups, schedule, and that every group's pattern matches one of the
+    /// model's parameters. The first step does so too; a trainer's `fit` does it before it reads any data.
+    ///
+    /// # Errors
+    /// One sentence.
+    fn check(&self, model: &dyn Module) -> Result<()> {
+        self.state().check(model)
+    }
+
     /// One step; see [`Optimizer::step_if`].
     ///
     /// # Errors
@@ -115,6 +124,24 @@ pub trait Optimizer: Stateful + Send {
     /// The learning rate of the next step, with the schedule's factor.
     fn scheduled_learning_rate(&self) -> f64 {
         self.state().scheduled_learning_rate()
+    }
+
+    /// The learning rate of a parameter with this path in the next step, with the factors of the schedule and of its groups: 0 where it
+    /// is frozen.
+    ///
+    /// ```
+    /// use kiln_optim::{Group, Optimizer, Sgd, StepDecay};
+    /// let optimizer = Sgd::new(0.1).schedule(StepDecay::new(10, 0.5)).group("features.*", Group::new().learning_rate_scale(0.1));
+    /// assert_eq!((optimizer.learning_rate_of("head.weight"), optimizer.learning_rate_of("features.0.weight")), (0.1, 0.1 * 0.1));
+    /// ```
+    fn learning_rate_of(&self, path: &str) -> f64 {
+        self.scheduled_learning_rate() * self.learning_rate_scale(path)
+    }
+
+    /// What the learning rate of a parameter with this path is multiplied by, beside the schedule's factor: the scale of its groups, 0
+    /// where it is frozen.
+    fn learning_rate_scale(&self, path: &str) -> f64 {
+        self.state().learning_rate_scale(path)
     }
 
     /// Sets the learning rate of the steps that follow, before a schedule's factor; it is checked by the next step.
@@ -183,6 +210,9 @@ pub trait Optimizer: Stateful + Send {
 impl<O: Optimizer + ?Sized> Optimizer for Box<O> {
     fn step_if(&mut self, model: &mut dyn Module, gradients: &Gradients, apply: Option<&Tensor>) -> Result<()> {
         (**self).step_if(model, gradients, apply)
+    }
+    fn check(&self, model: &dyn Module) -> Result<()> {
+        (**self).check(model)
     }
     fn name(&self) -> &'static str {
         (**self).name()

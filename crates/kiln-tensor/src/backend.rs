@@ -38,7 +38,7 @@
 //! ```
 
 use crate::{Call, DType, Error, ErrorKind, Layout, Ran, Result, Shape};
-use kiln_math::{BinaryOp, UnaryOp};
+use kiln_math::{BinaryOp, IntegerOp, Law, UnaryOp};
 
 /// A piece of a device's memory: an address there and a length in bytes. Owned by whoever called [`Backend::alloc`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -147,6 +147,13 @@ pub enum Distribution {
         /// Standard deviation.
         std: f64,
     },
+    /// Integers from low to below high, each equally likely: i64.
+    Integers {
+        /// The least.
+        low: i64,
+        /// The upper end, excluded.
+        high: i64,
+    },
 }
 
 /// Bytes that a device's allocator handed out.
@@ -232,8 +239,11 @@ pub unsafe trait Backend: Send + Sync + 'static {
     unsafe fn unary(&self, call: UnaryCall, out: Out<'_>, x: View<'_>) -> Result<()>;
     /// out = dy · f′(x, y), where y = f(x)
     unsafe fn unary_grad(&self, call: UnaryCall, out: Out<'_>, x: View<'_>, y: View<'_>, dy: View<'_>) -> Result<()>;
-    /// out = f(a, b); `a` and `b` have out's shape (broadcast by strides)
+    /// out = f(a, b) of floats; `a` and `b` have out's shape (broadcast by strides)
     unsafe fn binary(&self, op: BinaryOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
+    /// As [`Backend::binary`], of integers, and of bool where [`IntegerOp::of_bools`] says so. Where the operation
+    /// [refuses](IntegerOp::refuses) an element of b: a fault, or 0 on a host, where that was checked.
+    unsafe fn integers(&self, op: IntegerOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
     /// out (bool) = a ⋚ b
     unsafe fn compare(&self, op: CompareOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()>;
     /// out = condition (bool) ? a : b
@@ -242,6 +252,7 @@ pub unsafe trait Backend: Send + Sync + 'static {
     // ---- reductions ----
 
     /// Reduces `axes` (ascending) of x; out has x's shape with those axes at size 1 removed or kept: only its elements' order counts.
+    /// It has x's dtype, but for sums and products of integers and bool, which are i64.
     unsafe fn reduce(&self, op: ReduceOp, out: Out<'_>, x: View<'_>, axes: &[usize]) -> Result<()>;
     /// out (i64) = position along `axis`
     unsafe fn arg_reduce(&self, op: ArgReduceOp, out: Out<'_>, x: View<'_>, axis: usize) -> Result<()>;
@@ -261,8 +272,13 @@ pub unsafe trait Backend: Send + Sync + 'static {
 
     // ---- random numbers ----
 
-    /// Fills `out` (f32 or f64) from the Philox stream whose key and counter lie in device memory: `stream` is i64 (2,): key, first counter.
+    /// Fills `out` (f32 or f64; integers i64) from the Philox stream whose key and counter lie in device memory: `stream` is i64 (2,):
+    /// key, first counter.
     unsafe fn random(&self, distribution: Distribution, out: Out<'_>, stream: View<'_>) -> Result<()>;
+    /// out (f64) = a number of the law for each element, whose parameters are those of `a` and `b` (f64, of out's shape; a law of one
+    /// parameter does not look at b), from the stream's words: element i is [`Law::sample`] at the first counter + i.
+    unsafe fn sample(&self, law: Law, out: Out<'_>, a: View<'_>, b: View<'_>, stream: View<'_>) -> Result<()>;
+
     // ---- coarse operations ----
 
     /// Runs a coarse operation with a kernel of its own, or answers [`Ran::NotHere`] and has written nothing: then it is composed

@@ -17,6 +17,8 @@ macro_rules! for_each_primitive {
                 dy: $crate::View<'_>) -> Result<()>;
             fn binary(&self, op: kiln_math::BinaryOp, out: $crate::Out<'_>, a: $crate::View<'_>, b: $crate::View<'_>)
                 -> Result<()>;
+            fn integers(&self, op: kiln_math::IntegerOp, out: $crate::Out<'_>, a: $crate::View<'_>, b: $crate::View<'_>)
+                -> Result<()>;
             fn compare(&self, op: $crate::CompareOp, out: $crate::Out<'_>, a: $crate::View<'_>, b: $crate::View<'_>)
                 -> Result<()>;
             fn select(&self, out: $crate::Out<'_>, condition: $crate::View<'_>, a: $crate::View<'_>, b: $crate::View<'_>)
@@ -31,6 +33,8 @@ macro_rules! for_each_primitive {
                 -> Result<()>;
             fn random(&self, distribution: $crate::Distribution, out: $crate::Out<'_>, stream: $crate::View<'_>)
                 -> Result<()>;
+            fn sample(&self, law: kiln_math::Law, out: $crate::Out<'_>, a: $crate::View<'_>, b: $crate::View<'_>,
+                stream: $crate::View<'_>) -> Result<()>;
         }
     };
 }

@@ -184,9 +184,9 @@ impl<T: Arithmetic> Tape<T> {
 }
 
 impl<T: Arithmetic> Traced<'_, T> {
-    fn apply(self, op: UnaryOp, fold: impl FnOnce(f64) -> f64) -> Self {
+    fn apply(self, call: UnaryCall, fold: impl FnOnce(f64) -> f64) -> Self {
         match (self.tape, self.operand) {
-            (Some(tape), Operand::Entry(at)) => tape.write(Expression::Unary(op.into(), at)),
+            (Some(tape), Operand::Entry(at)) => tape.write(Expression::Unary(call, at)),
             (_, Operand::Constant(c)) => Real::constant(fold(c)),
             (None, Operand::Entry(_)) => self, // an entry always has its tape
         }
@@ -218,14 +218,22 @@ operators!(Add add Add, Sub sub Sub, Mul mul Mul, Div div Div);
 impl<T: Arithmetic> Neg for Traced<'_, T> {
     type Output = Self;
     fn neg(self) -> Self {
-        self.apply(UnaryOp::Neg, f64::neg)
+        self.apply(UnaryOp::Neg.into(), f64::neg)
     }
 }
 
 macro_rules! functions {
     ($($method:ident $op:ident),+) => {$(
         fn $method(self) -> Self {
-            self.apply(UnaryOp::$op, <f64 as Real>::$method)
+            self.apply(UnaryOp::$op.into(), <f64 as Real>::$method)
+        }
+    )+};
+}
+
+macro_rules! joins {
+    ($($method:ident $op:ident),+) => {$(
+        fn $method(self, other: Self) -> Self {
+            self.join(BinaryOp::$op, other, <f64 as Real>::$method)
         }
     )+};
 }
@@ -238,14 +246,20 @@ impl<T: Arithmetic> Real for Traced<'_, T> {
         self * a + b
     }
     functions!(
-        abs Abs, sqrt Sqrt, exp Exp, ln Ln, sin Sin, cos Cos, tanh Tanh, erf Erf, sigmoid Sigmoid, expm1 Expm1,
-        ln_1p Ln1p, floor Floor, ceil Ceil, round_even Round
+        abs Abs, sqrt Sqrt, exp Exp, ln Ln, log2 Log2, log10 Log10, sin Sin, cos Cos, asin Asin, acos Acos, atan Atan, tanh Tanh,
+        erf Erf, erfinv Erfinv, lgamma Lgamma, digamma Digamma, sigmoid Sigmoid, expm1 Expm1, ln_1p Ln1p, floor Floor, ceil Ceil,
+        round_even Round
     );
-    fn maximum(self, other: Self) -> Self {
-        self.join(BinaryOp::Maximum, other, <f64 as Real>::maximum)
-    }
-    fn minimum(self, other: Self) -> Self {
-        self.join(BinaryOp::Minimum, other, <f64 as Real>::minimum)
+    joins!(
+        maximum Maximum, minimum Minimum, powf Pow, atan2 Atan2, hypot Hypot, fmod Fmod, copysign CopySign
+    );
+    fn polygamma(self, order: Self) -> Self {
+        match order.operand {
+            Operand::Constant(n) => {
+                self.apply(UnaryCall { op: UnaryOp::Polygamma, params: [n, 0.0] }, |x| Real::polygamma(x, n))
+            }
+            Operand::Entry(_) => Real::constant(f64::NAN), // an order is a constant
+        }
     }
     fn if_less(self, other: Self, then: Self, otherwise: Self) -> Self {
         let all = [self, other, then, otherwise];
@@ -260,8 +274,5 @@ impl<T: Arithmetic> Real for Traced<'_, T> {
             }
             _ => self, // an entry always has its tape
         }
-    }
-    fn powf(self, exponent: Self) -> Self {
-        self.join(BinaryOp::Pow, exponent, <f64 as Real>::powf)
     }
 }

@@ -1,23 +1,38 @@
 //! What training reported, epoch by epoch.
 
-use crate::Progress;
 use crate::callbacks::{epoch_of, number};
+use crate::{Progress, Table};
 use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Mean loss and metrics over a data set.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Evaluation {
     /// Mean loss of the samples.
     pub loss: f64,
-    /// Metrics by name, in the order in which they were asked for.
+    /// Numbers by name: of a model with several outputs the loss of each, `digit_loss`, before its weight in the sum and without penalties; then the
+    /// metrics in the order in which they were asked for.
     pub metrics: Vec<(Cow<'static, str>, f64)>,
+    /// The metrics that are tables. They are no columns of a history, nor part of a training's state.
+    pub tables: Vec<(Cow<'static, str>, Table)>,
+    /// The metrics that have no value here, whose number is NaN, with the reason.
+    pub undefined: Vec<(Cow<'static, str>, String)>,
 }
 
 impl Evaluation {
     /// The metric of this name.
     pub fn metric(&self, name: &str) -> Option<f64> {
         self.metrics.iter().find(|(n, _)| n == name).map(|&(_, value)| value)
+    }
+
+    /// The table of the metric of this name: `confusion_matrix`.
+    pub fn table(&self, name: &str) -> Option<&Table> {
+        self.tables.iter().find(|(n, _)| n == name).map(|(_, table)| table)
+    }
+
+    /// Why the metric of this name is NaN, where it has no value: the AUC of targets that are all of one class.
+    pub fn undefined(&self, name: &str) -> Option<&str> {
+        self.undefined.iter().find(|(n, _)| n == name).map(|(_, why)| why.as_str())
     }
 
     /// The metric `accuracy`, or NaN where it was not asked for.
@@ -41,7 +56,7 @@ pub struct EpochRecord {
 }
 
 impl EpochRecord {
-    /// The number of this name: `loss`, a metric's, or either with `val_` before for the validation's.
+    /// The number of this name: `loss`, an output's loss, a metric's, or either with `val_` before for the validation's.
     pub fn value(&self, name: &str) -> Option<f64> {
         let (evaluation, name) = match name.strip_prefix("val_") {
             Some(name) => (self.validation.as_ref()?, name),
@@ -64,6 +79,10 @@ impl EpochRecord {
             }
         }
         let _ = write!(line, "  {:.2} s", self.seconds);
+        let validation = self.validation.iter().flat_map(|validation| &validation.undefined);
+        for (name, why) in self.train.undefined.iter().chain(validation) {
+            let _ = write!(line, "  ({name}: {why})");
+        }
         line
     }
 }

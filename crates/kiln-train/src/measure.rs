@@ -14,7 +14,7 @@ pub(crate) fn measure(
     batch_size: usize,
     device: &Device,
 ) -> Result<Evaluation> {
-    let mut tally = Tally::new(metrics);
+    let mut tally = Tally::new(objective, metrics)?;
     let carried = objective.carried_states();
     objective.begin_pass();
     let ctx = Ctx::eval();
@@ -25,5 +25,5 @@ pub(crate) fn measure(
         })
     })?;
     objective.set_carried_states(&carried)?;
-    tally.finish()
+    tally.finish(metrics)
 }

@@ -2,8 +2,8 @@
 
 use crate::Criterion;
 use kiln_autograd::Var;
-use kiln_datasets::Batch;
-use kiln_nn::losses::{Counting, labels_of, targets_for};
+use kiln_datasets::{Batch, Weights};
+use kiln_nn::losses::{Counting, labels_of, laid_over, targets_for};
 use kiln_nn::{AnyLayer, Ctx, FromValue, Layer, Loss, Mask, Module, Sequence, Value};
 use kiln_tensor::{Error, Result, Tensor};
 
@@ -13,7 +13,7 @@ pub struct Outcome {
     pub loss: Var,
     /// What metrics compare with the batch's targets, one for each output of the model; none where there is nothing to compare.
     pub predictions: Vec<Prediction>,
-    /// Which steps of the targets count, bool (n, steps), in the loss; without it all do. An epoch's mean is over as many.
+    /// Which targets count in the loss, bool (n,) or (n, steps); without it all do. An epoch's mean is over as many.
     pub mask: Option<Mask>,
 }
 
@@ -23,14 +23,16 @@ pub struct Prediction {
     pub output: String,
     /// What it says.
     pub values: Var,
-    /// Which steps of the targets count, bool (n, steps); without it all do.
+    /// Which targets count, bool (n,) or (n, steps); without it all do.
     pub mask: Option<Mask>,
+    /// The loss of this output alone, to be reported beside that of all; see [`Objective::outputs`].
+    pub loss: Option<Var>,
 }
 
 /// The one output of a model, all of whose steps count.
 impl From<Var> for Prediction {
     fn from(values: Var) -> Self {
-        Prediction { output: String::new(), values, mask: None }
+        Prediction { output: String::new(), values, mask: None, loss: None }
     }
 }
 
@@ -49,6 +51,12 @@ pub trait Objective: Module + Send + Sync {
     /// A batch that does not fit the model.
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome>;
 
+    /// The names of the outputs whose losses are reported by themselves, `digit_loss`; their predictions carry it. None where there is
+    /// one output.
+    fn outputs(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The class of each target, by which `class_weight` makes [`Batch::weights`]; see [`Loss::labels`].
     ///
     /// # Errors
@@ -61,9 +69,9 @@ pub trait Objective: Module + Send + Sync {
 /// A model and the loss of its output against the batch's targets; of several outputs the sum of their losses (as [`Losses`](crate::Losses)
 /// has them).
 ///
-/// The batch's mask is handed to the model with its input, and that which comes with its output, also one that a layer of its
-/// own has made, says which steps count in the loss and for metrics. The batch's weights multiply the losses; metrics do not see
-/// them.
+/// The batch's masks are handed to the model with its inputs, and that which comes with an output, also one that a layer of its
+/// own has made, says which steps count in the output's loss and metrics; so does a loss that ignores a label. The batch's weights
+/// multiply the losses; of metrics [`Weighted`](crate::Weighted) ones see them.
 #[derive(Module)]
 pub struct Supervised<M, L> {
     /// The model; its parameters' paths are the model's own.
@@ -80,7 +88,7 @@ impl<M: Layer, L: Criterion> Objective for Supervised<M, L> {
     }
 
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
-        let outputs = ctx.run::<dyn AnyLayer>(&self.model, inputs(batch))?.into_parts();
+        let outputs = ctx.run::<dyn AnyLayer>(&self.model, inputs(batch)?)?.into_parts();
         let names = self.model.output_names();
         let losses = self.loss.of_outputs(&names, outputs.len())?;
         if batch.targets.count() != outputs.len() {
@@ -88,16 +96,20 @@ impl<M: Layer, L: Criterion> Objective for Supervised<M, L> {
                 format!("{} targets for {} outputs: one for each is needed", batch.targets.count(), outputs.len());
             return Err(Error::value("fit", message));
         }
+        check_weights(&batch.weights, outputs.len())?;
+        let several = outputs.len() > 1;
         let (mut sum, mut predictions) = (None, Vec::with_capacity(outputs.len()));
         for (at, ((output, of), targets)) in outputs.into_iter().zip(&losses).zip(batch.targets.iter()).enumerate() {
-            let (loss, Sequence { values, mask }) = judge(of.loss, output, targets, batch.weights.as_ref())?;
-            let loss = if of.weight == 1.0 { loss } else { loss.mul_scalar(of.weight)? };
+            let (own, Sequence { values, mask }) = judge(of.loss, output, targets, batch.weights.of(at))?;
+            // Its value alone: nothing of the graph is kept for it.
+            let reported = several.then(|| own.detach());
+            let loss = if of.weight == 1.0 { own } else { own.mul_scalar(of.weight)? };
             sum = Some(match sum {
                 None => loss,
                 Some(sum) => loss.add(&sum)?,
             });
             let output = names.get(at).map_or_else(String::new, |&name| name.to_owned());
-            predictions.push(Prediction { output, values, mask });
+            predictions.push(Prediction { output, values, mask, loss: reported });
         }
         let mut loss = sum.ok_or_else(|| Error::value("fit", "the model has no output"))?;
         if let Some(penalty) = ctx.penalty()? {
@@ -110,23 +122,48 @@ impl<M: Layer, L: Criterion> Objective for Supervised<M, L> {
         Ok(Outcome { loss, predictions, mask })
     }
 
+    fn outputs(&self) -> Vec<String> {
+        let names = self.model.output_names();
+        if names.len() > 1 { names.into_iter().map(str::to_owned).collect() } else { Vec::new() }
+    }
+
     fn labels(&self, targets: &Tensor) -> Result<Tensor> {
         self.loss.labels(targets)
     }
 }
 
-/// A batch's inputs; its mask goes with the first.
-fn inputs(batch: &Batch) -> Value {
+/// A batch's inputs, each with its mask.
+fn inputs(batch: &Batch) -> Result<Value> {
     let mut inputs = Value::from(&batch.inputs);
-    let Some(given) = &batch.mask else { return inputs };
-    let first = match &mut inputs {
-        Value::Many(values) => values.first_mut(),
-        one => Some(one),
-    };
-    if let Some(Value::One(_, mask)) = first {
-        *mask = Some(given.clone().into());
+    if batch.masks.is_empty() {
+        return Ok(inputs);
     }
-    inputs
+    let (masks, count) = (batch.masks.len(), batch.inputs.count());
+    if masks > count {
+        return Err(Error::value("fit", format!("{masks} masks for {count} inputs: at most one for each is needed")));
+    }
+    let values = match &mut inputs {
+        Value::Many(values) => &mut values[..],
+        one => std::slice::from_mut(one),
+    };
+    for (value, given) in values.iter_mut().zip(&batch.masks) {
+        if let Value::One(_, mask) = value {
+            *mask = given.clone().map(Mask::from);
+        }
+    }
+    Ok(inputs)
+}
+
+/// Fails where weights are not one for each output.
+fn check_weights(weights: &Weights, outputs: usize) -> Result<()> {
+    match weights {
+        Weights::Each(each) if each.len() != outputs => {
+            let message =
+                format!("{} weights for {outputs} outputs: one for each, or one for all, is needed", each.len());
+            Err(Error::value("fit", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The loss of one output, and the output with the mask of what counts in it.
@@ -134,19 +171,21 @@ fn judge(loss: &dyn Loss, output: Value, targets: &Tensor, weights: Option<&Tens
     let Sequence { values, mask } = Sequence::from_value(output)?;
     let targets = targets_for(loss, values.shape(), targets)?;
     let mask = match mask {
-        Some(mask) if is_of_steps(loss, &mask, &values, &targets)? => Some(mask),
+        Some(mask) if loss.takes_mask(&mask, values.shape(), targets.shape())? => Some(mask),
         _ => None,
     };
     let value = loss.counted(&values, &targets, Counting { mask: mask.as_deref(), weights })?;
+    let mask = match loss.counts(&targets)? {
+        None => mask.filter(|mask| targets.dims().starts_with(mask.dims()) || targets.shape() == values.shape()),
+        Some(counts) => Some(both(counts, mask.as_deref())?.into()),
+    };
     Ok((value, Sequence { values, mask }))
 }
 
-/// Whether there is a loss of each step that a mask speaks of: a target for a whole sequence has no steps.
-fn is_of_steps(loss: &dyn Loss, mask: &Tensor, predictions: &Var, targets: &Tensor) -> Result<bool> {
-    let mut losses = predictions.dims().to_vec();
-    if let Some(classes) = loss.class_axis(predictions.shape())? {
-        losses.remove(classes);
+/// What the targets let count and the mask too.
+fn both(counts: Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    match mask.map(|mask| laid_over(mask, counts.shape())).transpose()?.flatten() {
+        Some(mask) => counts.logical_and(&mask),
+        None => Ok(counts),
     }
-    let of_steps = |dims: &[usize]| dims.starts_with(mask.dims());
-    Ok(of_steps(&losses) && (of_steps(targets.dims()) || targets.shape() == predictions.shape()))
 }

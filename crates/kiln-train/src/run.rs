@@ -50,6 +50,8 @@ pub struct Run<'r> {
     pub(crate) loss: Option<f64>,
     /// Which of all batches the last forward pass was: what its layers drew is counted by it.
     pub(crate) drawn: u64,
+    /// The learning rate of the last step, until the next batch begins.
+    pub(crate) stepped: Option<f64>,
     /// Samples of the last batch.
     pub(crate) samples: usize,
     /// The validation that is running, and how many of its batches are done.
@@ -79,6 +81,17 @@ impl Run<'_> {
         self.loss
     }
 
+    /// The learning rate of the step that is being made or has just been made, with the schedule's factor: from `on_step_begin` on that
+    /// of the batch's step, at the end of an epoch that of its last one. (`run.optimizer.learning_rate()` is the rate before the factor.)
+    pub fn learning_rate(&self) -> f64 {
+        self.stepped.unwrap_or_else(|| self.optimizer.scheduled_learning_rate())
+    }
+
+    /// The same of one parameter, by its path, with the factor of its groups: 0 where they freeze it.
+    pub fn learning_rate_of(&self, path: &str) -> f64 {
+        self.learning_rate() * self.optimizer.learning_rate_scale(path)
+    }
+
     /// Where the epoch is.
     pub fn progress(&self) -> Progress {
         let (loss, metric) = self.state.tally.so_far();
@@ -106,11 +119,16 @@ impl Run<'_> {
         measure(self.model, self.metrics, data, self.batch_size, &self.device)
     }
 
-    /// The names of the numbers that each epoch reports: `loss`, `accuracy`, `val_loss`, …
+    /// The names of the numbers that each epoch reports: `loss`, of several outputs `digit_loss`, `accuracy`, `val_loss`, …
     pub fn reported(&self) -> Vec<String> {
-        let names = || std::iter::once("loss").chain(self.metrics.iter().map(|metric| metric.name()));
-        let validation = names().filter(|_| self.validation.is_some()).map(|name| format!("val_{name}"));
-        names().map(str::to_owned).chain(validation).collect()
+        let losses = self.model.outputs().into_iter().map(|output| format!("{output}_loss"));
+        let metrics = self.metrics.iter().map(|metric| metric.label().into_owned());
+        let mut names: Vec<String> = std::iter::once("loss".to_owned()).chain(losses).chain(metrics).collect();
+        if self.validation.is_some() {
+            let validation: Vec<String> = names.iter().map(|name| format!("val_{name}")).collect();
+            names.extend(validation);
+        }
+        names
     }
 
     /// The context of the last batch's forward pass: the same random numbers.

@@ -40,7 +40,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         Trainer { objective, optimizer, state: TrainState::default(), metrics: Vec::new(), batch_size: BATCH }
     }
 
-    /// Reports a metric too.
+    /// Reports a metric too. Two of the same name are refused when they are used: [`Named`](crate::Named) gives one another.
     #[must_use]
     pub fn metric(mut self, metric: impl Metric + 'static) -> Self {
         self.metrics.push(Box::new(metric));

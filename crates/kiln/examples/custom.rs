@@ -71,8 +71,8 @@ struct Huber {
 }
 
 impl Loss for Huber {
-    fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        let distance = prediction.sub(&Var::from(target))?.abs()?;
+    fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
+        let distance = prediction.sub(target)?.abs()?;
         let near = distance.clamp(0.0, self.delta)?;
         let far = distance.sub(&near)?;
         near.square()?.mul_scalar(0.5)?.add(&far.mul_scalar(self.delta)?)

@@ -10,7 +10,8 @@ pub use kiln_nn::prelude::*;
 pub use kiln_optim::prelude::*;
 pub use kiln_tensor::{DType, Device, Error, Padding, Result, Shape, Tensor};
 pub use kiln_train::callbacks::*;
+pub use kiln_train::metrics::all::*;
 pub use kiln_train::{
-    Accuracy, Callback, EpochRecord, EvaluateOptions, FitOptions, History, Losses, Metric, Objective, Outcome,
-    Progress, Run, Trainer, compile,
+    Average, Callback, EpochRecord, EvaluateOptions, FitOptions, History, Losses, MeanMetric, Metric, Objective,
+    Outcome, Progress, Run, Trainer, compile,
 };

@@ -6,9 +6,11 @@
 mod element;
 mod kernel;
 mod parameters;
+mod table;
 
 pub use element::{DeviceCopy, Vector4, Word, f32x4, i32x4, u32x4};
 pub use parameters::{Global, GlobalMut, Parameter, Span};
+pub use table::Table;
 
 #[cfg(target_arch = "nvptx64")]
 mod device;

@@ -24,7 +24,7 @@ impl Function for CrossEntropy {
 }
 
 impl Var {
-    /// The cross-entropy of each row of logits, (n,): ln Σ exp(x) − x\[label\] for labels i64 or u8 (n,), or
+    /// The cross-entropy of each row of logits, (n,): ln Σ exp(x) − x\[label\] for labels (n,) of integers, or
     /// −Σ t · log_softmax(x) for targets (n, classes) of the logits' dtype.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Var {
         }
         let computed = if self.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
         let target = match target.dtype() {
-            DType::I64 | DType::U8 if target.rank() == 1 => target.one_hot(self.dims()[1])?,
+            dtype if dtype.is_integer() && target.rank() == 1 => target.one_hot(self.dims()[1])?,
             _ => target.clone(),
         };
         let each = self.ln_probability(computed)?.mul(&Var::constant(target.to_dtype(computed)?))?;

@@ -29,7 +29,7 @@ impl Fixtures {
     /// Whether `f` of the inputs has PyTorch's value and gradients.
     #[track_caller]
     fn check(&self, name: &str, f: impl Fn(&[Var]) -> Result<Var>) {
-        let inputs: Vec<Var> = (0..2).map_while(|i| self.find(&format!("{name}/x{i}"))).map(Var::variable).collect();
+        let inputs: Vec<Var> = (0..3).map_while(|i| self.find(&format!("{name}/x{i}"))).map(Var::variable).collect();
         assert!(!inputs.is_empty(), "no fixture {name}: add it to xtask/fixtures/autograd.py");
         let y = f(&inputs).unwrap();
         close(name, y.tensor(), &self.get(&format!("{name}/y")));
@@ -73,6 +73,25 @@ fn every_binary_operation_and_its_broadcast_form() {
         fixtures.check(&format!("binary/{}", op.name()), |v| v[0].binary(op, &v[1]));
         fixtures.check(&format!("binary/{}/broadcast", op.name()), |v| v[0].binary(op, &v[1]));
     }
+}
+
+#[test]
+fn derived_elementwise_operations() {
+    let fixtures = Fixtures::read();
+    fixtures.check("lerp/0.3", |v| v[0].lerp(&v[1], 0.3));
+    fixtures.check("lerp/0.8", |v| v[0].lerp(&v[1], 0.8));
+    fixtures.check("lerp_tensor", |v| v[0].lerp_tensor(&v[1], &v[2]));
+    fixtures.check("clamp_tensors", |v| v[0].clamp_tensors(Some(&v[1]), Some(&v[2])));
+    fixtures.check("clamp_tensors/ties", |v| v[0].clamp_tensors(Some(&v[1]), Some(&v[2])));
+    fixtures.check("nan_to_num", |v| v[0].nan_to_num(0.5, None, None));
+    fixtures.check("nan_to_num/values", |v| v[0].nan_to_num(0.5, Some(3.0), Some(-4.0)));
+    fixtures.check("prelu", |v| v[0].prelu(&v[1]));
+    fixtures.check("prelu/one", |v| v[0].prelu(&v[1]));
+    fixtures.check("glu", |v| v[0].glu(-1));
+    fixtures.check("glu/axis0", |v| v[0].glu(0));
+    fixtures.check("reglu", |v| v[0].reglu(-1));
+    fixtures.check("geglu", |v| v[0].geglu(-1));
+    fixtures.check("swiglu", |v| v[0].swiglu(-1));
 }
 
 #[test]

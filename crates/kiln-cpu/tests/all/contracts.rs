@@ -3,6 +3,7 @@
 
 use crate::views::View;
 use kiln_cpu::copy::{copy, fill};
+use kiln_cpu::elementwise::each;
 use kiln_cpu::gather::{Along, gather, scatter_add};
 use kiln_cpu::operand::Output;
 use kiln_cpu::random::{Draw, dropout, normal, normal_f64, uniform, uniform_f64};
@@ -105,21 +106,29 @@ fn elementwise_operands_have_the_length_of_the_output() {
         (
             5,
             call(|out| {
-                elementwise::zip(&mut Output::from_slice(out), view(6).strided(), view(5).strided(), |a, b: f32| a + b)
+                elementwise::zip(
+                    &mut Output::from_slice(out),
+                    [view(6).strided(), view(5).strided()],
+                    &each(|a, b: f32| a + b),
+                )
             }),
             "zip: `a` has 6 elements, 5 are expected",
         ),
         (
             5,
             call(|out| {
-                elementwise::zip(&mut Output::from_slice(out), view(5).strided(), view(1).strided(), |a, b: f32| a + b)
+                elementwise::zip(
+                    &mut Output::from_slice(out),
+                    [view(5).strided(), view(1).strided()],
+                    &each(|a, b: f32| a + b),
+                )
             }),
             "zip: `b` has 1 elements, 5 are expected",
         ),
         (
             5,
             call(|out| {
-                let condition = View::row_major(vec![true; 4], &[4]);
+                let condition = View::row_major(vec![1u8; 4], &[4]);
                 let x = view(5);
                 let mut out = Output::from_slice(out);
                 elementwise::select(&mut out, condition.strided(), x.strided(), x.strided())
@@ -129,7 +138,7 @@ fn elementwise_operands_have_the_length_of_the_output() {
         (
             5,
             call(|out| {
-                let condition = View::row_major(vec![true; 5], &[5]);
+                let condition = View::row_major(vec![1u8; 5], &[5]);
                 let (x, short) = (view(5), view(3));
                 elementwise::select(&mut Output::from_slice(out), condition.strided(), x.strided(), short.strided())
             }),

@@ -48,6 +48,11 @@ proptest! {
         prop_assert_eq!(Convert::<bool>::convert(single), single != 0.0);
         prop_assert_eq!(Convert::<bool>::convert(i), i != 0);
         prop_assert_eq!(Convert::<u8>::convert(i), i.clamp(0, 255) as u8);
+        prop_assert_eq!(Convert::<i32>::convert(i), i.clamp(i32::MIN.into(), i32::MAX.into()) as i32);
+        prop_assert_eq!((Convert::<i8>::convert(i as i32), Convert::<u8>::convert(i as i8)), (
+            (i as i32).clamp(-128, 127) as i8,
+            (i as i8).max(0) as u8,
+        ));
         let bits = |x: f16| if x.is_nan() { 0 } else { x.to_bits() };
         prop_assert_eq!(bits(Convert::<f16>::convert(single)), bits(f16::from_f32(single)));
         prop_assert_eq!(bits(Convert::<f16>::convert(x)), bits(f16::from_f32(round_to_odd(x))));

@@ -2,7 +2,9 @@
 
 use crate::views::{fused, on_teams};
 use kiln_cpu::Isa;
-use kiln_cpu::random::{Draw, dropout, normal, normal_f64, uniform, uniform_f64};
+use kiln_cpu::operand::Strided;
+use kiln_cpu::random::{Draw, dropout, integers, normal, normal_f64, sample, uniform, uniform_f64};
+use kiln_math::Law;
 use kiln_math::RandomStream;
 use kiln_math::draws::{normal_pair, normal_pair_f64, unit_f32, unit_f64};
 use proptest::prelude::*;
@@ -84,6 +86,17 @@ fn threads_do_not_change_results() {
             normal(&mut z, draw, 0.0, 1.0);
             dropout::<f32>(isa, &mut d, &ones, draw, 0.25);
             (u, z, d)
+        });
+        on_teams(|| {
+            let (mut u, mut z, mut k, mut g) = (vec![0.0; n], vec![0.0; n], vec![0; n], vec![0.0; n]);
+            uniform_f64(&mut u, draw, 0.0, 1.0);
+            normal_f64(&mut z, draw, 0.0, 1.0);
+            integers(&mut k, draw, -5, 100);
+            // SAFETY: each element reads the one number of a parameter.
+            let shape = [n];
+            let [a, b] = [&0.5, &3.0].map(|number: &f64| unsafe { Strided::new(number, &shape, &[0]) });
+            sample(isa, Law::Gamma, &mut g, [a, b], draw);
+            (u, z, k, g)
         });
         let mean = |x: &[f32]| x.iter().map(|&x| f64::from(x)).sum::<f64>() / n as f64;
         assert!((mean(&u) - 0.5).abs() < 0.005 && mean(&z).abs() < 0.01 && (mean(&d) - 1.0).abs() < 0.01);

@@ -9,7 +9,7 @@ use gpu_kernels::Ptx;
 use kiln_tensor::{CustomCall, Ran, Result};
 
 /// A GPU that launches the kernels of an outside crate's PTX.
-struct Outside<'a, M> {
+struct Outside<'a, M: Machine> {
     gpu: &'a Gpu<M>,
     ptx: &'a Ptx,
 }

@@ -1,6 +1,6 @@
 //! Fills, copies, maps, comparisons, selection.
 
-use super::dispatch::{by_float, by_size, by_type};
+use super::dispatch::{by_float, by_integer, by_number, by_size};
 use super::operand::{Operand, computed_in, float, sizes};
 use crate::counts::countable;
 use crate::gpu::Gpu;
@@ -10,8 +10,8 @@ use gpu_kernels::copy::{Places, fill, select, strided};
 use gpu_kernels::elementwise::{binary, integers, unary};
 use gpu_kernels::geometry::by_element;
 use half::{bf16, f16};
-use kiln_math::{BinaryOp, round_to_odd};
-use kiln_tensor::{CompareOp, DType, Layout, MAX_RANK, Out, Result, UnaryCall, View, unsupported_dtype};
+use kiln_math::{BinaryOp, IntegerOp, round_to_odd};
+use kiln_tensor::{CompareOp, DType, Layout, MAX_RANK, Out, Result, UnaryCall, View};
 
 /// A value as the bits of an element.
 fn bits(value: f64, dtype: DType) -> u64 {
@@ -21,6 +21,8 @@ fn bits(value: f64, dtype: DType) -> u64 {
         DType::F16 => f16::from_f32(round_to_odd(value)).to_bits().into(),
         DType::BF16 => bf16::from_f32(round_to_odd(value)).to_bits().into(),
         DType::I64 => value as i64 as u64,
+        DType::I32 => u64::from(value as i32 as u32),
+        DType::I8 => u64::from(value as i8 as u8),
         DType::U8 => (value as u8).into(),
         DType::Bool => (value != 0.0).into(),
     }
@@ -97,14 +99,16 @@ impl<M: Machine> Gpu<M> {
 
     pub(super) fn binary_elements(&self, op: BinaryOp, out: &Out<'_>, a: &View<'_>, b: &View<'_>) -> Result<()> {
         let (a, b) = (self.numbers(a)?, self.numbers(b)?);
-        self.computing(out, |to| match computed_in(out.dtype) {
-            DType::I64 => integers::value(self, op, to.write(), a.read(), b.read())
-                .map_or_else(|| Err(unsupported_dtype(op.name(), DType::I64, "floats")), |end| self.launched(end)),
-            dtype @ (DType::F32 | DType::F64) => by_float!(dtype, T => {
+        self.computing(out, |to| {
+            by_float!(float(op.name(), out.dtype)?, T => {
                 self.launched(binary::value::<T>(self, op, to.write(), a.read(), b.read()))
-            }),
-            other => Err(unsupported_dtype(op.name(), other, "f32, f64, f16, bf16 or i64")),
+            })
         })
+    }
+
+    pub(super) fn integer_elements(&self, op: IntegerOp, out: &Out<'_>, a: &View<'_>, b: &View<'_>) -> Result<()> {
+        let (to, a, b) = (self.target(out), self.rows(a)?, self.rows(b)?);
+        by_integer!(out.dtype, T => self.launched(integers::value::<T>(self, op, to.write(), a.read(), b.read())))
     }
 
     pub(super) fn compare_elements(&self, op: CompareOp, out: &Out<'_>, a: &View<'_>, b: &View<'_>) -> Result<()> {
@@ -118,9 +122,9 @@ impl<M: Machine> Gpu<M> {
             CompareOp::Gt => 4,
             CompareOp::Ge => 5,
         };
-        by_type!(dtype, T => {
+        by_number!(dtype, T => {
             self.run(compare::<T> { y: to.write(), a: a.read(), b: b.read(), op }, by_element(out.elements()))
-        }; DType::I64 => i64, DType::U8 | DType::Bool => u8, DType::F64 => f64, _ => f32)
+        })
     }
 
     pub(super) fn select_elements(&self, out: &Out<'_>, condition: &View<'_>, [a, b]: [&View<'_>; 2]) -> Result<()> {

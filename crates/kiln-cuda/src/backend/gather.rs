@@ -1,6 +1,6 @@
 //! Gathering and its adjoint.
 
-use super::dispatch::{by_size, by_type};
+use super::dispatch::{by_number, by_size};
 use super::operand::{Operand, computed_in};
 use crate::gpu::Gpu;
 use crate::machine::Machine;
@@ -46,8 +46,8 @@ impl<M: Machine> Gpu<M> {
             return Ok(());
         }
         let ((axis, inner), dtype) = (along(out.shape, axis), computed_in(out.dtype));
-        if !matches!(dtype, DType::F32 | DType::F64 | DType::I64) {
-            return Err(unsupported_dtype("scatter_add", dtype, "f32, f64, f16, bf16 or i64"));
+        if dtype == DType::Bool {
+            return Err(unsupported_dtype("scatter_add", dtype, "numbers"));
         }
         let x = self.numbers(x)?;
         let [places, positions] = self.sorted(&self.rows(index)?, axis)?;
@@ -55,10 +55,10 @@ impl<M: Machine> Gpu<M> {
             if dtype != out.dtype {
                 self.convert(to, dtype, &self.target(out), out.dtype)?;
             }
-            by_type!(dtype, T => {
+            by_number!(dtype, T => {
                 let (y, x, places, positions) = (to.write(), x.read(), places.read(), positions.read());
                 self.run(scatter_add::<T> { y, x, places, positions, axis, inner }, by_element(x.len()))
-            }; DType::I64 => i64, DType::F64 => f64, _ => f32)
+            })
         })
     }
 }

@@ -21,7 +21,7 @@ mod update;
 
 use crate::gpu::Gpu;
 use crate::machine::Machine;
-use kiln_math::BinaryOp;
+use kiln_math::{BinaryOp, IntegerOp, Law};
 use kiln_tensor::{
     ArgReduceOp, Backend, Call, CompareOp, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, Ran, ReduceOp,
     Result, UnaryCall, View,
@@ -62,7 +62,7 @@ unsafe impl<M: Machine> Backend for Gpu<M> {
         self.memory_stats()
     }
     fn trim(&self) {
-        self.machine().trim();
+        self.trimmed();
     }
 
     primitives! {
@@ -74,6 +74,7 @@ unsafe impl<M: Machine> Backend for Gpu<M> {
         unary_grad(call: UnaryCall, out: Out<'_>, x: View<'_>, y: View<'_>, dy: View<'_>)
             => unary_gradients(call, &out, [&x, &y, &dy]);
         binary(op: BinaryOp, out: Out<'_>, a: View<'_>, b: View<'_>) => binary_elements(op, &out, &a, &b);
+        integers(op: IntegerOp, out: Out<'_>, a: View<'_>, b: View<'_>) => integer_elements(op, &out, &a, &b);
         compare(op: CompareOp, out: Out<'_>, a: View<'_>, b: View<'_>) => compare_elements(op, &out, &a, &b);
         select(out: Out<'_>, condition: View<'_>, a: View<'_>, b: View<'_>) => select_elements(&out, &condition, [&a, &b]);
         reduce(op: ReduceOp, out: Out<'_>, x: View<'_>, axes: &[usize]) => reduce_axes(op, &out, &x, axes);
@@ -82,6 +83,8 @@ unsafe impl<M: Machine> Backend for Gpu<M> {
         gather(out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) => gather_along(&out, &x, &index, axis);
         scatter_add(out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) => scatter_along(&out, &y, &index, axis);
         random(distribution: Distribution, out: Out<'_>, stream: View<'_>) => draw(distribution, &out, &stream);
+        sample(law: Law, out: Out<'_>, a: View<'_>, b: View<'_>, stream: View<'_>)
+            => sample_law(law, &out, [&a, &b], &stream);
     }
 
     unsafe fn run(&self, call: &Call<'_>) -> Result<Ran> {

@@ -1,12 +1,12 @@
 //! Reductions over axes: the reduced axes last, then rows.
 
-use super::dispatch::{by_float, by_type};
+use super::dispatch::{by_float, by_number};
 use super::operand::{Operand, computed_in};
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::arg_reduce::arg_reduce;
 use gpu_kernels::geometry::{by_element, by_lanes};
-use gpu_kernels::reduce::{self, Fold, chunks, sum_i64};
+use gpu_kernels::reduce::{self, Fold, chunks, reduce_i64};
 use kiln_tensor::{ArgReduceOp, DType, Layout, MAX_RANK, Out, ReduceOp, Result, Shape, View};
 
 /// Rows of elements at strides.
@@ -58,21 +58,31 @@ impl<M: Machine> Gpu<M> {
             return Ok(());
         }
         let count: usize = axes.iter().map(|&axis| x.layout.shape()[axis]).product();
-        if matches!(x.dtype, DType::I64 | DType::Bool) {
-            let x = self.reduced_last(x, axes, DType::I64)?;
-            let sum = sum_i64 { y: self.target(out).write(), x: x.read(), count: count as u64 };
-            return self.run(sum, by_element(out.elements()));
-        }
-        let dtype = computed_in(x.dtype);
-        let x = self.rows_over(x, axes, count, dtype)?;
         let fold = match op {
             ReduceOp::Sum | ReduceOp::Mean => Fold::Sum,
             ReduceOp::Max => Fold::Max,
             ReduceOp::Min => Fold::Min,
             ReduceOp::Prod => Fold::Prod,
         };
+        if !x.dtype.is_float() {
+            return self.reduce_integers(fold, out, &self.reduced_last(x, axes, DType::I64)?, count);
+        }
+        let dtype = computed_in(x.dtype);
+        let x = self.rows_over(x, axes, count, dtype)?;
         let divisor = (op == ReduceOp::Mean).then_some(count as f64);
         self.computing(out, |to| self.reduce_rows(fold, divisor, to, x, dtype))
+    }
+
+    /// Rows of i64 to one integer each, of the output's dtype.
+    fn reduce_integers(&self, fold: Fold, out: &Out<'_>, x: &Operand<'_, M>, count: usize) -> Result<()> {
+        let (count, fold, geometry) = (count as u64, fold as u32, by_element(out.elements()));
+        let run = |to: &Operand<'_, M>| self.run(reduce_i64 { y: to.write(), x: x.read(), count, fold }, geometry);
+        if out.dtype == DType::I64 {
+            return run(&self.target(out));
+        }
+        let wide = self.temporary(out.elements(), DType::I64)?;
+        run(&wide)?;
+        self.convert(&self.target(out), out.dtype, &wide, DType::I64)
     }
 
     /// Rows to one number each: chunk by chunk, until one is left.
@@ -106,9 +116,9 @@ impl<M: Machine> Gpu<M> {
         let count = x.layout.shape()[axis] as u64;
         let x = self.reduced_last(x, &[axis], dtype)?;
         let (to, smallest) = (self.target(out), u32::from(op == ArgReduceOp::Argmin));
-        by_type!(dtype, T => {
+        by_number!(dtype, T => {
             let positions = arg_reduce::<T> { y: to.write(), x: x.read(), count, smallest };
             self.run(positions, by_element(out.elements()))
-        }; DType::I64 => i64, DType::U8 | DType::Bool => u8, DType::F64 => f64, _ => f32)
+        })
     }
 }

@@ -1,13 +1,13 @@
-//! The optimizers' updates: one launch for up to [`SLOTS`] tensors.
+//! The optimizers' updates: one launch for all tensors, whose addresses are a table in device memory.
 
 use super::OnGpu;
 use super::dispatch::by_float;
 use super::operand::{Operand, single_or_double};
 use crate::gpu::Gpu;
 use crate::machine::Machine;
-use cuda_std::DeviceCopy;
-use gpu_kernels::update::{BF16, F16, F32, SLOTS, Slot, blocks, launch, launch_mixed};
-use kiln_math::update::MAX_STATES;
+use crate::tables::Key;
+use cuda_std::{DeviceCopy, Global, LaunchError, Table};
+use gpu_kernels::update::{BF16, F16, F32, Slot, Step, blocks, launch, launch_mixed};
 use kiln_tensor::{DType, Ran, Result, UpdateCall, UpdatePart, UpdateSlot};
 
 impl<M: Machine> Gpu<M> {
@@ -20,22 +20,48 @@ impl<M: Machine> Gpu<M> {
         self.part(part.buffer, part.offset * each, elements * each, unit)
     }
 
-    /// At most [`SLOTS`] tensors as a kernel takes them, and the blocks that all of them have.
-    fn slots<T: DeviceCopy>(&self, slots: &[UpdateSlot]) -> ([Slot<T>; SLOTS], usize) {
-        let none = self.absent();
-        let states = [none.write(); MAX_STATES];
-        let (parameter, gradient) = (none.write(), none.read());
-        let none = Slot { parameter, gradient, states, kinds: 0, row: 0, first_block: u64::MAX };
-        let (mut given, mut first) = ([none; SLOTS], 0);
-        for (to, slot) in given.iter_mut().zip(slots) {
-            let parameter = self.elements::<T>(Some(slot.parameter), slot.elements).write();
-            let gradient = self.elements::<T>(Some(slot.gradient), slot.elements).read();
-            let states = slot.states.map(|state| self.elements::<T>(state, slot.elements).write());
-            let (kinds, row) = (kinds(slot), slot.row as u32);
-            *to = Slot { parameter, gradient, states, kinds, row, first_block: first as u64 };
-            first += blocks(slot.elements);
+    /// A tensor as a kernel takes it.
+    fn slot<T: DeviceCopy>(&self, slot: &UpdateSlot) -> Slot<T> {
+        let part = |part| self.elements::<T>(part, slot.elements);
+        Slot {
+            parameter: part(Some(slot.parameter)).write(),
+            gradient: part(Some(slot.gradient)).read(),
+            states: slot.states.map(|state| part(state).write()),
+            kinds: kinds(slot),
+            row: slot.row as u32,
         }
-        (given, first)
+    }
+
+    /// One launch for these tensors: `launch` is given the step and the blocks of all tensors.
+    fn launch_step<T: DeviceCopy, C: DeviceCopy>(
+        &self,
+        kernel: &'static str,
+        slots: &[UpdateSlot],
+        (constants, apply): (Global<C>, Global<u8>),
+        launch: impl FnOnce(Step<T, C>, usize) -> std::result::Result<(), LaunchError>,
+    ) -> Result<()> {
+        let Some(first) = slots.first() else { return Ok(()) };
+        let entries: Vec<Slot<T>> = slots.iter().map(|slot| self.slot(slot)).collect();
+        let mut total = 0;
+        let first_blocks = slots.iter().map(|slot| {
+            let first = total;
+            total += blocks(slot.elements);
+            // A grid that is too large is refused by the launch.
+            u32::try_from(first).unwrap_or(u32::MAX)
+        });
+        let first_blocks: Vec<u32> = first_blocks.collect();
+        let mut bytes = Table::bytes(&entries).to_vec();
+        let blocks_at = bytes.len() as u64;
+        bytes.extend(first_blocks.iter().flat_map(|first| first.to_ne_bytes()));
+        let key = Key { kernel, first: first.parameter.buffer.address + first.parameter.offset, entries: slots.len() };
+        self.with_table(key, bytes, |address| {
+            // SAFETY: the slots and then the blocks' numbers lie at the address until the launch is done; the views in them are of
+            // live memory of this device.
+            let (slots, first_blocks) = unsafe {
+                (Table::from_raw(address, entries.len()), Global::from_raw(address + blocks_at, first_blocks.len()))
+            };
+            self.launched(launch(Step { slots, first_blocks, constants, apply }, total))
+        })
     }
 }
 
@@ -57,15 +83,11 @@ impl OnGpu for UpdateCall<'_> {
         let (plain, mixed): (Vec<UpdateSlot>, Vec<UpdateSlot>) =
             self.slots.iter().copied().partition(|slot| kinds(slot) == 0);
         by_float!(dtype, T => {
-            plain.chunks(SLOTS).try_for_each(|slots| {
-                let slots = gpu.slots::<T>(slots);
-                gpu.launched(launch::<T>(gpu, rule, slots, constants.read(), apply.read()))
-            })
+            let at = (constants.read(), apply.read());
+            gpu.launch_step(rule.kernel(), &plain, at, |step, blocks| launch::<T>(gpu, rule, step, blocks))
         })?;
-        mixed.chunks(SLOTS).try_for_each(|slots| {
-            let slots = gpu.slots::<u16>(slots);
-            gpu.launched(launch_mixed(gpu, rule, slots, constants.read(), apply.read()))
-        })?;
+        let at = (constants.read(), apply.read());
+        gpu.launch_step(rule.kernel(), &mixed, at, |step, blocks| launch_mixed(gpu, rule, step, blocks))?;
         Ok(Ran::Done)
     }
 }

@@ -15,7 +15,7 @@ use kiln_tensor::{Device, Element, Error, ErrorKind, Result, Tensor};
 /// let data = SequenceDataset::of_tokens(vec![vec![3, 1, 4], vec![1], vec![5, 9]], 10)?.labels(vec![1, 0, 1])?;
 /// let batch = data.batch(&[0, 2], &[], &Device::cpu())?;
 /// assert_eq!(batch.inputs.to_vec::<i64>()?, [3, 1, 4, 5, 9, 0]);
-/// assert_eq!(batch.mask.unwrap().to_vec::<bool>()?, [true, true, true, true, true, false]);
+/// assert_eq!(batch.masks[0].as_ref().unwrap().to_vec::<bool>()?, [true, true, true, true, true, false]);
 /// # Ok::<(), kiln_tensor::Error>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -169,6 +169,6 @@ impl Dataset for SequenceDataset {
             }
             Targets::OfSteps(labels) => pad_sequences(&chosen(labels, indices), 0, 0, device)?.values,
         };
-        Ok(Batch { mask: Some(padded.mask), ..Batch::new(padded.values, targets) })
+        Ok(Batch::new(padded.values, targets).masked(padded.mask))
     }
 }

@@ -10,8 +10,7 @@ const PLAIN: [f64; 12] = [1.0, -1.0, 0.5, 0.0, 2.0, -0.75, 3.0, 0.125, -2.5, 1.5
 const WILD: [f64; 12] =
     [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.0, 3e38, -3e38, 1e-40, 1e-320, 65504.0, -1e308, 9e18, 255.0];
 
-pub(super) const DTYPES: [DType; 7] =
-    [DType::F32, DType::F64, DType::F16, DType::BF16, DType::I64, DType::U8, DType::Bool];
+pub(super) const DTYPES: [DType; 9] = DType::ALL;
 
 /// A shape of up to six axes; few are empty.
 fn dims(source: &mut Source<'_>) -> Vec<usize> {
@@ -39,6 +38,8 @@ pub(super) fn tensor(values: &[f64], dims: &[usize], dtype: DType) -> Tensor {
         DType::F16 => of(values, dims, f16::from_f64),
         DType::BF16 => of(values, dims, bf16::from_f64),
         DType::I64 => of(values, dims, |value| value as i64),
+        DType::I32 => of(values, dims, |value| value as i32),
+        DType::I8 => of(values, dims, |value| value as i8),
         DType::U8 => of(values, dims, |value| value as u8),
         DType::Bool => of(values, dims, |value| value > 0.5),
     }
@@ -67,6 +68,8 @@ fn bits(tensor: &Tensor) -> Vec<u64> {
         DType::F16 => of(tensor, |value: f16| real(value.to_f64())),
         DType::BF16 => of(tensor, |value: bf16| real(value.to_f64())),
         DType::I64 => of(tensor, |value: i64| value as u64),
+        DType::I32 => of(tensor, |value: i32| value as u64),
+        DType::I8 => of(tensor, |value: i8| value as u64),
         DType::U8 => of(tensor, |value: u8| u64::from(value)),
         DType::Bool => of(tensor, |value: bool| u64::from(value)),
     }

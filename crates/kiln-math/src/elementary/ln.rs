@@ -1,5 +1,6 @@
 //! ln x: at most 0.9 (f32) or 1.0 (f64) units of the last place off.
 
+use super::product::product;
 use super::{MulAdd, polynomial, polynomial_f64, select};
 
 const SQRT_HALF_BITS: u32 = 0x3f35_04f3;
@@ -42,7 +43,12 @@ pub fn ln<M: MulAdd>(x: f32) -> f32 {
 
 /// The values of 0, ∞ and negative numbers; NaN stays.
 #[inline(always)]
-fn at_the_ends<T: Copy + Default + PartialOrd + core::ops::Neg<Output = T>>(x: T, y: T, infinity: T, nan: T) -> T {
+pub(super) fn at_the_ends<T: Copy + Default + PartialOrd + core::ops::Neg<Output = T>>(
+    x: T,
+    y: T,
+    infinity: T,
+    nan: T,
+) -> T {
     let zero = T::default();
     let y = select(x == infinity, infinity, y);
     let y = select(x == zero, -infinity, y);
@@ -90,4 +96,28 @@ pub fn ln_f64<M: MulAdd>(x: f64) -> f64 {
     let low = M::mul_add_f64(e, LN2_LOW_F64, r);
     let y = M::mul_add_f64(e, LN2_HIGH_F64, f - (half_square - low));
     at_the_ends(x, y, f64::INFINITY, f64::NAN)
+}
+
+/// ln x of positive finite x in two parts, to about 2⁻⁶⁰ of its size.
+#[inline(always)]
+pub(super) fn ln_pair<M: MulAdd>(x: f64) -> (f64, f64) {
+    let (e, f) = split_f64(x);
+    // s = f / (2 + f) in two parts
+    let d = 2.0 + f;
+    let d_low = f - (d - 2.0);
+    let s = f / d;
+    let (p, p_low) = product::<M>(s, d);
+    let s_low = (((f - p) - p_low) - s * d_low) / d;
+    // ln(1 + f) = 2s + s·tail(s²)
+    let tail = s * tail_f64::<M>(s * s);
+    let (a, b) = (2.0 * s, 2.0 * s_low + tail);
+    let high = a + b;
+    let low = (a - high) + b;
+    // + e · ln 2; the product with its first 42 bits is exact
+    const LN2_HIGH: f64 = 0.693_147_180_559_890_3;
+    const LN2_LOW: f64 = 5.497_923_018_708_371e-14;
+    let t = e * LN2_HIGH;
+    let sum = t + high;
+    let lost = select(e == 0.0, high - sum, (t - sum) + high);
+    (sum, lost + M::mul_add_f64(e, LN2_LOW, low))
 }

@@ -52,6 +52,14 @@ unary!(LogSigmoid, "-ln(1 + e⁻ˣ)", (-4.0, 4.0), f: |x, _| {
 unary!(Softplus, "ln(1 + eˣ)", (-4.0, 4.0), f: |x, _| {
     x.maximum(R::constant(0.0)) + (-x.abs()).exp().ln_1p()
 }, df: |x, _, _| x.sigmoid());
+unary!(SoftplusWith, "beta·x > threshold ? x : ln(1 + exp(beta·x))/beta", (-4.0, 4.0), f: |x, [beta, threshold]| {
+    let z = beta * x;
+    let soft = (z.maximum(R::constant(0.0)) + (-z.abs()).exp().ln_1p()) / beta;
+    threshold.if_less(z, x, soft)
+}, df: |x, _, [beta, threshold]| {
+    let z = beta * x;
+    threshold.if_less(z, R::constant(1.0), z.sigmoid())
+});
 unary!(Softsign, "x/(1 + |x|)", (-3.0, 3.0), f: |x, _| x / (R::constant(1.0) + x.abs()), df: |x, _, _| {
     // The square of the quotient: that of 1 + |x| overflows.
     let q = R::constant(1.0) / (R::constant(1.0) + x.abs());

@@ -1,8 +1,6 @@
 //! Operations of two operands.
 
-use super::Binary;
-use crate::Real;
-
+/// Defines the type of a binary operation.
 macro_rules! binary {
     ($(#[$doc:meta])* $name:ident, $formula:literal, $a:expr, $b:expr, f: |$x:ident, $y:ident| $f:expr, df: |$dx:pat_param, $dy:pat_param, $dout:pat_param| $df:expr $(,)?) => {
         $(#[$doc])*
@@ -10,22 +8,23 @@ macro_rules! binary {
         #[doc = $formula]
         #[derive(Clone, Copy, Debug)]
         pub struct $name;
-        impl Binary for $name {
+        impl $crate::ops::Binary for $name {
             const FORMULA: &'static str = $formula;
             const DOMAINS: ((f64, f64), (f64, f64)) = ($a, $b);
             #[inline(always)]
-            fn f<R: Real>($x: R, $y: R) -> R {
+            fn f<R: $crate::Real>($x: R, $y: R) -> R {
                 $f
             }
             #[inline(always)]
-            fn df<R: Real>($dx: R, $dy: R, $dout: R) -> (R, R) {
+            fn df<R: $crate::Real>($dx: R, $dy: R, $dout: R) -> (R, R) {
                 $df
             }
         }
     };
 }
+pub(super) use binary;
 
-const ANY: (f64, f64) = (-3.0, 3.0);
+pub(super) const ANY: (f64, f64) = (-3.0, 3.0);
 
 binary!(Add, "a + b", ANY, ANY, f: |a, b| a + b, df: |_, _, _| (R::constant(1.0), R::constant(1.0)));
 binary!(Sub, "a - b", ANY, ANY, f: |a, b| a - b, df: |_, _, _| (R::constant(1.0), R::constant(-1.0)));
@@ -49,4 +48,24 @@ binary!(/// ∂a is 0 where b is 0, and ∂b where a is 0 and b not negative (as
         zero.if_less(b.abs(), b * a.powf(b - R::constant(1.0)), zero),
         zero.if_less(a.abs(), along_b, b.if_less(zero, along_b, zero)),
     )
+});
+binary!(/// The derivatives at (0, 0) are NaN (as in PyTorch).
+    Hypot, "√(a² + b²)", ANY, ANY, f: |a, b| a.hypot(b), df: |a, b, y| (a / y, b / y));
+binary!(/// The derivatives at (0, 0) are 0 (as in PyTorch).
+    Atan2, "the angle of the point (b, a), from −π to π", ANY, ANY, f: |a, b| a.atan2(b), df: |a, b, _| {
+    let (zero, size) = (R::constant(0.0), a.hypot(b));
+    // Otherwise the size is 0, or NaN.
+    (zero.if_less(size, b / size / size, size), zero.if_less(size, -a / size / size, size))
+});
+binary!(/// Without overflow on the way.
+    LogAddExp, "ln(eᵃ + eᵇ)", ANY, ANY, f: |a, b| {
+    // Equal ones have the difference 0, infinite ones too.
+    let apart = a.if_less(b, b - a, b.if_less(a, a - b, R::constant(0.0)));
+    a.maximum(b) + (-apart).exp().ln_1p()
+}, df: |a, b, _| ((a - b).sigmoid(), (b - a).sigmoid()));
+binary!(/// The derivative along a is 0 where a is 0, that along b is 0 (as in PyTorch).
+    CopySign, "|a| with the sign of b", ANY, ANY, f: |a, b| a.copysign(b), df: |a, b, _| {
+    let (zero, one) = (R::constant(0.0), R::constant(1.0));
+    // Otherwise |a| is 0, or NaN.
+    (zero.if_less(a.abs(), one.copysign(a) * one.copysign(b), a.abs()), zero)
 });

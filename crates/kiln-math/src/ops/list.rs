@@ -19,17 +19,30 @@ macro_rules! for_each_unary {
             { "2ˣ", Exp2, exp2, () }
             { "eˣ − 1, accurate near 0.", Expm1, expm1, () }
             { "ln x", Ln, ln, () }
+            { "log₂ x, the logarithm to base 2; exact of powers of 2.", Log2, log2, () }
+            { "log₁₀ x, the logarithm to base 10; exact of powers of 10.", Log10, log10, () }
             { "ln(1 + x), accurate near 0.", Ln1p, ln_1p, () }
             { "sin x", Sin, sin, () }
             { "cos x", Cos, cos, () }
             { "tan x", Tan, tan, () }
+            { "asin x, from −π/2 to π/2; NaN beyond ±1.", Asin, asin, () }
+            { "acos x, from 0 to π; NaN beyond ±1.", Acos, acos, () }
+            { "atan x, from −π/2 to π/2.", Atan, atan, () }
             { "sinh x", Sinh, sinh, () }
             { "cosh x", Cosh, cosh, () }
             { "tanh x", Tanh, tanh, () }
+            { "asinh x = ln(x + √(x² + 1))", Asinh, asinh, () }
+            { "acosh x = ln(x + √(x² − 1)); NaN below 1.", Acosh, acosh, () }
+            { "atanh x = ln((1 + x)/(1 − x))/2; ±∞ of ±1, NaN beyond.", Atanh, atanh, () }
             { "The error function.", Erf, erf, () }
+            { "The inverse of the error function; ±∞ of ±1, NaN beyond.", Erfinv, erfinv, () }
+            { "ln |Γ(x)|, the logarithm of the gamma function's size; ∞ of 0 and the negative integers.", Lgamma, lgamma, () }
+            { "ψ(x), the derivative of ln Γ(x); NaN of the negative integers.", Digamma, digamma, () }
+            { "ψ⁽ⁿ⁾(x), the nth derivative of the digamma function; n is `order`, rounded to an integer from 0 to 150. The trigamma function is that of order 1.", Polygamma, polygamma, (order) }
             { "1/(1 + e⁻ˣ)", Sigmoid, sigmoid, () }
             { "ln of the sigmoid: −ln(1 + e⁻ˣ).", LogSigmoid, log_sigmoid, () }
             { "ln(1 + eˣ)", Softplus, softplus, () }
+            { "Softplus of another sharpness: ln(1 + exp(beta·x))/beta, and x itself where beta·x is above `threshold` (in PyTorch 1 and 20).", SoftplusWith, softplus_with, (beta, threshold) }
             { "x/(1 + |x|)", Softsign, softsign, () }
             { "The rectified linear unit: max(x, 0).", Relu, relu, () }
             { "min(max(x, 0), 6)", Relu6, relu6, () }
@@ -43,11 +56,17 @@ macro_rules! for_each_unary {
             { "x·tanh(softplus(x))", Mish, mish, () }
             { "min(max(x/6 + 1/2, 0), 1)", HardSigmoid, hard_sigmoid, () }
             { "x·hard_sigmoid(x)", HardSwish, hard_swish, () }
+            { "x where |x| > lambda, else 0.", HardShrink, hard_shrink, (lambda) }
+            { "x moved towards 0 by lambda, but not across it: x − lambda above lambda, x + lambda below −lambda, else 0.", SoftShrink, soft_shrink, (lambda) }
+            { "x − tanh x", TanhShrink, tanh_shrink, () }
+            { "x where x > threshold, else `value`.", Threshold, threshold, (threshold, value) }
             { "⌊x⌋", Floor, floor, () }
             { "⌈x⌉", Ceil, ceil, () }
             { "The nearest integer, halves to even.", Round, round, () }
+            { "x without its fraction, rounded towards 0.", Trunc, trunc, () }
+            { "x rounded to so many decimals, halves to even; negative `decimals` round to tens, hundreds and so on.", RoundTo, round_to, (decimals) }
             { "scale·x + shift, rounded once.", Affine, affine, (scale, shift) }
-            { "x kept between low and high.", Clamp, clamp, (low, high) }
+            { "x kept between low and high, also called hard tanh; the derivative at low and high is 0.", Clamp, clamp, (low, high) }
             { "x to the power of a constant.", Powf, powf, (exponent) }
         }
     };
@@ -65,6 +84,13 @@ macro_rules! for_each_binary {
             { "The larger of a and b; NaN where either is.", Maximum, maximum }
             { "The smaller of a and b; NaN where either is.", Minimum, minimum }
             { "a to the power of b.", Pow, pow }
+            { "√(a² + b²), without overflow on the way.", Hypot, hypot }
+            { "The angle from −π to π of the point whose y is a and whose x is b.", Atan2, atan2 }
+            { "ln(eᵃ + eᵇ), without overflow on the way.", LogAddExp, logaddexp }
+            { "|a| with the sign of b.", CopySign, copysign }
+            { "The remainder of a/b with the sign of a, C's `fmod`: a − b·trunc(a/b), exact. NaN where b is 0.", Fmod, fmod }
+            { "The remainder of a/b with the sign of b, NumPy's `remainder` and Python's `%`: a − b·⌊a/b⌋. NaN where b is 0.", Remainder, remainder }
+            { "⌊a/b⌋, the floor of the exact quotient, Python's `//`; a/b where b is 0. Its derivatives are 0.", FloorDiv, floor_div }
         }
     };
 }

@@ -4,16 +4,26 @@
 
 mod activations;
 mod binary;
+mod division;
+mod integers;
+mod inverse;
 mod list;
 mod powers;
 mod rounding;
+mod shrinkage;
+mod special;
 mod trigonometric;
 
 pub use activations::*;
 pub use binary::*;
+pub use division::*;
+pub use integers::{Integer, IntegerOp};
+pub use inverse::*;
 pub use list::{BinaryOp, UnaryOp};
 pub use powers::*;
 pub use rounding::*;
+pub use shrinkage::*;
+pub use special::*;
 pub use trigonometric::*;
 
 use crate::Real;

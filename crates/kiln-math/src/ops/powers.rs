@@ -24,13 +24,15 @@ unary!(Exp2, "2ˣ", (-3.0, 3.0), f: |x, _| R::constant(2.0).powf(x), df: |x, _, 
 });
 unary!(Expm1, "eˣ - 1", (-3.0, 3.0), f: |x, _| x.expm1(), df: |_, y, _| y + R::constant(1.0));
 unary!(Ln, "ln x", (0.2, 4.0), f: |x, _| x.ln(), df: |x, _, _| R::constant(1.0) / x);
+unary!(Log2, "log₂ x", (0.2, 4.0), f: |x, _| x.log2(), df: |x, _, _| R::constant(core::f64::consts::LOG2_E) / x);
+unary!(Log10, "log₁₀ x", (0.2, 4.0), f: |x, _| x.log10(), df: |x, _, _| R::constant(core::f64::consts::LOG10_E) / x);
 unary!(Ln1p, "ln(1 + x)", (-0.7, 4.0), f: |x, _| x.ln_1p(), df: |x, _, _| R::constant(1.0) / (R::constant(1.0) + x));
 unary!(/// Multiplies and adds with one rounding.
     Affine, "scale·x + shift", (-3.0, 3.0), f: |x, [scale, shift]| scale.mul_add(x, shift), df: |_, _, [scale, _]| scale);
-unary!(/// Gradient 1 inside the bounds and at them, 0 outside.
+unary!(/// The derivative is 1 between the bounds and 0 elsewhere, at the bounds too (as in PyTorch from 2.15 on).
     Clamp, "min(max(x, low), high)", (-2.0, 2.0), f: |x, [low, high]| x.maximum(low).minimum(high), df: |x, _, [low, high]| {
     let (zero, one) = (R::constant(0.0), R::constant(1.0));
-    x.if_less(low, zero, high.if_less(x, zero, one))
+    low.if_less(x, x.if_less(high, one, zero), zero)
 });
 unary!(/// The derivative of exponent 0 is 0, at x = 0 too (as in PyTorch).
     Powf, "x^exponent", (0.2, 3.0), f: |x, [e, _]| x.powf(e), df: |x, _, [e, _]| {

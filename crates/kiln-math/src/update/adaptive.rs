@@ -66,14 +66,22 @@ impl Rule for Adam {
             *constants;
         let [least_first, least_squared, least_second, least_denominator, ..] = limits;
         let g = flush(weight_decay.mul_add(p, g), least_first);
-        let m = flush(beta1.mul_add(m, rest1 * g), least_first);
-        let squared = flush(g, least_squared);
-        let v = beta2.mul_add(v, rest2 * squared * squared);
-        let v = v.if_less(least_second, R::constant(0.0), v);
+        let limits = [least_first, least_squared, least_second];
+        let (m, v) = moments(g, [m, v], [beta1, rest1, beta2, rest2], limits);
         let denominator = v.sqrt().mul_add(inverse_root, epsilon);
         let denominator = denominator.if_less(least_denominator, least_denominator, denominator);
         ((-step_size).mul_add(m / denominator, keep * p), [m, v, a])
     }
+}
+
+/// The running averages of a gradient and of its square, by β₁, 1 − β₁, β₂ and 1 − β₂; each is 0 below its limit.
+#[inline(always)]
+pub(super) fn moments<R: Real>(g: R, [m, v]: [R; 2], betas: [R; 4], limits: [R; 3]) -> (R, R) {
+    let ([beta1, rest1, beta2, rest2], [least_first, least_squared, least_second]) = (betas, limits);
+    let m = flush(beta1.mul_add(m, rest1 * g), least_first);
+    let squared = flush(g, least_squared);
+    let v = beta2.mul_add(v, rest2 * squared * squared);
+    (m, v.if_less(least_second, R::constant(0.0), v))
 }
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019): p ← p·(1 − lr·λ) before [`Adam`]'s step, whose λ is 0.
@@ -171,11 +179,11 @@ impl Rule for RmsProp {
 #[macro_export]
 macro_rules! __adaptive_rules {
     ($callback:path [$($before:tt)*]) => {
-        $callback! {
+        $crate::__accumulated_rules! { $callback [
             $($before)*
             { "Adam, with weight decay as a part of the gradient.", Adam, adam }
             { "Adam with decoupled weight decay.", AdamW, adamw }
             { "RMSprop, with momentum, and centered.", RmsProp, rmsprop }
-        }
+        ] }
     };
 }

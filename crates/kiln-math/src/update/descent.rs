@@ -47,6 +47,42 @@ impl Rule for Sgd {
     }
 }
 
+/// Lion (Chen et al. 2023), with decoupled weight decay:
+///
+/// p ← p·(1 − lr·λ) − lr·sign(β₁·m + (1 − β₁)·g); m ← β₂·m + (1 − β₂)·g.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Lion {
+    /// β₁, for the step.
+    pub beta1: f64,
+    /// β₂, for the momentum.
+    pub beta2: f64,
+}
+
+impl Rule for Lion {
+    const STATES: &'static [&'static str] = &["exp_avg"];
+    const EXAMPLES: &'static [Self] = &[Lion { beta1: 0.9, beta2: 0.99 }];
+
+    fn constants(&self, step: &Step) -> Constants<f64> {
+        let Lion { beta1, beta2 } = *self;
+        let keep = 1.0 - step.learning_rate * step.weight_decay;
+        let least = step.smallest * ABOVE_SMALLEST;
+        constants([step.learning_rate, beta1, 1.0 - beta1, beta2, 1.0 - beta2, keep, least])
+    }
+
+    #[inline(always)]
+    fn element<R: Real>(p: R, g: R, [m, a, b]: States<R>, constants: &Constants<R>) -> (R, States<R>) {
+        let [rate, beta1, rest1, beta2, rest2, keep, least, ..] = *constants;
+        let zero = R::constant(0.0);
+        let g = flush(g, least);
+        let direction = beta1.mul_add(m, rest1 * g);
+        // Neither above nor below 0 it is 0, or NaN, which stays.
+        let sign = direction.if_less(zero, R::constant(-1.0), direction);
+        let sign = zero.if_less(direction, R::constant(1.0), sign);
+        let m = flush(beta2.mul_add(m, rest2 * g), least);
+        ((-rate).mul_add(sign, keep * p), [m, a, b])
+    }
+}
+
 /// The list of this family, after the entries before it.
 #[doc(hidden)]
 #[macro_export]
@@ -55,6 +91,7 @@ macro_rules! __descent_rules {
         $crate::__adaptive_rules! { $callback [
             $($before)*
             { "Stochastic gradient descent, with momentum and in Nesterov's form.", Sgd, sgd }
+            { "Lion.", Lion, lion }
         ] }
     };
 }

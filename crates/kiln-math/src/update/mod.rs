@@ -8,13 +8,17 @@
 //! has its own: a second moment is a square, so its limit is the type's smallest normal number itself, while first moments and
 //! velocities are cut off so far below its root that no step could show them.
 
+mod accumulated;
 mod adaptive;
 mod average;
 mod descent;
+mod moments;
 
+pub use accumulated::*;
 pub use adaptive::*;
 pub use average::*;
 pub use descent::*;
+pub use moments::*;
 
 use crate::Real;
 use core::fmt::Debug;

@@ -84,7 +84,9 @@ fn nan_comes_out_where_nan_goes_in() {
         }
     }
     for &op in BinaryOp::ALL {
-        assert!(op.f(f32::NAN, 1.5).is_nan() && op.f(1.5, f32::NAN).is_nan(), "{}", op.name());
+        // The sign of a NaN is a sign.
+        let second = op == BinaryOp::CopySign || op.f(1.5, f32::NAN).is_nan();
+        assert!(op.f(f32::NAN, 1.5).is_nan() && second, "{}", op.name());
     }
 }
 

@@ -7,4 +7,5 @@ mod odd;
 mod range;
 mod recurrent;
 mod reference;
+mod special;
 mod update;

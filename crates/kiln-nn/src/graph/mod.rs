@@ -15,7 +15,7 @@ use crate::layers::Layers;
 use crate::value::{Shapes, Value};
 use crate::{AnyLayer, Ctx, Module};
 use kiln_autograd::Var;
-use kiln_tensor::Result;
+use kiln_tensor::{Error, Result};
 use std::fmt;
 
 /// A model of layers in any order, as Keras's functional API makes it.
@@ -58,6 +58,9 @@ pub struct Graph {
     outputs: Vec<usize>,
     #[module(skip)]
     built: Option<Built>,
+    /// The first input of an invalid shape.
+    #[module(skip)]
+    fault: Option<Error>,
     /// Told apart from other graphs, whose nodes are refused.
     #[module(skip)]
     id: u64,
@@ -129,9 +132,4 @@ impl fmt::Debug for Graph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.places.iter().map(|place| &place.name)).finish()
     }
-}
-
-/// The shape that an input of a graph is given.
-fn input_shape(shape: impl kiln_tensor::IntoShape) -> Result<Shapes> {
-    shape.into_shape().map(Shapes::One)
 }

@@ -89,6 +89,7 @@ impl Graph {
             inputs: Vec::new(),
             outputs: Vec::new(),
             built: None,
+            fault: None,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
         }
     }
@@ -99,10 +100,15 @@ impl Graph {
         self.input_named(name, shape)
     }
 
-    /// An input under this name. A shape that is none is refused when the graph is built.
+    /// An input under this name. An invalid shape (too many axes, more elements than there can be) is refused by
+    /// [`Graph::build`].
     pub fn input_named(&mut self, name: impl Into<String>, shape: impl IntoShape) -> Node {
-        let shape = super::input_shape(shape).unwrap_or_else(|_| Shape::SCALAR.into());
-        self.place(name.into(), What::Input(shape))
+        let name = name.into();
+        let shape = shape.into_shape().unwrap_or_else(|error| {
+            self.fault.get_or_insert(error.at(&name));
+            Shape::SCALAR
+        });
+        self.place(name, What::Input(shape.into()))
     }
 
     /// Adds a layer that is to be called in several places. Paths call it by its type: `dense`, `dense_1`, ….
@@ -214,7 +220,7 @@ impl Graph {
     /// is left out.
     ///
     /// # Errors
-    /// An input that no output depends on, or one that they depend on and that is not named; a place that is named twice or of
+    /// An input of an invalid shape; an input that no output depends on, or one that they depend on and that is not named; a place that is named twice or of
     /// another graph; a layer that cannot take what it is given, by its path.
     pub fn build(self, inputs: &[&Node], outputs: &[&Node], device: &Device, seed: u64) -> Result<Self> {
         self.build_with(inputs, outputs, &mut Init::new(seed, device))
@@ -225,6 +231,9 @@ impl Graph {
     /// # Errors
     /// As [`Graph::build`].
     pub fn build_with(mut self, inputs: &[&Node], outputs: &[&Node], init: &mut Init) -> Result<Self> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
         let (inputs, outputs) = (self.arguments(&inputs)?, self.arguments(&outputs)?);
         self.keep_only(&inputs, &outputs)?;
         self.make(init)?;

@@ -127,14 +127,14 @@ impl Layer for Embedding {
 
     fn forward(&self, Sequence { values: x, mut mask }: Sequence, ctx: &Ctx) -> Result<Sequence> {
         let weight = self.weight.as_ref().ok_or_else(unbuilt)?;
-        if x.dtype() != DType::I64 {
+        if !x.dtype().is_integer() {
             return Err(Error::new(
                 ErrorKind::DType,
                 "embedding",
-                format!("tokens of i64 are expected, got {} {}: convert with `to_dtype`", x.dtype(), x.shape()),
+                format!("tokens of integers are expected, got {} {}: convert with `to_dtype`", x.dtype(), x.shape()),
             ));
         }
-        let tokens = x.tensor().contiguous()?;
+        let tokens = x.tensor().to_dtype(DType::I64)?.contiguous()?;
         self.check_tokens(&tokens)?;
         if let Some(regularizer) = self.regularizer {
             ctx.penalize(weight, regularizer);

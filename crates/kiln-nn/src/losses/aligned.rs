@@ -27,16 +27,18 @@ fn without_ones(mut dims: &[usize]) -> &[usize] {
 }
 
 /// Fails where values of a loss or a metric, found by broadcasting, compare a sample with the targets of others: (n,) against
-/// (n, 1, 2) gives (n, n, 2).
+/// (n, 1, 2) gives (n, n, 2), and (n, n) against (n,) gives (n, n). So of predictions and targets with the same number of axes the
+/// first must be equal, and of others the values have no more axes than either.
 ///
 /// # Errors
 /// Such values.
 pub fn expect_own_targets(operation: &'static str, values: &Shape, prediction: &Shape, target: &Shape) -> Result<()> {
-    let alike = prediction.rank() == target.rank() && prediction.first() == target.first();
-    if alike || values.elements() <= prediction.elements().max(target.elements()) {
-        return Ok(());
-    }
-    Err(misfit(operation, prediction, target))
+    let own = if prediction.rank() == target.rank() {
+        prediction.first() == target.first()
+    } else {
+        values.rank() <= prediction.rank().min(target.rank())
+    };
+    if own { Ok(()) } else { Err(misfit(operation, prediction, target)) }
 }
 
 #[cold]
@@ -49,6 +51,14 @@ pub(super) fn misfit(operation: &'static str, prediction: &Shape, target: &Shape
     Error::shape(operation, format!("predictions have shape {prediction}, targets {target}; {remedy}"))
 }
 
+/// As [`aligned`], of targets that may have a gradient.
+pub(super) fn aligned_var(target: &Var, prediction: &Shape) -> Result<Var> {
+    if target.shape() != prediction && without_ones(target.dims()) == without_ones(prediction) {
+        return target.reshape(*prediction);
+    }
+    Ok(target.clone())
+}
+
 /// The targets as [`Loss::each`] takes them: [`aligned`], where there is a loss for each number.
 ///
 /// # Errors
@@ -58,9 +68,14 @@ pub fn targets_for<L: Loss + ?Sized>(loss: &L, prediction: &Shape, target: &Tens
     if matches!(loss.class_axis(prediction), Ok(None)) { aligned(target, prediction) } else { Ok(target.clone()) }
 }
 
+/// As [`targets_for`], of targets that may have a gradient.
+pub(super) fn var_targets_for<L: Loss + ?Sized>(loss: &L, prediction: &Shape, target: &Var) -> Result<Var> {
+    if matches!(loss.class_axis(prediction), Ok(None)) { aligned_var(target, prediction) } else { Ok(target.clone()) }
+}
+
 /// The losses of a batch, each of a prediction and its own target.
-pub(super) fn losses<L: Loss + ?Sized>(loss: &L, prediction: &Var, target: &Tensor) -> Result<Var> {
-    let target = targets_for(loss, prediction.shape(), target)?;
+pub(super) fn losses<L: Loss + ?Sized>(loss: &L, prediction: &Var, target: &Var) -> Result<Var> {
+    let target = var_targets_for(loss, prediction.shape(), target)?;
     let each = loss.each(prediction, &target)?;
     expect_own_targets(loss.name(), each.shape(), prediction.shape(), target.shape())?;
     Ok(each)

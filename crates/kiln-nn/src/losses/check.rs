@@ -23,6 +23,27 @@ pub(super) fn within(operation: &'static str, what: &str, values: &Tensor, low: 
     Err(Error::value(operation, format!("the {what} at {} is {value}, expected {expected}", place(&values, at))))
 }
 
+/// Fails at the first label that is not that of one of so many classes, where the host can see the labels without waiting.
+pub(super) fn labels(operation: &'static str, labels: &Tensor, classes: usize) -> Result<()> {
+    if !labels.device().backend().is_host() {
+        return Ok(());
+    }
+    let labels = labels.to_dtype(DType::I64)?;
+    let outside = |&label: &i64| !(0..classes as i64).contains(&label);
+    match labels.to_vec::<i64>()?.iter().position(outside) {
+        None => Ok(()),
+        Some(at) => Err(Error::value(
+            operation,
+            format!(
+                "the label at {} is {}, expected 0 to {}",
+                place(&labels, at),
+                labels.to_vec::<i64>()?[at],
+                classes.max(1) - 1
+            ),
+        )),
+    }
+}
+
 /// The position of the first number that is not inside.
 fn first_outside<T: Copy>(values: &[T], inside: impl Fn(T) -> bool) -> Option<usize> {
     let (block, values) = values

@@ -1,6 +1,6 @@
 //! What of a batch counts, and how much: masks and weights.
 
-use super::aligned::{losses, targets_for};
+use super::aligned::{losses, var_targets_for};
 use super::{Loss, check, computed_in};
 use kiln_autograd::{Squash, Var};
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
@@ -14,18 +14,30 @@ pub struct Counting<'a> {
     pub weights: Option<&'a Tensor>,
 }
 
+/// What is made of the losses of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reduction {
+    /// Their sum over the number of those that count.
+    Mean,
+    /// Their sum.
+    Sum,
+}
+
 /// Σ weight·loss / number of losses that the mask leaves; see [`Loss::counted`].
-pub(super) fn mean<L: Loss + ?Sized>(
+pub(super) fn reduced<L: Loss + ?Sized>(
     loss: &L,
     prediction: &Var,
-    target: &Tensor,
+    target: &Var,
     counting: Counting<'_>,
 ) -> Result<Var> {
     let Counting { mask, weights } = counting;
-    if mask.is_none() && weights.is_none() {
-        return loss.forward(prediction, target);
+    let own = loss.counts(target.tensor())?;
+    if mask.is_none() && weights.is_none() && own.is_none() {
+        let each = losses(loss, prediction, target)?;
+        let value = if loss.reduction() == Reduction::Sum { each.sum_all() } else { each.mean_all() };
+        return value?.to_dtype(prediction.dtype());
     }
-    let target = &targets_for(loss, prediction.shape(), target)?;
+    let target = &var_targets_for(loss, prediction.shape(), target)?;
     if let Some(mask) = mask.filter(|mask| mask.dtype() != DType::Bool) {
         return Err(Error::new(
             ErrorKind::DType,
@@ -33,6 +45,8 @@ pub(super) fn mean<L: Loss + ?Sized>(
             format!("the mask is {} {}, expected bool, true where a target counts", mask.dtype(), mask.shape()),
         ));
     }
+    let both = own.map(|own| mask.map_or_else(|| Ok(own.clone()), |mask| and(mask, &own))).transpose()?;
+    let mask = both.as_ref().or(mask);
     let weights = weights.map(|weights| checked(weights, computed_in(prediction.dtype()))).transpose()?;
     let used = used(mask, weights.as_ref())?;
     let each = match &used {
@@ -45,7 +59,7 @@ pub(super) fn mean<L: Loss + ?Sized>(
         None => losses(loss, prediction, target)?,
     };
     let over = |tensor: &Tensor, what: &str| {
-        over(tensor, each.shape())?.ok_or_else(|| misfit(loss.name(), what, tensor, each.shape()))
+        laid_over(tensor, each.shape())?.ok_or_else(|| misfit(loss.name(), what, tensor, each.shape()))
     };
     let mut sum = each.clone();
     if let Some(weights) = &weights {
@@ -55,6 +69,9 @@ pub(super) fn mean<L: Loss + ?Sized>(
         // A custom loss may not be 0 or not be finite of zeros.
         let zero = Var::constant(Tensor::zeros((), each.dtype(), each.device())?);
         sum = Var::select(&over(used, if mask.is_some() { "a mask" } else { "weights" })?, &sum, &zero)?;
+    }
+    if loss.reduction() == Reduction::Sum {
+        return sum.sum_all()?.to_dtype(prediction.dtype());
     }
     let Some(mask) = mask else { return sum.mean_all()?.to_dtype(prediction.dtype()) };
     // Of each step there may be several losses.
@@ -79,14 +96,17 @@ fn used(mask: Option<&Tensor>, weights: Option<&Tensor>) -> Result<Option<Tensor
         _ => None,
     };
     match (mask, above) {
-        (Some(mask), Some(above)) => {
-            let (mask, above) = if mask.rank() < above.rank() { (&above, mask) } else { (mask, &above) };
-            let above =
-                over(above, mask.shape())?.ok_or_else(|| misfit("sample_weight", "weights", above, mask.shape()))?;
-            mask.logical_and(&above).map(Some)
-        }
+        (Some(mask), Some(above)) => and(mask, &above).map(Some),
         (mask, above) => Ok(above.or_else(|| mask.cloned())),
     }
+}
+
+/// Both, the one of fewer axes laid over the first of the other.
+fn and(mask: &Tensor, other: &Tensor) -> Result<Tensor> {
+    let (long, short) = if mask.rank() < other.rank() { (other, mask) } else { (mask, other) };
+    let short =
+        laid_over(short, long.shape())?.ok_or_else(|| misfit("sample_weight", "weights", short, long.shape()))?;
+    long.logical_and(&short)
 }
 
 /// Whether the host can see that no weight is 0.
@@ -97,9 +117,12 @@ fn all_above_zero(weights: &Tensor) -> Result<bool> {
     Ok(weights.to_f64_vec()?.iter().all(|&weight| weight > 0.0))
 }
 
-/// A tensor laid over the first axes of such a shape: with as many axes as it, which broadcast to it. None where it does not
-/// fit.
-fn over(tensor: &Tensor, shape: &Shape) -> Result<Option<Tensor>> {
+/// A mask or weights laid over the first axes of such a shape: with as many axes as it, which broadcast to it. None where it does
+/// not fit.
+///
+/// # Errors
+/// Out of memory.
+pub fn laid_over(tensor: &Tensor, shape: &Shape) -> Result<Option<Tensor>> {
     let mut dims = tensor.dims();
     while let [front @ .., 1] = dims
         && dims.len() > shape.rank()
@@ -117,10 +140,10 @@ fn over(tensor: &Tensor, shape: &Shape) -> Result<Option<Tensor>> {
 
 /// As [`over`], of predictions or what has their axes: the axis of classes is left free.
 fn over_predictions(tensor: &Tensor, shape: &Shape, classes: Option<usize>) -> Result<Option<Tensor>> {
-    let Some(axis) = classes else { return over(tensor, shape) };
+    let Some(axis) = classes else { return laid_over(tensor, shape) };
     let mut dims = shape.to_vec();
     dims.remove(axis);
-    over(tensor, &Shape::new(&dims)?)?.map(|laid| laid.unsqueeze(axis)).transpose()
+    laid_over(tensor, &Shape::new(&dims)?)?.map(|laid| laid.unsqueeze(axis)).transpose()
 }
 
 /// The predictions, those that are not used replaced by what a logit of 0 gives. Gradients do not reach them.
@@ -141,14 +164,14 @@ fn filled_prediction(prediction: &Var, used: &Tensor, classes: Option<usize>) ->
 }
 
 /// The targets, those that are not used replaced by 0.
-fn filled_target(target: &Tensor, used: &Tensor, prediction: &Shape, classes: Option<usize>) -> Result<Tensor> {
-    let laid = if target.rank() == prediction.rank() {
+fn filled_target(target: &Var, used: &Tensor, prediction: &Shape, classes: Option<usize>) -> Result<Var> {
+    let laid = if target.shape().rank() == prediction.rank() {
         over_predictions(used, target.shape(), classes)?
     } else {
-        over(used, target.shape())?
+        laid_over(used, target.shape())?
     };
     let Some(used) = laid else { return Ok(target.clone()) };
-    Tensor::select(&used, target, &Tensor::zeros((), target.dtype(), target.device())?)
+    Var::select(&used, target, &Var::constant(Tensor::zeros((), target.dtype(), target.device())?))
 }
 
 #[cold]

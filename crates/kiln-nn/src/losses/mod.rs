@@ -23,9 +23,18 @@ macro_rules! losses {
 
 losses! {
     binary: BinaryCrossentropy;
+    cosine: CosineEmbedding CosineSimilarity;
     cross_entropy: CategoricalCrossentropy SparseCategoricalCrossentropy;
-    huber: Huber;
-    regression: MeanAbsoluteError MeanSquaredError;
+    ctc: Ctc;
+    dice: Dice;
+    distance: Contrastive MarginRanking TripletMargin;
+    divergence: KlDivergence;
+    focal: BinaryFocal CategoricalFocal;
+    hinge: CategoricalHinge Hinge SquaredHinge;
+    huber: Huber LogCosh SmoothL1;
+    likelihood: GaussianNll Nll PoissonNll;
+    regression: MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError;
+    wrappers: ClassWeighted Summed;
 }
 
 mod aligned;
@@ -33,7 +42,7 @@ mod check;
 mod counting;
 
 pub use aligned::{aligned, expect_own_targets, targets_for};
-pub use counting::Counting;
+pub use counting::{Counting, Reduction, laid_over};
 
 use crate::ClassAxis;
 use kiln_autograd::Var;
@@ -42,7 +51,8 @@ use kiln_tensor::{DType, Result, Shape, Tensor};
 /// A loss. The first axis of predictions and targets counts samples. Of one number for each sample, the targets may be (n,)
 /// or (n, 1), whichever of the two the predictions are.
 ///
-/// A custom loss says in [`Loss::each`] what each target's loss is; means, weights and masks follow, and give it targets in
+/// A custom loss says in [`Loss::each`] what each target's loss is (PyTorch's `reduction="none"`); means, sums, weights and masks
+/// follow, and give it targets in
 /// the predictions' shape where the two differ by axes of size 1 at the end. Of probabilities it
 /// should ask for the logits: [`Var::origin`].
 ///
@@ -51,22 +61,22 @@ use kiln_tensor::{DType, Result, Shape, Tensor};
 /// use kiln_nn::Loss;
 /// use kiln_tensor::{Device, Result, Tensor};
 ///
-/// /// ln cosh(p − t)
-/// struct LogCosh;
-/// impl Loss for LogCosh {
-///     fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-///         prediction.sub(&Var::from(target))?.cosh()?.ln()
+/// /// cosh(p − t) − 1
+/// struct Cosh;
+/// impl Loss for Cosh {
+///     fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
+///         prediction.sub(target)?.cosh()?.add_scalar(-1.0)
 ///     }
 ///     fn name(&self) -> &'static str {
-///         "log_cosh"
+///         "cosh"
 ///     }
 /// }
 ///
 /// # fn main() -> Result<()> {
 /// let cpu = Device::cpu();
 /// let (p, t) = (Tensor::from_slice(&[0.0f32, 1.0], [2, 1], &cpu)?, Tensor::from_slice(&[0.0f32, 0.0], [2, 1], &cpu)?);
-/// let loss = LogCosh.forward(&Var::from(p), &t)?.item()?;
-/// assert!((loss - 0.5 * 1f64.cosh().ln()).abs() < 1e-6);
+/// let loss = Cosh.forward(&Var::from(p), &t)?.item()?;
+/// assert!((loss - 0.5 * (1f64.cosh() - 1.0)).abs() < 1e-6);
 /// # Ok(())
 /// # }
 /// ```
@@ -74,11 +84,12 @@ pub trait Loss: Send + Sync {
     /// The loss of each target, its first axes those of the predictions: (n,) of one label a sample, (n, T) of a label a step,
     /// (n, H, W) of a label a pixel; of numbers one for each, in the predictions' shape.
     ///
-    /// Of half types it may be f32: means are rounded once, at the end.
+    /// Of half types it may be f32: means are rounded once, at the end. Targets that have a gradient get one, of losses against
+    /// numbers and distributions ([`Loss::between`]).
     ///
     /// # Errors
     /// Predictions and targets that do not fit each other; targets that mean nothing to this loss.
-    fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var>;
+    fn each(&self, prediction: &Var, target: &Var) -> Result<Var>;
 
     /// The axis of such predictions that [`Loss::each`] takes together, the axis of classes; none where it has one loss for
     /// each number. Masks and weights of steps or pixels are laid over the others.
@@ -98,20 +109,55 @@ pub trait Loss: Send + Sync {
         labels_of(target)
     }
 
+    /// Which targets count, bool, its axes the first of the losses', where the targets themselves say so (`ignore_index`); else all
+    /// do. What does not count is no part of any mean, here and in metrics.
+    ///
+    /// # Errors
+    /// Out of memory.
+    fn counts(&self, _target: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
+    /// Whether a mask bool (n, T) speaks of these predictions and targets: whether there is a loss of each step.
+    ///
+    /// # Errors
+    /// As [`Loss::class_axis`].
+    fn takes_mask(&self, mask: &Tensor, prediction: &Shape, target: &Shape) -> Result<bool> {
+        let mut losses = prediction.to_vec();
+        if let Some(classes) = self.class_axis(prediction)? {
+            losses.remove(classes);
+        }
+        let of_steps = |dims: &[usize]| dims.starts_with(mask.dims());
+        Ok(of_steps(&losses) && (of_steps(target) || target == prediction))
+    }
+
+    /// What is made of the losses of a batch: their mean, or with [`Summed`](self::all::Summed) their sum.
+    fn reduction(&self) -> Reduction {
+        Reduction::Mean
+    }
+
     /// The mean loss of each sample, (n,).
     ///
     /// # Errors
     /// As [`Loss::each`].
     fn per_sample(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        mean_per_sample(&aligned::losses(self, prediction, target)?)?.to_dtype(prediction.dtype())
+        mean_per_sample(&aligned::losses(self, prediction, &Var::from(target))?)?.to_dtype(prediction.dtype())
     }
 
-    /// The mean of all: one number, to call `backward` on.
+    /// The mean of all that count, or the sum ([`Loss::reduction`]): one number, to call `backward` on. 0 where none counts.
     ///
     /// # Errors
     /// As [`Loss::each`].
     fn forward(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        aligned::losses(self, prediction, target)?.mean_all()?.to_dtype(prediction.dtype())
+        counting::reduced(self, prediction, &Var::from(target), Counting::default())
+    }
+
+    /// As [`Loss::forward`], with targets that something was computed for: the gradient reaches both.
+    ///
+    /// # Errors
+    /// As [`Loss::each`].
+    fn between(&self, prediction: &Var, target: &Var) -> Result<Var> {
+        counting::reduced(self, prediction, target, Counting::default())
     }
 
     /// The mean of weight·loss, of one weight for each sample (n,) or for each step (n, T): as [`Loss::counted`].
@@ -122,8 +168,8 @@ pub trait Loss: Send + Sync {
         self.counted(prediction, target, Counting { weights: Some(weights), ..Counting::default() })
     }
 
-    /// Σ weight·loss / number of losses, where the mask leaves some out of the sum and of the number. 0 where it leaves out
-    /// all.
+    /// Σ weight·loss / number of losses, where the mask and [`Loss::counts`] leave some out of the sum and of the number. 0 where
+    /// they leave out all.
     ///
     /// As in Keras it is the number that divides, not the sum of the weights as in PyTorch's `CrossEntropyLoss(weight)`.
     /// What is masked or has the weight 0 is not looked at: it may be NaN, in predictions and targets.
@@ -131,7 +177,7 @@ pub trait Loss: Send + Sync {
     /// # Errors
     /// As [`Loss::each`]; a mask or weights that do not fit the losses, weights below 0 or not finite.
     fn counted(&self, prediction: &Var, target: &Tensor, counting: Counting<'_>) -> Result<Var> {
-        counting::mean(self, prediction, target, counting)
+        counting::reduced(self, prediction, &Var::from(target), counting)
     }
 
     /// Keras's name: `sparse_categorical_crossentropy`.
@@ -139,8 +185,20 @@ pub trait Loss: Send + Sync {
 }
 
 impl<L: Loss + ?Sized> Loss for Box<L> {
-    fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
+    fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
         (**self).each(prediction, target)
+    }
+    fn counts(&self, target: &Tensor) -> Result<Option<Tensor>> {
+        (**self).counts(target)
+    }
+    fn takes_mask(&self, mask: &Tensor, prediction: &Shape, target: &Shape) -> Result<bool> {
+        (**self).takes_mask(mask, prediction, target)
+    }
+    fn reduction(&self) -> Reduction {
+        (**self).reduction()
+    }
+    fn between(&self, prediction: &Var, target: &Var) -> Result<Var> {
+        (**self).between(prediction, target)
     }
     fn class_axis(&self, prediction: &Shape) -> Result<Option<usize>> {
         (**self).class_axis(prediction)
@@ -172,8 +230,8 @@ fn computed_in(dtype: DType) -> DType {
 
 /// Predictions and targets in the type that the loss is computed in, of the predictions' shape. Nothing is broadcast: (n, 1)
 /// against (n,) would compare every prediction with every target.
-fn pair(loss: &'static str, prediction: &Var, target: &Tensor) -> Result<(Var, Tensor)> {
-    let target = aligned(target, prediction.shape())?;
+fn pair(loss: &'static str, prediction: &Var, target: &Var) -> Result<(Var, Var)> {
+    let target = aligned::aligned_var(target, prediction.shape())?;
     if prediction.shape() != target.shape() {
         return Err(aligned::misfit(loss, prediction.shape(), target.shape()));
     }
@@ -192,7 +250,7 @@ fn mean_per_sample(x: &Var) -> Result<Var> {
 
 /// Whether a target holds class numbers.
 fn is_label(dtype: DType) -> bool {
-    matches!(dtype, DType::I64 | DType::U8)
+    dtype.is_integer()
 }
 
 /// The class of each target by its type, where no loss says more: integers are classes, of float rows (one-hot) the largest

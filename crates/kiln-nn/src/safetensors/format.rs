@@ -39,7 +39,7 @@ pub fn encode(tensors: &StateDict) -> Result<Vec<u8>> {
 /// The tensors of a safetensors file.
 ///
 /// # Errors
-/// Bytes that are not such a file, or are cut short; a tensor of a dtype or rank that Kiln does not have.
+/// Bytes that are not such a file, or are cut short; a tensor of a dtype, a rank or numbers that Kiln does not have.
 pub fn decode(bytes: &[u8], device: &Device) -> Result<StateDict> {
     let Decoded { tensors, unsupported } = decode_supported(bytes, device)?;
     match unsupported.into_iter().next() {
@@ -51,7 +51,7 @@ pub fn decode(bytes: &[u8], device: &Device) -> Result<StateDict> {
 /// The content of a file.
 pub(super) struct Decoded {
     pub(super) tensors: StateDict,
-    /// Tensors of a dtype or rank that Kiln does not have, by name, and why.
+    /// Tensors of a dtype, a rank or numbers that Kiln does not have, by name, and why.
     pub(super) unsupported: Vec<(String, String)>,
 }
 
@@ -65,11 +65,11 @@ pub(super) fn decode_supported(bytes: &[u8], device: &Device) -> Result<Decoded>
         let why = match Shape::new(view.shape()) {
             Err(error) => error.message().to_owned(),
             Ok(shape) => match tensor_of(&view, shape, device)? {
-                Some(tensor) => {
+                Ok(tensor) => {
                     decoded.tensors.insert(name.to_owned(), tensor);
                     continue;
                 }
-                None => format!("Kiln does not have the dtype {}", view.dtype()),
+                Err(why) => why,
             },
         };
         decoded.unsupported.push((name.to_owned(), why));
@@ -106,6 +106,8 @@ fn file_dtype(dtype: DType) -> Dtype {
         DType::F16 => Dtype::F16,
         DType::BF16 => Dtype::BF16,
         DType::I64 => Dtype::I64,
+        DType::I32 => Dtype::I32,
+        DType::I8 => Dtype::I8,
         DType::U8 => Dtype::U8,
         DType::Bool => Dtype::BOOL,
     }
@@ -126,6 +128,8 @@ fn bytes_of(tensor: &Tensor) -> Result<Cow<'_, [u8]>> {
         DType::F16 => of::<f16>(tensor),
         DType::BF16 => of::<bf16>(tensor),
         DType::I64 => of::<i64>(tensor),
+        DType::I32 => of::<i32>(tensor),
+        DType::I8 => of::<i8>(tensor),
         DType::U8 => Ok(Cow::Borrowed(tensor.as_slice::<u8>()?)),
         DType::Bool => Ok(Cow::Borrowed(bytemuck::cast_slice(tensor.as_slice::<bool>()?))),
     }
@@ -162,30 +166,47 @@ macro_rules! numbers {
         }
     )+};
 }
-numbers!(f32, f64, f16, bf16, i64);
+numbers!(f32, f64, f16, bf16, i64, i32, i8);
 
-/// A tensor of a file; `None` of a dtype that Kiln does not have.
-fn tensor_of(view: &TensorView<'_>, shape: Shape, device: &Device) -> Result<Option<Tensor>> {
+/// A tensor of a file, or why Kiln cannot hold it. Integers of 16 bits become i32, unsigned ones of 32 and 64 bits i64.
+fn tensor_of(view: &TensorView<'_>, shape: Shape, device: &Device) -> Result<std::result::Result<Tensor, String>> {
     fn of<T: LittleEndian>(bytes: &[u8], shape: Shape, device: &Device) -> Result<Tensor> {
         match T::numbers(bytes) {
             Some(numbers) => Tensor::from_slice(numbers, shape, device),
             None => Tensor::from_slice(&T::from_le(bytes), shape, device),
         }
     }
+    fn each<const N: usize, T: Element>(
+        bytes: &[u8],
+        shape: Shape,
+        device: &Device,
+        number: impl Fn([u8; N]) -> T,
+    ) -> Result<Tensor> {
+        let numbers: Vec<T> = bytes.as_chunks().0.iter().map(|&chunk| number(chunk)).collect();
+        Tensor::from_slice(&numbers, shape, device)
+    }
     let bytes = view.data();
-    Ok(Some(match view.dtype() {
-        Dtype::F32 => of::<f32>(bytes, shape, device)?,
-        Dtype::F64 => of::<f64>(bytes, shape, device)?,
-        Dtype::F16 => of::<f16>(bytes, shape, device)?,
-        Dtype::BF16 => of::<bf16>(bytes, shape, device)?,
-        Dtype::I64 => of::<i64>(bytes, shape, device)?,
-        Dtype::I32 => {
-            let wide: Vec<i64> =
-                bytes.as_chunks().0.iter().map(|&chunk| i64::from(i32::from_le_bytes(chunk))).collect();
-            Tensor::from_slice(&wide, shape, device)?
+    let tensor = match view.dtype() {
+        Dtype::F32 => of::<f32>(bytes, shape, device),
+        Dtype::F64 => of::<f64>(bytes, shape, device),
+        Dtype::F16 => of::<f16>(bytes, shape, device),
+        Dtype::BF16 => of::<bf16>(bytes, shape, device),
+        Dtype::I64 => of::<i64>(bytes, shape, device),
+        Dtype::I32 => of::<i32>(bytes, shape, device),
+        Dtype::I16 => each(bytes, shape, device, |chunk| i32::from(i16::from_le_bytes(chunk))),
+        Dtype::I8 => of::<i8>(bytes, shape, device),
+        Dtype::U64 => {
+            let numbers = || bytes.as_chunks().0.iter().map(|&chunk| u64::from_le_bytes(chunk)).enumerate();
+            if let Some((at, large)) = numbers().find(|&(_, number)| i64::try_from(number).is_err()) {
+                return Ok(Err(format!("element {at} of the dtype U64 is {large}, which i64 does not hold")));
+            }
+            each(bytes, shape, device, |chunk| u64::from_le_bytes(chunk) as i64)
         }
-        Dtype::U8 => Tensor::from_slice(bytes, shape, device)?,
-        Dtype::BOOL => Tensor::from_slice(&bytes.iter().map(|&b| b != 0).collect::<Vec<bool>>(), shape, device)?,
-        _ => return Ok(None),
-    }))
+        Dtype::U32 => each(bytes, shape, device, |chunk| i64::from(u32::from_le_bytes(chunk))),
+        Dtype::U16 => each(bytes, shape, device, |chunk| i32::from(u16::from_le_bytes(chunk))),
+        Dtype::U8 => Tensor::from_slice(bytes, shape, device),
+        Dtype::BOOL => each(bytes, shape, device, |[byte]: [u8; 1]| byte != 0),
+        dtype => return Ok(Err(format!("Kiln does not have the dtype {dtype}"))),
+    };
+    tensor.map(Ok)
 }

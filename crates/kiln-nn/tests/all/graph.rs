@@ -188,6 +188,11 @@ fn graphs_that_make_no_sense_are_refused() {
         Ok((vec![a], vec![g.add(&[&a, &h])?]))
     };
     assert_eq!(message(&wide), "model.add (Add): add: values of one shape are needed, got (2,) and (3,)");
+    let deep = |g: &mut Graph, _: Node, _: Node| {
+        let x = g.input_named("deep", [1; 7]);
+        Ok((vec![x], vec![g.call(dense(), &x)?]))
+    };
+    assert!(message(&deep).starts_with("deep: shape: "), "{}", message(&deep));
 }
 
 fn siamese_output() -> Node {

@@ -87,7 +87,7 @@ fn a_sigmoid_is_looked_through() {
     // Each logarithm is exact where the other one is large: PyTorch's values for x = 20, −20 and 0.
     let x = Var::variable(Tensor::from_slice(&[20.0f64, -20.0, 0.0], [3, 1], &cpu()).unwrap());
     let ones = Tensor::ones([3, 1], DType::F64, &cpu()).unwrap();
-    let each = BinaryCrossentropy::from_logits().each(&x, &ones).unwrap();
+    let each = BinaryCrossentropy::from_logits().each(&x, &ones.into()).unwrap();
     let expected = [2.061_153_620_314_381e-9, 20.000_000_002_061_153, std::f64::consts::LN_2];
     for (found, expected) in each.tensor().to_f64_vec().unwrap().into_iter().zip(expected) {
         assert!((found - expected).abs() <= 1e-15 * (1.0 + expected), "{found} {expected}");
@@ -253,10 +253,10 @@ proptest! {
         ];
         for (loss, reference, target, flat) in cases {
             let (a, b) = (Var::variable(x.clone()), Var::variable(x.clone()));
-            let each = loss.each(&a, target).unwrap();
+            let each = loss.each(&a, &target.into()).unwrap();
             prop_assert_eq!(each.dims(), without(&dims, axis));
             let rows = b.permute(&order).unwrap().reshape([x.elements() / dims[axis], dims[axis]]).unwrap();
-            let expected = reference.each(&rows, &flat).unwrap();
+            let expected = reference.each(&rows, &flat.into()).unwrap();
             prop_assert_eq!(each.tensor().to_f64_vec().unwrap(), expected.tensor().to_f64_vec().unwrap());
             let gradient = |var: &Var, each: Var| each.sum_all().unwrap().backward().unwrap().of(var).unwrap().to_f64_vec().unwrap();
             prop_assert_eq!(gradient(&a, each), gradient(&b, expected));
@@ -445,7 +445,7 @@ fn weights_of_pixels_are_laid_over_maps() {
     let (x, target) = (random(&[2, 3, 2, 2], DType::F64, 1.0, 1), labels(&[2, 2, 2], 3, 5));
     let weights = random(&[2, 2, 2], DType::F64, 1.0, 2).square().unwrap();
     let loss = SparseCategoricalCrossentropy::from_logits();
-    let each = loss.each(&Var::from(&x), &target).unwrap().into_tensor();
+    let each = loss.each(&Var::from(&x), &Var::from(&target)).unwrap().into_tensor();
     let expected = each.mul(&weights).unwrap().mean(..).unwrap().item().unwrap();
     let found = loss.weighted(&Var::from(&x), &target, &weights).unwrap().item().unwrap();
     assert!((found - expected).abs() < 1e-14);

@@ -13,6 +13,7 @@ mod half;
 mod in_place;
 mod initializers;
 mod limits;
+mod loss_values;
 mod losses;
 mod models;
 mod naive;

@@ -6,11 +6,11 @@ use kiln_nn::*;
 use kiln_tensor::{Device, ErrorKind, Result, Tensor};
 
 /// A custom loss, which broadcasts whatever it is given: ln cosh(p − t).
-struct LogCosh;
+struct Coshes;
 
-impl Loss for LogCosh {
-    fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        prediction.sub(&Var::from(target))?.cosh()?.ln()
+impl Loss for Coshes {
+    fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
+        prediction.sub(target)?.cosh()?.ln()
     }
     fn name(&self) -> &'static str {
         "log_cosh"
@@ -23,7 +23,7 @@ fn losses() -> [Box<dyn Loss>; 5] {
         Box::new(MeanAbsoluteError::new()),
         Box::new(BinaryCrossentropy::new()),
         Box::new(BinaryCrossentropy::from_logits()),
-        Box::new(LogCosh),
+        Box::new(Coshes),
     ]
 }
 

@@ -109,9 +109,9 @@ fn foreign_tensors_in_a_file_are_skipped_and_told() {
     // header's length puts the numbers at an odd address.
     let header = concat!(
         r#"{"1.weight":{"dtype":"F32","shape":[5,4],"data_offsets":[0,80]},"#,
-        r#""1.bias":{"dtype":"U32","shape":[2],"data_offsets":[80,88]},"#,
+        r#""1.bias":{"dtype":"U64","shape":[1],"data_offsets":[80,88]},"#,
         r#""2.weight":{"dtype":"F32","shape":[1,5],"data_offsets":[88,108]},"#,
-        r#""quantized":{"dtype":"I8","shape":[4],"data_offsets":[108,112]},"#,
+        r#""quantized":{"dtype":"F8_E5M2","shape":[4],"data_offsets":[108,112]},"#,
         r#""small":{"dtype":"F8_E4M3","shape":[4],"data_offsets":[112,116]},"#,
         r#""deep":{"dtype":"F32","shape":[1,1,1,1,1,1,1],"data_offsets":[116,120]}}"#,
     );
@@ -119,7 +119,8 @@ fn foreign_tensors_in_a_file_are_skipped_and_told() {
     let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
     bytes.extend(header.bytes());
     bytes.extend(weight.iter().flat_map(|number| number.to_le_bytes()));
-    bytes.extend([0; 40]);
+    bytes.extend([0xff; 8]);
+    bytes.extend([0; 32]);
     std::fs::write(&path, bytes).unwrap();
 
     let mut model = network(5, 2);
@@ -131,16 +132,42 @@ fn foreign_tensors_in_a_file_are_skipped_and_told() {
     skipped.sort();
     assert_eq!(skipped.len(), 5, "{skipped:?}");
     for (line, part) in skipped.iter().zip([
-        "1.bias: Kiln does not have the dtype U32",
+        "1.bias: element 0 of the dtype U64 is 18446744073709551615, which i64 does not hold",
         "2.weight: expected f32 (3, 5), got f32 (1, 5)",
         "deep: ",
-        "quantized: Kiln does not have the dtype I8",
+        "quantized: Kiln does not have the dtype F8_E5M2",
         "small: Kiln does not have the dtype F8_E4M3",
     ]) {
         assert!(line.starts_with(part), "{line}");
     }
     let error = safetensors::load_matching(&mut model, &path, true).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
+}
+
+/// Integers of other programs: in the dtype that they have, or in the next one that holds all of them.
+#[test]
+fn integers_in_a_file() {
+    let header = concat!(
+        r#"{"a":{"dtype":"I32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"I16","shape":[2],"data_offsets":[8,12]},"#,
+        r#""c":{"dtype":"U16","shape":[2],"data_offsets":[12,16]},"d":{"dtype":"U32","shape":[1],"data_offsets":[16,20]},"#,
+        r#""e":{"dtype":"I8","shape":[4],"data_offsets":[20,24]},"f":{"dtype":"U64","shape":[1],"data_offsets":[24,32]}}"#,
+    );
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.bytes());
+    bytes.extend([0xfe, 0xff, 0xff, 0xff, 7, 0, 0, 0, 0xfe, 0xff, 3, 0, 0xfe, 0xff, 3, 0, 0xfe, 0xff, 0xff, 0xff]);
+    bytes.extend([0x80, 0xff, 0, 0x7f, 1, 2, 0, 0, 0, 0, 0, 0]);
+    let state = safetensors::decode(&bytes, &Device::cpu()).unwrap();
+    assert_eq!(state["a"].to_vec::<i32>().unwrap(), [-2, 7]);
+    assert_eq!(state["b"].to_vec::<i32>().unwrap(), [-2, 3]);
+    assert_eq!(state["c"].to_vec::<i32>().unwrap(), [0xfffe, 3]);
+    assert_eq!(state["d"].to_vec::<i64>().unwrap(), [0xffff_fffe]);
+    assert_eq!(state["e"].to_vec::<i8>().unwrap(), [-128, -1, 0, 127]);
+    assert_eq!(state["f"].to_vec::<i64>().unwrap(), [0x201]);
+    // Written, each keeps its dtype.
+    let again = safetensors::decode(&safetensors::encode(&state).unwrap(), &Device::cpu()).unwrap();
+    for (name, tensor) in &state {
+        assert_eq!((again[name].dtype(), again[name].to_string()), (tensor.dtype(), tensor.to_string()));
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-use super::Schedule;
+use super::{Schedule, factor};
+use kiln_tensor::Result;
 
 /// The same factor at every step.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -16,6 +17,9 @@ impl Constant {
 impl Schedule for Constant {
     fn at(&self, _: u64) -> f64 {
         self.factor
+    }
+    fn check(&self) -> Result<()> {
+        factor("Constant", "factor", self.factor)
     }
     fn name(&self) -> String {
         "Constant".into()

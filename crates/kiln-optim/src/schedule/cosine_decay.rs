@@ -1,4 +1,5 @@
-use super::Schedule;
+use super::{Schedule, factor, some_steps};
+use kiln_tensor::Result;
 
 /// Half a cosine (Loshchilov and Hutter 2017): f + (1 − f)·(1 + cos(π·t/n))/2 at step t < n, then the floor f. PyTorch's
 /// `CosineAnnealingLR`, whose `eta_min` is f times the learning rate; Keras's `CosineDecay`, whose `alpha` is f.
@@ -30,6 +31,10 @@ impl Schedule for CosineDecay {
         // The same bits on every machine: the standard library's cosine is the machine's.
         let angle = std::f64::consts::PI * step as f64 / self.steps as f64;
         self.floor + (1.0 - self.floor) * (1.0 + kiln_math::Real::cos(angle)) / 2.0
+    }
+    fn check(&self) -> Result<()> {
+        some_steps("CosineDecay", self.steps)?;
+        factor("CosineDecay", "floor", self.floor)
     }
     fn name(&self) -> String {
         "CosineDecay".into()

@@ -35,6 +35,9 @@ impl<A: Schedule, B: Schedule> Schedule for Then<A, B> {
     fn at(&self, step: u64) -> f64 {
         if step < self.steps { self.pair.0.at(step) } else { self.pair.1.at(step - self.steps) }
     }
+    fn check(&self) -> Result<()> {
+        self.pair.check()
+    }
     fn name(&self) -> String {
         format!("{}, {}", self.pair.0.name(), self.pair.1.name())
     }
@@ -50,6 +53,9 @@ impl<A: Schedule, B: Schedule> Schedule for Times<A, B> {
     fn at(&self, step: u64) -> f64 {
         self.0.0.at(step) * self.0.1.at(step)
     }
+    fn check(&self) -> Result<()> {
+        self.0.check()
+    }
     fn name(&self) -> String {
         format!("({}) · ({})", self.0.0.name(), self.0.1.name())
     }
@@ -62,6 +68,11 @@ impl<A: Schedule, B: Schedule> Schedule for Times<A, B> {
 }
 
 impl<A: Schedule, B: Schedule> Pair<A, B> {
+    fn check(&self) -> Result<()> {
+        self.0.check()?;
+        self.1.check()
+    }
+
     fn has_state(&self) -> bool {
         self.0.stateful().is_some() || self.1.stateful().is_some()
     }

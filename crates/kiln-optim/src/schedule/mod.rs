@@ -34,11 +34,21 @@ macro_rules! schedules {
 schedules! {
     constant: Constant;
     cosine_decay: CosineDecay;
+    cosine_restarts: CosineRestarts;
+    cosine_warmup: CosineWarmup;
+    cyclic: Cyclic;
+    exponential_decay: ExponentialDecay;
+    inverse_sqrt: InverseSqrt;
     linear_warmup: LinearWarmup;
+    multi_step_decay: MultiStepDecay;
+    one_cycle: OneCycle;
+    piecewise: Piecewise;
+    polynomial_decay: PolynomialDecay;
     step_decay: StepDecay;
 }
 
 use kiln_nn::Stateful;
+use kiln_tensor::{Error, Result};
 
 /// A function of the step that gives the factor which the learning rate is multiplied by.
 ///
@@ -57,6 +67,14 @@ use kiln_nn::Stateful;
 pub trait Schedule: Send {
     /// The factor of the step with this number, from 0.
     fn at(&self, step: u64) -> f64;
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// One sentence.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// The name, of which a state is known.
     fn name(&self) -> String {
@@ -100,6 +118,9 @@ impl Schedule for Box<dyn Schedule> {
     fn at(&self, step: u64) -> f64 {
         (**self).at(step)
     }
+    fn check(&self) -> Result<()> {
+        (**self).check()
+    }
     fn name(&self) -> String {
         (**self).name()
     }
@@ -109,4 +130,22 @@ impl Schedule for Box<dyn Schedule> {
     fn stateful_mut(&mut self) -> Option<&mut dyn Stateful> {
         (**self).stateful_mut()
     }
+}
+
+/// A schedule over some steps.
+fn some_steps(schedule: &str, steps: u64) -> Result<()> {
+    if steps > 0 { Ok(()) } else { Err(refused(format!("{schedule} over 0 steps: at least 1 is needed"))) }
+}
+
+/// A finite number that is not negative.
+fn factor(schedule: &str, what: &str, value: f64) -> Result<()> {
+    if value >= 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(refused(format!("the {what} of {schedule} is {value}: a finite number of at least 0 is expected")))
+}
+
+#[cold]
+fn refused(why: String) -> Error {
+    Error::value("schedule", why)
 }

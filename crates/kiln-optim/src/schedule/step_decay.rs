@@ -1,4 +1,5 @@
-use super::Schedule;
+use super::{Schedule, factor, some_steps};
+use kiln_tensor::Result;
 
 /// γ after every n steps once more: γ to the power of ⌊t/n⌋. PyTorch's `StepLR`; Keras's `ExponentialDecay` with `staircase`.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -18,6 +19,10 @@ impl Schedule for StepDecay {
     fn at(&self, step: u64) -> f64 {
         // The same bits on every machine.
         kiln_math::Real::powf(self.factor, (step / self.every.max(1)) as f64)
+    }
+    fn check(&self) -> Result<()> {
+        some_steps("StepDecay", self.every)?;
+        factor("StepDecay", "factor", self.factor)
     }
     fn name(&self) -> String {
         "StepDecay".into()

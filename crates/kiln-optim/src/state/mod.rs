@@ -101,9 +101,34 @@ impl State {
 
     pub(crate) fn set_schedule(&mut self, schedule: Box<dyn Schedule>) {
         self.schedule = Some(schedule);
+        self.slots.forget_rows();
     }
 
-    /// Checks the settings that all optimizers have.
+    /// What the learning rate of a parameter with this path is multiplied by: 0 where it is frozen.
+    pub(crate) fn learning_rate_scale(&self, path: &str) -> f64 {
+        let own =
+            self.groups.iter().filter(|(select, _)| matches!(select, Select::Paths(pattern) if pattern.matches(path)));
+        let group = own.fold(Group::new(), |before, (_, group)| group.over(before));
+        if group.frozen == Some(true) { 0.0 } else { group.learning_rate_scale.unwrap_or(1.0) }
+    }
+
+    /// Checks all that does not change from step to step: the settings of the optimizer, of its groups and of its schedule, and that
+    /// each group's pattern matches a parameter.
+    pub(crate) fn check(&self, model: &dyn Module) -> Result<()> {
+        if let Some(schedule) = &self.schedule {
+            schedule.check()?;
+        }
+        self.check_settings()?;
+        let parameters = model.parameters();
+        self.groups.iter().try_for_each(|(select, _)| match select {
+            Select::Paths(pattern) => {
+                pattern.expect_any("optimizer.step", parameters.iter().map(|(path, _)| path.as_str()))
+            }
+            Select::Vectors => Ok(()),
+        })
+    }
+
+    /// Checks the settings that may change with each step.
     fn check_settings(&self) -> Result<()> {
         not_negative("learning rate", self.learning_rate)?;
         not_negative("weight decay", self.weight_decay)?;
@@ -125,6 +150,28 @@ impl State {
         }
     }
 
+    /// Checks a step, and makes it: `step` is given the parameters, their device, and for each of them its gradient, where it has one
+    /// and is not frozen. Then the step counts.
+    fn stepping(
+        &mut self,
+        model: &mut dyn Module,
+        gradients: &Gradients,
+        step: impl FnOnce(&mut Self, Vec<&mut Param>, &Device, Vec<Option<&Tensor>>) -> Result<()>,
+    ) -> Result<()> {
+        let mut parameters = gather(model);
+        if self.slots.knows(&parameters) {
+            self.check_settings()?;
+        } else {
+            self.check(model)?;
+            self.slots.assign(model, &self.groups);
+            parameters = gather(model);
+        }
+        let (device, gradients) = self.slots.check(&parameters, gradients)?;
+        step(self, parameters, &device, gradients)?;
+        self.count += 1;
+        Ok(())
+    }
+
     /// One step of an elementwise rule.
     pub(crate) fn step<R: Listed>(
         &mut self,
@@ -133,25 +180,31 @@ impl State {
         gradients: &Gradients,
         apply: Option<&Tensor>,
     ) -> Result<()> {
-        self.check_settings()?;
-        let mut parameters = gather(model);
-        if !self.slots.knows(&parameters) {
-            self.slots.assign(model, &self.groups)?;
-            parameters = gather(model);
-        }
-        let (device, gradients) = self.slots.check(&parameters, gradients)?;
-        self.slots.make_states(&parameters, &gradients, &rule.keeps()[..R::STATES.len()], self.state_dtype)?;
+        self.stepping(model, gradients, |state, parameters, device, gradients| {
+            state.step_elements(rule, parameters, device, &gradients, apply)
+        })
+    }
+
+    fn step_elements<R: Listed>(
+        &mut self,
+        rule: &R,
+        parameters: Vec<&mut Param>,
+        device: &Device,
+        gradients: &[Option<&Tensor>],
+        apply: Option<&Tensor>,
+    ) -> Result<()> {
+        let kept = rule.keeps();
+        self.slots.make_states(&parameters, gradients, &kept[..R::STATES.len()], self.state_dtype)?;
         let constants = [DType::F32, DType::F64].map(|dtype| {
             let computed = |parameter: &&mut Param| parameter.value().dtype().computed_in() == dtype;
-            parameters.iter().any(computed).then(|| self.upload(rule, dtype, &device)).transpose()
+            parameters.iter().any(computed).then(|| self.upload(rule, dtype, device)).transpose()
         });
         let [single, double] = constants;
         let constants = [single?, double?];
 
-        let kept = rule.keeps();
         let mut tensors = [Vec::with_capacity(parameters.len()), Vec::new()];
         for ((slot, parameter), gradient) in self.slots.slots.iter_mut().zip(parameters).zip(gradients) {
-            let Some(gradient) = gradient else { continue };
+            let Some(gradient) = *gradient else { continue };
             let mut states = [const { None }; MAX_STATES];
             let kept = slot.tensors.iter_mut().zip(kept);
             states.iter_mut().zip(kept).for_each(|(to, (tensor, kept))| *to = tensor.as_mut().filter(|_| kept));
@@ -164,7 +217,6 @@ impl State {
             }
         }
         self.constants = constants;
-        self.count += 1;
         Ok(())
     }
 

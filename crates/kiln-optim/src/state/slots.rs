@@ -77,19 +77,13 @@ impl Slots {
         self.rows.clear();
     }
 
-    /// Slots in the model's order; each keeps what is known under its path. A pattern that matches nothing is refused.
+    /// Slots in the model's order; each keeps what is known under its path.
     #[cold]
-    pub(super) fn assign(&mut self, model: &dyn Module, groups: &[(Select, Group)]) -> Result<()> {
-        let parameters = model.parameters();
-        for (select, _) in groups {
-            if let Select::Paths(pattern) = select {
-                pattern.expect_any("optimizer.step", parameters.iter().map(|(path, _)| path.as_str()))?;
-            }
-        }
+    pub(super) fn assign(&mut self, model: &dyn Module, groups: &[(Select, Group)]) {
         let old = std::mem::take(&mut self.slots).into_iter().chain(std::mem::take(&mut self.parked));
         let mut known: HashMap<String, Slot> = old.map(|slot| (slot.path.clone(), slot)).collect();
         self.rows.clear();
-        for (path, parameter) in parameters {
+        for (path, parameter) in model.parameters() {
             let matching = groups.iter().filter(|(select, _)| select.matches(&path, parameter.value()));
             let group = matching.fold(Group::new(), |before, (_, group)| group.over(before));
             let row =
@@ -104,7 +98,6 @@ impl Slots {
             self.slots.push(slot);
         }
         self.parked = known.into_values().collect();
-        Ok(())
     }
 
     /// Checks every gradient against its parameter. Gives the device of the parameters, and for each slot the gradient of its step:
@@ -142,14 +135,20 @@ impl Slots {
         kept: &[bool],
         dtype: Option<DType>,
     ) -> Result<()> {
-        let as_it_is = self.slots.iter().zip(parameters).zip(gradients).all(|((slot, parameter), gradient)| {
+        let mut missing = false;
+        for ((slot, parameter), gradient) in self.slots.iter().zip(parameters).zip(gradients) {
             let value = parameter.value();
-            kept.iter().enumerate().all(|(position, kept)| match slot.tensors.get(position) {
-                Some(Some(t)) => !kept || (t.shape() == value.shape() && is_kind(t, state_dtype(dtype, value), value)),
-                _ => !kept || gradient.is_none(),
-            })
-        });
-        if as_it_is { Ok(()) } else { self.make_missing(parameters, gradients, kept, dtype) }
+            for (position, _) in kept.iter().enumerate().filter(|(_, kept)| **kept) {
+                match slot.tensors.get(position) {
+                    Some(Some(t)) if t.shape() != value.shape() => {
+                        return Err(misfit(ErrorKind::Shape, "state", t, value, &slot.path));
+                    }
+                    Some(Some(t)) => missing |= !is_kind(t, state_dtype(dtype, value), value),
+                    _ => missing |= gradient.is_some(),
+                }
+            }
+        }
+        if missing { self.make_missing(parameters, gradients, kept, dtype) } else { Ok(()) }
     }
 
     #[cold]
@@ -160,13 +159,6 @@ impl Slots {
         kept: &[bool],
         dtype: Option<DType>,
     ) -> Result<()> {
-        for (slot, parameter) in self.slots.iter().zip(parameters) {
-            for tensor in slot.tensors.iter().zip(kept).filter_map(|(tensor, kept)| tensor.as_ref().filter(|_| *kept)) {
-                if tensor.shape() != parameter.value().shape() {
-                    return Err(misfit(ErrorKind::Shape, "state", tensor, parameter.value(), &slot.path));
-                }
-            }
-        }
         for ((slot, parameter), gradient) in self.slots.iter_mut().zip(parameters).zip(gradients) {
             if gradient.is_none() {
                 continue;

@@ -1,9 +1,8 @@
 //! A step by a rule over whole tensors.
 
 use super::State;
-use super::slots::gather;
 use kiln_autograd::Gradients;
-use kiln_nn::Module;
+use kiln_nn::{Module, Param};
 use kiln_tensor::{Error, Result, Tensor};
 
 /// A parameter of a step, as a rule over whole tensors sees it. Half types are widened: the rule computes in f32 or f64.
@@ -51,47 +50,49 @@ impl State {
         apply: Option<&Tensor>,
         mut rule: impl FnMut(&Whole<'_>) -> Result<(Tensor, Vec<Tensor>)>,
     ) -> Result<()> {
-        self.check_settings()?;
-        let mut parameters = gather(model);
-        if !self.slots.knows(&parameters) {
-            self.slots.assign(model, &self.groups)?;
-            parameters = gather(model);
-        }
-        let (_, gradients) = self.slots.check(&parameters, gradients)?;
-        // All are computed before the first is written.
-        let mut results = Vec::with_capacity(parameters.len());
-        for ((slot, parameter), gradient) in self.slots.slots.iter().zip(&parameters).zip(gradients) {
-            let Some(gradient) = gradient else {
-                results.push(None);
-                continue;
-            };
-            let value = parameter.value();
-            let wide = value.dtype().computed_in();
-            let step = self.of_row(self.slots.rows[slot.row], value.dtype().smallest_normal());
-            let whole = Whole {
-                path: &slot.path,
-                parameter: value.to_dtype(wide)?,
-                gradient: gradient.to_dtype(wide)?,
-                states: &slot.tensors,
-                learning_rate: step.learning_rate,
-                weight_decay: step.weight_decay,
-                number: self.count + 1,
-            };
-            let (after, states) = rule(&whole)?;
-            self.check_result(&whole, &after, &states)?;
-            let states = states.into_iter().enumerate().map(|(at, state)| chosen(apply, state, slot.tensors.get(at)));
-            let states = states.collect::<Result<Vec<Tensor>>>()?;
-            let value = chosen(apply, after.to_dtype(value.dtype())?, Some(&Some(value.clone())))?;
-            results.push(Some((value, states)));
-        }
-        for ((slot, parameter), result) in self.slots.slots.iter_mut().zip(parameters).zip(results) {
-            if let Some((value, states)) = result {
-                parameter.value_mut().copy_from(&value)?;
-                slot.tensors = states.into_iter().map(Some).collect();
+        self.stepping(model, gradients, |state, parameters, _, gradients| {
+            // All are computed before the first is written.
+            let mut results = Vec::with_capacity(parameters.len());
+            for ((at, parameter), gradient) in parameters.iter().enumerate().zip(gradients) {
+                results
+                    .push(gradient.map(|gradient| state.after(at, parameter, gradient, apply, &mut rule)).transpose()?);
             }
-        }
-        self.count += 1;
-        Ok(())
+            for ((slot, parameter), result) in state.slots.slots.iter_mut().zip(parameters).zip(results) {
+                if let Some((value, states)) = result {
+                    parameter.value_mut().copy_from(&value)?;
+                    slot.tensors = states.into_iter().map(Some).collect();
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// A parameter and its states after a step.
+    fn after(
+        &self,
+        at: usize,
+        parameter: &Param,
+        gradient: &Tensor,
+        apply: Option<&Tensor>,
+        rule: &mut impl FnMut(&Whole<'_>) -> Result<(Tensor, Vec<Tensor>)>,
+    ) -> Result<(Tensor, Vec<Tensor>)> {
+        let (slot, value) = (&self.slots.slots[at], parameter.value());
+        let wide = value.dtype().computed_in();
+        let step = self.of_row(self.slots.rows[slot.row], value.dtype().smallest_normal());
+        let whole = Whole {
+            path: &slot.path,
+            parameter: value.to_dtype(wide)?,
+            gradient: gradient.to_dtype(wide)?,
+            states: &slot.tensors,
+            learning_rate: step.learning_rate,
+            weight_decay: step.weight_decay,
+            number: self.count + 1,
+        };
+        let (after, states) = rule(&whole)?;
+        self.check_result(&whole, &after, &states)?;
+        let states = states.into_iter().enumerate().map(|(at, state)| chosen(apply, state, slot.tensors.get(at)));
+        let states = states.collect::<Result<Vec<Tensor>>>()?;
+        Ok((chosen(apply, after.to_dtype(value.dtype())?, Some(&Some(value.clone())))?, states))
     }
 
     fn check_result(&self, whole: &Whole<'_>, after: &Tensor, states: &[Tensor]) -> Result<()> {

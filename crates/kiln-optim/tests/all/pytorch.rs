@@ -4,7 +4,7 @@
 use kiln_autograd::Gradients;
 use kiln_math::UpdateRule;
 use kiln_nn::{Module, Param, StateDict, safetensors};
-use kiln_optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
+use kiln_optim::{Adadelta, Adagrad, Adam, AdamW, Adamax, AmsGrad, Lion, NAdam, Optimizer, RAdam, RmsProp, Sgd};
 use kiln_tensor::{DType, Device, Tensor};
 use std::collections::BTreeSet;
 
@@ -34,6 +34,23 @@ fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer>)> {
             "rmsprop_settings",
             Box::new(RmsProp::new(0.01).alpha(0.9).epsilon(1e-3).momentum(0.8).centered(true).weight_decay(0.05)),
         ),
+        ("amsgrad", Box::new(AmsGrad::new(0.01))),
+        ("amsgrad_settings", Box::new(AmsGrad::new(0.02).betas(0.8, 0.9).epsilon(1e-4).weight_decay(0.1))),
+        ("adamax", Box::new(Adamax::new(0.01))),
+        ("adamax_settings", Box::new(Adamax::new(0.02).betas(0.8, 0.9).epsilon(1e-3).weight_decay(0.1))),
+        ("nadam", Box::new(NAdam::new(0.01))),
+        (
+            "nadam_settings",
+            Box::new(NAdam::new(0.02).betas(0.8, 0.95).epsilon(1e-4).weight_decay(0.1).momentum_decay(0.05)),
+        ),
+        ("radam", Box::new(RAdam::new(0.01))),
+        ("radam_settings", Box::new(RAdam::new(0.02).betas(0.8, 0.9).epsilon(1e-4).weight_decay(0.1))),
+        ("adagrad", Box::new(Adagrad::new(0.1))),
+        ("adagrad_settings", Box::new(Adagrad::new(0.1).decay(0.05).epsilon(1e-3).weight_decay(0.1))),
+        ("adadelta", Box::new(Adadelta::new(1.0))),
+        ("adadelta_settings", Box::new(Adadelta::new(0.5).rho(0.8).epsilon(1e-3).weight_decay(0.1))),
+        ("lion", Box::new(Lion::new(0.01))),
+        ("lion_settings", Box::new(Lion::new(0.02).betas(0.8, 0.9).weight_decay(0.2))),
         ("adamw_settings", Box::new(AdamW::new(0.02).betas(0.7, 0.9).epsilon(1e-6).weight_decay(0.2))),
     ]
 }

@@ -1,8 +1,8 @@
 //! Schedules.
 
 use crate::steps::{bits, network, step};
-use kiln_nn::{StateDict, Stateful};
-use kiln_optim::{Adam, Constant, CosineDecay, LinearWarmup, Optimizer, Schedule, Sgd, StepDecay};
+use kiln_nn::{StateDict, Stateful, safetensors};
+use kiln_optim::*;
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 
 fn near(found: f64, expected: f64) {
@@ -21,7 +21,51 @@ fn values() {
         near(StepDecay::new(3, 0.5).at(step), value);
     }
     assert_eq!([0, 1, 3, 4, 9].map(|step| LinearWarmup::new(4).at(step)), [0.25, 0.5, 1.0, 1.0, 1.0]);
-    assert_eq!((LinearWarmup::new(0).at(0), CosineDecay::new(0).at(0), Constant::new(0.3).at(7)), (1.0, 0.0, 0.3));
+    assert_eq!(Constant::new(0.3).at(7), 0.3);
+}
+
+/// Fifty steps of each schedule are PyTorch's or Keras's (tests/fixtures).
+#[test]
+fn fifty_steps() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schedules.safetensors");
+    let values = safetensors::read(path, &Device::cpu()).unwrap();
+    let schedules: Vec<(&str, Box<dyn Schedule>)> = vec![
+        ("step", Box::new(StepDecay::new(7, 0.5))),
+        ("multi_step", Box::new(MultiStepDecay::new([20, 5, 21], 0.3))),
+        ("exponential", Box::new(ExponentialDecay::new(1, 0.93))),
+        ("polynomial", Box::new(PolynomialDecay::new(40))),
+        ("polynomial_power", Box::new(PolynomialDecay::new(30).power(2.5))),
+        ("cosine", Box::new(CosineDecay::new(49).floor(0.1))),
+        ("cosine_restarts", Box::new(CosineRestarts::new(12).floor(0.05))),
+        ("cosine_restarts_growth", Box::new(CosineRestarts::new(5).growth(3))),
+        ("one_cycle", Box::new(OneCycle::new(50))),
+        ("one_cycle_settings", Box::new(OneCycle::new(50).rise(0.5).division(5.0).final_division(20.0))),
+        ("cyclic", Box::new(Cyclic::new(8, 0.1))),
+        ("cyclic_halved", Box::new(Cyclic::new(6, 0.2).down(9).cycle_factor(0.5))),
+        ("cyclic_range", Box::new(Cyclic::new(5, 0.0).step_factor(0.97))),
+        ("warmup", Box::new(LinearWarmup::new(11))),
+        ("cosine_warmup", Box::new(CosineWarmup::new(13))),
+        ("warmup_then_cosine", Box::new(LinearWarmup::new(10).then(9, CosineDecay::new(41)))),
+        ("inverse_sqrt", Box::new(InverseSqrt::new(9))),
+        ("piecewise", Box::new(Piecewise::new([10, 25, 26], [1.0, 0.5, 0.25, 0.125]))),
+    ];
+    assert_eq!(schedules.len(), values.len());
+    for (name, schedule) in schedules {
+        schedule.check().unwrap();
+        for (step, expected) in values[name].to_f64_vec().unwrap().into_iter().enumerate() {
+            let found = schedule.at(step as u64);
+            assert!((found - expected).abs() < 1e-12, "{name}, step {step}: {found}, expected {expected}");
+        }
+        assert!(schedule.at(u64::MAX).is_finite(), "{name}");
+    }
+}
+
+/// Over ten steps the factor goes by the tenth root.
+#[test]
+fn a_decay_between_its_steps() {
+    let decay = ExponentialDecay::new(10, 0.5);
+    near(decay.at(10), 0.5);
+    near(decay.at(5), 0.5f64.sqrt());
 }
 
 #[test]
@@ -52,6 +96,33 @@ fn the_rate_of_each_step_is_scheduled() {
     // One that is chosen while the program runs.
     let chosen: Box<dyn Schedule> = Box::new(Constant::new(0.5));
     assert_eq!(Sgd::new(0.1).schedule(chosen).scheduled_learning_rate(), 0.05);
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused_by_the_first_step() {
+    let wrong: [(Box<dyn Schedule>, &str); 11] = [
+        (Box::new(LinearWarmup::new(0)), "LinearWarmup over 0 steps: at least 1 is needed"),
+        (Box::new(StepDecay::new(0, 0.5)), "StepDecay over 0 steps"),
+        (
+            Box::new(CosineDecay::new(3).floor(f64::NAN)),
+            "the floor of CosineDecay is NaN: a finite number of at least 0",
+        ),
+        (Box::new(CosineRestarts::new(0)), "CosineRestarts over 0 steps"),
+        (Box::new(CosineRestarts::new(2).growth(0)), "the growth of CosineRestarts is 0"),
+        (Box::new(OneCycle::new(9).rise(1.0)), "the rise of OneCycle is 1: a share in [0, 1)"),
+        (Box::new(OneCycle::new(9).division(0.0)), "the division of OneCycle is 0"),
+        (Box::new(Piecewise::new([3], [1.0])), "Piecewise has 1 boundaries and 1 factors: one factor more is expected"),
+        (Box::new(Piecewise::new([3, 3], [1.0, 0.5, 0.2])), "the boundaries of Piecewise do not increase"),
+        (Box::new(Cyclic::new(3, 0.1).down(0)), "Cyclic over 0 steps"),
+        (Box::new(Constant::new(-1.0).then(2, LinearWarmup::new(2))), "the factor of Constant is -1"),
+    ];
+    for (schedule, expected) in wrong {
+        let mut model = network();
+        let before = bits(&model);
+        let error = step(&mut Sgd::new(0.1).schedule(schedule), &mut model, 1).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+        assert_eq!(bits(&model), before);
+    }
 }
 
 /// Halves the rate each time that it is told to.

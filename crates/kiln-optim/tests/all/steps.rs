@@ -7,7 +7,7 @@ use kiln_nn::Stateful;
 use kiln_nn::{
     Activation, Ctx, Dense, Dropout, Flatten, Init, Loss, Module, Param, Sequential, SparseCategoricalCrossentropy,
 };
-use kiln_optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
+use kiln_optim::{Adadelta, Adagrad, Adam, AdamW, Adamax, AmsGrad, Lion, NAdam, Optimizer, RAdam, RmsProp, Sgd};
 use kiln_tensor::{DType, Device, Result, Tensor};
 
 pub(crate) fn network() -> Sequential {
@@ -45,6 +45,13 @@ fn optimizers() -> Vec<Box<dyn Optimizer>> {
         Box::new(AdamW::new(0.01)),
         Box::new(RmsProp::new(0.01)),
         Box::new(RmsProp::new(0.01).momentum(0.9).centered(true)),
+        Box::new(AmsGrad::new(0.01)),
+        Box::new(Adamax::new(0.01)),
+        Box::new(NAdam::new(0.01)),
+        Box::new(RAdam::new(0.01)),
+        Box::new(Adagrad::new(0.1)),
+        Box::new(Adadelta::new(1.0)),
+        Box::new(Lion::new(0.01).betas(0.9, 0.9)),
     ]
 }
 
@@ -63,6 +70,13 @@ fn settings_that_make_no_sense_change_nothing() {
         Box::new(AdamW::new(0.1).weight_decay(-0.1)),
         Box::new(Sgd::new(0.1).momentum(-0.5)),
         Box::new(Sgd::new(0.1).momentum(f64::NAN)),
+        Box::new(Adagrad::new(0.1).decay(-1.0)),
+        Box::new(Adadelta::new(1.0).rho(1.0)),
+        Box::new(Adamax::new(0.1).betas(0.9, 1.0)),
+        Box::new(NAdam::new(0.1).momentum_decay(f64::NAN)),
+        Box::new(RAdam::new(0.1).epsilon(f64::INFINITY)),
+        Box::new(AmsGrad::new(0.1).betas(-0.1, 0.9)),
+        Box::new(Lion::new(0.1).betas(1.5, 0.9)),
         Box::new(Sgd::new(0.1).nesterov(true)),
         Box::new(Sgd::new(0.1).momentum(0.9).dampening(0.1).nesterov(true)),
     ];

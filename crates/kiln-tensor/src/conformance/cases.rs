@@ -5,6 +5,7 @@ use half::{bf16, f16};
 use kiln_math::{Purpose, RandomStream};
 
 pub(super) const FLOATS: [DType; 4] = [DType::F32, DType::F64, DType::F16, DType::BF16];
+pub(super) const INTEGERS: [DType; 4] = [DType::I64, DType::I32, DType::I8, DType::U8];
 
 /// Runs `$body` with `$T` the element type of any dtype.
 macro_rules! with_type {
@@ -28,6 +29,14 @@ macro_rules! with_type {
             }
             DType::I64 => {
                 type $T = i64;
+                $body
+            }
+            DType::I32 => {
+                type $T = i32;
+                $body
+            }
+            DType::I8 => {
+                type $T = i8;
                 $body
             }
             DType::U8 => {

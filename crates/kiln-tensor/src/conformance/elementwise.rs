@@ -130,26 +130,6 @@ pub(super) fn binary(device: &Device) {
     }
 }
 
-pub(super) fn binary_i64(device: &Device) {
-    let mut cases = Cases::new(device, 7);
-    for op in [BinaryOp::Add, BinaryOp::Sub, BinaryOp::Mul, BinaryOp::Maximum, BinaryOp::Minimum] {
-        for _ in 0..12 {
-            let shape = cases.shape();
-            let a = cases.operand(&shape, DType::I64, Values::Between(-1e6, 1e6));
-            let b = cases.operand(&shape, DType::I64, Values::Between(-1e6, 1e6));
-            let out = output(&shape, DType::I64, device);
-            device.binary(op, out.out(), a.tensor.view(), b.tensor.view()).unwrap();
-            let want: Vec<f64> = a.values.iter().zip(&b.values).map(|(&a, &b)| op.f(a, b)).collect();
-            expect_same(op.name(), &out, &want);
-        }
-    }
-    let shape = Shape::new(&[2]).unwrap();
-    let x = tensor_of(&[1.0, 2.0], &shape, DType::I64, device);
-    for op in [BinaryOp::Div, BinaryOp::Pow] {
-        assert!(device.binary(op, output(&shape, DType::I64, device).out(), x.view(), x.view()).is_err());
-    }
-}
-
 pub(super) fn compare(device: &Device) {
     let mut cases = Cases::new(device, 8);
     for dtype in DType::ALL {

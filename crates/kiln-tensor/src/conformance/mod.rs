@@ -14,6 +14,7 @@ mod composed;
 mod conv;
 mod elementwise;
 mod gather;
+mod integers;
 mod normalization;
 mod pool;
 mod product;
@@ -38,12 +39,13 @@ pub const CHECKS: &[Check] = &[
     ("unary", elementwise::unary),
     ("unary_grad", elementwise::unary_grad),
     ("binary", elementwise::binary),
-    ("binary of i64", elementwise::binary_i64),
+    ("binary of integers", integers::binary),
+    ("the ends of integers", integers::ends),
     ("compare", elementwise::compare),
     ("select", elementwise::select),
     ("elementwise in place", elementwise::in_place),
     ("reduce", reduce::reduce),
-    ("reduce of integers", reduce::integers),
+    ("reduce of integers", integers::reduce),
     ("reduce of special values", reduce::special),
     ("arg_reduce", reduce::arg_reduce),
     ("matmul", product::matmul),
@@ -52,6 +54,8 @@ pub const CHECKS: &[Check] = &[
     ("scatter_add", gather::scatter_add),
     ("random uniform", random::uniform),
     ("random normal", random::normal),
+    ("random integers", random::integers),
+    ("random laws", random::sample),
     ("dropout", random::dropout),
     ("softmax", coarse::softmax),
     ("softmax_grad", coarse::softmax_grad),

@@ -1,10 +1,11 @@
 //! Draws: element by element what the stream's words say.
 
-use super::cases::{Cases, Values, expect, output, rounded, values_of};
+use super::cases::{Cases, Values, expect, expect_same, output, rounded, values_of};
 use super::composed::{dropout_call, outcome};
 use crate::{DType, Device, Distribution, Shape, Tensor};
-use kiln_math::RandomStream;
 use kiln_math::draws::{normal_pair_f64, unit_f32, unit_f64};
+use kiln_math::laws::integer_between;
+use kiln_math::{Law, RandomStream};
 
 const SIZES: [usize; 9] = [0, 1, 2, 3, 5, 64, 65, 1000, 70_003];
 const NAMES: [(u64, u64); 3] = [(0, 0), (0x0123_4567_89ab_cdef, 7), (u64::MAX, u32::MAX as u64 - 2)];
@@ -84,6 +85,38 @@ pub(super) fn normal(device: &Device) {
                     .collect();
                 expect("normal", &out, &want, |_| 10.0);
             }
+        }
+    }
+}
+
+pub(super) fn integers(device: &Device) {
+    for size in SIZES {
+        for &(key, counter) in names(size) {
+            for (low, high) in [(0, 1), (-3, 4), (i64::MIN, i64::MAX), (-5, 3 << 61)] {
+                let out = output(&Shape::new(&[size]).unwrap(), DType::I64, device);
+                let stream = stream(key, counter, device);
+                device.random(Distribution::Integers { low, high }, out.out(), stream.view()).unwrap();
+                let want = (0..size as u64).map(|i| integer_between(key, counter.wrapping_add(i), low, high));
+                assert!(out.to_vec::<i64>().unwrap().into_iter().eq(want), "integers in [{low}, {high})");
+            }
+        }
+    }
+}
+
+/// Numbers of each law, of parameters that lie anyhow: bit for bit.
+pub(super) fn sample(device: &Device) {
+    let mut cases = Cases::new(device, 53);
+    for law in Law::ALL {
+        for case in 0..16 {
+            let shape = cases.shape();
+            let (low, high) = if law == Law::Bernoulli { (-0.1, 1.1) } else { (-0.1, [0.5, 3.0, 20.0][case % 3]) };
+            let [a, b] = [0; 2].map(|_| cases.operand(&shape, DType::F64, Values::Special(low, high)));
+            let (key, counter) = NAMES[case % 3];
+            let (out, stream) = (output(&shape, DType::F64, device), stream(key, counter, device));
+            device.sample(law, out.out(), a.tensor.view(), b.tensor.view(), stream.view()).unwrap();
+            let of = |i: usize| law.sample(key, counter.wrapping_add(i as u64), [a.values[i], b.values[i]]);
+            let want: Vec<f64> = (0..a.values.len()).map(of).collect();
+            expect_same(law.name(), &out, &want);
         }
     }
 }

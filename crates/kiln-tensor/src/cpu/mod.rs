@@ -4,6 +4,7 @@
 mod dispatch;
 mod calls;
 mod conv;
+mod integers;
 mod memory;
 mod normalization;
 mod pool;
@@ -22,10 +23,11 @@ use crate::{
 };
 use half::{bf16, f16};
 use kiln_cpu::copy::{self, Convert};
+use kiln_cpu::elementwise::each;
 use kiln_cpu::operand::Stored;
 use kiln_cpu::reduce::Reduction;
 use kiln_cpu::{Isa, elementwise, gather, reduce};
-use kiln_math::BinaryOp;
+use kiln_math::{BinaryOp, IntegerOp, Law};
 use memory::{output, slice, strided};
 use scratch::Scratch;
 use std::sync::LazyLock;
@@ -121,6 +123,11 @@ unsafe impl Backend for CpuBackend {
         if out.layout.is_contiguous() {
             let shape = out.layout.shape();
             let target = Out { buffer: out.buffer, dtype: out.dtype, shape, offset: out.layout.offset() };
+            if x.dtype == out.dtype {
+                // SAFETY: operand and output have elements of the size dispatched on.
+                sized!(x.dtype, T => copy::copy::<T, T>(&mut unsafe { output(&target) }, unsafe { strided(&x) }));
+                return Ok(());
+            }
             any!(x.dtype, "copy", A => any!(out.dtype, "copy", B => {
                 // SAFETY: operand and output are of the dtypes dispatched on.
                 copy::copy::<A, B>(&mut unsafe { output(&target) }, unsafe { strided(&x) });
@@ -128,7 +135,7 @@ unsafe impl Backend for CpuBackend {
             return Ok(());
         }
         if x.dtype != out.dtype {
-            // Converted first: a strided output of another type is rare, and 42 more kernels would be built for it.
+            // Converted first: a strided output of another type is rare, and a kernel for each pair would be built for it.
             let converted = Scratch::new(self, *x.layout.shape(), out.dtype)?;
             // SAFETY: the scratch memory is this call's alone; the rest is the caller's promise.
             return unsafe {
@@ -136,9 +143,9 @@ unsafe impl Backend for CpuBackend {
                 self.copy(out, converted.view())
             };
         }
-        any!(x.dtype, "copy", T => {
+        sized!(x.dtype, T => {
             // SAFETY: the output's elements are distinct (it is a slice of an array) and its caller's alone; both are of the
-            // dtype dispatched on.
+            // size dispatched on.
             unsafe { copy::assign::<T>(memory::first_mut(&out), out.layout.strides(), strided(&x)) };
         });
         Ok(())
@@ -167,19 +174,6 @@ unsafe impl Backend for CpuBackend {
 
     #[inline]
     unsafe fn binary(&self, op: BinaryOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
-        if out.dtype == DType::I64 {
-            // SAFETY: all are i64.
-            let (mut out, a, b) = unsafe { (output::<i64>(&out), strided::<i64>(&a), strided::<i64>(&b)) };
-            match op {
-                BinaryOp::Add => elementwise::zip(&mut out, a, b, i64::wrapping_add),
-                BinaryOp::Sub => elementwise::zip(&mut out, a, b, i64::wrapping_sub),
-                BinaryOp::Mul => elementwise::zip(&mut out, a, b, i64::wrapping_mul),
-                BinaryOp::Maximum => elementwise::zip(&mut out, a, b, i64::max),
-                BinaryOp::Minimum => elementwise::zip(&mut out, a, b, i64::min),
-                _ => return Err(unsupported_dtype(op.name(), DType::I64, "floats")),
-            }
-            return Ok(());
-        }
         floats!(out.dtype, "binary", T => {
             // SAFETY: as in `unary`.
             unsafe { elementwise::binary::<T>(self.isa, op, &mut output(&out), strided(&a), strided(&b)) }
@@ -187,65 +181,65 @@ unsafe impl Backend for CpuBackend {
         Ok(())
     }
 
+    unsafe fn integers(&self, op: IntegerOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
+        integers!(out.dtype, "integers", T => {
+            // SAFETY: as in `unary`; the operations that truth values have give 0 or 1 of these.
+            unsafe { elementwise::integers::<T>(op, &mut output(&out), strided(&a), strided(&b)) }
+        });
+        Ok(())
+    }
+
     unsafe fn compare(&self, op: CompareOp, out: Out<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
-        any!(a.dtype, "compare", T => {
-            // SAFETY: the operands are of the dtype dispatched on, the output is bool.
-            let (mut out, a, b) = unsafe { (output::<bool>(&out), strided::<T>(&a), strided::<T>(&b)) };
+        // SAFETY: the output is bool, of which every byte becomes 0 or 1.
+        let mut out = unsafe { output::<u8>(&out) };
+        ordered!(a.dtype, "compare", T => {
+            // SAFETY: the operands are of the dtype dispatched on.
+            let pair = unsafe { [strided::<T>(&a), strided::<T>(&b)] };
             match op {
-                CompareOp::Eq => elementwise::zip(&mut out, a, b, |a, b| a == b),
-                CompareOp::Ne => elementwise::zip(&mut out, a, b, |a, b| a != b),
-                CompareOp::Lt => elementwise::zip(&mut out, a, b, |a, b| T::lt(&a, &b)),
-                CompareOp::Le => elementwise::zip(&mut out, a, b, |a, b| a <= b),
-                CompareOp::Gt => elementwise::zip(&mut out, a, b, |a, b| T::gt(&a, &b)),
-                CompareOp::Ge => elementwise::zip(&mut out, a, b, |a, b| a >= b),
+                CompareOp::Eq => elementwise::zip(&mut out, pair, &each(|a, b| u8::from(a == b))),
+                CompareOp::Ne => elementwise::zip(&mut out, pair, &each(|a, b| u8::from(a != b))),
+                CompareOp::Lt => elementwise::zip(&mut out, pair, &each(|a, b| u8::from(T::lt(&a, &b)))),
+                CompareOp::Le => elementwise::zip(&mut out, pair, &each(|a, b| u8::from(a <= b))),
+                CompareOp::Gt => elementwise::zip(&mut out, pair, &each(|a, b| u8::from(T::gt(&a, &b)))),
+                CompareOp::Ge => elementwise::zip(&mut out, pair, &each(|a, b| u8::from(a >= b))),
             }
         });
         Ok(())
     }
 
     unsafe fn select(&self, out: Out<'_>, condition: View<'_>, a: View<'_>, b: View<'_>) -> Result<()> {
-        any!(out.dtype, "select", T => {
-            // SAFETY: the operands are of the dtype dispatched on, the condition is bool.
+        sized!(out.dtype, T => {
+            // SAFETY: the operands are of the size dispatched on, the condition is bool.
             unsafe { elementwise::select::<T>(&mut output(&out), strided(&condition), strided(&a), strided(&b)) }
         });
         Ok(())
     }
 
     unsafe fn reduce(&self, op: ReduceOp, out: Out<'_>, x: View<'_>, axes: &[usize]) -> Result<()> {
-        match x.dtype {
-            DType::I64 => {
-                // SAFETY: both are i64.
-                let (mut out, x) = unsafe { (output::<i64>(&out), strided::<i64>(&x)) };
-                reduce::reduce_with(&mut out, x, axes, 0, i64::wrapping_add);
-            }
-            DType::Bool => {
-                // SAFETY: bools, summed as i64.
-                let (mut out, x) = unsafe { (output::<i64>(&out), strided::<bool>(&x)) };
-                reduce::reduce_with(&mut out, x, axes, 0, |sum: i64, x: bool| sum + i64::from(x));
-            }
-            dtype => {
-                let op = match op {
-                    ReduceOp::Sum => Reduction::Sum,
-                    ReduceOp::Mean => Reduction::Mean,
-                    ReduceOp::Max => Reduction::Max,
-                    ReduceOp::Min => Reduction::Min,
-                    ReduceOp::Prod => Reduction::Prod,
-                };
-                floats!(dtype, "reduce", T => {
-                    // SAFETY: both are of the dtype dispatched on.
-                    unsafe { reduce::reduce::<T>(self.isa, op, &mut output(&out), strided(&x), axes) }
-                });
-            }
+        if !x.dtype.is_float() {
+            // SAFETY: the caller's promise.
+            return unsafe { integers::reduce(op, &out, &x, axes) };
         }
+        let op = match op {
+            ReduceOp::Sum => Reduction::Sum,
+            ReduceOp::Mean => Reduction::Mean,
+            ReduceOp::Max => Reduction::Max,
+            ReduceOp::Min => Reduction::Min,
+            ReduceOp::Prod => Reduction::Prod,
+        };
+        floats!(x.dtype, "reduce", T => {
+            // SAFETY: both are of the dtype dispatched on.
+            unsafe { reduce::reduce::<T>(self.isa, op, &mut output(&out), strided(&x), axes) }
+        });
         Ok(())
     }
 
     unsafe fn arg_reduce(&self, op: ArgReduceOp, out: Out<'_>, x: View<'_>, axis: usize) -> Result<()> {
-        any!(x.dtype, "arg_reduce", T => {
+        ordered!(x.dtype, "arg_reduce", T => {
             // SAFETY: the operand is of the dtype dispatched on, the output i64.
             let (mut out, x) = unsafe { (output::<i64>(&out), strided::<T>(&x)) };
             // NaN, which differs from itself, beats all but an earlier NaN.
-            #[allow(clippy::eq_op, clippy::bool_comparison)] // the test for NaN that integers have too
+            #[allow(clippy::eq_op)] // the test for NaN that integers have too
             match op {
                 ArgReduceOp::Argmax => reduce::arg_reduce(&mut out, x, axis, |c, best| c > best || c != c && best == best),
                 ArgReduceOp::Argmin => reduce::arg_reduce(&mut out, x, axis, |c, best| c < best || c != c && best == best),
@@ -263,8 +257,8 @@ unsafe impl Backend for CpuBackend {
 
     unsafe fn gather(&self, out: Out<'_>, x: View<'_>, index: View<'_>, axis: usize) -> Result<()> {
         let along = along(x.layout.shape(), axis);
-        any!(out.dtype, "gather", T => {
-            // SAFETY: both are of the dtype dispatched on and contiguous; the index is i64 and was checked.
+        sized!(out.dtype, T => {
+            // SAFETY: both are of the size dispatched on and contiguous; the index is i64 and was checked.
             unsafe { gather::gather::<T>(memory::slice_mut(&out), slice(&x), strided(&index), along) }
         });
         Ok(())
@@ -272,17 +266,14 @@ unsafe impl Backend for CpuBackend {
 
     unsafe fn scatter_add(&self, out: Out<'_>, y: View<'_>, index: View<'_>, axis: usize) -> Result<()> {
         let along = along(out.shape, axis);
-        if out.dtype == DType::I64 {
-            // SAFETY: all are i64 and contiguous; the index was checked.
-            unsafe {
-                gather::scatter_add::<i64>(
-                    memory::slice_mut(&out),
-                    slice(&y),
-                    strided(&index),
-                    along,
-                    i64::wrapping_add,
-                );
-            }
+        if out.dtype.is_integer() {
+            integers!(out.dtype, "scatter_add", T => {
+                // SAFETY: all are of the dtype dispatched on and contiguous; the index was checked.
+                unsafe {
+                    let (out, y) = (memory::slice_mut(&out), slice(&y));
+                    gather::scatter_add::<T>(out, y, strided(&index), along, T::wrapping_add);
+                }
+            });
             return Ok(());
         }
         floats!(out.dtype, "scatter_add", T => {
@@ -299,6 +290,12 @@ unsafe impl Backend for CpuBackend {
     unsafe fn random(&self, distribution: Distribution, out: Out<'_>, stream: View<'_>) -> Result<()> {
         // SAFETY: the caller's promise.
         unsafe { random::fill(self.isa, distribution, &out, &stream) }
+    }
+
+    unsafe fn sample(&self, law: Law, out: Out<'_>, a: View<'_>, b: View<'_>, stream: View<'_>) -> Result<()> {
+        // SAFETY: the caller's promise.
+        unsafe { random::sample(self.isa, law, &out, [&a, &b], &stream) };
+        Ok(())
     }
 
     unsafe fn run(&self, call: &Call<'_>) -> Result<Ran> {

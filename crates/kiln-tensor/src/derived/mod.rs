@@ -5,8 +5,12 @@
 //! and its function; [`for_each_derived!`](crate::for_each_derived) names the families.
 
 mod einsum;
+pub mod elementwise;
+pub mod floats;
+pub mod gated;
 pub mod products;
 pub mod shape;
+mod wide;
 
 pub use products::TensordotAxes;
 
@@ -15,6 +19,9 @@ pub use products::TensordotAxes;
 #[macro_export]
 macro_rules! for_each_derived {
     ($callback:path) => {
+        $crate::derived_elementwise! { $callback }
+        $crate::derived_floats! { $callback }
+        $crate::derived_gated! { $callback }
         $crate::derived_shape! { $callback }
         $crate::derived_products! { $callback }
     };

@@ -63,7 +63,7 @@ impl Tensor {
         }
         let [rows, classes] = self.rows_and_classes()?;
         let fits = match target.dtype {
-            DType::I64 | DType::U8 => target.dims() == [rows],
+            dtype if dtype.is_integer() => target.dims() == [rows],
             dtype => dtype == self.dtype && target.dims() == [rows, classes],
         };
         if fits && classes == 0 && rows > 0 && !target.dtype.is_float() {
@@ -75,7 +75,7 @@ impl Tensor {
         Err(Error::shape(
             "cross_entropy",
             format!(
-                "logits {} {} take labels i64 or u8 of shape ({rows},), or weights {} of shape ({rows}, {classes}); got {} {}",
+                "logits {} {} take labels of integers of shape ({rows},), or weights {} of shape ({rows}, {classes}); got {} {}",
                 self.dtype,
                 self.shape(),
                 self.dtype,
@@ -85,7 +85,7 @@ impl Tensor {
         ))
     }
 
-    /// The cross-entropy of each row of logits, (n,): ln Σ exp(x) − x\[label\] for labels i64 or u8 (n,), or
+    /// The cross-entropy of each row of logits, (n,): ln Σ exp(x) − x\[label\] for labels (n,) of integers, or
     /// −Σ t · log_softmax(x) for targets (n, classes) of the logits' dtype.
     ///
     /// # Errors
@@ -107,9 +107,14 @@ impl Tensor {
         })
     }
 
-    /// The target as a kernel of these logits takes it: weights in their dtype.
+    /// The target as a kernel of these logits takes it: weights in their dtype, labels i64 or u8.
     fn as_target(&self, target: &Tensor) -> Result<Tensor> {
-        if target.dtype.is_float() { target.to_dtype(self.dtype)?.contiguous() } else { target.contiguous() }
+        let dtype = match target.dtype {
+            DType::U8 => DType::U8,
+            dtype if dtype.is_float() => self.dtype,
+            _ => DType::I64,
+        };
+        target.to_dtype(dtype)?.contiguous()
     }
 
     /// The gradient of [`Tensor::cross_entropy`] with respect to these logits: dy (n,) times softmax(x) · Σ t − t. `None` where

@@ -159,7 +159,7 @@ impl Tensor {
             let width = seen.iter().map(|&at| element(at).len()).max().unwrap_or(0);
             Printer { dims, summarize, element, width }.axis(f, 0, 0)
         };
-        if matches!(self.dtype(), DType::I64 | DType::U8) {
+        if self.dtype().is_integer() {
             let values = self.to_dtype(DType::I64)?.to_vec::<i64>()?;
             return Ok(print(&|at| values[at].to_string()));
         }

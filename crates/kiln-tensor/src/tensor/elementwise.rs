@@ -1,5 +1,6 @@
 //! Elementwise operations: one method each, made from kiln-math's lists.
 
+use super::integers::Arithmetic;
 use super::{Tensor, check_device, check_pair};
 use crate::{CompareOp, DType, Result, UnaryCall, broadcast_shapes, unsupported_dtype};
 use kiln_math::{BinaryOp, UnaryOp};
@@ -14,13 +15,16 @@ impl Tensor {
         }
     }
 
-    /// The elementwise operation `call`.
+    /// The elementwise operation `call`. Of integers: those whose results are integers too (neg, abs, sign, square, relu, floor,
+    /// ceil, round, clamp, powf and affine with whole numbers), which wrap.
     ///
     /// # Errors
-    /// A dtype that is not a float type.
+    /// A dtype without such arithmetic.
     #[inline]
     pub fn unary(&self, call: UnaryCall) -> Result<Tensor> {
-        self.expect_float(call.op.name())?;
+        if !self.dtype.is_float() {
+            return self.unary_of_integers(call);
+        }
         let out = Tensor::output(self.shape(), self.dtype, self.device())?;
         self.device().unary(call, out.out(), self.view())?;
         Ok(out)
@@ -31,10 +35,9 @@ impl Tensor {
     /// # Errors
     /// As [`Tensor::unary`].
     pub fn into_unary(self, call: UnaryCall) -> Result<Tensor> {
-        if !(self.is_unique() && self.is_contiguous()) {
+        if !(self.is_unique() && self.is_contiguous() && self.dtype.is_float()) {
             return self.unary(call);
         }
-        self.expect_float(call.op.name())?;
         self.device().unary(call, self.out(), self.view())?;
         Ok(self)
     }
@@ -73,28 +76,32 @@ impl Tensor {
         Ok(out)
     }
 
-    /// The elementwise operation `op`, with NumPy's broadcasting. Of integers: add, sub, mul, maximum and minimum.
+    /// The elementwise operation `op`, with NumPy's broadcasting. Of integers: those of [`IntegerOp`](kiln_math::IntegerOp), which
+    /// wrap; of bool: maximum and minimum.
     ///
     /// # Errors
-    /// Shapes that do not broadcast, dtypes or devices that differ, a dtype without such arithmetic.
+    /// Shapes that do not broadcast, dtypes or devices that differ, a dtype without such arithmetic; of integers on a host, a
+    /// divisor of 0 or a negative exponent.
     #[inline]
     pub fn binary(&self, op: BinaryOp, other: &Tensor) -> Result<Tensor> {
         check_pair(op.name(), self, other)?;
-        let integers =
-            matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul | BinaryOp::Maximum | BinaryOp::Minimum);
-        if !(self.dtype.is_float() || self.dtype == DType::I64 && integers) {
-            return Err(unsupported_dtype(op.name(), self.dtype, if integers { "floats or i64" } else { "floats" }));
-        }
+        self.binary_as(op.name(), Arithmetic::of(op, self.dtype)?, other)
+    }
+
+    /// An operation of a pair that was checked.
+    #[inline]
+    pub(super) fn binary_as(&self, operation: &'static str, op: Arithmetic, other: &Tensor) -> Result<Tensor> {
+        op.check(other)?;
         let device = self.device();
         if self.shape() == other.shape() {
             let out = Tensor::output(self.shape(), self.dtype, self.device())?;
-            device.binary(op, out.out(), self.view(), other.view())?;
+            op.run(device, out.out(), self.view(), other.view())?;
             return Ok(out);
         }
-        let shape = broadcast_shapes(op.name(), self.shape(), other.shape())?;
+        let shape = broadcast_shapes(operation, self.shape(), other.shape())?;
         let (a, b) = (self.broadcast_to(shape)?, other.broadcast_to(shape)?);
         let out = Tensor::output(&shape, self.dtype, self.device())?;
-        device.binary(op, out.out(), a.view(), b.view())?;
+        op.run(device, out.out(), a.view(), b.view())?;
         Ok(out)
     }
 
@@ -127,50 +134,18 @@ impl Tensor {
         Ok(out)
     }
 
-    fn expect_bools(&self, operation: &'static str, other: &Tensor) -> Result<()> {
-        self.expect_dtype(operation, DType::Bool)?;
-        check_pair(operation, self, other)
-    }
-
-    /// a ∧ b of bool tensors.
+    /// x + value, in this tensor's dtype.
     ///
     /// # Errors
-    /// Another dtype than bool, shapes that do not broadcast, devices that differ.
-    pub fn logical_and(&self, other: &Tensor) -> Result<Tensor> {
-        self.expect_bools("logical_and", other)?;
-        Tensor::select(self, other, self)
-    }
-
-    /// a ∨ b of bool tensors.
-    ///
-    /// # Errors
-    /// Another dtype than bool, shapes that do not broadcast, devices that differ.
-    pub fn logical_or(&self, other: &Tensor) -> Result<Tensor> {
-        self.expect_bools("logical_or", other)?;
-        Tensor::select(self, self, other)
-    }
-
-    /// ¬a of a bool tensor.
-    ///
-    /// # Errors
-    /// Another dtype than bool.
-    pub fn logical_not(&self) -> Result<Tensor> {
-        self.expect_dtype("logical_not", DType::Bool)?;
-        self.eq(&Tensor::scalar(false, self.device())?)
-    }
-
-    /// x + value
-    ///
-    /// # Errors
-    /// A dtype that is not a float type.
+    /// A number that an integer dtype does not hold; bool.
     pub fn add_scalar(&self, value: f64) -> Result<Tensor> {
         self.affine(1.0, value)
     }
 
-    /// x · value
+    /// x · value, in this tensor's dtype.
     ///
     /// # Errors
-    /// A dtype that is not a float type.
+    /// A number that an integer dtype does not hold; bool.
     pub fn mul_scalar(&self, value: f64) -> Result<Tensor> {
         self.affine(value, 0.0)
     }
@@ -197,7 +172,7 @@ macro_rules! unary_methods {
             #[doc = $doc]
             ///
             /// # Errors
-            /// A dtype that is not a float type.
+            /// A dtype without such arithmetic: see [`Tensor::unary`].
             #[inline]
             pub fn $method(&self $(, $param: f64)*) -> Result<Tensor> {
                 let mut params = [0.0; 2];
@@ -216,7 +191,7 @@ macro_rules! binary_methods {
             #[doc = $doc]
             ///
             /// # Errors
-            /// Shapes that do not broadcast, dtypes or devices that differ.
+            /// As [`Tensor::binary`].
             #[inline]
             pub fn $method(&self, other: &Tensor) -> Result<Tensor> {
                 self.binary(BinaryOp::$op, other)

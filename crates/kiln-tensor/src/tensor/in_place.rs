@@ -1,5 +1,6 @@
 //! Writing in place. Memory that another tensor shares is copied first, so no other tensor ever changes.
 
+use super::integers::Arithmetic;
 use super::{IntoAxis, Tensor, axis_index, check_pair};
 use crate::{Error, Result, Shape};
 use kiln_math::{BinaryOp, UnaryOp};
@@ -34,7 +35,8 @@ impl Tensor {
             return self.add_assign(&other);
         }
         if self.is_unique() && self.is_contiguous() {
-            return self.device().binary(BinaryOp::Add, self.out(), self.view(), other.view());
+            let add = Arithmetic::of(BinaryOp::Add, self.dtype)?;
+            return add.run(self.device(), self.out(), self.view(), other.view());
         }
         *self = self.add(other)?;
         Ok(())
@@ -43,8 +45,12 @@ impl Tensor {
     /// self *= value
     ///
     /// # Errors
-    /// A dtype that is not a float type.
+    /// As [`Tensor::mul_scalar`].
     pub fn mul_scalar_assign(&mut self, value: f64) -> Result<()> {
+        if !self.dtype.is_float() {
+            *self = self.mul_scalar(value)?;
+            return Ok(());
+        }
         self.own()?;
         let call = crate::UnaryCall { op: UnaryOp::Affine, params: [value, 0.0] };
         self.device().unary(call, self.out(), self.view())

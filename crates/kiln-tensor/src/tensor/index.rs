@@ -1,7 +1,7 @@
 //! Gathering by index, and its adjoint.
 
 use super::{IntoAxis, Tensor, axis_index, check_device, check_pair};
-use crate::{DType, Error, ErrorKind, Result};
+use crate::{DType, Error, ErrorKind, Result, unsupported_dtype};
 
 /// The error of a label or index out of range.
 #[cold]
@@ -17,10 +17,13 @@ pub(crate) fn label_outside(operation: &'static str, row: usize, label: i64, cla
 }
 
 impl Tensor {
-    /// Checks an index tensor against an axis, where the host can see its values.
-    fn check_index(&self, operation: &'static str, index: &Tensor, size: usize) -> Result<()> {
+    /// An index tensor as i64, checked against an axis where the host can see its values.
+    fn checked_index(&self, operation: &'static str, index: &Tensor, size: usize) -> Result<Tensor> {
         check_device(operation, self, index)?;
-        index.expect_dtype(operation, DType::I64)?;
+        if !index.dtype.is_integer() {
+            return Err(unsupported_dtype(operation, index.dtype, "an index of integers"));
+        }
+        let index = index.to_dtype(DType::I64)?;
         if index.rank() != 1 {
             return Err(Error::shape(operation, format!("an index of one axis is expected, got {}", index.shape())));
         }
@@ -31,16 +34,16 @@ impl Tensor {
                 return Err(label_outside(operation, row, at, size));
             }
         }
-        Ok(())
+        Ok(index)
     }
 
-    /// The elements at `index` (i64, one axis) of `axis`: rows of an embedding, say.
+    /// The elements at `index` (integers, one axis) of `axis`: rows of an embedding, say.
     ///
     /// # Errors
-    /// An axis or an index out of range, an index that is not i64.
+    /// An axis or an index out of range, an index that is not of integers.
     pub fn index_select(&self, axis: impl IntoAxis, index: &Tensor) -> Result<Tensor> {
         let axis = axis_index("index_select", axis, self.shape())?;
-        self.check_index("index_select", index, self.dims()[axis])?;
+        let index = self.checked_index("index_select", index, self.dims()[axis])?;
         let source = self.contiguous()?;
         let out = Tensor::output(&self.shape().with_size(axis, index.elements())?, self.dtype, self.device())?;
         self.device().gather(out.out(), source.view(), index.view(), axis)?;
@@ -54,7 +57,7 @@ impl Tensor {
     pub fn scatter_add(&mut self, axis: impl IntoAxis, index: &Tensor, source: &Tensor) -> Result<()> {
         check_pair("scatter_add", self, source)?;
         let axis = axis_index("scatter_add", axis, self.shape())?;
-        self.check_index("scatter_add", index, self.dims()[axis])?;
+        let index = &self.checked_index("scatter_add", index, self.dims()[axis])?;
         let picked = self.shape().with_size(axis, index.elements())?;
         if *source.shape() != picked {
             return Err(Error::shape(

@@ -1,6 +1,7 @@
 //! `Tensor`: elements of one type in a shape, on a device.
 
 mod axes;
+mod choice;
 mod conv;
 mod cross_entropy;
 mod custom;
@@ -9,6 +10,8 @@ mod dropout;
 mod elementwise;
 mod in_place;
 mod index;
+mod integers;
+mod laws;
 mod make;
 mod matmul;
 mod normalization;

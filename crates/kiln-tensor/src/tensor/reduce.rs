@@ -4,10 +4,10 @@ use super::{Axes, IntoAxes, IntoAxis, Tensor, axis_index};
 use crate::{ArgReduceOp, DType, Error, MAX_RANK, ReduceOp, Result, Shape, unsupported_dtype};
 
 impl Tensor {
-    /// Reduces `axes` by `op`. Sums of i64 and bool are i64.
+    /// Reduces `axes` by `op`. Sums and products of integers and bool are i64, and wrap; extrema have the tensor's dtype.
     ///
     /// # Errors
-    /// An axis out of range or named twice, the maximum of nothing, a dtype without such arithmetic.
+    /// An axis out of range or named twice, the maximum of nothing, the mean of integers or bool.
     pub fn reduce(&self, op: ReduceOp, axes: impl IntoAxes) -> Result<Tensor> {
         self.reduced(op, axes, false)
     }
@@ -22,10 +22,11 @@ impl Tensor {
 
     fn reduced(&self, op: ReduceOp, axes: impl IntoAxes, keep: bool) -> Result<Tensor> {
         let axes = axes.into_axes(self.shape())?;
-        let dtype = match self.dtype {
-            DType::I64 | DType::Bool if op == ReduceOp::Sum => DType::I64,
-            dtype if dtype.is_float() => dtype,
-            other => return Err(unsupported_dtype("reduce", other, "floats; sums also i64 and bool")),
+        let dtype = match op {
+            _ if self.dtype.is_float() => self.dtype,
+            ReduceOp::Sum | ReduceOp::Prod => DType::I64,
+            ReduceOp::Max | ReduceOp::Min => self.dtype,
+            ReduceOp::Mean => return Err(unsupported_dtype("mean", self.dtype, "f32, f64, f16 or bf16")),
         };
         let (mut dims, mut rank) = ([0; MAX_RANK], 0);
         for (axis, &size) in self.dims().iter().enumerate() {

@@ -216,10 +216,10 @@ impl Tensor {
     /// Labels (…) as rows (…, classes) of f32 with a 1 at the label and 0 elsewhere.
     ///
     /// # Errors
-    /// A dtype other than i64 or u8, a label out of range.
+    /// A dtype that is not an integer type, a label out of range.
     pub fn one_hot(&self, classes: usize) -> Result<Tensor> {
-        if !matches!(self.dtype, DType::I64 | DType::U8) {
-            return Err(crate::unsupported_dtype("one_hot", self.dtype, "i64 or u8 labels"));
+        if !self.dtype.is_integer() {
+            return Err(crate::unsupported_dtype("one_hot", self.dtype, "labels of integers"));
         }
         let labels = self.to_dtype(DType::I64)?.to_vec::<i64>()?;
         if let Some((row, &label)) = labels.iter().enumerate().find(|&(_, &at)| at < 0 || at as usize >= classes) {

@@ -5,11 +5,13 @@ mod axes;
 mod conformance;
 mod display;
 mod errors;
+mod integers;
 #[cfg(any(feature = "ndarray", feature = "image"))]
 mod interchange;
 mod limits;
 mod memory;
 mod npy;
+mod random;
 mod recurrent;
 mod views;
 mod windows;

@@ -44,6 +44,8 @@ fn every_array_of_numpy() -> Result<()> {
             "float16" => DType::F16,
             "float64" | "fortran" if name != "fortran" => DType::F64,
             "uint8" => DType::U8,
+            "int8" => DType::I8,
+            "int16" | "int32" | "uint16" => DType::I32,
             integer if integer.contains("int") => DType::I64,
             _ => DType::F32,
         };
@@ -87,6 +89,8 @@ fn there_and_back() -> Result<()> {
         ("float32", DType::F32),
         ("float64", DType::F64),
         ("int64", DType::I64),
+        ("int32", DType::I32),
+        ("int8", DType::I8),
         ("uint8", DType::U8),
         ("scalar", DType::F32),
         ("empty", DType::F32),
@@ -130,7 +134,7 @@ fn headers_that_are_written_otherwise() -> Result<()> {
         "{'descr': '=u2', 'fortran_order': False, 'shape': (3), }",
     ] {
         for version in [1, 2, 3] {
-            assert_eq!(read(&file(version, header, &[1, 0, 2, 0, 0, 1]))?.to_vec::<i64>()?, [1, 2, 256], "{header}");
+            assert_eq!(read(&file(version, header, &[1, 0, 2, 0, 0, 1]))?.to_vec::<i32>()?, [1, 2, 256], "{header}");
         }
     }
     Ok(())

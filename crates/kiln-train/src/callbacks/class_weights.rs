@@ -47,7 +47,7 @@ impl ClassWeights {
         let none = Tensor::scalar(0i64, labels.device())?;
         let classes = labels.reshape([labels.elements()])?.minimum(&self.last)?.maximum(&none)?;
         let by_class = self.table.index_select(0, &classes)?.reshape(labels.shape())?;
-        let Some(given) = &batch.weights else { return Ok(by_class) };
+        let Some(given) = batch.weights.of(0) else { return Ok(by_class) };
         // One a sample goes over all of its steps.
         let rank = by_class.rank().max(given.rank());
         let over = |weights: &Tensor| {
@@ -62,7 +62,7 @@ impl ClassWeights {
 impl Callback for ClassWeights {
     fn on_batch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
         if let Some(batch) = &mut run.batch {
-            batch.weights = Some(self.of(batch, &run.model.labels(&batch.targets)?)?);
+            batch.weights = self.of(batch, &run.model.labels(&batch.targets)?)?.into();
         }
         Ok(())
     }

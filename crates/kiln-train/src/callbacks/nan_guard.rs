@@ -1,34 +1,26 @@
 //! Ends a training whose loss is NaN or infinite, says where that began, and goes back to the weights before.
 
-use crate::state::Tally;
-use crate::{Callback, EpochRecord, Evaluation, Objective, Run};
+use crate::state::Before;
+use crate::{Callback, EpochRecord, Evaluation, Objective, Run, TrainState};
 use kiln_datasets::{Batch, Loader};
-use kiln_nn::{Ctx, NotFinite, Snapshot, StateDict};
+use kiln_nn::{Ctx, NotFinite};
 use kiln_tensor::{Error, ErrorKind, Result};
 
 /// Ends the training with an error where the loss is NaN or infinite.
+///
+/// What it keeps, the weights before the epoch, is part of the [`TrainState`](crate::TrainState): a run that is gone on with in the
+/// middle of an epoch and then diverges goes back to where that epoch began, as one that was not stopped.
 pub(crate) struct NanGuard {
-    /// The weights before the epoch, unless that was switched off.
-    snapshot: Option<Snapshot>,
-    mark: Option<Mark>,
-    /// The epochs that were completed before this `fit`.
-    first: u64,
-}
-
-/// Where the training was when the snapshot was taken.
-struct Mark {
-    epoch: u64,
-    batch: u64,
-    step: u64,
-    batches: u64,
-    tally: Tally,
-    carried: StateDict,
+    /// Whether the weights before the epoch are kept.
+    snapshot: bool,
+    /// The epochs that were completed before this `fit`; none where it goes on with an epoch whose beginning is known.
+    first: Option<u64>,
 }
 
 impl NanGuard {
     /// One that keeps a snapshot of the weights, or not.
     pub(crate) fn new(snapshot: bool) -> Self {
-        NanGuard { snapshot: snapshot.then(Snapshot::new), mark: None, first: 0 }
+        NanGuard { snapshot, first: None }
     }
 
     /// Looks at the loss of the last batch.
@@ -43,22 +35,23 @@ impl NanGuard {
     /// state is not: what it remembers may hold values that are not finite.)
     #[cold]
     fn go_back(&self, run: &mut Run<'_>, error: Error) -> Error {
-        let weights = match (&self.snapshot, &self.mark) {
-            (Some(snapshot), Some(mark)) => {
-                if let Err(error) = snapshot.restore(run.model) {
+        let weights = match run.state.before.take() {
+            Some(before) => {
+                if let Err(error) = before.weights.restore(run.model) {
                     return error;
                 }
-                let Mark { epoch, batch, step, batches, ref tally, ref carried } = *mark;
                 let state = &mut *run.state;
+                let Before { epoch, batch, step, batches, tally, carried, .. } = before;
                 (state.epoch, state.batch, state.step, state.batches) = (epoch, batch, step, batches);
-                (state.tally, state.carried) = (tally.clone(), carried.clone());
+                (state.tally, state.carried) = (tally, carried);
                 state.history.retain(|record| record.epoch as u64 <= epoch);
                 match epoch {
-                    epoch if epoch == self.first => "again those that it began with".to_owned(),
+                    epoch if Some(epoch) == self.first => "again those that it began with".to_owned(),
+                    0 => "again those before the first epoch".to_owned(),
                     epoch => format!("again those of epoch {epoch}"),
                 }
             }
-            _ => "those of the last step before".to_owned(),
+            None => "those of the last step before".to_owned(),
         };
         Error::new(error.kind(), error.operation(), format!("{}; the weights are {weights}", error.message()))
     }
@@ -66,17 +59,30 @@ impl NanGuard {
 
 impl Callback for NanGuard {
     fn on_fit_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
-        self.first = run.state.epoch;
+        let state = &*run.state;
+        self.first = (!knows_beginning(state)).then_some(state.epoch);
         Ok(())
     }
 
     fn on_epoch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
-        let Some(snapshot) = &mut self.snapshot else { return Ok(()) };
-        snapshot.take(run.model)?;
-        let state = &*run.state;
-        let (epoch, batch, step, batches) = (state.epoch, state.batch, state.step, state.batches);
-        let (tally, carried) = (state.tally.clone(), state.carried.clone());
-        self.mark = Some(Mark { epoch, batch, step, batches, tally, carried });
+        let state = &mut *run.state;
+        if !self.snapshot {
+            state.before = None;
+        } else if !knows_beginning(state) {
+            let (epoch, batch, step, batches) = (state.epoch, state.batch, state.step, state.batches);
+            let (tally, carried) = (state.tally.clone(), state.carried.clone());
+            // In the memory of the last one.
+            let mut weights = state.before.take().unwrap_or_default().weights;
+            weights.take(run.model)?;
+            state.before = Some(Before { weights, epoch, batch, step, batches, tally, carried });
+        }
+        Ok(())
+    }
+
+    fn on_fit_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if run.state.batch == 0 {
+            run.state.before = None;
+        }
         Ok(())
     }
 
@@ -112,7 +118,8 @@ impl Callback for NanGuard {
         if record.train.loss.is_finite() {
             return Ok(());
         }
-        let (seed, before) = (run.state.seed, self.mark.as_ref().map_or(0, |mark| mark.batches - mark.batch));
+        let (seed, before) =
+            (run.state.seed, run.state.before.as_ref().map_or(0, |before| before.batches - before.batch));
         let context = |batch: u64| Ctx::train(seed, before + batch);
         let place = format!("loss of epoch {}", record.epoch);
         let error = match first_not_finite(run.model, &run.loader, record.epoch as u64, context) {
@@ -121,6 +128,11 @@ impl Callback for NanGuard {
         };
         Err(self.go_back(run, error))
     }
+}
+
+/// Whether the training is in the middle of an epoch whose beginning is kept.
+fn knows_beginning(state: &TrainState) -> bool {
+    state.batch > 0 && state.before.as_ref().is_some_and(|before| before.epoch == state.epoch)
 }
 
 /// The first batch of an epoch whose loss is not finite with the weights as they are.

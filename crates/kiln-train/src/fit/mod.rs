@@ -45,6 +45,7 @@ struct Fit<'r, 'a> {
 pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>, device: &Device) -> Result<History> {
     options.check(data)?;
     let Lent { objective, optimizer, metrics, state, batch_size } = trainer;
+    optimizer.check(&*objective)?;
     let seed = options.seed.unwrap_or(state.seed);
     let split = options.split(&data, seed)?;
     let (data, validation): (&dyn Dataset, Option<&dyn Dataset>) = match &split {
@@ -93,6 +94,7 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         epochs,
         loss: None,
         drawn: 0,
+        stepped: None,
         samples: 0,
         validating: None,
         stopping: false,
@@ -140,7 +142,7 @@ impl Fit<'_, '_> {
         let start = Instant::now();
         let (epoch, first) = (self.run.state.epoch + 1, self.run.state.batch as usize);
         let metrics = self.run.metrics;
-        self.run.state.tally.expect(metrics);
+        self.run.state.tally.expect(self.run.model, metrics)?;
         self.each(|callback, run| callback.on_epoch_begin(run))?;
         if self.run.stopping {
             return Ok(());
@@ -156,7 +158,7 @@ impl Fit<'_, '_> {
             Ok(())
         })?;
         let progress = self.run.progress();
-        let train = self.run.state.tally.finish()?;
+        let train = self.run.state.tally.finish(metrics)?;
         let validation = self.validation_of_epoch()?;
         let completed = progress.batch == progress.batches && validation.is_some() == self.run.validation.is_some();
         let seconds = start.elapsed().as_secs_f64();

@@ -85,6 +85,7 @@ impl Fit<'_, '_> {
             run.model.begin_pass();
         }
         run.samples = batch.len();
+        run.stepped = None;
         run.batch = Some(batch);
         self.each(|callback, run| callback.on_batch_begin(run))?;
         self.gradients()?;
@@ -132,7 +133,10 @@ impl Fit<'_, '_> {
         self.run.gradients = gradients;
         self.each(|callback, run| callback.on_step_begin(run))?;
         let run = &mut self.run;
+        // The step counts once it is made, and the schedule then gives the factor of the next one.
+        let learning_rate = run.optimizer.scheduled_learning_rate();
         run.optimizer.step_if(&mut *run.model, &run.gradients, applies.as_ref())?;
+        run.stepped = Some(learning_rate);
         contexts.iter().try_for_each(|ctx| match &applies {
             None => ctx.commit(run.model),
             Some(applies) => ctx.commit_where(run.model, applies),

@@ -33,7 +33,7 @@ impl Fit<'_, '_> {
         let Some(data) = self.run.validation.filter(|_| !self.run.stopping) else { return Ok(None) };
         let carried = self.carries.then(|| self.run.model.carried_states());
         let metrics = self.run.metrics;
-        self.run.validating = Some((Tally::new(metrics), 0));
+        self.run.validating = Some((Tally::new(self.run.model, metrics)?, 0));
         self.each(|callback, run| callback.on_validation_begin(run))?;
         self.run.model.begin_pass();
         let ctx = Ctx::eval();
@@ -58,7 +58,7 @@ impl Fit<'_, '_> {
             self.run.model.set_carried_states(&carried)?;
         }
         let Some((tally, _)) = tally.filter(|_| finished) else { return Ok(None) };
-        let evaluation = tally.finish()?;
+        let evaluation = tally.finish(metrics)?;
         self.each(|callback, run| callback.on_validation_end(run, &evaluation))?;
         Ok(Some(evaluation))
     }

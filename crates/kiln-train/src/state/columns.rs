@@ -57,7 +57,7 @@ pub(super) fn load(state: &StateDict) -> Result<Vec<EpochRecord>> {
 }
 
 fn record(columns: &[(usize, &str, Vec<f64>)], row: usize) -> EpochRecord {
-    let nothing = || Evaluation { loss: f64::NAN, metrics: Vec::new() };
+    let nothing = || Evaluation { loss: f64::NAN, ..Evaluation::default() };
     let (mut train, mut validation) = (nothing(), nothing());
     let (mut epoch, mut seconds) = (0, 0.0);
     for (_, name, values) in columns {

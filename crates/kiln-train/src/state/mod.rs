@@ -1,13 +1,16 @@
 //! Where a training is: all that the model and the optimizer do not know.
 
+mod before;
 mod columns;
 mod running;
 mod tally;
 
 use crate::EpochRecord;
+pub(crate) use before::Before;
 use kiln_datasets::{Dataset, Loader};
 use kiln_nn::{StateDict, Stateful};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+pub(crate) use running::Running;
 pub(crate) use tally::Tally;
 
 /// Where a training is: epochs and steps done, the seed, the history, and of an epoch that was left its sums and what stateful
@@ -60,6 +63,8 @@ pub struct TrainState {
     pub(crate) carried: StateDict,
     /// What its order of batches depends on.
     pub(crate) order: Option<Order>,
+    /// Where it began, to go back to.
+    pub(crate) before: Option<Before>,
 }
 
 /// What the order of batches in an epoch depends on, beside the seed.
@@ -97,6 +102,7 @@ impl TrainState {
         self.epoch += u64::from(self.batch > 0);
         self.end_epoch();
         self.carried.clear();
+        self.before = None;
     }
 
     /// Between epochs.
@@ -131,7 +137,7 @@ const COUNTERS: [&str; 5] = ["epoch", "batch", "step", "batches", "seed"];
 
 impl Stateful for TrainState {
     /// `epoch`, `batch`, `step`, `batches`, `seed`, the history in columns (`history.POSITION.NAME`), and of an epoch that was left
-    /// `order`, `sums.…` and `carried.…`.
+    /// `order`, `sums.…`, `carried.…`, and where it began, `before.…`, to which a training that diverges goes back.
     fn state_dict(&self) -> Result<StateDict> {
         let cpu = Device::cpu();
         let mut state = StateDict::new();
@@ -142,6 +148,9 @@ impl Stateful for TrainState {
         self.tally.save("sums", &mut state)?;
         if let Some(order) = &self.order {
             state.insert("order".to_owned(), Tensor::from_slice(&order.numbers(), [5], &cpu)?);
+        }
+        if let Some(before) = self.before.as_ref().filter(|_| self.batch > 0) {
+            before.save(&mut state)?;
         }
         state.extend(self.carried.iter().map(|(name, value)| (format!("carried.{name}"), value.clone())));
         Ok(state)
@@ -160,6 +169,7 @@ impl Stateful for TrainState {
         let [epoch, batch, step, batches, seed] = counters;
         let mut new = TrainState { epoch, batch, step, batches, seed, ..TrainState::default() };
         new.history = columns::load(state)?;
+        let mut before = StateDict::new();
         for (name, value) in state {
             let known = if COUNTERS.contains(&name.as_str()) || name.starts_with("history.") {
                 true
@@ -169,6 +179,9 @@ impl Stateful for TrainState {
             } else if let Some(carried) = name.strip_prefix("carried.") {
                 new.carried.insert(carried.to_owned(), value.clone());
                 true
+            } else if let Some(part) = name.strip_prefix("before.") {
+                before.insert(part.to_owned(), value.clone());
+                true
             } else if let Some(sum) = name.strip_prefix("sums.") {
                 new.tally.load(sum, value)?
             } else {
@@ -177,6 +190,11 @@ impl Stateful for TrainState {
             if !known {
                 return Err(foreign(format!("`{name}` does not belong here")));
             }
+        }
+        if !before.is_empty() {
+            let loaded = Before::load(&before, epoch)
+                .ok_or_else(|| foreign("`before` is not the beginning of an epoch".into()))?;
+            new.before = Some(loaded);
         }
         *self = new;
         Ok(())

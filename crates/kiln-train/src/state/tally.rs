@@ -2,109 +2,157 @@
 
 use super::running::Running;
 use crate::callbacks::SoFar;
-use crate::{Count, Evaluation, Measured, Metric, Outcome, Prediction};
+use crate::{Count, Evaluation, Metric, MetricState, MetricValue, Objective, Outcome, Prediction, Seen};
 use kiln_datasets::Batch;
 use kiln_nn::StateDict;
-use kiln_tensor::{Error, Result};
+use kiln_nn::losses::aligned;
+use kiln_tensor::{Error, Result, Tensor};
 use std::borrow::Cow;
 
-/// Sums of the loss and of the metrics, by name.
+/// Sums of the loss, of the losses of several outputs, and of the metrics, by name.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Tally {
     loss: Running,
-    metrics: Vec<(Cow<'static, str>, Running)>,
+    outputs: Vec<(String, Running)>,
+    metrics: Vec<(Cow<'static, str>, MetricState)>,
 }
 
 impl Tally {
-    pub(crate) fn new(metrics: &[Box<dyn Metric>]) -> Self {
+    pub(crate) fn new(objective: &dyn Objective, metrics: &[Box<dyn Metric>]) -> Result<Self> {
         let mut tally = Tally::default();
-        tally.expect(metrics);
-        tally
+        tally.expect(objective, metrics)?;
+        Ok(tally)
     }
 
-    /// Sums of these metrics: those that there are go on, others begin.
-    pub(crate) fn expect(&mut self, metrics: &[Box<dyn Metric>]) {
-        let mut known = std::mem::take(&mut self.metrics);
-        self.metrics = metrics
-            .iter()
-            .map(|metric| {
-                let label = metric.label();
-                let at = known.iter().position(|(name, _)| *name == label);
-                let sum = at.map(|at| known.swap_remove(at).1).unwrap_or_default();
-                (label, sum)
-            })
-            .collect();
+    /// Sums of these outputs and metrics: those that there are go on, others begin.
+    ///
+    /// # Errors
+    /// Two of one name.
+    pub(crate) fn expect(&mut self, objective: &dyn Objective, metrics: &[Box<dyn Metric>]) -> Result<()> {
+        let outputs = objective.outputs();
+        let losses: Vec<String> = outputs.iter().map(|output| format!("{output}_loss")).collect();
+        let labels: Vec<Cow<'static, str>> = metrics.iter().map(|metric| metric.label()).collect();
+        for (at, label) in labels.iter().enumerate() {
+            if label == "loss" || losses.iter().any(|loss| loss == label) || labels[..at].contains(label) {
+                let message =
+                    format!("two numbers are called `{label}`: give a metric another name, `Named(\"…\", metric)`");
+                return Err(Error::value("metric", message));
+            }
+        }
+        self.outputs = going_on(&mut self.outputs, outputs);
+        self.metrics = going_on(&mut self.metrics, labels);
+        Ok(())
     }
 
     /// Gives the batch's loss where the host can see it without waiting for the device.
     pub(crate) fn add(&mut self, metrics: &[Box<dyn Metric>], batch: &Batch, outcome: &Outcome) -> Result<Option<f64>> {
         let mask = outcome.mask.as_deref();
-        let count = mask.map_or(Ok(Count::Known(batch.len() as f64)), Count::of)?;
-        let loss = self.loss.add_mean(outcome.loss.tensor(), &count)?;
+        let of = |mask: Option<&Tensor>| mask.map_or(Ok(Count::Known(batch.len() as f64)), Count::of);
+        let loss = self.loss.add_mean(outcome.loss.tensor(), &of(mask)?)?;
+        for (name, running) in &mut self.outputs {
+            let mut of_output = outcome.predictions.iter().filter(|prediction| prediction.output == *name);
+            if let Some((own, mask)) = of_output.next().and_then(|output| Some((output.loss.as_ref()?, &output.mask))) {
+                running.add_mean(own.tensor(), &of(mask.as_deref())?)?;
+            }
+        }
         if outcome.predictions.is_empty() {
             return Ok(loss);
         }
-        for (metric, (_, running)) in metrics.iter().zip(&mut self.metrics) {
-            let (prediction, targets) = measured(&**metric, outcome, batch)?;
-            let mask = prediction.mask.as_deref();
-            let Measured { sum, count } = metric.measure(prediction.values.tensor(), targets, mask)?;
-            running.add_sum(&sum, &count)?;
+        for (metric, (_, state)) in metrics.iter().zip(&mut self.metrics) {
+            let (at, prediction, targets) = measured(&**metric, outcome, batch)?;
+            let targets = aligned(targets, prediction.values.shape())?;
+            let seen = Seen {
+                mask: prediction.mask.as_deref(),
+                weights: if metric.sees_weights() { batch.weights.of(at) } else { None },
+                ..Seen::new(&prediction.values, &targets)
+            };
+            metric.update(state, &seen)?;
         }
         Ok(loss)
     }
 
     /// Means of the loss and the first metric, where the host has their sums.
     pub(crate) fn so_far(&self) -> SoFar {
-        let metric = self.metrics.first().and_then(|(name, sum)| match name {
-            Cow::Borrowed(name) => Some((*name, sum.host_mean()?)),
+        let metric = self.metrics.first().and_then(|(name, state)| match name {
+            Cow::Borrowed(name) => Some((*name, state.mean.host_mean()?)),
             Cow::Owned(_) => None,
         });
         (self.loss.host_mean(), metric)
     }
 
-    /// The means. Waits for the device.
-    pub(crate) fn finish(&self) -> Result<Evaluation> {
-        let named = self.metrics.iter().map(|(name, sum)| Ok((name.clone(), sum.mean()?)));
-        Ok(Evaluation { loss: self.loss.mean()?, metrics: named.collect::<Result<_>>()? })
+    /// What the pass came to. Waits for the device.
+    pub(crate) fn finish(&self, metrics: &[Box<dyn Metric>]) -> Result<Evaluation> {
+        let mut evaluation = Evaluation { loss: self.loss.mean()?, ..Evaluation::default() };
+        for (output, loss) in &self.outputs {
+            evaluation.metrics.push((format!("{output}_loss").into(), loss.mean()?));
+        }
+        for (metric, (name, state)) in metrics.iter().zip(&self.metrics) {
+            let name = name.clone();
+            match metric.value(state)? {
+                MetricValue::Number(number) => evaluation.metrics.push((name, number)),
+                MetricValue::Table(table) => evaluation.tables.push((name, table)),
+                MetricValue::Undefined(why) => {
+                    evaluation.metrics.push((name.clone(), f64::NAN));
+                    evaluation.undefined.push((name, why));
+                }
+            }
+        }
+        Ok(evaluation)
     }
 
     /// Adds `PREFIX.NAME.…` of the loss and each metric.
     pub(crate) fn save(&self, prefix: &str, state: &mut StateDict) -> Result<()> {
         self.loss.save(&format!("{prefix}.loss"), state)?;
+        for (name, sum) in &self.outputs {
+            sum.save(&format!("{prefix}.output.{name}"), state)?;
+        }
         let mut metrics = self.metrics.iter();
         metrics.try_for_each(|(name, sum)| sum.save(&format!("{prefix}.metric.{name}"), state))
     }
 
     /// What [`Tally::save`] wrote; `name` is what follows the prefix. Gives whether it was such an entry.
-    pub(crate) fn load(&mut self, name: &str, value: &kiln_tensor::Tensor) -> Result<bool> {
+    pub(crate) fn load(&mut self, name: &str, value: &Tensor) -> Result<bool> {
         let Some((of, part)) = name.rsplit_once('.') else { return Ok(false) };
-        let running = match of.strip_prefix("metric.") {
-            None if of == "loss" => &mut self.loss,
-            None => return Ok(false),
-            Some(metric) => {
-                let at = self.metrics.iter().position(|(known, _)| known == metric).unwrap_or_else(|| {
-                    self.metrics.push((Cow::Owned(metric.to_owned()), Running::default()));
-                    self.metrics.len() - 1
-                });
-                &mut self.metrics[at].1
-            }
-        };
-        running.load(part, value)
+        match of.split_once('.') {
+            None if of == "loss" => self.loss.load(part, value),
+            Some(("output", output)) => entry(&mut self.outputs, output.to_owned()).load(part, value),
+            Some(("metric", metric)) => entry(&mut self.metrics, Cow::Owned(metric.to_owned())).load(part, value),
+            _ => Ok(false),
+        }
     }
 }
 
-/// The output that a metric is of, with its targets.
+/// The sums of these names: what there is of them, and new ones.
+fn going_on<N: PartialEq, S: Default>(known: &mut Vec<(N, S)>, names: Vec<N>) -> Vec<(N, S)> {
+    let with_sum = |name: N| {
+        let at = known.iter().position(|(other, _)| *other == name);
+        let sum = at.map(|at| known.swap_remove(at).1).unwrap_or_default();
+        (name, sum)
+    };
+    names.into_iter().map(with_sum).collect()
+}
+
+/// The sum of this name, a new one where there is none.
+fn entry<N: PartialEq, S: Default>(sums: &mut Vec<(N, S)>, name: N) -> &mut S {
+    let at = sums.iter().position(|(known, _)| *known == name).unwrap_or_else(|| {
+        sums.push((name, S::default()));
+        sums.len() - 1
+    });
+    &mut sums[at].1
+}
+
+/// The output that a metric is of: its place, what it says, its targets.
 fn measured<'b>(
     metric: &dyn Metric,
     outcome: &'b Outcome,
     batch: &'b Batch,
-) -> Result<(&'b Prediction, &'b kiln_tensor::Tensor)> {
-    let mut pairs = outcome.predictions.iter().zip(batch.targets.iter());
+) -> Result<(usize, &'b Prediction, &'b Tensor)> {
+    let mut triples = outcome.predictions.iter().zip(batch.targets.iter()).enumerate();
     let found = match metric.output() {
-        None => pairs.next(),
-        Some(output) => pairs.find(|(prediction, _)| prediction.output == output),
+        None => triples.next(),
+        Some(output) => triples.find(|(_, (prediction, _))| prediction.output == output),
     };
-    found.ok_or_else(|| {
+    found.map(|(at, (prediction, targets))| (at, prediction, targets)).ok_or_else(|| {
         let names: Vec<&str> = outcome.predictions.iter().map(|prediction| prediction.output.as_str()).collect();
         let output = metric.output().unwrap_or("the first");
         let message =

@@ -5,7 +5,7 @@ use kiln_datasets::TensorDataset;
 use kiln_nn::{Activation, Conv2d, Dense, Flatten, Sequential, SparseCategoricalCrossentropy};
 use kiln_optim::Sgd;
 use kiln_tensor::{DType, Device, ErrorKind, Result, Tensor};
-use kiln_train::{Accuracy, EvaluateOptions, FitOptions, Metric, Supervised, Trainer, compile};
+use kiln_train::{Accuracy, EvaluateOptions, FitOptions, MeanMetric, Supervised, Trainer, compile};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 #[derive(Clone, Default)]
 struct Largest(Arc<AtomicUsize>);
 
-impl Metric for Largest {
+impl MeanMetric for Largest {
     fn name(&self) -> &'static str {
         "largest"
     }

@@ -143,7 +143,7 @@ fn a_threshold_ends_the_training() {
 /// A number whose better side nobody knows.
 struct Label;
 
-impl Metric for Label {
+impl MeanMetric for Label {
     fn name(&self) -> &'static str {
         "label"
     }
@@ -301,7 +301,7 @@ fn class_weights_that_make_no_sense_are_refused() {
     assert!(refused(&data(), &[(usize::MAX, 2.0)]).contains("not a class"));
     let (x, _) = points();
     let cubes = TensorDataset::new(x, Tensor::zeros([20, 2, 2], DType::F32, &cpu()).unwrap()).unwrap();
-    assert!(refused(&cubes, &[(1, 2.0)]).contains("labels of i64 or u8 are expected"));
+    assert!(refused(&cubes, &[(1, 2.0)]).contains("labels of integers are expected"));
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn weights_of_another_number_than_the_samples_are_refused() {
     // Without the check they would be repeated along the batch.
     let model = trainer(SparseCategoricalCrossentropy::new());
     let (x, labels) = points();
-    let batch = Batch { weights: Some(weights(1)), ..Batch::new(x, labels) };
+    let batch = Batch { weights: weights(1).into(), ..Batch::new(x, labels) };
     let error = model.objective.loss(&batch, &Ctx::eval()).err().unwrap().to_string();
     assert!(error.contains("one for each sample"), "{error}");
 }

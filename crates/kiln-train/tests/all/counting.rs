@@ -1,7 +1,7 @@
 //! What counts in losses, gradients, metrics and an epoch's means: masks, weights of samples, steps and classes, in every
 //! combination; against Keras's values (tests/fixtures) and against the steps that count alone.
 
-use kiln_datasets::{Batch, SequenceDataset, TensorDataset};
+use kiln_datasets::{Batch, SequenceDataset, TensorDataset, Weights};
 use kiln_nn::*;
 use kiln_optim::Sgd;
 use kiln_tensor::{DType, Device, Result, Tensor};
@@ -54,6 +54,7 @@ fn losses_gradients_and_accuracies_are_kerass() {
             for given in ["none", "samples", "steps"] {
                 let case = |what: &str| &values[&format!("{name}/{how}/{given}/{what}")];
                 let weights = values.get(&format!("weights/{given}")).cloned();
+                let weights = weights.map_or(Weights::Ones, Weights::All);
                 let batch = Batch { weights, ..Batch::new(values["tokens"].clone(), values[target].clone()) };
                 let outcome = objective.loss(&batch, &Ctx::train(0, 0)).unwrap();
                 let evaluated = objective.loss(&batch, &Ctx::eval()).unwrap();
@@ -277,7 +278,7 @@ fn a_model_of_half_types_evaluates_to_finite_numbers() {
 /// The target itself.
 struct Target;
 
-impl Metric for Target {
+impl MeanMetric for Target {
     fn name(&self) -> &'static str {
         "target"
     }
@@ -305,7 +306,7 @@ fn accuracy_of_maps_is_that_of_their_pixels() {
     // Two channels of (1, 3): the first is larger at the first and the last pixel.
     let maps = Tensor::from_slice(&[1.0f32, 0.0, 1.0, 0.0, 1.0, 0.5], [1, 2, 1, 3], &cpu()).unwrap();
     let labels = Tensor::from_slice(&[0i64, 1, 1], [1, 1, 3], &cpu()).unwrap();
-    let share = |metric: &dyn Metric, maps: &Tensor, labels: &Tensor| {
+    let share = |metric: &dyn MeanMetric, maps: &Tensor, labels: &Tensor| {
         let Measured { sum, count } = metric.measure(maps, labels, None).unwrap();
         let Count::Known(count) = count else { panic!("the host knows it") };
         (sum.item().unwrap(), count)

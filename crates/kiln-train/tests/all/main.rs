@@ -10,6 +10,8 @@ mod last_batch;
 mod metrics;
 mod one_number;
 mod outputs;
+mod rates;
 mod resume;
+mod scikit;
 mod sequences;
 mod training;

@@ -1,7 +1,7 @@
 //! Accuracy against plain loops, for every form of prediction and target.
 
 use kiln_tensor::{DType, Device, Tensor};
-use kiln_train::{Accuracy, Count, Measured, Metric};
+use kiln_train::{Accuracy, Count, MeanMetric, Measured};
 use proptest::prelude::*;
 
 fn right(predictions: &Tensor, targets: &Tensor) -> f64 {

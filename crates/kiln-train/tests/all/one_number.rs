@@ -4,12 +4,12 @@ use kiln_datasets::TensorDataset;
 use kiln_nn::*;
 use kiln_optim::Sgd;
 use kiln_tensor::{Device, ErrorKind, Result, Tensor};
-use kiln_train::{Accuracy, Evaluation, FitOptions, Metric, compile};
+use kiln_train::{Accuracy, Evaluation, FitOptions, MeanMetric, compile};
 
 /// A custom metric, which broadcasts whatever it is given.
 struct Distance;
 
-impl Metric for Distance {
+impl MeanMetric for Distance {
     fn name(&self) -> &'static str {
         "distance"
     }
@@ -72,7 +72,7 @@ fn metrics_pair_each_prediction_with_its_own_target() {
     for n in [0usize, 1, 4] {
         let values = |factor: usize| (0..n).map(|i| (i * factor % 5) as f32 / 4.0).collect::<Vec<f32>>();
         let shapes: [&[usize]; 3] = [&[n], &[n, 1], &[n, 1, 1]];
-        for metric in [&Accuracy as &dyn Metric, &Distance] {
+        for metric in [&Accuracy as &dyn MeanMetric, &Distance] {
             let sum = |p: &[usize], t: &[usize]| {
                 let measured = metric.measure(&tensor(&values(3), p), &tensor(&values(2), t), None).unwrap();
                 assert!(matches!(measured.count, kiln_train::Count::Known(count) if count == n as f64));

@@ -1,6 +1,6 @@
 //! Models with several inputs and outputs through compile, fit, evaluate and predict.
 
-use kiln_datasets::TensorDataset;
+use kiln_datasets::{Batch, TensorDataset};
 use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_optim::Adam;
@@ -45,7 +45,7 @@ fn each_output_has_its_loss_weight_and_metrics() {
     let history = trainer.fit(&data, FitOptions::new().epochs(30)).unwrap();
     let after = trainer.evaluate(&data).unwrap();
     assert!(after.loss < 0.2 * before && after.metric("larger_accuracy").unwrap() > 0.95, "{before} {after:?}");
-    assert!(history.to_csv().starts_with("epoch,loss,larger_accuracy"));
+    assert!(history.to_csv().starts_with("epoch,loss,larger_loss,sum_loss,larger_accuracy,seconds\n"));
     // The sum of the two, each alone.
     let predictions = trainer.predict((normal([256, 3], 0), normal([256, 2], 1))).unwrap();
     let outputs: Vec<&Tensor> = predictions.iter().collect();
@@ -55,6 +55,69 @@ fn each_output_has_its_loss_weight_and_metrics() {
     let larger = SparseCategoricalCrossentropy::new().forward(&outputs[0].into(), targets[0]).unwrap().item().unwrap();
     let sum = MeanSquaredError::new().forward(&outputs[1].into(), targets[1]).unwrap().item().unwrap();
     assert!((after.loss - larger - 0.5 * sum).abs() < 1e-5, "{} {larger} {sum}", after.loss);
+    let near = |name: &str, expected: f64| {
+        let found = after.metric(name).unwrap();
+        assert!((found - expected).abs() < 1e-5, "{name}: {found} {expected}");
+    };
+    near("larger_loss", larger);
+    near("sum_loss", sum);
+}
+
+#[test]
+fn the_numbers_of_outputs_can_be_watched_and_are_saved() {
+    let (data, validation) = (data(), data());
+    let mut trainer = compile(model(), Adam::new(0.02), losses()).metric_of("larger", Accuracy);
+    let stopping = EarlyStopping::new().monitor("val_larger_accuracy").patience(1);
+    let below = TerminateOn::new("val_sum_loss").below(0.0);
+    let options = FitOptions::new().epochs(3).validation(&validation).callback(stopping).callback(below);
+    let history = trainer.fit(&data, options).unwrap();
+    let header =
+        "epoch,loss,larger_loss,sum_loss,larger_accuracy,val_loss,val_larger_loss,val_sum_loss,val_larger_accuracy,";
+    assert!(history.to_csv().starts_with(header), "{}", history.to_csv());
+    let mut other = compile(model(), Adam::new(0.02), losses());
+    other.load_state_dict(&trainer.state_dict().unwrap()).unwrap();
+    let last = |trainer: &Trainer<_, _>| trainer.state.history.last().and_then(|epoch| epoch.value("val_sum_loss"));
+    assert!(last(&other).is_some() && last(&other) == last(&trainer));
+}
+
+/// Two inputs of steps, which are the outputs `a` and `b`.
+fn steps() -> Graph {
+    let mut g = Graph::new();
+    let (x, y) = (g.input([2, 1]), g.input([2, 1]));
+    let same = || Dense::new(1).use_bias(false).kernel_initializer(Initializer::Constant(1.0));
+    let (a, b) = (g.call_named("a", same(), &x).unwrap(), g.call_named("b", same(), &y).unwrap());
+    g.build(&[&x, &y], &[&a, &b], &cpu(), 1).unwrap()
+}
+
+#[test]
+fn each_input_has_its_mask_and_each_output_its_weights() {
+    let numbers = |values: [f32; 4]| Tensor::from_slice(&values, [2, 2, 1], &cpu()).unwrap();
+    let (x, zeros) = (numbers([1.0, 2.0, 3.0, 4.0]), numbers([0.0; 4]));
+    let mut batch = Batch::new((x.clone(), x), (zeros.clone(), zeros));
+    let mask = Tensor::from_slice(&[true, true, true, false], [2, 2], &cpu()).unwrap();
+    let mae = MeanAbsoluteError::new;
+    let objective = Supervised { model: steps(), loss: Losses::new().output("a", mae()).weighted("b", 0.5, mae()) };
+    let of = |batch: &Batch| {
+        let outcome = objective.loss(batch, &Ctx::eval()).unwrap();
+        let own = outcome.predictions.iter().map(|output| output.loss.as_ref().unwrap().item().unwrap());
+        (outcome.loss.item().unwrap(), own.collect::<Vec<_>>())
+    };
+    assert_eq!(of(&batch), (3.75, vec![2.5, 2.5]));
+    batch.masks = vec![None, Some(mask)];
+    assert_eq!(of(&batch), (3.5, vec![2.5, 2.0]));
+    let weights = Tensor::from_slice(&[4.0f32, 0.0], [2], &cpu()).unwrap();
+    batch.weights = weights.clone().into();
+    assert_eq!(of(&batch), (5.0, vec![3.0, 4.0]));
+    batch.weights = vec![Some(weights.clone()), None].into();
+    assert_eq!(of(&batch), (4.0, vec![3.0, 2.0]));
+    batch.weights = vec![None, Some(weights.mul_scalar(2.0).unwrap())].into();
+    assert_eq!(of(&batch), (6.5, vec![2.5, 8.0]));
+    batch.weights = vec![Some(weights)].into();
+    let error = objective.loss(&batch, &Ctx::eval()).err().unwrap();
+    assert_eq!(error.message(), "1 weights for 2 outputs: one for each, or one for all, is needed");
+    batch.masks = vec![None, None, None];
+    let error = objective.loss(&batch, &Ctx::eval()).err().unwrap();
+    assert_eq!(error.message(), "3 masks for 2 inputs: at most one for each is needed");
 }
 
 #[test]

@@ -30,7 +30,12 @@ fn classifier() -> Model {
         .push(Dropout::new(0.3))
         .push(Dense::new(3).activation(Activation::Softmax));
     let model = model.build([6, 6], &cpu(), 1).unwrap();
-    compile(model, Adam::new(0.01), SparseCategoricalCrossentropy::new()).metric(Accuracy)
+    compile(model, Adam::new(0.01), SparseCategoricalCrossentropy::new())
+        .metric(Accuracy)
+        .metric(F1::new().average(Average::Macro))
+        .metric(Auc::new())
+        .metric(Named("auc.200", Auc::new().thresholds(200)))
+        .metric(ConfusionMatrix::new())
 }
 
 /// An LSTM that carries its states from batch to batch.
@@ -228,6 +233,42 @@ fn early_stopping_goes_on_with_what_it_has_seen() {
     assert_eq!(bits(&second), bits(&whole));
     let strange = StateDict::from([("what".to_owned(), Tensor::scalar(1i64, &cpu()).unwrap())]);
     assert!(after.load_state_dict(&strange).unwrap_err().to_string().contains("`wait` is missing"));
+}
+
+/// A run that is gone on with in the middle of an epoch and then diverges has the weights, counters and history of one that was not
+/// stopped: those of the epoch's beginning.
+#[test]
+fn a_resumed_run_that_diverges_goes_back_as_far() {
+    let data = images(70, 0);
+    struct Diverge(u64);
+    impl Callback for Diverge {
+        fn on_batch_begin(&mut self, run: &mut Run<'_>) -> kiln_tensor::Result<()> {
+            if run.state.batches == self.0
+                && let Some(batch) = &mut run.batch
+            {
+                batch.inputs = batch.inputs.try_map(|input| input.mul_scalar(f64::NAN))?;
+            }
+            Ok(())
+        }
+    }
+    let options = || FitOptions::new().batch_size(8).seed(5);
+    // 9 batches an epoch.
+    for (epoch, batches, says) in [(1, 5, "again those before the first epoch"), (3, 23, "again those of epoch 2")] {
+        let mut whole = classifier();
+        let error = whole.fit(&data, options().epochs(4).callback(Diverge(batches))).unwrap_err().to_string();
+        assert!(error.contains("the weights are again those"), "{error}");
+        let mut first = classifier();
+        first.fit(&data, options().epochs(4).callback(StopAfter { epoch, batch: 2 })).unwrap();
+        let mut second = classifier();
+        second.load_state_dict(&first.state_dict().unwrap()).unwrap();
+        let error = second.fit(&data, options().epochs(4).callback(Diverge(batches))).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+        assert_eq!((second.state.epoch, second.state.batch), (epoch - 1, 0));
+        let model =
+            |model: &Model| bits(model).into_iter().filter(|(name, _)| !name.starts_with("optimizer")).collect();
+        let (found, expected): (Vec<_>, Vec<_>) = (model(&second), model(&whole));
+        assert_eq!(found, expected);
+    }
 }
 
 #[test]

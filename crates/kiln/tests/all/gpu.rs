@@ -124,3 +124,56 @@ fn a_card_leaves_out_a_step_that_is_not_finite() {
 fn on_a_card() {
     optimizers_train_alike("cuda");
 }
+
+/// Gradients are clipped by the norm of all of them as on the CPU, and the host waits for nothing.
+#[test]
+#[cfg(feature = "sim")]
+fn norms_are_clipped_on_the_device() {
+    use DType::{BF16, F16, F32, F64};
+    use kiln::optim::clip_gradient_norm;
+    let gpu = kiln_cuda::Simulated::new();
+    let infinite = f64::INFINITY;
+    let cases: [(&[&[f64]], DType, f64); 13] = [
+        (&[&[3.0, 0.0], &[4.0], &[]], F32, 1.0),
+        (&[&[3.0, 0.0], &[4.0]], F32, 5.0),
+        (&[&[3.0, 0.0], &[4.0]], F32, 0.0),
+        (&[&[3.0, 0.0], &[4.0]], F32, infinite),
+        (&[&[0.0, 0.0], &[0.0]], F32, 1.0),
+        (&[&[3e30, -4e30], &[2e30]], F32, 2.0),
+        (&[&[3e-30, -4e-30]], F32, 1e-31),
+        (&[&[3e300, -4e300], &[1e300]], F64, 1.0),
+        (&[&[3e-300, -4e-300]], F64, 1e-301),
+        (&[&[300.0, -20.0], &[60_000.0]], F16, 1.0),
+        (&[&[1e30, 1e20], &[2e30]], BF16, 3.0),
+        (&[&[infinite, 1.0], &[2.0]], F32, 1.0),
+        (&[&[f64::NAN, 1.0], &[2.0]], F64, 1.0),
+    ];
+    for (values, dtype, max) in cases {
+        let ids: Vec<_> =
+            values.iter().map(|_| Param::new(Tensor::zeros((), F32, &Device::cpu()).unwrap()).id()).collect();
+        let clipped = |device: &Device| -> Vec<Tensor> {
+            let mut gradients = Gradients::default();
+            for (id, values) in ids.iter().zip(values) {
+                let gradient = Tensor::from_slice(values, [values.len()], device).unwrap().to_dtype(dtype).unwrap();
+                gradients.insert(*id, gradient);
+            }
+            let clipped = clip_gradient_norm(gradients, max).unwrap();
+            ids.iter().map(|id| clipped.get(*id).unwrap().clone()).collect()
+        };
+        let tolerance = match dtype {
+            F64 => 1e-14,
+            F32 => 1e-6,
+            _ => 0.01,
+        };
+        let before = gpu.downloads();
+        let on_gpu = clipped(&gpu.device());
+        assert_eq!(gpu.downloads(), before, "{values:?}");
+        for (gpu, cpu) in on_gpu.iter().zip(clipped(&Device::cpu())) {
+            assert_eq!(gpu.dtype(), dtype);
+            for (g, c) in gpu.to_f64_vec().unwrap().into_iter().zip(cpu.to_f64_vec().unwrap()) {
+                let same = (g.is_nan() && c.is_nan()) || g == c || ((g - c) / c).abs() < tolerance;
+                assert!(same, "{values:?} {dtype} {max}: {g:e}, on the CPU {c:e}");
+            }
+        }
+    }
+}

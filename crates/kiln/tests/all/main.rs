@@ -4,5 +4,7 @@
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod gpu;
 mod graphs;
+mod interop;
 mod lists;
+mod opinfo;
 mod smoke;

@@ -111,8 +111,8 @@ fn a_layer_of_ones_own_trains_like_any_other() {
 struct Huber;
 
 impl Loss for Huber {
-    fn each(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        let distance = prediction.sub(&Var::from(target))?.abs()?;
+    fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
+        let distance = prediction.sub(target)?.abs()?;
         let near = distance.clamp(0.0, 1.0)?;
         // ½ near² + (|d| − near): the second part is 0 within δ.
         near.square()?.mul_scalar(0.5)?.add(&distance.sub(&near)?)

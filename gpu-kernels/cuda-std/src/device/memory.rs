@@ -1,6 +1,6 @@
 //! Views of global memory. No access is checked here: the simulator shows that kernels stay within their buffers.
 
-use crate::{DeviceCopy, Global, GlobalMut, Vector4, Word};
+use crate::{DeviceCopy, Global, GlobalMut, Parameter, Table, Vector4, Word};
 use core::arch::asm;
 use core::ptr::{with_exposed_provenance, with_exposed_provenance_mut};
 
@@ -29,6 +29,16 @@ macro_rules! reading {
 }
 reading!(Global);
 reading!(GlobalMut);
+
+impl<P: Parameter> Table<P> {
+    /// Entry `i`.
+    #[inline(always)]
+    #[must_use]
+    pub fn get(&self, i: usize) -> P {
+        // SAFETY: the simulator shows that `i` is within the table, whose maker has put an entry there.
+        unsafe { with_exposed_provenance::<P>(self.address() as usize).add(i).read() }
+    }
+}
 
 impl<T: DeviceCopy> GlobalMut<T> {
     /// Writes element `i`.

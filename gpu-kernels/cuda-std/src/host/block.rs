@@ -53,7 +53,9 @@ pub(crate) struct Block {
     slots: Vec<Slot>,
     /// The memory that the launch was given.
     spans: Arc<[Span]>,
-    /// Views that were found within it.
+    /// The memory that this block was given by the entries of tables that it has read.
+    given: RefCell<Vec<Span>>,
+    /// Views that were found within both.
     found: [Cell<Option<Span>>; FOUND],
     /// The way out of the coroutine that runs now.
     #[cfg(feature = "sim")]
@@ -87,6 +89,7 @@ impl Block {
             shared: RefCell::new(shared),
             slots: (0..threads).map(|_| Slot::default()).collect(),
             spans,
+            given: RefCell::default(),
             found: Default::default(),
             #[cfg(feature = "sim")]
             yielder: Cell::new(std::ptr::null()),
@@ -114,6 +117,25 @@ impl Block {
         }
     }
 
+    /// Begins with a block: it has read no table yet.
+    #[cfg(feature = "sim")]
+    pub(crate) fn begin(&self, index: [u32; 3]) {
+        self.index.set(index);
+        self.shared.borrow_mut().begin();
+        if !self.given.borrow().is_empty() {
+            self.given.borrow_mut().clear();
+            self.found.iter().for_each(|found| found.set(None));
+        }
+    }
+
+    /// The block may use this memory from now on, as an entry of a table says.
+    pub(crate) fn give(&self, span: Span) {
+        let mut given = self.given.borrow_mut();
+        if span.bytes > 0 && !given.contains(&span) {
+            given.push(span);
+        }
+    }
+
     /// Stops where a view is not of memory that this launch was given: a kernel can have kept it from an earlier launch, whose memory
     /// may be gone.
     #[inline]
@@ -121,7 +143,7 @@ impl Block {
         // Buffers lie at multiples of 256 bytes.
         let found = &self.found[(view.address >> 8) as usize % FOUND];
         if found.get() != Some(view) {
-            if !self.spans.iter().any(|span| contains(span, &view)) {
+            if !self.spans.iter().chain(&*self.given.borrow()).any(|span| contains(span, &view)) {
                 let how = if view.written { "writes" } else { "reads" };
                 self.fault(format!("{how} through a view that its launch was not given"), site);
             }

@@ -1,7 +1,7 @@
 //! Views of global memory, every access checked. Outside of a kernel an access panics.
 
 use super::block::{current, fault};
-use crate::{DeviceCopy, Global, GlobalMut, Span, Vector4, Word};
+use crate::{DeviceCopy, Global, GlobalMut, Parameter, Span, Table, Vector4, Word};
 use std::panic::Location;
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
@@ -99,6 +99,19 @@ macro_rules! reading {
 }
 reading!(Global);
 reading!(GlobalMut);
+
+impl<P: Parameter> Table<P> {
+    /// Entry `i`.
+    #[must_use]
+    #[track_caller]
+    pub fn get(&self, i: usize) -> P {
+        check::<P>(Access::reads(Location::caller()), self.address(), i, self.len());
+        // SAFETY: `i` is within the table, which the launch was given; `from_raw` was promised that an entry lies there.
+        let entry = unsafe { start::<P>(self.address()).add(i).read() };
+        current(|block| entry.views(&mut |span| block.give(span)));
+        entry
+    }
+}
 
 impl<T: DeviceCopy> GlobalMut<T> {
     /// Writes element `i`.

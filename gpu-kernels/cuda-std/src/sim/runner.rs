@@ -59,8 +59,7 @@ impl Runner {
     pub(super) fn run(&mut self, index: [u32; 3], body: &dyn Fn()) -> Result<(), Box<SimFault>> {
         let Runner { block, threads, stacks } = self;
         let block = &*block;
-        block.index.set(index);
-        block.shared.borrow_mut().begin();
+        block.begin(index);
         let unstarted = Unstarted { next: Cell::new(0), end: Cell::new(0) };
         let mut running = Running { block, unstarted: &unstarted, body, threads, stacks };
         enter(block, || {

@@ -1,6 +1,7 @@
 //! Derived operations: values by hand or by a naive loop, gradients of both orders; a file for each family.
 
 mod einsum;
+mod elementwise;
 mod products;
 mod shape;
 

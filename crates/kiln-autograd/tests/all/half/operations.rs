@@ -36,7 +36,7 @@ pub(crate) fn elementwise() -> Vec<Case> {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    [simple(), views(), reductions(), products()].into_iter().flatten().collect()
+    [simple(), derived(), views(), reductions(), products()].into_iter().flatten().collect()
 }
 
 fn simple() -> Vec<Case> {
@@ -59,6 +59,22 @@ fn simple() -> Vec<Case> {
             let index: Vec<i64> = (0..300).map(|i| i % 3).collect();
             v[0].index_add(0, &indices(&index), Shape::new(&[4, 2])?)
         }),
+    ]
+}
+
+fn derived() -> Vec<Case> {
+    let [x, y, z] = [some([6, 8], 13), some([8], 14), some([6, 1], 15)];
+    let one = std::slice::from_ref(&x);
+    vec![
+        Case::new("lerp", &[x.clone(), y.clone()], |v| v[0].lerp(&v[1], 0.3)),
+        Case::new("lerp_tensor", &[x.clone(), y.clone(), z.clone()], |v| v[0].lerp_tensor(&v[1], &v[2])),
+        Case::new("clamp_tensors", &[x.clone(), y.clone(), z], |v| v[0].clamp_tensors(Some(&v[1]), Some(&v[2]))),
+        Case::new("nan_to_num", one, |v| v[0].nan_to_num(0.0, None, None)),
+        Case::new("prelu", &[x.clone(), y], |v| v[0].prelu(&v[1])),
+        Case::new("glu", one, |v| v[0].glu(-1)),
+        Case::new("reglu", one, |v| v[0].reglu(0)),
+        Case::new("geglu", one, |v| v[0].geglu(-1)),
+        Case::new("swiglu", one, |v| v[0].swiglu(-1)),
     ]
 }
 

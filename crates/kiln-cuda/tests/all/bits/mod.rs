@@ -173,6 +173,28 @@ pub(crate) fn products_and_random_numbers(gpu: &Device) {
             same("normal", &cpu[1], &drawn[1]);
         }
     }
+    let stream = RandomStream::new(1, Purpose::Data, 10);
+    let draw = |device: &Device| {
+        let f32s = |law: fn([usize; 1], f64, f64, DType, &Device, RandomStream) -> kiln_tensor::Result<Tensor>| {
+            law([500], 0.7, 2.0, DType::F32, device, stream).unwrap()
+        };
+        let logits = Tensor::normal([20, 9], 0.0, 1.0, DType::F32, device, stream).unwrap();
+        [
+            f32s(Tensor::gamma),
+            f32s(Tensor::beta),
+            Tensor::poisson([500], 30.0, DType::I32, device, stream).unwrap(),
+            Tensor::exponential([500], 3.0, DType::BF16, device, stream).unwrap(),
+            Tensor::bernoulli([500], 0.4, DType::Bool, device, stream).unwrap(),
+            Tensor::randint([500], -100, 100, DType::I8, device, stream).unwrap(),
+            Tensor::truncated_normal([500], [0.0, 2.0], [-1.0, 9.0], DType::F32, device, stream).unwrap(),
+            logits.categorical(stream).unwrap(),
+            logits.abs().unwrap().multinomial(4, false, stream).unwrap(),
+            logits.abs().unwrap().multinomial(4, true, stream).unwrap(),
+        ]
+    };
+    for (at, (cpu, drawn)) in draw(&Device::cpu()).iter().zip(&draw(gpu)).enumerate() {
+        same(&format!("draw {at}"), cpu, drawn);
+    }
 }
 
 /// Every number that a recurrent layer and its gradients give, of masked steps too.

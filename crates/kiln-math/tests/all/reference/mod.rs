@@ -97,6 +97,92 @@ fn gelu_inner(x: f64) -> (f64, f64) {
     (2.0 * c * (x + 0.044_715 * x * x * x), 2.0 * c * (1.0 + 3.0 * 0.044_715 * x * x))
 }
 
+/// The y with erf y = x, by Newton's method on the smaller of erf and its rest to 1.
+fn erfinv(x: f64) -> f64 {
+    let a = x.abs();
+    if a == 0.0 || a.is_nan() || a >= 1.0 {
+        return if a == 1.0 {
+            x / 0.0
+        } else if a == 0.0 {
+            x
+        } else {
+            f64::NAN
+        };
+    }
+    let rest = |y: f64| if y < 1.0 { 1.0 - erf_near(y) } else { (-y * y).exp() * scaled_erfc(y) };
+    let l = ((1.0 - a) * (1.0 + a)).ln();
+    let t = 2.0 / (PI * 0.147) + 0.5 * l;
+    let mut y = ((t * t - l / 0.147).sqrt() - t).sqrt();
+    if a < 1e-3 {
+        y = a / FRAC_2_SQRT_PI;
+    }
+    for _ in 0..4 {
+        let off = if y < 1.0 { erf_near(y) - a } else { (1.0 - a) - rest(y) };
+        y -= off / (FRAC_2_SQRT_PI * (-y * y).exp());
+    }
+    y.copysign(x)
+}
+
+/// The distance from the nearest integer, and πx's sine and cotangent from it.
+fn circle(x: f64) -> (f64, f64, f64) {
+    let r = x - x.round_ties_even();
+    (r, (PI * r).sin(), (PI * r).cos() / (PI * r).sin())
+}
+
+/// ln |Γ(x)|: Stirling's formula thirty steps further up.
+fn lgamma(x: f64) -> f64 {
+    if x.is_nan() || x.is_infinite() {
+        return x.abs();
+    }
+    if x < 0.0 {
+        return PI.ln() - circle(x).1.abs().ln() - lgamma(1.0 - x);
+    }
+    let steps = if x > 30.0 { 0 } else { 30 };
+    let product: f64 = (0..steps).map(|k| x + f64::from(k)).product();
+    let a = x + f64::from(steps);
+    let rest = 1.0 / (12.0 * a) - 1.0 / (360.0 * a.powi(3)) + 1.0 / (1260.0 * a.powi(5)) - 1.0 / (1680.0 * a.powi(7));
+    (a - 0.5) * a.ln() - a + 0.5 * (2.0 * PI).ln() + rest - product.ln()
+}
+
+/// ψ(x), ψ′(x) and ψ″(x), by sums of their terms and Euler and Maclaurin's formula.
+fn psi(x: f64) -> [f64; 3] {
+    if x <= 0.0 {
+        let (r, sine, cotangent) = circle(x);
+        let [p, p1, p2] = psi(1.0 - x);
+        let square = PI * PI / (sine * sine);
+        let psi = if r == 0.0 && x < 0.0 { f64::NAN } else { p - PI * if r == 0.0 { 1.0 / x } else { cotangent } };
+        return [psi, square - p1, p2 - 2.0 * PI * square * if r == 0.0 { f64::INFINITY } else { cotangent }];
+    }
+    let mut sums = [0.0; 3];
+    for k in 0..30 {
+        let t = 1.0 / (x + f64::from(k));
+        sums = [sums[0] - t, sums[1] + t * t, sums[2] - 2.0 * t * t * t];
+    }
+    let a = x + 30.0;
+    let t = 1.0 / a;
+    let z = t * t;
+    [
+        sums[0] + a.ln() - t / 2.0 - z * (1.0 / 12.0 - z * (1.0 / 120.0 - z / 252.0)),
+        sums[1] + t + z / 2.0 + t * z * (1.0 / 6.0 - z * (1.0 / 30.0 - z / 42.0)),
+        sums[2] - z - t * z - z * z * (0.5 - z * (1.0 / 6.0 - z / 6.0)),
+    ]
+}
+
+/// x to so many decimals as f32 has them: a product with a power of 10, a quotient by one.
+fn rounded_to(x: f64, decimals: f64) -> f64 {
+    let (x, scale) = (x as f32, 10f32.powi(decimals.abs() as i32));
+    let scaled = if decimals < 0.0 { x / scale } else { x * scale };
+    let whole = scaled.round_ties_even();
+    let all_integers = scaled.abs() >= 4.5e15 && decimals >= 0.0;
+    f64::from(if all_integers {
+        x
+    } else if decimals < 0.0 {
+        whole * scale
+    } else {
+        whole / scale
+    })
+}
+
 const SELU: (f64, f64) = (1.050_700_987_355_480_5, 1.673_263_242_354_377_2);
 
 fn between(x: f64, low: f64, high: f64) -> f64 {
@@ -133,6 +219,19 @@ pub(crate) fn references() -> Vec<Reference> {
         Expm1, (1.6, 0.0), (1.6, 2.0 * E), |x, _| x.exp_m1(), |x, _| x.exp();
         Ln, (1.0, 0.0), (0.5, 0.0), |x, _| x.ln(), |x, _| 1.0 / x;
         Ln1p, (1.6, 0.0), (1.5, 0.0), |x, _| x.ln_1p(), |x, _| 1.0 / (1.0 + x);
+        Log2, (0.6, 0.0), (1.5, 0.0), |x, _| x.log2(), |x, _| std::f64::consts::LOG2_E / x;
+        Log10, (0.6, 0.0), (1.5, 0.0), |x, _| x.log10(), |x, _| std::f64::consts::LOG10_E / x;
+        Asin, (2.3, 0.0), (2.0, 0.0), |x, _| x.asin(), |x, _| 1.0 / ((1.0 - x) * (1.0 + x)).sqrt();
+        Acos, (1.6, 0.0), (2.0, 0.0), |x, _| x.acos(), |x, _| -1.0 / ((1.0 - x) * (1.0 + x)).sqrt();
+        Atan, (1.6, 0.0), (2.0, 1e-38), |x, _| x.atan(), |x, _| 1.0 / (1.0 + x * x); // x² overflows first
+        Asinh, (4.0, 0.0), (1.5, 0.0), |x, _| x.asinh(), |x, _| 1.0 / x.hypot(1.0);
+        Acosh, (5.0, 0.0), (4.0, 0.0), |x, _| x.acosh(), |x, _| 1.0 / ((x - 1.0).sqrt() * (x + 1.0).sqrt());
+        Atanh, (4.0, 0.0), (2.5, 1e-38), |x, _| x.atanh(), |x, _| 1.0 / ((1.0 - x) * (1.0 + x));
+        // The slope is e^(y²) of a rounded y.
+        Erfinv, (0.6, 0.0), (20.0, 0.0), |x, _| erfinv(x), |x, _| erfinv(x).powi(2).exp() / FRAC_2_SQRT_PI;
+        Lgamma, (0.6, 2e-13), (0.6, 2e-13), |x, _| lgamma(x), |x, _| psi(x)[0];
+        Digamma, (0.6, 2e-13), (0.6, 0.0), |x, _| psi(x)[0], |x, _| psi(x)[1];
+        Polygamma[1.0], (0.6, 0.0), (0.6, 1e-10), |x, _| psi(x)[1], |x, _| psi(x)[2];
         Sin, (1.6, 0.0), (1.6, 0.0), |x, _| x.sin(), |x, _| x.cos(), up to 1e5;
         Cos, (1.6, 0.0), (1.6, 0.0), |x, _| x.cos(), |x, _| -x.sin(), up to 1e5;
         Tan, (4.0, 0.0), (8.0, 0.0), |x, _| x.tan(), |x, _| 1.0 / (x.cos() * x.cos()), up to 1e5;
@@ -143,6 +242,14 @@ pub(crate) fn references() -> Vec<Reference> {
         Sigmoid, (2.4, 0.0), (4.0, 2.0 * E), |x, _| sigmoid(x), |x, _| sigmoid(x) * sigmoid(-x);
         LogSigmoid, (2.5, 0.0), (2.5, 0.0), |x, _| -softplus(-x), |x, _| sigmoid(-x);
         Softplus, (2.5, 0.0), (2.5, 0.0), |x, _| softplus(x), |x, _| sigmoid(x);
+        SoftplusWith[2.0, 20.0], (3.5, 0.0), (2.5, 0.0), |x, [b, t]| if b * x > t { x } else { softplus(b * x) / b }, |x, [b, t]| if b * x > t { 1.0 } else { sigmoid(b * x) };
+        HardShrink[0.5], (0.0, 1e-300), (0.0, 1e-300), |x, [l, _]| if x.abs() > l { x } else { 0.0 }, |x, [l, _]| if x.abs() > l { 1.0 } else { 0.0 };
+        SoftShrink[0.3], (0.5, 0.0), (0.0, 1e-300), |x, [l, _]| if x > l { x - l } else if x < -l { x + l } else { 0.0 }, |x, [l, _]| if x.abs() > l { 1.0 } else { 0.0 };
+        TanhShrink, (1.0, 2.0 * E), (4.0, 0.0), |x, _| x - x.tanh(), |x, _| x.tanh().powi(2);
+        Threshold[0.3, -0.7], (0.0, 1e-300), (0.0, 1e-300), |x, [t, v]| if x > t { x } else { v }, |x, [t, _]| if x > t { 1.0 } else { 0.0 };
+        Trunc, (0.0, 1e-300), (0.0, 1e-300), |x, _| x.trunc(), |_, _| 0.0;
+        RoundTo[2.0], (0.0, 1e-300), (0.0, 1e-300), |x, [d, _]| rounded_to(x, d), |_, _| 0.0;
+        RoundTo[-3.0], (0.0, 1e-300), (0.0, 1e-300), |x, [d, _]| rounded_to(x, d), |_, _| 0.0;
         Softsign, (1.5, 0.0), (4.0, 0.0), |x, _| x / (1.0 + x.abs()), |x, _| 1.0 / ((1.0 + x.abs()) * (1.0 + x.abs()));
         Relu, (0.0, 1e-300), (0.0, 1e-300), |x, _| x.max(0.0), |x, _| between(x, 0.0, f64::INFINITY);
         Relu6, (0.0, 1e-300), (0.0, 1e-300), |x, _| x.clamp(0.0, 6.0), |x, _| between(x, 0.0, 6.0);
@@ -165,7 +272,7 @@ pub(crate) fn references() -> Vec<Reference> {
         Ceil, (0.0, 1e-300), (0.0, 1e-300), |x, _| x.ceil(), |_, _| 0.0;
         Round, (0.0, 1e-300), (0.0, 1e-300), |x, _| x.round_ties_even(), |_, _| 0.0;
         Affine[1.7, -0.3], (0.55, 0.0), (0.5, 0.0), |x, [a, b]| a.mul_add(x, b), |_, [a, _]| a;
-        Clamp[-0.7, 0.9], (0.0, 1e-300), (0.0, 1e-300), |x, [a, b]| x.clamp(a, b), |x, [a, b]| if x < a || x > b { 0.0 } else { 1.0 };
+        Clamp[-0.7, 0.9], (0.0, 1e-300), (0.0, 1e-300), |x, [a, b]| x.clamp(a, b), |x, [a, b]| between(x, a, b);
         Powf[2.0], (0.6, 0.0), (2.0, 0.0), |x, [e, _]| x.powf(e), |x, [e, _]| e * x.powf(e - 1.0);
         Powf[3.0], (0.6, 0.0), (2.0, 0.0), |x, [e, _]| x.powf(e), |x, [e, _]| e * x.powf(e - 1.0);
         Powf[-1.0], (0.6, 0.0), (2.0, 0.0), |x, [e, _]| x.powf(e), |x, [e, _]| e * x.powf(e - 1.0);

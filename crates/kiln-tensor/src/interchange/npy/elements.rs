@@ -57,12 +57,12 @@ pub(super) fn read(reader: &mut impl Read, header: &Header, device: &Device) -> 
         ('f', 2) => source.tensor(|bytes| Ok(f16::from_le_bytes(bytes))),
         ('f', 4) => number!(f32 as f32),
         ('f', 8) => number!(f64 as f64),
-        ('i', 1) => number!(i8 as i64),
-        ('i', 2) => number!(i16 as i64),
-        ('i', 4) => number!(i32 as i64),
+        ('i', 1) => number!(i8 as i8),
+        ('i', 2) => number!(i16 as i32),
+        ('i', 4) => number!(i32 as i32),
         ('i', 8) => number!(i64 as i64),
         ('u', 1) => number!(u8 as u8),
-        ('u', 2) => number!(u16 as i64),
+        ('u', 2) => number!(u16 as i32),
         ('u', 4) => number!(u32 as i64),
         ('u', 8) => source.tensor(|bytes| {
             let number = if big { u64::from_be_bytes(bytes) } else { u64::from_le_bytes(bytes) };
@@ -155,6 +155,8 @@ pub(super) fn write(tensor: &Tensor, writer: &mut impl Write) -> Result<()> {
         DType::F16 => of(tensor, writer, f16::to_le_bytes),
         DType::BF16 => of(tensor, writer, half::bf16::to_le_bytes),
         DType::I64 => of(tensor, writer, i64::to_le_bytes),
+        DType::I32 => of(tensor, writer, i32::to_le_bytes),
+        DType::I8 => of(tensor, writer, i8::to_le_bytes),
         DType::U8 => of(tensor, writer, u8::to_le_bytes),
         DType::Bool => of(tensor, writer, |truth: bool| [u8::from(truth)]),
     }

@@ -29,8 +29,9 @@ impl Tensor {
     /// | NumPy's type | dtype here |
     /// |---|---|
     /// | float16, float32, float64 | f16, f32, f64 |
-    /// | int64, uint8, bool | i64, u8, bool |
-    /// | int8, int16, int32, uint16, uint32 | i64 |
+    /// | int64, int32, int8, uint8, bool | i64, i32, i8, u8, bool |
+    /// | int16, uint16 | i32 |
+    /// | uint32 | i64 |
     /// | uint64 | i64, where each element fits |
     ///
     /// Either byte order, C's or Fortran's order of elements; the tensor is row-major. Memory is taken for no more than what is there
@@ -71,6 +72,8 @@ impl Tensor {
             DType::F64 => "<f8",
             DType::F16 => "<f2",
             DType::I64 => "<i8",
+            DType::I32 => "<i4",
+            DType::I8 => "|i1",
             DType::U8 => "|u1",
             DType::Bool => "|b1",
             DType::BF16 => {

@@ -1,7 +1,7 @@
 //! Optimizer steps by operations on whole tensors: a rule's formula, run on tensors as its numbers.
 
 use super::UpdateTensors;
-use crate::{CompareOp, Error, Result, Tensor};
+use crate::{CompareOp, Error, Result, Tensor, UnaryCall};
 use kiln_math::update::{Constants, States};
 use kiln_math::{BinaryOp, Real, UnaryOp, UpdateRule};
 use std::cell::RefCell;
@@ -161,10 +161,16 @@ impl Real for Number<'_> {
         self * a + b
     }
     functions!(
-        abs Abs, sqrt Sqrt, exp Exp, expm1 Expm1, ln Ln, ln_1p Ln1p, sin Sin, cos Cos, tanh Tanh, erf Erf,
-        sigmoid Sigmoid, floor Floor, ceil Ceil, round_even Round
+        abs Abs, sqrt Sqrt, exp Exp, expm1 Expm1, ln Ln, ln_1p Ln1p, log2 Log2, log10 Log10, sin Sin, cos Cos, asin Asin,
+        acos Acos, atan Atan, tanh Tanh, erf Erf, erfinv Erfinv, lgamma Lgamma, digamma Digamma, sigmoid Sigmoid, floor Floor,
+        ceil Ceil, round_even Round
     );
-    joins!(maximum Maximum, minimum Minimum, powf Pow);
+    joins!(maximum Maximum, minimum Minimum, powf Pow, atan2 Atan2, hypot Hypot, fmod Fmod, copysign CopySign);
+    fn polygamma(self, order: Self) -> Self {
+        let Number::Constant(n) = order else { return Number::Constant(f64::NAN) }; // an order is a constant
+        let call = UnaryCall { op: UnaryOp::Polygamma, params: [n, 0.0] };
+        Self::compute([self], |[x]| Real::polygamma(x, n), |[x]| x.unary(call))
+    }
     fn if_less(self, other: Self, then: Self, otherwise: Self) -> Self {
         Self::compute(
             [self, other, then, otherwise],

@@ -104,7 +104,7 @@ fn the_first_readings_have_no_rate_and_later_ones_the_right_one() {
 
 #[test]
 fn no_line_is_wider_than_the_terminal_and_no_word_is_broken() {
-    let evaluation = Evaluation { loss: 0.25, metrics: vec![("accuracy".into(), 0.5)] };
+    let evaluation = Evaluation { loss: 0.25, metrics: vec![("accuracy".into(), 0.5)], ..Evaluation::default() };
     let record = EpochRecord { epoch: 3, train: evaluation.clone(), validation: Some(evaluation), seconds: 1.5 };
     let whole = "epoch 3/10 validation [ ] loss 0.2500 accuracy 0.5000 images/s left";
     let known: Vec<&str> = whole.split(' ').chain(["samples/s", "1.50", "s"]).collect();

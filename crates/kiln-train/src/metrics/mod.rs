@@ -1,0 +1,137 @@
+//! Metrics: what is reported beside the loss.
+
+/// The metrics, by the file that they are in. [`all`](self::all), and with it the exports and the prelude of `kiln`, follows.
+macro_rules! metrics {
+    ($($module:ident: $($name:ident)+;)+) => {
+        $(mod $module;)+
+
+        /// All metrics.
+        pub mod all {
+            $(pub use super::$module::{$($name),+};)+
+        }
+
+        /// Calls `$callback! { Name … }` with all metrics.
+        #[doc(hidden)]
+        #[macro_export]
+        macro_rules! for_each_metric {
+            ($callback:path) => {
+                $callback! { $($($name)+)+ }
+            };
+        }
+    };
+}
+
+metrics! {
+    accuracy: Accuracy AccuracyAlong;
+    binary: BinaryAccuracy MultilabelAccuracy;
+    confusion: ConfusionMatrix;
+    agreement: CohenKappa Iou Matthews;
+    perplexity: Perplexity;
+    ranking: Auc AveragePrecision;
+    regression: Mae Mape MeanOutput Mse R2 Rmse;
+    retrieved: F1 Precision Recall;
+    top_k: TopKAccuracy;
+    wrappers: Named Weighted;
+}
+
+mod classes;
+mod count;
+mod mean;
+mod seen;
+mod state;
+mod value;
+
+pub use count::{Count, Measured};
+pub use mean::MeanMetric;
+pub use retrieved::Average;
+pub use seen::Seen;
+pub use state::MetricState;
+pub use value::{MetricValue, Table};
+pub(crate) use wrappers::OfOutput;
+
+use kiln_autograd::Var;
+use kiln_nn::losses::aligned;
+use kiln_tensor::{Result, Tensor};
+use std::borrow::Cow;
+
+/// A number, or a table, that is reported of a pass over a data set: of an epoch, or of an evaluation. It is computed of all targets of the
+/// pass together, not as the mean of batches.
+///
+/// What is the mean of a number per target is a [`MeanMetric`], which is shorter. Others have a state, in which each batch is added up, and make
+/// their value of it at the end:
+///
+/// ```
+/// use kiln_tensor::{Device, Result, Tensor};
+/// use kiln_train::{Metric, MetricState, MetricValue, Seen};
+/// use std::borrow::Cow;
+///
+/// /// √ of the mean of (p − t)²
+/// struct RootMeanSquare;
+/// impl Metric for RootMeanSquare {
+///     fn name(&self) -> Cow<'static, str> {
+///         "root_mean_square".into()
+///     }
+///     fn update(&self, state: &mut MetricState, seen: &Seen<'_>) -> Result<()> {
+///         let [sum, count] = seen.total(&seen.predictions.sub(seen.targets)?.square()?)?;
+///         state.add("sum", &sum)?;
+///         state.add("count", &count)
+///     }
+///     fn value(&self, state: &MetricState) -> Result<MetricValue> {
+///         Ok((state.sum("sum")? / state.sum("count")?).sqrt().into())
+///     }
+/// }
+///
+/// # fn main() -> Result<()> {
+/// let cpu = Device::cpu();
+/// let (p, t) = (Tensor::from_slice(&[1.0f32, 5.0], [2], &cpu)?, Tensor::from_slice(&[0.0f32, 0.0], [2], &cpu)?);
+/// assert_eq!(RootMeanSquare.of(&p, &t)?.number(), 13f64.sqrt());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The state is part of a training's state, so that a run that goes on in the middle of an epoch reports the same.
+pub trait Metric: Send + Sync {
+    /// The name in histories and logs.
+    fn name(&self) -> Cow<'static, str>;
+
+    /// Adds a batch to the state.
+    ///
+    /// # Errors
+    /// Predictions and targets that do not fit each other; settings that make no sense.
+    fn update(&self, state: &mut MetricState, seen: &Seen<'_>) -> Result<()>;
+
+    /// What the pass came to.
+    ///
+    /// # Errors
+    /// What a device reports late.
+    fn value(&self, state: &MetricState) -> Result<MetricValue>;
+
+    /// The output that it measures, by its name; without one the model's first.
+    fn output(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether it sees the weights of samples; see [`Weighted`](all::Weighted).
+    fn sees_weights(&self) -> bool {
+        false
+    }
+
+    /// What histories and logs call it: its name, and of a named output that before it, `digit_accuracy`.
+    fn label(&self) -> Cow<'static, str> {
+        match self.output() {
+            None => self.name(),
+            Some(output) => Cow::Owned(format!("{output}_{}", self.name())),
+        }
+    }
+
+    /// The value for these predictions and targets alone.
+    ///
+    /// # Errors
+    /// As [`Metric::update`] and [`Metric::value`].
+    fn of(&self, predictions: &Tensor, targets: &Tensor) -> Result<MetricValue> {
+        let mut state = MetricState::default();
+        let targets = aligned(targets, predictions.shape())?;
+        self.update(&mut state, &Seen::new(&Var::from(predictions), &targets))?;
+        self.value(&state)
+    }
+}

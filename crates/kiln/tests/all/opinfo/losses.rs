@@ -1,0 +1,8 @@
+//! Losses.
+
+use super::Answer;
+use super::case::Case;
+
+pub(super) fn run(_case: &Case) -> Answer {
+    None
+}

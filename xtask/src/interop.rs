@@ -1,0 +1,99 @@
+//! Kiln beside the frameworks that it exchanges files and numbers with: what needs their packages, and so is not part of CI.
+
+use crate::shell::{Result, cargo, command, root, run, target};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// With which Python, and which part.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// A Python that has the packages of xtask/interop/requirements.txt; without it, a virtual environment is made in the target folder
+    #[arg(long, value_name = "PROGRAM")]
+    python: Option<PathBuf>,
+    /// Only the checks whose name contains this
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// A name and what it does with a Python and an empty folder.
+type Check = (&'static str, fn(&Path, &Path) -> Result<()>);
+
+const CHECKS: &[Check] = &[("models", models), ("numpy", numpy), ("fixtures", fixtures)];
+
+/// Kiln's weights in PyTorch's modules: the same outputs.
+fn models(python: &Path, folder: &Path) -> Result<()> {
+    let test = ["test", "-q", "-p", "kiln", "--test", "all", "interop::interop", "--", "--ignored", "--exact"];
+    run(cargo(&test).env("KILN_INTEROP_DIR", folder))?;
+    run(Command::new(python).arg("xtask/interop/models.py").arg(folder).current_dir(root()))
+}
+
+/// Kiln's .npy and .npz files in NumPy: the same arrays.
+fn numpy(python: &Path, folder: &Path) -> Result<()> {
+    let test = ["test", "-q", "-p", "kiln-datasets", "--test", "all", "numpy::interop", "--", "--ignored", "--exact"];
+    run(cargo(&test).env("KILN_INTEROP_DIR", folder))?;
+    run(Command::new(python).arg("xtask/interop/npy.py").arg(folder).current_dir(root()))
+}
+
+/// The fixtures' scripts, run again in a copy of their folder: the committed files must say the same.
+fn fixtures(python: &Path, folder: &Path) -> Result<()> {
+    let (scripts, copies) = (root().join("xtask/fixtures"), folder.join("xtask/fixtures"));
+    fs::create_dir_all(&copies).map_err(|error| format!("{}: {error}", copies.display()))?;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&scripts).map_err(|error| format!("{}: {error}", scripts.display()))?.flatten() {
+        let name = entry.file_name();
+        fs::copy(entry.path(), copies.join(&name)).map_err(|error| format!("{}: {error}", entry.path().display()))?;
+        names.push(name);
+    }
+    names.sort();
+    // Scripts write beside the tests, whose folders are there already.
+    let crates = root().join("crates");
+    for entry in fs::read_dir(&crates).map_err(|error| format!("{}: {error}", crates.display()))?.flatten() {
+        let made = folder.join("crates").join(entry.file_name()).join("tests/fixtures/models");
+        fs::create_dir_all(&made).map_err(|error| format!("{}: {error}", made.display()))?;
+    }
+    let mut failed = Vec::new();
+    for name in names.iter().filter(|name| name.to_string_lossy().ends_with(".py")) {
+        let mut script = Command::new(python);
+        script.arg(copies.join(name)).current_dir(folder).env("PYTHONWARNINGS", "ignore");
+        if run(&mut script).is_err() {
+            failed.push(name.to_string_lossy().into_owned());
+        }
+    }
+    run(Command::new(python).arg("xtask/interop/same.py").arg(folder).arg(root()).current_dir(root()))?;
+    if failed.is_empty() { Ok(()) } else { Err(format!("these scripts did not run: {}", failed.join(", "))) }
+}
+
+/// The Python of a virtual environment with all packages, made where there is none yet.
+fn own_python() -> Result<PathBuf> {
+    let place = target().join("interop-python");
+    let python = place.join("bin/python");
+    if !python.is_file() {
+        run(command("python3", &["-m", "venv"]).arg(&place))?;
+    }
+    run(&mut command(
+        &python.to_string_lossy(),
+        &["-m", "pip", "install", "-q", "-r", "xtask/interop/requirements.txt"],
+    ))?;
+    Ok(python)
+}
+
+pub(crate) fn run_all(options: &Options) -> Result<()> {
+    let wanted = |name: &str| options.only.as_ref().is_none_or(|part| name.contains(part.as_str()));
+    let checks: Vec<&Check> = CHECKS.iter().filter(|(name, _)| wanted(name)).collect();
+    if checks.is_empty() {
+        return Err(format!("no check is called {:?}", options.only.as_deref().unwrap_or_default()));
+    }
+    let python = options.python.clone().map_or_else(own_python, Ok)?;
+    for (name, check) in &checks {
+        eprintln!("\n== {name}");
+        let folder = target().join("interop").join(name);
+        if folder.is_dir() {
+            fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        }
+        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        check(&python, &folder).map_err(|error| format!("{name}: {error}"))?;
+    }
+    println!("\ninterop: all {} checks passed", checks.len());
+    Ok(())
+}
