@@ -19,13 +19,20 @@ pub(crate) struct Options {
 /// A name and what it does with a Python and an empty folder.
 type Check = (&'static str, fn(&Path, &Path) -> Result<()>);
 
-const CHECKS: &[Check] = &[("models", models), ("fixtures", fixtures)];
+const CHECKS: &[Check] = &[("models", models), ("numpy", numpy), ("fixtures", fixtures)];
 
 /// Kiln's weights in PyTorch's modules: the same outputs.
 fn models(python: &Path, folder: &Path) -> Result<()> {
     let test = ["test", "-q", "-p", "kiln", "--test", "all", "interop::interop", "--", "--ignored", "--exact"];
     run(cargo(&test).env("KILN_INTEROP_DIR", folder))?;
     run(Command::new(python).arg("xtask/interop/models.py").arg(folder).current_dir(root()))
+}
+
+/// Kiln's .npy and .npz files in NumPy: the same arrays.
+fn numpy(python: &Path, folder: &Path) -> Result<()> {
+    let test = ["test", "-q", "-p", "kiln-datasets", "--test", "all", "numpy::interop", "--", "--ignored", "--exact"];
+    run(cargo(&test).env("KILN_INTEROP_DIR", folder))?;
+    run(Command::new(python).arg("xtask/interop/npy.py").arg(folder).current_dir(root()))
 }
 
 /// The fixtures' scripts, run again in a copy of their folder: the committed files must say the same.

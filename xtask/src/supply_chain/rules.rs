@@ -22,7 +22,6 @@ const LICENSES: &[&str] = &[
 const BANNED: &[(&str, &str)] = &[
     ("bindgen", "it needs libclang; bindings are written or loaded by libloading"),
     ("cmake", "it builds C and C++ with a program that many machines lack"),
-    ("image", "it brings color management and many formats; png and zune-jpeg are used"),
     ("native-tls", "it needs a library of the system; rustls is used"),
     ("openssl-sys", "it needs a library of the system; rustls is used"),
     ("tokio", "nothing here is asynchronous; ureq is used"),
