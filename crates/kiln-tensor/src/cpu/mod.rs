@@ -256,6 +256,7 @@ unsafe impl Backend for CpuBackend {
         dispatch!(x.dtype, "arg_reduce", "any", [I64 i64, U8 u8, Bool bool], T => {
             // SAFETY: as above.
             let x = unsafe { strided::<T>(&x) };
+            #[allow(clippy::bool_comparison)] // the order that integers have too
             match op {
                 ArgReduceOp::Argmax => arg_reduce::arg_reduce(&mut out, x, axis, |x, best| x > best),
                 ArgReduceOp::Argmin => arg_reduce::arg_reduce(&mut out, x, axis, |x, best| x < best),
