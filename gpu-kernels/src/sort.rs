@@ -1,20 +1,13 @@
 //! Sorting rows, and binary search in sorted ones.
 //!
-//! Elements are compared by keys: unsigned integers in the elements' order, NaN last. Chunks of a row are sorted each by a block, then
-//! pairs of sorted runs are merged until one is left. Equal keys stay in their order.
+//! Elements are compared by keys: unsigned integers in the elements' order, NaN last. Chunks of a row are sorted each by itself,
+//! then pairs of sorted runs are merged until one is left. Equal keys stay in their order.
 
 use crate::place::{THREADS, element};
 use cuda_std::*;
 
-/// Elements that one block sorts.
+/// Elements of a row that are sorted by counting: each thread counts what comes before its own.
 pub const CHUNK: usize = THREADS as usize;
-
-/// A block for each chunk of rows of `width` elements.
-#[cfg(not(target_arch = "nvptx64"))]
-pub fn by_chunk(rows: usize, width: usize) -> Geometry {
-    let blocks = rows.saturating_mul(width.div_ceil(CHUNK));
-    Geometry::cover(blocks.saturating_mul(CHUNK), THREADS).with_shared((CHUNK * size_of::<u64>()) as u32)
-}
 
 /// An element that is sorted by a key.
 pub trait Keyed: DeviceCopy {
@@ -102,27 +95,19 @@ kernels! {
     pub fn sort_row_chunks<K: Key>(
         keys: GlobalMut<K>, positions: GlobalMut<u32>, from: Global<K>, width: u64
     ) for [u32, u64] {
-        let (own, width) = (thread_idx_x() as usize, width as usize);
-        let chunks = width.div_ceil(CHUNK);
-        let (row, start) = (block_idx_x() as usize / chunks, block_idx_x() as usize % chunks * CHUNK);
-        let count = (width - start).min(CHUNK);
-        let first = row * width + start;
-        let chunk = Shared::<K>::at(0, CHUNK);
-        let present = own < count;
-        if present {
-            chunk.set(own, from.get(first + own));
+        let (i, width) = (element(), width as usize);
+        if i >= keys.len() {
+            return;
         }
-        sync_threads();
-        if present {
-            let key = chunk.get(own);
-            let mut rank = 0;
-            for other in 0..count {
-                let found = chunk.get(other);
-                rank += (found < key || (found == key && other < own)) as usize;
-            }
-            keys.set(first + rank, key);
-            positions.set(first + rank, (start + own) as u32);
+        let (row, at) = (i / width * width, i % width);
+        let start = at / CHUNK * CHUNK;
+        let (key, mut rank) = (from.get(i), 0);
+        for other in start..(start + CHUNK).min(width) {
+            let found = from.get(row + other);
+            rank += (found < key || (found == key && other < at)) as usize;
         }
+        keys.set(row + start + rank, key);
+        positions.set(row + start + rank, at as u32);
     }
 
     /// Merges pairs of sorted runs of `run` elements of each row.

@@ -208,7 +208,7 @@ impl<E: Stored> Kernel for Columns<'_, E> {
                 unsafe { std::slice::from_raw_parts(self.first.offset(i as isize * self.stride), self.out.len()) };
             for ((&x, best), position) in row.iter().zip(&mut best).zip(&mut positions) {
                 let x = x.load();
-                let better = i == 0 || if self.smallest { x < *best } else { x > *best } || x != x && *best == *best;
+                let better = i == 0 || if self.smallest { less(x, *best) } else { greater(x, *best) };
                 *best = if better { x } else { *best };
                 *position = if better { i as i32 } else { *position };
             }

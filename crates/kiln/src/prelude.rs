@@ -8,7 +8,7 @@ pub use kiln_datasets::{
 pub use kiln_math::{Purpose, RandomStream};
 pub use kiln_nn::prelude::*;
 pub use kiln_optim::prelude::*;
-pub use kiln_tensor::{DType, Device, Error, Padding, Result, Shape, Tensor, idx};
+pub use kiln_tensor::{DType, Device, Error, Interpolation, Order, Padding, Result, Shape, Tensor, idx};
 pub use kiln_train::callbacks::*;
 pub use kiln_train::metrics::all::*;
 pub use kiln_train::{

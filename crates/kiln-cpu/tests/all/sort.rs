@@ -64,15 +64,39 @@ fn all<T: Sortable>(isa: Isa, x: &[T], width: usize, descending: bool, number: f
 
 #[test]
 fn rows_of_every_length() {
-    for (rows, width) in [(1, 1), (7, 2), (40, 33), (3, 257), (5, 3000), (1, 4096), (1, 150_000), (2, 140_000)] {
-        let x = numbers(rows * width);
-        for &isa in Isa::available() {
-            for descending in [false, true] {
-                let of = |x: f64| x as f32;
-                let x: Vec<f32> = x.iter().map(|&x| of(x)).collect();
-                on_teams(|| all(isa, &x, width, descending, f64::from));
-            }
+    for (rows, width) in [(1, 1), (7, 2), (40, 33), (3, 257), (5, 3000), (1, 140_000)] {
+        let x: Vec<f32> = numbers(rows * width).into_iter().map(|x| x as f32).collect();
+        for descending in [false, true] {
+            on_teams(|| all(Isa::best(), &x, width, descending, f64::from));
         }
+    }
+    let x: Vec<f32> = numbers(9000).into_iter().map(|x| x as f32).collect();
+    for &isa in Isa::available() {
+        all(isa, &x, 3000, false, f64::from);
+    }
+}
+
+/// Long rows of values go other ways: into buckets first, or without them where most elements would lie in one.
+#[test]
+fn long_rows_of_values() {
+    let count = 1 << 20;
+    for kind in 0..2 {
+        let x: Vec<f32> =
+            (0..count).map(|i: u32| (i.wrapping_mul(2_654_435_761) >> 8) as f32 - [8e6, -3e7][kind]).collect();
+        let mut expected = x.clone();
+        expected.sort_unstable_by(f32::total_cmp);
+        for isa in [Isa::best(), Isa::Portable] {
+            let sorted = on_teams(|| {
+                let (mut out, mut keys) = (vec![0.0; x.len()], vec![0; room(1, x.len())]);
+                sort_values(isa, &mut out, &x, x.len(), false, &mut keys);
+                out
+            });
+            assert!(sorted == expected, "{isa:?}");
+        }
+        expected.reverse();
+        let (mut out, mut keys) = (vec![0.0; x.len()], vec![0; room(1, x.len())]);
+        sort_values(Isa::best(), &mut out, &x, x.len(), true, &mut keys);
+        assert!(out == expected);
     }
 }
 

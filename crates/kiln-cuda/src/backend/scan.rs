@@ -88,9 +88,10 @@ impl OnGpu for LinearScanCall<'_> {
         let dtype = single_or_double("linear_scan", self.a.dtype)?;
         let [outer, axis, inner] = along(self.out.shape, self.axis);
         let (y, a, b) = (gpu.target(&self.out), gpu.rows(&self.a)?, gpu.rows(&self.b)?);
+        let geometry = by_element(outer * inner);
         by_type!(dtype, T => {
             let (axis, inner) = (axis as u64, inner as u64);
-            gpu.run(linear_scan::<T> { y: y.write(), a: a.read(), b: b.read(), axis, inner }, by_element(outer * inner))
+            gpu.run(linear_scan::<T> { y: y.write(), a: a.read(), b: b.read(), axis, inner }, geometry)
         }; DType::F64 => f64, _ => f32)?;
         Ok(Ran::Done)
     }

@@ -7,7 +7,7 @@ use crate::counts::countable;
 use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;
-use gpu_kernels::sort::{CHUNK, by_chunk, merge_row_runs, search, sort_keys, sort_row_chunks, sorted_rows};
+use gpu_kernels::sort::{CHUNK, merge_row_runs, search, sort_keys, sort_row_chunks, sorted_rows};
 use kiln_tensor::{DType, DistancesCall, KthCall, Order, Ran, Result, SearchCall, SortCall, View};
 
 /// A dtype of the size of an element's key.
@@ -35,7 +35,7 @@ impl<M: Machine> Gpu<M> {
         let count = keys.elements();
         let pair = || -> Result<_> { Ok((self.temporary(count, key)?, self.temporary(count, DType::F32)?)) };
         let mut sorted = pair()?;
-        let (width_64, geometry) = (width as u64, by_chunk(count / width, width));
+        let (width_64, geometry) = (width as u64, by_element(count));
         by_type!(key, K => {
             let (keys_out, positions) = (sorted.0.write(), sorted.1.write());
             let chunks = sort_row_chunks::<K> { keys: keys_out, positions, from: keys.read(), width: width_64 };

@@ -30,7 +30,7 @@ fn naive(op: ScanOp, x: &[f64]) -> f64 {
 pub(super) fn scan(device: &Device) {
     let mut cases = Cases::new(device, 95);
     for dtype in FLOATS {
-        for case in 0..16 {
+        for case in 0..8 {
             let rank = 1 + cases.below(3);
             // An axis of several chunks among the others.
             let shape = if case == 0 { Shape::new(&[2, 300, 2]).unwrap() } else { cases.shape_of_rank(rank) };
@@ -101,7 +101,7 @@ pub(super) fn linear(device: &Device) {
 pub(super) fn distances(device: &Device) {
     let mut cases = Cases::new(device, 98);
     for dtype in [DType::F32, DType::F64] {
-        for _ in 0..24 {
+        for _ in 0..12 {
             let rank = 1 + cases.below(3);
             let shape = cases.shape_of_rank(rank);
             let axes: Vec<usize> = (0..rank).filter(|_| cases.chance(2)).collect();

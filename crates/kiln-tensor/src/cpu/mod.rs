@@ -251,6 +251,7 @@ unsafe impl Backend for CpuBackend {
         integers!(x.dtype, "arg_reduce", T => {
             // SAFETY: as above.
             let x = unsafe { strided::<T>(&x) };
+            #[allow(clippy::bool_comparison)] // the order that integers have too
             match op {
                 ArgReduceOp::Argmax => arg_reduce::arg_reduce(&mut out, x, axis, |x, best| x > best),
                 ArgReduceOp::Argmin => arg_reduce::arg_reduce(&mut out, x, axis, |x, best| x < best),

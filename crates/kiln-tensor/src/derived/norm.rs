@@ -176,8 +176,13 @@ pub fn cosine_similarity<A: Arithmetic>(x: &A, other: &A, axis: impl IntoAxis, e
         let mut dims = vec![1; shape.rank() - x.shape().rank()];
         dims.extend_from_slice(x.shape());
         let x = x.reshape(Shape::new(&dims)?)?.to_dtype(wide)?;
+        if dims[axis] == shape[axis] {
+            return Ok(x);
+        }
         // One element that is stretched is as long as all of them.
-        if dims[axis] == shape[axis] { Ok(x) } else { A::concat(&vec![&x; shape[axis]], axis) }
+        dims.fill(1);
+        dims[axis] = shape[axis];
+        x.add(&A::constant(Tensor::zeros(Shape::new(&dims)?, wide, x.value().device())?))
     };
     let (x, y) = (whole(x)?, whole(other)?);
     let (x, y) = (x.div(&length(&x, 2.0, axis, epsilon)?)?, y.div(&length(&y, 2.0, axis, epsilon)?)?);

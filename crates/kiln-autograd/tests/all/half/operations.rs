@@ -3,7 +3,7 @@
 use super::{Case, between, indices, some};
 use kiln_autograd::Var;
 use kiln_math::{BinaryOp, UnaryOp};
-use kiln_tensor::{DType, Device, Shape, Tensor, UnaryCall};
+use kiln_tensor::{DType, Device, Interpolation, Order, Shape, Tensor, UnaryCall};
 
 /// Numbers of every size that both half types hold, and that f32 can square.
 fn awkward() -> Tensor {
@@ -120,6 +120,23 @@ fn reductions() -> Vec<Case> {
         Case::new("min_keepdim of equals", &[equal], |v| v[0].min_keepdim(1)),
         Case::new("prod", &[between(0.7, 1.4, [4, 21], 33)], |v| v[0].prod(1)),
         Case::new("prod_keepdim", &[between(0.7, 1.4, [4, 21], 33)], |v| v[0].prod_keepdim(1)),
+        Case::new("var", &[some([5, 300], 36)], |v| v[0].var(1, 1)),
+        Case::new("std", &[between(10.0, 12.0, [5, 300], 37)], |v| v[0].std_keepdim(0, 0)),
+        Case::new("norm", &[between(100.0, 1000.0, [5, 300], 38)], |v| v[0].norm(2.0, 1)),
+        Case::new("norm of p = 3", &[some([5, 30], 39)], |v| v[0].norm(3.0, ..)),
+        Case::new("normalized", &[some([5, 30], 40)], |v| v[0].normalized(2.0, 1, 1e-6)),
+        Case::new("cosine_similarity", &[some([5, 30], 41), some([30], 42)], |v| {
+            v[0].cosine_similarity(&v[1], 1, 1e-6)
+        }),
+        Case::new("cumsum", &[some([3, 700], 43)], |v| v[0].cumsum(1)),
+        Case::new("cumprod", &[between(0.9, 1.1, [3, 40], 44)], |v| v[0].cumprod(1)),
+        Case::new("logcumsumexp", &[some([3, 300], 45)], |v| v[0].logcumsumexp(1)),
+        Case::new("linear_recurrence", &[between(-0.9, 0.9, [3, 40], 46), some([3, 40], 47)], |v| {
+            v[0].linear_recurrence(&v[1], 1)
+        }),
+        Case::new("sort", &[some([3, 90], 48)], |v| v[0].sort(1, Order::Descending)),
+        Case::new("quantile", &[some([3, 90], 49)], |v| v[0].quantile(0.3, 1, Interpolation::Linear)),
+        Case::new("cummax", &[some([3, 90], 50)], |v| Ok(v[0].cummax(1)?.0)),
     ];
     for width in [7, 300] {
         let x = between(-6.0, 6.0, [4, width], 34);

@@ -2,7 +2,8 @@
 
 use kiln_math::{BinaryOp, Purpose, RandomStream, UnaryOp};
 use kiln_tensor::{
-    DType, Device, Element, MatmulOptions, Normalization, Recurrence, RecurrentCell, RecurrentStates, Tensor, UnaryCall,
+    DType, Device, Element, MatmulOptions, Normalization, Order, Recurrence, RecurrentCell, RecurrentStates, Tensor,
+    UnaryCall,
 };
 
 /// Values of both signs and many sizes, with those that make trouble among them.
@@ -87,6 +88,12 @@ pub(crate) fn reductions(gpu: &Device) {
         let what = format!("sum of {shape:?} over {axes:?}");
         same(&what, &x.cpu.sum(&axes[..]).unwrap(), &x.gpu.sum(&axes[..]).unwrap());
         same(&what, &x.cpu.mean_keepdim(&axes[..]).unwrap(), &x.gpu.mean_keepdim(&axes[..]).unwrap());
+        let what = format!("along {} of {shape:?}", axes[0]);
+        for of in [cumulative, sorted] {
+            for (cpu, gpu) in of(&x.cpu, axes[0]).iter().zip(of(&x.gpu, axes[0])) {
+                same(&what, cpu, &gpu);
+            }
+        }
     }
     for width in [1, 10, 33, 5000] {
         let x = Pair::new::<f32>(3 * width, 8, gpu).shaped(&[3, width]);
@@ -94,6 +101,22 @@ pub(crate) fn reductions(gpu: &Device) {
         same(&what, &x.cpu.softmax(-1).unwrap(), &x.gpu.softmax(-1).unwrap());
         same(&what, &x.cpu.log_softmax(-1).unwrap(), &x.gpu.log_softmax(-1).unwrap());
     }
+}
+
+/// Cumulative operations.
+fn cumulative(x: &Tensor, axis: usize) -> Vec<Tensor> {
+    let (highest, at) = x.cummax(axis).unwrap();
+    let small = x.mul_scalar(0.1).unwrap();
+    let recurrence = small.linear_recurrence(x, axis).unwrap();
+    let [sums, products] = [x.cumsum(axis).unwrap(), small.cumprod(axis).unwrap()];
+    vec![sums, products, x.logcumsumexp(axis).unwrap(), highest, at, recurrence]
+}
+
+/// What sorts.
+fn sorted(x: &Tensor, axis: usize) -> Vec<Tensor> {
+    let (values, positions) = x.sort_with_positions(axis, Order::Descending).unwrap();
+    let (first, at) = x.topk(x.dims()[axis].min(3), axis, Order::Ascending).unwrap();
+    vec![values, positions, first, at]
 }
 
 /// Moments of channels, what is normalized by them, and its gradients.
