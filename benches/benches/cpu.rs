@@ -39,9 +39,7 @@ fn steps(c: &mut Criterion) {
                     let states = [Some(FloatsMut::F32(&mut first)), Some(FloatsMut::F32(&mut second)), None];
                     let (parameter, gradient) = (FloatsMut::F32(&mut parameter), Floats::F32(&gradient));
                     let slot = Slot { parameter, gradient, states, row: 0 };
-                    let mut step = update::Step::new(&constants, 1);
-                    step.push(slot);
-                    step.run(Isa::best(), UpdateRule::Adam);
+                    update::step(Isa::best(), UpdateRule::Adam, &mut [slot], &constants);
                 })
             });
         });

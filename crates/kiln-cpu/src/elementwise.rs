@@ -180,9 +180,6 @@ pub fn each<A: Copy, O>(f: impl Fn(A, A) -> O + Sync) -> impl Fn(&mut [O], [&[A]
     }
 }
 
-/// Writes a block from two blocks of equal length, of another type.
-type PairFn<'f, A, O> = dyn Fn(&mut [O], [&[A]; 2]) + Sync + 'f;
-
 /// out = f(a, b) of any element types, where `block` is [`each`] of f: comparisons, integers.
 ///
 /// # Panics
