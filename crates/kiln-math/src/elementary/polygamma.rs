@@ -48,7 +48,7 @@ fn zeta(s: u32, q: f64) -> f64 {
     sum += before / f64::from(s - 1) + 0.5 * first;
     let mut term = f64::from(s) * first * z;
     let mut n = f64::from(s);
-    for b in BERNOULLI {
+    for &b in &BERNOULLI {
         sum += b * term;
         term *= (n + 1.0) * (n + 2.0) * z * z;
         n += 2.0;
