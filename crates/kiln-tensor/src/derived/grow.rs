@@ -165,7 +165,7 @@ pub fn tile<A: Arithmetic>(x: &A, counts: impl crate::IntoShape) -> Result<A> {
     let to = named("tile", Shape::new(&sizes))?;
     let extra = pairs.iter().filter(|&&(_, count)| count != 1).count();
     if rank + extra > MAX_RANK {
-        return tile_in_turn(x, &pairs)?.reshape(to);
+        return x.in_wide(|x| tile_in_turn(x, &pairs)?.reshape(to));
     }
     let axes = |pair: &dyn Fn(usize, usize) -> [usize; 2]| {
         let axes = pairs.iter().flat_map(|&(size, count)| {
@@ -228,6 +228,12 @@ pub fn pad_with<A: Arithmetic>(x: &A, sides: &[(usize, usize)], mode: PadMode) -
     if let PadMode::Constant(value) = mode {
         return named("pad_with", x.pad(sides, value));
     }
+    // The gradient adds up along each axis: of half types it is rounded once.
+    x.in_wide(|x| continued(x, sides, mode))
+}
+
+/// [`pad_with`] elements of the value itself.
+fn continued<A: Arithmetic>(x: &A, sides: &[(usize, usize)], mode: PadMode) -> Result<A> {
     let rank = x.shape().rank();
     let Some(first) = rank.checked_sub(sides.len()) else {
         return Err(Error::shape(

@@ -372,14 +372,18 @@ pub fn im2col<A: Arithmetic>(x: &A, kernel: impl Into<PerAxis>, options: &ConvOp
     let (window, places) = window("im2col", x.shape(), kernel.into(), options)?;
     let first = MAX_SPATIAL + 2 - x.shape().rank();
     let (n, channels) = (x.shape()[0], x.shape()[1]);
-    let mut y = x.pad(&window.padding[first..], 0.0)?;
-    for axis in first..MAX_SPATIAL {
-        y = y.windows(axis + 2 - first, window.kernel[axis], window.stride[axis], window.dilation[axis])?;
-    }
-    // (N, C, places…, taps…) with the taps before the places.
+    let shape = Shape::new(&[n, channels * window.taps(), places.iter().product()])?;
+    // (N, C, places…, taps…) becomes (N, C, taps…, places…).
     let spatial = MAX_SPATIAL - first;
     let order: Vec<usize> = [0, 1].into_iter().chain(2 + spatial..2 + 2 * spatial).chain(2..2 + spatial).collect();
-    y.permute(&order)?.reshape(Shape::new(&[n, channels * window.taps(), places.iter().product()])?)
+    // The gradient adds up along each axis: of half types it is rounded once.
+    x.in_wide(|x| {
+        let mut y = x.pad(&window.padding[first..], 0.0)?;
+        for axis in first..MAX_SPATIAL {
+            y = y.windows(axis + 2 - first, window.kernel[axis], window.stride[axis], window.dilation[axis])?;
+        }
+        y.permute(&order)?.reshape(shape)
+    })
 }
 
 pub fn col2im<A: Arithmetic>(
@@ -411,15 +415,18 @@ pub fn col2im<A: Arithmetic>(
     let first = MAX_SPATIAL - spatial;
     let dims =
         [n, channels].into_iter().chain(window.kernel[first..].iter().copied()).chain(places[first..].iter().copied());
-    let mut y = x.reshape(Shape::new(&dims.collect::<Vec<_>>())?)?;
+    let dims = Shape::new(&dims.collect::<Vec<_>>())?;
     let order: Vec<usize> = [0, 1].into_iter().chain(2 + spatial..2 + 2 * spatial).chain(2..2 + spatial).collect();
-    y = y.permute(&order)?;
-    for axis in (first..MAX_SPATIAL).rev() {
-        let (before, after) = window.padding[axis];
-        let own = axis + 2 - first;
-        let shape = y.shape().without_axis(y.shape().rank() - 1);
-        let shape = shape.with_size(own, images[own] + before + after)?;
-        y = fold_windows(&y, own, window.stride[axis], window.dilation[axis], &shape)?;
-    }
-    y.crop(&window.padding[first..])
+    // Added up along one axis after the other: of half types in f32.
+    x.in_wide(|x| {
+        let mut y = x.reshape(dims)?.permute(&order)?;
+        for axis in (first..MAX_SPATIAL).rev() {
+            let (before, after) = window.padding[axis];
+            let own = axis + 2 - first;
+            let shape = y.shape().without_axis(y.shape().rank() - 1);
+            let shape = shape.with_size(own, images[own] + before + after)?;
+            y = fold_windows(&y, own, window.stride[axis], window.dilation[axis], &shape)?;
+        }
+        y.crop(&window.padding[first..])
+    })
 }

@@ -303,8 +303,13 @@ pub fn take_along<A: Arithmetic>(x: &A, axis: impl IntoAxis, index: &Tensor) -> 
         ));
     }
     let others = broadcast_shapes("take_along", &x.shape().with_size(axis, 1)?, &index.shape().with_size(axis, 1)?)?;
-    let wide = x.broadcast_to(others.with_size(axis, x.shape()[axis])?)?;
-    named("take_along", wide.gather(axis, &index.broadcast_to(others.with_size(axis, index.dims()[axis])?)?))
+    let (wide, picked) = (others.with_size(axis, x.shape()[axis])?, others.with_size(axis, index.dims()[axis])?);
+    let index = named("take_along", index.broadcast_to(picked))?;
+    if *x.shape() == wide {
+        return named("take_along", x.gather(axis, &index));
+    }
+    // The gradient adds up twice: of half types it is rounded once.
+    named("take_along", x.in_wide(|x| x.broadcast_to(wide)?.gather(axis, &index)))
 }
 
 pub fn scatter<A: Arithmetic>(x: &A, axis: impl IntoAxis, index: &Tensor, source: &A) -> Result<A> {

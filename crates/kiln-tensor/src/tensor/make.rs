@@ -104,7 +104,7 @@ impl Tensor {
     /// A step of 0 or away from the end, numbers that are not finite, memory that could not be had.
     pub fn arange_by(start: f64, end: f64, step: f64, dtype: DType, device: &Device) -> Result<Tensor> {
         let count = ((end - start) / step).ceil();
-        if !(start.is_finite() && end.is_finite() && step.is_finite()) || count.is_nan() || count < 0.0 {
+        if !(start.is_finite() && end.is_finite() && step.is_finite()) || step == 0.0 || count < 0.0 {
             return Err(Error::value(
                 "arange_by",
                 format!("from {start} to {end} by {step}: finite numbers and a step towards the end are needed"),

@@ -45,9 +45,11 @@ fn views(case: &Case) -> Answer {
 /// Without these axes, or all of size 1.
 fn squeezed(x: &Var, axes: Option<Vec<isize>>) -> Result<Var> {
     let rank = x.shape().rank();
-    let ones = || (0..rank).filter(|&axis| x.dims()[axis] == 1).collect();
-    let named = |axes: Vec<isize>| axes.into_iter().map(|axis| axis.rem_euclid(rank.max(1) as isize) as usize);
-    let mut axes: Vec<usize> = axes.map_or_else(ones, |axes| named(axes).collect());
+    let named = |axis: isize| axis.rem_euclid(rank.max(1) as isize) as usize;
+    let mut axes: Vec<usize> = match axes {
+        None => (0..rank).filter(|&axis| x.dims()[axis] == 1).collect(),
+        Some(axes) => axes.into_iter().map(named).collect(),
+    };
     axes.sort_unstable();
     axes.into_iter().rev().try_fold(x.clone(), |x, axis| x.squeeze(axis))
 }
