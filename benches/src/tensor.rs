@@ -92,9 +92,27 @@ others! {
     "sum columns" |at| at.matrix.sum(0);
     "max of rows" |at| at.matrix.max(1);
     "argmax of rows" |at| at.matrix.argmax(1);
+    "var of rows" |at| at.matrix.var(1, 1);
+    "norm" |at| at.x.norm(2.0, 0);
     "softmax" |at| at.matrix.softmax(1);
+    "cumsum of rows" |at| at.matrix.cumsum(1);
+    "cumsum" |at| at.x.cumsum(0);
+    "cummax of rows" |at| Ok(at.matrix.cummax(1)?.0);
+    "sort" |at| Ok(at.x.sort_with_positions(0, Order::Ascending)?.0);
+    "sort rows" |at| Ok(at.matrix.sort_with_positions(1, Order::Ascending)?.0);
+    "topk 10 of rows" |at| Ok(at.matrix.topk(10, 1, Order::Descending)?.0);
+    "median of rows" |at| Ok(at.matrix.median(1)?.0);
     "transpose" |at| at.matrix.t()?.contiguous();
     "rows by index" |at| at.matrix.index_select(0, &at.rows);
+    "gather" |at| at.matrix.gather(1, &at.places);
+    "scatter_add" |at| at.matrix.zeros_like()?.scatter_add(1, &at.places, &at.matrix);
+    "masked_select" |at| at.x.masked_select(&at.mask);
+    "nonzero" |at| at.mask.nonzero();
+    "flip" |at| at.matrix.flip(1)?.contiguous();
+    "roll" |at| at.matrix.roll(1000, 1);
+    "repeat" |at| at.matrix.slice(0, 0..1024)?.tile([2, 2]);
+    "tril" |at| at.matrix.tril(0);
+    "pad" |at| at.matrix.pad(&[(1, 1), (1, 1)], 0.0);
 }
 
 /// Milliseconds by operation, and for those of a stream the bandwidth as a share of a copy's.

@@ -4,7 +4,7 @@ use super::rows::Rows;
 use super::{Loss, pair};
 use crate::ClassAxis;
 use kiln_autograd::Var;
-use kiln_tensor::{Result, Shape, Tensor};
+use kiln_tensor::{Error, Result, Shape, Tensor};
 
 macro_rules! of_signs {
     ($($(#[$doc:meta])* $loss:ident $name:literal $of:expr;)+) => {$(
@@ -85,5 +85,57 @@ impl Loss for CategoricalHinge {
     }
     fn name(&self) -> &'static str {
         "categorical_hinge"
+    }
+}
+
+/// p where the target is 1, and max(0, margin − p) where it is −1, of distances p: PyTorch's `HingeEmbeddingLoss`. Targets of the
+/// predictions' shape, or (n,) with (n, 1).
+///
+/// ```
+/// use kiln_nn::{HingeEmbedding, Loss};
+/// use kiln_tensor::{Device, Tensor};
+/// # fn main() -> Result<(), kiln_tensor::Error> {
+/// let cpu = Device::cpu();
+/// let distances = Tensor::from_slice(&[0.5f32, 0.25], [2], &cpu)?;
+/// let alike = Tensor::from_slice(&[1.0f32, -1.0], [2], &cpu)?;
+/// assert_eq!(HingeEmbedding::new().forward(&distances.into(), &alike)?.item()?, (0.5 + 0.75) / 2.0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct HingeEmbedding {
+    margin: f64,
+}
+
+impl Default for HingeEmbedding {
+    fn default() -> Self {
+        HingeEmbedding::new()
+    }
+}
+
+impl HingeEmbedding {
+    /// The loss with a margin of 1, as in PyTorch.
+    pub const fn new() -> Self {
+        HingeEmbedding { margin: 1.0 }
+    }
+
+    /// The margin, a finite number; another one is reported when the loss is computed.
+    #[must_use]
+    pub const fn margin(self, margin: f64) -> Self {
+        HingeEmbedding { margin }
+    }
+}
+
+impl Loss for HingeEmbedding {
+    fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
+        if !self.margin.is_finite() {
+            return Err(Error::value(self.name(), format!("a finite margin is expected, got {}", self.margin)));
+        }
+        let (p, t) = pair(self.name(), prediction, target)?;
+        let alike = t.tensor().gt(&Tensor::zeros((), t.dtype(), t.device())?)?;
+        Var::select(&alike, &p, &p.affine(-1.0, self.margin)?.relu()?)
+    }
+    fn name(&self) -> &'static str {
+        "hinge_embedding"
     }
 }

@@ -30,7 +30,7 @@ losses! {
     distance: Contrastive MarginRanking TripletMargin;
     divergence: KlDivergence;
     focal: BinaryFocal CategoricalFocal;
-    hinge: CategoricalHinge Hinge SquaredHinge;
+    hinge: CategoricalHinge Hinge HingeEmbedding SquaredHinge;
     huber: Huber LogCosh SmoothL1;
     likelihood: GaussianNll Nll PoissonNll;
     regression: MeanAbsoluteError MeanAbsolutePercentageError MeanSquaredError MeanSquaredLogarithmicError;

@@ -31,6 +31,7 @@ fn of_numbers(case: &Case, name: &str, x: &Var, target: &Var) -> Answer {
     let each = match name {
         "mse_loss" => MeanSquaredError::new().each(x, target),
         "l1_loss" => MeanAbsoluteError::new().each(x, target),
+        "hinge_embedding_loss" => HingeEmbedding::new().margin(case.named("margin").number(1.0)).each(x, target),
         "huber_loss" => Huber::new().delta(case.named("delta").number(1.0)).each(x, target),
         "smooth_l1_loss" => SmoothL1::new().beta(case.named("beta").number(1.0)).each(x, target),
         "binary_cross_entropy" => BinaryCrossentropy::new().each(x, target),
