@@ -157,8 +157,10 @@ pub fn diff<A: Arithmetic>(x: &A, n: usize, axis: impl IntoAxis) -> Result<A> {
             format!("axis {axis} of {} has {size} elements: differences are taken at most {size} times", x.shape()),
         ));
     }
-    (0..n).try_fold(x.clone(), |x, done| {
-        let size = size - done;
-        x.slice(axis, 1..size)?.sub(&x.slice(axis, 0..size - 1)?)
+    x.in_wide(|x| {
+        (0..n).try_fold(x.clone(), |x, done| {
+            let size = size - done;
+            x.slice(axis, 1..size)?.sub(&x.slice(axis, 0..size - 1)?)
+        })
     })
 }

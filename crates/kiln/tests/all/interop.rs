@@ -56,9 +56,9 @@ fn interop() -> Result<()> {
         let x = Tensor::normal(&dims[..], 0.0, 1.0, DType::F32, &device, RandomStream::new(3, Purpose::Init, 0))?;
         // Running statistics that are not those of the beginning.
         let ctx = Ctx::train(1, 0);
-        model.forward(&Var::constant(x.clone()), &ctx)?;
+        model.forward(Var::constant(x.clone()), &ctx)?;
         ctx.commit(&mut model)?;
-        let y = model.forward(&Var::constant(x.clone()), &Ctx::eval())?.tensor().clone();
+        let y = model.forward(Var::constant(x.clone()), &Ctx::eval())?.tensor().clone();
         safetensors::save(&model, Path::new(&folder).join(format!("{name}.safetensors")))?;
         let values = StateDict::from([("x".to_owned(), x), ("y".to_owned(), y)]);
         safetensors::write(&values, Path::new(&folder).join(format!("{name}_values.safetensors")))?;

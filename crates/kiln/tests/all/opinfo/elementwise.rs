@@ -5,9 +5,7 @@ use super::{Answer, one};
 use kiln::autograd::Var;
 
 pub(super) fn run(case: &Case) -> Answer {
-    if case.arg(0, "").optional().is_none() {
-        return None;
-    }
+    case.arg(0, "").optional()?;
     unary(case.x(), &case.name).or_else(|| binary(case)).or_else(|| of_numbers(case))
 }
 

@@ -54,6 +54,9 @@ pub(super) fn refused(case: &Case) -> Option<&'static str> {
         "squeeze" | "squeeze|multiple" if names_an_axis && other_sizes(first, &case.at(1).ints()?) => {
             Some("an axis that is not of size 1 is no axis to squeeze")
         }
+        "gather" if case.at(2).var().shape().rank() != rank => {
+            Some("an index has as many axes, also where it is empty")
+        }
         "nn.functional.unfold" if rank == 3 => Some("an image without an axis of samples: `unsqueeze(0)` adds it"),
         "nn.functional.linear" if case.at(1).var().shape().rank() == 1 => {
             Some("a weight of one output is (1, in): the output keeps its axis")

@@ -100,6 +100,10 @@ fn padded(x: &Var, sides: &[isize], mode: PadMode) -> Result<Var> {
         let pairs = sides.chunks(2).rev();
         pairs.map(|pair| ((sign * pair[0]).max(0) as usize, (sign * pair[1]).max(0) as usize)).collect::<Vec<_>>()
     };
+    if matches!(mode, PadMode::Circular) {
+        // What is cut off does not come round.
+        return x.crop(&by(-1))?.pad_with(&by(1), mode);
+    }
     x.pad_with(&by(1), mode)?.crop(&by(-1))
 }
 
