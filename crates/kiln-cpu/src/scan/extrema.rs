@@ -4,7 +4,7 @@ use super::Along;
 use crate::operand::Output;
 use crate::{check, team};
 
-/// values[i] = the extremum of x[0..=i] along the middle axis of (outer, axis, inner), positions[i] where it is: the last of equal ones;
+/// values\[i\] = the extremum of x\[0..=i\] along the middle axis of (outer, axis, inner), positions\[i\] where it is: the last of equal ones;
 /// NaN wins.
 ///
 /// # Panics

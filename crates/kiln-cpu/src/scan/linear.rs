@@ -5,7 +5,7 @@ use crate::operand::{Number, Output};
 use crate::{Isa, Kernel, Simd, check, team};
 use kiln_math::Real;
 
-/// out[i] = a[i]·out[i − 1] + b[i] along the middle axis of (outer, axis, inner), from out[0] = b[0] on.
+/// out\[i\] = a\[i\]·out\[i − 1\] + b\[i\] along the middle axis of (outer, axis, inner), from out\[0\] = b\[0\] on.
 ///
 /// # Panics
 /// Where an array has another number of elements.

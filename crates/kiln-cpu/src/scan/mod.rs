@@ -93,7 +93,7 @@ impl Combine<i64> for Prod {
     }
 }
 
-/// out[i] = x[0] ∘ … ∘ x[i] along the middle axis of (outer, axis, inner), of f32 or f64.
+/// out\[i\] = x\[0\] ∘ … ∘ x\[i\] along the middle axis of (outer, axis, inner), of f32 or f64.
 ///
 /// # Panics
 /// Where an array has another number of elements.

@@ -24,6 +24,7 @@ pub(crate) struct Exactly<R> {
 }
 
 impl<R: Read> Exactly<R> {
+    #[cfg(any(test, feature = "fetch"))]
     pub(crate) fn new(content: R, length: u64) -> Self {
         Exactly { content, left: length, checksum: None }
     }
@@ -34,6 +35,7 @@ impl<R: Read> Exactly<R> {
     }
 
     /// The bytes that were not read yet.
+    #[cfg(feature = "fetch")]
     pub(crate) fn left(&self) -> u64 {
         self.left
     }

@@ -170,7 +170,13 @@ macro_rules! unary_methods {
     ($({ $doc:literal, $op:ident, $method:ident, ($($param:ident),*) })+) => {
         impl Tensor {$(
             #[doc = $doc]
-            ///
+            #[doc = concat!(
+                "\n```\n# use kiln_tensor::{Device, Tensor};\n",
+                "let x = Tensor::from_slice(&[0.25f32, 0.75], [2], &Device::cpu())?;\n",
+                $("let ", stringify!($param), " = 0.5;\n",)*
+                "let y = x.", stringify!($method), "(", stringify!($($param),*), ")?; // of each element\n",
+                "assert_eq!(y.shape(), x.shape());\n# Ok::<(), kiln_tensor::Error>(())\n```\n",
+            )]
             /// # Errors
             /// A dtype without such arithmetic: see [`Tensor::unary`].
             #[inline]
@@ -189,7 +195,13 @@ macro_rules! binary_methods {
     ($({ $doc:literal, $op:ident, $method:ident })+) => {
         impl Tensor {$(
             #[doc = $doc]
-            ///
+            #[doc = concat!(
+                "\n```\n# use kiln_tensor::{Device, Tensor};\n# let cpu = Device::cpu();\n",
+                "let a = Tensor::from_slice(&[0.25f32, 0.75], [2], &cpu)?;\n",
+                "let b = Tensor::from_slice(&[0.5f32, 2.0, 3.0], [3, 1], &cpu)?;\n",
+                "let y = a.", stringify!($method), "(&b)?; // of each pair of elements: the shapes broadcast\n",
+                "assert_eq!(y.dims(), [3, 2]);\n# Ok::<(), kiln_tensor::Error>(())\n```\n",
+            )]
             /// # Errors
             /// As [`Tensor::binary`].
             #[inline]
