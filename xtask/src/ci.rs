@@ -38,8 +38,8 @@ const STEPS: &[CiStep] = &[
     ("cuda", || {
         let features = ["-p", "kiln-cuda", "-p", "kiln-cuda-shim", "--features", "kiln-cuda/cuda"];
         shell::run(cargo(&["test"]).args(features))?;
-        let long = ["--test", "all", "composed_forms_conform", "--", "--ignored"];
-        shell::run(cargo(&["test"]).args(&features[..2]).args(["--features", "cuda"]).args(long))?;
+        let long = ["test", "-p", "kiln-cuda", "--features", "sim", "--test", "all", "composed_forms_conform"];
+        shell::run(cargo(&long).args(["--", "--ignored"]))?;
         shell::run(&mut cargo(&["test", "-p", "kiln-cli", "--features", "cuda", "--test", "all", "without_a_driver"]))?;
         shell::run(cargo(&["test", "--test", "outside"]).args(&features[..2]).args([
             "--features",

@@ -18,6 +18,7 @@ pub mod scan;
 pub mod softmax;
 pub mod sort;
 pub mod team;
+pub mod transpose;
 pub mod update;
 
 mod check;

@@ -15,5 +15,6 @@ mod reduce;
 mod scan;
 mod softmax;
 mod sort;
+mod transpose;
 mod update;
 mod views;

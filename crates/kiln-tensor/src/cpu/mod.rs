@@ -29,7 +29,7 @@ use kiln_cpu::assign::assign;
 use kiln_cpu::copy::{self, Convert};
 use kiln_cpu::elementwise::each;
 use kiln_cpu::reduce::Reduction;
-use kiln_cpu::{Isa, arg_reduce, elementwise, reduce};
+use kiln_cpu::{Isa, arg_reduce, elementwise, reduce, transpose};
 use kiln_math::{BinaryOp, IntegerOp, Law};
 use memory::{output, strided};
 use scratch::Scratch;
@@ -127,8 +127,13 @@ unsafe impl Backend for CpuBackend {
             let shape = out.layout.shape();
             let target = Out { buffer: out.buffer, dtype: out.dtype, shape, offset: out.layout.offset() };
             if x.dtype == out.dtype {
-                // SAFETY: operand and output have elements of the size dispatched on.
-                sized!(x.dtype, T => copy::copy::<T, T>(&mut unsafe { output(&target) }, unsafe { strided(&x) }));
+                sized!(x.dtype, T => {
+                    // SAFETY: operand and output have elements of the size dispatched on.
+                    let (mut out, x) = unsafe { (output::<T>(&target), strided::<T>(&x)) };
+                    if !transpose::copy(&mut out, x) {
+                        copy::copy::<T, T>(&mut out, x);
+                    }
+                });
                 return Ok(());
             }
             any!(x.dtype, "copy", A => any!(out.dtype, "copy", B => {

@@ -34,13 +34,13 @@ pub(super) struct Case {
     pub(super) gradients: Vec<Option<Tensor>>,
 }
 
-/// The file of tensors.
-pub(super) struct Tensors<'a>(pub(super) SafeTensors<'a>);
+/// The file of tensors, and where they are to be.
+pub(super) struct Tensors<'a>(pub(super) SafeTensors<'a>, pub(super) Device);
 
 impl Tensors<'_> {
     fn get(&self, value: &Value) -> Tensor {
         let view = self.0.tensor(value["t"].as_str().unwrap()).unwrap();
-        let (shape, device) = (view.shape(), Device::cpu());
+        let (shape, device) = (view.shape(), self.1.clone());
         let eights = || view.data().chunks_exact(8).map(|b| <[u8; 8]>::try_from(b).unwrap());
         match view.dtype() {
             safetensors::Dtype::F64 => {

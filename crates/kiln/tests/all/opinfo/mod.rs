@@ -10,6 +10,8 @@ mod products;
 mod reductions;
 mod refused;
 mod shape;
+#[cfg(feature = "sim")]
+mod simulator;
 
 use case::{Case, Tensors};
 use kiln::prelude::*;
@@ -29,12 +31,16 @@ fn run(case: &Case) -> Result<Vec<Var>> {
     answer.unwrap_or_else(|| Err(Error::value("opinfo", "not in the table of this test")))
 }
 
-/// Calls `check` with every call that is not refused, and with the file of tensors.
+/// Calls `check` with every call, and with the file of tensors.
 fn for_each_call(check: impl Fn(&str, &Tensors<'_>)) {
+    for_each_call_on(&Device::cpu(), check);
+}
+
+fn for_each_call_on(device: &Device, check: impl Fn(&str, &Tensors<'_>)) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
     let lines = std::fs::read_to_string(format!("{folder}/opinfo.json")).unwrap();
     let bytes = std::fs::read(format!("{folder}/opinfo.safetensors")).unwrap();
-    let tensors = Tensors(SafeTensors::deserialize(&bytes).unwrap());
+    let tensors = Tensors(SafeTensors::deserialize(&bytes).unwrap(), device.clone());
     for line in lines.lines().filter(|line| line.starts_with('{')) {
         check(line.trim_end_matches(','), &tensors);
     }
