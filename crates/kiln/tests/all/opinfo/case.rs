@@ -122,7 +122,10 @@ impl Arg {
             Arg::Number(number) => *number,
             Arg::Text(text) if text == "inf" => f64::INFINITY,
             Arg::Text(text) if text == "-inf" => f64::NEG_INFINITY,
-            Arg::Tensor(var) => var.tensor().to_f64_vec().unwrap().first().copied().unwrap_or(default),
+            // A number as a tensor has no axes.
+            Arg::Tensor(var) if var.shape().rank() == 0 => {
+                var.tensor().to_f64_vec().unwrap().first().copied().unwrap_or(default)
+            }
             Arg::Flag(flag) => f64::from(u8::from(*flag)),
             _ => default,
         }

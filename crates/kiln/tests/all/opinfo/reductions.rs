@@ -14,7 +14,7 @@ fn axes(x: &Var, given: &Arg) -> Vec<isize> {
 
 pub(super) fn run(case: &Case) -> Answer {
     case.arg(0, "").optional()?;
-    sums(case).or_else(|| norms(case)).or_else(|| along(case)).or_else(|| with_positions(case)).or_else(|| labels(case))
+    labels(case).or_else(|| sums(case)).or_else(|| norms(case)).or_else(|| along(case)).or_else(|| with_positions(case))
 }
 
 fn sums(case: &Case) -> Answer {

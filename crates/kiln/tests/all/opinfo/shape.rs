@@ -56,11 +56,11 @@ fn squeezed(x: &Var, axes: Option<Vec<isize>>) -> Result<Var> {
 
 fn pieces(case: &Case) -> Answer {
     let x = case.arg(0, "").optional()?;
-    let axis = case.arg(2, "dim").int(0);
+    let axis = || case.arg(2, "dim").int(0);
     Some(match case.name.as_str() {
-        "chunk" => x.chunk(axis, case.at(1).int(0) as usize),
-        "split" => x.split(axis, case.at(1).int(0) as usize),
-        "split|list_args" => x.split_sizes(axis, &case.at(1).sizes()?),
+        "chunk" => x.chunk(axis(), case.at(1).int(0) as usize),
+        "split" => x.split(axis(), case.at(1).int(0) as usize),
+        "split|list_args" => x.split_sizes(axis(), &case.at(1).sizes()?),
         _ => return None,
     })
 }
