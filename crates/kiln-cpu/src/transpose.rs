@@ -1,6 +1,6 @@
 //! Copies of operands whose last axis does not lie along memory, while another one does: transposes and permutations.
 //!
-//! Going along the last axis, each element would be in another cache line. So tiles of [`TILE`]² elements are read along memory into a
+//! Going along the last axis, each element would be in another cache line. So tiles of 16² elements are read along memory into a
 //! block on the stack, and written along memory from there.
 
 use crate::check;
