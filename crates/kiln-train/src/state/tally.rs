@@ -66,7 +66,11 @@ impl Tally {
                 weights: if metric.sees_weights() { batch.weights.of(at) } else { None },
                 ..Seen::new(&prediction.values, &targets)
             };
-            metric.update(state, &seen)?;
+            match metric.update(state, &seen) {
+                // A metric that refuses NaN would hide the loss, of which the NaN guard makes a better report.
+                Err(_) if loss.is_some_and(|loss| !loss.is_finite()) => return Ok(loss),
+                done => done?,
+            }
         }
         Ok(loss)
     }

@@ -23,15 +23,6 @@ fn images(count: usize, part: u64) -> ImageDataset {
 
 /// Batch normalization, dropout, Adam.
 fn classifier() -> Model {
-    without_metrics()
-        .metric(Accuracy)
-        .metric(F1::new().average(Average::Macro))
-        .metric(Auc::new())
-        .metric(Named("auc.200", Auc::new().thresholds(200)))
-        .metric(ConfusionMatrix::new())
-}
-
-fn without_metrics() -> Model {
     let model = Sequential::new()
         .push(Flatten::new())
         .push(Dense::new(8).activation(Activation::Relu))
@@ -40,6 +31,11 @@ fn without_metrics() -> Model {
         .push(Dense::new(3).activation(Activation::Softmax));
     let model = model.build([6, 6], &cpu(), 1).unwrap();
     compile(model, Adam::new(0.01), SparseCategoricalCrossentropy::new())
+        .metric(Accuracy)
+        .metric(F1::new().average(Average::Macro))
+        .metric(Auc::new())
+        .metric(Named("auc.200", Auc::new().thresholds(200)))
+        .metric(ConfusionMatrix::new())
 }
 
 /// An LSTM that carries its states from batch to batch.
@@ -258,12 +254,12 @@ fn a_resumed_run_that_diverges_goes_back_as_far() {
     let options = || FitOptions::new().batch_size(8).seed(5);
     // 9 batches an epoch.
     for (epoch, batches, says) in [(1, 5, "again those before the first epoch"), (3, 23, "again those of epoch 2")] {
-        let mut whole = without_metrics();
+        let mut whole = classifier();
         let error = whole.fit(&data, options().epochs(4).callback(Diverge(batches))).unwrap_err().to_string();
         assert!(error.contains("the weights are again those"), "{error}");
-        let mut first = without_metrics();
+        let mut first = classifier();
         first.fit(&data, options().epochs(4).callback(StopAfter { epoch, batch: 2 })).unwrap();
-        let mut second = without_metrics();
+        let mut second = classifier();
         second.load_state_dict(&first.state_dict().unwrap()).unwrap();
         let error = second.fit(&data, options().epochs(4).callback(Diverge(batches))).unwrap_err().to_string();
         assert!(error.contains(says), "{error}");
