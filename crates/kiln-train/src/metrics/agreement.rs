@@ -70,7 +70,7 @@ fn value(state: &MetricState, of: impl Fn(&[f64], &[f64], &[f64]) -> MetricValue
     let (hits, rest) = counts.split_at(counts.len() / 3);
     let (predicted, labels) = rest.split_at(counts.len() / 3);
     if sum(labels) == 0.0 {
-        return Ok(MetricValue::Undefined("there were no targets".to_owned()));
+        return Ok(MetricValue::no_targets());
     }
     Ok(of(hits, predicted, labels))
 }

@@ -58,7 +58,7 @@ fn total(groups: &[Group]) -> Group {
 pub(super) fn roc(groups: &[Group]) -> Result<f64, &'static str> {
     let [positives, negatives] = total(groups);
     if positives == 0.0 && negatives == 0.0 {
-        return Err("there were no targets");
+        return Err(super::value::NO_TARGETS);
     }
     if positives == 0.0 {
         return Err("all targets are negative: targets of both classes are needed");

@@ -55,7 +55,7 @@ impl Metric for ConfusionMatrix {
     fn value(&self, state: &MetricState) -> Result<MetricValue> {
         let cells = state.sums("cells")?;
         if cells.is_empty() {
-            return Ok(MetricValue::Undefined("there were no targets".to_owned()));
+            return Ok(MetricValue::no_targets());
         }
         Ok(MetricValue::Table(Table::new(cells.len().isqrt(), cells)))
     }

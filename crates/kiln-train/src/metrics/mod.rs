@@ -74,12 +74,10 @@ use std::borrow::Cow;
 ///         "root_mean_square".into()
 ///     }
 ///     fn update(&self, state: &mut MetricState, seen: &Seen<'_>) -> Result<()> {
-///         let [sum, count] = seen.total(&seen.predictions.sub(seen.targets)?.square()?)?;
-///         state.add("sum", &sum)?;
-///         state.add("count", &count)
+///         state.add_total(seen.total(&seen.predictions.sub(seen.targets)?.square()?)?)
 ///     }
 ///     fn value(&self, state: &MetricState) -> Result<MetricValue> {
-///         Ok((state.sum("sum")? / state.sum("count")?).sqrt().into())
+///         Ok(state.mean_of_total()?.map_or_else(MetricValue::no_targets, |mean| mean.sqrt().into()))
 ///     }
 /// }
 ///

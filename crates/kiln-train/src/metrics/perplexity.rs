@@ -56,15 +56,9 @@ impl Metric for Perplexity {
             None => seen.targets.clone(),
         };
         let each = self.loss.each(&seen.output.detach(), &Var::from(&targets))?;
-        let [sum, count] = Seen { mask: mask.as_ref(), ..*seen }.total(each.tensor())?;
-        state.add("sum", &sum)?;
-        state.add("count", &count)
+        state.add_total(Seen { mask: mask.as_ref(), ..*seen }.total(each.tensor())?)
     }
     fn value(&self, state: &MetricState) -> Result<MetricValue> {
-        let count = state.sum("count")?;
-        if count == 0.0 {
-            return Ok(MetricValue::Undefined("there were no targets".to_owned()));
-        }
-        Ok((state.sum("sum")? / count).exp().into())
+        Ok(state.mean_of_total()?.map_or_else(MetricValue::no_targets, |mean| mean.exp().into()))
     }
 }

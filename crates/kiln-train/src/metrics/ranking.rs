@@ -115,7 +115,7 @@ impl Settings {
             }
         }
         if count == 0 {
-            return Ok(MetricValue::Undefined("there were no targets".to_owned()));
+            return Ok(MetricValue::no_targets());
         }
         Ok((sum / count as f64).into())
     }

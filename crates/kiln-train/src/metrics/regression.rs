@@ -75,16 +75,10 @@ impl Metric for Rmse {
         Some(false)
     }
     fn update(&self, state: &mut MetricState, seen: &Seen<'_>) -> Result<()> {
-        let [sum, count] = seen.total(&difference("rmse", seen.predictions, seen.targets)?.square()?)?;
-        state.add("sum", &sum)?;
-        state.add("count", &count)
+        state.add_total(seen.total(&difference("rmse", seen.predictions, seen.targets)?.square()?)?)
     }
     fn value(&self, state: &MetricState) -> Result<MetricValue> {
-        let count = state.sum("count")?;
-        if count == 0.0 {
-            return Ok(MetricValue::Undefined("there were no targets".to_owned()));
-        }
-        Ok((state.sum("sum")? / count).sqrt().into())
+        Ok(state.mean_of_total()?.map_or_else(MetricValue::no_targets, |mean| mean.sqrt().into()))
     }
 }
 
@@ -117,7 +111,7 @@ impl Metric for R2 {
         let sums = state.sums("sums")?;
         let columns = sums.len() / 4;
         if columns == 0 || sums[..columns].iter().all(|&count| count == 0.0) {
-            return Ok(MetricValue::Undefined("there were no targets".to_owned()));
+            return Ok(MetricValue::no_targets());
         }
         let of = |column: usize| {
             let [count, sum, squares, errors] = [0, 1, 2, 3].map(|row| sums[row * columns + column]);

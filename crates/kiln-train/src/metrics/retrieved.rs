@@ -129,7 +129,7 @@ fn type_of(name: &str) -> &'static str {
 fn averaged(average: Average, counts: &[f64], ratio: impl Fn(f64, f64, f64) -> f64) -> Result<MetricValue> {
     let classes = counts.len() / 3;
     if classes == 0 {
-        return Ok(MetricValue::Undefined("there were no targets".to_owned()));
+        return Ok(MetricValue::no_targets());
     }
     let (hits, rest) = counts.split_at(classes);
     let (predicted, labels) = rest.split_at(classes);

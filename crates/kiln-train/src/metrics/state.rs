@@ -44,6 +44,24 @@ impl MetricState {
         Ok(())
     }
 
+    /// Adds the sum and the number of values that count, as [`Seen::total`](crate::Seen::total) gives them.
+    ///
+    /// # Errors
+    /// As [`MetricState::add`].
+    pub fn add_total(&mut self, [sum, count]: [Tensor; 2]) -> Result<()> {
+        self.add("sum", &sum)?;
+        self.add("count", &count)
+    }
+
+    /// The mean of all values given to [`MetricState::add_total`]; none if no value counts. Waits for the device.
+    ///
+    /// # Errors
+    /// What a device reports late.
+    pub fn mean_of_total(&self) -> Result<Option<f64>> {
+        let count = self.sum("count")?;
+        Ok(if count == 0.0 { None } else { Some(self.sum("sum")? / count) })
+    }
+
     /// Keeps a tensor (n, …), after the ones kept under this name before.
     ///
     /// # Errors

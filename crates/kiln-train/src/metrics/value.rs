@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Why a metric has no value where nothing counted.
+pub(super) const NO_TARGETS: &str = "there were no targets";
+
 /// The value of a metric.
 #[derive(Clone, PartialEq, Debug)]
 pub enum MetricValue {
@@ -14,6 +17,11 @@ pub enum MetricValue {
 }
 
 impl MetricValue {
+    /// Undefined, as there were no targets.
+    pub fn no_targets() -> Self {
+        MetricValue::Undefined(NO_TARGETS.to_owned())
+    }
+
     /// The number; NaN for a table or an undefined value.
     pub fn number(&self) -> f64 {
         match self {
