@@ -48,7 +48,7 @@ pub struct LinearScanCall<'a> {
 
 impl Tensor {
     /// This tensor on the host, for an operation that its device has no kernel for.
-    fn at_host(&self) -> Result<Tensor> {
+    pub(super) fn at_host(&self) -> Result<Tensor> {
         self.to_device(&Device::cpu())
     }
 

@@ -1,7 +1,7 @@
 //! Sorting, order statistics and binary search.
 
 use super::{Tensor, axis_index, check_pair};
-use crate::{Call, DType, Device, Error, ErrorKind, Out, Ran, Result, Shape, View};
+use crate::{Call, DType, Error, ErrorKind, Out, Ran, Result, Shape, View};
 
 /// In which order elements are sorted. NaN counts as larger than every number; equal elements stay in their order.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -52,12 +52,6 @@ pub struct SearchCall<'a> {
     pub right: bool,
 }
 
-/// Where a device has no kernel: the same on the host.
-fn on_host<R>(tensors: &[&Tensor], run: impl FnOnce(&[Tensor]) -> Result<R>) -> Result<R> {
-    let copies: Vec<Tensor> = tensors.iter().map(|x| x.to_device(&Device::cpu())).collect::<Result<_>>()?;
-    run(&copies)
-}
-
 #[cold]
 fn too_long(operation: &'static str, shape: &Shape, size: usize) -> Error {
     Error::new(
@@ -80,7 +74,7 @@ impl Tensor {
         match self.device().run(&Call::Sort(SortCall { values, positions, x: x.view(), order }))? {
             Ran::Done => Ok(out),
             Ran::NotHere => {
-                let [values, positions] = on_host(&[&x], |x| x[0].sorted_rows(k, order, wanted))?;
+                let [values, positions] = x.at_host()?.sorted_rows(k, order, wanted)?;
                 let back = |x: Option<Tensor>| x.map(|x| x.to_device(self.device())).transpose();
                 Ok([back(values)?, back(positions)?])
             }
@@ -162,7 +156,7 @@ impl Tensor {
             right,
         }))? {
             Ran::Done => Ok(out),
-            Ran::NotHere => on_host(&[&sorted, &x], |at| at[0].searchsorted(&at[1], right))?.to_device(self.device()),
+            Ran::NotHere => sorted.at_host()?.searchsorted(&x.at_host()?, right)?.to_device(self.device()),
         }
     }
 
