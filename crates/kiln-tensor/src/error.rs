@@ -23,7 +23,7 @@ pub enum ErrorKind {
     Diverged,
     /// A layer used before it knows its input's shape, or built twice.
     Build,
-    /// Memory that could not be had.
+    /// Out of memory.
     Memory,
     /// A fault of a device that surfaced later.
     Fault,

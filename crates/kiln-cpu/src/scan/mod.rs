@@ -35,7 +35,7 @@ const TURNS: usize = 8;
 /// A row of so many elements is one thread's, with all of its chunks: it stays in the cache.
 const ROW: usize = 1 << 17;
 
-/// What a cumulative operation makes of the result so far and the next element.
+/// A cumulative operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ScanOp {
     /// Σ x

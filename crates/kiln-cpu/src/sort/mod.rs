@@ -73,7 +73,7 @@ fn fill<A: Copy + Sync, B: Copy + Send + Sync>(to: &mut [B], from: &[A], f: impl
 /// out = the rows of `width` elements of x, each sorted. `room` has [`room`] items.
 ///
 /// # Panics
-/// Where `out` is not as long as x, that is no multiple of the width, or the room is too small.
+/// `out` has another length than x, the length is not a multiple of the width, or the scratch memory is too small.
 pub fn sort_values<T: Sortable>(isa: Isa, out: &mut [T], x: &[T], width: usize, descending: bool, room: &mut [T::Key]) {
     let rows = check::rows("sort", "x", x.len(), width);
     check::length("sort", "out", out.len(), x.len());

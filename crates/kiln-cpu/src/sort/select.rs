@@ -118,7 +118,8 @@ fn each_row<T: Sortable>(x: &[T], width: usize, f: impl Fn(usize, &[&[T]]) + Syn
 /// comes last.
 ///
 /// # Panics
-/// Where an output has not one element for each row, x is no multiple of the width, or the rank is not below the width.
+/// An output that does not have one element for each row, a length of x that is not a multiple of the width, a rank that is not below
+/// the width.
 pub fn kth<T: Sortable>(values: &mut [T], positions: &mut [i64], x: &[T], width: usize, rank: usize) {
     let rows = check::rows("kth", "x", x.len(), width);
     check::length("kth", "values", values.len(), rows);
@@ -142,8 +143,8 @@ pub fn kth<T: Sortable>(values: &mut [T], positions: &mut [i64], x: &[T], width:
 /// were, `positions`; an absent one is not written.
 ///
 /// # Panics
-/// Where an output has not k elements for each row, x is no multiple of the width, k is larger than it, or a row is longer than
-/// [`MAX_ROW`](super::MAX_ROW).
+/// An output that does not have k elements for each row, a length of x that is not a multiple of the width, a k above the width, a row
+/// longer than [`MAX_ROW`](super::MAX_ROW).
 pub fn top<T: Sortable>(
     isa: Isa,
     values: Option<&mut [T]>,

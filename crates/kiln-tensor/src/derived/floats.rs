@@ -12,19 +12,19 @@ macro_rules! derived_floats {
             /// Element by element: is it NaN? Of integers and bools never. A bool tensor.
             ///
             /// # Errors
-            /// Memory that could not be had.
+            /// Out of memory.
             fn isnan() -> $crate::Tensor;
 
             /// Element by element: is it ∞ or −∞? Of integers and bools never. A bool tensor.
             ///
             /// # Errors
-            /// Memory that could not be had.
+            /// Out of memory.
             fn isinf() -> $crate::Tensor;
 
             /// Element by element: is it neither infinite nor NaN? Of integers and bools always. A bool tensor.
             ///
             /// # Errors
-            /// Memory that could not be had.
+            /// Out of memory.
             fn isfinite() -> $crate::Tensor;
 
             /// Element by element: |x − other| ≤ atol + rtol·|other|? Equal infinities are close; NaN is close to NaN if

@@ -92,7 +92,7 @@ macro_rules! derived_grow {
             /// ```
             ///
             /// # Errors
-            /// Memory that could not be had.
+            /// Out of memory.
             fn zeros_like() -> Self;
 
             /// Ones of this shape and dtype.
@@ -105,7 +105,7 @@ macro_rules! derived_grow {
             /// ```
             ///
             /// # Errors
-            /// Memory that could not be had.
+            /// Out of memory.
             fn ones_like() -> Self;
 
             /// One value, converted to this dtype, in this shape.
@@ -118,7 +118,7 @@ macro_rules! derived_grow {
             /// ```
             ///
             /// # Errors
-            /// Memory that could not be had.
+            /// Out of memory.
             fn full_like(value: f64) -> Self;
         } }
     };

@@ -19,7 +19,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn from_image<P, C>(image: &ImageBuffer<P, C>, device: &Device) -> Result<Tensor>
     where
         P: Pixel<Subpixel = u8>,
@@ -36,7 +36,7 @@ impl Tensor {
     /// 3; values of 16 bits and floats are scaled to bytes.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn from_dynamic_image(image: &DynamicImage, device: &Device) -> Result<Tensor> {
         match (image.color().has_color(), image.color().has_alpha()) {
             (_, true) => Tensor::from_image(&image.to_rgba8(), device),

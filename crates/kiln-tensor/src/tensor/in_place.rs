@@ -61,7 +61,7 @@ impl Tensor {
     /// Every element becomes `value`.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn fill(&mut self, value: f64) -> Result<()> {
         if !(self.is_unique() && self.is_contiguous()) {
             *self = Tensor::output(self.shape(), self.dtype, self.device())?;

@@ -220,7 +220,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// Memory that could not be had, a fault of the device that surfaced.
+    /// Out of memory, a fault of the device that surfaced.
     pub fn nonzero(&self) -> Result<Tensor> {
         let (places, shape) = (self.host_positions()?, *self.shape());
         Tensor::write_with([places.len(), self.rank()], self.device(), |rows: &mut [i64]| {

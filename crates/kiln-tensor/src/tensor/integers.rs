@@ -206,7 +206,7 @@ impl Tensor {
     /// ¬a, bool: whether it is false, of a number whether it is 0.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn logical_not(&self) -> Result<Tensor> {
         self.truths()?.bitwise_not()
     }

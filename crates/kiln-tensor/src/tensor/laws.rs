@@ -1,4 +1,4 @@
-//! Random tensors of laws with parameters, of which each element may have its own.
+//! Random tensors of distributions with parameters, one for all elements or one for each.
 //!
 //! They are computed in f64 and rounded once to the dtype; an element's number is a function of the stream, its place and its
 //! parameters, whatever the device or the number of threads.
@@ -7,7 +7,7 @@ use super::{Tensor, check_device};
 use crate::{DType, Device, Error, IntoShape, Result, broadcast_shapes, unsupported_dtype};
 use kiln_math::{Law, RandomStream};
 
-/// The sentence for parameters of no distribution.
+/// The error of invalid parameters.
 #[cold]
 fn no_distribution(law: Law, [a, b]: [f64; 2]) -> Error {
     let message = match law {
@@ -22,8 +22,8 @@ fn no_distribution(law: Law, [a, b]: [f64; 2]) -> Error {
 }
 
 impl Tensor {
-    /// A number of `law` for each element of its one or two parameters, which broadcast, in their dtype. Parameters of no distribution
-    /// give NaN.
+    /// A sample of the distribution `law` for each element of its one or two parameters, which broadcast, in their dtype. Invalid
+    /// parameters give NaN.
     ///
     /// ```
     /// use kiln_math::{Law, Purpose, RandomStream};

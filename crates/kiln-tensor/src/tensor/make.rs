@@ -47,7 +47,7 @@ impl Tensor {
     /// A scalar: a tensor without axes.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn scalar<T: Element>(value: T, device: &Device) -> Result<Tensor> {
         Tensor::from_slice(&[value], Shape::SCALAR, device)
     }
@@ -55,7 +55,7 @@ impl Tensor {
     /// A tensor of zeros.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn zeros(shape: impl IntoShape, dtype: DType, device: &Device) -> Result<Tensor> {
         let shape = shape.into_shape()?;
         let storage = Arc::new(Storage::zeroed(shape.elements() * dtype.size(), device)?);
@@ -65,7 +65,7 @@ impl Tensor {
     /// A tensor of ones.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn ones(shape: impl IntoShape, dtype: DType, device: &Device) -> Result<Tensor> {
         Tensor::full(shape, 1.0, dtype, device)
     }
@@ -73,7 +73,7 @@ impl Tensor {
     /// A tensor of one value, converted to `dtype`.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn full(shape: impl IntoShape, value: f64, dtype: DType, device: &Device) -> Result<Tensor> {
         let tensor = Tensor::output(&shape.into_shape()?, dtype, device)?;
         device.fill(tensor.out(), value)?;
@@ -83,7 +83,7 @@ impl Tensor {
     /// 0, 1, …, n − 1 as i64.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn arange(n: usize, device: &Device) -> Result<Tensor> {
         Tensor::write_with([n], device, |to: &mut [i64]| {
             to.iter_mut().zip(0..).for_each(|(to, i)| *to = i);
@@ -101,7 +101,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// A step of 0 or away from the end, numbers that are not finite, memory that could not be had.
+    /// A step of 0 or away from the end, numbers that are not finite, out of memory.
     pub fn arange_by(start: f64, end: f64, step: f64, dtype: DType, device: &Device) -> Result<Tensor> {
         let count = ((end - start) / step).ceil();
         if !(start.is_finite() && end.is_finite() && step.is_finite()) || step == 0.0 || count < 0.0 {
@@ -124,7 +124,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// Numbers that are not finite, memory that could not be had.
+    /// Numbers that are not finite, out of memory.
     pub fn linspace(start: f64, end: f64, count: usize, dtype: DType, device: &Device) -> Result<Tensor> {
         if !(start.is_finite() && end.is_finite()) {
             return Err(Error::value("linspace", format!("from {start} to {end}: finite numbers are needed")));
@@ -142,7 +142,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// Numbers that are not finite, memory that could not be had.
+    /// Numbers that are not finite, out of memory.
     pub fn logspace(start: f64, end: f64, count: usize, base: f64, dtype: DType, device: &Device) -> Result<Tensor> {
         if !(start.is_finite() && end.is_finite() && base.is_finite()) {
             return Err(Error::value("logspace", format!("{base}^{start} to {base}^{end}: finite numbers are needed")));
@@ -169,7 +169,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// More than two sizes or none, memory that could not be had.
+    /// More than two sizes or none, out of memory.
     pub fn eye(shape: impl IntoShape, dtype: DType, device: &Device) -> Result<Tensor> {
         let shape = shape.into_shape()?;
         let (n, m) = match *shape {
@@ -195,7 +195,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn tril_mask(n: usize, m: usize, diagonal: isize, device: &Device) -> Result<Tensor> {
         Tensor::diagonals(n, m, device, |d| d <= diagonal)
     }
@@ -210,7 +210,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn triu_mask(n: usize, m: usize, diagonal: isize, device: &Device) -> Result<Tensor> {
         Tensor::diagonals(n, m, device, |d| d >= diagonal)
     }
@@ -239,7 +239,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn tril_indices(n: usize, m: usize, diagonal: isize, device: &Device) -> Result<Tensor> {
         Tensor::tril_mask(n, m, diagonal, &Device::cpu())?.nonzero()?.t()?.copied()?.to_device(device)
     }
@@ -254,7 +254,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn triu_indices(n: usize, m: usize, diagonal: isize, device: &Device) -> Result<Tensor> {
         Tensor::triu_mask(n, m, diagonal, &Device::cpu())?.nonzero()?.t()?.copied()?.to_device(device)
     }
@@ -305,7 +305,7 @@ impl Tensor {
     /// The same elements on another device.
     ///
     /// # Errors
-    /// Memory that could not be had, a fault of a device.
+    /// Out of memory, a fault of a device.
     pub fn to_device(&self, device: &Device) -> Result<Tensor> {
         if self.device() == device {
             return Ok(self.clone());
@@ -322,7 +322,7 @@ impl Tensor {
     /// The same elements in another dtype: floats round to nearest, integers saturate, non-zero is true.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn to_dtype(&self, dtype: DType) -> Result<Tensor> {
         if self.dtype == dtype {
             return Ok(self.clone());
@@ -335,7 +335,7 @@ impl Tensor {
     /// The same elements, row-major: a copy where they are not.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn contiguous(&self) -> Result<Tensor> {
         if self.is_contiguous() { Ok(self.clone()) } else { self.copied() }
     }
@@ -343,7 +343,7 @@ impl Tensor {
     /// The same elements, row-major, in memory of their own.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn copied(&self) -> Result<Tensor> {
         let out = Tensor::output(self.shape(), self.dtype, self.device())?;
         self.device().copy(out.view(), self.view())?;

@@ -8,7 +8,7 @@ impl Tensor {
     /// A stream's key and first counter in the device's memory, i64 (2,): what random operations read them from.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn random_stream(stream: &RandomStream, device: &Device) -> Result<Tensor> {
         Tensor::from_slice(&[stream.key() as i64, 0], [2], device)
     }
@@ -115,7 +115,7 @@ impl Tensor {
     /// 0, 1, …, n − 1 in a random order, each order equally likely: i64 (n,). Put in order on the host.
     ///
     /// # Errors
-    /// Memory that could not be had.
+    /// Out of memory.
     pub fn permutation(n: usize, device: &Device, mut stream: RandomStream) -> Result<Tensor> {
         Tensor::write_with([n], device, |to: &mut [i64]| {
             to.iter_mut().zip(0..).for_each(|(to, i)| *to = i);

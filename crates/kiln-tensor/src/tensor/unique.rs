@@ -26,7 +26,7 @@ impl Tensor {
     /// ```
     ///
     /// # Errors
-    /// More than 2³² − 1 elements; memory that could not be had.
+    /// More than 2³² − 1 elements; out of memory.
     pub fn unique(&self) -> Result<Tensor> {
         let sorted = self.reshape([self.elements()])?.sort(0, Order::Ascending)?;
         sorted.index_select(0, &positions_of(&sorted.beginnings()?, self)?)

@@ -168,7 +168,7 @@ fn psi(x: f64) -> [f64; 3] {
     ]
 }
 
-/// x to so many decimals as f32 has them: a product with a power of 10, a quotient by one.
+/// x rounded to a number of decimals in f32 arithmetic: multiplied by a power of 10, rounded, divided by it.
 fn rounded_to(x: f64, decimals: f64) -> f64 {
     let (x, scale) = (x as f32, 10f32.powi(decimals.abs() as i32));
     let scaled = if decimals < 0.0 { x / scale } else { x * scale };
