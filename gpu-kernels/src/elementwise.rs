@@ -95,6 +95,45 @@ macro_rules! unary {
 }
 kiln_math::for_each_unary!(unary);
 
+/// The kernels' list and their launch, of operations of two operands.
+macro_rules! launches_of_pairs {
+    ($Op:ident, $Number:ident, $($op:ident $method:ident)+) => {
+        #[cfg(not(target_arch = "nvptx64"))]
+        mod host {
+            use super::*;
+            use crate::geometry::by_element;
+            use crate::number::$Number;
+            use cuda_std::*;
+            use kiln_math::$Op;
+
+            /// The entries of each operation's kernels.
+            pub const KERNELS: &[Families] = &[$($method::KERNELS),+];
+
+            /// Launches y = f(a, b).
+            ///
+            /// # Errors
+            /// The launcher's.
+            pub fn value<T: $Number>(
+                launcher: &dyn Launcher,
+                op: $Op,
+                y: GlobalMut<T>,
+                a: Global<T>,
+                b: Global<T>,
+            ) -> Result<(), LaunchError>
+            where
+                $($method::value<T>: Kernel),+
+            {
+                let geometry = by_element(y.len());
+                match op {
+                    $($Op::$op => $method::value { y, a, b }.launch(launcher, geometry),)+
+                }
+            }
+        }
+        #[cfg(not(target_arch = "nvptx64"))]
+        pub use host::{KERNELS, value};
+    };
+}
+
 macro_rules! binary {
     ($({ $doc:literal, $op:ident, $method:ident })+) => {
         /// Operations of two operands.
@@ -118,39 +157,7 @@ macro_rules! binary {
                 }
             })+
 
-            #[cfg(not(target_arch = "nvptx64"))]
-            mod host {
-                use super::*;
-                use crate::geometry::by_element;
-                use crate::number::GpuFloat;
-                use cuda_std::*;
-                use kiln_math::BinaryOp;
-
-                /// The entries of each operation's kernels.
-                pub const KERNELS: &[Families] = &[$($method::KERNELS),+];
-
-                /// Launches y = f(a, b).
-                ///
-                /// # Errors
-                /// The launcher's.
-                pub fn value<T: GpuFloat>(
-                    launcher: &dyn Launcher,
-                    op: BinaryOp,
-                    y: GlobalMut<T>,
-                    a: Global<T>,
-                    b: Global<T>,
-                ) -> Result<(), LaunchError>
-                where
-                    $($method::value<T>: Kernel),+
-                {
-                    let geometry = by_element(y.len());
-                    match op {
-                        $(BinaryOp::$op => $method::value { y, a, b }.launch(launcher, geometry),)+
-                    }
-                }
-            }
-            #[cfg(not(target_arch = "nvptx64"))]
-            pub use host::{KERNELS, value};
+            launches_of_pairs!(BinaryOp, GpuFloat, $($op $method)+);
         }
     };
 }
@@ -183,39 +190,7 @@ macro_rules! integers {
                 }
             })+
 
-            #[cfg(not(target_arch = "nvptx64"))]
-            mod host {
-                use super::*;
-                use crate::geometry::by_element;
-                use crate::number::GpuInteger;
-                use cuda_std::*;
-                use kiln_math::IntegerOp;
-
-                /// The entries of each operation's kernels.
-                pub const KERNELS: &[Families] = &[$($method::KERNELS),+];
-
-                /// Launches y = f(a, b).
-                ///
-                /// # Errors
-                /// The launcher's.
-                pub fn value<T: GpuInteger>(
-                    launcher: &dyn Launcher,
-                    op: IntegerOp,
-                    y: GlobalMut<T>,
-                    a: Global<T>,
-                    b: Global<T>,
-                ) -> Result<(), LaunchError>
-                where
-                    $($method::value<T>: Kernel),+
-                {
-                    let geometry = by_element(y.len());
-                    match op {
-                        $(IntegerOp::$op => $method::value { y, a, b }.launch(launcher, geometry),)+
-                    }
-                }
-            }
-            #[cfg(not(target_arch = "nvptx64"))]
-            pub use host::{KERNELS, value};
+            launches_of_pairs!(IntegerOp, GpuInteger, $($op $method)+);
         }
     };
 }
