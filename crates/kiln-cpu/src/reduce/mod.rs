@@ -5,9 +5,15 @@
 //! halves: lane j with lane j + 8, j + 4, j + 2, j + 1. The chunks' results are reduced by the same rule. Instruction sets,
 //! numbers of threads and other devices follow this tree, so all give the same bits.
 
+mod columns;
+mod fold;
+
 use crate::elementwise::in_chunks;
 use crate::operand::{BLOCK, Blocks, MAX_RANK, Number, Odometer, Output, Room, Stored, Strided};
 use crate::{Isa, Kernel, Simd, team};
+use columns::{COLUMNS, columns};
+use fold::{Again, Distances, Prod, Squares};
+pub(crate) use fold::{Fold, Max, Min, Sum};
 use kiln_math::Real;
 use std::marker::PhantomData;
 
@@ -29,68 +35,6 @@ pub enum Reduction {
     Min,
     /// Π x; 1 of nothing.
     Prod,
-}
-
-/// A reduction as a type.
-pub(crate) trait Fold: Copy + Send + Sync {
-    const IDENTITY: f64;
-    fn combine<R: Real>(a: R, b: R) -> R;
-    /// A result so far with one more element; `center` is the result's own number, which most reductions have no use for.
-    #[inline(always)]
-    fn take<R: Real>(so_far: R, x: R, _center: R) -> R {
-        Self::combine(so_far, x)
-    }
-}
-
-macro_rules! folds {
-    ($($name:ident $identity:expr, |$a:ident, $b:ident| $combine:expr);+) => {$(
-        #[derive(Clone, Copy)]
-        pub(crate) struct $name;
-        impl Fold for $name {
-            const IDENTITY: f64 = $identity;
-            #[inline(always)]
-            fn combine<R: Real>($a: R, $b: R) -> R {
-                $combine
-            }
-        }
-    )+};
-}
-folds!(
-    Sum 0.0, |a, b| a + b;
-    Max f64::NEG_INFINITY, |a, b| a.maximum(b);
-    Min f64::INFINITY, |a, b| a.minimum(b);
-    Prod 1.0, |a, b| a * b
-);
-
-/// Σ (x − center)
-#[derive(Clone, Copy)]
-struct Distances;
-impl Fold for Distances {
-    const IDENTITY: f64 = 0.0;
-    #[inline(always)]
-    fn combine<R: Real>(a: R, b: R) -> R {
-        a + b
-    }
-    #[inline(always)]
-    fn take<R: Real>(so_far: R, x: R, center: R) -> R {
-        so_far + (x - center)
-    }
-}
-
-/// Σ (x − center)²
-#[derive(Clone, Copy)]
-struct Squares;
-impl Fold for Squares {
-    const IDENTITY: f64 = 0.0;
-    #[inline(always)]
-    fn combine<R: Real>(a: R, b: R) -> R {
-        a + b
-    }
-    #[inline(always)]
-    fn take<R: Real>(so_far: R, x: R, center: R) -> R {
-        let distance = x - center;
-        distance.mul_add(distance, so_far)
-    }
 }
 
 /// Combines the lanes in halves.
@@ -210,17 +154,6 @@ impl<T: Number, F: Fold> Kernel for Rows<'_, T, F> {
     }
 }
 
-/// The reduction of results, which are combined as they are.
-#[derive(Clone, Copy)]
-struct Again<F>(PhantomData<F>);
-impl<F: Fold> Fold for Again<F> {
-    const IDENTITY: f64 = F::IDENTITY;
-    #[inline(always)]
-    fn combine<R: Real>(a: R, b: R) -> R {
-        F::combine(a, b)
-    }
-}
-
 /// Chunk results, reduced by the same rule until one is left.
 pub(crate) fn tree<T: Number, F: Fold>(isa: Isa, mut values: Vec<T>) -> T {
     while values.len() > 1 {
@@ -240,102 +173,6 @@ pub(crate) fn tree<T: Number, F: Fold>(isa: Isa, mut values: Vec<T>) -> T {
             .collect();
     }
     values.first().copied().unwrap_or(T::from_f64(F::IDENTITY))
-}
-
-/// Columns reduced together: the lanes of all of them stay in the L1 cache.
-const COLUMNS: usize = 64;
-
-/// The lanes of a block of columns.
-type ColumnLanes<T> = [[T; COLUMNS]; LANES];
-
-/// `rows` rows of `count` ≤ COLUMNS numbers, `stride` apart, into the lanes of each column, from lane `lane` on.
-struct Columns<'a, T, F> {
-    first: *const T,
-    stride: isize,
-    rows: usize,
-    lane: usize,
-    count: usize,
-    lanes: &'a mut ColumnLanes<T>,
-    centers: &'a [T; COLUMNS],
-    fold: PhantomData<F>,
-}
-
-impl<T: Number, F: Fold> Kernel for Columns<'_, T, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self) {
-        for i in 0..self.rows {
-            let lane = &mut self.lanes[(self.lane + i) % LANES];
-            // SAFETY: row i's `count` numbers can be read.
-            let row = unsafe { std::slice::from_raw_parts(self.first.offset(i as isize * self.stride), self.count) };
-            if let Some(row) = row.first_chunk::<COLUMNS>() {
-                for ((lane, x), center) in lane.iter_mut().zip(row).zip(self.centers) {
-                    *lane = T::leave::<S>(F::take(lane.enter::<S>(), x.enter::<S>(), center.enter::<S>()));
-                }
-            } else {
-                for ((lane, x), center) in lane.iter_mut().zip(row).zip(self.centers) {
-                    *lane = T::leave::<S>(F::take(lane.enter::<S>(), x.enter::<S>(), center.enter::<S>()));
-                }
-            }
-        }
-    }
-}
-
-/// Combines the lanes of all columns in halves; the result is in the first.
-struct CombineColumns<'a, T, F>(&'a mut ColumnLanes<T>, PhantomData<F>);
-
-impl<T: Number, F: Fold> Kernel for CombineColumns<'_, T, F> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self) {
-        let mut width = LANES / 2;
-        while width > 0 {
-            let (low, high) = self.0.split_at_mut(width);
-            for (low, high) in low.iter_mut().zip(high) {
-                for (a, b) in low.iter_mut().zip(high) {
-                    *a = T::leave::<S>(F::combine(a.enter::<S>(), b.enter::<S>()));
-                }
-            }
-            width /= 2;
-        }
-    }
-}
-
-/// `count` ≤ COLUMNS neighboring columns, each of `rows` numbers at the offsets of `reduced`, by the tree of the module.
-fn columns<T: Number, F: Fold>(
-    isa: Isa,
-    first: *const T,
-    reduced: (&[usize], &[isize]),
-    rows: usize,
-    count: usize,
-    centers: Centers<'_, T>,
-) -> [T; COLUMNS] {
-    let identity = T::from_f64(F::IDENTITY);
-    let centers: [T; COLUMNS] =
-        std::array::from_fn(|column| if column < count { centers.at(column) } else { identity });
-    let mut odometer = Odometer::at(reduced.0, reduced.1, 0);
-    let mut partial: Vec<[T; COLUMNS]> = Vec::new();
-    let mut result = [identity; COLUMNS];
-    for start in (0..rows.max(1)).step_by(CHUNK) {
-        let mut lanes = [[identity; COLUMNS]; LANES];
-        odometer.runs(CHUNK.min(rows - start), |lane, offset, stride, rows| {
-            // SAFETY: the odometer stays within the operand.
-            let first = unsafe { first.offset(offset) };
-            let (lanes, centers) = (&mut lanes, &centers);
-            isa.run(Columns::<_, F> { first, stride, rows, lane, count, lanes, centers, fold: PhantomData });
-        });
-        isa.run(CombineColumns::<_, F>(&mut lanes, PhantomData));
-        result = lanes[0];
-        if rows > CHUNK {
-            partial.push(result);
-        }
-    }
-    if rows > CHUNK {
-        for (column, to) in result.iter_mut().enumerate().take(count) {
-            *to = tree::<_, F>(isa, partial.iter().map(|p| p[column]).collect());
-        }
-    }
-    result
 }
 
 /// The axes of an operand, apart: those kept and those reduced, both in order.
