@@ -53,6 +53,33 @@ pub struct GlobalMut<T> {
     element: PhantomData<T>,
 }
 
+/// The accessors of what is an address and a length.
+macro_rules! accessors {
+    ($what:literal) => {
+        /// The address on the device.
+        #[inline(always)]
+        #[must_use]
+        pub const fn address(&self) -> u64 {
+            self.address
+        }
+
+        #[doc = concat!("The number of ", $what, ".")]
+        #[inline(always)]
+        #[must_use]
+        pub const fn len(&self) -> usize {
+            self.len as usize
+        }
+
+        /// Whether there are none.
+        #[inline(always)]
+        #[must_use]
+        pub const fn is_empty(&self) -> bool {
+            self.len == 0
+        }
+    };
+}
+pub(crate) use accessors;
+
 macro_rules! view {
     ($view:ident, $written:literal, $(#[doc = $safety:expr])*) => {
         impl<T> $view<T> {
@@ -67,26 +94,7 @@ macro_rules! view {
                 $view { address, len: len as u64, element: PhantomData }
             }
 
-            /// The address on the device.
-            #[inline(always)]
-            #[must_use]
-            pub const fn address(&self) -> u64 {
-                self.address
-            }
-
-            /// The number of elements.
-            #[inline(always)]
-            #[must_use]
-            pub const fn len(&self) -> usize {
-                self.len as usize
-            }
-
-            /// Whether there are none.
-            #[inline(always)]
-            #[must_use]
-            pub const fn is_empty(&self) -> bool {
-                self.len == 0
-            }
+            accessors!("elements");
         }
 
         // SAFETY: two numbers of 64 bits.

@@ -1,5 +1,6 @@
 //! Parameters in device memory, where a launch has more of them than it takes by value.
 
+use crate::parameters::accessors;
 use crate::{Parameter, Span};
 use core::marker::PhantomData;
 
@@ -63,26 +64,7 @@ impl<P: Parameter> Table<P> {
         Table { address, len: len as u64, entry: PhantomData }
     }
 
-    /// The address on the device.
-    #[inline(always)]
-    #[must_use]
-    pub const fn address(&self) -> u64 {
-        self.address
-    }
-
-    /// The number of entries.
-    #[inline(always)]
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        self.len as usize
-    }
-
-    /// Whether there are none.
-    #[inline(always)]
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len == 0
-    }
+    accessors!("entries");
 
     /// The bytes of entries, as they lie in the device's memory.
     #[must_use]

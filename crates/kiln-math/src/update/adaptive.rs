@@ -68,8 +68,7 @@ impl Rule for Adam {
         let g = flush(weight_decay.mul_add(p, g), least_first);
         let limits = [least_first, least_squared, least_second];
         let (m, v) = moments(g, [m, v], [beta1, rest1, beta2, rest2], limits);
-        let denominator = v.sqrt().mul_add(inverse_root, epsilon);
-        let denominator = denominator.if_less(least_denominator, least_denominator, denominator);
+        let denominator = denominator(v, inverse_root, epsilon, least_denominator);
         ((-step_size).mul_add(m / denominator, keep * p), [m, v, a])
     }
 }
@@ -82,6 +81,13 @@ pub(super) fn moments<R: Real>(g: R, [m, v]: [R; 2], betas: [R; 4], limits: [R; 
     let squared = flush(g, least_squared);
     let v = beta2.mul_add(v, rest2 * squared * squared);
     (m, v.if_less(least_second, R::constant(0.0), v))
+}
+
+/// √v·`inverse_root` + ε, and `least` where that is less.
+#[inline(always)]
+pub(super) fn denominator<R: Real>(v: R, inverse_root: R, epsilon: R, least: R) -> R {
+    let denominator = v.sqrt().mul_add(inverse_root, epsilon);
+    denominator.if_less(least, least, denominator)
 }
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019): p ← p·(1 − lr·λ) before [`Adam`]'s step, whose λ is 0.

@@ -1,6 +1,6 @@
 //! Adam's kin: rules by running averages of the gradients and of their sizes.
 
-use super::adaptive::{Adam, moments};
+use super::adaptive::{Adam, denominator, moments};
 use super::{ABOVE_SMALLEST, Constants, Rule, States, Step, constants, flush};
 use crate::Real;
 
@@ -27,8 +27,7 @@ impl Rule for AmsGrad {
         let limits = [least_first, least_squared, least_second];
         let (m, v) = moments(g, [m, v], [beta1, rest1, beta2, rest2], limits);
         let most = most.maximum(v);
-        let denominator = most.sqrt().mul_add(inverse_root, epsilon);
-        let denominator = denominator.if_less(least_denominator, least_denominator, denominator);
+        let denominator = denominator(most, inverse_root, epsilon, least_denominator);
         ((-step_size).mul_add(m / denominator, p), [m, v, most])
     }
 }
@@ -133,8 +132,7 @@ impl Rule for NAdam {
         let g = flush(weight_decay.mul_add(p, g), least_first);
         let limits = [least_first, least_squared, least_second];
         let (m, v) = moments(g, [m, v], [beta1, rest1, beta2, rest2], limits);
-        let denominator = v.sqrt().mul_add(inverse_root, epsilon);
-        let denominator = denominator.if_less(least_denominator, least_denominator, denominator);
+        let denominator = denominator(v, inverse_root, epsilon, least_denominator);
         let step = flush(of_moment.mul_add(m, of_gradient * g), least_first);
         (p - step / denominator, [m, v, a])
     }
