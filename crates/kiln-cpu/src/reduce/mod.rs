@@ -184,8 +184,8 @@ impl<T: Number, F: Fold> Rows<'_, T, F> {
 #[inline(always)]
 fn take<S: Simd, T: Number, F: Fold>(lanes: Lane<T::In<S>>, x: &[T; LANES], center: T::In<S>) -> Lane<T::In<S>> {
     let mut next = lanes;
-    for j in 0..LANES {
-        next.0[j] = F::take(lanes.0[j], x[j].enter::<S>(), center);
+    for ((next, lane), x) in next.0.iter_mut().zip(lanes.0).zip(x) {
+        *next = F::take(lane, x.enter::<S>(), center);
     }
     next
 }
