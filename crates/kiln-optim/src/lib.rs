@@ -1,25 +1,46 @@
 #![doc = include_str!("../README.md")]
 
+/// [`Stateful`](kiln_nn::Stateful) of an optimizer whose `state` is all that changes.
+macro_rules! stateful {
+    ($name:ident) => {
+        impl Stateful for $name {
+            fn state_dict(&self) -> Result<StateDict> {
+                self.state.state_dict(self.name())
+            }
+            fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+                let name = self.name();
+                self.state.load_state_dict(name, state)
+            }
+        }
+    };
+}
+
 mod accumulated;
+mod adafactor;
 mod adaptive;
 mod check;
 mod clip;
 mod descent;
 mod elementwise;
 mod group;
+mod lamb;
 mod moments;
+mod muon;
 mod norm;
 mod optimizer;
 mod schedule;
 mod state;
 
 pub use accumulated::*;
+pub use adafactor::Adafactor;
 pub use adaptive::*;
 pub use clip::{Clip, Clipped, clip_gradient_norm, clip_gradient_value};
 pub use descent::*;
 pub use elementwise::{Elementwise, Settings};
 pub use group::Group;
+pub use lamb::Lamb;
 pub use moments::*;
+pub use muon::Muon;
 pub use norm::gradient_norm;
 pub use optimizer::Optimizer;
 pub use schedule::*;
@@ -35,5 +56,5 @@ pub mod prelude {
     pub use crate::descent::*;
     pub use crate::moments::*;
     pub use crate::schedule::named::*;
-    pub use crate::{Clip, Group, Optimizer, Schedule};
+    pub use crate::{Adafactor, Clip, Group, Lamb, Muon, Optimizer, Schedule};
 }

@@ -36,7 +36,7 @@ use kiln_tensor::{Result, Tensor};
 ///             let norm = |t: &Tensor| t.square()?.sum_all()?.sqrt();
 ///             let trust = norm(&x.parameter)?.div(&norm(&direction)?.add_scalar(1e-12)?)?;
 ///             let step = direction.mul(&trust)?.mul_scalar(x.learning_rate)?;
-///             Ok((x.parameter.sub(&step)?, vec![m]))
+///             Ok((x.parameter.sub(&step)?, vec![Some(m)]))
 ///         })
 ///     }
 ///     fn name(&self) -> &'static str {
