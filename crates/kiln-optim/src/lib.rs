@@ -18,18 +18,23 @@ macro_rules! stateful {
 mod accumulated;
 mod adafactor;
 mod adaptive;
+mod averages;
 mod check;
 mod clip;
 mod descent;
 mod elementwise;
 mod group;
 mod lamb;
+mod lbfgs;
+mod lookahead;
 mod moments;
 mod muon;
 mod norm;
 mod optimizer;
+mod sam;
 mod schedule;
 mod state;
+mod weight_average;
 
 pub use accumulated::*;
 pub use adafactor::Adafactor;
@@ -39,12 +44,16 @@ pub use descent::*;
 pub use elementwise::{Elementwise, Settings};
 pub use group::Group;
 pub use lamb::Lamb;
+pub use lbfgs::Lbfgs;
+pub use lookahead::Lookahead;
 pub use moments::*;
 pub use muon::Muon;
 pub use norm::gradient_norm;
 pub use optimizer::Optimizer;
+pub use sam::{Ascent, Sam};
 pub use schedule::*;
 pub use state::{State, Whole};
+pub use weight_average::WeightAverage;
 
 /// ε of all optimizers where nothing is said: Keras's. PyTorch's is 1e−8.
 const EPSILON: f64 = 1e-7;
@@ -56,5 +65,5 @@ pub mod prelude {
     pub use crate::descent::*;
     pub use crate::moments::*;
     pub use crate::schedule::named::*;
-    pub use crate::{Adafactor, Clip, Group, Lamb, Muon, Optimizer, Schedule};
+    pub use crate::{Adafactor, Clip, Group, Lamb, Lbfgs, Lookahead, Muon, Optimizer, Sam, Schedule, WeightAverage};
 }

@@ -153,14 +153,26 @@ impl State {
         }
     }
 
-    /// Checks a step, and makes it: `step` is given the parameters, their device, and for each of them its gradient, where it has one
-    /// and is not frozen. Then the step counts.
+    /// Checks a step, and makes it; then it counts.
     fn stepping(
         &mut self,
         model: &mut dyn Module,
         gradients: &Gradients,
         step: impl FnOnce(&mut Self, Vec<&mut Param>, &Device, Vec<Option<&Tensor>>) -> Result<()>,
     ) -> Result<()> {
+        self.with_parameters(model, gradients, step)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Checks a step. Then `f` is given the parameters, their device, and for each of them its gradient, where it has one and is not
+    /// frozen.
+    fn with_parameters<T>(
+        &mut self,
+        model: &mut dyn Module,
+        gradients: &Gradients,
+        f: impl FnOnce(&mut Self, Vec<&mut Param>, &Device, Vec<Option<&Tensor>>) -> Result<T>,
+    ) -> Result<T> {
         let mut parameters = gather(model);
         if self.slots.knows(&parameters) {
             self.check_settings()?;
@@ -170,9 +182,7 @@ impl State {
             parameters = gather(model);
         }
         let (device, gradients) = self.slots.check(&parameters, gradients)?;
-        step(self, parameters, &device, gradients)?;
-        self.count += 1;
-        Ok(())
+        f(self, parameters, &device, gradients)
     }
 
     /// One step of an elementwise rule.

@@ -2,11 +2,12 @@
 
 use super::State;
 use super::whole::{After, Whole};
-use kiln_autograd::Gradients;
+use crate::averages;
+use kiln_autograd::{Gradients, LeafId};
 use kiln_math::UpdateRule;
-use kiln_math::update::{Adam, Average, CONSTANTS, Listed, MAX_STATES, Rule, Step};
+use kiln_math::update::{Adam, Listed, Rule, Step};
 use kiln_nn::{Module, Param};
-use kiln_tensor::{DType, Device, Result, Tensor, UpdateTensors};
+use kiln_tensor::{DType, Device, Result, Tensor};
 
 /// How a parameter moves: p ← keep·p + by·along.
 #[derive(Debug)]
@@ -125,26 +126,58 @@ fn move_all(
             continue;
         }
         let moves: Vec<&Move> = of_type.iter().map(|(_, made)| *made).collect();
-        let constants = constants(&moves, dtype, device)?;
-        let tensors = of_type.into_iter().enumerate().map(|(row, (parameter, made))| UpdateTensors {
-            parameter: parameter.value_mut(),
-            gradient: &made.along,
-            states: [const { None }; MAX_STATES],
-            row,
-        });
-        Tensor::update(UpdateRule::Average, &constants, apply, &mut tensors.collect::<Vec<_>>())?;
+        let rows = constants(&moves, dtype, device)?;
+        let tensors = of_type.into_iter().enumerate();
+        let tensors =
+            tensors.map(|(row, (parameter, made))| averages::tensors(parameter.value_mut(), &made.along, row));
+        Tensor::update(UpdateRule::Average, &rows, apply, &mut tensors.collect::<Vec<_>>())?;
     }
     Ok(())
 }
 
 /// A row of constants for each move. How far it goes is known to the device alone, and is written into its column there.
 fn constants(moves: &[&Move], dtype: DType, device: &Device) -> Result<Tensor> {
-    let step = Step { learning_rate: 0.0, weight_decay: 0.0, number: 1.0, smallest: dtype.smallest_normal() };
-    let rows = moves.iter().flat_map(|made| Average { own: made.keep, share: 0.0 }.constants(&step));
-    let mut constants = Tensor::from_vec(rows.collect::<Vec<f64>>(), [moves.len(), CONSTANTS], &Device::cpu())?
-        .to_dtype(dtype)?
-        .to_device(device)?;
+    let rows: Vec<_> = moves.iter().map(|made| averages::constants(made.keep, 0.0, dtype)).collect();
+    let mut rows = averages::upload(&rows, dtype, device)?;
     let by: Vec<&Tensor> = moves.iter().map(|made| &made.by).collect();
-    constants.slice_assign(1, 1..2, &Tensor::stack(&by, 0)?.unsqueeze(1)?)?;
-    Ok(constants)
+    rows.slice_assign(1, 1..2, &Tensor::stack(&by, 0)?.unsqueeze(1)?)?;
+    Ok(rows)
+}
+
+/// How the first pass of sharpness-aware minimization moves the parameters.
+impl State {
+    /// Moves the parameters by ρ·g/‖g‖, or in the adaptive form by ρ·p²·g/‖p·g‖, and gives what they were.
+    pub(crate) fn ascend(
+        &mut self,
+        model: &mut dyn Module,
+        gradients: &Gradients,
+        apply: Option<&Tensor>,
+        rho: f64,
+        adaptive: bool,
+    ) -> Result<Vec<(LeafId, Tensor)>> {
+        self.with_parameters(model, gradients, |state, parameters, device, gradients| {
+            let mut norms = Vec::new();
+            let directions = state.compute(&parameters, &gradients, apply, |x| {
+                let scaled = if adaptive { x.gradient.mul(&x.parameter)? } else { x.gradient.clone() };
+                norms.push(scaled.norm(2.0, ..)?.to_dtype(DType::F64)?);
+                let along = if adaptive { scaled.mul(&x.parameter)? } else { scaled };
+                Ok(Some((along, Vec::new())))
+            })?;
+            let norm = Tensor::stack(&norms.iter().collect::<Vec<_>>(), 0)?.norm(2.0, ..)?;
+            let by = Tensor::full((), rho, DType::F64, device)?.div(&norm.add_scalar(1e-12)?)?;
+            let mut before = Vec::new();
+            let mut moves = Vec::with_capacity(parameters.len());
+            for (parameter, direction) in parameters.iter().zip(directions) {
+                moves.push(match direction {
+                    None => None,
+                    Some((along, _)) => {
+                        before.push((parameter.id(), parameter.value().copied()?));
+                        Some(Move { keep: 1.0, by: by.to_dtype(along.dtype())?, along })
+                    }
+                });
+            }
+            move_all(parameters, moves, device, apply)?;
+            Ok(before)
+        })
+    }
 }

@@ -1,11 +1,10 @@
 //! A step by a rule over whole tensors.
 
 use super::State;
+use crate::averages;
 use kiln_autograd::Gradients;
-use kiln_math::UpdateRule;
-use kiln_math::update::{Average, CONSTANTS, MAX_STATES, Rule, Step};
 use kiln_nn::{Module, Param};
-use kiln_tensor::{DType, Error, IntoShape, Result, Tensor, UpdateTensors};
+use kiln_tensor::{Error, IntoShape, Result, Tensor};
 
 /// A parameter of a step, as a rule over whole tensors sees it. Half types are widened: the rule computes in f32 or f64.
 #[derive(Debug)]
@@ -53,16 +52,7 @@ impl Whole<'_> {
 
     /// own · average + share · new in one pass, without denormal numbers: the next value of a running average.
     pub(crate) fn average(&self, mut average: Tensor, own: f64, new: &Tensor, share: f64) -> Result<Tensor> {
-        let (dtype, device) = (average.dtype(), average.device().clone());
-        let step = Step { learning_rate: 0.0, weight_decay: 0.0, number: 1.0, smallest: dtype.smallest_normal() };
-        let row = Average { own, share }.constants(&step);
-        let constants = match dtype {
-            DType::F64 => Tensor::from_slice(&row, [1, CONSTANTS], &device),
-            _ => Tensor::from_slice(&row.map(|constant| constant as f32), [1, CONSTANTS], &device),
-        };
-        let states = [const { None }; MAX_STATES];
-        let tensors = UpdateTensors { parameter: &mut average, gradient: new, states, row: 0 };
-        Tensor::update(UpdateRule::Average, &constants?, None, &mut [tensors])?;
+        averages::average(vec![(&mut average, new)], own, share, None)?;
         Ok(average)
     }
 

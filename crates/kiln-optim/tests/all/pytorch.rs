@@ -52,6 +52,8 @@ fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer>)> {
         ("adadelta_settings", Box::new(Adadelta::new(0.5).rho(0.8).epsilon(1e-3).weight_decay(0.1))),
         ("lion", Box::new(Lion::new(0.01))),
         ("lion_settings", Box::new(Lion::new(0.02).betas(0.8, 0.9).weight_decay(0.2))),
+        ("lookahead", Box::new(Lookahead::new(Adam::new(0.02), 5, 0.5))),
+        ("lookahead_settings", Box::new(Lookahead::new(Sgd::new(0.05).momentum(0.9), 7, 0.8))),
         ("lamb", Box::new(Lamb::new(0.01))),
         ("lamb_settings", Box::new(Lamb::new(0.02).betas(0.8, 0.95).epsilon(1e-3).weight_decay(0.1))),
         ("adafactor", Box::new(Adafactor::new(0.01))),
