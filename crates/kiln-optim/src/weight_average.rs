@@ -158,6 +158,11 @@ impl WeightAverage {
         Ok(())
     }
 
+    /// Forgets what the model had before it was given the average: it keeps what it has now.
+    pub fn forget_trained(&mut self) {
+        (self.trained, self.swapped) = (Snapshot::new(), false);
+    }
+
     /// Refuses other parameters than those of the average.
     fn expect<'p>(&self, parameters: impl Iterator<Item = (&'p str, &'p Tensor)>) -> Result<()> {
         let mut count = 0;

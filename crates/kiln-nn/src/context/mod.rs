@@ -286,11 +286,11 @@ impl Ctx {
     ///
     /// ```
     /// # use kiln_autograd::Var;
-    /// # use kiln_nn::{BatchNorm, Ctx, Layer, Module, Sequential};
+    /// # use kiln_nn::{BatchNorm1d, Ctx, Layer, Module, Sequential};
     /// # use kiln_tensor::{Device, Tensor};
     /// # fn main() -> Result<(), kiln_tensor::Error> {
     /// # let cpu = Device::cpu();
-    /// # let mut model = Sequential::new().push(BatchNorm::new()).build([1], &cpu, 1)?;
+    /// # let mut model = Sequential::new().push(BatchNorm1d::new()).build([1], &cpu, 1)?;
     /// # let batch = |a: f32| Tensor::from_slice(&[a, a + 2.0], [2, 1], &cpu).map(Var::constant);
     /// # let batches = [batch(0.0)?, batch(10.0)?];
     /// for (pass, batch) in (1..).zip(&batches) {
