@@ -5,7 +5,7 @@ use crate::{Buffer, BufferId, Module, Param};
 use kiln_math::UpdateRule;
 use kiln_math::update::{Average, CONSTANTS, MAX_STATES, Rule, Step};
 use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor, UpdateTensors};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a buffer is to become.
 #[derive(Clone, Debug)]
@@ -96,6 +96,31 @@ impl Updates {
             write(vec![(&mut value, update)], None)?;
         }
         Ok(value)
+    }
+
+    /// Makes each running average the plain mean of what it was averaged with in so many passes, of which this is the last.
+    pub(crate) fn into_means(mut self, passes: u64) -> Result<Self> {
+        let mut of_pass: BTreeMap<BufferId, (u64, u64)> = BTreeMap::new();
+        for (id, _) in &self.0 {
+            of_pass.entry(*id).or_default().0 += 1;
+        }
+        for (id, update) in &mut self.0 {
+            let Update::Average(rule, batch) = update else { continue };
+            // An average that never changes stays so.
+            if rule.own >= 1.0 {
+                continue;
+            }
+            let (all, seen) = of_pass.entry(*id).or_default();
+            *seen += 1;
+            let count = ((passes.max(1) - 1) * *all + *seen) as f64;
+            let factor = rule.share / (1.0 - rule.own);
+            *update = match count {
+                // What was there may not be finite, and 0 of it is not either.
+                1.0 => Update::Set(batch.mul_scalar(factor)?),
+                _ => Update::Average(Average { own: 1.0 - 1.0 / count, share: factor / count }, batch.clone()),
+            };
+        }
+        Ok(self)
     }
 
     /// Writes them into the buffers' memory; where `applies`, one truth value in the buffers' device's memory, is false, the

@@ -14,6 +14,18 @@ pub(crate) fn not_negative(name: &str, value: f64) -> Result<f64> {
     expect(value >= 0.0 && value.is_finite(), name, value, "a finite number of at least 0")
 }
 
+/// A share in (0, 1].
+#[inline]
+pub(crate) fn share_or_all(name: &str, value: f64) -> Result<f64> {
+    expect(value > 0.0 && value <= 1.0, name, value, "a number in (0, 1]")
+}
+
+/// A finite number above 0.
+#[inline]
+pub(crate) fn above_zero(name: &str, value: f64) -> Result<f64> {
+    expect(value > 0.0 && value.is_finite(), name, value, "a finite number above 0")
+}
+
 /// A share in [0, 1).
 #[inline]
 pub(crate) fn share(name: &str, value: f64) -> Result<f64> {

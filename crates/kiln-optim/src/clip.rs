@@ -2,7 +2,7 @@
 
 use crate::check::bound;
 use crate::norm::{clip_factor, clip_factor_there, gradient_norm};
-use crate::{Optimizer, State};
+use crate::{Ascent, Optimizer, State};
 use kiln_autograd::Gradients;
 use kiln_nn::{Module, StateDict, Stateful};
 use kiln_tensor::{Result, Tensor};
@@ -113,6 +113,9 @@ impl<O: Optimizer> Optimizer for Clipped<O> {
     fn check(&self, model: &dyn Module) -> Result<()> {
         self.rule.check()?;
         self.optimizer.check(model)
+    }
+    fn ascent(&mut self) -> Option<&mut dyn Ascent> {
+        self.optimizer.ascent()
     }
     fn name(&self) -> &'static str {
         self.optimizer.name()

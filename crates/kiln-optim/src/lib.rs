@@ -1,29 +1,59 @@
 #![doc = include_str!("../README.md")]
 
+/// [`Stateful`](kiln_nn::Stateful) of an optimizer whose `state` is all that changes.
+macro_rules! stateful {
+    ($name:ident) => {
+        impl Stateful for $name {
+            fn state_dict(&self) -> Result<StateDict> {
+                self.state.state_dict(self.name())
+            }
+            fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+                let name = self.name();
+                self.state.load_state_dict(name, state)
+            }
+        }
+    };
+}
+
 mod accumulated;
+mod adafactor;
 mod adaptive;
+mod averages;
 mod check;
 mod clip;
 mod descent;
 mod elementwise;
 mod group;
+mod lamb;
+mod lbfgs;
+mod lookahead;
 mod moments;
+mod muon;
 mod norm;
 mod optimizer;
+mod sam;
 mod schedule;
 mod state;
+mod weight_average;
 
 pub use accumulated::*;
+pub use adafactor::Adafactor;
 pub use adaptive::*;
 pub use clip::{Clip, Clipped, clip_gradient_norm, clip_gradient_value};
 pub use descent::*;
 pub use elementwise::{Elementwise, Settings};
 pub use group::Group;
+pub use lamb::Lamb;
+pub use lbfgs::Lbfgs;
+pub use lookahead::Lookahead;
 pub use moments::*;
+pub use muon::Muon;
 pub use norm::gradient_norm;
 pub use optimizer::Optimizer;
+pub use sam::{Ascent, Sam};
 pub use schedule::*;
 pub use state::{State, Whole};
+pub use weight_average::WeightAverage;
 
 /// ε of all optimizers where nothing is said: Keras's. PyTorch's is 1e−8.
 const EPSILON: f64 = 1e-7;
@@ -35,5 +65,5 @@ pub mod prelude {
     pub use crate::descent::*;
     pub use crate::moments::*;
     pub use crate::schedule::named::*;
-    pub use crate::{Clip, Group, Optimizer, Schedule};
+    pub use crate::{Adafactor, Clip, Group, Lamb, Lbfgs, Lookahead, Muon, Optimizer, Sam, Schedule, WeightAverage};
 }

@@ -1,7 +1,7 @@
 //! What an optimizer is.
 
-use crate::{Group, Schedule, State};
-use kiln_autograd::Gradients;
+use crate::{Ascent, Group, Schedule, State};
+use kiln_autograd::{Gradients, Var};
 use kiln_nn::{Module, PathPattern, Stateful};
 use kiln_tensor::{Result, Tensor};
 
@@ -36,7 +36,7 @@ use kiln_tensor::{Result, Tensor};
 ///             let norm = |t: &Tensor| t.square()?.sum_all()?.sqrt();
 ///             let trust = norm(&x.parameter)?.div(&norm(&direction)?.add_scalar(1e-12)?)?;
 ///             let step = direction.mul(&trust)?.mul_scalar(x.learning_rate)?;
-///             Ok((x.parameter.sub(&step)?, vec![m]))
+///             Ok((x.parameter.sub(&step)?, vec![Some(m)]))
 ///         })
 ///     }
 ///     fn name(&self) -> &'static str {
@@ -89,6 +89,51 @@ pub trait Optimizer: Stateful + Send {
     /// of another shape or device than its parameter or of a type that does not go with it, or no gradient for any parameter
     /// of this model. Then nothing was changed: everything is checked first.
     fn step_if(&mut self, model: &mut dyn Module, gradients: &Gradients, apply: Option<&Tensor>) -> Result<()>;
+
+    /// Of an optimizer whose step takes two passes ([`Sam`](crate::Sam)), the first: given the gradients where the parameters are, it moves
+    /// them to where those of the step are to be taken. None of the others.
+    fn ascent(&mut self) -> Option<&mut dyn Ascent> {
+        None
+    }
+
+    /// One step from the loss itself: as many passes as the optimizer takes. `loss` computes the loss of the model as it is, one number;
+    /// it must be the same function each time. Gives the loss before the step.
+    ///
+    /// ```
+    /// # use kiln_autograd::Var;
+    /// # use kiln_nn::{Ctx, Dense, Layer, Loss, MeanSquaredError, Sequential};
+    /// # use kiln_tensor::{DType, Device, Result, Tensor};
+    /// # fn main() -> Result<()> {
+    /// # let cpu = Device::cpu();
+    /// # let x = Var::constant(Tensor::ones([4, 2], DType::F32, &cpu)?);
+    /// # let y = Tensor::ones([4, 1], DType::F32, &cpu)?;
+    /// # let mut model = Sequential::new().push(Dense::new(1)).build([2], &cpu, 1)?;
+    /// use kiln_optim::{Adam, Optimizer, Sam};
+    /// let mut optimizer = Sam::new(Adam::new(0.01), 0.05);
+    /// let ctx = Ctx::train(1, 0);
+    /// let loss = optimizer.step_with(&mut model, |model| MeanSquaredError::new().forward(&model.forward(&x, &ctx)?, &y))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Optimizer::step_if`], and those of `loss`; the parameters are where they were then.
+    fn step_with<M: Module>(&mut self, model: &mut M, mut loss: impl FnMut(&M) -> Result<Var>) -> Result<Tensor>
+    where
+        Self: Sized,
+    {
+        let first = loss(model)?;
+        let value = first.tensor().clone();
+        let mut gradients = first.backward()?;
+        if let Some(ascent) = self.ascent() {
+            ascent.ascend(model, &gradients, None)?;
+            let second = loss(model).and_then(|loss| loss.backward());
+            ascent.descend(model)?;
+            gradients = second?;
+        }
+        self.step(model, &gradients)?;
+        Ok(value)
+    }
 
     /// The type's name: `Adam`.
     fn name(&self) -> &'static str;
@@ -213,6 +258,9 @@ impl<O: Optimizer + ?Sized> Optimizer for Box<O> {
     }
     fn check(&self, model: &dyn Module) -> Result<()> {
         (**self).check(model)
+    }
+    fn ascent(&mut self) -> Option<&mut dyn Ascent> {
+        (**self).ascent()
     }
     fn name(&self) -> &'static str {
         (**self).name()

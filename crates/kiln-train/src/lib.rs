@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod batch_norm;
 mod callback;
 pub mod callbacks;
 mod criterion;

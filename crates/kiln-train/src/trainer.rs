@@ -1,5 +1,6 @@
 //! The trainer: a model with what trains it.
 
+use crate::batch_norm;
 use crate::fit::{Lent, fit};
 use crate::metrics::OfOutput;
 use crate::options::BATCH;
@@ -7,7 +8,7 @@ use crate::predict::in_batches;
 use crate::{
     Criterion, EvaluateOptions, Evaluation, FitOptions, History, Metric, Objective, Supervised, TrainState, measure,
 };
-use kiln_datasets::Dataset;
+use kiln_datasets::{Dataset, Loader};
 use kiln_nn::{AnyLayer, Ctx, Layer, StateDict, Stateful};
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensors};
@@ -76,6 +77,19 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         let device = self.device();
         let Trainer { objective, optimizer, state, metrics, batch_size } = self;
         device.session(|| fit(Lent { objective, optimizer, metrics, state, batch_size }, data, options, &device))
+    }
+
+    /// Makes the running averages of batch norms the plain means over a data set, in batches as large as those of the last
+    /// [`Trainer::fit`], with the layers in training mode: for weights that were not trained with, such as an average of weights
+    /// ([`WeightAverage`](kiln_optim::WeightAverage)). PyTorch's `update_bn`.
+    ///
+    /// # Errors
+    /// Data that is empty or does not fit the model.
+    pub fn update_batch_norm(&mut self, data: &dyn Dataset) -> Result<()> {
+        let device = self.device();
+        let Trainer { objective, state, batch_size, .. } = self;
+        let loader = Loader::new(data).plain().batch_size(*batch_size).device(&device);
+        device.session(|| batch_norm::update(objective, &loader, 0, state.seed))
     }
 
     /// Loss and metrics on a data set, with the layers in evaluation mode, in batches as large as those of the last

@@ -72,6 +72,11 @@ impl Effects {
     pub(crate) fn commit<M: Module + ?Sized>(&self, model: &mut M, applies: Option<&Tensor>) -> Result<()> {
         self.updates.take().commit(model, applies)
     }
+
+    /// Writes what was handed in; running averages become means over so many passes.
+    pub(crate) fn commit_mean<M: Module + ?Sized>(&self, model: &mut M, passes: u64) -> Result<()> {
+        self.updates.take().into_means(passes)?.commit(model, None)
+    }
 }
 
 #[cfg(test)]

@@ -279,6 +279,35 @@ impl Ctx {
     pub fn commit_where<M: Module + ?Sized>(&self, model: &mut M, applies: &Tensor) -> Result<()> {
         self.effects.commit(model, Some(applies))
     }
+
+    /// As [`Ctx::commit`], with running averages that become the plain mean over so many forward passes, of which this is the last: 1 for
+    /// the first, which forgets what was there. So batch norms get the statistics of weights that were never trained with, such as an
+    /// average of weights (PyTorch's `update_bn`):
+    ///
+    /// ```
+    /// # use kiln_autograd::Var;
+    /// # use kiln_nn::{BatchNorm1d, Ctx, Layer, Module, Sequential};
+    /// # use kiln_tensor::{Device, Tensor};
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// # let cpu = Device::cpu();
+    /// # let mut model = Sequential::new().push(BatchNorm1d::new()).build([1], &cpu, 1)?;
+    /// # let batch = |a: f32| Tensor::from_slice(&[a, a + 2.0], [2, 1], &cpu).map(Var::constant);
+    /// # let batches = [batch(0.0)?, batch(10.0)?];
+    /// for (pass, batch) in (1..).zip(&batches) {
+    ///     let ctx = Ctx::train(1, pass).recording(false);
+    ///     model.forward(batch, &ctx)?;
+    ///     ctx.commit_mean(&mut model, pass)?;
+    /// }
+    /// assert_eq!(model.state_dict()["0.running_mean"].to_f64_vec()?, [6.0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Ctx::commit`].
+    pub fn commit_mean<M: Module + ?Sized>(&self, model: &mut M, passes: u64) -> Result<()> {
+        self.effects.commit_mean(model, passes)
+    }
 }
 
 /// All Vars in a layer's input or output.

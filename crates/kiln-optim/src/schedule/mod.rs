@@ -91,7 +91,7 @@ pub trait Schedule: Send {
         None
     }
 
-    /// This schedule for so many steps, then `next`, which begins at its own step 0.
+    /// This schedule for so many steps, then `next`, which begins at its own step 0: PyTorch's `SequentialLR`.
     fn then<S: Schedule>(self, steps: u64, next: S) -> Then<Self, S>
     where
         Self: Sized,
@@ -99,7 +99,7 @@ pub trait Schedule: Send {
         Then::new(self, steps, next)
     }
 
-    /// The product of both factors.
+    /// The product of both factors: PyTorch's `ChainedScheduler`.
     fn times<S: Schedule>(self, other: S) -> Times<Self, S>
     where
         Self: Sized,

@@ -1,9 +1,12 @@
 //! What every optimizer remembers, and its step over all parameters.
 
 mod dict;
+mod moves;
 mod slots;
 mod whole;
 
+pub(crate) use moves::Move;
+pub(crate) use whole::After;
 pub use whole::Whole;
 
 use crate::check::not_negative;
@@ -150,14 +153,26 @@ impl State {
         }
     }
 
-    /// Checks a step, and makes it: `step` is given the parameters, their device, and for each of them its gradient, where it has one
-    /// and is not frozen. Then the step counts.
+    /// Checks a step, and makes it; then it counts.
     fn stepping(
         &mut self,
         model: &mut dyn Module,
         gradients: &Gradients,
         step: impl FnOnce(&mut Self, Vec<&mut Param>, &Device, Vec<Option<&Tensor>>) -> Result<()>,
     ) -> Result<()> {
+        self.with_parameters(model, gradients, step)?;
+        self.count += 1;
+        Ok(())
+    }
+
+    /// Checks a step. Then `f` is given the parameters, their device, and for each of them its gradient, where it has one and is not
+    /// frozen.
+    fn with_parameters<T>(
+        &mut self,
+        model: &mut dyn Module,
+        gradients: &Gradients,
+        f: impl FnOnce(&mut Self, Vec<&mut Param>, &Device, Vec<Option<&Tensor>>) -> Result<T>,
+    ) -> Result<T> {
         let mut parameters = gather(model);
         if self.slots.knows(&parameters) {
             self.check_settings()?;
@@ -167,9 +182,7 @@ impl State {
             parameters = gather(model);
         }
         let (device, gradients) = self.slots.check(&parameters, gradients)?;
-        step(self, parameters, &device, gradients)?;
-        self.count += 1;
-        Ok(())
+        f(self, parameters, &device, gradients)
     }
 
     /// One step of an elementwise rule.
@@ -180,39 +193,42 @@ impl State {
         gradients: &Gradients,
         apply: Option<&Tensor>,
     ) -> Result<()> {
-        self.stepping(model, gradients, |state, parameters, device, gradients| {
-            state.step_elements(rule, parameters, device, &gradients, apply)
+        self.stepping(model, gradients, |state, mut parameters, device, gradients| {
+            let own = |step: &Step| rule.constants(step);
+            state.update(rule, &own, parameters.iter_mut().map(|p| p.value_mut()).collect(), device, &gradients, apply)
         })
     }
 
-    fn step_elements<R: Listed>(
+    /// Runs an elementwise rule, with these constants of a step: what it writes in the place of each parameter is its target.
+    fn update<R: Listed>(
         &mut self,
         rule: &R,
-        parameters: Vec<&mut Param>,
+        constants: &dyn Fn(&Step) -> Constants<f64>,
+        targets: Vec<&mut Tensor>,
         device: &Device,
         gradients: &[Option<&Tensor>],
         apply: Option<&Tensor>,
     ) -> Result<()> {
         let kept = rule.keeps();
-        self.slots.make_states(&parameters, gradients, &kept[..R::STATES.len()], self.state_dtype)?;
-        let constants = [DType::F32, DType::F64].map(|dtype| {
-            let computed = |parameter: &&mut Param| parameter.value().dtype().computed_in() == dtype;
-            parameters.iter().any(computed).then(|| self.upload(rule, dtype, device)).transpose()
+        self.slots.make_states(&targets, gradients, &kept[..R::STATES.len()], self.state_dtype)?;
+        let uploaded = [DType::F32, DType::F64].map(|dtype| {
+            let computed = |target: &&mut Tensor| target.dtype().computed_in() == dtype;
+            targets.iter().any(computed).then(|| self.upload(constants, dtype, device)).transpose()
         });
-        let [single, double] = constants;
+        let [single, double] = uploaded;
         let constants = [single?, double?];
 
-        let mut tensors = [Vec::with_capacity(parameters.len()), Vec::new()];
-        for ((slot, parameter), gradient) in self.slots.slots.iter_mut().zip(parameters).zip(gradients) {
+        let mut tensors = [Vec::with_capacity(targets.len()), Vec::new()];
+        for ((slot, target), gradient) in self.slots.slots.iter_mut().zip(targets).zip(gradients) {
             let Some(gradient) = *gradient else { continue };
             let mut states = [const { None }; MAX_STATES];
             let kept = slot.tensors.iter_mut().zip(kept);
             states.iter_mut().zip(kept).for_each(|(to, (tensor, kept))| *to = tensor.as_mut().filter(|_| kept));
-            let double = usize::from(parameter.value().dtype() == DType::F64);
-            tensors[double].push(UpdateTensors { parameter: parameter.value_mut(), gradient, states, row: slot.row });
+            let double = usize::from(target.dtype() == DType::F64);
+            tensors[double].push(UpdateTensors { parameter: target, gradient, states, row: slot.row });
         }
         for (constants, tensors) in constants.iter().zip(&mut tensors) {
-            if let Some(constants) = constants {
+            if let Some(constants) = constants.as_ref().filter(|_| !tensors.is_empty()) {
                 Tensor::update(R::RULE, constants, apply, tensors)?;
             }
         }
@@ -222,8 +238,8 @@ impl State {
 
     /// The constants of the next step in the device's memory: written over the last step's, so that a recorded sequence of launches
     /// finds them at the same place.
-    fn upload<R: Listed>(&mut self, rule: &R, dtype: DType, device: &Device) -> Result<Tensor> {
-        let of_row = |row: &Row| rule.constants(&self.of_row(*row, dtype.smallest_normal()));
+    fn upload(&mut self, constants: &dyn Fn(&Step) -> Constants<f64>, dtype: DType, device: &Device) -> Result<Tensor> {
+        let of_row = |row: &Row| constants(&self.of_row(*row, dtype.smallest_normal()));
         let rows: Vec<Constants<f64>> = self.slots.rows.iter().map(of_row).collect();
         let old = self.constants[usize::from(dtype == DType::F64)].take();
         let old = old.filter(|old| old.device() == device && old.dims()[0] == rows.len());

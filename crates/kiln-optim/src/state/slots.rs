@@ -130,14 +130,13 @@ impl Slots {
     /// Checks the states of an elementwise rule, and makes those that are not there yet, or are not of the right type or device.
     pub(super) fn make_states(
         &mut self,
-        parameters: &[&mut Param],
+        targets: &[&mut Tensor],
         gradients: &[Option<&Tensor>],
         kept: &[bool],
         dtype: Option<DType>,
     ) -> Result<()> {
         let mut missing = false;
-        for ((slot, parameter), gradient) in self.slots.iter().zip(parameters).zip(gradients) {
-            let value = parameter.value();
+        for ((slot, value), gradient) in self.slots.iter().zip(targets).zip(gradients) {
             for (position, _) in kept.iter().enumerate().filter(|(_, kept)| **kept) {
                 match slot.tensors.get(position) {
                     Some(Some(t)) if t.shape() != value.shape() => {
@@ -148,22 +147,21 @@ impl Slots {
                 }
             }
         }
-        if missing { self.make_missing(parameters, gradients, kept, dtype) } else { Ok(()) }
+        if missing { self.make_missing(targets, gradients, kept, dtype) } else { Ok(()) }
     }
 
     #[cold]
     fn make_missing(
         &mut self,
-        parameters: &[&mut Param],
+        targets: &[&mut Tensor],
         gradients: &[Option<&Tensor>],
         kept: &[bool],
         dtype: Option<DType>,
     ) -> Result<()> {
-        for ((slot, parameter), gradient) in self.slots.iter_mut().zip(parameters).zip(gradients) {
+        for ((slot, value), gradient) in self.slots.iter_mut().zip(targets).zip(gradients) {
             if gradient.is_none() {
                 continue;
             }
-            let value = parameter.value();
             let dtype = state_dtype(dtype, value);
             for (position, _) in kept.iter().enumerate().filter(|(_, kept)| **kept) {
                 let tensor = slot.tensor_mut(position);

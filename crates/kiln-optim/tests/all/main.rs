@@ -8,3 +8,4 @@ mod pytorch;
 mod schedules;
 mod steps;
 mod whole;
+mod wrappers;

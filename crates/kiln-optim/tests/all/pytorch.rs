@@ -1,10 +1,11 @@
-//! Fifty steps of each optimizer against PyTorch's (tests/fixtures), the learning rate halved on the way; in f64 closely,
+//! Fifty steps of each optimizer against PyTorch's (tests/fixtures; LAMB's, Lion's and the second Adafactor's against the
+//! authors' code), the learning rate halved on the way; in f64 closely,
 //! in f32 to its precision.
 
 use kiln_autograd::Gradients;
 use kiln_math::UpdateRule;
 use kiln_nn::{Module, Param, StateDict, safetensors};
-use kiln_optim::{Adadelta, Adagrad, Adam, AdamW, Adamax, AmsGrad, Lion, NAdam, Optimizer, RAdam, RmsProp, Sgd};
+use kiln_optim::*;
 use kiln_tensor::{DType, Device, Tensor};
 use std::collections::BTreeSet;
 
@@ -51,6 +52,37 @@ fn optimizers() -> Vec<(&'static str, Box<dyn Optimizer>)> {
         ("adadelta_settings", Box::new(Adadelta::new(0.5).rho(0.8).epsilon(1e-3).weight_decay(0.1))),
         ("lion", Box::new(Lion::new(0.01))),
         ("lion_settings", Box::new(Lion::new(0.02).betas(0.8, 0.9).weight_decay(0.2))),
+        ("lookahead", Box::new(Lookahead::new(Adam::new(0.02), 5, 0.5))),
+        ("lookahead_settings", Box::new(Lookahead::new(Sgd::new(0.05).momentum(0.9), 7, 0.8))),
+        ("lamb", Box::new(Lamb::new(0.01))),
+        ("lamb_settings", Box::new(Lamb::new(0.02).betas(0.8, 0.95).epsilon(1e-3).weight_decay(0.1))),
+        ("adafactor", Box::new(Adafactor::new(0.01))),
+        (
+            "adafactor_settings",
+            Box::new(Adafactor::new(0.3).decay(0.6).epsilons(1e-30, 0.5).clip_threshold(1.5).weight_decay(0.1)),
+        ),
+        (
+            "adafactor_transformers",
+            Box::new(Adafactor::new(0.02).relative_step(false).scale_parameter(false).clip_threshold(0.9)),
+        ),
+        (
+            "adafactor_momentum",
+            Box::new(Adafactor::new(0.05).relative_step(false).epsilons(1e-4, 1e-2).beta1(0.8).decay(0.7)),
+        ),
+        ("adafactor_warmup", Box::new(Adafactor::new(0.01).schedule(LinearWarmup::new(10_000)))),
+        ("muon", Box::new(Muon::new(0.02))),
+        (
+            "muon_settings",
+            Box::new(
+                Muon::new(0.005)
+                    .weight_decay(0.2)
+                    .momentum(0.8)
+                    .nesterov(false)
+                    .newton_schulz([2.0, -1.5, 0.5], 3)
+                    .match_adamw(true)
+                    .adamw_settings(0.8, 0.9, 1e-7),
+            ),
+        ),
         ("adamw_settings", Box::new(AdamW::new(0.02).betas(0.7, 0.9).epsilon(1e-6).weight_decay(0.2))),
     ]
 }
@@ -83,7 +115,10 @@ fn fifty_steps() {
             assert_eq!(optimizer.steps(), STEPS as u64);
         }
     }
-    let found: BTreeSet<&str> = optimizers().iter().map(|(_, optimizer)| optimizer.name()).collect();
+    let mut found: BTreeSet<&str> = optimizers().iter().map(|(_, optimizer)| optimizer.name()).collect();
+    for whole in ["Adafactor", "Lamb", "Muon"] {
+        assert!(found.remove(whole));
+    }
     // Running averages are no optimizer.
     let rules = UpdateRule::ALL.iter().filter(|&&rule| rule != UpdateRule::Average);
     assert_eq!(found, rules.map(|rule| rule.name()).collect(), "every rule of the list has its fixture");

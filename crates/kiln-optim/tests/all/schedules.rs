@@ -46,6 +46,19 @@ fn fifty_steps() {
         ("warmup", Box::new(LinearWarmup::new(11))),
         ("cosine_warmup", Box::new(CosineWarmup::new(13))),
         ("warmup_then_cosine", Box::new(LinearWarmup::new(10).then(9, CosineDecay::new(41)))),
+        (
+            "chained",
+            Box::new(
+                Constant::new(0.1)
+                    .then(20, Constant::new(1.0))
+                    .times(ExponentialDecay::new(1, 0.9))
+                    .times(StepDecay::new(15, 0.5)),
+            ),
+        ),
+        (
+            "sequential",
+            Box::new(Constant::new(0.1).then(20, ExponentialDecay::new(1, 0.9).then(15, StepDecay::new(4, 0.5)))),
+        ),
         ("inverse_sqrt", Box::new(InverseSqrt::new(9))),
         ("piecewise", Box::new(Piecewise::new([10, 25, 26], [1.0, 0.5, 0.25, 0.125]))),
     ];

@@ -7,7 +7,7 @@ use kiln_nn::Stateful;
 use kiln_nn::{
     Activation, Ctx, Dense, Dropout, Flatten, Init, Loss, Module, Param, Sequential, SparseCategoricalCrossentropy,
 };
-use kiln_optim::{Adadelta, Adagrad, Adam, AdamW, Adamax, AmsGrad, Lion, NAdam, Optimizer, RAdam, RmsProp, Sgd};
+use kiln_optim::*;
 use kiln_tensor::{DType, Device, Result, Tensor};
 
 pub(crate) fn network() -> Sequential {
@@ -52,6 +52,9 @@ fn optimizers() -> Vec<Box<dyn Optimizer>> {
         Box::new(Adagrad::new(0.1)),
         Box::new(Adadelta::new(1.0)),
         Box::new(Lion::new(0.01).betas(0.9, 0.9)),
+        Box::new(Lamb::new(0.01).weight_decay(0.01)),
+        Box::new(Adafactor::new(0.01).beta1(0.9)),
+        Box::new(Muon::new(0.01).adamw("*bias")),
     ]
 }
 
@@ -77,6 +80,19 @@ fn settings_that_make_no_sense_change_nothing() {
         Box::new(RAdam::new(0.1).epsilon(f64::INFINITY)),
         Box::new(AmsGrad::new(0.1).betas(-0.1, 0.9)),
         Box::new(Lion::new(0.1).betas(1.5, 0.9)),
+        Box::new(Lamb::new(0.1).betas(0.9, 1.0)),
+        Box::new(Lamb::new(0.1).epsilon(f64::NAN)),
+        Box::new(Lamb::new(-0.1)),
+        Box::new(Adafactor::new(0.1).decay(-0.8)),
+        Box::new(Adafactor::new(0.1).epsilons(-1.0, 0.0)),
+        Box::new(Adafactor::new(0.1).epsilons(0.0, f64::NAN)),
+        Box::new(Adafactor::new(0.1).clip_threshold(0.0)),
+        Box::new(Adafactor::new(0.1).beta1(1.0)),
+        Box::new(Muon::new(0.1).momentum(1.0)),
+        Box::new(Muon::new(0.1).newton_schulz([1.0, f64::NAN, 0.0], 5)),
+        Box::new(Muon::new(0.1).newton_schulz([1.0, 0.0, 0.0], 0)),
+        Box::new(Muon::new(0.1).adamw_settings(0.9, 1.0, 0.0)),
+        Box::new(Muon::new(0.1).adamw("head.*")),
         Box::new(Sgd::new(0.1).nesterov(true)),
         Box::new(Sgd::new(0.1).momentum(0.9).dampening(0.1).nesterov(true)),
     ];
@@ -129,6 +145,8 @@ fn a_learning_rate_of_zero_moves_the_state_alone() {
         step(&mut optimizer, &mut model, 1).unwrap();
         assert_eq!((bits(&model), optimizer.steps()), (before.clone(), 1));
         let state = optimizer.state_dict().unwrap().into_iter().filter(|(name, _)| name.starts_with("state."));
+        // Adafactor's average is one of steps, not of gradients.
+        let state = state.filter(|(name, _)| optimizer.name() != "Adafactor" || !name.ends_with("exp_avg"));
         for (name, state) in state {
             assert!(state.to_f64_vec().unwrap().iter().all(|&v| v != 0.0), "{name}");
         }

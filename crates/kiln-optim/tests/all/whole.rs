@@ -2,8 +2,8 @@
 
 use crate::steps::{bits, gradients, network, step};
 use kiln_autograd::Gradients;
-use kiln_nn::{Module, StateDict, Stateful};
-use kiln_optim::{Clip, Group, Optimizer, Sgd, State, StepDecay};
+use kiln_nn::{Module, Param, StateDict, Stateful};
+use kiln_optim::{Adafactor, AdamW, Clip, Group, Muon, Optimizer, Sgd, State, StepDecay};
 use kiln_tensor::{DType, Device, Result, Tensor};
 
 /// Momentum, as `Sgd` has it.
@@ -24,7 +24,7 @@ impl Optimizer for Heavy {
         self.state.step_whole(model, gradients, apply, |x| {
             let g = x.gradient.add(&x.parameter.mul_scalar(x.weight_decay)?)?;
             let v = x.state(0)?.mul_scalar(0.5)?.add(&g)?;
-            let states = if broken && x.path == "1.bias" { vec![] } else { vec![v.clone()] };
+            let states = if broken && x.path == "1.bias" { vec![] } else { vec![Some(v.clone())] };
             Ok((x.parameter.sub(&v.mul_scalar(x.learning_rate)?)?, states))
         })
     }
@@ -123,4 +123,52 @@ fn half_parameters() {
     wide.to_dtype(DType::F16).unwrap();
     assert_eq!(bits(&model), bits(&wide));
     assert_eq!(own.state_dict().unwrap()["state.0.weight.momentum_buffer"].dtype(), DType::F32);
+}
+
+/// A convolution's weight is a matrix of its filters, and what a pattern names takes AdamW's step.
+#[test]
+fn muon_knows_matrices_and_patterns() {
+    #[derive(Module)]
+    struct One {
+        weight: Param,
+    }
+    let value = |shape: &[usize]| {
+        Tensor::arange_by(0.0, 24.0, 1.0, DType::F32, &Device::cpu())
+            .unwrap()
+            .reshape(shape)
+            .unwrap()
+            .mul_scalar(0.1)
+            .unwrap()
+    };
+    let stepped = |shape: &[usize], optimizer: &mut dyn Optimizer| {
+        let mut model = One { weight: Param::new(value(shape)) };
+        let mut gradients = Gradients::default();
+        gradients.insert(model.weight.id(), value(shape).cos().unwrap());
+        optimizer.step(&mut model, &gradients).unwrap();
+        model.weight.value().to_f64_vec().unwrap()
+    };
+    let matrix = stepped(&[4, 6], &mut Muon::new(0.1));
+    assert_eq!(stepped(&[4, 3, 2, 1], &mut Muon::new(0.1)), matrix);
+    let adamw = stepped(&[4, 6], &mut AdamW::new(0.1).weight_decay(0.1));
+    assert_ne!(matrix, adamw);
+    assert_eq!(stepped(&[4, 6], &mut Muon::new(0.1).adamw("weight")), adamw);
+    assert_eq!(stepped(&[24], &mut Muon::new(0.1)), adamw);
+}
+
+/// The state of a matrix is its rows and columns; one of another shape is found before anything changes.
+#[test]
+fn adafactors_state_is_small_and_checked() {
+    let (mut optimizer, mut model) = (Adafactor::new(0.01), network());
+    step(&mut optimizer, &mut model, 1).unwrap();
+    let mut state = optimizer.state_dict().unwrap();
+    assert_eq!(state["state.0.weight.row_var"].dims(), [5, 1]);
+    assert_eq!(state["state.0.weight.col_var"].dims(), [1, 4]);
+    assert_eq!(state["state.0.bias.variance"].dims(), [5]);
+    assert!(!state.contains_key("state.0.weight.variance") && !state.contains_key("state.0.weight.exp_avg"));
+    let before = bits(&model);
+    state.insert("state.1.weight.row_var".into(), Tensor::ones([3], DType::F32, &Device::cpu()).unwrap());
+    optimizer.load_state_dict(&state).unwrap();
+    let error = step(&mut optimizer, &mut model, 2).unwrap_err().to_string();
+    assert!(error.contains("a state of 1.weight is of (3,), expected (3, 1); nothing was changed"), "{error}");
+    assert_eq!(bits(&model), before);
 }

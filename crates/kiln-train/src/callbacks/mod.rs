@@ -1,13 +1,18 @@
 //! The callbacks that come with Kiln. A new one is exported by the globs here and in lib.rs.
 
+mod averaging;
 mod class_weights;
 mod clip;
 mod closures;
+mod monitor;
 mod nan_guard;
+mod plateau;
 mod progress;
 mod stop_flag;
 mod stopping;
 
+pub use averaging::*;
+pub use plateau::*;
 pub use progress::*;
 pub use stopping::*;
 

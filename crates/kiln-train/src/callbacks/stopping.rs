@@ -1,5 +1,6 @@
 //! Callbacks that end the training by a number that epochs report.
 
+use super::monitor::{direction, expect_reported};
 use crate::{Callback, EpochRecord, Run};
 use kiln_nn::{Snapshot, StateDict, Stateful};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
@@ -119,29 +120,6 @@ impl EarlyStopping {
             Some((best, _)) => value + self.min_delta < best,
         }
     }
-
-    /// Which way is better.
-    fn direction(&self, run: &Run<'_>) -> Result<bool> {
-        let name = self.monitor.strip_prefix("val_").unwrap_or(&self.monitor);
-        self.larger_is_better.or_else(|| run.larger_is_better(&self.monitor)).ok_or_else(|| {
-            Error::value(
-                "EarlyStopping",
-                format!("is a larger `{name}` better or a smaller one? say it with `larger_is_better`"),
-            )
-        })
-    }
-}
-
-/// Fails where no epoch reports the number that a callback looks at.
-fn expect_reported(callback: &'static str, monitor: &str, run: &Run<'_>) -> Result<()> {
-    let reported = run.reported();
-    if reported.iter().any(|name| name == monitor) {
-        return Ok(());
-    }
-    let validates = run.validation().is_some();
-    let remedy = if monitor.starts_with("val_") && !validates { "; give `fit` data to validate on" } else { "" };
-    let message = format!("no epoch reports `{monitor}`, only {}{remedy}", reported.join(", "));
-    Err(Error::value(callback, message))
 }
 
 impl Callback for EarlyStopping {
@@ -151,7 +129,7 @@ impl Callback for EarlyStopping {
             return Err(Error::value("EarlyStopping", message));
         }
         expect_reported("EarlyStopping", &self.monitor, run)?;
-        let larger_is_better = self.direction(run)?;
+        let larger_is_better = direction("EarlyStopping", &self.monitor, self.larger_is_better, run)?;
         if !std::mem::take(&mut self.resumed) {
             self.seen = Seen::default();
         }

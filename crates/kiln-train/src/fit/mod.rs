@@ -1,6 +1,7 @@
 //! `fit`: the loop over epochs.
 
 mod last_batch;
+mod second;
 mod step;
 mod validation;
 

@@ -1,6 +1,7 @@
 //! A batch, and the optimizer's step.
 
 use super::Fit;
+use super::second::Again;
 use crate::Outcome;
 use kiln_autograd::Gradients;
 use kiln_datasets::Batch;
@@ -16,6 +17,8 @@ pub(super) struct Group {
     contexts: Vec<Ctx>,
     /// Whether all their losses are finite, where only the device knows.
     applies: Option<Tensor>,
+    /// The batches, where the optimizer's step takes two passes over them.
+    batches: Vec<Again>,
 }
 
 impl Group {
@@ -23,7 +26,7 @@ impl Group {
         self.contexts.is_empty()
     }
 
-    fn add(&mut self, gradients: Gradients, ctx: Ctx, applies: Option<Tensor>) -> Result<()> {
+    pub(super) fn add(&mut self, gradients: Gradients, ctx: Ctx, applies: Option<Tensor>) -> Result<()> {
         if self.is_empty() {
             (self.gradients, self.applies) = (gradients, applies);
         } else {
@@ -35,6 +38,19 @@ impl Group {
         }
         self.contexts.push(ctx);
         Ok(())
+    }
+
+    /// The mean of the batches' gradients, handed out once.
+    pub(super) fn mean(&mut self) -> Result<Gradients> {
+        let mut gradients = std::mem::take(&mut self.gradients);
+        if self.contexts.len() > 1 {
+            divide(&mut gradients, self.contexts.len())?;
+        }
+        Ok(gradients)
+    }
+
+    pub(super) fn applies(self) -> Option<Tensor> {
+        self.applies
     }
 }
 
@@ -67,7 +83,7 @@ fn ids(gradients: &Gradients) -> Vec<kiln_autograd::LeafId> {
 }
 
 /// Whether a loss is finite, where its device has it and the host would have to wait.
-fn finite_on_device(loss: &Tensor) -> Result<Option<Tensor>> {
+pub(super) fn finite_on_device(loss: &Tensor) -> Result<Option<Tensor>> {
     if loss.device().backend().is_host() {
         return Ok(None);
     }
@@ -114,6 +130,10 @@ impl Fit<'_, '_> {
         let run = &mut self.run;
         let Some(batch) = &run.batch else { return Ok(()) };
         run.drawn = run.state.batches;
+        if run.optimizer.ascent().is_some() {
+            let carried = self.carries.then(|| run.model.carried_states());
+            self.group.batches.push(Again { batch: batch.clone(), drawn: run.drawn, carried });
+        }
         let ctx = run.context();
         let outcome = run.model.loss(batch, &ctx)?;
         run.loss = run.state.tally.add(run.metrics, batch, &outcome)?;
@@ -126,11 +146,12 @@ impl Fit<'_, '_> {
 
     /// The optimizer's step, and what layers remember of its batches.
     fn step(&mut self) -> Result<()> {
-        let Group { mut gradients, contexts, applies } = std::mem::take(&mut self.group);
-        if contexts.len() > 1 {
-            divide(&mut gradients, contexts.len())?;
+        let mut group = std::mem::take(&mut self.group);
+        self.run.gradients = group.mean()?;
+        let Group { contexts, mut applies, batches, .. } = group;
+        if !batches.is_empty() {
+            applies = self.second_pass(&batches, applies)?;
         }
-        self.run.gradients = gradients;
         self.each(|callback, run| callback.on_step_begin(run))?;
         let run = &mut self.run;
         // The step counts once it is made, and the schedule then gives the factor of the next one.

@@ -92,10 +92,18 @@ fn metrics_are_in_the_prelude_and_the_tables() {
 #[test]
 fn optimizers_and_schedules_are_in_the_prelude_and_the_tables() {
     assert_eq!(lacks("kiln-optim", rules::NAMES), NONE);
+    // Those over whole tensors are in no list: their list is the source.
+    let names = public_kinds(&folder("kiln-optim").join("src"), "impl Optimizer");
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    assert!(["Adafactor", "Lamb", "Muon"].iter().all(|name| names.contains(name)), "{names:?}");
+    assert_eq!(lacks("kiln-optim", &names), NONE);
+    let prelude = fs::read_to_string(folder("kiln-optim").join("src/lib.rs")).unwrap();
+    let prelude = prelude.split_once("pub mod prelude").unwrap().1;
+    assert!(names.iter().all(|name| prelude.contains(name)), "{names:?}");
     assert_eq!(lacks("kiln-optim", schedules::NAMES), NONE);
 }
 
-/// The public types in the source of kiln-train that implement this trait.
+/// The public types in a crate's source that implement this trait.
 fn public_kinds(source: &Path, of: &str) -> Vec<String> {
     let mut files = vec![source.to_owned()];
     let mut text = String::new();

@@ -1,0 +1,64 @@
+//! The second pass of a step, for optimizers whose gradients are those of another place.
+
+use super::Fit;
+use super::step::{Group, finite_on_device};
+use kiln_autograd::Gradients;
+use kiln_datasets::Batch;
+use kiln_nn::StateDict;
+use kiln_tensor::{Result, Tensor};
+
+/// A batch that a second pass is made over: with the random numbers and the carried states of the first.
+pub(super) struct Again {
+    pub(super) batch: Batch,
+    pub(super) drawn: u64,
+    /// Where layers carry states from batch to batch.
+    pub(super) carried: Option<StateDict>,
+}
+
+impl Fit<'_, '_> {
+    /// Moves the parameters by the gradients of the first pass, takes those of the step there, and moves back. What layers hand in for
+    /// buffers is that of the first pass. Gives whether all losses are finite, where only the device knows.
+    pub(super) fn second_pass(&mut self, batches: &[Again], applies: Option<Tensor>) -> Result<Option<Tensor>> {
+        // A loss that is not finite is about to end the training, from where the parameters are.
+        if self.run.loss.is_some_and(|loss| !loss.is_finite()) {
+            return Ok(applies);
+        }
+        let first = std::mem::take(&mut self.run.gradients);
+        let run = &mut self.run;
+        if let Some(ascent) = run.optimizer.ascent() {
+            ascent.ascend(&mut *run.model, &first, applies.as_ref())?;
+        }
+        let second = self.pass_again(batches);
+        let run = &mut self.run;
+        if let Some(ascent) = run.optimizer.ascent() {
+            ascent.descend(&mut *run.model)?;
+        }
+        let (gradients, finite) = second?;
+        self.run.gradients = gradients;
+        match (applies, finite) {
+            (Some(first), Some(second)) => first.logical_and(&second).map(Some),
+            (first, second) => Ok(first.or(second)),
+        }
+    }
+
+    /// The gradients of these batches where the parameters are.
+    fn pass_again(&mut self, batches: &[Again]) -> Result<(Gradients, Option<Tensor>)> {
+        let run = &mut self.run;
+        let after = self.carries.then(|| run.model.carried_states());
+        let mut group = Group::default();
+        for Again { batch, drawn, carried } in batches {
+            if let Some(carried) = carried {
+                run.model.set_carried_states(carried)?;
+            }
+            run.drawn = *drawn;
+            let ctx = run.context();
+            let loss = run.model.loss(batch, &ctx)?.loss;
+            let finite = finite_on_device(loss.tensor())?;
+            group.add(loss.backward()?, ctx, finite)?;
+        }
+        if let Some(after) = after {
+            run.model.set_carried_states(&after)?;
+        }
+        Ok((group.mean()?, group.applies()))
+    }
+}
