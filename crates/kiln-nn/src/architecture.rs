@@ -80,10 +80,6 @@ fn present_name(name: &str) -> &str {
 /// A layer of its own name. Those that need to know their sizes at once take first weights from `init`.
 fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn AnyLayer>> {
     #[derive(Deserialize)]
-    struct OfTimeDistributed {
-        inner: Json,
-    }
-    #[derive(Deserialize)]
     struct OfLinear {
         inputs: usize,
         outputs: usize,
@@ -110,13 +106,49 @@ fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn An
             OfLinear { inputs, outputs, bias: false } => Box::new(Linear::without_bias(inputs, outputs, init)?),
         },
         "Residual" => Box::new(residual(description, &settings::<OfActivation>(index, name, description)?, init)?),
+        "SpectralNorm" => spectral_norm(inner(index, description, init)?, settings(index, name, description)?),
         "TimeDistributed" => {
-            let OfTimeDistributed { inner } = settings(index, name, description)?;
-            Box::new(TimeDistributed::of(init.scope("layer", |init| layer(index, &inner, init))?))
+            Box::new(TimeDistributed::of(init.scope("layer", |init| inner(index, description, init))?))
         }
+        "WeightNorm" => weight_norm(inner(index, description, init)?, settings(index, name, description)?),
         "Sequential" => Box::new(model(description, init)?),
         "Graph" => Box::new(Graph::read(description, init)?),
         _ => return Err(malformed(format!("layer {index} is a {name}, which Kiln does not make from a description"))),
+    })
+}
+
+/// The layer that another one wraps.
+fn inner(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn AnyLayer>> {
+    match description.get("inner") {
+        Some(inner) => layer(index, inner, init),
+        None => Err(malformed(format!("layer {index}: `inner`, the layer within, is expected"))),
+    }
+}
+
+#[derive(Deserialize)]
+struct OfWeightNorm {
+    parameter: String,
+    dim: Option<usize>,
+}
+
+fn weight_norm(inner: Box<dyn AnyLayer>, of: OfWeightNorm) -> Box<dyn AnyLayer> {
+    Box::new(WeightNorm::of(inner).parameter(of.parameter).dim(of.dim))
+}
+
+#[derive(Deserialize)]
+struct OfSpectralNorm {
+    parameter: String,
+    dim: Option<usize>,
+    power_iterations: usize,
+    epsilon: f64,
+}
+
+fn spectral_norm(inner: Box<dyn AnyLayer>, of: OfSpectralNorm) -> Box<dyn AnyLayer> {
+    let layer = SpectralNorm::of(inner).parameter(of.parameter);
+    let layer = layer.power_iterations(of.power_iterations).epsilon(of.epsilon);
+    Box::new(match of.dim {
+        Some(dim) => layer.dim(dim),
+        None => layer,
     })
 }
 

@@ -1,15 +1,18 @@
-//! What a forward pass leaves to be done: new values of buffers, penalties on the loss.
+//! What a forward pass leaves to be done: new values of buffers, constraints of parameters, penalties on the loss.
 
+use super::constrained::Constrained;
 use crate::updates::Updates;
-use crate::{Buffer, L1L2, Module, Param};
+use crate::{Buffer, Constraint, L1L2, Module, Param};
 use kiln_autograd::{LeafId, Var};
 use kiln_tensor::{Result, Tensor};
 use std::cell::RefCell;
 
-/// New values of buffers and penalties, handed in by layers as they run. Nothing is changed until the step has succeeded.
+/// New values of buffers, constraints and penalties, handed in by layers as they run. Nothing is changed until the step has
+/// succeeded.
 #[derive(Default, Debug)]
 pub(crate) struct Effects {
     updates: RefCell<Updates>,
+    constrained: RefCell<Constrained>,
     penalties: RefCell<Vec<Penalty>>,
 }
 
@@ -35,6 +38,11 @@ impl Effects {
     /// A buffer's value with what was handed in, else what was committed.
     pub(crate) fn value_of(&self, buffer: &Buffer) -> Result<Tensor> {
         self.updates.borrow().value_of(buffer)
+    }
+
+    /// What a parameter is brought back to. The first one counts.
+    pub(crate) fn constrain(&self, parameter: &Param, constraint: &Constraint) {
+        self.constrained.borrow_mut().add(parameter.id(), constraint);
     }
 
     /// Whether a parameter's penalty was handed in.
@@ -68,9 +76,21 @@ impl Effects {
         Ok(sum)
     }
 
-    /// Writes what was handed in for buffers, all or none; where `applies` is given, only where it is true.
-    pub(crate) fn commit<M: Module + ?Sized>(&self, model: &mut M, applies: Option<&Tensor>) -> Result<()> {
-        self.updates.take().commit(model, applies)
+    /// Writes what these passes, in order, have handed in for buffers, and applies each parameter's constraint once; all or
+    /// nothing. Where `applies` is given, only where it is true.
+    pub(crate) fn commit<'e, M: Module + ?Sized>(
+        passes: impl Iterator<Item = &'e Effects>,
+        model: &mut M,
+        applies: Option<&Tensor>,
+    ) -> Result<()> {
+        let (mut updates, mut constrained) = (Updates::default(), Constrained::default());
+        for pass in passes {
+            updates.append(pass.updates.take());
+            constrained.append(pass.constrained.take());
+        }
+        let constrained = constrained.values(model, applies)?;
+        updates.commit(model, applies)?;
+        constrained.write(model)
     }
 }
 
@@ -89,7 +109,7 @@ mod tests {
         effects.update(&model, model.value().add_scalar(1.0).unwrap());
         effects.update(&model, effects.value_of(&model).unwrap().add_scalar(1.0).unwrap());
         assert_eq!(model.value().to_f64_vec().unwrap(), [0.0, 0.0]);
-        effects.commit(&mut model, None).unwrap();
+        Effects::commit(std::iter::once(&effects), &mut model, None).unwrap();
         assert_eq!(model.value().to_f64_vec().unwrap(), [2.0, 2.0]);
     }
 
@@ -97,6 +117,7 @@ mod tests {
     fn a_buffer_that_is_not_visited_is_refused() {
         let (effects, mut model) = (Effects::default(), buffer());
         effects.update(&buffer(), model.value().clone());
-        assert!(effects.commit(&mut model, None).unwrap_err().to_string().contains("not visited"));
+        let committed = Effects::commit(std::iter::once(&effects), &mut model, None);
+        assert!(committed.unwrap_err().to_string().contains("not visited"));
     }
 }

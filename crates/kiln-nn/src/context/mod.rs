@@ -3,6 +3,7 @@
 //! Four things, each in its file: what kind of pass it is ([`Mode`]), where in the model it is with that place's random streams
 //! (place.rs), what it leaves to be done (effects.rs), and what looks on ([`Probe`]).
 
+mod constrained;
 mod effects;
 mod mode;
 mod place;
@@ -14,20 +15,21 @@ pub(crate) use place::located;
 pub use probes::{KeptOutputs, NotFinite, Probe};
 
 use crate::value::IntoValue;
-use crate::{Buffer, L1L2, Layer, Module, Param, Segment};
+use crate::{Buffer, Constraint, L1L2, Layer, Module, Param, Segment};
 use effects::{Effects, Penalty};
-use kiln_autograd::Var;
+use kiln_autograd::{LeafId, Var};
 use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{DType, Device, Error, Result, Tensor};
 use place::Place;
 use std::any::Any;
+use std::cell::RefCell;
 
 /// The context of one forward pass: whether it trains, where in the model it is, its random streams, the new values of
 /// buffers that it has computed, and the penalties of its layers' regularizers.
 ///
 /// ```
 /// # use kiln_nn::{Activation, Ctx, Dense, Dropout, Layer, Sequential};
-/// # use kiln_autograd::Var;
+/// # use kiln_autograd::{LeafId, Var};
 /// # use kiln_tensor::{DType, Device, Tensor};
 /// # fn main() -> Result<(), kiln_tensor::Error> {
 /// # let cpu = Device::cpu();
@@ -48,6 +50,7 @@ pub struct Ctx {
     mode: Mode,
     place: Place,
     effects: Effects,
+    replacements: RefCell<Vec<(LeafId, Var)>>,
     probes: Vec<Box<dyn Probe>>,
 }
 
@@ -55,7 +58,13 @@ impl Ctx {
     /// Training: dropout drops, statistics are those of the batch, gradients are recorded. The same seed, step and place in
     /// the model give the same random numbers.
     pub fn train(seed: u64, step: u64) -> Self {
-        Ctx { mode: Mode::TRAIN, place: Place::new(seed, step), effects: Effects::default(), probes: Vec::new() }
+        Ctx {
+            mode: Mode::TRAIN,
+            place: Place::new(seed, step),
+            effects: Effects::default(),
+            replacements: RefCell::default(),
+            probes: Vec::new(),
+        }
     }
 
     /// Evaluation: nothing is random and nothing is recorded.
@@ -112,7 +121,7 @@ impl Ctx {
     ///
     /// ```
     /// # use kiln_nn::{Ctx, Dense, Describe, Layer, Module};
-    /// # use kiln_autograd::Var;
+    /// # use kiln_autograd::{LeafId, Var};
     /// # use kiln_tensor::Result;
     /// #[derive(Module, Describe)]
     /// struct Residual {
@@ -175,6 +184,23 @@ impl Ctx {
         self.place.scope(segment.into(), run)
     }
 
+    /// Runs something in which `value` stands for a parameter: whoever asks for [`Param::var`] gets it. So a weight can be
+    /// computed of other parameters ([`WeightNorm`](crate::WeightNorm)), and gradients go through to those.
+    pub fn replacing<R>(&self, parameter: &Param, value: Var, run: impl FnOnce() -> R) -> R {
+        self.replacements.borrow_mut().push((parameter.id(), value));
+        let result = run();
+        self.replacements.borrow_mut().pop();
+        result
+    }
+
+    /// What stands for a parameter, if anything.
+    #[inline]
+    pub(crate) fn replacement(&self, parameter: &Param) -> Option<Var> {
+        let replacements = self.replacements.borrow();
+        let (_, value) = replacements.iter().rev().find(|(id, _)| *id == parameter.id())?;
+        Some(value.clone())
+    }
+
     /// The error as seen from here, unless it was located further inside.
     #[cold]
     pub fn locate(&self, error: Error, layer: &str) -> Error {
@@ -221,6 +247,14 @@ impl Ctx {
         }
     }
 
+    /// Hands in what a parameter is to be brought back to once the step is made, in training; [`Ctx::commit`] does so. A frozen
+    /// parameter is left alone, and of one that is used twice the first constraint counts.
+    pub fn constrain(&self, parameter: &Param, constraint: &Constraint) {
+        if parameter.trainable() && self.is_training() {
+            self.effects.constrain(parameter, constraint);
+        }
+    }
+
     /// Adds the penalty of a layer's output to the loss, divided by the number of samples (the first axis), as in Keras: a
     /// larger batch does not make it stronger.
     pub fn penalize_activity(&self, output: &Var, regularizer: L1L2) {
@@ -239,7 +273,7 @@ impl Ctx {
     ///
     /// ```
     /// # use kiln_nn::{Ctx, Dense, L2, Layer, Loss, MeanSquaredError, Sequential};
-    /// # use kiln_autograd::Var;
+    /// # use kiln_autograd::{LeafId, Var};
     /// # use kiln_tensor::{DType, Device, Tensor};
     /// # fn main() -> Result<(), kiln_tensor::Error> {
     /// # let cpu = Device::cpu();
@@ -262,22 +296,24 @@ impl Ctx {
         self.effects.penalty()
     }
 
-    /// Writes what was handed in for buffers into their own memory: to be called once the step has succeeded.
+    /// Writes what was handed in for buffers into their own memory, and applies the constraints of parameters: to be called once
+    /// the optimizer's step has succeeded.
     ///
     /// # Errors
-    /// A value of another shape or dtype than its buffer's, or of a buffer that the model does not visit. Then nothing was
-    /// written.
+    /// A value of another shape or dtype than its buffer's; a buffer or a constrained parameter that the model does not visit.
+    /// Then nothing was written.
     pub fn commit<M: Module + ?Sized>(&self, model: &mut M) -> Result<()> {
-        self.effects.commit(model, None)
+        Effects::commit(std::iter::once(&self.effects), model, None)
     }
 
-    /// As [`Ctx::commit`], where `applies`, one bool in the memory of the model's device, is true; else the buffers keep their
-    /// values. Whether a loss was finite is known there before the host knows it, and no step waits.
+    /// As [`Ctx::commit`], of several passes whose gradients made one step: buffers get what each pass has handed in, one after
+    /// the other, and a constraint is applied once. Where `applies` is given, one bool in the memory of the model's device,
+    /// nothing changes where it is false: whether a loss was finite is known there before the host knows it, and no step waits.
     ///
     /// # Errors
     /// As [`Ctx::commit`].
-    pub fn commit_where<M: Module + ?Sized>(&self, model: &mut M, applies: &Tensor) -> Result<()> {
-        self.effects.commit(model, Some(applies))
+    pub fn commit_all<M: Module + ?Sized>(passes: &[Ctx], model: &mut M, applies: Option<&Tensor>) -> Result<()> {
+        Effects::commit(passes.iter().map(|pass| &pass.effects), model, applies)
     }
 }
 

@@ -76,11 +76,14 @@ layers! {
     resample (Upsample ZeroPad) {} [Upsample1d Upsample2d ZeroPad1d ZeroPad2d];
     residual () { Residual } [];
     sequential () { Sequential } [];
+    spectral_norm () { SpectralNorm } [];
     time_distributed () { TimeDistributed } [Masking];
+    weight_norm () { WeightNorm } [];
 }
 
 mod channels_last;
 mod list;
+mod reparametrized;
 mod scale_shift;
 mod setters;
 mod spatial;

@@ -18,6 +18,7 @@ mod losses;
 mod models;
 mod naive;
 mod one_number;
+mod parameters;
 mod pytorch;
 mod recurrent;
 mod reference_layers;

@@ -510,3 +510,20 @@ fn images_with_channels_last_are_named_and_can_be_permuted() {
     let images = images.permute(&[0, 3, 1, 2]).unwrap();
     trainer.fit(&TensorDataset::new(images, targets).unwrap(), FitOptions::new()).unwrap();
 }
+
+/// After each step, also of several batches, and not only at the end.
+#[test]
+fn constraints_hold_after_each_step() {
+    let layer =
+        Dense::new(10).activation(Activation::Softmax).kernel_constraint(MaxNorm::new(0.2)).bias_constraint(NonNeg);
+    let model = Sequential::new().push(Flatten::new()).push(layer).build([6, 6], &cpu(), 1).unwrap();
+    let mut trainer = compile(model, Adam::new(0.05), SparseCategoricalCrossentropy::new());
+    let data = patterns(64, 0);
+    for accumulate in [1, 2] {
+        trainer.fit(&data, FitOptions::new().batch_size(16).accumulate(accumulate)).unwrap();
+        let state = trainer.objective.model.state_dict();
+        let norms = state["1.weight"].norm(2.0, 1).unwrap().to_vec::<f32>().unwrap();
+        assert!(norms.iter().all(|&norm| norm < 0.2 + 1e-6) && norms.iter().any(|&norm| norm > 0.19), "{norms:?}");
+        assert!(state["1.bias"].to_vec::<f32>().unwrap().iter().all(|&bias| bias >= 0.0));
+    }
+}
