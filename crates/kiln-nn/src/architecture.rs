@@ -1,6 +1,6 @@
 //! Models as JSON and back: layers by name, each with its settings.
 
-use crate::layers::Layers;
+use crate::layers::{Layers, Lookups};
 use crate::*;
 use kiln_tensor::{Error, ErrorKind, Result, Shape};
 use serde::Deserialize;
@@ -9,7 +9,24 @@ use serde_json::{Map, Value as Json};
 
 /// `{"layers": [{"layer": "Dense", "units": 10, …}, …]}`.
 pub(crate) fn of_layers(model: &Sequential) -> Map<String, Json> {
-    Map::from_iter([("layers".to_owned(), list(model.list()))])
+    let mut description = Map::from_iter([("layers".to_owned(), list(model.list()))]);
+    write_lookups(&model.lookups, &mut description);
+    description
+}
+
+/// Adds the lookups of a model to its description, where it has any: `{"lookups": {"color": {"vocabulary": ["red"], …}}}`.
+pub(crate) fn write_lookups(lookups: &Lookups, description: &mut Map<String, Json>) {
+    if let (false, Some(lookups)) = (lookups.0.is_empty(), settings(lookups)) {
+        description.insert("lookups".to_owned(), lookups);
+    }
+}
+
+/// The lookups of a description.
+pub(crate) fn lookups(description: &Json) -> Result<Lookups> {
+    match description.get("lookups") {
+        Some(lookups) => Lookups::deserialize(lookups).map_err(|error| malformed(format!("`lookups`: {error}"))),
+        None => Ok(Lookups::default()),
+    }
 }
 
 /// Each layer with its settings and, where it has one, its name. Of a layer without a config, the type alone.
@@ -31,6 +48,7 @@ pub(crate) fn list(layers: &Layers) -> Json {
 /// The model of such an object; built where it says for which input.
 pub(crate) fn model(object: &Json, init: &mut Init) -> Result<Sequential> {
     let mut model = Sequential::of(listed("layers", object, init)?);
+    model.lookups = lookups(object)?;
     if let Some(input) = object.get("input") {
         // A model that was built for this shape: whatever it looks like, it has the channels first.
         Layer::build(&mut model, &shapes(input)?, init)?;

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adapt;
 mod callback;
 pub mod callbacks;
 mod criterion;
@@ -14,6 +15,7 @@ mod run;
 mod state;
 mod trainer;
 
+pub use adapt::adapt;
 pub use callback::Callback;
 pub use callbacks::*;
 pub use criterion::{Criterion, Losses, OutputLoss};

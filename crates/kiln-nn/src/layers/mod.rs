@@ -72,6 +72,9 @@ layers! {
         AvgPool1d AvgPool2d AvgPool3d LpPool1d LpPool2d MaxPool1d MaxPool2d MaxPool3d
     ];
     prelu () {} [PRelu];
+    preprocessing (Counts Moments Quantiles) { Adapt StringLookup } [
+        CategoryEncoding CenterCrop Discretization IntegerLookup Normalization Rescaling Resizing
+    ];
     recurrent (KerasWeights RecurrentState) { GruCell LstmCell Merge SequenceInputs SimpleRnnCell } [Gru Lstm PeepholeLstm SimpleRnn];
     resample (Upsample ZeroPad) {} [Upsample1d Upsample2d ZeroPad1d ZeroPad2d];
     residual () { Residual } [];
@@ -90,3 +93,4 @@ mod spatial;
 mod weights;
 
 pub(crate) use list::Layers;
+pub(crate) use preprocessing::{Lookups, lookups};

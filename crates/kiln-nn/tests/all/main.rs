@@ -19,6 +19,7 @@ mod models;
 mod naive;
 mod one_number;
 mod parameters;
+mod preprocessing;
 mod pytorch;
 mod recurrent;
 mod reference_layers;
