@@ -53,7 +53,7 @@ impl Reparametrized {
 
     /// The layer's output with `weight` in the parameter's place.
     pub(super) fn forward(&self, parameter: &Param, weight: Var, x: Value, ctx: &Ctx) -> Result<Value> {
-        ctx.replacing(parameter, weight, || ctx.run(self.layer(), x))
+        ctx.replacing(parameter, weight, || self.layer.forward_any(x, ctx))
     }
 
     /// The inner layer's description and the parameter's path.

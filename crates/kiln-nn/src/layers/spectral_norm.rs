@@ -113,6 +113,10 @@ impl SpectralNorm {
         let dtype = weight.dtype().computed_in();
         let matrix = self.matrix(&Var::constant(weight.to_dtype(dtype)?))?.into_tensor();
         let [rows, columns] = [matrix.dims()[0], matrix.dims()[1]];
+        if !init.makes_placeholders() && matrix.norm(f64::INFINITY, ..)?.item()? == 0.0 {
+            let message = "a weight of zeros cannot be divided by its largest singular value: choose another initializer";
+            return Err(Error::value("spectral_norm", message));
+        }
         let mut buffers = [init.buffer(&[rows], 0.0)?, init.buffer(&[columns], 0.0)?];
         if init.makes_placeholders() {
             return Ok(buffers);

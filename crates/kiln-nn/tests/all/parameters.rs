@@ -295,6 +295,7 @@ fn layers_that_cannot_be_normalized_are_refused() {
     let named = error(SpectralNorm::new(Dense::new(2)).parameter("kernel"));
     assert!(named.contains("Dense has no parameter `kernel`, but weight, bias"), "{named}");
     let zeros = Dense::new(2).kernel_initializer(Initializer::Zeros);
+    assert!(error(SpectralNorm::new(zeros.clone())).contains("a weight of zeros"));
     assert!(error(WeightNorm::new(zeros)).contains("has no direction"));
     assert!(error(WeightNorm::new(Dense::new(2)).dim(2)).contains("axis 2 is out of range"));
     assert!(error(SpectralNorm::new(Dense::new(2)).power_iterations(0)).contains("1 or more power iterations"));

@@ -244,7 +244,7 @@ fn strings_are_looked_up() {
     let error = classes.lookup(&["cat", "cow"]).unwrap_err().to_string();
     assert!(error.contains(r#""cow" is not in the vocabulary of 2, and there is no index"#), "{error}");
     let error = classes.invert(&integers(&[2], 1)).unwrap_err().to_string();
-    assert!(error.contains("2 is not among the indices, 0 to 1"), "{error}");
+    assert!(error.contains("2 is no index: there are 2, from 0 on"), "{error}");
     assert!(StringLookup::of(["a", "a"]).unwrap_err().to_string().contains(r#""a" is in the vocabulary twice"#));
     assert!(StringLookup::new().adapt([""; 0]).unwrap_err().to_string().contains("no vocabulary"));
     let tight = StringLookup::new().max_size(1).adapt(["a"]).unwrap_err().to_string();
@@ -325,6 +325,7 @@ fn what_cannot_be_learned_is_refused() -> Result<()> {
     let mut bins = Discretization::quantiles(3);
     assert!(error(bins.adapt_batches([])).contains("no quantiles of no data"));
     assert!(error(bins.adapt(&missing)).contains("not a number"));
+    assert!(error(bins.adapt(&one)).contains("3 bins of 2 numbers"));
     assert!(error(Discretization::quantiles(0).adapt(&one)).contains("1 bin or more"));
     assert!(error(Discretization::new(&[1.0]).adapt(&one)).contains("the boundaries are given"));
     assert!(refused(bins, &[2]).contains("the boundaries are not known"));
@@ -334,6 +335,8 @@ fn what_cannot_be_learned_is_refused() -> Result<()> {
     assert!(refused(Resizing::new(0, 3), &[1, 4, 4]).contains("cannot become 0 × 3"));
     assert!(refused(Rescaling::new(f64::NAN, 0.0), &[1]).contains("finite numbers"));
     assert!(refused(Resizing::new(2, 2), &[4, 4]).contains("samples of (C, H, W)"));
+    let last = Sequential::new().push(Resizing::new(2, 2)).build([32, 32, 3], &cpu(), 1).unwrap_err().to_string();
+    assert!(last.contains("looks like channels last"), "{last}");
     Ok(())
 }
 

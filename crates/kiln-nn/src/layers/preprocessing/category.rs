@@ -69,7 +69,7 @@ impl CategoryEncoding {
         match values.iter().find(|&&value| value < 0 || value as u64 >= self.categories as u64) {
             None => Ok(()),
             Some(value) => {
-                let message = format!("{value} is not among the categories, 0 to {}", self.categories as i64 - 1);
+                let message = format!("{value} is not among the categories, 0 to {}", self.categories.saturating_sub(1));
                 Err(Error::new(ErrorKind::Index, "category_encoding", message))
             }
         }

@@ -1,7 +1,7 @@
 //! The center of images.
 
 use crate::layers::spatial::{expect_batch, expect_sample};
-use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
+use crate::{Ctx, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,7 @@ use serde::{Deserialize, Serialize};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Describe, Clone, Copy, Debug, Serialize, Deserialize)]
-#[describe(settings, elementwise)]
+#[derive(Module, Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct CenterCrop {
     height: usize,
     width: usize,
@@ -73,3 +72,5 @@ impl Layer for CenterCrop {
         Shape::new(&[input[0], self.height, self.width])
     }
 }
+
+of_images! { CenterCrop }

@@ -60,7 +60,12 @@ impl Adapt for Discretization {
     }
 
     fn learn(&mut self, seen: Quantiles) -> Result<()> {
+        let count = seen.count();
         let bins = match self.bins {
+            Some(bins) if count > 0 && bins as u64 > count => {
+                let message = format!("{bins} bins of {count} numbers: there must be as many numbers as bins, or more");
+                return Err(Error::value("adapt", message));
+            }
             Some(bins) if bins > 0 => bins,
             Some(_) => return Err(Error::value("adapt", "there must be 1 bin or more")),
             None => return Err(Error::value("adapt", "the boundaries are given: `Discretization::quantiles` learns them")),

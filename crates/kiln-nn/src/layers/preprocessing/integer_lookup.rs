@@ -115,9 +115,10 @@ impl IntegerLookup {
 
     /// The index of each integer, found in the sorted vocabulary where x lies.
     fn there(&self, x: &Tensor) -> Result<Tensor> {
-        let (special, device) = (self.entries.special() as i64, x.device());
+        let (special, device) = (i64::try_from(self.entries.special()).unwrap_or(i64::MAX), x.device());
         let settings = &self.entries.settings;
-        let mut known: Vec<(i64, i64)> = settings.vocabulary.iter().copied().zip(special..).collect();
+        let mut known: Vec<(i64, i64)> = 
+            settings.vocabulary.iter().copied().zip((0..).map(|place| special.saturating_add(place))).collect();
         known.extend(settings.mask.map(|mask| (mask, 0)));
         known.sort_unstable();
         let (integers, indices): (Vec<i64>, Vec<i64>) = known.into_iter().unzip();
@@ -133,7 +134,7 @@ impl IntegerLookup {
             }
             1 => Tensor::full((), special as f64 - 1.0, DType::I64, device)?,
             several => {
-                let several = several as i64;
+                let several = i64::try_from(several).unwrap_or(i64::MAX);
                 let share = flat.remainder(&Tensor::scalar(several, device)?)?;
                 share.add(&Tensor::scalar(special - several, device)?)?
             }

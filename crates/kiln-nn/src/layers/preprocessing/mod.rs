@@ -1,5 +1,21 @@
 //! Preprocessing that is a part of the model: what was learned of the data, and settings, are saved with it.
 
+/// What is said of layers of images: settings by serde, two spatial axes, no products with weights.
+macro_rules! of_images {
+    ($layer:ident) => {
+        impl $crate::Describe for $layer {
+            fn config(&self) -> Option<$crate::Json> {
+                $crate::settings(self)
+            }
+            fn spatial_axes(&self) -> Option<usize> {
+                Some(2)
+            }
+            fn flops(&self, _: &$crate::Shapes) -> u64 {
+                0
+            }
+        }
+    };
+}
 mod category;
 mod crop;
 mod discretization;

@@ -44,6 +44,11 @@ impl Quantiles {
         self.put(level + 1, &kept);
     }
 
+    /// How many values were seen.
+    pub(super) fn count(&self) -> u64 {
+        self.levels.iter().enumerate().map(|(level, values)| (values.len() as u64) << level).sum()
+    }
+
     /// The q-quantiles: of n sorted values the one at q · (n − 1), or linearly between the two beside it, as NumPy's.
     pub(super) fn at(&self, quantiles: impl Iterator<Item = f64>) -> Result<Vec<f64>> {
         let weighted = |(level, values): (usize, &Vec<f64>)| {

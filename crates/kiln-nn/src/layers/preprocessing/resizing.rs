@@ -4,7 +4,7 @@ use super::crop::center;
 use super::floats;
 use crate::layers::setters::setters;
 use crate::layers::spatial::{expect_batch, expect_sample};
-use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
+use crate::{Ctx, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
@@ -24,8 +24,7 @@ use serde::{Deserialize, Serialize};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Module, Describe, Clone, Copy, Debug, Serialize, Deserialize)]
-#[describe(settings, elementwise)]
+#[derive(Module, Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Resizing {
     height: usize,
     width: usize,
@@ -96,7 +95,10 @@ impl Resizing {
         }
         if self.interpolation == Interpolation::Nearest {
             let nearest = |i: usize| (((i as f64 + 0.5) * scale) as usize).min(from - 1) as i64;
-            let index = Tensor::from_vec((0..to).map(nearest).collect(), [to], x.device())?;
+            let index = Tensor::write_with([to], x.device(), |index: &mut [i64]| {
+                index.iter_mut().enumerate().for_each(|(i, index)| *index = nearest(i));
+                Ok(())
+            })?;
             return x.index_select(axis, &index);
         }
         let reach = if self.antialias { scale.max(1.0) } else { 1.0 };
@@ -138,3 +140,5 @@ impl Layer for Resizing {
         Shape::new(&[input[0], self.height, self.width])
     }
 }
+
+of_images! { Resizing }

@@ -174,8 +174,13 @@ macro_rules! lookups {
         /// part of [`architecture`](Self::architecture).
         #[must_use]
         pub fn with_lookup(mut self, name: impl Into<String>, lookup: $crate::StringLookup) -> Self {
-            self.lookups.0.insert(name.into(), lookup);
+            self.add_lookup(name, lookup);
             self
+        }
+
+        /// Adds a lookup under this name, as [`with_lookup`](Self::with_lookup) does. It takes the place of one that has the name.
+        pub fn add_lookup(&mut self, name: impl Into<String>, lookup: $crate::StringLookup) {
+            self.lookups.0.insert(name.into(), lookup);
         }
 
         /// The lookup of this name.

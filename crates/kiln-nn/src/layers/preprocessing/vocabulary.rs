@@ -103,12 +103,12 @@ impl<T: Entry> Vocabulary<T> {
 
     /// Indices before those of the vocabulary.
     pub(super) fn special(&self) -> usize {
-        usize::from(self.settings.mask.is_some()) + self.settings.oov_indices
+        self.settings.oov_indices.saturating_add(usize::from(self.settings.mask.is_some()))
     }
 
     /// The number of indices.
     pub(super) fn size(&self) -> usize {
-        self.special() + self.settings.vocabulary.len()
+        self.special().saturating_add(self.settings.vocabulary.len())
     }
 
     /// The index of an entry; of one that is unknown, among as many as there are, by `hash`.
@@ -117,7 +117,7 @@ impl<T: Entry> Vocabulary<T> {
             return Ok(0);
         }
         match (self.places.get(entry), self.settings.oov_indices) {
-            (Some(place), _) => Ok(self.special() + place),
+            (Some(place), _) => Ok(self.special().saturating_add(*place)),
             (None, 0) => Err(self.unknown(entry)),
             (None, 1) => Ok(self.special() - 1),
             (None, several) => Ok(self.special() - several + (hash(entry) % several as u64) as usize),
@@ -137,7 +137,7 @@ impl<T: Entry> Vocabulary<T> {
     /// The entry of an index; none of one that stands for what is unknown.
     pub(super) fn entry(&self, index: i64) -> Result<Option<&T>> {
         let Some(index) = usize::try_from(index).ok().filter(|&index| index < self.size()) else {
-            let message = format!("{index} is not among the indices, 0 to {}", self.size() as i64 - 1);
+            let message = format!("{index} is no index: there are {}, from 0 on", self.size());
             return Err(Error::new(ErrorKind::Index, "lookup", message));
         };
         if index == 0 && self.settings.mask.is_some() {
