@@ -42,17 +42,22 @@ impl Param {
     }
 
     /// The parameter in a computation: tracked where the context records gradients and the parameter is trainable, a
-    /// constant otherwise.
+    /// constant otherwise. Within [`Ctx::replacing`] it is what stands for it.
     #[inline]
     pub fn var(&self, ctx: &Ctx) -> Var {
-        let mode = ctx.mode();
-        let var = match self.trainable && mode.recording {
+        let var = ctx.replacement(self).unwrap_or_else(|| self.own_var(ctx));
+        match ctx.mode().compute {
+            Some(dtype) if dtype != var.dtype() => var.to_dtype(dtype).unwrap_or(var),
+            _ => var,
+        }
+    }
+
+    /// As [`Param::var`], of itself and in its own type.
+    #[inline]
+    pub(crate) fn own_var(&self, ctx: &Ctx) -> Var {
+        match self.trainable && ctx.records() {
             true => self.leaf.var(&self.value),
             false => Var::constant(self.value.clone()),
-        };
-        match mode.compute {
-            Some(dtype) if dtype != self.value.dtype() => var.to_dtype(dtype).unwrap_or(var),
-            _ => var,
         }
     }
 

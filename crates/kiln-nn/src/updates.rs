@@ -89,6 +89,11 @@ impl Updates {
         self.0.push((buffer.id(), Update::Average(Average { own, share }, batch)));
     }
 
+    /// Adds updates that come after these.
+    pub(crate) fn append(&mut self, mut later: Updates) {
+        self.0.append(&mut later.0);
+    }
+
     /// The buffer's value after these updates.
     pub(crate) fn value_of(&self, buffer: &Buffer) -> Result<Tensor> {
         let mut value = buffer.value().clone();

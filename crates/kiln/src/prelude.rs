@@ -13,5 +13,5 @@ pub use kiln_train::callbacks::*;
 pub use kiln_train::metrics::all::*;
 pub use kiln_train::{
     Average, Callback, EpochRecord, EvaluateOptions, FitOptions, History, Losses, MeanMetric, Metric, Objective,
-    Outcome, Progress, Run, Trainer, compile,
+    Outcome, Progress, Run, Trainer, adapt, compile,
 };

@@ -2,6 +2,7 @@
 
 use super::channels_last::{expect_channels_first, expect_layout};
 use super::list::Layers;
+use super::preprocessing::{Lookups, lookups};
 use crate::{AnyLayer, Ctx, Describe, Init, Layer, Module, Part, Segment, Shapes, Value, architecture};
 use kiln_autograd::Var;
 use kiln_tensor::{Device, Error, ErrorKind, IntoShape, Result, Shape};
@@ -32,6 +33,8 @@ pub struct Sequential {
     #[module(skip)]
     built: Option<Built>,
     channels_first: bool,
+    #[module(skip)]
+    pub(crate) lookups: Lookups,
 }
 
 /// Shapes of one sample, known once built.
@@ -109,14 +112,14 @@ impl Sequential {
             let message = format!("no layer is called `{layer}`: there are {}", names.join(", "));
             return Err(Error::value("ending_at", message));
         };
-        let Sequential { layers, built, channels_first } = self;
+        let Sequential { layers, built, channels_first, lookups } = self;
         let mut kept = Layers::default();
         layers.into_entries().take(last + 1).for_each(|(name, layer)| kept.add(name, layer));
         let built = built.map(|mut built| {
             built.outputs.truncate(last + 1);
             built
         });
-        Ok(Sequential { layers: kept, built, channels_first })
+        Ok(Sequential { layers: kept, built, channels_first, lookups })
     }
 
     /// Of layers that were described.
@@ -144,6 +147,8 @@ impl Sequential {
         self.channels_first = true;
         self
     }
+
+    lookups!();
 
     /// Makes the parameters of all layers for samples of this shape (without the batch axis), f32, drawn from this seed.
     ///

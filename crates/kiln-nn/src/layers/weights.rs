@@ -1,6 +1,6 @@
-//! Weight, bias, activation and penalties: what dense layers and convolutions have in common.
+//! Weight, bias, activation, penalties and constraints: what dense layers and convolutions have in common.
 
-use crate::{Activation, Ctx, Fans, Init, Initializer, L1L2, Module, Param};
+use crate::{Activation, Constraint, Ctx, Fans, Init, Initializer, L1L2, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, ErrorKind, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ pub(super) struct Weights {
     #[module(skip)]
     #[serde(flatten)]
     pub(super) regularizers: Regularizers,
+    #[module(skip)]
+    #[serde(flatten)]
+    pub(super) constraints: Constraints,
 }
 
 /// What is added to the loss, if anything.
@@ -34,6 +37,15 @@ pub(super) struct Regularizers {
     pub(super) activity: Option<L1L2>,
 }
 
+/// What weight and bias are brought back to after each step, if anything.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub(super) struct Constraints {
+    #[serde(rename = "kernel_constraint", skip_serializing_if = "Option::is_none")]
+    pub(super) kernel: Option<Constraint>,
+    #[serde(rename = "bias_constraint", skip_serializing_if = "Option::is_none")]
+    pub(super) bias: Option<Constraint>,
+}
+
 impl Default for Weights {
     /// Keras's: a bias, Glorot-uniform kernels, biases of 0, no activation.
     fn default() -> Self {
@@ -45,6 +57,7 @@ impl Default for Weights {
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
             regularizers: Regularizers::default(),
+            constraints: Constraints::default(),
         }
     }
 }
@@ -69,6 +82,9 @@ impl Weights {
         kernel.map_or(Ok(()), |regularizer| regularizer.check("kernel_regularizer"))?;
         bias.map_or(Ok(()), |regularizer| regularizer.check("bias_regularizer"))?;
         activity.map_or(Ok(()), |regularizer| regularizer.check("activity_regularizer"))?;
+        let Constraints { kernel, bias } = &self.constraints;
+        kernel.as_ref().map_or(Ok(()), |constraint| constraint.check("kernel_constraint", shape.len()))?;
+        bias.as_ref().map_or(Ok(()), |constraint| constraint.check("bias_constraint", 1))?;
         if let Some(weight) = &self.weight {
             if weight.value().dims() == shape {
                 return Ok(());
@@ -90,7 +106,7 @@ impl Weights {
         (weight.var(ctx), self.bias.as_ref().map(|bias| bias.var(ctx)))
     }
 
-    /// Hands in the penalties of weight, bias and output.
+    /// Hands in the penalties of weight, bias and output, and the constraints.
     pub(super) fn penalize(&self, weight: &Param, y: &Var, ctx: &Ctx) {
         let Regularizers { kernel, bias, activity } = self.regularizers;
         if let Some(regularizer) = kernel {
@@ -101,6 +117,13 @@ impl Weights {
         }
         if let Some(regularizer) = activity {
             ctx.penalize_activity(y, regularizer);
+        }
+        let Constraints { kernel, bias } = &self.constraints;
+        if let Some(constraint) = kernel {
+            ctx.constrain(weight, constraint);
+        }
+        if let (Some(bias), Some(constraint)) = (&self.bias, bias) {
+            ctx.constrain(bias, constraint);
         }
     }
 }
@@ -144,6 +167,17 @@ macro_rules! weight_settings {
             /// A penalty on the output, after the activation; divided by the number of samples in the batch, as in Keras.
             fn activity_regularizer(self, regularizer: impl Into<$crate::L1L2>) {
                 self.weights.regularizers.activity = Some(regularizer.into());
+            }
+
+            /// What the weight is brought back to after each step: `.kernel_constraint(MaxNorm::new(3.0))`. `fit` does so; a
+            /// custom loop does with [`Ctx::commit`](crate::Ctx::commit).
+            fn kernel_constraint(self, constraint: impl Into<$crate::Constraint>) {
+                self.weights.constraints.kernel = Some(constraint.into());
+            }
+
+            /// What the bias is brought back to after each step, where there is one.
+            fn bias_constraint(self, constraint: impl Into<$crate::Constraint>) {
+                self.weights.constraints.bias = Some(constraint.into());
             }
         }
 

@@ -18,6 +18,8 @@ mod losses;
 mod models;
 mod naive;
 mod one_number;
+mod parameters;
+mod preprocessing;
 mod pytorch;
 mod recurrent;
 mod reference_layers;

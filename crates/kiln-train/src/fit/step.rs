@@ -158,9 +158,6 @@ impl Fit<'_, '_> {
         let learning_rate = run.optimizer.scheduled_learning_rate();
         run.optimizer.step_if(&mut *run.model, &run.gradients, applies.as_ref())?;
         run.stepped = Some(learning_rate);
-        contexts.iter().try_for_each(|ctx| match &applies {
-            None => ctx.commit(run.model),
-            Some(applies) => ctx.commit_where(run.model, applies),
-        })
+        Ctx::commit_all(&contexts, run.model, applies.as_ref())
     }
 }
