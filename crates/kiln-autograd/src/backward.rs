@@ -1,68 +1,10 @@
 //! The backward pass.
 
 use crate::graph::NodeRef;
-use crate::{LeafId, Var};
+use crate::{Gradients, LeafId, Var};
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// Gradients of a scalar with respect to the leaves that it depends on.
-#[derive(Default, Debug)]
-pub struct Gradients(Vec<(LeafId, Tensor)>); // ascending by id
-
-impl Gradients {
-    /// The gradient of the leaf `id`; `None` where the scalar did not depend on it.
-    #[inline]
-    pub fn get(&self, id: LeafId) -> Option<&Tensor> {
-        self.0.binary_search_by_key(&id, |entry| entry.0).ok().map(|at| &self.0[at].1)
-    }
-
-    /// Looks gradients up one after the other: at once where the ids come in ascending order, as those of a model's parameters mostly do.
-    pub fn lookup<'g>(&'g self) -> impl FnMut(LeafId) -> Option<&'g Tensor> {
-        let mut next = 0;
-        move |id| {
-            let at = match self.0.get(next) {
-                Some((known, _)) if *known == id => next,
-                _ => self.0.binary_search_by_key(&id, |entry| entry.0).ok()?,
-            };
-            next = at + 1;
-            Some(&self.0[at].1)
-        }
-    }
-
-    /// The gradient of a variable.
-    pub fn of(&self, variable: &Var) -> Option<&Tensor> {
-        self.get(variable.id()?)
-    }
-
-    /// Takes the gradient of the leaf `id` out.
-    pub fn remove(&mut self, id: LeafId) -> Option<Tensor> {
-        self.0.binary_search_by_key(&id, |entry| entry.0).ok().map(|at| self.0.remove(at).1)
-    }
-
-    /// Files a gradient under `id`, in place of the one that was there.
-    pub fn insert(&mut self, id: LeafId, gradient: Tensor) {
-        match self.0.binary_search_by_key(&id, |entry| entry.0) {
-            Ok(at) => self.0[at].1 = gradient,
-            Err(at) => self.0.insert(at, (id, gradient)),
-        }
-    }
-
-    /// All gradients, by ascending id.
-    pub fn iter(&self) -> impl Iterator<Item = (LeafId, &Tensor)> {
-        self.0.iter().map(|(id, gradient)| (*id, gradient))
-    }
-
-    /// How many leaves have a gradient.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether no leaf has one.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
 
 /// A node whose gradient is known in part or whole.
 struct Pending {
@@ -286,8 +228,8 @@ impl Var {
             gradients.push((id, gradient));
             Ok(())
         })?;
-        gradients.reverse(); // they came by descending id
-        Ok(Gradients(gradients))
+        // They came by descending id.
+        Ok(gradients.into_iter().rev().collect())
     }
 
     /// As [`Var::backward`], handing each gradient to `each` as soon as it is complete: to clip, reduce or apply it while

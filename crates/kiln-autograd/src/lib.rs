@@ -3,15 +3,17 @@
 mod backward;
 mod function;
 mod grad_check;
+mod gradients;
 mod graph;
 mod ops;
 mod origin;
 mod uses;
 mod var;
 
-pub use backward::{Backward, Gradients, Inputs, grad};
+pub use backward::{Backward, Inputs, grad};
 pub use function::Function;
 pub use grad_check::{grad_check, grad_grad_check};
+pub use gradients::Gradients;
 pub use ops::{CustomFunction, RecurrentOptions, RecurrentOutput};
 pub use origin::{Origin, Squash};
 pub use var::{Leaf, LeafId, Var};

@@ -20,7 +20,6 @@ pub use descent::*;
 pub use elementwise::{Elementwise, Settings};
 pub use group::Group;
 pub use moments::*;
-pub use norm::gradient_norm;
 pub use optimizer::Optimizer;
 pub use schedule::*;
 pub use state::{State, Whole};

@@ -7,6 +7,7 @@ mod derived;
 mod dtypes;
 mod elementwise_list;
 mod gradient_shapes;
+mod gradients;
 mod graph;
 mod half;
 mod limits;

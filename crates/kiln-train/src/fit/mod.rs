@@ -1,18 +1,19 @@
 //! `fit`: the loop over epochs.
 
+mod group;
 mod last_batch;
 mod step;
 mod validation;
 
 use crate::state::Order;
 use crate::{Callback, EpochRecord, FitOptions, History, Metric, Objective, Progress, Run, TrainState};
+use group::Group;
 use kiln_autograd::Gradients;
 use kiln_datasets::{Dataset, Pass};
 use kiln_nn::{Carried, Ctx, Module, Param, Visitor};
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Result};
 use std::time::Instant;
-use step::Group;
 
 /// What a trainer lends for a `fit`.
 pub(crate) struct Lent<'t> {

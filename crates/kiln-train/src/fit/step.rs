@@ -1,70 +1,10 @@
 //! A batch, and the optimizer's step.
 
 use super::Fit;
-use crate::Outcome;
+use crate::{Count, Outcome};
 use kiln_autograd::Gradients;
 use kiln_datasets::Batch;
-use kiln_nn::Ctx;
 use kiln_tensor::{Result, Tensor};
-
-/// Batches whose gradients make one step.
-#[derive(Default)]
-pub(super) struct Group {
-    /// The sum of their gradients.
-    gradients: Gradients,
-    /// What their layers handed in for buffers.
-    contexts: Vec<Ctx>,
-    /// Whether all their losses are finite, where only the device knows.
-    applies: Option<Tensor>,
-}
-
-impl Group {
-    pub(super) fn is_empty(&self) -> bool {
-        self.contexts.is_empty()
-    }
-
-    fn add(&mut self, gradients: Gradients, ctx: Ctx, applies: Option<Tensor>) -> Result<()> {
-        if self.is_empty() {
-            (self.gradients, self.applies) = (gradients, applies);
-        } else {
-            add_gradients(&mut self.gradients, gradients)?;
-            self.applies = match (self.applies.take(), applies) {
-                (Some(all), Some(this)) => Some(all.logical_and(&this)?),
-                (all, this) => all.or(this),
-            };
-        }
-        self.contexts.push(ctx);
-        Ok(())
-    }
-}
-
-/// sum += gradients
-fn add_gradients(sum: &mut Gradients, mut gradients: Gradients) -> Result<()> {
-    for id in ids(&gradients) {
-        let Some(gradient) = gradients.remove(id) else { continue };
-        let total = match sum.remove(id) {
-            Some(mut total) => total.add_assign(&gradient).map(|()| total)?,
-            None => gradient,
-        };
-        sum.insert(id, total);
-    }
-    Ok(())
-}
-
-/// The mean of so many batches' gradients, given their sum.
-fn divide(gradients: &mut Gradients, batches: usize) -> Result<()> {
-    for id in ids(gradients) {
-        if let Some(mut gradient) = gradients.remove(id) {
-            gradient.mul_scalar_assign(1.0 / batches as f64)?;
-            gradients.insert(id, gradient);
-        }
-    }
-    Ok(())
-}
-
-fn ids(gradients: &Gradients) -> Vec<kiln_autograd::LeafId> {
-    gradients.iter().map(|(id, _)| id).collect()
-}
 
 /// Whether a loss is finite, where its device has it and the host would have to wait.
 fn finite_on_device(loss: &Tensor) -> Result<Option<Tensor>> {
@@ -89,7 +29,7 @@ impl Fit<'_, '_> {
         run.batch = Some(batch);
         self.each(|callback, run| callback.on_batch_begin(run))?;
         self.gradients()?;
-        let stepped = self.group.contexts.len() >= self.accumulate || at + 1 >= self.run.loader.batches();
+        let stepped = self.group.len() >= self.accumulate || at + 1 >= self.run.loader.batches();
         if stepped {
             self.step()?;
         }
@@ -117,19 +57,20 @@ impl Fit<'_, '_> {
         let ctx = run.context();
         let outcome = run.model.loss(batch, &ctx)?;
         run.loss = run.state.tally.add(run.metrics, batch, &outcome)?;
-        let Outcome { loss, predictions, .. } = outcome;
+        let Outcome { loss, predictions, mask } = outcome;
         // Let go, so that the backward pass frees what it has used.
         drop(predictions);
         let applies = finite_on_device(loss.tensor())?;
-        self.group.add(loss.backward()?, ctx, applies)
+        let count = match &mask {
+            Some(mask) if self.accumulate > 1 => Count::of(mask)?,
+            _ => Count::Known(batch.len() as f64),
+        };
+        self.group.add(loss.backward()?, &count, ctx, applies)
     }
 
     /// The optimizer's step, and what layers remember of its batches.
     fn step(&mut self) -> Result<()> {
-        let Group { mut gradients, contexts, applies } = std::mem::take(&mut self.group);
-        if contexts.len() > 1 {
-            divide(&mut gradients, contexts.len())?;
-        }
+        let (gradients, contexts, applies) = std::mem::take(&mut self.group).finish()?;
         self.run.gradients = gradients;
         self.each(|callback, run| callback.on_step_begin(run))?;
         let run = &mut self.run;
