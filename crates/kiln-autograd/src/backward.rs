@@ -1,5 +1,6 @@
 //! The backward pass.
 
+use crate::checkpoint::nodes_since;
 use crate::graph::NodeRef;
 use crate::{Gradients, LeafId, Var};
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
@@ -14,12 +15,42 @@ struct Pending {
     dtype: DType,
 }
 
+/// What a pass has yet to do.
+#[derive(Default)]
+struct Ahead {
+    pending: BTreeMap<u64, Pending>,
+    /// Of a pending node with several outputs, their gradients.
+    of_outputs: BTreeMap<u64, Vec<(usize, Var)>>,
+}
+
+impl Ahead {
+    /// Adds a gradient to that of a node. The first one is moved in; a later one is added in place where the sum has one owner.
+    fn add(&mut self, node: &NodeRef, gradient: Var, records: bool) -> Result<()> {
+        let Some(pending) = self.pending.get_mut(&node.id) else {
+            let dtype = gradient.dtype();
+            self.pending.insert(node.id, Pending { node: node.clone(), gradient, dtype });
+            return Ok(());
+        };
+        let gradient = if gradient.is_half() {
+            pending.gradient = pending.gradient.widened()?;
+            gradient.widened()?
+        } else {
+            gradient
+        };
+        if records {
+            pending.gradient = pending.gradient.add(&gradient)?;
+            return Ok(());
+        }
+        pending.gradient.tensor_mut().add_assign(gradient.tensor())
+    }
+}
+
 /// The pass as a derivative rule sees it: which inputs want a gradient, the saved values, and where gradients go.
 pub struct Backward<'p> {
     node: &'p NodeRef,
-    pending: &'p mut BTreeMap<u64, Pending>,
+    ahead: &'p mut Ahead,
     /// Nodes that lead to what was asked for; everything, where nothing particular was.
-    wanted: Option<&'p HashSet<u64>>,
+    wanted: Option<&'p mut HashSet<u64>>,
     records: bool,
 }
 
@@ -27,7 +58,7 @@ impl Backward<'_> {
     /// Whether the input at `position` wants a gradient.
     #[inline]
     pub fn needs(&self, position: usize) -> bool {
-        match (self.node.edges.get(position), self.wanted) {
+        match (self.node.edges.get(position), &self.wanted) {
             (Some(edge), Some(wanted)) => wanted.contains(&edge.id),
             (edge, _) => edge.is_some(),
         }
@@ -53,8 +84,7 @@ impl Backward<'_> {
         Var::with_node(saved.clone(), self.records.then(|| self.node.clone()))
     }
 
-    /// Adds `gradient` to that of the input at `position`. The first one is moved in; a later one is added in place where
-    /// the sum has one owner.
+    /// Adds `gradient` to that of the input at `position`.
     ///
     /// # Errors
     /// A gradient of another shape than the input's, which is a mistake of the rule; those of the addition.
@@ -68,26 +98,7 @@ impl Backward<'_> {
         {
             return Err(self.wrong_shape(position, gradient.shape(), &expected));
         }
-        match self.pending.get_mut(&edge.id) {
-            None => {
-                let dtype = gradient.dtype();
-                self.pending.insert(edge.id, Pending { node: edge.clone(), gradient, dtype });
-            }
-            Some(pending) => {
-                let gradient = if gradient.is_half() {
-                    pending.gradient = pending.gradient.widened()?;
-                    gradient.widened()?
-                } else {
-                    gradient
-                };
-                if self.records {
-                    pending.gradient = pending.gradient.add(&gradient)?;
-                } else {
-                    pending.gradient.tensor_mut().add_assign(gradient.tensor())?;
-                }
-            }
-        }
-        Ok(())
+        self.ahead.add(edge, gradient, self.records)
     }
 
     /// Adds the gradients, given the output's gradient `dy`, of what `forward` computes from the inputs that it takes: the rule of
@@ -104,6 +115,46 @@ impl Backward<'_> {
         for ((position, _), gradient) in taken.iter().zip(gradients) {
             if let Some(gradient) = gradient {
                 self.accumulate(*position, gradient)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the gradient of an output of the node at the first input, which has several.
+    pub(crate) fn hand_over(&mut self, output: usize, gradient: Var) {
+        if !self.needs(0) {
+            return;
+        }
+        let Some(edge) = self.node.edges.get(0) else { return };
+        self.ahead.of_outputs.entry(edge.id).or_default().push((output, gradient.clone()));
+        let dtype = gradient.dtype();
+        // It is pending; what it goes by are the gradients above.
+        self.ahead.pending.entry(edge.id).or_insert_with(|| Pending { node: edge.clone(), gradient, dtype });
+    }
+
+    /// The gradients of this node's outputs, as [`Backward::hand_over`] kept them.
+    pub(crate) fn received(&mut self) -> Vec<(usize, Var)> {
+        self.ahead.of_outputs.remove(&self.node.id).unwrap_or_default()
+    }
+
+    /// The input at `position`, of this value, with its place in the graph.
+    pub(crate) fn placed_input(&self, position: usize, value: &Tensor) -> Var {
+        Var::with_node(value.clone(), self.node.edges.get(position).cloned())
+    }
+
+    /// Goes on with these gradients at `outputs`, whose graph was made since `first`, instead of this node's inputs.
+    pub(crate) fn continue_at(&mut self, outputs: Vec<Var>, gradients: Vec<(usize, Var)>, first: u64) -> Result<()> {
+        if let Some(wanted) = &mut self.wanted {
+            for (id, node) in nodes_since(&outputs, first) {
+                if node.edges.iter().any(|edge| wanted.contains(&edge.id)) {
+                    wanted.insert(id);
+                }
+            }
+        }
+        for (position, gradient) in gradients {
+            let Some(node) = outputs.get(position).and_then(Var::node) else { continue };
+            if self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&node.id)) {
+                self.ahead.add(node, gradient, self.records)?;
             }
         }
         Ok(())
@@ -154,20 +205,20 @@ fn run(
     root: Var,
     seed: Var,
     records: bool,
-    asked: Option<(&HashSet<u64>, &HashSet<u64>)>,
+    mut asked: Option<(&HashSet<u64>, &mut HashSet<u64>)>,
     mut finished: impl FnMut(LeafId, Var) -> Result<()>,
 ) -> Result<()> {
-    let mut pending = BTreeMap::new();
+    let mut ahead = Ahead::default();
     let (tensor, node) = root.into_parts();
     drop(tensor);
     if let Some(node) = node {
         let dtype = seed.dtype();
-        pending.insert(node.id, Pending { node, gradient: seed, dtype });
+        ahead.pending.insert(node.id, Pending { node, gradient: seed, dtype });
     }
-    while let Some((id, Pending { node, gradient, dtype })) = pending.pop_last() {
+    while let Some((id, Pending { node, gradient, dtype })) = ahead.pending.pop_last() {
         let gradient = if gradient.dtype() == dtype { gradient } else { gradient.to_dtype(dtype)? };
         let is_leaf = node.edges.iter().next().is_none();
-        match asked {
+        match &asked {
             Some((targets, _)) if targets.contains(&id) => finished(LeafId(id), gradient.clone())?,
             None if is_leaf => {
                 finished(LeafId(id), gradient)?;
@@ -175,8 +226,8 @@ fn run(
             }
             _ => {}
         }
-        let mut pass =
-            Backward { node: &node, pending: &mut pending, wanted: asked.map(|(_, wanted)| wanted), records };
+        let wanted = asked.as_mut().map(|(_, wanted)| &mut **wanted);
+        let mut pass = Backward { node: &node, ahead: &mut ahead, wanted, records };
         node.function.backward(gradient, &mut pass)?;
         // Dropping the node here frees what it saved, unless the user holds on to it.
     }
@@ -284,10 +335,10 @@ pub fn grad(output: &Var, inputs: &[&Var]) -> Result<Vec<Option<Var>>> {
 fn gradients(output: Var, seed: Var, inputs: &[&Var], records: bool) -> Result<Vec<Option<Var>>> {
     let targets: HashSet<u64> = inputs.iter().filter_map(|input| input.id()).map(|id| id.0).collect();
     let Some(root) = output.node() else { return Ok(vec![None; inputs.len()]) };
-    let wanted = leading_to(&targets, root);
+    let mut wanted = leading_to(&targets, root);
     let mut found: HashMap<u64, Var> = HashMap::new();
     if wanted.contains(&root.id) {
-        run(output, seed, records, Some((&targets, &wanted)), |id, gradient| {
+        run(output, seed, records, Some((&targets, &mut wanted)), |id, gradient| {
             found.insert(id.0, gradient);
             Ok(())
         })?;

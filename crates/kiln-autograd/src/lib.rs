@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod backward;
+mod checkpoint;
 mod function;
 mod grad_check;
 mod gradients;
@@ -11,6 +12,7 @@ mod uses;
 mod var;
 
 pub use backward::{Backward, Inputs, grad};
+pub use checkpoint::{checkpoint, checkpoint_many, recompute};
 pub use function::Function;
 pub use grad_check::{grad_check, grad_grad_check};
 pub use gradients::Gradients;

@@ -7,9 +7,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-/// `{"layers": [{"layer": "Dense", "units": 10, …}, …]}`.
+/// `{"layers": [{"layer": "Dense", "units": 10, …}, …]}`, and `"checkpoint_every": 8` where that is set.
 pub(crate) fn of_layers(model: &Sequential) -> Map<String, Json> {
-    Map::from_iter([("layers".to_owned(), list(model.list()))])
+    let mut object = Map::from_iter([("layers".to_owned(), list(model.list()))]);
+    if let Some(every) = model.checkpoints() {
+        object.insert("checkpoint_every".to_owned(), every.into());
+    }
+    object
 }
 
 /// Each layer with its settings and, where it has one, its name. Of a layer without a config, the type alone.
@@ -31,6 +35,11 @@ pub(crate) fn list(layers: &Layers) -> Json {
 /// The model of such an object; built where it says for which input.
 pub(crate) fn model(object: &Json, init: &mut Init) -> Result<Sequential> {
     let mut model = Sequential::of(listed("layers", object, init)?);
+    if let Some(every) = object.get("checkpoint_every") {
+        let every = every.as_u64().and_then(|every| usize::try_from(every).ok());
+        let expected = || malformed("`checkpoint_every`, a number of layers, is expected".to_owned());
+        model = model.checkpoint_every(every.ok_or_else(expected)?);
+    }
     if let Some(input) = object.get("input") {
         // A model that was built for this shape: whatever it looks like, it has the channels first.
         Layer::build(&mut model, &shapes(input)?, init)?;

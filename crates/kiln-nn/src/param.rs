@@ -1,6 +1,6 @@
 //! Parameters and buffers: what a module owns beside its settings.
 
-use crate::Ctx;
+use crate::{Ctx, Mode};
 use kiln_autograd::{Leaf, LeafId, Var};
 use kiln_tensor::{Error, ErrorKind, Result, Tensor};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -45,7 +45,12 @@ impl Param {
     /// constant otherwise.
     #[inline]
     pub fn var(&self, ctx: &Ctx) -> Var {
-        let mode = ctx.mode();
+        self.var_in(ctx.mode())
+    }
+
+    /// As [`Param::var`], in a pass of this kind.
+    #[inline]
+    pub(crate) fn var_in(&self, mode: Mode) -> Var {
         let var = match self.trainable && mode.recording {
             true => self.leaf.var(&self.value),
             false => Var::constant(self.value.clone()),
@@ -54,6 +59,11 @@ impl Param {
             Some(dtype) if dtype != self.value.dtype() => var.to_dtype(dtype).unwrap_or(var),
             _ => var,
         }
+    }
+
+    /// The place that its gradients are filed under; none where it is frozen.
+    pub(crate) fn leaf(&self) -> Option<Var> {
+        self.trainable.then(|| self.leaf.var(&self.value))
     }
 
     /// What its gradients are filed under.

@@ -21,6 +21,20 @@ pub(crate) enum Penalty {
     Own(Var),
 }
 
+impl Penalty {
+    /// The number; none of factors of 0.
+    fn value(self) -> Result<Option<Var>> {
+        match self {
+            Penalty::Weight(_, weight, regularizer) => regularizer.penalty(&weight),
+            Penalty::Activity(output, regularizer) => {
+                let samples = output.dims().first().copied().unwrap_or(1).max(1);
+                regularizer.scaled(1.0 / samples as f64).penalty(&output)
+            }
+            Penalty::Own(value) => Ok(Some(value)),
+        }
+    }
+}
+
 impl Effects {
     /// The next value of a buffer. The last one counts.
     pub(crate) fn update(&self, buffer: &Buffer, value: Tensor) {
@@ -48,19 +62,41 @@ impl Effects {
         self.penalties.borrow_mut().push(penalty);
     }
 
+    /// What was handed in for buffers by a pass that went before.
+    pub(crate) fn after(updates: Updates) -> Self {
+        Effects { updates: updates.into(), ..Effects::default() }
+    }
+
+    /// What was handed in for buffers.
+    pub(crate) fn updates(&self) -> Updates {
+        self.updates.borrow().clone()
+    }
+
+    /// How many penalties were handed in.
+    pub(crate) fn penalties_so_far(&self) -> usize {
+        self.penalties.borrow().len()
+    }
+
+    /// Takes out the penalties from this one on, but for those of weights.
+    pub(crate) fn penalties_of_values(&self, from: usize) -> Result<Vec<Var>> {
+        let mut all = self.penalties.borrow_mut();
+        let from = from.min(all.len());
+        let since = all.split_off(from);
+        let mut values = Vec::new();
+        for penalty in since {
+            match penalty {
+                Penalty::Weight(..) => all.push(penalty),
+                of_value => values.extend(of_value.value()?),
+            }
+        }
+        Ok(values)
+    }
+
     /// The sum of the penalties, handed out once.
     pub(crate) fn penalty(&self) -> Result<Option<Var>> {
         let mut sum: Option<Var> = None;
         for penalty in self.penalties.take() {
-            let value = match penalty {
-                Penalty::Weight(_, weight, regularizer) => regularizer.penalty(&weight)?,
-                Penalty::Activity(output, regularizer) => {
-                    let samples = output.dims().first().copied().unwrap_or(1).max(1);
-                    regularizer.scaled(1.0 / samples as f64).penalty(&output)?
-                }
-                Penalty::Own(value) => Some(value),
-            };
-            sum = match (sum, value) {
+            sum = match (sum, penalty.value()?) {
                 (Some(sum), Some(value)) => Some(sum.add(&value)?),
                 (sum, value) => sum.or(value),
             };

@@ -7,11 +7,13 @@ mod effects;
 mod mode;
 mod place;
 mod probes;
+mod replay;
 
 pub use mode::Mode;
 pub use place::Here;
 pub(crate) use place::located;
 pub use probes::{KeptOutputs, NotFinite, Probe};
+pub(crate) use replay::Replay;
 
 use crate::value::IntoValue;
 use crate::{Buffer, L1L2, Layer, Module, Param, Segment};
@@ -21,6 +23,7 @@ use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{DType, Device, Error, Result, Tensor};
 use place::Place;
 use std::any::Any;
+use std::cell::Cell;
 
 /// The context of one forward pass: whether it trains, where in the model it is, its random streams, the new values of
 /// buffers that it has computed, and the penalties of its layers' regularizers.
@@ -46,6 +49,8 @@ use std::any::Any;
 #[derive(Debug)]
 pub struct Ctx {
     mode: Mode,
+    /// In a part that is run again in the backward pass, and now records nothing.
+    silent: Cell<bool>,
     place: Place,
     effects: Effects,
     probes: Vec<Box<dyn Probe>>,
@@ -55,7 +60,13 @@ impl Ctx {
     /// Training: dropout drops, statistics are those of the batch, gradients are recorded. The same seed, step and place in
     /// the model give the same random numbers.
     pub fn train(seed: u64, step: u64) -> Self {
-        Ctx { mode: Mode::TRAIN, place: Place::new(seed, step), effects: Effects::default(), probes: Vec::new() }
+        Ctx {
+            mode: Mode::TRAIN,
+            silent: Cell::new(false),
+            place: Place::new(seed, step),
+            effects: Effects::default(),
+            probes: Vec::new(),
+        }
     }
 
     /// Evaluation: nothing is random and nothing is recorded.
@@ -93,7 +104,7 @@ impl Ctx {
     /// What kind of pass it is.
     #[inline]
     pub fn mode(&self) -> Mode {
-        self.mode
+        Mode { recording: self.records(), ..self.mode }
     }
 
     /// Whether layers behave as in training.
@@ -105,7 +116,7 @@ impl Ctx {
     /// Whether gradients of parameters are recorded.
     #[inline]
     pub fn records(&self) -> bool {
-        self.mode.recording
+        self.mode.recording && !self.silent.get()
     }
 
     /// Runs a layer one step down the path; its error tells where that is: `model.1 (Dense): linear: …`.
@@ -217,7 +228,7 @@ impl Ctx {
     /// in Keras.
     pub fn penalize(&self, parameter: &Param, regularizer: L1L2) {
         if parameter.trainable() && !self.effects.penalizes(parameter) {
-            self.effects.penalize(Penalty::Weight(parameter.id(), parameter.var(self), regularizer));
+            self.effects.penalize(Penalty::Weight(parameter.id(), parameter.var_in(self.mode), regularizer));
         }
     }
 

@@ -80,6 +80,8 @@ layers! {
 }
 
 mod channels_last;
+mod checkpoint;
+mod held;
 mod list;
 mod scale_shift;
 mod setters;

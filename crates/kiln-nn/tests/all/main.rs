@@ -4,6 +4,7 @@
 mod architecture;
 mod batch_norm;
 mod channels_last;
+mod checkpoint;
 mod derive;
 mod dropout;
 mod errors;
