@@ -1,6 +1,7 @@
 //! The backward pass.
 
 use crate::checkpoint::nodes_since;
+use crate::derivatives::needing;
 use crate::graph::NodeRef;
 use crate::{Gradients, LeafId, Var};
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
@@ -253,11 +254,12 @@ fn leading_to(targets: &HashSet<u64>, root: &NodeRef) -> HashSet<u64> {
     reaches.into_iter().filter_map(|(id, yes)| yes.then_some(id)).collect()
 }
 
-fn seed_of(output: &Var) -> Result<Var> {
+/// The gradient of one number with respect to itself.
+pub(crate) fn seed_of(operation: &'static str, output: &Var) -> Result<Var> {
     if output.tensor().elements() != 1 {
         return Err(Error::new(
             ErrorKind::Shape,
-            "backward",
+            operation,
             format!(
                 "gradients are taken of one number, this Var has shape {}: reduce it first (`mean_all`, `sum_all`)",
                 output.shape()
@@ -289,7 +291,7 @@ impl Var {
     /// # Errors
     /// As [`Var::backward`], or what `each` returns.
     pub fn backward_with(self, mut each: impl FnMut(LeafId, Tensor) -> Result<()>) -> Result<()> {
-        let seed = seed_of(&self)?;
+        let seed = seed_of("backward", &self)?;
         if !self.requires_grad() {
             return Err(Error::new(
                 ErrorKind::Value,
@@ -320,19 +322,12 @@ impl Var {
 /// # Errors
 /// An output of more than one element, or an input that needs no gradient.
 pub fn grad(output: &Var, inputs: &[&Var]) -> Result<Vec<Option<Var>>> {
-    let seed = seed_of(output)?;
-    if let Some(position) = inputs.iter().position(|input| input.id().is_none()) {
-        return Err(Error::new(
-            ErrorKind::Value,
-            "grad",
-            format!("input {position} needs no gradient: make it with `Var::variable`"),
-        ));
-    }
-    gradients(output.clone(), seed, inputs, true)
+    let seed = seed_of("backward", output)?;
+    gradients(output.clone(), seed, &needing("grad", inputs)?, true)
 }
 
 /// The gradients of each of `inputs`, all of which have a node, where that of `output` is `seed`.
-fn gradients(output: Var, seed: Var, inputs: &[&Var], records: bool) -> Result<Vec<Option<Var>>> {
+pub(crate) fn gradients(output: Var, seed: Var, inputs: &[&Var], records: bool) -> Result<Vec<Option<Var>>> {
     let targets: HashSet<u64> = inputs.iter().filter_map(|input| input.id()).map(|id| id.0).collect();
     let Some(root) = output.node() else { return Ok(vec![None; inputs.len()]) };
     let mut wanted = leading_to(&targets, root);

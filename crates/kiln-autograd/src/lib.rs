@@ -2,6 +2,7 @@
 
 mod backward;
 mod checkpoint;
+mod derivatives;
 mod function;
 mod grad_check;
 mod gradients;
@@ -13,6 +14,7 @@ mod var;
 
 pub use backward::{Backward, Inputs, grad};
 pub use checkpoint::{checkpoint, checkpoint_many, recompute};
+pub use derivatives::{hessian, hvp, jacobian, jvp, vjp};
 pub use function::Function;
 pub use grad_check::{grad_check, grad_grad_check};
 pub use gradients::Gradients;

@@ -45,6 +45,9 @@ impl Param {
     /// constant otherwise.
     #[inline]
     pub fn var(&self, ctx: &Ctx) -> Var {
+        if let Some(recorder) = ctx.recorder() {
+            recorder.used(self.id());
+        }
         self.var_in(ctx.mode())
     }
 

@@ -1,4 +1,5 @@
 //! The memory of a step with checkpoints. Alone, as the peak is the process's.
+#![allow(clippy::unwrap_used)] // a panic is a test's report
 
 use kiln_nn::{Activation, BatchNorm2d, Conv2d, Ctx, Module, Sequential};
 use kiln_tensor::{DType, Device, Tensor};

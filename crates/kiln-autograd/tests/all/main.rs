@@ -4,6 +4,7 @@
 mod checkpoint;
 mod composed;
 mod custom;
+mod derivatives;
 mod derived;
 mod dtypes;
 mod elementwise_list;

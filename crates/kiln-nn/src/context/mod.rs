@@ -15,6 +15,7 @@ pub(crate) use place::located;
 pub use probes::{KeptOutputs, NotFinite, Probe};
 pub(crate) use replay::Replay;
 
+use crate::per_sample::Recorder;
 use crate::value::IntoValue;
 use crate::{Buffer, L1L2, Layer, Module, Param, Segment};
 use effects::{Effects, Penalty};
@@ -54,6 +55,8 @@ pub struct Ctx {
     place: Place,
     effects: Effects,
     probes: Vec<Box<dyn Probe>>,
+    /// Where layers tell how they use their parameters, in a pass that asks for it.
+    recorder: Option<Box<Recorder>>,
 }
 
 impl Ctx {
@@ -66,6 +69,7 @@ impl Ctx {
             place: Place::new(seed, step),
             effects: Effects::default(),
             probes: Vec::new(),
+            recorder: None,
         }
     }
 
@@ -94,6 +98,23 @@ impl Ctx {
     pub fn with_probe(mut self, probe: impl Probe) -> Self {
         self.probes.push(Box::new(probe));
         self
+    }
+
+    /// The same, where layers tell how they use their parameters.
+    pub(crate) fn with_recorder(mut self) -> Self {
+        self.recorder = Some(Box::default());
+        self
+    }
+
+    /// What layers tell it to.
+    #[inline]
+    pub(crate) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_deref()
+    }
+
+    /// What layers have told.
+    pub(crate) fn into_recorder(self) -> Option<Recorder> {
+        self.recorder.map(|recorder| *recorder)
     }
 
     /// The probe of this type, where there is one.

@@ -23,6 +23,7 @@ impl Replay {
             place: Place::at(&self.spot),
             effects: Effects::after(self.updates.clone()),
             probes: Vec::new(),
+            recorder: None,
         }
     }
 }

@@ -304,7 +304,8 @@ impl Layer for Sequential {
         {
             expect_layout(sample, input, axes)?;
         }
-        let Some(every) = self.checkpoint_every else {
+        // What layers tell a recorder must be part of the graph.
+        let Some(every) = self.checkpoint_every.filter(|_| ctx.recorder().is_none()) else {
             for (segment, layer) in self.layers.iter() {
                 x = ctx.layer(segment, layer, x)?;
             }

@@ -19,6 +19,7 @@ mod losses;
 mod models;
 mod naive;
 mod one_number;
+mod per_sample;
 mod pytorch;
 mod recurrent;
 mod reference_layers;
