@@ -62,7 +62,7 @@ pub mod prelude {
     pub use crate::losses::all::*;
     pub use crate::{
         Activation, Ctx, Describe, Fans, Graph, Init, Initializer, L1, L1L2, L2, Layer, Loss, Module, Param, Sequence,
-        StateDict, Stateful, Value,
+        StateDict, Stateful, Value, per_sample_norms,
     };
 }
 

@@ -32,11 +32,11 @@ impl Fixtures {
         let loss = y.square()?.sum_all()?;
         let hessian = hessian(&loss, &inputs)?;
         let products = (vjp(&y, &inputs, &get("u"))?, hvp(&loss, &inputs, &tangents)?, jacobian(&y, &inputs)?);
-        for i in 0..2 {
+        for (i, blocks) in hessian.iter().enumerate() {
             self.expect(&format!("{name}/vjp{i}"), &products.0[i]);
             self.expect(&format!("{name}/hvp{i}"), &products.1[i]);
             self.expect(&format!("{name}/jacobian{i}"), &products.2[i]);
-            (0..2).for_each(|j| self.expect(&format!("{name}/hessian{i}{j}"), &hessian[i][j]));
+            (0..2).for_each(|j| self.expect(&format!("{name}/hessian{i}{j}"), &blocks[j]));
         }
         Ok(())
     }

@@ -77,19 +77,27 @@ impl Effects {
         self.penalties.borrow().len()
     }
 
-    /// Takes out the penalties from this one on, but for those of weights.
-    pub(crate) fn penalties_of_values(&self, from: usize) -> Result<Vec<Var>> {
-        let mut all = self.penalties.borrow_mut();
-        let from = from.min(all.len());
-        let since = all.split_off(from);
-        let mut values = Vec::new();
-        for penalty in since {
-            match penalty {
-                Penalty::Weight(..) => all.push(penalty),
-                of_value => values.extend(of_value.value()?),
+    /// The values of the penalties from this one on, but for those of weights, each with its place among all.
+    pub(crate) fn penalties_of_values(&self, from: usize) -> Result<Vec<(usize, Var)>> {
+        let all = self.penalties.take();
+        let (mut kept, mut values) = (Vec::with_capacity(all.len()), Vec::new());
+        for (at, penalty) in all.into_iter().enumerate() {
+            if at < from || matches!(penalty, Penalty::Weight(..)) {
+                kept.push(penalty);
+            } else if let Some(value) = penalty.value()? {
+                values.push((kept.len(), value.clone()));
+                kept.push(Penalty::Own(value));
             }
         }
+        self.penalties.replace(kept);
         Ok(values)
+    }
+
+    /// Puts a value in the place of a penalty.
+    pub(crate) fn replace_penalty(&self, at: usize, value: Var) {
+        if let Some(penalty) = self.penalties.borrow_mut().get_mut(at) {
+            *penalty = Penalty::Own(value);
+        }
     }
 
     /// The sum of the penalties, handed out once.

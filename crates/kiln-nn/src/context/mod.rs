@@ -7,6 +7,7 @@ mod effects;
 mod mode;
 mod place;
 mod probes;
+mod recorded;
 mod replay;
 
 pub use mode::Mode;
@@ -98,23 +99,6 @@ impl Ctx {
     pub fn with_probe(mut self, probe: impl Probe) -> Self {
         self.probes.push(Box::new(probe));
         self
-    }
-
-    /// The same, where layers tell how they use their parameters.
-    pub(crate) fn with_recorder(mut self) -> Self {
-        self.recorder = Some(Box::default());
-        self
-    }
-
-    /// What layers tell it to.
-    #[inline]
-    pub(crate) fn recorder(&self) -> Option<&Recorder> {
-        self.recorder.as_deref()
-    }
-
-    /// What layers have told.
-    pub(crate) fn into_recorder(self) -> Option<Recorder> {
-        self.recorder.map(|recorder| *recorder)
     }
 
     /// The probe of this type, where there is one.

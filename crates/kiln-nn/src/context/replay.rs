@@ -34,9 +34,9 @@ impl Ctx {
         Replay { mode: self.mode, spot: self.place.spot(), updates: self.effects.updates() }
     }
 
-    /// Runs a part without recording gradients. Gives what it returns and the penalties of the part that depend on its values
-    /// and are to be added to the loss; those of weights are kept here.
-    pub(crate) fn silently<R>(&self, run: impl FnOnce() -> Result<R>) -> Result<(R, Vec<Var>)> {
+    /// Runs a part without recording gradients. Gives what it returns and the penalties that depend on the part's values, each
+    /// with its place: [`Ctx::replace_penalty`].
+    pub(crate) fn silently<R>(&self, run: impl FnOnce() -> Result<R>) -> Result<(R, Vec<(usize, Var)>)> {
         let penalties = self.effects.penalties_so_far();
         let before = self.silent.replace(true);
         let result = run();
@@ -44,8 +44,13 @@ impl Ctx {
         Ok((result?, self.effects.penalties_of_values(penalties)?))
     }
 
+    /// Puts a penalty with a gradient in the place of one without.
+    pub(crate) fn replace_penalty(&self, at: usize, value: Var) {
+        self.effects.replace_penalty(at, value);
+    }
+
     /// The penalties that depend on the values of a part, which is all that this context has run.
-    pub(crate) fn penalties_of_values(&self) -> Result<Vec<Var>> {
-        self.effects.penalties_of_values(0)
+    pub(crate) fn penalties_of_values(&self) -> Result<impl Iterator<Item = Var> + use<>> {
+        Ok(self.effects.penalties_of_values(0)?.into_iter().map(|(_, value)| value))
     }
 }

@@ -6,34 +6,82 @@ use crate::carried::CarriedStates;
 use crate::context::Replay;
 use crate::value::IntoValue;
 use crate::visit::Visitor;
-use crate::{AnyLayer, Ctx, Param, Segment, Value};
+use crate::{AnyLayer, Ctx, Param, Segment, Sequential, Value};
 use kiln_autograd::{Var, recompute};
 use kiln_tensor::{Error, Result};
 
-/// The output of layers one after the other, of which `first` is the position of the first.
-pub(super) fn run(entries: &[Entry], first: usize, x: Value, ctx: &Ctx) -> Result<Value> {
-    let named =
-        || entries.iter().enumerate().map(move |(at, Entry { name, layer })| (segment(first + at, name), layer));
+impl Sequential {
+    /// Saves memory in training for time: of every `layers` layers only the input is kept, and the backward pass runs them again
+    /// (activation checkpointing, Chen et al. 2016). A chain of n layers needs the least memory with about √n of them.
+    ///
+    /// Gradients are those of the layers without it, bit for bit: dropout drops the same, running averages count a batch once, and
+    /// stateful layers go on from where they were. A layer of several, such as a `Sequential` in this one, is one layer here;
+    /// `Sequential::new().push(layer).checkpoint_every(1)` makes a checkpoint of any layer. Checkpoints in checkpoints work, and so do
+    /// gradients of gradients. `backward` is to be called before the parameters change.
+    ///
+    /// ```
+    /// use kiln_nn::{Activation, Dense, Sequential};
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// let mut model = Sequential::new().checkpoint_every(7);
+    /// for _ in 0..50 {
+    ///     model.add(Dense::new(64).activation(Activation::Relu));
+    /// }
+    /// let model = model.build([64], &kiln_tensor::Device::cpu(), 1)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn checkpoint_every(mut self, layers: usize) -> Self {
+        self.checkpoint_every = Some(layers);
+        self
+    }
+
+    /// How many layers make a checkpoint; none where all that gradients need is kept.
+    pub(crate) fn checkpoints(&self) -> Option<usize> {
+        self.checkpoint_every
+    }
+}
+
+/// Fails of checkpoints of no layers.
+pub(super) fn check(every: usize) -> Result<()> {
+    if every > 0 {
+        return Ok(());
+    }
+    Err(Error::value("checkpoint_every", "checkpoint_every(0): at least 1 layer makes a checkpoint"))
+}
+
+/// The output of layers one after the other, of which so many make a checkpoint.
+pub(super) fn run(entries: &[Entry], every: usize, mut x: Value, ctx: &Ctx) -> Result<Value> {
+    check(every)?;
+    for (at, entries) in entries.chunks(every).enumerate() {
+        x = checkpoint(entries, at * every, x, ctx)?;
+    }
+    Ok(x)
+}
+
+/// The output of one checkpoint, of which `first` is the position of the first layer.
+fn checkpoint(entries: &[Entry], first: usize, x: Value, ctx: &Ctx) -> Result<Value> {
+    let entries_by_place = || entries.iter().enumerate().map(|(at, entry)| (first + at, entry));
+    let layers = || entries_by_place().map(|(at, entry)| (segment(at, &entry.name), entry.layer.get()));
     let weights = if ctx.records() { trainable(entries) } else { Vec::new() };
     let inputs = vars(&x);
     if weights.is_empty() && !inputs.iter().any(Var::requires_grad) {
-        return in_order(named().map(|(segment, layer)| (segment, layer.get())), x, ctx);
+        return in_order(layers(), x, ctx);
     }
     let x = x.map_vars(&mut |var| var.detach());
-    let layers = entries.iter().enumerate();
     let part = Part {
-        layers: layers.map(|(at, entry)| (first + at, entry.name.clone(), entry.layer.refer())).collect(),
-        carried: CarriedStates::of(entries.iter().map(|entry| entry.layer.get())),
+        layers: entries_by_place().map(|(at, entry)| (at, entry.name.clone(), entry.layer.refer())).collect(),
+        carried: CarriedStates::of(layers().map(|(_, layer)| layer)),
         x: x.clone(),
         replay: ctx.replay(),
     };
-    let (y, penalties) = ctx.silently(|| in_order(named().map(|(segment, layer)| (segment, layer.get())), x, ctx))?;
+    let (y, penalties) = ctx.silently(|| in_order(layers(), x, ctx))?;
     let mut outputs = vars(&y);
-    outputs.extend(penalties);
+    outputs.extend(penalties.iter().map(|(_, value)| value.clone()));
     let (inputs, weights) = (inputs.iter().collect::<Vec<_>>(), weights.iter().collect::<Vec<_>>());
     let mut outputs = recompute(move |inputs| part.again(inputs), &inputs, &weights, outputs).into_iter();
     let y = y.map_vars(&mut |var| outputs.next().unwrap_or(var));
-    outputs.for_each(|penalty| ctx.add_loss(penalty));
+    penalties.iter().zip(outputs).for_each(|((at, _), value)| ctx.replace_penalty(*at, value));
     Ok(y)
 }
 

@@ -34,7 +34,7 @@ pub struct Sequential {
     built: Option<Built>,
     channels_first: bool,
     #[module(skip)]
-    checkpoint_every: Option<usize>,
+    pub(super) checkpoint_every: Option<usize>,
 }
 
 /// Shapes of one sample, known once built.
@@ -148,36 +148,6 @@ impl Sequential {
         self
     }
 
-    /// Saves memory in training for time: of every `layers` layers only the input is kept, and the backward pass runs them again
-    /// (activation checkpointing, Chen et al. 2016). A chain of n layers needs the least memory with about √n of them.
-    ///
-    /// Gradients are those of the layers without it, bit for bit: dropout drops the same, running averages count a batch once, and
-    /// stateful layers go on from where they were. A layer of several, such as a `Sequential` in this one, is one layer here;
-    /// `Sequential::new().push(layer).checkpoint_every(1)` makes a checkpoint of any layer. Checkpoints in checkpoints work, and so do
-    /// gradients of gradients. `backward` is to be called before the parameters change.
-    ///
-    /// ```
-    /// use kiln_nn::{Activation, Dense, Sequential};
-    /// # fn main() -> Result<(), kiln_tensor::Error> {
-    /// let mut model = Sequential::new().checkpoint_every(7);
-    /// for _ in 0..50 {
-    ///     model.add(Dense::new(64).activation(Activation::Relu));
-    /// }
-    /// let model = model.build([64], &kiln_tensor::Device::cpu(), 1)?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn checkpoint_every(mut self, layers: usize) -> Self {
-        self.checkpoint_every = Some(layers);
-        self
-    }
-
-    /// How many layers make a checkpoint; none where all that gradients need is kept.
-    pub(crate) fn checkpoints(&self) -> Option<usize> {
-        self.checkpoint_every
-    }
-
     /// Makes the parameters of all layers for samples of this shape (without the batch axis), f32, drawn from this seed.
     ///
     /// # Errors
@@ -285,13 +255,6 @@ impl Sequential {
     }
 }
 
-fn check_checkpoint(every: usize) -> Result<()> {
-    if every > 0 {
-        return Ok(());
-    }
-    Err(Error::value("checkpoint_every", "checkpoint_every(0): at least 1 layer makes a checkpoint"))
-}
-
 impl Layer for Sequential {
     type Input = Value;
     type Output = Value;
@@ -305,15 +268,11 @@ impl Layer for Sequential {
             expect_layout(sample, input, axes)?;
         }
         // What layers tell a recorder must be part of the graph.
-        let Some(every) = self.checkpoint_every.filter(|_| ctx.recorder().is_none()) else {
-            for (segment, layer) in self.layers.iter() {
-                x = ctx.layer(segment, layer, x)?;
-            }
-            return Ok(x);
-        };
-        check_checkpoint(every)?;
-        for (at, entries) in self.layers.entries().chunks(every).enumerate() {
-            x = checkpoint::run(entries, at * every, x, ctx)?;
+        if let Some(every) = self.checkpoint_every.filter(|_| ctx.recorder().is_none()) {
+            return checkpoint::run(self.layers.entries(), every, x, ctx);
+        }
+        for (segment, layer) in self.layers.iter() {
+            x = ctx.layer(segment, layer, x)?;
         }
         Ok(x)
     }
@@ -323,7 +282,7 @@ impl Layer for Sequential {
             return Err(Error::new(ErrorKind::Shape, "build", format!("samples of shape {input} are empty")));
         }
         self.layers.check_names()?;
-        self.checkpoint_every.map_or(Ok(()), check_checkpoint)?;
+        self.checkpoint_every.map_or(Ok(()), checkpoint::check)?;
         let mut outputs: Vec<Shapes> = Vec::with_capacity(self.layers.len());
         for (segment, layer) in self.layers.iter_mut() {
             let shape = outputs.last().unwrap_or(input);

@@ -19,7 +19,7 @@ fn layers() -> Sequential {
         .push(Lstm::new(6).return_sequences(true).stateful(true))
         .push(Dropout::new(0.5))
         .push(Residual::new(block.checkpoint_every(2)))
-        .push(Dense::new(5).activation(Activation::Tanh).activity_regularizer(L1(0.02)))
+        .push(Dense::new(5).activation(Activation::Tanh).activity_regularizer(L1(0.02)).kernel_regularizer(L1(0.03)))
         .push(Dropout::new(0.2))
         .push(Flatten::new())
         .push(Dense::new(3).activation(Activation::Softmax))

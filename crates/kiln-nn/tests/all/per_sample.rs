@@ -102,6 +102,20 @@ fn tied_weights_dropout_and_frozen_parameters() -> Result<()> {
 }
 
 #[test]
+fn grouped_convolutions_by_products_between_pixels() -> Result<()> {
+    let x: Vec<f64> = (0..3 * 4 * 9).map(|i| ((i * 37) % 101) as f64 / 50.0 - 1.0).collect();
+    let x = Tensor::from_slice(&x, [3, 4, 3, 3], &cpu())?;
+    // 4 positions: 2·4² products are no more than the 8·4 numbers of a group's gradient.
+    let conv = Conv2d::new(8, 2).groups(2).activation(Activation::Silu);
+    let model = Sequential::new().push(conv).push(Flatten::new()).push(Dense::new(1));
+    let model = model.build_with([4, 3, 3], &mut Init::new(3, &cpu()).dtype(DType::F64))?;
+    let losses = |ctx: &Ctx| model.forward(&x, ctx)?.square()?.mean(1);
+    let norms = per_sample_norms(&model, Ctx::train(4, 2), losses)?;
+    close("total", norms.total(), &Tensor::from_slice(&one_by_one(&model, 3, losses), [3], &cpu())?, 1e-12);
+    Ok(())
+}
+
+#[test]
 fn what_mixes_samples_or_is_not_known_is_refused() -> Result<()> {
     let x = Tensor::ones([4, 3, 2], DType::F32, &cpu())?;
     let refused = |layer: Box<dyn AnyLayer>, ctx: Ctx, part: &str| {

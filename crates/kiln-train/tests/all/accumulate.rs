@@ -74,3 +74,23 @@ fn batches_weigh_as_much_as_counts_in_them() {
     whole.expect_same(&parts);
     assert!((whole.2[0] - parts.2[0]).abs() < 1e-12, "{} {}", whole.2[0], parts.2[0]);
 }
+
+#[test]
+fn a_fit_with_checkpoints_has_the_same_bits() {
+    let data =
+        SequenceDataset::of_tokens((0..9).map(|i| (0..5).map(|j| (i * j + 1) % 7).collect()).collect(), 7).unwrap();
+    let data = data.labels((0..9).map(|i| i % 2).collect()).unwrap();
+    let run = |every: Option<usize>| {
+        let model = Sequential::new()
+            .push(Embedding::new(8, 4))
+            .push(Gru::new(6).stateful(true))
+            .push(BatchNorm1d::new())
+            .push(Dropout::new(0.4))
+            .push(Dense::new(2).kernel_regularizer(L2(0.01)));
+        let model = every.into_iter().fold(model, Sequential::checkpoint_every);
+        let options = FitOptions::new().batch_size(3).accumulate(2);
+        trained(model, [5], SparseCategoricalCrossentropy::from_logits(), &data, options)
+    };
+    let (plain, kept) = (run(None), run(Some(2)));
+    assert_eq!((plain.0, plain.1, plain.2), (kept.0, kept.1, kept.2));
+}
