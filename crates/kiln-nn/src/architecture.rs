@@ -7,9 +7,12 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-/// `{"layers": [{"layer": "Dense", "units": 10, …}, …]}`.
+/// `{"layers": [{"layer": "Dense", "units": 10, …}, …]}`, and `"checkpoint_every": 8` where that is set.
 pub(crate) fn of_layers(model: &Sequential) -> Map<String, Json> {
     let mut description = Map::from_iter([("layers".to_owned(), list(model.list()))]);
+    if let Some(every) = model.checkpoints() {
+        description.insert("checkpoint_every".to_owned(), every.into());
+    }
     write_lookups(&model.lookups, &mut description);
     description
 }
@@ -49,6 +52,11 @@ pub(crate) fn list(layers: &Layers) -> Json {
 pub(crate) fn model(object: &Json, init: &mut Init) -> Result<Sequential> {
     let mut model = Sequential::of(listed("layers", object, init)?);
     model.lookups = lookups(object)?;
+    if let Some(every) = object.get("checkpoint_every") {
+        let every = every.as_u64().and_then(|every| usize::try_from(every).ok());
+        let expected = || malformed("`checkpoint_every`, a number of layers, is expected".to_owned());
+        model = model.checkpoint_every(every.ok_or_else(expected)?);
+    }
     if let Some(input) = object.get("input") {
         // A model that was built for this shape: whatever it looks like, it has the channels first.
         Layer::build(&mut model, &shapes(input)?, init)?;

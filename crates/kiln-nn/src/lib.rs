@@ -21,6 +21,7 @@ mod module;
 mod param;
 mod path;
 mod pattern;
+mod per_sample;
 mod regularizers;
 pub mod safetensors;
 mod snapshot;
@@ -50,6 +51,7 @@ pub use module::Module;
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
 pub use pattern::PathPattern;
+pub use per_sample::{SampleNorms, per_sample_norms};
 pub use regularizers::{L1, L1L2, L2};
 pub use snapshot::Snapshot;
 pub use state::{StateDict, Unmatched};
@@ -64,6 +66,7 @@ pub mod prelude {
     pub use crate::{
         Activation, Ctx, Describe, FanMode, Fans, Graph, Init, Initializer, L1, L1L2, L2, Layer, Loss, MaxNorm,
         MinMaxNorm, Module, NonNeg, Param, Sequence, StateDict, Stateful, UnitNorm, Value, VarianceLaw,
+        per_sample_norms,
     };
 }
 

@@ -2,7 +2,7 @@
 
 /// How often each place has drawn, so that a place that draws twice (a shared layer, or layers without paths of their own)
 /// gets two streams, and no place's stream depends on what others draw.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct Draws(Vec<(u64, u64)>);
 
 impl Draws {

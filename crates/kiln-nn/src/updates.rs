@@ -74,7 +74,7 @@ fn constants(rows: &[f64], dtype: DType, device: &Device) -> Result<Tensor> {
 }
 
 /// Updates of buffers, in the order in which they were handed in.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct Updates(Vec<(BufferId, Update)>);
 
 impl Updates {

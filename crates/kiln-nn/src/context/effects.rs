@@ -20,8 +20,26 @@ pub(crate) struct Effects {
 #[derive(Debug)]
 pub(crate) enum Penalty {
     Weight(LeafId, Var, L1L2),
+    /// Of what stands for a parameter, which a part computes that is run again.
+    Replaced(LeafId, Var, L1L2),
     Activity(Var, L1L2),
     Own(Var),
+}
+
+impl Penalty {
+    /// The number; none of factors of 0.
+    fn value(self) -> Result<Option<Var>> {
+        match self {
+            Penalty::Weight(_, weight, regularizer) | Penalty::Replaced(_, weight, regularizer) => {
+                regularizer.penalty(&weight)
+            }
+            Penalty::Activity(output, regularizer) => {
+                let samples = output.dims().first().copied().unwrap_or(1).max(1);
+                regularizer.scaled(1.0 / samples as f64).penalty(&output)
+            }
+            Penalty::Own(value) => Ok(Some(value)),
+        }
+    }
 }
 
 impl Effects {
@@ -47,7 +65,10 @@ impl Effects {
 
     /// Whether a parameter's penalty was handed in.
     pub(crate) fn penalizes(&self, parameter: &Param) -> bool {
-        let known = |penalty: &Penalty| matches!(penalty, Penalty::Weight(id, ..) if *id == parameter.id());
+        let known = |penalty: &Penalty| match penalty {
+            Penalty::Weight(id, ..) | Penalty::Replaced(id, ..) => *id == parameter.id(),
+            Penalty::Activity(..) | Penalty::Own(_) => false,
+        };
         self.penalties.borrow().iter().any(known)
     }
 
@@ -56,19 +77,49 @@ impl Effects {
         self.penalties.borrow_mut().push(penalty);
     }
 
+    /// What was handed in for buffers by a pass that went before.
+    pub(crate) fn after(updates: Updates) -> Self {
+        Effects { updates: updates.into(), ..Effects::default() }
+    }
+
+    /// What was handed in for buffers.
+    pub(crate) fn updates(&self) -> Updates {
+        self.updates.borrow().clone()
+    }
+
+    /// How many penalties were handed in.
+    pub(crate) fn penalties_so_far(&self) -> usize {
+        self.penalties.borrow().len()
+    }
+
+    /// The values of the penalties from this one on, but for those of weights, each with its place among all.
+    pub(crate) fn penalties_of_values(&self, from: usize) -> Result<Vec<(usize, Var)>> {
+        let all = self.penalties.take();
+        let (mut kept, mut values) = (Vec::with_capacity(all.len()), Vec::new());
+        for (at, penalty) in all.into_iter().enumerate() {
+            if at < from || matches!(penalty, Penalty::Weight(..)) {
+                kept.push(penalty);
+            } else if let Some(value) = penalty.value()? {
+                values.push((kept.len(), value.clone()));
+                kept.push(Penalty::Own(value));
+            }
+        }
+        self.penalties.replace(kept);
+        Ok(values)
+    }
+
+    /// Puts a value in the place of a penalty.
+    pub(crate) fn replace_penalty(&self, at: usize, value: Var) {
+        if let Some(penalty) = self.penalties.borrow_mut().get_mut(at) {
+            *penalty = Penalty::Own(value);
+        }
+    }
+
     /// The sum of the penalties, handed out once.
     pub(crate) fn penalty(&self) -> Result<Option<Var>> {
         let mut sum: Option<Var> = None;
         for penalty in self.penalties.take() {
-            let value = match penalty {
-                Penalty::Weight(_, weight, regularizer) => regularizer.penalty(&weight)?,
-                Penalty::Activity(output, regularizer) => {
-                    let samples = output.dims().first().copied().unwrap_or(1).max(1);
-                    regularizer.scaled(1.0 / samples as f64).penalty(&output)?
-                }
-                Penalty::Own(value) => Some(value),
-            };
-            sum = match (sum, value) {
+            sum = match (sum, penalty.value()?) {
                 (Some(sum), Some(value)) => Some(sum.add(&value)?),
                 (sum, value) => sum.or(value),
             };
@@ -124,7 +175,11 @@ impl Ctx {
     /// in Keras.
     pub fn penalize(&self, parameter: &Param, regularizer: L1L2) {
         if parameter.trainable() && !self.effects.penalizes(parameter) {
-            self.effects.penalize(Penalty::Weight(parameter.id(), parameter.var(self), regularizer));
+            let id = parameter.id();
+            self.effects.penalize(match self.replacement(parameter) {
+                Some(var) => Penalty::Replaced(id, parameter.cast(var, self.mode), regularizer),
+                None => Penalty::Weight(id, parameter.var_in(self.mode), regularizer),
+            });
         }
     }
 

@@ -8,12 +8,16 @@ mod effects;
 mod mode;
 mod place;
 mod probes;
+mod recorded;
+mod replay;
 
 pub use mode::Mode;
 pub use place::Here;
 pub(crate) use place::located;
 pub use probes::{KeptOutputs, NotFinite, Probe};
+pub(crate) use replay::Replay;
 
+use crate::per_sample::Recorder;
 use crate::value::IntoValue;
 use crate::{Layer, Param, Segment};
 use effects::Effects;
@@ -22,7 +26,7 @@ use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{DType, Device, Error, Result, Tensor};
 use place::Place;
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// The context of one forward pass: whether it trains, where in the model it is, its random streams, the new values of
 /// buffers that it has computed, and the penalties of its layers' regularizers.
@@ -48,10 +52,14 @@ use std::cell::RefCell;
 #[derive(Debug)]
 pub struct Ctx {
     mode: Mode,
+    /// In a part that is run again in the backward pass, and now records nothing.
+    silent: Cell<bool>,
     place: Place,
     effects: Effects,
     replacements: RefCell<Vec<(LeafId, Var)>>,
     probes: Vec<Box<dyn Probe>>,
+    /// Where layers tell how they use their parameters, in a pass that asks for it.
+    recorder: Option<Box<Recorder>>,
 }
 
 impl Ctx {
@@ -60,10 +68,12 @@ impl Ctx {
     pub fn train(seed: u64, step: u64) -> Self {
         Ctx {
             mode: Mode::TRAIN,
+            silent: Cell::new(false),
             place: Place::new(seed, step),
             effects: Effects::default(),
             replacements: RefCell::default(),
             probes: Vec::new(),
+            recorder: None,
         }
     }
 
@@ -102,7 +112,7 @@ impl Ctx {
     /// What kind of pass it is.
     #[inline]
     pub fn mode(&self) -> Mode {
-        self.mode
+        Mode { recording: self.records(), ..self.mode }
     }
 
     /// Whether layers behave as in training.
@@ -114,7 +124,7 @@ impl Ctx {
     /// Whether gradients of parameters are recorded.
     #[inline]
     pub fn records(&self) -> bool {
-        self.mode.recording
+        self.mode.recording && !self.silent.get()
     }
 
     /// Runs a layer one step down the path; its error tells where that is: `model.1 (Dense): linear: …`.

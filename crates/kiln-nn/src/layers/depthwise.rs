@@ -90,12 +90,7 @@ impl<const N: usize> Layer for DepthwiseConv<N> {
         expect_batch::<N>("conv", x.shape())?;
         let weight =
             self.weights.built(by_axes::<N>(["DepthwiseConv1d::with_input", "DepthwiseConv2d::with_input", ""]))?;
-        let (w, bias) = self.weights.vars(weight, ctx);
-        let activation = self.weights.activation;
-        let y = x.conv(&w, bias.as_ref(), &self.moves.options(x.dims()[1]), activation.fused())?;
-        let y = activation.rest(y)?;
-        self.weights.penalize(weight, &y, ctx);
-        Ok(y)
+        self.weights.convolved(&x, weight, &self.moves.options(x.dims()[1]), ctx)
     }
 
     fn mask(&self) -> MaskRule {

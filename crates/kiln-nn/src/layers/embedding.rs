@@ -2,6 +2,7 @@
 
 use super::linear::affine;
 use super::setters::setters;
+use crate::per_sample::Use;
 use crate::{
     Activation, Constraint, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Method, Module, Param, Sequence, Value,
 };
@@ -150,7 +151,15 @@ impl Layer for Embedding {
             ctx.constrain(weight, constraint);
         }
         let flat = tokens.reshape([tokens.elements()])?;
+        let mut dims = x.dims().to_vec();
+        dims.push(self.size);
+        let shape = Shape::new(&dims)?;
         let mut y = weight.var(ctx).index_select(0, &flat)?;
+        if let Some(recorder) = ctx.recorder() {
+            let by_sample = y.reshape(shape)?;
+            recorder.add(Use::Rows(tokens.clone(), self.vocabulary), Some(weight), None, &by_sample);
+            y = by_sample.reshape(*y.shape())?;
+        }
         if let Some(padding) = self.padding {
             let padding = Tensor::scalar(padding as i64, tokens.device())?;
             let filler = flat.eq(&padding)?;
@@ -163,9 +172,7 @@ impl Layer for Embedding {
                 mask = Some(tokens.ne(&padding)?.into());
             }
         }
-        let mut dims = x.dims().to_vec();
-        dims.push(self.size);
-        Ok(Sequence { values: y.reshape(Shape::new(&dims)?)?, mask })
+        Ok(Sequence { values: y.reshape(shape)?, mask })
     }
 
     fn methods() -> Vec<Method<Self>> {

@@ -85,6 +85,8 @@ layers! {
 }
 
 mod channels_last;
+mod checkpoint;
+mod held;
 mod list;
 mod reparametrized;
 mod scale_shift;

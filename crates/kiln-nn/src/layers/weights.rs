@@ -1,8 +1,9 @@
 //! Weight, bias, activation, penalties and constraints: what dense layers and convolutions have in common.
 
+use crate::per_sample::Use;
 use crate::{Activation, Constraint, Ctx, Fans, Init, Initializer, L1L2, Module, Param};
 use kiln_autograd::Var;
-use kiln_tensor::{Error, ErrorKind, Result, Shape};
+use kiln_tensor::{ConvOptions, Error, ErrorKind, Result, Shape};
 use serde::{Deserialize, Serialize};
 
 /// A weight and perhaps a bias, how they begin, what of them is added to the loss, and what is applied to the output.
@@ -104,6 +105,21 @@ impl Weights {
     /// Weight and bias as this pass sees them.
     pub(super) fn vars(&self, weight: &Param, ctx: &Ctx) -> (Var, Option<Var>) {
         (weight.var(ctx), self.bias.as_ref().map(|bias| bias.var(ctx)))
+    }
+
+    /// activation(x ∗ weight + bias), with the penalties and the constraints handed in.
+    pub(super) fn convolved(&self, x: &Var, weight: &Param, options: &ConvOptions, ctx: &Ctx) -> Result<Var> {
+        let (w, bias) = self.vars(weight, ctx);
+        let y = if let Some(recorder) = ctx.recorder() {
+            let y = x.conv(&w, bias.as_ref(), options, None)?;
+            let conv = options.resolve(x.shape(), w.shape())?;
+            recorder.add(Use::Convolution(x.tensor().clone(), conv, *w.shape()), Some(weight), self.bias.as_ref(), &y);
+            self.activation.apply(&y)?
+        } else {
+            self.activation.rest(x.conv(&w, bias.as_ref(), options, self.activation.fused())?)?
+        };
+        self.penalize(weight, &y, ctx);
+        Ok(y)
     }
 
     /// Hands in the penalties of weight, bias and output, and the constraints.

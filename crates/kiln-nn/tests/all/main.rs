@@ -4,6 +4,7 @@
 mod architecture;
 mod batch_norm;
 mod channels_last;
+mod checkpoint;
 mod derive;
 mod dropout;
 mod errors;
@@ -19,6 +20,7 @@ mod models;
 mod naive;
 mod one_number;
 mod parameters;
+mod per_sample;
 mod preprocessing;
 mod pytorch;
 mod recurrent;
