@@ -1,4 +1,4 @@
-//! Dropout, of elements and of whole channels.
+//! Dropout, of elements, of whole channels and of whole samples.
 
 use super::spatial::{expect_batch, expect_sample};
 use crate::{Ctx, Describe, Init, Layer, Module};

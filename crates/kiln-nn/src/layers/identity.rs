@@ -1,4 +1,4 @@
-//! Layers that a user's function is, or that change nothing.
+//! A layer that changes nothing, and functions as layers.
 
 use crate::{Ctx, Describe, FromValue, Init, IntoValue, Layer, Module, Shapes, Value, Visitor, VisitorMut};
 use kiln_tensor::Result;
