@@ -32,6 +32,9 @@ macro_rules! for_each_task {
                 "One training step of recurrent layers by size, ms", Rnn, rnn, |at| rnn::steps(&at.device), ["rnn_torch.py"]
             }
             {
+                "Single layers forward and backward, milliseconds", Layers, layers, |at| layers::times(&at.device), ["layers_torch.py"]
+            }
+            {
                 "Operations of tensors, 16 M elements of f32, milliseconds", Tensor, tensor, |at| tensor::times(&at.device),
                 ["tensor_torch.py", "tensor_numpy.py"]
             }

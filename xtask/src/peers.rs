@@ -275,6 +275,11 @@ fn rows(figures: &Figures) -> Vec<Row> {
         let what = format!("{cell} training step, {size}");
         compared(figures, &what, torch, (&format!("rnn step_ms {cell} {size}"), "ms"), Less, Some((1.2, aim)))
     }));
+    let layers = figures.0.keys().filter_map(|path| path.strip_prefix("kiln layers ms "));
+    rows.extend(layers.map(|layer| {
+        let what = format!("{layer}, forward and backward");
+        compared(figures, &what, torch, (&format!("layers ms {layer}"), "ms"), Less, Some((1.0, 1.0)))
+    }));
     rows.into_iter().flatten().collect()
 }
 
@@ -432,7 +437,9 @@ mod tests {
         assert_eq!(figures.median("kiln gemm gflops float32 512x512x512"), Some(300.0));
         figures.file("kiln conv", &json!({"ms": {"a 3x3 of 4": {"forward": 1.0, "input": 2.0, "weight": 4.0}}}));
         figures.file("torch conv", &json!({"ms": {"a 3x3 of 4": {"forward": 2.0, "input": 2.0, "weight": 2.0}}}));
+        figures.file("kiln layers", &json!({"ms": {"drop_path of 4": 2.0}}));
+        figures.file("torch layers", &json!({"ms": {"drop_path of 4": 3.0}}));
         let rows = rows(&figures);
-        assert_eq!(rows.iter().map(|row| row.value).collect::<Vec<_>>(), [4.0, 0.5, 1.0]);
+        assert_eq!(rows.iter().map(|row| row.value).collect::<Vec<_>>(), [4.0, 0.5, 1.0, 1.5]);
     }
 }

@@ -139,6 +139,7 @@ fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn An
         "WeightNorm" => weight_norm(inner(index, description, init)?, settings(index, name, description)?),
         "Sequential" => Box::new(model(description, init)?),
         "Graph" => Box::new(Graph::read(description, init)?),
+        "Lambda" => return Err(malformed(unsaved(index))),
         _ => return Err(malformed(format!("layer {index} is a {name}, which Kiln does not make from a description"))),
     })
 }
@@ -176,6 +177,13 @@ fn spectral_norm(inner: Box<dyn AnyLayer>, of: OfSpectralNorm) -> Box<dyn AnyLay
         Some(dim) => layer.dim(dim),
         None => layer,
     })
+}
+
+fn unsaved(index: usize) -> String {
+    format!(
+        "layer {index} is a Lambda, whose function no file can hold: make the model in code and load its weights, or write the \
+         function as a layer of its own, made known with `Init::register`"
+    )
 }
 
 #[derive(Deserialize)]

@@ -23,7 +23,7 @@ pub use criterion::{Criterion, Losses, OutputLoss};
 pub use history::{EpochRecord, Evaluation, History};
 pub(crate) use measure::measure;
 pub use metrics::all::*;
-pub use metrics::{Average, Count, MeanMetric, Measured, Metric, MetricState, MetricValue, Seen, Table};
+pub use metrics::{ClassAverage, Count, MeanMetric, Measured, Metric, MetricState, MetricValue, Seen, Table};
 pub use objective::{Objective, Outcome, Prediction, Supervised};
 pub use options::{EvaluateOptions, FitOptions};
 pub use run::{Progress, Run};

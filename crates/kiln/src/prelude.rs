@@ -12,6 +12,6 @@ pub use kiln_tensor::{DType, Device, Error, Interpolation, Order, Padding, Resul
 pub use kiln_train::callbacks::*;
 pub use kiln_train::metrics::all::*;
 pub use kiln_train::{
-    Average, Callback, EpochRecord, EvaluateOptions, FitOptions, History, Losses, MeanMetric, Metric, Objective,
+    Callback, ClassAverage, EpochRecord, EvaluateOptions, FitOptions, History, Losses, MeanMetric, Metric, Objective,
     Outcome, Progress, Run, Trainer, adapt, compile,
 };

@@ -17,6 +17,7 @@ mod limits;
 mod loss_values;
 mod losses;
 mod models;
+mod moving;
 mod naive;
 mod one_number;
 mod parameters;

@@ -45,7 +45,7 @@ mod value;
 
 pub use count::{Count, Measured};
 pub use mean::MeanMetric;
-pub use retrieved::Average;
+pub use retrieved::ClassAverage;
 pub use seen::Seen;
 pub use state::MetricState;
 pub use value::{MetricValue, Table};

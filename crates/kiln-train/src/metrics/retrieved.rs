@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// How the numbers of several classes are averaged, as in scikit-learn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Average {
+pub enum ClassAverage {
     /// The number of class 1, for two classes only.
     #[default]
     Binary,
@@ -31,7 +31,7 @@ macro_rules! of_counts {
         /// `zero_division=0`. It is computed over all targets of an epoch, not as a mean of batches.
         #[derive(Clone, Copy, Debug)]
         pub struct $metric {
-            average: Average,
+            average: ClassAverage,
             reading: Reading,
         }
 
@@ -44,12 +44,12 @@ macro_rules! of_counts {
         impl $metric {
             /// For class 1 of two classes.
             pub const fn new() -> Self {
-                $metric { average: Average::Binary, reading: Reading::NEW }
+                $metric { average: ClassAverage::Binary, reading: Reading::NEW }
             }
 
             /// How the numbers of several classes are averaged.
             #[must_use]
-            pub const fn average(self, average: Average) -> Self {
+            pub const fn average(self, average: ClassAverage) -> Self {
                 $metric { average, ..self }
             }
 
@@ -94,7 +94,7 @@ fn over(part: f64, whole: f64) -> f64 {
 
 fn update(
     name: &'static str,
-    average: Average,
+    average: ClassAverage,
     reading: &Reading,
     state: &mut MetricState,
     seen: &Seen<'_>,
@@ -107,9 +107,9 @@ fn update(
     let classes = counts.labels.elements();
     // A single label has no other class.
     let most = if reading.multilabel { 1 } else { 2 };
-    if average == Average::Binary && classes > most {
+    if average == ClassAverage::Binary && classes > most {
         let message = format!(
-            "there are {classes} classes: choose how they are averaged, `{{}}.average(Average::Macro)`, Micro, Weighted or PerClass"
+            "there are {classes} classes: choose how they are averaged, `{{}}.average(ClassAverage::Macro)`, Micro, Weighted or PerClass"
         )
         .replace("{}", type_of(name));
         return Err(Error::value(name, message));
@@ -126,7 +126,7 @@ fn type_of(name: &str) -> &'static str {
 }
 
 /// From the hits, predictions and targets of each class, (3, classes).
-fn averaged(average: Average, counts: &[f64], ratio: impl Fn(f64, f64, f64) -> f64) -> Result<MetricValue> {
+fn averaged(average: ClassAverage, counts: &[f64], ratio: impl Fn(f64, f64, f64) -> f64) -> Result<MetricValue> {
     let classes = counts.len() / 3;
     if classes == 0 {
         return Ok(MetricValue::no_targets());
@@ -137,10 +137,10 @@ fn averaged(average: Average, counts: &[f64], ratio: impl Fn(f64, f64, f64) -> f
     let sum = |numbers: &[f64]| numbers.iter().sum::<f64>();
     let seen = || (0..classes).filter(|&class| predicted[class] + labels[class] > 0.0);
     Ok(match average {
-        Average::Binary => of(classes - 1).into(),
-        Average::Micro => ratio(sum(hits), sum(predicted), sum(labels)).into(),
-        Average::Macro => over(seen().map(of).sum(), seen().count() as f64).into(),
-        Average::Weighted => over((0..classes).map(|class| of(class) * labels[class]).sum(), sum(labels)).into(),
-        Average::PerClass => MetricValue::Table(Table::new(classes, (0..classes).map(of).collect())),
+        ClassAverage::Binary => of(classes - 1).into(),
+        ClassAverage::Micro => ratio(sum(hits), sum(predicted), sum(labels)).into(),
+        ClassAverage::Macro => over(seen().map(of).sum(), seen().count() as f64).into(),
+        ClassAverage::Weighted => over((0..classes).map(|class| of(class) * labels[class]).sum(), sum(labels)).into(),
+        ClassAverage::PerClass => MetricValue::Table(Table::new(classes, (0..classes).map(of).collect())),
     })
 }

@@ -32,7 +32,7 @@ fn classifier() -> Model {
     let model = model.build([6, 6], &cpu(), 1).unwrap();
     compile(model, Adam::new(0.01), SparseCategoricalCrossentropy::new())
         .metric(Accuracy)
-        .metric(F1::new().average(Average::Macro))
+        .metric(F1::new().average(ClassAverage::Macro))
         .metric(Auc::new())
         .metric(Named("auc.200", Auc::new().thresholds(200)))
         .metric(ConfusionMatrix::new())

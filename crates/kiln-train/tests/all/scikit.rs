@@ -66,13 +66,13 @@ fn cases() -> Vec<Case> {
         ($($metric:ident $name:literal;)+) => {$(
             add(concat!($name, "/binary"), Box::new($metric::new().threshold(0.3)), one);
             for (word, average) in
-                [("micro", Average::Micro), ("macro", Average::Macro), ("weighted", Average::Weighted)]
+                [("micro", ClassAverage::Micro), ("macro", ClassAverage::Macro), ("weighted", ClassAverage::Weighted)]
             {
                 add(&format!("{}/{word}", $name), Box::new($metric::new().average(average)), classes);
                 let several = $metric::new().average(average).multilabel().threshold(0.3);
                 add(&format!("{}/multilabel_{word}", $name), Box::new(several), ["p", "labels"]);
             }
-            add(concat!($name, "/per_class"), Box::new($metric::new().average(Average::PerClass)), classes);
+            add(concat!($name, "/per_class"), Box::new($metric::new().average(ClassAverage::PerClass)), classes);
         )+};
     }
     ratios! { Precision "precision"; Recall "recall"; F1 "f1"; }
@@ -133,7 +133,7 @@ fn columns_logits_and_one_hot_targets_give_the_same() {
     let maps = p.reshape([90, 4, 1, 1]).unwrap();
     let of_maps = y.reshape([90, 1, 1]).unwrap();
     let last = maps.permute(&[0, 2, 3, 1]).unwrap();
-    let f1 = F1::new().average(Average::Macro);
+    let f1 = F1::new().average(ClassAverage::Macro);
     let same = f1.of(p, y).unwrap();
     assert_eq!(f1.of(p, &one_hot).unwrap(), same);
     assert_eq!(f1.of(&maps, &of_maps).unwrap(), same);
@@ -223,7 +223,7 @@ fn settings_and_targets_that_mean_nothing_are_refused() {
     for wrong in [1.5, -0.1, f64::NAN] {
         let words = "a threshold from 0 to 1 is expected, got";
         says(&F1::new().threshold(wrong), &one, &good, words);
-        says(&Precision::new().threshold(wrong).multilabel().average(Average::Macro), &p, &p, words);
+        says(&Precision::new().threshold(wrong).multilabel().average(ClassAverage::Macro), &p, &p, words);
         says(&ConfusionMatrix::new().threshold(wrong), &one, &good, words);
         says(&BinaryAccuracy::new().threshold(wrong), &one, &good, words);
     }
@@ -231,10 +231,10 @@ fn settings_and_targets_that_mean_nothing_are_refused() {
         &Recall::new(),
         &p,
         &good,
-        "there are 3 classes: choose how they are averaged, `Recall::new().average(Average::Macro)`",
+        "there are 3 classes: choose how they are averaged, `Recall::new().average(ClassAverage::Macro)`",
     );
     says(&F1::new().multilabel(), &p, &p, "there are 3 classes");
-    let macro_f1 = F1::new().average(Average::Macro);
+    let macro_f1 = F1::new().average(ClassAverage::Macro);
     for metric in [&macro_f1 as &dyn Metric, &ConfusionMatrix::new(), &Iou::new(), &TopKAccuracy::new(2), &Auc::new()] {
         says(metric, &p, &labels([0, 3]), "a label is 3, expected 0 to 2");
         says(metric, &p, &labels([0, -1]), "a label is -1, expected 0 to 2");
@@ -273,7 +273,7 @@ fn masks_of_steps_and_ignored_labels_reach_the_metrics() {
     let trainer = compile(model, Sgd::new(0.1), loss)
         .metric(Accuracy)
         .metric(ConfusionMatrix::new())
-        .metric(F1::new().average(Average::Micro))
+        .metric(F1::new().average(ClassAverage::Micro))
         .metric(Perplexity::from_logits());
     let evaluation = trainer.evaluate(&data).unwrap();
     assert!((evaluation.accuracy() - 2.0 / 3.0).abs() < 1e-12);

@@ -6,7 +6,7 @@ use crate::layers::setters::setters;
 use crate::layers::spatial::{expect_batch, expect_sample};
 use crate::{Ctx, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
-use kiln_tensor::{DType, Error, Result, Shape, Tensor};
+use kiln_tensor::{Arithmetic, DType, Error, Result, Shape, Tensor, taps};
 use serde::{Deserialize, Serialize};
 
 /// Images x (N, C, H, W) of any size in this one (Keras's `Resizing`). By default bilinear; centers of pixels lie on centers.
@@ -102,20 +102,18 @@ impl Resizing {
             return x.index_select(axis, &index);
         }
         let reach = if self.antialias { scale.max(1.0) } else { 1.0 };
-        x.weighted_sums(axis, to, |i, weights| triangle((i as f64 + 0.5) * scale, reach, weights))
+        let pixels = |i| triangle((i as f64 + 0.5) * scale, reach, from);
+        let taps = taps("resizing", [from, to], to.saturating_mul(2 * reach.ceil() as usize + 1), pixels)?;
+        x.in_wide(|x| x.blend(axis, &taps))
     }
 }
 
-/// The weights of pixels around `center`, which fall to 0 at the distance `reach` and have the sum 1.
-fn triangle(center: f64, reach: f64, weights: &mut [f64]) {
-    let first = (center - reach).floor().max(0.0) as usize;
-    let last = ((center + reach).ceil() as usize).min(weights.len());
-    let mut sum = 0.0;
-    for (at, weight) in weights.iter_mut().enumerate().take(last).skip(first) {
-        *weight = (1.0 - (at as f64 + 0.5 - center).abs() / reach).max(0.0);
-        sum += *weight;
-    }
-    weights[first..last].iter_mut().for_each(|weight| *weight /= sum);
+/// The pixels around `center` with their weights, which fall to 0 at the distance `reach` and have the sum 1.
+fn triangle(center: f64, reach: f64, size: usize) -> impl Iterator<Item = (usize, f64)> {
+    let pixels = (center - reach).floor().max(0.0) as usize..((center + reach).ceil() as usize).min(size);
+    let weight = move |at: usize| (1.0 - (at as f64 + 0.5 - center).abs() / reach).max(0.0);
+    let sum: f64 = pixels.clone().map(weight).sum();
+    pixels.map(move |at| (at, weight(at) / sum))
 }
 
 impl Layer for Resizing {
