@@ -73,9 +73,11 @@ layers! {
     ];
     prelu () {} [PRelu];
     recurrent (KerasWeights RecurrentState) { GruCell LstmCell Merge SequenceInputs SimpleRnnCell } [Gru Lstm PeepholeLstm SimpleRnn];
+    reparameterize () {} [Reparameterize];
     resample (Upsample ZeroPad) {} [Upsample1d Upsample2d ZeroPad1d ZeroPad2d];
     residual () { Residual } [];
     sequential () { Sequential } [];
+    skip_concat () { SkipConcat } [];
     time_distributed () { TimeDistributed } [Masking];
 }
 
