@@ -1,5 +1,5 @@
 //! A DCGAN for MNIST: a generator, which makes digits of 64 normal numbers, and a discriminator, which tells them from real ones;
-//! both Adam with β₁ = 0.5; twenty epochs.
+//! both Adam with β₁ = 0.5; ten epochs.
 
 use super::{Goal, Prepared, Setup};
 use crate::pictures::{COLUMNS, Given, Pictures};
@@ -29,10 +29,10 @@ pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
 
     let adversaries = Adversaries { model: model(setup.device, setup.seed)? };
     // A step of Adam is one of each parameter by itself: one optimizer of both is the same as one of each.
-    let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.0002)).betas(0.5, 0.999);
+    let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.0005)).betas(0.5, 0.999);
     let trainer = Trainer::new(Box::new(adversaries) as _, Box::new(optimizer) as _);
     let pictures = Pictures { given: Given::Noise(noise(SHOWN, setup.device, setup.seed)?), make: digits };
-    let prepared = Prepared::new(trainer, train, test, 20, 128);
+    let prepared = Prepared::new(trainer, train, test, 10, 64);
     Ok(Prepared { pictures: Some(pictures), ..prepared })
 }
 
