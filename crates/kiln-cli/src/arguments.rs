@@ -34,7 +34,8 @@ Examples:
   kiln train mnist-mlp --json | jq .val_accuracy        numbers for programs
 
 --out DIR is given model.safetensors (weights, as PyTorch reads them), model.json (architecture), config.toml
-(options, seed, versions), history.csv and curves.png.
+(options, seed, versions), history.csv and curves.png; of a model that makes images samples.png too, what it makes
+after its epochs.
 
 Ctrl-C ends after the batch that is being trained on or validated with, and saves; a second one ends at once.";
 
@@ -63,7 +64,9 @@ Examples:
   kiln train char-lstm --out runs/alice                              a model of the book that the command carries
   kiln generate runs/alice                                           let it write
   kiln generate runs/alice --prompt \"The Queen\" --temperature 0.5   more carefully
-  kiln generate runs/alice --length 2000 --seed 7                    more of it, another text";
+  kiln generate runs/alice --length 2000 --seed 7                    more of it, another text
+  kiln train mnist-gan --out runs/gan                                a model that draws digits
+  kiln generate runs/gan --seed 7 --out digits.png                   a sheet of them";
 
 /// Kiln trains neural networks.
 #[derive(Parser)]
@@ -84,7 +87,7 @@ pub(crate) enum Command {
     /// Say what images show, by a trained model.
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictOptions),
-    /// Let a character model write: after a prompt, one character after the other.
+    /// Let a model write text, one character after the other, or draw images.
     #[command(after_help = GENERATE_EXAMPLES)]
     Generate(GenerateOptions),
     /// Draw the curves of one run or of several, one over the other, or a convolutional network's filters.
@@ -283,18 +286,24 @@ pub(crate) struct PredictOptions {
 
 #[derive(Args)]
 pub(crate) struct GenerateOptions {
-    /// Folder that `kiln train char-lstm --out` has written.
+    /// Folder that `kiln train --out` has written: of char-lstm, mnist-gan or mnist-autoencoder.
     pub(crate) run: PathBuf,
-    /// What the model reads first
-    #[arg(long, value_name = "TEXT", default_value = "Alice ", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) prompt: String,
-    /// How daring it is: 0 always writes what is likeliest, 1 draws as the model says, above 1 more evenly
-    #[arg(long, value_name = "T", allow_negative_numbers = true, default_value_t = 0.8, value_parser = temperature)]
-    pub(crate) temperature: f64,
-    /// Characters to write
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "500", value_parser = count)]
-    pub(crate) length: NonZeroUsize,
-    /// Chooses what is drawn: the same seed writes the same text
+    /// Text: what the model reads first [default: "Alice "]
+    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) prompt: Option<String>,
+    /// Text: how daring it is: 0 always writes what is likeliest, 1 draws as the model says, above 1 more evenly [default: 0.8]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = temperature)]
+    pub(crate) temperature: Option<f64>,
+    /// Text: characters to write [default: 500]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
+    pub(crate) length: Option<NonZeroUsize>,
+    /// Images: PNG file that is drawn [default: generated.png]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Images: folder of the data, whose test images an autoencoder is given [default: as of `kiln train`]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Chooses what is drawn at random: the same seed makes the same text or images
     #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
     pub(crate) seed: u64,
     /// Take the run's files as they are: changed since they were written, or without a manifest

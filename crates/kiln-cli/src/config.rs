@@ -23,6 +23,9 @@ pub(crate) struct Options {
     pub(crate) drop_last: bool,
     pub(crate) optimizer: String,
     pub(crate) learning_rate: f64,
+    /// What the learning rate follows, and over how many steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) schedule: Option<String>,
     pub(crate) threads: usize,
     pub(crate) device: String,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -21,12 +21,13 @@ pub(crate) fn run(options: &EvaluateOptions) -> Result<()> {
 
 fn evaluate(options: &EvaluateOptions) -> Result<()> {
     let device = options.computing.device.open()?;
-    let run = Run::open(&options.run, options.accept_changed, &device)?;
+    let mut run = Run::open(&options.run, options.accept_changed, &device)?;
     let data = data_folder(run.recipe, options.data.as_deref());
     let setup = Setup { data: data.as_deref(), device: &device, seed: 0, learning_rate: None };
     let mut prepared = run.recipe.prepare(&setup)?;
-    run.expect_input(&format!("the test {}", run.recipe.samples()), prepared.test.input_shape())?;
-    prepared.trainer.objective.model = run.model;
+    *prepared.trainer.objective.model_mut() = std::mem::take(&mut run.model);
+    let of = format!("the test {}", run.recipe.samples());
+    run.expect(prepared.trainer.objective.takes(), &of, prepared.test.input_shape())?;
     let (trainer, test) = (&prepared.trainer, &*prepared.test);
     let batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size).unwrap_or(prepared.batch_size);
     let at_a_time = Batches::new().batch_size(batch_size);
@@ -35,14 +36,18 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
         return without_classes(options, run.recipe, &evaluation, test.len(), device.name());
     }
     let mut confusion = Confusion::new(run.recipe.classes());
-    Loader::new(test).batch_size(batch_size).device(&device).epoch(0, |batches| {
-        for batch in batches {
-            let batch = batch?;
-            let predicted = trainer.predict_with(&batch.inputs, at_a_time)?.argmax(-1)?.to_vec::<i64>()?;
-            let classes = batch.targets.to_dtype(DType::I64)?.to_vec::<i64>()?;
-            classes.iter().zip(&predicted).for_each(|(&class, &said)| confusion.add(class as usize, said as usize));
-        }
-        Ok(())
+    let batches = Loader::new(test).batch_size(batch_size).device(&device);
+    device.session(|| {
+        batches.epoch(0, |batches| {
+            for batch in batches {
+                let batch = batch?;
+                let outputs = trainer.objective.model().forward(&batch.inputs, &Ctx::eval())?.into_tensor();
+                let predicted = outputs.argmax(-1)?.to_vec::<i64>()?;
+                let classes = batch.targets.to_dtype(DType::I64)?.to_vec::<i64>()?;
+                classes.iter().zip(&predicted).for_each(|(&class, &said)| confusion.add(class as usize, said as usize));
+            }
+            Ok(())
+        })
     })?;
     if let Some(out) = &options.out {
         let title = format!("accuracy {:.4} of {} images", evaluation.accuracy(), test.len());

@@ -1,13 +1,22 @@
 //! `kiln generate`.
 
 use crate::arguments::GenerateOptions;
+use crate::places::folder_of;
 use crate::pool::in_pool;
-use crate::recipes::{Recipe, vocabulary};
+use crate::recipes::{Makes, Recipe, Setup, vocabulary};
 use crate::report::{line, plain, print};
 use crate::run_folder::Run;
 use kiln::ErrorKind;
 use kiln::prelude::*;
+use kiln::store::write_atomically;
 use serde_json::json;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+/// What text begins with, how daring it is, and how many characters follow, where the options do not say.
+const PROMPT: &str = "Alice ";
+const TEMPERATURE: f64 = 0.8;
+const LENGTH: usize = 500;
 
 pub(crate) fn run(options: &GenerateOptions) -> Result<()> {
     in_pool(options.computing.threads, || {
@@ -50,27 +59,81 @@ impl Writer {
 
 fn generate(options: &GenerateOptions, device: &Device) -> Result<()> {
     let Run { recipe, model, description, .. } = Run::open(&options.run, options.accept_changed, device)?;
-    if recipe != Recipe::CharLstm {
-        let message = format!("{}: {} writes no text; char-lstm does", description.display(), recipe.name());
-        return Err(Error::new(ErrorKind::Unsupported, "", message));
+    let text = [
+        ("--prompt", options.prompt.is_some()),
+        ("--temperature", options.temperature.is_some()),
+        ("--length", options.length.is_some()),
+    ];
+    let images = [("--out", options.out.is_some()), ("--data", options.data.is_some())];
+    match recipe.makes() {
+        Makes::Text => {
+            refuse(&images, "images", recipe)?;
+            write(options, model, device)
+        }
+        Makes::Images => {
+            refuse(&text, "text", recipe)?;
+            draw(options, recipe, &model, device)
+        }
+        Makes::Nothing => {
+            let message = format!(
+                "{}: {} writes no text and draws no images; char-lstm, mnist-gan and mnist-autoencoder do",
+                description.display(),
+                recipe.name()
+            );
+            Err(Error::new(ErrorKind::Unsupported, "", message))
+        }
     }
+}
+
+/// Fails where an option was given that is for recipes of another kind.
+fn refuse(options: &[(&str, bool)], of: &str, recipe: Recipe) -> Result<()> {
+    match options.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((option, _)) => {
+            let message =
+                format!("{option} is for models that make {of}, which {} does not: leave it out", recipe.name());
+            Err(Error::value("", message))
+        }
+    }
+}
+
+/// Draws what a model makes.
+fn draw(options: &GenerateOptions, recipe: Recipe, model: &Sequential, device: &Device) -> Result<()> {
+    let data = recipe.data().and_then(|name| folder_of(name, options.data.as_deref()));
+    let setup = Setup { data: data.as_deref(), device, seed: options.seed, learning_rate: None };
+    let Some(pictures) = recipe.prepare(&setup)?.pictures else { return Ok(()) };
+    let out = options.out.as_deref().unwrap_or(Path::new("generated.png"));
+    write_atomically(out, &pictures.draw(model)?)?;
+    if options.json {
+        let (images, out) = (pictures.count(), out.to_string_lossy());
+        line(&json!({ "result": "generate", "images": images, "out": out, "seed": options.seed }));
+    } else {
+        plain(&format!("{} images drawn to {}", pictures.count(), out.display()));
+    }
+    Ok(())
+}
+
+/// Writes text.
+fn write(options: &GenerateOptions, model: Sequential, device: &Device) -> Result<()> {
     let vocabulary = vocabulary();
-    let prompt = vocabulary
-        .encode(&options.prompt)
+    let prompt = options.prompt.as_deref().unwrap_or(PROMPT);
+    let temperature = options.temperature.unwrap_or(TEMPERATURE);
+    let read = vocabulary
+        .encode(prompt)
         .map_err(|error| Error::new(error.kind(), "", format!("--prompt: {}", error.message())))?;
     let stream = RandomStream::new(options.seed, Purpose::Data, 0);
     model.reset_states();
-    let mut writer = Writer { model, device: device.clone(), temperature: options.temperature, stream };
+    let mut writer = Writer { model, device: device.clone(), temperature, stream };
     let mut text = String::new();
-    let mut token = writer.next(&prompt)?;
+    let mut token = writer.next(&read)?;
     let show = |text: &str| {
         if !options.json {
             // As it is written.
             print(format_args!("{text}"));
         }
     };
-    show(&options.prompt);
-    for _ in 0..options.length.get() {
+    show(prompt);
+    for _ in 0..options.length.map_or(LENGTH, NonZeroUsize::get) {
         let character = vocabulary.decode(&[token])?;
         show(&character);
         text += &character;
@@ -79,9 +142,9 @@ fn generate(options: &GenerateOptions, device: &Device) -> Result<()> {
     if options.json {
         line(&json!({
             "result": "generate",
-            "prompt": options.prompt,
+            "prompt": prompt,
             "text": text,
-            "temperature": options.temperature,
+            "temperature": temperature,
             "seed": options.seed,
         }));
     } else {

@@ -18,6 +18,7 @@ mod interrupt;
 mod log;
 mod orientation;
 mod photo;
+mod pictures;
 mod places;
 mod plot;
 mod pool;

@@ -2,8 +2,10 @@
 
 use crate::arguments::PredictOptions;
 use crate::pool::in_pool;
+use crate::recipes::Makes;
 use crate::report::{line, plain};
 use crate::run_folder::Run;
+use kiln::ErrorKind;
 use kiln::prelude::*;
 use serde_json::json;
 use std::num::NonZeroUsize;
@@ -25,6 +27,14 @@ fn predict(options: &PredictOptions) -> Result<()> {
 
 fn predict_on(options: &PredictOptions, device: &Device) -> Result<()> {
     let run = Run::open(&options.run, options.accept_changed, device)?;
+    if run.recipe.makes() == Makes::Images {
+        let message = format!(
+            "{}: {} names no classes; `kiln generate` draws what it makes",
+            run.description.display(),
+            run.recipe.name()
+        );
+        return Err(Error::new(ErrorKind::Unsupported, "", message));
+    }
     let input = run.recipe.input();
     run.expect_input(input.called, input.shape)?;
     let batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size).unwrap_or(BATCH);

@@ -1,7 +1,7 @@
 //! What `train` prints beside the progress bar: plain lines, or JSON where that was asked for.
 
 use crate::arguments::TrainOptions;
-use crate::run_folder::FILES;
+use crate::run_folder::{FILES, SAMPLES};
 use console::Term;
 use kiln::train::{EpochRecord, Evaluation};
 use kiln::{Error, ErrorKind, Result};
@@ -74,10 +74,11 @@ impl Report {
         }
     }
 
-    /// Says where the run is kept.
-    pub(crate) fn saved(&self, folder: &Path) {
+    /// Says where the run is kept, and whether with samples.
+    pub(crate) fn saved(&self, folder: &Path, samples: bool) {
         if !self.quiet && !self.json {
-            prose(&format!("saved in {}: {}", folder.display(), FILES.join(", ")));
+            let samples = if samples { format!(", {SAMPLES}") } else { String::new() };
+            prose(&format!("saved in {}: {}{samples}", folder.display(), FILES.join(", ")));
         }
     }
 

@@ -19,8 +19,10 @@ const MODEL: &str = "model.json";
 const WEIGHTS: &str = "model.safetensors";
 const HISTORY: &str = "history.csv";
 const CURVES: &str = "curves.png";
+/// What a model that makes images has made.
+pub(crate) const SAMPLES: &str = "samples.png";
 
-/// What a run's folder holds.
+/// What a run's folder holds; of a model that makes images [`SAMPLES`] too.
 pub(crate) const FILES: [&str; 5] = [WEIGHTS, MODEL, CONFIG, HISTORY, CURVES];
 
 /// More than the files beside the weights take.
@@ -59,7 +61,7 @@ impl<'a> Out<'a> {
         let made = Made(missing.map(Path::to_path_buf).collect());
         fs::create_dir_all(folder).map_err(|error| failed("this folder cannot be made", error))?;
         let writer = store.lock().map_err(mine)?;
-        writer.check(FILES).map_err(mine)?;
+        writer.check(FILES.into_iter().chain([SAMPLES])).map_err(mine)?;
         let probe = folder.join(format!(".kiln-{}.tmp", std::process::id()));
         let written = fill(&probe, weights + ROOM);
         let _ = fs::remove_file(&probe);
@@ -68,10 +70,16 @@ impl<'a> Out<'a> {
     }
 
     /// Writes all files, each of them whole, or none. If that fails, the weights are written elsewhere and the error says
-    /// where.
-    pub(crate) fn save(&mut self, config: &Config, model: &Sequential, history: &History) -> Result<()> {
+    /// where. `samples` is what a model that makes images has made.
+    pub(crate) fn save(
+        &mut self,
+        config: &Config,
+        model: &Sequential,
+        history: &History,
+        samples: Option<Vec<u8>>,
+    ) -> Result<()> {
         let weights = safetensors::encode(&model.state_dict())?;
-        self.write(config, model, history, &weights).map_err(|error| {
+        self.write(config, model, history, samples, &weights).map_err(|error| {
             let rescued = match rescue(&weights) {
                 Ok(path) => format!("the weights are kept in {}", path.display()),
                 Err(error) => format!("and neither can the weights: {}", error.message()),
@@ -80,7 +88,14 @@ impl<'a> Out<'a> {
         })
     }
 
-    fn write(&mut self, config: &Config, model: &Sequential, history: &History, weights: &[u8]) -> Result<()> {
+    fn write(
+        &mut self,
+        config: &Config,
+        model: &Sequential,
+        history: &History,
+        samples: Option<Vec<u8>>,
+        weights: &[u8],
+    ) -> Result<()> {
         let folder = self.store.folder();
         let description = json!({
             "kiln": env!("CARGO_PKG_VERSION"),
@@ -90,13 +105,17 @@ impl<'a> Out<'a> {
         });
         let csv = history.to_csv();
         let curve = Curve { name: name(folder), log: Log::parse(&csv, &folder.join(HISTORY))? };
-        self.writer.commit(&[
+        let (description, config) = (format!("{description:#}\n"), config.to_toml()?);
+        let curves = curves(&[curve])?;
+        let mut files = vec![
             (WEIGHTS, weights),
-            (MODEL, format!("{description:#}\n").as_bytes()),
-            (CONFIG, config.to_toml()?.as_bytes()),
-            (CURVES, &curves(&[curve])?),
+            (MODEL, description.as_bytes()),
+            (CONFIG, config.as_bytes()),
+            (CURVES, &curves),
             (HISTORY, csv.as_bytes()),
-        ])?;
+        ];
+        files.extend(samples.as_deref().map(|samples| (SAMPLES, samples)));
+        self.writer.commit(&files)?;
         Ok(())
     }
 }
@@ -233,7 +252,12 @@ impl Run {
 
     /// Fails where samples are not of the shape that the model takes.
     pub(crate) fn expect_input(&self, of: &str, shape: &[usize]) -> Result<()> {
-        let Some(input) = self.model.input_shape() else { return Ok(()) };
+        self.expect(self.model.input_shape(), of, shape)
+    }
+
+    /// As [`Run::expect_input`], of a model that is trained on other samples than it takes.
+    pub(crate) fn expect(&self, takes: Option<&Shape>, of: &str, shape: &[usize]) -> Result<()> {
+        let Some(input) = takes else { return Ok(()) };
         if **input == *shape {
             return Ok(());
         }

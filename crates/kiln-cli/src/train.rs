@@ -3,11 +3,12 @@
 use crate::arguments::TrainOptions;
 use crate::config::{self, Config};
 use crate::interrupt;
+use crate::pictures::Progression;
 use crate::places::folder_of;
 use crate::pool::in_pool;
 use crate::recipes::{Prepared, Recipe, Setup};
 use crate::report::{Plan, Report, Summary, tell};
-use crate::run_folder::Out;
+use crate::run_folder::{Out, SAMPLES};
 use kiln::ErrorKind;
 use kiln::datasets::Subset;
 use kiln::prelude::*;
@@ -36,7 +37,8 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let data = data.as_deref();
     let stop = interrupt::flag()?;
     let setup = Setup { data, device: &device, seed: options.seed, learning_rate: options.lr };
-    let Prepared { mut trainer, mut train, test, epochs, batch_size } = options.recipe.prepare(&setup)?;
+    let Prepared { mut trainer, mut train, test, epochs, batch_size, schedule, pictures } =
+        options.recipe.prepare(&setup)?;
     if let Some(limit) = options.limit {
         train = limited(train, limit.get())?;
     }
@@ -67,6 +69,12 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     }
     // What an epoch trains on.
     let samples = if options.drop_last { train.len() / size * size } else { train.len() };
+    let steps = epochs.saturating_mul(samples.div_ceil(size)) as u64;
+    let schedule = schedule.map(|schedule| schedule(steps));
+    let schedule_name = schedule.as_ref().map(|schedule| format!("{} over {steps} steps", schedule.name()));
+    if let Some(schedule) = schedule {
+        trainer.optimizer = Box::new(trainer.optimizer.schedule(schedule));
+    }
     let config = Config {
         recipe: options.recipe.name(),
         seed: options.seed,
@@ -76,6 +84,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
             drop_last: options.drop_last,
             optimizer: trainer.optimizer.name().to_owned(),
             learning_rate: trainer.optimizer.learning_rate(),
+            schedule: schedule_name,
             threads: kiln::threads(),
             device: device.name().to_owned(),
             limit: options.limit.map(NonZeroUsize::get),
@@ -84,7 +93,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         },
         versions: config::Versions { kiln: env!("CARGO_PKG_VERSION").to_owned() },
     };
-    let parameters = trainer.objective.model.parameter_count();
+    let parameters = trainer.objective.model().parameter_count();
     let store = options.out.as_deref().map(Store::new);
     let out = store.as_ref().map(|store| Out::make(store, 4 * parameters, options.force)).transpose()?;
 
@@ -96,6 +105,11 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         epochs,
         device: device.name(),
     });
+    let progression = |pictures| {
+        let model = options.recipe.model(&device, options.seed)?;
+        Progression::new(pictures, model, options.out.as_deref().map(|out| out.join(SAMPLES)))
+    };
+    let mut progression = pictures.map(progression).transpose()?;
     let mut completed = History::default();
     let fit = FitOptions::new()
         .epochs(epochs)
@@ -114,11 +128,16 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         // The lines of epochs go to stdout.
         fit.progress(ProgressBar::new().unit(options.recipe.samples()).epoch_lines(false))
     };
+    let fit = match &mut progression {
+        Some(progression) => fit.callback(progression),
+        None => fit,
+    };
     let fitted = trainer.fit(&*train, fit);
 
-    let save = |history: &History| match out {
-        Some(mut out) => out.save(&config, &trainer.objective.model, history),
-        None => Ok(()),
+    let save = |history: &History| {
+        let Some(mut out) = out else { return Ok(()) };
+        let samples = progression.as_ref().map(Progression::png).transpose()?;
+        out.save(&config, trainer.objective.model(), history, samples)
     };
     let history = match fitted {
         Ok(history) => history,
@@ -132,7 +151,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     };
     save(&history)?;
     if let Some(out) = &options.out {
-        report.saved(out);
+        report.saved(out, progression.is_some());
     }
     if let Some(progress) = &history.stopped {
         tell_interrupted(progress, epochs, options.out.as_deref());

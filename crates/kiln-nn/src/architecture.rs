@@ -132,6 +132,7 @@ fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn An
             OfLinear { inputs, outputs, bias: false } => Box::new(Linear::without_bias(inputs, outputs, init)?),
         },
         "Residual" => Box::new(residual(description, &settings::<OfActivation>(index, name, description)?, init)?),
+        "SkipConcat" => Box::new(SkipConcat::new(model(&description["main"], init)?)),
         "SpectralNorm" => spectral_norm(inner(index, description, init)?, settings(index, name, description)?),
         "TimeDistributed" => {
             Box::new(TimeDistributed::of(init.scope("layer", |init| inner(index, description, init))?))

@@ -66,6 +66,21 @@ pub trait Objective: Module + Send + Sync {
     }
 }
 
+impl<O: Objective + ?Sized> Objective for Box<O> {
+    fn begin_pass(&self) {
+        (**self).begin_pass();
+    }
+    fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
+        (**self).loss(batch, ctx)
+    }
+    fn outputs(&self) -> Vec<String> {
+        (**self).outputs()
+    }
+    fn labels(&self, targets: &Tensor) -> Result<Tensor> {
+        (**self).labels(targets)
+    }
+}
+
 /// A model and the loss of its output against the batch's targets; of several outputs the sum of their losses (as [`Losses`](crate::Losses)
 /// has them).
 ///

@@ -1,4 +1,4 @@
-//! A contact sheet: images of a data set, a row for each class.
+//! A contact sheet: images in rows with names, such as a data set's by class.
 
 use super::canvas::{Align, Canvas, Font};
 use kiln::Result;
@@ -9,7 +9,8 @@ const GAP: usize = 6;
 const ROOM: usize = 12;
 const ABOVE: usize = 40;
 
-/// A class: its name, and its images as planes of bytes, of gray or of red, green and blue.
+/// A row: its name, such as a class, and its images as planes of bytes, of gray or of red, green and blue.
+#[derive(Clone)]
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) pictures: Vec<Vec<u8>>,

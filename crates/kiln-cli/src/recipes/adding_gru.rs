@@ -1,6 +1,6 @@
 //! The adding problem: which two of fifty numbers are marked, and what is their sum? GRU 64, Dense 1; Adam.
 
-use super::{Prepared, Setup};
+use super::{Prepared, Setup, compile};
 use kiln::datasets::AddingProblem;
 use kiln::prelude::*;
 
@@ -19,6 +19,6 @@ pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
     let model = model(setup.device, setup.seed)?;
     // Through fifty steps gradients may explode.
     let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.005)).clip_norm(1.0);
-    let trainer = compile(model, Box::new(optimizer) as _, Box::new(MeanSquaredError::new()) as _);
-    Ok(Prepared { trainer, train: Box::new(train), test: Box::new(test), epochs: 5, batch_size: 64 })
+    let trainer = compile(model, optimizer, MeanSquaredError::new());
+    Ok(Prepared::new(trainer, train, test, 5, 64))
 }

@@ -1,6 +1,6 @@
 //! A character model of a book: Embedding 32, LSTM 256, Dropout, Dense; what comes next? Ten epochs. Afterwards `kiln generate` lets it write.
 
-use super::{Prepared, Setup};
+use super::{Prepared, Setup, compile};
 use kiln::datasets::ALICE;
 use kiln::prelude::*;
 
@@ -34,6 +34,6 @@ pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
     let model = model(setup.device, setup.seed)?;
     let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.005)).clip_norm(1.0);
     let loss = SparseCategoricalCrossentropy::from_logits();
-    let trainer = compile(model, Box::new(optimizer) as _, Box::new(loss) as _).metric(Accuracy);
-    Ok(Prepared { trainer, train: Box::new(train), test: Box::new(test), epochs: 10, batch_size: STREAMS })
+    let trainer = compile(model, optimizer, loss).metric(Accuracy);
+    Ok(Prepared::new(trainer, train, test, 10, STREAMS))
 }

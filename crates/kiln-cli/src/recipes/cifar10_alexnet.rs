@@ -3,7 +3,7 @@
 //!
 //! As it is printed, the listing cannot be built: its last pooling window meets a map of 1 × 1. Here the windows are padded.
 
-use super::{Prepared, Setup, cifar10};
+use super::{Prepared, Setup, cifar10, compile};
 use kiln::models;
 use kiln::prelude::*;
 
@@ -19,12 +19,6 @@ pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
 
     let model = model(setup.device, setup.seed)?;
     let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.001));
-    let trainer = compile(model, Box::new(optimizer) as _, Box::new(SparseCategoricalCrossentropy::new()) as _);
-    Ok(Prepared {
-        trainer: trainer.metric(Accuracy),
-        train: Box::new(train),
-        test: Box::new(test),
-        epochs: 50,
-        batch_size: 64,
-    })
+    let trainer = compile(model, optimizer, SparseCategoricalCrossentropy::new()).metric(Accuracy);
+    Ok(Prepared::new(trainer, train, test, 50, 64))
 }

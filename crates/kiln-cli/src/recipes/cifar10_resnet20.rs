@@ -1,7 +1,7 @@
 //! ResNet-20 for CIFAR-10: a good deal better than AlexNet with a hundredth of its weights. Images are padded by 4, cut to size
 //! anywhere and flipped; Adam.
 
-use super::{Prepared, Setup, cifar10};
+use super::{Prepared, Setup, cifar10, compile};
 use kiln::models;
 use kiln::prelude::*;
 
@@ -15,12 +15,6 @@ pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
 
     let model = model(setup.device, setup.seed)?;
     let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.001));
-    let trainer = compile(model, Box::new(optimizer) as _, Box::new(SparseCategoricalCrossentropy::new()) as _);
-    Ok(Prepared {
-        trainer: trainer.metric(Accuracy),
-        train: Box::new(train),
-        test: Box::new(test),
-        epochs: 40,
-        batch_size: 128,
-    })
+    let trainer = compile(model, optimizer, SparseCategoricalCrossentropy::new()).metric(Accuracy);
+    Ok(Prepared::new(trainer, train, test, 40, 128))
 }

@@ -1,7 +1,7 @@
 //! A small convolutional network for MNIST, of LeNet's form: two convolutions of 5 × 5 with batch normalization, ReLU and maxima of
 //! 2 × 2, a dense layer with dropout, softmax; Adam; sparse categorical cross-entropy; three epochs.
 
-use super::{Prepared, Setup};
+use super::{Prepared, Setup, compile};
 use kiln::prelude::*;
 
 pub(super) fn model(device: &Device, seed: u64) -> Result<Sequential> {
@@ -25,12 +25,6 @@ pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
 
     let model = model(setup.device, setup.seed)?;
     let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.001));
-    let trainer = compile(model, Box::new(optimizer) as _, Box::new(SparseCategoricalCrossentropy::new()) as _);
-    Ok(Prepared {
-        trainer: trainer.metric(Accuracy),
-        train: Box::new(train),
-        test: Box::new(test),
-        epochs: 3,
-        batch_size: 64,
-    })
+    let trainer = compile(model, optimizer, SparseCategoricalCrossentropy::new()).metric(Accuracy);
+    Ok(Prepared::new(trainer, train, test, 3, 64))
 }

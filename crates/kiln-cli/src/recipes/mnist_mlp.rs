@@ -1,6 +1,6 @@
 //! The classic listing: Flatten, Dense 128 ReLU, Dense 10 softmax; Adam; sparse categorical cross-entropy; ten epochs.
 
-use super::{Prepared, Setup};
+use super::{Prepared, Setup, compile};
 use kiln::prelude::*;
 
 pub(super) fn model(device: &Device, seed: u64) -> Result<Sequential> {
@@ -17,12 +17,6 @@ pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
 
     let model = model(setup.device, setup.seed)?;
     let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.001));
-    let trainer = compile(model, Box::new(optimizer) as _, Box::new(SparseCategoricalCrossentropy::new()) as _);
-    Ok(Prepared {
-        trainer: trainer.metric(Accuracy),
-        train: Box::new(train),
-        test: Box::new(test),
-        epochs: 10,
-        batch_size: 32,
-    })
+    let trainer = compile(model, optimizer, SparseCategoricalCrossentropy::new()).metric(Accuracy);
+    Ok(Prepared::new(trainer, train, test, 10, 32))
 }

@@ -3,6 +3,7 @@
 use crate::digit::{self, digit};
 use crate::image::{self, Image};
 use crate::photo::{self, photo};
+use crate::pictures::Pictures;
 use clap::ValueEnum;
 use kiln::ErrorKind;
 use kiln::prelude::*;
@@ -45,6 +46,12 @@ recipes! {
     MnistCnn: mnist_cnn, DIGITS;
     /// AlexNet for CIFAR-10 with augmentation, as a listing for Keras has it
     Cifar10Alexnet: cifar10_alexnet, PHOTOS;
+    /// An autoencoder of MNIST's digits, which draws them again from 32 numbers: kiln generate
+    MnistAutoencoder: mnist_autoencoder, Samples { classes: &[], makes: Makes::Images, ..DIGITS };
+    /// A DCGAN, which learns to draw digits: kiln generate
+    MnistGan: mnist_gan, Samples { classes: &[], makes: Makes::Images, ..DIGITS };
+    /// ResNet-18 for CIFAR-10, trained for 95 %: on a graphics card
+    Cifar10Resnet18: cifar10_resnet18, PHOTOS;
     /// ResNet-20 for CIFAR-10
     Cifar10Resnet20: cifar10_resnet20, PHOTOS;
     /// VGG-11 with batch normalization for CIFAR-10
@@ -52,7 +59,7 @@ recipes! {
     /// MNIST read row by row by an LSTM
     SequenceLstm: sequence_lstm, DIGITS;
     /// A character model of a book that the command carries; it can write afterwards: kiln generate
-    CharLstm: char_lstm, Samples { called: "stretches of text", ..OWN };
+    CharLstm: char_lstm, Samples { called: "stretches of text", makes: Makes::Text, ..OWN };
     /// The adding problem by a GRU
     AddingGru: adding_gru, OWN;
 }
@@ -67,14 +74,25 @@ struct Samples {
     called: &'static str,
     /// What the classes are called, in order; nothing where a sample has none.
     classes: &'static [&'static str],
+    /// What the model makes: `kiln generate`.
+    makes: Makes,
     /// How images of files become samples as the data set's. (A model that takes no images refuses them by its input's shape.)
     input: Input,
+}
+
+/// What `kiln generate` writes or draws.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Makes {
+    Nothing,
+    Text,
+    Images,
 }
 
 const DIGITS: Samples = Samples {
     data: Some("mnist"),
     called: "images",
     classes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"],
+    makes: Makes::Nothing,
     input: Input { called: "digits", shape: &[digit::SIDE, digit::SIDE], pixels: digit },
 };
 
@@ -82,6 +100,7 @@ const PHOTOS: Samples = Samples {
     data: Some("cifar-10"),
     called: "images",
     classes: &Cifar10::CLASSES,
+    makes: Makes::Nothing,
     input: Input { called: "photos", shape: &[3, photo::SIDE, photo::SIDE], pixels: photo },
 };
 
@@ -100,11 +119,57 @@ pub(crate) struct Setup<'a> {
 
 /// A recipe made ready: a trainer, its data, and how long and in what steps it trains unless told otherwise.
 pub(crate) struct Prepared {
-    pub(crate) trainer: Trainer<Supervised<Sequential, Box<dyn Loss>>, Box<dyn Optimizer>>,
+    pub(crate) trainer: Training,
     pub(crate) train: Box<dyn Dataset>,
     pub(crate) test: Box<dyn Dataset>,
     pub(crate) epochs: usize,
     pub(crate) batch_size: usize,
+    /// The schedule of the learning rate over so many steps.
+    pub(crate) schedule: Option<fn(u64) -> Box<dyn Schedule>>,
+    /// What is drawn of a model that makes images.
+    pub(crate) pictures: Option<Pictures>,
+}
+
+/// The trainer of any recipe.
+pub(crate) type Training = Trainer<Box<dyn Goal>, Box<dyn Optimizer>>;
+
+/// An objective of one model, which is what a run's folder keeps.
+pub(crate) trait Goal: Objective {
+    fn model(&self) -> &Sequential;
+    fn model_mut(&mut self) -> &mut Sequential;
+
+    /// The shape of the samples that it is trained on.
+    fn takes(&self) -> Option<&Shape> {
+        self.model().input_shape()
+    }
+}
+
+impl<L: Loss> Goal for Supervised<Sequential, L> {
+    fn model(&self) -> &Sequential {
+        &self.model
+    }
+    fn model_mut(&mut self) -> &mut Sequential {
+        &mut self.model
+    }
+}
+
+/// [`kiln::train::compile`] for a [`Training`].
+fn compile(model: Sequential, optimizer: impl Optimizer + 'static, loss: impl Loss + 'static) -> Training {
+    Trainer::new(Box::new(Supervised { model, loss }), Box::new(optimizer))
+}
+
+impl Prepared {
+    /// A recipe without a schedule and without pictures.
+    fn new(
+        trainer: Training,
+        train: impl Dataset + 'static,
+        test: impl Dataset + 'static,
+        epochs: usize,
+        batch_size: usize,
+    ) -> Self {
+        let (train, test) = (Box::new(train), Box::new(test));
+        Prepared { trainer, train, test, epochs, batch_size, schedule: None, pictures: None }
+    }
 }
 
 /// How an image file becomes a model's input: the name, the shape, and a conversion that may fail.
@@ -141,6 +206,11 @@ impl Recipe {
     /// What the classes of samples are called, in order; nothing where a sample has none.
     pub(crate) fn classes(self) -> Vec<String> {
         self.kind().classes.iter().map(|&class| class.to_owned()).collect()
+    }
+
+    /// What its model makes.
+    pub(crate) fn makes(self) -> Makes {
+        self.kind().makes
     }
 
     /// How images of files become samples as the data set's.

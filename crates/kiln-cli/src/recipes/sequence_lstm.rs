@@ -1,6 +1,6 @@
 //! MNIST read row by row: 28 steps of 28 pixels; LSTM 128, Dense 10 softmax; Adam; three epochs.
 
-use super::{Prepared, Setup};
+use super::{Prepared, Setup, compile};
 use kiln::prelude::*;
 
 pub(super) fn model(device: &Device, seed: u64) -> Result<Sequential> {
@@ -17,12 +17,6 @@ pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
 
     let model = model(setup.device, setup.seed)?;
     let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.003)).clip_norm(1.0);
-    let trainer = compile(model, Box::new(optimizer) as _, Box::new(SparseCategoricalCrossentropy::new()) as _);
-    Ok(Prepared {
-        trainer: trainer.metric(Accuracy),
-        train: Box::new(train),
-        test: Box::new(test),
-        epochs: 3,
-        batch_size: 64,
-    })
+    let trainer = compile(model, optimizer, SparseCategoricalCrossentropy::new()).metric(Accuracy);
+    Ok(Prepared::new(trainer, train, test, 3, 64))
 }

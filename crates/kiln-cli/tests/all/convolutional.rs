@@ -122,7 +122,7 @@ fn a_network_for_cifar_trains_is_evaluated_and_names_what_photos_show() {
 #[test]
 fn every_recipe_for_cifar_takes_a_step() {
     let folder = with_cifar("steps");
-    for recipe in ["cifar10-alexnet", "cifar10-vgg"] {
+    for recipe in ["cifar10-alexnet", "cifar10-vgg", "cifar10-resnet18"] {
         let words = [
             "train",
             recipe,
@@ -142,6 +142,16 @@ fn every_recipe_for_cifar_takes_a_step() {
 }
 
 #[test]
+fn a_schedule_goes_over_all_steps() {
+    let folder = with_cifar("schedule");
+    let run = folder.join("run");
+    let words = ["train", "cifar10-resnet18", "--data", word(&folder.0), "--limit", "12", "--batch-size", "8"];
+    lines(&command(&[&words[..], &["--epochs", "3", "--quiet", "--out", word(&run)]].concat()));
+    let config = fs::read_to_string(run.join("config.toml")).unwrap();
+    assert!(config.contains("schedule = \"OneCycle over 6 steps\""), "{config}");
+}
+
+#[test]
 fn summaries_of_recipes() {
     let last = |recipe: &str| {
         let said = lines(&command(&["summary", recipe]));
@@ -151,6 +161,8 @@ fn summaries_of_recipes() {
     let total = |lines: Vec<String>| lines.into_iter().find(|line| line.contains("Total params")).unwrap();
     assert_eq!(total(last("cifar10-alexnet")), " Total params: 21,650,858 (82.59 MB)");
     assert!(total(last("cifar10-resnet20")).starts_with(" Total params: 274,042"));
+    // 11,173,962 parameters, and running statistics.
+    assert!(total(last("cifar10-resnet18")).starts_with(" Total params: 11,183,562"));
     assert!(last("cifar10-resnet20").iter().any(|line| line.contains("layer3.0 (Residual)")));
     assert!(last("cifar10-vgg").iter().any(|line| line.contains("features.0 (Conv2d)")));
     assert!(last("mnist-cnn").iter().any(|line| line.contains("7 (Flatten)")));

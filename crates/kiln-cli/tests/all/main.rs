@@ -3,6 +3,7 @@
 
 mod convolutional;
 mod data;
+mod generative;
 mod predict;
 mod recurrent;
 mod run_folder;

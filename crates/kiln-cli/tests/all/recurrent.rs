@@ -29,7 +29,8 @@ fn a_model_without_classes_has_a_loss() {
     assert!(text(&output.stderr).contains("adding-gru has no classes to be confused"), "{}", text(&output.stderr));
     let output = command(&["generate", run]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("adding-gru writes no text; char-lstm does"), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(said.contains("adding-gru writes no text and draws no images; char-lstm, mnist-gan and"), "{said}");
 }
 
 #[test]
@@ -61,6 +62,10 @@ fn a_character_model_writes() {
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
     assert!(said.contains("--prompt: 'Ä' at position 0 is not among the 72 characters"), "{said}");
+    let output = command(&["generate", run, "--out", "digits.png"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("--out is for models that make images, which char-lstm does not: leave it out"), "{said}");
     for wrong in [["--temperature", "-1"], ["--length", "0"], ["--prompt", ""]] {
         assert_eq!(command(&[&["generate", run], &wrong[..]].concat()).status.code(), Some(2), "{wrong:?}");
     }

@@ -82,10 +82,12 @@ layers! {
         CategoryEncoding CenterCrop Discretization IntegerLookup Normalization Rescaling Resizing
     ];
     recurrent (KerasWeights RecurrentState) { GruCell LstmCell Merge SequenceInputs SimpleRnnCell } [Gru Lstm PeepholeLstm SimpleRnn];
+    reparameterize () {} [Reparameterize];
     repeat_vector () {} [RepeatVector];
     resample (Upsample) {} [Upsample1d Upsample2d Upsample3d];
     residual () { Residual } [];
     sequential () { Sequential } [];
+    skip_concat () { SkipConcat } [];
     spectral_norm () { SpectralNorm } [];
     squeeze_excitation () {} [SqueezeExcitation];
     time_distributed () { TimeDistributed } [Masking];

@@ -1,8 +1,8 @@
 //! Networks that are known by name, to train or to load weights into.
 //!
-//! Each function gives a [`Sequential`](crate::Sequential) that is built for the images one has. All end in logits, one
-//! for each class: train with `SparseCategoricalCrossentropy::from_logits()`, or push `Activation::Softmax` for
-//! probabilities, through which losses on probabilities look.
+//! Each function gives a [`Sequential`](crate::Sequential) that is built for the images one has. Classifiers end in logits, one
+//! for each class (of a U-Net, for each class and pixel): train with `SparseCategoricalCrossentropy::from_logits()`, or push
+//! `Activation::Softmax` for probabilities, through which losses on probabilities look.
 //!
 //! ```
 //! use kiln_nn::{Module, models};
@@ -14,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! [`resnet`] and [`vgg`] have torchvision's names and shapes, so that its weights load, once they are a safetensors file:
+//! [`resnet`], [`vgg`], [`mobilenet`] and [`densenet`] have torchvision's names and shapes, so that its weights load, once they are a safetensors file:
 //! `safetensors.torch.save_file(torchvision.models.resnet18(weights="DEFAULT").state_dict(), "resnet18.safetensors")`, and
 //! then
 //!
@@ -39,13 +39,27 @@
 //! | [`vgg11`], [`vgg13`], [`vgg16`] | 3 × 224 × 224 | 132,863,336 to 138,357,544 |
 //! | [`resnet18`], [`resnet34`], [`resnet50`] | 3 × 224 × 224 | 11,689,512 to 25,557,032 |
 //! | [`resnet20`] | 3 × 32 × 32 | 272,474 |
+//! | [`mobilenet_v2`] | 3 × 224 × 224 | 3,504,872 |
+//! | [`densenet121`] | 3 × 224 × 224 | 7,978,856 |
+//! | [`unet`] | any whose sides are multiples of 16 | 31,037,698 for 3 channels and 2 classes |
+//! | [`autoencoder`], [`vae`] | samples of any shape | 222,384 and 652,824 for 28 × 28 |
+//! | [`dcgan::Dcgan`] | squares, such as 3 × 64 × 64 | 3,576,704 and 2,765,568 |
 
 mod alexnet;
+pub mod autoencoder;
+pub mod dcgan;
+pub mod densenet;
 mod lenet;
+pub mod mobilenet;
 pub mod resnet;
+pub mod unet;
 pub mod vgg;
 
 pub use alexnet::{alexnet, alexnet_cifar};
+pub use autoencoder::{autoencoder, vae};
+pub use densenet::densenet121;
 pub use lenet::lenet5;
+pub use mobilenet::mobilenet_v2;
 pub use resnet::{resnet18, resnet20, resnet34, resnet50};
+pub use unet::unet;
 pub use vgg::{vgg11, vgg13, vgg16};

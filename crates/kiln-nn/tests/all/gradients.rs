@@ -236,6 +236,7 @@ fn blocks() {
     let shortcut = Sequential::new().push(Conv2d::new(2, 1).use_bias(false));
     check_layer(Residual::new(conv()).shortcut(shortcut), &[1, 3, 2]);
     check_layer(Concat::new().branch(Activation::Linear).branch_named("conv", conv()), &[2, 3, 2]);
+    check_layer(SkipConcat::new(conv()), &[2, 3, 2]);
 }
 
 /// A loss after a dense layer, so that its gradient flows through something.

@@ -27,6 +27,7 @@ mod pytorch;
 mod recurrent;
 mod reference_layers;
 mod regularizers;
+mod reparameterize;
 mod state;
 mod summary;
 mod values;

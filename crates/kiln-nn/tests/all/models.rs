@@ -1,10 +1,15 @@
-//! The models by name: their sizes, and torchvision's weights and values in them (tests/fixtures/models).
+//! The models by name: their sizes, and PyTorch's weights and values in them (tests/fixtures/models).
 
 use kiln_autograd::Var;
+use kiln_nn::models::autoencoder::Autoencoder;
+use kiln_nn::models::dcgan::Dcgan;
+use kiln_nn::models::densenet::DenseNet;
+use kiln_nn::models::mobilenet::MobileNetV2;
 use kiln_nn::models::resnet::ResNet;
+use kiln_nn::models::unet::UNet;
 use kiln_nn::models::vgg::Vgg;
 use kiln_nn::models::{self, alexnet_cifar};
-use kiln_nn::{Ctx, Describe, Init, Module, Sequential, Shapes, StateDict, safetensors};
+use kiln_nn::{BinaryCrossentropy, Ctx, Describe, Init, Loss, Module, Sequential, Shapes, StateDict, safetensors};
 use kiln_tensor::{DType, Device, Tensor};
 use std::path::{Path, PathBuf};
 
@@ -12,8 +17,9 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(format!("{name}.safetensors"))
 }
 
+/// With parameters that have shapes alone: some of these models are large.
 fn built(model: Sequential, input: &[usize]) -> Sequential {
-    model.build(input, &Device::cpu(), 1).unwrap()
+    model.build_with(input, &mut Init::new(1, &Device::cpu()).placeholders()).unwrap()
 }
 
 /// Parameters and buffers, as Keras counts.
@@ -30,6 +36,9 @@ fn sizes_are_the_published_ones() {
         (models::resnet18(1000), 11_689_512),
         (models::resnet34(1000), 21_797_672),
         (models::resnet50(1000), 25_557_032),
+        (models::mobilenet_v2(1000), 3_504_872),
+        (models::densenet121(1000), 7_978_856),
+        (models::unet(2), 31_037_698),
     ] {
         assert_eq!(built(model, &[3, 64, 64]).parameter_count(), parameters);
     }
@@ -40,6 +49,32 @@ fn sizes_are_the_published_ones() {
         65,
         "20 layers and two projections, each with its factors, and two biases less"
     );
+}
+
+#[test]
+fn sizes_of_models_that_make_images_are_the_published_ones() {
+    for (model, parameters) in [(models::autoencoder([28, 28], 32), 222_384), (models::vae([28, 28], 20), 652_824)] {
+        let model = built(model, &[28, 28]);
+        assert_eq!(model.parameter_count(), parameters);
+        assert_eq!(*model.output_shapes().last().unwrap(), [28, 28]);
+    }
+    let generator = built(Dcgan::new().generator(), &[100, 1, 1]);
+    let discriminator = built(Dcgan::new().discriminator(), &[3, 64, 64]);
+    assert_eq!((generator.parameter_count(), discriminator.parameter_count()), (3_576_704, 2_765_568));
+    for side in [4, 6, 7, 28, 32, 48, 64, 112] {
+        let dcgan = Dcgan::new().side(side).channels(1).width(2).latent(3);
+        let generator = built(dcgan.generator(), &[3, 1, 1]);
+        assert_eq!(*generator.output_shapes().last().unwrap(), [1, side, side]);
+        let discriminator = built(dcgan.discriminator(), &[1, side, side]);
+        assert_eq!(*discriminator.output_shapes().last().unwrap(), [1]);
+    }
+}
+
+#[test]
+fn a_unet_says_which_sides_it_takes() {
+    let error = UNet::new().width(2).depth(2).model().build([1, 8, 10], &Device::cpu(), 1).unwrap_err().to_string();
+    assert!(error.contains("x is (4, 4, 5), the main layers give (4, 4, 4)"), "{error}");
+    assert!(error.contains("take images whose sides the strides divide"), "{error}");
 }
 
 #[test]
@@ -85,18 +120,29 @@ fn vggs_have_their_convolutions() {
 fn close(what: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
     assert_eq!(found.shape(), expected.shape(), "{what}");
     for (f, e) in found.to_f64_vec().unwrap().into_iter().zip(expected.to_f64_vec().unwrap()) {
-        assert!((f - e).abs() <= tolerance * (1.0 + e.abs()), "{what}: {f}, torchvision gives {e}");
+        assert!((f - e).abs() <= tolerance * (1.0 + e.abs()), "{what}: {f}, PyTorch gives {e}");
     }
 }
 
-/// Loads torchvision's file by name into the model and compares what it gives.
+/// The images that a model is given.
+fn images<'v>(name: &str, values: &'v StateDict) -> &'v Tensor {
+    values.get(&format!("{name}/x")).unwrap_or(&values["x"])
+}
+
+/// The model of this architecture with the weights of PyTorch's file.
+fn loaded(name: &str, model: &Sequential, dtype: DType, values: &StateDict) -> Sequential {
+    let mut init = Init::new(1, &Device::cpu()).dtype(dtype);
+    let mut model = Sequential::from_architecture(&model.architecture(), &Device::cpu()).unwrap();
+    model = model.build_with(&images(name, values).dims()[1..], &mut init).unwrap();
+    safetensors::load(&mut model, fixture(name)).unwrap();
+    model
+}
+
+/// Loads PyTorch's file by name into the model and compares what it gives.
 fn check(name: &str, model: &Sequential, values: &StateDict) {
     for (dtype, tolerance) in [(DType::F64, 1e-11), (DType::F32, 2e-4)] {
-        let mut init = Init::new(1, &Device::cpu()).dtype(dtype);
-        let mut model = Sequential::from_architecture(&model.architecture(), &Device::cpu()).unwrap();
-        model = model.build_with([3, 33, 24], &mut init).unwrap();
-        safetensors::load(&mut model, fixture(name)).unwrap();
-        let x = Var::constant(values["x"].to_dtype(dtype).unwrap());
+        let mut model = loaded(name, model, dtype, values);
+        let x = Var::constant(images(name, values).to_dtype(dtype).unwrap());
         let y = model.forward(&x, &Ctx::eval()).unwrap();
         close(name, y.tensor(), &values[&format!("{name}/eval")], tolerance);
         let ctx = Ctx::train(1, 0);
@@ -117,11 +163,38 @@ fn torchvisions_weights_load_by_name() {
     let vgg = Vgg::new([1, 1, 2]).width(4).pooled(2).hidden(12).dropout(0.0).classes(5);
     check("vgg", &vgg.model(), &values);
     check("vgg_bn", &vgg.clone().batch_norm(true).model(), &values);
+    let stages = [[1, 32, 1, 1], [6, 32, 2, 2], [2, 64, 2, 2]];
+    let mobilenet = MobileNetV2::new().stages(stages).width(0.25).last(24).dropout(0.0).classes(5);
+    check("mobilenet_v2", &mobilenet.model(), &values);
+    check("densenet", &DenseNet::new([2, 3]).growth(4).width(8).classes(5).model(), &values);
+}
+
+#[test]
+fn pytorchs_weights_load_by_name() {
+    let values = safetensors::read(fixture("values"), &Device::cpu()).unwrap();
+    check("unet", &UNet::new().width(4).depth(2).classes(5).model(), &values);
+    let dcgan = Dcgan::new().side(32).channels(2).width(3).latent(5);
+    check("generator", &dcgan.generator(), &values);
+    check("discriminator", &dcgan.discriminator(), &values);
+}
+
+#[test]
+fn the_loss_of_a_variational_autoencoder_is_pytorchs() {
+    let values = safetensors::read(fixture("values"), &Device::cpu()).unwrap();
+    let model = Autoencoder::new([6, 5], 3).hidden([7]).variational(true).model();
+    let model = loaded("vae", &model, DType::F64, &values);
+    let x = values["vae/x"].to_dtype(DType::F64).unwrap();
+    let ctx = Ctx::eval();
+    let y = model.forward(&x, &ctx).unwrap();
+    close("vae", y.tensor(), &values["vae/eval"], 1e-11);
+    let loss = BinaryCrossentropy::new().forward(&y, &x).unwrap().add(&ctx.penalty().unwrap().unwrap()).unwrap();
+    close("the loss", loss.tensor(), &values["vae/loss"], 1e-11);
 }
 
 #[test]
 fn a_checkpoint_of_another_architecture_is_named_in_full_and_changes_nothing() {
-    let mut model = built(ResNet::basic([1, 1, 1, 1]).width(4).classes(7).model(), &[3, 33, 24]);
+    let model = ResNet::basic([1, 1, 1, 1]).width(4).classes(7).model();
+    let mut model = model.build([3, 33, 24], &Device::cpu(), 1).unwrap();
     let before = model.state_dict();
     let error = safetensors::load(&mut model, fixture("resnet_basic")).unwrap_err().to_string();
     assert!(
@@ -134,7 +207,8 @@ fn a_checkpoint_of_another_architecture_is_named_in_full_and_changes_nothing() {
         "{error}"
     );
     assert!(!error.contains("Missing"), "{error}");
-    let mut model_of_vgg = built(Vgg::new([1, 1]).width(4).pooled(1).hidden(4).classes(5).model(), &[3, 33, 24]);
+    let vgg = Vgg::new([1, 1]).width(4).pooled(1).hidden(4).classes(5).model();
+    let mut model_of_vgg = vgg.build([3, 33, 24], &Device::cpu(), 1).unwrap();
     let error = safetensors::load(&mut model_of_vgg, fixture("resnet_basic")).unwrap_err().to_string();
     assert!(error.contains("Missing (10): features.0.weight, features.0.bias, features.3.weight,"), "{error}");
     for (path, value) in model.state_dict() {

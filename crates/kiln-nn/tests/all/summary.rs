@@ -54,6 +54,7 @@ fn operations_of_blocks_are_those_of_their_layers() {
     let block = Residual::new(Sequential::new().push(conv(6))).shortcut(shortcut);
     assert_eq!(flops(Box::new(block), &input), plain(6) + 2 * 4 * 6 * 25);
     assert_eq!(flops(Box::new(Concat::new().branch(conv(2)).branch(conv(3))), &input), plain(5));
+    assert_eq!(flops(Box::new(SkipConcat::new(Sequential::new().push(conv(3)))), &input), plain(3));
     // Each weight meets each of the 25 inputs, whatever comes out.
     let weights = 4 * 3 * 9;
     for layer in [ConvTranspose2d::new(3, 3).stride(2), ConvTranspose2d::new(3, 3).stride(2).padding(Padding::Same)] {
