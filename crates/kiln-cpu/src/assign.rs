@@ -29,8 +29,8 @@ pub unsafe fn assign<T: Copy + Send + Sync>(first: *mut T, strides: &[isize], x:
     in_chunks(x.elements(), |start, count| {
         let mut target = Odometer::at(x.shape(), strides, start);
         Odometer::at(x.shape(), x.strides(), start).runs(count, |_, offset, stride, run| {
-            // Of one shape: a run of one is a run of the other.
-            target.runs(run, |_, to_offset, to_stride, run| {
+            target.runs(run, |done, to_offset, to_stride, run| {
+                let offset = offset + done as isize * stride;
                 // SAFETY: both odometers stay within the shape, whose elements can be read here and written there.
                 unsafe { copy_run(to.at(to_offset), to_stride, x.first_element().offset(offset), stride, run) };
             });

@@ -184,12 +184,16 @@ type Run = unsafe fn(*const u8, isize, *mut u8, usize);
 
 /// # Safety
 /// The elements are of these types: those from `from` on can be read, the row at `to` can be written, and the two are apart.
-unsafe fn run<A: Convert<B>, B>(from: *const u8, stride: isize, to: *mut u8, n: usize) {
+unsafe fn run<A: Convert<B>, B: Copy>(from: *const u8, stride: isize, to: *mut u8, n: usize) {
     let (from, to) = (from.cast::<A>(), to.cast::<B>());
     // SAFETY: the caller's promise.
     unsafe {
         if stride == 1 {
             return Isa::best().run(Row { from: std::slice::from_raw_parts(from, n), to });
+        }
+        if stride == 0 {
+            let value = (*from).convert();
+            return (0..n).for_each(|i| to.add(i).write(value));
         }
         for i in 0..n {
             to.add(i).write((*from.offset(i as isize * stride)).convert());

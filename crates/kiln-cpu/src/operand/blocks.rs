@@ -4,6 +4,7 @@ use super::number::Number;
 use super::odometer::Odometer;
 use super::stored::Stored;
 use super::strided::Strided;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 
 /// Numbers in a block.
@@ -31,7 +32,7 @@ impl<T: Number> Room<T> {
 }
 
 /// How the next block of an operand is obtained.
-enum Way<'a, T> {
+enum Way<T> {
     /// Contiguous and of the compute type: in place, from here on.
     InPlace(*const T),
     /// The same, but the elements are the output's: copied, since they are written while they are read.
@@ -39,13 +40,15 @@ enum Way<'a, T> {
     /// One element that broadcasting repeats; whether the room is filled with it yet.
     Repeated(T, bool),
     /// Copied, from the index that the odometer shows.
-    Copied(Odometer<'a>),
+    Copied(Odometer),
 }
 
 /// Blocks of an operand in row-major order, from some element on.
 pub(crate) struct Blocks<'a, E: Stored> {
     first: *const E,
-    way: Way<'a, E>,
+    way: Way<E>,
+    /// Whose memory the operand is.
+    of: PhantomData<&'a E>,
 }
 
 impl<'a, E: Stored> Blocks<'a, E> {
@@ -63,7 +66,7 @@ impl<'a, E: Stored> Blocks<'a, E> {
         } else {
             Way::Copied(Odometer::at(operand.shape(), operand.strides(), start))
         };
-        Blocks { first: operand.first_element(), way }
+        Blocks { first: operand.first_element(), way, of: PhantomData }
     }
 
     /// The next `count` ≤ [`BLOCK`] elements, no more of them than the time before; good until the next call. `room` is the

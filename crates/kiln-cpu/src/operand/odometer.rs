@@ -4,23 +4,36 @@
 pub(crate) const MAX_RANK: usize = 8;
 
 /// An index into a shape that counts up in row-major order, with the offset that it means.
-pub(crate) struct Odometer<'a> {
-    shape: &'a [usize],
-    strides: &'a [isize],
+pub(crate) struct Odometer {
+    /// Sizes and strides of the axes that are left where neighbors that lie in memory like one, as those that broadcasting repeats, are
+    /// counted as one: runs are longer.
+    shape: [usize; MAX_RANK],
+    strides: [isize; MAX_RANK],
+    rank: usize,
     index: [usize; MAX_RANK],
     offset: isize,
 }
 
-impl<'a> Odometer<'a> {
+impl Odometer {
     /// At element `start` in row-major order.
-    pub(crate) fn at(shape: &'a [usize], strides: &'a [isize], start: usize) -> Self {
-        let (mut index, mut offset, mut rest) = ([0; MAX_RANK], 0, start);
-        for axis in (0..shape.len()).rev() {
-            index[axis] = rest % shape[axis].max(1);
-            rest /= shape[axis].max(1);
-            offset += index[axis] as isize * strides[axis];
+    pub(crate) fn at(shape: &[usize], strides: &[isize], start: usize) -> Self {
+        let (mut sizes, mut steps, mut rank) = ([1; MAX_RANK], [0; MAX_RANK], 0);
+        for (&size, &stride) in shape.iter().zip(strides).filter(|&(&size, _)| size != 1) {
+            if rank > 0 && steps[rank - 1] == stride * size as isize {
+                sizes[rank - 1] *= size;
+            } else {
+                sizes[rank] = size;
+                rank += 1;
+            }
+            steps[rank - 1] = stride;
         }
-        Odometer { shape, strides, index, offset }
+        let (mut index, mut offset, mut rest) = ([0; MAX_RANK], 0, start);
+        for axis in (0..rank).rev() {
+            index[axis] = rest % sizes[axis].max(1);
+            rest /= sizes[axis].max(1);
+            offset += index[axis] as isize * steps[axis];
+        }
+        Odometer { shape: sizes, strides: steps, rank, index, offset }
     }
 
     /// Elements from the first to the present one.
@@ -31,7 +44,7 @@ impl<'a> Odometer<'a> {
     /// Goes `count` elements on, in runs along the last axis: `f(done before, offset, stride, length)`.
     #[inline]
     pub(crate) fn runs(&mut self, count: usize, mut f: impl FnMut(usize, isize, isize, usize)) {
-        let Some(last) = self.shape.len().checked_sub(1) else {
+        let Some(last) = self.rank.checked_sub(1) else {
             (0..count).for_each(|done| f(done, self.offset, 0, 1));
             return;
         };

@@ -1,112 +1,13 @@
 //! Weighted sums of the indices of an axis: resampling, and means of parts of any length.
 
+mod taps;
+
+pub use taps::Taps;
+
 use crate::operand::{Number, Output};
 use crate::{Isa, Kernel, Simd, check, team};
 use kiln_math::Real;
-
-/// The most taps of an axis.
-const MOST: usize = 1 << 28;
-
-/// For each index of a result, the indices of an axis that it sums, each with its weight.
-#[derive(Clone, Debug)]
-pub struct Taps {
-    from: usize,
-    /// Where the taps of each index of the result start, and where the last ones end.
-    starts: Vec<usize>,
-    places: Vec<usize>,
-    weights: Vec<f64>,
-}
-
-impl Taps {
-    /// Of an axis of `from` indices: `row(i)` are the taps of index i of `to`, at most `most` in all. None where these are more than
-    /// memory holds, or than 2²⁸: some numbers of an axis are not to take gigabytes.
-    ///
-    /// # Panics
-    /// Where a tap is outside of the axis.
-    pub fn new<R: IntoIterator<Item = (usize, f64)>>(
-        from: usize,
-        to: usize,
-        most: usize,
-        row: impl Fn(usize) -> R,
-    ) -> Option<Self> {
-        if most > MOST || to > MOST {
-            return None;
-        }
-        let mut taps = Taps { from, starts: Vec::new(), places: Vec::new(), weights: Vec::new() };
-        taps.starts.try_reserve_exact(to + 1).ok()?;
-        taps.places.try_reserve_exact(most).ok()?;
-        taps.weights.try_reserve_exact(most).ok()?;
-        taps.starts.push(0);
-        for i in 0..to {
-            for (place, weight) in row(i) {
-                if place >= from {
-                    check::refuse("blend", format_args!("tap {place} is outside of an axis of {from}"));
-                }
-                taps.places.push(place);
-                taps.weights.push(weight);
-            }
-            taps.starts.push(taps.places.len());
-        }
-        Some(taps)
-    }
-
-    /// Indices of the axis.
-    pub fn from(&self) -> usize {
-        self.from
-    }
-
-    /// Indices of the result.
-    pub fn to(&self) -> usize {
-        self.starts.len() - 1
-    }
-
-    /// The taps one after the other: index of the result, index of the axis, weight.
-    pub fn each(&self) -> impl Iterator<Item = (usize, usize, f64)> {
-        let row = move |i: usize| self.row(i).map(move |at| (i, self.places[at], self.weights[at]));
-        (0..self.to()).flat_map(row)
-    }
-
-    /// The number of taps.
-    pub fn count(&self) -> usize {
-        self.places.len()
-    }
-
-    /// Whether each index of the result is one of the axis as it is.
-    pub fn only_move(&self) -> bool {
-        self.places.len() == self.to() && self.even() == Some(1) && self.weights.iter().all(|&weight| weight == 1.0)
-    }
-
-    /// The taps of the gradient: what was summed from an index goes back to it. None where memory does not hold them.
-    pub fn transposed(&self) -> Option<Self> {
-        let mut starts = Vec::new();
-        starts.try_reserve_exact(self.from + 1).ok()?;
-        starts.resize(self.from + 1, 0);
-        self.places.iter().for_each(|&place| starts[place + 1] += 1);
-        (0..self.from).for_each(|place| starts[place + 1] += starts[place]);
-        let (mut places, mut weights) = (Vec::new(), Vec::new());
-        places.try_reserve_exact(self.count()).ok()?;
-        weights.try_reserve_exact(self.count()).ok()?;
-        places.resize(self.count(), 0);
-        weights.resize(self.count(), 0.0);
-        let mut next = starts.clone();
-        for (to, from, weight) in self.each() {
-            places[next[from]] = to;
-            weights[next[from]] = weight;
-            next[from] += 1;
-        }
-        Some(Taps { from: self.to(), starts, places, weights })
-    }
-
-    fn row(&self, i: usize) -> std::ops::Range<usize> {
-        self.starts[i]..self.starts[i + 1]
-    }
-
-    /// The number of taps of each index of the result, where that is one for all.
-    fn even(&self) -> Option<usize> {
-        let first = self.starts.get(1).copied()?;
-        (0..self.to()).all(|i| self.row(i).len() == first).then_some(first)
-    }
-}
+use taps::Kind;
 
 /// out\[…, i, …\] = Σ weight · x\[…, place, …\] over the taps of i, of x (outer, from, inner): out is (outer, to, inner). The taps
 /// are added one after the other.
@@ -121,7 +22,7 @@ pub fn blend<T: Number>(isa: Isa, out: &mut [T], x: &[T], taps: &Taps, outer: us
         return;
     }
     let weights: Vec<T> = taps.weights.iter().map(|&weight| T::from_f64(weight)).collect();
-    let blend = Blend { out: Output::from_slice(out), x, taps, weights: &weights, inner, even: taps.even() };
+    let blend = Blend { out: Output::from_slice(out), x, taps, weights: &weights, inner, kind: taps.kind() };
     // Lines of an innermost axis, or rows along it.
     let (rows, width) = if inner == 1 { (outer, to) } else { (outer * to, inner) };
     let block = (PART / width).max(1);
@@ -139,7 +40,7 @@ struct Blend<'a, T> {
     taps: &'a Taps,
     weights: &'a [T],
     inner: usize,
-    even: Option<usize>,
+    kind: Kind,
 }
 
 /// Some lines or rows of the result.
@@ -160,11 +61,17 @@ impl<T: Number> Kernel for Part<'_, T> {
                 // SAFETY: each line is of one task alone.
                 let out = unsafe { blend.out.part(row * to, to) };
                 let x = &blend.x[row * from..][..from];
-                match blend.even {
-                    Some(1) => blend.line::<S, 1>(out, x),
-                    Some(2) => blend.line::<S, 2>(out, x),
-                    Some(4) => blend.line::<S, 4>(out, x),
-                    _ => blend.uneven_line::<S>(out, x),
+                match blend.kind {
+                    Kind::Doubled => out.as_chunks_mut().0.iter_mut().zip(x).for_each(|(out, &x)| *out = [x, x]),
+                    Kind::Halved => {
+                        for (out, &[a, b]) in out.iter_mut().zip(x.as_chunks().0) {
+                            *out = T::leave::<S>(a.enter::<S>() + b.enter::<S>());
+                        }
+                    }
+                    Kind::One => blend.line::<S, 1>(out, x),
+                    Kind::Two => blend.line::<S, 2>(out, x),
+                    Kind::Four => blend.line::<S, 4>(out, x),
+                    Kind::Any => blend.uneven_line::<S>(out, x),
                 }
             } else {
                 // SAFETY: each row is of one task alone.
@@ -181,11 +88,11 @@ impl<T: Number> Blend<'_, T> {
     fn line<S: Simd, const K: usize>(&self, out: &mut [T], x: &[T]) {
         let taps = self.weights.as_chunks::<K>().0.iter().zip(self.taps.places.as_chunks::<K>().0);
         for (out, (weights, places)) in out.iter_mut().zip(taps) {
-            // SAFETY: the taps were made for an axis of as many elements as x has.
-            let at = |place: usize| unsafe { *x.get_unchecked(place) }.enter::<S>();
-            let mut sum = weights[0].enter::<S>() * at(places[0]);
-            for (weight, &place) in weights.iter().zip(places).skip(1) {
-                sum = weight.enter::<S>().mul_add(at(place), sum);
+            let mut sum = T::default().enter::<S>();
+            for (weight, &place) in weights.iter().zip(places) {
+                // SAFETY: the taps were made for an axis of as many elements as x has.
+                let x = unsafe { *x.get_unchecked(place) };
+                sum = weight.enter::<S>().mul_add(x.enter::<S>(), sum);
             }
             *out = T::leave::<S>(sum);
         }
