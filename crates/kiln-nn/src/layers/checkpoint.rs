@@ -63,7 +63,7 @@ pub(super) fn run(entries: &[Entry], every: usize, mut x: Value, ctx: &Ctx) -> R
 fn checkpoint(entries: &[Entry], first: usize, x: Value, ctx: &Ctx) -> Result<Value> {
     let entries_by_place = || entries.iter().enumerate().map(|(at, entry)| (first + at, entry));
     let layers = || entries_by_place().map(|(at, entry)| (segment(at, &entry.name), entry.layer.get()));
-    let weights = if ctx.records() { trainable(entries) } else { Vec::new() };
+    let weights = if ctx.records() { trainable(entries, ctx) } else { Vec::new() };
     let inputs = vars(&x);
     if weights.is_empty() && !inputs.iter().any(Var::requires_grad) {
         return in_order(layers(), x, ctx);
@@ -139,15 +139,15 @@ fn vars(value: &Value) -> Vec<Var> {
     all
 }
 
-/// The parameters that get gradients.
-fn trainable(entries: &[Entry]) -> Vec<Var> {
-    struct Leaves(Vec<Var>);
-    impl<'m> Visitor<'m> for Leaves {
+/// The parameters that get gradients, or what stands for them.
+fn trainable(entries: &[Entry], ctx: &Ctx) -> Vec<Var> {
+    struct Trainable<'c>(&'c Ctx, Vec<Var>);
+    impl<'m> Visitor<'m> for Trainable<'_> {
         fn parameter(&mut self, parameter: &'m Param) {
-            self.0.extend(parameter.leaf());
+            self.1.extend(self.0.replacement(parameter).or_else(|| parameter.leaf()));
         }
     }
-    let mut leaves = Leaves(Vec::new());
-    entries.iter().for_each(|entry| entry.layer.get().visit(&mut leaves));
-    leaves.0
+    let mut trainable = Trainable(ctx, Vec::new());
+    entries.iter().for_each(|entry| entry.layer.get().visit(&mut trainable));
+    trainable.1
 }

@@ -58,6 +58,27 @@ fn training_has_the_same_bits() {
     }
 }
 
+/// The part that is run again sees what stands for the weight, and its gradient and penalty reach what that is made of.
+#[test]
+fn a_checkpoint_within_a_weight_norm_has_the_same_bits() -> Result<()> {
+    let values = |every: Option<usize>| -> Result<Vec<f64>> {
+        let dense = Dense::new(3).activation(Activation::Tanh).kernel_regularizer(L2(0.1));
+        let inner = every.into_iter().fold(Sequential::new().push(dense), Sequential::checkpoint_every);
+        let model = Sequential::new().push(WeightNorm::new(inner).parameter("0.weight"));
+        let model = model.build_with([2], &mut Init::new(2, &cpu()).dtype(DType::F64))?;
+        let x = Tensor::from_slice(&[0.3f64, -0.4, 0.9, 1.0], [2, 2], &cpu())?;
+        let ctx = Ctx::train(0, 0);
+        let y = model.forward(&x, &ctx)?.square()?.sum_all()?;
+        let penalty = ctx.penalty()?.expect("there is a regularizer");
+        let gradients = y.add(&penalty)?.backward()?;
+        assert_eq!(gradients.len(), 3);
+        let named = model.named_gradients(&gradients).into_iter();
+        Ok(named.flat_map(|(_, gradient)| gradient.to_f64_vec().unwrap()).collect())
+    };
+    assert_eq!(values(Some(1))?, values(None)?);
+    Ok(())
+}
+
 #[test]
 fn gradients_of_gradients_are_the_same() -> Result<()> {
     let values = |every: Option<usize>| -> Result<Vec<f64>> {
