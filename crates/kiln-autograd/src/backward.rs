@@ -1,68 +1,12 @@
 //! The backward pass.
 
+use crate::checkpoint::nodes_since;
+use crate::derivatives::needing;
 use crate::graph::NodeRef;
-use crate::{LeafId, Var};
+use crate::{Gradients, LeafId, Var};
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
-
-/// Gradients of a scalar with respect to the leaves that it depends on.
-#[derive(Default, Debug)]
-pub struct Gradients(Vec<(LeafId, Tensor)>); // ascending by id
-
-impl Gradients {
-    /// The gradient of the leaf `id`; `None` where the scalar did not depend on it.
-    #[inline]
-    pub fn get(&self, id: LeafId) -> Option<&Tensor> {
-        self.0.binary_search_by_key(&id, |entry| entry.0).ok().map(|at| &self.0[at].1)
-    }
-
-    /// Looks gradients up one after the other: at once where the ids come in ascending order, as those of a model's parameters mostly do.
-    pub fn lookup<'g>(&'g self) -> impl FnMut(LeafId) -> Option<&'g Tensor> {
-        let mut next = 0;
-        move |id| {
-            let at = match self.0.get(next) {
-                Some((known, _)) if *known == id => next,
-                _ => self.0.binary_search_by_key(&id, |entry| entry.0).ok()?,
-            };
-            next = at + 1;
-            Some(&self.0[at].1)
-        }
-    }
-
-    /// The gradient of a variable.
-    pub fn of(&self, variable: &Var) -> Option<&Tensor> {
-        self.get(variable.id()?)
-    }
-
-    /// Takes the gradient of the leaf `id` out.
-    pub fn remove(&mut self, id: LeafId) -> Option<Tensor> {
-        self.0.binary_search_by_key(&id, |entry| entry.0).ok().map(|at| self.0.remove(at).1)
-    }
-
-    /// Files a gradient under `id`, in place of the one that was there.
-    pub fn insert(&mut self, id: LeafId, gradient: Tensor) {
-        match self.0.binary_search_by_key(&id, |entry| entry.0) {
-            Ok(at) => self.0[at].1 = gradient,
-            Err(at) => self.0.insert(at, (id, gradient)),
-        }
-    }
-
-    /// All gradients, by ascending id.
-    pub fn iter(&self) -> impl Iterator<Item = (LeafId, &Tensor)> {
-        self.0.iter().map(|(id, gradient)| (*id, gradient))
-    }
-
-    /// How many leaves have a gradient.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether no leaf has one.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
 
 /// A node whose gradient is known in part or whole.
 struct Pending {
@@ -72,12 +16,42 @@ struct Pending {
     dtype: DType,
 }
 
+/// What a pass has yet to do.
+#[derive(Default)]
+struct Ahead {
+    pending: BTreeMap<u64, Pending>,
+    /// Of a pending node with several outputs, their gradients.
+    of_outputs: BTreeMap<u64, Vec<(usize, Var)>>,
+}
+
+impl Ahead {
+    /// Adds a gradient to that of a node. The first one is moved in; a later one is added in place where the sum has one owner.
+    fn add(&mut self, node: &NodeRef, gradient: Var, records: bool) -> Result<()> {
+        let Some(pending) = self.pending.get_mut(&node.id) else {
+            let dtype = gradient.dtype();
+            self.pending.insert(node.id, Pending { node: node.clone(), gradient, dtype });
+            return Ok(());
+        };
+        let gradient = if gradient.is_half() {
+            pending.gradient = pending.gradient.widened()?;
+            gradient.widened()?
+        } else {
+            gradient
+        };
+        if records {
+            pending.gradient = pending.gradient.add(&gradient)?;
+            return Ok(());
+        }
+        pending.gradient.tensor_mut().add_assign(gradient.tensor())
+    }
+}
+
 /// The pass as a derivative rule sees it: which inputs want a gradient, the saved values, and where gradients go.
 pub struct Backward<'p> {
     node: &'p NodeRef,
-    pending: &'p mut BTreeMap<u64, Pending>,
+    ahead: &'p mut Ahead,
     /// Nodes that lead to what was asked for; everything, where nothing particular was.
-    wanted: Option<&'p HashSet<u64>>,
+    wanted: Option<&'p mut HashSet<u64>>,
     records: bool,
 }
 
@@ -85,7 +59,7 @@ impl Backward<'_> {
     /// Whether the input at `position` wants a gradient.
     #[inline]
     pub fn needs(&self, position: usize) -> bool {
-        match (self.node.edges.get(position), self.wanted) {
+        match (self.node.edges.get(position), &self.wanted) {
             (Some(edge), Some(wanted)) => wanted.contains(&edge.id),
             (edge, _) => edge.is_some(),
         }
@@ -111,8 +85,7 @@ impl Backward<'_> {
         Var::with_node(saved.clone(), self.records.then(|| self.node.clone()))
     }
 
-    /// Adds `gradient` to that of the input at `position`. The first one is moved in; a later one is added in place where
-    /// the sum has one owner.
+    /// Adds `gradient` to that of the input at `position`.
     ///
     /// # Errors
     /// A gradient of another shape than the input's, which is a mistake of the rule; those of the addition.
@@ -126,26 +99,7 @@ impl Backward<'_> {
         {
             return Err(self.wrong_shape(position, gradient.shape(), &expected));
         }
-        match self.pending.get_mut(&edge.id) {
-            None => {
-                let dtype = gradient.dtype();
-                self.pending.insert(edge.id, Pending { node: edge.clone(), gradient, dtype });
-            }
-            Some(pending) => {
-                let gradient = if gradient.is_half() {
-                    pending.gradient = pending.gradient.widened()?;
-                    gradient.widened()?
-                } else {
-                    gradient
-                };
-                if self.records {
-                    pending.gradient = pending.gradient.add(&gradient)?;
-                } else {
-                    pending.gradient.tensor_mut().add_assign(gradient.tensor())?;
-                }
-            }
-        }
-        Ok(())
+        self.ahead.add(edge, gradient, self.records)
     }
 
     /// Adds the gradients, given the output's gradient `dy`, of what `forward` computes from the inputs that it takes: the rule of
@@ -162,6 +116,46 @@ impl Backward<'_> {
         for ((position, _), gradient) in taken.iter().zip(gradients) {
             if let Some(gradient) = gradient {
                 self.accumulate(*position, gradient)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps the gradient of an output of the node at the first input, which has several.
+    pub(crate) fn hand_over(&mut self, output: usize, gradient: Var) {
+        if !self.needs(0) {
+            return;
+        }
+        let Some(edge) = self.node.edges.get(0) else { return };
+        self.ahead.of_outputs.entry(edge.id).or_default().push((output, gradient.clone()));
+        let dtype = gradient.dtype();
+        // It is pending; what it goes by are the gradients above.
+        self.ahead.pending.entry(edge.id).or_insert_with(|| Pending { node: edge.clone(), gradient, dtype });
+    }
+
+    /// The gradients of this node's outputs, as [`Backward::hand_over`] kept them.
+    pub(crate) fn received(&mut self) -> Vec<(usize, Var)> {
+        self.ahead.of_outputs.remove(&self.node.id).unwrap_or_default()
+    }
+
+    /// The input at `position`, of this value, with its place in the graph.
+    pub(crate) fn placed_input(&self, position: usize, value: &Tensor) -> Var {
+        Var::with_node(value.clone(), self.node.edges.get(position).cloned())
+    }
+
+    /// Goes on with these gradients at `outputs`, whose graph was made since `first`, instead of this node's inputs.
+    pub(crate) fn continue_at(&mut self, outputs: Vec<Var>, gradients: Vec<(usize, Var)>, first: u64) -> Result<()> {
+        if let Some(wanted) = &mut self.wanted {
+            for (id, node) in nodes_since(&outputs, first) {
+                if node.edges.iter().any(|edge| wanted.contains(&edge.id)) {
+                    wanted.insert(id);
+                }
+            }
+        }
+        for (position, gradient) in gradients {
+            let Some(node) = outputs.get(position).and_then(Var::node) else { continue };
+            if self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&node.id)) {
+                self.ahead.add(node, gradient, self.records)?;
             }
         }
         Ok(())
@@ -212,20 +206,20 @@ fn run(
     root: Var,
     seed: Var,
     records: bool,
-    asked: Option<(&HashSet<u64>, &HashSet<u64>)>,
+    mut asked: Option<(&HashSet<u64>, &mut HashSet<u64>)>,
     mut finished: impl FnMut(LeafId, Var) -> Result<()>,
 ) -> Result<()> {
-    let mut pending = BTreeMap::new();
+    let mut ahead = Ahead::default();
     let (tensor, node) = root.into_parts();
     drop(tensor);
     if let Some(node) = node {
         let dtype = seed.dtype();
-        pending.insert(node.id, Pending { node, gradient: seed, dtype });
+        ahead.pending.insert(node.id, Pending { node, gradient: seed, dtype });
     }
-    while let Some((id, Pending { node, gradient, dtype })) = pending.pop_last() {
+    while let Some((id, Pending { node, gradient, dtype })) = ahead.pending.pop_last() {
         let gradient = if gradient.dtype() == dtype { gradient } else { gradient.to_dtype(dtype)? };
         let is_leaf = node.edges.iter().next().is_none();
-        match asked {
+        match &asked {
             Some((targets, _)) if targets.contains(&id) => finished(LeafId(id), gradient.clone())?,
             None if is_leaf => {
                 finished(LeafId(id), gradient)?;
@@ -233,8 +227,8 @@ fn run(
             }
             _ => {}
         }
-        let mut pass =
-            Backward { node: &node, pending: &mut pending, wanted: asked.map(|(_, wanted)| wanted), records };
+        let wanted = asked.as_mut().map(|(_, wanted)| &mut **wanted);
+        let mut pass = Backward { node: &node, ahead: &mut ahead, wanted, records };
         node.function.backward(gradient, &mut pass)?;
         // Dropping the node here frees what it saved, unless the user holds on to it.
     }
@@ -260,11 +254,12 @@ fn leading_to(targets: &HashSet<u64>, root: &NodeRef) -> HashSet<u64> {
     reaches.into_iter().filter_map(|(id, yes)| yes.then_some(id)).collect()
 }
 
-fn seed_of(output: &Var) -> Result<Var> {
+/// The gradient of one number with respect to itself.
+pub(crate) fn seed_of(operation: &'static str, output: &Var) -> Result<Var> {
     if output.tensor().elements() != 1 {
         return Err(Error::new(
             ErrorKind::Shape,
-            "backward",
+            operation,
             format!(
                 "gradients are taken of one number, this Var has shape {}: reduce it first (`mean_all`, `sum_all`)",
                 output.shape()
@@ -286,8 +281,8 @@ impl Var {
             gradients.push((id, gradient));
             Ok(())
         })?;
-        gradients.reverse(); // they came by descending id
-        Ok(Gradients(gradients))
+        // They came by descending id.
+        Ok(gradients.into_iter().rev().collect())
     }
 
     /// As [`Var::backward`], handing each gradient to `each` as soon as it is complete: to clip, reduce or apply it while
@@ -296,7 +291,7 @@ impl Var {
     /// # Errors
     /// As [`Var::backward`], or what `each` returns.
     pub fn backward_with(self, mut each: impl FnMut(LeafId, Tensor) -> Result<()>) -> Result<()> {
-        let seed = seed_of(&self)?;
+        let seed = seed_of("backward", &self)?;
         if !self.requires_grad() {
             return Err(Error::new(
                 ErrorKind::Value,
@@ -327,25 +322,18 @@ impl Var {
 /// # Errors
 /// An output of more than one element, or an input that needs no gradient.
 pub fn grad(output: &Var, inputs: &[&Var]) -> Result<Vec<Option<Var>>> {
-    let seed = seed_of(output)?;
-    if let Some(position) = inputs.iter().position(|input| input.id().is_none()) {
-        return Err(Error::new(
-            ErrorKind::Value,
-            "grad",
-            format!("input {position} needs no gradient: make it with `Var::variable`"),
-        ));
-    }
-    gradients(output.clone(), seed, inputs, true)
+    let seed = seed_of("backward", output)?;
+    gradients(output.clone(), seed, &needing("grad", inputs)?, true)
 }
 
 /// The gradients of each of `inputs`, all of which have a node, where that of `output` is `seed`.
-fn gradients(output: Var, seed: Var, inputs: &[&Var], records: bool) -> Result<Vec<Option<Var>>> {
+pub(crate) fn gradients(output: Var, seed: Var, inputs: &[&Var], records: bool) -> Result<Vec<Option<Var>>> {
     let targets: HashSet<u64> = inputs.iter().filter_map(|input| input.id()).map(|id| id.0).collect();
     let Some(root) = output.node() else { return Ok(vec![None; inputs.len()]) };
-    let wanted = leading_to(&targets, root);
+    let mut wanted = leading_to(&targets, root);
     let mut found: HashMap<u64, Var> = HashMap::new();
     if wanted.contains(&root.id) {
-        run(output, seed, records, Some((&targets, &wanted)), |id, gradient| {
+        run(output, seed, records, Some((&targets, &mut wanted)), |id, gradient| {
             found.insert(id.0, gradient);
             Ok(())
         })?;

@@ -19,6 +19,22 @@ pub(crate) struct Node<F: ?Sized = dyn Function> {
 
 pub(crate) type NodeRef = Arc<Node>;
 
+impl<F: Function> Node<F> {
+    /// A node of the nodes of its inputs, in order.
+    #[inline]
+    pub(crate) fn new(
+        shape: Option<Shape>,
+        inputs: impl IntoIterator<Item = Option<NodeRef>>,
+        function: F,
+    ) -> Arc<Self> {
+        let mut edges = Edges::default();
+        for (position, input) in inputs.into_iter().enumerate() {
+            edges.push(position, input);
+        }
+        Arc::new(Node { id: next_id(), shape, edges, function })
+    }
+}
+
 /// The nodes of an operation's inputs, in order; `None` for an input that needs no gradient.
 ///
 /// Three are held inline (a fused linear layer has three), which spares an allocation for all but `concat`.
@@ -29,7 +45,7 @@ pub(crate) struct Edges {
 }
 
 impl Edges {
-    pub(crate) fn push(&mut self, position: usize, edge: Option<NodeRef>) {
+    fn push(&mut self, position: usize, edge: Option<NodeRef>) {
         match self.inline.get_mut(position) {
             Some(slot) => *slot = edge,
             None => self.rest.push(edge),

@@ -1,6 +1,6 @@
 //! `Var`: a tensor that may remember how it was made.
 
-use crate::graph::{Edges, Node, NodeRef, next_id};
+use crate::graph::{Node, NodeRef};
 use crate::{Function, Origin};
 use kiln_tensor::{DType, Device, Result, Shape, Tensor};
 use std::fmt;
@@ -76,7 +76,7 @@ impl Leaf {
     }
 
     fn of(shape: Option<Shape>) -> Self {
-        Leaf(Arc::new(Node { id: next_id(), shape, edges: Edges::default(), function: LeafFunction }))
+        Leaf(Node::new(shape, [], LeafFunction))
     }
 
     /// What gradients are filed under.
@@ -123,12 +123,9 @@ impl Var {
         if inputs.iter().all(|input| input.node().is_none()) {
             return Var::constant(output);
         }
-        let mut edges = Edges::default();
-        for (position, input) in inputs.iter().enumerate() {
-            edges.push(position, input.node().cloned());
-        }
-        let shape = Some(*output.shape());
-        Var { tensor: output, place: Place::Recorded(Arc::new(Node { id: next_id(), shape, edges, function })) }
+        let nodes = inputs.iter().map(|input| input.node().cloned());
+        let node = Node::new(Some(*output.shape()), nodes, function);
+        Var { tensor: output, place: Place::Recorded(node) }
     }
 
     /// As [`Var::from_function`], but the function is only made where it is recorded.

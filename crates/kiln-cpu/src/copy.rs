@@ -1,8 +1,8 @@
 //! Fills, and copies between layouts and element types.
 
-use crate::check;
 use crate::elementwise::in_chunks;
 use crate::operand::{BLOCK, Odometer, Output, Stored, Strided};
+use crate::{Isa, Kernel, Simd, check};
 use half::{bf16, f16};
 use kiln_math::{round_integer_to_odd, round_to_odd};
 
@@ -41,20 +41,45 @@ macro_rules! numeric {
         convert! {
             $from => f32: |x| x as f32;
             $from => f64: |x| x as f64;
-            $from => i64: |x| x as i64;
             $from => bool: |x| x != 0 as $from;
         }
-        saturating!($from, $kind: i32 i8 u8);
+        saturating!($from, $kind);
         half_row!($from: |$x| $single);
     )+};
 }
 
-/// To narrower integers: a float's `as` saturates itself, between integers it wraps.
+/// To integers, saturating.
 macro_rules! saturating {
-    ($from:ty, float: $($to:ident)+) => { convert! { $($from => $to: |x| x as $to;)+ } };
-    ($from:ty, integer: $($to:ident)+) => {
-        convert! { $($from => $to: |x| (x as i64).clamp($to::MIN.into(), $to::MAX.into()) as $to;)+ }
+    ($from:ty, float) => {
+        convert! {
+            $from => i64: |x| truncated!(x, $from, i64);
+            $from => i32: |x| truncated!(x, $from, i32);
+            $from => i8: |x| truncated!(x, $from, i32).clamp(i8::MIN.into(), i8::MAX.into()) as i8;
+            $from => u8: |x| truncated!(x, $from, i32).clamp(0, u8::MAX.into()) as u8;
+        }
     };
+    ($from:ty, integer) => {
+        convert! {
+            $from => i64: |x| x as i64;
+            $from => i32: |x| (x as i64).clamp(i32::MIN.into(), i32::MAX.into()) as i32;
+            $from => i8: |x| (x as i64).clamp(i8::MIN.into(), i8::MAX.into()) as i8;
+            $from => u8: |x| (x as i64).clamp(0, u8::MAX.into()) as u8;
+        }
+    };
+}
+
+/// What `as` gives, of which the compiler makes no vector code.
+macro_rules! truncated {
+    ($x:ident, $from:ty, $to:ident) => {{
+        // −MIN is a power of two, so exact; MAX is not.
+        let (low, high) = ($to::MIN as $from, -($to::MIN as $from));
+        let fits = $x >= low && $x < high;
+        // SAFETY: within the integers' range, and no NaN.
+        let inside = unsafe { (if fits { $x } else { 0.0 }).to_int_unchecked::<$to>() };
+        let beyond = if $x >= high { $to::MAX } else { 0 };
+        let beyond = if $x < low { $to::MIN } else { beyond };
+        if fits { inside } else { beyond }
+    }};
 }
 
 /// To the half types, and the same by rows, where f16 asks once for all elements whether the machine has the instruction.
@@ -139,6 +164,21 @@ pub fn fill<T: Copy + Send + Sync>(out: &mut Output<'_, T>, value: T) {
     });
 }
 
+/// Converts a row, whose elements can be written at `to` and are apart from those.
+struct Row<'a, A, B> {
+    from: &'a [A],
+    to: *mut B,
+}
+
+impl<A: Convert<B>, B> Kernel for Row<'_, A, B> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        // SAFETY: what the struct's elements are.
+        unsafe { A::convert_row(self.from, self.to) }
+    }
+}
+
 /// Converts `n` elements, a stride apart, into a row.
 type Run = unsafe fn(*const u8, isize, *mut u8, usize);
 
@@ -149,7 +189,7 @@ unsafe fn run<A: Convert<B>, B>(from: *const u8, stride: isize, to: *mut u8, n: 
     // SAFETY: the caller's promise.
     unsafe {
         if stride == 1 {
-            return A::convert_row(std::slice::from_raw_parts(from, n), to);
+            return Isa::best().run(Row { from: std::slice::from_raw_parts(from, n), to });
         }
         for i in 0..n {
             to.add(i).write((*from.offset(i as isize * stride)).convert());

@@ -5,7 +5,7 @@
 //! depends on nothing but its operands, so neither on the cut.
 
 use crate::operand::{BLOCK, Blocks, Number, Odometer, Output, Room, Stored, Strided};
-use crate::{Isa, check, team};
+use crate::{Isa, Kernel, Simd, check, team};
 use kiln_math::{BinaryOp, Integer, IntegerOp, UnaryOp};
 
 /// Below this many elements a second thread costs more than it saves (about 10 µs of the cheapest operations).
@@ -172,10 +172,61 @@ fn apart<A, O: Copy>(x: &[A], out: &Output<'_, O>) -> bool {
 pub type PairFn<'f, A, O> = dyn Fn(&mut [O], [&[A]; 2]) + Sync + 'f;
 
 /// A block function that computes each element from one of either operand.
-pub fn each<A: Copy, O>(f: impl Fn(A, A) -> O + Sync) -> impl Fn(&mut [O], [&[A]; 2]) + Sync {
-    move |out, [a, b]| {
-        for ((to, &a), &b) in out.iter_mut().zip(a).zip(b) {
-            *to = f(a, b);
+pub fn each<A: Copy, O>(f: impl Fn(A, A) -> O + Copy + Sync) -> impl Fn(&mut [O], [&[A]; 2]) + Sync {
+    move |out, operands| Isa::best().run(Each { out, operands, f })
+}
+
+struct Each<'a, A, O, F> {
+    out: &'a mut [O],
+    operands: [&'a [A]; 2],
+    f: F,
+}
+
+impl<A: Copy, O, F: Fn(A, A) -> O> Kernel for Each<'_, A, O, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let [a, b] = self.operands;
+        for ((to, &a), &b) in self.out.iter_mut().zip(a).zip(b) {
+            *to = (self.f)(a, b);
+        }
+    }
+}
+
+/// An element that [`select`] moves, as an unsigned integer of its size.
+pub trait Word: Copy + Default + Send + Sync {
+    /// a where `chosen`, else b.
+    fn select(chosen: bool, a: Self, b: Self) -> Self;
+}
+
+macro_rules! words {
+    ($($Word:ty)+) => {$(
+        impl Word for $Word {
+            /// By masks: of an `if` the compiler makes a choice among addresses, and no vector code.
+            #[inline(always)]
+            fn select(chosen: bool, a: Self, b: Self) -> Self {
+                let mask = <$Word>::from(chosen).wrapping_neg();
+                a & mask | b & !mask
+            }
+        }
+    )+};
+}
+words!(u8 u16 u32 u64);
+
+/// A block of [`select`].
+struct Select<'a, T> {
+    out: &'a mut [T],
+    chosen: &'a [u8],
+    operands: [&'a [T]; 2],
+}
+
+impl<T: Word> Kernel for Select<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        let [a, b] = self.operands;
+        for (((to, &chosen), &a), &b) in self.out.iter_mut().zip(self.chosen).zip(a).zip(b) {
+            *to = T::select(chosen != 0, a, b);
         }
     }
 }
@@ -227,25 +278,16 @@ macro_rules! integer_dispatch {
 }
 kiln_math::for_each_integer!(integer_dispatch);
 
-/// out = condition ? a : b, of any element type; a condition is 0 or not.
+/// out = condition ? a : b, of elements of any type as words of their size; a condition is 0 or not.
 ///
 /// # Panics
 /// Where an operand has another number of elements than `out`.
-pub fn select<T: Copy + Default + Send + Sync>(
-    out: &mut Output<'_, T>,
-    condition: Strided<'_, u8>,
-    a: Strided<'_, T>,
-    b: Strided<'_, T>,
-) {
+pub fn select<T: Word>(out: &mut Output<'_, T>, condition: Strided<'_, u8>, a: Strided<'_, T>, b: Strided<'_, T>) {
     check::length("select", "condition", condition.elements(), out.len());
     check::length("select", "a", a.elements(), out.len());
     check::length("select", "b", b.elements(), out.len());
     let out = &*out;
-    let block = |to: &mut [T], chosen: &[u8], a: &[T], b: &[T]| {
-        for (((to, &chosen), &a), &b) in to.iter_mut().zip(chosen).zip(a).zip(b) {
-            *to = if chosen != 0 { a } else { b };
-        }
-    };
+    let block = |out: &mut [T], chosen: &[u8], operands: [&[T]; 2]| Isa::best().run(Select { out, chosen, operands });
     if let (Some(chosen), Some(a), Some(b)) = (condition.as_slice(), a.as_slice(), b.as_slice())
         && apart(chosen, out)
         && apart(a, out)
@@ -254,7 +296,7 @@ pub fn select<T: Copy + Default + Send + Sync>(
         return in_chunks(out.len(), |start, count| {
             let range = start..start + count;
             // SAFETY: this chunk's own part of the output; the operands are apart from it.
-            block(unsafe { out.part(start, count) }, &chosen[range.clone()], &a[range.clone()], &b[range]);
+            block(unsafe { out.part(start, count) }, &chosen[range.clone()], [&a[range.clone()], &b[range]]);
         });
     }
     in_chunks(out.len(), |start, count| {
@@ -265,7 +307,7 @@ pub fn select<T: Copy + Default + Send + Sync>(
             gather_block(a, start + done, n, &mut left);
             gather_block(b, start + done, n, &mut right);
             // SAFETY: within this chunk of the output, whose operands have been read.
-            block(unsafe { out.part(start + done, n) }, &chosen[..n], &left[..n], &right[..n]);
+            block(unsafe { out.part(start + done, n) }, &chosen[..n], [&left[..n], &right[..n]]);
         }
     });
 }

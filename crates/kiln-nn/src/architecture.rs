@@ -1,15 +1,35 @@
 //! Models as JSON and back: layers by name, each with its settings.
 
-use crate::layers::Layers;
+use crate::layers::{Layers, Lookups};
 use crate::*;
 use kiln_tensor::{Error, ErrorKind, Result, Shape};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-/// `{"layers": [{"layer": "Dense", "units": 10, …}, …]}`.
+/// `{"layers": [{"layer": "Dense", "units": 10, …}, …]}`, and `"checkpoint_every": 8` where that is set.
 pub(crate) fn of_layers(model: &Sequential) -> Map<String, Json> {
-    Map::from_iter([("layers".to_owned(), list(model.list()))])
+    let mut description = Map::from_iter([("layers".to_owned(), list(model.list()))]);
+    if let Some(every) = model.checkpoints() {
+        description.insert("checkpoint_every".to_owned(), every.into());
+    }
+    write_lookups(&model.lookups, &mut description);
+    description
+}
+
+/// Adds the lookups of a model to its description, where it has any: `{"lookups": {"color": {"vocabulary": ["red"], …}}}`.
+pub(crate) fn write_lookups(lookups: &Lookups, description: &mut Map<String, Json>) {
+    if let (false, Some(lookups)) = (lookups.0.is_empty(), settings(lookups)) {
+        description.insert("lookups".to_owned(), lookups);
+    }
+}
+
+/// The lookups of a description.
+pub(crate) fn lookups(description: &Json) -> Result<Lookups> {
+    match description.get("lookups") {
+        Some(lookups) => Lookups::deserialize(lookups).map_err(|error| malformed(format!("`lookups`: {error}"))),
+        None => Ok(Lookups::default()),
+    }
 }
 
 /// Each layer with its settings and, where it has one, its name. Of a layer without a config, the type alone.
@@ -31,6 +51,12 @@ pub(crate) fn list(layers: &Layers) -> Json {
 /// The model of such an object; built where it says for which input.
 pub(crate) fn model(object: &Json, init: &mut Init) -> Result<Sequential> {
     let mut model = Sequential::of(listed("layers", object, init)?);
+    model.lookups = lookups(object)?;
+    if let Some(every) = object.get("checkpoint_every") {
+        let every = every.as_u64().and_then(|every| usize::try_from(every).ok());
+        let expected = || malformed("`checkpoint_every`, a number of layers, is expected".to_owned());
+        model = model.checkpoint_every(every.ok_or_else(expected)?);
+    }
     if let Some(input) = object.get("input") {
         // A model that was built for this shape: whatever it looks like, it has the channels first.
         Layer::build(&mut model, &shapes(input)?, init)?;
@@ -80,10 +106,6 @@ fn present_name(name: &str) -> &str {
 /// A layer of its own name. Those that need to know their sizes at once take first weights from `init`.
 fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn AnyLayer>> {
     #[derive(Deserialize)]
-    struct OfTimeDistributed {
-        inner: Json,
-    }
-    #[derive(Deserialize)]
     struct OfLinear {
         inputs: usize,
         outputs: usize,
@@ -110,13 +132,49 @@ fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn An
             OfLinear { inputs, outputs, bias: false } => Box::new(Linear::without_bias(inputs, outputs, init)?),
         },
         "Residual" => Box::new(residual(description, &settings::<OfActivation>(index, name, description)?, init)?),
+        "SpectralNorm" => spectral_norm(inner(index, description, init)?, settings(index, name, description)?),
         "TimeDistributed" => {
-            let OfTimeDistributed { inner } = settings(index, name, description)?;
-            Box::new(TimeDistributed::of(init.scope("layer", |init| layer(index, &inner, init))?))
+            Box::new(TimeDistributed::of(init.scope("layer", |init| inner(index, description, init))?))
         }
+        "WeightNorm" => weight_norm(inner(index, description, init)?, settings(index, name, description)?),
         "Sequential" => Box::new(model(description, init)?),
         "Graph" => Box::new(Graph::read(description, init)?),
         _ => return Err(malformed(format!("layer {index} is a {name}, which Kiln does not make from a description"))),
+    })
+}
+
+/// The layer that another one wraps.
+fn inner(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn AnyLayer>> {
+    match description.get("inner") {
+        Some(inner) => layer(index, inner, init),
+        None => Err(malformed(format!("layer {index}: `inner`, the layer within, is expected"))),
+    }
+}
+
+#[derive(Deserialize)]
+struct OfWeightNorm {
+    parameter: String,
+    dim: Option<usize>,
+}
+
+fn weight_norm(inner: Box<dyn AnyLayer>, of: OfWeightNorm) -> Box<dyn AnyLayer> {
+    Box::new(WeightNorm::of(inner).parameter(of.parameter).dim(of.dim))
+}
+
+#[derive(Deserialize)]
+struct OfSpectralNorm {
+    parameter: String,
+    dim: Option<usize>,
+    power_iterations: usize,
+    epsilon: f64,
+}
+
+fn spectral_norm(inner: Box<dyn AnyLayer>, of: OfSpectralNorm) -> Box<dyn AnyLayer> {
+    let layer = SpectralNorm::of(inner).parameter(of.parameter);
+    let layer = layer.power_iterations(of.power_iterations).epsilon(of.epsilon);
+    Box::new(match of.dim {
+        Some(dim) => layer.dim(dim),
+        None => layer,
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a layer carries from one batch to the next.
 
-use crate::StateDict;
+use crate::{AnyLayer, Param, StateDict, Visitor};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 use std::sync::{Mutex, PoisonError};
 
@@ -38,6 +38,33 @@ impl Clone for Carried {
     fn clone(&self) -> Self {
         Carried::default()
     }
+}
+
+/// What some layers carry at a time.
+pub(crate) struct CarriedStates(Vec<Vec<Tensor>>);
+
+impl CarriedStates {
+    pub(crate) fn of<'l>(layers: impl Iterator<Item = &'l (dyn AnyLayer + 'static)>) -> Self {
+        CarriedStates(places_of(layers).into_iter().map(Carried::get).collect())
+    }
+
+    /// Makes the same layers carry that.
+    pub(crate) fn put<'l>(&self, layers: impl Iterator<Item = &'l (dyn AnyLayer + 'static)>) {
+        places_of(layers).into_iter().zip(&self.0).for_each(|(carried, tensors)| carried.put(tensors.clone()));
+    }
+}
+
+fn places_of<'l>(layers: impl Iterator<Item = &'l (dyn AnyLayer + 'static)>) -> Vec<&'l Carried> {
+    struct Places<'m>(Vec<&'m Carried>);
+    impl<'m> Visitor<'m> for Places<'m> {
+        fn parameter(&mut self, _: &'m Param) {}
+        fn carried(&mut self, carried: &'m Carried) {
+            self.0.push(carried);
+        }
+    }
+    let mut places = Places(Vec::new());
+    layers.for_each(|layer| layer.visit(&mut places));
+    places.0
 }
 
 /// See [`Module::carried_states`](crate::Module::carried_states).

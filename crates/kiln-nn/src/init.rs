@@ -1,13 +1,12 @@
-//! First values: initializers, and the builder that hands out parameters.
+//! The builder that hands out parameters.
 
 use crate::context::located;
 use crate::streams::Draws;
 use crate::value::{FromValue, IntoValue, SampleShape, Shapes, Value};
-use crate::{AnyLayer, Buffer, Ctx, Layer, Param, Path, Segment, ShapeOf};
-use kiln_math::{Purpose, RandomStream, draws};
-use kiln_tensor::{DType, Device, Element, Error, Result, Shape, Tensor};
+use crate::{AnyLayer, Buffer, Ctx, Initializer, Layer, Param, Path, Segment, ShapeOf};
+use kiln_math::{Purpose, RandomStream};
+use kiln_tensor::{DType, Device, Result, Shape, Tensor};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 /// How many inputs an output of a layer sums, and how many outputs an input reaches: what initializers scale by.
@@ -17,150 +16,6 @@ pub struct Fans {
     pub input: usize,
     /// Outputs per input; times the kernel's positions in a convolution.
     pub output: usize,
-}
-
-/// Initializers, by Keras's names and formulas.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Initializer {
-    /// Uniform in ±√(6 / (fan_in + fan_out)) (Glorot and Bengio 2010; Xavier in PyTorch). Keras's default for kernels.
-    GlorotUniform,
-    /// Truncated normal of variance 2 / (fan_in + fan_out).
-    GlorotNormal,
-    /// Uniform in ±√(6 / fan_in) (He et al. 2015; Kaiming in PyTorch): for ReLU.
-    HeUniform,
-    /// Truncated normal of variance 2 / fan_in.
-    HeNormal,
-    /// Uniform in ±√(3 / fan_in) (LeCun et al. 1998).
-    LecunUniform,
-    /// Truncated normal of variance 1 / fan_in: for SELU.
-    LecunNormal,
-    /// Uniform in ±1/√fan_in: PyTorch's default for the weights and biases of `Linear` and convolutions.
-    FanInUniform,
-    /// Uniform in [low, high).
-    Uniform {
-        /// Lower end.
-        low: f64,
-        /// Upper end, excluded.
-        high: f64,
-    },
-    /// Normal.
-    Normal {
-        /// Mean.
-        mean: f64,
-        /// Standard deviation.
-        std: f64,
-    },
-    /// Normal, drawn again where further than two standard deviations from the mean. Its variance is therefore 0.774 of
-    /// `std²`; the Glorot, He and LeCun normals correct for that, as in Keras.
-    TruncatedNormal {
-        /// Mean.
-        mean: f64,
-        /// Standard deviation before the truncation.
-        std: f64,
-    },
-    /// Orthonormal vectors along the shorter side of the matrix (first axis, the others) (Saxe et al. 2014). Keras's default
-    /// for recurrent kernels.
-    Orthogonal,
-    /// All 0.
-    Zeros,
-    /// All 1.
-    Ones,
-    /// All this value.
-    Constant(f64),
-}
-
-/// Standard deviation of the standard normal distribution truncated at ±2.
-const TRUNCATED_STD: f64 = 0.879_625_661_034_239_8;
-
-impl Initializer {
-    /// A tensor of first values.
-    ///
-    /// # Errors
-    /// Parameters that make no distribution, a dtype that is not a float type, out of memory.
-    pub fn tensor(
-        self,
-        shape: &Shape,
-        fans: Fans,
-        dtype: DType,
-        device: &Device,
-        stream: RandomStream,
-    ) -> Result<Tensor> {
-        // Half types are drawn in f32 and rounded.
-        let drawn = if dtype == DType::F64 { DType::F64 } else { DType::F32 };
-        self.draw(shape, fans, drawn, device, stream)?.to_dtype(dtype)
-    }
-
-    fn draw(self, shape: &Shape, fans: Fans, dtype: DType, device: &Device, stream: RandomStream) -> Result<Tensor> {
-        use Initializer::*;
-        let (fan_in, fan_out) = (fans.input.max(1) as f64, fans.output.max(1) as f64);
-        let uniform = |bound: f64| Tensor::uniform(shape, -bound, bound, dtype, device, stream);
-        let truncated = |std: f64| truncated_normal(shape, 0.0, std / TRUNCATED_STD, dtype, device, stream);
-        match self {
-            GlorotUniform => uniform((6.0 / (fan_in + fan_out)).sqrt()),
-            GlorotNormal => truncated((2.0 / (fan_in + fan_out)).sqrt()),
-            HeUniform => uniform((6.0 / fan_in).sqrt()),
-            HeNormal => truncated((2.0 / fan_in).sqrt()),
-            LecunUniform => uniform((3.0 / fan_in).sqrt()),
-            LecunNormal => truncated((1.0 / fan_in).sqrt()),
-            FanInUniform => uniform(1.0 / fan_in.sqrt()),
-            Uniform { low, high } if low <= high && (high - low).is_finite() => {
-                Tensor::uniform(shape, low, high, dtype, device, stream)
-            }
-            Normal { mean, std } if mean.is_finite() && std >= 0.0 && std.is_finite() => {
-                Tensor::normal(shape, mean, std, dtype, device, stream)
-            }
-            TruncatedNormal { mean, std } if mean.is_finite() && std >= 0.0 && std.is_finite() => {
-                truncated_normal(shape, mean, std, dtype, device, stream)
-            }
-            Uniform { .. } | Normal { .. } | TruncatedNormal { .. } => Err(Error::value(
-                "initializer",
-                format!("{self:?} is an invalid distribution: finite numbers, low ≤ high and std ≥ 0 are needed"),
-            )),
-            Orthogonal => crate::orthogonal::orthogonal(shape, dtype, device, stream),
-            Zeros => Tensor::zeros(shape, dtype, device),
-            Ones => Tensor::ones(shape, dtype, device),
-            Constant(value) => Tensor::full(shape, value, dtype, device),
-        }
-    }
-}
-
-/// Drawn on the host, in order: how many draws an element takes depends on the numbers, and this runs once.
-fn truncated_normal(
-    shape: &Shape,
-    mean: f64,
-    std: f64,
-    dtype: DType,
-    device: &Device,
-    stream: RandomStream,
-) -> Result<Tensor> {
-    fn draw<T: Element>(
-        shape: &Shape,
-        mean: f64,
-        std: f64,
-        device: &Device,
-        mut stream: RandomStream,
-    ) -> Result<Tensor> {
-        let mut next = move || loop {
-            let (a, b) = if T::DTYPE == DType::F64 {
-                draws::normal_pair_f64(stream.next_u64(), stream.next_u64())
-            } else {
-                let (a, b) = draws::normal_pair(stream.next_u32(), stream.next_u32());
-                (f64::from(a), f64::from(b))
-            };
-            if let Some(inside) = [a, b].into_iter().find(|z| z.abs() < 2.0) {
-                return mean + std * inside;
-            }
-        };
-        Tensor::write_with(shape, device, |values: &mut [T]| {
-            values.iter_mut().for_each(|value| *value = T::from_f64(next()));
-            Ok(())
-        })
-    }
-    match dtype {
-        DType::F64 => draw::<f64>(shape, mean, std, device, stream),
-        _ => draw::<f32>(shape, mean, std, device, stream),
-    }
 }
 
 /// Where layers get their parameters from when they are built: device, dtype, and a random stream for each path.

@@ -7,19 +7,21 @@ mod activation;
 mod architecture;
 mod carried;
 mod class_axis;
+mod constraints;
 mod context;
 mod describe;
 mod graph;
 mod init;
+mod initializer;
 mod layer;
 pub mod layers;
 pub mod losses;
 pub mod models;
 mod module;
-mod orthogonal;
 mod param;
 mod path;
 mod pattern;
+mod per_sample;
 mod regularizers;
 pub mod safetensors;
 mod snapshot;
@@ -34,10 +36,12 @@ mod visit;
 pub use activation::Activation;
 pub use carried::Carried;
 pub use class_axis::ClassAxis;
+pub use constraints::{Constraint, MaxNorm, MinMaxNorm, NonNeg, UnitNorm};
 pub use context::{Ctx, Here, KeptOutputs, Mode, NotFinite, Probe};
 pub use describe::{Describe, Part, settings};
 pub use graph::{Callee, Graph, Node, Nodes, Shared};
-pub use init::{Fans, Init, Initializer};
+pub use init::{Fans, Init};
+pub use initializer::{FanMode, Initializer, VarianceLaw};
 pub use kiln_nn_derive::{Describe, FromValue, IntoValue, Module};
 pub use layer::{AnyLayer, Layer, MaskRule, Method, ShapeOf};
 pub use layers::*;
@@ -47,6 +51,7 @@ pub use module::Module;
 pub use param::{Buffer, BufferId, Param};
 pub use path::{Path, Segment};
 pub use pattern::PathPattern;
+pub use per_sample::{SampleNorms, per_sample_norms};
 pub use regularizers::{L1, L1L2, L2};
 pub use snapshot::Snapshot;
 pub use state::{StateDict, Unmatched};
@@ -59,8 +64,9 @@ pub mod prelude {
     pub use crate::layers::named::*;
     pub use crate::losses::all::*;
     pub use crate::{
-        Activation, Ctx, Describe, Fans, Graph, Init, Initializer, L1, L1L2, L2, Layer, Loss, Module, Param, Sequence,
-        StateDict, Stateful, Value,
+        Activation, Ctx, Describe, FanMode, Fans, Graph, Init, Initializer, L1, L1L2, L2, Layer, Loss, MaxNorm,
+        MinMaxNorm, Module, NonNeg, Param, Sequence, StateDict, Stateful, UnitNorm, Value, VarianceLaw,
+        per_sample_norms,
     };
 }
 

@@ -3,6 +3,7 @@
 use crate::state::{self, StateDict, Unmatched};
 use crate::visit::{Visitor, VisitorMut, collect, collect_carried, collect_mut};
 use crate::{Buffer, Carried, Param, Segment, carried};
+use kiln_autograd::{Gradients, Var};
 use kiln_tensor::{DType, Device, Result, Shape, Tensor};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -36,6 +37,52 @@ pub trait Module {
     /// All parameters with their paths, in order, to be changed.
     fn parameters_mut(&mut self) -> Vec<(String, &mut Param)> {
         collect_mut(|visitor| self.visit_mut(visitor)).parameters
+    }
+
+    /// The places of the parameters that are not frozen, in order, as a forward pass in training uses them: what
+    /// [`kiln_autograd::hvp`] and kin take to differentiate an output or a loss.
+    ///
+    /// ```
+    /// # use kiln_nn::{Ctx, Dense, Loss, MeanSquaredError, Module, Sequential};
+    /// # use kiln_tensor::{DType, Device, Tensor};
+    /// use kiln_autograd::hvp;
+    /// # fn main() -> kiln_tensor::Result<()> {
+    /// # let cpu = Device::cpu();
+    /// # let model = Sequential::new().push(Dense::new(2)).build([3], &cpu, 1)?;
+    /// # let (x, y) = (Tensor::ones([4, 3], DType::F32, &cpu)?, Tensor::ones([4, 2], DType::F32, &cpu)?);
+    /// let loss = MeanSquaredError::new().forward(&model.forward(&x, &Ctx::train(1, 0))?, &y)?;
+    /// let leaves = model.leaves();
+    /// let vectors: Vec<Tensor> = leaves.iter().map(|leaf| leaf.tensor().clone()).collect();
+    /// let products = hvp(&loss, &leaves, &vectors)?; // Hessian · weights
+    /// assert_eq!(products[0].dims(), [2, 3]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn leaves(&self) -> Vec<Var> {
+        self.parameters().into_iter().filter_map(|(_, parameter)| parameter.leaf()).collect()
+    }
+
+    /// The gradients of the parameters that have one, with their paths, in order.
+    ///
+    /// ```
+    /// # use kiln_autograd::Var;
+    /// # use kiln_nn::{Ctx, Dense, Module, Sequential};
+    /// # use kiln_tensor::{DType, Device, Tensor};
+    /// # fn main() -> kiln_tensor::Result<()> {
+    /// # let cpu = Device::cpu();
+    /// # let model = Sequential::new().push(Dense::new(2)).build([3], &cpu, 1)?;
+    /// # let x = Tensor::ones([4, 3], DType::F32, &cpu)?;
+    /// let gradients = model.forward(&x, &Ctx::train(1, 0))?.mean_all()?.backward()?;
+    /// for (path, gradient) in model.named_gradients(&gradients) {
+    ///     println!("{path}: {}", gradient.abs()?.max(..)?.item()?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    fn named_gradients<'g>(&self, gradients: &'g Gradients) -> Vec<(String, &'g Tensor)> {
+        let mut of = gradients.lookup();
+        let named = self.parameters().into_iter().map(|(path, parameter)| Some((path, of(parameter.id())?)));
+        named.flatten().collect()
     }
 
     /// All buffers with their paths, in order.

@@ -1,6 +1,6 @@
 //! Parameters and buffers: what a module owns beside its settings.
 
-use crate::Ctx;
+use crate::{Ctx, Mode};
 use kiln_autograd::{Leaf, LeafId, Var};
 use kiln_tensor::{Error, ErrorKind, Result, Tensor};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,18 +42,47 @@ impl Param {
     }
 
     /// The parameter in a computation: tracked where the context records gradients and the parameter is trainable, a
-    /// constant otherwise.
+    /// constant otherwise. Within [`Ctx::replacing`] it is what stands for it.
     #[inline]
     pub fn var(&self, ctx: &Ctx) -> Var {
-        let mode = ctx.mode();
-        let var = match self.trainable && mode.recording {
-            true => self.leaf.var(&self.value),
-            false => Var::constant(self.value.clone()),
-        };
+        self.cast(ctx.replacement(self).unwrap_or_else(|| self.own_var(ctx)), ctx.mode())
+    }
+
+    /// As [`Param::var`], of itself and in its own type.
+    #[inline]
+    pub(crate) fn own_var(&self, ctx: &Ctx) -> Var {
+        if let Some(recorder) = ctx.recorder() {
+            recorder.used(self.id());
+        }
+        self.leaf_in(ctx.mode())
+    }
+
+    /// As [`Param::var`], of itself, in a pass of this kind.
+    #[inline]
+    pub(crate) fn var_in(&self, mode: Mode) -> Var {
+        self.cast(self.leaf_in(mode), mode)
+    }
+
+    /// A value that stands for it, in the type that the pass computes in.
+    #[inline]
+    pub(crate) fn cast(&self, var: Var, mode: Mode) -> Var {
         match mode.compute {
-            Some(dtype) if dtype != self.value.dtype() => var.to_dtype(dtype).unwrap_or(var),
+            Some(dtype) if dtype != var.dtype() => var.to_dtype(dtype).unwrap_or(var),
             _ => var,
         }
+    }
+
+    #[inline]
+    fn leaf_in(&self, mode: Mode) -> Var {
+        match self.trainable && mode.recording {
+            true => self.leaf.var(&self.value),
+            false => Var::constant(self.value.clone()),
+        }
+    }
+
+    /// The place that its gradients are filed under; none where it is frozen.
+    pub(crate) fn leaf(&self) -> Option<Var> {
+        self.trainable.then(|| self.leaf.var(&self.value))
     }
 
     /// What its gradients are filed under.

@@ -2,13 +2,13 @@
 
 /// How often each place has drawn, so that a place that draws twice (a shared layer, or layers without paths of their own)
 /// gets two streams, and no place's stream depends on what others draw.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct Draws(Vec<(u64, u64)>);
 
 impl Draws {
     /// A number for this draw at this path, different for every (path, round, repetition).
     pub(crate) fn next(&mut self, path: &str, round: u64) -> u64 {
-        let place = fnv(FNV_OFFSET, path.as_bytes());
+        let place = fnv(path.as_bytes());
         let repetition = match self.0.iter_mut().find(|(known, _)| *known == place) {
             Some((_, count)) => {
                 *count += 1;
@@ -19,14 +19,19 @@ impl Draws {
                 0
             }
         };
-        fnv(fnv(place, &repetition.to_le_bytes()), &round.to_le_bytes())
+        fnv_from(fnv_from(place, &repetition.to_le_bytes()), &round.to_le_bytes())
     }
 }
 
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 
-/// FNV-1a. The stream mixes it further; all that counts here is that it is the same on every machine.
-fn fnv(start: u64, bytes: &[u8]) -> u64 {
+/// FNV-1a: the same on every machine.
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
+    fnv_from(FNV_OFFSET, bytes)
+}
+
+/// As [`fnv`], of bytes that follow others.
+fn fnv_from(start: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(start, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 

@@ -74,7 +74,7 @@ fn constants(rows: &[f64], dtype: DType, device: &Device) -> Result<Tensor> {
 }
 
 /// Updates of buffers, in the order in which they were handed in.
-#[derive(Default, Debug)]
+#[derive(Clone, Default, Debug)]
 pub(crate) struct Updates(Vec<(BufferId, Update)>);
 
 impl Updates {
@@ -87,6 +87,11 @@ impl Updates {
     /// The buffer becomes own · buffer + share · batch, after what was handed in for it before.
     pub(crate) fn average(&mut self, buffer: &Buffer, batch: Tensor, own: f64, share: f64) {
         self.0.push((buffer.id(), Update::Average(Average { own, share }, batch)));
+    }
+
+    /// Adds updates that come after these.
+    pub(crate) fn append(&mut self, mut later: Updates) {
+        self.0.append(&mut later.0);
     }
 
     /// The buffer's value after these updates.

@@ -1,7 +1,7 @@
 //! Gradient clipping.
 
 use crate::check::bound;
-use crate::norm::{clip_factor, clip_factor_there, gradient_norm};
+use crate::norm::{clip_factor, clip_factor_there};
 use crate::{Ascent, Optimizer, State};
 use kiln_autograd::Gradients;
 use kiln_nn::{Module, StateDict, Stateful};
@@ -62,16 +62,16 @@ impl<O: Optimizer> Clip for O {}
 pub fn clip_gradient_norm(mut gradients: Gradients, max: f64) -> Result<Gradients> {
     let on_host = gradients.iter().all(|(_, gradient)| gradient.device().backend().is_host());
     if on_host {
-        if let Some(factor) = clip_factor(gradient_norm(&gradients)?, max) {
-            map(&mut gradients, |mut gradient| gradient.mul_scalar_assign(factor).map(|()| gradient))?;
+        if let Some(factor) = clip_factor(gradients.norm()?, max) {
+            gradients.scale(factor)?;
         }
     } else if max < f64::INFINITY
         && let Some(factor) = clip_factor_there(&gradients, max)?
     {
-        map(&mut gradients, |gradient| {
+        return gradients.try_map(|gradient| {
             let computed = gradient.dtype().computed_in();
             gradient.to_dtype(computed)?.mul(&factor.to_dtype(computed)?)?.to_dtype(gradient.dtype())
-        })?;
+        });
     }
     Ok(gradients)
 }
@@ -80,19 +80,8 @@ pub fn clip_gradient_norm(mut gradients: Gradients, max: f64) -> Result<Gradient
 ///
 /// # Errors
 /// Out of memory.
-pub fn clip_gradient_value(mut gradients: Gradients, max: f64) -> Result<Gradients> {
-    map(&mut gradients, |gradient| gradient.clamp(-max, max))?;
-    Ok(gradients)
-}
-
-fn map(gradients: &mut Gradients, f: impl Fn(Tensor) -> Result<Tensor>) -> Result<()> {
-    let ids: Vec<_> = gradients.iter().map(|(id, _)| id).collect();
-    for id in ids {
-        if let Some(gradient) = gradients.remove(id) {
-            gradients.insert(id, f(gradient)?);
-        }
-    }
-    Ok(())
+pub fn clip_gradient_value(gradients: Gradients, max: f64) -> Result<Gradients> {
+    gradients.try_map(|gradient| gradient.clamp(-max, max))
 }
 
 impl<O: Optimizer> Optimizer for Clipped<O> {

@@ -48,7 +48,6 @@ pub use lbfgs::Lbfgs;
 pub use lookahead::Lookahead;
 pub use moments::*;
 pub use muon::Muon;
-pub use norm::gradient_norm;
 pub use optimizer::Optimizer;
 pub use sam::{Ascent, Sam};
 pub use schedule::*;

@@ -1,48 +1,10 @@
-//! The norm of all gradients together: on the host, or in the memory of their device.
+//! Clipping by the norm of all gradients together: on the host, or in the memory of their device.
 
 use kiln_autograd::Gradients;
 use kiln_tensor::{DType, Result, Tensor};
 
 /// Added to a norm that gradients are divided by, as in PyTorch.
 const EPSILON: f64 = 1e-6;
-
-/// √Σg² over all gradients, right for gradients of every type and size: no square overflows or vanishes. Waits for the device.
-///
-/// # Errors
-/// A fault of the device that surfaced, out of memory.
-pub fn gradient_norm(gradients: &Gradients) -> Result<f64> {
-    let norms = gradients.iter().map(|(_, gradient)| norm(gradient)).collect::<Result<Vec<f64>>>()?;
-    // Scaled by the largest, as f64 gradients may be beyond the root of what f64 holds.
-    let largest = norms.iter().copied().fold(0.0, f64::max);
-    if largest == 0.0 || !norms.iter().all(|norm| norm.is_finite()) {
-        return Ok(norms.iter().sum());
-    }
-    Ok(largest * norms.iter().map(|norm| (norm / largest).powi(2)).sum::<f64>().sqrt())
-}
-
-/// √Σg² of one gradient.
-fn norm(gradient: &Tensor) -> Result<f64> {
-    let square_sum = |x: &Tensor| x.mul(x)?.sum_all()?.item();
-    // The squares of half types are beyond them; f32 has room for them, and mostly for its own.
-    let wide = match gradient.dtype() {
-        DType::F16 | DType::BF16 => gradient.to_dtype(DType::F32)?,
-        _ => gradient.clone(),
-    };
-    let (least, most) = if wide.dtype() == DType::F64 { (1e-280, f64::MAX) } else { (1e-20, f32::MAX.into()) };
-    let sum = square_sum(&wide)?;
-    if (least..=most).contains(&sum) || wide.elements() == 0 {
-        return Ok(sum.sqrt());
-    }
-    let wide = wide.to_dtype(DType::F64)?;
-    let largest = wide.abs()?.max(..)?.item()?;
-    if largest == 0.0 || !largest.is_finite() {
-        return Ok(largest);
-    }
-    // A power of two, whose products are exact, and which is a normal number itself.
-    let exponent = largest.log2().floor().clamp(-1000.0, 1000.0);
-    let scale = exponent.exp2();
-    Ok(square_sum(&wide.mul_scalar(1.0 / scale)?)?.sqrt() * scale)
-}
 
 /// What gradients of this norm are multiplied by, that it becomes `max` at most; NaN of a norm that is NaN, as in PyTorch. None where
 /// they stay as they are.
@@ -58,7 +20,7 @@ pub(crate) fn clip_factor_there(gradients: &Gradients, max: f64) -> Result<Optio
     Tensor::select(&norm.le(&number(max)?)?, &number(1.0)?, &factor).map(Some)
 }
 
-/// [`gradient_norm`] in the device's memory.
+/// [`Gradients::norm`] in the device's memory.
 fn norm_there(gradients: &Gradients) -> Result<Option<Tensor>> {
     let mut norms = Vec::new();
     for (_, gradient) in gradients.iter().filter(|(_, gradient)| gradient.elements() > 0) {

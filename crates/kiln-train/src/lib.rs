@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adapt;
 mod batch_norm;
 mod callback;
 pub mod callbacks;
@@ -15,6 +16,7 @@ mod run;
 mod state;
 mod trainer;
 
+pub use adapt::adapt;
 pub use callback::Callback;
 pub use callbacks::*;
 pub use criterion::{Criterion, Losses, OutputLoss};

@@ -1,6 +1,6 @@
 //! What most programs use: `use kiln::prelude::*;`.
 
-pub use kiln_autograd::{Gradients, Var, grad, grad_check};
+pub use kiln_autograd::{Gradients, Var, checkpoint, grad, grad_check, hvp, jvp, vjp};
 pub use kiln_datasets::{
     Augmentation, Batch, Cifar10, Dataset, ImageDataset, Loader, Mnist, SeriesWindows, TensorDataset, TextStreams,
     Vocabulary,
@@ -13,5 +13,5 @@ pub use kiln_train::callbacks::*;
 pub use kiln_train::metrics::all::*;
 pub use kiln_train::{
     Average, Callback, EpochRecord, EvaluateOptions, FitOptions, History, Losses, MeanMetric, Metric, Objective,
-    Outcome, Progress, Run, Trainer, compile,
+    Outcome, Progress, Run, Trainer, adapt, compile,
 };

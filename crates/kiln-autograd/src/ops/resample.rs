@@ -2,7 +2,7 @@
 
 use super::pool::{of_axes, sizes_to};
 use crate::Var;
-use kiln_tensor::{Arithmetic, ConvOptions, PerAxis, Result, Tensor, Window};
+use kiln_tensor::{Arithmetic, ConvOptions, Error, IntoAxis, PerAxis, Result, Tensor, Window, axis_index};
 
 /// Each index of `axis` becomes one of `to` weighted sums of indices: `row(i, weights)` adds the weights of index i of the result
 /// to zeros. The rows make a small matrix, and the sums are a product with it, which can be differentiated as often as one likes.
@@ -88,5 +88,31 @@ impl Var {
             }
             Ok(x)
         })
+    }
+
+    /// Along `axis`, `to` weighted sums of the elements that are there: `row(i, weights)` writes the weights of sum i over zeros,
+    /// one for each element. They are constants. With weights of a filter it is a resampling. An element that is not finite
+    /// reaches its whole line.
+    ///
+    /// ```
+    /// # use kiln_autograd::Var;
+    /// # use kiln_tensor::{Device, Tensor};
+    /// let x = Var::constant(Tensor::from_slice(&[1.0f32, 2.0, 3.0, 4.0], [4], &Device::cpu())?);
+    /// let means = x.weighted_sums(0, 2, |i, weights| weights[2 * i..2 * i + 2].fill(0.5))?;
+    /// assert_eq!(means.tensor().to_vec::<f32>()?, [1.5, 3.5]);
+    /// # Ok::<(), kiln_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An axis out of range or without elements, a dtype that is not a float type.
+    pub fn weighted_sums(&self, axis: impl IntoAxis, to: usize, row: impl Fn(usize, &mut [f64])) -> Result<Var> {
+        let axis = axis_index("weighted_sums", axis, self.shape())?;
+        if self.dims()[axis] == 0 {
+            return Err(Error::shape("weighted_sums", format!("axis {axis} of {} has no elements", self.shape())));
+        }
+        if self.shape().rank() == 1 {
+            return self.reshape([1, self.dims()[0]])?.weighted_sums(1, to, row)?.reshape([to]);
+        }
+        self.in_wide(|x| weighted(x, axis, to, &row))
     }
 }

@@ -1,12 +1,15 @@
 //! The tests of automatic differentiation, one program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
+mod checkpoint;
 mod composed;
 mod custom;
+mod derivatives;
 mod derived;
 mod dtypes;
 mod elementwise_list;
 mod gradient_shapes;
+mod gradients;
 mod graph;
 mod half;
 mod limits;

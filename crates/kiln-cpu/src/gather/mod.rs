@@ -5,7 +5,7 @@ mod nonzero;
 mod scatter;
 
 pub use along::{Along, Index, outside};
-pub use nonzero::{Nonzero, unravel};
+pub use nonzero::Nonzero;
 pub use scatter::scatter;
 
 use crate::operand::Output;

@@ -1,7 +1,7 @@
 //! The positions of what is true.
 
-use crate::operand::{BLOCK, Output};
-use crate::{check, rows, team};
+use crate::operand::{BLOCK, MAX_RANK, Output};
+use crate::{check, team};
 
 /// Elements that are counted, and written, at a time.
 const CHUNK: usize = 1 << 15;
@@ -42,57 +42,70 @@ impl<'a> Nonzero<'a> {
         self.starts.last().copied().unwrap_or(0)
     }
 
-    /// Where they are, ascending.
+    /// Where they are, counted in row-major order, ascending.
     ///
     /// # Panics
     /// Where there is room for another number of them.
     pub fn write(&self, to: &mut [i64]) {
-        check::length("nonzero", "out", to.len(), self.count());
+        self.each_block(1, to, |places, to| to.copy_from_slice(places));
+    }
+
+    /// Where they are as rows of indices of a shape, which has as many elements as the mask and at least one axis.
+    ///
+    /// # Panics
+    /// Where there is room for another number of indices.
+    pub fn write_indices(&self, shape: &[usize], to: &mut [i64]) {
+        match shape {
+            [] => {}
+            [_] => self.write(to),
+            [.., _] => self.each_block(shape.len(), to, |places, to| unravel(places, shape, to)),
+        }
+    }
+
+    /// Calls `write(places, rows)` for places that follow one another and their rows of `rank` numbers.
+    fn each_block(&self, rank: usize, to: &mut [i64], write: impl Fn(&[i64], &mut [i64]) + Sync) {
+        check::length("nonzero", "out", to.len(), check::elements("nonzero", &[self.count(), rank]));
         let to = Output::from_slice(to);
         team::parallel(self.starts.len() - 1, |i| {
             let (start, end) = (self.starts[i], self.starts[i + 1]);
             // SAFETY: this chunk's own part of the output.
-            let mut to = unsafe { to.part(start, end - start) };
+            let mut to = unsafe { to.part(start * rank, (end - start) * rank) };
             let first = i * CHUNK;
             let chunk = &self.mask[first..self.mask.len().min(first + CHUNK)];
+            let mut places = [0; BLOCK];
             for (block, mask) in chunk.chunks(BLOCK).enumerate() {
                 // All are put down, and those that are not meant are overwritten: no branch depends on the mask.
-                let (mut places, mut count) = ([0; BLOCK], 0);
+                let mut count = 0;
                 for (place, &on) in mask.iter().enumerate() {
                     places[count] = (first + block * BLOCK + place) as i64;
                     count += usize::from(on);
                 }
-                let (now, rest) = to.split_at_mut(count);
-                now.copy_from_slice(&places[..count]);
+                let (now, rest) = to.split_at_mut(count * rank);
+                write(&places[..count], now);
                 to = rest;
             }
         });
     }
 }
 
-/// Positions in row-major order (ascending) as rows of indices of a shape, which has axes.
-///
-/// # Panics
-/// Where `to` has another number of elements than there are indices.
-pub fn unravel(positions: &[i64], shape: &[usize], to: &mut [i64]) {
-    let rank = shape.len();
-    check::length("unravel", "to", to.len(), check::elements("unravel", &[positions.len(), rank]));
+/// Ascending positions in row-major order as rows of indices.
+fn unravel(positions: &[i64], shape: &[usize], to: &mut [i64]) {
     let Some((&size, leading)) = shape.split_last() else { return };
-    rows::in_parts(to, rank, |first, part| {
-        // Where the line of the last axis begins, and ends, that the last position was in.
-        let (mut start, mut end) = (0, 0);
-        let mut index = vec![0; rank];
-        for (row, &position) in part.chunks_exact_mut(rank).zip(&positions[first..]) {
-            if position < start || position >= end {
-                let mut rest = position / size as i64;
-                (start, end) = (rest * size as i64, (rest + 1) * size as i64);
-                for (index, &size) in index.iter_mut().zip(leading).rev() {
-                    *index = rest % size as i64;
-                    rest /= size as i64;
-                }
+    let rank = shape.len();
+    // Where the line of the last axis begins, and ends, that the last position was in.
+    let (mut start, mut end) = (0, 0);
+    let mut index = [0; MAX_RANK];
+    let index = &mut index[..rank];
+    for (row, &position) in to.chunks_exact_mut(rank).zip(positions) {
+        if position >= end {
+            let mut rest = position / size as i64;
+            (start, end) = (rest * size as i64, (rest + 1) * size as i64);
+            for (index, &size) in index.iter_mut().zip(leading).rev() {
+                *index = rest % size as i64;
+                rest /= size as i64;
             }
-            index[rank - 1] = position - start;
-            row.copy_from_slice(&index);
         }
-    });
+        index[rank - 1] = position - start;
+        row.copy_from_slice(index);
+    }
 }

@@ -130,28 +130,64 @@ struct Rows<'a, T, F> {
     fold: PhantomData<F>,
 }
 
+/// Rows that are folded side by side: one alone waits for the latency of its chain.
+const BESIDE: usize = 4;
+
 impl<T: Number, F: Fold> Kernel for Rows<'_, T, F> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self) {
-        for (i, out) in self.out.iter_mut().enumerate() {
-            let mut lanes = [T::from_f64(F::IDENTITY); LANES];
-            // SAFETY: row i's `count` elements can be read.
-            let row = unsafe { std::slice::from_raw_parts(self.first.offset(i as isize * self.stride), self.count) };
-            let center = self.centers.at(i).enter::<S>();
-            let groups = row.chunks_exact(LANES);
-            let rest = groups.remainder();
-            for group in groups {
-                for j in 0..LANES {
-                    lanes[j] = T::leave::<S>(F::take(lanes[j].enter::<S>(), group[j].enter::<S>(), center));
-                }
-            }
-            for (lane, x) in lanes.iter_mut().zip(rest) {
-                *lane = T::leave::<S>(F::take(lane.enter::<S>(), x.enter::<S>(), center));
-            }
-            *out = T::leave::<S>(combine_lanes::<_, F>(lanes.map(T::enter::<S>)));
+    fn run<S: Simd>(mut self) {
+        let together = self.out.len() / BESIDE * BESIDE;
+        for i in (0..together).step_by(BESIDE) {
+            self.fold::<S, BESIDE>(i);
+        }
+        for i in together..self.out.len() {
+            self.fold::<S, 1>(i);
         }
     }
+}
+
+/// The lanes of a row. Aligned, and taken and returned by value: so the compiler keeps those of several rows in registers.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Lane<R>([R; LANES]);
+
+impl<T: Number, F: Fold> Rows<'_, T, F> {
+    /// Folds rows `i..i + N`.
+    #[inline(always)]
+    fn fold<S: Simd, const N: usize>(&mut self, i: usize) {
+        let rows: [_; N] = std::array::from_fn(|n| {
+            // SAFETY: each row's `count` elements can be read.
+            unsafe { std::slice::from_raw_parts(self.first.offset((i + n) as isize * self.stride), self.count) }
+                .as_chunks::<LANES>()
+        });
+        let centers: [T::In<S>; N] = std::array::from_fn(|n| self.centers.at(i + n).enter::<S>());
+        let mut lanes = [Lane([T::In::<S>::constant(F::IDENTITY); LANES]); N];
+        for group in 0..self.count / LANES {
+            for n in 0..N {
+                // SAFETY: every row has so many groups.
+                let x = unsafe { rows[n].0.get_unchecked(group) };
+                lanes[n] = take::<S, T, F>(lanes[n], x, centers[n]);
+            }
+        }
+        for n in 0..N {
+            let mut lanes = lanes[n].0;
+            for (lane, x) in lanes.iter_mut().zip(rows[n].1) {
+                *lane = F::take(*lane, x.enter::<S>(), centers[n]);
+            }
+            self.out[i + n] = T::leave::<S>(combine_lanes::<_, F>(lanes));
+        }
+    }
+}
+
+/// Each lane with one element more.
+#[inline(always)]
+fn take<S: Simd, T: Number, F: Fold>(lanes: Lane<T::In<S>>, x: &[T; LANES], center: T::In<S>) -> Lane<T::In<S>> {
+    let mut next = lanes;
+    for ((next, lane), x) in next.0.iter_mut().zip(lanes.0).zip(x) {
+        *next = F::take(lane, x.enter::<S>(), center);
+    }
+    next
 }
 
 /// Chunk results, reduced by the same rule until one is left.

@@ -21,6 +21,8 @@ pub trait Key: sealed::Sealed + Copy + Ord + Default + Send + Sync + 'static {
     fn digit(self, shift: u32, mask: usize) -> usize;
     /// The key in the opposite order.
     fn reversed(self) -> Self;
+    /// The key after this one.
+    fn next(self) -> Option<Self>;
     /// Keys in order, with `spare` of the same length; the slice that holds the result.
     fn sorted<'a>(isa: Isa, keys: &'a mut [Self], spare: &'a mut [Self]) -> &'a [Self];
 }
@@ -60,6 +62,9 @@ macro_rules! keys {
             #[inline(always)]
             fn reversed(self) -> Self {
                 !self
+            }
+            fn next(self) -> Option<Self> {
+                self.checked_add(1)
             }
             fn sorted<'a>(isa: Isa, keys: &'a mut [Self], spare: &'a mut [Self]) -> &'a [Self] {
                 $sorted(isa, keys, spare)

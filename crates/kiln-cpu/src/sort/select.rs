@@ -229,8 +229,8 @@ fn first_of<T: Sortable>(
     chosen
 }
 
-/// The first k of many elements by key and position, in any order: blocks without an element before the last of those found so far
-/// are passed over.
+/// The first k of many elements by key and position, in any order: blocks without an element before a bound are passed over. The bound
+/// is first such that k columns of the elements have one before it, then the last of the k found so far.
 fn few_of<T: Sortable>(
     isa: Isa,
     x: &[T],
@@ -246,7 +246,8 @@ fn few_of<T: Sortable>(
             found.truncate(k);
         }
     };
-    let (mut next, mut bound) = (0, None);
+    let mut next = 0;
+    let mut bound = first_bound(isa, x, key, k);
     while next < x.len() {
         if let Some(bound) = bound {
             next = isa.run(Pass { x, next, bound, key });
@@ -267,6 +268,37 @@ fn few_of<T: Sortable>(
     }
     shrink(&mut found);
     found
+}
+
+/// A key after those of at least k elements: the elements lie in rows, one below the other, and k columns have an element before it.
+/// None where there are too few elements, or where it would be after the last key.
+fn first_bound<T: Sortable>(isa: Isa, x: &[T], key: impl Fn(T) -> T::Key, k: usize) -> Option<T::Key> {
+    let columns = (4 * k).next_multiple_of(BLOCK);
+    if x.len() < 4 * columns {
+        return None;
+    }
+    let mut first = vec![T::Key::LAST; columns];
+    isa.run(Firsts { x, key, first: &mut first });
+    first.select_nth_unstable(k - 1).1.next()
+}
+
+/// The first key of each column, of elements in rows.
+struct Firsts<'a, T, K, F> {
+    x: &'a [T],
+    key: F,
+    first: &'a mut [K],
+}
+
+impl<T: Sortable, F: Fn(T) -> T::Key> Kernel for Firsts<'_, T, T::Key, F> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        for row in self.x.chunks(self.first.len()) {
+            for (first, &x) in self.first.iter_mut().zip(row) {
+                *first = (*first).min((self.key)(x));
+            }
+        }
+    }
 }
 
 /// From `next` on, the first block that has an element before `bound`.

@@ -25,6 +25,10 @@ fn view(n: usize) -> View<f32> {
     View::row_major(ones(n), &[n])
 }
 
+fn words(n: usize) -> View<u32> {
+    View::row_major(vec![1; n], &[n])
+}
+
 fn index(values: &[i64]) -> View<i64> {
     View::row_major(values.to_vec(), &[values.len()])
 }
@@ -131,9 +135,9 @@ fn elementwise_operands_have_the_length_of_the_output() {
             5,
             call(|out| {
                 let condition = View::row_major(vec![1u8; 4], &[4]);
-                let x = view(5);
-                let mut out = Output::from_slice(out);
-                elementwise::select(&mut out, condition.strided(), x.strided(), x.strided())
+                let x = words(5);
+                let mut to = vec![0; out.len()];
+                elementwise::select(&mut Output::from_slice(&mut to), condition.strided(), x.strided(), x.strided())
             }),
             "select: `condition` has 4 elements, 5 are expected",
         ),
@@ -141,8 +145,9 @@ fn elementwise_operands_have_the_length_of_the_output() {
             5,
             call(|out| {
                 let condition = View::row_major(vec![1u8; 5], &[5]);
-                let (x, short) = (view(5), view(3));
-                elementwise::select(&mut Output::from_slice(out), condition.strided(), x.strided(), short.strided())
+                let (x, short) = (words(5), words(3));
+                let mut to = vec![0; out.len()];
+                elementwise::select(&mut Output::from_slice(&mut to), condition.strided(), x.strided(), short.strided())
             }),
             "select: `b` has 3 elements, 5 are expected",
         ),

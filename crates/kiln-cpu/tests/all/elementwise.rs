@@ -149,9 +149,10 @@ proptest! {
         let expected: Vec<bool> = a.values().iter().zip(b.values()).map(|(a, b)| *a < b).collect();
         prop_assert_eq!(less, expected);
         let mut chosen = vec![0; n];
+        let (a, b) = (a.map(|x| x as u64), b.map(|x| x as u64));
         elementwise::select(&mut Output::from_slice(&mut chosen), condition.strided(), a.strided(), b.strided());
         let pairs = a.values().into_iter().zip(b.values()).zip(condition.values());
-        let expected: Vec<i64> = pairs.map(|((a, b), c)| if c != 0 { a } else { b }).collect();
+        let expected: Vec<u64> = pairs.map(|((a, b), c)| if c != 0 { a } else { b }).collect();
         prop_assert_eq!(chosen, expected);
     }
 

@@ -3,31 +3,37 @@
 //! Four things, each in its file: what kind of pass it is ([`Mode`]), where in the model it is with that place's random streams
 //! (place.rs), what it leaves to be done (effects.rs), and what looks on ([`Probe`]).
 
+mod constrained;
 mod effects;
 mod mode;
 mod place;
 mod probes;
+mod recorded;
+mod replay;
 
 pub use mode::Mode;
 pub use place::Here;
 pub(crate) use place::located;
 pub use probes::{KeptOutputs, NotFinite, Probe};
+pub(crate) use replay::Replay;
 
+use crate::per_sample::Recorder;
 use crate::value::IntoValue;
-use crate::{Buffer, L1L2, Layer, Module, Param, Segment};
-use effects::{Effects, Penalty};
-use kiln_autograd::Var;
+use crate::{Layer, Param, Segment};
+use effects::Effects;
+use kiln_autograd::{LeafId, Var};
 use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{DType, Device, Error, Result, Tensor};
 use place::Place;
 use std::any::Any;
+use std::cell::{Cell, RefCell};
 
 /// The context of one forward pass: whether it trains, where in the model it is, its random streams, the new values of
 /// buffers that it has computed, and the penalties of its layers' regularizers.
 ///
 /// ```
 /// # use kiln_nn::{Activation, Ctx, Dense, Dropout, Layer, Sequential};
-/// # use kiln_autograd::Var;
+/// # use kiln_autograd::{LeafId, Var};
 /// # use kiln_tensor::{DType, Device, Tensor};
 /// # fn main() -> Result<(), kiln_tensor::Error> {
 /// # let cpu = Device::cpu();
@@ -46,16 +52,29 @@ use std::any::Any;
 #[derive(Debug)]
 pub struct Ctx {
     mode: Mode,
+    /// In a part that is run again in the backward pass, and now records nothing.
+    silent: Cell<bool>,
     place: Place,
     effects: Effects,
+    replacements: RefCell<Vec<(LeafId, Var)>>,
     probes: Vec<Box<dyn Probe>>,
+    /// Where layers tell how they use their parameters, in a pass that asks for it.
+    recorder: Option<Box<Recorder>>,
 }
 
 impl Ctx {
     /// Training: dropout drops, statistics are those of the batch, gradients are recorded. The same seed, step and place in
     /// the model give the same random numbers.
     pub fn train(seed: u64, step: u64) -> Self {
-        Ctx { mode: Mode::TRAIN, place: Place::new(seed, step), effects: Effects::default(), probes: Vec::new() }
+        Ctx {
+            mode: Mode::TRAIN,
+            silent: Cell::new(false),
+            place: Place::new(seed, step),
+            effects: Effects::default(),
+            replacements: RefCell::default(),
+            probes: Vec::new(),
+            recorder: None,
+        }
     }
 
     /// Evaluation: nothing is random and nothing is recorded.
@@ -93,7 +112,7 @@ impl Ctx {
     /// What kind of pass it is.
     #[inline]
     pub fn mode(&self) -> Mode {
-        self.mode
+        Mode { recording: self.records(), ..self.mode }
     }
 
     /// Whether layers behave as in training.
@@ -105,14 +124,14 @@ impl Ctx {
     /// Whether gradients of parameters are recorded.
     #[inline]
     pub fn records(&self) -> bool {
-        self.mode.recording
+        self.mode.recording && !self.silent.get()
     }
 
     /// Runs a layer one step down the path; its error tells where that is: `model.1 (Dense): linear: …`.
     ///
     /// ```
     /// # use kiln_nn::{Ctx, Dense, Describe, Layer, Module};
-    /// # use kiln_autograd::Var;
+    /// # use kiln_autograd::{LeafId, Var};
     /// # use kiln_tensor::Result;
     /// #[derive(Module, Describe)]
     /// struct Residual {
@@ -175,6 +194,23 @@ impl Ctx {
         self.place.scope(segment.into(), run)
     }
 
+    /// Runs something in which `value` stands for a parameter: whoever asks for [`Param::var`] gets it. So a weight can be
+    /// computed of other parameters ([`WeightNorm`](crate::WeightNorm)), and gradients go through to those.
+    pub fn replacing<R>(&self, parameter: &Param, value: Var, run: impl FnOnce() -> R) -> R {
+        self.replacements.borrow_mut().push((parameter.id(), value));
+        let result = run();
+        self.replacements.borrow_mut().pop();
+        result
+    }
+
+    /// What stands for a parameter, if anything.
+    #[inline]
+    pub(crate) fn replacement(&self, parameter: &Param) -> Option<Var> {
+        let replacements = self.replacements.borrow();
+        let (_, value) = replacements.iter().rev().find(|(id, _)| *id == parameter.id())?;
+        Some(value.clone())
+    }
+
     /// The error as seen from here, unless it was located further inside.
     #[cold]
     pub fn locate(&self, error: Error, layer: &str) -> Error {
@@ -192,121 +228,6 @@ impl Ctx {
     /// Out of memory.
     pub fn stream_tensor(&self, purpose: Purpose, device: &Device) -> Result<Tensor> {
         Tensor::random_stream(&self.stream(purpose), device)
-    }
-
-    /// Hands in the next value of a buffer, which [`Ctx::commit`] writes. The last one counts.
-    pub fn update(&self, buffer: &Buffer, value: Tensor) {
-        self.effects.update(buffer, value);
-    }
-
-    /// Hands in what a buffer is to be averaged with: [`Ctx::commit`] makes it own · buffer + share · batch, in its own memory. A
-    /// layer that is used twice in a step averages twice.
-    pub fn average(&self, buffer: &Buffer, batch: Tensor, own: f64, share: f64) {
-        self.effects.average(buffer, batch, own, share);
-    }
-
-    /// A buffer's value as this pass sees it: with what was handed in, else what was committed.
-    ///
-    /// # Errors
-    /// What was handed in does not fit the buffer.
-    pub fn value_of(&self, buffer: &Buffer) -> Result<Tensor> {
-        self.effects.value_of(buffer)
-    }
-
-    /// Adds the penalty of a parameter to the loss. A parameter that is used twice counts once, a frozen one not at all, as
-    /// in Keras.
-    pub fn penalize(&self, parameter: &Param, regularizer: L1L2) {
-        if parameter.trainable() && !self.effects.penalizes(parameter) {
-            self.effects.penalize(Penalty::Weight(parameter.id(), parameter.var(self), regularizer));
-        }
-    }
-
-    /// Adds the penalty of a layer's output to the loss, divided by the number of samples (the first axis), as in Keras: a
-    /// larger batch does not make it stronger.
-    pub fn penalize_activity(&self, output: &Var, regularizer: L1L2) {
-        self.effects.penalize(Penalty::Activity(output.clone(), regularizer));
-    }
-
-    /// Adds one number to the loss (Keras's `add_loss`): a penalty of a layer's own.
-    pub fn add_loss(&self, value: Var) {
-        self.effects.penalize(Penalty::Own(value));
-    }
-
-    /// The sum of the penalties of all layers that ran, to be added to the loss; `None` where there are none. It is handed
-    /// out once: what it is the sum of is then let go, so that the backward pass can free it.
-    ///
-    /// `fit` does this, and as in Keras the losses that it and `evaluate` report include it. In a custom loop:
-    ///
-    /// ```
-    /// # use kiln_nn::{Ctx, Dense, L2, Layer, Loss, MeanSquaredError, Sequential};
-    /// # use kiln_autograd::Var;
-    /// # use kiln_tensor::{DType, Device, Tensor};
-    /// # fn main() -> Result<(), kiln_tensor::Error> {
-    /// # let cpu = Device::cpu();
-    /// # let (x, target) = (Tensor::ones([4, 3], DType::F32, &cpu)?, Tensor::ones([4, 1], DType::F32, &cpu)?);
-    /// let model = Sequential::new().push(Dense::new(1).kernel_regularizer(L2(0.01))).build([3], &cpu, 1)?;
-    /// let ctx = Ctx::train(1, 0);
-    /// let mut loss = MeanSquaredError::new().forward(&model.forward(&x, &ctx)?, &target)?;
-    /// if let Some(penalty) = ctx.penalty()? {
-    ///     loss = loss.add(&penalty)?;
-    /// }
-    /// let gradients = loss.backward()?;
-    /// # assert_eq!(gradients.len(), 2);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// Factors that are negative or not finite; penalties of different dtypes.
-    pub fn penalty(&self) -> Result<Option<Var>> {
-        self.effects.penalty()
-    }
-
-    /// Writes what was handed in for buffers into their own memory: to be called once the step has succeeded.
-    ///
-    /// # Errors
-    /// A value of another shape or dtype than its buffer's, or of a buffer that the model does not visit. Then nothing was
-    /// written.
-    pub fn commit<M: Module + ?Sized>(&self, model: &mut M) -> Result<()> {
-        self.effects.commit(model, None)
-    }
-
-    /// As [`Ctx::commit`], where `applies`, one bool in the memory of the model's device, is true; else the buffers keep their
-    /// values. Whether a loss was finite is known there before the host knows it, and no step waits.
-    ///
-    /// # Errors
-    /// As [`Ctx::commit`].
-    pub fn commit_where<M: Module + ?Sized>(&self, model: &mut M, applies: &Tensor) -> Result<()> {
-        self.effects.commit(model, Some(applies))
-    }
-
-    /// As [`Ctx::commit`], with running averages that become the plain mean over so many forward passes, of which this is the last: 1 for
-    /// the first, which forgets what was there. So batch norms get the statistics of weights that were never trained with, such as an
-    /// average of weights (PyTorch's `update_bn`):
-    ///
-    /// ```
-    /// # use kiln_autograd::Var;
-    /// # use kiln_nn::{BatchNorm1d, Ctx, Layer, Module, Sequential};
-    /// # use kiln_tensor::{Device, Tensor};
-    /// # fn main() -> Result<(), kiln_tensor::Error> {
-    /// # let cpu = Device::cpu();
-    /// # let mut model = Sequential::new().push(BatchNorm1d::new()).build([1], &cpu, 1)?;
-    /// # let batch = |a: f32| Tensor::from_slice(&[a, a + 2.0], [2, 1], &cpu).map(Var::constant);
-    /// # let batches = [batch(0.0)?, batch(10.0)?];
-    /// for (pass, batch) in (1..).zip(&batches) {
-    ///     let ctx = Ctx::train(1, pass).recording(false);
-    ///     model.forward(batch, &ctx)?;
-    ///     ctx.commit_mean(&mut model, pass)?;
-    /// }
-    /// assert_eq!(model.state_dict()["0.running_mean"].to_f64_vec()?, [6.0]);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// As [`Ctx::commit`].
-    pub fn commit_mean<M: Module + ?Sized>(&self, model: &mut M, passes: u64) -> Result<()> {
-        self.effects.commit_mean(model, passes)
     }
 }
 

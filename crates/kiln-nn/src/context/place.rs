@@ -16,7 +16,26 @@ pub(crate) struct Place {
     draws: RefCell<Draws>,
 }
 
+/// A place as plain data.
+pub(crate) struct Spot {
+    seed: u64,
+    step: u64,
+    path: Path,
+    draws: Draws,
+}
+
 impl Place {
+    /// Where it is now.
+    pub(crate) fn spot(&self) -> Spot {
+        Spot { seed: self.seed, step: self.step, path: self.path.borrow().clone(), draws: self.draws.borrow().clone() }
+    }
+
+    /// A place from there on.
+    pub(crate) fn at(spot: &Spot) -> Self {
+        let Spot { seed, step, path, draws } = spot;
+        Place { seed: *seed, step: *step, path: path.clone().into(), draws: draws.clone().into() }
+    }
+
     /// The beginning of a model, of a step of a run.
     pub(crate) fn new(seed: u64, step: u64) -> Self {
         Place { seed, step, ..Place::default() }

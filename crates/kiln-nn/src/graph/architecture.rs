@@ -79,12 +79,14 @@ impl Graph {
                 Some(call)
             }
         });
-        Map::from_iter([
+        let mut description = Map::from_iter([
             ("inputs".to_owned(), inputs.collect()),
             ("layers".to_owned(), architecture::list(&self.layers)),
             ("calls".to_owned(), calls.collect()),
             ("outputs".to_owned(), names(&self.outputs)),
-        ])
+        ]);
+        architecture::write_lookups(&self.lookups, &mut description);
+        description
     }
 
     /// The graph of a description, not built.
@@ -111,6 +113,7 @@ impl Graph {
         let outputs = outputs.iter().map(|output| graph.find("outputs", output)).collect::<Result<Vec<_>>>()?;
         let inputs = graph.inputs.clone();
         graph.keep_only(&inputs, &outputs)?;
+        graph.lookups = architecture::lookups(description)?;
         Ok(graph)
     }
 

@@ -11,7 +11,7 @@ mod write;
 
 pub use write::{Callee, Node, Nodes, Shared};
 
-use crate::layers::Layers;
+use crate::layers::{Layers, Lookups, lookups};
 use crate::value::{Shapes, Value};
 use crate::{AnyLayer, Ctx, Module};
 use kiln_autograd::Var;
@@ -61,6 +61,8 @@ pub struct Graph {
     /// The first input of an invalid shape.
     #[module(skip)]
     fault: Option<Error>,
+    #[module(skip)]
+    lookups: Lookups,
     /// Told apart from other graphs, whose nodes are refused.
     #[module(skip)]
     id: u64,
@@ -88,6 +90,8 @@ struct Built {
 }
 
 impl Graph {
+    lookups!();
+
     /// The output for a batch, of a model with one output. A tuple or a Vec is several inputs. [`Ctx::run`] gives all outputs
     /// with their masks.
     ///

@@ -101,7 +101,7 @@ impl Graph {
         }
         let layers = std::mem::take(&mut self.layers).into_entries().zip(used);
         let mut kept = Layers::default();
-        layers.filter(|(_, used)| *used).for_each(|((name, layer), _)| kept.add(name, layer));
+        layers.filter(|(_, used)| *used).for_each(|(entry, _)| kept.push(entry));
         (self.inputs, self.outputs) = (moved(inputs), moved(outputs));
         (self.places, self.layers) = (places, kept);
         if let Some(built) = self.built.take() {

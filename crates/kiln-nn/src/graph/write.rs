@@ -90,6 +90,7 @@ impl Graph {
             outputs: Vec::new(),
             built: None,
             fault: None,
+            lookups: Default::default(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
         }
     }

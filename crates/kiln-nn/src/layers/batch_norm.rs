@@ -1,9 +1,10 @@
 //! Batch normalization.
 
-use super::scale_shift::{ScaleShift, already_built, norm_settings};
+use super::scale_shift::{Axes, ScaleShift, already_built, norm_settings};
 use super::setters::setters;
 use super::spatial::by_axes;
 use super::weights::unbuilt;
+use crate::per_sample::Recorder;
 use crate::{Activation, Buffer, Ctx, Describe, Init, Layer, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape, Tensor};
@@ -137,6 +138,26 @@ impl<const N: usize> BatchNorm<N> {
             && self.running_mean.as_ref().is_none_or(Buffer::trainable)
     }
 
+    /// For a recorder of what the weight meets: with running averages, as the batch's own moments mix its samples.
+    fn forward_recorded(
+        &self,
+        with: &str,
+        x: &Var,
+        running: (&Buffer, &Buffer),
+        recorder: &Recorder,
+        ctx: &Ctx,
+    ) -> Result<Var> {
+        if self.learns(ctx) {
+            let message = "in training, batch normalization mixes the samples of a batch, so that none has a gradient of its own; take \
+                           `Ctx::eval()`, `frozen(true)`, or a GroupNorm";
+            return Err(Error::value("per_sample_norms", message));
+        }
+        let normalized =
+            x.batch_norm_with(&running_moments(running, ctx)?, None, None, self.factors.epsilon, None)?;
+        let y = self.factors.recorded(with, &normalized, Axes::Channels, recorder, ctx)?;
+        self.activation.apply(&y)
+    }
+
     /// Hands in the moments of a batch x, for the running averages.
     fn track(&self, x: &Var, moments: &Tensor, running: (&Buffer, &Buffer), ctx: &Ctx) -> Result<()> {
         let n = (x.shape().elements() / x.dims()[1]) as f64;
@@ -146,6 +167,11 @@ impl<const N: usize> BatchNorm<N> {
         }
         Ok(())
     }
+}
+
+/// The running averages (2, C) as this pass sees them.
+fn running_moments(running: (&Buffer, &Buffer), ctx: &Ctx) -> Result<Tensor> {
+    Tensor::stack(&[&ctx.value_of(running.0)?, &ctx.value_of(running.1)?], 0)
 }
 
 /// Fails where samples have other axes than the layer's.
@@ -175,6 +201,9 @@ impl<const N: usize> Layer for BatchNorm<N> {
         let Some(running) = self.running() else { return Err(unbuilt(with)) };
         let sample = x.dims().get(1..).unwrap_or(&[]);
         expect::<N>("batch_norm", sample, Some(running.0.value().elements()))?;
+        if let Some(recorder) = ctx.recorder() {
+            return self.forward_recorded(with, &x, running, recorder, ctx);
+        }
         let (weight, bias) = self.factors.vars(with, ctx)?;
         let (weight, bias, epsilon) = (weight.as_ref(), bias.as_ref(), self.factors.epsilon);
         let activation = self.activation.fused();
@@ -191,7 +220,7 @@ impl<const N: usize> Layer for BatchNorm<N> {
             self.track(&x, &moments, running, ctx)?;
             y
         } else {
-            let moments = Tensor::stack(&[&ctx.value_of(running.0)?, &ctx.value_of(running.1)?], 0)?;
+            let moments = running_moments(running, ctx)?;
             x.batch_norm_with(&moments, weight, bias, epsilon, activation)?
         };
         self.activation.rest(y)

@@ -170,12 +170,7 @@ impl<const N: usize> Layer for Conv<N> {
         expect_batch::<N>("conv", x.shape())?;
         let weight =
             self.weights.built(by_axes::<N>(["Conv1d::with_sizes", "Conv2d::with_sizes", "Conv3d::with_sizes"]))?;
-        let (w, bias) = self.weights.vars(weight, ctx);
-        let activation = self.weights.activation;
-        let y = x.conv(&w, bias.as_ref(), &self.moves.options(self.groups), activation.fused())?;
-        let y = activation.rest(y)?;
-        self.weights.penalize(weight, &y, ctx);
-        Ok(y)
+        self.weights.convolved(&x, weight, &self.moves.options(self.groups), ctx)
     }
 
     fn mask(&self) -> MaskRule {

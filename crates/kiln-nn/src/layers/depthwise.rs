@@ -4,7 +4,7 @@ use super::conv::{Conv, Moves, move_settings};
 use super::setters::setters;
 use super::spatial::{batch_of_one, by_axes, expect_batch, expect_sample, sample_of, sizes};
 use super::weights::{Weights, weight_settings};
-use crate::{Activation, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, MaskRule, Module};
+use crate::{Activation, Constraint, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -90,12 +90,7 @@ impl<const N: usize> Layer for DepthwiseConv<N> {
         expect_batch::<N>("conv", x.shape())?;
         let weight =
             self.weights.built(by_axes::<N>(["DepthwiseConv1d::with_input", "DepthwiseConv2d::with_input", ""]))?;
-        let (w, bias) = self.weights.vars(weight, ctx);
-        let activation = self.weights.activation;
-        let y = x.conv(&w, bias.as_ref(), &self.moves.options(x.dims()[1]), activation.fused())?;
-        let y = activation.rest(y)?;
-        self.weights.penalize(weight, &y, ctx);
-        Ok(y)
+        self.weights.convolved(&x, weight, &self.moves.options(x.dims()[1]), ctx)
     }
 
     fn mask(&self) -> MaskRule {
@@ -187,6 +182,13 @@ impl<const N: usize> SeparableConv<N> {
             let regularizer = regularizer.into();
             self.depthwise = self.depthwise.kernel_regularizer(regularizer);
             self.pointwise = self.pointwise.kernel_regularizer(regularizer);
+        }
+
+        /// What both weights are brought back to after each step.
+        fn kernel_constraint(self, constraint: impl Into<Constraint>) {
+            let constraint = constraint.into();
+            self.depthwise = self.depthwise.kernel_constraint(constraint.clone());
+            self.pointwise = self.pointwise.kernel_constraint(constraint);
         }
     }
 }

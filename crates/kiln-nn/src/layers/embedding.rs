@@ -2,8 +2,9 @@
 
 use super::linear::affine;
 use super::setters::setters;
+use crate::per_sample::Use;
 use crate::{
-    Activation, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Method, Module, Param, Sequence, Value,
+    Activation, Constraint, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Method, Module, Param, Sequence, Value,
 };
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
@@ -42,6 +43,9 @@ pub struct Embedding {
     #[module(skip)]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     regularizer: Option<L1L2>,
+    #[module(skip)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    constraint: Option<Constraint>,
 }
 
 impl Embedding {
@@ -55,6 +59,7 @@ impl Embedding {
             mask_padding: false,
             initializer: Initializer::Uniform { low: -0.05, high: 0.05 },
             regularizer: None,
+            constraint: None,
         }
     }
 
@@ -70,6 +75,9 @@ impl Embedding {
 
         /// A penalty on the vectors, added to the loss.
         fn embeddings_regularizer(self, regularizer: impl Into<L1L2>) { self.regularizer = Some(regularizer.into()) }
+
+        /// What the vectors are brought back to after each step: `UnitNorm::new()` keeps each at norm 1.
+        fn embeddings_constraint(self, constraint: impl Into<Constraint>) { self.constraint = Some(constraint.into()) }
     }
 
     /// The vectors (vocabulary, size), once built.
@@ -139,8 +147,19 @@ impl Layer for Embedding {
         if let Some(regularizer) = self.regularizer {
             ctx.penalize(weight, regularizer);
         }
+        if let Some(constraint) = &self.constraint {
+            ctx.constrain(weight, constraint);
+        }
         let flat = tokens.reshape([tokens.elements()])?;
+        let mut dims = x.dims().to_vec();
+        dims.push(self.size);
+        let shape = Shape::new(&dims)?;
         let mut y = weight.var(ctx).index_select(0, &flat)?;
+        if let Some(recorder) = ctx.recorder() {
+            let by_sample = y.reshape(shape)?;
+            recorder.add(Use::Rows(tokens.clone(), self.vocabulary), Some(weight), None, &by_sample);
+            y = by_sample.reshape(*y.shape())?;
+        }
         if let Some(padding) = self.padding {
             let padding = Tensor::scalar(padding as i64, tokens.device())?;
             let filler = flat.eq(&padding)?;
@@ -153,9 +172,7 @@ impl Layer for Embedding {
                 mask = Some(tokens.ne(&padding)?.into());
             }
         }
-        let mut dims = x.dims().to_vec();
-        dims.push(self.size);
-        Ok(Sequence { values: y.reshape(Shape::new(&dims)?)?, mask })
+        Ok(Sequence { values: y.reshape(shape)?, mask })
     }
 
     fn methods() -> Vec<Method<Self>> {
@@ -175,6 +192,7 @@ impl Layer for Embedding {
             return Err(Error::value("build", "`mask_padding` needs to know the token: `.padding(0)`"));
         }
         self.regularizer.map_or(Ok(()), |regularizer| regularizer.check("embeddings_regularizer"))?;
+        self.constraint.as_ref().map_or(Ok(()), |constraint| constraint.check("embeddings_constraint", 2))?;
         if self.weight.is_none() {
             let fans = Fans { input: self.vocabulary, output: self.size };
             let mut weight = init.param("weight", &[self.vocabulary, self.size], fans, self.initializer)?;

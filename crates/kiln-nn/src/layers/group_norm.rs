@@ -1,6 +1,6 @@
 //! Normalization of groups of channels of each sample.
 
-use super::scale_shift::{ScaleShift, norm_settings};
+use super::scale_shift::{Axes, ScaleShift, norm_settings};
 use crate::{Ctx, Describe, Init, Layer, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
@@ -58,6 +58,10 @@ impl Layer for GroupNorm {
     type Output = Var;
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+        if let Some(recorder) = ctx.recorder() {
+            let normalized = x.group_norm(self.groups, None, None, self.factors.epsilon)?;
+            return self.factors.recorded("GroupNorm::with_input", &normalized, Axes::Channels, recorder, ctx);
+        }
         let (weight, bias) = self.factors.vars("GroupNorm::with_input", ctx)?;
         x.group_norm(self.groups, weight.as_ref(), bias.as_ref(), self.factors.epsilon)
     }
@@ -115,6 +119,10 @@ impl Layer for InstanceNorm {
     type Output = Var;
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+        if let Some(recorder) = ctx.recorder() {
+            let normalized = x.instance_norm(None, None, self.factors.epsilon)?;
+            return self.factors.recorded("InstanceNorm::with_input", &normalized, Axes::Channels, recorder, ctx);
+        }
         let (weight, bias) = self.factors.vars("InstanceNorm::with_input", ctx)?;
         x.instance_norm(weight.as_ref(), bias.as_ref(), self.factors.epsilon)
     }

@@ -1,6 +1,6 @@
 //! Normalization of each sample's last axes.
 
-use super::scale_shift::{ScaleShift, norm_settings};
+use super::scale_shift::{Axes, ScaleShift, norm_settings};
 use super::setters::setters;
 use crate::{Ctx, Describe, Init, Layer, Module};
 use kiln_autograd::Var;
@@ -77,6 +77,10 @@ impl Layer for LayerNorm {
     type Output = Var;
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+        if let Some(recorder) = ctx.recorder() {
+            let normalized = x.layer_norm(self.axes, None, None, self.factors.epsilon)?;
+            return self.factors.recorded("LayerNorm::with_input", &normalized, Axes::Last(self.axes), recorder, ctx);
+        }
         let (weight, bias) = self.factors.vars("LayerNorm::with_input", ctx)?;
         x.layer_norm(self.axes, weight.as_ref(), bias.as_ref(), self.factors.epsilon)
     }
@@ -136,6 +140,10 @@ impl Layer for RmsNorm {
     type Output = Var;
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+        if let Some(recorder) = ctx.recorder() {
+            let normalized = x.rms_norm(self.axes, None, self.factors.epsilon)?;
+            return self.factors.recorded("RmsNorm::with_input", &normalized, Axes::Last(self.axes), recorder, ctx);
+        }
         let (weight, _) = self.factors.vars("RmsNorm::with_input", ctx)?;
         x.rms_norm(self.axes, weight.as_ref(), self.factors.epsilon)
     }

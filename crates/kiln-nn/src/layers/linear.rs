@@ -1,6 +1,7 @@
 //! PyTorch's fully connected layer, and the product that it shares with `Dense`.
 
 use crate::{Activation, Ctx, Describe, Fans, Init, Initializer, Layer, Module, Param};
+use crate::per_sample::Use;
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result};
 use serde_json::{Value as Json, json};
@@ -75,8 +76,13 @@ pub(super) fn affine(x: &Var, weight: &Param, bias: Option<&Param>, activation: 
     if x.dims().last() != Some(&inputs) {
         return Err(misfit(x, weight));
     }
-    let (weight, bias) = (weight.var(ctx), bias.map(|bias| bias.var(ctx)));
-    activation.rest(x.linear(&weight, bias.as_ref(), activation.fused())?)
+    let (w, b) = (weight.var(ctx), bias.map(|bias| bias.var(ctx)));
+    if let Some(recorder) = ctx.recorder() {
+        let y = x.linear(&w, b.as_ref(), None)?;
+        recorder.add(Use::Product(x.tensor().clone()), Some(weight), bias, &y);
+        return activation.apply(&y);
+    }
+    activation.rest(x.linear(&w, b.as_ref(), activation.fused())?)
 }
 
 #[cold]

@@ -1,5 +1,6 @@
 //! Layers under names or positions.
 
+use super::held::Held;
 use crate::{AnyLayer, Module, Segment, Visitor, VisitorMut};
 use kiln_tensor::{Error, ErrorKind, Result};
 
@@ -7,14 +8,18 @@ use kiln_tensor::{Error, ErrorKind, Result};
 #[derive(Default)]
 pub(crate) struct Layers(Vec<Entry>);
 
-struct Entry {
-    name: Option<String>,
-    layer: Box<dyn AnyLayer>,
+pub(crate) struct Entry {
+    pub(crate) name: Option<String>,
+    pub(crate) layer: Held,
 }
 
 impl Layers {
     pub(crate) fn add(&mut self, name: Option<String>, layer: Box<dyn AnyLayer>) {
-        self.0.push(Entry { name, layer });
+        self.push(Entry { name, layer: Held::new(layer) });
+    }
+
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.0.push(entry);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -22,28 +27,33 @@ impl Layers {
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (Segment<'_>, &(dyn AnyLayer + 'static))> {
-        self.0.iter().enumerate().map(|(index, entry)| (segment(index, &entry.name), &*entry.layer))
+        self.0.iter().enumerate().map(|(index, entry)| (segment(index, &entry.name), entry.layer.get()))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (Segment<'_>, &mut (dyn AnyLayer + 'static))> {
-        self.0.iter_mut().enumerate().map(|(index, Entry { name, layer })| (segment(index, name), &mut **layer))
+        self.0.iter_mut().enumerate().map(|(index, Entry { name, layer })| (segment(index, name), layer.get_mut()))
     }
 
     /// The layer at a position.
     pub(crate) fn at(&self, index: usize) -> (Segment<'_>, &(dyn AnyLayer + 'static)) {
         let Entry { name, layer } = &self.0[index];
-        (segment(index, name), &**layer)
+        (segment(index, name), layer.get())
     }
 
     /// As [`Layers::at`], to be changed.
     pub(crate) fn at_mut(&mut self, index: usize) -> (Segment<'_>, &mut (dyn AnyLayer + 'static)) {
         let Entry { name, layer } = &mut self.0[index];
-        (segment(index, name), &mut **layer)
+        (segment(index, name), layer.get_mut())
     }
 
     /// The layers with the names that were given.
-    pub(crate) fn into_entries(self) -> impl Iterator<Item = (Option<String>, Box<dyn AnyLayer>)> {
-        self.0.into_iter().map(|entry| (entry.name, entry.layer))
+    pub(crate) fn into_entries(self) -> impl Iterator<Item = Entry> {
+        self.0.into_iter()
+    }
+
+    /// The same, borrowed.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.0
     }
 
     /// The names that were given.
@@ -76,7 +86,8 @@ impl Layers {
     }
 }
 
-fn segment(index: usize, name: &Option<String>) -> Segment<'_> {
+/// What paths call the layer at a position with this name.
+pub(crate) fn segment(index: usize, name: &Option<String>) -> Segment<'_> {
     name.as_deref().map_or(Segment::Index(index), Segment::Name)
 }
 
@@ -91,7 +102,7 @@ impl Module for Layers {
     fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
         for (index, Entry { name, layer }) in self.0.iter_mut().enumerate() {
             visitor.enter(segment(index, name));
-            layer.visit_mut(visitor);
+            layer.get_mut().visit_mut(visitor);
             visitor.leave();
         }
     }

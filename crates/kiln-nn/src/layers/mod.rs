@@ -72,18 +72,27 @@ layers! {
         AvgPool1d AvgPool2d AvgPool3d LpPool1d LpPool2d MaxPool1d MaxPool2d MaxPool3d
     ];
     prelu () {} [PRelu];
+    preprocessing (Counts Moments Quantiles) { Adapt StringLookup } [
+        CategoryEncoding CenterCrop Discretization IntegerLookup Normalization Rescaling Resizing
+    ];
     recurrent (KerasWeights RecurrentState) { GruCell LstmCell Merge SequenceInputs SimpleRnnCell } [Gru Lstm PeepholeLstm SimpleRnn];
     resample (Upsample ZeroPad) {} [Upsample1d Upsample2d ZeroPad1d ZeroPad2d];
     residual () { Residual } [];
     sequential () { Sequential } [];
+    spectral_norm () { SpectralNorm } [];
     time_distributed () { TimeDistributed } [Masking];
+    weight_norm () { WeightNorm } [];
 }
 
 mod channels_last;
+mod checkpoint;
+mod held;
 mod list;
+mod reparametrized;
 mod scale_shift;
 mod setters;
 mod spatial;
 mod weights;
 
 pub(crate) use list::Layers;
+pub(crate) use preprocessing::{Lookups, lookups};

@@ -1,6 +1,7 @@
 //! What layers that normalize learn: a factor and a summand.
 
 use super::weights::unbuilt;
+use crate::per_sample::{Recorder, Use};
 use crate::{Ctx, Fans, Init, Initializer, Module, Param};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, ErrorKind, Result, Shape};
@@ -50,6 +51,52 @@ impl ScaleShift {
         }
         Ok((self.weight.as_ref().map(|weight| weight.var(ctx)), self.bias.as_ref().map(|bias| bias.var(ctx))))
     }
+
+    /// What is normalized, times the weight, plus the bias: (…) of so many last axes, or by channel (C,) of (N, C, …). For a recorder,
+    /// which needs what the weight meets.
+    ///
+    /// Fails before they are made, as [`ScaleShift::vars`].
+    pub(super) fn recorded(
+        &self,
+        with_input: &str,
+        normalized: &Var,
+        by: Axes,
+        recorder: &Recorder,
+        ctx: &Ctx,
+    ) -> Result<Var> {
+        let shaped = |var: Var| match by {
+            Axes::Last(_) => Ok(var),
+            Axes::Channels => {
+                let mut dims = vec![1; normalized.shape().rank() - 1];
+                dims[0] = var.dims()[0];
+                var.reshape(Shape::new(&dims)?)
+            }
+        };
+        let (weight, bias) = self.vars(with_input, ctx)?;
+        let mut y = normalized.clone();
+        if let Some(weight) = weight {
+            y = y.mul(&shaped(weight)?)?;
+        }
+        if let Some(bias) = bias {
+            y = y.add(&shaped(bias)?)?;
+        }
+        let x = normalized.tensor().clone();
+        let how = match by {
+            Axes::Last(axes) => Use::LastAxes(x, axes),
+            Axes::Channels => Use::Channels(x),
+        };
+        recorder.add(how, self.weight.as_ref(), self.bias.as_ref(), &y);
+        Ok(y)
+    }
+}
+
+/// What factors are of.
+#[derive(Clone, Copy)]
+pub(super) enum Axes {
+    /// So many last axes.
+    Last(usize),
+    /// Axis 1.
+    Channels,
 }
 
 #[cold]

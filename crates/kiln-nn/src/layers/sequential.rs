@@ -1,7 +1,9 @@
 //! Layers one after the other.
 
 use super::channels_last::{expect_channels_first, expect_layout};
+use super::checkpoint;
 use super::list::Layers;
+use super::preprocessing::{Lookups, lookups};
 use crate::{AnyLayer, Ctx, Describe, Init, Layer, Module, Part, Segment, Shapes, Value, architecture};
 use kiln_autograd::Var;
 use kiln_tensor::{Device, Error, ErrorKind, IntoShape, Result, Shape};
@@ -32,6 +34,10 @@ pub struct Sequential {
     #[module(skip)]
     built: Option<Built>,
     channels_first: bool,
+    #[module(skip)]
+    pub(crate) lookups: Lookups,
+    #[module(skip)]
+    pub(super) checkpoint_every: Option<usize>,
 }
 
 /// Shapes of one sample, known once built.
@@ -109,14 +115,14 @@ impl Sequential {
             let message = format!("no layer is called `{layer}`: there are {}", names.join(", "));
             return Err(Error::value("ending_at", message));
         };
-        let Sequential { layers, built, channels_first } = self;
+        let Sequential { layers, built, channels_first, lookups, checkpoint_every } = self;
         let mut kept = Layers::default();
-        layers.into_entries().take(last + 1).for_each(|(name, layer)| kept.add(name, layer));
+        layers.into_entries().take(last + 1).for_each(|entry| kept.push(entry));
         let built = built.map(|mut built| {
             built.outputs.truncate(last + 1);
             built
         });
-        Ok(Sequential { layers: kept, built, channels_first })
+        Ok(Sequential { layers: kept, built, channels_first, lookups, checkpoint_every })
     }
 
     /// Of layers that were described.
@@ -144,6 +150,8 @@ impl Sequential {
         self.channels_first = true;
         self
     }
+
+    lookups!();
 
     /// Makes the parameters of all layers for samples of this shape (without the batch axis), f32, drawn from this seed.
     ///
@@ -264,6 +272,10 @@ impl Layer for Sequential {
         {
             expect_layout(sample, input, axes)?;
         }
+        // What layers tell a recorder must be part of the graph.
+        if let Some(every) = self.checkpoint_every.filter(|_| ctx.recorder().is_none()) {
+            return checkpoint::run(self.layers.entries(), every, x, ctx);
+        }
         for (segment, layer) in self.layers.iter() {
             x = ctx.layer(segment, layer, x)?;
         }
@@ -275,6 +287,7 @@ impl Layer for Sequential {
             return Err(Error::new(ErrorKind::Shape, "build", format!("samples of shape {input} are empty")));
         }
         self.layers.check_names()?;
+        self.checkpoint_every.map_or(Ok(()), checkpoint::check)?;
         let mut outputs: Vec<Shapes> = Vec::with_capacity(self.layers.len());
         for (segment, layer) in self.layers.iter_mut() {
             let shape = outputs.last().unwrap_or(input);

@@ -1,8 +1,9 @@
-//! Weight, bias, activation and penalties: what dense layers and convolutions have in common.
+//! Weight, bias, activation, penalties and constraints: what dense layers and convolutions have in common.
 
-use crate::{Activation, Ctx, Fans, Init, Initializer, L1L2, Module, Param};
+use crate::per_sample::Use;
+use crate::{Activation, Constraint, Ctx, Fans, Init, Initializer, L1L2, Module, Param};
 use kiln_autograd::Var;
-use kiln_tensor::{Error, ErrorKind, Result, Shape};
+use kiln_tensor::{ConvOptions, Error, ErrorKind, Result, Shape};
 use serde::{Deserialize, Serialize};
 
 /// A weight and perhaps a bias, how they begin, what of them is added to the loss, and what is applied to the output.
@@ -21,6 +22,9 @@ pub(super) struct Weights {
     #[module(skip)]
     #[serde(flatten)]
     pub(super) regularizers: Regularizers,
+    #[module(skip)]
+    #[serde(flatten)]
+    pub(super) constraints: Constraints,
 }
 
 /// What is added to the loss, if anything.
@@ -34,6 +38,15 @@ pub(super) struct Regularizers {
     pub(super) activity: Option<L1L2>,
 }
 
+/// What weight and bias are brought back to after each step, if anything.
+#[derive(Clone, Default, Debug, Serialize, Deserialize)]
+pub(super) struct Constraints {
+    #[serde(rename = "kernel_constraint", skip_serializing_if = "Option::is_none")]
+    pub(super) kernel: Option<Constraint>,
+    #[serde(rename = "bias_constraint", skip_serializing_if = "Option::is_none")]
+    pub(super) bias: Option<Constraint>,
+}
+
 impl Default for Weights {
     /// Keras's: a bias, Glorot-uniform kernels, biases of 0, no activation.
     fn default() -> Self {
@@ -45,6 +58,7 @@ impl Default for Weights {
             kernel_initializer: Initializer::GlorotUniform,
             bias_initializer: Initializer::Zeros,
             regularizers: Regularizers::default(),
+            constraints: Constraints::default(),
         }
     }
 }
@@ -69,6 +83,9 @@ impl Weights {
         kernel.map_or(Ok(()), |regularizer| regularizer.check("kernel_regularizer"))?;
         bias.map_or(Ok(()), |regularizer| regularizer.check("bias_regularizer"))?;
         activity.map_or(Ok(()), |regularizer| regularizer.check("activity_regularizer"))?;
+        let Constraints { kernel, bias } = &self.constraints;
+        kernel.as_ref().map_or(Ok(()), |constraint| constraint.check("kernel_constraint", shape.len()))?;
+        bias.as_ref().map_or(Ok(()), |constraint| constraint.check("bias_constraint", 1))?;
         if let Some(weight) = &self.weight {
             if weight.value().dims() == shape {
                 return Ok(());
@@ -90,7 +107,22 @@ impl Weights {
         (weight.var(ctx), self.bias.as_ref().map(|bias| bias.var(ctx)))
     }
 
-    /// Hands in the penalties of weight, bias and output.
+    /// activation(x ∗ weight + bias), with the penalties and the constraints handed in.
+    pub(super) fn convolved(&self, x: &Var, weight: &Param, options: &ConvOptions, ctx: &Ctx) -> Result<Var> {
+        let (w, bias) = self.vars(weight, ctx);
+        let y = if let Some(recorder) = ctx.recorder() {
+            let y = x.conv(&w, bias.as_ref(), options, None)?;
+            let conv = options.resolve(x.shape(), w.shape())?;
+            recorder.add(Use::Convolution(x.tensor().clone(), conv, *w.shape()), Some(weight), self.bias.as_ref(), &y);
+            self.activation.apply(&y)?
+        } else {
+            self.activation.rest(x.conv(&w, bias.as_ref(), options, self.activation.fused())?)?
+        };
+        self.penalize(weight, &y, ctx);
+        Ok(y)
+    }
+
+    /// Hands in the penalties of weight, bias and output, and the constraints.
     pub(super) fn penalize(&self, weight: &Param, y: &Var, ctx: &Ctx) {
         let Regularizers { kernel, bias, activity } = self.regularizers;
         if let Some(regularizer) = kernel {
@@ -101,6 +133,13 @@ impl Weights {
         }
         if let Some(regularizer) = activity {
             ctx.penalize_activity(y, regularizer);
+        }
+        let Constraints { kernel, bias } = &self.constraints;
+        if let Some(constraint) = kernel {
+            ctx.constrain(weight, constraint);
+        }
+        if let (Some(bias), Some(constraint)) = (&self.bias, bias) {
+            ctx.constrain(bias, constraint);
         }
     }
 }
@@ -144,6 +183,17 @@ macro_rules! weight_settings {
             /// A penalty on the output, after the activation; divided by the number of samples in the batch, as in Keras.
             fn activity_regularizer(self, regularizer: impl Into<$crate::L1L2>) {
                 self.weights.regularizers.activity = Some(regularizer.into());
+            }
+
+            /// What the weight is brought back to after each step: `.kernel_constraint(MaxNorm::new(3.0))`. `fit` does so; a
+            /// custom loop does with [`Ctx::commit`](crate::Ctx::commit).
+            fn kernel_constraint(self, constraint: impl Into<$crate::Constraint>) {
+                self.weights.constraints.kernel = Some(constraint.into());
+            }
+
+            /// What the bias is brought back to after each step, where there is one.
+            fn bias_constraint(self, constraint: impl Into<$crate::Constraint>) {
+                self.weights.constraints.bias = Some(constraint.into());
             }
         }
 

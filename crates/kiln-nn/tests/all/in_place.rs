@@ -30,7 +30,10 @@ fn step(model: &mut Sequential, seed: u64, applies: Option<bool>) {
     model.forward(x(seed), &ctx).unwrap();
     match applies {
         None => ctx.commit(model).unwrap(),
-        Some(applies) => ctx.commit_where(model, &Tensor::scalar(applies, &Device::cpu()).unwrap()).unwrap(),
+        Some(applies) => {
+            let applies = Tensor::scalar(applies, &Device::cpu()).unwrap();
+            Ctx::commit_all(std::slice::from_ref(&ctx), model, Some(&applies)).unwrap();
+        }
     }
 }
 

@@ -12,6 +12,10 @@ fn draw(initializer: Initializer, dtype: DType) -> Vec<f64> {
     initializer.tensor(&shape, FANS, dtype, &Device::cpu(), stream).unwrap().to_f64_vec().unwrap()
 }
 
+fn scaling(scale: f64, mode: FanMode, distribution: VarianceLaw) -> Initializer {
+    Initializer::VarianceScaling { scale, mode, distribution }
+}
+
 /// Mean and standard deviation, which for n = 60000 are known to about std/√n.
 fn moments(values: &[f64]) -> (f64, f64) {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
@@ -27,6 +31,7 @@ fn uniform_initializers_fill_their_interval() {
         (Initializer::LecunUniform, (3.0f64 / 300.0).sqrt()),
         (Initializer::FanInUniform, 1.0 / 300.0f64.sqrt()),
         (Initializer::Uniform { low: -0.25, high: 0.25 }, 0.25),
+        (scaling(1.5, FanMode::FanOut, VarianceLaw::Uniform), (4.5f64 / 200.0).sqrt()),
     ] {
         for dtype in [DType::F32, DType::F64] {
             let values = draw(initializer, dtype);
@@ -51,6 +56,13 @@ fn normal_initializers_have_their_moments() {
         (Initializer::LecunNormal, 0.0, (1.0f64 / 300.0).sqrt(), Some((1.0f64 / 300.0).sqrt() / 0.879_625_661)),
         (Initializer::Normal { mean: 1.0, std: 0.5 }, 1.0, 0.5, None),
         (Initializer::TruncatedNormal { mean: -1.0, std: 0.5 }, -1.0, 0.5 * 0.879_625_661, Some(0.5)),
+        (
+            scaling(0.5, FanMode::FanOut, VarianceLaw::TruncatedNormal),
+            0.0,
+            0.0025f64.sqrt(),
+            Some(0.0025f64.sqrt() / 0.879_625_661),
+        ),
+        (scaling(5.0, FanMode::FanAvg, VarianceLaw::UntruncatedNormal), 0.0, 0.02f64.sqrt(), None),
     ] {
         for dtype in [DType::F32, DType::F64, DType::BF16] {
             let values = draw(initializer, dtype);
@@ -74,6 +86,48 @@ fn constants() {
     }
 }
 
+/// Glorot's, He's and LeCun's initializers are variance scalings by name: the same numbers.
+#[test]
+fn named_variance_scalings() {
+    use {FanMode::*, VarianceLaw::*};
+    for (named, scaled) in [
+        (Initializer::GlorotUniform, scaling(1.0, FanAvg, Uniform)),
+        (Initializer::GlorotNormal, scaling(1.0, FanAvg, TruncatedNormal)),
+        (Initializer::HeUniform, scaling(2.0, FanIn, Uniform)),
+        (Initializer::HeNormal, scaling(2.0, FanIn, TruncatedNormal)),
+        (Initializer::LecunUniform, scaling(1.0, FanIn, Uniform)),
+        (Initializer::LecunNormal, scaling(1.0, FanIn, TruncatedNormal)),
+    ] {
+        assert_eq!(draw(named, DType::F32), draw(scaled, DType::F32), "{named:?}");
+    }
+}
+
+#[test]
+fn identities_and_sparse_weights() {
+    let identity = draw(Initializer::Identity { gain: 0.5 }, DType::F32);
+    let on_diagonal = |at: usize| if at / 200 == at % 200 { 0.5 } else { 0.0 };
+    assert!(identity.iter().enumerate().all(|(at, &w)| w == on_diagonal(at)));
+
+    let sparse = draw(Initializer::Sparse { sparsity: 0.1, std: 0.25 }, DType::F32);
+    let zeros = |column: usize| sparse.iter().skip(column).step_by(200).filter(|&&w| w == 0.0).count();
+    assert!((0..200).all(|column| zeros(column) == 30), "⌈0.1 · 300⌉ of each column");
+    let rows = |column: usize| (0..300).filter(|row| sparse[row * 200 + column] == 0.0).collect::<Vec<usize>>();
+    assert_ne!(rows(0), rows(1));
+    let others: Vec<f64> = sparse.iter().copied().filter(|&w| w != 0.0).collect();
+    let (mean, std) = moments(&others);
+    assert!(mean.abs() < 0.006 && (std / 0.25 - 1.0).abs() < 0.015, "{mean} {std}");
+
+    let stream = RandomStream::new(1, Purpose::Init, 0);
+    let error = |initializer: Initializer, shape: &[usize]| {
+        let shape = Shape::new(shape).unwrap();
+        initializer.tensor(&shape, FANS, DType::F32, &Device::cpu(), stream).unwrap_err().to_string()
+    };
+    assert!(error(Initializer::Identity { gain: 1.0 }, &[3]).contains("two axes"));
+    assert!(error(Initializer::Sparse { sparsity: 0.1, std: 1.0 }, &[3, 2, 2]).contains("two axes"));
+    assert!(error(Initializer::Dirac { groups: 1 }, &[3, 2]).contains("of a convolution"));
+    assert!(error(Initializer::Dirac { groups: 2 }, &[3, 2, 2]).contains("must divide the 3 filters"));
+}
+
 #[test]
 fn what_is_no_distribution_is_refused() {
     let shape = Shape::new(&[2]).unwrap();
@@ -83,6 +137,8 @@ fn what_is_no_distribution_is_refused() {
         Initializer::Normal { mean: f64::NAN, std: 1.0 },
         Initializer::Normal { mean: 0.0, std: -1.0 },
         Initializer::TruncatedNormal { mean: 0.0, std: f64::INFINITY },
+        Initializer::Sparse { sparsity: 1.5, std: 1.0 },
+        scaling(0.0, FanMode::FanIn, VarianceLaw::Uniform),
     ] {
         let stream = RandomStream::new(1, Purpose::Init, 0);
         assert!(initializer.tensor(&shape, FANS, DType::F32, &Device::cpu(), stream).is_err(), "{initializer:?}");

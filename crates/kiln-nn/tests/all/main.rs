@@ -4,6 +4,7 @@
 mod architecture;
 mod batch_norm;
 mod channels_last;
+mod checkpoint;
 mod derive;
 mod dropout;
 mod errors;
@@ -18,6 +19,9 @@ mod losses;
 mod models;
 mod naive;
 mod one_number;
+mod parameters;
+mod per_sample;
+mod preprocessing;
 mod pytorch;
 mod recurrent;
 mod reference_layers;

@@ -222,23 +222,15 @@ impl Tensor {
     /// # Errors
     /// Out of memory, a fault of the device that surfaced.
     pub fn nonzero(&self) -> Result<Tensor> {
-        let (places, shape) = (self.host_positions()?, *self.shape());
-        Tensor::write_with([places.len(), self.rank()], self.device(), |rows: &mut [i64]| {
-            kiln_cpu::gather::unravel(&places, &shape, rows);
-            Ok(())
-        })
-    }
-
-    /// Where the elements are that are not 0, counted in row-major order. Waits for a device.
-    fn host_positions(&self) -> Result<Vec<i64>> {
         self.with_nonzero(|found| {
-            let mut places = super::staged(found.count(), 0)?;
-            found.write(&mut places);
-            Ok(places)
+            Tensor::write_with([found.count(), self.rank()], self.device(), |rows| {
+                found.write_indices(self.shape(), rows);
+                Ok(())
+            })
         })
     }
 
-    /// The same as a tensor (n,) of i64.
+    /// Where the elements are that are not 0, counted in row-major order: (n,) of i64. Waits for a device.
     pub(crate) fn positions(&self) -> Result<Tensor> {
         self.with_nonzero(|found| {
             Tensor::write_with([found.count()], self.device(), |to| {

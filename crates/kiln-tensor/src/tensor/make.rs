@@ -179,7 +179,7 @@ impl Tensor {
         };
         let ones = Tensor::write_with([n, m], device, |to: &mut [f32]| {
             to.fill(0.0);
-            to.iter_mut().step_by(m + 1).take(n).for_each(|one| *one = 1.0);
+            to.iter_mut().step_by(m + 1).take(n.min(m)).for_each(|one| *one = 1.0);
             Ok(())
         })?;
         ones.to_dtype(dtype)

@@ -128,6 +128,8 @@ fn every_integer_dtype_can_do_what_i64_can() {
         assert!(format!("{x:?}").starts_with(&format!("Tensor({dtype} (2, 3) on cpu")));
         let y = Tensor::arange(3, &Device::cpu()).unwrap().to_dtype(dtype).unwrap();
         assert_eq!(Tensor::eye(2, dtype, &Device::cpu()).unwrap().to_f64_vec().unwrap(), [1.0, 0.0, 0.0, 1.0]);
+        let tall = Tensor::eye([3, 1], dtype, &Device::cpu()).unwrap();
+        assert_eq!(tall.to_f64_vec().unwrap(), [1.0, 0.0, 0.0]);
         let sums = x.add(&y).unwrap().sub(&y).unwrap();
         expect(sums.eq(&x), &[true; 6]);
         expect(y.lt(&Tensor::full((), 2.0, dtype, &Device::cpu()).unwrap()), &[true, true, false]);

@@ -1,5 +1,6 @@
 //! `fit`: the loop over epochs.
 
+mod group;
 mod last_batch;
 mod second;
 mod step;
@@ -7,13 +8,14 @@ mod validation;
 
 use crate::state::Order;
 use crate::{Callback, EpochRecord, FitOptions, History, Metric, Objective, Progress, Run, TrainState};
+use group::Group;
 use kiln_autograd::Gradients;
 use kiln_datasets::{Dataset, Pass};
 use kiln_nn::{Carried, Ctx, Module, Param, Visitor};
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Result};
+use second::Again;
 use std::time::Instant;
-use step::Group;
 
 /// What a trainer lends for a `fit`.
 pub(crate) struct Lent<'t> {
@@ -36,6 +38,8 @@ struct Fit<'r, 'a> {
     validate_every: Option<u64>,
     /// What the next step is made of.
     group: Group,
+    /// Its batches, where the optimizer's step takes a second pass over them.
+    again: Vec<Again>,
     /// Whether layers carry states from batch to batch.
     carries: bool,
     /// The last batch trained on.
@@ -101,7 +105,7 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         stopping: false,
     };
     let (history, group) = (History::default(), Group::default());
-    Fit { run, callbacks, history, accumulate, validate_every, group, carries, last: None }.all()
+    Fit { run, callbacks, history, accumulate, validate_every, group, again: Vec::new(), carries, last: None }.all()
 }
 
 /// Whether a model has layers that carry states from batch to batch.

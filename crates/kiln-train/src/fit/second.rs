@@ -1,7 +1,9 @@
 //! The second pass of a step, for optimizers whose gradients are those of another place.
 
 use super::Fit;
-use super::step::{Group, finite_on_device};
+use super::group::Group;
+use super::step::finite_on_device;
+use crate::Count;
 use kiln_autograd::Gradients;
 use kiln_datasets::Batch;
 use kiln_nn::StateDict;
@@ -10,6 +12,8 @@ use kiln_tensor::{Result, Tensor};
 /// A batch that a second pass is made over: with the random numbers and the carried states of the first.
 pub(super) struct Again {
     pub(super) batch: Batch,
+    /// What counted in its loss.
+    pub(super) count: Count,
     pub(super) drawn: u64,
     /// Where layers carry states from batch to batch.
     pub(super) carried: Option<StateDict>,
@@ -18,7 +22,8 @@ pub(super) struct Again {
 impl Fit<'_, '_> {
     /// Moves the parameters by the gradients of the first pass, takes those of the step there, and moves back. What layers hand in for
     /// buffers is that of the first pass. Gives whether all losses are finite, where only the device knows.
-    pub(super) fn second_pass(&mut self, batches: &[Again], applies: Option<Tensor>) -> Result<Option<Tensor>> {
+    pub(super) fn second_pass(&mut self, applies: Option<Tensor>) -> Result<Option<Tensor>> {
+        let batches = std::mem::take(&mut self.again);
         // A loss that is not finite is about to end the training, from where the parameters are.
         if self.run.loss.is_some_and(|loss| !loss.is_finite()) {
             return Ok(applies);
@@ -28,7 +33,7 @@ impl Fit<'_, '_> {
         if let Some(ascent) = run.optimizer.ascent() {
             ascent.ascend(&mut *run.model, &first, applies.as_ref())?;
         }
-        let second = self.pass_again(batches);
+        let second = self.pass_again(&batches);
         let run = &mut self.run;
         if let Some(ascent) = run.optimizer.ascent() {
             ascent.descend(&mut *run.model)?;
@@ -46,7 +51,7 @@ impl Fit<'_, '_> {
         let run = &mut self.run;
         let after = self.carries.then(|| run.model.carried_states());
         let mut group = Group::default();
-        for Again { batch, drawn, carried } in batches {
+        for Again { batch, count, drawn, carried } in batches {
             if let Some(carried) = carried {
                 run.model.set_carried_states(carried)?;
             }
@@ -54,11 +59,12 @@ impl Fit<'_, '_> {
             let ctx = run.context();
             let loss = run.model.loss(batch, &ctx)?.loss;
             let finite = finite_on_device(loss.tensor())?;
-            group.add(loss.backward()?, ctx, finite)?;
+            group.add(loss.backward()?, count, ctx, finite)?;
         }
         if let Some(after) = after {
             run.model.set_carried_states(&after)?;
         }
-        Ok((group.mean()?, group.applies()))
+        let (gradients, _, applies) = group.finish()?;
+        Ok((gradients, applies))
     }
 }

@@ -89,7 +89,12 @@ impl<'a> FitOptions<'a> {
     }
 
     /// Makes one step of this many batches, by the mean of their gradients: as a batch of so many times the samples, with the
-    /// memory of one. The last step of an epoch may be of fewer. (Batch normalization still sees one batch at a time.)
+    /// memory of one. Each batch weighs as much as counts in its loss: its samples, or with a mask the targets that count. The last
+    /// step of an epoch may be of fewer batches. Schedules, [`TrainState::step`](crate::TrainState::step) and
+    /// [`validate_every`](FitOptions::validate_every) count steps.
+    ///
+    /// Batch normalization still sees one batch at a time. A loss that is a sum ([`Summed`](kiln_nn::Summed)) is averaged over the
+    /// batches of a step. Of several outputs, each with a mask of its own, a batch weighs as much as it has samples.
     #[must_use]
     pub fn accumulate(self, batches: usize) -> Self {
         FitOptions { accumulate: batches, ..self }

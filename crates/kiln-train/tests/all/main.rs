@@ -1,6 +1,7 @@
 //! The tests of training, one program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
+mod accumulate;
 mod averaging;
 mod batches;
 mod callbacks;

@@ -510,3 +510,47 @@ fn images_with_channels_last_are_named_and_can_be_permuted() {
     let images = images.permute(&[0, 3, 1, 2]).unwrap();
     trainer.fit(&TensorDataset::new(images, targets).unwrap(), FitOptions::new()).unwrap();
 }
+
+/// After each step, also of several batches, and not only at the end.
+#[test]
+fn constraints_hold_after_each_step() {
+    let layer =
+        Dense::new(10).activation(Activation::Softmax).kernel_constraint(MaxNorm::new(0.2)).bias_constraint(NonNeg);
+    let model = Sequential::new().push(Flatten::new()).push(layer).build([6, 6], &cpu(), 1).unwrap();
+    let mut trainer = compile(model, Adam::new(0.05), SparseCategoricalCrossentropy::new());
+    let data = patterns(64, 0);
+    for accumulate in [1, 2] {
+        trainer.fit(&data, FitOptions::new().batch_size(16).accumulate(accumulate)).unwrap();
+        let state = trainer.objective.model.state_dict();
+        let norms = state["1.weight"].norm(2.0, 1).unwrap().to_vec::<f32>().unwrap();
+        assert!(norms.iter().all(|&norm| norm < 0.2 + 1e-6) && norms.iter().any(|&norm| norm > 0.19), "{norms:?}");
+        assert!(state["1.bias"].to_vec::<f32>().unwrap().iter().all(|&bias| bias >= 0.0));
+    }
+}
+
+/// All of it, once, in an order that does not matter.
+#[test]
+fn layers_are_adapted_to_data_sets() {
+    let data = patterns(1500, 0);
+    let mut normalization = Normalization::new().whole();
+    adapt(&mut normalization, &data).unwrap();
+    let mut pixels = Vec::new();
+    Loader::new(&data)
+        .plain()
+        .epoch(0, |batches| {
+            batches.for_each(|batch| pixels.extend(batch.unwrap().inputs.iter().next().unwrap().to_f64_vec().unwrap()));
+            Ok(())
+        })
+        .unwrap();
+    let mean = pixels.iter().sum::<f64>() / pixels.len() as f64;
+    let variance = pixels.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / pixels.len() as f64;
+    let (found_mean, found_variance) = normalization.moments().unwrap();
+    assert!((found_mean.value().item().unwrap() - mean).abs() < 1e-12);
+    assert!((found_variance.value().item().unwrap() - variance).abs() < 1e-12);
+
+    let x = || Tensor::ones([3, 2], DType::F32, &cpu()).unwrap();
+    let two = TensorDataset::new((x(), x()), x()).unwrap();
+    let error = adapt(&mut normalization, &two).unwrap_err().to_string();
+    assert!(error.contains("the data has 2 inputs, and a layer learns of one"), "{error}");
+    assert_eq!(normalization.moments().unwrap().0.value().dims(), [0usize; 0]);
+}

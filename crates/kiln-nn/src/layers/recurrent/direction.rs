@@ -135,7 +135,7 @@ impl Direction {
         ones.dropout(settings.recurrent_dropout, &ctx.stream_tensor(Purpose::Dropout, x.device())?).map(Some)
     }
 
-    /// Hands in what the regularizers penalize.
+    /// Hands in what the regularizers penalize, and the constraints.
     pub(super) fn penalize(&self, settings: &Settings, ctx: &Ctx) {
         if let Some(regularizer) = settings.kernel_regularizer {
             ctx.penalize(&self.weight_ih, regularizer);
@@ -145,6 +145,15 @@ impl Direction {
         }
         if let (Some(biases), Some(regularizer)) = (&self.biases, settings.bias_regularizer) {
             biases.iter().for_each(|bias| ctx.penalize(bias, regularizer));
+        }
+        if let Some(constraint) = &settings.kernel_constraint {
+            ctx.constrain(&self.weight_ih, constraint);
+        }
+        if let Some(constraint) = &settings.recurrent_constraint {
+            ctx.constrain(&self.weight_hh, constraint);
+        }
+        if let (Some(biases), Some(constraint)) = (&self.biases, &settings.bias_constraint) {
+            biases.iter().for_each(|bias| ctx.constrain(bias, constraint));
         }
     }
 }

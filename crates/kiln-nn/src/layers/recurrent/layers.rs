@@ -5,7 +5,9 @@ use super::settings::{Merge, Settings};
 use super::stack::Stack;
 use super::state::{RecurrentState, SequenceInputs};
 use crate::layers::setters::setters;
-use crate::{Ctx, Describe, Init, Initializer, L1L2, Layer, Module, Sequence, Shapes, StateDict, settings};
+use crate::{
+    Constraint, Ctx, Describe, Init, Initializer, L1L2, Layer, Module, Sequence, Shapes, StateDict, settings,
+};
 use kiln_autograd::Var;
 use kiln_tensor::{RecurrentCell, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -113,6 +115,21 @@ macro_rules! layer {
                 /// A penalty on the output.
                 fn activity_regularizer(self, regularizer: impl Into<L1L2>) {
                     self.stack.settings.activity_regularizer = Some(regularizer.into());
+                }
+
+                /// What the input's weights are brought back to after each step.
+                fn kernel_constraint(self, constraint: impl Into<Constraint>) {
+                    self.stack.settings.kernel_constraint = Some(constraint.into());
+                }
+
+                /// What the recurrent weights are brought back to after each step.
+                fn recurrent_constraint(self, constraint: impl Into<Constraint>) {
+                    self.stack.settings.recurrent_constraint = Some(constraint.into());
+                }
+
+                /// What the biases are brought back to after each step.
+                fn bias_constraint(self, constraint: impl Into<Constraint>) {
+                    self.stack.settings.bias_constraint = Some(constraint.into());
                 }
 
                 /// Whether each batch begins with the states that the one before ended with, row by row, without gradients

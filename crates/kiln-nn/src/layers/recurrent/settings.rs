@@ -1,6 +1,6 @@
 //! How a recurrent layer is set up.
 
-use crate::{Initializer, L1L2};
+use crate::{Constraint, Initializer, L1L2};
 use kiln_tensor::RecurrentCell;
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +68,12 @@ pub(super) struct Settings {
     pub(super) bias_regularizer: Option<L1L2>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) activity_regularizer: Option<L1L2>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) kernel_constraint: Option<Constraint>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) recurrent_constraint: Option<Constraint>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bias_constraint: Option<Constraint>,
 }
 
 impl Settings {
@@ -93,6 +99,9 @@ impl Settings {
             recurrent_regularizer: None,
             bias_regularizer: None,
             activity_regularizer: None,
+            kernel_constraint: None,
+            recurrent_constraint: None,
+            bias_constraint: None,
         }
     }
 

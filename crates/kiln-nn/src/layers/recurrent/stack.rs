@@ -72,6 +72,13 @@ impl Stack {
         ] {
             regularizer.map_or(Ok(()), |regularizer| regularizer.check(what))?;
         }
+        for (what, constraint, axes) in [
+            ("kernel_constraint", &self.settings.kernel_constraint, 2),
+            ("recurrent_constraint", &self.settings.recurrent_constraint, 2),
+            ("bias_constraint", &self.settings.bias_constraint, 1),
+        ] {
+            constraint.as_ref().map_or(Ok(()), |constraint| constraint.check(what, axes))?;
+        }
         Ok(())
     }
 

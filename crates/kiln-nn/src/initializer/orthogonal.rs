@@ -8,7 +8,7 @@ use kiln_tensor::{DType, Device, Element, Error, ErrorKind, Result, Shape, Tenso
 ///
 /// Normal numbers, orthogonalized by Gram and Schmidt twice over ("twice is enough"), in f64; what the diagonal of R is
 /// made positive for in a QR decomposition, Gram and Schmidt give by themselves.
-pub(crate) fn orthogonal(shape: &Shape, dtype: DType, device: &Device, stream: RandomStream) -> Result<Tensor> {
+pub(super) fn orthogonal(shape: &Shape, dtype: DType, device: &Device, stream: RandomStream) -> Result<Tensor> {
     fn tensor<T: Element>(shape: &Shape, device: &Device, stream: RandomStream) -> Result<Tensor> {
         // The matrix itself is asked for first: one that is too large is refused before anything is computed.
         Tensor::write_with(shape, device, |values: &mut [T]| {
