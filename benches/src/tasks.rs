@@ -21,6 +21,10 @@ macro_rules! for_each_task {
             }
             { "One step of Adam over 21.65 M parameters", Adam, adam, |at| adam::step(&at.device), ["adam_torch.py"] }
             {
+                "One step of each optimizer over tensors of three sizes, milliseconds", Optimizers, optimizers,
+                |at| optimizers::steps(&at.device), ["optimizers_torch.py"]
+            }
+            {
                 "What a small operation costs, and a loop by hand beside `fit`",
                 Overhead, overhead, |at| overhead::costs(&at.data, &at.device), ["overhead_torch.py"]
             }

@@ -150,13 +150,12 @@ impl Settings {
         let average = |before: Tensor, squares: Tensor| {
             x.average(before, 1.0 - share, &squares.add_scalar(self.epsilons[0])?, share)
         };
-        let squares = x.gradient.square()?;
-        if squares.rank() < 2 {
-            let variance = average(x.state(2)?, squares)?;
+        if x.gradient.rank() < 2 {
+            let variance = average(x.state(2)?, x.gradient.square()?)?;
             return Ok((x.gradient.mul(&inverse_root(&variance)?)?, [None, None, Some(variance)]));
         }
-        let by_row = squares.mean_keepdim(-1)?;
-        let by_column = squares.mean_keepdim(-2)?;
+        let by_row = mean_square(&x.gradient, -1)?;
+        let by_column = mean_square(&x.gradient, -2)?;
         let row = average(x.state_of(0, by_row.shape())?, by_row)?;
         let column = average(x.state_of(1, by_column.shape())?, by_column)?;
         let of_row = inverse_root(&row.div(&row.mean_keepdim(-2)?)?)?;
@@ -171,9 +170,16 @@ fn inverse_root(v: &Tensor) -> Result<Tensor> {
     Tensor::select(&v.gt(&zero)?, &v.rsqrt()?, &zero)
 }
 
+/// The mean of x² along an axis, which stays as one element. By the norm, which writes no squares.
+fn mean_square(x: &Tensor, axis: isize) -> Result<Tensor> {
+    let norm = x.norm_keepdim(2.0, axis)?;
+    let count = x.elements() / norm.elements().max(1);
+    norm.square()?.mul_scalar(1.0 / count as f64)
+}
+
 /// The root of the mean square.
 fn rms(x: &Tensor) -> Result<Tensor> {
-    x.square()?.mean_all()?.sqrt()
+    x.norm(2.0, ..)?.mul_scalar(1.0 / (x.elements() as f64).sqrt())
 }
 
 impl Optimizer for Adafactor {

@@ -1,9 +1,10 @@
 //! Sharpness-aware minimization.
 
 use crate::check::above_zero;
+use crate::state::gather;
 use crate::{Optimizer, State};
 use kiln_autograd::{Gradients, LeafId};
-use kiln_nn::{Module, StateDict, Stateful};
+use kiln_nn::{Module, Param, StateDict, Stateful};
 use kiln_tensor::{Error, Result, Tensor};
 
 /// The first of an optimizer's two passes; see [`Optimizer::ascent`].
@@ -108,19 +109,20 @@ impl<O: Optimizer> Ascent for Sam<O> {
 
     fn descend(&mut self, model: &mut dyn Module) -> Result<()> {
         let Pass::Ascended(before) = &self.pass else { return Ok(()) };
-        let mut parameters = model.parameters_mut();
-        let missing = before.iter().any(|(id, _)| !parameters.iter().any(|(_, parameter)| parameter.id() == *id));
-        if missing {
-            return Err(Error::value(
-                "optimizer.step",
-                "the first pass of Sam was over another model; nothing was changed",
-            ));
-        }
-        for (id, value) in before {
-            if let Some((_, parameter)) = parameters.iter_mut().find(|(_, parameter)| parameter.id() == *id) {
-                parameter.value_mut().copy_from(value)?;
+        let moved = |parameter: &&mut Param, (id, _): &(LeafId, Tensor)| parameter.id() == *id;
+        // In the order of the parameters, as they were gathered.
+        let mut rest = before.iter().peekable();
+        let mut pairs = Vec::with_capacity(before.len());
+        for parameter in gather(model) {
+            if let Some((_, value)) = rest.next_if(|next| moved(&parameter, next)) {
+                pairs.push((parameter, value));
             }
         }
+        if rest.next().is_some() {
+            let message = "the first pass of Sam was over another model; nothing was changed";
+            return Err(Error::value("optimizer.step", message));
+        }
+        pairs.into_iter().try_for_each(|(parameter, value)| parameter.value_mut().copy_from(value))?;
         self.pass = Pass::Second;
         Ok(())
     }

@@ -3,14 +3,16 @@
 mod line_search;
 mod memory;
 mod objective;
+mod settings;
 
-use crate::check::{above_zero, not_negative};
+use crate::check::above_zero;
 use kiln_autograd::Var;
 use kiln_nn::{Module, StateDict, Stateful};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 use line_search::{Point, strong_wolfe};
 use memory::{Before, Memory, dot};
 use objective::{Objective, largest, values, write};
+use settings::Settings;
 
 /// L-BFGS (Liu and Nocedal 1989), as in PyTorch: for full-batch problems of smooth losses, which it solves in few iterations.
 ///
@@ -52,28 +54,10 @@ pub struct Lbfgs {
     memory: Memory,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Settings {
-    iterations: usize,
-    evaluations: Option<usize>,
-    history: usize,
-    gradient_tolerance: f64,
-    change_tolerance: f64,
-    line_search: bool,
-}
-
 impl Lbfgs {
     /// The default settings at this learning rate, which is usually 1.
     pub fn new(learning_rate: f64) -> Self {
-        let settings = Settings {
-            iterations: 20,
-            evaluations: None,
-            history: 100,
-            gradient_tolerance: 1e-7,
-            change_tolerance: 1e-9,
-            line_search: false,
-        };
-        Lbfgs { learning_rate, settings, memory: Memory::default() }
+        Lbfgs { learning_rate, settings: Settings::default(), memory: Memory::default() }
     }
 
     /// Most iterations of a step.
@@ -127,24 +111,6 @@ impl Lbfgs {
         self.memory.evaluations
     }
 
-    fn check(&self) -> Result<()> {
-        let Settings { iterations, evaluations, history, gradient_tolerance, change_tolerance, .. } = self.settings;
-        above_zero("learning rate", self.learning_rate)?;
-        not_negative("gradient tolerance", gradient_tolerance)?;
-        not_negative("change tolerance", change_tolerance)?;
-        for (name, count) in
-            [("iterations", iterations), ("evaluations", evaluations.unwrap_or(1)), ("iterations of history", history)]
-        {
-            if count == 0 {
-                return Err(Error::value(
-                    "optimizer.step",
-                    format!("0 {name}: at least 1 is needed; nothing was changed"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// One step. `loss` computes the loss of the model as it is, one number; it is called several times. Gives the first one, before the
     /// step. Parameters that are frozen stay as they are.
     ///
@@ -152,7 +118,8 @@ impl Lbfgs {
     /// Settings that make no sense, a loss that fails or is not finite, a loaded state of another model: the parameters are those
     /// from before the step then.
     pub fn step_with<M: Module>(&mut self, model: &mut M, mut loss: impl FnMut(&M) -> Result<Var>) -> Result<f64> {
-        self.check()?;
+        above_zero("learning rate", self.learning_rate)?;
+        self.settings.check()?;
         let start = values(model)?;
         if let Some(size) = self.memory.size().filter(|size| *size != start.elements()) {
             let message = format!(
@@ -179,7 +146,7 @@ impl Lbfgs {
     /// The iterations of a step.
     fn iterate<M: Module>(&self, memory: &mut Memory, objective: &mut Objective<'_, M>, start: &Tensor) -> Result<f64> {
         let settings = self.settings;
-        let most_evaluations = settings.evaluations.unwrap_or(settings.iterations * 5 / 4);
+        let most_evaluations = settings.most_evaluations();
         let mut values = start.clone();
         let (first, mut gradient) = objective.evaluate()?;
         finite(first)?;

@@ -6,6 +6,7 @@ mod slots;
 mod whole;
 
 pub(crate) use moves::Move;
+pub(crate) use slots::gather;
 pub(crate) use whole::After;
 pub use whole::Whole;
 
@@ -16,7 +17,7 @@ use kiln_autograd::Gradients;
 use kiln_math::update::{CONSTANTS, Constants, Listed, MAX_STATES, Step};
 use kiln_nn::{Module, Param, PathPattern};
 use kiln_tensor::{DType, Device, Element, Error, Result, Tensor, UpdateTensors};
-use slots::{Row, Slots, gather};
+use slots::{Row, Slots};
 use std::fmt;
 
 /// What all optimizers have: learning rate, number of steps, groups, schedule, and the tensors that are kept for each parameter.

@@ -52,7 +52,7 @@ pub(super) struct Slots {
 }
 
 /// All parameters of a model, in order, to be changed.
-pub(super) fn gather(model: &mut dyn Module) -> Vec<&mut Param> {
+pub(crate) fn gather(model: &mut dyn Module) -> Vec<&mut Param> {
     struct Gather<'m>(Vec<&'m mut Param>);
     impl<'m> VisitorMut<'m> for Gather<'m> {
         fn parameter(&mut self, parameter: &'m mut Param) {

@@ -82,7 +82,7 @@ fn averages_go_on() {
     fn options<'a>(epochs: usize, average: &'a mut (dyn Callback + 'a)) -> FitOptions<'a> {
         FitOptions::new().epochs(epochs).batch_size(4).seed(5).callback(average)
     }
-    let averages: [(fn() -> Box<dyn Average>, &str); 2] =
+    let averages: [(Made, &str); 2] =
         [(|| Box::new(Ema::new(0.8).every(2)), "ema"), (|| Box::new(Swa::from_epoch(2)), "swa")];
     for (made, name) in averages {
         let (mut whole, mut average) = (trainer(Adam::new(0.05)), made());
@@ -99,6 +99,8 @@ fn averages_go_on() {
         assert_eq!(values(&whole.objective), values(&resumed.objective), "{name}, resumed");
     }
 }
+
+type Made = fn() -> Box<dyn Average>;
 
 /// A callback with a state.
 trait Average: Stateful {
@@ -158,7 +160,7 @@ fn two_passes() {
         let mut first = None;
         let loss = |model: &Sequential| {
             let ctx = Ctx::train(5, step);
-            let output = model.forward(&kiln_autograd::Var::constant(x.clone()), &ctx)?;
+            let output = model.forward(kiln_autograd::Var::constant(x.clone()), &ctx)?;
             first.get_or_insert(ctx);
             MeanSquaredError::new().forward(&output, &y)
         };

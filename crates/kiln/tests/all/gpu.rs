@@ -52,6 +52,11 @@ fn optimizers_train_alike(device: &str) {
     both("adam", &|| Box::new(Adam::new(0.01)));
     both("adamw", &|| Box::new(AdamW::new(0.01)));
     both("rmsprop", &|| Box::new(RmsProp::new(0.001).momentum(0.9).centered(true)));
+    both("lamb", &|| Box::new(Lamb::new(0.01).weight_decay(0.01)));
+    both("adafactor", &|| Box::new(Adafactor::new(0.01)));
+    both("muon", &|| Box::new(Muon::new(0.01)));
+    both("lookahead", &|| Box::new(Lookahead::new(Adam::new(0.01), 3, 0.5)));
+    both("sam", &|| Box::new(Sam::new(Sgd::new(0.1), 0.05)));
     both("sgd", &|| Box::new(Sgd::new(0.1).momentum(0.9).nesterov(true)));
 }
 
