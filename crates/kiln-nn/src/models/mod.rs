@@ -41,8 +41,8 @@
 //! | [`resnet20`] | 3 × 32 × 32 | 272,474 |
 //! | [`mobilenet_v2`] | 3 × 224 × 224 | 3,504,872 |
 //! | [`densenet121`] | 3 × 224 × 224 | 7,978,856 |
-//! | [`unet`] | any whose sides are multiples of 16 | 31,037,698 for 3 channels and 2 classes |
-//! | [`autoencoder`], [`vae`] | samples of any shape | 222,384 and 652,824 for 28 × 28 |
+//! | [`unet`](unet()) | any whose sides are multiples of 16 | 31,037,698 for 3 channels and 2 classes |
+//! | [`autoencoder`](autoencoder()), [`vae`] | samples of any shape | 222,384 and 652,824 for 28 × 28 |
 //! | [`dcgan::Dcgan`] | squares, such as 3 × 64 × 64 | 3,576,704 and 2,765,568 |
 
 mod alexnet;
