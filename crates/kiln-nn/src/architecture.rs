@@ -117,8 +117,16 @@ fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn An
         }
         "Sequential" => Box::new(model(description, init)?),
         "Graph" => Box::new(Graph::read(description, init)?),
+        "Lambda" => return Err(malformed(unsaved(index))),
         _ => return Err(malformed(format!("layer {index} is a {name}, which Kiln does not make from a description"))),
     })
+}
+
+fn unsaved(index: usize) -> String {
+    format!(
+        "layer {index} is a Lambda, whose function no file can hold: make the model in code and load its weights, or write the \
+         function as a layer of its own, made known with `Init::register`"
+    )
 }
 
 #[derive(Deserialize)]

@@ -2,8 +2,10 @@
 //! differentiated.
 
 use crate::{Cut, DType, Result, ScanOp, ScatterOp, Shape, Tensor, UnaryCall};
+use kiln_cpu::blend::Taps;
 use kiln_math::{BinaryOp, UnaryOp};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Fine operations on a value. The methods do what those of [`Tensor`] of the same name do, with the same errors.
 ///
@@ -36,6 +38,8 @@ pub trait Arithmetic: Clone {
     fn scan(&self, op: ScanOp, axis: usize) -> Result<Self>;
     /// y\[i\] = x\[i\]·y\[i − 1\] + terms\[i\] along `axis`.
     fn linear_scan(&self, terms: &Self, axis: usize) -> Result<Self>;
+    /// Each index of `axis` as a weighted sum of indices; f32 or f64.
+    fn blend(&self, axis: usize, taps: &Arc<Taps>) -> Result<Self>;
     /// The elements at `positions` along `axis`, which are `values`.
     fn chosen(&self, axis: usize, values: Tensor, positions: &Tensor) -> Result<Self>;
     /// Whether a gradient is wanted.
@@ -132,6 +136,9 @@ impl Arithmetic for Tensor {
     }
     fn linear_scan(&self, terms: &Self, axis: usize) -> Result<Self> {
         Tensor::scanned_linear(self, terms, axis)
+    }
+    fn blend(&self, axis: usize, taps: &Arc<Taps>) -> Result<Self> {
+        Tensor::blend(self, axis, taps)
     }
     fn chosen(&self, _axis: usize, values: Tensor, _positions: &Tensor) -> Result<Self> {
         Ok(values)

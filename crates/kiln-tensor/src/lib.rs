@@ -40,6 +40,7 @@ pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};
 pub use indexing::IndexItem;
+pub use kiln_cpu::blend::Taps;
 pub use kiln_math::{RecurrentCell, UpdateRule};
 pub use layout::Layout;
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
@@ -48,7 +49,7 @@ pub use tensor::composed;
 pub use tensor::{
     Axes, CustomOp, Cut, HostOperand, HostOutput, IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization,
     NormalizeGradients, Order, RecurrentGradients, RecurrentStates, RecurrentSteps, ScanOp, Several, SoftmaxKind,
-    Tensor, Unique, UpdatePart, UpdateSlot, UpdateTensors, axis_index,
+    Tensor, Unique, UpdatePart, UpdateSlot, UpdateTensors, axis_index, taps, transposed_taps,
 };
 pub use tensors::Tensors;
 pub use traced::{Tape, Traced, Value};

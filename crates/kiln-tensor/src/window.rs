@@ -89,6 +89,18 @@ impl Window {
         Ok(x.rank() - 2)
     }
 
+    /// The sizes of x (N, C, D…) in another size, and what they are, as three each.
+    ///
+    /// # Errors
+    /// A rank that does not fit, an axis without elements, a size of 0.
+    pub fn resized(
+        operation: &'static str,
+        x: &Shape,
+        to: PerAxis,
+    ) -> Result<([usize; MAX_SPATIAL], [usize; MAX_SPATIAL])> {
+        Ok((to.sizes(operation, Window::spatial(operation, x)?)?, Window::sizes(x)))
+    }
+
     /// The sizes of the output over x (N, C, D…), as three: (size + padding − extent) / stride + 1, rounded down.
     ///
     /// # Errors

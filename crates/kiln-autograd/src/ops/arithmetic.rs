@@ -2,8 +2,9 @@
 
 use crate::Var;
 use kiln_math::BinaryOp;
-use kiln_tensor::{Arithmetic, Cut, DType, Result, ScanOp, ScatterOp, Shape, Tensor, UnaryCall};
+use kiln_tensor::{Arithmetic, Cut, DType, Result, ScanOp, ScatterOp, Shape, Taps, Tensor, UnaryCall};
 use std::ops::Range;
+use std::sync::Arc;
 
 impl Arithmetic for Var {
     fn constant(tensor: Tensor) -> Self {
@@ -38,6 +39,9 @@ impl Arithmetic for Var {
     }
     fn linear_scan(&self, terms: &Self, axis: usize) -> Result<Self> {
         Var::scanned_linear(self, terms, axis)
+    }
+    fn blend(&self, axis: usize, taps: &Arc<Taps>) -> Result<Self> {
+        Var::blended(self, axis, taps)
     }
     fn chosen(&self, axis: usize, values: Tensor, positions: &Tensor) -> Result<Self> {
         Ok(Var::chosen_from(self, axis, values, positions))

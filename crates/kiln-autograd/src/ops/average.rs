@@ -1,9 +1,8 @@
 //! Averages of windows: depthwise convolutions with a constant weight, one axis after the other.
 
-use super::pool::{of_axes, part, sizes_to};
-use super::resample::weighted;
+use super::pool::{of_axes, part};
 use crate::Var;
-use kiln_tensor::{Arithmetic, Convolution, PerAxis, PoolOptions, Result, Tensor, Window};
+use kiln_tensor::{Arithmetic, Convolution, PerAxis, PoolOptions, Result, Tensor, Window, taps};
 
 /// Windows of more elements, where they are larger than the input as well, are no convolution.
 const WIDE: usize = 1 << 10;
@@ -11,8 +10,7 @@ const WIDE: usize = 1 << 10;
 impl Var {
     /// The mean of each window of x (N, C, D…), over one to three spatial axes. Padding counts as zeros where
     /// [`PoolOptions::count_include_pad`] says so (PyTorch's default), never with `Padding::Same` (TensorFlow); what a window
-    /// reaches past the end by `ceil` is not counted. Where a window is larger than its axis and has over a thousand elements, an
-    /// element that is not finite reaches its whole line.
+    /// reaches past the end by `ceil` is not counted.
     ///
     /// # Errors
     /// What [`PoolOptions::output_shape`] says.
@@ -33,9 +31,9 @@ impl Var {
             // A weight larger than the input would be zeros' for the most part: as a matrix it is as large as what it meets.
             y = if window.kernel[axis] > sizes[axis].max(WIDE) {
                 let own = axis + self.shape().rank() - 3;
-                weighted(&y, own, counts[axis].len(), |output, line| {
-                    window.met(axis, sizes[axis], output).for_each(|at| line[at] = each);
-                })?
+                let met = |output| window.met(axis, sizes[axis], output).map(|at| (at, each));
+                let most = counts[axis].len().saturating_mul(sizes[axis]);
+                y.blended(own, &taps("avg_pool", [sizes[axis], counts[axis].len()], most, met)?)?
             } else {
                 y.sum_along(&window, axis, each)?
             };
@@ -73,12 +71,12 @@ impl Var {
     }
 
     /// The mean of each part of x (N, C, D…), of as many parts along each axis as `to` says. Part i of n is from ⌊i·D/n⌋ to
-    /// ⌈(i + 1)·D/n⌉, as in PyTorch. Where these are of unequal length an element that is not finite reaches its whole line.
+    /// ⌈(i + 1)·D/n⌉, as in PyTorch.
     ///
     /// # Errors
     /// A rank that does not fit, an axis without elements, a size of 0.
     pub fn adaptive_avg_pool(&self, to: impl Into<PerAxis>) -> Result<Var> {
-        let (to, from) = sizes_to("adaptive_avg_pool", self, to.into())?;
+        let (to, from) = Window::resized("adaptive_avg_pool", self.shape(), to.into())?;
         let spatial = self.shape().rank() - 2;
         if to == [1; 3] {
             return self.global_avg_pool_keepdim();
@@ -91,11 +89,14 @@ impl Var {
             let mut x = x.clone();
             for axis in (0..spatial).filter(|axis| to[3 - spatial + axis] != from[3 - spatial + axis]) {
                 let (size, n) = (from[3 - spatial + axis], to[3 - spatial + axis]);
-                x = weighted(&x, 2 + axis, n, |i, line| {
+                // Neighboring parts share an element at most.
+                let row = |i| {
                     let part = part(size, n, i);
                     let share = 1.0 / part.len() as f64;
-                    line[part].fill(share);
-                })?;
+                    part.map(move |at| (at, share))
+                };
+                // Neighboring parts share an element at most.
+                x = x.blended(2 + axis, &taps("adaptive_avg_pool", [size, n], size.saturating_add(n), row)?)?;
             }
             Ok(x)
         })

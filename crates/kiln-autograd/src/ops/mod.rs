@@ -3,6 +3,7 @@
 mod activation;
 mod arithmetic;
 mod average;
+mod blend;
 mod conv;
 mod custom;
 mod dropout;
@@ -18,7 +19,6 @@ mod pad;
 mod pool;
 mod recurrent;
 mod reduce;
-mod resample;
 mod scan;
 mod shape;
 mod softmax;

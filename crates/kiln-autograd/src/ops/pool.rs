@@ -26,12 +26,6 @@ impl Function for MaxPool {
     }
 }
 
-/// Sizes of a pooled output, as three, and the input's.
-pub(super) fn sizes_to(operation: &'static str, x: &Var, to: PerAxis) -> Result<([usize; 3], [usize; 3])> {
-    let spatial = Window::spatial(operation, x.shape())?;
-    Ok((to.sizes(operation, spatial)?, Window::sizes(x.shape())))
-}
-
 /// The last `spatial` of three.
 pub(super) fn of_axes(all: [usize; 3], spatial: usize) -> PerAxis {
     match spatial {
@@ -61,7 +55,7 @@ impl Var {
     /// # Errors
     /// A rank that does not fit, an axis without elements, a size of 0.
     pub fn adaptive_max_pool(&self, to: impl Into<PerAxis>) -> Result<Var> {
-        let (to, from) = sizes_to("adaptive_max_pool", self, to.into())?;
+        let (to, from) = Window::resized("adaptive_max_pool", self.shape(), to.into())?;
         let spatial = self.shape().rank() - 2;
         if (0..3).all(|axis| from[axis].is_multiple_of(to[axis])) {
             let kernel = std::array::from_fn(|axis| from[axis] / to[axis]);

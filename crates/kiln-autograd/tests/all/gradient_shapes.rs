@@ -246,6 +246,7 @@ fn windows() -> Vec<Case> {
         case("upsample_nearest", image, |v| v[0].upsample_nearest([10, 4])),
         case("upsample_nearest", image, |v| v[0].upsample_nearest([3, 7])),
         case("upsample_bilinear", image, |v| v[0].upsample_bilinear([7, 3], true)),
+        case("upsample_bicubic", image, |v| v[0].upsample_bicubic([7, 3], false)),
     ]
 }
 

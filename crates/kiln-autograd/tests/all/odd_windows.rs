@@ -43,6 +43,7 @@ const OPERATIONS: &[(&str, Operation)] = &[
     ("upsample_nearest", |x| x.upsample_nearest([10, 12])),
     ("upsample_nearest to any size", |x| x.upsample_nearest([3, 8])),
     ("upsample_bilinear", |x| x.upsample_bilinear([7, 9], true)),
+    ("upsample_bicubic", |x| x.upsample_bicubic([7, 9], false)),
 ];
 
 /// The value and the gradient of x of `operation`.
@@ -102,6 +103,7 @@ fn planes_of_one_element() -> Result<()> {
         x.adaptive_max_pool(1)?,
         x.upsample_bilinear(1, true)?,
         x.upsample_bilinear(1, false)?,
+        x.upsample_bicubic(1, false)?,
         x.upsample_nearest(1)?,
     ] {
         assert_eq!((y.dims(), y.tensor().to_f64_vec()?), (&[1, 2, 1, 1][..], vec![3.0, -2.0]));
@@ -132,6 +134,8 @@ fn what_is_not_finite_stays_in_its_windows() -> Result<()> {
     same(x.upsample_nearest(4)?, &[1.0, 2.0, -inf, 7.0])?;
     let twice = x.upsample_nearest(16)?;
     same(twice, &[1.0, 1.0, nan, nan, 2.0, 2.0, 3.0, 3.0, -inf, -inf, 5.0, 5.0, 7.0, 7.0, 4.0, 4.0])?;
+    same(x.adaptive_avg_pool(5)?, &[nan, nan, -inf, -inf, 5.5])?;
+    same(x.upsample_bilinear(4, false)?, &[nan, 2.5, -inf, 5.5])?;
     let weight = Var::constant(Tensor::from_slice(&[1.0f64, 1.0], [1, 1, 2], &Device::cpu())?);
     let options = ConvOptions::new().stride(2);
     same(x.conv(&weight, None, &options, None)?, &[nan, 5.0, -inf, 11.0])?;

@@ -40,7 +40,8 @@ fn moves() -> Vec<(&'static str, Move, &'static [usize])> {
         ("concat", |x| Var::concat(&[x, x], 1), &[0, 2, 3]),
         ("stack", |x| Var::stack(&[x, x], 0), &[0, 1, 2, 3]),
         ("upsample", |x| x.upsample_nearest([8, 10]), &[0, 1]),
-        ("upsample unevenly", |x| x.upsample_nearest([5, 5]), &[0, 1]),
+        ("upsample unevenly", |x| x.upsample_nearest([5, 7]), &[0, 1]),
+        ("upsample one axis", |x| x.upsample_nearest([7, 5]), &[0, 1, 3]),
         (
             "rows of an axis",
             |x| x.index_select(0, &Tensor::from_slice(&[1i64, 1, 0], [3], &Device::cpu())?),

@@ -8,7 +8,7 @@ use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;
 use gpu_kernels::sort::{CHUNK, merge_row_runs, search, sort_keys, sort_row_chunks, sorted_rows};
-use kiln_tensor::{DType, DistancesCall, KthCall, Order, Ran, Result, SearchCall, SortCall, View};
+use kiln_tensor::{BlendCall, DType, DistancesCall, KthCall, Order, Ran, Result, SearchCall, SortCall, View};
 
 /// A dtype of the size of an element's key.
 fn key_type(dtype: DType) -> DType {
@@ -87,6 +87,12 @@ impl OnGpu for KthCall<'_> {
 }
 
 impl OnGpu for DistancesCall<'_> {
+    fn run<M: Machine>(&self, _: &Gpu<M>) -> Result<Ran> {
+        Ok(Ran::NotHere)
+    }
+}
+
+impl OnGpu for BlendCall<'_> {
     fn run<M: Machine>(&self, _: &Gpu<M>) -> Result<Ran> {
         Ok(Ran::NotHere)
     }

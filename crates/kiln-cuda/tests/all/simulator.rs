@@ -56,14 +56,15 @@ fn normalizations_are_those_made_of_reductions() {
     windows::normalizations(&kiln_cuda::simulator());
 }
 
-/// Dropout is two launches; of targets that are weights the cross-entropy is composed; an element of a rank comes from sorted rows, and
+/// Weighted sums along an axis are rows that are chosen and added; dropout is two launches; of targets that are weights the cross-entropy is composed; an element of a rank comes from sorted rows, and
 /// sums of distances are reductions.
 #[test]
 fn what_a_gpu_composes() {
     let composed: Vec<String> = conformance::composed_calls(&kiln_cuda::simulator()).into_iter().collect();
+    let blend = ["blend of f32", "blend of f64"];
     let expected =
         ["cross_entropy of f32", "cross_entropy of f64", "cross_entropy_grad of f32", "cross_entropy_grad of f64"];
     let rows = ["distances of f32", "distances of f64", "dropout of f32", "dropout of f64"];
     let kth = ["kth of bf16", "kth of f16", "kth of f32", "kth of f64"];
-    assert_eq!(composed, [&expected[..], &rows, &kth].concat());
+    assert_eq!(composed, [&blend[..], &expected, &rows, &kth].concat());
 }

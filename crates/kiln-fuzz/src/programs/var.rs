@@ -70,6 +70,7 @@ const SMOOTH: &[(&str, Operation)] = &[
     ("concat", |x, s| one(Var::concat(&[&x[0], &x[1]], s.numbers[0]))),
     ("stack", |x, s| one(Var::stack(&[&x[0], &x[0]], s.numbers[0]))),
     ("upsample_bilinear", |x, s| one(x[0].upsample_bilinear(outputs(s), s.flags[0]))),
+    ("upsample_bicubic", |x, s| one(x[0].upsample_bicubic(outputs(s), s.flags[0]))),
     ("pad", |x, s| {
         let sides: Vec<(usize, usize)> =
             (0..x[0].shape().rank()).map(|axis| (s.numbers[axis % 6], s.numbers[(axis + 1) % 6])).collect();

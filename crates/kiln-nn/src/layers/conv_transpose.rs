@@ -12,7 +12,7 @@ use serde_json::Value as Json;
 
 /// The gradient of a convolution with respect to its input, used forward, plus b: x (N, C, P…) becomes (N, filters, D…) with
 /// D = (P − 1)·stride − padding + extent + output_padding, or P·stride for `Padding::Same`. W is (C, filters/groups, K…).
-/// [`ConvTranspose1d`] and [`ConvTranspose2d`] are its names.
+/// [`ConvTranspose1d`], [`ConvTranspose2d`] and [`ConvTranspose3d`] are its names.
 ///
 /// Keras's `Conv2DTranspose` with the channels first; weight, sizes and paths are PyTorch's.
 ///
@@ -47,6 +47,8 @@ pub struct ConvTranspose<const N: usize> {
 pub type ConvTranspose1d = ConvTranspose<1>;
 /// A transposed convolution of images (N, C, H, W).
 pub type ConvTranspose2d = ConvTranspose<2>;
+/// A transposed convolution of volumes (N, C, D, H, W).
+pub type ConvTranspose3d = ConvTranspose<3>;
 
 impl<const N: usize> ConvTranspose<N> {
     /// A layer of this many output channels with a kernel of this size, `3` or `[3, 5]`, to be built for its input.
@@ -97,8 +99,11 @@ impl<const N: usize> Layer for ConvTranspose<N> {
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         expect_batch::<N>("conv_transpose", x.shape())?;
-        let weight =
-            self.weights.built(by_axes::<N>(["ConvTranspose1d::with_input", "ConvTranspose2d::with_input", ""]))?;
+        let weight = self.weights.built(by_axes::<N>([
+            "ConvTranspose1d::with_input",
+            "ConvTranspose2d::with_input",
+            "ConvTranspose3d::with_input",
+        ]))?;
         let (w, bias) = self.weights.vars(weight, ctx);
         let y = x.conv_transpose(&w, bias.as_ref(), &self.options())?;
         let y = self.weights.activation.apply(&y)?;

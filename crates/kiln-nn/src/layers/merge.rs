@@ -33,7 +33,7 @@ fn too_few(operation: &'static str, given: usize) -> Error {
 }
 
 macro_rules! merges {
-    ($($(#[$doc:meta])+ $name:ident, $operation:literal, $method:ident;)+) => {$(
+    ($($(#[$doc:meta])+ $name:ident, $operation:literal, $method:ident $(, $share:expr)?;)+) => {$(
         $(#[$doc])+
         ///
         /// Takes several values of one shape. A step counts that counts in all of them.
@@ -58,7 +58,9 @@ macro_rules! merges {
                 let mask = common(&inputs)?;
                 let mut values = inputs.into_iter().map(|input| input.values);
                 let first = values.next().ok_or_else(|| too_few($operation, 0))?;
-                Ok(Sequence { values: values.try_fold(first, |all, value| all.$method(&value))?, mask })
+                let values = values.try_fold(first, |all, value| all.$method(&value))?;
+                $(let values = values.mul_scalar($share(shapes.len()))?;)?
+                Ok(Sequence { values, mask })
             }
 
             fn build(&mut self, inputs: &Vec<Shape>, _: &mut Init) -> Result<Shape> {
@@ -70,6 +72,12 @@ macro_rules! merges {
 merges! {
     /// The sum (Keras's `Add`).
     Add, "add", add;
+    /// The mean (Keras's `Average`).
+    Average, "average", add, |count: usize| 1.0 / count as f64;
+    /// The largest, element by element (Keras's `Maximum`). Equal ones share the gradient. NaN wins.
+    Maximum, "maximum", maximum;
+    /// The smallest, element by element (Keras's `Minimum`). Equal ones share the gradient. NaN wins.
+    Minimum, "minimum", minimum;
     /// The product, element by element (Keras's `Multiply`).
     Multiply, "multiply", mul;
     /// The first less the others (Keras's `Subtract`).

@@ -53,31 +53,39 @@ layers! {
     batch_norm (BatchNorm) {} [BatchNorm1d BatchNorm2d BatchNorm3d];
     concat () { Concat } [];
     conv (Conv) {} [Conv1d Conv2d Conv3d];
-    conv_transpose (ConvTranspose) {} [ConvTranspose1d ConvTranspose2d];
+    conv_lstm () {} [ConvLstm2d];
+    conv_transpose (ConvTranspose) {} [ConvTranspose1d ConvTranspose2d ConvTranspose3d];
     dense () {} [Dense];
     depthwise (DepthwiseConv SeparableConv) {} [DepthwiseConv1d DepthwiseConv2d SeparableConv1d SeparableConv2d];
-    dropout (ChannelDropout) {} [Dropout Dropout1d Dropout2d];
+    dot () {} [Dot];
+    dropout (ChannelDropout) {} [DropPath Dropout Dropout1d Dropout2d Dropout3d];
     embedding () {} [Embedding];
     flatten () { Flatten } [Reshape];
     global_pool (AdaptiveAvgPool AdaptiveMaxPool) {} [
         AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool1d AdaptiveMaxPool2d GlobalAvgPool GlobalMaxPool
     ];
     group_norm () {} [GroupNorm InstanceNorm];
+    identity () { Lambda } [Identity];
     layer_norm () {} [LayerNorm RmsNorm];
     linear () { Linear } [];
     local_response_norm () {} [LocalResponseNorm];
-    merge () {} [Add Concatenate Multiply Subtract];
+    merge () {} [Add Average Concatenate Maximum Minimum Multiply Subtract];
+    noise () {} [AlphaDropout GaussianDropout GaussianNoise];
+    padding (Cropping ZeroPad) {} [Cropping1d Cropping2d Cropping3d ZeroPad1d ZeroPad2d ZeroPad3d];
     permute () {} [Permute];
+    pixel_shuffle () {} [PixelShuffle PixelUnshuffle];
     pool (AvgPool LpPool MaxPool) {} [
         AvgPool1d AvgPool2d AvgPool3d LpPool1d LpPool2d MaxPool1d MaxPool2d MaxPool3d
     ];
     prelu () {} [PRelu];
     recurrent (KerasWeights RecurrentState) { GruCell LstmCell Merge SequenceInputs SimpleRnnCell } [Gru Lstm PeepholeLstm SimpleRnn];
     reparameterize () {} [Reparameterize];
-    resample (Upsample ZeroPad) {} [Upsample1d Upsample2d ZeroPad1d ZeroPad2d];
+    repeat_vector () {} [RepeatVector];
+    resample (Upsample) {} [Upsample1d Upsample2d Upsample3d];
     residual () { Residual } [];
     sequential () { Sequential } [];
     skip_concat () { SkipConcat } [];
+    squeeze_excitation () {} [SqueezeExcitation];
     time_distributed () { TimeDistributed } [Masking];
 }
 

@@ -1,84 +1,15 @@
-//! Images made larger: by zeros around them, or by more pixels.
+//! Maps in another size.
 
-use super::spatial::{expect_batch, expect_sample, padding, per_axis, sizes};
+use super::spatial::{expect_batch, expect_sample, per_axis, sizes};
 use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
-use kiln_tensor::{Error, Padding, PerAxis, Result, Shape};
+use kiln_tensor::{PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
 
-/// Zeros before and after each spatial axis of x (N, C, D…). [`ZeroPad1d`] and [`ZeroPad2d`] are its names.
+/// x (N, C, D…) with more elements along each spatial axis, each that of the nearest below, or by linear or cubic interpolation of
+/// those around it. [`Upsample1d`], [`Upsample2d`] and [`Upsample3d`] are its names.
 ///
-/// ```
-/// use kiln_nn::{Sequential, ZeroPad2d};
-/// # fn main() -> Result<(), kiln_tensor::Error> {
-/// let model = Sequential::new()
-///     .push(ZeroPad2d::new(1)) // on every side
-///     .push(ZeroPad2d::new([(0, 1), (2, 2)])) // above and below, left and right
-///     .build([3, 8, 8], &kiln_tensor::Device::cpu(), 1)?;
-/// assert_eq!(model.output_shapes()[1], [3, 11, 14]);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
-#[describe(settings, spatial)]
-pub struct ZeroPad<const N: usize> {
-    #[module(skip)]
-    #[serde(with = "padding")]
-    padding: Padding,
-}
-
-/// Zeros around sequences (N, C, L).
-pub type ZeroPad1d = ZeroPad<1>;
-/// Zeros around images (N, C, H, W).
-pub type ZeroPad2d = ZeroPad<2>;
-
-impl<const N: usize> ZeroPad<N> {
-    /// So many zeros: `1` on every side, `[1, 2]` for each axis, `[(0, 1), (2, 2)]` before and after each.
-    pub fn new(padding: impl Into<Padding>) -> Self {
-        ZeroPad { padding: padding.into() }
-    }
-
-    fn sides(&self) -> Result<Vec<(usize, usize)>> {
-        match self.padding {
-            Padding::Valid => Ok(vec![(0, 0); N]),
-            Padding::Explicit(sides) if sides.given().len() == 1 => Ok(vec![sides.given()[0]; N]),
-            Padding::Explicit(sides) if sides.given().len() == N => Ok(sides.given().to_vec()),
-            Padding::Explicit(sides) => Err(Error::shape(
-                "pad",
-                format!("padding {sides} is for {} spatial axes, there are {N}", sides.given().len()),
-            )),
-            Padding::Same => Err(Error::value("pad", "Padding::Same needs a window; give the numbers of zeros")),
-        }
-    }
-}
-
-impl<const N: usize> Layer for ZeroPad<N> {
-    type Input = Var;
-    type Output = Var;
-
-    fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
-        expect_batch::<N>("pad", x.shape())?;
-        x.pad(&self.sides()?, 0.0)
-    }
-
-    fn mask(&self) -> MaskRule {
-        MaskRule::Drop
-    }
-
-    fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
-        expect_sample::<N>("pad", input)?;
-        let mut dims = input.to_vec();
-        for (size, (before, after)) in dims[1..].iter_mut().zip(self.sides()?) {
-            *size = size.saturating_add(before).saturating_add(after);
-        }
-        Shape::new(&dims)
-    }
-}
-
-/// x (N, C, D…) with more elements along each spatial axis, each that of the nearest below, or by linear interpolation of
-/// the two around it. [`Upsample1d`] and [`Upsample2d`] are its names.
-///
-/// Keras's `UpSampling2D`, PyTorch's `Upsample`.
+/// Keras's `UpSampling2D`, PyTorch's `Upsample` with its modes `nearest`, `linear` (`bilinear`, `trilinear`) and `bicubic`.
 ///
 /// ```
 /// use kiln_nn::{Sequential, Upsample2d};
@@ -86,9 +17,11 @@ impl<const N: usize> Layer for ZeroPad<N> {
 /// let model = Sequential::new()
 ///     .push(Upsample2d::new(2)) // twice the size
 ///     .push(Upsample2d::to([20, 30]).bilinear())
+///     .push(Upsample2d::new([2, 1]).bicubic().align_corners())
 ///     .build([3, 8, 8], &kiln_tensor::Device::cpu(), 1)?;
 /// assert_eq!(model.output_shapes()[0], [3, 16, 16]);
 /// assert_eq!(model.output_shapes()[1], [3, 20, 30]);
+/// assert_eq!(model.output_shapes()[2], [3, 40, 30]);
 /// # Ok(())
 /// # }
 /// ```
@@ -106,6 +39,8 @@ pub struct Upsample<const N: usize> {
 pub type Upsample1d = Upsample<1>;
 /// Images (N, C, H, W) of more pixels.
 pub type Upsample2d = Upsample<2>;
+/// Volumes (N, C, D, H, W) of more elements.
+pub type Upsample3d = Upsample<3>;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -121,6 +56,8 @@ enum Interpolation {
     Nearest,
     Linear,
     LinearAlignCorners,
+    Cubic,
+    CubicAlignCorners,
 }
 
 impl<const N: usize> Upsample<N> {
@@ -134,18 +71,32 @@ impl<const N: usize> Upsample<N> {
         Upsample { size: Size::To(size.into()), interpolation: Interpolation::Nearest }
     }
 
-    /// By linear interpolation along each axis, bilinear for images, where centers of pixels lie on centers: Keras's way,
-    /// and PyTorch's default.
+    /// By linear interpolation along each axis, bilinear for images and trilinear for volumes, where centers of pixels lie on
+    /// centers: Keras's way, and PyTorch's default.
     #[must_use]
     pub fn bilinear(mut self) -> Self {
         self.interpolation = Interpolation::Linear;
         self
     }
 
-    /// As [`bilinear`](Upsample::bilinear), where first and last elements lie on first and last: PyTorch's `align_corners`.
+    /// By cubic convolution along each axis, bicubic for images, as [`Var::upsample_bicubic`](kiln_autograd::Var::upsample_bicubic):
+    /// PyTorch's `bicubic`. Keras's has another slope parameter, −0.5.
+    #[must_use]
+    pub fn bicubic(mut self) -> Self {
+        self.interpolation = Interpolation::Cubic;
+        self
+    }
+
+    /// As [`bilinear`](Upsample::bilinear), or after [`bicubic`](Upsample::bicubic) as that, where first and last elements lie on
+    /// first and last: PyTorch's `align_corners`.
     #[must_use]
     pub fn align_corners(mut self) -> Self {
-        self.interpolation = Interpolation::LinearAlignCorners;
+        self.interpolation = match self.interpolation {
+            Interpolation::Nearest | Interpolation::Linear | Interpolation::LinearAlignCorners => {
+                Interpolation::LinearAlignCorners
+            }
+            Interpolation::Cubic | Interpolation::CubicAlignCorners => Interpolation::CubicAlignCorners,
+        };
         self
     }
 
@@ -182,6 +133,8 @@ impl<const N: usize> Layer for Upsample<N> {
             Interpolation::Nearest => x.upsample_nearest(to),
             Interpolation::Linear => x.upsample_bilinear(to, false),
             Interpolation::LinearAlignCorners => x.upsample_bilinear(to, true),
+            Interpolation::Cubic => x.upsample_bicubic(to, false),
+            Interpolation::CubicAlignCorners => x.upsample_bicubic(to, true),
         }
     }
 

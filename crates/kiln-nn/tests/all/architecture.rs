@@ -1,5 +1,6 @@
 //! Models as JSON and back: every layer's settings survive, and what is no description is refused by name.
 
+use kiln_autograd::Var;
 use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_tensor::{DType, Device, ErrorKind, Padding, Result, Tensor};
@@ -109,10 +110,80 @@ fn every_other_rank() -> Sequential {
         .unwrap()
 }
 
+/// Layers that move, crop, resample and disturb, and sequences of images.
+fn every_other_layer() -> Sequential {
+    Sequential::new()
+        .push(
+            ConvLstm2d::new(8, [3, 2])
+                .padding(Padding::Same)
+                .stride([1, 2])
+                .use_bias(false)
+                .activation(Activation::Relu)
+                .recurrent_activation(Activation::HardSigmoid)
+                .recurrent_initializer(Initializer::HeNormal)
+                .kernel_regularizer(L2(0.5))
+                .return_sequences(true),
+        )
+        .push(ConvLstm2d::new(8, 1).unit_forget_bias(false).stateful(true))
+        .push(Identity::new())
+        .push(SqueezeExcitation::new(3).activation(Activation::Silu).scale_activation(Activation::HardSigmoid))
+        .push(PixelShuffle::new(2).blocks_first(true))
+        .push(PixelUnshuffle::new(2))
+        .push(Upsample2d::to([5, 7]).bicubic())
+        .push(Upsample2d::new(2).bicubic().align_corners())
+        .push(Cropping2d::new([(1, 0), (2, 3)]))
+        .push(DropPath::new(0.25))
+        .push(GaussianNoise::new(0.5))
+        .push(GaussianDropout::new(0.25))
+        .push(AlphaDropout::new(0.125))
+        .push(Reshape::new([8, 9, 9, 1]))
+        .push(Cropping3d::new([2, 3, 0]))
+        .push(ZeroPad3d::new([(0, 1), (0, 0), (1, 0)]))
+        .push(Dropout3d::new(0.5))
+        .push(Upsample3d::new([1, 1, 2]).align_corners())
+        .push(ConvTranspose3d::new(2, 2).stride([1, 2, 1]))
+        .push(Flatten::new())
+        .push(RepeatVector::new(3))
+        .push(Cropping1d::new([(1, 2)]))
+        .build([2, 1, 4, 6], &Device::cpu(), 3)
+        .unwrap()
+}
+
+#[test]
+fn layers_of_several_inputs_are_made_again() {
+    let cpu = Device::cpu();
+    let mut graph = Graph::new();
+    let (a, b) = (graph.input([3, 4]), graph.input([3, 4]));
+    let average = graph.call(Average::new(), &[&a, &b]).unwrap();
+    let largest = graph.call(Maximum::new(), &[&average, &b]).unwrap();
+    let smallest = graph.call(Minimum::new(), &[&largest, &a]).unwrap();
+    let y = graph.call(Dot::new([2, -1]).normalize(true), &[&smallest, &a]).unwrap();
+    let model = graph.build(&[&a, &b], &[&y], &cpu, 1).unwrap();
+    let text = model.architecture().to_string();
+    let again = Graph::from_architecture(&serde_json::from_str(&text).unwrap(), &cpu).unwrap();
+    assert_eq!(again.architecture(), model.architecture());
+}
+
+#[test]
+fn a_function_is_not_read_from_a_description() {
+    let model = Sequential::new().push(Lambda::new(|x: Var| x.exp())).build([3], &Device::cpu(), 1).unwrap();
+    let error = Sequential::from_architecture(&model.architecture(), &Device::cpu()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "architecture: layer 0 is a Lambda, whose function no file can hold: make the model in code and load its weights, or write \
+         the function as a layer of its own, made known with `Init::register`"
+    );
+}
+
 #[test]
 fn convolutional_models_are_made_again_with_every_setting() {
     let cpu = Device::cpu();
-    for (model, dims) in [(every_convolutional_layer(), vec![3, 12, 12]), (every_other_rank(), vec![3, 2, 10])] {
+    let models = [
+        (every_convolutional_layer(), vec![3, 12, 12]),
+        (every_other_rank(), vec![3, 2, 10]),
+        (every_other_layer(), vec![3, 2, 1, 4, 6]),
+    ];
+    for (model, dims) in models {
         let text = model.architecture().to_string();
         let mut again = Sequential::from_architecture(&serde_json::from_str(&text).unwrap(), &cpu).unwrap();
         assert_eq!(again.architecture(), model.architecture());

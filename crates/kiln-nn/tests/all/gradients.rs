@@ -144,6 +144,7 @@ fn convolutions() {
     check_layer(SeparableConv2d::new(3, 2).padding(Padding::Same).activation(tanh), &[2, 3, 3]);
     check_layer(ConvTranspose1d::new(2, 3).stride(2).output_padding(1), &[2, 4]);
     check_layer(ConvTranspose2d::new(2, 3).stride(2).padding(Padding::Same).activation(tanh), &[2, 2, 3]);
+    check_layer(ConvTranspose3d::new(2, 2).stride([1, 2, 1]).activation(tanh), &[1, 2, 1, 2]);
 }
 
 #[test]
@@ -158,9 +159,48 @@ fn pooling_and_resampling() {
     check_layer(AdaptiveMaxPool2d::new(2), &[2, 5, 4]);
     check_layer(Upsample2d::new(2).bilinear(), &[2, 3, 2]);
     check_layer(Upsample1d::to(5), &[2, 3]);
+    check_layer(Upsample2d::to([3, 5]).bicubic(), &[2, 4, 3]);
+    check_layer(Upsample3d::new([1, 2, 2]).bilinear(), &[1, 2, 2, 3]);
     check_layer(ZeroPad2d::new([(1, 0), (0, 2)]), &[2, 2, 3]);
+    check_layer(ZeroPad3d::new(1), &[1, 2, 1, 2]);
+    check_layer(Cropping2d::new([(1, 0), (0, 2)]), &[2, 3, 4]);
+    check_layer(PixelShuffle::new(2), &[8, 1, 3]);
+    check_layer(PixelUnshuffle::new(3).blocks_first(true), &[2, 3, 6]);
     check_layer(Dropout2d::new(0.4), &[4, 2, 3]);
     check_layer(Reshape::new([2, 3]), &[6]);
+    check_layer(RepeatVector::new(3), &[4]);
+    check_layer(Identity::new(), &[2, 3]);
+    check_layer(Lambda::new(|x: Var| x.tanh()?.mul(&x)), &[2, 3]);
+}
+
+#[test]
+fn noise() {
+    check_layer(GaussianNoise::new(0.3), &[7]);
+    check_layer(GaussianDropout::new(0.3), &[2, 3]);
+    check_layer(AlphaDropout::new(0.4), &[7]);
+    check_layer(Dropout3d::new(0.4), &[4, 1, 2, 2]);
+    check_layer(DropPath::new(0.4), &[2, 3]);
+}
+
+#[test]
+fn sequences_of_images() {
+    check_layer(ConvLstm2d::new(2, 2).padding(Padding::Same), &[3, 2, 2, 3]);
+    check_layer(ConvLstm2d::new(1, 2).stride([1, 2]).return_sequences(true), &[2, 1, 3, 4]);
+}
+
+#[test]
+fn several_inputs() {
+    let joined = |merge: fn(&Var, &Var) -> Result<Var>| {
+        check_layer(Lambda::new(move |x: Var| merge(&x, &x.sin()?)), &[3, 4]);
+    };
+    fn of(layer: &dyn AnyLayer, x: &Var, y: &Var) -> Result<Var> {
+        layer.forward_any(Value::Many(vec![x.into(), y.into()]), &Ctx::eval())?.var()
+    }
+    joined(|x, y| of(&Average::new(), x, y));
+    joined(|x, y| of(&Maximum::new(), x, y));
+    joined(|x, y| of(&Minimum::new(), x, y));
+    joined(|x, y| of(&Dot::new(1), x, y));
+    joined(|x, y| of(&Dot::new([2, 2]).normalize(true), x, y));
 }
 
 #[test]
@@ -192,6 +232,7 @@ fn prelu() {
 fn blocks() {
     let conv = || Sequential::new().push(Conv2d::new(2, 3).padding(1).activation(Activation::Tanh));
     check_layer(Residual::new(conv()).activation(Activation::Tanh), &[2, 3, 2]);
+    check_layer(SqueezeExcitation::new(2).activation(Activation::Silu), &[3, 2, 2]);
     let shortcut = Sequential::new().push(Conv2d::new(2, 1).use_bias(false));
     check_layer(Residual::new(conv()).shortcut(shortcut), &[1, 3, 2]);
     check_layer(Concat::new().branch(Activation::Linear).branch_named("conv", conv()), &[2, 3, 2]);

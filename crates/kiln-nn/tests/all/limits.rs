@@ -80,7 +80,13 @@ fn layers_of_images() {
         ZeroPad2d::new(n),
         Upsample2d::new(n),
         Upsample2d::to(n).bilinear(),
+        Upsample2d::new(n).bicubic(),
+        Cropping2d::new(n),
+        PixelShuffle::new(n),
+        PixelUnshuffle::new(n),
+        SqueezeExcitation::new(n),
     );
+    refused!(n, [2, 3, 8, 8], ConvLstm2d::new(n, 3), ConvLstm2d::new(3, n), ConvTranspose3d::new(3, n));
 }
 
 /// First values that are drawn in memory of the host's.

@@ -16,6 +16,7 @@ mod limits;
 mod loss_values;
 mod losses;
 mod models;
+mod moving;
 mod naive;
 mod one_number;
 mod pytorch;

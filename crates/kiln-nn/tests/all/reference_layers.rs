@@ -22,24 +22,48 @@ fn below(values: &StateDict, name: &str, kind: &str) -> StateDict {
     values.iter().filter_map(|(key, v)| Some((key.strip_prefix(&prefix)?.to_owned(), v.clone()))).collect()
 }
 
-/// Builds a layer for the fixture's input, gives it its state, and compares a step of it.
-fn check<L: Layer<Input = Var, Output = Var>>(values: &StateDict, name: &str, mut layer: L, training: bool) {
+/// The inputs of a fixture, `x` or `x0`, `x1`, …, with their gradients.
+fn inputs(values: &StateDict, name: &str) -> Vec<(Tensor, Tensor)> {
+    let of = |number: String| {
+        let get = |what: &str| values.get(&format!("{name}/{what}{number}")).cloned();
+        Some((get("x")?, get("dx")?))
+    };
+    of(String::new()).map_or_else(|| (0..).map_while(|at: usize| of(at.to_string())).collect(), |one| vec![one])
+}
+
+/// Several as one value, or the only one.
+fn joined<T>(mut parts: Vec<T>, many: impl FnOnce(Vec<T>) -> T) -> T {
+    if parts.len() == 1 { parts.remove(0) } else { many(parts) }
+}
+
+/// Builds a layer for the fixture's inputs, gives it its state, and compares a step of it.
+fn check(values: &StateDict, name: &str, mut layer: impl AnyLayer, training: bool) {
     for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 4e-5)] {
         let of = |what: &str| &values[&format!("{name}/{what}")];
-        let sample = Shape::new(&of("x").dims()[1..]).unwrap();
-        let output = layer.build(&sample, &mut Init::new(1, &Device::cpu())).unwrap();
+        let given = inputs(values, name);
+        assert!(!given.is_empty(), "{name}");
+        let sample = |(x, _): &(Tensor, Tensor)| Shapes::One(Shape::new(&x.dims()[1..]).unwrap());
+        let samples = joined(given.iter().map(sample).collect(), Shapes::Many);
+        let output = layer.build_any(&samples, &mut Init::new(1, &Device::cpu())).unwrap();
         layer.to_dtype(dtype).unwrap();
         let typed: StateDict = below(values, name, "state");
         assert_eq!(layer.load_state_dict(&typed, true).unwrap(), Unmatched::default(), "{name}");
 
-        let x = Var::variable(of("x").to_dtype(dtype).unwrap());
+        let x: Vec<Var> = given.iter().map(|(x, _)| Var::variable(x.to_dtype(dtype).unwrap())).collect();
+        let mask = values.get(&format!("{name}/mask")).map(|mask| mask.to_dtype(DType::Bool).unwrap());
+        let value = |x: &Var| match &mask {
+            Some(mask) => Sequence::new(x.clone(), mask.clone()).into(),
+            None => Value::from(x),
+        };
         let ctx = if training { Ctx::train(0, 0) } else { Ctx::eval().recording(true) };
-        let y = layer.forward(x.clone(), &ctx).unwrap();
-        assert_eq!(&y.dims()[1..], &*output, "{name}: what build has said");
+        let y = layer.forward_any(joined(x.iter().map(value).collect(), Value::Many), &ctx).unwrap().var().unwrap();
+        assert_eq!(&y.dims()[1..], &**output.one().unwrap(), "{name}: what build has said");
         close(name, y.tensor(), of("y"), tolerance);
         let weights = Var::constant(of("w").to_dtype(dtype).unwrap());
         let gradients = y.mul(&weights).unwrap().sum_all().unwrap().backward().unwrap();
-        close(&format!("{name}/dx"), gradients.of(&x).unwrap(), of("dx"), tolerance);
+        for (at, (x, (_, dx))) in x.iter().zip(&given).enumerate() {
+            close(&format!("{name}/dx{at}"), gradients.of(x).unwrap(), dx, tolerance);
+        }
         let expected = below(values, name, "gradient");
         let parameters: Vec<(String, _)> = layer.parameters().into_iter().map(|(path, p)| (path, p.id())).collect();
         assert_eq!(parameters.len(), expected.len(), "{name}: {parameters:?}");
@@ -57,7 +81,7 @@ fn check<L: Layer<Input = Var, Output = Var>>(values: &StateDict, name: &str, mu
 #[test]
 fn pytorch() {
     let values = fixture("torch_layers.safetensors");
-    fn train<L: Layer<Input = Var, Output = Var>>(values: &StateDict, name: &str, layer: L) {
+    fn train(values: &StateDict, name: &str, layer: impl AnyLayer) {
         check(values, name, layer, true);
     }
     let v = &values;
@@ -94,12 +118,28 @@ fn pytorch() {
     train(v, "upsample_align_corners", Upsample2d::new(2).align_corners());
     train(v, "zero_pad2d", ZeroPad2d::new([(1, 3), (2, 0)]));
     train(v, "lp_pool2d", LpPool2d::new([2, 3]).stride(2).power(4.0));
+    train(v, "zero_pad3d", ZeroPad3d::new([(1, 1), (0, 2), (1, 0)]));
+    let transposed = ConvTranspose3d::new(2, [2, 3, 2]).stride([1, 2, 2]).padding([0, 1, 0]).groups(2);
+    train(v, "conv_transpose3d", transposed.output_padding([0, 1, 0]));
+    train(v, "upsample1d_nearest", Upsample1d::to(7));
+    train(v, "upsample1d_linear", Upsample1d::new(3).bilinear());
+    train(v, "upsample3d_nearest", Upsample3d::new([2, 1, 3]));
+    train(v, "upsample3d_trilinear", Upsample3d::to([3, 2, 5]).bilinear());
+    train(v, "upsample3d_align_corners", Upsample3d::new(2).align_corners());
+    train(v, "upsample_bicubic", Upsample2d::new([2, 3]).bicubic());
+    train(v, "upsample_bicubic_smaller", Upsample2d::to([5, 3]).bicubic());
+    train(v, "upsample_bicubic_align_corners", Upsample2d::to([5, 7]).bicubic().align_corners());
+    train(v, "pixel_shuffle", PixelShuffle::new(3));
+    train(v, "pixel_unshuffle", PixelUnshuffle::new(2));
+    train(v, "squeeze_excitation", SqueezeExcitation::new(4));
+    let (silu, tanh) = (Activation::Silu, Activation::Tanh);
+    train(v, "squeeze_excitation_silu", SqueezeExcitation::new(2).activation(silu).scale_activation(tanh));
 }
 
 #[test]
 fn keras() {
     let values = fixture("keras_layers.safetensors");
-    fn train<L: Layer<Input = Var, Output = Var>>(values: &StateDict, name: &str, layer: L) {
+    fn train(values: &StateDict, name: &str, layer: impl AnyLayer) {
         check(values, name, layer, true);
     }
     let (v, same) = (&values, Padding::Same);
@@ -122,4 +162,41 @@ fn keras() {
     train(v, "layer_norm", LayerNorm::new().epsilon(1e-3));
     train(v, "upsample_nearest", Upsample2d::new([2, 3]));
     train(v, "upsample_bilinear", Upsample2d::new(2).bilinear());
+    train(v, "upsample3d_nearest", Upsample3d::new([1, 2, 2]));
+    train(v, "conv_transpose3d_same", ConvTranspose3d::new(2, [2, 3, 2]).stride(2).padding(same));
+    train(v, "cropping1d", Cropping1d::new([(1, 2)]));
+    train(v, "cropping2d", Cropping2d::new([(1, 0), (2, 1)]));
+    train(v, "cropping3d", Cropping3d::new([1, 0, 1]));
+    train(v, "zero_pad3d", ZeroPad3d::new([(1, 0), (0, 2), (1, 1)]));
+    train(v, "depth_to_space", PixelShuffle::new(2).blocks_first(true));
+    train(v, "space_to_depth", PixelUnshuffle::new(2).blocks_first(true));
+    train(v, "repeat_vector", RepeatVector::new(4));
+}
+
+#[test]
+fn keras_of_several_inputs() {
+    let values = fixture("keras_layers.safetensors");
+    let train = |name: &str, layer: Box<dyn AnyLayer>| check(&values, name, layer, true);
+    train("average", Box::new(Average::new()));
+    train("maximum", Box::new(Maximum::new()));
+    train("minimum", Box::new(Minimum::new()));
+    train("dot", Box::new(Dot::new(1)));
+    train("dot_normalized", Box::new(Dot::new(-1).normalize(true)));
+    train("dot_of_matrices", Box::new(Dot::new([2, 1])));
+    train("dot_of_matrices_normalized", Box::new(Dot::new([1, -1]).normalize(true)));
+    train("dot_of_more_axes", Box::new(Dot::new([3, 1])));
+}
+
+#[test]
+fn keras_convolutional_lstm() {
+    let values = fixture("keras_layers.safetensors");
+    let train = |name: &str, layer: ConvLstm2d| check(&values, name, layer, true);
+    let same = Padding::Same;
+    train("conv_lstm", ConvLstm2d::new(3, 3).padding(same));
+    train("conv_lstm_sequences", ConvLstm2d::new(2, [3, 2]).stride([2, 1]).return_sequences(true));
+    let (relu, hard) = (Activation::Relu, Activation::HardSigmoid);
+    let dilated = ConvLstm2d::new(2, 2).dilation(2).use_bias(false);
+    train("conv_lstm_dilated", dilated.activation(relu).recurrent_activation(hard));
+    train("conv_lstm_masked", ConvLstm2d::new(2, 3).padding(same).return_sequences(true));
+    train("conv_lstm_masked_last", ConvLstm2d::new(2, 3).padding(same));
 }

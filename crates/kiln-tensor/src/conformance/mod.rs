@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod answers;
+mod blend;
 mod cases;
 mod coarse;
 mod composed;
@@ -69,6 +70,7 @@ pub const CHECKS: &[Check] = &[
     ("scan_extrema", scan::extrema),
     ("linear_scan", scan::linear),
     ("distances", scan::distances),
+    ("blend", blend::blend),
     ("conv", conv::conv),
     ("conv_grad_input", conv::conv_grad_input),
     ("conv_grad_weight", conv::conv_grad_weight),

@@ -15,6 +15,7 @@ pub mod parts;
 pub mod pick;
 pub mod products;
 pub mod reduce;
+pub mod resample;
 pub mod shape;
 pub mod sort;
 mod wide;
@@ -35,6 +36,7 @@ macro_rules! for_each_derived {
         $crate::derived_parts! { $callback }
         $crate::derived_pick! { $callback }
         $crate::derived_reduce! { $callback }
+        $crate::derived_resample! { $callback }
         $crate::derived_shape! { $callback }
         $crate::derived_sort! { $callback }
         $crate::derived_products! { $callback }

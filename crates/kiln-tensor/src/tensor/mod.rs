@@ -1,6 +1,7 @@
 //! `Tensor`: elements of one type in a shape, on a device.
 
 mod axes;
+mod blend;
 mod choice;
 mod conv;
 mod count;
@@ -31,6 +32,7 @@ mod update;
 mod views;
 
 pub use axes::{Axes, IntoAxes, IntoAxis, Several, axis_index};
+pub use blend::{taps, transposed_taps};
 pub use custom::{CustomOp, HostOperand, HostOutput};
 pub use index::Cut;
 pub use matmul::MatmulOptions;
@@ -74,6 +76,7 @@ macro_rules! for_each_call {
             { "scan_extrema", ScanExtrema, scan::ScanExtremaCall, x }
             { "linear_scan", LinearScan, scan::LinearScanCall, a }
             { "distances", Distances, distances::DistancesCall, x }
+            { "blend", Blend, blend::BlendCall, out }
             { "custom", Custom, custom::CustomCall, out }
         }
     };
@@ -92,6 +95,7 @@ for_each_call!(exports);
 
 /// The composed form of each coarse operation, which stands with it: made of fine operations, over [`crate::Arithmetic`].
 pub mod composed {
+    pub use super::blend::composed as blend;
     pub use super::conv::composed::{conv, conv_grad_input, conv_grad_weight};
     pub use super::cross_entropy::composed as cross_entropy;
     pub use super::distances::composed as distances;

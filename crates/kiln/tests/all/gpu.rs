@@ -1,5 +1,6 @@
 //! Training on a GPU, or on the simulator, is training on the CPU.
 
+use kiln::nn::AnyLayer;
 use kiln::prelude::*;
 use kiln::tensor::Element;
 
@@ -170,6 +171,62 @@ fn metrics_and_losses_are_alike(device: &str) {
         };
         close(loss.name(), &of(&device), &of(&cpu));
     }
+}
+
+/// A step of a layer: its output and the gradients of its input and parameters.
+fn step_of(layer: &mut dyn AnyLayer, x: &Tensor, device: &Device) -> Vec<f64> {
+    let sample = kiln::tensor::Shape::new(&x.dims()[1..]).unwrap();
+    layer.build_any(&sample.into(), &mut Init::new(5, device)).unwrap();
+    let x = Var::variable(x.to_device(device).unwrap());
+    let y = layer.forward_any((&x).into(), &Ctx::train(3, 1)).unwrap().var().unwrap();
+    let gradients = y.square().unwrap().sum_all().unwrap().backward().unwrap();
+    let mut numbers = y.tensor().to_f64_vec().unwrap();
+    numbers.extend(gradients.of(&x).unwrap().to_f64_vec().unwrap());
+    for (_, parameter) in layer.parameters() {
+        numbers.extend(gradients.get(parameter.id()).unwrap().to_f64_vec().unwrap());
+    }
+    numbers
+}
+
+/// Layers that move, resample, disturb and go over sequences of images.
+fn layers_are_alike(device: &str) {
+    type Make = fn() -> Box<dyn AnyLayer>;
+    let cases: [(Make, &[usize]); 16] = [
+        (|| Box::new(Upsample2d::new(2)), &[2, 3, 4, 3]),
+        (|| Box::new(Upsample2d::to([3, 7]).bilinear()), &[2, 3, 4, 3]),
+        (|| Box::new(Upsample2d::new([1, 3]).bicubic().align_corners()), &[2, 2, 4, 3]),
+        (|| Box::new(Upsample3d::new(2).bilinear()), &[1, 2, 2, 3, 2]),
+        (|| Box::new(Cropping2d::new([(1, 0), (0, 2)])), &[2, 3, 4, 5]),
+        (|| Box::new(ZeroPad3d::new(1)), &[1, 2, 2, 1, 3]),
+        (|| Box::new(PixelShuffle::new(2)), &[2, 8, 3, 2]),
+        (|| Box::new(PixelUnshuffle::new(2).blocks_first(true)), &[2, 3, 4, 6]),
+        (|| Box::new(ConvTranspose3d::new(2, [2, 3, 2]).stride(2)), &[2, 2, 2, 3, 2]),
+        (|| Box::new(SqueezeExcitation::new(2)), &[3, 4, 3, 2]),
+        (|| Box::new(ConvLstm2d::new(2, 2).return_sequences(true)), &[2, 3, 1, 4, 3]),
+        (|| Box::new(RepeatVector::new(3)), &[4, 5]),
+        (|| Box::new(GaussianNoise::new(0.5)), &[4, 5]),
+        (|| Box::new(GaussianDropout::new(0.5)), &[4, 5]),
+        (|| Box::new(AlphaDropout::new(0.5)), &[4, 5]),
+        (|| Box::new(DropPath::new(0.5)), &[8, 2, 3]),
+    ];
+    for (make, shape) in cases {
+        let x = normal(shape, 6);
+        let of = |device: &Device| step_of(&mut *make(), &x, device);
+        close(make().name(), &of(&kiln::device(device).unwrap()), &of(&Device::cpu()));
+    }
+}
+
+#[test]
+#[cfg(feature = "sim")]
+fn layers_on_the_simulator() {
+    layers_are_alike("sim");
+}
+
+#[test]
+#[cfg(feature = "cuda")]
+#[ignore = "needs an NVIDIA card"]
+fn layers_on_a_card() {
+    layers_are_alike("cuda");
 }
 
 #[test]

@@ -56,6 +56,7 @@ fn resampling() -> Vec<Case> {
         Case::new("upsample_nearest, uneven", one, |v| v[0].upsample_nearest([7, 9])),
         Case::new("upsample_bilinear", one, |v| v[0].upsample_bilinear([9, 11], false)),
         Case::new("upsample_bilinear, corners", one, |v| v[0].upsample_bilinear([9, 11], true)),
+        Case::new("upsample_bicubic", one, |v| v[0].upsample_bicubic([9, 3], false)),
     ]
 }
 
