@@ -136,8 +136,13 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
 
     let save = |history: &History| {
         let Some(mut out) = out else { return Ok(()) };
-        let samples = progression.as_ref().map(Progression::png).transpose()?;
-        out.save(&config, trainer.objective.model(), history, samples)
+        // Where the picture cannot be drawn, the rest is saved all the same.
+        let (samples, drawn) = match progression.as_ref().map(Progression::png) {
+            Some(Err(error)) => (None, Err(error)),
+            drawn => (drawn.and_then(Result::ok), Ok(())),
+        };
+        out.save(&config, trainer.objective.model(), history, samples)?;
+        drawn
     };
     let history = match fitted {
         Ok(history) => history,
