@@ -14,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! [`resnet`], [`vgg`], [`mobilenet`] and [`densenet`] have torchvision's names and shapes, so that its weights load, once they are a safetensors file:
+//! [`resnet`], [`vgg`], [`mobilenet`], [`densenet`] and [`efficientnet`] have torchvision's names and shapes, so that its weights load, once they are a safetensors file:
 //! `safetensors.torch.save_file(torchvision.models.resnet18(weights="DEFAULT").state_dict(), "resnet18.safetensors")`, and
 //! then
 //!
@@ -41,6 +41,7 @@
 //! | [`resnet20`] | 3 × 32 × 32 | 272,474 |
 //! | [`mobilenet_v2`] | 3 × 224 × 224 | 3,504,872 |
 //! | [`densenet121`] | 3 × 224 × 224 | 7,978,856 |
+//! | [`efficientnet_b0`] | 3 × 224 × 224 | 5,288,548 |
 //! | [`unet`](unet()) | any whose sides are multiples of 16 | 31,037,698 for 3 channels and 2 classes |
 //! | [`autoencoder`](autoencoder()), [`vae`] | samples of any shape | 222,384 and 652,824 for 28 × 28 |
 //! | [`dcgan::Dcgan`] | squares, such as 3 × 64 × 64 | 3,576,704 and 2,765,568 |
@@ -49,6 +50,7 @@ mod alexnet;
 pub mod autoencoder;
 pub mod dcgan;
 pub mod densenet;
+pub mod efficientnet;
 mod lenet;
 pub mod mobilenet;
 pub mod resnet;
@@ -58,6 +60,7 @@ pub mod vgg;
 pub use alexnet::{alexnet, alexnet_cifar};
 pub use autoencoder::{autoencoder, vae};
 pub use densenet::densenet121;
+pub use efficientnet::efficientnet_b0;
 pub use lenet::lenet5;
 pub use mobilenet::mobilenet_v2;
 pub use resnet::{resnet18, resnet20, resnet34, resnet50};

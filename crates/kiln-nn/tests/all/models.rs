@@ -4,6 +4,7 @@ use kiln_autograd::Var;
 use kiln_nn::models::autoencoder::Autoencoder;
 use kiln_nn::models::dcgan::Dcgan;
 use kiln_nn::models::densenet::DenseNet;
+use kiln_nn::models::efficientnet::{EfficientNet, Stage};
 use kiln_nn::models::mobilenet::MobileNetV2;
 use kiln_nn::models::resnet::ResNet;
 use kiln_nn::models::unet::UNet;
@@ -38,6 +39,7 @@ fn sizes_are_the_published_ones() {
         (models::resnet50(1000), 25_557_032),
         (models::mobilenet_v2(1000), 3_504_872),
         (models::densenet121(1000), 7_978_856),
+        (models::efficientnet_b0(1000), 5_288_548),
         (models::unet(2), 31_037_698),
     ] {
         assert_eq!(built(model, &[3, 64, 64]).parameter_count(), parameters);
@@ -167,6 +169,9 @@ fn torchvisions_weights_load_by_name() {
     let mobilenet = MobileNetV2::new().stages(stages).width(0.25).last(24).dropout(0.0).classes(5);
     check("mobilenet_v2", &mobilenet.model(), &values);
     check("densenet", &DenseNet::new([2, 3]).growth(4).width(8).classes(5).model(), &values);
+    let stage = |expansion, kernel, stride, channels, blocks| Stage { expansion, kernel, stride, channels, blocks };
+    let efficientnet = EfficientNet::new().stages([stage(1, 3, 1, 8, 2), stage(6, 5, 2, 16, 2)]).width(8);
+    check("efficientnet", &efficientnet.dropout(0.0).drop_path(0.0).classes(5).model(), &values);
 }
 
 #[test]
