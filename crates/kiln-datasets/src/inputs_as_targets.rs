@@ -8,9 +8,9 @@ use kiln_tensor::{Device, Result};
 /// ```
 /// use kiln_datasets::{Dataset, ImageDataset, InputsAsTargets};
 /// use kiln_tensor::Device;
-/// let images = ImageDataset::new(vec![0, 51, 102, 255], vec![7], &[2, 2], 10)?;
+/// let images = ImageDataset::new(vec![0, 255, 0, 255], vec![7], &[2, 2], 10)?;
 /// let batch = InputsAsTargets(images).batch(&[0], &[], &Device::cpu())?;
-/// assert_eq!(batch.targets.to_vec::<f32>()?, [0.0, 0.2, 0.4, 1.0]);
+/// assert_eq!(batch.targets.to_vec::<f32>()?, [0.0, 1.0, 0.0, 1.0]);
 /// # Ok::<(), kiln_tensor::Error>(())
 /// ```
 ///
