@@ -18,13 +18,16 @@ impl Rule for Average {
     const EXAMPLES: &'static [Self] = &[Average { own: 0.9, share: 0.1 }, Average { own: 0.75, share: 0.375 }];
 
     fn constants(&self, step: &Step) -> Constants<f64> {
-        constants([self.own, self.share, step.smallest])
+        constants([self.own, self.share, step.smallest, self.own - 1.0])
     }
 
     #[inline(always)]
     fn element<R: Real>(p: R, g: R, states: States<R>, constants: &Constants<R>) -> (R, States<R>) {
-        let [own, share, smallest, ..] = *constants;
-        (flush(own * p + share * g, smallest), states)
+        let [own, share, smallest, drift, ..] = *constants;
+        let sum = own * p + share * g;
+        // Near 1, own is rounded by too much of what it lacks: its distance from 1 is not.
+        let moved = p + (share * g + drift * p);
+        (flush(drift.if_less(R::constant(-0.5), sum, moved), smallest), states)
     }
 }
 

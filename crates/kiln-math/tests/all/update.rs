@@ -197,6 +197,20 @@ fn nan_and_infinite_gradients_are_not_hidden() {
     }
 }
 
+/// own and share are rounded apart; their sum must still be 1, or the average drifts from what it is made of.
+#[test]
+fn an_average_of_equal_numbers_stays_there_in_f32() {
+    for decay in [0.9, 0.999, 0.9999, 0.99999] {
+        let rule = Average { own: decay, share: 1.0 - decay };
+        let constants = rule.constants(&double(0.1, 0.5, 3)).map(|constant| constant as f32);
+        let mut p = 0.7f32;
+        for _ in 0..300_000 {
+            p = Average::element(p, 0.7, [0.0; MAX_STATES], &constants).0;
+        }
+        assert!((p - 0.7).abs() < 1e-5, "{decay}: {p}");
+    }
+}
+
 #[test]
 fn an_average_keeps_its_share() {
     let constants = Average { own: 0.9, share: 0.2 }.constants(&double(0.1, 0.5, 3));
