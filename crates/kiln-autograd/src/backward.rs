@@ -322,7 +322,7 @@ impl Var {
 /// # Errors
 /// An output of more than one element, or an input that needs no gradient.
 pub fn grad(output: &Var, inputs: &[&Var]) -> Result<Vec<Option<Var>>> {
-    let seed = seed_of("backward", output)?;
+    let seed = seed_of("grad", output)?;
     gradients(output.clone(), seed, &needing("grad", inputs)?, true)
 }
 

@@ -5,7 +5,7 @@ use crate::{Backward, Function, Squash, Var};
 use kiln_tensor::{Error, Result, Shape, Tensor};
 use std::collections::BTreeMap;
 
-/// What `f` computes of `x`, without keeping what its gradient needs: the backward pass calls `f` again. Memory is saved for time,
+/// Computes `f(x)` without keeping the values that its gradient needs; the backward pass calls `f` again. Memory is saved for time,
 /// as by PyTorch's `torch.utils.checkpoint`: a chain of n operations in √n checkpoints keeps about 2√n values instead of n.
 ///
 /// Gradients are those without the checkpoint, bit for bit, and can be differentiated again. They reach `x` and every Var that `f`
@@ -52,6 +52,7 @@ pub fn checkpoint_many(
 /// from `held`, Vars that it holds beside them and whose gradients are wanted. For layers; [`checkpoint`] finds out what is held.
 ///
 /// `again` is to give as many outputs of the same shapes.
+#[doc(hidden)]
 pub fn recompute(
     again: impl Fn(&[Var]) -> Result<Vec<Var>> + Send + Sync + 'static,
     inputs: &[&Var],
@@ -138,8 +139,8 @@ where
         let outputs = (self.again)(&self.layout.put_back(inputs))?;
         let (outputs, _) = Layout::flat(&outputs);
         if !outputs.iter().map(Var::shape).eq(&self.shapes) {
-            let message = "what is computed once more in the backward pass gives other outputs than in the forward pass: it must \
-                           do the same both times";
+            let message = "the backward pass computed outputs of other shapes than the forward pass: the function must do the same \
+                           both times";
             return Err(Error::shape("checkpoint", message));
         }
         pass.continue_at(outputs, gradients, first)

@@ -49,8 +49,8 @@ pub fn jvp(output: &Var, inputs: &[impl Borrow<Var>], tangents: &[impl Borrow<Te
     }
 }
 
-/// H·v: the product of the Hessian of `loss`, one number, and `vectors`, one for each of `inputs` in its shape. Zeros for an input of
-/// which no slope depends.
+/// H·v: the product of the Hessian of `loss`, one number, and `vectors`, one for each of `inputs` in its shape. Zeros for an input on
+/// which no gradient depends.
 ///
 /// It costs a backward pass and one of that, and the Hessian is never made. Over a model's parameters:
 /// `hvp(&loss, &model.leaves(), &vectors)`.
@@ -91,7 +91,7 @@ pub fn jacobian(output: &Var, inputs: &[impl Borrow<Var>]) -> Result<Vec<Tensor>
 }
 
 /// The Hessian of `loss`, one number, in blocks: entry \[i\]\[j\] holds the second derivatives with respect to inputs i and j, (i's axes…,
-/// j's axes…). A backward pass for each element of the inputs, so for small ones; [`hvp`] multiplies by it without.
+/// j's axes…). A backward pass for each element of the inputs, so for small ones; [`hvp`] multiplies by the Hessian without making it.
 ///
 /// # Errors
 /// A loss of more than one element; an input that needs no gradient; more than 6 axes together.

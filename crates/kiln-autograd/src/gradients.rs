@@ -3,7 +3,7 @@
 use crate::{LeafId, Var};
 use kiln_tensor::{DType, Error, Result, Tensor};
 
-/// Gradients of a scalar with respect to the leaves that it depends on: a value that can be looked through, scaled and added up.
+/// Gradients of a scalar with respect to the leaves that it depends on: a value that can be inspected, scaled and added up.
 ///
 /// The gradient of a large batch is the mean of those of its parts, which need less memory one after the other:
 ///
@@ -88,7 +88,7 @@ impl Gradients {
     /// f32, so that many small parts are not lost.
     ///
     /// # Errors
-    /// Gradients of another model: none of their leaves is known here, or one has another shape or dtype. Nothing is changed
+    /// Gradients of another model: none of their leaves is known here, or one has another shape, dtype or device. Nothing is changed
     /// then.
     pub fn add_assign(&mut self, other: Gradients) -> Result<()> {
         self.check_kin(&other)?;
@@ -112,13 +112,15 @@ impl Gradients {
         for (id, gradient) in other.iter() {
             let Some(own) = self.get(id) else { continue };
             known += 1;
-            if own.shape() != gradient.shape() || wide(own) != wide(gradient) {
+            if own.shape() != gradient.shape() || wide(own) != wide(gradient) || own.device() != gradient.device() {
                 return refused(format!(
-                    "gradients {} {} and {} {} of one parameter cannot be added up",
+                    "gradients {} {} on {} and {} {} on {} of one parameter cannot be added up",
                     own.dtype(),
                     own.shape(),
+                    own.device(),
                     gradient.dtype(),
-                    gradient.shape()
+                    gradient.shape(),
+                    gradient.device()
                 ));
             }
         }
