@@ -1,10 +1,10 @@
 //! The backward pass.
 
 use crate::checkpoint::nodes_since;
-use crate::derivatives::needing;
 use crate::graph::NodeRef;
 use crate::{Gradients, LeafId, Var};
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
+use std::borrow::Borrow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -324,6 +324,18 @@ impl Var {
 pub fn grad(output: &Var, inputs: &[&Var]) -> Result<Vec<Option<Var>>> {
     let seed = seed_of("grad", output)?;
     gradients(output.clone(), seed, &needing("grad", inputs)?, true)
+}
+
+/// The inputs, all of which have a place in a graph.
+pub(crate) fn needing<'v>(operation: &'static str, inputs: &'v [impl Borrow<Var>]) -> Result<Vec<&'v Var>> {
+    let inputs: Vec<&Var> = inputs.iter().map(Borrow::borrow).collect();
+    match inputs.iter().position(|input| !input.requires_grad()) {
+        None => Ok(inputs),
+        Some(position) => {
+            let message = format!("input {position} needs no gradient: make it with `Var::variable`");
+            Err(Error::value(operation, message))
+        }
+    }
 }
 
 /// The gradients of each of `inputs`, all of which have a node, where that of `output` is `seed`.

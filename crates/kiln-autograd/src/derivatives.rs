@@ -1,7 +1,7 @@
 //! Products with Jacobians and Hessians, and these matrices themselves.
 
 use crate::Var;
-use crate::backward::{gradients, seed_of};
+use crate::backward::{gradients, needing, seed_of};
 use kiln_tensor::{Error, Result, Shape, Tensor};
 use std::borrow::Borrow;
 
@@ -160,18 +160,6 @@ fn or_zeros(found: Vec<Option<Var>>, inputs: &[&Var]) -> Result<Vec<Tensor>> {
 
 fn zeros(like: &Var) -> Result<Tensor> {
     Tensor::zeros(like.shape(), like.dtype(), like.device())
-}
-
-/// The inputs, all of which have a place in a graph.
-pub(crate) fn needing<'v>(operation: &'static str, inputs: &'v [impl Borrow<Var>]) -> Result<Vec<&'v Var>> {
-    let inputs: Vec<&Var> = inputs.iter().map(Borrow::borrow).collect();
-    match inputs.iter().position(|input| !input.requires_grad()) {
-        None => Ok(inputs),
-        Some(position) => {
-            let message = format!("input {position} needs no gradient: make it with `Var::variable`");
-            Err(Error::value(operation, message))
-        }
-    }
 }
 
 fn expect(operation: &'static str, what: &str, given: &Tensor, of: &str, var: &Var) -> Result<()> {
