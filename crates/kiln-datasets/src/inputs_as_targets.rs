@@ -8,9 +8,9 @@ use kiln_tensor::{Device, Result};
 /// ```
 /// use kiln_datasets::{Dataset, ImageDataset, InputsAsTargets};
 /// use kiln_tensor::Device;
-/// let images = ImageDataset::new(vec![0, 51, 102, 255], vec![7], &[2, 2], 10)?;
+/// let images = ImageDataset::new(vec![0, 255, 255, 0], vec![7], &[2, 2], 10)?;
 /// let batch = InputsAsTargets(images).batch(&[0], &[], &Device::cpu())?;
-/// assert_eq!(batch.targets.to_vec::<f32>()?, [0.0, 0.2, 0.4, 1.0]);
+/// assert_eq!(batch.targets.to_vec::<f32>()?, [0.0, 1.0, 1.0, 0.0]);
 /// # Ok::<(), kiln_tensor::Error>(())
 /// ```
 ///
@@ -33,6 +33,9 @@ impl<D: Dataset> Dataset for InputsAsTargets<D> {
     }
     fn sequential(&self) -> bool {
         self.0.sequential()
+    }
+    fn in_order(&self) -> bool {
+        self.0.in_order()
     }
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
         self.0.batch(indices, upcoming, device).map(of_inputs)

@@ -5,6 +5,8 @@ mod augment;
 mod batch;
 mod catalog;
 mod cifar;
+mod combine;
+mod dataset;
 #[cfg(feature = "embedded-mnist")]
 mod embedded;
 mod emnist;
@@ -34,9 +36,11 @@ pub use augment::{
     AUGMENTATIONS, Affine, Augmentation, Color, ColorJitter, CropWindow, Erasing, Fill, Mix, Planes, Rectangle,
     ResizedCrop, Shift, Transform, Word, Zoom,
 };
-pub use batch::{Batch, Dataset, Pass, Weights};
+pub use batch::{Batch, Pass, Weights};
 pub use catalog::{CATALOG, Content, Remote, Source, source};
 pub use cifar::{Cifar10, Cifar100, Cifar100Labels};
+pub use combine::{Cache, Concat, Map, MapSamples, Stream, Weighted, Zip};
+pub use dataset::Dataset;
 pub use emnist::{Emnist, EmnistSplit};
 pub use fashion_mnist::FashionMnist;
 #[cfg(feature = "fetch")]
