@@ -29,6 +29,7 @@ mod rows;
 mod sequences;
 mod split;
 mod subset;
+mod tables;
 mod tensors;
 mod zip;
 
@@ -60,4 +61,5 @@ pub use sequences::{
     pad_sequences,
 };
 pub use subset::Subset;
+pub use tables::{Table, breast_cancer, diabetes, digits, iris, wine};
 pub use tensors::TensorDataset;

@@ -18,4 +18,5 @@ mod readers;
 mod sequences;
 mod split;
 mod stream;
+mod tables;
 mod torchvision;
