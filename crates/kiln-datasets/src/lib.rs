@@ -45,7 +45,7 @@ pub use dataset::Dataset;
 pub use emnist::{Emnist, EmnistSplit};
 pub use fashion_mnist::FashionMnist;
 #[cfg(feature = "fetch")]
-pub use fetch::{FetchEvent, fetch, fetch_source};
+pub use fetch::{FetchEvent, fetch, fetch_source, fetch_url};
 pub use idx::{Idx, read_idx};
 pub use images::ImageDataset;
 pub use inputs_as_targets::InputsAsTargets;
