@@ -24,12 +24,12 @@ pub struct Source<'a> {
 /// A file that can be fetched.
 #[derive(Clone, Copy, Debug)]
 pub struct Remote<'a> {
-    /// Folders that hold it, as addresses that end in `/`; they are tried in this order.
+    /// Folders that hold it, as addresses that end in `/`, or addresses of the file itself; they are tried in this order.
     pub mirrors: &'a [&'a str],
-    /// Its name, there and here.
+    /// Its name here, and in those folders.
     pub name: &'a str,
-    /// Bytes.
-    pub size: u64,
+    /// Bytes, where they are known beforehand.
+    pub size: Option<u64>,
     /// SHA-256, in hexadecimal digits.
     pub sha256: &'a str,
     /// What it is.
@@ -48,9 +48,9 @@ pub enum Content<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Bytes that are fetched.
+    /// Bytes that are fetched, of the files whose size is known.
     pub fn size(&self) -> u64 {
-        self.files.iter().map(|file| file.size).sum()
+        self.files.iter().filter_map(|file| file.size).sum()
     }
 
     /// The names of the files that the data set consists of, once it is there.
@@ -145,7 +145,7 @@ pub const CATALOG: &[Source<'static>] = &[
                 "https://www.itl.nist.gov/iaui/vip/cs_links/EMNIST/",
             ],
             name: "gzip.zip",
-            size: 561_753_746,
+            size: Some(561_753_746),
             sha256: "fb9bb67e33772a9cc0b895e4ecf36d2cf35be8b709693c3564cea2a019fcda8e",
             content: Content::Zip(&[
                 "emnist-byclass-train-images-idx3-ubyte.gz",
@@ -183,7 +183,7 @@ pub const CATALOG: &[Source<'static>] = &[
         files: &[Remote {
             mirrors: &["https://www.cs.toronto.edu/~kriz/"],
             name: "cifar-10-binary.tar.gz",
-            size: 170_052_171,
+            size: Some(170_052_171),
             sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
             content: Content::TarGz(&[
                 "data_batch_1.bin",
@@ -203,7 +203,7 @@ pub const CATALOG: &[Source<'static>] = &[
         files: &[Remote {
             mirrors: &["https://www.cs.toronto.edu/~kriz/"],
             name: "cifar-100-binary.tar.gz",
-            size: 168_513_733,
+            size: Some(168_513_733),
             sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
             content: Content::TarGz(&["train.bin", "test.bin"]),
         }],
@@ -222,7 +222,7 @@ const fn four<'a>(mirrors: &'a [&'a str], files: [(u64, &'a str); 4]) -> [Remote
 }
 
 const fn file<'a>(mirrors: &'a [&'a str], name: &'a str, (size, sha256): (u64, &'a str)) -> Remote<'a> {
-    Remote { mirrors, name, size, sha256, content: Content::File }
+    Remote { mirrors, name, size: Some(size), sha256, content: Content::File }
 }
 
 #[cfg(test)]

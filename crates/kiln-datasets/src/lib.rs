@@ -5,6 +5,8 @@ mod augment;
 mod batch;
 mod catalog;
 mod cifar;
+mod combine;
+mod dataset;
 #[cfg(feature = "embedded-mnist")]
 mod embedded;
 mod emnist;
@@ -27,6 +29,7 @@ mod rows;
 mod sequences;
 mod split;
 mod subset;
+mod tables;
 mod tensors;
 mod zip;
 
@@ -34,13 +37,15 @@ pub use augment::{
     AUGMENTATIONS, Affine, Augmentation, Color, ColorJitter, CropWindow, Erasing, Fill, Mix, Planes, Rectangle,
     ResizedCrop, Shift, Transform, Word, Zoom,
 };
-pub use batch::{Batch, Dataset, Pass, Weights};
+pub use batch::{Batch, Pass, Weights};
 pub use catalog::{CATALOG, Content, Remote, Source, source};
 pub use cifar::{Cifar10, Cifar100, Cifar100Labels};
+pub use combine::{Cache, Concat, Map, MapSamples, Stream, Weighted, Zip};
+pub use dataset::Dataset;
 pub use emnist::{Emnist, EmnistSplit};
 pub use fashion_mnist::FashionMnist;
 #[cfg(feature = "fetch")]
-pub use fetch::{FetchEvent, fetch, fetch_source};
+pub use fetch::{FetchEvent, fetch, fetch_source, fetch_url};
 pub use idx::{Idx, read_idx};
 pub use images::ImageDataset;
 pub use inputs_as_targets::InputsAsTargets;
@@ -56,4 +61,5 @@ pub use sequences::{
     pad_sequences,
 };
 pub use subset::Subset;
+pub use tables::{Table, breast_cancer, diabetes, digits, iris, wine};
 pub use tensors::TensorDataset;

@@ -64,8 +64,12 @@ impl<D: Dataset> Dataset for Subset<D> {
 
     fn class_labels(&self) -> Result<Option<Vec<i64>>> {
         let Some(labels) = self.dataset.class_labels()? else { return Ok(None) };
-        let label =
-            |&index: &usize| labels.get(index).copied().ok_or_else(|| unpaired(labels.len(), self.dataset.len()));
+        let label = |&index: &usize| {
+            labels
+                .get(index)
+                .copied()
+                .ok_or_else(|| unpaired("class_labels", "class labels", labels.len(), self.dataset.len()))
+        };
         self.indices.iter().map(label).collect::<Result<_>>().map(Some)
     }
 
@@ -80,6 +84,10 @@ impl<D: Dataset> Dataset for Subset<D> {
 
     fn sequential(&self) -> bool {
         self.dataset.sequential()
+    }
+
+    fn in_order(&self) -> bool {
+        self.dataset.in_order()
     }
 
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {

@@ -38,7 +38,7 @@ fn unpacked(kind: usize, bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
         1 => (Content::TarGz(NAMES), folder.write("archive", &gzip(bytes))),
         _ => (Content::TarGz(NAMES), folder.write("archive", bytes)),
     };
-    let remote = Remote { mirrors: &[], name: "archive", size: 0, sha256: "", content };
+    let remote = Remote { mirrors: &[], name: "archive", size: None, sha256: "", content };
     let inside = folder.path().join("inside");
     std::fs::create_dir_all(&inside).expect("a folder in the temporary one");
     if unpack(&remote, &archive, &inside).is_ok() {
@@ -60,18 +60,13 @@ fn unpacked(kind: usize, bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
 
 /// A tar archive of these files.
 fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut archive = Vec::new();
+    let mut archive = tar::Builder::new(Vec::new());
     for (name, content) in files {
-        let mut header = [0; 512];
-        header[..name.len()].copy_from_slice(name.as_bytes());
-        header[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
-        header[156] = b'0';
-        archive.extend(header);
-        archive.extend(*content);
-        archive.resize(archive.len().next_multiple_of(512), 0);
+        let mut header = tar::Header::new_ustar();
+        header.set_size(content.len() as u64);
+        archive.append_data(&mut header, name, *content).expect("an archive in memory");
     }
-    archive.resize(archive.len() + 512, 0);
-    archive
+    archive.into_inner().expect("an archive in memory")
 }
 
 /// A zip archive of these files, stored or (already, as one stored block) deflated.

@@ -54,18 +54,22 @@ pub(crate) fn attempt(
 ) -> Result<(), Failure> {
     // Bytes that did not come from this request: where the sum is wrong, it may be their fault.
     let mut earlier = partial.length();
-    if earlier < remote.size {
+    // Without a known size, the sum alone says that an earlier call had received all.
+    let is_whole = remote.size.map_or_else(|| partial.sha256() == remote.sha256, |size| earlier >= size);
+    if !is_whole {
         let mut request = agent.get(url).header(header::ACCEPT_ENCODING, "identity");
         if earlier > 0 {
             request = request.header(header::RANGE, format!("bytes={earlier}-"));
         }
         let mut response = request.call().map_err(|error| Failure::Again(error.to_string()))?;
+        let length = response.body().content_length();
         match response.status().as_u16() {
             200 => {
                 // First its length: a page that says what went wrong must not cost what is there already.
-                let length = response.body().content_length();
-                if let Some(length) = length.filter(|&length| length != remote.size) {
-                    return Err(Failure::Gone(format!("it has {length} bytes, {} are expected", remote.size)));
+                if let (Some(length), Some(size)) = (length, remote.size)
+                    && length != size
+                {
+                    return Err(Failure::Gone(format!("it has {length} bytes, {size} are expected")));
                 }
                 partial.restart()?;
                 earlier = 0;
@@ -78,7 +82,8 @@ pub(crate) fn attempt(
             status @ (408 | 429 | 500..=599) => return Err(Failure::Again(format!("status {status}"))),
             status => return Err(Failure::Gone(format!("status {status}"))),
         }
-        receive(&mut response.body_mut().as_reader(), remote, partial, report)?;
+        let size = remote.size.or(length.map(|length| earlier + length));
+        receive(&mut response.body_mut().as_reader(), remote.name, size, partial, report)?;
     }
     let found = partial.sha256();
     if found != remote.sha256 {
@@ -89,33 +94,35 @@ pub(crate) fn attempt(
     Ok(())
 }
 
-/// Takes the body as it comes.
+/// Takes the body of `file` as it comes; without a size it ends where the server says.
 fn receive(
     body: &mut dyn Read,
-    remote: &Remote<'_>,
+    file: &str,
+    size: Option<u64>,
     partial: &mut Partial,
     report: &mut dyn FnMut(FetchEvent<'_>),
 ) -> Result<(), Failure> {
+    let of = size.map_or(String::new(), |size| format!(" of {size}"));
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = match body.read(&mut buffer) {
             Ok(0) => break,
             Ok(read) => read,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => {
-                let (done, size) = (partial.length(), remote.size);
-                return Err(Failure::Again(format!("after {done} of {size} bytes: {error}")));
-            }
+            Err(error) => return Err(Failure::Again(format!("after {}{of} bytes: {error}", partial.length()))),
         };
-        if partial.length() + read as u64 > remote.size {
+        if let Some(size) = size.filter(|&size| partial.length() + read as u64 > size) {
             partial.restart()?;
-            return Err(Failure::Gone(format!("it has more than the expected {} bytes", remote.size)));
+            return Err(Failure::Gone(format!("it has more than the expected {size} bytes")));
         }
         partial.append(&buffer[..read])?;
-        report(FetchEvent::Received { file: remote.name, done: partial.length(), total: remote.size });
+        report(FetchEvent::Received { file, done: partial.length(), total: size.unwrap_or(0) });
     }
-    let (done, size) = (partial.length(), remote.size);
-    if done < size { Err(Failure::Again(format!("it ended after {done} of {size} bytes"))) } else { Ok(()) }
+    let done = partial.length();
+    if size.is_some_and(|size| done < size) {
+        return Err(Failure::Again(format!("it ended after {done}{of} bytes")));
+    }
+    Ok(())
 }
 
 /// The first byte of a partial response: `bytes START-END/SIZE`.

@@ -29,17 +29,17 @@ pub(crate) fn download(
 ) -> Result<()> {
     if to.is_file() {
         let (length, sum) = sha256(to).map_err(|e| unwritable(to, e))?;
-        if length == remote.size && sum == remote.sha256 {
+        if remote.size.is_none_or(|size| size == length) && sum == remote.sha256 {
             return Ok(());
         }
     }
-    let mut partial = Partial::open(to, remote.size, alone)?;
+    let mut partial = Partial::open(to, remote.size.unwrap_or(u64::MAX), alone)?;
     let mut reached = partial.length();
     let mut mirrors: VecDeque<(&str, u32)> = remote.mirrors.iter().map(|&mirror| (mirror, 0)).collect();
     let mut reasons = BTreeMap::new();
     while let Some((mirror, mut failed)) = mirrors.pop_front() {
         std::thread::sleep(PAUSE * failed);
-        let url = format!("{mirror}{}", remote.name);
+        let url = if mirror.ends_with('/') { format!("{mirror}{}", remote.name) } else { mirror.to_owned() };
         let (again, reason) = match attempt(agent, &url, remote, &mut partial, report) {
             Ok(()) => return partial.finish(to),
             Err(Failure::Here(error)) => return Err(error),
@@ -62,7 +62,8 @@ pub(crate) fn download(
     let reasons: Vec<String> = reasons.into_values().collect();
     let kept = match partial.length() {
         length if length > 0 && alone => {
-            format!("; {length} of {} bytes are kept; the next call resumes there", remote.size)
+            let of = remote.size.map_or(String::new(), |size| format!(" of {size}"));
+            format!("; {length}{of} bytes are kept; the next call resumes there")
         }
         _ => {
             partial.discard()?;

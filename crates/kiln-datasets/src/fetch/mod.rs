@@ -5,9 +5,12 @@ mod client;
 mod download;
 mod partial;
 mod unpacked;
+mod url;
 
 #[cfg(feature = "fuzzing")]
 pub(crate) use archive::unpack;
+
+pub use url::fetch_url;
 
 use crate::catalog::{CATALOG, Content, Source, source};
 use kiln_tensor::{Error, ErrorKind, Result};
@@ -26,7 +29,7 @@ pub enum FetchEvent<'a> {
         file: &'a str,
         /// Bytes of all files so far.
         done: u64,
-        /// Bytes of all files.
+        /// Bytes of all files; 0 where nobody says how many.
         total: u64,
     },
     /// Something failed that may go better the next time.
@@ -72,11 +75,12 @@ pub fn fetch_source(
     fs::create_dir_all(&folder).map_err(|e| unwritable(&folder, e))?;
     let lock = lock(&folder, progress)?;
     let agent = client::agent();
-    let total = source.size();
+    let known = source.files.iter().all(|file| file.size.is_some()).then(|| source.size());
     let mut before = 0;
     for file in source.files {
         let mut report = |event: FetchEvent<'_>| match event {
-            FetchEvent::Received { file, done, .. } => {
+            FetchEvent::Received { file, done, total } => {
+                let total = known.unwrap_or(if total == 0 { 0 } else { before + total });
                 progress(FetchEvent::Received { file, done: before + done, total });
             }
             other => progress(other),
@@ -94,8 +98,8 @@ pub fn fetch_source(
                 }
             }
         }
-        before += file.size;
-        progress(FetchEvent::Received { file: file.name, done: before, total });
+        before += file.size.or_else(|| Some(fs::metadata(&to).ok()?.len())).unwrap_or(0);
+        progress(FetchEvent::Received { file: file.name, done: before, total: known.unwrap_or(before) });
     }
     Ok(folder)
 }

@@ -66,7 +66,7 @@ impl<D: Dataset> Loader<D> {
     /// The samples of a pass in their order.
     fn order(&self, pass: u64) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.dataset.len()).collect();
-        if self.dataset.fixed_batch_size().is_some() {
+        if self.dataset.fixed_batch_size().is_some() || self.dataset.in_order() {
             return order;
         }
         if self.shuffle {

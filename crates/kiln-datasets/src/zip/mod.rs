@@ -34,12 +34,6 @@ impl<R: Read> Exactly<R> {
         Exactly { content, left: length, checksum: Some((Crc::new(), checksum)) }
     }
 
-    /// The bytes that were not read yet.
-    #[cfg(feature = "fetch")]
-    pub(crate) fn left(&self) -> u64 {
-        self.left
-    }
-
     fn end(&mut self) -> io::Result<usize> {
         if self.content.read(&mut [0])? != 0 {
             return Err(invalid("a file in it is longer than it says"));

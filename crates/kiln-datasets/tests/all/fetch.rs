@@ -5,7 +5,7 @@
 use crate::files::{Folder, gzip};
 use flate2::Compression;
 use flate2::write::DeflateEncoder;
-use kiln_datasets::{Content, FetchEvent, Remote, Source, fetch, fetch_source};
+use kiln_datasets::{Content, FetchEvent, Remote, Source, fetch, fetch_source, fetch_url};
 use kiln_tensor::{Error, ErrorKind, Result};
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -97,7 +97,7 @@ fn sha256(bytes: &[u8]) -> String {
 /// Fetches the file `data.bin` of those bytes into DIR/set.
 fn fetch_file(directory: &Path, mirrors: &[&str], expected: &[u8]) -> (Result<PathBuf>, Vec<String>) {
     let sum = sha256(expected);
-    let size = expected.len() as u64;
+    let size = Some(expected.len() as u64);
     let file = Remote { mirrors, name: "data.bin", size, sha256: &sum, content: Content::File };
     fetch_all(directory, &[file])
 }
@@ -270,22 +270,18 @@ fn of_several_callers_one_fetches() {
 
 /// A tar archive of these files, each after a folder's entry.
 fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut archive = Vec::new();
-    let mut entry = |name: &str, kind: u8, content: &[u8]| {
-        let mut header = [0; 512];
-        header[..name.len()].copy_from_slice(name.as_bytes());
-        header[124..135].copy_from_slice(format!("{:011o}", content.len()).as_bytes());
-        header[156] = kind;
-        archive.extend(header);
-        archive.extend(content);
-        archive.resize(archive.len().next_multiple_of(512), 0);
+    let mut archive = tar::Builder::new(Vec::new());
+    let mut entry = |name: &str, kind, content: &[u8]| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_size(content.len() as u64);
+        archive.append_data(&mut header, name, content).unwrap();
     };
     for (name, content) in files {
-        entry("folder/", b'5', &[]);
-        entry(&format!("folder/{name}"), b'0', content);
+        entry("folder/", tar::EntryType::Directory, &[]);
+        entry(&format!("folder/{name}"), tar::EntryType::Regular, content);
     }
-    archive.extend([0; 1024]);
-    archive
+    archive.into_inner().unwrap()
 }
 
 /// A zip archive of these files, the first one stored, the others deflated, with a comment.
@@ -329,7 +325,7 @@ fn archives_are_unpacked_and_removed() {
         let served = bytes.clone();
         let server = Server::new(move |(_, start), _, stream| serve(stream, &served, *start, usize::MAX));
         let mirrors = [server.mirror.as_str()];
-        let file = Remote { mirrors: &mirrors, name, size: bytes.len() as u64, sha256: &sum, content };
+        let file = Remote { mirrors: &mirrors, name, size: Some(bytes.len() as u64), sha256: &sum, content };
         let list = format!("{name}.sha256");
         for events in [1, 0] {
             let (result, told) = fetch_all(&folder.0, &[file]);
@@ -377,12 +373,71 @@ fn an_archive_that_is_none_or_lacks_a_file_is_told() {
         let served = bytes.clone();
         let server = Server::new(move |(_, start), _, stream| serve(stream, &served, *start, usize::MAX));
         let mirrors = [server.mirror.as_str()];
-        let file = Remote { mirrors: &mirrors, name, size: bytes.len() as u64, sha256: &sum, content };
+        let file = Remote { mirrors: &mirrors, name, size: Some(bytes.len() as u64), sha256: &sum, content };
         let error = fetch_all(&folder.0, &[file]).0.unwrap_err();
         let text = error.to_string();
         assert!(text.contains(name) && text.contains(told) && !text.contains('\n'), "{name}: {text}");
         assert_eq!(error.kind(), ErrorKind::Format, "{name}");
     }
+}
+
+/// Fetches an address into DIR/own.
+fn fetch_address(directory: &Path, url: &str, expected: &[u8]) -> Result<PathBuf> {
+    fetch_url(url, &sha256(expected).to_uppercase(), "own", directory, |_| {})
+}
+
+#[test]
+fn a_file_of_unknown_size_is_fetched_from_its_address() {
+    let folder = Folder::new("fetch-url");
+    let server = Server::new(|(path, start), number, stream| {
+        assert_eq!(path, "sets/table.csv?version=2");
+        serve(stream, &body(), *start, if number == 0 { 100_000 } else { usize::MAX });
+    });
+    let url = format!("{}sets/table.csv?version=2", server.mirror);
+    for _ in 0..2 {
+        assert_eq!(fetch_address(&folder.0, &url, &body()).unwrap(), folder.0.join("own/table.csv"));
+        assert_eq!(fs::read(folder.0.join("own/table.csv")).unwrap(), body());
+    }
+    assert_eq!(server.starts(), [None, Some(100_000)]);
+    // What an earlier call had received whole needs no request.
+    fs::rename(folder.0.join("own/table.csv"), folder.0.join("own/table.csv.part")).unwrap();
+    fetch_address(&folder.0, &url, &body()).unwrap();
+    assert_eq!((server.starts().len(), names(&folder.0.join("own"))), (2, vec!["table.csv".to_owned()]));
+}
+
+#[test]
+fn an_answer_without_a_length_is_taken_as_it_comes() {
+    let folder = Folder::new("fetch-url-length");
+    let server = Server::new(|_, _, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n");
+        let _ = stream.write_all(&body());
+    });
+    // No file's name in the address: the file is called as the data set.
+    assert_eq!(
+        fetch_address(&folder.0, &format!("{}?id=3", server.mirror), &body()).unwrap(),
+        folder.0.join("own/own")
+    );
+    // Other bytes than those of the sum never get the name.
+    let error = fetch_address(&folder.0, &format!("{}a.csv", server.mirror), b"other").unwrap_err();
+    assert_told(&error, &["no mirror gives a.csv", "SHA-256 is", &sha256(b"other")]);
+    assert_eq!(names(&folder.0.join("own")), ["own"]);
+}
+
+#[test]
+fn addresses_sums_and_names_that_cannot_be() {
+    let folder = Folder::new("fetch-url-refused");
+    let sum = sha256(b"");
+    for (url, sum, name, told) in [
+        ("ftp://a/b.csv", sum.as_str(), "own", "`ftp://a/b.csv` is no address of a file"),
+        ("https://a/b/", &sum, "own", "`https://a/b/` is the address of a folder"),
+        ("https://a/b.csv", "abc", "own", "`abc` is no SHA-256: 64 hexadecimal digits"),
+        ("https://a/b.csv", &sum, "../own", "`../own` cannot be the name of a folder"),
+        ("https://a/b.csv", &sum, "", "`` cannot be the name of a folder"),
+    ] {
+        let error = fetch_url(url, sum, name, &folder.0, |_| {}).unwrap_err();
+        assert!(error.kind() == ErrorKind::Value && error.to_string().contains(told), "{error}");
+    }
+    assert!(names(&folder.0).is_empty());
 }
 
 #[test]

@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a panic is a test's report
 
 mod augment;
+mod combine;
 #[cfg(feature = "embedded-mnist")]
 mod embedded;
 #[cfg(feature = "fetch")]
 mod fetch;
 mod files;
 mod fixture;
+mod folds;
 mod idx;
 mod keras;
 mod loader;
@@ -15,4 +17,6 @@ mod numpy;
 mod readers;
 mod sequences;
 mod split;
+mod stream;
+mod tables;
 mod torchvision;

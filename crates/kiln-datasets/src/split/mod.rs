@@ -1,4 +1,6 @@
-//! Which samples of a data set go to which of two parts.
+//! Which samples of a data set go to which of two parts, or of k folds.
+
+pub(crate) mod folds;
 
 use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{Error, Result};
@@ -7,16 +9,16 @@ use std::collections::BTreeMap;
 /// Indices of both parts, ascending.
 pub(crate) type Parts = [Vec<usize>; 2];
 
-/// How many of `samples` the second part has: the nearest whole number.
-fn second(samples: usize, fraction: f64) -> Result<usize> {
+/// How many of all things (samples, groups) the second part has: the nearest whole number.
+fn second(all: usize, things: &str, fraction: f64) -> Result<usize> {
     let refused = |why: String| Err(Error::value("split", format!("a fraction of {fraction}{why}")));
     if !(fraction > 0.0 && fraction < 1.0) {
         return refused(": a number above 0 and below 1 is expected".to_owned());
     }
-    let count = (samples as f64 * fraction).round() as usize;
-    if count == 0 || count >= samples {
+    let count = (all as f64 * fraction).round() as usize;
+    if count == 0 || count >= all {
         let part = if count == 0 { "second" } else { "first" };
-        return refused(format!(" leaves the {part} part without a sample: there are {samples} samples"));
+        return refused(format!(" leaves the {part} part without a sample: there are {all} {things}"));
     }
     Ok(count)
 }
@@ -24,7 +26,7 @@ fn second(samples: usize, fraction: f64) -> Result<usize> {
 /// The last samples are the second part. Where batches have a fixed size, both parts are whole batches: else rows that continue those
 /// of the batch before would be torn apart.
 pub(crate) fn in_order(samples: usize, fraction: f64, batch: Option<usize>) -> Result<Parts> {
-    let (mut count, batch) = (second(samples, fraction)?, batch.unwrap_or(1).max(1));
+    let (mut count, batch) = (second(samples, "samples", fraction)?, batch.unwrap_or(1).max(1));
     if samples < 2 * batch {
         let why = format!("{samples} samples are not two batches of {batch}, the fixed batch size of this data set");
         return Err(Error::value("split", why));
@@ -36,7 +38,7 @@ pub(crate) fn in_order(samples: usize, fraction: f64, batch: Option<usize>) -> R
 
 /// A random choice of the samples is the second part.
 pub(crate) fn shuffled(samples: usize, fraction: f64, seed: u64) -> Result<Parts> {
-    let count = second(samples, fraction)?;
+    let count = second(samples, "samples", fraction)?;
     let mut order: Vec<usize> = (0..samples).collect();
     RandomStream::new(seed, Purpose::Split, 0).shuffle(&mut order);
     let mut parts = [order.split_off(count), order];
@@ -44,10 +46,33 @@ pub(crate) fn shuffled(samples: usize, fraction: f64, seed: u64) -> Result<Parts
     Ok(parts)
 }
 
-/// The error of a data set whose class labels are not one for each sample.
+/// A random choice of the groups is the second part.
+pub(crate) fn grouped<G: Ord>(samples: usize, groups: &[G], fraction: f64, seed: u64) -> Result<Parts> {
+    if groups.len() != samples {
+        return Err(unpaired("split_grouped", "groups", groups.len(), samples));
+    }
+    let mut groups: Vec<Vec<usize>> = of_groups(groups).into_values().collect();
+    let count = second(groups.len(), "groups", fraction)?;
+    RandomStream::new(seed, Purpose::Split, 5).shuffle(&mut groups);
+    let first = groups.split_off(count);
+    let mut parts = [first.concat(), groups.concat()];
+    parts.iter_mut().for_each(|part| part.sort_unstable());
+    Ok(parts)
+}
+
+/// The samples of each class or group, ascending.
+fn of_groups<G: Ord>(groups: &[G]) -> BTreeMap<&G, Vec<usize>> {
+    let mut samples = BTreeMap::<&G, Vec<usize>>::new();
+    for (sample, group) in groups.iter().enumerate() {
+        samples.entry(group).or_default().push(sample);
+    }
+    samples
+}
+
+/// The error of labels or groups that are not one for each sample.
 #[cold]
-pub(crate) fn unpaired(labels: usize, samples: usize) -> Error {
-    Error::value("class_labels", format!("the data set gives {labels} class labels for {samples} samples"))
+pub(crate) fn unpaired(operation: &'static str, what: &str, count: usize, samples: usize) -> Error {
+    Error::value(operation, format!("there are {count} {what} for {samples} samples: one for each is expected"))
 }
 
 /// The samples of a class.
@@ -61,16 +86,12 @@ struct Class {
 
 /// A random choice of each class's samples is the second part, as large as its share of all.
 pub(crate) fn stratified(labels: &[i64], fraction: f64, seed: u64) -> Result<Parts> {
-    let count = second(labels.len(), fraction)?;
-    let mut of_classes = BTreeMap::<i64, Vec<usize>>::new();
-    for (sample, &label) in labels.iter().enumerate() {
-        of_classes.entry(label).or_default().push(sample);
-    }
+    let count = second(labels.len(), "samples", fraction)?;
     let class = |samples: Vec<usize>| {
         let (share, all) = (samples.len() as u128 * count as u128, labels.len() as u128);
         Class { samples, count: (share / all) as usize, rest: share % all }
     };
-    let mut classes: Vec<Class> = of_classes.into_values().map(class).collect();
+    let mut classes: Vec<Class> = of_groups(labels).into_values().map(class).collect();
     let mut stream = RandomStream::new(seed, Purpose::Split, 1);
     classes.iter_mut().for_each(|class| stream.shuffle(&mut class.samples));
     // Of classes with equal rests, chance decides which is rounded up.
