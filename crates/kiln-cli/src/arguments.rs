@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use kiln::ErrorKind;
 use kiln::datasets::{AUGMENTATIONS, Augmentation, CATALOG, Source};
 use kiln::tensor::Device;
+use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -68,6 +69,13 @@ Examples:
   kiln train mnist-gan --out runs/gan                                a model that draws digits
   kiln generate runs/gan --seed 7 --out digits.png                   a sheet of them";
 
+/// Below `kiln data fetch --help`.
+const FETCH_EXAMPLES: &str = "\
+Examples:
+  kiln data fetch mnist                                              from the official mirrors
+  kiln data fetch https://example.org/wine.csv --sha256 SUM --name wine
+                                                                     any other file, to DIR/wine/wine.csv";
+
 /// Kiln trains neural networks.
 #[derive(Parser)]
 #[command(name = "kiln", version, arg_required_else_help = true, after_help = EXAMPLES)]
@@ -119,11 +127,18 @@ pub(crate) enum DataCommand {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
-    /// Fetch a data set from its official mirrors.
+    /// Fetch a data set from its official mirrors, or any file from its address.
+    #[command(after_help = FETCH_EXAMPLES)]
     Fetch {
-        /// Which one.
-        #[arg(value_parser = data_set())]
-        name: String,
+        /// Which one, or the address of a file
+        #[arg(value_name = "NAME|URL", value_parser = SetOrUrl)]
+        what: String,
+        /// SHA-256 of the file, as `sha256sum FILE` prints it
+        #[arg(long, value_name = "SUM", requires = "name")]
+        sha256: Option<String>,
+        /// Folder of the file, inside of the folder of all data
+        #[arg(long, value_name = "NAME", requires = "sha256")]
+        name: Option<String>,
         /// Folder that it is put into [default: $KILN_DATA_DIR, or the user's cache folder]
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
@@ -153,16 +168,42 @@ pub(crate) struct PreviewOptions {
 }
 
 /// A data set's name, with or without its hyphen.
-fn data_set() -> impl TypedValueParser<Value = String> {
-    let named = |source: &Source<'static>| {
-        let without = match source.name {
-            "cifar-10" => "cifar10",
-            "cifar-100" => "cifar100",
-            "fashion-mnist" => "fashionmnist",
-            name => name,
-        };
-        PossibleValue::new(source.name).alias(without)
+fn named(source: &Source<'static>) -> PossibleValue {
+    let without = match source.name {
+        "cifar-10" => "cifar10",
+        "cifar-100" => "cifar100",
+        "fashion-mnist" => "fashionmnist",
+        name => name,
     };
+    PossibleValue::new(source.name).alias(without)
+}
+
+/// A data set's name, or an address.
+#[derive(Clone)]
+struct SetOrUrl;
+
+impl TypedValueParser for SetOrUrl {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        match value.to_str().filter(|value| value.contains("://")) {
+            Some(url) => Ok(url.to_owned()),
+            None => data_set().parse_ref(command, arg, value),
+        }
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(CATALOG.iter().map(named)))
+    }
+}
+
+/// A data set by its name.
+fn data_set() -> impl TypedValueParser<Value = String> {
     PossibleValuesParser::new(CATALOG.iter().map(named)).map(|given| {
         let source = CATALOG.iter().find(|source| source.name.replace('-', "") == given.replace('-', ""));
         source.map_or(given, |source| source.name.to_owned())

@@ -2,6 +2,7 @@
 
 use crate::support::{Folder, text};
 use std::fs;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -126,4 +127,52 @@ fn previews_that_cannot_be_drawn_are_refused() {
     let (code, line) = refused(&[&["cifar-10"], &place[..]].concat());
     assert!(code == Some(1) && line.contains("label 0 is 10, a number from 0 to 9 is expected"), "{line}");
     assert!(!out.exists());
+}
+
+/// A server that gives this content once; its address.
+fn server(content: &'static [u8]) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 1024];
+        let _ = stream.read(&mut request).unwrap();
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", content.len()).unwrap();
+        stream.write_all(content).unwrap();
+    });
+    format!("http://{address}/sets/own.csv")
+}
+
+#[test]
+fn any_file_is_fetched_from_its_address() {
+    let (home, data) = (Folder::new("fetch-home"), Folder::new("fetch"));
+    let place = ["--data", data.0.to_str().unwrap()];
+    let fetch = |words: &[&str]| {
+        let output = kiln(&home.0, &[&["fetch"], words, &place].concat());
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    // That of the three bytes "abc", of FIPS 180-2.
+    let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let url = server(b"abc");
+    let file = data.0.join("mine/own.csv");
+    let told = format!("mine: 0.0 MB fetched to {}\n", file.display());
+    // The second time without a server.
+    for _ in 0..2 {
+        assert_eq!(fetch(&[&url, "--sha256", sum, "--name", "mine"]), (Some(0), told.clone(), String::new()));
+        assert_eq!(fs::read(&file).unwrap(), b"abc");
+    }
+    for (words, told) in [
+        (&[url.as_str()][..], "an address needs --sha256 SUM"),
+        (&["mnist", "--sha256", sum, "--name", "mine"], "--sha256 and --name go with an address"),
+        (&[&url, "--sha256", "12", "--name", "mine"], "`12` is no SHA-256"),
+        (&[&url, "--sha256", sum], "--name <NAME>"),
+        (&["mnits"], "a similar value exists: 'mnist'"),
+    ] {
+        let (code, _, said) = fetch(words);
+        assert!(code != Some(0) && said.contains(told), "{said}");
+    }
+    // Other bytes than the sum's: nothing is left in the folder under the file's name.
+    let (code, _, said) = fetch(&[&server(b"abd"), "--sha256", sum, "--name", "other"]);
+    assert!(code == Some(1) && said.contains("its SHA-256 is"), "{said}");
+    assert!(!data.0.join("other/own.csv").exists());
 }
