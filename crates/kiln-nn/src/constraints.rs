@@ -21,10 +21,18 @@ impl Norms {
 
     fn check(&self, rank: usize) -> std::result::Result<(), String> {
         let rank = rank as isize;
-        match self.0.iter().flatten().find(|&axis| !(-rank..rank).contains(axis)) {
-            Some(axis) => Err(format!("its axis {axis} is out of range of a parameter of {rank} axes")),
-            None => Ok(()),
+        let mut seen = Vec::new();
+        for &axis in self.0.iter().flatten() {
+            if !(-rank..rank).contains(&axis) {
+                return Err(format!("its axis {axis} is out of range of a parameter of {rank} axes"));
+            }
+            let from_start = axis.rem_euclid(rank);
+            if seen.contains(&from_start) {
+                return Err(format!("its axis {axis} of a parameter of {rank} axes is given twice"));
+            }
+            seen.push(from_start);
         }
+        Ok(())
     }
 }
 
@@ -108,7 +116,8 @@ impl MinMaxNorm {
 
 /// What a parameter is brought back to after each step: a setting of a layer, `.kernel_constraint(MaxNorm::new(3.0))`.
 ///
-/// [`Ctx::commit`](crate::Ctx::commit) applies it, in `fit` and in a loop of one's own, to parameters that are trainable.
+/// [`Ctx::commit`](crate::Ctx::commit) applies it to trainable parameters; `fit` calls that after each step, and a custom loop
+/// must too.
 ///
 /// ```
 /// # use kiln_nn::{Ctx, Dense, MaxNorm, Module, Sequential};

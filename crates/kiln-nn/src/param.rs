@@ -45,16 +45,24 @@ impl Param {
     /// constant otherwise. Within [`Ctx::replacing`] it is what stands for it.
     #[inline]
     pub fn var(&self, ctx: &Ctx) -> Var {
-        self.cast(ctx.replacement(self).unwrap_or_else(|| self.own_var(ctx)), ctx.mode())
+        let Some(replacement) = ctx.replacement(self) else { return self.cast(self.own_var(ctx), ctx.mode()) };
+        // Counted beside the use that the replacement is computed from: its gradient is not the parameter's own.
+        self.record_use(ctx);
+        self.cast(replacement, ctx.mode())
     }
 
     /// As [`Param::var`], of itself and in its own type.
     #[inline]
     pub(crate) fn own_var(&self, ctx: &Ctx) -> Var {
+        self.record_use(ctx);
+        self.leaf_in(ctx.mode())
+    }
+
+    #[inline]
+    fn record_use(&self, ctx: &Ctx) {
         if let Some(recorder) = ctx.recorder() {
             recorder.used(self.id());
         }
-        self.leaf_in(ctx.mode())
     }
 
     /// As [`Param::var`], of itself, in a pass of this kind.

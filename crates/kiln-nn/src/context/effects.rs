@@ -197,19 +197,19 @@ impl Ctx {
         self.effects.penalize(Penalty::Activity(output.clone(), regularizer));
     }
 
-    /// Adds one number to the loss (Keras's `add_loss`): a penalty of a layer's own.
+    /// Adds one number to the loss (Keras's `add_loss`): a custom penalty.
     pub fn add_loss(&self, value: Var) {
         self.effects.penalize(Penalty::Own(value));
     }
 
-    /// The sum of the penalties of all layers that ran, to be added to the loss; `None` where there are none. It is handed
-    /// out once: what it is the sum of is then let go, so that the backward pass can free it.
+    /// The sum of the penalties of all layers that ran, to be added to the loss; `None` where there are none. It can
+    /// be taken once; its terms are then released, so that the backward pass can free them.
     ///
     /// `fit` does this, and as in Keras the losses that it and `evaluate` report include it. In a custom loop:
     ///
     /// ```
     /// # use kiln_nn::{Ctx, Dense, L2, Layer, Loss, MeanSquaredError, Sequential};
-    /// # use kiln_autograd::{LeafId, Var};
+    /// # use kiln_autograd::Var;
     /// # use kiln_tensor::{DType, Device, Tensor};
     /// # fn main() -> Result<(), kiln_tensor::Error> {
     /// # let cpu = Device::cpu();
@@ -252,8 +252,8 @@ impl Ctx {
         Effects::commit(passes.iter().map(|pass| &pass.effects), model, applies)
     }
 
-    /// As [`Ctx::commit`], with running averages that become the plain mean over so many forward passes, of which this is the last: 1 for
-    /// the first, which forgets what was there. So batch norms get the statistics of weights that were never trained with, such as an
+    /// As [`Ctx::commit`], but each running average becomes the plain mean over `passes` forward passes, of which this is the last;
+    /// pass 1 discards the old value. So batch norms get the statistics of weights that were never trained with, such as an
     /// average of weights (PyTorch's `update_bn`):
     ///
     /// ```

@@ -33,7 +33,7 @@ use std::cell::{Cell, RefCell};
 ///
 /// ```
 /// # use kiln_nn::{Activation, Ctx, Dense, Dropout, Layer, Sequential};
-/// # use kiln_autograd::{LeafId, Var};
+/// # use kiln_autograd::Var;
 /// # use kiln_tensor::{DType, Device, Tensor};
 /// # fn main() -> Result<(), kiln_tensor::Error> {
 /// # let cpu = Device::cpu();
@@ -131,7 +131,7 @@ impl Ctx {
     ///
     /// ```
     /// # use kiln_nn::{Ctx, Dense, Describe, Layer, Module};
-    /// # use kiln_autograd::{LeafId, Var};
+    /// # use kiln_autograd::Var;
     /// # use kiln_tensor::Result;
     /// #[derive(Module, Describe)]
     /// struct Residual {

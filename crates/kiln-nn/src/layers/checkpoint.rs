@@ -11,8 +11,8 @@ use kiln_autograd::{Var, recompute};
 use kiln_tensor::{Error, Result};
 
 impl Sequential {
-    /// Saves memory in training for time: of every `layers` layers only the input is kept, and the backward pass runs them again
-    /// (activation checkpointing, Chen et al. 2016). A chain of n layers needs the least memory with about √n of them.
+    /// Trades time for memory in training: of each group of `layers` layers only the input is kept, and the backward pass runs
+    /// the group again (activation checkpointing, Chen et al. 2016). A chain of n layers needs the least memory with about √n of them.
     ///
     /// Gradients are those of the layers without it, bit for bit: dropout drops the same, running averages count a batch once, and
     /// stateful layers go on from where they were. A layer of several, such as a `Sequential` in this one, is one layer here;

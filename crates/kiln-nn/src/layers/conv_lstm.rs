@@ -207,13 +207,22 @@ impl ConvLstm2d {
         Ok((y, states))
     }
 
+    /// The shape of the states for a batch.
+    fn state_shape(&self, x: &Var) -> Result<Shape> {
+        let &[n, _, c, height, width] = x.dims() else { return Err(not_frames(x.dims().get(1..).unwrap_or(&[]))) };
+        let weight = self.weights.built(WITH_INPUT)?.value().shape();
+        let gates = self.moves.options(1).output_shape(&Shape::new(&[n, c, height, width])?, weight)?;
+        Shape::new(&[&[n, self.filters], &gates[2..]].concat())
+    }
+
     /// As [`ConvLstm2d::run`], from where the batch before ended.
     fn carry(&self, x: &Var, mask: Option<&Tensor>, ctx: &Ctx) -> Result<Var> {
         let carried = &self.carried[usize::from(ctx.is_training())];
-        // A batch of another size, or elsewhere, begins anew: the last of an epoch may be smaller.
-        let first = <[Tensor; 2]>::try_from(carried.take()).ok().filter(|[h, _]| {
-            h.dims().first() == x.dims().first() && h.device() == x.device() && h.dtype() == x.dtype()
-        });
+        // A batch of another size, of images of another size, or elsewhere begins anew: the last of an epoch may be smaller.
+        let state = self.state_shape(x)?;
+        let first = <[Tensor; 2]>::try_from(carried.take())
+            .ok()
+            .filter(|[h, _]| *h.shape() == state && h.device() == x.device() && h.dtype() == x.dtype());
         let (y, (h, c)) = self.run(x, mask, first.map(|[h, c]| (Var::constant(h), Var::constant(c))), ctx)?;
         carried.put(vec![h.into_tensor(), c.into_tensor()]);
         Ok(y)

@@ -54,6 +54,9 @@ impl Dot {
         };
         let axis = |at: usize| {
             let (shape, rank) = (shapes[at], shapes[at].rank() as isize);
+            if rank < 2 {
+                return Err(Error::value("dot", "samples of one number each have no axis to sum over: multiply them"));
+            }
             let axis = if given[at] < 0 { given[at] + rank } else { given[at] };
             if axis == 0 || !(0..rank).contains(&axis) {
                 let message = format!("axis {} of {shape}: an axis from 1 to {} is expected", given[at], rank - 1);

@@ -102,8 +102,8 @@ impl<const N: usize> Layer for ChannelDropout<N> {
     }
 }
 
-/// [`Dropout`] of whole samples of x (N, …), for the main path of a residual block: what is dropped leaves the shortcut alone, as
-/// though the block were not there (stochastic depth, Huang et al. 2016). torchvision's `StochasticDepth` in the mode `row`.
+/// [`Dropout`] of whole samples of x (N, …), for the main path of a residual block: a dropped sample passes through the shortcut
+/// alone, as though the block were not there (stochastic depth, Huang et al. 2016). torchvision's `StochasticDepth` in the mode `row`.
 ///
 /// ```
 /// use kiln_nn::{Conv2d, DropPath, Residual, Sequential};

@@ -5,7 +5,7 @@ use kiln_tensor::Result;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// x itself, whatever it is: one value or several, with their masks. It keeps a place for a layer that a model may have there.
+/// x itself, whatever it is: one value or several, with their masks. A placeholder for an optional layer.
 #[derive(Module, Describe, Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[describe(settings)]
 pub struct Identity {}

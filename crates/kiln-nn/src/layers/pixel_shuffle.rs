@@ -87,9 +87,11 @@ shuffles! {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "depth_to_space")]
     PixelShuffle, "pixel_shuffle";
     /// (N, C, H·r, W·r) as (N, C·r², H, W): what [`PixelShuffle`] undoes. PyTorch's `PixelUnshuffle`; TensorFlow's `space_to_depth` with
     /// the channels first and [`blocks_first`](PixelUnshuffle::blocks_first).
+    #[doc(alias = "space_to_depth")]
     PixelUnshuffle, "pixel_unshuffle";
 }
 

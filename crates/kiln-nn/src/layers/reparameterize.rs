@@ -4,7 +4,7 @@ use super::setters::setters;
 use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_math::Purpose;
-use kiln_tensor::{Error, Result, Shape, Tensor};
+use kiln_tensor::{Arithmetic, Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// z = μ + exp(½ ln σ²) · ε, where x (N, 2K) is μ and then ln σ², and ε is drawn from the standard normal distribution (Kingma and
@@ -57,6 +57,12 @@ fn latent(sample: &[usize]) -> Result<usize> {
     }
 }
 
+/// Σ (μ² + σ² − 1 − ln σ²).
+fn divergence(x: &Var, size: usize) -> Result<Var> {
+    let (mean, log_variance) = (x.slice(1, 0..size)?, x.slice(1, size..2 * size)?);
+    mean.square()?.add(&log_variance.exp()?)?.sub(&log_variance)?.add_scalar(-1.0)?.sum_all()
+}
+
 impl Layer for Reparameterize {
     type Input = Var;
     type Output = Var;
@@ -65,12 +71,13 @@ impl Layer for Reparameterize {
         self.check()?;
         let size = latent(x.dims().get(1..).unwrap_or(&[]))?;
         let (mean, log_variance) = (x.slice(1, 0..size)?, x.slice(1, size..2 * size)?);
-        let divergence = mean.square()?.add(&log_variance.exp()?)?.sub(&log_variance)?.add_scalar(-1.0)?.sum_all()?;
-        ctx.add_loss(divergence.mul_scalar(0.5 * self.weight / x.dims()[0].max(1) as f64)?);
+        // In f32 of half types, which variances and sums easily leave.
+        let factor = 0.5 * self.weight / x.dims()[0].max(1) as f64;
+        ctx.add_loss(x.in_wide(|x| divergence(x, size)?.mul_scalar(factor))?);
         if !ctx.is_training() {
             return Ok(mean);
         }
-        let noise = Tensor::normal(mean.shape(), 0.0, 1.0, x.dtype(), x.device(), ctx.stream(Purpose::Data))?;
+        let noise = Tensor::normal(mean.shape(), 0.0, 1.0, x.dtype(), x.device(), ctx.stream(Purpose::Dropout))?;
         log_variance.mul_scalar(0.5)?.exp()?.mul(&Var::constant(noise))?.add(&mean)
     }
 

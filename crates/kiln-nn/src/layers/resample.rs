@@ -3,7 +3,7 @@
 use super::spatial::{expect_batch, expect_sample, per_axis, sizes};
 use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
 use kiln_autograd::Var;
-use kiln_tensor::{PerAxis, Result, Shape};
+use kiln_tensor::{Error, PerAxis, Result, Shape};
 use serde::{Deserialize, Serialize};
 
 /// x (N, C, D…) with more elements along each spatial axis, each that of the nearest below, or by linear or cubic interpolation of
@@ -33,6 +33,8 @@ pub struct Upsample<const N: usize> {
     #[module(skip)]
     #[serde(default)]
     interpolation: Interpolation,
+    #[serde(default)]
+    align_corners: bool,
 }
 
 /// Sequences (N, C, L) of more elements.
@@ -55,20 +57,18 @@ enum Interpolation {
     #[default]
     Nearest,
     Linear,
-    LinearAlignCorners,
     Cubic,
-    CubicAlignCorners,
 }
 
 impl<const N: usize> Upsample<N> {
     /// So many times the size: `2`, or `[2, 3]`.
     pub fn new(factor: impl Into<PerAxis>) -> Self {
-        Upsample { size: Size::Times(factor.into()), interpolation: Interpolation::Nearest }
+        Upsample { size: Size::Times(factor.into()), interpolation: Interpolation::Nearest, align_corners: false }
     }
 
     /// To this size: `32`, or `[32, 48]`. It may be smaller as well.
     pub fn to(size: impl Into<PerAxis>) -> Self {
-        Upsample { size: Size::To(size.into()), interpolation: Interpolation::Nearest }
+        Upsample { size: Size::To(size.into()), interpolation: Interpolation::Nearest, align_corners: false }
     }
 
     /// By linear interpolation along each axis, bilinear for images and trilinear for volumes, where centers of pixels lie on
@@ -87,17 +87,20 @@ impl<const N: usize> Upsample<N> {
         self
     }
 
-    /// As [`bilinear`](Upsample::bilinear), or after [`bicubic`](Upsample::bicubic) as that, where first and last elements lie on
-    /// first and last: PyTorch's `align_corners`.
+    /// First and last elements lie on first and last, with [`bilinear`](Upsample::bilinear) or [`bicubic`](Upsample::bicubic):
+    /// PyTorch's `align_corners`. The nearest element has no such alignment: that is an error when the layer is built or run.
     #[must_use]
     pub fn align_corners(mut self) -> Self {
-        self.interpolation = match self.interpolation {
-            Interpolation::Nearest | Interpolation::Linear | Interpolation::LinearAlignCorners => {
-                Interpolation::LinearAlignCorners
-            }
-            Interpolation::Cubic | Interpolation::CubicAlignCorners => Interpolation::CubicAlignCorners,
-        };
+        self.align_corners = true;
         self
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.align_corners && matches!(self.interpolation, Interpolation::Nearest) {
+            let message = "align_corners needs an interpolation: add `.bilinear()` or `.bicubic()`";
+            return Err(Error::value("upsample", message));
+        }
+        Ok(())
     }
 
     /// The sizes for positions of these sizes.
@@ -127,14 +130,13 @@ impl<const N: usize> Layer for Upsample<N> {
     type Output = Var;
 
     fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
+        self.check()?;
         expect_batch::<N>("upsample", x.shape())?;
         let to = numbers(&self.sizes(&x.dims()[2..])?);
         match self.interpolation {
             Interpolation::Nearest => x.upsample_nearest(to),
-            Interpolation::Linear => x.upsample_bilinear(to, false),
-            Interpolation::LinearAlignCorners => x.upsample_bilinear(to, true),
-            Interpolation::Cubic => x.upsample_bicubic(to, false),
-            Interpolation::CubicAlignCorners => x.upsample_bicubic(to, true),
+            Interpolation::Linear => x.upsample_bilinear(to, self.align_corners),
+            Interpolation::Cubic => x.upsample_bicubic(to, self.align_corners),
         }
     }
 
@@ -143,6 +145,7 @@ impl<const N: usize> Layer for Upsample<N> {
     }
 
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
+        self.check()?;
         expect_sample::<N>("upsample", input)?;
         Shape::new(&[&input[..1], &self.sizes(&input[1..])?].concat())
     }

@@ -1,4 +1,4 @@
-//! A block beside whose output its input stands.
+//! A block whose input is concatenated to its output.
 
 use crate::{Ctx, Describe, Init, Layer, MaskRule, Module, Sequential, Shapes, Value, architecture};
 use kiln_autograd::Var;

@@ -14,8 +14,9 @@ const FIRST_ITERATIONS: usize = 15;
 /// A layer whose weight is divided by its largest singular value σ, seen as a matrix (one axis, all others): the layer is
 /// 1-Lipschitz, as a discriminator's should be (Miyato et al. 2018; PyTorch's `spectral_norm`).
 ///
-/// σ = uᵀ·W·v is estimated by power iteration: each forward pass in training makes u = W·v / ‖W·v‖ and v = Wᵀ·u / ‖Wᵀ·u‖, of
-/// which gradients know nothing, and hands them in for the buffers that keep them; evaluation takes them as they are.
+/// σ = uᵀ·W·v is estimated by power iteration: u = W·v / ‖W·v‖ and v = Wᵀ·u / ‖Wᵀ·u‖. Each forward pass in training
+/// updates u and v; the updates are not differentiated, and [`Ctx::commit`] writes them to the buffers. Evaluation uses the
+/// buffers as they are.
 ///
 /// Any layer with a parameter `weight` will do; of one with several, [`parameter`](SpectralNorm::parameter) names another. Paths
 /// are PyTorch's: `weight_orig` in the place of `weight`, with the buffers `weight_u` and `weight_v`. A weight of one axis is
@@ -56,7 +57,7 @@ impl SpectralNorm {
         /// The axis of the weight that is the matrix's rows. By default that of the outputs: 1 of transposed convolutions, else 0.
         fn dim(self, dim: usize) { self.dim = Some(dim) }
 
-        /// What norms of u and v are at least. By default 10⁻¹².
+        /// The lower bound of the norms of u and v. By default 10⁻¹².
         fn epsilon(self, epsilon: f64) { self.epsilon = epsilon }
 
         /// Another parameter than `weight`, by its path in the layer: `weight_hh_l0` of an LSTM.

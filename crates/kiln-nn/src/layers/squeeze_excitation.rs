@@ -9,7 +9,7 @@ use kiln_tensor::{Result, Shape};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-/// Each channel of x (N, C, H, W) times a number that a small network finds of the means of all channels (Hu et al. 2018):
+/// Each channel of x (N, C, H, W) times a number that a small network computes from the means of all channels (Hu et al. 2018):
 /// x · scale_activation(fc2(activation(fc1(mean of x over H and W)))).
 ///
 /// torchvision's `SqueezeExcitation`: fc1 and fc2 are 1 × 1 convolutions of C to `squeeze` channels and back, and the activations are

@@ -1,5 +1,6 @@
 //! DCGAN: images from noise.
 
+use super::refused;
 use crate::{Activation, BatchNorm2d, Conv2d, ConvTranspose2d, Flatten, Initializer, Sequential};
 
 /// The two networks of a DCGAN (Radford, Metz and Chintala 2015): a generator, which makes images of noise, and a discriminator, which
@@ -15,7 +16,7 @@ use crate::{Activation, BatchNorm2d, Conv2d, ConvTranspose2d, Flatten, Initializ
 /// let cpu = kiln_tensor::Device::cpu();
 /// let dcgan = Dcgan::new().side(28).channels(1).width(16).latent(32);
 /// let generator = dcgan.generator().build([32, 1, 1], &cpu, 1)?;
-/// assert_eq!(*generator.output_shapes()[0].one()?, [1, 28, 28]);
+/// assert_eq!(generator.output_shapes()[0].one()?.dims(), [1, 28, 28]);
 /// let discriminator = dcgan.discriminator().build([1, 28, 28], &cpu, 2)?;
 /// assert_eq!(*discriminator.output_shapes().last().unwrap(), [1]);
 /// # Ok(())
@@ -41,7 +42,8 @@ impl Dcgan {
         Dcgan { side: 64, channels: 3, latent: 100, width: 64 }
     }
 
-    /// The side of the images: from 4 to 7 at the smallest map, doubled some times, as 28, 32, 48 or 64 are. By default 64.
+    /// The side of the images: from 4 to 7 at the smallest map, doubled some times, as 28, 32, 48 or 64 are. Another side is refused when
+    /// the networks are built. By default 64.
     #[must_use]
     pub fn side(mut self, side: usize) -> Self {
         self.side = side;
@@ -70,18 +72,24 @@ impl Dcgan {
     }
 
     /// The side of the smallest map, and how often it is doubled.
-    fn sizes(&self) -> (usize, u32) {
+    fn sizes(&self) -> std::result::Result<(usize, u32), String> {
         let (mut side, mut doublings) = (self.side, 0);
-        while side > 7 {
-            side = side.div_ceil(2);
+        while side > 7 && side.is_multiple_of(2) {
+            side /= 2;
             doublings += 1;
         }
-        (side, doublings)
+        match side {
+            4..=7 => Ok((side, doublings)),
+            _ => Err(format!("side {}: 4 to 7, doubled some times, is expected, such as 28 or 32", self.side)),
+        }
     }
 
     /// Noise (latent, 1, 1) to images (channels, side, side), to be built.
     pub fn generator(&self) -> Sequential {
-        let (smallest, doublings) = self.sizes();
+        let (smallest, doublings) = match self.sizes() {
+            Ok(sizes) => sizes,
+            Err(message) => return refused("dcgan", message),
+        };
         let up = |filters: usize, kernel: usize| {
             ConvTranspose2d::new(filters, kernel).use_bias(false).kernel_initializer(NORMAL)
         };
@@ -101,7 +109,10 @@ impl Dcgan {
 
     /// Images (channels, side, side) to a logit, to be built.
     pub fn discriminator(&self) -> Sequential {
-        let (smallest, doublings) = self.sizes();
+        let (smallest, doublings) = match self.sizes() {
+            Ok(sizes) => sizes,
+            Err(message) => return refused("dcgan", message),
+        };
         let leaky = Activation::LeakyRelu(0.2);
         let conv =
             |filters: usize, kernel: usize| Conv2d::new(filters, kernel).use_bias(false).kernel_initializer(NORMAL);

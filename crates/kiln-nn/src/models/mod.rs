@@ -1,6 +1,6 @@
 //! Networks that are known by name, to train or to load weights into.
 //!
-//! Each function gives a [`Sequential`](crate::Sequential) that is built for the images one has. Classifiers end in logits, one
+//! Each function gives a [`Sequential`], to be built for your images. Classifiers end in logits, one
 //! for each class (of a U-Net, for each class and pixel): train with `SparseCategoricalCrossentropy::from_logits()`, or push
 //! `Activation::Softmax` for probabilities, through which losses on probabilities look.
 //!
@@ -46,6 +46,10 @@
 //! | [`autoencoder`](autoencoder()), [`vae`] | samples of any shape | 222,384 and 652,824 for 28 × 28 |
 //! | [`dcgan::Dcgan`] | squares, such as 3 × 64 × 64 | 3,576,704 and 2,765,568 |
 
+use crate::{Lambda, Sequential};
+use kiln_autograd::Var;
+use kiln_tensor::{Error, Result};
+
 mod alexnet;
 pub mod autoencoder;
 pub mod dcgan;
@@ -66,3 +70,9 @@ pub use mobilenet::mobilenet_v2;
 pub use resnet::{resnet18, resnet20, resnet34, resnet50};
 pub use unet::unet;
 pub use vgg::{vgg11, vgg13, vgg16};
+
+/// A model whose build fails with this message: settings that make no network are reported there.
+fn refused(operation: &'static str, message: String) -> Sequential {
+    let fail = move |_: Var| -> Result<Var> { Err(Error::value(operation, message.clone())) };
+    Sequential::new().push(Lambda::new(fail))
+}

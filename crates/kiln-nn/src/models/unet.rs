@@ -1,5 +1,6 @@
 //! U-Net: a class for each pixel.
 
+use super::refused;
 use crate::{Activation, BatchNorm2d, Conv2d, ConvTranspose2d, Initializer, MaxPool2d, Sequential, SkipConcat};
 
 /// U-Net for images whose sides are multiples of 16 (Ronneberger, Fischer and Brox 2015): logits (classes, H, W), one for each
@@ -48,7 +49,7 @@ impl UNet {
         self
     }
 
-    /// How often the size is halved; the sides of images must be multiples of 2 to the power of this. By default 4.
+    /// How often the size is halved; the sides of images must be multiples of 2 to the power of this. At most 16; by default 4.
     #[must_use]
     pub fn depth(mut self, depth: usize) -> Self {
         self.depth = depth;
@@ -64,12 +65,15 @@ impl UNet {
 
     /// The network, to be built.
     pub fn model(&self) -> Sequential {
+        if self.depth > MAX_DEPTH {
+            return refused("unet", format!("depth {}: at most {MAX_DEPTH} is expected", self.depth));
+        }
         self.level(0, Sequential::new()).push_named("head", Conv2d::new(self.classes, 1))
     }
 
     /// The layers of a level, and within them all below.
     fn level(&self, level: usize, layers: Sequential) -> Sequential {
-        let channels = self.width << level.min(usize::BITS as usize / 2);
+        let channels = self.width << level;
         let layers = layers.push_named("encoder", twice(channels));
         if level == self.depth {
             return layers;
@@ -87,3 +91,6 @@ fn twice(channels: usize) -> Sequential {
     // Numbers as where activations count as layers.
     Sequential::new().push_named("0", conv()).push_named("1", norm()).push_named("3", conv()).push_named("4", norm())
 }
+
+/// The deepest network: its images have sides of 65,536 and more.
+const MAX_DEPTH: usize = 16;

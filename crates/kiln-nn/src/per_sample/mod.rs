@@ -11,8 +11,8 @@ use kiln_tensor::{Error, Result, Tensor};
 use recorder::Recorded;
 use squares::Samples;
 
-/// The norm of each sample's gradient: of each parameter by itself, and of all together. What differentially private training clips
-/// by, and what tells samples apart that a model finds hard.
+/// The norm of each sample's gradient: of each parameter by itself, and of all together. Differentially
+/// private training clips by it, and it shows which samples are hard for the model.
 #[derive(Clone, Debug)]
 pub struct SampleNorms {
     of: Vec<(String, Tensor)>,

@@ -40,13 +40,13 @@ impl Samples {
             Samples::Product { a, b, groups } if products_are_smaller(a, b) => {
                 let each = match a.dims()[1] {
                     1 => of_each(a)?.mul(&of_each(b)?)?,
-                    _ => between_steps(a)?.mul(&between_steps(b)?)?.sum([1, 2])?,
+                    _ => not_negative(&between_steps(a)?.mul(&between_steps(b)?)?.sum([1, 2])?)?,
                 };
                 each.reshape([each.elements() / groups, *groups])?.sum(1)
             }
             Samples::Rows { index, b, rows } if index.dims()[1].pow(2) <= rows * b.dims()[2] => {
                 let same = index.unsqueeze(2)?.eq(&index.unsqueeze(1)?)?;
-                between_steps(b)?.mul(&same.to_dtype(b.dtype())?)?.sum([1, 2])
+                not_negative(&between_steps(b)?.mul(&same.to_dtype(b.dtype())?)?.sum([1, 2])?)
             }
             _ => of_each(&self.gradients()?),
         }
@@ -74,6 +74,11 @@ impl Samples {
 fn products_are_smaller(a: &Tensor, b: &Tensor) -> bool {
     let (steps, inputs, outputs) = (a.dims()[1], a.dims()[2], b.dims()[2]);
     steps == 1 || 2 * steps * steps <= inputs * outputs
+}
+
+/// Squares whose terms may cancel: what rounding leaves below 0 is 0. NaN stays.
+fn not_negative(squares: &Tensor) -> Result<Tensor> {
+    squares.relu()
 }
 
 /// x·xᵀ of each sample of (N, T, size): (N, T, T).

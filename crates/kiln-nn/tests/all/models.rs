@@ -73,6 +73,20 @@ fn sizes_of_models_that_make_images_are_the_published_ones() {
 }
 
 #[test]
+fn settings_that_make_no_network_are_refused() {
+    let error = |model: Sequential, sample: &[usize]| model.build(sample, &Device::cpu(), 1).unwrap_err().to_string();
+    for side in [0, 3, 9, 29, 58] {
+        let dcgan = Dcgan::new().side(side);
+        let expected = format!("side {side}: 4 to 7, doubled some times, is expected, such as 28 or 32");
+        for error in [error(dcgan.generator(), &[100, 1, 1]), error(dcgan.discriminator(), &[3, 29, 29])] {
+            assert!(error.contains(&expected), "{error}");
+        }
+    }
+    let error = error(UNet::new().width(1).depth(usize::MAX).model(), &[1, 16, 16]);
+    assert!(error.contains("at most 16 is expected"), "{error}");
+}
+
+#[test]
 fn a_unet_says_which_sides_it_takes() {
     let error = UNet::new().width(2).depth(2).model().build([1, 8, 10], &Device::cpu(), 1).unwrap_err().to_string();
     assert!(error.contains("x is (4, 4, 5), the main layers give (4, 4, 4)"), "{error}");

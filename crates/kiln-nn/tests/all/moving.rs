@@ -57,6 +57,7 @@ fn inputs_of_dot_that_do_not_fit() {
     );
     assert_eq!(refusal(Dot::new(0), of(&[3], &[3])), "dot: axis 0 of (1, 3): an axis from 1 to 1 is expected");
     assert_eq!(refusal(Dot::new(-3), of(&[3], &[3])), "dot: axis -3 of (1, 3): an axis from 1 to 1 is expected");
+    assert!(refusal(Dot::new(1), of(&[], &[])).contains("samples of one number each have no axis to sum over"));
     assert!(refusal(Dot::new([1, 1, 1]), of(&[3], &[3])).contains("one axis or two are expected"));
     let (x, y) = (Var::constant(random(&[2, 3], 1)), Var::constant(random(&[4, 3], 2)));
     let error = Dot::new(1).forward((x, y), &Ctx::eval()).unwrap_err().to_string();
@@ -141,6 +142,22 @@ fn states_are_carried_from_batch_to_batch() {
     let one = Var::constant(x.slice(0, 0..1).unwrap());
     layer.forward(Sequence::from(&one), &Ctx::eval()).unwrap();
     assert_eq!(layer.carried_states().values().next().unwrap().dims()[0], 1);
+    // Images of another size too.
+    let wide = Var::constant(random(&[1, 2, 1, 3, 4], 6));
+    let carried = layer.forward(Sequence::from(&wide), &Ctx::eval()).unwrap().values;
+    let fresh = whole.forward(Sequence::from(&wide), &Ctx::eval()).unwrap().values;
+    assert_eq!(carried.tensor().to_vec::<f32>().unwrap(), fresh.tensor().to_vec::<f32>().unwrap());
+}
+
+#[test]
+fn corners_are_aligned_in_any_order_of_settings_and_not_of_the_nearest() {
+    let x = Var::constant(random(&[1, 1, 3, 3], 7));
+    let y = |layer: Upsample2d| layer.forward(x.clone(), &Ctx::eval()).unwrap().tensor().to_vec::<f32>().unwrap();
+    let up = || Upsample2d::new(2);
+    assert_eq!(y(up().align_corners().bicubic()), y(up().bicubic().align_corners()));
+    assert_eq!(y(up().align_corners().bilinear()), y(up().bilinear().align_corners()));
+    assert_ne!(y(up().bicubic()), y(up().bicubic().align_corners()));
+    assert!(refusal(up().align_corners(), [1, 3, 3]).contains("align_corners needs an interpolation"));
 }
 
 #[test]

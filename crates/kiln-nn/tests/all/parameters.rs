@@ -143,6 +143,8 @@ fn constraints_that_make_no_sense_are_refused() {
     assert!(error(dense().kernel_constraint(MinMaxNorm::new(2.0, 1.0))).contains("0 ≤ min ≤ max"));
     assert!(error(dense().kernel_constraint(MinMaxNorm::new(0.0, 1.0).rate(2.0))).contains("rate from 0 to 1"));
     assert!(error(dense().bias_constraint(UnitNorm::new().axis(1))).contains("axis 1 is out of range"));
+    let twice = error(dense().kernel_constraint(MaxNorm::new(1.0).axis([1, -1])));
+    assert!(twice.contains("its axis -1 of a parameter of 2 axes is given twice"), "{twice}");
     // A parameter that the model does not have.
     let other = Param::new(random(&[2], 0));
     let ctx = Ctx::train(0, 0);

@@ -1,6 +1,7 @@
 //! Norms of each sample's gradients: torch.func's values (tests/fixtures), those of one sample at a time, and what is refused.
 
 use kiln_autograd::Var;
+use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_tensor::{DType, Device, Result, Shape, Tensor};
 
@@ -137,11 +138,58 @@ fn what_mixes_samples_or_is_not_known_is_refused() -> Result<()> {
         "`layer.weight_ih_l0` is used by a layer whose gradients are not known by sample",
     );
     refused(Box::new(TimeDistributed::new(Dense::new(2))), Ctx::eval(), "`layer.layer.weight` sees 12 samples");
+    let computed = "is used by a layer whose gradients are not known by sample";
+    refused(Box::new(SpectralNorm::new(Dense::new(2))), train(), &format!("`layer.weight_orig` {computed}"));
+    refused(Box::new(WeightNorm::new(Dense::new(2))), train(), &format!("`layer.weight_g` {computed}"));
     let model = Sequential::new().push(Dense::new(1)).build([3, 2], &cpu(), 1)?;
     let error = per_sample_norms(&model, train(), |ctx| model.forward(&x, ctx)).unwrap_err().to_string();
     assert!(error.contains("one loss for each sample, (N,), is expected, got (4, 3, 1)"), "{error}");
     let constant = |_: &Ctx| Ok(Var::from(Tensor::ones([4], DType::F32, &cpu())?));
     let error = per_sample_norms(&model, train(), constant).unwrap_err().to_string();
     assert!(error.contains("`0.weight` was not used"), "{error}");
+    Ok(())
+}
+
+/// A weight that is computed from v and a frozen g has another gradient than the layer's own weight.
+#[test]
+fn weight_norm_with_frozen_lengths_is_refused() -> Result<()> {
+    let x = Tensor::ones([4, 3], DType::F32, &cpu())?;
+    let mut model = Sequential::new().push(WeightNorm::new(Dense::new(2))).build([3], &cpu(), 1)?;
+    model.freeze("0.weight_g")?;
+    let losses = |ctx: &Ctx| model.forward(&x, ctx)?.mean(1);
+    let error = per_sample_norms(&model, Ctx::train(0, 0), losses).unwrap_err().to_string();
+    assert!(error.contains("`0.weight_v` is used by a layer whose gradients are not known by sample"), "{error}");
+    Ok(())
+}
+
+/// The gradients of two steps nearly cancel, so that the sum of products is rounded to below 0 for some sample.
+#[test]
+fn norms_of_gradients_that_cancel_are_numbers() -> Result<()> {
+    const SAMPLES: usize = 64;
+    let noise = |shape: &[usize], step| {
+        Tensor::uniform(shape, -1.0, 1.0, DType::F32, &cpu(), RandomStream::new(5, Purpose::Data, step))
+    };
+    // Step 1 is step 0, and the loss is their difference.
+    let row = noise(&[SAMPLES, 1, 30], 0)?;
+    let x = Tensor::concat(&[&row, &row.add(&noise(&[SAMPLES, 1, 30], 1)?.mul_scalar(1e-7)?)?], 1)?;
+    let sign = Tensor::from_slice(&[1.0f32, -1.0], [1, 2, 1], &cpu())?;
+    let factors = noise(&[SAMPLES, 1, 30], 2)?.mul(&sign)?;
+    let dense = Sequential::new().push(Dense::new(30).use_bias(false)).build([2, 30], &cpu(), 1)?;
+    let losses = |ctx: &Ctx| dense.forward(&x, ctx)?.mul(&Var::from(&factors))?.sum([1, 2]);
+    let norms = per_sample_norms(&dense, Ctx::train(0, 0), losses)?;
+    assert!(norms.total().to_f64_vec()?.iter().all(|norm| norm.is_finite()), "{:?}", norms.total());
+
+    let tokens = Tensor::zeros([SAMPLES, 2], DType::I64, &cpu())?;
+    let embedding = Sequential::new().push(Embedding::new(3, 30)).build([2], &cpu(), 1)?;
+    let almost = factors.mul(&noise(&[SAMPLES, 2, 1], 3)?.mul_scalar(1e-7)?.add_scalar(1.0)?)?;
+    let losses = |ctx: &Ctx| embedding.forward(&tokens, ctx)?.mul(&Var::from(&almost))?.sum([1, 2]);
+    let norms = per_sample_norms(&embedding, Ctx::train(0, 0), losses)?;
+    assert!(norms.total().to_f64_vec()?.iter().all(|norm| norm.is_finite()), "{:?}", norms.total());
+
+    // What is not a number stays so.
+    let missing = x.add_scalar(f64::NAN)?;
+    let losses = |ctx: &Ctx| dense.forward(&missing, ctx)?.mul(&Var::from(&factors))?.sum([1, 2]);
+    let norms = per_sample_norms(&dense, Ctx::train(0, 0), losses)?;
+    assert!(norms.total().to_f64_vec()?.iter().all(|norm| norm.is_nan()), "{:?}", norms.total());
     Ok(())
 }

@@ -244,11 +244,11 @@ fn strings_are_looked_up() {
     let error = classes.lookup(&["cat", "cow"]).unwrap_err().to_string();
     assert!(error.contains(r#""cow" is not in the vocabulary of 2, and there is no index"#), "{error}");
     let error = classes.invert(&integers(&[2], 1)).unwrap_err().to_string();
-    assert!(error.contains("2 is no index: there are 2, from 0 on"), "{error}");
+    assert!(error.contains("index 2 is out of range: there are 2"), "{error}");
     assert!(StringLookup::of(["a", "a"]).unwrap_err().to_string().contains(r#""a" is in the vocabulary twice"#));
     assert!(StringLookup::new().adapt([""; 0]).unwrap_err().to_string().contains("no vocabulary"));
     let tight = StringLookup::new().max_size(1).adapt(["a"]).unwrap_err().to_string();
-    assert!(tight.contains("no room"), "{tight}");
+    assert!(tight.contains("max_size 1 leaves no room"), "{tight}");
 }
 
 /// Settings and vocabularies in the description, moments among the weights.
@@ -273,7 +273,7 @@ fn preprocessing_is_saved_inside_the_model() {
     let all = g.concat(&[&scaled, &binned, &encoded, &embedded]).unwrap();
     let y = g.call(Dense::new(1), &all).unwrap();
     let model = g.build(&[&numbers, &year.1, &color], &[&y], &cpu(), 1).unwrap();
-    let model = model.with_lookup("color", StringLookup::of(["red", "blue"]).unwrap());
+    let model = model.with_lookup("color", StringLookup::of(["red", "blue"]).unwrap()).unwrap();
 
     let written = model.architecture().to_string();
     let mut again = Graph::from_architecture(&serde_json::from_str(&written).unwrap(), &cpu()).unwrap();
@@ -296,6 +296,7 @@ fn preprocessing_is_saved_inside_the_model() {
         .push(CenterCrop::new(6, 6))
         .push(Rescaling::new(0.5, 1.0))
         .with_lookup("labels", StringLookup::of(["cat", "dog"]).unwrap().oov_indices(0).mask("").max_size(9))
+        .unwrap()
         .build([3, 9, 9], &cpu(), 1)
         .unwrap();
     let again = Sequential::from_architecture(&images.architecture(), &cpu()).unwrap();
@@ -323,13 +324,16 @@ fn what_cannot_be_learned_is_refused() -> Result<()> {
     assert!(refused(two, &[3]).contains("features of sizes [2], and these are of sizes [3]"));
 
     let mut bins = Discretization::quantiles(3);
-    assert!(error(bins.adapt_batches([])).contains("no quantiles of no data"));
-    assert!(error(bins.adapt(&missing)).contains("not a number"));
-    assert!(error(bins.adapt(&one)).contains("3 bins of 2 numbers"));
+    assert!(error(bins.adapt_batches([])).contains("there is no data to take quantiles of"));
+    assert!(error(bins.adapt(&missing)).contains("finite numbers are expected, got NaN"));
+    assert!(error(bins.adapt(&one.mul_scalar(f64::INFINITY)?)).contains("finite numbers are expected, got inf"));
+    assert!(error(bins.adapt(&one)).contains("3 bins need at least 3 numbers, got 2"));
     assert!(error(Discretization::quantiles(0).adapt(&one)).contains("1 bin or more"));
     assert!(error(Discretization::new(&[1.0]).adapt(&one)).contains("the boundaries are given"));
     assert!(refused(bins, &[2]).contains("the boundaries are not known"));
-    assert!(refused(Discretization::new(&[1.0, 1.0]), &[2]).contains("boundaries that ascend"));
+    for boundaries in [[1.0, 1.0], [1.0, f64::INFINITY], [f64::NEG_INFINITY, 1.0]] {
+        assert!(refused(Discretization::new(&boundaries), &[2]).contains("finite boundaries that ascend"));
+    }
 
     assert!(refused(CenterCrop::new(5, 3), &[1, 4, 4]).contains("a crop of 5 × 3 does not fit images of 4 × 4"));
     assert!(refused(Resizing::new(0, 3), &[1, 4, 4]).contains("cannot become 0 × 3"));
@@ -350,4 +354,34 @@ fn what_was_learned_stays_where_learning_fails() {
     let x = Var::constant(Tensor::full([1, 1], 3.0, DType::F64, &cpu()).unwrap());
     let y = model(layer, x.tensor()).forward(&x, &Ctx::eval()).unwrap();
     assert!((y.item().unwrap() - 2f64.sqrt()).abs() < 1e-12);
+}
+
+#[test]
+fn a_mask_that_is_in_the_vocabulary_is_refused() {
+    let layer = IntegerLookup::of(&[0, 1]).unwrap().mask(0);
+    assert!(refused(layer, &[1]).contains("0 is the mask and in the vocabulary too"));
+    let lookup = || StringLookup::of(["a", "b"]).unwrap().mask("a");
+    let error = Sequential::new().with_lookup("color", lookup()).unwrap_err().to_string();
+    assert!(error.contains(r#""a" is the mask and in the vocabulary too"#), "{error}");
+    assert!(Graph::new().add_lookup("color", lookup()).is_err());
+}
+
+/// The tables of a layer follow its settings and what it learns.
+#[test]
+fn a_lookup_that_has_run_can_be_changed() {
+    let x = integers(&[7, 5, 6], 1);
+    let run = |layer: &IntegerLookup, x: &Tensor| {
+        Ctx::eval().run(layer, x.clone()).unwrap().tensor().to_vec::<i64>().unwrap()
+    };
+    let mut layer = IntegerLookup::of(&[5, 6]).unwrap();
+    assert_eq!(run(&layer, &x), [0, 1, 2]);
+    assert_eq!(run(&layer, &x), [0, 1, 2]);
+    layer.adapt(&integers(&[6, 6, 7], 1)).unwrap();
+    assert_eq!(run(&layer, &x), [2, 0, 1]);
+    layer = layer.mask(5);
+    assert_eq!(run(&layer, &x), [3, 0, 2]);
+    layer = layer.oov_indices(2);
+    assert_eq!(run(&layer, &x), [4, 0, 3]);
+    layer = layer.invert(true);
+    assert_eq!(run(&layer, &integers(&[4, 0, 3], 1)), [7, 5, 6]);
 }

@@ -115,7 +115,7 @@ fn pytorch() {
     train(v, "local_response_norm", LocalResponseNorm::new(5).alpha(0.5).k(2.0));
     train(v, "upsample_nearest", Upsample2d::new(2));
     train(v, "upsample_bilinear", Upsample2d::to([5, 7]).bilinear());
-    train(v, "upsample_align_corners", Upsample2d::new(2).align_corners());
+    train(v, "upsample_align_corners", Upsample2d::new(2).bilinear().align_corners());
     train(v, "zero_pad2d", ZeroPad2d::new([(1, 3), (2, 0)]));
     train(v, "lp_pool2d", LpPool2d::new([2, 3]).stride(2).power(4.0));
     train(v, "zero_pad3d", ZeroPad3d::new([(1, 1), (0, 2), (1, 0)]));
@@ -125,10 +125,10 @@ fn pytorch() {
     train(v, "upsample1d_linear", Upsample1d::new(3).bilinear());
     train(v, "upsample3d_nearest", Upsample3d::new([2, 1, 3]));
     train(v, "upsample3d_trilinear", Upsample3d::to([3, 2, 5]).bilinear());
-    train(v, "upsample3d_align_corners", Upsample3d::new(2).align_corners());
+    train(v, "upsample3d_align_corners", Upsample3d::new(2).bilinear().align_corners());
     train(v, "upsample_bicubic", Upsample2d::new([2, 3]).bicubic());
     train(v, "upsample_bicubic_smaller", Upsample2d::to([5, 3]).bicubic());
-    train(v, "upsample_bicubic_align_corners", Upsample2d::to([5, 7]).bicubic().align_corners());
+    train(v, "upsample_bicubic_align_corners", Upsample2d::to([5, 7]).align_corners().bicubic());
     train(v, "pixel_shuffle", PixelShuffle::new(3));
     train(v, "pixel_unshuffle", PixelUnshuffle::new(2));
     train(v, "squeeze_excitation", SqueezeExcitation::new(4));

@@ -72,3 +72,23 @@ fn what_makes_no_sense_is_refused() {
         );
     }
 }
+
+/// σ² = e¹² is beyond f16; a hundredth of the divergence is not.
+#[test]
+fn the_divergence_of_half_types_is_taken_in_f32() {
+    let x = Tensor::from_slice(&[0.0f32, 12.0], [1, 2], &Device::cpu()).unwrap().to_dtype(DType::F16).unwrap();
+    let ctx = Ctx::eval();
+    run(&Reparameterize::new().weight(0.01), &x, &ctx);
+    let penalty = ctx.penalty().unwrap().unwrap().item().unwrap();
+    let expected = 0.005 * (12f64.exp() - 13.0);
+    assert!((penalty / expected - 1.0).abs() < 1e-3, "{penalty}, expected {expected}");
+}
+
+/// The stream is that of noise, not that by which data are drawn.
+#[test]
+fn the_draw_is_that_of_noise_at_the_same_place() {
+    let zeros = |columns: usize| Tensor::zeros([5, columns], DType::F32, &Device::cpu()).unwrap();
+    let z = run(&Reparameterize::new(), &zeros(6), &Ctx::train(3, 1));
+    let noise = Ctx::train(3, 1).run(&GaussianNoise::new(1.0), zeros(3)).unwrap();
+    assert_eq!(z.to_vec::<f32>().unwrap(), noise.tensor().to_vec::<f32>().unwrap());
+}

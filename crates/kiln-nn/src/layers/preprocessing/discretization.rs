@@ -35,7 +35,7 @@ pub struct Discretization {
 }
 
 impl Discretization {
-    /// With these boundaries, which ascend.
+    /// With these boundaries, which are finite and ascend.
     pub fn new(boundaries: &[f64]) -> Self {
         Discretization { boundaries: Some(boundaries.to_vec()), bins: None }
     }
@@ -63,7 +63,7 @@ impl Adapt for Discretization {
         let count = seen.count();
         let bins = match self.bins {
             Some(bins) if count > 0 && bins as u64 > count => {
-                let message = format!("{bins} bins of {count} numbers: there must be as many numbers as bins, or more");
+                let message = format!("{bins} bins need at least {bins} numbers, got {count}");
                 return Err(Error::value("adapt", message));
             }
             Some(bins) if bins > 0 => bins,
@@ -93,8 +93,8 @@ impl Layer for Discretization {
 
     fn build(&mut self, input: &Shape, _: &mut Init) -> Result<Shape> {
         let boundaries = self.boundaries.as_ref().ok_or_else(unknown)?;
-        if !boundaries.is_sorted_by(|a, b| a < b) || boundaries.iter().any(|boundary| boundary.is_nan()) {
-            let message = format!("boundaries that ascend are expected, got {boundaries:?}");
+        if !boundaries.is_sorted_by(|a, b| a < b) || boundaries.iter().any(|boundary| !boundary.is_finite()) {
+            let message = format!("finite boundaries that ascend are expected, got {boundaries:?}");
             return Err(Error::value("discretization", message));
         }
         Ok(*input)

@@ -1,5 +1,6 @@
 //! Integers as indices.
 
+use super::tables::Tables;
 use super::vocabulary::{Counts, Vocabulary};
 use super::{Adapt, integers};
 use crate::{Ctx, Describe, Init, Layer, Module};
@@ -39,6 +40,9 @@ pub struct IntegerLookup {
     entries: Vocabulary<i64>,
     #[serde(default)]
     invert: bool,
+    #[module(skip)]
+    #[serde(skip)]
+    tables: Tables,
 }
 
 impl Default for IntegerLookup {
@@ -50,7 +54,7 @@ impl Default for IntegerLookup {
 impl IntegerLookup {
     /// An empty vocabulary that is to be adapted to data.
     pub fn new() -> Self {
-        IntegerLookup { entries: Vocabulary::new(), invert: false }
+        IntegerLookup { entries: Vocabulary::new(), invert: false, tables: Tables::default() }
     }
 
     /// Of this vocabulary, in this order.
@@ -63,22 +67,24 @@ impl IntegerLookup {
         Ok(layer)
     }
 
-    /// So many indices for integers that are not in the vocabulary: with 0 they are an error, of several an integer has that of
-    /// its remainder. By default 1.
+    /// The number of indices for integers that are not in the vocabulary, by default 1. With 0 they are an error; with several the
+    /// remainder chooses one.
     #[must_use]
     pub fn oov_indices(mut self, count: usize) -> Self {
         self.entries.settings.oov_indices = count;
+        self.tables = Tables::default();
         self
     }
 
-    /// The integer that fills up or stands for what is missing, at index 0.
+    /// The value used for padding and for what is missing; its index is 0. It is not a part of the vocabulary.
     #[must_use]
     pub fn mask(mut self, mask: i64) -> Self {
         self.entries.settings.mask = Some(mask);
+        self.tables = Tables::default();
         self
     }
 
-    /// At most so many indices, of which the most frequent integers get theirs when it is adapted.
+    /// The largest number of indices; `adapt` keeps the most frequent entries.
     #[must_use]
     pub fn max_size(mut self, size: usize) -> Self {
         self.entries.settings.max_size = Some(size);
@@ -89,6 +95,7 @@ impl IntegerLookup {
     #[must_use]
     pub fn invert(mut self, invert: bool) -> Self {
         self.invert = invert;
+        self.tables = Tables::default();
         self
     }
 
@@ -107,27 +114,33 @@ impl IntegerLookup {
         if let Ok(indices) = x.as_slice::<i64>() {
             indices.iter().try_for_each(|&index| self.entries.entry(index).map(drop))?;
         }
-        let integer = |index| Ok(*self.entries.entry(index as i64)?.unwrap_or(&UNKNOWN));
-        let all: Vec<i64> = (0..self.size()).map(integer).collect::<Result<_>>()?;
-        let all = Tensor::from_slice(&all, [all.len()], x.device())?;
-        all.index_select(0, &x.reshape([x.elements()])?)?.reshape(x.shape())
+        let all = self.tables.on(x.device(), || {
+            let integer = |index| Ok(*self.entries.entry(index as i64)?.unwrap_or(&UNKNOWN));
+            Ok([(0..self.size()).map(integer).collect::<Result<_>>()?])
+        })?;
+        all[0].index_select(0, &x.reshape([x.elements()])?)?.reshape(x.shape())
+    }
+
+    /// The integers that have an index, sorted, and the index of each.
+    fn sorted(&self, special: i64) -> [Vec<i64>; 2] {
+        let settings = &self.entries.settings;
+        let mut known: Vec<(i64, i64)> =
+            settings.vocabulary.iter().copied().zip((0..).map(|place| special.saturating_add(place))).collect();
+        known.extend(settings.mask.map(|mask| (mask, 0)));
+        known.sort_unstable();
+        let (integers, indices) = known.into_iter().unzip();
+        [integers, indices]
     }
 
     /// The index of each integer, found in the sorted vocabulary where x lies.
     fn there(&self, x: &Tensor) -> Result<Tensor> {
         let (special, device) = (i64::try_from(self.entries.special()).unwrap_or(i64::MAX), x.device());
-        let settings = &self.entries.settings;
-        let mut known: Vec<(i64, i64)> = 
-            settings.vocabulary.iter().copied().zip((0..).map(|place| special.saturating_add(place))).collect();
-        known.extend(settings.mask.map(|mask| (mask, 0)));
-        known.sort_unstable();
-        let (integers, indices): (Vec<i64>, Vec<i64>) = known.into_iter().unzip();
-        let n = integers.len();
-        let (integers, indices) = (Tensor::from_vec(integers, [n], device)?, Tensor::from_vec(indices, [n], device)?);
+        let [integers, indices] = self.tables.on(device, || Ok(self.sorted(special)))?;
+        let n = integers.elements();
         let flat = x.reshape([x.elements()])?;
         let places = integers.searchsorted(&flat, false)?.clamp(0.0, n as f64 - 1.0)?;
         let found = integers.index_select(0, &places)?.eq(&flat)?;
-        let unknown = match settings.oov_indices {
+        let unknown = match self.entries.settings.oov_indices {
             0 => {
                 self.expect_known(&flat, &found)?;
                 Tensor::full((), -1.0, DType::I64, device)?
@@ -163,7 +176,9 @@ impl Adapt for IntegerLookup {
     }
 
     fn learn(&mut self, seen: Counts<i64>) -> Result<()> {
-        self.entries.learn(seen)
+        self.entries.learn(seen)?;
+        self.tables = Tables::default();
+        Ok(())
     }
 }
 
@@ -181,6 +196,7 @@ impl Layer for IntegerLookup {
             let message = "the vocabulary is empty: call `adapt` with the training data first, or give it with `IntegerLookup::of`";
             return Err(Error::new(ErrorKind::Build, "integer_lookup", message));
         }
+        self.entries.check()?;
         Ok(*input)
     }
 }

@@ -26,6 +26,7 @@ mod quantiles;
 mod rescaling;
 mod resizing;
 mod string_lookup;
+mod tables;
 mod vocabulary;
 
 pub use category::CategoryEncoding;
@@ -60,10 +61,10 @@ pub trait Adapt {
     /// Samples of another shape than those before; values that the layer cannot take.
     fn see(&self, seen: &mut Self::Seen, batch: &Tensor) -> Result<()>;
 
-    /// Takes over what was learned of all that was seen.
+    /// Sets what the layer knows from everything that was seen.
     ///
     /// # Errors
-    /// No data, or data that nothing can be learned of.
+    /// No data, or data from which nothing can be learned.
     fn learn(&mut self, seen: Self::Seen) -> Result<()>;
 
     /// Learns of all samples (n, …) at once (Keras's `adapt`).

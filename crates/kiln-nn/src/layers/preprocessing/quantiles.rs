@@ -19,8 +19,9 @@ impl Quantiles {
     /// Takes in all elements of a batch.
     pub(super) fn add(&mut self, batch: &Tensor) -> Result<()> {
         let values = batch.to_dtype(DType::F64)?.to_f64_vec()?;
-        if values.iter().any(|value| value.is_nan()) {
-            return Err(Error::value("adapt", "a value is not a number (NaN): leave out or replace what is missing"));
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            let message = format!("finite numbers are expected, got {value}: leave out or replace what is missing");
+            return Err(Error::value("adapt", message));
         }
         values.chunks(HALVED).for_each(|part| self.put(0, part));
         Ok(())
@@ -65,7 +66,7 @@ impl Quantiles {
             })
             .collect();
         let Some(&total) = ends.last() else {
-            return Err(Error::value("adapt", "there are no quantiles of no data"));
+            return Err(Error::value("adapt", "there is no data to take quantiles of"));
         };
         let value = |place: u64| all[ends.partition_point(|&end| end <= place)].0;
         let quantile = |q: f64| {

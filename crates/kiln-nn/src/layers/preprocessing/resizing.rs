@@ -9,7 +9,7 @@ use kiln_autograd::Var;
 use kiln_tensor::{Arithmetic, DType, Error, Result, Shape, Tensor, taps};
 use serde::{Deserialize, Serialize};
 
-/// Images x (N, C, H, W) of any size in this one (Keras's `Resizing`). By default bilinear; centers of pixels lie on centers.
+/// Resizes images x (N, C, H, W) to this size (Keras's `Resizing`), by default bilinearly, with centers of pixels on centers.
 /// Integers become f32.
 ///
 /// Without [`antialias`](Resizing::antialias) a bilinear pixel is made of the two by two around its place, also where the image
@@ -61,7 +61,7 @@ impl Resizing {
         /// Whether a bilinear pixel is made of all pixels that it covers, where the image gets smaller.
         fn antialias(self, antialias: bool) { self.antialias = antialias }
 
-        /// Whether the largest center of the new shape's ratio is cut out first, so that nothing is distorted.
+        /// Whether the largest centered part with the aspect ratio of the result is cut out first, so that nothing is distorted.
         fn crop_to_aspect_ratio(self, crop: bool) { self.crop_to_aspect_ratio = crop }
     }
 

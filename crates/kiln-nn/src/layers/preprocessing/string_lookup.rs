@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 ///     .push(Embedding::new(colors.size(), 4))
 ///     .push(Flatten::new())
 ///     .push(Dense::new(1))
-///     .with_lookup("color", colors)
+///     .with_lookup("color", colors)?
 ///     .build([1], &cpu, 1)?;
 ///
 /// // Elsewhere, from model.json:
@@ -77,14 +77,14 @@ impl StringLookup {
         self
     }
 
-    /// The string that fills up or stands for what is missing, at index 0: `""`.
+    /// The value used for padding and for what is missing, such as `""`; its index is 0. It is not a part of the vocabulary.
     #[must_use]
     pub fn mask(mut self, mask: impl Into<String>) -> Self {
         self.0.settings.mask = Some(mask.into());
         self
     }
 
-    /// At most so many indices, of which the most frequent strings get theirs when it is adapted.
+    /// The largest number of indices; `adapt` keeps the most frequent entries.
     #[must_use]
     pub fn max_size(mut self, size: usize) -> Self {
         self.0.settings.max_size = Some(size);
@@ -118,6 +118,11 @@ impl StringLookup {
     /// As [`adapt`](StringLookup::adapt).
     pub fn learn(&mut self, seen: Counts<String>) -> Result<()> {
         self.0.learn(seen)
+    }
+
+    /// Fails where the mask is in the vocabulary too.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.0.check()
     }
 
     /// The vocabulary, without the mask and what is unknown.
@@ -172,15 +177,22 @@ macro_rules! lookups {
     () => {
         /// The same with a lookup under this name: of the column that it is for, or of the output whose classes it names. It is
         /// part of [`architecture`](Self::architecture).
-        #[must_use]
-        pub fn with_lookup(mut self, name: impl Into<String>, lookup: $crate::StringLookup) -> Self {
-            self.add_lookup(name, lookup);
-            self
+        ///
+        /// # Errors
+        /// A lookup whose mask is in its vocabulary.
+        pub fn with_lookup(mut self, name: impl Into<String>, lookup: $crate::StringLookup) -> kiln_tensor::Result<Self> {
+            self.add_lookup(name, lookup)?;
+            Ok(self)
         }
 
         /// Adds a lookup under this name, as [`with_lookup`](Self::with_lookup) does. It takes the place of one that has the name.
-        pub fn add_lookup(&mut self, name: impl Into<String>, lookup: $crate::StringLookup) {
+        ///
+        /// # Errors
+        /// As [`with_lookup`](Self::with_lookup).
+        pub fn add_lookup(&mut self, name: impl Into<String>, lookup: $crate::StringLookup) -> kiln_tensor::Result<()> {
+            lookup.check()?;
             self.lookups.0.insert(name.into(), lookup);
+            Ok(())
         }
 
         /// The lookup of this name.

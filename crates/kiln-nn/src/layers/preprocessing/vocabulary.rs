@@ -67,12 +67,20 @@ impl<T: Entry> Vocabulary<T> {
         Vocabulary { settings, places: HashMap::new() }
     }
 
+    /// Fails where the mask is in the vocabulary too: it may have been set after that.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.settings.mask.as_ref().filter(|mask| self.places.contains_key(mask)) {
+            Some(mask) => Err(masked(mask)),
+            None => Ok(()),
+        }
+    }
+
     /// Takes over entries, the first of which has the first index after those of the mask and of what is unknown.
     pub(super) fn set(&mut self, entries: Vec<T>) -> Result<()> {
         let mut places = HashMap::with_capacity(entries.len());
         for (place, entry) in entries.iter().enumerate() {
             if Some(entry) == self.settings.mask.as_ref() {
-                return Err(Error::value("vocabulary", format!("{entry:?} is the mask, which is not a part of the vocabulary")));
+                return Err(masked(entry));
             }
             if places.insert(entry.clone(), place).is_some() {
                 return Err(Error::value("vocabulary", format!("{entry:?} is in the vocabulary twice")));
@@ -93,7 +101,7 @@ impl<T: Entry> Vocabulary<T> {
         if let Some(max) = self.settings.max_size {
             let room = max.saturating_sub(self.special());
             if room == 0 {
-                let message = format!("a size of {max} has no room for entries beside the mask and what is unknown");
+                let message = format!("max_size {max} leaves no room for entries beside the mask and the unknown");
                 return Err(Error::value("adapt", message));
             }
             counted.truncate(room);
@@ -137,7 +145,7 @@ impl<T: Entry> Vocabulary<T> {
     /// The entry of an index; none of one that stands for what is unknown.
     pub(super) fn entry(&self, index: i64) -> Result<Option<&T>> {
         let Some(index) = usize::try_from(index).ok().filter(|&index| index < self.size()) else {
-            let message = format!("{index} is no index: there are {}, from 0 on", self.size());
+            let message = format!("index {index} is out of range: there are {}", self.size());
             return Err(Error::new(ErrorKind::Index, "lookup", message));
         };
         if index == 0 && self.settings.mask.is_some() {
@@ -145,4 +153,10 @@ impl<T: Entry> Vocabulary<T> {
         }
         Ok(index.checked_sub(self.special()).map(|place| &self.settings.vocabulary[place]))
     }
+}
+
+#[cold]
+fn masked(mask: &impl Debug) -> Error {
+    let message = format!("{mask:?} is the mask and in the vocabulary too: leave it out of the vocabulary");
+    Error::value("vocabulary", message)
 }
