@@ -25,7 +25,7 @@ use kiln_tensor::{Result, Tensor};
 /// ```
 /// use kiln_optim::Adafactor;
 /// let by_the_paper = Adafactor::new(0.01);
-/// // A rate of one's own, as one trains with a schedule.
+/// // A fixed rate, for training with a schedule.
 /// let fixed = Adafactor::new(1e-3).relative_step(false).scale_parameter(false);
 /// ```
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl Adafactor {
         self
     }
 
-    /// By which power of the step's number the second moments forget: β̂ = 1 − t^(−decay).
+    /// The exponent in β̂ = 1 − t^(−decay), the share of the second moments that step t keeps.
     #[must_use]
     pub fn decay(mut self, decay: f64) -> Self {
         self.settings.decay = decay;

@@ -7,8 +7,8 @@ use kiln_autograd::Gradients;
 use kiln_nn::{Module, StateDict, Stateful};
 use kiln_tensor::{Error, ErrorKind, Result, Tensor};
 
-/// Lookahead (Zhang et al. 2019) around another optimizer: after every k of its steps, slow weights go a part of the way to where it has
-/// come, and it goes on from there.
+/// Lookahead (Zhang et al. 2019) around another optimizer: after every k of its steps, slow weights move the share α towards the fast
+/// ones, which then restart from them.
 ///
 /// After steps k, 2k, …: s ← s + α·(p − s); p ← s. The optimizer's own state stays.
 ///
@@ -40,8 +40,23 @@ impl<O: Optimizer> Lookahead<O> {
         if self.every == 0 {
             return Err(Error::value(
                 "optimizer.step",
-                "Lookahead after every 0 steps: at least 1 is needed; nothing was changed",
+                "Lookahead with k = 0: k must be at least 1; nothing was changed",
             ));
+        }
+        Ok(())
+    }
+
+    /// Refuses a model of other shapes than those of loaded slow weights.
+    fn expect(&self, model: &dyn Module) -> Result<()> {
+        for (path, parameter) in model.parameters() {
+            let shape = parameter.value().shape();
+            if let Some(slow) = self.slow.get(&path).filter(|slow| slow.shape() != shape) {
+                let message = format!(
+                    "the slow weights of {path} are {}, the parameter {shape}; nothing was changed",
+                    slow.shape()
+                );
+                return Err(Error::shape("optimizer.step", message));
+            }
         }
         Ok(())
     }
@@ -52,11 +67,6 @@ impl<O: Optimizer> Lookahead<O> {
         for (path, parameter) in &parameters {
             let value = parameter.value();
             match self.slow.get_mut(path) {
-                Some(slow) if slow.shape() != value.shape() => {
-                    let message =
-                        format!("the slow weights of {path} are {}, the parameter {}", slow.shape(), value.shape());
-                    return Err(Error::shape("optimizer.step", message));
-                }
                 Some(slow) => *slow = slow.to_dtype(value.dtype().computed_in())?.to_device(value.device())?,
                 None => drop(self.slow.insert(path.clone(), wide(value)?)),
             }
@@ -80,6 +90,7 @@ fn wide(value: &Tensor) -> Result<Tensor> {
 impl<O: Optimizer> Optimizer for Lookahead<O> {
     fn step_if(&mut self, model: &mut dyn Module, gradients: &Gradients, apply: Option<&Tensor>) -> Result<()> {
         self.check_settings()?;
+        self.expect(&*model)?;
         let start = match self.slow.is_empty() {
             true => {
                 let values =

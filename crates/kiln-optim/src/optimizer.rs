@@ -90,14 +90,14 @@ pub trait Optimizer: Stateful + Send {
     /// of this model. Then nothing was changed: everything is checked first.
     fn step_if(&mut self, model: &mut dyn Module, gradients: &Gradients, apply: Option<&Tensor>) -> Result<()>;
 
-    /// Of an optimizer whose step takes two passes ([`Sam`](crate::Sam)), the first: given the gradients where the parameters are, it moves
-    /// them to where those of the step are to be taken. None of the others.
+    /// The first pass of an optimizer whose step takes two, such as [`Sam`](crate::Sam): it moves the parameters to the point at which the
+    /// gradients of the step are computed. `None` for all others.
     fn ascent(&mut self) -> Option<&mut dyn Ascent> {
         None
     }
 
-    /// One step from the loss itself: as many passes as the optimizer takes. `loss` computes the loss of the model as it is, one number;
-    /// it must be the same function each time. Gives the loss before the step.
+    /// Makes a step from a function that computes the loss, with as many passes as the optimizer needs. `loss` returns one number and must
+    /// be the same function in each pass. Returns the loss before the step.
     ///
     /// ```
     /// # use kiln_autograd::Var;
@@ -117,7 +117,7 @@ pub trait Optimizer: Stateful + Send {
     /// ```
     ///
     /// # Errors
-    /// As [`Optimizer::step_if`], and those of `loss`; the parameters are where they were then.
+    /// As [`Optimizer::step_if`], and those of `loss`. After an error the parameters are unchanged.
     fn step_with<M: Module>(&mut self, model: &mut M, mut loss: impl FnMut(&M) -> Result<Var>) -> Result<Tensor>
     where
         Self: Sized,
@@ -127,12 +127,22 @@ pub trait Optimizer: Stateful + Send {
         let mut gradients = first.backward()?;
         if let Some(ascent) = self.ascent() {
             ascent.ascend(model, &gradients, None)?;
-            let second = loss(model).and_then(|loss| loss.backward());
+            match loss(model).and_then(|loss| loss.backward()) {
+                Ok(second) => gradients = second,
+                Err(error) => {
+                    ascent.cancel(model)?;
+                    return Err(error);
+                }
+            }
             ascent.descend(model)?;
-            gradients = second?;
         }
-        self.step(model, &gradients)?;
-        Ok(value)
+        let stepped = self.step(model, &gradients);
+        if stepped.is_err()
+            && let Some(ascent) = self.ascent()
+        {
+            ascent.cancel(model)?;
+        }
+        stepped.map(|()| value)
     }
 
     /// The type's name: `Adam`.

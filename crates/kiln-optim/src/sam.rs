@@ -9,21 +9,27 @@ use kiln_tensor::{Error, Result, Tensor};
 
 /// The first of an optimizer's two passes; see [`Optimizer::ascent`].
 pub trait Ascent {
-    /// Moves the parameters to where the gradients of the step are to be taken.
+    /// Moves the parameters to the point at which the gradients of the step are computed.
     ///
     /// # Errors
     /// As [`Optimizer::step_if`]; nothing is changed then.
     fn ascend(&mut self, model: &mut dyn Module, gradients: &Gradients, apply: Option<&Tensor>) -> Result<()>;
 
-    /// Moves them back to where they were, to the bit; the step does so too, where it was not done.
+    /// Restores the parameters, bit for bit. A step does so itself where this was not called.
     ///
     /// # Errors
     /// Another model than the one that was moved.
     fn descend(&mut self, model: &mut dyn Module) -> Result<()>;
+
+    /// Restores the parameters and gives up the step, as after a second pass that has failed: the next step begins with its first pass.
+    ///
+    /// # Errors
+    /// As [`Ascent::descend`].
+    fn cancel(&mut self, model: &mut dyn Module) -> Result<()>;
 }
 
-/// Sharpness-aware minimization (Foret et al. 2021) around another optimizer: its step goes by the gradients at the worst place nearby,
-/// so that it comes to flat minima, which generalize better.
+/// Sharpness-aware minimization (Foret et al. 2021) around another optimizer: each step uses the gradients at the worst point within
+/// the radius ρ. This leads to flat minima, which generalize better.
 ///
 /// p̂ = p + ρ·g/‖g‖ with the norm over all parameters; the step from p is by the gradients at p̂. [Adaptive](Sam::adaptive) (Kwon et al. 2021):
 /// p̂ = p + ρ·p²·g/‖p·g‖, whatever the scale of the weights.
@@ -46,7 +52,7 @@ pub trait Ascent {
 /// let loss = |model: &Sequential| MeanSquaredError::new().forward(&model.forward(&x, &Ctx::train(1, 0))?, &y);
 /// optimizer.step_with(&mut model, loss)?;
 ///
-/// // The same, by hand. What layers hand in for buffers is committed once, that of the first pass.
+/// // The same, by hand. Running averages are committed once, with the values of the first pass.
 /// let gradients = loss(&model)?.backward()?;
 /// if let Some(ascent) = optimizer.ascent() {
 ///     ascent.ascend(&mut model, &gradients, None)?;
@@ -126,18 +132,23 @@ impl<O: Optimizer> Ascent for Sam<O> {
         self.pass = Pass::Second;
         Ok(())
     }
+
+    fn cancel(&mut self, model: &mut dyn Module) -> Result<()> {
+        self.descend(model)?;
+        self.pass = Pass::First;
+        Ok(())
+    }
 }
 
 impl<O: Optimizer> Optimizer for Sam<O> {
     fn step_if(&mut self, model: &mut dyn Module, gradients: &Gradients, apply: Option<&Tensor>) -> Result<()> {
         self.descend(model)?;
-        if matches!(self.pass, Pass::First) {
+        // Also where the step fails: it is not made by what is given next.
+        if matches!(std::mem::take(&mut self.pass), Pass::First) {
             let message = "a step of Sam takes two passes: call `step_with`, or `ascent` before the gradients of the step; nothing was changed";
             return Err(Error::value("optimizer.step", message));
         }
-        self.optimizer.step_if(model, gradients, apply)?;
-        self.pass = Pass::First;
-        Ok(())
+        self.optimizer.step_if(model, gradients, apply)
     }
     fn check(&self, model: &dyn Module) -> Result<()> {
         self.check_settings()?;

@@ -4,7 +4,7 @@ use crate::averages::average;
 use kiln_nn::{Module, Snapshot, StateDict, Stateful};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 
-/// An average of a model's parameters over its training: it often generalizes better than the last ones.
+/// An average of a model's parameters over its training; it often generalizes better than the final parameters.
 ///
 /// [`ema`](WeightAverage::ema): a ← d·a + (1 − d)·p, an exponential moving average. [`equal`](WeightAverage::equal): the mean of all, as stochastic
 /// weight averaging has it (Izmailov et al. 2018). The first update takes the parameters as they are. PyTorch's `AveragedModel`.
@@ -158,7 +158,7 @@ impl WeightAverage {
         Ok(())
     }
 
-    /// Forgets what the model had before it was given the average: it keeps what it has now.
+    /// Discards the trained weights that [`swap`](WeightAverage::swap) put away; the model keeps the average.
     pub fn forget_trained(&mut self) {
         (self.trained, self.swapped) = (Snapshot::new(), false);
     }

@@ -7,8 +7,8 @@ use kiln_tensor::{Device, Error, Result};
 /// Samples that are looked at at once.
 const BATCH: usize = 1024;
 
-/// Lets a preprocessing layer learn of the inputs of a data set, in one pass and without augmentation: of the training data,
-/// before the model is built.
+/// Adapts a preprocessing layer to the inputs of a data set, in one pass and without augmentation. Take the training data, before the
+/// model is built.
 ///
 /// ```
 /// use kiln_datasets::TensorDataset;
@@ -29,7 +29,7 @@ const BATCH: usize = 1024;
 /// Data without an end, or of several inputs; those of [`Adapt`]. The layer is then as it was.
 pub fn adapt<A: Adapt>(layer: &mut A, data: &dyn Dataset) -> Result<()> {
     if data.len() == usize::MAX {
-        let message = "the data has no end: take a part of it, and `Adapt::adapt_batches`";
+        let message = "the data has no end: pass a finite number of its batches to `Adapt::adapt_batches`";
         return Err(Error::value("adapt", message));
     }
     let mut seen = A::Seen::default();
@@ -39,7 +39,7 @@ pub fn adapt<A: Adapt>(layer: &mut A, data: &dyn Dataset) -> Result<()> {
                 let batch = batch?;
                 if batch.inputs.count() != 1 {
                     let message = format!(
-                        "the data has {} inputs, and a layer learns of one: give it the batches of that one with \
+                        "the data has {} inputs, and a layer adapts to one: pass the batches of that input to \
                          `Adapt::adapt_batches`",
                         batch.inputs.count()
                     );

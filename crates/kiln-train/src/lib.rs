@@ -6,6 +6,7 @@ mod callback;
 pub mod callbacks;
 mod criterion;
 mod fit;
+mod held;
 mod history;
 mod measure;
 pub mod metrics;

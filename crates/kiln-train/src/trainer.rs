@@ -80,12 +80,18 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
     }
 
     /// Makes the running averages of batch norms the plain means over a data set, in batches as large as those of the last
-    /// [`Trainer::fit`], with the layers in training mode: for weights that were not trained with, such as an average of weights
+    /// [`Trainer::fit`], with the layers in training mode: for weights that training did not produce, such as an average of weights
     /// ([`WeightAverage`](kiln_optim::WeightAverage)). PyTorch's `update_bn`.
     ///
+    /// A last batch of 1 sample is left out, unless all batches are: batch normalization cannot be computed for it.
+    ///
     /// # Errors
-    /// Data that is empty or does not fit the model.
+    /// Data that is empty, has no end or does not fit the model. What layers carry from batch to batch stays as it is.
     pub fn update_batch_norm(&mut self, data: &dyn Dataset) -> Result<()> {
+        if data.len() == usize::MAX {
+            let message = "the data has no end, and its mean cannot be computed: pass a part of it";
+            return Err(Error::value("update_batch_norm", message));
+        }
         let device = self.device();
         let Trainer { objective, state, batch_size, .. } = self;
         let loader = Loader::new(data).plain().batch_size(*batch_size).device(&device);

@@ -20,7 +20,7 @@ use settings::Settings;
 /// last [`history`](Lbfgs::history) changes of parameters and gradient. t is the learning rate (in the first iteration times
 /// min(1, 1/Σ|g|)), or found by a [`line_search`](Lbfgs::line_search).
 ///
-/// It looks at the loss several times a step, so [`step_with`](Lbfgs::step_with) takes a function that computes it; the loss must be the same
+/// It looks at the loss several times a step, so [`step`](Lbfgs::step) takes a function that computes it; the loss must be the same
 /// function each time: no dropout, no other batch. It is no [`Optimizer`](crate::Optimizer), and `fit` does not take it. It reads numbers back in
 /// each iteration, so on a GPU each one waits for the device. Memory: 2·history copies of the parameters.
 ///
@@ -40,7 +40,7 @@ use settings::Settings;
 /// let mut line = Sequential::new().push(Dense::new(1)).build([1], &cpu, 1)?;
 /// let mut optimizer = Lbfgs::new(1.0).line_search(true);
 /// for _ in 0..3 {
-///     optimizer.step_with(&mut line, |line| MeanSquaredError::new().forward(&line.forward(&x, &Ctx::train(1, 0))?, &y))?;
+///     optimizer.step(&mut line, |line| MeanSquaredError::new().forward(&line.forward(&x, &Ctx::train(1, 0))?, &y))?;
 /// }
 /// let loss = MeanSquaredError::new().forward(&line.forward(&x, &Ctx::eval())?, &y)?.item()?;
 /// assert!(loss < 1e-9, "{loss}");
@@ -67,7 +67,8 @@ impl Lbfgs {
         self
     }
 
-    /// No iteration begins after so many evaluations of the loss in a step; else 1.25 times the iterations.
+    /// The most evaluations of the loss in a step: no iteration begins after them, and a line search takes what is left of them and one
+    /// more, as in PyTorch. By default 1.25 · iterations, which is few for a search in a step of one or two iterations: set more there.
     #[must_use]
     pub fn evaluations(mut self, evaluations: usize) -> Self {
         self.settings.evaluations = Some(evaluations);
@@ -81,15 +82,15 @@ impl Lbfgs {
         self
     }
 
-    /// A step ends where no number of the gradient is larger, and where neither a parameter nor the loss changes by more.
+    /// A step ends once no element of the gradient exceeds `gradient`, or once no parameter, or the loss, changes by more than `change`.
     #[must_use]
     pub fn tolerances(mut self, gradient: f64, change: f64) -> Self {
         (self.settings.gradient_tolerance, self.settings.change_tolerance) = (gradient, change);
         self
     }
 
-    /// Whether each iteration looks for a length that satisfies the strong Wolfe conditions: several evaluations more, and hardly any loss
-    /// on which it fails. PyTorch's `line_search_fn="strong_wolfe"`.
+    /// Whether each iteration searches for a length that satisfies the strong Wolfe conditions. It costs several evaluations more and makes
+    /// failures rare. PyTorch's `line_search_fn="strong_wolfe"`.
     #[must_use]
     pub fn line_search(mut self, search: bool) -> Self {
         self.settings.line_search = search;
@@ -115,9 +116,9 @@ impl Lbfgs {
     /// step. Parameters that are frozen stay as they are.
     ///
     /// # Errors
-    /// Settings that make no sense, a loss that fails or is not finite, a loaded state of another model: the parameters are those
-    /// from before the step then.
-    pub fn step_with<M: Module>(&mut self, model: &mut M, mut loss: impl FnMut(&M) -> Result<Var>) -> Result<f64> {
+    /// Settings that make no sense, a loss that fails, a loss or a gradient that is not finite, a loaded state of another model: the
+    /// parameters are those from before the step then.
+    pub fn step<M: Module>(&mut self, model: &mut M, mut loss: impl FnMut(&M) -> Result<Var>) -> Result<f64> {
         above_zero("learning rate", self.learning_rate)?;
         self.settings.check()?;
         let start = values(model)?;
@@ -149,10 +150,10 @@ impl Lbfgs {
         let most_evaluations = settings.most_evaluations();
         let mut values = start.clone();
         let (first, mut gradient) = objective.evaluate()?;
-        finite(first)?;
+        finite("loss", first)?;
         memory.evaluations += 1;
         let (mut loss, mut evaluations) = (first, 1);
-        if largest(&gradient)? <= settings.gradient_tolerance {
+        if steepest(&gradient)? <= settings.gradient_tolerance {
             return Ok(first);
         }
         for iteration in 1..=settings.iterations {
@@ -183,12 +184,13 @@ impl Lbfgs {
                 (loss, gradient) = objective.evaluate()?;
                 made = 1;
             }
-            finite(loss)?;
+            finite("loss", loss)?;
+            let steepest = steepest(&gradient)?;
             evaluations += made;
             memory.evaluations += made as u64;
             let moved = largest(&direction)? * length;
             if evaluations >= most_evaluations
-                || largest(&gradient)? <= settings.gradient_tolerance
+                || steepest <= settings.gradient_tolerance
                 || moved <= settings.change_tolerance
                 || (loss - before).abs() < settings.change_tolerance
             {
@@ -199,13 +201,18 @@ impl Lbfgs {
     }
 }
 
-/// Refuses a loss that is not finite.
-fn finite(loss: f64) -> Result<()> {
-    if loss.is_finite() {
-        return Ok(());
+/// The largest element of a gradient, which has to be finite.
+fn steepest(gradient: &Tensor) -> Result<f64> {
+    finite("largest element of the gradient", largest(gradient)?)
+}
+
+/// Refuses a value that is not finite.
+fn finite(what: &str, value: f64) -> Result<f64> {
+    if value.is_finite() {
+        return Ok(value);
     }
     let message = format!(
-        "the loss is {loss}: a smaller learning rate or the line search may help; the parameters are those from before the step"
+        "the {what} is {value}: a smaller learning rate or the line search may help; the parameters are those from before the step"
     );
     Err(Error::new(ErrorKind::Diverged, "optimizer.step", message))
 }

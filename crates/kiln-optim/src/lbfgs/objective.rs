@@ -25,12 +25,14 @@ impl<M: Module> Objective<'_, M> {
         Ok((value, flat(&all.collect::<Result<Vec<_>>>()?)?))
     }
 
-    /// The same at a point of a line, where the parameters are left. A loss that is not a number counts as too large.
+    /// The same at a point of a line, where the parameters are left. A loss that is not a number, or a gradient that
+    /// is not finite, counts as a loss that is too large.
     pub(super) fn point(&mut self, values: &Tensor, direction: &Tensor, at: f64) -> Result<Point> {
         write(self.model, &values.add(&direction.mul_scalar(at)?)?)?;
         let (loss, gradient) = self.evaluate()?;
         let slope = dot(&gradient, direction)?;
-        Ok(Point { at, loss: if loss.is_nan() { f64::INFINITY } else { loss }, gradient, slope })
+        let loss = if loss.is_nan() || !slope.is_finite() { f64::INFINITY } else { loss };
+        Ok(Point { at, loss, gradient, slope })
     }
 }
 

@@ -30,7 +30,7 @@ impl Default for Settings {
 impl Settings {
     /// No iteration begins after so many evaluations.
     pub(super) fn most_evaluations(&self) -> usize {
-        self.evaluations.unwrap_or(self.iterations * 5 / 4)
+        self.evaluations.unwrap_or(self.iterations.saturating_mul(5) / 4)
     }
 
     pub(super) fn check(&self) -> Result<()> {

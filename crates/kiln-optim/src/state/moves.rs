@@ -56,7 +56,8 @@ impl State {
     }
 
     /// One step along the directions of Adam, −m̂ / (√v̂ + ε), whose moments are the first two states. The kernel of Adam's step makes
-    /// them: from zeros, at a learning rate of 1. `rule` is given each parameter with its direction.
+    /// them: from zeros, at a learning rate of 1. `rule` is given each parameter with its direction. It must not refuse anything, as the
+    /// moments are written before it: what can be wrong is checked before the step.
     pub(crate) fn step_along(
         &mut self,
         adam: &Adam,

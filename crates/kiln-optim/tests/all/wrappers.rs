@@ -2,10 +2,10 @@
 //! they refuse.
 
 use crate::steps::{bits, gradients, network, step};
-use kiln_autograd::Var;
+use kiln_autograd::{Gradients, Var};
 use kiln_nn::{Ctx, Module, Param, StateDict, Stateful, safetensors};
 use kiln_optim::*;
-use kiln_tensor::{Device, Error, Result, Tensor};
+use kiln_tensor::{DType, Device, Error, Result, Tensor};
 
 const STEPS: usize = 50;
 
@@ -71,6 +71,7 @@ fn fifty_steps_of_lbfgs() {
         ("lbfgs", STEPS, Lbfgs::new(0.3).iterations(1).history(4)),
         ("lbfgs_iterations", STEPS, Lbfgs::new(0.1).iterations(3).evaluations(2).tolerances(1e-3, 1e-6)),
         ("lbfgs_wolfe", STEPS, Lbfgs::new(1.0).iterations(1).evaluations(9).history(3).line_search(true)),
+        ("lbfgs_wolfe_one", STEPS, Lbfgs::new(0.5).iterations(1).history(3).line_search(true)),
         ("lbfgs_wolfe_long", 15, Lbfgs::new(8.0).iterations(4).line_search(true)),
     ];
     // Close to the minimum, a line search makes much of rounding: of the last one 60 iterations are compared.
@@ -83,7 +84,7 @@ fn fifty_steps_of_lbfgs() {
                 optimizer.set_learning_rate(0.0);
                 optimizer.load_state_dict(&state).unwrap();
             }
-            optimizer.step_with(&mut model, |model| loss(&values, model)).unwrap();
+            optimizer.step(&mut model, |model| loss(&values, model)).unwrap();
             compare(&values, label, step, &model, 1e-7);
         }
         let (first, last) = (loss(&values, &start(&values)).unwrap(), loss(&values, &model).unwrap());
@@ -169,6 +170,17 @@ fn lookaheads_slow_weights_are_its_state() {
     step(&mut plain, &mut network(), 1).unwrap();
     let error = made().load_state_dict(&plain.state_dict().unwrap()).unwrap_err().to_string();
     assert!(error.contains("there are no slow weights"), "{error}");
+    // Slow weights of another shape are found before a step is made.
+    let mut wrong = state.clone();
+    wrong.insert("slow.0.weight".into(), Tensor::zeros([1], DType::F32, &Device::cpu()).unwrap());
+    let mut loaded = made();
+    loaded.load_state_dict(&wrong).unwrap();
+    let before = bits(&model);
+    for at in 4..8 {
+        let error = step(&mut loaded, &mut model, at).unwrap_err().to_string();
+        assert!(error.contains("the slow weights of 0.weight are (1,), the parameter"), "{error}");
+        assert_eq!((bits(&model), loaded.steps()), (before.clone(), 4));
+    }
     // A step that is left out writes nothing.
     let flag = Tensor::from_slice(&[false], (), &Device::cpu()).unwrap();
     let (before, slow) = (bits(&model), whole.state_dict().unwrap());
@@ -213,6 +225,16 @@ fn sams_passes() {
     };
     assert!(sam.step_with(&mut model, failing).unwrap_err().to_string().contains("no"));
     assert_eq!(bits(&model), before);
+    // And the next step begins with its first pass, also after one that was refused.
+    let refused = |sam: &mut Sam<Adam>, model: &mut kiln_nn::Sequential| {
+        let error = sam.step(model, &second).unwrap_err().to_string();
+        assert!(error.contains("a step of Sam takes two passes"), "{error}");
+    };
+    refused(&mut sam, &mut model);
+    sam.ascend(&mut model, &given, None).unwrap();
+    assert!(sam.step(&mut model, &Gradients::default()).is_err());
+    refused(&mut sam, &mut model);
+    assert_eq!(bits(&model), before);
 }
 
 #[test]
@@ -220,7 +242,7 @@ fn wrong_settings_change_nothing() {
     let mut model = network();
     let before = bits(&model);
     let wrong: [(Box<dyn Optimizer>, &str); 5] = [
-        (Box::new(Lookahead::new(Adam::new(0.1), 0, 0.5)), "Lookahead after every 0 steps"),
+        (Box::new(Lookahead::new(Adam::new(0.1), 0, 0.5)), "Lookahead with k = 0: k must be at least 1"),
         (Box::new(Lookahead::new(Adam::new(0.1), 5, 0.0)), "the alpha of Lookahead is 0, expected a number in (0, 1]"),
         (Box::new(Lookahead::new(Adam::new(0.1), 5, 1.5)), "the alpha of Lookahead is 1.5"),
         (Box::new(Sam::new(Adam::new(0.1), -1.0)), "the radius of Sam is -1, expected a finite number above 0"),
@@ -244,7 +266,7 @@ fn wrong_settings_change_nothing() {
     ];
     for (mut optimizer, expected) in wrong {
         let loss = |model: &kiln_nn::Sequential| model.parameters()[0].1.var(&ctx).square()?.sum_all();
-        let error = optimizer.step_with(&mut model, loss).unwrap_err().to_string();
+        let error = optimizer.step(&mut model, loss).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
         assert_eq!(bits(&model), before);
     }
@@ -256,19 +278,43 @@ fn lbfgs_changes_nothing_where_it_fails() {
     let values = fixtures();
     let (mut model, mut optimizer) = (start(&values), Lbfgs::new(1e200));
     let before = bits(&model);
-    let error =
-        optimizer.step_with(&mut model, |model| loss(&values, model)?.mul_scalar(1e100)).unwrap_err().to_string();
+    let error = optimizer.step(&mut model, |model| loss(&values, model)?.mul_scalar(1e100)).unwrap_err().to_string();
     assert!(error.contains("the loss is inf: a smaller learning rate"), "{error}");
     assert_eq!(bits(&model), before);
     let mut optimizer = Lbfgs::new(1.0);
-    optimizer.step_with(&mut model, |model| loss(&values, model)).unwrap();
+    optimizer.step(&mut model, |model| loss(&values, model)).unwrap();
     model.bias.set_trainable(false);
-    let error = optimizer.step_with(&mut model, |model| loss(&values, model)).unwrap_err().to_string();
+    let error = optimizer.step(&mut model, |model| loss(&values, model)).unwrap_err().to_string();
     assert!(error.contains("the state is of 40 numbers, the model has 35 that learn"), "{error}");
     let error = optimizer.load_state_dict(&Adam::new(0.1).state_dict().unwrap()).unwrap_err().to_string();
     assert!(error.contains("`H_diag` is missing"), "{error}");
     // One that is frozen stays.
     let (mut optimizer, bias) = (Lbfgs::new(1.0), model.bias.value().to_f64_vec().unwrap());
-    optimizer.step_with(&mut model, |model| loss(&values, model)).unwrap();
+    optimizer.step(&mut model, |model| loss(&values, model)).unwrap();
     assert_eq!(model.bias.value().to_f64_vec().unwrap(), bias);
+}
+
+/// The gradient of the square root of 0 is not finite, the loss is.
+#[test]
+fn lbfgs_refuses_gradients_that_are_not_finite() {
+    let values = fixtures();
+    for search in [false, true] {
+        let (mut model, mut optimizer) = (start(&values), Lbfgs::new(1.0).line_search(search));
+        let before = bits(&model);
+        let root = |model: &Weights| model.bias.var(&Ctx::train(1, 0)).mul_scalar(0.0)?.sqrt()?.sum_all();
+        assert_eq!(root(&model).unwrap().item().unwrap(), 0.0);
+        let error = optimizer.step(&mut model, root).unwrap_err().to_string();
+        assert!(error.contains("the largest element of the gradient is NaN"), "{error}");
+        assert_eq!((bits(&model), optimizer.evaluations_made()), (before, 0));
+    }
+}
+
+#[test]
+fn lbfgs_goes_on_until_it_is_done() {
+    let values = fixtures();
+    let (mut model, mut optimizer) = (start(&values), Lbfgs::new(1.0).iterations(usize::MAX).line_search(true));
+    optimizer.step(&mut model, |model| loss(&values, model)).unwrap();
+    let least = loss(&values, &model).unwrap().backward().unwrap();
+    let norm = least.norm().unwrap();
+    assert!(norm < 1e-3, "{norm}");
 }

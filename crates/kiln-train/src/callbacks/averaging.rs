@@ -5,12 +5,15 @@ use kiln_nn::{StateDict, Stateful};
 use kiln_optim::WeightAverage;
 use kiln_tensor::{Error, Result};
 
-/// An exponential moving average of the weights, updated after each step, with which the model is validated, and which it has at the end
-/// of `fit` (Keras's `use_ema`, timm's `ModelEma`).
+/// An exponential moving average of the weights, updated after each step. The model is validated with it, and has it at the end of `fit`
+/// (Keras's `use_ema`, timm's `ModelEma`).
 ///
 /// The weights that were trained are kept: a second `fit` with the same callback goes on from them, bit for bit as one that was not
 /// interrupted. All of it is the callback's state ([`Stateful`]). Buffers, such as the running averages of batch norms, are those of the
 /// training.
+///
+/// Do not combine with [`EarlyStopping::restore_best_weights`](crate::EarlyStopping::restore_best_weights): that keeps the trained weights
+/// of the best epoch, not their average.
 ///
 /// ```
 /// # use kiln_datasets::TensorDataset;
@@ -124,12 +127,18 @@ impl Stateful for Ema {
     }
 }
 
-/// Stochastic weight averaging (Izmailov et al. 2018): the mean of the weights after each epoch from one on, which the model has at the
-/// end of `fit`, its batch norms with the statistics of the average (PyTorch's `swa_utils`).
+/// Stochastic weight averaging (Izmailov et al. 2018): the mean of the weights after each epoch from a given one on. At the end of
+/// `fit` the model has it, with batch-norm statistics computed for it (PyTorch's `swa_utils`).
 ///
-/// It wants a learning rate that stays rather high in these epochs, for instance by
-/// [`Piecewise`](kiln_optim::Piecewise) or [`CosineRestarts`](kiln_optim::CosineRestarts). For the statistics the training data is gone through
-/// once more. The weights that were trained are kept, as with [`Ema`]; validations see these.
+/// Keep the learning rate fairly high in these epochs, for instance with [`Piecewise`](kiln_optim::Piecewise) or
+/// [`CosineRestarts`](kiln_optim::CosineRestarts). The statistics take one more pass over the training data. The weights that were trained
+/// are kept, as with [`Ema`]; validations see these.
+///
+/// Epochs are counted over all calls of `fit`: one that ends before the given epoch leaves the model its trained weights, and the
+/// average begins in a later call with the same callback.
+///
+/// Do not combine with [`EarlyStopping::restore_best_weights`](crate::EarlyStopping::restore_best_weights): that keeps the trained weights
+/// of the best epoch, not their average.
 ///
 /// ```
 /// # use kiln_datasets::TensorDataset;
@@ -173,11 +182,6 @@ impl Swa {
 
 impl Callback for Swa {
     fn on_fit_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
-        if self.first > run.epochs() {
-            let message =
-                format!("an average from epoch {} on, but the training ends with epoch {}", self.first, run.epochs());
-            return Err(Error::value("Swa", message));
-        }
         give_back(&mut self.average, &self.step, run)
     }
 

@@ -1,13 +1,14 @@
-//! The number that a callback looks at.
+//! The number that a callback looks at, and what it has seen of it.
 
 use crate::Run;
-use kiln_tensor::{Error, Result};
+use kiln_tensor::{Error, ErrorKind, Result};
 
 /// Whether a larger number is better: as it was said, else as it is known.
 pub(super) fn direction(callback: &'static str, monitor: &str, given: Option<bool>, run: &Run<'_>) -> Result<bool> {
     let name = monitor.strip_prefix("val_").unwrap_or(monitor);
     given.or_else(|| run.larger_is_better(monitor)).ok_or_else(|| {
-        let message = format!("is a larger `{name}` better or a smaller one? say it with `larger_is_better`");
+        let message =
+            format!("it is not known whether a larger `{name}` is better: set `larger_is_better(true)` or `(false)`");
         Error::value(callback, message)
     })
 }
@@ -22,4 +23,10 @@ pub(super) fn expect_reported(callback: &'static str, monitor: &str, run: &Run<'
     let remedy = if monitor.starts_with("val_") && !validates { "; give `fit` data to validate on" } else { "" };
     let message = format!("no epoch reports `{monitor}`, only {}{remedy}", reported.join(", "));
     Err(Error::value(callback, message))
+}
+
+/// A state that is not that of this callback.
+pub(super) fn foreign(operation: &'static str, callback: &str, why: String) -> Error {
+    let message = format!("{why}: this is not the state of {callback}; nothing was changed");
+    Error::new(ErrorKind::Format, operation, message)
 }

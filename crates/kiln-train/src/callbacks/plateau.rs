@@ -1,10 +1,10 @@
 //! A smaller learning rate once a number has stopped getting better.
 
-use super::monitor::{direction, expect_reported};
+use super::monitor::{direction, expect_reported, foreign};
 use crate::{Callback, EpochRecord, Run};
 use kiln_nn::{StateDict, Stateful};
 use kiln_optim::Optimizer;
-use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{Device, Error, Result, Tensor};
 
 /// Multiplies the learning rate by a factor once a number has stopped getting better (PyTorch's and Keras's `ReduceLROnPlateau`).
 ///
@@ -32,6 +32,7 @@ use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 /// # }
 /// ```
 #[derive(Clone, Debug)]
+#[doc(alias = "ReduceLROnPlateau")]
 pub struct ReduceOnPlateau {
     monitor: String,
     larger_is_better: Option<bool>,
@@ -121,13 +122,14 @@ impl ReduceOnPlateau {
         ReduceOnPlateau { threshold: Threshold::Absolute(threshold), ..self }
     }
 
-    /// Epochs after a reduction in which none is counted as bad.
+    /// Epochs after a reduction in which a missing improvement does not count.
     #[must_use]
     pub fn cooldown(self, epochs: usize) -> Self {
         ReduceOnPlateau { cooldown: epochs, ..self }
     }
 
     /// The learning rate does not become smaller than this.
+    #[doc(alias = "min_lr")]
     #[must_use]
     pub fn least_rate(self, rate: f64) -> Self {
         ReduceOnPlateau { least_rate: rate, ..self }
@@ -151,9 +153,9 @@ impl ReduceOnPlateau {
         Ok(())
     }
 
-    /// Looks at the number of one more epoch and reduces the optimizer's rate where it is time: what `fit` does after each epoch, for a
-    /// loop by hand. Smaller is better unless [`larger_is_better`](ReduceOnPlateau::larger_is_better) says otherwise. Gives whether the
-    /// rate was reduced.
+    /// Takes the value of one more epoch, and reduces the optimizer's rate if patience has run out. `fit` calls it after each epoch, a
+    /// custom loop calls it itself. Smaller is better unless [`larger_is_better`](ReduceOnPlateau::larger_is_better) says otherwise.
+    /// Returns whether the rate was reduced.
     ///
     /// # Errors
     /// Settings that make no sense.
@@ -226,10 +228,7 @@ impl Stateful for ReduceOnPlateau {
     }
 
     fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
-        let foreign = |why: String| {
-            let message = format!("{why}: this is not the state of ReduceOnPlateau; nothing was changed");
-            Error::new(ErrorKind::Format, "reduce_on_plateau.load_state_dict", message)
-        };
+        let foreign = |why| foreign("reduce_on_plateau.load_state_dict", "ReduceOnPlateau", why);
         let number = |name: &str| state.get(name).map(Tensor::item).transpose();
         let count = |name: &str| number(name)?.ok_or_else(|| foreign(format!("`{name}` is missing")));
         if let Some(name) = state.keys().find(|name| !["wait", "cooling", "best"].contains(&name.as_str())) {

@@ -1,9 +1,9 @@
 //! Callbacks that end the training by a number that epochs report.
 
-use super::monitor::{direction, expect_reported};
+use super::monitor::{direction, expect_reported, foreign};
 use crate::{Callback, EpochRecord, Run};
 use kiln_nn::{Snapshot, StateDict, Stateful};
-use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{Device, Error, Result, Tensor};
 
 /// Ends the training once a number has stopped getting better (Keras's `EarlyStopping`).
 ///
@@ -178,10 +178,7 @@ impl Stateful for EarlyStopping {
     }
 
     fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
-        let foreign = |why: String| {
-            let message = format!("{why}: this is not the state of EarlyStopping; nothing was changed");
-            Error::new(ErrorKind::Format, "early_stopping.load_state_dict", message)
-        };
+        let foreign = |why| foreign("early_stopping.load_state_dict", "EarlyStopping", why);
         let number = |name: &str| state.get(name).map(Tensor::item).transpose();
         let wait = number("wait")?.ok_or_else(|| foreign("`wait` is missing".to_owned()))?;
         let best = number("best")?.zip(number("best_epoch")?);

@@ -6,12 +6,13 @@ mod second;
 mod step;
 mod validation;
 
+use crate::held::Held;
 use crate::state::Order;
 use crate::{Callback, EpochRecord, FitOptions, History, Metric, Objective, Progress, Run, TrainState};
 use group::Group;
 use kiln_autograd::Gradients;
 use kiln_datasets::{Dataset, Pass};
-use kiln_nn::{Carried, Ctx, Module, Param, Visitor};
+use kiln_nn::Ctx;
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Result};
 use second::Again;
@@ -84,7 +85,7 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         objective.set_carried_states(&state.carried)?;
     }
     state.order = Some(order);
-    let (carries, epochs) = (carries(objective), state.epoch as usize + epochs);
+    let (carries, epochs) = (Held::of(objective).carried, state.epoch as usize + epochs);
     let run = Run {
         model: objective,
         optimizer,
@@ -106,20 +107,6 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
     };
     let (history, group) = (History::default(), Group::default());
     Fit { run, callbacks, history, accumulate, validate_every, group, again: Vec::new(), carries, last: None }.all()
-}
-
-/// Whether a model has layers that carry states from batch to batch.
-fn carries(model: &dyn Objective) -> bool {
-    struct Any(bool);
-    impl<'m> Visitor<'m> for Any {
-        fn parameter(&mut self, _: &'m Param) {}
-        fn carried(&mut self, _: &'m Carried) {
-            self.0 = true;
-        }
-    }
-    let mut any = Any(false);
-    Module::visit(model, &mut any);
-    any.0
 }
 
 impl Fit<'_, '_> {

@@ -36,7 +36,8 @@ impl Fit<'_, '_> {
         let second = self.pass_again(&batches);
         let run = &mut self.run;
         if let Some(ascent) = run.optimizer.ascent() {
-            ascent.descend(&mut *run.model)?;
+            let failed = second.is_err();
+            if failed { ascent.cancel(&mut *run.model)? } else { ascent.descend(&mut *run.model)? }
         }
         let (gradients, finite) = second?;
         self.run.gradients = gradients;

@@ -89,7 +89,7 @@ impl<'a> FitOptions<'a> {
     }
 
     /// Makes one step of this many batches, by the mean of their gradients: as a batch of so many times the samples, with the
-    /// memory of one. Each batch weighs as much as counts in its loss: its samples, or with a mask the targets that count. The last
+    /// memory of one. Each batch is weighted by the number of terms in its loss: its samples, or with a mask the targets that count. The last
     /// step of an epoch may be of fewer batches. Schedules, [`TrainState::step`](crate::TrainState::step) and
     /// [`validate_every`](FitOptions::validate_every) count steps.
     ///

@@ -1,6 +1,6 @@
 //! Averages of weights, steps of two passes, and rates that fall on a plateau, in `fit`.
 
-use kiln_datasets::TensorDataset;
+use kiln_datasets::{AddingProblem, TensorDataset};
 use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
 use kiln_optim::*;
@@ -82,8 +82,12 @@ fn averages_go_on() {
     fn options<'a>(epochs: usize, average: &'a mut (dyn Callback + 'a)) -> FitOptions<'a> {
         FitOptions::new().epochs(epochs).batch_size(4).seed(5).callback(average)
     }
-    let averages: [(Made, &str); 2] =
-        [(|| Box::new(Ema::new(0.8).every(2)), "ema"), (|| Box::new(Swa::from_epoch(2)), "swa")];
+    let averages: [(Made, &str); 3] = [
+        (|| Box::new(Ema::new(0.8).every(2)), "ema"),
+        (|| Box::new(Swa::from_epoch(2)), "swa"),
+        // The first two epochs end before it begins.
+        (|| Box::new(Swa::from_epoch(3)), "swa of the second fit"),
+    ];
     for (made, name) in averages {
         let (mut whole, mut average) = (trainer(Adam::new(0.05)), made());
         whole.fit(&data(), options(4, average.callback())).unwrap();
@@ -140,12 +144,54 @@ fn stochastic_weight_averaging() {
     parts.for_each(|part| variance.iter_mut().zip(part).for_each(|(sum, part)| *sum += part / 3.0));
     near(&trainer.objective.state_dict()["0.running_var"].to_f64_vec().unwrap(), &variance, 1e-6);
 
-    let error = trainer.fit(&data(), FitOptions::new().callback(Swa::from_epoch(9))).unwrap_err().to_string();
-    assert!(error.contains("an average from epoch 9 on, but the training ends with epoch 5"), "{error}");
     for (wrong, expected) in [(Ema::new(1.0), "the decay is 1"), (Ema::new(0.9).every(0), "every(0)")] {
         let error = trainer.fit(&data(), FitOptions::new().callback(wrong)).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+}
+
+/// A last batch of 1 sample, which batch norms cannot be computed for, is left out; data without an end is refused.
+#[test]
+fn statistics_of_data_that_leaves_one_sample() {
+    let (x, y) = (draw(&[13, 3], 0), draw(&[13, 2], 1));
+    let all = TensorDataset::new(x.copied().unwrap(), y.copied().unwrap()).unwrap();
+    let most = |of: &Tensor| of.slice(0, 0..12).unwrap().copied().unwrap();
+    let (mut found, mut expected) = (trainer(Sgd::new(0.1)), trainer(Sgd::new(0.1)));
+    for trainer in [&mut found, &mut expected] {
+        trainer.fit(&data(), FitOptions::new().batch_size(4).seed(5)).unwrap();
+    }
+    found.update_batch_norm(&all).unwrap();
+    expected.update_batch_norm(&TensorDataset::new(most(&x), most(&y)).unwrap()).unwrap();
+    assert_eq!(values(&found.objective), values(&expected.objective));
+
+    let before = values(&found.objective);
+    let error = found.update_batch_norm(&AddingProblem::new(usize::MAX, 5, 1).unwrap()).unwrap_err().to_string();
+    assert!(error.contains("the data has no end"), "{error}");
+    assert_eq!(values(&found.objective), before);
+}
+
+/// What layers carry is what it was, also after data that does not fit.
+#[test]
+fn statistics_leave_carried_states() {
+    let layers = Sequential::new()
+        .push(Lstm::new(3).return_sequences(true).stateful(true))
+        .push(BatchNorm1d::new())
+        .push(Dense::new(1));
+    let model = layers.build([6, 2], &cpu(), 1).unwrap();
+    let mut trainer = compile(model, Sgd::new(0.1), MeanSquaredError::new());
+    let sequences = TensorDataset::new(draw(&[4, 6, 2], 0), draw(&[4, 6, 1], 1)).unwrap();
+    trainer.fit(&sequences, FitOptions::new().batch_size(2).shuffle(false)).unwrap();
+    let carried = |trainer: &Trainer<Supervised<Sequential, MeanSquaredError>, Sgd>| {
+        let states = trainer.objective.carried_states().into_iter();
+        states.map(|(name, value)| (name, value.to_f64_vec().unwrap())).collect::<Vec<_>>()
+    };
+    let before = carried(&trainer);
+    assert!(!before.is_empty());
+    let wrong = TensorDataset::new(draw(&[4, 6, 2], 0), draw(&[4, 5, 1], 1)).unwrap();
+    assert!(trainer.update_batch_norm(&wrong).is_err());
+    assert_eq!(carried(&trainer), before);
+    trainer.update_batch_norm(&sequences).unwrap();
+    assert_eq!(carried(&trainer), before);
 }
 
 /// `fit` makes both passes: as `step_with` does, with the batch norm's averages of the first one.

@@ -551,6 +551,6 @@ fn layers_are_adapted_to_data_sets() {
     let x = || Tensor::ones([3, 2], DType::F32, &cpu()).unwrap();
     let two = TensorDataset::new((x(), x()), x()).unwrap();
     let error = adapt(&mut normalization, &two).unwrap_err().to_string();
-    assert!(error.contains("the data has 2 inputs, and a layer learns of one"), "{error}");
+    assert!(error.contains("the data has 2 inputs, and a layer adapts to one"), "{error}");
     assert_eq!(normalization.moments().unwrap().0.value().dims(), [0usize; 0]);
 }
