@@ -35,8 +35,8 @@ Examples:
   kiln train mnist-mlp --json | jq .val_accuracy        numbers for programs
 
 --out DIR is given model.safetensors (weights, as PyTorch reads them), model.json (architecture), config.toml
-(options, seed, versions), history.csv and curves.png; of a model that makes images samples.png too, what it makes
-after its epochs.
+(options, seed, versions), history.csv and curves.png; a model that makes images gets samples.png too, with what it
+makes after its epochs.
 
 Ctrl-C ends after the batch that is being trained on or validated with, and saves; a second one ends at once.";
 
@@ -341,7 +341,7 @@ pub(crate) struct GenerateOptions {
     /// Images: PNG file that is drawn [default: generated.png]
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// Images: folder of the data, whose test images an autoencoder is given [default: as of `kiln train`]
+    /// Images: folder of the data whose test images are given to an autoencoder [default: as for `kiln train`]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Chooses what is drawn at random: the same seed makes the same text or images

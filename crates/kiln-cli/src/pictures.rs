@@ -97,32 +97,45 @@ pub(crate) struct Progression {
     rows: Vec<Row>,
     /// The file that is written anew with each row.
     out: Option<PathBuf>,
+    /// Why a row could not be drawn or written. No more are drawn then, and the training goes on.
+    failed: Option<Error>,
 }
 
 impl Progression {
     /// Of a model of the same architecture as the trained one.
     pub(crate) fn new(pictures: Pictures, model: Sequential, out: Option<PathBuf>) -> Result<Self> {
         let rows = pictures.given(0)?.into_iter().collect();
-        Ok(Progression { pictures, model, rows, out })
+        Ok(Progression { pictures, model, rows, out, failed: None })
     }
 
     /// The PNG file of the rows so far.
     pub(crate) fn png(&self) -> Result<Vec<u8>> {
         self.pictures.sheet(self.rows.clone(), &self.model)
     }
+
+    /// Why a row could not be drawn or written.
+    pub(crate) fn take_error(&mut self) -> Option<Error> {
+        self.failed.take()
+    }
+
+    fn add_row(&mut self, trained: &dyn Objective, epoch: usize) -> Result<()> {
+        self.model.load_state_dict(&trained.state_dict(), true)?;
+        self.rows.push(self.pictures.made(&self.model, 0, &format!("epoch {epoch}"))?);
+        match &self.out {
+            Some(out) => write_atomically(out, &self.png()?),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Callback for Progression {
     fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
         let last = record.epoch == run.epochs() || run.is_stopping();
-        if !last && !record.epoch.is_multiple_of(run.epochs().div_ceil(EPOCHS)) {
-            return Ok(());
+        let drawn = last || record.epoch.is_multiple_of(run.epochs().div_ceil(EPOCHS));
+        if drawn && self.failed.is_none() {
+            // A picture is not worth a training: the error is reported once the weights are saved.
+            self.failed = self.add_row(run.model, record.epoch).err();
         }
-        self.model.load_state_dict(&run.model.state_dict(), true)?;
-        self.rows.push(self.pictures.made(&self.model, 0, &format!("epoch {}", record.epoch))?);
-        match &self.out {
-            Some(out) => write_atomically(out, &self.png()?),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }

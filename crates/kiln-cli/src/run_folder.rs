@@ -21,6 +21,8 @@ const HISTORY: &str = "history.csv";
 const CURVES: &str = "curves.png";
 /// What a model that makes images has made.
 pub(crate) const SAMPLES: &str = "samples.png";
+/// The same while the model is trained. It is no file of a run, so that an older run stays whole until it is replaced.
+pub(crate) const PARTIAL_SAMPLES: &str = "samples.partial.png";
 
 /// What a run's folder holds; of a model that makes images [`SAMPLES`] too.
 pub(crate) const FILES: [&str; 5] = [WEIGHTS, MODEL, CONFIG, HISTORY, CURVES];
@@ -116,6 +118,8 @@ impl<'a> Out<'a> {
         ];
         files.extend(samples.as_deref().map(|samples| (SAMPLES, samples)));
         self.writer.commit(&files)?;
+        // There is none in most runs.
+        let _ = fs::remove_file(folder.join(PARTIAL_SAMPLES));
         Ok(())
     }
 }

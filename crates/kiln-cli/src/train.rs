@@ -8,7 +8,7 @@ use crate::places::folder_of;
 use crate::pool::in_pool;
 use crate::recipes::{Prepared, Recipe, Setup};
 use crate::report::{Plan, Report, Summary, tell};
-use crate::run_folder::{Out, SAMPLES};
+use crate::run_folder::{Out, PARTIAL_SAMPLES};
 use kiln::ErrorKind;
 use kiln::datasets::Subset;
 use kiln::prelude::*;
@@ -107,7 +107,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     });
     let progression = |pictures| {
         let model = options.recipe.model(&device, options.seed)?;
-        Progression::new(pictures, model, options.out.as_deref().map(|out| out.join(SAMPLES)))
+        Progression::new(pictures, model, options.out.as_deref().map(|out| out.join(PARTIAL_SAMPLES)))
     };
     let mut progression = pictures.map(progression).transpose()?;
     let mut completed = History::default();
@@ -134,27 +134,32 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     };
     let fitted = trainer.fit(&*train, fit);
 
+    let mut undrawn = progression.as_mut().and_then(Progression::take_error);
     let save = |history: &History| {
         let Some(mut out) = out else { return Ok(()) };
         // Where the picture cannot be drawn, the rest is saved all the same.
-        let (samples, drawn) = match progression.as_ref().map(Progression::png) {
-            Some(Err(error)) => (None, Err(error)),
-            drawn => (drawn.and_then(Result::ok), Ok(())),
+        let samples = match progression.as_ref().map(Progression::png).transpose() {
+            Ok(samples) => samples,
+            Err(error) => {
+                undrawn.get_or_insert(error);
+                None
+            }
         };
-        out.save(&config, trainer.objective.model(), history, samples)?;
-        drawn
+        out.save(&config, trainer.objective.model(), history, samples)
     };
     let history = match fitted {
         Ok(history) => history,
         // The model is again that of the last completed epoch.
         Err(error) if error.kind() == ErrorKind::Diverged && !completed.epochs.is_empty() => {
             save(&completed)?;
-            let saved = options.out.as_ref().map(|out| format!(", saved in {}", out.display())).unwrap_or_default();
-            return Err(Error::new(error.kind(), error.operation(), format!("{}{saved}", error.message())));
+            return Err(with_place(&error, ", saved in", options.out.as_deref()));
         }
         Err(error) => return Err(error),
     };
     save(&history)?;
+    if let Some(error) = undrawn {
+        return Err(with_place(&error, "; the rest of the run is saved in", options.out.as_deref()));
+    }
     if let Some(out) = &options.out {
         report.saved(out, progression.is_some());
     }
@@ -170,6 +175,12 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         interrupted: history.stopped.is_some(),
     });
     Ok(if history.stopped.is_some() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+}
+
+/// An error with the folder of what was saved all the same.
+fn with_place(error: &Error, words: &str, out: Option<&Path>) -> Error {
+    let place = out.map(|out| format!("{words} {}", out.display())).unwrap_or_default();
+    Error::new(error.kind(), error.operation(), format!("{}{place}", error.message()))
 }
 
 /// The first samples; of streams that go on side by side, the beginning of all.
