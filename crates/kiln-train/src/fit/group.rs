@@ -99,3 +99,13 @@ fn times(gradient: &Tensor, factor: &Tensor) -> Result<Tensor> {
     let computed: DType = gradient.dtype().computed_in();
     gradient.to_dtype(computed)?.mul(&factor.to_dtype(computed)?)
 }
+
+/// Whether a loss is finite, where its device has it and the host would have to wait.
+pub(super) fn finite_on_device(loss: &Tensor) -> Result<Option<Tensor>> {
+    if loss.device().backend().is_host() {
+        return Ok(None);
+    }
+    // NaN of a loss that is NaN or infinite, and NaN is not equal to itself.
+    let zero = loss.sub(loss)?;
+    zero.eq(&zero).map(Some)
+}

@@ -1,8 +1,7 @@
 //! The second pass of a step, for optimizers whose gradients are those of another place.
 
 use super::Fit;
-use super::group::Group;
-use super::step::finite_on_device;
+use super::group::{Group, finite_on_device};
 use crate::Count;
 use kiln_autograd::Gradients;
 use kiln_datasets::Batch;

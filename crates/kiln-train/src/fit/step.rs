@@ -1,22 +1,13 @@
 //! A batch, and the optimizer's step.
 
 use super::Fit;
+use super::group::finite_on_device;
 use super::second::Again;
 use crate::{Count, Outcome};
 use kiln_autograd::Gradients;
 use kiln_datasets::Batch;
 use kiln_nn::Ctx;
-use kiln_tensor::{Result, Tensor};
-
-/// Whether a loss is finite, where its device has it and the host would have to wait.
-pub(super) fn finite_on_device(loss: &Tensor) -> Result<Option<Tensor>> {
-    if loss.device().backend().is_host() {
-        return Ok(None);
-    }
-    // NaN of a loss that is NaN or infinite, and NaN is not equal to itself.
-    let zero = loss.sub(loss)?;
-    zero.eq(&zero).map(Some)
-}
+use kiln_tensor::Result;
 
 impl Fit<'_, '_> {
     /// A batch, with a step where it is the last of those that make one.
