@@ -5,6 +5,7 @@ mod augment;
 mod batch;
 mod catalog;
 mod cifar;
+mod csv;
 #[cfg(feature = "embedded-mnist")]
 mod embedded;
 mod emnist;
@@ -21,6 +22,7 @@ mod kmnist;
 mod labeled;
 mod loader;
 mod mnist;
+mod nearest;
 mod normalize;
 mod numpy;
 mod rows;
@@ -37,6 +39,9 @@ pub use augment::{
 pub use batch::{Batch, Dataset, Pass, Weights};
 pub use catalog::{CATALOG, Content, Remote, Source, source};
 pub use cifar::{Cifar10, Cifar100, Cifar100Labels};
+pub use csv::{
+    ColumnKind, ColumnSummary, Csv, CsvDataset, CsvOptions, CsvSummary, Encoding, Missing, Table, TableOptions,
+};
 pub use emnist::{Emnist, EmnistSplit};
 pub use fashion_mnist::FashionMnist;
 #[cfg(feature = "fetch")]
