@@ -6,6 +6,7 @@ mod batch;
 mod catalog;
 mod cifar;
 mod combine;
+mod csv;
 mod dataset;
 #[cfg(feature = "embedded-mnist")]
 mod embedded;
@@ -23,6 +24,7 @@ mod kmnist;
 mod labeled;
 mod loader;
 mod mnist;
+mod nearest;
 mod normalize;
 mod numpy;
 mod rows;
@@ -41,6 +43,9 @@ pub use batch::{Batch, Pass, Weights};
 pub use catalog::{CATALOG, Content, Remote, Source, source};
 pub use cifar::{Cifar10, Cifar100, Cifar100Labels};
 pub use combine::{Cache, Concat, Map, MapSamples, Stream, Weighted, Zip};
+pub use csv::{
+    ColumnKind, ColumnSummary, Csv, CsvDataset, CsvOptions, CsvSummary, Encoding, Missing, TableEncoder, TableOptions,
+};
 pub use dataset::Dataset;
 pub use emnist::{Emnist, EmnistSplit};
 pub use fashion_mnist::FashionMnist;

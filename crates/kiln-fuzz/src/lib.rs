@@ -20,6 +20,7 @@ mod mutate;
 mod programs;
 mod scratch;
 mod source;
+mod tables;
 mod texts;
 
 /// A function of bytes, by name, and what fuzzing starts from.
@@ -44,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     arrays::NPY,
     arrays::NPZ,
     arrays::EINSUM,
+    tables::CSV,
     texts::TEXT,
     models::SAFETENSORS,
     models::ARCHITECTURE,

@@ -1,6 +1,7 @@
 //! Augmentations by words, as on a command line: `rotation=20,shift=0.2,flip`.
 
 use super::{Augmentation, ColorJitter, Erasing, Fill, ResizedCrop, Shift, Zoom};
+use crate::nearest::nearest;
 use kiln_tensor::{Error, Result};
 use std::str::FromStr;
 
@@ -134,24 +135,9 @@ impl FromStr for Augmentation {
 
 /// The error of a word that there is not.
 fn unknown(name: &str) -> Error {
-    let nearest = AUGMENTATIONS.iter().map(|word| (distance(name, word.name()), word.name())).min();
-    let hint = match nearest {
-        Some((changes, word)) if changes <= 1 + word.len() / 4 => format!("a similar one is '{word}'"),
+    let hint = match nearest(name, AUGMENTATIONS.iter().map(Word::name)) {
+        Some(word) => format!("a similar one is '{word}'"),
         _ => format!("there are {}", AUGMENTATIONS.iter().map(Word::name).collect::<Vec<_>>().join(", ")),
     };
     Error::value("", format!("'{name}' is not an augmentation: {hint}"))
-}
-
-/// Letters to add, leave out or change to get from one word to the other (Levenshtein).
-fn distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, b) in to.chars().enumerate() {
-            let changed = diagonal + usize::from(a != b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }

@@ -3,6 +3,7 @@
 
 mod augment;
 mod combine;
+mod csv;
 #[cfg(feature = "embedded-mnist")]
 mod embedded;
 #[cfg(feature = "fetch")]

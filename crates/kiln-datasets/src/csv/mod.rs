@@ -1,0 +1,22 @@
+//! Tables in CSV files: what is in them, and how their columns become numbers.
+
+mod bind;
+mod dataset;
+mod fit;
+mod learned;
+mod options;
+mod scan;
+mod source;
+mod stats;
+mod summary;
+mod table;
+mod table_options;
+mod tables;
+mod values;
+
+pub use dataset::CsvDataset;
+pub use options::CsvOptions;
+pub use summary::{ColumnKind, ColumnSummary, CsvSummary};
+pub use table::TableEncoder;
+pub use table_options::{Encoding, Missing, TableOptions};
+pub use tables::Csv;

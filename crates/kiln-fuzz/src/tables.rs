@@ -1,0 +1,103 @@
+//! Tables in CSV files.
+
+use crate::Target;
+use crate::source::Source;
+use kiln::datasets::{Csv, CsvDataset, CsvOptions, Dataset, Encoding, Missing, TableEncoder, TableOptions};
+use kiln::tensor::Device;
+
+/// How the file is read and what is learned of it, then the file.
+pub(crate) const CSV: Target = Target {
+    name: "csv",
+    run: csv,
+    seeds,
+    words: &[b"\r\n", b"\"\"", b"\",\"", b"NA", b"2024-01-01", b"1e400", b"-0.5", b"true", b"\xef\xbb\xbf", b"\n\n"],
+};
+
+/// What a table promises: each of its rows can be had in any order, and its JSON is the table.
+fn check(table: &TableEncoder, csv: &Csv, data: &CsvDataset) {
+    let cpu = Device::cpu();
+    assert_eq!(TableEncoder::from_json(&table.to_json()).as_ref().ok(), Some(table));
+    assert_eq!(table.feature_names().len(), table.features());
+    assert_eq!(data.len() + data.dropped(), csv.len());
+    let count = data.len().min(50);
+    let backwards: Vec<usize> = (0..count).rev().collect();
+    let whole = data.load().and_then(|all| all.batch(&backwards, &[], &cpu)).expect("rows that there are");
+    let rows = data.batch(&backwards, &[], &cpu).expect("rows that there are");
+    assert_eq!(rows.inputs.dims(), [count, table.features()]);
+    let inputs = rows.inputs.to_vec::<f32>().expect("features");
+    assert!(inputs.iter().all(|x| x.is_finite()));
+    assert_eq!(inputs, whole.inputs.to_vec::<f32>().expect("features"));
+    assert_eq!(rows.targets.to_f64_vec().ok(), whole.targets.to_f64_vec().ok());
+    assert!(data.batch(&[data.len()], &[], &cpu).is_err());
+    if data.dropped() == 0 {
+        table.inputs(csv, &cpu).expect("features of all rows");
+    }
+}
+
+fn csv(bytes: &[u8]) {
+    let mut source = Source::new(bytes);
+    let options = CsvOptions::new()
+        .header(!source.flag())
+        .delimiter(source.of(b",;\t \"\n"))
+        .quote(source.of(&[Some(b'"'), None, Some(b'\'')]))
+        .line_limit(source.of(&[1 << 16, 5, usize::MAX, 0]))
+        .types_from(source.of(&[usize::MAX, 1, 3, 0]));
+    let (target, ignored, rules) = (source.byte(), source.byte(), source.byte());
+    let Ok(csv) = options.read(source.rest()) else { return };
+    assert_eq!((csv.summary().rows, csv.summary().columns.len()), (csv.len(), csv.columns().len()));
+    assert!(csv.len() <= bytes.len() && !csv.summary().to_string().is_empty());
+    let names = csv.columns();
+    let name = |byte: u8| names[usize::from(byte) % names.len()].as_str();
+    let missing = [
+        Missing::Mode,
+        Missing::Refuse,
+        Missing::DropRow,
+        Missing::Mean,
+        Missing::Median,
+        Missing::constant(0),
+        Missing::constant("NA"),
+        Missing::constant("é"),
+    ];
+    let mut options = TableOptions::new(name(target)).missing(missing[usize::from(rules & 7)].clone());
+    if rules & 8 == 8 {
+        options = options.encoding(Encoding::Index);
+    }
+    if rules & 16 == 16 {
+        options = if rules & 32 == 32 { options.classes() } else { options.regression() };
+    }
+    options = match rules >> 6 {
+        1 => options.ignore([name(ignored)]),
+        2 => options.category(name(ignored), Encoding::OneHot),
+        3 => options.number(name(ignored)),
+        _ => options,
+    };
+    if let Ok(table) = options.fit(&csv) {
+        // Whatever is learned of rows can be applied to them.
+        let data = table.dataset(&csv).expect("the rows that were learned of");
+        check(&table, &csv, &data);
+    }
+    if let Ok([first, second]) = csv.split_stratified(name(target), 0.5, 1) {
+        assert_eq!(first.len() + second.len(), csv.len());
+        if let Ok(table) = options.fit(&first)
+            && let Ok(data) = table.dataset(&second)
+        {
+            check(&table, &second, &data);
+        }
+    }
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let numbers = "x,y,z\n1,2.5,yes\n3,NA,no\n5,-1e3,yes\n,4,no\n";
+    let texts = "day,c,\"y\"\r\n2024-01-01,red,a\r\n2024-01-02,\"blue, \"\"dark\"\"\",b\r\n\r\n2024-01-03,red,a\r\n";
+    let with = |settings: [u8; 8], text: &str| [&settings[..], text.as_bytes()].concat();
+    vec![
+        with([0, 0, 0, 0, 0, 2, 0, 0], numbers),
+        with([0, 0, 0, 0, 0, 1, 0, 4 + 16], numbers),
+        with([0, 0, 0, 0, 0, 2, 0, 2], numbers),
+        with([0, 0, 0, 0, 0, 2, 0, 64], texts),
+        with([0, 0, 0, 0, 0, 2, 0, 128 + 8], texts),
+        with([1, 1, 1, 0, 1, 0, 1, 128], "a;b\nc;d\na;d\nc;b\n"),
+        with([0, 0, 0, 1, 0, 0, 0, 0], "a,b\n1,22222\n"),
+        with([0, 0, 0, 0, 0, 1, 0, 0], "a,b\n1,\"2\n3,4\n"),
+    ]
+}
