@@ -5,7 +5,7 @@ use kiln_tensor::{Device, Error, Result};
 
 /// Samples that can be had by index, batch by batch.
 ///
-/// A data set of one's own says how many samples it has, of what shape, and makes a batch of any of them:
+/// A custom data set says how many samples it has, of what shape, and makes a batch of any of them:
 ///
 /// ```
 /// use kiln_datasets::{Batch, Dataset, Loader};

@@ -5,7 +5,7 @@ use crate::source::Source;
 use kiln::datasets::{Csv, CsvDataset, CsvOptions, Dataset, Encoding, Missing, TableEncoder, TableOptions};
 use kiln::tensor::Device;
 
-/// How the file is read and what is learned of it, then the file.
+/// How the file is read and what is learned from it, then the file.
 pub(crate) const CSV: Target = Target {
     name: "csv",
     run: csv,
@@ -72,8 +72,8 @@ fn csv(bytes: &[u8]) {
         _ => options,
     };
     if let Ok(table) = options.fit(&csv) {
-        // Whatever is learned of rows can be applied to them.
-        let data = table.dataset(&csv).expect("the rows that were learned of");
+        // Whatever is learned from rows can be applied to them.
+        let data = table.dataset(&csv).expect("the rows that it was fitted on");
         check(&table, &csv, &data);
     }
     if let Ok([first, second]) = csv.split_stratified(name(target), 0.5, 1) {

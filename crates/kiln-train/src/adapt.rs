@@ -1,4 +1,4 @@
-//! Preprocessing layers that learn of a data set.
+//! Preprocessing layers that learn from a data set.
 
 use kiln_datasets::{Dataset, Loader};
 use kiln_nn::Adapt;

@@ -5,7 +5,7 @@ use crate::{Batch, Dataset, Pass};
 use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{Device, Error, Result};
 
-/// Another data set with a function of one's own on each batch. Workers of a loader run it side by side; what it gives for a sample
+/// Another data set with a custom function applied to each batch. Workers of a loader run it side by side; what it gives for a sample
 /// must depend on that sample alone.
 ///
 /// ```
@@ -51,7 +51,7 @@ impl<D: Dataset, F: Fn(Batch) -> Result<Batch> + Send + Sync> Map<D, F> {
     }
 }
 
-/// Another data set with a function of one's own on each sample, a batch of one, and a stream of random numbers that is the sample's
+/// Another data set with a custom function applied to each sample, a batch of one, and a stream of random numbers that is the sample's
 /// own: it depends on the loader's seed, the epoch and the sample's index. So the values are the same for any number of workers and any
 /// batch size. Evaluation draws the same numbers every time.
 ///

@@ -133,7 +133,7 @@ fn is_class(train: &Csv, target: &ColumnSummary) -> Result<bool> {
     }
 }
 
-/// Whether a row is to be learned of: not where it is to be left out.
+/// Whether a row is used for fitting: rows that are to be left out are not.
 fn complete(row: &Row<'_>, columns: &[Learned<'_>], target: usize, drop_missing: bool) -> Result<bool> {
     if row.present(target)?.is_none() {
         return if drop_missing { Ok(false) } else { Err(no_target(row, target)) };

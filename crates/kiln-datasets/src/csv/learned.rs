@@ -1,4 +1,4 @@
-//! What is learned of a column.
+//! What is learned from a column.
 
 use super::bind::{boolean_in, fits, number_in, refused};
 use super::stats::Stats;
@@ -8,7 +8,7 @@ use super::tables::{Csv, Row, list};
 use super::values::{Value, boolean, in_order, number, short};
 use kiln_tensor::{Error, Result};
 
-/// A column while it is learned of.
+/// What has been learned from a column so far.
 pub(super) struct Learned<'a> {
     pub(super) name: &'a str,
     pub(super) place: usize,

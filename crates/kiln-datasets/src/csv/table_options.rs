@@ -147,7 +147,7 @@ impl TableOptions {
         self
     }
 
-    /// Learns of the training rows: categories, classes, and what stands for missing values.
+    /// Learns from the training rows: categories, classes, and the values that fill in for missing ones.
     ///
     /// # Errors
     /// A column that there is not, with the nearest name; columns that are no features (dates, text, nothing but missing values),

@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// A table in a CSV file, or some rows of one. Its values stay in the file: in memory are where each row begins, 8 bytes, and the
 /// [summary](CsvSummary).
 ///
-/// What is to be learned of a table ([`TableOptions::fit`](crate::TableOptions::fit)) is learned from the training rows alone, so the
+/// What is to be learned from a table ([`TableOptions::fit`](crate::TableOptions::fit)) is learned from the training rows alone, so the
 /// rows are split first:
 ///
 /// ```

@@ -1,4 +1,4 @@
-//! Tables in CSV files: what is found in them, what is learned of them, and what is wrong.
+//! Tables in CSV files: what is found in them, what is learned from them, and what is wrong.
 
 use crate::files::Folder;
 use kiln_datasets::{

@@ -1,4 +1,4 @@
-//! Preprocessing layers: against Keras's and PyTorch's values (tests/fixtures/preprocessing.safetensors), what they learn of
+//! Preprocessing layers: against Keras's and PyTorch's values (tests/fixtures/preprocessing.safetensors), what they learn from
 //! data, how they are saved, and what they refuse.
 
 use kiln_autograd::{Var, grad_check};

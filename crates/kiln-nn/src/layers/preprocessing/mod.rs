@@ -1,4 +1,4 @@
-//! Preprocessing that is a part of the model: what was learned of the data, and settings, are saved with it.
+//! Preprocessing that is a part of the model: what was learned from the data, and settings, are saved with it.
 
 /// What is said of layers of images: settings by serde, two spatial axes, no products with weights.
 macro_rules! of_images {
@@ -46,7 +46,7 @@ use crate::Ctx;
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, Result, Tensor};
 
-/// A layer that learns something of the data before the model is built: [`Normalization`], [`Discretization`],
+/// A layer that learns something from the data before the model is built: [`Normalization`], [`Discretization`],
 /// [`IntegerLookup`].
 ///
 /// Data that does not fit into memory goes in batch by batch, once ([`Adapt::adapt_batches`], or [`Adapt::see`] and
@@ -67,7 +67,7 @@ pub trait Adapt {
     /// No data, or data from which nothing can be learned.
     fn learn(&mut self, seen: Self::Seen) -> Result<()>;
 
-    /// Learns of all samples (n, …) at once (Keras's `adapt`).
+    /// Learns from all samples (n, …) at once (Keras's `adapt`).
     ///
     /// # Errors
     /// As [`Adapt::see`] and [`Adapt::learn`].
@@ -77,7 +77,7 @@ pub trait Adapt {
         self.learn(seen)
     }
 
-    /// Learns of samples that come in batches, in one pass.
+    /// Learns from samples that come in batches, in one pass.
     ///
     /// # Errors
     /// As [`Adapt::see`] and [`Adapt::learn`]; those of the batches.

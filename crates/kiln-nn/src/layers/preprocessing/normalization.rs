@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 /// What a standard deviation is at least, as in Keras: features that are always the same become 0.
 const SMALLEST: f64 = 1e-7;
 
-/// y = (x − mean) / max(√variance, 10⁻⁷) with a mean and a variance for each feature, learned of data before training (Keras's
+/// y = (x − mean) / max(√variance, 10⁻⁷) with a mean and a variance for each feature, learned from data before training (Keras's
 /// `Normalization`). Integers become floats.
 ///
 /// Features are along the last axis of (N, features) and (N, steps, features), and along axis 1 of images (N, C, H, W);

@@ -59,7 +59,7 @@ impl StringLookup {
         StringLookup(Vocabulary::new())
     }
 
-    /// Of this vocabulary, in this order. For classes, whose indices begin at 0: `.oov_indices(0)`.
+    /// With this vocabulary, in this order. For classes, whose indices begin at 0: `.oov_indices(0)`.
     ///
     /// # Errors
     /// A string that is there twice.
@@ -69,8 +69,8 @@ impl StringLookup {
         Ok(lookup)
     }
 
-    /// So many indices for strings that are not in the vocabulary: with 0 they are an error, of several each string always has
-    /// the same. By default 1.
+    /// The number of indices for strings that are not in the vocabulary, by default 1. With 0 they are an error; with several each
+    /// string always gets the same.
     #[must_use]
     pub fn oov_indices(mut self, count: usize) -> Self {
         self.0.settings.oov_indices = count;
