@@ -120,7 +120,7 @@ fn arguments() {
         ("summary mnist", "invalid value 'mnist' for '<RECIPE>'"),
         ("train", "the following required arguments were not provided:"),
         ("predict @/run", "the following required arguments were not provided:"),
-        ("data fetch mnis", "invalid value 'mnis' for '<NAME>'"),
+        ("data fetch mnis", "invalid value 'mnis' for '<NAME|URL>'"),
         ("bake", "unrecognized subcommand 'bake'"),
     ] {
         check(&folder, words, REFUSED, &[says]);

@@ -196,7 +196,7 @@ fn step_of(layer: &mut dyn AnyLayer, x: &Tensor, device: &Device) -> Vec<f64> {
 /// Layers that move, resample, disturb and go over sequences of images.
 fn layers_are_alike(device: &str) {
     type Make = fn() -> Box<dyn AnyLayer>;
-    let cases: [(Make, &[usize]); 16] = [
+    let cases: [(Make, &[usize]); 25] = [
         (|| Box::new(Upsample2d::new(2)), &[2, 3, 4, 3]),
         (|| Box::new(Upsample2d::to([3, 7]).bilinear()), &[2, 3, 4, 3]),
         (|| Box::new(Upsample2d::new([1, 3]).bicubic().align_corners()), &[2, 2, 4, 3]),
@@ -213,6 +213,15 @@ fn layers_are_alike(device: &str) {
         (|| Box::new(GaussianDropout::new(0.5)), &[4, 5]),
         (|| Box::new(AlphaDropout::new(0.5)), &[4, 5]),
         (|| Box::new(DropPath::new(0.5)), &[8, 2, 3]),
+        (|| Box::new(Dropout3d::new(0.5)), &[2, 3, 2, 2, 2]),
+        (|| Box::new(Cropping1d::new(1)), &[2, 3, 5]),
+        (|| Box::new(Cropping3d::new(1)), &[1, 2, 3, 4, 3]),
+        (|| Box::new(Reparameterize::new()), &[4, 6]),
+        (|| Box::new(SkipConcat::new(Sequential::new().push(Dense::new(3)))), &[4, 5]),
+        (|| Box::new(WeightNorm::new(Dense::new(3))), &[4, 5]),
+        (|| Box::new(SpectralNorm::new(Conv2d::new(2, 3))), &[2, 2, 4, 5]),
+        (|| Box::new(Rescaling::new(0.5, -1.0)), &[4, 5]),
+        (|| Box::new(Resizing::new(3, 4).antialias(true)), &[2, 2, 7, 6]),
     ];
     for (make, shape) in cases {
         let x = normal(shape, 6);
