@@ -165,6 +165,9 @@ impl Source {
     }
 }
 
+/// UTF-8's byte order mark.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Rows of a table, one after the other or by their place.
 pub(super) struct Rows<'a> {
     source: &'a Source,
@@ -181,6 +184,12 @@ impl Rows<'_> {
         let length = self.reader.position().byte() - at;
         if length > self.source.limit as u64 {
             return Err(too_long(self.source, at));
+        }
+        // A reader that begins here would leave it out, and the row would be another one.
+        if at > 0 && self.record.get(0).is_some_and(|field| field.starts_with(MARK)) {
+            return Err(self
+                .source
+                .wrong_at(at, "the row begins with a byte order mark: remove it, it belongs at a file's start"));
         }
         Ok(more.then_some((at, &self.record)))
     }

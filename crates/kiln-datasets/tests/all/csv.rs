@@ -272,3 +272,11 @@ proptest! {
         }
     }
 }
+
+/// Read from its own place the row would lose the mark, and be another one.
+#[test]
+fn a_byte_order_mark_within_the_file_is_refused() {
+    assert_eq!(read("\u{feff}x,y\n1,2\n").columns(), ["x", "y"]);
+    let error = CsvOptions::new().read("x,y\n1,2\n\u{feff}3,4\n").unwrap_err().to_string();
+    assert!(error.contains("line 3") && error.contains("byte order mark"), "{error}");
+}
