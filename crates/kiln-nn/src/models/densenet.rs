@@ -1,8 +1,10 @@
 //! DenseNet: each layer sees the outputs of all before it.
 
-use crate::{
-    Activation, AvgPool2d, BatchNorm2d, Conv2d, Dense, GlobalAvgPool, Initializer, MaxPool2d, Sequential, SkipConcat,
-};
+use super::parts::{classified, conv, norm};
+use crate::{Activation, AvgPool2d, Dense, MaxPool2d, Sequential, SkipConcat};
+
+/// The activation everywhere.
+const ACTIVATION: Activation = Activation::Relu;
 
 /// DenseNet-121 for images of 3 × 224 × 224 (Huang et al. 2016). 7,978,856 parameters for 1000 classes.
 pub fn densenet121(classes: usize) -> Sequential {
@@ -64,8 +66,8 @@ impl DenseNet {
     /// The network, to be built.
     pub fn model(&self) -> Sequential {
         let mut features = Sequential::new()
-            .push_named("conv0", conv(self.width, 7).stride(2))
-            .push_named("norm0", norm())
+            .push_named("conv0", conv(self.width, 7, 2))
+            .push_named("norm0", norm(ACTIVATION))
             .push_named("pool0", MaxPool2d::new(3).stride(2).padding(1));
         let mut channels = self.width;
         for (block, &layers) in self.blocks.iter().enumerate() {
@@ -81,19 +83,16 @@ impl DenseNet {
             channels += layers * self.growth;
         }
         // torchvision calls it so whatever the number of blocks.
-        features.add_named("norm5", norm());
-        Sequential::new()
-            .push_named("features", features)
-            .push_named("avgpool", GlobalAvgPool::new())
-            .push_named("classifier", Dense::new(self.classes))
+        features.add_named("norm5", norm(ACTIVATION));
+        classified(features, Dense::new(self.classes))
     }
 
     fn layer(&self) -> SkipConcat {
         let main = Sequential::new()
-            .push_named("norm1", norm())
-            .push_named("conv1", conv(BOTTLENECK * self.growth, 1))
-            .push_named("norm2", norm())
-            .push_named("conv2", conv(self.growth, 3));
+            .push_named("norm1", norm(ACTIVATION))
+            .push_named("conv1", conv(BOTTLENECK * self.growth, 1, 1))
+            .push_named("norm2", norm(ACTIVATION))
+            .push_named("conv2", conv(self.growth, 3, 1));
         SkipConcat::new(main)
     }
 }
@@ -101,15 +100,7 @@ impl DenseNet {
 /// Between two blocks: half as many channels, half the size.
 fn transition(channels: usize) -> Sequential {
     Sequential::new()
-        .push_named("norm", norm())
-        .push_named("conv", conv(channels, 1))
+        .push_named("norm", norm(ACTIVATION))
+        .push_named("conv", conv(channels, 1, 1))
         .push_named("pool", AvgPool2d::new(2))
-}
-
-fn conv(filters: usize, kernel: usize) -> Conv2d {
-    Conv2d::new(filters, kernel).padding(kernel / 2).use_bias(false).kernel_initializer(Initializer::HeNormal)
-}
-
-fn norm() -> BatchNorm2d {
-    BatchNorm2d::new().activation(Activation::Relu)
 }

@@ -1,9 +1,10 @@
 //! EfficientNet: depthwise convolutions with squeeze-and-excitation.
 
-use crate::{
-    Activation, BatchNorm2d, Conv2d, Dense, DepthwiseConv2d, DropPath, Dropout, GlobalAvgPool, Initializer, Residual,
-    Sequential, SqueezeExcitation,
-};
+use super::parts::{classified, conv, conv_norm, depthwise_norm};
+use crate::{Activation, BatchNorm2d, Dense, DropPath, Dropout, Residual, Sequential, SqueezeExcitation};
+
+/// The activation everywhere.
+const ACTIVATION: Activation = Activation::Silu;
 
 /// EfficientNet-B0 for images of 3 × 224 × 224 (Tan and Le 2019). 5,288,548 parameters for 1000 classes.
 pub fn efficientnet_b0(classes: usize) -> Sequential {
@@ -119,7 +120,7 @@ impl EfficientNet {
     pub fn model(&self) -> Sequential {
         let total = self.stages.iter().map(|stage| stage.blocks).sum::<usize>() as f64;
         let (mut channels, mut number) = (self.width, 0);
-        let mut features = Sequential::new().push(convolution(channels, 3, 2));
+        let mut features = Sequential::new().push(conv_norm(channels, 3, 2, ACTIVATION));
         for stage in &self.stages {
             let mut blocks = Sequential::new();
             for block in 0..stage.blocks {
@@ -136,12 +137,9 @@ impl EfficientNet {
             }
             features.add(blocks);
         }
-        features.add(convolution(LAST * channels, 1, 1));
+        features.add(conv_norm(LAST * channels, 1, 1, ACTIVATION));
         let classifier = Sequential::new().push(Dropout::new(self.dropout)).push(Dense::new(self.classes));
-        Sequential::new()
-            .push_named("features", features)
-            .push_named("avgpool", GlobalAvgPool::new())
-            .push_named("classifier", classifier)
+        classified(features, classifier)
     }
 }
 
@@ -150,28 +148,10 @@ impl Stage {
     fn block(&self, channels: usize, stride: usize) -> Sequential {
         let mut layers = Sequential::new();
         if self.expansion != 1 {
-            layers.add(convolution(channels * self.expansion, 1, 1));
+            layers.add(conv_norm(channels * self.expansion, 1, 1, ACTIVATION));
         }
-        let depthwise = DepthwiseConv2d::new(self.kernel).stride(stride).padding(self.kernel / 2).use_bias(false);
-        layers.add(Sequential::new().push(depthwise.kernel_initializer(Initializer::HeNormal)).push(norm()));
-        layers.add(SqueezeExcitation::new((channels / 4).max(1)).activation(Activation::Silu));
-        layers.push(Sequential::new().push(plain(self.channels, 1, 1)).push(BatchNorm2d::new()))
+        layers.add(depthwise_norm(self.kernel, stride, ACTIVATION));
+        layers.add(SqueezeExcitation::new((channels / 4).max(1)).activation(ACTIVATION));
+        layers.push(Sequential::new().push(conv(self.channels, 1, 1)).push(BatchNorm2d::new()))
     }
-}
-
-/// A convolution with its normalization and activation.
-fn convolution(filters: usize, kernel: usize, stride: usize) -> Sequential {
-    Sequential::new().push(plain(filters, kernel, stride)).push(norm())
-}
-
-fn plain(filters: usize, kernel: usize, stride: usize) -> Conv2d {
-    Conv2d::new(filters, kernel)
-        .stride(stride)
-        .padding(kernel / 2)
-        .use_bias(false)
-        .kernel_initializer(Initializer::HeNormal)
-}
-
-fn norm() -> BatchNorm2d {
-    BatchNorm2d::new().activation(Activation::Silu)
 }

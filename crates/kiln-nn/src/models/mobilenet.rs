@@ -1,8 +1,10 @@
 //! MobileNetV2: depthwise convolutions between thin layers.
 
-use crate::{
-    Activation, BatchNorm2d, Conv2d, Dense, DepthwiseConv2d, Dropout, GlobalAvgPool, Initializer, Residual, Sequential,
-};
+use super::parts::{classified, conv, conv_norm, depthwise_norm};
+use crate::{Activation, BatchNorm2d, Dense, Dropout, Residual, Sequential};
+
+/// The activation everywhere.
+const ACTIVATION: Activation = Activation::Relu6;
 
 /// MobileNetV2 for images of 3 × 224 × 224 (Sandler et al. 2018). 3,504,872 parameters for 1000 classes.
 pub fn mobilenet_v2(classes: usize) -> Sequential {
@@ -89,7 +91,7 @@ impl MobileNetV2 {
     /// The network, to be built.
     pub fn model(&self) -> Sequential {
         let mut channels = multiple_of_8(32.0 * self.width);
-        let mut features = Sequential::new().push(convolution(channels, 3, 2));
+        let mut features = Sequential::new().push(conv_norm(channels, 3, 2, ACTIVATION));
         for &[expansion, width, blocks, stride] in &self.stages {
             let output = multiple_of_8(width as f64 * self.width);
             for block in 0..blocks {
@@ -102,12 +104,9 @@ impl MobileNetV2 {
                 channels = output;
             }
         }
-        features.add(convolution(multiple_of_8(self.last as f64 * self.width.max(1.0)), 1, 1));
+        features.add(conv_norm(multiple_of_8(self.last as f64 * self.width.max(1.0)), 1, 1, ACTIVATION));
         let classifier = Sequential::new().push(Dropout::new(self.dropout)).push(Dense::new(self.classes));
-        Sequential::new()
-            .push_named("features", features)
-            .push_named("avgpool", GlobalAvgPool::new())
-            .push_named("classifier", classifier)
+        classified(features, classifier)
     }
 }
 
@@ -119,30 +118,12 @@ fn multiple_of_8(channels: f64) -> usize {
 
 /// A block: wider by a convolution of 1 × 1, then a depthwise one, then thin again without an activation.
 fn inverted(channels: usize, hidden: usize, output: usize, stride: usize) -> Sequential {
-    let mut conv = Sequential::new();
+    let mut layers = Sequential::new();
     if hidden != channels {
-        conv.add(convolution(hidden, 1, 1));
+        layers.add(conv_norm(hidden, 1, 1, ACTIVATION));
     }
-    let depthwise = DepthwiseConv2d::new(3).stride(stride).padding(1).use_bias(false);
-    conv.add(Sequential::new().push(depthwise.kernel_initializer(Initializer::HeNormal)).push(norm()));
-    conv.add(plain(output, 1, 1));
-    conv.add(BatchNorm2d::new());
-    Sequential::new().push_named("conv", conv)
-}
-
-/// A convolution with its normalization and activation.
-fn convolution(filters: usize, kernel: usize, stride: usize) -> Sequential {
-    Sequential::new().push(plain(filters, kernel, stride)).push(norm())
-}
-
-fn plain(filters: usize, kernel: usize, stride: usize) -> Conv2d {
-    Conv2d::new(filters, kernel)
-        .stride(stride)
-        .padding(kernel / 2)
-        .use_bias(false)
-        .kernel_initializer(Initializer::HeNormal)
-}
-
-fn norm() -> BatchNorm2d {
-    BatchNorm2d::new().activation(Activation::Relu6)
+    layers.add(depthwise_norm(3, stride, ACTIVATION));
+    layers.add(conv(output, 1, 1));
+    layers.add(BatchNorm2d::new());
+    Sequential::new().push_named("conv", layers)
 }

@@ -57,6 +57,7 @@ pub mod densenet;
 pub mod efficientnet;
 mod lenet;
 pub mod mobilenet;
+mod parts;
 pub mod resnet;
 pub mod unet;
 pub mod vgg;

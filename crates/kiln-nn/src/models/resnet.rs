@@ -1,6 +1,7 @@
 //! Residual networks.
 
-use crate::{Activation, BatchNorm2d, Conv2d, Dense, GlobalAvgPool, Initializer, MaxPool2d, Residual, Sequential};
+use super::parts::{conv, norm};
+use crate::{Activation, BatchNorm2d, Dense, GlobalAvgPool, MaxPool2d, Residual, Sequential};
 
 /// ResNet-18 for images of 3 × 224 × 224 (He et al. 2015). 11,689,512 parameters for 1000 classes.
 pub fn resnet18(classes: usize) -> Sequential {
@@ -91,10 +92,10 @@ impl ResNet {
         let mut model = Sequential::new();
         if self.small_images {
             model.add_named("conv1", conv(self.width, 3, 1));
-            model.add_named("bn1", BatchNorm2d::new().activation(Activation::Relu));
+            model.add_named("bn1", norm(Activation::Relu));
         } else {
             model.add_named("conv1", conv(self.width, 7, 2));
-            model.add_named("bn1", BatchNorm2d::new().activation(Activation::Relu));
+            model.add_named("bn1", norm(Activation::Relu));
             model.add_named("maxpool", MaxPool2d::new(3).stride(2).padding(1));
         }
         let mut channels = self.width;
@@ -113,7 +114,7 @@ impl ResNet {
     }
 
     fn block(&self, channels: usize, width: usize, output: usize, stride: usize) -> Residual {
-        let relu = || BatchNorm2d::new().activation(Activation::Relu);
+        let relu = || norm(Activation::Relu);
         let main = if self.bottleneck {
             Sequential::new()
                 .push_named("conv1", conv(width, 1, 1))
@@ -135,13 +136,4 @@ impl ResNet {
         }
         block.shortcut(Sequential::new().push(conv(output, 1, stride)).push(BatchNorm2d::new()))
     }
-}
-
-/// Without a bias, which the normalization after it would take away; padded so that the stride alone changes the size.
-fn conv(filters: usize, kernel: usize, stride: usize) -> Conv2d {
-    Conv2d::new(filters, kernel)
-        .stride(stride)
-        .padding(kernel / 2)
-        .use_bias(false)
-        .kernel_initializer(Initializer::HeNormal)
 }
