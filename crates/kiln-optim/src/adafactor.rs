@@ -192,15 +192,7 @@ impl Optimizer for Adafactor {
         self.settings.check()?;
         self.state.check(model)
     }
-    fn name(&self) -> &'static str {
-        "Adafactor"
-    }
-    fn state(&self) -> &State {
-        &self.state
-    }
-    fn state_mut(&mut self) -> &mut State {
-        &mut self.state
-    }
+    by_its_state!("Adafactor");
 }
 
 stateful! { Adafactor }

@@ -106,15 +106,7 @@ impl<O: Optimizer> Optimizer for Clipped<O> {
     fn ascent(&mut self) -> Option<&mut dyn Ascent> {
         self.optimizer.ascent()
     }
-    fn name(&self) -> &'static str {
-        self.optimizer.name()
-    }
-    fn state(&self) -> &State {
-        self.optimizer.state()
-    }
-    fn state_mut(&mut self) -> &mut State {
-        self.optimizer.state_mut()
-    }
+    by_its_optimizer!();
 }
 
 impl<O: Optimizer> Stateful for Clipped<O> {

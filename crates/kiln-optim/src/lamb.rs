@@ -80,15 +80,7 @@ impl Optimizer for Lamb {
         self.check_settings()?;
         self.state.check(model)
     }
-    fn name(&self) -> &'static str {
-        "Lamb"
-    }
-    fn state(&self) -> &State {
-        &self.state
-    }
-    fn state_mut(&mut self) -> &mut State {
-        &mut self.state
-    }
+    by_its_state!("Lamb");
 }
 
 stateful! { Lamb }

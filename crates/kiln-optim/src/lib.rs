@@ -15,6 +15,36 @@ macro_rules! stateful {
     };
 }
 
+/// What an [`Optimizer`] answers by its own `state`.
+macro_rules! by_its_state {
+    ($name:literal) => {
+        fn name(&self) -> &'static str {
+            $name
+        }
+        fn state(&self) -> &State {
+            &self.state
+        }
+        fn state_mut(&mut self) -> &mut State {
+            &mut self.state
+        }
+    };
+}
+
+/// What an [`Optimizer`] around another one answers by that, in the field `optimizer`.
+macro_rules! by_its_optimizer {
+    () => {
+        fn name(&self) -> &'static str {
+            self.optimizer.name()
+        }
+        fn state(&self) -> &State {
+            self.optimizer.state()
+        }
+        fn state_mut(&mut self) -> &mut State {
+            self.optimizer.state_mut()
+        }
+    };
+}
+
 mod accumulated;
 mod adafactor;
 mod adaptive;

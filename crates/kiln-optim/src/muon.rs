@@ -190,15 +190,7 @@ impl Optimizer for Muon {
         self.others.iter().try_for_each(|pattern| pattern.expect_any("optimizer.step", paths()))?;
         self.state.check(model)
     }
-    fn name(&self) -> &'static str {
-        "Muon"
-    }
-    fn state(&self) -> &State {
-        &self.state
-    }
-    fn state_mut(&mut self) -> &mut State {
-        &mut self.state
-    }
+    by_its_state!("Muon");
 }
 
 stateful! { Muon }

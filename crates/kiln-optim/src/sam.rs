@@ -157,15 +157,7 @@ impl<O: Optimizer> Optimizer for Sam<O> {
     fn ascent(&mut self) -> Option<&mut dyn Ascent> {
         Some(self)
     }
-    fn name(&self) -> &'static str {
-        self.optimizer.name()
-    }
-    fn state(&self) -> &State {
-        self.optimizer.state()
-    }
-    fn state_mut(&mut self) -> &mut State {
-        self.optimizer.state_mut()
-    }
+    by_its_optimizer!();
 }
 
 impl<O: Optimizer> Stateful for Sam<O> {
