@@ -96,9 +96,9 @@ layers! {
 
 mod channels_last;
 mod checkpoint;
+mod computed_weight;
 mod held;
 mod list;
-mod reparametrized;
 mod scale_shift;
 mod setters;
 mod spatial;

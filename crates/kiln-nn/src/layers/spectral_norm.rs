@@ -1,6 +1,6 @@
 //! Spectral normalization.
 
-use super::reparametrized::{Reparametrized, visit_at, visit_mut_at};
+use super::computed_weight::{ComputedWeight, visit_at, visit_mut_at};
 use super::setters::setters;
 use crate::{AnyLayer, Buffer, Ctx, Describe, Init, Layer, Module, Param, Shapes, Value, Visitor, VisitorMut};
 use kiln_autograd::Var;
@@ -32,7 +32,7 @@ const FIRST_ITERATIONS: usize = 15;
 /// # }
 /// ```
 pub struct SpectralNorm {
-    layer: Reparametrized,
+    layer: ComputedWeight,
     power_iterations: usize,
     dim: Option<usize>,
     epsilon: f64,
@@ -46,7 +46,7 @@ impl SpectralNorm {
     }
 
     pub(crate) fn of(layer: Box<dyn AnyLayer>) -> Self {
-        let layer = Reparametrized::new(layer, "_orig");
+        let layer = ComputedWeight::new(layer, "_orig");
         SpectralNorm { layer, power_iterations: 1, dim: None, epsilon: 1e-12, vectors: None }
     }
 

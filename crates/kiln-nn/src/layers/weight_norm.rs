@@ -1,6 +1,6 @@
 //! Weight normalization.
 
-use super::reparametrized::{Reparametrized, visit_at, visit_mut_at};
+use super::computed_weight::{ComputedWeight, visit_at, visit_mut_at};
 use crate::{AnyLayer, Ctx, Describe, Init, Layer, Module, Param, Shapes, Value, Visitor, VisitorMut};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Tensor};
@@ -23,7 +23,7 @@ use serde_json::{Value as Json, json};
 /// # }
 /// ```
 pub struct WeightNorm {
-    layer: Reparametrized,
+    layer: ComputedWeight,
     dim: Option<usize>,
     g: Option<Param>,
 }
@@ -35,7 +35,7 @@ impl WeightNorm {
     }
 
     pub(crate) fn of(layer: Box<dyn AnyLayer>) -> Self {
-        WeightNorm { layer: Reparametrized::new(layer, "_v"), dim: Some(0), g: None }
+        WeightNorm { layer: ComputedWeight::new(layer, "_v"), dim: Some(0), g: None }
     }
 
     /// The axis each of whose indices has a norm of its own, by default 0; `None` for one norm of the whole weight.

@@ -1,22 +1,21 @@
-//! A layer one of whose parameters is computed of others: what weight and spectral normalization have in common.
+//! A layer with a parameter that is computed from others: what weight and spectral normalization have in common.
 
 use crate::{AnyLayer, Buffer, Carried, Ctx, Module, Param, Path, Segment, Value, Visitor, VisitorMut};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result};
 use serde_json::{Map, Value as Json};
 
-/// A layer, and the path of its parameter that is computed; what is learned in its place is the parameter's own value, under
-/// a name with a suffix.
-pub(super) struct Reparametrized {
+/// A layer, and the path of its parameter that is computed. The parameter's own value is what is learned, under a name with a suffix.
+pub(super) struct ComputedWeight {
     layer: Box<dyn AnyLayer>,
     path: String,
     suffix: &'static str,
 }
 
-impl Reparametrized {
+impl ComputedWeight {
     /// Of the parameter `weight`.
     pub(super) fn new(layer: Box<dyn AnyLayer>, suffix: &'static str) -> Self {
-        Reparametrized { layer, path: "weight".to_owned(), suffix }
+        ComputedWeight { layer, path: "weight".to_owned(), suffix }
     }
 
     /// The same of another parameter.
@@ -72,13 +71,13 @@ impl Reparametrized {
     }
 }
 
-impl Module for Reparametrized {
+impl Module for ComputedWeight {
     fn visit<'m>(&'m self, visitor: &mut dyn Visitor<'m>) {
-        let Reparametrized { layer, path, suffix } = self;
+        let ComputedWeight { layer, path, suffix } = self;
         layer.visit(&mut Renaming { inner: visitor, at: Path::new(), path, suffix });
     }
     fn visit_mut<'m>(&'m mut self, visitor: &mut dyn VisitorMut<'m>) {
-        let Reparametrized { layer, path, suffix } = self;
+        let ComputedWeight { layer, path, suffix } = self;
         layer.visit_mut(&mut Renaming { inner: visitor, at: Path::new(), path, suffix });
     }
 }
@@ -106,20 +105,18 @@ struct Renaming<'r, V: ?Sized> {
 }
 
 impl<V: ?Sized> Renaming<'_, V> {
-    /// One step down; the name that the step gets where it is the one.
-    fn down(&mut self, segment: Segment<'_>) -> Option<String> {
-        let name = segment.to_string();
+    /// One step down, under the new name where it is the one.
+    fn down(&mut self, segment: Segment<'_>, enter: impl FnOnce(&mut V, Segment<'_>)) {
+        let name = segment.to_string() + self.suffix;
         self.at.push(segment);
-        (self.at.as_str() == self.path).then(|| name + self.suffix)
+        let is_the_one = self.at.as_str() == self.path;
+        enter(self.inner, if is_the_one { Segment::Name(&name) } else { segment });
     }
 }
 
 impl<'m> Visitor<'m> for Renaming<'_, dyn Visitor<'m> + '_> {
     fn enter(&mut self, segment: Segment<'_>) {
-        match self.down(segment) {
-            Some(name) => self.inner.enter(Segment::Name(&name)),
-            None => self.inner.enter(segment),
-        }
+        self.down(segment, |inner, segment| inner.enter(segment));
     }
     fn leave(&mut self) {
         self.at.pop();
@@ -138,10 +135,7 @@ impl<'m> Visitor<'m> for Renaming<'_, dyn Visitor<'m> + '_> {
 
 impl<'m> VisitorMut<'m> for Renaming<'_, dyn VisitorMut<'m> + '_> {
     fn enter(&mut self, segment: Segment<'_>) {
-        match self.down(segment) {
-            Some(name) => self.inner.enter(Segment::Name(&name)),
-            None => self.inner.enter(segment),
-        }
+        self.down(segment, |inner, segment| inner.enter(segment));
     }
     fn leave(&mut self) {
         self.at.pop();
