@@ -10,7 +10,7 @@ pub(crate) const COLUMNS: usize = 10;
 /// Epochs of a training that are drawn, at most.
 const EPOCHS: usize = 10;
 
-/// How a model's images are made.
+/// How to get images from a model.
 pub(crate) struct Pictures {
     /// What the model is given, one sample for each image.
     pub(crate) given: Given,
@@ -42,7 +42,7 @@ impl Pictures {
         self.samples().slice(0, first..(first + COLUMNS).min(self.count()))
     }
 
-    /// What a model makes of the samples from `first` on.
+    /// The model's images for the samples from `first` on.
     fn made(&self, model: &Sequential, first: usize, name: &str) -> Result<Row> {
         row(name, &(self.make)(model, &self.of_row(first)?)?)
     }
@@ -89,7 +89,7 @@ fn row(name: &str, images: &Tensor) -> Result<Row> {
     Ok(Row { name: name.to_owned(), pictures })
 }
 
-/// What a model makes of the same samples after some of its epochs, a row for each.
+/// The model's images for the same samples after some of the epochs, one row per epoch.
 pub(crate) struct Progression {
     pictures: Pictures,
     /// Where the trained weights are copied to.

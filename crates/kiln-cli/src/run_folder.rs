@@ -21,7 +21,7 @@ const HISTORY: &str = "history.csv";
 const CURVES: &str = "curves.png";
 /// What a model that makes images has made.
 pub(crate) const SAMPLES: &str = "samples.png";
-/// The same while the model is trained. It is no file of a run, so that an older run stays whole until it is replaced.
+/// The same picture during training. It is not part of a run, so that an older run stays whole until it is replaced.
 pub(crate) const PARTIAL_SAMPLES: &str = "samples.partial.png";
 
 /// What a run's folder holds; of a model that makes images [`SAMPLES`] too.

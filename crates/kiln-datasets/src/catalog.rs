@@ -1,4 +1,4 @@
-//! The data sets that are known by name: whose they are, which files they consist of, where those can be had.
+//! The data sets known by name: who made them, which files they consist of, and where to download those.
 //!
 //! The SHA-256 sums are those that TensorFlow Datasets publishes for the same addresses.
 

@@ -3,7 +3,7 @@
 use crate::{Batch, Pass, Subset, split};
 use kiln_tensor::{Device, Error, Result};
 
-/// Samples that can be had by index, batch by batch.
+/// A set of samples, read by index in batches.
 ///
 /// A custom data set says how many samples it has, of what shape, and makes a batch of any of them:
 ///

@@ -23,7 +23,11 @@ fn run(bytes: &[u8]) {
     let kind = source.below(3);
     let archive = source.rest();
     let whole = unpacked(kind, archive);
-    // Of an archive that is cut short, no file is there that is not as it was in the whole one.
+    if kind == 0 {
+        // A zip archive is read from its end: one that is cut short is another archive.
+        return;
+    }
+    // Of a tar archive that is cut short, no file is there that is not as it was in the whole one.
     let cut = unpacked(kind, &archive[..archive.len() / 2]);
     for (name, content) in &cut {
         assert_eq!(Some(content), whole.get(name), "{name} is not whole");

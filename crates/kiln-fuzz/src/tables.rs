@@ -13,7 +13,7 @@ pub(crate) const CSV: Target = Target {
     words: &[b"\r\n", b"\"\"", b"\",\"", b"NA", b"2024-01-01", b"1e400", b"-0.5", b"true", b"\xef\xbb\xbf", b"\n\n"],
 };
 
-/// What a table promises: each of its rows can be had in any order, and its JSON is the table.
+/// Checks a fitted table: rows can be read in any order, and its JSON gives the same table.
 fn check(table: &TableEncoder, csv: &Csv, data: &CsvDataset) {
     let cpu = Device::cpu();
     assert_eq!(TableEncoder::from_json(&table.to_json()).as_ref().ok(), Some(table));

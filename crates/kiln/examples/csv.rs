@@ -1,4 +1,4 @@
-//! From a CSV file to a trained model: categories, missing values, a date that is no feature. The file is written first.
+//! From a CSV file to a trained model: categories, missing values, a date column that is ignored. The file is written first.
 //!
 //! ```sh
 //! cargo run --release -p kiln --example csv

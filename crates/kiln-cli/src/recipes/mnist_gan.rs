@@ -41,7 +41,7 @@ fn noise(count: usize, device: &Device, seed: u64) -> Result<Tensor> {
     Tensor::normal([count, LATENT, 1, 1], 0.0, 1.0, DType::F32, device, stream)
 }
 
-/// What the generator makes of noise, from 0 to 1.
+/// The images that the generator makes from noise, with values from 0 to 1.
 fn digits(model: &Sequential, noise: &Tensor) -> Result<Tensor> {
     let generator = part(model, "generator")?;
     let ctx = Ctx::eval();

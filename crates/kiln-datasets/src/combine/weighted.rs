@@ -45,8 +45,14 @@ impl<D: Dataset> Weighted<D> {
     /// Draws of `dataset`, of which sample i has the weight `weights[i]`; as many a pass as it has samples.
     ///
     /// # Errors
-    /// Other than one weight a sample; weights that are negative, not finite, or all 0.
+    /// Other than one weight a sample; weights that are negative, not finite, or all 0; a data set whose rows continue from batch to batch
+    /// or which is read front to back.
     pub fn new(dataset: D, weights: &[f64]) -> Result<Self> {
+        if dataset.in_order() || dataset.fixed_batch_size().is_some() {
+            let message =
+                "samples that are read in order, or continue those of the batch before, cannot be drawn one by one";
+            return Err(Error::value("Weighted", message));
+        }
         if weights.len() != dataset.len() {
             return Err(unpaired("Weighted", "weights", weights.len(), dataset.len()));
         }

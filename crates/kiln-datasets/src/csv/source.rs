@@ -224,7 +224,7 @@ fn failed(source: &Source, at: u64, error: ::csv::Error) -> Error {
 #[cold]
 fn too_long(source: &Source, at: u64) -> Error {
     let message = format!(
-        "the row is longer than {} bytes: is a quote not closed, or is this no table of text? `CsvOptions::line_limit` allows more",
+        "the row is longer than {} bytes: a quote may be unclosed, or the file is not CSV; `CsvOptions::line_limit` raises the limit",
         source.limit
     );
     source.wrong_at(at, &message)

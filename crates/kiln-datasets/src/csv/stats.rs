@@ -32,7 +32,7 @@ pub(super) struct Stats {
     bytes: usize,
     /// More values than are counted.
     many: bool,
-    /// The place and value of the first that is no number.
+    /// The first value that is not a number, and where its row begins.
     odd: Option<(u64, String)>,
     /// The numbers themselves, where the median is asked for.
     numbers: Option<Vec<f64>>,

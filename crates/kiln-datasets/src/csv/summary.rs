@@ -68,7 +68,7 @@ pub struct ColumnSummary {
     pub mean: Option<f64>,
     /// The values that are most frequent, at most 100 of them, and how often each is there.
     pub frequent: Vec<(String, usize)>,
-    /// Of a [`Mixed`](ColumnKind::Mixed) column the line and the beginning of the first value that is no number.
+    /// Of a [`Mixed`](ColumnKind::Mixed) column the line and the beginning of the first value that is not a number.
     pub odd: Option<(u64, String)>,
 }
 

@@ -127,7 +127,7 @@ impl TableEncoder {
     /// From its JSON.
     ///
     /// # Errors
-    /// Text that is no such JSON.
+    /// Text that is not the JSON of a `TableEncoder`.
     pub fn from_json(json: &str) -> Result<Self> {
         serde_json::from_str(json).map_err(|e| {
             Error::new(ErrorKind::Format, "TableEncoder", format!("this is not a table's JSON: {e}")).with_source(e)

@@ -1,4 +1,4 @@
-//! A table that was looked at: its rows can be had by number.
+//! An opened CSV table: random access to its rows.
 
 use super::options::CsvOptions;
 use super::scan::{NOT_UTF8, read_through};

@@ -48,7 +48,7 @@ fn read_tar(archive: impl Read, visit: &mut Visit<'_>) -> io::Result<()> {
         let entry = entry?;
         if entry.header().entry_type().is_file() {
             let (path, size) = (String::from_utf8_lossy(&entry.path_bytes()).into_owned(), entry.size());
-            // An archive that ends within a file is no error of the crate.
+            // The crate does not report an archive that ends within a file.
             visit(&path, &mut Exactly::new(entry, size))?;
         }
     }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// its SHA-256 is `sha256`; one that is there already and right is kept.
 ///
 /// # Errors
-/// An address that does not begin with `http://` or `https://` or that ends in `/`, a sum that is not 64 hexadecimal digits, a name that is no name of a
-/// folder; all that [`fetch`](super::fetch) refuses.
+/// An address that does not begin with `http://` or `https://`, or that ends in `/`; a checksum that is not 64 hexadecimal digits; a
+/// name that cannot be a folder's; and the errors of [`fetch`](super::fetch).
 pub fn fetch_url(
     url: &str,
     sha256: &str,
@@ -21,9 +21,7 @@ pub fn fetch_url(
 ) -> Result<PathBuf> {
     let refused = |why: String| Err(Error::value("fetch", why));
     let Some(path) = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")) else {
-        return refused(format!(
-            "`{url}` is no address of a file: one that begins with https:// or http:// is expected"
-        ));
+        return refused(format!("`{url}` is not the address of a file: it must begin with https:// or http://"));
     };
     if url.ends_with('/') {
         return refused(format!("`{url}` is the address of a folder: that of a file is expected"));

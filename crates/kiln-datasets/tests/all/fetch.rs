@@ -428,7 +428,7 @@ fn addresses_sums_and_names_that_cannot_be() {
     let folder = Folder::new("fetch-url-refused");
     let sum = sha256(b"");
     for (url, sum, name, told) in [
-        ("ftp://a/b.csv", sum.as_str(), "own", "`ftp://a/b.csv` is no address of a file"),
+        ("ftp://a/b.csv", sum.as_str(), "own", "`ftp://a/b.csv` is not the address of a file"),
         ("https://a/b/", &sum, "own", "`https://a/b/` is the address of a folder"),
         ("https://a/b.csv", "abc", "own", "`abc` is no SHA-256: 64 hexadecimal digits"),
         ("https://a/b.csv", &sum, "../own", "`../own` cannot be the name of a folder"),

@@ -104,3 +104,10 @@ fn what_goes_wrong_is_one_sentence_and_the_next_pass_begins_anew() {
     assert!(error.to_string().contains("sample 0 is a batch of 2: one sample at a time"), "{error}");
     assert_eq!(short.batch(&[10], &[], &Device::cpu()).unwrap_err().kind(), ErrorKind::Index);
 }
+
+#[test]
+fn samples_that_are_read_in_order_are_not_drawn_by_weight() {
+    let stream = Stream::new(4, || Ok((0..).map(sample))).unwrap();
+    let error = kiln_datasets::Weighted::new(&stream, &[1.0; 4]).map(drop).unwrap_err().to_string();
+    assert!(error.contains("cannot be drawn one by one"), "{error}");
+}

@@ -109,7 +109,7 @@ impl State {
             } else if let Some(rest) = key.strip_prefix("state.") {
                 self.tensor(&mut slots, rest, tensor)?;
             } else if !["optimizer", "schedule", "step", "learning_rate"].contains(&key.as_str()) {
-                return Err(foreign(format!("`{key}` is no entry of an optimizer's state")));
+                return Err(foreign(format!("`{key}` is not an entry of an optimizer's state")));
             }
         }
         if seen != groups.len() {

@@ -165,7 +165,7 @@ fn lookaheads_slow_weights_are_its_state() {
     }
     // With and without.
     let error = Adam::new(0.05).load_state_dict(&state).unwrap_err().to_string();
-    assert!(error.contains("`slow.0.bias` is no entry of an optimizer's state"), "{error}");
+    assert!(error.contains("`slow.0.bias` is not an entry of an optimizer's state"), "{error}");
     let mut plain = Adam::new(0.05);
     step(&mut plain, &mut network(), 1).unwrap();
     let error = made().load_state_dict(&plain.state_dict().unwrap()).unwrap_err().to_string();
