@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 mod accumulate;
+mod adapt;
 mod averaging;
 mod batches;
 mod callbacks;
@@ -10,10 +11,12 @@ mod hooks;
 mod keras;
 mod last_batch;
 mod metrics;
+mod not_finite;
 mod one_number;
 mod outputs;
 mod rates;
 mod resume;
 mod scikit;
 mod sequences;
+mod stop_flag;
 mod training;

@@ -8,14 +8,13 @@ use kiln_optim::{Adam, Optimizer, Sgd};
 use kiln_tensor::{DType, Device, ErrorKind, Result, Tensor};
 use kiln_train::*;
 use proptest::prelude::*;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-fn cpu() -> Device {
+pub(super) fn cpu() -> Device {
     Device::cpu()
 }
 
 /// Ten classes of noisy 6 × 6 patterns: easy, but not for the untrained.
-fn patterns(count: usize, part: u64) -> ImageDataset {
+pub(super) fn patterns(count: usize, part: u64) -> ImageDataset {
     let mut pattern = RandomStream::new(7, Purpose::Data, 0);
     let patterns: Vec<u8> = (0..360).map(|_| pattern.below(200) as u8).collect();
     let mut noise = RandomStream::new(7, Purpose::Data, 1 + part);
@@ -26,7 +25,7 @@ fn patterns(count: usize, part: u64) -> ImageDataset {
 }
 
 /// Flatten, Dense, Dropout, Dense: with random numbers of every kind that training draws, and penalties.
-fn model(seed: u64) -> Sequential {
+pub(super) fn model(seed: u64) -> Sequential {
     Sequential::new()
         .push(Flatten::new())
         .push(Dense::new(24).activation(Activation::Relu).activity_regularizer(L2(1e-4)))
@@ -36,12 +35,12 @@ fn model(seed: u64) -> Sequential {
         .unwrap()
 }
 
-fn trainer(seed: u64) -> Trainer<Supervised<Sequential, SparseCategoricalCrossentropy>, Adam> {
+pub(super) fn trainer(seed: u64) -> Trainer<Supervised<Sequential, SparseCategoricalCrossentropy>, Adam> {
     compile(model(seed), Adam::new(0.005), SparseCategoricalCrossentropy::new()).metric(Accuracy)
 }
 
 /// Every bit of every parameter.
-fn bits<M: Module>(model: &M) -> Vec<u32> {
+pub(super) fn bits<M: Module>(model: &M) -> Vec<u32> {
     let values = |(_, p): (String, &Param)| p.value().to_vec::<f32>().unwrap();
     model.parameters().into_iter().flat_map(values).map(f32::to_bits).collect()
 }
@@ -247,210 +246,6 @@ fn errors_change_nothing() {
     assert_eq!((bits(&trainer.objective), trainer.steps()), (before, 0));
 }
 
-#[test]
-fn a_loss_that_is_no_number_stops_at_its_step_with_the_weights_of_before() {
-    let mut inputs = vec![0.5f32; 40];
-    inputs[25] = f32::NAN;
-    let inputs = Tensor::from_slice(&inputs, [40, 1], &cpu()).unwrap();
-    let data = TensorDataset::new(inputs.clone(), Tensor::ones([40, 1], DType::F32, &cpu()).unwrap()).unwrap();
-    let model = Sequential::new().push(Dense::new(1)).build([1], &cpu(), 1).unwrap();
-    let mut trainer = compile(model, Sgd::new(0.1), MeanSquaredError::new());
-    let before = bits(&trainer.objective);
-    // Batches of ten in order: the third has it.
-    let error = trainer.fit(&data, FitOptions::new().batch_size(10).shuffle(false)).unwrap_err().to_string();
-    assert!(error.contains("the loss of step 3 is NaN; the first"), "{error}");
-    assert!(error.contains("are the input of model (Sequential)"), "{error}");
-    assert!(error.ends_with("; the weights are again those that it began with"), "{error}");
-    assert_eq!((bits(&trainer.objective), trainer.steps()), (before, 0));
-}
-
-#[test]
-fn a_run_that_diverges_keeps_its_last_completed_epoch() {
-    let column = |values: &[f32]| Tensor::from_slice(values, [values.len(), 1], &cpu()).unwrap();
-    let data = TensorDataset::new(column(&[1.0, 2.0, 3.0, 4.0]), column(&[1.0, 0.0, 1.0, 0.0])).unwrap();
-    // Each step overshoots the minimum by more than the last one did.
-    let trainer = || {
-        let model = Sequential::new().push(Dense::new(1)).build([1], &cpu(), 1).unwrap();
-        compile(model, Sgd::new(10.0), MeanSquaredError::new())
-    };
-    // In the middle of an epoch or in its validation.
-    for batch_size in [2, 4] {
-        let options = |epochs| FitOptions::new().epochs(epochs).batch_size(batch_size);
-        let mut diverging = trainer();
-        let mut completed = 0;
-        let validated = options(1000).validation(&data).on_epoch(|record| completed = record.epoch);
-        let error = diverging.fit(&data, validated).unwrap_err().to_string();
-        assert!(completed > 2 && error.ends_with(&format!("again those of epoch {completed}")), "{error}");
-
-        let mut until_then = trainer();
-        until_then.fit(&data, options(completed)).unwrap();
-        assert_eq!(bits(&diverging.objective), bits(&until_then.objective));
-        assert_eq!(diverging.steps(), until_then.steps());
-    }
-}
-
-#[test]
-fn a_validation_loss_that_is_no_number_stops_the_training() {
-    let ones = |value: f64| Tensor::full([4, 1], value, DType::F32, &cpu()).unwrap();
-    let data = TensorDataset::new(ones(1.0), ones(0.0)).unwrap();
-    let model = Sequential::new().push(Dense::new(1)).build([1], &cpu(), 1).unwrap();
-    let mut trainer = compile(model, Sgd::new(1e300), MeanSquaredError::new());
-    let before = bits(&trainer.objective);
-    // One step: its loss is that of the first weights, the next ones are infinite.
-    let error = trainer.fit(&data, FitOptions::new().validation(&data)).unwrap_err().to_string();
-    assert!(error.contains("the validation loss after step 1 is inf; the first values that are not finite"), "{error}");
-    assert_eq!(bits(&trainer.objective), before);
-}
-
-/// A layer that overflows in training, on some samples only.
-#[derive(Module, Describe)]
-struct Explosive;
-
-impl Layer for Explosive {
-    type Input = Var;
-    type Output = Var;
-
-    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
-        if ctx.is_training() { x.mul_scalar(1e30)?.exp() } else { Ok(x) }
-    }
-}
-
-/// What `fit` says of a model whose loss is not finite in its first step.
-fn first_words<L: Loss>(model: Sequential, loss: L, data: &dyn Dataset) -> String {
-    let mut trainer = compile(model, Sgd::new(0.1), loss);
-    let error = trainer.fit(data, FitOptions::new()).unwrap_err().to_string();
-    assert!(error.starts_with("fit: the loss of step 1 is ") && trainer.steps() == 0, "{error}");
-    error
-}
-
-#[test]
-fn the_first_layer_that_is_not_finite_is_named() {
-    let ones = |columns: usize| Tensor::ones([4, columns], DType::F32, &cpu()).unwrap();
-    let data = TensorDataset::new(ones(2), ones(1)).unwrap();
-    let dense = |units: usize, value: f64| Dense::new(units).kernel_initializer(Initializer::Constant(value));
-    let build = |model: Sequential| model.build([2], &cpu(), 1).unwrap();
-    let mse = MeanSquaredError::new();
-
-    // Inside an inner model, after dropout that is drawn again as it was.
-    let inner = Sequential::new().push(Dropout::new(0.5)).push(Explosive);
-    let model = Sequential::new().push(dense(64, 1.0)).push(inner).push(dense(1, 1.0));
-    let error = first_words(build(model), mse, &data);
-    assert!(error.contains("not finite are the output of model.1.1 (Explosive): a smaller"), "{error}");
-    // Weights that are not finite themselves.
-    let mut model = build(Sequential::new().push(dense(3, 1.0)).push(Activation::Tanh).push(dense(1, 1.0)));
-    let parameters = model.parameters_mut();
-    let (_, weight) = parameters.into_iter().nth(2).unwrap();
-    weight.set(Tensor::full([1, 3], f64::NAN, DType::F32, &cpu()).unwrap()).unwrap();
-    let error = first_words(model, mse, &data);
-    assert!(error.contains("the output of model.2 (Dense)"), "{error}");
-    // A loss of its own making, and a penalty.
-    let broken = TensorDataset::new(ones(2), Tensor::full([4, 1], f64::INFINITY, DType::F32, &cpu()).unwrap()).unwrap();
-    let error = first_words(build(Sequential::new().push(dense(1, 1.0))), mse, &broken);
-    assert!(error.contains("the values of all layers are finite"), "{error}");
-    let error = first_words(build(Sequential::new().push(dense(1, 1e15).kernel_regularizer(L2(1e30)))), mse, &data);
-    assert!(error.contains("the targets, the loss or a penalty"), "{error}");
-}
-
-#[test]
-fn a_model_of_one_layer_is_named_as_well() {
-    let layer = Dense::with_sizes(2, 1, &mut Init::new(1, &cpu())).unwrap();
-    let ones = |columns: usize| Tensor::ones([4, columns], DType::F32, &cpu()).unwrap();
-    let mut trainer = compile(layer, Sgd::new(0.1), MeanSquaredError::new());
-    let narrow = TensorDataset::new(ones(3), ones(1)).unwrap();
-    let error = trainer.fit(&narrow, FitOptions::new()).unwrap_err().to_string();
-    assert!(error.contains("model (Dense): linear"), "{error}");
-    let huge = TensorDataset::new(ones(2).mul_scalar(f64::from(f32::MAX)).unwrap(), ones(1)).unwrap();
-    trainer.objective.model.parameters_mut()[0].1.set(Tensor::full([1, 2], 8.0, DType::F32, &cpu()).unwrap()).unwrap();
-    let error = trainer.fit(&huge, FitOptions::new()).unwrap_err().to_string();
-    assert!(
-        error.contains(
-            "the loss of step 1 is inf; the first values that are not finite are the output of model (Dense)"
-        )
-    );
-}
-
-#[test]
-fn a_flag_ends_the_training_after_the_batch() {
-    let (train, test) = (patterns(600, 0), patterns(200, 1));
-    // 600 samples are 9 batches of 64 and one of 24. Set in the midst of an epoch, in its last batch, after its validation.
-    for (batch, steps, samples) in [(3, 13, 64), (10, 20, 24), (usize::MAX, 20, 24)] {
-        let stop = AtomicBool::new(false);
-        let mut trainer = trainer(1);
-        let options = FitOptions::new().epochs(12).batch_size(64).seed(2).validation(&test).stop(&stop);
-        let set_where = |here: bool| stop.fetch_or(here, Ordering::Relaxed);
-        let options = options.on_batch(|p| {
-            set_where((p.epoch, p.batch) == (2, batch));
-        });
-        let options = options.on_epoch(|record| {
-            set_where(record.epoch == 2);
-        });
-        let history = trainer.fit(&train, options).unwrap();
-        let Progress { epoch, batch: last, batches, samples: size, loss, metric } = history.stopped.unwrap();
-        assert_eq!((epoch, last, batches, size, trainer.steps()), (2, batch.min(10), 10, samples, steps));
-        // What an epoch reports is what its last batch had come to.
-        let record = history.last().unwrap();
-        assert_eq!((loss, metric), (Some(record.train.loss), Some(("accuracy", record.train.accuracy()))));
-        assert_eq!(history.epochs.len(), 2);
-        let validation = record.validation.clone();
-        assert_eq!(validation.is_some(), batch == usize::MAX, "what is stopped before its validation has none");
-        if let Some(last) = validation {
-            // It is of the weights as they are.
-            assert!((last.loss - trainer.evaluate(&test).unwrap().loss).abs() < 1e-6);
-            assert_eq!(last.metrics, trainer.evaluate(&test).unwrap().metrics);
-        }
-    }
-    let whole = trainer(1).fit(&train, FitOptions::new().stop(&AtomicBool::new(false))).unwrap();
-    assert_eq!(whole.stopped, None);
-}
-
-/// Sets a flag when a batch is asked for.
-struct Stopping<'a> {
-    data: ImageDataset,
-    asked: AtomicUsize,
-    /// The number of the batch.
-    at: usize,
-    stop: &'a AtomicBool,
-}
-
-impl Dataset for Stopping<'_> {
-    fn len(&self) -> usize {
-        self.data.len()
-    }
-    fn input_shape(&self) -> &[usize] {
-        self.data.input_shape()
-    }
-    fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
-        if self.asked.fetch_add(1, Ordering::Relaxed) + 1 == self.at {
-            self.stop.store(true, Ordering::Relaxed);
-        }
-        self.data.batch(indices, upcoming, device)
-    }
-}
-
-#[test]
-fn a_flag_ends_the_validation_after_the_batch() {
-    let train = patterns(600, 0);
-    let stop = AtomicBool::new(false);
-    // 20 batches of 10: the third one of the second epoch's.
-    let test = Stopping { data: patterns(200, 1), asked: AtomicUsize::new(0), at: 23, stop: &stop };
-    let mut stopping = EarlyStopping::new().patience(1).min_delta(100.0);
-    let options = || FitOptions::new().epochs(12).batch_size(10).seed(2);
-    let mut trained = trainer(1);
-    let history = trained.fit(&train, options().validation(&test).stop(&stop).callback(&mut stopping)).unwrap();
-    assert!(test.asked.load(Ordering::Relaxed) <= 24, "the validation went on");
-    let Progress { epoch, batch, batches, .. } = history.stopped.unwrap();
-    assert_eq!((epoch, batch, batches, history.epochs.len()), (2, 60, 60, 2));
-    assert!(history.epochs[0].validation.is_some() && history.epochs[1].validation.is_none());
-    assert_eq!(stopping.stopped_epoch(), None, "nothing was measured that could have stopped it");
-    // The epoch itself was finished.
-    let mut whole = trainer(1);
-    whole.fit(&train, options().epochs(2)).unwrap();
-    assert_eq!(bits(&trained.objective.model), bits(&whole.objective.model));
-    let csv = history.to_csv();
-    assert!(csv.lines().last().unwrap().contains(",NaN,NaN,"), "{csv}");
-    assert_eq!(csv.lines().map(|line| line.split(',').count()).collect::<Vec<_>>(), [6; 3], "{csv}");
-}
-
 /// Notes how it is asked for samples.
 struct Watched {
     data: TensorDataset,
@@ -526,31 +321,4 @@ fn constraints_hold_after_each_step() {
         assert!(norms.iter().all(|&norm| norm < 0.2 + 1e-6) && norms.iter().any(|&norm| norm > 0.19), "{norms:?}");
         assert!(state["1.bias"].to_vec::<f32>().unwrap().iter().all(|&bias| bias >= 0.0));
     }
-}
-
-/// All of it, once, in an order that does not matter.
-#[test]
-fn layers_are_adapted_to_data_sets() {
-    let data = patterns(1500, 0);
-    let mut normalization = Normalization::new().whole();
-    adapt(&mut normalization, &data).unwrap();
-    let mut pixels = Vec::new();
-    Loader::new(&data)
-        .plain()
-        .epoch(0, |batches| {
-            batches.for_each(|batch| pixels.extend(batch.unwrap().inputs.iter().next().unwrap().to_f64_vec().unwrap()));
-            Ok(())
-        })
-        .unwrap();
-    let mean = pixels.iter().sum::<f64>() / pixels.len() as f64;
-    let variance = pixels.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / pixels.len() as f64;
-    let (found_mean, found_variance) = normalization.moments().unwrap();
-    assert!((found_mean.value().item().unwrap() - mean).abs() < 1e-12);
-    assert!((found_variance.value().item().unwrap() - variance).abs() < 1e-12);
-
-    let x = || Tensor::ones([3, 2], DType::F32, &cpu()).unwrap();
-    let two = TensorDataset::new((x(), x()), x()).unwrap();
-    let error = adapt(&mut normalization, &two).unwrap_err().to_string();
-    assert!(error.contains("the data has 2 inputs, and a layer adapts to one"), "{error}");
-    assert_eq!(normalization.moments().unwrap().0.value().dims(), [0usize; 0]);
 }
