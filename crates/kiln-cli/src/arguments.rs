@@ -100,10 +100,11 @@ pub(crate) enum Command {
     Generate(GenerateOptions),
     /// Draw the curves of one run or of several, one over the other, or a convolutional network's filters.
     Plot(PlotOptions),
-    /// Show a recipe's layers: shapes, parameters, memory, FLOPs.
+    /// Show the layers of a recipe, a settings file or a trained model: shapes, parameters, memory, FLOPs.
     Summary {
-        /// Which one.
-        recipe: Recipe,
+        /// A recipe, a file, or the folder of a run.
+        #[arg(value_name = "RECIPE|FILE|RUN")]
+        what: PathBuf,
     },
     /// List the data sets that are known by name, fetch one, or draw some of its images.
     #[command(subcommand)]
@@ -243,7 +244,14 @@ pub(crate) struct Computing {
 #[derive(Args)]
 pub(crate) struct TrainOptions {
     /// What to train.
-    pub(crate) recipe: Recipe,
+    #[arg(required_unless_present = "config")]
+    pub(crate) recipe: Option<Recipe>,
+    /// Settings file, as `kiln init` writes one, instead of a recipe
+    #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
+    pub(crate) config: Option<PathBuf>,
+    /// Set a value of the settings: --set optimizer.lr=0.01, --set model.layers.1.units=64 (again for others)
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
     /// Passes over the training data [default: the recipe's]
     #[arg(long, allow_negative_numbers = true, value_parser = count)]
     pub(crate) epochs: Option<NonZeroUsize>,
@@ -256,9 +264,9 @@ pub(crate) struct TrainOptions {
     /// Learning rate [default: the recipe's]
     #[arg(long, allow_negative_numbers = true, value_parser = learning_rate)]
     pub(crate) lr: Option<f64>,
-    /// Fixes initial weights, order of samples and dropout: the same seed gives the same weights, bit for bit
-    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
-    pub(crate) seed: u64,
+    /// Fixes initial weights, order of samples and dropout: the same seed gives the same weights, bit for bit [default: 0]
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) seed: Option<u64>,
     #[command(flatten)]
     pub(crate) computing: Computing,
     /// Folder of the data: DIR/mnist/*-ubyte[.gz], DIR/cifar-10-batches-bin/*.bin [default: $KILN_DATA_DIR, the user's cache
@@ -309,10 +317,13 @@ pub(crate) struct EvaluateOptions {
 pub(crate) struct PredictOptions {
     /// Folder that `kiln train --out` has written.
     pub(crate) run: PathBuf,
-    /// PNG or JPEG files.
-    #[arg(required = true, value_name = "IMAGE")]
-    pub(crate) images: Vec<PathBuf>,
-    /// Images at a time [default: as of the run's training]; more need more memory
+    /// Images or folders of them; of a model of tables, CSV files.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Write the predictions into a file: CSV or JSON, by its ending
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Samples at a time [default: as of the run's training]; more need more memory
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) batch_size: Option<NonZeroUsize>,
     /// Take the run's files as they are: changed since they were written, or without a manifest

@@ -1,12 +1,13 @@
 //! `kiln generate`.
 
 use crate::arguments::GenerateOptions;
-use crate::places::folder_of;
+use crate::pictures::Pictures;
 use crate::pool::in_pool;
-use crate::recipes::{Makes, Recipe, Setup, vocabulary};
 use crate::report::{line, plain, print};
 use crate::run_folder::Run;
+use crate::settings::Setup;
 use kiln::ErrorKind;
+use kiln::datasets::ALICE;
 use kiln::prelude::*;
 use kiln::store::write_atomically;
 use serde_json::json;
@@ -58,50 +59,49 @@ impl Writer {
 }
 
 fn generate(options: &GenerateOptions, device: &Device) -> Result<()> {
-    let Run { recipe, model, description, .. } = Run::open(&options.run, options.accept_changed, device)?;
+    let run = Run::open(&options.run, options.accept_changed, device)?;
+    let mut settings = run.settings()?.clone();
+    settings.set("seed", &options.seed.to_string(), "--seed")?;
     let text = [
         ("--prompt", options.prompt.is_some()),
         ("--temperature", options.temperature.is_some()),
         ("--length", options.length.is_some()),
     ];
     let images = [("--out", options.out.is_some()), ("--data", options.data.is_some())];
-    match recipe.makes() {
-        Makes::Text => {
-            refuse(&images, "images", recipe)?;
-            write(options, model, device)
-        }
-        Makes::Images => {
-            refuse(&text, "text", recipe)?;
-            draw(options, recipe, &model, device)
-        }
-        Makes::Nothing => {
-            let message = format!(
-                "{}: {} writes no text and draws no images; char-lstm, mnist-gan and mnist-autoencoder do",
-                description.display(),
-                recipe.name()
-            );
-            Err(Error::new(ErrorKind::Unsupported, "", message))
-        }
+    if settings.writes_text()? {
+        refuse(&images, "images", &run)?;
+        return write(options, run.trained.model, device);
+    }
+    if !settings.makes_images()? {
+        let message = format!(
+            "{}: {} writes no text and draws no images; char-lstm, mnist-gan and mnist-autoencoder do",
+            run.description.display(),
+            run.name()
+        );
+        return Err(Error::new(ErrorKind::Unsupported, "", message));
+    }
+    refuse(&text, "text", &run)?;
+    let setup = Setup { data: options.data.as_deref(), device, learned: None };
+    match settings.pictures(&setup)? {
+        Some(pictures) => draw(options, &pictures, &run.trained.model),
+        None => Ok(()),
     }
 }
 
-/// Fails where an option was given that is for recipes of another kind.
-fn refuse(options: &[(&str, bool)], of: &str, recipe: Recipe) -> Result<()> {
+/// Fails where an option was given that is for models of another kind.
+fn refuse(options: &[(&str, bool)], of: &str, run: &Run) -> Result<()> {
     match options.iter().find(|(_, given)| *given) {
         None => Ok(()),
         Some((option, _)) => {
             let message =
-                format!("{option} is for models that make {of}, which {} does not: leave it out", recipe.name());
+                format!("{option} is for models that make {of}, which {} does not: leave it out", run.name());
             Err(Error::value("", message))
         }
     }
 }
 
 /// Draws what a model makes.
-fn draw(options: &GenerateOptions, recipe: Recipe, model: &Sequential, device: &Device) -> Result<()> {
-    let data = recipe.data().and_then(|name| folder_of(name, options.data.as_deref()));
-    let setup = Setup { data: data.as_deref(), device, seed: options.seed, learning_rate: None };
-    let Some(pictures) = recipe.prepare(&setup)?.pictures else { return Ok(()) };
+fn draw(options: &GenerateOptions, pictures: &Pictures, model: &Sequential) -> Result<()> {
     let out = options.out.as_deref().unwrap_or(Path::new("generated.png"));
     write_atomically(out, &pictures.draw(model)?)?;
     if options.json {
@@ -115,7 +115,7 @@ fn draw(options: &GenerateOptions, recipe: Recipe, model: &Sequential, device: &
 
 /// Writes text.
 fn write(options: &GenerateOptions, model: Sequential, device: &Device) -> Result<()> {
-    let vocabulary = vocabulary();
+    let vocabulary = Vocabulary::of(ALICE);
     let prompt = options.prompt.as_deref().unwrap_or(PROMPT);
     let temperature = options.temperature.unwrap_or(TEMPERATURE);
     let read = vocabulary

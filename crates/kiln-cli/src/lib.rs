@@ -1,7 +1,6 @@
 //! The `kiln` command: a program that calls [`run`].
 
 mod arguments;
-mod config;
 mod confusion;
 mod data;
 mod devices;
@@ -12,6 +11,7 @@ mod filters;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gan;
 mod generate;
 mod image;
 mod interrupt;
@@ -27,13 +27,13 @@ mod preview;
 mod recipes;
 mod report;
 mod run_folder;
+mod settings;
+mod summary;
 mod train;
 
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, Parser};
 use kiln::Result;
-use kiln::tensor::Device;
-use recipes::Recipe;
 use std::process::ExitCode;
 
 /// Does what the command line says, and gives the exit code.
@@ -46,7 +46,7 @@ pub fn run() -> ExitCode {
         Command::Predict(options) => done(predict::run(&options)),
         Command::Generate(options) => done(generate::run(&options)),
         Command::Plot(options) => done(plot::run(&options)),
-        Command::Summary { recipe } => done(summary(recipe)),
+        Command::Summary { what } => done(summary::run(&what)),
         Command::Data(command) => done(data::run(&command)),
         Command::Devices => {
             devices::run();
@@ -63,10 +63,4 @@ pub fn run() -> ExitCode {
         eprintln!("error: {error}");
         ExitCode::FAILURE
     })
-}
-
-fn summary(recipe: Recipe) -> Result<()> {
-    let model = recipe.model(&Device::cpu(), 0)?;
-    report::plain(model.summary(&recipe.name()).trim_end());
-    Ok(())
 }

@@ -1,70 +1,215 @@
 //! `kiln predict`.
 
 use crate::arguments::PredictOptions;
+use crate::image;
 use crate::pool::in_pool;
-use crate::recipes::Makes;
 use crate::report::{line, plain};
 use crate::run_folder::Run;
+use crate::{digit, photo};
 use kiln::ErrorKind;
 use kiln::prelude::*;
+use kiln::store::write_atomically;
+use kiln::trained::{Input, Predictions};
 use serde_json::json;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// Images at a time, where the run does not say what it was trained with.
+/// Samples at a time, where the run does not say what it was trained with.
 const BATCH: usize = 32;
 /// How many classes are named.
 const TOP: usize = 3;
 
 pub(crate) fn run(options: &PredictOptions) -> Result<()> {
-    in_pool(options.computing.threads, || predict(options))
+    in_pool(options.computing.threads, || {
+        let device = options.computing.device.open()?;
+        device.session(|| predict(options, &device))
+    })
 }
 
-fn predict(options: &PredictOptions) -> Result<()> {
-    let device = options.computing.device.open()?;
-    device.session(|| predict_on(options, &device))
-}
-
-fn predict_on(options: &PredictOptions, device: &Device) -> Result<()> {
+fn predict(options: &PredictOptions, device: &Device) -> Result<()> {
     let run = Run::open(&options.run, options.accept_changed, device)?;
-    if run.recipe.makes() == Makes::Images {
-        let message = format!(
-            "{}: {} names no classes; `kiln generate` draws what it makes",
-            run.description.display(),
-            run.recipe.name()
-        );
-        return Err(Error::new(ErrorKind::Unsupported, "", message));
-    }
-    let input = run.recipe.input();
-    run.expect_input(input.called, input.shape)?;
-    let batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size).unwrap_or(BATCH);
-    for images in options.images.chunks(batch_size) {
-        let mut pixels = Vec::with_capacity(input.shape.iter().product::<usize>() * images.len());
-        for path in images {
-            pixels.extend(input.read(path)?);
+    let mut table = options.out.as_deref().map(Sheet::new).transpose()?;
+    match &run.trained.input {
+        Some(Input::Table(_)) => of_tables(options, &run, &mut table)?,
+        Some(input @ (Input::Digits | Input::Photos)) => of_images(options, &run, input, &mut table)?,
+        _ => {
+            let message = format!(
+                "{}: {} does not say how files become its inputs{}",
+                run.description.display(),
+                run.name(),
+                if run.trained.classes.is_empty() { "; `kiln generate` shows what models of text and images make" } else { "" }
+            );
+            return Err(Error::new(ErrorKind::Unsupported, "", message));
         }
-        let inputs = Tensor::from_vec(pixels, [&[images.len()], input.shape].concat(), device)?;
-        let outputs = run.model.forward(inputs, &Ctx::eval())?.into_tensor().to_vec::<f32>()?;
-        report(options, images, &outputs, &run.recipe.classes());
+    }
+    match table {
+        Some(table) => table.write(),
+        None => Ok(()),
+    }
+}
+
+/// The rows of CSV files.
+fn of_tables(options: &PredictOptions, run: &Run, sheet: &mut Option<Sheet>) -> Result<()> {
+    for path in &options.inputs {
+        let csv = Csv::open(path)?;
+        let predictions = run.trained.predict_csv(&csv)?;
+        for row in 0..predictions.len() {
+            let name = format!("{}: row {}", path.display(), row + 1);
+            let object = json!({ "result": "predict", "file": path.to_string_lossy(), "row": row + 1 });
+            report(options, &name, object, &predictions, row);
+        }
+        if let Some(sheet) = sheet {
+            sheet.add(|row| (row + 1).to_string(), "row", &predictions);
+        }
     }
     Ok(())
 }
 
-/// Says what images were taken for.
-fn report(options: &PredictOptions, images: &[PathBuf], outputs: &[f32], classes: &[String]) {
-    for (path, probabilities) in images.iter().zip(outputs.chunks_exact(classes.len())) {
-        let mut ranked: Vec<(&str, f32)> =
-            classes.iter().map(String::as_str).zip(probabilities.iter().copied()).collect();
-        // Stable: of equal ones, the first stays first.
-        ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        ranked.truncate(TOP);
-        if options.json {
-            let top = ranked.iter().map(|(class, probability)| json!({ "class": class, "probability": probability }));
-            line(&json!({ "result": "predict", "image": path.to_string_lossy(), "top": top.collect::<Vec<_>>() }));
-        } else {
-            let top: Vec<String> =
-                ranked.iter().map(|(class, probability)| format!("{class} {probability:.4}")).collect();
-            plain(&format!("{}: {}", path.display(), top.join("  ")));
+/// Images in files, and in folders of them.
+fn of_images(options: &PredictOptions, run: &Run, input: &Input, sheet: &mut Option<Sheet>) -> Result<()> {
+    if run.trained.classes.is_empty() {
+        let message = format!(
+            "{}: {} names no classes; `kiln generate` draws what it makes",
+            run.description.display(),
+            run.name()
+        );
+        return Err(Error::new(ErrorKind::Unsupported, "", message));
+    }
+    let (called, shape): (&str, &[usize]) = match input {
+        Input::Digits => ("digits", &[digit::SIDE, digit::SIDE]),
+        _ => ("photos", &[3, photo::SIDE, photo::SIDE]),
+    };
+    run.expect_input(called, shape)?;
+    let batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size()?).unwrap_or(BATCH);
+    let files = files(&options.inputs)?;
+    for images in files.chunks(batch_size) {
+        let mut pixels = Vec::with_capacity(shape.iter().product::<usize>() * images.len());
+        for path in images {
+            pixels.extend(sample(input, path)?);
+        }
+        let inputs = Tensor::from_vec(pixels, [&[images.len()], shape].concat(), &Device::cpu())?;
+        let predictions = run.trained.predict(&inputs)?;
+        for (at, path) in images.iter().enumerate() {
+            let object = json!({ "result": "predict", "image": path.to_string_lossy() });
+            report(options, &path.display().to_string(), object, &predictions, at);
+        }
+        if let Some(sheet) = sheet {
+            sheet.add(|at| images[at].to_string_lossy().into_owned(), "image", &predictions);
         }
     }
+    Ok(())
+}
+
+/// The files that are named, and those in folders that are named, in order.
+fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let failed = |error| Error::new(ErrorKind::Io, "", format!("{}: cannot be read: {error}", path.display()));
+        let entries = std::fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>()).map_err(failed)?;
+        let mut inside: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+        if inside.is_empty() {
+            return Err(Error::new(ErrorKind::Io, "", format!("{}: the folder has no files", path.display())));
+        }
+        inside.sort();
+        files.extend(inside);
+    }
+    Ok(files)
+}
+
+/// The sample that a file's image becomes.
+pub(crate) fn sample(input: &Input, path: &Path) -> Result<Vec<f32>> {
+    let refused = |why| Error::new(ErrorKind::Value, "", format!("{}: {why}", path.display()));
+    let image = image::read(path)?;
+    let pixels = if *input == Input::Digits { digit::digit(&image) } else { photo::photo(&image) };
+    pixels.map_err(refused)
+}
+
+/// Says what a sample was taken for.
+fn report(options: &PredictOptions, name: &str, mut object: serde_json::Value, predictions: &Predictions, at: usize) {
+    let top = predictions.top(at, TOP);
+    if options.json {
+        if top.is_empty() {
+            object["prediction"] = numbers(predictions.values(at));
+        } else {
+            let top = top.iter().map(|(class, probability)| json!({ "class": class, "probability": probability }));
+            object["top"] = top.collect();
+        }
+        line(&object);
+    } else if options.out.is_none() {
+        let said: Vec<String> = match top.is_empty() {
+            true => predictions.values(at).iter().map(|value| format!("{value:.6}")).collect(),
+            false => top.iter().map(|(class, probability)| format!("{class} {probability:.4}")).collect(),
+        };
+        plain(&format!("{name}: {}", said.join("  ")));
+    }
+}
+
+fn numbers(values: &[f64]) -> serde_json::Value {
+    match values {
+        [one] => (*one).into(),
+        several => json!(several),
+    }
+}
+
+/// A file of predictions: CSV, or JSON with one object for each sample.
+struct Sheet {
+    path: PathBuf,
+    json: bool,
+    text: String,
+}
+
+impl Sheet {
+    fn new(path: &Path) -> Result<Sheet> {
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        match extension {
+            "csv" | "json" => Ok(Sheet { path: path.to_owned(), json: extension == "json", text: String::new() }),
+            _ => Err(Error::value("", format!("--out {}: a file that ends with .csv or .json is expected", path.display()))),
+        }
+    }
+
+    /// Adds predictions; `name` says what each is for, under the heading `key`.
+    fn add(&mut self, name: impl Fn(usize) -> String, key: &str, predictions: &Predictions) {
+        let classes = predictions.classes();
+        if !self.json && self.text.is_empty() {
+            let of_classes = classes.iter().map(|class| cell(&format!("p({class})")));
+            let columns: Vec<String> = [key.to_owned(), "prediction".to_owned()].into_iter().chain(of_classes).collect();
+            self.text = columns.join(",") + "\n";
+        }
+        for at in 0..predictions.len() {
+            let values = predictions.values(at);
+            if self.json {
+                let mut object = json!({ key: name(at) });
+                object["prediction"] = predictions.class(at).map_or_else(|| numbers(values), Into::into);
+                if !classes.is_empty() {
+                    let each = classes.iter().cloned().zip(values.iter().map(|&value| value.into()));
+                    object["probabilities"] = serde_json::Value::Object(each.collect());
+                }
+                self.text += if self.text.is_empty() { "[\n" } else { ",\n" };
+                self.text += &object.to_string();
+                continue;
+            }
+            let said = predictions.class(at).map(cell);
+            let cells: Vec<String> =
+                std::iter::once(cell(&name(at))).chain(said).chain(values.iter().map(f64::to_string)).collect();
+            self.text += &(cells.join(",") + "\n");
+        }
+    }
+
+    fn write(mut self) -> Result<()> {
+        if self.json {
+            self.text += if self.text.is_empty() { "[]\n" } else { "\n]\n" };
+        }
+        write_atomically(&self.path, self.text.as_bytes())?;
+        plain(&format!("written to {}", self.path.display()));
+        Ok(())
+    }
+}
+
+/// A value of a CSV file, in quotes where it needs them.
+fn cell(text: &str) -> String {
+    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }

@@ -1,20 +1,19 @@
 //! `kiln train`.
 
 use crate::arguments::TrainOptions;
-use crate::config::{self, Config};
 use crate::interrupt;
 use crate::pictures::{Pictures, Progression};
-use crate::places::folder_of;
 use crate::pool::in_pool;
-use crate::recipes::{Prepared, Recipe, Setup, Training};
-use crate::report::{Plan, Report, Summary, tell};
-use crate::run_folder::{Out, PARTIAL_SAMPLES};
+use crate::report::{Plan as Words, Report, Summary, tell};
+use crate::run_folder::{Out, PARTIAL_SAMPLES, Saved};
+use crate::settings::{Data, Plan, Prepared, Settings, Setup, Steps, Training};
 use kiln::ErrorKind;
 use kiln::datasets::Subset;
 use kiln::prelude::*;
 use kiln::store::Store;
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use kiln::train::Evaluation;
+use serde_json::json;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
@@ -22,46 +21,68 @@ pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
     in_pool(options.computing.threads, || train(options))
 }
 
-/// The folder of a recipe's data; none where the recipe brings its own. Where there is none of MNIST's, the subset that the
-/// command carries serves, and that is said.
-pub(crate) fn data_folder(recipe: Recipe, option: Option<&Path>) -> Option<PathBuf> {
-    let data = folder_of(recipe.data()?, option);
-    if data.is_none() && recipe.data() == Some("mnist") {
-        tell("using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images");
+/// What is to be trained: a recipe or a file, with what the options set.
+fn settings(options: &TrainOptions) -> Result<Settings> {
+    let mut settings = match (&options.config, options.recipe) {
+        (Some(file), _) => Settings::read(file)?,
+        (None, Some(recipe)) => recipe.settings()?,
+        (None, None) => return Err(Error::value("", "name a recipe, or a settings file with --config FILE")),
+    };
+    for option in &options.set {
+        let whole = format!("--set {option}");
+        let Some((path, value)) = option.split_once('=') else {
+            return Err(Error::value("", format!("{whole}: PATH=VALUE is expected, such as optimizer.lr=0.01")));
+        };
+        settings.set(path.trim(), value.trim(), &whole)?;
     }
-    data
+    let mut given = |path: &str, name: &str, value: Option<String>| match value {
+        Some(value) => settings.set(path, &value, &format!("--{name} {value}")),
+        None => Ok(()),
+    };
+    let text = |value: Option<std::num::NonZeroUsize>| value.map(|value| value.to_string());
+    given("training.epochs", "epochs", text(options.epochs))?;
+    given("training.batch_size", "batch-size", text(options.batch_size))?;
+    given("training.limit", "limit", text(options.limit))?;
+    given("training.drop_last", "drop-last", options.drop_last.then(|| "true".to_owned()))?;
+    given("optimizer.lr", "lr", options.lr.map(|lr| format!("{lr:?}")))?;
+    given("seed", "seed", options.seed.map(|seed| seed.to_string()))?;
+    Ok(settings)
 }
 
 fn train(options: &TrainOptions) -> Result<ExitCode> {
     let device = options.computing.device.open()?;
-    let data = data_folder(options.recipe, options.data.as_deref());
+    let mut settings = settings(options)?;
     let stop = interrupt::flag()?;
-    let setup = Setup { data: data.as_deref(), device: &device, seed: options.seed, learning_rate: options.lr };
-    let Prepared { mut trainer, mut train, test, epochs, batch_size, schedule, pictures } =
-        options.recipe.prepare(&setup)?;
-    if let Some(limit) = options.limit {
-        train = limited(train, limit.get())?;
+    let setup = Setup { data: options.data.as_deref(), device: &device, learned: None };
+    let Prepared { mut trainer, mut data, plan, callbacks, pictures, logits } = settings.prepare(&setup)?;
+    if let Some(limit) = plan.limit {
+        data.train = limited(data.train, limit)?;
     }
-    let epochs = options.epochs.map_or(epochs, NonZeroUsize::get);
-    let batches = batches(options, &*train, batch_size)?;
-    let steps = epochs.saturating_mul(batches.steps) as u64;
-    let schedule = schedule.map(|schedule| schedule(steps));
-    let schedule_name = schedule.as_ref().map(|schedule| format!("{} over {steps} steps", schedule.name()));
-    if let Some(schedule) = schedule {
+    let name = name_of(options, &settings)?;
+    let batches = batches(options, &*data.train, &plan, &name)?;
+    let steps = plan.epochs.saturating_mul(batches.steps) as u64;
+    if let Some(schedule) = settings.schedule(Steps { of_epoch: batches.steps as u64, all: steps })? {
         trainer.optimizer = Box::new(trainer.optimizer.schedule(schedule));
     }
+    if let Some(path) = options.data.as_deref().filter(|_| settings.has_path()) {
+        settings.set("data.path", &format!("{:?}", path.to_string_lossy()), "--data")?;
+    }
     let report = Report::new(options);
-    let job = Job { options, device: &device, train: &*train, test: &*test, epochs, batches, report };
-    let config = job.config(&*trainer.optimizer, schedule_name, data.as_deref());
+    let job = Job { options, device: &device, name, data: &data, plan: &plan, batches, report, seed: settings.seed()? };
+    let config = job.config(&settings)?;
     let parameters = trainer.objective.model().parameter_count();
     let store = options.out.as_deref().map(Store::new);
     let out = store.as_ref().map(|store| Out::make(store, 4 * parameters, options.force)).transpose()?;
 
     job.begin(parameters);
-    let mut progression = pictures.map(|pictures| job.progression(pictures)).transpose()?;
-    let (fitted, completed) = job.fit(&mut trainer, progression.as_mut(), &stop);
+    let mut progression = match pictures {
+        Some(pictures) => Some(job.progression(pictures, &settings, &setup)?),
+        None => None,
+    };
+    let (fitted, completed) = job.fit(&mut trainer, progression.as_mut(), callbacks, &stop);
     let mut undrawn = progression.as_mut().and_then(Progression::take_error);
-    let save = |history: &History| {
+    let recipe = settings.recipe()?;
+    let save = |trainer: &mut Training, history: &History| {
         let Some(mut out) = out else { return Ok(()) };
         // Where the picture cannot be drawn, the rest is saved all the same.
         let samples = match progression.as_ref().map(Progression::png).transpose() {
@@ -71,71 +92,79 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
                 None
             }
         };
-        out.save(&config, trainer.objective.model(), history, samples)
+        // The model is lent to what describes it.
+        let mut trained = Trained::new(std::mem::take(trainer.objective.model_mut()));
+        (trained.input, trained.logits) = (data.input.clone(), logits && !data.classes.is_empty());
+        trained.classes.clone_from(&data.classes);
+        trained.notes.extend(recipe.map(|recipe| ("recipe".to_owned(), recipe.into())));
+        let saved = trained.description().and_then(|description| {
+            let model = &trained.model;
+            out.save(&Saved { model, description: &description, config: &config, history, samples })
+        });
+        *trainer.objective.model_mut() = trained.model;
+        saved
     };
     let history = match fitted {
         Ok(history) => history,
         // The model is again that of the last completed epoch.
         Err(error) if error.kind() == ErrorKind::Diverged && !completed.epochs.is_empty() => {
-            save(&completed)?;
+            save(&mut trainer, &completed)?;
             return Err(with_place(&error, ", saved in", options.out.as_deref()));
         }
         Err(error) => return Err(error),
     };
-    save(&history)?;
+    save(&mut trainer, &history)?;
     if let Some(error) = undrawn {
         return Err(with_place(&error, "; the rest of the run is saved in", options.out.as_deref()));
     }
-    job.finish(&history, progression.is_some());
+    job.finish(&trainer, &history, progression.is_some())?;
     Ok(if history.stopped.is_some() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+}
+
+/// What the run is called in reports.
+fn name_of(options: &TrainOptions, settings: &Settings) -> Result<String> {
+    if let Some(recipe) = settings.recipe()? {
+        return Ok(recipe);
+    }
+    let file = options.config.as_deref().and_then(Path::file_stem);
+    Ok(file.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned()))
 }
 
 /// A training, as it was asked for.
 struct Job<'a> {
     options: &'a TrainOptions,
     device: &'a Device,
-    train: &'a dyn Dataset,
-    test: &'a dyn Dataset,
-    epochs: usize,
+    name: String,
+    data: &'a Data,
+    plan: &'a Plan,
     batches: Batches,
     report: Report,
+    seed: u64,
 }
 
 impl Job<'_> {
-    fn config(&self, optimizer: &dyn Optimizer, schedule: Option<String>, data: Option<&Path>) -> Config {
-        let options = self.options;
-        Config {
-            recipe: options.recipe.name(),
-            seed: options.seed,
-            options: config::Options {
-                epochs: self.epochs,
-                batch_size: self.batches.batch_size,
-                drop_last: options.drop_last,
-                optimizer: optimizer.name().to_owned(),
-                learning_rate: optimizer.learning_rate(),
-                schedule,
-                threads: kiln::threads(),
-                device: self.device.name().to_owned(),
-                limit: options.limit.map(NonZeroUsize::get),
-                // Without a folder it is the subset that the command carries.
-                data: data.map_or_else(|| "embedded".into(), |folder| folder.to_string_lossy().into_owned()),
-            },
-            versions: config::Versions { kiln: env!("CARGO_PKG_VERSION").to_owned() },
-        }
+    /// config.toml: the settings, and where and with what the run was made.
+    fn config(&self, settings: &Settings) -> Result<String> {
+        settings.to_toml(&json!({
+            "data": self.data.place.to_string_lossy(),
+            "device": self.device.name(),
+            "threads": kiln::threads(),
+            "kiln": env!("CARGO_PKG_VERSION"),
+        }))
     }
 
     fn begin(&self, parameters: usize) {
-        self.report.begin(&Plan {
-            recipe: &self.options.recipe.name(),
+        self.report.begin(&Words {
+            recipe: &self.name,
             parameters,
-            samples: (self.train.len(), self.test.len(), self.options.recipe.samples()),
-            epochs: self.epochs,
+            samples: (self.data.train.len(), self.data.test.len(), self.data.called),
+            epochs: self.plan.epochs,
             device: self.device.name(),
         });
     }
 
-    fn progression(&self, pictures: Pictures) -> Result<Progression> {
-        let model = self.options.recipe.model(self.device, self.options.seed)?;
+    fn progression(&self, pictures: Pictures, settings: &Settings, setup: &Setup<'_>) -> Result<Progression> {
+        let model = settings.model(setup)?;
         Progression::new(pictures, model, self.options.out.as_deref().map(|out| out.join(PARTIAL_SAMPLES)))
     }
 
@@ -144,51 +173,72 @@ impl Job<'_> {
         &self,
         trainer: &mut Training,
         progression: Option<&mut Progression>,
+        mut callbacks: Vec<Box<dyn Callback>>,
         stop: &AtomicBool,
     ) -> (Result<History>, History) {
         let mut completed = History::default();
-        let fit = FitOptions::new()
-            .epochs(self.epochs)
+        let validation = self.data.validation.as_deref().unwrap_or(&*self.data.test);
+        let mut fit = FitOptions::new()
+            .epochs(self.plan.epochs)
             .batch_size(self.batches.batch_size)
-            .drop_last(self.options.drop_last)
-            .seed(self.options.seed)
-            .validation(self.test)
+            .drop_last(self.plan.drop_last)
+            .workers(self.plan.workers)
+            .accumulate(self.plan.accumulate)
+            .class_weight(&self.plan.class_weight)
+            .seed(self.seed)
+            .validation(validation)
             .stop(stop)
             .on_epoch(|record| {
-                self.report.epoch(record, self.epochs);
+                self.report.epoch(record, self.plan.epochs);
                 completed.epochs.push(record.clone());
             });
-        let fit = if self.options.json || self.options.quiet {
+        fit = if self.options.json || self.options.quiet {
             fit.quiet()
         } else {
             // The lines of epochs go to stdout.
-            fit.progress(ProgressBar::new().unit(self.options.recipe.samples()).epoch_lines(false))
+            fit.progress(ProgressBar::new().unit(self.data.called).epoch_lines(false))
         };
-        let fit = match progression {
-            Some(progression) => fit.callback(progression),
-            None => fit,
-        };
-        let fitted = trainer.fit(self.train, fit);
+        for callback in &mut callbacks {
+            fit = fit.callback(&mut **callback);
+        }
+        if let Some(progression) = progression {
+            fit = fit.callback(progression);
+        }
+        let fitted = trainer.fit(&*self.data.train, fit);
         (fitted, completed)
     }
 
     /// Says how it went.
-    fn finish(&self, history: &History, drawn: bool) {
+    fn finish(&self, trainer: &Training, history: &History, drawn: bool) -> Result<()> {
         let out = self.options.out.as_deref();
         if let Some(out) = out {
             self.report.saved(out, drawn);
         }
         if let Some(progress) = &history.stopped {
-            tell_interrupted(progress, self.epochs, out);
+            tell_interrupted(progress, self.plan.epochs, out);
         }
+        let validation = history.last().and_then(|record| record.validation.clone());
+        // What the weights that were kept give on the test data: it was validated on them, or it is measured now.
+        let test = match (&self.data.validation, validation.clone(), history.stopped.is_some()) {
+            (Some(_), _, false) => Some(self.tested(trainer)?),
+            (None, validation, _) => validation,
+            (Some(_), _, true) => None,
+        };
         self.report.finish(&Summary {
-            test: history.last().and_then(|record| record.validation.as_ref()),
+            validation: self.data.validation.as_ref().and(validation.as_ref()),
+            test: test.as_ref(),
             seconds: history.seconds,
-            images: self.batches.seen(history, self.epochs),
+            images: self.batches.seen(history, self.plan.epochs),
             device: self.device.name(),
-            seed: self.options.seed,
+            seed: self.seed,
             interrupted: history.stopped.is_some(),
         });
+        Ok(())
+    }
+
+    fn tested(&self, trainer: &Training) -> Result<Evaluation> {
+        let options = EvaluateOptions::new().batch_size(self.batches.batch_size);
+        trainer.evaluate_with(&*self.data.test, options)
     }
 }
 
@@ -214,17 +264,15 @@ impl Batches {
     }
 }
 
-/// The batches of the training data; fails where the options do not fit it.
-fn batches(options: &TrainOptions, train: &dyn Dataset, batch_size: usize) -> Result<Batches> {
-    let batch_size = options.batch_size.map_or(batch_size, NonZeroUsize::get);
-    let (count, fixed) = (train.len(), train.fixed_batch_size());
+/// The batches of the training data; fails where the settings do not fit it.
+fn batches(options: &TrainOptions, train: &dyn Dataset, plan: &Plan, name: &str) -> Result<Batches> {
+    let (batch_size, count, fixed) = (plan.batch_size, train.len(), train.fixed_batch_size());
     let refused = |message: String| Err(Error::value("", message));
     match (options.batch_size, fixed) {
         (Some(size), Some(fixed)) if size.get() != fixed => {
             return refused(format!(
-                "--batch-size {size}: {} reads {fixed} places of its text side by side, and these are its batches; leave the \
-                 option out",
-                options.recipe.name()
+                "--batch-size {size}: {name} reads {fixed} places of its text side by side, and these are its batches; leave the \
+                 option out"
             ));
         }
         (Some(size), _) if size.get() > count => {
@@ -233,14 +281,14 @@ fn batches(options: &TrainOptions, train: &dyn Dataset, batch_size: usize) -> Re
         _ => {}
     }
     let size = fixed.unwrap_or(batch_size);
-    if options.drop_last && size > count {
+    if plan.drop_last && size > count {
         return refused(format!(
             "--drop-last leaves out a batch that is not full, and the {count} samples of the training data do not fill one of \
              {size}: --batch-size {count} or smaller is needed"
         ));
     }
-    let samples = if options.drop_last { count / size * size } else { count };
-    Ok(Batches { batch_size, samples, steps: samples.div_ceil(size) })
+    let samples = if plan.drop_last { count / size * size } else { count };
+    Ok(Batches { batch_size, samples, steps: samples.div_ceil(size).div_ceil(plan.accumulate) })
 }
 
 /// An error with the folder of what was saved all the same.

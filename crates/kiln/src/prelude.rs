@@ -15,3 +15,5 @@ pub use kiln_train::{
     Callback, ClassAverage, EpochRecord, EvaluateOptions, FitOptions, History, Losses, MeanMetric, Metric, Objective,
     Outcome, Progress, Run, Trainer, adapt, compile,
 };
+
+pub use crate::trained::{Save, Trained};

@@ -120,7 +120,7 @@ fn no_features(train: &Csv, unfit: &[&ColumnSummary]) -> Error {
 }
 
 /// Whether a target is a class, by what it holds.
-fn is_class(train: &Csv, target: &ColumnSummary) -> Result<bool> {
+pub(super) fn is_class(train: &Csv, target: &ColumnSummary) -> Result<bool> {
     let present = train.summary().seen - target.missing;
     match target.kind {
         ColumnKind::Float => Ok(false),

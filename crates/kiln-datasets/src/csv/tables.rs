@@ -107,6 +107,15 @@ impl Csv {
         Ok([self.select(first)?, self.select(second)?])
     }
 
+    /// Splits the rows in two in their order: the second part has the last round(n · fraction) rows.
+    ///
+    /// # Errors
+    /// Those of [`Csv::split`].
+    pub fn split_in_order(&self, fraction: f64) -> Result<[Csv; 2]> {
+        let [first, second] = split::in_order(self.len(), fraction, None)?;
+        Ok([self.select(first)?, self.select(second)?])
+    }
+
     /// Splits the rows in two at random, with each value of a column in both parts in proportion, as
     /// [`Dataset::split_stratified`](crate::Dataset::split_stratified) does.
     ///

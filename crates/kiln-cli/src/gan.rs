@@ -1,48 +1,18 @@
-//! A DCGAN for MNIST: a generator, which makes digits of 64 normal numbers, and a discriminator, which tells them from real ones;
-//! both Adam with β₁ = 0.5; ten epochs.
+//! A generator and a discriminator that are trained against each other (Goodfellow et al. 2014).
 
-use super::{Goal, Prepared, Setup};
-use crate::pictures::{COLUMNS, Given, Pictures};
-use kiln::models::dcgan::Dcgan;
+use crate::settings::Goal;
 use kiln::nn::AnyLayer;
 use kiln::prelude::*;
 use kiln::train::Prediction;
 
-/// Numbers that a digit is made of.
-const LATENT: usize = 64;
-/// Digits that are drawn.
-const SHOWN: usize = 10 * COLUMNS;
-
-/// From noise to the logit of the digit that is made of it: the generator, then the discriminator.
-pub(super) fn model(device: &Device, seed: u64) -> Result<Sequential> {
-    let dcgan = Dcgan::new().side(28).channels(1).width(32).latent(LATENT);
-    Sequential::new()
-        .push_named("generator", dcgan.generator().push(Reshape::new([28, 28])))
-        .push_named("discriminator", Sequential::new().push(Reshape::new([1, 28, 28])).push_named("layers", dcgan.discriminator()))
-        .build([LATENT, 1, 1], device, seed)
-}
-
-pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
-    let Mnist { train, test } = setup.data.map_or_else(Mnist::embedded, Mnist::load)?;
-    // From −1 to 1, as the generator's images are.
-    let (train, test) = (train.normalized(2.0 / 255.0, -1.0), test.normalized(2.0 / 255.0, -1.0));
-
-    let adversaries = Adversaries { model: model(setup.device, setup.seed)? };
-    // A step of Adam is one of each parameter by itself: one optimizer of both is the same as one of each.
-    let optimizer = Adam::new(setup.learning_rate.unwrap_or(0.0005)).betas(0.5, 0.999);
-    let trainer = Trainer::new(Box::new(adversaries) as _, Box::new(optimizer) as _);
-    let pictures = Pictures { given: Given::Noise(noise(SHOWN, setup.device, setup.seed)?), make: digits };
-    let prepared = Prepared::new(trainer, train, test, 10, 64);
-    Ok(Prepared { pictures: Some(pictures), ..prepared })
-}
-
-fn noise(count: usize, device: &Device, seed: u64) -> Result<Tensor> {
+/// What some images are made of.
+pub(crate) fn noise(count: usize, latent: usize, device: &Device, seed: u64) -> Result<Tensor> {
     let stream = RandomStream::new(seed, Purpose::Data, 0);
-    Tensor::normal([count, LATENT, 1, 1], 0.0, 1.0, DType::F32, device, stream)
+    Tensor::normal([count, latent, 1, 1], 0.0, 1.0, DType::F32, device, stream)
 }
 
 /// The images that the generator makes from noise, with values from 0 to 1.
-fn digits(model: &Sequential, noise: &Tensor) -> Result<Tensor> {
+pub(crate) fn digits(model: &Sequential, noise: &Tensor) -> Result<Tensor> {
     let generator = part(model, "generator")?;
     let ctx = Ctx::eval();
     ctx.layer("generator", generator, noise)?.var()?.into_tensor().affine(0.5, 0.5)
@@ -50,9 +20,9 @@ fn digits(model: &Sequential, noise: &Tensor) -> Result<Tensor> {
 
 /// A generator and a discriminator that are trained against each other.
 #[derive(Module)]
-struct Adversaries {
+pub(crate) struct Adversaries {
     #[module(flatten)]
-    model: Sequential,
+    pub(crate) model: Sequential,
 }
 
 fn part<'m>(model: &'m Sequential, name: &str) -> Result<&'m dyn AnyLayer> {
@@ -66,8 +36,9 @@ impl Objective for Adversaries {
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
         let real: &Tensor = &batch.inputs;
         let (generator, discriminator) = (part(&self.model, "generator")?, part(&self.model, "discriminator")?);
+        let latent = self.model.input_shape().map_or(0, |shape| shape.elements());
         let noise = Tensor::normal(
-            [batch.len(), LATENT, 1, 1],
+            [batch.len(), latent, 1, 1],
             0.0,
             1.0,
             real.dtype(),

@@ -1,0 +1,195 @@
+//! Tables in CSV files.
+
+use super::super::section::{Section, Setting};
+use super::super::node::{Node, Value};
+use super::{Data, Search};
+use kiln::ErrorKind;
+use kiln::datasets::{CsvDataset, Encoding};
+use kiln::prelude::*;
+use kiln::trained::Input;
+use std::path::Path;
+
+/// Rows that a data set is taken into memory for: an epoch then reads no file.
+const MOST_IN_MEMORY: usize = 1 << 22;
+
+pub(super) fn data(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
+    let path = search.path(settings)?;
+    let options = options(settings)?;
+    let table = table(settings)?;
+    let target: String = settings.need("target")?;
+    let all = options.clone().open(&path)?;
+    let parts = Parts { settings, all, target: &target, options: &options, folder: search.folder };
+    let is_class = table.is_classification(&parts.all).map_err(in_settings)?;
+    let (rest, test) = parts.part("test", None, is_class)?;
+    let (train, validation) = match settings.has("validation") {
+        true => parts.part("validation", Some(&rest), is_class).map(|(train, validation)| (train, Some(validation)))?,
+        false => (rest, None),
+    };
+    settings.done()?;
+    let encoder = match search.learned {
+        Some(Input::Table(encoder)) => encoder.clone(),
+        _ => table.fit(&train).map_err(in_settings)?,
+    };
+    let of = |csv: &Csv| encoder.dataset(csv).and_then(in_memory).map_err(in_settings);
+    Ok(Data {
+        train: of(&train)?,
+        validation: validation.as_ref().map(of).transpose()?,
+        test: of(&test)?,
+        called: "rows",
+        classes: encoder.class_names().unwrap_or_default().to_vec(),
+        input: Some(Input::Table(encoder)),
+        place: path,
+    })
+}
+
+/// A small table as tensors; a large one stays in its file.
+fn in_memory(data: CsvDataset) -> Result<Box<dyn Dataset>> {
+    let numbers = data.len().saturating_mul(data.input_shape().iter().product::<usize>().max(1));
+    if numbers > MOST_IN_MEMORY { Ok(Box::new(data)) } else { Ok(Box::new(data.load()?)) }
+}
+
+fn options(settings: &Section<'_>) -> Result<CsvOptions> {
+    let mut options = CsvOptions::new().header(settings.or("header", true)?);
+    if let Some(delimiter) = settings.get::<String>("delimiter")? {
+        let &[byte] = delimiter.as_bytes() else {
+            return Err(settings.wrong("delimiter", &format!("one character is expected, got {delimiter:?}")));
+        };
+        options = options.delimiter(byte);
+    }
+    if let Some(words) = settings.get::<Vec<String>>("missing_words")? {
+        options = options.missing(words);
+    }
+    Ok(options)
+}
+
+/// What is done about missing values: a word, or `{ value = 0 }`.
+struct Filled(Missing);
+
+impl Setting for Filled {
+    fn of(node: &Node) -> Option<Self> {
+        let missing = match &node.value {
+            Value::Text(word) => match word.as_str() {
+                "refuse" => Missing::Refuse,
+                "drop-row" => Missing::DropRow,
+                "mean" => Missing::Mean,
+                "median" => Missing::Median,
+                "mode" => Missing::Mode,
+                _ => return None,
+            },
+            Value::Table(entries) => match entries.as_slice() {
+                [entry] if entry.key == "value" => match &entry.node.value {
+                    Value::Text(text) => Missing::constant(text),
+                    Value::Integer(number) => Missing::constant(number),
+                    Value::Float(number) => Missing::constant(number),
+                    _ => return None,
+                },
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(Filled(missing))
+    }
+    fn expected() -> String {
+        "\"refuse\", \"drop-row\", \"mean\", \"median\", \"mode\" or { value = … }".to_owned()
+    }
+}
+
+/// How a column of categories is encoded.
+struct Encoded(Encoding);
+
+impl Setting for Encoded {
+    fn of(node: &Node) -> Option<Self> {
+        match &node.value {
+            Value::Text(word) if word == "one-hot" => Some(Encoded(Encoding::OneHot)),
+            Value::Text(word) if word == "index" => Some(Encoded(Encoding::Index)),
+            _ => None,
+        }
+    }
+    fn expected() -> String {
+        "\"one-hot\" or \"index\"".to_owned()
+    }
+}
+
+fn table(settings: &Section<'_>) -> Result<TableOptions> {
+    let mut table = TableOptions::new(settings.need::<String>("target")?);
+    table = match settings.get::<String>("task")?.as_deref() {
+        None => table,
+        Some("classification") => table.classes(),
+        Some("regression") => table.regression(),
+        Some(other) => {
+            let why = format!("\"classification\" or \"regression\" is expected, got {other:?}");
+            return Err(settings.wrong("task", &why));
+        }
+    };
+    table = table.ignore(settings.or::<Vec<String>>("ignore", Vec::new())?);
+    let encoding = settings.get::<Encoded>("encoding")?.map_or(Encoding::OneHot, |Encoded(encoding)| encoding);
+    table = table.encoding(encoding);
+    for column in settings.or::<Vec<String>>("categories", Vec::new())? {
+        table = table.category(column, encoding);
+    }
+    for column in settings.or::<Vec<String>>("numbers", Vec::new())? {
+        table = table.number(column);
+    }
+    if let Some(Filled(missing)) = settings.get("missing")? {
+        table = table.missing(missing);
+    }
+    if let Some(node) = settings.node("missing_in") {
+        let Value::Table(entries) = &node.value else {
+            return Err(settings.wrong("missing_in", "a table of columns is expected"));
+        };
+        for entry in entries {
+            let Some(Filled(missing)) = Filled::of(&entry.node) else {
+                let why = format!("{}: {} is expected, got {}", entry.key, Filled::expected(), entry.node.kind());
+                return Err(settings.wrong("missing_in", &why));
+            };
+            table = table.missing_in(entry.key.as_str(), missing);
+        }
+    }
+    Ok(table)
+}
+
+/// An error about a table, in the words of a settings file.
+fn in_settings(error: Error) -> Error {
+    const WORDS: [(&str, &str); 6] = [
+        ("`TableOptions::ignore`", "`ignore`"),
+        ("`TableOptions::category`", "`categories`"),
+        ("`CsvOptions::missing`", "`missing_words`"),
+        ("`TableOptions::classes`", "`task = \"classification\"`"),
+        ("`regression`", "`task = \"regression\"`"),
+        ("`TableOptions::missing`", "`missing`"),
+    ];
+    let message = WORDS.iter().fold(error.message().to_owned(), |text, (from, to)| text.replace(from, to));
+    Error::new(error.kind(), "", message)
+}
+
+/// Splits a table into parts.
+struct Parts<'p, 'a> {
+    settings: &'p Section<'a>,
+    all: Csv,
+    target: &'p str,
+    options: &'p CsvOptions,
+    folder: &'p Path,
+}
+
+impl Parts<'_, '_> {
+    /// What is left of the rows, and the part that `key` says: a share of them, at random, or a file of its own.
+    fn part(&self, key: &'static str, of: Option<&Csv>, is_class: bool) -> Result<(Csv, Csv)> {
+        let rows = of.unwrap_or(&self.all);
+        let settings = self.settings;
+        if let Some(Value::Text(file)) = settings.node(key).map(|node| &node.value) {
+            return Ok((rows.clone(), self.options.clone().open(self.folder.join(file))?));
+        }
+        let fraction = settings.or(key, 0.2)?;
+        let (seed, shuffled) = (settings.or("split_seed", 0)?, settings.or("shuffle", true)?);
+        let split = match (shuffled, is_class) {
+            (false, _) => rows.split_in_order(fraction),
+            (true, true) => rows.split_stratified(self.target, fraction, seed),
+            (true, false) => rows.split(fraction, seed),
+        };
+        let [rest, part] = split.map_err(|error| match error.kind() {
+            ErrorKind::Value => settings.wrong(key, error.message()),
+            _ => error,
+        })?;
+        Ok((rest, part))
+    }
+}

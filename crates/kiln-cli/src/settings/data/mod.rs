@@ -1,0 +1,98 @@
+//! The data of a settings file.
+
+mod csv;
+mod named;
+
+use super::section::Section;
+use kiln::prelude::*;
+use kiln::trained::Input;
+use std::path::{Path, PathBuf};
+
+/// Data, ready to be trained on.
+pub(crate) struct Data {
+    pub(crate) train: Box<dyn Dataset>,
+    /// What epochs are validated on; the test data where there is none.
+    pub(crate) validation: Option<Box<dyn Dataset>>,
+    pub(crate) test: Box<dyn Dataset>,
+    /// What samples are called: images, rows.
+    pub(crate) called: &'static str,
+    /// How files become samples.
+    pub(crate) input: Option<Input>,
+    /// What the classes are called; empty where the targets are no classes.
+    pub(crate) classes: Vec<String>,
+    /// Where it was: a file, a folder, or "embedded".
+    pub(crate) place: PathBuf,
+}
+
+impl Data {
+    /// Whether the samples are stretches of a text.
+    pub(crate) fn is_text(&self) -> bool {
+        self.called == TEXT
+    }
+}
+
+/// What stretches of a text are called.
+const TEXT: &str = "stretches of text";
+
+/// What data is looked for by.
+pub(crate) struct Search<'s> {
+    /// `--data`.
+    pub(crate) option: Option<&'s Path>,
+    /// The folder of the settings file, which its paths are relative to.
+    pub(crate) folder: &'s Path,
+    pub(crate) seed: u64,
+    /// How files become samples, where a trained model knows it.
+    pub(crate) learned: Option<&'s Input>,
+}
+
+impl Search<'_> {
+    /// A file or a folder: that of `--data`, or that of the settings.
+    fn path(&self, settings: &Section<'_>) -> Result<PathBuf> {
+        let path: String = settings.need("path")?;
+        Ok(self.option.map_or_else(|| self.folder.join(path), Path::to_path_buf))
+    }
+}
+
+/// The data that the table `data` says.
+pub(super) fn data(root: &Section<'_>, search: &Search<'_>) -> Result<Data> {
+    let settings = root.section("data")?;
+    let kind = settings.get::<String>("kind")?;
+    let data = match kind.as_deref() {
+        Some("csv") => csv::data(&settings, search)?,
+        Some(other) => {
+            return Err(settings.wrong("kind", &format!("unknown kind {other:?}; known are csv")));
+        }
+        None if settings.has("name") => named::data(&root.named("data")?.ok_or_else(|| none(root))?, search)?,
+        None => return Err(none(root)),
+    };
+    Ok(data)
+}
+
+fn none(root: &Section<'_>) -> Error {
+    root.missing("data", "a table with the `kind` of a user's data and its `path`, or the `name` of a known data set")
+}
+
+/// Data of which nothing is known but the shape of a sample.
+struct Blank(Vec<usize>);
+
+impl Dataset for Blank {
+    fn len(&self) -> usize {
+        0
+    }
+    fn input_shape(&self) -> &[usize] {
+        &self.0
+    }
+    fn batch(&self, _: &[usize], _: &[usize], _: &Device) -> Result<Batch> {
+        Err(Error::value("", "there is no data here"))
+    }
+}
+
+/// Data to build a model for: that of the settings, or, of a data set that need not be here, its shape.
+pub(super) fn to_look_at(root: &Section<'_>, search: &Search<'_>) -> Result<Box<dyn Dataset>> {
+    if let Ok(Some(named)) = root.named("data")
+        && let Some(shape) = named::shape(&named)?
+    {
+        return Ok(Box::new(Blank(shape)));
+    }
+    data(root, search).map(|data| data.train)
+}

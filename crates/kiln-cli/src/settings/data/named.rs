@@ -1,0 +1,162 @@
+//! Data sets that are known by name.
+
+use super::super::choice::choose;
+use super::super::section::{Named, Section};
+use super::{Data, Search, TEXT};
+use crate::places::folder_of;
+use crate::report::tell;
+use kiln::datasets::{ALICE, AddingProblem, Cifar100, Cifar100Labels, Emnist, EmnistSplit, FashionMnist, Kmnist, Subset, Table};
+use kiln::prelude::*;
+use kiln::trained::Input;
+use kiln::{ErrorKind, datasets};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where data is that the command carries.
+const EMBEDDED: &str = "embedded";
+
+pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
+    let words = |classes: &[&str]| classes.iter().map(|&class| class.to_owned()).collect::<Vec<_>>();
+    let numbered = |count: usize| (0..count).map(|class| class.to_string()).collect::<Vec<_>>();
+    let digits = || Some(Input::Digits);
+    let data = choose!(named, "data set", s;
+        adding => adding(s, search)?,
+        alice => alice(s)?,
+        breast_cancer => table(s, datasets::breast_cancer()?)?,
+        cifar10 => {
+            let (folder, place) = fetched("cifar-10", search)?;
+            let Cifar10 { train, test } = Cifar10::load(folder)?;
+            images(s, [train, test], words(&Cifar10::CLASSES), Some(Input::Photos), place)?
+        },
+        cifar100 => {
+            let (folder, place) = fetched("cifar-100", search)?;
+            let Cifar100 { train, test } = Cifar100::load(folder, Cifar100Labels::Fine)?;
+            images(s, [train, test], numbered(100), Some(Input::Photos), place)?
+        },
+        diabetes => table(s, datasets::diabetes()?)?,
+        digits => table(s, datasets::digits()?)?,
+        emnist => {
+            let split = EmnistSplit::Balanced;
+            let (folder, place) = fetched("emnist", search)?;
+            let Emnist { train, test } = Emnist::load(folder, split)?;
+            let classes = split.characters().chars().map(String::from).collect();
+            images(s, [train, test], classes, digits(), place)?
+        },
+        fashion_mnist => {
+            let (folder, place) = fetched("fashion-mnist", search)?;
+            let FashionMnist { train, test } = FashionMnist::load(folder)?;
+            images(s, [train, test], words(&FashionMnist::CLASSES), None, place)?
+        },
+        iris => table(s, datasets::iris()?)?,
+        kmnist => {
+            let (folder, place) = fetched("kmnist", search)?;
+            let Kmnist { train, test } = Kmnist::load(folder)?;
+            images(s, [train, test], words(&Kmnist::CLASSES), digits(), place)?
+        },
+        mnist => {
+            let folder = folder_of("mnist", search.option);
+            if folder.is_none() {
+                tell("using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images");
+            }
+            let place = folder.clone().unwrap_or_else(|| EMBEDDED.into());
+            let Mnist { train, test } = folder.map_or_else(Mnist::embedded, Mnist::load)?;
+            images(s, [train, test], numbered(10), digits(), place)?
+        },
+        wine => table(s, datasets::wine()?)?,
+    );
+    named.settings.done()?;
+    Ok(data)
+}
+
+/// The folder of a data set that must have been fetched.
+fn fetched(name: &str, search: &Search<'_>) -> Result<(PathBuf, PathBuf)> {
+    let Some(folder) = folder_of(name, search.option) else {
+        let message =
+            format!("{name} is not here: `kiln data fetch {name}` brings it, or name its folder with --data DIR");
+        return Err(Error::new(ErrorKind::Io, "", message));
+    };
+    Ok((folder.clone(), folder))
+}
+
+/// Images, augmented in training and scaled as the settings say; with `target = "input"` each is its own target.
+fn images(
+    settings: &Section<'_>,
+    parts: [ImageDataset; 2],
+    classes: Vec<String>,
+    input: Option<Input>,
+    place: PathBuf,
+) -> Result<Data> {
+    let [mut train, mut test] = parts;
+    if let Some([low, high]) = settings.get::<[f64; 2]>("scale")? {
+        let (scale, shift) = (((high - low) / 255.0) as f32, low as f32);
+        (train, test) = (train.normalized(scale, shift), test.normalized(scale, shift));
+    }
+    if let Some(words) = settings.get::<String>("augment")? {
+        let augmentation: Augmentation =
+            words.parse().map_err(|error: Error| settings.wrong("augment", error.message()))?;
+        train = train.augment(augmentation).map_err(|error| settings.wrong("augment", error.message()))?;
+    }
+    let own = match settings.or("target", "class".to_owned())?.as_str() {
+        "class" => false,
+        "input" => true,
+        other => return Err(settings.wrong("target", &format!("\"class\" or \"input\" is expected, got {other:?}"))),
+    };
+    let boxed = |data: ImageDataset| -> Box<dyn Dataset> {
+        if own { Box::new(InputsAsTargets(data)) } else { Box::new(data) }
+    };
+    let (train, test) = (boxed(train), boxed(test));
+    let classes = if own { Vec::new() } else { classes };
+    Ok(Data { train, validation: None, test, called: "images", input, classes, place })
+}
+
+/// One of scikit-learn's tables, a part of it to be tested on.
+fn table(settings: &Section<'_>, table: Table) -> Result<Data> {
+    let Table { data, class_names, .. } = table;
+    let (fraction, seed) = (settings.or("test", 0.2)?, settings.or("split_seed", 0)?);
+    let parts = match class_names.is_empty() {
+        true => data.split(fraction, seed),
+        false => data.split_stratified(fraction, seed),
+    };
+    let parts = parts.map_err(|error| settings.wrong("test", error.message()))?;
+    let [train, test] = parts.map(|part| part.indices().to_vec());
+    let data = Arc::new(data);
+    let of = |indices: Vec<usize>| -> Result<Box<dyn Dataset>> { Ok(Box::new(Subset::new(data.clone(), indices)?)) };
+    let place = EMBEDDED.into();
+    Ok(Data { train: of(train)?, validation: None, test: of(test)?, called: "rows", input: None, classes: class_names, place })
+}
+
+/// The adding problem: sequences that were never seen before, on either side.
+fn adding(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
+    let steps = settings.or("steps", 50)?;
+    let train = AddingProblem::new(settings.or("train", 20_000)?, steps, search.seed)?;
+    let test = AddingProblem::new(settings.or("test", 2_000)?, steps, search.seed ^ u64::MAX)?;
+    let (train, test) = (Box::new(train), Box::new(test));
+    Ok(Data { train, validation: None, test, called: "sequences", input: None, classes: Vec::new(), place: Path::new(EMBEDDED).into() })
+}
+
+/// The text of a book in characters, places of it read side by side; its end is what the model is tested on.
+fn alice(settings: &Section<'_>) -> Result<Data> {
+    /// Places of the test text that are read side by side.
+    const TESTED: usize = 8;
+    let tokens = Vocabulary::of(ALICE).encode(ALICE)?;
+    let (steps, streams) = (settings.or("steps", 64)?, settings.or("streams", 32)?);
+    let fraction: f64 = settings.or("test", 0.1)?;
+    if !(fraction > 0.0 && fraction < 1.0) {
+        return Err(settings.wrong("test", "a share above 0 and below 1 is expected"));
+    }
+    let (train, test) = tokens.split_at(tokens.len() - (tokens.len() as f64 * fraction).round() as usize);
+    let train = Box::new(TextStreams::new(train.to_vec(), streams, steps)?);
+    let test = Box::new(TextStreams::new(test.to_vec(), TESTED, steps)?);
+    let (called, place) = (TEXT, EMBEDDED.into());
+    Ok(Data { train, validation: None, test, called, input: None, classes: Vec::new(), place })
+}
+
+/// The shape of the samples of a data set that need not be here: what a model is built for to be looked at.
+pub(super) fn shape(named: &Named<'_>) -> Result<Option<Vec<usize>>> {
+    let name = named.name.replace(['-', '_'], "");
+    Ok(match name.as_str() {
+        "mnist" | "fashionmnist" | "kmnist" | "emnist" => Some(vec![28, 28]),
+        "cifar10" | "cifar100" => Some(vec![3, 32, 32]),
+        _ => None,
+    })
+}
