@@ -24,7 +24,6 @@ mod kmnist;
 mod labeled;
 mod loader;
 mod mnist;
-mod nearest;
 mod normalize;
 mod numpy;
 mod rows;

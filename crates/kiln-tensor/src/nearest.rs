@@ -1,4 +1,4 @@
-//! Names that were misspelled.
+//! Names that were misspelled: for the errors of all crates.
 
 /// Letters to add, leave out or change to get from one word to the other (Levenshtein).
 fn distance(from: &str, to: &str) -> usize {
@@ -18,7 +18,8 @@ fn distance(from: &str, to: &str) -> usize {
 const LONGEST: usize = 100;
 
 /// The name that is most like the one that was asked for, if one is like it.
-pub(crate) fn nearest<'n>(asked: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+#[doc(hidden)]
+pub fn nearest<'n>(asked: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     if asked.len() > LONGEST {
         return None;
     }
