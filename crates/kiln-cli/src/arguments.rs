@@ -86,7 +86,10 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Train a recipe's model on its data.
+    /// Look at a table and write settings for a model of it: a TOML file to begin with.
+    #[command(subcommand, after_help = INIT_EXAMPLES)]
+    Init(InitCommand),
+    /// Train a recipe's model on its data, or a model of a user's data by a settings file.
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(TrainOptions),
     /// Measure a trained model on the test data: accuracy by class and a confusion matrix.
@@ -118,6 +121,40 @@ pub(crate) enum Command {
         /// Which shell.
         shell: Shell,
     },
+}
+
+/// Below `kiln init --help`.
+const INIT_EXAMPLES: &str = "\
+Examples:
+  kiln init csv iris.csv --target species          looks at the table and writes iris.toml
+  kiln train --config iris.toml --out runs/iris    trains it
+  kiln predict runs/iris new.csv --out said.csv    what the model says about new rows";
+
+#[derive(Subcommand)]
+pub(crate) enum InitCommand {
+    /// A table in a CSV file.
+    Csv {
+        /// The file.
+        file: PathBuf,
+        /// The column that a model is to predict
+        #[arg(long, value_name = "COLUMN")]
+        target: String,
+        /// What stands between two values [default: a comma]
+        #[arg(long, value_name = "CHARACTER")]
+        delimiter: Option<String>,
+        #[command(flatten)]
+        options: InitOptions,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct InitOptions {
+    /// Settings file that is written [default: NAME.toml in the current folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace the file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Subcommand)]

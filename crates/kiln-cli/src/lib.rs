@@ -14,6 +14,7 @@ pub mod fuzzing;
 mod gan;
 mod generate;
 mod image;
+mod init;
 mod interrupt;
 mod log;
 mod orientation;
@@ -41,6 +42,7 @@ pub fn run() -> ExitCode {
     // clap ends with exit code 2 where the arguments alone are wrong, 0 after --help.
     let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
     let result = match Arguments::parse().command {
+        Command::Init(command) => done(init::run(&command)),
         Command::Train(options) => train::run(&options),
         Command::Evaluate(options) => done(evaluate::run(&options)),
         Command::Predict(options) => done(predict::run(&options)),

@@ -33,15 +33,37 @@ fn of_layers(settings: &Section<'_>, data: &dyn Dataset, device: &Device, seed: 
     let Some(node) = settings.node("layers") else { return Err(settings.missing("layers", "a list of layers")) };
     let mut layers = node.to_json();
     let learned = layers.get_mut(0).map(|first| learn(first, data)).transpose().map_err(|error| placed(node, &error))?;
+    // Predictions are brought back to the mean and variance of the targets.
+    let last = layers.as_array().map_or(0, Vec::len).saturating_sub(1);
+    let scaled = layers.get_mut(last).filter(|layer| last > 0 && layer.get("invert") == Some(&Json::Bool(true)));
+    let scaled = scaled.map(|layer| learn(layer, &Targets(data))).transpose().map_err(|error| placed(node, &error))?;
     let description = json!({ "input": data.input_shape(), "layers": layers });
     let mut init = Init::new(seed, device);
     let mut model =
         Sequential::from_architecture_with(&description, &mut init).map_err(|error| placed(node, &error))?;
-    if let Some(learned) = learned.flatten() {
-        let state = learned.into_iter().map(|(name, value)| (format!("0.{name}"), value)).collect();
-        model.load_state_dict(&state, false)?;
+    for (at, learned) in [(0, learned), (last, scaled)] {
+        if let Some(learned) = learned.flatten() {
+            let state = learned.into_iter().map(|(name, value)| (format!("{at}.{name}"), value)).collect();
+            model.load_state_dict(&state, false)?;
+        }
     }
     Ok(model)
+}
+
+/// Targets in the place of inputs.
+struct Targets<'d>(&'d dyn Dataset);
+
+impl Dataset for Targets<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+    fn input_shape(&self) -> &[usize] {
+        &[]
+    }
+    fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
+        let targets = self.0.batch(indices, upcoming, device)?.targets;
+        Ok(Batch::new(targets.clone(), targets))
+    }
 }
 
 /// Adapts a preprocessing layer to the data: its description becomes that of the adapted layer, and its buffers are given back.

@@ -149,6 +149,12 @@ impl Node {
 
     fn step(&mut self, key: &str, option: &Arc<str>) -> Result<&mut Node> {
         let refused = |why: String| Err(Error::value("", format!("{option}: {why}")));
+        // A name alone, `loss = "Huber"`, becomes a table with more in it.
+        if let Value::Text(name) = &mut self.value {
+            let place = self.place.clone();
+            let name = Node { place: place.clone(), value: Value::Text(std::mem::take(name)) };
+            self.value = Value::Table(vec![Entry { key: "name".to_owned(), place, node: name }]);
+        }
         match &mut self.value {
             Value::List(list) => {
                 let count = list.len();
@@ -165,13 +171,6 @@ impl Node {
                     table.len() - 1
                 });
                 Ok(&mut table[at].node)
-            }
-            // A name alone, `loss = "Huber"`, becomes a table with more in it.
-            Value::Text(name) => {
-                let place = self.place.clone();
-                let name = Node { place: place.clone(), value: Value::Text(std::mem::take(name)) };
-                self.value = Value::Table(vec![Entry { key: "name".to_owned(), place, node: name }]);
-                self.step(key, option)
             }
             _ => refused(format!("there is nothing to set at `{key}`")),
         }

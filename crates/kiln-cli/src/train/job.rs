@@ -1,0 +1,134 @@
+//! A training under way: what it says of itself, and the calls of `fit`.
+
+use super::batches::Batches;
+use crate::arguments::TrainOptions;
+use crate::pictures::{Pictures, Progression};
+use crate::report::{Plan as Words, Report, Summary, tell};
+use crate::run_folder::PARTIAL_SAMPLES;
+use crate::settings::{Data, Plan, Settings, Setup, Training};
+use kiln::prelude::*;
+use kiln::train::Evaluation;
+use serde_json::json;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+/// A training, as it was asked for.
+pub(super) struct Job<'a> {
+    pub(super) options: &'a TrainOptions,
+    pub(super) device: &'a Device,
+    pub(super) name: String,
+    pub(super) data: &'a Data,
+    pub(super) plan: &'a Plan,
+    pub(super) batches: Batches,
+    pub(super) report: Report,
+    pub(super) seed: u64,
+}
+
+impl Job<'_> {
+    /// config.toml: the settings, and where and with what the run was made.
+    pub(super) fn config(&self, settings: &Settings) -> Result<String> {
+        settings.to_toml(&json!({
+            "data": self.data.place.to_string_lossy(),
+            "device": self.device.name(),
+            "threads": kiln::threads(),
+            "kiln": env!("CARGO_PKG_VERSION"),
+        }))
+    }
+
+    pub(super) fn begin(&self, parameters: usize) {
+        self.report.begin(&Words {
+            recipe: &self.name,
+            parameters,
+            samples: (self.data.train.len(), self.data.test.len(), self.data.called),
+            epochs: self.plan.epochs,
+            device: self.device.name(),
+        });
+    }
+
+    pub(super) fn progression(&self, pictures: Pictures, settings: &Settings, setup: &Setup<'_>) -> Result<Progression> {
+        let model = settings.model(setup)?;
+        Progression::new(pictures, model, self.options.out.as_deref().map(|out| out.join(PARTIAL_SAMPLES)))
+    }
+
+    /// Trains; gives the epochs that were completed too, of a training that fails as well.
+    pub(super) fn fit(
+        &self,
+        trainer: &mut Training,
+        progression: Option<&mut Progression>,
+        mut callbacks: Vec<Box<dyn Callback>>,
+        stop: &AtomicBool,
+    ) -> (Result<History>, History) {
+        let mut completed = History::default();
+        let validation = self.data.validation.as_deref().unwrap_or(&*self.data.test);
+        let mut fit = FitOptions::new()
+            .epochs(self.plan.epochs)
+            .batch_size(self.batches.batch_size)
+            .drop_last(self.plan.drop_last)
+            .workers(self.plan.workers)
+            .accumulate(self.plan.accumulate)
+            .class_weight(&self.plan.class_weight)
+            .seed(self.seed)
+            .validation(validation)
+            .stop(stop)
+            .on_epoch(|record| {
+                self.report.epoch(record, self.plan.epochs);
+                completed.epochs.push(record.clone());
+            });
+        fit = if self.options.json || self.options.quiet {
+            fit.quiet()
+        } else {
+            // The lines of epochs go to stdout.
+            fit.progress(ProgressBar::new().unit(self.data.called).epoch_lines(false))
+        };
+        for callback in &mut callbacks {
+            fit = fit.callback(&mut **callback);
+        }
+        if let Some(progression) = progression {
+            fit = fit.callback(progression);
+        }
+        let fitted = trainer.fit(&*self.data.train, fit);
+        (fitted, completed)
+    }
+
+    /// Says how it went.
+    pub(super) fn finish(&self, trainer: &Training, history: &History, drawn: bool) -> Result<()> {
+        let out = self.options.out.as_deref();
+        if let Some(out) = out {
+            self.report.saved(out, drawn);
+        }
+        if let Some(progress) = &history.stopped {
+            tell_interrupted(progress, self.plan.epochs, out);
+        }
+        let validation = history.last().and_then(|record| record.validation.clone());
+        // What the weights that were kept give on the test data: it was validated on them, or it is measured now.
+        let test = match (&self.data.validation, validation.clone(), history.stopped.is_some()) {
+            (Some(_), _, false) => Some(self.tested(trainer)?),
+            (None, validation, _) => validation,
+            (Some(_), _, true) => None,
+        };
+        self.report.finish(&Summary {
+            validation: self.data.validation.as_ref().and(validation.as_ref()),
+            test: test.as_ref(),
+            seconds: history.seconds,
+            images: self.batches.seen(history, self.plan.epochs),
+            device: self.device.name(),
+            seed: self.seed,
+            interrupted: history.stopped.is_some(),
+        });
+        Ok(())
+    }
+
+    fn tested(&self, trainer: &Training) -> Result<Evaluation> {
+        let options = EvaluateOptions::new().batch_size(self.batches.batch_size);
+        trainer.evaluate_with(&*self.data.test, options)
+    }
+}
+
+fn tell_interrupted(progress: &Progress, epochs: usize, out: Option<&Path>) {
+    let Progress { epoch, batch, batches, .. } = progress;
+    let saved = match out {
+        Some(out) => format!("the model of that moment is saved in {}", out.display()),
+        None => "without --out, nothing is saved".to_owned(),
+    };
+    tell(&format!("interrupted in epoch {epoch} of {epochs}, after batch {batch} of {batches}: {saved}"));
+}

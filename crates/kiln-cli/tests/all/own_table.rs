@@ -1,0 +1,234 @@
+//! A user's own table: `init`, `train --config`, `evaluate`, `predict`, `plot`, `summary`, and what is wrong with each.
+
+use crate::support::{Folder, command, lines, text, word};
+use serde_json::Value;
+use std::fs;
+use std::path::PathBuf;
+
+/// 120 flowers of three kinds, which two of the columns tell apart; one value is missing, one column is a date.
+fn flowers() -> String {
+    let mut csv = String::from("width,length,color,day,kind\n");
+    for i in 0..120u32 {
+        let kind = i % 3;
+        let near = |center: f64, step: u32| center + f64::from(i * step % 17) / 20.0;
+        let width = if i == 40 { String::new() } else { near(f64::from(kind), 7).to_string() };
+        let color = ["red", "blue"][(i / 3 % 2) as usize];
+        let name = ["aster", "iris, blue", "rose"][kind as usize];
+        csv += &format!("{width},{},{color},2024-01-{:02},\"{name}\"\n", near(3.0 - f64::from(kind), 5), i % 28 + 1);
+    }
+    csv
+}
+
+/// 100 rows of y = 3·a − 2·b + 100.
+fn line() -> String {
+    let row = |i: u32| {
+        let (a, b) = (f64::from(i * 7 % 23), f64::from(i * 5 % 19));
+        format!("{a},{b},{}\n", 3.0 * a - 2.0 * b + 100.0)
+    };
+    format!("a,b,y\n{}", (0..100).map(row).collect::<String>())
+}
+
+struct Own {
+    folder: Folder,
+    config: PathBuf,
+    run: PathBuf,
+}
+
+/// A table and its settings.
+fn own(name: &str, csv: &str, target: &str) -> Own {
+    let folder = Folder::new(name);
+    fs::write(folder.join("data.csv"), csv).unwrap();
+    let (config, run) = (folder.join("my.toml"), folder.join("run"));
+    let words = ["init", "csv", word(&folder.join("data.csv")), "--target", target, "--out", word(&config)];
+    let said = lines(&command(&words));
+    assert!(said.last().unwrap().starts_with("written to "), "{said:?}");
+    Own { folder, config, run }
+}
+
+fn last_json(said: &[String]) -> Value {
+    serde_json::from_str(said.last().unwrap()).unwrap()
+}
+
+impl Own {
+    fn train(&self, options: &[&str]) -> Vec<String> {
+        lines(&command(&[&["train", "--config", word(&self.config)], options].concat()))
+    }
+}
+
+#[test]
+fn init_says_what_it_found_and_its_settings_train() {
+    let own = own("own-classes", &flowers(), "kind");
+    let toml = fs::read_to_string(&own.config).unwrap();
+    for found in [
+        "# 120 rows, 5 columns",
+        "# target kind: 3 classes (aster 40, \"iris, blue\" 40, rose 40)",
+        "# ignored: day (a date)",
+        "# missing values in width",
+        "path = \"data.csv\"",
+        "missing = \"median\"",
+        "ignore = [\"day\"]",
+    ] {
+        let found = found.replace("\"iris, blue\"", "iris, blue");
+        assert!(toml.contains(&found), "{found}: {toml}");
+    }
+    let options = ["--json", "--epochs", "40", "--set", "optimizer.lr=0.01", "--out", word(&own.run)];
+    let result = last_json(&own.train(&options));
+    assert!(result["test_accuracy"].as_f64().unwrap() > 0.9 && result["val_accuracy"].is_f64(), "{result}");
+    for file in ["model.json", "model.safetensors", "config.toml", "history.csv", "curves.png", "manifest.json"] {
+        assert!(own.run.join(file).is_file(), "{file}");
+    }
+    // The run knows its data and what was set.
+    let config = fs::read_to_string(own.run.join("config.toml")).unwrap();
+    assert!(config.contains("lr = 0.01") && config.contains("epochs = 40"), "{config}");
+    let evaluated = last_json(&lines(&command(&["evaluate", word(&own.run), "--json"])));
+    assert_eq!((&evaluated["test_loss"], &evaluated["test_accuracy"]), (&result["test_loss"], &result["test_accuracy"]));
+    assert_eq!(evaluated["classes"][1]["class"], "iris, blue");
+    // It can be trained again by its own settings, to the bit.
+    let again = own.folder.join("again");
+    let words = ["train", "--config", word(&own.run.join("config.toml")), "--quiet", "--out", word(&again)];
+    lines(&command(&words));
+    let weights = |run: &PathBuf| fs::read(run.join("model.safetensors")).unwrap();
+    assert_eq!(weights(&own.run), weights(&again));
+    lines(&command(&["plot", word(&own.run), "--out", word(&own.folder.join("curves.png"))]));
+    for what in [&own.run, &own.config] {
+        let summary = lines(&command(&["summary", word(what)])).join("\n");
+        assert!(summary.contains("Normalization") && summary.contains("Dense"), "{summary}");
+    }
+}
+
+#[test]
+fn new_rows_are_predicted_in_lines_json_csv_and_by_the_library() {
+    let own = own("own-predict", &flowers(), "kind");
+    own.train(&["--quiet", "--epochs", "40", "--set", "optimizer.lr=0.01", "--out", word(&own.run)]);
+    // Other order, no target, one column more, a missing value.
+    let new = own.folder.join("new.csv");
+    fs::write(&new, "color,extra,length,width\nred,1,3.2,0.3\nblue,2,1.3,2.4\nred,3,2.2,\n").unwrap();
+    let predict = |more: &[&str]| lines(&command(&[&["predict", word(&own.run), word(&new)], more].concat()));
+    let said = predict(&[]);
+    assert_eq!(said.len(), 3);
+    assert!(said[0].contains("row 1: aster 0.") && said[1].contains("row 2: rose 0."), "{said:?}");
+    let json: Value = serde_json::from_str(&predict(&["--json"])[1]).unwrap();
+    assert_eq!((&json["row"], &json["top"][0]["class"]), (&2.into(), &"rose".into()));
+    let (csv, list) = (own.folder.join("said.csv"), own.folder.join("said.json"));
+    predict(&["--out", word(&csv)]);
+    let table = fs::read_to_string(&csv).unwrap();
+    let mut rows = table.lines();
+    assert_eq!(rows.next(), Some("row,prediction,p(aster),\"p(iris, blue)\",p(rose)"));
+    assert!(rows.next().unwrap().starts_with("1,aster,0."), "{table}");
+    predict(&["--out", word(&list)]);
+    let list: Value = serde_json::from_slice(&fs::read(&list).unwrap()).unwrap();
+    assert_eq!((list.as_array().unwrap().len(), &list[1]["prediction"]), (3, &"rose".into()));
+
+    let trained = kiln::load(&own.run).unwrap();
+    let predictions = trained.predict_csv(&kiln::datasets::Csv::open(&new).unwrap()).unwrap();
+    assert_eq!((predictions.len(), predictions.class(0), predictions.class(1)), (3, Some("aster"), Some("rose")));
+    assert_eq!(predictions.top(1, 1)[0].1, json["top"][0]["probability"].as_f64().unwrap());
+}
+
+#[test]
+fn a_number_is_predicted_in_its_own_unit() {
+    let own = own("own-number", &line(), "y");
+    let result = last_json(&own.train(&["--json", "--epochs", "120", "--out", word(&own.run)]));
+    assert!(result["r2"].as_f64().unwrap() > 0.95 && result["test_mae"].as_f64().unwrap() < 6.0, "{result}");
+    let new = own.folder.join("new.csv");
+    fs::write(&new, "b,a\n0,20\n").unwrap();
+    let said: Value =
+        serde_json::from_str(&lines(&command(&["predict", word(&own.run), word(&new), "--json"]))[0]).unwrap();
+    assert!((said["prediction"].as_f64().unwrap() - 160.0).abs() < 15.0, "{said}");
+    let evaluated = last_json(&lines(&command(&["evaluate", word(&own.run), "--json"])));
+    assert_eq!(evaluated["r2"], result["r2"]);
+}
+
+/// The one sentence of a command that fails.
+fn refused(words: &[&str]) -> String {
+    let output = command(words);
+    let said = text(&output.stderr);
+    assert!(!output.status.success() && said.trim_end().lines().count() == 1, "{words:?}: {said}");
+    said
+}
+
+#[test]
+fn settings_that_are_wrong_are_named_with_line_and_column() {
+    let own = own("own-mistakes", &flowers(), "kind");
+    let whole = fs::read_to_string(&own.config).unwrap();
+    let line_of = |part: &str| whole.lines().position(|line| line.contains(part)).unwrap() + 1;
+    for (from, to, column, sentence) in [
+        ("lr = 0.002", "lrr = 0.002", 1, "unknown setting `optimizer.lrr`; the nearest is `lr`"),
+        ("lr = 0.002", "lr = \"fast\"", 6, "optimizer.lr: a number is expected, got \"fast\""),
+        ("name = \"AdamW\"", "name = \"Adamm\"", 8, "unknown optimizer \"Adamm\"; the nearest is Adam"),
+        ("[loss]", "[los]", 2, "unknown setting `los`; the nearest is `loss`"),
+        ("target = \"kind\"", "target = \"kinds\"", 0, "there is no column \"kinds\": the nearest name is \"kind\""),
+        ("metrics = [\"Accuracy\"]", "metrics = [\"Acuracy\"]", 12, "unknown metric \"Acuracy\"; the nearest is Accuracy"),
+        ("patience = ", "patienc = ", 1, "unknown setting `callbacks.0.patienc`; the nearest is `patience`"),
+        ("test = 0.2", "test = 1.2", 8, "data.test: "),
+        ("batch_size = ", "batch_size = -", 14, "a whole number of at least 0 is expected, got -"),
+        ("{ layer = \"Normalization\" }", "{ layer = \"Normalisation\" }", 0, "Normalization"),
+        ("seed = 0", "seed = ", 0, ""),
+    ] {
+        assert!(whole.contains(from), "{from}");
+        fs::write(&own.config, whole.replacen(from, to, 1)).unwrap();
+        let said = refused(&["train", "--config", word(&own.config), "--out", word(&own.run)]);
+        assert!(said.contains(sentence), "{to}: {said}");
+        if column > 0 {
+            assert!(said.contains(&format!("my.toml:{}:{column}: ", line_of(from))), "{to}: {said}");
+        }
+        assert!(!own.run.exists(), "{to}");
+    }
+    // A unit of a layer that is misspelled, and layers that do not fit.
+    fs::write(&own.config, whole.replacen("units = 64", "unit = 64", 1)).unwrap();
+    let said = refused(&["train", "--config", word(&own.config)]);
+    assert!(said.contains(&format!("my.toml:{}:", line_of("units = 64"))) && said.contains("`units`"), "{said}");
+    fs::write(&own.config, whole.replacen("units = 3", "units = 2", 1)).unwrap();
+    let said = refused(&["train", "--config", word(&own.config), "--quiet", "--epochs", "1"]);
+    assert!(said.contains('2'), "{said}");
+}
+
+#[test]
+fn options_that_are_wrong_are_one_sentence() {
+    let own = own("own-options", &flowers(), "kind");
+    let (config, data) = (word(&own.config), own.folder.join("data.csv"));
+    for (words, sentence) in [
+        (vec!["train", "--config", config, "--set", "optimizer.lr"], "PATH=VALUE is expected"),
+        (vec!["train", "--config", config, "--set", "optimizer.rate=1"], "--set optimizer.rate=1: unknown setting"),
+        (vec!["train", "--config", config, "--set", "model.layers.9.units=1"], "no place in a list of 4"),
+        (vec!["train", "--config", "missing.toml"], "missing.toml: cannot be read"),
+        (vec!["init", "csv", word(&data), "--target", "kind", "--out", config], "--force replaces it"),
+        (vec!["init", "csv", word(&data), "--target", "kinds", "--out", "x.toml"], "the nearest name is \"kind\""),
+        (vec!["summary", "mnist-mpl"], "none of the recipes"),
+    ] {
+        let said = refused(&words);
+        assert!(said.contains(sentence), "{words:?}: {said}");
+    }
+    assert!(!PathBuf::from("x.toml").exists());
+}
+
+#[test]
+fn tables_that_are_wrong_are_refused_by_init_and_predict() {
+    let folder = Folder::new("own-tables");
+    for (name, csv, sentence) in [
+        ("ragged", "a,y\n1,2\n3\n", "line 3"),
+        ("twice", "a,a,y\n1,2,3\n", "a"),
+        ("empty", "", "empty"),
+        ("one-class", "a,y\n1,cat\n2,cat\n3,cat\n", "one class only"),
+    ] {
+        let path = folder.join(&format!("{name}.csv"));
+        fs::write(&path, csv).unwrap();
+        let said = refused(&["init", "csv", word(&path), "--target", "y", "--out", word(&folder.join("x.toml"))]);
+        assert!(said.contains(sentence), "{name}: {said}");
+        assert!(!folder.join("x.toml").exists());
+    }
+    let own = own("own-columns", &flowers(), "kind");
+    own.train(&["--quiet", "--epochs", "1", "--out", word(&own.run)]);
+    for (csv, sentence) in [
+        ("width,length\n1,2\n", "color"),
+        ("width,length,color\n1,2,green\n", "line 2"),
+        ("width,length,color\nwide,2,red\n", "line 2: column \"width\""),
+    ] {
+        let path = own.folder.join("other.csv");
+        fs::write(&path, csv).unwrap();
+        let out = own.folder.join("said.csv");
+        let said = refused(&["predict", word(&own.run), word(&path), "--out", word(&out)]);
+        assert!(said.contains(sentence), "{csv}: {said}");
+        assert!(!out.exists());
+    }
+}
