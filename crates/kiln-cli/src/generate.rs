@@ -3,7 +3,7 @@
 use crate::arguments::GenerateOptions;
 use crate::places::folder_of;
 use crate::pool::in_pool;
-use crate::recipes::{Makes, Recipe, Setup, vocabulary};
+use crate::recipes::{Makes, Recipe, Setup, tokenizer};
 use crate::report::{line, plain, print};
 use crate::run_folder::Run;
 use kiln::ErrorKind;
@@ -115,10 +115,10 @@ fn draw(options: &GenerateOptions, recipe: Recipe, model: &Sequential, device: &
 
 /// Writes text.
 fn write(options: &GenerateOptions, model: Sequential, device: &Device) -> Result<()> {
-    let vocabulary = vocabulary();
+    let tokenizer = tokenizer();
     let prompt = options.prompt.as_deref().unwrap_or(PROMPT);
     let temperature = options.temperature.unwrap_or(TEMPERATURE);
-    let read = vocabulary
+    let read = tokenizer
         .encode(prompt)
         .map_err(|error| Error::new(error.kind(), "", format!("--prompt: {}", error.message())))?;
     let stream = RandomStream::new(options.seed, Purpose::Data, 0);
@@ -134,7 +134,7 @@ fn write(options: &GenerateOptions, model: Sequential, device: &Device) -> Resul
     };
     show(prompt);
     for _ in 0..options.length.map_or(LENGTH, NonZeroUsize::get) {
-        let character = vocabulary.decode(&[token])?;
+        let character = tokenizer.decode(&[token])?;
         show(&character);
         text += &character;
         token = writer.next(&[token])?;

@@ -9,12 +9,12 @@ const STEPS: usize = 64;
 const STREAMS: usize = 32;
 
 /// The characters that the model knows.
-pub(crate) fn vocabulary() -> Vocabulary {
-    Vocabulary::of(ALICE)
+pub(crate) fn tokenizer() -> Tokenizer {
+    Tokenizer::characters(ALICE)
 }
 
 pub(super) fn model(device: &Device, seed: u64) -> Result<Sequential> {
-    let characters = vocabulary().len();
+    let characters = tokenizer().len();
     Sequential::new()
         .push(Embedding::new(characters, 32))
         // The state is carried from batch to batch, the gradient is not: truncated backpropagation through time.
@@ -26,7 +26,7 @@ pub(super) fn model(device: &Device, seed: u64) -> Result<Sequential> {
 
 pub(super) fn prepare(setup: &Setup<'_>) -> Result<Prepared> {
     // The last tenth of the book is what the model is tested on.
-    let tokens = vocabulary().encode(ALICE)?;
+    let tokens = tokenizer().encode(ALICE)?;
     let (train, test) = tokens.split_at(tokens.len() / 10 * 9);
     let train = TextStreams::new(train.to_vec(), STREAMS, STEPS)?;
     let test = TextStreams::new(test.to_vec(), 8, STEPS)?;

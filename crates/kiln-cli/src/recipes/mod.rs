@@ -64,7 +64,7 @@ recipes! {
     AddingGru: adding_gru, OWN;
 }
 
-pub(crate) use char_lstm::vocabulary;
+pub(crate) use char_lstm::tokenizer;
 
 /// What a recipe trains on.
 struct Samples {
