@@ -7,9 +7,10 @@ use crate::report::{line, plain, print};
 use crate::run_folder::Run;
 use crate::settings::Setup;
 use kiln::ErrorKind;
-use kiln::datasets::ALICE;
+use kiln::datasets::Tokenizer;
 use kiln::prelude::*;
 use kiln::store::write_atomically;
+use kiln::trained::Input;
 use serde_json::json;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -68,9 +69,9 @@ fn generate(options: &GenerateOptions, device: &Device) -> Result<()> {
         ("--length", options.length.is_some()),
     ];
     let images = [("--out", options.out.is_some()), ("--data", options.data.is_some())];
-    if settings.writes_text()? {
+    if let Some(Input::Tokens(tokenizer)) = &run.trained.input {
         refuse(&images, "images", &run)?;
-        return write(options, run.trained.model, device);
+        return write(options, tokenizer, run.trained.model, device);
     }
     if !settings.makes_images()? {
         let message = format!(
@@ -114,11 +115,10 @@ fn draw(options: &GenerateOptions, pictures: &Pictures, model: &Sequential) -> R
 }
 
 /// Writes text.
-fn write(options: &GenerateOptions, model: Sequential, device: &Device) -> Result<()> {
-    let vocabulary = Vocabulary::of(ALICE);
+fn write(options: &GenerateOptions, tokenizer: &Tokenizer, model: Sequential, device: &Device) -> Result<()> {
     let prompt = options.prompt.as_deref().unwrap_or(PROMPT);
     let temperature = options.temperature.unwrap_or(TEMPERATURE);
-    let read = vocabulary
+    let read = tokenizer
         .encode(prompt)
         .map_err(|error| Error::new(error.kind(), "", format!("--prompt: {}", error.message())))?;
     let stream = RandomStream::new(options.seed, Purpose::Data, 0);
@@ -134,7 +134,7 @@ fn write(options: &GenerateOptions, model: Sequential, device: &Device) -> Resul
     };
     show(prompt);
     for _ in 0..options.length.map_or(LENGTH, NonZeroUsize::get) {
-        let character = vocabulary.decode(&[token])?;
+        let character = tokenizer.decode(&[token])?;
         show(&character);
         text += &character;
         token = writer.next(&[token])?;

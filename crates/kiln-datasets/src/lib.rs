@@ -32,6 +32,7 @@ mod split;
 mod subset;
 mod tables;
 mod tensors;
+mod text;
 mod zip;
 
 pub use augment::{
@@ -61,9 +62,9 @@ pub use numpy::{load_npy, load_npz, save_npy, save_npz, save_npz_compressed};
 #[cfg(feature = "embedded-text")]
 pub use sequences::ALICE;
 pub use sequences::{
-    AddingProblem, CopyTask, Padded, SequenceDataset, SeriesWindows, TextStreams, TextWindows, Vocabulary,
-    pad_sequences,
+    AddingProblem, CopyTask, Padded, SequenceDataset, SeriesWindows, TextStreams, TextWindows, pad_sequences,
 };
 pub use subset::Subset;
 pub use tables::{Table, breast_cancer, diabetes, digits, iris, wine};
 pub use tensors::TensorDataset;
+pub use text::{Tokenizer, WordOptions, load_text};

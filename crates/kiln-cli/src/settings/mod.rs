@@ -182,12 +182,6 @@ impl Settings {
         Ok(Prepared { trainer, data, plan, callbacks, pictures, logits })
     }
 
-    /// Whether the model writes text.
-    pub(crate) fn writes_text(&self) -> Result<bool> {
-        let data = self.section()?.section("data")?;
-        Ok(data.get::<String>("name")?.as_deref() == Some("alice"))
-    }
-
     /// Whether the model makes images.
     pub(crate) fn makes_images(&self) -> Result<bool> {
         objective::makes_images(&self.section()?)

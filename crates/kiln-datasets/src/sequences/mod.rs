@@ -6,7 +6,6 @@ mod padding;
 mod series;
 mod text;
 mod variable;
-mod vocabulary;
 
 pub use adding::AddingProblem;
 pub use copying::CopyTask;
@@ -16,7 +15,6 @@ pub use series::SeriesWindows;
 pub use text::ALICE;
 pub use text::{TextStreams, TextWindows};
 pub use variable::SequenceDataset;
-pub use vocabulary::Vocabulary;
 
 use crate::images::past_the_end;
 use kiln_tensor::Result;

@@ -20,4 +20,5 @@ mod sequences;
 mod split;
 mod stream;
 mod tables;
+mod tokenizer;
 mod torchvision;

@@ -12,15 +12,6 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn text_there_and_back(text in "\\PC{0,60}") {
-        let vocabulary = Vocabulary::of(&text);
-        let tokens = vocabulary.encode(&text).unwrap();
-        prop_assert!(tokens.iter().all(|&token| (token as usize) < vocabulary.len()));
-        prop_assert_eq!(vocabulary.decode(&tokens).unwrap(), text);
-        prop_assert_eq!(Vocabulary::of(&vocabulary.to_string()), vocabulary);
-    }
-
-    #[test]
     fn windows_are_followed_by_their_targets(count in 2usize..60, length in 1usize..20, stride in 1usize..9) {
         let tokens: Vec<i64> = (0..count as i64).collect();
         match TextWindows::new(tokens, length, stride) {
@@ -191,12 +182,4 @@ fn tasks() {
         assert_eq!((&y[..8], &y[8..]), (&[0; 8][..], &x[..3]));
     }
     assert!(CopyTask::new(1, 0, 1, 1, 0).is_err());
-}
-
-#[cfg(feature = "embedded-text")]
-#[test]
-fn the_book_is_whole() {
-    assert_eq!(ALICE.len(), 148_476);
-    assert!(ALICE.trim_start().starts_with("ALICE'S ADVENTURES IN WONDERLAND") && ALICE.ends_with("THE END\n"));
-    assert_eq!(Vocabulary::of(ALICE).len(), 72);
 }

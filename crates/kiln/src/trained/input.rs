@@ -1,6 +1,6 @@
 //! How files become a model's inputs.
 
-use crate::datasets::TableEncoder;
+use crate::datasets::{TableEncoder, Tokenizer};
 use crate::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum Input {
     /// Rows of a table.
     Table(TableEncoder),
+    /// A text that is gone on with, token by token.
+    Tokens(Tokenizer),
     /// Handwritten figures, as MNIST has them.
     Digits,
     /// Photos of 32 × 32 pixels, as CIFAR-10 has them.
@@ -22,6 +24,7 @@ impl Input {
     pub fn takes(&self) -> &'static str {
         match self {
             Input::Table(_) => "the rows of a table",
+            Input::Tokens(_) => "a text",
             Input::Digits | Input::Photos => "images",
         }
     }

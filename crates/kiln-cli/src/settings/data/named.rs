@@ -5,7 +5,7 @@ use super::super::section::{Named, Section};
 use super::{Data, Search, TEXT};
 use crate::places::folder_of;
 use crate::report::tell;
-use kiln::datasets::{ALICE, AddingProblem, Cifar100, Cifar100Labels, Emnist, EmnistSplit, FashionMnist, Kmnist, Subset, Table};
+use kiln::datasets::{ALICE, AddingProblem, Cifar100, Cifar100Labels, Emnist, EmnistSplit, FashionMnist, Kmnist, Subset, Table, Tokenizer};
 use kiln::prelude::*;
 use kiln::trained::Input;
 use kiln::{ErrorKind, datasets};
@@ -138,7 +138,8 @@ fn adding(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
 fn alice(settings: &Section<'_>) -> Result<Data> {
     /// Places of the test text that are read side by side.
     const TESTED: usize = 8;
-    let tokens = Vocabulary::of(ALICE).encode(ALICE)?;
+    let tokenizer = Tokenizer::characters(ALICE);
+    let tokens = tokenizer.encode(ALICE)?;
     let (steps, streams) = (settings.or("steps", 64)?, settings.or("streams", 32)?);
     let fraction: f64 = settings.or("test", 0.1)?;
     if !(fraction > 0.0 && fraction < 1.0) {
@@ -147,8 +148,8 @@ fn alice(settings: &Section<'_>) -> Result<Data> {
     let (train, test) = tokens.split_at(tokens.len() - (tokens.len() as f64 * fraction).round() as usize);
     let train = Box::new(TextStreams::new(train.to_vec(), streams, steps)?);
     let test = Box::new(TextStreams::new(test.to_vec(), TESTED, steps)?);
-    let (called, place) = (TEXT, EMBEDDED.into());
-    Ok(Data { train, validation: None, test, called, input: None, classes: Vec::new(), place })
+    let (called, input, place) = (TEXT, Some(Input::Tokens(tokenizer)), EMBEDDED.into());
+    Ok(Data { train, validation: None, test, called, input, classes: Vec::new(), place })
 }
 
 /// The shape of the samples of a data set that need not be here: what a model is built for to be looked at.
