@@ -1,11 +1,17 @@
 //! Models as JSON and back: layers by name, each with its settings.
 
+mod composed;
+mod template;
+
+pub(crate) use template::{Readable, Required};
+
 use crate::layers::{Layers, Lookups};
 use crate::*;
-use kiln_tensor::{Error, ErrorKind, Result, Shape};
+use composed::{Given, KINDS};
+use kiln_tensor::{Error, ErrorKind, Result, Shape, nearest};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
+use std::borrow::Cow;
 
 /// `{"layers": [{"layer": "Dense", "units": 10, …}, …]}`, and `"checkpoint_every": 8` where that is set.
 pub(crate) fn of_layers(model: &Sequential) -> Map<String, Json> {
@@ -26,10 +32,12 @@ pub(crate) fn write_lookups(lookups: &Lookups, description: &mut Map<String, Jso
 
 /// The lookups of a description.
 pub(crate) fn lookups(description: &Json) -> Result<Lookups> {
-    match description.get("lookups") {
-        Some(lookups) => Lookups::deserialize(lookups).map_err(|error| malformed(format!("`lookups`: {error}"))),
-        None => Ok(Lookups::default()),
+    let Some(lookups) = description.get("lookups") else { return Ok(Lookups::default()) };
+    for (name, lookup) in lookups.as_object().into_iter().flatten() {
+        let checked = composed::lookup().complete(lookup);
+        checked.map_err(|message| malformed(format!("lookup `{name}`: {message}")))?;
     }
+    Lookups::deserialize(lookups).map_err(|error| malformed(format!("`lookups`: {error}")))
 }
 
 /// Each layer with its settings and, where it has one, its name. Of a layer without a config, the type alone.
@@ -48,8 +56,20 @@ pub(crate) fn list(layers: &Layers) -> Json {
     Json::Array(described.collect())
 }
 
-/// The model of such an object; built where it says for which input.
-pub(crate) fn model(object: &Json, init: &mut Init) -> Result<Sequential> {
+/// The model of an object, which errors call `what`; built where it says for which input.
+pub(crate) fn model(what: &str, object: &Json, init: &mut Init) -> Result<Sequential> {
+    check(what, "Sequential", object)?;
+    read_model(object, init)
+}
+
+/// Fails where the description of a container of this type lacks something, or has settings that are unknown.
+pub(crate) fn check(what: &str, container: &str, object: &Json) -> Result<()> {
+    let template = composed::kind(container).map(|kind| (kind.template)());
+    let checked = template.map_or(Ok(()), |template| template.complete(object).map(drop));
+    checked.map_err(|message| malformed(format!("{what}: {message}")))
+}
+
+fn read_model(object: &Json, init: &mut Init) -> Result<Sequential> {
     let mut model = Sequential::of(listed("layers", object, init)?);
     model.lookups = lookups(object)?;
     if let Some(every) = object.get("checkpoint_every") {
@@ -103,100 +123,50 @@ fn present_name(name: &str) -> &str {
     }
 }
 
+/// The settings as they are written now: separable convolutions were once written as the two that they are made of.
+fn present_settings<'d>(name: &str, description: &'d Json) -> Cow<'d, Json> {
+    let part = |key: &str| description.get(key).and_then(Json::as_object);
+    let (true, Some(depthwise), Some(pointwise)) =
+        (name.starts_with("SeparableConv"), part("depthwise"), part("pointwise"))
+    else {
+        return Cow::Borrowed(description);
+    };
+    let mut settings = pointwise.clone();
+    settings.remove("groups");
+    for key in ["kernel", "stride", "dilation", "padding", "multiplier"] {
+        settings.extend(depthwise.get(key).map(|value| (key.to_owned(), value.clone())));
+    }
+    Cow::Owned(Json::Object(settings))
+}
+
 /// A layer of its own name. Those that need to know their sizes at once take first weights from `init`.
 fn layer(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn AnyLayer>> {
-    #[derive(Deserialize)]
-    struct OfLinear {
-        inputs: usize,
-        outputs: usize,
-        bias: bool,
-    }
     let Some(name) = description.get("layer").and_then(Json::as_str).map(present_name) else {
         return Err(malformed(format!("layer {index}: `layer`, its name, is expected")));
     };
-    fn settings<S: DeserializeOwned>(index: usize, name: &str, description: &Json) -> Result<S> {
-        S::deserialize(description).map_err(|error| malformed(format!("layer {index} ({name}): {error}")))
-    }
+    let wrong = |message: String| malformed(format!("layer {index} ({name}): {message}"));
     if let Some(made) = init.known(name) {
-        return made(description).map_err(|error| malformed(format!("layer {index} ({name}): {error}")));
+        return made(description).map_err(|error| wrong(error.to_string()));
     }
-    if let Some(made) = layers::of_settings(name, description) {
-        return made.map_err(|error| malformed(format!("layer {index} ({name}): {error}")));
+    if let Some(readable) = layers::readable(name) {
+        return readable.layer(&present_settings(name, description)).map_err(wrong);
     }
-    Ok(match name {
-        "Activation" => Box::new(settings::<OfActivation>(index, name, description)?.activation),
-        "Concat" => Box::new(Concat::of(listed("branches", description, init)?)),
-        "Flatten" => Box::new(Flatten::new()),
-        "Linear" => match settings(index, name, description)? {
-            OfLinear { inputs, outputs, bias: true } => Box::new(Linear::new(inputs, outputs, init)?),
-            OfLinear { inputs, outputs, bias: false } => Box::new(Linear::without_bias(inputs, outputs, init)?),
-        },
-        "Residual" => Box::new(residual(description, &settings::<OfActivation>(index, name, description)?, init)?),
-        "SkipConcat" => Box::new(SkipConcat::new(model(&description["main"], init)?)),
-        "SpectralNorm" => spectral_norm(inner(index, description, init)?, settings(index, name, description)?),
-        "TimeDistributed" => {
-            Box::new(TimeDistributed::of(init.scope("layer", |init| inner(index, description, init))?))
-        }
-        "WeightNorm" => weight_norm(inner(index, description, init)?, settings(index, name, description)?),
-        "Sequential" => Box::new(model(description, init)?),
-        "Graph" => Box::new(Graph::read(description, init)?),
-        "Lambda" => return Err(malformed(unsaved(index))),
-        _ => return Err(malformed(format!("layer {index} is a {name}, which Kiln does not make from a description"))),
-    })
+    let Some(kind) = composed::kind(name) else { return Err(malformed(unknown(index, name, init))) };
+    let settings = (kind.template)().complete(description).map_err(wrong)?;
+    (kind.make)(&Given { index, name, settings: &settings }, init)
 }
 
-/// The layer that another one wraps.
-fn inner(index: usize, description: &Json, init: &mut Init) -> Result<Box<dyn AnyLayer>> {
-    match description.get("inner") {
-        Some(inner) => layer(index, inner, init),
-        None => Err(malformed(format!("layer {index}: `inner`, the layer within, is expected"))),
+fn unknown(index: usize, name: &str, init: &Init) -> String {
+    if name == "Lambda" {
+        return format!(
+            "layer {index} is a Lambda, whose function no file can hold: make the model in code and load its weights, or write \
+             the function as a layer of its own, made known with `Init::register`"
+        );
     }
-}
-
-#[derive(Deserialize)]
-struct OfWeightNorm {
-    parameter: String,
-    dim: Option<usize>,
-}
-
-fn weight_norm(inner: Box<dyn AnyLayer>, of: OfWeightNorm) -> Box<dyn AnyLayer> {
-    Box::new(WeightNorm::of(inner).parameter(of.parameter).dim(of.dim))
-}
-
-#[derive(Deserialize)]
-struct OfSpectralNorm {
-    parameter: String,
-    dim: Option<usize>,
-    power_iterations: usize,
-    epsilon: f64,
-}
-
-fn spectral_norm(inner: Box<dyn AnyLayer>, of: OfSpectralNorm) -> Box<dyn AnyLayer> {
-    let layer = SpectralNorm::of(inner).parameter(of.parameter);
-    let layer = layer.power_iterations(of.power_iterations).epsilon(of.epsilon);
-    Box::new(match of.dim {
-        Some(dim) => layer.dim(dim),
-        None => layer,
-    })
-}
-
-fn unsaved(index: usize) -> String {
-    format!(
-        "layer {index} is a Lambda, whose function no file can hold: make the model in code and load its weights, or write the \
-         function as a layer of its own, made known with `Init::register`"
-    )
-}
-
-#[derive(Deserialize)]
-struct OfActivation {
-    activation: Activation,
-}
-
-fn residual(description: &Json, of: &OfActivation, init: &mut Init) -> Result<Residual> {
-    let block = Residual::new(model(&description["main"], init)?).activation(of.activation);
-    match description.get("shortcut") {
-        None => Ok(block),
-        Some(shortcut) => Ok(block.shortcut(init.scope("downsample", |init| model(shortcut, init))?)),
+    let names = layers::DESCRIBED.iter().copied().chain(KINDS.iter().map(|kind| kind.name)).chain(init.known_names());
+    match nearest(name, names) {
+        Some(nearest) => format!("layer {index}: unknown layer `{name}`; the nearest is `{nearest}`"),
+        None => format!("layer {index}: unknown layer `{name}`; one of your own is made known with `Init::register`"),
     }
 }
 
