@@ -84,6 +84,13 @@ impl Report {
         }
     }
 
+    /// Says that a callback has ended the training.
+    pub(crate) fn ended_early(&self, epoch: usize, epochs: usize) {
+        if !self.quiet && !self.json {
+            prose(&format!("ended by a callback after epoch {epoch} of {epochs}"));
+        }
+    }
+
     pub(crate) fn finish(&self, summary: &Summary<'_>) {
         let Summary { validation, test, seconds, images, device, seed, interrupted } = summary;
         if self.json {

@@ -72,8 +72,8 @@ fn learn(layer: &mut Json, data: &dyn Dataset) -> Result<Option<StateDict>> {
         let malformed = |error| Error::new(ErrorKind::Format, "", format!("layer 0: {error}"));
         let mut made: A = serde_json::from_value(layer.clone()).map_err(malformed)?;
         adapt(&mut made, data)?;
-        if let Some(config) = made.config() {
-            *layer = config;
+        if let (Some(Json::Object(config)), Some(described)) = (made.config(), layer.as_object_mut()) {
+            described.extend(config);
         }
         Ok(Some(made.state_dict()))
     }

@@ -91,17 +91,19 @@ impl Job<'_> {
     }
 
     /// Says how it went.
-    pub(super) fn finish(&self, trainer: &Training, history: &History, drawn: bool) -> Result<()> {
+    pub(super) fn finish(&self, trainer: &Training, history: &History, interrupted: bool, drawn: bool) -> Result<()> {
         let out = self.options.out.as_deref();
         if let Some(out) = out {
             self.report.saved(out, drawn);
         }
-        if let Some(progress) = &history.stopped {
-            tell_interrupted(progress, self.plan.epochs, out);
+        match &history.stopped {
+            Some(progress) if interrupted => tell_interrupted(progress, self.plan.epochs, out),
+            Some(progress) => self.report.ended_early(progress.epoch, self.plan.epochs),
+            None => {}
         }
         let validation = history.last().and_then(|record| record.validation.clone());
         // What the weights that were kept give on the test data: it was validated on them, or it is measured now.
-        let test = match (&self.data.validation, validation.clone(), history.stopped.is_some()) {
+        let test = match (&self.data.validation, validation.clone(), interrupted) {
             (Some(_), _, false) => Some(self.tested(trainer)?),
             (None, validation, _) => validation,
             (Some(_), _, true) => None,
@@ -113,7 +115,7 @@ impl Job<'_> {
             images: self.batches.seen(history, self.plan.epochs),
             device: self.device.name(),
             seed: self.seed,
-            interrupted: history.stopped.is_some(),
+            interrupted,
         });
         Ok(())
     }

@@ -18,6 +18,7 @@ use kiln::prelude::*;
 use kiln::store::Store;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::Ordering::Relaxed;
 
 pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
     in_pool(options.computing.threads, || train(options))
@@ -67,8 +68,9 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     if let Some(error) = kept.save(model, &history, progression.as_mut())? {
         return Err(with_place(&error, "; the rest of the run is saved in", place));
     }
-    job.finish(&trainer, &history, progression.is_some())?;
-    Ok(if history.stopped.is_some() { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+    let interrupted = stop.load(Relaxed);
+    job.finish(&trainer, &history, interrupted, progression.is_some())?;
+    Ok(if interrupted { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
 }
 
 /// What is kept of a training.
