@@ -157,13 +157,13 @@ fn run_folders() {
             swapped("\"mnist-mlp\"", "\"mnist\""),
             &["model.json: recipe \"mnist\" is none that this version knows: mnist-mlp"],
         ),
+        ("model.json", swapped("\"Flatten\"", "\"Melt\""), &[architecture, "layer 0: unknown layer `Melt`"]),
         (
             "model.json",
-            swapped("\"Flatten\"", "\"Melt\""),
-            &[architecture, "layer 0 is a Melt, which Kiln does not make from a description"],
+            swapped("\"relu\"", "\"rely\""),
+            &[architecture, "layer 1 (Dense): `activation`: unknown variant `rely`"],
         ),
-        ("model.json", swapped("\"relu\"", "\"rely\""), &[architecture, "layer 1 (Dense): unknown variant `rely`"]),
-        ("model.json", swapped("\"input\"", "\"output\""), &[architecture, "`input`, the sizes of a sample's axes"]),
+        ("model.json", swapped("\"input\"", "\"output\""), &[architecture, "the model: unknown setting `output`"]),
         (
             "model.json",
             swapped("\"units\": 10", "\"units\": 9"),
