@@ -1,8 +1,10 @@
 //! What the command takes.
 
 use crate::recipes::Recipe;
-use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{
+    EnumValueParser, NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser,
+};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use kiln::ErrorKind;
 use kiln::datasets::{AUGMENTATIONS, Augmentation, CATALOG, Source};
@@ -106,7 +108,7 @@ pub(crate) enum Command {
     /// Show the layers of a recipe, a settings file or a trained model: shapes, parameters, memory, FLOPs.
     Summary {
         /// A recipe, a file, or the folder of a run.
-        #[arg(value_name = "RECIPE|FILE|RUN")]
+        #[arg(value_name = "RECIPE|FILE|RUN", value_parser = RecipeOrPath)]
         what: PathBuf,
     },
     /// List the data sets that are known by name, fetch one, or draw some of its images.
@@ -214,6 +216,30 @@ fn named(source: &Source<'static>) -> PossibleValue {
         name => name,
     };
     PossibleValue::new(source.name).alias(without)
+}
+
+/// A recipe's name, or a file or folder that is there.
+#[derive(Clone)]
+struct RecipeOrPath;
+
+impl TypedValueParser for RecipeOrPath {
+    type Value = PathBuf;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<PathBuf, clap::Error> {
+        if !std::path::Path::new(value).exists() {
+            EnumValueParser::<Recipe>::new().parse_ref(command, arg, value)?;
+        }
+        Ok(value.into())
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Recipe::value_variants().iter().filter_map(ValueEnum::to_possible_value)))
+    }
 }
 
 /// A data set's name, or an address.

@@ -29,6 +29,7 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     let model = std::mem::take(&mut run.trained.model);
     let prepared = run.settings()?.prepare_trained(model, &setup)?;
     let Prepared { trainer, data, plan, .. } = &prepared;
+    data.tell_subset();
     let of = format!("the test {}", data.called);
     expect(&run.description, trainer.objective.takes(), &of, data.test.input_shape())?;
     let batch_size = options.batch_size.map_or(plan.batch_size, NonZeroUsize::get);
@@ -55,7 +56,8 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
             let (images, accuracy) = confusion.class(class);
             json!({ "class": name, "images": images, "accuracy": accuracy })
         });
-        let mut object = json!({ "result": "evaluate", "test_accuracy": confusion.accuracy(), "test_loss": evaluation.loss });
+        let mut object =
+            json!({ "result": "evaluate", "test_accuracy": confusion.accuracy(), "test_loss": evaluation.loss });
         add(&mut object, "test_", &evaluation);
         object["images"] = data.test.len().into();
         object["classes"] = classes.collect();
@@ -106,7 +108,8 @@ fn without_classes(
     let bits = prepared.data.is_text().then_some(evaluation.loss / std::f64::consts::LN_2);
     if options.json {
         let samples = prepared.data.test.len();
-        let mut object = json!({ "result": "evaluate", "test_loss": evaluation.loss, "samples": samples, "device": device });
+        let mut object =
+            json!({ "result": "evaluate", "test_loss": evaluation.loss, "samples": samples, "device": device });
         add(&mut object, "test_", evaluation);
         if let Some(r2) = evaluation.metric("r2") {
             object["r2"] = r2.into();

@@ -65,7 +65,8 @@ fn image_of(run: &Run, options: &PlotOptions) -> Result<Option<Tensor>> {
     let input = run.trained.input.as_ref();
     if let Some(path) = &options.image {
         let (Some(input), Some(shape)) = (input, run.trained.model.input_shape()) else {
-            let message = format!("{}: it is not said how images become inputs of the model", run.description.display());
+            let message =
+                format!("{}: it is not said how images become inputs of the model", run.description.display());
             return Err(Error::new(ErrorKind::Unsupported, "", message));
         };
         return Tensor::from_vec(sample(input, path)?, [&[1], &shape[..]].concat(), &cpu).map(Some);

@@ -94,8 +94,7 @@ fn refuse(options: &[(&str, bool)], of: &str, run: &Run) -> Result<()> {
     match options.iter().find(|(_, given)| *given) {
         None => Ok(()),
         Some((option, _)) => {
-            let message =
-                format!("{option} is for models that make {of}, which {} does not: leave it out", run.name());
+            let message = format!("{option} is for models that make {of}, which {} does not: leave it out", run.name());
             Err(Error::value("", message))
         }
     }

@@ -37,7 +37,11 @@ fn predict(options: &PredictOptions, device: &Device) -> Result<()> {
                 "{}: {} does not say how files become its inputs{}",
                 run.description.display(),
                 run.name(),
-                if run.trained.classes.is_empty() { "; `kiln generate` shows what models of text and images make" } else { "" }
+                if run.trained.classes.is_empty() {
+                    "; `kiln generate` shows what models of text and images make"
+                } else {
+                    ""
+                }
             );
             return Err(Error::new(ErrorKind::Unsupported, "", message));
         }
@@ -109,8 +113,10 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
             continue;
         }
         let failed = |error| Error::new(ErrorKind::Io, "", format!("{}: cannot be read: {error}", path.display()));
-        let entries = std::fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>()).map_err(failed)?;
-        let mut inside: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
+        let entries =
+            std::fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>()).map_err(failed)?;
+        let mut inside: Vec<PathBuf> =
+            entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
         if inside.is_empty() {
             return Err(Error::new(ErrorKind::Io, "", format!("{}: the folder has no files", path.display())));
         }
@@ -167,7 +173,10 @@ impl Sheet {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         match extension {
             "csv" | "json" => Ok(Sheet { path: path.to_owned(), json: extension == "json", text: String::new() }),
-            _ => Err(Error::value("", format!("--out {}: a file that ends with .csv or .json is expected", path.display()))),
+            _ => Err(Error::value(
+                "",
+                format!("--out {}: a file that ends with .csv or .json is expected", path.display()),
+            )),
         }
     }
 
@@ -176,7 +185,8 @@ impl Sheet {
         let classes = predictions.classes();
         if !self.json && self.text.is_empty() {
             let of_classes = classes.iter().map(|class| cell(&format!("p({class})")));
-            let columns: Vec<String> = [key.to_owned(), "prediction".to_owned()].into_iter().chain(of_classes).collect();
+            let columns: Vec<String> =
+                [key.to_owned(), "prediction".to_owned()].into_iter().chain(of_classes).collect();
             self.text = columns.join(",") + "\n";
         }
         for at in 0..predictions.len() {

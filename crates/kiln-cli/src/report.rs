@@ -129,7 +129,8 @@ pub(crate) fn add(object: &mut serde_json::Value, prefix: &str, measured: &Evalu
 
 /// The metrics and the loss: `test accuracy 0.9595  test loss 0.1301`.
 pub(crate) fn measured(prefix: &str, measured: &Evaluation) -> String {
-    let metrics = measured.metrics.iter().map(|(name, value)| format!("{prefix}{} {value:.4}  ", name.replace('_', " ")));
+    let metrics =
+        measured.metrics.iter().map(|(name, value)| format!("{prefix}{} {value:.4}  ", name.replace('_', " ")));
     metrics.collect::<String>() + &format!("{prefix}loss {:.4}", measured.loss)
 }
 

@@ -2,7 +2,9 @@
 
 use crate::drawing::{Curve, curves};
 use crate::log::Log;
+use crate::recipes::Recipe;
 use crate::settings::Settings;
+use clap::ValueEnum;
 use kiln::ErrorKind;
 use kiln::nn::safetensors;
 use kiln::prelude::*;
@@ -152,7 +154,7 @@ pub(crate) fn curve(folder: &Path, accept_changed: bool) -> Result<Curve> {
 /// A trained model and how it was trained.
 pub(crate) struct Run {
     pub(crate) trained: Trained,
-    /// Of config.toml; a model that was put into a folder by hand has none.
+    /// Of config.toml, or the recipe's; a model that was put into a folder by hand has none.
     pub(crate) settings: Option<Settings>,
     /// model.json, which errors name.
     pub(crate) description: PathBuf,
@@ -165,7 +167,11 @@ impl Run {
         let trained = options.load(folder)?;
         let path = folder.join(CONFIG);
         let settings = match options.files(folder)?.text(CONFIG) {
-            Err(_) if accept_changed && !path.exists() => None,
+            Err(_) if accept_changed && !path.exists() => {
+                let recipe = trained.notes.get("recipe").and_then(|name| name.as_str());
+                let recipe = recipe.and_then(|name| Recipe::from_str(name, false).ok());
+                recipe.map(Recipe::settings).transpose()?
+            }
             text => Some(Settings::parse(&text?, &path)?),
         };
         Ok(Run { trained, settings, description: folder.join(MODEL) })

@@ -5,7 +5,6 @@ use crate::report::plain;
 use crate::run_folder::Run;
 use crate::settings::{Settings, Setup};
 use clap::ValueEnum;
-use kiln::ErrorKind;
 use kiln::prelude::*;
 use std::path::Path;
 
@@ -17,12 +16,7 @@ pub(crate) fn run(what: &Path) -> Result<()> {
     let model = match recipe {
         Ok(recipe) => recipe.settings()?.model(&setup(&device))?,
         Err(_) if what.is_dir() => Run::open(what, false, &device)?.trained.model,
-        Err(_) if what.is_file() => Settings::read(what)?.model(&setup(&device))?,
-        Err(_) => {
-            let names: Vec<String> = Recipe::value_variants().iter().map(|recipe| recipe.name()).collect();
-            let message = format!("{name} is no file, no folder of a run, and none of the recipes: {}", names.join(", "));
-            return Err(Error::new(ErrorKind::Value, "", message));
-        }
+        Err(_) => Settings::read(what)?.model(&setup(&device))?,
     };
     plain(model.summary(&name).trim_end());
     Ok(())

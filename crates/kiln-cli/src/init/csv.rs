@@ -88,9 +88,13 @@ impl<'s> Columns<'s> {
     }
 
     fn missing(&self) -> Option<String> {
-        let missing: Vec<String> = self.used.iter().filter(|column| column.missing > 0).map(|c| c.name.clone()).collect();
+        let missing: Vec<String> =
+            self.used.iter().filter(|column| column.missing > 0).map(|c| c.name.clone()).collect();
         (!missing.is_empty()).then(|| {
-            format!("missing values in {}: the median stands for numbers, the most frequent value for others", missing.join(", "))
+            format!(
+                "missing values in {}: the median stands for numbers, the most frequent value for others",
+                missing.join(", ")
+            )
         })
     }
 
@@ -114,7 +118,9 @@ impl<'s> Columns<'s> {
         let _ = writeln!(text, "task = \"{task}\"");
         let _ = writeln!(text, "ignore = {} # columns that are no features", list(&ignored));
         match self.missing() {
-            Some(_) => text += "missing = \"median\" # or \"mean\", \"mode\", \"drop-row\", \"refuse\", { value = 0 }\n",
+            Some(_) => {
+                text += "missing = \"median\" # or \"mean\", \"mode\", \"drop-row\", \"refuse\", { value = 0 }\n"
+            }
             None => text += "missing = \"refuse\" # or \"mean\", \"median\", \"mode\", \"drop-row\", { value = 0 }\n",
         }
         text += "encoding = \"one-hot\" # of categories; or \"index\"\n";

@@ -5,8 +5,8 @@ mod csv;
 use crate::arguments::{InitCommand, InitOptions};
 use crate::report::plain;
 use crate::settings::Settings;
-use kiln::prelude::*;
 use kiln::ErrorKind;
+use kiln::prelude::*;
 use kiln::store::write_atomically;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +28,8 @@ struct Found {
 fn write(options: &InitOptions, data: &Path, make: impl FnOnce(&str) -> Result<Found>) -> Result<()> {
     let out = options.out.clone().unwrap_or_else(|| default_name(data));
     if out.exists() && !options.force {
-        let message = format!("{}: this file is there already; --force replaces it, or name another with --out", out.display());
+        let message =
+            format!("{}: this file is there already; --force replaces it, or name another with --out", out.display());
         return Err(Error::new(ErrorKind::Io, "", message));
     }
     let found = make(&path_from(&out, data)?)?;

@@ -5,8 +5,8 @@ use super::section::{Named, Section};
 use crate::settings::Training;
 use kiln::prelude::*;
 use kiln::train::{
-    Accuracy, Auc, AveragePrecision, BinaryAccuracy, ClassAverage, CohenKappa, Ema, F1, Iou, Mae, Mape, Matthews,
-    Mse, MultilabelAccuracy, Perplexity, Precision, R2, Recall, ReduceOnPlateau, Rmse, Swa, TerminateOn, TopKAccuracy,
+    Accuracy, Auc, AveragePrecision, BinaryAccuracy, ClassAverage, CohenKappa, Ema, F1, Iou, Mae, Mape, Matthews, Mse,
+    MultilabelAccuracy, Perplexity, Precision, R2, Recall, ReduceOnPlateau, Rmse, Swa, TerminateOn, TopKAccuracy,
 };
 
 /// Adds the metric to the trainer.

@@ -16,6 +16,7 @@ mod section;
 mod write;
 
 pub(crate) use data::{Data, Search};
+pub(crate) use node::Value;
 pub(crate) use objective::{Goal, Training};
 pub(crate) use schedule::Steps;
 
@@ -148,8 +149,7 @@ impl Settings {
 
     /// The data alone.
     pub(crate) fn data(&self, setup: &Setup<'_>) -> Result<Data> {
-        let search =
-            Search { option: setup.data, folder: &self.folder, seed: self.seed()?, learned: setup.learned };
+        let search = Search { option: setup.data, folder: &self.folder, seed: self.seed()?, learned: setup.learned };
         data::data(&self.section()?, &search)
     }
 
@@ -166,8 +166,12 @@ impl Settings {
         self.prepared(model, self.data(setup)?, self.plan()?, setup)
     }
 
-    fn prepared(&self, model: Sequential, data: Data, plan: Plan, setup: &Setup<'_>) -> Result<Prepared> {
+    fn prepared(&self, model: Sequential, mut data: Data, plan: Plan, setup: &Setup<'_>) -> Result<Prepared> {
         let root = self.section()?;
+        if objective::is_gan(&root)? {
+            // Nothing is said of the images that it is trained on.
+            (data.classes, data.input) = (Vec::new(), None);
+        }
         let optimizer = match root.named("optimizer")? {
             Some(named) => optimizer::optimizer(&named)?,
             None => Box::new(Adam::new(0.001)),
@@ -206,7 +210,7 @@ impl Settings {
     }
 
     /// As TOML: the settings, with paths that do not depend on where the file lies, and a table `run` of what else there is to say.
-    pub(crate) fn to_toml(&self, run: &serde_json::Value) -> Result<String> {
+    pub(crate) fn to_toml(&self, run: &[(&str, Value)]) -> String {
         write::toml(&self.root, &self.folder, run)
     }
 }

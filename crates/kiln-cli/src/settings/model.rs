@@ -1,12 +1,12 @@
 //! The model of a settings file: layers as model.json has them, or one of the known models.
 
+use super::choice::choose;
 use super::node::{Node, Value};
 use super::section::{Named, Section};
-use super::choice::choose;
+use kiln::ErrorKind;
 use kiln::models::{self, dcgan::Dcgan, resnet::ResNet, vgg::Vgg};
 use kiln::nn::{Adapt, Describe, StateDict};
 use kiln::prelude::*;
-use kiln::ErrorKind;
 use serde::de::DeserializeOwned;
 use serde_json::{Value as Json, json};
 
@@ -32,7 +32,8 @@ pub(super) fn model(root: &Section<'_>, data: &dyn Dataset, device: &Device, see
 fn of_layers(settings: &Section<'_>, data: &dyn Dataset, device: &Device, seed: u64) -> Result<Sequential> {
     let Some(node) = settings.node("layers") else { return Err(settings.missing("layers", "a list of layers")) };
     let mut layers = node.to_json();
-    let learned = layers.get_mut(0).map(|first| learn(first, data)).transpose().map_err(|error| placed(node, &error))?;
+    let learned =
+        layers.get_mut(0).map(|first| learn(first, data)).transpose().map_err(|error| placed(node, &error))?;
     // Predictions are brought back to the mean and variance of the targets.
     let last = layers.as_array().map_or(0, Vec::len).saturating_sub(1);
     let scaled = layers.get_mut(last).filter(|layer| last > 0 && layer.get("invert") == Some(&Json::Bool(true)));
@@ -68,7 +69,10 @@ impl Dataset for Targets<'_> {
 
 /// Adapts a preprocessing layer to the data: its description becomes that of the adapted layer, and its buffers are given back.
 fn learn(layer: &mut Json, data: &dyn Dataset) -> Result<Option<StateDict>> {
-    fn adapted<A: Adapt + Describe + DeserializeOwned>(layer: &mut Json, data: &dyn Dataset) -> Result<Option<StateDict>> {
+    fn adapted<A: Adapt + Describe + DeserializeOwned>(
+        layer: &mut Json,
+        data: &dyn Dataset,
+    ) -> Result<Option<StateDict>> {
         let malformed = |error| Error::new(ErrorKind::Format, "", format!("layer 0: {error}"));
         let mut made: A = serde_json::from_value(layer.clone()).map_err(malformed)?;
         adapt(&mut made, data)?;

@@ -75,11 +75,8 @@ impl Source<'_> {
     fn table(&self, table: &DeTable<'_>) -> Result<Table> {
         let entry = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
             let key: &Spanned<std::borrow::Cow<'_, str>> = key;
-            let entry = Entry {
-                key: key.get_ref().to_string(),
-                place: self.place(key.span().start),
-                node: self.node(value)?,
-            };
+            let entry =
+                Entry { key: key.get_ref().to_string(), place: self.place(key.span().start), node: self.node(value)? };
             Ok((key.span().start, entry))
         };
         let mut entries = table.iter().map(entry).collect::<Result<Vec<_>>>()?;
@@ -199,9 +196,11 @@ impl Node {
             Value::Float(number) => (*number).into(),
             Value::Boolean(flag) => (*flag).into(),
             Value::List(list) => list.iter().map(Node::to_json).collect(),
-            Value::Table(table) => {
-                table.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect::<serde_json::Map<_, _>>().into()
-            }
+            Value::Table(table) => table
+                .iter()
+                .map(|entry| (entry.key.clone(), entry.node.to_json()))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
         }
     }
 }

@@ -36,7 +36,7 @@ impl<L: Loss> Goal for Supervised<Sequential, L> {
 }
 
 /// Whether the settings' model is a generator with a discriminator.
-fn is_gan(root: &Section<'_>) -> Result<bool> {
+pub(super) fn is_gan(root: &Section<'_>) -> Result<bool> {
     let model = root.section("model")?;
     Ok(model.get::<String>("name")?.is_some_and(|name| name.eq_ignore_ascii_case("dcgan")))
 }
@@ -69,12 +69,7 @@ pub(super) fn makes_images(root: &Section<'_>) -> Result<bool> {
 }
 
 /// What is drawn of a model that makes images.
-pub(super) fn pictures(
-    root: &Section<'_>,
-    test: &dyn Dataset,
-    device: &Device,
-    seed: u64,
-) -> Result<Option<Pictures>> {
+pub(super) fn pictures(root: &Section<'_>, test: &dyn Dataset, device: &Device, seed: u64) -> Result<Option<Pictures>> {
     if is_gan(root)? {
         let latent = root.section("model")?.or("latent", super::model::LATENT)?;
         let given = Given::Noise(noise(2 * SHOWN, latent, device, seed)?);

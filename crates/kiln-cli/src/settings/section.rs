@@ -36,7 +36,8 @@ impl<'a> Section<'a> {
     /// The value of a key, where it is there.
     pub(crate) fn get<T: Setting>(&self, key: &'static str) -> Result<Option<T>> {
         let Some(entry) = self.entry(key) else { return Ok(None) };
-        let read = |node| T::of(node).ok_or_else(|| expected(&entry.node.place, &self.below(key), &T::expected(), node));
+        let read =
+            |node| T::of(node).ok_or_else(|| expected(&entry.node.place, &self.below(key), &T::expected(), node));
         read(&entry.node).map(Some)
     }
 

@@ -5,10 +5,9 @@ use crate::arguments::TrainOptions;
 use crate::pictures::{Pictures, Progression};
 use crate::report::{Plan as Words, Report, Summary, tell};
 use crate::run_folder::PARTIAL_SAMPLES;
-use crate::settings::{Data, Plan, Settings, Setup, Training};
+use crate::settings::{Data, Plan, Settings, Setup, Training, Value};
 use kiln::prelude::*;
 use kiln::train::Evaluation;
-use serde_json::json;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -26,13 +25,15 @@ pub(super) struct Job<'a> {
 
 impl Job<'_> {
     /// config.toml: the settings, and where and with what the run was made.
-    pub(super) fn config(&self, settings: &Settings) -> Result<String> {
-        settings.to_toml(&json!({
-            "data": self.data.place.to_string_lossy(),
-            "device": self.device.name(),
-            "threads": kiln::threads(),
-            "kiln": env!("CARGO_PKG_VERSION"),
-        }))
+    pub(super) fn config(&self, settings: &Settings, schedule: Option<String>) -> String {
+        let mut run = vec![
+            ("data", Value::Text(self.data.place.to_string_lossy().into_owned())),
+            ("device", Value::Text(self.device.name().to_owned())),
+            ("threads", Value::Integer(kiln::threads() as i128)),
+            ("kiln", Value::Text(env!("CARGO_PKG_VERSION").to_owned())),
+        ];
+        run.extend(schedule.map(|schedule| ("schedule", Value::Text(schedule))));
+        settings.to_toml(&run)
     }
 
     pub(super) fn begin(&self, parameters: usize) {
@@ -45,7 +46,12 @@ impl Job<'_> {
         });
     }
 
-    pub(super) fn progression(&self, pictures: Pictures, settings: &Settings, setup: &Setup<'_>) -> Result<Progression> {
+    pub(super) fn progression(
+        &self,
+        pictures: Pictures,
+        settings: &Settings,
+        setup: &Setup<'_>,
+    ) -> Result<Progression> {
         let model = settings.model(setup)?;
         Progression::new(pictures, model, self.options.out.as_deref().map(|out| out.join(PARTIAL_SAMPLES)))
     }

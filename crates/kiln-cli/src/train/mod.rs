@@ -33,10 +33,13 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     if let Some(limit) = plan.limit {
         data.train = limited(data.train, limit)?;
     }
+    data.tell_subset();
     let name = name_of(options, &settings)?;
     let batches = batches(options, &*data.train, &plan, &name)?;
     let steps = Steps { of_epoch: batches.steps as u64, all: plan.epochs.saturating_mul(batches.steps) as u64 };
-    if let Some(schedule) = settings.schedule(steps)? {
+    let schedule = settings.schedule(steps)?;
+    let followed = schedule.as_ref().map(|schedule| format!("{} over {} steps", schedule.name(), steps.all));
+    if let Some(schedule) = schedule {
         trainer.optimizer = Box::new(trainer.optimizer.schedule(schedule));
     }
     if let Some(path) = options.data.as_deref().filter(|_| settings.has_path()) {
@@ -47,7 +50,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let parameters = trainer.objective.model().parameter_count();
     let store = options.out.as_deref().map(Store::new);
     let out = store.as_ref().map(|store| Out::make(store, 4 * parameters, options.force)).transpose()?;
-    let kept = Kept { out, config: job.config(&settings)?, recipe: settings.recipe()?, data: &data, logits };
+    let kept = Kept { out, config: job.config(&settings, followed), recipe: settings.recipe()?, data: &data, logits };
 
     job.begin(parameters);
     let mut progression = match pictures {
@@ -128,4 +131,3 @@ fn with_place(error: &Error, words: &str, out: Option<&Path>) -> Error {
     let place = out.map(|out| format!("{words} {}", out.display())).unwrap_or_default();
     Error::new(error.kind(), error.operation(), format!("{}{place}", error.message()))
 }
-

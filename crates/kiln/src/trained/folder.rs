@@ -53,14 +53,16 @@ impl LoadOptions {
         let files = self.files(folder)?;
         let description = folder.join(MODEL);
         let wrong = |why: &str| Error::new(ErrorKind::Format, "", format!("{}: {why}", description.display()));
-        let read: Description =
-            serde_json::from_str(&files.text(MODEL)?).map_err(|error| wrong(&format!("not a model's JSON: {error}")))?;
+        let read: Description = serde_json::from_str(&files.text(MODEL)?)
+            .map_err(|error| wrong(&format!("not a model's JSON: {error}")))?;
         // Without memory for the weights: whether they are as many as this asks for is seen when they are loaded.
         let mut init = Init::new(0, &self.device).placeholders();
         let mut model = Sequential::from_architecture_with(&read.architecture, &mut init)
             .map_err(|error| wrong(&format!("`architecture`: {}", error.message())))?;
         if model.input_shape().is_none() || model.output_shapes().is_empty() {
-            return Err(wrong("`architecture`: `input`, the sizes of a sample's axes, and at least one layer are expected"));
+            return Err(wrong(
+                "`architecture`: `input`, the sizes of a sample's axes, and at least one layer are expected",
+            ));
         }
         safetensors::load(&mut model, files.path(WEIGHTS)?)?;
         all_finite(&model).map_err(|error| {

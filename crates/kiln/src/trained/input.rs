@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How files become a model's inputs, as it was learned from the training data. It stands in model.json.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Input {
     /// Rows of a table.

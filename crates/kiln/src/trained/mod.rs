@@ -202,7 +202,11 @@ impl Trained {
             parts.push(output.to_dtype(DType::F64)?.to_device(&Device::cpu())?);
         }
         let refs: Vec<&Tensor> = parts.iter().collect();
-        let values = if refs.is_empty() { Tensor::zeros([0, 0], DType::F64, &Device::cpu())? } else { Tensor::concat(&refs, 0)? };
+        let values = if refs.is_empty() {
+            Tensor::zeros([0, 0], DType::F64, &Device::cpu())?
+        } else {
+            Tensor::concat(&refs, 0)?
+        };
         Predictions::new(values, &self.classes)
     }
 

@@ -1,7 +1,7 @@
 //! Tables in CSV files.
 
-use super::super::section::{Section, Setting};
 use super::super::node::{Node, Value};
+use super::super::section::{Section, Setting};
 use super::{Data, Search};
 use kiln::ErrorKind;
 use kiln::datasets::{CsvDataset, Encoding};

@@ -4,6 +4,7 @@ mod csv;
 mod named;
 
 use super::section::Section;
+use crate::report::tell;
 use kiln::prelude::*;
 use kiln::trained::Input;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,17 @@ pub(crate) struct Data {
     pub(crate) place: PathBuf,
 }
 
+/// Where data is that the command carries.
+const EMBEDDED: &str = "embedded";
+
 impl Data {
+    /// Says so where there is only the part of MNIST that the command carries.
+    pub(crate) fn tell_subset(&self) {
+        if self.called == "images" && self.place == Path::new(EMBEDDED) {
+            tell("using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images");
+        }
+    }
+
     /// Whether the samples are stretches of a text.
     pub(crate) fn is_text(&self) -> bool {
         self.called == TEXT

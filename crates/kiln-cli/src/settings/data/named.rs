@@ -2,18 +2,16 @@
 
 use super::super::choice::choose;
 use super::super::section::{Named, Section};
-use super::{Data, Search, TEXT};
+use super::{Data, EMBEDDED, Search, TEXT};
 use crate::places::folder_of;
-use crate::report::tell;
-use kiln::datasets::{ALICE, AddingProblem, Cifar100, Cifar100Labels, Emnist, EmnistSplit, FashionMnist, Kmnist, Subset, Table, Tokenizer};
+use kiln::datasets::{
+    ALICE, AddingProblem, Cifar100, Cifar100Labels, Emnist, EmnistSplit, FashionMnist, Kmnist, Subset, Table, Tokenizer,
+};
 use kiln::prelude::*;
 use kiln::trained::Input;
 use kiln::{ErrorKind, datasets};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Where data is that the command carries.
-const EMBEDDED: &str = "embedded";
 
 pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
     let words = |classes: &[&str]| classes.iter().map(|&class| class.to_owned()).collect::<Vec<_>>();
@@ -55,9 +53,6 @@ pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
         },
         mnist => {
             let folder = folder_of("mnist", search.option);
-            if folder.is_none() {
-                tell("using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images");
-            }
             let place = folder.clone().unwrap_or_else(|| EMBEDDED.into());
             let Mnist { train, test } = folder.map_or_else(Mnist::embedded, Mnist::load)?;
             images(s, [train, test], numbered(10), digits(), place)?
@@ -101,9 +96,8 @@ fn images(
         "input" => true,
         other => return Err(settings.wrong("target", &format!("\"class\" or \"input\" is expected, got {other:?}"))),
     };
-    let boxed = |data: ImageDataset| -> Box<dyn Dataset> {
-        if own { Box::new(InputsAsTargets(data)) } else { Box::new(data) }
-    };
+    let boxed =
+        |data: ImageDataset| -> Box<dyn Dataset> { if own { Box::new(InputsAsTargets(data)) } else { Box::new(data) } };
     let (train, test) = (boxed(train), boxed(test));
     let classes = if own { Vec::new() } else { classes };
     Ok(Data { train, validation: None, test, called: "images", input, classes, place })
@@ -122,7 +116,15 @@ fn table(settings: &Section<'_>, table: Table) -> Result<Data> {
     let data = Arc::new(data);
     let of = |indices: Vec<usize>| -> Result<Box<dyn Dataset>> { Ok(Box::new(Subset::new(data.clone(), indices)?)) };
     let place = EMBEDDED.into();
-    Ok(Data { train: of(train)?, validation: None, test: of(test)?, called: "rows", input: None, classes: class_names, place })
+    Ok(Data {
+        train: of(train)?,
+        validation: None,
+        test: of(test)?,
+        called: "rows",
+        input: None,
+        classes: class_names,
+        place,
+    })
 }
 
 /// The adding problem: sequences that were never seen before, on either side.
@@ -131,7 +133,15 @@ fn adding(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
     let train = AddingProblem::new(settings.or("train", 20_000)?, steps, search.seed)?;
     let test = AddingProblem::new(settings.or("test", 2_000)?, steps, search.seed ^ u64::MAX)?;
     let (train, test) = (Box::new(train), Box::new(test));
-    Ok(Data { train, validation: None, test, called: "sequences", input: None, classes: Vec::new(), place: Path::new(EMBEDDED).into() })
+    Ok(Data {
+        train,
+        validation: None,
+        test,
+        called: "sequences",
+        input: None,
+        classes: Vec::new(),
+        place: Path::new(EMBEDDED).into(),
+    })
 }
 
 /// The text of a book in characters, places of it read side by side; its end is what the model is tested on.
