@@ -68,4 +68,4 @@ pub use sequences::{
 pub use subset::Subset;
 pub use tables::{Table, breast_cancer, diabetes, digits, iris, wine};
 pub use tensors::TensorDataset;
-pub use text::{Tokenizer, WordOptions, load_text};
+pub use text::{TextEncoder, TextOptions, Tokenizer, WordOptions, load_text};

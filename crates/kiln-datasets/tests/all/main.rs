@@ -20,5 +20,6 @@ mod sequences;
 mod split;
 mod stream;
 mod tables;
+mod text;
 mod tokenizer;
 mod torchvision;
