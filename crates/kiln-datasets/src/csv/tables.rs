@@ -205,6 +205,12 @@ pub(crate) fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.join(", ")
 }
 
+/// What is wrong with a value, for [`Csv::for_each`], which knows the row.
+#[cold]
+pub(crate) fn wrong_in(column: &str, message: &str) -> Error {
+    Error::value("", format!("column {column:?}: {message}"))
+}
+
 /// A row with its place in the file.
 pub(super) struct Row<'a> {
     csv: &'a Csv,

@@ -38,7 +38,7 @@ pub(super) fn is_missing(text: &str, missing: &[String]) -> bool {
 }
 
 /// A finite number.
-pub(super) fn number(text: &str) -> Option<f64> {
+pub(crate) fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 

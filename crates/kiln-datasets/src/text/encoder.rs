@@ -1,8 +1,8 @@
 //! What was learned from the texts of a table.
 
-use super::options::{column, each_text};
+use super::options::each_text;
 use super::tokenizer::Tokenizer;
-use crate::csv::{list, short};
+use crate::csv::{list, short, wrong_in};
 use crate::nearest::nearest;
 use crate::{Csv, SequenceDataset, pad_sequences};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
@@ -101,7 +101,7 @@ impl TextEncoder {
             None => format!("there are {}", list(names)),
         };
         let class = short(class);
-        column(&self.target, &format!("{class} is not among the classes of the training rows: {hint}"))
+        wrong_in(&self.target, &format!("{class} is not among the classes of the training rows: {hint}"))
     }
 
     /// As JSON.

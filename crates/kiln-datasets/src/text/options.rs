@@ -4,7 +4,7 @@ use super::encoder::TextEncoder;
 use super::learner::{Kind, Learner};
 use super::words::WordOptions;
 use crate::Csv;
-use crate::csv::{in_order, short};
+use crate::csv::{in_order, short, wrong_in};
 use kiln_tensor::{Error, Result};
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
@@ -103,7 +103,7 @@ impl TextOptions {
                 classes.insert(class.to_owned());
             }
             match classes.len() > CLASSES {
-                true => Err(column(
+                true => Err(wrong_in(
                     &target,
                     &format!("there are more than {CLASSES} different values: they are no classes"),
                 )),
@@ -143,11 +143,5 @@ pub(super) fn each_text(
 
 #[cold]
 fn missing(name: &str, what: &str) -> Error {
-    column(name, &format!("the {what} is missing: `TextOptions::drop_missing` leaves such rows out"))
-}
-
-/// What is wrong with a value of a column.
-#[cold]
-pub(super) fn column(name: &str, message: &str) -> Error {
-    Error::value("", format!("column {name:?}: {message}"))
+    wrong_in(name, &format!("the {what} is missing: `TextOptions::drop_missing` leaves such rows out"))
 }

@@ -17,6 +17,7 @@ mod loader;
 mod numpy;
 mod readers;
 mod sequences;
+mod series;
 mod split;
 mod stream;
 mod tables;
