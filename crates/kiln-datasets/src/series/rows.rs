@@ -4,6 +4,7 @@ use super::time::Time;
 use crate::Csv;
 use crate::csv::{number, short, wrong_in};
 use kiln_tensor::{Error, Result};
+use std::cmp::Ordering;
 
 /// The rows in the order of a time column; without one they are in order already.
 pub(super) fn in_time_order(csv: &Csv, time: Option<&str>) -> Result<Csv> {
@@ -19,8 +20,10 @@ pub(super) fn in_time_order(csv: &Csv, time: Option<&str>) -> Result<Csv> {
         times.push((now, times.len()));
         Ok(())
     })?;
-    times.sort_by(|(a, _), (b, _)| a.order(*b));
+    // Times are alike and not NaN.
+    times.sort_by(|(a, _), (b, _)| a.partial_cmp(b).unwrap_or(Ordering::Equal));
     if let Some(pair) = times.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        // The table tells the line of the row.
         csv.select([pair[1].1])?.for_each(&[time], |values| {
             let text = short(values[0].unwrap_or_default());
             Err(wrong_in(time, &format!("{text} is there twice: a series has one row at a time")))

@@ -1,10 +1,9 @@
 //! The time of a row.
 
 use crate::csv::number;
-use std::cmp::Ordering;
 
 /// A number, or a moment by Coordinated Universal Time.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, PartialOrd, Debug)]
 pub(super) enum Time {
     Number(f64),
     /// Seconds since 1970, and nanoseconds.
@@ -25,16 +24,6 @@ impl Time {
     /// Whether both are numbers or both moments.
     pub(super) fn is_like(self, other: Time) -> bool {
         std::mem::discriminant(&self) == std::mem::discriminant(&other)
-    }
-
-    /// The order of times that are alike.
-    pub(super) fn order(self, other: Time) -> Ordering {
-        match (self, other) {
-            (Time::Number(a), Time::Number(b)) => a.total_cmp(&b),
-            (Time::Moment(a, nanos), Time::Moment(b, other)) => (a, nanos).cmp(&(b, other)),
-            (Time::Number(_), Time::Moment(..)) => Ordering::Less,
-            (Time::Moment(..), Time::Number(_)) => Ordering::Greater,
-        }
     }
 }
 
