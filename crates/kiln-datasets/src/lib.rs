@@ -28,6 +28,7 @@ mod normalize;
 mod numpy;
 mod rows;
 mod sequences;
+mod series;
 mod split;
 mod subset;
 mod tables;
@@ -61,10 +62,9 @@ pub use normalize::{ChannelStatistics, Samplewise};
 pub use numpy::{load_npy, load_npz, save_npy, save_npz, save_npz_compressed};
 #[cfg(feature = "embedded-text")]
 pub use sequences::ALICE;
-pub use sequences::{
-    AddingProblem, CopyTask, Padded, SequenceDataset, SeriesWindows, TextStreams, TextWindows, pad_sequences,
-};
+pub use sequences::{AddingProblem, CopyTask, Padded, SequenceDataset, TextStreams, TextWindows, pad_sequences};
+pub use series::{SeriesEncoder, SeriesOptions, SeriesWindows};
 pub use subset::Subset;
 pub use tables::{Table, breast_cancer, diabetes, digits, iris, wine};
 pub use tensors::TensorDataset;
-pub use text::{Tokenizer, WordOptions, load_text};
+pub use text::{TextEncoder, TextOptions, Tokenizer, WordOptions, load_text};

@@ -3,7 +3,8 @@
 pub use kiln_autograd::{Gradients, Var, checkpoint, grad, grad_check, hvp, jvp, vjp};
 pub use kiln_datasets::{
     Augmentation, Batch, Cifar10, Csv, CsvOptions, Dataset, ImageDataset, InputsAsTargets, Loader, Missing, Mnist,
-    SeriesWindows, TableEncoder, TableOptions, TensorDataset, TextStreams, Tokenizer,
+    SeriesEncoder, SeriesOptions, SeriesWindows, TableEncoder, TableOptions, TensorDataset, TextEncoder, TextOptions,
+    TextStreams, Tokenizer, WordOptions,
 };
 pub use kiln_math::{Purpose, RandomStream};
 pub use kiln_nn::prelude::*;

@@ -20,3 +20,5 @@ pub use summary::{ColumnKind, ColumnSummary, CsvSummary};
 pub use table::TableEncoder;
 pub use table_options::{Encoding, Missing, TableOptions};
 pub use tables::Csv;
+pub(crate) use tables::{list, wrong_in};
+pub(crate) use values::{in_order, number, short};

@@ -132,6 +132,31 @@ impl Csv {
         Ok([self.select(first)?, self.select(second)?])
     }
 
+    /// Goes through the rows: `f` gets the values of these columns as text, none where a value is missing. The message of an error that `f`
+    /// returns is told with the row's line.
+    ///
+    /// ```
+    /// use kiln_datasets::CsvOptions;
+    /// let csv = CsvOptions::new().read("name,note\nAnn,early\nBo,\n")?;
+    /// let mut notes = Vec::new();
+    /// csv.for_each(&["note"], |values| {
+    ///     notes.push(values[0].unwrap_or("none").to_owned());
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(notes, ["early", "none"]);
+    /// # Ok::<(), kiln_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An unknown column; a file that has changed since it was opened; those of `f`.
+    pub fn for_each(&self, columns: &[&str], mut f: impl FnMut(&[Option<&str>]) -> Result<()>) -> Result<()> {
+        let places = columns.iter().map(|name| self.column(name)).collect::<Result<Vec<_>>>()?;
+        self.each_row(|row| {
+            let values = places.iter().map(|&place| row.present(place)).collect::<Result<Vec<_>>>()?;
+            f(&values).map_err(|error| self.scan.source.wrong_at(row.byte, error.message()))
+        })
+    }
+
     /// The place of a column.
     pub(super) fn column(&self, name: &str) -> Result<usize> {
         self.columns().iter().position(|column| column == name).ok_or_else(|| self.unknown(name))
@@ -179,13 +204,19 @@ impl Csv {
 }
 
 /// Some names, in quotes.
-pub(super) fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+pub(crate) fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
     const SHOWN: usize = 12;
     let mut names: Vec<String> = names.take(SHOWN + 1).map(short).collect();
     if names.len() > SHOWN {
         names[SHOWN] = "…".to_owned();
     }
     names.join(", ")
+}
+
+/// What is wrong with a value, for [`Csv::for_each`], which knows the row.
+#[cold]
+pub(crate) fn wrong_in(column: &str, message: &str) -> Error {
+    Error::value("", format!("column {column:?}: {message}"))
 }
 
 /// A row with its place in the file.

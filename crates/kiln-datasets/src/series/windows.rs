@@ -1,18 +1,18 @@
 //! Windows over time series.
 
-use super::check_indices;
+use crate::sequences::check_indices;
 use crate::{Batch, Dataset};
 use kiln_tensor::{Device, Error, Result, Tensor};
 
-/// Windows over a time series of features: (n, length, features), and as targets the `horizon` values of one feature that
-/// follow, (n, horizon).
+/// Windows over a time series of features: (n, length, features), and as targets what follows, (n, horizon × targets): of each of the
+/// `horizon` next steps the values of the target features.
 ///
 /// ```
 /// use kiln_datasets::{Dataset, SeriesWindows};
 /// use kiln_tensor::{Device, Tensor};
 /// let cpu = Device::cpu();
 /// let series = Tensor::from_vec((0..20).map(|t| t as f32).collect(), [10, 2], &cpu)?; // 10 steps of 2 features
-/// let windows = SeriesWindows::new(&series, 4)?.horizon(2).target(1)?;
+/// let windows = SeriesWindows::new(&series, 4)?.horizon(2).targets([1])?;
 /// assert_eq!(windows.len(), 5);
 /// let batch = windows.batch(&[1], &[], &cpu)?;
 /// assert_eq!(batch.inputs.to_vec::<f32>()?, [2., 3., 4., 5., 6., 7., 8., 9.]);
@@ -21,10 +21,14 @@ use kiln_tensor::{Device, Error, Result, Tensor};
 /// ```
 #[derive(Clone, Debug)]
 pub struct SeriesWindows {
+    /// Step after step: the features, then targets that are no features.
     values: Vec<f32>,
+    /// Values of a step.
+    width: usize,
     shape: [usize; 2],
     horizon: usize,
-    target: usize,
+    /// By their places in a step.
+    targets: Vec<usize>,
     stride: usize,
 }
 
@@ -51,7 +55,19 @@ impl SeriesWindows {
             ));
         }
         let values = series.to_dtype(kiln_tensor::DType::F32)?.to_vec()?;
-        Ok(SeriesWindows { values, shape: [length, features], horizon: 1, target: 0, stride: 1 })
+        Ok(SeriesWindows {
+            values,
+            width: features,
+            shape: [length, features],
+            horizon: 1,
+            targets: vec![0],
+            stride: 1,
+        })
+    }
+
+    /// Of values with `width` in a step, of which the first ones are features. There are as many as a window and its targets need.
+    pub(super) fn of(values: Vec<f32>, width: usize, shape: [usize; 2], targets: Vec<usize>) -> Self {
+        SeriesWindows { values, width, shape, horizon: 1, targets, stride: 1 }
     }
 
     /// How many values after a window are its target.
@@ -66,22 +82,27 @@ impl SeriesWindows {
         SeriesWindows { stride: steps.max(1), ..self }
     }
 
-    /// Which feature is foretold.
+    /// Which features are foretold, by their places.
     ///
     /// # Errors
-    /// A feature that the series does not have.
-    pub fn target(self, feature: usize) -> Result<Self> {
-        if feature >= self.shape[1] {
-            let message = format!("feature {feature} is to be foretold, the series has {}", self.shape[1]);
-            return Err(Error::value("SeriesWindows", message));
+    /// No feature, or one that the series does not have.
+    pub fn targets(self, features: impl IntoIterator<Item = usize>) -> Result<Self> {
+        let targets: Vec<usize> = features.into_iter().collect();
+        let count = self.shape[1];
+        match targets.iter().find(|&&feature| feature >= count) {
+            Some(feature) => {
+                let message = format!("feature {feature} is to be foretold, the series has {count}");
+                Err(Error::value("SeriesWindows", message))
+            }
+            None if targets.is_empty() => Err(Error::value("SeriesWindows", "no feature is to be foretold")),
+            None => Ok(SeriesWindows { targets, ..self }),
         }
-        Ok(SeriesWindows { target: feature, ..self })
     }
 }
 
 impl Dataset for SeriesWindows {
     fn len(&self) -> usize {
-        let steps = self.values.len() / self.shape[1];
+        let steps = self.values.len() / self.width;
         let needed = self.shape[0].saturating_add(self.horizon);
         steps.checked_sub(needed).map_or(0, |rest| rest / self.stride + 1)
     }
@@ -97,21 +118,21 @@ impl Dataset for SeriesWindows {
     fn batch(&self, indices: &[usize], _: &[usize], device: &Device) -> Result<Batch> {
         check_indices("SeriesWindows", indices, self.len())?;
         let [length, features] = self.shape;
+        let step = |at: usize| &self.values[at * self.width..(at + 1) * self.width];
         let starts = || indices.iter().map(|index| index * self.stride);
         let inputs = Tensor::write_with([indices.len(), length, features], device, |to: &mut [f32]| {
-            for (to, start) in to.chunks_exact_mut(length * features).zip(starts()) {
-                to.copy_from_slice(&self.values[start * features..(start + length) * features]);
+            for (to, at) in to.chunks_exact_mut(features).zip(starts().flat_map(|start| start..start + length)) {
+                to.copy_from_slice(&step(at)[..features]);
             }
             Ok(())
         })?;
-        let targets = Tensor::write_with([indices.len(), self.horizon], device, |to: &mut [f32]| {
-            for (to, start) in to.chunks_exact_mut(self.horizon.max(1)).zip(starts()) {
-                for (ahead, to) in to.iter_mut().enumerate() {
-                    *to = self.values[(start + length + ahead) * features + self.target];
-                }
-            }
-            Ok(())
-        })?;
+        let targets =
+            Tensor::write_with([indices.len(), self.horizon * self.targets.len()], device, |to: &mut [f32]| {
+                let steps = starts().flat_map(|start| start + length..start + length + self.horizon);
+                let values = steps.flat_map(|at| self.targets.iter().map(move |&target| step(at)[target]));
+                to.iter_mut().zip(values).for_each(|(to, value)| *to = value);
+                Ok(())
+            })?;
         Ok(Batch::new(inputs, targets))
     }
 }
