@@ -1,6 +1,6 @@
 //! An image as MNIST would show it: light on black, fitted into 20 × 20, its center of mass in the middle of 28 × 28.
 
-use crate::image::{Gray, Image};
+use kiln::datasets::{ColorMode, Fit, ImageOptions, Picture};
 
 /// Pixels of a side, and of the box that a figure is fitted into (LeCun et al. 1998).
 pub(crate) const SIDE: usize = 28;
@@ -13,74 +13,81 @@ const NOISE: f32 = 0.1;
 ///
 /// The background's shade is the mean of the border, a tenth of the shorter side. Where that is lighter than the rest, the
 /// image is inverted. Then the background becomes 0 and the strongest shade 1; the figure is cut out, scaled so that its
-/// longer side is 20, by the means of the areas that fall on each pixel, and moved by whole pixels until its center of mass
-/// is in the middle, or as near as the figure stays inside.
-pub(crate) fn digit(image: &Image) -> Result<Vec<f32>, &'static str> {
-    centered(&image.gray())
+/// longer side is 20, and moved by whole pixels until its center of mass is in the middle, or as near as the figure stays
+/// inside.
+pub(crate) fn digit(image: &Picture) -> Result<Vec<f32>, &'static str> {
+    centered(&image.to_gray())
         .ok_or("a figure on a background is expected, not an image of one shade or without an inside")
 }
 
-fn centered(image: &Gray) -> Option<Vec<f32>> {
-    let figure = stretched(image)?;
-    let figure = cropped(&figure)?;
-    let (width, height) = (figure.width as f32, figure.height as f32);
+fn centered(image: &Picture) -> Option<Vec<f32>> {
+    let figure = cropped(&stretched(image)?)?;
+    let (width, height) = (figure.width() as f32, figure.height() as f32);
     let scale = BOX as f32 / width.max(height);
     let size = |side: f32| ((side * scale).round() as usize).clamp(1, BOX);
-    let small = figure.scaled(size(width), size(height));
+    let (width, height) = (size(width), size(height));
+    let small = ImageOptions::new(height, width).color(ColorMode::Gray).fit(Fit::Stretch).planes(&figure).ok()?;
 
-    let total: f32 = small.shades.iter().sum();
+    let total: f32 = small.iter().map(|&shade| f32::from(shade)).sum();
+    if total == 0.0 {
+        return None;
+    }
     let mass = |along: fn(usize, usize) -> usize| {
-        let moment = |(i, shade): (usize, &f32)| shade * (along(i, small.width) as f32 + 0.5);
-        small.shades.iter().enumerate().map(moment).sum::<f32>() / total
+        let moment = |(i, &shade): (usize, &u8)| f32::from(shade) * (along(i, width) as f32 + 0.5);
+        small.iter().enumerate().map(moment).sum::<f32>() / total
     };
     let place = |center: f32, size: usize| {
         let first = (SIDE as f32 / 2.0 - center).round().max(0.0) as usize;
         first.min(SIDE - size)
     };
-    let (left, top) = (place(mass(|i, w| i % w), small.width), place(mass(|i, w| i / w), small.height));
+    let (left, top) = (place(mass(|i, w| i % w), width), place(mass(|i, w| i / w), height));
     let mut field = vec![0.0; SIDE * SIDE];
-    for (row, shades) in small.shades.chunks_exact(small.width).enumerate() {
-        field[(top + row) * SIDE + left..][..small.width].copy_from_slice(shades);
+    for (row, shades) in small.chunks_exact(width).enumerate() {
+        let to = &mut field[(top + row) * SIDE + left..][..width];
+        to.iter_mut().zip(shades).for_each(|(to, &shade)| *to = f32::from(shade) / 255.0);
     }
     Some(field)
 }
 
-/// Background 0, the strongest shade 1.
-fn stretched(image: &Gray) -> Option<Gray> {
-    let &Gray { width, height, .. } = image;
+/// Background 0, the strongest shade 255.
+fn stretched(image: &Picture) -> Option<Picture> {
+    let (width, height, shades) = (image.width(), image.height(), image.pixels());
     let border = (width.min(height) / 10).max(1);
     let inside = |x: usize, y: usize| {
         (border..width.saturating_sub(border)).contains(&x) && (border..height.saturating_sub(border)).contains(&y)
     };
     // Of the border, then of the middle.
-    let (mut sums, mut counts) = ([0.0f64; 2], [0usize; 2]);
-    for (i, &shade) in image.shades.iter().enumerate() {
+    let (mut sums, mut counts) = ([0u64; 2], [0usize; 2]);
+    for (i, &shade) in shades.iter().enumerate() {
         let part = usize::from(inside(i % width, i / width));
-        sums[part] += f64::from(shade);
+        sums[part] += u64::from(shade);
         counts[part] += 1;
     }
     if counts.contains(&0) {
         return None;
     }
-    let [background, middle] = [0, 1].map(|part| (sums[part] / counts[part] as f64) as f32);
+    let [background, middle] = [0, 1].map(|part| (sums[part] as f64 / counts[part] as f64) as f32);
     let sign = if background > middle { -1.0 } else { 1.0 };
-    let above = |shade: f32| (sign * (shade - background)).max(0.0);
-    let strongest = image.shades.iter().map(|&shade| above(shade)).fold(0.0, f32::max);
+    let above = |shade: u8| (sign * (f32::from(shade) - background)).max(0.0);
+    let strongest = shades.iter().map(|&shade| above(shade)).fold(0.0, f32::max);
     // A shade of 255 is the least that a file can tell apart.
     if strongest < 1.0 {
         return None;
     }
-    let shades = image.shades.iter().map(|&shade| above(shade) / strongest);
-    Some(Gray { width, height, shades: shades.map(|shade| if shade < NOISE { 0.0 } else { shade }).collect() })
+    let part = shades.iter().map(|&shade| above(shade) / strongest);
+    let bytes = part.map(|part| if part < NOISE { 0 } else { (255.0 * part).round() as u8 });
+    Picture::new(bytes.collect(), [height, width, 1]).ok()
 }
 
 /// The smallest part that holds all that is not background.
-fn cropped(image: &Gray) -> Option<Gray> {
-    let lit = |i: &usize| image.shades[*i] > 0.0;
-    let lit = || (0..image.shades.len()).filter(lit);
-    let (left, right) = (lit().map(|i| i % image.width).min()?, lit().map(|i| i % image.width).max()?);
-    let (top, bottom) = (lit().next()? / image.width, lit().next_back()? / image.width);
-    Some(image.cut(left, top, right - left + 1, bottom - top + 1))
+fn cropped(image: &Picture) -> Option<Picture> {
+    let (width, shades) = (image.width(), image.pixels());
+    let lit = || (0..shades.len()).filter(|&i| shades[i] > 0);
+    let (left, right) = (lit().map(|i| i % width).min()?, lit().map(|i| i % width).max()?);
+    let (top, bottom) = (lit().next()? / width, lit().next_back()? / width);
+    let rows = shades.chunks_exact(width).take(bottom + 1).skip(top);
+    let part = rows.flat_map(|row| &row[left..=right]).copied().collect();
+    Picture::new(part, [bottom - top + 1, right - left + 1, 1]).ok()
 }
 
 #[cfg(test)]
@@ -88,9 +95,9 @@ mod tests {
     use super::*;
 
     /// A picture from signs: `#` is 255, `.` is 0.
-    fn gray(rows: &[&str]) -> Gray {
-        let shades = rows.iter().flat_map(|row| row.bytes()).map(|sign| if sign == b'#' { 255.0 } else { 0.0 });
-        Gray { width: rows[0].len(), height: rows.len(), shades: shades.collect() }
+    fn gray(rows: &[&str]) -> Picture {
+        let shades = rows.iter().flat_map(|row| row.bytes()).map(|sign| if sign == b'#' { 255 } else { 0 });
+        Picture::new(shades.collect(), [rows.len(), rows[0].len(), 1]).unwrap()
     }
 
     fn at(field: &[f32], x: usize, y: usize) -> f32 {
@@ -123,19 +130,22 @@ mod tests {
         let rows = ["........", "..####..", ".....#..", "....#...", "...#....", "........"];
         let light = gray(&rows);
         let expected = centered(&light).unwrap();
-        let of = |shade: &dyn Fn(f32) -> f32| {
-            let shades = light.shades.iter().map(|&s| shade(s)).collect();
-            centered(&Gray { width: light.width, height: light.height, shades }).unwrap()
+        let of = |shade: &dyn Fn(u8) -> u8| {
+            let shades = light.pixels().iter().map(|&s| shade(s)).collect();
+            centered(&Picture::new(shades, [light.height(), light.width(), 1]).unwrap()).unwrap()
         };
-        let near = |a: &[f32]| a.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4);
-        assert!(near(&of(&|s| 255.0 - s)), "dark on light");
-        assert!(near(&of(&|s| 100.0 + s / 10.0)), "light on gray");
-        let wide = |row: &&str| row.chars().flat_map(|sign| [sign; 7]).collect::<String>();
-        let large: Vec<String> = rows.iter().flat_map(|row| std::iter::repeat_n(wide(row), 7)).collect();
-        assert!(
-            near(&centered(&gray(&large.iter().map(String::as_str).collect::<Vec<_>>())).unwrap()),
-            "7 times the size"
-        );
+        let far = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(far(&of(&|s| 255 - s), &expected) < 1e-4, "dark on light");
+        assert!(far(&of(&|s| 100 + s / 10), &expected) < 1e-4, "light on gray");
+        // Larger ones are scaled down to the same figure.
+        let times = |n: usize| {
+            let wide = |row: &&str| row.chars().flat_map(|sign| vec![sign; n]).collect::<String>();
+            let large: Vec<String> = rows.iter().flat_map(|row| std::iter::repeat_n(wide(row), n)).collect();
+            centered(&gray(&large.iter().map(String::as_str).collect::<Vec<_>>())).unwrap()
+        };
+        assert!(far(&times(70), &times(35)) < 0.02, "{}", far(&times(70), &times(35)));
+        let lit = |field: &[f32]| field.iter().filter(|&&shade| shade > 0.5).count();
+        assert!(lit(&times(70)).abs_diff(lit(&expected)) < 10, "{} {}", lit(&times(70)), lit(&expected));
     }
 
     #[test]

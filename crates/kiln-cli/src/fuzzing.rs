@@ -1,15 +1,15 @@
 //! For each kind of file that the command reads a function that reads one: what fuzzing calls.
 
-use crate::image::read;
 use crate::run_folder::{Run, curve};
 use crate::{digit, drawing, photo};
 use kiln::Result;
+use kiln::datasets::Picture;
 use kiln::tensor::Device;
 use std::path::Path;
 
-/// An image as the models of digits and of photos see it; none where there is no figure in it.
-pub fn image(path: &Path) -> Result<[Option<Vec<f32>>; 2]> {
-    let image = read(path)?;
+/// An image file's bytes as the models of digits and of photos see it; none where there is no figure in it.
+pub fn image(bytes: &[u8]) -> Result<[Option<Vec<f32>>; 2]> {
+    let image = Picture::decode(bytes)?;
     Ok([digit::digit(&image).ok(), photo::photo(&image).ok()])
 }
 

@@ -13,10 +13,8 @@ mod filters;
 #[doc(hidden)]
 pub mod fuzzing;
 mod generate;
-mod image;
 mod interrupt;
 mod log;
-mod orientation;
 mod photo;
 mod pictures;
 mod places;

@@ -5,6 +5,8 @@ pub use kiln_datasets::{
     Augmentation, Batch, Cifar10, Csv, CsvOptions, Dataset, ImageDataset, InputsAsTargets, Loader, Missing, Mnist,
     SeriesWindows, TableEncoder, TableOptions, TensorDataset, TextStreams, Vocabulary,
 };
+#[cfg(feature = "images")]
+pub use kiln_datasets::{ColorMode, Fit, ImageFiles, ImageOptions};
 pub use kiln_math::{Purpose, RandomStream};
 pub use kiln_nn::prelude::*;
 pub use kiln_optim::prelude::*;

@@ -1,11 +1,11 @@
 //! Recipes: each a short file that reads as the example one would write.
 
 use crate::digit::{self, digit};
-use crate::image::{self, Image};
 use crate::photo::{self, photo};
 use crate::pictures::Pictures;
 use clap::ValueEnum;
 use kiln::ErrorKind;
+use kiln::datasets::Picture;
 use kiln::prelude::*;
 use kiln::train::Supervised;
 use std::path::Path;
@@ -176,14 +176,14 @@ impl Prepared {
 pub(crate) struct Input {
     pub(crate) called: &'static str,
     pub(crate) shape: &'static [usize],
-    pixels: fn(&Image) -> Result<Vec<f32>, &'static str>,
+    pixels: fn(&Picture) -> Result<Vec<f32>, &'static str>,
 }
 
 impl Input {
     /// The sample that a file's image becomes.
     pub(crate) fn read(&self, path: &Path) -> Result<Vec<f32>> {
         let refused = |why| Error::new(ErrorKind::Value, "", format!("{}: {why}", path.display()));
-        (self.pixels)(&image::read(path)?).map_err(refused)
+        (self.pixels)(&Picture::read(path)?).map_err(refused)
     }
 }
 

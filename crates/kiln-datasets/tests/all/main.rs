@@ -12,9 +12,13 @@ mod files;
 mod fixture;
 mod folds;
 mod idx;
+#[cfg(feature = "images")]
+mod image_files;
 mod keras;
 mod loader;
 mod numpy;
+#[cfg(feature = "images")]
+mod pictures;
 mod readers;
 mod sequences;
 mod split;
