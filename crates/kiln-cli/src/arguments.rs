@@ -11,7 +11,7 @@ use kiln::datasets::{AUGMENTATIONS, Augmentation, CATALOG, Source};
 use kiln::tensor::Device;
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// More threads than any machine has cores: beyond, starting them takes longer than the training. (1024 is not 0, which the
 /// compiler sees.)
@@ -130,7 +130,8 @@ const INIT_EXAMPLES: &str = "\
 Examples:
   kiln init csv iris.csv --target species          looks at the table and writes iris.toml
   kiln train --config iris.toml --out runs/iris    trains it
-  kiln predict runs/iris new.csv --out said.csv    what the model says about new rows";
+  kiln predict runs/iris new.csv --out said.csv    what the model says about new rows
+  kiln init images photos                          photos/cat/1.jpg, photos/dog/2.png, …: writes photos.toml";
 
 #[derive(Subcommand)]
 pub(crate) enum InitCommand {
@@ -144,6 +145,13 @@ pub(crate) enum InitCommand {
         /// What stands between two values [default: a comma]
         #[arg(long, value_name = "CHARACTER")]
         delimiter: Option<String>,
+        #[command(flatten)]
+        options: InitOptions,
+    },
+    /// Pictures: a folder with a subfolder for each class, or a CSV file with the columns path and label.
+    Images {
+        /// The folder, or the file.
+        folder: PathBuf,
         #[command(flatten)]
         options: InitOptions,
     },
@@ -183,16 +191,19 @@ pub(crate) enum DataCommand {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
-    /// Draw images of a data set, a row for each class: as they are and as augmentation makes them.
+    /// Draw images of a data set or of a folder, a row for each class: as they are and as augmentation makes them.
     #[command(after_help = preview_help())]
     Preview(Box<PreviewOptions>),
 }
 
 #[derive(Args)]
 pub(crate) struct PreviewOptions {
-    /// Which one.
-    #[arg(value_parser = data_set())]
+    /// Which one, or a folder with a subfolder of image files for each class
+    #[arg(value_name = "NAME|DIR", value_parser = SetOrFolder)]
     pub(crate) name: String,
+    /// Height and width that the image files of a folder are cropped and resized to [default: 84]
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = size)]
+    pub(crate) size: Option<usize>,
     /// What is done to the images: words with commas between them, see below
     #[arg(long, value_name = "WORDS", value_parser = augmentation)]
     pub(crate) augment: Option<Augmentation>,
@@ -266,6 +277,30 @@ impl TypedValueParser for SetOrUrl {
     }
 }
 
+/// A data set's name, or a folder.
+#[derive(Clone)]
+struct SetOrFolder;
+
+impl TypedValueParser for SetOrFolder {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        // A folder that has the name of a data set is ./NAME.
+        let is_path = |name: &&str| name.contains(['/', '\\']) || Path::new(name).is_dir();
+        let named = data_set().parse_ref(command, arg, value);
+        named.or_else(|error| value.to_str().filter(is_path).map(str::to_owned).ok_or(error))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(CATALOG.iter().map(named)))
+    }
+}
+
 /// A data set by its name.
 fn data_set() -> impl TypedValueParser<Value = String> {
     PossibleValuesParser::new(CATALOG.iter().map(named)).map(|given| {
@@ -282,6 +317,7 @@ fn preview_help() -> String {
   kiln data preview cifar-10 --augment keras                       as the usual Keras listing augments them
   kiln data preview cifar-10 --augment rotation=20,shift=0.2,flip  by custom words
   kiln data preview cifar-10 --augment pytorch,cutout=8 --seed 3   other images, other numbers
+  kiln data preview photos --size 64                               photos/cat/*.jpg, photos/dog/*.png, …
 
 Words of --augment:
 ",
@@ -445,7 +481,7 @@ pub(crate) struct PlotOptions {
     /// Draw the filters of the first convolution instead, and feature maps of an image
     #[arg(long)]
     pub(crate) filters: bool,
-    /// With --filters: the image, a PNG or JPEG file [default: the first of the test images]
+    /// With --filters: the image, a PNG, JPEG, WebP or BMP file [default: the first of the test images]
     #[arg(long, value_name = "FILE", requires = "filters")]
     pub(crate) image: Option<PathBuf>,
     /// With --filters: folder of the data [default: as of `kiln train`]
@@ -474,6 +510,14 @@ fn device(name: &str) -> Result<Place, String> {
 
 fn augmentation(words: &str) -> Result<Augmentation, String> {
     words.parse().map_err(|error: kiln::Error| error.message().to_owned())
+}
+
+/// Pixels of an image's side.
+fn size(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|size| (1..=256).contains(size))
+        .ok_or_else(|| "a whole number from 1 to 256 is expected".to_string())
 }
 
 /// A number of things, at least one.

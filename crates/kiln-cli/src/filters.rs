@@ -2,7 +2,6 @@
 
 use crate::arguments::PlotOptions;
 use crate::drawing::{COLUMNS, Group, SIDE, Tile, tiles};
-use crate::predict::sample;
 use crate::report::plain;
 use crate::run_folder::Run;
 use crate::settings::Setup;
@@ -64,12 +63,14 @@ fn image_of(run: &Run, options: &PlotOptions) -> Result<Option<Tensor>> {
     let cpu = Device::cpu();
     let input = run.trained.input.as_ref();
     if let Some(path) = &options.image {
-        let (Some(input), Some(shape)) = (input, run.trained.model.input_shape()) else {
+        let Some(input) = input else {
             let message =
                 format!("{}: it is not said how images become inputs of the model", run.description.display());
             return Err(Error::new(ErrorKind::Unsupported, "", message));
         };
-        return Tensor::from_vec(sample(input, path)?, [&[1], &shape[..]].concat(), &cpu).map(Some);
+        let image = input.images(&[path], &cpu)?;
+        run.expect_input("images", &image.dims()[1..])?;
+        return Ok(Some(image));
     }
     let Some(settings) = &run.settings else { return Ok(None) };
     let setup = Setup { data: options.data.as_deref(), device: &cpu, learned: input };

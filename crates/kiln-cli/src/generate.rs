@@ -123,8 +123,8 @@ fn write(options: &GenerateOptions, tokenizer: &Tokenizer, model: Sequential, de
     let stream = RandomStream::new(options.seed, Purpose::Data, 0);
     model.reset_states();
     let mut writer = Writer { model, device: device.clone(), temperature, stream };
-    let mut text = String::new();
-    let mut token = writer.next(&read)?;
+    let mut tokens = vec![writer.next(&read)?];
+    let mut shown = String::new();
     let show = |text: &str| {
         if !options.json {
             // As it is written.
@@ -132,12 +132,18 @@ fn write(options: &GenerateOptions, tokenizer: &Tokenizer, model: Sequential, de
         }
     };
     show(prompt);
-    for _ in 0..options.length.map_or(LENGTH, NonZeroUsize::get) {
-        let character = tokenizer.decode(&[token])?;
-        show(&character);
-        text += &character;
-        token = writer.next(&[token])?;
+    for left in (0..options.length.map_or(LENGTH, NonZeroUsize::get)).rev() {
+        let text = tokenizer.decode(&tokens)?;
+        // A character of several tokens is shown when it is whole.
+        if let Some(more) = text.strip_prefix(shown.as_str()).filter(|more| left == 0 || !more.ends_with('\u{fffd}')) {
+            show(more);
+            shown = text;
+        }
+        if left > 0 {
+            tokens.push(writer.next(&tokens[tokens.len() - 1..])?);
+        }
     }
+    let text = tokenizer.decode(&tokens)?;
     if options.json {
         line(&json!({
             "result": "generate",

@@ -1,12 +1,11 @@
 //! `kiln predict`.
 
 use crate::arguments::PredictOptions;
-use crate::image;
 use crate::pool::in_pool;
 use crate::report::{line, plain};
 use crate::run_folder::Run;
-use crate::{digit, photo};
 use kiln::ErrorKind;
+use kiln::datasets::load_text;
 use kiln::prelude::*;
 use kiln::store::write_atomically;
 use kiln::trained::{Input, Predictions};
@@ -31,7 +30,8 @@ fn predict(options: &PredictOptions, device: &Device) -> Result<()> {
     let mut table = options.out.as_deref().map(Sheet::new).transpose()?;
     match &run.trained.input {
         Some(Input::Table(_)) => of_tables(options, &run, &mut table)?,
-        Some(input @ (Input::Digits | Input::Photos)) => of_images(options, &run, input, &mut table)?,
+        Some(input @ (Input::Digits | Input::Images(_))) => of_images(options, &run, input, &mut table)?,
+        Some(Input::Text(_)) => of_texts(options, &run, &mut table)?,
         _ => {
             let message = format!(
                 "{}: {} does not say how files become its inputs{}",
@@ -79,19 +79,11 @@ fn of_images(options: &PredictOptions, run: &Run, input: &Input, sheet: &mut Opt
         );
         return Err(Error::new(ErrorKind::Unsupported, "", message));
     }
-    let (called, shape): (&str, &[usize]) = match input {
-        Input::Digits => ("digits", &[digit::SIDE, digit::SIDE]),
-        _ => ("photos", &[3, photo::SIDE, photo::SIDE]),
-    };
-    run.expect_input(called, shape)?;
     let batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size()?).unwrap_or(BATCH);
     let files = files(&options.inputs)?;
     for images in files.chunks(batch_size) {
-        let mut pixels = Vec::with_capacity(shape.iter().product::<usize>() * images.len());
-        for path in images {
-            pixels.extend(sample(input, path)?);
-        }
-        let inputs = Tensor::from_vec(pixels, [&[images.len()], shape].concat(), &Device::cpu())?;
+        let inputs = input.images(images, &Device::cpu())?;
+        run.expect_input("images", &inputs.dims()[1..])?;
         let predictions = run.trained.predict(&inputs)?;
         for (at, path) in images.iter().enumerate() {
             let object = json!({ "result": "predict", "image": path.to_string_lossy() });
@@ -99,6 +91,28 @@ fn of_images(options: &PredictOptions, run: &Run, input: &Input, sheet: &mut Opt
         }
         if let Some(sheet) = sheet {
             sheet.add(|at| images[at].to_string_lossy().into_owned(), "image", &predictions);
+        }
+    }
+    Ok(())
+}
+
+/// The texts of files: the column of texts of a CSV file, the lines of another.
+fn of_texts(options: &PredictOptions, run: &Run, sheet: &mut Option<Sheet>) -> Result<()> {
+    let Some(Input::Text(encoder)) = &run.trained.input else { return Ok(()) };
+    for path in &options.inputs {
+        let texts: Vec<String> = if path.extension().is_some_and(|extension| extension == "csv") {
+            Csv::open(path)?.texts(encoder.text())?
+        } else {
+            load_text(path)?.lines().map(str::to_owned).collect()
+        };
+        let predictions = run.trained.predict_texts(&texts)?;
+        for at in 0..predictions.len() {
+            let name = format!("{}: text {}", path.display(), at + 1);
+            let object = json!({ "result": "predict", "file": path.to_string_lossy(), "text": at + 1 });
+            report(options, &name, object, &predictions, at);
+        }
+        if let Some(sheet) = sheet {
+            sheet.add(|at| (at + 1).to_string(), "text", &predictions);
         }
     }
     Ok(())
@@ -124,14 +138,6 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
         files.extend(inside);
     }
     Ok(files)
-}
-
-/// The sample that a file's image becomes.
-pub(crate) fn sample(input: &Input, path: &Path) -> Result<Vec<f32>> {
-    let refused = |why| Error::new(ErrorKind::Value, "", format!("{}: {why}", path.display()));
-    let image = image::read(path)?;
-    let pixels = if *input == Input::Digits { digit::digit(&image) } else { photo::photo(&image) };
-    pixels.map_err(refused)
 }
 
 /// Says what a sample was taken for.

@@ -11,7 +11,6 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::OnceLock;
-use textwrap::{Options, WordSplitter};
 
 pub(crate) struct Report {
     json: bool,
@@ -165,8 +164,7 @@ pub(crate) fn tell(text: &str) {
 /// A line in as many lines as the terminal needs; where there is none, the line.
 fn broken<'a>(text: &'a str, term: &Term) -> Cow<'a, str> {
     let Some((_, columns)) = term.size_checked() else { return Cow::Borrowed(text) };
-    let options = Options::new(columns.into()).break_words(false).word_splitter(WordSplitter::NoHyphenation);
-    Cow::Owned(textwrap::fill(text, options.subsequent_indent("  ")))
+    Cow::Owned(kiln::train::wrapped(text, columns.into()))
 }
 
 /// The first error of stdout. Work goes on after it, so that a training saves what it was asked to save; the command ends with

@@ -18,6 +18,9 @@ mod fetch;
 #[doc(hidden)]
 pub mod fuzzing;
 mod idx;
+#[cfg(feature = "images")]
+mod image_files;
+mod image_form;
 mod images;
 mod inputs_as_targets;
 mod kmnist;
@@ -53,6 +56,10 @@ pub use fashion_mnist::FashionMnist;
 #[cfg(feature = "fetch")]
 pub use fetch::{FetchEvent, fetch, fetch_source, fetch_url};
 pub use idx::{Idx, read_idx};
+#[cfg(feature = "images")]
+pub use image_files::{
+    BrokenImage, ColorMode, Fit, ImageFileDataset, ImageFiles, ImageOptions, ImageSummary, Picture, PictureFormat,
+};
 pub use images::ImageDataset;
 pub use inputs_as_targets::InputsAsTargets;
 pub use kmnist::Kmnist;

@@ -6,6 +6,8 @@ pub use kiln_datasets::{
     SeriesEncoder, SeriesOptions, SeriesWindows, TableEncoder, TableOptions, TensorDataset, TextEncoder, TextOptions,
     TextStreams, Tokenizer, WordOptions,
 };
+#[cfg(feature = "images")]
+pub use kiln_datasets::{ColorMode, Fit, ImageFiles, ImageOptions};
 pub use kiln_math::{Purpose, RandomStream};
 pub use kiln_nn::prelude::*;
 pub use kiln_optim::prelude::*;

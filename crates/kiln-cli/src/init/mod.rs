@@ -1,6 +1,7 @@
 //! `kiln init`: looks at a user's data and writes settings to begin with.
 
 mod csv;
+mod images;
 
 use crate::arguments::{InitCommand, InitOptions};
 use crate::report::plain;
@@ -15,6 +16,7 @@ pub(crate) fn run(command: &InitCommand) -> Result<()> {
         InitCommand::Csv { file, target, delimiter, options } => {
             write(options, file, |path| csv::settings(file, path, target, delimiter.as_deref()))
         }
+        InitCommand::Images { folder, options } => write(options, folder, |path| images::settings(folder, path)),
     }
 }
 

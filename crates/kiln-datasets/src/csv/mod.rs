@@ -5,6 +5,8 @@ mod dataset;
 mod fit;
 mod learned;
 mod options;
+#[cfg(feature = "images")]
+mod pairs;
 mod scan;
 mod source;
 mod stats;
@@ -16,6 +18,8 @@ mod values;
 
 pub use dataset::CsvDataset;
 pub use options::CsvOptions;
+#[cfg(feature = "images")]
+pub(crate) use pairs::Pair;
 pub use summary::{ColumnKind, ColumnSummary, CsvSummary};
 pub use table::TableEncoder;
 pub use table_options::{Encoding, Missing, TableOptions};

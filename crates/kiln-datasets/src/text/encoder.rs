@@ -3,9 +3,8 @@
 use super::options::each_text;
 use super::tokenizer::Tokenizer;
 use crate::csv::{list, short, wrong_in};
-use crate::nearest::nearest;
 use crate::{Csv, SequenceDataset, pad_sequences};
-use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor, nearest};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::num::NonZeroUsize;

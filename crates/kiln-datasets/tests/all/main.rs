@@ -4,6 +4,8 @@
 mod augment;
 mod combine;
 mod csv;
+#[cfg(feature = "images")]
+mod digit;
 #[cfg(feature = "embedded-mnist")]
 mod embedded;
 #[cfg(feature = "fetch")]
@@ -12,9 +14,13 @@ mod files;
 mod fixture;
 mod folds;
 mod idx;
+#[cfg(feature = "images")]
+mod image_files;
 mod keras;
 mod loader;
 mod numpy;
+#[cfg(feature = "images")]
+mod pictures;
 mod readers;
 mod sequences;
 mod series;

@@ -1,8 +1,17 @@
 //! How files become a model's inputs.
 
-use crate::datasets::{TableEncoder, Tokenizer};
+#[cfg(feature = "images")]
+use crate::datasets::{ImageOptions, Picture};
+use crate::datasets::{SeriesEncoder, TableEncoder, TextEncoder, Tokenizer};
 use crate::{Error, ErrorKind};
+#[cfg(feature = "images")]
+use crate::{
+    Result,
+    tensor::{Device, Tensor},
+};
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "images")]
+use std::path::Path;
 
 /// How files become a model's inputs, as it was learned from the training data. It stands in model.json.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,12 +20,17 @@ use serde::{Deserialize, Serialize};
 pub enum Input {
     /// Rows of a table.
     Table(TableEncoder),
+    /// Texts.
+    Text(TextEncoder),
     /// A text that is gone on with, token by token.
     Tokens(Tokenizer),
-    /// Handwritten figures, as MNIST has them.
+    /// Windows of a time series.
+    Series(SeriesEncoder),
+    /// Pictures (the feature `images`).
+    #[cfg(feature = "images")]
+    Images(ImageOptions),
+    /// Pictures of one figure, which are made to look like MNIST's: [`Picture::to_digit`](crate::datasets).
     Digits,
-    /// Photos of 32 × 32 pixels, as CIFAR-10 has them.
-    Photos,
 }
 
 impl Input {
@@ -24,8 +38,12 @@ impl Input {
     pub fn takes(&self) -> &'static str {
         match self {
             Input::Table(_) => "the rows of a table",
-            Input::Tokens(_) => "a text",
-            Input::Digits | Input::Photos => "images",
+            Input::Text(_) => "texts",
+            Input::Tokens(_) => "the beginning of a text",
+            Input::Series(_) => "time series",
+            #[cfg(feature = "images")]
+            Input::Images(_) => "images",
+            Input::Digits => "images of digits",
         }
     }
 
@@ -36,5 +54,28 @@ impl Input {
             None => "does not say how files become its inputs: pass tensors to `predict`".to_owned(),
         };
         Error::new(ErrorKind::Unsupported, "predict", format!("the model {takes}, not {given}"))
+    }
+
+    /// The samples that image files become, as a batch.
+    ///
+    /// # Errors
+    /// An input that takes no images; files that cannot be read, by name.
+    #[cfg(feature = "images")]
+    pub fn images<P: AsRef<Path> + Sync>(&self, files: &[P], device: &Device) -> Result<Tensor> {
+        /// Pixels of a side of MNIST's images.
+        const SIDE: usize = 28;
+        match self {
+            Input::Images(options) => options.read_batch(files, device),
+            Input::Digits => {
+                let mut pixels = Vec::with_capacity(files.len() * SIDE * SIDE);
+                for file in files.iter().map(AsRef::as_ref) {
+                    let named =
+                        |error: Error| Error::new(error.kind(), "", format!("{}: {}", file.display(), error.message()));
+                    pixels.extend(Picture::read(file)?.to_digit().map_err(named)?);
+                }
+                Tensor::from_vec(pixels, [files.len(), SIDE, SIDE], device)
+            }
+            other => Err(Input::expected("images", Some(other))),
+        }
     }
 }

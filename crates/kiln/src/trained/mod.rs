@@ -179,6 +179,28 @@ impl Trained {
         self.predict_parts(csv.len(), rows)
     }
 
+    /// What the model says about each of some image files.
+    ///
+    /// # Errors
+    /// A model that was not trained on images; files that cannot be read, by name.
+    #[cfg(feature = "images")]
+    pub fn predict_images<P: AsRef<Path> + Sync>(&self, files: &[P]) -> Result<Predictions> {
+        let Some(input) = &self.input else { return Err(Input::expected("images", None)) };
+        self.predict_parts(files.len(), |first, end| input.images(&files[first..end], &Device::cpu()))
+    }
+
+    /// What the model says about each of some texts.
+    ///
+    /// # Errors
+    /// A model that was not trained on texts.
+    pub fn predict_texts<T: AsRef<str>>(&self, texts: &[T]) -> Result<Predictions> {
+        let encoder = match &self.input {
+            Some(Input::Text(encoder)) => encoder,
+            other => return Err(Input::expected("texts", other.as_ref())),
+        };
+        self.predict_parts(texts.len(), |first, end| encoder.inputs(&texts[first..end], &Device::cpu()))
+    }
+
     /// The outputs for a batch of inputs.
     ///
     /// # Errors

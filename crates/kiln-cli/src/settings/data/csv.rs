@@ -2,29 +2,20 @@
 
 use super::super::node::{Node, Value};
 use super::super::section::{Section, Setting};
+use super::parts::{Opened, Parts, in_settings};
 use super::{Data, Search};
-use kiln::ErrorKind;
 use kiln::datasets::{CsvDataset, Encoding};
 use kiln::prelude::*;
 use kiln::trained::Input;
-use std::path::Path;
 
 /// Rows that a data set is taken into memory for: an epoch then reads no file.
 const MOST_IN_MEMORY: usize = 1 << 22;
 
 pub(super) fn data(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
-    let path = search.path(settings)?;
-    let options = options(settings)?;
     let table = table(settings)?;
-    let target: String = settings.need("target")?;
-    let all = options.clone().open(&path)?;
-    let parts = Parts { settings, all, target: &target, options: &options, folder: search.folder };
-    let is_class = table.is_classification(&parts.all).map_err(in_settings)?;
-    let (rest, test) = parts.part("test", None, is_class)?;
-    let (train, validation) = match settings.has("validation") {
-        true => parts.part("validation", Some(&rest), is_class).map(|(train, validation)| (train, Some(validation)))?,
-        false => (rest, None),
-    };
+    let opened = Opened::new(settings, search)?;
+    let is_class = table.is_classification(&opened.all).map_err(in_settings)?;
+    let Parts { train, validation, test } = opened.parts(is_class.then_some(&*table_target(settings)?))?;
     settings.done()?;
     let encoder = match search.learned {
         Some(Input::Table(encoder)) => encoder.clone(),
@@ -38,28 +29,18 @@ pub(super) fn data(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> 
         called: "rows",
         classes: encoder.class_names().unwrap_or_default().to_vec(),
         input: Some(Input::Table(encoder)),
-        place: path,
+        place: opened.path,
     })
+}
+
+fn table_target(settings: &Section<'_>) -> Result<String> {
+    settings.need("target")
 }
 
 /// A small table as tensors; a large one stays in its file.
 fn in_memory(data: CsvDataset) -> Result<Box<dyn Dataset>> {
     let numbers = data.len().saturating_mul(data.input_shape().iter().product::<usize>().max(1));
     if numbers > MOST_IN_MEMORY { Ok(Box::new(data)) } else { Ok(Box::new(data.load()?)) }
-}
-
-fn options(settings: &Section<'_>) -> Result<CsvOptions> {
-    let mut options = CsvOptions::new().header(settings.or("header", true)?);
-    if let Some(delimiter) = settings.get::<String>("delimiter")? {
-        let &[byte] = delimiter.as_bytes() else {
-            return Err(settings.wrong("delimiter", &format!("one character is expected, got {delimiter:?}")));
-        };
-        options = options.delimiter(byte);
-    }
-    if let Some(words) = settings.get::<Vec<String>>("missing_words")? {
-        options = options.missing(words);
-    }
-    Ok(options)
 }
 
 /// What is done about missing values: a word, or `{ value = 0 }`.
@@ -146,50 +127,4 @@ fn table(settings: &Section<'_>) -> Result<TableOptions> {
         }
     }
     Ok(table)
-}
-
-/// An error about a table, in the words of a settings file.
-fn in_settings(error: Error) -> Error {
-    const WORDS: [(&str, &str); 6] = [
-        ("`TableOptions::ignore`", "`ignore`"),
-        ("`TableOptions::category`", "`categories`"),
-        ("`CsvOptions::missing`", "`missing_words`"),
-        ("`TableOptions::classes`", "`task = \"classification\"`"),
-        ("`regression`", "`task = \"regression\"`"),
-        ("`TableOptions::missing`", "`missing`"),
-    ];
-    let message = WORDS.iter().fold(error.message().to_owned(), |text, (from, to)| text.replace(from, to));
-    Error::new(error.kind(), "", message)
-}
-
-/// Splits a table into parts.
-struct Parts<'p, 'a> {
-    settings: &'p Section<'a>,
-    all: Csv,
-    target: &'p str,
-    options: &'p CsvOptions,
-    folder: &'p Path,
-}
-
-impl Parts<'_, '_> {
-    /// What is left of the rows, and the part that `key` says: a share of them, at random, or a file of its own.
-    fn part(&self, key: &'static str, of: Option<&Csv>, is_class: bool) -> Result<(Csv, Csv)> {
-        let rows = of.unwrap_or(&self.all);
-        let settings = self.settings;
-        if let Some(Value::Text(file)) = settings.node(key).map(|node| &node.value) {
-            return Ok((rows.clone(), self.options.clone().open(self.folder.join(file))?));
-        }
-        let fraction = settings.or(key, 0.2)?;
-        let (seed, shuffled) = (settings.or("split_seed", 0)?, settings.or("shuffle", true)?);
-        let split = match (shuffled, is_class) {
-            (false, _) => rows.split_in_order(fraction),
-            (true, true) => rows.split_stratified(self.target, fraction, seed),
-            (true, false) => rows.split(fraction, seed),
-        };
-        let [rest, part] = split.map_err(|error| match error.kind() {
-            ErrorKind::Value => settings.wrong(key, error.message()),
-            _ => error,
-        })?;
-        Ok((rest, part))
-    }
 }

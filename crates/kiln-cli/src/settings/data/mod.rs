@@ -1,7 +1,11 @@
 //! The data of a settings file.
 
 mod csv;
+mod images;
 mod named;
+mod parts;
+mod series;
+mod text;
 
 use super::section::Section;
 use crate::report::tell;
@@ -70,8 +74,13 @@ pub(super) fn data(root: &Section<'_>, search: &Search<'_>) -> Result<Data> {
     let kind = settings.get::<String>("kind")?;
     let data = match kind.as_deref() {
         Some("csv") => csv::data(&settings, search)?,
+        Some("images") => images::data(&settings, search)?,
+        Some("series") => series::data(&settings, search)?,
+        Some("text") => text::data(&settings, search)?,
         Some(other) => {
-            return Err(settings.wrong("kind", &format!("unknown kind {other:?}; known are csv")));
+            return Err(
+                settings.wrong("kind", &format!("unknown kind {other:?}; known are csv, images, series and text"))
+            );
         }
         None if settings.has("name") => named::data(&root.named("data")?.ok_or_else(|| none(root))?, search)?,
         None => return Err(none(root)),

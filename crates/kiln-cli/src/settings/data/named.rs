@@ -5,7 +5,8 @@ use super::super::section::{Named, Section};
 use super::{Data, EMBEDDED, Search, TEXT};
 use crate::places::folder_of;
 use kiln::datasets::{
-    ALICE, AddingProblem, Cifar100, Cifar100Labels, Emnist, EmnistSplit, FashionMnist, Kmnist, Subset, Table, Tokenizer,
+    ALICE, AddingProblem, Cifar100, Cifar100Labels, Emnist, EmnistSplit, FashionMnist, ImageOptions, Kmnist, Subset,
+    Table, Tokenizer,
 };
 use kiln::prelude::*;
 use kiln::trained::Input;
@@ -17,6 +18,7 @@ pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
     let words = |classes: &[&str]| classes.iter().map(|&class| class.to_owned()).collect::<Vec<_>>();
     let numbered = |count: usize| (0..count).map(|class| class.to_string()).collect::<Vec<_>>();
     let digits = || Some(Input::Digits);
+    let photos = || Some(Input::Images(ImageOptions::new(32, 32)));
     let data = choose!(named, "data set", s;
         adding => adding(s, search)?,
         alice => alice(s)?,
@@ -24,12 +26,12 @@ pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
         cifar10 => {
             let (folder, place) = fetched("cifar-10", search)?;
             let Cifar10 { train, test } = Cifar10::load(folder)?;
-            images(s, [train, test], words(&Cifar10::CLASSES), Some(Input::Photos), place)?
+            images(s, [train, test], words(&Cifar10::CLASSES), photos(), place)?
         },
         cifar100 => {
             let (folder, place) = fetched("cifar-100", search)?;
             let Cifar100 { train, test } = Cifar100::load(folder, Cifar100Labels::Fine)?;
-            images(s, [train, test], numbered(100), Some(Input::Photos), place)?
+            images(s, [train, test], numbered(100), photos(), place)?
         },
         diabetes => table(s, datasets::diabetes()?)?,
         digits => table(s, datasets::digits()?)?,
