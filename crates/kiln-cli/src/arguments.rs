@@ -88,7 +88,7 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Look at a table and write settings for a model of it: a TOML file to begin with.
+    /// Look at a table, pictures or texts and write settings for a model of them: a TOML file to begin with.
     #[command(subcommand, after_help = INIT_EXAMPLES)]
     Init(InitCommand),
     /// Train a recipe's model on its data, or a model of a user's data by a settings file.
@@ -131,6 +131,7 @@ Examples:
   kiln init csv iris.csv --target species          looks at the table and writes iris.toml
   kiln train --config iris.toml --out runs/iris    trains it
   kiln predict runs/iris new.csv --out said.csv    what the model says about new rows
+  kiln init text reviews.csv                       texts with classes; of any other text, a model that goes on with it
   kiln init images photos                          photos/cat/1.jpg, photos/dog/2.png, …: writes photos.toml";
 
 #[derive(Subcommand)]
@@ -145,6 +146,19 @@ pub(crate) enum InitCommand {
         /// What stands between two values [default: a comma]
         #[arg(long, value_name = "CHARACTER")]
         delimiter: Option<String>,
+        #[command(flatten)]
+        options: InitOptions,
+    },
+    /// Texts: a CSV file with a column of texts and one of classes, or any other file as a text that a model is to go on with.
+    Text {
+        /// The file.
+        file: PathBuf,
+        /// Column of texts [default: the first that looks like it]
+        #[arg(long, value_name = "COLUMN")]
+        text: Option<String>,
+        /// Column of classes [default: the first that looks like it]
+        #[arg(long, value_name = "COLUMN")]
+        target: Option<String>,
         #[command(flatten)]
         options: InitOptions,
     },

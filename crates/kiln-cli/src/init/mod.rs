@@ -2,6 +2,7 @@
 
 mod csv;
 mod images;
+mod text;
 
 use crate::arguments::{InitCommand, InitOptions};
 use crate::report::plain;
@@ -15,6 +16,9 @@ pub(crate) fn run(command: &InitCommand) -> Result<()> {
     match command {
         InitCommand::Csv { file, target, delimiter, options } => {
             write(options, file, |path| csv::settings(file, path, target, delimiter.as_deref()))
+        }
+        InitCommand::Text { file, text, target, options } => {
+            write(options, file, |path| text::settings(file, path, [text.as_deref(), target.as_deref()]))
         }
         InitCommand::Images { folder, options } => write(options, folder, |path| images::settings(folder, path)),
     }
