@@ -11,6 +11,8 @@ use std::num::NonZeroUsize;
 
 /// Classes that a target may have.
 const CLASSES: usize = 10_000;
+/// In more rows than this, a class comes twice.
+const ROWS: usize = 10;
 
 /// What the texts of a table, in one column, and their classes, in another, are to become: tokens and labels.
 ///
@@ -87,7 +89,8 @@ impl TextOptions {
     ///
     /// # Errors
     /// A column that there is not, with the nearest name; rows without a text or a class, with the line, unless they are dropped;
-    /// fewer than two classes, or more than 10,000; those of [`Tokenizer::words`](crate::Tokenizer::words) and
+    /// fewer than two classes, or more than 10,000; more than 10 rows, of which each has a class of
+    /// its own; those of [`Tokenizer::words`](crate::Tokenizer::words) and
     /// [`Tokenizer::byte_pairs`](crate::Tokenizer::byte_pairs).
     pub fn fit(&self, train: &Csv) -> Result<TextEncoder> {
         let TextOptions { text, target, kind, max_length, drop_missing } = self.clone();
@@ -96,8 +99,9 @@ impl TextOptions {
         }
         let none = || Error::value("TextOptions", "texts of at most 0 tokens: 1 or more are expected");
         let max_length = max_length.map(|length| NonZeroUsize::new(length).ok_or_else(none)).transpose()?;
-        let (mut learner, mut classes) = (Learner::new(kind), HashSet::new());
+        let (mut learner, mut classes, mut rows) = (Learner::new(kind), HashSet::new(), 0);
         each_text(train, [&text, &target], drop_missing, |text, class| {
+            rows += 1;
             learner.add(text);
             if !classes.contains(class) {
                 classes.insert(class.to_owned());
@@ -110,19 +114,26 @@ impl TextOptions {
                 false => Ok(()),
             }
         })?;
-        let mut classes: Vec<String> = classes.into_iter().collect();
-        classes.sort_by(|a, b| in_order(a, b));
-        match &classes[..] {
-            [] => return Err(Error::value("TextOptions", "there is no training row with a text and a class")),
-            [class] => {
-                let class = short(class);
-                let message =
-                    format!("the target {target:?} has one class only in the training rows, {class}: two are needed");
-                return Err(Error::value("TextOptions", message));
-            }
-            _ => {}
-        }
+        let classes = in_their_order(classes, rows, &target)?;
         Ok(TextEncoder { text, target, classes, tokenizer: learner.finish(true)?, max_length, drop_missing })
+    }
+}
+
+/// The classes of so many rows, or why they are none.
+fn in_their_order(classes: HashSet<String>, rows: usize, target: &str) -> Result<Vec<String>> {
+    let mut classes: Vec<String> = classes.into_iter().collect();
+    classes.sort_by(|a, b| in_order(a, b));
+    let wrong = |message: String| Err(Error::value("TextOptions", message));
+    match &classes[..] {
+        [] => wrong("there is no training row with a text and a class".to_owned()),
+        [class] => wrong(format!(
+            "the target {target:?} has one class only in the training rows, {}: two are needed",
+            short(class)
+        )),
+        [..] if classes.len() == rows && rows > ROWS => wrong(format!(
+            "each of the {rows} training rows has another value in the target {target:?}: name the column of the classes"
+        )),
+        [..] => Ok(classes),
     }
 }
 

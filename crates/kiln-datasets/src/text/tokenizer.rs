@@ -69,10 +69,10 @@ impl Tokenizer {
         Tokenizer::learn(Kind::Words(options), texts, true)
     }
 
-    /// Byte pairs as GPT-2 has them (Sennrich et al. 2016; Radford et al. 2019): a token for each of the 256 bytes, in GPT-2's order, and
-    /// for what comes of joining, again and again, the two adjacent tokens of the texts that are most frequent, up to `size` tokens
-    /// or until no pair comes twice. Nothing is joined across words as GPT-2 cuts text, where a word has the space before it. Of
-    /// equally frequent pairs the one of smaller tokens comes first.
+    /// Byte pairs as in GPT-2 (Sennrich et al. 2016; Radford et al. 2019): one token for each of the 256 bytes, in GPT-2's order. Then the
+    /// most frequent pair of adjacent tokens becomes a new token, again and again, until there are `size` tokens or no pair comes
+    /// twice. Of equally frequent pairs the one with the smaller tokens comes first. Pairs never cross words as GPT-2 splits text, where
+    /// a word includes the space before it.
     ///
     /// Every text can be encoded, and decoding gives it back exactly.
     ///

@@ -79,6 +79,9 @@ fn what_is_wrong_is_named() -> Result<()> {
     has(refused(TextOptions::new("stars", "stars"), missing), &["\"stars\" is to be the text and the target"]);
     has(refused(options(), "review,stars\na,2\nb,2\n"), &["one class only in the training rows, \"2\""]);
     has(refused(options().drop_missing(true), "review,stars\na,\n,2\n"), &["no training row"]);
+    let rows: String = (0..11).map(|row| format!("good,a text of number {row}\n")).collect();
+    let swapped = refused(options(), &format!("review,stars\n{rows}"));
+    has(swapped, &["each of the 11 training rows has another value in the target \"stars\""]);
     has(refused(options().max_length(0), missing), &["at most 0 tokens"]);
     has(
         refused(options().byte_pairs(257), "review,stars\na,1\nb,2\n"),

@@ -38,7 +38,7 @@ impl PairLearner {
 }
 
 /// The tokens of all different pieces, one piece after the other. Where tokens are joined, the first place has the new token, the
-/// others are `GONE`. What is where is kept up by place, so that joining a pair takes time by how often it is there.
+/// others are `GONE`. Pairs are tracked by place, so that joining one takes time by how often it occurs, not by the length of all.
 struct Joined {
     tokens: Vec<u32>,
     before: Vec<u32>,
@@ -53,7 +53,7 @@ struct Joined {
     merges: Vec<Pair>,
 }
 
-/// Where a pair begins, and some places where it was once, and how often it is in the texts.
+/// How often a pair is in the texts, and where it begins; some of these places are out of date.
 #[derive(Default)]
 struct Places {
     count: u64,

@@ -20,7 +20,7 @@ const LONGEST: usize = 1 << 16;
 type Pair = (u32, u32);
 
 /// The token of a byte: first those that are printable in Latin-1, then the others, as in GPT-2's vocabulary.
-const TOKENS: [u8; 256] = {
+const TOKEN_OF: [u8; 256] = {
     let mut tokens = [0; 256];
     let (mut next, mut pass) = (0u8, 0);
     while pass < 2 {
@@ -38,12 +38,12 @@ const TOKENS: [u8; 256] = {
     tokens
 };
 
-/// The byte of a token: the inverse of `TOKENS`.
-const LETTERS: [u8; 256] = {
+/// The byte of a token: the inverse of `TOKEN_OF`.
+const BYTE_OF: [u8; 256] = {
     let mut letters = [0; 256];
     let mut byte = 0;
     while byte < 256 {
-        letters[TOKENS[byte] as usize] = byte as u8;
+        letters[TOKEN_OF[byte] as usize] = byte as u8;
         byte += 1;
     }
     letters
@@ -108,7 +108,7 @@ impl BytePairs {
         let mut left = vec![token];
         while let Some(token) = left.pop() {
             match token.checked_sub(BYTES as usize) {
-                None => to.push(LETTERS[token]),
+                None => to.push(BYTE_OF[token]),
                 Some(rank) => {
                     let (first, second) = self.merges[rank];
                     left.extend([second as usize, first as usize]);
@@ -120,5 +120,5 @@ impl BytePairs {
 
 /// The tokens of a text's bytes.
 fn of_bytes(text: &str) -> impl Iterator<Item = u32> {
-    text.bytes().map(|byte| u32::from(TOKENS[usize::from(byte)]))
+    text.bytes().map(|byte| u32::from(TOKEN_OF[usize::from(byte)]))
 }
