@@ -1,55 +1,29 @@
-//! Where a table's bytes come from, and its rows one by one, none longer than a limit.
+//! Tables as text: the rows one by one, none longer than a limit. A row's number is the byte at which it begins.
 
+use super::bytes::{Bytes, ReadSeek};
+use super::scan::NOT_UTF8;
+use super::source::{Rows, Source, names, unnamed};
+use super::summary::Numbering;
+use super::values::number;
 use ::csv::{ByteRecord, Position, Reader};
-use kiln_tensor::{Error, ErrorKind, Result};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::SystemTime;
+use kiln_tensor::{Error, Result};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 
 /// Bytes that are read from a file at a time.
 const BUFFER: usize = 1 << 14;
 
-/// A table's bytes, and how they are read.
-#[derive(Clone, Debug)]
-pub(super) struct Source {
+/// Text, and how it is read.
+#[derive(Debug)]
+pub(super) struct Text {
     pub(super) bytes: Bytes,
+    /// Whether the first row names the columns.
+    pub(super) header: bool,
     pub(super) delimiter: u8,
     /// None: quotes are letters like others.
     pub(super) quote: Option<u8>,
     /// The bytes that a row may have.
     pub(super) limit: usize,
 }
-
-#[derive(Clone, Debug)]
-pub(super) enum Bytes {
-    File { path: PathBuf, state: (u64, Option<SystemTime>) },
-    Memory(Arc<[u8]>),
-}
-
-impl Bytes {
-    /// A file as it is now.
-    pub(super) fn file(path: PathBuf) -> Result<Self> {
-        let file = File::open(&path).map_err(|e| unreadable(&path.display().to_string(), e))?;
-        let state = state(&file).map_err(|e| unreadable(&path.display().to_string(), e))?;
-        Ok(Bytes::File { path, state })
-    }
-}
-
-/// Size and time of the last change.
-fn state(file: &File) -> std::io::Result<(u64, Option<SystemTime>)> {
-    let data = file.metadata()?;
-    Ok((data.len(), data.modified().ok()))
-}
-
-#[cold]
-fn unreadable(name: &str, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, "Csv", format!("{name}: {error}")).with_source(error)
-}
-
-trait ReadSeek: Read + Seek {}
-impl<R: Read + Seek> ReadSeek for R {}
 
 /// Reads at most `left` bytes.
 struct Limited {
@@ -75,36 +49,23 @@ impl Seek for Limited {
     }
 }
 
-impl Source {
-    /// The name for messages.
-    pub(super) fn name(&self) -> String {
-        match &self.bytes {
-            Bytes::File { path, .. } => path.display().to_string(),
-            Bytes::Memory(_) => "the table".to_owned(),
-        }
-    }
-
-    /// What is wrong with the table as a whole.
+impl Text {
     #[cold]
-    pub(super) fn wrong(&self, message: &str) -> Error {
-        Error::new(ErrorKind::Format, "Csv", format!("{}: {message}", self.name()))
+    fn wrong(&self, message: &str) -> Error {
+        self.bytes.wrong(message)
     }
 
-    /// What is wrong in the row at `byte`.
     #[cold]
-    pub(super) fn wrong_at(&self, byte: u64, message: &str) -> Error {
-        match self.line(byte) {
-            Ok(line) => self.wrong(&format!("line {line}: {message}")),
-            Err(error) => error,
-        }
+    fn wrong_at(&self, byte: u64, message: &str) -> Error {
+        (self as &dyn Source).wrong_at(byte, message)
     }
 
-    /// The line in which the row at `byte` begins, from 1. The lines before it are counted: only messages need it.
-    pub(super) fn line(&self, byte: u64) -> Result<u64> {
+    /// The line in which the row at `byte` begins. The lines before it are counted: only messages need it.
+    fn line(&self, byte: u64) -> Result<u64> {
         let (mut line, mut at) = (1, 0);
-        let mut reader = BufReader::new(self.raw()?);
+        let mut reader = BufReader::new(self.bytes.reader()?);
         loop {
-            let buffer = reader.fill_buf().map_err(|e| unreadable(&self.name(), e))?;
+            let buffer = reader.fill_buf().map_err(|e| self.bytes.unreadable(e))?;
             for &found in buffer {
                 // Empty lines before a row are no rows.
                 if at >= byte && !matches!(found, b'\n' | b'\r') {
@@ -121,22 +82,22 @@ impl Source {
         }
     }
 
-    fn raw(&self) -> Result<Box<dyn ReadSeek>> {
-        let (path, before) = match &self.bytes {
-            Bytes::Memory(bytes) => return Ok(Box::new(Cursor::new(bytes.clone()))),
-            Bytes::File { path, state } => (path, state),
-        };
-        let file = File::open(path).map_err(|e| unreadable(&self.name(), e))?;
-        if state(&file).map_err(|e| unreadable(&self.name(), e))? != *before {
-            return Err(self.wrong("the file has changed since it was opened: open it again"));
-        }
-        Ok(Box::new(file))
+    fn text_rows(&self) -> Result<TextRows<'_>> {
+        let reader = self.reader(Limited { inner: self.bytes.reader()?, left: 0 });
+        Ok(TextRows { text: self, reader, record: ByteRecord::new() })
     }
 
-    /// A reader of rows, at the first.
-    pub(super) fn rows(&self) -> Result<Rows<'_>> {
-        let reader = self.reader(Limited { inner: self.raw()?, left: 0 });
-        Ok(Rows { source: self, reader, record: ByteRecord::new() })
+    /// The names in the first line.
+    fn header(&self, byte: u64, record: &ByteRecord) -> Result<Vec<String>> {
+        let fields = record.iter().map(std::str::from_utf8).collect::<Result<Vec<_>, _>>();
+        let fields = fields.map_err(|_| self.wrong_at(byte, NOT_UTF8))?;
+        let names = names(fields.into_iter()).map_err(|message| self.wrong_at(byte, &message))?;
+        if names.iter().all(|name| number(name).is_some()) {
+            let message =
+                "the header has numbers only: of a file without a header `CsvOptions::header(false)` names the columns";
+            return Err(self.wrong_at(byte, message));
+        }
+        Ok(names)
     }
 
     fn reader<R: Read>(&self, from: R) -> Reader<R> {
@@ -149,13 +110,42 @@ impl Source {
             .buffer_capacity(BUFFER)
             .from_reader(from)
     }
+}
 
-    /// Refuses a last row, which begins at `byte`, whose quote is not closed: all rows behind it are in that one.
-    pub(super) fn check_end(&self, byte: u64) -> Result<()> {
-        let mut raw = self.raw()?;
+impl Source for Text {
+    fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    fn open(&self) -> Result<(Vec<String>, Box<dyn Rows + '_>)> {
+        let mut rows = self.text_rows()?;
+        let Some((byte, first)) = rows.next()? else { return Err(self.wrong("the file is empty")) };
+        let columns = match self.header {
+            true => self.header(byte, first)?,
+            false => (1..=first.len()).map(unnamed).collect(),
+        };
+        Ok((columns, Box::new(if self.header { rows } else { self.text_rows()? })))
+    }
+
+    fn rows(&self) -> Result<Box<dyn Rows + '_>> {
+        Ok(Box::new(self.text_rows()?))
+    }
+
+    fn numbering(&self) -> Numbering {
+        Numbering::Line
+    }
+
+    fn number(&self, byte: u64) -> Result<u64> {
+        self.line(byte)
+    }
+
+    /// A last row whose quote is not closed has all rows behind it in it.
+    fn check_end(&self, byte: u64) -> Result<()> {
+        let mut reader = self.bytes.reader()?;
         let mut end = Vec::new();
-        let read = raw.seek(SeekFrom::Start(byte)).and_then(|_| raw.take(self.limit as u64).read_to_end(&mut end));
-        read.map_err(|e| unreadable(&self.name(), e))?;
+        let read =
+            reader.seek(SeekFrom::Start(byte)).and_then(|_| reader.take(self.limit as u64).read_to_end(&mut end));
+        read.map_err(|e| self.bytes.unreadable(e))?;
         // A row behind it is one of its own if the quote is closed.
         end.extend(b"\nx\n");
         match self.reader(&end[..]).byte_records().count() {
@@ -168,64 +158,63 @@ impl Source {
 /// UTF-8's byte order mark.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Rows of a table, one after the other or by their place.
-pub(super) struct Rows<'a> {
-    source: &'a Source,
+struct TextRows<'a> {
+    text: &'a Text,
     reader: Reader<Limited>,
     record: ByteRecord,
 }
 
-impl Rows<'_> {
-    /// The next row with its place, none at the end.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, &ByteRecord)>> {
+impl Rows for TextRows<'_> {
+    fn next(&mut self) -> Result<Option<(u64, &ByteRecord)>> {
         let at = self.reader.position().byte();
         self.allow();
-        let more = self.reader.read_byte_record(&mut self.record).map_err(|e| failed(self.source, at, e))?;
+        let more = self.reader.read_byte_record(&mut self.record).map_err(|e| failed(self.text, at, e))?;
         let length = self.reader.position().byte() - at;
-        if length > self.source.limit as u64 {
-            return Err(too_long(self.source, at));
+        if length > self.text.limit as u64 {
+            return Err(too_long(self.text, at));
         }
         // A reader that begins here would leave it out, and the row would be another one.
         if at > 0 && self.record.get(0).is_some_and(|field| field.starts_with(MARK)) {
             return Err(self
-                .source
+                .text
                 .wrong_at(at, "the row begins with a byte order mark: remove it, it belongs at a file's start"));
         }
         Ok(more.then_some((at, &self.record)))
     }
 
-    /// The row at a place.
-    pub(super) fn at(&mut self, byte: u64) -> Result<&ByteRecord> {
+    fn at(&mut self, byte: u64) -> Result<&ByteRecord> {
         self.allow();
         let mut place = Position::new();
         place.set_byte(byte);
-        self.reader.seek(place).map_err(|e| failed(self.source, byte, e))?;
+        self.reader.seek(place).map_err(|e| failed(self.text, byte, e))?;
         match self.next()? {
             Some(_) => Ok(&self.record),
-            None => Err(self.source.wrong("the file is shorter than when it was opened: open it again")),
+            None => Err(self.text.wrong("the file is shorter than when it was opened: open it again")),
         }
     }
+}
 
+impl TextRows<'_> {
     /// Lets one row in, and what the reader takes beyond it.
     fn allow(&mut self) {
-        self.reader.get_mut().left = self.source.limit.saturating_add(2 * BUFFER);
+        self.reader.get_mut().left = self.text.limit.saturating_add(2 * BUFFER);
     }
 }
 
 #[cold]
-fn failed(source: &Source, at: u64, error: ::csv::Error) -> Error {
+fn failed(text: &Text, at: u64, error: ::csv::Error) -> Error {
     match error.into_kind() {
-        ::csv::ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::Other => too_long(source, at),
-        ::csv::ErrorKind::Io(error) => unreadable(&source.name(), error),
-        _ => source.wrong_at(at, "the row cannot be read"),
+        ::csv::ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::Other => too_long(text, at),
+        ::csv::ErrorKind::Io(error) => text.bytes.unreadable(error),
+        _ => text.wrong_at(at, "the row cannot be read"),
     }
 }
 
 #[cold]
-fn too_long(source: &Source, at: u64) -> Error {
+fn too_long(text: &Text, at: u64) -> Error {
     let message = format!(
         "the row is longer than {} bytes: a quote may be unclosed, or the file is not CSV; `CsvOptions::line_limit` raises the limit",
-        source.limit
+        text.limit
     );
-    source.wrong_at(at, &message)
+    text.wrong_at(at, &message)
 }
