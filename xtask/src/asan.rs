@@ -21,7 +21,7 @@ pub(crate) fn run() -> Result<()> {
     for (test, fault) in SEEN {
         sees(test, fault)?;
     }
-    shell::run(&mut tests(&["-p", "kiln-cpu", "-p", "kiln-tensor", "-p", "kiln-autograd", "--tests"]))
+    shell::run(&mut tests(&["-p", "kiln-cpu", "-p", "kiln-tensor", "-p", "kiln-autograd", "--lib", "--tests"]))
 }
 
 /// `cargo test` of these under the sanitizer.
@@ -44,7 +44,7 @@ fn tests(which: &[&str]) -> Command {
 
 /// Expects the sanitizer to end a test with this fault.
 fn sees(test: &str, fault: &str) -> Result<()> {
-    let mut command = tests(&["-p", "kiln-tensor", "--test", "inside", "--", "--ignored", test]);
+    let mut command = tests(&["-p", "kiln-tensor", "--lib", "--", "--ignored", test]);
     let output = command.output().map_err(|error| format!("cannot start {command:?}: {error}"))?;
     let report = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() && report.contains(fault) {

@@ -1,7 +1,7 @@
 //! The order of the crates, and how much each may bring along.
 
 use crate::shell::{Result, cargo, read, root};
-use crate::{trees, unit_tests};
+use crate::trees;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -94,7 +94,6 @@ pub(crate) fn run() -> Result<()> {
     let metadata = serde_json::from_str(&text).map_err(|error| format!("cargo metadata: {error}"))?;
     let edges = edges(&metadata);
     let mut faults = faults(&edges);
-    faults.extend(unit_tests::faults(&metadata));
     println!("{} crates, {} dependencies among them", edges.len(), edges.values().map(Vec::len).sum::<usize>());
     for &(package, budget) in BUDGETS {
         let tree = trees::packages(package, &root())?;

@@ -18,7 +18,6 @@ mod shell;
 mod supply_chain;
 mod table;
 mod trees;
-mod unit_tests;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;

@@ -48,7 +48,8 @@ pub use catalog::{CATALOG, Content, Remote, Source, source};
 pub use cifar::{Cifar10, Cifar100, Cifar100Labels};
 pub use combine::{Cache, Concat, Map, MapSamples, Stream, Weighted, Zip};
 pub use csv::{
-    ColumnKind, ColumnSummary, Csv, CsvDataset, CsvOptions, CsvSummary, Encoding, Missing, TableEncoder, TableOptions,
+    ColumnKind, ColumnSummary, Csv, CsvDataset, CsvOptions, CsvSummary, Encoding, Missing, Numbering, TableEncoder,
+    TableOptions,
 };
 pub use dataset::Dataset;
 pub use emnist::{Emnist, EmnistSplit};

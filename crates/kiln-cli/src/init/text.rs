@@ -38,7 +38,8 @@ fn classes(file: &Path, path: &str, [text, target]: [Option<&str>; 2]) -> Result
     let text = text.or_else(|| of_kind(&[ColumnKind::Text], target)).ok_or_else(|| missing("texts", "text"))?;
     let kinds = [ColumnKind::Category, ColumnKind::Boolean, ColumnKind::Integer];
     let target = target.or_else(|| of_kind(&kinds, Some(text))).ok_or_else(|| missing("classes", "target"))?;
-    let encoder = TextOptions::new(text, target).words(WordOptions::new().size(VOCABULARY)).drop_missing(true).fit(&csv)?;
+    let encoder =
+        TextOptions::new(text, target).words(WordOptions::new().size(VOCABULARY)).drop_missing(true).fit(&csv)?;
     let data = encoder.dataset(&csv)?;
     let mut lengths: Vec<usize> = (0..data.len()).filter_map(|index| data.length(index)).collect();
     lengths.sort_unstable();

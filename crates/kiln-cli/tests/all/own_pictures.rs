@@ -83,7 +83,13 @@ fn texts_with_classes_are_learned() {
     let (data, config, run) = (folder.join("reviews.csv"), folder.join("reviews.toml"), folder.join("run"));
     let line = |i: usize| {
         let words = [["fine", "lovely", "great"], ["dull", "bad", "boring"]][i % 2];
-        format!("\"number {i}, the film was {} and {}{}\",{}\n", words[i % 3], words[(i / 3) % 3], " indeed".repeat(i % 4), ["good", "bad"][i % 2])
+        format!(
+            "\"number {i}, the film was {} and {}{}\",{}\n",
+            words[i % 3],
+            words[(i / 3) % 3],
+            " indeed".repeat(i % 4),
+            ["good", "bad"][i % 2]
+        )
     };
     fs::write(&data, format!("review,mood\n{}", (0..120).map(line).collect::<String>())).unwrap();
     lines(&command(&["init", "text", word(&data), "--out", word(&config)]));
@@ -112,7 +118,8 @@ fn a_text_is_gone_on_with() {
     let said = lines(&command(&["generate", word(&run), "--prompt", "the ", "--length", "20", "--temperature", "0"]));
     assert_eq!(said.join("\n").chars().count(), 24, "{said:?}");
     // The same text in byte pairs.
-    let pairs = ["--set", "data.tokens=byte-pairs", "--set", "data.vocabulary=270", "--set", "model.layers.0.vocabulary=270"];
+    let pairs =
+        ["--set", "data.tokens=byte-pairs", "--set", "data.vocabulary=270", "--set", "model.layers.0.vocabulary=270"];
     let words = [&words[..], &pairs, &["--set", "model.layers.3.units=270", "--force"]].concat();
     lines(&command(&words));
     lines(&command(&["generate", word(&run), "--prompt", "the sea", "--length", "20"]));
@@ -125,7 +132,8 @@ fn a_text_is_gone_on_with() {
 fn a_series_is_learned_from_its_windows() {
     let folder = Folder::new("own-series");
     let (data, config) = (folder.join("load.csv"), folder.join("load.toml"));
-    let row = |t: usize| format!("2024-01-{:02}T{:02}:00,{}\n", t / 24 + 1, t % 24, (t as f64 / 4.0).sin() * 10.0 + 50.0);
+    let row =
+        |t: usize| format!("2024-01-{:02}T{:02}:00,{}\n", t / 24 + 1, t % 24, (t as f64 / 4.0).sin() * 10.0 + 50.0);
     fs::write(&data, format!("at,load\n{}", (0..480).map(row).collect::<String>())).unwrap();
     let settings = r#"
         metrics = ["R2"]

@@ -1,6 +1,8 @@
-//! Tables in CSV files: what is in them, and how their columns become numbers.
+//! Tables in files: what is in them, and how their columns become numbers.
 
 mod bind;
+mod bytes;
+mod columnar;
 mod dataset;
 mod fit;
 mod learned;
@@ -14,13 +16,14 @@ mod summary;
 mod table;
 mod table_options;
 mod tables;
+mod text;
 mod values;
 
 pub use dataset::CsvDataset;
 pub use options::CsvOptions;
 #[cfg(feature = "images")]
 pub(crate) use pairs::Pair;
-pub use summary::{ColumnKind, ColumnSummary, CsvSummary};
+pub use summary::{ColumnKind, ColumnSummary, CsvSummary, Numbering};
 pub use table::TableEncoder;
 pub use table_options::{Encoding, Missing, TableOptions};
 pub use tables::Csv;

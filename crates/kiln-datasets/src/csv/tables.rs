@@ -1,8 +1,8 @@
-//! An opened CSV table: random access to its rows.
+//! An opened table: random access to its rows.
 
 use super::options::CsvOptions;
 use super::scan::{NOT_UTF8, read_through};
-use super::source::{Rows, Source};
+use super::source::Source;
 use super::summary::CsvSummary;
 use super::values::{Value, is_missing, short};
 use crate::split;
@@ -14,6 +14,13 @@ use std::sync::Arc;
 
 /// A table in a CSV file, or some rows of one. Its values stay in the file: in memory are where each row begins, 8 bytes, and the
 /// [summary](CsvSummary).
+///
+/// With the feature `parquet`, [Parquet](https://parquet.apache.org) and [Arrow](https://arrow.apache.org) files (Feather version 2) are
+/// tables like CSV files; they are known by their first bytes. Nulls, NaN and empty texts are missing values. Texts, numbers, decimals,
+/// true and false, dates, times and dictionaries are read as the text that a CSV file has for them; files with other columns (lists,
+/// structs, bytes) are refused. Rows are decoded in blocks, 8,192 rows of a Parquet file or a batch of an Arrow file; up to 256 MiB of
+/// them stay in memory. Where the table is larger, rows in a random order are slow: put the features into memory with
+/// [`CsvDataset::load`](crate::CsvDataset::load).
 ///
 /// What is to be learned from a table ([`TableOptions::fit`](crate::TableOptions::fit)) is learned from the training rows alone, so the
 /// rows are split first:
@@ -37,16 +44,16 @@ pub struct Csv {
 
 #[derive(Debug)]
 struct Scan {
-    source: Source,
+    source: Box<dyn Source>,
     missing: Vec<String>,
     columns: Vec<String>,
-    /// Where each row begins.
+    /// The number of each row in its source.
     places: Vec<u64>,
     summary: CsvSummary,
 }
 
 impl Csv {
-    /// Opens a file with a header and commas; [`CsvOptions`] opens others.
+    /// Opens a file with a header and commas, or a Parquet or Arrow file; [`CsvOptions`] opens others.
     ///
     /// # Errors
     /// As [`CsvOptions::open`].
@@ -54,12 +61,14 @@ impl Csv {
         CsvOptions::new().open(path)
     }
 
-    pub(super) fn scan(source: Source, options: &CsvOptions) -> Result<Csv> {
-        let (columns, places, stats) = read_through(&source, options)?;
+    /// Goes through a table, in which these words are missing values.
+    pub(super) fn scan(source: Box<dyn Source>, missing: Vec<String>, options: &CsvOptions) -> Result<Csv> {
+        let (columns, places, stats) = read_through(&*source, &missing, options)?;
         let seen = places.len().min(options.typed_rows);
-        let summaries = columns.iter().zip(&stats).map(|(name, stats)| stats.summary(name, &source));
-        let summary = CsvSummary { rows: places.len(), seen, columns: summaries.collect::<Result<_>>()? };
-        let scan = Scan { source, missing: options.missing.clone(), columns, places, summary };
+        let summaries = columns.iter().zip(&stats).map(|(name, stats)| stats.summary(name, &*source));
+        let summaries = summaries.collect::<Result<_>>()?;
+        let summary = CsvSummary { rows: places.len(), seen, numbering: source.numbering(), columns: summaries };
+        let scan = Scan { source, missing, columns, places, summary };
         Ok(Csv { scan: Arc::new(scan), chosen: None })
     }
 
@@ -153,7 +162,7 @@ impl Csv {
         let places = columns.iter().map(|name| self.column(name)).collect::<Result<Vec<_>>>()?;
         self.each_row(|row| {
             let values = places.iter().map(|&place| row.present(place)).collect::<Result<Vec<_>>>()?;
-            f(&values).map_err(|error| self.scan.source.wrong_at(row.byte, error.message()))
+            f(&values).map_err(|error| self.scan.source.wrong_at(row.number, error.message()))
         })
     }
 
@@ -205,10 +214,10 @@ impl Csv {
         rows: impl Iterator<Item = usize>,
         mut f: impl FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()> {
-        let mut reader: Rows<'_> = self.scan.source.rows()?;
+        let mut reader = self.scan.source.rows()?;
         for row in rows {
-            let byte = self.scan.places[self.row(row)];
-            f(&Row { csv: self, byte, record: reader.at(byte)? })?;
+            let number = self.scan.places[self.row(row)];
+            f(&Row { csv: self, number, record: reader.at(number)? })?;
         }
         Ok(())
     }
@@ -230,10 +239,10 @@ pub(crate) fn wrong_in(column: &str, message: &str) -> Error {
     Error::value("", format!("column {column:?}: {message}"))
 }
 
-/// A row with its place in the file.
+/// A row with its number in its source.
 pub(super) struct Row<'a> {
     csv: &'a Csv,
-    byte: u64,
+    number: u64,
     record: &'a ByteRecord,
 }
 
@@ -256,14 +265,15 @@ impl<'a> Row<'a> {
         Ok((!is_missing(text, &self.csv.scan.missing)).then_some(text))
     }
 
-    pub(super) fn byte(&self) -> u64 {
-        self.byte
+    /// The number in its source.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// What is wrong with a value.
     #[cold]
     pub(super) fn wrong(&self, column: usize, message: &str) -> Error {
         let message = format!("column {:?}: {message}", self.csv.columns()[column]);
-        self.csv.scan.source.wrong_at(self.byte, &message)
+        self.csv.scan.source.wrong_at(self.number, &message)
     }
 }
