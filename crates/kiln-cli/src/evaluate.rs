@@ -24,10 +24,13 @@ pub(crate) fn run(options: &EvaluateOptions) -> Result<()> {
 fn evaluate(options: &EvaluateOptions) -> Result<()> {
     let device = options.computing.device.open()?;
     let mut run = Run::open(&options.run, options.accept_changed, &device)?;
-    let input = run.trained.input.clone();
-    let setup = Setup { data: options.data.as_deref(), device: &device, learned: input.as_ref() };
     let model = std::mem::take(&mut run.trained.model);
-    let prepared = run.settings()?.prepare_trained(model, &setup)?;
+    let setup = Setup { data: options.data.as_deref(), device: &device, learned: Some(&run.trained) };
+    let settings = run.settings()?;
+    let prepared = settings.prepare_trained(model, &setup)?;
+    if options.data.is_none() && settings.has_path() {
+        settings.expect_counts(&prepared.data)?;
+    }
     let Prepared { trainer, data, plan, .. } = &prepared;
     data.tell_subset();
     let of = format!("the test {}", data.called);
@@ -42,7 +45,7 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     device.session(|| {
         batches.epoch(0, |batches| {
             for batch in batches {
-                count(&mut confusion, trainer.objective.model(), &batch?)?;
+                count(&mut confusion, &prepared, &batch?)?;
             }
             Ok(())
         })
@@ -76,15 +79,16 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
 }
 
 /// Counts what the samples of a batch were taken for.
-fn count(confusion: &mut Confusion, model: &Sequential, batch: &Batch) -> Result<()> {
+fn count(confusion: &mut Confusion, prepared: &Prepared, batch: &Batch) -> Result<()> {
     let mut inputs = kiln::nn::Value::from(&batch.inputs);
     if let (kiln::nn::Value::One(_, mask), Some(given)) = (&mut inputs, batch.masks.first()) {
         *mask = given.clone().map(Into::into);
     }
-    let outputs = model.forward(inputs, &Ctx::eval())?.into_tensor();
+    let outputs = prepared.trainer.objective.model().forward(inputs, &Ctx::eval())?.into_tensor();
+    let middle = if prepared.logits { 0.0 } else { 0.5 };
     let predicted: Vec<i64> = match outputs.dims() {
         // One probability: that of the second class.
-        [_] | [_, 1] => outputs.to_f64_vec()?.into_iter().map(|p| i64::from(p > 0.5)).collect(),
+        [_] | [_, 1] => outputs.to_f64_vec()?.into_iter().map(|p| i64::from(p > middle)).collect(),
         _ => outputs.argmax(-1)?.to_vec()?,
     };
     let classes = batch.targets.to_dtype(DType::I64)?.to_vec::<i64>()?;
@@ -101,11 +105,12 @@ fn without_classes(
     device: &str,
 ) -> Result<()> {
     if let Some(out) = &options.out {
-        let message = format!("--out {}: {} has no classes to be confused", out.display(), run.name());
+        let message =
+            format!("--out {}: {} has no classes, or too many, for such a picture", out.display(), run.name());
         return Err(Error::new(ErrorKind::Unsupported, "", message));
     }
     // Of a text in characters, the loss in bits is what is compared.
-    let bits = prepared.data.is_text().then_some(evaluation.loss / std::f64::consts::LN_2);
+    let bits = prepared.data.is_of_characters().then_some(evaluation.loss / std::f64::consts::LN_2);
     if options.json {
         let samples = prepared.data.test.len();
         let mut object =

@@ -73,7 +73,7 @@ fn image_of(run: &Run, options: &PlotOptions) -> Result<Option<Tensor>> {
         return Ok(Some(image));
     }
     let Some(settings) = &run.settings else { return Ok(None) };
-    let setup = Setup { data: options.data.as_deref(), device: &cpu, learned: input };
+    let setup = Setup { data: options.data.as_deref(), device: &cpu, learned: Some(&run.trained) };
     // Where the data is not here, the filters are drawn all the same.
     let Ok(data) = settings.data(&setup) else { return Ok(None) };
     run.expect_input("the test images", data.test.input_shape())?;

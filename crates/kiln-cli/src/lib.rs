@@ -27,6 +27,7 @@ mod run_folder;
 mod settings;
 mod summary;
 mod train;
+mod words;
 
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, Parser};
@@ -58,7 +59,7 @@ pub fn run() -> ExitCode {
         }
     };
     result.and_then(|code| report::all_printed().map(|()| code)).unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        eprintln!("error: {}", words::of_command(&error.to_string()));
         ExitCode::FAILURE
     })
 }

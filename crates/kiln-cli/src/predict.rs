@@ -5,7 +5,7 @@ use crate::pool::in_pool;
 use crate::report::{line, plain};
 use crate::run_folder::Run;
 use kiln::ErrorKind;
-use kiln::datasets::load_text;
+use kiln::datasets::{ImageFiles, load_text};
 use kiln::prelude::*;
 use kiln::store::write_atomically;
 use kiln::trained::{Input, Predictions};
@@ -26,44 +26,58 @@ pub(crate) fn run(options: &PredictOptions) -> Result<()> {
 }
 
 fn predict(options: &PredictOptions, device: &Device) -> Result<()> {
-    let run = Run::open(&options.run, options.accept_changed, device)?;
-    let mut table = options.out.as_deref().map(Sheet::new).transpose()?;
+    let mut run = Run::open(&options.run, options.accept_changed, device)?;
+    run.trained.batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size()?).unwrap_or(BATCH);
+    let mut table = options.out.as_deref().map(|out| Sheet::new(out, options.inputs.len() > 1)).transpose()?;
     match &run.trained.input {
         Some(Input::Table(_)) => of_tables(options, &run, &mut table)?,
         Some(input @ (Input::Digits | Input::Images(_))) => of_images(options, &run, input, &mut table)?,
         Some(Input::Text(_)) => of_texts(options, &run, &mut table)?,
-        _ => {
-            let message = format!(
-                "{}: {} does not say how files become its inputs{}",
-                run.description.display(),
-                run.name(),
-                if run.trained.classes.is_empty() {
-                    "; `kiln generate` shows what models of text and images make"
-                } else {
-                    ""
-                }
-            );
-            return Err(Error::new(ErrorKind::Unsupported, "", message));
+        Some(Input::Series(_)) => of_series(options, &run)?,
+        Some(Input::Tokens(_)) => return Err(unsupported(&run, "goes on with a text: `kiln generate` lets it")),
+        _ if run.trained.classes.is_empty() => {
+            return Err(unsupported(&run, "names no classes; `kiln generate` draws what models of images make"));
         }
+        _ => return Err(unsupported(&run, "does not say how files become its inputs")),
     }
     match table {
-        Some(table) => table.write(),
+        Some(table) => table.write(options.json),
         None => Ok(()),
     }
+}
+
+fn unsupported(run: &Run, why: &str) -> Error {
+    let message = format!("{}: {} {why}", run.description.display(), run.name());
+    Error::new(ErrorKind::Unsupported, "", message)
+}
+
+/// What comes after the newest rows of series.
+fn of_series(options: &PredictOptions, run: &Run) -> Result<()> {
+    if let Some(out) = &options.out {
+        return Err(Error::value(
+            "",
+            format!("--out {}: series are predicted in lines, or with --json", out.display()),
+        ));
+    }
+    for path in &options.inputs {
+        let predictions = run.trained.predict_series(&run.trained.open_csv(path)?)?;
+        let object = json!({ "result": "predict", "file": path.to_string_lossy() });
+        report(options, &path.display().to_string(), object, &predictions, 0);
+    }
+    Ok(())
 }
 
 /// The rows of CSV files.
 fn of_tables(options: &PredictOptions, run: &Run, sheet: &mut Option<Sheet>) -> Result<()> {
     for path in &options.inputs {
-        let csv = Csv::open(path)?;
-        let predictions = run.trained.predict_csv(&csv)?;
+        let predictions = run.trained.predict_csv(&run.trained.open_csv(path)?)?;
         for row in 0..predictions.len() {
             let name = format!("{}: row {}", path.display(), row + 1);
             let object = json!({ "result": "predict", "file": path.to_string_lossy(), "row": row + 1 });
             report(options, &name, object, &predictions, row);
         }
         if let Some(sheet) = sheet {
-            sheet.add(|row| (row + 1).to_string(), "row", &predictions);
+            sheet.add(path, |row| (row + 1).to_string(), "row", &predictions);
         }
     }
     Ok(())
@@ -72,16 +86,10 @@ fn of_tables(options: &PredictOptions, run: &Run, sheet: &mut Option<Sheet>) -> 
 /// Images in files, and in folders of them.
 fn of_images(options: &PredictOptions, run: &Run, input: &Input, sheet: &mut Option<Sheet>) -> Result<()> {
     if run.trained.classes.is_empty() {
-        let message = format!(
-            "{}: {} names no classes; `kiln generate` draws what it makes",
-            run.description.display(),
-            run.name()
-        );
-        return Err(Error::new(ErrorKind::Unsupported, "", message));
+        return Err(unsupported(run, "names no classes; `kiln generate` draws what it makes"));
     }
-    let batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size()?).unwrap_or(BATCH);
     let files = files(&options.inputs)?;
-    for images in files.chunks(batch_size) {
+    for images in files.chunks(run.trained.batch_size) {
         let inputs = input.images(images, &Device::cpu())?;
         run.expect_input("images", &inputs.dims()[1..])?;
         let predictions = run.trained.predict(&inputs)?;
@@ -90,7 +98,7 @@ fn of_images(options: &PredictOptions, run: &Run, input: &Input, sheet: &mut Opt
             report(options, &path.display().to_string(), object, &predictions, at);
         }
         if let Some(sheet) = sheet {
-            sheet.add(|at| images[at].to_string_lossy().into_owned(), "image", &predictions);
+            sheet.add(Path::new(""), |at| images[at].to_string_lossy().into_owned(), "image", &predictions);
         }
     }
     Ok(())
@@ -100,8 +108,8 @@ fn of_images(options: &PredictOptions, run: &Run, input: &Input, sheet: &mut Opt
 fn of_texts(options: &PredictOptions, run: &Run, sheet: &mut Option<Sheet>) -> Result<()> {
     let Some(Input::Text(encoder)) = &run.trained.input else { return Ok(()) };
     for path in &options.inputs {
-        let texts: Vec<String> = if path.extension().is_some_and(|extension| extension == "csv") {
-            Csv::open(path)?.texts(encoder.text())?
+        let texts: Vec<String> = if is_table(path) {
+            run.trained.open_csv(path)?.texts(encoder.text())?
         } else {
             load_text(path)?.lines().map(str::to_owned).collect()
         };
@@ -112,30 +120,26 @@ fn of_texts(options: &PredictOptions, run: &Run, sheet: &mut Option<Sheet>) -> R
             report(options, &name, object, &predictions, at);
         }
         if let Some(sheet) = sheet {
-            sheet.add(|at| (at + 1).to_string(), "text", &predictions);
+            sheet.add(path, |at| (at + 1).to_string(), "text", &predictions);
         }
     }
     Ok(())
 }
 
-/// The files that are named, and those in folders that are named, in order.
+/// Whether a file is a table, by its name.
+fn is_table(path: &Path) -> bool {
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    extension.is_some_and(|extension| ["csv", "tsv", "parquet", "arrow", "feather"].contains(&extension.as_str()))
+}
+
+/// The files that are named, and the images in folders that are named, in order.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
-        if !path.is_dir() {
-            files.push(path.clone());
-            continue;
+        match path.is_dir() {
+            true => files.extend_from_slice(ImageFiles::unlabeled(path)?.files()),
+            false => files.push(path.clone()),
         }
-        let failed = |error| Error::new(ErrorKind::Io, "", format!("{}: cannot be read: {error}", path.display()));
-        let entries =
-            std::fs::read_dir(path).and_then(|entries| entries.collect::<Result<Vec<_>, _>>()).map_err(failed)?;
-        let mut inside: Vec<PathBuf> =
-            entries.into_iter().map(|entry| entry.path()).filter(|path| path.is_file()).collect();
-        if inside.is_empty() {
-            return Err(Error::new(ErrorKind::Io, "", format!("{}: the folder has no files", path.display())));
-        }
-        inside.sort();
-        files.extend(inside);
     }
     Ok(files)
 }
@@ -171,14 +175,18 @@ fn numbers(values: &[f64]) -> serde_json::Value {
 struct Sheet {
     path: PathBuf,
     json: bool,
+    /// Whether the samples are of several files, whose names are then a column.
+    several: bool,
     text: String,
 }
 
 impl Sheet {
-    fn new(path: &Path) -> Result<Sheet> {
+    fn new(path: &Path, several: bool) -> Result<Sheet> {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         match extension {
-            "csv" | "json" => Ok(Sheet { path: path.to_owned(), json: extension == "json", text: String::new() }),
+            "csv" | "json" => {
+                Ok(Sheet { path: path.to_owned(), json: extension == "json", several, text: String::new() })
+            }
             _ => Err(Error::value(
                 "",
                 format!("--out {}: a file that ends with .csv or .json is expected", path.display()),
@@ -186,19 +194,23 @@ impl Sheet {
         }
     }
 
-    /// Adds predictions; `name` says what each is for, under the heading `key`.
-    fn add(&mut self, name: impl Fn(usize) -> String, key: &str, predictions: &Predictions) {
+    /// Adds predictions for a file; `name` says what each is for, under the heading `key`. Images have names of their own.
+    fn add(&mut self, file: &Path, name: impl Fn(usize) -> String, key: &str, predictions: &Predictions) {
         let classes = predictions.classes();
+        let file = (self.several && key != "image").then(|| file.to_string_lossy());
         if !self.json && self.text.is_empty() {
             let of_classes = classes.iter().map(|class| cell(&format!("p({class})")));
-            let columns: Vec<String> =
-                [key.to_owned(), "prediction".to_owned()].into_iter().chain(of_classes).collect();
+            let names = [key.to_owned(), "prediction".to_owned()];
+            let columns: Vec<String> = file.iter().map(|_| "file".to_owned()).chain(names).chain(of_classes).collect();
             self.text = columns.join(",") + "\n";
         }
         for at in 0..predictions.len() {
             let values = predictions.values(at);
             if self.json {
                 let mut object = json!({ key: name(at) });
+                if let Some(file) = &file {
+                    object["file"] = file.as_ref().into();
+                }
                 object["prediction"] = predictions.class(at).map_or_else(|| numbers(values), Into::into);
                 if !classes.is_empty() {
                     let each = classes.iter().cloned().zip(values.iter().map(|&value| value.into()));
@@ -208,19 +220,23 @@ impl Sheet {
                 self.text += &object.to_string();
                 continue;
             }
-            let said = predictions.class(at).map(cell);
-            let cells: Vec<String> =
-                std::iter::once(cell(&name(at))).chain(said).chain(values.iter().map(f64::to_string)).collect();
+            let (of_file, said) = (file.as_deref().map(cell), predictions.class(at).map(cell));
+            let cells: Vec<String> = (of_file.into_iter().chain([cell(&name(at))]).chain(said))
+                .chain(values.iter().map(f64::to_string))
+                .collect();
             self.text += &(cells.join(",") + "\n");
         }
     }
 
-    fn write(mut self) -> Result<()> {
+    fn write(mut self, json: bool) -> Result<()> {
         if self.json {
             self.text += if self.text.is_empty() { "[]\n" } else { "\n]\n" };
         }
         write_atomically(&self.path, self.text.as_bytes())?;
-        plain(&format!("written to {}", self.path.display()));
+        match json {
+            true => line(&json!({ "result": "predict", "out": self.path.to_string_lossy() })),
+            false => plain(&format!("written to {}", self.path.display())),
+        }
         Ok(())
     }
 }

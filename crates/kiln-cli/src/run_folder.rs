@@ -166,8 +166,10 @@ impl Run {
         let options = LoadOptions::new().device(device).accept_changed(accept_changed);
         let trained = options.load(folder)?;
         let path = folder.join(CONFIG);
-        let settings = match options.files(folder)?.text(CONFIG) {
-            Err(_) if accept_changed && !path.exists() => {
+        let files = options.files(folder)?;
+        let settings = match files.text(CONFIG) {
+            // A model that a program has saved.
+            Err(_) if !files.has(CONFIG) => {
                 let recipe = trained.notes.get("recipe").and_then(|name| name.as_str());
                 let recipe = recipe.and_then(|name| Recipe::from_str(name, false).ok());
                 recipe.map(Recipe::settings).transpose()?

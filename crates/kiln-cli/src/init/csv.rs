@@ -1,6 +1,6 @@
 //! Settings for a table.
 
-use super::{Found, list, quoted, training};
+use super::{Found, comments, list, quoted, training};
 use kiln::datasets::{ColumnKind, ColumnSummary, CsvSummary};
 use kiln::prelude::*;
 use std::fmt::Write;
@@ -42,10 +42,8 @@ pub(super) fn settings(file: &Path, path: &str, target: &str, delimiter: Option<
     report.push(format!("{features} features"));
 
     let mut toml = String::new();
-    let _ = writeln!(toml, "# Settings for `kiln train --config`, written by `kiln init csv`.");
-    for line in &report {
-        let _ = writeln!(toml, "# {}", line.trim_end());
-    }
+    toml += &comments(["Settings for `kiln train --config`, written by `kiln init csv`."]);
+    toml += &comments(&report);
     let _ = writeln!(toml, "\nseed = 0");
     let metrics = if is_class { &["Accuracy"][..] } else { &["R2", "Mae"] };
     let _ = writeln!(toml, "metrics = {}", list(metrics));

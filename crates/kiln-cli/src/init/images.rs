@@ -1,6 +1,6 @@
 //! Settings for pictures in files.
 
-use super::{Found, list, quoted, training};
+use super::{Found, comments, list, quoted, training};
 use kiln::datasets::{ImageFiles, ImageSummary};
 use kiln::prelude::*;
 use std::fmt::Write;
@@ -26,10 +26,8 @@ pub(super) fn settings(folder: &Path, path: &str) -> Result<Found> {
 
     let mut report: Vec<String> = summary.to_string().lines().map(str::to_owned).collect();
     report.push(format!("samples: {side} × {side}, {}", if gray { "gray" } else { "colors" }));
-    let mut toml = String::from("# Settings for `kiln train --config`, written by `kiln init images`.\n");
-    for line in report.iter().take(SHOWN) {
-        let _ = writeln!(toml, "# {}", line.trim_end());
-    }
+    let mut toml = comments(["Settings for `kiln train --config`, written by `kiln init images`."]);
+    toml += &comments(report.iter().take(SHOWN));
     let _ = writeln!(toml, "\nseed = 0\nmetrics = {}", list(&["Accuracy"]));
     toml += &data(path, side, gray, &summary);
     toml += &model(side, classes);

@@ -63,6 +63,13 @@ fn path_from(out: &Path, data: &Path) -> Result<String> {
     Ok(inside.unwrap_or(&data).to_string_lossy().into_owned())
 }
 
+/// Lines as comments. Names may hold line breaks and other signs that no comment may have.
+fn comments<S: AsRef<str>>(lines: impl IntoIterator<Item = S>) -> String {
+    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let comment = |line: S| format!("# {}", line.as_ref().trim_end().chars().map(plain).collect::<String>());
+    lines.into_iter().map(|line| comment(line).trim_end().to_owned() + "\n").collect()
+}
+
 /// A text in quotes.
 fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()

@@ -1,7 +1,7 @@
 //! Settings for texts: with classes, in a CSV file, or one text that a model is to go on with.
 
-use super::{Found, list, quoted, training};
-use kiln::datasets::{ColumnKind, TextOptions, Tokenizer, WordOptions, load_text};
+use super::{Found, comments, list, quoted, training};
+use kiln::datasets::{ColumnKind, ColumnSummary, TextOptions, Tokenizer, WordOptions, load_text};
 use kiln::prelude::*;
 use std::fmt::Write;
 use std::path::Path;
@@ -35,8 +35,18 @@ fn classes(file: &Path, path: &str, [text, target]: [Option<&str>; 2]) -> Result
     let missing = |what: &str, option: &str| {
         Error::value("", format!("{}: no column looks like {what}: name it with --{option} COLUMN", file.display()))
     };
-    let text = text.or_else(|| of_kind(&[ColumnKind::Text], target)).ok_or_else(|| missing("texts", "text"))?;
-    let kinds = [ColumnKind::Category, ColumnKind::Boolean, ColumnKind::Integer];
+    let sentences = || {
+        let words = |column: &ColumnSummary| {
+            let frequent = column.frequent.iter().map(|(text, _)| text.split_whitespace().count());
+            frequent.sum::<usize>() as f64 / column.frequent.len().max(1) as f64
+        };
+        let columns = summary.columns.iter().filter(|column| column.kind == ColumnKind::Category);
+        let columns = columns.filter(|column| Some(column.name.as_str()) != target && words(column) >= 3.0);
+        columns.max_by(|a, b| words(a).total_cmp(&words(b))).map(|column| column.name.as_str())
+    };
+    let text = text.or_else(|| of_kind(&[ColumnKind::Text], target)).or_else(sentences);
+    let text = text.ok_or_else(|| missing("texts", "text"))?;
+    let kinds = [ColumnKind::Category, ColumnKind::Boolean];
     let target = target.or_else(|| of_kind(&kinds, Some(text))).ok_or_else(|| missing("classes", "target"))?;
     let encoder =
         TextOptions::new(text, target).words(WordOptions::new().size(VOCABULARY)).drop_missing(true).fit(&csv)?;
@@ -87,7 +97,7 @@ fn classes(file: &Path, path: &str, [text, target]: [Option<&str>; 2]) -> Result
 fn language(file: &Path, path: &str) -> Result<Found> {
     let text = load_text(file)?;
     let (characters, lines) = (text.chars().count(), text.lines().count());
-    // Two more than there are: what the end of the text has that the rest has not is unknown.
+    // One more than there are: what the end of the text has that the rest has not is unknown.
     let vocabulary = Tokenizer::characters(&text).with_unknown().len();
     let (steps, streams) = if characters > 200_000 { (64, 32) } else { (32, 16) };
     if characters < 20 * steps * streams {
@@ -118,10 +128,8 @@ fn language(file: &Path, path: &str) -> Result<Found> {
 }
 
 fn heading(report: &[String], metrics: &[&str]) -> String {
-    let mut toml = String::from("# Settings for `kiln train --config`, written by `kiln init text`.\n");
-    for line in report {
-        let _ = writeln!(toml, "# {line}");
-    }
+    let mut toml = comments(["Settings for `kiln train --config`, written by `kiln init text`."]);
+    toml += &comments(report);
     let _ = writeln!(toml, "\nseed = 0\nmetrics = {}", list(metrics));
     toml
 }

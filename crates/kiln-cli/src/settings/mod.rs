@@ -21,8 +21,8 @@ pub(crate) use objective::{Goal, Training};
 pub(crate) use schedule::Steps;
 
 use crate::pictures::Pictures;
+use kiln::ErrorKind;
 use kiln::prelude::*;
-use kiln::{ErrorKind, trained::Input};
 use node::Node;
 use section::Section;
 use std::path::{Path, PathBuf};
@@ -71,8 +71,8 @@ pub(crate) struct Setup<'a> {
     /// `--data`.
     pub(crate) data: Option<&'a Path>,
     pub(crate) device: &'a Device,
-    /// How files become samples, where a trained model knows it.
-    pub(crate) learned: Option<&'a Input>,
+    /// What a trained model knows: how files become samples, its classes.
+    pub(crate) learned: Option<&'a Trained>,
 }
 
 impl Settings {
@@ -104,6 +104,13 @@ impl Settings {
 
     fn section(&self) -> Result<Section<'_>> {
         Section::of(&self.root, "")
+    }
+
+    /// Sets the path of the data to that of `--data`, which is relative to the current folder.
+    pub(crate) fn set_data(&mut self, path: &Path) -> Result<()> {
+        let whole = std::path::absolute(path)
+            .map_err(|error| Error::new(ErrorKind::Io, "", format!("--data {}: {error}", path.display())))?;
+        self.root.set_value("data.path", Value::Text(whole.to_string_lossy().into_owned()), "--data")
     }
 
     /// Sets a value: `optimizer.lr` to `0.01`; `option` is what errors name.
@@ -138,7 +145,7 @@ impl Settings {
             epochs: at_least_one("epochs", EPOCHS)?,
             batch_size: at_least_one("batch_size", BATCH)?,
             drop_last: training.or("drop_last", false)?,
-            limit: training.get("limit")?,
+            limit: training.has("limit").then(|| at_least_one("limit", 1)).transpose()?,
             workers: training.or("workers", 0)?,
             accumulate: at_least_one("accumulate", 1)?,
             class_weight: weights.into_iter().enumerate().collect(),
@@ -149,8 +156,30 @@ impl Settings {
 
     /// The data alone.
     pub(crate) fn data(&self, setup: &Setup<'_>) -> Result<Data> {
-        let search = Search { option: setup.data, folder: &self.folder, seed: self.seed()?, learned: setup.learned };
-        data::data(&self.section()?, &search)
+        data::data(&self.section()?, &self.search(setup)?)
+    }
+
+    fn search<'s>(&'s self, setup: &Setup<'s>) -> Result<Search<'s>> {
+        // A file that is named to measure a trained model is not the one that it was trained on.
+        let all_is_test = setup.learned.is_some() && setup.data.is_some() && self.has_path();
+        let (option, folder, learned) = (setup.data, self.folder.as_path(), setup.learned);
+        Ok(Search { option, folder, seed: self.seed()?, learned, all_is_test })
+    }
+
+    /// Fails where the data of a trained model is not what it was, by the numbers of its samples: the test part may be other rows now.
+    pub(crate) fn expect_counts(&self, data: &Data) -> Result<()> {
+        let run = self.section()?.section("run")?;
+        let counts = data.counts().map(|count| count as i64).to_vec();
+        match run.get::<Vec<i64>>("samples")? {
+            Some(before) if before != counts => {
+                let message = format!(
+                    "the data has changed since the training: there were {before:?} samples to train on, validate with and test on, \
+                     now there are {counts:?}; name other data with --data"
+                );
+                Err(Error::value("", message))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Makes all that is trained.
@@ -172,7 +201,7 @@ impl Settings {
             // Nothing is said of the images that it is trained on.
             (data.classes, data.input) = (Vec::new(), None);
         }
-        let optimizer = match root.named("optimizer")? {
+        let optimizer = match root.named_or("optimizer", "Adam")? {
             Some(named) => optimizer::optimizer(&named)?,
             None => Box::new(Adam::new(0.001)),
         };
@@ -205,8 +234,8 @@ impl Settings {
     /// The model before any training.
     pub(crate) fn model(&self, setup: &Setup<'_>) -> Result<Sequential> {
         let (root, seed) = (self.section()?, self.seed()?);
-        let search = Search { option: setup.data, folder: &self.folder, seed, learned: None };
-        model::model(&root, &*data::to_look_at(&root, &search)?, setup.device, seed)
+        let data = data::to_look_at(&root, &self.search(setup)?, model::learns(&root)?)?;
+        model::model(&root, &*data, setup.device, seed)
     }
 
     /// As TOML: the settings, with paths that do not depend on where the file lies, and a table `run` of what else there is to say.

@@ -2,7 +2,7 @@
 
 use super::choice::choose;
 use super::node::{Node, Value};
-use super::section::{Named, Section};
+use super::section::{Named, Section, plain};
 use kiln::ErrorKind;
 use kiln::models::{self, dcgan::Dcgan, resnet::ResNet, vgg::Vgg};
 use kiln::nn::{Adapt, Describe, StateDict};
@@ -29,15 +29,26 @@ pub(super) fn model(root: &Section<'_>, data: &dyn Dataset, device: &Device, see
     Ok(model)
 }
 
+/// Whether a layer of the settings is adapted to the data before the training.
+pub(super) fn learns(root: &Section<'_>) -> Result<bool> {
+    let model = root.section("model")?;
+    let Some(layers) = model.node("layers").map(Node::to_json) else { return Ok(false) };
+    let adapted = ["Normalization", "Discretization", "IntegerLookup"];
+    let is_adapted =
+        |layer: &Json| layer.get("layer").and_then(Json::as_str).is_some_and(|name| adapted.contains(&name));
+    Ok(layers.as_array().is_some_and(|layers| layers.iter().any(is_adapted)))
+}
+
 fn of_layers(settings: &Section<'_>, data: &dyn Dataset, device: &Device, seed: u64) -> Result<Sequential> {
     let Some(node) = settings.node("layers") else { return Err(settings.missing("layers", "a list of layers")) };
     let mut layers = node.to_json();
     let learned =
-        layers.get_mut(0).map(|first| learn(first, data)).transpose().map_err(|error| placed(node, &error))?;
+        layers.get_mut(0).map(|first| learn(0, first, data)).transpose().map_err(|error| placed(node, &error))?;
     // Predictions are brought back to the mean and variance of the targets.
     let last = layers.as_array().map_or(0, Vec::len).saturating_sub(1);
     let scaled = layers.get_mut(last).filter(|layer| last > 0 && layer.get("invert") == Some(&Json::Bool(true)));
-    let scaled = scaled.map(|layer| learn(layer, &Targets(data))).transpose().map_err(|error| placed(node, &error))?;
+    let scaled =
+        scaled.map(|layer| learn(last, layer, &Targets(data))).transpose().map_err(|error| placed(node, &error))?;
     let description = json!({ "input": data.input_shape(), "layers": layers });
     let mut init = Init::new(seed, device);
     let mut model =
@@ -68,12 +79,13 @@ impl Dataset for Targets<'_> {
 }
 
 /// Adapts a preprocessing layer to the data: its description becomes that of the adapted layer, and its buffers are given back.
-fn learn(layer: &mut Json, data: &dyn Dataset) -> Result<Option<StateDict>> {
+fn learn(at: usize, layer: &mut Json, data: &dyn Dataset) -> Result<Option<StateDict>> {
     fn adapted<A: Adapt + Describe + DeserializeOwned>(
+        at: usize,
         layer: &mut Json,
         data: &dyn Dataset,
     ) -> Result<Option<StateDict>> {
-        let malformed = |error| Error::new(ErrorKind::Format, "", format!("layer 0: {error}"));
+        let malformed = |error| Error::new(ErrorKind::Format, "", format!("layer {at}: {error}"));
         let mut made: A = serde_json::from_value(layer.clone()).map_err(malformed)?;
         adapt(&mut made, data)?;
         if let (Some(Json::Object(config)), Some(described)) = (made.config(), layer.as_object_mut()) {
@@ -83,18 +95,19 @@ fn learn(layer: &mut Json, data: &dyn Dataset) -> Result<Option<StateDict>> {
     }
     match layer.get("layer").and_then(Json::as_str) {
         // Mean and variance may be known: `shape` is theirs.
-        Some("Normalization") if layer.get("shape").is_none() => adapted::<Normalization>(layer, data),
-        Some("Discretization") if layer.get("boundaries").is_none() => adapted::<Discretization>(layer, data),
-        Some("IntegerLookup") if layer.get("vocabulary").is_none() => adapted::<IntegerLookup>(layer, data),
+        Some("Normalization") if layer.get("shape").is_none() => adapted::<Normalization>(at, layer, data),
+        Some("Discretization") if layer.get("boundaries").is_none() => adapted::<Discretization>(at, layer, data),
+        Some("IntegerLookup") if layer.get("vocabulary").is_none() => adapted::<IntegerLookup>(at, layer, data),
         _ => Ok(None),
     }
 }
 
-/// An error of a layer, with the layer's place in the file.
+/// An error of a layer, with the layer's place in the file: `layer 2 (Dense): …`, or below the path `model.2 (Dense)`.
 fn placed(layers: &Node, error: &Error) -> Error {
-    let message = error.message();
-    let index = message.strip_prefix("layer ").map_or(message, |rest| rest);
+    let (path, message) = (error.path(), error.message());
+    let index = message.strip_prefix("layer ").or_else(|| path.split('.').nth(1)).unwrap_or_default();
     let digits: String = index.chars().take_while(char::is_ascii_digit).collect();
+    let whole = if path.is_empty() { format!("model: {message}") } else { format!("{path}: {message}") };
     let layer = match &layers.value {
         Value::List(list) => digits.parse::<usize>().ok().and_then(|at| list.get(at)),
         _ => None,
@@ -106,7 +119,7 @@ fn placed(layers: &Node, error: &Error) -> Error {
         _ => None,
     });
     let place = entry.map(|entry| &entry.place).unwrap_or(&layer.unwrap_or(layers).place);
-    Error::new(error.kind(), "", format!("{place}: model: {message}"))
+    Error::new(error.kind(), "", format!("{place}: {whole}"))
 }
 
 /// A known model.
@@ -114,8 +127,10 @@ struct Known(Sequential);
 
 impl Known {
     fn build_for(self, named: &Named<'_>, input: &[usize], device: &Device, seed: u64) -> Result<Sequential> {
-        let (latent, is_gan) = (named.settings.or("latent", LATENT)?, named.name == "dcgan");
-        let input = if is_gan { vec![latent, 1, 1] } else { input.to_vec() };
+        let input = match plain(named.name) == "dcgan" {
+            true => vec![named.settings.or("latent", LATENT)?, 1, 1],
+            false => input.to_vec(),
+        };
         let mut model = self.0;
         if let Some(activation) = named.settings.node("activation") {
             let activation: Activation = serde_json::from_value(activation.to_json())

@@ -42,6 +42,15 @@ pub(crate) enum Value {
     Table(Table),
 }
 
+impl Value {
+    /// A list of numbers.
+    pub(crate) fn counts(counts: [usize; 3]) -> Value {
+        let place = Place::Option(Arc::from(""));
+        let node = |count| Node { place: place.clone(), value: Value::Integer(count as i128) };
+        Value::List(counts.map(node).into())
+    }
+}
+
 /// Entries in the order of the file.
 pub(crate) type Table = Vec<Entry>;
 
@@ -131,8 +140,14 @@ impl Node {
     /// Puts a value in at a path, `optimizer.lr`, or `model.layers.1.units` with the place in a list; tables that are not there
     /// are made.
     pub(crate) fn set(&mut self, path: &str, value: &str, option: &str) -> Result<()> {
+        let value = Node::of_option(value, &option.into())?.value;
+        self.set_value(path, value, option)
+    }
+
+    /// As [`Node::set`], of a value.
+    pub(crate) fn set_value(&mut self, path: &str, value: Value, option: &str) -> Result<()> {
         let option: Arc<str> = option.into();
-        let node = Node::of_option(value, &option)?;
+        let node = Node { place: Place::Option(option.clone()), value };
         let mut at = self;
         for key in path.split('.') {
             if key.is_empty() {

@@ -2,7 +2,7 @@
 
 use super::data::Data;
 use super::loss;
-use super::section::Section;
+use super::section::{Section, plain};
 use crate::gan::{Adversaries, digits, noise};
 use crate::pictures::{COLUMNS, Given, Pictures};
 use kiln::nn::losses::all::*;
@@ -38,7 +38,7 @@ impl<L: Loss> Goal for Supervised<Sequential, L> {
 /// Whether the settings' model is a generator with a discriminator.
 pub(super) fn is_gan(root: &Section<'_>) -> Result<bool> {
     let model = root.section("model")?;
-    Ok(model.get::<String>("name")?.is_some_and(|name| name.eq_ignore_ascii_case("dcgan")))
+    Ok(model.get::<String>("name")?.is_some_and(|name| plain(&name) == "dcgan"))
 }
 
 /// The objective, and whether the model gives logits of classes.
@@ -46,12 +46,13 @@ pub(super) fn goal(root: &Section<'_>, model: Sequential, data: &Data) -> Result
     if is_gan(root)? {
         return Ok((Box::new(Adversaries { model }), false));
     }
-    let loss: Box<dyn Loss> = match root.named("loss")? {
+    let default = if data.classes.is_empty() { "MeanSquaredError" } else { "SparseCategoricalCrossentropy" };
+    let loss: Box<dyn Loss> = match root.named_or("loss", default)? {
         Some(named) => loss::loss(&named)?,
         None if data.classes.is_empty() => Box::new(MeanSquaredError::new()),
         None => Box::new(SparseCategoricalCrossentropy::new()),
     };
-    let logits = match root.named("loss")? {
+    let logits = match root.named_or("loss", default)? {
         Some(named) => named.settings.or("from_logits", false)?,
         None => false,
     };
@@ -60,7 +61,9 @@ pub(super) fn goal(root: &Section<'_>, model: Sequential, data: &Data) -> Result
 
 /// Whether the samples are their own targets.
 fn is_autoencoder(root: &Section<'_>) -> Result<bool> {
-    Ok(root.section("data")?.get::<String>("target")?.is_some_and(|target| target == "input"))
+    let data = root.section("data")?;
+    // Of a user's own data `target` names a column.
+    Ok(!data.has("kind") && data.get::<String>("target")?.is_some_and(|target| target == "input"))
 }
 
 /// Whether the model makes images.

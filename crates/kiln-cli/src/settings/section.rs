@@ -76,7 +76,12 @@ impl<'a> Section<'a> {
 
     /// A thing that is chosen by its name: a text, or a table with `name` and more.
     pub(crate) fn named(&self, key: &'static str) -> Result<Option<Named<'a>>> {
-        self.entry(key).map(|entry| Named::of(&entry.node, &self.below(key))).transpose()
+        self.entry(key).map(|entry| Named::of(&entry.node, &self.below(key), None)).transpose()
+    }
+
+    /// As [`Section::named`], with the name that it has where the table has none.
+    pub(crate) fn named_or(&self, key: &'static str, name: &'static str) -> Result<Option<Named<'a>>> {
+        self.entry(key).map(|entry| Named::of(&entry.node, &self.below(key), Some(name))).transpose()
     }
 
     /// A list of such things; of one thing it need not be a list.
@@ -85,9 +90,9 @@ impl<'a> Section<'a> {
         let path = self.below(key);
         match &entry.node.value {
             Value::List(list) => {
-                list.iter().enumerate().map(|(at, node)| Named::of(node, &format!("{path}.{at}"))).collect()
+                list.iter().enumerate().map(|(at, node)| Named::of(node, &format!("{path}.{at}"), None)).collect()
             }
-            _ => Ok(vec![Named::of(&entry.node, &path)?]),
+            _ => Ok(vec![Named::of(&entry.node, &path, None)?]),
         }
     }
 
@@ -140,6 +145,11 @@ fn expected(place: &Place, path: &str, what: &str, got: &Node) -> Error {
     Error::new(ErrorKind::Format, "", format!("{place}: {path}: {what} is expected, got {}", got.kind()))
 }
 
+/// A name as names are compared.
+pub(crate) fn plain(name: &str) -> String {
+    name.to_lowercase().replace(['_', '-', ' '], "")
+}
+
 /// A thing that is chosen by its name, with its settings.
 pub(crate) struct Named<'a> {
     pub(crate) name: &'a str,
@@ -149,7 +159,7 @@ pub(crate) struct Named<'a> {
 }
 
 impl<'a> Named<'a> {
-    fn of(node: &'a Node, path: &str) -> Result<Named<'a>> {
+    fn of(node: &'a Node, path: &str, default: Option<&'static str>) -> Result<Named<'a>> {
         if let Value::Text(name) = &node.value {
             let place = node.place.clone();
             let settings =
@@ -162,13 +172,15 @@ impl<'a> Named<'a> {
                 Ok(Named { name, place: place.clone(), settings })
             }
             Some(entry) => Err(expected(&entry.node.place, &settings.below("name"), "a text", &entry.node)),
-            None => Err(settings.missing("name", "a text")),
+            None => match default {
+                Some(name) => Ok(Named { name, place: node.place.clone(), settings }),
+                None => Err(settings.missing("name", "a text")),
+            },
         }
     }
 
     /// Which of the names it is, whatever the case, with underscores or without: `mean_squared_error` is MeanSquaredError.
     pub(crate) fn which(&self, what: &str, names: &[&'static str]) -> Result<&'static str> {
-        let plain = |name: &str| name.to_lowercase().replace(['_', '-', ' '], "");
         let found = names.iter().find(|name| plain(name) == plain(self.name));
         found.copied().ok_or_else(|| {
             let hint = match nearest(self.name, names.iter().copied()) {

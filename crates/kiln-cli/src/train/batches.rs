@@ -51,12 +51,21 @@ pub(super) fn batches(options: &TrainOptions, train: &dyn Dataset, plan: &Plan, 
         ));
     }
     let samples = if plan.drop_last { count / size * size } else { count };
-    Ok(Batches { batch_size, samples, steps: samples.div_ceil(size).div_ceil(plan.accumulate) })
+    Ok(Batches { batch_size: size, samples, steps: samples.div_ceil(size).div_ceil(plan.accumulate) })
 }
 
-/// The first samples; of streams that go on side by side, the beginning of all.
-pub(super) fn limited(data: Box<dyn Dataset>, limit: usize) -> Result<Box<dyn Dataset>> {
+/// The first samples; of a user's own files, whose order may be by class, a choice at random in the data's order; of streams that go on side
+/// by side, the beginning of all.
+pub(super) fn limited(data: Box<dyn Dataset>, limit: usize, own: bool) -> Result<Box<dyn Dataset>> {
     let streams = data.fixed_batch_size().unwrap_or(1);
     let count = (limit / streams * streams).max(streams).min(data.len());
-    Ok(Box::new(Subset::new(data, 0..count)?))
+    let mut chosen: Vec<usize> = (0..data.len()).collect();
+    if own && !data.sequential() {
+        RandomStream::new(0, Purpose::Shuffle, 0).shuffle(&mut chosen);
+        chosen.truncate(count);
+        chosen.sort_unstable();
+    } else {
+        chosen.truncate(count);
+    }
+    Ok(Box::new(Subset::new(data, chosen)?))
 }

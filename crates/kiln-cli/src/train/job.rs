@@ -5,7 +5,7 @@ use crate::arguments::TrainOptions;
 use crate::pictures::{Pictures, Progression};
 use crate::report::{Plan as Words, Report, Summary, tell};
 use crate::run_folder::PARTIAL_SAMPLES;
-use crate::settings::{Data, Plan, Settings, Setup, Training, Value};
+use crate::settings::{Data, Plan, Settings, Training, Value};
 use kiln::prelude::*;
 use kiln::train::Evaluation;
 use std::path::Path;
@@ -25,9 +25,10 @@ pub(super) struct Job<'a> {
 
 impl Job<'_> {
     /// config.toml: the settings, and where and with what the run was made.
-    pub(super) fn config(&self, settings: &Settings, schedule: Option<String>) -> String {
+    pub(super) fn config(&self, settings: &Settings, counts: [usize; 3], schedule: Option<String>) -> String {
         let mut run = vec![
             ("data", Value::Text(self.data.place.to_string_lossy().into_owned())),
+            ("samples", Value::counts(counts)),
             ("device", Value::Text(self.device.name().to_owned())),
             ("threads", Value::Integer(kiln::threads() as i128)),
             ("kiln", Value::Text(env!("CARGO_PKG_VERSION").to_owned())),
@@ -46,14 +47,9 @@ impl Job<'_> {
         });
     }
 
-    pub(super) fn progression(
-        &self,
-        pictures: Pictures,
-        settings: &Settings,
-        setup: &Setup<'_>,
-    ) -> Result<Progression> {
-        let model = settings.model(setup)?;
-        Progression::new(pictures, model, self.options.out.as_deref().map(|out| out.join(PARTIAL_SAMPLES)))
+    pub(super) fn progression(&self, pictures: Pictures, model: &Sequential) -> Result<Progression> {
+        let copy = Sequential::from_architecture(&model.architecture(), self.device)?;
+        Progression::new(pictures, copy, self.options.out.as_deref().map(|out| out.join(PARTIAL_SAMPLES)))
     }
 
     /// Trains; gives the epochs that were completed too, of a training that fails as well.
@@ -97,25 +93,28 @@ impl Job<'_> {
     }
 
     /// Says how it went.
-    pub(super) fn finish(&self, trainer: &Training, history: &History, interrupted: bool, drawn: bool) -> Result<()> {
-        let out = self.options.out.as_deref();
+    pub(super) fn finish(&self, trainer: &Training, history: &History, ended: &Ended) -> Result<()> {
+        let (out, interrupted) = (self.options.out.as_deref(), ended.interrupted);
         if let Some(out) = out {
-            self.report.saved(out, drawn);
+            self.report.saved(out, ended.drawn);
         }
         match &history.stopped {
             Some(progress) if interrupted => tell_interrupted(progress, self.plan.epochs, out),
             Some(progress) => self.report.ended_early(progress.epoch, self.plan.epochs),
             None => {}
         }
-        let validation = history.last().and_then(|record| record.validation.clone());
-        // What the weights that were kept give on the test data: it was validated on them, or it is measured now.
-        let test = match (&self.data.validation, validation.clone(), interrupted) {
-            (Some(_), _, false) => Some(self.tested(trainer)?),
-            (None, validation, _) => validation,
-            (Some(_), _, true) => None,
+        let last = history.last().and_then(|record| record.validation.clone());
+        let own = self.data.validation.as_deref();
+        let [validation, test] = match own {
+            _ if interrupted => [own.and(last.clone()), if own.is_some() { None } else { last }],
+            // Callbacks may have put other weights in the place of the last epoch's.
+            Some(own) if ended.callbacks_run => [Some(self.measured(trainer, own)?), Some(self.tested(trainer)?)],
+            Some(_) => [last, Some(self.tested(trainer)?)],
+            None if ended.callbacks_run => [None, Some(self.tested(trainer)?)],
+            None => [None, last],
         };
         self.report.finish(&Summary {
-            validation: self.data.validation.as_ref().and(validation.as_ref()),
+            validation: validation.as_ref(),
             test: test.as_ref(),
             seconds: history.seconds,
             images: self.batches.seen(history, self.plan.epochs),
@@ -127,9 +126,22 @@ impl Job<'_> {
     }
 
     fn tested(&self, trainer: &Training) -> Result<Evaluation> {
-        let options = EvaluateOptions::new().batch_size(self.batches.batch_size);
-        trainer.evaluate_with(&*self.data.test, options)
+        self.measured(trainer, &*self.data.test)
     }
+
+    /// What the weights that are kept give.
+    fn measured(&self, trainer: &Training, data: &dyn Dataset) -> Result<Evaluation> {
+        trainer.evaluate_with(data, EvaluateOptions::new().batch_size(self.batches.batch_size))
+    }
+}
+
+/// How a training ended.
+pub(super) struct Ended {
+    pub(super) interrupted: bool,
+    /// Whether callbacks of the settings took part.
+    pub(super) callbacks_run: bool,
+    /// Whether pictures were drawn.
+    pub(super) drawn: bool,
 }
 
 fn tell_interrupted(progress: &Progress, epochs: usize, out: Option<&Path>) {

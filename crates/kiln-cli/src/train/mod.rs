@@ -12,10 +12,11 @@ use crate::report::Report;
 use crate::run_folder::{Out, Saved};
 use crate::settings::{Data, Prepared, Settings, Setup, Steps};
 use batches::{batches, limited};
-use job::Job;
+use job::{Ended, Job};
 use kiln::ErrorKind;
 use kiln::prelude::*;
 use kiln::store::Store;
+use kiln::trained::Input;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,8 +31,9 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let stop = interrupt::flag()?;
     let setup = Setup { data: options.data.as_deref(), device: &device, learned: None };
     let Prepared { mut trainer, mut data, plan, callbacks, pictures, logits } = settings.prepare(&setup)?;
+    let counts = data.counts();
     if let Some(limit) = plan.limit {
-        data.train = limited(data.train, limit)?;
+        data.train = limited(data.train, limit, settings.has_path())?;
     }
     data.tell_subset();
     let name = name_of(options, &settings)?;
@@ -43,18 +45,20 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         trainer.optimizer = Box::new(trainer.optimizer.schedule(schedule));
     }
     if let Some(path) = options.data.as_deref().filter(|_| settings.has_path()) {
-        settings.set("data.path", &format!("{:?}", path.to_string_lossy()), "--data")?;
+        settings.set_data(path)?;
     }
     let report = Report::new(options);
+    let callbacks_run = !callbacks.is_empty();
     let job = Job { options, device: &device, name, data: &data, plan: &plan, batches, report, seed: settings.seed()? };
     let parameters = trainer.objective.model().parameter_count();
     let store = options.out.as_deref().map(Store::new);
     let out = store.as_ref().map(|store| Out::make(store, 4 * parameters, options.force)).transpose()?;
-    let kept = Kept { out, config: job.config(&settings, followed), recipe: settings.recipe()?, data: &data, logits };
+    let kept =
+        Kept { out, config: job.config(&settings, counts, followed), recipe: settings.recipe()?, data: &data, logits };
 
     job.begin(parameters);
     let mut progression = match pictures {
-        Some(pictures) => Some(job.progression(pictures, &settings, &setup)?),
+        Some(pictures) => Some(job.progression(pictures, trainer.objective.model())?),
         None => None,
     };
     let (fitted, completed) = job.fit(&mut trainer, progression.as_mut(), callbacks, &stop);
@@ -72,7 +76,8 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         return Err(with_place(&error, "; the rest of the run is saved in", place));
     }
     let interrupted = stop.load(Relaxed);
-    job.finish(&trainer, &history, interrupted, progression.is_some())?;
+    let drawn = progression.is_some();
+    job.finish(&trainer, &history, &Ended { interrupted, callbacks_run, drawn })?;
     Ok(if interrupted { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
 }
 
@@ -105,7 +110,9 @@ impl Kept<'_> {
         };
         // The model is lent to what describes it.
         let mut trained = Trained::new(std::mem::take(model));
-        (trained.input, trained.logits) = (self.data.input.clone(), self.logits && !self.data.classes.is_empty());
+        let answers = !self.data.classes.is_empty() || matches!(self.data.input, Some(Input::Tokens(_)));
+        (trained.input, trained.logits) = (self.data.input.clone(), self.logits && answers);
+        trained.csv = self.data.csv.clone();
         trained.classes.clone_from(&self.data.classes);
         trained.notes.extend(self.recipe.map(|recipe| ("recipe".to_owned(), recipe.into())));
         let saved = trained.description().and_then(|description| {

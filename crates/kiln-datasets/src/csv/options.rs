@@ -6,6 +6,7 @@ use super::source::Source;
 use super::tables::Csv;
 use super::text::Text;
 use kiln_tensor::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ use std::sync::Arc;
 /// assert_eq!(csv.summary().columns[1].missing, 1);
 /// # Ok::<(), kiln_tensor::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct CsvOptions {
     header: bool,
     delimiter: u8,

@@ -75,7 +75,21 @@ impl ImageFiles {
     /// As [`Csv::open`](crate::Csv::open); an unknown column; with its line a missing value or a file that is not there; fewer than two
     /// classes.
     pub fn csv(file: impl AsRef<Path>, path_column: &str, label_column: &str) -> Result<Self> {
-        super::table::classes(file.as_ref(), path_column, label_column)
+        super::table::classes(file.as_ref(), [path_column, label_column], None)
+    }
+
+    /// As [`ImageFiles::csv`], with these classes in this order, such as those of the training images.
+    ///
+    /// # Errors
+    /// As [`ImageFiles::csv`]; with its line a class that is not among them.
+    pub fn csv_with_classes<S: AsRef<str>>(
+        file: impl AsRef<Path>,
+        path_column: &str,
+        label_column: &str,
+        classes: &[S],
+    ) -> Result<Self> {
+        let classes = classes.iter().map(|class| class.as_ref().to_owned()).collect();
+        super::table::classes(file.as_ref(), [path_column, label_column], Some(classes))
     }
 
     /// The images that a CSV file lists, with a number beside each, for regression.

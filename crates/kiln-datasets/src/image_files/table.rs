@@ -4,24 +4,31 @@ use super::files::{ImageFiles, Targets};
 use crate::Csv;
 use crate::csv::{Pair, in_order, number};
 use kiln_tensor::{Error, ErrorKind, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-pub(super) fn classes(file: &Path, path_column: &str, label_column: &str) -> Result<ImageFiles> {
+pub(super) fn classes(file: &Path, columns: [&str; 2], known: Option<Vec<String>>) -> Result<ImageFiles> {
     let mut texts = Vec::new();
-    let paths = each(file, [path_column, label_column], |row| {
-        texts.push(row.text(1)?.to_owned());
+    let paths = each(file, columns, |row| {
+        let text = row.text(1)?;
+        if known.as_ref().is_some_and(|known| !known.iter().any(|class| class == text)) {
+            return Err(row.wrong(1, &format!("{text:?} is not among the classes of the training images")));
+        }
+        texts.push(text.to_owned());
         Ok(())
     })?;
-    let mut names: Vec<String> = texts.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
-    names.sort_by(|a, b| in_order(a, b));
+    let names = known.unwrap_or_else(|| {
+        let mut names: Vec<String> = texts.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
+        names.sort_by(|a, b| in_order(a, b));
+        names
+    });
     if let [class] = &names[..] {
-        let message = format!("{}: column {label_column:?} has only the class {class}: two are needed", file.display());
+        let message = format!("{}: column {:?} has only the class {class}: two are needed", file.display(), columns[1]);
         return Err(Error::new(ErrorKind::Format, "", message));
     }
-    let label = |text: &String| names.binary_search_by(|name| in_order(name, text)).unwrap_or(0) as u32;
-    let labels = texts.iter().map(label).collect();
-    Ok(ImageFiles::new(file.display(), paths, Targets::Classes { names, labels }))
+    let numbers: HashMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
+    let labels = texts.iter().map(|text| numbers.get(text.as_str()).copied().unwrap_or(0)).collect();
+    Ok(ImageFiles::new(file.display(), paths, Targets::Classes { labels, names: names.clone() }))
 }
 
 pub(super) fn numbers(file: &Path, path_column: &str, target_column: &str) -> Result<ImageFiles> {

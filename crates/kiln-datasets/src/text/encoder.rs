@@ -3,7 +3,7 @@
 use super::options::each_text;
 use super::tokenizer::Tokenizer;
 use crate::csv::{list, short, wrong_in};
-use crate::{Csv, SequenceDataset, pad_sequences};
+use crate::{Csv, Padded, SequenceDataset, pad_sequences};
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor, nearest};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -77,9 +77,18 @@ impl TextEncoder {
     /// # Errors
     /// Out of memory.
     pub fn inputs<T: AsRef<str>>(&self, texts: &[T], device: &Device) -> Result<Tensor> {
+        Ok(self.padded(texts, device)?.values)
+    }
+
+    /// As [`TextEncoder::inputs`], with the mask (n, longest) that says which tokens are a text's own: for models that look at the mask of
+    /// their input, as batches of training have one.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn padded<T: AsRef<str>>(&self, texts: &[T], device: &Device) -> Result<Padded> {
         let tokens: Vec<Vec<i64>> = texts.iter().map(|text| self.tokens(text.as_ref())).collect::<Result<_>>()?;
         let tokens: Vec<&[i64]> = tokens.iter().map(Vec::as_slice).collect();
-        Ok(pad_sequences(&tokens, 0, 0, device)?.values)
+        pad_sequences(&tokens, 0, 0, device)
     }
 
     /// The tokens of a text, at least one.

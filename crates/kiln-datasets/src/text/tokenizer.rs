@@ -130,6 +130,11 @@ impl Tokenizer {
         self.len() == 0
     }
 
+    /// Whether each token is a character.
+    pub fn is_of_characters(&self) -> bool {
+        matches!(self.units, Units::Characters(_))
+    }
+
     /// A text as tokens.
     ///
     /// # Errors

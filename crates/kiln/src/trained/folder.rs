@@ -68,7 +68,9 @@ impl LoadOptions {
         all_finite(&model).map_err(|error| {
             Error::new(error.kind(), "", format!("{}: {}", folder.join(WEIGHTS).display(), error.message()))
         })?;
-        Ok(Trained { model, input: read.input, classes: read.classes, logits: read.logits, notes: read.notes })
+        let mut trained = Trained::new(model).classes(read.classes).logits(read.logits);
+        (trained.input, trained.csv, trained.notes) = (read.input, read.csv, read.notes);
+        Ok(trained)
     }
 
     /// The files of a folder.
@@ -102,6 +104,14 @@ pub struct Files<'a> {
 }
 
 impl Files<'_> {
+    /// Whether a file is part of the run.
+    pub fn has(&self, file: &str) -> bool {
+        match &self.generation {
+            Some(generation) => generation.names().any(|name| name == file),
+            None => self.folder.join(file).exists(),
+        }
+    }
+
     /// Where a file is.
     ///
     /// # Errors

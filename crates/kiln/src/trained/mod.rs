@@ -8,8 +8,9 @@ pub use folder::{LoadOptions, MODEL, WEIGHTS};
 pub use input::Input;
 pub use predictions::Predictions;
 
-use crate::datasets::Csv;
-use crate::nn::{Ctx, Module, Sequential, safetensors};
+use crate::autograd::Var;
+use crate::datasets::{Csv, CsvOptions};
+use crate::nn::{Ctx, Mask, Module, Sequential, Value, safetensors};
 use crate::store::Store;
 use crate::tensor::{DType, Device, Tensor};
 use crate::{Error, ErrorKind, Result};
@@ -17,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use std::path::Path;
 
-/// Samples at a time in a prediction.
+/// Samples at a time in a prediction, where nothing else is said.
 const BATCH: usize = 256;
 
 /// A trained model with what it takes to use it: how files become its inputs, and what its outputs mean. `kiln train --out` writes
@@ -58,6 +59,10 @@ pub struct Trained {
     pub classes: Vec<String>,
     /// Whether the outputs are logits of the classes instead of probabilities.
     pub logits: bool,
+    /// How the CSV files that it was trained on are written.
+    pub csv: CsvOptions,
+    /// Samples at a time in a prediction, by default 256. It is not saved.
+    pub batch_size: usize,
     /// What else model.json says: of `kiln train`, the recipe's name.
     pub notes: Map<String, Json>,
 }
@@ -72,10 +77,16 @@ struct Description {
     classes: Vec<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     logits: bool,
+    #[serde(default, skip_serializing_if = "is_default")]
+    csv: CsvOptions,
     parameters: usize,
     architecture: Json,
     #[serde(flatten)]
     notes: Map<String, Json>,
+}
+
+fn is_default(options: &CsvOptions) -> bool {
+    *options == CsvOptions::new()
 }
 
 impl Description {
@@ -86,6 +97,7 @@ impl Description {
             input: None,
             classes: Vec::new(),
             logits: false,
+            csv: CsvOptions::new(),
             parameters: model.parameter_count(),
             architecture: model.architecture(),
             notes: Map::new(),
@@ -101,6 +113,9 @@ impl Description {
 
 /// Writes a model and its description into a folder, which is made where it is not there.
 fn write(folder: &Path, model: &Sequential, description: &str) -> Result<()> {
+    if model.input_shape().is_none() {
+        return Err(Error::value("save", "the model is not built: call `build` with the shape of its samples first"));
+    }
     std::fs::create_dir_all(folder).map_err(|error| {
         let message = format!("{}: this folder cannot be made: {error}", folder.display());
         Error::new(ErrorKind::Io, "save", message).with_source(error)
@@ -121,7 +136,8 @@ pub fn load(folder: impl AsRef<Path>) -> Result<Trained> {
 impl Trained {
     /// A model alone.
     pub fn new(model: Sequential) -> Self {
-        Trained { model, input: None, classes: Vec::new(), logits: false, notes: Map::new() }
+        let (input, classes, csv, notes) = (None, Vec::new(), CsvOptions::new(), Map::new());
+        Trained { model, input, classes, logits: false, csv, batch_size: BATCH, notes }
     }
 
     /// How files become the model's inputs.
@@ -160,6 +176,7 @@ impl Trained {
             input: self.input.clone(),
             classes: self.classes.clone(),
             logits: self.logits,
+            csv: self.csv.clone(),
             notes: self.notes.clone(),
             ..Description::of(&self.model)
         };
@@ -175,8 +192,27 @@ impl Trained {
             Some(Input::Table(table)) => table,
             other => return Err(Input::expected("the rows of a table", other.as_ref())),
         };
-        let rows = |first: usize, end: usize| table.inputs(&csv.select(first..end)?, &Device::cpu());
+        let rows = |first, end| table.inputs(&csv.select(first..end)?, &Device::cpu()).map(Value::from);
         self.predict_parts(csv.len(), rows)
+    }
+
+    /// Opens a CSV file that is written as those that the model was trained on: delimiter, header, words for missing values.
+    ///
+    /// # Errors
+    /// As [`CsvOptions::open`].
+    pub fn open_csv(&self, file: impl AsRef<Path>) -> Result<Csv> {
+        self.csv.clone().open(file)
+    }
+
+    /// What comes after the newest rows of a time series: for each target, as many numbers as the horizon has, the first step first.
+    ///
+    /// # Errors
+    /// A model that was not trained on series; fewer rows than a window, columns that are missing, values that cannot be read.
+    pub fn predict_series(&self, csv: &Csv) -> Result<Predictions> {
+        match &self.input {
+            Some(Input::Series(series)) => self.predict(&series.inputs(csv, &Device::cpu())?),
+            other => Err(Input::expected("time series", other.as_ref())),
+        }
     }
 
     /// What the model says about each of some image files.
@@ -186,7 +222,7 @@ impl Trained {
     #[cfg(feature = "images")]
     pub fn predict_images<P: AsRef<Path> + Sync>(&self, files: &[P]) -> Result<Predictions> {
         let Some(input) = &self.input else { return Err(Input::expected("images", None)) };
-        self.predict_parts(files.len(), |first, end| input.images(&files[first..end], &Device::cpu()))
+        self.predict_parts(files.len(), |first, end| input.images(&files[first..end], &Device::cpu()).map(Value::from))
     }
 
     /// What the model says about each of some texts.
@@ -198,7 +234,11 @@ impl Trained {
             Some(Input::Text(encoder)) => encoder,
             other => return Err(Input::expected("texts", other.as_ref())),
         };
-        self.predict_parts(texts.len(), |first, end| encoder.inputs(&texts[first..end], &Device::cpu()))
+        let device = self.device();
+        self.predict_parts(texts.len(), |first, end| {
+            let padded = encoder.padded(&texts[first..end], &device)?;
+            Ok(Value::One(Var::from(padded.values), Some(Mask::from(padded.mask))))
+        })
     }
 
     /// The outputs for a batch of inputs.
@@ -206,20 +246,25 @@ impl Trained {
     /// # Errors
     /// Inputs of another shape than the model takes.
     pub fn predict(&self, inputs: &Tensor) -> Result<Predictions> {
-        self.predict_parts(inputs.dims().first().copied().unwrap_or(0), |first, end| inputs.slice(0, first..end))
+        self.predict_parts(inputs.dims().first().copied().unwrap_or(0), |first, end| {
+            inputs.slice(0, first..end).map(Value::from)
+        })
     }
 
     /// The outputs for `count` samples, of which `inputs` makes those from one number to before another.
     pub(crate) fn predict_parts(
         &self,
         count: usize,
-        mut inputs: impl FnMut(usize, usize) -> Result<Tensor>,
+        mut inputs: impl FnMut(usize, usize) -> Result<Value>,
     ) -> Result<Predictions> {
-        let device = self.device();
+        let (device, step) = (self.device(), self.batch_size.max(1));
         let mut parts = Vec::new();
-        for first in (0..count).step_by(BATCH) {
-            let part = inputs(first, (first + BATCH).min(count))?.to_device(&device)?;
-            let output = self.model.forward(&part, &Ctx::eval())?.into_tensor();
+        for first in (0..count).step_by(step) {
+            let part = match inputs(first, (first + step).min(count))? {
+                Value::One(values, mask) => Value::One(Var::from(values.tensor().to_device(&device)?), mask),
+                several => several,
+            };
+            let output = self.model.forward(part, &Ctx::eval())?.into_tensor();
             let output = if self.logits { probabilities(&output)? } else { output };
             parts.push(output.to_dtype(DType::F64)?.to_device(&Device::cpu())?);
         }

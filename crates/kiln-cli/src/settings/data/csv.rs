@@ -2,39 +2,33 @@
 
 use super::super::node::{Node, Value};
 use super::super::section::{Section, Setting};
-use super::parts::{Opened, Parts, in_settings};
+use super::parts::{Opened, Parts};
 use super::{Data, Search};
 use kiln::datasets::{CsvDataset, Encoding};
 use kiln::prelude::*;
 use kiln::trained::Input;
 
-/// Rows that a data set is taken into memory for: an epoch then reads no file.
+/// Numbers of a table that is taken into memory, at most: an epoch then reads no file.
 const MOST_IN_MEMORY: usize = 1 << 22;
 
 pub(super) fn data(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
-    let table = table(settings)?;
+    let (table, target) = (table(settings)?, settings.need::<String>("target")?);
     let opened = Opened::new(settings, search)?;
-    let is_class = table.is_classification(&opened.all).map_err(in_settings)?;
-    let Parts { train, validation, test } = opened.parts(is_class.then_some(&*table_target(settings)?))?;
+    let is_class = table.is_classification(&opened.all)?;
+    let Parts { train, validation, test } = opened.parts(is_class.then_some(&*target))?;
     settings.done()?;
-    let encoder = match search.learned {
+    let encoder = match search.input() {
         Some(Input::Table(encoder)) => encoder.clone(),
-        _ => table.fit(&train).map_err(in_settings)?,
+        _ => table.fit(&train)?,
     };
-    let of = |csv: &Csv| encoder.dataset(csv).and_then(in_memory).map_err(in_settings);
+    let of = |csv: &Csv| encoder.dataset(csv).and_then(in_memory);
     Ok(Data {
-        train: of(&train)?,
         validation: validation.as_ref().map(of).transpose()?,
-        test: of(&test)?,
-        called: "rows",
         classes: encoder.class_names().unwrap_or_default().to_vec(),
-        input: Some(Input::Table(encoder)),
-        place: opened.path,
-    })
-}
-
-fn table_target(settings: &Section<'_>) -> Result<String> {
-    settings.need("target")
+        csv: opened.options,
+        ..Data::new("rows", [of(&train)?, of(&test)?], opened.path)
+    }
+    .with(Input::Table(encoder)))
 }
 
 /// A small table as tensors; a large one stays in its file.

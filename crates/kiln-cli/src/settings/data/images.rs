@@ -14,17 +14,25 @@ const CACHE: usize = 1024;
 
 pub(super) fn data(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
     let path = search.path(settings)?;
-    let options = match search.learned {
+    let options = match search.input() {
         Some(Input::Images(options)) => options.clone(),
         _ => options(settings)?,
     };
     // All are asked for, whatever the learned options are.
     self::options(settings)?;
     let read = Reading { settings, options };
-    let files = read.files(&path, None)?;
+    let files = read.files(&path, search.classes())?;
     let classes = files.class_names().to_vec();
     let all = read.dataset(&files, true)?;
-    let (rest, test) = read.part("test", all, (0..files.len()).collect(), search.folder, &classes)?;
+    let indices: Vec<usize> = (0..all.len()).collect();
+    if search.all_is_test {
+        // The other parts are asked for all the same, so that no setting is unknown.
+        let _ = ["test", "validation", "split_seed"].map(|key| settings.node(key));
+        settings.done()?;
+        let boxed = || -> Box<dyn Dataset> { Box::new(all.clone()) };
+        return Ok(Data { classes, ..Data::new("images", [boxed(), boxed()], path) }.with(Input::Images(read.options)));
+    }
+    let (rest, test) = read.part("test", all, indices, search.folder, &classes)?;
     let (train, validation) = match settings.has("validation") {
         true => {
             let (all, indices) = rest;
@@ -34,15 +42,9 @@ pub(super) fn data(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> 
     };
     settings.done()?;
     let boxed = |(data, indices): Part| -> Result<Box<dyn Dataset>> { Ok(Box::new(Subset::new(data, indices)?)) };
-    Ok(Data {
-        train: boxed(train)?,
-        validation: validation.map(boxed).transpose()?,
-        test: boxed(test)?,
-        called: "images",
-        input: Some(Input::Images(read.options)),
-        classes,
-        place: path,
-    })
+    let parts = [boxed(train)?, boxed(test)?];
+    let validation = validation.map(boxed).transpose()?;
+    Ok(Data { validation, classes, ..Data::new("images", parts, path) }.with(Input::Images(read.options)))
 }
 
 /// Some samples of a data set.
@@ -56,13 +58,17 @@ struct Reading<'s, 'a> {
 impl Reading<'_, '_> {
     /// The pictures of a folder with a subfolder for each class, or of a CSV file of paths and labels.
     fn files(&self, path: &Path, classes: Option<&[String]>) -> Result<ImageFiles> {
-        let settings = self.settings;
-        let column = |key, default: &str| settings.or(key, default.to_owned());
+        if !path.is_file() {
+            return match classes {
+                Some(classes) => ImageFiles::folder_with_classes(path, classes),
+                None => ImageFiles::folder(path),
+            };
+        }
+        let column = |key, default: &str| self.settings.or(key, default.to_owned());
         let (paths, labels) = (column("path_column", "path")?, column("label_column", "label")?);
-        match (path.is_file(), classes) {
-            (true, _) => ImageFiles::csv(path, &paths, &labels),
-            (false, Some(classes)) => ImageFiles::folder_with_classes(path, classes),
-            (false, None) => ImageFiles::folder(path),
+        match classes {
+            Some(classes) => ImageFiles::csv_with_classes(path, &paths, &labels, classes),
+            None => ImageFiles::csv(path, &paths, &labels),
         }
     }
 
@@ -98,7 +104,6 @@ impl Reading<'_, '_> {
             let all = (0..other.len()).collect();
             return Ok(((data, indices), (other, all)));
         }
-        let indices: Vec<usize> = indices.into_iter().filter(|&index| index < data.len()).collect();
         let (fraction, seed) = (settings.or(key, 0.2)?, settings.or("split_seed", 0)?);
         let subset = Subset::new(&data, indices.iter().copied())?;
         let parts = match classes.is_empty() {
@@ -153,8 +158,14 @@ fn options(settings: &Section<'_>) -> Result<ImageOptions> {
     if let Some(Fitted(fit)) = settings.get("fit")? {
         options = options.fit(fit);
     }
-    if let (Some(mean), Some(std)) = (settings.get::<Vec<f64>>("mean")?, settings.get::<Vec<f64>>("std")?) {
-        options = options.normalized_channels(&mean, &std).map_err(|error| settings.wrong("mean", error.message()))?;
+    match (settings.get::<Vec<f64>>("mean")?, settings.get::<Vec<f64>>("std")?) {
+        (Some(mean), Some(std)) => {
+            options =
+                options.normalized_channels(&mean, &std).map_err(|error| settings.wrong("mean", error.message()))?;
+        }
+        (None, None) => {}
+        (Some(_), None) => return Err(settings.missing("std", "a number for each channel, beside `mean`")),
+        (None, Some(_)) => return Err(settings.missing("mean", "a number for each channel, beside `std`")),
     }
     Ok(options)
 }

@@ -10,7 +10,7 @@ mod text;
 use super::section::Section;
 use crate::report::tell;
 use kiln::prelude::*;
-use kiln::trained::Input;
+use kiln::trained::{Input, Trained};
 use std::path::{Path, PathBuf};
 
 /// Data, ready to be trained on.
@@ -25,6 +25,8 @@ pub(crate) struct Data {
     pub(crate) input: Option<Input>,
     /// What the classes are called; empty where the targets are no classes.
     pub(crate) classes: Vec<String>,
+    /// How CSV files are written.
+    pub(crate) csv: CsvOptions,
     /// Where it was: a file, a folder, or "embedded".
     pub(crate) place: PathBuf,
 }
@@ -33,6 +35,22 @@ pub(crate) struct Data {
 const EMBEDDED: &str = "embedded";
 
 impl Data {
+    /// Samples without classes.
+    fn new(called: &'static str, parts: [Box<dyn Dataset>; 2], place: impl Into<PathBuf>) -> Self {
+        let ([train, test], classes, csv) = (parts, Vec::new(), CsvOptions::new());
+        Data { train, validation: None, test, called, input: None, classes, csv, place: place.into() }
+    }
+
+    /// The same, with how files become samples.
+    fn with(self, input: Input) -> Self {
+        Data { input: Some(input), ..self }
+    }
+
+    /// How many samples there are to train on, to validate with and to test on.
+    pub(crate) fn counts(&self) -> [usize; 3] {
+        [self.train.len(), self.validation.as_ref().map_or(0, |validation| validation.len()), self.test.len()]
+    }
+
     /// Says so where there is only the part of MNIST that the command carries.
     pub(crate) fn tell_subset(&self) {
         if self.called == "images" && self.place == Path::new(EMBEDDED) {
@@ -40,9 +58,9 @@ impl Data {
         }
     }
 
-    /// Whether the samples are stretches of a text.
-    pub(crate) fn is_text(&self) -> bool {
-        self.called == TEXT
+    /// Whether the samples are stretches of a text in characters.
+    pub(crate) fn is_of_characters(&self) -> bool {
+        matches!(&self.input, Some(Input::Tokens(tokenizer)) if tokenizer.is_of_characters())
     }
 }
 
@@ -56,11 +74,23 @@ pub(crate) struct Search<'s> {
     /// The folder of the settings file, which its paths are relative to.
     pub(crate) folder: &'s Path,
     pub(crate) seed: u64,
-    /// How files become samples, where a trained model knows it.
-    pub(crate) learned: Option<&'s Input>,
+    /// What a trained model knows.
+    pub(crate) learned: Option<&'s Trained>,
+    /// Whether all of the data is the test part.
+    pub(crate) all_is_test: bool,
 }
 
 impl Search<'_> {
+    /// How files become samples, where a trained model knows it.
+    fn input(&self) -> Option<&Input> {
+        self.learned.and_then(|learned| learned.input.as_ref())
+    }
+
+    /// The classes of a trained model.
+    fn classes(&self) -> Option<&[String]> {
+        self.learned.map(|learned| learned.classes.as_slice()).filter(|classes| !classes.is_empty())
+    }
+
     /// A file or a folder: that of `--data`, or that of the settings.
     fn path(&self, settings: &Section<'_>) -> Result<PathBuf> {
         let path: String = settings.need("path")?;
@@ -107,9 +137,11 @@ impl Dataset for Blank {
     }
 }
 
-/// Data to build a model for: that of the settings, or, of a data set that need not be here, its shape.
-pub(super) fn to_look_at(root: &Section<'_>, search: &Search<'_>) -> Result<Box<dyn Dataset>> {
-    if let Ok(Some(named)) = root.named("data")
+/// Data to build a model for: that of the settings, or, of a data set that need not be here, its shape. A model that learns from the data
+/// before it is trained needs the data.
+pub(super) fn to_look_at(root: &Section<'_>, search: &Search<'_>, learns: bool) -> Result<Box<dyn Dataset>> {
+    if !learns
+        && let Ok(Some(named)) = root.named("data")
         && let Some(shape) = named::shape(&named)?
     {
         return Ok(Box::new(Blank(shape)));

@@ -2,16 +2,16 @@
 
 use super::super::choice::choose;
 use super::super::section::{Named, Section};
-use super::{Data, EMBEDDED, Search, TEXT};
+use super::{Data, EMBEDDED, Search, text};
 use crate::places::folder_of;
 use kiln::datasets::{
     ALICE, AddingProblem, Cifar100, Cifar100Labels, Emnist, EmnistSplit, FashionMnist, ImageOptions, Kmnist, Subset,
-    Table, Tokenizer,
+    Table,
 };
 use kiln::prelude::*;
 use kiln::trained::Input;
 use kiln::{ErrorKind, datasets};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
@@ -21,7 +21,7 @@ pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
     let photos = || Some(Input::Images(ImageOptions::new(32, 32)));
     let data = choose!(named, "data set", s;
         adding => adding(s, search)?,
-        alice => alice(s)?,
+        alice => text::language_of(s, search, ALICE, "characters")?,
         breast_cancer => table(s, datasets::breast_cancer()?)?,
         cifar10 => {
             let (folder, place) = fetched("cifar-10", search)?;
@@ -102,7 +102,7 @@ fn images(
         |data: ImageDataset| -> Box<dyn Dataset> { if own { Box::new(InputsAsTargets(data)) } else { Box::new(data) } };
     let (train, test) = (boxed(train), boxed(test));
     let classes = if own { Vec::new() } else { classes };
-    Ok(Data { train, validation: None, test, called: "images", input, classes, place })
+    Ok(Data { input, classes, ..Data::new("images", [train, test], place) })
 }
 
 /// One of scikit-learn's tables, a part of it to be tested on.
@@ -117,16 +117,7 @@ fn table(settings: &Section<'_>, table: Table) -> Result<Data> {
     let [train, test] = parts.map(|part| part.indices().to_vec());
     let data = Arc::new(data);
     let of = |indices: Vec<usize>| -> Result<Box<dyn Dataset>> { Ok(Box::new(Subset::new(data.clone(), indices)?)) };
-    let place = EMBEDDED.into();
-    Ok(Data {
-        train: of(train)?,
-        validation: None,
-        test: of(test)?,
-        called: "rows",
-        input: None,
-        classes: class_names,
-        place,
-    })
+    Ok(Data { classes: class_names, ..Data::new("rows", [of(train)?, of(test)?], EMBEDDED) })
 }
 
 /// The adding problem: sequences that were never seen before, on either side.
@@ -134,34 +125,7 @@ fn adding(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
     let steps = settings.or("steps", 50)?;
     let train = AddingProblem::new(settings.or("train", 20_000)?, steps, search.seed)?;
     let test = AddingProblem::new(settings.or("test", 2_000)?, steps, search.seed ^ u64::MAX)?;
-    let (train, test) = (Box::new(train), Box::new(test));
-    Ok(Data {
-        train,
-        validation: None,
-        test,
-        called: "sequences",
-        input: None,
-        classes: Vec::new(),
-        place: Path::new(EMBEDDED).into(),
-    })
-}
-
-/// The text of a book in characters, places of it read side by side; its end is what the model is tested on.
-fn alice(settings: &Section<'_>) -> Result<Data> {
-    /// Places of the test text that are read side by side.
-    const TESTED: usize = 8;
-    let tokenizer = Tokenizer::characters(ALICE);
-    let tokens = tokenizer.encode(ALICE)?;
-    let (steps, streams) = (settings.or("steps", 64)?, settings.or("streams", 32)?);
-    let fraction: f64 = settings.or("test", 0.1)?;
-    if !(fraction > 0.0 && fraction < 1.0) {
-        return Err(settings.wrong("test", "a share above 0 and below 1 is expected"));
-    }
-    let (train, test) = tokens.split_at(tokens.len() - (tokens.len() as f64 * fraction).round() as usize);
-    let train = Box::new(TextStreams::new(train.to_vec(), streams, steps)?);
-    let test = Box::new(TextStreams::new(test.to_vec(), TESTED, steps)?);
-    let (called, input, place) = (TEXT, Some(Input::Tokens(tokenizer)), EMBEDDED.into());
-    Ok(Data { train, validation: None, test, called, input, classes: Vec::new(), place })
+    Ok(Data::new("sequences", [Box::new(train), Box::new(test)], EMBEDDED))
 }
 
 /// The shape of the samples of a data set that need not be here: what a model is built for to be looked at.

@@ -10,7 +10,8 @@ use std::path::PathBuf;
 /// An opened file.
 pub(super) struct Opened<'s, 'a> {
     settings: &'s Section<'a>,
-    options: CsvOptions,
+    pub(super) options: CsvOptions,
+    all_is_test: bool,
     /// What paths of other files are relative to.
     folder: PathBuf,
     pub(super) path: PathBuf,
@@ -28,7 +29,8 @@ impl<'s, 'a> Opened<'s, 'a> {
     pub(super) fn new(settings: &'s Section<'a>, search: &Search<'_>) -> Result<Self> {
         let (path, options) = (search.path(settings)?, options(settings)?);
         let all = options.clone().open(&path)?;
-        Ok(Opened { settings, options, folder: search.folder.to_owned(), path, all })
+        let all_is_test = search.all_is_test;
+        Ok(Opened { settings, options, all_is_test, folder: search.folder.to_owned(), path, all })
     }
 
     /// The parts; by class where there is a column of classes.
@@ -43,6 +45,11 @@ impl<'s, 'a> Opened<'s, 'a> {
 
     /// The parts, of which `split` makes two.
     pub(super) fn parts_by(&self, split: impl Fn(&Csv, f64) -> Result<[Csv; 2]>) -> Result<Parts> {
+        if self.all_is_test {
+            // The other parts are asked for all the same, so that no setting is unknown.
+            let _ = (self.settings.node("test"), self.settings.node("validation"));
+            return Ok(Parts { train: self.all.clone(), validation: None, test: self.all.clone() });
+        }
         let (rest, test) = self.part("test", &self.all, &split)?;
         let (train, validation) = match self.settings.has("validation") {
             true => self.part("validation", &rest, &split).map(|(train, validation)| (train, Some(validation)))?,
@@ -82,18 +89,4 @@ fn options(settings: &Section<'_>) -> Result<CsvOptions> {
         options = options.missing(words);
     }
     Ok(options)
-}
-
-/// An error about a table, in the words of a settings file.
-pub(super) fn in_settings(error: Error) -> Error {
-    const WORDS: [(&str, &str); 6] = [
-        ("`TableOptions::ignore`", "`ignore`"),
-        ("`TableOptions::category`", "`categories`"),
-        ("`CsvOptions::missing`", "`missing_words`"),
-        ("`TableOptions::classes`", "`task = \"classification\"`"),
-        ("`regression`", "`task = \"regression\"`"),
-        ("`TableOptions::missing`", "`missing`"),
-    ];
-    let message = WORDS.iter().fold(error.message().to_owned(), |text, (from, to)| text.replace(from, to));
-    Error::new(error.kind(), "", message)
 }

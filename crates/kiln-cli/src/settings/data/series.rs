@@ -1,6 +1,6 @@
 //! Time series in CSV files.
 
-use super::parts::{Opened, Parts, in_settings};
+use super::parts::{Opened, Parts};
 use super::{Data, Search};
 use crate::settings::section::Section;
 use kiln::datasets::SeriesOptions;
@@ -25,18 +25,15 @@ pub(super) fn data(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> 
     let opened = Opened::new(settings, search)?;
     let Parts { train, validation, test } = opened.parts_by(|rows, fraction| options.split(rows, fraction))?;
     settings.done()?;
-    let encoder = match search.learned {
+    let encoder = match search.input() {
         Some(Input::Series(encoder)) => encoder.clone(),
-        _ => options.fit(&train).map_err(in_settings)?,
+        _ => options.fit(&train)?,
     };
     let of = |csv: &Csv| -> Result<Box<dyn Dataset>> { Ok(Box::new(encoder.dataset(csv)?)) };
     Ok(Data {
-        train: of(&train)?,
         validation: validation.as_ref().map(of).transpose()?,
-        test: of(&test)?,
-        called: "windows",
-        classes: Vec::new(),
-        input: Some(Input::Series(encoder)),
-        place: opened.path,
-    })
+        csv: opened.options,
+        ..Data::new("windows", [of(&train)?, of(&test)?], opened.path)
+    }
+    .with(Input::Series(encoder)))
 }
