@@ -31,7 +31,9 @@ const STEPS: &[CiStep] = &[
         for tests in [&["--test", "all"][..], &["--doc"]] {
             shell::run(cargo(&["test"]).args(crates).args(tests).args(["--", "linalg", "interchange"]))?;
         }
-        Ok(())
+        // Image files: without them, as in a program that takes the library alone; and with GIF.
+        shell::run(&mut cargo(&["clippy", "-p", "kiln-datasets", "--all-targets", "--", "-D", "warnings"]))?;
+        shell::run(&mut cargo(&["test", "-p", "kiln-datasets", "--features", "gif", "--test", "all", "pictures"]))
     }),
     ("fuzz", fuzz::ci),
     // Without a card, a driver or a toolkit: against a stand-in for the driver, and from a crate outside the workspace.
