@@ -101,6 +101,7 @@ impl Mixed {
     }
 
     /// A column (n, 1) of the samples' numbers, by their places in the batch.
+    #[cfg(feature = "images")]
     pub(crate) fn numbers(&self, number: impl Fn(usize) -> f32, device: &Device) -> Result<Tensor> {
         Tensor::write_with([self.shares.len(), 1], device, |to: &mut [f32]| {
             for ((i, own, other), to) in self.each().zip(to) {

@@ -74,7 +74,8 @@ fn check([height, width]: [usize; 2], bytes: &[u8], needed: usize) -> Result<(),
     Ok(())
 }
 
-/// A JPEG file. The strict mode is what refuses one that is cut short: otherwise the rest of it is gray.
+/// A JPEG file. The strict mode refuses one that is cut short: otherwise the rest of it is gray. Headers are read without it, as some
+/// cameras put bytes between them.
 struct Jpeg<'a> {
     decoder: JpegDecoder<ZCursor<&'a [u8]>>,
     size: [usize; 2],
@@ -84,7 +85,7 @@ struct Jpeg<'a> {
 impl<'a> Jpeg<'a> {
     fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let options =
-            DecoderOptions::default().set_max_width(LONGEST_SIDE).set_max_height(LONGEST_SIDE).set_strict_mode(true);
+            DecoderOptions::default().set_max_width(LONGEST_SIDE).set_max_height(LONGEST_SIDE).set_strict_mode(false);
         let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
         decoder.decode_headers().map_err(|error| error.to_string())?;
         let (width, height) = decoder.dimensions().ok_or("it has no size")?;
@@ -102,7 +103,7 @@ impl<'a> Jpeg<'a> {
         let [height, width] = self.size.map(|size| size as u32);
         let gray = self.is_gray();
         let colors = if gray { ColorSpace::Luma } else { ColorSpace::RGB };
-        let options = self.decoder.options().jpeg_set_out_colorspace(colors);
+        let options = self.decoder.options().jpeg_set_out_colorspace(colors).set_strict_mode(true);
         self.decoder.set_options(options);
         let pixels = self.decoder.decode().map_err(|error| error.to_string())?;
         let image = match gray {

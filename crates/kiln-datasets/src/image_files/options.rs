@@ -6,7 +6,7 @@ use crate::image_form::ImageForm;
 use crate::normalize::Samplewise;
 use crate::rows::Rows;
 use kiln_cpu::rows::in_parts;
-use kiln_tensor::{Device, Error, Result, Tensor};
+use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Mutex;
@@ -190,7 +190,12 @@ pub(super) fn fill<B: AsRef<[u8]>>(
     f: impl Fn(usize) -> Result<B> + Sync,
 ) -> Result<Vec<u8>> {
     let failed: Mutex<Option<(usize, Error)>> = Mutex::new(None);
-    let mut bytes = vec![0; count * size];
+    let total = count.saturating_mul(size);
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(total).map_err(|_| {
+        Error::new(ErrorKind::Memory, "ImageOptions", format!("{count} images of {size} bytes do not fit into memory"))
+    })?;
+    bytes.resize(total, 0);
     in_parts(&mut bytes, size, |first, part| {
         for (i, to) in (first..).zip(part.chunks_exact_mut(size)) {
             match f(i) {

@@ -17,6 +17,8 @@ mod folds;
 mod idx;
 #[cfg(feature = "images")]
 mod image_files;
+#[cfg(feature = "images")]
+mod image_options;
 mod keras;
 mod loader;
 mod numpy;
