@@ -105,8 +105,11 @@ fn without_classes(
     device: &str,
 ) -> Result<()> {
     if let Some(out) = &options.out {
-        let message =
-            format!("--out {}: {} has no classes, or too many, for such a picture", out.display(), run.name());
+        let message = format!(
+            "--out {}: {} has no classes to be confused, or more than such a picture can show",
+            out.display(),
+            run.name()
+        );
         return Err(Error::new(ErrorKind::Unsupported, "", message));
     }
     // Of a text in characters, the loss in bits is what is compared.

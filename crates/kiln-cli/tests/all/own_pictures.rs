@@ -66,6 +66,13 @@ fn pictures_of_a_folder_are_learned_and_new_ones_predicted() {
     let predictions = trained.predict_images(&[new.join("b.png")]).unwrap();
     assert_eq!(predictions.class(0), Some("along"));
 
+    // Classes are the model's, also where the folder lacks some or has more.
+    let part = folder.join("part");
+    fs::create_dir_all(part.join("along")).unwrap();
+    picture(&part.join("along/0.png"), [40, 40], 1, 20);
+    let held = last_json(&lines(&command(&["evaluate", word(&run), "--data", word(&part), "--json"])));
+    assert_eq!((&held["test_accuracy"], &held["classes"][1]["images"]), (&1.0.into(), &1.into()));
+
     // A broken picture is refused by name, or left out.
     fs::write(data.join("along/broken.png"), b"\x89PNG\r\n\x1a\nand no more").unwrap();
     let words = ["train", "--config", word(&config), "--quiet", "--epochs", "1"];
@@ -104,6 +111,16 @@ fn texts_with_classes_are_learned() {
     assert!(said[0].contains("text 1: good ") && said[1].contains("text 2: bad "), "{said:?}");
     let trained = kiln::load(&run).unwrap();
     assert_eq!(trained.predict_texts(&["dull and boring"]).unwrap().class(0), Some("bad"));
+
+    // What stands beside a text makes no difference to it, whatever masks the model makes itself.
+    let plain =
+        ["--set", "model.layers.0={ layer = \"Embedding\", vocabulary = 200, size = 4 }", "--epochs", "1", "--force"];
+    let words = ["train", "--config", word(&config), "--quiet", "--out", word(&run)];
+    lines(&command(&[&words[..], &plain].concat()));
+    let trained = kiln::load(&run).unwrap();
+    let (alone, beside) =
+        (trained.predict_texts(&["bad"]).unwrap(), trained.predict_texts(&["bad", &"long ".repeat(30)]).unwrap());
+    alone.values(0).iter().zip(beside.values(0)).for_each(|(a, b)| assert!((a - b).abs() < 1e-6, "{a} {b}"));
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn settings_that_are_wrong_are_named_with_line_and_column() {
         ("test = 0.2", "test = 1.2", 8, "data.test: "),
         ("batch_size = ", "batch_size = -", 14, "a whole number of at least 0 is expected, got -"),
         ("{ layer = \"Normalization\" }", "{ layer = \"Normalisation\" }", 0, "Normalization"),
-        ("seed = 0", "seed = ", 0, ""),
+        ("seed = 0", "seed = ", 0, "my.toml:"),
     ] {
         assert!(whole.contains(from), "{from}");
         fs::write(&own.config, whole.replacen(from, to, 1)).unwrap();
@@ -190,7 +190,7 @@ fn settings_that_are_wrong_are_named_with_line_and_column() {
     assert!(said.contains(&format!("my.toml:{}:", line_of("units = 64"))) && said.contains("`units`"), "{said}");
     fs::write(&own.config, whole.replacen("units = 3", "units = 2", 1)).unwrap();
     let said = refused(&["train", "--config", word(&own.config), "--quiet", "--epochs", "1"]);
-    assert!(said.contains('2'), "{said}");
+    assert!(said.contains("has label 2, expected 0 to 1: the model has 2 outputs"), "{said}");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn tables_that_are_wrong_are_refused_by_init_and_predict() {
     let folder = Folder::new("own-tables");
     for (name, csv, sentence) in [
         ("ragged", "a,y\n1,2\n3\n", "line 3"),
-        ("twice", "a,a,y\n1,2,3\n", "a"),
+        ("twice", "a,a,y\n1,2,3\n", "both named"),
         ("empty", "", "empty"),
         ("one-class", "a,y\n1,cat\n2,cat\n3,cat\n", "one class only"),
     ] {
@@ -240,4 +240,89 @@ fn tables_that_are_wrong_are_refused_by_init_and_predict() {
         assert!(said.contains(sentence), "{csv}: {said}");
         assert!(!out.exists());
     }
+}
+
+/// A table with other signs, whose test part is a file; the binary model gives one logit.
+#[test]
+fn files_of_other_forms_are_parts_and_are_predicted() {
+    let folder = Folder::new("own-forms");
+    let rows = |from: usize, to: usize| {
+        let row = |i: usize| {
+            let a = (i * 7 % 40) as f64 / 10.0;
+            format!(
+                "{a};{};{}\n",
+                if i % 9 == 0 { "-".to_owned() } else { (i % 5).to_string() },
+                ["no", "yes"][usize::from(a > 2.0)]
+            )
+        };
+        format!("a;b;big\n{}", (from..to).map(row).collect::<String>())
+    };
+    fs::write(folder.join("train.csv"), rows(0, 160)).unwrap();
+    fs::write(folder.join("test.csv"), rows(160, 200)).unwrap();
+    fs::write(folder.join("hold.csv"), rows(200, 203)).unwrap();
+    let settings = r#"
+        metrics = ["BinaryAccuracy"]
+        callbacks = [{ name = "EarlyStopping", patience = 3, restore_best_weights = true }]
+        [data]
+        kind = "csv"
+        path = "train.csv"
+        delimiter = ";"
+        missing_words = ["-"]
+        missing = "median"
+        target = "big"
+        test = "test.csv"
+        [model]
+        layers = [{ layer = "Normalization" }, { layer = "Dense", units = 1 }]
+        [loss]
+        name = "BinaryCrossentropy"
+        from_logits = true
+        [optimizer]
+        lr = 0.1
+        [training]
+        epochs = 60
+    "#;
+    // BinaryAccuracy of logits has another threshold.
+    let settings = settings.replace("[\"BinaryAccuracy\"]", "[{ name = \"BinaryAccuracy\", from_logits = true }]");
+    let (config, run) = (folder.join("my.toml"), folder.join("run"));
+    fs::write(&config, settings).unwrap();
+    let result = last_json(&lines(&command(&["train", "--config", word(&config), "--json", "--out", word(&run)])));
+    assert!(result["test_binary_accuracy"].as_f64().unwrap() > 0.9, "{result}");
+    // The weights that were restored are measured, and they are those of the folder.
+    let evaluated = last_json(&lines(&command(&["evaluate", word(&run), "--json"])));
+    assert_eq!((&evaluated["test_loss"], &evaluated["images"]), (&result["test_loss"], &40.into()));
+    assert_eq!(evaluated["test_accuracy"], result["test_binary_accuracy"]);
+    let said = lines(&command(&["predict", word(&run), word(&folder.join("test.csv"))]));
+    assert!(said.len() == 40 && said[0].contains("row 1: "), "{said:?}");
+    // All rows of another file are measured, whatever their number.
+    let hold = folder.join("hold.csv");
+    let held = last_json(&lines(&command(&["evaluate", word(&run), "--data", word(&hold), "--json"])));
+    assert_eq!(held["images"], 3);
+    // Rows that came to the table since the training would be other parts.
+    fs::write(folder.join("train.csv"), rows(0, 161)).unwrap();
+    assert!(refused(&["evaluate", word(&run)]).contains("the data has changed since the training"));
+}
+
+#[test]
+fn a_part_of_a_sorted_table_has_all_classes() {
+    let csv: String = (0..90).map(|i| format!("{}.{},{}\n", i / 30, i % 7, ["x", "y", "z"][i / 30])).collect();
+    let own = own("own-sorted", &format!("a,kind\n{csv}"), "kind");
+    let result = last_json(&own.train(&["--json", "--limit", "30", "--epochs", "60", "--lr", "0.02"]));
+    assert!(result["test_accuracy"].as_f64().unwrap() > 0.9, "{result}");
+}
+
+#[test]
+fn a_model_that_a_program_saved_is_predicted_with() {
+    use kiln::prelude::*;
+    let folder = Folder::new("own-saved");
+    let (data, run) = (folder.join("data.csv"), folder.join("run"));
+    fs::write(&data, flowers()).unwrap();
+    let csv = Csv::open(&data).unwrap();
+    let table = TableOptions::new("kind").ignore(["day"]).missing(Missing::Median).fit(&csv).unwrap();
+    let classes = table.class_names().unwrap().to_vec();
+    let model = Sequential::new().push(Dense::new(3).activation(Activation::Softmax));
+    assert!(model.save(&run).is_err(), "it is not built");
+    let model = model.build([table.features()], &Device::cpu(), 1).unwrap();
+    Trained::new(model).input(kiln::trained::Input::Table(table)).classes(classes).save(&run).unwrap();
+    assert_eq!(lines(&command(&["predict", word(&run), word(&data)])).len(), 120);
+    assert!(refused(&["evaluate", word(&run)]).contains("not known on which data"));
 }

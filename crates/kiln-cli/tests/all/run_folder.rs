@@ -44,7 +44,7 @@ fn config_says_how_the_run_went_about_it() {
          {{ layer = \"Dense\", units = 10, activation = \"softmax\" }},\n]\n\n\
          [loss]\nname = \"SparseCategoricalCrossentropy\"\n\n[optimizer]\nname = \"Adam\"\nlr = 0.01\n\n\
          [training]\nepochs = 2\nbatch_size = 32\nlimit = 50\ndrop_last = true\n\n\
-         [run]\ndata = '{}'\ndevice = \"cpu\"\nthreads = 1\nkiln = \"{}\"\n",
+         [run]\ndata = '{}'\nsamples = [100, 0, 100]\ndevice = \"cpu\"\nthreads = 1\nkiln = \"{}\"\n",
         word(&odd),
         env!("CARGO_PKG_VERSION")
     );
