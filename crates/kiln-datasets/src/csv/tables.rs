@@ -18,9 +18,9 @@ use std::sync::Arc;
 /// With the feature `parquet`, [Parquet](https://parquet.apache.org) and [Arrow](https://arrow.apache.org) files (Feather version 2) are
 /// tables like CSV files; they are known by their first bytes. Nulls, NaN and empty texts are missing values. Texts, numbers, decimals,
 /// true and false, dates, times and dictionaries are read as the text that a CSV file has for them; files with other columns (lists,
-/// structs, bytes) are refused. Rows are decoded in blocks, 8,192 rows of a Parquet file or a batch of an Arrow file; up to 256 MiB of
-/// them stay in memory. Where the table is larger, rows in a random order are slow: put the features into memory with
-/// [`CsvDataset::load`](crate::CsvDataset::load).
+/// structs, bytes) or compressed otherwise than with Snappy, LZ4 or Zstandard are refused. Rows are decoded in blocks, 8,192 rows of a
+/// Parquet file or a batch of an Arrow file; up to 256 MiB of them stay in memory. Where the table is larger, rows in a random order are
+/// slow: put the features into memory with [`CsvDataset::load`](crate::CsvDataset::load).
 ///
 /// What is to be learned from a table ([`TableOptions::fit`](crate::TableOptions::fit)) is learned from the training rows alone, so the
 /// rows are split first:
