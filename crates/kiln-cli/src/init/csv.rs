@@ -1,6 +1,6 @@
 //! Settings for a table.
 
-use super::{Found, comments, list, quoted, training};
+use super::{Found, comments, list, quoted, stopping, training};
 use kiln::datasets::{ColumnKind, ColumnSummary, CsvSummary};
 use kiln::prelude::*;
 use std::fmt::Write;
@@ -10,6 +10,8 @@ use std::path::Path;
 const MOST_CATEGORIES: usize = 100;
 /// Classes that are listed.
 const SHOWN: usize = 10;
+/// Below so many rows a table is small.
+const SMALL: usize = 2_000;
 /// Steps of a training.
 const STEPS: usize = 4_000;
 
@@ -67,11 +69,12 @@ struct Columns<'s> {
     /// With the reason.
     ignored: Vec<(&'s str, &'static str)>,
     target_missing: usize,
+    rows: usize,
 }
 
 impl<'s> Columns<'s> {
     fn of(summary: &'s CsvSummary, target: &str) -> Self {
-        let mut columns = Columns { used: Vec::new(), ignored: Vec::new(), target_missing: 0 };
+        let mut columns = Columns { used: Vec::new(), ignored: Vec::new(), target_missing: 0, rows: summary.rows };
         for column in &summary.columns {
             if column.name == target {
                 columns.target_missing = column.missing;
@@ -123,7 +126,12 @@ impl<'s> Columns<'s> {
         }
         text += "encoding = \"one-hot\" # of categories; or \"index\"\n";
         text += "test = 0.2 # a share of the rows, or a file\n";
-        text += "validation = 0.1 # of the rest: what early stopping goes by\n";
+        text += match self.rows < SMALL {
+            true => {
+                "# validation = 0.1 # of the rest, where training is to end by it: [[callbacks]] name = \"EarlyStopping\"\n"
+            }
+            false => "validation = 0.1 # of the rest: what early stopping goes by\n",
+        };
         text += "split_seed = 0\n";
         if self.target_missing > 0 {
             let _ = writeln!(text, "\n[data.missing_in]\n{} = \"drop-row\"", quoted(target));
@@ -154,30 +162,36 @@ fn no_feature(column: &ColumnSummary, rows: usize) -> Option<&'static str> {
 
 fn model(rows: usize, is_class: bool, classes: usize) -> String {
     let units = if rows < 100_000 { 64 } else { 256 };
+    let rate = if rows < SMALL { 0.5 } else { 0.1 };
     let mut text = String::from("\n[model]\nlayers = [\n");
     text += "    { layer = \"Normalization\" }, # mean 0 and variance 1, learned on the training rows\n";
     for _ in 0..2 {
         let _ = writeln!(text, "    {{ layer = \"Dense\", units = {units}, activation = \"relu\" }},");
+        let _ = writeln!(text, "    {{ layer = \"Dropout\", rate = {rate} }},");
     }
-    match (is_class, classes) {
-        (true, _) => {
-            let _ = writeln!(text, "    {{ layer = \"Dense\", units = {classes}, activation = \"softmax\" }},");
-        }
-        (false, _) => {
-            text += "    { layer = \"Dense\", units = 1 },\n";
-            text += "    { layer = \"Normalization\", invert = true }, # back to the target's mean and variance\n";
-        }
+    if is_class {
+        let _ = writeln!(text, "    {{ layer = \"Dense\", units = {classes}, activation = \"softmax\" }},");
+    } else {
+        text += "    { layer = \"Dense\", units = 1 },\n";
+        text += "    { layer = \"Normalization\", invert = true }, # back to the target's mean and variance\n";
     }
     text + "]\n"
 }
 
+/// Loss, optimizer and training. Of a small table all rows that are not tested on are trained on, for a fixed number of steps: too few
+/// would be left to end the training by. A number is learned more carefully than classes, which are told apart or not.
 fn rest(rows: usize, is_class: bool) -> String {
-    let (epochs, batch_size) = training(rows * 7 / 10, STEPS);
+    let small = rows < SMALL;
+    let (epochs, batch_size) = training(rows * 8 / 10, if small && !is_class { STEPS / 2 } else { STEPS });
     let loss = if is_class { "SparseCategoricalCrossentropy" } else { "MeanSquaredError" };
-    let patience = (epochs / 5).max(2);
+    let (lr, weight_decay) = match (small, is_class) {
+        (true, true) => (0.005, 0.01),
+        (true, false) => (0.002, 0.1),
+        (false, _) => (0.002, 0.01),
+    };
+    let stopping = if small { String::new() } else { stopping((epochs / 5).max(2)) };
     format!(
-        "\n[loss]\nname = \"{loss}\"\n\n[optimizer]\nname = \"AdamW\"\nlr = 0.002\nweight_decay = 0.01\n\n[schedule]\nname = \"CosineDecay\"\n\n\
-         [[callbacks]]\nname = \"EarlyStopping\"\nmonitor = \"val_loss\"\npatience = {patience}\nrestore_best_weights = true\n\n\
-         [training]\nepochs = {epochs}\nbatch_size = {batch_size}\n"
+        "\n[loss]\nname = \"{loss}\"\n\n[optimizer]\nname = \"AdamW\"\nlr = {lr}\nweight_decay = {weight_decay}\n\n\
+         [schedule]\nname = \"CosineDecay\"\n\n{stopping}[training]\nepochs = {epochs}\nbatch_size = {batch_size}\n"
     )
 }

@@ -1,6 +1,6 @@
 //! Settings for pictures in files.
 
-use super::{Found, comments, list, quoted, training};
+use super::{Found, comments, list, quoted, stopping, training};
 use kiln::datasets::{ImageFiles, ImageSummary};
 use kiln::prelude::*;
 use std::fmt::Write;
@@ -80,7 +80,8 @@ fn rest(images: usize) -> String {
     format!(
         "\n[loss]\nname = \"SparseCategoricalCrossentropy\"\n\n[optimizer]\nname = \"AdamW\"\nlr = 0.002\nweight_decay = 0.01\n\n\
          [schedule]\nname = \"OneCycle\"\n\n\
-         [[callbacks]]\nname = \"EarlyStopping\"\nmonitor = \"val_loss\"\npatience = {patience}\nrestore_best_weights = true\n\n\
-         [training]\nepochs = {epochs}\nbatch_size = {batch_size}\nworkers = 2 # threads that decode and augment\n"
+         {}\
+         [training]\nepochs = {epochs}\nbatch_size = {batch_size}\nworkers = 2 # threads that decode and augment\n",
+        stopping(patience),
     )
 }

@@ -80,6 +80,13 @@ fn list<S: AsRef<str>>(texts: &[S]) -> String {
     format!("[{}]", texts.iter().map(|text| quoted(text.as_ref())).collect::<Vec<_>>().join(", "))
 }
 
+/// Early stopping by the validation part.
+fn stopping(patience: usize) -> String {
+    format!(
+        "[[callbacks]]\nname = \"EarlyStopping\"\nmonitor = \"val_loss\"\npatience = {patience}\nrestore_best_weights = true\n\n"
+    )
+}
+
 /// How long and in what steps so many samples are trained on.
 fn training(samples: usize, steps: usize) -> (usize, usize) {
     let batch_size = match samples {

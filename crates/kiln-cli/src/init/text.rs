@@ -1,6 +1,6 @@
 //! Settings for texts: with classes, in a CSV file, or one text that a model is to go on with.
 
-use super::{Found, comments, list, quoted, training};
+use super::{Found, comments, list, quoted, stopping, training};
 use kiln::datasets::{ColumnKind, ColumnSummary, TextOptions, Tokenizer, WordOptions, load_text};
 use kiln::prelude::*;
 use std::fmt::Write;
@@ -86,9 +86,9 @@ fn classes(file: &Path, path: &str, [text, target]: [Option<&str>; 2]) -> Result
     let _ = write!(
         toml,
         "\n[loss]\nname = \"SparseCategoricalCrossentropy\"\n\n[optimizer]\nname = \"Adam\"\nlr = 0.003\nclip_norm = 1.0\n\n\
-         [[callbacks]]\nname = \"EarlyStopping\"\nmonitor = \"val_loss\"\npatience = {}\nrestore_best_weights = true\n\n\
+         {}\
          [training]\nepochs = {epochs}\nbatch_size = {batch_size}\n",
-        (epochs / 5).max(2),
+        stopping((epochs / 5).max(2)),
     );
     Ok(Found { report, toml })
 }
