@@ -392,7 +392,7 @@ pub(crate) struct TrainOptions {
     /// Replace the run that --out's folder has
     #[arg(long, requires = "out")]
     pub(crate) force: bool,
-    /// Train on the first N samples only
+    /// Train on the first N samples only; of a user's own data, on N at random
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<NonZeroUsize>,
     /// Print the final line only (with --json: the result only)
@@ -407,7 +407,7 @@ pub(crate) struct TrainOptions {
 pub(crate) struct EvaluateOptions {
     /// Folder that `kiln train --out` has written.
     pub(crate) run: PathBuf,
-    /// Folder of the data [default: as of `kiln train`]
+    /// Folder of the data [default: as of `kiln train`]; of a user's own data another file or folder, all of which is measured
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Picture of the confusion matrix, a PNG file
@@ -430,7 +430,7 @@ pub(crate) struct EvaluateOptions {
 pub(crate) struct PredictOptions {
     /// Folder that `kiln train --out` has written.
     pub(crate) run: PathBuf,
-    /// Images or folders of them; of a model of tables, CSV files.
+    /// Images or folders of them; CSV files of tables, texts and series; text files, a text a line.
     #[arg(required = true, value_name = "FILE")]
     pub(crate) inputs: Vec<PathBuf>,
     /// Write the predictions into a file: CSV or JSON, by its ending
@@ -451,7 +451,7 @@ pub(crate) struct PredictOptions {
 
 #[derive(Args)]
 pub(crate) struct GenerateOptions {
-    /// Folder that `kiln train --out` has written: of char-lstm, mnist-gan or mnist-autoencoder.
+    /// Folder that `kiln train --out` has written: of a model of text, mnist-gan or mnist-autoencoder.
     pub(crate) run: PathBuf,
     /// Text: what the model reads first [default: "Alice "]
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]

@@ -11,5 +11,6 @@ mod recurrent;
 mod run_folder;
 #[path = "../support/mod.rs"]
 mod support;
+mod thousand;
 mod train;
 mod words;
