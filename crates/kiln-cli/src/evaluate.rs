@@ -4,7 +4,7 @@ use crate::arguments::EvaluateOptions;
 use crate::confusion::Confusion;
 use crate::drawing;
 use crate::pool::in_pool;
-use crate::report::{add, line, measured, plain};
+use crate::report::{add, line, measured, plain, tell};
 use crate::run_folder::{Run, expect};
 use crate::settings::{Prepared, Setup};
 use kiln::ErrorKind;
@@ -32,7 +32,7 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
         settings.expect_counts(&prepared.data)?;
     }
     let Prepared { trainer, data, plan, .. } = &prepared;
-    data.tell_subset();
+    data.notices.iter().for_each(|notice| tell(notice));
     let of = format!("the test {}", data.called);
     expect(&run.description, trainer.objective.takes(), &of, data.test.input_shape())?;
     let batch_size = options.batch_size.map_or(plan.batch_size, NonZeroUsize::get);

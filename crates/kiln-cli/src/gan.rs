@@ -1,6 +1,6 @@
 //! A generator and a discriminator that are trained against each other (Goodfellow et al. 2014).
 
-use crate::settings::Goal;
+use crate::goal::Goal;
 use kiln::nn::AnyLayer;
 use kiln::prelude::*;
 use kiln::train::Prediction;

@@ -12,6 +12,7 @@ mod filters;
 pub mod fuzzing;
 mod gan;
 mod generate;
+mod goal;
 mod init;
 mod interrupt;
 mod log;

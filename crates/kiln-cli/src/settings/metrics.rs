@@ -2,7 +2,7 @@
 
 use super::choice::{choose, set};
 use super::section::{Named, Section};
-use crate::settings::Training;
+use crate::goal::Training;
 use kiln::prelude::*;
 use kiln::train::{
     Accuracy, Auc, AveragePrecision, BinaryAccuracy, ClassAverage, CohenKappa, Ema, F1, Iou, Mae, Mape, Matthews, Mse,

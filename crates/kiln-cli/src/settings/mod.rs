@@ -17,9 +17,9 @@ mod write;
 
 pub(crate) use data::{Data, Search};
 pub(crate) use node::Value;
-pub(crate) use objective::{Goal, Training};
 pub(crate) use schedule::Steps;
 
+use crate::goal::Training;
 use crate::pictures::Pictures;
 use kiln::ErrorKind;
 use kiln::prelude::*;

@@ -4,6 +4,7 @@ use super::data::Data;
 use super::loss;
 use super::section::{Section, plain};
 use crate::gan::{Adversaries, digits, noise};
+use crate::goal::Goal;
 use crate::pictures::{COLUMNS, Given, Pictures};
 use kiln::nn::losses::all::*;
 use kiln::prelude::*;
@@ -11,29 +12,6 @@ use kiln::train::Supervised;
 
 /// Images that are drawn of a model that makes images.
 const SHOWN: usize = 5 * COLUMNS;
-
-/// The trainer of any settings.
-pub(crate) type Training = Trainer<Box<dyn Goal>, Box<dyn Optimizer>>;
-
-/// An objective of one model, which is what a run's folder keeps.
-pub(crate) trait Goal: Objective {
-    fn model(&self) -> &Sequential;
-    fn model_mut(&mut self) -> &mut Sequential;
-
-    /// The shape of the samples that it is trained on.
-    fn takes(&self) -> Option<&Shape> {
-        self.model().input_shape()
-    }
-}
-
-impl<L: Loss> Goal for Supervised<Sequential, L> {
-    fn model(&self) -> &Sequential {
-        &self.model
-    }
-    fn model_mut(&mut self) -> &mut Sequential {
-        &mut self.model
-    }
-}
 
 /// Whether the settings' model is a generator with a discriminator.
 pub(super) fn is_gan(root: &Section<'_>) -> Result<bool> {

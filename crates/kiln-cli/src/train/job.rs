@@ -2,10 +2,11 @@
 
 use super::batches::Batches;
 use crate::arguments::TrainOptions;
+use crate::goal::Training;
 use crate::pictures::{Pictures, Progression};
 use crate::report::{Plan as Words, Report, Summary, tell};
 use crate::run_folder::PARTIAL_SAMPLES;
-use crate::settings::{Data, Plan, Settings, Training, Value};
+use crate::settings::{Data, Plan, Settings, Value};
 use kiln::prelude::*;
 use kiln::train::Evaluation;
 use std::path::Path;

@@ -8,7 +8,7 @@ use crate::arguments::TrainOptions;
 use crate::interrupt;
 use crate::pictures::Progression;
 use crate::pool::in_pool;
-use crate::report::Report;
+use crate::report::{Report, tell};
 use crate::run_folder::{Out, Saved};
 use crate::settings::{Data, Prepared, Settings, Setup, Steps};
 use batches::{batches, limited};
@@ -35,7 +35,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     if let Some(limit) = plan.limit {
         data.train = limited(data.train, limit, settings.has_path())?;
     }
-    data.tell_subset();
+    data.notices.iter().for_each(|notice| tell(notice));
     let name = name_of(options, &settings)?;
     let batches = batches(options, &*data.train, &plan, &name)?;
     let steps = Steps { of_epoch: batches.steps as u64, all: plan.epochs.saturating_mul(batches.steps) as u64 };

@@ -41,7 +41,11 @@ fn picture(class: &str, number: usize) -> RgbImage {
     let side = f64::from(width.min(height));
     let place = |at: u32, of: u32| (f64::from(at) + 0.5 - (f64::from(of) - side) / 2.0) / side;
     RgbImage::from_fn(width, height, |x, y| {
-        Rgb(if lit(class, place(x, width).clamp(0.0, 0.999), place(y, height).clamp(0.0, 0.999)) { light } else { dark })
+        Rgb(if lit(class, place(x, width).clamp(0.0, 0.999), place(y, height).clamp(0.0, 0.999)) {
+            light
+        } else {
+            dark
+        })
     })
 }
 
@@ -99,8 +103,7 @@ fn a_thousand_pictures_of_all_kinds_are_learned() {
         { layer = "Flatten" }, { layer = "Dense", units = 10, activation = "softmax" }]"#;
     let set = ["--set", "data.size=18", "--set", small, "--set", "optimizer.lr=0.01", "--set", "training.epochs=6"];
     let words = ["train", "--config", word(&config), "--json", "--out", word(&run)];
-    let result: Value =
-        serde_json::from_str(lines(&command(&[&words[..], &set].concat())).last().unwrap()).unwrap();
+    let result: Value = serde_json::from_str(lines(&command(&[&words[..], &set].concat())).last().unwrap()).unwrap();
     assert!(result["test_accuracy"].as_f64().unwrap() > 0.9, "{result}");
     let said = folder.join("said.csv");
     lines(&command(&["predict", word(&run), word(&new), "--out", word(&said)]));

@@ -64,6 +64,15 @@ impl LoadOptions {
                 "`architecture`: `input`, the sizes of a sample's axes, and at least one layer are expected",
             ));
         }
+        let width = model.output_shapes().last().and_then(|shapes| shapes.one().ok()?.last().copied());
+        if let (classes @ 1.., Some(width)) = (read.classes.len(), width)
+            && width != classes
+            && (width, classes) != (1, 2)
+        {
+            return Err(wrong(&format!(
+                "the model gives {width} numbers for a sample, and there are {classes} classes"
+            )));
+        }
         safetensors::load(&mut model, files.path(WEIGHTS)?)?;
         all_finite(&model).map_err(|error| {
             Error::new(error.kind(), "", format!("{}: {}", folder.join(WEIGHTS).display(), error.message()))

@@ -25,12 +25,14 @@ pub(super) fn data(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> 
     let classes = files.class_names().to_vec();
     let all = read.dataset(&files, true)?;
     let indices: Vec<usize> = (0..all.len()).collect();
+    let notices = all.broken().iter().map(|broken| format!("left out: {broken}")).collect();
     if search.all_is_test {
         // The other parts are asked for all the same, so that no setting is unknown.
         let _ = ["test", "validation", "split_seed"].map(|key| settings.node(key));
         settings.done()?;
         let boxed = || -> Box<dyn Dataset> { Box::new(all.clone()) };
-        return Ok(Data { classes, ..Data::new("images", [boxed(), boxed()], path) }.with(Input::Images(read.options)));
+        return Ok(Data { classes, notices, ..Data::new("images", [boxed(), boxed()], path) }
+            .with(Input::Images(read.options)));
     }
     let (rest, test) = read.part("test", all, indices, search.folder, &classes)?;
     let (train, validation) = match settings.has("validation") {
@@ -44,7 +46,7 @@ pub(super) fn data(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> 
     let boxed = |(data, indices): Part| -> Result<Box<dyn Dataset>> { Ok(Box::new(Subset::new(data, indices)?)) };
     let parts = [boxed(train)?, boxed(test)?];
     let validation = validation.map(boxed).transpose()?;
-    Ok(Data { validation, classes, ..Data::new("images", parts, path) }.with(Input::Images(read.options)))
+    Ok(Data { validation, classes, notices, ..Data::new("images", parts, path) }.with(Input::Images(read.options)))
 }
 
 /// Some samples of a data set.
@@ -81,9 +83,6 @@ impl Reading<'_, '_> {
         if let Some(words) = settings.get::<String>("augment")?.filter(|_| augmented) {
             let wrong = |error: Error| settings.wrong("augment", error.message());
             data = data.augment(words.parse().map_err(wrong)?).map_err(wrong)?;
-        }
-        for broken in data.broken() {
-            crate::report::tell(&format!("left out: {broken}"));
         }
         Ok(Arc::new(data))
     }

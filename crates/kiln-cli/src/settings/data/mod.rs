@@ -8,7 +8,6 @@ mod series;
 mod text;
 
 use super::section::Section;
-use crate::report::tell;
 use kiln::prelude::*;
 use kiln::trained::{Input, Trained};
 use std::path::{Path, PathBuf};
@@ -29,6 +28,8 @@ pub(crate) struct Data {
     pub(crate) csv: CsvOptions,
     /// Where it was: a file, a folder, or "embedded".
     pub(crate) place: PathBuf,
+    /// What the user is to know: what was left out, or stands in for other data.
+    pub(crate) notices: Vec<String>,
 }
 
 /// Where data is that the command carries.
@@ -37,8 +38,9 @@ const EMBEDDED: &str = "embedded";
 impl Data {
     /// Samples without classes.
     fn new(called: &'static str, parts: [Box<dyn Dataset>; 2], place: impl Into<PathBuf>) -> Self {
-        let ([train, test], classes, csv) = (parts, Vec::new(), CsvOptions::new());
-        Data { train, validation: None, test, called, input: None, classes, csv, place: place.into() }
+        let ([train, test], csv, place) = (parts, CsvOptions::new(), place.into());
+        let (classes, notices) = (Vec::new(), Vec::new());
+        Data { train, validation: None, test, called, input: None, classes, csv, place, notices }
     }
 
     /// The same, with how files become samples.
@@ -49,13 +51,6 @@ impl Data {
     /// How many samples there are to train on, to validate with and to test on.
     pub(crate) fn counts(&self) -> [usize; 3] {
         [self.train.len(), self.validation.as_ref().map_or(0, |validation| validation.len()), self.test.len()]
-    }
-
-    /// Says so where there is only the part of MNIST that the command carries.
-    pub(crate) fn tell_subset(&self) {
-        if self.called == "images" && self.place == Path::new(EMBEDDED) {
-            tell("using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images");
-        }
     }
 
     /// Whether the samples are stretches of a text in characters.

@@ -56,8 +56,10 @@ pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
         mnist => {
             let folder = folder_of("mnist", search.option);
             let place = folder.clone().unwrap_or_else(|| EMBEDDED.into());
+            let notice = "using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images";
+            let notices = if folder.is_none() { vec![notice.to_owned()] } else { Vec::new() };
             let Mnist { train, test } = folder.map_or_else(Mnist::embedded, Mnist::load)?;
-            images(s, [train, test], numbered(10), digits(), place)?
+            Data { notices, ..images(s, [train, test], numbered(10), digits(), place)? }
         },
         wine => table(s, datasets::wine()?)?,
     );
