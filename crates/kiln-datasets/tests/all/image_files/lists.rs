@@ -86,6 +86,12 @@ fn a_csv_file_lists_images_with_classes_or_numbers() {
     write("file,grade,weight\ncat/a.jpg,10,1.5\ndog/a.jpg,9,-2\nnewt/b.png,10,0\n");
     let files = ImageFiles::csv(&csv, "file", "grade").unwrap();
     assert_eq!((files.class_names(), files.labels().unwrap()), (&["9", "10"].map(str::to_owned)[..], &[1, 0, 1][..]));
+    // Classes that are given keep their numbers, whichever of them the file has.
+    let classes = ["8", "9", "10"];
+    let given = ImageFiles::csv_with_classes(&csv, "file", "grade", &classes).unwrap();
+    assert_eq!((given.class_names().len(), given.labels().unwrap()), (3, &[2, 1, 2][..]));
+    let told = message(ImageFiles::csv_with_classes(&csv, "file", "grade", &["8", "9"]));
+    assert!(told.contains("line 2: column \"grade\": \"10\" is not among the classes"), "{told}");
     let numbers = ImageFiles::csv_regression(&csv, "file", "weight").unwrap();
     let data = numbers.dataset(&ImageOptions::new(4, 4).color(ColorMode::Gray)).unwrap();
     let batch = data.batch(&[1, 0], &[], &Device::cpu()).unwrap();
@@ -98,7 +104,7 @@ fn a_csv_file_lists_images_with_classes_or_numbers() {
         ("file,grade\ncat/a.jpg,1\nowl.png,2\n", "line 3: column \"file\": there is no file "),
         ("file,grade\ncat/a.jpg,1\ncat/b.png,\n", "line 3: column \"grade\": there is no value"),
         ("file,grade\ncat/a.jpg,1\ncat/b.png,1\n", "column \"grade\" has only the class 1: two are needed"),
-        ("file,grade\n", "there is no row after the header"),
+        ("file,grade\n", "there is no row after the columns' names"),
     ] {
         write(text);
         let error = message(ImageFiles::csv(&csv, "file", "grade"));
