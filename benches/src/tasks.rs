@@ -33,6 +33,10 @@ macro_rules! for_each_task {
                 Augment, augment, |_| augment::rates(), ["augment_keras.py"]
             }
             {
+                "JPEG and PNG files decoded and resized by two workers, images a second",
+                Images, images, |_| images::rates(), ["images_torch.py"]
+            }
+            {
                 "One training step of recurrent layers by size, ms", Rnn, rnn, |at| rnn::steps(&at.device), ["rnn_torch.py"]
             }
             {

@@ -33,6 +33,8 @@ fn tests(which: &[&str]) -> Command {
         .env("RUSTFLAGS", "-Zsanitizer=address --cfg kiln_exact_alloc")
         // Flags differ, so a folder of its own: else this and the plain build would undo each other.
         .env("CARGO_TARGET_DIR", target().join("asan"))
+        // Its reports name lines.
+        .env("CARGO_PROFILE_DEV_DEBUG", "line-tables-only")
         // Fewer random cases: each costs several times what it does without.
         .env("PROPTEST_CASES", "32")
         // A size beyond memory is an error of Kiln's, not of the sanitizer's.

@@ -15,38 +15,36 @@ pub(crate) struct Options {
 /// A name and what it does.
 type CiStep = (&'static str, fn() -> Result<()>);
 
+/// What is built for tests: all that there is, always in this one form. With other packages or features named, cargo would choose other
+/// features of what they stand on, and compile nearly everything again.
+pub(crate) const TESTS: [&str; 3] = ["test", "--workspace", "--all-features"];
+
+/// What runs of that build.
+pub(crate) fn tests(which: &[&str]) -> Result<()> {
+    shell::run(cargo(&TESTS).args(which))
+}
+
+const DENIED: [&str; 4] = ["--all-targets", "--", "-D", "warnings"];
+
 const STEPS: &[CiStep] = &[
     ("format", || shell::run(&mut cargo(&["fmt", "--all", "--check"]))),
     ("layers", layers::run),
     ("supply chain", supply_chain::ci),
-    ("lints", || shell::run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
-    ("kernels", kernels::ci),
-    // The README's second command.
-    ("tests", || shell::run(&mut cargo(&["test", "--workspace"]))),
-    // What is behind features that bring crates along.
+    // The README's second command compiles, which is without features; then what is behind features.
+    ("lints", || shell::run(cargo(&["clippy", "--workspace"]).args(DENIED))),
     ("features", || {
-        let crates =
-            ["-p", "kiln-tensor", "-p", "kiln-autograd", "--features", "linalg,kiln-tensor/ndarray,kiln-tensor/image"];
-        shell::run(cargo(&["clippy"]).args(crates).args(["--all-targets", "--", "-D", "warnings"]))?;
-        for tests in [&["--test", "all"][..], &["--doc"]] {
-            shell::run(cargo(&["test"]).args(crates).args(tests).args(["--", "linalg", "interchange"]))?;
-        }
-        Ok(())
+        let crates = ["-p", "kiln-tensor", "-p", "kiln-autograd", "-p", "kiln-datasets", "-p", "kiln-cuda"];
+        shell::run(cargo(&["clippy", "--all-features"]).args(crates).args(DENIED))?;
+        // Without image files, as in a program that takes the library alone.
+        shell::run(cargo(&["clippy", "-p", "kiln-datasets"]).args(DENIED))
     }),
+    ("kernels", kernels::ci),
+    ("tests", || tests(&[])),
     ("fuzz", fuzz::ci),
-    // Without a card, a driver or a toolkit: against a stand-in for the driver, and from a crate outside the workspace.
+    // Without a card, a driver or a toolkit: most runs with the tests, against a stand-in for the driver. These take longer.
     ("cuda", || {
-        let features = ["-p", "kiln-cuda", "-p", "kiln-cuda-shim", "--features", "kiln-cuda/cuda"];
-        shell::run(cargo(&["test"]).args(features))?;
-        let long = ["test", "-p", "kiln-cuda", "--features", "sim", "--test", "all", "composed_forms_conform"];
-        shell::run(cargo(&long).args(["--", "--ignored"]))?;
-        shell::run(&mut cargo(&["test", "-p", "kiln-cli", "--features", "cuda", "--test", "all", "without_a_driver"]))?;
-        shell::run(cargo(&["test", "--test", "outside"]).args(&features[..2]).args([
-            "--features",
-            "cuda",
-            "--",
-            "--ignored",
-        ]))
+        tests(&["--test", "all", "composed_forms_conform", "--", "--ignored"])?;
+        tests(&["--test", "outside", "--", "--ignored"])
     }),
     ("custom operation", outside::ci),
     ("documentation", || shell::run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))),

@@ -1,6 +1,7 @@
 //! Fuzzing: with libFuzzer where that can be built, else with the plain driver.
 
-use crate::shell::{self, Result, cargo, command, found, root};
+use crate::ci;
+use crate::shell::{self, Result, cargo, command, found, root, target};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -30,9 +31,12 @@ pub(crate) struct Options {
     targets: Vec<String>,
 }
 
-/// What CI does: the plain driver, for a second and a half a target, always with the same inputs first.
+/// What CI does: the plain driver, for a second and a half a target, always with the same inputs first. It is the program that the
+/// tests have built.
 pub(crate) fn ci() -> Result<()> {
-    plain("1.5", "1", &[])
+    ci::tests(&["--test", "seeds", "--no-run"])?;
+    let program = target().join("debug/kiln-fuzz");
+    shell::run(&mut command(&program.to_string_lossy(), &["run", "--seconds", "1.5", "--seed", "1"]))
 }
 
 /// Fuzzes, and fails where something was found.

@@ -264,6 +264,11 @@ fn rows(figures: &Figures) -> Vec<Row> {
         More,
         Some((30.0, 100.0)),
     ));
+    rows.extend(["jpg 224", "jpg 64", "png 224", "png 64"].map(|files| {
+        let key = format!("images images_per_s {files}");
+        let torchvision = ("torch", "torchvision");
+        compared(figures, &format!("image files, {files}"), torchvision, (&key, "images/s"), More, Some((1.0, 1.5)))
+    }));
     let step = ("alexnet-step step_ms", "ms");
     let layouts = ("torch", "PyTorch, the better layout, fused Adam");
     rows.push(compared(figures, "alexnet-step", layouts, step, Less, Some((1.5, 2.0))));

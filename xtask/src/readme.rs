@@ -1,5 +1,6 @@
 //! The README's commands do what the README says.
 
+use crate::ci;
 use crate::shell::{Result, command, read, root, target};
 
 /// The commands of the README's first block, without their comments.
@@ -15,8 +16,9 @@ pub(crate) fn run() -> Result<()> {
     let [train, test] = commands(&readme)[..] else {
         return Err("README.md is to begin with two commands, to train and to test".into());
     };
-    if !test.starts_with("cargo test") {
-        return Err(format!("README.md's second command is to be the test command, it is `{test}`"));
+    let tested = format!("cargo {}", ci::TESTS.join(" "));
+    if test != tested {
+        return Err(format!("README.md's second command is to be CI's test command, `{tested}`; it is `{test}`"));
     }
     let words: Vec<&str> = train.split_whitespace().collect();
     eprintln!("$ {train}");

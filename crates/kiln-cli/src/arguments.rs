@@ -1,15 +1,17 @@
 //! What the command takes.
 
 use crate::recipes::Recipe;
-use clap::builder::{NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand};
+use clap::builder::{
+    EnumValueParser, NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser,
+};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use kiln::ErrorKind;
 use kiln::datasets::{AUGMENTATIONS, Augmentation, CATALOG, Source};
 use kiln::tensor::Device;
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// More threads than any machine has cores: beyond, starting them takes longer than the training. (1024 is not 0, which the
 /// compiler sees.)
@@ -86,7 +88,10 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Train a recipe's model on its data.
+    /// Look at a table, pictures or texts and write settings for a model of them: a TOML file to begin with.
+    #[command(subcommand, after_help = INIT_EXAMPLES)]
+    Init(InitCommand),
+    /// Train a recipe's model on its data, or a model of a user's data by a settings file.
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(TrainOptions),
     /// Measure a trained model on the test data: accuracy by class and a confusion matrix.
@@ -100,10 +105,11 @@ pub(crate) enum Command {
     Generate(GenerateOptions),
     /// Draw the curves of one run or of several, one over the other, or a convolutional network's filters.
     Plot(PlotOptions),
-    /// Show a recipe's layers: shapes, parameters, memory, FLOPs.
+    /// Show the layers of a recipe, a settings file or a trained model: shapes, parameters, memory, FLOPs.
     Summary {
-        /// Which one.
-        recipe: Recipe,
+        /// A recipe, a file, or the folder of a run.
+        #[arg(value_name = "RECIPE|FILE|RUN", value_parser = RecipeOrPath)]
+        what: PathBuf,
     },
     /// List the data sets that are known by name, fetch one, or draw some of its images.
     #[command(subcommand)]
@@ -117,6 +123,62 @@ pub(crate) enum Command {
         /// Which shell.
         shell: Shell,
     },
+}
+
+/// Below `kiln init --help`.
+const INIT_EXAMPLES: &str = "\
+Examples:
+  kiln init csv iris.csv --target species          looks at the table and writes iris.toml
+  kiln train --config iris.toml --out runs/iris    trains it
+  kiln predict runs/iris new.csv --out said.csv    what the model says about new rows
+  kiln init text reviews.csv                       texts with classes; of any other text, a model that goes on with it
+  kiln init images photos                          photos/cat/1.jpg, photos/dog/2.png, …: writes photos.toml";
+
+#[derive(Subcommand)]
+pub(crate) enum InitCommand {
+    /// A table in a CSV file.
+    Csv {
+        /// The file.
+        file: PathBuf,
+        /// The column that a model is to predict
+        #[arg(long, value_name = "COLUMN")]
+        target: String,
+        /// What stands between two values [default: a comma]
+        #[arg(long, value_name = "CHARACTER")]
+        delimiter: Option<String>,
+        #[command(flatten)]
+        options: InitOptions,
+    },
+    /// Texts: a CSV file with a column of texts and one of classes, or any other file as a text that a model is to go on with.
+    Text {
+        /// The file.
+        file: PathBuf,
+        /// Column of texts [default: the first that looks like it]
+        #[arg(long, value_name = "COLUMN")]
+        text: Option<String>,
+        /// Column of classes [default: the first that looks like it]
+        #[arg(long, value_name = "COLUMN")]
+        target: Option<String>,
+        #[command(flatten)]
+        options: InitOptions,
+    },
+    /// Pictures: a folder with a subfolder for each class, or a CSV file with the columns path and label.
+    Images {
+        /// The folder, or the file.
+        folder: PathBuf,
+        #[command(flatten)]
+        options: InitOptions,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct InitOptions {
+    /// Settings file that is written [default: NAME.toml in the current folder]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Replace the file that is there
+    #[arg(long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Subcommand)]
@@ -143,16 +205,19 @@ pub(crate) enum DataCommand {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
-    /// Draw images of a data set, a row for each class: as they are and as augmentation makes them.
+    /// Draw images of a data set or of a folder, a row for each class: as they are and as augmentation makes them.
     #[command(after_help = preview_help())]
     Preview(Box<PreviewOptions>),
 }
 
 #[derive(Args)]
 pub(crate) struct PreviewOptions {
-    /// Which one.
-    #[arg(value_parser = data_set())]
+    /// Which one, or a folder with a subfolder of image files for each class
+    #[arg(value_name = "NAME|DIR", value_parser = SetOrFolder)]
     pub(crate) name: String,
+    /// Height and width that the image files of a folder are cropped and resized to [default: 84]
+    #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = size)]
+    pub(crate) size: Option<usize>,
     /// What is done to the images: words with commas between them, see below
     #[arg(long, value_name = "WORDS", value_parser = augmentation)]
     pub(crate) augment: Option<Augmentation>,
@@ -176,6 +241,30 @@ fn named(source: &Source<'static>) -> PossibleValue {
         name => name,
     };
     PossibleValue::new(source.name).alias(without)
+}
+
+/// A recipe's name, or a file or folder that is there.
+#[derive(Clone)]
+struct RecipeOrPath;
+
+impl TypedValueParser for RecipeOrPath {
+    type Value = PathBuf;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<PathBuf, clap::Error> {
+        if !std::path::Path::new(value).exists() {
+            EnumValueParser::<Recipe>::new().parse_ref(command, arg, value)?;
+        }
+        Ok(value.into())
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(Recipe::value_variants().iter().filter_map(ValueEnum::to_possible_value)))
+    }
 }
 
 /// A data set's name, or an address.
@@ -202,6 +291,30 @@ impl TypedValueParser for SetOrUrl {
     }
 }
 
+/// A data set's name, or a folder.
+#[derive(Clone)]
+struct SetOrFolder;
+
+impl TypedValueParser for SetOrFolder {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<String, clap::Error> {
+        // A folder that has the name of a data set is ./NAME.
+        let is_path = |name: &&str| name.contains(['/', '\\']) || Path::new(name).is_dir();
+        let named = data_set().parse_ref(command, arg, value);
+        named.or_else(|error| value.to_str().filter(is_path).map(str::to_owned).ok_or(error))
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(CATALOG.iter().map(named)))
+    }
+}
+
 /// A data set by its name.
 fn data_set() -> impl TypedValueParser<Value = String> {
     PossibleValuesParser::new(CATALOG.iter().map(named)).map(|given| {
@@ -218,6 +331,7 @@ fn preview_help() -> String {
   kiln data preview cifar-10 --augment keras                       as the usual Keras listing augments them
   kiln data preview cifar-10 --augment rotation=20,shift=0.2,flip  by custom words
   kiln data preview cifar-10 --augment pytorch,cutout=8 --seed 3   other images, other numbers
+  kiln data preview photos --size 64                               photos/cat/*.jpg, photos/dog/*.png, …
 
 Words of --augment:
 ",
@@ -243,7 +357,14 @@ pub(crate) struct Computing {
 #[derive(Args)]
 pub(crate) struct TrainOptions {
     /// What to train.
-    pub(crate) recipe: Recipe,
+    #[arg(required_unless_present = "config")]
+    pub(crate) recipe: Option<Recipe>,
+    /// Settings file, as `kiln init` writes one, instead of a recipe
+    #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
+    pub(crate) config: Option<PathBuf>,
+    /// Set a value of the settings: --set optimizer.lr=0.01, --set model.layers.1.units=64 (again for others)
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub(crate) set: Vec<String>,
     /// Passes over the training data [default: the recipe's]
     #[arg(long, allow_negative_numbers = true, value_parser = count)]
     pub(crate) epochs: Option<NonZeroUsize>,
@@ -256,9 +377,9 @@ pub(crate) struct TrainOptions {
     /// Learning rate [default: the recipe's]
     #[arg(long, allow_negative_numbers = true, value_parser = learning_rate)]
     pub(crate) lr: Option<f64>,
-    /// Fixes initial weights, order of samples and dropout: the same seed gives the same weights, bit for bit
-    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
-    pub(crate) seed: u64,
+    /// Fixes initial weights, order of samples and dropout: the same seed gives the same weights, bit for bit [default: 0]
+    #[arg(long, allow_negative_numbers = true)]
+    pub(crate) seed: Option<u64>,
     #[command(flatten)]
     pub(crate) computing: Computing,
     /// Folder of the data: DIR/mnist/*-ubyte[.gz], DIR/cifar-10-batches-bin/*.bin [default: $KILN_DATA_DIR, the user's cache
@@ -271,7 +392,7 @@ pub(crate) struct TrainOptions {
     /// Replace the run that --out's folder has
     #[arg(long, requires = "out")]
     pub(crate) force: bool,
-    /// Train on the first N samples only
+    /// Train on the first N samples only; of a user's own data, on N at random
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<NonZeroUsize>,
     /// Print the final line only (with --json: the result only)
@@ -286,7 +407,7 @@ pub(crate) struct TrainOptions {
 pub(crate) struct EvaluateOptions {
     /// Folder that `kiln train --out` has written.
     pub(crate) run: PathBuf,
-    /// Folder of the data [default: as of `kiln train`]
+    /// Folder of the data [default: as of `kiln train`]; of a user's own data another file or folder, all of which is measured
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Picture of the confusion matrix, a PNG file
@@ -309,10 +430,13 @@ pub(crate) struct EvaluateOptions {
 pub(crate) struct PredictOptions {
     /// Folder that `kiln train --out` has written.
     pub(crate) run: PathBuf,
-    /// PNG or JPEG files.
-    #[arg(required = true, value_name = "IMAGE")]
-    pub(crate) images: Vec<PathBuf>,
-    /// Images at a time [default: as of the run's training]; more need more memory
+    /// Images or folders of them; CSV files of tables, texts and series; text files, a text a line.
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Write the predictions into a file: CSV or JSON, by its ending
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Samples at a time [default: as of the run's training]; more need more memory
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) batch_size: Option<NonZeroUsize>,
     /// Take the run's files as they are: changed since they were written, or without a manifest
@@ -327,7 +451,7 @@ pub(crate) struct PredictOptions {
 
 #[derive(Args)]
 pub(crate) struct GenerateOptions {
-    /// Folder that `kiln train --out` has written: of char-lstm, mnist-gan or mnist-autoencoder.
+    /// Folder that `kiln train --out` has written: of a model of text, mnist-gan or mnist-autoencoder.
     pub(crate) run: PathBuf,
     /// Text: what the model reads first [default: "Alice "]
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
@@ -371,7 +495,7 @@ pub(crate) struct PlotOptions {
     /// Draw the filters of the first convolution instead, and feature maps of an image
     #[arg(long)]
     pub(crate) filters: bool,
-    /// With --filters: the image, a PNG or JPEG file [default: the first of the test images]
+    /// With --filters: the image, a PNG, JPEG, WebP or BMP file [default: the first of the test images]
     #[arg(long, value_name = "FILE", requires = "filters")]
     pub(crate) image: Option<PathBuf>,
     /// With --filters: folder of the data [default: as of `kiln train`]
@@ -400,6 +524,14 @@ fn device(name: &str) -> Result<Place, String> {
 
 fn augmentation(words: &str) -> Result<Augmentation, String> {
     words.parse().map_err(|error: kiln::Error| error.message().to_owned())
+}
+
+/// Pixels of an image's side.
+fn size(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|size| (1..=256).contains(size))
+        .ok_or_else(|| "a whole number from 1 to 256 is expected".to_string())
 }
 
 /// A number of things, at least one.

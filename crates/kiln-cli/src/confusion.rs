@@ -25,6 +25,12 @@ impl Confusion {
         }
     }
 
+    /// The share of all that was recognized.
+    pub(crate) fn accuracy(&self) -> f64 {
+        let right: usize = self.counts.iter().enumerate().map(|(class, row)| row[class]).sum();
+        right as f64 / self.counts.iter().flatten().sum::<usize>() as f64
+    }
+
     /// How many there are of a class, and the share of them that was recognized; none where there are none.
     pub(crate) fn class(&self, class: usize) -> (usize, Option<f64>) {
         let images = self.counts[class].iter().sum();

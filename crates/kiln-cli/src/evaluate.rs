@@ -4,16 +4,18 @@ use crate::arguments::EvaluateOptions;
 use crate::confusion::Confusion;
 use crate::drawing;
 use crate::pool::in_pool;
-use crate::recipes::{Recipe, Setup};
-use crate::report::{accuracy, line, plain};
-use crate::run_folder::Run;
-use crate::train::data_folder;
+use crate::report::{add, line, measured, plain, tell};
+use crate::run_folder::{Run, expect};
+use crate::settings::{Prepared, Setup};
 use kiln::ErrorKind;
 use kiln::prelude::*;
 use kiln::store::write_atomically;
 use kiln::train::{EvaluateOptions as Batches, Evaluation};
 use serde_json::json;
 use std::num::NonZeroUsize;
+
+/// The most classes of which a table is printed.
+const MOST_CLASSES: usize = 200;
 
 pub(crate) fn run(options: &EvaluateOptions) -> Result<()> {
     in_pool(options.computing.threads, || evaluate(options))
@@ -22,35 +24,34 @@ pub(crate) fn run(options: &EvaluateOptions) -> Result<()> {
 fn evaluate(options: &EvaluateOptions) -> Result<()> {
     let device = options.computing.device.open()?;
     let mut run = Run::open(&options.run, options.accept_changed, &device)?;
-    let data = data_folder(run.recipe, options.data.as_deref());
-    let setup = Setup { data: data.as_deref(), device: &device, seed: 0, learning_rate: None };
-    let mut prepared = run.recipe.prepare(&setup)?;
-    *prepared.trainer.objective.model_mut() = std::mem::take(&mut run.model);
-    let of = format!("the test {}", run.recipe.samples());
-    run.expect(prepared.trainer.objective.takes(), &of, prepared.test.input_shape())?;
-    let (trainer, test) = (&prepared.trainer, &*prepared.test);
-    let batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size).unwrap_or(prepared.batch_size);
-    let at_a_time = Batches::new().batch_size(batch_size);
-    let evaluation = trainer.evaluate_with(test, at_a_time)?;
-    if run.recipe.classes().is_empty() {
-        return without_classes(options, run.recipe, &evaluation, test.len(), device.name());
+    let model = std::mem::take(&mut run.trained.model);
+    let setup = Setup { data: options.data.as_deref(), device: &device, learned: Some(&run.trained) };
+    let settings = run.settings()?;
+    let prepared = settings.prepare_trained(model, &setup)?;
+    if options.data.is_none() && settings.has_path() {
+        settings.expect_counts(&prepared.data)?;
     }
-    let mut confusion = Confusion::new(run.recipe.classes());
-    let batches = Loader::new(test).batch_size(batch_size).device(&device);
+    let Prepared { trainer, data, plan, .. } = &prepared;
+    data.notices.iter().for_each(|notice| tell(notice));
+    let of = format!("the test {}", data.called);
+    expect(&run.description, trainer.objective.takes(), &of, data.test.input_shape())?;
+    let batch_size = options.batch_size.map_or(plan.batch_size, NonZeroUsize::get);
+    let evaluation = trainer.evaluate_with(&*data.test, Batches::new().batch_size(batch_size))?;
+    if data.classes.is_empty() || data.classes.len() > MOST_CLASSES {
+        return without_classes(options, &run, &prepared, &evaluation, device.name());
+    }
+    let mut confusion = Confusion::new(data.classes.clone());
+    let batches = Loader::new(&*data.test).batch_size(batch_size).device(&device);
     device.session(|| {
         batches.epoch(0, |batches| {
             for batch in batches {
-                let batch = batch?;
-                let outputs = trainer.objective.model().forward(&batch.inputs, &Ctx::eval())?.into_tensor();
-                let predicted = outputs.argmax(-1)?.to_vec::<i64>()?;
-                let classes = batch.targets.to_dtype(DType::I64)?.to_vec::<i64>()?;
-                classes.iter().zip(&predicted).for_each(|(&class, &said)| confusion.add(class as usize, said as usize));
+                count(&mut confusion, &prepared, &batch?)?;
             }
             Ok(())
         })
     })?;
     if let Some(out) = &options.out {
-        let title = format!("accuracy {:.4} of {} images", evaluation.accuracy(), test.len());
+        let title = format!("accuracy {:.4} of {} {}", confusion.accuracy(), data.test.len(), data.called);
         write_atomically(out, &drawing::confusion(&confusion, &title)?)?;
     }
     if options.json {
@@ -58,15 +59,14 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
             let (images, accuracy) = confusion.class(class);
             json!({ "class": name, "images": images, "accuracy": accuracy })
         });
-        line(&json!({
-            "result": "evaluate",
-            "test_accuracy": evaluation.accuracy(),
-            "test_loss": evaluation.loss,
-            "images": test.len(),
-            "classes": classes.collect::<Vec<_>>(),
-            "confusion": confusion.counts,
-            "device": device.name(),
-        }));
+        let mut object =
+            json!({ "result": "evaluate", "test_accuracy": confusion.accuracy(), "test_loss": evaluation.loss });
+        add(&mut object, "test_", &evaluation);
+        object["images"] = data.test.len().into();
+        object["classes"] = classes.collect();
+        object["confusion"] = json!(confusion.counts);
+        object["device"] = device.name().into();
+        line(&object);
         return Ok(());
     }
     plain(confusion.table().trim_end());
@@ -74,29 +74,53 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     if let Some(out) = &options.out {
         plain(&format!("drawn to {}", out.display()));
     }
-    plain(&format!("test accuracy {:.4}  test loss {:.4}", evaluation.accuracy(), evaluation.loss));
+    plain(&measured("test ", &evaluation));
+    Ok(())
+}
+
+/// Counts what the samples of a batch were taken for.
+fn count(confusion: &mut Confusion, prepared: &Prepared, batch: &Batch) -> Result<()> {
+    let mut inputs = kiln::nn::Value::from(&batch.inputs);
+    if let (kiln::nn::Value::One(_, mask), Some(given)) = (&mut inputs, batch.masks.first()) {
+        *mask = given.clone().map(Into::into);
+    }
+    let outputs = prepared.trainer.objective.model().forward(inputs, &Ctx::eval())?.into_tensor();
+    let middle = if prepared.logits { 0.0 } else { 0.5 };
+    let predicted: Vec<i64> = match outputs.dims() {
+        // One probability: that of the second class.
+        [_] | [_, 1] => outputs.to_f64_vec()?.into_iter().map(|p| i64::from(p > middle)).collect(),
+        _ => outputs.argmax(-1)?.to_vec()?,
+    };
+    let classes = batch.targets.to_dtype(DType::I64)?.to_vec::<i64>()?;
+    classes.iter().zip(&predicted).for_each(|(&class, &said)| confusion.add(class as usize, said as usize));
     Ok(())
 }
 
 /// What there is to say of a model whose samples have no classes.
 fn without_classes(
     options: &EvaluateOptions,
-    recipe: Recipe,
+    run: &Run,
+    prepared: &Prepared,
     evaluation: &Evaluation,
-    samples: usize,
     device: &str,
 ) -> Result<()> {
     if let Some(out) = &options.out {
-        let message = format!("--out {}: {} has no classes to be confused", out.display(), recipe.name());
+        let message = format!(
+            "--out {}: {} has no classes to be confused, or more than such a picture can show",
+            out.display(),
+            run.name()
+        );
         return Err(Error::new(ErrorKind::Unsupported, "", message));
     }
     // Of a text in characters, the loss in bits is what is compared.
-    let bits = (recipe == Recipe::CharLstm).then_some(evaluation.loss / std::f64::consts::LN_2);
+    let bits = prepared.data.is_of_characters().then_some(evaluation.loss / std::f64::consts::LN_2);
     if options.json {
+        let samples = prepared.data.test.len();
         let mut object =
             json!({ "result": "evaluate", "test_loss": evaluation.loss, "samples": samples, "device": device });
-        if let Some(accuracy) = evaluation.metric("accuracy") {
-            object["test_accuracy"] = accuracy.into();
+        add(&mut object, "test_", evaluation);
+        if let Some(r2) = evaluation.metric("r2") {
+            object["r2"] = r2.into();
         }
         if let Some(bits) = bits {
             object["bits_per_character"] = bits.into();
@@ -105,8 +129,6 @@ fn without_classes(
         return Ok(());
     }
     let bits = bits.map_or_else(String::new, |bits| format!("bits per character {bits:.4}  "));
-    let accuracy = accuracy("test accuracy", evaluation);
-    let gap = if accuracy.is_empty() { "" } else { "  " };
-    plain(&format!("{bits}{accuracy}{gap}test loss {:.4}", evaluation.loss));
+    plain(&format!("{bits}{}", measured("test ", evaluation)));
     Ok(())
 }

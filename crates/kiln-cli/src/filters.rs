@@ -2,10 +2,9 @@
 
 use crate::arguments::PlotOptions;
 use crate::drawing::{COLUMNS, Group, SIDE, Tile, tiles};
-use crate::places::folder_of;
-use crate::recipes::Setup;
 use crate::report::plain;
 use crate::run_folder::Run;
+use crate::settings::Setup;
 use kiln::ErrorKind;
 use kiln::nn::KeptOutputs;
 use kiln::prelude::*;
@@ -23,7 +22,7 @@ struct Convolution {
 
 pub(crate) fn run(options: &PlotOptions, folder: &Path, out: &Path) -> Result<()> {
     let run = Run::open(folder, options.accept_changed, &Device::cpu())?;
-    let convolutions = convolutions(&run.model);
+    let convolutions = convolutions(&run.trained.model);
     let Some(first) = convolutions.first() else {
         let message =
             format!("{}: the model has no convolution whose filters could be drawn", run.description.display());
@@ -39,7 +38,7 @@ pub(crate) fn run(options: &PlotOptions, folder: &Path, out: &Path) -> Result<()
     let mut groups = vec![Group { heading, side: SIDE, tiles: filter_tiles(&first.weight)? }];
     let image = image_of(&run, options)?;
     if let Some(image) = &image {
-        groups.extend(map_groups(&run.model, &convolutions, image)?);
+        groups.extend(map_groups(&run.trained.model, &convolutions, image)?);
     } else {
         eprintln!("feature maps need an image: name one with --image FILE, or the folder of the data with --data DIR");
     }
@@ -62,20 +61,23 @@ fn convolutions(model: &Sequential) -> Vec<Convolution> {
 /// The image whose maps are drawn, a batch of one: that of the command line, or else the first of the test images.
 fn image_of(run: &Run, options: &PlotOptions) -> Result<Option<Tensor>> {
     let cpu = Device::cpu();
+    let input = run.trained.input.as_ref();
     if let Some(path) = &options.image {
-        let input = run.recipe.input();
-        run.expect_input(input.called, input.shape)?;
-        return Tensor::from_vec(input.read(path)?, [&[1], input.shape].concat(), &cpu).map(Some);
+        let Some(input) = input else {
+            let message =
+                format!("{}: it is not said how images become inputs of the model", run.description.display());
+            return Err(Error::new(ErrorKind::Unsupported, "", message));
+        };
+        let image = input.images(&[path], &cpu)?;
+        run.expect_input("images", &image.dims()[1..])?;
+        return Ok(Some(image));
     }
-    let name = run.recipe.data();
-    let data = name.and_then(|name| folder_of(name, options.data.as_deref()));
-    if data.is_none() && name != Some("mnist") {
-        return Ok(None);
-    }
-    let setup = Setup { data: data.as_deref(), device: &cpu, seed: 0, learning_rate: None };
-    let test = run.recipe.prepare(&setup)?.test;
-    run.expect_input("the test images", test.input_shape())?;
-    test.batch(&[0], &[], &cpu).map(|batch| Some(batch.inputs.into_first()))
+    let Some(settings) = &run.settings else { return Ok(None) };
+    let setup = Setup { data: options.data.as_deref(), device: &cpu, learned: Some(&run.trained) };
+    // Where the data is not here, the filters are drawn all the same.
+    let Ok(data) = settings.data(&setup) else { return Ok(None) };
+    run.expect_input("the test images", data.test.input_shape())?;
+    data.test.batch(&[0], &[], &cpu).map(|batch| Some(batch.inputs.into_first()))
 }
 
 /// The image, and of some convolutions, evenly spread, the first maps.

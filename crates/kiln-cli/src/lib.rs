@@ -1,23 +1,21 @@
 //! The `kiln` command: a program that calls [`run`].
 
 mod arguments;
-mod config;
 mod confusion;
 mod data;
 mod devices;
-mod digit;
 mod drawing;
 mod evaluate;
 mod filters;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gan;
 mod generate;
-mod image;
+mod goal;
+mod init;
 mod interrupt;
 mod log;
-mod orientation;
-mod photo;
 mod pictures;
 mod places;
 mod plot;
@@ -27,13 +25,14 @@ mod preview;
 mod recipes;
 mod report;
 mod run_folder;
+mod settings;
+mod summary;
 mod train;
+mod words;
 
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, Parser};
 use kiln::Result;
-use kiln::tensor::Device;
-use recipes::Recipe;
 use std::process::ExitCode;
 
 /// Does what the command line says, and gives the exit code.
@@ -41,12 +40,13 @@ pub fn run() -> ExitCode {
     // clap ends with exit code 2 where the arguments alone are wrong, 0 after --help.
     let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
     let result = match Arguments::parse().command {
+        Command::Init(command) => done(init::run(&command)),
         Command::Train(options) => train::run(&options),
         Command::Evaluate(options) => done(evaluate::run(&options)),
         Command::Predict(options) => done(predict::run(&options)),
         Command::Generate(options) => done(generate::run(&options)),
         Command::Plot(options) => done(plot::run(&options)),
-        Command::Summary { recipe } => done(summary(recipe)),
+        Command::Summary { what } => done(summary::run(&what)),
         Command::Data(command) => done(data::run(&command)),
         Command::Devices => {
             devices::run();
@@ -60,13 +60,7 @@ pub fn run() -> ExitCode {
         }
     };
     result.and_then(|code| report::all_printed().map(|()| code)).unwrap_or_else(|error| {
-        eprintln!("error: {error}");
+        eprintln!("error: {}", words::of_command(&error.to_string()));
         ExitCode::FAILURE
     })
-}
-
-fn summary(recipe: Recipe) -> Result<()> {
-    let model = recipe.model(&Device::cpu(), 0)?;
-    report::plain(model.summary(&recipe.name()).trim_end());
-    Ok(())
 }

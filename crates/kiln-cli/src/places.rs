@@ -1,6 +1,5 @@
 //! Where data sets are looked for: `--data`, `$KILN_DATA_DIR`, the user's cache folder.
 
-use etcetera::BaseStrategy;
 use kiln::datasets::source;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +10,14 @@ pub(crate) fn variable() -> Option<PathBuf> {
 
 /// `kiln` in the user's cache folder ($XDG_CACHE_HOME or ~/.cache, on Windows %LOCALAPPDATA%), where there is a home.
 pub(crate) fn cache() -> Option<PathBuf> {
-    Some(etcetera::choose_base_strategy().ok()?.cache_dir().join("kiln"))
+    let (variable, below_home) = match cfg!(windows) {
+        true => ("LOCALAPPDATA", "AppData/Local"),
+        false => ("XDG_CACHE_HOME", ".cache"),
+    };
+    // A relative path would mean another folder from each place; the XDG specification has it ignored.
+    let named = std::env::var_os(variable).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    let home = || std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+    Some(named.or_else(|| home().map(|home| home.join(below_home)))?.join("kiln"))
 }
 
 /// The folder of all data that has this data set: the one named on the command line, whatever is in it; else the first

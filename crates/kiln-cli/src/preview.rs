@@ -5,7 +5,9 @@ use crate::drawing::{Row, Sheet, sheet};
 use crate::places::folder_of;
 use crate::report::plain;
 use kiln::ErrorKind;
-use kiln::datasets::{Cifar100, Cifar100Labels, Emnist, EmnistSplit, FashionMnist, Kmnist, Pass};
+use kiln::datasets::{
+    Cifar100, Cifar100Labels, Emnist, EmnistSplit, FashionMnist, ImageFiles, ImageOptions, Kmnist, Pass, source,
+};
 use kiln::prelude::*;
 use kiln::store::write_atomically;
 use std::path::Path;
@@ -14,35 +16,72 @@ use std::path::Path;
 const ROWS: usize = 10;
 const COLUMNS: usize = 8;
 
+/// Height and width of the image files of a folder: a small image of a named set is drawn as large.
+const SIZE: usize = 84;
+
+/// What is drawn.
+struct Images {
+    plain: Box<dyn Dataset>,
+    augmented: Option<Box<dyn Dataset>>,
+    classes: Vec<String>,
+    /// In the heading.
+    name: String,
+    /// In the report.
+    of: String,
+}
+
 pub(crate) fn run(options: &PreviewOptions) -> Result<()> {
-    let name = &options.name;
-    let folder = folder_of(name, options.data.as_deref());
-    let (images, classes) = named(name, folder.as_deref())?;
-    let classes = chosen(classes, options.seed);
+    let images = if source(&options.name).is_some() { of_set(options)? } else { of_folder(options)? };
     let columns = if options.augment.is_some() { 1 } else { COLUMNS };
-    let picked = picked(&images, &classes, columns, options.seed);
-    let mut rows: Vec<Row> = classes.into_iter().map(|(_, name)| Row { name, pictures: Vec::new() }).collect();
-    for indices in &picked {
-        add(&mut rows, &images.batch(indices, &[], &Device::cpu())?)?;
+    let (mut rows, picked) = picked(&images, columns, options.seed)?;
+    let cpu = Device::cpu();
+    for column in &picked {
+        add(&mut rows, column, |samples| images.plain.batch(samples, &[], &cpu))?;
     }
-    let of = if folder.is_none() { "the embedded subset of " } else { "" };
-    let mut done = format!("{} images of {of}{name}", rows.iter().map(|row| row.pictures.len()).sum::<usize>());
-    if let (Some(augmentation), Some(indices)) = (&options.augment, picked.first()) {
-        let augmented = images.clone().augment(augmentation.clone())?;
+    let mut done = format!("{} images of {}", rows.iter().map(|row| row.pictures.len()).sum::<usize>(), images.of);
+    if let (Some(augmented), Some(column)) = (&images.augmented, picked.first()) {
         for epoch in 1..COLUMNS as u64 {
             let pass = Pass { seed: options.seed, epoch };
-            add(&mut rows, &augmented.training_batch(indices, &[], pass, &Device::cpu())?)?;
+            add(&mut rows, column, |samples| augmented.training_batch(samples, &[], pass, &cpu))?;
         }
         done += &format!(", each as it is and {} times augmented", COLUMNS - 1);
     }
-    let (height, width) = match *images.input_shape() {
+    let (height, width) = match *images.plain.input_shape() {
         [.., height, width] => (height, width),
-        _ => return Err(Error::new(ErrorKind::Unsupported, "", format!("{name}: not a data set of images"))),
+        _ => return Err(Error::new(ErrorKind::Unsupported, "", format!("{}: not a data set of images", images.name))),
     };
-    let heading = if options.augment.is_some() { ["original", "augmented"] } else { ["", name] };
+    let heading = if options.augment.is_some() { ["original", "augmented"] } else { ["", &images.name] };
     write_atomically(&options.out, &sheet(&Sheet { rows, height, width, heading })?)?;
     plain(&format!("{done}: drawn to {}", options.out.display()));
     Ok(())
+}
+
+/// The training images of a data set that is known by name.
+fn of_set(options: &PreviewOptions) -> Result<Images> {
+    let name = options.name.clone();
+    if options.size.is_some() {
+        let message = format!("--size goes with a folder of image files: those of {name} have a size");
+        return Err(Error::value("", message));
+    }
+    let folder = folder_of(&name, options.data.as_deref());
+    let (images, classes) = named(&name, folder.as_deref())?;
+    let augment = |augmentation: &Augmentation| images.clone().augment(augmentation.clone());
+    let augmented = options.augment.as_ref().map(augment).transpose()?.map(|images| Box::new(images) as _);
+    let of = if folder.is_none() { format!("the embedded subset of {name}") } else { name.clone() };
+    Ok(Images { plain: Box::new(images), augmented, classes, name, of })
+}
+
+/// The image files of a folder, by class.
+fn of_folder(options: &PreviewOptions) -> Result<Images> {
+    let folder = Path::new(&options.name);
+    let files = ImageFiles::folder(folder)?;
+    let size = options.size.unwrap_or(SIZE);
+    let images = files.dataset(&ImageOptions::new(size, size))?;
+    let augment = |augmentation: &Augmentation| images.clone().augment(augmentation.clone());
+    let augmented = options.augment.as_ref().map(augment).transpose()?.map(|images| Box::new(images) as _);
+    let name = folder.file_name().map_or_else(|| options.name.clone(), |name| name.to_string_lossy().into_owned());
+    let (classes, of) = (files.class_names().to_vec(), options.name.clone());
+    Ok(Images { plain: Box::new(images), augmented, classes, name, of })
 }
 
 /// A data set's training images, and what its classes are called.
@@ -81,23 +120,32 @@ fn chosen(classes: Vec<String>, seed: u64) -> Vec<(usize, String)> {
     classes
 }
 
-/// So many images of each class at random: for each column an image of every class.
-fn picked(images: &ImageDataset, classes: &[(usize, String)], columns: usize, seed: u64) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..images.len()).collect();
+/// The row and the sample of each image of a column.
+type Column = Vec<(usize, usize)>;
+
+/// A row for each class that is shown, and the columns, chosen at random. A class with fewer
+/// images than columns has a shorter row.
+fn picked(images: &Images, columns: usize, seed: u64) -> Result<(Vec<Row>, Vec<Column>)> {
+    let labels = images.plain.class_labels()?.unwrap_or_default();
+    let mut order: Vec<usize> = (0..labels.len()).collect();
     RandomStream::new(seed, Purpose::Shuffle, 0).shuffle(&mut order);
-    let of = |class: usize| order.iter().copied().filter(move |&i| usize::from(images.labels()[i]) == class);
-    // Of a class with fewer images than columns, or none, the others' rows are longer.
-    let rows: Vec<Vec<usize>> = classes.iter().map(|&(class, _)| of(class).take(columns).collect()).collect();
-    let full = rows.iter().map(Vec::len).min().unwrap_or(0);
-    (0..full).map(|column| rows.iter().map(|row| row[column]).collect()).collect()
+    let (mut rows, mut picked) = (Vec::new(), vec![Column::new(); columns]);
+    for (row, (class, name)) in chosen(images.classes.clone(), seed).into_iter().enumerate() {
+        let of_class = order.iter().filter(|&&sample| labels[sample] == class as i64);
+        picked.iter_mut().zip(of_class).for_each(|(column, &sample)| column.push((row, sample)));
+        rows.push(Row { name, pictures: Vec::new() });
+    }
+    picked.retain(|column| !column.is_empty());
+    Ok((rows, picked))
 }
 
-/// Adds a batch's images to the rows, one to each.
-fn add(rows: &mut [Row], batch: &Batch) -> Result<()> {
-    let pixels = batch.inputs.to_vec::<f32>()?;
-    let size = pixels.len() / rows.len().max(1);
-    for (row, image) in rows.iter_mut().zip(pixels.chunks(size.max(1))) {
-        row.pictures.push(image.iter().map(|x| (x * 255.0).round().clamp(0.0, 255.0) as u8).collect());
+/// Adds a column's images, which `batch` makes, to their rows.
+fn add(rows: &mut [Row], column: &Column, batch: impl FnOnce(&[usize]) -> Result<Batch>) -> Result<()> {
+    let samples: Vec<usize> = column.iter().map(|&(_, sample)| sample).collect();
+    let pixels = batch(&samples)?.inputs.to_vec::<f32>()?;
+    let size = pixels.len() / column.len().max(1);
+    for (&(row, _), image) in column.iter().zip(pixels.chunks(size.max(1))) {
+        rows[row].pictures.push(image.iter().map(|x| (x * 255.0).round().clamp(0.0, 255.0) as u8).collect());
     }
     Ok(())
 }

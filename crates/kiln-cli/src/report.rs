@@ -11,7 +11,6 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::OnceLock;
-use textwrap::{Options, WordSplitter};
 
 pub(crate) struct Report {
     json: bool,
@@ -30,6 +29,8 @@ pub(crate) struct Plan<'a> {
 
 /// What there is to say at the end.
 pub(crate) struct Summary<'a> {
+    /// On data that is for validation alone.
+    pub(crate) validation: Option<&'a Evaluation>,
     /// None where the training was ended before there was one.
     pub(crate) test: Option<&'a Evaluation>,
     pub(crate) seconds: f64,
@@ -61,14 +62,14 @@ impl Report {
         }
         if self.json {
             let validation = record.validation.as_ref();
-            line(&json!({
-                "epoch": record.epoch,
-                "loss": record.train.loss,
-                "accuracy": record.train.accuracy(),
-                "val_loss": validation.map(|v| v.loss),
-                "val_accuracy": validation.map(Evaluation::accuracy),
-                "seconds": record.seconds,
-            }));
+            let mut object = json!({ "epoch": record.epoch, "loss": record.train.loss });
+            add(&mut object, "", &record.train);
+            if let Some(validation) = validation {
+                object["val_loss"] = validation.loss.into();
+                add(&mut object, "val_", validation);
+            }
+            object["seconds"] = record.seconds.into();
+            line(&object);
         } else {
             prose(&record.line(epochs));
         }
@@ -82,39 +83,54 @@ impl Report {
         }
     }
 
+    /// Says that a callback has ended the training.
+    pub(crate) fn ended_early(&self, epoch: usize, epochs: usize) {
+        if !self.quiet && !self.json {
+            prose(&format!("ended by a callback after epoch {epoch} of {epochs}"));
+        }
+    }
+
     pub(crate) fn finish(&self, summary: &Summary<'_>) {
-        let Summary { test, seconds, images, device, seed, interrupted } = summary;
+        let Summary { validation, test, seconds, images, device, seed, interrupted } = summary;
         if self.json {
-            let mut result = json!({
-                "result": "train",
-                "test_accuracy": test.map(Evaluation::accuracy),
-                "test_loss": test.map(|test| test.loss),
-                "fit_s": seconds,
-                "images_per_s": *images as f64 / seconds,
-                "peak_rss_mb": peak_rss_mb(),
-                "device": device,
-                "seed": seed,
-            });
+            let mut result = json!({ "result": "train" });
+            for (prefix, measured) in [("val_", validation), ("test_", test)] {
+                if let Some(measured) = measured {
+                    add(&mut result, prefix, measured);
+                    result[format!("{prefix}loss")] = measured.loss.into();
+                }
+            }
+            if let Some(r2) = test.and_then(|test| test.metric("r2")) {
+                result["r2"] = r2.into();
+            }
+            result["fit_s"] = (*seconds).into();
+            result["images_per_s"] = (*images as f64 / seconds).into();
+            result["peak_rss_mb"] = peak_rss_mb().into();
+            result["device"] = (*device).into();
+            result["seed"] = (*seed).into();
             if *interrupted {
                 result["interrupted"] = true.into();
             }
             line(&result);
         } else {
-            let mut text = test.map_or_else(String::new, |test| accuracy("test accuracy", test));
-            if !text.is_empty() {
-                text += "  ";
-            }
-            if let Some(test) = test {
-                text += &format!("test loss {:.4}  ", test.loss);
-            }
-            prose(&format!("{text}fit {seconds:.2} s"));
+            let test = test.map_or_else(String::new, |test| measured("test ", test) + "  ");
+            prose(&format!("{test}fit {seconds:.2} s"));
         }
     }
 }
 
-/// The accuracy under this name, where it was measured.
-pub(crate) fn accuracy(name: &str, measured: &Evaluation) -> String {
-    measured.metric("accuracy").map_or_else(String::new, |accuracy| format!("{name} {accuracy:.4}"))
+/// Adds each metric under its name.
+pub(crate) fn add(object: &mut serde_json::Value, prefix: &str, measured: &Evaluation) {
+    for (name, value) in &measured.metrics {
+        object[format!("{prefix}{name}")] = (*value).into();
+    }
+}
+
+/// The metrics and the loss: `test accuracy 0.9595  test loss 0.1301`.
+pub(crate) fn measured(prefix: &str, measured: &Evaluation) -> String {
+    let metrics =
+        measured.metrics.iter().map(|(name, value)| format!("{prefix}{} {value:.4}  ", name.replace('_', " ")));
+    metrics.collect::<String>() + &format!("{prefix}loss {:.4}", measured.loss)
 }
 
 /// A number as one reads it: 60,000.
@@ -148,8 +164,7 @@ pub(crate) fn tell(text: &str) {
 /// A line in as many lines as the terminal needs; where there is none, the line.
 fn broken<'a>(text: &'a str, term: &Term) -> Cow<'a, str> {
     let Some((_, columns)) = term.size_checked() else { return Cow::Borrowed(text) };
-    let options = Options::new(columns.into()).break_words(false).word_splitter(WordSplitter::NoHyphenation);
-    Cow::Owned(textwrap::fill(text, options.subsequent_indent("  ")))
+    Cow::Owned(kiln::train::wrapped(text, columns.into()))
 }
 
 /// The first error of stdout. Work goes on after it, so that a training saves what it was asked to save; the command ends with

@@ -1,22 +1,20 @@
 //! A run's folder: what `train --out` leaves and the other commands read.
 
-use crate::config::Config;
 use crate::drawing::{Curve, curves};
 use crate::log::Log;
 use crate::recipes::Recipe;
+use crate::settings::Settings;
 use clap::ValueEnum;
 use kiln::ErrorKind;
 use kiln::nn::safetensors;
 use kiln::prelude::*;
-use kiln::store::{Generation, Store, Writer, write_atomically};
-use serde_json::{Value, json};
+use kiln::store::{Store, Writer, write_atomically};
+use kiln::trained::{LoadOptions, MODEL, WEIGHTS};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "config.toml";
-const MODEL: &str = "model.json";
-const WEIGHTS: &str = "model.safetensors";
 const HISTORY: &str = "history.csv";
 const CURVES: &str = "curves.png";
 /// What a model that makes images has made.
@@ -72,16 +70,10 @@ impl<'a> Out<'a> {
     }
 
     /// Writes all files, each of them whole, or none. If that fails, the weights are written elsewhere and the error says
-    /// where. `samples` is what a model that makes images has made.
-    pub(crate) fn save(
-        &mut self,
-        config: &Config,
-        model: &Sequential,
-        history: &History,
-        samples: Option<Vec<u8>>,
-    ) -> Result<()> {
-        let weights = safetensors::encode(&model.state_dict())?;
-        self.write(config, model, history, samples, &weights).map_err(|error| {
+    /// where.
+    pub(crate) fn save(&mut self, saved: &Saved<'_>) -> Result<()> {
+        let weights = safetensors::encode(&saved.model.state_dict())?;
+        self.write(saved, &weights).map_err(|error| {
             let rescued = match rescue(&weights) {
                 Ok(path) => format!("the weights are kept in {}", path.display()),
                 Err(error) => format!("and neither can the weights: {}", error.message()),
@@ -90,38 +82,36 @@ impl<'a> Out<'a> {
         })
     }
 
-    fn write(
-        &mut self,
-        config: &Config,
-        model: &Sequential,
-        history: &History,
-        samples: Option<Vec<u8>>,
-        weights: &[u8],
-    ) -> Result<()> {
+    fn write(&mut self, saved: &Saved<'_>, weights: &[u8]) -> Result<()> {
         let folder = self.store.folder();
-        let description = json!({
-            "kiln": env!("CARGO_PKG_VERSION"),
-            "recipe": config.recipe,
-            "architecture": model.architecture(),
-            "parameters": model.parameter_count(),
-        });
-        let csv = history.to_csv();
+        let csv = saved.history.to_csv();
         let curve = Curve { name: name(folder), log: Log::parse(&csv, &folder.join(HISTORY))? };
-        let (description, config) = (format!("{description:#}\n"), config.to_toml()?);
         let curves = curves(&[curve])?;
         let mut files = vec![
             (WEIGHTS, weights),
-            (MODEL, description.as_bytes()),
-            (CONFIG, config.as_bytes()),
+            (MODEL, saved.description.as_bytes()),
+            (CONFIG, saved.config.as_bytes()),
             (CURVES, &curves),
             (HISTORY, csv.as_bytes()),
         ];
-        files.extend(samples.as_deref().map(|samples| (SAMPLES, samples)));
+        files.extend(saved.samples.as_deref().map(|samples| (SAMPLES, samples)));
         self.writer.commit(&files)?;
         // There is none in most runs.
         let _ = fs::remove_file(folder.join(PARTIAL_SAMPLES));
         Ok(())
     }
+}
+
+/// What a run's folder keeps.
+pub(crate) struct Saved<'a> {
+    pub(crate) model: &'a Sequential,
+    /// model.json.
+    pub(crate) description: &'a str,
+    /// config.toml.
+    pub(crate) config: &'a str,
+    pub(crate) history: &'a History,
+    /// What a model that makes images has made.
+    pub(crate) samples: Option<Vec<u8>>,
 }
 
 /// Whether a folder has a run, or a part of one.
@@ -155,133 +145,74 @@ fn name(folder: &Path) -> String {
     last.map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned())
 }
 
-/// A run's folder that is read: files of its current generation, whose checksums are compared.
-struct Files<'a> {
-    folder: &'a Path,
-    /// None where files are taken as they are.
-    generation: Option<Generation>,
-}
-
-impl<'a> Files<'a> {
-    /// Those of a folder; `accept_changed` takes files that differ from the manifest, and a folder without one.
-    fn open(folder: &'a Path, accept_changed: bool) -> Result<Files<'a>> {
-        if !folder.is_dir() {
-            let message =
-                format!("{}: the folder does not exist; `kiln train RECIPE --out DIR` makes one", folder.display());
-            return Err(Error::new(ErrorKind::Io, "", message));
-        }
-        let generation = if accept_changed { None } else { Store::new(folder).current()? };
-        if generation.is_none() && !accept_changed {
-            let message = format!(
-                "{}: this folder has no manifest.json, so it is not known whether its files are a run's; \
-                 --accept-changed takes them as they are",
-                folder.display()
-            );
-            return Err(Error::new(ErrorKind::Format, "", message));
-        }
-        Ok(Files { folder, generation })
-    }
-
-    /// Where a file is.
-    fn path(&self, file: &str) -> Result<PathBuf> {
-        let Some(generation) = &self.generation else { return Ok(self.folder.join(file)) };
-        generation.path(file).map_err(|error| {
-            let remedy = if error.kind() == ErrorKind::Format { "; --accept-changed takes it as it is" } else { "" };
-            Error::new(error.kind(), "", format!("{}{remedy}", error.message())).with_source(error)
-        })
-    }
-
-    fn text(&self, file: &str) -> Result<String> {
-        let path = self.path(file)?;
-        fs::read_to_string(&path).map_err(|error| {
-            Error::new(ErrorKind::Io, "", format!("{}: cannot be read: {error}", path.display())).with_source(error)
-        })
-    }
-}
-
 /// The curve of a run.
 pub(crate) fn curve(folder: &Path, accept_changed: bool) -> Result<Curve> {
-    let text = Files::open(folder, accept_changed)?.text(HISTORY)?;
+    let text = LoadOptions::new().accept_changed(accept_changed).files(folder)?.text(HISTORY)?;
     Ok(Curve { name: name(folder), log: Log::parse(&text, &folder.join(HISTORY))? })
 }
 
-/// A trained model.
+/// A trained model and how it was trained.
 pub(crate) struct Run {
-    pub(crate) recipe: Recipe,
-    pub(crate) model: Sequential,
+    pub(crate) trained: Trained,
+    /// Of config.toml, or the recipe's; a model that was put into a folder by hand has none.
+    pub(crate) settings: Option<Settings>,
     /// model.json, which errors name.
     pub(crate) description: PathBuf,
-    /// Samples a step of its training, where there is a config.toml.
-    pub(crate) batch_size: Option<usize>,
 }
 
 impl Run {
-    /// The model of a run's folder, made again by model.json with the weights of model.safetensors.
+    /// The run of a folder.
     pub(crate) fn open(folder: &Path, accept_changed: bool, device: &Device) -> Result<Run> {
-        let files = Files::open(folder, accept_changed)?;
-        let description = folder.join(MODEL);
-        let wrong = |why: &str| Error::new(ErrorKind::Format, "", format!("{}: {why}", description.display()));
-        let text = files.text(MODEL)?;
-        let json: Value = serde_json::from_str(&text).map_err(|error| wrong(&format!("not valid JSON: {error}")))?;
-        let Some(name) = json["recipe"].as_str() else { return Err(wrong("`recipe`, a name, is expected")) };
-        let recipe = Recipe::from_str(name, false).map_err(|_| {
-            let names: Vec<String> = Recipe::value_variants().iter().map(|recipe| recipe.name()).collect();
-            wrong(&format!("recipe {name:?} is none that this version knows: {}", names.join(", ")))
-        })?;
-        // Without memory for the weights: whether they are as many as this asks for is seen when they are loaded.
-        let mut init = Init::new(0, device).placeholders();
-        let mut model = Sequential::from_architecture_with(&json["architecture"], &mut init)
-            .map_err(|error| wrong(&format!("`architecture`: {}", error.message())))?;
-        let (Some(_), Some(output)) = (model.input_shape(), model.output_shapes().last()) else {
-            return Err(wrong(
-                "`architecture`: `input`, the sizes of a sample's axes, and at least one layer are expected",
-            ));
+        let options = LoadOptions::new().device(device).accept_changed(accept_changed);
+        let trained = options.load(folder)?;
+        let path = folder.join(CONFIG);
+        let files = options.files(folder)?;
+        let settings = match files.text(CONFIG) {
+            // A model that a program has saved.
+            Err(_) if !files.has(CONFIG) => {
+                let recipe = trained.notes.get("recipe").and_then(|name| name.as_str());
+                let recipe = recipe.and_then(|name| Recipe::from_str(name, false).ok());
+                recipe.map(Recipe::settings).transpose()?
+            }
+            text => Some(Settings::parse(&text?, &path)?),
         };
-        let classes = recipe.classes().len();
-        if classes > 0 && *output != [classes] {
-            return Err(wrong(&format!("the model gives {output} for a sample; {name} has {classes} classes")));
-        }
-        safetensors::load(&mut model, files.path(WEIGHTS)?)?;
-        all_finite(&model).map_err(|error| {
-            Error::new(error.kind(), "", format!("{}: {}", folder.join(WEIGHTS).display(), error.message()))
-        })?;
-        let config = match files.text(CONFIG) {
-            // A model that was put into a folder by hand has none.
-            Err(_) if accept_changed && !folder.join(CONFIG).exists() => None,
-            text => Some(Config::parse(&text?, &folder.join(CONFIG))?),
-        };
-        let batch_size = config.map(|config| config.options.batch_size);
-        Ok(Run { recipe, model, description, batch_size })
+        Ok(Run { trained, settings, description: folder.join(MODEL) })
+    }
+
+    /// How it was trained.
+    pub(crate) fn settings(&self) -> Result<&Settings> {
+        self.settings.as_ref().ok_or_else(|| {
+            let message = format!(
+                "{}: the folder has no {CONFIG}, so it is not known on which data the model was trained",
+                self.description.display()
+            );
+            Error::new(ErrorKind::Format, "", message)
+        })
+    }
+
+    /// What it is called: the recipe, or the model.
+    pub(crate) fn name(&self) -> &str {
+        self.trained.notes.get("recipe").and_then(|name| name.as_str()).unwrap_or("the model")
+    }
+
+    /// Samples a step of its training, where that is known.
+    pub(crate) fn batch_size(&self) -> Result<Option<usize>> {
+        self.settings.as_ref().map(|settings| settings.plan().map(|plan| plan.batch_size)).transpose()
     }
 
     /// Fails where samples are not of the shape that the model takes.
     pub(crate) fn expect_input(&self, of: &str, shape: &[usize]) -> Result<()> {
-        self.expect(self.model.input_shape(), of, shape)
-    }
-
-    /// As [`Run::expect_input`], of a model that is trained on other samples than it takes.
-    pub(crate) fn expect(&self, takes: Option<&Shape>, of: &str, shape: &[usize]) -> Result<()> {
-        let Some(input) = takes else { return Ok(()) };
-        if **input == *shape {
-            return Ok(());
-        }
-        let shape = Shape::new(shape)?;
-        let message =
-            format!("{}: the model takes samples of {input}, {of} are of {shape}", self.description.display());
-        Err(Error::new(ErrorKind::Shape, "", message))
+        expect(&self.description, self.trained.model.input_shape(), of, shape)
     }
 }
 
-/// Fails where a weight is infinite or NaN, with the tensor's name.
-fn all_finite(model: &Sequential) -> Result<()> {
-    for (name, tensor) in model.state_dict() {
-        let values = tensor.to_f64_vec()?;
-        let bad = values.iter().filter(|value| !value.is_finite()).count();
-        if bad > 0 {
-            let message =
-                format!("{name}: {bad} of {} values are infinite or NaN; such a model predicts nothing", values.len());
-            return Err(Error::value("", message));
-        }
+/// Fails where samples are not of the shape that a model is trained on.
+pub(crate) fn expect(description: &Path, takes: Option<&Shape>, of: &str, shape: &[usize]) -> Result<()> {
+    let Some(input) = takes else { return Ok(()) };
+    if **input == *shape {
+        return Ok(());
     }
-    Ok(())
+    let shape = Shape::new(shape)?;
+    let message = format!("{}: the model takes samples of {input}, {of} are of {shape}", description.display());
+    Err(Error::new(ErrorKind::Shape, "", message))
 }

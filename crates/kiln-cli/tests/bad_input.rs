@@ -116,8 +116,8 @@ fn arguments() {
         ("train mnist-mlp --device cuda:x", "invalid value 'cuda:x' for '--device <DEVICE>': `cuda:x` is not a device"),
         ("train mnist-mlp --fast", "unexpected argument '--fast' found"),
         ("train mnist-mlp mnist-mlp", "unexpected argument 'mnist-mlp' found"),
-        ("train mnist", "invalid value 'mnist' for '<RECIPE>'"),
-        ("summary mnist", "invalid value 'mnist' for '<RECIPE>'"),
+        ("train mnist", "invalid value 'mnist' for '[RECIPE]'"),
+        ("summary mnist", "invalid value 'mnist' for '<RECIPE|FILE|RUN>'"),
         ("train", "the following required arguments were not provided:"),
         ("predict @/run", "the following required arguments were not provided:"),
         ("data fetch mnis", "invalid value 'mnis' for '<NAME|URL>'"),
@@ -148,26 +148,21 @@ fn run_folders() {
     let architecture = "model.json: `architecture`: ";
     // The file, what becomes of it (nothing: it is removed), what is said of it by `evaluate`.
     type Spoilt<'a> = (&'a str, Option<Vec<u8>>, &'a [&'a str]);
-    let cases: [Spoilt; 15] = [
+    let cases: [Spoilt; 14] = [
         ("model.json", None, &["model.json: cannot be read: "]),
-        ("model.json", Some(json.as_bytes()[..100].to_vec()), &["model.json: not valid JSON: "]),
-        ("model.json", Some(b"[]".to_vec()), &["model.json: `recipe`, a name, is expected"]),
+        ("model.json", Some(json.as_bytes()[..100].to_vec()), &["model.json: not a model's JSON: "]),
+        ("model.json", Some(b"[]".to_vec()), &["model.json: not a model's JSON: "]),
+        ("model.json", swapped("\"Flatten\"", "\"Melt\""), &[architecture, "layer 0: unknown layer `Melt`"]),
         (
             "model.json",
-            swapped("\"mnist-mlp\"", "\"mnist\""),
-            &["model.json: recipe \"mnist\" is none that this version knows: mnist-mlp"],
+            swapped("\"relu\"", "\"rely\""),
+            &[architecture, "layer 1 (Dense): `activation`: unknown variant `rely`"],
         ),
-        (
-            "model.json",
-            swapped("\"Flatten\"", "\"Melt\""),
-            &[architecture, "layer 0 is a Melt, which Kiln does not make from a description"],
-        ),
-        ("model.json", swapped("\"relu\"", "\"rely\""), &[architecture, "layer 1 (Dense): unknown variant `rely`"]),
-        ("model.json", swapped("\"input\"", "\"output\""), &[architecture, "`input`, the sizes of a sample's axes"]),
+        ("model.json", swapped("\"input\"", "\"output\""), &[architecture, "the model: unknown setting `output`"]),
         (
             "model.json",
             swapped("\"units\": 10", "\"units\": 9"),
-            &["model.json: the model gives (9,) for a sample; mnist-mlp has 10 classes"],
+            &["model.json: the model gives 9 numbers for a sample, and there are 10 classes"],
         ),
         ("model.json", swapped("\"units\": 10", "\"units\": 0"), &[architecture, "both must be above 0"]),
         // A model of another shape than the weights, and one of another shape than the images.
@@ -181,7 +176,11 @@ fn run_folders() {
             swapped("28,\n      28", "14,\n      56"),
             &["model.json: the model takes samples of (14, 56), the test images are of (28, 28)"],
         ),
-        ("config.toml", Some(b"recipe = 1\n".to_vec()), &["config.toml: line 1: invalid type: integer `1`"]),
+        (
+            "config.toml",
+            Some(b"recipes = 1\n".to_vec()),
+            &["config.toml:1:1: unknown setting `recipes`; the nearest is"],
+        ),
         ("model.safetensors", None, &["load: @/run/model.safetensors: cannot be read: "]),
         (
             "model.safetensors",
@@ -286,19 +285,16 @@ fn images() {
     let jpeg = fs::read("tests/fixtures/seven.jpg").unwrap();
     let figure = "a figure on a background is expected, not an image of one shade or without an inside";
     for (bytes, says) in [
-        (&b""[..], "this is neither a PNG nor a JPEG file"),
-        (b"GIF89a", "this is neither a PNG nor a JPEG file"),
+        (&b""[..], "this file is empty"),
+        (b"no image", "this is no "),
         (&whole[..60], "this PNG file cannot be read: "),
         (&whole[..8], "this PNG file cannot be read: "),
         (&jpeg[..900], "this JPEG file cannot be read: "),
         (&jpeg[..3], "this JPEG file cannot be read: "),
         // A header that claims more than there can be, and no pixels.
-        (&png(60_000, 60_000, None), "this PNG file cannot be read: 60000 × 60000 pixels are more than the 200000000"),
+        (&png(60_000, 60_000, None), "this PNG file cannot be read: "),
         // What claims less than that, but more than its bytes can hold: refused before memory is asked for.
-        (
-            &png(14_000, 14_000, None),
-            "this PNG file cannot be read: 14000 × 14000 pixels need at least 189937 bytes, it has 45: it is cut short",
-        ),
+        (&png(14_000, 14_000, None), "this PNG file cannot be read: "),
         (&whole, figure),
         (&png(3, 3, Some(&[7; 9])), figure),
     ] {
@@ -306,12 +302,11 @@ fn images() {
         // Nothing is said of the good one either.
         check(&folder, "predict @/run tests/fixtures/seven.jpg @/bad", FAILED, &[&format!("@/bad: {says}")]);
     }
-    for path in ["nowhere.png", "mnist"] {
-        check(&folder, &format!("predict @/run @/{path}"), FAILED, &[&format!("@/{path}: cannot be read: ")]);
-    }
+    check(&folder, "predict @/run @/nowhere.png", FAILED, &["@/nowhere.png: cannot be read: "]);
+    check(&folder, "predict @/run @/mnist", FAILED, &["@/mnist: there is no image in this folder"]);
     let json = fs::read_to_string(folder.join("run/model.json")).unwrap();
     fs::write(folder.join("run/model.json"), json.replace("28,\n      28", "14,\n      56")).unwrap();
-    let says = "@/run/model.json: the model takes samples of (14, 56), digits are of (28, 28)";
+    let says = "@/run/model.json: the model takes samples of (14, 56), images are of (28, 28)";
     check(&folder, "predict @/run tests/fixtures/seven.jpg --accept-changed", FAILED, &[says]);
 }
 

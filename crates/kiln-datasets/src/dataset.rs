@@ -2,6 +2,7 @@
 
 use crate::{Batch, Pass, Subset, split};
 use kiln_tensor::{Device, Error, Result};
+use std::sync::Arc;
 
 /// A set of samples, read by index in batches.
 ///
@@ -290,4 +291,4 @@ macro_rules! behind {
         }
     )+};
 }
-behind!(&D, Box<D>);
+behind!(&D, Box<D>, Arc<D>);

@@ -18,21 +18,25 @@ mod fetch;
 #[doc(hidden)]
 pub mod fuzzing;
 mod idx;
+#[cfg(feature = "images")]
+mod image_files;
+mod image_form;
 mod images;
 mod inputs_as_targets;
 mod kmnist;
 mod labeled;
 mod loader;
 mod mnist;
-mod nearest;
 mod normalize;
 mod numpy;
 mod rows;
 mod sequences;
+mod series;
 mod split;
 mod subset;
 mod tables;
 mod tensors;
+mod text;
 mod zip;
 
 pub use augment::{
@@ -44,7 +48,8 @@ pub use catalog::{CATALOG, Content, Remote, Source, source};
 pub use cifar::{Cifar10, Cifar100, Cifar100Labels};
 pub use combine::{Cache, Concat, Map, MapSamples, Stream, Weighted, Zip};
 pub use csv::{
-    ColumnKind, ColumnSummary, Csv, CsvDataset, CsvOptions, CsvSummary, Encoding, Missing, TableEncoder, TableOptions,
+    ColumnKind, ColumnSummary, Csv, CsvDataset, CsvOptions, CsvSummary, Encoding, Missing, Numbering, TableEncoder,
+    TableOptions,
 };
 pub use dataset::Dataset;
 pub use emnist::{Emnist, EmnistSplit};
@@ -52,6 +57,10 @@ pub use fashion_mnist::FashionMnist;
 #[cfg(feature = "fetch")]
 pub use fetch::{FetchEvent, fetch, fetch_source, fetch_url};
 pub use idx::{Idx, read_idx};
+#[cfg(feature = "images")]
+pub use image_files::{
+    BrokenImage, ColorMode, Fit, ImageFileDataset, ImageFiles, ImageOptions, ImageSummary, Picture, PictureFormat,
+};
 pub use images::ImageDataset;
 pub use inputs_as_targets::InputsAsTargets;
 pub use kmnist::Kmnist;
@@ -61,10 +70,9 @@ pub use normalize::{ChannelStatistics, Samplewise};
 pub use numpy::{load_npy, load_npz, save_npy, save_npz, save_npz_compressed};
 #[cfg(feature = "embedded-text")]
 pub use sequences::ALICE;
-pub use sequences::{
-    AddingProblem, CopyTask, Padded, SequenceDataset, SeriesWindows, TextStreams, TextWindows, Vocabulary,
-    pad_sequences,
-};
+pub use sequences::{AddingProblem, CopyTask, Padded, SequenceDataset, TextStreams, TextWindows, pad_sequences};
+pub use series::{SeriesEncoder, SeriesOptions, SeriesWindows};
 pub use subset::Subset;
 pub use tables::{Table, breast_cancer, diabetes, digits, iris, wine};
 pub use tensors::TensorDataset;
+pub use text::{TextEncoder, TextOptions, Tokenizer, WordOptions, load_text};

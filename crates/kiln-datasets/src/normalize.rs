@@ -1,5 +1,8 @@
 //! How the bytes of images become the numbers of a batch.
 
+use kiln_tensor::{Error, Result};
+use serde::{Deserialize, Serialize};
+
 /// Statistics of each channel over a data set, in the scale of byte / 255.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ChannelStatistics {
@@ -9,8 +12,46 @@ pub struct ChannelStatistics {
     pub std: Vec<f64>,
 }
 
+/// Sums over the bytes of each channel. They are whole numbers: exact, whatever the order.
+#[derive(Clone, Debug)]
+pub(crate) struct ChannelSums {
+    /// Σx and Σx² of each channel.
+    sums: Vec<[u64; 2]>,
+    /// Bytes of a channel.
+    count: u64,
+}
+
+impl ChannelSums {
+    pub(crate) fn new(channels: usize) -> Self {
+        ChannelSums { sums: vec![[0; 2]; channels], count: 0 }
+    }
+
+    /// Adds an image of equal planes.
+    pub(crate) fn add(&mut self, image: &[u8]) {
+        let size = image.len() / self.sums.len().max(1);
+        for ([sum, squares], bytes) in self.sums.iter_mut().zip(image.chunks_exact(size.max(1))) {
+            *sum += bytes.iter().map(|&byte| u64::from(byte)).sum::<u64>();
+            *squares += bytes.iter().map(|&byte| u64::from(byte) * u64::from(byte)).sum::<u64>();
+        }
+        self.count += size as u64;
+    }
+
+    /// Mean and standard deviation of each channel, of byte / 255.
+    pub(crate) fn statistics(&self) -> ChannelStatistics {
+        let count = self.count.max(1);
+        let mean = self.sums.iter().map(|[sum, _]| *sum as f64 / count as f64 / 255.0).collect();
+        // n·Σx² − (Σx)² of whole numbers is exact as well: what it leaves of large numbers is all there is.
+        let spread = |&[sum, squares]: &[u64; 2]| {
+            (u128::from(count) * u128::from(squares)).saturating_sub(u128::from(sum) * u128::from(sum)) as f64
+        };
+        let std = self.sums.iter().map(|of| spread(of).sqrt() / count as f64 / 255.0).collect();
+        ChannelStatistics { mean, std }
+    }
+}
+
 /// What is done to each image by its own mean and standard deviation, as Keras's samplewise settings have it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Samplewise {
     /// x − mean: `samplewise_center`.
     Center,
@@ -35,6 +76,25 @@ impl Normalization {
     /// The bytes themselves.
     pub(crate) fn of_bytes() -> Self {
         Normalization { planes: vec![[1.0, 0.0]], samplewise: None }
+    }
+
+    /// (byte / 255 − mean) / std by channel.
+    ///
+    /// # Errors
+    /// Other than one mean and one std above 0 for each channel.
+    pub(crate) fn by_channel(&mut self, channels: usize, mean: &[f64], std: &[f64]) -> Result<()> {
+        let finite = mean.iter().all(|mean| mean.is_finite()) && std.iter().all(|&std| std > 0.0 && std.is_finite());
+        if mean.len() != channels || std.len() != channels || !finite {
+            return Err(Error::value(
+                "normalized_channels",
+                format!(
+                    "means {mean:?} and deviations {std:?}: a number and one above 0 for each of {channels} channels are expected"
+                ),
+            ));
+        }
+        let plane = |(mean, std): (&f64, &f64)| [(1.0 / (255.0 * std)) as f32, (-mean / std) as f32];
+        self.planes = mean.iter().zip(std).map(plane).collect();
+        Ok(())
     }
 
     /// scale · x + shift, in place on an image of the scale of bytes.

@@ -13,7 +13,22 @@ pub(crate) const IMAGE: Target = Target {
     name: "image",
     run: image,
     seeds: image_seeds,
-    words: &[b"IHDR", b"IDAT", b"PLTE", b"tRNS", b"IEND", b"\xff\xd8\xff", b"\xff\xda", b"\xff\xc4"],
+    words: &[
+        b"IHDR",
+        b"IDAT",
+        b"PLTE",
+        b"tRNS",
+        b"eXIf",
+        b"IEND",
+        b"\xff\xd8\xff",
+        b"\xff\xda",
+        b"\xff\xc4",
+        b"VP8 ",
+        b"VP8L",
+        b"VP8X",
+        b"ALPH",
+        b"EXIF",
+    ],
 };
 
 /// The first byte says which of a run's files the bytes are.
@@ -38,9 +53,7 @@ pub(crate) const RUN: Target = Target {
 };
 
 fn image(bytes: &[u8]) {
-    let folder = Folder::new();
-    let path = folder.write("image", bytes);
-    let Ok([digit, photo]) = fuzzing::image(&path) else { return };
+    let Ok([digit, photo]) = fuzzing::image(bytes) else { return };
     let all = |pixels: Option<Vec<f32>>, count: usize| {
         let pixels = pixels.unwrap_or_else(|| vec![0.0; count]);
         assert_eq!(pixels.len(), count);
@@ -87,6 +100,12 @@ fn image_seeds() -> Vec<Vec<u8>> {
         // A small file that claims to be a huge image.
         png(&[(b"IHDR", &header(60_000, 3_000, [16, 6, 0, 0, 1])), (b"IDAT", &gray), (b"IEND", &[])]),
         include_bytes!("../../kiln-cli/tests/fixtures/seven.jpg").to_vec(),
+        include_bytes!("../../kiln-datasets/tests/fixtures/images/progressive.jpg").to_vec(),
+        include_bytes!("../../kiln-datasets/tests/fixtures/images/cmyk.jpg").to_vec(),
+        include_bytes!("../../kiln-datasets/tests/fixtures/images/turned.png").to_vec(),
+        include_bytes!("../../kiln-datasets/tests/fixtures/images/lossy.webp").to_vec(),
+        include_bytes!("../../kiln-datasets/tests/fixtures/images/lossless.webp").to_vec(),
+        include_bytes!("../../kiln-datasets/tests/fixtures/images/palette.bmp").to_vec(),
     ]
 }
 

@@ -47,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     arrays::EINSUM,
     tables::CSV,
     texts::TEXT,
+    texts::TOKENIZER,
     models::SAFETENSORS,
     models::ARCHITECTURE,
     graphs::GRAPH,

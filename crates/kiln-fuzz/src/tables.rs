@@ -2,7 +2,10 @@
 
 use crate::Target;
 use crate::source::Source;
-use kiln::datasets::{Csv, CsvDataset, CsvOptions, Dataset, Encoding, Missing, TableEncoder, TableOptions};
+use kiln::datasets::{
+    Csv, CsvDataset, CsvOptions, Dataset, Encoding, Missing, SeriesEncoder, SeriesOptions, TableEncoder, TableOptions,
+    TextEncoder, TextOptions, WordOptions,
+};
 use kiln::tensor::Device;
 
 /// How the file is read and what is learned from it, then the file.
@@ -76,6 +79,8 @@ fn csv(bytes: &[u8]) {
         let data = table.dataset(&csv).expect("the rows that it was fitted on");
         check(&table, &csv, &data);
     }
+    texts(&csv, [name(target), name(ignored)], rules);
+    series(&csv, [name(target), name(ignored)], rules);
     if let Ok([first, second]) = csv.split_stratified(name(target), 0.5, 1) {
         assert_eq!(first.len() + second.len(), csv.len());
         if let Ok(table) = options.fit(&first)
@@ -84,6 +89,41 @@ fn csv(bytes: &[u8]) {
             check(&table, &second, &data);
         }
     }
+}
+
+/// Texts and classes in two columns: whatever is learned from rows can be applied to them.
+fn texts(csv: &Csv, [target, text]: [&str; 2], rules: u8) {
+    let options = TextOptions::new(text, target).drop_missing(rules & 1 == 1);
+    let options = match rules >> 6 {
+        0 => options,
+        1 => options.words(WordOptions::new().size(5)).max_length(2),
+        2 => options.characters(),
+        _ => options.byte_pairs(260),
+    };
+    let Ok(texts) = options.fit(csv) else { return };
+    assert_eq!(TextEncoder::from_json(&texts.to_json()).as_ref().ok(), Some(&texts));
+    let data = texts.dataset(csv).expect("the rows that it was fitted on");
+    let all: Vec<usize> = (0..data.len().min(50)).collect();
+    let batch = data.batch(&all, &[], &Device::cpu()).expect("rows that there are");
+    assert!(batch.masks[0].is_some() && batch.inputs.dims()[1] <= texts.max_length().unwrap_or(usize::MAX));
+    texts.inputs(&["", target], &Device::cpu()).expect("any text");
+}
+
+/// A series with a target and perhaps a time.
+fn series(csv: &Csv, [target, time]: [&str; 2], rules: u8) {
+    let sizes = [1, 2, 0, usize::MAX];
+    let size = |shift: u8| sizes[usize::from(rules >> shift & 3)];
+    let mut options = SeriesOptions::new([target], size(0)).horizon(size(2)).stride(size(4)).features([target]);
+    options = options.fill_forward(rules & 64 == 64);
+    if rules & 128 == 128 {
+        options = options.time(time);
+    }
+    let Ok(series) = options.fit(csv) else { return };
+    assert_eq!(SeriesEncoder::from_json(&series.to_json()).as_ref().ok(), Some(&series));
+    let Ok(data) = series.dataset(csv) else { return };
+    let last = data.batch(&[data.len() - 1], &[], &Device::cpu()).expect("a window that there is");
+    assert_eq!((last.inputs.dims(), last.targets.dims()), (&[1, series.window(), 1][..], &[1, series.horizon()][..]));
+    series.inputs(csv, &Device::cpu()).expect("as many rows as for a window and its targets");
 }
 
 fn seeds() -> Vec<Vec<u8>> {
@@ -97,6 +137,8 @@ fn seeds() -> Vec<Vec<u8>> {
         with([0, 0, 0, 0, 0, 2, 0, 64], texts),
         with([0, 0, 0, 0, 0, 2, 0, 128 + 8], texts),
         with([1, 1, 1, 0, 1, 0, 1, 128], "a;b\nc;d\na;d\nc;b\n"),
+        with([0, 0, 0, 0, 0, 2, 1, 64 + 1], texts),
+        with([0, 0, 0, 0, 0, 0, 1, 192], "x,t\n1,2024-01-02\n,2024-01-03\n3,2024-01-01T10:00Z\n"),
         with([0, 0, 0, 1, 0, 0, 0, 0], "a,b\n1,22222\n"),
         with([0, 0, 0, 0, 0, 1, 0, 0], "a,b\n1,\"2\n3,4\n"),
     ]

@@ -1,5 +1,6 @@
 //! Constraints: what a parameter is brought back to after each step, by Keras's names and formulas.
 
+use crate::several;
 use kiln_tensor::{Error, Result, Several, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +12,7 @@ const EPSILON: f64 = 1e-7;
 /// layer and `axis=[0, 1, 2]` of a `Conv2D`.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-struct Norms(Option<Vec<isize>>);
+struct Norms(#[serde(deserialize_with = "several::optional")] Option<Vec<isize>>);
 
 impl Norms {
     fn of(&self, w: &Tensor) -> Result<Tensor> {
@@ -38,10 +39,32 @@ impl Norms {
 
 /// Norms of at most `max`: w · min(‖w‖, max) / (‖w‖ + 10⁻⁷) (Srebro et al. 2005). `MaxNorm::new(3.0)`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(from = "MaxNormForm")]
 pub struct MaxNorm {
     max: f64,
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     axes: Norms,
+}
+
+/// As it is read: `3.0`, or `{"max": 3.0, "axes": [0]}`.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "the largest norm, or it as `max` and the `axes`, is expected")]
+enum MaxNormForm {
+    Max(f64),
+    Along {
+        max: f64,
+        #[serde(default)]
+        axes: Norms,
+    },
+}
+
+impl From<MaxNormForm> for MaxNorm {
+    fn from(form: MaxNormForm) -> Self {
+        match form {
+            MaxNormForm::Max(max) => MaxNorm::new(max),
+            MaxNormForm::Along { max, axes } => MaxNorm { max, axes },
+        }
+    }
 }
 
 /// No element below 0: those become 0.
@@ -50,6 +73,7 @@ pub struct NonNeg;
 
 /// Norms of 1: w / (‖w‖ + 10⁻⁷).
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UnitNorm {
     #[serde(default, skip_serializing_if = "is_default")]
     axes: Norms,
@@ -58,12 +82,19 @@ pub struct UnitNorm {
 /// Norms from `min` to `max`: w · d / (‖w‖ + 10⁻⁷), where d is rate · clamp(‖w‖, min, max) + (1 − rate) · ‖w‖. A rate of 1, the
 /// default, brings a norm to the nearest end at once; a lower one goes a part of the way in each step.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MinMaxNorm {
     min: f64,
     max: f64,
+    #[serde(default = "at_once")]
     rate: f64,
     #[serde(default, skip_serializing_if = "is_default")]
     axes: Norms,
+}
+
+/// The rate of a [`MinMaxNorm`] of which nothing else is said.
+fn at_once() -> f64 {
+    1.0
 }
 
 fn is_default(axes: &Norms) -> bool {
@@ -103,7 +134,7 @@ impl UnitNorm {
 impl MinMaxNorm {
     /// Norms of at least `min` and at most `max`.
     pub fn new(min: f64, max: f64) -> Self {
-        MinMaxNorm { min, max, rate: 1.0, axes: Norms::default() }
+        MinMaxNorm { min, max, rate: at_once(), axes: Norms::default() }
     }
 
     /// How much of the way a norm goes to the nearest end in each step, from 0 to 1.

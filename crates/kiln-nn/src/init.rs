@@ -106,6 +106,11 @@ impl Init {
         self.known.iter().find(|(known, _)| known == name).map(|&(_, make)| make)
     }
 
+    /// The names of the registered layers.
+    pub(crate) fn known_names(&self) -> impl Iterator<Item = &str> {
+        self.known.iter().map(|(name, _)| name.as_str())
+    }
+
     /// Whether parameters are placeholders, whose values do not count.
     pub fn makes_placeholders(&self) -> bool {
         self.placeholders

@@ -24,6 +24,7 @@ mod pattern;
 mod per_sample;
 mod regularizers;
 pub mod safetensors;
+mod several;
 mod snapshot;
 mod state;
 mod stateful;

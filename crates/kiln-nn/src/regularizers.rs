@@ -21,6 +21,7 @@ pub struct L2(
 
 /// l1·Σ|w| + l2·Σw² (elastic net): `L1L2 { l1: 0.001, l2: 0.01 }`.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct L1L2 {
     /// Factor of Σ|w|, at least 0.
     pub l1: f64,

@@ -2,11 +2,11 @@
 
 use crate::disk::sync_folder;
 use crate::failed;
+use crate::temporary::Temporary;
 use kiln_tensor::Result;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use tempfile::{Builder, NamedTempFile};
 
 /// Writes a file so that a crash, a full disk or a reader at the wrong moment never meets half of it: the bytes go to a
 /// temporary file in the same folder, which is flushed to the disk and then renamed over `path`.
@@ -44,10 +44,9 @@ pub fn rename_atomically(from: &Path, to: &Path) -> Result<()> {
 
 fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
     let folder = folder_of(path)?;
-    let mut temporary = temporary_in(folder)?;
-    write(temporary.as_file_mut())?;
-    temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
+    let mut temporary = Temporary::new_in(folder)?;
+    write(temporary.file())?;
+    temporary.persist(path)?;
     sync_folder(folder)
 }
 
@@ -65,13 +64,4 @@ fn folder_of(path: &Path) -> io::Result<&Path> {
     }
     let folder = path.parent().unwrap_or(Path::new("."));
     Ok(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
-}
-
-/// A new file in `folder` with the usual permissions: those of `tempfile` are for its owner alone.
-fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
-    let mut builder = Builder::new();
-    builder.prefix(".kiln-").suffix(".tmp");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666)); // less the umask
-    builder.tempfile_in(folder)
 }

@@ -5,6 +5,7 @@ mod disk;
 mod lock;
 mod manifest;
 mod store;
+mod temporary;
 mod writer;
 
 pub use atomic::{rename_atomically, write_atomically, write_atomically_with};

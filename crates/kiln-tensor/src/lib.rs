@@ -20,6 +20,7 @@ mod layout;
 #[cfg(feature = "linalg")]
 mod linalg;
 mod machine;
+mod nearest;
 mod shape;
 mod storage;
 mod tensor;
@@ -43,6 +44,7 @@ pub use indexing::IndexItem;
 pub use kiln_cpu::blend::Taps;
 pub use kiln_math::{RecurrentCell, UpdateRule};
 pub use layout::Layout;
+pub use nearest::nearest;
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
 pub use tensor::calls::*;
 pub use tensor::composed;

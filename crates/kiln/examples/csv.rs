@@ -3,6 +3,8 @@
 //! ```sh
 //! cargo run --release -p kiln --example csv
 //! ```
+//!
+//! The same in Keras: listings/csv.py.
 
 use kiln::prelude::*;
 use std::path::Path;

@@ -2,6 +2,7 @@
 
 mod device;
 pub mod prelude;
+pub mod trained;
 
 pub use device::{DEVICES, device, devices};
 pub use kiln_autograd as autograd;
@@ -16,6 +17,7 @@ pub use kiln_optim as optim;
 pub use kiln_store as store;
 pub use kiln_tensor as tensor;
 pub use kiln_train as train;
+pub use trained::load;
 
 pub use kiln_cpu::team::{ThreadPool, run_in, threads};
 pub use kiln_tensor::{Error, ErrorKind, Result};

@@ -3,8 +3,11 @@
 pub use kiln_autograd::{Gradients, Var, checkpoint, grad, grad_check, hvp, jvp, vjp};
 pub use kiln_datasets::{
     Augmentation, Batch, Cifar10, Csv, CsvOptions, Dataset, ImageDataset, InputsAsTargets, Loader, Missing, Mnist,
-    SeriesWindows, TableEncoder, TableOptions, TensorDataset, TextStreams, Vocabulary,
+    SeriesEncoder, SeriesOptions, SeriesWindows, TableEncoder, TableOptions, TensorDataset, TextEncoder, TextOptions,
+    TextStreams, Tokenizer, WordOptions,
 };
+#[cfg(feature = "images")]
+pub use kiln_datasets::{ColorMode, Fit, ImageFiles, ImageOptions};
 pub use kiln_math::{Purpose, RandomStream};
 pub use kiln_nn::prelude::*;
 pub use kiln_optim::prelude::*;
@@ -15,3 +18,5 @@ pub use kiln_train::{
     Callback, ClassAverage, EpochRecord, EvaluateOptions, FitOptions, History, Losses, MeanMetric, Metric, Objective,
     Outcome, Progress, Run, Trainer, adapt, compile,
 };
+
+pub use crate::trained::{Save, Trained};

@@ -8,9 +8,12 @@ const PERMITTED: &[(&str, &str, &str)] = &[
     ("bitflags", "1.", "of cust, which is used with the feature `cuda` only"),
     ("equator", "0.2.", "of nano-gemm, of faer, which is used with the feature `linalg` only"),
     ("equator-macro", "0.2.", "of equator 0.2, as above"),
+    ("getrandom", "0.3.", "of ahash, of arrow-array, which is used with the feature `parquet` only"),
+    ("getrandom", "0.4.", "of jobserver, of zstd-sys, which is used with the feature `parquet` only"),
     ("miniz_oxide", "0.8.", "of png 0.18, which has not followed flate2 to 0.9"),
+    ("r-efi", "5.", "of getrandom 0.3, as above"),
     ("syn", "1.", "of cust and faer, which are used with the features `cuda` and `linalg` only"),
-    ("syn", "2.", "of faer, which is used with the feature `linalg` only"),
+    ("syn", "2.", "of faer and zerocopy-derive, which are used with the features `linalg` and `parquet` only"),
     ("windows-sys", "0.52.", "of ring 0.17, on Windows only"),
     ("windows-sys", "0.59.", "of corosensei 0.3, on Windows only"),
 ];

@@ -129,6 +129,65 @@ fn previews_that_cannot_be_drawn_are_refused() {
     assert!(!out.exists());
 }
 
+/// Two classes of image files of several sizes; the first has one more.
+fn write_photos(folder: &Path) {
+    for (class, shade, count) in [("dark", 60, 3), ("light", 200, 2)] {
+        fs::create_dir_all(folder.join(class)).unwrap();
+        for number in 0..count {
+            let (width, height) = (40 + 10 * number, 30 + 25 * number);
+            let file = fs::File::create(folder.join(class).join(format!("{number}.png"))).unwrap();
+            let mut encoder = png::Encoder::new(file, width, height);
+            encoder.set_color(png::ColorType::Grayscale);
+            let pixels = vec![shade; (width * height) as usize];
+            encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+        }
+    }
+}
+
+#[test]
+fn preview_draws_a_folder_of_image_files() {
+    let (home, data) = (Folder::new("photos-home"), Folder::new("photos"));
+    let photos = data.0.join("photos");
+    write_photos(&photos);
+    let draw = |words: &[&str]| {
+        let out = data.0.join("sheet.png");
+        let all = [&["preview", photos.to_str().unwrap()], words, &["--out", out.to_str().unwrap()]].concat();
+        let output = kiln(&home.0, &all);
+        (output.status.code(), text(&output.stdout), text(&output.stderr), out)
+    };
+    let (code, said, error, out) = draw(&["--size", "50"]);
+    assert_eq!((code, error.as_str()), (Some(0), ""));
+    assert!(said.starts_with(&format!("5 images of {}: drawn to ", photos.display())), "{said}");
+    let (width, height, pixels) = png(&out);
+    // Two rows of pictures of 2 · 50 points each.
+    assert_eq!(height, 2 * (40 + 2 * 106 + 6));
+    let at = |x: usize, y: usize| pixels[3 * (2 * y * width as usize + 2 * x)];
+    let left = width as usize / 2 - (3 * 106 + 12 - 6);
+    assert_eq!((at(left + 50, 90), at(left + 50, 196)), (60, 200));
+    // The second class has no third picture.
+    assert_eq!((at(left + 2 * 106 + 50, 90), at(left + 2 * 106 + 50, 196)), (60, 255));
+    let (_, said, _, out) = draw(&["--augment", "flip,rotation=10"]);
+    assert!(said.contains("2 images of") && said.contains("each as it is and 7 times augmented"), "{said}");
+    assert_eq!(png(&out).1, 2 * (40 + 2 * 90 + 6));
+
+    fs::write(photos.join("dark/9.jpg"), "no picture").unwrap();
+    let (code, _, error, _) = draw(&[]);
+    assert!(code == Some(1) && error.contains("dark/9.jpg: this is no image file"), "{error}");
+    fs::remove_dir_all(photos.join("light")).unwrap();
+    let (code, _, error, _) = draw(&[]);
+    assert!(code == Some(1) && error.contains("there is only the class dark: two are needed"), "{error}");
+    let (code, _, error, _) = draw(&["--size", "0"]);
+    assert!(code == Some(2) && error.contains("a whole number from 1 to 256 is expected"), "{error}");
+    for (words, told) in [
+        (&["preview", "./nowhere"][..], "./nowhere: this folder cannot be read"),
+        (&["preview", "mnits"], "a similar value exists: 'mnist'"),
+        (&["preview", "mnist", "--size", "30"], "--size goes with a folder of image files"),
+    ] {
+        let output = kiln(&home.0, words);
+        assert!(output.status.code() != Some(0) && text(&output.stderr).contains(told), "{}", text(&output.stderr));
+    }
+}
+
 /// A server that gives this content once; its address.
 fn server(content: &'static [u8]) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

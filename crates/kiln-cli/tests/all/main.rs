@@ -4,10 +4,13 @@
 mod convolutional;
 mod data;
 mod generative;
+mod own_pictures;
+mod own_table;
 mod predict;
 mod recurrent;
 mod run_folder;
 #[path = "../support/mod.rs"]
 mod support;
+mod thousand;
 mod train;
 mod words;

@@ -1,8 +1,7 @@
 //! Augmentations by words, as on a command line: `rotation=20,shift=0.2,flip`.
 
 use super::{Augmentation, ColorJitter, Erasing, Fill, ResizedCrop, Shift, Zoom};
-use crate::nearest::nearest;
-use kiln_tensor::{Error, Result};
+use kiln_tensor::{Error, Result, nearest};
 use std::str::FromStr;
 
 /// A word of an augmentation.

@@ -3,8 +3,7 @@
 use super::table::{Feature, Filled, Form, TableEncoder};
 use super::tables::{Csv, Row, list};
 use super::values::{boolean, number, short};
-use crate::nearest::nearest;
-use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
+use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor, nearest};
 use std::collections::HashMap;
 
 /// The features and the target of a table, by the places of their columns in a file.

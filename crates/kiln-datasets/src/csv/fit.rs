@@ -33,7 +33,7 @@ pub(super) fn fit(options: &TableOptions, train: &Csv) -> Result<TableEncoder> {
         if !classes {
             number_in(row, place, text)?;
         }
-        target.add(text, value, row.byte());
+        target.add(text, value, row.number());
         Ok(())
     })?;
     if rows == 0 {
@@ -105,10 +105,11 @@ fn form(options: &TableOptions, column: &ColumnSummary) -> Option<Form> {
 
 #[cold]
 fn no_features(train: &Csv, unfit: &[&ColumnSummary]) -> Error {
-    if let Some((name, (line, value))) = unfit.iter().find_map(|column| Some((&column.name, column.odd.as_ref()?))) {
+    if let Some((name, (number, value))) = unfit.iter().find_map(|column| Some((&column.name, column.odd.as_ref()?))) {
         return train.wrong(&format!(
-            "line {line}: column {name:?}: {value} is no number, as most values of the column are: correct it, declare it missing with \
-             `CsvOptions::missing`, or say that the column holds categories with `TableOptions::category`"
+            "{} {number}: column {name:?}: {value} is no number, as most values of the column are: correct it, declare it missing with \
+             `CsvOptions::missing`, or say that the column holds categories with `TableOptions::category`",
+            train.summary().numbering
         ));
     }
     let names: Vec<String> = unfit.iter().map(|column| format!("{:?} ({})", column.name, column.kind)).collect();
@@ -120,7 +121,7 @@ fn no_features(train: &Csv, unfit: &[&ColumnSummary]) -> Error {
 }
 
 /// Whether a target is a class, by what it holds.
-fn is_class(train: &Csv, target: &ColumnSummary) -> Result<bool> {
+pub(super) fn is_class(train: &Csv, target: &ColumnSummary) -> Result<bool> {
     let present = train.summary().seen - target.missing;
     match target.kind {
         ColumnKind::Float => Ok(false),

@@ -32,7 +32,7 @@ impl Learned<'_> {
             }
             (Form::OneHot { .. } | Form::Index { .. }, _) => {}
         }
-        self.stats.add(text, value, row.byte());
+        self.stats.add(text, value, row.number());
         Ok(())
     }
 

@@ -1,13 +1,20 @@
 //! How a CSV file is read.
 
-use super::source::{Bytes, Source};
+use super::bytes::Bytes;
+use super::columnar;
+use super::source::Source;
 use super::tables::Csv;
+use super::text::Text;
 use kiln_tensor::{Error, Result};
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 
 /// How a CSV file is written: by default with a header, commas, values in double quotes where that is needed, and the empty field,
 /// NA, N/A, NaN, null and ? for missing values. Spaces around values do not count. The text is UTF-8.
+///
+/// A Parquet or Arrow file ([`Csv`]) has its columns' names and its missing values in itself: of these options only
+/// [`missing`](CsvOptions::missing) and [`types_from`](CsvOptions::types_from) mean something for it.
 ///
 /// ```
 /// use kiln_datasets::CsvOptions;
@@ -16,15 +23,20 @@ use std::sync::Arc;
 /// assert_eq!(csv.summary().columns[1].missing, 1);
 /// # Ok::<(), kiln_tensor::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct CsvOptions {
-    pub(super) header: bool,
+    header: bool,
     delimiter: u8,
     quote: Option<u8>,
-    pub(super) missing: Vec<String>,
+    /// None: the format's own.
+    missing: Option<Vec<String>>,
     limit: usize,
     pub(super) typed_rows: usize,
 }
+
+/// Words for missing values in text.
+const MISSING: [&str; 6] = ["", "NA", "N/A", "NaN", "null", "?"];
 
 impl Default for CsvOptions {
     fn default() -> Self {
@@ -32,7 +44,7 @@ impl Default for CsvOptions {
             header: true,
             delimiter: b',',
             quote: Some(b'"'),
-            missing: ["", "NA", "N/A", "NaN", "null", "?"].map(str::to_owned).to_vec(),
+            missing: None,
             limit: 1 << 20,
             typed_rows: usize::MAX,
         }
@@ -68,7 +80,7 @@ impl CsvOptions {
     #[must_use]
     pub fn missing<S: Into<String>>(self, words: impl IntoIterator<Item = S>) -> Self {
         let words = words.into_iter().map(|word| word.into().trim().to_owned());
-        CsvOptions { missing: std::iter::once(String::new()).chain(words).collect(), ..self }
+        CsvOptions { missing: Some(std::iter::once(String::new()).chain(words).collect()), ..self }
     }
 
     /// The bytes that a row may have, 1,048,576 by default: a longer one is an error, and is not read into memory.
@@ -87,9 +99,10 @@ impl CsvOptions {
     ///
     /// # Errors
     /// A file that cannot be read, or without rows; rows of another number of values than the header, or longer than the limit; two
-    /// columns of one name; text that is not UTF-8. The message names the line, and the column where there is one.
+    /// columns of one name; text that is not UTF-8. The message names the line, and the column where there is one. A Parquet or Arrow
+    /// file with columns of lists, structs or bytes, or in a build without the feature `parquet`.
     pub fn open(self, path: impl AsRef<Path>) -> Result<Csv> {
-        Csv::scan(self.source(Bytes::file(path.as_ref().to_owned())?)?, &self)
+        self.scan(Bytes::file(path.as_ref().to_owned())?)
     }
 
     /// Takes a table that is in memory.
@@ -97,18 +110,28 @@ impl CsvOptions {
     /// # Errors
     /// As [`CsvOptions::open`].
     pub fn read(self, bytes: impl AsRef<[u8]>) -> Result<Csv> {
-        Csv::scan(self.source(Bytes::Memory(Arc::from(bytes.as_ref())))?, &self)
+        self.scan(Bytes::Memory(Arc::from(bytes.as_ref())))
     }
 
-    fn source(&self, bytes: Bytes) -> Result<Source> {
-        let &CsvOptions { delimiter, quote, limit, .. } = self;
+    fn scan(self, bytes: Bytes) -> Result<Csv> {
+        if self.typed_rows == 0 {
+            return Err(Error::value("Csv", "types cannot be found by 0 rows: `types_from` takes 1 or more"));
+        }
+        let (source, words) = match columnar::Format::of(&bytes)? {
+            // A null is no word: other words are values.
+            Some(format) => (columnar::source(format, bytes)?, &[""][..]),
+            None => (self.text(bytes)?, &MISSING[..]),
+        };
+        let missing = self.missing.clone().unwrap_or_else(|| words.iter().map(|&word| word.to_owned()).collect());
+        Csv::scan(source, missing, &self)
+    }
+
+    fn text(&self, bytes: Bytes) -> Result<Box<dyn Source>> {
+        let &CsvOptions { header, delimiter, quote, limit, .. } = self;
         if quote == Some(delimiter) || matches!(delimiter, b'\n' | b'\r') {
             let message = format!("the delimiter {:?} is also the quote or a line break", char::from(delimiter));
             return Err(Error::value("Csv", message));
         }
-        if self.typed_rows == 0 {
-            return Err(Error::value("Csv", "types cannot be found by 0 rows: `types_from` takes 1 or more"));
-        }
-        Ok(Source { bytes, delimiter, quote, limit })
+        Ok(Box::new(Text { bytes, header, delimiter, quote, limit }))
     }
 }

@@ -1,231 +1,73 @@
-//! Where a table's bytes come from, and its rows one by one, none longer than a limit.
+//! Where a table's rows come from.
 
-use ::csv::{ByteRecord, Position, Reader};
-use kiln_tensor::{Error, ErrorKind, Result};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::SystemTime;
+use super::bytes::Bytes;
+use super::summary::Numbering;
+use super::values::short;
+use ::csv::ByteRecord;
+use kiln_tensor::{Error, Result};
+use std::collections::HashMap;
+use std::fmt::Debug;
 
-/// Bytes that are read from a file at a time.
-const BUFFER: usize = 1 << 14;
+/// A table in one of the formats. A row is known by a number, which only its format understands: rows that come later have higher ones.
+pub(super) trait Source: Debug + Send + Sync {
+    fn bytes(&self) -> &Bytes;
 
-/// A table's bytes, and how they are read.
-#[derive(Clone, Debug)]
-pub(super) struct Source {
-    pub(super) bytes: Bytes,
-    pub(super) delimiter: u8,
-    /// None: quotes are letters like others.
-    pub(super) quote: Option<u8>,
-    /// The bytes that a row may have.
-    pub(super) limit: usize,
+    /// The columns' names, and the rows from the first one on.
+    fn open(&self) -> Result<(Vec<String>, Box<dyn Rows + '_>)>;
+
+    /// The rows, to be read by their numbers.
+    fn rows(&self) -> Result<Box<dyn Rows + '_>>;
+
+    /// What messages count to say where a row is.
+    fn numbering(&self) -> Numbering;
+
+    /// The line or row, from 1, that messages name for a row.
+    fn number(&self, row: u64) -> Result<u64>;
+
+    /// Refuses a last row that swallows what is behind it.
+    fn check_end(&self, row: u64) -> Result<()>;
 }
 
-#[derive(Clone, Debug)]
-pub(super) enum Bytes {
-    File { path: PathBuf, state: (u64, Option<SystemTime>) },
-    Memory(Arc<[u8]>),
-}
-
-impl Bytes {
-    /// A file as it is now.
-    pub(super) fn file(path: PathBuf) -> Result<Self> {
-        let file = File::open(&path).map_err(|e| unreadable(&path.display().to_string(), e))?;
-        let state = state(&file).map_err(|e| unreadable(&path.display().to_string(), e))?;
-        Ok(Bytes::File { path, state })
-    }
-}
-
-/// Size and time of the last change.
-fn state(file: &File) -> std::io::Result<(u64, Option<SystemTime>)> {
-    let data = file.metadata()?;
-    Ok((data.len(), data.modified().ok()))
-}
-
-#[cold]
-fn unreadable(name: &str, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Io, "Csv", format!("{name}: {error}")).with_source(error)
-}
-
-trait ReadSeek: Read + Seek {}
-impl<R: Read + Seek> ReadSeek for R {}
-
-/// Reads at most `left` bytes.
-struct Limited {
-    inner: Box<dyn ReadSeek>,
-    left: usize,
-}
-
-impl Read for Limited {
-    fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
-        if self.left == 0 {
-            return Err(std::io::Error::other("the row is longer than the limit"));
-        }
-        let count = to.len().min(self.left);
-        let count = self.inner.read(&mut to[..count])?;
-        self.left -= count;
-        Ok(count)
-    }
-}
-
-impl Seek for Limited {
-    fn seek(&mut self, to: SeekFrom) -> std::io::Result<u64> {
-        self.inner.seek(to)
-    }
-}
-
-impl Source {
-    /// The name for messages.
-    pub(super) fn name(&self) -> String {
-        match &self.bytes {
-            Bytes::File { path, .. } => path.display().to_string(),
-            Bytes::Memory(_) => "the table".to_owned(),
-        }
-    }
-
+impl dyn Source + '_ {
     /// What is wrong with the table as a whole.
     #[cold]
     pub(super) fn wrong(&self, message: &str) -> Error {
-        Error::new(ErrorKind::Format, "Csv", format!("{}: {message}", self.name()))
+        self.bytes().wrong(message)
     }
 
-    /// What is wrong in the row at `byte`.
+    /// What is wrong in a row.
     #[cold]
-    pub(super) fn wrong_at(&self, byte: u64, message: &str) -> Error {
-        match self.line(byte) {
-            Ok(line) => self.wrong(&format!("line {line}: {message}")),
+    pub(super) fn wrong_at(&self, row: u64, message: &str) -> Error {
+        match self.number(row) {
+            Ok(number) => self.wrong(&format!("{} {number}: {message}", self.numbering())),
             Err(error) => error,
         }
     }
-
-    /// The line in which the row at `byte` begins, from 1. The lines before it are counted: only messages need it.
-    pub(super) fn line(&self, byte: u64) -> Result<u64> {
-        let (mut line, mut at) = (1, 0);
-        let mut reader = BufReader::new(self.raw()?);
-        loop {
-            let buffer = reader.fill_buf().map_err(|e| unreadable(&self.name(), e))?;
-            for &found in buffer {
-                // Empty lines before a row are no rows.
-                if at >= byte && !matches!(found, b'\n' | b'\r') {
-                    return Ok(line);
-                }
-                line += u64::from(found == b'\n');
-                at += 1;
-            }
-            let count = buffer.len();
-            if count == 0 {
-                return Ok(line);
-            }
-            reader.consume(count);
-        }
-    }
-
-    fn raw(&self) -> Result<Box<dyn ReadSeek>> {
-        let (path, before) = match &self.bytes {
-            Bytes::Memory(bytes) => return Ok(Box::new(Cursor::new(bytes.clone()))),
-            Bytes::File { path, state } => (path, state),
-        };
-        let file = File::open(path).map_err(|e| unreadable(&self.name(), e))?;
-        if state(&file).map_err(|e| unreadable(&self.name(), e))? != *before {
-            return Err(self.wrong("the file has changed since it was opened: open it again"));
-        }
-        Ok(Box::new(file))
-    }
-
-    /// A reader of rows, at the first.
-    pub(super) fn rows(&self) -> Result<Rows<'_>> {
-        let reader = self.reader(Limited { inner: self.raw()?, left: 0 });
-        Ok(Rows { source: self, reader, record: ByteRecord::new() })
-    }
-
-    fn reader<R: Read>(&self, from: R) -> Reader<R> {
-        ::csv::ReaderBuilder::new()
-            .has_headers(false)
-            .flexible(true)
-            .delimiter(self.delimiter)
-            .quoting(self.quote.is_some())
-            .quote(self.quote.unwrap_or(b'"'))
-            .buffer_capacity(BUFFER)
-            .from_reader(from)
-    }
-
-    /// Refuses a last row, which begins at `byte`, whose quote is not closed: all rows behind it are in that one.
-    pub(super) fn check_end(&self, byte: u64) -> Result<()> {
-        let mut raw = self.raw()?;
-        let mut end = Vec::new();
-        let read = raw.seek(SeekFrom::Start(byte)).and_then(|_| raw.take(self.limit as u64).read_to_end(&mut end));
-        read.map_err(|e| unreadable(&self.name(), e))?;
-        // A row behind it is one of its own if the quote is closed.
-        end.extend(b"\nx\n");
-        match self.reader(&end[..]).byte_records().count() {
-            1 => Err(self.wrong_at(byte, "the quote that is opened in this row is not closed")),
-            _ => Ok(()),
-        }
-    }
 }
 
-/// UTF-8's byte order mark.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+/// Rows of a table, one after the other or by their number; their values are text.
+pub(super) trait Rows {
+    /// The next row with its number, none at the end.
+    fn next(&mut self) -> Result<Option<(u64, &ByteRecord)>>;
 
-/// Rows of a table, one after the other or by their place.
-pub(super) struct Rows<'a> {
-    source: &'a Source,
-    reader: Reader<Limited>,
-    record: ByteRecord,
+    /// The row with a number.
+    fn at(&mut self, row: u64) -> Result<&ByteRecord>;
 }
 
-impl Rows<'_> {
-    /// The next row with its place, none at the end.
-    pub(super) fn next(&mut self) -> Result<Option<(u64, &ByteRecord)>> {
-        let at = self.reader.position().byte();
-        self.allow();
-        let more = self.reader.read_byte_record(&mut self.record).map_err(|e| failed(self.source, at, e))?;
-        let length = self.reader.position().byte() - at;
-        if length > self.source.limit as u64 {
-            return Err(too_long(self.source, at));
-        }
-        // A reader that begins here would leave it out, and the row would be another one.
-        if at > 0 && self.record.get(0).is_some_and(|field| field.starts_with(MARK)) {
-            return Err(self
-                .source
-                .wrong_at(at, "the row begins with a byte order mark: remove it, it belongs at a file's start"));
-        }
-        Ok(more.then_some((at, &self.record)))
-    }
-
-    /// The row at a place.
-    pub(super) fn at(&mut self, byte: u64) -> Result<&ByteRecord> {
-        self.allow();
-        let mut place = Position::new();
-        place.set_byte(byte);
-        self.reader.seek(place).map_err(|e| failed(self.source, byte, e))?;
-        match self.next()? {
-            Some(_) => Ok(&self.record),
-            None => Err(self.source.wrong("the file is shorter than when it was opened: open it again")),
-        }
-    }
-
-    /// Lets one row in, and what the reader takes beyond it.
-    fn allow(&mut self) {
-        self.reader.get_mut().left = self.source.limit.saturating_add(2 * BUFFER);
-    }
+/// The name of a column that has none, by its number from 1.
+pub(super) fn unnamed(number: usize) -> String {
+    format!("column{number}")
 }
 
-#[cold]
-fn failed(source: &Source, at: u64, error: ::csv::Error) -> Error {
-    match error.into_kind() {
-        ::csv::ErrorKind::Io(error) if error.kind() == std::io::ErrorKind::Other => too_long(source, at),
-        ::csv::ErrorKind::Io(error) => unreadable(&source.name(), error),
-        _ => source.wrong_at(at, "the row cannot be read"),
+/// The columns' names by what the file says; or what is wrong with them.
+pub(super) fn names<'n>(found: impl Iterator<Item = &'n str>) -> Result<Vec<String>, String> {
+    let (mut names, mut places) = (Vec::new(), HashMap::new());
+    for (at, name) in found.enumerate() {
+        let name = if name.trim().is_empty() { unnamed(at + 1) } else { name.trim().to_owned() };
+        if let Some(before) = places.insert(name.clone(), at) {
+            return Err(format!("columns {} and {} are both named {}", before + 1, at + 1, short(&name)));
+        }
+        names.push(name);
     }
-}
-
-#[cold]
-fn too_long(source: &Source, at: u64) -> Error {
-    let message = format!(
-        "the row is longer than {} bytes: a quote may be unclosed, or the file is not CSV; `CsvOptions::line_limit` raises the limit",
-        source.limit
-    );
-    source.wrong_at(at, &message)
+    Ok(names)
 }

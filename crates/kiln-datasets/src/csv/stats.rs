@@ -32,7 +32,7 @@ pub(super) struct Stats {
     bytes: usize,
     /// More values than are counted.
     many: bool,
-    /// The first value that is not a number, and where its row begins.
+    /// The first value that is not a number, and its row.
     odd: Option<(u64, String)>,
     /// The numbers themselves, where the median is asked for.
     numbers: Option<Vec<f64>>,
@@ -44,8 +44,8 @@ impl Stats {
         Stats { numbers: keep.then(Vec::new), ..Stats::default() }
     }
 
-    /// Takes in a trimmed value of the row at `byte`.
-    pub(super) fn add(&mut self, text: &str, value: Value, byte: u64) {
+    /// Takes in a trimmed value of the row `row`.
+    pub(super) fn add(&mut self, text: &str, value: Value, row: u64) {
         match value {
             Value::Missing => {
                 self.missing += 1;
@@ -67,7 +67,7 @@ impl Stats {
             Value::Text => self.texts += 1,
         }
         if self.odd.is_none() && !matches!(value, Value::Integer(_) | Value::Float(_)) {
-            self.odd = Some((byte, short(text)));
+            self.odd = Some((row, short(text)));
         }
         self.tally(text);
     }
@@ -159,7 +159,7 @@ impl Stats {
         }
     }
 
-    pub(super) fn summary(&self, name: &str, source: &Source) -> Result<ColumnSummary> {
+    pub(super) fn summary(&self, name: &str, source: &dyn Source) -> Result<ColumnSummary> {
         let kind = self.kind();
         let mut frequent = self.values().unwrap_or_default();
         frequent.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -176,7 +176,7 @@ impl Stats {
             maximum: range.map(|(_, maximum)| maximum),
             mean: range.and(self.mean()),
             frequent: frequent.into_iter().map(|(value, count)| (value.to_owned(), count)).collect(),
-            odd: odd.map(|(byte, value)| Ok((source.line(*byte)?, value.clone()))).transpose()?,
+            odd: odd.map(|(row, value)| Ok((source.number(*row)?, value.clone()))).transpose()?,
         })
     }
 }

@@ -48,6 +48,26 @@ impl fmt::Display for ColumnKind {
     }
 }
 
+/// What a message counts to say where a row is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Numbering {
+    /// Lines of a CSV file, from 1, the header included.
+    #[default]
+    Line,
+    /// Rows of a Parquet or Arrow file, from 1.
+    Row,
+}
+
+impl fmt::Display for Numbering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Numbering::Line => "line",
+            Numbering::Row => "row",
+        })
+    }
+}
+
 /// A column of a table.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -68,7 +88,8 @@ pub struct ColumnSummary {
     pub mean: Option<f64>,
     /// The values that are most frequent, at most 100 of them, and how often each is there.
     pub frequent: Vec<(String, usize)>,
-    /// Of a [`Mixed`](ColumnKind::Mixed) column the line and the beginning of the first value that is not a number.
+    /// Of a [`Mixed`](ColumnKind::Mixed) column the line or row ([`CsvSummary::numbering`]) and the beginning of the first value that is
+    /// not a number.
     pub odd: Option<(u64, String)>,
 }
 
@@ -80,6 +101,9 @@ pub struct CsvSummary {
     pub rows: usize,
     /// The rows by which the columns were judged, the first ones.
     pub seen: usize,
+    /// What the numbers of [`ColumnSummary::odd`] and of messages count.
+    #[serde(default)]
+    pub numbering: Numbering,
     /// The columns in the file's order.
     pub columns: Vec<ColumnSummary>,
 }
@@ -110,8 +134,8 @@ impl fmt::Display for CsvSummary {
             if let (Some(minimum), Some(maximum), Some(mean)) = (column.minimum, column.maximum, column.mean) {
                 write!(f, "  {minimum} to {maximum}, mean {mean:.6}")?;
             }
-            if let Some((line, value)) = &column.odd {
-                write!(f, "  line {line} has {value}")?;
+            if let Some((number, value)) = &column.odd {
+                write!(f, "  {} {number} has {value}", self.numbering)?;
             }
             writeln!(f)?;
         }

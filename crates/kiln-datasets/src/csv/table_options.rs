@@ -1,6 +1,6 @@
 //! What the columns of a table are to become.
 
-use super::fit::fit;
+use super::fit::{self, fit};
 use super::table::TableEncoder;
 use super::tables::Csv;
 use kiln_tensor::Result;
@@ -145,6 +145,17 @@ impl TableOptions {
     pub fn missing_in(mut self, column: impl Into<String>, missing: Missing) -> Self {
         self.missing_in.insert(column.into(), missing);
         self
+    }
+
+    /// Whether the target of this table is a class: as it was said, or by what the column holds.
+    ///
+    /// # Errors
+    /// An unknown target; one that is neither a class nor a number.
+    pub fn is_classification(&self, table: &Csv) -> Result<bool> {
+        match self.classes {
+            Some(classes) => Ok(classes),
+            None => fit::is_class(table, &table.summary().columns[table.column(&self.target)?]),
+        }
     }
 
     /// Learns from the training rows: categories, classes, and the values that fill in for missing ones.

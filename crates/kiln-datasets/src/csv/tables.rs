@@ -1,20 +1,26 @@
-//! An opened CSV table: random access to its rows.
+//! An opened table: random access to its rows.
 
 use super::options::CsvOptions;
 use super::scan::{NOT_UTF8, read_through};
-use super::source::{Rows, Source};
+use super::source::Source;
 use super::summary::CsvSummary;
 use super::values::{Value, is_missing, short};
-use crate::nearest::nearest;
 use crate::split;
 use ::csv::ByteRecord;
-use kiln_tensor::{Error, Result};
+use kiln_tensor::{Error, Result, nearest};
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
 /// A table in a CSV file, or some rows of one. Its values stay in the file: in memory are where each row begins, 8 bytes, and the
 /// [summary](CsvSummary).
+///
+/// With the feature `parquet`, [Parquet](https://parquet.apache.org) and [Arrow](https://arrow.apache.org) files (Feather version 2) are
+/// tables like CSV files; they are known by their first bytes. Nulls, NaN and empty texts are missing values. Texts, numbers, decimals,
+/// true and false, dates, times and dictionaries are read as the text that a CSV file has for them; files with other columns (lists,
+/// structs, bytes) or compressed otherwise than with Snappy, LZ4 or Zstandard are refused. Rows are decoded in blocks, 8,192 rows of a
+/// Parquet file or a batch of an Arrow file; up to 256 MiB of them stay in memory. Where the table is larger, rows in a random order are
+/// slow: put the features into memory with [`CsvDataset::load`](crate::CsvDataset::load).
 ///
 /// What is to be learned from a table ([`TableOptions::fit`](crate::TableOptions::fit)) is learned from the training rows alone, so the
 /// rows are split first:
@@ -38,16 +44,16 @@ pub struct Csv {
 
 #[derive(Debug)]
 struct Scan {
-    source: Source,
+    source: Box<dyn Source>,
     missing: Vec<String>,
     columns: Vec<String>,
-    /// Where each row begins.
+    /// The number of each row in its source.
     places: Vec<u64>,
     summary: CsvSummary,
 }
 
 impl Csv {
-    /// Opens a file with a header and commas; [`CsvOptions`] opens others.
+    /// Opens a file with a header and commas, or a Parquet or Arrow file; [`CsvOptions`] opens others.
     ///
     /// # Errors
     /// As [`CsvOptions::open`].
@@ -55,12 +61,14 @@ impl Csv {
         CsvOptions::new().open(path)
     }
 
-    pub(super) fn scan(source: Source, options: &CsvOptions) -> Result<Csv> {
-        let (columns, places, stats) = read_through(&source, options)?;
+    /// Goes through a table, in which these words are missing values.
+    pub(super) fn scan(source: Box<dyn Source>, missing: Vec<String>, options: &CsvOptions) -> Result<Csv> {
+        let (columns, places, stats) = read_through(&*source, &missing, options)?;
         let seen = places.len().min(options.typed_rows);
-        let summaries = columns.iter().zip(&stats).map(|(name, stats)| stats.summary(name, &source));
-        let summary = CsvSummary { rows: places.len(), seen, columns: summaries.collect::<Result<_>>()? };
-        let scan = Scan { source, missing: options.missing.clone(), columns, places, summary };
+        let summaries = columns.iter().zip(&stats).map(|(name, stats)| stats.summary(name, &*source));
+        let summaries = summaries.collect::<Result<_>>()?;
+        let summary = CsvSummary { rows: places.len(), seen, numbering: source.numbering(), columns: summaries };
+        let scan = Scan { source, missing, columns, places, summary };
         Ok(Csv { scan: Arc::new(scan), chosen: None })
     }
 
@@ -107,6 +115,15 @@ impl Csv {
         Ok([self.select(first)?, self.select(second)?])
     }
 
+    /// Splits the rows in two in their order: the second part has the last round(n · fraction) rows.
+    ///
+    /// # Errors
+    /// Those of [`Csv::split`].
+    pub fn split_in_order(&self, fraction: f64) -> Result<[Csv; 2]> {
+        let [first, second] = split::in_order(self.len(), fraction, None)?;
+        Ok([self.select(first)?, self.select(second)?])
+    }
+
     /// Splits the rows in two at random, with each value of a column in both parts in proportion, as
     /// [`Dataset::split_stratified`](crate::Dataset::split_stratified) does.
     ///
@@ -122,6 +139,42 @@ impl Csv {
         })?;
         let [first, second] = split::stratified(&labels, fraction, seed)?;
         Ok([self.select(first)?, self.select(second)?])
+    }
+
+    /// Goes through the rows: `f` gets the values of these columns as text, none where a value is missing. The message of an error that `f`
+    /// returns is told with the row's line.
+    ///
+    /// ```
+    /// use kiln_datasets::CsvOptions;
+    /// let csv = CsvOptions::new().read("name,note\nAnn,early\nBo,\n")?;
+    /// let mut notes = Vec::new();
+    /// csv.for_each(&["note"], |values| {
+    ///     notes.push(values[0].unwrap_or("none").to_owned());
+    ///     Ok(())
+    /// })?;
+    /// assert_eq!(notes, ["early", "none"]);
+    /// # Ok::<(), kiln_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An unknown column; a file that has changed since it was opened; those of `f`.
+    pub fn for_each(&self, columns: &[&str], mut f: impl FnMut(&[Option<&str>]) -> Result<()>) -> Result<()> {
+        let places = columns.iter().map(|name| self.column(name)).collect::<Result<Vec<_>>>()?;
+        self.each_row(|row| {
+            let values = places.iter().map(|&place| row.present(place)).collect::<Result<Vec<_>>>()?;
+            f(&values).map_err(|error| self.scan.source.wrong_at(row.number, error.message()))
+        })
+    }
+
+    /// The values of a column as they are written, without the spaces around them.
+    ///
+    /// # Errors
+    /// An unknown column; a value that is not UTF-8, a file that cannot be read any more.
+    pub fn texts(&self, column: &str) -> Result<Vec<String>> {
+        let column = self.column(column)?;
+        let mut texts = Vec::with_capacity(self.len());
+        self.each_row(|row| row.text(column).map(|text| texts.push(text.to_owned())))?;
+        Ok(texts)
     }
 
     /// The place of a column.
@@ -161,17 +214,17 @@ impl Csv {
         rows: impl Iterator<Item = usize>,
         mut f: impl FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()> {
-        let mut reader: Rows<'_> = self.scan.source.rows()?;
+        let mut reader = self.scan.source.rows()?;
         for row in rows {
-            let byte = self.scan.places[self.row(row)];
-            f(&Row { csv: self, byte, record: reader.at(byte)? })?;
+            let number = self.scan.places[self.row(row)];
+            f(&Row { csv: self, number, record: reader.at(number)? })?;
         }
         Ok(())
     }
 }
 
 /// Some names, in quotes.
-pub(super) fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+pub(crate) fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
     const SHOWN: usize = 12;
     let mut names: Vec<String> = names.take(SHOWN + 1).map(short).collect();
     if names.len() > SHOWN {
@@ -180,10 +233,16 @@ pub(super) fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
     names.join(", ")
 }
 
-/// A row with its place in the file.
+/// What is wrong with a value, for [`Csv::for_each`], which knows the row.
+#[cold]
+pub(crate) fn wrong_in(column: &str, message: &str) -> Error {
+    Error::value("", format!("column {column:?}: {message}"))
+}
+
+/// A row with its number in its source.
 pub(super) struct Row<'a> {
     csv: &'a Csv,
-    byte: u64,
+    number: u64,
     record: &'a ByteRecord,
 }
 
@@ -206,14 +265,15 @@ impl<'a> Row<'a> {
         Ok((!is_missing(text, &self.csv.scan.missing)).then_some(text))
     }
 
-    pub(super) fn byte(&self) -> u64 {
-        self.byte
+    /// The number in its source.
+    pub(super) fn number(&self) -> u64 {
+        self.number
     }
 
     /// What is wrong with a value.
     #[cold]
     pub(super) fn wrong(&self, column: usize, message: &str) -> Error {
         let message = format!("column {:?}: {message}", self.csv.columns()[column]);
-        self.csv.scan.source.wrong_at(self.byte, &message)
+        self.csv.scan.source.wrong_at(self.number, &message)
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn is_missing(text: &str, missing: &[String]) -> bool {
 }
 
 /// A finite number.
-pub(super) fn number(text: &str) -> Option<f64> {
+pub(crate) fn number(text: &str) -> Option<f64> {
     text.parse().ok().filter(|number: &f64| number.is_finite())
 }
 
@@ -66,7 +66,7 @@ fn is_day(day: &str, between: char) -> bool {
 }
 
 /// The order of categories and classes: numbers by value, then texts by letter.
-pub(super) fn in_order(a: &str, b: &str) -> Ordering {
+pub(crate) fn in_order(a: &str, b: &str) -> Ordering {
     match (number(a), number(b)) {
         (Some(x), Some(y)) => x.total_cmp(&y).then_with(|| a.cmp(b)),
         (Some(_), None) => Ordering::Less,
@@ -76,7 +76,7 @@ pub(super) fn in_order(a: &str, b: &str) -> Ordering {
 }
 
 /// The beginning of a field, for a message.
-pub(super) fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     let mut start: String = text.chars().take(40).collect();
     if start.len() < text.len() {
         start.push('…');

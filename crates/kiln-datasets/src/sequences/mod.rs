@@ -1,28 +1,24 @@
-//! Sequences: text, time series, sequences of different lengths, and the tasks that recurrent networks are tried on.
+//! Sequences: text, sequences of different lengths, and the tasks that recurrent networks are tried on.
 
 mod adding;
 mod copying;
 mod padding;
-mod series;
 mod text;
 mod variable;
-mod vocabulary;
 
 pub use adding::AddingProblem;
 pub use copying::CopyTask;
 pub use padding::{Padded, pad_sequences};
-pub use series::SeriesWindows;
 #[cfg(feature = "embedded-text")]
 pub use text::ALICE;
 pub use text::{TextStreams, TextWindows};
 pub use variable::SequenceDataset;
-pub use vocabulary::Vocabulary;
 
 use crate::images::past_the_end;
 use kiln_tensor::Result;
 
 /// An error where an index is past the end of `operation`'s data.
-fn check_indices(operation: &'static str, indices: &[usize], length: usize) -> Result<()> {
+pub(crate) fn check_indices(operation: &'static str, indices: &[usize], length: usize) -> Result<()> {
     match indices.iter().find(|&&index| index >= length) {
         Some(&index) => Err(past_the_end(operation, index, length)),
         None => Ok(()),

@@ -11,13 +11,13 @@ pub const ALICE: &str = include_str!("../embedded/alice.txt");
 /// Windows over a text: (n, length) tokens, and as targets the tokens that follow each.
 ///
 /// ```
-/// use kiln_datasets::{Dataset, TextWindows, Vocabulary};
+/// use kiln_datasets::{Dataset, TextWindows, Tokenizer};
 /// use kiln_tensor::Device;
-/// let vocabulary = Vocabulary::of("to be or not to be");
-/// let text = TextWindows::new(vocabulary.encode("to be or not to be")?, 5, 3)?;
+/// let tokenizer = Tokenizer::characters("to be or not to be");
+/// let text = TextWindows::new(tokenizer.encode("to be or not to be")?, 5, 3)?;
 /// let batch = text.batch(&[0, 1], &[], &Device::cpu())?;
-/// assert_eq!(vocabulary.decode(&batch.inputs.to_vec()?)?, "to bebe or");
-/// assert_eq!(vocabulary.decode(&batch.targets.to_vec()?)?, "o be e or ");
+/// assert_eq!(tokenizer.decode(&batch.inputs.to_vec()?)?, "to bebe or");
+/// assert_eq!(tokenizer.decode(&batch.targets.to_vec()?)?, "o be e or ");
 /// # Ok::<(), kiln_tensor::Error>(())
 /// ```
 #[derive(Clone, Debug)]

@@ -185,7 +185,7 @@ fn a_line_of_two_gigabytes_is_not_read() {
 fn what_is_wrong_with_a_file_is_named() {
     let cases: [(&[u8], &str); 10] = [
         (b"", "the table: the file is empty"),
-        (b"a,b\n", "there is no row after the header"),
+        (b"a,b\n", "there is no row after the columns' names"),
         (b"a,b\n1,2\n3\n", "line 3: the row has 1 values, and there are 2 columns"),
         (b"a,b\r\n1,2\r\n\r\n3,4,5\r\n", "line 4: the row has 3 values"),
         (b"a,b\n1,\"2\n3\"\n4\n", "line 4: the row has 1 values"),

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a panic is a test's report
 
 mod augment;
+mod columnar;
 mod combine;
 mod csv;
+#[cfg(feature = "images")]
+mod digit;
 #[cfg(feature = "embedded-mnist")]
 mod embedded;
 #[cfg(feature = "fetch")]
@@ -12,12 +15,21 @@ mod files;
 mod fixture;
 mod folds;
 mod idx;
+#[cfg(feature = "images")]
+mod image_files;
+#[cfg(feature = "images")]
+mod image_options;
 mod keras;
 mod loader;
 mod numpy;
+#[cfg(feature = "images")]
+mod pictures;
 mod readers;
 mod sequences;
+mod series;
 mod split;
 mod stream;
 mod tables;
+mod text;
+mod tokenizer;
 mod torchvision;

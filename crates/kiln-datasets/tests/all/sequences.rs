@@ -12,15 +12,6 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn text_there_and_back(text in "\\PC{0,60}") {
-        let vocabulary = Vocabulary::of(&text);
-        let tokens = vocabulary.encode(&text).unwrap();
-        prop_assert!(tokens.iter().all(|&token| (token as usize) < vocabulary.len()));
-        prop_assert_eq!(vocabulary.decode(&tokens).unwrap(), text);
-        prop_assert_eq!(Vocabulary::of(&vocabulary.to_string()), vocabulary);
-    }
-
-    #[test]
     fn windows_are_followed_by_their_targets(count in 2usize..60, length in 1usize..20, stride in 1usize..9) {
         let tokens: Vec<i64> = (0..count as i64).collect();
         match TextWindows::new(tokens, length, stride) {
@@ -146,13 +137,19 @@ fn sequences_with_labels() {
 #[test]
 fn series() {
     let values = Tensor::from_vec((0..30).map(f64::from).collect(), [10, 3], &cpu()).unwrap();
-    let windows = SeriesWindows::new(&values, 4).unwrap().stride(2).horizon(3).target(2).unwrap();
+    let windows = SeriesWindows::new(&values, 4).unwrap().stride(2).horizon(3).targets([2]).unwrap();
     assert_eq!(windows.len(), 2); // beginning at 0 and 2
     let batch = windows.batch(&[1], &[], &cpu()).unwrap();
     assert_eq!(batch.inputs.to_vec::<f32>().unwrap(), (6..18).map(|x| x as f32).collect::<Vec<_>>());
     assert_eq!(batch.targets.to_vec::<f32>().unwrap(), [20.0, 23.0, 26.0]);
+    let both = windows.targets([2, 0]).unwrap().batch(&[1], &[], &cpu()).unwrap();
+    assert_eq!(
+        (both.targets.dims(), both.targets.to_vec::<f32>().unwrap()[..4].to_vec()),
+        (&[1, 6][..], vec![20.0, 18.0, 23.0, 21.0])
+    );
+    assert!(SeriesWindows::new(&values, 4).unwrap().targets([]).is_err());
     assert_eq!(SeriesWindows::new(&values, 4).unwrap().horizon(7).len(), 0);
-    assert!(SeriesWindows::new(&values, 10).is_err() && SeriesWindows::new(&values, 2).unwrap().target(3).is_err());
+    assert!(SeriesWindows::new(&values, 10).is_err() && SeriesWindows::new(&values, 2).unwrap().targets([3]).is_err());
     assert!(SeriesWindows::new(&Tensor::zeros([4], DType::F32, &cpu()).unwrap(), 2).is_err());
 }
 
@@ -191,12 +188,4 @@ fn tasks() {
         assert_eq!((&y[..8], &y[8..]), (&[0; 8][..], &x[..3]));
     }
     assert!(CopyTask::new(1, 0, 1, 1, 0).is_err());
-}
-
-#[cfg(feature = "embedded-text")]
-#[test]
-fn the_book_is_whole() {
-    assert_eq!(ALICE.len(), 148_476);
-    assert!(ALICE.trim_start().starts_with("ALICE'S ADVENTURES IN WONDERLAND") && ALICE.ends_with("THE END\n"));
-    assert_eq!(Vocabulary::of(ALICE).len(), 72);
 }

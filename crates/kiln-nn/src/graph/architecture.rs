@@ -22,12 +22,14 @@ struct Description {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct OfInput {
     name: String,
     shape: Json,
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct OfCall {
     name: String,
     layer: String,
@@ -56,6 +58,7 @@ impl Graph {
     /// # Errors
     /// As [`Graph::from_architecture`].
     pub fn from_architecture_with(architecture: &Json, init: &mut Init) -> Result<Self> {
+        architecture::check("the model", "Graph", architecture)?;
         let mut graph = Graph::read(architecture, init)?;
         graph.make(init)?;
         Ok(graph)

@@ -36,7 +36,7 @@ pub enum VarianceLaw {
 ///
 /// Values are a function of the random stream alone: they are the same on every device and for any number of threads.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Initializer {
     /// Uniform in ±√(6 / (fan_in + fan_out)) (Glorot and Bengio 2010; Xavier in PyTorch). Keras's default for kernels.
     GlorotUniform,
@@ -53,10 +53,13 @@ pub enum Initializer {
     /// Mean 0 and variance scale / fan: Glorot's, He's and LeCun's initializers are special cases.
     VarianceScaling {
         /// Above 0.
+        #[serde(default = "keras::one")]
         scale: f64,
         /// Which fan.
+        #[serde(default = "keras::mode")]
         mode: FanMode,
         /// Of which distribution.
+        #[serde(default = "keras::law")]
         distribution: VarianceLaw,
     },
     /// Uniform in ±1/√fan_in: PyTorch's default for the weights and biases of `Linear` and convolutions.
@@ -64,23 +67,29 @@ pub enum Initializer {
     /// Uniform in [low, high).
     Uniform {
         /// Lower end.
+        #[serde(default = "keras::low")]
         low: f64,
         /// Upper end, excluded.
+        #[serde(default = "keras::high")]
         high: f64,
     },
     /// Normal.
     Normal {
         /// Mean.
+        #[serde(default)]
         mean: f64,
         /// Standard deviation.
+        #[serde(default = "keras::std")]
         std: f64,
     },
     /// Normal, given that it is within two standard deviations of the mean. Its variance is therefore 0.774 of `std²`; the
     /// Glorot, He and LeCun normals correct for that, as in Keras.
     TruncatedNormal {
         /// Mean.
+        #[serde(default)]
         mean: f64,
         /// Standard deviation before the truncation.
+        #[serde(default = "keras::std")]
         std: f64,
     },
     /// Orthonormal vectors along the shorter side of the matrix (first axis, the others) (Saxe et al. 2014). Keras's default
@@ -89,12 +98,14 @@ pub enum Initializer {
     /// A matrix of 0 with `gain` on the diagonal. For weights of two axes.
     Identity {
         /// The diagonal's value; 1 for the identity.
+        #[serde(default = "keras::one")]
         gain: f64,
     },
     /// A convolution that hands on its input: in each group, output channel i has a 1 at the center of the kernel of input
     /// channel i, and all else is 0 (PyTorch's `dirac_`). For weights (filters, C/groups, K…).
     Dirac {
         /// Groups, which divide the filters.
+        #[serde(default = "keras::groups")]
         groups: usize,
     },
     /// A matrix (out, in) of normal numbers of mean 0, with ⌈sparsity · out⌉ random elements of each column 0 (Martens 2010;
@@ -111,6 +122,33 @@ pub enum Initializer {
     Ones,
     /// All this value.
     Constant(f64),
+}
+
+/// What a description may leave out: Keras's defaults.
+mod keras {
+    use super::{FanMode, VarianceLaw};
+
+    pub(super) fn one() -> f64 {
+        1.0
+    }
+    pub(super) fn mode() -> FanMode {
+        FanMode::FanIn
+    }
+    pub(super) fn law() -> VarianceLaw {
+        VarianceLaw::TruncatedNormal
+    }
+    pub(super) fn low() -> f64 {
+        -0.05
+    }
+    pub(super) fn high() -> f64 {
+        0.05
+    }
+    pub(super) fn std() -> f64 {
+        0.05
+    }
+    pub(super) fn groups() -> usize {
+        1
+    }
 }
 
 /// Standard deviation of the standard normal distribution truncated at ±2.

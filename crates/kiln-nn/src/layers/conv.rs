@@ -108,8 +108,8 @@ pub(super) fn one() -> usize {
 pub struct Conv<const N: usize> {
     #[module(flatten)]
     #[serde(flatten)]
-    weights: Weights,
-    filters: usize,
+    pub(super) weights: Weights,
+    pub(super) filters: usize,
     #[module(skip)]
     #[serde(flatten)]
     moves: Moves,

@@ -124,9 +124,40 @@ impl<const N: usize> Layer for DepthwiseConv<N> {
 /// ```
 #[derive(Module, Describe, Clone, Debug, Serialize, Deserialize)]
 #[describe(settings, spatial)]
+#[serde(from = "Separable", into = "Separable")]
 pub struct SeparableConv<const N: usize> {
     depthwise: DepthwiseConv<N>,
     pointwise: Conv<N>,
+}
+
+/// Its settings as they are written: those of the kernel are both convolutions'.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Separable {
+    #[serde(flatten)]
+    weights: Weights,
+    filters: usize,
+    #[serde(flatten)]
+    moves: Moves,
+    multiplier: usize,
+}
+
+impl<const N: usize> From<Separable> for SeparableConv<N> {
+    fn from(Separable { weights, filters, moves, multiplier }: Separable) -> Self {
+        let mut layer = SeparableConv::new(filters, moves.kernel);
+        (layer.depthwise.moves, layer.depthwise.multiplier) = (moves, multiplier);
+        layer.depthwise.weights.kernel_initializer = weights.kernel_initializer;
+        layer.depthwise.weights.regularizers.kernel = weights.regularizers.kernel;
+        layer.depthwise.weights.constraints.kernel = weights.constraints.kernel.clone();
+        layer.pointwise.weights = weights;
+        layer
+    }
+}
+
+impl<const N: usize> From<SeparableConv<N>> for Separable {
+    fn from(SeparableConv { depthwise, pointwise }: SeparableConv<N>) -> Self {
+        let DepthwiseConv { moves, multiplier, .. } = depthwise;
+        Separable { weights: pointwise.weights, filters: pointwise.filters, moves, multiplier }
+    }
 }
 
 /// A separable convolution of sequences (N, C, L).

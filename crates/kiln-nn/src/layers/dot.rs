@@ -1,7 +1,7 @@
 //! The product of two inputs summed over an axis.
 
 use super::setters::setters;
-use crate::{Ctx, Describe, Init, Layer, Module};
+use crate::{Ctx, Describe, Init, Layer, Module, several};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Several, Shape};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 #[describe(settings)]
 pub struct Dot {
     #[module(skip)]
+    #[serde(deserialize_with = "several::deserialize")]
     axes: Vec<isize>,
     #[serde(default)]
     normalize: bool,

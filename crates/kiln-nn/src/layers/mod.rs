@@ -5,7 +5,7 @@
 
 /// The layers, by the file that they are in: in parentheses what only few programs name (forms of any number of axes, of which the
 /// others are names, and types in signatures), in braces the other exports, in brackets those that a description makes from
-/// their settings alone.
+/// their settings alone, each of which has a template in templates.rs.
 macro_rules! layers {
     ($($module:ident ( $($part:ident)* ) { $($name:ident)* } [ $($described:ident)* ];)+) => {
         $(
@@ -31,18 +31,13 @@ macro_rules! layers {
             };
         }
 
-        /// The layer of this name, made from its settings; none where that takes more than settings, or there is no such layer.
-        pub(crate) fn of_settings(
-            name: &str,
-            settings: &serde_json::Value,
-        ) -> Option<Result<Box<dyn crate::AnyLayer>, serde_json::Error>> {
-            fn make<L: crate::Layer + serde::de::DeserializeOwned + 'static>(
-                settings: &serde_json::Value,
-            ) -> Result<Box<dyn crate::AnyLayer>, serde_json::Error> {
-                L::deserialize(settings).map(|layer| Box::new(layer) as _)
-            }
+        /// The layers that are made from their settings alone.
+        pub(crate) const DESCRIBED: &[&str] = &[$($(stringify!($described),)*)+];
+
+        /// What a description may say of the layer of this name, where it is one of [`DESCRIBED`].
+        pub(crate) fn readable(name: &str) -> Option<crate::architecture::Readable> {
             match name {
-                $($(stringify!($described) => Some(make::<$described>(settings)),)*)+
+                $($(stringify!($described) => Some(templates::readable::<$described>()),)*)+
                 _ => None,
             }
         }
@@ -102,6 +97,7 @@ mod list;
 mod scale_shift;
 mod setters;
 mod spatial;
+mod templates;
 mod weights;
 
 pub(crate) use list::Layers;

@@ -45,10 +45,34 @@ pub type Upsample2d = Upsample<2>;
 pub type Upsample3d = Upsample<3>;
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", from = "SizeForm")]
 enum Size {
     Times(#[serde(with = "per_axis")] PerAxis),
     To(#[serde(with = "per_axis")] PerAxis),
+}
+
+/// As it is read: `2`, `{"times": 2}` or `{"to": 32}`.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "a factor, or the size as `to`, is expected")]
+enum SizeForm {
+    Factor(#[serde(with = "per_axis")] PerAxis),
+    Times {
+        #[serde(with = "per_axis")]
+        times: PerAxis,
+    },
+    To {
+        #[serde(with = "per_axis")]
+        to: PerAxis,
+    },
+}
+
+impl From<SizeForm> for Size {
+    fn from(form: SizeForm) -> Self {
+        match form {
+            SizeForm::Factor(times) | SizeForm::Times { times } => Size::Times(times),
+            SizeForm::To { to } => Size::To(to),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Default, Debug, Serialize, Deserialize)]

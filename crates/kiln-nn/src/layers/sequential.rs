@@ -231,8 +231,35 @@ impl Sequential {
 
     /// The model of an [`architecture`](Sequential::architecture), with first weights; built where the input's shape is in it.
     ///
+    /// Of a layer only what its constructor asks for must be said. Other settings are by default as the constructor sets them, and what
+    /// has no settings of its own is a name alone: `"relu"`, `"he_normal"`, `{"l2": 0.001}`, `"same"`.
+    ///
+    /// ```
+    /// # use kiln_nn::Sequential;
+    /// # use kiln_tensor::Device;
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// let description = serde_json::json!({
+    ///     "input": [1, 28, 28],
+    ///     "layers": [
+    ///         {"layer": "Conv2d", "filters": 32, "kernel": 3, "activation": "relu"},
+    ///         {"layer": "MaxPool2d", "kernel": 2},
+    ///         {"layer": "Flatten"},
+    ///         {"layer": "Dense", "units": 10, "kernel_regularizer": {"l2": 0.001}},
+    ///     ],
+    /// });
+    /// let model = Sequential::from_architecture(&description, &Device::cpu())?;
+    /// assert_eq!(model.output_shapes()[1], [32, 13, 13]);
+    ///
+    /// let wrong = serde_json::json!({"layers": [{"layer": "Dense", "unit": 10}]});
+    /// let error = Sequential::from_architecture(&wrong, &Device::cpu()).unwrap_err();
+    /// assert_eq!(error.message(), "layer 0 (Dense): unknown setting `unit`; the nearest is `units`");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// An invalid description, named with what is expected; custom layers that are not registered.
+    /// A description with a layer or a setting that is unknown, with the nearest name; a setting that is missing or makes no sense;
+    /// custom layers that are not registered.
     pub fn from_architecture(architecture: &Json, device: &Device) -> Result<Self> {
         Self::from_architecture_with(architecture, &mut Init::new(0, device))
     }
@@ -243,7 +270,7 @@ impl Sequential {
     /// # Errors
     /// As [`Sequential::from_architecture`].
     pub fn from_architecture_with(architecture: &Json, init: &mut Init) -> Result<Self> {
-        architecture::model(architecture, init)
+        architecture::model("the model", architecture, init)
     }
 
     /// The output for a batch, of a model with one output. Its mask is left out; [`Ctx::run`] gives the whole [`Value`].

@@ -118,7 +118,7 @@ pub(super) mod per_axis {
     }
 }
 
-/// `Padding` in JSON: `"valid"`, `"same"`, or pairs before and after, one for all axes or one for each.
+/// `Padding` in JSON: `"valid"`, `"same"`, or pairs before and after, one for all axes or one for each. A number is read as a pair of it.
 pub(super) mod padding {
     use super::per_axis::from_slice;
     use kiln_tensor::Padding;
@@ -128,6 +128,8 @@ pub(super) mod padding {
     #[serde(untagged)]
     enum Form {
         Rule(Rule),
+        All(usize),
+        Each(Vec<usize>),
         Sides(Vec<(usize, usize)>),
     }
 
@@ -148,11 +150,15 @@ pub(super) mod padding {
     }
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Padding, D::Error> {
-        let expected = || D::Error::custom("\"valid\", \"same\", or a list of pairs, is expected");
+        let expected = || D::Error::custom("\"valid\", \"same\", a number, or a list of numbers or pairs, is expected");
+        let explicit = |sides: &[(usize, usize)]| from_slice(sides).map(Padding::Explicit).ok_or_else(expected);
+        let both = |number: &usize| (*number, *number);
         match Form::deserialize(deserializer).map_err(|_| expected())? {
             Form::Rule(Rule::Valid) => Ok(Padding::Valid),
             Form::Rule(Rule::Same) => Ok(Padding::Same),
-            Form::Sides(sides) => from_slice(&sides).map(Padding::Explicit).ok_or_else(expected),
+            Form::All(number) => explicit(&[both(&number)]),
+            Form::Each(numbers) => explicit(&numbers.iter().map(both).collect::<Vec<_>>()),
+            Form::Sides(sides) => explicit(&sides),
         }
     }
 }

@@ -7,7 +7,7 @@ use kiln_tensor::{DType, Device, ErrorKind, Padding, Result, Tensor};
 use serde_json::json;
 
 /// Every layer that Kiln makes from a description, with settings other than the defaults.
-fn every_layer() -> Sequential {
+pub(crate) fn every_layer() -> Sequential {
     let inner = Sequential::new().push(Linear::without_bias(6, 5, &mut Init::new(1, &Device::cpu())).unwrap());
     let dense = Dense::new(6)
         .use_bias(false)
@@ -42,7 +42,7 @@ fn a_model_is_made_again_with_every_setting() {
 }
 
 /// Every convolutional layer, with settings other than the defaults.
-fn every_convolutional_layer() -> Sequential {
+pub(crate) fn every_convolutional_layer() -> Sequential {
     let same = Padding::Same;
     let main = Sequential::new()
         .push_named("conv1", Conv2d::new(6, 3).padding(1).groups(3).kernel_initializer(Initializer::HeNormal))
@@ -84,7 +84,7 @@ fn every_convolutional_layer() -> Sequential {
 }
 
 /// The same of sequences and volumes.
-fn every_other_rank() -> Sequential {
+pub(crate) fn every_other_rank() -> Sequential {
     Sequential::new()
         .push(Conv1d::new(4, 3).padding(2))
         .push(DepthwiseConv1d::new(2))
@@ -111,7 +111,7 @@ fn every_other_rank() -> Sequential {
 }
 
 /// Layers that move, crop, resample and disturb, and sequences of images.
-fn every_other_layer() -> Sequential {
+pub(crate) fn every_other_layer() -> Sequential {
     Sequential::new()
         .push(
             ConvLstm2d::new(8, [3, 2])
@@ -247,7 +247,7 @@ fn a_layer_of_ones_own_is_named() {
     let architecture = Sequential::new().push(Flatten::new()).push(Mine).architecture();
     assert_eq!(architecture, json!({"layers": [{"layer": "Flatten"}, {"layer": "Mine"}]}));
     let error = Sequential::from_architecture(&architecture, &Device::cpu()).unwrap_err();
-    assert_eq!(error.message(), "layer 1 is a Mine, which Kiln does not make from a description");
+    assert_eq!(error.message(), "layer 1: unknown layer `Mine`; one of your own is made known with `Init::register`");
 }
 
 #[test]
@@ -266,30 +266,30 @@ fn layers_are_read_by_their_former_names() {
 #[test]
 fn what_is_no_description_is_refused() {
     for (wrong, message) in [
-        (json!(null), "`layers`, a list, is expected"),
+        (json!(null), "the model: an object of settings is expected, got null"),
         (json!({"layers": {}}), "`layers`, a list, is expected"),
         (json!({"layers": [{}]}), "layer 0: `layer`, its name, is expected"),
-        (json!({"layers": [{"layer": "Flatten"}, {"layer": "Dense"}]}), "layer 1 (Dense): missing field `units`"),
+        (json!({"layers": [{"layer": "Flatten"}, {"layer": "Dense"}]}), "layer 1 (Dense): `units` is missing"),
         (
             json!({"layers": [{"layer": "Dropout", "rate": "much"}]}),
-            "layer 0 (Dropout): invalid type: string \"much\", expected f64",
+            "layer 0 (Dropout): `rate`: invalid type: string \"much\", expected f64",
         ),
         (
             json!({"layers": [{"layer": "MaxPool2d", "kernel": [], "dilation": 1, "padding": "valid"}]}),
-            "layer 0 (MaxPool2d): a number, or a list of one for each of one to three axes, is expected",
+            "layer 0 (MaxPool2d): `kernel`: a number, or a list of one for each of one to three axes, is expected",
         ),
         (
             json!({"layers": [{"layer": "ZeroPad2d", "padding": "much"}]}),
-            "layer 0 (ZeroPad2d): \"valid\", \"same\", or a list of pairs, is expected",
+            "layer 0 (ZeroPad2d): `padding`: \"valid\", \"same\", a number, or a list of numbers or pairs, is expected",
         ),
-        (json!({"layers": [{"layer": "Concat"}]}), "`branches`, a list, is expected"),
+        (json!({"layers": [{"layer": "Concat"}]}), "layer 0 (Concat): `branches` is missing"),
         (json!({"layers": [{"layer": "Flatten", "name": 3}]}), "layer 0: `name`, a text, is expected, got 3"),
         (
             json!({"layers": [{"layer": "Flatten", "name": "a"}, {"layer": "Flatten", "name": "a"}], "input": [2]}),
             "two layers are called a: give each a name of its own",
         ),
         (json!({"layers": [], "input": [2, -1]}), "`input`, the sizes of a sample's axes, is expected, got [2,-1]"),
-        (json!({"layers": [{"layer": "Sequential"}]}), "`layers`, a list, is expected"),
+        (json!({"layers": [{"layer": "Sequential"}]}), "layer 0 (Sequential): `layers` is missing"),
         (json!({"layers": [{"layer": "Dropout", "rate": 2.0}], "input": [2]}), "a rate from 0 to 1 is expected, got 2"),
     ] {
         let error = Sequential::from_architecture(&wrong, &Device::cpu()).unwrap_err();

@@ -10,6 +10,7 @@ mod integers;
 mod interchange;
 mod limits;
 mod memory;
+mod nearest;
 mod npy;
 mod random;
 mod recurrent;

@@ -40,7 +40,7 @@ pub struct Normalization {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[module(skip)]
     shape: Option<Vec<usize>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "crate::several::optional")]
     #[module(skip)]
     axes: Option<Vec<isize>>,
     #[serde(default)]

@@ -32,12 +32,19 @@ pub(super) struct Vocabulary<T: Entry> {
 /// A vocabulary as it is written.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Settings<T> {
+    #[serde(default = "Vec::new")]
     pub(super) vocabulary: Vec<T>,
+    #[serde(default = "one")]
     pub(super) oov_indices: usize,
     #[serde(default = "none", skip_serializing_if = "Option::is_none")]
     pub(super) mask: Option<T>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) max_size: Option<usize>,
+}
+
+/// The indices of what is unknown, where a description does not say.
+fn one() -> usize {
+    1
 }
 
 fn none<T>() -> Option<T> {
@@ -63,7 +70,7 @@ impl<T: Entry> From<Vocabulary<T>> for Settings<T> {
 impl<T: Entry> Vocabulary<T> {
     /// Without entries, and one index for what is unknown.
     pub(super) fn new() -> Self {
-        let settings = Settings { vocabulary: Vec::new(), oov_indices: 1, mask: None, max_size: None };
+        let settings = Settings { vocabulary: Vec::new(), oov_indices: one(), mask: None, max_size: None };
         Vocabulary { settings, places: HashMap::new() }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{Constraint, Initializer, L1L2};
 use kiln_tensor::RecurrentCell;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A cell as files have it: by its name.
 mod cell_name {
@@ -39,6 +39,20 @@ pub enum Merge {
     Ave,
 }
 
+/// `"concat"`, or `true` for the default.
+fn whether_bidirectional<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Merge>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "`true`, or how directions come together, concat, sum, mul or ave, is expected")]
+    enum Form {
+        Whether(bool),
+        By(Merge),
+    }
+    Ok(Option::deserialize(deserializer)?.and_then(|form| match form {
+        Form::Whether(both) => both.then(Merge::default),
+        Form::By(merge) => Some(merge),
+    }))
+}
+
 /// The settings of a recurrent layer of any cell.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Settings {
@@ -47,6 +61,7 @@ pub(super) struct Settings {
     pub(super) units: usize,
     pub(super) layers: usize,
     /// None of one direction.
+    #[serde(deserialize_with = "whether_bidirectional")]
     pub(super) bidirectional: Option<Merge>,
     pub(super) batch_first: bool,
     pub(super) return_sequences: bool,

@@ -3,6 +3,7 @@
 mod line;
 #[cfg(test)]
 mod tests;
+mod wrap;
 
 use crate::{Callback, EpochRecord, Evaluation, Run};
 use console::Term;
@@ -11,7 +12,7 @@ use kiln_tensor::Result;
 use line::Line;
 pub(crate) use line::{epoch_of, number};
 use std::time::{Duration, Instant};
-use textwrap::{Options, WordSplitter};
+pub use wrap::wrapped;
 
 /// The time between two drawings.
 const REDRAW: Duration = Duration::from_millis(100);
@@ -231,8 +232,7 @@ impl ProgressBar {
     fn leave(&mut self, record: &EpochRecord) {
         let Some(screen) = self.screen.as_ref().filter(|_| self.epoch_lines) else { return };
         let width = usize::from(screen.width());
-        let options = Options::new(width).break_words(false).word_splitter(WordSplitter::NoHyphenation);
-        let text = textwrap::fill(&record.line(self.epochs), options.subsequent_indent("  "));
+        let text = wrapped(&record.line(self.epochs), width);
         let _ = screen.write_line(&text).and_then(|()| screen.flush());
         self.left = Some((record.epoch, Instant::now()));
         self.unshown = None;

@@ -1,0 +1,99 @@
+//! Metrics and callbacks by name.
+
+use super::choice::{choose, set};
+use super::section::{Named, Section};
+use crate::goal::Training;
+use kiln::prelude::*;
+use kiln::train::{
+    Accuracy, Auc, AveragePrecision, BinaryAccuracy, ClassAverage, CohenKappa, Ema, F1, Iou, Mae, Mape, Matthews, Mse,
+    MultilabelAccuracy, Perplexity, Precision, R2, Recall, ReduceOnPlateau, Rmse, Swa, TerminateOn, TopKAccuracy,
+};
+
+/// Adds the metric to the trainer.
+pub(super) fn metric(named: &Named<'_>, trainer: Training) -> Result<Training> {
+    macro_rules! of_classes {
+        ($metric:ident, $s:ident) => {{
+            let metric = set!($s, $metric::new(); threshold axis);
+            let metric = if $s.or("from_logits", false)? { metric.from_logits() } else { metric };
+            let metric = if $s.or("multilabel", false)? { metric.multilabel() } else { metric };
+            trainer.metric(match average($s)? {
+                Some(average) => metric.average(average),
+                None => metric,
+            })
+        }};
+    }
+    macro_rules! of_logits {
+        ($metric:ident, $s:ident; $($key:ident)*) => {{
+            let logits = $s.or("from_logits", false)?;
+            trainer.metric(set!($s, if logits { $metric::from_logits() } else { $metric::new() }; $($key)*))
+        }};
+    }
+    let trainer = choose!(named, "metric", s;
+        Accuracy => match s.get("axis")? {
+            Some(axis) => trainer.metric(Accuracy.axis(axis)),
+            None => trainer.metric(Accuracy),
+        },
+        Auc => trainer.metric(set!(s, Auc::new(); thresholds axis)),
+        AveragePrecision => trainer.metric(set!(s, AveragePrecision::new(); thresholds axis)),
+        BinaryAccuracy => of_logits!(BinaryAccuracy, s; threshold),
+        CohenKappa => trainer.metric(set!(s, CohenKappa::new(); threshold axis)),
+        F1 => of_classes!(F1, s),
+        Iou => trainer.metric(set!(s, Iou::new(); class threshold axis)),
+        Mae => trainer.metric(Mae),
+        Mape => trainer.metric(Mape),
+        Matthews => trainer.metric(set!(s, Matthews::new(); threshold axis)),
+        Mse => trainer.metric(Mse),
+        MultilabelAccuracy => of_logits!(MultilabelAccuracy, s; threshold),
+        Perplexity => of_logits!(Perplexity, s; axis ignore_index),
+        Precision => of_classes!(Precision, s),
+        R2 => trainer.metric(R2),
+        Recall => of_classes!(Recall, s),
+        Rmse => trainer.metric(Rmse),
+        TopKAccuracy => trainer.metric(set!(s, TopKAccuracy::new(s.need("k")?); axis)),
+    );
+    named.settings.done()?;
+    Ok(trainer)
+}
+
+fn average(settings: &Section<'_>) -> Result<Option<ClassAverage>> {
+    let Some(name) = settings.get::<String>("average")? else { return Ok(None) };
+    Ok(Some(match name.as_str() {
+        "binary" => ClassAverage::Binary,
+        "micro" => ClassAverage::Micro,
+        "macro" => ClassAverage::Macro,
+        "weighted" => ClassAverage::Weighted,
+        _ => {
+            let why = format!("binary, micro, macro or weighted is expected, got {name:?}");
+            return Err(settings.wrong("average", &why));
+        }
+    }))
+}
+
+pub(super) fn callback(named: &Named<'_>) -> Result<Box<dyn Callback>> {
+    /// A setter that takes `&str`.
+    macro_rules! monitored {
+        ($callback:expr, $s:ident; $($key:ident)*) => {{
+            let callback = set!($s, $callback; $($key)*);
+            match $s.get::<String>("monitor")? {
+                Some(name) => callback.monitor(&name),
+                None => callback,
+            }
+        }};
+    }
+    let callback: Box<dyn Callback> = choose!(named, "callback", s;
+        EarlyStopping => Box::new(
+            monitored!(EarlyStopping::new(), s; patience min_delta larger_is_better restore_best_weights)
+        ),
+        Ema => Box::new(set!(s, Ema::new(s.or("decay", 0.999)?); every validates replaces)),
+        ReduceOnPlateau => {
+            let callback = monitored!(ReduceOnPlateau::new(), s;
+                larger_is_better factor patience threshold absolute_threshold cooldown least_rate);
+            callback.check().map_err(|error| s.at(&error))?;
+            Box::new(callback)
+        },
+        Swa => Box::new(set!(s, Swa::from_epoch(s.need("from_epoch")?); updates_batch_norm)),
+        TerminateOn => Box::new(set!(s, TerminateOn::new(&s.need::<String>("monitor")?); below above)),
+    );
+    named.settings.done()?;
+    Ok(callback)
+}

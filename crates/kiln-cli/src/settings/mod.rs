@@ -1,0 +1,245 @@
+//! Settings files: what is trained on which data, and how.
+//!
+//! A file is read into a tree of values with their places ([`node`]), options of the command line are set into it, and each part is made
+//! from its table ([`section`]), by name where there is a list to choose from.
+
+mod choice;
+mod data;
+mod loss;
+mod metrics;
+mod model;
+mod node;
+mod objective;
+mod optimizer;
+mod schedule;
+mod section;
+mod write;
+
+pub(crate) use data::{Data, Search};
+pub(crate) use node::Value;
+pub(crate) use schedule::Steps;
+
+use crate::goal::Training;
+use crate::pictures::Pictures;
+use kiln::ErrorKind;
+use kiln::prelude::*;
+use node::Node;
+use section::Section;
+use std::path::{Path, PathBuf};
+
+/// Epochs and samples a step, where the settings do not say.
+const EPOCHS: usize = 10;
+const BATCH: usize = 32;
+
+/// The tables and values at the top of a file.
+const TOP: [&str; 10] =
+    ["recipe", "seed", "data", "model", "loss", "optimizer", "schedule", "metrics", "callbacks", "training"];
+
+/// A settings file, with what the command line sets.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    root: Node,
+    /// What paths are relative to.
+    folder: PathBuf,
+}
+
+/// How long and in what steps is trained.
+pub(crate) struct Plan {
+    pub(crate) epochs: usize,
+    pub(crate) batch_size: usize,
+    pub(crate) drop_last: bool,
+    pub(crate) limit: Option<usize>,
+    pub(crate) workers: usize,
+    pub(crate) accumulate: usize,
+    pub(crate) class_weight: Vec<(usize, f64)>,
+}
+
+/// What is trained, made ready.
+pub(crate) struct Prepared {
+    pub(crate) trainer: Training,
+    pub(crate) data: Data,
+    pub(crate) plan: Plan,
+    pub(crate) callbacks: Vec<Box<dyn Callback>>,
+    /// What is drawn of a model that makes images.
+    pub(crate) pictures: Option<Pictures>,
+    /// Whether the model gives logits of classes.
+    pub(crate) logits: bool,
+}
+
+/// What things are made by, beside the settings.
+pub(crate) struct Setup<'a> {
+    /// `--data`.
+    pub(crate) data: Option<&'a Path>,
+    pub(crate) device: &'a Device,
+    /// What a trained model knows: how files become samples, its classes.
+    pub(crate) learned: Option<&'a Trained>,
+}
+
+impl Settings {
+    /// Of a file.
+    pub(crate) fn read(file: &Path) -> Result<Settings> {
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            let message = format!("{}: cannot be read: {error}", file.display());
+            Error::new(ErrorKind::Io, "", message).with_source(error)
+        })?;
+        Settings::parse(&text, file)
+    }
+
+    /// Of the text of a file.
+    pub(crate) fn parse(text: &str, file: &Path) -> Result<Settings> {
+        let folder = file.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        let settings = Settings { root: Node::parse(text, file)?, folder };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// Fails where there is a table at the top that has no meaning.
+    fn check(&self) -> Result<()> {
+        let root = self.section()?;
+        for key in TOP.iter().chain(&["run"]) {
+            root.node(key);
+        }
+        root.done()
+    }
+
+    fn section(&self) -> Result<Section<'_>> {
+        Section::of(&self.root, "")
+    }
+
+    /// Sets the path of the data to that of `--data`, which is relative to the current folder.
+    pub(crate) fn set_data(&mut self, path: &Path) -> Result<()> {
+        let whole = std::path::absolute(path)
+            .map_err(|error| Error::new(ErrorKind::Io, "", format!("--data {}: {error}", path.display())))?;
+        self.root.set_value("data.path", Value::Text(whole.to_string_lossy().into_owned()), "--data")
+    }
+
+    /// Sets a value: `optimizer.lr` to `0.01`; `option` is what errors name.
+    pub(crate) fn set(&mut self, path: &str, value: &str, option: &str) -> Result<()> {
+        self.root.set(path, value, option)?;
+        self.check()
+    }
+
+    /// The recipe that it was, of a run's settings.
+    pub(crate) fn recipe(&self) -> Result<Option<String>> {
+        self.section()?.get("recipe")
+    }
+
+    /// Whether its data is a file or a folder.
+    pub(crate) fn has_path(&self) -> bool {
+        self.section().and_then(|root| root.section("data")).is_ok_and(|data| data.has("path"))
+    }
+
+    pub(crate) fn seed(&self) -> Result<u64> {
+        self.section()?.or("seed", 0)
+    }
+
+    /// How long and in what steps is trained.
+    pub(crate) fn plan(&self) -> Result<Plan> {
+        let training = self.section()?.section("training")?;
+        let at_least_one = |key, default| match training.or(key, default)? {
+            0 => Err(training.wrong(key, "at least 1 is expected")),
+            count => Ok(count),
+        };
+        let weights: Vec<f64> = training.or("class_weight", Vec::new())?;
+        let plan = Plan {
+            epochs: at_least_one("epochs", EPOCHS)?,
+            batch_size: at_least_one("batch_size", BATCH)?,
+            drop_last: training.or("drop_last", false)?,
+            limit: training.has("limit").then(|| at_least_one("limit", 1)).transpose()?,
+            workers: training.or("workers", 0)?,
+            accumulate: at_least_one("accumulate", 1)?,
+            class_weight: weights.into_iter().enumerate().collect(),
+        };
+        training.done()?;
+        Ok(plan)
+    }
+
+    /// The data alone.
+    pub(crate) fn data(&self, setup: &Setup<'_>) -> Result<Data> {
+        data::data(&self.section()?, &self.search(setup)?)
+    }
+
+    fn search<'s>(&'s self, setup: &Setup<'s>) -> Result<Search<'s>> {
+        // A file that is named to measure a trained model is not the one that it was trained on.
+        let all_is_test = setup.learned.is_some() && setup.data.is_some() && self.has_path();
+        let (option, folder, learned) = (setup.data, self.folder.as_path(), setup.learned);
+        Ok(Search { option, folder, seed: self.seed()?, learned, all_is_test })
+    }
+
+    /// Fails where the data of a trained model is not what it was, by the numbers of its samples: the test part may be other rows now.
+    pub(crate) fn expect_counts(&self, data: &Data) -> Result<()> {
+        let run = self.section()?.section("run")?;
+        let counts = data.counts().map(|count| count as i64).to_vec();
+        match run.get::<Vec<i64>>("samples")? {
+            Some(before) if before != counts => {
+                let message = format!(
+                    "the data has changed since the training: there were {before:?} samples to train on, validate with and test on, \
+                     now there are {counts:?}; name other data with --data"
+                );
+                Err(Error::value("", message))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes all that is trained.
+    pub(crate) fn prepare(&self, setup: &Setup<'_>) -> Result<Prepared> {
+        let (root, seed, plan) = (self.section()?, self.seed()?, self.plan()?);
+        let data = self.data(setup)?;
+        let model = model::model(&root, &*data.train, setup.device, seed)?;
+        self.prepared(model, data, plan, setup)
+    }
+
+    /// As [`Settings::prepare`], of a model that was trained.
+    pub(crate) fn prepare_trained(&self, model: Sequential, setup: &Setup<'_>) -> Result<Prepared> {
+        self.prepared(model, self.data(setup)?, self.plan()?, setup)
+    }
+
+    fn prepared(&self, model: Sequential, mut data: Data, plan: Plan, setup: &Setup<'_>) -> Result<Prepared> {
+        let root = self.section()?;
+        if objective::is_gan(&root)? {
+            // Nothing is said of the images that it is trained on.
+            (data.classes, data.input) = (Vec::new(), None);
+        }
+        let optimizer = match root.named_or("optimizer", "Adam")? {
+            Some(named) => optimizer::optimizer(&named)?,
+            None => Box::new(Adam::new(0.001)),
+        };
+        let (goal, logits) = objective::goal(&root, model, &data)?;
+        let mut trainer = Trainer::new(goal, optimizer);
+        for named in root.list("metrics")? {
+            trainer = metrics::metric(&named, trainer)?;
+        }
+        let callbacks = root.list("callbacks")?.iter().map(metrics::callback).collect::<Result<_>>()?;
+        let pictures = objective::pictures(&root, &*data.test, setup.device, self.seed()?)?;
+        Ok(Prepared { trainer, data, plan, callbacks, pictures, logits })
+    }
+
+    /// Whether the model makes images.
+    pub(crate) fn makes_images(&self) -> Result<bool> {
+        objective::makes_images(&self.section()?)
+    }
+
+    /// What is drawn of a model that makes images.
+    pub(crate) fn pictures(&self, setup: &Setup<'_>) -> Result<Option<Pictures>> {
+        let data = self.data(setup)?;
+        objective::pictures(&self.section()?, &*data.test, setup.device, self.seed()?)
+    }
+
+    /// The schedule of the learning rate.
+    pub(crate) fn schedule(&self, steps: Steps) -> Result<Option<Box<dyn Schedule>>> {
+        self.section()?.named("schedule")?.map(|named| schedule::schedule(&named, steps)).transpose()
+    }
+
+    /// The model before any training.
+    pub(crate) fn model(&self, setup: &Setup<'_>) -> Result<Sequential> {
+        let (root, seed) = (self.section()?, self.seed()?);
+        let data = data::to_look_at(&root, &self.search(setup)?, model::learns(&root)?)?;
+        model::model(&root, &*data, setup.device, seed)
+    }
+
+    /// As TOML: the settings, with paths that do not depend on where the file lies, and a table `run` of what else there is to say.
+    pub(crate) fn to_toml(&self, run: &[(&str, Value)]) -> String {
+        write::toml(&self.root, &self.folder, run)
+    }
+}

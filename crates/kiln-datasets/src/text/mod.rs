@@ -1,0 +1,18 @@
+//! Text: from characters, words or byte pairs to tokens and back.
+
+mod byte_pairs;
+mod characters;
+mod counts;
+mod encoder;
+mod learner;
+mod load;
+mod options;
+mod saved;
+mod tokenizer;
+mod words;
+
+pub use encoder::TextEncoder;
+pub use load::load_text;
+pub use options::TextOptions;
+pub use tokenizer::Tokenizer;
+pub use words::WordOptions;
