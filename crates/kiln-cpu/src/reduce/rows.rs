@@ -49,11 +49,12 @@ impl<T: Number, F: Fold> Rows<'_, T, F> {
         });
         let centers: [T::In<S>; N] = std::array::from_fn(|n| self.centers.at(i + n).enter::<S>());
         let mut lanes = [Lane([T::In::<S>::constant(F::IDENTITY); LANES]); N];
+        let splat: [_; N] = std::array::from_fn(|n| Lane([centers[n]; LANES]));
         for group in 0..self.count / LANES {
             for n in 0..N {
                 // SAFETY: every row has so many groups.
                 let x = unsafe { rows[n].0.get_unchecked(group) };
-                lanes[n] = take::<S, T, F>(lanes[n], x, centers[n]);
+                lanes[n] = take::<S, T, F>(lanes[n], x, splat[n]);
             }
         }
         for n in 0..N {
@@ -68,9 +69,9 @@ impl<T: Number, F: Fold> Rows<'_, T, F> {
 
 /// Each lane with one element more.
 #[inline(always)]
-fn take<S: Simd, T: Number, F: Fold>(lanes: Lane<T::In<S>>, x: &[T; LANES], center: T::In<S>) -> Lane<T::In<S>> {
+fn take<S: Simd, T: Number, F: Fold>(lanes: Lane<T::In<S>>, x: &[T; LANES], center: Lane<T::In<S>>) -> Lane<T::In<S>> {
     let mut next = lanes;
-    for ((next, lane), x) in next.0.iter_mut().zip(lanes.0).zip(x) {
+    for (((next, lane), x), center) in next.0.iter_mut().zip(lanes.0).zip(x).zip(center.0) {
         *next = F::take(lane, x.enter::<S>(), center);
     }
     next
