@@ -51,6 +51,13 @@ fn fixtures(python: &Path, folder: &Path) -> Result<()> {
     for entry in fs::read_dir(&crates).map_err(|error| format!("{}: {error}", crates.display()))?.flatten() {
         let made = folder.join("crates").join(entry.file_name()).join("tests/fixtures/models");
         fs::create_dir_all(&made).map_err(|error| format!("{}: {error}", made.display()))?;
+        // What is inside of the library is read by some, and written by others.
+        let embedded = entry.path().join("src/embedded");
+        let copy = folder.join("crates").join(entry.file_name()).join("src/embedded");
+        for file in fs::read_dir(&embedded).into_iter().flatten().flatten() {
+            let copied = fs::create_dir_all(&copy).and_then(|()| fs::copy(file.path(), copy.join(file.file_name())));
+            copied.map_err(|error| format!("{}: {error}", copy.display()))?;
+        }
     }
     let mut failed = Vec::new();
     for name in names.iter().filter(|name| name.to_string_lossy().ends_with(".py")) {
