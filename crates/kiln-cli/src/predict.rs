@@ -34,7 +34,7 @@ fn predict(options: &PredictOptions, device: &Device) -> Result<()> {
         Some(input @ (Input::Digits | Input::Images(_))) => of_images(options, &run, input, &mut table)?,
         Some(Input::Text(_)) => of_texts(options, &run, &mut table)?,
         Some(Input::Series(_)) => of_series(options, &run)?,
-        Some(Input::Tokens(_)) => return Err(unsupported(&run, "goes on with a text: `kiln generate` lets it")),
+        Some(Input::Tokens(_)) => return Err(unsupported(&run, "writes text: use `kiln generate`")),
         _ if run.trained.classes.is_empty() => {
             return Err(unsupported(&run, "names no classes; `kiln generate` draws what models of images make"));
         }
@@ -71,16 +71,21 @@ fn of_series(options: &PredictOptions, run: &Run) -> Result<()> {
 fn of_tables(options: &PredictOptions, run: &Run, sheet: &mut Option<Sheet>) -> Result<()> {
     for path in &options.inputs {
         let predictions = run.trained.predict_csv(&run.trained.open_csv(path)?)?;
-        for row in 0..predictions.len() {
-            let name = format!("{}: row {}", path.display(), row + 1);
-            let object = json!({ "result": "predict", "file": path.to_string_lossy(), "row": row + 1 });
-            report(options, &name, object, &predictions, row);
-        }
-        if let Some(sheet) = sheet {
-            sheet.add(path, |row| (row + 1).to_string(), "row", &predictions);
-        }
+        of_parts(options, path, "row", &predictions, sheet);
     }
     Ok(())
+}
+
+/// Says what the parts of a file, which are counted from 1, were taken for.
+fn of_parts(options: &PredictOptions, path: &Path, part: &str, predictions: &Predictions, sheet: &mut Option<Sheet>) {
+    for at in 0..predictions.len() {
+        let name = format!("{}: {part} {}", path.display(), at + 1);
+        let object = json!({ "result": "predict", "file": path.to_string_lossy(), part: at + 1 });
+        report(options, &name, object, predictions, at);
+    }
+    if let Some(sheet) = sheet {
+        sheet.add(path, |at| (at + 1).to_string(), part, predictions);
+    }
 }
 
 /// Images in files, and in folders of them.
@@ -108,20 +113,17 @@ fn of_images(options: &PredictOptions, run: &Run, input: &Input, sheet: &mut Opt
 fn of_texts(options: &PredictOptions, run: &Run, sheet: &mut Option<Sheet>) -> Result<()> {
     let Some(Input::Text(encoder)) = &run.trained.input else { return Ok(()) };
     for path in &options.inputs {
-        let texts: Vec<String> = if is_table(path) {
-            run.trained.open_csv(path)?.texts(encoder.text())?
+        let mut texts = Vec::new();
+        if is_table(path) {
+            let csv = run.trained.open_csv(path)?;
+            csv.for_each(&[encoder.text()], |values| {
+                texts.push(values[0].unwrap_or_default().to_owned());
+                Ok(())
+            })?;
         } else {
-            load_text(path)?.lines().map(str::to_owned).collect()
-        };
-        let predictions = run.trained.predict_texts(&texts)?;
-        for at in 0..predictions.len() {
-            let name = format!("{}: text {}", path.display(), at + 1);
-            let object = json!({ "result": "predict", "file": path.to_string_lossy(), "text": at + 1 });
-            report(options, &name, object, &predictions, at);
+            texts.extend(load_text(path)?.lines().map(str::to_owned));
         }
-        if let Some(sheet) = sheet {
-            sheet.add(path, |at| (at + 1).to_string(), "text", &predictions);
-        }
+        of_parts(options, path, "text", &run.trained.predict_texts(&texts)?, sheet);
     }
     Ok(())
 }

@@ -9,16 +9,15 @@ use kiln::prelude::*;
 use std::path::Path;
 
 /// Shows the layers of a recipe, of a settings file or of a run's model.
-pub(crate) fn run(what: &Path) -> Result<()> {
+pub(crate) fn run(name: &str) -> Result<()> {
     let device = Device::cpu();
-    let name = what.to_string_lossy();
-    let recipe = Recipe::from_str(&name, false);
+    let (what, recipe) = (Path::new(name), Recipe::from_str(name, false));
     let model = match recipe {
         Ok(recipe) => recipe.settings()?.model(&setup(&device))?,
         Err(_) if what.is_dir() => Run::open(what, false, &device)?.trained.model,
         Err(_) => Settings::read(what)?.model(&setup(&device))?,
     };
-    plain(model.summary(&name).trim_end());
+    plain(model.summary(name).trim_end());
     Ok(())
 }
 

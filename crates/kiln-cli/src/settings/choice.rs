@@ -3,7 +3,7 @@
 /// Calls the setters of the same names as the settings that are there: `set!(settings, Adam::new(lr); epsilon weight_decay)`.
 macro_rules! set {
     ($settings:expr, $made:expr $(; $($key:ident)*)?) => {{
-        #[allow(unused_mut)]
+        #[allow(unused_mut)] // where there is no setter
         let mut made = $made;
         $($(
             if let Some(value) = $settings.get(stringify!($key))? {

@@ -201,10 +201,7 @@ impl Settings {
             // Nothing is said of the images that it is trained on.
             (data.classes, data.input) = (Vec::new(), None);
         }
-        let optimizer = match root.named_or("optimizer", "Adam")? {
-            Some(named) => optimizer::optimizer(&named)?,
-            None => Box::new(Adam::new(0.001)),
-        };
+        let optimizer = optimizer::optimizer(&root.named_or("optimizer", "Adam")?)?;
         let (goal, logits) = objective::goal(&root, model, &data)?;
         let mut trainer = Trainer::new(goal, optimizer);
         for named in root.list("metrics")? {

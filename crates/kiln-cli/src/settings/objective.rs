@@ -6,7 +6,6 @@ use super::section::{Section, plain};
 use crate::gan::{Adversaries, digits, noise};
 use crate::goal::Goal;
 use crate::pictures::{COLUMNS, Given, Pictures};
-use kiln::nn::losses::all::*;
 use kiln::prelude::*;
 use kiln::train::Supervised;
 
@@ -25,15 +24,8 @@ pub(super) fn goal(root: &Section<'_>, model: Sequential, data: &Data) -> Result
         return Ok((Box::new(Adversaries { model }), false));
     }
     let default = if data.classes.is_empty() { "MeanSquaredError" } else { "SparseCategoricalCrossentropy" };
-    let loss: Box<dyn Loss> = match root.named_or("loss", default)? {
-        Some(named) => loss::loss(&named)?,
-        None if data.classes.is_empty() => Box::new(MeanSquaredError::new()),
-        None => Box::new(SparseCategoricalCrossentropy::new()),
-    };
-    let logits = match root.named_or("loss", default)? {
-        Some(named) => named.settings.or("from_logits", false)?,
-        None => false,
-    };
+    let named = root.named_or("loss", default)?;
+    let (loss, logits) = (loss::loss(&named)?, named.settings.or("from_logits", false)?);
     Ok((Box::new(Supervised { model, loss }), logits))
 }
 

@@ -32,7 +32,7 @@ pub(super) fn schedule(named: &Named<'_>, steps: Steps) -> Result<Box<dyn Schedu
     schedule.check().map_err(|error| settings.at(&error))?;
     Ok(match warmup {
         // An inverse square root has a warm-up by itself.
-        Some(warmup) if named.which("schedule", NAMES)? != "InverseSqrt" => {
+        Some(warmup) if super::section::plain(named.name) != "inversesqrt" => {
             Box::new(LinearWarmup::new(warmup.max(1)).then(warmup, schedule))
         }
         _ => schedule,
@@ -66,48 +66,27 @@ impl Clock<'_, '_> {
     }
 }
 
-macro_rules! schedules {
-    ($named:ident, $s:ident; $($name:ident => $made:expr),+ $(,)?) => {
-        const NAMES: &[&str] = &[$(stringify!($name)),+];
-
-        fn plain($named: &Named<'_>, clock: &Clock<'_, '_>) -> Result<Box<dyn Schedule>> {
-            #[allow(clippy::redundant_closure_call)]
-            Ok(choose!($named, "schedule", $s; $($name => ($made)($s, clock)?),+))
-        }
-    };
-}
-
-schedules! { named, s;
-    Constant => |s: &Section<'_>, _: &Clock<'_, '_>| boxed(Constant::new(s.need("factor")?)),
-    CosineDecay => |s: &Section<'_>, c: &Clock<'_, '_>| boxed(set!(s, CosineDecay::new(c.steps()?); floor)),
-    CosineRestarts => |s: &Section<'_>, c: &Clock<'_, '_>| boxed(set!(s, CosineRestarts::new(c.steps()?); growth floor)),
-    CosineWarmup => |_: &Section<'_>, c: &Clock<'_, '_>| boxed(CosineWarmup::new(c.steps()?)),
-    Cyclic => |s: &Section<'_>, c: &Clock<'_, '_>| {
-        let cyclic = Cyclic::new(c.need("up")?, s.need("floor")?);
-        let cyclic = match c.get("down")? {
-            Some(down) => cyclic.down(down),
-            None => cyclic,
-        };
-        boxed(set!(s, cyclic; cycle_factor step_factor))
-    },
-    ExponentialDecay => |s: &Section<'_>, c: &Clock<'_, '_>| boxed(ExponentialDecay::new(c.steps()?, s.need("factor")?)),
-    InverseSqrt => |_: &Section<'_>, c: &Clock<'_, '_>| boxed(InverseSqrt::new(c.need("warmup")?)),
-    LinearWarmup => |_: &Section<'_>, c: &Clock<'_, '_>| boxed(LinearWarmup::new(c.steps()?)),
-    MultiStepDecay => |s: &Section<'_>, c: &Clock<'_, '_>| {
-        boxed(MultiStepDecay::new(c.list("milestones")?, s.need("factor")?))
-    },
-    OneCycle => |s: &Section<'_>, c: &Clock<'_, '_>| {
-        boxed(set!(s, OneCycle::new(c.steps()?); rise division final_division))
-    },
-    Piecewise => |s: &Section<'_>, c: &Clock<'_, '_>| {
-        boxed(Piecewise::new(c.list("boundaries")?, s.need::<Vec<f64>>("factors")?))
-    },
-    PolynomialDecay => |s: &Section<'_>, c: &Clock<'_, '_>| {
-        boxed(set!(s, PolynomialDecay::new(c.steps()?); power floor))
-    },
-    StepDecay => |s: &Section<'_>, c: &Clock<'_, '_>| boxed(StepDecay::new(c.need("every")?, s.need("factor")?)),
-}
-
-fn boxed(schedule: impl Schedule + 'static) -> Result<Box<dyn Schedule>> {
-    Ok(Box::new(schedule))
+fn plain(named: &Named<'_>, c: &Clock<'_, '_>) -> Result<Box<dyn Schedule>> {
+    Ok(choose!(named, "schedule", s;
+        Constant => Box::new(Constant::new(s.need("factor")?)),
+        CosineDecay => Box::new(set!(s, CosineDecay::new(c.steps()?); floor)),
+        CosineRestarts => Box::new(set!(s, CosineRestarts::new(c.steps()?); growth floor)),
+        CosineWarmup => Box::new(CosineWarmup::new(c.steps()?)),
+        Cyclic => {
+            let cyclic = Cyclic::new(c.need("up")?, s.need("floor")?);
+            let cyclic = match c.get("down")? {
+                Some(down) => cyclic.down(down),
+                None => cyclic,
+            };
+            Box::new(set!(s, cyclic; cycle_factor step_factor))
+        },
+        ExponentialDecay => Box::new(ExponentialDecay::new(c.steps()?, s.need("factor")?)),
+        InverseSqrt => Box::new(InverseSqrt::new(c.need("warmup")?)),
+        LinearWarmup => Box::new(LinearWarmup::new(c.steps()?)),
+        MultiStepDecay => Box::new(MultiStepDecay::new(c.list("milestones")?, s.need("factor")?)),
+        OneCycle => Box::new(set!(s, OneCycle::new(c.steps()?); rise division final_division)),
+        Piecewise => Box::new(Piecewise::new(c.list("boundaries")?, s.need::<Vec<f64>>("factors")?)),
+        PolynomialDecay => Box::new(set!(s, PolynomialDecay::new(c.steps()?); power floor)),
+        StepDecay => Box::new(StepDecay::new(c.need("every")?, s.need("factor")?)),
+    ))
 }

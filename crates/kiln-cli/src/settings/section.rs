@@ -79,9 +79,12 @@ impl<'a> Section<'a> {
         self.entry(key).map(|entry| Named::of(&entry.node, &self.below(key), None)).transpose()
     }
 
-    /// As [`Section::named`], with the name that it has where the table has none.
-    pub(crate) fn named_or(&self, key: &'static str, name: &'static str) -> Result<Option<Named<'a>>> {
-        self.entry(key).map(|entry| Named::of(&entry.node, &self.below(key), Some(name))).transpose()
+    /// As [`Section::named`]; where there is no name, or no such key, it is this one.
+    pub(crate) fn named_or(&self, key: &'static str, name: &'static str) -> Result<Named<'a>> {
+        match self.entry(key) {
+            Some(entry) => Named::of(&entry.node, &self.below(key), Some(name)),
+            None => Ok(Named { name, place: self.place.clone(), settings: self.section(key)? }),
+        }
     }
 
     /// A list of such things; of one thing it need not be a list.
@@ -207,7 +210,7 @@ macro_rules! settings {
             fn of(node: &Node) -> Option<Self> {
                 match &node.value {
                     $($pattern => $value,)+
-                    #[allow(unreachable_patterns)]
+                    #[allow(unreachable_patterns)] // where the patterns take all values
                     _ => None,
                 }
             }

@@ -127,3 +127,14 @@ fn images_are_predicted_in_batches() {
         assert_eq!(lines(&command(&[&words[..], &["--batch-size", size]].concat())), at_once, "{size}");
     }
 }
+
+#[test]
+fn a_model_of_another_scale_is_not_given_images_of_the_usual_one() {
+    let folder = Folder::with_data("scaled");
+    let run = folder.join("run");
+    let words = ["train", "mnist-mlp", "--data", word(&folder.0), "--epochs", "1", "--quiet", "--out", word(&run)];
+    lines(&command(&[&words[..], &["--set", "data.scale=[-1, 1]"]].concat()));
+    let output = command(&["predict", word(&run), "tests/fixtures/seven.jpg"]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("does not say how files become its inputs"), "{said}");
+}

@@ -7,8 +7,6 @@ mod dataset;
 mod fit;
 mod learned;
 mod options;
-#[cfg(feature = "images")]
-mod pairs;
 mod scan;
 mod source;
 mod stats;
@@ -21,8 +19,6 @@ mod values;
 
 pub use dataset::CsvDataset;
 pub use options::CsvOptions;
-#[cfg(feature = "images")]
-pub(crate) use pairs::Pair;
 pub use summary::{ColumnKind, ColumnSummary, CsvSummary, Numbering};
 pub use table::TableEncoder;
 pub use table_options::{Encoding, Missing, TableOptions};

@@ -166,17 +166,6 @@ impl Csv {
         })
     }
 
-    /// The values of a column as they are written, without the spaces around them.
-    ///
-    /// # Errors
-    /// An unknown column; a value that is not UTF-8, a file that cannot be read any more.
-    pub fn texts(&self, column: &str) -> Result<Vec<String>> {
-        let column = self.column(column)?;
-        let mut texts = Vec::with_capacity(self.len());
-        self.each_row(|row| row.text(column).map(|text| texts.push(text.to_owned())))?;
-        Ok(texts)
-    }
-
     /// The place of a column.
     pub(super) fn column(&self, name: &str) -> Result<usize> {
         self.columns().iter().position(|column| column == name).ok_or_else(|| self.unknown(name))

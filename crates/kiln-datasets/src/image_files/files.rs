@@ -95,7 +95,7 @@ impl ImageFiles {
     /// The images that a CSV file lists, with a number beside each, for regression.
     ///
     /// # Errors
-    /// As [`ImageFiles::csv`]; a value that is no number.
+    /// As [`ImageFiles::csv`]; a value that is not a number.
     pub fn csv_regression(file: impl AsRef<Path>, path_column: &str, target_column: &str) -> Result<Self> {
         super::table::numbers(file.as_ref(), path_column, target_column)
     }

@@ -11,7 +11,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-/// A file that is no image, or a damaged one.
+/// A file that is not an image, or is damaged.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct BrokenImage {

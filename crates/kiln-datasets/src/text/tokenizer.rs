@@ -158,7 +158,7 @@ impl Tokenizer {
     /// a model may put them together, become U+FFFD.
     ///
     /// # Errors
-    /// A number that is no token, with its position.
+    /// A number that is not a token, with its position.
     pub fn decode(&self, tokens: &[i64]) -> Result<String> {
         let special = self.special();
         let mut bytes = Vec::new();

@@ -24,33 +24,33 @@ pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
         alice => text::language_of(s, search, ALICE, "characters")?,
         breast_cancer => table(s, datasets::breast_cancer()?)?,
         cifar10 => {
-            let (folder, place) = fetched("cifar-10", search)?;
-            let Cifar10 { train, test } = Cifar10::load(folder)?;
+            let place = fetched("cifar-10", search)?;
+            let Cifar10 { train, test } = Cifar10::load(&place)?;
             images(s, [train, test], words(&Cifar10::CLASSES), photos(), place)?
         },
         cifar100 => {
-            let (folder, place) = fetched("cifar-100", search)?;
-            let Cifar100 { train, test } = Cifar100::load(folder, Cifar100Labels::Fine)?;
+            let place = fetched("cifar-100", search)?;
+            let Cifar100 { train, test } = Cifar100::load(&place, Cifar100Labels::Fine)?;
             images(s, [train, test], numbered(100), photos(), place)?
         },
         diabetes => table(s, datasets::diabetes()?)?,
         digits => table(s, datasets::digits()?)?,
         emnist => {
             let split = EmnistSplit::Balanced;
-            let (folder, place) = fetched("emnist", search)?;
-            let Emnist { train, test } = Emnist::load(folder, split)?;
+            let place = fetched("emnist", search)?;
+            let Emnist { train, test } = Emnist::load(&place, split)?;
             let classes = split.characters().chars().map(String::from).collect();
             images(s, [train, test], classes, digits(), place)?
         },
         fashion_mnist => {
-            let (folder, place) = fetched("fashion-mnist", search)?;
-            let FashionMnist { train, test } = FashionMnist::load(folder)?;
+            let place = fetched("fashion-mnist", search)?;
+            let FashionMnist { train, test } = FashionMnist::load(&place)?;
             images(s, [train, test], words(&FashionMnist::CLASSES), None, place)?
         },
         iris => table(s, datasets::iris()?)?,
         kmnist => {
-            let (folder, place) = fetched("kmnist", search)?;
-            let Kmnist { train, test } = Kmnist::load(folder)?;
+            let place = fetched("kmnist", search)?;
+            let Kmnist { train, test } = Kmnist::load(&place)?;
             images(s, [train, test], words(&Kmnist::CLASSES), digits(), place)?
         },
         mnist => {
@@ -68,13 +68,12 @@ pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
 }
 
 /// The folder of a data set that must have been fetched.
-fn fetched(name: &str, search: &Search<'_>) -> Result<(PathBuf, PathBuf)> {
-    let Some(folder) = folder_of(name, search.option) else {
+fn fetched(name: &str, search: &Search<'_>) -> Result<PathBuf> {
+    folder_of(name, search.option).ok_or_else(|| {
         let message =
             format!("{name} is not here: `kiln data fetch {name}` brings it, or name its folder with --data DIR");
-        return Err(Error::new(ErrorKind::Io, "", message));
-    };
-    Ok((folder.clone(), folder))
+        Error::new(ErrorKind::Io, "", message)
+    })
 }
 
 /// Images, augmented in training and scaled as the settings say; with `target = "input"` each is its own target.
@@ -100,6 +99,8 @@ fn images(
         "input" => true,
         other => return Err(settings.wrong("target", &format!("\"class\" or \"input\" is expected, got {other:?}"))),
     };
+    // A picture of a file becomes numbers from 0 to 1.
+    let input = input.filter(|_| !settings.has("scale"));
     let boxed =
         |data: ImageDataset| -> Box<dyn Dataset> { if own { Box::new(InputsAsTargets(data)) } else { Box::new(data) } };
     let (train, test) = (boxed(train), boxed(test));

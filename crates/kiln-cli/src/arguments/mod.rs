@@ -1,82 +1,19 @@
 //! What the command takes.
 
+mod help;
+mod parsers;
+
+pub(crate) use parsers::Place;
+
 use crate::recipes::Recipe;
-use clap::builder::{
-    EnumValueParser, NonEmptyStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser,
-};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use kiln::ErrorKind;
-use kiln::datasets::{AUGMENTATIONS, Augmentation, CATALOG, Source};
-use kiln::tensor::Device;
-use std::ffi::OsStr;
+use help::*;
+use kiln::datasets::Augmentation;
+use parsers::{RECIPE_OR_PATH, SET_OR_FOLDER, SET_OR_URL, augmentation, count, device, not_negative, size, threads};
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-
-/// More threads than any machine has cores: beyond, starting them takes longer than the training. (1024 is not 0, which the
-/// compiler sees.)
-const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
-
-/// Below `kiln --help`.
-const EXAMPLES: &str = "\
-Begin here:
-  kiln train mnist-mlp --out runs/first    train a digit classifier and keep it
-  kiln evaluate runs/first                 accuracy by class on the test images, confusion matrix
-  kiln predict runs/first digit.png        which digit is it?
-
-Exit codes: 0 all went well, 1 it did not and one sentence on stderr says why, 2 the arguments are wrong,
-130 training was ended by Ctrl-C.
-`kiln help COMMAND` tells more of each command.";
-
-/// Below `kiln train --help`.
-const TRAIN_EXAMPLES: &str = "\
-Examples:
-  kiln train mnist-mlp                                  the recipe as it is
-  kiln train mnist-mlp --epochs 3 --lr 0.002 --seed 7   other settings
-  kiln train mnist-mlp --out runs/first                 keep the model, its history and its curves
-  kiln train mnist-mlp --json | jq .val_accuracy        numbers for programs
-
---out DIR is given model.safetensors (weights, as PyTorch reads them), model.json (architecture), config.toml
-(options, seed, versions), history.csv and curves.png; a model that makes images gets samples.png too, with what it
-makes after its epochs.
-
-Ctrl-C ends after the batch that is being trained on or validated with, and saves; a second one ends at once.";
-
-/// Below `kiln evaluate --help`.
-const EVALUATE_EXAMPLES: &str = "\
-Examples:
-  kiln evaluate runs/first                         a table: rows are classes, columns what they were taken for
-  kiln evaluate runs/first --out confusion.png     the same as a picture too
-  kiln evaluate runs/first --json                  one object: test_accuracy, test_loss, classes, confusion, …";
-
-/// Below `kiln predict --help`.
-const PREDICT_EXAMPLES: &str = "\
-Examples:
-  kiln predict runs/first seven.png                the three likeliest classes with their probabilities
-  kiln predict runs/first scans/*.jpg --json       one object for each image
-
-An image may have any size and colors; what is transparent lies on white. Models of MNIST want one figure, light
-on dark or dark on light, which is made what MNIST's are: gray; inverted if its border is lighter than its middle;
-the border's shade becomes black, the strongest one white; the figure is cut out, fitted into 20 × 20 pixels and
-put into 28 × 28 with its center of mass in the middle. For models of CIFAR-10, the largest square in the middle
-is scaled to 32 × 32 pixels.";
-
-/// Below `kiln generate --help`.
-const GENERATE_EXAMPLES: &str = "\
-Examples:
-  kiln train char-lstm --out runs/alice                              a model of the book that the command carries
-  kiln generate runs/alice                                           let it write
-  kiln generate runs/alice --prompt \"The Queen\" --temperature 0.5   more carefully
-  kiln generate runs/alice --length 2000 --seed 7                    more of it, another text
-  kiln train mnist-gan --out runs/gan                                a model that draws digits
-  kiln generate runs/gan --seed 7 --out digits.png                   a sheet of them";
-
-/// Below `kiln data fetch --help`.
-const FETCH_EXAMPLES: &str = "\
-Examples:
-  kiln data fetch mnist                                              from the official mirrors
-  kiln data fetch https://example.org/wine.csv --sha256 SUM --name wine
-                                                                     any other file, to DIR/wine/wine.csv";
+use std::path::PathBuf;
 
 /// Kiln trains neural networks.
 #[derive(Parser)]
@@ -108,8 +45,8 @@ pub(crate) enum Command {
     /// Show the layers of a recipe, a settings file or a trained model: shapes, parameters, memory, FLOPs.
     Summary {
         /// A recipe, a file, or the folder of a run.
-        #[arg(value_name = "RECIPE|FILE|RUN", value_parser = RecipeOrPath)]
-        what: PathBuf,
+        #[arg(value_name = "RECIPE|FILE|RUN", value_parser = RECIPE_OR_PATH)]
+        what: String,
     },
     /// List the data sets that are known by name, fetch one, or draw some of its images.
     #[command(subcommand)]
@@ -124,15 +61,6 @@ pub(crate) enum Command {
         shell: Shell,
     },
 }
-
-/// Below `kiln init --help`.
-const INIT_EXAMPLES: &str = "\
-Examples:
-  kiln init csv iris.csv --target species          looks at the table and writes iris.toml
-  kiln train --config iris.toml --out runs/iris    trains it
-  kiln predict runs/iris new.csv --out said.csv    what the model says about new rows
-  kiln init text reviews.csv                       texts with classes; of any other text, a model that goes on with it
-  kiln init images photos                          photos/cat/1.jpg, photos/dog/2.png, …: writes photos.toml";
 
 #[derive(Subcommand)]
 pub(crate) enum InitCommand {
@@ -193,7 +121,7 @@ pub(crate) enum DataCommand {
     #[command(after_help = FETCH_EXAMPLES)]
     Fetch {
         /// Which one, or the address of a file
-        #[arg(value_name = "NAME|URL", value_parser = SetOrUrl)]
+        #[arg(value_name = "NAME|URL", value_parser = SET_OR_URL)]
         what: String,
         /// SHA-256 of the file, as `sha256sum FILE` prints it
         #[arg(long, value_name = "SUM", requires = "name")]
@@ -213,7 +141,7 @@ pub(crate) enum DataCommand {
 #[derive(Args)]
 pub(crate) struct PreviewOptions {
     /// Which one, or a folder with a subfolder of image files for each class
-    #[arg(value_name = "NAME|DIR", value_parser = SetOrFolder)]
+    #[arg(value_name = "NAME|DIR", value_parser = SET_OR_FOLDER)]
     pub(crate) name: String,
     /// Height and width that the image files of a folder are cropped and resized to [default: 84]
     #[arg(long, value_name = "PIXELS", allow_negative_numbers = true, value_parser = size)]
@@ -230,117 +158,6 @@ pub(crate) struct PreviewOptions {
     /// Folder of the data [default: $KILN_DATA_DIR, the user's cache folder; of MNIST the command carries a subset]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
-}
-
-/// A data set's name, with or without its hyphen.
-fn named(source: &Source<'static>) -> PossibleValue {
-    let without = match source.name {
-        "cifar-10" => "cifar10",
-        "cifar-100" => "cifar100",
-        "fashion-mnist" => "fashionmnist",
-        name => name,
-    };
-    PossibleValue::new(source.name).alias(without)
-}
-
-/// A recipe's name, or a file or folder that is there.
-#[derive(Clone)]
-struct RecipeOrPath;
-
-impl TypedValueParser for RecipeOrPath {
-    type Value = PathBuf;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        arg: Option<&clap::Arg>,
-        value: &OsStr,
-    ) -> Result<PathBuf, clap::Error> {
-        if !std::path::Path::new(value).exists() {
-            EnumValueParser::<Recipe>::new().parse_ref(command, arg, value)?;
-        }
-        Ok(value.into())
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(Recipe::value_variants().iter().filter_map(ValueEnum::to_possible_value)))
-    }
-}
-
-/// A data set's name, or an address.
-#[derive(Clone)]
-struct SetOrUrl;
-
-impl TypedValueParser for SetOrUrl {
-    type Value = String;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        arg: Option<&clap::Arg>,
-        value: &OsStr,
-    ) -> Result<String, clap::Error> {
-        match value.to_str().filter(|value| value.contains("://")) {
-            Some(url) => Ok(url.to_owned()),
-            None => data_set().parse_ref(command, arg, value),
-        }
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(CATALOG.iter().map(named)))
-    }
-}
-
-/// A data set's name, or a folder.
-#[derive(Clone)]
-struct SetOrFolder;
-
-impl TypedValueParser for SetOrFolder {
-    type Value = String;
-
-    fn parse_ref(
-        &self,
-        command: &clap::Command,
-        arg: Option<&clap::Arg>,
-        value: &OsStr,
-    ) -> Result<String, clap::Error> {
-        // A folder that has the name of a data set is ./NAME.
-        let is_path = |name: &&str| name.contains(['/', '\\']) || Path::new(name).is_dir();
-        let named = data_set().parse_ref(command, arg, value);
-        named.or_else(|error| value.to_str().filter(is_path).map(str::to_owned).ok_or(error))
-    }
-
-    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        Some(Box::new(CATALOG.iter().map(named)))
-    }
-}
-
-/// A data set by its name.
-fn data_set() -> impl TypedValueParser<Value = String> {
-    PossibleValuesParser::new(CATALOG.iter().map(named)).map(|given| {
-        let source = CATALOG.iter().find(|source| source.name.replace('-', "") == given.replace('-', ""));
-        source.map_or(given, |source| source.name.to_owned())
-    })
-}
-
-/// Below `kiln data preview --help`.
-fn preview_help() -> String {
-    let mut help = String::from(
-        "Examples:
-  kiln data preview mnist                                          eight images of each class
-  kiln data preview cifar-10 --augment keras                       as the usual Keras listing augments them
-  kiln data preview cifar-10 --augment rotation=20,shift=0.2,flip  by custom words
-  kiln data preview cifar-10 --augment pytorch,cutout=8 --seed 3   other images, other numbers
-  kiln data preview photos --size 64                               photos/cat/*.jpg, photos/dog/*.png, …
-
-Words of --augment:
-",
-    );
-    for word in AUGMENTATIONS {
-        help += &format!("  {:<22} {}\n", word.form, word.about);
-    }
-    help + "\nThe order of the words is of no account: crops, turns and flips are one warp of the image, then colors change, then\n\
-            parts are erased, then images are mixed."
 }
 
 /// What every command that computes takes.
@@ -375,7 +192,7 @@ pub(crate) struct TrainOptions {
     #[arg(long)]
     pub(crate) drop_last: bool,
     /// Learning rate [default: the recipe's]
-    #[arg(long, allow_negative_numbers = true, value_parser = learning_rate)]
+    #[arg(long, allow_negative_numbers = true, value_parser = not_negative)]
     pub(crate) lr: Option<f64>,
     /// Fixes initial weights, order of samples and dropout: the same seed gives the same weights, bit for bit [default: 0]
     #[arg(long, allow_negative_numbers = true)]
@@ -457,7 +274,7 @@ pub(crate) struct GenerateOptions {
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) prompt: Option<String>,
     /// Text: how daring it is: 0 always writes what is likeliest, 1 draws as the model says, above 1 more evenly [default: 0.8]
-    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = temperature)]
+    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = not_negative)]
     pub(crate) temperature: Option<f64>,
     /// Text: characters to write [default: 500]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
@@ -501,61 +318,4 @@ pub(crate) struct PlotOptions {
     /// With --filters: folder of the data [default: as of `kiln train`]
     #[arg(long, value_name = "DIR", requires = "filters")]
     pub(crate) data: Option<PathBuf>,
-}
-
-/// What `--device` names. That the device is there is no matter of the arguments.
-#[derive(Clone)]
-pub(crate) struct Place(kiln::Result<Device>);
-
-impl Place {
-    pub(crate) fn open(&self) -> kiln::Result<Device> {
-        self.0.clone()
-    }
-}
-
-fn device(name: &str) -> Result<Place, String> {
-    match kiln::device(name) {
-        Err(error) if error.kind() == ErrorKind::Value => Err(error.message().to_string()),
-        // The user has named it: the operation's name adds nothing.
-        Err(error) => Ok(Place(Err(kiln::Error::new(error.kind(), "", error.message())))),
-        device => Ok(Place(device)),
-    }
-}
-
-fn augmentation(words: &str) -> Result<Augmentation, String> {
-    words.parse().map_err(|error: kiln::Error| error.message().to_owned())
-}
-
-/// Pixels of an image's side.
-fn size(text: &str) -> Result<usize, String> {
-    text.parse()
-        .ok()
-        .filter(|size| (1..=256).contains(size))
-        .ok_or_else(|| "a whole number from 1 to 256 is expected".to_string())
-}
-
-/// A number of things, at least one.
-fn count(text: &str) -> Result<NonZeroUsize, String> {
-    text.parse().map_err(|_| "a whole number, at least 1, is expected".to_string())
-}
-
-fn threads(text: &str) -> Result<NonZeroUsize, String> {
-    match count(text)? {
-        threads if threads <= MAX_THREADS => Ok(threads),
-        _ => Err(format!("at most {MAX_THREADS} threads are possible")),
-    }
-}
-
-fn temperature(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
-        _ => Err("a number of at least 0 is expected".to_string()),
-    }
-}
-
-fn learning_rate(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
-        _ => Err("a number of at least 0 is expected".to_string()),
-    }
 }

@@ -1,0 +1,93 @@
+//! What stands below the options in `--help`: examples, and what they mean.
+
+use kiln::datasets::AUGMENTATIONS;
+
+/// Below `kiln --help`.
+pub(super) const EXAMPLES: &str = "\
+Begin here:
+  kiln train mnist-mlp --out runs/first    train a digit classifier and keep it
+  kiln evaluate runs/first                 accuracy by class on the test images, confusion matrix
+  kiln predict runs/first digit.png        which digit is it?
+
+Exit codes: 0 all went well, 1 it did not and one sentence on stderr says why, 2 the arguments are wrong,
+130 training was ended by Ctrl-C.
+`kiln help COMMAND` tells more of each command.";
+
+/// Below `kiln train --help`.
+pub(super) const TRAIN_EXAMPLES: &str = "\
+Examples:
+  kiln train mnist-mlp                                  the recipe as it is
+  kiln train mnist-mlp --epochs 3 --lr 0.002 --seed 7   other settings
+  kiln train mnist-mlp --out runs/first                 keep the model, its history and its curves
+  kiln train mnist-mlp --json | jq .val_accuracy        numbers for programs
+
+--out DIR is given model.safetensors (weights, as PyTorch reads them), model.json (architecture), config.toml
+(options, seed, versions), history.csv and curves.png; a model that makes images gets samples.png too, with what it
+makes after its epochs.
+
+Ctrl-C ends after the batch that is being trained on or validated with, and saves; a second one ends at once.";
+
+/// Below `kiln evaluate --help`.
+pub(super) const EVALUATE_EXAMPLES: &str = "\
+Examples:
+  kiln evaluate runs/first                         a table: rows are classes, columns what they were taken for
+  kiln evaluate runs/first --out confusion.png     the same as a picture too
+  kiln evaluate runs/first --json                  one object: test_accuracy, test_loss, classes, confusion, …";
+
+/// Below `kiln predict --help`.
+pub(super) const PREDICT_EXAMPLES: &str = "\
+Examples:
+  kiln predict runs/first seven.png                the three likeliest classes with their probabilities
+  kiln predict runs/first scans/*.jpg --json       one object for each image
+
+An image may have any size and colors; what is transparent lies on white. Models of MNIST want one figure, light
+on dark or dark on light, which is made what MNIST's are: gray; inverted if its border is lighter than its middle;
+the border's shade becomes black, the strongest one white; the figure is cut out, fitted into 20 × 20 pixels and
+put into 28 × 28 with its center of mass in the middle. For models of CIFAR-10, the largest square in the middle
+is scaled to 32 × 32 pixels.";
+
+/// Below `kiln generate --help`.
+pub(super) const GENERATE_EXAMPLES: &str = "\
+Examples:
+  kiln train char-lstm --out runs/alice                              a model of the book that the command carries
+  kiln generate runs/alice                                           let it write
+  kiln generate runs/alice --prompt \"The Queen\" --temperature 0.5   more carefully
+  kiln generate runs/alice --length 2000 --seed 7                    more of it, another text
+  kiln train mnist-gan --out runs/gan                                a model that draws digits
+  kiln generate runs/gan --seed 7 --out digits.png                   a sheet of them";
+
+/// Below `kiln data fetch --help`.
+pub(super) const FETCH_EXAMPLES: &str = "\
+Examples:
+  kiln data fetch mnist                                              from the official mirrors
+  kiln data fetch https://example.org/wine.csv --sha256 SUM --name wine
+                                                                     any other file, to DIR/wine/wine.csv";
+
+/// Below `kiln init --help`.
+pub(super) const INIT_EXAMPLES: &str = "\
+Examples:
+  kiln init csv iris.csv --target species          looks at the table and writes iris.toml
+  kiln train --config iris.toml --out runs/iris    trains it
+  kiln predict runs/iris new.csv --out said.csv    what the model says about new rows
+  kiln init text reviews.csv                       texts with classes; of any other text, a model that goes on with it
+  kiln init images photos                          photos/cat/1.jpg, photos/dog/2.png, …: writes photos.toml";
+
+/// Below `kiln data preview --help`.
+pub(super) fn preview_help() -> String {
+    let mut help = String::from(
+        "Examples:
+  kiln data preview mnist                                          eight images of each class
+  kiln data preview cifar-10 --augment keras                       as the usual Keras listing augments them
+  kiln data preview cifar-10 --augment rotation=20,shift=0.2,flip  by custom words
+  kiln data preview cifar-10 --augment pytorch,cutout=8 --seed 3   other images, other numbers
+  kiln data preview photos --size 64                               photos/cat/*.jpg, photos/dog/*.png, …
+
+Words of --augment:
+",
+    );
+    for word in AUGMENTATIONS {
+        help += &format!("  {:<22} {}\n", word.form, word.about);
+    }
+    help + "\nThe order of the words is of no account: crops, turns and flips are one warp of the image, then colors change, then\n\
+            parts are erased, then images are mixed."
+}
