@@ -1,7 +1,7 @@
 //! Errors of the library in the words of the command.
 
 /// What the library calls something, and what settings files and options call it.
-const WORDS: [(&str, &str); 15] = [
+const WORDS: [(&str, &str); 16] = [
     ("`TableOptions::missing_in` with `Missing::DropRow`", "`missing_in`, { COLUMN = \"drop-row\" },"),
     ("`TableOptions::missing_in`", "`missing_in`"),
     ("`TableOptions::missing`", "`missing`"),
@@ -10,6 +10,7 @@ const WORDS: [(&str, &str); 15] = [
     ("`TableOptions::classes`", "`task = \"classification\"`"),
     ("`regression`", "`task = \"regression\"`"),
     ("`CsvOptions::missing`", "`missing_words`"),
+    ("; `CsvOptions::line_limit` raises the limit", ""),
     ("`CsvOptions::header(false)`", "`header = false`"),
     ("`TextOptions::drop_missing(true)`", "`drop_missing = true`"),
     ("`TextOptions::drop_missing`", "`drop_missing`"),
