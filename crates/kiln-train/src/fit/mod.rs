@@ -1,5 +1,6 @@
 //! `fit`: the loop over epochs.
 
+mod callbacks;
 mod group;
 mod last_batch;
 mod second;
@@ -68,9 +69,10 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         objective.begin_pass();
         objective.loss(&batch, &Ctx::train(seed, state.batches)).map(drop)
     })?;
-    let settings = (options.epochs, options.batch_size, options.accumulate, options.validate_every);
-    let callbacks = options.into_callbacks(device)?;
-    let (epochs, size, accumulate, validate_every) = settings;
+    let last_epoch = options.last_epoch(state.epoch);
+    let (size, accumulate, validate_every) = (options.batch_size, options.accumulate, options.validate_every);
+    let mut callbacks = options.into_callbacks(device)?;
+    callbacks::resume(&mut callbacks, &mut state.callbacks)?;
     // Of a `fit` that is refused nothing stays.
     if size > 0 {
         *batch_size = size;
@@ -85,7 +87,7 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         objective.set_carried_states(&state.carried)?;
     }
     state.order = Some(order);
-    let (carries, epochs) = (Held::of(objective).carried, state.epoch as usize + epochs);
+    let carries = Held::of(objective).carried;
     let run = Run {
         model: objective,
         optimizer,
@@ -97,33 +99,32 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         validation,
         batch_size: size,
         device: device.clone(),
-        epochs,
+        epochs: last_epoch,
         loss: None,
         drawn: 0,
         stepped: None,
         samples: 0,
         validating: None,
         stopping: false,
+        interrupted: false,
+        logged: Vec::new(),
+        checkpoint_requested: false,
     };
     let (history, group) = (History::default(), Group::default());
     Fit { run, callbacks, history, accumulate, validate_every, group, again: Vec::new(), carries, last: None }.all()
 }
 
 impl Fit<'_, '_> {
-    /// Calls a hook of every callback.
-    fn each(&mut self, hook: impl Fn(&mut dyn Callback, &mut Run<'_>) -> Result<()>) -> Result<()> {
-        let Fit { run, callbacks, .. } = self;
-        callbacks.iter_mut().try_for_each(|callback| hook(&mut **callback, run))
-    }
-
     /// All epochs.
     fn all(mut self) -> Result<History> {
         let begin = Instant::now();
         self.each(|callback, run| callback.on_fit_begin(run))?;
+        self.checkpoint()?;
         while (self.run.state.epoch as usize) < self.run.epochs && !self.run.stopping {
             self.epoch()?;
         }
         self.each(|callback, run| callback.on_fit_end(run))?;
+        self.checkpoint()?;
         self.history.seconds = begin.elapsed().as_secs_f64();
         self.history.stopped = self.last.filter(|_| self.run.stopping);
         Ok(self.history)
@@ -166,6 +167,6 @@ impl Fit<'_, '_> {
         self.last = Some(progress);
         self.each(|callback, run| callback.on_epoch_end(run, &record))?;
         self.history.epochs.push(record);
-        Ok(())
+        self.checkpoint()
     }
 }

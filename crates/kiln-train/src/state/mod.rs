@@ -65,6 +65,8 @@ pub struct TrainState {
     pub(crate) order: Option<Order>,
     /// Where it began, to go back to.
     pub(crate) before: Option<Before>,
+    /// What callbacks remember, for those of the next `fit`.
+    pub(crate) callbacks: StateDict,
 }
 
 /// What the order of batches in an epoch depends on, beside the seed.
@@ -137,7 +139,8 @@ const COUNTERS: [&str; 5] = ["epoch", "batch", "step", "batches", "seed"];
 
 impl Stateful for TrainState {
     /// `epoch`, `batch`, `step`, `batches`, `seed`, the history in columns (`history.POSITION.NAME`), and of an epoch that was left
-    /// `order`, `sums.…`, `carried.…`, and where it began, `before.…`, to which a training that diverges goes back.
+    /// `order`, `sums.…`, `carried.…`, and where it began, `before.…`, to which a training that diverges goes back. In a checkpoint
+    /// also what callbacks remember, `callbacks.NAME.…`.
     fn state_dict(&self) -> Result<StateDict> {
         let cpu = Device::cpu();
         let mut state = StateDict::new();
@@ -152,7 +155,9 @@ impl Stateful for TrainState {
         if let Some(before) = self.before.as_ref().filter(|_| self.batch > 0) {
             before.save(&mut state)?;
         }
-        state.extend(self.carried.iter().map(|(name, value)| (format!("carried.{name}"), value.clone())));
+        for (prefix, values) in [("carried", &self.carried), ("callbacks", &self.callbacks)] {
+            state.extend(values.iter().map(|(name, value)| (format!("{prefix}.{name}"), value.clone())));
+        }
         Ok(state)
     }
 
@@ -178,6 +183,9 @@ impl Stateful for TrainState {
                 new.order.is_some()
             } else if let Some(carried) = name.strip_prefix("carried.") {
                 new.carried.insert(carried.to_owned(), value.clone());
+                true
+            } else if let Some(callback) = name.strip_prefix("callbacks.") {
+                new.callbacks.insert(callback.to_owned(), value.clone());
                 true
             } else if let Some(part) = name.strip_prefix("before.") {
                 before.insert(part.to_owned(), value.clone());
