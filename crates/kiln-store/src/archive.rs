@@ -102,7 +102,7 @@ impl<D: Disk> Hands<D> {
     }
 
     /// Removes a folder of files, the manifest first: without it, it is no generation.
-    fn remove_all(&self, folder: &Path) -> Result<()> {
+    pub(crate) fn remove_all(&self, folder: &Path) -> Result<()> {
         if !folder.exists() {
             return Ok(());
         }

@@ -4,7 +4,7 @@
 //! which nothing has touched; a crash after it leaves files under temporary names, which readers find there and the next
 //! writer renames. In a folder that is new, nothing is seen before its first generation is complete: the folder gets its name then.
 
-use crate::archive::{Keep, numbers};
+use crate::archive::{Keep, numbers, place};
 use crate::hidden::Hidden;
 use crate::lock::Lock;
 use crate::manifest::{Manifest, NAME, Sum, is_plain};
@@ -39,6 +39,10 @@ impl<D: Disk> Writer<D> {
         let newest = numbers(folder).into_iter().next().unwrap_or(0);
         let (current, newest) = match from {
             Some(from) => {
+                // What is newer could not be used.
+                for number in numbers(folder).into_iter().filter(|number| *number > from.generation) {
+                    hands.remove_all(&place(folder, number))?;
+                }
                 let there = Manifest::read(folder).ok().flatten().map_or(0, |there| there.generation);
                 (Some(from), newest.max(there))
             }
@@ -69,6 +73,11 @@ impl<D: Disk> Writer<D> {
     /// The number of the current generation, 0 before the first.
     pub fn generation(&self) -> u64 {
         self.current.as_ref().map_or(0, |current| current.generation)
+    }
+
+    /// The number that the next generation gets.
+    pub fn next_generation(&self) -> u64 {
+        self.newest.max(self.generation()) + 1
     }
 
     /// Whether files of these names can be written: to be asked before long work.
@@ -105,7 +114,7 @@ impl<D: Disk> Writer<D> {
     /// As [`Writer::commit`].
     pub fn commit_keeping<B: AsRef<[u8]>>(&mut self, files: &[(&str, B)], keep: &Keep) -> Result<u64> {
         self.check(files.iter().map(|(name, _)| *name))?;
-        let generation = self.newest.max(self.generation()) + 1;
+        let generation = self.next_generation();
         let next = self.stage(generation, files, keep).inspect_err(|_| {
             // A rename that reports an error may have happened all the same: then the staged files are needed. The error
             // that matters is the first one.
