@@ -4,6 +4,7 @@ mod averaging;
 mod class_weights;
 mod clip;
 mod closures;
+mod logs;
 mod monitor;
 mod nan_guard;
 mod plateau;
@@ -12,6 +13,7 @@ mod stop_flag;
 mod stopping;
 
 pub use averaging::*;
+pub use logs::*;
 pub use plateau::*;
 pub use progress::*;
 pub use stopping::*;

@@ -10,6 +10,7 @@ mod counting;
 mod hooks;
 mod keras;
 mod last_batch;
+mod logs;
 mod metrics;
 mod not_finite;
 mod one_number;
