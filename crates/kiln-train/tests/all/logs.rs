@@ -95,7 +95,15 @@ impl Callback for Killed {
 
 /// All logs in a folder.
 fn options<'a>(folder: &Path, validation: &'a ImageDataset) -> FitOptions<'a> {
-    let board = TensorBoard::new(folder.join("board")).every_steps(3).histogram_steps(7).images(4);
+    let board = TensorBoard::new(folder.join("board"))
+        .every_steps(3)
+        .histogram_steps(7)
+        .images(4)
+        .class_names(["cat", "dog", "bird"])
+        .text("note", "*A test.*")
+        .hyperparameter("units", 3)
+        .hyperparameter("dropout", true)
+        .hyperparameter("limit", f64::INFINITY);
     FitOptions::new()
         .until_epoch(3)
         .batch_size(8)
@@ -271,4 +279,23 @@ fn a_place_that_cannot_be_written_is_told_before_the_first_epoch() {
     }
     let error = model().fit(&data, FitOptions::new().callback(CsvLog::new("x").steps("y", 0))).unwrap_err();
     assert!(error.to_string().contains("at least 1 is needed"), "{error}");
+}
+
+/// Files that xtask/interop/event_files.py reads with TensorBoard: those of a training that was killed and resumed, the same as JSON lines, and
+/// the weights at its end.
+#[test]
+#[ignore = "writes files that `cargo xtask interop` gives to TensorBoard"]
+fn interop() {
+    let folder = PathBuf::from(std::env::var("KILN_INTEROP_DIR").expect("KILN_INTEROP_DIR names a folder"));
+    let (data, test) = (images(64), images(9));
+    let options = || options(&folder, &test).callback(NotFinite);
+    let mut killed = Killed { state_after: 12, batches: 13, state: None };
+    model().fit(&data, options().callback(&mut killed)).unwrap();
+    let mut resumed = model();
+    resumed.load_state_dict(&killed.state.unwrap()).unwrap();
+    resumed.fit(&data, options()).unwrap();
+    let weights = resumed.objective.parameters().into_iter();
+    let weights: serde_json::Map<String, Value> =
+        weights.map(|(path, parameter)| (path, parameter.value().to_f64_vec().unwrap().into())).collect();
+    fs::write(folder.join("weights.json"), Value::Object(weights).to_string()).unwrap();
 }
