@@ -6,6 +6,7 @@ mod parsers;
 pub(crate) use parsers::Place;
 
 use crate::recipes::Recipe;
+use crate::train::logs::LogKind;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -209,6 +210,9 @@ pub(crate) struct TrainOptions {
     /// Replace the run that --out's folder has
     #[arg(long, requires = "out")]
     pub(crate) force: bool,
+    /// Logs that are written into --out's folder during the training, with commas between them
+    #[arg(long, value_name = "LOGS", value_delimiter = ',', requires = "out")]
+    pub(crate) log: Vec<LogKind>,
     /// Train on the first N samples only; of a user's own data, on N at random
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<NonZeroUsize>,

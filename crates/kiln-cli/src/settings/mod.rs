@@ -21,15 +21,17 @@ pub(crate) use schedule::Steps;
 
 use crate::goal::Training;
 use crate::pictures::Pictures;
+use crate::train::logs::{self, LogKind};
 use kiln::ErrorKind;
 use kiln::prelude::*;
 use node::Node;
 use section::Section;
 use std::path::{Path, PathBuf};
 
-/// Epochs and samples a step, where the settings do not say.
+/// Epochs, samples a step and steps from one line of a log to the next, where the settings do not say.
 const EPOCHS: usize = 10;
 const BATCH: usize = 32;
+const LOG_STEPS: usize = 50;
 
 /// The tables and values at the top of a file.
 const TOP: [&str; 10] =
@@ -52,6 +54,9 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     pub(crate) accumulate: usize,
     pub(crate) class_weight: Vec<(usize, f64)>,
+    pub(crate) log: Vec<LogKind>,
+    /// Steps from one line of a log to the next.
+    pub(crate) log_steps: usize,
 }
 
 /// What is trained, made ready.
@@ -141,6 +146,7 @@ impl Settings {
             count => Ok(count),
         };
         let weights: Vec<f64> = training.or("class_weight", Vec::new())?;
+        let logs: Vec<String> = training.or("log", Vec::new())?;
         let plan = Plan {
             epochs: at_least_one("epochs", EPOCHS)?,
             batch_size: at_least_one("batch_size", BATCH)?,
@@ -149,6 +155,8 @@ impl Settings {
             workers: training.or("workers", 0)?,
             accumulate: at_least_one("accumulate", 1)?,
             class_weight: weights.into_iter().enumerate().collect(),
+            log: logs::named(&logs).map_err(|why| training.wrong("log", &why))?,
+            log_steps: at_least_one("log_steps", LOG_STEPS)?,
         };
         training.done()?;
         Ok(plan)
@@ -233,6 +241,11 @@ impl Settings {
         let (root, seed) = (self.section()?, self.seed()?);
         let data = data::to_look_at(&root, &self.search(setup)?, model::learns(&root)?)?;
         model::model(&root, &*data, setup.device, seed)
+    }
+
+    /// The values that are no lists, by their paths: what trainings are compared by.
+    pub(crate) fn values(&self) -> Vec<(String, &Value)> {
+        self.root.values("")
     }
 
     /// As TOML: the settings, with paths that do not depend on where the file lies, and a table `run` of what else there is to say.

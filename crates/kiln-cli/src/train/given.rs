@@ -1,5 +1,6 @@
 //! The settings of a training: a recipe or a file, with what the options set.
 
+use super::logs::setting;
 use crate::arguments::TrainOptions;
 use crate::settings::Settings;
 use kiln::prelude::*;
@@ -28,6 +29,7 @@ pub(super) fn settings(options: &TrainOptions) -> Result<Settings> {
     given("training.batch_size", "batch-size", text(options.batch_size))?;
     given("training.limit", "limit", text(options.limit))?;
     given("training.drop_last", "drop-last", options.drop_last.then(|| "true".to_owned()))?;
+    given("training.log", "log", (!options.log.is_empty()).then(|| setting(&options.log)))?;
     given("optimizer.lr", "lr", options.lr.map(|lr| format!("{lr:?}")))?;
     given("seed", "seed", options.seed.map(|seed| seed.to_string()))?;
     Ok(settings)

@@ -3,6 +3,7 @@
 mod batches;
 mod given;
 mod job;
+pub(crate) mod logs;
 
 use crate::arguments::TrainOptions;
 use crate::interrupt;
@@ -30,7 +31,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let mut settings = given::settings(options)?;
     let stop = interrupt::flag()?;
     let setup = Setup { data: options.data.as_deref(), device: &device, learned: None };
-    let Prepared { mut trainer, mut data, plan, callbacks, pictures, logits } = settings.prepare(&setup)?;
+    let Prepared { mut trainer, mut data, plan, mut callbacks, pictures, logits } = settings.prepare(&setup)?;
     let counts = data.counts();
     if let Some(limit) = plan.limit {
         data.train = limited(data.train, limit, settings.has_path())?;
@@ -51,6 +52,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let callbacks_run = !callbacks.is_empty();
     let job = Job { options, device: &device, name, data: &data, plan: &plan, batches, report, seed: settings.seed()? };
     let parameters = trainer.objective.model().parameter_count();
+    callbacks.extend(job.logs(&settings, trainer.objective.model())?);
     let store = options.out.as_deref().map(Store::new);
     let out = store.as_ref().map(|store| Out::make(store, 4 * parameters, options.force)).transpose()?;
     let kept =

@@ -277,6 +277,10 @@ fn a_place_that_cannot_be_written_is_told_before_the_first_epoch() {
         let (message, path) = (error.to_string(), path.display().to_string());
         assert!(message.contains(&path) && message.contains("cannot be written"), "{message}");
     }
+    if cfg!(target_os = "linux") {
+        let error = model().fit(&data, FitOptions::new().callback(CsvLog::new("/dev/full"))).unwrap_err().to_string();
+        assert!(error.contains("/dev/full: the log cannot be written: No space left"), "{error}");
+    }
     let error = model().fit(&data, FitOptions::new().callback(CsvLog::new("x").steps("y", 0))).unwrap_err();
     assert!(error.to_string().contains("at least 1 is needed"), "{error}");
 }

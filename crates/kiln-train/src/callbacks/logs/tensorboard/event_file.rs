@@ -48,8 +48,11 @@ impl EventFile {
 
     /// Removes the file of an earlier training, where this one has not begun its own.
     pub(super) fn clear(&self) -> Result<()> {
+        if !self.0.is_empty() {
+            return Ok(());
+        }
         match fs::remove_file(self.0.path()) {
-            Err(error) if self.0.is_empty() && error.kind() != io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let message = format!("{}: the old log cannot be removed: {error}", self.0.path().display());
                 Err(Error::new(ErrorKind::Io, "TensorBoard", message).with_source(error))
             }

@@ -52,7 +52,7 @@ impl Picture {
 
     /// Its PNG file: 8 bits a color, no filters.
     pub(super) fn png(&self) -> io::Result<Vec<u8>> {
-        let mut rows = ZlibEncoder::new(Vec::new(), Compression::default());
+        let mut rows = ZlibEncoder::new(Vec::new(), Compression::fast());
         for row in self.pixels.chunks(self.width.max(1)) {
             rows.write_all(&[0])?;
             rows.write_all(row.as_flattened())?;

@@ -1,7 +1,9 @@
 //! What event files say: TensorFlow's messages `Event`, `Summary.Value` and those of TensorBoard's plugins.
 
+use super::HyperParameter;
+use super::histogram::Histogram;
+use super::picture::Picture;
 use super::wire::Message;
-use super::{Histogram, HyperParameter, Picture};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Number of the type "text" among TensorFlow's.
