@@ -6,6 +6,7 @@ mod parsers;
 pub(crate) use parsers::Place;
 
 use crate::recipes::Recipe;
+use crate::train::logs::LogKind;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -224,6 +225,9 @@ pub(crate) struct TrainOptions {
     /// Keep the checkpoint with the best value of a number that epochs report too: val_loss, val_accuracy
     #[arg(long, value_name = "NUMBER")]
     pub(crate) keep_best: Option<String>,
+    /// Logs that are written into --out's folder during the training, with commas between them
+    #[arg(long, value_name = "LOGS", value_delimiter = ',')]
+    pub(crate) log: Vec<LogKind>,
     /// Train on the first N samples only; of a user's own data, on N at random
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<NonZeroUsize>,
