@@ -23,6 +23,7 @@ use crate::{Layer, Param, Segment};
 use effects::Effects;
 use kiln_autograd::{LeafId, Var};
 use kiln_math::{Purpose, RandomStream};
+use kiln_tensor::profile::{Entered, Phase, enter_layer};
 use kiln_tensor::{DType, Device, Error, Result, Tensor};
 use place::Place;
 use std::any::Any;
@@ -164,6 +165,7 @@ impl Ctx {
     /// Those of the layer, which tell where it is.
     #[inline]
     pub fn run<L: Layer + ?Sized>(&self, layer: &L, x: impl Into<L::Input>) -> Result<L::Output> {
+        let _here = self.profiled(|| layer.name());
         if !self.probes.is_empty() {
             return self.run_probed(layer, x.into());
         }
@@ -191,7 +193,22 @@ impl Ctx {
     /// Those of `run`.
     #[inline]
     pub fn scope<'s, R>(&self, segment: impl Into<Segment<'s>>, run: impl FnOnce() -> Result<R>) -> Result<R> {
-        self.place.scope(segment.into(), run)
+        self.place.scope(segment.into(), || {
+            let _here = self.profiled(|| "");
+            run()
+        })
+    }
+
+    /// Counts what follows, until the value is dropped, for the layer of this type that is here, in a profile.
+    #[inline]
+    fn profiled<'n>(&'n self, layer: impl FnOnce() -> &'n str) -> Entered {
+        enter_layer(self.phase(), |of| self.place.with(layer(), |here| of(here.path, here.layer)))
+    }
+
+    /// Where a [profile](kiln_tensor::profile) counts what runs under this context.
+    #[inline]
+    pub fn phase(&self) -> Phase {
+        if self.is_training() { Phase::Forward } else { Phase::Evaluation }
     }
 
     /// Runs something in which `value` stands for a parameter: whoever asks for [`Param::var`] gets it. So a weight can be
