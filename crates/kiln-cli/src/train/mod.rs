@@ -3,6 +3,7 @@
 mod batches;
 mod given;
 mod job;
+mod profiled;
 
 use crate::arguments::TrainOptions;
 use crate::interrupt;
@@ -17,6 +18,7 @@ use kiln::ErrorKind;
 use kiln::prelude::*;
 use kiln::store::Store;
 use kiln::trained::Input;
+use profiled::Profiled;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
@@ -61,7 +63,9 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         Some(pictures) => Some(job.progression(pictures, trainer.objective.model())?),
         None => None,
     };
+    let profiled = Profiled::start(options, &device)?;
     let (fitted, completed) = job.fit(&mut trainer, progression.as_mut(), callbacks, &stop);
+    let seen = profiled.map(Profiled::stop);
     let model = trainer.objective.model_mut();
     let (history, place) = match fitted {
         Ok(history) => (history, options.out.as_deref()),
@@ -75,9 +79,11 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     if let Some(error) = kept.save(model, &history, progression.as_mut())? {
         return Err(with_place(&error, "; the rest of the run is saved in", place));
     }
+    let traced = seen.map_or(Ok(()), |seen| seen.report());
     let interrupted = stop.load(Relaxed);
     let drawn = progression.is_some();
     job.finish(&trainer, &history, &Ended { interrupted, callbacks_run, drawn })?;
+    traced?;
     Ok(if interrupted { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
 }
 

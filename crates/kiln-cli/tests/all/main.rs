@@ -7,6 +7,7 @@ mod generative;
 mod own_pictures;
 mod own_table;
 mod predict;
+mod profile;
 mod recurrent;
 mod run_folder;
 #[path = "../support/mod.rs"]
