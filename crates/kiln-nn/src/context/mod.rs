@@ -8,6 +8,7 @@ mod effects;
 mod mode;
 mod place;
 mod probes;
+mod profiled;
 mod recorded;
 mod replay;
 
@@ -23,7 +24,6 @@ use crate::{Layer, Param, Segment};
 use effects::Effects;
 use kiln_autograd::{LeafId, Var};
 use kiln_math::{Purpose, RandomStream};
-use kiln_tensor::profile::{Entered, Phase, enter_layer};
 use kiln_tensor::{DType, Device, Error, Result, Tensor};
 use place::Place;
 use std::any::Any;
@@ -197,18 +197,6 @@ impl Ctx {
             let _here = self.profiled(|| "");
             run()
         })
-    }
-
-    /// Counts what follows, until the value is dropped, for the layer of this type that is here, in a profile.
-    #[inline]
-    fn profiled<'n>(&'n self, layer: impl FnOnce() -> &'n str) -> Entered {
-        enter_layer(self.phase(), |of| self.place.with(layer(), |here| of(here.path, here.layer)))
-    }
-
-    /// Where a [profile](kiln_tensor::profile) counts what runs under this context.
-    #[inline]
-    pub fn phase(&self) -> Phase {
-        if self.is_training() { Phase::Forward } else { Phase::Evaluation }
     }
 
     /// Runs something in which `value` stands for a parameter: whoever asks for [`Param::var`] gets it. So a weight can be
