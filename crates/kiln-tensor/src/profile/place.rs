@@ -38,7 +38,7 @@ impl Phase {
 }
 
 /// A layer by its number, and a phase.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Place {
     pub(super) scope: u32,
     pub(super) phase: Phase,
@@ -76,12 +76,6 @@ struct Within {
     event: Option<usize>,
     // The place is the thread's.
     _thread: PhantomData<*const ()>,
-}
-
-impl std::fmt::Debug for Place {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.phase.name(), self.scope)
-    }
 }
 
 /// Counts the operations that follow on this thread for the part of this name, until the value is dropped. Layers, the backward pass,

@@ -48,13 +48,14 @@ impl Hasher for Mix {
 }
 
 /// An event of the trace: an operation, or a layer around operations. Times are nanoseconds since the profile began.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Event {
     pub(super) place: Place,
     /// None of a layer.
     pub(super) work: Option<Work>,
     pub(super) begin: u64,
-    pub(super) nanoseconds: u64,
+    /// None of a layer that was not left yet.
+    pub(super) nanoseconds: Option<u64>,
     pub(super) allocations: u32,
 }
 
@@ -201,7 +202,7 @@ pub(super) fn leave(profile: u64, event: Option<usize>) -> bool {
         if let Some(at) = event {
             let now = recorder.begun.elapsed().as_nanos() as u64;
             if let Some(event) = recorder.events.get_mut(at) {
-                event.nanoseconds = now - event.begin;
+                event.nanoseconds = Some(now - event.begin);
             }
         }
         true
@@ -217,7 +218,7 @@ impl Recorder {
             return None;
         }
         let begin = self.begun.elapsed().as_nanos() as u64;
-        self.events.push(Event { place, work: None, begin, nanoseconds: 0, allocations: 0 });
+        self.events.push(Event { place, work: None, begin, nanoseconds: None, allocations: 0 });
         Some(self.events.len() - 1)
     }
 
@@ -242,7 +243,7 @@ impl Recorder {
         if self.events.len() < self.limit {
             let begin = (begin - self.begun).as_nanos() as u64;
             let allocations = allocated.allocations as u32;
-            self.events.push(Event { place, work: Some(work), begin, nanoseconds, allocations });
+            self.events.push(Event { place, work: Some(work), begin, nanoseconds: Some(nanoseconds), allocations });
         } else {
             self.left_out += 1;
         }

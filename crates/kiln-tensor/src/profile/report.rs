@@ -108,12 +108,6 @@ pub struct Profile {
     pub(super) left_out: u64,
 }
 
-impl std::fmt::Debug for Event {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:?} at {}", self.place, self.begin)
-    }
-}
-
 impl Profile {
     pub(super) fn new(
         nanoseconds: u64,

@@ -1,9 +1,9 @@
 //! Traces for chrome://tracing and Perfetto.
 
+use super::Profile;
 use super::names::label;
 use super::recorder::Event;
 use super::report::joined;
-use super::{Phase, Profile};
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -44,8 +44,7 @@ impl Profile {
         let name = event.work.map_or_else(|| layer.to_owned(), |work| escaped(&joined(work.operation, work.of)));
         let phase = event.place.phase;
         // A layer that was not left before the end was left at the end.
-        let open = event.work.is_none() && event.nanoseconds == 0;
-        let nanoseconds = if open { self.nanoseconds.saturating_sub(event.begin) } else { event.nanoseconds };
+        let nanoseconds = event.nanoseconds.unwrap_or_else(|| self.nanoseconds.saturating_sub(event.begin));
         let _ = write!(
             out,
             ",\n{{\"ph\":\"X\",\"name\":\"{name}\",\"cat\":\"{}\",\"pid\":{process},\"tid\":1,\"ts\":{},\"dur\":{},\"args\":{{",
@@ -58,8 +57,6 @@ impl Profile {
             if let Some(flops) = work.flops {
                 let _ = write!(out, ",\"flops\":{flops}");
             }
-        } else if phase == Phase::Backward {
-            out.push_str("\"pass\":\"backward\"");
         }
         out.push_str("}}");
     }

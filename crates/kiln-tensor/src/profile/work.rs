@@ -8,7 +8,7 @@ use crate::{
 use kiln_math::{BinaryOp, IntegerOp, Law};
 
 /// What a call comes to.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
     /// Its name, and what the name is followed by: `relu` and `gradient`.
     pub(crate) operation: &'static str,

@@ -132,6 +132,24 @@ fn a_trace_is_bounded_and_the_tables_are_not() {
 }
 
 #[test]
+fn a_part_that_outlives_its_profile_ends_with_it() {
+    let x = ones(&[4]);
+    let profiling = Profiling::start().unwrap();
+    let part = enter(Phase::Forward, "part");
+    x.relu().unwrap();
+    let first = profiling.stop();
+    let second = profile(|| {
+        drop(part);
+        x.relu().map(drop)
+    });
+    assert_eq!((first.records()[0].layer.as_str(), second.records()[0].layer.as_str()), ("part", ""));
+    let trace = first.chrome_trace();
+    let time = trace.split("\"dur\":").nth(1).and_then(|rest| rest.split(',').next()).unwrap();
+    // From its beginning to the end of the profile, so longer than the operation in it.
+    assert!(time.parse::<f64>().unwrap() * 1e3 >= first.total().nanoseconds as f64, "{trace}");
+}
+
+#[test]
 fn the_roofline_is_the_slower_of_both_lines() {
     let x = ones(&[64, 64]);
     let seen = profile(|| x.matmul(&x).map(drop));
