@@ -1,7 +1,8 @@
 //! `Callback`: hooks into training.
 
-use crate::{EpochRecord, Evaluation, Run};
-use kiln_tensor::Result;
+use crate::{EpochRecord, Evaluation, Run, Scalar};
+use kiln_nn::{StateDict, Stateful};
+use kiln_tensor::{Error, Result};
 
 /// Hooks that `fit` calls, all with a view of the run ([`Run`]): the model, the optimizer, the state, and a switch that ends the
 /// training ([`Run::stop`]). None has to be written. What belongs to `fit` itself, such as the progress bar, is a callback too.
@@ -114,6 +115,37 @@ pub trait Callback: Send {
     fn on_fit_end(&mut self, run: &mut Run<'_>) -> Result<()> {
         Ok(())
     }
+
+    /// After the training has failed, with the error: of a callback, of data that cannot be read, of a loss that is not finite
+    /// (`ErrorKind::Diverged`; the weights are those of the last completed epoch again).
+    ///
+    /// # Errors
+    /// Whatever is to be reported beside the failure.
+    fn on_failure(&mut self, run: &mut Run<'_>, error: &Error) -> Result<()> {
+        Ok(())
+    }
+
+    /// Numbers that callbacks reported with [`Run::log`], right after the hook in which they did. The step is `run.state.step`.
+    ///
+    /// # Errors
+    /// Whatever ends the training as a failure.
+    fn on_log(&mut self, run: &mut Run<'_>, scalars: &[Scalar]) -> Result<()> {
+        Ok(())
+    }
+
+    /// The state of the training, after some callback has asked for it with [`Run::request_checkpoint`].
+    ///
+    /// # Errors
+    /// Whatever ends the training as a failure.
+    fn on_checkpoint(&mut self, run: &mut Run<'_>, state: &StateDict) -> Result<()> {
+        Ok(())
+    }
+
+    /// What the callback remembers, with a name for it: checkpoints keep it, and a `fit` that resumes from one hands it back before
+    /// [`on_fit_begin`](Callback::on_fit_begin). A callback that remembers nothing has none.
+    fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {
+        None
+    }
 }
 
 macro_rules! borrowed {
@@ -123,6 +155,9 @@ macro_rules! borrowed {
             $(fn $hook(&mut self, run: &mut Run<'_>, $($argument: $type),*) -> Result<()> {
                 (**self).$hook(run, $($argument),*)
             })+
+            fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {
+                (**self).state()
+            }
         }
     };
 }
@@ -138,4 +173,7 @@ borrowed! {
     on_validation_end(evaluation: &Evaluation);
     on_epoch_end(record: &EpochRecord);
     on_fit_end();
+    on_failure(error: &Error);
+    on_log(scalars: &[Scalar]);
+    on_checkpoint(state: &StateDict);
 }

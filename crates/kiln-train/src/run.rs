@@ -7,6 +7,9 @@ use kiln_datasets::{Batch, Dataset, Loader};
 use kiln_nn::Ctx;
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Result};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Where an epoch has got to.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -23,6 +26,15 @@ pub struct Progress {
     pub loss: Option<f64>,
     /// The first metric so far, likewise.
     pub metric: Option<(&'static str, f64)>,
+}
+
+/// A number that a callback reports while training ([`Run::log`]).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Scalar {
+    /// What it is: `gradient_norm.conv1`, `samples_per_second`.
+    pub name: Cow<'static, str>,
+    /// Its value at this step.
+    pub value: f64,
 }
 
 /// A running `fit`, as [callbacks](crate::Callback) see it: they may change all of it.
@@ -57,6 +69,15 @@ pub struct Run<'r> {
     /// The validation that is running, and how many of its batches are done.
     pub(crate) validating: Option<(Tally, usize)>,
     pub(crate) stopping: bool,
+    /// Whether [`FitOptions::stop`](crate::FitOptions::stop) ends the training.
+    pub(crate) interrupted: bool,
+    /// What callbacks have reported since the last hook.
+    pub(crate) logged: Vec<Scalar>,
+    pub(crate) checkpoint_requested: bool,
+    /// When the epoch began; where one that was left is gone on with, as much earlier as it had taken.
+    pub(crate) epoch_began: Instant,
+    /// Files for checkpoints, by name.
+    pub(crate) attached: BTreeMap<String, Vec<u8>>,
 }
 
 impl Run<'_> {
@@ -69,6 +90,33 @@ impl Run<'_> {
     /// Whether the training is about to end.
     pub fn is_stopping(&self) -> bool {
         self.stopping
+    }
+
+    /// Whether [`FitOptions::stop`](crate::FitOptions::stop) ends the training: by a user or the system, not by a callback.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted
+    }
+
+    /// Reports a number of this step to all callbacks that write logs ([`Callback::on_log`](crate::Callback::on_log)).
+    pub fn log(&mut self, name: impl Into<Cow<'static, str>>, value: f64) {
+        self.logged.push(Scalar { name: name.into(), value });
+    }
+
+    /// Asks for the state of the training: all callbacks get it ([`Callback::on_checkpoint`](crate::Callback::on_checkpoint)) once they
+    /// have seen the present hook, in a place where a training can be resumed from: before the first batch, after a step, an epoch or the
+    /// last one.
+    pub fn request_checkpoint(&mut self) {
+        self.checkpoint_requested = true;
+    }
+
+    /// Puts a file into all checkpoints from now on ([`Checkpoint`](crate::Checkpoint)), in the place of an earlier one with this name.
+    pub fn attach(&mut self, name: impl Into<String>, bytes: Vec<u8>) {
+        self.attached.insert(name.into(), bytes);
+    }
+
+    /// The files for checkpoints, by name.
+    pub fn attached(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.attached.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
     }
 
     /// Number of the last epoch of this `fit`, counted as [`TrainState::epoch`] counts.

@@ -31,12 +31,12 @@ pub(super) struct Seen {
 }
 
 impl Profiled {
-    /// Measures the machine, and from then on the training; nothing without `--profile`.
-    pub(super) fn start(options: &TrainOptions, device: &Device) -> Result<Option<Self>> {
+    /// Measures the machine, and from then on the training, whose run is kept in `run`; nothing without `--profile`.
+    pub(super) fn start(options: &TrainOptions, run: Option<&Path>, device: &Device) -> Result<Option<Self>> {
         let Some(file) = &options.profile else { return Ok(None) };
-        let trace = match (file, &options.out) {
+        let trace = match (file, run) {
             (Some(file), _) => file.clone(),
-            (None, Some(out)) => out.join(TRACE),
+            (None, Some(run)) => run.join(TRACE),
             (None, None) => PathBuf::from(TRACE_ALONE),
         };
         check(&trace)?;

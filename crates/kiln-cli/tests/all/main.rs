@@ -9,6 +9,7 @@ mod own_table;
 mod predict;
 mod profile;
 mod recurrent;
+mod resume;
 mod run_folder;
 #[path = "../support/mod.rs"]
 mod support;

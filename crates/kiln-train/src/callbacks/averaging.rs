@@ -114,6 +114,10 @@ impl Callback for Ema {
     fn on_fit_end(&mut self, run: &mut Run<'_>) -> Result<()> {
         if self.replaces && self.average.updates() > 0 { give(&mut self.average, &mut self.step, run) } else { Ok(()) }
     }
+
+    fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {
+        Some(("Ema", self))
+    }
 }
 
 impl Stateful for Ema {
@@ -200,6 +204,10 @@ impl Callback for Swa {
         }
         let (loader, epoch, seed) = (run.loader.clone(), run.state.epoch + 1, run.state.seed);
         batch_norm::update(run.model, &loader, epoch, seed)
+    }
+
+    fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {
+        Some(("Swa", self))
     }
 }
 

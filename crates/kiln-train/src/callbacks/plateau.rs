@@ -211,6 +211,10 @@ impl Callback for ReduceOnPlateau {
             None => Ok(()),
         }
     }
+
+    fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {
+        Some(("ReduceOnPlateau", self))
+    }
 }
 
 impl Stateful for ReduceOnPlateau {

@@ -160,6 +160,10 @@ impl Callback for EarlyStopping {
     fn on_fit_end(&mut self, run: &mut Run<'_>) -> Result<()> {
         if self.seen.weights.is_empty() { Ok(()) } else { self.seen.weights.restore(run.model) }
     }
+
+    fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {
+        Some(("EarlyStopping", self))
+    }
 }
 
 /// What it has seen, for a run that is gone on with: the next `fit` does not begin anew.

@@ -1,5 +1,6 @@
 //! `fit`: the loop over epochs.
 
+mod callbacks;
 mod group;
 mod last_batch;
 mod second;
@@ -16,7 +17,8 @@ use kiln_nn::Ctx;
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Result};
 use second::Again;
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// What a trainer lends for a `fit`.
 pub(crate) struct Lent<'t> {
@@ -68,9 +70,10 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         objective.begin_pass();
         objective.loss(&batch, &Ctx::train(seed, state.batches)).map(drop)
     })?;
-    let settings = (options.epochs, options.batch_size, options.accumulate, options.validate_every);
-    let callbacks = options.into_callbacks(device)?;
-    let (epochs, size, accumulate, validate_every) = settings;
+    let last_epoch = options.last_epoch(state.epoch);
+    let (size, accumulate, validate_every) = (options.batch_size, options.accumulate, options.validate_every);
+    let mut callbacks = options.into_callbacks(device)?;
+    callbacks::resume(&mut callbacks, &mut state.callbacks)?;
     // Of a `fit` that is refused nothing stays.
     if size > 0 {
         *batch_size = size;
@@ -85,7 +88,7 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         objective.set_carried_states(&state.carried)?;
     }
     state.order = Some(order);
-    let (carries, epochs) = (Held::of(objective).carried, state.epoch as usize + epochs);
+    let carries = Held::of(objective).carried;
     let run = Run {
         model: objective,
         optimizer,
@@ -97,47 +100,60 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         validation,
         batch_size: size,
         device: device.clone(),
-        epochs,
+        epochs: last_epoch,
         loss: None,
         drawn: 0,
         stepped: None,
         samples: 0,
         validating: None,
         stopping: false,
+        interrupted: false,
+        epoch_began: Instant::now(),
+        attached: BTreeMap::new(),
+        logged: Vec::new(),
+        checkpoint_requested: false,
     };
     let (history, group) = (History::default(), Group::default());
     Fit { run, callbacks, history, accumulate, validate_every, group, again: Vec::new(), carries, last: None }.all()
 }
 
 impl Fit<'_, '_> {
-    /// Calls a hook of every callback.
-    fn each(&mut self, hook: impl Fn(&mut dyn Callback, &mut Run<'_>) -> Result<()>) -> Result<()> {
-        let Fit { run, callbacks, .. } = self;
-        callbacks.iter_mut().try_for_each(|callback| hook(&mut **callback, run))
+    /// All epochs, or what callbacks make of a failure.
+    fn all(mut self) -> Result<History> {
+        match self.epochs() {
+            Ok(()) => Ok(self.history),
+            Err(error) => Err(self.failed(error)),
+        }
     }
 
-    /// All epochs.
-    fn all(mut self) -> Result<History> {
+    fn epochs(&mut self) -> Result<()> {
         let begin = Instant::now();
         self.each(|callback, run| callback.on_fit_begin(run))?;
+        self.checkpoint()?;
         while (self.run.state.epoch as usize) < self.run.epochs && !self.run.stopping {
             self.epoch()?;
         }
         self.each(|callback, run| callback.on_fit_end(run))?;
+        self.checkpoint()?;
         self.history.seconds = begin.elapsed().as_secs_f64();
         self.history.stopped = self.last.filter(|_| self.run.stopping);
-        Ok(self.history)
+        Ok(())
     }
 
     /// An epoch, or the rest of one that was left.
     fn epoch(&mut self) -> Result<()> {
-        let start = Instant::now();
+        let (before, now) = (Duration::try_from_secs_f64(self.run.state.seconds).unwrap_or_default(), Instant::now());
+        self.run.epoch_began = now.checked_sub(before).unwrap_or(now);
         let (epoch, first) = (self.run.state.epoch + 1, self.run.state.batch as usize);
         let metrics = self.run.metrics;
         self.run.state.tally.expect(self.run.model, metrics)?;
         self.each(|callback, run| callback.on_epoch_begin(run))?;
         if self.run.stopping {
             return Ok(());
+        }
+        if first > 0 {
+            // One that was left when the training was stopped.
+            self.validation_of_step()?;
         }
         let loader = self.run.loader.clone();
         loader.epoch_from(epoch, first, |batches| {
@@ -153,7 +169,8 @@ impl Fit<'_, '_> {
         let train = self.run.state.tally.finish(metrics)?;
         let validation = self.validation_of_epoch()?;
         let completed = progress.batch == progress.batches && validation.is_some() == self.run.validation.is_some();
-        let seconds = start.elapsed().as_secs_f64();
+        let seconds = self.run.epoch_began.elapsed().as_secs_f64();
+        self.run.state.seconds = seconds;
         let record = EpochRecord { epoch: progress.epoch, train, validation, seconds };
         if completed {
             let state = &mut *self.run.state;
@@ -166,6 +183,6 @@ impl Fit<'_, '_> {
         self.last = Some(progress);
         self.each(|callback, run| callback.on_epoch_end(run, &record))?;
         self.history.epochs.push(record);
-        Ok(())
+        self.checkpoint()
     }
 }

@@ -39,7 +39,10 @@ impl Fit<'_, '_> {
         }
         self.each(|callback, run| callback.on_batch_end(run))?;
         self.run.batch = None;
-        if stepped { self.validation_of_step() } else { Ok(()) }
+        if stepped {
+            self.validation_of_step()?;
+        }
+        self.checkpoint()
     }
 
     /// Forward and backward pass.

@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicBool;
 /// Options for `fit`; the defaults are Keras's: one epoch, batches of 32, shuffled.
 pub struct FitOptions<'a> {
     pub(crate) epochs: usize,
+    pub(crate) until_epoch: Option<usize>,
     pub(crate) batch_size: usize,
     pub(crate) seed: Option<u64>,
     pub(crate) steps_per_epoch: Option<usize>,
@@ -35,6 +36,7 @@ impl Default for FitOptions<'_> {
     fn default() -> Self {
         FitOptions {
             epochs: 1,
+            until_epoch: None,
             batch_size: BATCH,
             seed: None,
             steps_per_epoch: None,
@@ -64,7 +66,19 @@ impl<'a> FitOptions<'a> {
     /// Passes over the training data; with [`steps_per_epoch`](FitOptions::steps_per_epoch) pieces of them.
     #[must_use]
     pub fn epochs(self, epochs: usize) -> Self {
-        FitOptions { epochs, ..self }
+        FitOptions { epochs, until_epoch: None, ..self }
+    }
+
+    /// Trains until so many epochs are completed over all calls of `fit`, instead of so many more: for a training that is resumed. Where
+    /// they are completed already, nothing is trained.
+    #[must_use]
+    pub fn until_epoch(self, epoch: usize) -> Self {
+        FitOptions { until_epoch: Some(epoch), ..self }
+    }
+
+    /// Number of the last epoch, where so many were completed before.
+    pub(crate) fn last_epoch(&self, completed: u64) -> usize {
+        self.until_epoch.unwrap_or(completed as usize + self.epochs)
     }
 
     /// Samples per step.
