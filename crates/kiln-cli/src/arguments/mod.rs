@@ -228,6 +228,10 @@ pub(crate) struct TrainOptions {
     /// Logs that are written into --out's folder during the training, with commas between them
     #[arg(long, value_name = "LOGS", value_delimiter = ',')]
     pub(crate) log: Vec<LogKind>,
+    /// Measure layers and operations: prints tables after the training, and writes a trace for chrome://tracing or ui.perfetto.dev: trace.json
+    /// in the run's folder, kiln-trace.json in the current one, or FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub(crate) profile: Option<Option<PathBuf>>,
     /// Train on the first N samples only; of a user's own data, on N at random
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<NonZeroUsize>,

@@ -21,7 +21,7 @@ pub(crate) use leaves::Leaf;
 pub(crate) use node::Value;
 pub(crate) use schedule::Steps;
 
-use crate::goal::Training;
+use crate::goal::{Goal, Training};
 use crate::pictures::Pictures;
 use crate::train::logs::{self, LogKind};
 use kiln::ErrorKind;
@@ -235,15 +235,24 @@ impl Settings {
             // Nothing is said of the images that it is trained on.
             (data.classes, data.input) = (Vec::new(), None);
         }
-        let optimizer = optimizer::optimizer(&root.named_or("optimizer", "Adam")?)?;
-        let (goal, logits) = objective::goal(&root, model, &data)?;
-        let mut trainer = Trainer::new(goal, optimizer);
+        let (goal, logits) = objective::goal(&root, model, !data.classes.is_empty())?;
+        let mut trainer = Trainer::new(goal, self.optimizer()?);
         for named in root.list("metrics")? {
             trainer = metrics::metric(&named, trainer)?;
         }
         let callbacks = root.list("callbacks")?.iter().map(metrics::callback).collect::<Result<_>>()?;
         let pictures = objective::pictures(&root, &*data.test, setup.device, self.seed()?)?;
         Ok(Prepared { trainer, data, plan, callbacks, pictures, logits })
+    }
+
+    /// The optimizer.
+    pub(crate) fn optimizer(&self) -> Result<Box<dyn Optimizer>> {
+        optimizer::optimizer(&self.section()?.named_or("optimizer", "Adam")?)
+    }
+
+    /// What is trained, without its data.
+    pub(crate) fn goal(&self, model: Sequential) -> Result<Box<dyn Goal>> {
+        objective::goal(&self.section()?, model, false).map(|(goal, _)| goal)
     }
 
     /// Whether the model makes images.

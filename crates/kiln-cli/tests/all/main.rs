@@ -8,6 +8,7 @@ mod logs;
 mod own_pictures;
 mod own_table;
 mod predict;
+mod profile;
 mod recurrent;
 mod resume;
 mod run_folder;
