@@ -4,6 +4,7 @@ mod atomic;
 mod disk;
 mod lock;
 mod manifest;
+mod space;
 mod store;
 mod temporary;
 mod writer;

@@ -6,6 +6,7 @@
 
 use crate::lock::Lock;
 use crate::manifest::{Manifest, NAME, Sum, is_plain};
+use crate::space::with_space;
 use crate::store::{blocked, is_staged, staged};
 use crate::{Disk, Os, failed};
 use kiln_tensor::{Error, Result};
@@ -18,18 +19,28 @@ pub struct Writer<'s, D = Os> {
     folder: &'s Path,
     disk: &'s D,
     current: Option<Manifest>,
+    /// Whether the folder is in order: not where a commit has failed.
+    settled: bool,
     _lock: Lock,
 }
 
 impl<'s, D: Disk> Writer<'s, D> {
-    /// Completes what a crash has interrupted.
+    /// A writer of a folder in which a crash may have left something.
     pub(crate) fn recover(folder: &'s Path, disk: &'s D, lock: Lock) -> Result<Writer<'s, D>> {
-        let writer = Writer { folder, disk, current: Manifest::read(folder)?, _lock: lock };
-        if let Some(current) = &writer.current {
-            writer.publish(current)?;
-        }
-        writer.sweep()?;
+        let mut writer = Writer { folder, disk, current: None, settled: false, _lock: lock };
+        writer.settle()?;
         Ok(writer)
+    }
+
+    /// Completes what a crash or a failed commit has interrupted.
+    fn settle(&mut self) -> Result<()> {
+        self.current = Manifest::read(self.folder)?;
+        if let Some(current) = &self.current {
+            self.publish(current)?;
+        }
+        self.sweep()?;
+        self.settled = true;
+        Ok(())
     }
 
     /// The number of the current generation, 0 before the first.
@@ -61,16 +72,22 @@ impl<'s, D: Disk> Writer<'s, D> {
     /// # Errors
     /// Names as in [`Writer::check`]; whatever the file system says. Where [`Store::current`](crate::Store::current) then
     /// still has the old number, nothing has changed; else the new files are safe, though some may have temporary names
-    /// until the next writer comes.
+    /// until the next commit or the next writer.
     pub fn commit<B: AsRef<[u8]>>(&mut self, files: &[(&str, B)]) -> Result<u64> {
         self.check(files.iter().map(|(name, _)| *name))?;
+        if !self.settled {
+            self.settle()?;
+        }
+        self.settled = false;
         let generation = self.generation() + 1;
-        let next = self.stage(generation, files).inspect_err(|_| {
+        let next = self.stage(generation, files).map_err(|error| {
             // A rename that reports an error may have happened all the same: then the staged files are needed. The error
             // that matters is the first one.
             if Manifest::read(self.folder).is_ok_and(|there| there == self.current) {
                 let _ = self.sweep();
             }
+            let bytes = files.iter().map(|(_, bytes)| bytes.as_ref().len() as u64).sum();
+            with_space(error, self.folder, Some(bytes))
         })?;
         let old = self.current.replace(next);
         // From here on the new generation is there.
@@ -81,6 +98,7 @@ impl<'s, D: Disk> Writer<'s, D> {
             self.remove(&self.folder.join(name))?;
         }
         self.sync()?;
+        self.settled = true;
         Ok(generation)
     }
 

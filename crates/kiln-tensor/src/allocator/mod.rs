@@ -22,7 +22,7 @@ mod tests;
 
 use crate::{DeviceBuffer, Error, MemoryStats, Result, machine};
 use classes::{CLASSES, LARGEST, class};
-pub use refusal::out_of_memory;
+pub use refusal::{bytes_shown, out_of_memory};
 use state::{Leaving, NOTED, State};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};

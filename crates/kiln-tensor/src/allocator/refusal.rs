@@ -3,7 +3,8 @@
 use crate::{Error, ErrorKind, MemoryStats};
 
 /// Memory as a person reads it: `4.29 GB`, of 10⁹ bytes.
-pub(crate) fn shown(bytes: usize) -> String {
+#[doc(hidden)]
+pub fn bytes_shown(bytes: usize) -> String {
     let (mut size, mut unit) = (bytes as f64, "bytes");
     for larger in ["kB", "MB", "GB", "TB", "PB", "EB"] {
         if size < 999.5 {
@@ -23,19 +24,19 @@ pub(crate) fn shown(bytes: usize) -> String {
 #[cold]
 #[doc(hidden)]
 pub fn out_of_memory(bytes: usize, held: MemoryStats, place: &str, free: Option<(usize, usize)>) -> Error {
-    let free = free.map(|(free, all)| format!(", {} of {} are free", shown(free), shown(all))).unwrap_or_default();
+    let free = free.map(|(free, all)| format!(", {} of {} are free", bytes_shown(free), bytes_shown(all))).unwrap_or_default();
     let message = format!(
         "{} {place} could not be had; tensors hold {}{free}; a smaller batch, half types (bf16), checkpoints of layers or a smaller \
          model take less",
-        shown(bytes),
-        shown(held.live),
+        bytes_shown(bytes),
+        bytes_shown(held.live),
     );
     Error::new(ErrorKind::Memory, "alloc", message)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{out_of_memory, shown};
+    use super::{bytes_shown, out_of_memory};
     use crate::MemoryStats;
 
     #[test]
@@ -53,7 +54,7 @@ mod tests {
             "4.50 PB",
             "18.4 EB",
         ];
-        assert_eq!(sizes.map(shown), words);
+        assert_eq!(sizes.map(bytes_shown), words);
     }
 
     #[test]

@@ -1,0 +1,73 @@
+//! Commits after one that failed, by the same writer.
+
+use crate::crash::{Files, NEW, OLD, names};
+use kiln_store::{Disk, Os, Store};
+use std::cell::Cell;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Fails at two steps. Nothing is flushed to the disk, which would take a minute.
+struct Twice {
+    step: Cell<usize>,
+    at: [usize; 2],
+    after: bool,
+}
+
+impl Twice {
+    fn step(&self, whole: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.step.set(self.step.get() + 1);
+        let fails = self.at.contains(&self.step.get());
+        if !fails || self.after {
+            whole()?;
+        }
+        if fails { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+    }
+}
+
+impl Disk for Twice {
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        self.step(|| fs::write(path, bytes))
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step(|| Os.rename(from, to))
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.step(|| Os.remove(path))
+    }
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        self.step(|| Ok(()))
+    }
+}
+
+/// A training goes on after a save that failed, with the same writer.
+#[test]
+fn a_writer_goes_on_after_failed_commits() {
+    let third: Files<'_> = &[("weights", b"third weights"), ("history", b"third history")];
+    for (after, first, second) in [false, true].into_iter().flat_map(|after| {
+        (1..=12).flat_map(move |first| (first + 1..=first + 16).map(move |second| (after, first, second)))
+    }) {
+        let folder = tempfile::tempdir().unwrap();
+        let sound = Store::on(folder.path(), Twice { step: Cell::new(0), at: [0; 2], after });
+        assert_eq!(sound.lock().unwrap().commit(OLD).unwrap(), 1);
+        let store = Store::on(folder.path(), Twice { step: Cell::new(0), at: [first, second], after });
+        let mut writer = store.lock().unwrap();
+        let mut last = OLD;
+        for files in [NEW, third, NEW] {
+            let result = writer.commit(files);
+            let there = Store::new(folder.path()).current().unwrap().unwrap();
+            let whole = |files: Files<'_>| {
+                files.len() == there.names().count()
+                    && files.iter().all(|(name, bytes)| there.read(name).is_ok_and(|read| read == *bytes))
+            };
+            assert!(
+                whole(files) || result.is_err() && whole(last),
+                "{first}, {second}, after {after}: {result:?}, generation {} is damaged",
+                there.number()
+            );
+            last = if whole(files) { files } else { last };
+        }
+        assert_eq!(writer.commit(NEW).unwrap(), writer.generation());
+        assert!(names(folder.path()).iter().all(|name| !name.contains("generation")), "{:?}", names(folder.path()));
+    }
+}
