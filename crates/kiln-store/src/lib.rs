@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod archive;
 mod atomic;
 mod disk;
+mod hidden;
 mod lock;
 mod manifest;
 mod space;
@@ -9,9 +11,10 @@ mod store;
 mod temporary;
 mod writer;
 
+pub use archive::{CHECKPOINTS, Keep};
 pub use atomic::{rename_atomically, write_atomically, write_atomically_with};
 pub use disk::{Disk, Os};
-pub use store::{Generation, Store};
+pub use store::{Generation, Latest, Store};
 pub use writer::Writer;
 
 use kiln_tensor::{Error, ErrorKind};

@@ -1,15 +1,17 @@
 //! Commits after one that failed, by the same writer.
 
 use crate::crash::{Files, NEW, OLD, names};
-use kiln_store::{Disk, Os, Store};
+use kiln_store::{Disk, Keep, Os, Store};
 use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::rc::Rc;
 
 /// Fails at two steps. Nothing is flushed to the disk, which would take a minute.
+#[derive(Clone)]
 struct Twice {
-    step: Cell<usize>,
+    step: Rc<Cell<usize>>,
     at: [usize; 2],
     after: bool,
 }
@@ -35,6 +37,15 @@ impl Disk for Twice {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.step(|| Os.remove(path))
     }
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        self.step(|| Os.make_folder(path))
+    }
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step(|| Os.link(from, to))
+    }
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.step(|| Os.remove_folder(path))
+    }
     fn sync_folder(&self, _: &Path) -> io::Result<()> {
         self.step(|| Ok(()))
     }
@@ -43,25 +54,28 @@ impl Disk for Twice {
 /// A training goes on after a save that failed, with the same writer.
 #[test]
 fn a_writer_goes_on_after_failed_commits() {
-    // The sixth step of a commit is the manifest's rename.
-    for first in 6..=12 {
-        for second in first + 1..=first + 10 {
-            [false, true].into_iter().for_each(|after| three_commits([first, second], after));
+    // The sixth step of a commit is the manifest's rename, if no older generation is kept.
+    for (kept, steps, further) in [(0, 6..=12, 10), (1, 12..=22, 18)] {
+        for first in steps {
+            for second in first + 1..=first + further {
+                [false, true].into_iter().for_each(|after| three_commits([first, second], after, kept));
+            }
         }
     }
 }
 
 /// Three commits and a fourth one, of which some fail; the folder is whole after each.
-fn three_commits(at: [usize; 2], after: bool) {
-    let folder = tempfile::tempdir().unwrap();
-    let on = |at| Store::on(folder.path(), Twice { step: Cell::new(0), at, after });
+fn three_commits(at: [usize; 2], after: bool, kept: usize) {
+    // Five hundred folders: in memory, where there is such a place.
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let on = |at| Store::on(folder.path(), Twice { step: Rc::default(), at, after });
     assert_eq!(on([0; 2]).lock().unwrap().commit(OLD).unwrap(), 1);
     let store = on(at);
     let mut writer = store.lock().unwrap();
     let third: Files<'_> = &[("weights", b"third weights"), ("history", b"third history")];
     let mut last = OLD;
     for files in [NEW, third, NEW] {
-        let result = writer.commit(files);
+        let result = writer.commit_keeping(files, &Keep::last(kept));
         let there = Store::new(folder.path()).current().unwrap().unwrap();
         let whole = |files: Files<'_>| {
             let same = |(name, bytes): &(&str, &[u8])| there.read(name).is_ok_and(|read| read == *bytes);
@@ -74,6 +88,6 @@ fn three_commits(at: [usize; 2], after: bool) {
         );
         last = if whole(files) { files } else { last };
     }
-    assert_eq!(writer.commit(NEW).unwrap(), writer.generation());
+    assert_eq!(writer.commit_keeping(NEW, &Keep::last(kept)).unwrap(), writer.generation());
     assert!(names(folder.path()).iter().all(|name| !name.contains("generation")), "{:?}", names(folder.path()));
 }
