@@ -1,5 +1,6 @@
 //! A crash or an I/O error at every step of a commit leaves the old generation or the new one, whole.
 
+use crate::quick_folder;
 use kiln_store::{CHECKPOINTS, Disk, Keep, Os, Store};
 use std::cell::Cell;
 use std::fs;
@@ -76,7 +77,7 @@ pub(crate) const OLD: Files<'_> = &[("weights", b"old weights"), ("history", b"o
 pub(crate) const NEW: Files<'_> = &[("weights", b"newer weights"), ("history", b"new history"), ("notes", b"new")];
 
 fn folder_with_old() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     assert_eq!(Store::new(folder.path()).lock().unwrap().commit(OLD).unwrap(), 1);
     folder
 }

@@ -1,6 +1,7 @@
 //! Commits after one that failed, by the same writer.
 
 use crate::crash::{Files, NEW, OLD, names};
+use crate::quick_folder;
 use kiln_store::{Disk, Keep, Os, Store};
 use std::cell::Cell;
 use std::fs;
@@ -66,8 +67,7 @@ fn a_writer_goes_on_after_failed_commits() {
 
 /// Three commits and a fourth one, of which some fail; the folder is whole after each.
 fn three_commits(at: [usize; 2], after: bool, kept: usize) {
-    // Five hundred folders: in memory, where there is such a place.
-    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let folder = quick_folder();
     let on = |at| Store::on(folder.path(), Twice { step: Rc::default(), at, after });
     assert_eq!(on([0; 2]).lock().unwrap().commit(OLD).unwrap(), 1);
     let store = on(at);
