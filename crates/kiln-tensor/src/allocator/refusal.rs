@@ -24,7 +24,8 @@ pub fn bytes_shown(bytes: usize) -> String {
 #[cold]
 #[doc(hidden)]
 pub fn out_of_memory(bytes: usize, held: MemoryStats, place: &str, free: Option<(usize, usize)>) -> Error {
-    let free = free.map(|(free, all)| format!(", {} of {} are free", bytes_shown(free), bytes_shown(all))).unwrap_or_default();
+    let free =
+        free.map(|(free, all)| format!(", {} of {} are free", bytes_shown(free), bytes_shown(all))).unwrap_or_default();
     let message = format!(
         "{} {place} could not be had; tensors hold {}{free}; a smaller batch, half types (bf16), checkpoints of layers or a smaller \
          model take less",

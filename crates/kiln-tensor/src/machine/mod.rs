@@ -1,25 +1,26 @@
 //! How much memory the machine has, and how much of it is free.
 
 mod group;
+mod process;
 
 use group::Group;
 use std::fs;
 use std::sync::LazyLock;
 
-/// Bytes of memory and swap, or what a container is held to; none where the system does not say.
+/// Bytes of memory and swap, or what a container or this process is held to; none where the system does not say.
 pub(crate) fn memory() -> Option<usize> {
     let installed = installed(&fs::read_to_string(MEMINFO).ok()?);
-    installed.into_iter().chain(GROUPS.iter().map(|group| group.limit)).min()
+    installed.into_iter().chain(GROUPS.iter().map(|group| group.limit)).chain(process::limit()).min()
 }
 
 /// Bytes that this process can still get before the system ends a process for them: free memory and swap, and caches of files, which
-/// the system gives up; of a control group that has a limit, what is left of it. None where the system does not say.
+/// the system gives up; of a control group or a process that has a limit, what is left of it. None where the system does not say.
 pub(crate) fn available() -> Option<usize> {
     let meminfo = fs::read_to_string(MEMINFO).ok()?;
     let swap = line(&meminfo, "SwapFree").unwrap_or(0);
     let groups = GROUPS.iter().filter_map(Group::left);
     let memory = line(&meminfo, "MemAvailable").into_iter().chain(groups).min();
-    Some(memory?.saturating_add(swap))
+    Some(memory?.saturating_add(swap).min(process::left().unwrap_or(usize::MAX)))
 }
 
 const MEMINFO: &str = "/proc/meminfo";
