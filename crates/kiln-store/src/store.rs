@@ -69,8 +69,12 @@ impl<D: Disk + Clone> Store<D> {
     /// # Errors
     /// As [`Store::lock`]; a folder that cannot be made.
     pub fn create(&self) -> Result<Writer<D>> {
-        if self.folder.exists() {
+        if self.folder.is_dir() {
             return self.lock();
+        }
+        if self.folder.exists() {
+            let error = io::Error::new(io::ErrorKind::NotADirectory, "a file is there");
+            return Err(failed("save", &self.folder, "this folder cannot be made", error));
         }
         if cfg!(windows) {
             std::fs::create_dir_all(&self.folder)

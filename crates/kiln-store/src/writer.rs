@@ -162,6 +162,23 @@ impl<D: Disk> Writer<D> {
         Ok(())
     }
 
+    /// Removes all generations, and the folder where nothing else is in it.
+    ///
+    /// # Errors
+    /// Whatever the file system says; what is left is no generation.
+    pub fn discard(self) -> Result<()> {
+        let Writer { hands, current, lock, hidden, .. } = self;
+        hands.remove(&hands.folder.join(NAME))?;
+        for name in current.iter().flat_map(|current| current.files.keys()) {
+            hands.remove(&hands.folder.join(name))?;
+        }
+        hands.prune(0, &Keep::default())?;
+        drop((lock, hidden));
+        // It stays where something else is in it.
+        let _ = hands.disk.remove_folder(&hands.folder);
+        Ok(())
+    }
+
     /// Writes the files and the manifest, which makes them the current generation.
     fn stage<B: AsRef<[u8]>>(&self, generation: u64, files: &[(&str, B)], keep: &Keep) -> Result<Manifest> {
         let hands = &self.hands;

@@ -19,7 +19,7 @@ type OnFailure<'a> = Box<dyn FnMut(&Error) + Send + 'a>;
 ///
 /// A checkpoint is taken before the first batch, after each epoch (at most one a second), every 60 seconds, and at the end; a folder that is
 /// new is not seen before the first one is complete. Files are written by a thread beside the training. They are
-/// `weights.safetensors`, `training.safetensors`, `history.csv` and `progress.json`, and change together ([`kiln_store`]): the last
+/// `model.safetensors`, `training.safetensors`, `history.csv` and `progress.json`, and change together ([`kiln_store`]): the last
 /// checkpoints are kept, those before the newest in `checkpoints/NUMBER`, so that one that was damaged can be done without.
 ///
 /// Where a checkpoint cannot be written, the one before stays and the training goes on; the next one is tried at its time
@@ -63,6 +63,8 @@ pub struct Checkpoint<'a> {
     files: Vec<(String, Vec<u8>)>,
     on_failure: Option<OnFailure<'a>>,
     saver: Option<Saver>,
+    /// Whether the last one that was tried could not be written.
+    failed: bool,
     /// The number of the next generation.
     next: u64,
     best: Option<Best>,
@@ -90,6 +92,7 @@ impl<'a> Checkpoint<'a> {
             files: Vec::new(),
             on_failure: None,
             saver: None,
+            failed: false,
             next: 1,
             best: None,
             best_before: None,
@@ -190,6 +193,42 @@ impl<'a> Checkpoint<'a> {
         self.take(Saver::Idle(writer))
     }
 
+    /// Removes all checkpoints, and the folder where nothing else is in it: of a training that came to nothing.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn discard(mut self) -> Result<()> {
+        self.collect(true);
+        match self.saver {
+            Some(Saver::Idle(writer)) => writer.discard(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether files of these names can be written, in a folder that was [locked](Checkpoint::lock).
+    ///
+    /// # Errors
+    /// A name that is not one of a file, or that a folder has.
+    pub fn check<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<()> {
+        match &self.saver {
+            Some(Saver::Idle(writer)) => writer.check(names),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the files are: under a hidden name before the first checkpoint in a new folder.
+    pub fn writes_in(&self) -> &Path {
+        match &self.saver {
+            Some(Saver::Idle(writer)) => writer.folder(),
+            _ => &self.folder,
+        }
+    }
+
+    /// Whether the last checkpoint that was tried could not be written.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     fn take(&mut self, saver: Saver) -> Result<()> {
         if let Saver::Idle(writer) = &saver {
             writer.check(self.files.iter().map(|(name, _)| name.as_str()))?;
@@ -221,6 +260,7 @@ impl<'a> Checkpoint<'a> {
         match saver.finish() {
             Some(Ok(generation)) => self.done(generation),
             Some(Err(error)) => {
+                self.failed = true;
                 self.best = self.best_before.clone();
                 if let Some(tell) = &mut self.on_failure {
                     tell(&error);
@@ -231,7 +271,7 @@ impl<'a> Checkpoint<'a> {
     }
 
     fn done(&mut self, generation: u64) {
-        (self.saved, self.next) = (Some(generation), generation + 1);
+        (self.saved, self.next, self.failed) = (Some(generation), generation + 1, false);
         self.best_before.clone_from(&self.best);
     }
 
@@ -336,7 +376,8 @@ impl Callback for Checkpoint<'_> {
 
     fn on_fit_end(&mut self, run: &mut Run<'_>) -> Result<()> {
         if self.phase == Phase::Training {
-            self.last(run, Phase::Complete);
+            let left = run.is_interrupted() && run.state.epoch < run.epochs() as u64;
+            self.last(run, if left { Phase::Stopped } else { Phase::Complete });
         }
         Ok(())
     }
@@ -361,6 +402,7 @@ impl Callback for Checkpoint<'_> {
         if !waits {
             return saver.start(job);
         }
+        self.failed = true;
         let generation = saver.write(job)?;
         self.done(generation);
         Ok(())

@@ -7,7 +7,7 @@ use kiln_store::Generation;
 use kiln_tensor::{Device, Error, Result};
 
 /// The model's parameters and buffers, as [`kiln_nn::safetensors::save`] writes them.
-pub const WEIGHTS: &str = "weights.safetensors";
+pub const WEIGHTS: &str = "model.safetensors";
 /// What else a training needs to go on: `optimizer.…` and `state.…` of [`Trainer`](crate::Trainer)'s state.
 pub const TRAINING: &str = "training.safetensors";
 /// The epochs that were completed, as [`History::to_csv`] writes them.
