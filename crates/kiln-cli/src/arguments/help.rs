@@ -20,13 +20,15 @@ Examples:
   kiln train mnist-mlp --epochs 3 --lr 0.002 --seed 7   other settings
   kiln train mnist-mlp --out runs/first                 keep the model, its history and its curves
   kiln train mnist-mlp --epochs 1 --profile             where the time goes: tables, and a trace
+  kiln train --resume runs/first                        go on with a run that was stopped or killed
   kiln train mnist-mlp --json | jq .val_accuracy        numbers for programs
 
 --out DIR is given model.safetensors (weights, as PyTorch reads them), model.json (architecture), config.toml
-(options, seed, versions), history.csv and curves.png; a model that makes images gets samples.png too, with what it
-makes after its epochs.
+(options, seed, versions), history.csv, curves.png and what the training needs to go on; a model that makes images gets
+samples.png too, with what it makes after its epochs.
 
-Ctrl-C ends after the batch that is being trained on or validated with, and saves; a second one ends at once.";
+Ctrl-C, SIGTERM and SIGHUP end after the batch that is being trained on or validated with, and save; a second one ends
+at once. SIGUSR1 saves without ending.";
 
 /// Below `kiln evaluate --help`.
 pub(super) const EVALUATE_EXAMPLES: &str = "\
