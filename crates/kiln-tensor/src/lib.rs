@@ -29,6 +29,8 @@ mod tensors;
 mod traced;
 mod window;
 
+#[doc(hidden)]
+pub use allocator::{bytes_shown, out_of_memory};
 pub use arithmetic::Arithmetic;
 pub use backend::{
     ArgReduceOp, Backend, CompareOp, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, ReduceOp, ScatterOp,

@@ -5,6 +5,7 @@ mod curves;
 mod folder;
 mod given;
 mod job;
+pub(crate) mod logs;
 mod profiled;
 
 use crate::arguments::TrainOptions;
@@ -37,7 +38,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     }
     let signals = Signals::catch()?;
     let setup = Setup { data: given.as_deref(), device: &device, learned: None };
-    let Prepared { mut trainer, mut data, plan, callbacks, pictures, logits } = settings.prepare(&setup)?;
+    let Prepared { mut trainer, mut data, plan, mut callbacks, pictures, logits } = settings.prepare(&setup)?;
     if resumed.is_some() {
         settings.expect_counts(&data)?;
     }
@@ -62,6 +63,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let seed = settings.seed()?;
     let job = Job { options, device: &device, name, data: &data, plan: &plan, batches, report, seed, path };
     let config = job.config(&settings, counts, followed, given.as_deref());
+    callbacks.extend(job.logs(&settings, trainer.objective.model())?);
     let recipe = settings.recipe()?;
     let model = trainer.objective.model_mut();
     let (weights, parameters) = (4 * model.parameter_count(), model.parameter_count());

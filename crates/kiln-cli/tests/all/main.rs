@@ -4,6 +4,7 @@
 mod convolutional;
 mod data;
 mod generative;
+mod logs;
 mod own_pictures;
 mod own_table;
 mod predict;
