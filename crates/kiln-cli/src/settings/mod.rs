@@ -5,6 +5,7 @@
 
 mod choice;
 mod data;
+mod leaves;
 mod loss;
 mod metrics;
 mod model;
@@ -16,6 +17,7 @@ mod section;
 mod write;
 
 pub(crate) use data::{Data, Search};
+pub(crate) use leaves::Leaf;
 pub(crate) use node::Value;
 pub(crate) use schedule::Steps;
 
@@ -24,6 +26,7 @@ use crate::pictures::Pictures;
 use crate::train::logs::{self, LogKind};
 use kiln::ErrorKind;
 use kiln::prelude::*;
+use kiln::train::Every;
 use node::Node;
 use section::Section;
 use std::path::{Path, PathBuf};
@@ -32,6 +35,8 @@ use std::path::{Path, PathBuf};
 const EPOCHS: usize = 10;
 const BATCH: usize = 32;
 const LOG_STEPS: usize = 50;
+/// Checkpoints that are kept, where the settings do not say.
+const KEPT: usize = 2;
 
 /// The tables and values at the top of a file.
 const TOP: [&str; 10] =
@@ -57,6 +62,12 @@ pub(crate) struct Plan {
     pub(crate) log: Vec<LogKind>,
     /// Steps from one line of a log to the next.
     pub(crate) log_steps: usize,
+    /// When checkpoints are taken, where the settings say it.
+    pub(crate) checkpoint_every: Option<Every>,
+    /// Checkpoints that are kept.
+    pub(crate) keep_last: usize,
+    /// The number by which the best one is kept.
+    pub(crate) keep_best: Option<String>,
 }
 
 /// What is trained, made ready.
@@ -147,6 +158,9 @@ impl Settings {
         };
         let weights: Vec<f64> = training.or("class_weight", Vec::new())?;
         let logs: Vec<String> = training.or("log", Vec::new())?;
+        let every = training
+            .get::<String>("checkpoint_every")?
+            .map(|every| every.parse::<Every>().map_err(|error| training.wrong("checkpoint_every", error.message())));
         let plan = Plan {
             epochs: at_least_one("epochs", EPOCHS)?,
             batch_size: at_least_one("batch_size", BATCH)?,
@@ -157,6 +171,9 @@ impl Settings {
             class_weight: weights.into_iter().enumerate().collect(),
             log: logs::named(&logs).map_err(|why| training.wrong("log", &why))?,
             log_steps: at_least_one("log_steps", LOG_STEPS)?,
+            checkpoint_every: every.transpose()?,
+            keep_last: at_least_one("keep_last", KEPT)?,
+            keep_best: training.get("keep_best")?,
         };
         training.done()?;
         Ok(plan)
@@ -172,6 +189,16 @@ impl Settings {
         let all_is_test = setup.learned.is_some() && setup.data.is_some() && self.has_path();
         let (option, folder, learned) = (setup.data, self.folder.as_path(), setup.learned);
         Ok(Search { option, folder, seed: self.seed()?, learned, all_is_test })
+    }
+
+    /// All values with their paths.
+    pub(crate) fn leaves(&self) -> Vec<Leaf> {
+        leaves::leaves(&self.root)
+    }
+
+    /// What a run's settings say of how it was made.
+    pub(crate) fn run(&self, key: &'static str) -> Result<Option<String>> {
+        self.section()?.section("run")?.get(key)
     }
 
     /// Fails where the data of a trained model is not what it was, by the numbers of its samples: the test part may be other rows now.
@@ -241,11 +268,6 @@ impl Settings {
         let (root, seed) = (self.section()?, self.seed()?);
         let data = data::to_look_at(&root, &self.search(setup)?, model::learns(&root)?)?;
         model::model(&root, &*data, setup.device, seed)
-    }
-
-    /// The values that are no lists, by their paths: what trainings are compared by.
-    pub(crate) fn values(&self) -> Vec<(String, &Value)> {
-        self.root.values("")
     }
 
     /// As TOML: the settings, with paths that do not depend on where the file lies, and a table `run` of what else there is to say.

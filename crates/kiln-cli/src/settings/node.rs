@@ -188,20 +188,6 @@ impl Node {
         }
     }
 
-    /// Texts, numbers and flags in it, by their paths below this one.
-    pub(crate) fn values(&self, path: &str) -> Vec<(String, &Value)> {
-        match &self.value {
-            Value::Table(table) => {
-                let below = |entry: &Entry| {
-                    if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) }
-                };
-                table.iter().flat_map(|entry| entry.node.values(&below(entry))).collect()
-            }
-            Value::List(_) => Vec::new(),
-            value => vec![(path.to_owned(), value)],
-        }
-    }
-
     /// What it is, for errors.
     pub(crate) fn kind(&self) -> String {
         match &self.value {

@@ -1,7 +1,7 @@
 //! `--log`: what a training writes into the run's folder while it runs.
 
 use super::job::Job;
-use crate::settings::{Settings, Value};
+use crate::settings::{Leaf, Settings, Value};
 use clap::ValueEnum;
 use kiln::prelude::*;
 use std::path::Path;
@@ -51,7 +51,7 @@ impl Job<'_> {
         if self.plan.log.is_empty() {
             return Ok(Vec::new());
         }
-        let Some(folder) = self.options.out.as_deref() else {
+        let Some(folder) = self.path else {
             let message = "training.log: logs are files in the run's folder: name it with --out DIR";
             return Err(Error::value("", message));
         };
@@ -74,11 +74,13 @@ impl Job<'_> {
             .class_names(&self.data.classes)
             .text("model", &format!("```\n{}```\n", model.summary(&self.name)))
             .text("settings", &format!("```toml\n{}```\n", settings.to_toml(&[])));
-        settings.values().into_iter().fold(board, |board, (path, value)| match value {
-            Value::Text(text) => board.hyperparameter(&path, text.as_str()),
-            Value::Integer(number) => board.hyperparameter(&path, *number as f64),
-            Value::Float(number) => board.hyperparameter(&path, *number),
-            Value::Boolean(flag) => board.hyperparameter(&path, *flag),
+        // Layers and other lists are in the text.
+        let single = |leaf: &Leaf| leaf.path.split('.').all(|key| key.parse::<usize>().is_err());
+        settings.leaves().into_iter().filter(single).fold(board, |board, Leaf { path, node }| match node.value {
+            Value::Text(text) => board.hyperparameter(&path, text),
+            Value::Integer(number) => board.hyperparameter(&path, number as f64),
+            Value::Float(number) => board.hyperparameter(&path, number),
+            Value::Boolean(flag) => board.hyperparameter(&path, flag),
             Value::List(_) | Value::Table(_) => board,
         })
     }
