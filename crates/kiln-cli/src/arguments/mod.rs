@@ -8,7 +8,7 @@ pub(crate) use parsers::Place;
 use crate::recipes::Recipe;
 use crate::train::logs::LogKind;
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use help::*;
 use kiln::datasets::Augmentation;
@@ -175,6 +175,7 @@ pub(crate) struct Computing {
 }
 
 #[derive(Args)]
+#[command(group = ArgGroup::new("folder").args(["out", "resume"]).multiple(true))]
 pub(crate) struct TrainOptions {
     /// What to train.
     #[arg(required_unless_present_any = ["config", "resume"])]
@@ -225,8 +226,8 @@ pub(crate) struct TrainOptions {
     /// Keep the checkpoint with the best value of a number that epochs report too: val_loss, val_accuracy
     #[arg(long, value_name = "NUMBER")]
     pub(crate) keep_best: Option<String>,
-    /// Logs that are written into --out's folder during the training, with commas between them
-    #[arg(long, value_name = "LOGS", value_delimiter = ',')]
+    /// Logs that are written into the run's folder during the training, with commas between them
+    #[arg(long, value_name = "LOGS", value_delimiter = ',', requires = "folder")]
     pub(crate) log: Vec<LogKind>,
     /// Measure layers and operations: prints tables after the training, and writes a trace for chrome://tracing or ui.perfetto.dev: trace.json
     /// in the run's folder, kiln-trace.json in the current one, or FILE

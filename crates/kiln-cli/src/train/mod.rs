@@ -62,8 +62,8 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let callbacks_run = !callbacks.is_empty();
     let seed = settings.seed()?;
     let job = Job { options, device: &device, name, data: &data, plan: &plan, batches, report, seed, path };
-    let config = job.config(&settings, counts, followed, given.as_deref());
     callbacks.extend(job.logs(&settings, trainer.objective.model())?);
+    let config = job.config(&settings, counts, followed, given.as_deref());
     let recipe = settings.recipe()?;
     let model = trainer.objective.model_mut();
     let (weights, parameters) = (4 * model.parameter_count(), model.parameter_count());
