@@ -1,6 +1,7 @@
 //! A training under way: what it says of itself, and the calls of `fit`.
 
 use super::batches::Batches;
+use super::ready::fit_options;
 use crate::arguments::TrainOptions;
 use crate::goal::Training;
 use crate::pictures::{Pictures, Progression};
@@ -63,14 +64,8 @@ impl Job<'_> {
     ) -> (Result<History>, History) {
         let mut completed = History::default();
         let validation = self.data.validation.as_deref().unwrap_or(&*self.data.test);
-        let mut fit = FitOptions::new()
+        let mut fit = fit_options(self.plan, &self.batches, self.seed)
             .epochs(self.plan.epochs)
-            .batch_size(self.batches.batch_size)
-            .drop_last(self.plan.drop_last)
-            .workers(self.plan.workers)
-            .accumulate(self.plan.accumulate)
-            .class_weight(&self.plan.class_weight)
-            .seed(self.seed)
             .validation(validation)
             .stop(stop)
             .on_epoch(|record| {

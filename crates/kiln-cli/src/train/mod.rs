@@ -1,22 +1,26 @@
 //! `kiln train`.
 
 mod batches;
+mod find_lr;
 mod given;
 mod job;
+mod ready;
+
+pub(crate) use find_lr::run as find_lr;
 
 use crate::arguments::TrainOptions;
 use crate::interrupt;
 use crate::pictures::Progression;
 use crate::pool::in_pool;
-use crate::report::{Report, tell};
+use crate::report::Report;
 use crate::run_folder::{Out, Saved};
-use crate::settings::{Data, Prepared, Settings, Setup, Steps};
-use batches::{batches, limited};
+use crate::settings::{Data, Prepared, Setup, Steps};
 use job::{Ended, Job};
 use kiln::ErrorKind;
 use kiln::prelude::*;
 use kiln::store::Store;
 use kiln::trained::Input;
+use ready::{Ready, ready};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering::Relaxed;
@@ -30,14 +34,8 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let mut settings = given::settings(options)?;
     let stop = interrupt::flag()?;
     let setup = Setup { data: options.data.as_deref(), device: &device, learned: None };
-    let Prepared { mut trainer, mut data, plan, callbacks, pictures, logits } = settings.prepare(&setup)?;
-    let counts = data.counts();
-    if let Some(limit) = plan.limit {
-        data.train = limited(data.train, limit, settings.has_path())?;
-    }
-    data.notices.iter().for_each(|notice| tell(notice));
-    let name = name_of(options, &settings)?;
-    let batches = batches(options, &*data.train, &plan, &name)?;
+    let Ready { prepared, counts, name, batches } = ready(options, &settings, &setup)?;
+    let Prepared { mut trainer, data, plan, callbacks, pictures, logits } = prepared;
     let steps = Steps { of_epoch: batches.steps as u64, all: plan.epochs.saturating_mul(batches.steps) as u64 };
     let schedule = settings.schedule(steps)?;
     let followed = schedule.as_ref().map(|schedule| format!("{} over {} steps", schedule.name(), steps.all));
@@ -122,15 +120,6 @@ impl Kept<'_> {
         *model = trained.model;
         saved.map(|()| undrawn)
     }
-}
-
-/// What the run is called in reports.
-fn name_of(options: &TrainOptions, settings: &Settings) -> Result<String> {
-    if let Some(recipe) = settings.recipe()? {
-        return Ok(recipe);
-    }
-    let file = options.config.as_deref().and_then(Path::file_stem);
-    Ok(file.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned()))
 }
 
 /// An error with the folder of what was saved all the same.

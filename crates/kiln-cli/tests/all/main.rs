@@ -3,6 +3,7 @@
 
 mod convolutional;
 mod data;
+mod find_lr;
 mod generative;
 mod own_pictures;
 mod own_table;

@@ -5,7 +5,7 @@ mod watch;
 use crate::{Callback, EpochRecord, Run};
 use kiln_datasets::Batch;
 use kiln_nn::Ctx;
-use kiln_tensor::{Error, Result, Tensor};
+use kiln_tensor::{DType, Error, Result, Tensor};
 use std::collections::BTreeMap;
 use std::fmt;
 use watch::{Look, NUMBERS, Watch};
@@ -150,7 +150,7 @@ impl ActivationStatistics {
             };
             let units = active.elements();
             numbers.extend(look.numbers.iter().cloned());
-            numbers.push(active.count_nonzero(..)?.to_dtype(kiln_tensor::DType::F64)?);
+            numbers.push(active.count_nonzero(..)?.to_dtype(DType::F64)?);
             let rectifies = self.seen.get(&look.path).is_none_or(|seen| seen.rectifies) && look.may_rectify;
             let seen = Seen { layer: look.layer.clone(), active, units, dead: 0, rectifies };
             self.seen.insert(look.path.clone(), seen);
