@@ -15,6 +15,22 @@ pub(crate) struct Lock {
     _file: File,
 }
 
+/// The process that holds a folder's lock, if any does.
+pub(crate) fn holder(folder: &Path) -> Option<String> {
+    let mut file = File::open(folder.join(NAME)).ok()?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Some(process(&mut file)),
+        _ => None,
+    }
+}
+
+/// Who has written this file.
+fn process(file: &mut File) -> String {
+    let mut id = String::new();
+    let _ = file.rewind().and_then(|()| file.read_to_string(&mut id));
+    if id.is_empty() { "another process".to_owned() } else { format!("process {id}") }
+}
+
 impl Lock {
     /// The folder's lock, with this process's id in its file.
     ///
@@ -40,6 +56,11 @@ impl Lock {
             return Ok(Lock { path, _file: file });
         }
     }
+
+    /// The folder has another name now.
+    pub(crate) fn moved(&mut self, folder: &Path) {
+        self.path = folder.join(NAME);
+    }
 }
 
 impl Drop for Lock {
@@ -51,9 +72,12 @@ impl Drop for Lock {
 
 #[cold]
 fn taken(folder: &Path, mut file: File) -> Error {
-    let mut id = String::new();
-    let _ = file.rewind().and_then(|()| file.read_to_string(&mut id));
-    let process = if id.is_empty() { "another process".to_owned() } else { format!("process {id}") };
+    busy(folder, &process(&mut file))
+}
+
+/// The error of a folder in which a process is writing.
+#[cold]
+pub(crate) fn busy(folder: &Path, process: &str) -> Error {
     let message =
         format!("{}: {process} is writing here; wait until it ends or choose another folder", folder.display());
     Error::new(ErrorKind::Io, "lock", message)

@@ -35,7 +35,8 @@ Examples:
   kiln find-lr mnist-cnn --json | jq .suggestion         the rate for programs
 
 The rate of the first step is --min, that of the last one --max; it ends before where the loss has become four times
-the smallest one. The suggestion is the rate at which the smoothed loss falls fastest. Nothing is saved but the picture.";
+the smallest one. The suggestion is the rate in the middle of the longest fall of the smoothed loss, as fastai has it. Nothing is saved
+but the picture.";
 
 /// Below `kiln evaluate --help`.
 pub(super) const EVALUATE_EXAMPLES: &str = "\

@@ -4,10 +4,10 @@ use super::given;
 use super::ready::{Ready, fit_options, ready};
 use crate::arguments::{FindLrOptions, TrainOptions};
 use crate::drawing::{rates, short_rate};
-use crate::interrupt;
 use crate::pool::in_pool;
 use crate::report::{line, plain, tell};
 use crate::settings::{Prepared, Setup};
+use crate::signals::Signals;
 use kiln::ErrorKind;
 use kiln::prelude::*;
 use kiln::store::write_atomically;
@@ -15,7 +15,6 @@ use kiln::train::LearningRates;
 use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering::Relaxed;
 
 pub(crate) fn run(options: &FindLrOptions) -> Result<ExitCode> {
     in_pool(options.computing.threads, || find(options))
@@ -27,18 +26,18 @@ fn find(options: &FindLrOptions) -> Result<ExitCode> {
     check_place(&options.out)?;
     let training = options.training();
     let device = options.computing.device.open()?;
-    let settings = given::settings(&training)?;
-    let stop = interrupt::flag()?;
+    let settings = given::given(&training)?.settings;
+    let signals = Signals::catch()?;
     let setup = Setup { data: options.data.as_deref(), device: &device, learned: None };
     let Ready { prepared, name, batches, .. } = ready(&training, &settings, &setup)?;
     let Prepared { mut trainer, data, plan, .. } = prepared;
-    let fit = fit_options(&plan, &batches, settings.seed()?).stop(&stop);
+    let fit = fit_options(&plan, &batches, settings.seed()?).stop(signals.stop());
     let fit =
         if options.json { fit.quiet() } else { fit.progress(ProgressBar::new().unit(data.called).epoch_lines(false)) };
     let found = trainer.find_learning_rate(&*data.train, fit, &finder)?;
-    if stop.load(Relaxed) {
+    if let Some(exit_code) = signals.exit_code() {
         tell(&format!("interrupted after step {} of {}: nothing is drawn", found.points.len(), options.steps));
-        return Ok(ExitCode::from(interrupt::EXIT_CODE));
+        return Ok(ExitCode::from(exit_code));
     }
     write_atomically(&options.out, &rates(&found, &name)?)?;
     if options.json {
@@ -70,12 +69,12 @@ fn say(options: &FindLrOptions, training: &TrainOptions, found: &LearningRates, 
         let (steps, from, to) = (found.points.len(), short_rate(first.rate), short_rate(last.rate));
         plain(&format!("{name}: {steps} steps with learning rates from {from} to {to}{ended}"));
     }
-    let valley =
-        found.valley().map_or_else(String::new, |rate| format!(" (the middle of the valley: {})", short_rate(rate)));
+    let steepest =
+        found.steepest().map_or_else(String::new, |rate| format!(" (it falls fastest at {})", short_rate(rate)));
     match found.suggestion() {
         Some(rate) => {
             let rate = short_rate(rate);
-            plain(&format!("the loss falls fastest at {rate}{valley}: {} --lr {rate}", train_command(training)));
+            plain(&format!("the loss falls well at {rate}{steepest}: {} --lr {rate}", train_command(training)));
         }
         None => plain("the loss has not fallen at any rate: try other values of --min and --max, or more --steps"),
     }
@@ -100,7 +99,6 @@ fn object(options: &FindLrOptions, found: &LearningRates) -> serde_json::Value {
         "result": "find-lr",
         "suggestion": found.suggestion(),
         "steepest": found.steepest(),
-        "valley": found.valley(),
         "diverged": found.diverged,
         "picture": options.out,
         "points": points,

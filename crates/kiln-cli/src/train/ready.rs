@@ -5,7 +5,6 @@ use crate::arguments::TrainOptions;
 use crate::report::tell;
 use crate::settings::{Plan, Prepared, Settings, Setup};
 use kiln::prelude::*;
-use std::path::Path;
 
 pub(super) struct Ready {
     pub(super) prepared: Prepared,
@@ -19,6 +18,9 @@ pub(super) struct Ready {
 /// Makes the model and reads the data; says on stderr what there is to know of it.
 pub(super) fn ready(options: &TrainOptions, settings: &Settings, setup: &Setup<'_>) -> Result<Ready> {
     let mut prepared = settings.prepare(setup)?;
+    if options.resume.is_some() {
+        settings.expect_counts(&prepared.data)?;
+    }
     let counts = prepared.data.counts();
     if let Some(limit) = prepared.plan.limit {
         prepared.data.train = limited(prepared.data.train, limit, settings.has_path())?;
@@ -45,6 +47,7 @@ fn name_of(options: &TrainOptions, settings: &Settings) -> Result<String> {
     if let Some(recipe) = settings.recipe()? {
         return Ok(recipe);
     }
-    let file = options.config.as_deref().and_then(Path::file_stem);
-    Ok(file.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned()))
+    let path = options.config.as_deref().or(options.resume.as_deref());
+    let name = path.and_then(|path| if options.resume.is_some() { path.file_name() } else { path.file_stem() });
+    Ok(name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned()))
 }

@@ -23,7 +23,7 @@ fn prints_a_rate_that_trains_and_draws_the_losses() {
     );
     assert!(said[0].ends_with(", where the loss diverged"), "{said:?}");
     let (before, rate) = said[1].split_once(": kiln train mnist-mlp --lr ").unwrap();
-    assert!(before.starts_with(&format!("the loss falls fastest at {rate} (the middle of the valley: ")), "{said:?}");
+    assert!(before.starts_with(&format!("the loss falls well at {rate} (it falls fastest at ")), "{said:?}");
     assert_eq!(said[2], format!("drawn to {}", out.display()));
     let picture = fs::read(&out).unwrap();
     assert_eq!(&picture[..8], b"\x89PNG\r\n\x1a\n");
@@ -45,7 +45,7 @@ fn json_has_all_points_and_the_same_ones_again() {
     let points = first["points"].as_array().unwrap();
     assert_eq!((&first["result"], points[0]["lr"].as_f64()), (&"find-lr".into(), Some(1e-7)));
     assert!(points.iter().all(|point| point["loss"].is_number() && point["smoothed"].is_number()));
-    assert!(first["suggestion"] == first["steepest"] && first["steepest"].is_number() && first["valley"].is_number());
+    assert!(first["suggestion"].is_number() && first["steepest"].is_number(), "{first}");
     assert_eq!(first["picture"], word(&out));
     // Whatever the number of threads, the schedule and the callbacks of the settings.
     let others = ["--threads", "2", "--set", "schedule.name=\"CosineDecay\"", "--set", "callbacks=\"TerminateOn\""];

@@ -9,6 +9,7 @@ mod own_pictures;
 mod own_table;
 mod predict;
 mod recurrent;
+mod resume;
 mod run_folder;
 #[path = "../support/mod.rs"]
 mod support;

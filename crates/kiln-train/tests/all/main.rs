@@ -7,6 +7,7 @@ mod adapt;
 mod averaging;
 mod batches;
 mod callbacks;
+mod checkpoint;
 mod counting;
 mod gradient_norms;
 mod hooks;
