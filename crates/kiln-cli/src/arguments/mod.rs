@@ -1,18 +1,21 @@
 //! What the command takes.
 
+mod find_lr;
 mod help;
 mod parsers;
 
+pub(crate) use find_lr::FindLrOptions;
 pub(crate) use parsers::Place;
 
 use crate::recipes::Recipe;
+use crate::train::logs::LogKind;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use help::*;
 use kiln::datasets::Augmentation;
 use parsers::{
-    RECIPE_OR_PATH, SET_OR_FOLDER, SET_OR_URL, augmentation, count, device, every, not_negative, rate, size, threads,
+    RECIPE_OR_PATH, SET_OR_FOLDER, SET_OR_URL, augmentation, count, device, every, not_negative, size, threads,
 };
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -227,6 +230,13 @@ pub(crate) struct TrainOptions {
     /// Keep the checkpoint with the best value of a number that epochs report too: val_loss, val_accuracy
     #[arg(long, value_name = "NUMBER")]
     pub(crate) keep_best: Option<String>,
+    /// Logs that are written into --out's folder during the training, with commas between them
+    #[arg(long, value_name = "LOGS", value_delimiter = ',')]
+    pub(crate) log: Vec<LogKind>,
+    /// Measure layers and operations: prints tables after the training, and writes a trace for chrome://tracing or ui.perfetto.dev: trace.json
+    /// in the run's folder, kiln-trace.json in the current one, or FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub(crate) profile: Option<Option<PathBuf>>,
     /// Train on the first N samples only; of a user's own data, on N at random
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<NonZeroUsize>,
@@ -236,61 +246,6 @@ pub(crate) struct TrainOptions {
     /// Print one JSON object a line: one for each epoch, then the result
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct FindLrOptions {
-    /// What to train.
-    #[arg(required_unless_present = "config")]
-    pub(crate) recipe: Option<Recipe>,
-    /// Settings file, as `kiln init` writes one, instead of a recipe
-    #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
-    pub(crate) config: Option<PathBuf>,
-    /// Set a value of the settings: --set model.layers.1.units=64 (again for others)
-    #[arg(long, value_name = "PATH=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// Learning rate of the first step
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = rate, default_value = "1e-7")]
-    pub(crate) min: f64,
-    /// Learning rate of the last step, where the loss does not diverge before
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = rate, default_value = "10")]
-    pub(crate) max: f64,
-    /// Steps, at least 10
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count, default_value = "100")]
-    pub(crate) steps: NonZeroUsize,
-    /// Samples per step [default: the recipe's]
-    #[arg(long, allow_negative_numbers = true, value_parser = count)]
-    pub(crate) batch_size: Option<NonZeroUsize>,
-    /// As of `kiln train` [default: 0]
-    #[arg(long, allow_negative_numbers = true)]
-    pub(crate) seed: Option<u64>,
-    #[command(flatten)]
-    pub(crate) computing: Computing,
-    /// Folder of the data [default: as for `kiln train`]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// PNG file that is drawn
-    #[arg(long, value_name = "FILE", default_value = "lr.png")]
-    pub(crate) out: PathBuf,
-    /// Print one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-impl FindLrOptions {
-    /// The options of the training that the rate is for.
-    pub(crate) fn training(&self) -> TrainOptions {
-        TrainOptions {
-            recipe: self.recipe,
-            config: self.config.clone(),
-            set: self.set.clone(),
-            batch_size: self.batch_size,
-            seed: self.seed,
-            computing: self.computing.clone(),
-            data: self.data.clone(),
-            ..TrainOptions::default()
-        }
-    }
 }
 
 #[derive(Args)]

@@ -15,6 +15,7 @@ mod keras;
 mod last_batch;
 mod learning_rate;
 mod logged;
+mod logs;
 mod meter;
 mod metrics;
 mod not_finite;

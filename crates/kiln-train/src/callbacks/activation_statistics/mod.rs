@@ -1,10 +1,11 @@
 //! What comes out of layers, in numbers.
 
+mod state;
 mod watch;
 
 use crate::{Callback, EpochRecord, Run};
 use kiln_datasets::Batch;
-use kiln_nn::Ctx;
+use kiln_nn::{Ctx, Stateful};
 use kiln_tensor::{DType, Error, Result, Tensor};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -144,7 +145,8 @@ impl ActivationStatistics {
         for look in &looks {
             let active = match self.seen.get(&look.path) {
                 Some(before) if before.active.shape() == look.active.shape() => {
-                    before.active.logical_or(&look.active)?
+                    // What was loaded may be elsewhere.
+                    before.active.to_device(look.active.device())?.logical_or(&look.active)?
                 }
                 _ => look.active.clone(),
             };
@@ -202,8 +204,12 @@ impl Callback for ActivationStatistics {
     }
 
     fn on_epoch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
-        self.seen.clear();
-        (self.batches, self.epoch) = (0, run.state.epoch as usize + 1);
+        // The rest of an epoch goes on with what was seen of it.
+        if run.state.batch == 0 {
+            self.seen.clear();
+            self.batches = 0;
+        }
+        self.epoch = run.state.epoch as usize + 1;
         Ok(())
     }
 
@@ -220,5 +226,9 @@ impl Callback for ActivationStatistics {
         }
         self.warned.extend(dead.into_iter().map(|dead| dead.path));
         Ok(())
+    }
+
+    fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {
+        Some(("ActivationStatistics", self))
     }
 }
