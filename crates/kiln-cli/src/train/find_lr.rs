@@ -74,7 +74,8 @@ fn say(options: &FindLrOptions, training: &TrainOptions, found: &LearningRates, 
     match found.suggestion() {
         Some(rate) => {
             let rate = short_rate(rate);
-            plain(&format!("the loss falls well at {rate}{steepest}: {} --lr {rate}", train_command(training)));
+            let train = train_command(training);
+            plain(&format!("{rate} is in the middle of the loss's longest fall{steepest}: {train} --lr {rate}"));
         }
         None => plain("the loss has not fallen at any rate: try other values of --min and --max, or more --steps"),
     }

@@ -15,7 +15,18 @@ fn object(words: &[&str]) -> Value {
 fn prints_a_rate_that_trains_and_draws_the_losses() {
     let folder = Folder::with_data("find-lr");
     let (data, out) = (word(&folder.0).to_owned(), folder.join("lr.png"));
-    let said = lines(&command(&["find-lr", "mnist-mlp", "--data", &data, "--out", word(&out), "--min", "1e-5"]));
+    let said = lines(&command(&[
+        "find-lr",
+        "mnist-mlp",
+        "--data",
+        &data,
+        "--out",
+        word(&out),
+        "--min",
+        "1e-5",
+        "--max",
+        "1e4",
+    ]));
     assert_eq!(said.len(), 3, "{said:?}");
     assert!(
         said[0].starts_with("mnist-mlp: ") && said[0].contains(" steps with learning rates from 1e-5 to "),
@@ -23,7 +34,10 @@ fn prints_a_rate_that_trains_and_draws_the_losses() {
     );
     assert!(said[0].ends_with(", where the loss diverged"), "{said:?}");
     let (before, rate) = said[1].split_once(": kiln train mnist-mlp --lr ").unwrap();
-    assert!(before.starts_with(&format!("the loss falls well at {rate} (it falls fastest at ")), "{said:?}");
+    assert!(
+        before.starts_with(&format!("{rate} is in the middle of the loss's longest fall (it falls fastest at ")),
+        "{said:?}"
+    );
     assert_eq!(said[2], format!("drawn to {}", out.display()));
     let picture = fs::read(&out).unwrap();
     assert_eq!(&picture[..8], b"\x89PNG\r\n\x1a\n");

@@ -16,8 +16,11 @@ use watch::{Look, NUMBERS, Watch};
 /// and positions of all batches looked at in this epoch. A unit that stays dead gets no gradient and does not learn.
 ///
 /// After every so many steps the last batch goes through the model once more, in evaluation mode, so that what dropout sets to 0 does not
-/// count. The training has the same bits with and without it. A unit is a number of the last axis, of maps (N, C, H, W) a channel. A device
-/// computes the numbers itself; each report waits for it once.
+/// count. The training has the same bits with and without it. A unit is a number of the last axis, of maps (N, C, H, W) a channel. The second
+/// use of a layer is `PATH#2`, the model itself, where it does more than its layers, `model`. A device computes the numbers itself; each
+/// report waits for it once.
+///
+/// What was seen of an epoch is its state ([`Stateful`]): a training that is resumed in the middle of one reports the same.
 ///
 /// ```
 /// # use kiln_datasets::TensorDataset;
