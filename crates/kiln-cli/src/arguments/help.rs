@@ -30,6 +30,17 @@ samples.png too, with what it makes after its epochs.
 Ctrl-C, SIGTERM and SIGHUP end after the batch that is being trained on or validated with, and save; a second one ends
 at once. SIGUSR1 saves without ending.";
 
+/// Below `kiln find-lr --help`.
+pub(super) const FIND_LR_EXAMPLES: &str = "\
+Examples:
+  kiln find-lr mnist-mlp                                 prints a rate, and draws the losses to lr.png
+  kiln find-lr --config iris.toml --max 1 --steps 200    of settings; other rates, more steps
+  kiln find-lr mnist-cnn --json | jq .suggestion         the rate for programs
+
+The rate of the first step is --min, that of the last one --max; it ends before where the loss has become four times
+the smallest one. The suggestion is the rate in the middle of the longest fall of the smoothed loss, as fastai has it. Nothing is saved
+but the picture.";
+
 /// Below `kiln evaluate --help`.
 pub(super) const EVALUATE_EXAMPLES: &str = "\
 Examples:

@@ -1,8 +1,10 @@
 //! What the command takes.
 
+mod find_lr;
 mod help;
 mod parsers;
 
+pub(crate) use find_lr::FindLrOptions;
 pub(crate) use parsers::Place;
 
 use crate::recipes::Recipe;
@@ -34,6 +36,9 @@ pub(crate) enum Command {
     /// Train a recipe's model on its data, or a model of a user's data by a settings file.
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(TrainOptions),
+    /// Find a learning rate: train a few steps with rates that grow, and draw the losses.
+    #[command(name = "find-lr", after_help = FIND_LR_EXAMPLES)]
+    FindLr(FindLrOptions),
     /// Measure a trained model on the test data: accuracy by class and a confusion matrix.
     #[command(after_help = EVALUATE_EXAMPLES)]
     Evaluate(EvaluateOptions),
@@ -164,7 +169,7 @@ pub(crate) struct PreviewOptions {
 }
 
 /// What every command that computes takes.
-#[derive(Args)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct Computing {
     /// Threads to compute with [default: all]; the result does not depend on it
     #[arg(long, allow_negative_numbers = true, value_parser = threads)]
@@ -174,7 +179,7 @@ pub(crate) struct Computing {
     pub(crate) device: Place,
 }
 
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(group = ArgGroup::new("folder").args(["out", "resume"]).multiple(true))]
 pub(crate) struct TrainOptions {
     /// What to train.
