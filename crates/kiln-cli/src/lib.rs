@@ -25,8 +25,10 @@ mod preview;
 mod recipes;
 mod report;
 mod run_folder;
+mod runs;
 mod settings;
 mod summary;
+mod table;
 mod train;
 mod words;
 
@@ -46,6 +48,7 @@ pub fn run() -> ExitCode {
         Command::Predict(options) => done(predict::run(&options)),
         Command::Generate(options) => done(generate::run(&options)),
         Command::Plot(options) => done(plot::run(&options)),
+        Command::Runs(options) => done(runs::run(&options)),
         Command::Summary { what } => done(summary::run(&what)),
         Command::Data(command) => done(data::run(&command)),
         Command::Devices => {

@@ -14,8 +14,8 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-const CONFIG: &str = "config.toml";
-const HISTORY: &str = "history.csv";
+pub(crate) const CONFIG: &str = "config.toml";
+pub(crate) const HISTORY: &str = "history.csv";
 const CURVES: &str = "curves.png";
 /// What a model that makes images has made.
 pub(crate) const SAMPLES: &str = "samples.png";
@@ -140,7 +140,7 @@ fn fill(path: &Path, bytes: usize) -> io::Result<()> {
 }
 
 /// What a run is called: its folder.
-fn name(folder: &Path) -> String {
+pub(crate) fn name(folder: &Path) -> String {
     let last = folder.canonicalize().ok().and_then(|path| path.file_name().map(|name| name.to_owned()));
     last.map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned())
 }

@@ -10,6 +10,7 @@ mod writer;
 
 pub use atomic::{rename_atomically, write_atomically, write_atomically_with};
 pub use disk::{Disk, Os};
+pub use lock::Holder;
 pub use store::{Generation, Store};
 pub use writer::Writer;
 

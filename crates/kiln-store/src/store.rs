@@ -1,6 +1,6 @@
 //! A folder of files that change together, as its readers see it.
 
-use crate::lock::Lock;
+use crate::lock::{self, Holder, Lock};
 use crate::manifest::{Manifest, NAME, Sum};
 use crate::{Disk, Os, Writer, failed};
 use kiln_tensor::{Error, ErrorKind, Result};
@@ -41,6 +41,15 @@ impl<D: Disk> Store<D> {
         Ok(manifest.map(|manifest| Generation { folder: self.folder.clone(), manifest }))
     }
 
+    /// The process that holds the lock of [`Store::lock`]; `None` where nobody writes, and on file systems without locks. Nothing
+    /// is locked by asking.
+    ///
+    /// # Errors
+    /// A lock's file that cannot be read.
+    pub fn holder(&self) -> Result<Option<Holder>> {
+        lock::holder(&self.folder)
+    }
+
     /// Locks the folder for writing. What a crash has left is put in order: files of the current generation get their
     /// names, others are removed.
     ///
@@ -68,6 +77,27 @@ impl Generation {
     /// The names of its files.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.manifest.files.keys().map(String::as_str)
+    }
+
+    /// Whether all files of this generation are there and as long as the manifest says: a quick look that reads none of them.
+    ///
+    /// # Errors
+    /// A file that is missing or cannot be read; one of another length ([`ErrorKind::Format`]).
+    pub fn check_lengths(&self) -> Result<()> {
+        let length = |path: &Path| std::fs::metadata(path).map(|there| there.len());
+        for (name, sum) in &self.manifest.files {
+            let plain = self.folder.join(name);
+            let found = length(&plain);
+            let staged = || length(&staged(&self.folder, name, self.number()));
+            if !matches!(found, Ok(bytes) if bytes == sum.bytes) && !matches!(staged(), Ok(bytes) if bytes == sum.bytes)
+            {
+                return Err(match found {
+                    Err(error) => failed("load", &plain, "cannot be read", error),
+                    Ok(_) => differs(&plain),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Where a file of this generation is, after its checksum was compared. (Between a commit and the renames that follow

@@ -46,6 +46,19 @@ the border's shade becomes black, the strongest one white; the figure is cut out
 put into 28 × 28 with its center of mass in the middle. For models of CIFAR-10, the largest square in the middle
 is scaled to 32 × 32 pixels.";
 
+/// Below `kiln runs --help`.
+pub(super) const RUNS_EXAMPLES: &str = "\
+Examples:
+  kiln runs                                        all runs in ./runs and the folders in it
+  kiln runs runs/mnist --sort metric               the best one first
+  kiln runs --check                                read all files: is any of them damaged?
+  kiln runs diff runs/first runs/second            what was set differently, and what came of it
+  kiln runs --json | jq .best.value                numbers for programs
+
+States: running (a process is writing there), complete, stopped (by a signal, saved), killed (its process ended
+without saving; the last checkpoint is there), diverged (the loss was not finite), broken (why).
+`best` is the best value of a metric and the epoch that reported it.";
+
 /// Below `kiln generate --help`.
 pub(super) const GENERATE_EXAMPLES: &str = "\
 Examples:

@@ -7,7 +7,7 @@ pub(crate) use parsers::Place;
 
 use crate::recipes::Recipe;
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use help::*;
 use kiln::datasets::Augmentation;
@@ -42,6 +42,9 @@ pub(crate) enum Command {
     Generate(GenerateOptions),
     /// Draw the curves of one run or of several, one over the other, or a convolutional network's filters.
     Plot(PlotOptions),
+    /// List the runs of a folder, or compare two of them.
+    #[command(args_conflicts_with_subcommands = true, after_help = RUNS_EXAMPLES)]
+    Runs(RunsOptions),
     /// Show the layers of a recipe, a settings file or a trained model: shapes, parameters, memory, FLOPs.
     Summary {
         /// A recipe, a file, or the folder of a run.
@@ -318,4 +321,52 @@ pub(crate) struct PlotOptions {
     /// With --filters: folder of the data [default: as of `kiln train`]
     #[arg(long, value_name = "DIR", requires = "filters")]
     pub(crate) data: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct RunsOptions {
+    #[command(subcommand)]
+    pub(crate) command: Option<RunsCommand>,
+    /// Folder in which runs are looked for, up to four folders deep
+    #[arg(value_name = "DIR", default_value = "runs")]
+    pub(crate) folder: PathBuf,
+    /// Which run comes first
+    #[arg(long, value_enum, default_value_t = Order::Name)]
+    pub(crate) sort: Order,
+    /// Number whose best value is listed, such as val_loss [default: the first metric, of the validation where there is one]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) metric: Option<String>,
+    /// Read all files and compare their checksums; without it only the manifest is read, and the files' lengths are compared
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print one JSON object for each run
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum RunsCommand {
+    /// Show the settings that differ between two runs, and their results side by side.
+    Diff {
+        /// Folder of a run.
+        #[arg(value_name = "RUN")]
+        first: PathBuf,
+        /// Folder of another run.
+        #[arg(value_name = "RUN")]
+        second: PathBuf,
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// The order of a list of runs.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Order {
+    /// By their names
+    Name,
+    /// The one that was saved last comes first
+    Time,
+    /// The one with the best value of its metric comes first
+    Metric,
 }

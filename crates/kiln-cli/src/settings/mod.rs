@@ -5,6 +5,7 @@
 
 mod choice;
 mod data;
+mod leaves;
 mod loss;
 mod metrics;
 mod model;
@@ -16,6 +17,7 @@ mod section;
 mod write;
 
 pub(crate) use data::{Data, Search};
+pub(crate) use leaves::Leaf;
 pub(crate) use node::Value;
 pub(crate) use schedule::Steps;
 
@@ -233,6 +235,11 @@ impl Settings {
         let (root, seed) = (self.section()?, self.seed()?);
         let data = data::to_look_at(&root, &self.search(setup)?, model::learns(&root)?)?;
         model::model(&root, &*data, setup.device, seed)
+    }
+
+    /// All values with their paths.
+    pub(crate) fn leaves(&self) -> Vec<Leaf> {
+        leaves::leaves(&self.root)
     }
 
     /// As TOML: the settings, with paths that do not depend on where the file lies, and a table `run` of what else there is to say.

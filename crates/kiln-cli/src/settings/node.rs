@@ -200,6 +200,11 @@ impl Node {
         }
     }
 
+    /// As TOML, in one line.
+    pub(crate) fn to_toml(&self) -> String {
+        super::write::inline(self)
+    }
+
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Text(text) => text.as_str().into(),

@@ -9,6 +9,7 @@ mod own_table;
 mod predict;
 mod recurrent;
 mod run_folder;
+mod runs;
 #[path = "../support/mod.rs"]
 mod support;
 mod thousand;

@@ -3,3 +3,4 @@
 
 mod atomic;
 mod crash;
+mod looks;
