@@ -28,6 +28,7 @@ mod run_folder;
 mod runs;
 mod settings;
 mod summary;
+mod sweep;
 mod table;
 mod train;
 mod words;
@@ -49,6 +50,7 @@ pub fn run() -> ExitCode {
         Command::Generate(options) => done(generate::run(&options)),
         Command::Plot(options) => done(plot::run(&options)),
         Command::Runs(options) => done(runs::run(&options)),
+        Command::Sweep(options) => sweep::run(&options),
         Command::Summary { what } => done(summary::run(&what)),
         Command::Data(command) => done(data::run(&command)),
         Command::Devices => {

@@ -45,6 +45,9 @@ pub(crate) enum Command {
     /// List the runs of a folder, or compare two of them.
     #[command(args_conflicts_with_subcommands = true, after_help = RUNS_EXAMPLES)]
     Runs(RunsOptions),
+    /// Search settings: train a model many times with other values of some settings, in parallel processes.
+    #[command(after_help = SWEEP_EXAMPLES)]
+    Sweep(SweepOptions),
     /// Show the layers of a recipe, a settings file or a trained model: shapes, parameters, memory, FLOPs.
     Summary {
         /// A recipe, a file, or the folder of a run.
@@ -340,6 +343,31 @@ pub(crate) struct RunsOptions {
     #[arg(long)]
     pub(crate) check: bool,
     /// Print one JSON object for each run
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct SweepOptions {
+    /// Settings file of the sweep: what is searched, and how
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Folder of the sweep, with a folder for each trial [default: runs/NAME of the file]; a sweep that is there goes on
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Trials that are trained at the same time [default: the file's]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
+    pub(crate) parallel: Option<NonZeroUsize>,
+    /// Threads of each trial [default: the file's, or all, shared evenly]; the result does not depend on it
+    #[arg(long, allow_negative_numbers = true, value_parser = threads)]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// Where to compute: cpu, sim, cuda or cuda:N; see kiln devices
+    #[arg(long, default_value = "cpu", value_parser = device)]
+    pub(crate) device: Place,
+    /// Folder of the data [default: as of `kiln train`]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print one JSON object a line: one for each trial that ends, then the result
     #[arg(long)]
     pub(crate) json: bool,
 }

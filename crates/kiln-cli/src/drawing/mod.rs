@@ -4,11 +4,13 @@ mod axis;
 mod canvas;
 mod chart;
 mod confusion;
+mod coordinates;
 mod curves;
 mod sheet;
 mod tiles;
 
 pub(crate) use confusion::confusion;
+pub(crate) use coordinates::{Coordinates, Path, Scale, coordinates};
 pub(crate) use curves::{Curve, curves, quantities, short};
 pub(crate) use sheet::{Row, Sheet, sheet};
 pub(crate) use tiles::{COLUMNS, Group, SIDE, Tile, tiles};

@@ -67,7 +67,7 @@ impl Side {
 
 impl Difference {
     fn texts(&self) -> [String; 2] {
-        self.values.each_ref().map(|leaf| leaf.as_ref().map_or_else(|| "-".to_owned(), |leaf| leaf.node.to_toml()))
+        self.values.each_ref().map(|leaf| leaf.as_ref().map_or_else(|| "-".to_owned(), |leaf| leaf.node.to_text()))
     }
 }
 

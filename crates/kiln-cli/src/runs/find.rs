@@ -60,8 +60,8 @@ fn walk(folder: &Path, name: &str, depth: usize, found: &mut Vec<Found>) -> io::
     Ok(())
 }
 
-/// Whether a folder has a run, or what is left of one.
+/// Whether a folder has a run, or what is left of one. The folder of a sweep has a manifest too.
 fn is_run(folder: &Path) -> bool {
     let has = |file: &str| folder.join(file).is_file();
-    has(MODEL) || has(MANIFEST)
+    has(MODEL) || has(MANIFEST) && !has(crate::sweep::STATE)
 }

@@ -1,8 +1,9 @@
 //! What is to be said of a run in a list.
 
+use super::files::{history, status, text};
 use super::find::Found;
 use crate::log::{Log, larger_is_better};
-use crate::run_folder::{CONFIG, HISTORY};
+use crate::run_folder::CONFIG;
 use crate::settings::Settings;
 use kiln::store::{Generation, Store};
 use kiln::train::Status;
@@ -128,7 +129,7 @@ impl Look<'_> {
             Ok(status) => facts.status = status,
             Err(error) => facts.fault = facts.fault.or(Some(error)),
         }
-        match log(store.folder(), &generation) {
+        match history(store.folder(), &generation) {
             Ok(log) => facts.log = log,
             Err(error) => facts.fault = facts.fault.or(Some(error)),
         }
@@ -159,25 +160,6 @@ fn chosen(log: &Log) -> Option<String> {
 
 fn check(generation: &Generation) -> Result<()> {
     generation.names().try_for_each(|name| generation.path(name).map(drop))
-}
-
-fn text(generation: &Generation, name: &str) -> Result<Option<String>> {
-    if !generation.names().any(|other| other == name) {
-        return Ok(None);
-    }
-    let bytes = generation.read(name)?;
-    let wrong = |_| Error::new(ErrorKind::Format, "", format!("{name}: this is not UTF-8 text"));
-    String::from_utf8(bytes).map(Some).map_err(wrong)
-}
-
-fn status(generation: &Generation) -> Result<Option<Status>> {
-    text(generation, Status::FILE)?.map(|text| Status::decode(text.as_bytes())).transpose()
-}
-
-/// The history, where there is an epoch in it.
-fn log(folder: &Path, generation: &Generation) -> Result<Option<Log>> {
-    let text = text(generation, HISTORY)?.filter(|text| text.lines().count() > 1);
-    text.map(|text| Log::parse(&text, &folder.join(HISTORY))).transpose()
 }
 
 /// The epochs of the settings. Settings that cannot be read are those of another version: the run is none the worse for it.

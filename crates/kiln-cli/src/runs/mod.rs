@@ -1,9 +1,12 @@
 //! `kiln runs`: the runs of a folder, and two of them side by side.
 
 mod diff;
+mod files;
 mod find;
 mod listed;
 mod words;
+
+pub(crate) use files::{history, status};
 
 use crate::arguments::{Order, RunsCommand, RunsOptions};
 use crate::drawing::short;

@@ -12,6 +12,7 @@ mod run_folder;
 mod runs;
 #[path = "../support/mod.rs"]
 mod support;
+mod sweep;
 mod thousand;
 mod train;
 mod words;
