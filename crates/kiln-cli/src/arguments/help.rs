@@ -53,17 +53,17 @@ Example: kiln sweep search.toml, where search.toml is
   base = \"mnist-mlp\"              # a recipe, or a settings file, from this file's folder
   method = { name = \"random\", trials = 20, seed = 0 }
   metric = \"val_accuracy\"         # a number that epochs report [default: val_loss]; direction = \"max\" or \"min\"
-  epochs = 5                       # of each trial [default: the base's]
-  parallel = 2                     # processes
+  epochs = 5                      # of each trial [default: the base's]
+  parallel = 2                    # processes
 
-  [parameters]                     # by their paths, as of `kiln train --set`
+  [parameters]                    # by their paths, as of `kiln train --set`
   \"optimizer.lr\" = { min = 1e-4, max = 0.1, log = true }
   \"training.batch_size\" = [16, 32, 64]
   \"model.layers.1.units\" = { min = 32, max = 256, step = 32 }
 
-  [pruning]                        # stop a trial that is worse than the median of the others
-  warmup = 1                       # not in the first epoch
-  trials = 4                       # once so many others have got as far
+  [pruning]                       # stop a trial that is worse than the median of the others
+  warmup = 1                      # not in the first epoch
+  trials = 4                      # once so many others have got as far
 
 Methods: \"grid\" (all combinations; a range of numbers needs `points`), { name = \"random\", trials, seed },
 { name = \"hyperband\", eta = 3, seed }: many trials begin with few epochs, the best go on, up to `epochs`.

@@ -12,6 +12,7 @@ mod process;
 mod schedule;
 mod search;
 mod trials;
+mod values;
 mod work;
 
 pub(crate) use folder::STATE;

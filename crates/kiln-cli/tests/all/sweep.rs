@@ -1,6 +1,6 @@
 //! `kiln sweep`: what it trains, that it is the same every time, and that it goes on after it was stopped or killed.
 
-use crate::support::{Folder, command, lines, text, word};
+use crate::support::{Folder, command, kiln, lines, text, word};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -248,4 +248,59 @@ fn a_folder_of_something_else_is_refused() {
     let _writer = store.lock().unwrap();
     let said = refused(&command(&sweep.words(&[])));
     assert!(said.contains(&format!("process {} is writing here", std::process::id())), "{said}");
+}
+
+#[test]
+fn hyperband_resumes_the_best_of_each_round() {
+    // Brackets: three trials of one epoch, of which one goes on to three; two of three.
+    let text = "method = { name = \"hyperband\", seed = 5 }\nepochs = 3\n[parameters]\n\
+                \"optimizer.lr\" = { min = 1e-4, max = 0.1, log = true }\n";
+    let (one, two) = (Sweep::new("sweep-hyperband-1", text), Sweep::new("sweep-hyperband-2", text));
+    let (said, result) = one.run(&[]);
+    let (_, other) = two.run(&["--parallel", "2"]);
+    assert_eq!(result["best"], other["best"]);
+    let mut epochs: Vec<usize> = (1..=5).map(|trial| one.history(trial).len() - 1).collect();
+    assert_eq!(epochs, (1..=5).map(|trial| two.history(trial).len() - 1).collect::<Vec<_>>());
+    let went_on = 1 + epochs[..3].iter().position(|&epochs| epochs == 3).unwrap();
+    epochs[..3].sort();
+    assert_eq!(epochs, [1, 1, 3, 3, 3]);
+    // The first three after one epoch, then the best of them again.
+    assert_eq!(said.len(), 6, "{said:?}");
+    let loss = |trial: usize| said[trial - 1]["val_loss"].as_f64().unwrap();
+    assert!((1..=3).all(|trial| loss(went_on) <= loss(trial)), "{said:?}");
+    // No epoch was trained twice, and the weights are those of a training without a break.
+    let lr = format!("optimizer.lr={}", said[went_on - 1]["settings"]["optimizer.lr"]);
+    let whole = one.folder.join("whole");
+    let words = ["--set", &lr, "--epochs", "3", "--quiet", "--out", word(&whole)];
+    lines(&kiln(&one.folder.0, &words));
+    assert_eq!(fs::read(whole.join("model.safetensors")).unwrap(), one.weights(went_on));
+}
+
+#[test]
+fn a_stopped_sweep_says_how_to_go_on_and_does() {
+    let longer = GRID.replace("epochs = 2", "epochs = 60");
+    let whole = Sweep::new("sweep-unstopped", &longer);
+    let (_, result) = whole.run(&[]);
+    let stopped = Sweep::new("sweep-stopped", &longer);
+    let going = stopped.start(&["--parallel", "2", "--json"]);
+    until("the second trial is saved", || stopped.trial(2).join("manifest.json").exists());
+    assert!(Command::new("kill").args(["-INT", &going.id().to_string()]).status().unwrap().success());
+    let output = going.wait_with_output().unwrap();
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(
+        stderr.contains("of 4 trials are done and the others saved: `kiln sweep ") && stderr.contains("goes on"),
+        "{stderr}"
+    );
+    let last = text(&output.stdout).lines().last().unwrap().to_owned();
+    let last: Value = serde_json::from_str(&last).unwrap();
+    assert_eq!((&last["result"], &last["interrupted"]), (&"sweep".into(), &true.into()));
+    // Nobody is at work any more.
+    let states: Vec<String> = lines(&command(&["runs", word(&stopped.out), "--json"]));
+    assert!(states.iter().all(|run| !run.contains("\"running\"") && !run.contains("\"killed\"")), "{states:?}");
+    let (_, other) = stopped.run(&[]);
+    assert_eq!(result["best"], other["best"]);
+    for trial in 1..=4 {
+        assert_eq!((whole.history(trial), whole.weights(trial)), (stopped.history(trial), stopped.weights(trial)));
+    }
 }
