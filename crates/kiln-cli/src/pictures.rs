@@ -1,9 +1,9 @@
 //! What a model makes, as a sheet of images: during its training, a row after some epochs, and by `kiln generate`.
 
 use crate::drawing::{Row, Sheet, sheet};
+use crate::run_folder::SAMPLES;
+use kiln::nn::{StateDict, Stateful};
 use kiln::prelude::*;
-use kiln::store::write_atomically;
-use std::path::PathBuf;
 
 /// Images in a row.
 pub(crate) const COLUMNS: usize = 10;
@@ -95,47 +95,78 @@ pub(crate) struct Progression {
     /// Where the trained weights are copied to.
     model: Sequential,
     rows: Vec<Row>,
-    /// The file that is written anew with each row.
-    out: Option<PathBuf>,
-    /// Why a row could not be drawn or written. No more are drawn then, and the training goes on.
+    /// Why a row could not be drawn. No more are drawn then, and the training goes on.
     failed: Option<Error>,
 }
 
 impl Progression {
     /// Of a model of the same architecture as the trained one.
-    pub(crate) fn new(pictures: Pictures, model: Sequential, out: Option<PathBuf>) -> Result<Self> {
+    pub(crate) fn new(pictures: Pictures, model: Sequential) -> Result<Self> {
         let rows = pictures.given(0)?.into_iter().collect();
-        Ok(Progression { pictures, model, rows, out, failed: None })
+        Ok(Progression { pictures, model, rows, failed: None })
     }
 
     /// The PNG file of the rows so far.
-    pub(crate) fn png(&self) -> Result<Vec<u8>> {
+    fn png(&self) -> Result<Vec<u8>> {
         self.pictures.sheet(self.rows.clone(), &self.model)
     }
 
-    /// Why a row could not be drawn or written.
+    /// Why a row could not be drawn.
     pub(crate) fn take_error(&mut self) -> Option<Error> {
         self.failed.take()
     }
 
-    fn add_row(&mut self, trained: &dyn Objective, epoch: usize) -> Result<()> {
-        self.model.load_state_dict(&trained.state_dict(), true)?;
+    fn add_row(&mut self, run: &mut Run<'_>, epoch: usize) -> Result<()> {
+        self.model.load_state_dict(&run.model.state_dict(), true)?;
         self.rows.push(self.pictures.made(&self.model, 0, &format!("epoch {epoch}"))?);
-        match &self.out {
-            Some(out) => write_atomically(out, &self.png()?),
-            None => Ok(()),
-        }
+        run.attach(SAMPLES, self.png()?);
+        Ok(())
     }
 }
 
 impl Callback for Progression {
+    fn on_fit_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if self.rows.iter().any(|row| row.name.starts_with("epoch")) {
+            run.attach(SAMPLES, self.png()?);
+        }
+        Ok(())
+    }
+
     fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
+        // The rest of an epoch that was left is trained later.
+        let completed = run.state.epoch == record.epoch as u64;
         let last = record.epoch == run.epochs() || run.is_stopping();
-        let drawn = last || record.epoch.is_multiple_of(run.epochs().div_ceil(EPOCHS));
+        let drawn = completed && (last || record.epoch.is_multiple_of(run.epochs().div_ceil(EPOCHS)));
         if drawn && self.failed.is_none() {
             // A picture is not worth a training: the error is reported once the weights are saved.
-            self.failed = self.add_row(run.model, record.epoch).err();
+            self.failed = self.add_row(run, record.epoch).err();
         }
+        Ok(())
+    }
+
+    fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {
+        Some(("Progression", self))
+    }
+}
+
+/// The rows, for a training that goes on.
+impl Stateful for Progression {
+    /// `POSITION.NAME` of each row, u8 (images, pixels).
+    fn state_dict(&self) -> Result<StateDict> {
+        let tensor = |row: &Row| {
+            let (count, size) = (row.pictures.len(), row.pictures.first().map_or(0, Vec::len));
+            Tensor::from_vec(row.pictures.concat(), [count, size], &Device::cpu())
+        };
+        self.rows.iter().enumerate().map(|(at, row)| Ok((format!("{at:03}.{}", row.name), tensor(row)?))).collect()
+    }
+
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        let row = |(key, value): (&String, &Tensor)| {
+            let name = key.split_once('.').map_or("", |(_, name)| name).to_owned();
+            let size = value.dims().get(1).copied().unwrap_or(0).max(1);
+            Ok(Row { name, pictures: value.to_vec::<u8>()?.chunks(size).map(<[u8]>::to_vec).collect() })
+        };
+        self.rows = state.iter().map(row).collect::<Result<_>>()?;
         Ok(())
     }
 }

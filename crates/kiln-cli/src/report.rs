@@ -25,6 +25,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) samples: (usize, usize, &'a str),
     pub(crate) epochs: usize,
     pub(crate) device: &'a str,
+    /// Where a run goes on.
+    pub(crate) resumed: Option<String>,
 }
 
 /// What there is to say at the end.
@@ -50,10 +52,11 @@ impl Report {
         if self.quiet || self.json {
             return;
         }
-        let Plan { recipe, parameters, samples: (train, test, samples), epochs, device } = plan;
+        let Plan { recipe, parameters, samples: (train, test, samples), epochs, device, resumed } = plan;
         let [parameters, train, test] = [*parameters, *train, *test].map(thousands);
         let epochs = if *epochs == 1 { "1 epoch".to_owned() } else { format!("{epochs} epochs") };
-        prose(&format!("{recipe} on {device}: {parameters} parameters, {train} + {test} {samples}, {epochs}"));
+        let resumed = resumed.as_ref().map(|place| format!("; going on {place}")).unwrap_or_default();
+        prose(&format!("{recipe} on {device}: {parameters} parameters, {train} + {test} {samples}, {epochs}{resumed}"));
     }
 
     pub(crate) fn epoch(&self, record: &EpochRecord, epochs: usize) {
@@ -80,6 +83,15 @@ impl Report {
         if !self.quiet && !self.json {
             let samples = if samples { format!(", {SAMPLES}") } else { String::new() };
             prose(&format!("saved in {}: {}{samples}", folder.display(), FILES.join(", ")));
+        }
+    }
+
+    /// Says that nothing is left to be trained of a run.
+    pub(crate) fn complete(&self, folder: &Path, epochs: u64) {
+        if self.json {
+            line(&json!({ "result": "train", "complete": true, "epochs": epochs }));
+        } else {
+            prose(&format!("{}: complete, {epochs} epochs; --epochs N trains more", folder.display()));
         }
     }
 

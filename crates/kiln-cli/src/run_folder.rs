@@ -1,142 +1,46 @@
 //! A run's folder: what `train --out` leaves and the other commands read.
 
-use crate::drawing::{Curve, curves};
+use crate::drawing::Curve;
 use crate::log::Log;
 use crate::recipes::Recipe;
 use crate::settings::Settings;
 use clap::ValueEnum;
 use kiln::ErrorKind;
-use kiln::nn::safetensors;
 use kiln::prelude::*;
-use kiln::store::{Store, Writer, write_atomically};
+use kiln::store::{Store, write_atomically};
+use kiln::train::Status;
 use kiln::trained::{LoadOptions, MODEL, WEIGHTS};
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 pub(crate) const CONFIG: &str = "config.toml";
 pub(crate) const HISTORY: &str = "history.csv";
-const CURVES: &str = "curves.png";
+pub(crate) const CURVES: &str = "curves.png";
 /// What a model that makes images has made.
 pub(crate) const SAMPLES: &str = "samples.png";
-/// The same picture during training. It is not part of a run, so that an older run stays whole until it is replaced.
-pub(crate) const PARTIAL_SAMPLES: &str = "samples.partial.png";
-
 /// What a run's folder holds; of a model that makes images [`SAMPLES`] too.
 pub(crate) const FILES: [&str; 5] = [WEIGHTS, MODEL, CONFIG, HISTORY, CURVES];
 
-/// More than the files beside the weights take.
-const ROOM: usize = 1 << 20;
-
-/// A run's folder that is to be written: locked for other writers. One that was made and into which nothing came is removed
-/// again.
-pub(crate) struct Out<'a> {
-    store: &'a Store,
-    writer: Writer<'a>,
-    _made: Made,
-}
-
-/// Folders that were made, the innermost first.
-struct Made(Vec<PathBuf>);
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        // A folder that holds something stays: it cannot be removed so.
-        self.0.iter().for_each(|folder| drop(fs::remove_dir(folder)));
-    }
-}
-
-impl<'a> Out<'a> {
-    /// Makes and locks the folder, and finds out before the work whether the run can be written there: that nothing has the
-    /// place of one of its files, that there is room for them, and that no other run is there (unless `force`).
-    pub(crate) fn make(store: &'a Store, weights: usize, force: bool) -> Result<Out<'a>> {
-        let folder = store.folder();
-        let wrong = |message: String| Error::new(ErrorKind::Io, "", format!("--out {}: {message}", folder.display()));
-        let failed = |what: &str, error: io::Error| wrong(format!("{what}: {error}")).with_source(error);
-        let mine = |error: Error| wrong(error.message().to_owned());
-        if !force && has_run(store)? {
-            return Err(wrong("this folder has a run; --force replaces it, or choose another folder".to_owned()));
-        }
-        let missing = folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-        let made = Made(missing.map(Path::to_path_buf).collect());
-        fs::create_dir_all(folder).map_err(|error| failed("this folder cannot be made", error))?;
-        let writer = store.lock().map_err(mine)?;
-        writer.check(FILES.into_iter().chain([SAMPLES])).map_err(mine)?;
-        let probe = folder.join(format!(".kiln-{}.tmp", std::process::id()));
-        let written = fill(&probe, weights + ROOM);
-        let _ = fs::remove_file(&probe);
-        written.map_err(|error| failed("the run cannot be written in this folder", error))?;
-        Ok(Out { store, writer, _made: made })
-    }
-
-    /// Writes all files, each of them whole, or none. If that fails, the weights are written elsewhere and the error says
-    /// where.
-    pub(crate) fn save(&mut self, saved: &Saved<'_>) -> Result<()> {
-        let weights = safetensors::encode(&saved.model.state_dict())?;
-        self.write(saved, &weights).map_err(|error| {
-            let rescued = match rescue(&weights) {
-                Ok(path) => format!("the weights are kept in {}", path.display()),
-                Err(error) => format!("and neither can the weights: {}", error.message()),
-            };
-            Error::new(error.kind(), error.operation(), format!("{}; {rescued}", error.message())).with_source(error)
-        })
-    }
-
-    fn write(&mut self, saved: &Saved<'_>, weights: &[u8]) -> Result<()> {
-        let folder = self.store.folder();
-        let csv = saved.history.to_csv();
-        let curve = Curve { name: name(folder), log: Log::parse(&csv, &folder.join(HISTORY))? };
-        let curves = curves(&[curve])?;
-        let mut files = vec![
-            (WEIGHTS, weights),
-            (MODEL, saved.description.as_bytes()),
-            (CONFIG, saved.config.as_bytes()),
-            (CURVES, &curves),
-            (HISTORY, csv.as_bytes()),
-        ];
-        files.extend(saved.samples.as_deref().map(|samples| (SAMPLES, samples)));
-        self.writer.commit(&files)?;
-        // There is none in most runs.
-        let _ = fs::remove_file(folder.join(PARTIAL_SAMPLES));
-        Ok(())
-    }
-}
-
-/// What a run's folder keeps.
-pub(crate) struct Saved<'a> {
-    pub(crate) model: &'a Sequential,
-    /// model.json.
-    pub(crate) description: &'a str,
-    /// config.toml.
-    pub(crate) config: &'a str,
-    pub(crate) history: &'a History,
-    /// What a model that makes images has made.
-    pub(crate) samples: Option<Vec<u8>>,
-}
-
-/// Whether a folder has a run, or a part of one.
-fn has_run(store: &Store) -> Result<bool> {
-    if !store.folder().is_dir() {
+/// Whether a folder has a run, or a part of one; one of which no step was made is none.
+pub(crate) fn has_run(folder: &Path) -> Result<bool> {
+    if !folder.is_dir() {
         return Ok(false);
     }
-    Ok(store.current()?.is_some() || FILES.iter().any(|file| store.folder().join(file).is_file()))
+    let current = Store::new(folder).current()?;
+    let status = current.as_ref().and_then(|current| current.read(Status::FILE).ok());
+    if status.and_then(|status| Status::decode(&status).ok()).is_some_and(|status| status.step == 0) {
+        return Ok(false);
+    }
+    Ok(current.is_some() || FILES.iter().any(|file| folder.join(file).is_file()))
 }
 
 /// Writes weights where there may still be room: in the folder for temporary files, then in the current one.
-fn rescue(weights: &[u8]) -> Result<PathBuf> {
+pub(crate) fn rescue(weights: &[u8]) -> Result<PathBuf> {
     let name = format!("kiln-{}.safetensors", std::process::id());
     let path = std::env::temp_dir().join(&name);
     match write_atomically(&path, weights) {
         Ok(()) => Ok(path),
         Err(_) => write_atomically(Path::new(&name), weights).map(|()| PathBuf::from(name)),
     }
-}
-
-/// Writes a file of so many bytes, down to the disk.
-fn fill(path: &Path, bytes: usize) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    io::copy(&mut io::repeat(0).take(bytes as u64), &mut file)?;
-    file.sync_all()
 }
 
 /// What a run is called: its folder.

@@ -24,6 +24,24 @@ pub trait Disk {
     /// Those of the file system.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes a folder; one that is there stays.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn make_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// Gives a file a second name. Where the file system has no such links, `to` is a copy that is on the disk.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn remove_folder(&self, path: &Path) -> io::Result<()>;
+
     /// Waits until the names in a folder are on the disk.
     ///
     /// # Errors
@@ -47,8 +65,55 @@ impl Disk for Os {
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match fs::hard_link(from, to) {
+            // FAT, some network file systems, some containers.
+            Err(error) if no_links(error.kind()) => {
+                fs::copy(from, to)?;
+                File::options().write(true).open(to)?.sync_all()
+            }
+            result => result,
+        }
+    }
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
+    }
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         sync_folder(folder)
+    }
+}
+
+/// Whether this is what a file system without links says.
+fn no_links(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{CrossesDevices, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(kind, CrossesDevices | PermissionDenied | TooManyLinks | Unsupported)
+}
+
+/// A file system that is shared.
+impl<D: Disk + ?Sized> Disk for &D {
+    fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        (**self).write(path, bytes)
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        (**self).rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        (**self).remove(path)
+    }
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        (**self).make_folder(path)
+    }
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        (**self).link(from, to)
+    }
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        (**self).remove_folder(path)
+    }
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        (**self).sync_folder(folder)
     }
 }
 

@@ -1,17 +1,20 @@
 #![doc = include_str!("../README.md")]
 
+mod archive;
 mod atomic;
 mod disk;
+mod hidden;
 mod lock;
 mod manifest;
 mod store;
 mod temporary;
 mod writer;
 
+pub use archive::{CHECKPOINTS, Keep};
 pub use atomic::{rename_atomically, write_atomically, write_atomically_with};
 pub use disk::{Disk, Os};
 pub use lock::Holder;
-pub use store::{Generation, Store};
+pub use store::{Generation, Latest, Store};
 pub use writer::Writer;
 
 use kiln_tensor::{Error, ErrorKind};

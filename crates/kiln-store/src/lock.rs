@@ -2,8 +2,9 @@
 
 use crate::failed;
 use kiln_tensor::{Error, ErrorKind, Result};
+use std::fmt;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
@@ -21,11 +22,37 @@ pub struct Holder {
     pub process: Option<u32>,
 }
 
+impl fmt::Display for Holder {
+    /// `process 1234`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.process {
+            Some(process) => write!(f, "process {process}"),
+            None => f.write_str("another process"),
+        }
+    }
+}
+
 /// Held while it lives. The operating system lets go of it when the process ends, however that happens, so a lock is never
 /// left behind by a crash.
 pub(crate) struct Lock {
     path: PathBuf,
     _file: File,
+}
+
+/// The process that holds a folder's lock, if any does. A file that is left of a process that was killed is not locked.
+pub(crate) fn holder(folder: &Path) -> Option<Holder> {
+    let mut file = File::open(folder.join(NAME)).ok()?;
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(Holder { process: process(&mut file) }),
+        Ok(()) | Err(TryLockError::Error(_)) => None,
+    }
+}
+
+/// The id in a lock's file.
+fn process(file: &mut File) -> Option<u32> {
+    let mut id = String::new();
+    file.rewind().and_then(|()| file.read_to_string(&mut id)).ok()?;
+    id.parse().ok()
 }
 
 impl Lock {
@@ -59,6 +86,11 @@ impl Lock {
             return Ok(Lock { path, _file: file });
         }
     }
+
+    /// The folder has another name now.
+    pub(crate) fn moved(&mut self, folder: &Path) {
+        self.path = folder.join(NAME);
+    }
 }
 
 impl Drop for Lock {
@@ -68,32 +100,16 @@ impl Drop for Lock {
     }
 }
 
-/// Who holds the folder's lock. A file that is left of a process that was killed is not locked.
-pub(crate) fn holder(folder: &Path) -> Result<Option<Holder>> {
-    let path = folder.join(NAME);
-    let mut file = match File::open(&path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed("lock", &path, "cannot be read", error)),
-    };
-    match file.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => Ok(Some(Holder { process: process(&mut file) })),
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(None),
-    }
-}
-
-/// The id in a lock's file.
-fn process(file: &mut File) -> Option<u32> {
-    let mut id = String::new();
-    file.rewind().and_then(|()| file.read_to_string(&mut id)).ok()?;
-    id.parse().ok()
-}
-
 #[cold]
 fn taken(folder: &Path, file: &mut File) -> Error {
-    let process = process(file).map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
+    busy(folder, Holder { process: process(file) })
+}
+
+/// The error of a folder in which a process is writing.
+#[cold]
+pub(crate) fn busy(folder: &Path, holder: Holder) -> Error {
     let message =
-        format!("{}: {process} is writing here; wait until it ends or choose another folder", folder.display());
+        format!("{}: {holder} is writing here; wait until it ends or choose another folder", folder.display());
     Error::new(ErrorKind::Io, "lock", message)
 }
 

@@ -73,7 +73,11 @@ impl Manifest {
             Err(error) => return Err(crate::failed("load", &path, "cannot be read", error)),
         };
         let wrong = |why: String| Error::new(ErrorKind::Format, "load", format!("{}: {why}", path.display()));
-        let newer = |format: u64| wrong(format!("format {format} is newer than this version of Kiln reads ({FORMAT})"));
+        let newer = |format: u64| {
+            let message =
+                format!("{}: format {format} is newer than this version of Kiln reads ({FORMAT})", path.display());
+            Error::new(ErrorKind::Unsupported, "load", message)
+        };
         let value: serde_json::Value =
             serde_json::from_slice(&bytes).map_err(|error| wrong(format!("this is not JSON: {error}")))?;
         match value["format"].as_u64() {

@@ -1,6 +1,8 @@
 //! A folder of files that change together, as its readers see it.
 
-use crate::lock::{self, Holder, Lock};
+use crate::archive::{numbers, place};
+use crate::hidden::{self, Hidden};
+use crate::lock::{Holder, Lock, holder};
 use crate::manifest::{Manifest, NAME, Sum};
 use crate::{Disk, Os, Writer, failed};
 use kiln_tensor::{Error, ErrorKind, Result};
@@ -21,7 +23,7 @@ impl Store {
     }
 }
 
-impl<D: Disk> Store<D> {
+impl<D: Disk + Clone> Store<D> {
     /// The store in a folder of another file system than the operating system's: one that injects faults.
     pub fn on(folder: impl Into<PathBuf>, disk: D) -> Store<D> {
         Store { folder: folder.into(), disk }
@@ -41,24 +43,88 @@ impl<D: Disk> Store<D> {
         Ok(manifest.map(|manifest| Generation { folder: self.folder.clone(), manifest }))
     }
 
-    /// The process that holds the lock of [`Store::lock`]; `None` where nobody writes, and on file systems without locks. Nothing
-    /// is locked by asking.
-    ///
-    /// # Errors
-    /// A lock's file that cannot be read.
-    pub fn holder(&self) -> Result<Option<Holder>> {
-        lock::holder(&self.folder)
-    }
-
     /// Locks the folder for writing. What a crash has left is put in order: files of the current generation get their
     /// names, others are removed.
     ///
     /// # Errors
     /// Another process that writes here, by its id; a folder that cannot be written.
-    pub fn lock(&self) -> Result<Writer<'_, D>> {
+    pub fn lock(&self) -> Result<Writer<D>> {
         let lock = Lock::take(&self.folder)?;
-        Writer::recover(&self.folder, &self.disk, lock)
+        Writer::recover(&self.folder, self.disk.clone(), lock, None)
     }
+
+    /// As [`Store::lock`], to go on from a generation that need not be the current one: what is newer is replaced by the next commit.
+    ///
+    /// # Errors
+    /// As [`Store::lock`].
+    pub fn lock_at(&self, generation: &Generation) -> Result<Writer<D>> {
+        let lock = Lock::take(&self.folder)?;
+        Writer::recover(&self.folder, self.disk.clone(), lock, Some(generation.manifest.clone()))
+    }
+
+    /// As [`Store::lock`] of a folder that need not be there. A new one has a hidden name until its first generation is complete, so that
+    /// nobody ever sees it without one; if none comes, it is removed. (Windows does not rename folders with open files: there it is seen at
+    /// once.)
+    ///
+    /// # Errors
+    /// As [`Store::lock`]; a folder that cannot be made.
+    pub fn create(&self) -> Result<Writer<D>> {
+        if self.folder.is_dir() {
+            return self.lock();
+        }
+        if self.folder.exists() {
+            let error = io::Error::new(io::ErrorKind::NotADirectory, "a file is there");
+            return Err(failed("save", &self.folder, "this folder cannot be made", error));
+        }
+        if cfg!(windows) {
+            std::fs::create_dir_all(&self.folder)
+                .map_err(|error| failed("save", &self.folder, "this folder cannot be made", error))?;
+            return self.lock();
+        }
+        let (hidden, lock) = Hidden::new(&self.folder)?;
+        Ok(Writer::hidden(hidden, self.disk.clone(), lock))
+    }
+
+    /// The process that is writing in this folder, if any is, or in one that is going to have its name; none on file systems without
+    /// locks. Nothing is locked by asking.
+    pub fn writer(&self) -> Option<Holder> {
+        holder(&self.folder).or_else(|| hidden::writer(&self.folder))
+    }
+
+    /// The newest generation whose files are all as they were written, and what is wrong with newer ones.
+    ///
+    /// # Errors
+    /// No generation is whole: what is wrong with the newest. A manifest of a newer version.
+    pub fn latest(&self) -> Result<Latest> {
+        let mut skipped = Vec::new();
+        let folders = numbers(&self.folder).into_iter().map(|number| place(&self.folder, number));
+        for folder in std::iter::once(self.folder.clone()).chain(folders) {
+            let found = Manifest::read(&folder).and_then(|manifest| {
+                let generation = manifest.map(|manifest| Generation { folder, manifest });
+                generation.map(|generation| generation.verify().map(|()| generation)).transpose()
+            });
+            match found {
+                Ok(Some(generation)) => return Ok(Latest { generation, skipped }),
+                Ok(None) => {}
+                Err(error) if error.kind() == ErrorKind::Unsupported => return Err(error),
+                Err(error) => skipped.push(error),
+            }
+        }
+        let nothing = || {
+            let message = format!("{}: there is no {NAME} here, so this is no run", self.folder.display());
+            Error::new(ErrorKind::Io, "load", message)
+        };
+        Err(skipped.into_iter().next().unwrap_or_else(nothing))
+    }
+}
+
+/// The generation to go on from.
+#[derive(Debug)]
+pub struct Latest {
+    /// The newest whose files are all as they were written.
+    pub generation: Generation,
+    /// What is wrong with newer ones, the newest first.
+    pub skipped: Vec<Error>,
 }
 
 /// The files of one generation.
@@ -98,6 +164,24 @@ impl Generation {
             }
         }
         Ok(())
+    }
+
+    /// Where its files are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether it has a file of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.manifest.files.contains_key(name)
+    }
+
+    /// Compares the checksums of all files.
+    ///
+    /// # Errors
+    /// As [`Generation::path`].
+    pub fn verify(&self) -> Result<()> {
+        self.names().try_for_each(|name| self.path(name).map(drop))
     }
 
     /// Where a file of this generation is, after its checksum was compared. (Between a commit and the renames that follow

@@ -2,8 +2,10 @@
 //!
 //! The rename of the manifest is the moment at which the new generation is there. A crash before it leaves the old files,
 //! which nothing has touched; a crash after it leaves files under temporary names, which readers find there and the next
-//! writer renames.
+//! writer renames. In a folder that is new, nothing is seen before its first generation is complete: the folder gets its name then.
 
+use crate::archive::{Keep, numbers, place};
+use crate::hidden::Hidden;
 use crate::lock::Lock;
 use crate::manifest::{Manifest, NAME, Sum, is_plain};
 use crate::store::{blocked, is_staged, staged};
@@ -11,30 +13,71 @@ use crate::{Disk, Os, failed};
 use kiln_tensor::{Error, Result};
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The one writer of a folder: it holds the folder's lock.
-pub struct Writer<'s, D = Os> {
-    folder: &'s Path,
-    disk: &'s D,
+pub struct Writer<D = Os> {
+    hands: Hands<D>,
     current: Option<Manifest>,
-    _lock: Lock,
+    /// The largest number that a generation has had.
+    newest: u64,
+    // In this order: the lock's file goes before the folder.
+    lock: Lock,
+    hidden: Option<Hidden>,
 }
 
-impl<'s, D: Disk> Writer<'s, D> {
-    /// Completes what a crash has interrupted.
-    pub(crate) fn recover(folder: &'s Path, disk: &'s D, lock: Lock) -> Result<Writer<'s, D>> {
-        let writer = Writer { folder, disk, current: Manifest::read(folder)?, _lock: lock };
-        if let Some(current) = &writer.current {
-            writer.publish(current)?;
+/// What writes in a folder.
+pub(crate) struct Hands<D> {
+    pub(crate) folder: PathBuf,
+    pub(crate) disk: D,
+}
+
+impl<D: Disk> Writer<D> {
+    /// Completes what a crash has interrupted. What is newer than the generation that is gone on from is replaced by the next commit.
+    pub(crate) fn recover(folder: &Path, disk: D, lock: Lock, from: Option<Manifest>) -> Result<Writer<D>> {
+        let hands = Hands { folder: folder.to_owned(), disk };
+        let newest = numbers(folder).into_iter().next().unwrap_or(0);
+        let (current, newest) = match from {
+            Some(from) => {
+                // What is newer could not be used.
+                for number in numbers(folder).into_iter().filter(|number| *number > from.generation) {
+                    hands.remove_all(&place(folder, number))?;
+                }
+                let there = Manifest::read(folder).ok().flatten().map_or(0, |there| there.generation);
+                (Some(from), newest.max(there))
+            }
+            None => {
+                let current = Manifest::read(folder)?;
+                let number = current.as_ref().map_or(0, |current| current.generation);
+                (current, newest.max(number))
+            }
+        };
+        if let Some(current) = &current {
+            hands.publish(current)?;
         }
-        writer.sweep()?;
-        Ok(writer)
+        hands.sweep()?;
+        Ok(Writer { hands, current, newest, lock, hidden: None })
+    }
+
+    /// The writer of a folder that is not there yet.
+    pub(crate) fn hidden(hidden: Hidden, disk: D, lock: Lock) -> Writer<D> {
+        let hands = Hands { folder: hidden.path().to_owned(), disk };
+        Writer { hands, current: None, newest: 0, lock, hidden: Some(hidden) }
+    }
+
+    /// Where the files are: under a hidden name before the first generation of a new folder.
+    pub fn folder(&self) -> &Path {
+        &self.hands.folder
     }
 
     /// The number of the current generation, 0 before the first.
     pub fn generation(&self) -> u64 {
         self.current.as_ref().map_or(0, |current| current.generation)
+    }
+
+    /// The number that the next generation gets.
+    pub fn next_generation(&self) -> u64 {
+        self.newest.max(self.generation()) + 1
     }
 
     /// Whether files of these names can be written: to be asked before long work.
@@ -43,12 +86,10 @@ impl<'s, D: Disk> Writer<'s, D> {
     /// A name that is not one of a file in this folder, or that a folder has.
     pub fn check<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<()> {
         for name in names {
-            let path = self.folder.join(name);
+            let path = self.hands.folder.join(name);
             if !is_plain(name) {
-                return Err(Error::value(
-                    "save",
-                    format!("{name:?} is not the name of a file in {}", self.folder.display()),
-                ));
+                let message = format!("{name:?} is not the name of a file in {}", self.hands.folder.display());
+                return Err(Error::value("save", message));
             }
             blocked(&path).map_err(|error| failed("save", &path, "cannot be written", error))?;
         }
@@ -56,55 +97,109 @@ impl<'s, D: Disk> Writer<'s, D> {
     }
 
     /// Replaces the files of the current generation by these, all or none; returns the new generation's number. Files of
-    /// the old generation that are not among them are removed.
+    /// the old generation that are not among them are removed, and so are older generations that were kept.
     ///
     /// # Errors
     /// Names as in [`Writer::check`]; whatever the file system says. Where [`Store::current`](crate::Store::current) then
     /// still has the old number, nothing has changed; else the new files are safe, though some may have temporary names
     /// until the next writer comes.
     pub fn commit<B: AsRef<[u8]>>(&mut self, files: &[(&str, B)]) -> Result<u64> {
+        self.commit_keeping(files, &Keep::default())
+    }
+
+    /// As [`Writer::commit`], but older generations are kept, each whole in a folder of its own
+    /// ([`CHECKPOINTS`](crate::CHECKPOINTS)).
+    ///
+    /// # Errors
+    /// As [`Writer::commit`].
+    pub fn commit_keeping<B: AsRef<[u8]>>(&mut self, files: &[(&str, B)], keep: &Keep) -> Result<u64> {
         self.check(files.iter().map(|(name, _)| *name))?;
-        let generation = self.generation() + 1;
-        let next = self.stage(generation, files).inspect_err(|_| {
+        let generation = self.next_generation();
+        let next = self.stage(generation, files, keep).inspect_err(|_| {
             // A rename that reports an error may have happened all the same: then the staged files are needed. The error
             // that matters is the first one.
-            if Manifest::read(self.folder).is_ok_and(|there| there == self.current) {
-                let _ = self.sweep();
+            let there = Manifest::read(&self.hands.folder);
+            if there.is_ok_and(|there| there.is_none_or(|there| there.generation != generation)) {
+                let _ = self.hands.sweep();
             }
         })?;
         let old = self.current.replace(next);
         // From here on the new generation is there.
-        self.sync()?;
+        self.newest = generation;
         let Some(current) = &self.current else { return Ok(generation) };
-        self.publish(current)?;
+        let hands = &self.hands;
+        hands.sync()?;
+        hands.publish(current)?;
         for name in old.iter().flat_map(|old| old.files.keys()).filter(|name| !current.files.contains_key(*name)) {
-            self.remove(&self.folder.join(name))?;
+            hands.remove(&hands.folder.join(name))?;
         }
-        self.sync()?;
+        hands.prune(generation, keep)?;
+        hands.sync()?;
+        self.appear()?;
         Ok(generation)
     }
 
+    /// Removes all generations, and the folder where nothing else is in it.
+    ///
+    /// # Errors
+    /// Whatever the file system says; what is left is no generation.
+    pub fn discard(self) -> Result<()> {
+        let Writer { hands, current, lock, hidden, .. } = self;
+        hands.remove(&hands.folder.join(NAME))?;
+        for name in current.iter().flat_map(|current| current.files.keys()) {
+            hands.remove(&hands.folder.join(name))?;
+        }
+        hands.prune(0, &Keep::default())?;
+        drop((lock, hidden));
+        // It stays where something else is in it.
+        let _ = hands.disk.remove_folder(&hands.folder);
+        Ok(())
+    }
+
     /// Writes the files and the manifest, which makes them the current generation.
-    fn stage<B: AsRef<[u8]>>(&self, generation: u64, files: &[(&str, B)]) -> Result<Manifest> {
+    fn stage<B: AsRef<[u8]>>(&self, generation: u64, files: &[(&str, B)], keep: &Keep) -> Result<Manifest> {
+        let hands = &self.hands;
         let mut sums = BTreeMap::new();
         for (name, bytes) in files {
-            let (path, bytes) = (staged(self.folder, name, generation), bytes.as_ref());
-            self.write(&path, name, bytes)?;
+            let (path, bytes) = (staged(&hands.folder, name, generation), bytes.as_ref());
+            hands.write(&path, name, bytes)?;
             let sum = Sum::of(bytes).map_err(|error| failed("save", &path, "cannot be summed", error))?;
             sums.insert((*name).to_owned(), sum);
         }
-        self.sync()?;
+        hands.sync()?;
+        if let Some(current) = &self.current {
+            hands.archive(current, keep)?;
+        }
         let manifest = Manifest::new(generation, sums);
-        let path = staged(self.folder, NAME, generation);
-        self.write(&path, NAME, &manifest.encode()?)?;
-        self.rename(&path, NAME)?;
+        let path = staged(&hands.folder, NAME, generation);
+        hands.write(&path, NAME, &manifest.encode()?)?;
+        hands.rename(&path, NAME)?;
         Ok(manifest)
     }
 
+    /// Gives a new folder its name.
+    fn appear(&mut self) -> Result<()> {
+        let Some(hidden) = self.hidden.take() else { return Ok(()) };
+        let name = hidden.name().to_owned();
+        let parent = name.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let renamed = self.hands.disk.rename(&self.hands.folder, &name);
+        if let Err(error) = renamed {
+            self.hidden = Some(hidden);
+            return Err(failed("save", &name, "this folder cannot be made", error));
+        }
+        hidden.completed();
+        self.lock.moved(&name);
+        let synced = self.hands.disk.sync_folder(parent);
+        self.hands.folder = name;
+        synced.map_err(|error| failed("save", &self.hands.folder, "cannot be synchronized", error))
+    }
+}
+
+impl<D: Disk> Hands<D> {
     /// Gives the files of a generation their names.
     fn publish(&self, manifest: &Manifest) -> Result<()> {
         for name in manifest.files.keys() {
-            let path = staged(self.folder, name, manifest.generation);
+            let path = staged(&self.folder, name, manifest.generation);
             if path.exists() {
                 self.rename(&path, name)?;
             }
@@ -112,16 +207,22 @@ impl<'s, D: Disk> Writer<'s, D> {
         Ok(())
     }
 
+    /// Where a file of the current generation is.
+    pub(crate) fn source(&self, name: &str, generation: u64) -> PathBuf {
+        let staged = staged(&self.folder, name, generation);
+        if name != NAME && staged.exists() { staged } else { self.folder.join(name) }
+    }
+
     /// Removes what an interrupted writer has left.
     fn sweep(&self) -> Result<()> {
-        let unread = |error| failed("save", self.folder, "cannot be read", error);
-        for entry in std::fs::read_dir(self.folder).map_err(unread)? {
+        let unread = |error| failed("save", &self.folder, "cannot be read", error);
+        for entry in std::fs::read_dir(&self.folder).map_err(unread)? {
             let entry = entry.map_err(unread)?;
             if entry.file_name().to_str().is_some_and(is_staged) {
                 self.remove(&entry.path())?;
             }
         }
-        Ok(())
+        self.sweep_archive()
     }
 
     fn write(&self, path: &Path, name: &str, bytes: &[u8]) -> Result<()> {
@@ -134,7 +235,7 @@ impl<'s, D: Disk> Writer<'s, D> {
         self.disk.rename(from, &to).map_err(|error| failed("save", &to, "cannot be written", error))
     }
 
-    fn remove(&self, path: &Path) -> Result<()> {
+    pub(crate) fn remove(&self, path: &Path) -> Result<()> {
         match self.disk.remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(failed("save", path, "cannot be removed", error))
@@ -144,6 +245,7 @@ impl<'s, D: Disk> Writer<'s, D> {
     }
 
     fn sync(&self) -> Result<()> {
-        self.disk.sync_folder(self.folder).map_err(|error| failed("save", self.folder, "cannot be synchronized", error))
+        let synced = self.disk.sync_folder(&self.folder);
+        synced.map_err(|error| failed("save", &self.folder, "cannot be synchronized", error))
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{EpochRecord, Evaluation, Run, Scalar};
 use kiln_nn::{StateDict, Stateful};
-use kiln_tensor::Result;
+use kiln_tensor::{Error, Result};
 
 /// Hooks that `fit` calls, all with a view of the run ([`Run`]): the model, the optimizer, the state, and a switch that ends the
 /// training ([`Run::stop`]). None has to be written. What belongs to `fit` itself, such as the progress bar, is a callback too.
@@ -116,6 +116,15 @@ pub trait Callback: Send {
         Ok(())
     }
 
+    /// After the training has failed, with the error: of a callback, of data that cannot be read, of a loss that is not finite
+    /// (`ErrorKind::Diverged`; the weights are those of the last completed epoch again).
+    ///
+    /// # Errors
+    /// Whatever is to be reported beside the failure.
+    fn on_failure(&mut self, run: &mut Run<'_>, error: &Error) -> Result<()> {
+        Ok(())
+    }
+
     /// Numbers that callbacks reported with [`Run::log`], right after the hook in which they did. The step is `run.state.step`.
     ///
     /// # Errors
@@ -164,6 +173,7 @@ borrowed! {
     on_validation_end(evaluation: &Evaluation);
     on_epoch_end(record: &EpochRecord);
     on_fit_end();
+    on_failure(error: &Error);
     on_log(scalars: &[Scalar]);
     on_checkpoint(state: &StateDict);
 }

@@ -21,7 +21,7 @@ mod trainer;
 pub use adapt::adapt;
 pub use callback::Callback;
 pub use callbacks::*;
-pub use checkpoint::*;
+pub use checkpoint::{Best, Checkpoint, Every, Phase, Resumed, Status};
 pub use criterion::{Criterion, Losses, OutputLoss};
 pub use history::{EpochRecord, Evaluation, History};
 pub(crate) use measure::measure;

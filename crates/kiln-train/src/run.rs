@@ -8,6 +8,8 @@ use kiln_nn::Ctx;
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Result};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// Where an epoch has got to.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -72,6 +74,10 @@ pub struct Run<'r> {
     /// What callbacks have reported since the last hook.
     pub(crate) logged: Vec<Scalar>,
     pub(crate) checkpoint_requested: bool,
+    /// When the epoch began; where one that was left is gone on with, as much earlier as it had taken.
+    pub(crate) epoch_began: Instant,
+    /// Files for checkpoints, by name.
+    pub(crate) attached: BTreeMap<String, Vec<u8>>,
 }
 
 impl Run<'_> {
@@ -101,6 +107,16 @@ impl Run<'_> {
     /// last one.
     pub fn request_checkpoint(&mut self) {
         self.checkpoint_requested = true;
+    }
+
+    /// Puts a file into all checkpoints from now on ([`Checkpoint`](crate::Checkpoint)), in the place of an earlier one with this name.
+    pub fn attach(&mut self, name: impl Into<String>, bytes: Vec<u8>) {
+        self.attached.insert(name.into(), bytes);
+    }
+
+    /// The files for checkpoints, by name.
+    pub fn attached(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.attached.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()))
     }
 
     /// Number of the last epoch of this `fit`, counted as [`TrainState::epoch`] counts.

@@ -13,7 +13,9 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use help::*;
 use kiln::datasets::Augmentation;
-use parsers::{RECIPE_OR_PATH, SET_OR_FOLDER, SET_OR_URL, augmentation, count, device, not_negative, size, threads};
+use parsers::{
+    RECIPE_OR_PATH, SET_OR_FOLDER, SET_OR_URL, augmentation, count, device, every, not_negative, size, threads,
+};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -182,11 +184,15 @@ pub(crate) struct Computing {
 #[derive(Args)]
 pub(crate) struct TrainOptions {
     /// What to train.
-    #[arg(required_unless_present = "config")]
+    #[arg(required_unless_present_any = ["config", "resume"])]
     pub(crate) recipe: Option<Recipe>,
     /// Settings file, as `kiln init` writes one, instead of a recipe
     #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
     pub(crate) config: Option<PathBuf>,
+    /// Go on with the run in a folder, with its own settings: from its last checkpoint, with the same bits as if it had never stopped; with
+    /// --epochs for more epochs than it has had
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "force"])]
+    pub(crate) resume: Option<PathBuf>,
     /// Set a value of the settings: --set optimizer.lr=0.01, --set model.layers.1.units=64 (again for others)
     #[arg(long, value_name = "PATH=VALUE")]
     pub(crate) set: Vec<String>,
@@ -217,6 +223,15 @@ pub(crate) struct TrainOptions {
     /// Replace the run that --out's folder has
     #[arg(long, requires = "out")]
     pub(crate) force: bool,
+    /// When the state of the training is saved in --out's folder: 30s, 5m, 200-steps [default: after each epoch and every 60s]
+    #[arg(long, value_name = "TIME|STEPS", value_parser = every)]
+    pub(crate) checkpoint_every: Option<String>,
+    /// Keep the last N checkpoints [default: 2]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
+    pub(crate) keep_last: Option<NonZeroUsize>,
+    /// Keep the checkpoint with the best value of a number that epochs report too: val_loss, val_accuracy
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) keep_best: Option<String>,
     /// Train on the first N samples only; of a user's own data, on N at random
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<NonZeroUsize>,

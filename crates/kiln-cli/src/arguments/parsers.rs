@@ -6,6 +6,7 @@ use clap::{Arg, Command, Error, ValueEnum};
 use kiln::ErrorKind;
 use kiln::datasets::{Augmentation, CATALOG, Source};
 use kiln::tensor::Device;
+use kiln::train::Every;
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -105,6 +106,11 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|size| (1..=256).contains(size))
         .ok_or_else(|| "a whole number from 1 to 256 is expected".to_string())
+}
+
+/// When checkpoints are taken.
+pub(super) fn every(text: &str) -> Result<String, String> {
+    text.parse::<Every>().map(|_| text.to_owned()).map_err(|error| error.message().to_owned())
 }
 
 /// A number of things, at least one.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// A file of text, where the run has it.
 pub(super) fn text(generation: &Generation, name: &str) -> Result<Option<String>> {
-    if !generation.names().any(|other| other == name) {
+    if !generation.has(name) {
         return Ok(None);
     }
     let bytes = generation.read(name)?;

@@ -6,9 +6,8 @@ use crate::log::{Log, larger_is_better};
 use crate::run_folder::CONFIG;
 use crate::settings::Settings;
 use kiln::store::{Generation, Store};
-use kiln::train::Status;
-use kiln::train::checkpoint::Phase;
-use kiln::{Error, ErrorKind, Result};
+use kiln::train::{Phase, Status};
+use kiln::{Error, ErrorKind};
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::Path;
@@ -77,13 +76,13 @@ struct Facts {
 impl Look<'_> {
     pub(super) fn at(&self, found: &Found) -> Listed {
         let store = Store::new(&found.folder);
-        let (mut facts, mut holder) = (self.facts(&store), store.holder().ok().flatten());
+        let (mut facts, mut holder) = (self.facts(&store), store.writer());
         for _ in 1..TRIES {
             if facts.fault.is_none() || holder.is_none() {
                 break;
             }
             sleep(Duration::from_millis(20));
-            (facts, holder) = (self.facts(&store), store.holder().ok().flatten());
+            (facts, holder) = (self.facts(&store), store.writer());
         }
         let state = match (facts.fault, holder, &facts.status) {
             // Before its first checkpoint there is nothing to be read.
@@ -123,7 +122,7 @@ impl Look<'_> {
             Err(fault) => return Facts { fault: Some(fault), ..Facts::default() },
         };
         let mut facts = Facts::default();
-        let whole = if self.check { check(&generation) } else { generation.check_lengths() };
+        let whole = if self.check { generation.verify() } else { generation.check_lengths() };
         facts.fault = whole.err();
         match status(&generation) {
             Ok(status) => facts.status = status,
@@ -156,10 +155,6 @@ fn chosen(log: &Log) -> Option<String> {
     let validated = |name: &&str| name.starts_with("val_");
     let metric = log.numbers().filter(validated).find(is_metric).or_else(|| log.numbers().find(is_metric));
     metric.or_else(|| ["val_loss", "loss"].into_iter().find(told)).map(str::to_owned)
-}
-
-fn check(generation: &Generation) -> Result<()> {
-    generation.names().try_for_each(|name| generation.path(name).map(drop))
 }
 
 /// The epochs of the settings. Settings that cannot be read are those of another version: the run is none the worse for it.

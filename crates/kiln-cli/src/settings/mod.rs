@@ -26,11 +26,14 @@ use crate::goal::Training;
 use crate::pictures::Pictures;
 use kiln::ErrorKind;
 use kiln::prelude::*;
+use kiln::train::Every;
 use std::path::{Path, PathBuf};
 
 /// Epochs and samples a step, where the settings do not say.
 const EPOCHS: usize = 10;
 const BATCH: usize = 32;
+/// Checkpoints that are kept, where the settings do not say.
+const KEPT: usize = 2;
 
 /// The tables and values at the top of a file.
 const TOP: [&str; 10] =
@@ -53,6 +56,12 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     pub(crate) accumulate: usize,
     pub(crate) class_weight: Vec<(usize, f64)>,
+    /// When checkpoints are taken, where the settings say it.
+    pub(crate) checkpoint_every: Option<Every>,
+    /// Checkpoints that are kept.
+    pub(crate) keep_last: usize,
+    /// The number by which the best one is kept.
+    pub(crate) keep_best: Option<String>,
 }
 
 /// What is trained, made ready.
@@ -142,6 +151,9 @@ impl Settings {
             count => Ok(count),
         };
         let weights: Vec<f64> = training.or("class_weight", Vec::new())?;
+        let every = training
+            .get::<String>("checkpoint_every")?
+            .map(|every| every.parse::<Every>().map_err(|error| training.wrong("checkpoint_every", error.message())));
         let plan = Plan {
             epochs: at_least_one("epochs", EPOCHS)?,
             batch_size: at_least_one("batch_size", BATCH)?,
@@ -150,6 +162,9 @@ impl Settings {
             workers: training.or("workers", 0)?,
             accumulate: at_least_one("accumulate", 1)?,
             class_weight: weights.into_iter().enumerate().collect(),
+            checkpoint_every: every.transpose()?,
+            keep_last: at_least_one("keep_last", KEPT)?,
+            keep_best: training.get("keep_best")?,
         };
         training.done()?;
         Ok(plan)
@@ -178,6 +193,16 @@ impl Settings {
         let all_is_test = setup.learned.is_some() && setup.data.is_some() && self.has_path();
         let (option, folder, learned) = (setup.data, self.folder.as_path(), setup.learned);
         Ok(Search { option, folder, seed: self.seed()?, learned, all_is_test })
+    }
+
+    /// All values with their paths.
+    pub(crate) fn leaves(&self) -> Vec<Leaf> {
+        leaves::leaves(&self.root)
+    }
+
+    /// What a run's settings say of how it was made.
+    pub(crate) fn run(&self, key: &'static str) -> Result<Option<String>> {
+        self.section()?.section("run")?.get(key)
     }
 
     /// Fails where the data of a trained model is not what it was, by the numbers of its samples: the test part may be other rows now.
@@ -247,11 +272,6 @@ impl Settings {
         let (root, seed) = (self.section()?, self.seed()?);
         let data = data::to_look_at(&root, &self.search(setup)?, model::learns(&root)?)?;
         model::model(&root, &*data, setup.device, seed)
-    }
-
-    /// All values with their paths.
-    pub(crate) fn leaves(&self) -> Vec<Leaf> {
-        leaves::leaves(&self.root)
     }
 
     /// As TOML: the settings, with paths that do not depend on where the file lies, and a table `run` of what else there is to say.

@@ -5,7 +5,7 @@ use super::process::terminate;
 use super::search::{End, Trial};
 use crate::runs::{history, status};
 use kiln::store::{Store, Writer};
-use kiln::train::checkpoint::Phase;
+use kiln::train::Phase;
 use kiln::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -41,17 +41,17 @@ struct Record {
 }
 
 /// The folder, locked for other sweeps.
-pub(super) struct Folder<'s> {
-    path: &'s Path,
-    writer: Writer<'s>,
+pub(super) struct Folder {
+    path: PathBuf,
+    writer: Writer,
     plan: Value,
     records: Vec<Record>,
 }
 
-impl<'s> Folder<'s> {
+impl Folder {
     /// Makes and locks the folder; a sweep that is there must be this one.
-    pub(super) fn open(store: &'s Store, plan: &Plan, trials: &[Trial]) -> Result<Folder<'s>> {
-        let path = store.folder();
+    pub(super) fn open(store: &Store, plan: &Plan, trials: &[Trial]) -> Result<Folder> {
+        let path = store.folder().to_path_buf();
         let of = |(place, trial): (usize, &Trial)| {
             let paths = plan.parameters.iter().map(|parameter| parameter.path.clone());
             let settings = paths.zip(trial.choice.iter().map(|value| value.to_json())).collect();
@@ -60,11 +60,10 @@ impl<'s> Folder<'s> {
         let records: Vec<Record> = trials.iter().enumerate().map(of).collect();
         let found = read(store)?;
         match &found {
-            Some(state) => same(path, state, &plan.to_json(), &records)?,
-            None => expect_empty(path)?,
+            Some(state) => same(&path, state, &plan.to_json(), &records)?,
+            None => expect_empty(&path)?,
         }
-        fs::create_dir_all(path).map_err(|error| failed(path, &format!("this folder cannot be made: {error}")))?;
-        let writer = store.lock().map_err(|error| Error::new(error.kind(), "", error.message()))?;
+        let writer = store.create().map_err(|error| Error::new(error.kind(), "", error.message()))?;
         let is_new = found.is_none();
         let records = found.map_or(records, |state| state.trials);
         let mut folder = Folder { path, writer, plan: plan.to_json(), records };
@@ -91,7 +90,7 @@ impl<'s> Folder<'s> {
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.path
+        &self.path
     }
 
     pub(super) fn path_of(&self, trial: usize) -> PathBuf {
@@ -137,7 +136,7 @@ impl<'s> Folder<'s> {
 
     /// Whether a process is training a trial.
     pub(super) fn is_taken(&self, trial: usize) -> bool {
-        matches!(Store::new(self.path_of(trial)).holder(), Ok(Some(_)))
+        Store::new(self.path_of(trial)).writer().is_some()
     }
 
     /// Ends the process that a sweep which was killed has left in a trial's folder, and waits for it.
@@ -145,15 +144,14 @@ impl<'s> Folder<'s> {
         let (path, begin) = (self.path_of(trial), Instant::now());
         let store = Store::new(&path);
         let mut asked = false;
-        while let Some(holder) = store.holder()? {
+        while let Some(holder) = store.writer() {
             let ended = match holder.process {
                 Some(process) if !asked => terminate(process),
                 Some(_) => begin.elapsed() < PATIENCE,
                 None => false,
             };
             if !ended {
-                let process = holder.process.map_or_else(|| "another process".to_owned(), |id| format!("process {id}"));
-                return Err(failed(&path, &format!("{process} is training this trial; wait until it ends")));
+                return Err(failed(&path, &format!("{holder} is training this trial; wait until it ends")));
             }
             asked = true;
             sleep(Duration::from_millis(20));
@@ -165,7 +163,7 @@ impl<'s> Folder<'s> {
 fn read(store: &Store) -> Result<Option<State>> {
     let Some(generation) = store.current()? else { return Ok(None) };
     let path = store.folder().join(STATE);
-    if !generation.names().any(|name| name == STATE) {
+    if !generation.has(STATE) {
         return Err(failed(store.folder(), "this folder has a run; choose another one with --out"));
     }
     let wrong = |why: String| Error::new(ErrorKind::Format, "", format!("{}: {why}", path.display()));

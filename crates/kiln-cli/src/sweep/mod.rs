@@ -18,9 +18,9 @@ mod work;
 pub(crate) use folder::STATE;
 
 use crate::arguments::SweepOptions;
-use crate::interrupt;
 use crate::pool::in_pool;
 use crate::settings::Setup;
+use crate::signals::Signals;
 use folder::Folder;
 use kiln::Result;
 use kiln::store::Store;
@@ -37,7 +37,7 @@ use work::{Ended, Work};
 pub(crate) fn run(options: &SweepOptions) -> Result<ExitCode> {
     let (begin, plan) = (Instant::now(), Plan::read(&options.file)?);
     let trials: Vec<Trial> = trials::trials(&plan)?.into_iter().map(Trial::new).collect();
-    let stop = interrupt::flag()?;
+    let signals = Signals::catch()?;
     let out = options.out.clone().unwrap_or_else(|| default_folder(&options.file));
     let store = Store::new(out);
     if !store.folder().exists() {
@@ -70,11 +70,11 @@ pub(crate) fn run(options: &SweepOptions) -> Result<ExitCode> {
         data: options.data.as_deref(),
     };
     let mut work = Work::new(&words, &outcome, parallel);
-    let ended = work.run(&mut search, &mut folder, &stop)?;
+    let ended = work.run(&mut search, &mut folder, signals.stop())?;
     let picture = outcome.picture(&search)?;
     folder.save(picture.as_deref())?;
     outcome.finish(&search, &folder, &options.file, begin.elapsed(), ended)?;
-    Ok(if ended == Ended::Interrupted { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+    Ok(signals.exit_code().filter(|_| ended == Ended::Interrupted).map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
 /// Makes all that the first trial trains, so that what is wrong with the settings is said before any process is started.

@@ -24,7 +24,7 @@ pub(super) struct Outcome<'a> {
 
 impl Outcome<'_> {
     /// Says how far a trial has got, which is trained no further for now.
-    pub(super) fn trial(&self, place: usize, search: &Search, folder: &Folder<'_>) {
+    pub(super) fn trial(&self, place: usize, search: &Search, folder: &Folder) {
         if self.json {
             line(&self.object(place, search));
             return;
@@ -65,7 +65,7 @@ impl Outcome<'_> {
     pub(super) fn finish(
         &self,
         search: &Search,
-        folder: &Folder<'_>,
+        folder: &Folder,
         file: &Path,
         time: Duration,
         ended: Ended,
@@ -103,7 +103,7 @@ impl Outcome<'_> {
         Ok(())
     }
 
-    fn table(&self, ranking: &[(usize, usize, f64)], search: &Search, folder: &Folder<'_>) -> Vec<String> {
+    fn table(&self, ranking: &[(usize, usize, f64)], search: &Search, folder: &Folder) -> Vec<String> {
         let fixed = [("trial", Alignment::Left), (self.metric, Alignment::Right), ("epoch", Alignment::Right)];
         let fixed = fixed.into_iter().chain([("epochs", Alignment::Right), ("state", Alignment::Left)]);
         let columns: Vec<(&str, Alignment)> =

@@ -61,7 +61,7 @@ impl<'a> Work<'a> {
     }
 
     /// Trains until nothing is left, or until it is asked to stop; then all trials are saved.
-    pub(super) fn run(&mut self, search: &mut Search, folder: &mut Folder<'_>, stop: &AtomicBool) -> Result<Ended> {
+    pub(super) fn run(&mut self, search: &mut Search, folder: &mut Folder, stop: &AtomicBool) -> Result<Ended> {
         let worked = self.work(search, folder, stop);
         if worked.is_err() {
             self.stop();
@@ -76,7 +76,7 @@ impl<'a> Work<'a> {
         worked.map(|()| if self.stopping { Ended::Interrupted } else { Ended::Done })
     }
 
-    fn work(&mut self, search: &mut Search, folder: &mut Folder<'_>, stop: &AtomicBool) -> Result<()> {
+    fn work(&mut self, search: &mut Search, folder: &mut Folder, stop: &AtomicBool) -> Result<()> {
         loop {
             if stop.load(Relaxed) && !self.stopping {
                 self.stop();
@@ -103,7 +103,7 @@ impl<'a> Work<'a> {
         self.running.values().for_each(|running| running.process.stop());
     }
 
-    fn start(&mut self, job: Job, search: &mut Search, folder: &Folder<'_>) -> Result<()> {
+    fn start(&mut self, job: Job, search: &mut Search, folder: &Folder) -> Result<()> {
         folder.take_over(job.trial)?;
         let trial = &mut search.trials[job.trial];
         folder.recall(job.trial, trial, self.outcome.metric);
@@ -118,7 +118,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    fn epoch(&mut self, trial: usize, line: &Value, search: &mut Search, folder: &mut Folder<'_>) -> Result<()> {
+    fn epoch(&mut self, trial: usize, line: &Value, search: &mut Search, folder: &mut Folder) -> Result<()> {
         if self.stopping || search.trials[trial].end.is_some() {
             // The epoch in which it was stopped may be a part of one.
             return Ok(());
@@ -149,7 +149,7 @@ impl<'a> Work<'a> {
         code: Option<i32>,
         error: Option<String>,
         search: &mut Search,
-        folder: &Folder<'_>,
+        folder: &Folder,
     ) -> Result<()> {
         let Some(Running { job, .. }) = self.running.remove(&trial) else { return Ok(()) };
         let of = &mut search.trials[trial];
@@ -179,7 +179,7 @@ impl<'a> Work<'a> {
 }
 
 impl Words<'_> {
-    fn of(&self, job: Job, choice: &[crate::settings::Node], folder: &Folder<'_>) -> Vec<OsString> {
+    fn of(&self, job: Job, choice: &[crate::settings::Node], folder: &Folder) -> Vec<OsString> {
         let mut words: Vec<OsString> = vec!["train".into()];
         let out = folder.path_of(job.trial);
         if folder.has(job.trial) {

@@ -16,14 +16,9 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// How many samples have been trained on.
-    pub(super) fn seen(&self, history: &History, epochs: usize) -> usize {
-        match history.stopped {
-            Some(Progress { epoch, batch, .. }) => {
-                self.samples * (epoch - 1) + self.samples.min(batch * self.batch_size)
-            }
-            None => self.samples * epochs,
-        }
+    /// How many samples have been trained on in so many epochs and so many batches of the next one.
+    pub(super) fn seen(&self, [epochs, batches]: [u64; 2]) -> usize {
+        self.samples * epochs as usize + self.samples.min(batches as usize * self.batch_size)
     }
 }
 

@@ -1,17 +1,104 @@
-//! The settings of a training: a recipe or a file, with what the options set.
+//! The settings of a training: a recipe, a file or a run that goes on, with what the options set.
 
+use super::folder::at;
 use crate::arguments::TrainOptions;
-use crate::settings::Settings;
+use crate::report::tell;
+use crate::run_folder::CONFIG;
+use crate::settings::{Leaf, Settings};
+use clap::ValueEnum;
 use kiln::prelude::*;
+use kiln::train::{Phase, Resumed};
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
-/// What is to be trained: a recipe or a file, with what the options set.
-pub(super) fn settings(options: &TrainOptions) -> Result<Settings> {
+/// What is to be trained.
+pub(super) struct Given {
+    pub(super) settings: Settings,
+    /// The folder that the data is looked for in first.
+    pub(super) data: Option<PathBuf>,
+    /// The checkpoint of the run that goes on.
+    pub(super) resumed: Option<Resumed>,
+}
+
+/// What may be other than it was in a run that goes on: it does not change the steps that are made.
+const FREE: [&str; 6] = [
+    "training.epochs",
+    "training.checkpoint_every",
+    "training.keep_last",
+    "training.keep_best",
+    "training.workers",
+    "training.log",
+];
+
+/// What the options ask for.
+pub(super) fn given(options: &TrainOptions) -> Result<Given> {
+    if let Some(folder) = &options.resume {
+        return resumed(options, folder);
+    }
     let mut settings = match (&options.config, options.recipe) {
         (Some(file), _) => Settings::read(file)?,
         (None, Some(recipe)) => recipe.settings()?,
         (None, None) => return Err(Error::value("", "name a recipe, or a settings file with --config FILE")),
     };
+    apply(options, &mut settings)?;
+    Ok(Given { settings, data: options.data.clone(), resumed: None })
+}
+
+/// A run that goes on, with its own settings.
+fn resumed(options: &TrainOptions, folder: &Path) -> Result<Given> {
+    let resumed = Resumed::read(folder)?;
+    let text = resumed.generation.read(CONFIG)?;
+    let text = String::from_utf8_lossy(&text);
+    let mut settings = Settings::parse(&text, &folder.join(CONFIG))?;
+    let before = settings.leaves();
+    apply(options, &mut settings)?;
+    let mut differences = differences(&before, &settings.leaves());
+    if let Some(recipe) = options.recipe.and_then(|recipe| recipe.to_possible_value()) {
+        let own = settings.recipe()?.unwrap_or_else(|| "a settings file".to_owned());
+        if own != recipe.get_name() {
+            differences.push(format!("it is of {own}, not of {}", recipe.get_name()));
+        }
+    }
+    if let Some(out) = options.out.as_deref().filter(|out| !is_same(out, folder)) {
+        differences.push(format!("it is in {}, not in {}", folder.display(), out.display()));
+    }
+    if !differences.is_empty() {
+        let message = format!(
+            "--resume {}: a run goes on with its own settings, and these are others: {}; leave the options out, or train another run",
+            folder.display(),
+            differences.join(", ")
+        );
+        return Err(Error::value("", message));
+    }
+    let wrong = |message: String| Error::value("", format!("--resume {}: {message}", folder.display()));
+    let status = &resumed.status;
+    let epochs = settings.plan()?.epochs as u64;
+    if epochs < status.epoch {
+        return Err(wrong(format!("{} epochs are completed, and {epochs} are asked for", status.epoch)));
+    }
+    if status.phase == Phase::Diverged {
+        let kept = match status.epoch {
+            0 => String::new(),
+            epoch => format!("; the weights of epoch {epoch} are in it"),
+        };
+        let message = format!(
+            "the loss became NaN or infinite in epoch {}, and would again: train another run with a smaller learning rate{kept}",
+            status.epoch + 1
+        );
+        return Err(wrong(message));
+    }
+    for error in &resumed.skipped {
+        tell(&format!("damaged: {}", error.message()));
+    }
+    if !resumed.skipped.is_empty() {
+        tell(&format!("the checkpoint before is used, {}", at(status)));
+    }
+    let data = options.data.clone().or(settings.run("data_folder")?.map(PathBuf::from));
+    Ok(Given { settings, data, resumed: Some(resumed) })
+}
+
+/// Sets what the options say.
+fn apply(options: &TrainOptions, settings: &mut Settings) -> Result<()> {
     for option in &options.set {
         let whole = format!("--set {option}");
         let Some((path, value)) = option.split_once('=') else {
@@ -24,11 +111,43 @@ pub(super) fn settings(options: &TrainOptions) -> Result<Settings> {
         None => Ok(()),
     };
     let text = |value: Option<NonZeroUsize>| value.map(|value| value.to_string());
+    let quoted = |value: &Option<String>| value.as_ref().map(|value| format!("{value:?}"));
     given("training.epochs", "epochs", text(options.epochs))?;
     given("training.batch_size", "batch-size", text(options.batch_size))?;
     given("training.limit", "limit", text(options.limit))?;
     given("training.drop_last", "drop-last", options.drop_last.then(|| "true".to_owned()))?;
+    given("training.checkpoint_every", "checkpoint-every", quoted(&options.checkpoint_every))?;
+    given("training.keep_last", "keep-last", text(options.keep_last))?;
+    given("training.keep_best", "keep-best", quoted(&options.keep_best))?;
     given("optimizer.lr", "lr", options.lr.map(|lr| format!("{lr:?}")))?;
-    given("seed", "seed", options.seed.map(|seed| seed.to_string()))?;
-    Ok(settings)
+    given("seed", "seed", options.seed.map(|seed| seed.to_string()))
+}
+
+/// The settings that are others than before, but for those that may be: `optimizer.lr is 0.001, not 0.1`.
+fn differences(before: &[Leaf], now: &[Leaf]) -> Vec<String> {
+    let text = |leaf: Option<&Leaf>| leaf.map_or_else(|| "not set".to_owned(), |leaf| leaf.node.to_json().to_string());
+    let find = |leaves: &[Leaf], path: &str| leaves.iter().find(|leaf| leaf.path == path).cloned();
+    let mut paths: Vec<&str> = before.iter().chain(now).map(|leaf| leaf.path.as_str()).collect();
+    paths.sort_unstable();
+    paths.dedup();
+    paths.retain(|path| !FREE.contains(path) && !path.starts_with("run."));
+    let difference = |path: &str| {
+        let (old, new) = (find(before, path), find(now, path));
+        let same = match (&old, &new) {
+            (Some(old), Some(new)) => same(&old.node.to_json(), &new.node.to_json()),
+            _ => false,
+        };
+        (!same).then(|| format!("{path} is {}, not {}", text(old.as_ref()), text(new.as_ref())))
+    };
+    paths.into_iter().filter_map(difference).collect()
+}
+
+/// Whether two values are the same: 1 and 1.0 are.
+fn same(a: &serde_json::Value, b: &serde_json::Value) -> bool {
+    a == b || a.as_f64().is_some_and(|a| Some(a) == b.as_f64())
+}
+
+/// Whether two paths are of the same folder.
+fn is_same(a: &Path, b: &Path) -> bool {
+    a == b || a.canonicalize().ok().is_some_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }

@@ -1,16 +1,17 @@
 //! A training under way: what it says of itself, and the calls of `fit`.
 
 use super::batches::Batches;
+use super::curves::Curves;
+use super::folder::{SaveOnSignal, at};
 use crate::arguments::TrainOptions;
 use crate::goal::Training;
 use crate::pictures::{Pictures, Progression};
 use crate::report::{Plan as Words, Report, Summary, tell};
-use crate::run_folder::PARTIAL_SAMPLES;
 use crate::settings::{Data, Plan, Settings, Value};
+use crate::signals::Signals;
 use kiln::prelude::*;
-use kiln::train::Evaluation;
+use kiln::train::{Checkpoint, Evaluation, Status};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 /// A training, as it was asked for.
 pub(super) struct Job<'a> {
@@ -22,11 +23,38 @@ pub(super) struct Job<'a> {
     pub(super) batches: Batches,
     pub(super) report: Report,
     pub(super) seed: u64,
+    /// The run's folder.
+    pub(super) path: Option<&'a Path>,
+}
+
+/// What is drawn of a training.
+pub(super) struct Drawn {
+    progression: Option<Progression>,
+    curves: Option<Curves>,
+}
+
+impl Drawn {
+    /// Why something could not be drawn.
+    pub(super) fn take_error(&mut self) -> Option<Error> {
+        let progression = self.progression.as_mut().and_then(Progression::take_error);
+        progression.or_else(|| self.curves.as_mut().and_then(Curves::take_error))
+    }
+
+    /// Whether pictures are drawn that the model makes.
+    pub(super) fn has_pictures(&self) -> bool {
+        self.progression.is_some()
+    }
 }
 
 impl Job<'_> {
     /// config.toml: the settings, and where and with what the run was made.
-    pub(super) fn config(&self, settings: &Settings, counts: [usize; 3], schedule: Option<String>) -> String {
+    pub(super) fn config(
+        &self,
+        settings: &Settings,
+        counts: [usize; 3],
+        schedule: Option<String>,
+        data: Option<&Path>,
+    ) -> String {
         let mut run = vec![
             ("data", Value::Text(self.data.place.to_string_lossy().into_owned())),
             ("samples", Value::counts(counts)),
@@ -35,36 +63,43 @@ impl Job<'_> {
             ("kiln", Value::Text(env!("CARGO_PKG_VERSION").to_owned())),
         ];
         run.extend(schedule.map(|schedule| ("schedule", Value::Text(schedule))));
+        let folder = data.filter(|_| !settings.has_path()).and_then(|data| std::path::absolute(data).ok());
+        run.extend(folder.map(|folder| ("data_folder", Value::Text(folder.to_string_lossy().into_owned()))));
         settings.to_toml(&run)
     }
 
-    pub(super) fn begin(&self, parameters: usize) {
+    pub(super) fn begin(&self, parameters: usize, resumed: Option<&Status>) {
         self.report.begin(&Words {
             recipe: &self.name,
             parameters,
             samples: (self.data.train.len(), self.data.test.len(), self.data.called),
             epochs: self.plan.epochs,
             device: self.device.name(),
+            resumed: resumed.map(at),
         });
     }
 
-    pub(super) fn progression(&self, pictures: Pictures, model: &Sequential) -> Result<Progression> {
-        let copy = Sequential::from_architecture(&model.architecture(), self.device)?;
-        Progression::new(pictures, copy, self.options.out.as_deref().map(|out| out.join(PARTIAL_SAMPLES)))
+    /// What is drawn: the pictures that the model makes, and the curves of a run that is kept.
+    pub(super) fn drawn(&self, pictures: Option<Pictures>, model: &Sequential) -> Result<Drawn> {
+        let progression = |pictures| {
+            let copy = Sequential::from_architecture(&model.architecture(), self.device)?;
+            Progression::new(pictures, copy)
+        };
+        Ok(Drawn { progression: pictures.map(progression).transpose()?, curves: self.path.map(Curves::new) })
     }
 
-    /// Trains; gives the epochs that were completed too, of a training that fails as well.
+    /// Trains.
     pub(super) fn fit(
         &self,
         trainer: &mut Training,
-        progression: Option<&mut Progression>,
+        drawn: &mut Drawn,
         mut callbacks: Vec<Box<dyn Callback>>,
-        stop: &AtomicBool,
-    ) -> (Result<History>, History) {
-        let mut completed = History::default();
+        checkpoint: Option<&mut Checkpoint<'_>>,
+        signals: &Signals,
+    ) -> Result<History> {
         let validation = self.data.validation.as_deref().unwrap_or(&*self.data.test);
         let mut fit = FitOptions::new()
-            .epochs(self.plan.epochs)
+            .until_epoch(self.plan.epochs)
             .batch_size(self.batches.batch_size)
             .drop_last(self.plan.drop_last)
             .workers(self.plan.workers)
@@ -72,11 +107,9 @@ impl Job<'_> {
             .class_weight(&self.plan.class_weight)
             .seed(self.seed)
             .validation(validation)
-            .stop(stop)
-            .on_epoch(|record| {
-                self.report.epoch(record, self.plan.epochs);
-                completed.epochs.push(record.clone());
-            });
+            .stop(signals.stop())
+            .on_epoch(|record| self.report.epoch(record, self.plan.epochs))
+            .callback(SaveOnSignal { signals, folder: self.path, asked: false });
         fit = if self.options.json || self.options.quiet {
             fit.quiet()
         } else {
@@ -86,25 +119,31 @@ impl Job<'_> {
         for callback in &mut callbacks {
             fit = fit.callback(&mut **callback);
         }
-        if let Some(progression) = progression {
+        if let Some(progression) = &mut drawn.progression {
             fit = fit.callback(progression);
         }
-        let fitted = trainer.fit(&*self.data.train, fit);
-        (fitted, completed)
+        if let Some(curves) = &mut drawn.curves {
+            fit = fit.callback(curves);
+        }
+        if let Some(checkpoint) = checkpoint {
+            fit = fit.callback(checkpoint);
+        }
+        trainer.fit(&*self.data.train, fit)
     }
 
     /// Says how it went.
     pub(super) fn finish(&self, trainer: &Training, history: &History, ended: &Ended) -> Result<()> {
-        let (out, interrupted) = (self.options.out.as_deref(), ended.interrupted);
-        if let Some(out) = out {
-            self.report.saved(out, ended.drawn);
+        let interrupted = ended.interrupted;
+        if let Some(path) = self.path {
+            self.report.saved(path, ended.pictured);
         }
         match &history.stopped {
-            Some(progress) if interrupted => tell_interrupted(progress, self.plan.epochs, out),
+            Some(progress) if interrupted => tell_interrupted(progress, self.plan.epochs, self.path),
             Some(progress) => self.report.ended_early(progress.epoch, self.plan.epochs),
             None => {}
         }
-        let last = history.last().and_then(|record| record.validation.clone());
+        // A run that goes on may have had all epochs before.
+        let last = history.last().or(trainer.state.history.last()).and_then(|record| record.validation.clone());
         let own = self.data.validation.as_deref();
         let [validation, test] = match own {
             _ if interrupted => [own.and(last.clone()), if own.is_some() { None } else { last }],
@@ -114,11 +153,12 @@ impl Job<'_> {
             None if ended.callbacks_run => [None, Some(self.tested(trainer)?)],
             None => [None, last],
         };
+        let now = [trainer.state.epoch, trainer.state.batch];
         self.report.finish(&Summary {
             validation: validation.as_ref(),
             test: test.as_ref(),
             seconds: history.seconds,
-            images: self.batches.seen(history, self.plan.epochs),
+            images: self.batches.seen(now) - self.batches.seen(ended.before),
             device: self.device.name(),
             seed: self.seed,
             interrupted,
@@ -141,14 +181,16 @@ pub(super) struct Ended {
     pub(super) interrupted: bool,
     /// Whether callbacks of the settings took part.
     pub(super) callbacks_run: bool,
-    /// Whether pictures were drawn.
-    pub(super) drawn: bool,
+    /// Whether pictures were drawn that the model makes.
+    pub(super) pictured: bool,
+    /// Epochs completed before, and batches of the next one.
+    pub(super) before: [u64; 2],
 }
 
-fn tell_interrupted(progress: &Progress, epochs: usize, out: Option<&Path>) {
+fn tell_interrupted(progress: &Progress, epochs: usize, path: Option<&Path>) {
     let Progress { epoch, batch, batches, .. } = progress;
-    let saved = match out {
-        Some(out) => format!("the model of that moment is saved in {}", out.display()),
+    let saved = match path {
+        Some(path) => format!("saved; kiln train --resume {} goes on from there", path.display()),
         None => "without --out, nothing is saved".to_owned(),
     };
     tell(&format!("interrupted in epoch {epoch} of {epochs}, after batch {batch} of {batches}: {saved}"));

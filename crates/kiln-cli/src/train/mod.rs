@@ -1,25 +1,25 @@
 //! `kiln train`.
 
 mod batches;
+mod curves;
+mod folder;
 mod given;
 mod job;
 
 use crate::arguments::TrainOptions;
-use crate::interrupt;
-use crate::pictures::Progression;
 use crate::pool::in_pool;
 use crate::report::{Report, tell};
-use crate::run_folder::{Out, Saved};
 use crate::settings::{Data, Prepared, Settings, Setup, Steps};
+use crate::signals::Signals;
 use batches::{batches, limited};
+use folder::{Files, Folder};
+use given::Given;
 use job::{Ended, Job};
-use kiln::ErrorKind;
 use kiln::prelude::*;
-use kiln::store::Store;
+use kiln::train::{Phase, Resumed};
 use kiln::trained::Input;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering::Relaxed;
 
 pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
     in_pool(options.computing.threads, || train(options))
@@ -27,10 +27,18 @@ pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
 
 fn train(options: &TrainOptions) -> Result<ExitCode> {
     let device = options.computing.device.open()?;
-    let mut settings = given::settings(options)?;
-    let stop = interrupt::flag()?;
-    let setup = Setup { data: options.data.as_deref(), device: &device, learned: None };
+    let Given { mut settings, data: given, resumed } = given::given(options)?;
+    let report = Report::new(options);
+    if let Some(epochs) = resumed.as_ref().and_then(|resumed| complete(&settings, resumed)) {
+        report.complete(options.resume.as_deref().unwrap_or(Path::new("")), epochs);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let signals = Signals::catch()?;
+    let setup = Setup { data: given.as_deref(), device: &device, learned: None };
     let Prepared { mut trainer, mut data, plan, callbacks, pictures, logits } = settings.prepare(&setup)?;
+    if resumed.is_some() {
+        settings.expect_counts(&data)?;
+    }
     let counts = data.counts();
     if let Some(limit) = plan.limit {
         data.train = limited(data.train, limit, settings.has_path())?;
@@ -44,84 +52,70 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     if let Some(schedule) = schedule {
         trainer.optimizer = Box::new(trainer.optimizer.schedule(schedule));
     }
-    if let Some(path) = options.data.as_deref().filter(|_| settings.has_path()) {
+    if let Some(path) = given.as_deref().filter(|_| settings.has_path()) {
         settings.set_data(path)?;
     }
-    let report = Report::new(options);
+    let path = options.resume.as_deref().or(options.out.as_deref());
     let callbacks_run = !callbacks.is_empty();
-    let job = Job { options, device: &device, name, data: &data, plan: &plan, batches, report, seed: settings.seed()? };
-    let parameters = trainer.objective.model().parameter_count();
-    let store = options.out.as_deref().map(Store::new);
-    let out = store.as_ref().map(|store| Out::make(store, 4 * parameters, options.force)).transpose()?;
-    let kept =
-        Kept { out, config: job.config(&settings, counts, followed), recipe: settings.recipe()?, data: &data, logits };
-
-    job.begin(parameters);
-    let mut progression = match pictures {
-        Some(pictures) => Some(job.progression(pictures, trainer.objective.model())?),
-        None => None,
-    };
-    let (fitted, completed) = job.fit(&mut trainer, progression.as_mut(), callbacks, &stop);
+    let seed = settings.seed()?;
+    let job = Job { options, device: &device, name, data: &data, plan: &plan, batches, report, seed, path };
+    let config = job.config(&settings, counts, followed, given.as_deref());
+    let recipe = settings.recipe()?;
     let model = trainer.objective.model_mut();
-    let (history, place) = match fitted {
-        Ok(history) => (history, options.out.as_deref()),
-        // The model is again that of the last completed epoch.
-        Err(error) if error.kind() == ErrorKind::Diverged && !completed.epochs.is_empty() => {
-            kept.save(model, &completed, progression.as_mut())?;
-            return Err(with_place(&error, ", saved in", options.out.as_deref()));
-        }
-        Err(error) => return Err(error),
+    let (weights, parameters) = (4 * model.parameter_count(), model.parameter_count());
+    let files = Files { description: description(model, recipe, &data, logits)?, config };
+    if let Some(resumed) = &resumed {
+        trainer.resume_from(resumed)?;
+    }
+    let folder = path.map(|path| Folder::open(path, &plan, files));
+    let mut folder = match (folder, &resumed) {
+        (Some(folder), Some(resumed)) => Some(folder.resume(resumed)?),
+        (Some(folder), None) => Some(folder.make(weights, options.force)?),
+        (None, _) => None,
     };
-    if let Some(error) = kept.save(model, &history, progression.as_mut())? {
-        return Err(with_place(&error, "; the rest of the run is saved in", place));
+
+    job.begin(parameters, resumed.as_ref().map(|resumed| &resumed.status));
+    let mut drawn = job.drawn(pictures, trainer.objective.model())?;
+    let before = [trainer.state.epoch, trainer.state.batch];
+    let checkpoint = folder.as_mut().map(|folder| &mut folder.checkpoint);
+    let history = match job.fit(&mut trainer, &mut drawn, callbacks, checkpoint, &signals) {
+        Ok(history) => history,
+        Err(error) => return Err(folder.map_or_else(|| error.clone(), |folder| folder.failure(&error, &trainer))),
+    };
+    if let Some(error) = drawn.take_error() {
+        let place =
+            path.map(|path| format!("; the rest of the run is saved in {}", path.display())).unwrap_or_default();
+        return Err(Error::new(error.kind(), error.operation(), format!("{}{place}", error.message())));
     }
-    let interrupted = stop.load(Relaxed);
-    let drawn = progression.is_some();
-    job.finish(&trainer, &history, &Ended { interrupted, callbacks_run, drawn })?;
-    Ok(if interrupted { ExitCode::from(interrupt::EXIT_CODE) } else { ExitCode::SUCCESS })
+    let exit_code = signals.exit_code();
+    let pictured = drawn.has_pictures();
+    // From here on there is nothing to be saved, and a signal finds an unlocked folder.
+    drop(folder);
+    job.finish(&trainer, &history, &Ended { interrupted: exit_code.is_some(), callbacks_run, pictured, before })?;
+    Ok(exit_code.map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
-/// What is kept of a training.
-struct Kept<'a> {
-    out: Option<Out<'a>>,
-    config: String,
-    recipe: Option<String>,
-    data: &'a Data,
-    logits: bool,
+/// The epochs of a run of which nothing is left to be trained.
+fn complete(settings: &Settings, resumed: &Resumed) -> Option<u64> {
+    let status = &resumed.status;
+    let asked = settings.plan().ok()?.epochs as u64;
+    // A callback may have ended it before all epochs that were asked for.
+    let ended = status.phase == Phase::Complete && (asked == status.epochs || asked == status.epoch);
+    ended.then_some(status.epoch)
 }
 
-impl Kept<'_> {
-    /// Saves the model and all that belongs to it, where that is asked for. Where the picture cannot be drawn, the rest is saved all the
-    /// same, and the error is given back.
-    fn save(
-        self,
-        model: &mut Sequential,
-        history: &History,
-        mut progression: Option<&mut Progression>,
-    ) -> Result<Option<Error>> {
-        let mut undrawn = progression.as_mut().and_then(|progression| progression.take_error());
-        let Some(mut out) = self.out else { return Ok(undrawn) };
-        let samples = match progression.map(|progression| progression.png()).transpose() {
-            Ok(samples) => samples,
-            Err(error) => {
-                undrawn.get_or_insert(error);
-                None
-            }
-        };
-        // The model is lent to what describes it.
-        let mut trained = Trained::new(std::mem::take(model));
-        let answers = !self.data.classes.is_empty() || matches!(self.data.input, Some(Input::Tokens(_)));
-        (trained.input, trained.logits) = (self.data.input.clone(), self.logits && answers);
-        trained.csv = self.data.csv.clone();
-        trained.classes.clone_from(&self.data.classes);
-        trained.notes.extend(self.recipe.map(|recipe| ("recipe".to_owned(), recipe.into())));
-        let saved = trained.description().and_then(|description| {
-            let (model, config) = (&trained.model, self.config.as_str());
-            out.save(&Saved { model, description: &description, config, history, samples })
-        });
-        *model = trained.model;
-        saved.map(|()| undrawn)
-    }
+/// model.json.
+fn description(model: &mut Sequential, recipe: Option<String>, data: &Data, logits: bool) -> Result<String> {
+    // The model is lent to what describes it.
+    let mut trained = Trained::new(std::mem::take(model));
+    let answers = !data.classes.is_empty() || matches!(data.input, Some(Input::Tokens(_)));
+    (trained.input, trained.logits) = (data.input.clone(), logits && answers);
+    trained.csv = data.csv.clone();
+    trained.classes.clone_from(&data.classes);
+    trained.notes.extend(recipe.map(|recipe| ("recipe".to_owned(), recipe.into())));
+    let description = trained.description();
+    *model = trained.model;
+    description
 }
 
 /// What the run is called in reports.
@@ -129,12 +123,7 @@ fn name_of(options: &TrainOptions, settings: &Settings) -> Result<String> {
     if let Some(recipe) = settings.recipe()? {
         return Ok(recipe);
     }
-    let file = options.config.as_deref().and_then(Path::file_stem);
-    Ok(file.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned()))
-}
-
-/// An error with the folder of what was saved all the same.
-fn with_place(error: &Error, words: &str, out: Option<&Path>) -> Error {
-    let place = out.map(|out| format!("{words} {}", out.display())).unwrap_or_default();
-    Error::new(error.kind(), error.operation(), format!("{}{place}", error.message()))
+    let path = options.config.as_deref().or(options.resume.as_deref());
+    let name = path.and_then(|path| if options.resume.is_some() { path.file_name() } else { path.file_stem() });
+    Ok(name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned()))
 }

@@ -3,8 +3,6 @@
 use crate::support::{Folder, command, lines, text, word};
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// How high a PNG file is that the command has drawn, and the share of its values that are dark, such as an image's background.
 fn height_and_dark(path: &Path) -> (u32, f64) {
@@ -82,47 +80,17 @@ fn a_gan_draws_digits_of_noise() {
     assert!(evaluated.last().unwrap().contains("test loss "), "{evaluated:?}");
 }
 
-/// A picture that cannot be written does not cost the training.
+/// A training that goes on has the weights and the picture of one that was never stopped.
 #[test]
-fn a_failing_picture_leaves_the_run() {
-    let folder = Folder::with_data("undrawn");
-    let (data, run) = (word(&folder.0), folder.join("run"));
-    // Where the picture is written while the model is trained.
-    fs::create_dir_all(run.join("samples.partial.png/full")).unwrap();
-    let words = ["train", "mnist-autoencoder", "--data", data, "--batch-size", "50", "--epochs", "2"];
-    let output = command(&[&words[..], &["--out", word(&run)]].concat());
-    let sentence = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{sentence}");
-    assert!(sentence.contains("samples.partial.png"), "{sentence}");
-    assert!(sentence.contains(&format!("; the rest of the run is saved in {}", run.display())), "{sentence}");
-    assert_eq!(fs::read_to_string(run.join("history.csv")).unwrap().lines().count(), 3);
-    lines(&command(&["evaluate", word(&run), "--data", data]));
-}
-
-/// A training that is killed leaves the run that it was to replace, with its picture.
-#[test]
-fn a_killed_training_leaves_the_older_run() {
-    let folder = Folder::with_data("killed");
-    let (data, run) = (word(&folder.0), folder.join("run"));
-    let words = ["train", "mnist-autoencoder", "--data", data, "--batch-size", "50", "--out", word(&run)];
-    let train = |more: &[&'static str]| [&words[..], more].concat();
-    lines(&command(&train(&["--epochs", "1"])));
-    let (partial, before) = (run.join("samples.partial.png"), fs::read(run.join("samples.png")).unwrap());
-    assert!(!partial.exists());
-    let mut child = Command::new(env!("CARGO_BIN_EXE_kiln"));
-    child.args(train(&["--force", "--seed", "5", "--epochs", "500"])).env_remove("KILN_DATA_DIR");
-    // The first picture is that of epoch 50, and the training goes on for long.
-    let mut child = child.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let begin = Instant::now();
-    while !partial.exists() && begin.elapsed() < Duration::from_secs(120) {
-        std::thread::sleep(Duration::from_millis(10));
+fn a_resumed_training_draws_the_same_picture() {
+    let folder = Folder::with_data("redrawn");
+    let (data, whole, run) = (word(&folder.0), folder.join("whole"), folder.join("run"));
+    let words = ["train", "mnist-autoencoder", "--data", data, "--batch-size", "50", "--quiet"];
+    let train = |more: &[&str]| lines(&command(&[&words[..], more].concat()));
+    train(&["--epochs", "2", "--out", word(&whole)]);
+    train(&["--epochs", "1", "--out", word(&run)]);
+    lines(&command(&["train", "--resume", word(&run), "--epochs", "2", "--quiet"]));
+    for file in ["model.safetensors", "samples.png"] {
+        assert!(fs::read(whole.join(file)).unwrap() == fs::read(run.join(file)).unwrap(), "{file}");
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(partial.exists());
-    assert!(fs::read(run.join("samples.png")).unwrap() == before);
-    lines(&command(&["evaluate", word(&run), "--data", data]));
-    // The next one removes it.
-    lines(&command(&train(&["--force", "--epochs", "1"])));
-    assert!(!partial.exists());
 }

@@ -8,6 +8,7 @@ mod own_pictures;
 mod own_table;
 mod predict;
 mod recurrent;
+mod resume;
 mod run_folder;
 mod runs;
 #[path = "../support/mod.rs"]

@@ -82,7 +82,9 @@ fn out_holds_the_model_and_the_history() {
     assert_eq!(said[3], format!("saved in {}: {saved}", out.display()));
     let mut files: Vec<_> = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     files.sort();
-    assert_eq!(files, ["config.toml", "curves.png", "history.csv", "manifest.json", "model.json", "model.safetensors"]);
+    let expected = "checkpoints config.toml curves.png history.csv manifest.json model.json model.safetensors progress.json \
+                    training.safetensors";
+    assert_eq!(files, expected.split_whitespace().collect::<Vec<_>>());
 
     let history = fs::read_to_string(out.join("history.csv")).unwrap();
     let rows: Vec<Vec<&str>> = history.lines().map(|line| line.split(',').collect()).collect();

@@ -1,6 +1,6 @@
 //! A crash or an I/O error at every step of a commit leaves the old generation or the new one, whole.
 
-use kiln_store::{Disk, Os, Store};
+use kiln_store::{CHECKPOINTS, Disk, Keep, Os, Store};
 use std::cell::Cell;
 use std::fs;
 use std::io;
@@ -57,6 +57,15 @@ impl Disk for Faulty {
     fn remove(&self, path: &Path) -> io::Result<()> {
         self.step(|| {}, || Os.remove(path))
     }
+    fn make_folder(&self, path: &Path) -> io::Result<()> {
+        self.step(|| {}, || Os.make_folder(path))
+    }
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step(|| {}, || Os.link(from, to))
+    }
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.step(|| {}, || Os.remove_folder(path))
+    }
     fn sync_folder(&self, folder: &Path) -> io::Result<()> {
         self.step(|| {}, || Os.sync_folder(folder))
     }
@@ -92,17 +101,26 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[test]
 fn every_step_of_a_commit_may_fail() {
+    // Three files, folder, manifest; manifest's rename, folder, three names, one removal, folder.
+    every_step(&Keep::default(), 6, 12);
+    // Two folders, four links, a folder, its name and a folder before the manifest.
+    every_step(&Keep::last(1), 15, 21);
+}
+
+/// The new files are there from this step on, of so many.
+fn every_step(keep: &Keep, changes: usize, steps: usize) {
     for fault in [Fault::Error, Fault::ErrorAfter, Fault::Crash, Fault::CrashAfter] {
         let mut ends = Vec::new();
         for step in 1.. {
             let folder = folder_with_old();
             let disk = Faulty { left: Cell::new(step), fault, crashed: Cell::new(false) };
-            let store = Store::on(folder.path(), disk);
+            let store = Store::on(folder.path(), &disk);
             // Bound before the match: the lock is let go here, as it would be by the end of the process.
-            let result = store.lock().and_then(|mut writer| writer.commit(NEW));
+            let result = store.lock().and_then(|mut writer| writer.commit_keeping(NEW, keep));
             let generation = found(folder.path());
             if result.is_ok() {
                 assert_eq!(generation, 2);
+                assert_eq!(folder.path().join(CHECKPOINTS).exists(), *keep != Keep::default());
                 break;
             }
             ends.push(generation);
@@ -114,16 +132,19 @@ fn every_step_of_a_commit_may_fail() {
                 assert_eq!(fs::read(folder.path().join(name)).unwrap(), *bytes, "{name}, {fault:?} at step {step}");
             }
             assert!(names(folder.path()).iter().all(|name| !name.starts_with('.')), "{:?}", names(folder.path()));
+            let kept = folder.path().join(CHECKPOINTS);
+            assert!(!kept.exists() || names(&kept).iter().all(|name| name == "1"), "{:?}", names(&kept));
+            assert_eq!(Store::new(folder.path()).latest().unwrap().generation.number(), generation);
             // And it can go on.
-            let number = Store::new(folder.path()).lock().unwrap().commit(NEW).unwrap();
+            let number = Store::new(folder.path()).lock().unwrap().commit_keeping(NEW, keep).unwrap();
             assert_eq!((number, found(folder.path()).min(2)), (generation + 1, 2));
+            assert_eq!(kept.join(generation.to_string()).exists(), *keep != Keep::default());
         }
-        // Three files, folder, manifest; manifest's rename, folder, three names, one removal, folder.
-        assert_eq!(ends.len(), 12, "{fault:?}: {ends:?}");
+        assert_eq!(ends.len(), steps, "{fault:?}: {ends:?}");
         let changed = ends.iter().position(|&generation| generation == 2).unwrap();
         assert_eq!(
             changed,
-            if matches!(fault, Fault::ErrorAfter | Fault::CrashAfter) { 5 } else { 6 },
+            if matches!(fault, Fault::ErrorAfter | Fault::CrashAfter) { changes - 1 } else { changes },
             "{fault:?}: {ends:?}"
         );
         assert!(ends[changed..].iter().all(|&generation| generation == 2), "{fault:?}: {ends:?}");
@@ -136,9 +157,9 @@ fn recovery_may_fail_too() {
         let folder = folder_with_old();
         // Dies right after the manifest's rename: three files have their names still to come.
         let disk = Faulty { left: Cell::new(6), fault: Fault::CrashAfter, crashed: Cell::new(false) };
-        assert!(Store::on(folder.path(), disk).lock().unwrap().commit(NEW).is_err());
+        assert!(Store::on(folder.path(), &disk).lock().unwrap().commit(NEW).is_err());
         let disk = Faulty { left: Cell::new(step), fault: Fault::Crash, crashed: Cell::new(false) };
-        let result = Store::on(folder.path(), disk).lock().map(drop);
+        let result = Store::on(folder.path(), &disk).lock().map(drop);
         assert_eq!(result.is_err(), step <= 3);
         assert_eq!(found(folder.path()), 2);
     }

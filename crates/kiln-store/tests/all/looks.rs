@@ -14,18 +14,18 @@ fn folder() -> TempDir {
 fn the_writer_is_seen_and_not_disturbed() {
     let folder = folder();
     let store = Store::new(folder.path());
-    assert_eq!(store.holder().unwrap(), None);
+    assert_eq!(store.writer(), None);
     let mut writer = store.lock().unwrap();
     let process = cfg!(unix).then(std::process::id);
-    assert_eq!(store.holder().unwrap(), Some(Holder { process }));
+    assert_eq!(store.writer(), Some(Holder { process }));
     writer.commit(&[("weights", "x")]).unwrap();
     drop(writer);
-    assert_eq!(store.holder().unwrap(), None);
+    assert_eq!(store.writer(), None);
     // What a crash leaves is not a lock, and stays where it is.
     fs::write(folder.path().join(".lock"), "999999999").unwrap();
-    assert_eq!(store.holder().unwrap(), None);
+    assert_eq!(store.writer(), None);
     assert!(folder.path().join(".lock").exists());
-    assert_eq!(Store::new(folder.path().join("nowhere")).holder().unwrap(), None);
+    assert_eq!(Store::new(folder.path().join("nowhere")).writer(), None);
 }
 
 #[test]

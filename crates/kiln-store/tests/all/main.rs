@@ -3,4 +3,5 @@
 
 mod atomic;
 mod crash;
+mod generations;
 mod looks;

@@ -19,5 +19,6 @@ pub use stopping::*;
 pub(crate) use class_weights::ClassWeights;
 pub(crate) use clip::ClipGradients;
 pub(crate) use closures::{OnBatch, OnEpoch};
+pub(crate) use monitor::{direction, expect_reported, foreign};
 pub(crate) use nan_guard::NanGuard;
 pub(crate) use stop_flag::StopFlag;

@@ -4,7 +4,7 @@ use crate::Run;
 use kiln_tensor::{Error, ErrorKind, Result};
 
 /// Whether a larger number is better: as it was said, else as it is known.
-pub(super) fn direction(callback: &'static str, monitor: &str, given: Option<bool>, run: &Run<'_>) -> Result<bool> {
+pub(crate) fn direction(callback: &'static str, monitor: &str, given: Option<bool>, run: &Run<'_>) -> Result<bool> {
     let name = monitor.strip_prefix("val_").unwrap_or(monitor);
     given.or_else(|| run.larger_is_better(monitor)).ok_or_else(|| {
         let message =
@@ -14,7 +14,7 @@ pub(super) fn direction(callback: &'static str, monitor: &str, given: Option<boo
 }
 
 /// Fails where no epoch reports the number that a callback looks at.
-pub(super) fn expect_reported(callback: &'static str, monitor: &str, run: &Run<'_>) -> Result<()> {
+pub(crate) fn expect_reported(callback: &'static str, monitor: &str, run: &Run<'_>) -> Result<()> {
     let reported = run.reported();
     if reported.iter().any(|name| name == monitor) {
         return Ok(());
@@ -26,7 +26,7 @@ pub(super) fn expect_reported(callback: &'static str, monitor: &str, run: &Run<'
 }
 
 /// A state that is not that of this callback.
-pub(super) fn foreign(operation: &'static str, callback: &str, why: String) -> Error {
+pub(crate) fn foreign(operation: &'static str, callback: &str, why: String) -> Error {
     let message = format!("{why}: this is not the state of {callback}; nothing was changed");
     Error::new(ErrorKind::Format, operation, message)
 }

@@ -9,7 +9,7 @@ const FORMAT: u32 = 1;
 /// How far a training had got when a checkpoint was taken: what `progress.json` in its folder says.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Status {
-    format: u32,
+    pub(super) format: u32,
     /// Whether it was still going on.
     pub phase: Phase,
     /// Epochs completed.

@@ -1,9 +1,10 @@
 //! Calls of the callbacks, and the state of a training with theirs.
 
 use super::Fit;
+use super::group::Group;
 use crate::{Callback, Run, Scalar};
 use kiln_nn::{StateDict, Stateful};
-use kiln_tensor::{Device, Result};
+use kiln_tensor::{Device, Error, Result};
 
 impl Fit<'_, '_> {
     /// Calls a hook of every callback, and hands on what they have reported in it.
@@ -24,6 +25,9 @@ impl Fit<'_, '_> {
             return Ok(());
         }
         self.run.checkpoint_requested = false;
+        if self.run.state.batch > 0 {
+            self.run.state.seconds = self.run.epoch_began.elapsed().as_secs_f64();
+        }
         let mut state = StateDict::new();
         let Fit { run, callbacks, .. } = self;
         run.state.callbacks = states(callbacks)?;
@@ -41,6 +45,24 @@ impl Fit<'_, '_> {
             }
         }
         callbacks.iter_mut().try_for_each(|callback| callback.on_checkpoint(run, &state))
+    }
+}
+
+impl Fit<'_, '_> {
+    /// Tells the callbacks of a failure, and says what went wrong in them too.
+    #[cold]
+    pub(super) fn failed(&mut self, error: Error) -> Error {
+        // The step that failed is not made.
+        self.group = Group::default();
+        self.run.checkpoint_requested = false;
+        let told = self.each(|callback, run| callback.on_failure(run, &error)).and_then(|()| self.checkpoint());
+        match told {
+            Ok(()) => error,
+            Err(second) => {
+                let message = format!("{}; and after it: {}", error.message(), second.message());
+                Error::new(error.kind(), error.operation(), message).with_source(error)
+            }
+        }
     }
 }
 

@@ -17,7 +17,8 @@ use kiln_nn::Ctx;
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Result};
 use second::Again;
-use std::time::Instant;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// What a trainer lends for a `fit`.
 pub(crate) struct Lent<'t> {
@@ -107,6 +108,8 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         validating: None,
         stopping: false,
         interrupted: false,
+        epoch_began: Instant::now(),
+        attached: BTreeMap::new(),
         logged: Vec::new(),
         checkpoint_requested: false,
     };
@@ -115,8 +118,15 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
 }
 
 impl Fit<'_, '_> {
-    /// All epochs.
+    /// All epochs, or what callbacks make of a failure.
     fn all(mut self) -> Result<History> {
+        match self.epochs() {
+            Ok(()) => Ok(self.history),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn epochs(&mut self) -> Result<()> {
         let begin = Instant::now();
         self.each(|callback, run| callback.on_fit_begin(run))?;
         self.checkpoint()?;
@@ -127,18 +137,23 @@ impl Fit<'_, '_> {
         self.checkpoint()?;
         self.history.seconds = begin.elapsed().as_secs_f64();
         self.history.stopped = self.last.filter(|_| self.run.stopping);
-        Ok(self.history)
+        Ok(())
     }
 
     /// An epoch, or the rest of one that was left.
     fn epoch(&mut self) -> Result<()> {
-        let start = Instant::now();
+        let (before, now) = (Duration::try_from_secs_f64(self.run.state.seconds).unwrap_or_default(), Instant::now());
+        self.run.epoch_began = now.checked_sub(before).unwrap_or(now);
         let (epoch, first) = (self.run.state.epoch + 1, self.run.state.batch as usize);
         let metrics = self.run.metrics;
         self.run.state.tally.expect(self.run.model, metrics)?;
         self.each(|callback, run| callback.on_epoch_begin(run))?;
         if self.run.stopping {
             return Ok(());
+        }
+        if first > 0 {
+            // One that was left when the training was stopped.
+            self.validation_of_step()?;
         }
         let loader = self.run.loader.clone();
         loader.epoch_from(epoch, first, |batches| {
@@ -154,7 +169,8 @@ impl Fit<'_, '_> {
         let train = self.run.state.tally.finish(metrics)?;
         let validation = self.validation_of_epoch()?;
         let completed = progress.batch == progress.batches && validation.is_some() == self.run.validation.is_some();
-        let seconds = start.elapsed().as_secs_f64();
+        let seconds = self.run.epoch_began.elapsed().as_secs_f64();
+        self.run.state.seconds = seconds;
         let record = EpochRecord { epoch: progress.epoch, train, validation, seconds };
         if completed {
             let state = &mut *self.run.state;

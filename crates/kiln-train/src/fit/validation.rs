@@ -11,9 +11,12 @@ impl Fit<'_, '_> {
     /// After a step, where it is time for one.
     pub(super) fn validation_of_step(&mut self) -> Result<()> {
         let step = self.run.state.step;
+        let done = self.run.state.validations.last().is_some_and(|(last, _)| *last == step);
         if self.validate_every.is_some_and(|steps| step.is_multiple_of(steps))
+            && !done
             && let Some(evaluation) = self.validate()?
         {
+            self.run.state.validations.push((step, evaluation.clone()));
             self.history.validations.push((step, evaluation));
         }
         Ok(())
@@ -21,7 +24,7 @@ impl Fit<'_, '_> {
 
     /// After an epoch: that of its last step, or a new one.
     pub(super) fn validation_of_epoch(&mut self) -> Result<Option<Evaluation>> {
-        match self.history.validations.last() {
+        match self.run.state.validations.last() {
             Some((step, evaluation)) if *step == self.run.state.step => Ok(Some(evaluation.clone())),
             _ => self.validate(),
         }

@@ -6,20 +6,17 @@ use kiln_nn::StateDict;
 use kiln_tensor::{Device, Result, Tensor};
 use std::borrow::Cow;
 
-/// Where all columns are.
-const PREFIX: &str = "history.";
-
-/// Adds `history.POSITION.NAME`, f64 (epochs,), with the names of history.csv in their order. What an epoch did not report is NaN.
-pub(super) fn save(history: &[EpochRecord], state: &mut StateDict) -> Result<()> {
+/// Adds `PREFIXPOSITION.NAME`, f64 (epochs,), with the names of history.csv in their order. What an epoch did not report is NaN.
+pub(super) fn save(prefix: &str, history: &[EpochRecord], state: &mut StateDict) -> Result<()> {
     if history.is_empty() {
         return Ok(());
     }
     let mut names: Vec<String> = vec!["epoch".to_owned(), "seconds".to_owned()];
     for record in history {
-        for (prefix, evaluation) in [("", Some(&record.train)), ("val_", record.validation.as_ref())] {
+        for (of, evaluation) in [("", Some(&record.train)), ("val_", record.validation.as_ref())] {
             let Some(evaluation) = evaluation else { continue };
             let metrics = evaluation.metrics.iter().map(|(name, _)| &**name);
-            for name in std::iter::once("loss").chain(metrics).map(|name| format!("{prefix}{name}")) {
+            for name in std::iter::once("loss").chain(metrics).map(|name| format!("{of}{name}")) {
                 if !names.contains(&name) {
                     names.push(name);
                 }
@@ -34,17 +31,17 @@ pub(super) fn save(history: &[EpochRecord], state: &mut StateDict) -> Result<()>
         };
         let values: Vec<f64> = history.iter().map(value).collect();
         let column = Tensor::from_slice(&values, [values.len()], &Device::cpu())?;
-        state.insert(format!("{PREFIX}{position}.{name}"), column);
+        state.insert(format!("{prefix}{position}.{name}"), column);
     }
     Ok(())
 }
 
 /// What [`save`] wrote.
-pub(super) fn load(state: &StateDict) -> Result<Vec<EpochRecord>> {
+pub(super) fn load(prefix: &str, state: &StateDict) -> Result<Vec<EpochRecord>> {
     let mut columns = Vec::new();
-    for (key, value) in state.iter().filter(|(key, _)| key.starts_with(PREFIX)) {
+    for (key, value) in state.iter().filter(|(key, _)| key.starts_with(prefix)) {
         let wrong = || foreign(format!("`{key}` is not a column of a history"));
-        let (position, name) = key[PREFIX.len()..].split_once('.').ok_or_else(wrong)?;
+        let (position, name) = key[prefix.len()..].split_once('.').ok_or_else(wrong)?;
         let position: usize = position.parse().map_err(|_| wrong())?;
         columns.push((position, name, value.to_vec::<f64>().map_err(|_| wrong())?));
     }

@@ -4,11 +4,13 @@ mod before;
 mod columns;
 mod running;
 mod tally;
+mod validations;
 
-use crate::EpochRecord;
+use crate::{EpochRecord, Evaluation};
 pub(crate) use before::Before;
 use kiln_datasets::{Dataset, Loader};
 use kiln_nn::{StateDict, Stateful};
+use kiln_store::Generation;
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 pub(crate) use running::Running;
 pub(crate) use tally::Tally;
@@ -57,6 +59,9 @@ pub struct TrainState {
     pub seed: u64,
     /// What the completed epochs reported.
     pub history: Vec<EpochRecord>,
+    /// Validations between the ends of epochs, by the number of the step after which they were made
+    /// ([`FitOptions::validate_every`](crate::FitOptions::validate_every)).
+    pub validations: Vec<(u64, Evaluation)>,
     /// Sums of the epoch that is not completed.
     pub(crate) tally: Tally,
     /// What stateful layers carry into the next batch.
@@ -67,6 +72,10 @@ pub struct TrainState {
     pub(crate) before: Option<Before>,
     /// What callbacks remember, for those of the next `fit`.
     pub(crate) callbacks: StateDict,
+    /// Time of the epoch that is not completed.
+    pub(crate) seconds: f64,
+    /// The checkpoint that the next `fit` goes on from.
+    pub(crate) resumed: Option<Generation>,
 }
 
 /// What the order of batches in an epoch depends on, beside the seed.
@@ -111,6 +120,7 @@ impl TrainState {
     pub(crate) fn end_epoch(&mut self) {
         self.batch = 0;
         self.tally = Tally::default();
+        self.seconds = 0.0;
         self.order = None;
     }
 
@@ -134,11 +144,16 @@ impl TrainState {
     }
 }
 
+/// Where the columns of the history and of validations are.
+const HISTORY: &str = "history.";
+const VALIDATIONS: &str = "validations.";
+
 /// The counters that are kept as numbers of their own.
 const COUNTERS: [&str; 5] = ["epoch", "batch", "step", "batches", "seed"];
 
 impl Stateful for TrainState {
-    /// `epoch`, `batch`, `step`, `batches`, `seed`, the history in columns (`history.POSITION.NAME`), and of an epoch that was left
+    /// `epoch`, `batch`, `step`, `batches`, `seed`, `seconds`, the history and the validations in columns (`history.POSITION.NAME`,
+    /// `validations.POSITION.NAME`), and of an epoch that was left
     /// `order`, `sums.…`, `carried.…`, and where it began, `before.…`, to which a training that diverges goes back. In a checkpoint
     /// also what callbacks remember, `callbacks.NAME.…`.
     fn state_dict(&self) -> Result<StateDict> {
@@ -147,7 +162,9 @@ impl Stateful for TrainState {
         for (name, value) in COUNTERS.into_iter().zip([self.epoch, self.batch, self.step, self.batches, self.seed]) {
             state.insert(name.to_owned(), Tensor::scalar(value as i64, &cpu)?);
         }
-        columns::save(&self.history, &mut state)?;
+        state.insert("seconds".to_owned(), Tensor::scalar(self.seconds, &cpu)?);
+        columns::save(HISTORY, &self.history, &mut state)?;
+        columns::save(VALIDATIONS, &validations::records(&self.validations), &mut state)?;
         self.tally.save("sums", &mut state)?;
         if let Some(order) = &self.order {
             state.insert("order".to_owned(), Tensor::from_slice(&order.numbers(), [5], &cpu)?);
@@ -173,10 +190,15 @@ impl Stateful for TrainState {
         }
         let [epoch, batch, step, batches, seed] = counters;
         let mut new = TrainState { epoch, batch, step, batches, seed, ..TrainState::default() };
-        new.history = columns::load(state)?;
+        new.history = columns::load(HISTORY, state)?;
+        new.validations = validations::of(columns::load(VALIDATIONS, state)?);
+        new.seconds = state.get("seconds").map_or(Ok(0.0), Tensor::item)?;
         let mut before = StateDict::new();
         for (name, value) in state {
-            let known = if COUNTERS.contains(&name.as_str()) || name.starts_with("history.") {
+            let known = if COUNTERS.contains(&name.as_str())
+                || name == "seconds"
+                || [HISTORY, VALIDATIONS].iter().any(|prefix| name.starts_with(prefix))
+            {
                 true
             } else if name == "order" {
                 new.order = Order::from_numbers(&numbers(name)?);

@@ -6,6 +6,7 @@ mod adapt;
 mod averaging;
 mod batches;
 mod callbacks;
+mod checkpoint;
 mod counting;
 mod hooks;
 mod keras;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The file of the layers, the inputs and the classes.
 pub const MODEL: &str = "model.json";
 /// The file of the weights.
-pub const WEIGHTS: &str = "model.safetensors";
+pub use kiln_train::checkpoint::WEIGHTS;
 
 /// How a trained model is opened.
 #[derive(Clone, Debug)]
