@@ -81,8 +81,8 @@ impl<M: Machine> Gpu<M> {
     pub(crate) fn waited(&self, outcome: std::result::Result<(), Failure>) -> Result<()> {
         match outcome {
             Ok(()) => {}
-            Err(failure @ Failure::Memory { .. }) => {
-                return Err(Error::new(ErrorKind::Memory, "", failure.to_string()));
+            Err(Failure::Memory { bytes }) => {
+                return Err(kiln_tensor::out_of_memory(bytes, self.memory_stats(), "of device memory", None));
             }
             Err(Failure::Fault(error)) => self.fault(&error.to_string()),
         }

@@ -2,8 +2,9 @@
 
 use crate::disk::sync_folder;
 use crate::failed;
+use crate::space::with_space;
 use crate::temporary::Temporary;
-use kiln_tensor::Result;
+use kiln_tensor::{Error, Result};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -15,7 +16,7 @@ use std::path::Path;
 /// Whatever the file system says, with the path; the temporary file is removed, and what was at `path` is still there. What
 /// is at `path` must be a file: a folder or a device is not replaced.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_atomically_with(path, |file| file.write_all(bytes))
+    replace(path, |file| file.write_all(bytes)).map_err(|error| unwritten(path, Some(bytes.len() as u64), error))
 }
 
 /// As [`write_atomically`], with what `write` writes: a file that is too large for the memory.
@@ -23,7 +24,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// As [`write_atomically`], and whatever `write` returns.
 pub fn write_atomically_with(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
-    replace(path, write).map_err(|error| failed("save", path, "cannot be written", error))
+    replace(path, write).map_err(|error| unwritten(path, None, error))
 }
 
 /// Gives the file `from` the name `to` in the same file system, once its bytes are on the disk: as [`write_atomically`], for a
@@ -39,7 +40,14 @@ pub fn rename_atomically(from: &Path, to: &Path) -> Result<()> {
         std::fs::rename(from, to)?;
         sync_folder(folder)
     };
-    rename().map_err(|error| failed("save", to, "cannot be written", error))
+    rename().map_err(|error| unwritten(to, None, error))
+}
+
+/// The error of a file that could not be written, of so many bytes if that is known.
+#[cold]
+fn unwritten(path: &Path, bytes: Option<u64>, error: io::Error) -> Error {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    with_space(failed("save", path, "cannot be written", error), folder, bytes)
 }
 
 fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {

@@ -6,6 +6,7 @@ mod disk;
 mod hidden;
 mod lock;
 mod manifest;
+mod space;
 mod store;
 mod temporary;
 mod writer;

@@ -8,6 +8,7 @@ use crate::archive::{Keep, numbers, place};
 use crate::hidden::Hidden;
 use crate::lock::Lock;
 use crate::manifest::{Manifest, NAME, Sum, is_plain};
+use crate::space::with_space;
 use crate::store::{blocked, is_staged, staged};
 use crate::{Disk, Os, failed};
 use kiln_tensor::{Error, Result};
@@ -21,6 +22,8 @@ pub struct Writer<D = Os> {
     current: Option<Manifest>,
     /// The largest number that a generation has had.
     newest: u64,
+    /// The generation of a commit that has failed: the next one puts in order what it left.
+    failed: Option<u64>,
     // In this order: the lock's file goes before the folder.
     lock: Lock,
     hidden: Option<Hidden>,
@@ -56,13 +59,13 @@ impl<D: Disk> Writer<D> {
             hands.publish(current)?;
         }
         hands.sweep()?;
-        Ok(Writer { hands, current, newest, lock, hidden: None })
+        Ok(Writer { hands, current, newest, failed: None, lock, hidden: None })
     }
 
     /// The writer of a folder that is not there yet.
     pub(crate) fn hidden(hidden: Hidden, disk: D, lock: Lock) -> Writer<D> {
         let hands = Hands { folder: hidden.path().to_owned(), disk };
-        Writer { hands, current: None, newest: 0, lock, hidden: Some(hidden) }
+        Writer { hands, current: None, newest: 0, failed: None, lock, hidden: Some(hidden) }
     }
 
     /// Where the files are: under a hidden name before the first generation of a new folder.
@@ -102,7 +105,7 @@ impl<D: Disk> Writer<D> {
     /// # Errors
     /// Names as in [`Writer::check`]; whatever the file system says. Where [`Store::current`](crate::Store::current) then
     /// still has the old number, nothing has changed; else the new files are safe, though some may have temporary names
-    /// until the next writer comes.
+    /// until the next commit or the next writer.
     pub fn commit<B: AsRef<[u8]>>(&mut self, files: &[(&str, B)]) -> Result<u64> {
         self.commit_keeping(files, &Keep::default())
     }
@@ -114,14 +117,18 @@ impl<D: Disk> Writer<D> {
     /// As [`Writer::commit`].
     pub fn commit_keeping<B: AsRef<[u8]>>(&mut self, files: &[(&str, B)], keep: &Keep) -> Result<u64> {
         self.check(files.iter().map(|(name, _)| *name))?;
+        self.settle()?;
         let generation = self.next_generation();
-        let next = self.stage(generation, files, keep).inspect_err(|_| {
+        self.failed = Some(generation);
+        let next = self.stage(generation, files, keep).map_err(|error| {
             // A rename that reports an error may have happened all the same: then the staged files are needed. The error
             // that matters is the first one.
             let there = Manifest::read(&self.hands.folder);
             if there.is_ok_and(|there| there.is_none_or(|there| there.generation != generation)) {
                 let _ = self.hands.sweep();
             }
+            let bytes = files.iter().map(|(_, bytes)| bytes.as_ref().len() as u64).sum();
+            with_space(error, &self.hands.folder, Some(bytes))
         })?;
         let old = self.current.replace(next);
         // From here on the new generation is there.
@@ -136,7 +143,23 @@ impl<D: Disk> Writer<D> {
         hands.prune(generation, keep)?;
         hands.sync()?;
         self.appear()?;
+        self.failed = None;
         Ok(generation)
+    }
+
+    /// Puts in order what a commit that failed has left.
+    fn settle(&mut self) -> Result<()> {
+        let Some(failed) = self.failed else { return Ok(()) };
+        // Its manifest may have got its name all the same.
+        if let Some(there) = Manifest::read(&self.hands.folder)?.filter(|there| there.generation == failed) {
+            (self.current, self.newest) = (Some(there), failed);
+        }
+        if let Some(current) = &self.current {
+            self.hands.publish(current)?;
+        }
+        self.hands.sweep()?;
+        self.failed = None;
+        Ok(())
     }
 
     /// Removes all generations, and the folder where nothing else is in it.

@@ -21,6 +21,7 @@ mod layout;
 mod linalg;
 mod machine;
 mod nearest;
+pub mod profile;
 mod shape;
 mod storage;
 mod tensor;
@@ -28,6 +29,8 @@ mod tensors;
 mod traced;
 mod window;
 
+#[doc(hidden)]
+pub use allocator::{bytes_shown, out_of_memory};
 pub use arithmetic::Arithmetic;
 pub use backend::{
     ArgReduceOp, Backend, CompareOp, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, ReduceOp, ScatterOp,

@@ -1,6 +1,7 @@
 //! The memory of a tensor: a buffer that goes back to its device when the last tensor over it is gone.
 
-use crate::{Device, DeviceBuffer, Result};
+use crate::profile::{Timed, Work, allocated, is_on};
+use crate::{DType, Device, DeviceBuffer, Error, ErrorKind, Result, Shape};
 
 /// A buffer and the device that it came from.
 pub(crate) struct Storage {
@@ -9,15 +10,28 @@ pub(crate) struct Storage {
 }
 
 impl Storage {
-    /// Uninitialized memory.
+    /// Uninitialized memory for a tensor.
     #[inline]
-    pub(crate) fn new(bytes: usize, device: &Device) -> Result<Self> {
-        Ok(Storage { buffer: device.backend().alloc(bytes)?, device: device.clone() })
+    pub(crate) fn new(shape: &Shape, dtype: DType, device: &Device) -> Result<Self> {
+        let bytes = shape.elements() * dtype.size();
+        let buffer = device.backend().alloc(bytes).map_err(|error| refused(&error, shape, dtype))?;
+        if is_on() {
+            allocated(device, bytes);
+        }
+        Ok(Storage { buffer, device: device.clone() })
     }
 
-    /// Memory of zeros.
-    pub(crate) fn zeroed(bytes: usize, device: &Device) -> Result<Self> {
-        Ok(Storage { buffer: device.backend().alloc_zeroed(bytes)?, device: device.clone() })
+    /// Memory of zeros for a tensor.
+    pub(crate) fn zeroed(shape: &Shape, dtype: DType, device: &Device) -> Result<Self> {
+        let bytes = shape.elements() * dtype.size();
+        let timed = Timed::begin(|| Work::moving("zeros", bytes as u64));
+        let buffer = device.backend().alloc_zeroed(bytes).map_err(|error| refused(&error, shape, dtype))?;
+        let storage = Storage { buffer, device: device.clone() };
+        if let Some(timed) = timed {
+            allocated(device, bytes);
+            timed.end(device)?;
+        }
+        Ok(storage)
     }
 
     #[inline]
@@ -29,6 +43,16 @@ impl Storage {
     pub(crate) fn device(&self) -> &Device {
         &self.device
     }
+}
+
+/// What the memory was for.
+#[cold]
+fn refused(error: &Error, shape: &Shape, dtype: DType) -> Error {
+    if error.kind() != ErrorKind::Memory {
+        return error.clone();
+    }
+    let message = format!("a tensor of shape {shape}, {dtype}: {}", error.message());
+    Error::new(ErrorKind::Memory, error.operation(), message)
 }
 
 impl Drop for Storage {

@@ -19,6 +19,7 @@ Examples:
   kiln train mnist-mlp                                  the recipe as it is
   kiln train mnist-mlp --epochs 3 --lr 0.002 --seed 7   other settings
   kiln train mnist-mlp --out runs/first                 keep the model, its history and its curves
+  kiln train mnist-mlp --epochs 1 --profile             where the time goes: tables, and a trace
   kiln train mnist-mlp --json | jq .val_accuracy        numbers for programs
 
 --out DIR is given model.safetensors (weights, as PyTorch reads them), model.json (architecture), config.toml

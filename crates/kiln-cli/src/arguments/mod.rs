@@ -8,6 +8,7 @@ pub(crate) use parsers::Place;
 pub(crate) use runs::{Order, RunsCommand, RunsOptions, SweepOptions};
 
 use crate::recipes::Recipe;
+use crate::train::logs::LogKind;
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -232,6 +233,13 @@ pub(crate) struct TrainOptions {
     /// Keep the checkpoint with the best value of a number that epochs report too: val_loss, val_accuracy
     #[arg(long, value_name = "NUMBER")]
     pub(crate) keep_best: Option<String>,
+    /// Logs that are written into --out's folder during the training, with commas between them
+    #[arg(long, value_name = "LOGS", value_delimiter = ',')]
+    pub(crate) log: Vec<LogKind>,
+    /// Measure layers and operations: prints tables after the training, and writes a trace for chrome://tracing or ui.perfetto.dev: trace.json
+    /// in the run's folder, kiln-trace.json in the current one, or FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub(crate) profile: Option<Option<PathBuf>>,
     /// Train on the first N samples only; of a user's own data, on N at random
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<NonZeroUsize>,

@@ -5,6 +5,8 @@ mod curves;
 mod folder;
 mod given;
 mod job;
+pub(crate) mod logs;
+mod profiled;
 
 use crate::arguments::TrainOptions;
 use crate::pool::in_pool;
@@ -18,6 +20,7 @@ use job::{Ended, Job};
 use kiln::prelude::*;
 use kiln::train::{Phase, Resumed};
 use kiln::trained::Input;
+use profiled::Profiled;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -35,7 +38,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     }
     let signals = Signals::catch()?;
     let setup = Setup { data: given.as_deref(), device: &device, learned: None };
-    let Prepared { mut trainer, mut data, plan, callbacks, pictures, logits } = settings.prepare(&setup)?;
+    let Prepared { mut trainer, mut data, plan, mut callbacks, pictures, logits } = settings.prepare(&setup)?;
     if resumed.is_some() {
         settings.expect_counts(&data)?;
     }
@@ -60,6 +63,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let seed = settings.seed()?;
     let job = Job { options, device: &device, name, data: &data, plan: &plan, batches, report, seed, path };
     let config = job.config(&settings, counts, followed, given.as_deref());
+    callbacks.extend(job.logs(&settings, trainer.objective.model())?);
     let recipe = settings.recipe()?;
     let model = trainer.objective.model_mut();
     let (weights, parameters) = (4 * model.parameter_count(), model.parameter_count());
@@ -78,10 +82,14 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let mut drawn = job.drawn(pictures, trainer.objective.model())?;
     let before = [trainer.state.epoch, trainer.state.batch];
     let checkpoint = folder.as_mut().map(|folder| &mut folder.checkpoint);
-    let history = match job.fit(&mut trainer, &mut drawn, callbacks, checkpoint, &signals) {
+    let profiled = Profiled::start(options, path, &device)?;
+    let fitted = job.fit(&mut trainer, &mut drawn, callbacks, checkpoint, &signals);
+    let seen = profiled.map(Profiled::stop);
+    let history = match fitted {
         Ok(history) => history,
         Err(error) => return Err(folder.map_or_else(|| error.clone(), |folder| folder.failure(&error, &trainer))),
     };
+    let traced = seen.map_or(Ok(()), |seen| seen.report());
     if let Some(error) = drawn.take_error() {
         let place =
             path.map(|path| format!("; the rest of the run is saved in {}", path.display())).unwrap_or_default();
@@ -92,6 +100,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     // From here on there is nothing to be saved, and a signal finds an unlocked folder.
     drop(folder);
     job.finish(&trainer, &history, &Ended { interrupted: exit_code.is_some(), callbacks_run, pictured, before })?;
+    traced?;
     Ok(exit_code.map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 

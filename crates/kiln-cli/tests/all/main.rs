@@ -4,9 +4,11 @@
 mod convolutional;
 mod data;
 mod generative;
+mod logs;
 mod own_pictures;
 mod own_table;
 mod predict;
+mod profile;
 mod recurrent;
 mod resume;
 mod run_folder;

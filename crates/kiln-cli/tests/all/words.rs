@@ -8,7 +8,7 @@ fn summary_is_the_table_of_the_layers() {
     assert_eq!(table[0], "Model: \"mnist-mlp\"");
     assert_eq!(table[6], "│ 1 (Dense)    │ (None, 128)  │ 100,480 │ 200,704 │");
     assert!(table.contains(&" Total params: 101,770 (397.54 KB)".to_owned()), "{table:#?}");
-    assert_eq!(table.last().unwrap(), " FLOPs: 203,264 a sample");
+    assert!(table.contains(&" FLOPs: 203,264 a sample".to_owned()), "{table:#?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A crash or an I/O error at every step of a commit leaves the old generation or the new one, whole.
 
+use crate::quick_folder;
 use kiln_store::{CHECKPOINTS, Disk, Keep, Os, Store};
 use std::cell::Cell;
 use std::fs;
@@ -71,12 +72,12 @@ impl Disk for Faulty {
     }
 }
 
-type Files<'a> = &'a [(&'a str, &'a [u8])];
-const OLD: Files<'_> = &[("weights", b"old weights"), ("history", b"old"), ("curves", b"old picture")];
-const NEW: Files<'_> = &[("weights", b"newer weights"), ("history", b"new history"), ("notes", b"new")];
+pub(crate) type Files<'a> = &'a [(&'a str, &'a [u8])];
+pub(crate) const OLD: Files<'_> = &[("weights", b"old weights"), ("history", b"old"), ("curves", b"old picture")];
+pub(crate) const NEW: Files<'_> = &[("weights", b"newer weights"), ("history", b"new history"), ("notes", b"new")];
 
 fn folder_with_old() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = quick_folder();
     assert_eq!(Store::new(folder.path()).lock().unwrap().commit(OLD).unwrap(), 1);
     folder
 }
@@ -92,7 +93,7 @@ fn found(folder: &Path) -> u64 {
     generation.number()
 }
 
-fn names(folder: &Path) -> Vec<String> {
+pub(crate) fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> =
         fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();

@@ -7,17 +7,22 @@
 //! what is kept beside what is in use is no more than the most that was in use of late (else the sizes that were used
 //! longest ago go back first); and what nobody has asked for while many times all of the memory was handed out goes back too.
 //!
+//! A system promises more memory than it has, and ends a process that uses it. So what is left is read from the system before memory
+//! is taken from it: not for each buffer, but again after a quarter of what was left then, or 64 MiB.
+//!
 //! Built with `--cfg kiln_exact_alloc`, as `cargo xtask asan` does, it keeps nothing and gives buffers of exactly the size asked
 //! for, so that a sanitizer sees the first byte beyond one, and every use after its end.
 
 mod classes;
+mod refusal;
 mod state;
 mod system;
 #[cfg(test)]
 mod tests;
 
-use crate::{DeviceBuffer, Error, ErrorKind, MemoryStats, Result};
+use crate::{DeviceBuffer, Error, MemoryStats, Result, machine};
 use classes::{CLASSES, LARGEST, class};
+pub use refusal::{bytes_shown, out_of_memory};
 use state::{Leaving, NOTED, State};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +37,12 @@ pub(crate) struct Allocator {
     state: UnsafeCell<State>,
     /// Bytes that it may hold.
     limit: usize,
+    /// Bytes that the system has left, where it says so.
+    left: fn() -> Option<usize>,
 }
+
+/// After taking so many bytes the system is asked again what it has left: it takes 0.1 ms, and to fetch them 10 ms or more.
+const ASK_AFTER: usize = 64 << 20;
 
 // SAFETY: `with` lets one thread at a time at the state.
 unsafe impl Sync for Allocator {}
@@ -40,7 +50,12 @@ unsafe impl Sync for Allocator {}
 impl Allocator {
     /// One that holds at most `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
-        Allocator { locked: AtomicBool::new(false), state: UnsafeCell::new(State::new()), limit }
+        Allocator::beside(limit, machine::available)
+    }
+
+    /// As [`Allocator::new`], with what says how many bytes the system has left.
+    fn beside(limit: usize, left: fn() -> Option<usize>) -> Self {
+        Allocator { locked: AtomicBool::new(false), state: UnsafeCell::new(State::new()), limit, left }
     }
 
     /// Lets `f` at the state, alone.
@@ -81,7 +96,7 @@ impl Allocator {
     #[inline]
     pub(crate) fn alloc(&self, bytes: usize) -> Result<(DeviceBuffer, bool)> {
         if bytes > LARGEST {
-            return Err(out_of_memory(bytes));
+            return Err(self.refusal(bytes));
         }
         if cfg!(kiln_exact_alloc) {
             return self.alloc_fresh(bytes, bytes.max(1));
@@ -108,18 +123,38 @@ impl Allocator {
     #[cold]
     fn alloc_fresh(&self, bytes: usize, size: usize) -> Result<(DeviceBuffer, bool)> {
         release_all(self.with(|state| state.beyond(size)));
-        let within = || self.with(|state| state.held.saturating_add(size) <= self.limit);
-        let address = within().then(|| fresh(size)).flatten().or_else(|| {
+        let take = || self.may_take(size).then(|| fresh(size)).flatten();
+        let address = take().or_else(|| {
             // What lies here unused may be what the system lacks.
             self.trim();
-            within().then(|| fresh(size)).flatten()
+            take()
         });
-        let address = address.ok_or_else(|| out_of_memory(bytes))?;
+        let address = address.ok_or_else(|| self.refusal(bytes))?;
         self.with(|state| {
             state.held += size;
             state.hand_out(size);
         });
         Ok((DeviceBuffer { address, bytes: size }, true))
+    }
+
+    /// Whether `size` more bytes are within the limit and what the system has left.
+    fn may_take(&self, size: usize) -> bool {
+        if self.with(|state| state.held.saturating_add(size) > self.limit) {
+            return false;
+        }
+        if self.with(|state| state.spend(size)) {
+            return true;
+        }
+        let Some(beside) = (self.left)().unwrap_or(usize::MAX).checked_sub(size) else { return false };
+        self.with(|state| state.granted = (beside / 4).min(ASK_AFTER));
+        true
+    }
+
+    #[cold]
+    fn refusal(&self, bytes: usize) -> Error {
+        let held = self.stats();
+        let left = (self.left)().unwrap_or(usize::MAX).min(self.limit.saturating_sub(held.live + held.cached));
+        out_of_memory(bytes, held, "of memory", (self.limit < usize::MAX).then_some((left, self.limit)))
     }
 
     /// Takes a buffer back. It came from `alloc`, and nobody uses it any more.
@@ -163,13 +198,15 @@ impl Drop for Allocator {
     }
 }
 
-#[cold]
-pub(crate) fn out_of_memory(bytes: usize) -> Error {
-    Error::new(
-        ErrorKind::Memory,
-        "alloc",
-        format!("{bytes} bytes of memory could not be had: use a smaller batch or model"),
-    )
+/// Room in the host's memory for elements that are no tensor.
+pub(crate) fn room<T>(elements: &mut Vec<T>, more: usize) -> Result<()> {
+    let bytes = more.saturating_mul(size_of::<T>());
+    let left = || machine::available().unwrap_or(usize::MAX);
+    if (bytes < ASK_AFTER || bytes <= left()) && elements.try_reserve(more).is_ok() {
+        return Ok(());
+    }
+    let held = crate::Device::cpu().memory();
+    Err(out_of_memory(bytes, held, "of memory", machine::memory().map(|all| (left().min(all), all))))
 }
 
 fn release_all(leaving: Leaving) {

@@ -22,6 +22,8 @@ pub(super) struct State {
     pub(super) peak: usize,
     /// Bytes that came from the system and have not gone back.
     pub(super) held: usize,
+    /// Bytes that may come from the system before it is asked what it has left.
+    pub(super) granted: usize,
     /// Bytes that were ever handed out in noted buffers: the clock that tells how long ago something was.
     clock: u64,
     /// When to sweep next.
@@ -54,6 +56,7 @@ impl State {
             before: 0,
             peak: 0,
             held: 0,
+            granted: 0,
             clock: 0,
             sweep_at: LEAST_PATIENCE,
         }
@@ -73,6 +76,13 @@ impl State {
         of.idle = of.idle.min(of.free.len());
         self.hand_out(size);
         Some(address)
+    }
+
+    /// Whether `size` bytes are within what is granted; then they are taken off it.
+    pub(super) fn spend(&mut self, size: usize) -> bool {
+        let rest = self.granted.checked_sub(size);
+        self.granted = rest.unwrap_or(self.granted);
+        rest.is_some()
     }
 
     /// Notes that a buffer was handed out; whether it is time to sweep.

@@ -5,6 +5,8 @@ use super::classes::{ALIGN, CLASSES, LARGEST, class, size_of_class};
 use super::state::LEAST_PATIENCE;
 use super::system::HUGE;
 use crate::{DeviceBuffer, ErrorKind, MemoryStats};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 #[test]
 fn classes_are_tight_and_round_trip() {
@@ -133,6 +135,43 @@ fn what_is_held_stays_within_the_limit() {
     let (b, _) = allocator.alloc(400 << 10).unwrap();
     assert_eq!(allocator.stats().cached, 0);
     allocator.free(b);
+}
+
+#[test]
+#[cfg_attr(kiln_exact_alloc, ignore = "nothing is kept")]
+fn what_the_system_lacks_is_refused_before_it_is_used() {
+    static LEFT: AtomicUsize = AtomicUsize::new(0);
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let left = || {
+        ASKED.fetch_add(1, Relaxed);
+        Some(LEFT.load(Relaxed))
+    };
+    let allocator = Allocator::beside(1 << 40, left);
+    LEFT.store(3 * MIB, Relaxed);
+    // The kernel would promise it, and end the process where it is written.
+    let error = allocator.alloc(1 << 39).unwrap_err();
+    assert!(
+        error
+            .message()
+            .starts_with("550 GB of memory could not be had; tensors hold 0 bytes, 3.15 MB of 1.10 TB are free;"),
+        "{error}"
+    );
+    let (a, _) = allocator.alloc(2 * MIB).unwrap();
+    LEFT.store(MIB, Relaxed);
+    assert_eq!(allocator.alloc(2 * MIB).unwrap_err().kind(), ErrorKind::Memory);
+    // What is kept makes room.
+    allocator.free(a);
+    let (b, fresh) = allocator.alloc(2 * MIB).unwrap();
+    assert!(!fresh);
+    // Where there is plenty, the system is asked after 64 MiB, not for each buffer.
+    LEFT.store(1 << 39, Relaxed);
+    let (c, _) = allocator.alloc(MIB).unwrap();
+    let asked = ASKED.load(Relaxed);
+    let more: Vec<_> = (0..64).map(|_| allocator.alloc(MIB).unwrap().0).collect();
+    assert_eq!(ASKED.load(Relaxed), asked);
+    let (d, _) = allocator.alloc(MIB).unwrap();
+    assert_eq!(ASKED.load(Relaxed), asked + 1);
+    more.into_iter().chain([b, c, d]).for_each(|buffer| allocator.free(buffer));
 }
 
 #[test]

@@ -58,7 +58,7 @@ impl Tensor {
     /// Out of memory.
     pub fn zeros(shape: impl IntoShape, dtype: DType, device: &Device) -> Result<Tensor> {
         let shape = shape.into_shape()?;
-        let storage = Arc::new(Storage::zeroed(shape.elements() * dtype.size(), device)?);
+        let storage = Arc::new(Storage::zeroed(&shape, dtype, device)?);
         Ok(Tensor { storage, layout: Layout::contiguous(shape), dtype })
     }
 

@@ -126,7 +126,7 @@ impl Tensor {
     /// A fresh row-major uninitialized tensor for an operation's output.
     #[inline(always)] // a call would copy the tensor once more: a small operation feels it
     pub(crate) fn output(shape: &Shape, dtype: DType, device: &Device) -> Result<Self> {
-        let storage = Storage::new(shape.elements() * dtype.size(), device)?;
+        let storage = Storage::new(shape, dtype, device)?;
         Ok(Tensor { storage: Arc::new(storage), layout: Layout::contiguous(*shape), dtype })
     }
 
@@ -301,10 +301,8 @@ fn wrong_dtype(operation: &'static str, found: DType, expected: DType) -> Error 
 /// Room for elements in the host's memory.
 pub(crate) fn room<T>(count: usize) -> Result<Vec<T>> {
     let mut elements = Vec::new();
-    match elements.try_reserve_exact(count) {
-        Ok(()) => Ok(elements),
-        Err(_) => Err(crate::allocator::out_of_memory(count.saturating_mul(size_of::<T>()))),
-    }
+    crate::allocator::room(&mut elements, count)?;
+    Ok(elements)
 }
 
 /// A copy of elements in the host's memory, before they are written.

@@ -255,10 +255,16 @@ fn values() {
         "dropout: a stream is a key and a counter, shape (2,), got (3,): use `Tensor::random_stream`",
     );
     check(Tensor::concat(&[], 0), ErrorKind::Value, "concat: at least one tensor is needed");
+    // What was asked for, what is in use, what would help.
+    let error = Tensor::zeros([1 << 20, 1 << 30], DType::F32, &device).unwrap_err();
+    let begin =
+        "alloc: a tensor of shape (1048576, 1073741824), f32: 4.50 PB of memory could not be had; tensors hold ";
+    assert!(error.to_string().starts_with(begin) && error.message().ends_with("a smaller model take less"), "{error}");
     check(
-        Tensor::zeros([1 << 50], DType::F32, &device),
+        Tensor::zeros([1 << 10], DType::F64, &Device::cpu_of(5000)),
         ErrorKind::Memory,
-        "alloc: 4503599627370496 bytes of memory could not be had: use a smaller batch or model",
+        "alloc: a tensor of shape (1024,), f64: 8.19 kB of memory could not be had; tensors hold 0 bytes, 5.00 kB of 5.00 kB are free; \
+         a smaller batch, half types (bf16), checkpoints of layers or a smaller model take less",
     );
 }
 

@@ -1,9 +1,13 @@
 //! The callbacks that come with Kiln. A new one is exported by the globs here and in lib.rs.
 
+mod activation_statistics;
 mod averaging;
 mod class_weights;
 mod clip;
 mod closures;
+mod gradient_norms;
+mod logs;
+mod meter;
 mod monitor;
 mod nan_guard;
 mod plateau;
@@ -11,7 +15,11 @@ mod progress;
 mod stop_flag;
 mod stopping;
 
+pub use activation_statistics::*;
 pub use averaging::*;
+pub use gradient_norms::*;
+pub use logs::*;
+pub use meter::*;
 pub use plateau::*;
 pub use progress::*;
 pub use stopping::*;

@@ -7,4 +7,5 @@ mod graphs;
 mod interop;
 mod lists;
 mod opinfo;
+mod profile;
 mod smoke;

@@ -102,9 +102,7 @@ impl<R: Read> Source<'_, R> {
                 )));
             }
             let more = wanted / N;
-            numbers
-                .try_reserve(more)
-                .map_err(|_| crate::allocator::out_of_memory((numbers.len() + more) * size_of::<T>()))?;
+            crate::allocator::room(&mut numbers, more)?;
             for &bytes in block[..wanted].as_chunks().0 {
                 numbers.push(decode(bytes)?);
             }
