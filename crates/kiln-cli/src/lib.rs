@@ -24,9 +24,12 @@ mod preview;
 mod recipes;
 mod report;
 mod run_folder;
+mod runs;
 mod settings;
 mod signals;
 mod summary;
+mod sweep;
+mod table;
 mod train;
 mod words;
 
@@ -47,6 +50,8 @@ pub fn run() -> ExitCode {
         Command::Predict(options) => done(predict::run(&options)),
         Command::Generate(options) => done(generate::run(&options)),
         Command::Plot(options) => done(plot::run(&options)),
+        Command::Runs(options) => done(runs::run(&options)),
+        Command::Sweep(options) => sweep::run(&options),
         Command::Summary { what } => done(summary::run(&what)),
         Command::Data(command) => done(data::run(&command)),
         Command::Devices => {

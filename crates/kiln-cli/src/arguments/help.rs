@@ -60,6 +60,44 @@ the border's shade becomes black, the strongest one white; the figure is cut out
 put into 28 × 28 with its center of mass in the middle. For models of CIFAR-10, the largest square in the middle
 is scaled to 32 × 32 pixels.";
 
+/// Below `kiln sweep --help`.
+pub(super) const SWEEP_EXAMPLES: &str = "\
+Example: kiln sweep search.toml, where search.toml is
+
+  base = \"mnist-mlp\"              # a recipe, or a settings file, from this file's folder
+  method = { name = \"random\", trials = 20, seed = 0 }
+  metric = \"val_accuracy\"         # a number that epochs report [default: val_loss]; direction = \"max\" or \"min\"
+  epochs = 5                      # of each trial [default: the base's]
+  parallel = 2                    # processes
+
+  [parameters]                    # by their paths, as of `kiln train --set`
+  \"optimizer.lr\" = { min = 1e-4, max = 0.1, log = true }
+  \"training.batch_size\" = [16, 32, 64]
+  \"model.layers.1.units\" = { min = 32, max = 256, step = 32 }
+
+  [pruning]                       # stop a trial that is worse than the median of the others
+  warmup = 1                      # not in the first epoch
+  trials = 4                      # once so many others have got as far
+
+Methods: \"grid\" (all combinations; a range of numbers needs `points`), { name = \"random\", trials, seed },
+{ name = \"hyperband\", eta = 3, seed }: many trials begin with few epochs, the best go on, up to `epochs`.
+
+Each trial is a run, DIR/trial-001, …; sweep.json has the state, sweep.png the picture. Ctrl-C stops and saves all
+trials. The same command goes on where a sweep was stopped or killed: nothing is trained twice.";
+
+/// Below `kiln runs --help`.
+pub(super) const RUNS_EXAMPLES: &str = "\
+Examples:
+  kiln runs                                        all runs in ./runs and the folders in it
+  kiln runs runs/mnist --sort metric               the best one first
+  kiln runs --check                                read all files: is any of them damaged?
+  kiln runs diff runs/first runs/second            what was set differently, and what came of it
+  kiln runs --json | jq .best.value                numbers for programs
+
+States: running (a process is writing there), complete, stopped (by a signal, saved), killed (its process ended
+without saving; the last checkpoint is there), diverged (the loss was not finite), broken (why).
+`best` is the best value of a metric and the epoch that reported it.";
+
 /// Below `kiln generate --help`.
 pub(super) const GENERATE_EXAMPLES: &str = "\
 Examples:

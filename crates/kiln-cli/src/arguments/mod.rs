@@ -3,9 +3,11 @@
 mod find_lr;
 mod help;
 mod parsers;
+mod runs;
 
 pub(crate) use find_lr::FindLrOptions;
 pub(crate) use parsers::Place;
+pub(crate) use runs::{Order, RunsCommand, RunsOptions, SweepOptions};
 
 use crate::recipes::Recipe;
 use crate::train::logs::LogKind;
@@ -50,6 +52,12 @@ pub(crate) enum Command {
     Generate(GenerateOptions),
     /// Draw the curves of one run or of several, one over the other, or a convolutional network's filters.
     Plot(PlotOptions),
+    /// List the runs of a folder, or compare two of them.
+    #[command(args_conflicts_with_subcommands = true, after_help = RUNS_EXAMPLES)]
+    Runs(RunsOptions),
+    /// Search settings: train a model many times with other values of some settings, in parallel processes.
+    #[command(after_help = SWEEP_EXAMPLES)]
+    Sweep(SweepOptions),
     /// Show the layers of a recipe, a settings file or a trained model: shapes, parameters, memory, FLOPs.
     Summary {
         /// A recipe, a file, or the folder of a run.

@@ -18,8 +18,9 @@ mod write;
 
 pub(crate) use data::{Data, Search};
 pub(crate) use leaves::Leaf;
-pub(crate) use node::Value;
+pub(crate) use node::{Node, Place, Value};
 pub(crate) use schedule::Steps;
+pub(crate) use section::{Named, Section};
 
 use crate::goal::{Goal, Training};
 use crate::pictures::Pictures;
@@ -27,8 +28,6 @@ use crate::train::logs::{self, LogKind};
 use kiln::ErrorKind;
 use kiln::prelude::*;
 use kiln::train::Every;
-use node::Node;
-use section::Section;
 use std::path::{Path, PathBuf};
 
 /// Epochs, samples a step, checkpoints that are kept and steps from one line of a log to the next, where the settings do not say.
@@ -176,6 +175,19 @@ impl Settings {
         };
         training.done()?;
         Ok(plan)
+    }
+
+    /// Fails where a part cannot be made that is known without the data.
+    pub(crate) fn check_parts(&self) -> Result<()> {
+        let (root, plan) = (self.section()?, self.plan()?);
+        self.seed()?;
+        optimizer::optimizer(&root.named_or("optimizer", "Adam")?)?;
+        if let Some(named) = root.named("loss")? {
+            loss::loss(&named)?;
+        }
+        let of_epoch = 100;
+        self.schedule(Steps { of_epoch, all: of_epoch.saturating_mul(plan.epochs as u64) })?;
+        root.list("callbacks")?.iter().try_for_each(|named| metrics::callback(named).map(drop))
     }
 
     /// The data alone.

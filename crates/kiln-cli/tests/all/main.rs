@@ -13,8 +13,10 @@ mod profile;
 mod recurrent;
 mod resume;
 mod run_folder;
+mod runs;
 #[path = "../support/mod.rs"]
 mod support;
+mod sweep;
 mod thousand;
 mod train;
 mod words;
