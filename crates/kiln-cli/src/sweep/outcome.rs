@@ -63,7 +63,10 @@ impl Outcome<'_> {
     /// The table or the result, and where to go on after an interruption.
     pub(super) fn finish(&self, search: &Search, folder: &Folder, time: Duration, ended: Ended) -> Result<()> {
         let ranking = self.ranking(search);
-        let done = search.trials.iter().filter(|trial| is_done(trial, search)).count();
+        let done = match ended {
+            Ended::Done => search.trials.len(),
+            Ended::Interrupted => search.trials.iter().filter(|trial| is_done(trial, search)).count(),
+        };
         if self.json {
             let best = ranking.first().map(|(place, ..)| self.object(*place, search));
             let mut result = json!({ "result": "sweep", "trials": search.trials.len(), "done": done, "best": best });

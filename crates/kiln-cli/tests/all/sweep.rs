@@ -264,7 +264,7 @@ fn hyperband_resumes_the_best_of_each_round() {
     let (one, two) = (Sweep::new("sweep-hyperband-1", text), Sweep::new("sweep-hyperband-2", text));
     let (said, result) = one.run(&[]);
     let (_, other) = two.run(&["--parallel", "2"]);
-    assert_eq!(result["best"], other["best"]);
+    assert_eq!((&result["best"], &result["done"]), (&other["best"], &5.into()));
     let mut epochs: Vec<usize> = (1..=5).map(|trial| one.history(trial).len() - 1).collect();
     assert_eq!(epochs, (1..=5).map(|trial| two.history(trial).len() - 1).collect::<Vec<_>>());
     let went_on = 1 + epochs[..3].iter().position(|&epochs| epochs == 3).unwrap();
