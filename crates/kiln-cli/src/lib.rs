@@ -45,6 +45,7 @@ pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Init(command) => done(init::run(&command)),
         Command::Train(options) => train::run(&options),
+        Command::FindLr(options) => train::find_lr(&options),
         Command::Evaluate(options) => done(evaluate::run(&options)),
         Command::Predict(options) => done(predict::run(&options)),
         Command::Generate(options) => done(generate::run(&options)),

@@ -20,13 +20,26 @@ Examples:
   kiln train mnist-mlp --epochs 3 --lr 0.002 --seed 7   other settings
   kiln train mnist-mlp --out runs/first                 keep the model, its history and its curves
   kiln train mnist-mlp --epochs 1 --profile             where the time goes: tables, and a trace
+  kiln train --resume runs/first                        go on with a run that was stopped or killed
   kiln train mnist-mlp --json | jq .val_accuracy        numbers for programs
 
 --out DIR is given model.safetensors (weights, as PyTorch reads them), model.json (architecture), config.toml
-(options, seed, versions), history.csv and curves.png; a model that makes images gets samples.png too, with what it
-makes after its epochs.
+(options, seed, versions), history.csv, curves.png and what the training needs to go on; a model that makes images gets
+samples.png too, with what it makes after its epochs.
 
-Ctrl-C ends after the batch that is being trained on or validated with, and saves; a second one ends at once.";
+Ctrl-C, SIGTERM and SIGHUP end after the batch that is being trained on or validated with, and save; a second one ends
+at once. SIGUSR1 saves without ending.";
+
+/// Below `kiln find-lr --help`.
+pub(super) const FIND_LR_EXAMPLES: &str = "\
+Examples:
+  kiln find-lr mnist-mlp                                 prints a rate, and draws the losses to lr.png
+  kiln find-lr --config iris.toml --max 1 --steps 200    of settings; other rates, more steps
+  kiln find-lr mnist-cnn --json | jq .suggestion         the rate for programs
+
+The rate of the first step is --min, that of the last one --max; it ends before where the loss has become four times
+the smallest one. The suggestion is the rate in the middle of the longest fall of the smoothed loss, as fastai has it. Nothing is saved
+but the picture.";
 
 /// Below `kiln evaluate --help`.
 pub(super) const EVALUATE_EXAMPLES: &str = "\

@@ -247,8 +247,9 @@ impl Settings {
             // Nothing is said of the images that it is trained on.
             (data.classes, data.input) = (Vec::new(), None);
         }
+        let optimizer = self.optimizer()?;
         let (goal, logits) = objective::goal(&root, model, !data.classes.is_empty())?;
-        let mut trainer = Trainer::new(goal, self.optimizer()?);
+        let mut trainer = Trainer::new(goal, optimizer);
         for named in root.list("metrics")? {
             trainer = metrics::metric(&named, trainer)?;
         }

@@ -133,7 +133,9 @@ fn differences(before: &[Leaf], now: &[Leaf]) -> Vec<String> {
     let mut paths: Vec<&str> = before.iter().chain(now).map(|leaf| leaf.path.as_str()).collect();
     paths.sort_unstable();
     paths.dedup();
-    paths.retain(|path| !FREE.contains(path) && !path.starts_with("run."));
+    let within =
+        |path: &str, of: &str| path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    paths.retain(|path| !FREE.iter().chain(&["run"]).any(|free| within(path, free)));
     let difference = |path: &str| {
         let (old, new) = (find(before, path), find(now, path));
         let same = match (&old, &new) {

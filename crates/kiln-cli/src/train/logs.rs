@@ -74,12 +74,13 @@ impl Job<'_> {
             .class_names(&self.data.classes)
             .text("model", &format!("```\n{}```\n", model.summary(&self.name)))
             .text("settings", &format!("```toml\n{}```\n", settings.to_toml(&[])));
-        let own = settings.leaves().into_iter().filter(|leaf| !leaf.path.starts_with("run."));
-        own.fold(board, |board, Leaf { path, node }| match &node.value {
-            Value::Text(text) => board.hyperparameter(&path, text.as_str()),
-            Value::Integer(number) => board.hyperparameter(&path, *number as f64),
-            Value::Float(number) => board.hyperparameter(&path, *number),
-            Value::Boolean(flag) => board.hyperparameter(&path, *flag),
+        // Layers and other lists are in the text, and `run` says how it was made.
+        let single = |leaf: &Leaf| leaf.path.split('.').all(|key| key != "run" && key.parse::<usize>().is_err());
+        settings.leaves().into_iter().filter(single).fold(board, |board, Leaf { path, node }| match node.value {
+            Value::Text(text) => board.hyperparameter(&path, text),
+            Value::Integer(number) => board.hyperparameter(&path, number as f64),
+            Value::Float(number) => board.hyperparameter(&path, number),
+            Value::Boolean(flag) => board.hyperparameter(&path, flag),
             Value::List(_) | Value::Table(_) => board,
         })
     }

@@ -2,18 +2,21 @@
 
 mod batches;
 mod curves;
+mod find_lr;
 mod folder;
 mod given;
 mod job;
 pub(crate) mod logs;
 mod profiled;
+mod ready;
+
+pub(crate) use find_lr::run as find_lr;
 
 use crate::arguments::TrainOptions;
 use crate::pool::in_pool;
-use crate::report::{Report, tell};
+use crate::report::Report;
 use crate::settings::{Data, Prepared, Settings, Setup, Steps};
 use crate::signals::Signals;
-use batches::{batches, limited};
 use folder::{Files, Folder};
 use given::Given;
 use job::{Ended, Job};
@@ -21,6 +24,7 @@ use kiln::prelude::*;
 use kiln::train::{Phase, Resumed};
 use kiln::trained::Input;
 use profiled::Profiled;
+use ready::{Ready, ready};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -38,17 +42,8 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     }
     let signals = Signals::catch()?;
     let setup = Setup { data: given.as_deref(), device: &device, learned: None };
-    let Prepared { mut trainer, mut data, plan, mut callbacks, pictures, logits } = settings.prepare(&setup)?;
-    if resumed.is_some() {
-        settings.expect_counts(&data)?;
-    }
-    let counts = data.counts();
-    if let Some(limit) = plan.limit {
-        data.train = limited(data.train, limit, settings.has_path())?;
-    }
-    data.notices.iter().for_each(|notice| tell(notice));
-    let name = name_of(options, &settings)?;
-    let batches = batches(options, &*data.train, &plan, &name)?;
+    let Ready { prepared, counts, name, batches } = ready(options, &settings, &setup)?;
+    let Prepared { mut trainer, data, plan, mut callbacks, pictures, logits } = prepared;
     let steps = Steps { of_epoch: batches.steps as u64, all: plan.epochs.saturating_mul(batches.steps) as u64 };
     let schedule = settings.schedule(steps)?;
     let followed = schedule.as_ref().map(|schedule| format!("{} over {} steps", schedule.name(), steps.all));
@@ -62,8 +57,8 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let callbacks_run = !callbacks.is_empty();
     let seed = settings.seed()?;
     let job = Job { options, device: &device, name, data: &data, plan: &plan, batches, report, seed, path };
-    let config = job.config(&settings, counts, followed, given.as_deref());
     callbacks.extend(job.logs(&settings, trainer.objective.model())?);
+    let config = job.config(&settings, counts, followed, given.as_deref());
     let recipe = settings.recipe()?;
     let model = trainer.objective.model_mut();
     let (weights, parameters) = (4 * model.parameter_count(), model.parameter_count());
@@ -125,14 +120,4 @@ fn description(model: &mut Sequential, recipe: Option<String>, data: &Data, logi
     let description = trained.description();
     *model = trained.model;
     description
-}
-
-/// What the run is called in reports.
-fn name_of(options: &TrainOptions, settings: &Settings) -> Result<String> {
-    if let Some(recipe) = settings.recipe()? {
-        return Ok(recipe);
-    }
-    let path = options.config.as_deref().or(options.resume.as_deref());
-    let name = path.and_then(|path| if options.resume.is_some() { path.file_name() } else { path.file_stem() });
-    Ok(name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned()))
 }

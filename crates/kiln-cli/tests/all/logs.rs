@@ -3,7 +3,9 @@
 use crate::support::{Folder, command, kiln, lines, text, word};
 use serde_json::Value;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 const EVENTS: [&str; 3] = ["", "train", "validation"];
 
@@ -52,10 +54,63 @@ fn an_unknown_log_and_logs_without_a_folder_are_refused() {
         unknown.contains("'tensorbord'") && unknown.contains("[possible values: tensorboard, csv, jsonl]"),
         "{unknown}"
     );
-    assert!(said(&["--log", "csv"], 2).contains("--out <DIR>"));
+    let without = said(&["--log", "csv"], 2);
+    assert!(without.contains("--out <DIR>"), "{without}");
     let unknown = said(&["--set", "training.log=[\"cvs\"]", "--out", word(&run)], 1);
     assert!(unknown.contains("unknown log \"cvs\"; known are tensorboard, csv, jsonl"), "{unknown}");
     let without = said(&["--set", "training.log=[\"csv\"]"], 1);
     assert!(without.contains("training.log") && without.contains("--out DIR"), "{without}");
     assert!(!run.exists());
+}
+
+/// The logs of a run without the times in them: of the events each begins with one.
+fn untimed(run: &Path) -> (String, Vec<Value>, Vec<Vec<u8>>) {
+    let read = |file: &str| fs::read(run.join(file)).unwrap();
+    let text = |file: &str| String::from_utf8(read(file)).unwrap();
+    let mut lines: Vec<Value> = text("log.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    lines.iter_mut().for_each(|line| drop(line.as_object_mut().unwrap().remove("seconds")));
+    let mut events = Vec::new();
+    for part in &EVENTS[1..] {
+        let file = read(&format!("tensorboard/{part}/events.out.tfevents.kiln"));
+        let mut rest = &file[..];
+        while let Some((length, after)) = rest.split_first_chunk::<8>() {
+            let (event, after) = after[4..].split_at(u64::from_le_bytes(*length) as usize);
+            events.push(event[9..].to_vec());
+            rest = &after[4..];
+        }
+    }
+    (text("log.steps.csv"), lines, events)
+}
+
+#[test]
+fn a_killed_and_resumed_run_has_the_logs_of_one_that_was_not_killed() {
+    let folder = Folder::with_data("logs-killed");
+    let (whole, run) = (folder.join("whole"), folder.join("run"));
+    let logs = ["--log", "tensorboard,csv,jsonl", "--set", "training.log_steps=1"];
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kiln"));
+    child.args(["train", "mnist-mlp", "--json", "--epochs", "1000000", "--checkpoint-every", "3-steps", "--data"]);
+    let mut child = child.arg(&folder.0).args(["--out", word(&run)]).args(logs).stdout(Stdio::piped()).spawn().unwrap();
+    BufReader::new(child.stdout.take().unwrap()).lines().nth(2).unwrap().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let status: Value = serde_json::from_slice(&fs::read(run.join("progress.json")).unwrap()).unwrap();
+    let epochs = (status["epoch"].as_u64().unwrap() + 2).to_string();
+    // What is logged does not change the run; here it stays as it was.
+    lines(&command(&[
+        "train",
+        "--resume",
+        word(&run),
+        "--epochs",
+        &epochs,
+        "--quiet",
+        "--log",
+        "tensorboard,csv,jsonl",
+    ]));
+    lines(&kiln(&folder.0, &[&logs[..], &["--epochs", &epochs, "--quiet", "--out", word(&whole)]].concat()));
+    assert!(untimed(&run) == untimed(&whole), "{epochs} epochs");
+    let table = |run: &Path| {
+        let text = fs::read_to_string(run.join("log.csv")).unwrap();
+        text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(table(&run), table(&whole));
 }

@@ -3,6 +3,7 @@
 
 mod convolutional;
 mod data;
+mod find_lr;
 mod generative;
 mod logs;
 mod own_pictures;

@@ -22,6 +22,7 @@ fn help_teaches_by_examples() {
     for (words, expected) in [
         (&["--help"][..], "kiln train mnist-mlp --out runs/first"),
         (&["train", "--help"], "Ctrl-C ends after the batch"),
+        (&["find-lr", "--help"], "kiln find-lr --config iris.toml --max 1 --steps 200"),
         (&["evaluate", "--help"], "kiln evaluate runs/first --out confusion.png"),
         (&["predict", "--help"], "center of mass in the middle"),
         (&["plot", "--help"], "[default: curves.png"),

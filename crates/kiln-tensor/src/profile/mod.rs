@@ -37,6 +37,7 @@
 //! * **Without a profile** an operation checks one flag of its thread.
 
 mod calls;
+mod key;
 mod names;
 mod place;
 mod recorder;

@@ -1,51 +1,19 @@
 //! What a profile writes down while it is under way.
 
+use super::key::{Key, Mix};
 use super::place::{Place, here, reset};
 use super::report::{Profile, Totals};
 use super::{ON, Work, is_on};
 use crate::{Device, Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// How many events of a trace are kept where nothing is said: about 10 MB of JSON.
 pub const TRACE_EVENTS: usize = 50_000;
-
-/// What operations are added up by.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct Key {
-    pub(super) place: Place,
-    pub(super) operation: &'static str,
-    pub(super) of: &'static str,
-}
-
-/// Where names lie is enough here: two of the same letters are added up by the report.
-impl std::hash::Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(u64::from(self.place.scope) << 8 | self.place.phase as u64);
-        state.write_u64(self.operation.as_ptr() as u64);
-        state.write_u64(self.of.as_ptr() as u64);
-    }
-}
-
-/// A hash of a few nanoseconds: it is computed for every operation.
-#[derive(Default)]
-pub(super) struct Mix(u64);
-
-impl Hasher for Mix {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|&byte| self.write_u64(byte.into()));
-    }
-    fn write_u64(&mut self, word: u64) {
-        self.0 = (self.0.rotate_left(26) ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-    fn finish(&self) -> u64 {
-        self.0 ^ self.0 >> 32
-    }
-}
 
 /// An event of the trace: an operation, or a layer around operations. Times are nanoseconds since the profile began.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,8 @@
 //! What a profile has seen.
 
+use super::key::Key;
 use super::names::label;
-use super::recorder::{Event, Key};
+use super::recorder::Event;
 use super::{Phase, Roofline};
 use std::cmp::Reverse;
 use std::collections::HashMap;

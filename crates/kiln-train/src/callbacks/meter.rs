@@ -192,11 +192,14 @@ impl Callback for Meter {
         Ok(())
     }
 
-    fn on_epoch_end(&mut self, run: &mut Run<'_>, _: &EpochRecord) -> Result<()> {
+    fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
         self.stop_clock();
         let epoch = self.measure(EPOCH, run);
-        run.log("epoch_samples_per_second", epoch.samples_per_second);
-        run.log("epoch_ms_per_step", epoch.ms_per_step);
+        // An epoch that is left is reported once its rest was trained.
+        if run.state.epoch == record.epoch as u64 {
+            run.log("epoch_samples_per_second", epoch.samples_per_second);
+            run.log("epoch_ms_per_step", epoch.ms_per_step);
+        }
         self.epochs.push(epoch);
         Ok(())
     }

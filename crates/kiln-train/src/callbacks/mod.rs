@@ -5,6 +5,7 @@ mod averaging;
 mod class_weights;
 mod clip;
 mod closures;
+mod early_stopping;
 mod gradient_norms;
 mod logs;
 mod meter;
@@ -13,16 +14,17 @@ mod nan_guard;
 mod plateau;
 mod progress;
 mod stop_flag;
-mod stopping;
+mod terminate_on;
 
 pub use activation_statistics::*;
 pub use averaging::*;
+pub use early_stopping::*;
 pub use gradient_norms::*;
 pub use logs::*;
 pub use meter::*;
 pub use plateau::*;
 pub use progress::*;
-pub use stopping::*;
+pub use terminate_on::*;
 
 pub(crate) use class_weights::ClassWeights;
 pub(crate) use clip::ClipGradients;

@@ -39,15 +39,19 @@ impl LearningRates {
         !last.loss.is_finite() || last.smoothed > best + (factor - 1.0) * best.abs()
     }
 
-    /// The rate to train with: [`steepest`](LearningRates::steepest). None where the loss never fell.
+    /// The rate to train with: that of the [`valley`](LearningRates::valley), which depends less on single batches than the
+    /// [`steepest`](LearningRates::steepest) fall. None where the loss never fell.
     pub fn suggestion(&self) -> Option<f64> {
-        self.steepest()
+        self.valley()
     }
 
     /// The rate at which the smoothed loss fell fastest over the logarithm of the rate (Lightning's suggestion, fastai's `steep`). The first
-    /// tenth of the points and the last ones, up to five, do not count. None where the loss never fell.
+    /// tenth of the points and the last ones, up to five, do not count, and neither do those after the smallest loss, where it falls by
+    /// chance. None where the loss never fell.
     pub fn steepest(&self) -> Option<f64> {
         let points = self.considered();
+        let lowest = (0..points.len()).min_by(|a, b| points[*a].smoothed.total_cmp(&points[*b].smoothed))?;
+        let points = &points[..=lowest];
         let slope = |at: usize| {
             let (before, after) = (points[at.saturating_sub(1)], points[(at + 1).min(points.len() - 1)]);
             (after.smoothed - before.smoothed) / (after.rate / before.rate).ln()
@@ -58,8 +62,8 @@ impl LearningRates {
     }
 
     /// The rate in the middle of the longest valley, the longest sequence of falling smoothed losses: fastai's `valley`, its default. It is
-    /// more careful than [`steepest`](LearningRates::steepest) where the loss is noisy. The same points do not count. None where the loss
-    /// never fell.
+    /// mostly smaller than the [`steepest`](LearningRates::steepest). The first tenth of the points and the last ones, up to five, do not
+    /// count. None where the loss never fell.
     pub fn valley(&self) -> Option<f64> {
         let points = self.considered();
         // Of each point how many fall to it, itself included.

@@ -16,10 +16,10 @@ use search::Search;
 /// fastai's: 100 steps from 1e−7 to 10.
 #[derive(Clone, Debug)]
 pub struct LearningRateFinder {
-    pub(crate) min: f64,
-    pub(crate) max: f64,
-    pub(crate) steps: usize,
-    pub(crate) diverges_at: f64,
+    min: f64,
+    max: f64,
+    steps: usize,
+    diverges_at: f64,
 }
 
 /// Fewer steps say nothing.
@@ -55,8 +55,8 @@ impl LearningRateFinder {
         LearningRateFinder { steps, ..self }
     }
 
-    /// Ends once the smoothed loss is above so many times the smallest one: 4 by default. (Of a loss that can be 0 or negative: once it is
-    /// so many times − 1 the size of the smallest above it.)
+    /// Ends once the smoothed loss is above best + (factor − 1) · |best|, where best is the smallest one so far: of a loss above 0, above
+    /// factor times that. The factor is 4 by default.
     #[must_use]
     pub fn diverges_at(self, factor: f64) -> Self {
         LearningRateFinder { diverges_at: factor, ..self }
@@ -86,7 +86,7 @@ impl LearningRateFinder {
     }
 
     /// The rate of a step, from 0.
-    pub(crate) fn rate(&self, step: usize) -> f64 {
+    fn rate(&self, step: usize) -> f64 {
         let part = step as f64 / (self.steps - 1) as f64;
         self.min * (self.max / self.min).powf(part)
     }

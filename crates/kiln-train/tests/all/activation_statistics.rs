@@ -134,6 +134,41 @@ fn the_training_has_the_same_bits() {
 }
 
 #[test]
+fn a_training_that_is_resumed_in_the_middle_of_an_epoch_reports_the_same() {
+    struct StopAfter(u64);
+    impl Callback for StopAfter {
+        fn on_batch_end(&mut self, run: &mut Run<'_>) -> kiln_tensor::Result<()> {
+            if run.state.batches == self.0 {
+                run.stop();
+            }
+            Ok(())
+        }
+    }
+    // Each batch leaves another unit alive.
+    let model = || {
+        let mut model = Sequential::new().push(Dense::new(2).activation(Activation::Relu)).push(Dense::new(1));
+        model = model.build([2], &cpu(), 1).unwrap();
+        model.parameters_mut()[0].1.set(tensor(&[1.0, 0.0, -1.0, 0.0], &[2, 2])).unwrap();
+        compile(model, Sgd::new(1e-30), MeanSquaredError::new())
+    };
+    let points = tensor(&[1.0, 0.0, 2.0, 0.0, -1.0, 0.0, -2.0, 0.0], &[4, 2]);
+    let data = TensorDataset::new(points, tensor(&[0.0; 4], &[4, 1])).unwrap();
+    let options = || FitOptions::new().batch_size(2).shuffle(false).epochs(2);
+    let (mut statistics, mut whole) = (ActivationStatistics::new().every(1), Logged::default());
+    model().fit(&data, options().callback(&mut statistics).callback(&mut whole)).unwrap();
+    assert_eq!([3, 4].map(|step| whole.value("dead_units.0", step)), [0.5, 0.0]);
+    let (mut first, mut second, mut logged) = (model(), model(), Logged::default());
+    let mut before = ActivationStatistics::new().every(1);
+    first.fit(&data, options().callback(StopAfter(3)).callback(&mut before).callback(&mut logged)).unwrap();
+    let mut after = ActivationStatistics::new().every(1);
+    second.load_state_dict(&first.state_dict().unwrap()).unwrap();
+    after.load_state_dict(&before.state_dict().unwrap()).unwrap();
+    second.fit(&data, options().until_epoch(2).callback(&mut after).callback(&mut logged)).unwrap();
+    assert_eq!(logged.lines, whole.lines);
+    assert!(after.load_state_dict(&StateDict::new()).unwrap_err().to_string().contains("`batches` is missing"));
+}
+
+#[test]
 fn a_shared_layer_is_reported_for_each_use() {
     #[derive(Module, Describe)]
     struct Twice {

@@ -93,9 +93,15 @@ fn suggestions_are_the_steepest_place_and_fastais_valley() {
     let rates = LearningRates { points: points.clone(), diverged: false };
     let steepest = rates.steepest().unwrap();
     assert!(steepest == points[30].rate || steepest == points[31].rate, "{steepest}");
-    assert_eq!(rates.suggestion(), rates.steepest());
+    assert_eq!(rates.suggestion(), rates.valley());
     // fastai's `valley(lrs[10:-5], losses[10:-5])` of the same numbers gives this one.
     assert_eq!(rates.valley(), Some(points[37].rate));
+    // A fall by chance after the smallest loss is none.
+    let chance = points.iter().enumerate().map(|(at, point)| match at {
+        80 => RatePoint { smoothed: 90.0, ..*point },
+        _ => *point,
+    });
+    assert_eq!(LearningRates { points: chance.collect(), diverged: true }.steepest(), rates.steepest());
     // What never falls has none, and neither has too little.
     let rising = points.iter().enumerate().map(|(at, point)| RatePoint { smoothed: at as f64, ..*point });
     let rising = LearningRates { points: rising.collect(), diverged: true };

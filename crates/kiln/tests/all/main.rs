@@ -8,4 +8,5 @@ mod interop;
 mod lists;
 mod opinfo;
 mod profile;
+mod reports;
 mod smoke;

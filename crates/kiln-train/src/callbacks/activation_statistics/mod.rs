@@ -1,11 +1,12 @@
 //! What comes out of layers, in numbers.
 
+mod state;
 mod watch;
 
 use crate::{Callback, EpochRecord, Run};
 use kiln_datasets::Batch;
-use kiln_nn::Ctx;
-use kiln_tensor::{Error, Result, Tensor};
+use kiln_nn::{Ctx, Stateful};
+use kiln_tensor::{DType, Error, Result, Tensor};
 use std::collections::BTreeMap;
 use std::fmt;
 use watch::{Look, NUMBERS, Watch};
@@ -15,8 +16,11 @@ use watch::{Look, NUMBERS, Watch};
 /// and positions of all batches looked at in this epoch. A unit that stays dead gets no gradient and does not learn.
 ///
 /// After every so many steps the last batch goes through the model once more, in evaluation mode, so that what dropout sets to 0 does not
-/// count. The training has the same bits with and without it. A unit is a number of the last axis, of maps (N, C, H, W) a channel. A device
-/// computes the numbers itself; each report waits for it once.
+/// count. The training has the same bits with and without it. A unit is a number of the last axis, of maps (N, C, H, W) a channel. The second
+/// use of a layer is `PATH#2`, the model itself, where it does more than its layers, `model`. A device computes the numbers itself; each
+/// report waits for it once.
+///
+/// What was seen of an epoch is its state ([`Stateful`]): a training that is resumed in the middle of one reports the same.
 ///
 /// ```
 /// # use kiln_datasets::TensorDataset;
@@ -144,13 +148,14 @@ impl ActivationStatistics {
         for look in &looks {
             let active = match self.seen.get(&look.path) {
                 Some(before) if before.active.shape() == look.active.shape() => {
-                    before.active.logical_or(&look.active)?
+                    // What was loaded may be elsewhere.
+                    before.active.to_device(look.active.device())?.logical_or(&look.active)?
                 }
                 _ => look.active.clone(),
             };
             let units = active.elements();
             numbers.extend(look.numbers.iter().cloned());
-            numbers.push(active.count_nonzero(..)?.to_dtype(kiln_tensor::DType::F64)?);
+            numbers.push(active.count_nonzero(..)?.to_dtype(DType::F64)?);
             let rectifies = self.seen.get(&look.path).is_none_or(|seen| seen.rectifies) && look.may_rectify;
             let seen = Seen { layer: look.layer.clone(), active, units, dead: 0, rectifies };
             self.seen.insert(look.path.clone(), seen);
@@ -202,8 +207,12 @@ impl Callback for ActivationStatistics {
     }
 
     fn on_epoch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
-        self.seen.clear();
-        (self.batches, self.epoch) = (0, run.state.epoch as usize + 1);
+        // The rest of an epoch goes on with what was seen of it.
+        if run.state.batch == 0 {
+            self.seen.clear();
+            self.batches = 0;
+        }
+        self.epoch = run.state.epoch as usize + 1;
         Ok(())
     }
 
@@ -220,5 +229,9 @@ impl Callback for ActivationStatistics {
         }
         self.warned.extend(dead.into_iter().map(|dead| dead.path));
         Ok(())
+    }
+
+    fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {
+        Some(("ActivationStatistics", self))
     }
 }
