@@ -326,7 +326,8 @@ fn places_that_cannot_be_written() {
     let says = "--out @/half: @/half/history.csv: cannot be written: this is a folder";
     check(&folder, &format!("{train} @/half --epochs 1000"), FAILED, &[says]);
     // A run is not overwritten unless that is asked for.
-    let says = "--out @/run: this folder has a run; --resume goes on with it, --force replaces it, or choose another folder";
+    let says =
+        "--out @/run: this folder has a run; --resume goes on with it, --force replaces it, or choose another folder";
     check(&folder, &format!("{train} @/run --epochs 1000"), FAILED, &[says]);
     check(&folder, "train mnist-mlp --force", REFUSED, &["the following required arguments were not provided"]);
     for words in ["evaluate @/run --data @ --out", "plot @/run --out"] {

@@ -105,7 +105,9 @@ impl<'a> Folder<'a> {
             Some(_) => match status() {
                 Some(status) if status.phase == Phase::Diverged => format!(", saved in {place}"),
                 Some(status) => {
-                    format!("; the last checkpoint is {}: kiln train --resume {place} goes on from there", at(&status))
+                    let once = if error.kind() == ErrorKind::Memory { " once there is more memory" } else { "" };
+                    let at = at(&status);
+                    format!("; the last checkpoint is {at}: kiln train --resume {place} goes on from there{once}")
                 }
                 None => String::new(),
             },

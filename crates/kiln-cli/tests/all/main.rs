@@ -4,6 +4,7 @@
 mod convolutional;
 mod data;
 mod generative;
+mod memory;
 mod own_pictures;
 mod own_table;
 mod predict;

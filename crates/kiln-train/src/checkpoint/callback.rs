@@ -261,6 +261,9 @@ impl<'a> Checkpoint<'a> {
             Some(Ok(generation)) => self.done(generation),
             Some(Err(error)) => {
                 self.failed = true;
+                if let Saver::Idle(writer) = saver {
+                    self.next = writer.next_generation();
+                }
                 self.best = self.best_before.clone();
                 if let Some(tell) = &mut self.on_failure {
                     tell(&error);
