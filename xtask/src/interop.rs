@@ -19,7 +19,7 @@ pub(crate) struct Options {
 /// A name and what it does with a Python and an empty folder.
 type Check = (&'static str, fn(&Path, &Path) -> Result<()>);
 
-const CHECKS: &[Check] = &[("models", models), ("numpy", numpy), ("fixtures", fixtures)];
+const CHECKS: &[Check] = &[("models", models), ("numpy", numpy), ("tensorboard", tensorboard), ("fixtures", fixtures)];
 
 /// Kiln's weights in PyTorch's modules: the same outputs.
 fn models(python: &Path, folder: &Path) -> Result<()> {
@@ -33,6 +33,13 @@ fn numpy(python: &Path, folder: &Path) -> Result<()> {
     let test = ["test", "-q", "-p", "kiln-datasets", "--test", "all", "numpy::interop", "--", "--ignored", "--exact"];
     run(cargo(&test).env("KILN_INTEROP_DIR", folder))?;
     run(Command::new(python).arg("xtask/interop/npy.py").arg(folder).current_dir(root()))
+}
+
+/// Kiln's event files in TensorBoard: the same numbers as in its JSON lines.
+fn tensorboard(python: &Path, folder: &Path) -> Result<()> {
+    let test = ["test", "-q", "-p", "kiln-train", "--test", "all", "logs::interop", "--", "--ignored", "--exact"];
+    run(cargo(&test).env("KILN_INTEROP_DIR", folder))?;
+    run(Command::new(python).arg("xtask/interop/event_files.py").arg(folder).current_dir(root()))
 }
 
 /// The fixtures' scripts, run again in a copy of their folder: the committed files must say the same.

@@ -3,6 +3,7 @@
 use crate::checkpoint::nodes_since;
 use crate::graph::NodeRef;
 use crate::{Gradients, LeafId, Var};
+use kiln_tensor::profile::{self, Phase};
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use std::borrow::Borrow;
 use std::collections::hash_map::Entry;
@@ -229,6 +230,7 @@ fn run(
         }
         let wanted = asked.as_mut().map(|(_, wanted)| &mut **wanted);
         let mut pass = Backward { node: &node, ahead: &mut ahead, wanted, records };
+        let _layer = profile::enter_node(node.scope);
         node.function.backward(gradient, &mut pass)?;
         // Dropping the node here frees what it saved, unless the user holds on to it.
     }
@@ -291,6 +293,7 @@ impl Var {
     /// # Errors
     /// As [`Var::backward`], or what `each` returns.
     pub fn backward_with(self, mut each: impl FnMut(LeafId, Tensor) -> Result<()>) -> Result<()> {
+        let _pass = profile::enter(Phase::Backward, "backward pass");
         let seed = seed_of("backward", &self)?;
         if !self.requires_grad() {
             return Err(Error::new(
@@ -322,6 +325,7 @@ impl Var {
 /// # Errors
 /// An output of more than one element, or an input that needs no gradient.
 pub fn grad(output: &Var, inputs: &[&Var]) -> Result<Vec<Option<Var>>> {
+    let _pass = profile::enter(Phase::Backward, "backward pass");
     let seed = seed_of("grad", output)?;
     gradients(output.clone(), seed, &needing("grad", inputs)?, true)
 }

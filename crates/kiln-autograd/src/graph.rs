@@ -1,7 +1,7 @@
 //! The recorded graph: nodes that know their inputs' nodes and how to turn an output's gradient into theirs.
 
 use crate::Function;
-use kiln_tensor::Shape;
+use kiln_tensor::{Shape, profile};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// id is a topological order, and no sort is ever made.
 pub(crate) struct Node<F: ?Sized = dyn Function> {
     pub(crate) id: u64,
+    /// The layer that recorded it, for profiles: [`profile::scope`].
+    pub(crate) scope: u32,
     /// The shape of its output, which its gradient must have. A parameter's leaf has none: its value may be another one later.
     pub(crate) shape: Option<Shape>,
     pub(crate) edges: Edges,
@@ -31,7 +33,7 @@ impl<F: Function> Node<F> {
         for (position, input) in inputs.into_iter().enumerate() {
             edges.push(position, input);
         }
-        Arc::new(Node { id: next_id(), shape, edges, function })
+        Arc::new(Node { id: next_id(), scope: profile::scope(), shape, edges, function })
     }
 }
 

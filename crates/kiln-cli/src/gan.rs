@@ -1,8 +1,9 @@
 //! A generator and a discriminator that are trained against each other (Goodfellow et al. 2014).
 
 use crate::goal::Goal;
-use kiln::nn::AnyLayer;
+use kiln::nn::{AnyLayer, TrainingMemory};
 use kiln::prelude::*;
+use kiln::profile;
 use kiln::train::Prediction;
 
 /// What some images are made of.
@@ -48,16 +49,19 @@ impl Objective for Adversaries {
         let made = ctx.layer("generator", generator, noise)?.var()?;
         let [yes, no] = [1.0, 0.0].map(|target| Tensor::full([batch.len(), 1], target, real.dtype(), real.device()));
         let (yes, no) = (yes?, no?);
-        let loss = BinaryCrossentropy::from_logits();
+        let loss = |judged: &Var, target: &Tensor| {
+            let _loss = profile::enter(ctx.phase(), "loss");
+            BinaryCrossentropy::from_logits().forward(judged, target)
+        };
 
         let judged = ctx.layer("discriminator", discriminator, real)?.var()?;
         let judged_made = ctx.layer("discriminator", discriminator, made.detach())?.var()?;
-        let of_discriminator = loss.forward(&judged, &yes)?.add(&loss.forward(&judged_made, &no)?)?;
+        let of_discriminator = loss(&judged, &yes)?.add(&loss(&judged_made, &no)?)?;
 
         // What the generator wants changes the generator alone: here the discriminator's parameters are constants.
         let constant = if ctx.is_training() { Ctx::train(0, 0).recording(false) } else { Ctx::eval() };
         let deceived = constant.run(discriminator, &made)?.var()?;
-        let of_generator = loss.forward(&deceived, &yes)?;
+        let of_generator = loss(&deceived, &yes)?;
 
         let prediction = |name: &str, values: Var, loss: &Var| Prediction {
             output: name.to_owned(),
@@ -82,6 +86,20 @@ impl Goal for Adversaries {
     }
     fn model_mut(&mut self) -> &mut Sequential {
         &mut self.model
+    }
+    /// Of all passes of a step: the discriminator sees real digits and made ones.
+    fn training_memory(&self, batch_size: usize) -> Result<TrainingMemory> {
+        let one = self.model.training_memory(batch_size)?;
+        let (Some(shape), Some((_, first))) = (self.takes(), self.model.parameters().into_iter().next()) else {
+            return Ok(one);
+        };
+        let device = first.value().device();
+        let real = Tensor::zeros(&[&[batch_size], &shape[..]].concat()[..], DType::F32, device)?;
+        let (batch, before) = (Batch::new(real.clone(), real), device.memory().live);
+        let outcome = self.loss(&batch, &Ctx::train(0, 0))?;
+        let activations = device.memory().live - before;
+        drop(outcome);
+        Ok(TrainingMemory { activations, ..one })
     }
     /// Digits, of the shape that the generator gives.
     fn takes(&self) -> Option<&Shape> {

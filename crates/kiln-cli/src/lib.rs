@@ -24,9 +24,12 @@ mod preview;
 mod recipes;
 mod report;
 mod run_folder;
+mod runs;
 mod settings;
 mod signals;
 mod summary;
+mod sweep;
+mod table;
 mod train;
 mod words;
 
@@ -42,10 +45,13 @@ pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Init(command) => done(init::run(&command)),
         Command::Train(options) => train::run(&options),
+        Command::FindLr(options) => train::find_lr(&options),
         Command::Evaluate(options) => done(evaluate::run(&options)),
         Command::Predict(options) => done(predict::run(&options)),
         Command::Generate(options) => done(generate::run(&options)),
         Command::Plot(options) => done(plot::run(&options)),
+        Command::Runs(options) => done(runs::run(&options)),
+        Command::Sweep(options) => sweep::run(&options),
         Command::Summary { what } => done(summary::run(&what)),
         Command::Data(command) => done(data::run(&command)),
         Command::Devices => {

@@ -6,6 +6,21 @@ use std::path::Path;
 /// Epochs are drawn on an axis; there are no more of them than can be told apart there.
 const LAST_EPOCH: f64 = 9e15;
 
+/// Metrics by their names, or the ends of their names (`top_5_accuracy`, `digit_mae`): a larger value is better, or a smaller one.
+const LARGER: [&str; 10] =
+    ["accuracy", "auc", "average_precision", "cohen_kappa", "f1", "iou", "matthews", "precision", "r2", "recall"];
+const SMALLER: [&str; 6] = ["loss", "mae", "mape", "mse", "perplexity", "rmse"];
+
+/// Whether a larger value of a column is better, where that is known.
+pub(crate) fn larger_is_better(column: &str) -> Option<bool> {
+    let column = column.strip_prefix("val_").unwrap_or(column);
+    let is = |name: &&str| column.strip_suffix(*name).is_some_and(|before| before.is_empty() || before.ends_with('_'));
+    if LARGER.iter().any(is) {
+        return Some(true);
+    }
+    SMALLER.iter().any(is).then_some(false)
+}
+
 /// Numbers by epoch: a column for each quantity.
 pub(crate) struct Log {
     columns: Vec<String>,
@@ -66,15 +81,79 @@ impl Log {
         self.values[0].iter().copied().zip(column.iter().copied()).collect()
     }
 
-    /// The first epoch with the best value of a column, and that: the largest accuracy, the smallest loss. It is not known what
-    /// is best of other metrics.
+    /// What was measured of training and validation, in the order of the file.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(String::as_str).filter(|name| !["epoch", "seconds"].contains(name))
+    }
+
+    /// Epochs that it has.
+    pub(crate) fn epochs(&self) -> usize {
+        self.values[0].len()
+    }
+
+    /// The value of the last epoch.
+    pub(crate) fn last(&self, name: &str) -> Option<f64> {
+        self.column(name)?.last().copied()
+    }
+
+    /// Time of all epochs.
+    pub(crate) fn seconds(&self) -> Option<f64> {
+        Some(self.column("seconds")?.iter().sum())
+    }
+
+    /// The first epoch with the best value of a column, and that; none where it is not known whether a larger one is better.
     pub(crate) fn best(&self, name: &str) -> Option<(f64, f64)> {
-        let sign = match name.strip_prefix("val_").unwrap_or(name) {
-            quantity if quantity.ends_with("loss") => 1.0,
-            quantity if quantity.ends_with("accuracy") => -1.0,
-            _ => return None,
-        };
-        let finite = self.points(name).into_iter().filter(|(_, value)| value.is_finite());
-        finite.min_by(|(_, a), (_, b)| (sign * a).total_cmp(&(sign * b)))
+        best(&self.points(name), larger_is_better(name)?)
+    }
+}
+
+/// The first epoch with the largest or the smallest finite value.
+pub(crate) fn best(points: &[(f64, f64)], larger_is_better: bool) -> Option<(f64, f64)> {
+    let sign = if larger_is_better { -1.0 } else { 1.0 };
+    let finite = points.iter().copied().filter(|(_, value)| value.is_finite());
+    finite.min_by(|(_, a), (_, b)| (sign * a).total_cmp(&(sign * b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::larger_is_better;
+    use kiln::train::{
+        Accuracy, Auc, AveragePrecision, BinaryAccuracy, CohenKappa, F1, Iou, Mae, Mape, Matthews, Metric, Mse,
+        MultilabelAccuracy, Perplexity, Precision, R2, Recall, Rmse, TopKAccuracy,
+    };
+
+    #[test]
+    fn directions_are_those_of_the_metrics() {
+        let metrics: [Box<dyn Metric>; 18] = [
+            Box::new(Accuracy),
+            Box::new(Auc::new()),
+            Box::new(AveragePrecision::new()),
+            Box::new(BinaryAccuracy::new()),
+            Box::new(CohenKappa::new()),
+            Box::new(F1::new()),
+            Box::new(Iou::new()),
+            Box::new(Mae),
+            Box::new(Mape),
+            Box::new(Matthews::new()),
+            Box::new(Mse),
+            Box::new(MultilabelAccuracy::new()),
+            Box::new(Perplexity::new()),
+            Box::new(Precision::new()),
+            Box::new(R2),
+            Box::new(Recall::new()),
+            Box::new(Rmse),
+            Box::new(TopKAccuracy::new(5)),
+        ];
+        for metric in metrics {
+            let name = metric.label();
+            let expected = metric.larger_is_better();
+            assert!(expected.is_some(), "{name}");
+            assert_eq!(
+                (larger_is_better(&name), larger_is_better(&format!("val_{name}"))),
+                (expected, expected),
+                "{name}"
+            );
+        }
+        assert_eq!((larger_is_better("val_digit_loss"), larger_is_better("closs")), (Some(false), None));
     }
 }

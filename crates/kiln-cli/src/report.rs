@@ -164,7 +164,7 @@ pub(crate) fn plain(text: &str) {
 }
 
 /// Prints a line, broken between words where the terminal is too narrow for it.
-fn prose(text: &str) {
+pub(crate) fn prose(text: &str) {
     plain(&broken(text, &Term::stdout()));
 }
 

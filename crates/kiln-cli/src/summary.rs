@@ -1,26 +1,80 @@
 //! `kiln summary`.
 
+use crate::goal::Goal;
 use crate::recipes::Recipe;
-use crate::report::plain;
+use crate::report::{plain, tell};
 use crate::run_folder::Run;
 use crate::settings::{Settings, Setup};
 use clap::ValueEnum;
+use kiln::nn::TrainingMemory;
 use kiln::prelude::*;
 use std::path::Path;
 
-/// Shows the layers of a recipe, of a settings file or of a run's model.
+/// The forward pass of a batch is run where it is at most so many FLOPs; what a larger one keeps is computed from two smaller ones.
+const MEASURED: u64 = 50_000_000_000;
+
+/// Shows the layers of a recipe, of a settings file or of a run's model, and the memory of its training.
 pub(crate) fn run(name: &str) -> Result<()> {
     let device = Device::cpu();
     let (what, recipe) = (Path::new(name), Recipe::from_str(name, false));
-    let model = match recipe {
-        Ok(recipe) => recipe.settings()?.model(&setup(&device))?,
-        Err(_) if what.is_dir() => Run::open(what, false, &device)?.trained.model,
-        Err(_) => Settings::read(what)?.model(&setup(&device))?,
+    let (model, settings) = match recipe {
+        Ok(recipe) => of_settings(recipe.settings()?, &device)?,
+        Err(_) if what.is_dir() => {
+            let run = Run::open(what, false, &device)?;
+            (run.trained.model, run.settings)
+        }
+        Err(_) => of_settings(Settings::read(what)?, &device)?,
     };
     plain(model.summary(name).trim_end());
+    if let Some(settings) = settings {
+        match memory(&settings, &model) {
+            Ok(memory) => plain(memory.to_string().trim_end()),
+            Err(error) => tell(&format!("the memory of its training is not known: {error}")),
+        }
+    }
     Ok(())
 }
 
-fn setup(device: &Device) -> Setup<'_> {
-    Setup { data: None, device, learned: None }
+fn of_settings(settings: Settings, device: &Device) -> Result<(Sequential, Option<Settings>)> {
+    let model = settings.model(&Setup { data: None, device, learned: None })?;
+    Ok((model, Some(settings)))
+}
+
+/// What a training step by these settings holds.
+fn memory(settings: &Settings, model: &Sequential) -> Result<TrainingMemory> {
+    // With memory of its own, so that nothing else is counted.
+    let device = Device::cpu_of(usize::MAX);
+    let copy = Sequential::from_architecture(&model.architecture(), &device)?;
+    let mut goal = settings.goal(copy)?;
+    let batch_size = settings.plan()?.batch_size;
+    let flops =
+        goal.model().layers().zip(goal.model().output_shapes()).map(|(layer, output)| layer.flops(output)).sum();
+    let largest = (MEASURED / u64::max(flops, 1)).max(4) as usize;
+    let mut memory = goal.training_memory(batch_size.min(largest))?;
+    if batch_size > largest {
+        let half = goal.training_memory(largest / 2)?;
+        let of_samples = (memory.activations - half.activations) * (batch_size - largest) / (largest - largest / 2);
+        memory.activations += of_samples;
+        (memory.batch_size, memory.measured) = (batch_size, false);
+    }
+    memory.optimizer_state = optimizer_state(&mut *settings.optimizer()?, &mut *goal, &device)?;
+    Ok(memory)
+}
+
+/// What an optimizer remembers of the parameters after its first step.
+fn optimizer_state(optimizer: &mut dyn Optimizer, goal: &mut dyn Goal, device: &Device) -> Result<usize> {
+    let mut gradients = Gradients::default();
+    for (_, parameter) in goal.parameters() {
+        if parameter.trainable() {
+            let value = parameter.value();
+            gradients.insert(parameter.id(), Tensor::zeros(value.shape(), value.dtype(), device)?);
+        }
+    }
+    if let Some(ascent) = optimizer.ascent() {
+        ascent.ascend(&mut *goal, &gradients, None)?;
+    }
+    optimizer.step(&mut *goal, &gradients)?;
+    let kept = optimizer.state_dict()?.into_iter();
+    let of_parameters = kept.filter(|(name, _)| name.starts_with("state.") || name.starts_with("slow."));
+    Ok(of_parameters.map(|(_, state)| state.elements() * state.dtype().size()).sum())
 }

@@ -125,6 +125,25 @@ fn arguments() {
     ] {
         check(&folder, words, REFUSED, &[says]);
     }
+    for (option, value) in [("min", "0"), ("min", "-1"), ("max", "nan"), ("max", "inf"), ("min", "fast")] {
+        let says = format!("invalid value '{value}' for '--{option} <RATE>': a number above 0 is expected");
+        check(&folder, &format!("find-lr mnist-mlp --{option}={value}"), REFUSED, &[&says]);
+    }
+    check(&folder, "find-lr", REFUSED, &["the following required arguments were not provided:"]);
+    for (words, says) in [
+        ("--min 1 --max 0.5", "max 0.5 is not above min 1"),
+        ("--steps 9", "9 steps: at least 10 are needed"),
+        ("--out @/nowhere/lr.png", "--out @/nowhere/lr.png: the folder @/nowhere is not there"),
+        ("--out @", "--out @: this is a folder: name a PNG file"),
+        ("--batch-size 101", "--batch-size 101 is above the 100 samples of the training data"),
+        ("--set optimizer.rate=1", "--set optimizer.rate=1: unknown setting `optimizer.rate`"),
+        (
+            "--set callbacks=[{name=\"Meter\",every=0}]",
+            "--set callbacks=[{name=\"Meter\",every=0}]: callbacks.0.every: at least 1 step",
+        ),
+    ] {
+        check(&folder, &format!("find-lr mnist-mlp --data @ {words}"), FAILED, &[says]);
+    }
     // Those that are wrong for this data only.
     let above = "--batch-size 101 is above the 100 samples of the training data";
     check(&folder, "train mnist-mlp --data @ --out @/out --batch-size 101", FAILED, &[above]);

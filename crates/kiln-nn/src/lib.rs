@@ -30,6 +30,7 @@ mod state;
 mod stateful;
 mod streams;
 mod summary;
+mod training_memory;
 mod updates;
 mod value;
 mod visit;
@@ -57,6 +58,7 @@ pub use regularizers::{L1, L1L2, L2};
 pub use snapshot::Snapshot;
 pub use state::{StateDict, Unmatched};
 pub use stateful::Stateful;
+pub use training_memory::TrainingMemory;
 pub use value::{FromValue, IntoValue, Mask, SampleShape, Sequence, Shapes, Value};
 pub use visit::{Visitor, VisitorMut};
 

@@ -166,7 +166,7 @@ fn grouped(number: u64) -> String {
 }
 
 /// Bytes in Keras's units, which are powers of 1024.
-fn binary(bytes: f64) -> String {
+pub(crate) fn binary(bytes: f64) -> String {
     let mut size = bytes;
     for unit in ["B", "KB", "MB", "GB"] {
         if size < 1024.0 {

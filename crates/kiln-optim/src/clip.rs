@@ -5,6 +5,7 @@ use crate::norm::{clip_factor, clip_factor_there};
 use crate::{Ascent, Optimizer, State};
 use kiln_autograd::Gradients;
 use kiln_nn::{Module, StateDict, Stateful};
+use kiln_tensor::profile::{Phase, enter};
 use kiln_tensor::{Result, Tensor};
 
 /// How gradients are clipped.
@@ -86,6 +87,7 @@ pub fn clip_gradient_value(gradients: Gradients, max: f64) -> Result<Gradients> 
 
 impl<O: Optimizer> Optimizer for Clipped<O> {
     fn step_if(&mut self, model: &mut dyn Module, gradients: &Gradients, apply: Option<&Tensor>) -> Result<()> {
+        let _step = enter(Phase::Optimizer, "optimizer");
         // Only the gradients of this model count.
         let mut own = Gradients::default();
         for (_, parameter) in model.parameters() {

@@ -5,6 +5,7 @@ use crate::check::share_or_all;
 use crate::{Ascent, Optimizer, State};
 use kiln_autograd::Gradients;
 use kiln_nn::{Module, StateDict, Stateful};
+use kiln_tensor::profile::{Phase, enter};
 use kiln_tensor::{Error, ErrorKind, Result, Tensor};
 
 /// Lookahead (Zhang et al. 2019) around another optimizer: after every k of its steps, slow weights move the share α towards the fast
@@ -90,6 +91,7 @@ fn wide(value: &Tensor) -> Result<Tensor> {
 impl<O: Optimizer> Optimizer for Lookahead<O> {
     fn step_if(&mut self, model: &mut dyn Module, gradients: &Gradients, apply: Option<&Tensor>) -> Result<()> {
         self.check_settings()?;
+        let _step = enter(Phase::Optimizer, "optimizer");
         self.expect(&*model)?;
         let start = match self.slow.is_empty() {
             true => {

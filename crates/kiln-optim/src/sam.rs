@@ -5,6 +5,7 @@ use crate::state::gather;
 use crate::{Optimizer, State};
 use kiln_autograd::{Gradients, LeafId};
 use kiln_nn::{Module, Param, StateDict, Stateful};
+use kiln_tensor::profile::{Phase, enter};
 use kiln_tensor::{Error, Result, Tensor};
 
 /// The first of an optimizer's two passes; see [`Optimizer::ascent`].
@@ -115,6 +116,7 @@ impl<O: Optimizer> Ascent for Sam<O> {
 
     fn descend(&mut self, model: &mut dyn Module) -> Result<()> {
         let Pass::Ascended(before) = &self.pass else { return Ok(()) };
+        let _step = enter(Phase::Optimizer, "optimizer");
         let moved = |parameter: &&mut Param, (id, _): &(LeafId, Tensor)| parameter.id() == *id;
         // In the order of the parameters, as they were gathered.
         let mut rest = before.iter().peekable();

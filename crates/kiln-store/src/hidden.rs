@@ -1,9 +1,10 @@
 //! A folder that is not seen before its first generation is complete.
 
 use crate::failed;
-use crate::lock::{Lock, busy, holder};
+use crate::lock::{Holder, Lock, busy, holder};
 use kiln_tensor::{Error, Result};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A new folder under a hidden name beside its own. It is removed when it is dropped, with the folders that were made above it, unless it has
@@ -20,7 +21,7 @@ impl Hidden {
     /// A folder that is going to be `name`, and its lock.
     pub(crate) fn new(name: &Path) -> Result<(Hidden, Lock)> {
         let unmade = |error| failed("save", name, "this folder cannot be made", error);
-        let parent = name.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = parent(name);
         let prefix = prefix(name)?;
         let made = parent.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let made = made.map(Path::to_path_buf).collect();
@@ -67,19 +68,34 @@ fn prefix(name: &Path) -> Result<String> {
     }
 }
 
+/// Who is writing in a new folder that is going to have this name.
+pub(crate) fn writer(name: &Path) -> Option<Holder> {
+    let prefix = prefix(name).ok()?;
+    hidden(parent(name), &prefix).ok()?.iter().find_map(|path| holder(path))
+}
+
 /// Removes what killed processes have left under the hidden names of a folder; fails where another process is writing there.
 fn sweep(name: &Path, parent: &Path, prefix: &str) -> Result<()> {
-    let entries = fs::read_dir(parent).map_err(|error| failed("save", parent, "cannot be read", error))?;
-    for entry in entries.flatten() {
-        let path = entry.path();
-        let number = entry.file_name().to_string_lossy().strip_prefix(prefix).map(str::parse::<u32>);
-        if !matches!(number, Some(Ok(_))) || !path.is_dir() {
-            continue;
-        }
-        if let Some(process) = holder(&path) {
-            return Err(busy(name, &process));
+    for path in hidden(parent, prefix).map_err(|error| failed("save", parent, "cannot be read", error))? {
+        if let Some(holder) = holder(&path) {
+            return Err(busy(name, holder));
         }
         fs::remove_dir_all(&path).map_err(|error| failed("save", &path, "cannot be removed", error))?;
     }
     Ok(())
+}
+
+/// The folders with hidden names of this beginning.
+fn hidden(parent: &Path, prefix: &str) -> io::Result<Vec<PathBuf>> {
+    let is_hidden = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy());
+        let number = name.as_deref().and_then(|name| name.strip_prefix(prefix)).map(str::parse::<u32>);
+        matches!(number, Some(Ok(_))) && path.is_dir()
+    };
+    Ok(fs::read_dir(parent)?.flatten().map(|entry| entry.path()).filter(is_hidden).collect())
+}
+
+/// The folder that a folder is in.
+fn parent(name: &Path) -> &Path {
+    name.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -2,11 +2,35 @@
 
 use crate::failed;
 use kiln_tensor::{Error, ErrorKind, Result};
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 const NAME: &str = ".lock";
+
+/// How often a lock that is taken is tried again, and after how long: [`holder`] has it for a moment.
+const TRIES: usize = 5;
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The process that writes in a folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Holder {
+    /// Its id; none where the system does not let others read the lock's file (Windows).
+    pub process: Option<u32>,
+}
+
+impl fmt::Display for Holder {
+    /// `process 1234`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.process {
+            Some(process) => write!(f, "process {process}"),
+            None => f.write_str("another process"),
+        }
+    }
+}
 
 /// Held while it lives. The operating system lets go of it when the process ends, however that happens, so a lock is never
 /// left behind by a crash.
@@ -15,20 +39,20 @@ pub(crate) struct Lock {
     _file: File,
 }
 
-/// The process that holds a folder's lock, if any does.
-pub(crate) fn holder(folder: &Path) -> Option<String> {
+/// The process that holds a folder's lock, if any does. A file that is left of a process that was killed is not locked.
+pub(crate) fn holder(folder: &Path) -> Option<Holder> {
     let mut file = File::open(folder.join(NAME)).ok()?;
-    match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Some(process(&mut file)),
-        _ => None,
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(Holder { process: process(&mut file) }),
+        Ok(()) | Err(TryLockError::Error(_)) => None,
     }
 }
 
-/// Who has written this file.
-fn process(file: &mut File) -> String {
+/// The id in a lock's file.
+fn process(file: &mut File) -> Option<u32> {
     let mut id = String::new();
-    let _ = file.rewind().and_then(|()| file.read_to_string(&mut id));
-    if id.is_empty() { "another process".to_owned() } else { format!("process {id}") }
+    file.rewind().and_then(|()| file.read_to_string(&mut id)).ok()?;
+    id.parse().ok()
 }
 
 impl Lock {
@@ -39,13 +63,19 @@ impl Lock {
     pub(crate) fn take(folder: &Path) -> Result<Lock> {
         let path = folder.join(NAME);
         let unlocked = |error| failed("lock", &path, "cannot be made", error);
+        let mut tries = 0;
         loop {
             let opened = File::options().create(true).truncate(false).read(true).write(true).open(&path);
             let mut file = opened.map_err(unlocked)?;
             match file.try_lock() {
                 // A file system without locks: as it was before there were any.
                 Ok(()) | Err(TryLockError::Error(_)) => {}
-                Err(TryLockError::WouldBlock) => return Err(taken(folder, file)),
+                Err(TryLockError::WouldBlock) if tries < TRIES => {
+                    tries += 1;
+                    sleep(PAUSE);
+                    continue;
+                }
+                Err(TryLockError::WouldBlock) => return Err(taken(folder, &mut file)),
             }
             // Whoever held it before removes the file when it is done: then this is not the folder's lock any more.
             if !is_at(&file, &path) {
@@ -71,15 +101,15 @@ impl Drop for Lock {
 }
 
 #[cold]
-fn taken(folder: &Path, mut file: File) -> Error {
-    busy(folder, &process(&mut file))
+fn taken(folder: &Path, file: &mut File) -> Error {
+    busy(folder, Holder { process: process(file) })
 }
 
 /// The error of a folder in which a process is writing.
 #[cold]
-pub(crate) fn busy(folder: &Path, process: &str) -> Error {
+pub(crate) fn busy(folder: &Path, holder: Holder) -> Error {
     let message =
-        format!("{}: {process} is writing here; wait until it ends or choose another folder", folder.display());
+        format!("{}: {holder} is writing here; wait until it ends or choose another folder", folder.display());
     Error::new(ErrorKind::Io, "lock", message)
 }
 

@@ -1,8 +1,8 @@
 //! A folder of files that change together, as its readers see it.
 
 use crate::archive::{numbers, place};
-use crate::hidden::Hidden;
-use crate::lock::{Lock, holder};
+use crate::hidden::{self, Hidden};
+use crate::lock::{Holder, Lock, holder};
 use crate::manifest::{Manifest, NAME, Sum};
 use crate::{Disk, Os, Writer, failed};
 use kiln_tensor::{Error, ErrorKind, Result};
@@ -85,9 +85,10 @@ impl<D: Disk + Clone> Store<D> {
         Ok(Writer::hidden(hidden, self.disk.clone(), lock))
     }
 
-    /// The process that is writing in this folder, if any is: `process 1234`.
-    pub fn writer(&self) -> Option<String> {
-        holder(&self.folder)
+    /// The process that is writing in this folder, if any is, or in one that is going to have its name; none on file systems without
+    /// locks. Nothing is locked by asking.
+    pub fn writer(&self) -> Option<Holder> {
+        holder(&self.folder).or_else(|| hidden::writer(&self.folder))
     }
 
     /// The newest generation whose files are all as they were written, and what is wrong with newer ones.
@@ -142,6 +143,27 @@ impl Generation {
     /// The names of its files.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.manifest.files.keys().map(String::as_str)
+    }
+
+    /// Whether all files of this generation are there and as long as the manifest says: a quick look that reads none of them.
+    ///
+    /// # Errors
+    /// A file that is missing or cannot be read; one of another length ([`ErrorKind::Format`]).
+    pub fn check_lengths(&self) -> Result<()> {
+        let length = |path: &Path| std::fs::metadata(path).map(|there| there.len());
+        for (name, sum) in &self.manifest.files {
+            let plain = self.folder.join(name);
+            let found = length(&plain);
+            let staged = || length(&staged(&self.folder, name, self.number()));
+            if !matches!(found, Ok(bytes) if bytes == sum.bytes) && !matches!(staged(), Ok(bytes) if bytes == sum.bytes)
+            {
+                return Err(match found {
+                    Err(error) => failed("load", &plain, "cannot be read", error),
+                    Ok(_) => differs(&plain),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Where its files are.

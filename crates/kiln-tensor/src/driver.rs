@@ -2,6 +2,7 @@
 //!
 //! Everything that concerns every launch belongs here: an operation checks its operands and calls one of these.
 
+use crate::profile::{Timed, Work, primitives as work};
 use crate::{Call, Device, Ran, Result};
 
 /// Calls `$callback! { $given…; fn … }` with the primitives of [`crate::Backend`] that follow a buffer, but for `run`.
@@ -48,17 +49,28 @@ macro_rules! primitives {
             $(
                 #[inline]
                 pub(crate) fn $name(&self $(, $argument: $type)*) -> $result {
+                    let timed = Timed::begin(|| work::$name($(&$argument),*));
                     // SAFETY: only operations of this crate call this. Their views and outputs are those of tensors, whose memory
                     // lives as long as they are borrowed and is initialized; an output is fresh, or its tensor is the only
                     // owner of its memory; shapes, dtypes and devices were checked by the operation.
-                    unsafe { self.backend().$name($($argument),*) }
+                    let result = unsafe { self.backend().$name($($argument),*) };
+                    match timed {
+                        None => result,
+                        Some(timed) => result.and_then(|()| timed.end(self)),
+                    }
                 }
             )+
 
             /// See [`crate::Backend::run`].
             pub(crate) fn run(&self, call: &Call<'_>) -> Result<Ran> {
+                let timed = Timed::begin(|| Work::of_call(call));
                 // SAFETY: as above.
-                unsafe { self.backend().run(call) }
+                let ran = unsafe { self.backend().run(call) }?;
+                match timed {
+                    // What is composed is measured by its parts.
+                    Some(timed) if ran == Ran::Done => timed.end(self).map(|()| ran),
+                    _ => Ok(ran),
+                }
             }
         }
     };

@@ -21,6 +21,7 @@ mod layout;
 mod linalg;
 mod machine;
 mod nearest;
+pub mod profile;
 mod shape;
 mod storage;
 mod tensor;

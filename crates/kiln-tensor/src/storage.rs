@@ -1,5 +1,6 @@
 //! The memory of a tensor: a buffer that goes back to its device when the last tensor over it is gone.
 
+use crate::profile::{Timed, Work, allocated, is_on};
 use crate::{DType, Device, DeviceBuffer, Error, ErrorKind, Result, Shape};
 
 /// A buffer and the device that it came from.
@@ -12,14 +13,25 @@ impl Storage {
     /// Uninitialized memory for a tensor.
     #[inline]
     pub(crate) fn new(shape: &Shape, dtype: DType, device: &Device) -> Result<Self> {
-        let buffer = device.backend().alloc(shape.elements() * dtype.size());
-        Ok(Storage { buffer: buffer.map_err(|error| refused(&error, shape, dtype))?, device: device.clone() })
+        let bytes = shape.elements() * dtype.size();
+        let buffer = device.backend().alloc(bytes).map_err(|error| refused(&error, shape, dtype))?;
+        if is_on() {
+            allocated(device, bytes);
+        }
+        Ok(Storage { buffer, device: device.clone() })
     }
 
     /// Memory of zeros for a tensor.
     pub(crate) fn zeroed(shape: &Shape, dtype: DType, device: &Device) -> Result<Self> {
-        let buffer = device.backend().alloc_zeroed(shape.elements() * dtype.size());
-        Ok(Storage { buffer: buffer.map_err(|error| refused(&error, shape, dtype))?, device: device.clone() })
+        let bytes = shape.elements() * dtype.size();
+        let timed = Timed::begin(|| Work::moving("zeros", bytes as u64));
+        let buffer = device.backend().alloc_zeroed(bytes).map_err(|error| refused(&error, shape, dtype))?;
+        let storage = Storage { buffer, device: device.clone() };
+        if let Some(timed) = timed {
+            allocated(device, bytes);
+            timed.end(device)?;
+        }
+        Ok(storage)
     }
 
     #[inline]

@@ -35,6 +35,12 @@ impl Evaluation {
         self.undefined.iter().find(|(n, _)| n == name).map(|(_, why)| why.as_str())
     }
 
+    /// `loss` and the metrics, by name.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = (Cow<'_, str>, f64)> {
+        let metrics = self.metrics.iter().map(|(name, value)| (Cow::from(&**name), *value));
+        std::iter::once((Cow::from("loss"), self.loss)).chain(metrics)
+    }
+
     /// The metric `accuracy`, or NaN where it was not asked for.
     pub fn accuracy(&self) -> f64 {
         self.metric("accuracy").unwrap_or(f64::NAN)
@@ -63,6 +69,25 @@ impl EpochRecord {
             None => (&self.train, name),
         };
         if name == "loss" { Some(evaluation.loss) } else { evaluation.metric(name) }
+    }
+
+    /// The columns of a table of epochs like this one: `epoch`, then the names of its numbers, with those of a validation or without,
+    /// then `seconds`.
+    pub(crate) fn columns(&self, validates: bool) -> Vec<String> {
+        let names = || self.train.numbers().map(|(name, _)| name);
+        let own = names().map(Cow::into_owned);
+        let validation = names().filter(|_| validates).map(|name| format!("val_{name}"));
+        ["epoch".to_owned()].into_iter().chain(own).chain(validation).chain(["seconds".to_owned()]).collect()
+    }
+
+    /// The row of such a table, with its end; a number that is missing is NaN.
+    pub(crate) fn csv(&self, columns: &[String]) -> String {
+        let cell = |name: &String| match name.as_str() {
+            "epoch" => self.epoch.to_string(),
+            "seconds" => self.seconds.to_string(),
+            name => self.value(name).unwrap_or(f64::NAN).to_string(),
+        };
+        columns.iter().map(cell).collect::<Vec<_>>().join(",") + "\n"
     }
 
     /// The epoch in a line, of so many epochs: `epoch  3/10  loss 0.1235  accuracy 0.9630  validation 0.1432  0.9571  1.32 s`.
@@ -112,35 +137,10 @@ impl History {
     /// epoch's seconds. The names are those of Keras's CSVLogger, which counts epochs from 0 where these begin at 1, sorts the
     /// columns by name and writes no seconds. A validation that was not finished is NaN.
     pub fn to_csv(&self) -> String {
-        let mut out = String::from("epoch");
-        let columns = |out: &mut String, prefix: &str, e: &Evaluation| {
-            let _ = write!(out, ",{prefix}loss");
-            e.metrics.iter().for_each(|(name, _)| {
-                let _ = write!(out, ",{prefix}{name}");
-            });
-        };
-        let first = self.epochs.first();
-        let validates = first.is_some_and(|first| first.validation.is_some());
-        if let Some(first) = first {
-            columns(&mut out, "", &first.train);
-            first.validation.iter().for_each(|v| columns(&mut out, "val_", v));
-        }
-        out.push_str(",seconds\n");
-        for record in &self.epochs {
-            let _ = write!(out, "{}", record.epoch);
-            let mut values = |e: &Evaluation, missing: bool| {
-                for value in std::iter::once(e.loss).chain(e.metrics.iter().map(|(_, value)| *value)) {
-                    let _ = write!(out, ",{}", if missing { f64::NAN } else { value });
-                }
-            };
-            values(&record.train, false);
-            match &record.validation {
-                Some(validation) => values(validation, false),
-                None if validates => values(&record.train, true),
-                None => {}
-            }
-            let _ = writeln!(out, ",{}", record.seconds);
-        }
+        let Some(first) = self.epochs.first() else { return "epoch,seconds\n".to_owned() };
+        let columns = first.columns(first.validation.is_some());
+        let mut out = columns.join(",") + "\n";
+        self.epochs.iter().for_each(|record| out += &record.csv(&columns));
         out
     }
 }

@@ -5,6 +5,7 @@ use kiln_autograd::Var;
 use kiln_datasets::{Batch, Weights};
 use kiln_nn::losses::{Counting, labels_of, laid_over, targets_for};
 use kiln_nn::{AnyLayer, Ctx, FromValue, Layer, Loss, Mask, Module, Sequence, Value};
+use kiln_tensor::profile;
 use kiln_tensor::{Error, Result, Tensor};
 
 /// What a forward pass on a batch came to.
@@ -104,6 +105,7 @@ impl<M: Layer, L: Criterion> Objective for Supervised<M, L> {
 
     fn loss(&self, batch: &Batch, ctx: &Ctx) -> Result<Outcome> {
         let outputs = ctx.run::<dyn AnyLayer>(&self.model, inputs(batch)?)?.into_parts();
+        let _loss = profile::enter(ctx.phase(), "loss");
         let names = self.model.output_names();
         let losses = self.loss.of_outputs(&names, outputs.len())?;
         if batch.targets.count() != outputs.len() {

@@ -60,6 +60,8 @@ pub struct Run<'r> {
     pub(crate) epochs: usize,
     /// The last batch's loss, where the host sees it.
     pub(crate) loss: Option<f64>,
+    /// Whether the host waits for the loss of each batch, where it would not see it otherwise.
+    pub(crate) waits_for_loss: bool,
     /// Which of all batches the last forward pass was: what its layers drew is counted by it.
     pub(crate) drawn: u64,
     /// The learning rate of the last step, until the next batch begins.

@@ -26,7 +26,7 @@ pub struct Trainer<O, P> {
     pub state: TrainState,
     metrics: Vec<Box<dyn Metric>>,
     /// Samples a batch of the last fit, which evaluations take over.
-    batch_size: usize,
+    pub(crate) batch_size: usize,
 }
 
 /// A model ready to be trained, in Keras's words: an optimizer and the loss of the model's output against the targets; of a model

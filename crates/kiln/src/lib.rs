@@ -16,6 +16,7 @@ pub use kiln_nn::models;
 pub use kiln_optim as optim;
 pub use kiln_store as store;
 pub use kiln_tensor as tensor;
+pub use kiln_tensor::profile;
 pub use kiln_train as train;
 pub use trained::load;
 

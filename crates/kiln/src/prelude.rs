@@ -15,8 +15,8 @@ pub use kiln_tensor::{DType, Device, Error, Interpolation, Order, Padding, Resul
 pub use kiln_train::callbacks::*;
 pub use kiln_train::metrics::all::*;
 pub use kiln_train::{
-    Callback, ClassAverage, EpochRecord, EvaluateOptions, FitOptions, History, Losses, MeanMetric, Metric, Objective,
-    Outcome, Progress, Run, Trainer, adapt, compile,
+    Callback, Checkpoint, ClassAverage, EpochRecord, EvaluateOptions, Every, FitOptions, History, LearningRateFinder,
+    Losses, MeanMetric, Metric, Objective, Outcome, Progress, Run, Trainer, adapt, compile,
 };
 
 pub use crate::trained::{Save, Trained};

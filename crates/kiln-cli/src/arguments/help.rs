@@ -19,13 +19,27 @@ Examples:
   kiln train mnist-mlp                                  the recipe as it is
   kiln train mnist-mlp --epochs 3 --lr 0.002 --seed 7   other settings
   kiln train mnist-mlp --out runs/first                 keep the model, its history and its curves
+  kiln train mnist-mlp --epochs 1 --profile             where the time goes: tables, and a trace
+  kiln train --resume runs/first                        go on with a run that was stopped or killed
   kiln train mnist-mlp --json | jq .val_accuracy        numbers for programs
 
 --out DIR is given model.safetensors (weights, as PyTorch reads them), model.json (architecture), config.toml
-(options, seed, versions), history.csv and curves.png; a model that makes images gets samples.png too, with what it
-makes after its epochs.
+(options, seed, versions), history.csv, curves.png and what the training needs to go on; a model that makes images gets
+samples.png too, with what it makes after its epochs.
 
-Ctrl-C ends after the batch that is being trained on or validated with, and saves; a second one ends at once.";
+Ctrl-C, SIGTERM and SIGHUP end after the batch that is being trained on or validated with, and save; a second one ends
+at once. SIGUSR1 saves without ending.";
+
+/// Below `kiln find-lr --help`.
+pub(super) const FIND_LR_EXAMPLES: &str = "\
+Examples:
+  kiln find-lr mnist-mlp                                 prints a rate, and draws the losses to lr.png
+  kiln find-lr --config iris.toml --max 1 --steps 200    of settings; other rates, more steps
+  kiln find-lr mnist-cnn --json | jq .suggestion         the rate for programs
+
+The rate of the first step is --min, that of the last one --max; it ends before where the loss has become four times
+the smallest one. The suggestion is the rate in the middle of the longest fall of the smoothed loss, as fastai has it. Nothing is saved
+but the picture.";
 
 /// Below `kiln evaluate --help`.
 pub(super) const EVALUATE_EXAMPLES: &str = "\
@@ -45,6 +59,44 @@ on dark or dark on light, which is made what MNIST's are: gray; inverted if its 
 the border's shade becomes black, the strongest one white; the figure is cut out, fitted into 20 × 20 pixels and
 put into 28 × 28 with its center of mass in the middle. For models of CIFAR-10, the largest square in the middle
 is scaled to 32 × 32 pixels.";
+
+/// Below `kiln sweep --help`.
+pub(super) const SWEEP_EXAMPLES: &str = "\
+Example: kiln sweep search.toml, where search.toml is
+
+  base = \"mnist-mlp\"              # a recipe, or a settings file, from this file's folder
+  method = { name = \"random\", trials = 20, seed = 0 }
+  metric = \"val_accuracy\"         # a number that epochs report [default: val_loss]; direction = \"max\" or \"min\"
+  epochs = 5                      # of each trial [default: the base's]
+  parallel = 2                    # processes
+
+  [parameters]                    # by their paths, as of `kiln train --set`
+  \"optimizer.lr\" = { min = 1e-4, max = 0.1, log = true }
+  \"training.batch_size\" = [16, 32, 64]
+  \"model.layers.1.units\" = { min = 32, max = 256, step = 32 }
+
+  [pruning]                       # stop a trial that is worse than the median of the others
+  warmup = 1                      # not in the first epoch
+  trials = 4                      # once so many others have got as far
+
+Methods: \"grid\" (all combinations; a range of numbers needs `points`), { name = \"random\", trials, seed },
+{ name = \"hyperband\", eta = 3, seed }: many trials begin with few epochs, the best go on, up to `epochs`.
+
+Each trial is a run, DIR/trial-001, …; sweep.json has the state, sweep.png the picture. Ctrl-C stops and saves all
+trials. The same command goes on where a sweep was stopped or killed: nothing is trained twice.";
+
+/// Below `kiln runs --help`.
+pub(super) const RUNS_EXAMPLES: &str = "\
+Examples:
+  kiln runs                                        all runs in ./runs and the folders in it
+  kiln runs runs/mnist --sort metric               the best one first
+  kiln runs --check                                read all files: is any of them damaged?
+  kiln runs diff runs/first runs/second            what was set differently, and what came of it
+  kiln runs --json | jq .best.value                numbers for programs
+
+States: running (a process is writing there), complete, stopped (by a signal, saved), killed (its process ended
+without saving; the last checkpoint is there), diverged (the loss was not finite), broken (why).
+`best` is the best value of a metric and the epoch that reported it.";
 
 /// Below `kiln generate --help`.
 pub(super) const GENERATE_EXAMPLES: &str = "\

@@ -1,13 +1,18 @@
 //! What the command takes.
 
+mod find_lr;
 mod help;
 mod parsers;
+mod runs;
 
+pub(crate) use find_lr::FindLrOptions;
 pub(crate) use parsers::Place;
+pub(crate) use runs::{Order, RunsCommand, RunsOptions, SweepOptions};
 
 use crate::recipes::Recipe;
+use crate::train::logs::LogKind;
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use help::*;
 use kiln::datasets::Augmentation;
@@ -33,6 +38,9 @@ pub(crate) enum Command {
     /// Train a recipe's model on its data, or a model of a user's data by a settings file.
     #[command(after_help = TRAIN_EXAMPLES)]
     Train(TrainOptions),
+    /// Find a learning rate: train a few steps with rates that grow, and draw the losses.
+    #[command(name = "find-lr", after_help = FIND_LR_EXAMPLES)]
+    FindLr(FindLrOptions),
     /// Measure a trained model on the test data: accuracy by class and a confusion matrix.
     #[command(after_help = EVALUATE_EXAMPLES)]
     Evaluate(EvaluateOptions),
@@ -44,6 +52,12 @@ pub(crate) enum Command {
     Generate(GenerateOptions),
     /// Draw the curves of one run or of several, one over the other, or a convolutional network's filters.
     Plot(PlotOptions),
+    /// List the runs of a folder, or compare two of them.
+    #[command(args_conflicts_with_subcommands = true, after_help = RUNS_EXAMPLES)]
+    Runs(RunsOptions),
+    /// Search settings: train a model many times with other values of some settings, in parallel processes.
+    #[command(after_help = SWEEP_EXAMPLES)]
+    Sweep(SweepOptions),
     /// Show the layers of a recipe, a settings file or a trained model: shapes, parameters, memory, FLOPs.
     Summary {
         /// A recipe, a file, or the folder of a run.
@@ -163,7 +177,7 @@ pub(crate) struct PreviewOptions {
 }
 
 /// What every command that computes takes.
-#[derive(Args)]
+#[derive(Args, Clone, Default)]
 pub(crate) struct Computing {
     /// Threads to compute with [default: all]; the result does not depend on it
     #[arg(long, allow_negative_numbers = true, value_parser = threads)]
@@ -173,7 +187,8 @@ pub(crate) struct Computing {
     pub(crate) device: Place,
 }
 
-#[derive(Args)]
+#[derive(Args, Default)]
+#[command(group = ArgGroup::new("folder").args(["out", "resume"]).multiple(true))]
 pub(crate) struct TrainOptions {
     /// What to train.
     #[arg(required_unless_present_any = ["config", "resume"])]
@@ -224,6 +239,13 @@ pub(crate) struct TrainOptions {
     /// Keep the checkpoint with the best value of a number that epochs report too: val_loss, val_accuracy
     #[arg(long, value_name = "NUMBER")]
     pub(crate) keep_best: Option<String>,
+    /// Logs that are written into the run's folder during the training, with commas between them
+    #[arg(long, value_name = "LOGS", value_delimiter = ',', requires = "folder")]
+    pub(crate) log: Vec<LogKind>,
+    /// Measure layers and operations: prints tables after the training, and writes a trace for chrome://tracing or ui.perfetto.dev: trace.json
+    /// in the run's folder, kiln-trace.json in the current one, or FILE
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
+    pub(crate) profile: Option<Option<PathBuf>>,
     /// Train on the first N samples only; of a user's own data, on N at random
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
     pub(crate) limit: Option<NonZeroUsize>,

@@ -87,6 +87,12 @@ impl Place {
     }
 }
 
+impl Default for Place {
+    fn default() -> Self {
+        Place(Ok(Device::cpu()))
+    }
+}
+
 pub(super) fn device(name: &str) -> Result<Place, String> {
     match kiln::device(name) {
         Err(error) if error.kind() == ErrorKind::Value => Err(error.message().to_string()),
@@ -129,5 +135,13 @@ pub(super) fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
         _ => Err("a number of at least 0 is expected".to_string()),
+    }
+}
+
+/// A learning rate.
+pub(super) fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
+        _ => Err("a number above 0 is expected".to_string()),
     }
 }

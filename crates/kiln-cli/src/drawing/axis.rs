@@ -1,11 +1,21 @@
 //! An axis: how far it goes and where its ticks are. Every pair of numbers makes one.
 
-/// From `low` to `high`, which is more; ticks at multiples of `step`.
+/// From `low` to `high`, which is more; ticks at multiples of `step`. Of a logarithmic axis these are exponents of 10.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Axis {
     low: f64,
     high: f64,
     step: f64,
+    scale: Scale,
+}
+
+/// Powers of 10 of a logarithmic axis that has ticks between them too.
+const FEW: f64 = 2.5;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Scale {
+    Linear,
+    Logarithmic,
 }
 
 impl Axis {
@@ -14,35 +24,58 @@ impl Axis {
         let (low, high) = around(low, high);
         // Halves, as the whole may be more than there is a number for.
         let half = high / 2.0 - low / 2.0;
-        Axis { low, high, step: round_above(half / (ticks.max(2) as f64 / 2.0)) }
+        Axis { low, high, step: round_above(half / (ticks.max(2) as f64 / 2.0)), scale: Scale::Linear }
     }
 
     /// Of whole numbers, which is what its ticks are too.
     pub(crate) fn whole(low: f64, high: f64, ticks: usize) -> Axis {
         if low >= high {
             // A single one stands in the middle.
-            return Axis { low: low - 0.5, high: low + 0.5, step: 1.0 };
+            return Axis { low: low - 0.5, high: low + 0.5, step: 1.0, scale: Scale::Linear };
         }
         let axis = Axis::new(low, high, ticks);
         Axis { step: axis.step.max(1.0), ..axis }
     }
 
+    /// Logarithmic, of numbers above 0; ticks are powers of 10, and 2 and 5 times such where those are few.
+    pub(crate) fn logarithmic(low: f64, high: f64, ticks: usize) -> Axis {
+        let (low, high) = around(low.log10(), high.log10());
+        Axis { low, high, step: ((high - low) / ticks.max(2) as f64).ceil(), scale: Scale::Logarithmic }
+    }
+
     /// Where a number is: 0 at the lower end, 1 at the upper.
     pub(crate) fn place(&self, value: f64) -> f64 {
+        let value = if self.scale == Scale::Logarithmic { value.log10() } else { value };
         (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
     }
 
     pub(crate) fn ticks(&self) -> impl Iterator<Item = f64> {
-        let &Axis { low, high, step } = self;
+        let &Axis { low, high, step, scale } = self;
         // By some rounding, an end that is a multiple is none.
         let hardly = 1e-6;
         let (first, last) = ((low / step - hardly).ceil(), (high / step + hardly).floor());
         // A zero is no −0.
-        (0..=(last - first).max(0.0) as usize).map(move |i| (first + i as f64) * step + 0.0)
+        let multiple = move |i: usize| (first + i as f64) * step + 0.0;
+        let multiples = (0..=(last - first).max(0.0) as usize).map(multiple);
+        let ticks: Vec<f64> = match scale {
+            Scale::Linear => multiples.collect(),
+            Scale::Logarithmic if high - low < FEW => {
+                let powers = (low.floor() as i32..=high.floor() as i32).map(|exponent| 10f64.powi(exponent));
+                let between = powers.flat_map(|power| [power, 2.0 * power, 5.0 * power]);
+                between.filter(|tick| (-hardly..=1.0 + hardly).contains(&self.place(*tick))).collect()
+            }
+            Scale::Logarithmic => multiples.map(|exponent| 10f64.powi(exponent as i32)).collect(),
+        };
+        ticks.into_iter()
     }
 
     /// A tick's value with the digits that tell it from the next one.
     pub(crate) fn label(&self, tick: f64) -> String {
+        if self.scale == Scale::Logarithmic {
+            let short = format!("{tick:.0e}");
+            let plain = short.parse::<f64>().ok().filter(|tick| (1e-4..1e6).contains(tick));
+            return plain.map_or(short, |tick| tick.to_string());
+        }
         let exponent = |value: f64| value.abs().log10().floor() as i32;
         let largest = self.low.abs().max(self.high.abs());
         let step = exponent(self.step * 1.000_001);
@@ -97,6 +130,16 @@ mod tests {
         assert_eq!(labels(Axis::whole(1.0, 30.0, 12)), ["5", "10", "15", "20", "25", "30"]);
         assert_eq!(labels(Axis::whole(7.0, 7.0, 12)), ["7"]);
         assert_eq!(labels(Axis::whole(1.0, 2e6, 4)), ["5e5", "1.0e6", "1.5e6", "2.0e6"]);
+    }
+
+    #[test]
+    fn logarithms_have_powers_of_10() {
+        let axis = Axis::logarithmic(1e-7, 10.0, 10);
+        assert_eq!(labels(axis), ["1e-7", "1e-6", "1e-5", "0.0001", "0.001", "0.01", "0.1", "1", "10"]);
+        assert_eq!([1e-7, 1e-3, 10.0].map(|value| axis.place(value)), [0.0, 0.5, 1.0]);
+        assert_eq!(labels(Axis::logarithmic(3e-5, 1.1e-3, 10)), ["5e-5", "0.0001", "0.0002", "0.0005", "0.001"]);
+        assert_eq!(labels(Axis::logarithmic(1e-30, 1e30, 10)).len(), 11);
+        assert!(labels(Axis::logarithmic(0.01, 0.01, 10)).contains(&"0.01".to_owned()));
     }
 
     #[test]

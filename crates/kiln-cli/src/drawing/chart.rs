@@ -11,8 +11,7 @@ const ROOM: f32 = 8.0;
 /// The part of the width that a legend takes at most.
 const LEGEND: f32 = 0.75;
 
-/// How a line is drawn. (The command needs the first two, the examples of the library all.)
-#[allow(dead_code)]
+/// How a line is drawn.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Look {
     /// With a dot for each number too, where those are few.

@@ -16,7 +16,7 @@ const MOST_RUNS: usize = 50;
 const MOST: usize = 120;
 
 /// Colors that can be told apart, with a defect of sight too (Okabe and Ito 2008).
-const COLORS: [Ink; 7] = [
+pub(super) const COLORS: [Ink; 7] = [
     Ink::new(0, 114, 178),
     Ink::new(213, 94, 0),
     Ink::new(0, 158, 115),

@@ -3,10 +3,12 @@
 use super::choice::{choose, set};
 use super::section::{Named, Section};
 use crate::goal::Training;
+use crate::report::tell;
 use kiln::prelude::*;
 use kiln::train::{
-    Accuracy, Auc, AveragePrecision, BinaryAccuracy, ClassAverage, CohenKappa, Ema, F1, Iou, Mae, Mape, Matthews, Mse,
-    MultilabelAccuracy, Perplexity, Precision, R2, Recall, ReduceOnPlateau, Rmse, Swa, TerminateOn, TopKAccuracy,
+    Accuracy, ActivationStatistics, Auc, AveragePrecision, BinaryAccuracy, ClassAverage, CohenKappa, Ema, F1,
+    GradientNorms, Iou, Mae, Mape, Matthews, Meter, Mse, MultilabelAccuracy, Perplexity, Precision, R2, Recall,
+    ReduceOnPlateau, Rmse, Swa, TerminateOn, TopKAccuracy,
 };
 
 /// Adds the metric to the trainer.
@@ -69,6 +71,14 @@ fn average(settings: &Section<'_>) -> Result<Option<ClassAverage>> {
     }))
 }
 
+/// Refuses reports after every 0 steps.
+fn check_every(settings: &Section<'_>) -> Result<()> {
+    match settings.get::<u64>("every")? {
+        Some(0) => Err(settings.wrong("every", "at least 1 step is expected")),
+        _ => Ok(()),
+    }
+}
+
 pub(super) fn callback(named: &Named<'_>) -> Result<Box<dyn Callback>> {
     /// A setter that takes `&str`.
     macro_rules! monitored {
@@ -84,7 +94,20 @@ pub(super) fn callback(named: &Named<'_>) -> Result<Box<dyn Callback>> {
         EarlyStopping => Box::new(
             monitored!(EarlyStopping::new(), s; patience min_delta larger_is_better restore_best_weights)
         ),
+        ActivationStatistics => {
+            check_every(s)?;
+            let statistics = set!(s, ActivationStatistics::new(); every);
+            Box::new(statistics.warn(|dead| tell(&dead.to_string())))
+        },
         Ema => Box::new(set!(s, Ema::new(s.or("decay", 0.999)?); every validates replaces)),
+        GradientNorms => {
+            check_every(s)?;
+            Box::new(set!(s, GradientNorms::new(); every by_layer update_ratios))
+        },
+        Meter => {
+            check_every(s)?;
+            Box::new(set!(s, Meter::new(); every))
+        },
         ReduceOnPlateau => {
             let callback = monitored!(ReduceOnPlateau::new(), s;
                 larger_is_better factor patience threshold absolute_threshold cooldown least_rate);

@@ -18,23 +18,23 @@ mod write;
 
 pub(crate) use data::{Data, Search};
 pub(crate) use leaves::Leaf;
-pub(crate) use node::Value;
+pub(crate) use node::{Node, Place, Value};
 pub(crate) use schedule::Steps;
+pub(crate) use section::{Named, Section};
 
-use crate::goal::Training;
+use crate::goal::{Goal, Training};
 use crate::pictures::Pictures;
+use crate::train::logs::{self, LogKind};
 use kiln::ErrorKind;
 use kiln::prelude::*;
 use kiln::train::Every;
-use node::Node;
-use section::Section;
 use std::path::{Path, PathBuf};
 
-/// Epochs and samples a step, where the settings do not say.
+/// Epochs, samples a step, checkpoints that are kept and steps from one line of a log to the next, where the settings do not say.
 const EPOCHS: usize = 10;
 const BATCH: usize = 32;
-/// Checkpoints that are kept, where the settings do not say.
 const KEPT: usize = 2;
+const LOG_STEPS: usize = 50;
 
 /// The tables and values at the top of a file.
 const TOP: [&str; 10] =
@@ -63,6 +63,9 @@ pub(crate) struct Plan {
     pub(crate) keep_last: usize,
     /// The number by which the best one is kept.
     pub(crate) keep_best: Option<String>,
+    pub(crate) log: Vec<LogKind>,
+    /// Steps from one line of a log to the next.
+    pub(crate) log_steps: usize,
 }
 
 /// What is trained, made ready.
@@ -155,6 +158,7 @@ impl Settings {
         let every = training
             .get::<String>("checkpoint_every")?
             .map(|every| every.parse::<Every>().map_err(|error| training.wrong("checkpoint_every", error.message())));
+        let logs: Vec<String> = training.or("log", Vec::new())?;
         let plan = Plan {
             epochs: at_least_one("epochs", EPOCHS)?,
             batch_size: at_least_one("batch_size", BATCH)?,
@@ -166,9 +170,24 @@ impl Settings {
             checkpoint_every: every.transpose()?,
             keep_last: at_least_one("keep_last", KEPT)?,
             keep_best: training.get("keep_best")?,
+            log: logs::named(&logs).map_err(|why| training.wrong("log", &why))?,
+            log_steps: at_least_one("log_steps", LOG_STEPS)?,
         };
         training.done()?;
         Ok(plan)
+    }
+
+    /// Fails where a part cannot be made that is known without the data.
+    pub(crate) fn check_parts(&self) -> Result<()> {
+        let (root, plan) = (self.section()?, self.plan()?);
+        self.seed()?;
+        optimizer::optimizer(&root.named_or("optimizer", "Adam")?)?;
+        if let Some(named) = root.named("loss")? {
+            loss::loss(&named)?;
+        }
+        let of_epoch = 100;
+        self.schedule(Steps { of_epoch, all: of_epoch.saturating_mul(plan.epochs as u64) })?;
+        root.list("callbacks")?.iter().try_for_each(|named| metrics::callback(named).map(drop))
     }
 
     /// The data alone.
@@ -228,8 +247,8 @@ impl Settings {
             // Nothing is said of the images that it is trained on.
             (data.classes, data.input) = (Vec::new(), None);
         }
-        let optimizer = optimizer::optimizer(&root.named_or("optimizer", "Adam")?)?;
-        let (goal, logits) = objective::goal(&root, model, &data)?;
+        let optimizer = self.optimizer()?;
+        let (goal, logits) = objective::goal(&root, model, !data.classes.is_empty())?;
         let mut trainer = Trainer::new(goal, optimizer);
         for named in root.list("metrics")? {
             trainer = metrics::metric(&named, trainer)?;
@@ -237,6 +256,16 @@ impl Settings {
         let callbacks = root.list("callbacks")?.iter().map(metrics::callback).collect::<Result<_>>()?;
         let pictures = objective::pictures(&root, &*data.test, setup.device, self.seed()?)?;
         Ok(Prepared { trainer, data, plan, callbacks, pictures, logits })
+    }
+
+    /// The optimizer.
+    pub(crate) fn optimizer(&self) -> Result<Box<dyn Optimizer>> {
+        optimizer::optimizer(&self.section()?.named_or("optimizer", "Adam")?)
+    }
+
+    /// What is trained, without its data.
+    pub(crate) fn goal(&self, model: Sequential) -> Result<Box<dyn Goal>> {
+        objective::goal(&self.section()?, model, false).map(|(goal, _)| goal)
     }
 
     /// Whether the model makes images.

@@ -200,6 +200,19 @@ impl Node {
         }
     }
 
+    /// As TOML, in one line.
+    pub(crate) fn to_toml(&self) -> String {
+        super::write::inline(self)
+    }
+
+    /// As TOML, a text without its quotes.
+    pub(crate) fn to_text(&self) -> String {
+        match &self.value {
+            Value::Text(text) => text.clone(),
+            _ => self.to_toml(),
+        }
+    }
+
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::Text(text) => text.as_str().into(),

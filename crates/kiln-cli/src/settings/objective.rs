@@ -1,6 +1,5 @@
 //! What a settings file trains its model for.
 
-use super::data::Data;
 use super::loss;
 use super::section::{Section, plain};
 use crate::gan::{Adversaries, digits, noise};
@@ -18,12 +17,12 @@ pub(super) fn is_gan(root: &Section<'_>) -> Result<bool> {
     Ok(model.get::<String>("name")?.is_some_and(|name| plain(&name) == "dcgan"))
 }
 
-/// The objective, and whether the model gives logits of classes.
-pub(super) fn goal(root: &Section<'_>, model: Sequential, data: &Data) -> Result<(Box<dyn Goal>, bool)> {
+/// The objective, and whether the model gives logits of classes; `classes` says whether the targets are classes.
+pub(super) fn goal(root: &Section<'_>, model: Sequential, classes: bool) -> Result<(Box<dyn Goal>, bool)> {
     if is_gan(root)? {
         return Ok((Box::new(Adversaries { model }), false));
     }
-    let default = if data.classes.is_empty() { "MeanSquaredError" } else { "SparseCategoricalCrossentropy" };
+    let default = if classes { "SparseCategoricalCrossentropy" } else { "MeanSquaredError" };
     let named = root.named_or("loss", default)?;
     let (loss, logits) = (loss::loss(&named)?, named.settings.or("from_logits", false)?);
     Ok((Box::new(Supervised { model, loss }), logits))

@@ -74,7 +74,7 @@ fn section(text: &mut String, heading: &str, table: &Table) {
     }
 }
 
-fn inline(node: &Node) -> String {
+pub(super) fn inline(node: &Node) -> String {
     match &node.value {
         Value::Text(text) => toml::Value::String(text.clone()).to_string(),
         Value::Integer(number) => number.to_string(),

@@ -95,7 +95,7 @@ impl<'a> Folder<'a> {
             },
             Some(_) if self.checkpoint.has_failed() => {
                 let last = status().map_or_else(String::new, |status| {
-                    format!("the last checkpoint, {}, is in {place}, and ", at(&status))
+                    format!("the last checkpoint is {}: kiln train --resume {place} goes on from there; ", at(&status))
                 });
                 match safetensors::encode(&model.state_dict()).and_then(|weights| rescue(&weights)) {
                     Ok(path) => format!("; {last}the weights are kept in {}", path.display()),

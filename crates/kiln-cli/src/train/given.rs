@@ -1,6 +1,7 @@
 //! The settings of a training: a recipe, a file or a run that goes on, with what the options set.
 
 use super::folder::at;
+use super::logs::setting;
 use crate::arguments::TrainOptions;
 use crate::report::tell;
 use crate::run_folder::CONFIG;
@@ -21,13 +22,14 @@ pub(super) struct Given {
 }
 
 /// What may be other than it was in a run that goes on: it does not change the steps that are made.
-const FREE: [&str; 6] = [
+const FREE: [&str; 7] = [
     "training.epochs",
     "training.checkpoint_every",
     "training.keep_last",
     "training.keep_best",
     "training.workers",
     "training.log",
+    "training.log_steps",
 ];
 
 /// What the options ask for.
@@ -119,6 +121,7 @@ fn apply(options: &TrainOptions, settings: &mut Settings) -> Result<()> {
     given("training.checkpoint_every", "checkpoint-every", quoted(&options.checkpoint_every))?;
     given("training.keep_last", "keep-last", text(options.keep_last))?;
     given("training.keep_best", "keep-best", quoted(&options.keep_best))?;
+    given("training.log", "log", (!options.log.is_empty()).then(|| setting(&options.log)))?;
     given("optimizer.lr", "lr", options.lr.map(|lr| format!("{lr:?}")))?;
     given("seed", "seed", options.seed.map(|seed| seed.to_string()))
 }
@@ -130,7 +133,9 @@ fn differences(before: &[Leaf], now: &[Leaf]) -> Vec<String> {
     let mut paths: Vec<&str> = before.iter().chain(now).map(|leaf| leaf.path.as_str()).collect();
     paths.sort_unstable();
     paths.dedup();
-    paths.retain(|path| !FREE.contains(path) && !path.starts_with("run."));
+    let within =
+        |path: &str, of: &str| path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    paths.retain(|path| !FREE.iter().chain(&["run"]).any(|free| within(path, free)));
     let difference = |path: &str| {
         let (old, new) = (find(before, path), find(now, path));
         let same = match (&old, &new) {

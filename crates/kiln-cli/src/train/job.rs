@@ -3,6 +3,7 @@
 use super::batches::Batches;
 use super::curves::Curves;
 use super::folder::{SaveOnSignal, at};
+use super::ready::fit_options;
 use crate::arguments::TrainOptions;
 use crate::goal::Training;
 use crate::pictures::{Pictures, Progression};
@@ -98,14 +99,8 @@ impl Job<'_> {
         signals: &Signals,
     ) -> Result<History> {
         let validation = self.data.validation.as_deref().unwrap_or(&*self.data.test);
-        let mut fit = FitOptions::new()
+        let mut fit = fit_options(self.plan, &self.batches, self.seed)
             .until_epoch(self.plan.epochs)
-            .batch_size(self.batches.batch_size)
-            .drop_last(self.plan.drop_last)
-            .workers(self.plan.workers)
-            .accumulate(self.plan.accumulate)
-            .class_weight(&self.plan.class_weight)
-            .seed(self.seed)
             .validation(validation)
             .stop(signals.stop())
             .on_epoch(|record| self.report.epoch(record, self.plan.epochs))

@@ -2,22 +2,29 @@
 
 mod batches;
 mod curves;
+mod find_lr;
 mod folder;
 mod given;
 mod job;
+pub(crate) mod logs;
+mod profiled;
+mod ready;
+
+pub(crate) use find_lr::run as find_lr;
 
 use crate::arguments::TrainOptions;
 use crate::pool::in_pool;
-use crate::report::{Report, tell};
+use crate::report::Report;
 use crate::settings::{Data, Prepared, Settings, Setup, Steps};
 use crate::signals::Signals;
-use batches::{batches, limited};
 use folder::{Files, Folder};
 use given::Given;
 use job::{Ended, Job};
 use kiln::prelude::*;
 use kiln::train::{Phase, Resumed};
 use kiln::trained::Input;
+use profiled::Profiled;
+use ready::{Ready, ready};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -35,17 +42,8 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     }
     let signals = Signals::catch()?;
     let setup = Setup { data: given.as_deref(), device: &device, learned: None };
-    let Prepared { mut trainer, mut data, plan, callbacks, pictures, logits } = settings.prepare(&setup)?;
-    if resumed.is_some() {
-        settings.expect_counts(&data)?;
-    }
-    let counts = data.counts();
-    if let Some(limit) = plan.limit {
-        data.train = limited(data.train, limit, settings.has_path())?;
-    }
-    data.notices.iter().for_each(|notice| tell(notice));
-    let name = name_of(options, &settings)?;
-    let batches = batches(options, &*data.train, &plan, &name)?;
+    let Ready { prepared, counts, name, batches } = ready(options, &settings, &setup)?;
+    let Prepared { mut trainer, data, plan, mut callbacks, pictures, logits } = prepared;
     let steps = Steps { of_epoch: batches.steps as u64, all: plan.epochs.saturating_mul(batches.steps) as u64 };
     let schedule = settings.schedule(steps)?;
     let followed = schedule.as_ref().map(|schedule| format!("{} over {} steps", schedule.name(), steps.all));
@@ -59,6 +57,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let callbacks_run = !callbacks.is_empty();
     let seed = settings.seed()?;
     let job = Job { options, device: &device, name, data: &data, plan: &plan, batches, report, seed, path };
+    callbacks.extend(job.logs(&settings, trainer.objective.model())?);
     let config = job.config(&settings, counts, followed, given.as_deref());
     let recipe = settings.recipe()?;
     let model = trainer.objective.model_mut();
@@ -78,10 +77,14 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let mut drawn = job.drawn(pictures, trainer.objective.model())?;
     let before = [trainer.state.epoch, trainer.state.batch];
     let checkpoint = folder.as_mut().map(|folder| &mut folder.checkpoint);
-    let history = match job.fit(&mut trainer, &mut drawn, callbacks, checkpoint, &signals) {
+    let profiled = Profiled::start(options, path, &device)?;
+    let fitted = job.fit(&mut trainer, &mut drawn, callbacks, checkpoint, &signals);
+    let seen = profiled.map(Profiled::stop);
+    let history = match fitted {
         Ok(history) => history,
         Err(error) => return Err(folder.map_or_else(|| error.clone(), |folder| folder.failure(&error, &trainer))),
     };
+    let traced = seen.map_or(Ok(()), |seen| seen.report());
     if let Some(error) = drawn.take_error() {
         let place =
             path.map(|path| format!("; the rest of the run is saved in {}", path.display())).unwrap_or_default();
@@ -92,6 +95,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     // From here on there is nothing to be saved, and a signal finds an unlocked folder.
     drop(folder);
     job.finish(&trainer, &history, &Ended { interrupted: exit_code.is_some(), callbacks_run, pictured, before })?;
+    traced?;
     Ok(exit_code.map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 
@@ -116,14 +120,4 @@ fn description(model: &mut Sequential, recipe: Option<String>, data: &Data, logi
     let description = trained.description();
     *model = trained.model;
     description
-}
-
-/// What the run is called in reports.
-fn name_of(options: &TrainOptions, settings: &Settings) -> Result<String> {
-    if let Some(recipe) = settings.recipe()? {
-        return Ok(recipe);
-    }
-    let path = options.config.as_deref().or(options.resume.as_deref());
-    let name = path.and_then(|path| if options.resume.is_some() { path.file_name() } else { path.file_stem() });
-    Ok(name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned()))
 }

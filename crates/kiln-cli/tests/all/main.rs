@@ -3,16 +3,21 @@
 
 mod convolutional;
 mod data;
+mod find_lr;
 mod generative;
 mod memory;
+mod logs;
 mod own_pictures;
 mod own_table;
 mod predict;
+mod profile;
 mod recurrent;
 mod resume;
 mod run_folder;
+mod runs;
 #[path = "../support/mod.rs"]
 mod support;
+mod sweep;
 mod thousand;
 mod train;
 mod words;

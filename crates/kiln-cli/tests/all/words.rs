@@ -8,7 +8,7 @@ fn summary_is_the_table_of_the_layers() {
     assert_eq!(table[0], "Model: \"mnist-mlp\"");
     assert_eq!(table[6], "│ 1 (Dense)    │ (None, 128)  │ 100,480 │ 200,704 │");
     assert!(table.contains(&" Total params: 101,770 (397.54 KB)".to_owned()), "{table:#?}");
-    assert_eq!(table.last().unwrap(), " FLOPs: 203,264 a sample");
+    assert!(table.contains(&" FLOPs: 203,264 a sample".to_owned()), "{table:#?}");
 }
 
 #[test]
@@ -22,6 +22,7 @@ fn help_teaches_by_examples() {
     for (words, expected) in [
         (&["--help"][..], "kiln train mnist-mlp --out runs/first"),
         (&["train", "--help"], "Ctrl-C ends after the batch"),
+        (&["find-lr", "--help"], "kiln find-lr --config iris.toml --max 1 --steps 200"),
         (&["evaluate", "--help"], "kiln evaluate runs/first --out confusion.png"),
         (&["predict", "--help"], "center of mass in the middle"),
         (&["plot", "--help"], "[default: curves.png"),

@@ -4,6 +4,7 @@ use super::constrained::Constrained;
 use crate::updates::Updates;
 use crate::{Buffer, Constraint, Ctx, L1L2, Module, Param};
 use kiln_autograd::{LeafId, Var};
+use kiln_tensor::profile::{Phase, enter};
 use kiln_tensor::{Result, Tensor};
 use std::cell::RefCell;
 
@@ -134,6 +135,7 @@ impl Effects {
         model: &mut M,
         applies: Option<&Tensor>,
     ) -> Result<()> {
+        let _here = enter(Phase::Optimizer, "buffers and constraints");
         let (mut updates, mut constrained) = (Updates::default(), Constrained::default());
         for pass in passes {
             updates.append(pass.updates.take());

@@ -8,6 +8,7 @@ mod effects;
 mod mode;
 mod place;
 mod probes;
+mod profiled;
 mod recorded;
 mod replay;
 
@@ -164,6 +165,7 @@ impl Ctx {
     /// Those of the layer, which tell where it is.
     #[inline]
     pub fn run<L: Layer + ?Sized>(&self, layer: &L, x: impl Into<L::Input>) -> Result<L::Output> {
+        let _here = self.profiled(|| layer.name());
         if !self.probes.is_empty() {
             return self.run_probed(layer, x.into());
         }
@@ -191,7 +193,10 @@ impl Ctx {
     /// Those of `run`.
     #[inline]
     pub fn scope<'s, R>(&self, segment: impl Into<Segment<'s>>, run: impl FnOnce() -> Result<R>) -> Result<R> {
-        self.place.scope(segment.into(), run)
+        self.place.scope(segment.into(), || {
+            let _here = self.profiled(|| "");
+            run()
+        })
     }
 
     /// Runs something in which `value` stands for a parameter: whoever asks for [`Param::var`] gets it. So a weight can be

@@ -1,7 +1,7 @@
 //! Summaries: what is inside of containers, and operations of blocks.
 
 use kiln_nn::*;
-use kiln_tensor::{Device, Padding};
+use kiln_tensor::{DType, Device, Padding, Tensor};
 
 #[test]
 fn layers_within_have_their_paths() {
@@ -62,4 +62,53 @@ fn operations_of_blocks_are_those_of_their_layers() {
     }
     let layer = ConvTranspose2d::new(3, 3).stride(3).padding(1).output_padding(2);
     assert_eq!(flops(Box::new(layer), &input), 2 * weights * 25);
+}
+
+/// What the allocator says of a real forward pass: bytes that are in use while its output lives, beyond those before.
+fn kept(model: &Sequential, x: &Tensor) -> usize {
+    let before = x.device().memory().live;
+    let loss = model.forward(x, &Ctx::train(3, 7)).unwrap();
+    let live = x.device().memory().live;
+    drop(loss);
+    model.reset_states();
+    assert_eq!(x.device().memory().live, before);
+    live - before
+}
+
+#[test]
+fn the_memory_of_training_is_that_of_a_real_pass() {
+    let device = Device::cpu_of(1 << 30);
+    let images = Sequential::new()
+        .push(Conv2d::new(8, 3).padding(1))
+        .push(BatchNorm2d::new().activation(Activation::Relu))
+        .push(MaxPool2d::new(2))
+        .push(Dropout::new(0.5))
+        .push(Flatten::new())
+        .push(Dense::new(10).activation(Activation::Softmax))
+        .build([3, 16, 16], &device, 1)
+        .unwrap();
+    let text = Sequential::new()
+        .push(Embedding::new(30, 8))
+        .push(Lstm::new(16).return_sequences(true).stateful(true))
+        .push(Dense::new(30))
+        .build([12], &device, 1)
+        .unwrap();
+    let pixels = Tensor::ones([8, 3, 16, 16], DType::F32, &device).unwrap();
+    let tokens = Tensor::ones([8, 12], DType::I64, &device).unwrap();
+    for (model, x) in [(&images, &pixels), (&text, &tokens)] {
+        let memory = model.training_memory(8).unwrap();
+        assert!(model.carried_states().is_empty());
+        assert_eq!(memory.activations, kept(model, x));
+        assert!(memory.measured && memory.gradients == 4 * model.parameter_count());
+        assert!(memory.total() >= 2 * memory.gradients + memory.activations);
+        // Nothing of it is left.
+        assert!(model.training_memory(16).unwrap().activations > memory.activations);
+        assert_eq!(model.training_memory(8).unwrap(), memory);
+    }
+    // Of images (8, 3, 16, 16): the convolution's output, and at least that of the norm, (8, 8, 16, 16) each.
+    assert!(images.training_memory(8).unwrap().activations >= 2 * 4 * 8 * 8 * 256);
+    // Batch norm takes no batch of 1, and a model that is not built has no memory yet.
+    assert!(images.training_memory(1).is_ok());
+    let error = Sequential::new().push(Dense::new(1)).training_memory(8).unwrap_err();
+    assert!(error.to_string().ends_with("the model must be built, for one input: call `build`"), "{error}");
 }

@@ -16,6 +16,7 @@ use crate::schedule::Schedule;
 use kiln_autograd::Gradients;
 use kiln_math::update::{CONSTANTS, Constants, Listed, MAX_STATES, Step};
 use kiln_nn::{Module, Param, PathPattern};
+use kiln_tensor::profile::{Phase, enter};
 use kiln_tensor::{DType, Device, Element, Error, Result, Tensor, UpdateTensors};
 use slots::{Row, Slots};
 use std::fmt;
@@ -174,6 +175,7 @@ impl State {
         gradients: &Gradients,
         f: impl FnOnce(&mut Self, Vec<&mut Param>, &Device, Vec<Option<&Tensor>>) -> Result<T>,
     ) -> Result<T> {
+        let _step = enter(Phase::Optimizer, "optimizer");
         let mut parameters = gather(model);
         if self.slots.knows(&parameters) {
             self.check_settings()?;

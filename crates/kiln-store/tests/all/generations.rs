@@ -78,13 +78,14 @@ fn a_new_folder_appears_with_its_first_generation() {
     assert!(names().is_empty(), "nothing came: nothing stays");
     let mut writer = store.create().unwrap();
     assert!(!path.exists() && writer.folder().exists());
+    assert!(store.writer().unwrap().to_string().starts_with("process "));
     // Another writer is refused before the folder is seen, and after.
     let busy = |store: &Store| store.create().map(drop).unwrap_err().message().to_owned();
     assert!(busy(&store).contains("deep/run: process "), "{}", busy(&store));
     writer.commit(&[("weights", "1")]).unwrap();
     assert_eq!(writer.folder(), path);
     assert!(busy(&store).contains("deep/run: process "));
-    assert!(store.writer().unwrap().starts_with("process "));
+    assert!(store.writer().unwrap().to_string().starts_with("process "));
     writer.commit(&[("weights", "2")]).unwrap();
     drop(writer);
     assert_eq!((store.writer(), store.current().unwrap().unwrap().number()), (None, 2));

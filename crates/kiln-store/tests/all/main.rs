@@ -4,6 +4,7 @@
 mod atomic;
 mod crash;
 mod generations;
+mod looks;
 mod retries;
 
 /// A folder in memory, where there is such a place: these tests make hundreds, and a disk takes its time to flush each.

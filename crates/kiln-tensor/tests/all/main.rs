@@ -12,6 +12,7 @@ mod limits;
 mod memory;
 mod nearest;
 mod npy;
+mod profile;
 mod random;
 mod recurrent;
 mod refusals;

@@ -1,20 +1,30 @@
 //! The callbacks that come with Kiln. A new one is exported by the globs here and in lib.rs.
 
+mod activation_statistics;
 mod averaging;
 mod class_weights;
 mod clip;
 mod closures;
+mod early_stopping;
+mod gradient_norms;
+mod logs;
+mod meter;
 mod monitor;
 mod nan_guard;
 mod plateau;
 mod progress;
 mod stop_flag;
-mod stopping;
+mod terminate_on;
 
+pub use activation_statistics::*;
 pub use averaging::*;
+pub use early_stopping::*;
+pub use gradient_norms::*;
+pub use logs::*;
+pub use meter::*;
 pub use plateau::*;
 pub use progress::*;
-pub use stopping::*;
+pub use terminate_on::*;
 
 pub(crate) use class_weights::ClassWeights;
 pub(crate) use clip::ClipGradients;

@@ -102,6 +102,7 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         device: device.clone(),
         epochs: last_epoch,
         loss: None,
+        waits_for_loss: false,
         drawn: 0,
         stepped: None,
         samples: 0,

@@ -57,6 +57,9 @@ impl Fit<'_, '_> {
         let ctx = run.context();
         let outcome = run.model.loss(batch, &ctx)?;
         run.loss = run.state.tally.add(run.metrics, batch, &outcome)?;
+        if run.waits_for_loss && run.loss.is_none() {
+            run.loss = Some(outcome.loss.item()?);
+        }
         let Outcome { loss, predictions, mask } = outcome;
         // Let go, so that the backward pass frees what it has used.
         drop(predictions);

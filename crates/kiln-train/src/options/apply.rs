@@ -68,6 +68,21 @@ impl<'a> FitOptions<'a> {
         Ok(all)
     }
 
+    /// As options of a search for a learning rate of so many steps: one epoch without validation, with this callback alone.
+    pub(crate) fn for_search(self, steps: usize, callback: impl Callback + 'a) -> Self {
+        let batches = Some(steps.saturating_mul(self.accumulate.max(1)));
+        FitOptions {
+            epochs: 1,
+            until_epoch: None,
+            steps_per_epoch: batches,
+            validate_every: None,
+            snapshot: false,
+            validation: None,
+            callbacks: vec![Box::new(callback)],
+            ..self
+        }
+    }
+
     /// What to train on and, by [`FitOptions::validation_split`], what to validate with.
     pub(crate) fn split<'d>(&self, data: &'d &'d dyn Dataset, seed: u64) -> Result<Option<Split<'d>>> {
         let Some(fraction) = self.validation_split else { return Ok(None) };

@@ -6,6 +6,7 @@ use crate::{Count, Evaluation, Metric, MetricState, MetricValue, Objective, Outc
 use kiln_datasets::Batch;
 use kiln_nn::StateDict;
 use kiln_nn::losses::aligned;
+use kiln_tensor::profile::{self, Phase};
 use kiln_tensor::{Error, Result, Tensor};
 use std::borrow::Cow;
 
@@ -46,6 +47,7 @@ impl Tally {
 
     /// Gives the batch's loss where the host can see it without waiting for the device.
     pub(crate) fn add(&mut self, metrics: &[Box<dyn Metric>], batch: &Batch, outcome: &Outcome) -> Result<Option<f64>> {
+        let _metrics = profile::enter(Phase::Other, "metrics");
         let mask = outcome.mask.as_deref();
         let of = |mask: Option<&Tensor>| mask.map_or(Ok(Count::Known(batch.len() as f64)), Count::of);
         let loss = self.loss.add_mean(outcome.loss.tensor(), &of(mask)?)?;

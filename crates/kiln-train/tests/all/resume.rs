@@ -198,41 +198,58 @@ fn the_rest_of_an_epoch_is_of_the_same_data() {
 #[test]
 fn early_stopping_goes_on_with_what_it_has_seen() {
     let (data, test) = (images(70, 0), images(20, 9));
-    let stopping = || EarlyStopping::new().patience(3).restore_best_weights(true).monitor("val_accuracy");
     let options = || FitOptions::new().seed(5).batch_size(8).validation(&test);
-    let (mut whole, mut at_once) = (classifier(), stopping());
-    let history = whole.fit(&data, options().epochs(40).callback(&mut at_once)).unwrap();
-    let epochs = history.epochs.len();
-    assert!(epochs > 3 && epochs < 40, "{epochs}");
-
-    let (mut first, mut before) = (classifier(), stopping());
-    // In the middle of an epoch, so that no weights are given back in between.
-    let keep = |run: &mut Run<'_>, state: &mut Option<(StateDict, StateDict)>| {
-        *state = Some((run.model.state_dict(), run.optimizer.state_dict().unwrap()));
+    let resumed = |first: &Model, before: &EarlyStopping, mut after: EarlyStopping| {
+        let mut second = classifier();
+        second.load_state_dict(&first.state_dict().unwrap()).unwrap();
+        after.load_state_dict(&before.state_dict().unwrap()).unwrap();
+        (second, after)
     };
-    struct Keep<F>(F);
-    impl<F: FnMut(&mut Run<'_>) + Send> Callback for Keep<F> {
-        fn on_epoch_end(&mut self, run: &mut Run<'_>, _: &EpochRecord) -> kiln_tensor::Result<()> {
-            (self.0)(run);
-            Ok(())
+    // By `loss`, an epoch that is left in the middle reports one too.
+    for monitor in ["val_accuracy", "loss"] {
+        let stopping = || EarlyStopping::new().patience(3).restore_best_weights(true).monitor(monitor);
+        let (mut whole, mut at_once) = (classifier(), stopping());
+        let history = whole.fit(&data, options().epochs(40).callback(&mut at_once)).unwrap();
+        let epochs = history.epochs.len();
+        assert!(epochs > 3 && epochs < 40, "{monitor}: {epochs}");
+        // After whole epochs, whose best weights the model has then, and in the middle of one. The epoch before the last is not the best.
+        let last = epochs as u64 - 1;
+        for (epoch, batch) in [(2, 9), (2, 1), (last, 9), (last, 4)] {
+            let (mut first, mut before) = (classifier(), stopping());
+            let stop = StopAfter { epoch, batch };
+            first.fit(&data, options().epochs(40).callback(&mut before).callback(stop)).unwrap();
+            let (mut second, mut after) = resumed(&first, &before, stopping());
+            second.fit(&data, options().until_epoch(40).callback(&mut after)).unwrap();
+            let seen = |stopping: &EarlyStopping| (stopping.best_epoch(), stopping.stopped_epoch());
+            assert_eq!(seen(&after), seen(&at_once), "{monitor}: stopped after batch {batch} of epoch {epoch}");
+            assert_eq!(bits(&second), bits(&whole), "{monitor}: stopped after batch {batch} of epoch {epoch}");
         }
     }
-    let mut kept = None;
-    let callback = Keep(|run: &mut Run<'_>| keep(run, &mut kept));
-    first.fit(&data, options().epochs(2).callback(&mut before).callback(callback)).unwrap();
-    let (model, optimizer) = kept.unwrap();
-    let mut second = classifier();
-    second.objective.load_state_dict(&model, true).unwrap();
-    second.optimizer.load_state_dict(&optimizer).unwrap();
-    second.state.load_state_dict(&first.state.state_dict().unwrap()).unwrap();
-    let mut after = stopping();
-    after.load_state_dict(&before.state_dict().unwrap()).unwrap();
-    second.fit(&data, options().epochs(40).callback(&mut after)).unwrap();
-    assert_eq!((after.best_epoch(), after.stopped_epoch()), (at_once.best_epoch(), at_once.stopped_epoch()));
-    // Both have the weights of the best epoch.
-    assert_eq!(bits(&second), bits(&whole));
     let strange = StateDict::from([("what".to_owned(), Tensor::scalar(1i64, &cpu()).unwrap())]);
-    assert!(after.load_state_dict(&strange).unwrap_err().to_string().contains("`wait` is missing"));
+    assert!(EarlyStopping::new().load_state_dict(&strange).unwrap_err().to_string().contains("`wait` is missing"));
+}
+
+#[test]
+fn three_epochs_and_three_more_with_the_best_weights_are_six() {
+    let (data, test) = (images(70, 0), images(20, 9));
+    let stopping = || EarlyStopping::new().patience(9).restore_best_weights(true);
+    let options = || FitOptions::new().seed(5).batch_size(8).validation(&test);
+    let (mut whole, mut at_once) = (classifier(), stopping());
+    whole.fit(&data, options().epochs(6).callback(&mut at_once)).unwrap();
+    let (mut first, mut before) = (classifier(), stopping());
+    first.fit(&data, options().epochs(3).callback(&mut before)).unwrap();
+    let (mut second, mut after) = (classifier(), stopping());
+    second.load_state_dict(&first.state_dict().unwrap()).unwrap();
+    after.load_state_dict(&before.state_dict().unwrap()).unwrap();
+    second.fit(&data, options().epochs(3).callback(&mut after)).unwrap();
+    assert_eq!(bits(&second), bits(&whole));
+    assert_eq!(after.best_epoch(), at_once.best_epoch());
+    // Without a state that was loaded, a second `fit` goes on from the best weights.
+    let mut plain = classifier();
+    plain.load_state_dict(&first.state_dict().unwrap()).unwrap();
+    plain.fit(&data, options().epochs(3)).unwrap();
+    first.fit(&data, options().epochs(3)).unwrap();
+    assert_eq!(bits(&first), bits(&plain));
 }
 
 /// A run that is gone on with in the middle of an epoch and then diverges has the weights, counters and history of one that was not

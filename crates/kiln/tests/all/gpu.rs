@@ -105,6 +105,55 @@ fn a_step_that_is_not_finite_is_not_applied(device: &str) {
     assert!(model.iter().zip(&untrained).all(|((_, found), (_, value))| *found == value.to_f64_vec().unwrap()));
 }
 
+/// Ends a training as a kill does: nothing is saved after it.
+struct KillAfter(u64);
+
+impl Callback for KillAfter {
+    fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        if run.state.batches == self.0 { Err(Error::value("kill", "killed")) } else { Ok(()) }
+    }
+}
+
+/// A run that was killed in the middle of an epoch goes on, on the same device with the same bits, and on another one.
+fn a_killed_run_goes_on(device: &str) {
+    let (device, cpu) = (kiln::device(device).unwrap(), Device::cpu());
+    let parent = tempfile::tempdir().unwrap();
+    let (train, test) = (data(96, 1), data(50, 2));
+    let fit = |device: &Device, name: &str, kill: Option<u64>| {
+        let model = Sequential::new()
+            .push(Dense::new(16).activation(Activation::Relu))
+            .push(BatchNorm1d::new())
+            .push(Dropout::new(0.2))
+            .push(Dense::new(3))
+            .build([2], device, 7)
+            .unwrap();
+        let loss = SparseCategoricalCrossentropy::from_logits();
+        let mut trainer = compile(model, Adam::new(0.01), loss).metric(Accuracy);
+        let folder = parent.path().join(name);
+        if folder.exists() {
+            trainer.resume(&folder).unwrap();
+        }
+        let mut options = FitOptions::new().until_epoch(3).batch_size(16).seed(3).validation(&test);
+        options = options.callback(Ema::new(0.9)).callback(Checkpoint::new(&folder).every(Every::Steps(1)));
+        if let Some(batches) = kill {
+            options = options.callback(KillAfter(batches));
+        }
+        let fitted = trainer.fit(&train, options).map(drop);
+        assert_eq!(fitted.is_err(), kill.is_some());
+        let state = trainer.state_dict().unwrap();
+        let state = state.into_iter().filter(|(name, _)| name.starts_with("model.") || name.contains("history"));
+        let state = state.filter(|(name, _)| !name.ends_with("seconds"));
+        state.flat_map(|(_, value)| value.to_f64_vec().unwrap()).collect::<Vec<f64>>()
+    };
+    let whole = fit(&device, "whole", None);
+    fit(&device, "same", Some(9));
+    assert_eq!(fit(&device, "same", None), whole);
+    for (first, second, name) in [(&device, &cpu, "down"), (&cpu, &device, "up")] {
+        fit(first, name, Some(9));
+        close(name, &fit(second, name, None), &whole);
+    }
+}
+
 /// Numbers of this shape.
 fn normal(shape: &[usize], index: u64) -> Tensor {
     Tensor::normal(shape, 0.0, 1.0, DType::F32, &Device::cpu(), RandomStream::new(5, Purpose::Data, index)).unwrap()
@@ -251,6 +300,12 @@ fn on_the_simulator() {
 
 #[test]
 #[cfg(feature = "sim")]
+fn a_killed_run_goes_on_on_the_simulator() {
+    a_killed_run_goes_on("sim");
+}
+
+#[test]
+#[cfg(feature = "sim")]
 fn metrics_and_losses_on_the_simulator() {
     metrics_and_losses_are_alike("sim");
 }
@@ -273,6 +328,13 @@ fn a_card_leaves_out_a_step_that_is_not_finite() {
 #[ignore = "needs an NVIDIA card"]
 fn on_a_card() {
     optimizers_train_alike("cuda");
+}
+
+#[test]
+#[cfg(feature = "cuda")]
+#[ignore = "needs an NVIDIA card"]
+fn a_killed_run_goes_on_on_a_card() {
+    a_killed_run_goes_on("cuda");
 }
 
 #[test]

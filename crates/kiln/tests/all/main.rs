@@ -7,4 +7,6 @@ mod graphs;
 mod interop;
 mod lists;
 mod opinfo;
+mod profile;
+mod reports;
 mod smoke;

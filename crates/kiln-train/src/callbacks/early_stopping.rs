@@ -1,4 +1,4 @@
-//! Callbacks that end the training by a number that epochs report.
+//! The end of a training whose number has stopped getting better.
 
 use super::monitor::{direction, expect_reported, foreign};
 use crate::{Callback, EpochRecord, Run};
@@ -49,6 +49,8 @@ struct Seen {
     stopped: Option<usize>,
     /// Those of the best epoch; empty before it.
     weights: Snapshot,
+    /// What the model was trained to, while it has the weights of the best epoch.
+    trained: Snapshot,
 }
 
 impl Default for EarlyStopping {
@@ -97,6 +99,9 @@ impl EarlyStopping {
 
     /// Whether the model gets back the weights of its best epoch at the end, stopped or not; by default it keeps the last
     /// ones. The optimizer's state stays, as in Keras.
+    ///
+    /// A second `fit` goes on from the weights of the best epoch. A training that is resumed with the callback's state ([`Stateful`])
+    /// goes on from the weights that were trained last, bit for bit as one that was not stopped.
     #[must_use]
     pub fn restore_best_weights(self, restore: bool) -> Self {
         EarlyStopping { restore_best_weights: restore, ..self }
@@ -132,6 +137,8 @@ impl Callback for EarlyStopping {
         let larger_is_better = direction("EarlyStopping", &self.monitor, self.larger_is_better, run)?;
         if !std::mem::take(&mut self.resumed) {
             self.seen = Seen::default();
+        } else if !self.seen.trained.is_empty() {
+            std::mem::take(&mut self.seen.trained).restore(run.model)?;
         }
         self.seen.larger_is_better = larger_is_better;
         self.seen.stopped = None;
@@ -139,8 +146,9 @@ impl Callback for EarlyStopping {
     }
 
     fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
-        // A training that is being stopped has not finished its validation.
-        let Some(value) = record.value(&self.monitor) else { return Ok(()) };
+        // An epoch that is left is not one yet, and may not have finished its validation.
+        let completed = run.state.epoch == record.epoch as u64;
+        let Some(value) = record.value(&self.monitor).filter(|_| completed) else { return Ok(()) };
         if self.improves(value) {
             self.seen.best = Some((value, record.epoch));
             self.seen.wait = 0;
@@ -158,7 +166,11 @@ impl Callback for EarlyStopping {
     }
 
     fn on_fit_end(&mut self, run: &mut Run<'_>) -> Result<()> {
-        if self.seen.weights.is_empty() { Ok(()) } else { self.seen.weights.restore(run.model) }
+        if self.seen.weights.is_empty() {
+            return Ok(());
+        }
+        self.seen.trained.take(run.model)?;
+        self.seen.weights.restore(run.model)
     }
 
     fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {
@@ -168,11 +180,14 @@ impl Callback for EarlyStopping {
 
 /// What it has seen, for a run that is gone on with: the next `fit` does not begin anew.
 impl Stateful for EarlyStopping {
-    /// `wait`, and once there is one `best`, `best_epoch` and the weights, `weights.PATH`.
+    /// `wait`, and once there is one `best`, `best_epoch` and the weights, `weights.PATH`; while the model has these, `trained.PATH`.
     fn state_dict(&self) -> Result<StateDict> {
         let cpu = Device::cpu();
-        let weights = self.seen.weights.state_dict().into_iter();
-        let mut state: StateDict = weights.map(|(path, value)| (format!("weights.{path}"), value)).collect();
+        let mut state = StateDict::new();
+        for (part, values) in [("weights", &self.seen.weights), ("trained", &self.seen.trained)] {
+            let values = values.state_dict().into_iter();
+            state.extend(values.map(|(path, value)| (format!("{part}.{path}"), value)));
+        }
         state.insert("wait".to_owned(), Tensor::scalar(self.seen.wait as i64, &cpu)?);
         if let Some((best, epoch)) = self.seen.best {
             state.insert("best".to_owned(), Tensor::scalar(best, &cpu)?);
@@ -186,82 +201,19 @@ impl Stateful for EarlyStopping {
         let number = |name: &str| state.get(name).map(Tensor::item).transpose();
         let wait = number("wait")?.ok_or_else(|| foreign("`wait` is missing".to_owned()))?;
         let best = number("best")?.zip(number("best_epoch")?);
-        let mut weights = StateDict::new();
+        let (mut weights, mut trained) = (StateDict::new(), StateDict::new());
         for (name, value) in state {
-            match name.strip_prefix("weights.") {
-                Some(path) => drop(weights.insert(path.to_owned(), value.clone())),
-                None if ["wait", "best", "best_epoch"].contains(&name.as_str()) => {}
-                None => return Err(foreign(format!("`{name}` does not belong here"))),
+            match name.split_once('.') {
+                Some(("weights", path)) => drop(weights.insert(path.to_owned(), value.clone())),
+                Some(("trained", path)) => drop(trained.insert(path.to_owned(), value.clone())),
+                _ if ["wait", "best", "best_epoch"].contains(&name.as_str()) => {}
+                _ => return Err(foreign(format!("`{name}` does not belong here"))),
             }
         }
         let best = best.map(|(value, epoch)| (value, epoch as usize));
-        self.seen = Seen { best, wait: wait as usize, weights: weights.into(), ..Seen::default() };
+        let (weights, trained) = (weights.into(), trained.into());
+        self.seen = Seen { best, wait: wait as usize, weights, trained, ..Seen::default() };
         self.resumed = true;
-        Ok(())
-    }
-}
-
-/// Ends the training once a number has passed a threshold: a goal that is reached, or a loss that has grown too large (PyTorch
-/// Lightning's `stopping_threshold` and `divergence_threshold`).
-///
-/// ```
-/// # use kiln_datasets::TensorDataset;
-/// # use kiln_nn::{Dense, MeanSquaredError, Sequential};
-/// # use kiln_optim::Sgd;
-/// # use kiln_tensor::{DType, Device, Tensor};
-/// # use kiln_train::{FitOptions, TerminateOn, compile};
-/// # fn main() -> Result<(), kiln_tensor::Error> {
-/// # let cpu = Device::cpu();
-/// # let model = Sequential::new().push(Dense::new(1)).build([2], &cpu, 1)?;
-/// # let ones = |columns| Tensor::ones([50, columns], DType::F32, &cpu);
-/// # let data = TensorDataset::new(ones(2)?, ones(1)?)?;
-/// # let mut trainer = compile(model, Sgd::new(0.1), MeanSquaredError::new());
-/// let goal = TerminateOn::new("val_loss").below(0.01);
-/// let history = trainer.fit(&data, FitOptions::new().epochs(1000).validation_split(0.2).callback(goal))?;
-/// assert!(history.epochs.len() < 1000);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug)]
-pub struct TerminateOn {
-    monitor: String,
-    below: f64,
-    above: f64,
-}
-
-impl TerminateOn {
-    /// Looks at a number that epochs report, `loss`, `val_accuracy`; [`below`](TerminateOn::below) and
-    /// [`above`](TerminateOn::above) say when it ends the training.
-    pub fn new(monitor: &str) -> Self {
-        TerminateOn { monitor: monitor.to_owned(), below: f64::NEG_INFINITY, above: f64::INFINITY }
-    }
-
-    /// At the first epoch whose number is below this.
-    #[must_use]
-    pub fn below(self, threshold: f64) -> Self {
-        TerminateOn { below: threshold, ..self }
-    }
-
-    /// At the first epoch whose number is above this.
-    #[must_use]
-    pub fn above(self, threshold: f64) -> Self {
-        TerminateOn { above: threshold, ..self }
-    }
-}
-
-impl Callback for TerminateOn {
-    fn on_fit_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
-        if self.below.is_nan() || self.above.is_nan() || !(self.below.is_finite() || self.above.is_finite()) {
-            let message = "a threshold is missing: say `below` or `above` with a finite number";
-            return Err(Error::value("TerminateOn", message));
-        }
-        expect_reported("TerminateOn", &self.monitor, run)
-    }
-
-    fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
-        if record.value(&self.monitor).is_some_and(|value| value < self.below || value > self.above) {
-            run.stop();
-        }
         Ok(())
     }
 }

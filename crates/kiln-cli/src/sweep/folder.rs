@@ -1,0 +1,218 @@
+//! The folder of a sweep: its state, and the runs of its trials.
+
+use super::plan::Plan;
+use super::process::terminate;
+use super::search::{End, Trial};
+use crate::runs::{history, status};
+use kiln::store::{Store, Writer};
+use kiln::train::Phase;
+use kiln::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Its state.
+pub(crate) const STATE: &str = "sweep.json";
+pub(super) const PICTURE: &str = "sweep.png";
+
+/// The version of the state's format that this version writes, and the newest that it reads.
+const FORMAT: u32 = 1;
+
+/// How long a trial's process that a sweep has left may take to save and end.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// sweep.json. What trials have reported is in their own folders.
+#[derive(Serialize, Deserialize)]
+struct State {
+    format: u32,
+    plan: Value,
+    trials: Vec<Record>,
+}
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+struct Record {
+    trial: usize,
+    settings: Map<String, Value>,
+    /// The epoch after which it was stopped, as it was worse than the others.
+    pruned: Option<usize>,
+}
+
+/// The folder, locked for other sweeps.
+pub(super) struct Folder {
+    path: PathBuf,
+    writer: Writer,
+    plan: Value,
+    records: Vec<Record>,
+}
+
+impl Folder {
+    /// Makes and locks the folder; a sweep that is there must be this one.
+    pub(super) fn open(store: &Store, plan: &Plan, trials: &[Trial]) -> Result<Folder> {
+        let path = store.folder().to_path_buf();
+        let of = |(place, trial): (usize, &Trial)| {
+            let paths = plan.parameters.iter().map(|parameter| parameter.path.clone());
+            let settings = paths.zip(trial.choice.iter().map(|value| value.to_json())).collect();
+            Record { trial: place + 1, settings, pruned: None }
+        };
+        let records: Vec<Record> = trials.iter().enumerate().map(of).collect();
+        let found = read(store)?;
+        match &found {
+            Some(state) => same(&path, state, &plan.to_json(), &records)?,
+            None => expect_empty(&path)?,
+        }
+        let writer = store.create().map_err(|error| Error::new(error.kind(), "", error.message()))?;
+        let is_new = found.is_none();
+        let records = found.map_or(records, |state| state.trials);
+        let mut folder = Folder { path, writer, plan: plan.to_json(), records };
+        if is_new {
+            folder.save(None)?;
+        }
+        Ok(folder)
+    }
+
+    /// Writes the state, and the picture where there is one.
+    pub(super) fn save(&mut self, picture: Option<&[u8]>) -> Result<()> {
+        let state = State { format: FORMAT, plan: self.plan.clone(), trials: self.records.clone() };
+        let text = serde_json::to_string_pretty(&state)
+            .map_err(|error| Error::new(ErrorKind::Format, "", format!("{STATE}: {error}")).with_source(error))?;
+        let mut files = vec![(STATE, text.as_bytes())];
+        files.extend(picture.map(|picture| (PICTURE, picture)));
+        self.writer.commit(&files).map(drop)
+    }
+
+    /// Takes down that a trial was stopped, before it is.
+    pub(super) fn prune(&mut self, trial: usize, epoch: usize) -> Result<()> {
+        self.records[trial].pruned = Some(epoch);
+        self.save(None)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn path_of(&self, trial: usize) -> PathBuf {
+        self.path.join(self.name_of(trial))
+    }
+
+    /// `trial-007`
+    pub(super) fn name_of(&self, trial: usize) -> String {
+        let digits = self.records.len().to_string().len().max(3);
+        format!("trial-{:0digits$}", trial + 1)
+    }
+
+    /// Whether a trial has a run that can be gone on with.
+    pub(super) fn has(&self, trial: usize) -> bool {
+        !matches!(Store::new(self.path_of(trial)).current(), Ok(None))
+    }
+
+    /// Takes down what a trial's folder tells of it, unless it is known how it ended.
+    pub(super) fn recall(&self, place: usize, trial: &mut Trial, metric: &str) {
+        if trial.end.is_some() {
+            return;
+        }
+        trial.end = self.records[place].pruned.map(|_| End::Pruned);
+        let path = self.path_of(place);
+        // One that cannot be read is gone on with by its own process, which says what is wrong.
+        let Ok(Some(generation)) = Store::new(&path).current() else { return };
+        let status = status(&generation).ok().flatten();
+        if let Ok(Some(log)) = history(&path, &generation) {
+            let points = log.points(metric).into_iter().map(|(epoch, value)| (epoch as usize, value));
+            // Where it was stopped in an epoch, the history has a part of that.
+            let whole = |&(epoch, _): &(usize, f64)| status.as_ref().is_none_or(|status| epoch as u64 <= status.epoch);
+            trial.values = points.filter(whole).collect();
+        }
+        let Some(status) = status else { return };
+        let ended = match status.phase {
+            Phase::Diverged => Some(End::Diverged),
+            // By a callback.
+            Phase::Complete if status.epoch < status.epochs => Some(End::Complete),
+            _ => None,
+        };
+        trial.end = trial.end.take().or(ended);
+    }
+
+    /// Whether a process is training a trial.
+    pub(super) fn is_taken(&self, trial: usize) -> bool {
+        Store::new(self.path_of(trial)).writer().is_some()
+    }
+
+    /// Ends the process that a sweep which was killed has left in a trial's folder, and waits for it.
+    pub(super) fn take_over(&self, trial: usize) -> Result<()> {
+        let (path, begin) = (self.path_of(trial), Instant::now());
+        let store = Store::new(&path);
+        let mut asked = false;
+        while let Some(holder) = store.writer() {
+            let ended = match holder.process {
+                Some(process) if !asked => terminate(process),
+                Some(_) => begin.elapsed() < PATIENCE,
+                None => false,
+            };
+            if !ended {
+                return Err(failed(&path, &format!("{holder} is training this trial; wait until it ends")));
+            }
+            asked = true;
+            sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
+
+fn read(store: &Store) -> Result<Option<State>> {
+    let Some(generation) = store.current()? else { return Ok(None) };
+    let path = store.folder().join(STATE);
+    if !generation.has(STATE) {
+        return Err(failed(store.folder(), "this folder has a run; choose another one with --out"));
+    }
+    let wrong = |why: String| Error::new(ErrorKind::Format, "", format!("{}: {why}", path.display()));
+    let value: Value = serde_json::from_slice(&generation.read(STATE)?)
+        .map_err(|error| wrong(format!("this is not JSON: {error}")))?;
+    if let Some(format) = value["format"].as_u64().filter(|format| *format > u64::from(FORMAT)) {
+        return Err(wrong(format!("format {format} is newer than this version of Kiln reads ({FORMAT})")));
+    }
+    serde_json::from_value(value).map(Some).map_err(|error| wrong(format!("this is not the state of a sweep: {error}")))
+}
+
+/// Fails where a folder has another sweep; says what is different.
+fn same(folder: &Path, there: &State, plan: &Value, records: &[Record]) -> Result<()> {
+    let keys = plan.as_object().into_iter().flat_map(Map::keys);
+    let mut different: Vec<String> =
+        keys.filter(|key| there.plan[*key] != plan[*key]).map(|key| format!("`{key}`")).collect();
+    let settings = |records: &[Record]| records.iter().map(|record| record.settings.clone()).collect::<Vec<_>>();
+    // Numbers as they are read again.
+    let expected = serde_json::to_string(records).and_then(|text| serde_json::from_str::<Vec<Record>>(&text));
+    if different.is_empty() && !expected.is_ok_and(|expected| settings(&there.trials) == settings(&expected)) {
+        different.push("the values of the parameters".to_owned());
+    }
+    if different.is_empty() {
+        return Ok(());
+    }
+    let verb = if different.len() == 1 { "differs" } else { "differ" };
+    let message = format!(
+        "this folder has another sweep: {} {verb}; choose another folder with --out, or remove this one",
+        different.join(", ")
+    );
+    Err(failed(folder, &message))
+}
+
+fn expect_empty(folder: &Path) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(folder, &format!("this folder cannot be read: {error}"))),
+    };
+    // A lock may be left.
+    match entries.flatten().find(|entry| !entry.file_name().to_string_lossy().starts_with('.')) {
+        None => Ok(()),
+        Some(other) => {
+            let name = other.file_name().to_string_lossy().into_owned();
+            Err(failed(folder, &format!("this folder has {name} and no sweep; choose another one with --out")))
+        }
+    }
+}
+
+fn failed(folder: &Path, why: &str) -> Error {
+    Error::new(ErrorKind::Io, "", format!("{}: {why}", folder.display()))
+}

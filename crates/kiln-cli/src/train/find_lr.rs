@@ -1,0 +1,107 @@
+//! `kiln find-lr`.
+
+use super::given;
+use super::ready::{Ready, fit_options, ready};
+use crate::arguments::{FindLrOptions, TrainOptions};
+use crate::drawing::{rates, short_rate};
+use crate::pool::in_pool;
+use crate::report::{line, plain, tell};
+use crate::settings::{Prepared, Setup};
+use crate::signals::Signals;
+use kiln::ErrorKind;
+use kiln::prelude::*;
+use kiln::store::write_atomically;
+use kiln::train::LearningRates;
+use serde_json::json;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(crate) fn run(options: &FindLrOptions) -> Result<ExitCode> {
+    in_pool(options.computing.threads, || find(options))
+}
+
+fn find(options: &FindLrOptions) -> Result<ExitCode> {
+    let finder = LearningRateFinder::new().min(options.min).max(options.max).steps(options.steps.get());
+    finder.check().map_err(|error| Error::new(error.kind(), "", error.message()))?;
+    check_place(&options.out)?;
+    let training = options.training();
+    let device = options.computing.device.open()?;
+    let settings = given::given(&training)?.settings;
+    let signals = Signals::catch()?;
+    let setup = Setup { data: options.data.as_deref(), device: &device, learned: None };
+    let Ready { prepared, name, batches, .. } = ready(&training, &settings, &setup)?;
+    let Prepared { mut trainer, data, plan, .. } = prepared;
+    let fit = fit_options(&plan, &batches, settings.seed()?).stop(signals.stop());
+    let fit =
+        if options.json { fit.quiet() } else { fit.progress(ProgressBar::new().unit(data.called).epoch_lines(false)) };
+    let found = trainer.find_learning_rate(&*data.train, fit, &finder)?;
+    if let Some(exit_code) = signals.exit_code() {
+        tell(&format!("interrupted after step {} of {}: nothing is drawn", found.points.len(), options.steps));
+        return Ok(ExitCode::from(exit_code));
+    }
+    write_atomically(&options.out, &rates(&found, &name)?)?;
+    if options.json {
+        line(&object(options, &found));
+    } else {
+        say(options, &training, &found, &name);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses a place where the picture cannot be, before the work.
+fn check_place(out: &Path) -> Result<()> {
+    let refused = |why: String| Err(Error::new(ErrorKind::Io, "", format!("--out {}: {why}", out.display())));
+    if out.is_dir() {
+        return refused("this is a folder: name a PNG file".to_owned());
+    }
+    match out.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+            refused(format!("the folder {} is not there", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn say(options: &FindLrOptions, training: &TrainOptions, found: &LearningRates, name: &str) {
+    let (first, last) = (found.points.first(), found.points.last());
+    if let (Some(first), Some(last)) = (first, last) {
+        let ended = if found.diverged { ", where the loss diverged" } else { "" };
+        let (steps, from, to) = (found.points.len(), short_rate(first.rate), short_rate(last.rate));
+        plain(&format!("{name}: {steps} steps with learning rates from {from} to {to}{ended}"));
+    }
+    let steepest =
+        found.steepest().map_or_else(String::new, |rate| format!(" (it falls fastest at {})", short_rate(rate)));
+    match found.suggestion() {
+        Some(rate) => {
+            let rate = short_rate(rate);
+            let train = train_command(training);
+            plain(&format!("{rate} is in the middle of the loss's longest fall{steepest}: {train} --lr {rate}"));
+        }
+        None => plain("the loss has not fallen at any rate: try other values of --min and --max, or more --steps"),
+    }
+    plain(&format!("drawn to {}", options.out.display()));
+}
+
+/// The command that trains the same.
+fn train_command(training: &TrainOptions) -> String {
+    let what = match (&training.config, training.recipe) {
+        (Some(file), _) => format!(" --config {}", file.display()),
+        (None, Some(recipe)) => format!(" {}", recipe.name()),
+        (None, None) => String::new(),
+    };
+    format!("kiln train{what}")
+}
+
+fn object(options: &FindLrOptions, found: &LearningRates) -> serde_json::Value {
+    let points = found.points.iter();
+    let points: Vec<_> =
+        points.map(|point| json!({ "lr": point.rate, "loss": point.loss, "smoothed": point.smoothed })).collect();
+    json!({
+        "result": "find-lr",
+        "suggestion": found.suggestion(),
+        "steepest": found.steepest(),
+        "diverged": found.diverged,
+        "picture": options.out,
+        "points": points,
+    })
+}

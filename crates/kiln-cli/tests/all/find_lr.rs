@@ -1,0 +1,113 @@
+//! `kiln find-lr` from outside, and the callbacks of settings files that report numbers.
+
+use crate::support::{Folder, command, lines, text, word};
+use serde_json::Value;
+use std::fs;
+use std::process::Command;
+
+fn object(words: &[&str]) -> Value {
+    let lines = lines(&command(words));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    serde_json::from_str(&lines[0]).unwrap()
+}
+
+#[test]
+fn prints_a_rate_that_trains_and_draws_the_losses() {
+    let folder = Folder::with_data("find-lr");
+    let (data, out) = (word(&folder.0).to_owned(), folder.join("lr.png"));
+    let said = lines(&command(&[
+        "find-lr",
+        "mnist-mlp",
+        "--data",
+        &data,
+        "--out",
+        word(&out),
+        "--min",
+        "1e-5",
+        "--max",
+        "1e4",
+    ]));
+    assert_eq!(said.len(), 3, "{said:?}");
+    assert!(
+        said[0].starts_with("mnist-mlp: ") && said[0].contains(" steps with learning rates from 1e-5 to "),
+        "{said:?}"
+    );
+    assert!(said[0].ends_with(", where the loss diverged"), "{said:?}");
+    let (before, rate) = said[1].split_once(": kiln train mnist-mlp --lr ").unwrap();
+    assert!(
+        before.starts_with(&format!("{rate} is in the middle of the loss's longest fall (it falls fastest at ")),
+        "{said:?}"
+    );
+    assert_eq!(said[2], format!("drawn to {}", out.display()));
+    let picture = fs::read(&out).unwrap();
+    assert_eq!(&picture[..8], b"\x89PNG\r\n\x1a\n");
+    // Nothing else is written.
+    let mut files: Vec<_> = fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    files.sort();
+    assert_eq!(files, ["lr.png", "mnist"]);
+    let train = ["train", "mnist-mlp", "--data", &data, "--json", "--quiet", "--epochs", "20"];
+    let accuracy = |rate: &str| object(&[&train[..], &["--lr", rate]].concat())["test_accuracy"].as_f64().unwrap();
+    assert!(accuracy(rate) > 0.95 && accuracy("1e-5") < 0.9, "{rate}");
+}
+
+#[test]
+fn json_has_all_points_and_the_same_ones_again() {
+    let folder = Folder::with_data("find-lr-json");
+    let (data, out) = (word(&folder.0).to_owned(), folder.join("lr.png"));
+    let words = ["find-lr", "mnist-mlp", "--data", &data, "--json", "--steps", "30", "--out", word(&out)];
+    let first = object(&[&words[..], &["--threads", "1"]].concat());
+    let points = first["points"].as_array().unwrap();
+    assert_eq!((&first["result"], points[0]["lr"].as_f64()), (&"find-lr".into(), Some(1e-7)));
+    assert!(points.iter().all(|point| point["loss"].is_number() && point["smoothed"].is_number()));
+    assert!(first["suggestion"].is_number() && first["steepest"].is_number(), "{first}");
+    assert_eq!(first["picture"], word(&out));
+    // Whatever the number of threads, the schedule and the callbacks of the settings.
+    let others = ["--threads", "2", "--set", "schedule.name=\"CosineDecay\"", "--set", "callbacks=\"TerminateOn\""];
+    let other = command(&[&words[..], &others].concat());
+    assert!(text(&other.stderr).contains("callbacks.monitor"), "settings are read: {}", text(&other.stderr));
+    assert_eq!(object(&[&words[..], &others[..4]].concat()), first);
+    assert_ne!(object(&[&words[..], &["--seed", "5"]].concat())["points"], first["points"]);
+}
+
+#[test]
+fn settings_files_are_searched_and_the_picture_is_lr_png() {
+    let folder = Folder::with_data("find-lr-config");
+    let settings = "[data]\nname = \"mnist\"\n[model]\nlayers = [{ layer = \"Flatten\" }, { layer = \"Dense\", units = 10, \
+                    activation = \"softmax\" }]\n[loss]\nname = \"SparseCategoricalCrossentropy\"\n[optimizer]\nname = \"Sgd\"\nlr = 0.1\n";
+    fs::write(folder.join("my.toml"), settings).unwrap();
+    let mut kiln = Command::new(env!("CARGO_BIN_EXE_kiln"));
+    kiln.current_dir(&folder.0)
+        .args(["find-lr", "--config", "my.toml", "--data", ".", "--steps", "20", "--max", "1e3"]);
+    let said = lines(&kiln.output().unwrap());
+    assert!(said[0].starts_with("my: ") && said[1].contains(": kiln train --config my.toml --lr "), "{said:?}");
+    assert!(folder.join("lr.png").is_file());
+}
+
+#[test]
+fn callbacks_that_report_are_settings_and_config_toml_keeps_them() {
+    let folder = Folder::with_data("reporting");
+    let (run, again) = (folder.join("run"), folder.join("again"));
+    // A bias far below 0 leaves no unit alive.
+    let settings = "metrics = [\"Accuracy\"]\n[data]\nname = \"mnist\"\n[model]\nlayers = [{ layer = \"Flatten\" }, { layer = \"Dense\", \
+                    units = 8, activation = \"relu\", bias_initializer = { constant = -100.0 } }, { layer = \"Dense\", units = 10 }]\n\
+                    [loss]\nname = \"SparseCategoricalCrossentropy\"\nfrom_logits = true\n[[callbacks]]\nname = \"GradientNorms\"\n\
+                    every = 2\nby_layer = true\nupdate_ratios = true\n[[callbacks]]\nname = \"activation_statistics\"\nevery = 1\n\
+                    [[callbacks]]\nname = \"Meter\"\n[training]\nepochs = 2\n";
+    fs::write(folder.join("my.toml"), settings).unwrap();
+    let data = word(&folder.0).to_owned();
+    let train =
+        |config: &str, out: &str| command(&["train", "--config", config, "--data", &data, "--quiet", "--out", out]);
+    let output = train(word(&folder.join("my.toml")), word(&run));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let warned = text(&output.stderr);
+    let dead =
+        "8 of 8 units of 1 (Dense) were 0 for all samples of the 4 batches looked at in epoch 1, and do not learn: ";
+    assert!(warned.starts_with(dead) && warned.lines().count() == 1, "{warned}");
+    let config = fs::read_to_string(run.join("config.toml")).unwrap();
+    for kept in ["name = \"GradientNorms\"\nevery = 2\nby_layer = true\nupdate_ratios = true", "name = \"Meter\""] {
+        assert!(config.contains(kept), "{config}");
+    }
+    let output = train(word(&run.join("config.toml")), word(&again));
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), warned));
+    assert_eq!(fs::read(run.join("model.safetensors")).unwrap(), fs::read(again.join("model.safetensors")).unwrap());
+}
