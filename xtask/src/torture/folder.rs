@@ -43,15 +43,18 @@ pub(super) fn generation(run: &Path) -> Option<u64> {
 }
 
 /// Cuts a file of the newest checkpoint short, or changes a byte of it; says which. None where there is no older checkpoint to go on
-/// from, or the files still have temporary names.
+/// from, or a file still has its temporary name.
 pub(super) fn damage(run: &Path, random: &mut Random) -> Result<Option<String>> {
-    let older = entries(&run.join("checkpoints")).iter().any(|path| !name(path).starts_with('.'));
-    let files =
-        manifest(run).and_then(|manifest| Some(manifest["files"].as_object()?.keys().cloned().collect::<Vec<_>>()));
-    let Some(files) = files.filter(|files| older && !files.is_empty() && !was_being_written(run)) else {
+    let Some(manifest) = manifest(run) else { return Ok(None) };
+    let number = manifest["generation"].to_string();
+    let older =
+        entries(&run.join("checkpoints")).iter().any(|path| !name(path).starts_with('.') && name(path) != number);
+    let unnamed = temporary(run).iter().any(|(path, _)| name(path).ends_with(&format!(".generation-{number}")));
+    let files: Vec<&String> = manifest["files"].as_object().into_iter().flat_map(|files| files.keys()).collect();
+    if !older || unnamed || files.is_empty() {
         return Ok(None);
-    };
-    let path = run.join(&files[random.below(files.len())]);
+    }
+    let path = run.join(files[random.below(files.len())]);
     let failed = |error| format!("{}: {error}", path.display());
     let mut bytes = fs::read(&path).map_err(failed)?;
     let at = random.below(bytes.len());
