@@ -1,7 +1,7 @@
 //! What CI runs, here as there.
 
 use crate::shell::{self, Result, cargo};
-use crate::{asan, fuzz, kernels, layers, outside, readme, supply_chain};
+use crate::{asan, fuzz, kernels, layers, outside, readme, supply_chain, torture};
 use std::time::Instant;
 
 /// Which part.
@@ -41,6 +41,7 @@ const STEPS: &[CiStep] = &[
     ("kernels", kernels::ci),
     ("tests", || tests(&[])),
     ("fuzz", fuzz::ci),
+    ("torture", torture::ci),
     // Without a card, a driver or a toolkit: most runs with the tests, against a stand-in for the driver. These take longer.
     ("cuda", || {
         tests(&["--test", "all", "composed_forms_conform", "--", "--ignored"])?;

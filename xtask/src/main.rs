@@ -17,6 +17,7 @@ mod readme;
 mod shell;
 mod supply_chain;
 mod table;
+mod torture;
 mod trees;
 
 use clap::{Parser, Subcommand};
@@ -42,6 +43,8 @@ enum Command {
     Asan,
     /// Give parsers and programs over tensors inputs at random, with libFuzzer and AddressSanitizer where they can be built
     Fuzz(fuzz::Options),
+    /// Kill trainings and let their files fail: each must end with the bits of one that was left alone
+    Torture(torture::Options),
     /// Run the instruction-set tests of kiln-math and kiln-cpu for AArch64 under qemu
     Neon,
     /// Run the commands of README.md
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Command::SupplyChain(options) => supply_chain::run(&options),
         Command::Asan => asan::run(),
         Command::Fuzz(options) => fuzz::run(&options),
+        Command::Torture(options) => torture::run(&options),
         Command::Neon => neon::run(),
         Command::Readme => readme::run(),
         Command::EmbedMnist(options) => embed::run(&options),

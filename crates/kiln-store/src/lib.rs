@@ -15,6 +15,7 @@ pub use archive::{CHECKPOINTS, Keep};
 pub use atomic::{rename_atomically, write_atomically, write_atomically_with};
 pub use disk::{Disk, Os};
 pub use lock::Holder;
+pub use space::expect_room;
 pub use store::{Generation, Latest, Store};
 pub use writer::Writer;
 

@@ -1,9 +1,32 @@
-//! Disks that are full: what was to be written, what is free, what would help.
+//! The space on a disk, and disks that are full: what was to be written, what is free, what would help.
 
-use kiln_tensor::{Error, bytes_shown};
+use crate::failed;
+use kiln_tensor::{Error, Result, bytes_shown};
 use std::error::Error as _;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
+
+/// Finds out, before long work, whether a folder has room for so many bytes: writes a file of this size, down to the disk, and removes it.
+///
+/// # Errors
+/// A full disk, with what is free there; whatever else the file system says.
+pub fn expect_room(folder: &Path, bytes: u64) -> Result<()> {
+    let path = folder.join(format!(".kiln-{}.tmp", std::process::id()));
+    let written = fill(&path, bytes);
+    let removed = fs::remove_file(&path);
+    written.and(removed).map_err(|error| {
+        let error = failed("save", folder, "the run cannot be written in this folder", error);
+        with_space(error, folder, Some(bytes))
+    })
+}
+
+/// Writes a file of so many bytes, down to the disk.
+fn fill(path: &Path, bytes: u64) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    io::copy(&mut io::repeat(0).take(bytes), &mut file)?;
+    file.sync_all()
+}
 
 /// An error of writing `bytes` (none where it is not known how many) to a folder. Where the disk is full, it says what is free there
 /// and what would help.
@@ -42,7 +65,9 @@ fn free(_: &Path) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::with_space;
+    #![allow(clippy::unwrap_used)] // a panic is a test's report
+
+    use super::{expect_room, with_space};
     use crate::failed;
     use std::io;
     use std::path::Path;
@@ -65,5 +90,14 @@ mod tests {
         assert_eq!(nowhere, format!("/no/such/folder/file: cannot be written: quota exceeded{end}"));
         let other = says(".", io::ErrorKind::PermissionDenied, Some(1));
         assert_eq!(other, "./file: cannot be written: permission denied");
+    }
+
+    #[test]
+    fn a_folder_has_room_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        expect_room(folder.path(), 100_000).unwrap();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+        let error = expect_room(&folder.path().join("nowhere"), 1).unwrap_err();
+        assert!(error.message().contains("nowhere: the run cannot be written in this folder: "), "{error}");
     }
 }

@@ -78,9 +78,9 @@ impl<D: Disk> Writer<D> {
         self.current.as_ref().map_or(0, |current| current.generation)
     }
 
-    /// The number that the next generation gets.
+    /// The number that the next generation gets. That of a commit which failed is not used again: it may be there all the same.
     pub fn next_generation(&self) -> u64 {
-        self.newest.max(self.generation()) + 1
+        self.newest.max(self.generation()).max(self.failed.unwrap_or(0)) + 1
     }
 
     /// Whether files of these names can be written: to be asked before long work.
@@ -117,8 +117,8 @@ impl<D: Disk> Writer<D> {
     /// As [`Writer::commit`].
     pub fn commit_keeping<B: AsRef<[u8]>>(&mut self, files: &[(&str, B)], keep: &Keep) -> Result<u64> {
         self.check(files.iter().map(|(name, _)| *name))?;
-        self.settle()?;
         let generation = self.next_generation();
+        self.settle()?;
         self.failed = Some(generation);
         let next = self.stage(generation, files, keep).map_err(|error| {
             // A rename that reports an error may have happened all the same: then the staged files are needed. The error

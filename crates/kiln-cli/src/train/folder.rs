@@ -8,10 +8,9 @@ use crate::signals::Signals;
 use kiln::ErrorKind;
 use kiln::nn::{StateDict, safetensors};
 use kiln::prelude::*;
+use kiln::store::expect_room;
 use kiln::train::{Checkpoint, Phase, Resumed, Status};
 use kiln::trained::MODEL;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read};
 use std::path::Path;
 
 /// More than the files beside the weights take.
@@ -68,11 +67,13 @@ impl<'a> Folder<'a> {
         self.checkpoint = self.checkpoint.replace(true);
         self.checkpoint.lock().map_err(mine)?;
         self.checkpoint.check(FILES.into_iter().chain([SAMPLES])).map_err(mine)?;
-        let probe = self.checkpoint.writes_in().join(format!(".kiln-{}.tmp", std::process::id()));
-        let written = fill(&probe, weights + ROOM);
-        let _ = fs::remove_file(&probe);
-        written
-            .map_err(|error| wrong(format!("the run cannot be written in this folder: {error}")).with_source(error))?;
+        let folder = self.checkpoint.writes_in();
+        expect_room(folder, (weights + ROOM) as u64).map_err(|error| {
+            // The folder may have a hidden name until its first checkpoint is complete.
+            let hidden = format!("{}: ", folder.display());
+            let message = error.message();
+            wrong(message.strip_prefix(&hidden).unwrap_or(message).to_owned()).with_source(error.clone())
+        })?;
         Ok(self)
     }
 
@@ -95,7 +96,7 @@ impl<'a> Folder<'a> {
             },
             Some(_) if self.checkpoint.has_failed() => {
                 let last = status().map_or_else(String::new, |status| {
-                    format!("the last checkpoint, {}, is in {place}, and ", at(&status))
+                    format!("the last checkpoint is {}: kiln train --resume {place} goes on from there; ", at(&status))
                 });
                 match safetensors::encode(&model.state_dict()).and_then(|weights| rescue(&weights)) {
                     Ok(path) => format!("; {last}the weights are kept in {}", path.display()),
@@ -105,7 +106,9 @@ impl<'a> Folder<'a> {
             Some(_) => match status() {
                 Some(status) if status.phase == Phase::Diverged => format!(", saved in {place}"),
                 Some(status) => {
-                    format!("; the last checkpoint is {}: kiln train --resume {place} goes on from there", at(&status))
+                    let once = if error.kind() == ErrorKind::Memory { " once there is more memory" } else { "" };
+                    let at = at(&status);
+                    format!("; the last checkpoint is {at}: kiln train --resume {place} goes on from there{once}")
                 }
                 None => String::new(),
             },
@@ -159,11 +162,4 @@ impl Callback for SaveOnSignal<'_> {
         }
         Ok(())
     }
-}
-
-/// Writes a file of so many bytes, down to the disk.
-fn fill(path: &Path, bytes: usize) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    io::copy(&mut io::repeat(0).take(bytes as u64), &mut file)?;
-    file.sync_all()
 }

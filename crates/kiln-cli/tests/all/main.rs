@@ -6,6 +6,7 @@ mod data;
 mod find_lr;
 mod generative;
 mod logs;
+mod memory;
 mod own_pictures;
 mod own_table;
 mod predict;

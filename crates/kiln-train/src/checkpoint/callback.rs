@@ -19,6 +19,9 @@ impl Checkpoint<'_> {
             Some(Ok(generation)) => self.done(generation),
             Some(Err(error)) => {
                 self.failed = true;
+                if let Saver::Idle(writer) = saver {
+                    self.next = writer.next_generation();
+                }
                 self.best = self.best_before.clone();
                 if let Some(tell) = &mut self.on_failure {
                     tell(&error);
