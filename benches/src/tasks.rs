@@ -19,6 +19,10 @@ macro_rules! for_each_task {
                 "Convolutions and their gradients one by one, milliseconds", Conv, conv, |at| conv::all(&at.device),
                 ["conv_torch.py"]
             }
+            {
+                "What a checkpoint of the AlexNet listing costs the training loop, milliseconds", Checkpoint, checkpoint,
+                |at| checkpoint::costs(&at.device), []
+            }
             { "One step of Adam over 21.65 M parameters", Adam, adam, |at| adam::step(&at.device), ["adam_torch.py"] }
             {
                 "One step of each optimizer over tensors of three sizes, milliseconds", Optimizers, optimizers,

@@ -53,12 +53,18 @@ impl<D: Disk + Clone> Store<D> {
         Writer::recover(&self.folder, self.disk.clone(), lock, None)
     }
 
-    /// As [`Store::lock`], to go on from a generation that need not be the current one: what is newer is replaced by the next commit.
+    /// As [`Store::lock`], to go on from the [latest](Store::latest) whole generation, which need not be the current one: what is newer is
+    /// removed.
     ///
     /// # Errors
-    /// As [`Store::lock`].
+    /// As [`Store::lock`]; a generation that is not the latest any more.
     pub fn lock_at(&self, generation: &Generation) -> Result<Writer<D>> {
         let lock = Lock::take(&self.folder)?;
+        // Now that nobody else writes.
+        if self.latest()?.generation.number() != generation.number() {
+            let message = format!("{}: another process has written here since: open it again", self.folder.display());
+            return Err(Error::new(ErrorKind::Io, "lock", message));
+        }
         Writer::recover(&self.folder, self.disk.clone(), lock, Some(generation.manifest.clone()))
     }
 

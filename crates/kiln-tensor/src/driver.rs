@@ -2,7 +2,7 @@
 //!
 //! Everything that concerns every launch belongs here: an operation checks its operands and calls one of these.
 
-use crate::profile::{Timed, Work, primitives as work};
+use crate::profile::{Timed, Work, is_on, primitives as work};
 use crate::{Call, Device, Ran, Result};
 
 /// Calls `$callback! { $given…; fn … }` with the primitives of [`crate::Backend`] that follow a buffer, but for `run`.
@@ -49,28 +49,51 @@ macro_rules! primitives {
             $(
                 #[inline]
                 pub(crate) fn $name(&self $(, $argument: $type)*) -> $result {
-                    let timed = Timed::begin(|| work::$name($(&$argument),*));
+                    if is_on() {
+                        return measured::$name(self $(, $argument)*);
+                    }
                     // SAFETY: only operations of this crate call this. Their views and outputs are those of tensors, whose memory
                     // lives as long as they are borrowed and is initialized; an output is fresh, or its tensor is the only
                     // owner of its memory; shapes, dtypes and devices were checked by the operation.
-                    let result = unsafe { self.backend().$name($($argument),*) };
-                    match timed {
-                        None => result,
-                        Some(timed) => result.and_then(|()| timed.end(self)),
-                    }
+                    unsafe { self.backend().$name($($argument),*) }
                 }
             )+
 
             /// See [`crate::Backend::run`].
             pub(crate) fn run(&self, call: &Call<'_>) -> Result<Ran> {
-                let timed = Timed::begin(|| Work::of_call(call));
-                // SAFETY: as above.
-                let ran = unsafe { self.backend().run(call) }?;
-                match timed {
-                    // What is composed is measured by its parts.
-                    Some(timed) if ran == Ran::Done => timed.end(self).map(|()| ran),
-                    _ => Ok(ran),
+                if is_on() {
+                    return measured::run(self, call);
                 }
+                // SAFETY: as above.
+                unsafe { self.backend().run(call) }
+            }
+        }
+
+        /// The same in a profile. They are apart, so that an operation outside of one pays for a flag alone.
+        mod measured {
+            use super::*;
+            $(
+                #[cold]
+                #[inline(never)]
+                pub(super) fn $name(device: &Device $(, $argument: $type)*) -> $result {
+                    let timed = Timed::begin(work::$name($(&$argument),*));
+                    // SAFETY: as above.
+                    unsafe { device.backend().$name($($argument),*) }?;
+                    timed.end(device)
+                }
+            )+
+
+            #[cold]
+            #[inline(never)]
+            pub(super) fn run(device: &Device, call: &Call<'_>) -> Result<Ran> {
+                let timed = Timed::begin(Work::of_call(call));
+                // SAFETY: as above.
+                let ran = unsafe { device.backend().run(call) }?;
+                // What is composed is measured by its parts.
+                if ran == Ran::Done {
+                    timed.end(device)?;
+                }
+                Ok(ran)
             }
         }
     };

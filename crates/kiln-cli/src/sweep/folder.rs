@@ -184,16 +184,13 @@ fn same(folder: &Path, there: &State, plan: &Value, records: &[Record]) -> Resul
     // Numbers as they are read again.
     let expected = serde_json::to_string(records).and_then(|text| serde_json::from_str::<Vec<Record>>(&text));
     if different.is_empty() && !expected.is_ok_and(|expected| settings(&there.trials) == settings(&expected)) {
-        different.push("the values of the parameters".to_owned());
+        different.push("values of the parameters".to_owned());
     }
     if different.is_empty() {
         return Ok(());
     }
-    let verb = if different.len() == 1 { "differs" } else { "differ" };
-    let message = format!(
-        "this folder has another sweep: {} {verb}; choose another folder with --out, or remove this one",
-        different.join(", ")
-    );
+    let different = different.join(", ");
+    let message = format!("this folder has another sweep, with other {different}; choose another folder with --out");
     Err(failed(folder, &message))
 }
 

@@ -37,6 +37,7 @@ use work::{Ended, Work};
 pub(crate) fn run(options: &SweepOptions) -> Result<ExitCode> {
     let (begin, plan) = (Instant::now(), Plan::read(&options.file)?);
     let trials: Vec<Trial> = trials::trials(&plan)?.into_iter().map(Trial::new).collect();
+    trials.iter().try_for_each(|trial| plan.settings(&trial.choice)?.check_parts())?;
     let signals = Signals::catch()?;
     let out = options.out.clone().unwrap_or_else(|| default_folder(&options.file));
     let store = Store::new(out);
@@ -73,7 +74,7 @@ pub(crate) fn run(options: &SweepOptions) -> Result<ExitCode> {
     let ended = work.run(&mut search, &mut folder, signals.stop())?;
     let picture = outcome.picture(&search)?;
     folder.save(picture.as_deref())?;
-    outcome.finish(&search, &folder, &options.file, begin.elapsed(), ended)?;
+    outcome.finish(&search, &folder, begin.elapsed(), ended)?;
     Ok(signals.exit_code().filter(|_| ended == Ended::Interrupted).map_or(ExitCode::SUCCESS, ExitCode::from))
 }
 

@@ -9,7 +9,6 @@ use crate::settings::Node;
 use crate::table::{Alignment, Table};
 use kiln::{Error, ErrorKind, Result};
 use serde_json::{Map, Value, json};
-use std::path::Path;
 use std::time::Duration;
 
 /// How a sweep reports.
@@ -62,16 +61,12 @@ impl Outcome<'_> {
     }
 
     /// The table or the result, and where to go on after an interruption.
-    pub(super) fn finish(
-        &self,
-        search: &Search,
-        folder: &Folder,
-        file: &Path,
-        time: Duration,
-        ended: Ended,
-    ) -> Result<()> {
+    pub(super) fn finish(&self, search: &Search, folder: &Folder, time: Duration, ended: Ended) -> Result<()> {
         let ranking = self.ranking(search);
-        let done = search.trials.iter().filter(|trial| is_done(trial, search)).count();
+        let done = match ended {
+            Ended::Done => search.trials.len(),
+            Ended::Interrupted => search.trials.iter().filter(|trial| is_done(trial, search)).count(),
+        };
         if self.json {
             let best = ranking.first().map(|(place, ..)| self.object(*place, search));
             let mut result = json!({ "result": "sweep", "trials": search.trials.len(), "done": done, "best": best });
@@ -86,42 +81,34 @@ impl Outcome<'_> {
             prose(&format!("drawn to {}", folder.path().join(PICTURE).display()));
         }
         if ended == Ended::Interrupted {
+            let (all, place) = (search.trials.len(), folder.path().display());
             tell(&format!(
-                "interrupted, {done} of {} trials are done and the others saved: `kiln sweep {} --out {}` goes on",
-                search.trials.len(),
-                file.display(),
-                folder.path().display()
+                "interrupted: {done} of {all} trials are done and the others saved in {place}; the same command goes on"
             ));
         } else if ranking.is_empty() {
-            let failed = search.trials.iter().find_map(|trial| match &trial.end {
-                Some(End::Failed(why)) => Some(why.as_str()),
-                _ => None,
-            });
-            let why = failed.unwrap_or("none has reported a finite number");
+            let why = search.failures().next().map_or("none has reported a finite number", |(_, why)| why);
             return Err(Error::new(ErrorKind::Value, "", format!("no trial went well: {why}")));
         }
         Ok(())
     }
 
+    /// The trials in order; those that ended without a number follow.
     fn table(&self, ranking: &[(usize, usize, f64)], search: &Search, folder: &Folder) -> Vec<String> {
         let fixed = [("trial", Alignment::Left), (self.metric, Alignment::Right), ("epoch", Alignment::Right)];
         let fixed = fixed.into_iter().chain([("epochs", Alignment::Right), ("state", Alignment::Left)]);
         let columns: Vec<(&str, Alignment)> =
             fixed.chain(self.paths.iter().map(|path| (*path, Alignment::Left))).collect();
-        let row = |&(place, epoch, value): &(usize, usize, f64)| {
+        let ended = |place: &usize| search.trials[*place].end.is_some();
+        let told = |place: &usize| ranking.iter().any(|(other, ..)| other == place);
+        let without = (0..search.trials.len()).filter(|place| ended(place) && !told(place));
+        let row = |place: usize| {
             let trial = &search.trials[place];
-            let (reached, state) = (trial.reached().to_string(), state(place, search));
-            let fixed = [folder.name_of(place), short(value), epoch.to_string(), reached, state];
+            let best = search.best(place, search.epochs).map(|(epoch, value)| [short(value), epoch.to_string()]);
+            let [value, epoch] = best.unwrap_or_else(|| ["-".to_owned(), "-".to_owned()]);
+            let fixed = [folder.name_of(place), value, epoch, trial.reached().to_string(), state(place, search)];
             fixed.into_iter().chain(trial.choice.iter().map(Node::to_text)).collect()
         };
-        let without = (0..search.trials.len()).filter(|place| !ranking.iter().any(|(other, ..)| other == place));
-        let failed = without.filter(|&place| search.trials[place].end.is_some()).map(|place| {
-            let trial = &search.trials[place];
-            let none = || "-".to_owned();
-            let fixed = [folder.name_of(place), none(), none(), trial.reached().to_string(), state(place, search)];
-            fixed.into_iter().chain(trial.choice.iter().map(Node::to_text)).collect()
-        });
-        let rows = ranking.iter().map(row).chain(failed).collect();
+        let rows = ranking.iter().map(|(place, ..)| *place).chain(without).map(row).collect();
         Table { columns: &columns, rows }.lines()
     }
 

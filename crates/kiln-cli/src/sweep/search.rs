@@ -128,21 +128,19 @@ impl Search {
         self.best(trial, epoch).is_none_or(|(_, value)| self.order(value, median) == Ordering::Greater)
     }
 
-    /// Whether nothing has come of so many trials: what is wrong with them is likely wrong with all.
-    pub(super) fn all_fail(&self, count: usize) -> Option<(usize, &str)> {
-        let failed = |(i, trial): (usize, &'_ Trial)| match &trial.end {
-            Some(End::Failed(_)) => Some(i),
-            _ => None,
-        };
-        let failed: Vec<usize> = self.trials.iter().enumerate().filter_map(failed).collect();
-        let none_reports = self.trials.iter().all(|trial| trial.values.is_empty());
-        if !none_reports || failed.len() < count.min(self.trials.len()) {
-            return None;
-        }
-        failed.first().and_then(|&i| match &self.trials[i].end {
-            Some(End::Failed(why)) => Some((i, why.as_str())),
+    /// The trials that have failed, with the sentences of their processes.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.trials.iter().enumerate().filter_map(|(place, trial)| match &trial.end {
+            Some(End::Failed(why)) => Some((place, why.as_str())),
             _ => None,
         })
+    }
+
+    /// The first failure where so many trials have failed and none has reported anything: what is wrong with them is likely wrong with all.
+    pub(super) fn all_fail(&self, count: usize) -> Option<(usize, &str)> {
+        let none_reports = self.trials.iter().all(|trial| trial.values.is_empty());
+        let many = self.failures().count() >= count.min(self.trials.len());
+        self.failures().next().filter(|_| none_reports && many)
     }
 }
 

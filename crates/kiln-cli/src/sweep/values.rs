@@ -85,15 +85,6 @@ impl Values {
         }
     }
 
-    /// Values to be tried before the work: all choices, or the ends of a range.
-    pub(super) fn ends(&self) -> Vec<Node> {
-        match *self {
-            Values::Choices(ref choices) => choices.clone(),
-            Values::Whole { min, max, .. } => vec![whole(min), whole(max)],
-            Values::Number { min, max, .. } => vec![number(min), number(max)],
-        }
-    }
-
     /// Whether it is spread by its logarithm.
     pub(super) fn is_log(&self) -> bool {
         matches!(self, Values::Whole { log: true, .. } | Values::Number { log: true, .. })

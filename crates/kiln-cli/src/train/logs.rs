@@ -3,8 +3,11 @@
 use super::job::Job;
 use crate::settings::{Leaf, Settings, Value};
 use clap::ValueEnum;
+use kiln::ErrorKind;
 use kiln::prelude::*;
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Logs by name.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -21,6 +24,42 @@ impl LogKind {
     /// As the command line and settings have it.
     fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// Its files in the run's folder.
+    fn files(self) -> &'static [&'static str] {
+        match self {
+            LogKind::Tensorboard => &[
+                "tensorboard/events.out.tfevents.kiln",
+                "tensorboard/train/events.out.tfevents.kiln",
+                "tensorboard/validation/events.out.tfevents.kiln",
+            ],
+            LogKind::Csv => &["log.csv", "log.steps.csv"],
+            LogKind::Jsonl => &["log.jsonl"],
+        }
+    }
+}
+
+/// Removes the logs of the run that a new one replaces, but for those that the new one begins anew.
+struct OldLogs {
+    folder: PathBuf,
+    files: Vec<&'static str>,
+}
+
+impl Callback for OldLogs {
+    /// The old run is there until the first checkpoint is written.
+    fn on_epoch_begin(&mut self, _: &mut Run<'_>) -> Result<()> {
+        for file in self.files.drain(..) {
+            let path = self.folder.join(file);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let message = format!("{}: the log of an older run cannot be removed: {error}", path.display());
+                    return Err(Error::new(ErrorKind::Io, "", message).with_source(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 
@@ -48,12 +87,10 @@ pub(super) fn setting(kinds: &[LogKind]) -> String {
 impl Job<'_> {
     /// The logs that the settings ask for, in the run's folder. They make their files when the first epoch begins.
     pub(super) fn logs(&self, settings: &Settings, model: &Sequential) -> Result<Vec<Box<dyn Callback>>> {
-        if self.plan.log.is_empty() {
-            return Ok(Vec::new());
-        }
+        let asked = &self.plan.log;
         let Some(folder) = self.path else {
             let message = "training.log: logs are files in the run's folder: name it with --out DIR";
-            return Err(Error::value("", message));
+            return if asked.is_empty() { Ok(Vec::new()) } else { Err(Error::value("", message)) };
         };
         let every = self.plan.log_steps;
         let log = |kind: &LogKind| -> Box<dyn Callback> {
@@ -65,7 +102,13 @@ impl Job<'_> {
                 LogKind::Jsonl => Box::new(JsonLinesLog::new(folder.join("log.jsonl")).every_steps(every)),
             }
         };
-        Ok(self.plan.log.iter().map(log).collect())
+        let mut logs: Vec<Box<dyn Callback>> = asked.iter().map(log).collect();
+        if self.options.resume.is_none() {
+            let others = LogKind::value_variants().iter().filter(|kind| !asked.contains(kind));
+            let files = others.flat_map(|kind| kind.files().iter().copied()).collect();
+            logs.push(Box::new(OldLogs { folder: folder.to_owned(), files }));
+        }
+        Ok(logs)
     }
 
     fn board(&self, folder: &Path, settings: &Settings, model: &Sequential) -> TensorBoard {

@@ -36,10 +36,13 @@ impl Profiled {
         let Some(file) = &options.profile else { return Ok(None) };
         let trace = match (file, run) {
             (Some(file), _) => file.clone(),
+            // The folder comes with its first files.
             (None, Some(run)) => run.join(TRACE),
             (None, None) => PathBuf::from(TRACE_ALONE),
         };
-        check(&trace)?;
+        if file.is_some() || run.is_none() {
+            check(&trace)?;
+        }
         let roofline = Roofline::measure(device)?;
         Ok(Some(Profiled { profiling: Profiling::start()?, roofline, trace, json: options.json }))
     }

@@ -38,6 +38,11 @@ fn logs_are_in_the_runs_folder_and_its_settings_write_them_again() {
     let words = ["train", "--config", word(&file), "--quiet", "--data", word(&folder.0), "--out", word(&again)];
     lines(&command(&words));
     check(&again, 2);
+    // A run that replaces it has no logs of the old one.
+    lines(&kiln(&folder.0, &["--epochs", "1", "--quiet", "--log", "jsonl", "--force", "--out", word(&run)]));
+    let left = |file: &str| run.join(file).exists();
+    let files = ["log.jsonl", "log.csv", "log.steps.csv", "tensorboard/train/events.out.tfevents.kiln"];
+    assert_eq!(files.map(left), [true, false, false, false]);
 }
 
 #[test]

@@ -139,7 +139,7 @@ fn random_trials_are_the_same_for_any_number_of_processes() {
 
 #[test]
 fn a_trial_that_is_worse_than_the_others_is_pruned() {
-    let text = "method = \"grid\"\nepochs = 100\n[parameters]\n\"optimizer.lr\" = [0.001, 0.002, 0.003, 0.0]\n\
+    let text = "method = \"grid\"\nepochs = 40\n[parameters]\n\"optimizer.lr\" = [0.001, 0.002, 0.003, 0.0]\n\
                 [pruning]\nwarmup = 2\ntrials = 3\n";
     let sweep = Sweep::new("sweep-pruning", text);
     let (trials, result) = sweep.run(&[]);
@@ -147,7 +147,7 @@ fn a_trial_that_is_worse_than_the_others_is_pruned() {
     assert_eq!(states[0], "complete");
     let pruned = &trials[3];
     assert_eq!((&pruned["trial"], &pruned["state"]), (&4.into(), &"pruned".into()));
-    assert!((3..100).contains(&pruned["epochs"].as_u64().unwrap()), "{pruned}");
+    assert!((3..40).contains(&pruned["epochs"].as_u64().unwrap()), "{pruned}");
     assert_eq!(result["done"], 4);
     // It stays so.
     let (again, _) = sweep.run(&[]);
@@ -156,7 +156,7 @@ fn a_trial_that_is_worse_than_the_others_is_pruned() {
 
 #[test]
 fn a_killed_sweep_goes_on() {
-    let text = GRID.replace("epochs = 2", "epochs = 60");
+    let text = GRID.replace("epochs = 2", "epochs = 15");
     let whole = Sweep::new("sweep-whole", &text);
     let (_, result) = whole.run(&[]);
     let killed = Sweep::new("sweep-killed", &text);
@@ -178,11 +178,14 @@ fn bad_sweeps_are_refused_in_one_sentence() {
     let parameters = "[parameters]\n\"optimizer.lr\" = [0.1]\n";
     let whole = format!("{base}{parameters}");
     let sweep = Sweep::new("sweep-bad", "");
-    let file = word(&sweep.file).to_owned();
     for (text, says) in [
         (whole.replace("optimizer.lr", "optimizer.lrr"), "unknown setting `optimizer.lrr`; the nearest is `lr`"),
         (whole.replace("optimizer.lr", "optimzer.lr"), "unknown setting `optimzer`; the nearest is `optimizer`"),
         (whole.replace("optimizer.lr", "model.layers.9.units"), "`9` is no place in a list of 3"),
+        (
+            format!("{whole}\"optimizer.name\" = [\"Sgd\", \"Adam\"]\n\"optimizer.momentum\" = [0.9]\n"),
+            "`optimizer.momentum`",
+        ),
         (whole.replace("\"optimizer.lr\" = [0.1]", "optimizer.name = [\"Adam\", \"Admm\"]"), "the nearest is Adam"),
         (whole.replace("[0.1]", "[]"), "parameters.optimizer.lr: the list is empty"),
         (whole.replace("[0.1]", "{ min = 2.0, max = 1.0 }"), "parameters.optimizer.lr.min: 2 is above max, 1"),
@@ -217,7 +220,6 @@ fn bad_sweeps_are_refused_in_one_sentence() {
     assert_eq!(said, "metric: no epoch reports \"val_loss_of_x\", only accuracy, loss, val_accuracy, val_loss");
     let said = refused(&command(&["sweep", word(&sweep.folder.join("no.toml"))]));
     assert!(said.contains("no.toml: cannot be read"), "{said}");
-    assert!(file.ends_with("search.toml"));
 }
 
 #[test]
@@ -227,9 +229,13 @@ fn a_folder_of_something_else_is_refused() {
     let before = fs::read(sweep.out.join("sweep.json")).unwrap();
     let text = fs::read_to_string(&sweep.file).unwrap();
     for (from, to, says) in [
-        ("epochs = 2", "epochs = 3", "this folder has another sweep: `epochs` differs"),
-        ("[0.0, 0.01]", "[0.0, 0.02]", "this folder has another sweep: the values of the parameters differs"),
-        ("\"grid\"\nepochs = 2", "{ name = \"random\", trials = 4 }\nepochs = 1", "sweep: `epochs`, `method` differ"),
+        ("epochs = 2", "epochs = 3", "this folder has another sweep, with other `epochs`;"),
+        ("[0.0, 0.01]", "[0.0, 0.02]", "this folder has another sweep, with other values of the parameters;"),
+        (
+            "\"grid\"\nepochs = 2",
+            "{ name = \"random\", trials = 4 }\nepochs = 1",
+            "sweep, with other `epochs`, `method`;",
+        ),
     ] {
         fs::write(&sweep.file, text.replace(from, to)).unwrap();
         let said = refused(&command(&sweep.words(&[])));
@@ -258,7 +264,7 @@ fn hyperband_resumes_the_best_of_each_round() {
     let (one, two) = (Sweep::new("sweep-hyperband-1", text), Sweep::new("sweep-hyperband-2", text));
     let (said, result) = one.run(&[]);
     let (_, other) = two.run(&["--parallel", "2"]);
-    assert_eq!(result["best"], other["best"]);
+    assert_eq!((&result["best"], &result["done"]), (&other["best"], &5.into()));
     let mut epochs: Vec<usize> = (1..=5).map(|trial| one.history(trial).len() - 1).collect();
     assert_eq!(epochs, (1..=5).map(|trial| two.history(trial).len() - 1).collect::<Vec<_>>());
     let went_on = 1 + epochs[..3].iter().position(|&epochs| epochs == 3).unwrap();
@@ -278,7 +284,7 @@ fn hyperband_resumes_the_best_of_each_round() {
 
 #[test]
 fn a_stopped_sweep_says_how_to_go_on_and_does() {
-    let longer = GRID.replace("epochs = 2", "epochs = 60");
+    let longer = GRID.replace("epochs = 2", "epochs = 15");
     let whole = Sweep::new("sweep-unstopped", &longer);
     let (_, result) = whole.run(&[]);
     let stopped = Sweep::new("sweep-stopped", &longer);
@@ -289,7 +295,7 @@ fn a_stopped_sweep_says_how_to_go_on_and_does() {
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{stderr}");
     assert!(
-        stderr.contains("of 4 trials are done and the others saved: `kiln sweep ") && stderr.contains("goes on"),
+        stderr.starts_with("interrupted: ") && stderr.contains(" of 4 trials are done and the others saved in "),
         "{stderr}"
     );
     let last = text(&output.stdout).lines().last().unwrap().to_owned();

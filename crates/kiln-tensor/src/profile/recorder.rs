@@ -117,10 +117,9 @@ pub(crate) struct Timed {
 }
 
 impl Timed {
-    /// Begins one, where this thread has a profile.
-    #[inline]
-    pub(crate) fn begin(work: impl FnOnce() -> Work) -> Option<Self> {
-        if is_on() { Some(Timed { work: work(), begin: Instant::now() }) } else { None }
+    /// Begins one.
+    pub(crate) fn begin(work: Work) -> Self {
+        Timed { work, begin: Instant::now() }
     }
 
     /// Writes down what it took. A call that was refused, or that will be composed, is not ended so.

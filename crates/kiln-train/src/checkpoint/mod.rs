@@ -3,12 +3,15 @@
 mod callback;
 mod every;
 mod files;
+mod folder;
+mod options;
 mod resume;
 mod saver;
+mod state;
 mod status;
 
-pub use callback::Checkpoint;
 pub use every::Every;
 pub use files::{HISTORY, TRAINING, WEIGHTS};
+pub use options::Checkpoint;
 pub use resume::Resumed;
 pub use status::{Best, Phase, Status};

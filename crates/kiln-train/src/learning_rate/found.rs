@@ -50,8 +50,6 @@ impl LearningRates {
     /// chance. None where the loss never fell.
     pub fn steepest(&self) -> Option<f64> {
         let points = self.considered();
-        let lowest = (0..points.len()).min_by(|a, b| points[*a].smoothed.total_cmp(&points[*b].smoothed))?;
-        let points = &points[..=lowest];
         let slope = |at: usize| {
             let (before, after) = (points[at.saturating_sub(1)], points[(at + 1).min(points.len() - 1)]);
             (after.smoothed - before.smoothed) / (after.rate / before.rate).ln()
@@ -62,8 +60,8 @@ impl LearningRates {
     }
 
     /// The rate in the middle of the longest valley, the longest sequence of falling smoothed losses: fastai's `valley`, its default. It is
-    /// mostly smaller than the [`steepest`](LearningRates::steepest). The first tenth of the points and the last ones, up to five, do not
-    /// count. None where the loss never fell.
+    /// mostly smaller than the [`steepest`](LearningRates::steepest). The first tenth of the points, the last ones, up to five, and
+    /// those after the smallest loss do not count. None where the loss never fell.
     pub fn valley(&self) -> Option<f64> {
         let points = self.considered();
         // Of each point how many fall to it, itself included.
@@ -83,10 +81,12 @@ impl LearningRates {
         Some(points[at].rate)
     }
 
-    /// The points that a suggestion goes by.
+    /// The points that a suggestion goes by: up to the smallest loss, as it falls by chance after that.
     fn considered(&self) -> &[RatePoint] {
         let finite = self.points.iter().take_while(|point| point.smoothed.is_finite()).count();
         let few = finite / 10;
-        &self.points[few..finite - few.min(5)]
+        let points = &self.points[few..finite - few.min(5)];
+        let lowest = (0..points.len()).min_by(|a, b| points[*a].smoothed.total_cmp(&points[*b].smoothed));
+        &points[..lowest.map_or(0, |lowest| lowest + 1)]
     }
 }

@@ -101,7 +101,8 @@ fn suggestions_are_the_steepest_place_and_fastais_valley() {
         80 => RatePoint { smoothed: 90.0, ..*point },
         _ => *point,
     });
-    assert_eq!(LearningRates { points: chance.collect(), diverged: true }.steepest(), rates.steepest());
+    let chance = LearningRates { points: chance.collect(), diverged: true };
+    assert_eq!((chance.steepest(), chance.valley()), (rates.steepest(), rates.valley()));
     // What never falls has none, and neither has too little.
     let rising = points.iter().enumerate().map(|(at, point)| RatePoint { smoothed: at as f64, ..*point });
     let rising = LearningRates { points: rising.collect(), diverged: true };

@@ -1,0 +1,94 @@
+//! The folder that checkpoints are written in.
+
+use super::Checkpoint;
+use super::saver::Saver;
+use kiln_store::{CHECKPOINTS, Generation, Store};
+use kiln_tensor::{Error, ErrorKind, Result};
+use std::path::Path;
+
+impl Checkpoint<'_> {
+    /// Makes and locks the folder, which `fit` else does: to find out before long work whether it can be written.
+    ///
+    /// # Errors
+    /// A process that writes there, by its id; a folder that has a run, unless it is to be [replaced](Checkpoint::replace); one that cannot
+    /// be made.
+    pub fn lock(&mut self) -> Result<()> {
+        let store = Store::new(&self.folder);
+        if !self.replaces && self.folder.is_dir() && store.current()?.is_some() {
+            let message = format!(
+                "{}: this folder has a run: resume it, replace it (`Checkpoint::replace`), or choose another folder",
+                self.folder.display()
+            );
+            return Err(Error::new(ErrorKind::Io, "checkpoint", message));
+        }
+        self.take(Saver::Idle(store.create()?))
+    }
+
+    /// As [`Checkpoint::lock`], to go on from a checkpoint in the folder.
+    ///
+    /// # Errors
+    /// A process that writes there, by its id; one that has written there since; a folder that cannot be written.
+    pub fn lock_at(&mut self, generation: &Generation) -> Result<()> {
+        let writer = Store::new(&self.folder).lock_at(generation)?;
+        self.resumed = Some(generation.number());
+        self.take(Saver::Idle(writer))
+    }
+
+    /// Removes all checkpoints, and the folder where nothing else is in it: of a training that came to nothing.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn discard(mut self) -> Result<()> {
+        self.collect(true);
+        match self.saver {
+            Some(Saver::Idle(writer)) => writer.discard(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether files of these names can be written, in a folder that was [locked](Checkpoint::lock).
+    ///
+    /// # Errors
+    /// A name that is not one of a file, or that a folder has.
+    pub fn check<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<()> {
+        match &self.saver {
+            Some(Saver::Idle(writer)) => writer.check(names),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the files are: under a hidden name before the first checkpoint in a new folder.
+    pub fn writes_in(&self) -> &Path {
+        match &self.saver {
+            Some(Saver::Idle(writer)) => writer.folder(),
+            _ => &self.folder,
+        }
+    }
+
+    /// Whether the last checkpoint that was tried could not be written.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    fn take(&mut self, saver: Saver) -> Result<()> {
+        if let Saver::Idle(writer) = &saver {
+            writer.check(self.files.iter().map(|(name, _)| name.as_str()))?;
+            self.next = writer.next_generation();
+        }
+        self.saver = Some(saver);
+        Ok(())
+    }
+
+    /// Whether a generation is in the folder.
+    pub(super) fn has(&self, generation: &Generation) -> bool {
+        let (own, other) = (self.folder.canonicalize(), generation.folder().canonicalize());
+        own.ok().zip(other.ok()).is_some_and(|(own, other)| {
+            other == own || other.parent().is_some_and(|parent| parent == own.join(CHECKPOINTS))
+        })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
