@@ -37,7 +37,10 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let Given { mut settings, data: given, resumed } = given::given(options)?;
     let report = Report::new(options);
     if let Some(epochs) = resumed.as_ref().and_then(|resumed| complete(&settings, resumed)) {
-        report.complete(options.resume.as_deref().unwrap_or(Path::new("")), epochs);
+        let folder = options.resume.as_deref().unwrap_or(Path::new(""));
+        // Files that a process left under temporary names get their own. A folder that cannot be written can be read all the same.
+        drop(kiln::store::Store::new(folder).lock());
+        report.complete(folder, epochs);
         return Ok(ExitCode::SUCCESS);
     }
     let signals = Signals::catch()?;
