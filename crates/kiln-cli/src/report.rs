@@ -170,7 +170,8 @@ pub(crate) fn prose(text: &str) {
 
 /// Prints a line on stderr, broken as [`prose`] is.
 pub(crate) fn tell(text: &str) {
-    eprintln!("{}", broken(text, &Term::stderr()));
+    // Where the terminal is closed nobody reads it, and the work goes on.
+    let _ = writeln!(io::stderr(), "{}", broken(text, &Term::stderr()));
 }
 
 /// A line in as many lines as the terminal needs; where there is none, the line.

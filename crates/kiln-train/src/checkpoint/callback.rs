@@ -158,7 +158,9 @@ impl Callback for Checkpoint<'_> {
 
     fn on_failure(&mut self, run: &mut Run<'_>, error: &Error) -> Result<()> {
         self.collect(true);
-        if error.kind() == ErrorKind::Diverged && self.saver.is_some() {
+        // A run that was to be replaced stays, where nothing came of this one.
+        let nothing = self.is_replacing() && run.state.step == 0;
+        if error.kind() == ErrorKind::Diverged && self.saver.is_some() && !nothing {
             self.request_last(run, Phase::Diverged);
         }
         Ok(())
