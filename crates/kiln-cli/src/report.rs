@@ -3,6 +3,7 @@
 use crate::arguments::TrainOptions;
 use crate::run_folder::{FILES, SAMPLES};
 use console::Term;
+use kiln::tensor::grouped;
 use kiln::train::{EpochRecord, Evaluation};
 use kiln::{Error, ErrorKind, Result};
 use serde_json::json;
@@ -53,7 +54,7 @@ impl Report {
             return;
         }
         let Plan { recipe, parameters, samples: (train, test, samples), epochs, device, resumed } = plan;
-        let [parameters, train, test] = [*parameters, *train, *test].map(thousands);
+        let [parameters, train, test] = [*parameters, *train, *test].map(|number| grouped(number as u64));
         let epochs = if *epochs == 1 { "1 epoch".to_owned() } else { format!("{epochs} epochs") };
         let resumed = resumed.as_ref().map(|place| format!("; going on {place}")).unwrap_or_default();
         prose(&format!("{recipe} on {device}: {parameters} parameters, {train} + {test} {samples}, {epochs}{resumed}"));
@@ -143,19 +144,6 @@ pub(crate) fn measured(prefix: &str, measured: &Evaluation) -> String {
     let metrics =
         measured.metrics.iter().map(|(name, value)| format!("{prefix}{} {value:.4}  ", name.replace('_', " ")));
     metrics.collect::<String>() + &format!("{prefix}loss {:.4}", measured.loss)
-}
-
-/// A number as one reads it: 60,000.
-fn thousands(number: usize) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Prints a line.

@@ -82,7 +82,7 @@ impl<M: Machine> Gpu<M> {
         match outcome {
             Ok(()) => {}
             Err(Failure::Memory { bytes }) => {
-                return Err(kiln_tensor::out_of_memory(bytes, self.memory_stats(), "of device memory", None));
+                return Err(kiln_tensor::out_of_memory(bytes, self.memory_stats(), "device memory", None));
             }
             Err(Failure::Fault(error)) => self.fault(&error.to_string()),
         }

@@ -68,7 +68,7 @@ pub(crate) enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::Memory { bytes } => write!(f, "{bytes} bytes of device memory could not be had"),
+            Failure::Memory { bytes } => write!(f, "out of device memory: {bytes} bytes were asked for"),
             Failure::Fault(error) => error.fmt(f),
         }
     }

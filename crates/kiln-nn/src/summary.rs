@@ -1,7 +1,7 @@
 //! `Sequential::summary`: the model as Keras prints it.
 
 use crate::{AnyLayer, Module, Part, Sequential, Shapes};
-use kiln_tensor::Shape;
+use kiln_tensor::{Shape, grouped};
 use std::fmt::Write;
 
 /// Above the columns, below their titles, between rows, below them: left, middle and right corners and the line itself.
@@ -150,19 +150,6 @@ fn batched(shapes: &Shapes) -> String {
         Shapes::One(shape) => one(shape),
         Shapes::Many(shapes) => shapes.iter().map(batched).collect::<Vec<_>>().join(", "),
     }
-}
-
-/// 101770 as `101,770`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// Bytes in Keras's units, which are powers of 1024.

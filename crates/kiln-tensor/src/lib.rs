@@ -23,6 +23,7 @@ mod machine;
 mod nearest;
 pub mod profile;
 mod shape;
+mod shown;
 mod storage;
 mod tensor;
 mod tensors;
@@ -30,7 +31,7 @@ mod traced;
 mod window;
 
 #[doc(hidden)]
-pub use allocator::{bytes_shown, out_of_memory};
+pub use allocator::out_of_memory;
 pub use arithmetic::Arithmetic;
 pub use backend::{
     ArgReduceOp, Backend, CompareOp, DeviceBuffer, Distribution, Epilogue, MemoryStats, Out, ReduceOp, ScatterOp,
@@ -49,6 +50,8 @@ pub use kiln_math::{RecurrentCell, UpdateRule};
 pub use layout::Layout;
 pub use nearest::nearest;
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
+#[doc(hidden)]
+pub use shown::{bytes_shown, grouped};
 pub use tensor::calls::*;
 pub use tensor::composed;
 pub use tensor::{

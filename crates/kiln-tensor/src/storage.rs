@@ -25,7 +25,8 @@ impl Storage {
     pub(crate) fn zeroed(shape: &Shape, dtype: DType, device: &Device) -> Result<Self> {
         let bytes = shape.elements() * dtype.size();
         let timed = is_on().then(|| Timed::begin(Work::moving("zeros", bytes as u64)));
-        let storage = Storage { buffer: device.backend().alloc_zeroed(bytes)?, device: device.clone() };
+        let buffer = device.backend().alloc_zeroed(bytes).map_err(|error| refused(&error, shape, dtype))?;
+        let storage = Storage { buffer, device: device.clone() };
         if let Some(timed) = timed {
             allocated(device, bytes);
             timed.end(device)?;

@@ -22,7 +22,8 @@ mod tests;
 
 use crate::{DeviceBuffer, Error, MemoryStats, Result, machine};
 use classes::{CLASSES, LARGEST, class};
-pub use refusal::{bytes_shown, out_of_memory};
+use refusal::no_room;
+pub use refusal::out_of_memory;
 use state::{Leaving, NOTED, State};
 use std::cell::UnsafeCell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -154,7 +155,7 @@ impl Allocator {
     fn refusal(&self, bytes: usize) -> Error {
         let held = self.stats();
         let left = (self.left)().unwrap_or(usize::MAX).min(self.limit.saturating_sub(held.live + held.cached));
-        out_of_memory(bytes, held, "of memory", (self.limit < usize::MAX).then_some((left, self.limit)))
+        out_of_memory(bytes, held, "memory", (self.limit < usize::MAX).then_some((left, self.limit)))
     }
 
     /// Takes a buffer back. It came from `alloc`, and nobody uses it any more.
@@ -206,7 +207,7 @@ pub(crate) fn room<T>(elements: &mut Vec<T>, more: usize) -> Result<()> {
         return Ok(());
     }
     let held = crate::Device::cpu().memory();
-    Err(out_of_memory(bytes, held, "of memory", machine::memory().map(|all| (left().min(all), all))))
+    Err(no_room(bytes, held, machine::memory().map(|all| (left().min(all), all))))
 }
 
 fn release_all(leaving: Leaving) {

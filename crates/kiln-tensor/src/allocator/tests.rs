@@ -153,7 +153,7 @@ fn what_the_system_lacks_is_refused_before_it_is_used() {
     assert!(
         error
             .message()
-            .starts_with("550 GB of memory could not be had; tensors hold 0 bytes, 3.15 MB of 1.10 TB are free;"),
+            .starts_with("out of memory: 550 GB were asked for; tensors hold 0 bytes, 3.15 MB of 1.10 TB are free;"),
         "{error}"
     );
     let (a, _) = allocator.alloc(2 * MIB).unwrap();

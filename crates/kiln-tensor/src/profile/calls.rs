@@ -3,7 +3,7 @@
 use super::Work;
 use super::work::{read, read_if, written, written_if};
 use crate::tensor::calls::*;
-use crate::{Call, Out, Shape, UpdatePart, UpdateSlot, View};
+use crate::{Call, DType, Out, Shape, UpdatePart, UpdateSlot, View};
 
 impl Work {
     /// Of a call, with the name that it has in the list of calls.
@@ -20,15 +20,15 @@ impl Work {
             Call::CrossEntropyGrad(c) => plain(written(&c.out) + read(&c.logits) + read(&c.target) + read(&c.dy)),
             Call::Conv(c) => {
                 let bytes = written(&c.out) + read(&c.x) + read(&c.weight) + read_if(c.epilogue.bias.as_ref());
-                of_convolution(operation, c.out.shape, c.weight.layout.shape(), bytes)
+                of_convolution(operation, c.out.shape, c.weight.layout.shape(), c.x.dtype, bytes)
             }
             Call::ConvGradInput(c) => {
                 let bytes = written(&c.out) + read(&c.dy) + read(&c.weight);
-                of_convolution(operation, c.dy.layout.shape(), c.weight.layout.shape(), bytes)
+                of_convolution(operation, c.dy.layout.shape(), c.weight.layout.shape(), c.dy.dtype, bytes)
             }
             Call::ConvGradWeight(c) => {
                 let bytes = written(&c.out) + read(&c.x) + read(&c.dy);
-                of_convolution(operation, c.dy.layout.shape(), c.out.shape, bytes)
+                of_convolution(operation, c.dy.layout.shape(), c.out.shape, c.dy.dtype, bytes)
             }
             Call::MaxPool(c) => Work::moving(operation, written(&c.out) + written_if(c.taps.as_ref()) + read(&c.x)),
             Call::MaxPoolGrad(c) => plain(written(&c.out) + read(&c.dy) + read(&c.taps)),
@@ -68,9 +68,9 @@ impl Work {
 
 /// Each element of the convolution's output y is a sum of C/groups·K products, in the forward pass and in both gradients; products with
 /// padding count, as in a layer's FLOPs.
-fn of_convolution(operation: &'static str, y: &Shape, weight: &Shape, bytes: u64) -> Work {
+fn of_convolution(operation: &'static str, y: &Shape, weight: &Shape, dtype: DType, bytes: u64) -> Work {
     let terms: usize = weight.iter().skip(1).product();
-    Work::new(operation, "", Some(2 * (y.elements() * terms) as u64), bytes)
+    Work::of_products(operation, "", 2 * (y.elements() * terms) as u64, dtype, bytes)
 }
 
 /// What a recurrent layer reads of itself.
@@ -84,7 +84,8 @@ fn of_recurrent(operation: &'static str, call: &RecurrentCall<'_>) -> Work {
     let outputs = 2 * written(&call.gates) + written(&call.states) + written_if(call.inner.as_ref());
     let hidden = call.states.shape.last().copied().unwrap_or(1);
     let flops = 2 * (call.gates.elements() * hidden) as u64;
-    Work::new(operation, call.layer.cell.name(), Some(flops), outputs + of_layer(&call.layer))
+    let bytes = outputs + of_layer(&call.layer);
+    Work::of_products(operation, call.layer.cell.name(), flops, call.layer.weight.dtype, bytes)
 }
 
 /// As many FLOPs as the forward pass: the product of each step's gradient with the weight.
@@ -96,7 +97,8 @@ fn of_recurrent_grad(operation: &'static str, call: &RecurrentGradCall<'_>) -> W
     let outputs = made + written(&call.dgates) + written(&call.dh0);
     let hidden = call.states.layout.shape().last().copied().unwrap_or(1);
     let flops = 2 * (call.dgates.elements() * hidden) as u64;
-    Work::new(operation, call.layer.cell.name(), Some(flops), operands + outputs + of_layer(&call.layer))
+    let bytes = operands + outputs + of_layer(&call.layer);
+    Work::of_products(operation, call.layer.cell.name(), flops, call.layer.weight.dtype, bytes)
 }
 
 /// A parameter and its states are read and written, its gradient is read.

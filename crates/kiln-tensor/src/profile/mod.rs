@@ -32,9 +32,10 @@
 //!   Those of other operations are not counted, and are a dash in tables. Bytes are those of operands and results, each read or written
 //!   once; an element that is broadcast counts once.
 //! * **The roofline** is the time that an operation would take at the machine's measured peak ([`Roofline`]): its FLOPs at the rate of a
-//!   large matrix product, or its bytes at that of a large copy, whichever takes longer. The share can be above 100 % where the operands
-//!   are still in a cache.
-//! * **Without a profile** an operation checks one flag of its thread.
+//!   large f32 matrix product, or its bytes at that of a large copy, whichever takes longer. The share can be above 100 % where the operands
+//!   are still in a cache. There is none where there are products in another type than f32.
+//! * **Without a profile** an operation checks one flag of its thread, and a node of a graph reads the number of its layer.
+//! * **Names** of layers and other parts are kept until the process ends, each once.
 
 mod calls;
 mod key;

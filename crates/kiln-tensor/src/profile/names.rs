@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// All names that profiles have met. They are the process's: a graph may be differentiated on another thread than it was recorded on.
+/// All names that profiles have met. They are kept until the process ends, each once. They are the process's: a graph may be
+/// differentiated on another thread than it was recorded on.
 #[derive(Default)]
 struct Names {
     /// By path; of each the types of the layers there, which may be several in a process.

@@ -206,6 +206,7 @@ impl Recorder {
         if let Some(flops) = work.flops {
             totals.flops += flops;
             totals.counted_nanoseconds += nanoseconds;
+            totals.other_flops += if work.other_type { flops } else { 0 };
         }
         if self.events.len() < self.limit {
             let begin = (begin - self.begun).as_nanos() as u64;

@@ -16,6 +16,8 @@ pub struct Totals {
     pub nanoseconds: u64,
     /// FLOPs, of those whose FLOPs are counted.
     pub flops: u64,
+    /// Those of them that are of products in another type than f32.
+    pub other_flops: u64,
     /// Time in those whose FLOPs are counted.
     pub counted_nanoseconds: u64,
     /// Bytes of operands and results.
@@ -34,6 +36,7 @@ impl Totals {
         self.calls += other.calls;
         self.nanoseconds += other.nanoseconds;
         self.flops += other.flops;
+        self.other_flops += other.other_flops;
         self.counted_nanoseconds += other.counted_nanoseconds;
         self.bytes += other.bytes;
         self.allocations += other.allocations;
@@ -92,10 +95,11 @@ impl Row {
     }
 
     /// The time that this would take at the machine's peak, divided by the time that it took; see the [module](super). An operation whose
-    /// FLOPs are not counted goes by its bytes alone.
+    /// FLOPs are not counted goes by its bytes alone. None where there are products in another type than f32, for which no peak is measured.
     pub fn share_of_roofline(&self, roofline: &Roofline) -> Option<f64> {
         let ideal: f64 = self.records.iter().map(|record| roofline.nanoseconds(record.flops, record.bytes)).sum();
-        (ideal > 0.0 && self.total.nanoseconds > 0).then(|| ideal / self.total.nanoseconds as f64)
+        (ideal > 0.0 && self.total.nanoseconds > 0 && self.total.other_flops == 0)
+            .then(|| ideal / self.total.nanoseconds as f64)
     }
 }
 

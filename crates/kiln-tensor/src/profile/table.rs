@@ -1,13 +1,14 @@
 //! The tables of a profile.
 
 use super::{Phase, Profile, Roofline, Row};
+use crate::grouped;
 use std::fmt::Write;
 
 impl Profile {
     /// The profile as text: what it came to, a table with a row for each layer, and one with a row for each operation. Times are
-    /// milliseconds; GFLOP/s are over the time in operations whose FLOPs are counted; `roofline %` is the share of what the machine could do;
-    /// `new MB` are megabytes (10⁶ bytes) that were allocated, `held MB` the most that all tensors held meanwhile. A dash is what is not
-    /// counted, or 0.
+    /// milliseconds, those of each phase that took any in a column of its own; GFLOP/s are over the time in operations whose FLOPs are
+    /// counted; `roofline %` is the [share of what the machine could do](Row::share_of_roofline); `new MB` are megabytes (10⁶ bytes) that
+    /// were allocated, `held MB` the most that all tensors held meanwhile. A dash is what is not counted, or 0.
     pub fn table(&self, roofline: Option<&Roofline>) -> String {
         let (total, mut out) = (self.total(), String::new());
         let operations = if total.calls == 1 { "operation" } else { "operations" };
@@ -20,10 +21,8 @@ impl Profile {
             self.peak_bytes() as f64 / 1e6
         );
         if let Some(Roofline { gflops, gigabytes_per_second }) = roofline {
-            let _ = writeln!(
-                out,
-                "this machine: {gflops:.1} GFLOP/s in a large matrix product, {gigabytes_per_second:.1} GB/s in a large copy"
-            );
+            let (product, copy) = (format!("{gflops:.1} GFLOP/s"), format!("{gigabytes_per_second:.1} GB/s"));
+            let _ = writeln!(out, "this machine: {product} in a large f32 matrix product, {copy} in a large copy");
         }
         for (title, rows) in [("layer", self.layers()), ("operation", self.operations())] {
             out.push('\n');
@@ -33,12 +32,8 @@ impl Profile {
     }
 
     fn rows_of(&self, title: &str, rows: &[Row], roofline: Option<&Roofline>, out: &mut String) {
-        // Evaluation has a column where there was one.
-        let phases = [Phase::Forward, Phase::Backward, Phase::Evaluation];
-        let shown = phases
-            .into_iter()
-            .filter(|&phase| phase != Phase::Evaluation || rows.iter().any(|row| row.seconds_in(phase) > 0.0));
-        let shown: Vec<Phase> = shown.collect();
+        let some = |phase: &Phase| rows.iter().any(|row| row.seconds_in(*phase) > 0.0);
+        let shown: Vec<Phase> = Phase::ALL.into_iter().filter(some).collect();
         let mut titles: Vec<String> = [title, "total ms", "%"].map(str::to_owned).to_vec();
         titles.extend(shown.iter().map(|phase| phase.name().to_owned()));
         titles.extend(["calls", "GFLOP/s", "GB/s"].map(str::to_owned));
@@ -92,17 +87,4 @@ fn milliseconds(seconds: f64) -> String {
 
 fn or_dash(number: Option<f64>) -> String {
     number.map_or_else(|| "-".to_owned(), |number| format!("{number:.1}"))
-}
-
-/// 101770 as `101,770`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

@@ -15,13 +15,20 @@ pub(crate) struct Work {
     pub(crate) of: &'static str,
     /// None where they are not counted.
     pub(crate) flops: Option<u64>,
+    /// Whether the FLOPs are those of products in another type than f32, in which the machine's peak is measured.
+    pub(crate) other_type: bool,
     /// Of operands and results.
     pub(crate) bytes: u64,
 }
 
 impl Work {
     pub(crate) fn new(operation: &'static str, of: &'static str, flops: Option<u64>, bytes: u64) -> Self {
-        Work { operation, of, flops, bytes }
+        Work { operation, of, flops, other_type: false, bytes }
+    }
+
+    /// What consists of products of elements of this type.
+    pub(super) fn of_products(operation: &'static str, of: &'static str, flops: u64, dtype: DType, bytes: u64) -> Self {
+        Work { other_type: dtype != DType::F32, ..Work::new(operation, of, Some(flops), bytes) }
     }
 
     /// What only moves elements, or compares them.
@@ -124,7 +131,7 @@ pub(crate) mod primitives {
         let k = a.layout.shape().last().copied().unwrap_or(1);
         let before = if epilogue.accumulate { written(out) } else { 0 };
         let bytes = before + written(out) + read(a) + read(b) + read_if(epilogue.bias.as_ref());
-        Work::new("matmul", "", Some(2 * (out.elements() * k) as u64), bytes)
+        Work::of_products("matmul", "", 2 * (out.elements() * k) as u64, a.dtype, bytes)
     }
 
     /// Only the elements that are chosen are read.

@@ -258,13 +258,13 @@ fn values() {
     // What was asked for, what is in use, what would help.
     let error = Tensor::zeros([1 << 20, 1 << 30], DType::F32, &device).unwrap_err();
     let begin =
-        "alloc: a tensor of shape (1048576, 1073741824), f32: 4.50 PB of memory could not be had; tensors hold ";
-    assert!(error.to_string().starts_with(begin) && error.message().ends_with("a smaller model take less"), "{error}");
+        "alloc: a tensor of shape (1048576, 1073741824), f32: out of memory: 4.50 PB were asked for; tensors hold ";
+    assert!(error.to_string().starts_with(begin) && error.message().ends_with("or a smaller model"), "{error}");
     check(
         Tensor::zeros([1 << 10], DType::F64, &Device::cpu_of(5000)),
         ErrorKind::Memory,
-        "alloc: a tensor of shape (1024,), f64: 8.19 kB of memory could not be had; tensors hold 0 bytes, 5.00 kB of 5.00 kB are free; \
-         a smaller batch, half types (bf16), checkpoints of layers or a smaller model take less",
+        "alloc: a tensor of shape (1024,), f64: out of memory: 8.19 kB were asked for; tensors hold 0 bytes, 5.00 kB of 5.00 kB are free; \
+         use a smaller batch, half types (bf16), checkpoints of layers or a smaller model",
     );
 }
 

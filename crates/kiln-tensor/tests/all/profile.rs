@@ -158,16 +158,55 @@ fn the_roofline_is_the_slower_of_both_lines() {
     let share = |gflops, gigabytes_per_second| row.share_of_roofline(&Roofline { gflops, gigabytes_per_second });
     assert_eq!(share(2.0, 1e9), Some(flops / 2.0 / time));
     assert_eq!(share(1e9, 4.0), Some(bytes / 4.0 / time));
+    // The peak says nothing about products in other types.
+    let half = x.to_dtype(DType::BF16).unwrap();
+    let in_half = profile(|| half.matmul(&half)?.relu().map(drop));
+    let peak = Roofline { gflops: 1.0, gigabytes_per_second: 1.0 };
+    let shares = in_half.operations().into_iter().map(|row| (row.share_of_roofline(&peak).is_some(), row.name));
+    let mut shares: Vec<_> = shares.collect();
+    shares.sort();
+    assert_eq!(shares, [(false, "matmul".to_owned()), (true, "relu".to_owned())]);
     let table = seen.table(Some(&Roofline { gflops: 100.0, gigabytes_per_second: 10.0 }));
     let lines: Vec<&str> = table.lines().collect();
     assert!(lines[0].starts_with("profile: 1 operation took "), "{table}");
-    assert_eq!(lines[1], "this machine: 100.0 GFLOP/s in a large matrix product, 10.0 GB/s in a large copy");
+    assert_eq!(lines[1], "this machine: 100.0 GFLOP/s in a large f32 matrix product, 10.0 GB/s in a large copy");
     assert!(lines[3].starts_with("layer") && lines[3].contains("roofline"), "{table}");
     assert!(lines.iter().any(|line| line.starts_with("matmul ")), "{table}");
 }
 
 #[test]
 fn the_peak_of_this_machine_is_measured() {
-    let Roofline { gflops, gigabytes_per_second } = Roofline::measure(&Device::cpu()).unwrap();
+    let cpu = Device::cpu_of(1 << 20);
+    let Roofline { gflops, gigabytes_per_second } = Roofline::measure(&cpu).unwrap();
+    // What it takes is not counted for the device.
+    assert_eq!((cpu.memory().peak, cpu.memory().cached), (0, 0));
     assert!(gflops.is_finite() && gflops > 0.0 && gigabytes_per_second.is_finite() && gigabytes_per_second > 0.0);
+}
+
+#[test]
+fn tables_show_each_phase_that_took_time() {
+    let x = ones(&[64]);
+    let seen = profile(|| {
+        {
+            let _layer = enter(Phase::Forward, "layer");
+            x.relu()?;
+        }
+        {
+            let _step = enter(Phase::Optimizer, "optimizer");
+            x.exp()?;
+        }
+        x.sqrt().map(drop)
+    });
+    let table = seen.table(None);
+    let row = |name: &str| {
+        let line = table.lines().find(|line| line.starts_with(name)).unwrap_or_else(|| panic!("no {name} in {table}"));
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let phases = ["forward", "optimizer", "other"];
+    assert_eq!(row("operation")[4..7], phases);
+    // Each operation took time in one of them.
+    for (name, phase) in [("relu", 0), ("exp", 1), ("sqrt", 2)] {
+        let shown: Vec<bool> = row(name)[3..6].iter().map(|time| time != "-").collect();
+        assert_eq!(shown, [0, 1, 2].map(|place| place == phase), "{table}");
+    }
 }
