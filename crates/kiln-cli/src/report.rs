@@ -170,7 +170,8 @@ pub(crate) fn prose(text: &str) {
 
 /// Prints a line on stderr, broken as [`prose`] is.
 pub(crate) fn tell(text: &str) {
-    eprintln!("{}", broken(text, &Term::stderr()));
+    // Work goes on where nobody reads it: a trial whose sweep was killed still saves and ends.
+    let _ = writeln!(io::stderr(), "{}", broken(text, &Term::stderr()));
 }
 
 /// A line in as many lines as the terminal needs; where there is none, the line.
