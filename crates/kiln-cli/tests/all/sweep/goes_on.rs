@@ -48,7 +48,7 @@ fn signal(name: &str, process: &Child) {
 
 #[test]
 fn a_sweep_that_was_ended_goes_on_to_the_same_bits() {
-    let text = GRID.replace("epochs = 2", "epochs = 15");
+    let text = GRID.replace("epochs = 2", "epochs = 8");
     let whole = Sweep::new("sweep-whole", &text);
     let (_, result) = whole.run(&["--parallel", "2"]);
     for name in ["-KILL", "-INT"] {
