@@ -29,7 +29,16 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// A run's history; `path` is what errors name.
+    /// A run's history, none where no epoch was completed; `path` is what errors name.
+    pub(crate) fn read(text: &str, path: &Path) -> Result<Option<Log>> {
+        // The numbers that the columns are for are known after an epoch only.
+        if text.starts_with("epoch,") && text.lines().nth(1).is_none() {
+            return Ok(None);
+        }
+        Log::parse(text, path).map(Some)
+    }
+
+    /// A history that has an epoch; `path` is what errors name.
     pub(crate) fn parse(text: &str, path: &Path) -> Result<Log> {
         let wrong = |line: usize, why: String| {
             Err(Error::new(ErrorKind::Format, "", format!("{}: line {line}: {why}", path.display())))

@@ -52,7 +52,9 @@ pub(crate) fn name(folder: &Path) -> String {
 /// The curve of a run.
 pub(crate) fn curve(folder: &Path, accept_changed: bool) -> Result<Curve> {
     let text = LoadOptions::new().accept_changed(accept_changed).files(folder)?.text(HISTORY)?;
-    Ok(Curve { name: name(folder), log: Log::parse(&text, &folder.join(HISTORY))? })
+    let path = folder.join(HISTORY);
+    let none = || Error::new(ErrorKind::Format, "", format!("{}: no epoch of this run was completed", path.display()));
+    Ok(Curve { name: name(folder), log: Log::read(&text, &path)?.ok_or_else(none)? })
 }
 
 /// A trained model and how it was trained.

@@ -253,7 +253,7 @@ fn run_folders() {
     check(&folder, "plot @/run --out @/plot.png", FAILED, &[says]);
     for (history, says) in [
         ("", "line 1: the names of the columns are expected, epoch,loss,…"),
-        ("epoch,loss\n", "line 2: no epoch follows"),
+        ("epoch,loss\n", "no epoch of this run was completed"),
         ("epoch,loss\n1\n", "line 2: 2 numbers are expected, got 1"),
         ("epoch,loss\n1,0.5\n2,low\n", "line 3: `low` is not a number"),
         (

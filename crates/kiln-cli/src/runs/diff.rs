@@ -1,5 +1,6 @@
 //! `kiln runs diff`: what differs between two runs.
 
+use super::files::settled;
 use super::words::duration;
 use crate::drawing::short;
 use crate::log::Log;
@@ -8,6 +9,7 @@ use crate::run_folder::{CONFIG, HISTORY, name};
 use crate::settings::{Leaf, Settings};
 use crate::table::{Alignment, Table};
 use kiln::Result;
+use kiln::store::Store;
 use kiln::trained::LoadOptions;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -16,7 +18,8 @@ use std::path::Path;
 struct Side {
     name: String,
     settings: Vec<Leaf>,
-    log: Log,
+    /// None where no epoch was completed.
+    log: Option<Log>,
 }
 
 /// A setting that is not the same in both.
@@ -51,13 +54,22 @@ fn print(names: &[String; 2], what: &str, rows: impl Iterator<Item = (String, [S
 
 impl Side {
     fn read(folder: &Path) -> Result<Side> {
+        settled(&Store::new(folder), || Side::try_read(folder), Result::is_err)
+    }
+
+    fn try_read(folder: &Path) -> Result<Side> {
         let files = LoadOptions::new().files(folder)?;
         let settings = match files.has(CONFIG) {
             true => Settings::parse(&files.text(CONFIG)?, &folder.join(CONFIG))?.leaves(),
             // A model that a program has saved.
             false => Vec::new(),
         };
-        Ok(Side { name: name(folder), settings, log: Log::parse(&files.text(HISTORY)?, &folder.join(HISTORY))? })
+        let log = Log::read(&files.text(HISTORY)?, &folder.join(HISTORY))?;
+        Ok(Side { name: name(folder), settings, log })
+    }
+
+    fn epochs(&self) -> usize {
+        self.log.as_ref().map_or(0, Log::epochs)
     }
 
     fn leaf(&self, path: &str) -> Option<&Leaf> {
@@ -85,7 +97,7 @@ fn differences([first, second]: &[Side; 2]) -> Vec<Difference> {
 
 /// All numbers of either history.
 fn numbers(sides: &[Side; 2]) -> Vec<&str> {
-    let [first, second] = sides.each_ref().map(|side| side.log.numbers().collect::<Vec<_>>());
+    let [first, second] = sides.each_ref().map(|side| side.log.iter().flat_map(Log::numbers).collect::<Vec<_>>());
     let alone = second.iter().filter(|name| !first.contains(name));
     first.iter().chain(alone).copied().collect()
 }
@@ -93,10 +105,10 @@ fn numbers(sides: &[Side; 2]) -> Vec<&str> {
 /// Epochs, time, and of each number the last value and the best one.
 fn results(sides: &[Side; 2]) -> Vec<(String, [String; 2])> {
     let of = |text: &dyn Fn(&Log) -> Option<String>| {
-        sides.each_ref().map(|side| text(&side.log).unwrap_or_else(|| "-".to_owned()))
+        sides.each_ref().map(|side| side.log.as_ref().and_then(text).unwrap_or_else(|| "-".to_owned()))
     };
     let mut rows = vec![
-        ("epochs".to_owned(), of(&|log| Some(log.epochs().to_string()))),
+        ("epochs".to_owned(), sides.each_ref().map(|side| side.epochs().to_string())),
         ("time".to_owned(), of(&|log| log.seconds().map(duration))),
     ];
     for name in numbers(sides) {
@@ -113,7 +125,9 @@ fn to_json(sides: &[Side; 2]) -> Value {
         (difference.path, json!([first, second]))
     });
     let settings: Map<String, Value> = settings.collect();
-    let of = |value: &dyn Fn(&Log) -> Value| Value::from(sides.each_ref().map(|side| value(&side.log)).to_vec());
+    let of = |value: &dyn Fn(&Log) -> Value| {
+        Value::from(sides.each_ref().map(|side| side.log.as_ref().map_or(Value::Null, value)).to_vec())
+    };
     let results = numbers(sides).into_iter().map(|name| {
         let best = |log: &Log| log.best(name).map(|(epoch, value)| json!({ "value": value, "epoch": epoch as u64 }));
         (name.to_owned(), json!({ "last": of(&|log| log.last(name).into()), "best": of(&|log| best(log).into()) }))
@@ -122,7 +136,7 @@ fn to_json(sides: &[Side; 2]) -> Value {
     json!({
         "runs": sides.each_ref().map(|side| &side.name),
         "settings": settings,
-        "epochs": of(&|log| log.epochs().into()),
+        "epochs": sides.each_ref().map(Side::epochs),
         "seconds": of(&|log| log.seconds().into()),
         "results": results,
     })

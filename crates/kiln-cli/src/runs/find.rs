@@ -1,8 +1,10 @@
 //! The folders that are runs.
 
 use crate::report::tell;
+use crate::run_folder::FILES;
 use kiln::trained::MODEL;
 use kiln::{Error, ErrorKind, Result};
+use serde_json::Value;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -60,8 +62,22 @@ fn walk(folder: &Path, name: &str, depth: usize, found: &mut Vec<Found>) -> io::
     Ok(())
 }
 
-/// Whether a folder has a run, or what is left of one. The folder of a sweep has a manifest too.
+/// Whether a folder has a run, or what is left of one. Other programs write files of the same names, and the folder of a sweep has a
+/// manifest too.
 fn is_run(folder: &Path) -> bool {
     let has = |file: &str| folder.join(file).is_file();
-    has(MODEL) || has(MANIFEST) && !has(crate::sweep::STATE)
+    if has(crate::sweep::STATE) {
+        return false;
+    }
+    // A manifest or a description that was cut short stands beside other files of the run.
+    let others = || FILES.iter().filter(|file| has(file)).count() > 1;
+    has_keys(&folder.join(MANIFEST), &["format", "generation", "files"])
+        || has_keys(&folder.join(MODEL), &["kiln", "architecture"])
+        || (has(MANIFEST) || has(MODEL)) && others()
+}
+
+/// Whether a file is JSON, an object with these keys.
+fn has_keys(file: &Path, keys: &[&str]) -> bool {
+    let value = fs::read(file).ok().and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok());
+    value.is_some_and(|value| keys.iter().all(|key| value.get(key).is_some()))
 }

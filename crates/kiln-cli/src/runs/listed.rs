@@ -1,6 +1,6 @@
 //! What is to be said of a run in a list.
 
-use super::files::{history, status, text};
+use super::files::{history, settled, status, text};
 use super::find::Found;
 use crate::log::{Log, larger_is_better};
 use crate::run_folder::CONFIG;
@@ -11,11 +11,7 @@ use kiln::{Error, ErrorKind};
 use serde_json::{Value, json};
 use std::fmt;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, SystemTime};
-
-/// How often a run is read that another process is writing: its files may change in between.
-const TRIES: usize = 4;
+use std::time::SystemTime;
 
 /// What became of a run.
 #[derive(Clone, PartialEq, Debug)]
@@ -52,6 +48,8 @@ pub(super) struct Listed {
     pub(super) seconds: Option<f64>,
     /// When its files were last written.
     pub(super) saved: Option<SystemTime>,
+    /// What its history has the values of.
+    pub(super) numbers: Vec<String>,
     folder: String,
 }
 
@@ -76,15 +74,8 @@ struct Facts {
 impl Look<'_> {
     pub(super) fn at(&self, found: &Found) -> Listed {
         let store = Store::new(&found.folder);
-        let (mut facts, mut holder) = (self.facts(&store), store.writer());
-        for _ in 1..TRIES {
-            if facts.fault.is_none() || holder.is_none() {
-                break;
-            }
-            sleep(Duration::from_millis(20));
-            (facts, holder) = (self.facts(&store), store.writer());
-        }
-        let state = match (facts.fault, holder, &facts.status) {
+        let facts = settled(&store, || self.facts(&store), |facts| facts.fault.is_some());
+        let state = match (facts.fault, store.writer(), &facts.status) {
             // Before its first checkpoint there is nothing to be read.
             (_, Some(holder), _) => State::Running(holder.process),
             (Some(fault), ..) => State::Broken(within(&found.folder, fault.message())),
@@ -108,6 +99,7 @@ impl Look<'_> {
             val_loss: log.and_then(|log| log.last("val_loss")),
             seconds: status.map(|status| status.seconds).or_else(|| log?.seconds()),
             saved: std::fs::metadata(found.folder.join("manifest.json")).and_then(|file| file.modified()).ok(),
+            numbers: log.map_or_else(Vec::new, |log| log.numbers().map(str::to_owned).collect()),
             folder: found.folder.display().to_string(),
         }
     }

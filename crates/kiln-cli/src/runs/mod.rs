@@ -10,11 +10,14 @@ pub(crate) use files::{history, status};
 
 use crate::arguments::{Order, RunsCommand, RunsOptions};
 use crate::drawing::short;
+use crate::log::larger_is_better;
 use crate::report::{line, plain, tell};
 use crate::table::{Alignment, Table};
-use kiln::Result;
+use kiln::tensor::nearest;
+use kiln::{Error, Result};
 use listed::{Best, Listed, Look};
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use words::{ago, duration};
 
 pub(crate) fn run(options: &RunsOptions) -> Result<()> {
@@ -32,6 +35,9 @@ fn list(options: &RunsOptions) -> Result<()> {
     }
     let look = Look { check: options.check, metric: options.metric.as_deref() };
     let mut runs: Vec<Listed> = found.iter().map(|found| look.at(found)).collect();
+    if let Some(metric) = look.metric {
+        check_metric(metric, &runs)?;
+    }
     runs.sort_by(|a, b| order(options.sort, a, b));
     if options.json {
         runs.iter().for_each(|run| line(&run.to_json()));
@@ -39,6 +45,26 @@ fn list(options: &RunsOptions) -> Result<()> {
         table(&runs).lines().iter().for_each(|line| plain(line));
     }
     Ok(())
+}
+
+/// Fails where no run has a number of this name, or it is not known which of its values is the best.
+fn check_metric(metric: &str, runs: &[Listed]) -> Result<()> {
+    let known: BTreeSet<&str> = runs.iter().flat_map(|run| &run.numbers).map(String::as_str).collect();
+    let why = match known.contains(metric) {
+        // While no run has an epoch, nothing is known.
+        _ if known.is_empty() => return Ok(()),
+        false => {
+            let names = known.iter().copied().collect::<Vec<_>>().join(", ");
+            let nearest = nearest(metric, known.iter().copied());
+            let nearest = nearest.map(|nearest| format!("the nearest is {nearest}; ")).unwrap_or_default();
+            format!("no run has this number; {nearest}there are {names}")
+        }
+        true if larger_is_better(metric).is_none() => {
+            "it is not known whether a larger value is better, so no value is the best; leave --metric out".to_owned()
+        }
+        true => return Ok(()),
+    };
+    Err(Error::value("", format!("--metric {metric}: {why}")))
 }
 
 fn order(by: Order, a: &Listed, b: &Listed) -> Ordering {

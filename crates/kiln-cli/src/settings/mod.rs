@@ -18,7 +18,7 @@ mod write;
 
 pub(crate) use data::{Data, Search};
 pub(crate) use leaves::Leaf;
-pub(crate) use node::{Node, Place, Value};
+pub(crate) use node::{Entry, Node, Place, Table, Value};
 pub(crate) use schedule::Steps;
 pub(crate) use section::{Named, Section};
 

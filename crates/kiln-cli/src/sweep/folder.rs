@@ -1,28 +1,26 @@
 //! The folder of a sweep: its state, and the runs of its trials.
 
 use super::plan::Plan;
-use super::process::terminate;
 use super::search::{End, Trial};
 use crate::runs::{history, status};
-use kiln::store::{Store, Writer};
+use kiln::store::{Holder, Store, Writer};
 use kiln::train::Phase;
 use kiln::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 /// Its state.
 pub(crate) const STATE: &str = "sweep.json";
 pub(super) const PICTURE: &str = "sweep.png";
+/// The settings that the trials are made of. Trials are trained with these, so that the sweep does not change with the file that they were
+/// read from.
+const BASE: &str = "base.toml";
 
 /// The version of the state's format that this version writes, and the newest that it reads.
 const FORMAT: u32 = 1;
-
-/// How long a trial's process that a sweep has left may take to save and end.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// sweep.json. What trials have reported is in their own folders.
 #[derive(Serialize, Deserialize)]
@@ -38,6 +36,9 @@ struct Record {
     settings: Map<String, Value>,
     /// The epoch after which it was stopped, as it was worse than the others.
     pruned: Option<usize>,
+    /// The ids of the processes that were started for it and are not known to have ended.
+    #[serde(default)]
+    processes: Vec<u32>,
 }
 
 /// The folder, locked for other sweeps.
@@ -45,6 +46,7 @@ pub(super) struct Folder {
     path: PathBuf,
     writer: Writer,
     plan: Value,
+    base: String,
     records: Vec<Record>,
 }
 
@@ -55,7 +57,7 @@ impl Folder {
         let of = |(place, trial): (usize, &Trial)| {
             let paths = plan.parameters.iter().map(|parameter| parameter.path.clone());
             let settings = paths.zip(trial.choice.iter().map(|value| value.to_json())).collect();
-            Record { trial: place + 1, settings, pruned: None }
+            Record { trial: place + 1, settings, pruned: None, processes: Vec::new() }
         };
         let records: Vec<Record> = trials.iter().enumerate().map(of).collect();
         let found = read(store)?;
@@ -66,7 +68,7 @@ impl Folder {
         let writer = store.create().map_err(|error| Error::new(error.kind(), "", error.message()))?;
         let is_new = found.is_none();
         let records = found.map_or(records, |state| state.trials);
-        let mut folder = Folder { path, writer, plan: plan.to_json(), records };
+        let mut folder = Folder { path, writer, plan: plan.to_json(), base: plan.base.to_toml(), records };
         if is_new {
             folder.save(None)?;
         }
@@ -78,7 +80,7 @@ impl Folder {
         let state = State { format: FORMAT, plan: self.plan.clone(), trials: self.records.clone() };
         let text = serde_json::to_string_pretty(&state)
             .map_err(|error| Error::new(ErrorKind::Format, "", format!("{STATE}: {error}")).with_source(error))?;
-        let mut files = vec![(STATE, text.as_bytes())];
+        let mut files = vec![(STATE, text.as_bytes()), (BASE, self.base.as_bytes())];
         files.extend(picture.map(|picture| (PICTURE, picture)));
         self.writer.commit(&files).map(drop)
     }
@@ -89,8 +91,28 @@ impl Folder {
         self.save(None)
     }
 
+    /// Takes down which process was started for a trial.
+    pub(super) fn started(&mut self, trial: usize, process: u32) -> Result<()> {
+        self.records[trial].processes.push(process);
+        self.save(None)
+    }
+
+    /// Forgets a trial's process that has ended; the file says so when it is written next.
+    pub(super) fn ended(&mut self, trial: usize, process: u32) {
+        self.records[trial].processes.retain(|&other| other != process);
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The settings that the trials are made of.
+    pub(super) fn base(&self) -> PathBuf {
+        self.path.join(BASE)
+    }
+
+    pub(super) fn trials(&self) -> Range<usize> {
+        0..self.records.len()
     }
 
     pub(super) fn path_of(&self, trial: usize) -> PathBuf {
@@ -115,7 +137,7 @@ impl Folder {
         }
         trial.end = self.records[place].pruned.map(|_| End::Pruned);
         let path = self.path_of(place);
-        // One that cannot be read is gone on with by its own process, which says what is wrong.
+        // A run that cannot be read is left to its own process, which says what is wrong.
         let Ok(Some(generation)) = Store::new(&path).current() else { return };
         let status = status(&generation).ok().flatten();
         if let Ok(Some(log)) = history(&path, &generation) {
@@ -134,29 +156,11 @@ impl Folder {
         trial.end = trial.end.take().or(ended);
     }
 
-    /// Whether a process is training a trial.
-    pub(super) fn is_taken(&self, trial: usize) -> bool {
-        Store::new(self.path_of(trial)).writer().is_some()
-    }
-
-    /// Ends the process that a sweep which was killed has left in a trial's folder, and waits for it.
-    pub(super) fn take_over(&self, trial: usize) -> Result<()> {
-        let (path, begin) = (self.path_of(trial), Instant::now());
-        let store = Store::new(&path);
-        let mut asked = false;
-        while let Some(holder) = store.writer() {
-            let ended = match holder.process {
-                Some(process) if !asked => terminate(process),
-                Some(_) => begin.elapsed() < PATIENCE,
-                None => false,
-            };
-            if !ended {
-                return Err(failed(&path, &format!("{holder} is training this trial; wait until it ends")));
-            }
-            asked = true;
-            sleep(Duration::from_millis(20));
-        }
-        Ok(())
+    /// The process that is training a trial, and whether this sweep has started it, in this run of the command or before.
+    pub(super) fn holder(&self, trial: usize) -> Option<(Holder, bool)> {
+        let holder = Store::new(self.path_of(trial)).writer()?;
+        let is_own = holder.process.is_some_and(|process| self.records[trial].processes.contains(&process));
+        Some((holder, is_own))
     }
 }
 
@@ -210,6 +214,6 @@ fn expect_empty(folder: &Path) -> Result<()> {
     }
 }
 
-fn failed(folder: &Path, why: &str) -> Error {
+pub(super) fn failed(folder: &Path, why: &str) -> Error {
     Error::new(ErrorKind::Io, "", format!("{}: {why}", folder.display()))
 }

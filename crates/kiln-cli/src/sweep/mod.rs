@@ -5,6 +5,7 @@
 //! killed begins by reading those.
 
 mod folder;
+mod left_over;
 mod outcome;
 mod parameter;
 mod plan;
@@ -52,9 +53,6 @@ pub(crate) fn run(options: &SweepOptions) -> Result<ExitCode> {
         epochs: plan.epochs,
         pruning: plan.pruning,
     };
-    for (place, trial) in search.trials.iter_mut().enumerate() {
-        folder.recall(place, trial, &plan.metric);
-    }
     let outcome = Outcome {
         metric: &plan.metric,
         paths: plan.parameters.iter().map(|parameter| parameter.path.as_str()).collect(),
@@ -71,7 +69,7 @@ pub(crate) fn run(options: &SweepOptions) -> Result<ExitCode> {
         data: options.data.as_deref(),
     };
     let mut work = Work::new(&words, &outcome, parallel);
-    let ended = work.run(&mut search, &mut folder, signals.stop())?;
+    let ended = work.run(&mut search, &mut folder, &signals)?;
     let picture = outcome.picture(&search)?;
     folder.save(picture.as_deref())?;
     outcome.finish(&search, &folder, begin.elapsed(), ended)?;

@@ -22,7 +22,7 @@ pub(super) struct Outcome<'a> {
 }
 
 impl Outcome<'_> {
-    /// Says how far a trial has got, which is trained no further for now.
+    /// Prints what a trial has reached when its process ends.
     pub(super) fn trial(&self, place: usize, search: &Search, folder: &Folder) {
         if self.json {
             line(&self.object(place, search));

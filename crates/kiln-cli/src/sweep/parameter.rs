@@ -1,7 +1,8 @@
 //! A parameter of a sweep: a setting's path and the values that it may have.
 
+use super::trials::MOST;
 use super::values::{Values, number, rounded};
-use crate::settings::{Node, Place, Section, Value};
+use crate::settings::{Entry, Node, Place, Section, Table, Value};
 use kiln::{Error, ErrorKind, Result};
 
 /// A setting that is searched over.
@@ -24,15 +25,27 @@ pub(super) fn parameters(node: &Node) -> Result<Vec<Parameter>> {
     }
 }
 
+/// Adds a parameter. With quotes and without them a path can stand in the file twice.
+fn push(found: &mut Vec<Parameter>, path: &str, values: Values, place: &Place) -> Result<()> {
+    if found.iter().any(|parameter| parameter.path == path) {
+        return Err(wrong(place, &format!("parameters.{path}: this parameter is there twice; leave one of them out")));
+    }
+    found.push(Parameter { path: path.to_owned(), values });
+    Ok(())
+}
+
+/// Whether a table is a range: the bounds are numbers. A setting may be called `min` too, and has a list or a table.
+fn is_range(table: &Table) -> bool {
+    let is_bound = |entry: &Entry| ["min", "max"].contains(&entry.key.as_str());
+    table.iter().any(|entry| is_bound(entry) && !matches!(entry.node.value, Value::List(_) | Value::Table(_)))
+}
+
 fn add(found: &mut Vec<Parameter>, path: &str, node: &Node) -> Result<()> {
     let Value::Table(table) = &node.value else {
-        let values = choices(path, node)?;
-        found.push(Parameter { path: path.to_owned(), values });
-        return Ok(());
+        return push(found, path, choices(path, node)?, &node.place);
     };
-    if table.iter().any(|entry| ["min", "max"].contains(&entry.key.as_str())) {
-        found.push(Parameter { path: path.to_owned(), values: range(path, node)? });
-        return Ok(());
+    if is_range(table) {
+        return push(found, path, range(path, node)?, &node.place);
     }
     table.iter().try_for_each(|entry| {
         let below = if path.is_empty() { entry.key.clone() } else { format!("{path}.{}", entry.key) };
@@ -68,6 +81,9 @@ fn range(path: &str, node: &Node) -> Result<Values> {
         _ if min > max => return Err(section.wrong("min", &format!("{min} is above max, {max}"))),
         _ if log && min <= 0.0 => return Err(section.wrong("min", "with `log` a number above 0 is expected")),
         _ if points == Some(0) => return Err(section.wrong("points", "at least 1 is expected")),
+        _ if points.is_some_and(|points| points > MOST) => {
+            return Err(section.wrong("points", &format!("at most {MOST} are possible")));
+        }
         Some(step) if !(step > 0.0 && step.is_finite()) => {
             return Err(section.wrong("step", "a number above 0 is expected"));
         }
@@ -95,8 +111,8 @@ fn range(path: &str, node: &Node) -> Result<Values> {
 
 fn stepped(section: &Section<'_>, min: f64, max: f64, step: f64) -> Result<Values> {
     let count = ((max - min) / step + 1e-9).floor() + 1.0;
-    if count > super::trials::MOST as f64 {
-        return Err(section.wrong("step", &format!("{step} makes more than {} values", super::trials::MOST)));
+    if count > MOST as f64 {
+        return Err(section.wrong("step", &format!("{step} makes more than {MOST} values")));
     }
     Ok(Values::Choices((0..count as u32).map(|i| number(rounded(min + f64::from(i) * step))).collect()))
 }
@@ -121,6 +137,13 @@ mod tests {
     }
 
     #[test]
+    fn a_setting_may_be_called_min() {
+        let found = of("clip.min = [0, 1]\nclip.max = { min = 2, max = 3 }").unwrap();
+        assert_eq!(found.iter().map(|parameter| &*parameter.path).collect::<Vec<_>>(), ["clip.min", "clip.max"]);
+        assert_eq!(found[1].values.count(), Some(2));
+    }
+
+    #[test]
     fn mistakes_are_told() {
         for (text, says) in [
             ("", "my.toml:1:1: parameters: at least one is expected"),
@@ -134,6 +157,8 @@ mod tests {
             ("a = { min = 1, mx = 4 }", "`parameters.a.max`, a number, is missing"),
             ("a = { min = 1, max = 4, lg = true }", "unknown setting `parameters.a.lg`; the nearest is `log`"),
             ("a = { min = 1, max = inf }", "finite numbers are expected"),
+            ("a = { min = 0.0, max = 1.0, points = 1000000000000 }", "parameters.a.points: at most 10000 are possible"),
+            ("\"a.b\" = [1]\na.b = [2]", "my.toml:2:7: parameters.a.b: this parameter is there twice"),
         ] {
             let error = of(text).err().unwrap();
             assert!(error.message().contains(says), "{text}: {error}");

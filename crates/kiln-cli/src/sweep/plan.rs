@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use kiln::tensor::nearest;
 use kiln::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// A sweep as it was asked for.
 pub(super) struct Plan {
@@ -34,7 +34,7 @@ pub(super) struct Base {
 
 pub(super) enum Source {
     Recipe(Recipe),
-    File(PathBuf),
+    File,
 }
 
 pub(super) enum Method {
@@ -103,7 +103,7 @@ impl Plan {
         };
         let pruning = self.pruning.as_ref();
         json!({
-            "base": self.base.settings.to_toml(&[]),
+            "base": self.base.to_toml(),
             "method": method,
             "epochs": self.epochs,
             "metric": self.metric,
@@ -115,6 +115,11 @@ impl Plan {
 }
 
 impl Base {
+    /// The settings as they were when the sweep's file was read.
+    pub(super) fn to_toml(&self) -> String {
+        self.settings.to_toml(&[])
+    }
+
     fn of(root: &Section<'_>, folder: &Path) -> Result<Base> {
         let base: String = root.need("base")?;
         if let Ok(recipe) = Recipe::from_str(&base, false) {
@@ -127,7 +132,7 @@ impl Base {
             let hint = hint.map(|nearest| format!("; the nearest recipe is {nearest}")).unwrap_or_default();
             return Err(root.wrong("base", &format!("{base:?} is neither a recipe nor a file{hint}")));
         }
-        Ok(Base { settings: Settings::read(&file)?, source: Source::File(file) })
+        Ok(Base { settings: Settings::read(&file)?, source: Source::File })
     }
 }
 

@@ -1,5 +1,6 @@
 //! The values that a parameter may have: all of them for a grid, or one at random.
 
+use super::trials::MOST;
 use crate::settings::{Node, Place, Value};
 use kiln::math::RandomStream;
 use kiln::{Error, Result};
@@ -57,7 +58,13 @@ impl Values {
                 values.into_iter().map(|value| whole(value as i64)).collect()
             }
             Values::Whole { min, step, .. } => {
-                let count = self.count().unwrap_or(1).min(super::trials::MOST as u64 + 1);
+                let count = self.count().unwrap_or(1);
+                if count > MOST as u64 {
+                    let message = format!(
+                        "parameters.{path}: the range has {count} values, at most {MOST} are possible: name `points = 5` or a larger `step`"
+                    );
+                    return Err(Error::value("", message));
+                }
                 (0..count).map(|i| whole(min.saturating_add_unsigned(i * step))).collect()
             }
             Values::Number { min, max, log, points: some } => {
@@ -143,8 +150,16 @@ mod tests {
         assert_eq!(grid("a = { min = 0.0, max = 0.5, step = 0.1 }"), ["0.0", "0.1", "0.2", "0.3", "0.4", "0.5"]);
         assert_eq!(grid("a = { min = 1e-4, max = 0.1, log = true, points = 4 }"), ["0.0001", "0.001", "0.01", "0.1"]);
         assert_eq!(grid("a = { min = 0.0, max = 1.0, points = 3 }"), ["0.0", "0.5", "1.0"]);
-        let refused = of("a = { min = 0.0, max = 1.0 }").grid("a").unwrap_err();
-        assert!(refused.message().contains("parameters.a: a grid needs the number of points"), "{refused}");
+        for (range, says) in [
+            ("a = { min = 0.0, max = 1.0 }", "parameters.a: a grid needs the number of points"),
+            (
+                "a = { min = 1, max = 1000000 }",
+                "parameters.a: the range has 1000000 values, at most 10000 are possible",
+            ),
+        ] {
+            let refused = of(range).grid("a").unwrap_err();
+            assert!(refused.message().contains(says), "{refused}");
+        }
     }
 
     #[test]

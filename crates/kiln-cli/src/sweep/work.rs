@@ -1,17 +1,18 @@
 //! Processes that train what is to be trained, as many at a time as asked for.
 
 use super::folder::Folder;
+use super::left_over;
 use super::outcome::Outcome;
 use super::parameter::Parameter;
 use super::plan::Source;
-use super::process::{Event, Process};
+use super::process::{Event, Process, Signal};
 use super::search::{End, Job, Search};
+use crate::signals::Signals;
 use kiln::{Error, ErrorKind, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use std::time::Duration;
 /// How often it is looked whether a signal has come.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Trials that fail one after the other before the sweep ends.
+/// After so many failures, while no trial has reported an epoch, the sweep ends.
 const FAILURES: usize = 3;
 
 /// What the words of a trial's command are made of.
@@ -61,8 +62,8 @@ impl<'a> Work<'a> {
     }
 
     /// Trains until nothing is left, or until it is asked to stop; then all trials are saved.
-    pub(super) fn run(&mut self, search: &mut Search, folder: &mut Folder, stop: &AtomicBool) -> Result<Ended> {
-        let worked = self.work(search, folder, stop);
+    pub(super) fn run(&mut self, search: &mut Search, folder: &mut Folder, signals: &Signals) -> Result<Ended> {
+        let worked = self.work(search, folder, signals);
         if worked.is_err() {
             self.stop();
             while !self.running.is_empty() {
@@ -76,16 +77,24 @@ impl<'a> Work<'a> {
         worked.map(|()| if self.stopping { Ended::Interrupted } else { Ended::Done })
     }
 
-    fn work(&mut self, search: &mut Search, folder: &mut Folder, stop: &AtomicBool) -> Result<()> {
+    fn work(&mut self, search: &mut Search, folder: &mut Folder, signals: &Signals) -> Result<()> {
+        left_over::end(folder, folder.trials(), signals.stop())?;
+        for (place, trial) in search.trials.iter_mut().enumerate() {
+            folder.recall(place, trial, self.outcome.metric);
+        }
         loop {
-            if stop.load(Relaxed) && !self.stopping {
+            if signals.stop().load(Relaxed) && !self.stopping {
                 self.stop();
             }
-            while !self.stopping
+            if signals.take_save() {
+                self.save(folder);
+            }
+            if !self.stopping
                 && self.running.len() < self.parallel
                 && let Some(job) = search.next()
             {
-                self.start(job, search, folder)?;
+                self.start(job, search, folder, signals)?;
+                continue;
             }
             if self.running.is_empty() {
                 return Ok(());
@@ -103,8 +112,19 @@ impl<'a> Work<'a> {
         self.running.values().for_each(|running| running.process.stop());
     }
 
-    fn start(&mut self, job: Job, search: &mut Search, folder: &Folder) -> Result<()> {
-        folder.take_over(job.trial)?;
+    /// Asks the trials for a checkpoint. Only a process that has locked its folder is sure to catch the signal; it would end others.
+    fn save(&self, folder: &Folder) {
+        let locked = self.running.iter().filter(|(trial, _)| folder.holder(**trial).is_some());
+        locked.for_each(|(_, running)| running.process.send(Signal::Save));
+    }
+
+    fn start(&mut self, job: Job, search: &mut Search, folder: &mut Folder, signals: &Signals) -> Result<()> {
+        // A process of a killed sweep may have locked the folder later than it was looked for at the beginning.
+        left_over::end(folder, std::iter::once(job.trial), signals.stop())?;
+        if signals.stop().load(Relaxed) {
+            return Ok(());
+        }
+        left_over::expect_free(folder, job.trial)?;
         let trial = &mut search.trials[job.trial];
         folder.recall(job.trial, trial, self.outcome.metric);
         if trial.is_settled(job.epochs) {
@@ -112,10 +132,11 @@ impl<'a> Work<'a> {
             return Ok(());
         }
         let words = self.words.of(job, &trial.choice, folder);
-        let process = Process::start(&words, job.trial, &self.sender)?;
+        let process = Process::start(&words, job.trial, &folder.name_of(job.trial), &self.sender)?;
+        let id = process.id();
         trial.running = true;
         self.running.insert(job.trial, Running { job, process });
-        Ok(())
+        folder.started(job.trial, id)
     }
 
     fn epoch(&mut self, trial: usize, line: &Value, search: &mut Search, folder: &mut Folder) -> Result<()> {
@@ -149,9 +170,10 @@ impl<'a> Work<'a> {
         code: Option<i32>,
         error: Option<String>,
         search: &mut Search,
-        folder: &Folder,
+        folder: &mut Folder,
     ) -> Result<()> {
-        let Some(Running { job, .. }) = self.running.remove(&trial) else { return Ok(()) };
+        let Some(Running { job, process }) = self.running.remove(&trial) else { return Ok(()) };
+        folder.ended(trial, process.id());
         let of = &mut search.trials[trial];
         of.running = false;
         folder.recall(trial, of, self.outcome.metric);
@@ -161,8 +183,8 @@ impl<'a> Work<'a> {
             Some(0) => {}
             // It was asked to.
             _ if self.stopping => return Ok(()),
-            // A process that a killed sweep has left was there first: it is ended before the next attempt.
-            Some(_) if folder.is_taken(trial) => return Ok(()),
+            // Another process was there first: before the next attempt it is ended, or refused where it is not of this sweep.
+            Some(_) if folder.holder(trial).is_some() => return Ok(()),
             Some(code) => {
                 of.end = Some(End::Failed(error.unwrap_or_else(|| format!("it ended with exit code {code}"))))
             }
@@ -187,7 +209,7 @@ impl Words<'_> {
         } else {
             match self.base {
                 Source::Recipe(recipe) => words.push(recipe.name().into()),
-                Source::File(file) => words.extend(["--config".into(), file.into()]),
+                Source::File => words.extend(["--config".into(), folder.base().into()]),
             }
             for (parameter, value) in self.parameters.iter().zip(choice) {
                 words.extend(["--set".into(), format!("{}={}", parameter.path, value.to_toml()).into()]);

@@ -13,7 +13,8 @@ use kiln::prelude::*;
 use kiln::store::write_atomically;
 use kiln::train::LearningRates;
 use serde_json::json;
-use std::path::Path;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) fn run(options: &FindLrOptions) -> Result<ExitCode> {
@@ -70,26 +71,43 @@ fn say(options: &FindLrOptions, training: &TrainOptions, found: &LearningRates, 
         plain(&format!("{name}: {steps} steps with learning rates from {from} to {to}{ended}"));
     }
     let steepest =
-        found.steepest().map_or_else(String::new, |rate| format!(" (it falls fastest at {})", short_rate(rate)));
+        found.steepest().map_or_else(String::new, |rate| format!("; it falls fastest at {}", short_rate(rate)));
     match found.suggestion() {
         Some(rate) => {
             let rate = short_rate(rate);
-            let train = train_command(training);
-            plain(&format!("{rate} is in the middle of the loss's longest fall{steepest}: {train} --lr {rate}"));
+            plain(&format!("suggested learning rate: {rate}, in the middle of the loss's longest fall{steepest}"));
+            plain(&train_command(training, &rate));
         }
         None => plain("the loss has not fallen at any rate: try other values of --min and --max, or more --steps"),
     }
     plain(&format!("drawn to {}", options.out.display()));
 }
 
-/// The command that trains the same.
-fn train_command(training: &TrainOptions) -> String {
-    let what = match (&training.config, training.recipe) {
-        (Some(file), _) => format!(" --config {}", file.display()),
-        (None, Some(recipe)) => format!(" {}", recipe.name()),
-        (None, None) => String::new(),
-    };
-    format!("kiln train{what}")
+/// The command that trains the same with a learning rate, as a shell takes it.
+fn train_command(training: &TrainOptions, rate: &str) -> String {
+    let text = |path: &PathBuf| path.display().to_string();
+    let given = |name: &'static str, value: Option<String>| value.map(|value| [name.to_owned(), value]);
+    let device = training.computing.device.open().map_or_else(|_| "cpu".to_owned(), |device| device.name().to_owned());
+    let options = [
+        given("--config", training.config.as_ref().map(text)),
+        given("--batch-size", training.batch_size.map(|size| size.to_string())),
+        given("--seed", training.seed.map(|seed| seed.to_string())),
+        given("--device", Some(device).filter(|device| device != "cpu")),
+        given("--data", training.data.as_ref().map(text)),
+    ];
+    let set = training.set.iter().map(|set| ["--set".to_owned(), set.clone()]);
+    let words = training.recipe.map(|recipe| recipe.name()).into_iter();
+    let words = words.chain(options.into_iter().flatten().chain(set).flatten());
+    words.fold("kiln train".to_owned(), |command, word| format!("{command} {}", quoted(&word))) + " --lr " + rate
+}
+
+/// A word of a command line, in single quotes where a shell would read it otherwise.
+fn quoted(word: &str) -> Cow<'_, str> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => Cow::Borrowed(word),
+        false => Cow::Owned(format!("'{}'", word.replace('\'', r"'\''"))),
+    }
 }
 
 fn object(options: &FindLrOptions, found: &LearningRates) -> serde_json::Value {

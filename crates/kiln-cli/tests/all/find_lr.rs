@@ -20,16 +20,17 @@ fn prints_a_rate_that_trains_and_draws_the_losses() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let said = text(&output.stdout);
     let said: Vec<&str> = said.lines().collect();
-    assert_eq!(said.len(), 3, "{said:?}");
+    assert_eq!(said.len(), 4, "{said:?}");
     assert!(
         said[0].starts_with("mnist-mlp: ") && said[0].contains(" steps with learning rates from 1e-5 to "),
         "{said:?}"
     );
     assert!(said[0].ends_with(", where the loss diverged"), "{said:?}");
-    let (before, rate) = said[1].split_once(": kiln train mnist-mlp --lr ").unwrap();
-    let middle = format!("{rate} is in the middle of the loss's longest fall (it falls fastest at ");
-    assert!(before.starts_with(&middle), "{said:?}");
-    assert_eq!(said[2], format!("drawn to {}", out.display()));
+    let rate = said[2].strip_prefix("kiln train mnist-mlp --lr ").unwrap();
+    let middle =
+        format!("suggested learning rate: {rate}, in the middle of the loss's longest fall; it falls fastest at ");
+    assert!(said[1].starts_with(&middle), "{said:?}");
+    assert_eq!(said[3], format!("drawn to {}", out.display()));
     assert_eq!(&fs::read(&out).unwrap()[..8], b"\x89PNG\r\n\x1a\n");
     // Nothing else is written.
     assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
@@ -68,9 +69,12 @@ fn settings_files_are_searched_and_the_picture_is_lr_png() {
     fs::write(folder.join("my.toml"), settings).unwrap();
     let mut kiln = Command::new(env!("CARGO_BIN_EXE_kiln"));
     kiln.current_dir(&folder.0)
-        .args(["find-lr", "--config", "my.toml", "--data", ".", "--steps", "20", "--max", "1e3"]);
+        .args(["find-lr", "--config", "my.toml", "--data", ".", "--steps", "20", "--max", "1e3"])
+        .args(["--seed", "3", "--batch-size", "20", "--set", "optimizer.momentum = 0.9"]);
     let said = lines(&kiln.output().unwrap());
-    assert!(said[0].starts_with("my: ") && said[1].contains(": kiln train --config my.toml --lr "), "{said:?}");
+    // All that was asked for, so that it trains the same.
+    let train = "kiln train --config my.toml --batch-size 20 --seed 3 --data . --set 'optimizer.momentum = 0.9' --lr ";
+    assert!(said[0].starts_with("my: ") && said[2].starts_with(train), "{said:?}");
     assert!(folder.join("lr.png").is_file());
 }
 

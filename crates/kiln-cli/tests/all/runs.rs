@@ -132,6 +132,16 @@ fn lists_have_an_order() {
     older.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(7300)).unwrap();
     assert_eq!(names(&listed(&runs, &["--sort", "time"])).last(), Some(&"a"));
     assert!(lines(&command(&["runs", word(&runs)]))[1].ends_with("2 h ago"));
+    let said = |metric: &str| {
+        let output = command(&["runs", word(&runs), "--metric", metric]);
+        assert_eq!(output.status.code(), Some(1));
+        text(&output.stderr)
+    };
+    let unknown =
+        "error: --metric val_acuracy: no run has this number; the nearest is val_accuracy; there are accuracy, loss, ";
+    assert!(said("val_acuracy").starts_with(unknown), "{}", said("val_acuracy"));
+    rewrite(&copy(&run, "e"), &[("history.csv", "epoch,loss,closs\n1,0.5,0.5\n")]);
+    assert!(said("closs").contains("it is not known whether a larger value is better"), "{}", said("closs"));
     // The folder may be a run itself.
     assert_eq!(names(&listed(&run, &[])), ["a"]);
 }
@@ -142,6 +152,17 @@ fn a_folder_without_runs_says_so() {
     let output = command(&["runs", word(&folder.0)]);
     assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(0), ""));
     assert!(text(&output.stderr).ends_with(": there is no run in this folder\n"));
+    // Files of other programs.
+    for (file, json) in
+        [("manifest.json", r#"{"name": "page", "icons": []}"#), ("model.json", r#"{"format": "layers-model"}"#)]
+    {
+        fs::write(folder.join(file), json).unwrap();
+        assert!(
+            text(&command(&["runs", word(&folder.0)]).stderr).ends_with(": there is no run in this folder\n"),
+            "{file}"
+        );
+        fs::remove_file(folder.join(file)).unwrap();
+    }
     for (path, says) in [("nowhere", "cannot be read: "), ("file", "this is a file; a folder of runs is expected")] {
         fs::write(folder.join("file"), "").unwrap();
         let output = command(&["runs", word(&folder.join(path))]);
@@ -184,4 +205,16 @@ fn diff_shows_what_was_set_and_what_came_of_it() {
     assert_eq!(object["results"]["loss"]["last"][1].as_f64(), Some(last));
     let same = lines(&command(&["runs", "diff", word(&run), word(&run)]));
     assert_eq!(same[0], "the settings are the same");
+
+    // No epoch of it was completed.
+    let begun = copy(&run, "begun");
+    rewrite(&begun, &[("history.csv", "epoch,seconds\n")]);
+    let said = lines(&command(&["runs", "diff", word(&run), word(&begun)]));
+    assert_eq!((cells(&said[2]), cells(&said[3])), (cells("result a begun"), cells("epochs 2 0")));
+    assert_eq!(cells(&said[5])[2], "-", "{said:?}");
+    let output = command(&["plot", word(&begun), "--out", word(&folder.join("begun.png"))]);
+    assert_eq!(
+        text(&output.stderr),
+        format!("error: {}: no epoch of this run was completed\n", begun.join("history.csv").display())
+    );
 }

@@ -21,7 +21,7 @@ fn devices_are_those_that_can_be_named() {
 fn help_teaches_by_examples() {
     for (words, expected) in [
         (&["--help"][..], "kiln train mnist-mlp --out runs/first"),
-        (&["train", "--help"], "Ctrl-C ends after the batch"),
+        (&["train", "--help"], "Ctrl-C, SIGTERM and SIGHUP end after the batch"),
         (&["find-lr", "--help"], "kiln find-lr --config iris.toml --max 1 --steps 200"),
         (&["evaluate", "--help"], "kiln evaluate runs/first --out confusion.png"),
         (&["predict", "--help"], "center of mass in the middle"),

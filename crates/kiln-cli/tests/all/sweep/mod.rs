@@ -1,13 +1,13 @@
-//! `kiln sweep`: what it trains, that it is the same every time, and that it goes on after it was stopped or killed.
+//! `kiln sweep`: what it trains, and that it is the same every time.
+
+mod goes_on;
 
 use crate::support::{Folder, command, kiln, lines, text, word};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Output;
 
 /// A folder with the data, and a sweep's file with these lines after the base.
 struct Sweep {
@@ -38,12 +38,6 @@ impl Sweep {
         (said, result)
     }
 
-    fn start(&self, options: &[&str]) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
-        command.args(self.words(options)).env_remove("KILN_DATA_DIR");
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    }
-
     fn trial(&self, trial: usize) -> PathBuf {
         self.out.join(format!("trial-{trial:03}"))
     }
@@ -56,15 +50,6 @@ impl Sweep {
 
     fn weights(&self, trial: usize) -> Vec<u8> {
         fs::read(self.trial(trial).join("model.safetensors")).unwrap()
-    }
-}
-
-/// Waits until something is so.
-fn until(what: &str, is: impl Fn() -> bool) {
-    let begin = Instant::now();
-    while !is() {
-        assert!(begin.elapsed() < Duration::from_secs(60), "{what}");
-        sleep(Duration::from_millis(5));
     }
 }
 
@@ -139,7 +124,7 @@ fn random_trials_are_the_same_for_any_number_of_processes() {
 
 #[test]
 fn a_trial_that_is_worse_than_the_others_is_pruned() {
-    let text = "method = \"grid\"\nepochs = 40\n[parameters]\n\"optimizer.lr\" = [0.001, 0.002, 0.003, 0.0]\n\
+    let text = "method = \"grid\"\nepochs = 12\n[parameters]\n\"optimizer.lr\" = [0.001, 0.002, 0.003, 0.0]\n\
                 [pruning]\nwarmup = 2\ntrials = 3\n";
     let sweep = Sweep::new("sweep-pruning", text);
     let (trials, result) = sweep.run(&[]);
@@ -147,29 +132,12 @@ fn a_trial_that_is_worse_than_the_others_is_pruned() {
     assert_eq!(states[0], "complete");
     let pruned = &trials[3];
     assert_eq!((&pruned["trial"], &pruned["state"]), (&4.into(), &"pruned".into()));
-    assert!((3..40).contains(&pruned["epochs"].as_u64().unwrap()), "{pruned}");
+    // In the third epoch at the earliest; its process may train some more before it ends.
+    assert!(pruned["epochs"].as_u64().unwrap() >= 3, "{pruned}");
     assert_eq!(result["done"], 4);
     // It stays so.
     let (again, _) = sweep.run(&[]);
     assert_eq!(again.len(), 0, "{again:?}");
-}
-
-#[test]
-fn a_killed_sweep_goes_on() {
-    let text = GRID.replace("epochs = 2", "epochs = 15");
-    let whole = Sweep::new("sweep-whole", &text);
-    let (_, result) = whole.run(&[]);
-    let killed = Sweep::new("sweep-killed", &text);
-    let mut going = killed.start(&["--parallel", "2"]);
-    until("the third trial begins", || killed.trial(3).join(".lock").exists());
-    going.kill().unwrap();
-    going.wait().unwrap();
-    // The trials' processes may be at work still; they are ended and gone on with.
-    let (_, other) = killed.run(&[]);
-    assert_eq!(result["best"], other["best"]);
-    for trial in 1..=4 {
-        assert_eq!((whole.history(trial), whole.weights(trial)), (killed.history(trial), killed.weights(trial)));
-    }
 }
 
 #[test]
@@ -280,33 +248,4 @@ fn hyperband_resumes_the_best_of_each_round() {
     let words = ["--set", &lr, "--epochs", "3", "--quiet", "--out", word(&whole)];
     lines(&kiln(&one.folder.0, &words));
     assert_eq!(fs::read(whole.join("model.safetensors")).unwrap(), one.weights(went_on));
-}
-
-#[test]
-fn a_stopped_sweep_says_how_to_go_on_and_does() {
-    let longer = GRID.replace("epochs = 2", "epochs = 15");
-    let whole = Sweep::new("sweep-unstopped", &longer);
-    let (_, result) = whole.run(&[]);
-    let stopped = Sweep::new("sweep-stopped", &longer);
-    let going = stopped.start(&["--parallel", "2", "--json"]);
-    until("the second trial is saved", || stopped.trial(2).join("manifest.json").exists());
-    assert!(Command::new("kill").args(["-INT", &going.id().to_string()]).status().unwrap().success());
-    let output = going.wait_with_output().unwrap();
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{stderr}");
-    assert!(
-        stderr.starts_with("interrupted: ") && stderr.contains(" of 4 trials are done and the others saved in "),
-        "{stderr}"
-    );
-    let last = text(&output.stdout).lines().last().unwrap().to_owned();
-    let last: Value = serde_json::from_str(&last).unwrap();
-    assert_eq!((&last["result"], &last["interrupted"]), (&"sweep".into(), &true.into()));
-    // Nobody is at work any more.
-    let states: Vec<String> = lines(&command(&["runs", word(&stopped.out), "--json"]));
-    assert!(states.iter().all(|run| !run.contains("\"running\"") && !run.contains("\"killed\"")), "{states:?}");
-    let (_, other) = stopped.run(&[]);
-    assert_eq!(result["best"], other["best"]);
-    for trial in 1..=4 {
-        assert_eq!((whole.history(trial), whole.weights(trial)), (stopped.history(trial), stopped.weights(trial)));
-    }
 }
