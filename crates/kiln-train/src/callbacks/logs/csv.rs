@@ -121,8 +121,8 @@ impl Callback for CsvLog {
 
     fn on_epoch_begin(&mut self, _: &mut Run<'_>) -> Result<()> {
         // A place that cannot be written is told before the first epoch.
-        let files = std::iter::once(&mut self.epochs).chain(self.steps.iter_mut().map(|(file, _)| file));
-        let opened = files.map(LogFile::open).collect();
+        let mut files = std::iter::once(&mut self.epochs).chain(self.steps.iter_mut().map(|(file, _)| file));
+        let opened = files.try_for_each(LogFile::open);
         self.failures.begin_epoch(opened)
     }
 
