@@ -20,6 +20,7 @@ const MULTIPROCESSORS: usize = 8;
 struct Host {
     simulator: Simulator,
     downloads: AtomicU64,
+    synchronizations: AtomicU64,
 }
 
 /// The GPU's kernels on the CPU, every access checked: `--device sim`.
@@ -59,6 +60,12 @@ impl Simulated {
     #[must_use]
     pub fn downloads(&self) -> u64 {
         self.0.machine().downloads.load(Ordering::Relaxed)
+    }
+
+    /// How often the device was waited for without a copy.
+    #[must_use]
+    pub fn synchronizations(&self) -> u64 {
+        self.0.machine().synchronizations.load(Ordering::Relaxed)
     }
 }
 
@@ -128,6 +135,7 @@ impl Machine for Host {
     }
 
     fn synchronize(&self) -> Result<(), Failure> {
+        self.synchronizations.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 }

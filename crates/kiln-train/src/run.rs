@@ -1,7 +1,7 @@
 //! `Run`: a running `fit`, as callbacks see it.
 
 use crate::state::Tally;
-use crate::{Evaluation, Metric, Objective, TrainState, measure};
+use crate::{EpochRecord, Evaluation, Metric, Objective, TrainState, measure};
 use kiln_autograd::Gradients;
 use kiln_datasets::{Batch, Dataset, Loader};
 use kiln_nn::Ctx;
@@ -99,6 +99,12 @@ impl Run<'_> {
     /// Whether [`FitOptions::stop`](crate::FitOptions::stop) ends the training: by a user or the system, not by a callback.
     pub fn is_interrupted(&self) -> bool {
         self.interrupted
+    }
+
+    /// Whether the epoch of this record was completed, as [`on_epoch_end`](crate::Callback::on_epoch_end) may ask: an epoch that was left
+    /// ([`Run::stop`]) is reported there too, and goes on later.
+    pub fn has_completed(&self, record: &EpochRecord) -> bool {
+        self.state.epoch == record.epoch as u64
     }
 
     /// Reports a number of this step to all callbacks that write logs ([`Callback::on_log`](crate::Callback::on_log)).

@@ -1,6 +1,7 @@
 //! `--log`: what a training writes into the run's folder while it runs.
 
 use super::job::Job;
+use crate::report::tell;
 use crate::settings::{Leaf, Settings, Value};
 use clap::ValueEnum;
 use kiln::ErrorKind;
@@ -84,6 +85,11 @@ pub(super) fn setting(kinds: &[LogKind]) -> String {
     format!("[{}]", names.join(", "))
 }
 
+/// That a log has gaps now.
+fn tell_failure(error: &Error) {
+    tell(&format!("{}; the training goes on, and the log may have gaps", error.message()));
+}
+
 impl Job<'_> {
     /// The logs that the settings ask for, in the run's folder. They make their files when the first epoch begins.
     pub(super) fn logs(&self, settings: &Settings, model: &Sequential) -> Result<Vec<Box<dyn Callback>>> {
@@ -95,11 +101,15 @@ impl Job<'_> {
         let every = self.plan.log_steps;
         let log = |kind: &LogKind| -> Box<dyn Callback> {
             match kind {
-                LogKind::Tensorboard => Box::new(self.board(folder, settings, model)),
+                LogKind::Tensorboard => Box::new(self.board(folder, settings, model).on_failure(tell_failure)),
                 LogKind::Csv => {
-                    Box::new(CsvLog::new(folder.join("log.csv")).steps(folder.join("log.steps.csv"), every))
+                    let log = CsvLog::new(folder.join("log.csv")).steps(folder.join("log.steps.csv"), every);
+                    Box::new(log.on_failure(tell_failure))
                 }
-                LogKind::Jsonl => Box::new(JsonLinesLog::new(folder.join("log.jsonl")).every_steps(every)),
+                LogKind::Jsonl => {
+                    let log = JsonLinesLog::new(folder.join("log.jsonl")).every_steps(every);
+                    Box::new(log.on_failure(tell_failure))
+                }
             }
         };
         let mut logs: Vec<Box<dyn Callback>> = asked.iter().map(log).collect();

@@ -175,13 +175,14 @@ impl Ctx {
     #[cold]
     fn run_probed<L: Layer + ?Sized>(&self, layer: &L, x: L::Input) -> Result<L::Output> {
         let name = layer.name();
+        let config = || layer.config();
         self.place.with(name, |here| {
-            let inputs = vars(&x);
+            let (here, inputs) = (here.with_config(&config), vars(&x));
             self.probes.iter().try_for_each(|probe| probe.before(here, &inputs))
         })?;
         let y = layer.forward(x, self).map_err(|error| self.locate(error, name))?;
         self.place.with(name, |here| {
-            let outputs = vars(&y);
+            let (here, outputs) = (here.with_config(&config), vars(&y));
             self.probes.iter().try_for_each(|probe| probe.after(here, &outputs))
         })?;
         Ok(y)

@@ -4,6 +4,7 @@ use crate::streams::Draws;
 use crate::{Path, Segment};
 use kiln_math::{Purpose, RandomStream};
 use kiln_tensor::{Error, Result};
+use serde_json::Value as Json;
 use std::cell::RefCell;
 use std::fmt;
 
@@ -64,17 +65,41 @@ impl Place {
 
     /// Calls `f` with the layer that is here.
     pub(crate) fn with<R>(&self, layer: &str, f: impl FnOnce(Here<'_>) -> R) -> R {
-        f(Here { path: self.path.borrow().as_str(), layer })
+        f(Here::new(self.path.borrow().as_str(), layer))
     }
 }
 
 /// A layer and where it is: `model.5 (MaxPool2d)`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Here<'a> {
     /// Its path; empty of the model itself.
     pub path: &'a str,
     /// Its name.
     pub layer: &'a str,
+    /// Its settings, which are made only for who asks for them.
+    config: Option<&'a dyn Fn() -> Option<Json>>,
+}
+
+impl<'a> Here<'a> {
+    pub(crate) fn new(path: &'a str, layer: &'a str) -> Self {
+        Here { path, layer, config: None }
+    }
+
+    pub(crate) fn with_config(self, config: &'a dyn Fn() -> Option<Json>) -> Self {
+        Here { config: Some(config), ..self }
+    }
+
+    /// The settings of the layer ([`Describe::config`](crate::Describe::config)), for example its `activation`; none where it has none
+    /// to tell.
+    pub fn config(&self) -> Option<Json> {
+        self.config.and_then(|config| config())
+    }
+}
+
+impl fmt::Debug for Here<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Here").field("path", &self.path).field("layer", &self.layer).finish()
+    }
 }
 
 impl fmt::Display for Here<'_> {
@@ -87,7 +112,7 @@ impl fmt::Display for Here<'_> {
 /// The error with the place it is from.
 #[cold]
 pub(crate) fn located(error: Error, path: &Path, layer: &str) -> Error {
-    error.at(&Here { path: path.as_str(), layer }.to_string())
+    error.at(&Here::new(path.as_str(), layer).to_string())
 }
 
 #[cfg(test)]

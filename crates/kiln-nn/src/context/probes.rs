@@ -102,7 +102,7 @@ mod tests {
     fn the_first_values_that_are_not_finite_are_told() {
         let (probe, cpu) = (NotFinite::default(), Device::cpu());
         let of = |values: &[f32]| Var::from(Tensor::from_slice(values, [values.len()], &cpu).unwrap());
-        let (a, b) = (Here { path: "a", layer: "Dense" }, Here { path: "b", layer: "Relu" });
+        let (a, b) = (Here::new("a", "Dense"), Here::new("b", "Relu"));
         probe.after(a, &[&of(&[1.0, 2.0])]).unwrap();
         assert_eq!(probe.found(), None);
         probe.before(b, &[&of(&[1.0, f32::NAN])]).unwrap();

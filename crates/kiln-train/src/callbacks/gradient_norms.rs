@@ -1,7 +1,8 @@
 //! How large gradients are, and the steps that follow from them.
 
+use super::Every;
 use crate::{Callback, Run};
-use kiln_tensor::{DType, Error, Result, Tensor};
+use kiln_tensor::{DType, Result, Tensor};
 
 /// Reports the L2 norm of each parameter's gradient, as `gradient_norm.PATH`, and of all of them together, as `gradient_norm`
 /// (Lightning's `log_grad_norm`). They are those before [`FitOptions::clip_norm`](crate::FitOptions::clip_norm) and
@@ -32,7 +33,7 @@ use kiln_tensor::{DType, Error, Result, Tensor};
 /// ```
 #[derive(Clone, Debug)]
 pub struct GradientNorms {
-    every: u64,
+    every: Every,
     by_layer: bool,
     update_ratios: bool,
     /// Of the step that is being made.
@@ -52,7 +53,7 @@ struct Taken {
 
 impl Default for GradientNorms {
     fn default() -> Self {
-        GradientNorms { every: 100, by_layer: false, update_ratios: false, taken: None, last: Vec::new() }
+        GradientNorms { every: Every(100), by_layer: false, update_ratios: false, taken: None, last: Vec::new() }
     }
 }
 
@@ -65,7 +66,7 @@ impl GradientNorms {
     /// Reports after every so many steps, counted over all calls of `fit`.
     #[must_use]
     pub fn every(self, steps: u64) -> Self {
-        GradientNorms { every: steps, ..self }
+        GradientNorms { every: Every(steps), ..self }
     }
 
     /// Whether a layer's parameters are taken together: `gradient_norm.conv1` instead of `gradient_norm.conv1.weight` and
@@ -152,15 +153,12 @@ fn named(what: &str, group: &str) -> String {
 
 impl Callback for GradientNorms {
     fn on_fit_begin(&mut self, _: &mut Run<'_>) -> Result<()> {
-        if self.every == 0 {
-            return Err(Error::value("GradientNorms", "every(0): at least 1 step is needed"));
-        }
-        Ok(())
+        self.every.check("GradientNorms", "every(0)")
     }
 
     fn on_step_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
         self.taken = None;
-        if !(run.state.step + 1).is_multiple_of(self.every) {
+        if !self.every.is_due(run.state.step + 1) {
             return Ok(());
         }
         let mut taken = Taken { paths: Vec::new(), norms: Vec::new(), weights: Vec::new() };

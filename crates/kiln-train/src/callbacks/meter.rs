@@ -1,14 +1,16 @@
 //! How fast a training is, and how much memory it takes.
 
+use super::Every;
 use crate::{Callback, EpochRecord, Evaluation, Run};
-use kiln_tensor::{Device, Error, Result};
+use kiln_tensor::{Device, Result};
 use std::time::Instant;
 
 /// Measures how fast the training is and how much memory it takes. It reports, every so many steps, `samples_per_second` and `ms_per_step`
 /// since the report before, and of the memory `memory_bytes` and `peak_memory_bytes` (held by tensors now, and the most at one time since
 /// the process began) and `resident_bytes` (of the process, on Linux); after each epoch `epoch_samples_per_second` and `epoch_ms_per_step`.
 ///
-/// The time is that of training with its loading of data: validations do not count. On a device a report waits for what was launched.
+/// The time is that of training with its loading of data: validations do not count. On a device a report, a validation and the end of an epoch wait for what was
+/// launched.
 ///
 /// ```
 /// # use kiln_datasets::TensorDataset;
@@ -32,7 +34,7 @@ use std::time::Instant;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Meter {
-    every: u64,
+    every: Every,
     /// Since when the clock runs; none while it does not.
     since: Option<Instant>,
     /// Since the last report, of the epoch and of this `fit`.
@@ -101,7 +103,7 @@ fn resident() -> Option<u64> {
 
 impl Default for Meter {
     fn default() -> Self {
-        Meter { every: 100, since: None, spans: Default::default(), epochs: Vec::new(), total: None }
+        Meter { every: Every(100), since: None, spans: Default::default(), epochs: Vec::new(), total: None }
     }
 }
 
@@ -114,7 +116,7 @@ impl Meter {
     /// Reports after every so many steps, counted over all calls of `fit`.
     #[must_use]
     pub fn every(self, steps: u64) -> Self {
-        Meter { every: steps, ..self }
+        Meter { every: Every(steps), ..self }
     }
 
     /// What each epoch of the last `fit` came to.
@@ -131,9 +133,14 @@ impl Meter {
         self.since = Some(Instant::now());
     }
 
-    fn stop_clock(&mut self) {
+    /// Stops it where it runs, once what was launched on the device is done.
+    fn stop_clock(&mut self, run: &Run<'_>) -> Result<()> {
+        if self.since.is_some() {
+            run.device.synchronize()?;
+        }
         let seconds = self.since.take().map_or(0.0, |since| since.elapsed().as_secs_f64());
         self.spans.iter_mut().for_each(|span| span.seconds += seconds);
+        Ok(())
     }
 
     /// What there is since the last one of this span.
@@ -142,8 +149,7 @@ impl Meter {
     }
 
     fn report(&mut self, run: &mut Run<'_>) -> Result<()> {
-        run.device.synchronize()?;
-        self.stop_clock();
+        self.stop_clock(run)?;
         let found = self.measure(REPORT, run);
         run.log("samples_per_second", found.samples_per_second);
         run.log("ms_per_step", found.ms_per_step);
@@ -159,9 +165,7 @@ impl Meter {
 
 impl Callback for Meter {
     fn on_fit_begin(&mut self, _: &mut Run<'_>) -> Result<()> {
-        if self.every == 0 {
-            return Err(Error::value("Meter", "every(0): at least 1 step is needed"));
-        }
+        self.every.check("Meter", "every(0)")?;
         *self = Meter { every: self.every, ..Meter::default() };
         Ok(())
     }
@@ -178,13 +182,12 @@ impl Callback for Meter {
 
     fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
         self.spans.iter_mut().for_each(|span| span.samples += run.samples as u64);
-        let due = run.state.step.is_multiple_of(self.every) && self.spans[REPORT].steps > 0;
+        let due = self.every.is_due(run.state.step) && self.spans[REPORT].steps > 0;
         if due { self.report(run) } else { Ok(()) }
     }
 
-    fn on_validation_begin(&mut self, _: &mut Run<'_>) -> Result<()> {
-        self.stop_clock();
-        Ok(())
+    fn on_validation_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.stop_clock(run)
     }
 
     fn on_validation_end(&mut self, _: &mut Run<'_>, _: &Evaluation) -> Result<()> {
@@ -193,10 +196,10 @@ impl Callback for Meter {
     }
 
     fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
-        self.stop_clock();
+        self.stop_clock(run)?;
         let epoch = self.measure(EPOCH, run);
         // An epoch that is left is reported once its rest was trained.
-        if run.state.epoch == record.epoch as u64 {
+        if run.has_completed(record) {
             run.log("epoch_samples_per_second", epoch.samples_per_second);
             run.log("epoch_ms_per_step", epoch.ms_per_step);
         }

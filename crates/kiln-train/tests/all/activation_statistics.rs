@@ -92,6 +92,58 @@ fn dead_units_are_those_that_no_batch_of_the_epoch_wakes() {
 }
 
 #[test]
+fn only_layers_whose_activation_gives_0_have_dead_units() {
+    let model = |head: Activation| {
+        let model = Sequential::new().push(Dense::new(3).activation(Activation::Relu));
+        // The biases are so far below 0 that a sigmoid or an exponential function gives exactly 0.
+        let mut model = model.push(Dense::new(1).activation(head)).build([2], &cpu(), 1).unwrap();
+        model.parameters_mut()[3].1.set(tensor(&[-1e4], &[1])).unwrap();
+        model
+    };
+    for head in [Activation::Sigmoid, Activation::Exp, Activation::Softplus, Activation::Softmax] {
+        let logged = fit(model(head), &mut ActivationStatistics::new().every(1), 1);
+        assert!(logged.has("dead_units.0") && !logged.has("dead_units.1"), "{head:?}: {:?}", logged.lines);
+    }
+    for head in [Activation::Relu6, Activation::HardSigmoid, Activation::Threshold(0.5, 0.0)] {
+        let logged = fit(model(head), &mut ActivationStatistics::new().every(1), 1);
+        assert_eq!(logged.value("dead_units.1", 1), 1.0, "{head:?}");
+    }
+}
+
+/// Ends the training after so many batches.
+struct StopAfter(u64);
+
+impl Callback for StopAfter {
+    fn on_batch_end(&mut self, run: &mut Run<'_>) -> kiln_tensor::Result<()> {
+        if run.state.batches == self.0 {
+            run.stop();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_warning_is_of_a_completed_epoch_and_not_repeated_by_a_resumed_training() {
+    let warned: Arc<Mutex<Vec<DeadUnits>>> = Arc::default();
+    let statistics = || {
+        let note = Arc::clone(&warned);
+        ActivationStatistics::new().every(1).warn(move |dead| note.lock().unwrap().push(dead.clone()))
+    };
+    let mut trainer = compile(model(fused), Sgd::new(1e-30), MeanSquaredError::new());
+    let data = data();
+    let options = || FitOptions::new().batch_size(2).shuffle(false);
+    let mut first = statistics();
+    trainer.fit(&data, options().epochs(1).callback(StopAfter(1)).callback(&mut first)).unwrap();
+    assert!(warned.lock().unwrap().is_empty(), "the epoch was left");
+    trainer.fit(&data, options().until_epoch(1).callback(&mut first)).unwrap();
+    assert_eq!(warned.lock().unwrap().iter().map(|dead| (dead.epoch, dead.batches)).collect::<Vec<_>>(), [(1, 2)]);
+    let mut resumed = statistics();
+    resumed.load_state_dict(&first.state_dict().unwrap()).unwrap();
+    trainer.fit(&data, options().epochs(1).callback(&mut resumed)).unwrap();
+    assert_eq!((warned.lock().unwrap().len(), resumed.dead().len()), (1, 1));
+}
+
+#[test]
 fn units_of_maps_are_channels() {
     // One channel is the image, the other one is 0 everywhere.
     let convolution = Conv2d::new(2, 1).activation(Activation::Relu);
@@ -135,15 +187,6 @@ fn the_training_has_the_same_bits() {
 
 #[test]
 fn a_training_that_is_resumed_in_the_middle_of_an_epoch_reports_the_same() {
-    struct StopAfter(u64);
-    impl Callback for StopAfter {
-        fn on_batch_end(&mut self, run: &mut Run<'_>) -> kiln_tensor::Result<()> {
-            if run.state.batches == self.0 {
-                run.stop();
-            }
-            Ok(())
-        }
-    }
     // Each batch leaves another unit alive.
     let model = || {
         let mut model = Sequential::new().push(Dense::new(2).activation(Activation::Relu)).push(Dense::new(1));

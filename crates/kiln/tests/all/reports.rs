@@ -35,6 +35,21 @@ fn reports_of_callbacks_wait_for_the_device_once() {
 }
 
 #[test]
+fn a_meter_waits_for_the_device_before_a_validation_and_at_the_end_of_an_epoch() {
+    let gpu = kiln_cuda::Simulated::new();
+    let data = TensorDataset::new(uniform([16, 3], 0), uniform([16, 2], 1)).unwrap();
+    let waits = |options: FitOptions<'_>| {
+        let model = Sequential::new().push(Dense::new(2)).build([3], &gpu.device(), 1).unwrap();
+        let before = gpu.synchronizations();
+        compile(model, Sgd::new(0.1), MeanSquaredError::new()).fit(&data, options.batch_size(4)).unwrap();
+        gpu.synchronizations() - before
+    };
+    let plain = waits(FitOptions::new().validation(&data));
+    assert_eq!(waits(FitOptions::new().validation(&data).callback(Meter::new())), plain + 2);
+    assert_eq!(waits(FitOptions::new().callback(Meter::new())), waits(FitOptions::new()) + 1);
+}
+
+#[test]
 fn a_learning_rate_is_found_on_a_device_too() {
     let (x, y) = (uniform([12, 3], 0), uniform([12, 2], 1));
     let data = TensorDataset::new(x, y).unwrap();

@@ -3,24 +3,27 @@
 mod state;
 mod watch;
 
+use super::Every;
 use crate::{Callback, EpochRecord, Run};
 use kiln_datasets::Batch;
 use kiln_nn::{Ctx, Stateful};
-use kiln_tensor::{DType, Error, Result, Tensor};
-use std::collections::BTreeMap;
+use kiln_tensor::{DType, Result, Tensor};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use watch::{Look, NUMBERS, Watch};
 
 /// Reports what comes out of each layer: `activation_mean.PATH`, `activation_std.PATH`, `activation_zeros.PATH` (the share of numbers that
-/// are exactly 0), and of layers whose activation gives 0, as ReLU does, `dead_units.PATH`: the share of units that were 0 for all samples
-/// and positions of all batches looked at in this epoch. A unit that stays dead gets no gradient and does not learn.
+/// are exactly 0), and of layers whose activation is `relu`, `relu6`, `hard_sigmoid` or a `threshold` to 0, as their settings
+/// ([`Describe::config`](kiln_nn::Describe::config)) say, `dead_units.PATH`: the share of units that were 0 for all samples and positions of
+/// all batches looked at in this epoch. A unit that stays dead gets no gradient and does not learn.
 ///
 /// After every so many steps the last batch goes through the model once more, in evaluation mode, so that what dropout sets to 0 does not
 /// count. The training has the same bits with and without it. A unit is a number of the last axis, of maps (N, C, H, W) a channel. The second
 /// use of a layer is `PATH#2`, the model itself, where it does more than its layers, `model`. A device computes the numbers itself; each
 /// report waits for it once.
 ///
-/// What was seen of an epoch is its state ([`Stateful`]): a training that is resumed in the middle of one reports the same.
+/// What was seen of an epoch, and which layers were warned of, is its state ([`Stateful`]): a training that is resumed in the middle of
+/// one reports the same.
 ///
 /// ```
 /// # use kiln_datasets::TensorDataset;
@@ -44,10 +47,10 @@ use watch::{Look, NUMBERS, Watch};
 /// # }
 /// ```
 pub struct ActivationStatistics {
-    every: u64,
+    every: Every,
     warn: Option<Warn>,
     /// Layers that were told of.
-    warned: Vec<String>,
+    warned: BTreeSet<String>,
     /// What was seen in this epoch, by path.
     seen: BTreeMap<String, Seen>,
     /// Batches looked at in it.
@@ -65,7 +68,7 @@ struct Seen {
     active: Tensor,
     units: usize,
     dead: usize,
-    /// Whether its activation can be one that gives 0.
+    /// Whether its activation gives 0 for a range of inputs.
     rectifies: bool,
 }
 
@@ -99,13 +102,20 @@ impl fmt::Display for DeadUnits {
 
 impl Default for ActivationStatistics {
     fn default() -> Self {
-        ActivationStatistics { every: 100, warn: None, warned: Vec::new(), seen: BTreeMap::new(), batches: 0, epoch: 0 }
+        ActivationStatistics {
+            every: Every(100),
+            warn: None,
+            warned: BTreeSet::new(),
+            seen: BTreeMap::new(),
+            batches: 0,
+            epoch: 0,
+        }
     }
 }
 
 impl fmt::Debug for ActivationStatistics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ActivationStatistics").field("every", &self.every).field("dead", &self.dead()).finish()
+        f.debug_struct("ActivationStatistics").field("every", &self.every.0).field("dead", &self.dead()).finish()
     }
 }
 
@@ -118,10 +128,11 @@ impl ActivationStatistics {
     /// Looks at a batch after every so many steps, counted over all calls of `fit`.
     #[must_use]
     pub fn every(self, steps: u64) -> Self {
-        ActivationStatistics { every: steps, ..self }
+        ActivationStatistics { every: Every(steps), ..self }
     }
 
-    /// Calls this for a layer after the first epoch in which more than half of its units were dead, once for each layer.
+    /// Calls this for a layer after the first completed epoch in which more than half of its units were dead, once for each layer over all
+    /// calls of `fit`.
     #[must_use]
     pub fn warn(self, warn: impl FnMut(&DeadUnits) + Send + 'static) -> Self {
         ActivationStatistics { warn: Some(Box::new(warn)), ..self }
@@ -156,7 +167,7 @@ impl ActivationStatistics {
             let units = active.elements();
             numbers.extend(look.numbers.iter().cloned());
             numbers.push(active.count_nonzero(..)?.to_dtype(DType::F64)?);
-            let rectifies = self.seen.get(&look.path).is_none_or(|seen| seen.rectifies) && look.may_rectify;
+            let rectifies = self.seen.get(&look.path).is_none_or(|seen| seen.rectifies) && look.rectifies;
             let seen = Seen { layer: look.layer.clone(), active, units, dead: 0, rectifies };
             self.seen.insert(look.path.clone(), seen);
         }
@@ -188,8 +199,7 @@ impl ActivationStatistics {
 
 /// What the layers give for a batch. What they carry from batch to batch stays as it is.
 fn looks(run: &Run<'_>, batch: &Batch) -> Result<Vec<Look>> {
-    let paths = run.model.parameters().into_iter().map(|(path, _)| path).collect();
-    let ctx = Ctx::eval().with_probe(Watch::new(paths));
+    let ctx = Ctx::eval().with_probe(Watch::default());
     let carried = run.model.carried_states();
     let done = run.model.loss(batch, &ctx);
     run.model.set_carried_states(&carried)?;
@@ -199,11 +209,7 @@ fn looks(run: &Run<'_>, batch: &Batch) -> Result<Vec<Look>> {
 
 impl Callback for ActivationStatistics {
     fn on_fit_begin(&mut self, _: &mut Run<'_>) -> Result<()> {
-        if self.every == 0 {
-            return Err(Error::value("ActivationStatistics", "every(0): at least 1 step is needed"));
-        }
-        self.warned.clear();
-        Ok(())
+        self.every.check("ActivationStatistics", "every(0)")
     }
 
     fn on_epoch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
@@ -217,17 +223,20 @@ impl Callback for ActivationStatistics {
     }
 
     fn on_step_end(&mut self, run: &mut Run<'_>) -> Result<()> {
-        if run.state.step.is_multiple_of(self.every) { self.look(run) } else { Ok(()) }
+        if self.every.is_due(run.state.step) { self.look(run) } else { Ok(()) }
     }
 
-    fn on_epoch_end(&mut self, _: &mut Run<'_>, _: &EpochRecord) -> Result<()> {
+    fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
+        if !run.has_completed(record) {
+            return Ok(());
+        }
         let dead = self.dead();
         if let Some(warn) = &mut self.warn {
             for dead in dead.iter().filter(|dead| !self.warned.contains(&dead.path)) {
                 warn(dead);
             }
+            self.warned.extend(dead.into_iter().map(|dead| dead.path));
         }
-        self.warned.extend(dead.into_iter().map(|dead| dead.path));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The probe that looks at what comes out of layers.
 
 use kiln_autograd::Var;
-use kiln_nn::{ClassAxis, Here, Probe};
+use kiln_nn::{Activation, ClassAxis, Here, Probe};
 use kiln_tensor::{DType, Result, Tensor};
 use std::sync::{Mutex, PoisonError};
 
@@ -17,17 +17,13 @@ pub(super) struct Look {
     pub(super) numbers: [Tensor; NUMBERS],
     /// Which units are not 0 throughout, bool (units,).
     pub(super) active: Tensor,
-    /// Whether an activation that gives 0 may be the last thing that the layer does.
-    pub(super) may_rectify: bool,
+    /// Whether the layer's activation gives 0 for a range of inputs, where it has no gradient.
+    pub(super) rectifies: bool,
 }
 
 /// Looks at what comes out of each layer.
-#[derive(Debug)]
-pub(super) struct Watch {
-    /// Of all parameters of the model.
-    parameters: Vec<String>,
-    seen: Mutex<Seen>,
-}
+#[derive(Default, Debug)]
+pub(super) struct Watch(Mutex<Seen>);
 
 #[derive(Default, Debug)]
 struct Seen {
@@ -37,28 +33,26 @@ struct Seen {
 }
 
 impl Watch {
-    pub(super) fn new(parameters: Vec<String>) -> Self {
-        Watch { parameters, seen: Mutex::default() }
-    }
-
     /// What was seen, in order.
     pub(super) fn take(&self) -> Vec<Look> {
-        std::mem::take(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner).looks)
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner).looks)
     }
+}
 
-    /// Whether parameters belong to the layer itself, and not to one inside of it.
-    fn has_parameters(&self, path: &str) -> bool {
-        let own = |parameter: &String| match parameter.rsplit_once('.') {
-            Some((layer, _)) => layer == path,
-            None => path.is_empty(),
-        };
-        self.parameters.iter().any(own)
+/// Whether the layer is, or ends with, an activation that gives 0 for a range of inputs. (Those of a sigmoid or a softmax come near 0 only.)
+fn rectifies(here: Here<'_>) -> bool {
+    let Some(activation) = here.config().and_then(|config| config.get("activation").cloned()) else { return false };
+    let activation = serde_json::from_value(activation).unwrap_or_default();
+    match activation {
+        Activation::Relu | Activation::Relu6 | Activation::HardSigmoid => true,
+        Activation::Threshold(_, value) => value == 0.0,
+        _ => false,
     }
 }
 
 impl Probe for Watch {
     fn after(&self, here: Here<'_>, outputs: &[&Var]) -> Result<()> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for output in outputs.iter().map(|output| output.tensor()) {
             // A container gives what its last layer gave, and a view has the numbers of what it is one of.
             let known = seen.last.as_ref().is_some_and(|(last, _)| last.storage_id() == output.storage_id());
@@ -69,13 +63,12 @@ impl Probe for Watch {
             let path = if here.path.is_empty() { "model" } else { here.path };
             // A layer that is used several times is a number for each use.
             let uses = seen.looks.iter().filter(|look| look.path.split('#').next() == Some(path)).count();
-            let may_rectify = ["Relu", "Relu6"].contains(&here.layer) || self.has_parameters(here.path);
             let look = Look {
                 path: if uses == 0 { path.to_owned() } else { format!("{path}#{}", uses + 1) },
                 layer: here.layer.to_owned(),
                 numbers: numbers(output)?,
                 active: active(output, axis)?,
-                may_rectify,
+                rectifies: rectifies(here),
             };
             seen.looks.push(look);
             seen.last = Some((output.clone(), axis));

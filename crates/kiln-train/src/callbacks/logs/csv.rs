@@ -1,6 +1,6 @@
 //! A table of the epochs as comma-separated values.
 
-use super::{LogFile, is_completed, is_due, is_within_epoch};
+use super::{Every, Failures, LogFile, is_within_epoch, on_failure};
 use crate::{Callback, EpochRecord, Evaluation, Run, Scalar};
 use kiln_nn::{StateDict, Stateful};
 use kiln_tensor::{Error, ErrorKind, Result};
@@ -44,16 +44,19 @@ use std::path::PathBuf;
 #[doc(alias = "CSVLogger")]
 pub struct CsvLog {
     epochs: LogFile,
-    /// With every how many steps.
-    steps: Option<(LogFile, usize)>,
+    steps: Option<(LogFile, Every)>,
     /// The columns of the epochs' file, once it has a header.
     columns: Option<Vec<String>>,
+    failures: Failures,
 }
+
+on_failure!(CsvLog);
 
 impl CsvLog {
     /// Writes this file; its folder is made where it is not there.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        CsvLog { epochs: LogFile::of_lines("CsvLog", path.into()), steps: None, columns: None }
+        let epochs = LogFile::of_lines("CsvLog", path.into());
+        CsvLog { epochs, steps: None, columns: None, failures: Failures::default() }
     }
 
     /// Writes a second file with the columns `step,name,value`, a row for each number: after every `every` steps the `loss` of the step's
@@ -61,7 +64,7 @@ impl CsvLog {
     /// (`val_loss`); and whatever callbacks report with [`Run::log`]. `every` is at least 1.
     #[must_use]
     pub fn steps(self, path: impl Into<PathBuf>, every: usize) -> Self {
-        CsvLog { steps: Some((LogFile::of_lines("CsvLog", path.into()), every)), ..self }
+        CsvLog { steps: Some((LogFile::of_lines("CsvLog", path.into()), Every(every as u64))), ..self }
     }
 
     /// Writes the header, or compares it with that of a file that is gone on with.
@@ -90,34 +93,42 @@ impl CsvLog {
         Ok(())
     }
 
+    fn write_row(&mut self, record: &EpochRecord, validates: bool) -> Result<()> {
+        if self.columns.is_none() {
+            self.begin(record.columns(validates))?;
+        }
+        let row = record.csv(self.columns.as_deref().unwrap_or_default());
+        self.epochs.write(row.as_bytes())
+    }
+
     fn write_steps<'n>(&mut self, step: u64, numbers: impl IntoIterator<Item = (Cow<'n, str>, f64)>) -> Result<()> {
         let Some((file, _)) = &mut self.steps else { return Ok(()) };
         let mut lines = if file.is_empty() { "step,name,value\n".to_owned() } else { String::new() };
         for (name, value) in numbers {
             let _ = writeln!(lines, "{step},{},{value}", cell(&name));
         }
-        file.write(lines.as_bytes())
+        let written = file.write(lines.as_bytes());
+        self.failures.written(written)
     }
 }
 
 impl Callback for CsvLog {
     fn on_fit_begin(&mut self, _: &mut Run<'_>) -> Result<()> {
         self.columns = None;
-        match self.steps {
-            Some((_, 0)) => Err(Error::value("CsvLog", "steps: every 0 steps: at least 1 is needed")),
-            _ => Ok(()),
-        }
+        self.failures.begin_fit();
+        self.steps.iter().try_for_each(|(_, every)| every.check("CsvLog", "steps(…, 0)"))
     }
 
     fn on_epoch_begin(&mut self, _: &mut Run<'_>) -> Result<()> {
         // A place that cannot be written is told before the first epoch.
-        self.epochs.open()?;
-        self.steps.iter_mut().try_for_each(|(file, _)| file.open())
+        let mut files = std::iter::once(&mut self.epochs).chain(self.steps.iter_mut().map(|(file, _)| file));
+        let opened = files.try_for_each(LogFile::open);
+        self.failures.begin_epoch(opened)
     }
 
     fn on_step_end(&mut self, run: &mut Run<'_>) -> Result<()> {
         let step = run.state.step;
-        if !self.steps.as_ref().is_some_and(|(_, every)| is_due(step, *every)) {
+        if !self.steps.as_ref().is_some_and(|(_, every)| every.is_due(step)) {
             return Ok(());
         }
         let loss = run.loss().map(|loss| (Cow::from("loss"), loss));
@@ -138,14 +149,11 @@ impl Callback for CsvLog {
     }
 
     fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
-        if !is_completed(run, record) {
+        if !run.has_completed(record) {
             return Ok(());
         }
-        if self.columns.is_none() {
-            self.begin(record.columns(run.validation().is_some()))?;
-        }
-        let row = record.csv(self.columns.as_deref().unwrap_or_default());
-        self.epochs.write(row.as_bytes())
+        let written = self.write_row(record, run.validation().is_some());
+        self.failures.written(written)
     }
 
     fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {

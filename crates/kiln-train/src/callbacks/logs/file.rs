@@ -54,7 +54,8 @@ impl LogFile {
         if let Some(file) = &mut self.file
             && let Err(error) = file.write_all(bytes)
         {
-            // A part of it may be there: the next write opens the file again, and cuts it.
+            // A part of it may be there. It is cut off, or if that fails too, the next write opens the file again and cuts it.
+            let _ = file.set_len(self.bytes);
             self.file = None;
             return Err(self.failed(error));
         }
@@ -77,7 +78,8 @@ impl LogFile {
         File::create(&self.path)
     }
 
-    /// Cuts what was written after the state. Of a file that is shorter than the state says, as after a power failure, what is whole stays.
+    /// Cuts off what was written after the state. A file can be shorter than the state says, for example after a power failure: then its
+    /// whole lines or records are kept.
     fn cut(&mut self, mut file: File) -> io::Result<File> {
         if file.metadata()?.len() < self.bytes {
             let mut there = Vec::new();

@@ -1,6 +1,6 @@
 //! A log of one JSON object a line.
 
-use super::{LogFile, is_completed, is_due, is_within_epoch, load_rate, save_rate};
+use super::{Every, Failures, LogFile, is_within_epoch, load_rate, on_failure, save_rate};
 use crate::{Callback, EpochRecord, Evaluation, Run, Scalar};
 use kiln_nn::{StateDict, Stateful};
 use kiln_tensor::Result;
@@ -44,21 +44,25 @@ use std::path::PathBuf;
 #[derive(Debug)]
 pub struct JsonLinesLog {
     file: LogFile,
-    every_steps: usize,
+    every_steps: Every,
     /// Of the last step.
     learning_rate: f64,
+    failures: Failures,
 }
+
+on_failure!(JsonLinesLog);
 
 impl JsonLinesLog {
     /// Writes this file; its folder is made where it is not there.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        JsonLinesLog { file: LogFile::of_lines("JsonLinesLog", path.into()), every_steps: 0, learning_rate: 0.0 }
+        let file = LogFile::of_lines("JsonLinesLog", path.into());
+        JsonLinesLog { file, every_steps: Every(0), learning_rate: 0.0, failures: Failures::default() }
     }
 
     /// Writes a line after every so many steps too; 0, the default, writes none.
     #[must_use]
     pub fn every_steps(self, steps: usize) -> Self {
-        JsonLinesLog { every_steps: steps, ..self }
+        JsonLinesLog { every_steps: Every(steps as u64), ..self }
     }
 
     /// A line of these numbers.
@@ -74,19 +78,26 @@ impl JsonLinesLog {
         object.insert("kind".to_owned(), kind.into());
         object.insert("step".to_owned(), run.state.step.into());
         object.extend(epoch.map(|epoch| ("epoch".to_owned(), epoch.into())));
-        self.file.write(format!("{}\n", Value::Object(object)).as_bytes())
+        let written = self.file.write(format!("{}\n", Value::Object(object)).as_bytes());
+        self.failures.written(written)
     }
 }
 
 impl Callback for JsonLinesLog {
+    fn on_fit_begin(&mut self, _: &mut Run<'_>) -> Result<()> {
+        self.failures.begin_fit();
+        Ok(())
+    }
+
     fn on_epoch_begin(&mut self, _: &mut Run<'_>) -> Result<()> {
         // A place that cannot be written is told before the first epoch.
-        self.file.open()
+        let opened = self.file.open();
+        self.failures.begin_epoch(opened)
     }
 
     fn on_step_end(&mut self, run: &mut Run<'_>) -> Result<()> {
         self.learning_rate = run.learning_rate();
-        if !is_due(run.state.step, self.every_steps) {
+        if !self.every_steps.is_due(run.state.step) {
             return Ok(());
         }
         let loss = run.loss().map(|loss| ("loss", loss));
@@ -107,7 +118,7 @@ impl Callback for JsonLinesLog {
     }
 
     fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
-        if !is_completed(run, record) {
+        if !run.has_completed(record) {
             return Ok(());
         }
         let columns = record.columns(record.validation.is_some());

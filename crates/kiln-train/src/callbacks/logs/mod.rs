@@ -4,6 +4,7 @@
 //! ([`Callback::state`](crate::Callback::state)) has the lengths of its files, and a resumed run cuts them to these before it goes on.
 
 mod csv;
+mod failures;
 mod file;
 mod json_lines;
 mod tensorboard;
@@ -12,20 +13,12 @@ pub use csv::*;
 pub use json_lines::*;
 pub use tensorboard::*;
 
-use crate::{EpochRecord, Run};
+use super::Every;
+use crate::Run;
+use failures::{Failures, on_failure};
 use file::LogFile;
 use kiln_nn::StateDict;
 use kiln_tensor::{Device, Result, Tensor};
-
-/// Whether this step is one of every so many; of every 0 none is.
-fn is_due(step: u64, every: usize) -> bool {
-    every > 0 && step.is_multiple_of(every as u64)
-}
-
-/// Whether the epoch was completed: one that was left is reported too, and goes on later.
-fn is_completed(run: &Run<'_>, record: &EpochRecord) -> bool {
-    run.state.epoch == record.epoch as u64
-}
 
 /// Whether a validation is one between steps, and not that of the epoch, which the epoch reports.
 fn is_within_epoch(run: &Run<'_>) -> bool {

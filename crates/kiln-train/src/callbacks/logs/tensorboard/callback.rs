@@ -1,6 +1,6 @@
 //! When the event files are written, and with what.
 
-use super::super::{is_completed, is_due, is_within_epoch, load_rate, save_rate};
+use super::super::{is_within_epoch, load_rate, save_rate};
 use super::histogram::Histogram;
 use super::wire::Message;
 use super::{TensorBoard, predictions, settings, values};
@@ -44,7 +44,7 @@ impl TensorBoard {
 
     /// What a validation came to, at its step.
     fn write_validation(&mut self, run: &Run<'_>, evaluation: &Evaluation) -> Result<()> {
-        if self.every_steps == 0 {
+        if self.every_steps.0 == 0 {
             return Ok(());
         }
         let numbers = evaluation.numbers().map(|(name, value)| values::scalar(&name, value));
@@ -52,48 +52,28 @@ impl TensorBoard {
     }
 
     fn write_images(&mut self, run: &Run<'_>) -> Result<()> {
-        let Some(picture) = predictions::predictions(run, self.images, &self.classes)? else { return Ok(()) };
+        let Some(picture) = self.drawn.take() else { return Ok(()) };
         let png = picture.png().map_err(|error| {
             Error::new(ErrorKind::Io, "TensorBoard", format!("the image cannot be encoded: {error}")).with_source(error)
         })?;
         self.validation.write(run.state.step, &[values::image("predictions", &picture, &png)])
     }
-}
 
-impl Callback for TensorBoard {
-    fn on_epoch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
-        self.begin(run)
-    }
-
-    fn on_step_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+    fn write_step(&mut self, run: &Run<'_>) -> Result<()> {
         let (step, progress) = (run.state.step, run.progress());
-        self.learning_rate = run.learning_rate();
-        if is_due(step, self.every_steps) {
+        if self.every_steps.is_due(step) {
             let mut numbers = vec![values::scalar("learning_rate", self.learning_rate)];
             numbers.extend(run.loss().map(|loss| values::scalar("loss", loss)));
             self.train.write(step, &numbers)?;
         }
-        let ends_epoch = progress.batch == progress.batches && is_due(progress.epoch as u64, self.histogram_epochs);
-        if ends_epoch || is_due(step, self.histogram_steps) {
+        let ends_epoch = progress.batch == progress.batches && self.histogram_epochs.is_due(progress.epoch as u64);
+        if ends_epoch || self.histogram_steps.is_due(step) {
             self.write_histograms(run)?;
         }
         Ok(())
     }
 
-    fn on_log(&mut self, run: &mut Run<'_>, scalars: &[Scalar]) -> Result<()> {
-        // TensorBoard puts the charts together whose names begin alike before a slash.
-        let numbers = scalars.iter().map(|scalar| values::scalar(&scalar.name.replacen('.', "/", 1), scalar.value));
-        self.train.write(run.state.step, &numbers.collect::<Vec<_>>())
-    }
-
-    fn on_validation_end(&mut self, run: &mut Run<'_>, evaluation: &Evaluation) -> Result<()> {
-        if is_within_epoch(run) { self.write_validation(run, evaluation) } else { Ok(()) }
-    }
-
-    fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
-        if !is_completed(run, record) {
-            return Ok(());
-        }
+    fn write_epoch(&mut self, run: &Run<'_>, record: &EpochRecord) -> Result<()> {
         let scalars = |evaluation: &Evaluation| -> Vec<Message> {
             evaluation.numbers().map(|(name, value)| values::scalar(&format!("epoch_{name}"), value)).collect()
         };
@@ -102,8 +82,56 @@ impl Callback for TensorBoard {
         self.train.write(record.epoch as u64, &train)?;
         let Some(validation) = &record.validation else { return Ok(()) };
         self.validation.write(record.epoch as u64, &scalars(validation))?;
-        self.write_validation(run, validation)?;
-        self.write_images(run)
+        self.write_validation(run, validation)
+    }
+}
+
+impl Callback for TensorBoard {
+    fn on_fit_begin(&mut self, _: &mut Run<'_>) -> Result<()> {
+        self.failures.begin_fit();
+        Ok(())
+    }
+
+    fn on_epoch_begin(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let begun = self.begin(run);
+        self.failures.begin_epoch(begun)
+    }
+
+    fn on_step_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.learning_rate = run.learning_rate();
+        let written = self.write_step(run);
+        self.failures.written(written)
+    }
+
+    fn on_log(&mut self, run: &mut Run<'_>, scalars: &[Scalar]) -> Result<()> {
+        // TensorBoard puts the charts together whose names begin alike before a slash.
+        let numbers = scalars.iter().map(|scalar| values::scalar(&scalar.name.replacen('.', "/", 1), scalar.value));
+        let written = self.train.write(run.state.step, &numbers.collect::<Vec<_>>());
+        self.failures.written(written)
+    }
+
+    /// Draws the images with the weights that are validated: between `on_validation_begin` and `on_validation_end` the model has the
+    /// average of [`Ema`](crate::Ema), whatever the order of the callbacks.
+    fn on_validation_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        let is_first = run.validating.as_ref().is_some_and(|(_, done)| *done == 1);
+        if is_first && !is_within_epoch(run) {
+            self.drawn = predictions::predictions(run, self.images, &self.classes)?;
+        }
+        Ok(())
+    }
+
+    fn on_validation_end(&mut self, run: &mut Run<'_>, evaluation: &Evaluation) -> Result<()> {
+        let written =
+            if is_within_epoch(run) { self.write_validation(run, evaluation) } else { self.write_images(run) };
+        self.failures.written(written)
+    }
+
+    fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
+        if !run.has_completed(record) {
+            return Ok(());
+        }
+        let written = self.write_epoch(run, record);
+        self.failures.written(written)
     }
 
     fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {

@@ -12,7 +12,9 @@ mod wire;
 
 pub use settings::HyperParameter;
 
+use super::{Every, Failures, on_failure};
 use event_file::EventFile;
+use picture::Picture;
 use std::path::PathBuf;
 
 /// Writes event files for TensorBoard: `tensorboard --logdir FOLDER` shows them, also while the training runs.
@@ -36,8 +38,8 @@ use std::path::PathBuf;
 ///
 /// Event files of this callback that are there are replaced; those of other programs are refused, as TensorBoard would show them as
 /// one with the new ones. A training that is resumed from a checkpoint goes on with its files: events that are newer than the checkpoint
-/// are cut off and written again, so the files are those of a training that was never interrupted, but for the times. Of a file that
-/// has become shorter meanwhile the whole events are kept; one that is gone begins anew.
+/// are cut off and written again, so the files are those of a training that was never interrupted, but for the times. If a file has become
+/// shorter meanwhile, its whole events are kept; if it is gone, a new one begins.
 ///
 /// ```
 /// # use kiln_datasets::TensorDataset;
@@ -66,16 +68,21 @@ pub struct TensorBoard {
     root: EventFile,
     train: EventFile,
     validation: EventFile,
-    every_steps: usize,
-    histogram_epochs: usize,
-    histogram_steps: usize,
+    every_steps: Every,
+    histogram_epochs: Every,
+    histogram_steps: Every,
     images: usize,
     classes: Vec<String>,
     texts: Vec<(String, String)>,
     hyperparameters: Vec<(String, HyperParameter)>,
     /// Of the last step.
     learning_rate: f64,
+    /// The images of the validation that is running.
+    drawn: Option<Picture>,
+    failures: Failures,
 }
+
+on_failure!(TensorBoard);
 
 impl TensorBoard {
     /// Writes into this folder, which is made where it is not there: losses of every 50th step, histograms after each epoch, 16 images.
@@ -85,14 +92,16 @@ impl TensorBoard {
             root: EventFile::new(&folder),
             train: EventFile::new(&folder.join("train")),
             validation: EventFile::new(&folder.join("validation")),
-            every_steps: 50,
-            histogram_epochs: 1,
-            histogram_steps: 0,
+            every_steps: Every(50),
+            histogram_epochs: Every(1),
+            histogram_steps: Every(0),
             images: 16,
             classes: Vec::new(),
             texts: Vec::new(),
             hyperparameters: Vec::new(),
             learning_rate: 0.0,
+            drawn: None,
+            failures: Failures::default(),
         }
     }
 
@@ -100,19 +109,19 @@ impl TensorBoard {
     /// steps (Keras's `update_freq`).
     #[must_use]
     pub fn every_steps(self, steps: usize) -> Self {
-        TensorBoard { every_steps: steps, ..self }
+        TensorBoard { every_steps: Every(steps as u64), ..self }
     }
 
     /// Writes histograms at the end of every so many epochs; 0 writes none (Keras's `histogram_freq`).
     #[must_use]
     pub fn histogram_epochs(self, epochs: usize) -> Self {
-        TensorBoard { histogram_epochs: epochs, ..self }
+        TensorBoard { histogram_epochs: Every(epochs as u64), ..self }
     }
 
     /// Writes histograms after every so many steps too; 0, the default, writes none.
     #[must_use]
     pub fn histogram_steps(self, steps: usize) -> Self {
-        TensorBoard { histogram_steps: steps, ..self }
+        TensorBoard { histogram_steps: Every(steps as u64), ..self }
     }
 
     /// Draws so many images of the validation set; 0 draws none.
