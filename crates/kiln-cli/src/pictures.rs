@@ -134,7 +134,7 @@ impl Callback for Progression {
 
     fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
         // The rest of an epoch that was left is trained later.
-        let completed = run.state.epoch == record.epoch as u64;
+        let completed = run.has_completed(record);
         let last = record.epoch == run.epochs() || run.is_stopping();
         let drawn = completed && (last || record.epoch.is_multiple_of(run.epochs().div_ceil(EPOCHS)));
         if drawn && self.failed.is_none() {

@@ -134,7 +134,7 @@ impl Callback for Checkpoint<'_> {
     }
 
     fn on_epoch_end(&mut self, run: &mut Run<'_>, record: &EpochRecord) -> Result<()> {
-        let completed = run.state.epoch == record.epoch as u64;
+        let completed = run.has_completed(record);
         let ended = run.state.epoch >= run.epochs() as u64;
         if completed && self.is_best(record) {
             run.request_checkpoint();
