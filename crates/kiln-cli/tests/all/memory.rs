@@ -18,12 +18,7 @@ fn a_step_that_does_not_fit_is_one_sentence_and_nothing_is_left() {
     let error: Vec<&str> = errors.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!((output.status.code(), error.len()), (Some(1), 1), "{errors}");
     // What was asked for, what is in use, what would help.
-    for part in [
-        "error: model.",
-        ": alloc: a tensor of shape (2500, 32, ",
-        ": out of memory: ",
-        " were asked for; tensors hold ",
-    ] {
+    for part in ["alloc: a tensor of shape (2500, 32, ", ": out of memory: ", " were asked for; tensors hold "] {
         assert!(error[0].contains(part), "{errors}");
     }
     assert!(error[0].contains(" of 461 MB are free; use a smaller batch, "), "{errors}");
@@ -36,8 +31,8 @@ fn the_memory_of_a_batch_of_any_size_is_told_within_little_memory() {
     let folder = Folder::new("memory-summary");
     let file = folder.join("large.toml");
     for (batch_size, expected) in [
-        // Hidden layer, logits and probabilities: 4 · (128 + 10 + 10) bytes of a sample.
-        (200_000, "activations kept for the backward pass: about 112.9"),
+        // Hidden layer, logits and probabilities: 4 · (128 + 10 + 10) bytes of a sample, in buffers whose sizes are rounded up.
+        (200_000, "activations kept for the backward pass: about 119.48 MB"),
         // More than a number of bytes can say.
         (i64::MAX, "activations kept for the backward pass: about 16777216.00 TB"),
     ] {
