@@ -12,6 +12,8 @@ use std::path::Path;
 
 /// The forward pass of a batch is run where it is at most so many FLOPs; what a larger one keeps is computed from two smaller ones.
 const MEASURED: u64 = 50_000_000_000;
+/// The same, of the bytes of the batch and of its outputs of all layers.
+const MEASURED_BYTES: usize = 128 << 20;
 
 /// Shows the layers of a recipe, of a settings file or of a run's model, and the memory of its training.
 pub(crate) fn run(name: &str) -> Result<()> {
@@ -47,18 +49,33 @@ fn memory(settings: &Settings, model: &Sequential) -> Result<TrainingMemory> {
     let copy = Sequential::from_architecture(&model.architecture(), &device)?;
     let mut goal = settings.goal(copy)?;
     let batch_size = settings.plan()?.batch_size;
-    let flops =
-        goal.model().layers().zip(goal.model().output_shapes()).map(|(layer, output)| layer.flops(output)).sum();
-    let largest = (MEASURED / u64::max(flops, 1)).max(4) as usize;
+    let largest = largest(&*goal);
     let mut memory = goal.training_memory(batch_size.min(largest))?;
     if batch_size > largest {
         let half = goal.training_memory(largest / 2)?;
-        let of_samples = (memory.activations - half.activations) * (batch_size - largest) / (largest - largest / 2);
-        memory.activations += of_samples;
+        let measured = [(largest / 2, half.activations), (largest, memory.activations)];
+        memory.activations = extended(batch_size, measured);
         (memory.batch_size, memory.measured) = (batch_size, false);
     }
     memory.optimizer_state = optimizer_state(&mut *settings.optimizer()?, &mut *goal, &device)?;
     Ok(memory)
+}
+
+/// Samples of the largest batch whose forward pass is run.
+fn largest(goal: &dyn Goal) -> usize {
+    let outputs = goal.model().output_shapes();
+    let flops: u64 = goal.model().layers().zip(outputs).map(|(layer, output)| layer.flops(output)).sum();
+    let of_sample = goal.takes().map_or(0, |sample| sample.elements());
+    let elements = outputs.iter().fold(of_sample, |all, output| all.saturating_add(output.elements()));
+    let by_bytes = MEASURED_BYTES / elements.saturating_mul(DType::F32.size()).max(1);
+    usize::try_from(MEASURED / flops.max(1)).unwrap_or(usize::MAX).min(by_bytes).max(4)
+}
+
+/// The bytes of a batch, computed from the samples and bytes of two smaller ones.
+fn extended(batch_size: usize, [(half, of_half), (whole, of_whole)]: [(usize, usize); 2]) -> usize {
+    let [more, samples, beyond] =
+        [of_whole.saturating_sub(of_half), whole - half, batch_size - whole].map(|number| number as u128);
+    of_whole.saturating_add(usize::try_from(more * beyond / samples).unwrap_or(usize::MAX))
 }
 
 /// What an optimizer remembers of the parameters after its first step.

@@ -23,9 +23,10 @@ pub struct TrainingMemory {
 }
 
 impl TrainingMemory {
-    /// All of it.
+    /// All of it; `usize::MAX` where it is more than that.
     pub fn total(&self) -> usize {
-        self.parameters + self.gradients + self.optimizer_state + self.activations
+        let parts = [self.parameters, self.gradients, self.optimizer_state, self.activations];
+        parts.into_iter().fold(0, usize::saturating_add)
     }
 }
 

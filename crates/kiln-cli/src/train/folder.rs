@@ -130,7 +130,8 @@ impl<'a> Folder<'a> {
                 None => String::new(),
             }
         };
-        Error::new(error.kind(), error.operation(), format!("{}{kept}", error.message())).with_source(error.clone())
+        let message = format!("{}{kept}", error.message());
+        Error::new(error.kind(), error.operation(), message).at(error.path()).with_source(error.clone())
     }
 }
 

@@ -60,7 +60,7 @@ impl Fit<'_, '_> {
             Ok(()) => error,
             Err(second) => {
                 let message = format!("{}; and after it: {}", error.message(), second.message());
-                Error::new(error.kind(), error.operation(), message).with_source(error)
+                Error::new(error.kind(), error.operation(), message).at(error.path()).with_source(error)
             }
         }
     }
