@@ -46,6 +46,24 @@ fn logs_are_in_the_runs_folder_and_its_settings_write_them_again() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_full_disk_ends_the_log_and_not_the_training() {
+    let folder = Folder::with_data("logs-full");
+    let run = folder.join("run");
+    let options = ["--epochs", "2", "--quiet", "--log", "jsonl", "--force", "--out", word(&run)];
+    lines(&kiln(&folder.0, &options));
+    let log = run.join("log.jsonl");
+    fs::remove_file(&log).unwrap();
+    std::os::unix::fs::symlink("/dev/full", &log).unwrap();
+    let output = kiln(&folder.0, &options);
+    let said = text(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let told = said.lines().filter(|line| line.contains("log.jsonl: the log cannot be written: No space left"));
+    assert_eq!(told.count(), 1, "{said}");
+    assert_eq!(fs::read_to_string(run.join("history.csv")).unwrap().lines().count(), 3);
+}
+
+#[test]
 fn an_unknown_log_and_logs_without_a_folder_are_refused() {
     let folder = Folder::with_data("logs-refused");
     let said = |options: &[&str], code: i32| {
