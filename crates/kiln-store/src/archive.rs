@@ -101,7 +101,7 @@ impl<D: Disk> Hands<D> {
         Ok(())
     }
 
-    /// Removes a folder of files, the manifest first: without it, it is no generation.
+    /// Removes a folder with all that is in it, the manifest first: without it, it is no generation.
     pub(crate) fn remove_all(&self, folder: &Path) -> Result<()> {
         if !folder.exists() {
             return Ok(());
@@ -109,7 +109,11 @@ impl<D: Disk> Hands<D> {
         let unread = |error| failed("save", folder, "cannot be read", error);
         self.remove(&folder.join(NAME))?;
         for entry in std::fs::read_dir(folder).map_err(unread)? {
-            self.remove(&entry.map_err(unread)?.path())?;
+            let entry = entry.map_err(unread)?;
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => self.remove_all(&entry.path())?,
+                _ => self.remove(&entry.path())?,
+            }
         }
         self.disk.remove_folder(folder).map_err(|error| failed("save", folder, "cannot be removed", error))
     }

@@ -1,9 +1,9 @@
 //! One file that is replaced completely or not at all.
 
 use crate::disk::sync_folder;
-use crate::failed;
 use crate::space::with_space;
 use crate::temporary::Temporary;
+use crate::{failed, parent_of};
 use kiln_tensor::{Error, Result};
 use std::fs::File;
 use std::io::{self, Write};
@@ -46,8 +46,7 @@ pub fn rename_atomically(from: &Path, to: &Path) -> Result<()> {
 /// The error of a file that could not be written, of so many bytes if that is known.
 #[cold]
 fn unwritten(path: &Path, bytes: Option<u64>, error: io::Error) -> Error {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    with_space(failed("save", path, "cannot be written", error), folder, bytes)
+    with_space(failed("save", path, "cannot be written", error), parent_of(path), bytes)
 }
 
 fn replace(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
@@ -70,6 +69,5 @@ fn folder_of(path: &Path) -> io::Result<&Path> {
         Ok(there) if !there.is_file() => return refused("this is not a regular file"),
         _ => {}
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
-    Ok(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+    Ok(parent_of(path))
 }

@@ -1,7 +1,7 @@
 //! A folder that is not seen before its first generation is complete.
 
-use crate::failed;
 use crate::lock::{Holder, Lock, busy, holder};
+use crate::{failed, parent_of};
 use kiln_tensor::{Error, Result};
 use std::fs;
 use std::io;
@@ -21,7 +21,9 @@ impl Hidden {
     /// A folder that is going to be `name`, and its lock.
     pub(crate) fn new(name: &Path) -> Result<(Hidden, Lock)> {
         let unmade = |error| failed("save", name, "this folder cannot be made", error);
-        let parent = parent(name);
+        // Without a dot at its end.
+        let name: &Path = &name.components().collect::<PathBuf>();
+        let parent = parent_of(name);
         let prefix = prefix(name)?;
         let made = parent.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let made = made.map(Path::to_path_buf).collect();
@@ -44,9 +46,10 @@ impl Hidden {
         &self.name
     }
 
-    /// It has its name.
-    pub(crate) fn completed(mut self) {
+    /// It has its name. Gives the folders that were made above it, the innermost first.
+    pub(crate) fn completed(mut self) -> Vec<PathBuf> {
         self.complete = true;
+        std::mem::take(&mut self.made)
     }
 }
 
@@ -71,7 +74,7 @@ fn prefix(name: &Path) -> Result<String> {
 /// Who is writing in a new folder that is going to have this name.
 pub(crate) fn writer(name: &Path) -> Option<Holder> {
     let prefix = prefix(name).ok()?;
-    hidden(parent(name), &prefix).ok()?.iter().find_map(|path| holder(path))
+    hidden(parent_of(name), &prefix).ok()?.iter().find_map(|path| holder(path))
 }
 
 /// Removes what killed processes have left under the hidden names of a folder; fails where another process is writing there.
@@ -93,9 +96,4 @@ fn hidden(parent: &Path, prefix: &str) -> io::Result<Vec<PathBuf>> {
         matches!(number, Some(Ok(_))) && path.is_dir()
     };
     Ok(fs::read_dir(parent)?.flatten().map(|entry| entry.path()).filter(is_hidden).collect())
-}
-
-/// The folder that a folder is in.
-fn parent(name: &Path) -> &Path {
-    name.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

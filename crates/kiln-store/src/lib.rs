@@ -23,6 +23,11 @@ use kiln_tensor::{Error, ErrorKind};
 use std::io;
 use std::path::Path;
 
+/// The folder that a path is in.
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// An error of the file system, with the path.
 #[cold]
 fn failed(operation: &'static str, path: &Path, what: &str, error: io::Error) -> Error {

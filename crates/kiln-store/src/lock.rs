@@ -36,7 +36,7 @@ impl fmt::Display for Holder {
 /// left behind by a crash.
 pub(crate) struct Lock {
     path: PathBuf,
-    _file: File,
+    file: File,
 }
 
 /// The process that holds a folder's lock, if any does. A file that is left of a process that was killed is not locked.
@@ -83,7 +83,7 @@ impl Lock {
             }
             let written = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
             written.map_err(unlocked)?;
-            return Ok(Lock { path, _file: file });
+            return Ok(Lock { path, file });
         }
     }
 
@@ -93,10 +93,23 @@ impl Lock {
     }
 }
 
+impl Lock {
+    /// Fails where the folder was removed or replaced, and this is not its lock any more.
+    pub(crate) fn expect_held(&self, folder: &Path) -> Result<()> {
+        if is_at(&self.file, &self.path) {
+            return Ok(());
+        }
+        let message = format!("{}: this folder was removed or replaced while it was written in", folder.display());
+        Err(Error::new(ErrorKind::Io, "save", message))
+    }
+}
+
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Before the file is closed, and with it unlocked. One that stays is taken over by the next writer.
-        let _ = fs::remove_file(&self.path);
+        // Before the file is closed, and with it unlocked. One that stays is taken over by the next writer; one of another is not ours.
+        if is_at(&self.file, &self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

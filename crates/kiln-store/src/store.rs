@@ -4,6 +4,7 @@ use crate::archive::{numbers, place};
 use crate::hidden::{self, Hidden};
 use crate::lock::{Holder, Lock, holder};
 use crate::manifest::{Manifest, NAME, Sum};
+use crate::writer::From;
 use crate::{Disk, Os, Writer, failed};
 use kiln_tensor::{Error, ErrorKind, Result};
 use std::io;
@@ -50,7 +51,7 @@ impl<D: Disk + Clone> Store<D> {
     /// Another process that writes here, by its id; a folder that cannot be written.
     pub fn lock(&self) -> Result<Writer<D>> {
         let lock = Lock::take(&self.folder)?;
-        Writer::recover(&self.folder, self.disk.clone(), lock, None)
+        Writer::recover(&self.folder, self.disk.clone(), lock, From::Current)
     }
 
     /// As [`Store::lock`], to go on from the [latest](Store::latest) whole generation, which need not be the current one: what is newer is
@@ -65,7 +66,8 @@ impl<D: Disk + Clone> Store<D> {
             let message = format!("{}: another process has written here since: open it again", self.folder.display());
             return Err(Error::new(ErrorKind::Io, "lock", message));
         }
-        Writer::recover(&self.folder, self.disk.clone(), lock, Some(generation.manifest.clone()))
+        let from = From::Generation(generation.manifest.clone());
+        Writer::recover(&self.folder, self.disk.clone(), lock, from)
     }
 
     /// As [`Store::lock`] of a folder that need not be there. A new one has a hidden name until its first generation is complete, so that
@@ -97,23 +99,37 @@ impl<D: Disk + Clone> Store<D> {
         holder(&self.folder).or_else(|| hidden::writer(&self.folder))
     }
 
+    /// As [`Store::create`], to replace what is there, also where its manifest cannot be read.
+    ///
+    /// # Errors
+    /// As [`Store::create`], but for the manifest.
+    pub fn replace(&self) -> Result<Writer<D>> {
+        if !self.folder.is_dir() {
+            return self.create();
+        }
+        let lock = Lock::take(&self.folder)?;
+        Writer::recover(&self.folder, self.disk.clone(), lock, From::Nothing)
+    }
+
     /// The newest generation whose files are all as they were written, and what is wrong with newer ones.
     ///
     /// # Errors
     /// No generation is whole: what is wrong with the newest. A manifest of a newer version.
     pub fn latest(&self) -> Result<Latest> {
         let mut skipped = Vec::new();
-        let folders = numbers(&self.folder).into_iter().map(|number| place(&self.folder, number));
+        let archived = numbers(&self.folder);
+        let folders = archived.iter().map(|number| place(&self.folder, *number));
         for folder in std::iter::once(self.folder.clone()).chain(folders) {
+            let missing = (!archived.is_empty()).then(|| differs_by(&folder.join(NAME), "is missing"));
             let found = Manifest::read(&folder).and_then(|manifest| {
                 let generation = manifest.map(|manifest| Generation { folder, manifest });
                 generation.map(|generation| generation.verify().map(|()| generation)).transpose()
             });
             match found {
                 Ok(Some(generation)) => return Ok(Latest { generation, skipped }),
-                Ok(None) => {}
-                Err(error) if error.kind() == ErrorKind::Unsupported => return Err(error),
-                Err(error) => skipped.push(error),
+                Ok(None) => skipped.extend(missing),
+                Err(error) if is_damage(&error) => skipped.push(error),
+                Err(error) => return Err(error),
             }
         }
         let nothing = || {
@@ -122,6 +138,18 @@ impl<D: Disk + Clone> Store<D> {
         };
         Err(skipped.into_iter().next().unwrap_or_else(nothing))
     }
+}
+
+/// Whether a generation with this error is damaged. A file that may not be read, or cannot be for now, is not.
+fn is_damage(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    let missing = [io::ErrorKind::NotFound, io::ErrorKind::IsADirectory, io::ErrorKind::NotADirectory];
+    error.kind() == ErrorKind::Format || source.is_some_and(|source| missing.contains(&source.kind()))
+}
+
+#[cold]
+fn differs_by(path: &Path, why: &str) -> Error {
+    Error::new(ErrorKind::Format, "load", format!("{}: this file {why}", path.display()))
 }
 
 /// The generation to go on from.
@@ -233,8 +261,7 @@ impl Generation {
 
 #[cold]
 fn differs(path: &Path) -> Error {
-    let message = format!("{}: this file differs from the manifest: it was changed or cut short", path.display());
-    Error::new(ErrorKind::Format, "load", message)
+    differs_by(path, "differs from the manifest: it was changed or cut short")
 }
 
 /// Where a file of a generation is before it gets its name.

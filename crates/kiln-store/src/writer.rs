@@ -10,7 +10,7 @@ use crate::lock::Lock;
 use crate::manifest::{Manifest, NAME, Sum, is_plain};
 use crate::space::with_space;
 use crate::store::{blocked, is_staged, staged};
-use crate::{Disk, Os, failed};
+use crate::{Disk, Os, failed, parent_of};
 use kiln_tensor::{Error, Result};
 use std::collections::BTreeMap;
 use std::io;
@@ -29,6 +29,16 @@ pub struct Writer<D = Os> {
     hidden: Option<Hidden>,
 }
 
+/// What a writer begins with.
+pub(crate) enum From {
+    /// The current generation.
+    Current,
+    /// This one, which newer ones are removed for.
+    Generation(Manifest),
+    /// Whatever is there: it is replaced, also where its manifest cannot be read.
+    Nothing,
+}
+
 /// What writes in a folder.
 pub(crate) struct Hands<D> {
     pub(crate) folder: PathBuf,
@@ -36,12 +46,12 @@ pub(crate) struct Hands<D> {
 }
 
 impl<D: Disk> Writer<D> {
-    /// Completes what a crash has interrupted. What is newer than the generation that is gone on from is replaced by the next commit.
-    pub(crate) fn recover(folder: &Path, disk: D, lock: Lock, from: Option<Manifest>) -> Result<Writer<D>> {
+    /// Completes what a crash has interrupted. What is newer than the generation that is gone on from is removed.
+    pub(crate) fn recover(folder: &Path, disk: D, lock: Lock, from: From) -> Result<Writer<D>> {
         let hands = Hands { folder: folder.to_owned(), disk };
         let newest = numbers(folder).into_iter().next().unwrap_or(0);
         let (current, newest) = match from {
-            Some(from) => {
+            From::Generation(from) => {
                 // What is newer could not be used.
                 for number in numbers(folder).into_iter().filter(|number| *number > from.generation) {
                     hands.remove_all(&place(folder, number))?;
@@ -49,7 +59,11 @@ impl<D: Disk> Writer<D> {
                 let there = Manifest::read(folder).ok().flatten().map_or(0, |there| there.generation);
                 (Some(from), newest.max(there))
             }
-            None => {
+            From::Nothing => {
+                let there = Manifest::read(folder).ok().flatten();
+                (there.clone(), newest.max(there.map_or(0, |there| there.generation)))
+            }
+            From::Current => {
                 let current = Manifest::read(folder)?;
                 let number = current.as_ref().map_or(0, |current| current.generation);
                 (current, newest.max(number))
@@ -117,6 +131,7 @@ impl<D: Disk> Writer<D> {
     /// As [`Writer::commit`].
     pub fn commit_keeping<B: AsRef<[u8]>>(&mut self, files: &[(&str, B)], keep: &Keep) -> Result<u64> {
         self.check(files.iter().map(|(name, _)| *name))?;
+        self.lock.expect_held(&self.hands.folder)?;
         let generation = self.next_generation();
         self.settle()?;
         self.failed = Some(generation);
@@ -140,7 +155,8 @@ impl<D: Disk> Writer<D> {
         for name in old.iter().flat_map(|old| old.files.keys()).filter(|name| !current.files.contains_key(*name)) {
             hands.remove(&hands.folder.join(name))?;
         }
-        hands.prune(generation, keep)?;
+        // What cannot be removed now is removed by a later commit: the new generation is there.
+        let _ = hands.prune(generation, keep);
         hands.sync()?;
         self.appear()?;
         self.failed = None;
@@ -204,15 +220,18 @@ impl<D: Disk> Writer<D> {
     fn appear(&mut self) -> Result<()> {
         let Some(hidden) = self.hidden.take() else { return Ok(()) };
         let name = hidden.name().to_owned();
-        let parent = name.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = parent_of(&name);
         let renamed = self.hands.disk.rename(&self.hands.folder, &name);
         if let Err(error) = renamed {
             self.hidden = Some(hidden);
             return Err(failed("save", &name, "this folder cannot be made", error));
         }
-        hidden.completed();
+        let made = hidden.completed();
         self.lock.moved(&name);
-        let synced = self.hands.disk.sync_folder(parent);
+        let mut synced = self.hands.disk.sync_folder(parent);
+        for folder in made {
+            synced = synced.and_then(|()| self.hands.disk.sync_folder(parent_of(&folder)));
+        }
         self.hands.folder = name;
         synced.map_err(|error| failed("save", &self.hands.folder, "cannot be synchronized", error))
     }
@@ -245,7 +264,9 @@ impl<D: Disk> Hands<D> {
                 self.remove(&entry.path())?;
             }
         }
-        self.sweep_archive()
+        // What is left there is no generation: another sweep may remove it.
+        let _ = self.sweep_archive();
+        Ok(())
     }
 
     fn write(&self, path: &Path, name: &str, bytes: &[u8]) -> Result<()> {

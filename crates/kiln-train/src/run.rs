@@ -73,6 +73,8 @@ pub struct Run<'r> {
     pub(crate) stopping: bool,
     /// Whether [`FitOptions::stop`](crate::FitOptions::stop) ends the training.
     pub(crate) interrupted: bool,
+    /// Whether a callback has ended the training.
+    pub(crate) ended: bool,
     /// What callbacks have reported since the last hook.
     pub(crate) logged: Vec<Scalar>,
     pub(crate) checkpoint_requested: bool,
@@ -86,7 +88,7 @@ impl Run<'_> {
     /// Ends the training after the batch that is being trained on or validated with, or with the epoch if none is. The rest of
     /// an epoch that is left so is trained by the next `fit`.
     pub fn stop(&mut self) {
-        self.stopping = true;
+        (self.stopping, self.ended) = (true, true);
     }
 
     /// Whether the training is about to end.
@@ -111,7 +113,8 @@ impl Run<'_> {
         self.checkpoint_requested = true;
     }
 
-    /// Puts a file into all checkpoints from now on ([`Checkpoint`](crate::Checkpoint)), in the place of an earlier one with this name.
+    /// Puts a file into all checkpoints of this `fit` from now on ([`Checkpoint`](crate::Checkpoint)), in the place of an earlier one with
+    /// this name.
     pub fn attach(&mut self, name: impl Into<String>, bytes: Vec<u8>) {
         self.attached.insert(name.into(), bytes);
     }

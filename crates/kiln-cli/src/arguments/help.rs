@@ -10,7 +10,7 @@ Begin here:
   kiln predict runs/first digit.png        which digit is it?
 
 Exit codes: 0 all went well, 1 it did not and one sentence on stderr says why, 2 the arguments are wrong,
-130 training was ended by Ctrl-C.
+130 training was ended by Ctrl-C (SIGINT), 143 by SIGTERM, 129 by SIGHUP; on Windows there is Ctrl-C alone.
 `kiln help COMMAND` tells more of each command.";
 
 /// Below `kiln train --help`.

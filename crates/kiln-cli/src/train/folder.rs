@@ -12,14 +12,23 @@ use kiln::store::expect_room;
 use kiln::train::{Checkpoint, Phase, Resumed, Status};
 use kiln::trained::MODEL;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// More than the files beside the weights take.
 const ROOM: usize = 1 << 20;
+
+/// As many times the weights are in a checkpoint, about: with what most optimizers keep. Two are on the disk while the next one is written.
+const COPIES: usize = 3 * 3;
 
 /// The checkpoints of a training.
 pub(super) struct Folder<'a> {
     path: &'a Path,
     pub(super) checkpoint: Checkpoint<'a>,
+    /// Whether a signal has asked for the checkpoint that is being written.
+    pub(super) asked: Arc<AtomicBool>,
+    is_new: bool,
 }
 
 /// What all checkpoints have beside the state of the training.
@@ -31,9 +40,7 @@ pub(super) struct Files {
 }
 
 impl<'a> Folder<'a> {
-    /// The folder of a new run, made and locked, or of one that goes on. Finds out before the work whether the run can be written there:
-    /// that nothing has the place of one of its files, that there is room for so many bytes of weights, and that no other run is there
-    /// (unless `force`).
+    /// The checkpoints that the settings ask for. Nothing is looked at or made yet.
     pub(super) fn open(path: &'a Path, plan: &Plan, files: Files) -> Folder<'a> {
         let mut checkpoint = Checkpoint::new(path).keep_last(plan.keep_last);
         if let Some(every) = plan.checkpoint_every {
@@ -44,12 +51,20 @@ impl<'a> Folder<'a> {
         }
         let checkpoint = checkpoint.file(MODEL, files.description).file(CONFIG, files.config);
         let checkpoint = checkpoint.on_failure(move |error| {
-            tell(&format!("{}; the checkpoint before it stays, and the training goes on", error.message()));
+            tell(&format!("{}; the training goes on, and the next checkpoint tries again", error.message()));
         });
-        Folder { path, checkpoint }
+        let asked = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&asked);
+        let checkpoint = checkpoint.on_saved(move |status| {
+            if told.swap(false, Relaxed) {
+                tell(&format!("saved {}: {}", at(status), path.display()));
+            }
+        });
+        Folder { path, checkpoint, asked, is_new: false }
     }
 
-    /// Makes and locks the folder of a new run.
+    /// Makes and locks the folder of a new run. Finds out before the work whether the run can be written there: that nothing has the place
+    /// of one of its files, that there is room for checkpoints of so many bytes of weights, and that no other run is there (unless `force`).
     pub(super) fn make(mut self, weights: usize, force: bool) -> Result<Self> {
         let path = self.path;
         let wrong = |message: String| Error::new(ErrorKind::Io, "", format!("--out {}: {message}", path.display()));
@@ -64,11 +79,12 @@ impl<'a> Folder<'a> {
                     .to_owned(),
             ));
         }
+        self.is_new = true;
         self.checkpoint = self.checkpoint.replace(true);
         self.checkpoint.lock().map_err(mine)?;
         self.checkpoint.check(FILES.into_iter().chain([SAMPLES])).map_err(mine)?;
         let folder = self.checkpoint.writes_in();
-        expect_room(folder, (weights + ROOM) as u64).map_err(|error| {
+        expect_room(folder, (COPIES * weights + ROOM) as u64).map_err(|error| {
             // The folder may have a hidden name until its first checkpoint is complete.
             let hidden = format!("{}: ", folder.display());
             let message = error.message();
@@ -86,24 +102,25 @@ impl<'a> Folder<'a> {
     /// A failure of the training, with what is kept of it and how to go on. Of a new one in which no step was made nothing is kept.
     pub(super) fn failure(self, error: &Error, trainer: &Training) -> Error {
         let place = self.path.display();
-        let status = || Resumed::read(self.path).map(|resumed| resumed.status).ok();
-        let model = trainer.objective.model();
-        let kept = match self.checkpoint.saved() {
-            None => String::new(),
-            Some(_) if trainer.state.step == 0 => match self.checkpoint.discard() {
-                Ok(()) => String::new(),
-                Err(error) => format!("; {}", error.message()),
-            },
-            Some(_) if self.checkpoint.has_failed() => {
-                let last = status().map_or_else(String::new, |status| {
-                    format!("the last checkpoint is {}: kiln train --resume {place} goes on from there; ", at(&status))
-                });
-                match safetensors::encode(&model.state_dict()).and_then(|weights| rescue(&weights)) {
-                    Ok(path) => format!("; {last}the weights are kept in {}", path.display()),
-                    Err(error) => format!("; {last}the weights cannot be kept elsewhere: {}", error.message()),
-                }
+        let status = Resumed::read(self.path).map(|resumed| resumed.status).ok();
+        let nothing = self.is_new && trainer.state.step == 0;
+        let kept = if nothing {
+            // Where nothing was written yet, a run that was to be replaced stays.
+            match self.checkpoint.saved().map(|_| self.checkpoint.discard()) {
+                Some(Err(error)) => format!("; {}", error.message()),
+                _ => String::new(),
             }
-            Some(_) => match status() {
+        } else if self.checkpoint.has_failed() {
+            let last = status.map_or_else(String::new, |status| {
+                format!("the last checkpoint is {}: kiln train --resume {place} goes on from there; ", at(&status))
+            });
+            let weights = safetensors::encode(&trainer.objective.model().state_dict());
+            match weights.and_then(|weights| rescue(&weights)) {
+                Ok(path) => format!("; {last}the weights are kept in {}", path.display()),
+                Err(error) => format!("; {last}the weights cannot be kept elsewhere: {}", error.message()),
+            }
+        } else {
+            match status {
                 Some(status) if status.phase == Phase::Diverged => format!(", saved in {place}"),
                 Some(status) => {
                     let once = if error.kind() == ErrorKind::Memory { " once there is more memory" } else { "" };
@@ -111,7 +128,7 @@ impl<'a> Folder<'a> {
                     format!("; the last checkpoint is {at}: kiln train --resume {place} goes on from there{once}")
                 }
                 None => String::new(),
-            },
+            }
         };
         Error::new(error.kind(), error.operation(), format!("{}{kept}", error.message())).with_source(error.clone())
     }
@@ -127,38 +144,43 @@ pub(super) fn at(status: &Status) -> String {
     }
 }
 
-/// Takes a checkpoint where a signal asks for it.
+/// Takes a checkpoint where a signal asks for it. It comes after the checkpoints among the callbacks.
 pub(super) struct SaveOnSignal<'a> {
     pub(super) signals: &'a Signals,
-    pub(super) folder: Option<&'a Path>,
-    pub(super) asked: bool,
+    /// That of [`Folder`].
+    pub(super) asked: Option<Arc<AtomicBool>>,
+    pub(super) requested: bool,
 }
 
-impl Callback for SaveOnSignal<'_> {
-    fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+impl SaveOnSignal<'_> {
+    fn look(&mut self, run: &mut Run<'_>) -> Result<()> {
         if !self.signals.take_save() {
             return Ok(());
         }
-        if self.folder.is_some() {
-            self.asked = true;
+        if self.asked.is_some() {
+            self.requested = true;
             run.request_checkpoint();
         } else {
             tell("SIGUSR1 asks for a checkpoint: without --out, nothing is saved");
         }
         Ok(())
     }
+}
 
-    fn on_checkpoint(&mut self, run: &mut Run<'_>, _: &StateDict) -> Result<()> {
-        if let Some(folder) = self.folder.filter(|_| std::mem::take(&mut self.asked)) {
-            let progress = run.progress();
-            tell(&format!(
-                "saved in epoch {} of {}, after batch {} of {}: {}",
-                progress.epoch,
-                run.epochs(),
-                progress.batch,
-                progress.batches,
-                folder.display()
-            ));
+impl Callback for SaveOnSignal<'_> {
+    fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.look(run)
+    }
+
+    /// One that came during the validation.
+    fn on_epoch_end(&mut self, run: &mut Run<'_>, _: &EpochRecord) -> Result<()> {
+        self.look(run)
+    }
+
+    fn on_checkpoint(&mut self, _: &mut Run<'_>, _: &StateDict) -> Result<()> {
+        if let Some(asked) = self.asked.as_ref().filter(|_| std::mem::take(&mut self.requested)) {
+            // This one is on its way, and those before it have been told.
+            asked.store(true, Relaxed);
         }
         Ok(())
     }

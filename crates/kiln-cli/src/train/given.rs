@@ -7,7 +7,9 @@ use crate::report::tell;
 use crate::run_folder::CONFIG;
 use crate::settings::{Leaf, Settings};
 use clap::ValueEnum;
+use kiln::ErrorKind;
 use kiln::prelude::*;
+use kiln::store::{CHECKPOINTS, Store};
 use kiln::train::{Phase, Resumed};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -48,6 +50,12 @@ pub(super) fn given(options: &TrainOptions) -> Result<Given> {
 
 /// A run that goes on, with its own settings.
 fn resumed(options: &TrainOptions, folder: &Path) -> Result<Given> {
+    let store = Store::new(folder);
+    if let Some(writer) = store.writer() {
+        let message = format!("--resume {}: {writer} is writing here; wait until it ends", folder.display());
+        return Err(Error::new(ErrorKind::Io, "", message));
+    }
+    expect_no_checkpoint(folder)?;
     let resumed = Resumed::read(folder)?;
     let text = resumed.generation.read(CONFIG)?;
     let text = String::from_utf8_lossy(&text);
@@ -78,6 +86,11 @@ fn resumed(options: &TrainOptions, folder: &Path) -> Result<Given> {
     if epochs < status.epoch {
         return Err(wrong(format!("{} epochs are completed, and {epochs} are asked for", status.epoch)));
     }
+    if epochs == status.epoch && status.batch > 0 {
+        let message =
+            format!("epoch {} has begun, and {epochs} epochs are asked for: --epochs {0} or more", epochs + 1);
+        return Err(wrong(message));
+    }
     if status.phase == Phase::Diverged {
         let kept = match status.epoch {
             0 => String::new(),
@@ -97,6 +110,19 @@ fn resumed(options: &TrainOptions, folder: &Path) -> Result<Given> {
     }
     let data = options.data.clone().or(settings.run("data_folder")?.map(PathBuf::from));
     Ok(Given { settings, data, resumed: Some(resumed) })
+}
+
+/// Refuses a checkpoint that a run keeps: its files are those of the run, and what is written there would be removed with it.
+fn expect_no_checkpoint(folder: &Path) -> Result<()> {
+    let whole = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let all = whole.parent().filter(|parent| parent.file_name().is_some_and(|name| name == CHECKPOINTS));
+    let Some(run) = all.and_then(Path::parent).filter(|run| run.join("manifest.json").exists()) else { return Ok(()) };
+    let message = format!(
+        "--resume {}: this is a checkpoint that {} keeps; copy the folder to go on from it, or resume the run itself",
+        folder.display(),
+        run.display()
+    );
+    Err(Error::value("", message))
 }
 
 /// Sets what the options say.

@@ -2,7 +2,7 @@
 
 use super::batches::Batches;
 use super::curves::Curves;
-use super::folder::{SaveOnSignal, at};
+use super::folder::{Folder, SaveOnSignal, at};
 use super::ready::fit_options;
 use crate::arguments::TrainOptions;
 use crate::goal::Training;
@@ -11,8 +11,9 @@ use crate::report::{Plan as Words, Report, Summary, tell};
 use crate::settings::{Data, Plan, Settings, Value};
 use crate::signals::Signals;
 use kiln::prelude::*;
-use kiln::train::{Checkpoint, Evaluation, Status};
+use kiln::train::{Evaluation, Status};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A training, as it was asked for.
 pub(super) struct Job<'a> {
@@ -35,10 +36,15 @@ pub(super) struct Drawn {
 }
 
 impl Drawn {
-    /// Why something could not be drawn.
-    pub(super) fn take_error(&mut self) -> Option<Error> {
+    /// Fails where something could not be drawn.
+    pub(super) fn expect_all(&mut self, path: Option<&Path>) -> Result<()> {
         let progression = self.progression.as_mut().and_then(Progression::take_error);
-        progression.or_else(|| self.curves.as_mut().and_then(Curves::take_error))
+        let Some(error) = progression.or_else(|| self.curves.as_mut().and_then(Curves::take_error)) else {
+            return Ok(());
+        };
+        let place = path.map(|path| format!("; the rest of the run is saved in {}", path.display()));
+        let message = format!("{}{}", error.message(), place.unwrap_or_default());
+        Err(Error::new(error.kind(), error.operation(), message))
     }
 
     /// Whether pictures are drawn that the model makes.
@@ -95,7 +101,7 @@ impl Job<'_> {
         trainer: &mut Training,
         drawn: &mut Drawn,
         mut callbacks: Vec<Box<dyn Callback>>,
-        checkpoint: Option<&mut Checkpoint<'_>>,
+        folder: Option<&mut Folder<'_>>,
         signals: &Signals,
     ) -> Result<History> {
         let validation = self.data.validation.as_deref().unwrap_or(&*self.data.test);
@@ -103,8 +109,7 @@ impl Job<'_> {
             .until_epoch(self.plan.epochs)
             .validation(validation)
             .stop(signals.stop())
-            .on_epoch(|record| self.report.epoch(record, self.plan.epochs))
-            .callback(SaveOnSignal { signals, folder: self.path, asked: false });
+            .on_epoch(|record| self.report.epoch(record, self.plan.epochs));
         fit = if self.options.json || self.options.quiet {
             fit.quiet()
         } else {
@@ -120,9 +125,11 @@ impl Job<'_> {
         if let Some(curves) = &mut drawn.curves {
             fit = fit.callback(curves);
         }
-        if let Some(checkpoint) = checkpoint {
-            fit = fit.callback(checkpoint);
+        let asked = folder.as_ref().map(|folder| Arc::clone(&folder.asked));
+        if let Some(folder) = folder {
+            fit = fit.callback(&mut folder.checkpoint);
         }
+        fit = fit.callback(SaveOnSignal { signals, asked, requested: false });
         trainer.fit(&*self.data.train, fit)
     }
 

@@ -13,8 +13,9 @@ mod ready;
 pub(crate) use find_lr::run as find_lr;
 
 use crate::arguments::TrainOptions;
+use crate::goal::Training;
 use crate::pool::in_pool;
-use crate::report::Report;
+use crate::report::{Report, tell};
 use crate::settings::{Data, Prepared, Settings, Setup, Steps};
 use crate::signals::Signals;
 use folder::{Files, Folder};
@@ -45,11 +46,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let Ready { prepared, counts, name, batches } = ready(options, &settings, &setup)?;
     let Prepared { mut trainer, data, plan, mut callbacks, pictures, logits } = prepared;
     let steps = Steps { of_epoch: batches.steps as u64, all: plan.epochs.saturating_mul(batches.steps) as u64 };
-    let schedule = settings.schedule(steps)?;
-    let followed = schedule.as_ref().map(|schedule| format!("{} over {} steps", schedule.name(), steps.all));
-    if let Some(schedule) = schedule {
-        trainer.optimizer = Box::new(trainer.optimizer.schedule(schedule));
-    }
+    let followed = follow_schedule(&settings, steps, &mut trainer, resumed.as_ref())?;
     if let Some(path) = given.as_deref().filter(|_| settings.has_path()) {
         settings.set_data(path)?;
     }
@@ -59,44 +56,58 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let job = Job { options, device: &device, name, data: &data, plan: &plan, batches, report, seed, path };
     callbacks.extend(job.logs(&settings, trainer.objective.model())?);
     let config = job.config(&settings, counts, followed, given.as_deref());
-    let recipe = settings.recipe()?;
-    let model = trainer.objective.model_mut();
-    let (weights, parameters) = (4 * model.parameter_count(), model.parameter_count());
-    let files = Files { description: description(model, recipe, &data, logits)?, config };
-    if let Some(resumed) = &resumed {
-        trainer.resume_from(resumed)?;
-    }
-    let folder = path.map(|path| Folder::open(path, &plan, files));
+    let description = description(trainer.objective.model_mut(), settings.recipe()?, &data, logits)?;
+    let folder = path.map(|path| Folder::open(path, &plan, Files { description, config }));
+    let parameters = trainer.objective.model().parameter_count();
     let mut folder = match (folder, &resumed) {
-        (Some(folder), Some(resumed)) => Some(folder.resume(resumed)?),
-        (Some(folder), None) => Some(folder.make(weights, options.force)?),
-        (None, _) => None,
+        (folder, Some(resumed)) => {
+            trainer.resume_from(resumed)?;
+            folder.map(|folder| folder.resume(resumed)).transpose()?
+        }
+        (folder, None) => folder.map(|folder| folder.make(4 * parameters, options.force)).transpose()?,
     };
 
     job.begin(parameters, resumed.as_ref().map(|resumed| &resumed.status));
     let mut drawn = job.drawn(pictures, trainer.objective.model())?;
     let before = [trainer.state.epoch, trainer.state.batch];
-    let checkpoint = folder.as_mut().map(|folder| &mut folder.checkpoint);
     let profiled = Profiled::start(options, path, &device)?;
-    let fitted = job.fit(&mut trainer, &mut drawn, callbacks, checkpoint, &signals);
+    let fitted = job.fit(&mut trainer, &mut drawn, callbacks, folder.as_mut(), &signals);
     let seen = profiled.map(Profiled::stop);
     let history = match fitted {
         Ok(history) => history,
         Err(error) => return Err(folder.map_or_else(|| error.clone(), |folder| folder.failure(&error, &trainer))),
     };
     let traced = seen.map_or(Ok(()), |seen| seen.report());
-    if let Some(error) = drawn.take_error() {
-        let place =
-            path.map(|path| format!("; the rest of the run is saved in {}", path.display())).unwrap_or_default();
-        return Err(Error::new(error.kind(), error.operation(), format!("{}{place}", error.message())));
-    }
-    let exit_code = signals.exit_code();
-    let pictured = drawn.has_pictures();
+    drawn.expect_all(path)?;
     // From here on there is nothing to be saved, and a signal finds an unlocked folder.
     drop(folder);
-    job.finish(&trainer, &history, &Ended { interrupted: exit_code.is_some(), callbacks_run, pictured, before })?;
+    // A signal that came too late to end anything is none.
+    let left = history.stopped.is_some() && trainer.state.epoch < plan.epochs as u64;
+    let exit_code = signals.exit_code().filter(|_| left);
+    let ended = Ended { interrupted: exit_code.is_some(), callbacks_run, pictured: drawn.has_pictures(), before };
+    job.finish(&trainer, &history, &ended)?;
     traced?;
     Ok(exit_code.map_or(ExitCode::SUCCESS, ExitCode::from))
+}
+
+/// Gives the optimizer the schedule of the settings, and says what it is.
+fn follow_schedule(
+    settings: &Settings,
+    steps: Steps,
+    trainer: &mut Training,
+    resumed: Option<&Resumed>,
+) -> Result<Option<String>> {
+    let Some(schedule) = settings.schedule(steps)? else { return Ok(None) };
+    let followed = format!("{} over {} steps", schedule.name(), steps.all);
+    trainer.optimizer = Box::new(std::mem::replace(&mut trainer.optimizer, Box::new(Sgd::new(0.0))).schedule(schedule));
+    let asked = settings.plan()?.epochs as u64;
+    if let Some(status) = resumed.map(|resumed| &resumed.status).filter(|status| status.epochs != asked) {
+        tell(&format!(
+            "the schedule was made for {} epochs and is now {followed}: the learning rate may jump",
+            status.epochs
+        ));
+    }
+    Ok(Some(followed))
 }
 
 /// The epochs of a run of which nothing is left to be trained.

@@ -145,3 +145,43 @@ fn a_generation_that_cannot_be_kept_is_not_lost() {
     drop(writer);
     assert!(!path.exists());
 }
+
+#[test]
+fn what_is_in_the_way_of_a_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::new(folder.path());
+    let mut writer = store.lock().unwrap();
+    let mut commit = |text: &str| writer.commit_keeping(&[("weights", text)], &Keep::last(1)).unwrap();
+    commit("1");
+    commit("2");
+    // Somebody has written in a generation that is kept: it is removed with all that is in it.
+    fs::create_dir(folder.path().join("checkpoints/1/more")).unwrap();
+    fs::write(folder.path().join("checkpoints/1/more/file"), "x").unwrap();
+    assert_eq!((commit("3"), kept(folder.path())), (3, vec![2]));
+    drop(writer);
+    // A manifest that is missing is told.
+    fs::remove_file(folder.path().join("manifest.json")).unwrap();
+    let latest = store.latest().unwrap();
+    assert_eq!(latest.generation.number(), 2);
+    assert!(latest.skipped[0].message().ends_with("manifest.json: this file is missing"), "{}", latest.skipped[0]);
+    // One that cannot be read is in nobody's way who replaces all.
+    fs::write(folder.path().join("manifest.json"), "{").unwrap();
+    assert!(store.lock().is_err());
+    store.replace().unwrap().commit(&[("weights", "new")]).unwrap();
+    assert_eq!(store.latest().unwrap().generation.read("weights").unwrap(), b"new");
+    // A folder that was removed is not written in by whoever had it before.
+    let path = folder.path().join("run");
+    let mut first = Store::new(&path).create().unwrap();
+    first.commit(&[("weights", "first")]).unwrap();
+    fs::remove_dir_all(&path).unwrap();
+    let mut second = Store::new(path.join(".")).create().unwrap();
+    second.commit(&[("weights", "second")]).unwrap();
+    if cfg!(unix) {
+        let error = first.commit(&[("weights", "again")]).unwrap_err();
+        assert!(error.message().ends_with("this folder was removed or replaced while it was written in"), "{error}");
+        drop(first);
+        assert!(Store::new(&path).lock().is_err(), "the second one's lock is there");
+    }
+    drop(second);
+    assert_eq!(Store::new(&path).latest().unwrap().generation.read("weights").unwrap(), b"second");
+}

@@ -115,6 +115,10 @@ impl Callback for Ema {
         if self.replaces && self.average.updates() > 0 { give(&mut self.average, &mut self.step, run) } else { Ok(()) }
     }
 
+    fn on_failure(&mut self, run: &mut Run<'_>, _: &Error) -> Result<()> {
+        give_back(&mut self.average, &self.step, run)
+    }
+
     fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {
         Some(("Ema", self))
     }
@@ -204,6 +208,10 @@ impl Callback for Swa {
         }
         let (loader, epoch, seed) = (run.loader.clone(), run.state.epoch + 1, run.state.seed);
         batch_norm::update(run.model, &loader, epoch, seed)
+    }
+
+    fn on_failure(&mut self, run: &mut Run<'_>, _: &Error) -> Result<()> {
+        give_back(&mut self.average, &self.step, run)
     }
 
     fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {

@@ -10,8 +10,7 @@ pub(crate) struct StopFlag<'a>(pub(crate) &'a AtomicBool);
 impl StopFlag<'_> {
     fn look(&self, run: &mut Run<'_>) -> Result<()> {
         if self.0.load(Ordering::Relaxed) {
-            run.interrupted = true;
-            run.stop();
+            (run.interrupted, run.stopping) = (true, true);
         }
         Ok(())
     }

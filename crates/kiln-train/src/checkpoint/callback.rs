@@ -34,6 +34,18 @@ impl Checkpoint<'_> {
     fn done(&mut self, generation: u64) {
         (self.saved, self.next, self.failed) = (Some(generation), generation + 1, false);
         self.best_before.clone_from(&self.best);
+        if let (Some(tell), Some(status)) = (&mut self.on_saved, self.writing.take()) {
+            tell(&status);
+        }
+    }
+
+    /// The checkpoint could not be written, or not all that belongs to it.
+    fn not_done(&mut self) {
+        (self.failed, self.writing) = (true, None);
+        self.best.clone_from(&self.best_before);
+        if let Some(Saver::Idle(writer)) = &self.saver {
+            self.next = writer.next_generation();
+        }
     }
 
     fn is_writing(&self) -> bool {
@@ -41,7 +53,7 @@ impl Checkpoint<'_> {
     }
 
     /// Asks for a checkpoint that is waited for, where training does not go on.
-    fn last(&mut self, run: &mut Run<'_>, phase: Phase) {
+    fn request_last(&mut self, run: &mut Run<'_>, phase: Phase) {
         self.collect(true);
         (self.phase, self.waits) = (phase, true);
         run.request_checkpoint();
@@ -78,7 +90,7 @@ impl Checkpoint<'_> {
     }
 
     fn keep(&self) -> Keep {
-        if self.saved.is_none() && self.resumed.is_none() {
+        if self.saved.is_none() {
             // What was there before is of another training.
             return Keep::default();
         }
@@ -98,21 +110,24 @@ impl Callback for Checkpoint<'_> {
         self.phase = Phase::Training;
         self.clock.begin(run.state.step);
         // The training goes on from a checkpoint in this folder, or in another one.
-        let resumed = run.state.resumed.take().filter(|generation| self.has(generation));
+        let resumed = run.state.resumed.clone().filter(|generation| self.has(generation));
         match (&self.saver, resumed) {
             (None, Some(generation)) => self.lock_at(&generation)?,
             (None, None) => self.lock()?,
             (Some(_), _) => {}
         }
-        if self.resumed.is_none() {
-            self.last(run, Phase::Training);
+        if !self.best.as_ref().is_some_and(|best| self.keeps(best.generation)) {
+            (self.best, self.best_before) = (None, None);
+        }
+        if self.resumed.is_none() && !self.is_replacing() {
+            self.request_last(run, Phase::Training);
         }
         Ok(())
     }
 
     fn on_batch_end(&mut self, run: &mut Run<'_>) -> Result<()> {
+        self.collect(false);
         if self.clock.due(run.state.step) && !self.is_writing() {
-            self.collect(false);
             run.request_checkpoint();
         }
         Ok(())
@@ -124,8 +139,8 @@ impl Callback for Checkpoint<'_> {
         if completed && self.is_best(record) {
             run.request_checkpoint();
         }
-        if run.is_stopping() && !ended && (run.is_interrupted() || !completed) {
-            self.last(run, Phase::Stopped);
+        if run.is_stopping() && !ended && !(completed && run.ended) {
+            self.request_last(run, Phase::Stopped);
         } else if completed && self.clock.due_after_epoch(run.state.step) && !self.is_writing() {
             self.collect(false);
             run.request_checkpoint();
@@ -135,36 +150,47 @@ impl Callback for Checkpoint<'_> {
 
     fn on_fit_end(&mut self, run: &mut Run<'_>) -> Result<()> {
         if self.phase == Phase::Training {
-            let left = run.is_interrupted() && run.state.epoch < run.epochs() as u64;
-            self.last(run, if left { Phase::Stopped } else { Phase::Complete });
+            let left = run.is_interrupted() && !run.ended && run.state.epoch < run.epochs() as u64;
+            self.request_last(run, if left { Phase::Stopped } else { Phase::Complete });
         }
         Ok(())
     }
 
     fn on_failure(&mut self, run: &mut Run<'_>, error: &Error) -> Result<()> {
         self.collect(true);
-        if error.kind() == ErrorKind::Diverged && self.saver.is_some() {
-            self.last(run, Phase::Diverged);
+        // A run that was to be replaced stays, where nothing came of this one.
+        let nothing = self.is_replacing() && run.state.step == 0;
+        if error.kind() == ErrorKind::Diverged && self.saver.is_some() && !nothing {
+            self.request_last(run, Phase::Diverged);
         }
         Ok(())
     }
 
     fn on_checkpoint(&mut self, run: &mut Run<'_>, state: &StateDict) -> Result<()> {
+        if run.ended && run.state.batch == 0 && self.phase != Phase::Complete && self.phase != Phase::Diverged {
+            // A callback has ended the training with this epoch. A checkpoint that does not say so would let it go on; the last one does.
+            (self.phase, self.waits) = (Phase::Training, false);
+            return Ok(());
+        }
         let waits = std::mem::take(&mut self.waits);
         self.collect(true);
         let mut files = self.files.clone();
         files.extend(run.attached().map(|(name, bytes)| (name.to_owned(), bytes.to_vec())));
         let (history, status, keep) = (run.state.history.clone(), self.status(run), self.keep());
+        self.writing = Some(status.clone());
         let job = Job { state: state.clone(), history, status, files, keep };
         self.clock.begin(run.state.step);
         let Some(saver) = &mut self.saver else { return Ok(()) };
         if !waits {
-            return saver.start(job);
+            saver.start(job);
+            return Ok(());
         }
-        self.failed = true;
-        let generation = saver.write(job)?;
-        self.done(generation);
-        Ok(())
+        let written = saver.write(job);
+        match &written {
+            Ok(generation) => self.done(*generation),
+            Err(_) => self.not_done(),
+        }
+        written.map(drop)
     }
 
     fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {

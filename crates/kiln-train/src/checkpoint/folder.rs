@@ -21,7 +21,9 @@ impl Checkpoint<'_> {
             );
             return Err(Error::new(ErrorKind::Io, "checkpoint", message));
         }
-        self.take(Saver::Idle(store.create()?))
+        let writer = if self.replaces { store.replace()? } else { store.create()? };
+        self.replacing = writer.generation() > 0;
+        self.take(Saver::Idle(writer))
     }
 
     /// As [`Checkpoint::lock`], to go on from a checkpoint in the folder.
@@ -30,7 +32,7 @@ impl Checkpoint<'_> {
     /// A process that writes there, by its id; one that has written there since; a folder that cannot be written.
     pub fn lock_at(&mut self, generation: &Generation) -> Result<()> {
         let writer = Store::new(&self.folder).lock_at(generation)?;
-        self.resumed = Some(generation.number());
+        (self.resumed, self.saved) = (Some(generation.number()), Some(generation.number()));
         self.take(Saver::Idle(writer))
     }
 
@@ -85,6 +87,16 @@ impl Checkpoint<'_> {
         own.ok().zip(other.ok()).is_some_and(|(own, other)| {
             other == own || other.parent().is_some_and(|parent| parent == own.join(CHECKPOINTS))
         })
+    }
+
+    /// Whether the first checkpoint is still to replace a run.
+    pub(super) fn is_replacing(&self) -> bool {
+        self.replacing && self.saved.is_none()
+    }
+
+    /// Whether a generation is in the folder.
+    pub(super) fn keeps(&self, generation: u64) -> bool {
+        self.saved == Some(generation) || self.folder.join(CHECKPOINTS).join(generation.to_string()).is_dir()
     }
 
     /// The folder.

@@ -2,12 +2,14 @@
 
 use super::every::Clock;
 use super::saver::Saver;
-use super::{Best, Every, Phase};
+use super::{Best, Every, Phase, Status};
 use kiln_tensor::Error;
 use std::path::PathBuf;
 
 /// What is called with a checkpoint that could not be written while the training goes on.
 type OnFailure<'a> = Box<dyn FnMut(&Error) + Send + 'a>;
+/// What is called with a checkpoint that was written.
+type OnSaved<'a> = Box<dyn FnMut(&Status) + Send + 'a>;
 
 /// Writes all that a training needs to go on into a folder, again and again: weights, optimizer, counters, what callbacks remember, the
 /// position in the data and the metrics so far. A training that is killed at any instant goes on from the last checkpoint with the same bits
@@ -58,6 +60,7 @@ pub struct Checkpoint<'a> {
     pub(super) replaces: bool,
     pub(super) files: Vec<(String, Vec<u8>)>,
     pub(super) on_failure: Option<OnFailure<'a>>,
+    pub(super) on_saved: Option<OnSaved<'a>>,
     pub(super) saver: Option<Saver>,
     /// Whether the last one that was tried could not be written.
     pub(super) failed: bool,
@@ -71,6 +74,10 @@ pub struct Checkpoint<'a> {
     /// The generation that was written last.
     pub(super) saved: Option<u64>,
     pub(super) phase: Phase,
+    /// What the checkpoint that is being written says.
+    pub(super) writing: Option<Status>,
+    /// Whether there was a run in the folder that the first checkpoint replaces.
+    pub(super) replacing: bool,
     /// Whether the next checkpoint is waited for.
     pub(super) waits: bool,
 }
@@ -87,6 +94,7 @@ impl<'a> Checkpoint<'a> {
             replaces: false,
             files: Vec::new(),
             on_failure: None,
+            on_saved: None,
             saver: None,
             failed: false,
             next: 1,
@@ -95,6 +103,8 @@ impl<'a> Checkpoint<'a> {
             resumed: None,
             saved: None,
             phase: Phase::Training,
+            writing: None,
+            replacing: false,
             waits: false,
         }
     }
@@ -125,7 +135,8 @@ impl<'a> Checkpoint<'a> {
         Checkpoint { larger_is_better: Some(larger), ..self }
     }
 
-    /// Replaces the run that is in the folder, if there is one; without it, that is an error.
+    /// Replaces the run that is in the folder, if there is one; without it, that is an error. It stays until the first checkpoint after a
+    /// step.
     #[must_use]
     pub fn replace(self, replaces: bool) -> Self {
         Checkpoint { replaces, ..self }
@@ -144,12 +155,18 @@ impl<'a> Checkpoint<'a> {
         Checkpoint { on_failure: Some(Box::new(f)), ..self }
     }
 
+    /// Calls a closure with each checkpoint that was written, once it is on the disk and a batch ends.
+    #[must_use]
+    pub fn on_saved(self, f: impl FnMut(&Status) + Send + 'a) -> Self {
+        Checkpoint { on_saved: Some(Box::new(f)), ..self }
+    }
+
     /// The best checkpoint so far, with [`keep_best`](Checkpoint::keep_best).
     pub fn best(&self) -> Option<&Best> {
         self.best.as_ref()
     }
 
-    /// The generation that was written last.
+    /// The generation that was written last, or that the training goes on from.
     pub fn saved(&self) -> Option<u64> {
         self.saved
     }

@@ -6,6 +6,7 @@ use crate::EpochRecord;
 use kiln_nn::StateDict;
 use kiln_store::{Keep, Writer};
 use kiln_tensor::{Error, ErrorKind, Result};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// A checkpoint on its way to the disk. Its tensors are shared with the training, whose next step moves away from them.
@@ -34,11 +35,13 @@ impl Job {
 pub(super) enum Saver {
     Idle(Writer),
     Writing(Joined),
+    /// A checkpoint was written, and nobody has asked for the result yet.
+    Written(Writer, Result<u64>),
     /// The thread has panicked, and the lock is gone with it.
     Gone,
 }
 
-type Handle = JoinHandle<(Writer, Result<u64>)>;
+type Handle = JoinHandle<Option<(Writer, Result<u64>)>>;
 
 /// A thread that is waited for in any case.
 pub(super) struct Joined(Option<Handle>);
@@ -61,12 +64,16 @@ impl Saver {
     pub(super) fn finish(&mut self) -> Option<Result<u64>> {
         match std::mem::replace(self, Saver::Gone) {
             Saver::Writing(mut thread) => match thread.0.take().map(JoinHandle::join) {
-                Some(Ok((writer, result))) => {
+                Some(Ok(Some((writer, result)))) => {
                     *self = Saver::Idle(writer);
                     Some(result)
                 }
                 _ => Some(Err(gone())),
             },
+            Saver::Written(writer, result) => {
+                *self = Saver::Idle(writer);
+                Some(result)
+            }
             other => {
                 *self = other;
                 None
@@ -82,19 +89,20 @@ impl Saver {
         }
     }
 
-    /// Writes a checkpoint beside the training.
-    pub(super) fn start(&mut self, job: Job) -> Result<()> {
-        let Saver::Idle(mut writer) = std::mem::replace(self, Saver::Gone) else { return Err(gone()) };
-        let thread = thread::Builder::new().name("kiln-checkpoint".to_owned());
-        let spawned = thread.spawn(move || {
+    /// Writes a checkpoint beside the training; here, where no thread can be started.
+    pub(super) fn start(&mut self, job: Job) {
+        let Saver::Idle(writer) = std::mem::replace(self, Saver::Gone) else { return };
+        let work = Arc::new(Mutex::new(Some((writer, job))));
+        let taken = Arc::clone(&work);
+        let run = move || {
+            let (mut writer, job) = taken.lock().unwrap_or_else(PoisonError::into_inner).take()?;
             let result = job.write(&mut writer);
-            (writer, result)
-        });
-        let thread = spawned.map_err(|error| {
-            Error::new(ErrorKind::Io, "checkpoint", format!("no thread can be started: {error}")).with_source(error)
-        })?;
-        *self = Saver::Writing(Joined(Some(thread)));
-        Ok(())
+            Some((writer, result))
+        };
+        *self = match thread::Builder::new().name("kiln-checkpoint".to_owned()).spawn(run.clone()) {
+            Ok(thread) => Saver::Writing(Joined(Some(thread))),
+            Err(_) => run().map_or(Saver::Gone, |(writer, result)| Saver::Written(writer, result)),
+        };
     }
 }
 

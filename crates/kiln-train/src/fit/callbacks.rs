@@ -75,9 +75,8 @@ fn states(callbacks: &mut [Box<dyn Callback + '_>]) -> Result<StateDict> {
     Ok(all)
 }
 
-/// Gives the callbacks what [`states`] has of them, and lets go of the rest.
-pub(super) fn resume(callbacks: &mut [Box<dyn Callback + '_>], states: &mut StateDict) -> Result<()> {
-    let states = std::mem::take(states);
+/// Gives the callbacks what [`states`] has of them.
+pub(super) fn resume(callbacks: &mut [Box<dyn Callback + '_>], states: &StateDict) -> Result<()> {
     for (name, callback) in named(callbacks) {
         let own = states.iter().filter_map(|(key, value)| {
             let key = key.strip_prefix(name.as_str())?.strip_prefix('.')?;

@@ -13,7 +13,7 @@ use crate::{Callback, EpochRecord, FitOptions, History, Metric, Objective, Progr
 use group::Group;
 use kiln_autograd::Gradients;
 use kiln_datasets::{Dataset, Pass};
-use kiln_nn::Ctx;
+use kiln_nn::{Ctx, StateDict};
 use kiln_optim::Optimizer;
 use kiln_tensor::{Device, Result};
 use second::Again;
@@ -73,7 +73,7 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
     let last_epoch = options.last_epoch(state.epoch);
     let (size, accumulate, validate_every) = (options.batch_size, options.accumulate, options.validate_every);
     let mut callbacks = options.into_callbacks(device)?;
-    callbacks::resume(&mut callbacks, &mut state.callbacks)?;
+    callbacks::resume(&mut callbacks, &state.callbacks)?;
     // Of a `fit` that is refused nothing stays.
     if size > 0 {
         *batch_size = size;
@@ -109,6 +109,7 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         validating: None,
         stopping: false,
         interrupted: false,
+        ended: false,
         epoch_began: Instant::now(),
         attached: BTreeMap::new(),
         logged: Vec::new(),
@@ -130,6 +131,8 @@ impl Fit<'_, '_> {
     fn epochs(&mut self) -> Result<()> {
         let begin = Instant::now();
         self.each(|callback, run| callback.on_fit_begin(run))?;
+        // What was resumed has been taken over; of a `fit` that was refused it stays for the next one.
+        (self.run.state.callbacks, self.run.state.resumed) = (StateDict::new(), None);
         self.checkpoint()?;
         while (self.run.state.epoch as usize) < self.run.epochs && !self.run.stopping {
             self.epoch()?;

@@ -227,6 +227,58 @@ fn what_became_of_a_training() {
     }
 }
 
+/// A callback that ends the training with an epoch has ended it, also where the process is killed before the last checkpoint.
+#[test]
+fn a_training_that_a_callback_has_ended_is_not_gone_on_with() {
+    struct KillAtEnd;
+    impl Callback for KillAtEnd {
+        fn on_fit_end(&mut self, _: &mut Run<'_>) -> Result<()> {
+            Err(kiln_tensor::Error::value("kill", "killed"))
+        }
+    }
+    let data = images();
+    let goal = || TerminateOn::new("loss").above(0.0);
+    let mut whole = model();
+    whole.fit(&data, options().callback(goal())).unwrap();
+    assert_eq!(whole.state.epoch, 1);
+    let (_parent, folder) = folder();
+    // Before or after the callback that ends it.
+    for first in [true, false] {
+        let checkpoint = || every_step(&folder).keep_best("loss").replace(true);
+        let ordered = |options: FitOptions<'static>, checkpoint: Checkpoint<'static>| match first {
+            true => options.callback(checkpoint).callback(goal()),
+            false => options.callback(goal()).callback(checkpoint),
+        };
+        model().fit(&data, ordered(options(), checkpoint()).callback(KillAtEnd)).unwrap_err();
+        assert_eq!(Resumed::read(&folder).unwrap().status.epoch, 0, "the last checkpoint before the end of the epoch");
+        let mut resumed = model();
+        resumed.resume(&folder).unwrap();
+        resumed.fit(&data, ordered(options(), checkpoint())).unwrap();
+        assert_eq!(bits(&resumed), bits(&whole));
+        assert_eq!(Resumed::read(&folder).unwrap().status.phase, Phase::Complete);
+    }
+}
+
+#[test]
+fn a_best_by_another_number_is_dropped() {
+    let (_parent, folder) = folder();
+    let data = images();
+    let fit = |epochs: usize, monitor: &str, resume: bool| {
+        let mut trainer = model();
+        if resume {
+            trainer.resume(&folder).unwrap();
+        }
+        let mut checkpoint = Checkpoint::new(&folder).every(Every::Steps(3)).keep_best(monitor);
+        trainer.fit(&data, options().until_epoch(epochs).callback(&mut checkpoint)).unwrap();
+        checkpoint.best().cloned().unwrap()
+    };
+    let first = fit(2, "accuracy", false);
+    let second = fit(3, "loss", true);
+    assert_eq!((first.monitor.as_str(), second.monitor.as_str(), second.epoch), ("accuracy", "loss", 3));
+    let third = fit(4, "loss", true);
+    assert!(third.value <= second.value);
+}
+
 #[test]
 fn bad_input() {
     let (parent, folder) = folder();
@@ -260,7 +312,6 @@ fn bad_input() {
     assert_eq!(Resumed::read(&elsewhere).unwrap().status.epoch, 5);
     fit(Checkpoint::new(&elsewhere).replace(true)).unwrap();
     assert_eq!(Resumed::read(&elsewhere).unwrap().status.epoch, 4);
-    assert!(!elsewhere.join("checkpoints/1").exists(), "nothing of the run that was replaced");
     // Settings.
     assert!(says(fit(Checkpoint::new(&folder).keep_last(0)).unwrap_err()).contains("at least 1"));
     let missing = says(fit(Checkpoint::new(folder.with_file_name("x")).keep_best("val_loss")).unwrap_err());
