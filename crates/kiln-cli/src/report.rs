@@ -158,7 +158,7 @@ pub(crate) fn prose(text: &str) {
 
 /// Prints a line on stderr, broken as [`prose`] is.
 pub(crate) fn tell(text: &str) {
-    // Work goes on where nobody reads it: a trial whose sweep was killed still saves and ends.
+    // Where the terminal is closed nobody reads it, and the work goes on.
     let _ = writeln!(io::stderr(), "{}", broken(text, &Term::stderr()));
 }
 

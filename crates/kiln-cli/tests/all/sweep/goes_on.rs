@@ -74,7 +74,7 @@ fn a_stopped_sweep_hands_signals_on_and_says_how_to_go_on() {
     signal("-USR1", &going);
     let mut stderr = BufReader::new(going.stderr.take().unwrap()).lines().map(Result::unwrap);
     let said = stderr.next().unwrap();
-    assert!(said.starts_with("trial-001: saved in epoch "), "{said}");
+    assert!(said.starts_with("trial-001: saved "), "{said}");
     signal("-INT", &going);
     let stderr: Vec<String> = stderr.collect();
     let output = going.wait_with_output().unwrap();
