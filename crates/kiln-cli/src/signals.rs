@@ -1,7 +1,7 @@
 //! Signals that end a training, or ask it to be saved.
 //!
 //! SIGINT (Ctrl-C), SIGTERM and SIGHUP end it after the batch; a second one ends the process at once. SIGUSR1 asks for a checkpoint. Where
-//! the process was started with a signal ignored, as `nohup` does with SIGHUP, it stays so. On Windows there is Ctrl-C alone.
+//! the process was started with SIGHUP or SIGTERM ignored, as `nohup` does, they stay so. On Windows there is Ctrl-C alone.
 
 use kiln::{Error, ErrorKind, Result};
 use signal_hook::consts::SIGINT;
@@ -37,7 +37,7 @@ impl Signals {
     }
 
     fn register(&self) -> io::Result<()> {
-        for signal in ENDING.into_iter().filter(|signal| !is_ignored(*signal)) {
+        for signal in ENDING.into_iter().filter(|signal| *signal == SIGINT || !is_ignored(*signal)) {
             // In this order: the first signal meets a flag that is not set yet.
             flag::register_conditional_shutdown(signal, exit_code(signal).into(), Arc::clone(&self.stop))?;
             flag::register_usize(signal, Arc::clone(&self.signal), signal.unsigned_abs() as usize)?;
