@@ -106,6 +106,7 @@ mod tests {
         let whole = run(&folder, 7, "1");
         assert_eq!(whole.differences(&run(&folder, 7, "2")), [""; 0]);
         assert_eq!(whole.differences(&run(&folder, 8, "1")), ["model.safetensors: w"]);
+        run(&folder, 7, "1");
         fs::write(folder.join("history.csv"), "epoch,loss,seconds\n1,0.6,1\n").unwrap();
         assert_eq!(whole.differences(&State::read(&folder).unwrap()), ["history.csv"]);
         fs::write(folder.join("model.safetensors"), "short").unwrap();
