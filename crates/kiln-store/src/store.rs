@@ -54,8 +54,8 @@ impl<D: Disk + Clone> Store<D> {
         Writer::recover(&self.folder, self.disk.clone(), lock, From::Current)
     }
 
-    /// As [`Store::lock`], to go on from the [latest](Store::latest) whole generation, which need not be the current one: what is newer is
-    /// removed.
+    /// As [`Store::lock`], to continue from the [latest](Store::latest) intact generation, which may be older than the current one. Newer
+    /// generations are removed.
     ///
     /// # Errors
     /// As [`Store::lock`]; a generation that is not the latest any more.
@@ -152,7 +152,7 @@ fn differs_by(path: &Path, why: &str) -> Error {
     Error::new(ErrorKind::Format, "load", format!("{}: this file {why}", path.display()))
 }
 
-/// The generation to go on from.
+/// The latest intact generation.
 #[derive(Debug)]
 pub struct Latest {
     /// The newest whose files are all as they were written.

@@ -46,7 +46,7 @@ pub(crate) struct Hands<D> {
 }
 
 impl<D: Disk> Writer<D> {
-    /// Completes what a crash has interrupted. What is newer than the generation that is gone on from is removed.
+    /// Completes a commit that a crash interrupted. Generations newer than `from` are removed.
     pub(crate) fn recover(folder: &Path, disk: D, lock: Lock, from: From) -> Result<Writer<D>> {
         let hands = Hands { folder: folder.to_owned(), disk };
         let newest = numbers(folder).into_iter().next().unwrap_or(0);

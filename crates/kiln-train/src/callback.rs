@@ -125,7 +125,8 @@ pub trait Callback: Send {
         Ok(())
     }
 
-    /// Numbers that callbacks reported with [`Run::log`], right after the hook in which they did. The step is `run.state.step`.
+    /// Receives the numbers that callbacks reported with [`Run::log`], right after the hook that reported them. The step is
+    /// `run.state.step`.
     ///
     /// # Errors
     /// Whatever ends the training as a failure.
@@ -133,7 +134,7 @@ pub trait Callback: Send {
         Ok(())
     }
 
-    /// The state of the training, after some callback has asked for it with [`Run::request_checkpoint`].
+    /// Receives the state of the training after a callback called [`Run::request_checkpoint`].
     ///
     /// # Errors
     /// Whatever ends the training as a failure.
@@ -141,8 +142,8 @@ pub trait Callback: Send {
         Ok(())
     }
 
-    /// What the callback remembers, with a name for it: checkpoints keep it, and a `fit` that resumes from one hands it back before
-    /// [`on_fit_begin`](Callback::on_fit_begin). A callback that remembers nothing has none.
+    /// The callback's state, under a name. Checkpoints save it, and a resumed `fit` loads it before
+    /// [`on_fit_begin`](Callback::on_fit_begin). A callback without state returns `None`.
     fn state(&mut self) -> Option<(&'static str, &mut dyn Stateful)> {
         None
     }

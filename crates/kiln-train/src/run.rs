@@ -78,7 +78,7 @@ pub struct Run<'r> {
     /// What callbacks have reported since the last hook.
     pub(crate) logged: Vec<Scalar>,
     pub(crate) checkpoint_requested: bool,
-    /// When the epoch began; where one that was left is gone on with, as much earlier as it had taken.
+    /// When the epoch began, minus the time it took before a resume.
     pub(crate) epoch_began: Instant,
     /// Files for checkpoints, by name.
     pub(crate) attached: BTreeMap<String, Vec<u8>>,

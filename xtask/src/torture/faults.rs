@@ -105,7 +105,7 @@ fn chosen(calls: &[Call], short: bool) -> Vec<(&Call, &'static str)> {
     pairs.filter(|(call, kind)| fits(call, kind)).collect()
 }
 
-/// A training in which a call goes wrong, and the session that goes on from what is left.
+/// A training in which a call fails, and the session that resumes it.
 fn one(place: &Place, task: &Task, call: &Call, kind: &str, expected: &State) -> Result<Outcome> {
     let parent = place.folder.join(format!("{}-{}-{kind}", task.name, call.number));
     let folder = parent.join("run");

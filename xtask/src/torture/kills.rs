@@ -25,7 +25,7 @@ pub(super) struct Killed {
     pub(super) in_writes: usize,
     /// Trainings that reached their end, all with the bits of the one that was never killed.
     pub(super) trainings: usize,
-    /// Kills before there was a folder to go on from.
+    /// Kills before there was a folder to resume from.
     pub(super) anew: usize,
     /// Checkpoints that trainings went on from.
     pub(super) resumed: usize,

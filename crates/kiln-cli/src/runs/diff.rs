@@ -6,7 +6,7 @@ use crate::drawing::short;
 use crate::log::Log;
 use crate::report::{line, plain};
 use crate::run_folder::{CONFIG, HISTORY, name};
-use crate::settings::{Leaf, Settings};
+use crate::settings::{Difference, Leaf, Node, Settings, differences};
 use crate::table::{Alignment, Table};
 use kiln::Result;
 use kiln::store::Store;
@@ -22,12 +22,6 @@ struct Side {
     log: Option<Log>,
 }
 
-/// A setting that is not the same in both.
-struct Difference {
-    path: String,
-    values: [Option<Leaf>; 2],
-}
-
 pub(super) fn run(first: &Path, second: &Path, json: bool) -> Result<()> {
     let sides = [Side::read(first)?, Side::read(second)?];
     if json {
@@ -35,11 +29,12 @@ pub(super) fn run(first: &Path, second: &Path, json: bool) -> Result<()> {
         return Ok(());
     }
     let names = sides.each_ref().map(|side| side.name.clone());
-    let differences = differences(&sides);
+    let [first, second] = &sides;
+    let differences = differences(&first.settings, &second.settings);
     if differences.is_empty() {
         plain("the settings are the same");
     } else {
-        print(&names, "setting", differences.iter().map(|difference| (difference.path.clone(), difference.texts())));
+        print(&names, "setting", differences.iter().map(|difference| (difference.path.clone(), texts(difference))));
     }
     plain("");
     print(&names, "result", results(&sides).into_iter());
@@ -71,28 +66,11 @@ impl Side {
     fn epochs(&self) -> usize {
         self.log.as_ref().map_or(0, Log::epochs)
     }
-
-    fn leaf(&self, path: &str) -> Option<&Leaf> {
-        self.settings.iter().find(|leaf| leaf.path == path)
-    }
 }
 
-impl Difference {
-    fn texts(&self) -> [String; 2] {
-        self.values.each_ref().map(|leaf| leaf.as_ref().map_or_else(|| "-".to_owned(), |leaf| leaf.node.to_text()))
-    }
-}
-
-/// In the order of the first run's settings; what the second has alone follows.
-fn differences([first, second]: &[Side; 2]) -> Vec<Difference> {
-    let alone = second.settings.iter().filter(|leaf| first.leaf(&leaf.path).is_none());
-    let paths = first.settings.iter().chain(alone).map(|leaf| &leaf.path);
-    let pair = |path: &String| [first, second].map(|side| side.leaf(path).cloned());
-    let differs = |[first, second]: &[Option<Leaf>; 2]| {
-        let value = |leaf: &Option<Leaf>| leaf.as_ref().map(|leaf| leaf.node.to_json());
-        value(first) != value(second)
-    };
-    paths.map(|path| Difference { path: path.clone(), values: pair(path) }).filter(|d| differs(&d.values)).collect()
+/// The values of a setting.
+fn texts(difference: &Difference) -> [String; 2] {
+    difference.values.each_ref().map(|node| node.as_ref().map_or_else(|| "-".to_owned(), Node::to_text))
 }
 
 /// All numbers of either history.
@@ -120,8 +98,9 @@ fn results(sides: &[Side; 2]) -> Vec<(String, [String; 2])> {
 }
 
 fn to_json(sides: &[Side; 2]) -> Value {
-    let settings = differences(sides).into_iter().map(|difference| {
-        let [first, second] = difference.values.map(|leaf| leaf.map_or(Value::Null, |leaf| leaf.node.to_json()));
+    let [first, second] = sides;
+    let settings = differences(&first.settings, &second.settings).into_iter().map(|difference| {
+        let [first, second] = difference.values.map(|node| node.map_or(Value::Null, |node| node.to_json()));
         (difference.path, json!([first, second]))
     });
     let settings: Map<String, Value> = settings.collect();

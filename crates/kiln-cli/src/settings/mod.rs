@@ -17,7 +17,7 @@ mod section;
 mod write;
 
 pub(crate) use data::{Data, Search};
-pub(crate) use leaves::Leaf;
+pub(crate) use leaves::{Difference, Leaf, differences};
 pub(crate) use node::{Entry, Node, Place, Table, Value};
 pub(crate) use schedule::Steps;
 pub(crate) use section::{Named, Section};

@@ -125,7 +125,7 @@ impl Folder {
         format!("trial-{:0digits$}", trial + 1)
     }
 
-    /// Whether a trial has a run that can be gone on with.
+    /// Whether a trial has a run to resume.
     pub(super) fn has(&self, trial: usize) -> bool {
         !matches!(Store::new(self.path_of(trial)).current(), Ok(None))
     }

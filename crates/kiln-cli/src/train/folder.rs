@@ -51,7 +51,7 @@ impl<'a> Folder<'a> {
         }
         let checkpoint = checkpoint.file(MODEL, files.description).file(CONFIG, files.config);
         let checkpoint = checkpoint.on_failure(move |error| {
-            tell(&format!("{}; the training goes on, and the next checkpoint tries again", error.message()));
+            tell(&format!("{}; the training continues, and the next checkpoint tries again", error.message()));
         });
         let asked = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&asked);
@@ -112,7 +112,7 @@ impl<'a> Folder<'a> {
             }
         } else if self.checkpoint.has_failed() {
             let last = status.map_or_else(String::new, |status| {
-                format!("the last checkpoint is {}: kiln train --resume {place} goes on from there; ", at(&status))
+                format!("the last checkpoint is {}; resume it with `kiln train --resume {place}`; ", at(&status))
             });
             let weights = safetensors::encode(&trainer.objective.model().state_dict());
             match weights.and_then(|weights| rescue(&weights)) {
@@ -125,7 +125,7 @@ impl<'a> Folder<'a> {
                 Some(status) => {
                     let once = if error.kind() == ErrorKind::Memory { " once there is more memory" } else { "" };
                     let at = at(&status);
-                    format!("; the last checkpoint is {at}: kiln train --resume {place} goes on from there{once}")
+                    format!("; the last checkpoint is {at}; resume it with `kiln train --resume {place}`{once}")
                 }
                 None => String::new(),
             }

@@ -5,7 +5,7 @@ use super::logs::setting;
 use crate::arguments::TrainOptions;
 use crate::report::tell;
 use crate::run_folder::CONFIG;
-use crate::settings::{Leaf, Settings};
+use crate::settings::{Difference, Leaf, Node, Settings, differences};
 use clap::ValueEnum;
 use kiln::ErrorKind;
 use kiln::prelude::*;
@@ -62,7 +62,7 @@ fn resumed(options: &TrainOptions, folder: &Path) -> Result<Given> {
     let mut settings = Settings::parse(&text, &folder.join(CONFIG))?;
     let before = settings.leaves();
     apply(options, &mut settings)?;
-    let mut differences = differences(&before, &settings.leaves());
+    let mut differences = changed(&before, &settings.leaves());
     if let Some(recipe) = options.recipe.and_then(|recipe| recipe.to_possible_value()) {
         let own = settings.recipe()?.unwrap_or_else(|| "a settings file".to_owned());
         if own != recipe.get_name() {
@@ -118,7 +118,7 @@ fn expect_no_checkpoint(folder: &Path) -> Result<()> {
     let all = whole.parent().filter(|parent| parent.file_name().is_some_and(|name| name == CHECKPOINTS));
     let Some(run) = all.and_then(Path::parent).filter(|run| run.join("manifest.json").exists()) else { return Ok(()) };
     let message = format!(
-        "--resume {}: this is a checkpoint that {} keeps; copy the folder to go on from it, or resume the run itself",
+        "--resume {}: this is a checkpoint of {}; copy the folder to resume from it, or resume the run itself",
         folder.display(),
         run.display()
     );
@@ -152,30 +152,17 @@ fn apply(options: &TrainOptions, settings: &mut Settings) -> Result<()> {
     given("seed", "seed", options.seed.map(|seed| seed.to_string()))
 }
 
-/// The settings that are others than before, but for those that may be: `optimizer.lr is 0.001, not 0.1`.
-fn differences(before: &[Leaf], now: &[Leaf]) -> Vec<String> {
-    let text = |leaf: Option<&Leaf>| leaf.map_or_else(|| "not set".to_owned(), |leaf| leaf.node.to_json().to_string());
-    let find = |leaves: &[Leaf], path: &str| leaves.iter().find(|leaf| leaf.path == path).cloned();
-    let mut paths: Vec<&str> = before.iter().chain(now).map(|leaf| leaf.path.as_str()).collect();
-    paths.sort_unstable();
-    paths.dedup();
+/// The settings that changed, except those that may change: `optimizer.lr is 0.001, not 0.1`.
+fn changed(before: &[Leaf], now: &[Leaf]) -> Vec<String> {
+    let text =
+        |node: &Option<Node>| node.as_ref().map_or_else(|| "not set".to_owned(), |node| node.to_json().to_string());
     let within =
         |path: &str, of: &str| path.strip_prefix(of).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    paths.retain(|path| !FREE.iter().chain(&["run"]).any(|free| within(path, free)));
-    let difference = |path: &str| {
-        let (old, new) = (find(before, path), find(now, path));
-        let same = match (&old, &new) {
-            (Some(old), Some(new)) => same(&old.node.to_json(), &new.node.to_json()),
-            _ => false,
-        };
-        (!same).then(|| format!("{path} is {}, not {}", text(old.as_ref()), text(new.as_ref())))
-    };
-    paths.into_iter().filter_map(difference).collect()
-}
-
-/// Whether two values are the same: 1 and 1.0 are.
-fn same(a: &serde_json::Value, b: &serde_json::Value) -> bool {
-    a == b || a.as_f64().is_some_and(|a| Some(a) == b.as_f64())
+    let mut changed = differences(before, now);
+    changed.retain(|change| !FREE.iter().chain(&["run"]).any(|free| within(&change.path, free)));
+    changed.sort_by(|a, b| a.path.cmp(&b.path));
+    let sentence = |Difference { path, values: [old, new] }| format!("{path} is {}, not {}", text(&old), text(&new));
+    changed.into_iter().map(sentence).collect()
 }
 
 /// Whether two paths are of the same folder.

@@ -192,7 +192,7 @@ pub(super) struct Ended {
 fn tell_interrupted(progress: &Progress, epochs: usize, path: Option<&Path>) {
     let Progress { epoch, batch, batches, .. } = progress;
     let saved = match path {
-        Some(path) => format!("saved; kiln train --resume {} goes on from there", path.display()),
+        Some(path) => format!("saved; resume with `kiln train --resume {}`", path.display()),
         None => "without --out, nothing is saved".to_owned(),
     };
     tell(&format!("interrupted in epoch {epoch} of {epochs}, after batch {batch} of {batches}: {saved}"));

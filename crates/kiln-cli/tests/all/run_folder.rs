@@ -302,7 +302,7 @@ fn ctrl_c_ends_after_the_batch_and_saves() {
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{stderr}");
     assert!(stderr.starts_with("interrupted in epoch ") && stderr.contains(" of 1000000, after batch "), "{stderr}");
-    let says = format!(": saved; kiln train --resume {} goes on from there\n", run.display());
+    let says = format!(": saved; resume with `kiln train --resume {}`\n", run.display());
     assert!(stderr.ends_with(&says), "{stderr}");
     let result: Value = serde_json::from_str(&last).unwrap();
     assert_eq!((&result["result"], &result["interrupted"]), (&"train".into(), &true.into()));

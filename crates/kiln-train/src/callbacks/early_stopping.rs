@@ -100,8 +100,8 @@ impl EarlyStopping {
     /// Whether the model gets back the weights of its best epoch at the end, stopped or not; by default it keeps the last
     /// ones. The optimizer's state stays, as in Keras.
     ///
-    /// A second `fit` goes on from the weights of the best epoch. A training that is resumed with the callback's state ([`Stateful`])
-    /// goes on from the weights that were trained last, bit for bit as one that was not stopped.
+    /// A second `fit` continues from the weights of the best epoch. A training that is resumed with the callback's state ([`Stateful`])
+    /// continues from the last trained weights, with the same bits as an uninterrupted one.
     #[must_use]
     pub fn restore_best_weights(self, restore: bool) -> Self {
         EarlyStopping { restore_best_weights: restore, ..self }
@@ -178,7 +178,7 @@ impl Callback for EarlyStopping {
     }
 }
 
-/// What it has seen, for a run that is gone on with: the next `fit` does not begin anew.
+/// What it has seen: a resumed `fit` continues with it.
 impl Stateful for EarlyStopping {
     /// `wait`, and once there is one `best`, `best_epoch` and the weights, `weights.PATH`; while the model has these, `trained.PATH`.
     fn state_dict(&self) -> Result<StateDict> {

@@ -9,7 +9,7 @@ use kiln_store::Keep;
 use kiln_tensor::{Error, ErrorKind, Result};
 
 impl Checkpoint<'_> {
-    /// Looks whether the checkpoint that is being written is done, or waits for it.
+    /// Takes the result of the checkpoint being written, if it is done or `waits`.
     pub(super) fn collect(&mut self, waits: bool) {
         let Some(saver) = &mut self.saver else { return };
         if !waits && saver.is_writing() {
@@ -18,11 +18,7 @@ impl Checkpoint<'_> {
         match saver.finish() {
             Some(Ok(generation)) => self.done(generation),
             Some(Err(error)) => {
-                self.failed = true;
-                if let Saver::Idle(writer) = saver {
-                    self.next = writer.next_generation();
-                }
-                self.best = self.best_before.clone();
+                self.not_done();
                 if let Some(tell) = &mut self.on_failure {
                     tell(&error);
                 }
@@ -39,7 +35,7 @@ impl Checkpoint<'_> {
         }
     }
 
-    /// The checkpoint could not be written, or not all that belongs to it.
+    /// The checkpoint could not be written completely.
     fn not_done(&mut self) {
         (self.failed, self.writing) = (true, None);
         self.best.clone_from(&self.best_before);
@@ -52,14 +48,14 @@ impl Checkpoint<'_> {
         self.saver.as_ref().is_some_and(Saver::is_writing)
     }
 
-    /// Asks for a checkpoint that is waited for, where training does not go on.
+    /// Asks for a checkpoint that is written before `fit` continues.
     fn request_last(&mut self, run: &mut Run<'_>, phase: Phase) {
         self.collect(true);
         (self.phase, self.waits) = (phase, true);
         run.request_checkpoint();
     }
 
-    /// Whether an epoch is the best one so far, which is then noted.
+    /// Whether an epoch is the best so far; remembers it if so.
     fn is_best(&mut self, record: &EpochRecord) -> bool {
         let Some(monitor) = self.monitor.clone() else { return false };
         let Some(value) = record.value(&monitor).filter(|value| !value.is_nan()) else { return false };
@@ -68,7 +64,7 @@ impl Checkpoint<'_> {
             _ => value < best.value,
         });
         if better {
-            // The number of the next generation is known once the one that is being written is there.
+            // The next generation's number is known once the current write is done.
             self.collect(true);
             self.best = Some(Best { monitor, value, epoch: record.epoch as u64, generation: self.next });
         }
@@ -91,7 +87,7 @@ impl Checkpoint<'_> {
 
     fn keep(&self) -> Keep {
         if self.saved.is_none() {
-            // What was there before is of another training.
+            // Older generations belong to another run.
             return Keep::default();
         }
         Keep { last: self.keep_last - 1, also: self.best.iter().map(|best| best.generation).collect() }
@@ -109,7 +105,7 @@ impl Callback for Checkpoint<'_> {
         }
         self.phase = Phase::Training;
         self.clock.begin(run.state.step);
-        // The training goes on from a checkpoint in this folder, or in another one.
+        // The training was resumed from a checkpoint in this folder, or in another one.
         let resumed = run.state.resumed.clone().filter(|generation| self.has(generation));
         match (&self.saver, resumed) {
             (None, Some(generation)) => self.lock_at(&generation)?,
@@ -158,7 +154,7 @@ impl Callback for Checkpoint<'_> {
 
     fn on_failure(&mut self, run: &mut Run<'_>, error: &Error) -> Result<()> {
         self.collect(true);
-        // A run that was to be replaced stays, where nothing came of this one.
+        // Keep the run that was to be replaced if this one made no step.
         let nothing = self.is_replacing() && run.state.step == 0;
         if error.kind() == ErrorKind::Diverged && self.saver.is_some() && !nothing {
             self.request_last(run, Phase::Diverged);
@@ -168,7 +164,7 @@ impl Callback for Checkpoint<'_> {
 
     fn on_checkpoint(&mut self, run: &mut Run<'_>, state: &StateDict) -> Result<()> {
         if run.ended && run.state.batch == 0 && self.phase != Phase::Complete && self.phase != Phase::Diverged {
-            // A callback has ended the training with this epoch. A checkpoint that does not say so would let it go on; the last one does.
+            // A callback has ended the training after this epoch. Only the last checkpoint says so: resuming from this one would train on.
             (self.phase, self.waits) = (Phase::Training, false);
             return Ok(());
         }

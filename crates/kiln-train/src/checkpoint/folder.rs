@@ -7,7 +7,7 @@ use kiln_tensor::{Error, ErrorKind, Result};
 use std::path::Path;
 
 impl Checkpoint<'_> {
-    /// Makes and locks the folder, which `fit` else does: to find out before long work whether it can be written.
+    /// Creates and locks the folder. `fit` does this itself; call it earlier to find out before long work whether the folder is writable.
     ///
     /// # Errors
     /// A process that writes there, by its id; a folder that has a run, unless it is to be [replaced](Checkpoint::replace); one that cannot
@@ -26,7 +26,7 @@ impl Checkpoint<'_> {
         self.take(Saver::Idle(writer))
     }
 
-    /// As [`Checkpoint::lock`], to go on from a checkpoint in the folder.
+    /// As [`Checkpoint::lock`], to resume from a checkpoint in the folder.
     ///
     /// # Errors
     /// A process that writes there, by its id; one that has written there since; a folder that cannot be written.
@@ -36,7 +36,7 @@ impl Checkpoint<'_> {
         self.take(Saver::Idle(writer))
     }
 
-    /// Removes all checkpoints, and the folder where nothing else is in it: of a training that came to nothing.
+    /// Removes all checkpoints, and the folder if nothing else is in it.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -81,7 +81,7 @@ impl Checkpoint<'_> {
         Ok(())
     }
 
-    /// Whether a generation is in the folder.
+    /// Whether a generation lies in this checkpoint's folder.
     pub(super) fn has(&self, generation: &Generation) -> bool {
         let (own, other) = (self.folder.canonicalize(), generation.folder().canonicalize());
         own.ok().zip(other.ok()).is_some_and(|(own, other)| {
@@ -94,7 +94,7 @@ impl Checkpoint<'_> {
         self.replacing && self.saved.is_none()
     }
 
-    /// Whether a generation is in the folder.
+    /// Whether the generation with this number still exists.
     pub(super) fn keeps(&self, generation: u64) -> bool {
         self.saved == Some(generation) || self.folder.join(CHECKPOINTS).join(generation.to_string()).is_dir()
     }

@@ -6,22 +6,22 @@ use super::{Best, Every, Phase, Status};
 use kiln_tensor::Error;
 use std::path::PathBuf;
 
-/// What is called with a checkpoint that could not be written while the training goes on.
+/// Called when a checkpoint could not be written during the training.
 type OnFailure<'a> = Box<dyn FnMut(&Error) + Send + 'a>;
-/// What is called with a checkpoint that was written.
+/// Called when a checkpoint was written.
 type OnSaved<'a> = Box<dyn FnMut(&Status) + Send + 'a>;
 
-/// Writes all that a training needs to go on into a folder, again and again: weights, optimizer, counters, what callbacks remember, the
-/// position in the data and the metrics so far. A training that is killed at any instant goes on from the last checkpoint with the same bits
-/// ([`Trainer::resume`](crate::Trainer::resume)).
+/// Saves the complete state of a training to a folder at intervals: weights, optimizer, counters, callbacks' state, position in the data and
+/// metrics so far. After a crash or a kill, [`Trainer::resume`](crate::Trainer::resume) continues from the last checkpoint, and the results
+/// are bit for bit those of an uninterrupted training.
 ///
-/// A checkpoint is taken before the first batch, after each epoch (at most one a second), every 60 seconds, and at the end; a folder that is
-/// new is not seen before the first one is complete. Files are written by a thread beside the training. They are
-/// `model.safetensors`, `training.safetensors`, `history.csv` and `progress.json`, and change together ([`kiln_store`]): the last
-/// checkpoints are kept, those before the newest in `checkpoints/NUMBER`, so that one that was damaged can be done without.
+/// A checkpoint is taken before the first batch, after each epoch (at most one per second), every 60 seconds, and at the end. A new folder
+/// appears once its first checkpoint is complete. A background thread writes the files `model.safetensors`, `training.safetensors`,
+/// `history.csv` and `progress.json`, which always change together ([`kiln_store`]). Older checkpoints are kept in `checkpoints/NUMBER`; if
+/// the newest one is damaged, the one before it is used.
 ///
-/// Where a checkpoint cannot be written, the one before stays and the training goes on; the next one is tried at its time
-/// ([`on_failure`](Checkpoint::on_failure)). The last one is an error of `fit`.
+/// If a checkpoint cannot be written, the previous one stays, the training continues, and the next checkpoint tries again
+/// ([`on_failure`](Checkpoint::on_failure)). If the last one cannot be written, `fit` returns an error.
 ///
 /// ```
 /// # use kiln_datasets::TensorDataset;
@@ -69,7 +69,7 @@ pub struct Checkpoint<'a> {
     pub(super) best: Option<Best>,
     /// The best one before that which is being written.
     pub(super) best_before: Option<Best>,
-    /// The generation that the training goes on from.
+    /// The generation that the training was resumed from.
     pub(super) resumed: Option<u64>,
     /// The generation that was written last.
     pub(super) saved: Option<u64>,
@@ -115,7 +115,7 @@ impl<'a> Checkpoint<'a> {
         Checkpoint { clock: Clock::only(every), ..self }
     }
 
-    /// Keeps the last so many checkpoints; 2 by default, of which one is there if the other is damaged. At least 1.
+    /// Number of checkpoints to keep, at least 1. The default is 2, so that one is left if the newest is damaged.
     #[must_use]
     pub fn keep_last(self, checkpoints: usize) -> Self {
         Checkpoint { keep_last: checkpoints, ..self }
@@ -135,8 +135,8 @@ impl<'a> Checkpoint<'a> {
         Checkpoint { larger_is_better: Some(larger), ..self }
     }
 
-    /// Replaces the run that is in the folder, if there is one; without it, that is an error. It stays until the first checkpoint after a
-    /// step.
+    /// Whether to replace a run that is already in the folder; by default that is an error. The old run stays until the first checkpoint
+    /// after a step.
     #[must_use]
     pub fn replace(self, replaces: bool) -> Self {
         Checkpoint { replaces, ..self }
@@ -149,13 +149,13 @@ impl<'a> Checkpoint<'a> {
         self
     }
 
-    /// Calls a closure with the error of a checkpoint that could not be written while the training goes on.
+    /// Calls a closure with the error when a checkpoint could not be written and the training continues.
     #[must_use]
     pub fn on_failure(self, f: impl FnMut(&Error) + Send + 'a) -> Self {
         Checkpoint { on_failure: Some(Box::new(f)), ..self }
     }
 
-    /// Calls a closure with each checkpoint that was written, once it is on the disk and a batch ends.
+    /// Calls a closure for each checkpoint that was written, at the end of a batch.
     #[must_use]
     pub fn on_saved(self, f: impl FnMut(&Status) + Send + 'a) -> Self {
         Checkpoint { on_saved: Some(Box::new(f)), ..self }
@@ -166,7 +166,7 @@ impl<'a> Checkpoint<'a> {
         self.best.as_ref()
     }
 
-    /// The generation that was written last, or that the training goes on from.
+    /// The generation that was written last, or that the training was resumed from.
     pub fn saved(&self) -> Option<u64> {
         self.saved
     }

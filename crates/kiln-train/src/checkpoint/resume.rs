@@ -9,7 +9,7 @@ use kiln_store::{Generation, Store};
 use kiln_tensor::{Error, ErrorKind, Result};
 use std::path::Path;
 
-/// The checkpoint that a training goes on from.
+/// A checkpoint to resume a training from.
 #[derive(Debug)]
 pub struct Resumed {
     /// How far the training had got.
@@ -41,10 +41,10 @@ impl Resumed {
 }
 
 impl<O: Objective, P: Optimizer> Trainer<O, P> {
-    /// Takes over the newest whole checkpoint in a folder that [`Checkpoint`](crate::Checkpoint) has written: the next
-    /// [`Trainer::fit`] goes on from there with the bits of a training that was never stopped, if it has the same data, options and
-    /// callbacks. Threads and device may be others. [`FitOptions::until_epoch`](crate::FitOptions::until_epoch) counts the epochs that
-    /// were done before.
+    /// Loads the newest intact checkpoint from a folder written by [`Checkpoint`](crate::Checkpoint). The next [`Trainer::fit`] continues
+    /// from there. With the same data, options and callbacks, the results are bit for bit those of an uninterrupted training; the number of
+    /// threads and the device may differ. Use [`FitOptions::until_epoch`](crate::FitOptions::until_epoch) to count the epochs that were
+    /// already done.
     ///
     /// # Errors
     /// A folder without a checkpoint, of a newer version of Kiln, or of another model, optimizer or schedule, with all names that do not

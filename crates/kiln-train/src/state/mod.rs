@@ -74,7 +74,7 @@ pub struct TrainState {
     pub(crate) callbacks: StateDict,
     /// Time of the epoch that is not completed.
     pub(crate) seconds: f64,
-    /// The checkpoint that the next `fit` goes on from.
+    /// The checkpoint that the next `fit` resumes from.
     pub(crate) resumed: Option<Generation>,
 }
 

@@ -57,7 +57,7 @@ fn a_sweep_that_was_ended_goes_on_to_the_same_bits() {
         until("the third trial is saved", || ended.is_saved(3));
         signal(name, &going);
         going.wait().unwrap();
-        // The processes of a killed sweep may be at work still; they are ended and gone on with.
+        // The processes of a killed sweep may still be running; they are stopped and resumed.
         let (_, other) = ended.run(&[]);
         assert_eq!(result["best"], other["best"]);
         for trial in 1..=4 {

@@ -67,7 +67,7 @@ impl CsvLog {
         CsvLog { steps: Some((LogFile::of_lines("CsvLog", path.into()), Every(every as u64))), ..self }
     }
 
-    /// Writes the header, or compares it with that of a file that is gone on with.
+    /// Writes the header, or compares it with that of the file being resumed.
     fn begin(&mut self, columns: Vec<String>) -> Result<()> {
         self.epochs.open()?;
         let header = columns.join(",");
