@@ -1,6 +1,7 @@
 //! `ActivationStatistics`: numbers by hand, dead units, and a training that does not notice.
 
 use super::logged::{Logged, bits_of};
+use crate::support::StopAfter;
 use kiln_datasets::{TensorDataset, TextStreams};
 use kiln_nn::*;
 use kiln_optim::{Adam, Sgd};
@@ -107,18 +108,6 @@ fn only_layers_whose_activation_gives_0_have_dead_units() {
     for head in [Activation::Relu6, Activation::HardSigmoid, Activation::Threshold(0.5, 0.0)] {
         let logged = fit(model(head), &mut ActivationStatistics::new().every(1), 1);
         assert_eq!(logged.value("dead_units.1", 1), 1.0, "{head:?}");
-    }
-}
-
-/// Ends the training after so many batches.
-struct StopAfter(u64);
-
-impl Callback for StopAfter {
-    fn on_batch_end(&mut self, run: &mut Run<'_>) -> kiln_tensor::Result<()> {
-        if run.state.batches == self.0 {
-            run.stop();
-        }
-        Ok(())
     }
 }
 

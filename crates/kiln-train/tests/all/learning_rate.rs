@@ -1,6 +1,7 @@
 //! `Trainer::find_learning_rate`: the rates it tries, what it suggests, and that nothing of it stays.
 
 use super::logged::bits_of;
+use crate::support::StopAfter;
 use kiln_datasets::{Dataset, ImageDataset, TensorDataset, TextStreams};
 use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
@@ -130,17 +131,6 @@ fn reader() -> Trainer<Supervised<Sequential, SparseCategoricalCrossentropy>, Ad
         .push(Dense::new(5));
     let model = model.build([4], &cpu(), 1).unwrap();
     compile(model, Adam::new(0.01), SparseCategoricalCrossentropy::from_logits()).metric(Accuracy)
-}
-
-struct StopAfter(u64);
-
-impl Callback for StopAfter {
-    fn on_batch_end(&mut self, run: &mut Run<'_>) -> kiln_tensor::Result<()> {
-        if run.state.batches == self.0 {
-            run.stop();
-        }
-        Ok(())
-    }
 }
 
 #[test]

@@ -26,4 +26,5 @@ mod resume;
 mod scikit;
 mod sequences;
 mod stop_flag;
+mod support;
 mod training;
