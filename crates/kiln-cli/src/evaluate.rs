@@ -18,12 +18,12 @@ use std::num::NonZeroUsize;
 const MOST_CLASSES: usize = 200;
 
 pub(crate) fn run(options: &EvaluateOptions) -> Result<()> {
-    in_pool(options.computing.threads, || evaluate(options))
+    in_pool(options.opening.computing.threads, || evaluate(options))
 }
 
 fn evaluate(options: &EvaluateOptions) -> Result<()> {
-    let device = options.computing.device.open()?;
-    let mut run = Run::open(&options.run, options.accept_changed, &device)?;
+    let device = options.opening.computing.device.open()?;
+    let mut run = Run::open(&options.run, options.opening.accept_changed, &device)?;
     let model = std::mem::take(&mut run.trained.model);
     let setup = Setup { data: options.data.as_deref(), device: &device, learned: Some(&run.trained) };
     let settings = run.settings()?;

@@ -21,8 +21,8 @@ const TEMPERATURE: f64 = 0.8;
 const LENGTH: usize = 500;
 
 pub(crate) fn run(options: &GenerateOptions) -> Result<()> {
-    in_pool(options.computing.threads, || {
-        let device = options.computing.device.open()?;
+    in_pool(options.opening.computing.threads, || {
+        let device = options.opening.computing.device.open()?;
         device.session(|| generate(options, &device))
     })
 }
@@ -95,7 +95,7 @@ impl Spelling<'_> {
 }
 
 fn generate(options: &GenerateOptions, device: &Device) -> Result<()> {
-    let run = Run::open(&options.run, options.accept_changed, device)?;
+    let run = Run::open(&options.run, options.opening.accept_changed, device)?;
     let mut settings = run.settings()?.clone();
     settings.set("seed", &options.seed.to_string(), "--seed")?;
     let text = [

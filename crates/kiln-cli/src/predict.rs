@@ -19,14 +19,14 @@ const BATCH: usize = 32;
 const TOP: usize = 3;
 
 pub(crate) fn run(options: &PredictOptions) -> Result<()> {
-    in_pool(options.computing.threads, || {
-        let device = options.computing.device.open()?;
+    in_pool(options.opening.computing.threads, || {
+        let device = options.opening.computing.device.open()?;
         device.session(|| predict(options, &device))
     })
 }
 
 fn predict(options: &PredictOptions, device: &Device) -> Result<()> {
-    let mut run = Run::open(&options.run, options.accept_changed, device)?;
+    let mut run = Run::open(&options.run, options.opening.accept_changed, device)?;
     run.trained.batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size()?).unwrap_or(BATCH);
     let mut table = options.out.as_deref().map(|out| Sheet::new(out, options.inputs.len() > 1)).transpose()?;
     match &run.trained.input {

@@ -26,7 +26,7 @@ impl Batches {
 pub(super) fn batches(options: &TrainOptions, train: &dyn Dataset, plan: &Plan, name: &str) -> Result<Batches> {
     let (batch_size, count, fixed) = (plan.batch_size, train.len(), train.fixed_batch_size());
     let refused = |message: String| Err(Error::value("", message));
-    match (options.batch_size, fixed) {
+    match (options.task.batch_size, fixed) {
         (Some(size), Some(fixed)) if size.get() != fixed => {
             return refused(format!(
                 "--batch-size {size}: {name} reads {fixed} places of its text side by side, and these are its batches; leave the \

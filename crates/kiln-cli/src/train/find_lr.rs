@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(crate) fn run(options: &FindLrOptions) -> Result<ExitCode> {
-    in_pool(options.computing.threads, || find(options))
+    in_pool(options.task.computing.threads, || find(options))
 }
 
 fn find(options: &FindLrOptions) -> Result<ExitCode> {
@@ -26,10 +26,10 @@ fn find(options: &FindLrOptions) -> Result<ExitCode> {
     finder.check().map_err(|error| Error::new(error.kind(), "", error.message()))?;
     check_place(&options.out)?;
     let training = options.training();
-    let device = options.computing.device.open()?;
+    let device = options.task.computing.device.open()?;
     let settings = given::given(&training)?.settings;
     let signals = Signals::catch()?;
-    let setup = Setup { data: options.data.as_deref(), device: &device, learned: None };
+    let setup = Setup { data: options.task.data.as_deref(), device: &device, learned: None };
     let Ready { prepared, name, batches, .. } = ready(&training, &settings, &setup)?;
     let Prepared { mut trainer, data, plan, .. } = prepared;
     let fit = fit_options(&plan, &batches, settings.seed()?).stop(signals.stop());
@@ -87,16 +87,17 @@ fn say(options: &FindLrOptions, training: &TrainOptions, found: &LearningRates, 
 fn train_command(training: &TrainOptions, rate: &str) -> String {
     let text = |path: &PathBuf| path.display().to_string();
     let given = |name: &'static str, value: Option<String>| value.map(|value| [name.to_owned(), value]);
-    let device = training.computing.device.open().map_or_else(|_| "cpu".to_owned(), |device| device.name().to_owned());
+    let device =
+        training.task.computing.device.open().map_or_else(|_| "cpu".to_owned(), |device| device.name().to_owned());
     let options = [
-        given("--config", training.config.as_ref().map(text)),
-        given("--batch-size", training.batch_size.map(|size| size.to_string())),
-        given("--seed", training.seed.map(|seed| seed.to_string())),
+        given("--config", training.task.config.as_ref().map(text)),
+        given("--batch-size", training.task.batch_size.map(|size| size.to_string())),
+        given("--seed", training.task.seed.map(|seed| seed.to_string())),
         given("--device", Some(device).filter(|device| device != "cpu")),
-        given("--data", training.data.as_ref().map(text)),
+        given("--data", training.task.data.as_ref().map(text)),
     ];
-    let set = training.set.iter().map(|set| ["--set".to_owned(), set.clone()]);
-    let words = training.recipe.map(|recipe| recipe.name()).into_iter();
+    let set = training.task.set.iter().map(|set| ["--set".to_owned(), set.clone()]);
+    let words = training.task.recipe.map(|recipe| recipe.name()).into_iter();
     let words = words.chain(options.into_iter().flatten().chain(set).flatten());
     words.fold("kiln train".to_owned(), |command, word| format!("{command} {}", quoted(&word))) + " --lr " + rate
 }

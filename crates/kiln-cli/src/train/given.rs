@@ -39,13 +39,13 @@ pub(super) fn given(options: &TrainOptions) -> Result<Given> {
     if let Some(folder) = &options.resume {
         return resumed(options, folder);
     }
-    let mut settings = match (&options.config, options.recipe) {
+    let mut settings = match (&options.task.config, options.task.recipe) {
         (Some(file), _) => Settings::read(file)?,
         (None, Some(recipe)) => recipe.settings()?,
         (None, None) => return Err(Error::value("", "name a recipe, or a settings file with --config FILE")),
     };
     apply(options, &mut settings)?;
-    Ok(Given { settings, data: options.data.clone(), resumed: None })
+    Ok(Given { settings, data: options.task.data.clone(), resumed: None })
 }
 
 /// A run that goes on, with its own settings.
@@ -63,7 +63,7 @@ fn resumed(options: &TrainOptions, folder: &Path) -> Result<Given> {
     let before = settings.leaves();
     apply(options, &mut settings)?;
     let mut differences = changed(&before, &settings.leaves());
-    if let Some(recipe) = options.recipe.and_then(|recipe| recipe.to_possible_value()) {
+    if let Some(recipe) = options.task.recipe.and_then(|recipe| recipe.to_possible_value()) {
         let own = settings.recipe()?.unwrap_or_else(|| "a settings file".to_owned());
         if own != recipe.get_name() {
             differences.push(format!("it is of {own}, not of {}", recipe.get_name()));
@@ -108,7 +108,7 @@ fn resumed(options: &TrainOptions, folder: &Path) -> Result<Given> {
     if !resumed.skipped.is_empty() {
         tell(&format!("the checkpoint before is used, {}", at(status)));
     }
-    let data = options.data.clone().or(settings.run("data_folder")?.map(PathBuf::from));
+    let data = options.task.data.clone().or(settings.run("data_folder")?.map(PathBuf::from));
     Ok(Given { settings, data, resumed: Some(resumed) })
 }
 
@@ -127,7 +127,7 @@ fn expect_no_checkpoint(folder: &Path) -> Result<()> {
 
 /// Sets what the options say.
 fn apply(options: &TrainOptions, settings: &mut Settings) -> Result<()> {
-    for option in &options.set {
+    for option in &options.task.set {
         let whole = format!("--set {option}");
         let Some((path, value)) = option.split_once('=') else {
             return Err(Error::value("", format!("{whole}: PATH=VALUE is expected, such as optimizer.lr=0.01")));
@@ -141,7 +141,7 @@ fn apply(options: &TrainOptions, settings: &mut Settings) -> Result<()> {
     let text = |value: Option<NonZeroUsize>| value.map(|value| value.to_string());
     let quoted = |value: &Option<String>| value.as_ref().map(|value| format!("{value:?}"));
     given("training.epochs", "epochs", text(options.epochs))?;
-    given("training.batch_size", "batch-size", text(options.batch_size))?;
+    given("training.batch_size", "batch-size", text(options.task.batch_size))?;
     given("training.limit", "limit", text(options.limit))?;
     given("training.drop_last", "drop-last", options.drop_last.then(|| "true".to_owned()))?;
     given("training.checkpoint_every", "checkpoint-every", quoted(&options.checkpoint_every))?;
@@ -149,7 +149,7 @@ fn apply(options: &TrainOptions, settings: &mut Settings) -> Result<()> {
     given("training.keep_best", "keep-best", quoted(&options.keep_best))?;
     given("training.log", "log", (!options.log.is_empty()).then(|| setting(&options.log)))?;
     given("optimizer.lr", "lr", options.lr.map(|lr| format!("{lr:?}")))?;
-    given("seed", "seed", options.seed.map(|seed| seed.to_string()))
+    given("seed", "seed", options.task.seed.map(|seed| seed.to_string()))
 }
 
 /// The settings that changed, except those that may change: `optimizer.lr is 0.001, not 0.1`.

@@ -30,11 +30,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
-    in_pool(options.computing.threads, || train(options))
+    in_pool(options.task.computing.threads, || train(options))
 }
 
 fn train(options: &TrainOptions) -> Result<ExitCode> {
-    let device = options.computing.device.open()?;
+    let device = options.task.computing.device.open()?;
     let Given { mut settings, data: given, resumed } = given::given(options)?;
     let report = Report::new(options);
     if let Some(epochs) = resumed.as_ref().and_then(|resumed| complete(&settings, resumed)) {

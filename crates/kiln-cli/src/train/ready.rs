@@ -47,7 +47,7 @@ fn name_of(options: &TrainOptions, settings: &Settings) -> Result<String> {
     if let Some(recipe) = settings.recipe()? {
         return Ok(recipe);
     }
-    let path = options.config.as_deref().or(options.resume.as_deref());
+    let path = options.task.config.as_deref().or(options.resume.as_deref());
     let name = path.and_then(|path| if options.resume.is_some() { path.file_name() } else { path.file_stem() });
     Ok(name.map_or_else(|| "model".to_owned(), |name| name.to_string_lossy().into_owned()))
 }
