@@ -39,8 +39,8 @@ pub(crate) struct Task {
 pub(crate) struct TrainOptions {
     #[command(flatten)]
     pub(crate) task: Task,
-    /// Go on with the run in a folder, with its own settings: from its last checkpoint, with the same bits as if it had never stopped; with
-    /// --epochs for more epochs than it has had
+    /// Resume the run in this folder from its last checkpoint, with its own settings; the result is bit for bit that of an uninterrupted
+    /// run. A larger --epochs trains further
     #[arg(long, value_name = "RUN", conflicts_with_all = ["config", "force"])]
     pub(crate) resume: Option<PathBuf>,
     /// Passes over the training data [default: the recipe's]
