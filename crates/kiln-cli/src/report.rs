@@ -55,7 +55,7 @@ impl Report {
         }
         let Plan { recipe, parameters, samples: (train, test, samples), epochs, device, resumed } = plan;
         let [parameters, train, test] = [*parameters, *train, *test].map(|number| grouped(number as u64));
-        let epochs = if *epochs == 1 { "1 epoch".to_owned() } else { format!("{epochs} epochs") };
+        let epochs = counted(*epochs as u64);
         let resumed = resumed.as_ref().map(|place| format!("; going on {place}")).unwrap_or_default();
         prose(&format!("{recipe} on {device}: {parameters} parameters, {train} + {test} {samples}, {epochs}{resumed}"));
     }
@@ -92,7 +92,7 @@ impl Report {
         if self.json {
             line(&json!({ "result": "train", "complete": true, "epochs": epochs }));
         } else {
-            prose(&format!("{}: complete, {epochs} epochs; --epochs N trains more", folder.display()));
+            prose(&format!("{}: complete, {}; --epochs N trains more", folder.display(), counted(epochs)));
         }
     }
 
@@ -160,6 +160,11 @@ pub(crate) fn prose(text: &str) {
 pub(crate) fn tell(text: &str) {
     // Where the terminal is closed nobody reads it, and the work goes on.
     let _ = writeln!(io::stderr(), "{}", broken(text, &Term::stderr()));
+}
+
+/// `1 epoch`, `2 epochs`.
+fn counted(epochs: u64) -> String {
+    format!("{epochs} {}", if epochs == 1 { "epoch" } else { "epochs" })
 }
 
 /// A line in as many lines as the terminal needs; where there is none, the line.

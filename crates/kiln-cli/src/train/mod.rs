@@ -22,11 +22,11 @@ use folder::{Files, Folder};
 use given::Given;
 use job::{Ended, Job};
 use kiln::prelude::*;
+use kiln::store::Store;
 use kiln::train::{Phase, Resumed};
 use kiln::trained::Input;
 use profiled::Profiled;
 use ready::{Ready, ready};
-use std::path::Path;
 use std::process::ExitCode;
 
 pub(crate) fn run(options: &TrainOptions) -> Result<ExitCode> {
@@ -37,8 +37,12 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
     let device = options.task.computing.device.open()?;
     let Given { mut settings, data: given, resumed } = given::given(options)?;
     let report = Report::new(options);
-    if let Some(epochs) = resumed.as_ref().and_then(|resumed| complete(&settings, resumed)) {
-        report.complete(options.resume.as_deref().unwrap_or(Path::new("")), epochs);
+    if let Some((folder, resumed)) = options.resume.as_deref().zip(resumed.as_ref())
+        && let Some(epochs) = complete(&settings, resumed)
+    {
+        // After a kill in the last write, files may still have their temporary names. A folder that cannot be written stays as it is.
+        drop(Store::new(folder).lock_at(&resumed.generation));
+        report.complete(folder, epochs);
         return Ok(ExitCode::SUCCESS);
     }
     let signals = Signals::catch()?;

@@ -52,6 +52,20 @@ fn a_run_goes_on_for_more_epochs() {
 }
 
 #[test]
+fn a_run_killed_in_its_last_write_gets_its_files_in_order() {
+    let (_folder, run) = trained("last-write");
+    let manifest: serde_json::Value = serde_json::from_slice(&file(&run, "manifest.json")).unwrap();
+    let weights = file(&run, "model.safetensors");
+    // The manifest had its name, and the weights did not have theirs yet.
+    let staged = run.join(format!(".model.safetensors.generation-{}", manifest["generation"]));
+    fs::rename(run.join("model.safetensors"), &staged).unwrap();
+    fs::write(run.join("model.safetensors"), "of the checkpoint before").unwrap();
+    let said = lines(&command(&["train", "--resume", word(&run)]));
+    assert_eq!(said, [format!("{}: complete, 1 epoch; --epochs N trains more", run.display())]);
+    assert!(file(&run, "model.safetensors") == weights && !staged.exists());
+}
+
+#[test]
 fn what_contradicts_a_run_is_named() {
     let (folder, run) = trained("contradictions");
     let before = file(&run, "manifest.json");
