@@ -1,6 +1,6 @@
 //! `kiln train --log`: files that a training writes into the run's folder while it runs.
 
-use crate::support::{Folder, command, kiln, lines, text, word};
+use crate::support::{Folder, Running, command, kiln, lines, text, word};
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -112,7 +112,8 @@ fn a_killed_and_resumed_run_has_the_logs_of_one_that_was_not_killed() {
     let logs = ["--log", "tensorboard,csv,jsonl", "--set", "training.log_steps=1"];
     let mut child = Command::new(env!("CARGO_BIN_EXE_kiln"));
     child.args(["train", "mnist-mlp", "--json", "--epochs", "1000000", "--checkpoint-every", "3-steps", "--data"]);
-    let mut child = child.arg(&folder.0).args(["--out", word(&run)]).args(logs).stdout(Stdio::piped()).spawn().unwrap();
+    let child = child.arg(&folder.0).args(["--out", word(&run)]).args(logs).stdout(Stdio::piped());
+    let mut child = Running::spawn(child);
     BufReader::new(child.stdout.take().unwrap()).lines().nth(2).unwrap().unwrap();
     child.kill().unwrap();
     child.wait().unwrap();

@@ -1,6 +1,6 @@
 //! `kiln train --resume`: runs that were killed, interrupted or complete.
 
-use crate::support::{Folder, command, kiln, lines, text, word};
+use crate::support::{Folder, Running, command, kiln, lines, text, word};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -110,11 +110,11 @@ mod signals {
     use std::process::{Child, ChildStdout, Command, Stdio};
 
     /// A training without an end, of which the first epoch is over.
-    fn begun(folder: &Folder, run: &Path, more: &[&str]) -> (Child, Lines<BufReader<ChildStdout>>) {
+    fn begun(folder: &Folder, run: &Path, more: &[&str]) -> (Running, Lines<BufReader<ChildStdout>>) {
         let words = ["train", "mnist-mlp", "--json", "--epochs", "1000000", "--data", word(&folder.0)];
         let mut child = Command::new(env!("CARGO_BIN_EXE_kiln"));
         let child = child.args(words).args(["--out", word(run)]).args(more);
-        let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = Running::spawn(child.stdout(Stdio::piped()).stderr(Stdio::piped()));
         let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
         stdout.next().unwrap().unwrap();
         (child, stdout)

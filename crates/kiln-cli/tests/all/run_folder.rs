@@ -1,6 +1,6 @@
 //! A run's folder: what `train --out` writes, that it is whole or not there, and what `evaluate`, `plot` and Ctrl-C make of it.
 
-use crate::support::{Folder, IMAGES, command, idx, kiln, lines, text, word};
+use crate::support::{Folder, IMAGES, Running, command, idx, kiln, lines, text, word};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -259,7 +259,7 @@ fn a_run_that_cannot_be_saved_keeps_its_weights() {
     let words = ["train", "mnist-mlp", "--json", "--epochs", "1000000", "--data", word(&folder.0), "--out", word(&run)];
     let mut child = Command::new(env!("CARGO_BIN_EXE_kiln"));
     let child = child.args(words).env("TMPDIR", &folder.0).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = child.spawn().unwrap();
+    let mut child = Running::spawn(child);
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     stdout.next().unwrap().unwrap();
     // Another training may not write there meanwhile.
@@ -292,7 +292,7 @@ fn ctrl_c_ends_after_the_batch_and_saves() {
     let run = folder.join("run");
     let words = ["train", "mnist-mlp", "--json", "--epochs", "1000000", "--data", word(&folder.0), "--out", word(&run)];
     let mut child = Command::new(env!("CARGO_BIN_EXE_kiln"));
-    let mut child = child.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = Running::spawn(child.args(words).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let mut stdout = BufReader::new(child.stdout.take().unwrap()).lines();
     stdout.next().unwrap().unwrap();
     let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();

@@ -5,8 +5,9 @@
 pub(crate) mod answers;
 
 use std::fs;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Images in each part of the small data set.
@@ -43,6 +44,36 @@ impl Folder {
 
     pub(crate) fn join(&self, path: &str) -> PathBuf {
         self.0.join(path)
+    }
+}
+
+/// A process that is killed if the test ends before it does.
+pub(crate) struct Running(Child);
+
+impl Running {
+    pub(crate) fn spawn(command: &mut Command) -> Running {
+        Running(command.spawn().unwrap())
+    }
+}
+
+impl Deref for Running {
+    type Target = Child;
+
+    fn deref(&self) -> &Child {
+        &self.0
+    }
+}
+
+impl DerefMut for Running {
+    fn deref_mut(&mut self) -> &mut Child {
+        &mut self.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
