@@ -179,6 +179,20 @@ impl Kernel for Sample<'_> {
     }
 }
 
+/// What dropout compares a word with: it keeps an element whose word is at least this.
+///
+/// A uniform f32 of 24 bits is compared with the rate in f32, as a device does that has no dropout of its own; here as
+/// integers: fraction · 2²⁴ ≥ ⌈rate · 2²⁴⌉.
+fn threshold(rate: f64) -> u64 {
+    ((f64::from(rate as f32) * 16_777_216.0).ceil() as u64) << 8
+}
+
+/// What dropout multiplies element `i` by.
+pub(crate) fn kept(draw: Draw, rate: f64, i: usize) -> f32 {
+    let word = draw.block(i as u64 / 4)[i % 4];
+    if u64::from(word) >= threshold(rate) { kept_scale(rate) as f32 } else { 0.0 }
+}
+
 /// out = x / (1 − rate) where uniform number i of the draw is at least `rate`; else 0.
 ///
 /// # Panics
@@ -187,9 +201,7 @@ pub fn dropout<T: Number>(isa: Isa, out: &mut [T], x: &[T], draw: Draw, rate: f6
     check::length("dropout", "x", x.len(), out.len());
     let to = Output::from_slice(out);
     let scale = T::from_f64(kept_scale(rate));
-    // A uniform f32 of 24 bits is compared with the rate in f32, as a device does that has no dropout of its own; here as
-    // integers: fraction · 2²⁴ ≥ ⌈rate · 2²⁴⌉.
-    let threshold = ((f64::from(rate as f32) * 16_777_216.0).ceil() as u64) << 8;
+    let threshold = threshold(rate);
     in_chunks(to.len(), |start, count| {
         words(isa, draw, start, count, |at, words| {
             // SAFETY: within this chunk's own part.
