@@ -187,10 +187,13 @@ fn threshold(rate: f64) -> u64 {
     ((f64::from(rate as f32) * 16_777_216.0).ceil() as u64) << 8
 }
 
-/// What dropout multiplies element `i` by.
-pub(crate) fn kept(draw: Draw, rate: f64, i: usize) -> f32 {
-    let word = draw.block(i as u64 / 4)[i % 4];
-    if u64::from(word) >= threshold(rate) { kept_scale(rate) as f32 } else { 0.0 }
+/// What dropout multiplies the elements `first..first + out.len()` of a draw by.
+pub(crate) fn keep_factors(isa: Isa, out: &mut [f32], draw: Draw, first: usize, rate: f64) {
+    let (threshold, scale) = (threshold(rate), kept_scale(rate) as f32);
+    words(isa, draw, first, out.len(), |at, words| {
+        let out = &mut out[at - first..][..words.len()];
+        isa.run(Keep { out, x: &[1.0; 4 * BLOCKS][..words.len()], words, threshold, scale });
+    });
 }
 
 /// out = x / (1 − rate) where uniform number i of the draw is at least `rate`; else 0.

@@ -5,9 +5,14 @@
 //! again.
 
 mod backward;
+mod bias;
+mod blocks;
 mod form;
 mod forward;
+mod lanes;
+mod scratch;
 mod sequence;
+mod share;
 
 pub use backward::{Gradients, Saved, backward};
 pub use form::{Dropout, Form, Mask, Offsets, Operand, OperandMut, Operands};
