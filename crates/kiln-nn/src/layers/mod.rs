@@ -46,6 +46,7 @@ macro_rules! layers {
 
 layers! {
     batch_norm (BatchNorm) {} [BatchNorm1d BatchNorm2d BatchNorm3d];
+    class_token () {} [ClassToken];
     concat () { Concat } [];
     conv (Conv) {} [Conv1d Conv2d Conv3d];
     conv_lstm () {} [ConvLstm2d];
@@ -81,6 +82,8 @@ layers! {
     repeat_vector () {} [RepeatVector];
     resample (Upsample) {} [Upsample1d Upsample2d Upsample3d];
     residual () { Residual } [];
+    segment_embedding () {} [SegmentEmbedding];
+    select_step () {} [SelectStep];
     sequential () { Sequential } [];
     skip_concat () { SkipConcat } [];
     spectral_norm () { SpectralNorm } [];
