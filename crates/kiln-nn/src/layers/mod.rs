@@ -46,6 +46,7 @@ macro_rules! layers {
 
 layers! {
     batch_norm (BatchNorm) {} [BatchNorm1d BatchNorm2d BatchNorm3d];
+    bias () {} [Bias];
     class_token () {} [ClassToken];
     concat () { Concat } [];
     conv (Conv) {} [Conv1d Conv2d Conv3d];
@@ -98,7 +99,7 @@ mod computed_weight;
 mod held;
 mod list;
 mod scale_shift;
-mod setters;
+pub(crate) mod setters;
 mod spatial;
 mod templates;
 mod weights;

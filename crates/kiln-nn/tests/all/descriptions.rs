@@ -38,6 +38,7 @@ fn minimal() -> Vec<(&'static str, Json, Json)> {
         BatchNorm1d BatchNorm1d::new(), {};
         BatchNorm2d BatchNorm2d::new(), {};
         BatchNorm3d BatchNorm3d::new(), {};
+        Bias Bias::new(), {};
         CategoryEncoding CategoryEncoding::multi_hot(4), {"categories": 4, "mode": "multi_hot"};
         CenterCrop CenterCrop::new(3, 4), {"height": 3, "width": 4};
         ClassToken ClassToken::new(), {};

@@ -1,7 +1,7 @@
 //! Layers that add steps, take one out, or tell the segments of a text apart.
 
 use kiln_autograd::Var;
-use kiln_nn::{ClassToken, Ctx, Graph, Mask, Module, SegmentEmbedding, SelectStep, Sequential, Value};
+use kiln_nn::{Bias, ClassToken, Ctx, Graph, Mask, Module, SegmentEmbedding, SelectStep, Sequential, Value};
 use kiln_tensor::{DType, Device, Tensor};
 
 fn numbers(values: &[f32], shape: &[usize]) -> Tensor {
@@ -75,4 +75,14 @@ fn without_segments_all_is_the_first_and_the_mask_goes_on() {
     let y = Ctx::eval().run(&model, x).unwrap();
     assert_eq!(y.as_var().unwrap().tensor().to_f64_vec().unwrap(), [11.0, 12.0, 13.0]);
     assert_eq!(y.mask().unwrap().dims(), [1, 3]);
+}
+
+#[test]
+fn a_bias_is_added_to_the_last_axis() {
+    let mut model = Sequential::new().push(Bias::new()).build([2, 2], &Device::cpu(), 1).unwrap();
+    set(&mut model, &[10.0, 20.0]);
+    let x = numbers(&[1.0, 2.0, 3.0, 4.0], &[1, 2, 2]);
+    assert_eq!(model.forward(&x, &Ctx::eval()).unwrap().tensor().to_f64_vec().unwrap(), [11.0, 22.0, 13.0, 24.0]);
+    let error = model.forward(numbers(&[1.0], &[1, 1, 1]), &Ctx::eval()).unwrap_err().to_string();
+    assert!(error.contains("2 features are expected, got (1, 1, 1)"), "{error}");
 }
