@@ -1,7 +1,7 @@
 //! The gradients of attention. Probabilities are computed again, from the sums that the forward pass has left.
 
 use super::scores::{At, SIDE, Scores, THREADS, Tiles, dot, lane, row};
-use super::{GRAD_KEY, GRAD_QUERY, MOST_SHARED};
+use super::{GRAD_KEY, GRAD_QUERY, KEY, MOST_SHARED, QUERY, VALUE};
 use crate::lanes::{LANES, of_row};
 use crate::number::GpuFloat;
 use crate::place;
@@ -87,7 +87,7 @@ kernels! {
             tile += SIDE;
         }
         if at.present {
-            let to = (query_rows + first + row()) * width;
+            let to = scores.output(QUERY, head, first + row()) * width;
             sums.put(width, |c, sum| dquery.set(to + c, sum * T::constant(scores.scale)));
         }
     }
@@ -149,9 +149,10 @@ kernels! {
             }
         }
         if first + row() < key_count {
-            let to = key_rows + first + row();
-            dkeys.put(width, |c, sum| dkey.set(to * width + c, sum * T::constant(scores.scale)));
-            dvalues.put(value_width, |c, sum| dvalue.set(to * value_width + c, sum));
+            let to = scores.output(KEY, key_head, first + row()) * width;
+            dkeys.put(width, |c, sum| dkey.set(to + c, sum * T::constant(scores.scale)));
+            let to = scores.output(VALUE, key_head, first + row()) * value_width;
+            dvalues.put(value_width, |c, sum| dvalue.set(to + c, sum));
         }
     }
 }

@@ -7,7 +7,7 @@ mod grad;
 mod scores;
 
 pub use grad::{Incoming, attention_delta, attention_grad_key, attention_grad_query};
-pub use scores::{NO_WINDOW, Scores};
+pub use scores::{KEY, NO_WINDOW, QUERY, Scores, VALUE};
 
 use crate::lanes::{combine, shared};
 use crate::number::GpuFloat;
@@ -76,10 +76,10 @@ kernels! {
         if !at.present {
             return;
         }
-        let to = head * scores.queries as usize + first + row();
+        let to = scores.output(QUERY, head, first + row());
         sums.put(value_width, |c, total| y.set(to * value_width + c, if sum == T::ZERO { T::ZERO } else { total / sum }));
         if lane() == 0 {
-            log_sum.set(to, max + Real::ln(sum));
+            log_sum.set(scores.row_of(&at), max + Real::ln(sum));
         }
     }
 }

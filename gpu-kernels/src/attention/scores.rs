@@ -12,6 +12,13 @@ pub(super) const THREADS: u32 = (SIDE * SIDE) as u32;
 /// A window of all keys.
 pub const NO_WINDOW: u32 = u32::MAX;
 
+/// The output, or the query's gradient.
+pub const QUERY: u32 = 1;
+/// The key's gradient.
+pub const KEY: u32 = 2;
+/// The value's gradient.
+pub const VALUE: u32 = 4;
+
 /// Places of (batch, heads) and blocks of 16 rows each, with tiles in shared memory.
 #[cfg(not(target_arch = "nvptx64"))]
 pub fn geometry(heads: usize, rows: usize, shared_bytes: u32) -> Geometry {
@@ -58,6 +65,8 @@ parameters! {
         window: u32,
         /// 1 where a query sees no key after its place.
         causal: u32,
+        /// Which outputs lie as (batch, rows, heads, width): [`QUERY`], [`KEY`], [`VALUE`].
+        rows_first: u32,
     }
 }
 
@@ -141,12 +150,24 @@ impl<T: GpuFloat> Scores<T> {
         let of_query = at.batch as i64 * batch + at.head as i64 * head + at.query as i64 * query;
         let mask = (self.mask_start + of_query + key as i64 * step) as usize;
         if !self.added.is_empty() {
-            score += self.added.get(mask);
+            let added = self.added.get(mask);
+            score = if added == T::NEG_INFINITY { added } else { score + added };
         }
         if !self.seen.is_empty() && self.seen.get(mask) == 0 {
             return T::NEG_INFINITY;
         }
         score
+    }
+
+    /// Where a row of an output begins, of a head counted through the batch.
+    #[inline(always)]
+    pub(super) fn output(&self, which: u32, head: usize, row: usize) -> usize {
+        let heads = if which == QUERY { self.heads } else { self.heads / self.group } as usize;
+        let rows = if which == QUERY { self.queries } else { self.keys } as usize;
+        if self.rows_first & which == 0 {
+            return head * rows + row;
+        }
+        (head / heads * rows + row) * heads + head % heads
     }
 
     /// The query's number among those of all heads.

@@ -8,12 +8,12 @@ use crate::gpu::Gpu;
 use crate::machine::Machine;
 use cuda_std::Geometry;
 use gpu_kernels::attention::{
-    FORWARD, GRAD_KEY, GRAD_QUERY, Incoming, MOST_SHARED, NO_WINDOW, Scores, attention, attention_delta,
-    attention_grad_key, attention_grad_query, geometry, shared_bytes,
+    FORWARD, GRAD_KEY, GRAD_QUERY, Incoming, KEY, MOST_SHARED, NO_WINDOW, QUERY, Scores, VALUE, attention,
+    attention_delta, attention_grad_key, attention_grad_query, geometry, shared_bytes,
 };
 use gpu_kernels::geometry::by_lanes;
 use gpu_kernels::number::GpuFloat;
-use kiln_tensor::{Attention, AttentionCall, AttentionGradCall, DType, Out, Ran, Result, View};
+use kiln_tensor::{Attention, AttentionCall, AttentionGradCall, DType, HeadOrder, Out, Ran, Result, View};
 
 /// The operands in device memory. What is not there has no elements.
 struct AttentionLaunch<'g, 'a, M: Machine> {
@@ -56,7 +56,8 @@ impl<'g, 'a, M: Machine> AttentionLaunch<'g, 'a, M> {
         }))
     }
 
-    fn scores<T: GpuFloat>(&self) -> Scores<T> {
+    /// With which outputs lie rows first.
+    fn scores<T: GpuFloat>(&self, rows_first: u32) -> Scores<T> {
         let [_, heads, queries, width] = dims(&self.of.query);
         let [_, key_heads, keys, value_width] = dims(&self.of.value);
         let [heads, group, queries, keys, width, value_width] =
@@ -90,6 +91,7 @@ impl<'g, 'a, M: Machine> AttentionLaunch<'g, 'a, M> {
             value_width,
             window: reach.window.map_or(NO_WINDOW, |window| window.min(NO_WINDOW as usize - 1) as u32),
             causal: u32::from(reach.causal),
+            rows_first,
         }
     }
 
@@ -110,7 +112,9 @@ impl<'g, 'a, M: Machine> AttentionLaunch<'g, 'a, M> {
         by_float!(self.dtype, T => {
             let (query, key, value) = (self.query.read(), self.key.read(), self.value.read());
             let incoming = Incoming::<T> { dy: dy.read(), log_sum: log_sum.read(), delta: delta.read() };
-            let scores = self.scores();
+            let [query_order, key_order, value_order] = call.orders;
+            let keys = rows_first(KEY, key_order) | rows_first(VALUE, value_order);
+            let scores = self.scores(rows_first(QUERY, query_order) | keys);
             computing(&call.dquery, &|dquery| {
                 let dquery = dquery.write();
                 let kernel = attention_grad_query::<T> { dquery, query, key, value, incoming, scores };
@@ -123,6 +127,11 @@ impl<'g, 'a, M: Machine> AttentionLaunch<'g, 'a, M> {
             }))
         })
     }
+}
+
+/// The flag of an output, where it lies rows first.
+fn rows_first(output: u32, order: HeadOrder) -> u32 {
+    if order == HeadOrder::RowsFirst { output } else { 0 }
 }
 
 fn dims(view: &View<'_>) -> [usize; 4] {
@@ -165,7 +174,7 @@ impl OnGpu for AttentionCall<'_> {
         gpu.computing(&self.out, |y| {
             by_float!(launch.dtype, T => {
                 let (query, key, value) = (launch.query.read(), launch.key.read(), launch.value.read());
-                let (y, log_sum, scores) = (y.write(), log_sum.write(), launch.scores::<T>());
+                let (y, log_sum, scores) = (y.write(), log_sum.write(), launch.scores::<T>(rows_first(QUERY, self.order)));
                 let kernel = attention::<T> { y, log_sum, query, key, value, scores };
                 gpu.run(kernel, launch.geometry(&self.operands.query, FORWARD))
             })

@@ -32,7 +32,9 @@ mod unique;
 mod update;
 mod views;
 
-pub use attention::{Attended, AttentionGradients, AttentionOptions, AttentionReach, PackedSequences, QueryPlace};
+pub use attention::{
+    Attended, AttentionGradients, AttentionOptions, AttentionReach, HeadOrder, PackedSequences, QueryPlace,
+};
 pub use axes::{Axes, IntoAxes, IntoAxis, Several, axis_index};
 pub use blend::{taps, transposed_taps};
 pub use custom::{CustomOp, HostOperand, HostOutput};
