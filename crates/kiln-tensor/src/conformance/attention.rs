@@ -148,11 +148,11 @@ impl Case {
     }
 }
 
-/// As for the other operations: roundings count where a device composes the operation.
+/// A gradient goes through the output, which a kernel may have rounded to its half type.
 fn leeway(dtype: DType) -> f64 {
     match dtype {
-        DType::F16 => 1e4,
-        DType::BF16 => 1e5,
+        DType::F16 => 1e2,
+        DType::BF16 => 1e3,
         _ => 1.0,
     }
 }
@@ -160,7 +160,7 @@ fn leeway(dtype: DType) -> f64 {
 pub(super) fn attention(device: &Device) {
     let mut cases = Cases::new(device, 64);
     for dtype in FLOATS {
-        for number in 0..40 {
+        for number in 0..30 {
             let case = Case::draw(&mut cases, dtype, number);
             let [batch, heads, _, queries, keys, _, value_width] = case.sizes;
             let operands = [&case.query.tensor, &case.key.tensor, &case.value.tensor];
@@ -171,10 +171,9 @@ pub(super) fn attention(device: &Device) {
             let dy = cases.operand(&shape, dtype, Values::Between(-1.0, 1.0));
             let [y, dq, dk, dv] = case.naive(&dy.values);
             let what = format!("attention {number} of {:?}", case.sizes);
-            expect(&what, &after.out, &y, |_| 30.0 * leeway(dtype));
+            expect(&what, &after.out, &y, |_| 30.0);
             if let Some(gradients) = after.grad(operands, mask, &case.options, &dy.tensor).unwrap() {
-                let terms = (heads * queries.max(keys)) as f64;
-                let scale = |_| 30.0 * terms * leeway(dtype);
+                let scale = |_| 60.0 * leeway(dtype);
                 expect(&format!("dq of {what}"), &gradients.query, &dq, scale);
                 expect(&format!("dk of {what}"), &gradients.key, &dk, scale);
                 expect(&format!("dv of {what}"), &gradients.value, &dv, scale);

@@ -24,7 +24,8 @@ pub struct Attention<'a> {
     pub key: View<'a>,
     /// (batch, key heads, keys, value width); any layout.
     pub value: View<'a>,
-    /// (batch, heads, queries, keys), any layout, mostly broadcast: bool, true where a key is seen, or of the query's dtype and added.
+    /// (batch, heads, queries, keys), any layout, mostly broadcast: bool, true where a key is seen, or added
+    /// and of the type that the query's dtype is computed in.
     pub mask: Option<View<'a>>,
     /// What the products are multiplied by.
     pub scale: f64,
@@ -175,9 +176,7 @@ impl Tensor {
         let call = AttentionCall { operands: operands.views(), out: out.out(), log_sum: log_sum.out() };
         match self.device().run(&Call::Attention(call))? {
             Ran::Done => Ok(Attended { out, log_sum: Some(log_sum) }),
-            Ran::NotHere => {
-                Ok(Attended { out: composed(self, key, value, operands.mask.as_ref(), options)?, log_sum: None })
-            }
+            Ran::NotHere => Ok(Attended { out: composed(self, key, value, mask, options)?, log_sum: None }),
         }
     }
 }
