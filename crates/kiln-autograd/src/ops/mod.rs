@@ -11,6 +11,7 @@ mod elementwise;
 mod index;
 #[cfg(feature = "linalg")]
 mod linalg;
+mod linear_cross_entropy;
 mod loss;
 mod matmul;
 mod normalization;
