@@ -1,5 +1,6 @@
 //! `Tensor`: elements of one type in a shape, on a device.
 
+mod attention;
 mod axes;
 mod blend;
 mod choice;
@@ -32,6 +33,7 @@ mod unique;
 mod update;
 mod views;
 
+pub use attention::{Attended, AttentionGradients, AttentionOptions, AttentionReach, PackedSequences, QueryPlace};
 pub use axes::{Axes, IntoAxes, IntoAxis, Several, axis_index};
 pub use blend::{taps, transposed_taps};
 pub use custom::{CustomOp, HostOperand, HostOutput};
@@ -60,6 +62,8 @@ macro_rules! for_each_call {
             { "logsumexp", Logsumexp, softmax::LogsumexpCall, out }
             { "cross_entropy", CrossEntropy, cross_entropy::CrossEntropyCall, out }
             { "cross_entropy_grad", CrossEntropyGrad, cross_entropy::CrossEntropyGradCall, out }
+            { "attention", Attention, attention::AttentionCall, out }
+            { "attention_grad", AttentionGrad, attention::AttentionGradCall, dquery }
             { "conv", Conv, conv::ConvCall, out }
             { "conv_grad_input", ConvGradInput, conv::ConvGradInputCall, out }
             { "conv_grad_weight", ConvGradWeight, conv::ConvGradWeightCall, out }
@@ -88,6 +92,7 @@ macro_rules! exports {
     ($({ $name:literal, $variant:ident, $module:ident::$call:ident, $field:ident })+) => {
         /// The coarse operations' calls.
         pub(crate) mod calls {
+            pub use super::attention::Attention;
             pub use super::recurrent::Recurrence;
             $(pub use super::$module::$call;)+
         }
@@ -97,6 +102,7 @@ for_each_call!(exports);
 
 /// The composed form of each coarse operation, which stands with it: made of fine operations, over [`crate::Arithmetic`].
 pub mod composed {
+    pub use super::attention::composed as attention;
     pub use super::blend::composed as blend;
     pub use super::conv::composed::{conv, conv_grad_input, conv_grad_weight};
     pub use super::cross_entropy::composed as cross_entropy;
