@@ -45,6 +45,10 @@ macro_rules! layers {
 }
 
 layers! {
+    attention () { AttentionInputs BlockNorm Rotary RotaryScaling } [
+        FeedForward MultiHeadAttention PositionEmbedding SinusoidalPositions TransformerDecoder TransformerDecoderLayer
+        TransformerEncoder TransformerEncoderLayer
+    ];
     batch_norm (BatchNorm) {} [BatchNorm1d BatchNorm2d BatchNorm3d];
     concat () { Concat } [];
     conv (Conv) {} [Conv1d Conv2d Conv3d];
@@ -94,6 +98,7 @@ mod checkpoint;
 mod computed_weight;
 mod held;
 mod list;
+mod masked;
 mod scale_shift;
 mod setters;
 mod spatial;
