@@ -2,6 +2,7 @@
 
 pub mod arg_reduce;
 pub mod assign;
+pub mod attention;
 pub mod blend;
 pub mod conv;
 pub mod copy;

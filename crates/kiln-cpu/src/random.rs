@@ -179,6 +179,23 @@ impl Kernel for Sample<'_> {
     }
 }
 
+/// What dropout compares a word with: it keeps an element whose word is at least this.
+///
+/// A uniform f32 of 24 bits is compared with the rate in f32, as a device does that has no dropout of its own; here as
+/// integers: fraction · 2²⁴ ≥ ⌈rate · 2²⁴⌉.
+fn threshold(rate: f64) -> u64 {
+    ((f64::from(rate as f32) * 16_777_216.0).ceil() as u64) << 8
+}
+
+/// What dropout multiplies the elements `first..first + out.len()` of a draw by.
+pub(crate) fn keep_factors(isa: Isa, out: &mut [f32], draw: Draw, first: usize, rate: f64) {
+    let (threshold, scale) = (threshold(rate), kept_scale(rate) as f32);
+    words(isa, draw, first, out.len(), |at, words| {
+        let out = &mut out[at - first..][..words.len()];
+        isa.run(Keep { out, x: &[1.0; 4 * BLOCKS][..words.len()], words, threshold, scale });
+    });
+}
+
 /// out = x / (1 − rate) where uniform number i of the draw is at least `rate`; else 0.
 ///
 /// # Panics
@@ -187,9 +204,7 @@ pub fn dropout<T: Number>(isa: Isa, out: &mut [T], x: &[T], draw: Draw, rate: f6
     check::length("dropout", "x", x.len(), out.len());
     let to = Output::from_slice(out);
     let scale = T::from_f64(kept_scale(rate));
-    // A uniform f32 of 24 bits is compared with the rate in f32, as a device does that has no dropout of its own; here as
-    // integers: fraction · 2²⁴ ≥ ⌈rate · 2²⁴⌉.
-    let threshold = ((f64::from(rate as f32) * 16_777_216.0).ceil() as u64) << 8;
+    let threshold = threshold(rate);
     in_chunks(to.len(), |start, count| {
         words(isa, draw, start, count, |at, words| {
             // SAFETY: within this chunk's own part.

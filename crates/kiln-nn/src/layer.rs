@@ -75,12 +75,19 @@ pub trait Layer: Module + Describe + Send + Sync {
 pub struct Method<L> {
     name: &'static str,
     run: fn(&L, Value, &Ctx) -> Result<Value>,
+    shape: Option<fn(&L, &Shapes) -> Result<Shapes>>,
 }
 
 impl<L> Method<L> {
     /// A method of this name.
     pub const fn new(name: &'static str, run: fn(&L, Value, &Ctx) -> Result<Value>) -> Self {
-        Method { name, run }
+        Method { name, run, shape: None }
+    }
+
+    /// The same with what gives the output's shape for an input's. Without it, the shape is found by running the method on zeros.
+    #[must_use]
+    pub const fn with_shape(self, shape: fn(&L, &Shapes) -> Result<Shapes>) -> Self {
+        Method { shape: Some(shape), ..self }
     }
 
     /// Its name.
@@ -111,6 +118,9 @@ pub trait AnyLayer: Module + Describe + Send + Sync {
     /// # Errors
     /// A name that is none of the layer's methods; those of the method.
     fn call_method(&self, method: &str, x: Value, ctx: &Ctx) -> Result<Value>;
+
+    /// The shape that a [`Method`] gives for inputs of this shape, where the method says it without being run.
+    fn method_shape(&self, method: &str, input: &Shapes) -> Option<Result<Shapes>>;
 
     /// [`Layer::build`] for shapes of any number of values.
     ///
@@ -144,6 +154,11 @@ impl<L: Layer> AnyLayer for L {
             Some(kept) => kept.onto(y),
             None => y,
         })
+    }
+
+    fn method_shape(&self, method: &str, input: &Shapes) -> Option<Result<Shapes>> {
+        let method = L::methods().into_iter().find(|known| known.name == method)?;
+        method.shape.map(|shape| shape(self, input))
     }
 
     fn build_any(&mut self, input: &Shapes, init: &mut Init) -> Result<Shapes> {

@@ -27,7 +27,7 @@ pub use epilogue::{Bias, GemmActivation, GemmEpilogue};
 pub use kernels::GemmFloat;
 pub use matrix::{Matrix, MatrixMut, ShapeError, matmul};
 pub(crate) use output::equal_parts;
-pub(crate) use packed::{LeftFactor, Packed, Target};
+pub(crate) use packed::{LeftFactor, Packed, StridedLeft, Target};
 pub(crate) use plan::worth_a_region;
 
 use crate::isa::Isa;

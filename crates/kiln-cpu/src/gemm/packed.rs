@@ -4,7 +4,7 @@
 use super::MatrixElement;
 use super::epilogue::GemmEpilogue;
 use super::kernels::{GemmFloat, Kernels, Width};
-use super::output::{Cut, Output, STAGE_ROWS, Stage, Sweep};
+use super::output::{Cut, Output, STAGE_ROWS, Stage, Sweep, equal_parts};
 use super::sum::Sum;
 use super::tile::{Held, Span, Tile};
 use crate::isa::Isa;
@@ -60,6 +60,16 @@ impl<T> LeftFactor<T> {
     }
 }
 
+/// A, where it may lie by its columns too: its element (0, 0) and its strides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StridedLeft<T> {
+    pub(crate) a: *const T,
+    /// From a row of A to the next.
+    pub(crate) row: isize,
+    /// From a column of A to the next.
+    pub(crate) column: isize,
+}
+
 /// A panel of the packed B.
 struct Panel<'a, T: 'static> {
     width: &'a Width<T>,
@@ -86,6 +96,11 @@ impl<'a, T: GemmFloat + MatrixElement<Accumulator = T>> Packed<'a, T> {
         let (own, rest) = std::mem::take(room).split_at_mut(Self::elements(isa, k, cols));
         *room = rest;
         Packed { kernels: T::kernels(isa).0, data: own.as_mut_ptr(), k, cols, room: PhantomData }
+    }
+
+    /// B in memory that has room for [`Packed::elements`].
+    pub(crate) fn at(isa: Isa, data: *mut T, k: usize, cols: usize) -> Self {
+        Packed { kernels: T::kernels(isa).0, data, k, cols, room: PhantomData }
     }
 
     /// Packs columns of B, whose element (0, 0) is at `b` with strides from row to row and from column to column.
@@ -127,6 +142,44 @@ impl<'a, T: GemmFloat + MatrixElement<Accumulator = T>> Packed<'a, T> {
                 unsafe { self.block(&panel, parts, target, held) };
             }
             j += panel.panel;
+        }
+    }
+
+    /// `C [+]= A · B[ks, cols]` on this thread, at the panels that have some of these columns. A's column 0 meets B's row
+    /// `ks.start`.
+    ///
+    /// # Safety
+    /// These panels are packed. A is readable and apart from C, whose columns, all those of these panels and rounded up to whole
+    /// registers, are this call's alone.
+    pub(crate) unsafe fn multiply_strided(
+        &self,
+        ks: Range<usize>,
+        cols: Range<usize>,
+        left: &StridedLeft<T>,
+        target: &Target<T>,
+    ) {
+        let mut j = 0;
+        while j < cols.end {
+            let width = self.kernels.width(self.cols - j);
+            let panel = width.vectors * self.kernels.lanes;
+            if j + panel > cols.start {
+                let spans = [Span::new(left.a, self.data.wrapping_add(j * self.k + ks.start * panel), ks.len())];
+                for (i, rows) in equal_parts(target.rows, width.tiles.len()) {
+                    let tile = Tile {
+                        spans: &spans,
+                        a_offset: i as isize * left.row,
+                        a_row: left.row,
+                        a_col: left.column,
+                        b_row: panel as isize,
+                        c: target.c.wrapping_add(i * target.c_row + j),
+                        c_row: target.c_row as isize,
+                        held: Held::sum_if(target.accumulate),
+                    };
+                    // SAFETY: as the caller promises.
+                    unsafe { width.tiles[rows - 1](&tile) };
+                }
+            }
+            j += panel;
         }
     }
 

@@ -23,6 +23,14 @@ impl ScratchBuffer {
         }
         self.0.as_mut_ptr().cast()
     }
+
+    /// Room for `len` numbers, all of this value.
+    pub(crate) fn filled(&mut self, len: usize, value: f32) -> &mut [f32] {
+        // SAFETY: there is room for so many; any bytes are numbers; the buffer is borrowed as long as they are.
+        let numbers = unsafe { std::slice::from_raw_parts_mut(self.room::<f32>(len), len) };
+        numbers.fill(value);
+        numbers
+    }
 }
 
 /// The buffers of one thread.

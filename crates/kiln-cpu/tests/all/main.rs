@@ -2,6 +2,7 @@
 //! the tests of the thread team need workers that no other test borrows.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
+mod attention;
 mod channels;
 mod contracts;
 mod conv;

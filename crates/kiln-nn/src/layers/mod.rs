@@ -50,6 +50,8 @@ layers! {
         TransformerEncoder TransformerEncoderLayer
     ];
     batch_norm (BatchNorm) {} [BatchNorm1d BatchNorm2d BatchNorm3d];
+    bias () {} [Bias];
+    class_token () {} [ClassToken];
     concat () { Concat } [];
     conv (Conv) {} [Conv1d Conv2d Conv3d];
     conv_lstm () {} [ConvLstm2d];
@@ -85,6 +87,8 @@ layers! {
     repeat_vector () {} [RepeatVector];
     resample (Upsample) {} [Upsample1d Upsample2d Upsample3d];
     residual () { Residual } [];
+    segment_embedding () {} [SegmentEmbedding];
+    select_step () {} [SelectStep];
     sequential () { Sequential } [];
     skip_concat () { SkipConcat } [];
     spectral_norm () { SpectralNorm } [];
@@ -100,7 +104,7 @@ mod held;
 mod list;
 mod masked;
 mod scale_shift;
-mod setters;
+pub(crate) mod setters;
 mod spatial;
 mod templates;
 mod weights;

@@ -55,6 +55,7 @@ templates! {
     BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm LayerNorm RmsNorm::new() => [];
     CategoryEncoding::one_hot(1) => [categories, mode];
     CenterCrop Resizing::new(1, 1) => [height, width];
+    Bias ClassToken::new() => [];
     Conv1d Conv2d Conv3d ConvLstm2d ConvTranspose1d ConvTranspose2d ConvTranspose3d::new(1, 1) => [filters, kernel];
     Cropping1d Cropping2d Cropping3d::new(0) => [cropping];
     Dense::new(1) => [units];
@@ -77,6 +78,8 @@ templates! {
     RepeatVector::new(1) => [steps];
     Rescaling::new(1.0, 0.0) => [scale];
     Reshape::new([1]) => [shape];
+    SegmentEmbedding::new(1) => [segments];
+    SelectStep::new(0) => [step];
     SeparableConv1d SeparableConv2d::new(1, 1) => [filters, kernel];
     SinusoidalPositions::new() => [];
     SqueezeExcitation::new(1) => [squeeze];

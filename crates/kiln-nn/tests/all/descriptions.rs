@@ -40,8 +40,10 @@ fn minimal() -> Vec<(&'static str, Json, Json)> {
         BatchNorm1d BatchNorm1d::new(), {};
         BatchNorm2d BatchNorm2d::new(), {};
         BatchNorm3d BatchNorm3d::new(), {};
+        Bias Bias::new(), {};
         CategoryEncoding CategoryEncoding::multi_hot(4), {"categories": 4, "mode": "multi_hot"};
         CenterCrop CenterCrop::new(3, 4), {"height": 3, "width": 4};
+        ClassToken ClassToken::new(), {};
         Concatenate Concatenate::new(), {};
         Conv1d Conv1d::new(8, 3), {"filters": 8, "kernel": 3};
         Conv2d Conv2d::new(8, [3, 5]), {"filters": 8, "kernel": [3, 5]};
@@ -101,6 +103,8 @@ fn minimal() -> Vec<(&'static str, Json, Json)> {
         Reshape Reshape::new([1, 28, 28]), {"shape": [1, 28, 28]};
         Resizing Resizing::new(32, 48), {"height": 32, "width": 48};
         RmsNorm RmsNorm::new(), {};
+        SegmentEmbedding SegmentEmbedding::new(2), {"segments": 2};
+        SelectStep SelectStep::new(-1), {"step": -1};
         SeparableConv1d SeparableConv1d::new(8, 3), {"filters": 8, "kernel": 3};
         SeparableConv2d SeparableConv2d::new(8, 3), {"filters": 8, "kernel": 3};
         SimpleRnn SimpleRnn::new(8), {"units": 8};

@@ -1,0 +1,266 @@
+//! The forward pass: blocks of queries, each against one block of keys after the other, with an online softmax.
+
+use super::bias::Bias;
+use super::blocks::{Block, Source, pack_columns, pack_rows};
+use super::form::{Form, OperandMut, Operands};
+use super::lanes::{ScaleRows, Softmax, Times};
+use super::scratch::{self, Head, Local};
+use super::sequence::Sequence;
+use super::share::{self, Part};
+use crate::gemm::{GemmFloat, Packed, StridedLeft, Target, equal_parts};
+use crate::operand::{Output, Stored};
+use crate::reduce::LANES;
+use crate::{Isa, check, team};
+use kiln_math::Real;
+use std::ops::Range;
+
+/// Keys of a block: one step of the online softmax, and one block of the sums over keys.
+pub(super) const KEYS: usize = kiln_math::K_BLOCK;
+/// Queries that meet a block of keys while it is in the caches. Nothing depends on it.
+const QUERIES: usize = 96;
+/// From a row of scores to the next: rows do not begin at the same place of a page.
+const STRIDE: usize = KEYS + LANES;
+/// The most rows of a tile.
+const TILE: usize = 8;
+
+/// out = dropout(softmax(scale · q·kᵀ + bias)) · v, and for each row of queries the logarithm of Σ exp(score).
+///
+/// A query that sees no key gives 0, and −∞ in `lse` (batch, heads, queries). A key that is not seen counts for nothing; but where its
+/// value is NaN or infinite, queries near it may become NaN, unless a mask of padding hides it.
+///
+/// # Safety
+/// All rows that the form reaches can be read, or for `out` written by this call alone, and so can the mask; no row of `out` is among
+/// those that are read.
+///
+/// # Panics
+/// Where `lse` has another length, or the form's sizes do not go together.
+pub unsafe fn forward<T: Stored<Compute = f32>>(
+    isa: Isa,
+    form: &Form<'_>,
+    operands: &Operands<T>,
+    out: &OperandMut<T>,
+    lse: &mut [f32],
+) {
+    form.check("attention");
+    check::length("attention", "lse", lse.len(), form.rows());
+    let pass = Forward { isa, form, operands, out, lse: Output::from_slice(lse) };
+    share::run(form, 2, |part| {
+        // SAFETY: the caller's promise; a part's queries are of no other part.
+        scratch::head(|head| unsafe { pass.part(&part, head) });
+    });
+}
+
+struct Forward<'a, T> {
+    isa: Isa,
+    form: &'a Form<'a>,
+    operands: &'a Operands<T>,
+    out: &'a OperandMut<T>,
+    lse: Output<'a, f32>,
+}
+
+/// A head's keys and values in panels, block after block.
+struct Keys {
+    isa: Isa,
+    count: usize,
+    width: usize,
+    value_width: usize,
+    keys: *mut f32,
+    values: *mut f32,
+}
+
+// SAFETY: addresses; each block is written by one task, and read after all are.
+unsafe impl Sync for Keys {}
+
+impl Keys {
+    fn new(isa: Isa, count: usize, (width, value_width): (usize, usize), head: &mut Head) -> Self {
+        let keys = head.keys.room(Packed::<f32>::elements(isa, width, count));
+        let values = head.values.room(Packed::<f32>::elements(isa, count, value_width));
+        Keys { isa, count, width, value_width, keys, values }
+    }
+
+    /// The keys of block `n`, the panels of them, and of their values.
+    fn block(&self, n: usize) -> (Range<usize>, Packed<'_, f32>, Packed<'_, f32>) {
+        let keys = n * KEYS..self.count.min((n + 1) * KEYS);
+        let [across, down] = self.room(n);
+        let values = Packed::at(self.isa, down, keys.len(), self.value_width);
+        (keys.clone(), Packed::at(self.isa, across, self.width, keys.len()), values)
+    }
+
+    fn room(&self, n: usize) -> [*mut f32; 2] {
+        let row = Packed::<f32>::elements(self.isa, 1, self.value_width);
+        [self.keys.wrapping_add(n * KEYS * self.width), self.values.wrapping_add(n * KEYS * row)]
+    }
+
+    /// Packs block `n`.
+    ///
+    /// # Safety
+    /// Keys and values can be read; nobody else packs or reads the block.
+    unsafe fn pack<T: Stored<Compute = f32>>(&self, n: usize, [keys, values]: &[Source<'_, T>; 2], local: &mut Local) {
+        let rows = n * KEYS..self.count.min((n + 1) * KEYS);
+        let [across, down] = self.room(n);
+        // SAFETY: the caller's promise.
+        unsafe {
+            pack_columns(self.isa, keys.load(&rows, &mut local.key_rows), (rows.len(), self.width), across);
+            pack_rows(self.isa, values.load(&rows, &mut local.value_rows), (rows.len(), self.value_width), down);
+        }
+    }
+}
+
+/// A block of queries on its way through the keys.
+struct Queries<'a> {
+    isa: Isa,
+    sequence: &'a Sequence,
+    bias: Bias<'a>,
+    rows: Range<usize>,
+    queries: Block,
+    scores: &'a mut [f32],
+    factors: &'a mut [f32],
+    max: &'a mut [f32],
+    sum: &'a mut [f32],
+    out: &'a mut [f32],
+    /// From a row of `out` to the next.
+    out_row: usize,
+}
+
+impl<T: Stored<Compute = f32>> Forward<'_, T> {
+    /// The queries that share a key head.
+    ///
+    /// # Safety
+    /// As [`forward`]; nobody else writes these rows.
+    unsafe fn part(&self, part: &Part, head: &mut Head) {
+        let form = self.form;
+        let sequence = Sequence::new(form, part.sequence);
+        let count = sequence.keys.len();
+        let keys = Keys::new(self.isa, count, (form.width, form.value_width), head);
+        let sources = Source::both(form, self.operands, &sequence, (part.batch, part.key_head));
+        team::parallel(count.div_ceil(KEYS), |n| {
+            // SAFETY: the caller's promise; each block is packed once.
+            scratch::local(|local| unsafe { keys.pack(n, &sources, local) });
+        });
+        let blocks = sequence.queries.len().div_ceil(QUERIES);
+        team::parallel(form.group() * blocks, |task| {
+            let head = part.key_head * form.group() + task / blocks;
+            let bound = |block: usize| block * sequence.queries.len() / blocks;
+            let rows = bound(task % blocks)..bound(task % blocks + 1);
+            // SAFETY: the caller's promise; all keys are packed.
+            scratch::local(|local| unsafe { self.block(&keys, &sequence, (part.batch, head), rows, local) });
+        });
+    }
+
+    /// A block of queries of one head.
+    ///
+    /// # Safety
+    /// As [`Forward::part`]; the keys are packed.
+    unsafe fn block(
+        &self,
+        keys: &Keys,
+        sequence: &Sequence,
+        (batch, head): (usize, usize),
+        rows: Range<usize>,
+        local: &mut Local,
+    ) {
+        let (form, isa, operands) = (self.form, self.isa, self.operands);
+        let out_row = Packed::<f32>::elements(isa, 1, form.value_width);
+        let index = [batch, head, sequence.queries.start + rows.start];
+        // SAFETY: the caller's promise; the scratch's rooms are this thread's, and apart from one another.
+        unsafe {
+            let sequence = sequence.without_padding(operands.mask, batch, head);
+            let bias = Bias::new(isa, form, &sequence, (operands.mask, operands.dropout), (batch, head));
+            let queries = Block::of(&operands.query, index, (rows.len(), form.width), &mut local.rows);
+            let (max, sum) = local.sums.filled(2 * rows.len(), 0.0).split_at_mut(rows.len());
+            max.fill(f32::NEG_INFINITY);
+            let mut block = Queries {
+                isa,
+                sequence: &sequence,
+                bias,
+                rows: rows.clone(),
+                queries,
+                scores: local.scores.filled(TILE * STRIDE, 0.0),
+                factors: local.factors.filled(KEYS, 0.0),
+                max,
+                sum,
+                out: local.out.filled(rows.len() * out_row, 0.0),
+                out_row,
+            };
+            let seen = sequence.keys_of_all(&rows);
+            for n in seen.start / KEYS..seen.end.div_ceil(KEYS) {
+                block.meet(keys, n);
+            }
+            self.store(&mut block, index);
+        }
+    }
+
+    /// Divides by the sums and writes the rows from `index` on.
+    ///
+    /// # Safety
+    /// As [`Forward::block`].
+    unsafe fn store(&self, block: &mut Queries<'_>, [batch, head, first]: [usize; 3]) {
+        let at = (batch * self.form.heads + head) * self.form.queries + first;
+        // SAFETY: the caller's promise; these rows are this block's alone.
+        let lse = unsafe { self.lse.part(at, block.max.len()) };
+        for (row, sum) in block.sum.iter_mut().enumerate() {
+            lse[row] = if *sum == 0.0 { f32::NEG_INFINITY } else { block.max[row] + Real::ln(*sum) };
+            *sum = if *sum == 0.0 { 0.0 } else { 1.0 / *sum };
+        }
+        self.isa.run(ScaleRows { rows: block.out, width: block.out_row.max(1), factors: block.sum });
+        for row in 0..block.rows.len() {
+            // SAFETY: the caller's promise.
+            let to = unsafe {
+                std::slice::from_raw_parts_mut(self.out.row([batch, head, first + row]), self.form.value_width)
+            };
+            T::store_all(&block.out[row * block.out_row..][..self.form.value_width], to);
+        }
+    }
+}
+
+impl Queries<'_> {
+    /// All rows meet block `n` of the keys.
+    ///
+    /// # Safety
+    /// The keys are packed, and what the bias reads can be read.
+    unsafe fn meet(&mut self, keys: &Keys, n: usize) {
+        let (block, across, values) = keys.block(n);
+        for (i, count) in equal_parts(self.rows.len(), f32::kernels(self.isa).0.rows()) {
+            let first = self.rows.start + i;
+            let seen = self.sequence.keys_of_all(&(first..first + count));
+            let seen = seen.start.max(block.start)..seen.end.min(block.end);
+            if seen.is_empty() {
+                continue;
+            }
+            let seen = seen.start - block.start..seen.end - block.start;
+            let columns = seen.start / LANES * LANES..seen.end.next_multiple_of(LANES);
+            let to_scores = Target { rows: count, c: self.scores.as_mut_ptr(), c_row: STRIDE, accumulate: false };
+            // SAFETY: the caller's promise; there is room for a tile of a whole block.
+            unsafe { across.multiply_strided(0..keys.width, seen.clone(), &self.queries.left(i), &to_scores) };
+            for row in 0..count {
+                // SAFETY: the caller's promise.
+                unsafe { self.bias.apply(&mut self.scores[row * STRIDE..], block.start, &columns, first + row) };
+            }
+            self.soften(i..i + count, &columns, block.start);
+            let (a, c) = (&raw const self.scores[seen.start], self.out.as_mut_ptr().wrapping_add(i * self.out_row));
+            let left = StridedLeft { a, row: STRIDE as isize, column: 1 };
+            let to_out = Target { rows: count, c, c_row: self.out_row, accumulate: true };
+            // SAFETY: the caller's promise; the rows' outputs have room for whole registers.
+            unsafe { values.multiply_strided(seen, 0..keys.value_width, &left, &to_out) };
+        }
+    }
+
+    /// Scores become exp(score − max), and what is there is scaled to the new maximum.
+    fn soften(&mut self, rows: Range<usize>, columns: &Range<usize>, first_key: usize) {
+        let mut shrink = [0.0; TILE];
+        let shrink = &mut shrink[..rows.len()];
+        let (max, sum) = (&mut self.max[rows.clone()], &mut self.sum[rows.clone()]);
+        self.isa.run(Softmax { scores: self.scores, stride: STRIDE, columns: columns.clone(), max, sum, shrink });
+        if self.bias.drops() {
+            for (i, row) in rows.clone().enumerate() {
+                let factors = &mut self.factors[..columns.len()];
+                self.bias.factors(factors, first_key + columns.start, self.rows.start + row);
+                self.isa.run(Times(&mut self.scores[i * STRIDE..][columns.clone()], factors));
+            }
+        }
+        if shrink.iter().any(|&shrink| shrink != 1.0) {
+            let out = &mut self.out[rows.start * self.out_row..rows.end * self.out_row];
+            self.isa.run(ScaleRows { rows: out, width: self.out_row.max(1), factors: shrink });
+        }
+    }
+}
