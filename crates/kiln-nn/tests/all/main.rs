@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 mod architecture;
+mod attention;
 mod batch_norm;
 mod channels_last;
 mod checkpoint;
