@@ -45,6 +45,10 @@ macro_rules! layers {
 }
 
 layers! {
+    attention () { AttentionInputs BlockNorm Rotary RotaryScaling } [
+        FeedForward MultiHeadAttention PositionEmbedding SinusoidalPositions TransformerDecoder TransformerDecoderLayer
+        TransformerEncoder TransformerEncoderLayer
+    ];
     batch_norm (BatchNorm) {} [BatchNorm1d BatchNorm2d BatchNorm3d];
     bias () {} [Bias];
     class_token () {} [ClassToken];
@@ -98,6 +102,7 @@ mod checkpoint;
 mod computed_weight;
 mod held;
 mod list;
+mod masked;
 mod scale_shift;
 pub(crate) mod setters;
 mod spatial;

@@ -2,6 +2,7 @@
 
 use super::direction::{Direction, Run};
 use super::settings::{Merge, Settings};
+use crate::layers::masked::zeroed;
 use super::state::{RecurrentState, SequenceInputs, of_layer};
 use crate::{Carried, Ctx, Init, Module, Sequence, Visitor, VisitorMut};
 use kiln_autograd::{RecurrentOutput, Var};
@@ -191,7 +192,7 @@ impl Stack {
     pub(super) fn forward(&self, sequence: Sequence, ctx: &Ctx) -> Result<Sequence> {
         let Sequence { values: x, mask } = sequence;
         let inputs = SequenceInputs { mask: mask.as_deref(), ..SequenceInputs::new() };
-        let values = match self.settings.stateful {
+        let values = match self.settings.stateful || ctx.mode().carrying {
             true => self.carry(&x, &inputs, ctx)?,
             false => self.run_with(&x, &inputs, ctx, false)?.0,
         };
@@ -300,12 +301,6 @@ impl Stack {
         left.push((h, c));
         Ok(y)
     }
-}
-
-/// x where the mask is true, else 0.
-fn zeroed(x: &Var, mask: &Tensor) -> Result<Var> {
-    let zero = Var::constant(Tensor::zeros((), x.dtype(), x.device())?);
-    Var::select(mask, x, &zero)
 }
 
 impl Merge {
