@@ -34,7 +34,7 @@ type Make = fn(&Json) -> Result<Box<dyn AnyLayer>, serde_json::Error>;
 
 /// The settings that layers read by serde leave out where they are none. A layer's own are among them; they are named to whoever
 /// misspells one.
-const LEFT_OUT: [&str; 18] = [
+const LEFT_OUT: [&str; 20] = [
     "activity_regularizer",
     "axes",
     "axis",
@@ -45,9 +45,11 @@ const LEFT_OUT: [&str; 18] = [
     "constraint",
     "kernel_constraint",
     "kernel_regularizer",
+    "layer_norm",
     "mask",
     "max_size",
     "padding",
+    "projection",
     "recurrent_constraint",
     "recurrent_regularizer",
     "regularizer",
