@@ -190,6 +190,9 @@ impl Kept {
     fn of(x: &Value) -> Option<Self> {
         match x {
             Value::One(var, Some(mask)) => Some(Kept { mask: mask.clone(), steps: var.dims().get(1).copied() }),
+            Value::Projection(projection, Some(mask)) => {
+                Some(Kept { mask: mask.clone(), steps: projection.shape().get(1).copied() })
+            }
             _ => None,
         }
     }

@@ -42,6 +42,11 @@ impl Layer for Graph {
         drop(x);
         for (at, place) in self.places.iter().enumerate() {
             let What::Call { layer, method, arguments } = &place.what else { continue };
+            for &argument in arguments {
+                if let Some(value @ Value::Projection(..)) = &mut values[argument] {
+                    *value = value.computed()?;
+                }
+            }
             let given = one_or_many(arguments.iter().enumerate().filter_map(|(position, &argument)| {
                 // A value is let go with its last use: the backward pass can then free what it has used.
                 match built.last_use[argument] == at && !arguments[position + 1..].contains(&argument) {

@@ -122,12 +122,16 @@ fn changed() -> Error {
     Error::value("checkpoint", message)
 }
 
-fn in_order<'l>(
+/// The output of layers one after the other. What the last one leaves to be computed stays so.
+pub(super) fn in_order<'l>(
     layers: impl Iterator<Item = (Segment<'l>, &'l (dyn AnyLayer + 'static))>,
     mut x: Value,
     ctx: &Ctx,
 ) -> Result<Value> {
     for (segment, layer) in layers {
+        if matches!(x, Value::Projection(..)) {
+            x = x.computed()?;
+        }
         x = ctx.layer(segment, layer, x)?;
     }
     Ok(x)

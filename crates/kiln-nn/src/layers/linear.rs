@@ -61,6 +61,13 @@ impl Layer for Linear {
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         affine(&x, &self.weight, self.bias.as_ref(), Activation::Linear, ctx)
     }
+
+    fn forward_value(&self, x: Var, ctx: &Ctx) -> Result<Value> {
+        match projection(&x, &self.weight, self.bias.as_ref(), Activation::Linear, ctx)? {
+            Some(y) => Ok(y),
+            None => self.forward(x, ctx).map(Value::from),
+        }
+    }
 }
 
 impl Describe for Linear {

@@ -291,7 +291,7 @@ impl Layer for Sequential {
     type Input = Value;
     type Output = Value;
 
-    fn forward(&self, mut x: Value, ctx: &Ctx) -> Result<Value> {
+    fn forward(&self, x: Value, ctx: &Ctx) -> Result<Value> {
         if let (Some(Built { input: Shapes::One(input), .. }), Value::One(batch, _)) = (&self.built, &x)
             && let sample = batch.dims().get(1..).unwrap_or(&[])
             && *sample != **input
@@ -303,10 +303,7 @@ impl Layer for Sequential {
         if let Some(every) = self.checkpoint_every.filter(|_| ctx.recorder().is_none()) {
             return checkpoint::run(self.layers.entries(), every, x, ctx);
         }
-        for (segment, layer) in self.layers.iter() {
-            x = ctx.layer(segment, layer, x)?;
-        }
-        Ok(x)
+        checkpoint::in_order(self.layers.iter(), x, ctx)
     }
 
     fn build(&mut self, input: &Shapes, init: &mut Init) -> Result<Shapes> {

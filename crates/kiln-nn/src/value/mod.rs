@@ -75,6 +75,17 @@ impl Value {
         }
     }
 
+    /// The same, computed: what a layer takes whose output another layer follows. Of one that stays here, it is computed once.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub(crate) fn computed(&self) -> Result<Value> {
+        Ok(match self {
+            Value::Projection(projection, mask) => Value::One(projection.compute()?.clone(), mask.clone()),
+            computed => computed.clone(),
+        })
+    }
+
     /// The same with other Vars, in order; masks stay.
     pub(crate) fn map_vars(self, f: &mut dyn FnMut(Var) -> Var) -> Value {
         match self {

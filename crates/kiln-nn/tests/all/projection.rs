@@ -4,6 +4,7 @@ use kiln_autograd::{Gradients, Var};
 use kiln_math::{Purpose, RandomStream};
 use kiln_nn::losses::Counting;
 use kiln_nn::*;
+use kiln_tensor::profile::Profiling;
 use kiln_tensor::{DType, Device, Result, Tensor};
 
 const CLASSES: usize = Projection::LARGE;
@@ -123,18 +124,43 @@ fn a_checkpoint_gives_it_on() {
 #[test]
 fn tied_vectors_get_both_gradients() {
     let mut graph = Graph::new();
-    let tokens = graph.input([4]);
-    let embedding = graph.layer(Embedding::new(CLASSES, 6));
-    let vectors = graph.call(&embedding, &tokens).unwrap();
-    let logits = graph.call_with(&embedding, Embedding::LOGITS, &vectors).unwrap();
-    let graph = graph.build(&[&tokens], &[&logits], &Device::cpu(), 1).unwrap();
-    let loss = SparseCategoricalCrossentropy::from_logits();
-    let gradient = |of: &dyn Fn(&Value) -> Result<Var>| {
-        let output = Ctx::train(1, 0).run::<dyn AnyLayer>(&graph, labels()).unwrap();
-        assert!(matches!(&output, Value::Projection(..)));
-        of(&output).unwrap().backward().unwrap().iter().next().unwrap().1.clone()
-    };
-    let fused = gradient(&|output| loss.of_output(output, &labels(), Counting::default()));
-    let whole = gradient(&|output| loss.counted(output.as_var()?, &labels(), Counting::default()));
-    close("tied", &fused, &whole);
+    let x = graph.input([6]);
+    let wide = graph.call(Dense::new(CLASSES), &x).unwrap();
+    let sum = graph.call(Add::new(), &[&wide, &wide]).unwrap();
+    let graph = graph.build(&[&x], &[&sum], &cpu, 1).unwrap();
+    let profiling = Profiling::start().unwrap();
+    Ctx::train(1, 0).run(&graph, &normal(&[2, 6], 1)).unwrap();
+    let products = profiling.stop().operations().into_iter().find(|row| row.name == "matmul").unwrap();
+    assert_eq!(products.total.calls, 1);
+}
+
+#[test]
+fn only_the_last_layer_leaves_its_output() {
+    let cpu = Device::cpu();
+    let output = |model: &Sequential, x: &Tensor| Ctx::train(1, 0).run::<dyn AnyLayer>(model, x).unwrap();
+    let embedding = || Embedding::new(9, 4).padding(0).mask_padding(true);
+    let tokens = Tensor::from_slice(&[1i64, 2, 0, 3, 0, 0], [2, 3], &cpu).unwrap();
+    for classes in [CLASSES - 1, CLASSES] {
+        let layers = Sequential::new().push(embedding()).push(Dense::new(classes)).push(SegmentEmbedding::new(2));
+        let model = layers.push(Linear::new(classes, 5, &mut Init::new(0, &cpu)).unwrap());
+        let output = output(&model.build([3], &cpu, 1).unwrap(), &tokens);
+        let mask = output.mask().unwrap_or_else(|| panic!("{classes}: the mask is lost"));
+        assert_eq!(mask.to_vec::<bool>().unwrap(), [true, true, false, true, false, false]);
+    }
+    // Where several layers read it, it is computed once.
+    let mut graph = Graph::new();
+    let x = graph.input([6]);
+    let wide = graph.call(Dense::new(CLASSES), &x);
+    let sum = graph.call(Add::new(), &[&wide, &wide]);
+    let model = Sequential::new().push(graph.output(&sum)).build([6], &cpu, 1).unwrap();
+    let recorded = output(&model, &normal(&[2, 6], 1)).var().unwrap();
+    assert_eq!(recorded.sum_all().unwrap().backward().unwrap().len(), 2);
+}
+
+#[test]
+fn a_linear_layer_leaves_its_output_too() {
+    let cpu = Device::cpu();
+    let last = Linear::new(6, CLASSES, &mut Init::new(0, &cpu)).unwrap();
+    let output = Ctx::train(1, 0).run::<dyn AnyLayer>(&last, &normal(&SHAPE, 1)).unwrap();
+    assert!(matches!(output, Value::Projection(..)));
 }
