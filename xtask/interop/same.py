@@ -4,6 +4,7 @@ shapes and numbers, to 1e-9 of float64, 1e-4 of narrower types: other versions o
 import sys
 from pathlib import Path
 
+import ml_dtypes  # makes bfloat16 known to NumPy
 import numpy as np
 from safetensors.numpy import load_file
 
@@ -22,6 +23,8 @@ for path in sorted(fresh.rglob("*.safetensors")):
         count += 1
         a, b = new[key], old[key]
         bound = 1e-9 if a.dtype == np.float64 else 1e-4
+        if a.dtype == ml_dtypes.bfloat16:
+            a, b = a.astype(np.float64), b.astype(np.float64)
         if a.shape != b.shape or not np.allclose(a, b, rtol=bound, atol=bound, equal_nan=True):
             faults.append(f"{name}: {key} differs")
 for fault in faults:

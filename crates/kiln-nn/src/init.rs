@@ -197,7 +197,7 @@ impl Init {
         SampleShape::from_shapes(&output.sample_shapes()?)
     }
 
-    /// What a layer's [`Method`](crate::Method) gives for inputs of these shapes, found by running it on zeros.
+    /// What a layer's [`Method`](crate::Method) gives for inputs of these shapes: it says so, or is run on zeros.
     pub(crate) fn method_shape<'s>(
         &mut self,
         segment: impl Into<Segment<'s>>,
@@ -206,9 +206,11 @@ impl Init {
         input: &Shapes,
     ) -> Result<Shapes> {
         self.scope(segment, |init| {
-            let zeros = Value::zeros(input, init.dtype, &init.device)?;
-            let output = layer.call_method(method, zeros, &Ctx::eval());
-            output.map_err(|error| located(error, &init.path, layer.name()))?.sample_shapes()
+            let shape = layer.method_shape(method, input).unwrap_or_else(|| {
+                let zeros = Value::zeros(input, init.dtype, &init.device)?;
+                layer.call_method(method, zeros, &Ctx::eval())?.sample_shapes()
+            });
+            shape.map_err(|error| located(error, &init.path, layer.name()))
         })
     }
 }

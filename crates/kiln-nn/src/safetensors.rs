@@ -4,9 +4,11 @@
 //! architecture, and one saved there can be loaded here.
 
 mod format;
+mod shards;
 
 use format::{Decoded, decode_supported};
 pub use format::{decode, encode};
+pub use shards::Shards;
 
 use crate::{Module, StateDict, Unmatched};
 use kiln_store::write_atomically;
@@ -72,13 +74,20 @@ pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<StateDict> {
 
 /// Calls `decode` with a file's bytes, which are mapped and not copied.
 fn open<R>(path: &Path, decode: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
-    // SAFETY: the map is read-only and lives for this call. Another process that cuts the file short meanwhile would end this
-    // one by a signal; Kiln's own writers replace files and never shorten them.
+    decode(&map(path)?).map_err(|error| of_file(path, error))
+}
+
+/// A file's bytes, mapped.
+fn map(path: &Path) -> Result<Mmap> {
+    // SAFETY: the map is read-only, and its bytes are lent out by nothing that outlives it. Another process that cuts the file short
+    // meanwhile would end this one by a signal; Kiln's own writers replace files and never shorten them.
     let mapped = File::open(path).and_then(|file| unsafe { Mmap::map(&file) });
-    let bytes = mapped.map_err(|error| {
+    mapped.map_err(|error| {
         Error::new(ErrorKind::Io, "load", format!("{}: cannot be read: {error}", path.display())).with_source(error)
-    })?;
-    decode(&bytes).map_err(|error| {
-        Error::new(error.kind(), "load", format!("{}: {}", path.display(), error.message())).with_source(error)
     })
+}
+
+/// An error with the file that it is about.
+fn of_file(path: &Path, error: Error) -> Error {
+    Error::new(error.kind(), "load", format!("{}: {}", path.display(), error.message())).with_source(error)
 }

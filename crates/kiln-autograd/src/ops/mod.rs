@@ -2,6 +2,7 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
 mod average;
 mod blend;
 mod conv;
@@ -11,6 +12,7 @@ mod elementwise;
 mod index;
 #[cfg(feature = "linalg")]
 mod linalg;
+mod linear_cross_entropy;
 mod loss;
 mod matmul;
 mod normalization;

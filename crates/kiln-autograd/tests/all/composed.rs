@@ -3,7 +3,9 @@
 use kiln_autograd::{RecurrentOptions, RecurrentOutput, Var};
 use kiln_math::UnaryOp;
 use kiln_tensor::conformance::Composed;
-use kiln_tensor::{ConvOptions, DType, Device, PoolOptions, Recurrence, RecurrentCell, Result, Tensor};
+use kiln_tensor::{
+    AttentionOptions, ConvOptions, DType, Device, PoolOptions, Recurrence, RecurrentCell, Result, Tensor,
+};
 
 /// An operation on Vars.
 type Program = fn(&[Var]) -> Result<Var>;
@@ -38,12 +40,35 @@ const OPERATIONS: &[(&str, Program, &[&[usize]])] = &[
         &[&[4, 3, 5], &[3], &[3], &[2, 3]],
     ),
     ("layer_norm", |v| v[0].layer_norm(1, Some(&v[1]), None, 1e-5), &[&[4, 6], &[6]]),
+    ("attention", |v| v[0].attention(&v[1], &v[2], None, &AttentionOptions::new()), ATTENTION),
+    ("causal attention", |v| attention(v, AttentionOptions::new().causal(true).window(3).alibi(true)), ATTENTION),
+    ("attention with dropout", |v| attention(v, AttentionOptions::new().dropout(0.3, &stream(v)?)), ATTENTION),
+    ("packed attention", |v| attention(v, AttentionOptions::new().packed(&[0, 2, 5], &[0, 4, 7])), ATTENTION),
+    (
+        "attention with a mask that learns",
+        |v| v[0].attention(&v[1], &v[2], Some(&v[3]), &AttentionOptions::new().scale(0.8)),
+        &[&[1, 4, 5, 3], &[1, 2, 7, 3], &[1, 2, 7, 4], &[4, 1, 7]],
+    ),
     ("tanh cell", |v| recurrent(RecurrentCell::Tanh, v), &[&[3, 2, 4], &[4, 4], &[2, 4]]),
     ("relu cell", |v| recurrent(RecurrentCell::Relu, v), &[&[3, 2, 4], &[4, 4], &[2, 4]]),
     ("LSTM", |v| recurrent(RecurrentCell::Lstm, v), &[&[3, 2, 16], &[16, 4], &[2, 4]]),
     ("GRU", |v| recurrent(RecurrentCell::Gru, v), &[&[3, 2, 12], &[12, 4], &[2, 4], &[4]]),
     ("GRU before", |v| recurrent(RecurrentCell::GruResetBefore, v), &[&[3, 2, 12], &[12, 4], &[2, 4]]),
 ];
+
+/// Query, key and value; two query heads share a key head.
+const ATTENTION: &[&[usize]] = &[&[1, 4, 5, 3], &[1, 2, 7, 3], &[1, 2, 7, 4]];
+
+fn stream(v: &[Var]) -> Result<Tensor> {
+    Tensor::from_slice(&[3i64, 0], [2], v[0].device())
+}
+
+/// With a mask that hides the key 2, and from the query 1 all keys.
+fn attention(v: &[Var], options: AttentionOptions) -> Result<Var> {
+    let seen: Vec<bool> = (0..35).map(|pair| pair / 7 != 1 && pair % 7 != 2).collect();
+    let mask = Var::constant(Tensor::from_slice(&seen, [5, 7], v[0].device())?);
+    v[0].attention(&v[1], &v[2], Some(&mask), &options)
+}
 
 fn labels(device: &Device, count: i64) -> Result<Tensor> {
     Tensor::from_vec((0..count).map(|i| i % 3).collect(), [count as usize], device)

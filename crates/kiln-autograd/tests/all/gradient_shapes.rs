@@ -4,7 +4,8 @@
 use kiln_autograd::{Backward, Function, RecurrentOptions, RecurrentOutput, Var, grad, grad_check};
 use kiln_math::{BinaryOp, UnaryOp};
 use kiln_tensor::{
-    ConvOptions, DType, Device, PoolOptions, Recurrence, RecurrentCell, Result, Shape, Tensor, UnaryCall,
+    AttentionOptions, ConvOptions, DType, Device, PoolOptions, Recurrence, RecurrentCell, Result, Shape, Tensor,
+    UnaryCall,
 };
 use std::collections::BTreeSet;
 
@@ -232,6 +233,15 @@ fn products() -> Vec<Case> {
     cases.push(case("conv_transpose", &[&[1, 2, 3, 2], &[2, 3, 2, 2], &[3]], move |v| {
         v[0].conv_transpose(&v[1], Some(&v[2]), &options)
     }));
+    // Masks of every way of broadcasting, among them those of no keys and no queries.
+    for (queries, keys, mask) in
+        [(3, 4, &[3, 4][..]), (3, 4, &[1, 1, 1, 4]), (3, 4, &[2, 3, 1]), (3, 4, &[]), (3, 0, &[1, 1]), (0, 4, &[4])]
+    {
+        let [query, key, value] = [&[1, 2, queries, 3], &[1, 1, keys, 3], &[1, 1, keys, 2]];
+        cases.push(case("attention", &[query, key, value, mask], |v| {
+            v[0].attention(&v[1], &v[2], Some(&v[3]), &AttentionOptions::new())
+        }));
+    }
     cases
 }
 

@@ -1,6 +1,7 @@
 //! The tests of automatic differentiation, one program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
+mod attention;
 mod checkpoint;
 mod composed;
 mod custom;
@@ -15,6 +16,7 @@ mod half;
 mod limits;
 #[cfg(feature = "linalg")]
 mod linalg;
+mod linear_cross_entropy;
 mod odd_windows;
 mod origin;
 mod pytorch;

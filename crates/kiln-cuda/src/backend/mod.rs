@@ -3,6 +3,7 @@
 //! Kernels take row-major operands of f32, f64 and integers. Others are laid out first ([`operand`]): strided ones are copied,
 //! half types computed in f32.
 
+mod attention;
 mod conv;
 mod convert;
 mod custom;

@@ -34,7 +34,7 @@ type Make = fn(&Json) -> Result<Box<dyn AnyLayer>, serde_json::Error>;
 
 /// The settings that layers read by serde leave out where they are none. A layer's own are among them; they are named to whoever
 /// misspells one.
-const LEFT_OUT: [&str; 18] = [
+const LEFT_OUT: [&str; 27] = [
     "activity_regularizer",
     "axes",
     "axis",
@@ -43,16 +43,25 @@ const LEFT_OUT: [&str; 18] = [
     "bins",
     "boundaries",
     "constraint",
+    "final_norm",
+    "head_width",
     "kernel_constraint",
     "kernel_regularizer",
+    "key_heads",
+    "layer_norm",
     "mask",
     "max_size",
     "padding",
+    "projection",
     "recurrent_constraint",
     "recurrent_regularizer",
     "regularizer",
+    "rotary",
+    "scale",
     "shape",
     "stride",
+    "value_width",
+    "window",
 ];
 
 /// What any layer's description may have.
@@ -63,6 +72,13 @@ impl Readable {
     pub(crate) fn new<L: Layer + DeserializeOwned + 'static>(layer: &L, required: Required) -> Self {
         let make: Make = |settings| L::deserialize(settings).map(|layer| Box::new(layer) as _);
         Readable { template: Template { settings: object(layer.config()), required, others: Others::Read(make) }, make }
+    }
+
+    /// All settings, where these are given.
+    ///
+    /// Fails as [`Template::complete`].
+    pub(crate) fn complete(&self, given: &Json) -> Result<Json, String> {
+        self.template.complete(given)
     }
 
     /// The layer with these settings.

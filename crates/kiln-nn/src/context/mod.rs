@@ -98,6 +98,36 @@ impl Ctx {
         self
     }
 
+    /// The same, going on where the pass before ended: recurrent layers with their states, causal attention with its keys and values
+    /// (a KV cache), positions with their count, as if they all were stateful. So a text is read and written token by token. What
+    /// they carry is forgotten by [`Layer::reset_states`].
+    ///
+    /// ```
+    /// # use kiln_nn::{Ctx, Dense, Embedding, Layer, Lstm, Sequential};
+    /// # use kiln_tensor::{Device, Tensor};
+    /// # fn main() -> Result<(), kiln_tensor::Error> {
+    /// # let cpu = Device::cpu();
+    /// let model = Sequential::new().push(Embedding::new(50, 8)).push(Lstm::new(8).return_sequences(true)).push(Dense::new(50));
+    /// let model = model.build([4], &cpu, 1)?;
+    /// model.reset_states();
+    /// for token in [7i64, 3, 9] {
+    ///     let x = Tensor::from_slice(&[token], [1, 1], &cpu)?;
+    ///     let logits = model.forward(&x, &Ctx::eval().carrying())?; // (1, 1, 50), given all tokens so far
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn carrying(mut self) -> Self {
+        self.mode.carrying = true;
+        self
+    }
+
+    /// Whether a layer goes on where the pass before ended, by this context or because it is `stateful`, which counts in evaluation.
+    pub(crate) fn carries(&self, stateful: bool) -> bool {
+        self.mode.carrying || (stateful && !self.is_training())
+    }
+
     /// The same, with something more that looks on: [`NotFinite`], [`KeptOutputs`], or one of your own.
     #[must_use]
     pub fn with_probe(mut self, probe: impl Probe) -> Self {
@@ -108,6 +138,11 @@ impl Ctx {
     /// The probe of this type, where there is one.
     pub fn probe<P: Probe>(&self) -> Option<&P> {
         self.probes.iter().find_map(|probe| (&**probe as &dyn Any).downcast_ref())
+    }
+
+    /// Whether a layer may leave its output to be computed where it is asked for: nothing looks at it here.
+    pub(crate) fn may_defer(&self) -> bool {
+        self.probes.is_empty() && self.recorder.is_none()
     }
 
     /// What kind of pass it is.

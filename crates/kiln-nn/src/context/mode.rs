@@ -11,11 +11,13 @@ pub struct Mode {
     pub recording: bool,
     /// The floating-point type that parameters are converted to where they are used; without one they are used as they are.
     pub compute: Option<DType>,
+    /// Whether all layers that can go on where the pass before ended do so: [`Ctx::carrying`](crate::Ctx::carrying).
+    pub carrying: bool,
 }
 
 impl Mode {
     /// Training, with gradients.
-    pub const TRAIN: Mode = Mode { training: true, recording: true, compute: None };
+    pub const TRAIN: Mode = Mode { training: true, recording: true, compute: None, carrying: false };
     /// Evaluation, without.
-    pub const EVAL: Mode = Mode { training: false, recording: false, compute: None };
+    pub const EVAL: Mode = Mode { training: false, recording: false, compute: None, carrying: false };
 }

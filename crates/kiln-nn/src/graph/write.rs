@@ -231,13 +231,38 @@ impl Graph {
     ///
     /// # Errors
     /// As [`Graph::build`].
-    pub fn build_with(mut self, inputs: &[&Node], outputs: &[&Node], init: &mut Init) -> Result<Self> {
+    pub fn build_with(self, inputs: &[&Node], outputs: &[&Node], init: &mut Init) -> Result<Self> {
+        let mut graph = self.between(inputs, outputs)?;
+        graph.make(init)?;
+        Ok(graph)
+    }
+
+    /// The graph from these inputs to these outputs as a layer of another model, with which it is built.
+    ///
+    /// ```
+    /// use kiln_nn::{Embedding, Graph, LayerNorm, Module, Sequential};
+    /// # fn main() -> kiln_tensor::Result<()> {
+    /// let mut g = Graph::new();
+    /// let tokens = g.input([20]);
+    /// let embedding = g.layer_named("embedding", Embedding::new(1000, 32))?;
+    /// let x = g.call(&embedding, &tokens)?;
+    /// let x = g.call_named("norm", LayerNorm::new(), &x)?;
+    /// let logits = g.call_with(&embedding, Embedding::LOGITS, &x)?;
+    /// let tied = g.between(&[&tokens], &[&logits])?;
+    /// let model = Sequential::new().push_named("tied", tied).build([20], &kiln_tensor::Device::cpu(), 1)?;
+    /// assert_eq!(model.parameters()[0].0, "tied.embedding.weight");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Graph::build`], but for what layers cannot take.
+    pub fn between(mut self, inputs: &[&Node], outputs: &[&Node]) -> Result<Self> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
         let (inputs, outputs) = (self.arguments(&inputs)?, self.arguments(&outputs)?);
         self.keep_only(&inputs, &outputs)?;
-        self.make(init)?;
         Ok(self)
     }
 

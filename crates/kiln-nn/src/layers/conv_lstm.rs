@@ -249,7 +249,7 @@ impl Layer for ConvLstm2d {
 
     fn forward(&self, Sequence { values: x, mask }: Sequence, ctx: &Ctx) -> Result<Sequence> {
         let steps: Option<&Tensor> = mask.as_deref();
-        let values = if self.stateful { self.carry(&x, steps, ctx)? } else { self.run(&x, steps, None, ctx)?.0 };
+        let values = if self.stateful || ctx.mode().carrying { self.carry(&x, steps, ctx)? } else { self.run(&x, steps, None, ctx)?.0 };
         let mask: Option<Mask> = mask.filter(|_| self.return_sequences);
         Ok(Sequence { values, mask })
     }

@@ -1,10 +1,11 @@
 //! Embedding.
 
-use super::linear::affine;
+use super::linear::{affine, projection};
 use super::setters::setters;
 use crate::per_sample::Use;
 use crate::{
-    Activation, Constraint, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Method, Module, Param, Sequence, Value,
+    Activation, Constraint, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Method, Module, Param, Sequence, Shapes,
+    Value,
 };
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
@@ -86,8 +87,16 @@ impl Embedding {
     }
 
     /// [`Embedding::logits`] as a method, for [`Graph::call_with`](crate::Graph::call_with).
-    pub const LOGITS: Method<Embedding> =
-        Method::new("logits", |embedding, x, ctx| embedding.logits(&x.var()?, ctx).map(Value::from));
+    ///
+    /// Of a large vocabulary they are computed where they are asked for: [`Projection`](crate::Projection).
+    pub const LOGITS: Method<Embedding> = Method::new("logits", |embedding: &Embedding, x, ctx| {
+        let (x, weight) = (x.var()?, embedding.weight.as_ref().ok_or_else(unbuilt)?);
+        match projection(&x, weight, None, Activation::Linear, ctx)? {
+            Some(logits) => Ok(logits),
+            None => embedding.logits(&x, ctx).map(Value::from),
+        }
+    })
+    .with_shape(|embedding, x| embedding.logits_shape(x.one()?).map(Shapes::One));
 
     /// x · Wᵀ, of x (…, size) and the vectors W (vocabulary, size): one number for each token. The output layer of a language
     /// model whose input is embedded by this layer (tied weights, Press and Wolf 2017).
@@ -97,6 +106,14 @@ impl Embedding {
     pub fn logits(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
         let weight = self.weight.as_ref().ok_or_else(unbuilt)?;
         affine(x, weight, None, Activation::Linear, ctx)
+    }
+
+    /// The shape of a sample's logits.
+    fn logits_shape(&self, x: &Shape) -> Result<Shape> {
+        match x.split_last() {
+            Some((&size, leading)) if size == self.size => Shape::new(&[leading, &[self.vocabulary]].concat()),
+            _ => Err(Error::shape("build", format!("samples (…, {}) are expected, got {x}", self.size))),
+        }
     }
 
     /// An error where a token is outside the vocabulary, as far as the host can see.

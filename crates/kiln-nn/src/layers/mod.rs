@@ -45,7 +45,13 @@ macro_rules! layers {
 }
 
 layers! {
+    attention () { AttentionInputs BlockNorm Rotary RotaryScaling } [
+        FeedForward MultiHeadAttention PositionEmbedding SinusoidalPositions TransformerDecoder TransformerDecoderLayer
+        TransformerEncoder TransformerEncoderLayer
+    ];
     batch_norm (BatchNorm) {} [BatchNorm1d BatchNorm2d BatchNorm3d];
+    bias () {} [Bias];
+    class_token () {} [ClassToken];
     concat () { Concat } [];
     conv (Conv) {} [Conv1d Conv2d Conv3d];
     conv_lstm () {} [ConvLstm2d];
@@ -81,6 +87,8 @@ layers! {
     repeat_vector () {} [RepeatVector];
     resample (Upsample) {} [Upsample1d Upsample2d Upsample3d];
     residual () { Residual } [];
+    segment_embedding () {} [SegmentEmbedding];
+    select_step () {} [SelectStep];
     sequential () { Sequential } [];
     skip_concat () { SkipConcat } [];
     spectral_norm () { SpectralNorm } [];
@@ -94,8 +102,9 @@ mod checkpoint;
 mod computed_weight;
 mod held;
 mod list;
+mod masked;
 mod scale_shift;
-mod setters;
+pub(crate) mod setters;
 mod spatial;
 mod templates;
 mod weights;

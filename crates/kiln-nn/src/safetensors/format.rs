@@ -1,7 +1,7 @@
 //! Tensors as safetensors bytes and back.
 
 use crate::StateDict;
-use ::safetensors::tensor::{Dtype, SafeTensors, TensorView, View, serialize};
+use ::safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, TensorView, View, serialize};
 use half::{bf16, f16};
 use kiln_tensor::{DType, Device, Element, Error, ErrorKind, Result, Shape, Tensor};
 use std::borrow::Cow;
@@ -56,10 +56,7 @@ pub(super) struct Decoded {
 }
 
 pub(super) fn decode_supported(bytes: &[u8], device: &Device) -> Result<Decoded> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| {
-        let message = format!("not a complete safetensors file ({error})");
-        Error::new(ErrorKind::Format, "load", message).with_source(error)
-    })?;
+    let file = SafeTensors::deserialize(bytes).map_err(incomplete)?;
     let mut decoded = Decoded { tensors: StateDict::new(), unsupported: Vec::new() };
     for (name, view) in file.iter() {
         let why = match Shape::new(view.shape()) {
@@ -75,6 +72,12 @@ pub(super) fn decode_supported(bytes: &[u8], device: &Device) -> Result<Decoded>
         decoded.unsupported.push((name.to_owned(), why));
     }
     Ok(decoded)
+}
+
+/// The error of bytes that are no such file.
+pub(super) fn incomplete(error: SafeTensorError) -> Error {
+    let message = format!("not a complete safetensors file ({error})");
+    Error::new(ErrorKind::Format, "load", message).with_source(error)
 }
 
 /// One tensor, as the safetensors crate wants to see it.
@@ -169,7 +172,11 @@ macro_rules! numbers {
 numbers!(f32, f64, f16, bf16, i64, i32, i8);
 
 /// A tensor of a file, or why Kiln cannot hold it. Integers of 16 bits become i32, unsigned ones of 32 and 64 bits i64.
-fn tensor_of(view: &TensorView<'_>, shape: Shape, device: &Device) -> Result<std::result::Result<Tensor, String>> {
+pub(super) fn tensor_of(
+    view: &TensorView<'_>,
+    shape: Shape,
+    device: &Device,
+) -> Result<std::result::Result<Tensor, String>> {
     fn of<T: LittleEndian>(bytes: &[u8], shape: Shape, device: &Device) -> Result<Tensor> {
         match T::numbers(bytes) {
             Some(numbers) => Tensor::from_slice(numbers, shape, device),

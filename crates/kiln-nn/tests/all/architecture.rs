@@ -149,6 +149,37 @@ pub(crate) fn every_other_layer() -> Sequential {
         .unwrap()
 }
 
+/// Attention with all that can be set, and the blocks of transformers.
+pub(crate) fn every_attention_layer() -> Sequential {
+    let scaling =
+        RotaryScaling::Llama3 { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_positions: 64 };
+    let rotary = Rotary::new().theta(500.0).width(2).interleaved(true).scaling(scaling);
+    let attention = MultiHeadAttention::new(4)
+        .key_heads(2)
+        .head_width(3)
+        .value_width(5)
+        .use_bias(false)
+        .dropout(0.25)
+        .causal(true)
+        .window(3)
+        .scale(0.5)
+        .kernel_initializer(Initializer::HeNormal)
+        .stateful(true);
+    let gated = FeedForward::new(6).activation(Activation::Silu).gated(true).use_bias(false).dropout(0.25);
+    let llama = TransformerEncoderLayer::of(attention.clone().rotary(rotary), gated.clone());
+    let llama = llama.norm_first(true).norm(BlockNorm::Rms).epsilon(1e-3).residual_dropout(0.25);
+    Sequential::new()
+        .push(Embedding::new(9, 8))
+        .push(PositionEmbedding::new(6).embeddings_initializer(Initializer::HeNormal))
+        .push(SinusoidalPositions::new().theta(100.0).stateful(true))
+        .push(attention.alibi(true))
+        .push(gated.kernel_initializer(Initializer::HeNormal))
+        .push(TransformerEncoderLayer::new(2, 6).causal(true).activation(Activation::Gelu).dropout(0.25))
+        .push(TransformerEncoder::new(llama, 2).final_norm(false))
+        .build([5], &Device::cpu(), 3)
+        .unwrap()
+}
+
 #[test]
 fn layers_of_several_inputs_are_made_again() {
     let cpu = Device::cpu();
@@ -182,6 +213,7 @@ fn convolutional_models_are_made_again_with_every_setting() {
         (every_convolutional_layer(), vec![3, 12, 12]),
         (every_other_rank(), vec![3, 2, 10]),
         (every_other_layer(), vec![3, 2, 1, 4, 6]),
+        (every_attention_layer(), vec![3, 5]), // tokens
     ];
     for (model, dims) in models {
         let text = model.architecture().to_string();
@@ -195,6 +227,7 @@ fn convolutional_models_are_made_again_with_every_setting() {
         safetensors::load(&mut again, &path).unwrap();
         std::fs::remove_file(path).unwrap();
         let x = Tensor::uniform(dims, -1.0, 1.0, DType::F32, &cpu, RandomStream::new(1, Purpose::Data, 0)).unwrap();
+        let x = if x.rank() == 2 { x.mul_scalar(4.0).unwrap().abs().unwrap().to_dtype(DType::I64).unwrap() } else { x };
         let run = |model: &Sequential, ctx: Ctx| {
             let y = model.forward(&x, &ctx).unwrap().into_tensor().to_vec::<f32>().unwrap();
             (y, ctx.penalty().unwrap().map(|penalty| penalty.item().unwrap()))

@@ -1,6 +1,8 @@
 //! Layers described by the settings that are not the defaults: the others are those of the constructor.
 
-use crate::architecture::{every_convolutional_layer, every_layer, every_other_layer, every_other_rank};
+use crate::architecture::{
+    every_attention_layer, every_convolutional_layer, every_layer, every_other_layer, every_other_rank,
+};
 use kiln_nn::*;
 use kiln_tensor::{Device, Result};
 use serde_json::{Map, Value as Json, json};
@@ -38,8 +40,10 @@ fn minimal() -> Vec<(&'static str, Json, Json)> {
         BatchNorm1d BatchNorm1d::new(), {};
         BatchNorm2d BatchNorm2d::new(), {};
         BatchNorm3d BatchNorm3d::new(), {};
+        Bias Bias::new(), {};
         CategoryEncoding CategoryEncoding::multi_hot(4), {"categories": 4, "mode": "multi_hot"};
         CenterCrop CenterCrop::new(3, 4), {"height": 3, "width": 4};
+        ClassToken ClassToken::new(), {};
         Concatenate Concatenate::new(), {};
         Conv1d Conv1d::new(8, 3), {"filters": 8, "kernel": 3};
         Conv2d Conv2d::new(8, [3, 5]), {"filters": 8, "kernel": [3, 5]};
@@ -63,6 +67,7 @@ fn minimal() -> Vec<(&'static str, Json, Json)> {
         Dropout2d Dropout2d::new(0.25), {"rate": 0.25};
         Dropout3d Dropout3d::new(0.25), {"rate": 0.25};
         Embedding Embedding::new(100, 8), {"vocabulary": 100, "size": 8};
+        FeedForward FeedForward::new(8), {"hidden": 8};
         GaussianDropout GaussianDropout::new(0.25), {"rate": 0.25};
         GaussianNoise GaussianNoise::new(0.5), {"std": 0.5};
         GlobalAvgPool GlobalAvgPool::new(), {};
@@ -83,6 +88,7 @@ fn minimal() -> Vec<(&'static str, Json, Json)> {
         MaxPool3d MaxPool3d::new(2), {"kernel": 2};
         Maximum Maximum::new(), {};
         Minimum Minimum::new(), {};
+        MultiHeadAttention MultiHeadAttention::new(4), {"heads": 4};
         Multiply Multiply::new(), {};
         Normalization Normalization::new(), {};
         PRelu PRelu::new(), {};
@@ -91,16 +97,31 @@ fn minimal() -> Vec<(&'static str, Json, Json)> {
         PixelShuffle PixelShuffle::new(2), {"factor": 2};
         PixelUnshuffle PixelUnshuffle::new(2), {"factor": 2};
         Reparameterize Reparameterize::new(), {};
+        PositionEmbedding PositionEmbedding::new(64), {"positions": 64};
         RepeatVector RepeatVector::new(7), {"steps": 7};
         Rescaling Rescaling::new(0.5, 0.0), {"scale": 0.5};
         Reshape Reshape::new([1, 28, 28]), {"shape": [1, 28, 28]};
         Resizing Resizing::new(32, 48), {"height": 32, "width": 48};
         RmsNorm RmsNorm::new(), {};
+        SegmentEmbedding SegmentEmbedding::new(2), {"segments": 2};
+        SelectStep SelectStep::new(-1), {"step": -1};
         SeparableConv1d SeparableConv1d::new(8, 3), {"filters": 8, "kernel": 3};
         SeparableConv2d SeparableConv2d::new(8, 3), {"filters": 8, "kernel": 3};
         SimpleRnn SimpleRnn::new(8), {"units": 8};
+        SinusoidalPositions SinusoidalPositions::new(), {};
         SqueezeExcitation SqueezeExcitation::new(4), {"squeeze": 4};
         Subtract Subtract::new(), {};
+        TransformerDecoder TransformerDecoder::new(TransformerDecoderLayer::new(2, 8), 3), {
+            "block": {"attention": {"heads": 2, "causal": true}, "cross_attention": {"heads": 2}, "feed_forward": {"hidden": 8}},
+            "layers": 3
+        };
+        TransformerDecoderLayer TransformerDecoderLayer::new(2, 8), {
+            "attention": {"heads": 2, "causal": true}, "cross_attention": {"heads": 2}, "feed_forward": {"hidden": 8}
+        };
+        TransformerEncoder TransformerEncoder::new(TransformerEncoderLayer::new(2, 8), 3), {
+            "block": {"attention": {"heads": 2}, "feed_forward": {"hidden": 8}}, "layers": 3
+        };
+        TransformerEncoderLayer TransformerEncoderLayer::new(2, 8), {"attention": {"heads": 2}, "feed_forward": {"hidden": 8}};
         Upsample1d Upsample1d::new(2), {"size": 2};
         Upsample2d Upsample2d::to([20, 30]), {"size": {"to": [20, 30]}};
         Upsample3d Upsample3d::new([1, 2, 2]), {"size": [1, 2, 2]};
@@ -147,7 +168,20 @@ kiln_nn::for_each_layer! { names }
 fn every_layer_has_a_case() {
     let known: BTreeSet<&str> = minimal().iter().map(|(name, _, _)| *name).collect();
     // A function, parts of layers, and what is no layer.
-    let others = ["Lambda", "GruCell", "LstmCell", "SimpleRnnCell", "Merge", "SequenceInputs", "Adapt", "StringLookup"];
+    let others = [
+        "Lambda",
+        "GruCell",
+        "LstmCell",
+        "SimpleRnnCell",
+        "Merge",
+        "SequenceInputs",
+        "Adapt",
+        "StringLookup",
+        "AttentionInputs",
+        "BlockNorm",
+        "Rotary",
+        "RotaryScaling",
+    ];
     let lacking: Vec<_> = NAMES.iter().filter(|&name| !known.contains(name) && !others.contains(name)).collect();
     assert!(lacking.is_empty(), "{lacking:?}");
 }
@@ -185,7 +219,9 @@ fn layers(description: &Json, at: &str, found: &mut Vec<String>) {
 fn a_setting_that_is_dropped_is_the_default_again_and_a_misspelled_one_is_told() {
     let defaults: Map<String, Json> = minimal().into_iter().map(|(name, full, _)| (name.to_owned(), full)).collect();
     let mut dropped = 0;
-    for model in [every_layer(), every_convolutional_layer(), every_other_rank(), every_other_layer()] {
+    for model in
+        [every_layer(), every_convolutional_layer(), every_other_rank(), every_other_layer(), every_attention_layer()]
+    {
         let mut whole = model.architecture();
         whole.as_object_mut().unwrap().remove("input"); // not built, as the shapes change
         let mut places = Vec::new();

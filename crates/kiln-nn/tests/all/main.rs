@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
 mod architecture;
+mod attention;
 mod batch_norm;
 mod channels_last;
 mod checkpoint;
@@ -24,12 +25,15 @@ mod one_number;
 mod parameters;
 mod per_sample;
 mod preprocessing;
+mod projection;
 mod pytorch;
 mod recurrent;
 mod reference_layers;
 mod regularizers;
 mod reparameterize;
+mod shards;
 mod spellings;
 mod state;
+mod steps;
 mod summary;
 mod values;

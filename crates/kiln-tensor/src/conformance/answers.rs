@@ -2,8 +2,9 @@
 
 use super::composed::forward;
 use crate::{
-    Backend, Call, ConvOptions, DType, Device, DeviceBuffer, MatmulOptions, MemoryStats, Normalization, Order,
-    PoolOptions, Ran, Recurrence, RecurrentCell, Result, SoftmaxKind, Tensor, UpdateRule, UpdateTensors,
+    AttentionOptions, Backend, Call, ConvOptions, DType, Device, DeviceBuffer, MatmulOptions, MemoryStats,
+    Normalization, Order, PoolOptions, Ran, Recurrence, RecurrentCell, Result, SoftmaxKind, Tensor, UpdateRule,
+    UpdateTensors,
 };
 use kiln_math::UnaryOp;
 use kiln_math::update::{CONSTANTS, MAX_STATES};
@@ -56,12 +57,21 @@ fn every_call(dtype: DType, device: &Device) -> Result<()> {
     x.cross_entropy(&weights)?;
     x.cross_entropy_grad(&weights, &of(&[4])?)?;
     x.dropout(0.5, &Tensor::from_slice(&[1i64, 0], [2], device)?)?;
+    attention(&of)?;
     windows(&of)?;
     rows(&x)?;
     if dtype == dtype.computed_in() {
         recurrent(&of, device)?;
     }
     update(&of, device)?;
+    Ok(())
+}
+
+fn attention(of: &dyn Fn(&[usize]) -> Result<Tensor>) -> Result<()> {
+    let (query, key) = (of(&[2, 4, 3, 5])?, of(&[2, 2, 6, 5])?);
+    let options = AttentionOptions::new().causal(true);
+    let after = query.attend(&key, &key, None, &options)?;
+    after.grad([&query, &key, &key], None, &options, &after.out)?;
     Ok(())
 }
 

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
 
 mod answers;
+mod attention;
 mod blend;
 mod cases;
 mod coarse;
@@ -64,6 +65,8 @@ pub const CHECKS: &[Check] = &[
     ("softmax_grad", coarse::softmax_grad),
     ("logsumexp", coarse::logsumexp),
     ("cross_entropy", coarse::cross_entropy),
+    ("attention", attention::attention),
+    ("attention of special values", attention::special),
     ("sort", sort::sort),
     ("search", sort::search),
     ("scan", scan::scan),

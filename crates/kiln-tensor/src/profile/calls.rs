@@ -18,6 +18,16 @@ impl Work {
             Call::Logsumexp(c) => plain(written(&c.out) + read(&c.x)),
             Call::CrossEntropy(c) => plain(written(&c.out) + read(&c.logits) + read(&c.target)),
             Call::CrossEntropyGrad(c) => plain(written(&c.out) + read(&c.logits) + read(&c.target) + read(&c.dy)),
+            Call::Attention(c) => {
+                let bytes = written(&c.out) + written(&c.log_sum) + of_attention_operands(&c.operands);
+                of_attention(operation, &c.operands, [1, 1], bytes)
+            }
+            Call::AttentionGrad(c) => {
+                let outputs = written(&c.dquery) + written(&c.dkey) + written(&c.dvalue);
+                let bytes =
+                    outputs + read(&c.out) + read(&c.log_sum) + read(&c.dy) + of_attention_operands(&c.operands);
+                of_attention(operation, &c.operands, [3, 2], bytes)
+            }
             Call::Conv(c) => {
                 let bytes = written(&c.out) + read(&c.x) + read(&c.weight) + read_if(c.epilogue.bias.as_ref());
                 of_convolution(operation, c.out.shape, c.weight.layout.shape(), c.x.dtype, bytes)
@@ -71,6 +81,19 @@ impl Work {
 fn of_convolution(operation: &'static str, y: &Shape, weight: &Shape, dtype: DType, bytes: u64) -> Work {
     let terms: usize = weight.iter().skip(1).product();
     Work::of_products(operation, "", 2 * (y.elements() * terms) as u64, dtype, bytes)
+}
+
+fn of_attention_operands(operands: &Attention<'_>) -> u64 {
+    read(&operands.query) + read(&operands.key) + read(&operands.value) + read_if(operands.mask.as_ref())
+}
+
+/// The products of each query with each key that it sees by its place: so many over the width, and so many over the value's width. The
+/// forward pass has scores and output; the backward pass the scores again, dq, dk, and the gradient of the probabilities, dv.
+fn of_attention(operation: &'static str, operands: &Attention<'_>, products: [u64; 2], bytes: u64) -> Work {
+    let (query, value) = (operands.query.layout.shape(), operands.value.layout.shape());
+    let terms = products[0] * query[3] as u64 + products[1] * value[3] as u64;
+    let flops = 2 * (query[0] * query[1]) as u64 * operands.reach.pairs() * terms;
+    Work::of_products(operation, "", flops, operands.query.dtype, bytes)
 }
 
 /// What a recurrent layer reads of itself.

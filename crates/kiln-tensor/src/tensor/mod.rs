@@ -1,5 +1,6 @@
 //! `Tensor`: elements of one type in a shape, on a device.
 
+mod attention;
 mod axes;
 mod blend;
 mod choice;
@@ -15,6 +16,7 @@ mod in_place;
 mod index;
 mod integers;
 mod laws;
+mod linear_cross_entropy;
 mod make;
 mod matmul;
 mod normalization;
@@ -31,10 +33,14 @@ mod unique;
 mod update;
 mod views;
 
+pub use attention::{
+    Attended, AttentionGradients, AttentionOptions, AttentionReach, HeadOrder, PackedSequences, QueryPlace,
+};
 pub use axes::{Axes, IntoAxes, IntoAxis, Several, axis_index};
 pub use blend::{taps, transposed_taps};
 pub use custom::{CustomOp, HostOperand, HostOutput};
 pub use index::Cut;
+pub use linear_cross_entropy::{CrossEntropyOptions, LinearCrossEntropy, VocabularyTarget};
 pub use matmul::MatmulOptions;
 pub use normalization::{Normalization, NormalizeGradients};
 pub use pool::Maxima;
@@ -58,6 +64,8 @@ macro_rules! for_each_call {
             { "logsumexp", Logsumexp, softmax::LogsumexpCall, out }
             { "cross_entropy", CrossEntropy, cross_entropy::CrossEntropyCall, out }
             { "cross_entropy_grad", CrossEntropyGrad, cross_entropy::CrossEntropyGradCall, out }
+            { "attention", Attention, attention::AttentionCall, out }
+            { "attention_grad", AttentionGrad, attention::AttentionGradCall, dquery }
             { "conv", Conv, conv::ConvCall, out }
             { "conv_grad_input", ConvGradInput, conv::ConvGradInputCall, out }
             { "conv_grad_weight", ConvGradWeight, conv::ConvGradWeightCall, out }
@@ -86,6 +94,7 @@ macro_rules! exports {
     ($({ $name:literal, $variant:ident, $module:ident::$call:ident, $field:ident })+) => {
         /// The coarse operations' calls.
         pub(crate) mod calls {
+            pub use super::attention::Attention;
             pub use super::recurrent::Recurrence;
             $(pub use super::$module::$call;)+
         }
@@ -95,11 +104,13 @@ for_each_call!(exports);
 
 /// The composed form of each coarse operation, which stands with it: made of fine operations, over [`crate::Arithmetic`].
 pub mod composed {
+    pub use super::attention::composed as attention;
     pub use super::blend::composed as blend;
     pub use super::conv::composed::{conv, conv_grad_input, conv_grad_weight};
     pub use super::cross_entropy::composed as cross_entropy;
     pub use super::distances::composed as distances;
     pub use super::dropout::composed as dropout;
+    pub use super::linear_cross_entropy::composed as linear_cross_entropy;
     pub use super::normalization::{composed as normalize, composed_moments as moments};
     pub use super::pool::composed as max_pool;
     pub use super::recurrent::composed as recurrent;

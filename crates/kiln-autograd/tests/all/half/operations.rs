@@ -3,7 +3,7 @@
 use super::{Case, between, indices, some};
 use kiln_autograd::Var;
 use kiln_math::{BinaryOp, UnaryOp};
-use kiln_tensor::{DType, Device, Interpolation, Order, Shape, Tensor, UnaryCall};
+use kiln_tensor::{AttentionOptions, DType, Device, Interpolation, Order, Shape, Tensor, UnaryCall};
 
 /// Numbers of every size that both half types hold, and that f32 can square.
 fn awkward() -> Tensor {
@@ -36,7 +36,7 @@ pub(crate) fn elementwise() -> Vec<Case> {
 }
 
 pub(crate) fn cases() -> Vec<Case> {
-    [simple(), derived(), views(), reductions(), products()].into_iter().flatten().collect()
+    [simple(), derived(), views(), reductions(), products(), attentions()].into_iter().flatten().collect()
 }
 
 fn simple() -> Vec<Case> {
@@ -62,6 +62,18 @@ fn simple() -> Vec<Case> {
         Case::new("index_add", &[some([4, 2], 13), some([300, 2], 12)], |v| {
             let index: Vec<i64> = (0..300).map(|i| i % 3).collect();
             v[0].index_add(0, &indices(&index), &v[1])
+        }),
+    ]
+}
+
+fn attentions() -> Vec<Case> {
+    let operands = [some([2, 4, 6, 5], 60), some([2, 2, 9, 5], 61), some([2, 2, 9, 7], 62), some([6, 9], 63)];
+    vec![
+        Case::new("attention", &operands[..3], |v| {
+            v[0].attention(&v[1], &v[2], None, &AttentionOptions::new().causal(true).alibi(true))
+        }),
+        Case::new("attention, masked", &operands, |v| {
+            v[0].attention(&v[1], &v[2], Some(&v[3]), &AttentionOptions::new())
         }),
     ]
 }

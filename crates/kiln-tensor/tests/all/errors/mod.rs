@@ -1,5 +1,6 @@
 //! The sentences of the main mistakes, word for word.
 
+mod attention;
 mod images;
 mod reductions;
 mod values;

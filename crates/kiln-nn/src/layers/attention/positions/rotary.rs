@@ -1,0 +1,129 @@
+//! Rotary positions.
+
+use super::scaling::RotaryScaling;
+use super::table::Table;
+use crate::layers::setters::setters;
+use kiln_autograd::Var;
+use kiln_tensor::{Error, Result, Tensor};
+use serde::{Deserialize, Serialize};
+
+/// Rotary positions (Su et al. 2021): queries and keys are turned by angles that grow with the position, so that their products depend
+/// on the distance of their positions alone. A setting of [`MultiHeadAttention`](crate::MultiHeadAttention).
+///
+/// The elements a and b of a pair, number i of d/2, become a·cos(t·fᵢ) − b·sin(t·fᵢ) and b·cos(t·fᵢ) + a·sin(t·fᵢ) at the position t,
+/// with fᵢ = theta^(−2i/d). By default a and b are the elements i and i + d/2 of the head's d, as in Llama's weights on Hugging Face's
+/// hub; see [`interleaved`](Rotary::interleaved).
+///
+/// ```
+/// use kiln_nn::{MultiHeadAttention, Rotary, RotaryScaling};
+/// let rotary = Rotary::new().theta(500_000.0).scaling(RotaryScaling::Linear { factor: 4.0 });
+/// let attention = MultiHeadAttention::new(32).key_heads(8).causal(true).use_bias(false).rotary(rotary);
+/// ```
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Rotary {
+    #[serde(default = "theta")]
+    theta: f64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    width: Option<usize>,
+    #[serde(default)]
+    interleaved: bool,
+    #[serde(default)]
+    scaling: RotaryScaling,
+    #[serde(skip)]
+    table: Table,
+}
+
+fn theta() -> f64 {
+    10_000.0
+}
+
+impl Default for Rotary {
+    fn default() -> Self {
+        Rotary::new()
+    }
+}
+
+impl Rotary {
+    /// Of whole heads, with theta 10000.
+    pub fn new() -> Self {
+        let (theta, scaling) = (theta(), RotaryScaling::None);
+        Rotary { theta, width: None, interleaved: false, scaling, table: Table::default() }
+    }
+
+    setters! {
+        /// The base of the frequencies (`rope_theta`). By default 10000.
+        fn theta(self, theta: f64) { (self.theta, self.table) = (theta, Table::default()) }
+
+        /// How many of a head's first elements are turned; the others stay as they are. By default all.
+        fn width(self, width: usize) { (self.width, self.table) = (Some(width), Table::default()) }
+
+        /// Whether a pair is the elements 2i and 2i + 1, as in the paper and in Llama's own weights. By default it is i and i + d/2.
+        fn interleaved(self, interleaved: bool) { (self.interleaved, self.table) = (interleaved, Table::default()) }
+
+        /// How the frequencies are changed for longer contexts. By default not.
+        fn scaling(self, scaling: RotaryScaling) { (self.scaling, self.table) = (scaling, Table::default()) }
+    }
+
+    /// How many elements of a head of this width are turned.
+    fn turned(&self, head: usize) -> usize {
+        self.width.unwrap_or(head)
+    }
+
+    /// Fails where the settings do not fit heads of this width.
+    pub(in super::super) fn check(&self, head: usize) -> Result<()> {
+        let width = self.turned(head);
+        if width == 0 || width % 2 == 1 || width > head {
+            let message = format!("rotary positions turn pairs of elements: {width} of a head of {head} is not possible");
+            return Err(Error::value("rotary", message));
+        }
+        if self.theta.is_nan() || self.theta <= 0.0 {
+            return Err(Error::value("rotary", format!("`theta` must be above 0, got {}", self.theta)));
+        }
+        self.scaling.fault().map_or(Ok(()), |fault| Err(Error::value("rotary", fault)))
+    }
+
+    /// x (N, T, heads, width), turned: its steps have the positions from `first` on.
+    ///
+    /// # Errors
+    /// x of another rank; a width that does not fit the settings.
+    pub fn rotate(&self, x: &Var, first: usize) -> Result<Var> {
+        let &[_, steps, _, head] = x.dims() else {
+            return Err(Error::shape("rotary", format!("(batch, steps, heads, width) is expected, got {}", x.shape())));
+        };
+        self.check(head)?;
+        let width = self.turned(head);
+        let table = self.table.get(first + steps, width, (x.dtype(), x.device()), |all| self.rows(all, width))?;
+        let of_steps = |table: &Tensor| table.slice(0, first..first + steps)?.unsqueeze(1).map(Var::constant);
+        let (cosines, sines) = (of_steps(&table[0])?, of_steps(&table[1])?);
+        let turned = if width == head { x.clone() } else { x.slice(3, 0..width)? };
+        let turned = turned.mul(&cosines)?.add(&self.swapped(&turned, width)?.mul(&sines)?)?;
+        if width == head { Ok(turned) } else { Var::concat(&[&turned, &x.slice(3, width..head)?], 3) }
+    }
+
+    /// x with the two elements of each pair in the place of each other.
+    fn swapped(&self, x: &Var, width: usize) -> Result<Var> {
+        if !self.interleaved {
+            let half = width / 2;
+            return Var::concat(&[&x.slice(3, half..width)?, &x.slice(3, 0..half)?], 3);
+        }
+        let &[batch, steps, heads, _] = x.dims() else { return Ok(x.clone()) };
+        let pairs = x.reshape([batch, steps, heads, width / 2, 2])?;
+        Var::concat(&[&pairs.slice(4, 1..2)?, &pairs.slice(4, 0..1)?], 4)?.reshape(*x.shape())
+    }
+
+    /// The cosines of each position, and the sines with the sign of their element's place in the pair.
+    fn rows(&self, positions: usize, width: usize) -> Vec<Vec<f64>> {
+        let half = width / 2;
+        let place = |j: usize| if self.interleaved { (j / 2, j.is_multiple_of(2)) } else { (j % half, j < half) };
+        let frequency = |j: usize| {
+            let (pair, first) = place(j);
+            (self.scaling.of(self.theta.powf(-2.0 * pair as f64 / width as f64)), if first { -1.0 } else { 1.0 })
+        };
+        let frequencies: Vec<(f64, f64)> = (0..width).map(frequency).collect();
+        let each = |value: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
+            let row = |t: usize| frequencies.iter().map(move |&(frequency, sign)| value(t as f64 * frequency, sign));
+            (0..positions).flat_map(row).collect()
+        };
+        vec![each(&|angle, _| angle.cos()), each(&|angle, sign| sign * angle.sin())]
+    }
+}
