@@ -7,7 +7,7 @@ use std::time::Instant;
 
 const SHAPES: &str = "8x8x512x64 1x8x4096x64 1x1x4096x64 1x12x1x64x1024 1x12x1x64x8192 32x4x64x32";
 
-/// The median milliseconds of a second of runs.
+/// The least milliseconds of a second of runs.
 fn time(mut f: impl FnMut()) -> f64 {
     f();
     let mut times: Vec<f64> = Vec::new();
@@ -18,7 +18,7 @@ fn time(mut f: impl FnMut()) -> f64 {
         times.push(start.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    times[0]
 }
 
 fn numbers(count: usize, step: usize) -> Vec<f32> {

@@ -16,8 +16,8 @@ use crate::{Isa, check, team};
 use std::ops::Range;
 
 /// Keys of a block, and queries of one: blocks of the sums over keys and over queries.
-const KEYS: usize = 128;
-const QUERIES: usize = 128;
+const KEYS: usize = 64;
+const QUERIES: usize = 96;
 /// From a row of probabilities to the next: rows do not begin at the same place of a page.
 const STRIDE: usize = KEYS + LANES;
 
@@ -221,8 +221,8 @@ impl<T: Stored<Compute = f32>> Backward<'_, T> {
         let values_across = local.values_across.room(elements(isa, value_width, count));
         // SAFETY: the caller's promise; the rooms are as large as the panels.
         unsafe {
-            let keys = keys.load(&rows, &mut local.key_rows);
-            let values = values.load(&rows, &mut local.value_rows);
+            let keys = keys.load(isa, &rows, &mut local.key_rows);
+            let values = values.load(isa, &rows, &mut local.value_rows);
             PackedKeys {
                 across: pack_columns(isa, keys, (count, width), across),
                 down: pack_rows(isa, keys, (count, width), down),
@@ -398,7 +398,9 @@ impl Pair<'_> {
                 std::slice::from_raw_parts_mut(self.factors, columns.len()),
             )
         };
-        for (i, row) in rows.clone().enumerate() {
+        let queries = self.rows.start + rows.start..self.rows.start + rows.end;
+        let plain = self.bias.is_plain(self.keys.start, columns, &queries);
+        for (i, row) in rows.clone().enumerate().filter(|_| !plain) {
             // SAFETY: the caller's promise.
             unsafe {
                 self.bias.apply(&mut probabilities[i * STRIDE..], self.keys.start, columns, self.rows.start + row)

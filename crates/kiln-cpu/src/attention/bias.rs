@@ -29,6 +29,13 @@ impl<'a> Bias<'a> {
         Bias { isa, form, sequence, mask, dropout, batch, head }
     }
 
+    /// Whether these queries see all of `columns`, keys from `first` on, and nothing is to be added to their scores.
+    pub(super) fn is_plain(&self, first: usize, columns: &Range<usize>, queries: &Range<usize>) -> bool {
+        let nothing = self.form.slopes.is_none() && matches!(self.mask, Mask::None);
+        let (of_first, of_last) = (self.sequence.keys_of(queries.start), self.sequence.keys_of(queries.end - 1));
+        nothing && of_last.start <= first + columns.start && first + columns.end <= of_first.end
+    }
+
     /// What of `columns`, keys from `first` on, a query does not see becomes −∞; to the others the bias is added.
     ///
     /// # Safety

@@ -1,6 +1,7 @@
 //! Operands as the products take them: rows as f32, keys and values in panels.
 
 use super::form::{Form, Mask, Operand, Operands};
+use super::lanes::ScaleRows;
 use super::sequence::{Padding, Sequence};
 use crate::Isa;
 use crate::gemm::scratch::ScratchBuffer;
@@ -102,7 +103,7 @@ impl<'a, T: Stored<Compute = f32>> Source<'a, T> {
     ///
     /// # Safety
     /// The rows and the mask can be read.
-    pub(super) unsafe fn load(&self, rows: &Range<usize>, room: &mut ScratchBuffer) -> Block {
+    pub(super) unsafe fn load(&self, isa: Isa, rows: &Range<usize>, room: &mut ScratchBuffer) -> Block {
         let index = [self.batch, self.head, self.first + rows.start];
         if T::IN_PLACE && self.scale == 1.0 && self.padding.is_none() {
             return Block::lent(self.operand, index);
@@ -117,8 +118,12 @@ impl<'a, T: Stored<Compute = f32>> Source<'a, T> {
                     continue;
                 }
                 T::load_all(std::slice::from_raw_parts(self.operand.first_of(index, row), self.width), to);
-                to.iter_mut().for_each(|x| *x *= self.scale);
             }
+        }
+        if self.scale != 1.0 {
+            // SAFETY: all of it was written.
+            let all = unsafe { std::slice::from_raw_parts_mut(to, rows.len() * self.width) };
+            isa.run(ScaleRows { width: all.len().max(1), rows: all, factors: &[self.scale] });
         }
         Block { first: to, stride: self.width as isize }
     }

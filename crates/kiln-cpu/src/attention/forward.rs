@@ -2,8 +2,9 @@
 
 use super::bias::Bias;
 use super::blocks::{Block, Source, pack_columns, pack_rows};
+use super::decode::{self, Decode};
 use super::form::{Form, OperandMut, Operands};
-use super::lanes::{ScaleRows, Softmax, Times};
+use super::lanes::{Finish, ScaleRows, Softmax, Times};
 use super::scratch::{self, Head, Local};
 use super::sequence::Sequence;
 use super::share::{self, Part};
@@ -11,7 +12,6 @@ use crate::gemm::{GemmFloat, Packed, StridedLeft, Target, equal_parts};
 use crate::operand::{Output, Stored};
 use crate::reduce::LANES;
 use crate::{Isa, check, team};
-use kiln_math::Real;
 use std::ops::Range;
 
 /// Keys of a block: one step of the online softmax, and one block of the sums over keys.
@@ -43,7 +43,12 @@ pub unsafe fn forward<T: Stored<Compute = f32>>(
 ) {
     form.check("attention");
     check::length("attention", "lse", lse.len(), form.rows());
-    let pass = Forward { isa, form, operands, out, lse: Output::from_slice(lse) };
+    let lse = Output::from_slice(lse);
+    if decode::suits(form) {
+        // SAFETY: the caller's promise.
+        return unsafe { Decode { isa, form, operands, out, lse: &lse }.run() };
+    }
+    let pass = Forward { isa, form, operands, out, lse };
     share::run(form, 2, |part| {
         // SAFETY: the caller's promise; a part's queries are of no other part.
         scratch::head(|head| unsafe { pass.part(&part, head) });
@@ -100,8 +105,13 @@ impl Keys {
         let [across, down] = self.room(n);
         // SAFETY: the caller's promise.
         unsafe {
-            pack_columns(self.isa, keys.load(&rows, &mut local.key_rows), (rows.len(), self.width), across);
-            pack_rows(self.isa, values.load(&rows, &mut local.value_rows), (rows.len(), self.value_width), down);
+            pack_columns(self.isa, keys.load(self.isa, &rows, &mut local.key_rows), (rows.len(), self.width), across);
+            pack_rows(
+                self.isa,
+                values.load(self.isa, &rows, &mut local.value_rows),
+                (rows.len(), self.value_width),
+                down,
+            );
         }
     }
 }
@@ -198,10 +208,7 @@ impl<T: Stored<Compute = f32>> Forward<'_, T> {
         let at = (batch * self.form.heads + head) * self.form.queries + first;
         // SAFETY: the caller's promise; these rows are this block's alone.
         let lse = unsafe { self.lse.part(at, block.max.len()) };
-        for (row, sum) in block.sum.iter_mut().enumerate() {
-            lse[row] = if *sum == 0.0 { f32::NEG_INFINITY } else { block.max[row] + Real::ln(*sum) };
-            *sum = if *sum == 0.0 { 0.0 } else { 1.0 / *sum };
-        }
+        self.isa.run(Finish { max: block.max, sum: block.sum, lse });
         self.isa.run(ScaleRows { rows: block.out, width: block.out_row.max(1), factors: block.sum });
         for row in 0..block.rows.len() {
             // SAFETY: the caller's promise.
@@ -232,7 +239,8 @@ impl Queries<'_> {
             let to_scores = Target { rows: count, c: self.scores.as_mut_ptr(), c_row: STRIDE, accumulate: false };
             // SAFETY: the caller's promise; there is room for a tile of a whole block.
             unsafe { across.multiply_strided(0..keys.width, seen.clone(), &self.queries.left(i), &to_scores) };
-            for row in 0..count {
+            let plain = self.bias.is_plain(block.start, &columns, &(first..first + count));
+            for row in 0..if plain { 0 } else { count } {
                 // SAFETY: the caller's promise.
                 unsafe { self.bias.apply(&mut self.scores[row * STRIDE..], block.start, &columns, first + row) };
             }

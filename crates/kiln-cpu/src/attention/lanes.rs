@@ -3,6 +3,7 @@
 //! Columns come in groups of [`LANES`], counted from the first key of a block: sums have that many lanes and the tree of
 //! [`crate::reduce`], on every instruction set.
 
+use super::blocks::Block;
 use crate::operand::Number;
 use crate::reduce::{LANES, Sum, combine_lanes};
 use crate::{Kernel, Simd};
@@ -32,9 +33,9 @@ fn exp<S: Simd>(x: f32) -> f32 {
     if x < -86.0 { 0.0 } else { y }
 }
 
-/// One number's [`exp`].
+/// What sums are multiplied by where the maximum changes.
 #[inline(always)]
-pub(super) fn shrink<S: Simd>(from: f32, to: f32) -> f32 {
+fn shrink<S: Simd>(from: f32, to: f32) -> f32 {
     exp::<S>(from - base(to))
 }
 
@@ -205,6 +206,26 @@ impl Kernel for ScaleRows<'_> {
     }
 }
 
+/// What a block of rows leaves: lse = max + ln(sum), −∞ without a sum, and the sums' inverses in their places, 0 without a sum.
+pub(super) struct Finish<'a> {
+    pub(super) max: &'a [f32],
+    pub(super) sum: &'a mut [f32],
+    pub(super) lse: &'a mut [f32],
+}
+
+impl Kernel for Finish<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        for ((sum, lse), &max) in self.sum.iter_mut().zip(self.lse).zip(self.max) {
+            let whole = max + f32::leave::<S>(sum.enter::<S>().ln());
+            let inverse = 1.0 / *sum;
+            *lse = if *sum == 0.0 { f32::NEG_INFINITY } else { whole };
+            *sum = if *sum == 0.0 { 0.0 } else { inverse };
+        }
+    }
+}
+
 /// x · y elementwise, in the place of x.
 pub(super) struct Times<'a>(pub(super) &'a mut [f32], pub(super) &'a [f32]);
 
@@ -225,16 +246,92 @@ impl Kernel for Dot<'_> {
     type Output = f32;
     #[inline(always)]
     fn run<S: Simd>(self) -> f32 {
-        let mut lanes = [0.0f32; LANES];
-        let ((a, a_rest), (b, b_rest)) = (self.0.as_chunks::<LANES>(), self.1.as_chunks::<LANES>());
-        for (a, b) in a.iter().zip(b) {
-            for i in 0..LANES {
-                lanes[i] = f32::leave::<S>(a[i].enter::<S>().mul_add(b[i].enter::<S>(), lanes[i].enter::<S>()));
+        dot::<S>(self.0, self.1)
+    }
+}
+
+/// Σ a · b, by lanes.
+#[inline(always)]
+fn dot<S: Simd>(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..LANES {
+            lanes[i] = fma::<S>(a[i], b[i], lanes[i]);
+        }
+    }
+    for (lane, (&a, &b)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
+        *lane = fma::<S>(a, b, *lane);
+    }
+    combine_lanes::<_, Sum>(lanes)
+}
+
+/// a · b + c
+#[inline(always)]
+fn fma<S: Simd>(a: f32, b: f32, c: f32) -> f32 {
+    f32::leave::<S>(a.enter::<S>().mul_add(b.enter::<S>(), c.enter::<S>()))
+}
+
+/// Scores of a query with keys where they lie.
+pub(super) struct Scores<'a> {
+    pub(super) query: &'a [f32],
+    pub(super) keys: Block,
+    pub(super) scores: &'a mut [f32],
+}
+
+impl Kernel for Scores<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        for (key, score) in self.scores.iter_mut().enumerate() {
+            // SAFETY: whoever gives the keys vouches for one of the query's width for each score.
+            *score = dot::<S>(self.query, unsafe { self.keys.row(key, self.query.len()) });
+        }
+    }
+}
+
+/// Sums of probability times value, of the numbers of values from `skip` on.
+pub(super) struct Tail<'a> {
+    pub(super) probabilities: &'a [f32],
+    pub(super) values: Block,
+    pub(super) skip: usize,
+    pub(super) sums: &'a mut [f32],
+}
+
+impl Kernel for Tail<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self) {
+        self.sums.fill(0.0);
+        for (key, &p) in self.probabilities.iter().enumerate() {
+            // SAFETY: whoever gives the values vouches for one of this width for each probability.
+            let value = unsafe { self.values.row(key, self.skip + self.sums.len()) };
+            for (sum, &x) in self.sums.iter_mut().zip(&value[self.skip..]) {
+                *sum = fma::<S>(p, x, *sum);
             }
         }
-        for (lane, (a, b)) in lanes.iter_mut().zip(a_rest.iter().zip(b_rest)) {
-            *lane = f32::leave::<S>(a.enter::<S>().mul_add(b.enter::<S>(), lane.enter::<S>()));
+    }
+}
+
+/// Adds a block's values to those of the blocks before, from the block's maximum to that of all; gives the sum with that of
+/// the block.
+pub(super) struct Merge<'a> {
+    pub(super) out: &'a mut [f32],
+    pub(super) values: &'a [f32],
+    /// The block's maximum, and that of all.
+    pub(super) max: (f32, f32),
+    /// The sum of the blocks before, and the block's.
+    pub(super) sums: (f32, f32),
+}
+
+impl Kernel for Merge<'_> {
+    type Output = f32;
+    #[inline(always)]
+    fn run<S: Simd>(self) -> f32 {
+        let factor = shrink::<S>(self.max.0, self.max.1);
+        for (out, &value) in self.out.iter_mut().zip(self.values) {
+            *out = fma::<S>(factor, value, *out);
         }
-        combine_lanes::<_, Sum>(lanes)
+        fma::<S>(factor, self.sums.1, self.sums.0)
     }
 }

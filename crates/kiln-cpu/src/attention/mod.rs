@@ -7,6 +7,7 @@
 mod backward;
 mod bias;
 mod blocks;
+mod decode;
 mod form;
 mod forward;
 mod lanes;

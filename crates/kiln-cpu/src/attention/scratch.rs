@@ -13,6 +13,8 @@ pub(super) struct Head {
     pub(super) query_grad: ScratchBuffer,
     pub(super) key_grad: ScratchBuffer,
     pub(super) value_grad: ScratchBuffer,
+    /// What blocks of keys give for few queries.
+    pub(super) partial: ScratchBuffer,
     /// A number for each row.
     pub(super) lse: ScratchBuffer,
     pub(super) delta: ScratchBuffer,

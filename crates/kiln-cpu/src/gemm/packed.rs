@@ -149,8 +149,8 @@ impl<'a, T: GemmFloat + MatrixElement<Accumulator = T>> Packed<'a, T> {
     /// `ks.start`.
     ///
     /// # Safety
-    /// These panels are packed. A is readable and apart from C, whose columns, all those of these panels and rounded up to whole
-    /// registers, are this call's alone.
+    /// These panels are packed. A is readable and apart from C, whose columns, from the first of these panels to `cols.end` rounded up
+    /// to as many registers as a micro-kernel has, are this call's alone.
     pub(crate) unsafe fn multiply_strided(
         &self,
         ks: Range<usize>,
@@ -158,11 +158,13 @@ impl<'a, T: GemmFloat + MatrixElement<Accumulator = T>> Packed<'a, T> {
         left: &StridedLeft<T>,
         target: &Target<T>,
     ) {
-        let mut j = 0;
+        let (lanes, mut j) = (self.kernels.lanes, 0);
         while j < cols.end {
-            let width = self.kernels.width(self.cols - j);
-            let panel = width.vectors * self.kernels.lanes;
+            let panel = self.kernels.width(self.cols - j).vectors * lanes;
             if j + panel > cols.start {
+                // As few registers of the panel as have what is wanted.
+                let fits = |width: &&Width<T>| width.vectors * lanes >= panel.min(cols.end - j);
+                let width = self.kernels.widths.iter().rfind(fits).unwrap_or(&self.kernels.widths[0]);
                 let spans = [Span::new(left.a, self.data.wrapping_add(j * self.k + ks.start * panel), ks.len())];
                 for (i, rows) in equal_parts(target.rows, width.tiles.len()) {
                     let tile = Tile {

@@ -279,8 +279,8 @@ fn offsets(total: usize, cuts: [usize; 2]) -> Vec<i64> {
 
 /// Cases of any options and of odd sizes first.
 pub fn cases() -> impl Strategy<Value = Case> {
-    let length = || prop_oneof![3 => 1usize..20, 2 => 20usize..150, 1 => 150usize..300];
-    let width = || prop_oneof![2 => 1usize..20, 1 => Just(64usize), 1 => 20usize..140, 1 => 250usize..270];
+    let length = || prop_oneof![6 => 1usize..20, 3 => 20usize..100, 1 => 100usize..300];
+    let width = || prop_oneof![6 => 1usize..20, 2 => Just(64usize), 2 => 20usize..140, 1 => 250usize..270];
     let sizes = (1usize..3, 1usize..3, 1usize..4, length(), length(), width(), width());
     let window = prop_oneof![2 => Just(None), 1 => (0usize..20).prop_map(Some), 1 => (20usize..200).prop_map(Some)];
     let mask =
