@@ -1,6 +1,7 @@
 //! The gradients of attention. Probabilities are computed again, from the sums that the forward pass has left.
 
-use super::scores::{At, SIDE, Scores, THREADS, Tiles, dot, lane, row};
+use super::scores::{At, Scores};
+use super::tiles::{SIDE, THREADS, Tiles, dot, lane, row};
 use super::{GRAD_KEY, GRAD_QUERY, KEY, MOST_SHARED, QUERY, VALUE};
 use crate::lanes::{LANES, of_row};
 use crate::number::GpuFloat;

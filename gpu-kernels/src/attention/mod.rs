@@ -5,6 +5,7 @@
 
 mod grad;
 mod scores;
+mod tiles;
 
 pub use grad::{Incoming, attention_delta, attention_grad_key, attention_grad_query};
 pub use scores::{KEY, NO_WINDOW, QUERY, Scores, VALUE};
@@ -13,10 +14,10 @@ use crate::lanes::{combine, shared};
 use crate::number::GpuFloat;
 use cuda_std::*;
 use kiln_math::Real;
-use scores::{SIDE, THREADS, Tiles, dot, lane, row};
+use tiles::{SIDE, THREADS, Tiles, dot, lane, row};
 
 #[cfg(not(target_arch = "nvptx64"))]
-pub use scores::{geometry, shared_bytes};
+pub use tiles::{geometry, shared_bytes};
 
 /// The entries of the gradients' kernels.
 #[cfg(not(target_arch = "nvptx64"))]

@@ -38,8 +38,9 @@ impl<'g, 'a, M: Machine> AttentionLaunch<'g, 'a, M> {
         countable("attention", [query, key, value].map(|x| x.layout.shape()))?;
         let [batch, heads, queries, width] = dims(query);
         let blocks = [batch, heads, queries.max(key.layout.shape()[2])].iter().copied().try_fold(1, usize::checked_mul);
-        let fits = shared(dtype, [width, dims(value)[3]], tiles).is_some() && are_counted(blocks);
-        if !fits || blocks.is_none() {
+        let value_width = dims(value)[3];
+        let fits = shared(dtype, [width, value_width], tiles).is_some() && are_counted(blocks);
+        if !fits || blocks.is_none() || value_width == 0 {
             return Ok(None);
         }
         Ok(Some(AttentionLaunch {
@@ -166,7 +167,7 @@ fn places<'g, M: Machine>(gpu: &'g Gpu<M>, of: &Attention<'_>) -> Result<Operand
 
 impl OnGpu for AttentionCall<'_> {
     fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
-        if self.out.elements() == 0 && self.log_sum.elements() == 0 {
+        if self.log_sum.elements() == 0 {
             return Ok(Ran::Done);
         }
         let Some(launch) = AttentionLaunch::new(gpu, &self.operands, FORWARD)? else { return Ok(Ran::NotHere) };
@@ -185,11 +186,8 @@ impl OnGpu for AttentionCall<'_> {
 
 impl OnGpu for AttentionGradCall<'_> {
     fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
-        // The gradients of keys are written beside those of values, and there are none of a width of 0.
-        let apart = self.dvalue.elements() == 0 && self.dkey.elements() > 0;
         // The tiles for the gradients of keys take more than those for queries.
-        let launch = AttentionLaunch::new(gpu, &self.operands, GRAD_KEY)?;
-        let Some(launch) = launch.filter(|_| !apart) else { return Ok(Ran::NotHere) };
+        let Some(launch) = AttentionLaunch::new(gpu, &self.operands, GRAD_KEY)? else { return Ok(Ran::NotHere) };
         let rows = self.log_sum.layout.shape().elements();
         let (y, dy) = (gpu.numbers(&self.out)?, gpu.numbers(&self.dy)?);
         let (log_sum, delta) = (gpu.rows(&self.log_sum)?, gpu.temporary(rows, launch.dtype)?);

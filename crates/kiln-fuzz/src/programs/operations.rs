@@ -3,8 +3,8 @@
 use super::Settings;
 use kiln::math::{BinaryOp, IntegerOp, Law, RandomStream, UnaryOp};
 use kiln::tensor::{
-    CompareOp, DType, Error, IndexItem, MatmulOptions, PadMode, PerAxis, ReduceOp, Result, Shape, SoftmaxKind, Tensor,
-    UnaryCall,
+    AttentionOptions, CompareOp, DType, Error, IndexItem, MatmulOptions, PadMode, PerAxis, ReduceOp, Result, Shape,
+    SoftmaxKind, Tensor, UnaryCall,
 };
 
 /// A function of three operands, of which it may leave some out, and of settings.
@@ -150,6 +150,13 @@ pub(super) const TENSOR_OPERATIONS: &[(&str, Operation)] = &[
         one(x[0].cross_entropy(&indices(&x[1], x[0].dims().last().copied().unwrap_or(0), false)?))
     }),
     ("cross_entropy_grad", |x, _| some(x[0].cross_entropy_grad(&x[1], &x[2]))),
+    ("attention", |x, s| one(x[0].attention(&x[1], &x[2], None, &attention_options(s)))),
+    ("attention of what fits", |x, s| {
+        let (query, key) = (matrix(&x[0])?, matrix(&x[1])?);
+        let width = query.dims()[1].min(key.dims()[1]);
+        let head = |rows: &Tensor| rows.slice(1, 0..width)?.unsqueeze(0)?.unsqueeze(0);
+        one(head(&query)?.attention(&head(&key)?, &head(&key)?, Some(&x[2]), &attention_options(s)))
+    }),
     ("matmul", |x, _| one(x[0].matmul(&x[1]))),
     ("matmul of what fits", |x, s| {
         let (a, b) = (matrix(&x[0])?, matrix(&x[1])?);
@@ -360,6 +367,11 @@ pub(super) fn matrix(x: &Tensor) -> Result<Tensor> {
         2 => Ok(x.clone()),
         _ => x.flatten(1),
     }
+}
+
+pub(super) fn attention_options(s: &Settings) -> AttentionOptions {
+    let options = AttentionOptions::new().causal(s.flags[0]).alibi(s.flags[1]);
+    if s.flags[2] { options.window(s.numbers[0]) } else { options }
 }
 
 /// An input and a weight of a convolution of images, cut so that their channels fit.

@@ -1,7 +1,9 @@
 //! Programs over `Var`: every gradient has its variable's shape and type; a variable that is a strided view gets the same
 //! gradient, bit for bit; and where a program is made of smooth functions alone, gradients of f32 are near those of f64.
 
-use super::operations::{binary_op, index, indices, indices_of, outputs, pick, shape, unary_call, wider};
+use super::operations::{
+    attention_options, binary_op, index, indices, indices_of, outputs, pick, shape, unary_call, wider,
+};
 use super::values::{expect_same, read};
 use super::{LARGEST, LONGEST, POOL, Settings};
 use crate::Target;
@@ -45,6 +47,12 @@ const SMOOTH: &[(&str, Operation)] = &[
         } else {
             x[0].tanh()?.sum(&s.axes(x[0].shape().rank())[..])
         })
+    }),
+    ("attention of what fits", |x, s| {
+        let (query, key) = (of_matrix(&x[0])?.tanh()?, of_matrix(&x[1])?.tanh()?);
+        let width = query.dims()[1].min(key.dims()[1]);
+        let head = |rows: &Var| rows.slice(1, 0..width)?.unsqueeze(0)?.unsqueeze(0);
+        one(head(&query)?.attention(&head(&key)?, &head(&key)?, None, &attention_options(s)))
     }),
     ("matmul", |x, _| one(x[0].tanh()?.matmul(&x[1].tanh()?))),
     ("matmul of what fits", |x, _| {

@@ -1,7 +1,9 @@
 //! Profiles: what is counted, for whom, and what it comes to.
 
 use kiln_tensor::profile::{Phase, Profile, Profiling, Record, Roofline, enter};
-use kiln_tensor::{ConvOptions, DType, Device, MatmulOptions, Recurrence, RecurrentCell, Result, Tensor};
+use kiln_tensor::{
+    AttentionOptions, ConvOptions, DType, Device, MatmulOptions, Recurrence, RecurrentCell, Result, Tensor,
+};
 
 fn ones(shape: &[usize]) -> Tensor {
     Tensor::ones(shape, DType::F32, &Device::cpu()).unwrap()
@@ -51,12 +53,15 @@ fn coarse_operations_count_once_too() {
     let conv = options.resolve(x.shape(), weight.shape()).unwrap();
     let layer = Recurrence::new(RecurrentCell::Lstm, ones(&[12, 3]));
     let gates = ones(&[5, 2, 12]);
+    let (query, key, causal) = (ones(&[2, 4, 3, 8]), ones(&[2, 2, 5, 8]), AttentionOptions::new().causal(true));
     let profile = profile(|| {
         let y = x.conv_with(&weight, &conv, MatmulOptions::default())?;
         y.conv_grad_input(&weight, &conv, x.shape())?;
         x.conv_grad_weight(&y, &conv)?;
         y.softmax(-1)?;
         gates.recurrent(&layer.as_ref())?;
+        let after = query.attend(&key, &key, None, &causal)?;
+        after.grad([&query, &key, &key], None, &causal, &after.out)?;
         Tensor::zeros([8], DType::F32, &Device::cpu()).map(drop)
     });
     // 2 · 6 · 4 · 4 results of sums over 2 · 3 · 3.
@@ -65,6 +70,9 @@ fn coarse_operations_count_once_too() {
     assert_eq!(of_conv, [("conv", flops), ("conv_grad_input", flops), ("conv_grad_weight", flops)]);
     let find = |name: &str| profile.records().iter().find(|record| record.operation == name).unwrap().totals;
     assert_eq!(find("recurrent lstm").flops, 2 * 5 * 2 * 12 * 3);
+    // The queries see 3, 4 and 5 keys; two products of a width of 8 go forward, five back.
+    assert_eq!(find("attention").flops, 2 * (2 * 4 * 12) * (2 * 8));
+    assert_eq!(find("attention_grad").flops, 2 * (2 * 4 * 12) * (5 * 8));
     // Of a softmax no FLOPs are counted, and no rate is made of them.
     assert_eq!((find("softmax").flops, find("softmax").gflops()), (0, None));
     // Those of the layer's first states, (2, 3), are two more.

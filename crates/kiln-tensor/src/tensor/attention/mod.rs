@@ -21,14 +21,14 @@ use std::sync::Arc;
 /// a query sees; 0 where it sees none.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {
-    /// (batch, heads, queries, width), at strides; the last axis is adjacent, as of key and value.
+    /// (batch, heads, queries, width), at strides; elements of the last axis are adjacent, as in key and value.
     pub query: View<'a>,
     /// (batch, key heads, keys, width). Query head h meets key head h / (heads / key heads).
     pub key: View<'a>,
     /// (batch, key heads, keys, value width).
     pub value: View<'a>,
-    /// (batch, heads, queries, keys), any layout, mostly broadcast: bool, true where a key is seen, or added
-    /// and of the type that the query's dtype is computed in.
+    /// (batch, heads, queries, keys), any layout, mostly broadcast: bool, true where a key is seen, or numbers that are added, of the
+    /// type that the query's dtype is computed in; −∞ hides the key.
     pub mask: Option<View<'a>>,
     /// What the products are multiplied by.
     pub scale: f64,
@@ -60,7 +60,7 @@ pub struct AttentionCall<'a> {
 pub struct AttentionGradCall<'a> {
     /// What from.
     pub operands: Attention<'a>,
-    /// (batch, heads, queries, value width): the output, at strides; the last axis is adjacent.
+    /// (batch, heads, queries, value width): the output, at strides; elements of the last axis are adjacent.
     pub out: View<'a>,
     /// (batch, heads, queries): [`AttentionCall::log_sum`]; row-major.
     pub log_sum: View<'a>,
