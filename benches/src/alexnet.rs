@@ -1,6 +1,6 @@
 //! A training step of the AlexNet listing on images of 32 × 32, batch 64: forward, backward, Adam.
 
-use crate::timing::{median, seconds};
+use crate::timing::{median, peak_rss_mb, seconds};
 use kiln::models;
 use kiln::prelude::*;
 use serde_json::{Value, json};
@@ -8,13 +8,6 @@ use serde_json::{Value, json};
 /// Steps that are timed, after three that are not.
 const STEPS: u64 = 20;
 const BATCH: usize = 64;
-
-/// The most memory that the process has held, in MB (10⁶ bytes); null where the system does not say.
-fn peak_rss_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().trim_end_matches(" kB");
-    Some(kib.parse::<f64>().ok()? * 1024.0 / 1e6)
-}
 
 /// Milliseconds of a step and of its parts, medians.
 pub(crate) fn step(device: &Device) -> Result<Value> {

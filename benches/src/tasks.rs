@@ -47,6 +47,14 @@ macro_rules! for_each_task {
                 "Single layers forward and backward, milliseconds", Layers, layers, |at| layers::times(&at.device), ["layers_torch.py"]
             }
             {
+                "Attention forward and backward by shape, milliseconds", Attention, attention, |at| attention::times(&at.device),
+                ["attention_torch.py", "attention_jax.py"]
+            }
+            {
+                "A training step of a GPT of 10.7 M parameters, batch 12, context 256", Transformer, transformer,
+                |at| transformer::step(&at.device), ["transformer_torch.py"]
+            }
+            {
                 "Operations of tensors, 16 M elements of f32, milliseconds", Tensor, tensor, |at| tensor::times(&at.device),
                 ["tensor_torch.py", "tensor_numpy.py"]
             }

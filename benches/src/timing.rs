@@ -26,3 +26,10 @@ pub(crate) fn median(mut times: Vec<f64>) -> f64 {
     let middle = times.len() / 2;
     if times.len() % 2 == 1 { times[middle] } else { (times[middle - 1] + times[middle]) / 2.0 }
 }
+
+/// The most memory that the process has held, in MB (10⁶ bytes); null where the system does not say.
+pub(crate) fn peak_rss_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().trim_end_matches(" kB");
+    Some(kib.parse::<f64>().ok()? * 1024.0 / 1e6)
+}

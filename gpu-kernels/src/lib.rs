@@ -6,14 +6,15 @@ macro_rules! modules {
     ($($module:ident)+) => {
         $(pub mod $module;)+
 
-        /// The entries of every kernel, those of [`elementwise`], of recurrent cells and of [`update`] apart, which have a list for each
-        /// operation, cell and rule.
+        /// The entries of every kernel, those of [`elementwise`], of recurrent cells, of attention's gradients and of [`update`] apart, which have lists of
+        /// their own.
         #[cfg(not(target_arch = "nvptx64"))]
         const FAMILIES: &[cuda_std::Families] = &[$($module::KERNELS),+];
     };
 }
 modules! {
     arg_reduce
+    attention
     compare
     conv
     convert
@@ -51,7 +52,7 @@ pub use ptx::{PTX, Ptx};
 #[cfg(not(target_arch = "nvptx64"))]
 pub fn entries() -> impl Iterator<Item = &'static cuda_std::KernelInfo> {
     use elementwise::{binary, integers, unary};
-    let lists = [unary::KERNELS, binary::KERNELS, integers::KERNELS, recurrent::CELLS];
+    let lists = [unary::KERNELS, binary::KERNELS, integers::KERNELS, recurrent::CELLS, attention::GRADIENTS];
     let modules = [FAMILIES, update::KERNELS].into_iter().chain(lists).flatten();
     modules.copied().flatten().copied().flatten().copied().flatten()
 }

@@ -41,6 +41,15 @@ pub trait Layer: Module + Describe + Send + Sync {
     /// An input that does not fit, or a layer that was not built.
     fn forward(&self, x: Self::Input, ctx: &Ctx) -> Result<Self::Output>;
 
+    /// [`Layer::forward`] as what flows between layers: a last layer over a large vocabulary may leave its output to be computed
+    /// where it is asked for ([`Projection`](crate::Projection)).
+    ///
+    /// # Errors
+    /// Those of [`Layer::forward`].
+    fn forward_value(&self, x: Self::Input, ctx: &Ctx) -> Result<Value> {
+        Ok(self.forward(x, ctx)?.into_value())
+    }
+
     /// Whether the mask of the input's steps goes on with the output, where the layer takes one value and gives a Var.
     fn mask(&self) -> MaskRule {
         MaskRule::Keep
@@ -137,7 +146,7 @@ impl<L: Layer> AnyLayer for L {
     fn forward_any(&self, x: Value, ctx: &Ctx) -> Result<Value> {
         let keeps = !L::Output::CARRIES_MASK && self.mask() == MaskRule::Keep;
         let kept = if keeps { Kept::of(&x) } else { None };
-        let y = self.forward(L::Input::from_value(x)?, ctx)?.into_value();
+        let y = self.forward_value(L::Input::from_value(x)?, ctx)?;
         Ok(match kept {
             Some(kept) => kept.onto(y),
             None => y,
@@ -188,6 +197,9 @@ impl Kept {
     fn onto(self, y: Value) -> Value {
         match y {
             Value::One(y, None) if y.dims().get(1).copied() == self.steps => Value::One(y, Some(self.mask)),
+            Value::Projection(y, None) if y.shape().get(1).copied() == self.steps => {
+                Value::Projection(y, Some(self.mask))
+            }
             y => y,
         }
     }
@@ -214,6 +226,9 @@ impl<L: Layer + ?Sized> Layer for Box<L> {
     type Output = L::Output;
     fn forward(&self, x: L::Input, ctx: &Ctx) -> Result<L::Output> {
         (**self).forward(x, ctx)
+    }
+    fn forward_value(&self, x: L::Input, ctx: &Ctx) -> Result<Value> {
+        (**self).forward_value(x, ctx)
     }
     fn mask(&self) -> MaskRule {
         (**self).mask()

@@ -55,10 +55,11 @@ pub use shown::{bytes_shown, grouped};
 pub use tensor::calls::*;
 pub use tensor::composed;
 pub use tensor::{
-    Attended, AttentionGradients, AttentionOptions, AttentionReach, Axes, CustomOp, Cut, HostOperand, HostOutput,
-    IntoAxes, IntoAxis, MatmulOptions, Maxima, Normalization, NormalizeGradients, Order, PackedSequences, QueryPlace,
-    RecurrentGradients, RecurrentStates, RecurrentSteps, ScanOp, Several, SoftmaxKind, Tensor, Unique, UpdatePart,
-    UpdateSlot, UpdateTensors, axis_index, taps, transposed_taps,
+    Attended, AttentionGradients, AttentionOptions, AttentionReach, Axes, CrossEntropyOptions, CustomOp, Cut,
+    HeadOrder, HostOperand, HostOutput, IntoAxes, IntoAxis, LinearCrossEntropy, MatmulOptions, Maxima, Normalization,
+    NormalizeGradients, Order, PackedSequences, QueryPlace, RecurrentGradients, RecurrentStates, RecurrentSteps,
+    ScanOp, Several, SoftmaxKind, Tensor, Unique, UpdatePart, UpdateSlot, UpdateTensors, VocabularyTarget, axis_index,
+    taps, transposed_taps,
 };
 pub use tensors::Tensors;
 pub use traced::{Tape, Traced, Value};

@@ -4,7 +4,7 @@ use crate::Criterion;
 use kiln_autograd::Var;
 use kiln_datasets::{Batch, Weights};
 use kiln_nn::losses::{Counting, labels_of, laid_over, targets_for};
-use kiln_nn::{AnyLayer, Ctx, FromValue, Layer, Loss, Mask, Module, Sequence, Value};
+use kiln_nn::{AnyLayer, Ctx, Layer, Loss, Mask, Module, Value};
 use kiln_tensor::profile;
 use kiln_tensor::{Error, Result, Tensor};
 
@@ -22,8 +22,9 @@ pub struct Outcome {
 pub struct Prediction {
     /// The output's name; empty of a model whose outputs have none.
     pub output: String,
-    /// What it says.
-    pub values: Var,
+    /// What it says; of a last layer over a large vocabulary a [`Projection`](kiln_nn::Projection), which is computed where it is asked
+    /// for ([`Value::as_var`]).
+    pub values: Value,
     /// Which targets count, bool (n,) or (n, steps); without it all do.
     pub mask: Option<Mask>,
     /// The loss of this output alone, to be reported beside that of all; see [`Objective::outputs`].
@@ -33,7 +34,7 @@ pub struct Prediction {
 /// The one output of a model, all of whose steps count.
 impl From<Var> for Prediction {
     fn from(values: Var) -> Self {
-        Prediction { output: String::new(), values, mask: None, loss: None }
+        Prediction { output: String::new(), values: values.into(), mask: None, loss: None }
     }
 }
 
@@ -117,7 +118,7 @@ impl<M: Layer, L: Criterion> Objective for Supervised<M, L> {
         let several = outputs.len() > 1;
         let (mut sum, mut predictions) = (None, Vec::with_capacity(outputs.len()));
         for (at, ((output, of), targets)) in outputs.into_iter().zip(&losses).zip(batch.targets.iter()).enumerate() {
-            let (own, Sequence { values, mask }) = judge(of.loss, output, targets, batch.weights.of(at))?;
+            let (own, mask) = judge(of.loss, &output, targets, batch.weights.of(at))?;
             // Its value alone: nothing of the graph is kept for it.
             let reported = several.then(|| own.detach());
             let loss = if of.weight == 1.0 { own } else { own.mul_scalar(of.weight)? };
@@ -125,8 +126,8 @@ impl<M: Layer, L: Criterion> Objective for Supervised<M, L> {
                 None => loss,
                 Some(sum) => loss.add(&sum)?,
             });
-            let output = names.get(at).map_or_else(String::new, |&name| name.to_owned());
-            predictions.push(Prediction { output, values, mask, loss: reported });
+            let name = names.get(at).map_or_else(String::new, |&name| name.to_owned());
+            predictions.push(Prediction { output: name, values: output, mask, loss: reported });
         }
         let mut loss = sum.ok_or_else(|| Error::value("fit", "the model has no output"))?;
         if let Some(penalty) = ctx.penalty()? {
@@ -183,20 +184,23 @@ fn check_weights(weights: &Weights, outputs: usize) -> Result<()> {
     }
 }
 
-/// The loss of one output, and the output with the mask of what counts in it.
-fn judge(loss: &dyn Loss, output: Value, targets: &Tensor, weights: Option<&Tensor>) -> Result<(Var, Sequence)> {
-    let Sequence { values, mask } = Sequence::from_value(output)?;
-    let targets = targets_for(loss, values.shape(), targets)?;
-    let mask = match mask {
-        Some(mask) if loss.takes_mask(&mask, values.shape(), targets.shape())? => Some(mask),
+/// The loss of one output, and the mask of what counts in it.
+fn judge(loss: &dyn Loss, output: &Value, targets: &Tensor, weights: Option<&Tensor>) -> Result<(Var, Option<Mask>)> {
+    let shape = match output {
+        Value::Projection(projection, _) => projection.shape(),
+        one => one.as_var()?.shape(),
+    };
+    let targets = targets_for(loss, shape, targets)?;
+    let mask = match output.mask() {
+        Some(mask) if loss.takes_mask(mask, shape, targets.shape())? => Some(mask),
         _ => None,
     };
-    let value = loss.counted(&values, &targets, Counting { mask: mask.as_deref(), weights })?;
+    let value = loss.of_output(output, &targets, Counting { mask: mask.map(|mask| &**mask), weights })?;
     let mask = match loss.counts(&targets)? {
-        None => mask.filter(|mask| targets.dims().starts_with(mask.dims()) || targets.shape() == values.shape()),
-        Some(counts) => Some(both(counts, mask.as_deref())?.into()),
+        None => mask.filter(|mask| targets.dims().starts_with(mask.dims()) || targets.shape() == shape).cloned(),
+        Some(counts) => Some(both(counts, mask.map(|mask| &**mask))?.into()),
     };
-    Ok((value, Sequence { values, mask }))
+    Ok((value, mask))
 }
 
 /// What the targets let count and the mask too.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Versions that may be there beside another one: crate, the beginning of the version, why.
 const PERMITTED: &[(&str, &str, &str)] = &[
+    ("base64", "0.13.", "of spm_precompiled, of tokenizers, which is used with the feature `tokenizers` only"),
     ("bitflags", "1.", "of cust, which is used with the feature `cuda` only"),
     ("equator", "0.2.", "of nano-gemm, of faer, which is used with the feature `linalg` only"),
     ("equator-macro", "0.2.", "of equator 0.2, as above"),
@@ -12,8 +13,11 @@ const PERMITTED: &[(&str, &str, &str)] = &[
     ("getrandom", "0.4.", "of jobserver, of zstd-sys, which is used with the feature `parquet` only"),
     ("miniz_oxide", "0.8.", "of png 0.18, which has not followed flate2 to 0.9"),
     ("r-efi", "5.", "of getrandom 0.3, as above"),
+    ("rand_core", "0.9.", "of rand 0.9, of tokenizers, which is used with the feature `tokenizers` only"),
     ("syn", "1.", "of cust and faer, which are used with the features `cuda` and `linalg` only"),
     ("syn", "2.", "of faer and zerocopy-derive, which are used with the features `linalg` and `parquet` only"),
+    ("thiserror", "1.", "of sysctl, of faer, which is used with the feature `linalg` only"),
+    ("thiserror-impl", "1.", "of thiserror 1, as above"),
     ("windows-sys", "0.52.", "of ring 0.17, on Windows only"),
     ("windows-sys", "0.59.", "of corosensei 0.3, on Windows only"),
 ];

@@ -1,12 +1,13 @@
 //! Scaled dot-product attention.
 
 use crate::{Backward, Function, Inputs, Var};
-use kiln_tensor::{Attended, AttentionOptions, Result, Tensor, composed};
+use kiln_tensor::{Attended, AttentionGradients, AttentionOptions, Result, Tensor, composed};
 
 /// y = softmax(s) · v of the scores s = scale · q·kᵀ + bias. With the probabilities p and dp = dy·vᵀ: dv = pᵀ·dy,
 /// ds = p · (dp − Σ dy·y), dq = scale · ds·k, dk = scale · dsᵀ·q, and ds is a mask's gradient. A kernel computes p again, from the
 /// saved sums; the mask's gradient, and gradients of gradients, go through the composed form.
 struct Attention {
+    /// The operands as they were given, and what was left in the type that is computed in.
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -18,7 +19,19 @@ struct Attention {
 /// The mask's position among the inputs.
 const MASK: usize = 3;
 
+/// In the type that is computed in.
+fn wide(x: &Tensor) -> Result<Tensor> {
+    x.to_dtype(x.dtype().computed_in())
+}
+
 impl Attention {
+    /// What a kernel gives, if there is one.
+    fn gradients(&self, dy: &Tensor) -> Result<Option<AttentionGradients>> {
+        let [query, key, value, dy] = [&self.query, &self.key, &self.value, dy].map(wide);
+        let mask = self.mask.as_ref().map(wide).transpose()?;
+        self.after.grad([&query?, &key?, &value?], mask.as_ref(), &self.options, &dy?)
+    }
+
     fn composed(&self, inputs: &mut Inputs<'_>) -> Result<Var> {
         let (query, key, value) =
             (inputs.take(0, &self.query)?, inputs.take(1, &self.key)?, inputs.take(2, &self.value)?);
@@ -32,14 +45,16 @@ impl Function for Attention {
         "attention"
     }
     fn backward(&self, dy: Var, pass: &mut Backward<'_>) -> Result<()> {
-        let operands = [&self.query, &self.key, &self.value];
         if !pass.records()
             && !pass.needs(MASK)
-            && let Some(gradients) = self.after.grad(operands, self.mask.as_ref(), &self.options, dy.tensor())?
+            && let Some(gradients) = self.gradients(dy.tensor())?
         {
-            pass.accumulate(0, Var::constant(gradients.query))?;
-            pass.accumulate(1, Var::constant(gradients.key))?;
-            return pass.accumulate(2, Var::constant(gradients.value));
+            let mut rounded = |position: usize, gradient: Tensor| {
+                pass.accumulate(position, Var::constant(gradient.to_dtype(self.query.dtype())?))
+            };
+            rounded(0, gradients.query)?;
+            rounded(1, gradients.key)?;
+            return rounded(2, gradients.value);
         }
         pass.differentiate(&dy, |inputs| self.composed(inputs))
     }
@@ -66,9 +81,14 @@ impl Var {
     /// # Errors
     /// As [`Tensor::attention`].
     pub fn attention(&self, key: &Var, value: &Var, mask: Option<&Var>, options: &AttentionOptions) -> Result<Var> {
-        let after = self.tensor().attend(key.tensor(), value.tensor(), mask.map(Var::tensor), options)?;
         let inputs: Vec<&Var> = [Some(self), Some(key), Some(value), mask].into_iter().flatten().collect();
-        Ok(Var::record(&inputs, after.out.clone(), |_| Attention {
+        // The gradient goes through the output, which must not be rounded for that.
+        let recorded = inputs.iter().any(|input| input.requires_grad());
+        let operand = |x: &Var| if recorded { wide(x.tensor()) } else { Ok(x.tensor().clone()) };
+        let mask_tensor = mask.map(operand).transpose()?;
+        let after = operand(self)?.attend(&operand(key)?, &operand(value)?, mask_tensor.as_ref(), options)?;
+        let y = after.out.to_dtype(self.dtype())?;
+        Ok(Var::record(&inputs, y, |_| Attention {
             query: self.tensor().clone(),
             key: key.tensor().clone(),
             value: value.tensor().clone(),

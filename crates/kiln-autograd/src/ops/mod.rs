@@ -12,6 +12,7 @@ mod elementwise;
 mod index;
 #[cfg(feature = "linalg")]
 mod linalg;
+mod linear_cross_entropy;
 mod loss;
 mod matmul;
 mod normalization;

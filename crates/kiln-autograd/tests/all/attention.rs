@@ -1,5 +1,6 @@
-//! Attention's gradients against differences, of both orders.
+//! Attention against PyTorch's, and its gradients against differences, of both orders.
 
+use crate::pytorch::Fixtures;
 use kiln_autograd::{Var, grad_check, grad_grad_check};
 use kiln_tensor::{AttentionOptions, DType, Device, Result, Tensor};
 
@@ -18,6 +19,54 @@ fn operands() -> Vec<Tensor> {
 fn both(name: &str, f: impl Fn(&[Var]) -> Result<Var>, inputs: &[Tensor]) {
     grad_check(&f, inputs).unwrap_or_else(|e| panic!("{name}: {e}"));
     grad_grad_check(&f, inputs).unwrap_or_else(|e| panic!("{name}, second order: {e}"));
+}
+
+/// The value and the gradients of a case of the fixtures, in f64 by the composed form and in f32 by a kernel.
+#[track_caller]
+fn as_pytorch(fixtures: &Fixtures, name: &str, options: &AttentionOptions) {
+    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 2e-6)] {
+        let find = |what: &str| Some(fixtures.find(&format!("{name}/{what}"))?.to_dtype(dtype).unwrap());
+        let x: Vec<Var> = (0..4).map_while(|i| find(&format!("x{i}"))).map(Var::variable).collect();
+        let seen = find("seen").map(|seen| Var::constant(seen.to_dtype(DType::Bool).unwrap()));
+        // Where the options say what PyTorch's mask does, they do it alone.
+        let mask = x.get(3).or(seen.as_ref()).filter(|_| !IN_OPTIONS.contains(&name));
+        let y = x[0].attention(&x[1], &x[2], mask, options).unwrap();
+        let close = |what: &str, found: &Tensor| {
+            let (found, expected) = (found.to_f64_vec().unwrap(), fixtures.get(&format!("{name}/{what}")));
+            for (i, (f, e)) in found.into_iter().zip(expected.to_vec::<f64>().unwrap()).enumerate() {
+                let near = (f - e).abs() <= tolerance * (1.0 + e.abs());
+                assert!(near, "{name} {dtype}, {what} [{i}]: {f}, PyTorch gives {e}");
+            }
+        };
+        close("y", y.tensor());
+        let gradients = y.mul(&Var::constant(find("w").unwrap())).unwrap().sum_all().unwrap().backward().unwrap();
+        for (i, x) in x.iter().enumerate().filter(|&(i, _)| i < 3 || mask.is_some()) {
+            close(&format!("d{i}"), gradients.of(x).unwrap());
+        }
+    }
+}
+
+/// Cases whose mask is an option here.
+const IN_OPTIONS: [&str; 4] = ["causal at the end", "causal window", "window", "alibi"];
+
+#[test]
+fn values_and_gradients_are_pytorchs() {
+    let (fixtures, new) = (Fixtures::read("attention"), AttentionOptions::new);
+    for (name, options) in [
+        ("plain", new()),
+        ("scale", new().scale(0.3)),
+        ("causal", new().causal(true)),
+        ("grouped", new().causal(true)),
+        ("one key head", new()),
+        ("padding", new()),
+        ("added", new()),
+        ("causal at the end", new().causal(true)),
+        ("causal window", new().causal(true).window(3)),
+        ("window", new().window(2)),
+        ("alibi", new().alibi(true)),
+    ] {
+        as_pytorch(&fixtures, name, &options);
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod half;
 mod limits;
 #[cfg(feature = "linalg")]
 mod linalg;
+mod linear_cross_entropy;
 mod odd_windows;
 mod origin;
 mod pytorch;

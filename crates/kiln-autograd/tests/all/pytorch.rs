@@ -6,15 +6,15 @@ use kiln_math::{BinaryOp, UnaryOp};
 use kiln_tensor::{DType, Device, Interpolation, Order, Result, Tensor, UnaryCall};
 use safetensors::SafeTensors;
 
-struct Fixtures(Vec<u8>);
+pub(crate) struct Fixtures(Vec<u8>);
 
 impl Fixtures {
-    fn read(name: &str) -> Self {
+    pub(crate) fn read(name: &str) -> Self {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
         Fixtures(std::fs::read(format!("{folder}/{name}.safetensors")).unwrap())
     }
 
-    fn find(&self, name: &str) -> Option<Tensor> {
+    pub(crate) fn find(&self, name: &str) -> Option<Tensor> {
         let file = SafeTensors::deserialize(&self.0).unwrap();
         let view = file.tensor(name).ok()?;
         let numbers: Vec<f64> =
@@ -22,7 +22,7 @@ impl Fixtures {
         Some(Tensor::from_slice(&numbers, view.shape(), &Device::cpu()).unwrap())
     }
 
-    fn get(&self, name: &str) -> Tensor {
+    pub(crate) fn get(&self, name: &str) -> Tensor {
         self.find(name).unwrap_or_else(|| panic!("no fixture {name}: add it to xtask/fixtures/autograd.py"))
     }
 

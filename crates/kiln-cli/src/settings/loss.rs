@@ -58,7 +58,7 @@ fn unweighted(named: &Named<'_>) -> Result<Box<dyn Loss>> {
         Nll => Box::new(set!(s, Nll::new(); axis ignore_index)),
         PoissonNll => of_logarithms!(PoissonNll, s),
         SmoothL1 => Box::new(set!(s, SmoothL1::new(); beta)),
-        SparseCategoricalCrossentropy => of_logits!(SparseCategoricalCrossentropy, s; label_smoothing axis ignore_index),
+        SparseCategoricalCrossentropy => of_logits!(SparseCategoricalCrossentropy, s; label_smoothing axis ignore_index z_loss),
         SquaredHinge => Box::new(SquaredHinge::new()),
     ))
 }

@@ -115,6 +115,13 @@ impl<M: Machine> Gpu<M> {
         Ok(Operand { gpu: self, address: buffer.address as u64, elements, temporary: Some(buffer) })
     }
 
+    /// Temporary memory that holds these elements of the host's.
+    pub(super) fn given(&self, bytes: &[u8], dtype: DType) -> Result<Operand<'_, M>> {
+        let operand = self.temporary(bytes.len() / dtype.size(), dtype)?;
+        self.uploaded(operand.buffer(dtype), 0, bytes)?;
+        Ok(operand)
+    }
+
     /// `elements` elements of a buffer from `offset` on; where it ends before, as many as it has, so that the simulator
     /// finds an access beyond.
     pub(super) fn part(&self, buffer: DeviceBuffer, offset: usize, elements: usize, dtype: DType) -> Operand<'_, M> {

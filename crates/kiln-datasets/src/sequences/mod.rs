@@ -1,18 +1,23 @@
 //! Sequences: text, sequences of different lengths, and the tasks that recurrent networks are tried on.
 
 mod adding;
+#[cfg(feature = "embedded-text")]
+mod book;
 mod copying;
 mod padding;
-mod text;
+mod streams;
+mod tokens;
 mod variable;
+mod windows;
 
 pub use adding::AddingProblem;
+#[cfg(feature = "embedded-text")]
+pub use book::ALICE;
 pub use copying::CopyTask;
 pub use padding::{Padded, pad_sequences};
-#[cfg(feature = "embedded-text")]
-pub use text::ALICE;
-pub use text::{TextStreams, TextWindows};
+pub use streams::TextStreams;
 pub use variable::SequenceDataset;
+pub use windows::{TextWindows, segment_offsets};
 
 use crate::images::past_the_end;
 use kiln_tensor::Result;

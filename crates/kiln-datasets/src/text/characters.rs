@@ -30,10 +30,11 @@ impl Characters {
         self.characters.get(number).copied()
     }
 
-    /// The number of each character; none of an unknown one, which is an error unless `unknown` is allowed.
-    pub(super) fn encode(&self, text: &str, unknown: bool) -> Result<Vec<Option<usize>>> {
+    /// The number of each character; none of an unknown one, which is an error unless `unknown` is allowed. Positions count from the
+    /// beginning of the text before.
+    pub(super) fn encode(&self, before: &str, text: &str, unknown: bool) -> Result<Vec<Option<usize>>> {
         let number = |(position, character)| match self.numbers.get(&character) {
-            None if !unknown => Err(self.lacks(character, position)),
+            None if !unknown => Err(self.lacks(character, before.chars().count() + position)),
             number => Ok(number.copied()),
         };
         text.chars().enumerate().map(number).collect()

@@ -2,6 +2,7 @@
 
 use super::byte_pairs::PairLearner;
 use super::characters::Characters;
+use super::special::Special;
 use super::tokenizer::{Tokenizer, Units};
 use super::words::{WordLearner, WordOptions};
 use kiln_tensor::Result;
@@ -48,6 +49,6 @@ impl Learner {
             Learner::Words(words) => Units::Words(words.finish(count)?),
             Learner::BytePairs(pairs) => Units::BytePairs(pairs.finish(count)?),
         };
-        Ok(Tokenizer { padding: special, unknown: special, units })
+        Ok(Tokenizer { padding: special, unknown: special, units, special: Special::default() })
     }
 }

@@ -4,15 +4,21 @@ mod byte_pairs;
 mod characters;
 mod counts;
 mod encoder;
+mod files;
+#[cfg(feature = "tokenizers")]
+mod hugging_face;
 mod learner;
 mod load;
 mod options;
 mod saved;
+mod special;
+mod token_file;
 mod tokenizer;
 mod words;
 
 pub use encoder::TextEncoder;
 pub use load::load_text;
 pub use options::TextOptions;
+pub use token_file::{TokenFile, TokenWriter};
 pub use tokenizer::Tokenizer;
 pub use words::WordOptions;

@@ -2,17 +2,21 @@
 
 use super::byte_pairs::BytePairs;
 use super::characters::Characters;
+#[cfg(feature = "tokenizers")]
+use super::hugging_face::HuggingFace;
 use super::learner::{Kind, Learner};
 use super::saved::Saved;
+use super::special::{Part, Special};
 use super::words::{WordOptions, Words};
 use kiln_tensor::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
 /// What [`Tokenizer::decode`] writes for an unknown token.
-const UNKNOWN: &str = "[UNK]";
+pub(super) const UNKNOWN: &str = "[UNK]";
 
 /// Text to tokens, numbers from 0 to [`len`](Tokenizer::len) − 1, and back: of characters, of words, or of byte pairs. It is learned from
-/// text, and saved as JSON beside the model.
+/// text, and saved as JSON beside the model; byte pairs are also read from and written to GPT-2's files ([`Tokenizer::load`],
+/// [`Tokenizer::save`]).
 ///
 /// ```
 /// use kiln_datasets::{Tokenizer, WordOptions};
@@ -41,6 +45,8 @@ pub struct Tokenizer {
     /// The token after it, or 0.
     pub(super) unknown: bool,
     pub(super) units: Units,
+    /// By numbers of units; those that are not among the units follow them.
+    pub(super) special: Special,
 }
 
 /// What the other tokens are.
@@ -49,6 +55,8 @@ pub(super) enum Units {
     Characters(Characters),
     Words(Words),
     BytePairs(BytePairs),
+    #[cfg(feature = "tokenizers")]
+    HuggingFace(HuggingFace),
 }
 
 impl Tokenizer {
@@ -56,7 +64,7 @@ impl Tokenizer {
     /// ([`with_unknown`](Tokenizer::with_unknown)).
     pub fn characters(text: &str) -> Self {
         let units = Units::Characters(Characters::new(text.chars().collect()));
-        Tokenizer { padding: false, unknown: false, units }
+        Tokenizer { padding: false, unknown: false, units, special: Special::default() }
     }
 
     /// The words of some texts, the most frequent first, with tokens for padding, 0, and for unknown words, 1.
@@ -110,19 +118,55 @@ impl Tokenizer {
         self.unknown.then_some(i64::from(self.padding))
     }
 
-    /// The number of special tokens, which come first.
-    fn special(&self) -> usize {
+    /// With a special token at the end, such as `<|endoftext|>`, which [`encode`](Tokenizer::encode) finds in a text.
+    ///
+    /// ```
+    /// use kiln_datasets::Tokenizer;
+    /// let tokenizer = Tokenizer::byte_pairs(["one two one"], 258)?.with_special("<|endoftext|>")?;
+    /// let end = tokenizer.special("<|endoftext|>");
+    /// assert_eq!(end, Some(tokenizer.len() as i64 - 1));
+    /// assert_eq!(tokenizer.encode("one<|endoftext|>")?.last().copied(), end);
+    /// # Ok::<(), kiln_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// An empty text, or a special token that there is already.
+    pub fn with_special(mut self, text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        if text.is_empty() || self.special(&text).is_some() {
+            let why = if text.is_empty() { "is an empty text" } else { "is there already" };
+            return Err(Error::value("Tokenizer", format!("the special token {text:?} {why}")));
+        }
+        let number = (self.len() - self.first()) as u32;
+        self.special.push(text, number);
+        Ok(self)
+    }
+
+    /// The token of a special text.
+    pub fn special(&self, text: &str) -> Option<i64> {
+        let number = match &self.units {
+            #[cfg(feature = "tokenizers")]
+            Units::HuggingFace(other) if self.special.number(text).is_none() => other.special(text),
+            _ => self.special.number(text),
+        };
+        number.map(|number| self.first() as i64 + i64::from(number))
+    }
+
+    /// The token at the end of a text: that of `<|endoftext|>`, `<|end_of_text|>` or `</s>`, where there is one.
+    pub fn end_of_text(&self) -> Option<i64> {
+        ["<|endoftext|>", "<|end_of_text|>", "</s>"].into_iter().find_map(|text| self.special(text))
+    }
+
+    /// The number of the tokens for padding and for what is unknown, which come first.
+    pub(super) fn first(&self) -> usize {
         usize::from(self.padding) + usize::from(self.unknown)
     }
 
     /// Number of tokens: what an embedding takes as its vocabulary.
     pub fn len(&self) -> usize {
-        self.special()
-            + match &self.units {
-                Units::Characters(characters) => characters.len(),
-                Units::Words(words) => words.words.len(),
-                Units::BytePairs(pairs) => pairs.len(),
-            }
+        let units = self.units.len();
+        let after = self.special.all().iter().filter(|(_, number)| *number as usize >= units).count();
+        self.first() + units + after
     }
 
     /// Whether there is no token.
@@ -135,23 +179,48 @@ impl Tokenizer {
         matches!(self.units, Units::Characters(_))
     }
 
-    /// A text as tokens.
+    /// A text as tokens. Special tokens in it are found, as Hugging Face's tokenizers do;
+    /// [`encode_ordinary`](Tokenizer::encode_ordinary) takes them as any other text.
     ///
     /// # Errors
-    /// An unknown character, with its position, where there is no token for such.
+    /// An unknown character, with its position, where there is no token for such; so with byte pairs of a file that lacks bytes.
     pub fn encode(&self, text: &str) -> Result<Vec<i64>> {
-        let first = self.special() as i64;
-        // Words have a token for what is unknown, byte pairs know everything.
+        let mut tokens = Vec::new();
+        for part in self.special.parts(text) {
+            match part {
+                Part::Plain { before, text } => self.units(before, text, &mut tokens)?,
+                Part::Special(number) => tokens.push(self.first() as i64 + i64::from(number)),
+            }
+        }
+        Ok(tokens)
+    }
+
+    /// A text as tokens, in which nothing is special (tiktoken's `encode_ordinary`): for a text of which it is not known who wrote it.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_ordinary(&self, text: &str) -> Result<Vec<i64>> {
+        let mut tokens = Vec::new();
+        self.units("", text, &mut tokens)?;
+        Ok(tokens)
+    }
+
+    /// Adds the tokens of a text that stands after another one.
+    fn units(&self, before: &str, text: &str, to: &mut Vec<i64>) -> Result<()> {
+        let first = self.first() as i64;
+        // Words have a token for what is unknown.
         let unknown = self.unknown().unwrap_or_default();
         let token = |number: Option<usize>| number.map_or(unknown, |number| first + number as i64);
-        Ok(match &self.units {
+        match &self.units {
             Units::Characters(characters) => {
-                let numbers = characters.encode(text, self.unknown)?;
-                numbers.into_iter().map(token).collect()
+                to.extend(characters.encode(before, text, self.unknown)?.into_iter().map(token));
             }
-            Units::Words(words) => words.encode(text).into_iter().map(token).collect(),
-            Units::BytePairs(pairs) => pairs.encode(text).into_iter().map(|number| first + i64::from(number)).collect(),
-        })
+            Units::Words(words) => to.extend(words.encode(text).into_iter().map(token)),
+            Units::BytePairs(pairs) => to.extend(pairs.encode(text, self.unknown)?.into_iter().map(token)),
+            #[cfg(feature = "tokenizers")]
+            Units::HuggingFace(other) => to.extend(other.encode(text)?.into_iter().map(|number| first + number)),
+        }
+        Ok(())
     }
 
     /// Tokens as a text. Padding is left out, what was unknown is `[UNK]`, words have a space between them. Bytes that are not UTF-8, as
@@ -160,22 +229,29 @@ impl Tokenizer {
     /// # Errors
     /// A number that is not a token, with its position.
     pub fn decode(&self, tokens: &[i64]) -> Result<String> {
-        let special = self.special();
-        let mut bytes = Vec::new();
+        let first = self.first();
+        let (mut bytes, mut units) = (Vec::new(), Vec::new());
         for (position, &token) in tokens.iter().enumerate() {
             let number = usize::try_from(token).ok().filter(|&number| number < self.len());
             let number = number.ok_or_else(|| self.out_of_range(token, position))?;
             if Some(token) == self.padding() {
                 continue;
             }
+            let text = match number.checked_sub(first) {
+                Some(unit) if unit < self.units.len() => {
+                    units.push(unit);
+                    continue;
+                }
+                Some(special) => self.special.text(special as u32).unwrap_or_default(),
+                None => UNKNOWN,
+            };
+            self.units.write(&std::mem::take(&mut units), &mut bytes)?;
             if matches!(self.units, Units::Words(_)) && !bytes.is_empty() {
                 bytes.push(b' ');
             }
-            match number.checked_sub(special) {
-                Some(unit) => self.units.write(unit, &mut bytes),
-                None => bytes.extend_from_slice(UNKNOWN.as_bytes()),
-            }
+            bytes.extend_from_slice(text.as_bytes());
         }
+        self.units.write(&units, &mut bytes)?;
         Ok(String::from_utf8(bytes).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
     }
 
@@ -185,34 +261,38 @@ impl Tokenizer {
         let message = format!("token {token} at position {position} is out of range, expected 0 to {last}");
         Error::new(ErrorKind::Index, "Tokenizer", message)
     }
-
-    /// As JSON.
-    pub fn to_json(&self) -> String {
-        // Texts and numbers cannot fail.
-        serde_json::to_string(self).unwrap_or_default()
-    }
-
-    /// From its JSON.
-    ///
-    /// # Errors
-    /// Text that is not the JSON of a `Tokenizer`.
-    pub fn from_json(json: &str) -> Result<Self> {
-        serde_json::from_str(json).map_err(|e| {
-            Error::new(ErrorKind::Format, "Tokenizer", format!("this is not a tokenizer's JSON: {e}")).with_source(e)
-        })
-    }
 }
 
 impl Units {
-    /// Adds what a token, which there is, stands for.
-    fn write(&self, unit: usize, to: &mut Vec<u8>) {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Units::Characters(characters) => characters.len(),
+            Units::Words(words) => words.words.len(),
+            Units::BytePairs(pairs) => pairs.len(),
+            #[cfg(feature = "tokenizers")]
+            Units::HuggingFace(other) => other.len(),
+        }
+    }
+
+    /// Adds what tokens, which there are, stand for.
+    fn write(&self, units: &[usize], to: &mut Vec<u8>) -> Result<()> {
         match self {
             Units::Characters(characters) => {
-                let mut buffer = [0; 4];
-                to.extend(characters.get(unit).map_or("", |character| character.encode_utf8(&mut buffer)).bytes());
+                let text: String = units.iter().filter_map(|&unit| characters.get(unit)).collect();
+                to.extend_from_slice(text.as_bytes());
             }
-            Units::Words(words) => to.extend_from_slice(words.words[unit].as_bytes()),
-            Units::BytePairs(pairs) => pairs.write(unit, to),
+            Units::Words(words) => {
+                for &unit in units {
+                    if !to.is_empty() {
+                        to.push(b' ');
+                    }
+                    to.extend_from_slice(words.words[unit].as_bytes());
+                }
+            }
+            Units::BytePairs(pairs) => units.iter().for_each(|&unit| pairs.write(unit, to)),
+            #[cfg(feature = "tokenizers")]
+            Units::HuggingFace(other) => to.extend_from_slice(other.decode(units)?.as_bytes()),
         }
+        Ok(())
     }
 }

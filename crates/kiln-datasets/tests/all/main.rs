@@ -31,5 +31,7 @@ mod split;
 mod stream;
 mod tables;
 mod text;
+mod token_file;
 mod tokenizer;
+mod tokenizer_files;
 mod torchvision;

@@ -34,7 +34,7 @@ type Make = fn(&Json) -> Result<Box<dyn AnyLayer>, serde_json::Error>;
 
 /// The settings that layers read by serde leave out where they are none. A layer's own are among them; they are named to whoever
 /// misspells one.
-const LEFT_OUT: [&str; 25] = [
+const LEFT_OUT: [&str; 27] = [
     "activity_regularizer",
     "axes",
     "axis",
@@ -48,9 +48,11 @@ const LEFT_OUT: [&str; 25] = [
     "kernel_constraint",
     "kernel_regularizer",
     "key_heads",
+    "layer_norm",
     "mask",
     "max_size",
     "padding",
+    "projection",
     "recurrent_constraint",
     "recurrent_regularizer",
     "regularizer",

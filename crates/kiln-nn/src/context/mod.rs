@@ -140,6 +140,11 @@ impl Ctx {
         self.probes.iter().find_map(|probe| (&**probe as &dyn Any).downcast_ref())
     }
 
+    /// Whether a layer may leave its output to be computed where it is asked for: nothing looks at it here.
+    pub(crate) fn may_defer(&self) -> bool {
+        self.probes.is_empty() && self.recorder.is_none()
+    }
+
     /// What kind of pass it is.
     #[inline]
     pub fn mode(&self) -> Mode {

@@ -1,6 +1,6 @@
 //! Keras's fully connected layer.
 
-use super::linear::affine;
+use super::linear::{affine, projection};
 use super::weights::{Weights, weight_settings};
 use crate::{Ctx, Describe, Fans, Init, Layer, Method, Module, Value};
 use kiln_autograd::Var;
@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 ///
 /// Keras's `Dense`: it learns the size of its input when it is built, kernels start Glorot-uniform and biases at 0.
 /// Paths and shapes are PyTorch's, `weight` and `bias` (Keras's `kernel` is the transposed weight).
+///
+/// A last layer of many units, linear or with a softmax, leaves its output to a loss that can do without it: [`Projection`](crate::Projection).
 ///
 /// ```
 /// use kiln_nn::{Activation, Dense, Initializer};
@@ -74,6 +76,17 @@ impl Layer for Dense {
         let y = affine(&x, weight, self.weights.bias.as_ref(), self.weights.activation, ctx)?;
         self.weights.penalize(weight, &y, ctx);
         Ok(y)
+    }
+
+    fn forward_value(&self, x: Var, ctx: &Ctx) -> Result<Value> {
+        let weight = self.weights.built("Dense::with_sizes")?;
+        if self.weights.regularizers.activity.is_none()
+            && let Some(y) = projection(&x, weight, self.weights.bias.as_ref(), self.weights.activation, ctx)?
+        {
+            self.weights.penalize_weights(weight, ctx);
+            return Ok(y);
+        }
+        self.forward(x, ctx).map(Value::from)
     }
 
     fn methods() -> Vec<Method<Self>> {

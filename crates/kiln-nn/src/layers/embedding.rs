@@ -1,6 +1,6 @@
 //! Embedding.
 
-use super::linear::affine;
+use super::linear::{affine, projection};
 use super::setters::setters;
 use crate::per_sample::Use;
 use crate::{
@@ -87,9 +87,16 @@ impl Embedding {
     }
 
     /// [`Embedding::logits`] as a method, for [`Graph::call_with`](crate::Graph::call_with).
-    pub const LOGITS: Method<Embedding> =
-        Method::new("logits", |embedding: &Embedding, x, ctx| embedding.logits(&x.var()?, ctx).map(Value::from))
-            .with_shape(|embedding, x| embedding.logits_shape(x.one()?).map(Shapes::One));
+    ///
+    /// Of a large vocabulary they are computed where they are asked for: [`Projection`](crate::Projection).
+    pub const LOGITS: Method<Embedding> = Method::new("logits", |embedding: &Embedding, x, ctx| {
+        let (x, weight) = (x.var()?, embedding.weight.as_ref().ok_or_else(unbuilt)?);
+        match projection(&x, weight, None, Activation::Linear, ctx)? {
+            Some(logits) => Ok(logits),
+            None => embedding.logits(&x, ctx).map(Value::from),
+        }
+    })
+    .with_shape(|embedding, x| embedding.logits_shape(x.one()?).map(Shapes::One));
 
     /// x · Wᵀ, of x (…, size) and the vectors W (vocabulary, size): one number for each token. The output layer of a language
     /// model whose input is embedded by this layer (tied weights, Press and Wolf 2017).

@@ -1,6 +1,6 @@
 //! PyTorch's fully connected layer, and the product that it shares with `Dense`.
 
-use crate::{Activation, Ctx, Describe, Fans, Init, Initializer, Layer, Module, Param};
+use crate::{Activation, Ctx, Describe, Fans, Init, Initializer, Layer, Module, Param, Projection, Value};
 use crate::per_sample::Use;
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result};
@@ -83,6 +83,32 @@ pub(super) fn affine(x: &Var, weight: &Param, bias: Option<&Param>, activation: 
         return activation.apply(&y);
     }
     activation.rest(x.linear(&w, b.as_ref(), activation.fused())?)
+}
+
+/// activation(x · weightᵀ + bias) to be computed where it is asked for; none of few classes, and where something looks at the output.
+pub(super) fn projection(
+    x: &Var,
+    weight: &Param,
+    bias: Option<&Param>,
+    activation: Activation,
+    ctx: &Ctx,
+) -> Result<Option<Value>> {
+    let [classes, inputs] = *weight.value().dims() else { return Ok(None) };
+    // A softmax of more axes is not along the last one.
+    let takes = match activation {
+        Activation::Linear => true,
+        Activation::Softmax => x.shape().rank() < 4,
+        _ => false,
+    };
+    if classes < Projection::LARGE || !takes || x.shape().rank() < 2 || !ctx.may_defer() {
+        return Ok(None);
+    }
+    if x.dims().last() != Some(&inputs) {
+        return Err(misfit(x, weight));
+    }
+    let product = Projection::new(x.clone(), weight.var(ctx), bias.map(|bias| bias.var(ctx)))?;
+    let product = if activation == Activation::Softmax { product.softmax() } else { product };
+    Ok(Some(Value::Projection(Box::new(product), None)))
 }
 
 #[cold]

@@ -124,15 +124,20 @@ impl Weights {
 
     /// Hands in the penalties of weight, bias and output, and the constraints.
     pub(super) fn penalize(&self, weight: &Param, y: &Var, ctx: &Ctx) {
-        let Regularizers { kernel, bias, activity } = self.regularizers;
+        self.penalize_weights(weight, ctx);
+        if let Some(regularizer) = self.regularizers.activity {
+            ctx.penalize_activity(y, regularizer);
+        }
+    }
+
+    /// Hands in the penalties of weight and bias, and the constraints.
+    pub(super) fn penalize_weights(&self, weight: &Param, ctx: &Ctx) {
+        let Regularizers { kernel, bias, .. } = self.regularizers;
         if let Some(regularizer) = kernel {
             ctx.penalize(weight, regularizer);
         }
         if let (Some(bias), Some(regularizer)) = (&self.bias, bias) {
             ctx.penalize(bias, regularizer);
-        }
-        if let Some(regularizer) = activity {
-            ctx.penalize_activity(y, regularizer);
         }
         let Constraints { kernel, bias } = &self.constraints;
         if let Some(constraint) = kernel {

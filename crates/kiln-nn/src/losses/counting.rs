@@ -30,25 +30,13 @@ pub(super) fn reduced<L: Loss + ?Sized>(
     target: &Var,
     counting: Counting<'_>,
 ) -> Result<Var> {
-    let Counting { mask, weights } = counting;
-    let own = loss.counts(target.tensor())?;
-    if mask.is_none() && weights.is_none() && own.is_none() {
+    let Counts { mask, weights, used } = counted(loss, target.tensor(), counting, computed_in(prediction.dtype()))?;
+    if mask.is_none() && weights.is_none() {
         let each = losses(loss, prediction, target)?;
         let value = if loss.reduction() == Reduction::Sum { each.sum_all() } else { each.mean_all() };
         return value?.to_dtype(prediction.dtype());
     }
     let target = &var_targets_for(loss, prediction.shape(), target)?;
-    if let Some(mask) = mask.filter(|mask| mask.dtype() != DType::Bool) {
-        return Err(Error::new(
-            ErrorKind::DType,
-            loss.name(),
-            format!("the mask is {} {}, expected bool, true where a target counts", mask.dtype(), mask.shape()),
-        ));
-    }
-    let both = own.map(|own| mask.map_or_else(|| Ok(own.clone()), |mask| and(mask, &own))).transpose()?;
-    let mask = both.as_ref().or(mask);
-    let weights = weights.map(|weights| checked(weights, computed_in(prediction.dtype()))).transpose()?;
-    let used = used(mask, weights.as_ref())?;
     let each = match &used {
         // What is not used is 0 before anything is computed of it: multiplied by 0 afterwards, NaN would stay NaN.
         Some(used) => {
@@ -58,9 +46,7 @@ pub(super) fn reduced<L: Loss + ?Sized>(
         }
         None => losses(loss, prediction, target)?,
     };
-    let over = |tensor: &Tensor, what: &str| {
-        laid_over(tensor, each.shape())?.ok_or_else(|| misfit(loss.name(), what, tensor, each.shape()))
-    };
+    let over = |tensor: &Tensor, what: &str| expect_over(loss.name(), what, tensor, each.shape());
     let mut sum = each.clone();
     if let Some(weights) = &weights {
         sum = sum.mul(&Var::constant(over(weights, "weights")?.to_dtype(each.dtype())?))?;
@@ -74,10 +60,48 @@ pub(super) fn reduced<L: Loss + ?Sized>(
         return sum.sum_all()?.to_dtype(prediction.dtype());
     }
     let Some(mask) = mask else { return sum.mean_all()?.to_dtype(prediction.dtype()) };
-    // Of each step there may be several losses.
+    sum.mean_all()?.div(&Var::constant(share(&mask)?.to_dtype(each.dtype())?))?.to_dtype(prediction.dtype())
+}
+
+/// What counts of a batch, as a loss goes by it.
+pub(super) struct Counts {
+    /// What counts in the mean; without it all does.
+    pub(super) mask: Option<Tensor>,
+    /// By how much each loss is multiplied.
+    pub(super) weights: Option<Tensor>,
+    /// What the mask leaves and has a weight above 0; without it all is used.
+    pub(super) used: Option<Tensor>,
+}
+
+/// What counts, by the mask, the weights and the targets themselves; weights in the type that the loss is computed in.
+pub(super) fn counted<L: Loss + ?Sized>(
+    loss: &L,
+    target: &Tensor,
+    counting: Counting<'_>,
+    dtype: DType,
+) -> Result<Counts> {
+    let Counting { mask, weights } = counting;
+    let own = loss.counts(target)?;
+    if let Some(mask) = mask.filter(|mask| mask.dtype() != DType::Bool) {
+        return Err(Error::new(
+            ErrorKind::DType,
+            loss.name(),
+            format!("the mask is {} {}, expected bool, true where a target counts", mask.dtype(), mask.shape()),
+        ));
+    }
+    let mask = match (mask, own) {
+        (Some(mask), Some(own)) => Some(and(mask, &own)?),
+        (mask, own) => own.or_else(|| mask.cloned()),
+    };
+    let weights = weights.map(|weights| checked(weights, dtype)).transpose()?;
+    let used = used(mask.as_ref(), weights.as_ref())?;
+    Ok(Counts { mask, weights, used })
+}
+
+/// The share of the steps that a mask leaves, of at least one: of each step there may be several losses. f64.
+pub(super) fn share(mask: &Tensor) -> Result<Tensor> {
     let steps = mask.elements().max(1) as f64;
-    let share = mask.to_dtype(DType::F64)?.sum_all()?.clamp(1.0, f64::INFINITY)?.mul_scalar(1.0 / steps)?;
-    sum.mean_all()?.div(&Var::constant(share.to_dtype(each.dtype())?))?.to_dtype(prediction.dtype())
+    mask.to_dtype(DType::F64)?.sum_all()?.clamp(1.0, f64::INFINITY)?.mul_scalar(1.0 / steps)
 }
 
 /// Weights in the type that the loss is computed in, held to be such.
@@ -138,7 +162,12 @@ pub fn laid_over(tensor: &Tensor, shape: &Shape) -> Result<Option<Tensor>> {
     tensor.reshape(Shape::new(&laid)?).map(Some)
 }
 
-/// As [`over`], of predictions or what has their axes: the axis of classes is left free.
+/// As [`laid_over`], where nothing else than that fits.
+pub(super) fn expect_over(loss: &'static str, what: &str, tensor: &Tensor, losses: &Shape) -> Result<Tensor> {
+    laid_over(tensor, losses)?.ok_or_else(|| misfit(loss, what, tensor, losses))
+}
+
+/// As [`laid_over`], of predictions or what has their axes: the axis of classes is left free.
 fn over_predictions(tensor: &Tensor, shape: &Shape, classes: Option<usize>) -> Result<Option<Tensor>> {
     let Some(axis) = classes else { return laid_over(tensor, shape) };
     let mut dims = shape.to_vec();

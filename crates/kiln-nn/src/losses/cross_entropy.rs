@@ -1,10 +1,10 @@
 //! Cross-entropies of classes.
 
 use super::rows::{Rows, without};
-use super::{Loss, is_label};
-use crate::ClassAxis;
+use super::{Counting, Loss, Reduction, is_label, projected};
+use crate::{ClassAxis, Projection};
 use kiln_autograd::Var;
-use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
+use kiln_tensor::{CrossEntropyOptions, DType, Error, ErrorKind, Result, Shape, Tensor};
 
 /// −ln p of the label, of predictions (n, classes) and labels (n,) of integers; of sequences (n, T, classes) and
 /// labels (n, T); of maps (n, classes, H, W) and labels (n, H, W). Where the classes are: [`ClassAxis`].
@@ -19,6 +19,7 @@ pub struct SparseCategoricalCrossentropy {
     axis: ClassAxis,
     smoothing: f64,
     ignored: Option<i64>,
+    z_loss: f64,
 }
 
 /// −Σ t·ln p over the classes, of predictions and targets of the same shape: one-hot, or any distributions. Where the
@@ -31,11 +32,11 @@ pub struct CategoricalCrossentropy {
 }
 
 macro_rules! constructors {
-    ($($loss:ident $($ignore:ident)?),+) => {$(
+    ($($loss:ident $($own:ident: $none:expr),*;)+) => {$(
         impl $loss {
             /// Of probabilities.
             pub const fn new() -> Self {
-                $loss { from_logits: false, axis: ClassAxis::BY_RANK, smoothing: 0.0 $(, $ignore: None)? }
+                $loss { from_logits: false, axis: ClassAxis::BY_RANK, smoothing: 0.0 $(, $own: $none)* }
             }
             /// Of logits: what a last layer without softmax gives.
             pub const fn from_logits() -> Self {
@@ -59,7 +60,10 @@ macro_rules! constructors {
         }
     )+};
 }
-constructors!(SparseCategoricalCrossentropy ignored, CategoricalCrossentropy);
+constructors! {
+    SparseCategoricalCrossentropy ignored: None, z_loss: 0.0;
+    CategoricalCrossentropy;
+}
 
 impl SparseCategoricalCrossentropy {
     /// A label that is ignored: its loss and gradient are 0, and it does not count in means or metrics (Keras's
@@ -68,6 +72,22 @@ impl SparseCategoricalCrossentropy {
     #[must_use]
     pub const fn ignore_index(self, label: i64) -> Self {
         SparseCategoricalCrossentropy { ignored: Some(label), ..self }
+    }
+
+    /// Adds factor·(ln Σ exp(x))² of each target's logits x, which keeps them from drifting away (z-loss; PaLM takes 1e-4). There must
+    /// be logits: [`SparseCategoricalCrossentropy::from_logits`], or the output of a softmax.
+    #[must_use]
+    pub const fn z_loss(self, factor: f64) -> Self {
+        SparseCategoricalCrossentropy { z_loss: factor, ..self }
+    }
+
+    /// One loss a row, with the z-loss.
+    fn of_rows(&self, rows: &Rows<'_>, labels: &Tensor) -> Result<Var> {
+        let each = rows.against_labels(labels, self.smoothing)?;
+        if self.z_loss == 0.0 {
+            return Ok(each);
+        }
+        each.add(&rows.shaped(rows.log_sum()?.square()?.mul_scalar(self.z_loss)?)?)
     }
 }
 
@@ -82,6 +102,10 @@ pub(super) fn check_smoothing(loss: &'static str, smoothing: f64) -> Result<()> 
 impl Loss for SparseCategoricalCrossentropy {
     fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
         check_smoothing(self.name(), self.smoothing)?;
+        if !(0.0..f64::INFINITY).contains(&self.z_loss) {
+            let message = format!("a factor of the z-loss of 0 or more and finite is expected, got {}", self.z_loss);
+            return Err(Error::value(self.name(), message));
+        }
         let target = target.tensor();
         if !is_label(target.dtype()) {
             return Err(Error::new(
@@ -104,9 +128,9 @@ impl Loss for SparseCategoricalCrossentropy {
             return Err(rows.misfit(target));
         }
         let flat = if target.rank() == 1 { target.clone() } else { target.reshape([target.elements()])? };
-        let Some(counts) = self.counts(&flat)? else { return rows.against_labels(&flat, self.smoothing) };
+        let Some(counts) = self.counts(&flat)? else { return self.of_rows(&rows, &flat) };
         let zero = Tensor::zeros((), flat.dtype(), flat.device())?;
-        let each = rows.against_labels(&Tensor::select(&counts, &flat, &zero)?, self.smoothing)?;
+        let each = self.of_rows(&rows, &Tensor::select(&counts, &flat, &zero)?)?;
         let zero = Var::constant(Tensor::zeros((), each.dtype(), each.device())?);
         Var::select(&counts.reshape(*each.shape())?, &each, &zero)
     }
@@ -120,6 +144,20 @@ impl Loss for SparseCategoricalCrossentropy {
     }
     fn labels(&self, target: &Tensor) -> Result<Tensor> {
         target.to_dtype(DType::I64)
+    }
+    fn of_projection(
+        &self,
+        output: &Projection,
+        target: &Tensor,
+        counting: Counting<'_>,
+        reduction: Reduction,
+    ) -> Result<Option<Var>> {
+        let last = self.axis.of(self.name(), output.shape())? + 1 == output.shape().rank();
+        if output.is_softmax() == self.from_logits || !last {
+            return Ok(None);
+        }
+        let options = CrossEntropyOptions::new().label_smoothing(self.smoothing).z_loss(self.z_loss);
+        projected::reduced(self, output, target, counting, reduction, options)
     }
     fn name(&self) -> &'static str {
         "sparse_categorical_crossentropy"

@@ -38,14 +38,16 @@ losses! {
 }
 
 mod aligned;
+mod boxed;
 mod check;
 mod counting;
+mod projected;
 mod rows;
 
 pub use aligned::{aligned, expect_own_targets, targets_for};
 pub use counting::{Counting, Reduction, laid_over};
 
-use crate::ClassAxis;
+use crate::{ClassAxis, Projection, Value};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Result, Shape, Tensor};
 
@@ -181,47 +183,37 @@ pub trait Loss: Send + Sync {
         counting::reduced(self, prediction, &Var::from(target), counting)
     }
 
+    /// As [`Loss::counted`] of an output as a model gives it. That of a last layer over a large vocabulary is only computed where
+    /// the loss cannot do without it.
+    ///
+    /// # Errors
+    /// As [`Loss::counted`]; several outputs.
+    fn of_output(&self, output: &Value, target: &Tensor, counting: Counting<'_>) -> Result<Var> {
+        if let Value::Projection(projection, _) = output
+            && let Some(loss) = self.of_projection(projection, target, counting, self.reduction())?
+        {
+            return Ok(loss);
+        }
+        self.counted(output.as_var()?, target, counting)
+    }
+
+    /// As [`Loss::counted`] of an output that is not computed, where this loss can do without it; `reduction` says what is made of
+    /// the losses.
+    ///
+    /// # Errors
+    /// As [`Loss::counted`].
+    fn of_projection(
+        &self,
+        _output: &Projection,
+        _target: &Tensor,
+        _counting: Counting<'_>,
+        _reduction: Reduction,
+    ) -> Result<Option<Var>> {
+        Ok(None)
+    }
+
     /// Keras's name: `sparse_categorical_crossentropy`.
     fn name(&self) -> &'static str;
-}
-
-impl<L: Loss + ?Sized> Loss for Box<L> {
-    fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
-        (**self).each(prediction, target)
-    }
-    fn counts(&self, target: &Tensor) -> Result<Option<Tensor>> {
-        (**self).counts(target)
-    }
-    fn takes_mask(&self, mask: &Tensor, prediction: &Shape, target: &Shape) -> Result<bool> {
-        (**self).takes_mask(mask, prediction, target)
-    }
-    fn reduction(&self) -> Reduction {
-        (**self).reduction()
-    }
-    fn between(&self, prediction: &Var, target: &Var) -> Result<Var> {
-        (**self).between(prediction, target)
-    }
-    fn class_axis(&self, prediction: &Shape) -> Result<Option<usize>> {
-        (**self).class_axis(prediction)
-    }
-    fn labels(&self, target: &Tensor) -> Result<Tensor> {
-        (**self).labels(target)
-    }
-    fn per_sample(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        (**self).per_sample(prediction, target)
-    }
-    fn forward(&self, prediction: &Var, target: &Tensor) -> Result<Var> {
-        (**self).forward(prediction, target)
-    }
-    fn weighted(&self, prediction: &Var, target: &Tensor, weights: &Tensor) -> Result<Var> {
-        (**self).weighted(prediction, target, weights)
-    }
-    fn counted(&self, prediction: &Var, target: &Tensor, counting: Counting<'_>) -> Result<Var> {
-        (**self).counted(prediction, target, counting)
-    }
-    fn name(&self) -> &'static str {
-        (**self).name()
-    }
 }
 
 /// The type that a loss of such predictions is computed in.

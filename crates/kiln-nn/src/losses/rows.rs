@@ -111,6 +111,15 @@ impl<'p> Rows<'p> {
         rows.clamp(self.prediction.dtype().smallest_normal(), f64::INFINITY)?.ln()
     }
 
+    /// ln Σ exp of the logits of each row, (count,).
+    pub(super) fn log_sum(&self) -> Result<Var> {
+        if self.are_logits {
+            return self.scores()?.logsumexp(1);
+        }
+        let message = "the z-loss is of logits: make the loss by `from_logits`, or let the model end with a softmax";
+        Err(Error::value(self.loss, message))
+    }
+
     /// One loss a row, in the shape of the losses.
     pub(super) fn shaped(&self, each: Var) -> Result<Var> {
         let leading = self.leading();

@@ -1,6 +1,7 @@
 //! Losses that wrap another one.
 
-use super::{Loss, Reduction, computed_in};
+use super::{Counting, Loss, Reduction, computed_in};
+use crate::Projection;
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, Result, Shape, Tensor};
 use std::sync::Arc;
@@ -102,6 +103,15 @@ impl<L: Loss> Loss for Summed<L> {
     }
     fn takes_mask(&self, mask: &Tensor, prediction: &Shape, target: &Shape) -> Result<bool> {
         self.0.takes_mask(mask, prediction, target)
+    }
+    fn of_projection(
+        &self,
+        output: &Projection,
+        target: &Tensor,
+        counting: Counting<'_>,
+        reduction: Reduction,
+    ) -> Result<Option<Var>> {
+        self.0.of_projection(output, target, counting, reduction)
     }
     fn reduction(&self) -> Reduction {
         Reduction::Sum

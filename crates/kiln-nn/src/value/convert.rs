@@ -56,6 +56,7 @@ impl IntoValue for Value {
     fn for_each_var<'v>(&'v self, f: &mut dyn FnMut(&'v Var)) {
         match self {
             Value::One(var, _) => f(var),
+            Value::Projection(projection, _) => projection.vars().for_each(f),
             Value::Many(values) => values.iter().for_each(|value| value.for_each_var(f)),
         }
     }
@@ -101,6 +102,7 @@ impl FromValue for Sequence {
     fn from_value(value: Value) -> Result<Self> {
         match value {
             Value::One(values, mask) => Ok(Sequence { values, mask }),
+            Value::Projection(projection, mask) => Ok(Sequence { values: projection.compute()?.clone(), mask }),
             Value::Many(values) => Err(arity("1 value", values.len())),
         }
     }

@@ -1,5 +1,7 @@
 //! What flows between layers: [`Value`], one Var with its mask or several.
 //!
+//! One over a large vocabulary may come as a [`Projection`], which is computed where a Var is asked for.
+//!
 //! Authors of layers never handle it: a layer says what it takes and gives, a [`Var`], a [`Sequence`], a tuple, a struct with
 //! `#[derive(FromValue, IntoValue)]` ([`crate::Layer::Input`], [`crate::Layer::Output`]). Containers (`Sequential`, `Graph`)
 //! hold layers of any kind as [`crate::AnyLayer`], which takes a `Value` and gives one: it converts to what the layer takes
@@ -8,9 +10,11 @@
 //! A mask is a part of the value that it speaks of. It is not known to layers that the value does not reach.
 
 mod convert;
+mod projection;
 mod shapes;
 
 pub use convert::{FromValue, IntoValue, Sequence};
+pub use projection::Projection;
 pub use shapes::{SampleShape, Shapes};
 
 use kiln_autograd::Var;
@@ -40,6 +44,8 @@ impl From<Tensor> for Mask {
 pub enum Value {
     /// One, and which of its steps count; without a mask all do.
     One(Var, Option<Mask>),
+    /// One that is not computed before it is asked for, and which of its steps count.
+    Projection(Box<Projection>, Option<Mask>),
     /// Several, in order.
     Many(Vec<Value>),
 }
@@ -52,6 +58,7 @@ impl Value {
     pub fn var(self) -> Result<Var> {
         match self {
             Value::One(var, _) => Ok(var),
+            Value::Projection(projection, _) => projection.compute().cloned(),
             Value::Many(values) => Err(arity("1 value", values.len())),
         }
     }
@@ -63,6 +70,7 @@ impl Value {
     pub fn as_var(&self) -> Result<&Var> {
         match self {
             Value::One(var, _) => Ok(var),
+            Value::Projection(projection, _) => projection.compute(),
             Value::Many(values) => Err(arity("1 value", values.len())),
         }
     }
@@ -71,6 +79,7 @@ impl Value {
     pub(crate) fn map_vars(self, f: &mut dyn FnMut(Var) -> Var) -> Value {
         match self {
             Value::One(var, mask) => Value::One(f(var), mask),
+            Value::Projection(projection, mask) => Value::Projection(Box::new(projection.map_vars(f)), mask),
             Value::Many(values) => Value::Many(values.into_iter().map(|value| value.map_vars(f)).collect()),
         }
     }
@@ -86,7 +95,7 @@ impl Value {
     /// The mask of one value, where it has one.
     pub fn mask(&self) -> Option<&Mask> {
         match self {
-            Value::One(_, mask) => mask.as_ref(),
+            Value::One(_, mask) | Value::Projection(_, mask) => mask.as_ref(),
             Value::Many(_) => None,
         }
     }
@@ -94,8 +103,8 @@ impl Value {
     /// The values in order: itself where it is one.
     pub fn parts(&self) -> &[Value] {
         match self {
-            Value::One(..) => std::slice::from_ref(self),
             Value::Many(values) => values,
+            one => std::slice::from_ref(one),
         }
     }
 
@@ -106,6 +115,7 @@ impl Value {
     pub fn sample_shapes(&self) -> Result<Shapes> {
         match self {
             Value::One(var, _) => Shape::new(var.dims().get(1..).unwrap_or(&[])).map(Shapes::One),
+            Value::Projection(projection, _) => Shape::new(projection.shape().get(1..).unwrap_or(&[])).map(Shapes::One),
             Value::Many(values) => values.iter().map(Value::sample_shapes).collect::<Result<_>>().map(Shapes::Many),
         }
     }

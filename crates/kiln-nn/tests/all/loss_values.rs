@@ -105,6 +105,16 @@ fn losses_of_classes_are_pytorchs_and_kerass() {
 }
 
 #[test]
+fn losses_of_a_last_layer_are_pytorchs() {
+    let loss = SparseCategoricalCrossentropy::from_logits().label_smoothing(0.2).z_loss(0.01).ignore_index(-100);
+    agrees(&fixtures(), "ce_projected", |v| {
+        let output = Projection::new(v[0].clone(), v[1].clone(), Some(v[2].clone()))?;
+        loss.of_output(&Value::Projection(Box::new(output), None), v[3].tensor(), Counting::default())
+    });
+    agrees(&fixtures(), "ce_projected", |v| loss.forward(&v[0].linear(&v[1], Some(&v[2]), None)?, v[3].tensor()));
+}
+
+#[test]
 fn losses_of_pairs_triplets_and_sequences_are_pytorchs() {
     let values = fixtures();
     let cosine = CosineEmbedding::new().margin(-0.5);
@@ -255,6 +265,10 @@ fn what_means_nothing_is_refused_in_a_sentence() {
         says(&SparseCategoricalCrossentropy::new().label_smoothing(wrong), &y, &labels([0; 4]), smoothing);
         says(&CategoricalCrossentropy::new().label_smoothing(wrong), &y, &y, smoothing);
         says(&BinaryCrossentropy::new().label_smoothing(wrong), &y, &y, smoothing);
+    }
+    for wrong in [-0.1, f64::NAN] {
+        let z_loss = "a factor of the z-loss of 0 or more and finite is expected, got";
+        says(&SparseCategoricalCrossentropy::from_logits().z_loss(wrong), &y, &labels([0; 4]), z_loss);
     }
     says(
         &BinaryCrossentropy::new().pos_weight(&[1.0, 2.0]),

@@ -25,6 +25,7 @@ mod one_number;
 mod parameters;
 mod per_sample;
 mod preprocessing;
+mod projection;
 mod pytorch;
 mod recurrent;
 mod reference_layers;

@@ -129,6 +129,81 @@ fn layers_are_pytorchs() {
     against_pytorch(&values, "relu", || SimpleRnn::new(3).relu());
 }
 
+#[test]
+fn lstms_that_no_kernel_has_are_pytorchs() {
+    let values = fixture("recurrent_torch.safetensors");
+    let lengths = Tensor::from_slice(&[3i64, 5, 1], [3], &cpu()).unwrap();
+    let projected = Lstm::new(3).projection(2).layers(2).bidirectional(Merge::Concat);
+    for (name, layer, lengths) in
+        [("projected", projected, Some(&lengths)), ("normalized", Lstm::new(3).layer_norm(true), None)]
+    {
+        let case = below(&values, &format!("lstm/{name}"));
+        let mut layer = built(layer.return_sequences(true), DType::F64);
+        layer.load_state_dict(&below(&case, "weights"), true).unwrap();
+        let [x, h, c] = ["x", "h0", "c0"].map(|name| Var::variable(case[name].clone()));
+        let state = RecurrentState { h, c: Some(c) };
+        let inputs = SequenceInputs::new().state(&state);
+        let inputs = lengths.map_or(inputs, |lengths| inputs.lengths(lengths));
+        let (y, last) = layer.run(&x, &inputs, &Ctx::train(0, 0)).unwrap();
+        let (h, c) = (last.h, last.c.unwrap());
+        let sum = counted(&y, 1).add(&counted(&h, 2)).unwrap().add(&counted(&c, 3)).unwrap();
+        for (what, found) in [("y", &y), ("h", &h), ("c", &c)] {
+            close(&format!("{name} {what}"), found.tensor(), &case[what], 1e-13);
+        }
+        let gradients = sum.backward().unwrap();
+        for (what, var) in [("dx", &x), ("dh0", &state.h), ("dc0", state.c.as_ref().unwrap())] {
+            close(&format!("{name} {what}"), gradients.of(var).unwrap(), &case[what], 1e-12);
+        }
+        for (path, parameter) in layer.parameters() {
+            let expected = &case[&format!("gradients/{path}")];
+            close(&format!("{name} {path}"), gradients.get(parameter.id()).unwrap(), expected, 1e-12);
+        }
+    }
+}
+
+#[test]
+fn composed_cells_do_what_fused_ones_do() {
+    let x = Tensor::normal([3, 5, 4], 0.0, 1.0, DType::F64, &cpu(), RandomStream::new(1, Purpose::Data, 0)).unwrap();
+    let mask = Tensor::from_slice(&[true, true, false, true, false].repeat(3), [3, 5], &cpu()).unwrap();
+    // A projection by the identity to all units but the last two, which nothing reads, is no projection.
+    let mut projected = built(Lstm::new(5).projection(3).bidirectional(Merge::Sum), DType::F64);
+    let mut plain = built(Lstm::new(5).bidirectional(Merge::Sum), DType::F64);
+    let mut weights = projected.state_dict();
+    for (name, weight) in &mut weights {
+        if name.starts_with("weight_hr") {
+            *weight = Tensor::eye(5, DType::F64, &cpu()).unwrap().slice(0, 0..3).unwrap().contiguous().unwrap();
+        }
+    }
+    projected.load_state_dict(&weights, true).unwrap();
+    for (name, weight) in &mut weights {
+        if name.starts_with("weight_hh") {
+            *weight = weight.pad(&[(0, 0), (0, 2)], 0.0).unwrap();
+        }
+    }
+    weights.retain(|name, _| !name.starts_with("weight_hr"));
+    plain.load_state_dict(&weights, true).unwrap();
+    let sequence = || Sequence::new(Var::from(&x), mask.clone());
+    let found = projected.forward(sequence(), &Ctx::eval()).unwrap().values;
+    let expected = plain.forward(sequence(), &Ctx::eval()).unwrap().values.slice(1, 0..3).unwrap();
+    close("projected", found.tensor(), expected.tensor(), 1e-13);
+}
+
+#[test]
+fn projections_that_mean_nothing_are_refused() {
+    let says = |layer: Lstm, message: &str| {
+        let error = Sequential::new().push(layer).build([5, 4], &cpu(), 1).unwrap_err().to_string();
+        assert!(error.contains(message), "{error}");
+    };
+    says(Lstm::new(3).projection(3), "a projection of 3 units to 3: a size from 1 to less than the units is expected");
+    says(Lstm::new(3).projection(0), "a projection of 3 units to 0");
+    let gru = serde_json::json!({"layers": [{"layer": "Gru", "units": 3, "projection": 2}], "input": [5, 4]});
+    let error = Sequential::from_architecture(&gru, &cpu()).unwrap_err().to_string();
+    assert!(error.contains("the cell `gru` has no projection and no layer_norm"), "{error}");
+    let model = Sequential::new().push(Lstm::new(3).projection(2).layer_norm(true)).build([5, 4], &cpu(), 1).unwrap();
+    let again = Sequential::from_architecture(&model.architecture(), &cpu()).unwrap();
+    assert_eq!((again.architecture(), again.parameter_count()), (model.architecture(), model.parameter_count()));
+}
+
 /// PyTorch and Keras have no peepholes.
 #[test]
 fn peepholes_are_onnx_runtimes() {

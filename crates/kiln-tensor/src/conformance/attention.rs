@@ -20,6 +20,12 @@ struct Case {
 
 const RATE: f64 = 0.3;
 
+/// The same numbers, where heads lie inside of rows.
+fn with_rows_first(operand: Operand) -> Operand {
+    let tensor = operand.tensor.transpose(1, 2).unwrap().contiguous().unwrap().transpose(1, 2).unwrap();
+    Operand { tensor, ..operand }
+}
+
 impl Case {
     fn draw(cases: &mut Cases, dtype: DType, number: usize) -> Self {
         let key_heads = 1 + cases.below(2);
@@ -29,8 +35,11 @@ impl Case {
         let (queries, keys) = (1 + cases.below(19), 1 + cases.below(21));
         let (width, value_width) = (1 + cases.below(9), 1 + cases.below(9));
         let sizes = [batch, heads, key_heads, queries, keys, width, value_width];
+        let rows_first = number % 2 == 1;
         let draw = |cases: &mut Cases, dims: [usize; 4]| {
-            cases.operand(&Shape::new(&dims).unwrap(), dtype, Values::Between(-1.5, 1.5))
+            let between = Values::Between(-1.5, 1.5);
+            let operand = cases.operand(&Shape::new(&dims).unwrap(), dtype, between);
+            if rows_first { with_rows_first(operand) } else { operand }
         };
         let query = draw(cases, [batch, heads, queries, width]);
         let key = draw(cases, [batch, key_heads, keys, width]);
@@ -148,11 +157,11 @@ impl Case {
     }
 }
 
-/// As for the other operations: roundings count where a device composes the operation.
+/// A gradient goes through the output, which a kernel may have rounded to its half type.
 fn leeway(dtype: DType) -> f64 {
     match dtype {
-        DType::F16 => 1e4,
-        DType::BF16 => 1e5,
+        DType::F16 => 1e2,
+        DType::BF16 => 1e3,
         _ => 1.0,
     }
 }
@@ -160,9 +169,9 @@ fn leeway(dtype: DType) -> f64 {
 pub(super) fn attention(device: &Device) {
     let mut cases = Cases::new(device, 64);
     for dtype in FLOATS {
-        for number in 0..40 {
+        for number in 0..30 {
             let case = Case::draw(&mut cases, dtype, number);
-            let [batch, heads, _, queries, keys, _, value_width] = case.sizes;
+            let [batch, heads, _, queries, _, _, value_width] = case.sizes;
             let operands = [&case.query.tensor, &case.key.tensor, &case.value.tensor];
             let [query, key, value] = operands;
             let mask = case.mask.as_ref().map(|(mask, _)| &mask.tensor);
@@ -171,10 +180,9 @@ pub(super) fn attention(device: &Device) {
             let dy = cases.operand(&shape, dtype, Values::Between(-1.0, 1.0));
             let [y, dq, dk, dv] = case.naive(&dy.values);
             let what = format!("attention {number} of {:?}", case.sizes);
-            expect(&what, &after.out, &y, |_| 30.0 * leeway(dtype));
+            expect(&what, &after.out, &y, |_| 30.0);
             if let Some(gradients) = after.grad(operands, mask, &case.options, &dy.tensor).unwrap() {
-                let terms = (heads * queries.max(keys)) as f64;
-                let scale = |_| 30.0 * terms * leeway(dtype);
+                let scale = |_| 60.0 * leeway(dtype);
                 expect(&format!("dq of {what}"), &gradients.query, &dq, scale);
                 expect(&format!("dk of {what}"), &gradients.key, &dk, scale);
                 expect(&format!("dv of {what}"), &gradients.value, &dv, scale);
@@ -183,7 +191,7 @@ pub(super) fn attention(device: &Device) {
     }
 }
 
-/// NaN comes through to the queries that see it, infinite masks hide, and no key gives 0.
+/// NaN comes through where a key is seen, −∞ in a mask hides even that, and no key gives 0.
 pub(super) fn special(device: &Device) {
     let options = AttentionOptions::new().causal(true);
     for dtype in FLOATS {
@@ -200,7 +208,7 @@ pub(super) fn special(device: &Device) {
         expect("attention of NaN", &y, &[0.0, f64::NAN, 3.0 + p], |_| 10.0);
         let mask = tensor(&[f64::NEG_INFINITY, 0.0], [1, 1, 1, 2]);
         let y = query.attention(&key, &value, Some(&mask), &options).unwrap();
-        expect("attention with an infinite mask", &y, &[0.0, f64::NAN, 4.0], |_| 10.0);
+        expect("attention with an infinite mask", &y, &[0.0, 0.0, 4.0], |_| 10.0);
         let none = query.attention(&key.slice(2, 0..0).unwrap(), &value.slice(2, 0..0).unwrap(), None, &options);
         expect("attention to no keys", &none.unwrap(), &[0.0; 3], |_| 0.0);
     }

@@ -34,15 +34,3 @@ impl OnCpu for crate::CustomCall<'_> {
         unsafe { self.run_on_cpu() }
     }
 }
-
-impl OnCpu for crate::AttentionCall<'_> {
-    unsafe fn run(&self, _: &CpuBackend) -> Result<Ran> {
-        Ok(Ran::NotHere)
-    }
-}
-
-impl OnCpu for crate::AttentionGradCall<'_> {
-    unsafe fn run(&self, _: &CpuBackend) -> Result<Ran> {
-        Ok(Ran::NotHere)
-    }
-}

@@ -2,6 +2,7 @@
 
 #[macro_use]
 mod dispatch;
+mod attention;
 mod blend;
 mod calls;
 mod conv;

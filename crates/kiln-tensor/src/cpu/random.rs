@@ -13,7 +13,7 @@ use kiln_math::Law;
 ///
 /// # Safety
 /// The stream is i64 (2,), contiguous.
-unsafe fn draw(stream: &View<'_>) -> Draw {
+pub(super) unsafe fn draw(stream: &View<'_>) -> Draw {
     // SAFETY: the caller's promise.
     let words = unsafe { slice::<i64>(stream) };
     Draw { key: words[0] as u64, counter: words[1] as u64 }

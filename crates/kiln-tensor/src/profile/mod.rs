@@ -38,6 +38,7 @@
 //! * **Names** of layers and other parts are kept until the process ends, each once.
 
 mod calls;
+mod clock;
 mod key;
 mod names;
 mod place;

@@ -1,5 +1,6 @@
 //! What a profile writes down while it is under way.
 
+use super::clock::{Scale, ticks};
 use super::key::{Key, Mix};
 use super::place::{Place, here, reset};
 use super::report::{Profile, Totals};
@@ -15,7 +16,8 @@ use std::time::Instant;
 /// How many events of a trace are kept where nothing is said: about 10 MB of JSON.
 pub const TRACE_EVENTS: usize = 50_000;
 
-/// An event of the trace: an operation, or a layer around operations. Times are nanoseconds since the profile began.
+/// An event of the trace: an operation, or a layer around operations. Times are since the profile began: in ticks of the clock while it is
+/// under way, then in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Event {
     pub(super) place: Place,
@@ -23,7 +25,7 @@ pub(super) struct Event {
     pub(super) work: Option<Work>,
     pub(super) begin: u64,
     /// None of a layer that was not left yet.
-    pub(super) nanoseconds: Option<u64>,
+    pub(super) time: Option<u64>,
     pub(super) allocations: u32,
 }
 
@@ -31,8 +33,11 @@ struct Recorder {
     /// Tells it from other profiles.
     number: u64,
     begun: Instant,
+    /// The same moment.
+    begun_ticks: u64,
     /// Allocations since the last operation: they belong to the next one.
     pending: Totals,
+    /// Times in ticks.
     totals: HashMap<Key, Totals, BuildHasherDefault<Mix>>,
     /// In the order of the first call.
     keys: Vec<Key>,
@@ -77,6 +82,7 @@ impl Profiling {
         let recorder = Recorder {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             begun: Instant::now(),
+            begun_ticks: ticks(),
             pending: Totals::default(),
             totals: HashMap::default(),
             keys: Vec::new(),
@@ -95,9 +101,19 @@ impl Profiling {
         let recorder = RECORDER.take();
         drop(self);
         let Some(recorder) = recorder else { return Profile::default() };
-        let nanoseconds = recorder.begun.elapsed().as_nanos() as u64;
-        let Recorder { mut totals, keys, peak, events, left_out, .. } = *recorder;
-        let rows = keys.into_iter().map(|key| (key, totals.remove(&key).unwrap_or_default()));
+        let (nanoseconds, period) = (recorder.begun.elapsed().as_nanos() as u64, recorder.now());
+        let scale = Scale::new(nanoseconds, period);
+        let Recorder { mut totals, keys, peak, mut events, left_out, .. } = *recorder;
+        let rows = keys.into_iter().map(|key| {
+            let mut totals = totals.remove(&key).unwrap_or_default();
+            totals.nanoseconds = scale.nanoseconds(totals.nanoseconds);
+            totals.counted_nanoseconds = scale.nanoseconds(totals.counted_nanoseconds);
+            (key, totals)
+        });
+        for event in &mut events {
+            event.begin = scale.nanoseconds(event.begin);
+            event.time = event.time.map(|time| scale.nanoseconds(time));
+        }
         Profile::new(nanoseconds, peak, rows, events, left_out)
     }
 }
@@ -113,13 +129,14 @@ impl Drop for Profiling {
 /// A call of a backend that is being measured.
 pub(crate) struct Timed {
     work: Work,
-    begin: Instant,
+    /// In ticks.
+    begin: u64,
 }
 
 impl Timed {
     /// Begins one.
     pub(crate) fn begin(work: Work) -> Self {
-        Timed { work, begin: Instant::now() }
+        Timed { work, begin: ticks() }
     }
 
     /// Writes down what it took. A call that was refused, or that will be composed, is not ended so.
@@ -132,7 +149,7 @@ impl Timed {
         if !device.backend().is_host() {
             device.synchronize()?;
         }
-        let end = Instant::now();
+        let end = ticks();
         with(|recorder| recorder.add(self.work, self.begin, end));
         Ok(())
     }
@@ -167,9 +184,9 @@ pub(super) fn leave(profile: u64, event: Option<usize>) -> bool {
             return false;
         }
         if let Some(at) = event {
-            let now = recorder.begun.elapsed().as_nanos() as u64;
+            let now = recorder.now();
             if let Some(event) = recorder.events.get_mut(at) {
-                event.nanoseconds = Some(now - event.begin);
+                event.time = Some(now.saturating_sub(event.begin));
             }
         }
         true
@@ -178,20 +195,25 @@ pub(super) fn leave(profile: u64, event: Option<usize>) -> bool {
 }
 
 impl Recorder {
+    /// Ticks since the profile began.
+    fn now(&self) -> u64 {
+        ticks().saturating_sub(self.begun_ticks)
+    }
+
     fn open(&mut self, place: Place) -> Option<usize> {
         let room = self.events.len() < self.limit;
         if !room {
             self.left_out += 1;
             return None;
         }
-        let begin = self.begun.elapsed().as_nanos() as u64;
-        self.events.push(Event { place, work: None, begin, nanoseconds: None, allocations: 0 });
+        let begin = self.now();
+        self.events.push(Event { place, work: None, begin, time: None, allocations: 0 });
         Some(self.events.len() - 1)
     }
 
-    fn add(&mut self, work: Work, begin: Instant, end: Instant) {
+    fn add(&mut self, work: Work, begin: u64, end: u64) {
         let place = here();
-        let nanoseconds = (end - begin).as_nanos() as u64;
+        let time = end.saturating_sub(begin);
         let allocated = std::mem::take(&mut self.pending);
         let key = Key { place, operation: work.operation, of: work.of };
         let keys = &mut self.keys;
@@ -201,17 +223,17 @@ impl Recorder {
         });
         totals.add(&allocated);
         totals.calls += 1;
-        totals.nanoseconds += nanoseconds;
+        totals.nanoseconds += time;
         totals.bytes += work.bytes;
         if let Some(flops) = work.flops {
             totals.flops += flops;
-            totals.counted_nanoseconds += nanoseconds;
+            totals.counted_nanoseconds += time;
             totals.other_flops += if work.other_type { flops } else { 0 };
         }
         if self.events.len() < self.limit {
-            let begin = (begin - self.begun).as_nanos() as u64;
+            let begin = begin.saturating_sub(self.begun_ticks);
             let allocations = allocated.allocations as u32;
-            self.events.push(Event { place, work: Some(work), begin, nanoseconds: Some(nanoseconds), allocations });
+            self.events.push(Event { place, work: Some(work), begin, time: Some(time), allocations });
         } else {
             self.left_out += 1;
         }

@@ -44,7 +44,7 @@ impl Profile {
         let name = event.work.map_or_else(|| layer.to_owned(), |work| escaped(&joined(work.operation, work.of)));
         let phase = event.place.phase;
         // A layer that was not left before the end was left at the end.
-        let nanoseconds = event.nanoseconds.unwrap_or_else(|| self.nanoseconds.saturating_sub(event.begin));
+        let nanoseconds = event.time.unwrap_or_else(|| self.nanoseconds.saturating_sub(event.begin));
         let _ = write!(
             out,
             ",\n{{\"ph\":\"X\",\"name\":\"{name}\",\"cat\":\"{}\",\"pid\":{process},\"tid\":1,\"ts\":{},\"dur\":{},\"args\":{{",

@@ -16,6 +16,7 @@ mod in_place;
 mod index;
 mod integers;
 mod laws;
+mod linear_cross_entropy;
 mod make;
 mod matmul;
 mod normalization;
@@ -32,11 +33,14 @@ mod unique;
 mod update;
 mod views;
 
-pub use attention::{Attended, AttentionGradients, AttentionOptions, AttentionReach, PackedSequences, QueryPlace};
+pub use attention::{
+    Attended, AttentionGradients, AttentionOptions, AttentionReach, HeadOrder, PackedSequences, QueryPlace,
+};
 pub use axes::{Axes, IntoAxes, IntoAxis, Several, axis_index};
 pub use blend::{taps, transposed_taps};
 pub use custom::{CustomOp, HostOperand, HostOutput};
 pub use index::Cut;
+pub use linear_cross_entropy::{CrossEntropyOptions, LinearCrossEntropy, VocabularyTarget};
 pub use matmul::MatmulOptions;
 pub use normalization::{Normalization, NormalizeGradients};
 pub use pool::Maxima;
@@ -106,6 +110,7 @@ pub mod composed {
     pub use super::cross_entropy::composed as cross_entropy;
     pub use super::distances::composed as distances;
     pub use super::dropout::composed as dropout;
+    pub use super::linear_cross_entropy::composed as linear_cross_entropy;
     pub use super::normalization::{composed as normalize, composed_moments as moments};
     pub use super::pool::composed as max_pool;
     pub use super::recurrent::composed as recurrent;

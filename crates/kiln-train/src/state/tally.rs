@@ -4,8 +4,8 @@ use super::running::Running;
 use crate::callbacks::SoFar;
 use crate::{Count, Evaluation, Metric, MetricState, MetricValue, Objective, Outcome, Prediction, Seen};
 use kiln_datasets::Batch;
-use kiln_nn::StateDict;
 use kiln_nn::losses::aligned;
+use kiln_nn::{StateDict, Value};
 use kiln_tensor::profile::{self, Phase};
 use kiln_tensor::{Error, Result, Tensor};
 use std::borrow::Cow;
@@ -60,21 +60,30 @@ impl Tally {
         if outcome.predictions.is_empty() {
             return Ok(loss);
         }
-        for (metric, (_, state)) in metrics.iter().zip(&mut self.metrics) {
-            let (at, prediction, targets) = measured(&**metric, outcome, batch)?;
-            let targets = aligned(targets, prediction.values.shape())?;
-            let seen = Seen {
-                mask: prediction.mask.as_deref(),
-                weights: if metric.sees_weights() { batch.weights.of(at) } else { None },
-                ..Seen::new(&prediction.values, &targets)
-            };
-            match metric.update(state, &seen) {
-                // A metric that refuses NaN would hide the loss, of which the NaN guard makes a better report.
-                Err(_) if loss.is_some_and(|loss| !loss.is_finite()) => return Ok(loss),
-                done => done?,
-            }
+        match self.add_metrics(metrics, batch, outcome) {
+            // A metric that refuses NaN would hide the loss, of which the NaN guard makes a better report.
+            Err(_) if loss.is_some_and(|loss| !loss.is_finite()) => Ok(loss),
+            done => done.map(|()| loss),
         }
-        Ok(loss)
+    }
+
+    /// Shows each output to its metrics, in parts where it is computed for them.
+    fn add_metrics(&mut self, metrics: &[Box<dyn Metric>], batch: &Batch, outcome: &Outcome) -> Result<()> {
+        let of = metrics.iter().map(|metric| measured(&**metric, outcome, batch)).collect::<Result<Vec<_>>>()?;
+        for (at, (prediction, targets)) in outcome.predictions.iter().zip(batch.targets.iter()).enumerate() {
+            if !of.contains(&at) {
+                continue;
+            }
+            each_part(prediction, targets, batch.weights.of(at), &mut |part| {
+                let own = metrics.iter().zip(&mut self.metrics).zip(&of).filter(|(_, of)| **of == at);
+                for ((metric, (_, state)), _) in own {
+                    let weights = part.weights.filter(|_| metric.sees_weights());
+                    metric.update(state, &Seen { weights, ..*part })?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Means of the loss and the first metric, where the host has their sums.
@@ -147,18 +156,36 @@ fn entry<N: PartialEq, S: Default>(sums: &mut Vec<(N, S)>, name: N) -> &mut S {
     &mut sums[at].1
 }
 
-/// The output that a metric is of: its place, what it says, its targets.
-fn measured<'b>(
-    metric: &dyn Metric,
-    outcome: &'b Outcome,
-    batch: &'b Batch,
-) -> Result<(usize, &'b Prediction, &'b Tensor)> {
-    let mut triples = outcome.predictions.iter().zip(batch.targets.iter()).enumerate();
-    let found = match metric.output() {
-        None => triples.next(),
-        Some(output) => triples.find(|(_, (prediction, _))| prediction.output == output),
+/// Hands `see` an output with its targets: some samples at a time where it is computed for that, else the whole batch.
+fn each_part(
+    prediction: &Prediction,
+    targets: &Tensor,
+    weights: Option<&Tensor>,
+    see: &mut dyn FnMut(&Seen<'_>) -> Result<()>,
+) -> Result<()> {
+    let mask = prediction.mask.as_deref();
+    let Value::Projection(projection, _) = &prediction.values else {
+        let values = prediction.values.as_var()?;
+        return see(&Seen { mask, weights, ..Seen::new(values, &aligned(targets, values.shape())?) });
     };
-    found.map(|(at, (prediction, targets))| (at, prediction, targets)).ok_or_else(|| {
+    for part in projection.parts() {
+        let (samples, values) = part?;
+        let part = |x: &Tensor| x.slice(0, samples.clone());
+        let (mask, weights) = (mask.map(part).transpose()?, weights.map(part).transpose()?);
+        let targets = aligned(&part(targets)?, values.shape())?;
+        see(&Seen { mask: mask.as_ref(), weights: weights.as_ref(), ..Seen::new(&values, &targets) })?;
+    }
+    Ok(())
+}
+
+/// The place of the output that a metric is of.
+fn measured(metric: &dyn Metric, outcome: &Outcome, batch: &Batch) -> Result<usize> {
+    let mut pairs = outcome.predictions.iter().zip(batch.targets.iter());
+    let found = match metric.output() {
+        None => pairs.next().map(|_| 0),
+        Some(output) => pairs.position(|(prediction, _)| prediction.output == output),
+    };
+    found.ok_or_else(|| {
         let names: Vec<&str> = outcome.predictions.iter().map(|prediction| prediction.output.as_str()).collect();
         let output = metric.output().unwrap_or("the first");
         let message =

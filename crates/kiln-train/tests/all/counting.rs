@@ -71,7 +71,7 @@ fn losses_gradients_and_accuracies_are_kerass() {
                 close("loss", outcome.loss.tensor(), case("loss"));
                 assert_eq!(outcome.loss.item().unwrap(), evaluated.loss.item().unwrap());
                 if activation != Activation::Linear {
-                    let predictions = outcome.predictions[0].values.tensor();
+                    let predictions = outcome.predictions[0].values.as_var().unwrap().tensor();
                     let found = Accuracy.measure(predictions, &batch.targets, outcome.mask.as_deref()).unwrap();
                     let Count::Known(count) = found.count else { panic!("the host knows it") };
                     assert_eq!(count, if masked { 11.0 } else { 20.0 });

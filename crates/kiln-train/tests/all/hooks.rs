@@ -166,7 +166,7 @@ fn evaluating_in_a_callback_changes_no_bit() {
         losses.push(run.evaluate(&test)?.loss);
         let batch = test.batch(&[0, 1], &[], &cpu())?;
         let outcome = run.model.loss(&batch, &Ctx::eval())?;
-        assert_eq!(outcome.predictions[0].values.dims(), [2, 2]);
+        assert_eq!(outcome.predictions[0].values.as_var().unwrap().dims(), [2, 2]);
         Ok(())
     };
     let options = FitOptions::new().epochs(2).batch_size(8).validation(&test).validate_every(3);

@@ -1,10 +1,11 @@
 //! Training on sequences: states carried from batch to batch, steps that fill up, and the adding problem learned.
 
+use kiln_autograd::Var;
 use kiln_datasets::{AddingProblem, Batch, Dataset, SequenceDataset, Subset, TensorDataset, TextStreams};
 use kiln_nn::*;
 use kiln_optim::{Adam, Clip, Sgd};
 use kiln_tensor::{Device, Tensor};
-use kiln_train::{Accuracy, FitOptions, Objective, Supervised, compile};
+use kiln_train::{Accuracy, FitOptions, Metric, Objective, Perplexity, Supervised, compile};
 
 fn cpu() -> Device {
     Device::cpu()
@@ -127,4 +128,31 @@ fn what_the_model_masks_does_not_count() {
         .map(|i| trainer.evaluate(&Subset::new(&data, [i]).unwrap()).unwrap().loss * sequences[i].len() as f64)
         .sum();
     assert!((together.loss - alone / 6.0).abs() < 1e-6, "{} {}", together.loss, alone / 6.0);
+}
+
+#[test]
+fn a_large_vocabulary_is_measured_part_by_part() {
+    // Of 40 sequences, 34 are computed at a time for the metrics.
+    let (samples, steps, classes) = (40, 60, Projection::LARGE);
+    let model =
+        Sequential::new().push(Embedding::new(9, 4)).push(Dense::new(classes)).build([steps], &cpu(), 1).unwrap();
+    let numbers = |step: i64, most: i64| {
+        let numbers: Vec<i64> = (0..(samples * steps) as i64).map(|at| at * step % most).collect();
+        Tensor::from_slice(&numbers, [samples, steps], &cpu()).unwrap()
+    };
+    let (x, y) = (numbers(5, 9), numbers(7, classes as i64));
+    let data = TensorDataset::new(x.clone(), y.clone()).unwrap();
+    let loss = SparseCategoricalCrossentropy::from_logits().label_smoothing(0.1);
+    let mut trainer = compile(model, Adam::new(0.05), loss).metric(Accuracy).metric(Perplexity::from_logits());
+    let history = trainer.fit(&data, FitOptions::new().epochs(30).batch_size(samples)).unwrap();
+    let all = trainer.evaluate(&data).unwrap();
+    let logits = trainer.predict(&x).unwrap();
+    let expected = loss.forward(&Var::from(&*logits), &y).unwrap().item().unwrap();
+    assert!((all.loss - expected).abs() < 1e-5, "{} instead of {expected}", all.loss);
+    let expected = [Accuracy.of(&logits, &y).unwrap(), Perplexity::from_logits().of(&logits, &y).unwrap()];
+    for ((name, value), expected) in all.metrics.iter().zip(&expected) {
+        assert!((value - expected.number()).abs() < 1e-6 * value, "{name}: {value} instead of {expected:?}");
+    }
+    let losses: Vec<f64> = history.epochs.iter().map(|epoch| epoch.train.loss).collect();
+    assert!(losses[29] < losses[0] - 1.0, "{losses:?}");
 }

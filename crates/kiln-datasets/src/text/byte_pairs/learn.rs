@@ -1,6 +1,6 @@
 //! Learning which pairs of tokens are joined.
 
-use super::{BYTES, BytePairs, LONGEST, Pair, of_bytes, pieces};
+use super::{BYTES, BytePairs, LONGEST, Pair, TOKEN_OF, pieces};
 use crate::text::counts::Counts;
 use kiln_tensor::{Error, ErrorKind, Result};
 use std::cmp::Reverse;
@@ -85,7 +85,7 @@ impl Joined {
         };
         for (piece, count) in pieces {
             let (start, length) = (joined.tokens.len() as u32, piece.len() as u32);
-            joined.tokens.extend(of_bytes(piece));
+            joined.tokens.extend(piece.bytes().map(|byte| u32::from(TOKEN_OF[usize::from(byte)])));
             joined.before.extend((start..start + length).map(|at| if at == start { NONE } else { at - 1 }));
             joined.after.extend((start + 1..=start + length).map(|at| if at == start + length { NONE } else { at }));
             joined.counts.extend(std::iter::repeat_n(*count, piece.len()));

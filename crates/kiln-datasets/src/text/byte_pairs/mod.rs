@@ -1,65 +1,62 @@
 //! A token for each byte, and for pairs of tokens that came often.
 
+mod bytes;
 mod join;
 mod learn;
+mod letters;
 mod split;
+mod tokenizer_json;
+mod vocabulary;
 
 pub(super) use learn::PairLearner;
+pub(super) use tokenizer_json::{other_kind, vocabulary};
+pub(super) use vocabulary::Vocabulary;
 
+use bytes::{BYTE_OF, BYTES, TOKEN_OF};
 use join::join;
+use kiln_tensor::{Error, ErrorKind, Result};
 use split::pieces;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Tokens of one byte.
-const BYTES: u32 = 256;
 /// The bytes that a token may have.
 const LONGEST: usize = 1 << 16;
+/// No token.
+const NONE: u32 = u32::MAX;
 
 /// Two tokens that follow one another.
 type Pair = (u32, u32);
 
-/// The token of a byte: first those that are printable in Latin-1, then the others, as in GPT-2's vocabulary.
-const TOKEN_OF: [u8; 256] = {
-    let mut tokens = [0; 256];
-    let (mut next, mut pass) = (0u8, 0);
-    while pass < 2 {
-        let mut byte = 0;
-        while byte < 256 {
-            let printable = matches!(byte as u8, 33..=126 | 161..=172 | 174..=255);
-            if printable == (pass == 0) {
-                tokens[byte] = next;
-                next = next.wrapping_add(1);
-            }
-            byte += 1;
-        }
-        pass += 1;
-    }
-    tokens
-};
+/// What a token stands for.
+#[derive(Clone, PartialEq, Debug)]
+enum Unit {
+    Byte(u8),
+    /// The tokens that it was joined of.
+    Pair(Pair),
+    /// A text that no pairs make.
+    Text(Box<[u8]>),
+}
 
-/// The byte of a token: the inverse of `TOKEN_OF`.
-const BYTE_OF: [u8; 256] = {
-    let mut letters = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        letters[TOKEN_OF[byte] as usize] = byte as u8;
-        byte += 1;
-    }
-    letters
-};
+/// What becomes of a pair.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct Joined {
+    /// Pairs of lower ranks are joined before.
+    rank: u32,
+    token: u32,
+}
 
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct BytePairs {
-    /// Token 256 + i stands for the pair i.
-    merges: Vec<Pair>,
-    ranks: HashMap<Pair, u32>,
+    units: Vec<Unit>,
+    /// The token of each byte, or `NONE`.
+    of_byte: Box<[u32; 256]>,
+    joined: HashMap<Pair, Joined>,
 }
 
 impl BytePairs {
-    /// With these pairs, or what is wrong with them.
+    /// A vocabulary of all bytes in GPT-2's order, then these pairs, or what is wrong with them.
     pub(super) fn new(merges: Vec<Pair>) -> Result<Self, String> {
-        let mut ranks = HashMap::with_capacity(merges.len());
+        let mut joined = HashMap::with_capacity(merges.len());
         let mut lengths = vec![1usize; BYTES as usize];
         for (rank, &(left, right)) in (0u32..).zip(&merges) {
             let wrong = |what: &str| Err(format!("pair {rank} of tokens, {left} and {right}, {what}"));
@@ -71,23 +68,20 @@ impl BytePairs {
                 return wrong(&format!("has more than {LONGEST} bytes"));
             }
             lengths.push(length);
-            if ranks.insert((left, right), rank).is_some() {
+            if joined.insert((left, right), Joined { rank, token: BYTES + rank }).is_some() {
                 return wrong("is there twice");
             }
         }
-        Ok(BytePairs { merges, ranks })
-    }
-
-    pub(super) fn into_merges(self) -> Vec<Pair> {
-        self.merges
+        let units = BYTE_OF.map(Unit::Byte).into_iter().chain(merges.into_iter().map(Unit::Pair)).collect();
+        Ok(BytePairs { units, of_byte: Box::new(TOKEN_OF.map(u32::from)), joined })
     }
 
     pub(super) fn len(&self) -> usize {
-        BYTES as usize + self.merges.len()
+        self.units.len()
     }
 
-    /// The tokens of a text.
-    pub(super) fn encode(&self, text: &str) -> Vec<u32> {
+    /// The tokens of a text; none for a byte that has no token, which is an error unless `unknown` is allowed.
+    pub(super) fn encode(&self, text: &str, unknown: bool) -> Result<Vec<Option<usize>>> {
         let mut tokens = Vec::new();
         // A piece that came before has the tokens that it had there.
         let mut known: HashMap<&str, Range<usize>> = HashMap::new();
@@ -97,28 +91,33 @@ impl BytePairs {
                 continue;
             }
             let start = tokens.len();
-            join(of_bytes(piece), &self.ranks, &mut tokens);
+            join(piece.bytes().map(|byte| self.of_byte[usize::from(byte)]), &self.joined, &mut tokens);
+            if !unknown && tokens[start..].contains(&NONE) {
+                return Err(self.lacks(piece));
+            }
             known.insert(piece, start..tokens.len());
         }
-        tokens
+        Ok(tokens.into_iter().map(|token| (token != NONE).then_some(token as usize)).collect())
+    }
+
+    #[cold]
+    fn lacks(&self, piece: &str) -> Error {
+        let byte = piece.bytes().find(|&byte| self.of_byte[usize::from(byte)] == NONE).unwrap_or_default();
+        let message = format!(
+            "{piece:?} has the byte {byte:#04x}, for which the vocabulary has no token: learn it with all 256 bytes, or call `with_unknown`"
+        );
+        Error::new(ErrorKind::Index, "Tokenizer", message)
     }
 
     /// Adds the bytes of a token, which there is.
     pub(super) fn write(&self, token: usize, to: &mut Vec<u8>) {
         let mut left = vec![token];
         while let Some(token) = left.pop() {
-            match token.checked_sub(BYTES as usize) {
-                None => to.push(BYTE_OF[token]),
-                Some(rank) => {
-                    let (first, second) = self.merges[rank];
-                    left.extend([second as usize, first as usize]);
-                }
+            match &self.units[token] {
+                Unit::Byte(byte) => to.push(*byte),
+                Unit::Text(text) => to.extend_from_slice(text),
+                &Unit::Pair((first, second)) => left.extend([second as usize, first as usize]),
             }
         }
     }
-}
-
-/// The tokens of a text's bytes.
-fn of_bytes(text: &str) -> impl Iterator<Item = u32> {
-    text.bytes().map(|byte| u32::from(TOKEN_OF[usize::from(byte)]))
 }

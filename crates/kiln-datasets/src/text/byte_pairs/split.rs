@@ -1,12 +1,12 @@
 //! The pieces of a text whose bytes may become one token, as GPT-2 cuts it.
 
+use super::letters::is_letter;
+
 /// What GPT-2's regular expression tells apart:
 ///
 /// ```text
 /// 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 /// ```
-///
-/// Letters are here those of Unicode's property Alphabetic, which has also the marks that many scripts write vowels with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Space,
@@ -17,12 +17,12 @@ enum Kind {
 
 impl Kind {
     fn of(character: char) -> Self {
-        if character.is_whitespace() {
+        if is_letter(character) {
+            Kind::Letter
+        } else if character.is_whitespace() {
             Kind::Space
         } else if character.is_numeric() {
             Kind::Number
-        } else if character.is_alphabetic() {
-            Kind::Letter
         } else {
             Kind::Other
         }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn pieces_are_those_of_gpt_2() {
-        let cases: [(&str, &[&str]); 9] = [
+        let cases: [(&str, &[&str]); 10] = [
             ("", &[]),
             ("Hello world", &["Hello", " world"]),
             ("we'll  see 12a's", &["we", "'ll", " ", " see", " 12", "a", "'s"]),
@@ -82,6 +82,8 @@ mod tests {
             ("x   ", &["x", "   "]),
             ("!?'s \u{a0}y", &["!?'", "s", " ", "\u{a0}", "y"]),
             (" 'sé½²", &[" '", "sé", "½²"]),
+            // A vowel sign and a letter in a circle are no letters there.
+            ("हिन्दी ⓐa", &["ह", "ि", "न", "्", "द", "ी", " ⓐ", "a"]),
             ("'t'T", &["'t", "'", "T"]),
         ];
         for (text, expected) in cases {

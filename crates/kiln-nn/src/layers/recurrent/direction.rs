@@ -1,5 +1,6 @@
 //! One direction of one layer: its weights, and its run over a sequence.
 
+use super::composed::{Composed, Ran};
 use super::settings::Settings;
 use crate::{Ctx, Fans, Init, Param, Segment, Visitor, VisitorMut};
 use kiln_autograd::{RecurrentOptions, RecurrentOutput, Var};
@@ -12,12 +13,14 @@ use kiln_tensor::{Recurrence, Result, Tensor};
 pub(super) struct Direction {
     /// (G·units, inputs)
     pub(super) weight_ih: Param,
-    /// (G·units, units)
+    /// (G·units, size of the state)
     pub(super) weight_hh: Param,
     /// (G·units,) each.
     pub(super) biases: Option<[Param; 2]>,
     /// (W·units,): weights of each unit that belong to no product; those of a GRU are its bias.
     pub(super) unit_weights: Option<Param>,
+    /// What a composed cell has beside these.
+    pub(super) composed: Option<Composed>,
 }
 
 /// What a direction starts from and what it is to give.
@@ -39,8 +42,10 @@ impl Direction {
         let fans = |input| Fans { input, output: rows };
         let (kernel, recurrent) = (settings.kernel_initializer, settings.recurrent_initializer);
         let weight_ih = init.param(&name("weight_ih"), &[rows, inputs], fans(inputs), kernel)?;
-        let weight_hh = init.param(&name("weight_hh"), &[rows, units], fans(units), recurrent)?;
-        let biases = if settings.use_bias {
+        let state = settings.state();
+        let weight_hh = init.param(&name("weight_hh"), &[rows, state], fans(state), recurrent)?;
+        // A normalization has biases of its own.
+        let biases = if settings.use_bias && !settings.layer_norm {
             let mut bias = |what: &str| init.param(&name(what), &[rows], fans(units), settings.bias_initializer);
             let (mut ih, hh) = (bias("bias_ih")?, bias("bias_hh")?);
             if settings.unit_forget_bias && settings.cell.has_cell_state() {
@@ -54,7 +59,8 @@ impl Direction {
         let own = if settings.cell.inner() == Inner::Product { 0 } else { settings.cell.unit_weights() };
         let name = name("weight_unit");
         let own = (own > 0).then(|| init.param(&name, &[own * units], Fans { input: units, output: units }, kernel));
-        Ok(Direction { weight_ih, weight_hh, biases, unit_weights: own.transpose()? })
+        let (unit_weights, composed) = (own.transpose()?, Composed::new(settings, suffix, init)?);
+        Ok(Direction { weight_ih, weight_hh, biases, unit_weights, composed })
     }
 
     /// Shows the weights under PyTorch's names with `suffix`.
@@ -72,6 +78,9 @@ impl Direction {
         }
         if let Some(own) = &self.unit_weights {
             show("weight_unit", own);
+        }
+        if let Some(composed) = &self.composed {
+            composed.visit(&mut show);
         }
     }
 
@@ -91,6 +100,9 @@ impl Direction {
         if let Some(own) = &mut self.unit_weights {
             show("weight_unit", own);
         }
+        if let Some(composed) = &mut self.composed {
+            composed.visit_mut(&mut show);
+        }
     }
 
     /// What is added to the input's part of all gates, and the weights of each unit that belong to no product.
@@ -105,6 +117,20 @@ impl Direction {
         let (all, joint) = (hh.dims()[0], hh.dims()[0] - settings.units);
         let gates = hh.slice(0, 0..joint)?.embed(0, 0, [all])?;
         Ok((Some(ih.add(&gates)?), Some(hh.slice(0, joint..all)?)))
+    }
+
+    /// Runs a composed cell over x (T, N, inputs).
+    pub(super) fn run_composed(
+        &self,
+        composed: &Composed,
+        settings: &Settings,
+        x: &Var,
+        run: &Run<'_>,
+        ctx: &Ctx,
+    ) -> Result<Ran> {
+        let (bias, _) = self.biases(settings, ctx)?;
+        let gates = x.linear(&self.weight_ih.var(ctx), bias.as_ref(), None)?;
+        composed.run(self.weight_hh.var(ctx), gates, self.keep(settings, x, ctx)?.map(Var::constant), run, ctx)
     }
 
     /// Runs over x (T, N, inputs).
@@ -131,7 +157,7 @@ impl Direction {
         if settings.recurrent_dropout == 0.0 || !ctx.is_training() {
             return Ok(None);
         }
-        let ones = Tensor::ones([x.dims()[1], settings.units], x.dtype(), x.device())?;
+        let ones = Tensor::ones([x.dims()[1], settings.state()], x.dtype(), x.device())?;
         ones.dropout(settings.recurrent_dropout, &ctx.stream_tensor(Purpose::Dropout, x.device())?).map(Some)
     }
 

@@ -46,6 +46,9 @@ impl Stack {
         if direction.unit_weights.is_some() {
             return Err(Error::value("keras weights", format!("Keras has no layer with the cell `{}`", cell.name())));
         }
+        if direction.composed.is_some() {
+            return Err(Error::value("keras weights", "Keras has no LSTM with a projection or layer normalization"));
+        }
         let rows = cell.gates() * units;
         let expect = |what: &str, found: &Tensor, expected: &[usize]| {
             if found.dims() == expected {

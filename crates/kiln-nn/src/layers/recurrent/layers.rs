@@ -268,6 +268,23 @@ macro_rules! forget_gate {
 }
 forget_gate!(Lstm, PeepholeLstm);
 
+impl Lstm {
+    setters! {
+        /// The size of the state h, of fewer numbers than the layer's units: h′ = W_hr·(o⊙tanh c′) (Sak et al. 2014; PyTorch's
+        /// `proj_size`). It is what the layer gives. `weight_hr_l0` is (size, units), and `weight_hh_l0` (4·units, size).
+        ///
+        /// No kernel has this cell: each step is made of several operations, which takes longer.
+        fn projection(self, size: usize) { self.stack.settings.projection = Some(size) }
+
+        /// Whether each step is normalized (Ba et al. 2016): the gates' arguments are LN(W_i·x) + LN(W_h·h), and
+        /// c′ = LN(f⊙c + i⊙g). It is the LayerNormLSTMCell of PyTorch's benchmarks and of TensorFlow Addons, with ε = 10⁻⁵.
+        ///
+        /// The biases are those of the normalizations: `norm_ih_weight_l0` and `norm_ih_bias_l0` (4·units,), `norm_hh_…`, and `norm_c_…`
+        /// (units,). As for [`Lstm::projection`], a step takes longer.
+        fn layer_norm(self, normalized: bool) { self.stack.settings.layer_norm = normalized }
+    }
+}
+
 impl Gru {
     setters! {
         /// Whether the reset gate comes after the recurrent product, as by default, or before it.

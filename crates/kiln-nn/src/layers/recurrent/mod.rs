@@ -1,6 +1,7 @@
 //! Recurrent layers and cells.
 
 mod cells;
+mod composed;
 mod direction;
 mod keras;
 mod layers;

@@ -59,6 +59,12 @@ pub(super) struct Settings {
     #[serde(with = "cell_name")]
     pub(super) cell: RecurrentCell,
     pub(super) units: usize,
+    /// Of an LSTM, the size of its state where that is projected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) projection: Option<usize>,
+    /// Whether an LSTM's gates and cell state are normalized.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) layer_norm: bool,
     pub(super) layers: usize,
     /// None of one direction.
     #[serde(deserialize_with = "whether_bidirectional")]
@@ -97,6 +103,8 @@ impl Settings {
         Settings {
             cell,
             units,
+            projection: None,
+            layer_norm: false,
             layers: 1,
             bidirectional: None,
             batch_first: true,
@@ -134,8 +142,18 @@ impl Settings {
         if self.bidirectional.is_some() { 2 } else { 1 }
     }
 
+    /// Numbers of the state h: what each direction gives at each step.
+    pub(super) fn state(&self) -> usize {
+        self.projection.unwrap_or(self.units)
+    }
+
+    /// Whether the cell is composed of Vars, as no kernel has it.
+    pub(super) fn is_composed(&self) -> bool {
+        self.projection.is_some() || self.layer_norm
+    }
+
     /// Numbers that a layer gives at each step.
     pub(super) fn width(&self) -> usize {
-        if self.bidirectional == Some(Merge::Concat) { self.units.saturating_mul(2) } else { self.units }
+        if self.bidirectional == Some(Merge::Concat) { self.state().saturating_mul(2) } else { self.state() }
     }
 }

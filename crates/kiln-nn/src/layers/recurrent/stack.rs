@@ -1,5 +1,6 @@
 //! Recurrent layers one over the other, in one direction or both.
 
+use super::composed::{Composed, Ran};
 use super::direction::{Direction, Run};
 use super::settings::{Merge, Settings};
 use crate::layers::masked::zeroed;
@@ -7,7 +8,7 @@ use super::state::{RecurrentState, SequenceInputs, of_layer};
 use crate::{Carried, Ctx, Init, Module, Sequence, Visitor, VisitorMut};
 use kiln_autograd::{RecurrentOutput, Var};
 use kiln_math::Purpose;
-use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
+use kiln_tensor::{DType, Error, ErrorKind, RecurrentCell, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// What all recurrent layers are: settings, and the weights once built.
@@ -59,6 +60,14 @@ impl Stack {
         let Settings { units, layers, dropout, recurrent_dropout, .. } = self.settings;
         if units == 0 || layers == 0 {
             return Err(Error::value("build", format!("{layers} layers of {units} units: both must be above 0")));
+        }
+        if self.settings.is_composed() && self.settings.cell != RecurrentCell::Lstm {
+            let message = format!("the cell `{}` has no projection and no layer_norm: an LSTM has", self.settings.cell.name());
+            return Err(Error::value("build", message));
+        }
+        if self.settings.projection.is_some_and(|size| size == 0 || size >= units) {
+            let message = format!("a projection of {units} units to {}: a size from 1 to less than the units is expected", self.settings.state());
+            return Err(Error::value("build", message));
         }
         for (what, rate) in [("dropout", dropout), ("recurrent_dropout", recurrent_dropout)] {
             if !(0.0..=1.0).contains(&rate) {
@@ -116,7 +125,10 @@ impl Stack {
 
     /// Products of all weights at every step.
     pub(super) fn flops(&self) -> u64 {
-        let weights = self.directions.iter().map(|d| d.weight_ih.value().elements() + d.weight_hh.value().elements());
+        let own = |direction: &Direction| direction.composed.as_ref().map_or(0, Composed::product);
+        let weights = self.directions.iter().map(|direction| {
+            direction.weight_ih.value().elements() + direction.weight_hh.value().elements() + own(direction)
+        });
         2 * self.steps.max(1) as u64 * weights.sum::<usize>() as u64
     }
 
@@ -164,9 +176,10 @@ impl Stack {
 
     /// States given from outside, held against the batch.
     fn check_state(&self, state: &RecurrentState, batch: usize) -> Result<()> {
-        let (directions, units) = (self.directions.len(), self.settings.units);
-        let expected = Shape::new(&[directions, batch, units])?;
-        for (what, states) in [("h", Some(&state.h)), ("c", state.c.as_ref())] {
+        let directions = self.directions.len();
+        let sizes = [self.settings.state(), self.settings.units];
+        for ((what, states), units) in [("h", Some(&state.h)), ("c", state.c.as_ref())].into_iter().zip(sizes) {
+            let expected = Shape::new(&[directions, batch, units])?;
             if let Some(states) = states.filter(|states| *states.shape() != expected) {
                 let message = format!(
                     "the initial {what} is {}, expected {expected} for {directions} layers and directions, {batch} sequences \
@@ -281,6 +294,14 @@ impl Stack {
             false => RecurrentOutput::Last,
         };
         let run = Run { reverse, mask: pass.mask.as_ref(), h0: h0.as_ref(), c0: c0.as_ref(), output };
+        if let Some(composed) = &direction.composed {
+            let run = Run { output: if sequence { RecurrentOutput::Sequence } else { RecurrentOutput::Last }, ..run };
+            let Ran { output, h, c } = direction.run_composed(composed, &self.settings, x, &run, pass.ctx)?;
+            if pass.states {
+                left.push((h, Some(c)));
+            }
+            return Ok(output);
+        }
         let y = direction.run(&self.settings, x, &run, pass.ctx)?;
         if !pass.states {
             return Ok(y);

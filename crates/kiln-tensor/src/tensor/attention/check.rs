@@ -69,7 +69,7 @@ impl Sizes {
         Shape::new(&[self.batch, self.heads, self.queries, self.keys])
     }
 
-    /// The mask in the shape of the scores: bool, or numbers of the query's dtype.
+    /// The mask in the shape of the scores: bool, or numbers of the type that scores are computed in.
     pub(super) fn mask(&self, query: &Tensor, mask: &Tensor) -> Result<Tensor> {
         check_device(OPERATION, query, mask)?;
         let mask = if mask.dtype == DType::U8 { mask.to_dtype(DType::Bool)? } else { mask.clone() };
@@ -79,6 +79,7 @@ impl Sizes {
             return Err(unsupported_dtype(OPERATION, mask.dtype, &takes));
         }
         let scores = self.scores()?;
+        let mask = if mask.dtype == DType::Bool { mask } else { mask.to_dtype(mask.dtype.computed_in())? };
         mask.broadcast_to(scores).map_err(|_| {
             Error::shape(
                 OPERATION,
@@ -121,7 +122,7 @@ impl Sizes {
 }
 
 /// Whether offsets begin with 0, do not fall, and end with the axis's size.
-fn check_offsets(of: &str, offsets: &[usize], size: usize) -> Result<()> {
+fn check_offsets(of: &str, offsets: &[i64], size: usize) -> Result<()> {
     let message = match *offsets {
         [] | [_] => format!(
             "{} offset of {of} is given, expected 2 or more: where each sequence begins and where the last one ends",
@@ -132,7 +133,9 @@ fn check_offsets(of: &str, offsets: &[usize], size: usize) -> Result<()> {
             Some(at) => {
                 format!("the offsets of {of} fall from {} to {} at position {}", offsets[at], offsets[at + 1], at + 1)
             }
-            None if end != size => format!("the offsets of {of} end with {end}, expected {size}, the number of {of}"),
+            None if end != size as i64 => {
+                format!("the offsets of {of} end with {end}, expected {size}, the number of {of}")
+            }
             None => return Ok(()),
         },
     };

@@ -78,10 +78,10 @@ impl<T: Arithmetic> Composed<'_, T> {
     fn seen(&self, scores: &T) -> Result<T> {
         let like = scores.value();
         let nothing = T::constant(Tensor::full((), f64::NEG_INFINITY, like.dtype(), like.device())?);
-        let by_mask = self.mask.map(Arithmetic::value).filter(|mask| !mask.dtype().is_float());
         let mut scores = scores.clone();
-        if let Some(mask) = by_mask {
-            scores = T::select(&mask.to_dtype(DType::Bool)?, &scores, &nothing)?;
+        if let Some(mask) = self.mask.map(Arithmetic::value) {
+            let seen = if mask.dtype().is_float() { mask.ne(nothing.value())? } else { mask.to_dtype(DType::Bool)? };
+            scores = T::select(&seen, &scores, &nothing)?;
         }
         if self.reach().is_whole() {
             return Ok(scores);

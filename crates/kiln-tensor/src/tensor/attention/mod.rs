@@ -3,28 +3,32 @@
 mod check;
 mod composed;
 mod options;
+mod order;
 mod reach;
 
 pub use composed::composed;
 pub use options::{AttentionOptions, PackedSequences};
+pub use order::HeadOrder;
 pub use reach::{AttentionReach, QueryPlace};
 
 use super::{Tensor, check_pair};
 use crate::{Call, Error, Out, Ran, Result, Shape, View};
 use check::Sizes;
+use order::adjacent;
 use std::sync::Arc;
 
 /// What attention is computed from, as a backend takes it: softmax(scale · q·kᵀ − slope · |j − place| + mask) · v over the keys that
 /// a query sees; 0 where it sees none.
 #[derive(Clone, Copy, Debug)]
 pub struct Attention<'a> {
-    /// (batch, heads, queries, width); any layout.
+    /// (batch, heads, queries, width), at strides; the last axis is adjacent, as of key and value.
     pub query: View<'a>,
-    /// (batch, key heads, keys, width); any layout. Query head h meets key head h / (heads / key heads).
+    /// (batch, key heads, keys, width). Query head h meets key head h / (heads / key heads).
     pub key: View<'a>,
-    /// (batch, key heads, keys, value width); any layout.
+    /// (batch, key heads, keys, value width).
     pub value: View<'a>,
-    /// (batch, heads, queries, keys), any layout, mostly broadcast: bool, true where a key is seen, or of the query's dtype and added.
+    /// (batch, heads, queries, keys), any layout, mostly broadcast: bool, true where a key is seen, or added
+    /// and of the type that the query's dtype is computed in.
     pub mask: Option<View<'a>>,
     /// What the products are multiplied by.
     pub scale: f64,
@@ -42,8 +46,10 @@ pub struct Attention<'a> {
 pub struct AttentionCall<'a> {
     /// What from.
     pub operands: Attention<'a>,
-    /// (batch, heads, queries, value width).
+    /// (batch, heads, queries, value width), in this order.
     pub out: Out<'a>,
+    /// How the output lies.
+    pub order: HeadOrder,
     /// (batch, heads, queries), of the type that the dtype is computed in: becomes ln Σ exp of each query's scores; −∞ where it sees
     /// no key.
     pub log_sum: Out<'a>,
@@ -54,18 +60,20 @@ pub struct AttentionCall<'a> {
 pub struct AttentionGradCall<'a> {
     /// What from.
     pub operands: Attention<'a>,
-    /// (batch, heads, queries, value width): the output; row-major.
+    /// (batch, heads, queries, value width): the output, at strides; the last axis is adjacent.
     pub out: View<'a>,
     /// (batch, heads, queries): [`AttentionCall::log_sum`]; row-major.
     pub log_sum: View<'a>,
-    /// (batch, heads, queries, value width): the gradient of the output; any layout.
+    /// (batch, heads, queries, value width): the gradient of the output, as the output.
     pub dy: View<'a>,
-    /// Of the query's shape.
+    /// Of the query's shape, in its order.
     pub dquery: Out<'a>,
-    /// Of the key's shape.
+    /// Of the key's shape, in its order.
     pub dkey: Out<'a>,
-    /// Of the value's shape.
+    /// Of the value's shape, in its order.
     pub dvalue: Out<'a>,
+    /// How the gradients of query, key and value lie.
+    pub orders: [HeadOrder; 3],
 }
 
 /// What attention has left.
@@ -103,9 +111,9 @@ impl Sizes {
 /// The operands, checked.
 struct Operands<'a> {
     sizes: Sizes,
-    query: &'a Tensor,
-    key: &'a Tensor,
-    value: &'a Tensor,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
     mask: Option<Tensor>,
     options: &'a AttentionOptions,
     slopes: Option<Arc<[f64]>>,
@@ -116,7 +124,9 @@ impl<'a> Operands<'a> {
         let sizes = Sizes::of(query, key, value)?;
         sizes.check_options(query, options)?;
         let mask = mask.map(|mask| sizes.mask(query, mask)).transpose()?;
-        Ok(Operands { sizes, query, key, value, mask, options, slopes: options.slopes(sizes.heads)? })
+        let slopes = options.slopes(sizes.heads)?;
+        let (query, key, value) = (adjacent(query)?, adjacent(key)?, adjacent(value)?);
+        Ok(Operands { sizes, query, key, value, mask, options, slopes })
     }
 
     fn views(&self) -> Attention<'_> {
@@ -138,9 +148,12 @@ impl Tensor {
     ///
     /// query (batch, heads, queries, width), key (batch, key heads, keys, width), value (batch, key heads, keys, value width) give
     /// (batch, heads, queries, value width). Query head h meets key head h / (heads / key heads). The mask broadcasts to (batch,
-    /// heads, queries, keys): bool or u8, true where a key is seen (Keras's and PyTorch's meaning), or numbers of the query's dtype that
-    /// are added to the scores. A query that sees no key gives 0. Keys and values that a mask hides must be finite: they count with a
-    /// probability of 0. Half types are computed in f32 and rounded once.
+    /// heads, queries, keys): bool or u8, true where a key is seen (Keras's and PyTorch's meaning), or numbers of the query's dtype
+    /// that are added to the scores, where −∞ hides the key. A query that sees no key gives 0. Values of hidden keys must be finite,
+    /// as they count with a probability of 0. Half types are computed in f32 and rounded once.
+    ///
+    /// The output lies in memory as the query does: where that is (batch, queries, heads, width) seen as (batch, heads, queries,
+    /// width), the heads of the output are joined by `transpose(1, 2)` and `reshape` without a copy.
     ///
     /// Sources: Vaswani et al., Attention Is All You Need, 2017; Dao et al., FlashAttention, 2022, whose way the kernels go, with memory
     /// linear in the number of keys.
@@ -170,14 +183,13 @@ impl Tensor {
         options: &AttentionOptions,
     ) -> Result<Attended> {
         let operands = Operands::new([self, key, value], mask, options)?;
-        let out = Tensor::output(&operands.sizes.output()?, self.dtype, self.device())?;
-        let log_sum = Tensor::output(&out.shape().without_axis(3), self.dtype.computed_in(), self.device())?;
-        let call = AttentionCall { operands: operands.views(), out: out.out(), log_sum: log_sum.out() };
+        let (shape, order) = (operands.sizes.output()?, HeadOrder::of(self));
+        let out = order.output(&shape, self)?;
+        let log_sum = Tensor::output(&shape.without_axis(3), self.dtype.computed_in(), self.device())?;
+        let call = AttentionCall { operands: operands.views(), out: out.out(), order, log_sum: log_sum.out() };
         match self.device().run(&Call::Attention(call))? {
-            Ran::Done => Ok(Attended { out, log_sum: Some(log_sum) }),
-            Ran::NotHere => {
-                Ok(Attended { out: composed(self, key, value, operands.mask.as_ref(), options)?, log_sum: None })
-            }
+            Ran::Done => Ok(Attended { out: order.view(out)?, log_sum: Some(log_sum) }),
+            Ran::NotHere => Ok(Attended { out: composed(self, key, value, mask, options)?, log_sum: None }),
         }
     }
 }
@@ -206,20 +218,25 @@ impl Attended {
         ] {
             expect_shape(what, found, &expected)?;
         }
-        let (out, log_sum) = (self.out.contiguous()?, log_sum.contiguous()?);
-        let like = |x: &Tensor| Tensor::output(x.shape(), x.dtype, x.device());
-        let gradients = AttentionGradients { query: like(query)?, key: like(key)?, value: like(value)? };
+        let (out, dy, log_sum) = (adjacent(&self.out)?, adjacent(dy)?, log_sum.contiguous()?);
+        let orders = [query, key, value].map(HeadOrder::of);
+        let like = |at: usize, x: &Tensor| orders[at].output(x.shape(), x);
+        let (dquery, dkey, dvalue) = (like(0, query)?, like(1, key)?, like(2, value)?);
         let call = AttentionGradCall {
             operands: operands.views(),
             out: out.view(),
             log_sum: log_sum.view(),
             dy: dy.view(),
-            dquery: gradients.query.out(),
-            dkey: gradients.key.out(),
-            dvalue: gradients.value.out(),
+            dquery: dquery.out(),
+            dkey: dkey.out(),
+            dvalue: dvalue.out(),
+            orders,
         };
-        let ran = query.device().run(&Call::AttentionGrad(call))?;
-        Ok((ran == Ran::Done).then_some(gradients))
+        if query.device().run(&Call::AttentionGrad(call))? == Ran::NotHere {
+            return Ok(None);
+        }
+        let (query, key, value) = (orders[0].view(dquery)?, orders[1].view(dkey)?, orders[2].view(dvalue)?);
+        Ok(Some(AttentionGradients { query, key, value }))
     }
 }
 

@@ -38,9 +38,9 @@ enum Alibi {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PackedSequences {
     /// sequences + 1 numbers: sequence s has queries offsets\[s\] to below offsets\[s + 1\].
-    pub queries: Arc<[usize]>,
+    pub queries: Arc<[i64]>,
     /// The same of the keys.
-    pub keys: Arc<[usize]>,
+    pub keys: Arc<[i64]>,
 }
 
 impl AttentionOptions {
@@ -102,7 +102,9 @@ impl AttentionOptions {
     /// sequence see the keys of the same sequence; all that is said of places holds within it.
     #[must_use]
     pub fn packed(mut self, query_offsets: &[usize], key_offsets: &[usize]) -> Self {
-        self.packed = Some(PackedSequences { queries: query_offsets.into(), keys: key_offsets.into() });
+        // An offset that does not fit is beyond every axis.
+        let offsets = |given: &[usize]| given.iter().map(|&at| i64::try_from(at).unwrap_or(i64::MAX)).collect();
+        self.packed = Some(PackedSequences { queries: offsets(query_offsets), keys: offsets(key_offsets) });
         self
     }
 

@@ -36,7 +36,8 @@ impl AttentionReach<'_> {
     /// Each query in order.
     pub fn places(&self) -> Vec<QueryPlace> {
         let whole = (0..self.queries, 0..self.keys);
-        let ranges = |offsets: &[usize]| offsets.windows(2).map(|ends| ends[0]..ends[1]).collect::<Vec<_>>();
+        let ranges =
+            |offsets: &[i64]| offsets.windows(2).map(|ends| ends[0] as usize..ends[1] as usize).collect::<Vec<_>>();
         let sequences: Vec<(Range<usize>, Range<usize>)> = match self.packed {
             None => vec![whole],
             Some(packed) => ranges(&packed.queries).into_iter().zip(ranges(&packed.keys)).collect(),

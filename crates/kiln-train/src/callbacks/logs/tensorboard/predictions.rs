@@ -45,7 +45,7 @@ pub(super) fn predictions(run: &Run<'_>, count: usize, classes: &[String]) -> Re
     let outcome = run.model.loss(&batch, &Ctx::eval())?;
     run.model.set_carried_states(&carried)?;
     let Some(prediction) = outcome.predictions.first() else { return Ok(None) };
-    let Some(answers) = answers(&prediction.values, targets)? else { return Ok(None) };
+    let Some(answers) = answers(prediction.values.as_var()?, targets)? else { return Ok(None) };
     let images = pixels.chunks_exact(form.pixels()).zip(&answers);
     Ok(Some(form.sheet(images, classes)))
 }

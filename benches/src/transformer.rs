@@ -1,0 +1,65 @@
+//! A training step of a small GPT: 6 blocks of width 384 with 6 heads, a context of 256, batch 12, as nanoGPT has it for characters, with
+//! AdamW.
+//!
+//! The floor: a block has 12·384² weights, so the products take 6·(6·12·384² + 384·65)·3,072 = 196 GFLOP in all three directions, and
+//! attention's seven, of which causality leaves half, 6.3 GFLOP. At 230 GFLOP/s that is 880 ms.
+
+use crate::timing::{median, peak_rss_mb, seconds};
+use kiln::prelude::*;
+use serde_json::{Value, json};
+
+const STEPS: u64 = 9;
+const BATCH: usize = 12;
+const CONTEXT: usize = 256;
+const VOCABULARY: usize = 65;
+const WIDTH: usize = 384;
+const HEADS: usize = 6;
+const BLOCKS: usize = 6;
+
+/// The model: learned positions, blocks with the normalization first, GELU, no dropout.
+fn model(device: &Device) -> Result<Sequential> {
+    let block = TransformerEncoderLayer::new(HEADS, 4 * WIDTH).causal(true).norm_first(true);
+    let block = block.activation(Activation::GeluTanh);
+    Sequential::new()
+        .push(Embedding::new(VOCABULARY, WIDTH))
+        .push(PositionEmbedding::new(CONTEXT))
+        .push(TransformerEncoder::new(block, BLOCKS))
+        .push(Dense::new(VOCABULARY))
+        .build([CONTEXT], device, 0)
+}
+
+/// Milliseconds of a step, the median, and tokens a second.
+pub(crate) fn step(device: &Device) -> Result<Value> {
+    let mut model = model(device)?;
+    let mut optimizer = AdamW::new(3e-4);
+    let loss_of = SparseCategoricalCrossentropy::from_logits();
+    let tokens = |shift: i64| {
+        let tokens: Vec<i64> = (0..(BATCH * CONTEXT) as i64).map(|i| (i + shift) * 31 % VOCABULARY as i64).collect();
+        Tensor::from_slice(&tokens, [BATCH, CONTEXT], device)
+    };
+    let (inputs, targets) = (Var::from(&tokens(0)?), tokens(1)?);
+    let mut times = Vec::new();
+    kiln::tensor::Device::cpu().session(|| -> Result<()> {
+        for step in 0..STEPS + 2 {
+            let time = seconds(|| {
+                let ctx = Ctx::train(0, step);
+                let gradients = loss_of.forward(&model.forward(&inputs, &ctx)?, &targets)?.backward()?;
+                optimizer.step(&mut model, &gradients)?;
+                ctx.commit(&mut model)?;
+                device.synchronize()
+            })?;
+            if step >= 2 {
+                times.push(time);
+            }
+        }
+        Ok(())
+    })?;
+    let time = median(times);
+    Ok(json!({
+        "task": "transformer",
+        "params": model.parameter_count(),
+        "step_ms": time * 1e3,
+        "tokens_per_s": (BATCH * CONTEXT) as f64 / time,
+        "peak_rss_mb": peak_rss_mb(),
+    }))
+}

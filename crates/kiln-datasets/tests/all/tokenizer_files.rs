@@ -1,0 +1,141 @@
+//! Tokenizers in files: GPT-2's vocab.json and merges.txt, Hugging Face's tokenizer.json.
+
+use crate::files::Folder;
+use crate::fixture::values_of;
+use kiln_datasets::Tokenizer;
+use kiln_tensor::Result;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const END: &str = "<|endoftext|>";
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/tokenizer")
+}
+
+#[test]
+fn its_files_give_its_tokens() -> Result<()> {
+    let json = Tokenizer::load(fixtures())?; // tokenizer.json
+    let file = |name: &str| fs::read_to_string(fixtures().join(name)).unwrap();
+    let gpt2 = Tokenizer::from_vocab_and_merges(&file("vocab.json"), &file("merges.txt"))?;
+    assert_eq!(json, gpt2);
+    assert_eq!((json.len(), json.special(END), json.end_of_text()), (457, Some(0), Some(0)));
+    let values = values_of("byte_pairs.safetensors");
+    for i in 0..8 {
+        let text = values[&format!("text/{i}")].iter().map(|&byte| byte as u8).collect();
+        let text = String::from_utf8(text).unwrap();
+        let expected: Vec<i64> = values[&format!("file_tokens/{i}")].iter().map(|&token| token as i64).collect();
+        let tokens = json.encode(&text)?;
+        assert_eq!(tokens, expected, "text {i}");
+        assert_eq!(json.decode(&tokens)?, text);
+        // In an ordinary text nothing is special, and all of it is there too.
+        let ordinary = json.encode_ordinary(&text)?;
+        assert!(!ordinary.contains(&0));
+        assert_eq!(json.decode(&ordinary)?, text);
+    }
+    // What stands in model.json.
+    assert_eq!(Tokenizer::from_json(&json.to_json())?, json);
+    Ok(())
+}
+
+#[test]
+fn files_there_and_back() -> Result<()> {
+    let folder = Folder::new("tokenizer");
+    let learned =
+        Tokenizer::byte_pairs(["low lower lowest slow 日本 日本"], 300)?.with_special(END)?.with_special("<|user|>")?;
+    learned.save(&folder.0)?;
+    assert_eq!(Tokenizer::load(&folder.0)?, learned);
+    assert_eq!(Tokenizer::from_json(&learned.to_json())?, learned);
+    let text = format!("<|user|>a low day{END}");
+    let tokens = learned.encode(&text)?;
+    assert_eq!((tokens[0], tokens.last()), (learned.len() as i64 - 1, Some(&(learned.len() as i64 - 2))));
+    assert_eq!(learned.decode(&tokens)?, text);
+
+    // With tokens before the others.
+    let padded = learned.with_padding().with_unknown();
+    padded.save(&folder.0)?;
+    let read = Tokenizer::load(&folder.0)?;
+    assert_eq!((read.special("[PAD]"), read.special("[UNK]"), read.len()), (Some(0), Some(1), padded.len()));
+    assert_eq!(read.encode(&text)?, padded.encode(&text)?);
+    assert_eq!(Tokenizer::from_json(&read.to_json())?, read);
+    let error = Tokenizer::characters("ab").save(&folder.0).unwrap_err().to_string();
+    assert!(error.contains("are files of byte pairs, which this tokenizer has not"), "{error}");
+    Ok(())
+}
+
+/// Two ways to one token, and bytes without a token.
+#[test]
+fn vocabularies_of_any_order() -> Result<()> {
+    let vocab = r#"{"c": 0, "abc": 1, "a": 2, "ab": 3, "b": 4, "bc": 5, "<end>": 6, "abcb": 7}"#;
+    let tokenizer = Tokenizer::from_vocab_and_merges(vocab, "a b\nb c\nab c\na bc\nabc b\n")?;
+    assert_eq!(tokenizer.encode("abcbc<end>cab")?, [1, 5, 6, 0, 3]);
+    assert_eq!(tokenizer.decode(&[7, 0, 6, 5, 3])?, "abcbc<end>bcab");
+    assert_eq!(Tokenizer::from_json(&tokenizer.to_json())?, tokenizer);
+    let error = tokenizer.encode("abd").unwrap_err().to_string();
+    assert!(error.contains(r#""abd" has the byte 0x64, for which the vocabulary has no token"#), "{error}");
+    assert_eq!(tokenizer.with_unknown().encode("bd")?, [5, 0]);
+    Ok(())
+}
+
+#[test]
+fn special_tokens_of_any_tokenizer() -> Result<()> {
+    let characters = Tokenizer::characters("ab").with_special("<a>")?.with_special("<ab>")?;
+    assert_eq!(characters.encode("a<ab><a>b")?, [0, 3, 2, 1]);
+    assert_eq!(characters.decode(&[3, 0, 2])?, "<ab>a<a>");
+    let error = characters.encode("b<a>ba?").unwrap_err().to_string();
+    assert!(error.contains("'?' at position 6"), "{error}");
+    let refused = |text: &str| characters.clone().with_special(text).unwrap_err().to_string();
+    assert!(refused("<a>").contains(r#""<a>" is there already"#));
+    assert!(refused("").contains("is an empty text"));
+    let json = characters.to_json();
+    assert_eq!(Tokenizer::from_json(&json)?, characters);
+    let wrong = Tokenizer::from_json(&json.replace("\"<ab>\",3", "\"<ab>\",4")).unwrap_err().to_string();
+    assert!(wrong.contains("the special tokens do not follow the 2 others"), "{wrong}");
+    Ok(())
+}
+
+#[test]
+fn files_that_are_none() {
+    let refused = |vocab: &str, merges: &str| Tokenizer::from_vocab_and_merges(vocab, merges).unwrap_err().to_string();
+    let vocab = r#"{"a": 0, "b": 1, "ab": 2}"#;
+    assert!(refused("[]", "").contains("vocab.json is not a map from tokens to numbers"));
+    assert!(
+        refused(r#"{"a": 0, "b": 2}"#, "").contains("vocab.json: the numbers of 2 tokens must be 0 to 1: 1 is missing")
+    );
+    assert!(refused(vocab, "#version: 0.2\na b c").contains("merges.txt, line 2: two tokens with a space"));
+    assert!(refused(vocab, "a c").contains(r#"merges.txt, line 1: "c" is not in the vocabulary"#));
+    assert!(refused(vocab, "b a").contains(r#""b" and "a" make "ba", which is not in the vocabulary"#));
+    assert!(refused(vocab, "a b\na b").contains(r#"the pair of "a" and "b" is there twice"#));
+    let folder = Folder::new("no-tokenizer");
+    let error = Tokenizer::load(&folder.0).unwrap_err().to_string();
+    assert!(error.contains("this folder has neither tokenizer.json nor vocab.json"), "{error}");
+    fs::write(folder.0.join("tokenizer.json"), "{\"model\": {}}").unwrap();
+    assert!(Tokenizer::load(&folder.0).is_err());
+}
+
+/// Words as BERT cuts them, which only Hugging Face's own crate reads.
+const WORD_PIECE: &str = r###"{"version":"1.0","added_tokens":[{"id":0,"content":"[UNK]","single_word":false,"lstrip":false,"rstrip":false,
+"normalized":false,"special":true}],"normalizer":null,"pre_tokenizer":{"type":"Whitespace"},"post_processor":null,"decoder":{"type":"WordPiece",
+"prefix":"##","cleanup":false},"model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":100,
+"vocab":{"[UNK]":0,"un":1,"##do":2,"it":3}}}"###;
+
+#[cfg(not(feature = "tokenizers"))]
+#[test]
+fn other_kinds_need_the_feature() {
+    let error = Tokenizer::from_json(WORD_PIECE).unwrap_err().to_string();
+    assert!(error.contains("its model is WordPiece, not BPE; build with the feature `tokenizers`"), "{error}");
+}
+
+#[cfg(feature = "tokenizers")]
+#[test]
+fn other_kinds_by_their_own_crate() -> Result<()> {
+    let tokenizer = Tokenizer::from_json(WORD_PIECE)?;
+    assert_eq!((tokenizer.len(), tokenizer.special("[UNK]")), (4, Some(0)));
+    assert_eq!(tokenizer.encode("undo it now")?, [1, 2, 3, 0]);
+    assert_eq!(tokenizer.decode(&[1, 2, 3])?, "undo it");
+    let padded = tokenizer.with_padding().with_special("<end>")?;
+    assert_eq!(padded.encode("it<end>")?, [4, 5]);
+    assert_eq!(padded.decode(&[0, 4, 5])?, "it<end>");
+    assert_eq!(Tokenizer::from_json(&padded.to_json())?, padded);
+    Ok(())
+}

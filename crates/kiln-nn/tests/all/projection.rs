@@ -1,0 +1,140 @@
+//! A last layer over a large vocabulary, whose output is computed where it is asked for.
+
+use kiln_autograd::{Gradients, Var};
+use kiln_math::{Purpose, RandomStream};
+use kiln_nn::losses::Counting;
+use kiln_nn::*;
+use kiln_tensor::{DType, Device, Result, Tensor};
+
+const CLASSES: usize = Projection::LARGE;
+/// Samples, steps, width.
+const SHAPE: [usize; 3] = [3, 4, 6];
+
+fn normal(shape: &[usize], seed: u64) -> Tensor {
+    let stream = RandomStream::new(seed, Purpose::Data, 0);
+    Tensor::normal(shape, 0.0, 1.0, DType::F32, &Device::cpu(), stream).unwrap()
+}
+
+fn labels() -> Tensor {
+    let labels: Vec<i64> = (0..12).map(|at| at * 401 % CLASSES as i64).collect();
+    Tensor::from_slice(&labels, [3, 4], &Device::cpu()).unwrap()
+}
+
+/// A model with a last layer of this activation.
+fn model(activation: Activation) -> Sequential {
+    let last = Dense::new(CLASSES).activation(activation).bias_initializer(Initializer::HeNormal);
+    Sequential::new().push(Dense::new(5)).push(last).build([4, 6], &Device::cpu(), 1).unwrap()
+}
+
+fn close(what: &str, found: &Tensor, expected: &Tensor) {
+    assert_eq!(found.shape(), expected.shape(), "{what}");
+    for (f, e) in found.to_f64_vec().unwrap().into_iter().zip(expected.to_f64_vec().unwrap()) {
+        assert!((f - e).abs() <= 2e-6 * (1.0 + e.abs()), "{what}: {f}, expected {e}");
+    }
+}
+
+/// Holds a loss of the output that is not computed, and its gradients, against the same of the logits.
+fn agrees(what: &str, model: &Sequential, x: &Tensor, loss: &dyn Loss, counting: Counting<'_>) {
+    let of = |loss: Result<Var>| -> (Tensor, Gradients) {
+        let loss = loss.unwrap_or_else(|error| panic!("{what}: {error}"));
+        (loss.tensor().clone(), loss.backward().unwrap())
+    };
+    let output = Ctx::train(1, 0).run::<dyn AnyLayer>(model, x).unwrap();
+    assert!(matches!(&output, Value::Projection(..)), "{what}");
+    let (fused, gradients) = of(loss.of_output(&output, &labels(), counting));
+    let logits = model.forward(x, &Ctx::train(1, 0)).unwrap();
+    let (whole, expected) = of(loss.counted(&logits, &labels(), counting));
+    close(what, &fused, &whole);
+    assert_eq!(gradients.len(), 4, "{what}");
+    for ((_, found), (_, expected)) in gradients.iter().zip(expected.iter()) {
+        close(what, found, expected);
+    }
+}
+
+#[test]
+fn losses_are_those_of_the_logits() {
+    let (logits, x) = (model(Activation::Linear), normal(&SHAPE, 1));
+    let sparse = SparseCategoricalCrossentropy::from_logits;
+    let none = Counting::default();
+    let mask = Tensor::from_slice(&[true, true, true, false].repeat(3), [3, 4], &Device::cpu()).unwrap();
+    let weights = Tensor::from_slice(&[0.5f32, 0.0, 2.0], [3], &Device::cpu()).unwrap();
+    agrees("plain", &logits, &x, &sparse(), none);
+    agrees("smoothed", &logits, &x, &sparse().label_smoothing(0.1).z_loss(1e-2), none);
+    agrees("ignored", &logits, &x, &sparse().ignore_index(401).z_loss(1e-2), none);
+    agrees("sum", &logits, &x, &Summed(sparse().ignore_index(401)), none);
+    agrees("weighted classes", &logits, &x, &ClassWeighted::new(sparse(), &[2.0; CLASSES]), none);
+    let (mask, weights) = (Some(&mask), Some(&weights));
+    agrees("mask", &logits, &x, &sparse().ignore_index(401), Counting { mask, weights: None });
+    agrees("weights", &logits, &x, &sparse(), Counting { mask: None, weights });
+    agrees("both", &logits, &x, &sparse(), Counting { mask, weights });
+    let probabilities = model(Activation::Softmax);
+    agrees("softmax", &probabilities, &x, &SparseCategoricalCrossentropy::new().z_loss(1e-2), none);
+}
+
+#[test]
+fn what_does_not_count_may_be_nan() {
+    let model = Sequential::new().push(Dense::new(CLASSES)).build([4, 6], &Device::cpu(), 1).unwrap();
+    let mut x = normal(&SHAPE, 1);
+    x.slice_assign(0, 1..2, &Tensor::full([1, 4, 6], f64::NAN, DType::F32, &Device::cpu()).unwrap()).unwrap();
+    let mask = Tensor::from_slice(&[[true; 4], [false; 4], [true; 4]].concat(), [3, 4], &Device::cpu()).unwrap();
+    let output = Ctx::train(1, 0).run::<dyn AnyLayer>(&model, &x).unwrap();
+    let counting = Counting { mask: Some(&mask), weights: None };
+    let loss = SparseCategoricalCrossentropy::from_logits().of_output(&output, &labels(), counting).unwrap();
+    assert!(loss.item().unwrap().is_finite());
+    for (_, gradient) in loss.backward().unwrap().iter() {
+        assert!(gradient.to_f64_vec().unwrap().iter().all(|value| value.is_finite()));
+    }
+}
+
+#[test]
+fn whatever_asks_for_it_gets_the_output() {
+    let (model, x) = (model(Activation::Softmax), normal(&SHAPE, 1));
+    let of = |ctx: &Ctx| ctx.run::<dyn AnyLayer>(&model, &x).unwrap();
+    let output = of(&Ctx::eval());
+    let expected = model.forward(&x, &Ctx::eval()).unwrap().tensor().to_vec::<f32>().unwrap();
+    assert_eq!(output.as_var().unwrap().tensor().to_vec::<f32>().unwrap(), expected);
+    assert!(output.as_var().unwrap().origin().is_some());
+    assert_eq!(output.sample_shapes().unwrap(), Shapes::from([4, CLASSES]));
+    // Part by part it is the same, and a pass that is looked at computes it at once.
+    let Value::Projection(projection, _) = &output else { panic!("computed") };
+    let parts: Vec<f32> =
+        projection.parts().flat_map(|part| part.unwrap().1.tensor().to_vec::<f32>().unwrap()).collect();
+    assert_eq!(parts, expected);
+    assert!(matches!(of(&Ctx::eval().with_probe(KeptOutputs::default())), Value::One(..)));
+}
+
+#[test]
+fn a_checkpoint_gives_it_on() {
+    let plain = model(Activation::Linear);
+    let checkpointed = model(Activation::Linear).checkpoint_every(1);
+    agrees("checkpoint", &checkpointed, &normal(&SHAPE, 1), &SparseCategoricalCrossentropy::from_logits(), {
+        Counting::default()
+    });
+    let gradients = |model: &Sequential| {
+        let output = Ctx::train(1, 0).run::<dyn AnyLayer>(model, normal(&SHAPE, 1)).unwrap();
+        let loss = SparseCategoricalCrossentropy::from_logits();
+        let loss = loss.of_output(&output, &labels(), Counting::default()).unwrap();
+        let gradients = loss.backward().unwrap();
+        gradients.iter().map(|(_, gradient)| gradient.to_vec::<f32>().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(gradients(&checkpointed), gradients(&plain));
+}
+
+#[test]
+fn tied_vectors_get_both_gradients() {
+    let mut graph = Graph::new();
+    let tokens = graph.input([4]);
+    let embedding = graph.layer(Embedding::new(CLASSES, 6));
+    let vectors = graph.call(&embedding, &tokens).unwrap();
+    let logits = graph.call_with(&embedding, Embedding::LOGITS, &vectors).unwrap();
+    let graph = graph.build(&[&tokens], &[&logits], &Device::cpu(), 1).unwrap();
+    let loss = SparseCategoricalCrossentropy::from_logits();
+    let gradient = |of: &dyn Fn(&Value) -> Result<Var>| {
+        let output = Ctx::train(1, 0).run::<dyn AnyLayer>(&graph, labels()).unwrap();
+        assert!(matches!(&output, Value::Projection(..)));
+        of(&output).unwrap().backward().unwrap().iter().next().unwrap().1.clone()
+    };
+    let fused = gradient(&|output| loss.of_output(output, &labels(), Counting::default()));
+    let whole = gradient(&|output| loss.counted(output.as_var()?, &labels(), Counting::default()));
+    close("tied", &fused, &whole);
+}
