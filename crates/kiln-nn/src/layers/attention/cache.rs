@@ -1,6 +1,7 @@
 //! Keys and values of the steps so far, for causal attention that goes on where the pass before ended.
 
 use crate::{Carried, Module};
+use kiln_autograd::Var;
 use kiln_tensor::{DType, Device, Result, Tensor};
 use std::ops::Range;
 
@@ -61,6 +62,23 @@ impl Cache {
         let tensors = [Some(place), Some(past.keys), Some(past.values), past.mask];
         self.carried.put(tensors.into_iter().flatten().collect());
         Ok(())
+    }
+
+    /// Keys and values (N, key heads, S, width) of a memory (N, S, …) that stays: those that are kept, or what `make` gives.
+    pub(super) fn of_memory(&self, memory: &Var, make: impl FnOnce() -> Result<[Var; 2]>) -> Result<[Var; 2]> {
+        let fits = |keys: &Tensor| {
+            let sizes = [keys.dims()[0], keys.dims()[2]];
+            sizes == memory.dims()[..2] && keys.dtype() == memory.dtype() && keys.device() == memory.device()
+        };
+        let kept = match <[Tensor; 2]>::try_from(self.carried.take()) {
+            Ok(kept) if fits(&kept[0]) => kept,
+            _ => {
+                let [keys, values] = make()?;
+                [keys.tensor().contiguous()?, values.tensor().contiguous()?]
+            }
+        };
+        self.carried.put(kept.to_vec());
+        Ok(kept.map(Var::constant))
     }
 
     pub(super) fn reset(&self) {

@@ -15,7 +15,8 @@ use serde_json::Value as Json;
 /// [`norm_first`](Self::norm_first) each normalization comes before its part. Self-attention is causal.
 ///
 /// It takes two values, x and the memory, which is mostly the output of a [`TransformerEncoder`](crate::TransformerEncoder). Masks are
-/// as in [`MultiHeadAttention`], and so is what self-attention carries.
+/// as in [`MultiHeadAttention`], and so is what self-attention carries. In such a pass the keys and values of the memory are carried too:
+/// until [`Layer::reset_states`], the memory is that of the first pass.
 ///
 /// Paths are those of PyTorch's `nn.TransformerDecoderLayer`: `self_attn.…`, `multihead_attn.…`, `linear1.…`, `linear2.…`, `norm1.…`,
 /// `norm2.…`, `norm3.…`.
@@ -109,12 +110,14 @@ impl Layer for TransformerDecoderLayer {
         let norms = &mut [("norm1", &mut self.norm1), ("norm2", &mut self.norm2), ("norm3", &mut self.norm3)];
         self.block.build(norms, input, init)?;
         init.layer("self_attn", &mut self.self_attn, &vec![*input])?;
+        self.multihead_attn.keep_memory();
         init.layer("multihead_attn", &mut self.multihead_attn, &vec![*input, *memory])?;
         self.feed_forward.build(input, init)
     }
 
     fn reset_states(&self) {
         self.self_attn.reset_states();
+        self.multihead_attn.reset_states();
     }
 }
 

@@ -1,7 +1,6 @@
 //! Keras's weights of attention.
 
 use super::projections::Projections;
-use crate::layers::weights::unbuilt;
 use crate::{Param, StateDict};
 use kiln_tensor::{Error, Result, Shape, Tensor};
 
@@ -37,7 +36,7 @@ fn like(parameter: &Param, value: Tensor) -> Result<Tensor> {
 impl Projections {
     /// Kernels are (width, heads, head width), that of the output (heads, value width, width); all are ours transposed.
     pub(super) fn load_keras(&mut self, state: &StateDict) -> Result<()> {
-        let Some(heads) = self.heads else { return Err(unbuilt("MultiHeadAttention::with_input")) };
+        let heads = self.heads()?;
         let widths = self.widths()?;
         let of = [(heads.heads, heads.width), (heads.key_heads, heads.width), (heads.key_heads, heads.value_width)];
         let parts = ["query", "key", "value"].into_iter().zip(of).zip(widths);

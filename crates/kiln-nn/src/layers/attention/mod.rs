@@ -1,5 +1,6 @@
 //! Attention, what tells it of positions, and the blocks of transformers.
 
+mod attend;
 mod block;
 mod cache;
 mod decoder_layer;

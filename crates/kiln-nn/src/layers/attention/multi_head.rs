@@ -1,15 +1,13 @@
 //! Multi-head attention.
 
-use super::cache::{Cache, Past};
-use super::inputs::{AttentionInputs, check_key_mask, joined};
+use super::cache::Cache;
+use super::inputs::{AttentionInputs, check_key_mask};
 use super::positions::Rotary;
 use super::projections::Projections;
-use super::settings::{Heads, Settings};
+use super::settings::Settings;
 use crate::layers::masked::zeroed;
 use crate::layers::setters::setters;
 use crate::{Ctx, Describe, Init, Initializer, Layer, Module, Sequence, Shapes, StateDict, settings};
-use kiln_autograd::Var;
-use kiln_math::Purpose;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -49,12 +47,15 @@ pub struct MultiHeadAttention {
     #[serde(flatten)]
     pub(super) settings: Settings,
     #[serde(skip)]
-    cache: Cache,
+    pub(super) cache: Cache,
     /// Steps of queries and of keys that it was built for.
     #[serde(skip)]
     steps: usize,
     #[serde(skip)]
     key_steps: usize,
+    /// See [`MultiHeadAttention::keep_memory`].
+    #[serde(skip)]
+    pub(super) memory_stays: bool,
 }
 
 impl MultiHeadAttention {
@@ -66,6 +67,7 @@ impl MultiHeadAttention {
             cache: Cache::default(),
             steps: 1,
             key_steps: 1,
+            memory_stays: false,
         }
     }
 
@@ -128,75 +130,9 @@ impl MultiHeadAttention {
         self.projections.load_keras(state)
     }
 
-    /// The output (N, T, width) of queries made of `query` (N, T, width), keys of `key` (N, S, …) and values of `value` (N, S, …), with
-    /// masks.
-    ///
-    /// ```
-    /// # use kiln_autograd::Var;
-    /// # use kiln_nn::{AttentionInputs, Ctx, Init, MultiHeadAttention};
-    /// # use kiln_tensor::{DType, Device, Tensor};
-    /// # fn main() -> Result<(), kiln_tensor::Error> {
-    /// # let cpu = Device::cpu();
-    /// let attention = MultiHeadAttention::new(2).with_input(8, &mut Init::new(1, &cpu))?;
-    /// let x = Var::constant(Tensor::ones([1, 3, 8], DType::F32, &cpu)?);
-    /// let seen = Tensor::from_slice(&[true, false, false, true, true, false, true, true, true], [3, 3], &cpu)?;
-    /// let y = attention.attend(&x, &x, &x, &AttentionInputs::new().mask(&Var::constant(seen)), &Ctx::eval())?;
-    /// assert_eq!(y.dims(), [1, 3, 8]);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// A layer that is not built; inputs or masks that do not fit.
-    pub fn attend(&self, query: &Var, key: &Var, value: &Var, inputs: &AttentionInputs<'_>, ctx: &Ctx) -> Result<Var> {
-        let own = std::ptr::eq(query, key) && std::ptr::eq(key, value);
-        let [q, k, v] = self.projections.of([query, key, value], ctx)?;
-        if let Some(mask) = inputs.key_mask {
-            check_key_mask(mask, key)?;
-        }
-        let heads = self.projections.heads.unwrap_or(Heads { heads: 1, key_heads: 1, width: 1, value_width: 1 });
-        let split = |x: &Var, heads: usize, width: usize| x.reshape([x.dims()[0], x.dims()[1], heads, width]);
-        let (q, k) = (split(&q, heads.heads, heads.width)?, split(&k, heads.key_heads, heads.width)?);
-        let v = split(&v, heads.key_heads, heads.value_width)?.transpose(1, 2)?;
-        let y = if self.settings.causal && own && ctx.carries(self.settings.stateful) {
-            self.go_on(&q, &k, &v, inputs, ctx)?
-        } else {
-            let (q, k) = self.turned(&q, &k, 0)?;
-            self.heads_output(&q, &k, &v, joined(inputs.mask, inputs.key_mask)?.as_ref(), ctx)?
-        };
-        let y = y.transpose(1, 2)?.reshape([q.dims()[0], q.dims()[1], heads.output()])?;
-        self.projections.out(y, ctx)
-    }
-
-    /// Queries and keys (N, T, heads, width) turned by their positions from `first` on, as (N, heads, T, width).
-    fn turned(&self, q: &Var, k: &Var, first: usize) -> Result<(Var, Var)> {
-        match &self.settings.rotary {
-            Some(rotary) => Ok((rotary.rotate(q, first)?.transpose(1, 2)?, rotary.rotate(k, first)?.transpose(1, 2)?)),
-            None => Ok((q.transpose(1, 2)?, k.transpose(1, 2)?)),
-        }
-    }
-
-    fn heads_output(&self, q: &Var, k: &Var, v: &Var, mask: Option<&Var>, ctx: &Ctx) -> Result<Var> {
-        let mut options = self.settings.options();
-        if self.settings.dropout > 0.0 && ctx.is_training() {
-            options = options.dropout(self.settings.dropout, &ctx.stream_tensor(Purpose::Dropout, q.device())?);
-        }
-        q.attention(k, v, mask, &options)
-    }
-
-    /// The output where keys and values of past steps are seen too; those of these steps are added to them.
-    fn go_on(&self, q: &Var, k: &Var, v: &Var, inputs: &AttentionInputs<'_>, ctx: &Ctx) -> Result<Var> {
-        let like = k.tensor().transpose(1, 2)?;
-        let mut past = match self.cache.take(&like)? {
-            Some(past) => past,
-            None => Past::new(&like, v.tensor())?,
-        };
-        let (q, k) = self.turned(q, k, past.steps())?;
-        let seen = past.add(k.tensor(), v.tensor(), inputs.key_mask, self.settings.window)?;
-        let mask = joined(inputs.mask, seen.mask.as_ref())?;
-        let y = self.heads_output(&q, &Var::constant(seen.keys), &Var::constant(seen.values), mask.as_ref(), ctx)?;
-        self.cache.put(past)?;
-        Ok(y)
+    /// Says that the memory of cross-attention stays the same from pass to pass, until states are reset.
+    pub(super) fn keep_memory(&mut self) {
+        self.memory_stays = true;
     }
 }
 

@@ -56,9 +56,9 @@ impl Projections {
 
     /// The weights of queries, keys and values, each with the index of its first row.
     fn weights(&self) -> Result<[(&Param, usize); 3]> {
-        let rows = self.heads.ok_or_else(|| unbuilt(WITH_INPUT))?.rows();
+        let (_, starts) = self.rows()?;
         match (&self.in_proj_weight, &self.q_proj_weight, &self.k_proj_weight, &self.v_proj_weight) {
-            (Some(weight), ..) => Ok([(weight, 0), (weight, rows[0]), (weight, rows[0] + rows[1])]),
+            (Some(weight), ..) => Ok(starts.map(|start| (weight, start))),
             (None, Some(q), Some(k), Some(v)) => Ok([(q, 0), (k, 0), (v, 0)]),
             _ => Err(unbuilt(WITH_INPUT)),
         }
@@ -81,36 +81,57 @@ impl Projections {
         Err(Error::new(ErrorKind::Build, "build", message))
     }
 
-    /// Queries, keys and values: (N, T, rows) of each.
-    pub(super) fn of(&self, inputs: [&Var; 3], ctx: &Ctx) -> Result<[Var; 3]> {
-        let heads = self.heads.ok_or_else(|| unbuilt(WITH_INPUT))?;
-        let weights = self.weights()?;
-        for (what, (input, (weight, _))) in ["queries", "keys", "values"].into_iter().zip(inputs.into_iter().zip(weights)) {
-            let width = weight.value().dims()[1];
-            if input.shape().rank() != 3 || input.dims()[2] != width {
-                let message = format!("the {what} are expected of (batch, steps, {width}), got {}", input.shape());
-                return Err(Error::shape("attention", message));
-            }
-        }
-        let rows = heads.rows();
-        let starts = [0, rows[0], rows[0] + rows[1]];
-        if let (Some(_), Some(weight)) = (ctx.recorder(), &self.in_proj_weight)
-            && inputs.iter().all(|input| std::ptr::eq(*input, inputs[0]))
-        {
+    /// Queries, keys and values of one input (N, T, width): (N, T, rows) of each.
+    pub(super) fn of_one(&self, x: &Var, ctx: &Ctx) -> Result<[Var; 3]> {
+        if let (Some(_), Some(weight)) = (ctx.recorder(), &self.in_proj_weight) {
             // A recorder wants one use of each weight.
-            let y = affine(inputs[0], weight, self.in_proj_bias.as_ref(), Activation::Linear, ctx)?;
+            let y = affine(x, weight, self.in_proj_bias.as_ref(), Activation::Linear, ctx)?;
+            let (rows, starts) = self.rows()?;
             let part = |at: usize| y.slice(2, starts[at]..starts[at] + rows[at]);
             return Ok([part(0)?, part(1)?, part(2)?]);
         }
-        let bias = self.in_proj_bias.as_ref().map(|bias| bias.var(ctx));
+        Ok([self.queries(x, ctx)?, self.keys(x, ctx)?, self.values(x, ctx)?])
+    }
+
+    /// The queries (N, T, heads · width).
+    pub(super) fn queries(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        self.part("queries", 0, x, ctx)
+    }
+
+    /// The keys (N, S, key heads · width).
+    pub(super) fn keys(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        self.part("keys", 1, x, ctx)
+    }
+
+    /// The values (N, S, key heads · value width).
+    pub(super) fn values(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
+        self.part("values", 2, x, ctx)
+    }
+
+    fn part(&self, what: &str, at: usize, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let (weight, first) = self.weights()?[at];
+        let width = weight.value().dims()[1];
+        if x.shape().rank() != 3 || x.dims()[2] != width || x.dims()[1] == 0 {
+            let message =
+                format!("the {what} are expected of (batch, steps, {width}) with 1 step or more, got {}", x.shape());
+            return Err(Error::shape("attention", message));
+        }
+        let (rows, starts) = self.rows()?;
         // The rows are cut out of the weight: parts of the output would have to be put together for the gradient.
-        let part = |at: usize| {
-            let (weight, first) = weights[at];
-            let weight = weight.var(ctx).slice(0, first..first + rows[at])?;
-            let bias = bias.as_ref().map(|bias| bias.slice(0, starts[at]..starts[at] + rows[at])).transpose()?;
-            inputs[at].linear(&weight, bias.as_ref(), None)
-        };
-        Ok([part(0)?, part(1)?, part(2)?])
+        let weight = weight.var(ctx).slice(0, first..first + rows[at])?;
+        let bias = self.in_proj_bias.as_ref().map(|bias| bias.var(ctx).slice(0, starts[at]..starts[at] + rows[at]));
+        x.linear(&weight, bias.transpose()?.as_ref(), None)
+    }
+
+    /// How many rows of weights make queries, keys and values, and which of the bias are the first of each.
+    fn rows(&self) -> Result<([usize; 3], [usize; 3])> {
+        let rows = self.heads()?.rows();
+        Ok((rows, [0, rows[0], rows[0] + rows[1]]))
+    }
+
+    /// The heads, once built.
+    pub(super) fn heads(&self) -> Result<Heads> {
+        self.heads.ok_or_else(|| unbuilt(WITH_INPUT))
     }
 
     /// The output of the heads (N, T, heads · value width), brought back to the width of the queries' input.

@@ -65,6 +65,28 @@ fn tokens_one_by_one_give_the_outputs_of_the_whole() {
 }
 
 #[test]
+fn a_decoder_keeps_the_memory() {
+    let block = TransformerDecoderLayer::new(2, 8).norm_first(true);
+    let layer = built(TransformerDecoder::new(block, 2), &(samples(16), Shape::new(&[4, 16]).unwrap()));
+    let (x, memory) = (uniform(&[2, STEPS, 16], 0), uniform(&[2, 4, 16], 1));
+    let mask = Tensor::from_slice(&[true, true, false, false, true, true, true, true], [2, 4], &cpu()).unwrap();
+    let run = |range: std::ops::Range<usize>, memory: &Var, ctx: &Ctx| {
+        let memory = Sequence::new(memory.clone(), mask.clone());
+        layer.forward((x.slice(1, range).unwrap().into(), memory), ctx).unwrap().values.into_tensor()
+    };
+    let whole = run(0..STEPS, &memory, &Ctx::eval());
+    let later = uniform(&[2, 4, 16], 2);
+    for at in 0..STEPS {
+        // What comes later is not looked at.
+        let found = run(at..at + 1, if at == 0 { &memory } else { &later }, &carrying());
+        close("token", &found, &whole.slice(1, at..at + 1).unwrap(), 2e-6);
+    }
+    layer.reset_states();
+    let expected = run(0..1, &later, &Ctx::eval());
+    close("another memory", &run(0..1, &later, &carrying()), &expected, 2e-6);
+}
+
+#[test]
 fn positions_go_on() {
     let x = uniform(&[2, STEPS, 6], 0).into();
     as_the_whole("learned", &built(PositionEmbedding::new(STEPS), &samples(6)), &x);
@@ -134,6 +156,28 @@ fn stateful_layers_carry_in_evaluation_alone() {
     assert!(layer.carried_states().is_empty());
     run(0..6, &Ctx::eval());
     close("stateful", &run(6..STEPS, &Ctx::eval()), &whole.slice(1, 6..STEPS).unwrap(), 2e-6);
+}
+
+#[test]
+fn the_steps_of_a_carrying_pass_have_their_gradients() {
+    let layer = built(MultiHeadAttention::new(2).causal(true), &vec![samples(16)]);
+    let x = uniform(&[1, STEPS, 16], 0);
+    let gradients = |first: &Ctx, ctx: &Ctx| {
+        layer.reset_states();
+        layer.forward(vec![x.slice(1, 0..3).unwrap().into()], first).unwrap();
+        let y = layer.forward(vec![x.slice(1, 3..STEPS).unwrap().into()], ctx).unwrap().values;
+        let gradients = y.square().unwrap().sum_all().unwrap().backward().unwrap();
+        layer.named_gradients(&gradients)[0].1.clone()
+    };
+    // Without a past both are the same; with one, keys and values of the new steps are still learned.
+    close(
+        "alone",
+        &gradients(&Ctx::eval(), &Ctx::train(1, 0).carrying()),
+        &gradients(&Ctx::eval(), &Ctx::train(1, 0)),
+        1e-5,
+    );
+    let found = gradients(&carrying(), &Ctx::train(1, 0).carrying()).slice(0, 16..48).unwrap();
+    assert!(found.to_f64_vec().unwrap().iter().all(|gradient| *gradient != 0.0));
 }
 
 #[test]

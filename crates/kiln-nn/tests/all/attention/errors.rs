@@ -49,9 +49,18 @@ fn inputs_that_do_not_fit_are_refused() {
     let x = || Sequence::from(uniform(&[2, 3, 4], 0));
     assert_eq!(
         run(vec![uniform(&[2, 3, 5], 0).into()]),
-        "the queries are expected of (batch, steps, 4), got (2, 3, 5)"
+        "the queries are expected of (batch, steps, 4) with 1 step or more, got (2, 3, 5)"
     );
-    assert_eq!(run(vec![x(), uniform(&[2, 4], 0).into()]), "the keys are expected of (batch, steps, 4), got (2, 4)");
+    assert_eq!(
+        run(vec![x(), uniform(&[2, 4], 0).into()]),
+        "the keys are expected of (batch, steps, 4) with 1 step or more, got (2, 4)"
+    );
+    assert_eq!(
+        run(vec![uniform(&[2, 0, 4], 0).into()]),
+        "the queries are expected of (batch, steps, 4) with 1 step or more, got (2, 0, 4)"
+    );
+    let none = SinusoidalPositions::new().forward(uniform(&[2, 0, 4], 0).into(), &Ctx::eval()).unwrap_err();
+    assert_eq!(none.message(), "sequences of 0 steps: at least 1 is needed");
     let mask = Tensor::ones([2, 4], DType::Bool, &cpu()).unwrap();
     assert_eq!(
         run(vec![Sequence::new(uniform(&[2, 3, 4], 0), mask)]),

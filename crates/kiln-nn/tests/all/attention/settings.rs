@@ -81,6 +81,25 @@ fn dropout_is_a_function_of_seed_and_step() {
 }
 
 #[test]
+fn threads_change_no_bit() {
+    let block = TransformerEncoderLayer::new(3, 40).causal(true).norm_first(true).dropout(0.1);
+    let layer = built(TransformerEncoder::new(block, 2), &shape(&[70, 24]));
+    let gradients = |threads: usize| {
+        let pool = kiln_cpu::team::ThreadPool::new(threads);
+        kiln_cpu::team::run_in(&pool, || {
+            let y = layer.forward(uniform(&[3, 70, 24], 0).into(), &Ctx::train(1, 0)).unwrap().values;
+            let gradients = y.square().unwrap().sum_all().unwrap().backward().unwrap();
+            let named = layer.named_gradients(&gradients);
+            let bits =
+                |tensor: &Tensor| tensor.to_vec::<f32>().unwrap().into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            named.into_iter().map(|(_, gradient)| bits(gradient)).collect::<Vec<_>>()
+        })
+    };
+    let one = gradients(1);
+    assert!((2..=3).all(|threads| gradients(threads) == one));
+}
+
+#[test]
 fn layers_of_a_stack_begin_with_values_of_their_own() {
     let layer = built(TransformerEncoder::new(TransformerEncoderLayer::new(2, 8), 2), &shape(&[3, 4]));
     let state = layer.state_dict();

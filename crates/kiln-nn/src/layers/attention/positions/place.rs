@@ -49,6 +49,9 @@ impl Place {
             let message = format!("sequences (batch, steps, …) are expected, got {}", x.shape());
             return Err(Error::shape("positions", message));
         };
+        if steps == 0 {
+            return Err(Error::shape("positions", "sequences of 0 steps: at least 1 is needed"));
+        }
         let carries = ctx.carries(stateful);
         let before = if carries { self.before(batch, x)? } else { None };
         let counts = before.as_ref().map_or_else(|| Ok(Vec::new()), Tensor::to_vec::<i64>)?;
