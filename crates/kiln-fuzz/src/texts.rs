@@ -91,6 +91,10 @@ pub(crate) const TOKENIZER: Target = Target {
 /// Checks what holds for every tokenizer; `exactly`: nothing of a text is lost.
 fn check(tokenizer: &Tokenizer, text: &str, exactly: bool) {
     assert_eq!(Tokenizer::from_json(&tokenizer.to_json()).as_ref().ok(), Some(tokenizer));
+    if let Ok((vocab, merges)) = tokenizer.to_vocab_and_merges() {
+        let read = Tokenizer::from_vocab_and_merges(&vocab, &merges).expect("files of its own");
+        assert_eq!(read.len(), tokenizer.len());
+    }
     let past = tokenizer.len() as i64;
     assert!(tokenizer.decode(&[past]).is_err() && tokenizer.decode(&[-1]).is_err());
     let Ok(tokens) = tokenizer.encode(text) else { return };
@@ -109,6 +113,9 @@ fn tokenizer(bytes: &[u8]) {
     let known = String::from_utf8_lossy(source.take(known)).into_owned();
     let text = String::from_utf8_lossy(source.rest()).into_owned();
     if let Ok(saved) = Tokenizer::from_json(&text) {
+        check(&saved, &known, false);
+    }
+    if let Ok(saved) = Tokenizer::from_vocab_and_merges(&known, &text) {
         check(&saved, &known, false);
     }
     let characters = Tokenizer::characters(&known);
@@ -142,6 +149,10 @@ fn tokenizer_seeds() -> Vec<Vec<u8>> {
         with([7, 1, 0], "\u{1f600} mat"),
     ];
     seeds.extend(json);
+    let vocab = r#"{"a":1,"b":0,"ab":2,"c":3,"<s>":4}"#;
+    seeds.push([&[0, 0, 0, vocab.len() as u8], vocab.as_bytes(), b"#version: 0.2\na b\n"].concat());
+    let tokenizer = r#"{"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":["a b"]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"added_tokens":[{"id":3,"content":"<s>"}]}"#;
+    seeds.push(with([0, 0, 0], tokenizer));
     seeds
 }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod device;
+pub mod generate;
 pub mod prelude;
 pub mod trained;
 

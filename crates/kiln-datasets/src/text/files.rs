@@ -3,7 +3,8 @@
 use super::byte_pairs::{Vocabulary, other_kind, vocabulary};
 use super::load::load_text;
 use super::special::Special;
-use super::tokenizer::{Tokenizer, UNKNOWN, Units};
+use super::tokenizer::{Tokenizer, UNKNOWN};
+use super::units::Units;
 use kiln_store::write_atomically;
 use kiln_tensor::{Error, ErrorKind, Result};
 use serde::Deserialize;
@@ -68,7 +69,7 @@ impl Tokenizer {
     /// what is unknown are called `[PAD]` and `[UNK]` there.
     ///
     /// # Errors
-    /// A tokenizer that is not one of byte pairs.
+    /// A tokenizer that is not one of byte pairs; a special token that is spelled as another token is there.
     pub fn to_vocab_and_merges(&self) -> Result<(String, String)> {
         let Units::BytePairs(pairs) = &self.units else {
             let message =
@@ -85,7 +86,7 @@ impl Tokenizer {
         let first = self.first() as u32;
         let merges = pairs.merges().into_iter().map(|(left, right)| (left + first, right + first)).collect();
         let vocabulary = Vocabulary { tokens, merges, special: Default::default() };
-        vocabulary.to_files().map_err(|error| wrong(&error).with_source(error))
+        vocabulary.to_files().map_err(|why| Error::new(ErrorKind::Unsupported, "Tokenizer", format!("{VOCAB}: {why}")))
     }
 
     /// Reads a tokenizer: a folder with `tokenizer.json`, or with `vocab.json` and `merges.txt`, as models on Hugging Face's hub have

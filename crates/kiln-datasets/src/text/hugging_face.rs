@@ -44,9 +44,9 @@ impl HuggingFace {
         self.tokenizer.get_added_vocabulary().get_vocab().get(text).copied()
     }
 
-    pub(super) fn encode(&self, text: &str) -> Result<Vec<i64>> {
+    pub(super) fn encode(&self, text: &str) -> Result<Vec<Option<usize>>> {
         let encoding = self.tokenizer.encode_fast(text, false).map_err(|error| failed("encode", &*error))?;
-        Ok(encoding.get_ids().iter().map(|&id| i64::from(id)).collect())
+        Ok(encoding.get_ids().iter().map(|&id| Some(id as usize)).collect())
     }
 
     pub(super) fn decode(&self, tokens: &[usize]) -> Result<String> {

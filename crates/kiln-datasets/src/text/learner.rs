@@ -3,7 +3,8 @@
 use super::byte_pairs::PairLearner;
 use super::characters::Characters;
 use super::special::Special;
-use super::tokenizer::{Tokenizer, Units};
+use super::tokenizer::Tokenizer;
+use super::units::Units;
 use super::words::{WordLearner, WordOptions};
 use kiln_tensor::Result;
 use std::collections::BTreeSet;

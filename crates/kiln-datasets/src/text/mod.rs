@@ -14,6 +14,7 @@ mod saved;
 mod special;
 mod token_file;
 mod tokenizer;
+mod units;
 mod words;
 
 pub use encoder::TextEncoder;

@@ -5,7 +5,8 @@ use super::characters::Characters;
 #[cfg(feature = "tokenizers")]
 use super::hugging_face::HuggingFace;
 use super::special::Special;
-use super::tokenizer::{Tokenizer, Units};
+use super::tokenizer::Tokenizer;
+use super::units::Units;
 use super::words::Words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;

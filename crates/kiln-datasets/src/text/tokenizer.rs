@@ -1,13 +1,11 @@
 //! Text to tokens and back.
 
-use super::byte_pairs::BytePairs;
 use super::characters::Characters;
-#[cfg(feature = "tokenizers")]
-use super::hugging_face::HuggingFace;
 use super::learner::{Kind, Learner};
 use super::saved::Saved;
 use super::special::{Part, Special};
-use super::words::{WordOptions, Words};
+use super::units::Units;
+use super::words::WordOptions;
 use kiln_tensor::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -47,16 +45,6 @@ pub struct Tokenizer {
     pub(super) units: Units,
     /// By numbers of units; those that are not among the units follow them.
     pub(super) special: Special,
-}
-
-/// What the other tokens are.
-#[derive(Clone, PartialEq, Debug)]
-pub(super) enum Units {
-    Characters(Characters),
-    Words(Words),
-    BytePairs(BytePairs),
-    #[cfg(feature = "tokenizers")]
-    HuggingFace(HuggingFace),
 }
 
 impl Tokenizer {
@@ -210,16 +198,8 @@ impl Tokenizer {
         let first = self.first() as i64;
         // Words have a token for what is unknown.
         let unknown = self.unknown().unwrap_or_default();
-        let token = |number: Option<usize>| number.map_or(unknown, |number| first + number as i64);
-        match &self.units {
-            Units::Characters(characters) => {
-                to.extend(characters.encode(before, text, self.unknown)?.into_iter().map(token));
-            }
-            Units::Words(words) => to.extend(words.encode(text).into_iter().map(token)),
-            Units::BytePairs(pairs) => to.extend(pairs.encode(text, self.unknown)?.into_iter().map(token)),
-            #[cfg(feature = "tokenizers")]
-            Units::HuggingFace(other) => to.extend(other.encode(text)?.into_iter().map(|number| first + number)),
-        }
+        let numbers = self.units.encode(before, text, self.unknown)?;
+        to.extend(numbers.into_iter().map(|number| number.map_or(unknown, |number| first + number as i64)));
         Ok(())
     }
 
@@ -260,39 +240,5 @@ impl Tokenizer {
         let last = self.len() as i64 - 1;
         let message = format!("token {token} at position {position} is out of range, expected 0 to {last}");
         Error::new(ErrorKind::Index, "Tokenizer", message)
-    }
-}
-
-impl Units {
-    pub(super) fn len(&self) -> usize {
-        match self {
-            Units::Characters(characters) => characters.len(),
-            Units::Words(words) => words.words.len(),
-            Units::BytePairs(pairs) => pairs.len(),
-            #[cfg(feature = "tokenizers")]
-            Units::HuggingFace(other) => other.len(),
-        }
-    }
-
-    /// Adds what tokens, which there are, stand for.
-    fn write(&self, units: &[usize], to: &mut Vec<u8>) -> Result<()> {
-        match self {
-            Units::Characters(characters) => {
-                let text: String = units.iter().filter_map(|&unit| characters.get(unit)).collect();
-                to.extend_from_slice(text.as_bytes());
-            }
-            Units::Words(words) => {
-                for &unit in units {
-                    if !to.is_empty() {
-                        to.push(b' ');
-                    }
-                    to.extend_from_slice(words.words[unit].as_bytes());
-                }
-            }
-            Units::BytePairs(pairs) => units.iter().for_each(|&unit| pairs.write(unit, to)),
-            #[cfg(feature = "tokenizers")]
-            Units::HuggingFace(other) => to.extend_from_slice(other.decode(units)?.as_bytes()),
-        }
-        Ok(())
     }
 }

@@ -58,6 +58,9 @@ fn files_there_and_back() -> Result<()> {
     assert_eq!((read.special("[PAD]"), read.special("[UNK]"), read.len()), (Some(0), Some(1), padded.len()));
     assert_eq!(read.encode(&text)?, padded.encode(&text)?);
     assert_eq!(Tokenizer::from_json(&read.to_json())?, read);
+    let twice = Tokenizer::byte_pairs(["aa aa aa"], 300)?.with_special("aa")?;
+    let error = twice.save(&folder.0).unwrap_err().to_string();
+    assert!(error.contains(r#"vocab.json: the tokens 256 and 258 are both spelled "aa" there"#), "{error}");
     let error = Tokenizer::characters("ab").save(&folder.0).unwrap_err().to_string();
     assert!(error.contains("are files of byte pairs, which this tokenizer has not"), "{error}");
     Ok(())
@@ -106,6 +109,9 @@ fn files_that_are_none() {
     assert!(refused(vocab, "a c").contains(r#"merges.txt, line 1: "c" is not in the vocabulary"#));
     assert!(refused(vocab, "b a").contains(r#""b" and "a" make "ba", which is not in the vocabulary"#));
     assert!(refused(vocab, "a b\na b").contains(r#"the pair of "a" and "b" is there twice"#));
+    let json = r#"{"model":{"type":"BPE","vocab":{"a":0,"日":1},"merges":[]},"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false}}"#;
+    let error = Tokenizer::from_json(json).unwrap_err().to_string();
+    assert!(error.contains("vocabulary: '日' of the token \"日\" stands for no byte"), "{error}");
     let folder = Folder::new("no-tokenizer");
     let error = Tokenizer::load(&folder.0).unwrap_err().to_string();
     assert!(error.contains("this folder has neither tokenizer.json nor vocab.json"), "{error}");

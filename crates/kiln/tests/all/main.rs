@@ -1,6 +1,7 @@
 //! The tests of the facade, one program.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 
+mod generate;
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod gpu;
 mod graphs;

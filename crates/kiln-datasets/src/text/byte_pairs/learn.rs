@@ -1,10 +1,10 @@
 //! Learning which pairs of tokens are joined.
 
-use super::{BYTES, BytePairs, LONGEST, Pair, TOKEN_OF, pieces};
+use super::{BYTES, ByPair, BytePairs, LONGEST, Pair, TOKEN_OF, pieces};
 use crate::text::counts::Counts;
 use kiln_tensor::{Error, ErrorKind, Result};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 
 /// Counts the pieces of the texts that it sees.
 pub(in crate::text) struct PairLearner {
@@ -45,7 +45,7 @@ struct Joined {
     after: Vec<u32>,
     /// How often the piece of each place is in the texts.
     counts: Vec<u64>,
-    pairs: HashMap<Pair, Places>,
+    pairs: ByPair<Places>,
     /// Pairs by their counts, some of which are out of date: too high, never too low.
     waiting: BinaryHeap<(u64, Reverse<Pair>)>,
     /// Bytes of each token.
@@ -78,7 +78,7 @@ impl Joined {
             before: Vec::with_capacity(bytes),
             after: Vec::with_capacity(bytes),
             counts: Vec::with_capacity(bytes),
-            pairs: HashMap::new(),
+            pairs: ByPair::default(),
             waiting: BinaryHeap::new(),
             lengths: vec![1; BYTES as usize],
             merges: Vec::new(),

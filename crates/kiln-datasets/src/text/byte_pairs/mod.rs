@@ -17,6 +17,7 @@ use join::join;
 use kiln_tensor::{Error, ErrorKind, Result};
 use split::pieces;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 
 /// The bytes that a token may have.
@@ -50,13 +51,42 @@ pub(super) struct BytePairs {
     units: Vec<Unit>,
     /// The token of each byte, or `NONE`.
     of_byte: Box<[u32; 256]>,
-    joined: HashMap<Pair, Joined>,
+    joined: Pairs,
+}
+
+impl Joined {
+    /// Of two tokens that no pair is made of.
+    const NOT: Joined = Joined { rank: u32::MAX, token: NONE };
+}
+
+/// What becomes of pairs, by them.
+type Pairs = ByPair<Joined>;
+
+type ByPair<T> = HashMap<Pair, T, BuildHasherDefault<PairHasher>>;
+
+/// A hash of two numbers that takes a multiplication: looking pairs up is most of encoding.
+#[derive(Clone, Copy, Default)]
+struct PairHasher(u64);
+
+impl Hasher for PairHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u32(byte.into()));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        // Of odd digits of the golden ratio; the multiplication moves what differs upward, the rotation to where tables look.
+        self.0 = (self.0.rotate_left(29) ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.rotate_left(26)
+    }
 }
 
 impl BytePairs {
     /// A vocabulary of all bytes in GPT-2's order, then these pairs, or what is wrong with them.
     pub(super) fn new(merges: Vec<Pair>) -> Result<Self, String> {
-        let mut joined = HashMap::with_capacity(merges.len());
+        let mut joined = Pairs::with_capacity_and_hasher(merges.len(), Default::default());
         let mut lengths = vec![1usize; BYTES as usize];
         for (rank, &(left, right)) in (0u32..).zip(&merges) {
             let wrong = |what: &str| Err(format!("pair {rank} of tokens, {left} and {right}, {what}"));

@@ -1,7 +1,7 @@
 //! Vocabularies of byte pairs as files have them: tokens by name, and pairs of them.
 
 use super::bytes::{byte_of, character_of};
-use super::{BYTES, BytePairs, Joined, NONE, Pair, Unit};
+use super::{BYTES, BytePairs, Joined, NONE, Pair, Pairs, Unit};
 use std::collections::{BTreeSet, HashMap};
 
 /// A vocabulary as files have it.
@@ -39,14 +39,19 @@ impl Vocabulary {
         Ok(Vocabulary { tokens, merges: pairs, special })
     }
 
-    /// As GPT-2's two files.
-    pub(in crate::text) fn to_files(&self) -> Result<(String, String), serde_json::Error> {
-        let numbers: serde_json::Map<_, _> = self.tokens.iter().cloned().zip((0u32..).map(Into::into)).collect();
+    /// As GPT-2's two files, or what keeps the tokens from being in them.
+    pub(in crate::text) fn to_files(&self) -> Result<(String, String), String> {
+        let mut numbers = serde_json::Map::new();
+        for (token, number) in self.tokens.iter().zip(0u32..) {
+            if let Some(other) = numbers.insert(token.clone(), number.into()) {
+                return Err(format!("the tokens {other} and {number} are both spelled {token:?} there"));
+            }
+        }
         let mut merges = "#version: 0.2\n".to_owned();
         for &(first, second) in &self.merges {
             merges.extend([&self.tokens[first as usize], " ", &self.tokens[second as usize], "\n"]);
         }
-        Ok((serde_json::to_string(&numbers)?, merges))
+        Ok((serde_json::Value::from(numbers).to_string(), merges))
     }
 
     /// The byte pairs, and the special tokens by number. Of these the last ones of the vocabulary are not among the byte pairs' tokens.
@@ -66,7 +71,7 @@ impl Vocabulary {
                 units[number as usize] = Some(Unit::Byte(byte));
             }
         }
-        let mut joined = HashMap::with_capacity(merges.len());
+        let mut joined = Pairs::with_capacity_and_hasher(merges.len(), Default::default());
         for (rank, &(first, second)) in (0u32..).zip(&merges) {
             let name =
                 |token: u32| tokens.get(token as usize).ok_or_else(|| format!("pair {rank} has no token {token}"));
@@ -84,9 +89,12 @@ impl Vocabulary {
         while end > 0 && special.contains(&(end as u32 - 1)) && units[end - 1].is_none() {
             end -= 1;
         }
-        let text = |number: usize| Unit::Text(bytes_of(&tokens[number], special.contains(&(number as u32))));
+        let text = |number: usize| match special.contains(&(number as u32)) {
+            true => Ok(Unit::Text(tokens[number].as_bytes().into())),
+            false => bytes_of(&tokens[number]).map(Unit::Text),
+        };
         let units = units.into_iter().take(end).enumerate();
-        let units = units.map(|(number, unit)| unit.unwrap_or_else(|| text(number))).collect();
+        let units = units.map(|(number, unit)| unit.map_or_else(|| text(number), Ok)).collect::<Result<_, _>>()?;
         let special = special.into_iter().filter_map(|number| Some((tokens.get(number as usize)?.clone(), number)));
         Ok((BytePairs { units, of_byte, joined }, special.collect()))
     }
@@ -105,9 +113,9 @@ impl BytePairs {
         let name = |number: usize| {
             let mut bytes = Vec::new();
             self.write(number, &mut bytes);
-            match special.contains(&(number as u32)) {
-                true => String::from_utf8_lossy(&bytes).into_owned(),
-                false => bytes.into_iter().map(character_of).collect(),
+            match &self.units[number] {
+                Unit::Text(_) if special.contains(&(number as u32)) => String::from_utf8_lossy(&bytes).into_owned(),
+                _ => bytes.into_iter().map(character_of).collect(),
             }
         };
         (0..self.len()).map(name).collect()
@@ -156,7 +164,9 @@ fn single_byte(token: &str) -> Option<u8> {
 }
 
 /// The bytes of a token that no pair makes.
-fn bytes_of(token: &str, special: bool) -> Box<[u8]> {
-    let bytes = if special { None } else { token.chars().map(byte_of).collect::<Option<Vec<u8>>>() };
-    bytes.unwrap_or_else(|| token.as_bytes().to_vec()).into()
+fn bytes_of(token: &str) -> Result<Box<[u8]>, String> {
+    let byte = |character| {
+        byte_of(character).ok_or_else(|| format!("{character:?} of the token {token:?} stands for no byte"))
+    };
+    token.chars().map(byte).collect()
 }
