@@ -145,7 +145,7 @@ pub(crate) fn load(mut all: Collected<&mut Param, &mut Buffer>, state: &StateDic
     Ok(unmatched)
 }
 
-fn mismatch(unmatched: &Unmatched) -> Error {
+pub(crate) fn mismatch(unmatched: &Unmatched) -> Error {
     let mut text = String::from("the state is of another architecture; nothing was changed.");
     let mut list = |title: &str, names: &[String]| {
         if !names.is_empty() {

@@ -44,7 +44,20 @@
 //! | [`efficientnet_b0`] | 3 × 224 × 224 | 5,288,548 |
 //! | [`unet`](unet()) | any whose sides are multiples of 16 | 31,037,698 for 3 channels and 2 classes |
 //! | [`autoencoder`](autoencoder()), [`vae`] | samples of any shape | 222,384 and 652,824 for 28 × 28 |
+//! | [`vit_b16`] | 3 × 224 × 224 | 86,567,656 |
+//! | [`vit_cifar`] | 3 × 32 × 32 | 2,693,578 for 10 classes |
 //! | [`dcgan::Dcgan`] | squares, such as 3 × 64 × 64 | 3,576,704 and 2,765,568 |
+
+//!
+//! Models of texts, which take tokens:
+//!
+//! | | tokens | parameters |
+//! |---|---|---|
+//! | [`gpt2`](gpt2()), [`gpt2_medium`], [`gpt2_large`], [`gpt2_xl`] | up to 1024 of 50,257 | 124,439,808 to 1,557,611,200 |
+//! | [`bert_base`] | up to 512 of 30,522 | 109,514,298 |
+//! | [`llama::Llama`] | any | |
+//!
+//! [`hub::load`] opens these, and vision transformers, with the weights of Hugging Face's hub.
 
 use crate::{Lambda, Sequential};
 use kiln_autograd::Var;
@@ -52,25 +65,34 @@ use kiln_tensor::{Error, Result};
 
 mod alexnet;
 pub mod autoencoder;
+pub mod bert;
 pub mod dcgan;
 pub mod densenet;
 pub mod efficientnet;
+pub mod gpt2;
+pub mod hub;
 mod lenet;
+pub mod llama;
 pub mod mobilenet;
 mod parts;
 pub mod resnet;
+mod transformers;
 pub mod unet;
 pub mod vgg;
+pub mod vit;
 
 pub use alexnet::{alexnet, alexnet_cifar};
 pub use autoencoder::{autoencoder, vae};
+pub use bert::bert_base;
 pub use densenet::densenet121;
 pub use efficientnet::efficientnet_b0;
+pub use gpt2::{gpt2, gpt2_large, gpt2_medium, gpt2_xl};
 pub use lenet::lenet5;
 pub use mobilenet::mobilenet_v2;
 pub use resnet::{resnet18, resnet20, resnet34, resnet50};
 pub use unet::unet;
 pub use vgg::{vgg11, vgg13, vgg16};
+pub use vit::{vit_b16, vit_cifar};
 
 /// A model whose build fails with this message: settings that make no network are reported there.
 fn refused(operation: &'static str, message: String) -> Sequential {

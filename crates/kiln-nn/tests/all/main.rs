@@ -13,6 +13,7 @@ mod errors;
 mod gradients;
 mod graph;
 mod half;
+mod hub;
 mod in_place;
 mod initializers;
 mod limits;

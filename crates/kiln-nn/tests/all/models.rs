@@ -244,3 +244,21 @@ fn a_checkpoint_of_another_architecture_is_named_in_full_and_changes_nothing() {
         state["conv1.weight"].to_vec::<f32>().unwrap()
     );
 }
+
+#[test]
+fn sizes_of_transformers_are_the_published_ones() {
+    for (model, parameters) in [
+        (models::gpt2(), 124_439_808),
+        (models::gpt2_medium(), 354_823_168),
+        (models::gpt2_large(), 774_030_080),
+        (models::gpt2_xl(), 1_557_611_200),
+    ] {
+        assert_eq!(built(model, &[1024]).parameter_count(), parameters);
+    }
+    assert_eq!(built(models::bert_base(), &[512]).parameter_count(), 109_514_298);
+    assert_eq!(built(models::vit_b16(1000), &[3, 224, 224]).parameter_count(), 86_567_656);
+    assert_eq!(built(models::vit_cifar(10), &[3, 32, 32]).parameter_count(), 2_693_578);
+    let llama =
+        models::llama::Llama::new(128_256).width(2048).layers(16).heads(32).key_heads(8).hidden(8192).tied(true);
+    assert_eq!(built(llama.positions(64).model(), &[64]).parameter_count(), 1_235_814_400);
+}

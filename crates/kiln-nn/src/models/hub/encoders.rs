@@ -1,0 +1,77 @@
+//! BERT and vision transformers as their config.json describes them.
+
+use super::fields::{Fields, wrong};
+use crate::models::bert::{Bert, BertHead};
+use crate::models::vit::Vit;
+use kiln_tensor::Result;
+use serde::Deserialize;
+
+impl Bert {
+    /// What a config.json of this class of `transformers` says, and the names of its classes; what it leaves out is as there.
+    pub(super) fn of_fields(fields: Fields<'_>, class: &str, classes: &mut Vec<String>) -> Result<Self> {
+        fields.only("is_decoder", false)?;
+        fields.only("position_embedding_type", "absolute".to_owned())?;
+        fields.only("tie_word_embeddings", true)?;
+        let head = match class {
+            "BertForMaskedLM" | "BertForPreTraining" => BertHead::MaskedLm,
+            "BertForSequenceClassification" => {
+                *classes = fields.classes()?;
+                BertHead::Classes(classes.len())
+            }
+            _ => BertHead::Encoder,
+        };
+        let hidden_dropout = fields.get("hidden_dropout_prob", 0.1)?;
+        let probabilities = fields.get("attention_probs_dropout_prob", 0.1)?;
+        Ok(Bert {
+            vocabulary: fields.get("vocab_size", 30_522)?,
+            positions: fields.get("max_position_embeddings", 512)?,
+            segments: fields.get("type_vocab_size", 2)?,
+            width: fields.get("hidden_size", 768)?,
+            layers: fields.get("num_hidden_layers", 12)?,
+            heads: fields.get("num_attention_heads", 12)?,
+            hidden: Some(fields.get("intermediate_size", 3072)?),
+            activation: fields.activation("hidden_act", "gelu")?,
+            epsilon: fields.get("layer_norm_eps", 1e-12)?,
+            dropout: [hidden_dropout, probabilities, fields.get("classifier_dropout", hidden_dropout)?],
+            with_segments: false,
+            head,
+        })
+    }
+}
+
+/// A side, or both sides of what is to be a square.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Side {
+    One(usize),
+    Both([usize; 2]),
+}
+
+fn side(fields: Fields<'_>, name: &str, default: usize) -> Result<usize> {
+    match fields.get(name, Side::One(default))? {
+        Side::One(side) => Ok(side),
+        Side::Both([height, width]) if height == width => Ok(height),
+        Side::Both([height, width]) => Err(wrong(format!("`{name}`: a square is expected, got {height} × {width}"))),
+    }
+}
+
+impl Vit {
+    /// What a config.json says of a model of so many classes; what it leaves out is as in `transformers`.
+    pub(super) fn of_fields(fields: Fields<'_>, classes: usize) -> Result<Self> {
+        fields.only("qkv_bias", true)?;
+        let rate = |name| fields.get(name, 0.0);
+        Ok(Vit {
+            image: side(fields, "image_size", 224)?,
+            channels: fields.get("num_channels", 3)?,
+            patch: side(fields, "patch_size", 16)?,
+            width: fields.get("hidden_size", 768)?,
+            layers: fields.get("num_hidden_layers", 12)?,
+            heads: fields.get("num_attention_heads", 12)?,
+            hidden: Some(fields.get("intermediate_size", 3072)?),
+            activation: fields.activation("hidden_act", "gelu")?,
+            epsilon: fields.get("layer_norm_eps", 1e-12)?,
+            dropout: [rate("hidden_dropout_prob")?, rate("attention_probs_dropout_prob")?],
+            classes,
+        })
+    }
+}
