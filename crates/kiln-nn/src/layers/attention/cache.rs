@@ -47,13 +47,11 @@ impl Cache {
         let (Some(place), Some(past), Some(values)) = (tensors.next(), tensors.next(), tensors.next()) else {
             return Ok(None);
         };
-        let like = |tensor: &Tensor| (tensor.dims()[0], tensor.dims()[1], tensor.dims()[3], tensor.dtype());
-        if past.device() != keys.device() || like(&past) != like(keys) {
-            return Ok(None);
-        }
         let &[start, end, steps] = &place.to_vec::<i64>()?[..] else { return Ok(None) };
+        let mask = tensors.next();
         let (start, end, steps) = (start as usize, end as usize, steps as usize);
-        Ok(Some(Past { keys: past, values, mask: tensors.next(), start, end, steps }))
+        let past = Past { keys: past, values, mask, start, end, steps };
+        Ok(Some(past).filter(|past| past.fits(keys)))
     }
 
     pub(super) fn put(&self, past: Past) -> Result<()> {
@@ -67,8 +65,8 @@ impl Cache {
     /// Keys and values (N, key heads, S, width) of a memory (N, S, …) that stays: those that are kept, or what `make` gives.
     pub(super) fn of_memory(&self, memory: &Var, make: impl FnOnce() -> Result<[Var; 2]>) -> Result<[Var; 2]> {
         let fits = |keys: &Tensor| {
-            let sizes = [keys.dims()[0], keys.dims()[2]];
-            sizes == memory.dims()[..2] && keys.dtype() == memory.dtype() && keys.device() == memory.device()
+            let steps = matches!(keys.dims(), &[batch, _, steps, _] if memory.dims()[..2] == [batch, steps]);
+            steps && keys.dtype() == memory.dtype() && keys.device() == memory.device()
         };
         let kept = match <[Tensor; 2]>::try_from(self.carried.take()) {
             Ok(kept) if fits(&kept[0]) => kept,
@@ -91,6 +89,19 @@ impl Past {
     pub(super) fn new(keys: &Tensor, values: &Tensor) -> Result<Self> {
         let (keys, values) = (room(keys, 2, 0)?, room(values, 2, 0)?);
         Ok(Past { keys, values, mask: None, start: 0, end: 0, steps: 0 })
+    }
+
+    /// Whether keys like these (N, key heads, T, width) can be added: another batch begins anew.
+    fn fits(&self, keys: &Tensor) -> bool {
+        let (&[batch, heads, room, width], &[new_batch, new_heads, _, new_width]) = (self.keys.dims(), keys.dims()) else {
+            return false;
+        };
+        (batch, heads, width) == (new_batch, new_heads, new_width)
+            && (self.keys.dtype(), self.keys.device()) == (keys.dtype(), keys.device())
+            && matches!(self.values.dims(), &[b, h, r, _] if (b, h, r) == (batch, heads, room))
+            && self.mask.as_ref().is_none_or(|mask| mask.dims() == [batch, room])
+            && self.start <= self.end
+            && self.end <= room
     }
 
     /// How many steps there have been.
