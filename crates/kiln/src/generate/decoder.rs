@@ -1,6 +1,6 @@
 //! Models that are read to token by token.
 
-use crate::nn::{Ctx, Layer, Module, Sequential, StateDict};
+use crate::nn::{Ctx, Describe, Layer, Module, Sequential, StateDict};
 use crate::tensor::{DType, Device, Tensor};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -33,8 +33,9 @@ pub trait Decoder {
 
 /// A `Sequential` that takes tokens (n, steps) and gives logits of the next token at each step, (n, steps, vocabulary).
 ///
-/// Layers that are stateful (recurrent layers with `stateful(true)`) read each token once. A model without such layers reads the whole text
-/// each time, of a long text the last tokens: as many as the model was built for.
+/// Where layers carry what they have read (recurrent layers their states, causal attention its keys and values), each token is read once.
+/// Other models read the whole text each time, of a long text the last tokens: as many as the model was built for. When a text gets longer
+/// than the positions of a [`PositionEmbedding`](crate::nn::PositionEmbedding), the model forgets it and reads its last half again.
 pub struct ModelDecoder<'m> {
     model: &'m Sequential,
     device: Device,
@@ -45,10 +46,62 @@ pub struct ModelDecoder<'m> {
 
 /// How what was read is known in the next step.
 enum Memory {
-    /// Layers carry it. By the name of a tensor that they carry: the axis of texts.
-    Carried(BTreeMap<String, usize>),
+    /// Layers carry it.
+    Carried {
+        /// By the name of a tensor that they carry: the axis of texts.
+        axes: BTreeMap<String, usize>,
+        /// Of a model with so many positions, the tokens of each text since the first position.
+        since: Option<(Vec<Vec<i64>>, usize)>,
+    },
     /// It is read again: the tokens of each text, of which at most so many are given.
     Tokens(Vec<Vec<i64>>, usize),
+}
+
+/// The tokens that the check of [`carries`] reads.
+const TRIAL: [i64; 4] = [1, 0, 1, 1];
+
+/// Whether reading token by token gives what reading the whole text gives. A layer that looks at several steps and carries nothing, such as
+/// a convolution, does not.
+fn carries(model: &Sequential, device: &Device) -> Result<bool> {
+    let steps = model.input_shape().map_or(1, |shape| shape.elements()).clamp(1, TRIAL.len());
+    let last = |outputs: crate::Var| outputs.into_tensor().select(1, -1)?.to_f64_vec();
+    let trial = Tensor::from_slice(&TRIAL[..steps], [1, steps], device)?;
+    model.reset_states();
+    let whole = last(model.forward(&trial, &Ctx::eval())?)?;
+    model.reset_states();
+    let mut one_by_one = Vec::new();
+    for step in 0..steps {
+        one_by_one = last(model.forward(&trial.slice(1, step..step + 1)?, &Ctx::eval().carrying())?)?;
+    }
+    model.reset_states();
+    let largest = whole.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    Ok(whole.iter().zip(&one_by_one).all(|(a, b)| (a - b).abs() <= 1e-3 * (1.0 + largest)))
+}
+
+/// The fewest positions of the learned position embeddings among a layer and its parts.
+fn positions(layer: &dyn Describe) -> Option<usize> {
+    let own = layer.config().filter(|_| layer.name() == "PositionEmbedding");
+    let own = own.and_then(|config| usize::try_from(config["positions"].as_u64()?).ok());
+    own.into_iter().chain(layer.parts().iter().filter_map(|part| positions(part.layer))).min()
+}
+
+/// Adds the next tokens, (n, steps), to those of each text.
+fn add(read: &mut [Vec<i64>], tokens: &Tensor) -> Result<()> {
+    let &[_, count] = tokens.dims() else {
+        let message = format!("tokens of the shape {:?}: (n, steps) is expected", tokens.dims());
+        return Err(Error::value("generate", message));
+    };
+    for (read, new) in read.iter_mut().zip(tokens.to_vec::<i64>()?.chunks(count.max(1))) {
+        read.extend_from_slice(new);
+    }
+    Ok(())
+}
+
+/// The last `count` tokens of each text, fewer where the texts are shorter.
+fn last_tokens(read: &[Vec<i64>], count: usize, device: &Device) -> Result<Tensor> {
+    let length = read.first().map_or(0, |read| read.len().min(count));
+    let last: Vec<i64> = read.iter().flat_map(|read| &read[read.len() - length..]).copied().collect();
+    Tensor::from_vec(last, [read.len(), length], device)
 }
 
 impl<'m> ModelDecoder<'m> {
@@ -60,7 +113,8 @@ impl<'m> ModelDecoder<'m> {
         let device = model.parameters().first().map_or_else(Device::cpu, |(_, first)| first.value().device().clone());
         let carried = |rows: usize| -> Result<StateDict> {
             model.reset_states();
-            let outputs = model.forward(&Tensor::zeros([rows, 1], DType::I64, &device)?, &Ctx::eval())?;
+            let tokens = Tensor::zeros([rows, 1], DType::I64, &device)?;
+            let outputs = model.forward(&tokens, &Ctx::eval().carrying())?;
             let carried = model.carried_states();
             model.reset_states();
             match outputs.dims() {
@@ -74,7 +128,7 @@ impl<'m> ModelDecoder<'m> {
             }
         };
         let one = carried(1)?;
-        let memory = if one.is_empty() {
+        let memory = if one.is_empty() || !carries(model, &device)? {
             let longest = model.input_shape().map_or(1, |shape| shape.elements()).max(1);
             Memory::Tokens(Vec::new(), longest)
         } else {
@@ -85,7 +139,8 @@ impl<'m> ModelDecoder<'m> {
                 let axis = (0..one.len()).find(|&axis| one[axis] == 1 && two.get(axis) == Some(&2))?;
                 Some((name, axis))
             };
-            Memory::Carried(one.into_iter().filter_map(axis).collect())
+            let since = positions(model).map(|positions| (Vec::new(), positions));
+            Memory::Carried { axes: one.into_iter().filter_map(axis).collect(), since }
         };
         Ok(ModelDecoder { model, device, probabilities: false, memory })
     }
@@ -100,53 +155,52 @@ impl<'m> ModelDecoder<'m> {
 impl Decoder for ModelDecoder<'_> {
     fn begin(&mut self, rows: usize) -> Result<()> {
         self.model.reset_states();
-        if let Memory::Tokens(read, _) = &mut self.memory {
+        if let Memory::Tokens(read, _) | Memory::Carried { since: Some((read, _)), .. } = &mut self.memory {
             *read = vec![Vec::new(); rows];
         }
         Ok(())
     }
 
     fn read(&mut self, tokens: &Tensor) -> Result<Tensor> {
-        let again = match &mut self.memory {
-            Memory::Carried(_) => None,
-            Memory::Tokens(read, longest) => {
-                let &[rows, count] = tokens.dims() else {
-                    return Err(Error::value(
-                        "generate",
-                        format!("tokens of the shape {:?}: (n, steps) is expected", tokens.dims()),
-                    ));
-                };
-                for (read, new) in read.iter_mut().zip(tokens.to_vec::<i64>()?.chunks(count.max(1))) {
-                    read.extend_from_slice(new);
+        let (again, ctx) = match &mut self.memory {
+            Memory::Carried { since, .. } => {
+                let mut again = None;
+                if let Some((read, positions)) = since {
+                    add(read, tokens)?;
+                    if read.first().is_some_and(|read| read.len() > *positions) {
+                        self.model.reset_states();
+                        let last = last_tokens(read, (*positions / 2).max(1), &self.device)?;
+                        let length = last.dims()[1];
+                        read.iter_mut().for_each(|read| drop(read.drain(..read.len() - length)));
+                        again = Some(last);
+                    }
                 }
-                let length = read.first().map_or(0, |read| read.len().min(*longest));
-                let last: Vec<i64> = read.iter().flat_map(|read| &read[read.len() - length..]).copied().collect();
-                Some(Tensor::from_vec(last, [rows, length], &self.device)?)
+                (again, Ctx::eval().carrying())
+            }
+            Memory::Tokens(read, longest) => {
+                add(read, tokens)?;
+                (Some(last_tokens(read, *longest, &self.device)?), Ctx::eval())
             }
         };
-        let outputs = self.model.forward(again.as_ref().unwrap_or(tokens), &Ctx::eval())?.into_tensor();
+        let outputs = self.model.forward(again.as_ref().unwrap_or(tokens), &ctx)?.into_tensor();
         let steps = outputs.dims()[1];
         let outputs = outputs.index(1, steps - 1)?.to_dtype(DType::F32)?;
         if self.probabilities { outputs.add_scalar(f64::from(f32::MIN_POSITIVE))?.ln() } else { Ok(outputs) }
     }
 
     fn select(&mut self, rows: &[usize]) -> Result<()> {
-        match &mut self.memory {
-            Memory::Tokens(read, _) => {
-                *read = rows.iter().map(|&row| read[row].clone()).collect();
-                Ok(())
-            }
-            Memory::Carried(axes) => {
-                let index: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
-                let index = Tensor::from_vec(index, [rows.len()], &self.device)?;
-                let select = |(name, tensor): (String, Tensor)| match axes.get(&name) {
-                    Some(&axis) => Ok((name, tensor.index_select(axis, &index)?)),
-                    None => Ok((name, tensor)),
-                };
-                let carried = self.model.carried_states().into_iter().map(select).collect::<Result<StateDict>>()?;
-                self.model.set_carried_states(&carried)
-            }
+        if let Memory::Tokens(read, _) | Memory::Carried { since: Some((read, _)), .. } = &mut self.memory {
+            *read = rows.iter().map(|&row| read[row].clone()).collect();
         }
+        let Memory::Carried { axes, .. } = &self.memory else { return Ok(()) };
+        let index: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
+        let index = Tensor::from_vec(index, [rows.len()], &self.device)?;
+        let select = |(name, tensor): (String, Tensor)| match axes.get(&name) {
+            Some(&axis) => Ok((name, tensor.index_select(axis, &index)?)),
+            None => Ok((name, tensor)),
+        };
+        let carried = self.model.carried_states().into_iter().map(select).collect::<Result<StateDict>>()?;
+        self.model.set_carried_states(&carried)
     }
 
     fn device(&self) -> Device {

@@ -266,13 +266,39 @@ fn a_prompt_goes_on_as_it_does_alone() {
 #[test]
 fn of_a_long_text_the_last_tokens_are_read() {
     let tokenizer = Tokenizer::characters(LETTERS);
-    let again = model(false);
+    // Attention that sees later tokens too is read as a whole.
+    let again = Sequential::new().push(Embedding::new(10, 8)).push(MultiHeadAttention::new(2)).push(Dense::new(10));
+    let again = again.build(&[40], &Device::cpu(), 3).unwrap();
     let options = GenerateOptions::new().max_tokens(20).sampling(Sampling::greedy());
     let end = "feed a bee a head of had bad dad a feed .";
     let prompts = [format!("{}{end}", "ab ".repeat(30)), end.to_owned()].map(|prompt| prompt.replace('o', "a"));
     let [long, short] =
         prompts.map(|prompt| texts(&mut ModelDecoder::new(&again).unwrap(), &tokenizer, &[&prompt], &options));
     assert_eq!(long, short);
+}
+
+#[test]
+fn a_transformer_reads_each_token_once_until_its_positions_end() {
+    let tokenizer = Tokenizer::characters(LETTERS);
+    let block = TransformerEncoderLayer::new(2, 16).causal(true).norm_first(true);
+    let layers = Sequential::new().push(Embedding::new(10, 8)).push(PositionEmbedding::new(12));
+    let model = layers.push(TransformerEncoder::new(block, 2)).push(Dense::new(10));
+    let model = model.build(&[12], &Device::cpu(), 3).unwrap();
+    let options = GenerateOptions::new().max_tokens(30).sampling(Sampling::greedy());
+    let [text] = &texts(&mut ModelDecoder::new(&model).unwrap(), &tokenizer, &["feed"], &options)[..] else { panic!() };
+    // The whole text each time; of more tokens than there are positions, from the last half on.
+    let (mut read, mut expected) = (tokenizer.encode("feed").unwrap(), Vec::new());
+    for _ in 0..30 {
+        if read.len() > 12 {
+            read.drain(..read.len() - 6);
+        }
+        let x = Tensor::from_slice(&read, [1, read.len()], &Device::cpu()).unwrap();
+        let logits = model.forward(&x, &Ctx::eval()).unwrap().into_tensor();
+        let next = logits.index(1, read.len() - 1).unwrap().argmax(-1).unwrap().item().unwrap() as i64;
+        read.push(next);
+        expected.push(next);
+    }
+    assert_eq!(text.text, tokenizer.decode(&expected).unwrap());
 }
 
 #[test]
