@@ -45,7 +45,8 @@ fn base(max: f32) -> f32 {
     if max == f32::NEG_INFINITY { 0.0 } else { max }
 }
 
-/// The columns of rows in groups of lanes.
+/// The columns of a row in groups of lanes. Loops take a group's numbers out and put them back: over references the compiler would
+/// make vectors of several groups' numbers, by gathering.
 #[inline(always)]
 fn groups<'a>(block: &'a mut [f32], stride: usize, row: usize, columns: &Range<usize>) -> &'a mut [[f32; LANES]] {
     block[row * stride..][columns.clone()].as_chunks_mut().0
@@ -77,10 +78,12 @@ impl Kernel for Softmax<'_> {
             let base = base(max);
             let mut lanes = [0.0f32; LANES];
             for group in scores {
+                let mut x = *group;
                 for i in 0..LANES {
-                    group[i] = exp::<S>(group[i] - base);
-                    lanes[i] += group[i];
+                    x[i] = exp::<S>(x[i] - base);
+                    lanes[i] += x[i];
                 }
+                *group = x;
             }
             let shrink = shrink::<S>(old, max);
             self.sum[row] = self.sum[row] * shrink + combine_lanes::<_, Sum>(lanes);
@@ -133,9 +136,11 @@ impl Kernel for Probabilities<'_> {
     fn run<S: Simd>(self) {
         for (row, &lse) in self.lse.iter().enumerate() {
             for group in groups(self.scores, self.stride, row, &self.columns) {
-                for x in group {
-                    *x = exp::<S>(*x - lse);
+                let mut x = *group;
+                for i in 0..LANES {
+                    x[i] = exp::<S>(x[i] - lse);
                 }
+                *group = x;
             }
         }
     }
@@ -158,10 +163,12 @@ impl Kernel for ScoreGradient<'_> {
             let p = groups(self.probabilities, self.stride, row, &self.columns);
             let ds = groups(self.gradient, self.stride, row, &self.columns);
             for (ds, p) in ds.iter_mut().zip(p) {
+                let (p, mut slopes) = (*p, *ds);
                 for i in 0..LANES {
-                    let slope = p[i] * (ds[i] - delta);
-                    ds[i] = if p[i] == 0.0 { 0.0 } else { slope };
+                    let slope = p[i] * (slopes[i] - delta);
+                    slopes[i] = if p[i] == 0.0 { 0.0 } else { slope };
                 }
+                *ds = slopes;
             }
         }
     }
