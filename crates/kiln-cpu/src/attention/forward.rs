@@ -1,9 +1,10 @@
 //! The forward pass: blocks of queries, each against one block of keys after the other, with an online softmax.
 
 use super::bias::Bias;
-use super::blocks::{Block, Source, pack_columns, pack_rows};
+use super::blocks::{Block, Source};
 use super::decode::{self, Decode};
 use super::form::{Form, OperandMut, Operands};
+use super::keys::Keys;
 use super::lanes::{Finish, ScaleRows, Softmax, Times};
 use super::scratch::{self, Head, Local};
 use super::sequence::Sequence;
@@ -18,8 +19,10 @@ use std::ops::Range;
 pub(super) const KEYS: usize = kiln_math::K_BLOCK;
 /// Queries that meet a block of keys while it is in the caches. Nothing depends on it.
 const QUERIES: usize = 96;
+
 /// From a row of scores to the next: rows do not begin at the same place of a page.
 const STRIDE: usize = KEYS + LANES;
+
 /// The most rows of a tile.
 const TILE: usize = 8;
 
@@ -61,59 +64,6 @@ struct Forward<'a, T> {
     operands: &'a Operands<T>,
     out: &'a OperandMut<T>,
     lse: Output<'a, f32>,
-}
-
-/// A head's keys and values in panels, block after block.
-struct Keys {
-    isa: Isa,
-    count: usize,
-    width: usize,
-    value_width: usize,
-    keys: *mut f32,
-    values: *mut f32,
-}
-
-// SAFETY: addresses; each block is written by one task, and read after all are.
-unsafe impl Sync for Keys {}
-
-impl Keys {
-    fn new(isa: Isa, count: usize, (width, value_width): (usize, usize), head: &mut Head) -> Self {
-        let keys = head.keys.room(Packed::<f32>::elements(isa, width, count));
-        let values = head.values.room(Packed::<f32>::elements(isa, count, value_width));
-        Keys { isa, count, width, value_width, keys, values }
-    }
-
-    /// The keys of block `n`, the panels of them, and of their values.
-    fn block(&self, n: usize) -> (Range<usize>, Packed<'_, f32>, Packed<'_, f32>) {
-        let keys = n * KEYS..self.count.min((n + 1) * KEYS);
-        let [across, down] = self.room(n);
-        let values = Packed::at(self.isa, down, keys.len(), self.value_width);
-        (keys.clone(), Packed::at(self.isa, across, self.width, keys.len()), values)
-    }
-
-    fn room(&self, n: usize) -> [*mut f32; 2] {
-        let row = Packed::<f32>::elements(self.isa, 1, self.value_width);
-        [self.keys.wrapping_add(n * KEYS * self.width), self.values.wrapping_add(n * KEYS * row)]
-    }
-
-    /// Packs block `n`.
-    ///
-    /// # Safety
-    /// Keys and values can be read; nobody else packs or reads the block.
-    unsafe fn pack<T: Stored<Compute = f32>>(&self, n: usize, [keys, values]: &[Source<'_, T>; 2], local: &mut Local) {
-        let rows = n * KEYS..self.count.min((n + 1) * KEYS);
-        let [across, down] = self.room(n);
-        // SAFETY: the caller's promise.
-        unsafe {
-            pack_columns(self.isa, keys.load(self.isa, &rows, &mut local.key_rows), (rows.len(), self.width), across);
-            pack_rows(
-                self.isa,
-                values.load(self.isa, &rows, &mut local.value_rows),
-                (rows.len(), self.value_width),
-                down,
-            );
-        }
-    }
 }
 
 /// A block of queries on its way through the keys.

@@ -10,6 +10,7 @@ mod blocks;
 mod decode;
 mod form;
 mod forward;
+mod keys;
 mod lanes;
 mod scratch;
 mod sequence;

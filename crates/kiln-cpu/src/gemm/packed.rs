@@ -4,7 +4,7 @@
 use super::MatrixElement;
 use super::epilogue::GemmEpilogue;
 use super::kernels::{GemmFloat, Kernels, Width};
-use super::output::{Cut, Output, STAGE_ROWS, Stage, Sweep, equal_parts};
+use super::output::{Cut, Output, STAGE_ROWS, Stage, Sweep};
 use super::sum::Sum;
 use super::tile::{Held, Span, Tile};
 use crate::isa::Isa;
@@ -145,8 +145,8 @@ impl<'a, T: GemmFloat + MatrixElement<Accumulator = T>> Packed<'a, T> {
         }
     }
 
-    /// `C [+]= A · B[ks, cols]` on this thread, at the panels that have some of these columns. A's column 0 meets B's row
-    /// `ks.start`.
+    /// `C [+]= A · B[ks, cols]` for the rows of one tile, on this thread, at the panels that have some of these columns. A's column 0
+    /// meets B's row `ks.start`.
     ///
     /// # Safety
     /// These panels are packed. A is readable and apart from C, whose columns, from the first of these panels to `cols.end` rounded up
@@ -166,20 +166,18 @@ impl<'a, T: GemmFloat + MatrixElement<Accumulator = T>> Packed<'a, T> {
                 let fits = |width: &&Width<T>| width.vectors * lanes >= panel.min(cols.end - j);
                 let width = self.kernels.widths.iter().rfind(fits).unwrap_or(&self.kernels.widths[0]);
                 let spans = [Span::new(left.a, self.data.wrapping_add(j * self.k + ks.start * panel), ks.len())];
-                for (i, rows) in equal_parts(target.rows, width.tiles.len()) {
-                    let tile = Tile {
-                        spans: &spans,
-                        a_offset: i as isize * left.row,
-                        a_row: left.row,
-                        a_col: left.column,
-                        b_row: panel as isize,
-                        c: target.c.wrapping_add(i * target.c_row + j),
-                        c_row: target.c_row as isize,
-                        held: Held::sum_if(target.accumulate),
-                    };
-                    // SAFETY: as the caller promises.
-                    unsafe { width.tiles[rows - 1](&tile) };
-                }
+                let tile = Tile {
+                    spans: &spans,
+                    a_offset: 0,
+                    a_row: left.row,
+                    a_col: left.column,
+                    b_row: panel as isize,
+                    c: target.c.wrapping_add(j),
+                    c_row: target.c_row as isize,
+                    held: Held::sum_if(target.accumulate),
+                };
+                // SAFETY: as the caller promises; each width has as many rows as the widest.
+                unsafe { width.tiles[target.rows - 1](&tile) };
             }
             j += panel;
         }
