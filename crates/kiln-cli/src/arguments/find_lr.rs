@@ -1,6 +1,6 @@
 //! What `kiln find-lr` takes.
 
-use super::parsers::{count, rate};
+use super::parsers::{count, positive};
 use super::{Task, TrainOptions};
 use clap::{ArgGroup, Args};
 use std::num::NonZeroUsize;
@@ -12,10 +12,10 @@ pub(crate) struct FindLrOptions {
     #[command(flatten)]
     pub(crate) task: Task,
     /// Learning rate of the first step
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = rate, default_value = "1e-7")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = positive, default_value = "1e-7")]
     pub(crate) min: f64,
     /// Learning rate of the last step, where the loss does not diverge before
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = rate, default_value = "10")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = positive, default_value = "10")]
     pub(crate) max: f64,
     /// Steps, at least 10
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count, default_value = "100")]

@@ -104,7 +104,9 @@ Examples:
   kiln train char-lstm --out runs/alice                              a model of the book that the command carries
   kiln generate runs/alice                                           let it write
   kiln generate runs/alice --prompt \"The Queen\" --temperature 0.5   more carefully
-  kiln generate runs/alice --length 2000 --seed 7                    more of it, another text
+  kiln generate runs/alice --max-tokens 2000 --seed 7                more of it, another text
+  kiln generate runs/alice --top-p 0.9 --stop \"\\n\\n\"               likely characters only, one paragraph
+  kiln generate runs/alice --prompts beginnings.txt --json           each line of a file, one object for each
   kiln train mnist-gan --out runs/gan                                a model that draws digits
   kiln generate runs/gan --seed 7 --out digits.png                   a sheet of them";
 

@@ -1,22 +1,23 @@
 //! What the command takes.
 
 mod find_lr;
+mod generate;
 mod help;
 mod parsers;
 mod runs;
 mod train;
 
 pub(crate) use find_lr::FindLrOptions;
+pub(crate) use generate::{GenerateOptions, TextOptions};
 pub(crate) use parsers::Place;
 pub(crate) use runs::{Order, RunsCommand, RunsOptions, SweepOptions};
 pub(crate) use train::{Task, TrainOptions};
 
-use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use help::*;
 use kiln::datasets::Augmentation;
-use parsers::{RECIPE_OR_PATH, SET_OR_FOLDER, SET_OR_URL, augmentation, count, device, not_negative, size, threads};
+use parsers::{RECIPE_OR_PATH, SET_OR_FOLDER, SET_OR_URL, augmentation, count, device, size, threads};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -231,35 +232,6 @@ pub(crate) struct PredictOptions {
     #[command(flatten)]
     pub(crate) opening: Opening,
     /// Print one JSON object for each image
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Args)]
-pub(crate) struct GenerateOptions {
-    /// Folder that `kiln train --out` has written: of a model of text, mnist-gan or mnist-autoencoder.
-    pub(crate) run: PathBuf,
-    /// Text: what the model reads first [default: "Alice "]
-    #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) prompt: Option<String>,
-    /// Text: how daring it is: 0 always writes what is likeliest, 1 draws as the model says, above 1 more evenly [default: 0.8]
-    #[arg(long, value_name = "T", allow_negative_numbers = true, value_parser = not_negative)]
-    pub(crate) temperature: Option<f64>,
-    /// Text: characters to write [default: 500]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = count)]
-    pub(crate) length: Option<NonZeroUsize>,
-    /// Images: PNG file that is drawn [default: generated.png]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) out: Option<PathBuf>,
-    /// Images: folder of the data whose test images are given to an autoencoder [default: as for `kiln train`]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Chooses what is drawn at random: the same seed makes the same text or images
-    #[arg(long, allow_negative_numbers = true, default_value_t = 0)]
-    pub(crate) seed: u64,
-    #[command(flatten)]
-    pub(crate) opening: Opening,
-    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -138,10 +138,22 @@ pub(super) fn not_negative(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A learning rate.
-pub(super) fn rate(text: &str) -> Result<f64, String> {
+/// A number above 0, such as a learning rate.
+pub(super) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value.is_finite() && value > 0.0 => Ok(value),
         _ => Err("a number above 0 is expected".to_string()),
+    }
+}
+
+pub(super) fn number(text: &str) -> Result<f64, String> {
+    text.parse::<f64>().ok().filter(|value| value.is_finite()).ok_or_else(|| "a number is expected".to_string())
+}
+
+/// A part of all.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= 1.0 => Ok(value),
+        _ => Err("a number above 0 and at most 1 is expected".to_string()),
     }
 }

@@ -16,6 +16,9 @@ pub(crate) struct Task {
     /// Settings file, as `kiln init` writes one, instead of a recipe
     #[arg(long, value_name = "FILE", conflicts_with = "recipe")]
     pub(crate) config: Option<PathBuf>,
+    /// Text file that a recipe of text is trained on, in the place of the book that the command carries: UTF-8
+    #[arg(long, value_name = "FILE", requires = "recipe")]
+    pub(crate) text: Option<PathBuf>,
     /// Set a value of the settings: --set optimizer.lr=0.01, --set model.layers.1.units=64 (again for others)
     #[arg(long, value_name = "PATH=VALUE")]
     pub(crate) set: Vec<String>,

@@ -12,8 +12,10 @@ mod model;
 mod node;
 mod objective;
 mod optimizer;
+mod paths;
 mod schedule;
 mod section;
+mod tokens;
 mod write;
 
 pub(crate) use data::{Data, Search};
@@ -120,13 +122,6 @@ impl Settings {
         Section::of(&self.root, "")
     }
 
-    /// Sets the path of the data to that of `--data`, which is relative to the current folder.
-    pub(crate) fn set_data(&mut self, path: &Path) -> Result<()> {
-        let whole = std::path::absolute(path)
-            .map_err(|error| Error::new(ErrorKind::Io, "", format!("--data {}: {error}", path.display())))?;
-        self.root.set_value("data.path", Value::Text(whole.to_string_lossy().into_owned()), "--data")
-    }
-
     /// Sets a value: `optimizer.lr` to `0.01`; `option` is what errors name.
     pub(crate) fn set(&mut self, path: &str, value: &str, option: &str) -> Result<()> {
         self.root.set(path, value, option)?;
@@ -230,9 +225,9 @@ impl Settings {
 
     /// Makes all that is trained.
     pub(crate) fn prepare(&self, setup: &Setup<'_>) -> Result<Prepared> {
-        let (root, seed, plan) = (self.section()?, self.seed()?, self.plan()?);
-        let data = self.data(setup)?;
-        let model = model::model(&root, &*data.train, setup.device, seed)?;
+        let (seed, plan, data) = (self.seed()?, self.plan()?, self.data(setup)?);
+        let root = tokens::filled(&self.root, data.input.as_ref())?;
+        let model = model::model(&Section::of(&root, "")?, &*data.train, setup.device, seed)?;
         self.prepared(model, data, plan, setup)
     }
 
@@ -287,8 +282,9 @@ impl Settings {
     /// The model before any training.
     pub(crate) fn model(&self, setup: &Setup<'_>) -> Result<Sequential> {
         let (root, seed) = (self.section()?, self.seed()?);
-        let data = data::to_look_at(&root, &self.search(setup)?, model::learns(&root)?)?;
-        model::model(&root, &*data, setup.device, seed)
+        let (data, input) = data::to_look_at(&root, &self.search(setup)?, model::learns(&root)?)?;
+        let root = tokens::filled(&self.root, input.as_ref())?;
+        model::model(&Section::of(&root, "")?, &*data, setup.device, seed)
     }
 
     /// As TOML: the settings, with paths that do not depend on where the file lies, and a table `run` of what else there is to say.

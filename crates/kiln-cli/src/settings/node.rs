@@ -159,6 +159,16 @@ impl Node {
         Ok(())
     }
 
+    /// Takes a value out of a table at the top.
+    pub(crate) fn remove(&mut self, table: &str, key: &str) {
+        if let Value::Table(entries) = &mut self.value
+            && let Some(entry) = entries.iter_mut().find(|entry| entry.key == table)
+            && let Value::Table(entries) = &mut entry.node.value
+        {
+            entries.retain(|entry| entry.key != key);
+        }
+    }
+
     fn step(&mut self, key: &str, option: &Arc<str>) -> Result<&mut Node> {
         let refused = |why: String| Err(Error::value("", format!("{option}: {why}")));
         // A name alone, `loss = "Huber"`, becomes a table with more in it.

@@ -91,6 +91,7 @@ fn train_command(training: &TrainOptions, rate: &str) -> String {
         training.task.computing.device.open().map_or_else(|_| "cpu".to_owned(), |device| device.name().to_owned());
     let options = [
         given("--config", training.task.config.as_ref().map(text)),
+        given("--text", training.task.text.as_ref().map(text)),
         given("--batch-size", training.task.batch_size.map(|size| size.to_string())),
         given("--seed", training.task.seed.map(|seed| seed.to_string())),
         given("--device", Some(device).filter(|device| device != "cpu")),

@@ -127,6 +127,9 @@ fn expect_no_checkpoint(folder: &Path) -> Result<()> {
 
 /// Sets what the options say.
 fn apply(options: &TrainOptions, settings: &mut Settings) -> Result<()> {
+    if let Some(file) = &options.task.text {
+        settings.set_text(file)?;
+    }
     for option in &options.task.set {
         let whole = format!("--set {option}");
         let Some((path, value)) = option.split_once('=') else {

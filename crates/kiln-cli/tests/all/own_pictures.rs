@@ -132,14 +132,15 @@ fn a_text_is_gone_on_with() {
     let small = ["--set", "model.layers.1.units=16", "--set", "data.streams=8", "--epochs", "1", "--quiet"];
     let words = [&["train", "--config", word(&config), "--out", word(&run)], &small[..]].concat();
     lines(&command(&words));
-    let said = lines(&command(&["generate", word(&run), "--prompt", "the ", "--length", "20", "--temperature", "0"]));
+    let said =
+        lines(&command(&["generate", word(&run), "--prompt", "the ", "--max-tokens", "20", "--temperature", "0"]));
     assert_eq!(said.join("\n").chars().count(), 24, "{said:?}");
     // The same text in byte pairs.
     let pairs =
         ["--set", "data.tokens=byte-pairs", "--set", "data.vocabulary=270", "--set", "model.layers.0.vocabulary=270"];
     let words = [&words[..], &pairs, &["--set", "model.layers.3.units=270", "--force"]].concat();
     lines(&command(&words));
-    lines(&command(&["generate", word(&run), "--prompt", "the sea", "--length", "20"]));
+    lines(&command(&["generate", word(&run), "--prompt", "the sea", "--max-tokens", "20"]));
     let short = folder.join("short.txt");
     fs::write(&short, "too short").unwrap();
     assert!(refused(&["init", "text", word(&short), "--out", word(&folder.join("x.toml"))]).contains("too short"));

@@ -11,7 +11,7 @@
 //!     .push(Embedding::new(vocabulary, 8))
 //!     .push(Lstm::new(16).return_sequences(true).stateful(true))
 //!     .push(Dense::new(vocabulary))
-//!     .build(&[1], &Device::cpu(), 1)?;
+//!     .build([1], &Device::cpu(), 1)?;
 //!
 //! let mut decoder = ModelDecoder::new(&model)?;
 //! let options = GenerateOptions::new()

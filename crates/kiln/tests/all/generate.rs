@@ -232,7 +232,7 @@ fn model(stateful: bool) -> Sequential {
         .push(Lstm::new(16).return_sequences(true).stateful(stateful))
         .push(Gru::new(12).return_sequences(true).stateful(stateful))
         .push(Dense::new(10))
-        .build(&[40], &Device::cpu(), 3)
+        .build([40], &Device::cpu(), 3)
         .unwrap()
 }
 
@@ -304,7 +304,7 @@ fn a_transformer_reads_each_token_once_until_its_positions_end() {
 #[test]
 fn models_that_do_not_write() {
     let classes =
-        Sequential::new().push(Embedding::new(10, 4)).push(Lstm::new(3)).build(&[5], &Device::cpu(), 1).unwrap();
+        Sequential::new().push(Embedding::new(10, 4)).push(Lstm::new(3)).build([5], &Device::cpu(), 1).unwrap();
     let error = ModelDecoder::new(&classes).err().unwrap().to_string();
     assert!(error.contains("for tokens of the shape [1, 1]: [1, 1, vocabulary] is expected"), "{error}");
     let trained = Trained::new(classes);

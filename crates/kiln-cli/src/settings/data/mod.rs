@@ -132,14 +132,18 @@ impl Dataset for Blank {
     }
 }
 
-/// Data to build a model for: that of the settings, or, of a data set that need not be here, its shape. A model that learns from the data
-/// before it is trained needs the data.
-pub(super) fn to_look_at(root: &Section<'_>, search: &Search<'_>, learns: bool) -> Result<Box<dyn Dataset>> {
+/// Data to build a model for, with how files become samples: that of the settings, or, of a data set that need not be here, its shape. A
+/// model that learns from the data before it is trained needs the data.
+pub(super) fn to_look_at(
+    root: &Section<'_>,
+    search: &Search<'_>,
+    learns: bool,
+) -> Result<(Box<dyn Dataset>, Option<Input>)> {
     if !learns
         && let Ok(Some(named)) = root.named("data")
         && let Some(shape) = named::shape(&named)?
     {
-        return Ok(Box::new(Blank(shape)));
+        return Ok((Box::new(Blank(shape)), None));
     }
-    data(root, search).map(|data| data.train)
+    data(root, search).map(|data| (data.train, data.input))
 }

@@ -21,7 +21,7 @@ pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
     let photos = || Some(Input::Images(ImageOptions::new(32, 32)));
     let data = choose!(named, "data set", s;
         adding => adding(s, search)?,
-        alice => text::language_of(s, search, ALICE, "characters")?,
+        alice => text::language_of(s, search, ("alice", ALICE), "characters")?,
         breast_cancer => table(s, datasets::breast_cancer()?)?,
         cifar10 => {
             let place = fetched("cifar-10", search)?;

@@ -3,7 +3,7 @@
 use super::parts::{Opened, Parts};
 use super::{Data, EMBEDDED, Search, TEXT};
 use crate::settings::section::Section;
-use kiln::datasets::{TextEncoder, TextOptions, Tokenizer, WordOptions, load_text};
+use kiln::datasets::{TextEncoder, TextOptions, TextWindows, Tokenizer, WordOptions, load_text};
 use kiln::prelude::*;
 use kiln::trained::Input;
 
@@ -71,16 +71,25 @@ fn classes(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
     .with(Input::Text(encoder)))
 }
 
-/// One text in a file, of which places are read side by side; its end is what the model is tested on.
+/// One text in a file, whose end is what the model is tested on. Places of it are read side by side, for layers that carry their state on; or
+/// it is cut into windows.
 fn language(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
     let path = search.path(settings)?;
-    let data = language_of(settings, search, &load_text(&path)?, "words")?;
+    let data = language_of(settings, search, (&path.to_string_lossy(), &load_text(&path)?), "words")?;
     Ok(Data { place: path, ..data })
 }
 
-/// As [`language`], of a text that is here.
-pub(super) fn language_of(settings: &Section<'_>, search: &Search<'_>, text: &str, default: &str) -> Result<Data> {
+/// As [`language`], of a text that is here, by the name that errors call it.
+pub(super) fn language_of(
+    settings: &Section<'_>,
+    search: &Search<'_>,
+    (name, text): (&str, &str),
+    default: &str,
+) -> Result<Data> {
     let (steps, streams) = (settings.or("steps", 64)?, settings.or("streams", 32)?);
+    // Windows are not read side by side.
+    let windows = settings.or("windows", false)?;
+    let streams = (!windows).then_some(streams);
     let fraction: f64 = settings.or("test", 0.1)?;
     if !(fraction > 0.0 && fraction < 1.0) {
         return Err(settings.wrong("test", "a share above 0 and below 1 is expected"));
@@ -104,10 +113,33 @@ pub(super) fn language_of(settings: &Section<'_>, search: &Search<'_>, text: &st
             },
         },
     };
-    let streams_of = |text: &str, streams: usize| -> Result<Box<dyn Dataset>> {
-        Ok(Box::new(TextStreams::new(tokenizer.encode(text)?, streams, steps)?))
+    let of = |text: &str, part: &str, streams: Option<usize>| {
+        let wrong = |error: Error| Error::new(error.kind(), "", format!("{name}: {part}: {}", error.message()));
+        tokenizer.encode(text).and_then(|tokens| dataset(tokens, steps, streams)).map_err(wrong)
     };
-    let tested = (streams / 4).max(1);
-    let train = if search.all_is_test { streams_of(test, tested)? } else { streams_of(train, streams)? };
-    Ok(Data::new(TEXT, [train, streams_of(test, tested)?], EMBEDDED).with(Input::Tokens(tokenizer)))
+    let (whole, tested) = ("the whole text", streams.map(|streams| (streams / 4).max(1)));
+    let end = if search.all_is_test { whole } else { "the end of the text, which is tested on" };
+    let test_set = of(test, end, tested)?;
+    let train_set = match search.all_is_test {
+        true => of(test, whole, tested)?,
+        false => of(train, "the text without its end", streams)?,
+    };
+    Ok(Data::new(TEXT, [train_set, test_set], EMBEDDED).with(Input::Tokens(tokenizer)))
+}
+
+/// Tokens as streams of so many, or as windows that begin at other places in each pass of a training.
+fn dataset(tokens: Vec<i64>, steps: usize, streams: Option<usize>) -> Result<Box<dyn Dataset>> {
+    let needed = streams.unwrap_or(1).saturating_mul(steps);
+    if tokens.len() <= needed {
+        let less = if streams.is_some() { "`data.steps` or `data.streams`" } else { "`data.steps`" };
+        let message = format!(
+            "{} tokens, and more than {needed} are needed: take a longer text, or a smaller {less}",
+            tokens.len(),
+        );
+        return Err(Error::value("", message));
+    }
+    Ok(match streams {
+        Some(streams) => Box::new(TextStreams::new(tokens, streams, steps)?),
+        None => Box::new(TextWindows::new(tokens, steps, steps)?.random_offsets(true)),
+    })
 }
