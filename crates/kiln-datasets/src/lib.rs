@@ -70,7 +70,9 @@ pub use normalize::{ChannelStatistics, Samplewise};
 pub use numpy::{load_npy, load_npz, save_npy, save_npz, save_npz_compressed};
 #[cfg(feature = "embedded-text")]
 pub use sequences::ALICE;
-pub use sequences::{AddingProblem, CopyTask, Padded, SequenceDataset, TextStreams, TextWindows, pad_sequences};
+pub use sequences::{
+    AddingProblem, CopyTask, DigitStrings, Padded, SequenceDataset, TextStreams, TextWindows, pad_sequences,
+};
 pub use series::{SeriesEncoder, SeriesOptions, SeriesWindows};
 pub use subset::Subset;
 pub use tables::{Table, breast_cancer, diabetes, digits, iris, wine};

@@ -2,12 +2,14 @@
 
 mod adding;
 mod copying;
+mod digit_strings;
 mod padding;
 mod text;
 mod variable;
 
 pub use adding::AddingProblem;
 pub use copying::CopyTask;
+pub use digit_strings::DigitStrings;
 pub use padding::{Padded, pad_sequences};
 #[cfg(feature = "embedded-text")]
 pub use text::ALICE;
