@@ -71,7 +71,8 @@ pub use numpy::{load_npy, load_npz, save_npy, save_npz, save_npz_compressed};
 #[cfg(feature = "embedded-text")]
 pub use sequences::ALICE;
 pub use sequences::{
-    AddingProblem, CopyTask, Padded, SequenceDataset, TextStreams, TextWindows, pad_sequences, segment_offsets,
+    AddingProblem, CopyTask, DigitStrings, Padded, SequenceDataset, TextStreams, TextWindows, pad_sequences,
+    segment_offsets,
 };
 pub use series::{SeriesEncoder, SeriesOptions, SeriesWindows};
 pub use subset::Subset;

@@ -46,6 +46,8 @@ recipes! {
     CharLstm: "char-lstm.toml";
     /// The adding problem by a GRU
     AddingGru: "adding-gru.toml";
+    /// Strings of digits made of MNIST's, read by convolutions, an LSTM and CTC
+    DigitsCtc: "digits-ctc.toml";
 }
 
 impl Recipe {

@@ -45,6 +45,7 @@ fn unweighted(named: &Named<'_>) -> Result<Box<dyn Loss>> {
         CategoricalFocal => of_logits!(CategoricalFocal, s; gamma alpha axis),
         CategoricalHinge => Box::new(set!(s, CategoricalHinge::new(); axis)),
         CosineSimilarity => Box::new(set!(s, CosineSimilarity::new(); axis)),
+        Ctc => Box::new(set!(s, Ctc::new(); blank)),
         Dice => Box::new(set!(s, Dice::new(); smooth)),
         GaussianNll => of_logarithms!(GaussianNll, s),
         Hinge => Box::new(Hinge::new()),

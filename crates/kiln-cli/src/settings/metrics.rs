@@ -6,9 +6,9 @@ use crate::goal::Training;
 use crate::report::tell;
 use kiln::prelude::*;
 use kiln::train::{
-    Accuracy, ActivationStatistics, Auc, AveragePrecision, BinaryAccuracy, ClassAverage, CohenKappa, Ema, F1,
-    GradientNorms, Iou, Mae, Mape, Matthews, Meter, Mse, MultilabelAccuracy, Perplexity, Precision, R2, Recall,
-    ReduceOnPlateau, Rmse, Swa, TerminateOn, TopKAccuracy,
+    Accuracy, ActivationStatistics, Auc, AveragePrecision, BinaryAccuracy, ClassAverage, CohenKappa, CtcErrorRate,
+    CtcExactMatch, Ema, F1, GradientNorms, Iou, Mae, Mape, Matthews, Meter, Mse, MultilabelAccuracy, Perplexity,
+    Precision, R2, Recall, ReduceOnPlateau, Rmse, Swa, TerminateOn, TopKAccuracy,
 };
 
 /// Adds the metric to the trainer.
@@ -39,6 +39,8 @@ pub(super) fn metric(named: &Named<'_>, trainer: Training) -> Result<Training> {
         AveragePrecision => trainer.metric(set!(s, AveragePrecision::new(); thresholds axis)),
         BinaryAccuracy => of_logits!(BinaryAccuracy, s; threshold),
         CohenKappa => trainer.metric(set!(s, CohenKappa::new(); threshold axis)),
+        CtcErrorRate => trainer.metric(set!(s, CtcErrorRate::new(); blank)),
+        CtcExactMatch => trainer.metric(set!(s, CtcExactMatch::new(); blank)),
         F1 => of_classes!(F1, s),
         Iou => trainer.metric(set!(s, Iou::new(); class threshold axis)),
         Mae => trainer.metric(Mae),

@@ -34,6 +34,18 @@ fn a_model_without_classes_has_a_loss() {
 }
 
 #[test]
+fn strings_of_digits_are_read() {
+    let folder = Folder::with_data("digits-ctc");
+    let (data, run) = (word(&folder.0), folder.join("run"));
+    let set = ["--set", "data.train=128", "--set", "data.test=32"];
+    let words = ["train", "digits-ctc", "--data", data, "--epochs", "2", "--quiet", "--out", word(&run)];
+    let said = lines(&command(&[&words[..], &set].concat())).remove(0);
+    assert!(said.contains("exact match 0.") && said.contains("label error rate "), "{said}");
+    let evaluated = lines(&command(&["evaluate", word(&run), "--data", data])).pop().unwrap();
+    assert_eq!(Some(evaluated.as_str()), said.split("  fit").next());
+}
+
+#[test]
 fn a_character_model_writes() {
     let folder = Folder::new("char-lstm");
     let run = folder.join("run");

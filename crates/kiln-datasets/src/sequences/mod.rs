@@ -4,6 +4,7 @@ mod adding;
 #[cfg(feature = "embedded-text")]
 mod book;
 mod copying;
+mod digit_strings;
 mod padding;
 mod streams;
 mod tokens;
@@ -14,6 +15,7 @@ pub use adding::AddingProblem;
 #[cfg(feature = "embedded-text")]
 pub use book::ALICE;
 pub use copying::CopyTask;
+pub use digit_strings::DigitStrings;
 pub use padding::{Padded, pad_sequences};
 pub use streams::TextStreams;
 pub use variable::SequenceDataset;

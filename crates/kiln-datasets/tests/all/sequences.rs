@@ -189,3 +189,32 @@ fn tasks() {
     }
     assert!(CopyTask::new(1, 0, 1, 1, 0).is_err());
 }
+
+#[test]
+fn strings_of_digits() {
+    // A picture of digit d is d + 1 everywhere.
+    let pixels: Vec<u8> = (1..=10u8).flat_map(|digit| [digit; 28 * 28]).collect();
+    let digits = ImageDataset::new(pixels, (0..10).collect(), &[28, 28], 10).unwrap();
+    let strings = DigitStrings::new(digits.clone(), 60, 3, 1).unwrap();
+    assert_eq!(strings.input_shape(), [28, 80]);
+    let all: Vec<usize> = (0..60).collect();
+    let batch = strings.batch(&all, &[], &cpu()).unwrap();
+    let (x, y) = (batch.inputs.to_vec::<f32>().unwrap(), batch.targets.to_vec::<i64>().unwrap());
+    let mut lengths = [0; 3];
+    for (x, y) in x.chunks(28 * 80).zip(y.chunks(3)) {
+        let length = y.iter().take_while(|&&label| label > 0).count();
+        lengths[length - 1] += 1;
+        assert!(y[length..].iter().all(|&label| label == 0) && y.iter().all(|label| (0..=10).contains(label)));
+        // The lighter of two digits is drawn over by the darker one.
+        let seen: std::collections::BTreeSet<i64> = x.iter().map(|&pixel| (pixel * 255.0).round() as i64).collect();
+        let largest = y.iter().copied().max().unwrap();
+        assert!(
+            seen.contains(&largest) && seen.iter().all(|pixel| *pixel == 0 || y.contains(pixel)),
+            "{y:?}: {seen:?}"
+        );
+    }
+    assert!(lengths.iter().all(|&count| count > 5), "{lengths:?}");
+    let again = strings.batch(&[7], &[], &cpu()).unwrap().inputs.to_vec::<f32>().unwrap();
+    assert_eq!(again, x[7 * 28 * 80..8 * 28 * 80]);
+    assert!(DigitStrings::new(digits, 1, 0, 1).is_err() && strings.batch(&[60], &[], &cpu()).is_err());
+}

@@ -29,7 +29,7 @@ const NEVER: f64 = -1e30;
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ctc {
-    blank: usize,
+    pub(super) blank: usize,
 }
 
 impl Ctc {
@@ -56,7 +56,7 @@ impl Ctc {
     }
 
     /// The number of steps of each sample by a mask (n, T).
-    fn steps(&self, prediction: &Shape, mask: Option<&Tensor>) -> Result<Vec<usize>> {
+    pub(super) fn steps(&self, prediction: &Shape, mask: Option<&Tensor>) -> Result<Vec<usize>> {
         let (n, t) = (prediction.first().copied().unwrap_or(0), prediction.get(1).copied().unwrap_or(0));
         let Some(mask) = mask else { return Ok(vec![t; n]) };
         let refused = |why: &str| Err(Error::value(self.name(), format!("the mask {} {why}", mask.shape())));

@@ -41,6 +41,7 @@ mod aligned;
 mod boxed;
 mod check;
 mod counting;
+mod greedy;
 mod projected;
 mod rows;
 

@@ -31,6 +31,7 @@ metrics! {
     ranking: Auc AveragePrecision;
     regression: Mae Mape MeanOutput Mse R2 Rmse;
     retrieved: F1 Precision Recall;
+    spelled: CtcErrorRate CtcExactMatch;
     top_k: TopKAccuracy;
     wrappers: Named Weighted;
 }

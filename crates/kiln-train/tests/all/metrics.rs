@@ -1,7 +1,7 @@
 //! Accuracy against plain loops, for every form of prediction and target.
 
 use kiln_tensor::{DType, Device, Tensor};
-use kiln_train::{Accuracy, Count, MeanMetric, Measured};
+use kiln_train::{Accuracy, Count, CtcErrorRate, CtcExactMatch, MeanMetric, Measured, Metric};
 use proptest::prelude::*;
 
 fn right(predictions: &Tensor, targets: &Tensor) -> f64 {
@@ -55,4 +55,19 @@ fn targets_that_do_not_pair_are_refused() {
         assert!(Accuracy.each(&predictions, &targets).is_err(), "{}", targets.shape());
     }
     assert!(Accuracy.each(&predictions, &Tensor::zeros([1], DType::I64, &cpu).unwrap()).is_err());
+}
+
+#[test]
+fn what_is_spelled_is_held_against_the_labels() {
+    let cpu = Device::cpu();
+    // Read as 1 2, 1 1 and nothing.
+    let steps = Tensor::from_slice(&[1i64, 1, 0, 2, 1, 0, 1, 1, 0, 0, 0, 0], [3, 4], &cpu).unwrap();
+    let predictions = steps.one_hot(3).unwrap().to_dtype(DType::F32).unwrap();
+    let targets = Tensor::from_slice(&[1i64, 2, 0, 1, 2, 0, 2, -1, -1], [3, 3], &cpu).unwrap();
+    assert_eq!(CtcExactMatch::new().of(&predictions, &targets).unwrap().number(), 1.0 / 3.0);
+    assert_eq!(CtcErrorRate::new().of(&predictions, &targets).unwrap().number(), 2.0 / 5.0);
+    let fewer = targets.slice(0, 0..2).unwrap();
+    assert!(
+        CtcErrorRate::new().of(&predictions, &fewer).is_err() && CtcExactMatch::new().of(&steps, &targets).is_err()
+    );
 }

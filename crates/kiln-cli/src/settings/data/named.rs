@@ -5,8 +5,8 @@ use super::super::section::{Named, Section};
 use super::{Data, EMBEDDED, Search, text};
 use crate::places::folder_of;
 use kiln::datasets::{
-    ALICE, AddingProblem, Cifar100, Cifar100Labels, Emnist, EmnistSplit, FashionMnist, ImageOptions, Kmnist, Subset,
-    Table,
+    ALICE, AddingProblem, Cifar100, Cifar100Labels, DigitStrings, Emnist, EmnistSplit, FashionMnist, ImageOptions,
+    Kmnist, Subset, Table,
 };
 use kiln::prelude::*;
 use kiln::trained::Input;
@@ -34,6 +34,7 @@ pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
             images(s, [train, test], numbered(100), photos(), place)?
         },
         diabetes => table(s, datasets::diabetes()?)?,
+        digit_strings => digit_strings(s, search)?,
         digits => table(s, datasets::digits()?)?,
         emnist => {
             let split = EmnistSplit::Balanced;
@@ -54,11 +55,7 @@ pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
             images(s, [train, test], words(&Kmnist::CLASSES), digits(), place)?
         },
         mnist => {
-            let folder = folder_of("mnist", search.option);
-            let place = folder.clone().unwrap_or_else(|| EMBEDDED.into());
-            let notice = "using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images";
-            let notices = if folder.is_none() { vec![notice.to_owned()] } else { Vec::new() };
-            let Mnist { train, test } = folder.map_or_else(Mnist::embedded, Mnist::load)?;
+            let (Mnist { train, test }, place, notices) = mnist(search)?;
             Data { notices, ..images(s, [train, test], numbered(10), digits(), place)? }
         },
         wine => table(s, datasets::wine()?)?,
@@ -121,6 +118,27 @@ fn table(settings: &Section<'_>, table: Table) -> Result<Data> {
     let data = Arc::new(data);
     let of = |indices: Vec<usize>| -> Result<Box<dyn Dataset>> { Ok(Box::new(Subset::new(data.clone(), indices)?)) };
     Ok(Data { classes: class_names, ..Data::new("rows", [of(train)?, of(test)?], EMBEDDED) })
+}
+
+/// MNIST, or what the command carries of it; where it was, and what the user is to know of that.
+fn mnist(search: &Search<'_>) -> Result<(Mnist, PathBuf, Vec<String>)> {
+    let folder = folder_of("mnist", search.option);
+    let place = folder.clone().unwrap_or_else(|| EMBEDDED.into());
+    let notice = "using the embedded subset of MNIST: `kiln data fetch mnist` brings all 70,000 images";
+    let notices = if folder.is_none() { vec![notice.to_owned()] } else { Vec::new() };
+    Ok((folder.map_or_else(Mnist::embedded, Mnist::load)?, place, notices))
+}
+
+/// Strings of MNIST's digits: those to be trained on of its training digits.
+fn digit_strings(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
+    let most = settings.or("most", 5)?;
+    let (Mnist { train, test }, place, notices) = mnist(search)?;
+    let strings = |digits, samples, seed| {
+        DigitStrings::new(digits, samples, most, seed).map_err(|error| settings.wrong("most", error.message()))
+    };
+    let train = strings(train, settings.or("train", 10_000)?, search.seed)?;
+    let test = strings(test, settings.or("test", 1_000)?, search.seed ^ u64::MAX)?;
+    Ok(Data { notices, ..Data::new("strings", [Box::new(train), Box::new(test)], place) })
 }
 
 /// The adding problem: sequences that were never seen before, on either side.

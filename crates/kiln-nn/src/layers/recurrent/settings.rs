@@ -1,7 +1,7 @@
 //! How a recurrent layer is set up.
 
 use crate::{Constraint, Initializer, L1L2};
-use kiln_tensor::RecurrentCell;
+use kiln_tensor::{Error, RecurrentCell, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A cell as files have it: by its name.
@@ -140,6 +140,43 @@ impl Settings {
 
     pub(super) fn directions(&self) -> usize {
         if self.bidirectional.is_some() { 2 } else { 1 }
+    }
+
+    /// Fails where the settings make no sense.
+    pub(super) fn check(&self) -> Result<()> {
+        let &Settings { cell, units, layers, projection, dropout, recurrent_dropout, .. } = self;
+        let refused = |message: String| Err(Error::value("build", message));
+        if units == 0 || layers == 0 {
+            return refused(format!("{layers} layers of {units} units: both must be above 0"));
+        }
+        if self.is_composed() && cell != RecurrentCell::Lstm {
+            return refused(format!("the cell `{}` has no projection and no layer_norm: an LSTM has", cell.name()));
+        }
+        if let Some(size) = projection.filter(|size| !(1..units).contains(size)) {
+            let expected = "a size from 1 to less than the units is expected";
+            return refused(format!("a projection of {units} units to {size}: {expected}"));
+        }
+        for (what, rate) in [("dropout", dropout), ("recurrent_dropout", recurrent_dropout)] {
+            if !(0.0..=1.0).contains(&rate) {
+                return Err(Error::value(what, format!("a rate from 0 to 1 is expected, got {rate}")));
+            }
+        }
+        for (what, regularizer) in [
+            ("kernel_regularizer", self.kernel_regularizer),
+            ("recurrent_regularizer", self.recurrent_regularizer),
+            ("bias_regularizer", self.bias_regularizer),
+            ("activity_regularizer", self.activity_regularizer),
+        ] {
+            regularizer.map_or(Ok(()), |regularizer| regularizer.check(what))?;
+        }
+        for (what, constraint, axes) in [
+            ("kernel_constraint", &self.kernel_constraint, 2),
+            ("recurrent_constraint", &self.recurrent_constraint, 2),
+            ("bias_constraint", &self.bias_constraint, 1),
+        ] {
+            constraint.as_ref().map_or(Ok(()), |constraint| constraint.check(what, axes))?;
+        }
+        Ok(())
     }
 
     /// Numbers of the state h: what each direction gives at each step.

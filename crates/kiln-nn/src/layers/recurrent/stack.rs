@@ -8,7 +8,7 @@ use super::state::{RecurrentState, SequenceInputs, of_layer};
 use crate::{Carried, Ctx, Init, Module, Sequence, Visitor, VisitorMut};
 use kiln_autograd::{RecurrentOutput, Var};
 use kiln_math::Purpose;
-use kiln_tensor::{DType, Error, ErrorKind, RecurrentCell, Result, Shape, Tensor};
+use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// What all recurrent layers are: settings, and the weights once built.
@@ -56,46 +56,10 @@ impl Stack {
         self.directions.first().map(|direction| direction.weight_ih.value().dims()[1])
     }
 
-    fn check_settings(&self) -> Result<()> {
-        let Settings { units, layers, dropout, recurrent_dropout, .. } = self.settings;
-        if units == 0 || layers == 0 {
-            return Err(Error::value("build", format!("{layers} layers of {units} units: both must be above 0")));
-        }
-        if self.settings.is_composed() && self.settings.cell != RecurrentCell::Lstm {
-            let message = format!("the cell `{}` has no projection and no layer_norm: an LSTM has", self.settings.cell.name());
-            return Err(Error::value("build", message));
-        }
-        if self.settings.projection.is_some_and(|size| size == 0 || size >= units) {
-            let message = format!("a projection of {units} units to {}: a size from 1 to less than the units is expected", self.settings.state());
-            return Err(Error::value("build", message));
-        }
-        for (what, rate) in [("dropout", dropout), ("recurrent_dropout", recurrent_dropout)] {
-            if !(0.0..=1.0).contains(&rate) {
-                return Err(Error::value(what, format!("a rate from 0 to 1 is expected, got {rate}")));
-            }
-        }
-        for (what, regularizer) in [
-            ("kernel_regularizer", self.settings.kernel_regularizer),
-            ("recurrent_regularizer", self.settings.recurrent_regularizer),
-            ("bias_regularizer", self.settings.bias_regularizer),
-            ("activity_regularizer", self.settings.activity_regularizer),
-        ] {
-            regularizer.map_or(Ok(()), |regularizer| regularizer.check(what))?;
-        }
-        for (what, constraint, axes) in [
-            ("kernel_constraint", &self.settings.kernel_constraint, 2),
-            ("recurrent_constraint", &self.settings.recurrent_constraint, 2),
-            ("bias_constraint", &self.settings.bias_constraint, 1),
-        ] {
-            constraint.as_ref().map_or(Ok(()), |constraint| constraint.check(what, axes))?;
-        }
-        Ok(())
-    }
-
     /// Makes the weights for samples of (steps, features), or (steps, features) in the other order where time is first:
     /// there the batch axis lies between them, and a sample's shape is the same.
     pub(super) fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
-        self.check_settings()?;
+        self.settings.check()?;
         let &[steps, features] = input.dims() else {
             let message = format!(
                 "samples of shape (steps, features) are expected, got {input}; an Embedding makes features of tokens"
