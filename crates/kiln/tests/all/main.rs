@@ -4,6 +4,7 @@
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod gpu;
 mod graphs;
+mod hub;
 mod interop;
 mod lists;
 mod opinfo;
