@@ -34,7 +34,7 @@ pub enum BertHead {
 ///
 /// Blocks have their normalizations after the sums. Steps that the mask of the tokens leaves out are not seen. Paths outside of the blocks
 /// are Hugging Face's, all below `bert`: `bert.embeddings.word_embeddings.weight`, `bert.cls.predictions.bias`; within a block they are
-/// those of [`TransformerEncoderLayer`].
+/// those of [`TransformerEncoderLayer`](crate::TransformerEncoderLayer).
 ///
 /// ```
 /// use kiln_nn::Module;

@@ -33,7 +33,7 @@ pub fn gpt2_xl() -> Sequential {
 /// embedding (tied weights). Weights begin normal with a standard deviation of 0.02.
 ///
 /// Paths of embeddings and of the last normalization are Hugging Face's: `transformer.wte.weight`, `transformer.ln_f.bias`; within a block
-/// they are those of [`TransformerEncoderLayer`]: `transformer.h.0.self_attn.in_proj_weight`.
+/// they are those of [`TransformerEncoderLayer`](crate::TransformerEncoderLayer): `transformer.h.0.self_attn.in_proj_weight`.
 ///
 /// ```
 /// use kiln_nn::models::gpt2::Gpt2;

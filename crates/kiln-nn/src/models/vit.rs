@@ -26,7 +26,7 @@ pub fn vit_cifar(classes: usize) -> Sequential {
 ///
 /// Blocks have their normalizations first; a learned first step carries what is known of the whole image to the classifier. Paths outside
 /// of the blocks are nearly Hugging Face's: `vit.embeddings.patch_embeddings.projection.weight`, `classifier.bias`; within a block they are
-/// those of [`TransformerEncoderLayer`].
+/// those of [`TransformerEncoderLayer`](crate::TransformerEncoderLayer).
 ///
 /// ```
 /// use kiln_nn::Module;

@@ -1,9 +1,9 @@
 //! The folder of a trained model: its files, checked against the manifest.
 
-use super::{Description, Trained};
+use super::{Description, Trained, hub};
 use crate::nn::{Init, Module, Sequential, safetensors};
 use crate::store::{Generation, Store};
-use crate::tensor::Device;
+use crate::tensor::{DType, Device};
 use crate::{Error, ErrorKind, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -50,6 +50,11 @@ impl LoadOptions {
     /// As [`load`](super::load).
     pub fn load(&self, folder: impl AsRef<Path>) -> Result<Trained> {
         let folder = folder.as_ref();
+        if hub::is_hub(folder) {
+            let trained = hub::load(folder, &self.device)?;
+            all_finite(&trained.model).map_err(|error| named(folder, &error))?;
+            return Ok(trained);
+        }
         let files = self.files(folder)?;
         let description = folder.join(MODEL);
         let wrong = |why: &str| Error::new(ErrorKind::Format, "", format!("{}: {why}", description.display()));
@@ -74,9 +79,7 @@ impl LoadOptions {
             )));
         }
         safetensors::load(&mut model, files.path(WEIGHTS)?)?;
-        all_finite(&model).map_err(|error| {
-            Error::new(error.kind(), "", format!("{}: {}", folder.join(WEIGHTS).display(), error.message()))
-        })?;
+        all_finite(&model).map_err(|error| named(&folder.join(WEIGHTS), &error))?;
         let mut trained = Trained::new(model).classes(read.classes).logits(read.logits);
         (trained.input, trained.csv, trained.notes) = (read.input, read.csv, read.notes);
         Ok(trained)
@@ -92,8 +95,10 @@ impl LoadOptions {
                 format!("{}: the folder does not exist; `kiln train RECIPE --out DIR` makes one", folder.display());
             return Err(Error::new(ErrorKind::Io, "", message));
         }
-        let generation = if self.accept_changed { None } else { Store::new(folder).current()? };
-        if generation.is_none() && !self.accept_changed {
+        // The hub's folders have no manifest.
+        let unchecked = self.accept_changed || hub::is_hub(folder);
+        let generation = if unchecked { None } else { Store::new(folder).current()? };
+        if generation.is_none() && !unchecked {
             let message = format!(
                 "{}: this folder has no manifest.json, so it is not known whether its files are a run's; \
                  --accept-changed takes them as they are",
@@ -145,14 +150,19 @@ impl Files<'_> {
     }
 }
 
+/// An error with the file or the folder that it is about.
+fn named(path: &Path, error: &Error) -> Error {
+    Error::new(error.kind(), "", format!("{}: {}", path.display(), error.message()))
+}
+
 /// Fails where a weight is infinite or NaN, with the tensor's name.
 fn all_finite(model: &Sequential) -> Result<()> {
     for (name, tensor) in model.state_dict() {
-        let values = tensor.to_f64_vec()?;
-        let bad = values.iter().filter(|value| !value.is_finite()).count();
-        if bad > 0 {
-            let message =
-                format!("{name}: {bad} of {} values are infinite or NaN; such a model predicts nothing", values.len());
+        let finite = tensor.isfinite()?;
+        if finite.all(..)?.item()? == 0.0 {
+            let (all, good) = (tensor.elements(), finite.to_dtype(DType::I64)?.sum(..)?.item()?);
+            let bad = all - good as usize;
+            let message = format!("{name}: {bad} of {all} values are infinite or NaN; such a model predicts nothing");
             return Err(Error::value("", message));
         }
     }

@@ -1,6 +1,7 @@
 //! Trained models in folders: the model with what it takes to use it.
 
 mod folder;
+mod hub;
 mod input;
 mod predictions;
 
@@ -126,6 +127,9 @@ fn write(folder: &Path, model: &Sequential, description: &str) -> Result<()> {
 }
 
 /// Opens the model that [`Trained::save`] or `kiln train --out` has left in a folder, on the CPU. [`LoadOptions`] opens it on another device.
+///
+/// A folder may also be as Hugging Face's hub has it, of a model that [`models::hub`](crate::models::hub) knows: with config.json and
+/// safetensors files. The classes' names are then those of config.json.
 ///
 /// # Errors
 /// A folder without a model; files that were changed since they were written; weights of another model, infinite or NaN.

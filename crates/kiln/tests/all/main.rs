@@ -5,6 +5,7 @@ mod generate;
 #[cfg(any(feature = "sim", feature = "cuda"))]
 mod gpu;
 mod graphs;
+mod hub;
 mod interop;
 mod lists;
 mod opinfo;
