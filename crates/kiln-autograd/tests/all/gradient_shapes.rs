@@ -4,8 +4,8 @@
 use kiln_autograd::{Backward, Function, RecurrentOptions, RecurrentOutput, Var, grad, grad_check};
 use kiln_math::{BinaryOp, UnaryOp};
 use kiln_tensor::{
-    AttentionOptions, ConvOptions, DType, Device, PoolOptions, Recurrence, RecurrentCell, Result, Shape, Tensor,
-    UnaryCall,
+    AttentionOptions, ConvOptions, CrossEntropyOptions, DType, Device, PoolOptions, Recurrence, RecurrentCell, Result,
+    Shape, Tensor, UnaryCall,
 };
 use std::collections::BTreeSet;
 
@@ -233,6 +233,12 @@ fn products() -> Vec<Case> {
     cases.push(case("conv_transpose", &[&[1, 2, 3, 2], &[2, 3, 2, 2], &[3]], move |v| {
         v[0].conv_transpose(&v[1], Some(&v[2]), &options)
     }));
+    for rows in [3, 0] {
+        cases.push(case("linear_cross_entropy", &[&[rows, 4], &[5, 4], &[5]], move |v| {
+            let labels = Tensor::from_vec(vec![2i64; rows], [rows], &Device::cpu())?;
+            v[0].linear_cross_entropy(&v[1], Some(&v[2]), &labels, None, CrossEntropyOptions::new())
+        }));
+    }
     // Masks of every way of broadcasting, among them those of no keys and no queries.
     for (queries, keys, mask) in
         [(3, 4, &[3, 4][..]), (3, 4, &[1, 1, 1, 4]), (3, 4, &[2, 3, 1]), (3, 4, &[]), (3, 0, &[1, 1]), (0, 4, &[4])]
