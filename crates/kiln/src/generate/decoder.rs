@@ -64,7 +64,7 @@ const TRIAL: [i64; 4] = [1, 0, 1, 1];
 /// a convolution, does not.
 fn carries(model: &Sequential, device: &Device) -> Result<bool> {
     let steps = model.input_shape().map_or(1, |shape| shape.elements()).clamp(1, TRIAL.len());
-    let last = |outputs: crate::Var| outputs.into_tensor().select(1, -1)?.to_f64_vec();
+    let last = |outputs: crate::prelude::Var| outputs.tensor().index(1, outputs.dims()[1] - 1)?.to_f64_vec();
     let trial = Tensor::from_slice(&TRIAL[..steps], [1, steps], device)?;
     model.reset_states();
     let whole = last(model.forward(&trial, &Ctx::eval())?)?;

@@ -268,7 +268,7 @@ fn of_a_long_text_the_last_tokens_are_read() {
     let tokenizer = Tokenizer::characters(LETTERS);
     // Attention that sees later tokens too is read as a whole.
     let again = Sequential::new().push(Embedding::new(10, 8)).push(MultiHeadAttention::new(2)).push(Dense::new(10));
-    let again = again.build(&[40], &Device::cpu(), 3).unwrap();
+    let again = again.build([40], &Device::cpu(), 3).unwrap();
     let options = GenerateOptions::new().max_tokens(20).sampling(Sampling::greedy());
     let end = "feed a bee a head of had bad dad a feed .";
     let prompts = [format!("{}{end}", "ab ".repeat(30)), end.to_owned()].map(|prompt| prompt.replace('o', "a"));
@@ -283,7 +283,7 @@ fn a_transformer_reads_each_token_once_until_its_positions_end() {
     let block = TransformerEncoderLayer::new(2, 16).causal(true).norm_first(true);
     let layers = Sequential::new().push(Embedding::new(10, 8)).push(PositionEmbedding::new(12));
     let model = layers.push(TransformerEncoder::new(block, 2)).push(Dense::new(10));
-    let model = model.build(&[12], &Device::cpu(), 3).unwrap();
+    let model = model.build([12], &Device::cpu(), 3).unwrap();
     let options = GenerateOptions::new().max_tokens(30).sampling(Sampling::greedy());
     let [text] = &texts(&mut ModelDecoder::new(&model).unwrap(), &tokenizer, &["feed"], &options)[..] else { panic!() };
     // The whole text each time; of more tokens than there are positions, from the last half on.
