@@ -84,7 +84,9 @@ impl Var {
         let inputs: Vec<&Var> = [Some(self), Some(key), Some(value), mask].into_iter().flatten().collect();
         // The gradient goes through the output, which must not be rounded for that.
         let recorded = inputs.iter().any(|input| input.requires_grad());
-        let operand = |x: &Var| if recorded { wide(x.tensor()) } else { Ok(x.tensor().clone()) };
+        // Operands of several dtypes are refused as they are.
+        let fits = inputs.iter().all(|input| input.dtype() == self.dtype() || !input.dtype().is_float());
+        let operand = |x: &Var| if recorded && fits { wide(x.tensor()) } else { Ok(x.tensor().clone()) };
         let mask_tensor = mask.map(operand).transpose()?;
         let after = operand(self)?.attend(&operand(key)?, &operand(value)?, mask_tensor.as_ref(), options)?;
         let y = after.out.to_dtype(self.dtype())?;

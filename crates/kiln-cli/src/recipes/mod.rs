@@ -44,6 +44,10 @@ recipes! {
     SequenceLstm: "sequence-lstm.toml";
     /// A character model of a book that the command carries; it can write afterwards: kiln generate
     CharLstm: "char-lstm.toml";
+    /// The same book by a small transformer over characters: kiln generate
+    CharTransformer: "char-transformer.toml";
+    /// The same book by a small GPT over byte pairs, in nanoGPT's small setting: kiln generate
+    GptMini: "gpt-mini.toml";
     /// The adding problem by a GRU
     AddingGru: "adding-gru.toml";
     /// Strings of digits made of MNIST's, read by convolutions, an LSTM and CTC

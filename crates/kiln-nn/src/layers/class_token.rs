@@ -2,13 +2,13 @@
 
 use super::scale_shift::already_built;
 use super::weights::unbuilt;
-use crate::{Ctx, Describe, Fans, Init, Initializer, Layer, MaskRule, Module, Param};
+use crate::{Ctx, Describe, Fans, Init, Initializer, Layer, Mask, Module, Param, Sequence};
 use kiln_autograd::Var;
-use kiln_tensor::{Error, Result, Shape};
+use kiln_tensor::{Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
 
 /// Sequences (N, T, F) with one step more at the beginning, (N, 1 + T, F): a vector that is learned, the same for all samples. A
-/// vision transformer reads its classes at this step (Dosovitskiy et al. 2020), which [`SelectStep`](crate::SelectStep) takes out.
+/// vision transformer reads its classes at this step (Dosovitskiy et al. 2020), which [`SelectStep`](crate::SelectStep) takes out. Of a mask, the new step counts.
 ///
 /// The vector `weight` (F) begins normal with a standard deviation of 0.02.
 ///
@@ -45,10 +45,10 @@ impl ClassToken {
 }
 
 impl Layer for ClassToken {
-    type Input = Var;
-    type Output = Var;
+    type Input = Sequence;
+    type Output = Sequence;
 
-    fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
+    fn forward(&self, Sequence { values: x, mask }: Sequence, ctx: &Ctx) -> Result<Sequence> {
         let weight = self.weight.as_ref().ok_or_else(|| unbuilt("Sequential::build"))?;
         let (&[samples, _, features], [size]) = (x.dims(), weight.value().dims()) else {
             return Err(Error::shape("class_token", format!("sequences (N, T, F) are expected, got {}", x.shape())));
@@ -57,11 +57,13 @@ impl Layer for ClassToken {
             let message = format!("steps of {size} features are expected, got {}", x.shape());
             return Err(Error::shape("class_token", message));
         }
-        Var::concat(&[&weight.var(ctx).broadcast_to([samples, 1, features])?, &x], 1)
-    }
-
-    fn mask(&self) -> MaskRule {
-        MaskRule::Drop
+        let values = Var::concat(&[&weight.var(ctx).broadcast_to([samples, 1, features])?, &x], 1)?;
+        // The token counts.
+        let counts = |mask: Mask| {
+            let token = Tensor::ones([samples, 1], mask.dtype(), mask.device())?;
+            Tensor::concat(&[&token, &mask], 1).map(Mask::from)
+        };
+        Ok(Sequence { values, mask: mask.map(counts).transpose()? })
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {

@@ -88,11 +88,19 @@ impl Shards {
             );
             return Err(Error::new(ErrorKind::Io, "load", message));
         }
-        let shards = Shards::of(folder, &names.iter().map(|name| folder.join(name)).collect::<Vec<_>>())?;
-        match weight_map.iter().find(|(tensor, _)| !shards.tensors.contains_key(*tensor)) {
-            Some((tensor, shard)) => Err(wrong(format!("{tensor} is said to be in {shard}, which does not have it"))),
-            None => Ok(shards),
+        if weight_map.is_empty() {
+            return Err(wrong("`weight_map` names no tensor".to_owned()));
         }
+        let mut shards = Shards::of(folder, &names.iter().map(|name| folder.join(name)).collect::<Vec<_>>())?;
+        let place = |(tensor, shard): (&String, &String)| {
+            let at = names.iter().position(|name| name == shard).unwrap_or(0);
+            match shards.files[at].metadata.info(tensor) {
+                Some(_) => Ok((tensor.clone(), at)),
+                None => Err(wrong(format!("{tensor} is said to be in {shard}, which does not have it"))),
+            }
+        };
+        shards.tensors = weight_map.iter().map(place).collect::<Result<_>>()?;
+        Ok(shards)
     }
 
     fn of(folder: &Path, paths: &[PathBuf]) -> Result<Self> {

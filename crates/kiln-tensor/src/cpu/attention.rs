@@ -57,7 +57,9 @@ fn slopes(of: &Attention<'_>) -> Option<Vec<f32>> {
 /// The dropout's stream is i64 (2,), contiguous.
 unsafe fn operands<T>(of: &Attention<'_>) -> Operands<T> {
     let mask = of.mask.as_ref().map_or(Mask::None, |view| {
-        let strides = std::array::from_fn(|axis| view.layout.strides()[axis]);
+        // A mask of padding is known by its stride of 0 along the queries, also where there is one query.
+        let stride = |axis| if view.layout.shape()[axis] == 1 { 0 } else { view.layout.strides()[axis] };
+        let strides = std::array::from_fn(stride);
         match view.dtype {
             DType::Bool => Mask::Seen(first_mut::<u8>(view).cast_const(), strides),
             _ => Mask::Added(first_mut::<f32>(view).cast_const(), strides),

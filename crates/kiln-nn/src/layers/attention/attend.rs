@@ -6,7 +6,7 @@ use super::inputs::{AttentionInputs, check_key_mask, joined};
 use crate::Ctx;
 use kiln_autograd::Var;
 use kiln_math::Purpose;
-use kiln_tensor::{Result, Tensor};
+use kiln_tensor::{Error, Result, Tensor};
 
 impl MultiHeadAttention {
     /// The output (N, T, width) of queries made of `query` (N, T, width), keys of `key` (N, S, …) and values of `value` (N, S, …), with
@@ -28,7 +28,7 @@ impl MultiHeadAttention {
     /// ```
     ///
     /// # Errors
-    /// A layer that is not built; inputs or masks that do not fit.
+    /// A layer that is not built; inputs or masks that do not fit; in a pass that carries, causal attention with a memory.
     pub fn attend(&self, query: &Var, key: &Var, value: &Var, inputs: &AttentionInputs<'_>, ctx: &Ctx) -> Result<Var> {
         if let Some(mask) = inputs.key_mask {
             check_key_mask(mask, key)?;
@@ -43,8 +43,13 @@ impl MultiHeadAttention {
                 true => self.go_on(&q, &k, &v, inputs, ctx)?,
                 false => self.seen(&self.turned(&q, 0)?, &self.turned(&k, 0)?, &v, inputs, ctx)?,
             }
+        } else if self.settings.causal && carries {
+            let message = "causal attention carries the keys and values of one input: give that input once, not as queries and as a memory";
+            return Err(Error::value("attention", message));
         } else {
-            let q = self.turned(&split(&self.projections.queries(query, ctx)?, heads.heads)?, 0)?;
+            // Causal attention aligns queries with the last keys.
+            let first = if self.settings.causal { key.dims()[1].saturating_sub(query.dims()[1]) } else { 0 };
+            let q = self.turned(&split(&self.projections.queries(query, ctx)?, heads.heads)?, first)?;
             // What is kept has no gradient.
             let kept = self.memory_stays && carries && !ctx.records() && !key.requires_grad();
             let [k, v] = match kept {
