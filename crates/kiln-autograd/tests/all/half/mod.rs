@@ -95,7 +95,15 @@ fn every_operation_is_walked() {
     assert!(methods.len() > 50, "{methods:?}");
     // `unary`, `binary` and the methods made of the lists are walked by the lists; losses with kiln-nn's; custom operations do
     // as they say.
-    let elsewhere = ["unary", "binary", "new", "custom", "cross_entropy", "cross_entropy_from_probabilities"];
+    let elsewhere = [
+        "unary",
+        "binary",
+        "new",
+        "custom",
+        "cross_entropy",
+        "cross_entropy_from_probabilities",
+        "linear_cross_entropy",
+    ];
     // Linear algebra refuses half types.
     let refused = ["inv", "solve", "det", "slogdet", "cholesky"];
     let cases: Vec<Case> = [operations::cases(), windows::cases()].into_iter().flatten().collect();
