@@ -5,10 +5,10 @@ use crate::Result;
 use crate::trained::{Input, Trained};
 
 impl Trained {
-    /// Lets a model of text go on with each of some prompts: [`generate`](crate::generate::generate) with the model's own tokenizer.
+    /// Lets a model of text go on with each of some prompts: [`generate`] with the model's own tokenizer.
     ///
     /// # Errors
-    /// A model that was not trained on a text; those of [`generate`](crate::generate::generate).
+    /// A model that was not trained on a text; those of [`generate`].
     pub fn generate<P: AsRef<str>>(
         &self,
         prompts: &[P],

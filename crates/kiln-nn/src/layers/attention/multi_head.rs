@@ -18,7 +18,7 @@ use serde_json::Value as Json;
 /// It takes one value, for self-attention; two, the queries and a memory that keys and values are made of (cross-attention); or three,
 /// queries, keys and values. Masks come with the sequences: a key that does not count is not seen. What a query sees is set by
 /// [`causal`](Self::causal) and [`window`](Self::window), or given to [`attend`](Self::attend). A query that sees no key gives 0 before
-/// `out_proj`. The computation needs memory linear in the lengths (see [`Var::attention`]).
+/// `out_proj`. The computation needs memory linear in the lengths (see [`Var::attention`](kiln_autograd::Var::attention)).
 ///
 /// Paths are those of PyTorch's `nn.MultiheadAttention`: `in_proj_weight` has the rows that make queries, keys and values, one after
 /// the other ((heads · width + 2 · key heads · width), width), or there are `q_proj_weight`, `k_proj_weight` and `v_proj_weight`
