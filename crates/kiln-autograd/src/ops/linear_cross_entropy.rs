@@ -17,8 +17,7 @@ struct LinearCrossEntropy {
 
 impl LinearCrossEntropy {
     fn target(&self) -> VocabularyTarget<'_> {
-        let LinearCrossEntropy { weight, bias, labels, factors, options, .. } = self;
-        VocabularyTarget { weight, bias: bias.as_ref(), labels, factors: factors.as_ref(), options: *options }
+        VocabularyTarget { labels: &self.labels, factors: self.factors.as_ref(), options: self.options }
     }
 }
 
@@ -80,14 +79,14 @@ impl Var {
         factors: Option<&Tensor>,
         options: CrossEntropyOptions,
     ) -> Result<Var> {
-        if self.is_half() {
+        // Operands of several dtypes are refused as they are.
+        if self.is_half() && [Some(weight), bias].into_iter().flatten().all(|x| x.dtype() == self.dtype()) {
             let bias = bias.map(Var::widened).transpose()?;
             return self.widened()?.linear_cross_entropy(&weight.widened()?, bias.as_ref(), labels, factors, options);
         }
-        let target =
-            VocabularyTarget { weight: weight.tensor(), bias: bias.map(Var::tensor), labels, factors, options };
+        let target = VocabularyTarget { labels, factors, options };
         let wanted = [self.requires_grad(), weight.requires_grad(), bias.is_some_and(Var::requires_grad)];
-        let made = self.tensor().linear_cross_entropy(&target, wanted)?;
+        let made = self.tensor().linear_cross_entropy(weight.tensor(), bias.map(Var::tensor), &target, wanted)?;
         let function = |_: &Tensor| LinearCrossEntropy {
             gradients: made.gradients,
             hidden: self.tensor().clone(),

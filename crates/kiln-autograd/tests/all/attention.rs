@@ -121,3 +121,42 @@ fn a_query_that_sees_nothing_gives_zeros_and_no_gradient() -> Result<()> {
     assert_eq!(y.sum_all()?.backward()?.of(&query).unwrap().to_vec::<f32>()?, [0.0; 10]);
     Ok(())
 }
+
+/// Training and evaluation refuse the same operands.
+#[test]
+fn operands_of_several_dtypes_are_refused() {
+    let [query, key, value] = &operands()[..] else { panic!("three operands") };
+    let of = |x: &Tensor, dtype| Var::from(x.to_dtype(dtype).unwrap());
+    let half = [query, key, value].map(|x| of(x, DType::BF16));
+    let mask = of(&values([1, 1, 3, 4], 4), DType::F32);
+    let trained = Var::variable(half[0].tensor().clone());
+    for query in [&half[0], &trained] {
+        let error = query.attention(&half[1], &half[2], Some(&mask), &AttentionOptions::new()).unwrap_err();
+        assert!(error.to_string().contains("f32"), "{error}");
+        let single = of(key, DType::F32);
+        assert!(query.attention(&single, &half[2], None, &AttentionOptions::new()).is_err());
+    }
+}
+
+/// As when prompts of different lengths are read on: padded keys may hold anything, also where there is one query.
+#[test]
+fn padding_may_be_nan() -> Result<()> {
+    let keys = 5;
+    for queries in [1, 2, 3] {
+        let of = |shape, seed| values(shape, seed).to_dtype(DType::F32).map(Var::from);
+        let query = of([2, 2, queries, 4], 1)?;
+        let (key, value) = (of([2, 2, keys, 4], 2)?, of([2, 2, keys, 4], 3)?);
+        let seen = [[true; 5], [false, true, true, true, false]].concat();
+        let mask = Tensor::from_slice(&seen, [2, 1, 1, keys], &Device::cpu())?;
+        let hide = |x: &Var| {
+            let nan = Tensor::full((), f64::NAN, DType::F32, &Device::cpu())?;
+            Tensor::select(&mask.reshape([2, 1, keys, 1])?, x.tensor(), &nan).map(Var::from)
+        };
+        let options = AttentionOptions::new();
+        let (hidden, mask) = ([hide(&key)?, hide(&value)?], Var::from(mask.clone()));
+        let expected = query.attention(&key, &value, Some(&mask), &options)?.tensor().to_vec::<f32>()?;
+        let found = query.attention(&hidden[0], &hidden[1], Some(&mask), &options)?.tensor().to_vec::<f32>()?;
+        assert_eq!(found, expected, "{queries}");
+    }
+    Ok(())
+}

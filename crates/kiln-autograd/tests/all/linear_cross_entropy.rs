@@ -59,8 +59,7 @@ fn parts_make_the_same_as_all_logits_at_once() {
     let inputs = inputs.map(|(shape, seed)| values(shape, seed, DType::F32));
     for options in ALL {
         let fused = all(&inputs, |[h, w, b]| h.linear_cross_entropy(w, Some(b), &labels, None, options));
-        let (weight, labels) = (&inputs[1], &labels);
-        let target = VocabularyTarget { weight, bias: None, labels, factors: None, options };
+        let target = VocabularyTarget { labels: &labels, factors: None, options };
         let whole = all(&inputs, |[h, w, b]| composed::linear_cross_entropy(h, w, Some(b), &target));
         for (fused, whole) in fused.iter().zip(&whole) {
             let (fused, whole) = (fused.to_f64_vec().unwrap(), whole.to_f64_vec().unwrap());
@@ -111,6 +110,10 @@ fn what_does_not_fit_is_said() {
     says(of(&h, &w, &far, plain), "row 2 has label 6, expected 0 to 5");
     says(of(&h, &w, &labels(4, 6), plain), "labels (5,) is expected, got (4,)");
     says(of(&h, &h.t().unwrap(), &right, plain), "a weight (classes, 3) is expected, got (3, 5)");
+    let half = Var::from(h.tensor().to_dtype(DType::BF16).unwrap());
+    for (h, w) in [(&half, &w), (&w.t().unwrap(), &half)] {
+        assert!(of(h, w, &right, plain).unwrap_err().to_string().contains("bf16"));
+    }
     let smooth = plain.label_smoothing(1.0);
     says(of(&h, &w, &right, smooth), "a label smoothing of at least 0 and below 1 is expected, got 1");
     let negative = plain.z_loss(-1.0);

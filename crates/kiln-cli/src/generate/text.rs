@@ -1,4 +1,4 @@
-//! Text that a model writes.
+//! Text generation.
 
 use crate::arguments::{GenerateOptions, TextOptions};
 use crate::report::{line, plain, print};
@@ -9,14 +9,14 @@ use kiln::prelude::*;
 use serde_json::json;
 use std::num::NonZeroUsize;
 
-/// What text begins with, how daring it is, and how many tokens follow, where the options do not say.
+/// Defaults: the prompt, the temperature, and how many tokens are generated.
 const PROMPT: &str = "Alice ";
 const TEMPERATURE: f64 = 0.8;
 const MAX_TOKENS: usize = 500;
-/// What a text begins with that does not know Alice.
+/// The prompt where the vocabulary lacks letters of [`PROMPT`].
 const LINE: &str = "\n";
 
-/// Goes on with the prompts.
+/// Generates text after each prompt, and prints it.
 pub(super) fn write(options: &GenerateOptions, tokenizer: &Tokenizer, run: &Run) -> Result<()> {
     let prompts = prompts(&options.text, tokenizer)?;
     let settings = settings(&options.text).seed(options.seed);
@@ -44,7 +44,7 @@ pub(super) fn write(options: &GenerateOptions, tokenizer: &Tokenizer, run: &Run)
     Ok(())
 }
 
-/// What is read first.
+/// The prompts, each of at least one token.
 fn prompts(options: &TextOptions, tokenizer: &Tokenizer) -> Result<Vec<String>> {
     // Whatever is wrong with one is said here, by its option or line.
     let checked = |prompt: &str, name: &str| {
@@ -73,7 +73,7 @@ fn prompts(options: &TextOptions, tokenizer: &Tokenizer) -> Result<Vec<String>> 
     }
 }
 
-/// How the options let it write.
+/// The settings of the generation.
 fn settings(options: &TextOptions) -> generate::GenerateOptions {
     let max_tokens = options.max_tokens.map_or(MAX_TOKENS, NonZeroUsize::get);
     let settings = generate::GenerateOptions::new().max_tokens(max_tokens);

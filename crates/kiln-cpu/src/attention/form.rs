@@ -27,8 +27,8 @@ pub struct Form<'a> {
     pub scale: f32,
     /// Whether a query sees no key after its place.
     pub causal: bool,
-    /// The causal case: a query sees the last so many keys up to its place. Else so many keys before its place and so many
-    /// after it, beside that at its place.
+    /// A sliding window of this many keys. With `causal` a query sees the last ones up to its place; without it this many before
+    /// its place, the one at it, and this many after it.
     pub window: Option<usize>,
     /// (heads,): a score loses slope · |distance from the query's place to the key| (ALiBi, Press et al. 2021).
     pub slopes: Option<&'a [f32]>,

@@ -17,7 +17,7 @@ use std::ops::Range;
 
 /// Keys of a block: one step of the online softmax, and one block of the sums over keys.
 pub(super) const KEYS: usize = kiln_math::K_BLOCK;
-/// Queries that meet a block of keys while it is in the caches. Nothing depends on it.
+/// Queries that meet a block of keys while it is in the caches. The results do not depend on it.
 const QUERIES: usize = 96;
 
 /// From a row of scores to the next: rows do not begin at the same place of a page.
@@ -28,8 +28,9 @@ const TILE: usize = 8;
 
 /// out = dropout(softmax(scale · q·kᵀ + bias)) · v, and for each row of queries the logarithm of Σ exp(score).
 ///
-/// A query that sees no key gives 0, and −∞ in `lse` (batch, heads, queries). A key that is not seen counts for nothing; but where its
-/// value is NaN or infinite, queries near it may become NaN, unless a mask of padding hides it.
+/// A query that sees no key gives 0, and −∞ in `lse` (batch, heads, queries). A key that a query does not see has the probability 0; but
+/// where its value is NaN or infinite, queries near it may become NaN (0 · NaN), unless a mask of padding hides it that all query heads of
+/// the key head share.
 ///
 /// # Safety
 /// All rows that the form reaches can be read, or for `out` written by this call alone, and so can the mask; no row of `out` is among

@@ -12,8 +12,8 @@ pub(super) struct Part {
     pub(super) key_head: usize,
 }
 
-/// Calls `f` for all parts. Where there are many, each is one thread's; else they come one after the other and are parallel
-/// inside.
+/// Calls `f` for all parts. Where there are many, each is one thread's, and so are as many equal ones as there are threads; else they
+/// come one after the other and are parallel inside.
 ///
 /// `products` says how often each pair of a query and a key is multiplied.
 pub(super) fn run(form: &Form<'_>, products: usize, f: impl Fn(Part) + Sync) {
@@ -27,7 +27,7 @@ pub(super) fn run(form: &Form<'_>, products: usize, f: impl Fn(Part) + Sync) {
     let threads = team::threads();
     if !worth_a_region(work) {
         team::serial(|| (0..parts).for_each(part));
-    } else if parts >= 4 * threads || parts.is_multiple_of(threads) {
+    } else if parts >= 4 * threads || form.packed.is_none() && parts.is_multiple_of(threads) {
         team::parallel(parts, part);
     } else {
         (0..parts).for_each(part);

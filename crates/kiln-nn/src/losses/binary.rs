@@ -1,9 +1,8 @@
 //! The binary cross-entropy.
 
-use super::cross_entropy::check_smoothing;
 use super::{Loss, check, pair};
 use kiln_autograd::{Squash, Var};
-use kiln_tensor::{Error, Result, Tensor};
+use kiln_tensor::{CrossEntropyOptions, Error, Result, Tensor};
 use std::sync::Arc;
 
 /// −t·ln p − (1 − t)·ln(1 − p) of each number; targets in [0, 1] have the predictions' shape, or (n,) with (n, 1).
@@ -75,7 +74,7 @@ impl BinaryCrossentropy {
 
 impl Loss for BinaryCrossentropy {
     fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
-        check_smoothing(self.name(), self.smoothing)?;
+        CrossEntropyOptions::new().label_smoothing(self.smoothing).check(self.name())?;
         let logits = self.logits(prediction);
         let (x, mut t) = pair(self.name(), logits.unwrap_or(prediction), target)?;
         check::within(self.name(), "target", t.tensor(), 0.0, 1.0)?;

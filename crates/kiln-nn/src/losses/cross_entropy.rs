@@ -82,6 +82,10 @@ impl SparseCategoricalCrossentropy {
     }
 
     /// One loss a row, with the z-loss.
+    fn options(&self) -> CrossEntropyOptions {
+        CrossEntropyOptions::new().label_smoothing(self.smoothing).z_loss(self.z_loss)
+    }
+
     fn of_rows(&self, rows: &Rows<'_>, labels: &Tensor) -> Result<Var> {
         let each = rows.against_labels(labels, self.smoothing)?;
         if self.z_loss == 0.0 {
@@ -91,21 +95,9 @@ impl SparseCategoricalCrossentropy {
     }
 }
 
-/// Fails where a smoothing is not in [0, 1).
-pub(super) fn check_smoothing(loss: &'static str, smoothing: f64) -> Result<()> {
-    if (0.0..1.0).contains(&smoothing) {
-        return Ok(());
-    }
-    Err(Error::value(loss, format!("a label smoothing of at least 0 and below 1 is expected, got {smoothing}")))
-}
-
 impl Loss for SparseCategoricalCrossentropy {
     fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
-        check_smoothing(self.name(), self.smoothing)?;
-        if !(0.0..f64::INFINITY).contains(&self.z_loss) {
-            let message = format!("a factor of the z-loss of 0 or more and finite is expected, got {}", self.z_loss);
-            return Err(Error::value(self.name(), message));
-        }
+        self.options().check(self.name())?;
         let target = target.tensor();
         if !is_label(target.dtype()) {
             return Err(Error::new(
@@ -156,8 +148,8 @@ impl Loss for SparseCategoricalCrossentropy {
         if output.is_softmax() == self.from_logits || !last {
             return Ok(None);
         }
-        let options = CrossEntropyOptions::new().label_smoothing(self.smoothing).z_loss(self.z_loss);
-        projected::reduced(self, output, target, counting, reduction, options)
+        self.options().check(self.name())?;
+        projected::reduced(self, output, target, counting, reduction, self.options())
     }
     fn name(&self) -> &'static str {
         "sparse_categorical_crossentropy"
@@ -166,7 +158,7 @@ impl Loss for SparseCategoricalCrossentropy {
 
 impl Loss for CategoricalCrossentropy {
     fn each(&self, prediction: &Var, target: &Var) -> Result<Var> {
-        check_smoothing(self.name(), self.smoothing)?;
+        CrossEntropyOptions::new().label_smoothing(self.smoothing).check(self.name())?;
         let rows = self.rows(prediction)?;
         let mut target = rows.distributions(target)?;
         if self.smoothing > 0.0 {

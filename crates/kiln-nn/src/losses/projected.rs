@@ -1,4 +1,4 @@
-//! The cross-entropy of a last layer over a large vocabulary, whose logits are never all there.
+//! The cross-entropy of a last layer over a large vocabulary, which computes some rows of logits at a time.
 
 use super::counting::{Counting, Counts, Reduction, counted, expect_over, share};
 use super::{Loss, computed_in, is_label};
@@ -6,8 +6,8 @@ use crate::Projection;
 use kiln_autograd::Var;
 use kiln_tensor::{CrossEntropyOptions, Result, Shape, Tensor};
 
-/// Σ weight·loss of all that counts, or that over the number of those that the mask leaves, as `counting::reduced` has it. None where
-/// the targets are no labels of these outputs: the loss then says what is wrong.
+/// The reduced loss, as `counting::reduced` computes it. None where the targets are not labels of these outputs: the loss of the computed
+/// output then gives the error.
 pub(super) fn reduced<L: Loss>(
     loss: &L,
     output: &Projection,

@@ -1,11 +1,11 @@
-//! An output that is not computed before it is asked for: that of a last layer over a large vocabulary.
+//! The output of a last layer over a large vocabulary, which is computed only where something needs it.
 
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// How many numbers of the output [`Projection::parts`] computes at a time, where a sample has no more.
+/// How many numbers of the output [`Projection::parts`] computes at a time; one sample at least.
 const AT_ONCE: usize = 1 << 22;
 
 /// hidden · weightᵀ + bias, or the softmax of that, of hidden states (…, width), a weight (classes, width) and a bias (classes,).
@@ -13,7 +13,7 @@ const AT_ONCE: usize = 1 << 22;
 /// [`Dense`](crate::Dense) and [`Embedding::LOGITS`](crate::Embedding::LOGITS) give it in the place of their output where there are
 /// [many classes](Projection::LARGE): the loss then needs some rows of logits at a time
 /// ([`Var::linear_cross_entropy`]), and never all of them. Whatever else takes a Var computes the output: a next layer, a prediction,
-/// [`Value::var`](crate::Value::var).
+/// [`Value::var`](crate::Value::var). A metric in training computes it once more, some samples at a time.
 #[derive(Clone, Debug)]
 pub struct Projection {
     hidden: Var,
@@ -89,8 +89,8 @@ impl Projection {
         Ok(self.computed.get_or_init(|| output))
     }
 
-    /// The output of some samples at a time, each with the range of samples that it is of: for what looks at a whole batch. No
-    /// gradient is recorded.
+    /// The output of some samples at a time, each part with its range of samples: for metrics, which look at a whole batch. A sample is
+    /// not divided, and the product is computed again each time. No gradient is recorded.
     pub fn parts(&self) -> impl Iterator<Item = Result<(Range<usize>, Var)>> {
         let samples = self.shape.first().copied().unwrap_or(0);
         let each = self.shape.elements() / samples.max(1);

@@ -68,6 +68,9 @@ fn losses_are_those_of_the_logits() {
     agrees("mask", &logits, &x, &sparse().ignore_index(401), Counting { mask, weights: None });
     agrees("weights", &logits, &x, &sparse(), Counting { mask: None, weights });
     agrees("both", &logits, &x, &sparse(), Counting { mask, weights });
+    let smoothed = sparse().label_smoothing(0.1).z_loss(1e-2);
+    agrees("smoothed, masked", &logits, &x, &smoothed, Counting { mask, weights: None });
+    agrees("smoothed, masked and weighted", &logits, &x, &smoothed, Counting { mask, weights });
     let probabilities = model(Activation::Softmax);
     agrees("softmax", &probabilities, &x, &SparseCategoricalCrossentropy::new().z_loss(1e-2), none);
 }

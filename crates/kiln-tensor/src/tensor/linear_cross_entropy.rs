@@ -5,7 +5,7 @@ use crate::tensor::matmul::MatmulOptions;
 use crate::{Arithmetic, DType, Error, ErrorKind, Result, ScatterOp, Shape, unsupported_dtype};
 use kiln_math::{K_BLOCK, UnaryOp};
 
-/// How many logits exist at a time, as far as [`K_BLOCK`] rows are no more: 16 MiB of f32.
+/// How many logits exist at a time: 16 MiB of f32. [`K_BLOCK`] rows are made at least.
 const LOGITS_AT_ONCE: usize = 1 << 22;
 
 /// What is added to the cross-entropy of labels.
@@ -33,28 +33,27 @@ impl CrossEntropyOptions {
         CrossEntropyOptions { z_loss: factor, ..self }
     }
 
-    /// Fails where a smoothing is not in [0, 1), or a factor below 0 or not finite.
-    fn check(self) -> Result<()> {
+    /// Checks the settings, for errors of this operation.
+    ///
+    /// # Errors
+    /// A smoothing that is not in [0, 1); a factor below 0 or not finite.
+    pub fn check(self, operation: &'static str) -> Result<()> {
         let Self { smoothing, z_loss } = self;
         if !(0.0..1.0).contains(&smoothing) {
             let message = format!("a label smoothing of at least 0 and below 1 is expected, got {smoothing}");
-            return Err(Error::value("linear_cross_entropy", message));
+            return Err(Error::value(operation, message));
         }
         if !(0.0..f64::INFINITY).contains(&z_loss) {
             let message = format!("a factor of the z-loss of 0 or more and finite is expected, got {z_loss}");
-            return Err(Error::value("linear_cross_entropy", message));
+            return Err(Error::value(operation, message));
         }
         Ok(())
     }
 }
 
-/// The operands of [`Tensor::linear_cross_entropy`] beside the hidden states.
+/// What the rows of [`Tensor::linear_cross_entropy`] are compared with.
 #[derive(Clone, Copy, Debug)]
 pub struct VocabularyTarget<'a> {
-    /// (classes, width), of the hidden states' dtype.
-    pub weight: &'a Tensor,
-    /// (classes,), of that dtype.
-    pub bias: Option<&'a Tensor>,
     /// (n,) of integers, each a class.
     pub labels: &'a Tensor,
     /// (n,): what each row's loss is multiplied by in the sum; without it by 1.
@@ -107,26 +106,33 @@ fn rows_at_once(classes: usize) -> usize {
 impl Tensor {
     /// Σ factor · cross-entropy of the rows of `self · weightᵀ + bias` (n, classes), without all of these logits at once: some rows
     /// are made at a time, and so are their gradients, here in the forward pass, as the logits would have to be made once more
-    /// later. `self` is (n, width), f32 or f64. The gradients of the operands are those of the sum.
+    /// later. `self` is (n, width), f32 or f64, `weight` (classes, width) and `bias` (classes,) of the same dtype. The gradients of the
+    /// operands, as far as they are `wanted`, are those of the sum.
     ///
     /// A row of factor 0 is computed all the same.
     ///
     /// # Errors
     /// Shapes, dtypes or devices that do not fit, a label out of range (with its row), options that make no sense.
-    pub fn linear_cross_entropy(&self, target: &VocabularyTarget<'_>, wanted: [bool; 3]) -> Result<LinearCrossEntropy> {
-        let classes = self.check_vocabulary(target)?;
+    pub fn linear_cross_entropy(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        target: &VocabularyTarget<'_>,
+        wanted: [bool; 3],
+    ) -> Result<LinearCrossEntropy> {
+        let classes = self.check_vocabulary(weight, bias, target)?;
         let (count, labels) = (self.dims()[0], target.labels.to_dtype(DType::I64)?);
         let factors = match target.factors {
             Some(factors) => factors.to_dtype(self.dtype)?,
             None => Tensor::ones([count], self.dtype, self.device())?,
         };
-        let [hidden, weight, bias] = wanted;
+        let [of_hidden, of_weight, of_bias] = wanted;
         let like = |wanted: bool, x: Option<&Tensor>| {
             x.filter(|_| wanted).map(|x| Tensor::zeros(x.shape(), x.dtype, x.device())).transpose()
         };
         let mut all = LinearCrossEntropy {
             loss: Tensor::zeros((), self.dtype, self.device())?,
-            gradients: [like(hidden, Some(self))?, like(weight, Some(target.weight))?, like(bias, target.bias)?],
+            gradients: [like(of_hidden, Some(self))?, like(of_weight, Some(weight))?, like(of_bias, bias)?],
         };
         let step = rows_at_once(classes);
         for first in (0..count).step_by(step) {
@@ -134,19 +140,19 @@ impl Tensor {
             let part = |x: &Tensor| x.slice(0, rows.clone());
             let own = VocabularyTarget { labels: &part(&labels)?, factors: Some(&part(&factors)?), ..*target };
             let x = part(self)?;
-            let logits = x.matmul_with(&target.weight.t()?, MatmulOptions { bias: target.bias, activation: None })?;
+            let logits = x.matmul_with(&weight.t()?, MatmulOptions { bias, activation: None })?;
             let (loss, slope) = logits.losses(&own, wanted.contains(&true))?;
             all.loss.add_assign(&loss)?;
             drop(logits);
             let Some(slope) = slope else { continue };
-            let [hidden, weight, bias] = &mut all.gradients;
-            if let Some(sum) = hidden {
-                sum.slice_assign(0, rows.clone(), &slope.matmul(target.weight)?)?;
+            let [of_hidden, of_weight, of_bias] = &mut all.gradients;
+            if let Some(sum) = of_hidden {
+                sum.slice_assign(0, rows.clone(), &slope.matmul(weight)?)?;
             }
-            if let Some(sum) = weight {
+            if let Some(sum) = of_weight {
                 sum.add_matmul(&slope.t()?, &x)?;
             }
-            if let Some(sum) = bias {
+            if let Some(sum) = of_bias {
                 sum.add_assign(&slope.sum(0)?)?;
             }
         }
@@ -194,10 +200,14 @@ impl Tensor {
     }
 
     /// Checks the operands, and gives the number of classes.
-    fn check_vocabulary(&self, target: &VocabularyTarget<'_>) -> Result<usize> {
+    fn check_vocabulary(
+        &self,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        &VocabularyTarget { labels, factors, options }: &VocabularyTarget<'_>,
+    ) -> Result<usize> {
         const NAME: &str = "linear_cross_entropy";
-        let VocabularyTarget { weight, bias, labels, factors, options } = *target;
-        options.check()?;
+        options.check(NAME)?;
         check_pair(NAME, self, weight)?;
         check_device(NAME, self, labels)?;
         if !matches!(self.dtype, DType::F32 | DType::F64) {
@@ -223,14 +233,17 @@ impl Tensor {
         if labels.dims() != [count] {
             return misfit(&format!("labels ({count},)"), labels);
         }
-        if let Some(factors) = factors.filter(|factors| factors.dims() != [count]) {
-            return misfit(&format!("factors ({count},)"), factors);
+        if let Some(factors) = factors {
+            check_device(NAME, self, factors)?;
+            if factors.dims() != [count] {
+                return misfit(&format!("factors ({count},)"), factors);
+            }
         }
         labels.check_classes(classes)?;
         Ok(classes)
     }
 
-    /// Fails at the first label that is no class, where the host can see it.
+    /// Checks that each label is a class, where the labels are in the host's memory.
     fn check_classes(&self, classes: usize) -> Result<()> {
         if !self.device().backend().is_host() {
             return Ok(());

@@ -100,8 +100,9 @@ impl<T: Stored<Compute = f32>> Backward<'_, T> {
 /// They can be read and written by nobody else, and be written at `to`.
 unsafe fn put<T: Stored<Compute = f32>>(sums: *mut f32, width: usize, scale: f32, to: *mut T) {
     // SAFETY: the caller's promise.
-    let (sums, to) =
-        unsafe { (std::slice::from_raw_parts_mut(sums, width), std::slice::from_raw_parts_mut(to, width)) };
+    let sums = unsafe { std::slice::from_raw_parts_mut(sums, width) };
+    // SAFETY: the caller's promise.
+    let to = unsafe { std::slice::from_raw_parts_mut(to, width) };
     if scale != 1.0 {
         sums.iter_mut().for_each(|x| *x *= scale);
     }

@@ -10,7 +10,7 @@ use std::ops::Range;
 /// One step of an online softmax over a block of scores: they become exp(score − max), where max is the row's maximum so
 /// far; what was summed up before is to be multiplied by `shrink`.
 ///
-/// A NaN is no maximum, but gives a sum that is NaN.
+/// NaN is not taken as the maximum, but makes the sum NaN.
 pub(in crate::attention) struct Softmax<'a> {
     pub(in crate::attention) scores: &'a mut [f32],
     /// From a row of scores to the next.
@@ -60,7 +60,7 @@ fn base(max: f32) -> f32 {
     if max == f32::NEG_INFINITY { 0.0 } else { max }
 }
 
-/// The largest of all and of `old`; NaN is passed over.
+/// The largest of all and of `old`; NaN is ignored.
 #[inline(always)]
 fn maximum(scores: &[[f32; LANES]], old: f32) -> f32 {
     // Four groups at once: one maximum takes several cycles.

@@ -1,5 +1,4 @@
 //! Random attentions, the kernels' answers, and those of a loop in f64.
-#![allow(unreachable_pub)]
 
 use kiln_cpu::Isa;
 use kiln_cpu::attention::{
@@ -10,7 +9,7 @@ use kiln_cpu::random::{Draw, uniform};
 use proptest::prelude::*;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum MaskKind {
+pub(super) enum MaskKind {
     None,
     /// Of (batch, 1, 1, keys), as padding is masked.
     Padding,
@@ -19,35 +18,35 @@ pub enum MaskKind {
 }
 
 #[derive(Clone, Debug)]
-pub struct Case {
-    pub batch: usize,
-    pub key_heads: usize,
-    pub group: usize,
-    pub queries: usize,
-    pub keys: usize,
-    pub width: usize,
-    pub value_width: usize,
-    pub causal: bool,
-    pub window: Option<usize>,
-    pub alibi: bool,
-    pub mask: MaskKind,
-    pub rate: f64,
+pub(super) struct Case {
+    pub(super) batch: usize,
+    pub(super) key_heads: usize,
+    pub(super) group: usize,
+    pub(super) queries: usize,
+    pub(super) keys: usize,
+    pub(super) width: usize,
+    pub(super) value_width: usize,
+    pub(super) causal: bool,
+    pub(super) window: Option<usize>,
+    pub(super) alibi: bool,
+    pub(super) mask: MaskKind,
+    pub(super) rate: f64,
     /// (batch, length, heads, width) in memory in the place of (batch, heads, length, width).
-    pub heads_inside: bool,
-    pub offsets: Option<[Vec<i64>; 2]>,
-    pub seed: u64,
+    pub(super) heads_inside: bool,
+    pub(super) offsets: Option<[Vec<i64>; 2]>,
+    pub(super) seed: u64,
 }
 
 /// A tensor of rows (batch, heads, length, width), whatever its order in memory.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Rows<T> {
-    pub data: Vec<T>,
-    pub shape: [usize; 4],
+pub(super) struct Rows<T> {
+    pub(super) data: Vec<T>,
+    pub(super) shape: [usize; 4],
     strides: [isize; 3],
 }
 
 impl<T: Copy> Rows<T> {
-    pub fn at(&self, [b, h, l, x]: [usize; 4]) -> T {
+    pub(super) fn at(&self, [b, h, l, x]: [usize; 4]) -> T {
         let [sb, sh, sl] = self.strides.map(|stride| stride as usize);
         self.data[b * sb + h * sh + l * sl + x]
     }
@@ -69,24 +68,24 @@ impl Numbers {
 
 /// The operands of a case.
 #[derive(Clone, Debug)]
-pub struct Inputs<T> {
-    pub query: Rows<T>,
-    pub key: Rows<T>,
-    pub value: Rows<T>,
-    pub out_grad: Rows<T>,
-    pub seen: Vec<u8>,
-    pub added: Vec<f32>,
+pub(super) struct Inputs<T> {
+    pub(super) query: Rows<T>,
+    pub(super) key: Rows<T>,
+    pub(super) value: Rows<T>,
+    pub(super) out_grad: Rows<T>,
+    pub(super) seen: Vec<u8>,
+    pub(super) added: Vec<f32>,
     slopes: Vec<f32>,
 }
 
 /// Output, lse and the three gradients.
-pub type Answer<T> = (Rows<T>, Vec<f32>, [Rows<T>; 3]);
+pub(super) type Answer<T> = (Rows<T>, Vec<f32>, [Rows<T>; 3]);
 
 impl Case {
-    pub fn heads(&self) -> usize {
+    pub(super) fn heads(&self) -> usize {
         self.key_heads * self.group
     }
-    pub fn scale(&self) -> f32 {
+    pub(super) fn scale(&self) -> f32 {
         1.0 / (self.width.max(1) as f32).sqrt()
     }
     fn rows<T: Copy>(&self, heads: usize, length: usize, width: usize, mut fill: impl FnMut() -> T) -> Rows<T> {
@@ -101,7 +100,7 @@ impl Case {
         Rows { data, shape: [self.batch, heads, length, width], strides: strides.map(|stride| stride as isize) }
     }
 
-    pub fn inputs<T: Stored<Compute = f32>>(&self) -> Inputs<T> {
+    pub(super) fn inputs<T: Stored<Compute = f32>>(&self) -> Inputs<T> {
         let mut numbers = Numbers(self.seed | 1);
         let mut fill = || T::store(numbers.next() as f32);
         let query = self.rows(self.heads(), self.queries, self.width, &mut fill);
@@ -142,7 +141,7 @@ impl Case {
     }
 
     /// What the kernels give.
-    pub fn run<T: Stored<Compute = f32>>(&self, isa: Isa, inputs: &Inputs<T>) -> Answer<T> {
+    pub(super) fn run<T: Stored<Compute = f32>>(&self, isa: Isa, inputs: &Inputs<T>) -> Answer<T> {
         let form = self.form(&inputs.slopes);
         let (q, k) = (self.queries as isize, self.keys as isize);
         let strides = [self.heads() as isize * q * k, q * k, k, 1];
@@ -199,7 +198,7 @@ impl Case {
     }
 
     /// The textbook's loops: output, lse and gradients in f64.
-    pub fn naive<T: Stored<Compute = f32>>(&self, inputs: &Inputs<T>) -> (Rows<f64>, Vec<f64>, [Rows<f64>; 3]) {
+    pub(super) fn naive<T: Stored<Compute = f32>>(&self, inputs: &Inputs<T>) -> (Rows<f64>, Vec<f64>, [Rows<f64>; 3]) {
         let zeros = |shape: [usize; 4]| self.rows(shape[1], shape[2], shape[3], || 0.0);
         let wide = |x: T| f64::from(x.load());
         let mut out = zeros(inputs.out_grad.shape);
@@ -278,7 +277,7 @@ fn offsets(total: usize, cuts: [usize; 2]) -> Vec<i64> {
 }
 
 /// Cases of any options and of odd sizes first.
-pub fn cases() -> impl Strategy<Value = Case> {
+pub(super) fn cases() -> impl Strategy<Value = Case> {
     let length = || prop_oneof![6 => 1usize..20, 3 => 20usize..100, 1 => 100usize..300];
     let width = || prop_oneof![6 => 1usize..20, 2 => Just(64usize), 2 => 20usize..140, 1 => 250usize..270];
     let sizes = (1usize..3, 1usize..3, 1usize..4, length(), length(), width(), width());

@@ -84,8 +84,8 @@ impl Sizes {
             Error::shape(
                 OPERATION,
                 format!(
-                    "a mask of shape {} does not broadcast to {scores}, (batch, heads, queries, keys): one that says which keys \
-                     are padding has shape (batch, 1, 1, keys)",
+                    "a mask of shape {} does not broadcast to {scores}, (batch, heads, queries, keys): a mask of padded keys has \
+                     shape (batch, 1, 1, keys), one that is the same for all heads (batch, 1, queries, keys)",
                     mask.shape()
                 ),
             )
@@ -97,6 +97,11 @@ impl Sizes {
         let refuse = |message: String| Err(Error::value(OPERATION, message));
         if let Some(scale) = options.scale.filter(|scale| !scale.is_finite()) {
             return refuse(format!("the scale is {scale}, expected a finite number"));
+        }
+        if let Some(slopes) = options.slopes(self.heads)?
+            && let Some(head) = slopes.iter().position(|slope| !slope.is_finite())
+        {
+            return refuse(format!("the slope of head {head} is {}, expected a finite number", slopes[head]));
         }
         if options.window == Some(0) {
             return refuse("a window of 0 keys sees nothing: at least 1 is expected".into());

@@ -149,10 +149,11 @@ impl Tensor {
     /// query (batch, heads, queries, width), key (batch, key heads, keys, width), value (batch, key heads, keys, value width) give
     /// (batch, heads, queries, value width). Query head h meets key head h / (heads / key heads). The mask broadcasts to (batch,
     /// heads, queries, keys): bool or u8, true where a key is seen (Keras's and PyTorch's meaning), or numbers of the query's dtype
-    /// that are added to the scores, where −∞ hides the key. A query that sees no key gives 0. Values of hidden keys must be finite,
-    /// as they count with a probability of 0. Half types are computed in f32 and rounded once.
+    /// that are added to the scores, where −∞ hides the key. A mask of three axes is (heads, queries, keys), not (batch, queries, keys).
+    /// A query that sees no key gives 0. Keys and values that a query does not see must be finite all the same: they count with a
+    /// probability of 0, and 0 · NaN is NaN. Half types are computed in f32 and rounded once.
     ///
-    /// The output lies in memory as the query does: where that is (batch, queries, heads, width) seen as (batch, heads, queries,
+    /// A kernel's output lies in memory as the query does: where that is (batch, queries, heads, width) seen as (batch, heads, queries,
     /// width), the heads of the output are joined by `transpose(1, 2)` and `reshape` without a copy.
     ///
     /// Sources: Vaswani et al., Attention Is All You Need, 2017; Dao et al., FlashAttention, 2022, whose way the kernels go, with memory
@@ -160,7 +161,7 @@ impl Tensor {
     ///
     /// # Errors
     /// Shapes that do not fit, key heads that do not divide the heads, a mask that does not broadcast, options that make no sense;
-    /// dtypes that are no floats, or that differ; devices that differ.
+    /// dtypes that are not floats, or that differ; devices that differ.
     pub fn attention(
         &self,
         key: &Tensor,

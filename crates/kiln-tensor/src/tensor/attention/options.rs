@@ -34,13 +34,13 @@ enum Alibi {
     Given(Arc<[f64]>),
 }
 
-/// Where sequences end that lie one after the other along the axes of queries and of keys.
+/// Where packed sequences begin and end along the axes of queries and of keys.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PackedSequences {
     /// sequences + 1 numbers: sequence s has queries offsets\[s\] to below offsets\[s + 1\].
-    pub queries: Arc<[i64]>,
+    pub(crate) queries: Arc<[i64]>,
     /// The same of the keys.
-    pub keys: Arc<[i64]>,
+    pub(crate) keys: Arc<[i64]>,
 }
 
 impl AttentionOptions {
@@ -66,7 +66,8 @@ impl AttentionOptions {
     }
 
     /// A sliding window. The place of query i among the keys is p = i + keys − queries. With [`AttentionOptions::causal`] it sees
-    /// the last `keys` keys up to its place, p − keys < j ≤ p; without it `keys` keys on both sides, |j − p| ≤ keys.
+    /// the last `keys` keys up to its place, p − keys < j ≤ p; without it `keys` keys on both sides, |j − p| ≤ keys. (FlashAttention's
+    /// `window_size` is (keys − 1, 0) and (keys, keys).)
     #[must_use]
     pub fn window(mut self, keys: usize) -> Self {
         self.window = Some(keys);
@@ -74,15 +75,15 @@ impl AttentionOptions {
     }
 
     /// Whether −slope(head) · |j − p| is added to the scores, where p is the query's place among the keys. Source: Press, Smith and
-    /// Lewis, Train Short, Test Long, 2022, with its slopes: 2^(−8(h + 1)/heads) of head h where the number of heads is a power of
-    /// two.
+    /// Lewis, Train Short, Test Long, 2022, with its slopes: 2^(−8(h + 1)/heads) for head h where the number of heads is a power of
+    /// two. For other numbers of heads they are those of the next lower power of two, then every other one of the next higher power.
     #[must_use]
     pub fn alibi(mut self, alibi: bool) -> Self {
         self.alibi = if alibi { Alibi::Paper } else { Alibi::None };
         self
     }
 
-    /// [`AttentionOptions::alibi`] with a slope for each query head.
+    /// [`AttentionOptions::alibi`] with these slopes, one for each query head.
     #[must_use]
     pub fn alibi_slopes(mut self, slopes: &[f64]) -> Self {
         self.alibi = Alibi::Given(slopes.into());

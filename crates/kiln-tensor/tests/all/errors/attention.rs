@@ -48,8 +48,8 @@ fn masks() {
     check(
         masked(&typed([2, 5], DType::Bool)),
         ErrorKind::Shape,
-        "attention: a mask of shape (2, 5) does not broadcast to (2, 4, 3, 5), (batch, heads, queries, keys): one that says which \
-         keys are padding has shape (batch, 1, 1, keys)",
+        "attention: a mask of shape (2, 5) does not broadcast to (2, 4, 3, 5), (batch, heads, queries, keys): a mask of padded \
+         keys has shape (batch, 1, 1, keys), one that is the same for all heads (batch, 1, queries, keys)",
     );
     check(
         masked(&labels(&[0, 1, 1, 1, 0])),
@@ -69,6 +69,10 @@ fn options() {
     let refused = [
         (options().window(0), "a window of 0 keys sees nothing: at least 1 is expected"),
         (options().scale(f64::NAN), "the scale is NaN, expected a finite number"),
+        (
+            options().alibi_slopes(&[0.5, f64::INFINITY, 0.5, 0.5]),
+            "the slope of head 1 is inf, expected a finite number",
+        ),
         (options().dropout(1.5, &stream), "a dropout rate from 0 to 1 is expected, got 1.5"),
         (options().packed(&[0, 3], &[0, 3]), "packed sequences are a batch of 1, got a batch of 2"),
     ];
