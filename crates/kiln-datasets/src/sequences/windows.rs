@@ -91,7 +91,8 @@ impl TextWindows {
     }
 
     /// With a second input, i64 (n, length): the number of each token's document within its row, 0, 1, 2, …. A document ends with the token
-    /// `end`. Attention that keeps to documents takes [`segment_offsets`](crate::segment_offsets) of it, or a mask of equal numbers.
+    /// `end`. kiln-nn's layer `DocumentMask` takes both inputs, so that attention keeps to documents; attention without layers takes
+    /// [`segment_offsets`](crate::segment_offsets).
     #[must_use]
     pub fn segments(self, end: i64) -> Self {
         TextWindows { end: Some(end), ..self }

@@ -2,7 +2,7 @@
 
 use super::norm::{BlockNorm, Norm};
 use crate::layers::masked::zeroed;
-use crate::{Ctx, Dropout, Init, Layer, Sequence};
+use crate::{Ctx, Dropout, Init, Layer, Mask, Sequence};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ impl Block {
 /// The sequence with 0 at the steps that do not count.
 pub(super) fn counted(sequence: Sequence) -> Result<Sequence> {
     let Sequence { values, mask } = sequence;
-    let values = match &mask {
+    let values = match mask.as_ref().and_then(Mask::hiding) {
         Some(mask) => zeroed(&values, &mask.unsqueeze(2)?)?,
         None => values,
     };

@@ -1,28 +1,28 @@
-//! How rotary positions are stretched for contexts longer than those of the training.
+//! How rotary positions are scaled for contexts longer than those of the training.
 
 use serde::{Deserialize, Serialize};
 use std::f64::consts::TAU;
 
-/// How the frequencies of [`Rotary`](crate::Rotary) are changed, for contexts longer than those that a model was first trained with.
+/// How the frequencies of [`Rotary`](crate::Rotary) are scaled for contexts longer than those of the first training.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RotaryScaling {
-    /// Not.
+    /// They are not scaled.
     #[default]
     None,
-    /// All divided by `factor` (`"rope_type": "linear"`).
+    /// All frequencies are divided by `factor` (`"rope_type": "linear"`).
     Linear {
         /// How many times longer contexts become.
         factor: f64,
     },
-    /// Llama 3.1's (`"rope_type": "llama3"`). A wavelength above original_positions / low_freq_factor is made `factor` times longer,
-    /// one below original_positions / high_freq_factor stays, and between the two the frequency goes from one to the other.
+    /// As in Llama 3.1 (`"rope_type": "llama3"`). A wavelength above original_positions / low_freq_factor becomes `factor` times longer. A
+    /// wavelength below original_positions / high_freq_factor stays. Between the two, the frequency is interpolated.
     Llama3 {
         /// How many times longer long wavelengths become.
         factor: f64,
-        /// See above.
+        /// Sets which wavelengths are long.
         low_freq_factor: f64,
-        /// See above.
+        /// Sets which wavelengths are short.
         high_freq_factor: f64,
         /// The longest context of the first training (`original_max_position_embeddings`).
         original_positions: usize,
@@ -30,13 +30,13 @@ pub enum RotaryScaling {
 }
 
 impl RotaryScaling {
-    /// What a frequency becomes.
+    /// The scaled frequency.
     pub(super) fn of(self, frequency: f64) -> f64 {
         match self {
             RotaryScaling::None => frequency,
             RotaryScaling::Linear { factor } => frequency / factor,
             RotaryScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_positions } => {
-                // How many waves fit into the original context.
+                // The number of waves in the original context.
                 let waves = original_positions as f64 * frequency / TAU;
                 let part = (waves - low_freq_factor) / (high_freq_factor - low_freq_factor);
                 let part = part.clamp(0.0, 1.0);
@@ -45,7 +45,7 @@ impl RotaryScaling {
         }
     }
 
-    /// What is wrong with its numbers, if anything.
+    /// What is wrong with the numbers, if anything.
     pub(super) fn fault(self) -> Option<String> {
         match self {
             RotaryScaling::None => None,
