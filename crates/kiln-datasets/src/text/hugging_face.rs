@@ -58,17 +58,19 @@ impl HuggingFace {
         self.tokenizer.get_added_vocabulary().get_vocab().get(text).copied()
     }
 
-    pub(super) fn encode(&self, text: &str, ordinary: bool) -> Result<Vec<Option<usize>>> {
+    pub(super) fn encode(&self, text: &str) -> Result<Vec<Option<usize>>> {
+        Ok(numbers(encoded(self.tokenizer.encode_fast(text, false))?.get_ids()))
+    }
+
+    /// The tokens of a text in which nothing is special.
+    pub(super) fn encode_ordinary(&self, text: &str) -> Result<Vec<Option<usize>>> {
         let mut ids = Vec::new();
-        match ordinary {
-            true => self.encode_ordinary(text, &mut ids)?,
-            false => ids.extend(encoded(self.tokenizer.encode_fast(text, false))?.get_ids()),
-        }
-        Ok(ids.into_iter().map(|id| Some(id as usize)).collect())
+        self.add_ordinary(text, &mut ids)?;
+        Ok(numbers(&ids))
     }
 
     /// Adds the tokens of a text in which nothing is special.
-    fn encode_ordinary(&self, text: &str, to: &mut Vec<u32>) -> Result<()> {
+    fn add_ordinary(&self, text: &str, to: &mut Vec<u32>) -> Result<()> {
         let ordinary = self.ordinary.get_or_init(|| {
             let mut ordinary = self.tokenizer.clone();
             ordinary.set_encode_special_tokens(true);
@@ -89,7 +91,7 @@ impl HuggingFace {
         }
         let starts = [0].into_iter().chain(cuts.iter().copied());
         for (start, end) in starts.zip(cuts.iter().copied().chain([text.len()])) {
-            self.encode_ordinary(&text[start..end], to)?;
+            self.add_ordinary(text.get(start..end).unwrap_or_default(), to)?;
         }
         Ok(())
     }
@@ -107,6 +109,11 @@ impl HuggingFace {
         let ids: Vec<u32> = tokens.iter().map(|&token| token as u32).collect();
         self.tokenizer.decode(&ids, false).map_err(|error| failed(&*error))
     }
+}
+
+/// Tokens as numbers of units, all of which are known.
+fn numbers(ids: &[u32]) -> Vec<Option<usize>> {
+    ids.iter().map(|&id| Some(id as usize)).collect()
 }
 
 /// What the crate gives, with its error as Kiln's.

@@ -193,7 +193,7 @@ impl Tokenizer {
         let mut tokens = Vec::new();
         for part in self.special.parts(text) {
             match part {
-                Part::Plain { before, text } => self.units(before, text, false, &mut tokens)?,
+                Part::Plain { before, text } => self.add(self.units.encode(before, text, self.unknown)?, &mut tokens),
                 Part::Special(number) => tokens.push(self.token(number)),
             }
         }
@@ -206,18 +206,16 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub fn encode_ordinary(&self, text: &str) -> Result<Vec<i64>> {
         let mut tokens = Vec::new();
-        self.units("", text, true, &mut tokens)?;
+        self.add(self.units.encode_ordinary(text, self.unknown)?, &mut tokens);
         Ok(tokens)
     }
 
-    /// Adds the tokens of a text that stands after another one.
-    fn units(&self, before: &str, text: &str, ordinary: bool, to: &mut Vec<i64>) -> Result<()> {
+    /// Adds the tokens of units.
+    fn add(&self, numbers: Vec<Option<usize>>, to: &mut Vec<i64>) {
         let first = self.first() as i64;
         // Words have a token for what is unknown.
         let unknown = self.unknown().unwrap_or_default();
-        let numbers = self.units.encode(before, text, self.unknown, ordinary)?;
         to.extend(numbers.into_iter().map(|number| number.map_or(unknown, |number| first + number as i64)));
-        Ok(())
     }
 
     /// Tokens as a text. Padding is left out, what was unknown is `[UNK]`, words have a space between them. Bytes that are not UTF-8, as

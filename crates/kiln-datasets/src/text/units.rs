@@ -38,16 +38,25 @@ impl Units {
         }
     }
 
-    /// The numbers of a text that stands after another one; none of what is unknown, which is an error unless `unknown` is allowed. Where
-    /// the text is `ordinary`, no token that the units take for special is among them.
-    pub(super) fn encode(&self, before: &str, text: &str, unknown: bool, ordinary: bool) -> Result<Vec<Option<usize>>> {
+    /// The numbers of a text that stands after another one; none of what is unknown, which is an error unless `unknown` is allowed.
+    pub(super) fn encode(&self, before: &str, text: &str, unknown: bool) -> Result<Vec<Option<usize>>> {
         match self {
             Units::Characters(characters) => characters.encode(before, text, unknown),
             Units::Words(words) => Ok(words.encode(text)),
             Units::BytePairs(pairs) => pairs.encode(text, unknown),
             Units::WordPiece(pieces) => Ok(pieces.encode(text)),
             #[cfg(feature = "tokenizers")]
-            Units::HuggingFace(other) => other.encode(text, ordinary),
+            Units::HuggingFace(other) => other.encode(text),
+        }
+    }
+
+    /// As [`Units::encode`], of a text in which nothing is special.
+    pub(super) fn encode_ordinary(&self, text: &str, unknown: bool) -> Result<Vec<Option<usize>>> {
+        match self {
+            #[cfg(feature = "tokenizers")]
+            Units::HuggingFace(other) => other.encode_ordinary(text),
+            // The special tokens of the others are not among what `encode` finds.
+            _ => self.encode("", text, unknown),
         }
     }
 
