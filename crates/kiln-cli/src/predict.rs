@@ -5,7 +5,7 @@ use crate::pool::in_pool;
 use crate::report::{line, plain};
 use crate::run_folder::Run;
 use kiln::ErrorKind;
-use kiln::datasets::{ImageFiles, load_text};
+use kiln::datasets::{Csv, ImageFiles, load_text};
 use kiln::prelude::*;
 use kiln::store::write_atomically;
 use kiln::trained::{Input, Predictions};
@@ -29,10 +29,11 @@ fn predict(options: &PredictOptions, device: &Device) -> Result<()> {
     let mut run = Run::open(&options.run, options.opening.accept_changed, device)?;
     run.trained.batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size()?).unwrap_or(BATCH);
     let mut table = options.out.as_deref().map(|out| Sheet::new(out, options.inputs.len() > 1)).transpose()?;
+    run.expect_tokenizer()?;
     match &run.trained.input {
         Some(Input::Table(_)) => of_tables(options, &run, &mut table)?,
         Some(input @ (Input::Digits | Input::Images(_))) => of_images(options, &run, input, &mut table)?,
-        Some(Input::Text(_)) => of_texts(options, &run, &mut table)?,
+        Some(Input::Text(_) | Input::WholeText(_)) => of_texts(options, &run, &mut table)?,
         Some(Input::Series(_)) => of_series(options, &run)?,
         Some(Input::Tokens(_)) => return Err(unsupported(&run, "writes text: use `kiln generate`")),
         _ if run.trained.classes.is_empty() => {
@@ -111,12 +112,11 @@ fn of_images(options: &PredictOptions, run: &Run, input: &Input, sheet: &mut Opt
 
 /// The texts of files: the column of texts of a CSV file, the lines of another.
 fn of_texts(options: &PredictOptions, run: &Run, sheet: &mut Option<Sheet>) -> Result<()> {
-    let Some(Input::Text(encoder)) = &run.trained.input else { return Ok(()) };
     for path in &options.inputs {
         let mut texts = Vec::new();
         if is_table(path) {
             let csv = run.trained.open_csv(path)?;
-            csv.for_each(&[encoder.text()], |values| {
+            csv.for_each(&[text_column(run, &csv, path)?], |values| {
                 texts.push(values[0].unwrap_or_default().to_owned());
                 Ok(())
             })?;
@@ -126,6 +126,22 @@ fn of_texts(options: &PredictOptions, run: &Run, sheet: &mut Option<Sheet>) -> R
         of_parts(options, path, "text", &run.trained.predict_texts(&texts)?, sheet);
     }
     Ok(())
+}
+
+/// The column of a table that has the texts: that of the training, or the only one.
+fn text_column<'a>(run: &'a Run, csv: &'a Csv, path: &Path) -> Result<&'a str> {
+    match (&run.trained.input, csv.columns()) {
+        (Some(Input::Text(encoder)), _) => Ok(encoder.text()),
+        (_, [column]) => Ok(column),
+        (_, columns) => {
+            let message = format!(
+                "{}: one column is expected, that of the texts, and there are {}; a text file has a text in each line",
+                path.display(),
+                columns.len()
+            );
+            Err(Error::value("", message))
+        }
+    }
 }
 
 /// Whether a file is a table, by its name.

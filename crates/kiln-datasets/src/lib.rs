@@ -78,4 +78,6 @@ pub use series::{SeriesEncoder, SeriesOptions, SeriesWindows};
 pub use subset::Subset;
 pub use tables::{Table, breast_cancer, diabetes, digits, iris, wine};
 pub use tensors::TensorDataset;
-pub use text::{TextEncoder, TextOptions, TokenFile, TokenWriter, Tokenizer, WordOptions, load_text};
+pub use text::{
+    EncodedTexts, TextEncoder, TextInputs, TextOptions, TokenFile, TokenWriter, Tokenizer, WordOptions, load_text,
+};

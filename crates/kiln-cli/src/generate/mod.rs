@@ -30,6 +30,7 @@ fn generate(options: &GenerateOptions, device: &Device) -> Result<()> {
         refuse(images, "images", &run)?;
         return text::write(options, tokenizer, &run);
     }
+    run.expect_tokenizer()?;
     let mut settings = run.settings()?.clone();
     settings.set("seed", &options.seed.to_string(), "--seed")?;
     if !settings.makes_images()? {

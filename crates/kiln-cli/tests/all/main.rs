@@ -5,6 +5,7 @@ mod convolutional;
 mod data;
 mod find_lr;
 mod generative;
+mod hub_folders;
 mod logs;
 mod memory;
 mod own_pictures;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a panic is a test's report
 
 mod augment;
+mod bert;
 mod columnar;
 mod combine;
 mod csv;

@@ -1,6 +1,7 @@
 //! The folder of a trained model: its files, checked against the manifest.
 
-use super::{Description, Trained, hub};
+use super::saved::Description;
+use super::{Trained, hub};
 use crate::nn::{Init, Module, Sequential, safetensors};
 use crate::store::{Generation, Store};
 use crate::tensor::{DType, Device};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// depend only on the distance of their positions. With a mask, positions count the real steps alone. A setting of [`MultiHeadAttention`](crate::MultiHeadAttention).
 ///
 /// The elements a and b of a pair, number i of d/2, become a·cos(t·fᵢ) − b·sin(t·fᵢ) and b·cos(t·fᵢ) + a·sin(t·fᵢ) at the position t,
-/// with fᵢ = theta^(−2i/d). By default a and b are the elements i and i + d/2 of the head's d, as in Llama's weights on Hugging Face's
+/// with fᵢ = theta^(−2i/d), unless a [scaling](Rotary::scaling) changes these. By default a and b are the elements i and i + d/2 of the head's d, as in Llama's weights on Hugging Face's
 /// hub; see [`interleaved`](Rotary::interleaved).
 ///
 /// ```
@@ -80,7 +80,7 @@ impl Rotary {
         if self.theta.is_nan() || self.theta <= 0.0 {
             return Err(Error::value("rotary", format!("`theta` must be above 0, got {}", self.theta)));
         }
-        self.scaling.fault().map_or(Ok(()), |fault| Err(Error::value("rotary", fault)))
+        self.scaling.fault(self.theta).map_or(Ok(()), |fault| Err(Error::value("rotary", fault)))
     }
 
     /// Rotates x (N, T, heads, width), whose steps have the positions from `first` on.
@@ -128,15 +128,16 @@ impl Rotary {
     fn rows(&self, positions: usize, width: usize) -> Vec<Vec<f64>> {
         let half = width / 2;
         let place = |j: usize| if self.interleaved { (j / 2, j.is_multiple_of(2)) } else { (j % half, j < half) };
+        let (of_pairs, magnitude) = (self.scaling.frequencies(self.theta, width), self.scaling.magnitude());
         let frequency = |j: usize| {
             let (pair, first) = place(j);
-            (self.scaling.of(self.theta.powf(-2.0 * pair as f64 / width as f64)), if first { -1.0 } else { 1.0 })
+            (of_pairs[pair], if first { -magnitude } else { magnitude })
         };
         let frequencies: Vec<(f64, f64)> = (0..width).map(frequency).collect();
         let each = |value: &dyn Fn(f64, f64) -> f64| -> Vec<f64> {
-            let row = |t: usize| frequencies.iter().map(move |&(frequency, sign)| value(t as f64 * frequency, sign));
+            let row = |t: usize| frequencies.iter().map(move |&(frequency, signed)| value(t as f64 * frequency, signed));
             (0..positions).flat_map(row).collect()
         };
-        vec![each(&|angle, _| angle.cos()), each(&|angle, sign| sign * angle.sin())]
+        vec![each(&|angle, _| magnitude * angle.cos()), each(&|angle, signed| signed * angle.sin())]
     }
 }
