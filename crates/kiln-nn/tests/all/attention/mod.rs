@@ -4,6 +4,7 @@ mod decoding;
 mod errors;
 mod frameworks;
 mod settings;
+mod stream;
 
 use kiln_autograd::Var;
 use kiln_math::{Purpose, RandomStream};
