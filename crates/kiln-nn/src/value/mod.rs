@@ -14,7 +14,7 @@ mod projection;
 mod shapes;
 
 pub use convert::{FromValue, IntoValue, Sequence};
-pub use projection::Projection;
+pub use projection::{OutputPart, Projection};
 pub use shapes::{SampleShape, Shapes};
 
 use kiln_autograd::Var;
