@@ -38,7 +38,7 @@ impl Setting {
         let residual = cases.chance(2).then(|| cases.rows(&shape, dtype, Values::Between(-1.0, 1.0)));
         let mut factor = || cases.chance(2).then(|| cases.rows(&row, dtype.computed_in(), Values::Between(-1.5, 1.5)));
         let (weight, bias) = (factor(), factor());
-        let form = RowNorm { axes: 1, centered: case % 2 == 0, epsilon: 1e-2 };
+        let form = RowNorm { axes: 1, centered: case.is_multiple_of(2), epsilon: 1e-2 };
         Setting { form, shape, x, residual, weight, bias }
     }
 
