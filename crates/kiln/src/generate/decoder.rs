@@ -121,7 +121,7 @@ impl<'m> ModelDecoder<'m> {
             let carried = model.carried_states();
             model.reset_states();
             match outputs.dims() {
-                &[_, 1, vocabulary @ 1..] => Ok((carried, vocabulary)),
+                &[_, 1, vocabulary] if vocabulary > 0 => Ok((carried, vocabulary)),
                 dims => {
                     let message = format!(
                         "the model gives {dims:?} for tokens of the shape [{rows}, 1]: [{rows}, 1, vocabulary] is expected"
