@@ -183,7 +183,7 @@ fn a_long_sample_is_measured_by_steps_where_all_metrics_take_steps() {
         let model = model().build([steps], &cpu(), 1).unwrap();
         let trainer = compile(model, Adam::new(0.05), SparseCategoricalCrossentropy::from_logits());
         let trainer = trainer.metric(Accuracy).metric(Perplexity::from_logits());
-        let mut trainer = if whole { trainer.metric(StepsSeen) } else { trainer };
+        let trainer = if whole { trainer.metric(StepsSeen) } else { trainer };
         trainer.evaluate(&data).unwrap().metrics
     };
     let (by_steps, whole) = (measured(false), measured(true));
