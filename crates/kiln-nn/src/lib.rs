@@ -59,7 +59,7 @@ pub use snapshot::Snapshot;
 pub use state::{StateDict, Unmatched};
 pub use stateful::Stateful;
 pub use training_memory::TrainingMemory;
-pub use value::{Documents, FromValue, IntoValue, Mask, Projection, SampleShape, Sequence, Shapes, Value};
+pub use value::{Documents, FromValue, IntoValue, Mask, OutputPart, Projection, SampleShape, Sequence, Shapes, Value};
 pub use visit::{Visitor, VisitorMut};
 
 /// What most programs use.

@@ -22,7 +22,7 @@ pub(crate) use replay::Replay;
 
 use crate::per_sample::Recorder;
 use crate::value::IntoValue;
-use crate::{Layer, Param, Segment};
+use crate::{Describe, Layer, Param, Segment};
 use carrying::Carrying;
 use effects::Effects;
 use kiln_autograd::{LeafId, Var};
@@ -199,6 +199,20 @@ impl Ctx {
             self.probes.iter().try_for_each(|probe| probe.after(here, &outputs))
         })?;
         Ok(y)
+    }
+
+    /// Runs something of a layer one step down the path that is not its forward pass, where [nothing looks on](Ctx::may_defer): its
+    /// time and its errors are the layer's, as in [`Ctx::layer`].
+    pub(crate) fn with_layer<'s, L: Describe + ?Sized, R>(
+        &self,
+        segment: impl Into<Segment<'s>>,
+        layer: &L,
+        run: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        self.place.scope(segment.into(), || {
+            let _here = self.profiled(|| layer.name());
+            run().map_err(|error| self.locate(error, layer.name()))
+        })
     }
 
     /// Runs a part of a model that is not a [`Layer`], under this name in the path.

@@ -17,7 +17,7 @@ mod shapes;
 pub use convert::{FromValue, IntoValue, Sequence};
 pub(crate) use mask::expect_one_document;
 pub use mask::{Documents, Mask};
-pub use projection::Projection;
+pub use projection::{OutputPart, Projection};
 pub use shapes::{SampleShape, Shapes};
 
 use kiln_autograd::Var;

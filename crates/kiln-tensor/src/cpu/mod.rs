@@ -14,6 +14,7 @@ mod pool;
 mod product;
 mod random;
 mod recurrent;
+mod row_norm;
 mod rows;
 mod scan;
 mod scratch;

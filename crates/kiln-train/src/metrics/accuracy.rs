@@ -28,6 +28,9 @@ impl MeanMetric for Accuracy {
     fn larger_is_better(&self) -> Option<bool> {
         Some(true)
     }
+    fn takes_steps(&self) -> bool {
+        true
+    }
     fn each(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
         right(predictions, targets, ClassAxis::BY_RANK)
     }

@@ -123,6 +123,12 @@ pub trait Metric: Send + Sync {
         false
     }
 
+    /// Whether it may see a long sample in parts, some steps (axis 1) at a time, as sums over the steps may. An output over a large
+    /// vocabulary is computed part by part for its metrics; unless all of them take steps, a part has whole samples.
+    fn takes_steps(&self) -> bool {
+        false
+    }
+
     /// The name in histories and logs: its name, after the output's name where it has one, `digit_accuracy`.
     fn label(&self) -> Cow<'static, str> {
         match self.output() {

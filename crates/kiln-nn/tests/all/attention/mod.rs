@@ -8,6 +8,7 @@ mod frameworks;
 mod packed;
 mod padded;
 mod settings;
+mod stream;
 
 use kiln_autograd::Var;
 use kiln_math::{Purpose, RandomStream};
