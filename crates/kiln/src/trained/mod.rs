@@ -114,7 +114,7 @@ impl Description {
 
 /// Writes a model and its description into a folder, which is made where it is not there.
 fn write(folder: &Path, model: &Sequential, description: &str) -> Result<()> {
-    if model.input_shape().is_none() {
+    if model.input_shapes().is_none() {
         return Err(Error::value("save", "the model is not built: call `build` with the shape of its samples first"));
     }
     std::fs::create_dir_all(folder).map_err(|error| {
@@ -281,7 +281,7 @@ impl Trained {
         Predictions::new(values, &self.classes)
     }
 
-    fn device(&self) -> Device {
+    pub(crate) fn device(&self) -> Device {
         self.model.parameters().first().map_or_else(Device::cpu, |(_, parameter)| parameter.value().device().clone())
     }
 }
