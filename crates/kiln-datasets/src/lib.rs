@@ -37,6 +37,7 @@ mod subset;
 mod tables;
 mod tensors;
 mod text;
+mod toys;
 mod zip;
 
 pub use augment::{
@@ -79,5 +80,7 @@ pub use subset::Subset;
 pub use tables::{Table, breast_cancer, diabetes, digits, iris, wine};
 pub use tensors::TensorDataset;
 pub use text::{
-    EncodedTexts, TextEncoder, TextInputs, TextOptions, TokenFile, TokenWriter, Tokenizer, WordOptions, load_text,
+    EncodedTexts, PairDataset, PairEncoder, TextEncoder, TextInputs, TextOptions, TokenFile, TokenWriter, Tokenizer,
+    WordOptions, load_text,
 };
+pub use toys::{toy_reviews, toy_translations};

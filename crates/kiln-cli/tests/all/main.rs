@@ -19,6 +19,7 @@ mod runs;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
+mod texts;
 mod thousand;
 mod train;
 mod words;

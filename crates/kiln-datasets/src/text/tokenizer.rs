@@ -210,6 +210,15 @@ impl Tokenizer {
         Ok(tokens)
     }
 
+    /// What is the first in a text that has no token of its own: a word, a character. None where every text can be written in tokens.
+    pub(super) fn first_unknown(&self, text: &str) -> Option<String> {
+        match &self.units {
+            Units::Words(words) => words.first_unknown(text),
+            Units::Characters(characters) => text.chars().find(|&c| !characters.has(c)).map(String::from),
+            _ => None,
+        }
+    }
+
     /// Adds the tokens of units.
     fn add(&self, numbers: Vec<Option<usize>>, to: &mut Vec<i64>) {
         let first = self.first() as i64;

@@ -23,6 +23,7 @@ mod image_options;
 mod keras;
 mod loader;
 mod numpy;
+mod pairs;
 #[cfg(feature = "images")]
 mod pictures;
 mod readers;

@@ -16,7 +16,7 @@ pub fn vit_b16(classes: usize) -> Sequential {
 /// A small vision transformer for images of 3 × 32 × 32: patches of 4 × 4, 6 blocks, 192 wide, 6 heads, with dropout of 0.1.
 /// 2,693,578 parameters for 10 classes.
 pub fn vit_cifar(classes: usize) -> Sequential {
-    Vit::new().image(32).patch(4).width(192).layers(6).heads(6).dropout(0.1).classes(classes).model()
+    Vit::cifar().classes(classes).model()
 }
 
 /// A custom vision transformer: images of any size, any depth and width.
@@ -54,6 +54,11 @@ impl Vit {
     /// ViT-B/16 without dropout.
     pub fn new() -> Self {
         Vit { image: 224, channels: 3, patch: 16, blocks: Blocks::BASE, classes: 1000 }
+    }
+
+    /// The settings of [`vit_cifar`].
+    pub fn cifar() -> Self {
+        Vit::new().image(32).patch(4).width(192).layers(6).heads(6).dropout(0.1).classes(10)
     }
 
     block_setters!();

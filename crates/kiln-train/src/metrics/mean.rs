@@ -69,7 +69,7 @@ pub trait MeanMetric: Send + Sync {
 }
 
 /// The targets, with 0 for labels that the mask leaves out, which may be outside the classes.
-fn filled(targets: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+pub(super) fn filled(targets: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
     let mask = mask.filter(|_| !targets.dtype().is_float()).map(|mask| laid_over(mask, targets.shape())).transpose()?;
     match mask.flatten() {
         Some(mask) => Tensor::select(&mask, targets, &Tensor::zeros((), targets.dtype(), targets.device())?),

@@ -26,6 +26,7 @@ metrics! {
     accuracy: Accuracy AccuracyAlong;
     binary: BinaryAccuracy MultilabelAccuracy;
     confusion: ConfusionMatrix;
+    exact_match: ExactMatch;
     agreement: CohenKappa Iou Matthews;
     perplexity: Perplexity;
     ranking: Auc AveragePrecision;

@@ -125,7 +125,7 @@ fn positions(layer: &dyn Describe) -> Option<usize> {
 }
 
 /// Adds the next tokens, (n, steps), to those of each text.
-fn add(read: &mut [Vec<i64>], tokens: &Tensor) -> Result<()> {
+pub(super) fn add(read: &mut [Vec<i64>], tokens: &Tensor) -> Result<()> {
     let &[_, count] = tokens.dims() else {
         let message = format!("tokens of the shape {:?}: (n, steps) is expected", tokens.dims());
         return Err(Error::value("generate", message));
@@ -137,7 +137,7 @@ fn add(read: &mut [Vec<i64>], tokens: &Tensor) -> Result<()> {
 }
 
 /// The last `count` tokens of each text, fewer where the texts are shorter.
-fn last_tokens(read: &[Vec<i64>], count: usize, device: &Device) -> Result<Tensor> {
+pub(super) fn last_tokens(read: &[Vec<i64>], count: usize, device: &Device) -> Result<Tensor> {
     let length = read.first().map_or(0, |read| read.len().min(count));
     let last: Vec<i64> = read.iter().flat_map(|read| &read[read.len() - length..]).copied().collect();
     Tensor::from_vec(last, [read.len(), length], device)

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "images")]
 use crate::datasets::{ImageOptions, Picture};
-use crate::datasets::{SeriesEncoder, TableEncoder, TextEncoder, TextInputs, Tokenizer};
+use crate::datasets::{PairEncoder, SeriesEncoder, TableEncoder, TextEncoder, TextInputs, Tokenizer};
 use crate::{Error, ErrorKind};
 #[cfg(feature = "images")]
 use crate::{
@@ -24,6 +24,8 @@ pub enum Input {
     Text(TextEncoder),
     /// Texts as a model such as BERT reads them: with the tokens that it expects around each.
     WholeText(TextInputs),
+    /// Texts, of which the model makes other texts.
+    Pairs(PairEncoder),
     /// A text that is gone on with, token by token.
     Tokens(Tokenizer),
     /// Windows of a time series.
@@ -41,6 +43,7 @@ impl Input {
         match self {
             Input::Table(_) => "the rows of a table",
             Input::Text(_) | Input::WholeText(_) => "texts",
+            Input::Pairs(_) => "texts that it makes others of",
             Input::Tokens(_) => "the beginning of a text",
             Input::Series(_) => "time series",
             #[cfg(feature = "images")]

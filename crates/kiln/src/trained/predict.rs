@@ -106,7 +106,7 @@ impl Trained {
         Predictions::new(values, &self.classes)
     }
 
-    fn device(&self) -> Device {
+    pub(crate) fn device(&self) -> Device {
         self.model.parameters().first().map_or_else(Device::cpu, |(_, parameter)| parameter.value().device().clone())
     }
 }

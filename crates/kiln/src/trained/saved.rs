@@ -55,7 +55,7 @@ impl Description {
 
 /// Writes a model and its description into a folder, which is made where it is not there.
 fn write(folder: &Path, model: &Sequential, description: &str) -> Result<()> {
-    if model.input_shape().is_none() {
+    if model.input_shapes().is_none() {
         return Err(Error::value("save", "the model is not built: call `build` with the shape of its samples first"));
     }
     std::fs::create_dir_all(folder).map_err(|error| {
