@@ -45,9 +45,8 @@ fn add_norm(device: &Device) -> Result<Value> {
         let y = channels.reshape([rows, WIDTH])?.mul(&weight)?.add(&bias)?;
         Ok((sum, y))
     };
-    let forms: [(&str, &dyn Fn() -> Result<(Var, Var)>); 2] = [("one operation", &fused), ("one after the other", &apart)];
     let mut ms = Map::new();
-    for (name, form) in forms {
+    for (name, form) in [("one operation", &fused as &dyn Fn() -> Result<(Var, Var)>), ("one after the other", &apart)] {
         let forward = best_of_half_a_second(|| form().and_then(|_| device.synchronize()))?;
         // The sum goes on beside the normalization, so its gradient has two parts.
         let both = best_of_half_a_second(|| {
