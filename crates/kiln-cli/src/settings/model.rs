@@ -16,8 +16,9 @@ pub(super) const LATENT: usize = 64;
 
 /// The model for such samples, with first weights by the seed. A preprocessing layer at its beginning is adapted to them.
 pub(super) fn model(root: &Section<'_>, data: &dyn Dataset, device: &Device, seed: u64) -> Result<Sequential> {
-    if root.section("model")?.has("layers") {
-        let settings = root.section("model")?;
+    let settings = root.section("model")?;
+    // Of a known model `layers` is a number.
+    if settings.has("layers") && !settings.has("name") {
         let model = of_layers(&settings, data, device, seed)?;
         settings.done()?;
         return Ok(model);

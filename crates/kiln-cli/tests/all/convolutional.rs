@@ -1,6 +1,6 @@
 //! Recipes of convolutional networks: trained for a moment on few images, evaluated, asked and looked into.
 
-use crate::support::{Folder, command, lines, text, word};
+use crate::support::{Folder, command, has_the_same_bits, lines, text, word};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -41,6 +41,21 @@ fn write_png(path: &Path, (width, height): (u32, u32), pixels: &[u8]) {
 fn png_size(path: &Path) -> (u32, u32) {
     let info = png::Decoder::new(std::io::BufReader::new(fs::File::open(path).unwrap())).read_info().unwrap();
     (info.info().width, info.info().height)
+}
+
+#[test]
+fn a_vision_transformer_trains_with_the_same_bits() {
+    let folder = with_cifar("cifar10-vit");
+    let mut words = vec!["train", "cifar10-vit", "--data", word(&folder.0), "--batch-size", "20", "--lr", "0.01"];
+    for set in ["model.patch=8", "model.width=16", "model.layers=1", "model.heads=2", "model.hidden=16"] {
+        words.extend(["--set", set]);
+    }
+    words.extend(["--set", "schedule.name=Constant", "--set", "schedule.factor=1"]);
+    has_the_same_bits(&folder, &words);
+    let evaluated = lines(&command(&["evaluate", word(&folder.join("one")), "--data", word(&folder.0)])).pop().unwrap();
+    assert!(evaluated.starts_with("test accuracy 0."), "{evaluated}");
+    let said = failure(&command(&[&words[..], &["--set", "model.patch=5"]].concat()));
+    assert!(said.contains("images of side 32 cannot be cut into patches of side 5"), "{said}");
 }
 
 #[test]

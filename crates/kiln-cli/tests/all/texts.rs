@@ -1,9 +1,8 @@
 //! Recipes of texts: text-classifier and translate-toy, on what the command makes up and on a user's own CSV files.
 
-use crate::support::{Folder, command, lines, text, word};
+use crate::support::{Folder, command, has_the_same_bits, lines, text, word};
 use serde_json::Value;
 use std::fs;
-use std::path::Path;
 
 /// A small model of text-classifier.
 const SMALL: [&str; 10] = [
@@ -51,24 +50,6 @@ fn last_json(lines: &[String]) -> Value {
     serde_json::from_str(lines.last().unwrap()).unwrap()
 }
 
-fn weights(run: &Path) -> Vec<u8> {
-    fs::read(run.join("model.safetensors")).unwrap()
-}
-
-/// The weights do not depend on the number of threads, nor on whether the training went on later.
-fn has_the_same_bits(folder: &Folder, words: &[&str]) {
-    let run = |name: &str, threads: &str, epochs: &str| {
-        let out = folder.join(name);
-        lines(&command(&[words, &["--threads", threads, "--epochs", epochs, "--quiet", "--out", word(&out)]].concat()));
-        out
-    };
-    let whole = weights(&run("one", "1", "2"));
-    assert!(whole == weights(&run("two", "2", "2")) && whole == weights(&run("three", "3", "2")));
-    let resumed = run("resumed", "2", "1");
-    lines(&command(&["train", "--resume", word(&resumed), "--epochs", "2", "--quiet"]));
-    assert!(whole == weights(&resumed));
-}
-
 /// Reviews with the columns review and mood.
 fn reviews(folder: &Folder) -> String {
     let line = |i: usize| {
@@ -113,9 +94,9 @@ fn own_texts_are_classified() {
     assert!(refused(&["predict", run, "elsewhere.csv"]).contains("elsewhere.csv"));
     assert!(refused(&["predict", run, "elsewhere.txt"]).contains("elsewhere.txt"));
     let said = refused(&["train", "text-classifier", "--data", &data]);
-    assert!(said.contains("there is no column \"label\"") && said.contains("data.target"), "{said}");
+    assert!(said.contains("there is no column \"text\": there are review, mood; `--set data.text=COLUMN`"), "{said}");
     let said = refused(&[&["train", "text-classifier", "--data", &data], &columns[..2]].concat());
-    assert!(said.contains("there is no column \"label\""), "{said}");
+    assert!(said.contains("there is no column \"label\"") && said.contains("data.target=COLUMN"), "{said}");
     fs::write(&data, "text,label\nfine,good\n,bad\ndull,bad\n").unwrap();
     let said = refused(&["train", "text-classifier", "--data", &data]);
     assert!(said.contains("line 3: column \"text\": the text is missing: `drop_missing = true`"), "{said}");
@@ -220,13 +201,13 @@ fn what_is_wrong_with_a_graph_is_said_with_its_place() {
     assert!(wrong(inputs, "inputs = [\"source\"]").contains("the data has 2 inputs, and 1 are named"));
     let said = wrong("from = [\"target_positions\", \"encoder\"]", "from = [\"target_positions\", \"encodr\"]");
     assert!(said.contains("no input and no layer before is called `encodr`: the nearest is `encoder`"), "{said}");
-    assert!(said.contains("graph.toml:27:"), "{said}");
+    assert!(said.contains("graph.toml:24:"), "{said}");
     assert!(wrong(", from = \"source\"", "").contains("`model.layers.0.from`, the name of an input, is missing"));
     let said = wrong("from = [\"target_positions\", \"encoder\"]", "from = \"target_positions\"");
     assert!(said.contains("no layer takes the output of `encoder`"), "{said}");
     let said = wrong("name = \"target_positions\"", "name = \"target_tokens\"");
     assert!(said.contains("target_tokens"), "{said}");
     let said = wrong("positions = 16 },\n    { name = \"decoder\"", "positions = 4 },\n    { name = \"decoder\"");
-    assert!(said.contains("graph.toml:26:") && said.contains("4"), "{said}");
+    assert!(said.contains("graph.toml:23:") && said.contains("4"), "{said}");
     assert!(wrong("units = \"tokens\"", "units = \"classes\"").contains("is for models of classes"));
 }

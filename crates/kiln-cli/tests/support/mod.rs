@@ -124,3 +124,21 @@ pub(crate) fn command(words: &[&str]) -> Output {
 pub(crate) fn word(path: &Path) -> &str {
     path.to_str().unwrap()
 }
+
+/// The weights of two epochs by `kiln train` with these words do not depend on the number of threads, nor on whether the training was
+/// resumed after the first one.
+pub(crate) fn has_the_same_bits(folder: &Folder, words: &[&str]) {
+    let weights = |run: &Path| fs::read(run.join("model.safetensors")).unwrap();
+    let run = |name: &str, threads: &str, epochs: &str| {
+        let out = folder.join(name);
+        lines(&command(&[words, &["--threads", threads, "--epochs", epochs, "--quiet", "--out", word(&out)]].concat()));
+        out
+    };
+    let whole = weights(&run("one", "1", "2"));
+    assert!(whole == weights(&run("two", "2", "2")) && whole == weights(&run("three", "3", "2")));
+    let resumed = run("resumed", "2", "1");
+    // Where there is a schedule, stderr says that it was made for fewer epochs.
+    let output = command(&["train", "--resume", word(&resumed), "--epochs", "2", "--quiet"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(whole == weights(&resumed));
+}
