@@ -92,6 +92,15 @@ impl Filter {
         Filter::new(isa, Way::Direct, &form)
     }
 
+    /// The way's name: `direct`, `depthwise`, `winograd f2`, `winograd f4`.
+    pub fn way_name(&self) -> &'static str {
+        match &self.kind {
+            Kind::Direct(_) => "direct",
+            Kind::Depthwise => "depthwise",
+            Kind::Winograd(winograd) => winograd.name(),
+        }
+    }
+
     /// The form.
     pub fn form(&self) -> &Conv {
         &self.form

@@ -36,6 +36,7 @@
 //! assert!((planes[0] - 0.2).abs() < 1e-6 && (planes[5] - 1.7).abs() < 1e-6);
 //! ```
 
+mod apply;
 mod depthwise;
 mod direct;
 mod epilogue;
@@ -47,6 +48,7 @@ mod pool;
 mod slots;
 mod winograd;
 
+pub use apply::apply;
 pub use epilogue::{Epilogue, Scaling, Step};
 pub use filter::{Filter, Way};
 pub use layout::{from_nhwc, map_len, padded, padded_row, to_nhwc};

@@ -46,6 +46,10 @@ pub(super) struct Winograd {
 }
 
 impl Winograd {
+    pub(super) fn name(&self) -> &'static str {
+        if self.side == 2 { "winograd f2" } else { "winograd f4" }
+    }
+
     pub(super) fn new(isa: Isa, side: usize, form: &Conv) -> Winograd {
         let count = [form.out[1].div_ceil(side), form.out[2].div_ceil(side)];
         let tiles = form.batch * count[0] * count[1];
