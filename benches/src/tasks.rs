@@ -55,6 +55,14 @@ macro_rules! for_each_task {
                 |at| transformer::step(&at.device), ["transformer_torch.py"]
             }
             {
+                "Decoding with GPT-2 small, batch 1, tokens a second", Generation, generation, |at| generation::rate(&at.device),
+                ["generation_torch.py"]
+            }
+            {
+                "Networks compiled for inference, milliseconds by network and batch", Inference, inference,
+                |at| inference::all(&at.device), ["inference_torch.py", "inference_ort.py"]
+            }
+            {
                 "Operations of tensors, 16 M elements of f32, milliseconds", Tensor, tensor, |at| tensor::times(&at.device),
                 ["tensor_torch.py", "tensor_numpy.py"]
             }

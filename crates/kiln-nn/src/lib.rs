@@ -70,7 +70,7 @@ pub mod prelude {
     pub use crate::losses::all::*;
     pub use crate::{
         Activation, Ctx, Describe, FanMode, Fans, Graph, Init, Initializer, L1, L1L2, L2, Layer, Loss, MaxNorm,
-        MinMaxNorm, Module, NonNeg, Param, Sequence, StateDict, Stateful, UnitNorm, Value, VarianceLaw,
+        InferenceOptions, InferencePlan, MinMaxNorm, Module, NonNeg, Param, Sequence, StateDict, Stateful, UnitNorm, Value, VarianceLaw,
         per_sample_norms,
     };
 }
