@@ -15,6 +15,7 @@ mod graph;
 mod half;
 mod hub;
 mod in_place;
+mod inference;
 mod initializers;
 mod limits;
 mod loss_values;
