@@ -164,3 +164,22 @@ fn check_values(c: &Conv, x: &[f32]) {
         }
     }
 }
+
+#[test]
+fn one_row_has_the_bits_and_steps_of_many() {
+    // Several panels beside each other, some of them not whole; more terms than a block.
+    for [inputs, outputs] in [[700, 200], [256, 128], [257, 300], [3, 1000]] {
+        let [x, w] = [rounding(inputs, 1), rounding(inputs * outputs, 2)];
+        for &isa in Isa::available() {
+            let kinds = [Kind::Normalize, Kind::Residual, Kind::Relu, Kind::Scale, Kind::Map];
+            for steps in [&kinds[..3], &kinds] {
+                let filter = Filter::dense(isa, 1, inputs, outputs);
+                let mut want = vec![0.0; outputs];
+                forward(isa, filter.form(), &x, &w, &mut want, &GemmEpilogue::default());
+                Operands::new(filter.form()).separately(isa, steps, &mut want);
+                let got = run(&filter, &packed(&filter, &w, None), &x, steps, 1);
+                assert_eq!(bits(&got), bits(&map_of(&want, outputs, 1)), "{isa:?} {inputs} {outputs}");
+            }
+        }
+    }
+}
