@@ -266,9 +266,10 @@ impl Kernel for Mean<'_> {
 fn combined<S: Simd>(lanes: &mut [[S::F32; GROUP]; LANES]) -> [S::F32; GROUP] {
     let mut width = LANES / 2;
     while width > 0 {
-        for lane in 0..width {
-            for channel in 0..GROUP {
-                lanes[lane][channel] = lanes[lane][channel] + lanes[lane + width][channel];
+        let (low, high) = lanes.split_at_mut(width);
+        for (low, high) in low.iter_mut().zip(high) {
+            for (low, high) in low.iter_mut().zip(high) {
+                *low = *low + *high;
             }
         }
         width /= 2;

@@ -22,6 +22,8 @@ use terms::{Term, chunks, terms};
 
 /// Floats of the input that meet all panels before the next ones: a part of a core's second-level cache.
 const STRIP: usize = 64 << 10;
+/// Pixels of a strip at least, where that many are there: each reads all weights.
+const FEWEST: usize = 96;
 /// Floats of a panel's weights that meet a strip at a time: they stay in the second-level cache beside it.
 const PANEL: usize = 32 << 10;
 /// Pixels a thread up to which threads share output channels rather than pixels: weights are then most of what is read.
@@ -51,20 +53,25 @@ impl Direct {
         let source = Source::of(form);
         let row = padded(form.groups * form.inputs);
         let line = form.size[2] * row;
-        let (mut pitches, mut strip, mut field) =
-            (Pitches { pixel: row, line, depth: form.size[1] * line }, STRIP / row.clamp(1, 4 * K_BLOCK), 0);
-        match source {
+        // A panel writes some floats of each pixel: pages of the output are to stay known while the panels pass.
+        let out = padded(form.groups * form.outputs).max(1);
+        let pixels = (STRIP / out).max(FEWEST);
+        let most = (2 * pixels / form.out[2].max(1)).max(1);
+        let (mut pitches, mut field) = (Pitches { pixel: row, line, depth: form.size[1] * line }, 0);
+        let strip = match source {
             // Of many channels only a chunk's meet all panels before the next ones.
-            Source::Pixels => {}
-            Source::Map => strip = STRIP / (line * form.stride[1]).max(1),
+            Source::Pixels => (STRIP / row.clamp(1, 4 * K_BLOCK)).min(pixels),
+            Source::Map => (STRIP / (line * form.stride[1]).max(1)).min(most),
             Source::Field => {
                 let line = met(form, 2, form.out[2]) * form.inputs;
                 let floats = |lines: usize| form.kernel[0] * met(form, 1, lines) * line;
-                strip = (1..=form.out[1]).take_while(|&lines| floats(lines) <= STRIP).last().unwrap_or(1);
+                let fits = |&lines: &usize| floats(lines) <= STRIP && lines <= most;
+                let strip = (1..=form.out[1]).take_while(fits).last().unwrap_or(1);
                 field = floats(strip);
                 pitches = Pitches { pixel: form.inputs, line, depth: met(form, 1, strip) * line };
+                strip
             }
-        }
+        };
         let panels = Table::of(isa).panels(form.outputs);
         let terms = terms(form, &pitches);
         // Groups whose panels are not whole keep sums on the stack: they are computed at once.

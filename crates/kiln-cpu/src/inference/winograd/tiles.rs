@@ -96,17 +96,18 @@ unsafe fn at_points<F: Transform<T, M>, V: Vector<Lane = f32>, const T: usize, c
 ) {
     // SAFETY: as the caller promises.
     unsafe {
-        let mut rows = [[V::zero(); T]; T];
-        for b in 0..T {
-            let mut column = [V::zero(); T];
+        let mut columns = [[V::zero(); T]; T];
+        for (b, column) in columns.iter_mut().enumerate() {
             for (a, x) in column.iter_mut().enumerate() {
                 *x = load(a, b);
             }
-            for (a, x) in F::input(column).into_iter().enumerate() {
-                rows[a][b] = x;
-            }
+            *column = F::input(*column);
         }
-        for (a, row) in rows.into_iter().enumerate() {
+        for a in 0..T {
+            let mut row = [V::zero(); T];
+            for (x, column) in row.iter_mut().zip(&columns) {
+                *x = column[a];
+            }
             for (b, x) in F::input(row).into_iter().enumerate() {
                 x.store(to.add((a * T + b) * point));
             }
@@ -139,19 +140,27 @@ impl<F: Transform<T, M>, const T: usize, const M: usize> Kernel for Outputs<'_, 
                 // pixels are this call's alone.
                 unsafe {
                     let from = self.from.first.add(tile * self.from.tile + channel);
-                    let mut rows = [[S::Register::zero(); T]; M];
-                    for b in 0..T {
-                        let mut column = [S::Register::zero(); T];
-                        for (a, x) in column.iter_mut().enumerate() {
+                    let mut columns = [[S::Register::zero(); M]; T];
+                    for (b, column) in columns.iter_mut().enumerate() {
+                        let mut products = [S::Register::zero(); T];
+                        for (a, x) in products.iter_mut().enumerate() {
                             *x = S::Register::load(from.add((a * T + b) * self.from.point));
                         }
-                        for (a, x) in F::output(column).into_iter().enumerate() {
-                            rows[a][b] = x;
-                        }
+                        *column = F::output(products);
                     }
-                    for (a, row) in rows.into_iter().enumerate().take(lines) {
+                    for a in 0..M {
+                        if a == lines {
+                            break;
+                        }
+                        let mut row = [S::Register::zero(); T];
+                        for (x, column) in row.iter_mut().zip(&columns) {
+                            *x = column[a];
+                        }
                         let outputs = F::output(row);
-                        for (b, output) in outputs.into_iter().enumerate().take(pixels) {
+                        for (b, output) in outputs.into_iter().enumerate() {
+                            if b == pixels {
+                                break;
+                            }
                             let at = (first + a * width + b) * target.pitch;
                             let mut sums = [[output]];
                             target.fused.apply(&mut sums, channel, (at, target.pitch));
