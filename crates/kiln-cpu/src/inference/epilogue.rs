@@ -141,8 +141,10 @@ impl Fused {
                 }
             }
             if self.relu {
-                for sum in sums.as_flattened_mut() {
-                    *sum = sum.relu();
+                for sums in sums.iter_mut() {
+                    for sum in sums.iter_mut() {
+                        *sum = sum.relu();
+                    }
                 }
             }
         }

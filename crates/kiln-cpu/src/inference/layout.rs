@@ -73,8 +73,8 @@ impl Kernel for FewChannels<'_> {
         let (pixels, _) = self.to.as_chunks_mut::<GROUP>();
         for (pixel, to) in (self.first..).zip(pixels) {
             let mut row = [0.0; GROUP];
-            for channel in 0..channels.min(FEW) {
-                row[channel] = self.planes[channel * self.plane + pixel];
+            for (channel, x) in row.iter_mut().enumerate().take(channels.min(FEW)) {
+                *x = self.planes[channel * self.plane + pixel];
             }
             *to = row;
         }

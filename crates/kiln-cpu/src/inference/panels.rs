@@ -5,6 +5,7 @@ use super::slots::Place;
 use crate::gemm::tile::{Held, Span, Tile, tile};
 use crate::gemm::vector::{Lanes, Vector};
 use crate::{Isa, team};
+use kiln_math::K_BLOCK;
 #[cfg(target_arch = "aarch64")]
 use std::arch::aarch64::float32x4_t;
 #[cfg(target_arch = "x86_64")]
@@ -32,10 +33,74 @@ impl Finish {
 /// A micro-kernel: its contracts are those of [`tile`], for the shape at its place in the table, and of [`Fused::apply`].
 type FinishedFn = unsafe fn(&Tile<'_, f32>, &Finish);
 
+/// One row by several panels. Its contract is that of [`row`].
+type RowFn = unsafe fn(&Row, &Finish);
+
 /// Micro-kernels of one width: `tiles[mr - 1]` computes `mr` rows of `vectors` registers.
 pub(super) struct Width {
     vectors: usize,
     tiles: &'static [FinishedFn],
+    /// One row by [`Panel::beside`] panels.
+    row: RowFn,
+}
+
+/// One row of A by panels that lie one after the other: `k` adjacent terms of a, and of b for each panel.
+pub(super) struct Row {
+    pub(super) k: usize,
+    pub(super) a: *const f32,
+    /// The first panel.
+    pub(super) b: *const f32,
+    /// The sums of its first column.
+    pub(super) c: *mut f32,
+}
+
+/// Registers that a row computes at once: fewer would wait for the latency of their chains.
+const BESIDE: usize = 8;
+
+/// The sums of [`tile`] for one row and `P` panels of `NV` registers.
+///
+/// # Safety
+/// The terms are readable, `P·NV` registers from c on are this call's alone. The contract of [`Fused::apply`]; the instruction set of
+/// `V` is available.
+#[inline(always)]
+unsafe fn row<V: Vector<Lane = f32>, const NV: usize, const P: usize>(of: &Row, finish: &Finish) {
+    let width = NV * V::LANES;
+    let mut start = 0;
+    loop {
+        let end = of.k.min(start + K_BLOCK);
+        // SAFETY: as the caller promises.
+        unsafe {
+            let mut sums = [[V::zero(); NV]; P];
+            for k in start..end {
+                let x = V::splat(of.a.add(k));
+                for (panel, sums) in sums.iter_mut().enumerate() {
+                    let b = of.b.add((panel * of.k + k) * width);
+                    for (j, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.fma(x, V::load(b.add(j * V::LANES)));
+                    }
+                }
+            }
+            for (panel, sums) in sums.into_iter().enumerate() {
+                let c = of.c.add(panel * width);
+                let mut sums = [sums];
+                if start > 0 {
+                    for (j, sum) in sums[0].iter_mut().enumerate() {
+                        *sum = V::load(c.add(j * V::LANES)).add(*sum);
+                    }
+                }
+                if end == of.k {
+                    finish.fused.apply(&mut sums, finish.column + panel * width, (finish.at, 0));
+                }
+                for (j, sum) in sums[0].iter().enumerate() {
+                    sum.store(c.add(j * V::LANES));
+                }
+            }
+        }
+        if end == of.k {
+            return;
+        }
+        start = end;
+    }
 }
 
 /// What one instruction set offers.
@@ -62,9 +127,20 @@ macro_rules! tables {
                 }
             }
 
+            // Safety: the caller keeps the contract, and the features are available.
+            $(#[$feature])?
+            unsafe fn one_row<const NV: usize, const P: usize>(of: &Row, finish: &Finish) {
+                // SAFETY: the caller keeps the contract; the features are enabled here.
+                unsafe { row::<$vector, NV, P>(of, finish) }
+            }
+
             pub(super) static TABLE: Table = Table {
                 lanes: <$vector as Vector>::LANES,
-                widths: &[$(Width { vectors: $vectors, tiles: &[$(run::<$rows, $vectors>),*] }),*],
+                widths: &[$(Width {
+                    vectors: $vectors,
+                    tiles: &[$(run::<$rows, $vectors>),*],
+                    row: one_row::<$vectors, { BESIDE / $vectors }>,
+                }),*],
             };
         }
     )* };
@@ -117,7 +193,14 @@ impl Table {
             let fits = |width: &&Width| width.vectors * self.lanes <= left;
             let Some(width) = self.widths.iter().find(fits).or(self.widths.last()) else { break };
             let count = width.vectors * self.lanes;
-            panels.push(Panel { first: from, columns: count.min(left), width: count, tiles: width.tiles });
+            panels.push(Panel {
+                first: from,
+                columns: count.min(left),
+                width: count,
+                tiles: width.tiles,
+                row: width.row,
+                beside: BESIDE / width.vectors,
+            });
             from += count;
         }
         panels
@@ -134,9 +217,25 @@ pub(super) struct Panel {
     pub(super) width: usize,
     /// By rows.
     tiles: &'static [FinishedFn],
+    row: RowFn,
+    beside: usize,
 }
 
 impl Panel {
+    /// How many panels of this width [`Panel::row`] computes.
+    pub(super) fn beside(&self) -> usize {
+        self.beside
+    }
+
+    /// One row by this panel and those after it, [`Panel::beside`] of the same width.
+    ///
+    /// # Safety
+    /// The contract of [`row`].
+    pub(super) unsafe fn row(&self, of: &Row, finish: &Finish) {
+        // SAFETY: as the caller promises; the table is that of an available instruction set.
+        unsafe { (self.row)(of, finish) }
+    }
+
     /// The most rows of a tile.
     pub(super) fn rows(&self) -> usize {
         self.tiles.len()

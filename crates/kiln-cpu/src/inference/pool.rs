@@ -4,7 +4,7 @@ use super::layout::{GROUP, map_len, padded};
 use super::panels::part;
 use super::slots::Place;
 use crate::pool::Pool;
-use crate::reduce::{CHUNK, LANES, Sum, combine_lanes};
+use crate::reduce::{CHUNK, LANES};
 use crate::{Isa, Kernel, Simd, check, operand::Number, team};
 use kiln_math::{K_BLOCK, Real};
 use std::ops::Range;
@@ -165,10 +165,12 @@ impl<'a> Axis<'a> {
             }
         }
         let share = self.counts.map(|counts| ((1.0 / counts[output] as f64) as f32).enter::<S>());
-        std::array::from_fn(|i| {
+        let mut sums = [0.0; GROUP];
+        for i in 0..GROUP {
             let sum = if begun { whole[i] + chain[i] } else { chain[i] };
-            f32::leave::<S>(share.map_or(sum, |share| sum * share))
-        })
+            sums[i] = f32::leave::<S>(share.map_or(sum, |share| sum * share));
+        }
+        sums
     }
 }
 
@@ -243,14 +245,14 @@ impl Kernel for Mean<'_> {
                     *sum = *sum + x.enter::<S>();
                 }
             }
-            sum = combined::<S>(&lanes);
+            sum = combined::<S>(&mut lanes);
             let lane = &mut chunks[number % LANES];
             for (lane, sum) in lane.iter_mut().zip(sum) {
                 *lane = *lane + sum;
             }
         }
         if self.pixels > CHUNK {
-            sum = combined::<S>(&chunks);
+            sum = combined::<S>(&mut chunks);
         }
         let count = S::F32::constant(self.pixels as f64);
         for (to, sum) in self.to.iter_mut().zip(sum) {
@@ -259,10 +261,20 @@ impl Kernel for Mean<'_> {
     }
 }
 
-/// Each channel's lanes as one sum.
+/// Each channel's lanes as one sum, by the tree of [`crate::reduce`].
 #[inline(always)]
-fn combined<S: Simd>(lanes: &[[S::F32; GROUP]; LANES]) -> [S::F32; GROUP] {
-    std::array::from_fn(|channel| combine_lanes::<_, Sum>(std::array::from_fn(|lane| lanes[lane][channel])))
+fn combined<S: Simd>(lanes: &mut [[S::F32; GROUP]; LANES]) -> [S::F32; GROUP] {
+    let mut width = LANES / 2;
+    while width > 0 {
+        let (low, high) = lanes.split_at_mut(width);
+        for (low, high) in low.iter_mut().zip(high) {
+            for (low, high) in low.iter_mut().zip(high) {
+                *low = *low + *high;
+            }
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 /// y (N, 1, channels) = the mean of each channel over the pixels of an image: the bits of the reduction of planes. NaN of no pixels.

@@ -60,40 +60,56 @@ impl<F: Transform<T, M>, const T: usize, const M: usize> Kernel for Input<'_, F,
             let inside = |first: usize, size: usize| first < size && first + T <= size;
             let whole = inside(top, height) && inside(left, width);
             for channel in self.channels.clone().step_by(S::WIDTH_F32) {
-                // SAFETY: places within the image were checked, and a pixel has whole registers; so has a tile at each point.
+                let to = self.to.first.wrapping_add(tile * self.to.tile + channel);
+                // SAFETY: places within the image are checked, and a pixel has whole registers; so has a tile at each point.
                 unsafe {
-                    let mut columns = [[S::Register::zero(); T]; T];
                     if whole {
                         let from = image.as_ptr().add((top * width + left) * pixel + channel);
-                        for a in 0..T {
-                            for (b, column) in columns.iter_mut().enumerate() {
-                                column[a] = S::Register::load(from.add((a * width + b) * pixel));
-                            }
-                        }
+                        let load = |a: usize, b: usize| S::Register::load(from.add((a * width + b) * pixel));
+                        at_points::<F, S::Register, T, M>(load, to, self.to.point);
                     } else {
-                        for a in 0..T {
-                            for (b, column) in columns.iter_mut().enumerate() {
-                                let (y, x) = (top.wrapping_add(a), left.wrapping_add(b));
-                                if y < height && x < width {
-                                    let at = (y * width + x) * pixel + channel;
-                                    column[a] = S::Register::load(image.as_ptr().add(at));
-                                }
+                        let load = |a: usize, b: usize| {
+                            let (y, x) = (top.wrapping_add(a), left.wrapping_add(b));
+                            if y < height && x < width {
+                                S::Register::load(image.as_ptr().add((y * width + x) * pixel + channel))
+                            } else {
+                                S::Register::zero()
                             }
-                        }
-                    }
-                    let mut rows = [[S::Register::zero(); T]; T];
-                    for (b, column) in columns.into_iter().enumerate() {
-                        for (a, x) in F::input(column).into_iter().enumerate() {
-                            rows[a][b] = x;
-                        }
-                    }
-                    let to = self.to.first.add(tile * self.to.tile + channel);
-                    for (a, row) in rows.into_iter().enumerate() {
-                        for (b, x) in F::input(row).into_iter().enumerate() {
-                            x.store(to.add((a * T + b) * self.to.point));
-                        }
+                        };
+                        at_points::<F, S::Register, T, M>(load, to, self.to.point);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// The inputs `load(row, column)` of a tile at the points, `point` floats from one to the next.
+///
+/// # Safety
+/// A register at each point is writable; the instruction set of `V` is available.
+#[inline(always)]
+unsafe fn at_points<F: Transform<T, M>, V: Vector<Lane = f32>, const T: usize, const M: usize>(
+    load: impl Fn(usize, usize) -> V,
+    to: *mut f32,
+    point: usize,
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut columns = [[V::zero(); T]; T];
+        for (b, column) in columns.iter_mut().enumerate() {
+            for (a, x) in column.iter_mut().enumerate() {
+                *x = load(a, b);
+            }
+            *column = F::input(*column);
+        }
+        for a in 0..T {
+            let mut row = [V::zero(); T];
+            for (x, column) in row.iter_mut().zip(&columns) {
+                *x = column[a];
+            }
+            for (b, x) in F::input(row).into_iter().enumerate() {
+                x.store(to.add((a * T + b) * point));
             }
         }
     }
@@ -124,17 +140,27 @@ impl<F: Transform<T, M>, const T: usize, const M: usize> Kernel for Outputs<'_, 
                 // pixels are this call's alone.
                 unsafe {
                     let from = self.from.first.add(tile * self.from.tile + channel);
-                    let mut rows = [[S::Register::zero(); T]; M];
-                    for b in 0..T {
-                        let column =
-                            std::array::from_fn(|a| S::Register::load(from.add((a * T + b) * self.from.point)));
-                        for (a, x) in F::output(column).into_iter().enumerate() {
-                            rows[a][b] = x;
+                    let mut columns = [[S::Register::zero(); M]; T];
+                    for (b, column) in columns.iter_mut().enumerate() {
+                        let mut products = [S::Register::zero(); T];
+                        for (a, x) in products.iter_mut().enumerate() {
+                            *x = S::Register::load(from.add((a * T + b) * self.from.point));
                         }
+                        *column = F::output(products);
                     }
-                    for (a, row) in rows.into_iter().enumerate().take(lines) {
+                    for a in 0..M {
+                        if a == lines {
+                            break;
+                        }
+                        let mut row = [S::Register::zero(); T];
+                        for (x, column) in row.iter_mut().zip(&columns) {
+                            *x = column[a];
+                        }
                         let outputs = F::output(row);
-                        for (b, output) in outputs.into_iter().enumerate().take(pixels) {
+                        for (b, output) in outputs.into_iter().enumerate() {
+                            if b == pixels {
+                                break;
+                            }
                             let at = (first + a * width + b) * target.pitch;
                             let mut sums = [[output]];
                             target.fused.apply(&mut sums, channel, (at, target.pitch));

@@ -5,7 +5,7 @@ use super::steps::{Kind, Operands, kinds};
 use crate::conv::{form, forms, lengths, plane, rounding};
 use kiln_cpu::conv::{Conv, forward};
 use kiln_cpu::gemm::{GemmEpilogue, Matrix, MatrixMut, matmul};
-use kiln_cpu::inference::{Filter, Way};
+use kiln_cpu::inference::{Epilogue, Filter, Step, Way};
 use kiln_cpu::{Isa, team};
 use proptest::prelude::*;
 
@@ -163,4 +163,61 @@ fn check_values(c: &Conv, x: &[f32]) {
             assert!(got == want || got.is_nan() && want.is_nan(), "{isa:?} {i}: {got} {want}");
         }
     }
+}
+
+#[test]
+fn one_row_has_the_bits_and_steps_of_many() {
+    // Several panels beside each other, some of them not whole; more terms than a block.
+    for [inputs, outputs] in [[700, 200], [256, 128], [257, 300], [3, 1000]] {
+        let [x, w] = [rounding(inputs, 1), rounding(inputs * outputs, 2)];
+        for &isa in Isa::available() {
+            let kinds = [Kind::Normalize, Kind::Residual, Kind::Relu, Kind::Scale, Kind::Map];
+            for steps in [&kinds[..3], &kinds] {
+                let filter = Filter::dense(isa, 1, inputs, outputs);
+                let mut want = vec![0.0; outputs];
+                forward(isa, filter.form(), &x, &w, &mut want, &GemmEpilogue::default());
+                Operands::new(filter.form()).separately(isa, steps, &mut want);
+                let got = run(&filter, &packed(&filter, &w, None), &x, steps, 1);
+                assert_eq!(bits(&got), bits(&map_of(&want, outputs, 1)), "{isa:?} {inputs} {outputs}");
+            }
+        }
+    }
+}
+
+/// Whether `f` refuses its arguments with a message that has these words.
+fn refused(words: &str, f: impl FnOnce()) {
+    let message = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).unwrap_err();
+    let message = message.downcast_ref::<String>().unwrap();
+    assert!(message.contains(words), "{message}");
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let isa = Isa::best();
+    let c = plane([1, 1, 3, 4], 6, 3, 1, 1);
+    let filter = Filter::new(isa, Way::Direct, &c);
+    let (w, x, y) = (vec![0.0; 108], vec![0.0; 36 * 16], vec![0.0; 36 * 16]);
+    let (packed, scratch) = (packed(&filter, &w, None), vec![0.0; filter.scratch(1)]);
+    let run = |packed: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32], steps: &[Step<'_>]| {
+        filter.run(packed, x, y, scratch, &Epilogue::new(steps));
+    };
+    refused("`weight` has 107 elements", || filter.pack(&w[1..], None, &mut packed.clone()));
+    refused("`scale` has 3 elements", || filter.pack(&w, Some(&[1.0; 3]), &mut packed.clone()));
+    refused("`to` has", || filter.pack(&w, None, &mut packed.clone()[1..]));
+    refused("`packed` has", || run(&packed[1..], &x, &mut y.clone(), &mut scratch.clone(), &[]));
+    refused("`x` has 575 elements", || run(&packed, &x[1..], &mut y.clone(), &mut scratch.clone(), &[]));
+    refused("`y` has 575 elements", || run(&packed, &x, &mut y.clone()[1..], &mut scratch.clone(), &[]));
+    refused("`scratch` has 0 floats", || run(&packed, &x, &mut y.clone(), &mut [], &[]));
+    let short = [0.0; 4];
+    for (words, step) in [
+        ("`bias` has 4 elements", Step::Bias(&short)),
+        ("`scale` has 4 elements", Step::Normalize { mean: &x[..16], scale: &short, shift: &x[..16] }),
+        ("`residual` has 4 elements", Step::Residual(&short)),
+        ("`rows` has 4 elements", Step::Scale(&short)),
+    ] {
+        refused(words, || run(&packed, &x, &mut y.clone(), &mut scratch.clone(), &[step]));
+    }
+    let strided = plane([1, 1, 3, 4], 6, 3, 2, 1);
+    assert!(!Way::WinogradF2.suits(&strided) && Way::WinogradF4.suits(&c));
+    refused("WinogradF4 does not suit", || drop(Filter::new(isa, Way::WinogradF4, &strided)));
 }
