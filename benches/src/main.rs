@@ -16,6 +16,7 @@ struct Setup {
     device: Device,
     epochs: usize,
     seed: u64,
+    part: Option<String>,
 }
 
 macro_rules! tasks {
@@ -52,6 +53,9 @@ struct Arguments {
     /// Seed of a training run
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// One part of a task that runs several in processes of their own
+    #[arg(long)]
+    part: Option<String>,
     /// Folder of the data: DIR/mnist/*-ubyte[.gz] [default: $KILN_DATA_DIR]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -64,6 +68,7 @@ fn run(arguments: &Arguments) -> Result<serde_json::Value> {
         device: kiln::device(&arguments.device)?,
         epochs: arguments.epochs,
         seed: arguments.seed,
+        part: arguments.part.clone(),
     };
     let mut line = arguments.task.measure(&setup)?;
     line["peer"] = format!("kiln {} {}", env!("CARGO_PKG_VERSION"), setup.device.name()).into();

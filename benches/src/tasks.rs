@@ -63,6 +63,10 @@ macro_rules! for_each_task {
                 |at| inference::all(&at.device), ["inference_torch.py", "inference_ort.py"]
             }
             {
+                "Peak memory of the loss over a vocabulary of 50,257, beside the composed form, MB", Vocabulary, vocabulary,
+                |at| vocabulary::peaks(&at.device, at.part.as_deref()), []
+            }
+            {
                 "Operations of tensors, 16 M elements of f32, milliseconds", Tensor, tensor, |at| tensor::times(&at.device),
                 ["tensor_torch.py", "tensor_numpy.py"]
             }

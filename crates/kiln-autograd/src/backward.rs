@@ -103,6 +103,21 @@ impl Backward<'_> {
         self.ahead.add(edge, gradient, self.records)
     }
 
+    /// What is known so far of the gradient of the input at `position`, taken out of the pass: for a rule that adds its own part while it
+    /// makes it, in one pass over memory, and accumulates the sum. `None` where nothing is known, where the pass records, and of half
+    /// types, whose parts are added up in f32.
+    pub(crate) fn take(&mut self, position: usize) -> Option<Var> {
+        if self.records || !self.needs(position) {
+            return None;
+        }
+        let id = self.node.edges.get(position)?.id;
+        let Pending { gradient, dtype, .. } = self.ahead.pending.get(&id)?;
+        if gradient.is_half() || gradient.dtype() != *dtype || self.ahead.of_outputs.contains_key(&id) {
+            return None;
+        }
+        self.ahead.pending.remove(&id).map(|pending| pending.gradient)
+    }
+
     /// Adds the gradients, given the output's gradient `dy`, of what `forward` computes from the inputs that it takes: the rule of
     /// an operation whose gradient no kernel gives, or which is to be differentiated itself.
     ///

@@ -26,7 +26,10 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     let mut run = Run::open(&options.run, options.opening.accept_changed, &device)?;
     let model = std::mem::take(&mut run.trained.model);
     let setup = Setup { data: options.data.as_deref(), device: &device, learned: Some(&run.trained) };
-    let settings = run.settings()?;
+    let mut settings = run.settings()?.clone();
+    if let Some(file) = &options.data {
+        settings.set_table(file)?;
+    }
     let prepared = settings.prepare_trained(model, &setup)?;
     if options.data.is_none() && settings.has_path() {
         settings.expect_counts(&prepared.data)?;

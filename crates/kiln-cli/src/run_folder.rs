@@ -6,6 +6,7 @@ use crate::recipes::Recipe;
 use crate::settings::Settings;
 use clap::ValueEnum;
 use kiln::ErrorKind;
+use kiln::models::hub;
 use kiln::prelude::*;
 use kiln::store::{Store, write_atomically};
 use kiln::train::Status;
@@ -62,7 +63,7 @@ pub(crate) struct Run {
     pub(crate) trained: Trained,
     /// Of config.toml, or the recipe's; a model that was put into a folder by hand has none.
     pub(crate) settings: Option<Settings>,
-    /// model.json, which errors name.
+    /// model.json, or config.json of a folder from Hugging Face's hub, which errors name.
     pub(crate) description: PathBuf,
 }
 
@@ -82,7 +83,8 @@ impl Run {
             }
             text => Some(Settings::parse(&text?, &path)?),
         };
-        Ok(Run { trained, settings, description: folder.join(MODEL) })
+        let described = if folder.join(MODEL).is_file() { MODEL } else { hub::CONFIG };
+        Ok(Run { trained, settings, description: folder.join(described) })
     }
 
     /// How it was trained.
@@ -93,6 +95,15 @@ impl Run {
                 self.description.display()
             );
             Error::new(ErrorKind::Format, "", message)
+        })
+    }
+
+    /// Fails if a model of the hub takes text and the folder has no tokenizer that Kiln reads.
+    pub(crate) fn expect_tokenizer(&self) -> Result<()> {
+        let why = self.trained.notes.get("tokenizer").and_then(|why| why.as_str());
+        why.map_or(Ok(()), |why| {
+            let message = format!("{}: {why}", self.description.display());
+            Err(Error::new(ErrorKind::Unsupported, "", message))
         })
     }
 

@@ -54,6 +54,11 @@ pub trait Dataset: Send + Sync {
     /// Sizes of one sample's axes, without the batch axis; of several inputs those of the first.
     fn input_shape(&self) -> &[usize];
 
+    /// Sizes of one sample's axes for each of the model's inputs, in order. By default there is one input.
+    fn input_shapes(&self) -> Vec<Vec<usize>> {
+        vec![self.input_shape().to_vec()]
+    }
+
     /// Steps of the sample at `index`, of sequences of different lengths; what a loader
     /// [buckets](crate::Loader::bucket_by_length) by.
     fn length(&self, index: usize) -> Option<usize> {
@@ -266,6 +271,9 @@ macro_rules! behind {
             }
             fn input_shape(&self) -> &[usize] {
                 (**self).input_shape()
+            }
+            fn input_shapes(&self) -> Vec<Vec<usize>> {
+                (**self).input_shapes()
             }
             fn length(&self, index: usize) -> Option<usize> {
                 (**self).length(index)

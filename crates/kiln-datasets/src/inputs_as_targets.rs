@@ -25,6 +25,9 @@ impl<D: Dataset> Dataset for InputsAsTargets<D> {
     fn input_shape(&self) -> &[usize] {
         self.0.input_shape()
     }
+    fn input_shapes(&self) -> Vec<Vec<usize>> {
+        self.0.input_shapes()
+    }
     fn length(&self, index: usize) -> Option<usize> {
         self.0.length(index)
     }

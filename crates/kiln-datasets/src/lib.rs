@@ -37,6 +37,7 @@ mod subset;
 mod tables;
 mod tensors;
 mod text;
+mod toys;
 mod zip;
 
 pub use augment::{
@@ -78,4 +79,8 @@ pub use series::{SeriesEncoder, SeriesOptions, SeriesWindows};
 pub use subset::Subset;
 pub use tables::{Table, breast_cancer, diabetes, digits, iris, wine};
 pub use tensors::TensorDataset;
-pub use text::{TextEncoder, TextOptions, TokenFile, TokenWriter, Tokenizer, WordOptions, load_text};
+pub use text::{
+    EncodedTexts, PairDataset, PairEncoder, TextEncoder, TextInputs, TextOptions, TokenFile, TokenWriter, Tokenizer,
+    WordOptions, load_text,
+};
+pub use toys::{toy_reviews, toy_translations};

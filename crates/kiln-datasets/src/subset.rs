@@ -58,6 +58,10 @@ impl<D: Dataset> Dataset for Subset<D> {
         self.dataset.input_shape()
     }
 
+    fn input_shapes(&self) -> Vec<Vec<usize>> {
+        self.dataset.input_shapes()
+    }
+
     fn length(&self, index: usize) -> Option<usize> {
         self.dataset.length(*self.indices.get(index)?)
     }

@@ -114,6 +114,10 @@ impl Dataset for TensorDataset {
         &self.inputs.dims()[1..]
     }
 
+    fn input_shapes(&self) -> Vec<Vec<usize>> {
+        self.inputs.iter().map(|input| input.dims()[1..].to_vec()).collect()
+    }
+
     /// Targets of whole numbers or bool, one a sample, are class labels; so are floats, one a sample, that are all 0 or 1, and
     /// rows of two or more numbers that are one-hot. All others are none.
     fn class_labels(&self) -> Result<Option<Vec<i64>>> {

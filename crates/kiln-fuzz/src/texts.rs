@@ -3,7 +3,8 @@
 use crate::Target;
 use crate::source::Source;
 use kiln::datasets::{
-    Dataset, Loader, SequenceDataset, SeriesWindows, TextStreams, TextWindows, Tokenizer, WordOptions, pad_sequences,
+    Dataset, Loader, SequenceDataset, SeriesWindows, TextInputs, TextStreams, TextWindows, Tokenizer, WordOptions,
+    pad_sequences,
 };
 use kiln::tensor::{Device, Tensor};
 
@@ -118,6 +119,14 @@ fn tokenizer(bytes: &[u8]) {
     if let Ok(saved) = Tokenizer::from_vocab_and_merges(&known, &text) {
         check(&saved, &known, false);
     }
+    if let Ok(pieces) = Tokenizer::from_word_pieces(&text, size > 256) {
+        check(&pieces, &known, false);
+        let longest = count + 4;
+        let inputs = TextInputs::new(pieces).max_length(longest);
+        if let Ok(texts) = inputs.pairs(&[(&known, &text), (&text, &known)], &Device::cpu()) {
+            assert!(texts.tokens.dims()[1] <= longest && texts.segments.dims() == texts.mask.dims());
+        }
+    }
     let characters = Tokenizer::characters(&known);
     check(&characters, &text, true);
     check(&characters.with_padding().with_unknown(), &text, false);
@@ -147,6 +156,7 @@ fn tokenizer_seeds() -> Vec<Vec<u8>> {
         with([0, 0, 0], "the hat aaaa \u{e9} 12"),
         with([3, 2, 1], "The Cat  sat"),
         with([7, 1, 0], "\u{1f600} mat"),
+        with([0, 3, 0], "[UNK]\n[CLS]\n[SEP]\ncat\n##s\n'\n\u{e9}"),
     ];
     seeds.extend(json);
     let vocab = r#"{"a":1,"b":0,"ab":2,"c":3,"<s>":4}"#;

@@ -66,7 +66,8 @@ pub trait Layer: Module + Describe + Send + Sync {
         init.output_shape(self, input)
     }
 
-    /// Forgets what was carried from batch to batch: the states of recurrent layers that are stateful.
+    /// Forgets what the layer carries from pass to pass: states of recurrent layers, keys and values of attention, positions
+    /// ([`Carried::clear`](crate::Carried::clear)).
     fn reset_states(&self) {}
 
     /// Other things that it computes with the same parameters, for [`Graph::call_with`](crate::Graph::call_with).

@@ -40,7 +40,7 @@ pub use activation::Activation;
 pub use carried::Carried;
 pub use class_axis::ClassAxis;
 pub use constraints::{Constraint, MaxNorm, MinMaxNorm, NonNeg, UnitNorm};
-pub use context::{Ctx, Here, KeptOutputs, Mode, NotFinite, Probe};
+pub use context::{CarriedUse, Ctx, Here, KeptOutputs, Mode, NotFinite, Probe};
 pub use describe::{Describe, Part, settings};
 pub use graph::{Callee, Graph, Node, Nodes, Shared};
 pub use inference::{InferenceOptions, InferencePlan};
@@ -61,7 +61,7 @@ pub use snapshot::Snapshot;
 pub use state::{StateDict, Unmatched};
 pub use stateful::Stateful;
 pub use training_memory::TrainingMemory;
-pub use value::{FromValue, IntoValue, Mask, Projection, SampleShape, Sequence, Shapes, Value};
+pub use value::{Documents, FromValue, IntoValue, Mask, OutputPart, Projection, SampleShape, Sequence, Shapes, Value};
 pub use visit::{Visitor, VisitorMut};
 
 /// What most programs use.

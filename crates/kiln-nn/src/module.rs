@@ -148,8 +148,9 @@ pub trait Module {
         state::load(collect_mut(|visitor| self.visit_mut(visitor)), state, strict)
     }
 
-    /// What layers carry from one batch to the next, by path: the states of stateful recurrent layers. It is empty where no layer
-    /// does, or none has seen a batch. Cheap: the tensors are shared.
+    /// What layers carry from one pass to the next ([`Ctx::carrying`](crate::Ctx::carrying), stateful layers). A name is the path of
+    /// what is carried, in brackets the path and the number of the use, and the tensor's number: `lstm.carried.evaluation[lstm#0].1`. It is
+    /// empty where no layer carries anything. Cheap: the tensors are shared.
     fn carried_states(&self) -> StateDict {
         carried::states(collect_carried(|visitor| self.visit(visitor)))
     }

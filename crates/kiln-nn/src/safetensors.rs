@@ -11,10 +11,8 @@ pub use format::{decode, encode};
 pub use shards::Shards;
 
 use crate::{Module, StateDict, Unmatched};
-use kiln_store::write_atomically;
+use kiln_store::{Mapped, write_atomically};
 use kiln_tensor::{Device, Error, ErrorKind, Result};
-use memmap2::Mmap;
-use std::fs::File;
 use std::path::Path;
 
 /// Writes all parameters and buffers: to a temporary file, which replaces `path` once it is complete and on the disk.
@@ -74,17 +72,7 @@ pub fn read(path: impl AsRef<Path>, device: &Device) -> Result<StateDict> {
 
 /// Calls `decode` with a file's bytes, which are mapped and not copied.
 fn open<R>(path: &Path, decode: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
-    decode(&map(path)?).map_err(|error| of_file(path, error))
-}
-
-/// A file's bytes, mapped.
-fn map(path: &Path) -> Result<Mmap> {
-    // SAFETY: the map is read-only, and its bytes are lent out by nothing that outlives it. Another process that cuts the file short
-    // meanwhile would end this one by a signal; Kiln's own writers replace files and never shorten them.
-    let mapped = File::open(path).and_then(|file| unsafe { Mmap::map(&file) });
-    mapped.map_err(|error| {
-        Error::new(ErrorKind::Io, "load", format!("{}: cannot be read: {error}", path.display())).with_source(error)
-    })
+    decode(&Mapped::open(path)?).map_err(|error| of_file(path, error))
 }
 
 /// An error with the file that it is about.

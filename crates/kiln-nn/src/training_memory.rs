@@ -1,7 +1,7 @@
 //! The memory of a training step.
 
 use crate::summary::binary;
-use crate::{Ctx, Module, Sequential, Value};
+use crate::{Ctx, Module, Sequential, Shapes, Value};
 use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor};
 use std::fmt;
 
@@ -63,7 +63,7 @@ impl Sequential {
     /// ```
     ///
     /// # Errors
-    /// A model that is not built or has several inputs; those of the forward pass, as of a batch norm and a batch of 1; out of memory.
+    /// A model that is not built; those of the forward pass, as of a batch norm and a batch of 1; out of memory.
     pub fn training_memory(&self, batch_size: usize) -> Result<TrainingMemory> {
         let size = |tensor: &Tensor| tensor.elements() * tensor.dtype().size();
         let parameters = self.parameters();
@@ -82,14 +82,12 @@ impl Sequential {
     fn activations(&self, batch_size: usize) -> Result<usize> {
         let first = self.parameters().first().map(|(_, first)| (first.value().device().clone(), first.value().dtype()));
         let (device, dtype) = first.unwrap_or_else(|| (Device::cpu(), DType::F32));
-        let Some(sample) = self.input_shape() else {
-            let message = "the model must be built, for one input: call `build`";
-            return Err(Error::new(ErrorKind::Build, "training_memory", message));
+        let Some(sample) = self.input_shapes() else {
+            return Err(Error::new(ErrorKind::Build, "training_memory", "the model must be built: call `build`"));
         };
-        let shape = [&[batch_size], &sample[..]].concat();
         let carried = self.carried_states();
         let pass = |dtype: DType| -> Result<usize> {
-            let batch = Value::from(Tensor::zeros(&shape[..], dtype, &device)?);
+            let batch = zeros(sample, batch_size, dtype, &device)?;
             let before = device.memory().live;
             let ctx = Ctx::train(0, 0);
             let kept = self.forward(batch.clone(), &ctx)?;
@@ -105,4 +103,14 @@ impl Sequential {
         self.set_carried_states(&carried)?;
         kept
     }
+}
+
+/// A batch of zeros for samples of these shapes.
+fn zeros(sample: &Shapes, batch_size: usize, dtype: DType, device: &Device) -> Result<Value> {
+    Ok(match sample {
+        Shapes::One(shape) => Tensor::zeros(&[&[batch_size], &shape[..]].concat()[..], dtype, device)?.into(),
+        Shapes::Many(shapes) => {
+            Value::Many(shapes.iter().map(|shape| zeros(shape, batch_size, dtype, device)).collect::<Result<_>>()?)
+        }
+    })
 }

@@ -23,7 +23,7 @@ impl Mapped {
         // SAFETY: the map is read-only. Another process that cuts the file short would end this one by a signal; Kiln's own writers
         // replace files and never shorten them or write into them.
         let mapped = File::open(path).and_then(|file| unsafe { Mmap::map(&file) });
-        mapped.map(Mapped).map_err(|error| failed("open", path, "cannot be read", error))
+        mapped.map(Mapped).map_err(|error| failed("load", path, "cannot be read", error))
     }
 }
 

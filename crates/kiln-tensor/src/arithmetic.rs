@@ -1,7 +1,7 @@
 //! What the composed forms of coarse operations are written over: [`Tensor`], or kiln-autograd's `Var`, which can be
 //! differentiated.
 
-use crate::{Cut, DType, Result, ScanOp, ScatterOp, Shape, Tensor, UnaryCall};
+use crate::{Cut, DType, Normalization, Result, ScanOp, ScatterOp, Shape, Tensor, UnaryCall};
 use kiln_cpu::blend::Taps;
 use kiln_math::{BinaryOp, UnaryOp};
 use std::ops::Range;
@@ -40,6 +40,8 @@ pub trait Arithmetic: Clone {
     fn linear_scan(&self, terms: &Self, axis: usize) -> Result<Self>;
     /// Each index of `axis` as a weighted sum of indices; f32 or f64.
     fn blend(&self, axis: usize, taps: &Arc<Taps>) -> Result<Self>;
+    /// (x − mean) / sqrt(variance + ε) of x (N, C, S) with each channel's own moments; f32 or f64.
+    fn normalized_channels(&self, epsilon: f64) -> Result<Self>;
     /// The elements at `positions` along `axis`, which are `values`.
     fn chosen(&self, axis: usize, values: Tensor, positions: &Tensor) -> Result<Self>;
     /// Whether a gradient is wanted.
@@ -139,6 +141,10 @@ impl Arithmetic for Tensor {
     }
     fn blend(&self, axis: usize, taps: &Arc<Taps>) -> Result<Self> {
         Tensor::blend(self, axis, taps)
+    }
+    fn normalized_channels(&self, epsilon: f64) -> Result<Self> {
+        let form = Normalization { epsilon, own_moments: true, activation: None };
+        self.normalize(&form, &self.moments()?, None, None)
     }
     fn chosen(&self, _axis: usize, values: Tensor, _positions: &Tensor) -> Result<Self> {
         Ok(values)

@@ -60,8 +60,8 @@ pub use tensor::{
     Attended, AttentionGradients, AttentionOptions, AttentionReach, Axes, CrossEntropyOptions, CustomOp, Cut,
     HeadOrder, HostOperand, HostOutput, IntoAxes, IntoAxis, LinearCrossEntropy, MatmulOptions, Maxima, Normalization,
     NormalizeGradients, Order, PackedSequences, QueryPlace, RecurrentGradients, RecurrentStates, RecurrentSteps,
-    ScanOp, Several, SoftmaxKind, Tensor, Unique, UpdatePart, UpdateSlot, UpdateTensors, VocabularyTarget, axis_index,
-    taps, transposed_taps,
+    RowNorm, RowNormed, ScanOp, Several, SoftmaxKind, Tensor, Unique, UpdatePart, UpdateSlot, UpdateTensors,
+    VocabularyTarget, axis_index, taps, transposed_taps,
 };
 pub use tensors::Tensors;
 pub use traced::{Tape, Traced, Value};

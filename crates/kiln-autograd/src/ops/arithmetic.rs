@@ -43,6 +43,9 @@ impl Arithmetic for Var {
     fn blend(&self, axis: usize, taps: &Arc<Taps>) -> Result<Self> {
         Var::blended(self, axis, taps)
     }
+    fn normalized_channels(&self, epsilon: f64) -> Result<Self> {
+        Ok(Var::batch_norm(self, None, None, epsilon, None)?.0)
+    }
     fn chosen(&self, axis: usize, values: Tensor, positions: &Tensor) -> Result<Self> {
         Ok(Var::chosen_from(self, axis, values, positions))
     }

@@ -138,7 +138,13 @@ impl Var {
     #[inline]
     pub fn binary(&self, op: BinaryOp, other: &Var) -> Result<Var> {
         let y = self.tensor().binary(op, other.tensor())?;
-        Ok(Var::record(&[self, other], y, |y| {
+        Ok(self.recorded(op, other, y))
+    }
+
+    /// The output `y` of `op`, recorded.
+    #[inline(always)]
+    pub(super) fn recorded(&self, op: BinaryOp, other: &Var, y: Tensor) -> Var {
+        Var::record(&[self, other], y, |y| {
             let (da, db) = op.df(Uses::A, Uses::B, Uses::Y);
             let wanted = |slope: Uses, of: &Var| if of.requires_grad() { slope } else { Uses::NOTHING };
             let mut uses = wanted(da, self).and(wanted(db, other));
@@ -153,7 +159,7 @@ impl Var {
                 b: saved(Uses::B, other.tensor()),
                 y: saved(Uses::Y, y),
             }
-        }))
+        })
     }
 
     /// x + value

@@ -21,6 +21,7 @@ mod pad;
 mod pool;
 mod recurrent;
 mod reduce;
+mod row_norm;
 mod scan;
 mod shape;
 mod softmax;

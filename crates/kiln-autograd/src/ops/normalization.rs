@@ -1,4 +1,4 @@
-//! Normalization: by batch, layer, group and instance, by root mean square, and across channels.
+//! Normalization: by batch, group and instance, and across channels.
 
 use super::activation::FusedActivation;
 use crate::{Backward, Function, Inputs, Var};
@@ -152,52 +152,6 @@ impl Var {
             Some(bias) => scaled.add(&bias.widened()?),
             None => Ok(scaled),
         }
-    }
-
-    /// Rows and their length where the last `axes` axes are normalized, and factors have these axes' shape.
-    fn last_axes(&self, operation: &'static str, axes: usize, factors: [Option<&Var>; 2]) -> Result<(usize, usize)> {
-        let rank = self.shape().rank();
-        if axes == 0 || axes > rank {
-            return Err(Error::shape(operation, format!("{axes} axes of {} cannot be normalized", self.shape())));
-        }
-        let (rows, normalized) = self.dims().split_at(rank - axes);
-        if let Some(factor) = factors.into_iter().flatten().find(|factor| factor.dims() != normalized) {
-            return Err(Error::shape(
-                operation,
-                format!(
-                    "a weight or bias for the last {axes} axes of {} has shape {}, got {}",
-                    self.shape(),
-                    Shape::new(normalized)?,
-                    factor.shape()
-                ),
-            ));
-        }
-        Ok((rows.iter().product(), normalized.iter().product()))
-    }
-
-    /// (x − mean) / sqrt(variance + ε) · weight + bias with the moments of the last `axes` axes of each sample; weight and
-    /// bias have these axes' shape. Source: Ba, Kiros and Hinton, Layer Normalization, 2016.
-    ///
-    /// # Errors
-    /// More axes than there are, none, or a weight or bias of another shape.
-    pub fn layer_norm(&self, axes: usize, weight: Option<&Var>, bias: Option<&Var>, epsilon: f64) -> Result<Var> {
-        let (rows, n) = self.last_axes("layer_norm", axes, [weight, bias])?;
-        self.in_wide(|x| x.normalized_rows(rows, n, epsilon)?.affine_with(weight.cloned(), bias.cloned()))
-    }
-
-    /// x / sqrt(mean of x² + ε) · weight over the last `axes` axes of each sample. Source: Zhang and Sennrich, Root Mean
-    /// Square Layer Normalization, 2019.
-    ///
-    /// # Errors
-    /// As [`Var::layer_norm`].
-    pub fn rms_norm(&self, axes: usize, weight: Option<&Var>, epsilon: f64) -> Result<Var> {
-        self.last_axes("rms_norm", axes, [weight, None])?;
-        let rank = self.shape().rank();
-        let over: Vec<usize> = (rank - axes..rank).collect();
-        self.in_wide(|x| {
-            let scale = x.square()?.mean_keepdim(&over[..])?.add_scalar(epsilon)?.rsqrt()?;
-            x.mul(&scale)?.affine_with(weight.cloned(), None)
-        })
     }
 
     /// (x − mean) / sqrt(variance + ε) · weight + bias with the moments of each sample's groups of channels, of x (N, C, …);

@@ -40,6 +40,23 @@ const OPERATIONS: &[(&str, Program, &[&[usize]])] = &[
         &[&[4, 3, 5], &[3], &[3], &[2, 3]],
     ),
     ("layer_norm", |v| v[0].layer_norm(1, Some(&v[1]), None, 1e-5), &[&[4, 6], &[6]]),
+    ("rms_norm", |v| v[0].rms_norm(2, Some(&v[1]), 1e-5), &[&[4, 2, 3], &[2, 3]]),
+    (
+        "add_layer_norm",
+        |v| {
+            let (sum, y) = v[0].add_layer_norm(&v[1], 1, Some(&v[2]), Some(&v[3]), 1e-3)?;
+            sum.tanh()?.add(&y)
+        },
+        &[&[4, 6], &[4, 6], &[6], &[6]],
+    ),
+    (
+        "add_rms_norm",
+        |v| {
+            let (sum, y) = v[0].add_rms_norm(&v[1], 1, Some(&v[2]), 1e-3)?;
+            sum.tanh()?.add(&y)
+        },
+        &[&[4, 6], &[4, 6], &[6]],
+    ),
     ("attention", |v| v[0].attention(&v[1], &v[2], None, &AttentionOptions::new()), ATTENTION),
     ("causal attention", |v| attention(v, AttentionOptions::new().causal(true).window(3).alibi(true)), ATTENTION),
     ("attention with dropout", |v| attention(v, AttentionOptions::new().dropout(0.3, &stream(v)?)), ATTENTION),

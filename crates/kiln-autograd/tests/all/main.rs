@@ -21,6 +21,7 @@ mod odd_windows;
 mod origin;
 mod pytorch;
 mod recurrent;
+mod row_norm;
 mod rules;
 mod saved;
 mod windows;

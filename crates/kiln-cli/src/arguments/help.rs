@@ -53,6 +53,8 @@ pub(super) const PREDICT_EXAMPLES: &str = "\
 Examples:
   kiln predict runs/first seven.png                the three likeliest classes with their probabilities
   kiln predict runs/first scans/*.jpg --json       one object for each image
+  kiln predict runs/mood \"a fine film\"             the class of a text
+  kiln predict runs/toy \"sort: pear fig apple\"     the text that a model makes of it
 
 An image may have any size and colors; what is transparent lies on white. Models of MNIST want one figure, light
 on dark or dark on light, which is made what MNIST's are: gray; inverted if its border is lighter than its middle;

@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use help::*;
 use kiln::datasets::Augmentation;
-use parsers::{RECIPE_OR_PATH, SET_OR_FOLDER, SET_OR_URL, augmentation, count, device, size, threads};
+use parsers::{RECIPE_OR_PATH, SET_OR_FOLDER, SET_OR_URL, augmentation, count, device, file_or_text, size, threads};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -45,7 +45,7 @@ pub(crate) enum Command {
     /// Measure a trained model on the test data: accuracy by class and a confusion matrix.
     #[command(after_help = EVALUATE_EXAMPLES)]
     Evaluate(EvaluateOptions),
-    /// Say what images show, by a trained model.
+    /// Say what a trained model makes of images, tables, texts or series.
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictOptions),
     /// Let a model write text, one character after the other, or draw images.
@@ -218,8 +218,8 @@ pub(crate) struct EvaluateOptions {
 pub(crate) struct PredictOptions {
     /// Folder that `kiln train --out` has written.
     pub(crate) run: PathBuf,
-    /// Images or folders of them; CSV files of tables, texts and series; text files, a text a line.
-    #[arg(required = true, value_name = "FILE")]
+    /// Images or folders of them; CSV files of tables, texts and series; text files, a text a line; for models of texts also a text itself.
+    #[arg(required = true, value_name = "FILE|TEXT", value_parser = file_or_text())]
     pub(crate) inputs: Vec<PathBuf>,
     /// Write the predictions into a file: CSV or JSON, by its ending
     #[arg(long, value_name = "FILE")]
@@ -229,7 +229,7 @@ pub(crate) struct PredictOptions {
     pub(crate) batch_size: Option<NonZeroUsize>,
     #[command(flatten)]
     pub(crate) opening: Opening,
-    /// Print one JSON object for each image
+    /// Print one JSON object for each prediction
     #[arg(long)]
     pub(crate) json: bool,
 }

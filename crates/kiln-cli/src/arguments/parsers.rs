@@ -1,7 +1,7 @@
 //! What the values of arguments are parsed by.
 
 use crate::recipes::Recipe;
-use clap::builder::{EnumValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::builder::{EnumValueParser, OsStringValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Arg, Command, Error, ValueEnum};
 use kiln::ErrorKind;
 use kiln::datasets::{Augmentation, CATALOG, Source};
@@ -9,7 +9,7 @@ use kiln::tensor::Device;
 use kiln::train::Every;
 use std::ffi::OsStr;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// More threads than any machine has cores: beyond, starting them takes longer than the training. (1024 is not 0, which the
 /// compiler sees.)
@@ -55,6 +55,11 @@ pub(super) const RECIPE_OR_PATH: NameOr = NameOr {
     },
     is_other: |value| Path::new(value).exists(),
 };
+
+/// A path or a text. An empty one is told of by the command that reads it.
+pub(super) fn file_or_text() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
 
 /// A data set's name, or an address.
 pub(super) const SET_OR_URL: NameOr = NameOr { is_other: |value| value.contains("://"), ..SET };

@@ -31,8 +31,8 @@ pub(crate) struct Task {
     #[command(flatten)]
     pub(crate) computing: Computing,
     /// Folder of the data: DIR/mnist/*-ubyte[.gz], DIR/cifar-10-batches-bin/*.bin [default: $KILN_DATA_DIR, the user's cache
-    /// folder, or else a subset of MNIST that the command carries]
-    #[arg(long, value_name = "DIR")]
+    /// folder, or else a subset of MNIST that the command carries]; for text-classifier and translate-toy a CSV file
+    #[arg(long, value_name = "DIR|FILE")]
     pub(crate) data: Option<PathBuf>,
 }
 

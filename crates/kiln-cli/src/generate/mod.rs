@@ -30,6 +30,12 @@ fn generate(options: &GenerateOptions, device: &Device) -> Result<()> {
         refuse(images, "images", &run)?;
         return text::write(options, tokenizer, &run);
     }
+    run.expect_tokenizer()?;
+    if let Some(Input::Pairs(_)) = &run.trained.input {
+        let message =
+            format!("{}: {} makes texts of other texts: use `kiln predict`", run.description.display(), run.name());
+        return Err(Error::new(ErrorKind::Unsupported, "", message));
+    }
     let mut settings = run.settings()?.clone();
     settings.set("seed", &options.seed.to_string(), "--seed")?;
     if !settings.makes_images()? {

@@ -38,6 +38,8 @@ recipes! {
     Cifar10Resnet18: "cifar10-resnet18.toml";
     /// ResNet-20 for CIFAR-10
     Cifar10Resnet20: "cifar10-resnet20.toml";
+    /// A small vision transformer for CIFAR-10
+    Cifar10Vit: "cifar10-vit.toml";
     /// VGG-11 with batch normalization for CIFAR-10
     Cifar10Vgg: "cifar10-vgg.toml";
     /// MNIST read row by row by an LSTM
@@ -50,6 +52,10 @@ recipes! {
     GptMini: "gpt-mini.toml";
     /// The adding problem by a GRU
     AddingGru: "adding-gru.toml";
+    /// Texts in classes by a transformer encoder: --data FILE.csv, or made-up reviews of films
+    TextClassifier: "text-classifier.toml";
+    /// Sorts and reverses lists of words: an encoder and a decoder, on made-up pairs of texts or those of --data FILE.csv
+    TranslateToy: "translate-toy.toml";
     /// Strings of digits made of MNIST's, read by convolutions, an LSTM and CTC
     DigitsCtc: "digits-ctc.toml";
 }

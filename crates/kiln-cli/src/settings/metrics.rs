@@ -7,8 +7,8 @@ use crate::report::tell;
 use kiln::prelude::*;
 use kiln::train::{
     Accuracy, ActivationStatistics, Auc, AveragePrecision, BinaryAccuracy, ClassAverage, CohenKappa, CtcErrorRate,
-    CtcExactMatch, Ema, F1, GradientNorms, Iou, Mae, Mape, Matthews, Meter, Mse, MultilabelAccuracy, Perplexity,
-    Precision, R2, Recall, ReduceOnPlateau, Rmse, Swa, TerminateOn, TopKAccuracy,
+    CtcExactMatch, Ema, ExactMatch, F1, GradientNorms, Iou, Mae, Mape, Matthews, Meter, Mse, MultilabelAccuracy,
+    Perplexity, Precision, R2, Recall, ReduceOnPlateau, Rmse, Swa, TerminateOn, TopKAccuracy,
 };
 
 /// Adds the metric to the trainer.
@@ -41,6 +41,7 @@ pub(super) fn metric(named: &Named<'_>, trainer: Training) -> Result<Training> {
         CohenKappa => trainer.metric(set!(s, CohenKappa::new(); threshold axis)),
         CtcErrorRate => trainer.metric(set!(s, CtcErrorRate::new(); blank)),
         CtcExactMatch => trainer.metric(set!(s, CtcExactMatch::new(); blank)),
+        ExactMatch => trainer.metric(ExactMatch),
         F1 => of_classes!(F1, s),
         Iou => trainer.metric(set!(s, Iou::new(); class threshold axis)),
         Mae => trainer.metric(Mae),

@@ -5,6 +5,7 @@
 
 mod choice;
 mod data;
+mod graph;
 mod leaves;
 mod loss;
 mod metrics;
@@ -23,6 +24,7 @@ pub(crate) use leaves::{Difference, Leaf, differences};
 pub(crate) use node::{Entry, Node, Place, Table, Value};
 pub(crate) use schedule::Steps;
 pub(crate) use section::{Named, Section};
+use tokens::Numbers;
 
 use crate::goal::{Goal, Training};
 use crate::pictures::Pictures;
@@ -226,7 +228,7 @@ impl Settings {
     /// Makes all that is trained.
     pub(crate) fn prepare(&self, setup: &Setup<'_>) -> Result<Prepared> {
         let (seed, plan, data) = (self.seed()?, self.plan()?, self.data(setup)?);
-        let root = tokens::filled(&self.root, data.input.as_ref())?;
+        let root = Numbers::of(&data).fill(&self.root)?;
         let model = model::model(&Section::of(&root, "")?, &*data.train, setup.device, seed)?;
         self.prepared(model, data, plan, setup)
     }
@@ -282,8 +284,8 @@ impl Settings {
     /// The model before any training.
     pub(crate) fn model(&self, setup: &Setup<'_>) -> Result<Sequential> {
         let (root, seed) = (self.section()?, self.seed()?);
-        let (data, input) = data::to_look_at(&root, &self.search(setup)?, model::learns(&root)?)?;
-        let root = tokens::filled(&self.root, input.as_ref())?;
+        let (data, numbers) = data::to_look_at(&root, &self.search(setup)?, model::learns(&root)?)?;
+        let root = numbers.fill(&self.root)?;
         model::model(&Section::of(&root, "")?, &*data, setup.device, seed)
     }
 

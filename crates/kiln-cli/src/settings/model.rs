@@ -1,10 +1,11 @@
 //! The model of a settings file: layers as model.json has them, or one of the known models.
 
-use super::choice::choose;
+use super::choice::{choose, set};
+use super::graph;
 use super::node::{Node, Value};
 use super::section::{Named, Section, plain};
 use kiln::ErrorKind;
-use kiln::models::{self, dcgan::Dcgan, resnet::ResNet, vgg::Vgg};
+use kiln::models::{self, dcgan::Dcgan, resnet::ResNet, vgg::Vgg, vit::Vit};
 use kiln::nn::{Adapt, Describe, StateDict};
 use kiln::prelude::*;
 use serde::de::DeserializeOwned;
@@ -41,6 +42,11 @@ pub(super) fn learns(root: &Section<'_>) -> Result<bool> {
 
 fn of_layers(settings: &Section<'_>, data: &dyn Dataset, device: &Device, seed: u64) -> Result<Sequential> {
     let Some(node) = settings.node("layers") else { return Err(settings.missing("layers", "a list of layers")) };
+    let mut init = Init::new(seed, device);
+    if settings.has("inputs") {
+        let description = graph::description(settings, &data.input_shapes())?;
+        return Sequential::from_architecture_with(&description, &mut init).map_err(|error| placed(node, &error));
+    }
     let mut layers = node.to_json();
     let learned =
         layers.get_mut(0).map(|first| learn(0, first, data)).transpose().map_err(|error| placed(node, &error))?;
@@ -50,7 +56,6 @@ fn of_layers(settings: &Section<'_>, data: &dyn Dataset, device: &Device, seed: 
     let scaled =
         scaled.map(|layer| learn(last, layer, &Targets(data))).transpose().map_err(|error| placed(node, &error))?;
     let description = json!({ "input": data.input_shape(), "layers": layers });
-    let mut init = Init::new(seed, device);
     let mut model =
         Sequential::from_architecture_with(&description, &mut init).map_err(|error| placed(node, &error))?;
     for (at, learned) in [(0, learned), (last, scaled)] {
@@ -105,19 +110,25 @@ fn learn(at: usize, layer: &mut Json, data: &dyn Dataset) -> Result<Option<State
 /// An error of a layer, with the layer's place in the file: `layer 2 (Dense): …`, or below the path `model.2 (Dense)`.
 fn placed(layers: &Node, error: &Error) -> Error {
     let (path, message) = (error.path(), error.message());
-    let index = message.strip_prefix("layer ").or_else(|| path.split('.').nth(1)).unwrap_or_default();
-    let digits: String = index.chars().take_while(char::is_ascii_digit).collect();
     let whole = if path.is_empty() { format!("model: {message}") } else { format!("{path}: {message}") };
-    let layer = match &layers.value {
-        Value::List(list) => digits.parse::<usize>().ok().and_then(|at| list.get(at)),
-        _ => None,
+    let list = match &layers.value {
+        Value::List(list) => list.as_slice(),
+        _ => &[],
     };
+    // A step of the path is the layer's name or number.
+    let numbered = |step: &str| {
+        let digits: String = step.chars().take_while(char::is_ascii_digit).collect();
+        digits.parse::<usize>().ok().and_then(|at| list.get(at))
+    };
+    let named = |step: &str| {
+        let name = step.split(' ').next().unwrap_or_default();
+        list.iter().find(|layer| layer.entry("name").is_some_and(|entry| entry.node.to_text() == name))
+    };
+    let of_path = || path.split('.').skip(1).find_map(|step| named(step).or_else(|| numbered(step)));
+    let layer = message.strip_prefix("layer ").and_then(numbered).or_else(of_path);
     // Where it is about one setting of the layer, that setting's place.
     let setting = message.split('`').nth(1);
-    let entry = layer.and_then(|layer| match &layer.value {
-        Value::Table(entries) => entries.iter().find(|entry| Some(entry.key.as_str()) == setting),
-        _ => None,
-    });
+    let entry = layer.zip(setting).and_then(|(layer, setting)| layer.entry(setting));
     let place = entry.map(|entry| &entry.place).unwrap_or(&layer.unwrap_or(layers).place);
     Error::new(error.kind(), "", format!("{place}: {whole}"))
 }
@@ -152,6 +163,7 @@ fn known(named: &Named<'_>, input: &[usize]) -> Result<Known> {
         resnet18 => resnet([2, 2, 2, 2], s)?,
         resnet34 => resnet([3, 4, 6, 3], s)?,
         resnet20 => models::resnet20(s.need("classes")?),
+        vit => vit(s, input)?,
         vgg11 => {
             let vgg = Vgg::new([1, 1, 2, 2, 2]).batch_norm(s.or("batch_norm", false)?).classes(s.need("classes")?);
             let vgg = match s.get("pooled")? {
@@ -170,6 +182,17 @@ fn known(named: &Named<'_>, input: &[usize]) -> Result<Known> {
 fn resnet(stages: [usize; 4], settings: &Section<'_>) -> Result<Sequential> {
     let small = settings.or("small_images", false)?;
     Ok(ResNet::basic(stages).small_images(small).classes(settings.need("classes")?).model())
+}
+
+/// A vision transformer, by default of the size of `vit_cifar`, for images of this shape.
+fn vit(settings: &Section<'_>, input: &[usize]) -> Result<Sequential> {
+    let &[channels, side, _] = input else {
+        let message = format!("vit takes images of (channels, height, width), not samples of {input:?}");
+        return Err(Error::new(ErrorKind::Shape, "", message));
+    };
+    let vit = set!(settings, Vit::cifar().image(side).channels(channels);
+        patch width layers heads hidden dropout);
+    Ok(vit.classes(settings.need("classes")?).model())
 }
 
 /// From noise to the logit of the image that is made of it: the generator, then the discriminator.

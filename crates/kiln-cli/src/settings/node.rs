@@ -198,6 +198,14 @@ impl Node {
         }
     }
 
+    /// The entry of a key, of a table.
+    pub(crate) fn entry(&self, key: &str) -> Option<&Entry> {
+        match &self.value {
+            Value::Table(entries) => entries.iter().find(|entry| entry.key == key),
+            _ => None,
+        }
+    }
+
     /// What it is, for errors.
     pub(crate) fn kind(&self) -> String {
         match &self.value {

@@ -11,6 +11,23 @@ impl Settings {
         self.root.set_value("data.path", absolute(path, "--data")?, "--data")
     }
 
+    /// Takes the table of a CSV file in the place of texts that the command makes up; other data stays as it is.
+    pub(crate) fn set_table(&mut self, path: &Path) -> Result<()> {
+        let name = self.section()?.section("data")?.get::<String>("name")?;
+        let task = match name.as_deref() {
+            Some("toy_reviews") => "classification",
+            Some("toy_translations") => "translation",
+            _ => return Ok(()),
+        };
+        for key in ["name", "rows"] {
+            self.root.remove("data", key);
+        }
+        for (key, value) in [("kind", "text"), ("task", task)] {
+            self.root.set_value(&format!("data.{key}"), Value::Text(value.to_owned()), "--data")?;
+        }
+        self.set_data(path)
+    }
+
     /// Trains on the text of a file in the place of the book that the command carries.
     pub(crate) fn set_text(&mut self, path: &Path) -> Result<()> {
         let option = format!("--text {}", path.display());

@@ -130,6 +130,9 @@ fn apply(options: &TrainOptions, settings: &mut Settings) -> Result<()> {
     if let Some(file) = &options.task.text {
         settings.set_text(file)?;
     }
+    if let Some(file) = &options.task.data {
+        settings.set_table(file)?;
+    }
     for option in &options.task.set {
         let whole = format!("--set {option}");
         let Some((path, value)) = option.split_once('=') else {

@@ -127,7 +127,7 @@ fn complete(settings: &Settings, resumed: &Resumed) -> Option<u64> {
 fn description(model: &mut Sequential, recipe: Option<String>, data: &Data, logits: bool) -> Result<String> {
     // The model is lent to what describes it.
     let mut trained = Trained::new(std::mem::take(model));
-    let answers = !data.classes.is_empty() || matches!(data.input, Some(Input::Tokens(_)));
+    let answers = !data.classes.is_empty() || matches!(data.input, Some(Input::Tokens(_) | Input::Pairs(_)));
     (trained.input, trained.logits) = (data.input.clone(), logits && answers);
     trained.csv = data.csv.clone();
     trained.classes.clone_from(&data.classes);

@@ -5,6 +5,7 @@ mod convolutional;
 mod data;
 mod find_lr;
 mod generative;
+mod hub_folders;
 mod logs;
 mod memory;
 mod own_pictures;
@@ -18,6 +19,7 @@ mod runs;
 #[path = "../support/mod.rs"]
 mod support;
 mod sweep;
+mod texts;
 mod thousand;
 mod train;
 mod words;

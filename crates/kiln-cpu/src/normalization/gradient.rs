@@ -33,9 +33,9 @@ fn through<S: Simd, T: Number, const RELU: bool>(dy: T, y: T) -> T::In<S> {
 
 /// dz·(x − mean) and dz, dz being dy, or with a rectifier dy where y > 0.
 #[derive(Clone, Copy)]
-struct SlopeTerms<'a, T, const RELU: bool> {
-    of: Slopes<'a, T>,
-    mean: &'a [T],
+pub(super) struct SlopeTerms<'a, T, const RELU: bool> {
+    pub(super) of: Slopes<'a, T>,
+    pub(super) mean: &'a [T],
 }
 
 impl<T: Number, const RELU: bool> Terms<T, 2> for SlopeTerms<'_, T, RELU> {

@@ -4,9 +4,13 @@
 //! large plane. Sums over a channel are those of `sums`.
 
 mod gradient;
+mod rows;
+mod rows_gradient;
 mod sums;
 
 pub use gradient::{Slopes, normalize_grad};
+pub use rows::{RowNorm, RowOutputs, normalize_rows};
+pub use rows_gradient::{RowSlopes, normalize_rows_grad};
 pub use sums::Chunks;
 
 use crate::operand::Number;
@@ -163,23 +167,34 @@ pub fn moments<T: Number>(isa: Isa, form: &Channels, out: &mut [T], x: &[T]) {
             let (start, count) = (channels.start, channels.len());
             (out.take(start, count), out.take(form.channels + start, count))
         };
-        if form.count() == 0 {
-            mean.fill(T::from_f64(f64::NAN));
-            return variance.fill(T::from_f64(f64::NAN));
-        }
-        let count = T::from_f64(form.count() as f64);
-        for (first, channel) in mean.iter_mut().zip(channels.clone()) {
-            *first = finite(x[channel * form.size]);
-        }
-        let shift = spread(|channel| mean[channel - channels.start], &channels, form.size);
-        let [of_shifted] = sums(isa, form, &channels, Shifted { x, shift: &shift });
-        let means = spread(|channel| of_shifted[channel - channels.start] / count, &channels, form.size);
-        let [squares] = sums(isa, form, &channels, Spread { x, shift: &shift, mean: &means });
-        for number in 0..channels.len() {
-            mean[number] = mean[number] + of_shifted[number] / count;
-            variance[number] = squares[number] / count;
-        }
+        moments_of(isa, form, &channels, x, (mean, variance));
     });
+}
+
+/// Mean and biased variance of some of the channels.
+fn moments_of<T: Number>(
+    isa: Isa,
+    form: &Channels,
+    channels: &Range<usize>,
+    x: &[T],
+    (mean, variance): (&mut [T], &mut [T]),
+) {
+    if form.count() == 0 {
+        mean.fill(T::from_f64(f64::NAN));
+        return variance.fill(T::from_f64(f64::NAN));
+    }
+    let count = T::from_f64(form.count() as f64);
+    for (first, channel) in mean.iter_mut().zip(channels.clone()) {
+        *first = finite(x[channel * form.size]);
+    }
+    let shift = spread(|channel| mean[channel - channels.start], channels, form.size);
+    let [of_shifted] = sums(isa, form, channels, Shifted { x, shift: &shift });
+    let means = spread(|channel| of_shifted[channel - channels.start] / count, channels, form.size);
+    let [squares] = sums(isa, form, channels, Spread { x, shift: &shift, mean: &means });
+    for number in 0..channels.len() {
+        mean[number] = mean[number] + of_shifted[number] / count;
+        variance[number] = squares[number] / count;
+    }
 }
 
 /// x, or 0 where it is not finite: infinity less infinity is no number.

@@ -13,4 +13,5 @@ pub(crate) use blocks::{BLOCK, Blocks, Room};
 pub use number::Number;
 pub(crate) use odometer::{MAX_RANK, Odometer};
 pub use stored::Stored;
+pub(crate) use stored::{as_numbers, write_numbers};
 pub use strided::{Output, Strided};

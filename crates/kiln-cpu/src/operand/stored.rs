@@ -35,6 +35,32 @@ pub trait Stored: sealed::Sealed + Copy + Send + Sync + 'static {
     }
 }
 
+/// Elements as numbers: in place where they are that, else loaded into `room`, which is as long.
+#[inline]
+pub(crate) fn as_numbers<'a, E: Stored>(elements: &'a [E], room: &'a mut [E::Compute]) -> &'a [E::Compute] {
+    if E::IN_PLACE {
+        // SAFETY: IN_PLACE says that E is the compute type.
+        return unsafe { &*(std::ptr::from_ref(elements) as *const [E::Compute]) };
+    }
+    E::load_all(elements, room);
+    room
+}
+
+/// Lets `fill` write elements as numbers: in place where they are that, else in `room`, which is as long, and stored from there.
+#[inline]
+pub(crate) fn write_numbers<E: Stored>(
+    elements: &mut [E],
+    room: &mut [E::Compute],
+    fill: impl FnOnce(&mut [E::Compute]),
+) {
+    if E::IN_PLACE {
+        // SAFETY: IN_PLACE says that E is the compute type.
+        return fill(unsafe { &mut *(std::ptr::from_mut(elements) as *mut [E::Compute]) });
+    }
+    fill(room);
+    E::store_all(room, elements);
+}
+
 macro_rules! stored {
     ($type:ty, $compute:ty, $in_place:literal, |$x:ident| $load:expr, |$y:ident| $store:expr $(, $all:item)*) => {
         impl sealed::Sealed for $type {}

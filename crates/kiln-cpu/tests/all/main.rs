@@ -14,6 +14,7 @@ mod memory;
 mod random;
 mod recurrent;
 mod reduce;
+mod row_norm;
 mod scan;
 mod softmax;
 mod sort;

@@ -1,4 +1,4 @@
-//! Normalization by the moments of channels.
+//! Normalization by the moments of channels. That of rows, with a residual sum, is composed of it.
 
 use super::OnGpu;
 use super::dispatch::by_float;
@@ -8,7 +8,7 @@ use crate::gpu::Gpu;
 use crate::machine::Machine;
 use gpu_kernels::geometry::by_element;
 use gpu_kernels::normalize::{self, BIAS, Chunks, OWN_MOMENTS, WEIGHT, by_channel, normalize_grad, normalize_sums};
-use kiln_tensor::{MomentsCall, NormalizeCall, NormalizeGradCall, Ran, Result};
+use kiln_tensor::{MomentsCall, NormalizeCall, NormalizeGradCall, Ran, Result, RowNormCall, RowNormGradCall};
 
 impl OnGpu for MomentsCall<'_> {
     fn run<M: Machine>(&self, gpu: &Gpu<M>) -> Result<Ran> {
@@ -83,5 +83,17 @@ impl OnGpu for NormalizeGradCall<'_> {
             })
         })?;
         Ok(Ran::Done)
+    }
+}
+
+impl OnGpu for RowNormCall<'_> {
+    fn run<M: Machine>(&self, _: &Gpu<M>) -> Result<Ran> {
+        Ok(Ran::NotHere)
+    }
+}
+
+impl OnGpu for RowNormGradCall<'_> {
+    fn run<M: Machine>(&self, _: &Gpu<M>) -> Result<Ran> {
+        Ok(Ran::NotHere)
     }
 }

@@ -56,8 +56,8 @@ fn normalizations_are_those_made_of_reductions() {
     windows::normalizations(&kiln_cuda::simulator());
 }
 
-/// Weighted sums along an axis are rows that are chosen and added; dropout is two launches; of targets that are weights the cross-entropy is composed; an element of a rank comes from sorted rows, and
-/// sums of distances are reductions.
+/// Weighted sums along an axis are rows that are chosen and added; dropout is two launches; of targets that are weights the cross-entropy is composed; an element of a rank comes from sorted rows,
+/// sums of distances are reductions, and rows are normalized as channels, after a sum.
 #[test]
 fn what_a_gpu_composes() {
     let composed: Vec<String> = conformance::composed_calls(&kiln_cuda::simulator()).into_iter().collect();
@@ -66,5 +66,8 @@ fn what_a_gpu_composes() {
         ["cross_entropy of f32", "cross_entropy of f64", "cross_entropy_grad of f32", "cross_entropy_grad of f64"];
     let rows = ["distances of f32", "distances of f64", "dropout of f32", "dropout of f64"];
     let kth = ["kth of bf16", "kth of f16", "kth of f32", "kth of f64"];
-    assert_eq!(composed, [&blend[..], &expected, &rows, &kth].concat());
+    let row_norm = ["row_norm of bf16", "row_norm of f16", "row_norm of f32", "row_norm of f64"];
+    let row_norm_grad =
+        ["row_norm_grad of bf16", "row_norm_grad of f16", "row_norm_grad of f32", "row_norm_grad of f64"];
+    assert_eq!(composed, [&blend[..], &expected, &rows, &kth, &row_norm, &row_norm_grad].concat());
 }

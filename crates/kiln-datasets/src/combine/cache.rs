@@ -82,6 +82,10 @@ impl<D: Dataset> Dataset for Cache<D> {
         self.dataset.input_shape()
     }
 
+    fn input_shapes(&self) -> Vec<Vec<usize>> {
+        self.dataset.input_shapes()
+    }
+
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
         self.fill(indices, upcoming)?;
         let sample = |&index: &usize| {

@@ -110,6 +110,10 @@ impl<D: Dataset> Dataset for Concat<D> {
         self.parts.first().map_or(&[], |part| part.input_shape())
     }
 
+    fn input_shapes(&self) -> Vec<Vec<usize>> {
+        self.parts.first().map_or_else(Vec::new, Dataset::input_shapes)
+    }
+
     fn length(&self, index: usize) -> Option<usize> {
         let (part, local) = self.place(index)?;
         self.parts[part].length(local)

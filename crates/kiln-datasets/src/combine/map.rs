@@ -3,7 +3,7 @@
 use super::collate::{collate, samples};
 use crate::{Batch, Dataset, Pass};
 use kiln_math::{Purpose, RandomStream};
-use kiln_tensor::{Device, Error, Result};
+use kiln_tensor::{Device, Error, Result, Tensor};
 
 /// Another data set with a custom function applied to each batch. Workers of a loader run it side by side; what it gives for a sample
 /// must depend on that sample alone.
@@ -25,7 +25,7 @@ use kiln_tensor::{Device, Error, Result};
 pub struct Map<D, F> {
     dataset: D,
     function: F,
-    shape: Vec<usize>,
+    shapes: Vec<Vec<usize>>,
     training_only: bool,
 }
 
@@ -35,14 +35,14 @@ impl<D: Dataset, F: Fn(Batch) -> Result<Batch> + Send + Sync> Map<D, F> {
     /// # Errors
     /// Those of the function and of the data set for that sample.
     pub fn new(dataset: D, function: F) -> Result<Self> {
-        let shape = mapped_shape(&dataset, &function)?;
-        Ok(Map { dataset, function, shape, training_only: false })
+        let shapes = mapped_shapes(&dataset, &function)?;
+        Ok(Map { dataset, function, shapes, training_only: false })
     }
 
     /// Only where it is trained on, as augmentation is; evaluation sees the samples as they are.
     #[must_use]
     pub fn training_only(self) -> Self {
-        Map { shape: self.dataset.input_shape().to_vec(), training_only: true, ..self }
+        Map { shapes: self.dataset.input_shapes(), training_only: true, ..self }
     }
 
     fn mapped(&self, batch: Batch) -> Result<Batch> {
@@ -71,7 +71,7 @@ impl<D: Dataset, F: Fn(Batch) -> Result<Batch> + Send + Sync> Map<D, F> {
 pub struct MapSamples<D, F> {
     dataset: D,
     function: F,
-    shape: Vec<usize>,
+    shapes: Vec<Vec<usize>>,
     training_only: bool,
 }
 
@@ -81,14 +81,14 @@ impl<D: Dataset, F: Fn(Batch, &mut RandomStream) -> Result<Batch> + Send + Sync>
     /// # Errors
     /// Those of the function and of the data set for that sample.
     pub fn new(dataset: D, function: F) -> Result<Self> {
-        let shape = mapped_shape(&dataset, |sample| function(sample, &mut stream(EVALUATION, 0)))?;
-        Ok(MapSamples { dataset, function, shape, training_only: false })
+        let shapes = mapped_shapes(&dataset, |sample| function(sample, &mut stream(EVALUATION, 0)))?;
+        Ok(MapSamples { dataset, function, shapes, training_only: false })
     }
 
     /// Only where it is trained on, as augmentation is; evaluation sees the samples as they are.
     #[must_use]
     pub fn training_only(self) -> Self {
-        MapSamples { shape: self.dataset.input_shape().to_vec(), training_only: true, ..self }
+        MapSamples { shapes: self.dataset.input_shapes(), training_only: true, ..self }
     }
 
     fn mapped(&self, batch: &Batch, indices: &[usize], pass: Pass) -> Result<Batch> {
@@ -108,17 +108,21 @@ fn stream(pass: Pass, index: usize) -> RandomStream {
     RandomStream::new(of_pass, Purpose::Data, index as u64)
 }
 
-/// The shape of a sample as the function makes it.
-fn mapped_shape<D: Dataset>(dataset: &D, function: impl FnOnce(Batch) -> Result<Batch>) -> Result<Vec<usize>> {
+/// The shapes of a sample's inputs as the function makes them.
+fn mapped_shapes<D: Dataset>(dataset: &D, function: impl FnOnce(Batch) -> Result<Batch>) -> Result<Vec<Vec<usize>>> {
+    let shapes = dataset.input_shapes();
     if dataset.is_empty() {
-        return Ok(dataset.input_shape().to_vec());
+        return Ok(shapes);
     }
     let first = dataset.batch(&[0], &[], &Device::cpu())?;
-    let before = first.inputs.dims().to_vec();
+    let before: Vec<Vec<usize>> = first.inputs.iter().map(|input| input.dims().to_vec()).collect();
     let after = checked(1, function(first)?)?;
-    // Sequences have a shape of their own: the length of the first one is not theirs.
-    let same = after.inputs.dims() == before;
-    Ok(if same { dataset.input_shape().to_vec() } else { after.inputs.dims().get(1..).unwrap_or_default().to_vec() })
+    let shape = |(at, input): (usize, &Tensor)| match shapes.get(at) {
+        // Sequences have a shape of their own: the length of the first one is not theirs.
+        Some(shape) if before.get(at).is_some_and(|before| before == input.dims()) => shape.clone(),
+        _ => input.dims().get(1..).unwrap_or_default().to_vec(),
+    };
+    Ok(after.inputs.iter().enumerate().map(shape).collect())
 }
 
 /// The batch, if it has as many samples as before.
@@ -137,7 +141,11 @@ impl<D: Dataset, F: Fn(Batch) -> Result<Batch> + Send + Sync> Dataset for Map<D,
     of_the_other!();
 
     fn input_shape(&self) -> &[usize] {
-        &self.shape
+        self.shapes.first().map_or(&[], Vec::as_slice)
+    }
+
+    fn input_shapes(&self) -> Vec<Vec<usize>> {
+        self.shapes.clone()
     }
 
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {
@@ -154,7 +162,11 @@ impl<D: Dataset, F: Fn(Batch, &mut RandomStream) -> Result<Batch> + Send + Sync>
     of_the_other!();
 
     fn input_shape(&self) -> &[usize] {
-        &self.shape
+        self.shapes.first().map_or(&[], Vec::as_slice)
+    }
+
+    fn input_shapes(&self) -> Vec<Vec<usize>> {
+        self.shapes.clone()
     }
 
     fn batch(&self, indices: &[usize], upcoming: &[usize], device: &Device) -> Result<Batch> {

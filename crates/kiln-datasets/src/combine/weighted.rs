@@ -129,6 +129,10 @@ impl<D: Dataset> Dataset for Weighted<D> {
         self.dataset.input_shape()
     }
 
+    fn input_shapes(&self) -> Vec<Vec<usize>> {
+        self.dataset.input_shapes()
+    }
+
     fn batch(&self, indices: &[usize], _: &[usize], device: &Device) -> Result<Batch> {
         self.dataset.batch(&self.drawn(indices, Pass { seed: 0, epoch: 0 })?, &[], device)
     }

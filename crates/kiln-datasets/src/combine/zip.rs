@@ -88,6 +88,11 @@ impl<A: Dataset, B: Dataset> Dataset for Zip<A, B> {
         self.first.input_shape()
     }
 
+    /// Those of both.
+    fn input_shapes(&self) -> Vec<Vec<usize>> {
+        [self.first.input_shapes(), self.second.input_shapes()].concat()
+    }
+
     fn length(&self, index: usize) -> Option<usize> {
         self.first.length(index).or_else(|| self.second.length(index))
     }

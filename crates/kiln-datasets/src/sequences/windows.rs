@@ -24,6 +24,8 @@ pub struct TextWindows {
     shape: [usize; 1],
     stride: usize,
     random: bool,
+    /// Whether the last window begins earlier than the stride says, so that it ends where the text does.
+    to_end: bool,
     /// The token at the end of a document, where segments are asked for.
     end: Option<i64>,
 }
@@ -48,6 +50,9 @@ impl TextWindows {
     /// Documents packed into rows of `length` tokens without padding: one after the other, with the token `end` after each, cut where a row is
     /// full. The [segments](TextWindows::segments) say which tokens are of one document.
     ///
+    /// Every token but the first is a target. The last row has no padding either: it begins earlier and repeats tokens of the row before it,
+    /// which then count twice. (The `group_texts` of Hugging Face's examples leaves these tokens out.)
+    ///
     /// ```
     /// use kiln_datasets::{Dataset, TextWindows, segment_offsets};
     /// use kiln_tensor::Device;
@@ -55,6 +60,7 @@ impl TextWindows {
     /// let batch = text.batch(&[0, 1], &[], &Device::cpu())?;
     /// let [tokens, segments] = [0, 1].map(|input| batch.inputs.iter().nth(input).unwrap());
     /// assert_eq!(tokens.to_vec::<i64>()?, [1, 2, 3, 0, 4, 0, 5, 6]);
+    /// assert_eq!(batch.targets.to_vec::<i64>()?, [2, 3, 0, 4, 0, 5, 6, 0]);
     /// assert_eq!(segments.to_vec::<i64>()?, [0, 0, 0, 0, 0, 0, 1, 1]);
     /// assert_eq!(segment_offsets(segments)?.to_vec::<i64>()?, [0, 4, 6, 8]);
     /// # Ok::<(), kiln_tensor::Error>(())
@@ -64,7 +70,7 @@ impl TextWindows {
     /// As [`TextWindows::new`].
     pub fn of_documents(documents: impl IntoIterator<Item = Vec<i64>>, end: i64, length: usize) -> Result<Self> {
         let tokens: Vec<i64> = documents.into_iter().flat_map(|document| document.into_iter().chain([end])).collect();
-        Ok(TextWindows::new(tokens, length, length)?.segments(end))
+        Ok(TextWindows { to_end: true, ..TextWindows::new(tokens, length, length)?.segments(end) })
     }
 
     fn of(tokens: Tokens, length: usize, stride: usize) -> Result<Self> {
@@ -80,7 +86,7 @@ impl TextWindows {
         if stride == 0 {
             return Err(Error::value("TextWindows", "windows at a stride of 0: at least 1 is needed"));
         }
-        Ok(TextWindows { tokens, shape: [length], stride, random: false, end: None })
+        Ok(TextWindows { tokens, shape: [length], stride, random: false, to_end: false, end: None })
     }
 
     /// Whether a window begins up to `stride` - 1 tokens later in training: how many is drawn from the pass's seed, its number and the window's
@@ -91,10 +97,21 @@ impl TextWindows {
     }
 
     /// With a second input, i64 (n, length): the number of each token's document within its row, 0, 1, 2, …. A document ends with the token
-    /// `end`. Attention that keeps to documents takes [`segment_offsets`](crate::segment_offsets) of it, or a mask of equal numbers.
+    /// `end`. kiln-nn's layer `DocumentMask` takes both inputs, so that attention keeps to documents; attention without layers takes
+    /// [`segment_offsets`](crate::segment_offsets).
     #[must_use]
     pub fn segments(self, end: i64) -> Self {
         TextWindows { end: Some(end), ..self }
+    }
+
+    /// Where the last window that fits begins.
+    fn last(&self) -> usize {
+        self.tokens.len() - 1 - self.shape[0]
+    }
+
+    /// Where a window begins in evaluation.
+    fn start(&self, index: usize) -> usize {
+        (index * self.stride).min(self.last())
     }
 
     fn windows(&self, starts: &[usize], device: &Device) -> Result<Batch> {
@@ -118,7 +135,8 @@ impl TextWindows {
 
 impl Dataset for TextWindows {
     fn len(&self) -> usize {
-        (self.tokens.len() - 1 - self.shape[0]) / self.stride + 1
+        let strides = if self.to_end { self.last().div_ceil(self.stride) } else { self.last() / self.stride };
+        strides + 1
     }
 
     fn input_shape(&self) -> &[usize] {
@@ -131,7 +149,7 @@ impl Dataset for TextWindows {
 
     fn batch(&self, indices: &[usize], _: &[usize], device: &Device) -> Result<Batch> {
         check_indices("TextWindows", indices, self.len())?;
-        let starts: Vec<usize> = indices.iter().map(|index| index * self.stride).collect();
+        let starts: Vec<usize> = indices.iter().map(|&index| self.start(index)).collect();
         self.windows(&starts, device)
     }
 
@@ -141,11 +159,10 @@ impl Dataset for TextWindows {
         }
         check_indices("TextWindows", indices, self.len())?;
         let stream = RandomStream::new(pass.seed, Purpose::Augment, pass.epoch);
-        let last = self.tokens.len() - 1 - self.shape[0];
         let start = |&index: &usize| {
-            let first = index * self.stride;
+            let first = self.start(index);
             let [low, high, ..] = stream.at(index as u64);
-            let places = self.stride.min(last - first + 1) as u128;
+            let places = self.stride.min(self.last() - first + 1) as u128;
             first + (((u128::from(low) | (u128::from(high) << 32)) * places) >> 64) as usize
         };
         let starts: Vec<usize> = indices.iter().map(start).collect();

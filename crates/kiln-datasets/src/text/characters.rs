@@ -30,6 +30,11 @@ impl Characters {
         self.characters.get(number).copied()
     }
 
+    /// Whether a character is among them.
+    pub(super) fn has(&self, character: char) -> bool {
+        self.numbers.contains_key(&character)
+    }
+
     /// The number of each character; none of an unknown one, which is an error unless `unknown` is allowed. Positions count from the
     /// beginning of the text before.
     pub(super) fn encode(&self, before: &str, text: &str, unknown: bool) -> Result<Vec<Option<usize>>> {

@@ -60,7 +60,7 @@ impl TextEncoder {
     pub fn dataset(&self, csv: &Csv) -> Result<SequenceDataset> {
         let numbers: HashMap<&str, i64> = self.classes.iter().map(String::as_str).zip(0..).collect();
         let (mut texts, mut labels) = (Vec::new(), Vec::new());
-        each_text(csv, [&self.text, &self.target], self.drop_missing, |text, class| {
+        each_text(csv, [(&self.text, "text"), (&self.target, "class")], self.drop_missing, |text, class| {
             texts.push(self.tokens(text)?);
             labels.push(*numbers.get(class).ok_or_else(|| self.unknown(class))?);
             Ok(())

@@ -3,8 +3,10 @@
 use super::byte_pairs::{Vocabulary, other_kind, vocabulary};
 use super::load::load_text;
 use super::special::Special;
-use super::tokenizer::{Tokenizer, UNKNOWN};
+use super::tokenizer::{PADDING, Tokenizer, UNKNOWN};
+use super::tokenizer_json::type_of;
 use super::units::Units;
+use super::word_piece::{self, Normalizer, WordPiece};
 use kiln_store::write_atomically;
 use kiln_tensor::{Error, ErrorKind, Result};
 use serde::Deserialize;
@@ -14,8 +16,9 @@ use std::path::Path;
 const VOCAB: &str = "vocab.json";
 const MERGES: &str = "merges.txt";
 const TOKENIZER: &str = "tokenizer.json";
-/// The token of padding in vocab.json.
-const PADDING: &str = "[PAD]";
+/// BERT's vocabulary, and beside it how texts are cleaned.
+const VOCAB_TXT: &str = "vocab.txt";
+const TOKENIZER_CONFIG: &str = "tokenizer_config.json";
 
 #[cold]
 fn wrong(why: impl std::fmt::Display) -> Error {
@@ -29,9 +32,12 @@ impl Tokenizer {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// From its JSON, or from Hugging Face's `tokenizer.json` of GPT-2's kind: byte pairs at the level of bytes, without a normalizer. What
-    /// is added around a text there (`post_processor`) is not added here. With the feature `tokenizers`, files of all other kinds too,
-    /// which are then read and used by that crate.
+    /// From its JSON, or from Hugging Face's `tokenizer.json` of GPT-2's kind, which is byte pairs at the level of bytes without a
+    /// normalizer, or of BERT's kind, which is WordPiece. With the feature `tokenizers`, files of all other kinds too, which that crate then
+    /// reads and uses.
+    ///
+    /// What a file adds around a text (`post_processor`), such as BERT's `[CLS]` and `[SEP]`, is added by
+    /// [`TextInputs`](crate::TextInputs); of byte pairs nothing is.
     ///
     /// # Errors
     /// Text that is not the JSON of a tokenizer; a `tokenizer.json` of another kind, without the feature.
@@ -40,10 +46,47 @@ impl Tokenizer {
         if json.get("model").is_none() {
             return Tokenizer::deserialize(json).map_err(|error| wrong(&error).with_source(error));
         }
-        if let Some(why) = other_kind(&json) {
-            return other(&json, &why);
+        let pieces = type_of(&json["model"]) == "WordPiece";
+        if let Some(why) = if pieces { word_piece::other_kind(&json) } else { other_kind(&json) } {
+            return other(&json, if pieces { "BERT" } else { "GPT-2" }, &why);
         }
-        Tokenizer::of(vocabulary(json).map_err(wrong)?)
+        match pieces {
+            true => word_piece::from_json(json).map(Tokenizer::of_pieces).map_err(wrong),
+            false => Tokenizer::of(vocabulary(json).map_err(wrong)?),
+        }
+    }
+
+    /// BERT's WordPiece (Schuster & Nakajima 2012; Devlin et al. 2018), from the text of a `vocab.txt`: a token in each line, numbered from
+    /// 0. Tokens that begin with `##` go on with a word. `lowercase` is whether the model tells upper case and accents apart from the letters
+    /// without: true for bert-base-uncased, false for bert-base-cased.
+    ///
+    /// A word that no tokens make is `[UNK]`. Decoded, words have one space between them.
+    ///
+    /// ```
+    /// use kiln_datasets::Tokenizer;
+    /// let tokenizer = Tokenizer::from_word_pieces("[PAD]\n[UNK]\n[CLS]\n[SEP]\nun\n##do\nit\n!", true)?;
+    /// assert_eq!(tokenizer.encode("Undo it, Ündo!")?, [4, 5, 6, 1, 4, 5, 7]);
+    /// assert_eq!(tokenizer.decode(&[4, 5, 6, 7])?, "undo it!");
+    /// # Ok::<(), kiln_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A vocabulary without `[UNK]`, or with a token twice.
+    pub fn from_word_pieces(vocabulary: &str, lowercase: bool) -> Result<Self> {
+        Tokenizer::of_vocabulary(
+            vocabulary,
+            Normalizer { lowercase, strip_accents: lowercase, ..Normalizer::default() },
+        )
+    }
+
+    fn of_vocabulary(vocabulary: &str, normalizer: Normalizer) -> Result<Self> {
+        word_piece::from_vocabulary(vocabulary, normalizer)
+            .map(Tokenizer::of_pieces)
+            .map_err(|why| Error::new(ErrorKind::Format, "Tokenizer", format!("vocabulary: {why}")))
+    }
+
+    fn of_pieces((pieces, special): (WordPiece, Special)) -> Self {
+        Tokenizer { padding: false, unknown: false, units: Units::WordPiece(pieces), special }
     }
 
     /// From GPT-2's two files, the texts of `vocab.json` and `merges.txt`. Tokens are numbered as they are there. Special tokens are those
@@ -73,7 +116,7 @@ impl Tokenizer {
     pub fn to_vocab_and_merges(&self) -> Result<(String, String)> {
         let Units::BytePairs(pairs) = &self.units else {
             let message =
-                format!("{VOCAB} and {MERGES} are files of byte pairs, which this tokenizer has not: save `to_json`");
+                format!("{VOCAB} and {MERGES} are files of byte pairs, and this tokenizer has none: save `to_json`");
             return Err(Error::new(ErrorKind::Unsupported, "Tokenizer", message));
         };
         let special = self.special.all();
@@ -89,8 +132,9 @@ impl Tokenizer {
         vocabulary.to_files().map_err(|why| Error::new(ErrorKind::Unsupported, "Tokenizer", format!("{VOCAB}: {why}")))
     }
 
-    /// Reads a tokenizer: a folder with `tokenizer.json`, or with `vocab.json` and `merges.txt`, as models on Hugging Face's hub have
-    /// them; or a file that [`Tokenizer::from_json`] reads.
+    /// Reads a tokenizer: a folder with `tokenizer.json`, with GPT-2's `vocab.json` and `merges.txt`, or with BERT's `vocab.txt`, as models
+    /// on Hugging Face's hub have them; or a file that [`Tokenizer::from_json`] reads. Beside a `vocab.txt`, `do_lower_case` and other
+    /// settings of `tokenizer_config.json` are followed.
     ///
     /// # Errors
     /// Files that cannot be read, or are no tokenizer's, with their names.
@@ -103,15 +147,24 @@ impl Tokenizer {
         if !path.is_dir() {
             return json(path);
         }
-        let [tokenizer, vocab, merges] = [TOKENIZER, VOCAB, MERGES].map(|file| path.join(file));
+        let [tokenizer, vocab, merges, pieces] = [TOKENIZER, VOCAB, MERGES, VOCAB_TXT].map(|file| path.join(file));
         if tokenizer.exists() {
             return json(&tokenizer);
         }
-        if !vocab.exists() {
-            let message = format!("{}: this folder has neither {TOKENIZER} nor {VOCAB}", path.display());
+        if vocab.exists() {
+            return Tokenizer::from_vocab_and_merges(&load_text(&vocab)?, &load_text(&merges)?)
+                .map_err(|error| named(path, error));
+        }
+        if !pieces.exists() {
+            let message = format!("{}: this folder has none of {TOKENIZER}, {VOCAB} and {VOCAB_TXT}", path.display());
             return Err(Error::new(ErrorKind::Io, "load", message));
         }
-        Tokenizer::from_vocab_and_merges(&load_text(&vocab)?, &load_text(&merges)?).map_err(|error| named(path, error))
+        let config = path.join(TOKENIZER_CONFIG);
+        let normalizer = match config.exists() {
+            true => word_piece::normalizer(&load_text(&config)?).map_err(|error| named(&config, wrong(error)))?,
+            false => Normalizer::default(),
+        };
+        Tokenizer::of_vocabulary(&load_text(&pieces)?, normalizer).map_err(|error| named(&pieces, error))
     }
 
     /// Writes [`vocab.json` and `merges.txt`](Tokenizer::to_vocab_and_merges) into a folder, which is made where it is not there.
@@ -130,18 +183,18 @@ impl Tokenizer {
     }
 }
 
-/// A tokenizer.json that is not of GPT-2's kind.
+/// A tokenizer.json that is not of the kind of `model`, for this reason.
 #[cfg(not(feature = "tokenizers"))]
-fn other(_: &Value, why: &str) -> Result<Tokenizer> {
+fn other(_: &Value, model: &str, why: &str) -> Result<Tokenizer> {
     let message = format!(
-        "this tokenizer.json is not of GPT-2's kind: {why}; build with the feature `tokenizers` to read others"
+        "this tokenizer.json is not of {model}'s kind: {why}; build with the feature `tokenizers` to read others"
     );
     Err(Error::new(ErrorKind::Unsupported, "Tokenizer", message))
 }
 
-/// A tokenizer.json that is not of GPT-2's kind.
+/// A tokenizer.json that is neither of GPT-2's kind nor of BERT's.
 #[cfg(feature = "tokenizers")]
-fn other(json: &Value, _: &str) -> Result<Tokenizer> {
+fn other(json: &Value, _: &str, _: &str) -> Result<Tokenizer> {
     let units = Units::HuggingFace(super::hugging_face::HuggingFace::new(json).map_err(wrong)?);
     Ok(Tokenizer { padding: false, unknown: false, units, special: Special::default() })
 }

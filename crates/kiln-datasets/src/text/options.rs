@@ -2,6 +2,7 @@
 
 use super::encoder::TextEncoder;
 use super::learner::{Kind, Learner};
+use super::pairs::PairEncoder;
 use super::words::WordOptions;
 use crate::Csv;
 use crate::csv::{in_order, short, wrong_in};
@@ -93,14 +94,10 @@ impl TextOptions {
     /// its own; those of [`Tokenizer::words`](crate::Tokenizer::words) and
     /// [`Tokenizer::byte_pairs`](crate::Tokenizer::byte_pairs).
     pub fn fit(&self, train: &Csv) -> Result<TextEncoder> {
-        let TextOptions { text, target, kind, max_length, drop_missing } = self.clone();
-        if text == target {
-            return Err(Error::value("TextOptions", format!("the column {text:?} is to be the text and the target")));
-        }
-        let none = || Error::value("TextOptions", "texts of at most 0 tokens: 1 or more are expected");
-        let max_length = max_length.map(|length| NonZeroUsize::new(length).ok_or_else(none)).transpose()?;
+        let TextOptions { text, target, kind, drop_missing, .. } = self.clone();
+        let max_length = self.checked()?;
         let (mut learner, mut classes, mut rows) = (Learner::new(kind), HashSet::new(), 0);
-        each_text(train, [&text, &target], drop_missing, |text, class| {
+        each_text(train, [(&text, "text"), (&target, "class")], drop_missing, |text, class| {
             rows += 1;
             learner.add(text);
             if !classes.contains(class) {
@@ -116,6 +113,49 @@ impl TextOptions {
         })?;
         let classes = in_their_order(classes, rows, &target)?;
         Ok(TextEncoder { text, target, classes, tokenizer: learner.finish(true)?, max_length, drop_missing })
+    }
+
+    /// Learns from the training rows of pairs of texts, of which a model is to make the second from the first: one vocabulary of both.
+    /// The column `target` has texts here. Without [`max_length`](TextOptions::max_length) it is that of the longest text.
+    ///
+    /// ```
+    /// use kiln_datasets::{CsvOptions, Dataset, TextOptions};
+    /// use kiln_tensor::Device;
+    /// let csv = CsvOptions::new().read("english,french\nA cat,Un chat\nThe cat sleeps,Le chat dort\n")?;
+    /// let pairs = TextOptions::new("english", "french").fit_pairs(&csv)?;
+    /// let data = pairs.dataset(&csv)?;
+    /// let batch = data.batch(&[0], &[], &Device::cpu())?;
+    /// let decoded = |tokens: &kiln_tensor::Tensor| pairs.tokenizer().decode(&tokens.to_vec()?);
+    /// let inputs: Vec<_> = batch.inputs.iter().collect();
+    /// assert_eq!(decoded(inputs[0])?, "a cat");
+    /// assert_eq!(decoded(inputs[1])?, "<s> un chat");
+    /// assert_eq!(decoded(&batch.targets)?, "un chat </s>");
+    /// # Ok::<(), kiln_tensor::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A column that there is not, with the nearest name; rows without one of the texts, with the line, unless they are dropped; no
+    /// row; those of [`Tokenizer::words`](crate::Tokenizer::words) and [`Tokenizer::byte_pairs`](crate::Tokenizer::byte_pairs).
+    pub fn fit_pairs(&self, train: &Csv) -> Result<PairEncoder> {
+        let max_length = self.checked()?;
+        let mut learner = Learner::new(self.kind);
+        each_text(train, [(&self.text, "text"), (&self.target, "text")], self.drop_missing, |text, target| {
+            learner.add(text);
+            learner.add(target);
+            Ok(())
+        })?;
+        let columns = [self.text.clone(), self.target.clone()];
+        PairEncoder::new(columns, learner.finish(true)?, max_length, self.drop_missing, train)
+    }
+
+    /// The longest text that is allowed, where the settings make sense.
+    fn checked(&self) -> Result<Option<NonZeroUsize>> {
+        let TextOptions { text, target, max_length, .. } = self;
+        if text == target {
+            return Err(Error::value("TextOptions", format!("the column {text:?} is to be the text and the target")));
+        }
+        let none = || Error::value("TextOptions", "texts of at most 0 tokens: 1 or more are expected");
+        max_length.map(|length| NonZeroUsize::new(length).ok_or_else(none)).transpose()
     }
 }
 
@@ -137,22 +177,22 @@ fn in_their_order(classes: HashSet<String>, rows: usize, target: &str) -> Result
     }
 }
 
-/// Goes through the texts and the classes of a table, in the columns `text` and `target`.
+/// Goes through the texts of a table and what belongs to each, in the columns `text` and `target`, each with what errors call its values.
 pub(super) fn each_text(
     csv: &Csv,
-    [text, target]: [&str; 2],
+    [text, target]: [(&str, &str); 2],
     drop_missing: bool,
     mut f: impl FnMut(&str, &str) -> Result<()>,
 ) -> Result<()> {
-    csv.for_each(&[text, target], |values| match (values[0], values[1]) {
+    csv.for_each(&[text.0, target.0], |values| match (values[0], values[1]) {
         (Some(text), Some(class)) => f(text, class),
         _ if drop_missing => Ok(()),
-        (None, _) => Err(missing(text, "text")),
-        (_, None) => Err(missing(target, "class")),
+        (None, _) => Err(missing(text)),
+        (_, None) => Err(missing(target)),
     })
 }
 
 #[cold]
-fn missing(name: &str, what: &str) -> Error {
+fn missing((name, what): (&str, &str)) -> Error {
     wrong_in(name, &format!("the {what} is missing: `TextOptions::drop_missing` leaves such rows out"))
 }

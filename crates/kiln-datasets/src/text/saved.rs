@@ -7,6 +7,7 @@ use super::hugging_face::HuggingFace;
 use super::special::Special;
 use super::tokenizer::Tokenizer;
 use super::units::Units;
+use super::word_piece::{Normalizer, WordPiece};
 use super::words::Words;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -26,9 +27,14 @@ pub(super) struct Saved {
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum SavedUnits {
     /// In the order of Unicode.
-    Characters { characters: String },
+    Characters {
+        characters: String,
+    },
     /// In the order of their tokens.
-    Words { lowercase: bool, words: Vec<String> },
+    Words {
+        lowercase: bool,
+        words: Vec<String>,
+    },
     BytePairs {
         /// The two tokens that are joined, to the next one where `tokens` do not say otherwise; without the tokens that come first.
         merges: Vec<(u32, u32)>,
@@ -36,8 +42,15 @@ enum SavedUnits {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         tokens: Vec<String>,
     },
+    WordPiece {
+        tokens: Vec<String>,
+        unknown_token: usize,
+        normalizer: Normalizer,
+    },
     /// Hugging Face's tokenizer.json.
-    HuggingFace { tokenizer: serde_json::Value },
+    HuggingFace {
+        tokenizer: serde_json::Value,
+    },
 }
 
 impl From<Tokenizer> for Saved {
@@ -51,6 +64,11 @@ impl From<Tokenizer> for Saved {
                     true => Vec::new(),
                     false => pairs.names(&special.all().iter().map(|(_, number)| *number).collect()),
                 },
+            },
+            Units::WordPiece(pieces) => SavedUnits::WordPiece {
+                tokens: pieces.tokens().to_vec(),
+                unknown_token: pieces.unknown,
+                normalizer: pieces.normalizer,
             },
             #[cfg(feature = "tokenizers")]
             Units::HuggingFace(other) => SavedUnits::HuggingFace { tokenizer: other.to_json() },
@@ -85,6 +103,10 @@ impl TryFrom<Saved> for Tokenizer {
             SavedUnits::BytePairs { merges, tokens } => {
                 let special = special.iter().map(|(_, number)| *number).collect();
                 Units::BytePairs(Vocabulary { tokens, merges, special }.build()?.0)
+            }
+            SavedUnits::WordPiece { tokens, unknown_token, normalizer } => {
+                let special = special.iter().map(|(_, number)| *number).collect();
+                Units::WordPiece(WordPiece::new(tokens, unknown_token, normalizer, &special)?)
             }
             #[cfg(feature = "tokenizers")]
             SavedUnits::HuggingFace { tokenizer } => Units::HuggingFace(HuggingFace::new(&tokenizer)?),

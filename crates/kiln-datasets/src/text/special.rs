@@ -1,4 +1,4 @@
-//! Texts that are one token each.
+//! Special tokens: texts that become one token.
 
 /// Special tokens, such as `<|endoftext|>`, by number.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -6,7 +6,7 @@ pub(super) struct Special(Vec<(String, u32)>);
 
 /// A part of a text.
 pub(super) enum Part<'t> {
-    /// What is between special tokens, and all that is before it.
+    /// The text between two special tokens, and the whole text before it.
     Plain { before: &'t str, text: &'t str },
     /// The number of a special token.
     Special(u32),
@@ -36,9 +36,9 @@ impl Special {
         Some(&self.0[at].0)
     }
 
-    /// The parts of a text in order. Where several special tokens begin, the longest is found.
+    /// The parts of a text in order. If several special tokens begin at one place, the longest one is taken.
     pub(super) fn parts<'t>(&self, text: &'t str) -> Vec<Part<'t>> {
-        // Where each token is next; a text is searched once for each.
+        // The next place of each token. So the text is searched once for each token.
         let find = |from: usize, token: &str| text[from..].find(token).map(|at| from + at);
         let mut next: Vec<Option<usize>> = self.0.iter().map(|(token, _)| find(0, token)).collect();
         let (mut parts, mut from) = (Vec::new(), 0);

@@ -4,12 +4,15 @@ use super::characters::Characters;
 use super::learner::{Kind, Learner};
 use super::saved::Saved;
 use super::special::{Part, Special};
+use super::template::Template;
 use super::units::Units;
 use super::words::WordOptions;
 use kiln_tensor::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
 
-/// What [`Tokenizer::decode`] writes for an unknown token.
+/// What a token of padding is called in files.
+pub(super) const PADDING: &str = "[PAD]";
+/// What a token for the unknown is called in files, and what [`Tokenizer::decode`] writes for one.
 pub(super) const UNKNOWN: &str = "[UNK]";
 
 /// Text to tokens, numbers from 0 to [`len`](Tokenizer::len) − 1, and back: of characters, of words, or of byte pairs. It is learned from
@@ -96,14 +99,18 @@ impl Tokenizer {
         Tokenizer { unknown: true, ..self }
     }
 
-    /// The token that fills sequences up.
+    /// The token that fills sequences up: 0 after [`with_padding`](Tokenizer::with_padding), else that of `[PAD]` or `<pad>`, where there
+    /// is one.
     pub fn padding(&self) -> Option<i64> {
-        self.padding.then_some(0)
+        self.padding.then_some(0).or_else(|| [PADDING, "<pad>"].into_iter().find_map(|text| self.special(text)))
     }
 
     /// The token that stands for what is unknown.
     pub fn unknown(&self) -> Option<i64> {
-        self.unknown.then_some(i64::from(self.padding))
+        match &self.units {
+            Units::WordPiece(pieces) => Some(self.first() as i64 + pieces.unknown as i64),
+            _ => self.unknown.then_some(i64::from(self.padding)),
+        }
     }
 
     /// With a special token at the end, such as `<|endoftext|>`, which [`encode`](Tokenizer::encode) finds in a text.
@@ -137,7 +144,17 @@ impl Tokenizer {
             Units::HuggingFace(other) if self.special.number(text).is_none() => other.special(text),
             _ => self.special.number(text),
         };
-        number.map(|number| self.first() as i64 + i64::from(number))
+        number.map(|number| self.token(number))
+    }
+
+    /// The token of a unit, or of a special text, by its number.
+    pub(super) fn token(&self, number: u32) -> i64 {
+        self.first() as i64 + i64::from(number)
+    }
+
+    /// What a model reads of one text, or of a pair, by numbers.
+    pub(super) fn template(&self, pair: bool) -> Result<Template> {
+        self.units.template(pair, &self.special)
     }
 
     /// The token at the end of a text: that of `<|endoftext|>`, `<|end_of_text|>` or `</s>`, where there is one.
@@ -176,8 +193,8 @@ impl Tokenizer {
         let mut tokens = Vec::new();
         for part in self.special.parts(text) {
             match part {
-                Part::Plain { before, text } => self.units(before, text, &mut tokens)?,
-                Part::Special(number) => tokens.push(self.first() as i64 + i64::from(number)),
+                Part::Plain { before, text } => self.add(self.units.encode(before, text, self.unknown)?, &mut tokens),
+                Part::Special(number) => tokens.push(self.token(number)),
             }
         }
         Ok(tokens)
@@ -189,18 +206,25 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub fn encode_ordinary(&self, text: &str) -> Result<Vec<i64>> {
         let mut tokens = Vec::new();
-        self.units("", text, &mut tokens)?;
+        self.add(self.units.encode_ordinary(text, self.unknown)?, &mut tokens);
         Ok(tokens)
     }
 
-    /// Adds the tokens of a text that stands after another one.
-    fn units(&self, before: &str, text: &str, to: &mut Vec<i64>) -> Result<()> {
+    /// What is the first in a text that has no token of its own: a word, a character. None where every text can be written in tokens.
+    pub(super) fn first_unknown(&self, text: &str) -> Option<String> {
+        match &self.units {
+            Units::Words(words) => words.first_unknown(text),
+            Units::Characters(characters) => text.chars().find(|&c| !characters.has(c)).map(String::from),
+            _ => None,
+        }
+    }
+
+    /// Adds the tokens of units.
+    fn add(&self, numbers: Vec<Option<usize>>, to: &mut Vec<i64>) {
         let first = self.first() as i64;
         // Words have a token for what is unknown.
         let unknown = self.unknown().unwrap_or_default();
-        let numbers = self.units.encode(before, text, self.unknown)?;
         to.extend(numbers.into_iter().map(|number| number.map_or(unknown, |number| first + number as i64)));
-        Ok(())
     }
 
     /// Tokens as a text. Padding is left out, what was unknown is `[UNK]`, words have a space between them. Bytes that are not UTF-8, as
@@ -209,12 +233,12 @@ impl Tokenizer {
     /// # Errors
     /// A number that is not a token, with its position.
     pub fn decode(&self, tokens: &[i64]) -> Result<String> {
-        let first = self.first();
+        let (first, padding) = (self.first(), self.padding());
         let (mut bytes, mut units) = (Vec::new(), Vec::new());
         for (position, &token) in tokens.iter().enumerate() {
             let number = usize::try_from(token).ok().filter(|&number| number < self.len());
             let number = number.ok_or_else(|| self.out_of_range(token, position))?;
-            if Some(token) == self.padding() {
+            if Some(token) == padding {
                 continue;
             }
             let text = match number.checked_sub(first) {
@@ -226,7 +250,7 @@ impl Tokenizer {
                 None => UNKNOWN,
             };
             self.units.write(&std::mem::take(&mut units), &mut bytes)?;
-            if matches!(self.units, Units::Words(_)) && !bytes.is_empty() {
+            if self.units.are_spaced() && !bytes.is_empty() {
                 bytes.push(b' ');
             }
             bytes.extend_from_slice(text.as_bytes());

@@ -118,4 +118,15 @@ impl Words {
         each_word(text, self.lowercase, |word| numbers.push(self.numbers.get(word).copied()));
         numbers
     }
+
+    /// The first word of a text that is unknown.
+    pub(super) fn first_unknown(&self, text: &str) -> Option<String> {
+        let mut unknown = None;
+        each_word(text, self.lowercase, |word| {
+            if unknown.is_none() && !self.numbers.contains_key(word) {
+                unknown = Some(word.to_owned());
+            }
+        });
+        unknown
+    }
 }

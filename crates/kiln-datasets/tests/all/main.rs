@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a panic is a test's report
 
 mod augment;
+mod bert;
 mod columnar;
 mod combine;
 mod csv;
@@ -22,6 +23,7 @@ mod image_options;
 mod keras;
 mod loader;
 mod numpy;
+mod pairs;
 #[cfg(feature = "images")]
 mod pictures;
 mod readers;

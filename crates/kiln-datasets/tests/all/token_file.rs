@@ -120,6 +120,34 @@ fn each_pass_has_other_offsets_and_reaches_all() -> Result<()> {
     Ok(())
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// The naive way: all documents in one text, of which each token but the first must be a target.
+    #[test]
+    fn packed_documents_have_every_token(lengths in prop::collection::vec(0usize..9, 1..9), length in 1usize..12, seed: u64) {
+        let mut next = 1..;
+        let documents: Vec<Vec<i64>> = lengths.iter().map(|&n| next.by_ref().take(n).collect()).collect();
+        let all: Vec<i64> = documents.iter().flat_map(|document| document.iter().copied().chain([0])).collect();
+        let Ok(text) = TextWindows::of_documents(documents, 0, length) else {
+            prop_assert!(all.len() <= length);
+            return Ok(());
+        };
+        let rows: Vec<usize> = (0..text.len()).collect();
+        let batch = text.batch(&rows, &[], &cpu()).unwrap();
+        let (x, y) = (batch.inputs.iter().next().unwrap().to_vec::<i64>().unwrap(), batch.targets.to_vec::<i64>().unwrap());
+        let last = rows.len() - 1;
+        prop_assert_eq!(&x[..last * length], &all[..last * length]);
+        prop_assert_eq!(&y[..last * length], &all[1..=last * length]);
+        // The last row ends with the text, and is not the row before it again.
+        prop_assert_eq!(&y[last * length..], &all[all.len() - length..]);
+        prop_assert!(last * length < all.len() - 1);
+        // In training too, wherever the other rows begin.
+        let batch = text.random_offsets(true).training_batch(&[last], &[], Pass { seed, epoch: 1 }, &cpu()).unwrap();
+        prop_assert_eq!(batch.targets.to_vec::<i64>().unwrap(), &all[all.len() - length..]);
+    }
+}
+
 #[test]
 fn segments_of_packed_documents() -> Result<()> {
     let documents = [vec![1, 2, 3], vec![], vec![4], vec![5, 6, 7, 8, 9]];

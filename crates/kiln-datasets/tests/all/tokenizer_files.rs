@@ -62,7 +62,7 @@ fn files_there_and_back() -> Result<()> {
     let error = twice.save(&folder.0).unwrap_err().to_string();
     assert!(error.contains(r#"vocab.json: the tokens 256 and 258 are both spelled "aa" there"#), "{error}");
     let error = Tokenizer::characters("ab").save(&folder.0).unwrap_err().to_string();
-    assert!(error.contains("are files of byte pairs, which this tokenizer has not"), "{error}");
+    assert!(error.contains("are files of byte pairs, and this tokenizer has none: save `to_json`"), "{error}");
     Ok(())
 }
 
@@ -114,12 +114,12 @@ fn files_that_are_none() {
     assert!(error.contains("vocabulary: '日' of the token \"日\" stands for no byte"), "{error}");
     let folder = Folder::new("no-tokenizer");
     let error = Tokenizer::load(&folder.0).unwrap_err().to_string();
-    assert!(error.contains("this folder has neither tokenizer.json nor vocab.json"), "{error}");
+    assert!(error.contains("this folder has none of tokenizer.json, vocab.json and vocab.txt"), "{error}");
     fs::write(folder.0.join("tokenizer.json"), "{\"model\": {}}").unwrap();
     assert!(Tokenizer::load(&folder.0).is_err());
 }
 
-/// Words as BERT cuts them, which only Hugging Face's own crate reads.
+/// Parts of words as in BERT, but other words: only Hugging Face's own crate reads it.
 const WORD_PIECE: &str = r###"{"version":"1.0","added_tokens":[{"id":0,"content":"[UNK]","single_word":false,"lstrip":false,"rstrip":false,
 "normalized":false,"special":true}],"normalizer":null,"pre_tokenizer":{"type":"Whitespace"},"post_processor":null,"decoder":{"type":"WordPiece",
 "prefix":"##","cleanup":false},"model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##","max_input_chars_per_word":100,
@@ -129,7 +129,12 @@ const WORD_PIECE: &str = r###"{"version":"1.0","added_tokens":[{"id":0,"content"
 #[test]
 fn other_kinds_need_the_feature() {
     let error = Tokenizer::from_json(WORD_PIECE).unwrap_err().to_string();
-    assert!(error.contains("its model is WordPiece, not BPE; build with the feature `tokenizers`"), "{error}");
+    assert!(
+        error.contains(
+            "is not of BERT's kind: its normalizer is none, not BertNormalizer; build with the feature `tokenizers`"
+        ),
+        "{error}"
+    );
 }
 
 #[cfg(feature = "tokenizers")]
@@ -143,5 +148,46 @@ fn other_kinds_by_their_own_crate() -> Result<()> {
     assert_eq!(padded.encode("it<end>")?, [4, 5]);
     assert_eq!(padded.decode(&[0, 4, 5])?, "it<end>");
     assert_eq!(Tokenizer::from_json(&padded.to_json())?, padded);
+    Ok(())
+}
+
+/// Special tokens that the models have among their words, in texts of strangers.
+#[cfg(feature = "tokenizers")]
+#[test]
+fn nothing_is_special_in_an_ordinary_text_of_its_own_crate() -> Result<()> {
+    let added = |id: usize, content: &str| {
+        format!(
+            r#"{{"id":{id},"content":"{content}","single_word":false,"lstrip":false,"rstrip":false,"normalized":false,"special":true}}"#
+        )
+    };
+    let json = |added: String, normalizer: &str, cutting: &str, model: &str| {
+        format!(
+            r#"{{"version":"1.0","added_tokens":[{added}],"normalizer":{normalizer},"pre_tokenizer":{cutting},"post_processor":null,"decoder":null,"model":{model}}}"#
+        )
+    };
+    let whole = r#"{"type":"WhitespaceSplit"}"#;
+    let words = json(
+        [added(0, "[UNK]"), added(1, "[END]")].join(","),
+        "null",
+        whole,
+        r#"{"type":"WordLevel","unk_token":"[UNK]","vocab":{"[UNK]":0,"[END]":1,"one":2,"[":3,"END]":4}}"#,
+    );
+    let words = Tokenizer::from_json(&words)?;
+    assert_eq!(words.encode("one [END]two one[END]")?, [2, 1, 0, 2, 1]);
+    assert_eq!(words.encode_ordinary("one [END] one")?, [2, 3, 4, 2]);
+    // Words that are unknown still are.
+    assert_eq!(words.encode_ordinary("one two [UNK]")?, [2, 0, 0]);
+    // Pieces of texts, and a text that becomes a special one: NFKC makes <end> of it.
+    let pieces = json(
+        added(1, "<end>"),
+        r#"{"type":"NFKC"}"#,
+        "null",
+        r#"{"type":"Unigram","unk_id":0,"byte_fallback":false,"vocab":[["<unk>",0.0],["<end>",0.0],["<",-4.0],["e",-4.0],["n",-4.0],["d",-4.0],[">",-4.0]]}"#,
+    );
+    let pieces = Tokenizer::from_json(&pieces)?;
+    assert_eq!(pieces.encode("e<end>d")?, [3, 1, 5]);
+    assert_eq!(pieces.encode_ordinary("e<end><end>d")?, [3, 2, 3, 4, 5, 6, 2, 3, 4, 5, 6, 5]);
+    assert_eq!(pieces.encode_ordinary("\u{ff1c}end\u{ff1e}")?, [2, 3, 4, 5, 6]);
+    assert_eq!(pieces.special("<end>"), Some(1));
     Ok(())
 }

@@ -34,7 +34,7 @@ type Make = fn(&Json) -> Result<Box<dyn AnyLayer>, serde_json::Error>;
 
 /// The settings that layers read by serde leave out where they are none. A layer's own are among them; they are named to whoever
 /// misspells one.
-const LEFT_OUT: [&str; 27] = [
+const LEFT_OUT: [&str; 28] = [
     "activity_regularizer",
     "axes",
     "axis",
@@ -43,6 +43,7 @@ const LEFT_OUT: [&str; 27] = [
     "bins",
     "boundaries",
     "constraint",
+    "end_token",
     "final_norm",
     "head_width",
     "kernel_constraint",

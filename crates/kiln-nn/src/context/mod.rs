@@ -1,8 +1,9 @@
 //! `Ctx`: what a forward pass is run under.
 //!
-//! Four things, each in its file: what kind of pass it is ([`Mode`]), where in the model it is with that place's random streams
-//! (place.rs), what it leaves to be done (effects.rs), and what looks on ([`Probe`]).
+//! Five things, each in its file: what kind of pass it is ([`Mode`]), where in the model it is with that place's random streams
+//! (place.rs), what it leaves to be done (effects.rs), what layers carry to the next pass (carrying.rs), and what looks on ([`Probe`]).
 
+mod carrying;
 mod constrained;
 mod effects;
 mod mode;
@@ -12,6 +13,7 @@ mod profiled;
 mod recorded;
 mod replay;
 
+pub use carrying::CarriedUse;
 pub use mode::Mode;
 pub use place::Here;
 pub(crate) use place::located;
@@ -20,7 +22,8 @@ pub(crate) use replay::Replay;
 
 use crate::per_sample::Recorder;
 use crate::value::IntoValue;
-use crate::{Layer, Param, Segment};
+use crate::{Describe, Layer, Param, Segment};
+use carrying::Carrying;
 use effects::Effects;
 use kiln_autograd::{LeafId, Var};
 use kiln_math::{Purpose, RandomStream};
@@ -57,6 +60,7 @@ pub struct Ctx {
     silent: Cell<bool>,
     place: Place,
     effects: Effects,
+    carrying: Carrying,
     replacements: RefCell<Vec<(LeafId, Var)>>,
     probes: Vec<Box<dyn Probe>>,
     /// Where layers tell how they use their parameters, in a pass that asks for it.
@@ -72,6 +76,7 @@ impl Ctx {
             silent: Cell::new(false),
             place: Place::new(seed, step),
             effects: Effects::default(),
+            carrying: Carrying::default(),
             replacements: RefCell::default(),
             probes: Vec::new(),
             recorder: None,
@@ -96,36 +101,6 @@ impl Ctx {
     pub fn compute(mut self, dtype: DType) -> Self {
         self.mode.compute = Some(dtype);
         self
-    }
-
-    /// The same, going on where the pass before ended: recurrent layers with their states, causal attention with its keys and values
-    /// (a KV cache), positions with their count, as if they all were stateful. So a text is read and written token by token. What
-    /// they carry is forgotten by [`Layer::reset_states`].
-    ///
-    /// ```
-    /// # use kiln_nn::{Ctx, Dense, Embedding, Layer, Lstm, Sequential};
-    /// # use kiln_tensor::{Device, Tensor};
-    /// # fn main() -> Result<(), kiln_tensor::Error> {
-    /// # let cpu = Device::cpu();
-    /// let model = Sequential::new().push(Embedding::new(50, 8)).push(Lstm::new(8).return_sequences(true)).push(Dense::new(50));
-    /// let model = model.build([4], &cpu, 1)?;
-    /// model.reset_states();
-    /// for token in [7i64, 3, 9] {
-    ///     let x = Tensor::from_slice(&[token], [1, 1], &cpu)?;
-    ///     let logits = model.forward(&x, &Ctx::eval().carrying())?; // (1, 1, 50), given all tokens so far
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn carrying(mut self) -> Self {
-        self.mode.carrying = true;
-        self
-    }
-
-    /// Whether a layer goes on where the pass before ended, by this context or because it is `stateful`, which counts in evaluation.
-    pub(crate) fn carries(&self, stateful: bool) -> bool {
-        self.mode.carrying || (stateful && !self.is_training())
     }
 
     /// The same, with something more that looks on: [`NotFinite`], [`KeptOutputs`], or one of your own.
@@ -201,10 +176,13 @@ impl Ctx {
     #[inline]
     pub fn run<L: Layer + ?Sized>(&self, layer: &L, x: impl Into<L::Input>) -> Result<L::Output> {
         let _here = self.profiled(|| layer.name());
-        if !self.probes.is_empty() {
-            return self.run_probed(layer, x.into());
-        }
-        layer.forward(x.into(), self).map_err(|error| self.locate(error, layer.name()))
+        // A model is run at the beginning of the path.
+        self.carrying.part(self.place.is_at_the_beginning(), || {
+            if !self.probes.is_empty() {
+                return self.run_probed(layer, x.into());
+            }
+            layer.forward(x.into(), self).map_err(|error| self.locate(error, layer.name()))
+        })
     }
 
     #[cold]
@@ -223,6 +201,20 @@ impl Ctx {
         Ok(y)
     }
 
+    /// Runs something of a layer one step down the path that is not its forward pass, where [nothing looks on](Ctx::may_defer): its
+    /// time and its errors are the layer's, as in [`Ctx::layer`].
+    pub(crate) fn with_layer<'s, L: Describe + ?Sized, R>(
+        &self,
+        segment: impl Into<Segment<'s>>,
+        layer: &L,
+        run: impl FnOnce() -> Result<R>,
+    ) -> Result<R> {
+        self.place.scope(segment.into(), || {
+            let _here = self.profiled(|| layer.name());
+            run().map_err(|error| self.locate(error, layer.name()))
+        })
+    }
+
     /// Runs a part of a model that is not a [`Layer`], under this name in the path.
     ///
     /// # Errors
@@ -231,7 +223,7 @@ impl Ctx {
     pub fn scope<'s, R>(&self, segment: impl Into<Segment<'s>>, run: impl FnOnce() -> Result<R>) -> Result<R> {
         self.place.scope(segment.into(), || {
             let _here = self.profiled(|| "");
-            run()
+            self.carrying.part(false, run)
         })
     }
 

@@ -11,7 +11,7 @@ pub struct Mode {
     pub recording: bool,
     /// The floating-point type that parameters are converted to where they are used; without one they are used as they are.
     pub compute: Option<DType>,
-    /// Whether all layers that can go on where the pass before ended do so: [`Ctx::carrying`](crate::Ctx::carrying).
+    /// Whether all layers that can go on where the pass before ended do so ([`Ctx::carrying`](crate::Ctx::carrying)).
     pub carrying: bool,
 }
 

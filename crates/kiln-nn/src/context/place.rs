@@ -42,6 +42,12 @@ impl Place {
         Place { seed, step, ..Place::default() }
     }
 
+    /// Whether the path is empty: at the model itself.
+    #[inline]
+    pub(crate) fn is_at_the_beginning(&self) -> bool {
+        self.path.borrow().as_str().is_empty()
+    }
+
     /// Runs something one step down the path.
     #[inline]
     pub(crate) fn scope<R>(&self, segment: Segment<'_>, run: impl FnOnce() -> Result<R>) -> Result<R> {

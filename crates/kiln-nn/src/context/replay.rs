@@ -1,5 +1,6 @@
 //! A part of a forward pass that is run without recording, and once more in the backward pass.
 
+use super::carrying::{Carrying, Counts};
 use super::effects::Effects;
 use super::place::{Place, Spot};
 use super::{Ctx, Mode};
@@ -12,6 +13,7 @@ pub(crate) struct Replay {
     mode: Mode,
     spot: Spot,
     updates: Updates,
+    uses: Counts,
     replacements: Vec<(LeafId, Var)>,
 }
 
@@ -23,6 +25,7 @@ impl Replay {
             silent: false.into(),
             place: Place::at(&self.spot),
             effects: Effects::after(self.updates.clone()),
+            carrying: Carrying::after(self.uses.clone()),
             replacements: self.replacements.clone().into(),
             probes: Vec::new(),
             recorder: None,
@@ -34,7 +37,8 @@ impl Ctx {
     /// What it takes to run the part that begins here once more.
     pub(crate) fn replay(&self) -> Replay {
         let replacements = self.replacements.borrow().clone();
-        Replay { mode: self.mode, spot: self.place.spot(), updates: self.effects.updates(), replacements }
+        let (updates, uses) = (self.effects.updates(), self.carrying.counts());
+        Replay { mode: self.mode, spot: self.place.spot(), updates, uses, replacements }
     }
 
     /// Runs a part without recording gradients. Gives what it returns and the penalties that depend on the part's values, each

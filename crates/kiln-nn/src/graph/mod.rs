@@ -5,11 +5,12 @@
 //! no cycles, and its calls run in the order in which they were written.
 
 mod architecture;
+mod nodes;
 mod run;
 mod trim;
 mod write;
 
-pub use write::{Callee, Node, Nodes, Shared};
+pub use nodes::{Callee, Node, Nodes, Shared};
 
 use crate::layers::{Layers, Lookups, lookups};
 use crate::value::{Shapes, Value};

@@ -1,5 +1,6 @@
-//! Writing a graph down: inputs, calls, and what becomes of them when it is built.
+//! How a graph is written: inputs, calls, and how they are built.
 
+use super::nodes::{Callee, Node, Nodes, Shared};
 use super::{Built, Graph, Place, What};
 use crate::layer::Method;
 use crate::layers::{Add, Concatenate, Multiply, Subtract};
@@ -8,79 +9,8 @@ use kiln_tensor::{Device, Error, ErrorKind, IntoShape, Result, Shape};
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A place in a [`Graph`]: what an input or a call of a layer gives.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Node {
-    graph: u64,
-    at: usize,
-}
-
-/// A layer of a [`Graph`] that is called in several places, with one set of parameters.
-#[derive(Debug)]
-pub struct Shared<L> {
-    graph: u64,
-    layer: usize,
-    of: PhantomData<fn(L)>,
-}
-
-impl<L> Clone for Shared<L> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<L> Copy for Shared<L> {}
-
-/// What [`Graph::call`] calls: a layer, which is added then, or a [`Shared`] one that was added before.
-pub trait Callee {
-    /// The layer's number in the graph.
-    ///
-    /// # Errors
-    /// A layer of another graph.
-    fn within(self, graph: &mut Graph) -> Result<usize>;
-}
-
-impl<L: Layer + 'static> Callee for L {
-    fn within(self, graph: &mut Graph) -> Result<usize> {
-        Ok(graph.layer(self).layer)
-    }
-}
-
-impl<L> Callee for &Shared<L> {
-    fn within(self, graph: &mut Graph) -> Result<usize> {
-        if self.graph != graph.id {
-            return Err(Error::value("graph", "this layer was added to another graph"));
-        }
-        Ok(self.layer)
-    }
-}
-
-/// What a call is given: one place, or several.
-pub trait Nodes {
-    /// The places in order.
-    fn nodes(&self) -> Vec<Node>;
-}
-
-impl Nodes for &Node {
-    fn nodes(&self) -> Vec<Node> {
-        vec![**self]
-    }
-}
-
-impl Nodes for &[&Node] {
-    fn nodes(&self) -> Vec<Node> {
-        self.iter().map(|&&node| node).collect()
-    }
-}
-
-impl<const N: usize> Nodes for &[&Node; N] {
-    fn nodes(&self) -> Vec<Node> {
-        self.iter().map(|&&node| node).collect()
-    }
-}
-
 impl Graph {
-    /// No inputs and no layers yet.
+    /// A graph without inputs and layers.
     pub fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Graph {
@@ -95,14 +25,13 @@ impl Graph {
         }
     }
 
-    /// An input of samples of this shape, without the batch's axis. It is called `input`, `input_1`, ….
+    /// An input for samples of this shape, without the batch axis. Its name is `input`, `input_1`, ….
     pub fn input(&mut self, shape: impl IntoShape) -> Node {
         let name = self.free_name("input");
         self.input_named(name, shape)
     }
 
-    /// An input under this name. An invalid shape (too many axes, more elements than there can be) is refused by
-    /// [`Graph::build`].
+    /// An input with this name. [`Graph::build`] refuses an invalid shape (too many axes or elements).
     pub fn input_named(&mut self, name: impl Into<String>, shape: impl IntoShape) -> Node {
         let name = name.into();
         let shape = shape.into_shape().unwrap_or_else(|error| {
@@ -112,13 +41,13 @@ impl Graph {
         self.place(name, What::Input(shape.into()))
     }
 
-    /// Adds a layer that is to be called in several places. Paths call it by its type: `dense`, `dense_1`, ….
+    /// Adds a layer that will be called in several places. Its name in paths is made from its type: `dense`, `dense_1`, ….
     pub fn layer<L: Layer + 'static>(&mut self, layer: L) -> Shared<L> {
         let name = self.free_name(&snake_case(layer.name()));
         self.add_layer(name, layer)
     }
 
-    /// Adds a layer under this name, with which its parameters' paths begin. It may have dots: `layer1.0.conv1`.
+    /// Adds a layer with this name, which the paths of its parameters begin with. The name may have dots: `layer1.0.conv1`.
     ///
     /// # Errors
     /// A name that another layer or input has.
@@ -143,7 +72,7 @@ impl Graph {
         Ok(self.add_call(layer, None, arguments))
     }
 
-    /// Calls a layer under this name.
+    /// Adds a layer with this name and calls it.
     ///
     /// # Errors
     /// A name that another layer or input has; a place of another graph.
@@ -158,8 +87,8 @@ impl Graph {
         Ok(self.add_call(layer.layer, None, arguments))
     }
 
-    /// Calls another method of a layer that is shared, with the same parameters: the output of a language model by the vectors
-    /// of its embedding (tied weights).
+    /// Calls another method of a shared layer, with the same parameters: for example the output of a language model by the vectors of
+    /// its embedding (tied weights).
     ///
     /// ```
     /// use kiln_nn::{Embedding, Graph, Lstm, Module};
@@ -185,7 +114,7 @@ impl Graph {
         Ok(self.add_call(layer, Some(method.name().to_owned()), arguments))
     }
 
-    /// Side by side: along the features, the last axis, or of maps (N, C, H, W) along the channels; see [`Concatenate`].
+    /// Concatenates values along the features, the last axis; images (N, C, H, W) along the channels. See [`Concatenate`].
     ///
     /// # Errors
     /// A place of another graph.
@@ -193,7 +122,7 @@ impl Graph {
         self.call(Concatenate::new(), places)
     }
 
-    /// The sum.
+    /// The sum of the values.
     ///
     /// # Errors
     /// A place of another graph.
@@ -201,7 +130,7 @@ impl Graph {
         self.call(Add::new(), places)
     }
 
-    /// The product, element by element.
+    /// The product of the values, element by element.
     ///
     /// # Errors
     /// A place of another graph.
@@ -209,7 +138,7 @@ impl Graph {
         self.call(Multiply::new(), places)
     }
 
-    /// The first less the second.
+    /// The first value minus the second.
     ///
     /// # Errors
     /// A place of another graph.
@@ -217,17 +146,17 @@ impl Graph {
         self.call(Subtract::new(), &[first, second])
     }
 
-    /// The model from these inputs to these outputs: makes the parameters, f32, drawn from this seed. What no output depends on
-    /// is left out.
+    /// The model from these inputs to these outputs. Its parameters are f32 and their first values are drawn from this seed. Layers that no
+    /// output depends on are left out.
     ///
     /// # Errors
-    /// An input of an invalid shape; an input that no output depends on, or one that they depend on and that is not named; a place that is named twice or of
-    /// another graph; a layer that cannot take what it is given, by its path.
+    /// An input of an invalid shape; an input that no output depends on; an input that an output depends on and that is missing; a place that
+    /// is given twice or is of another graph; a layer that cannot take its input, with its path.
     pub fn build(self, inputs: &[&Node], outputs: &[&Node], device: &Device, seed: u64) -> Result<Self> {
         self.build_with(inputs, outputs, &mut Init::new(seed, device))
     }
 
-    /// As [`Graph::build`], with an [`Init`] that says more: the parameters' dtype.
+    /// [`Graph::build`] with an [`Init`], which also sets the dtype of the parameters.
     ///
     /// # Errors
     /// As [`Graph::build`].
@@ -237,7 +166,7 @@ impl Graph {
         Ok(graph)
     }
 
-    /// The graph from these inputs to these outputs as a layer of another model, with which it is built.
+    /// The graph from these inputs to these outputs, not built yet: a layer of another model, which builds it.
     ///
     /// ```
     /// use kiln_nn::{Embedding, Graph, LayerNorm, Module, Sequential};
@@ -256,7 +185,7 @@ impl Graph {
     /// ```
     ///
     /// # Errors
-    /// As [`Graph::build`], but for what layers cannot take.
+    /// Those of [`Graph::build`], except errors of layers: they come when the model is built.
     pub fn between(mut self, inputs: &[&Node], outputs: &[&Node]) -> Result<Self> {
         if let Some(fault) = self.fault {
             return Err(fault);

@@ -57,6 +57,10 @@ impl Layer for ClassToken {
             let message = format!("steps of {size} features are expected, got {}", x.shape());
             return Err(Error::shape("class_token", message));
         }
+        if mask.as_ref().is_some_and(|mask| mask.documents().is_some()) {
+            let message = "a class token stands for one document: give it one in each row instead of packed documents";
+            return Err(Error::value("class_token", message));
+        }
         let values = Var::concat(&[&weight.var(ctx).broadcast_to([samples, 1, features])?, &x], 1)?;
         // The token counts.
         let counts = |mask: Mask| {

@@ -4,7 +4,7 @@ use super::conv::{Moves, move_settings};
 use super::setters::setters;
 use super::spatial::{batch_of_one, sample_of};
 use super::weights::{Weights, unbuilt, weight_settings};
-use crate::value::Mask;
+use crate::value::{Mask, expect_one_document};
 use crate::{
     Activation, Carried, Ctx, Describe, Fans, Init, Initializer, Layer, Module, Param, Sequence, Shapes, settings,
 };
@@ -217,14 +217,14 @@ impl ConvLstm2d {
 
     /// As [`ConvLstm2d::run`], from where the batch before ended.
     fn carry(&self, x: &Var, mask: Option<&Tensor>, ctx: &Ctx) -> Result<Var> {
-        let carried = &self.carried[usize::from(ctx.is_training())];
+        let carried = ctx.carried(&self.carried[usize::from(ctx.is_training())]);
         // A batch of another size, of images of another size, or elsewhere begins anew: the last of an epoch may be smaller.
         let state = self.state_shape(x)?;
-        let first = <[Tensor; 2]>::try_from(carried.take())
+        let first = <[Tensor; 2]>::try_from(carried.get())
             .ok()
             .filter(|[h, _]| *h.shape() == state && h.device() == x.device() && h.dtype() == x.dtype());
         let (y, (h, c)) = self.run(x, mask, first.map(|[h, c]| (Var::constant(h), Var::constant(c))), ctx)?;
-        carried.put(vec![h.into_tensor(), c.into_tensor()]);
+        carried.set(vec![h.into_tensor(), c.into_tensor()]);
         Ok(y)
     }
 }
@@ -248,6 +248,7 @@ impl Layer for ConvLstm2d {
     type Output = Sequence;
 
     fn forward(&self, Sequence { values: x, mask }: Sequence, ctx: &Ctx) -> Result<Sequence> {
+        expect_one_document("conv_lstm", mask.as_ref())?;
         let steps: Option<&Tensor> = mask.as_deref();
         let values = if self.stateful || ctx.mode().carrying { self.carry(&x, steps, ctx)? } else { self.run(&x, steps, None, ctx)?.0 };
         let mask: Option<Mask> = mask.filter(|_| self.return_sequences);
@@ -266,7 +267,7 @@ impl Layer for ConvLstm2d {
     }
 
     fn reset_states(&self) {
-        self.carried.iter().for_each(|carried| drop(carried.take()));
+        self.carried.iter().for_each(Carried::clear);
     }
 }
 

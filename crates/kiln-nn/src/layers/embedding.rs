@@ -4,7 +4,7 @@ use super::linear::{affine, projection};
 use super::setters::setters;
 use crate::per_sample::Use;
 use crate::{
-    Activation, Constraint, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Method, Module, Param, Sequence, Shapes,
+    Activation, Constraint, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Mask, Method, Module, Param, Sequence, Shapes,
     Value,
 };
 use kiln_autograd::Var;
@@ -186,7 +186,7 @@ impl Layer for Embedding {
                 y = Var::select(&over, &y.detach(), &y)?;
             }
             if self.mask_padding {
-                mask = Some(tokens.ne(&padding)?.into());
+                mask = Some(Mask::within(tokens.ne(&padding)?, mask.as_ref()));
             }
         }
         Ok(Sequence { values: y.reshape(shape)?, mask })

@@ -57,6 +57,12 @@ impl LayerNorm {
         fn axes(self, axes: usize) { self.axes = axes }
     }
 
+    /// The sum of x and what is added to it, and the output for the sum: one pass over memory.
+    pub(crate) fn of_sum(&self, x: &Var, added: &Var, ctx: &Ctx) -> Result<(Var, Var)> {
+        let (weight, bias) = self.factors.vars("LayerNorm::with_input", ctx)?;
+        x.add_layer_norm(added, self.axes, weight.as_ref(), bias.as_ref(), self.factors.epsilon)
+    }
+
     norm_settings!(epsilon of "variance", factors of "(the last axes)");
 }
 
@@ -130,6 +136,12 @@ impl RmsNorm {
     setters! {
         /// How many of the last axes are normalized together.
         fn axes(self, axes: usize) { self.axes = axes }
+    }
+
+    /// The sum of x and what is added to it, and the output for the sum: one pass over memory.
+    pub(crate) fn of_sum(&self, x: &Var, added: &Var, ctx: &Ctx) -> Result<(Var, Var)> {
+        let (weight, _) = self.factors.vars("RmsNorm::with_input", ctx)?;
+        x.add_rms_norm(added, self.axes, weight.as_ref(), self.factors.epsilon)
     }
 
     norm_settings!(epsilon of "mean of the squares", weight of "(the last axes)");

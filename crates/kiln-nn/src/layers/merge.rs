@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 fn common(inputs: &[Sequence]) -> Result<Option<Mask>> {
     let mut masks = inputs.iter().filter_map(|input| input.mask.as_ref());
     let Some(first) = masks.next() else { return Ok(None) };
-    masks.try_fold(first.clone(), |all, mask| all.logical_and(mask).map(Mask::from)).map(Some)
+    masks.try_fold(first.clone(), |all, mask| all.and(mask)).map(Some)
 }
 
 /// Fails where there are fewer values than two, or not all of one shape: nothing is broadcast.

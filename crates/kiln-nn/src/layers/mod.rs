@@ -58,6 +58,7 @@ layers! {
     conv_transpose (ConvTranspose) {} [ConvTranspose1d ConvTranspose2d ConvTranspose3d];
     dense () {} [Dense];
     depthwise (DepthwiseConv SeparableConv) {} [DepthwiseConv1d DepthwiseConv2d SeparableConv1d SeparableConv2d];
+    document_mask () {} [DocumentMask];
     dot () {} [Dot];
     dropout (ChannelDropout) {} [DropPath Dropout Dropout1d Dropout2d Dropout3d];
     embedding () {} [Embedding];

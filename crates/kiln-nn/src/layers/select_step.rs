@@ -5,8 +5,8 @@ use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
 
-/// One step of sequences (N, T, …), as (N, …): `SelectStep::new(0)` is the first, where transformers that classify have what they say
-/// of the whole, and `SelectStep::new(-1)` the last.
+/// Picks one step of sequences: (N, T, …) becomes (N, …). `SelectStep::new(0)` picks the first step, which transformers such as BERT and ViT
+/// classify by; `SelectStep::new(-1)` picks the last one.
 ///
 /// ```
 /// use kiln_nn::{SelectStep, Sequential};
@@ -24,16 +24,20 @@ pub struct SelectStep {
 }
 
 impl SelectStep {
-    /// The step of this number; negative ones count from the end, and padding at the end is counted too.
+    /// Picks the step at this index, from 0. A negative index counts from the end of the tensor, padding included.
     pub fn new(step: isize) -> Self {
         SelectStep { step }
     }
 
-    /// Its place among so many steps.
+    /// The index from 0 in sequences of so many steps.
     fn place(self, steps: usize) -> Result<usize> {
         let place = if self.step < 0 { steps.checked_add_signed(self.step) } else { usize::try_from(self.step).ok() };
         place.filter(|&place| place < steps).ok_or_else(|| {
-            Error::value("select_step", format!("step {} of a sequence of {steps} steps: there is none", self.step))
+            let range = match steps {
+                0 => String::new(),
+                _ => format!(": use 0 to {}, or -{steps} to -1", steps - 1),
+            };
+            Error::value("select_step", format!("a sequence of {steps} steps has no step {}{range}", self.step))
         })
     }
 }

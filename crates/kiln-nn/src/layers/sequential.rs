@@ -205,6 +205,11 @@ impl Sequential {
         self.built.as_ref().and_then(|built| built.input.one().ok())
     }
 
+    /// The shapes of one sample's inputs, once built; several of a model that begins with a [`Graph`](crate::Graph) of several inputs.
+    pub fn input_shapes(&self) -> Option<&Shapes> {
+        self.built.as_ref().map(|built| &built.input)
+    }
+
     /// The architecture, from which [`Sequential::from_architecture`] makes the model again: the input's shape, once built,
     /// and the layers in order, each with its settings. Weights are not in it: [`crate::safetensors`].
     ///

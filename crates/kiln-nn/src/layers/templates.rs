@@ -55,7 +55,7 @@ templates! {
     BatchNorm1d BatchNorm2d BatchNorm3d InstanceNorm LayerNorm RmsNorm::new() => [];
     CategoryEncoding::one_hot(1) => [categories, mode];
     CenterCrop Resizing::new(1, 1) => [height, width];
-    Bias ClassToken::new() => [];
+    Bias ClassToken DocumentMask::new() => [];
     Conv1d Conv2d Conv3d ConvLstm2d ConvTranspose1d ConvTranspose2d ConvTranspose3d::new(1, 1) => [filters, kernel];
     Cropping1d Cropping2d Cropping3d::new(0) => [cropping];
     Dense::new(1) => [units];

@@ -1,6 +1,6 @@
 //! GPT-2.
 
-use super::transformers::{Blocks, LanguageModel};
+use super::transformers::{Blocks, LanguageModel, block_setters};
 use crate::layers::setters::setters;
 use crate::{Activation, Dropout, LayerNorm, PositionEmbedding, Sequential};
 
@@ -52,13 +52,9 @@ pub fn gpt2_xl() -> Sequential {
 pub struct Gpt2 {
     pub(super) vocabulary: usize,
     pub(super) positions: usize,
-    pub(super) width: usize,
-    pub(super) layers: usize,
-    pub(super) heads: usize,
-    pub(super) hidden: Option<usize>,
-    pub(super) activation: Activation,
-    pub(super) epsilon: f64,
-    pub(super) dropout: [f64; 3],
+    pub(super) blocks: Blocks,
+    /// Of the embeddings.
+    pub(super) dropout: f64,
     pub(super) tied: bool,
 }
 
@@ -74,16 +70,13 @@ impl Gpt2 {
         Gpt2 {
             vocabulary: 50_257,
             positions: 1024,
-            width: 768,
-            layers: 12,
-            heads: 12,
-            hidden: None,
-            activation: Activation::GeluTanh,
-            epsilon: 1e-5,
-            dropout: [0.0; 3],
+            blocks: Blocks { activation: Activation::GeluTanh, epsilon: 1e-5, causal: true, ..Blocks::BASE },
+            dropout: 0.0,
             tied: true,
         }
     }
+
+    block_setters!();
 
     setters! {
         /// How many tokens there are. By default 50,257.
@@ -92,21 +85,9 @@ impl Gpt2 {
         /// The longest context. By default 1024.
         fn positions(self, positions: usize) { self.positions = positions }
 
-        /// Features of a token. By default 768.
-        fn width(self, width: usize) { self.width = width }
-
-        /// Blocks. By default 12.
-        fn layers(self, layers: usize) { self.layers = layers }
-
-        /// Heads of attention, which divide the width. By default 12.
-        fn heads(self, heads: usize) { self.heads = heads }
-
-        /// Hidden units of a block's feed-forward part. By default 4 times the width.
-        fn hidden(self, units: usize) { self.hidden = Some(units) }
-
-        /// In training, which part is dropped of the embeddings, of the attention's probabilities and of what a block adds. By default 0;
-        /// OpenAI trained with 0.1.
-        fn dropout(self, rate: f64) { self.dropout = [rate; 3] }
+        /// The rate of dropout in training: for the embeddings, the attention's probabilities and the outputs of attention and feed-forward
+        /// parts. By default 0; OpenAI trained with 0.1.
+        fn dropout(self, rate: f64) { (self.dropout, self.blocks.dropout) = (rate, [rate; 2]) }
     }
 
     /// The network, to be built for the longest context: `build([1024], …)`.
@@ -116,31 +97,16 @@ impl Gpt2 {
             prefix: "transformer",
             positions: self.positions,
             vocabulary: self.vocabulary,
-            width: self.width,
+            width: self.blocks.width,
             embedding: "wte",
             layers: vec![
                 ("wpe", Box::new(PositionEmbedding::new(self.positions))),
-                ("drop", Box::new(Dropout::new(self.dropout[0]))),
-                ("h", Box::new(self.blocks())),
-                ("ln_f", Box::new(LayerNorm::new().epsilon(self.epsilon))),
+                ("drop", Box::new(Dropout::new(self.dropout))),
+                ("h", Box::new(self.blocks.layers())),
+                ("ln_f", Box::new(LayerNorm::new().epsilon(self.blocks.epsilon))),
             ],
             tied: self.tied,
         }
         .model()
-    }
-
-    fn blocks(&self) -> Sequential {
-        Blocks {
-            count: self.layers,
-            width: self.width,
-            heads: self.heads,
-            hidden: self.hidden,
-            activation: self.activation,
-            epsilon: self.epsilon,
-            norm_first: true,
-            causal: true,
-            dropout: [self.dropout[1], self.dropout[2]],
-        }
-        .layers()
     }
 }

@@ -16,7 +16,7 @@
 //!
 //! [`resnet`], [`vgg`], [`mobilenet`], [`densenet`] and [`efficientnet`] have torchvision's names and shapes, so that its weights load, once they are a safetensors file:
 //! `safetensors.torch.save_file(torchvision.models.resnet18(weights="DEFAULT").state_dict(), "resnet18.safetensors")`, and
-//! then
+//! then (an example that is compiled but not run, as the file has 47 MB)
 //!
 //! ```no_run
 //! use kiln_nn::{models, safetensors};

@@ -1,12 +1,9 @@
 //! Vision transformers.
 
 use super::refused;
-use super::transformers::{Blocks, NORMAL};
+use super::transformers::{Blocks, NORMAL, block_setters, dense};
 use crate::layers::setters::setters;
-use crate::{
-    Activation, ClassToken, Conv2d, Dense, Dropout, LayerNorm, Permute, PositionEmbedding, Reshape, SelectStep,
-    Sequential,
-};
+use crate::{ClassToken, Conv2d, Dropout, LayerNorm, Permute, PositionEmbedding, Reshape, SelectStep, Sequential};
 
 /// ViT-B/16 for images of 3 × 224 × 224 (Dosovitskiy et al. 2020): patches of 16 × 16, 12 blocks, 768 wide, 12 heads. 86,567,656
 /// parameters for 1000 classes.
@@ -19,7 +16,7 @@ pub fn vit_b16(classes: usize) -> Sequential {
 /// A small vision transformer for images of 3 × 32 × 32: patches of 4 × 4, 6 blocks, 192 wide, 6 heads, with dropout of 0.1.
 /// 2,693,578 parameters for 10 classes.
 pub fn vit_cifar(classes: usize) -> Sequential {
-    Vit::new().image(32).patch(4).width(192).layers(6).heads(6).dropout(0.1).classes(classes).model()
+    Vit::cifar().classes(classes).model()
 }
 
 /// A custom vision transformer: images of any size, any depth and width.
@@ -43,13 +40,7 @@ pub struct Vit {
     pub(super) image: usize,
     pub(super) channels: usize,
     pub(super) patch: usize,
-    pub(super) width: usize,
-    pub(super) layers: usize,
-    pub(super) heads: usize,
-    pub(super) hidden: Option<usize>,
-    pub(super) activation: Activation,
-    pub(super) epsilon: f64,
-    pub(super) dropout: [f64; 2],
+    pub(super) blocks: Blocks,
     pub(super) classes: usize,
 }
 
@@ -62,20 +53,15 @@ impl Default for Vit {
 impl Vit {
     /// ViT-B/16 without dropout.
     pub fn new() -> Self {
-        Vit {
-            image: 224,
-            channels: 3,
-            patch: 16,
-            width: 768,
-            layers: 12,
-            heads: 12,
-            hidden: None,
-            activation: Activation::Gelu,
-            epsilon: 1e-12,
-            dropout: [0.0; 2],
-            classes: 1000,
-        }
+        Vit { image: 224, channels: 3, patch: 16, blocks: Blocks::BASE, classes: 1000 }
     }
+
+    /// The settings of [`vit_cifar`].
+    pub fn cifar() -> Self {
+        Vit::new().image(32).patch(4).width(192).layers(6).heads(6).dropout(0.1).classes(10)
+    }
+
+    block_setters!();
 
     setters! {
         /// The side of the images, a multiple of that of patches. By default 224.
@@ -87,20 +73,8 @@ impl Vit {
         /// The side of a patch. By default 16.
         fn patch(self, side: usize) { self.patch = side }
 
-        /// Features of a patch. By default 768.
-        fn width(self, width: usize) { self.width = width }
-
-        /// Blocks. By default 12.
-        fn layers(self, layers: usize) { self.layers = layers }
-
-        /// Heads of attention, which divide the width. By default 12.
-        fn heads(self, heads: usize) { self.heads = heads }
-
-        /// Hidden units of a block's feed-forward part. By default 4 times the width.
-        fn hidden(self, units: usize) { self.hidden = Some(units) }
-
-        /// In training, which part is dropped of the embeddings and of what a block adds. By default 0.
-        fn dropout(self, rate: f64) { self.dropout[0] = rate }
+        /// The rate of dropout in training: for the embeddings and the outputs of attention and feed-forward parts. By default 0.
+        fn dropout(self, rate: f64) { self.blocks.dropout[1] = rate }
 
         /// Logits. By default 1000.
         fn classes(self, classes: usize) { self.classes = classes }
@@ -116,38 +90,23 @@ impl Vit {
             return refused("vit", message);
         }
         let patches = (self.image / self.patch).pow(2);
-        let projection = Conv2d::new(self.width, self.patch).stride(self.patch).kernel_initializer(NORMAL);
+        let projection = Conv2d::new(self.blocks.width, self.patch).stride(self.patch).kernel_initializer(NORMAL);
         let patch_embeddings = Sequential::new()
             .push_named("projection", projection)
-            .push(Reshape::new([self.width, patches]))
+            .push(Reshape::new([self.blocks.width, patches]))
             .push(Permute::new([2, 1]));
         let embeddings = Sequential::new()
             .push_named("patch_embeddings", patch_embeddings)
             .push_named("cls_token", ClassToken::new())
             .push_named("position_embeddings", PositionEmbedding::new(patches + 1))
-            .push(Dropout::new(self.dropout[0]));
+            .push(Dropout::new(self.blocks.dropout[1]));
         let vit = Sequential::new()
             .push_named("embeddings", embeddings)
-            .push_named("encoder", Sequential::new().push_named("layer", self.blocks()))
-            .push_named("layernorm", LayerNorm::new().epsilon(self.epsilon));
+            .push_named("encoder", Sequential::new().push_named("layer", self.blocks.layers()))
+            .push_named("layernorm", LayerNorm::new().epsilon(self.blocks.epsilon));
         Sequential::new()
             .push_named("vit", vit)
             .push_named("pooler", SelectStep::new(0))
-            .push_named("classifier", Dense::new(self.classes).kernel_initializer(NORMAL))
-    }
-
-    fn blocks(&self) -> Sequential {
-        Blocks {
-            count: self.layers,
-            width: self.width,
-            heads: self.heads,
-            hidden: self.hidden,
-            activation: self.activation,
-            epsilon: self.epsilon,
-            norm_first: true,
-            causal: false,
-            dropout: [self.dropout[1], self.dropout[0]],
-        }
-        .layers()
+            .push_named("classifier", dense(self.classes))
     }
 }

@@ -1,10 +1,10 @@
 //! The tensors of a folder: one file, or the shards that an index names.
 
 use super::format::{incomplete, tensor_of};
-use super::{map, of_file};
+use super::of_file;
 use ::safetensors::tensor::{Metadata, SafeTensors, TensorInfo, TensorView};
+use kiln_store::Mapped;
 use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Shape, Tensor};
-use memmap2::Mmap;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,14 +20,16 @@ const INDEX: &str = "model.safetensors.index.json";
 ///
 /// Files are mapped. A tensor takes memory when it is read, so that a large model can be read one tensor at a time.
 ///
-/// ```no_run
+/// ```
 /// use kiln_nn::safetensors::Shards;
 /// # fn main() -> Result<(), kiln_tensor::Error> {
-/// let shards = Shards::open("models/gpt2")?;
+/// let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hub/llama-sharded"); // such as models/Llama-3.2-1B
+/// let shards = Shards::open(folder)?;
 /// for name in shards.names() {
 ///     println!("{name} {:?}", shards.shape(name));
 /// }
-/// let embeddings = shards.read("wte.weight", &kiln_tensor::Device::cpu())?;
+/// let norm = shards.read("model.norm.weight", &kiln_tensor::Device::cpu())?;
+/// assert_eq!(norm.dims(), [16]);
 /// # Ok(())
 /// # }
 /// ```
@@ -43,7 +45,7 @@ pub struct Shards {
 #[derive(Debug)]
 struct Shard {
     path: PathBuf,
-    bytes: Mmap,
+    bytes: Mapped,
     metadata: Metadata,
     /// Where the tensors' bytes begin.
     data: usize,
@@ -106,7 +108,7 @@ impl Shards {
     fn of(folder: &Path, paths: &[PathBuf]) -> Result<Self> {
         let mut shards = Shards { folder: folder.to_owned(), files: Vec::new(), tensors: BTreeMap::new() };
         for (at, path) in paths.iter().enumerate() {
-            let bytes = map(path)?;
+            let bytes = Mapped::open(path)?;
             let (header, metadata) =
                 SafeTensors::read_metadata(&bytes).map_err(|error| of_file(path, incomplete(error)))?;
             // The header comes after its length, in 8 bytes.

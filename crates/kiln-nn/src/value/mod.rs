@@ -10,34 +10,18 @@
 //! A mask is a part of the value that it speaks of. It is not known to layers that the value does not reach.
 
 mod convert;
+mod mask;
 mod projection;
 mod shapes;
 
 pub use convert::{FromValue, IntoValue, Sequence};
-pub use projection::Projection;
+pub(crate) use mask::expect_one_document;
+pub use mask::{Documents, Mask};
+pub use projection::{OutputPart, Projection};
 pub use shapes::{SampleShape, Shapes};
 
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Shape, Tensor, Tensors};
-use std::ops::Deref;
-use std::sync::Arc;
-
-/// Which steps of the sequences count: bool (N, T). Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Mask(Arc<Tensor>);
-
-impl Deref for Mask {
-    type Target = Tensor;
-    fn deref(&self) -> &Tensor {
-        &self.0
-    }
-}
-
-impl From<Tensor> for Mask {
-    fn from(mask: Tensor) -> Self {
-        Mask(Arc::new(mask))
-    }
-}
 
 /// What flows between layers: one Var, with the mask of its steps where it has one, or several values.
 #[derive(Clone, Debug)]

@@ -1,19 +1,43 @@
 //! The output of a last layer over a large vocabulary, which is computed only where something needs it.
 
 use kiln_autograd::Var;
-use kiln_tensor::{Error, Result, Shape};
+use kiln_tensor::{Error, Result, Shape, Tensor};
 use std::ops::Range;
 use std::sync::OnceLock;
 
-/// How many numbers of the output [`Projection::parts`] computes at a time; one sample at least.
+/// How many numbers of the output [`Projection::parts`] computes at a time; one row at least, or one
+/// sample where samples are not divided.
 const AT_ONCE: usize = 1 << 22;
+
+/// The place of a part of an output: some samples, and of one sample maybe some steps.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OutputPart {
+    samples: Range<usize>,
+    /// With how many steps there are.
+    steps: Option<(Range<usize>, usize)>,
+}
+
+impl OutputPart {
+    /// The same part of something that goes with the output, such as targets, weights or a mask: of its first axis, and of its second
+    /// where it has all of the output's steps.
+    ///
+    /// # Errors
+    /// Fewer samples than the output has.
+    pub fn of(&self, x: &Tensor) -> Result<Tensor> {
+        let part = x.slice(0, self.samples.clone())?;
+        match &self.steps {
+            Some((steps, all)) if x.dims().get(1) == Some(all) => part.slice(1, steps.clone()),
+            _ => Ok(part),
+        }
+    }
+}
 
 /// hidden · weightᵀ + bias, or the softmax of that, of hidden states (…, width), a weight (classes, width) and a bias (classes,).
 ///
 /// [`Dense`](crate::Dense) and [`Embedding::LOGITS`](crate::Embedding::LOGITS) give it in the place of their output where there are
 /// [many classes](Projection::LARGE): the loss then needs some rows of logits at a time
 /// ([`Var::linear_cross_entropy`]), and never all of them. Whatever else takes a Var computes the output: a next layer, a prediction,
-/// [`Value::var`](crate::Value::var). A metric in training computes it once more, some samples at a time.
+/// [`Value::var`](crate::Value::var). A metric in training computes it once more, some rows at a time.
 #[derive(Clone, Debug)]
 pub struct Projection {
     hidden: Var,
@@ -89,17 +113,25 @@ impl Projection {
         Ok(self.computed.get_or_init(|| output))
     }
 
-    /// The output of some samples at a time, each part with its range of samples: for metrics, which look at a whole batch. A sample is
-    /// not divided, and the product is computed again each time. No gradient is recorded.
-    pub fn parts(&self) -> impl Iterator<Item = Result<(Range<usize>, Var)>> {
-        let samples = self.shape.first().copied().unwrap_or(0);
-        let each = self.shape.elements() / samples.max(1);
-        let step = (AT_ONCE / each.max(1)).max(1);
-        (0..samples).step_by(step).map(move |first| {
-            let range = first..(first + step).min(samples);
-            let hidden = self.hidden.detach().slice(0, range.clone())?;
-            let part = Projection { hidden, computed: OnceLock::new(), ..self.detached() };
-            Ok((range, part.compute()?.clone()))
+    /// The output part by part, with the place of each part: for metrics, which look at a whole batch. A part is some samples, or with
+    /// `by_steps`, where one sample of (N, T, classes) is long, some of its steps. The product is computed again each time. No
+    /// gradient is recorded.
+    pub fn parts(&self, by_steps: bool) -> impl Iterator<Item = Result<(OutputPart, Var)>> {
+        let size = |axis: usize| self.shape.get(axis).copied().unwrap_or(0);
+        let (samples, each) = (size(0), self.shape.elements() / size(0).max(1));
+        let at_once = AT_ONCE / each.max(1);
+        // One sample is divided where it is too long by itself.
+        let steps = if by_steps && at_once == 0 && self.shape.rank() == 3 { size(1) } else { 1 };
+        let steps_at_once = (AT_ONCE / (each / steps.max(1)).max(1)).max(1);
+        let firsts = (0..samples).step_by(at_once.max(1));
+        let firsts = firsts.flat_map(move |sample| (0..steps).step_by(steps_at_once).map(move |step| (sample, step)));
+        firsts.map(move |(sample, step)| {
+            let samples = sample..(sample + at_once.max(1)).min(samples);
+            let steps = (steps > 1).then(|| (step..(step + steps_at_once).min(steps), steps));
+            let part = OutputPart { samples, steps };
+            let hidden = Var::constant(part.of(self.hidden.tensor())?);
+            let output = Projection { hidden, computed: OnceLock::new(), ..self.detached() };
+            Ok((part, output.compute()?.clone()))
         })
     }
 

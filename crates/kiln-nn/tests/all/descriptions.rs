@@ -60,6 +60,7 @@ fn minimal() -> Vec<(&'static str, Json, Json)> {
         DepthwiseConv2d DepthwiseConv2d::new(3), {"kernel": 3};
         Discretization Discretization::new(&[18.0, 65.0]), {"boundaries": [18, 65]};
         Discretization Discretization::quantiles(4), {"bins": 4};
+        DocumentMask DocumentMask::new(), {};
         Dot Dot::new([2, -1]), {"axes": [2, -1]};
         DropPath DropPath::new(0.25), {"rate": 0.25};
         Dropout Dropout::new(0.25), {"rate": 0.25};

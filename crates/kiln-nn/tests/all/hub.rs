@@ -4,7 +4,7 @@ use crate::shards::{copy, fixture};
 use kiln_autograd::Var;
 use kiln_nn::models::bert::BertHead;
 use kiln_nn::models::hub::{self, Architecture, Config};
-use kiln_nn::{Ctx, Init, Layer, Mask, Module, Sequential, StateDict, Value, safetensors};
+use kiln_nn::{Ctx, Init, Layer, Mask, Module, Rotary, RotaryScaling, Sequential, StateDict, Value, safetensors};
 use kiln_tensor::{DType, Device, Tensor};
 use serde_json::{Value as Json, json};
 use std::fs;
@@ -51,7 +51,7 @@ fn expect_same(model: &Sequential, name: &str) {
 }
 
 /// A copy of a fixture's folder with another config.json.
-fn reconfigured(name: &str, to: &str, change: impl FnOnce(&mut Json)) -> std::path::PathBuf {
+pub(crate) fn reconfigured(name: &str, to: &str, change: impl FnOnce(&mut Json)) -> std::path::PathBuf {
     let folder = copy(name, to);
     let path = folder.join("config.json");
     let mut config: Json = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
@@ -61,7 +61,7 @@ fn reconfigured(name: &str, to: &str, change: impl FnOnce(&mut Json)) -> std::pa
 }
 
 /// A copy of a fixture's folder with other tensors.
-fn rewritten(name: &str, to: &str, change: impl FnOnce(StateDict) -> StateDict) -> std::path::PathBuf {
+pub(crate) fn rewritten(name: &str, to: &str, change: impl FnOnce(StateDict) -> StateDict) -> std::path::PathBuf {
     let folder = copy(name, to);
     let path = folder.join("model.safetensors");
     let tensors = safetensors::read(&path, &Device::cpu()).unwrap();
@@ -69,19 +69,25 @@ fn rewritten(name: &str, to: &str, change: impl FnOnce(StateDict) -> StateDict) 
     folder
 }
 
-fn load(folder: &Path) -> kiln_tensor::Result<Sequential> {
+pub(crate) fn load(folder: &Path) -> kiln_tensor::Result<Sequential> {
     let model = hub::load(folder, &Device::cpu());
     fs::remove_dir_all(folder).unwrap();
     model
 }
 
-fn refused(folder: &Path) -> String {
-    load(folder).map(|_| "a model was loaded").unwrap_err().to_string()
-}
-
 #[test]
 fn logits_are_those_of_transformers() {
-    for name in ["gpt2", "bert-masked-lm", "bert-classes", "vit", "llama-sharded", "llama-tied", "mistral", "qwen2"] {
+    for name in [
+        "gpt2",
+        "bert-masked-lm",
+        "bert-classes",
+        "vit",
+        "llama-sharded",
+        "llama-tied",
+        "llama-yarn",
+        "mistral",
+        "qwen2",
+    ] {
         expect_same(&hub::load(fixture(name), &Device::cpu()).unwrap(), name);
     }
 }
@@ -145,6 +151,43 @@ fn a_config_may_be_of_an_older_version() {
     expect_same(&load(&folder).unwrap(), "llama-tied");
 }
 
+/// The frequencies of YaRN, and what cosines and sines are multiplied by, seen at the position 1 of a head whose pairs are (1, 0).
+#[test]
+fn yarn_is_that_of_transformers() {
+    let exact = RotaryScaling::Yarn {
+        factor: 32.0,
+        original_positions: 4096,
+        beta_fast: 32.0,
+        beta_slow: 1.0,
+        attention_factor: (0.1 * 0.707 * 32f64.ln() + 1.0) / (0.1 * 0.5 * 32f64.ln() + 1.0),
+        truncate: false,
+    };
+    let given = RotaryScaling::Yarn {
+        factor: 4.0,
+        original_positions: 12,
+        beta_fast: 2.0,
+        beta_slow: 0.25,
+        attention_factor: 1.25,
+        truncate: true,
+    };
+    let cases = [("paper", 1e6, RotaryScaling::yarn(4.0, 32_768)), ("exact", 1e4, exact), ("given", 1e3, given)];
+    for (name, theta, scaling) in cases {
+        let expected = value("yarn", name).unwrap().to_f64_vec().unwrap();
+        let (factor, frequencies) = expected.split_last().unwrap();
+        let pairs = frequencies.len();
+        let part = |value| Tensor::full([1, 2, 1, pairs], value, DType::F64, &Device::cpu()).unwrap();
+        let head = Tensor::concat(&[&part(1.0), &part(0.0)], 3).unwrap();
+        let turned = Rotary::new().theta(theta).scaling(scaling).rotate(&Var::from(head), 0).unwrap();
+        let turned = turned.tensor().index(1, 1).unwrap().to_f64_vec().unwrap();
+        let angles = frequencies.iter().map(|frequency| factor * frequency.cos());
+        let angles = angles.chain(frequencies.iter().map(|frequency| factor * frequency.sin()));
+        for (at, (given, expected)) in turned.iter().zip(angles).enumerate() {
+            // The frequencies of `transformers` are f32.
+            assert!((given - expected).abs() < 2e-7 * (1.0 + expected.abs()), "{name}, {at}: {given} {expected}");
+        }
+    }
+}
+
 #[test]
 fn weights_have_the_type_that_is_asked_for() {
     let mut init = Init::new(1, &Device::cpu()).dtype(DType::BF16).placeholders();
@@ -186,103 +229,6 @@ fn classes_have_their_names() {
     assert_eq!(Config::read(fixture("vit")).unwrap().classes, ["cat", "dog", "cow"]);
     assert_eq!(Config::read(fixture("bert-classes")).unwrap().classes, ["sad", "so-so", "glad"]);
     assert!(Config::read(fixture("gpt2")).unwrap().classes.is_empty());
-}
-
-#[test]
-fn another_architecture_is_named_with_those_that_are_known() {
-    let error = |kind: &str, class: &str| {
-        refused(&reconfigured("gpt2", class, |config| {
-            config["model_type"] = kind.into();
-            config["architectures"] = json!([class]);
-        }))
-    };
-    let told = error("t5", "T5ForConditionalGeneration");
-    assert!(told.contains("the architecture `T5ForConditionalGeneration` of the model type `t5` is unknown"), "{told}");
-    assert!(told.contains("known are gpt2 (GPT2LMHeadModel, GPT2Model), llama (LlamaForCausalLM)"), "{told}");
-    let told = error("gpt2", "GPT2ForSequenceClassification");
-    assert!(told.contains("`GPT2ForSequenceClassification` of the model type `gpt2` is unknown"), "{told}");
-    let told = refused(&reconfigured("gpt2", "untyped", |config| *config = json!({})));
-    assert!(told.contains("config.json: `model_type` is missing; known are gpt2"), "{told}");
-}
-
-#[test]
-fn settings_that_are_unknown_are_refused() {
-    let cases = [
-        ("gpt2", "n_embd", json!("wide"), "config.json: `n_embd`: invalid type: string \"wide\""),
-        ("gpt2", "n_head", json!(3), "heads"),
-        ("gpt2", "n_positions", json!(0), "inputs of shape (0,) are empty"),
-        (
-            "gpt2",
-            "activation_function",
-            json!("gelu_odd"),
-            "the activation `gelu_odd` is unknown; there are gelu, gelu_new",
-        ),
-        ("gpt2", "scale_attn_by_inverse_layer_idx", json!(true), "`scale_attn_by_inverse_layer_idx` is true"),
-        ("llama-tied", "rope_parameters", json!({"rope_type": "yarn"}), "the `rope_type` `yarn` is unknown"),
-        ("llama-tied", "rope_parameters", json!({"rope_type": "linear"}), "lacks `factor`"),
-        ("bert-classes", "id2label", json!({"1": "a"}), "no name for class 0"),
-        ("bert", "position_embedding_type", json!("relative_key"), "known with \"absolute\" alone"),
-        ("vit", "image_size", json!([8, 12]), "a square is expected, got 8 × 12"),
-        ("vit", "patch_size", json!(3), "images of side 8 cannot be cut into patches of side 3"),
-    ];
-    for (at, (name, setting, value, expected)) in cases.into_iter().enumerate() {
-        let folder = reconfigured(name, &format!("setting-{at}"), |config| config[setting] = value);
-        let error = refused(&folder);
-        assert!(error.contains(expected), "{error}");
-    }
-}
-
-#[test]
-fn folders_that_lack_something_are_refused() {
-    let folder = copy("gpt2", "no-config");
-    fs::write(folder.join("config.json"), "{").unwrap();
-    assert!(hub::load(&folder, &Device::cpu()).unwrap_err().to_string().contains("config.json: not JSON"));
-    fs::remove_file(folder.join("config.json")).unwrap();
-    assert!(refused(&folder).contains("config.json: cannot be read"));
-    let folder = copy("llama-sharded", "no-shard");
-    fs::remove_file(folder.join("model-00003-of-00004.safetensors")).unwrap();
-    assert!(refused(&folder).contains("are missing: model-00003-of-00004.safetensors"));
-}
-
-#[test]
-fn tensors_that_do_not_fit_are_all_named() {
-    let folder = rewritten("gpt2", "unfit", |mut tensors| {
-        tensors.remove("transformer.h.0.attn.c_attn.bias");
-        tensors.remove("transformer.ln_f.weight");
-        let turned = tensors["transformer.h.1.mlp.c_fc.weight"].transpose(0, 1).unwrap().contiguous().unwrap();
-        tensors.insert("transformer.h.1.mlp.c_fc.weight".to_owned(), turned);
-        tensors
-            .insert("transformer.h.2.ln_1.bias".to_owned(), Tensor::zeros([16], DType::F32, &Device::cpu()).unwrap());
-        tensors
-    });
-    let error = refused(&folder);
-    let expected = "Missing (2): transformer.h.0.attn.c_attn.bias, transformer.ln_f.weight. \
-                    Unexpected (1): transformer.h.2.ln_1.bias. Of another shape or type (1): \
-                    transformer.h.1.mlp.c_fc.weight: expected (64, 16) transposed, got [64, 16].";
-    assert!(error.contains(expected), "{error}");
-    let folder = rewritten("mistral", "heads", |mut tensors| {
-        let name = "model.layers.0.self_attn.k_proj.weight";
-        tensors.insert(name.to_owned(), Tensor::zeros([16, 16], DType::F32, &Device::cpu()).unwrap());
-        tensors
-    });
-    let error = refused(&folder);
-    assert!(
-        error.contains("model.layers.0.self_attn.v_proj.weight: expected (32, 16), got [16, 16] + [16, 16] + [8, 16]"),
-        "{error}"
-    );
-}
-
-#[test]
-fn tokens_and_contexts_that_do_not_fit_are_refused() {
-    let model = hub::load(fixture("gpt2"), &Device::cpu()).unwrap();
-    let forward = |tokens: &[i64]| {
-        let x = Tensor::from_slice(tokens, [1, tokens.len()], &Device::cpu()).unwrap();
-        model.forward(x, &Ctx::eval()).unwrap_err().to_string()
-    };
-    let error = forward(&[3, 67]);
-    assert!(error.contains("token 67 at position (0, 1) is outside the vocabulary"), "{error}");
-    let error = forward(&[1; 25]);
-    assert!(error.contains("the context of 25 steps is longer than the 24 positions"), "{error}");
 }
 
 #[test]

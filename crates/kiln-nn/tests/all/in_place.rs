@@ -130,14 +130,14 @@ fn carried_states_are_read_and_set_by_path() {
     assert!(first.carried_states().is_empty());
     y(&first, 1).unwrap();
     let states = first.carried_states();
-    assert_eq!(states.keys().collect::<Vec<_>>(), ["0.carried.training.0", "0.carried.training.1"]);
+    assert_eq!(states.keys().collect::<Vec<_>>(), ["0.carried.training[0#0].0", "0.carried.training[0#0].1"]);
     second.set_carried_states(&states).unwrap();
     assert_eq!(y(&first, 2).unwrap(), y(&second, 2).unwrap());
     assert_eq!(first.carried_states().len(), 2, "a copy was given out");
     // What is not named is forgotten; a strange name is refused and forgets nothing.
-    let strange = StateDict::from([("1.carried.training.0".to_owned(), x(1).into_tensor())]);
+    let strange = StateDict::from([("1.carried.training[1#0].0".to_owned(), x(1).into_tensor())]);
     let error = second.set_carried_states(&strange).unwrap_err().to_string();
-    assert!(error.contains("`1.carried.training.0`") && error.contains("nothing was changed"), "{error}");
+    assert!(error.contains("`1.carried.training[1#0].0`") && error.contains("nothing was changed"), "{error}");
     assert_eq!(second.carried_states().len(), 2);
     second.set_carried_states(&StateDict::new()).unwrap();
     assert!(second.carried_states().is_empty());

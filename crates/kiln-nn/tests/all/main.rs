@@ -14,6 +14,7 @@ mod gradients;
 mod graph;
 mod half;
 mod hub;
+mod hub_errors;
 mod in_place;
 mod inference;
 mod initializers;

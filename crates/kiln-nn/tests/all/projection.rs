@@ -102,9 +102,33 @@ fn whatever_asks_for_it_gets_the_output() {
     // Part by part it is the same, and a pass that is looked at computes it at once.
     let Value::Projection(projection, _) = &output else { panic!("computed") };
     let parts: Vec<f32> =
-        projection.parts().flat_map(|part| part.unwrap().1.tensor().to_vec::<f32>().unwrap()).collect();
+        projection.parts(true).flat_map(|part| part.unwrap().1.tensor().to_vec::<f32>().unwrap()).collect();
     assert_eq!(parts, expected);
     assert!(matches!(of(&Ctx::eval().with_probe(KeptOutputs::default())), Value::One(..)));
+}
+
+#[test]
+fn a_long_sample_comes_in_parts_of_its_steps() {
+    // 5 · 10⁶ numbers a sample, more than are computed at a time.
+    let (steps, classes) = (2500, Projection::LARGE);
+    let [hidden, weight] =
+        [(vec![2, steps, 3], 1), (vec![classes, 3], 2)].map(|(shape, seed)| Var::from(&normal(&shape, seed)));
+    let projection = Projection::new(hidden.clone(), weight.clone(), None).unwrap();
+    let labels = Tensor::arange(2 * steps, &Device::cpu()).unwrap().reshape([2, steps]).unwrap();
+    let of_samples = Tensor::arange(2, &Device::cpu()).unwrap();
+    let (mut logits, mut seen, mut samples) = (Vec::new(), Vec::new(), Vec::new());
+    assert_eq!(projection.parts(false).count(), 2);
+    for part in projection.parts(true) {
+        let (part, values) = part.unwrap();
+        assert!(values.tensor().elements() <= 1 << 22);
+        assert_eq!(part.of(&labels).unwrap().dims(), &values.dims()[..2]);
+        logits.extend(values.tensor().to_vec::<f32>().unwrap());
+        seen.extend(part.of(&labels).unwrap().to_vec::<i64>().unwrap());
+        samples.extend(part.of(&of_samples).unwrap().to_vec::<i64>().unwrap());
+    }
+    assert!(logits == hidden.linear(&weight, None, None).unwrap().tensor().to_vec::<f32>().unwrap());
+    assert_eq!(seen, (0..2 * steps as i64).collect::<Vec<_>>());
+    assert_eq!(samples, [0, 0, 1, 1]);
 }
 
 #[test]

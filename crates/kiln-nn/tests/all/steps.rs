@@ -39,7 +39,8 @@ fn a_step_is_selected_from_either_end() {
     }
     for step in [3, -4, isize::MIN] {
         let error = Sequential::new().push(SelectStep::new(step)).build([3, 2], &Device::cpu(), 1).unwrap_err();
-        assert!(error.to_string().contains(&format!("step {step} of a sequence of 3 steps")), "{error}");
+        let expected = format!("a sequence of 3 steps has no step {step}: use 0 to 2, or -3 to -1");
+        assert!(error.to_string().contains(&expected), "{error}");
     }
 }
 

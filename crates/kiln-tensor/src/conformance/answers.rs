@@ -3,8 +3,8 @@
 use super::composed::forward;
 use crate::{
     AttentionOptions, Backend, Call, ConvOptions, DType, Device, DeviceBuffer, MatmulOptions, MemoryStats,
-    Normalization, Order, PoolOptions, Ran, Recurrence, RecurrentCell, Result, SoftmaxKind, Tensor, UpdateRule,
-    UpdateTensors,
+    Normalization, Order, PoolOptions, Ran, Recurrence, RecurrentCell, Result, RowNorm, SoftmaxKind, Tensor,
+    UpdateRule, UpdateTensors,
 };
 use kiln_math::UnaryOp;
 use kiln_math::update::{CONSTANTS, MAX_STATES};
@@ -60,6 +60,7 @@ fn every_call(dtype: DType, device: &Device) -> Result<()> {
     attention(&of)?;
     windows(&of)?;
     rows(&x)?;
+    row_norms(&x, &of(&[6])?)?;
     if dtype == dtype.computed_in() {
         recurrent(&of, device)?;
     }
@@ -89,6 +90,16 @@ fn windows(of: &dyn Fn(&[usize]) -> Result<Tensor>) -> Result<()> {
         let form = Normalization { epsilon: 1e-3, own_moments: true, activation };
         let y = image.normalize(&form, &moments, Some(&factor), Some(&factor))?;
         image.normalize_grad(&form, &moments, Some(&factor), Some(&y), &y)?;
+    }
+    Ok(())
+}
+
+fn row_norms(x: &Tensor, factor: &Tensor) -> Result<()> {
+    for centered in [true, false] {
+        let form = RowNorm { axes: 1, centered, epsilon: 1e-5 };
+        x.row_norm(&form, Some(x), Some(factor), Some(factor))?;
+        let moments = Tensor::ones([if centered { 2 } else { 1 }, 4], x.dtype().computed_in(), x.device())?;
+        x.row_norm_grad(&form, &moments, Some(factor), x, Some(x))?;
     }
     Ok(())
 }

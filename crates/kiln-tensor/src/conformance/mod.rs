@@ -23,6 +23,7 @@ mod product;
 mod random;
 mod recurrent;
 mod reduce;
+mod row_norm;
 mod scan;
 mod sort;
 mod update;
@@ -83,6 +84,9 @@ pub const CHECKS: &[Check] = &[
     ("moments", normalization::moments),
     ("normalize", normalization::normalize),
     ("normalize_grad", normalization::normalize_grad),
+    ("row_norm", row_norm::row_norm),
+    ("row_norm of special values", row_norm::special),
+    ("row_norm_grad", row_norm::row_norm_grad),
     ("recurrent", recurrent::recurrent),
     ("update", update::update),
     ("fused as composed", composed::fused_as_composed),

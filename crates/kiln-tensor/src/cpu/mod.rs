@@ -15,6 +15,7 @@ mod pool;
 mod product;
 mod random;
 mod recurrent;
+mod row_norm;
 mod rows;
 mod scan;
 mod scratch;

@@ -52,6 +52,16 @@ impl Work {
                 let outputs = written(&c.dx) + written(&c.affine);
                 plain(outputs + read(&c.x) + y + read(&c.dy) + read(&c.moments) + read_if(c.weight.as_ref()))
             }
+            Call::RowNorm(c) => {
+                let outputs = written(&c.out) + written_if(c.sum.as_ref()) + written(&c.moments);
+                let affine = read_if(c.weight.as_ref()) + read_if(c.bias.as_ref());
+                plain(outputs + read(&c.x) + read_if(c.residual.as_ref()) + affine)
+            }
+            Call::RowNormGrad(c) => {
+                let gradients = read(&c.dy) + read_if(c.direct.as_ref());
+                let outputs = written(&c.dx) + written(&c.affine);
+                plain(outputs + gradients + read(&c.x) + read(&c.moments) + read_if(c.weight.as_ref()))
+            }
             Call::Recurrent(c) => of_recurrent(operation, c),
             Call::RecurrentGrad(c) => of_recurrent_grad(operation, c),
             Call::Update(c) => {

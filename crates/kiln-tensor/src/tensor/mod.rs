@@ -26,6 +26,7 @@ mod pool;
 mod random;
 mod recurrent;
 mod reduce;
+mod row_norm;
 mod scan;
 mod softmax;
 mod sort;
@@ -46,6 +47,7 @@ pub use matmul::MatmulOptions;
 pub use normalization::{Normalization, NormalizeGradients};
 pub use pool::Maxima;
 pub use recurrent::{RecurrentGradients, RecurrentStates, RecurrentSteps};
+pub use row_norm::{RowNorm, RowNormed};
 pub use scan::ScanOp;
 pub use softmax::SoftmaxKind;
 pub use sort::Order;
@@ -75,6 +77,8 @@ macro_rules! for_each_call {
             { "moments", Moments, normalization::MomentsCall, x }
             { "normalize", Normalize, normalization::NormalizeCall, out }
             { "normalize_grad", NormalizeGrad, normalization::NormalizeGradCall, dx }
+            { "row_norm", RowNorm, row_norm::RowNormCall, out }
+            { "row_norm_grad", RowNormGrad, row_norm::RowNormGradCall, dx }
             { "recurrent", Recurrent, recurrent::RecurrentCall, states }
             { "recurrent_grad", RecurrentGrad, recurrent::RecurrentGradCall, dh0 }
             { "update", Update, update::UpdateCall, constants }
@@ -115,6 +119,7 @@ pub mod composed {
     pub use super::normalization::{composed as normalize, composed_moments as moments};
     pub use super::pool::composed as max_pool;
     pub use super::recurrent::composed as recurrent;
+    pub use super::row_norm::composed as row_norm;
     pub use super::softmax::{composed as softmax, composed_logsumexp as logsumexp};
     pub use super::sort::composed_kth as kth;
 }

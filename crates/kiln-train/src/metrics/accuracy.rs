@@ -28,6 +28,9 @@ impl MeanMetric for Accuracy {
     fn larger_is_better(&self) -> Option<bool> {
         Some(true)
     }
+    fn takes_steps(&self) -> bool {
+        true
+    }
     fn each(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
         right(predictions, targets, ClassAxis::BY_RANK)
     }
@@ -46,7 +49,7 @@ impl MeanMetric for AccuracyAlong {
 }
 
 /// Whether each target's class is what the predictions say.
-fn right(predictions: &Tensor, targets: &Tensor, classes: ClassAxis) -> Result<Tensor> {
+pub(super) fn right(predictions: &Tensor, targets: &Tensor, classes: ClassAxis) -> Result<Tensor> {
     let targets = &aligned(targets, predictions.shape())?;
     let axis = if predictions.rank() == 0 { 0 } else { classes.of("accuracy", predictions.shape())? };
     if predictions.rank() < 2 || predictions.dims()[axis] == 1 {

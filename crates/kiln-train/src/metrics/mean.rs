@@ -41,6 +41,11 @@ pub trait MeanMetric: Send + Sync {
         None
     }
 
+    /// As [`Metric::takes_steps`]: whether the values of a step follow from that step alone.
+    fn takes_steps(&self) -> bool {
+        false
+    }
+
     /// The sum of the values that count, and their number. For one number a sample, the targets may be (n,) or (n,
     /// 1): [`MeanMetric::each`] gets them in the predictions' shape. A mask is bool (n, T); values without these axes
     /// all count.
@@ -64,7 +69,7 @@ pub trait MeanMetric: Send + Sync {
 }
 
 /// The targets, with 0 for labels that the mask leaves out, which may be outside the classes.
-fn filled(targets: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+pub(super) fn filled(targets: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
     let mask = mask.filter(|_| !targets.dtype().is_float()).map(|mask| laid_over(mask, targets.shape())).transpose()?;
     match mask.flatten() {
         Some(mask) => Tensor::select(&mask, targets, &Tensor::zeros((), targets.dtype(), targets.device())?),
@@ -87,6 +92,10 @@ impl<M: MeanMetric> Metric for M {
 
     fn larger_is_better(&self) -> Option<bool> {
         MeanMetric::larger_is_better(self)
+    }
+
+    fn takes_steps(&self) -> bool {
+        MeanMetric::takes_steps(self)
     }
 
     fn update(&self, state: &mut MetricState, seen: &Seen<'_>) -> Result<()> {

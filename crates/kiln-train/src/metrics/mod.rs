@@ -26,6 +26,7 @@ metrics! {
     accuracy: Accuracy AccuracyAlong;
     binary: BinaryAccuracy MultilabelAccuracy;
     confusion: ConfusionMatrix;
+    exact_match: ExactMatch;
     agreement: CohenKappa Iou Matthews;
     perplexity: Perplexity;
     ranking: Auc AveragePrecision;
@@ -120,6 +121,12 @@ pub trait Metric: Send + Sync {
 
     /// Whether it uses the sample weights; see [`Weighted`](all::Weighted).
     fn sees_weights(&self) -> bool {
+        false
+    }
+
+    /// Whether it may see a long sample in parts, some steps (axis 1) at a time, as sums over the steps may. An output over a large
+    /// vocabulary is computed part by part for its metrics; unless all of them take steps, a part has whole samples.
+    fn takes_steps(&self) -> bool {
         false
     }
 

@@ -4,7 +4,7 @@ use super::{Metric, MetricState, MetricValue, Seen};
 use kiln_autograd::Var;
 use kiln_nn::losses::laid_over;
 use kiln_nn::{Loss, SparseCategoricalCrossentropy};
-use kiln_tensor::{Result, Tensor};
+use kiln_tensor::{Result, Shape, Tensor};
 use std::borrow::Cow;
 
 /// Perplexity: e to the power of the mean cross-entropy of all targets of an epoch. A model that guesses among k
@@ -44,6 +44,10 @@ impl Metric for Perplexity {
     }
     fn larger_is_better(&self) -> Option<bool> {
         Some(false)
+    }
+    fn takes_steps(&self) -> bool {
+        // With classes along the last axis, each step has a loss of its own.
+        Shape::new(&[1; 3]).and_then(|shape| self.loss.class_axis(&shape)).is_ok_and(|axis| axis == Some(2))
     }
     fn update(&self, state: &mut MetricState, seen: &Seen<'_>) -> Result<()> {
         let mut mask = self.loss.counts(seen.targets)?;

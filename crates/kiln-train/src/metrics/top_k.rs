@@ -34,6 +34,9 @@ impl MeanMetric for TopKAccuracy {
     fn larger_is_better(&self) -> Option<bool> {
         Some(true)
     }
+    fn takes_steps(&self) -> bool {
+        self.axis == ClassAxis::BY_RANK
+    }
     fn each(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
         let name = "top_k_accuracy";
         let axis = self.axis.of(name, predictions.shape())?;

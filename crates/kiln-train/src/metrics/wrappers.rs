@@ -55,6 +55,9 @@ macro_rules! delegate {
         fn larger_is_better(&self) -> Option<bool> {
             self.$inner.larger_is_better()
         }
+        fn takes_steps(&self) -> bool {
+            self.$inner.takes_steps()
+        }
         $(delegate! { @ $method $inner })+
     };
     (@ name $inner:tt) => {

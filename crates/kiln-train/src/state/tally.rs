@@ -74,7 +74,8 @@ impl Tally {
             if !of.contains(&at) {
                 continue;
             }
-            each_part(prediction, targets, batch.weights.of(at), &mut |part| {
+            let by_steps = metrics.iter().zip(&of).all(|(metric, of)| *of != at || metric.takes_steps());
+            each_part(prediction, (targets, batch.weights.of(at)), by_steps, &mut |part| {
                 let own = metrics.iter().zip(&mut self.metrics).zip(&of).filter(|(_, of)| **of == at);
                 for ((metric, (_, state)), _) in own {
                     let weights = part.weights.filter(|_| metric.sees_weights());
@@ -156,11 +157,12 @@ fn entry<N: PartialEq, S: Default>(sums: &mut Vec<(N, S)>, name: N) -> &mut S {
     &mut sums[at].1
 }
 
-/// Hands `see` an output with its targets: some samples at a time where it is computed for that, else the whole batch.
+/// Hands `see` an output with its targets: the whole batch, or where it is computed for that some samples at a time, and with `by_steps`
+/// some steps of a long one.
 fn each_part(
     prediction: &Prediction,
-    targets: &Tensor,
-    weights: Option<&Tensor>,
+    (targets, weights): (&Tensor, Option<&Tensor>),
+    by_steps: bool,
     see: &mut dyn FnMut(&Seen<'_>) -> Result<()>,
 ) -> Result<()> {
     let mask = prediction.mask.as_deref();
@@ -168,11 +170,11 @@ fn each_part(
         let values = prediction.values.as_var()?;
         return see(&Seen { mask, weights, ..Seen::new(values, &aligned(targets, values.shape())?) });
     };
-    for part in projection.parts() {
-        let (samples, values) = part?;
-        let part = |x: &Tensor| x.slice(0, samples.clone());
-        let (mask, weights) = (mask.map(part).transpose()?, weights.map(part).transpose()?);
-        let targets = aligned(&part(targets)?, values.shape())?;
+    for part in projection.parts(by_steps) {
+        let (part, values) = part?;
+        let of = |x: &Tensor| part.of(x);
+        let (mask, weights) = (mask.map(of).transpose()?, weights.map(of).transpose()?);
+        let targets = aligned(&of(targets)?, values.shape())?;
         see(&Seen { mask: mask.as_ref(), weights: weights.as_ref(), ..Seen::new(&values, &targets) })?;
     }
     Ok(())

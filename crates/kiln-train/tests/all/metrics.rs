@@ -1,7 +1,10 @@
 //! Accuracy against plain loops, for every form of prediction and target.
 
+use kiln_autograd::Var;
 use kiln_tensor::{DType, Device, Tensor};
-use kiln_train::{Accuracy, Count, CtcErrorRate, CtcExactMatch, MeanMetric, Measured, Metric};
+use kiln_train::{
+    Accuracy, Count, CtcErrorRate, CtcExactMatch, ExactMatch, MeanMetric, Measured, Metric, MetricState, Seen,
+};
 use proptest::prelude::*;
 
 fn right(predictions: &Tensor, targets: &Tensor) -> f64 {
@@ -55,6 +58,41 @@ fn targets_that_do_not_pair_are_refused() {
         assert!(Accuracy.each(&predictions, &targets).is_err(), "{}", targets.shape());
     }
     assert!(Accuracy.each(&predictions, &Tensor::zeros([1], DType::I64, &cpu).unwrap()).is_err());
+}
+
+#[test]
+fn a_sequence_matches_when_all_of_its_counted_steps_are_right() {
+    let cpu = Device::cpu();
+    let said = Tensor::from_slice(&[1i64, 2, 0, 1, 2, 1, 0, 0, 0, 2, 2, 2], [4, 3], &cpu).unwrap();
+    let predictions = said.one_hot(3).unwrap().to_dtype(DType::F32).unwrap();
+    // The first differs in a step that does not count, the second in one that counts; of the third no step counts.
+    let targets = Tensor::from_slice(&[1i64, 2, -1, 1, 0, 1, 1, 1, 1, 2, 2, 2], [4, 3], &cpu).unwrap();
+    let mask = [true, true, false, true, true, true, false, false, false, true, true, true];
+    let mask = Tensor::from_slice(&mask, [4, 3], &cpu).unwrap();
+    let value = |seen: &Seen<'_>| {
+        let mut state = MetricState::default();
+        ExactMatch.update(&mut state, seen).unwrap();
+        ExactMatch.value(&state).unwrap().number()
+    };
+    let output = Var::from(&predictions);
+    let masked = Seen { mask: Some(&mask), ..Seen::new(&output, &targets) };
+    assert_eq!(value(&masked), 2.0 / 3.0);
+    let weights = Tensor::from_slice(&[3.0f32, 1.0, 5.0, 0.0], [4], &cpu).unwrap();
+    assert_eq!(value(&Seen { weights: Some(&weights), ..masked }), 3.0 / 4.0);
+
+    // Without a mask all steps count; the state is that of all batches.
+    let mut state = MetricState::default();
+    for at in 0..4 {
+        let part = |x: &Tensor| x.slice(0, at..at + 1).unwrap();
+        let (output, targets) = (Var::from(part(&predictions)), part(&targets));
+        ExactMatch.update(&mut state, &Seen::new(&output, &targets)).unwrap();
+    }
+    assert_eq!(ExactMatch.value(&state).unwrap().number(), 1.0 / 4.0);
+    // One target a sample is accuracy.
+    let (one, label) = (predictions.index(1, 0).unwrap(), targets.index(1, 0).unwrap());
+    assert_eq!(ExactMatch.of(&one, &label).unwrap().number(), Accuracy.of(&one, &label).unwrap().number());
+    assert!(ExactMatch.value(&MetricState::default()).unwrap().number().is_nan());
+    assert!(ExactMatch.of(&predictions, &label).is_err());
 }
 
 #[test]

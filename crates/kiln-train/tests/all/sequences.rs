@@ -4,8 +4,8 @@ use kiln_autograd::Var;
 use kiln_datasets::{AddingProblem, Batch, Dataset, SequenceDataset, Subset, TensorDataset, TextStreams};
 use kiln_nn::*;
 use kiln_optim::{Adam, Clip, Sgd};
-use kiln_tensor::{Device, Tensor};
-use kiln_train::{Accuracy, FitOptions, Metric, Objective, Perplexity, Supervised, compile};
+use kiln_tensor::{Device, Result, Tensor};
+use kiln_train::{Accuracy, FitOptions, MeanMetric, Metric, Objective, Perplexity, Supervised, compile};
 
 fn cpu() -> Device {
     Device::cpu()
@@ -155,4 +155,40 @@ fn a_large_vocabulary_is_measured_part_by_part() {
     }
     let losses: Vec<f64> = history.epochs.iter().map(|epoch| epoch.train.loss).collect();
     assert!(losses[29] < losses[0] - 1.0, "{losses:?}");
+}
+
+/// How many steps of a sample are seen at once.
+struct StepsSeen;
+impl MeanMetric for StepsSeen {
+    fn name(&self) -> &'static str {
+        "steps_seen"
+    }
+    fn each(&self, predictions: &Tensor, _: &Tensor) -> Result<Tensor> {
+        let [samples, steps] = [0, 1].map(|axis| predictions.dims()[axis]);
+        Tensor::full([samples], steps as f64, predictions.dtype(), predictions.device())
+    }
+}
+
+#[test]
+fn a_long_sample_is_measured_by_steps_where_all_metrics_take_steps() {
+    // A sample has more logits than are computed at a time.
+    let (samples, steps, classes) = (2, 2100, Projection::LARGE);
+    let model = || Sequential::new().push(Embedding::new(9, 2).padding(0).mask_padding(true)).push(Dense::new(classes));
+    let numbers = |step: i64, most: i64| {
+        let numbers: Vec<i64> = (0..(samples * steps) as i64).map(|at| at * step % most).collect();
+        Tensor::from_slice(&numbers, [samples, steps], &cpu()).unwrap()
+    };
+    let data = TensorDataset::new(numbers(5, 9), numbers(7, classes as i64)).unwrap();
+    let measured = |whole: bool| {
+        let model = model().build([steps], &cpu(), 1).unwrap();
+        let trainer = compile(model, Adam::new(0.05), SparseCategoricalCrossentropy::from_logits());
+        let trainer = trainer.metric(Accuracy).metric(Perplexity::from_logits());
+        let trainer = if whole { trainer.metric(StepsSeen) } else { trainer };
+        trainer.evaluate(&data).unwrap().metrics
+    };
+    let (by_steps, whole) = (measured(false), measured(true));
+    assert_eq!(whole[2].1, steps as f64);
+    for ((name, value), (_, expected)) in by_steps.iter().zip(&whole) {
+        assert!((value - expected).abs() < 1e-9 * expected.abs().max(1.0), "{name}: {value} instead of {expected}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Models that are read to token by token.
 
+use crate::autograd::Var;
 use crate::nn::{Ctx, Describe, Layer, Module, Sequential, StateDict};
 use crate::tensor::{DType, Device, Tensor};
 use crate::{Error, Result};
@@ -35,7 +36,8 @@ pub trait Decoder {
 ///
 /// Where layers carry what they have read (recurrent layers their states, causal attention its keys and values), each token is read once.
 /// Other models read the whole text each time, of a long text the last tokens: as many as the model was built for. When a text gets longer
-/// than the positions of a [`PositionEmbedding`](crate::nn::PositionEmbedding), the model forgets it and reads its last half again.
+/// than the positions of a [`PositionEmbedding`](crate::nn::PositionEmbedding), the model forgets it and reads the last half of that many tokens
+/// again.
 pub struct ModelDecoder<'m> {
     model: &'m Sequential,
     device: Device,
@@ -50,11 +52,45 @@ enum Memory {
     Carried {
         /// By the name of a tensor that they carry: the axis of texts.
         axes: BTreeMap<String, usize>,
-        /// Of a model with so many positions, the tokens of each text since the first position.
-        since: Option<(Vec<Vec<i64>>, usize)>,
+        /// Of a model with learned positions, the part of each text that has positions.
+        context: Option<Context>,
     },
-    /// It is read again: the tokens of each text, of which at most so many are given.
+    /// It is read again: the last tokens of each text, at most so many.
     Tokens(Vec<Vec<i64>>, usize),
+}
+
+/// The part of each text that a model with so many positions knows: the tokens from the one with the number `first` on.
+struct Context {
+    read: Vec<Vec<i64>>,
+    first: usize,
+    positions: usize,
+}
+
+impl Context {
+    fn new(rows: usize, positions: usize) -> Self {
+        Context { read: vec![Vec::new(); rows], first: 0, positions: positions.max(1) }
+    }
+
+    /// Where the context begins after so many tokens: at 0 as long as there are positions for all of them; with one token more than there
+    /// are positions, it begins anew with the last half of that many. It depends on the number of tokens alone, not on how many of them
+    /// are read at a time, so that a text goes on in the same way beside any other texts.
+    fn first_after(&self, tokens: usize) -> usize {
+        let half = (self.positions / 2).max(1);
+        let from_one_to_the_next = self.positions + 1 - half;
+        match tokens.checked_sub(self.positions + 1) {
+            None => 0,
+            Some(more) => (1 + more / from_one_to_the_next) * from_one_to_the_next,
+        }
+    }
+
+    /// The context after the next tokens, (n, steps).
+    fn after(&self, tokens: &Tensor) -> Result<Self> {
+        let mut read = self.read.clone();
+        add(&mut read, tokens)?;
+        let first = self.first_after(self.first + read.first().map_or(0, Vec::len));
+        read.iter_mut().for_each(|read| drop(read.drain(..first - self.first)));
+        Ok(Context { read, first, positions: self.positions })
+    }
 }
 
 /// The tokens that [`carries`] tries.
@@ -89,7 +125,7 @@ fn positions(layer: &dyn Describe) -> Option<usize> {
 }
 
 /// Adds the next tokens, (n, steps), to those of each text.
-fn add(read: &mut [Vec<i64>], tokens: &Tensor) -> Result<()> {
+pub(super) fn add(read: &mut [Vec<i64>], tokens: &Tensor) -> Result<()> {
     let &[_, count] = tokens.dims() else {
         let message = format!("tokens of the shape {:?}: (n, steps) is expected", tokens.dims());
         return Err(Error::value("generate", message));
@@ -101,10 +137,21 @@ fn add(read: &mut [Vec<i64>], tokens: &Tensor) -> Result<()> {
 }
 
 /// The last `count` tokens of each text, fewer where the texts are shorter.
-fn last_tokens(read: &[Vec<i64>], count: usize, device: &Device) -> Result<Tensor> {
+pub(super) fn last_tokens(read: &[Vec<i64>], count: usize, device: &Device) -> Result<Tensor> {
     let length = read.first().map_or(0, |read| read.len().min(count));
     let last: Vec<i64> = read.iter().flat_map(|read| &read[read.len() - length..]).copied().collect();
     Tensor::from_vec(last, [read.len(), length], device)
+}
+
+/// The output for a text from its first position on; where the model fails, it knows what it knew before.
+fn begin_anew(model: &Sequential, tokens: Tensor) -> Result<Var> {
+    let before = model.carried_states();
+    model.reset_states();
+    let outputs = model.forward(tokens, &Ctx::eval().carrying());
+    if outputs.is_err() {
+        model.set_carried_states(&before)?;
+    }
+    outputs
 }
 
 impl<'m> ModelDecoder<'m> {
@@ -142,8 +189,8 @@ impl<'m> ModelDecoder<'m> {
                 let axis = (0..one.len()).find(|&axis| one[axis] == 1 && two.get(axis) == Some(&2))?;
                 Some((name, axis))
             };
-            let since = positions(model).map(|positions| (Vec::new(), positions));
-            Memory::Carried { axes: one.into_iter().filter_map(axis).collect(), since }
+            let context = positions(model).map(|positions| Context::new(0, positions));
+            Memory::Carried { axes: one.into_iter().filter_map(axis).collect(), context }
         };
         Ok(ModelDecoder { model, device, probabilities: false, memory })
     }
@@ -158,44 +205,50 @@ impl<'m> ModelDecoder<'m> {
 impl Decoder for ModelDecoder<'_> {
     fn begin(&mut self, rows: usize) -> Result<()> {
         self.model.reset_states();
-        if let Memory::Tokens(read, _) | Memory::Carried { since: Some((read, _)), .. } = &mut self.memory {
-            *read = vec![Vec::new(); rows];
+        match &mut self.memory {
+            Memory::Tokens(read, _) => *read = vec![Vec::new(); rows],
+            Memory::Carried { context: Some(context), .. } => *context = Context::new(rows, context.positions),
+            Memory::Carried { context: None, .. } => {}
         }
         Ok(())
     }
 
     fn read(&mut self, tokens: &Tensor) -> Result<Tensor> {
-        let (again, ctx) = match &mut self.memory {
-            Memory::Carried { since, .. } => {
-                let mut again = None;
-                if let Some((read, positions)) = since {
-                    add(read, tokens)?;
-                    if read.first().is_some_and(|read| read.len() > *positions) {
-                        self.model.reset_states();
-                        let last = last_tokens(read, (*positions / 2).max(1), &self.device)?;
-                        let length = last.dims()[1];
-                        read.iter_mut().for_each(|read| drop(read.drain(..read.len() - length)));
-                        again = Some(last);
-                    }
-                }
-                (again, Ctx::eval().carrying())
+        let outputs = match &mut self.memory {
+            Memory::Carried { context: None, .. } => self.model.forward(tokens, &Ctx::eval().carrying())?,
+            Memory::Carried { context: Some(context), .. } => {
+                let next = context.after(tokens)?;
+                let outputs = match next.first == context.first {
+                    true => self.model.forward(tokens, &Ctx::eval().carrying())?,
+                    false => begin_anew(self.model, last_tokens(&next.read, usize::MAX, &self.device)?)?,
+                };
+                *context = next;
+                outputs
             }
             Memory::Tokens(read, longest) => {
-                add(read, tokens)?;
-                (Some(last_tokens(read, *longest, &self.device)?), Ctx::eval())
+                let mut all = read.clone();
+                add(&mut all, tokens)?;
+                let outputs = self.model.forward(last_tokens(&all, *longest, &self.device)?, &Ctx::eval())?;
+                all.iter_mut().for_each(|all| drop(all.drain(..all.len().saturating_sub(*longest))));
+                *read = all;
+                outputs
             }
         };
-        let outputs = self.model.forward(again.as_ref().unwrap_or(tokens), &ctx)?.into_tensor();
+        let outputs = outputs.into_tensor();
         let steps = outputs.dims()[1];
         let outputs = outputs.index(1, steps - 1)?.to_dtype(DType::F32)?;
         if self.probabilities { outputs.add_scalar(f64::from(f32::MIN_POSITIVE))?.ln() } else { Ok(outputs) }
     }
 
     fn select(&mut self, rows: &[usize]) -> Result<()> {
-        if let Memory::Tokens(read, _) | Memory::Carried { since: Some((read, _)), .. } = &mut self.memory {
-            *read = rows.iter().map(|&row| read[row].clone()).collect();
-        }
-        let Memory::Carried { axes, .. } = &self.memory else { return Ok(()) };
+        let of_rows = |read: &[Vec<i64>]| rows.iter().map(|&row| read[row].clone()).collect();
+        let (context, axes) = match &mut self.memory {
+            Memory::Tokens(read, _) => {
+                *read = of_rows(read);
+                return Ok(());
+            }
+            Memory::Carried { context, axes } => (context, axes),
+        };
         let index: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
         let index = Tensor::from_vec(index, [rows.len()], &self.device)?;
         let select = |(name, tensor): (String, Tensor)| match axes.get(&name) {
@@ -203,7 +256,11 @@ impl Decoder for ModelDecoder<'_> {
             None => Ok((name, tensor)),
         };
         let carried = self.model.carried_states().into_iter().map(select).collect::<Result<StateDict>>()?;
-        self.model.set_carried_states(&carried)
+        self.model.set_carried_states(&carried)?;
+        if let Some(context) = context {
+            context.read = of_rows(&context.read);
+        }
+        Ok(())
     }
 
     fn device(&self) -> Device {

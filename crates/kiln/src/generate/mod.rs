@@ -35,6 +35,7 @@ mod filters;
 mod options;
 mod rows;
 mod sampling;
+mod source;
 mod spelling;
 mod stops;
 mod trained;
@@ -42,6 +43,7 @@ mod trained;
 pub use decoder::{Decoder, ModelDecoder};
 pub use options::GenerateOptions;
 pub use sampling::Sampling;
+pub use source::SourceDecoder;
 
 use crate::datasets::Tokenizer;
 use crate::math::{Purpose, RandomStream};

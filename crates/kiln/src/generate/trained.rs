@@ -1,7 +1,8 @@
 //! Trained models that write.
 
-use super::{GenerateOptions, Generated, ModelDecoder, generate};
+use super::{GenerateOptions, Generated, ModelDecoder, Sampling, SourceDecoder, generate};
 use crate::Result;
+use crate::datasets::PairEncoder;
 use crate::trained::{Input, Trained};
 
 impl Trained {
@@ -21,5 +22,34 @@ impl Trained {
         };
         let mut decoder = ModelDecoder::new(&self.model)?.probabilities(!self.logits);
         generate(&mut decoder, tokenizer, prompts, options, show)
+    }
+
+    /// The texts that a model with an encoder and a decoder makes of some texts, by greedy decoding: the likeliest token, one after the
+    /// other. A text ends after as many tokens as the training's had at most.
+    ///
+    /// # Errors
+    /// A model that was not trained on pairs of texts; texts that it cannot read, by number ([`PairEncoder::padded`]).
+    pub fn translate<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<String>> {
+        let pairs = match &self.input {
+            Some(Input::Pairs(pairs)) => pairs,
+            other => return Err(Input::expected("texts that it makes others of", other.as_ref())),
+        };
+        let (device, step) = (self.device(), self.batch_size.max(1));
+        let sources = pairs.padded(texts, &device)?;
+        let greedy = Sampling::new().temperature(0.0);
+        let options = GenerateOptions::new().max_tokens(pairs.max_length()).sampling(greedy).batch_size(step);
+        let end = pairs.tokenizer().special(PairEncoder::END);
+        let mut answers = Vec::with_capacity(texts.len());
+        for first in (0..texts.len()).step_by(step) {
+            let rows = first..(first + step).min(texts.len());
+            let [values, mask] = [&sources.values, &sources.mask].map(|all| all.slice(0, rows.clone()));
+            let mut decoder = SourceDecoder::new(&self.model, values?, mask?)?;
+            let begin = vec![PairEncoder::BEGIN; rows.len()];
+            for made in generate(&mut decoder, pairs.tokenizer(), &begin, &options, |_, _| {})? {
+                let tokens: Vec<i64> = made.tokens.into_iter().filter(|token| Some(*token) != end).collect();
+                answers.push(pairs.tokenizer().decode(&tokens)?);
+            }
+        }
+        Ok(answers)
     }
 }

@@ -1,6 +1,7 @@
 //! The folder of a trained model: its files, checked against the manifest.
 
-use super::{Description, Trained, hub};
+use super::saved::Description;
+use super::{Trained, hub};
 use crate::nn::{Init, Module, Sequential, safetensors};
 use crate::store::{Generation, Store};
 use crate::tensor::{DType, Device};
@@ -64,7 +65,7 @@ impl LoadOptions {
         let mut init = Init::new(0, &self.device).placeholders();
         let mut model = Sequential::from_architecture_with(&read.architecture, &mut init)
             .map_err(|error| wrong(&format!("`architecture`: {}", error.message())))?;
-        if model.input_shape().is_none() || model.output_shapes().is_empty() {
+        if model.input_shapes().is_none() || model.output_shapes().is_empty() {
             return Err(wrong(
                 "`architecture`: `input`, the sizes of a sample's axes, and at least one layer are expected",
             ));

@@ -1,22 +1,19 @@
 //! Folders as Hugging Face's hub has them.
 
 use super::{Input, MODEL, Trained};
-use crate::datasets::Tokenizer;
+#[cfg(feature = "images")]
+use crate::datasets::{Fit, ImageOptions};
+use crate::datasets::{TextInputs, Tokenizer};
 use crate::nn::Init;
 use crate::nn::models::hub::{Architecture, CONFIG, Config};
 use crate::tensor::Device;
-#[cfg(feature = "images")]
-use crate::{
-    Error,
-    datasets::{Fit, ImageOptions},
-};
-use crate::{ErrorKind, Result};
+use crate::{Error, ErrorKind, Result};
 #[cfg(feature = "images")]
 use serde::Deserialize;
 use std::path::Path;
 
 /// The files of a tokenizer, of which there is one or the other.
-const TOKENIZER: [&str; 2] = ["tokenizer.json", "vocab.json"];
+const TOKENIZER: [&str; 3] = ["tokenizer.json", "vocab.json", "vocab.txt"];
 /// The file that says how images are prepared.
 #[cfg(feature = "images")]
 const PREPROCESSOR: &str = "preprocessor_config.json";
@@ -31,13 +28,19 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<Trained> {
     let config = Config::read(folder)?;
     let mut model = config.build(&mut Init::new(0, device).placeholders())?;
     config.load_weights(&mut model, folder, true)?;
-    let text = matches!(config.architecture, Architecture::Gpt2(_) | Architecture::Llama(_));
+    let goes_on = matches!(config.architecture, Architecture::Gpt2(_) | Architecture::Llama(_));
+    let classifies = matches!(config.architecture, Architecture::Bert(_)) && !config.classes.is_empty();
+    // A text's shape is that of the longest one.
+    let longest = config.input()?.elements();
     // Logits of the next token, or of classes.
-    let logits = text || !config.classes.is_empty();
+    let logits = goes_on || !config.classes.is_empty();
     let mut trained = Trained::new(model).classes(config.classes).logits(logits);
-    if text && TOKENIZER.iter().any(|file| folder.join(file).is_file()) {
-        match Tokenizer::load(folder) {
-            Ok(tokenizer) => trained.input = Some(Input::Tokens(tokenizer)),
+    if goes_on || classifies {
+        match tokenizer(folder) {
+            Ok(tokenizer) if goes_on => trained.input = Some(Input::Tokens(tokenizer)),
+            Ok(tokenizer) => {
+                trained.input = Some(Input::WholeText(TextInputs::new(tokenizer).max_length(longest)));
+            }
             // The model is of use without it, for tokens.
             Err(error) if error.kind() == ErrorKind::Unsupported => {
                 trained.notes.insert("tokenizer".to_owned(), error.message().into());
@@ -52,6 +55,16 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<Trained> {
         trained.input = Some(images(&file)?);
     }
     Ok(trained)
+}
+
+/// The tokenizer of a folder.
+fn tokenizer(folder: &Path) -> Result<Tokenizer> {
+    if TOKENIZER.iter().any(|file| folder.join(file).is_file()) {
+        return Tokenizer::load(folder);
+    }
+    let message =
+        format!("this folder has no tokenizer, by which text becomes tokens: it is in {}", TOKENIZER.join(", "));
+    Err(Error::new(ErrorKind::Unsupported, "load", message))
 }
 
 /// What a preprocessor_config.json says: sizes, and means and deviations of the channels.

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "images")]
 use crate::datasets::{ImageOptions, Picture};
-use crate::datasets::{SeriesEncoder, TableEncoder, TextEncoder, Tokenizer};
+use crate::datasets::{PairEncoder, SeriesEncoder, TableEncoder, TextEncoder, TextInputs, Tokenizer};
 use crate::{Error, ErrorKind};
 #[cfg(feature = "images")]
 use crate::{
@@ -22,6 +22,10 @@ pub enum Input {
     Table(TableEncoder),
     /// Texts.
     Text(TextEncoder),
+    /// Texts as a model such as BERT reads them: with the tokens that it expects around each.
+    WholeText(TextInputs),
+    /// Texts, of which the model makes other texts.
+    Pairs(PairEncoder),
     /// A text that is gone on with, token by token.
     Tokens(Tokenizer),
     /// Windows of a time series.
@@ -38,7 +42,8 @@ impl Input {
     pub fn takes(&self) -> &'static str {
         match self {
             Input::Table(_) => "the rows of a table",
-            Input::Text(_) => "texts",
+            Input::Text(_) | Input::WholeText(_) => "texts",
+            Input::Pairs(_) => "texts that it makes others of",
             Input::Tokens(_) => "the beginning of a text",
             Input::Series(_) => "time series",
             #[cfg(feature = "images")]

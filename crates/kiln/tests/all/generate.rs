@@ -301,6 +301,67 @@ fn a_transformer_reads_each_token_once_until_its_positions_end() {
     assert_eq!(text.text, tokenizer.decode(&expected).unwrap());
 }
 
+/// Transformers with each kind of positions; the first has fewer positions than the prompts have tokens.
+fn transformers() -> [Sequential; 4] {
+    let blocks = |attention: MultiHeadAttention| {
+        let block = TransformerEncoderLayer::of(attention.causal(true), FeedForward::new(16)).norm_first(true);
+        TransformerEncoder::new(block, 2)
+    };
+    let build = |layers: Sequential| layers.push(Dense::new(10)).build([12], &Device::cpu(), 3).unwrap();
+    let embedded = || Sequential::new().push(Embedding::new(10, 8));
+    let attention = || MultiHeadAttention::new(2);
+    [
+        build(embedded().push(PositionEmbedding::new(12)).push(blocks(attention()))),
+        build(embedded().push(SinusoidalPositions::new()).push(blocks(attention().alibi(true)))),
+        build(embedded().push(blocks(attention().rotary(Rotary::new())))),
+        build(embedded().push(blocks(attention().window(5).rotary(Rotary::new())))),
+    ]
+}
+
+#[test]
+fn transformers_go_on_with_each_of_several_prompts_as_they_do_alone() {
+    let tokenizer = Tokenizer::characters(LETTERS);
+    let prompts = ["a", "head of a feed bag.", "bad", "dad had a cab", "feed a bee and a head of bad"];
+    let prompts = prompts.map(|prompt| prompt.replace(['o', 'n'], "a"));
+    let prompts: Vec<&str> = prompts.iter().map(String::as_str).collect();
+    for (number, model) in transformers().iter().enumerate() {
+        let mut decoder = ModelDecoder::new(model).unwrap();
+        for sampling in [Sampling::greedy(), Sampling::new().temperature(0.9)] {
+            let options = GenerateOptions::new().max_tokens(30).seed(5).sampling(sampling);
+            let together = texts(&mut decoder, &tokenizer, &prompts, &options);
+            for (prompt, together) in prompts.iter().zip(&together) {
+                let alone = texts(&mut decoder, &tokenizer, &[prompt], &options);
+                assert_eq!(&alone[0], together, "model {number}, {prompt}");
+            }
+            assert_eq!(texts(&mut decoder, &tokenizer, &prompts, &options.batch_size(2)), together, "model {number}");
+        }
+    }
+}
+
+#[test]
+fn tokens_that_are_refused_change_nothing() {
+    let tokens = |tokens: &[i64]| Tensor::from_slice(tokens, [1, tokens.len()], &Device::cpu()).unwrap();
+    let again = Sequential::new().push(Embedding::new(10, 8)).push(MultiHeadAttention::new(2)).push(Dense::new(10));
+    let again = again.build([12], &Device::cpu(), 3).unwrap();
+    for model in transformers().iter().chain([&again]) {
+        let mut decoder = ModelDecoder::new(model).unwrap();
+        let mut read = |wrong: bool| {
+            decoder.begin(1).unwrap();
+            let mut logits = Vec::new();
+            // Of learned positions the context begins anew on the way.
+            for at in 0..20 {
+                if wrong {
+                    decoder.read(&tokens(&[1, 10])).unwrap_err();
+                }
+                logits.extend(decoder.read(&tokens(&[at % 10])).unwrap().to_vec::<f32>().unwrap());
+            }
+            logits
+        };
+        let expected = read(false);
+        assert_eq!(read(true), expected);
+    }
+}
+
 #[test]
 fn models_that_do_not_write() {
     let classes =

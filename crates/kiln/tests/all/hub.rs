@@ -1,8 +1,10 @@
 //! Folders as Hugging Face's hub has them, opened as any trained model.
 
 use kiln::ErrorKind;
-use kiln::datasets::Tokenizer;
-use kiln::nn::{StateDict, safetensors};
+use kiln::autograd::Var;
+use kiln::datasets::{TextInputs, Tokenizer};
+use kiln::models::hub::{Architecture, Config};
+use kiln::nn::{Init, Mask, StateDict, Value, safetensors};
 use kiln::prelude::*;
 use kiln::trained::{Input, LoadOptions};
 use std::fs;
@@ -78,6 +80,60 @@ fn a_tokenizer_beside_the_weights_makes_tokens_of_text() {
     assert_eq!(trained.input, Some(Input::Tokens(tokenizer)));
     fs::write(folder.path().join("tokenizer.json"), "{").unwrap();
     assert!(kiln::load(folder.path()).map(|_| ()).unwrap_err().message().contains("tokenizer.json"));
+}
+
+/// The folder of a classifier of BERT's kind with its vocabulary.
+fn bert() -> tempfile::TempDir {
+    let folder = copy("bert-classes");
+    let vocabulary = Path::new(env!("CARGO_MANIFEST_DIR")).join("../kiln-datasets/tests/fixtures/bert/vocab.txt");
+    fs::copy(vocabulary, folder.path().join("vocab.txt")).unwrap();
+    folder
+}
+
+#[test]
+fn texts_become_what_berts_model_reads() {
+    let folder = bert();
+    let trained = kiln::load(folder.path()).unwrap();
+    let texts = ["The cats, undo it!", "", &"cat ".repeat(30)];
+    let predictions = trained.predict_texts(&texts).unwrap();
+    // By hand: the tokens between [CLS] and [SEP], cut to the 12 positions, one text at a time without padding.
+    let tokens: [&[i64]; 3] = [&[2, 5, 8, 18, 9, 10, 12, 19, 3], &[2, 3], &[2, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 3]];
+    for (at, row) in tokens.iter().enumerate() {
+        let row = Tensor::from_slice(row, [1, row.len()], &Device::cpu()).unwrap();
+        let logits = trained.model.forward(&row, &Ctx::eval()).unwrap().into_tensor();
+        let expected = logits.softmax(-1).unwrap().to_f64_vec().unwrap();
+        for (given, expected) in predictions.values(at).iter().zip(&expected) {
+            assert!((given - expected).abs() < 1e-6, "text {at}: {given} {expected}");
+        }
+    }
+    // The input is part of what is saved.
+    let saved = tempfile::tempdir().unwrap();
+    trained.save(saved.path()).unwrap();
+    let again = kiln::load(saved.path()).unwrap();
+    assert_eq!(again.input, trained.input);
+    assert_eq!(again.predict_texts(&texts).unwrap().values(2), predictions.values(2));
+}
+
+#[test]
+fn a_model_with_segments_takes_pairs() {
+    let folder = bert();
+    let mut config = Config::read(folder.path()).unwrap();
+    let Architecture::Bert(bert) = config.architecture else { panic!("no BERT") };
+    config.architecture = Architecture::Bert(bert.with_segments(true));
+    let mut model = config.build(&mut Init::new(1, &Device::cpu()).placeholders()).unwrap();
+    config.load_weights(&mut model, folder.path(), true).unwrap();
+    let inputs = TextInputs::new(Tokenizer::load(folder.path()).unwrap()).max_length(12);
+    let logits = |pairs: &[(&str, &str)]| {
+        let pairs = inputs.pairs(pairs, &Device::cpu()).unwrap();
+        let tokens = Value::One(Var::from(pairs.tokens), Some(Mask::from(pairs.mask)));
+        let x = Value::Many(vec![tokens, Value::from(pairs.segments)]);
+        model.forward(x, &Ctx::eval()).unwrap().into_tensor().to_f64_vec().unwrap()
+    };
+    let both = logits(&[("a cat", "undo it"), ("the cats", "a")]);
+    let alone = logits(&[("the cats", "a")]);
+    assert!(both[3..].iter().zip(&alone).all(|(a, b)| (a - b).abs() < 1e-6), "{both:?} {alone:?}");
+    // The segments count: a pair is not the two texts joined.
+    assert_ne!(logits(&[("a", "cat")]), logits(&[("a [SEP] cat", "")]));
 }
 
 #[cfg(not(feature = "tokenizers"))]

@@ -12,3 +12,4 @@ mod opinfo;
 mod profile;
 mod reports;
 mod smoke;
+mod translate;

@@ -2,7 +2,7 @@
 
 use super::super::node::{Node, Value};
 use super::super::section::{Section, Setting};
-use super::parts::{Opened, Parts};
+use super::parts::{Opened, Parts, Rows};
 use super::{Data, Search};
 use kiln::datasets::{CsvDataset, Encoding};
 use kiln::prelude::*;
@@ -13,7 +13,7 @@ const MOST_IN_MEMORY: usize = 1 << 22;
 
 pub(super) fn data(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
     let (table, target) = (table(settings)?, settings.need::<String>("target")?);
-    let opened = Opened::new(settings, search)?;
+    let opened = Opened::new(settings, search, Rows::File)?;
     let is_class = table.is_classification(&opened.all)?;
     let Parts { train, validation, test } = opened.parts(is_class.then_some(&*target))?;
     settings.done()?;

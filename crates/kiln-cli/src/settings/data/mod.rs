@@ -8,6 +8,7 @@ mod series;
 mod text;
 
 use super::section::Section;
+use super::tokens::Numbers;
 use kiln::prelude::*;
 use kiln::trained::{Input, Trained};
 use std::path::{Path, PathBuf};
@@ -132,18 +133,16 @@ impl Dataset for Blank {
     }
 }
 
-/// Data to build a model for, with how files become samples: that of the settings, or, of a data set that need not be here, its shape. A
+/// Data to build a model for, with its numbers of tokens and classes: that of the settings, or, of a data set that need not be here, its shape. A
 /// model that learns from the data before it is trained needs the data.
-pub(super) fn to_look_at(
-    root: &Section<'_>,
-    search: &Search<'_>,
-    learns: bool,
-) -> Result<(Box<dyn Dataset>, Option<Input>)> {
+pub(super) fn to_look_at(root: &Section<'_>, search: &Search<'_>, learns: bool) -> Result<(Box<dyn Dataset>, Numbers)> {
     if !learns
         && let Ok(Some(named)) = root.named("data")
         && let Some(shape) = named::shape(&named)?
     {
-        return Ok((Box::new(Blank(shape)), None));
+        return Ok((Box::new(Blank(shape)), Numbers::default()));
     }
-    data(root, search).map(|data| (data.train, data.input))
+    let data = data(root, search)?;
+    let numbers = Numbers::of(&data);
+    Ok((data.train, numbers))
 }

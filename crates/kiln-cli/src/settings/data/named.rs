@@ -2,6 +2,7 @@
 
 use super::super::choice::choose;
 use super::super::section::{Named, Section};
+use super::parts::Rows;
 use super::{Data, EMBEDDED, Search, text};
 use crate::places::folder_of;
 use kiln::datasets::{
@@ -13,6 +14,9 @@ use kiln::trained::Input;
 use kiln::{ErrorKind, datasets};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// Rows that are made up, where the settings do not say how many.
+const TOYS: usize = 10_000;
 
 pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
     let words = |classes: &[&str]| classes.iter().map(|&class| class.to_owned()).collect::<Vec<_>>();
@@ -58,10 +62,19 @@ pub(super) fn data(named: &Named<'_>, search: &Search<'_>) -> Result<Data> {
             let (Mnist { train, test }, place, notices) = mnist(search)?;
             Data { notices, ..images(s, [train, test], numbered(10), digits(), place)? }
         },
+        toy_reviews => text::classes(s, search, made(s, search, datasets::toy_reviews)?)?,
+        toy_translations => text::pairs(s, search, made(s, search, datasets::toy_translations)?)?,
         wine => table(s, datasets::wine()?)?,
     );
     named.settings.done()?;
     Ok(data)
+}
+
+/// Rows that are made up.
+fn made(settings: &Section<'_>, search: &Search<'_>, rows: impl Fn(usize, u64) -> Result<Csv>) -> Result<Rows> {
+    let made =
+        rows(settings.or("rows", TOYS)?, search.seed).map_err(|error| settings.wrong("rows", error.message()))?;
+    Ok(Rows::Made(made))
 }
 
 /// The folder of a data set that must have been fetched.

@@ -1,6 +1,6 @@
 //! A CSV file of the settings, and its parts: to train on, to validate with, to test on.
 
-use super::Search;
+use super::{EMBEDDED, Search};
 use crate::settings::node::Value;
 use crate::settings::section::Section;
 use kiln::ErrorKind;
@@ -18,6 +18,14 @@ pub(super) struct Opened<'s, 'a> {
     pub(super) all: Csv,
 }
 
+/// Where rows come from.
+pub(super) enum Rows {
+    /// A file: that of `--data`, or of the settings.
+    File,
+    /// The command itself.
+    Made(Csv),
+}
+
 /// The rows to train on, to validate with, where the settings say so, and to test on.
 pub(super) struct Parts {
     pub(super) train: Csv,
@@ -26,9 +34,15 @@ pub(super) struct Parts {
 }
 
 impl<'s, 'a> Opened<'s, 'a> {
-    pub(super) fn new(settings: &'s Section<'a>, search: &Search<'_>) -> Result<Self> {
-        let (path, options) = (search.path(settings)?, options(settings)?);
-        let all = options.clone().open(&path)?;
+    pub(super) fn new(settings: &'s Section<'a>, search: &Search<'_>, rows: Rows) -> Result<Self> {
+        let (path, options, all) = match rows {
+            Rows::File => {
+                let (path, options) = (search.path(settings)?, options(settings)?);
+                let all = options.clone().open(&path)?;
+                (path, options, all)
+            }
+            Rows::Made(all) => (EMBEDDED.into(), CsvOptions::new(), all),
+        };
         let all_is_test = search.all_is_test;
         Ok(Opened { settings, options, all_is_test, folder: search.folder.to_owned(), path, all })
     }

@@ -1,6 +1,6 @@
 //! Time series in CSV files.
 
-use super::parts::{Opened, Parts};
+use super::parts::{Opened, Parts, Rows};
 use super::{Data, Search};
 use crate::settings::section::Section;
 use kiln::datasets::SeriesOptions;
@@ -22,7 +22,7 @@ pub(super) fn data(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> 
     if let Some(features) = settings.get::<Vec<String>>("features")? {
         options = options.features(features);
     }
-    let opened = Opened::new(settings, search)?;
+    let opened = Opened::new(settings, search, Rows::File)?;
     let Parts { train, validation, test } = opened.parts_by(|rows, fraction| options.split(rows, fraction))?;
     settings.done()?;
     let encoder = match search.input() {

@@ -1,6 +1,6 @@
-//! Texts: with classes, in a CSV file, or one text that a model is to go on with.
+//! Texts: with classes or with other texts beside them, in a CSV file, or one text that a model is to go on with.
 
-use super::parts::{Opened, Parts};
+use super::parts::{Opened, Parts, Rows};
 use super::{Data, EMBEDDED, Search, TEXT};
 use crate::settings::section::Section;
 use kiln::datasets::{TextEncoder, TextOptions, TextWindows, Tokenizer, WordOptions, load_text};
@@ -12,9 +12,13 @@ const VOCABULARY: usize = 20_000;
 
 pub(super) fn data(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
     match settings.or("task", "classification".to_owned())?.as_str() {
-        "classification" => classes(settings, search),
+        "classification" => classes(settings, search, Rows::File),
+        "translation" => pairs(settings, search, Rows::File),
         "language" => language(settings, search),
-        other => Err(settings.wrong("task", &format!("\"classification\" or \"language\" is expected, got {other:?}"))),
+        other => {
+            let why = format!("\"classification\", \"translation\" or \"language\" is expected, got {other:?}");
+            Err(settings.wrong("task", &why))
+        }
     }
 }
 
@@ -41,8 +45,8 @@ fn tokens(settings: &Section<'_>, default: &str) -> Result<Tokens> {
     }
 }
 
-/// A column of texts and one of classes.
-fn classes(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
+/// A column of texts, and the column of what belongs to them.
+fn columns(settings: &Section<'_>) -> Result<(TextOptions, String)> {
     let target: String = settings.need("target")?;
     let mut options = TextOptions::new(settings.need::<String>("text")?, target.as_str());
     options = match tokens(settings, "words")? {
@@ -53,8 +57,31 @@ fn classes(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
     if let Some(length) = settings.get("max_length")? {
         options = options.max_length(length);
     }
-    options = options.drop_missing(settings.or("drop_missing", false)?);
-    let opened = Opened::new(settings, search)?;
+    Ok((options.drop_missing(settings.or("drop_missing", false)?), target))
+}
+
+/// The table with both columns.
+fn opened<'s, 'a>(settings: &'s Section<'a>, search: &Search<'_>, rows: Rows) -> Result<Opened<'s, 'a>> {
+    let opened = Opened::new(settings, search, rows)?;
+    let there = opened.all.columns();
+    for key in ["text", "target"] {
+        let name: String = settings.need(key)?;
+        if !there.contains(&name) {
+            let why = format!(
+                "{}: there is no column {name:?}: there are {}; `--set data.{key}=COLUMN` names another one",
+                opened.path.display(),
+                there.join(", ")
+            );
+            return Err(settings.wrong(key, &why));
+        }
+    }
+    Ok(opened)
+}
+
+/// A column of texts and one of classes.
+pub(super) fn classes(settings: &Section<'_>, search: &Search<'_>, rows: Rows) -> Result<Data> {
+    let (options, target) = columns(settings)?;
+    let opened = opened(settings, search, rows)?;
     let Parts { train, validation, test } = opened.parts(Some(&target))?;
     settings.done()?;
     let encoder: TextEncoder = match search.input() {
@@ -69,6 +96,34 @@ fn classes(settings: &Section<'_>, search: &Search<'_>) -> Result<Data> {
         ..Data::new("texts", [of(&train)?, of(&test)?], opened.path)
     }
     .with(Input::Text(encoder)))
+}
+
+/// A column of texts and one of what a model is to make of them.
+pub(super) fn pairs(settings: &Section<'_>, search: &Search<'_>, rows: Rows) -> Result<Data> {
+    let (options, _) = columns(settings)?;
+    let opened = opened(settings, search, rows)?;
+    let Parts { train, validation, test } = opened.parts(None)?;
+    settings.done()?;
+    let encoder = match search.input() {
+        Some(Input::Pairs(encoder)) => encoder.clone(),
+        _ => options.fit_pairs(&train)?,
+    };
+    let mut left_out = 0;
+    let mut of = |csv: &Csv| -> Result<Box<dyn Dataset>> {
+        let pairs = encoder.dataset(csv)?;
+        left_out += pairs.left_out();
+        Ok(Box::new(pairs))
+    };
+    let (parts, validation) = ([of(&train)?, of(&test)?], validation.as_ref().map(&mut of).transpose()?);
+    let notices = match left_out {
+        0 => Vec::new(),
+        count => vec![format!(
+            "{count} pairs are left out: one of their texts has more than {} tokens",
+            encoder.max_length()
+        )],
+    };
+    Ok(Data { validation, csv: opened.options, notices, ..Data::new("pairs of texts", parts, opened.path) }
+        .with(Input::Pairs(encoder)))
 }
 
 /// One text in a file, whose end is what the model is tested on. Places of it are read side by side, for layers that carry their state on; or

@@ -82,9 +82,10 @@ proptest! {
 
     #[test]
     fn half_types_are_rounded_once(case in cases()) {
-        // The gradients read the output that was rounded.
-        check::<bf16>(&case, Isa::best(), 2e-2);
-        check::<f16>(&case, Isa::best(), 2e-3);
+        // The gradients read the output that was rounded: their error grows with the terms of its product with dy.
+        let terms = 1.0 + (case.value_width as f64).sqrt() / 8.0;
+        check::<bf16>(&case, Isa::best(), 2e-2 * terms);
+        check::<f16>(&case, Isa::best(), 2e-3 * terms);
     }
 }
 

@@ -8,15 +8,15 @@ pub(super) fn is_letter(character: char) -> bool {
     character.is_alphabetic() && !character.is_numeric() && !is_mark(character)
 }
 
-/// Whether an alphabetic character that is no number is no letter either: a vowel sign or a letter in a circle.
+/// Whether a character is a vowel sign or a letter in a circle. Unicode counts these as alphabetic, but not as letters.
 fn is_mark(character: char) -> bool {
     let code = u32::from(character);
     let after = MARKS.partition_point(|&(first, _)| first <= code);
     after > 0 && code <= MARKS[after - 1].1
 }
 
-/// The first and last alphabetic characters of each run of them that has no letter in between (Unicode's properties Alphabetic and L,
-/// by Python's module `regex`).
+/// Runs of alphabetic characters that are not letters: the first and the last one of each. No letter lies within a run. They come from
+/// Unicode's properties Alphabetic and L, as Python's module `regex` has them.
 #[rustfmt::skip]
 const MARKS: [(u32, u32); 173] = [
     (0x345, 0x36f), (0x5b0, 0x5c9), (0x610, 0x61a), (0x64b, 0x65f), (0x670, 0x670), (0x6d6, 0x6e4), (0x6e7, 0x6ed),

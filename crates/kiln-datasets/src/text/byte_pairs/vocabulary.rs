@@ -2,6 +2,7 @@
 
 use super::bytes::{byte_of, character_of};
 use super::{BYTES, BytePairs, Joined, NONE, Pair, Pairs, Unit};
+use crate::text::tokenizer_json::in_order;
 use std::collections::{BTreeSet, HashMap};
 
 /// A vocabulary as files have it.
@@ -141,20 +142,6 @@ impl BytePairs {
 pub(super) fn pair_of((first, second): (&str, &str), numbers: &HashMap<String, u32>) -> Result<Pair, String> {
     let number = |token: &str| numbers.get(token).copied().ok_or_else(|| format!("{token:?} is not in the vocabulary"));
     Ok((number(first)?, number(second)?))
-}
-
-/// Tokens by their numbers, which must be 0, 1, 2, ….
-pub(super) fn in_order(numbers: HashMap<String, u32>) -> Result<Vec<String>, String> {
-    let mut tokens: Vec<(u32, String)> = numbers.into_iter().map(|(token, number)| (number, token)).collect();
-    tokens.sort_unstable();
-    match tokens.iter().zip(0u32..).find(|((number, _), expected)| number != expected) {
-        Some((_, expected)) => Err(format!(
-            "the numbers of {} tokens must be 0 to {}: {expected} is missing",
-            tokens.len(),
-            tokens.len() - 1
-        )),
-        None => Ok(tokens.into_iter().map(|(_, token)| token).collect()),
-    }
 }
 
 /// The byte that a token of one character stands for.

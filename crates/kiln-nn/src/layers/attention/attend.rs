@@ -1,12 +1,13 @@
 //! How attention is computed of its inputs and of what it carries.
 
 use super::MultiHeadAttention;
-use super::cache::Past;
-use super::inputs::{AttentionInputs, check_key_mask, joined};
+use super::aligned::Aligned;
+use super::inputs::{AttentionInputs, check_key_mask, joined, of_four_axes};
+use super::positions::{Counts, Positions, carries_documents};
 use crate::Ctx;
 use kiln_autograd::Var;
 use kiln_math::Purpose;
-use kiln_tensor::{Error, Result, Tensor};
+use kiln_tensor::{Error, Result};
 
 impl MultiHeadAttention {
     /// The output (N, T, width) of queries made of `query` (N, T, width), keys of `key` (N, S, …) and values of `value` (N, S, …), with
@@ -28,96 +29,124 @@ impl MultiHeadAttention {
     /// ```
     ///
     /// # Errors
-    /// A layer that is not built; inputs or masks that do not fit; in a pass that carries, causal attention with a memory.
+    /// A layer that is not built; inputs or masks that do not fit; in a pass that carries, causal attention with a memory, or packed
+    /// documents.
     pub fn attend(&self, query: &Var, key: &Var, value: &Var, inputs: &AttentionInputs<'_>, ctx: &Ctx) -> Result<Var> {
         if let Some(mask) = inputs.key_mask {
             check_key_mask(mask, key)?;
         }
         let (heads, carries) = (self.projections.heads()?, ctx.carries(self.settings.stateful));
+        let mask = inputs.mask.map(|mask| of_four_axes(mask, query.dims()[0], heads.heads)).transpose()?;
+        let inputs = &AttentionInputs { mask: mask.as_ref(), ..*inputs };
         let own = std::ptr::eq(query, key) && std::ptr::eq(key, value);
-        let y = if own {
-            let [q, k, v] = self.projections.of_one(query, ctx)?;
-            let (q, k) = (split(&q, heads.heads)?, split(&k, heads.key_heads)?);
-            let v = split(&v, heads.key_heads)?.transpose(1, 2)?;
-            match self.settings.causal && carries {
-                true => self.go_on(&q, &k, &v, inputs, ctx)?,
-                false => self.seen(&self.turned(&q, 0)?, &self.turned(&k, 0)?, &v, inputs, ctx)?,
-            }
-        } else if self.settings.causal && carries {
+        match inputs.documents {
+            Some(_) if carries => Err(carries_documents("attention")),
+            Some(documents) => self.of_documents([query, key, value], own, documents, inputs, ctx),
+            None if own => self.of_itself(query, inputs, self.settings.causal && carries, ctx),
+            None => self.of_another([query, key, value], inputs, carries, ctx),
+        }
+    }
+
+    /// Self-attention of x (N, T, width).
+    fn of_itself(&self, x: &Var, inputs: &AttentionInputs<'_>, carries: bool, ctx: &Ctx) -> Result<Var> {
+        // In a pass that carries, a mask that hides nothing need not be kept.
+        let key_mask = match inputs.key_mask {
+            Some(mask) if carries && mask.all([0, 1])?.item()? != 0.0 => None,
+            mask => mask,
+        };
+        let moves = self.settings.goes_by_places() && key_mask.is_some() && (carries || inputs.mask.is_none());
+        if moves && inputs.mask.is_some() {
+            let message = "in a pass that carries, `window` and `alibi` move the steps that count together, where a mask of queries and keys \
+                           does not fit them: give the mask of the keys alone";
+            return Err(Error::value("attention", message));
+        }
+        let aligned = key_mask.filter(|_| moves).map(Aligned::new).transpose()?;
+        let moved = aligned.as_ref().map(|aligned| aligned.of(x)).transpose()?;
+        let key_mask = aligned.as_ref().map(|aligned| &aligned.mask).or(key_mask);
+        let (heads, x) = (self.projections.heads()?, moved.as_ref().unwrap_or(x));
+        let [q, k, v] = self.projections.of_one(x, ctx)?;
+        let (q, k) = (split(&q, heads.heads)?, split(&k, heads.key_heads)?);
+        let v = split(&v, heads.key_heads)?.transpose(1, 2)?;
+        let inputs = AttentionInputs { key_mask, ..*inputs };
+        let y = if carries {
+            self.go_on([&q, &k, &v], &inputs, ctx)?
+        } else {
+            let counted = key_mask.filter(|_| self.settings.rotary.is_some());
+            let positions = Counts::default().positions([q.dims()[0], q.dims()[1]], counted, q.device())?;
+            let (q, k) = (self.turned(&q, &positions)?, self.turned(&k, &positions)?);
+            self.seen(&q, &k, &v, &Placed { inputs: &inputs, packed: None }, ctx)?
+        };
+        let y = self.output(&y, x, ctx)?;
+        aligned.map_or(Ok(y.clone()), |aligned| aligned.undone(&y))
+    }
+
+    /// Attention to other inputs than the queries'.
+    fn of_another(&self, qkv: [&Var; 3], inputs: &AttentionInputs<'_>, carries: bool, ctx: &Ctx) -> Result<Var> {
+        let [query, key, value] = qkv;
+        if self.settings.causal && carries {
             let message = "causal attention carries the keys and values of one input: give that input once, not as queries and as a memory";
             return Err(Error::value("attention", message));
-        } else {
-            // Causal attention aligns queries with the last keys.
-            let first = if self.settings.causal { key.dims()[1].saturating_sub(query.dims()[1]) } else { 0 };
-            let q = self.turned(&split(&self.projections.queries(query, ctx)?, heads.heads)?, first)?;
-            // What is kept has no gradient.
-            let kept = self.memory_stays && carries && !ctx.records() && !key.requires_grad();
-            let [k, v] = match kept {
-                true => self.cache.of_memory(key, || self.of_memory(key, value, ctx))?,
-                false => self.of_memory(key, value, ctx)?,
-            };
-            self.seen(&q, &k, &v, inputs, ctx)?
+        }
+        let q = split(&self.projections.queries(query, ctx)?, self.projections.heads()?.heads)?;
+        // Causal attention aligns queries with the last keys.
+        let first = if self.settings.causal { key.dims()[1].saturating_sub(query.dims()[1]) } else { 0 };
+        let q = self.turned(&q, &Positions::Range(first..first + q.dims()[1]))?;
+        // What is kept has no gradient.
+        let kept = self.memory_stays && carries && !ctx.records() && !key.requires_grad();
+        let [k, v] = match kept {
+            true => self.cache.of_memory(key, ctx, || self.of_memory(key, value, ctx))?,
+            false => self.of_memory(key, value, ctx)?,
         };
-        self.output(&y, ctx)
+        let y = self.seen(&q, &k, &v, &Placed { inputs, packed: None }, ctx)?;
+        self.output(&y, query, ctx)
     }
 
     /// Keys and values (N, key heads, S, width) of other inputs than the queries'.
     fn of_memory(&self, key: &Var, value: &Var, ctx: &Ctx) -> Result<[Var; 2]> {
         let heads = self.projections.heads()?.key_heads;
-        let k = self.turned(&split(&self.projections.keys(key, ctx)?, heads)?, 0)?;
+        let k = split(&self.projections.keys(key, ctx)?, heads)?;
+        let k = self.turned(&k, &Positions::Range(0..k.dims()[1]))?;
         Ok([k, split(&self.projections.values(value, ctx)?, heads)?.transpose(1, 2)?])
     }
 
-    /// The output of the heads (N, heads, T, value width), joined and projected.
-    fn output(&self, y: &Var, ctx: &Ctx) -> Result<Var> {
-        let &[batch, heads, steps, width] = y.dims() else { return Ok(y.clone()) };
+    /// The output of the heads, (N, heads, T, value width) or that of all rows one after the other, joined for x (N, T, width) and
+    /// projected.
+    pub(super) fn output(&self, y: &Var, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let (&[_, heads, _, width], &[batch, steps, _]) = (y.dims(), x.dims()) else { return Ok(y.clone()) };
         self.projections.out(y.transpose(1, 2)?.reshape([batch, steps, heads * width])?, ctx)
     }
 
-    /// Queries or keys (N, T, heads, width), turned by their positions from `first` on, as (N, heads, T, width).
-    fn turned(&self, x: &Var, first: usize) -> Result<Var> {
+    /// Queries or keys (N, T, heads, width), turned by these positions, as (N, heads, T, width).
+    pub(super) fn turned(&self, x: &Var, positions: &Positions) -> Result<Var> {
         match &self.settings.rotary {
-            Some(rotary) => rotary.rotate(x, first)?.transpose(1, 2),
+            Some(rotary) => rotary.rotate_at(x, positions)?.transpose(1, 2),
             None => x.transpose(1, 2),
         }
     }
 
     /// What the queries see of these keys and values: (N, heads, T, value width).
-    fn seen(&self, q: &Var, k: &Var, v: &Var, inputs: &AttentionInputs<'_>, ctx: &Ctx) -> Result<Var> {
+    pub(super) fn seen(&self, q: &Var, k: &Var, v: &Var, placed: &Placed<'_>, ctx: &Ctx) -> Result<Var> {
+        let Placed { inputs, packed } = placed;
         let mut options = self.settings.options();
         if self.settings.dropout > 0.0 && ctx.is_training() {
             options = options.dropout(self.settings.dropout, &ctx.stream_tensor(Purpose::Dropout, q.device())?);
         }
+        if let Some([queries, keys]) = packed {
+            options = options.packed(queries, keys);
+        }
         q.attention(k, v, joined(inputs.mask, inputs.key_mask)?.as_ref(), &options)
     }
+}
 
-    /// The same, with keys and values of past steps too; those of these steps are added to them.
-    fn go_on(&self, q: &Var, k: &Var, v: &Var, inputs: &AttentionInputs<'_>, ctx: &Ctx) -> Result<Var> {
-        let like = k.tensor().transpose(1, 2)?;
-        let mut past = match self.cache.take(&like)? {
-            Some(past) => past,
-            None => Past::new(&like, v.tensor())?,
-        };
-        let (q, k) = (self.turned(q, past.steps())?, self.turned(k, past.steps())?);
-        let seen = past.add(k.tensor(), v.tensor(), inputs.key_mask, self.settings.window)?;
-        let inputs = AttentionInputs { key_mask: seen.mask.as_ref(), ..*inputs };
-        let y = self.seen(&q, &with_gradient(seen.keys, &k)?, &with_gradient(seen.values, v)?, &inputs, ctx)?;
-        self.cache.put(past)?;
-        Ok(y)
-    }
+/// What the queries can see.
+pub(super) struct Placed<'a> {
+    pub(super) inputs: &'a AttentionInputs<'a>,
+    /// Where the documents of queries and keys begin, where they are packed.
+    pub(super) packed: Option<[&'a [usize]; 2]>,
 }
 
 /// (N, T, heads · width) as (N, T, heads, width).
-fn split(x: &Var, heads: usize) -> Result<Var> {
+pub(super) fn split(x: &Var, heads: usize) -> Result<Var> {
     let &[batch, steps, width] = x.dims() else { return Ok(x.clone()) };
     x.reshape([batch, steps, heads, width / heads])
-}
-
-/// All of the keys or values (N, heads, S, width), of which the last are `new`: those have their gradient, where they want one.
-fn with_gradient(all: Tensor, new: &Var) -> Result<Var> {
-    if !new.requires_grad() {
-        return Ok(Var::constant(all));
-    }
-    let past = Var::constant(all.slice(2, 0..all.dims()[2] - new.dims()[2])?);
-    Var::concat(&[&past, new], 2)
 }

@@ -2,7 +2,7 @@
 
 use super::norm::{BlockNorm, Norm};
 use crate::layers::masked::zeroed;
-use crate::{Ctx, Dropout, Init, Layer, Sequence};
+use crate::{Ctx, Dropout, Init, Layer, Mask};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -31,29 +31,56 @@ impl Block {
         norms.iter_mut().try_for_each(|(name, norm)| norm.build(name, (self.norm, self.epsilon), input, init))
     }
 
-    /// norm(x + dropout(part(x))), or x + dropout(part(norm(x))) where the normalization comes first.
+    /// x becomes norm(x + dropout(part(x))), or x + dropout(part(norm(x))) where the normalization comes first. Then the sum is left to
+    /// what comes next.
     pub(super) fn around(
         &self,
         (name, norm): (&str, &Norm),
         dropout: &str,
-        x: &Var,
+        stream: Stream,
         ctx: &Ctx,
         part: impl FnOnce(Var) -> Result<Var>,
-    ) -> Result<Var> {
-        let y = part(if self.norm_first { norm.run(name, x, ctx)? } else { x.clone() })?;
-        let sum = x.add(&ctx.layer(dropout, &Dropout::new(self.residual_dropout), y)?)?;
-        if self.norm_first { Ok(sum) } else { norm.run(name, &sum, ctx) }
+    ) -> Result<Stream> {
+        let (x, input) = if self.norm_first {
+            norm.run(name, stream, ctx)?
+        } else {
+            let x = stream.sum()?;
+            (x.clone(), x)
+        };
+        let added = ctx.layer(dropout, &Dropout::new(self.residual_dropout), part(input)?)?;
+        let stream = Stream { x, added: Some(added) };
+        if self.norm_first { Ok(stream) } else { Ok(Stream::from(norm.run(name, stream, ctx)?.1)) }
     }
 }
 
-/// The sequence with 0 at the steps that do not count.
-pub(super) fn counted(sequence: Sequence) -> Result<Sequence> {
-    let Sequence { values, mask } = sequence;
-    let values = match &mask {
-        Some(mask) => zeroed(&values, &mask.unsqueeze(2)?)?,
-        None => values,
-    };
-    Ok(Sequence { values, mask })
+/// What flows between the parts of blocks: x, and what the last part adds to it. The sum is made where it is needed, which is mostly with
+/// the next normalization, in one pass over memory.
+pub(super) struct Stream {
+    pub(super) x: Var,
+    pub(super) added: Option<Var>,
+}
+
+impl From<Var> for Stream {
+    fn from(x: Var) -> Self {
+        Stream { x, added: None }
+    }
+}
+
+impl Stream {
+    pub(super) fn sum(self) -> Result<Var> {
+        match self.added {
+            Some(added) => self.x.add(&added),
+            None => Ok(self.x),
+        }
+    }
+
+    /// The same with 0 at the steps that do not count.
+    pub(super) fn counted(self, mask: Option<&Mask>) -> Result<Self> {
+        match mask.and_then(Mask::hiding) {
+            Some(mask) => Ok(Stream::from(zeroed(&self.sum()?, &mask.unsqueeze(2)?)?)),
+            None => Ok(self),
+        }
+    }
 }
 
 /// The settings of a layer with a [`Block`].

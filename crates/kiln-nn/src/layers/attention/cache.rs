@@ -1,181 +1,109 @@
-//! Keys and values of the steps so far, for causal attention that goes on where the pass before ended.
+//! What attention carries from pass to pass (a KV cache).
 
-use crate::{Carried, Module};
+use super::MultiHeadAttention;
+use super::aligned::Aligned;
+use super::attend::Placed;
+use super::past::{Past, Seen};
+use crate::context::CarriedUse;
+use crate::{AttentionInputs, Carried, Ctx, Module};
 use kiln_autograd::Var;
-use kiln_tensor::{DType, Device, Result, Tensor};
-use std::ops::Range;
+use kiln_tensor::{Result, Tensor};
 
-/// The least number of steps that there is room for.
-const MIN_ROOM: usize = 64;
-
-/// What attention carries from pass to pass (a KV cache).
+/// The keys and values of the steps so far, of causal attention that goes on where the pass before ended; or those of a memory that stays.
 #[derive(Module, Clone, Debug, Default)]
 pub(super) struct Cache {
     #[module(flatten)]
     carried: Carried,
 }
 
-/// Keys and values of past steps, in memory with room for more.
-///
-/// Adding a step writes into this memory. Where it is full, twice as much is taken as is needed, so that a step is copied about once;
-/// with a window, what no later query sees is left behind.
-pub(super) struct Past {
-    /// (N, key heads, room, width).
-    keys: Tensor,
-    /// (N, key heads, room, value width).
-    values: Tensor,
-    /// bool (N, room), once there was a mask.
-    mask: Option<Tensor>,
-    /// The steps that are kept lie from `start` to below `end` of the room.
-    start: usize,
-    end: usize,
-    /// How many steps there have been.
-    steps: usize,
-}
-
-/// The keys and values that queries see, and which of them count.
-pub(super) struct Seen {
-    pub(super) keys: Tensor,
-    pub(super) values: Tensor,
-    pub(super) mask: Option<Tensor>,
-}
-
 impl Cache {
-    /// Takes out what was put, where it fits keys like these (N, key heads, T, width).
-    pub(super) fn take(&self, keys: &Tensor) -> Result<Option<Past>> {
-        let mut tensors = self.carried.take().into_iter();
-        let (Some(place), Some(past), Some(values)) = (tensors.next(), tensors.next(), tensors.next()) else {
-            return Ok(None);
-        };
-        let &[start, end, steps] = &place.to_vec::<i64>()?[..] else { return Ok(None) };
-        let mask = tensors.next();
-        let (start, end, steps) = (start as usize, end as usize, steps as usize);
-        let past = Past { keys: past, values, mask, start, end, steps };
-        Ok(Some(past).filter(|past| past.fits(keys)))
-    }
-
-    pub(super) fn put(&self, past: Past) -> Result<()> {
-        let place = [past.start as i64, past.end as i64, past.steps as i64];
-        let place = Tensor::from_slice(&place, [3], &Device::cpu())?;
-        let tensors = [Some(place), Some(past.keys), Some(past.values), past.mask];
-        self.carried.put(tensors.into_iter().flatten().collect());
-        Ok(())
-    }
-
     /// Keys and values (N, key heads, S, width) of a memory (N, S, …) that stays: those that are kept, or what `make` gives.
-    pub(super) fn of_memory(&self, memory: &Var, make: impl FnOnce() -> Result<[Var; 2]>) -> Result<[Var; 2]> {
+    pub(super) fn of_memory(&self, memory: &Var, ctx: &Ctx, make: impl FnOnce() -> Result<[Var; 2]>) -> Result<[Var; 2]> {
+        let carried = ctx.carried(&self.carried);
         let fits = |keys: &Tensor| {
             let steps = matches!(keys.dims(), &[batch, _, steps, _] if memory.dims()[..2] == [batch, steps]);
             steps && keys.dtype() == memory.dtype() && keys.device() == memory.device()
         };
-        let kept = match <[Tensor; 2]>::try_from(self.carried.take()) {
+        let kept = match <[Tensor; 2]>::try_from(carried.get()) {
             Ok(kept) if fits(&kept[0]) => kept,
             _ => {
                 let [keys, values] = make()?;
-                [keys.tensor().contiguous()?, values.tensor().contiguous()?]
+                let kept = [keys.tensor().contiguous()?, values.tensor().contiguous()?];
+                carried.set(kept.to_vec());
+                kept
             }
         };
-        self.carried.put(kept.to_vec());
         Ok(kept.map(Var::constant))
     }
 
     pub(super) fn reset(&self) {
-        drop(self.carried.take());
+        self.carried.clear();
     }
 }
 
-impl Past {
-    /// Nothing yet, with room for keys and values like these.
-    pub(super) fn new(keys: &Tensor, values: &Tensor) -> Result<Self> {
-        let (keys, values) = (room(keys, 2, 0)?, room(values, 2, 0)?);
-        Ok(Past { keys, values, mask: None, start: 0, end: 0, steps: 0 })
-    }
-
-    /// Whether keys like these (N, key heads, T, width) can be added: another batch begins anew.
-    fn fits(&self, keys: &Tensor) -> bool {
-        let (&[batch, heads, room, width], &[new_batch, new_heads, _, new_width]) = (self.keys.dims(), keys.dims()) else {
-            return false;
+impl MultiHeadAttention {
+    /// What queries (N, T, heads, width) see of the keys (N, T, key heads, width) and values (N, key heads, T, width) of these steps and of
+    /// past ones, to which those of these steps are added: (N, heads, T, value width).
+    pub(super) fn go_on(&self, qkv: [&Var; 3], inputs: &AttentionInputs<'_>, ctx: &Ctx) -> Result<Var> {
+        let carried = ctx.carried(&self.cache.carried);
+        let like = qkv[1].tensor().transpose(1, 2)?;
+        let (mut past, other) = match Past::of(carried.take(), &like) {
+            Ok(past) => (past, Vec::new()),
+            Err(other) => match Past::new(&like, qkv[2].tensor()) {
+                Ok(past) => (past, other),
+                Err(error) => return Err(put_back(&carried, other, error)),
+            },
         };
-        (batch, heads, width) == (new_batch, new_heads, new_width)
-            && (self.keys.dtype(), self.keys.device()) == (keys.dtype(), keys.device())
-            && matches!(self.values.dims(), &[b, h, r, _] if (b, h, r) == (batch, heads, room))
-            && self.mask.as_ref().is_none_or(|mask| mask.dims() == [batch, room])
-            && self.start <= self.end
-            && self.end <= room
-    }
-
-    /// How many steps there have been.
-    pub(super) fn steps(&self) -> usize {
-        self.steps
-    }
-
-    /// Adds steps: keys (N, key heads, T, width), values, and which count, bool (N, T). Gives all that these steps see; with a window
-    /// each sees so many keys, itself included.
-    pub(super) fn add(
-        &mut self,
-        keys: &Tensor,
-        values: &Tensor,
-        mask: Option<&Tensor>,
-        window: Option<usize>,
-    ) -> Result<Seen> {
-        let new = keys.dims()[2];
-        if let Some(window) = window {
-            self.start = self.start.max((self.end + 1).saturating_sub(window));
-        }
-        self.make_room(new)?;
-        let added = self.end..self.end + new;
-        self.keys.slice_assign(2, added.clone(), keys)?;
-        self.values.slice_assign(2, added.clone(), values)?;
-        self.add_mask(mask, added)?;
-        (self.end, self.steps) = (self.end + new, self.steps + new);
-        let seen = self.start..self.end;
-        Ok(Seen {
-            keys: self.keys.slice(2, seen.clone())?,
-            values: self.values.slice(2, seen.clone())?,
-            mask: self.mask.as_ref().map(|mask| mask.slice(1, seen)).transpose()?,
-        })
-    }
-
-    /// Adds which of the new steps count. All do without a mask; before the first mask, all did.
-    fn add_mask(&mut self, mask: Option<&Tensor>, added: Range<usize>) -> Result<()> {
-        let (batch, room, device) = (self.keys.dims()[0], self.keys.dims()[2], self.keys.device());
-        match (&mut self.mask, mask) {
-            (None, None) => Ok(()),
-            (Some(all), None) => all.slice_assign(1, added, &Tensor::ones([1, 1], DType::Bool, device)?),
-            (all, Some(mask)) => {
-                if all.is_none() {
-                    *all = Some(Tensor::ones([batch, room], DType::Bool, device)?);
-                }
-                all.as_mut().map_or(Ok(()), |all| all.slice_assign(1, added, mask))
+        let y = self.go_on_from(&mut past, qkv, inputs, ctx).and_then(|y| Ok((y, past.tensors()?)));
+        let before = if other.is_empty() { past.tensors_before() } else { other };
+        match y {
+            Ok((y, tensors)) => {
+                carried.set_after(tensors, before);
+                Ok(y)
             }
+            Err(error) => Err(put_back(&carried, before, error)),
         }
     }
 
-    /// Moves what is kept to other memory where so many more steps do not fit.
-    fn make_room(&mut self, new: usize) -> Result<()> {
-        let (kept, room_now) = (self.end - self.start, self.keys.dims()[2]);
-        if self.end + new <= room_now {
-            return Ok(());
+    fn go_on_from(&self, past: &mut Past, [q, k, v]: [&Var; 3], inputs: &AttentionInputs<'_>, ctx: &Ctx) -> Result<Var> {
+        let &[batch, steps, ..] = q.dims() else { return Ok(q.clone()) };
+        let (size, device, window) = ([batch, steps], q.device(), self.settings.window);
+        let counted = inputs.key_mask.filter(|_| self.settings.rotary.is_some());
+        let positions = past.counts.positions(size, counted, device)?;
+        let (q, k) = (self.turned(q, &positions)?, self.turned(k, &positions)?);
+        let moves = self.settings.goes_by_places() && inputs.key_mask.is_some() && !past.is_empty();
+        past.add(k.tensor(), v.tensor(), inputs.key_mask, window)?;
+        let Seen { keys, values, mask } = past.seen()?;
+        let (mut keys, mut values, mut mask) = (with_gradient(keys, &k)?, with_gradient(values, v)?, mask);
+        if let (true, Some(all)) = (moves, &mask) {
+            // Fillers between past steps and new ones come before both.
+            let aligned = Aligned::new(all)?;
+            let moved = |x: &Var| aligned.of(&x.transpose(1, 2)?)?.transpose(1, 2);
+            (keys, values) = (moved(&keys)?, moved(&values)?);
+            let seen = Seen { keys: keys.tensor().clone(), values: values.tensor().clone(), mask: Some(aligned.mask) };
+            past.replace(&seen)?;
+            mask = seen.mask;
         }
-        let needed = 2 * (kept + new);
-        let size = if needed <= room_now { room_now } else { needed.max(MIN_ROOM) };
-        let range = self.start..self.end;
-        let moved = |tensor: &Tensor, axis: usize| -> Result<Tensor> {
-            let mut larger = room(tensor, axis, size)?;
-            larger.slice_assign(axis, 0..kept, &tensor.slice(axis, range.clone())?)?;
-            Ok(larger)
-        };
-        self.keys = moved(&self.keys, 2)?;
-        self.values = moved(&self.values, 2)?;
-        self.mask = self.mask.as_ref().map(|mask| moved(mask, 1)).transpose()?;
-        (self.start, self.end) = (0, kept);
-        Ok(())
+        past.counts = past.counts.after(size, counted, device)?;
+        let inputs = AttentionInputs { key_mask: mask.as_ref(), ..*inputs };
+        let y = self.seen(&q, &keys, &values, &Placed { inputs: &inputs, packed: None }, ctx)?;
+        past.trim(window)?;
+        Ok(y)
     }
 }
 
-/// Zeros like `steps`, with another number of them along `axis`.
-fn room(steps: &Tensor, axis: usize, size: usize) -> Result<Tensor> {
-    let mut dims = steps.dims().to_vec();
-    dims[axis] = size;
-    Tensor::zeros(dims, steps.dtype(), steps.device())
+/// Puts back what was carried before an error.
+#[cold]
+fn put_back(carried: &CarriedUse<'_>, tensors: Vec<Tensor>, error: kiln_tensor::Error) -> kiln_tensor::Error {
+    carried.put_back(tensors);
+    error
+}
+
+/// All of the keys or values (N, heads, S, width), of which the last are `new`: those have their gradient, where they want one.
+fn with_gradient(all: Tensor, new: &Var) -> Result<Var> {
+    if !new.requires_grad() {
+        return Ok(Var::constant(all));
+    }
+    let past = Var::constant(all.slice(2, 0..all.dims()[2] - new.dims()[2])?);
+    Var::concat(&[&past, new], 2)
 }

@@ -1,11 +1,11 @@
 //! A block of self-attention, attention to a memory and a feed-forward part.
 
-use super::block::{Block, block_settings, counted};
+use super::block::{Block, Stream, block_settings};
 use super::norm::Norm;
 use super::{FeedForward, MultiHeadAttention};
 use crate::layers::setters::setters;
 use crate::layers::templates::part;
-use crate::{Activation, Ctx, Describe, Init, Layer, Module, Sequence, Shapes, settings};
+use crate::{Activation, Ctx, Describe, Init, Layer, Mask, Module, Sequence, Shapes, settings};
 use kiln_tensor::{Result, Shape};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -86,23 +86,27 @@ impl TransformerDecoderLayer {
     }
 
     block_settings!();
+
+    /// The forward pass, whose last sum is left to what comes next.
+    pub(super) fn run(&self, x: Stream, mask: Option<&Mask>, memory: Sequence, ctx: &Ctx) -> Result<Stream> {
+        let x = x.counted(mask)?;
+        let masked = |values| Sequence { values, mask: mask.cloned() };
+        let x = self.block.around(("norm1", &self.norm1), "dropout1", x, ctx, |x| {
+            Ok(ctx.layer("self_attn", &self.self_attn, vec![masked(x)])?.values)
+        })?;
+        let x = self.block.around(("norm2", &self.norm2), "dropout2", x, ctx, |x| {
+            Ok(ctx.layer("multihead_attn", &self.multihead_attn, vec![masked(x), memory])?.values)
+        })?;
+        self.block.around(("norm3", &self.norm3), "dropout3", x, ctx, |x| ctx.run(&self.feed_forward, x))
+    }
 }
 
 impl Layer for TransformerDecoderLayer {
     type Input = (Sequence, Sequence);
     type Output = Sequence;
 
-    fn forward(&self, (x, memory): (Sequence, Sequence), ctx: &Ctx) -> Result<Sequence> {
-        let Sequence { values: x, mask } = counted(x)?;
-        let masked = |values| Sequence { values, mask: mask.clone() };
-        let x = self.block.around(("norm1", &self.norm1), "dropout1", &x, ctx, |x| {
-            Ok(ctx.layer("self_attn", &self.self_attn, vec![masked(x)])?.values)
-        })?;
-        let x = self.block.around(("norm2", &self.norm2), "dropout2", &x, ctx, |x| {
-            Ok(ctx.layer("multihead_attn", &self.multihead_attn, vec![masked(x), memory])?.values)
-        })?;
-        let values =
-            self.block.around(("norm3", &self.norm3), "dropout3", &x, ctx, |x| ctx.run(&self.feed_forward, x))?;
+    fn forward(&self, (Sequence { values, mask }, memory): (Sequence, Sequence), ctx: &Ctx) -> Result<Sequence> {
+        let values = self.run(Stream::from(values), mask.as_ref(), memory, ctx)?.sum()?;
         Ok(Sequence { values, mask })
     }
 

@@ -1,11 +1,11 @@
 //! A block of self-attention and a feed-forward part.
 
-use super::block::{Block, block_settings, counted};
+use super::block::{Block, Stream, block_settings};
 use super::norm::Norm;
 use super::{FeedForward, MultiHeadAttention};
 use crate::layers::setters::setters;
 use crate::layers::templates::part;
-use crate::{Activation, Ctx, Describe, Init, Layer, Module, Sequence, Shapes, settings};
+use crate::{Activation, Ctx, Describe, Init, Layer, Mask, Module, Sequence, Shapes, settings};
 use kiln_tensor::{Result, Shape};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -74,20 +74,24 @@ impl TransformerEncoderLayer {
     }
 
     block_settings!();
+
+    /// The forward pass, whose last sum is left to what comes next.
+    pub(super) fn run(&self, x: Stream, mask: Option<&Mask>, ctx: &Ctx) -> Result<Stream> {
+        let x = x.counted(mask)?;
+        let x = self.block.around(("norm1", &self.norm1), "dropout1", x, ctx, |values| {
+            let x = Sequence { values, mask: mask.cloned() };
+            Ok(ctx.layer("self_attn", &self.self_attn, vec![x])?.values)
+        })?;
+        self.block.around(("norm2", &self.norm2), "dropout2", x, ctx, |x| ctx.run(&self.feed_forward, x))
+    }
 }
 
 impl Layer for TransformerEncoderLayer {
     type Input = Sequence;
     type Output = Sequence;
 
-    fn forward(&self, x: Sequence, ctx: &Ctx) -> Result<Sequence> {
-        let Sequence { values: x, mask } = counted(x)?;
-        let x = self.block.around(("norm1", &self.norm1), "dropout1", &x, ctx, |x| {
-            let x = Sequence { values: x, mask: mask.clone() };
-            Ok(ctx.layer("self_attn", &self.self_attn, vec![x])?.values)
-        })?;
-        let values =
-            self.block.around(("norm2", &self.norm2), "dropout2", &x, ctx, |x| ctx.run(&self.feed_forward, x))?;
+    fn forward(&self, Sequence { values, mask }: Sequence, ctx: &Ctx) -> Result<Sequence> {
+        let values = self.run(Stream::from(values), mask.as_ref(), ctx)?.sum()?;
         Ok(Sequence { values, mask })
     }
 

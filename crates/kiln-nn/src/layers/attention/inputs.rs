@@ -1,5 +1,6 @@
 //! What goes with the queries, keys and values of attention.
 
+use crate::value::Documents;
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, Result, Tensor};
 
@@ -8,6 +9,8 @@ use kiln_tensor::{DType, Error, Result, Tensor};
 pub struct AttentionInputs<'a> {
     pub(super) mask: Option<&'a Var>,
     pub(super) key_mask: Option<&'a Tensor>,
+    /// The documents of the queries and of the keys, where they are packed.
+    pub(super) documents: Option<[&'a Documents; 2]>,
 }
 
 impl<'a> AttentionInputs<'a> {
@@ -16,19 +19,40 @@ impl<'a> AttentionInputs<'a> {
         AttentionInputs::default()
     }
 
-    /// Which queries see which keys: (queries, keys), or any shape that broadcasts to (batch, heads, queries, keys). Of bool, true where
-    /// a key is seen, as in Keras and in PyTorch's `scaled_dot_product_attention`; PyTorch's `nn.MultiheadAttention` has it the other
-    /// way round. Of floats, it is added to the scores.
+    /// Which queries see which keys. The shape of the mask is (queries, keys), the same for all samples and heads; (batch, queries,
+    /// keys), one for each sample, as in Keras; (batch · heads, queries, keys), as in PyTorch's `nn.MultiheadAttention`; or four axes that
+    /// broadcast to (batch, heads, queries, keys), so one for each head is (1, heads, queries, keys).
+    ///
+    /// A mask of bool is true where a key is seen, as in Keras and in PyTorch's `scaled_dot_product_attention`; in PyTorch's
+    /// `nn.MultiheadAttention` true hides the key. A mask of floats is added to the scores.
     #[must_use]
     pub fn mask(self, mask: &'a Var) -> Self {
         AttentionInputs { mask: Some(mask), ..self }
     }
 
-    /// Which keys count, bool (batch, keys): the mask of padding. PyTorch's `key_padding_mask` has it the other way round.
+    /// Which keys count, bool (batch, keys): the mask of padding. In PyTorch's `key_padding_mask` true hides the key.
     #[must_use]
     pub fn key_mask(self, mask: &'a Tensor) -> Self {
         AttentionInputs { key_mask: Some(mask), ..self }
     }
+}
+
+/// A mask of three axes as one of four: (batch, 1, queries, keys) or (batch, heads, queries, keys).
+pub(super) fn of_four_axes(mask: &Var, batch: usize, heads: usize) -> Result<Var> {
+    let &[first, queries, keys] = mask.dims() else { return Ok(mask.clone()) };
+    if first == batch || first == 1 {
+        return mask.reshape([first, 1, queries, keys]);
+    }
+    if first == batch * heads {
+        return mask.reshape([batch, heads, queries, keys]);
+    }
+    let message = format!(
+        "a mask of 3 axes is (batch, queries, keys) or (batch · heads, queries, keys), here with {batch} or {} first, got {}: give one \
+         mask for each head as (1, heads, queries, keys)",
+        batch * heads,
+        mask.shape()
+    );
+    Err(Error::shape("attention", message))
 }
 
 /// Both masks as one that broadcasts to (batch, heads, queries, keys); the mask of keys has been checked.

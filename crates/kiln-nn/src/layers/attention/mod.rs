@@ -1,5 +1,6 @@
 //! Attention, what tells it of positions, and the blocks of transformers.
 
+mod aligned;
 mod attend;
 mod block;
 mod cache;
@@ -10,6 +11,8 @@ mod inputs;
 mod keras;
 mod multi_head;
 mod norm;
+mod packed;
+mod past;
 mod positions;
 mod projections;
 mod settings;

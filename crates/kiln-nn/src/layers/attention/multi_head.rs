@@ -7,7 +7,7 @@ use super::projections::Projections;
 use super::settings::Settings;
 use crate::layers::masked::zeroed;
 use crate::layers::setters::setters;
-use crate::{Ctx, Describe, Init, Initializer, Layer, Module, Sequence, Shapes, StateDict, settings};
+use crate::{Ctx, Describe, Init, Initializer, Layer, Mask, Module, Sequence, Shapes, StateDict, settings};
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -25,9 +25,13 @@ use serde_json::Value as Json;
 /// where inputs have different widths; `in_proj_bias`, `out_proj.weight`, `out_proj.bias`. [`load_keras`](Self::load_keras) loads
 /// Keras's `MultiHeadAttention` and `GroupQueryAttention`.
 ///
+/// Rotary positions, windows and ALiBi count the real steps alone: padding at the beginning or end of a sample, or between its steps,
+/// changes nothing. Rows of packed documents are told by the mask ([`DocumentMask`](crate::DocumentMask)): then a query sees the keys of its
+/// own document.
+///
 /// Causal self-attention goes on where the pass before ended in a pass with [`Ctx::carrying`], or in evaluation where it is
-/// [`stateful`](Self::stateful): it keeps the keys and values of past steps (a KV cache; of a window the last ones only), until
-/// [`Layer::reset_states`].
+/// [`stateful`](Self::stateful): it keeps the keys and values of past steps (a KV cache; with a window the last ones only), until
+/// [`Layer::reset_states`]. A batch of another size begins anew.
 ///
 /// ```
 /// use kiln_nn::{Module, MultiHeadAttention, Sequential};
@@ -141,7 +145,7 @@ impl Layer for MultiHeadAttention {
     type Output = Sequence;
 
     fn forward(&self, inputs: Vec<Sequence>, ctx: &Ctx) -> Result<Sequence> {
-        let seen = |sequence: &Sequence| match &sequence.mask {
+        let seen = |sequence: &Sequence| match sequence.mask.as_ref().and_then(Mask::hiding) {
             Some(mask) => {
                 check_key_mask(mask, &sequence.values)?;
                 zeroed(&sequence.values, &mask.unsqueeze(2)?)
@@ -155,8 +159,17 @@ impl Layer for MultiHeadAttention {
             [query, key, value] => (query, key, value),
             _ => return Err(takes(vars.len())),
         };
-        let key_mask = inputs.get(1).unwrap_or(&inputs[0]).mask.as_deref();
-        let values = self.attend(query, key, value, &AttentionInputs { mask: None, key_mask }, ctx)?;
+        let masks = [&inputs[0], inputs.get(1).unwrap_or(&inputs[0])].map(|sequence| sequence.mask.as_ref());
+        let documents = match masks.map(|mask| mask.and_then(Mask::documents)) {
+            [None, None] => None,
+            [Some(queries), Some(keys)] => Some([queries, keys]),
+            _ => {
+                let message = "the queries or the memory are packed documents and the other is not: pack both, or none";
+                return Err(Error::value("attention", message));
+            }
+        };
+        let inputs_of = AttentionInputs { mask: None, key_mask: masks[1].and_then(Mask::hiding), documents };
+        let values = self.attend(query, key, value, &inputs_of, ctx)?;
         Ok(Sequence { values, mask: inputs[0].mask.clone() })
     }
 

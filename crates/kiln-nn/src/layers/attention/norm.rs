@@ -1,5 +1,6 @@
 //! The normalization of transformer blocks.
 
+use super::block::Stream;
 use crate::{Ctx, Init, LayerNorm, Module, RmsNorm};
 use kiln_autograd::Var;
 use kiln_tensor::{Result, Shape};
@@ -47,12 +48,24 @@ impl Norm {
         Ok(())
     }
 
-    /// x normalized; x itself where there is none.
-    pub(super) fn run(&self, name: &str, x: &Var, ctx: &Ctx) -> Result<Var> {
-        match (&self.layer, &self.rms) {
-            (Some(norm), _) => ctx.layer(name, norm, x),
-            (None, Some(norm)) => ctx.layer(name, norm, x),
-            (None, None) => Ok(x.clone()),
+    /// The sum of the stream, and the sum normalized; the sum itself where there is no normalization. One pass over memory makes both,
+    /// unless something looks at what layers take.
+    pub(super) fn run(&self, name: &str, stream: Stream, ctx: &Ctx) -> Result<(Var, Var)> {
+        if let Stream { x, added: Some(added) } = &stream
+            && ctx.may_defer()
+        {
+            match (&self.layer, &self.rms) {
+                (Some(norm), _) => return ctx.with_layer(name, norm, || norm.of_sum(x, added, ctx)),
+                (None, Some(norm)) => return ctx.with_layer(name, norm, || norm.of_sum(x, added, ctx)),
+                (None, None) => {}
+            }
         }
+        let x = stream.sum()?;
+        let y = match (&self.layer, &self.rms) {
+            (Some(norm), _) => ctx.layer(name, norm, &x)?,
+            (None, Some(norm)) => ctx.layer(name, norm, &x)?,
+            (None, None) => x.clone(),
+        };
+        Ok((x, y))
     }
 }

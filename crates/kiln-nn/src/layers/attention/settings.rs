@@ -108,6 +108,11 @@ impl Settings {
         Ok(Heads { heads: self.heads, key_heads, width, value_width })
     }
 
+    /// Whether what a query sees depends on how many steps lie between: then steps that do not count must not lie between others.
+    pub(super) fn goes_by_places(&self) -> bool {
+        self.window.is_some() || self.alibi
+    }
+
     /// Which keys a query sees, and the scale.
     pub(super) fn options(&self) -> AttentionOptions {
         let mut options = AttentionOptions::new().causal(self.causal).alibi(self.alibi);

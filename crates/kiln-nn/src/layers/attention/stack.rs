@@ -1,12 +1,12 @@
 //! Blocks one after the other.
 
-use super::block::Block;
+use super::block::{Block, Stream};
 use super::norm::Norm;
 use super::{TransformerDecoderLayer, TransformerEncoderLayer};
 use crate::layers::setters::setters;
 use crate::layers::templates::part;
 use crate::layers::weights::unbuilt;
-use crate::{Ctx, Describe, Init, Layer, Module, Sequence, Shapes, settings};
+use crate::{Ctx, Describe, Init, Layer, Mask, Module, Sequence, Shapes, settings};
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -45,15 +45,31 @@ impl<B: Clone> Blocks<B> {
         Ok(*input)
     }
 
-    /// Runs x through the blocks by `run`, and normalizes.
-    fn run(&self, x: Sequence, ctx: &Ctx, run: impl Fn(&B, usize, Sequence) -> Result<Sequence>) -> Result<Sequence> {
+    /// Runs x through the blocks, and normalizes. The sums at the ends of blocks are left to the normalizations after them, by `run`;
+    /// where something looks at what blocks take and give, each block runs by itself, of `inputs`.
+    fn run(
+        &self,
+        Sequence { values, mask }: Sequence,
+        ctx: &Ctx,
+        inputs: impl Fn(Sequence) -> B::Input,
+        run: impl Fn(&B, Stream, Option<&Mask>) -> Result<Stream>,
+    ) -> Result<Sequence>
+    where
+        B: Layer<Output = Sequence>,
+    {
         if self.layers.is_empty() {
             return Err(unbuilt("build"));
         }
-        let x = ctx.scope("layers", || {
-            self.layers.iter().enumerate().try_fold(x, |x, (at, layer)| run(layer, at, x))
-        })?;
-        Ok(Sequence { values: self.norm.run("norm", &x.values, ctx)?, mask: x.mask })
+        let step = |stream: Stream, (at, layer): (usize, &B)| {
+            if ctx.may_defer() {
+                return ctx.with_layer(at, layer, || run(layer, stream, mask.as_ref()));
+            }
+            let x = inputs(Sequence { values: stream.sum()?, mask: mask.clone() });
+            Ok(Stream::from(ctx.layer(at, layer, x)?.values))
+        };
+        let blocks = || self.layers.iter().enumerate().try_fold(Stream::from(values), step);
+        let (_, values) = self.norm.run("norm", ctx.scope("layers", blocks)?, ctx)?;
+        Ok(Sequence { values, mask })
     }
 }
 
@@ -150,7 +166,7 @@ impl Layer for TransformerEncoder {
     type Output = Sequence;
 
     fn forward(&self, x: Sequence, ctx: &Ctx) -> Result<Sequence> {
-        self.blocks.run(x, ctx, |layer, at, x| ctx.layer(at, layer, x))
+        self.blocks.run(x, ctx, |x| x, |block, x, mask| block.run(x, mask, ctx))
     }
 
     fn build(&mut self, input: &Shape, init: &mut Init) -> Result<Shape> {
@@ -169,10 +185,8 @@ impl Layer for TransformerDecoder {
     type Output = Sequence;
 
     fn forward(&self, (x, memory): (Sequence, Sequence), ctx: &Ctx) -> Result<Sequence> {
-        self.blocks.run(x, ctx, |layer, at, x| {
-            let inputs: <TransformerDecoderLayer as Layer>::Input = (x, memory.clone());
-            ctx.scope(at, || ctx.run(layer, inputs))
-        })
+        let inputs = |x| (x, memory.clone());
+        self.blocks.run(x, ctx, inputs, |block, x, mask| block.run(x, mask, memory.clone(), ctx))
     }
 
     fn build(&mut self, inputs: &(Shape, Shape), init: &mut Init) -> Result<Shape> {

@@ -4,6 +4,7 @@ use super::composed::{Composed, Ran};
 use super::direction::{Direction, Run};
 use super::settings::{Merge, Settings};
 use crate::layers::masked::zeroed;
+use crate::value::expect_one_document;
 use super::state::{RecurrentState, SequenceInputs, of_layer};
 use crate::{Carried, Ctx, Init, Module, Sequence, Visitor, VisitorMut};
 use kiln_autograd::{RecurrentOutput, Var};
@@ -168,6 +169,7 @@ impl Stack {
     /// The layer's output alone. The mask goes on where all steps are given.
     pub(super) fn forward(&self, sequence: Sequence, ctx: &Ctx) -> Result<Sequence> {
         let Sequence { values: x, mask } = sequence;
+        expect_one_document("recurrent", mask.as_ref())?;
         let inputs = SequenceInputs { mask: mask.as_deref(), ..SequenceInputs::new() };
         let values = match self.settings.stateful || ctx.mode().carrying {
             true => self.carry(&x, &inputs, ctx)?,
@@ -178,19 +180,19 @@ impl Stack {
 
     /// The output of a batch that goes on where the one before ended.
     fn carry(&self, x: &Var, inputs: &SequenceInputs<'_>, ctx: &Ctx) -> Result<Var> {
-        let carried = &self.carried[usize::from(ctx.is_training())];
+        let carried = ctx.carried(&self.carried[usize::from(ctx.is_training())]);
         // A batch of another size, or elsewhere, begins anew: the last of an epoch may be smaller.
         let batch = x.dims().get(if self.settings.batch_first { 0 } else { 1 }).copied();
         let fits = |state: &RecurrentState| state.h.dims().get(1).copied() == batch && state.h.device() == x.device();
-        let state = RecurrentState::from_tensors(carried.take()).filter(fits);
+        let state = RecurrentState::from_tensors(carried.get()).filter(fits);
         let (y, state) = self.run(x, &SequenceInputs { state: state.as_ref(), ..*inputs }, ctx)?;
-        carried.put(state.into_tensors());
+        carried.set(state.into_tensors());
         Ok(y)
     }
 
     /// Forgets what was carried from batch to batch.
     pub(super) fn reset_states(&self) {
-        self.carried.iter().for_each(|carried| drop(carried.take()));
+        self.carried.iter().for_each(Carried::clear);
     }
 
     /// The output, and the states after the last step.

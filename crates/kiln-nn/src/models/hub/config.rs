@@ -1,4 +1,4 @@
-//! What a config.json says of a model.
+//! The config.json of a model.
 
 use super::fields::{Fields, wrong};
 use super::names::{BERT, GPT2, LLAMA, Names, QWEN2, VIT};
@@ -12,16 +12,16 @@ use crate::{Init, Json, Layer, Sequential, Shapes, Unmatched};
 use kiln_tensor::{Error, ErrorKind, Result, Shape};
 use std::path::Path;
 
-/// The file that says what kind of model a folder has.
+/// The file with the kind of a folder's model and its settings.
 pub const CONFIG: &str = "config.json";
 
-/// What a `config.json` says: the model, and what its classes are called.
+/// The settings of a `config.json`: the model, and the names of its classes.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Config {
     /// The kind of model and its sizes.
     pub architecture: Architecture,
-    /// The names of the classes by their labels, of a model that classifies.
+    /// The names of the classes in the order of their labels. Empty if the model does not classify.
     pub classes: Vec<String>,
     names: &'static Names,
 }
@@ -43,7 +43,7 @@ pub enum Architecture {
 /// A `model_type` that is known.
 struct Kind {
     name: &'static str,
-    /// Its classes of `transformers` that are known; the first is meant where `architectures` is left out.
+    /// The classes of `transformers` that Kiln knows. The first one is the default if `architectures` is left out.
     classes: &'static [&'static str],
     names: &'static Names,
 }
@@ -86,7 +86,7 @@ impl Config {
     /// Reads the `config.json` of a folder.
     ///
     /// # Errors
-    /// A file that is missing or is no JSON; another architecture, with those that are known; settings that are not known of it.
+    /// A file that is missing or is not JSON; an unknown architecture, with a list of the known ones; unknown settings.
     pub fn read(folder: impl AsRef<Path>) -> Result<Self> {
         let path = folder.as_ref().join(CONFIG);
         let failed = |kind, why: String| Error::new(kind, "load", format!("{}: {why}", path.display()));
@@ -99,7 +99,7 @@ impl Config {
         })
     }
 
-    /// What the object of a `config.json` says.
+    /// The settings of the JSON object of a `config.json`.
     ///
     /// # Errors
     /// As [`Config::read`].
@@ -119,7 +119,7 @@ impl Config {
         Ok(Config { architecture, classes, names: kind.names })
     }
 
-    /// The network, to be built.
+    /// The network, not built yet.
     pub fn model(&self) -> Sequential {
         match &self.architecture {
             Architecture::Gpt2(gpt2) => gpt2.model(),
@@ -129,7 +129,7 @@ impl Config {
         }
     }
 
-    /// The shapes of one sample of the inputs: the longest context, or an image.
+    /// The shapes of one sample of the inputs: that of the longest context, or of an image.
     ///
     /// # Errors
     /// Sizes that no tensor has.
@@ -160,11 +160,11 @@ impl Config {
         Ok(model)
     }
 
-    /// Reads the weights of a folder into the network of this config. Where `strict` is false, what does not fit is left as it is and
-    /// returned: names that are missing or unexpected, and tensors of another shape.
+    /// Reads the weights of a folder into the network of this config. If `strict` is false, parameters that do not fit keep their values, and
+    /// are returned: names that are missing or unexpected, and tensors of another shape.
     ///
     /// # Errors
-    /// Files that are missing or cannot be read; where `strict`, whatever does not fit, all named. The model is then unchanged.
+    /// Files that are missing or cannot be read; if `strict`, parameters that do not fit, all named. The model is then unchanged.
     pub fn load_weights(&self, model: &mut Sequential, folder: impl AsRef<Path>, strict: bool) -> Result<Unmatched> {
         weights::load(model, &Shards::open(folder)?, self.names, strict)
     }

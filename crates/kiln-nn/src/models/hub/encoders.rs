@@ -2,12 +2,29 @@
 
 use super::fields::{Fields, wrong};
 use crate::models::bert::{Bert, BertHead};
+use crate::models::transformers::Blocks;
 use crate::models::vit::Vit;
 use kiln_tensor::Result;
 use serde::Deserialize;
 
+/// The blocks of an encoder, with this rate of dropout by default.
+fn blocks(fields: Fields<'_>, dropout: f64) -> Result<Blocks> {
+    let rate = |name| fields.get(name, dropout);
+    Ok(Blocks {
+        count: fields.get("num_hidden_layers", 12)?,
+        width: fields.get("hidden_size", 768)?,
+        heads: fields.get("num_attention_heads", 12)?,
+        hidden: Some(fields.get("intermediate_size", 3072)?),
+        activation: fields.activation("hidden_act", "gelu")?,
+        epsilon: fields.get("layer_norm_eps", 1e-12)?,
+        dropout: [rate("attention_probs_dropout_prob")?, rate("hidden_dropout_prob")?],
+        ..Blocks::BASE
+    })
+}
+
 impl Bert {
-    /// What a config.json of this class of `transformers` says, and the names of its classes; what it leaves out is as there.
+    /// The settings of a config.json for this class of `transformers`, and the names of its classes. What it leaves out has the default of
+    /// `transformers`.
     pub(super) fn of_fields(fields: Fields<'_>, class: &str, classes: &mut Vec<String>) -> Result<Self> {
         fields.only("is_decoder", false)?;
         fields.only("position_embedding_type", "absolute".to_owned())?;
@@ -20,26 +37,20 @@ impl Bert {
             }
             _ => BertHead::Encoder,
         };
-        let hidden_dropout = fields.get("hidden_dropout_prob", 0.1)?;
-        let probabilities = fields.get("attention_probs_dropout_prob", 0.1)?;
+        let blocks = Blocks { norm_first: false, ..blocks(fields, 0.1)? };
         Ok(Bert {
             vocabulary: fields.get("vocab_size", 30_522)?,
             positions: fields.get("max_position_embeddings", 512)?,
             segments: fields.get("type_vocab_size", 2)?,
-            width: fields.get("hidden_size", 768)?,
-            layers: fields.get("num_hidden_layers", 12)?,
-            heads: fields.get("num_attention_heads", 12)?,
-            hidden: Some(fields.get("intermediate_size", 3072)?),
-            activation: fields.activation("hidden_act", "gelu")?,
-            epsilon: fields.get("layer_norm_eps", 1e-12)?,
-            dropout: [hidden_dropout, probabilities, fields.get("classifier_dropout", hidden_dropout)?],
+            dropout: fields.get("classifier_dropout", blocks.dropout[1])?,
+            blocks,
             with_segments: false,
             head,
         })
     }
 }
 
-/// A side, or both sides of what is to be a square.
+/// The side of a square, or both of its sides.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Side {
@@ -56,21 +67,14 @@ fn side(fields: Fields<'_>, name: &str, default: usize) -> Result<usize> {
 }
 
 impl Vit {
-    /// What a config.json says of a model of so many classes; what it leaves out is as in `transformers`.
+    /// The settings of a config.json, for so many classes. What it leaves out has the default of `transformers`.
     pub(super) fn of_fields(fields: Fields<'_>, classes: usize) -> Result<Self> {
         fields.only("qkv_bias", true)?;
-        let rate = |name| fields.get(name, 0.0);
         Ok(Vit {
             image: side(fields, "image_size", 224)?,
             channels: fields.get("num_channels", 3)?,
             patch: side(fields, "patch_size", 16)?,
-            width: fields.get("hidden_size", 768)?,
-            layers: fields.get("num_hidden_layers", 12)?,
-            heads: fields.get("num_attention_heads", 12)?,
-            hidden: Some(fields.get("intermediate_size", 3072)?),
-            activation: fields.activation("hidden_act", "gelu")?,
-            epsilon: fields.get("layer_norm_eps", 1e-12)?,
-            dropout: [rate("hidden_dropout_prob")?, rate("attention_probs_dropout_prob")?],
+            blocks: blocks(fields, 0.0)?,
             classes,
         })
     }

@@ -1,4 +1,4 @@
-//! What a config.json says, key by key.
+//! The settings of a config.json, key by key.
 
 use crate::{Activation, Json};
 use kiln_tensor::{Error, ErrorKind, Result};
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a>(&'a Map<String, Json>);
 
-/// The error of a config.json that makes no model.
+/// An error about a config.json.
 #[cold]
 pub(super) fn wrong(message: String) -> Error {
     Error::new(ErrorKind::Format, "", format!("config.json: {message}"))
@@ -21,12 +21,12 @@ impl<'a> Fields<'a> {
         config.as_object().map(Fields).ok_or_else(|| wrong("an object of settings is expected".to_owned()))
     }
 
-    /// A setting, or what it is by default where it is left out or null.
+    /// A setting, or its default if it is left out or null.
     pub(super) fn get<T: DeserializeOwned>(self, name: &str, default: T) -> Result<T> {
         Ok(self.find(name)?.unwrap_or(default))
     }
 
-    /// A setting; none where it is left out or null.
+    /// A setting; none if it is left out or null.
     pub(super) fn find<T: DeserializeOwned>(self, name: &str) -> Result<Option<T>> {
         let read = |value: &Json| T::deserialize(value).map_err(|error| wrong(format!("`{name}`: {error}")));
         self.0.get(name).filter(|value| !value.is_null()).map(read).transpose()
@@ -41,7 +41,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Fails where a setting is another than this one, which all known models have.
+    /// Fails if a setting has another value than this one, the only one that Kiln knows.
     pub(super) fn only<T: DeserializeOwned + PartialEq + std::fmt::Debug>(self, name: &str, value: T) -> Result<()> {
         match self.find::<T>(name)? {
             Some(other) if other != value => {
@@ -51,7 +51,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// An activation by its name there.
+    /// An activation by its name in config.json.
     pub(super) fn activation(self, name: &str, default: &str) -> Result<Activation> {
         let given: String = self.get(name, default.to_owned())?;
         match given.as_str() {

@@ -1,14 +1,16 @@
 //! Models from folders as Hugging Face's hub has them: `config.json` with `model.safetensors`, or with the shards that
 //! `model.safetensors.index.json` names.
 //!
-//! ```no_run
+//! ```
 //! use kiln_nn::{Ctx, models::hub};
 //! use kiln_tensor::{Device, Tensor};
 //! # fn main() -> Result<(), kiln_tensor::Error> {
+//! // `hf download openai-community/gpt2 --local-dir models/gpt2` makes such a folder; this is a small one of 67 tokens.
+//! let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hub/gpt2");
 //! let cpu = Device::cpu();
-//! let model = hub::load("models/gpt2", &cpu)?; // `hf download openai-community/gpt2 --local-dir models/gpt2`
-//! let logits = model.forward(Tensor::from_slice(&[15496i64, 11], [1, 2], &cpu)?, &Ctx::eval())?;
-//! assert_eq!(logits.dims(), [1, 2, 50_257]);
+//! let model = hub::load(folder, &cpu)?;
+//! let logits = model.forward(Tensor::from_slice(&[15i64, 11], [1, 2], &cpu)?, &Ctx::eval())?;
+//! assert_eq!(logits.dims(), [1, 2, 67]);
 //! # Ok(())
 //! # }
 //! ```
@@ -28,17 +30,18 @@
 //!
 //! To fine-tune with another head, change the [`Config`] and load what fits:
 //!
-//! ```no_run
+//! ```
 //! use kiln_nn::Init;
 //! use kiln_nn::models::bert::BertHead;
 //! use kiln_nn::models::hub::{Architecture, Config};
 //! # fn main() -> Result<(), kiln_tensor::Error> {
-//! let mut config = Config::read("models/bert-base-uncased")?;
+//! let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/hub/bert"); // such as models/bert-base-uncased
+//! let mut config = Config::read(folder)?;
 //! if let Architecture::Bert(bert) = config.architecture {
 //!     config.architecture = Architecture::Bert(bert.head(BertHead::Classes(2)).dropout(0.1));
 //! }
 //! let mut model = config.build(&mut Init::new(1, &kiln_tensor::Device::cpu()))?;
-//! let unmatched = config.load_weights(&mut model, "models/bert-base-uncased", false)?;
+//! let unmatched = config.load_weights(&mut model, folder, false)?;
 //! assert_eq!(unmatched.missing, ["classifier.weight", "classifier.bias"]); // these keep their first weights
 //! # Ok(())
 //! # }

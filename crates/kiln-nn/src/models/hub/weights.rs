@@ -7,7 +7,7 @@ use crate::{Module, Param, Sequential, Unmatched};
 use kiln_tensor::{Error, Result, Shape, Tensor};
 use std::collections::BTreeSet;
 
-/// Reads all parameters of a model. First all is compared, so that an error leaves the model as it was.
+/// Reads all parameters of a model. Names and shapes are compared first, so that an error leaves the model unchanged.
 pub(super) fn load(model: &mut Sequential, shards: &Shards, names: &Names, strict: bool) -> Result<Unmatched> {
     let mut unmatched = Unmatched::default();
     let mut used = BTreeSet::new();
@@ -30,7 +30,7 @@ pub(super) fn load(model: &mut Sequential, shards: &Shards, names: &Names, stric
     Ok(unmatched)
 }
 
-/// Where a parameter is read from, by names that the files have; none where it is missing or does not fit.
+/// The names in the files that a parameter is read from. There are none if it is missing or does not fit, which is added to `unmatched`.
 fn plan(
     path: &str,
     parameter: &Param,
@@ -66,7 +66,8 @@ fn plan(
     None
 }
 
-/// Whether tensors of these shapes make a parameter. Axes of size 1 at the beginning do not count: positions have the batch's there.
+/// Whether tensors of these shapes make a parameter. Axes of size 1 at the beginning do not count, as a file may have positions with an axis
+/// for the batch.
 fn fits(expected: &[usize], shapes: &[&[usize]], transposed: bool) -> bool {
     match (shapes, transposed) {
         ([], _) => true,

@@ -1,6 +1,6 @@
 //! Passes that go on where the one before ended: token by token, the outputs are those of the whole sequence.
 
-use super::{built, close, cpu, uniform};
+use super::{blocks, built, carrying, close, cpu, uniform};
 use kiln_autograd::Var;
 use kiln_nn::*;
 use kiln_tensor::{Device, Shape, Tensor};
@@ -33,10 +33,6 @@ fn by_parts<L: Layer<Input = Sequence, Output = Sequence>>(
     Var::concat(&parts.iter().collect::<Vec<_>>(), 1).unwrap().into_tensor()
 }
 
-fn carrying() -> Ctx {
-    Ctx::eval().carrying()
-}
-
 /// Every division of the steps gives what the whole gives.
 #[track_caller]
 fn as_the_whole<L: Layer<Input = Sequence, Output = Sequence>>(what: &str, layer: &L, x: &Sequence) {
@@ -46,22 +42,17 @@ fn as_the_whole<L: Layer<Input = Sequence, Output = Sequence>>(what: &str, layer
     }
 }
 
-fn block(attention: MultiHeadAttention) -> TransformerEncoder {
-    let block = TransformerEncoderLayer::of(attention.causal(true), FeedForward::new(8)).norm_first(true);
-    built(TransformerEncoder::new(block, 2), &samples(16))
-}
-
 #[test]
 fn tokens_one_by_one_give_the_outputs_of_the_whole() {
     let x = uniform(&[2, STEPS, 16], 0).into();
-    as_the_whole("plain", &block(MultiHeadAttention::new(4)), &x);
-    as_the_whole("grouped", &block(MultiHeadAttention::new(4).key_heads(2)), &x);
-    as_the_whole("window", &block(MultiHeadAttention::new(2).window(3)), &x);
-    as_the_whole("window of 1", &block(MultiHeadAttention::new(2).window(1)), &x);
-    as_the_whole("ALiBi", &block(MultiHeadAttention::new(4).alibi(true)), &x);
+    as_the_whole("plain", &blocks(MultiHeadAttention::new(4)), &x);
+    as_the_whole("grouped", &blocks(MultiHeadAttention::new(4).key_heads(2)), &x);
+    as_the_whole("window", &blocks(MultiHeadAttention::new(2).window(3)), &x);
+    as_the_whole("window of 1", &blocks(MultiHeadAttention::new(2).window(1)), &x);
+    as_the_whole("ALiBi", &blocks(MultiHeadAttention::new(4).alibi(true)), &x);
     let rotary = MultiHeadAttention::new(2).key_heads(1).rotary(Rotary::new());
-    as_the_whole("rotary", &block(rotary.clone()), &x);
-    as_the_whole("rotary, window", &block(rotary.window(4)), &x);
+    as_the_whole("rotary", &blocks(rotary.clone()), &x);
+    as_the_whole("rotary, window", &blocks(rotary.window(4)), &x);
 }
 
 #[test]
@@ -102,7 +93,7 @@ fn filled_up(x: Var) -> Sequence {
 #[test]
 fn filler_on_the_left_changes_nothing() {
     let model = built(PositionEmbedding::new(STEPS), &samples(16));
-    let blocks = block(MultiHeadAttention::new(4));
+    let blocks = blocks(MultiHeadAttention::new(4));
     let run = |x: Sequence, ctx: &Ctx| blocks.forward(model.forward(x, ctx).unwrap(), ctx).unwrap().values;
     let x = uniform(&[2, STEPS, 16], 0);
     let alone = run(x.slice(0, 0..1).unwrap().slice(1, 4..STEPS).unwrap().into(), &Ctx::eval());
@@ -125,7 +116,7 @@ fn filler_on_the_left_changes_nothing() {
 
 #[test]
 fn what_is_carried_is_forgotten_and_put_back() {
-    let layer = block(MultiHeadAttention::new(4));
+    let layer = blocks(MultiHeadAttention::new(4));
     let x = uniform(&[2, STEPS, 16], 0);
     let first = || layer.forward(x.slice(1, 0..5).unwrap().into(), &carrying()).unwrap().values.into_tensor();
     let (start, later) = (first(), first());
@@ -191,7 +182,7 @@ fn a_token_copies_no_cache() {
         for _ in 0..tokens {
             layer.forward(vec![(&x).into()], &carrying()).unwrap();
             let states = layer.carried_states();
-            let keys = &states["cache.1"];
+            let keys = &states["cache[#0].1"];
             seen.push(keys.as_slice::<f32>().unwrap().as_ptr() as usize);
         }
         seen.dedup();
@@ -209,8 +200,8 @@ fn a_window_keeps_little() {
         layer.forward(vec![(&x).into()], &carrying()).unwrap();
     }
     let states = layer.carried_states();
-    assert_eq!(states["cache.1"].dims(), [1, 2, 64, 8]);
-    assert_eq!(states["cache.0"].to_vec::<i64>().unwrap()[2], 500);
+    assert_eq!(states["cache[#0].1"].dims(), [1, 2, 64, 8]);
+    assert_eq!(states["cache[#0].0"].to_vec::<i64>().unwrap()[2], 500);
 }
 
 #[test]

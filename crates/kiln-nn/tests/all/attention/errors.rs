@@ -1,6 +1,7 @@
 //! What does not fit, in a sentence each.
 
 use super::{built, cpu, uniform};
+use kiln_autograd::Var;
 use kiln_nn::*;
 use kiln_tensor::{DType, Shape, Tensor};
 
@@ -72,8 +73,14 @@ fn inputs_that_do_not_fit_are_refused() {
     );
     let x = uniform(&[2, 3, 4], 0);
     let mask = uniform(&[3, 7], 1);
-    let error = layer.attend(&x, &x, &x, &AttentionInputs::new().mask(&mask), &Ctx::eval()).unwrap_err();
+    let attend = |mask: &Var| layer.attend(&x, &x, &x, &AttentionInputs::new().mask(mask), &Ctx::eval());
+    let error = attend(&mask).unwrap_err();
     assert!(error.message().contains("(3, 7)"), "{error}");
+    assert_eq!(
+        attend(&uniform(&[3, 3, 3], 1)).unwrap_err().message(),
+        "a mask of 3 axes is (batch, queries, keys) or (batch · heads, queries, keys), here with 2 or 4 first, got (3, 3, 3): give one mask \
+         for each head as (1, heads, queries, keys)"
+    );
     let error = MultiHeadAttention::new(2).forward(vec![x.into()], &Ctx::eval()).unwrap_err();
     assert!(error.message().contains("`MultiHeadAttention::with_input`"), "{error}");
     let mut layer = layer;

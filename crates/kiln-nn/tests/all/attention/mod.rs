@@ -1,14 +1,19 @@
 //! Attention, positions and the blocks of transformers.
 
+mod carried;
 mod decoding;
+mod dropout;
 mod errors;
 mod frameworks;
+mod packed;
+mod padded;
 mod settings;
+mod stream;
 
 use kiln_autograd::Var;
 use kiln_math::{Purpose, RandomStream};
 use kiln_nn::*;
-use kiln_tensor::{DType, Device, Tensor};
+use kiln_tensor::{DType, Device, Shape, Tensor};
 
 fn cpu() -> Device {
     Device::cpu()
@@ -31,4 +36,15 @@ fn close(what: &str, found: &Tensor, expected: &Tensor, tolerance: f64) {
     for (f, e) in found.to_f64_vec().unwrap().into_iter().zip(expected.to_f64_vec().unwrap()) {
         assert!((f - e).abs() <= tolerance * (1.0 + e.abs()), "{what}: {f}, expected {e}");
     }
+}
+
+/// A pass that goes on where the one before ended.
+fn carrying() -> Ctx {
+    Ctx::eval().carrying()
+}
+
+/// Two causal blocks of width 16.
+fn blocks(attention: MultiHeadAttention) -> TransformerEncoder {
+    let block = TransformerEncoderLayer::of(attention.causal(true), FeedForward::new(8)).norm_first(true);
+    built(TransformerEncoder::new(block, 2), &Shape::new(&[9, 16]).unwrap())
 }

@@ -51,6 +51,28 @@ fn steps_that_do_not_count_may_be_nan() {
     assert!(clean.iter().all(|gradient| gradient.is_finite()));
 }
 
+/// With as many heads as samples, three axes are still those of samples, as in Keras; of batch · heads they are PyTorch's.
+#[test]
+fn masks_of_three_axes_are_of_samples_or_of_samples_and_heads() {
+    let layer = built(MultiHeadAttention::new(2), &vec![shape(&[3, 4])]);
+    let x = uniform(&[2, 3, 4], 0);
+    let run = |mask: &Var| {
+        layer
+            .attend(&x, &x, &x, &AttentionInputs::new().mask(mask), &Ctx::eval())
+            .unwrap()
+            .tensor()
+            .to_vec::<f32>()
+            .unwrap()
+    };
+    let by_sample = uniform(&[2, 3, 3], 1);
+    assert_eq!(run(&by_sample), run(&by_sample.reshape([2, 1, 3, 3]).unwrap()));
+    assert_ne!(run(&by_sample), run(&by_sample.reshape([1, 2, 3, 3]).unwrap()));
+    let by_head = uniform(&[4, 3, 3], 2);
+    assert_eq!(run(&by_head), run(&by_head.reshape([2, 2, 3, 3]).unwrap()));
+    let one = uniform(&[1, 3, 3], 3);
+    assert_eq!(run(&one), run(&one.reshape([3, 3]).unwrap()));
+}
+
 #[test]
 fn masks_of_keys_and_of_scores_are_joined() {
     let layer = built(MultiHeadAttention::new(2), &vec![shape(&[3, 4])]);

@@ -1,6 +1,7 @@
 //! A learned vector for each position.
 
-use super::place::{Place, Positions};
+use super::count::Positions;
+use super::place::Place;
 use crate::layers::setters::setters;
 use crate::layers::weights::unbuilt;
 use crate::per_sample::Use;
@@ -12,9 +13,9 @@ use serde::{Deserialize, Serialize};
 /// x + weight\[position\] of x (N, T, width): a learned vector for each of `positions` positions, as in GPT-2 and BERT. The path is
 /// `weight` (positions, width).
 ///
-/// With a mask, only the steps that count have positions of their own, so a sequence filled up on the left begins at position 0. In a
-/// pass that carries ([`Ctx::carrying`], or [`stateful`](PositionEmbedding::stateful) in evaluation) positions go on where the pass
-/// before ended, until [`Layer::reset_states`].
+/// With a mask, positions count the real steps alone, so a sequence padded on the left begins at position 0; packed documents
+/// ([`DocumentMask`](crate::DocumentMask)) begin at 0 each. In a pass that carries ([`Ctx::carrying`], or
+/// [`stateful`](PositionEmbedding::stateful) in evaluation) positions go on where the pass before ended, until [`Layer::reset_states`].
 ///
 /// ```
 /// use kiln_nn::{Embedding, PositionEmbedding, Sequential};
@@ -39,7 +40,7 @@ pub struct PositionEmbedding {
 }
 
 impl PositionEmbedding {
-    /// Vectors for so many positions, to be built. They begin normally distributed with a standard deviation of 0.02, as GPT-2's.
+    /// Vectors for so many positions, not built yet. Their first values are normal with a standard deviation of 0.02, as in GPT-2.
     pub fn new(positions: usize) -> Self {
         let initializer = Initializer::Normal { mean: 0.0, std: 0.02 };
         PositionEmbedding { weight: None, positions, initializer, stateful: false, place: Place::default() }
@@ -49,7 +50,7 @@ impl PositionEmbedding {
         /// First values of the vectors.
         fn embeddings_initializer(self, initializer: Initializer) { self.initializer = initializer }
 
-        /// Whether in evaluation positions go on where the batch before ended. By default not.
+        /// Whether positions go on where the batch before ended, in evaluation. False by default.
         fn stateful(self, stateful: bool) { self.stateful = stateful }
     }
 

@@ -1,5 +1,6 @@
 //! What tells attention in which order steps come.
 
+mod count;
 mod learned;
 mod place;
 mod rotary;
@@ -7,7 +8,9 @@ mod scaling;
 mod sinusoidal;
 mod table;
 
+pub(super) use count::{Counts, Positions};
 pub use learned::PositionEmbedding;
+pub(super) use place::carries_documents;
 pub use rotary::Rotary;
 pub use scaling::RotaryScaling;
 pub use sinusoidal::SinusoidalPositions;

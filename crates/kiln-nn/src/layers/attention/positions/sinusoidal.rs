@@ -1,6 +1,7 @@
 //! Sines and cosines of positions.
 
-use super::place::{Place, Positions};
+use super::count::Positions;
+use super::place::Place;
 use super::table::Table;
 use crate::layers::setters::setters;
 use crate::{Ctx, Describe, Init, Layer, Module, Sequence};
@@ -8,8 +9,8 @@ use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
 
-/// x + p of x (N, T, width), where p has sines and cosines of the position t of each step: p(t, 2i) = sin(t / 10000^(2i/width)) and
-/// p(t, 2i + 1) = cos(t / 10000^(2i/width)) (Vaswani et al. 2017). There is nothing to learn, and no longest context.
+/// Adds sines and cosines of the positions: x + p for x (N, T, width), where for the position t of a step p(t, 2i) = sin(t / 10000^(2i/width)) and
+/// p(t, 2i + 1) = cos(t / 10000^(2i/width)) (Vaswani et al. 2017). Nothing is learned, and contexts may be of any length.
 ///
 /// Masks and carried positions are as in [`PositionEmbedding`](crate::PositionEmbedding).
 ///
@@ -41,20 +42,20 @@ impl Default for SinusoidalPositions {
 }
 
 impl SinusoidalPositions {
-    /// With wavelengths from 2π to 10000 · 2π.
+    /// Positions with wavelengths from 2π to 10000 · 2π.
     pub fn new() -> Self {
         SinusoidalPositions { theta: 10_000.0, stateful: false, table: Table::default(), place: Place::default() }
     }
 
     setters! {
-        /// The longest wavelength by 2π. By default 10000.
+        /// The longest wavelength divided by 2π. By default 10000.
         fn theta(self, theta: f64) { (self.theta, self.table) = (theta, Table::default()) }
 
-        /// Whether in evaluation positions go on where the batch before ended. By default not.
+        /// Whether positions go on where the batch before ended, in evaluation. False by default.
         fn stateful(self, stateful: bool) { self.stateful = stateful }
     }
 
-    /// One row for each position.
+    /// The sines and cosines, one row for each position.
     fn rows(&self, positions: usize, width: usize) -> Vec<f64> {
         let frequency = |i: usize| self.theta.powf(-((i - i % 2) as f64) / width as f64);
         let frequencies: Vec<f64> = (0..width).map(frequency).collect();

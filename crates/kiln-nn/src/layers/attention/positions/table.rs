@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The least number of positions that are computed at once.
 const MIN_POSITIONS: usize = 128;
 
-/// Rows for the positions 0, 1, …, computed once, on the host in f64, and computed again for twice as many where more are needed.
-/// Copies share them, so that the layers of a model have one table.
+/// Rows for the positions 0, 1, …. They are computed once, on the host in f64; where more are needed, they are computed again for twice as
+/// many. Copies share them, so that the layers of a model have one table.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table(Arc<Mutex<Vec<Tensor>>>);
 
 impl Table {
-    /// Tensors (at least `positions`, width) of what `rows` computes for so many positions.
+    /// The tensors that `rows` computes, each (at least `positions`, width).
     pub(super) fn get(
         &self,
         positions: usize,

@@ -1,15 +1,18 @@
 //! `kiln predict`.
 
+mod sheet;
+mod texts;
+
 use crate::arguments::PredictOptions;
 use crate::pool::in_pool;
 use crate::report::{line, plain};
 use crate::run_folder::Run;
 use kiln::ErrorKind;
-use kiln::datasets::{ImageFiles, load_text};
+use kiln::datasets::ImageFiles;
 use kiln::prelude::*;
-use kiln::store::write_atomically;
 use kiln::trained::{Input, Predictions};
 use serde_json::json;
+use sheet::Sheet;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -28,11 +31,15 @@ pub(crate) fn run(options: &PredictOptions) -> Result<()> {
 fn predict(options: &PredictOptions, device: &Device) -> Result<()> {
     let mut run = Run::open(&options.run, options.opening.accept_changed, device)?;
     run.trained.batch_size = options.batch_size.map(NonZeroUsize::get).or(run.batch_size()?).unwrap_or(BATCH);
-    let mut table = options.out.as_deref().map(|out| Sheet::new(out, options.inputs.len() > 1)).transpose()?;
+    let several = options.inputs.iter().filter(|input| input.exists()).count() > 1;
+    let mut table = options.out.as_deref().map(|out| Sheet::new(out, several)).transpose()?;
+    run.expect_tokenizer()?;
     match &run.trained.input {
         Some(Input::Table(_)) => of_tables(options, &run, &mut table)?,
         Some(input @ (Input::Digits | Input::Images(_))) => of_images(options, &run, input, &mut table)?,
-        Some(Input::Text(_)) => of_texts(options, &run, &mut table)?,
+        Some(Input::Text(texts)) => texts::classified(options, &run, Some(texts), &mut table)?,
+        Some(Input::WholeText(_)) => texts::classified(options, &run, None, &mut table)?,
+        Some(Input::Pairs(pairs)) => texts::translated(options, &run, pairs, &mut table)?,
         Some(Input::Series(_)) => of_series(options, &run)?,
         Some(Input::Tokens(_)) => return Err(unsupported(&run, "writes text: use `kiln generate`")),
         _ if run.trained.classes.is_empty() => {
@@ -109,31 +116,6 @@ fn of_images(options: &PredictOptions, run: &Run, input: &Input, sheet: &mut Opt
     Ok(())
 }
 
-/// The texts of files: the column of texts of a CSV file, the lines of another.
-fn of_texts(options: &PredictOptions, run: &Run, sheet: &mut Option<Sheet>) -> Result<()> {
-    let Some(Input::Text(encoder)) = &run.trained.input else { return Ok(()) };
-    for path in &options.inputs {
-        let mut texts = Vec::new();
-        if is_table(path) {
-            let csv = run.trained.open_csv(path)?;
-            csv.for_each(&[encoder.text()], |values| {
-                texts.push(values[0].unwrap_or_default().to_owned());
-                Ok(())
-            })?;
-        } else {
-            texts.extend(load_text(path)?.lines().map(str::to_owned));
-        }
-        of_parts(options, path, "text", &run.trained.predict_texts(&texts)?, sheet);
-    }
-    Ok(())
-}
-
-/// Whether a file is a table, by its name.
-fn is_table(path: &Path) -> bool {
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-    extension.is_some_and(|extension| ["csv", "tsv", "parquet", "arrow", "feather"].contains(&extension.as_str()))
-}
-
 /// The files that are named, and the images in folders that are named, in order.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
@@ -171,79 +153,4 @@ fn numbers(values: &[f64]) -> serde_json::Value {
         [one] => (*one).into(),
         several => json!(several),
     }
-}
-
-/// A file of predictions: CSV, or JSON with one object for each sample.
-struct Sheet {
-    path: PathBuf,
-    json: bool,
-    /// Whether the samples are of several files, whose names are then a column.
-    several: bool,
-    text: String,
-}
-
-impl Sheet {
-    fn new(path: &Path, several: bool) -> Result<Sheet> {
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        match extension {
-            "csv" | "json" => {
-                Ok(Sheet { path: path.to_owned(), json: extension == "json", several, text: String::new() })
-            }
-            _ => Err(Error::value(
-                "",
-                format!("--out {}: a file that ends with .csv or .json is expected", path.display()),
-            )),
-        }
-    }
-
-    /// Adds predictions for a file; `name` says what each is for, under the heading `key`. Images have names of their own.
-    fn add(&mut self, file: &Path, name: impl Fn(usize) -> String, key: &str, predictions: &Predictions) {
-        let classes = predictions.classes();
-        let file = (self.several && key != "image").then(|| file.to_string_lossy());
-        if !self.json && self.text.is_empty() {
-            let of_classes = classes.iter().map(|class| cell(&format!("p({class})")));
-            let names = [key.to_owned(), "prediction".to_owned()];
-            let columns: Vec<String> = file.iter().map(|_| "file".to_owned()).chain(names).chain(of_classes).collect();
-            self.text = columns.join(",") + "\n";
-        }
-        for at in 0..predictions.len() {
-            let values = predictions.values(at);
-            if self.json {
-                let mut object = json!({ key: name(at) });
-                if let Some(file) = &file {
-                    object["file"] = file.as_ref().into();
-                }
-                object["prediction"] = predictions.class(at).map_or_else(|| numbers(values), Into::into);
-                if !classes.is_empty() {
-                    let each = classes.iter().cloned().zip(values.iter().map(|&value| value.into()));
-                    object["probabilities"] = serde_json::Value::Object(each.collect());
-                }
-                self.text += if self.text.is_empty() { "[\n" } else { ",\n" };
-                self.text += &object.to_string();
-                continue;
-            }
-            let (of_file, said) = (file.as_deref().map(cell), predictions.class(at).map(cell));
-            let cells: Vec<String> = (of_file.into_iter().chain([cell(&name(at))]).chain(said))
-                .chain(values.iter().map(f64::to_string))
-                .collect();
-            self.text += &(cells.join(",") + "\n");
-        }
-    }
-
-    fn write(mut self, json: bool) -> Result<()> {
-        if self.json {
-            self.text += if self.text.is_empty() { "[]\n" } else { "\n]\n" };
-        }
-        write_atomically(&self.path, self.text.as_bytes())?;
-        match json {
-            true => line(&json!({ "result": "predict", "out": self.path.to_string_lossy() })),
-            false => plain(&format!("written to {}", self.path.display())),
-        }
-        Ok(())
-    }
-}
-
-/// A value of a CSV file, in quotes where it needs them.
-fn cell(text: &str) -> String {
-    if text.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
 }
