@@ -4,9 +4,9 @@
 //! The floor: a block has 12·384² weights, so the products take 6·(6·12·384² + 384·65)·3,072 = 196 GFLOP in all three directions, and
 //! attention's seven, of which causality leaves half, 6.3 GFLOP. At 230 GFLOP/s that is 880 ms.
 
-use crate::timing::{median, peak_rss_mb, seconds};
+use crate::timing::{best_of_half_a_second, median, peak_rss_mb, seconds};
 use kiln::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const STEPS: u64 = 9;
 const BATCH: usize = 12;
@@ -28,7 +28,38 @@ fn model(device: &Device) -> Result<Sequential> {
         .build([CONTEXT], device, 0)
 }
 
-/// Milliseconds of a step, the median, and tokens a second.
+/// What a residual sum and the normalization after it take forward and backward, milliseconds: as one operation, and as a sum, a
+/// normalization of rows as channels, a product and a sum.
+fn add_norm(device: &Device) -> Result<Value> {
+    let operand = |shape: &[usize], seed: u64| -> Result<Var> {
+        let stream = RandomStream::new(seed, Purpose::Data, 0);
+        Ok(Var::variable(Tensor::normal(shape, 0.0, 1.0, DType::F32, device, stream)?))
+    };
+    let rows = BATCH * CONTEXT;
+    let (x, part) = (operand(&[rows, WIDTH], 0)?, operand(&[rows, WIDTH], 1)?);
+    let (weight, bias) = (operand(&[WIDTH], 2)?, operand(&[WIDTH], 3)?);
+    let fused = || x.add_layer_norm(&part, 1, Some(&weight), Some(&bias), 1e-5);
+    let apart = || {
+        let sum = x.add(&part)?;
+        let channels = sum.reshape([1, rows, WIDTH])?.batch_norm(None, None, 1e-5, None)?.0;
+        let y = channels.reshape([rows, WIDTH])?.mul(&weight)?.add(&bias)?;
+        Ok((sum, y))
+    };
+    let mut ms = Map::new();
+    for (name, form) in [("one operation", &fused as &dyn Fn() -> Result<(Var, Var)>), ("one after the other", &apart)] {
+        let forward = best_of_half_a_second(|| form().and_then(|_| device.synchronize()))?;
+        // The sum goes on beside the normalization, so its gradient has two parts.
+        let both = best_of_half_a_second(|| {
+            let (sum, y) = form()?;
+            sum.mul(&y)?.sum_all()?.backward()?;
+            device.synchronize()
+        })?;
+        ms.insert(name.to_owned(), json!({"forward": forward * 1e3, "forward, product and backward": both * 1e3}));
+    }
+    Ok(Value::Object(ms))
+}
+
+/// Milliseconds of a step, the median, tokens a second, and the sum and normalization of a block by itself.
 pub(crate) fn step(device: &Device) -> Result<Value> {
     let mut model = model(device)?;
     let mut optimizer = AdamW::new(3e-4);
@@ -55,11 +86,13 @@ pub(crate) fn step(device: &Device) -> Result<Value> {
         Ok(())
     })?;
     let time = median(times);
+    let peak = peak_rss_mb();
     Ok(json!({
         "task": "transformer",
         "params": model.parameter_count(),
         "step_ms": time * 1e3,
         "tokens_per_s": (BATCH * CONTEXT) as f64 / time,
-        "peak_rss_mb": peak_rss_mb(),
+        "peak_rss_mb": peak,
+        "add_layer_norm_ms": kiln::tensor::Device::cpu().session(|| add_norm(device))?,
     }))
 }

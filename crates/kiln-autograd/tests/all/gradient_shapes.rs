@@ -286,6 +286,7 @@ fn norms() -> Vec<Case> {
     let rows: &[&[usize]] = &[&[2, 3, 4], &[3, 4], &[3, 4]];
     cases.push(case("layer_norm", rows, |v| v[0].layer_norm(2, Some(&v[1]), Some(&v[2]), 1e-3)));
     cases.push(case("rms_norm", &rows[..2], |v| v[0].rms_norm(2, Some(&v[1]), 1e-3)));
+    cases.push(case("add_layer_norm", rows, |v| Ok(v[0].add_layer_norm(&v[0], 2, Some(&v[1]), Some(&v[2]), 1e-3)?.1)));
     cases.push(case("add_rms_norm", &rows[..2], |v| Ok(v[0].add_rms_norm(&v[0], 2, Some(&v[1]), 1e-3)?.1)));
     cases
 }

@@ -57,8 +57,11 @@ proptest! {
     }
 }
 
+/// An operation on Vars.
+type Program = fn(&[Var]) -> Result<Var>;
+
 /// Programs whose outputs hang on both values, one of them, or on one operand twice.
-const PROGRAMS: &[(&str, fn(&[Var]) -> Result<Var>)] = &[
+const PROGRAMS: &[(&str, Program)] = &[
     ("both outputs of add_layer_norm", |v| {
         let (sum, y) = v[0].add_layer_norm(&v[1], 1, Some(&v[2]), Some(&v[3]), 1e-3)?;
         sum.mul(&y.tanh()?)

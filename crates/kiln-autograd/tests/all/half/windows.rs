@@ -86,6 +86,11 @@ fn norms() -> Vec<Case> {
         cases.extend([
             Case::new("layer_norm", &last, |v| v[0].layer_norm(2, Some(&v[1]), Some(&v[2]), 1e-5)),
             Case::new("rms_norm", &last[..2], |v| v[0].rms_norm(2, Some(&v[1]), 1e-6)),
+            // Twice a number is one of the same type: no sum is rounded.
+            Case::new("add_layer_norm", &last, |v| {
+                Ok(v[0].add_layer_norm(&v[0], 2, Some(&v[1]), Some(&v[2]), 1e-5)?.1)
+            }),
+            Case::new("add_rms_norm", &last[..2], |v| Ok(v[0].add_rms_norm(&v[0], 2, Some(&v[1]), 1e-6)?.1)),
             Case::new("group_norm", &by_channel, |v| v[0].group_norm(3, Some(&v[1]), Some(&v[2]), 1e-5)),
             Case::new("instance_norm", &by_channel, |v| v[0].instance_norm(Some(&v[1]), Some(&v[2]), 1e-5)),
             Case::new("local_response_norm", &by_channel[..1], |v| v[0].local_response_norm(3, 1e-4, 0.75, 2.0)),
