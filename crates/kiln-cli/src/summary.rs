@@ -57,7 +57,10 @@ fn show_plan(model: &Sequential, options: &SummaryOptions) -> Result<()> {
     let plan = InferencePlan::compile(model, std::slice::from_ref(&example), &how)?;
     plain(plan.table(&[example])?.trim_end());
     if options.fast {
-        plain(&format!("largest error {:.1e} of the largest output, compared with the exact computation", plan.error()));
+        plain(&format!(
+            "largest error {:.1e} of the largest output, compared with the exact computation",
+            plan.error()
+        ));
     }
     Ok(())
 }

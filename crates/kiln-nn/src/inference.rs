@@ -83,7 +83,10 @@ impl InferencePlan {
     /// numbers, or uses an operation that a plan cannot have; the message names it. No examples, or a batch size of 0.
     pub fn compile(model: &(dyn AnyLayer + '_), examples: &[Tensor], options: &InferenceOptions) -> Result<Self> {
         let Some(first) = examples.first().and_then(|example| example.dims().first().copied()) else {
-            return Err(Error::value("compile", "an example of each input is expected, with the batch as its first axis"));
+            return Err(Error::value(
+                "compile",
+                "an example of each input is expected, with the batch as its first axis",
+            ));
         };
         let mut sizes = if options.batches.is_empty() { vec![first] } else { options.batches.clone() };
         sizes.extend(options.any_batch.then_some(1));
@@ -247,13 +250,18 @@ fn largest_difference(a: &[Tensor], b: &[Tensor]) -> Result<f64> {
 fn table(plan: &Plan, steps: &[PlanStep], times: &[Duration]) -> String {
     let widest = |of: &dyn Fn(&PlanStep) -> usize, least: usize| steps.iter().map(of).max().unwrap_or(0).max(least);
     let (layers, kernels) = (widest(&|step| step.layer.len(), 5), widest(&|step| step.kernel.len(), 6));
-    let mut table = format!("{:layers$}  {:kernels$}  layout  {:>9}  {:>9}  {:>8}\n", "layer", "kernel", "MFLOP", "µs", "GFLOP/s");
+    let mut table =
+        format!("{:layers$}  {:kernels$}  layout  {:>9}  {:>9}  {:>8}\n", "layer", "kernel", "MFLOP", "µs", "GFLOP/s");
     for (step, time) in steps.iter().zip(times) {
         let micros = time.as_secs_f64() * 1e6;
         let flops = step.flops.unwrap_or(0) as f64;
         let rate = if flops > 0.0 { format!("{:.0}", flops / micros / 1e3) } else { String::new() };
         let PlanStep { layer, kernel, layout, .. } = step;
-        let _ = writeln!(table, "{layer:layers$}  {kernel:kernels$}  {layout:6}  {:9.2}  {micros:9.1}  {rate:>8}", flops / 1e6);
+        let _ = writeln!(
+            table,
+            "{layer:layers$}  {kernel:kernels$}  {layout:6}  {:9.2}  {micros:9.1}  {rate:>8}",
+            flops / 1e6
+        );
     }
     let total: Duration = times.iter().sum();
     let _ = writeln!(

@@ -69,9 +69,9 @@ pub mod prelude {
     pub use crate::layers::named::*;
     pub use crate::losses::all::*;
     pub use crate::{
-        Activation, Ctx, Describe, FanMode, Fans, Graph, Init, Initializer, L1, L1L2, L2, Layer, Loss, MaxNorm,
-        InferenceOptions, InferencePlan, MinMaxNorm, Module, NonNeg, Param, Sequence, StateDict, Stateful, UnitNorm, Value, VarianceLaw,
-        per_sample_norms,
+        Activation, Ctx, Describe, FanMode, Fans, Graph, InferenceOptions, InferencePlan, Init, Initializer, L1, L1L2,
+        L2, Layer, Loss, MaxNorm, MinMaxNorm, Module, NonNeg, Param, Sequence, StateDict, Stateful, UnitNorm, Value,
+        VarianceLaw, per_sample_norms,
     };
 }
 

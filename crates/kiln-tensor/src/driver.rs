@@ -2,11 +2,11 @@
 //!
 //! Everything that concerns every launch belongs here: an operation checks its operands and calls one of these.
 
+use crate::plan::kept::Memory;
+use crate::plan::maps::MapOperation;
 use crate::plan::recorder;
 use crate::profile::{Timed, Work, is_on, primitives as work};
 use crate::tensor::label_outside;
-use crate::plan::kept::Memory;
-use crate::plan::maps::MapOperation;
 use crate::{Call, Device, Error, Ran, Result, View};
 
 /// Calls `$callback! { $given…; fn … }` with the primitives of [`crate::Backend`] that follow a buffer, but for `run`.

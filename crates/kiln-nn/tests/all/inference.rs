@@ -1,5 +1,6 @@
 //! Plans give what models give: the same bits, or where they are fast within the error that they state.
 
+use kiln_autograd::Var;
 use kiln_nn::models::densenet::DenseNet;
 use kiln_nn::models::efficientnet::EfficientNet;
 use kiln_nn::models::mobilenet::MobileNetV2;
@@ -8,10 +9,9 @@ use kiln_nn::models::unet::UNet;
 use kiln_nn::models::vgg::Vgg;
 use kiln_nn::{
     Activation, AvgPool2d, BatchNorm2d, Conv2d, Ctx, Dense, Dropout, Embedding, Flatten, GlobalAvgPool, Gru, Identity,
-    InferenceOptions, InferencePlan, Lambda, LayerNorm, Lstm, MaxPool2d, Module, Residual, Sequential, SqueezeExcitation,
-    TransformerEncoder, TransformerEncoderLayer,
+    InferenceOptions, InferencePlan, Lambda, LayerNorm, Lstm, MaxPool2d, Module, Residual, Sequential,
+    SqueezeExcitation, TransformerEncoder, TransformerEncoderLayer,
 };
-use kiln_autograd::Var;
 use kiln_tensor::{DType, Device, Shape, Tensor};
 use proptest::prelude::*;
 
@@ -44,9 +44,7 @@ fn bits(tensor: &Tensor) -> Vec<u32> {
 /// The exact plan has the model's bits, the fast one its error; for a batch that it was not compiled for, too.
 fn expect_same(model: &Sequential, sample: &[usize], batch: usize) {
     let shape = |batch: usize| Shape::new(&[&[batch], sample].concat()).unwrap();
-    let exact = model
-        .compile_for_inference_with(shape(batch), &InferenceOptions::new().any_batch())
-        .unwrap();
+    let exact = model.compile_for_inference_with(shape(batch), &InferenceOptions::new().any_batch()).unwrap();
     let fast = model.compile_for_inference_with(shape(batch), &InferenceOptions::new().fast()).unwrap();
     for seed in 0..2 {
         let x = numbers(shape(batch).dims(), seed + 10);

@@ -1,8 +1,8 @@
 //! The steps of a plan over NHWC maps: from buffers to the kernels' slices.
 
+use crate::UnaryCall;
 use crate::plan::kept::{BufferId, Memory};
 use crate::plan::maps::{After, MapOperation, MapShape};
-use crate::UnaryCall;
 use kiln_cpu::inference::{self, Epilogue, Step};
 use kiln_cpu::{Isa, elementwise};
 

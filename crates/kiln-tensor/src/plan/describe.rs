@@ -20,6 +20,8 @@ pub struct PlanStep {
     /// Floating-point operations, where they are counted. A multiplication and an addition are two; those that Winograd's convolutions
     /// save are counted.
     pub flops: Option<u64>,
+    /// Bytes of operands and results, as in profiles.
+    pub bytes: u64,
 }
 
 impl Step {
@@ -28,7 +30,7 @@ impl Step {
             Operation::Map(map) => map.describe(self.name),
             _ => (self.name.to_owned(), "planes"),
         };
-        PlanStep { layer: profile::label(self.layer), kernel, layout, flops: self.flops }
+        PlanStep { layer: profile::label(self.layer), kernel, layout, flops: self.flops, bytes: self.bytes }
     }
 }
 

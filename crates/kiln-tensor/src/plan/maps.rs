@@ -42,7 +42,14 @@ pub(crate) enum MapOperation {
     /// A map becomes planes.
     Leave { shape: MapShape, x: BufferId, out: KeptOut },
     /// A convolution or a dense layer.
-    Filter { filter: Filter, packed: BufferId, x: BufferId, out: BufferId, scratch: (BufferId, usize), after: Vec<After> },
+    Filter {
+        filter: Filter,
+        packed: BufferId,
+        x: BufferId,
+        out: BufferId,
+        scratch: (BufferId, usize),
+        after: Vec<After>,
+    },
     /// The largest of each window.
     MaxPool { pool: Pool, shape: MapShape, x: BufferId, out: BufferId },
     /// The mean of each channel over an image.

@@ -115,4 +115,3 @@ pub(super) fn is_whole(view: &super::kept::KeptView, buffer: &Buffer) -> bool {
         && view.layout.offset() == 0
         && view.layout.shape().elements() * view.dtype.size() == buffer.bytes
 }
-

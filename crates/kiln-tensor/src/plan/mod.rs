@@ -19,8 +19,8 @@ mod run;
 mod step;
 
 use crate::{DType, Device, Error, Result, Shape, Tensor};
-use kept::KeptView;
 pub use describe::PlanStep;
+use kept::KeptView;
 pub use lower::Precision;
 use memory::{Arena, Room};
 use recorder::{Buffer, Holds, Recording, Step};

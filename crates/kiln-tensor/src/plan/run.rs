@@ -1,9 +1,9 @@
 //! Running a plan.
 
+use super::Plan;
 use super::kept::{Kept, KeptView};
 use super::memory::{Room, is_whole};
 use super::recorder::Holds;
-use super::Plan;
 use crate::{DeviceBuffer, Error, Result, Tensor};
 use std::sync::PoisonError;
 
@@ -61,7 +61,8 @@ impl Plan {
             if let Holds::Input(number) = buffer.holds {
                 // A view of a part of its memory begins further on.
                 let (view, size) = (inputs[number].view(), inputs[number].dtype().size());
-                *address = DeviceBuffer { address: view.buffer.address + view.layout.offset() * size, bytes: buffer.bytes };
+                *address =
+                    DeviceBuffer { address: view.buffer.address + view.layout.offset() * size, bytes: buffer.bytes };
             }
         }
         let mut outputs = Vec::with_capacity(self.outputs.len());
@@ -102,4 +103,3 @@ pub(super) fn in_place(outputs: &[KeptView], buffers: &[super::recorder::Buffer]
     }
     ids
 }
-

@@ -1,13 +1,14 @@
 //! The steps of a recording: the primitives and coarse operations that a forward pass consists of.
 
 use super::kept::{Access, BufferId, Kept, KeptAttention, KeptEpilogue, KeptOut, KeptTarget, KeptView, Memory};
-use super::recorder::Recorder;
 use super::maps::MapOperation;
 use super::memory;
+use super::recorder::Recorder;
 use crate::{
     ArgReduceOp, AttentionCall, Axes, BlendCall, Call, CompareOp, ConvCall, ConvGradInputCall, Convolution, Device,
     DistancesCall, Error, ErrorKind, HeadOrder, LogsumexpCall, MaxPoolCall, MomentsCall, Normalization, NormalizeCall,
-    Ran, Recurrence, RecurrentCall, ReduceOp, Result, ScatterOp, SoftmaxCall, SoftmaxKind, Taps, UnaryCall, Window,
+    Ran, Recurrence, RecurrentCall, ReduceOp, Result, RowNorm, RowNormCall, ScatterOp, SoftmaxCall, SoftmaxKind, Taps,
+    UnaryCall, Window,
 };
 use kiln_math::{BinaryOp, IntegerOp};
 
@@ -126,6 +127,16 @@ steps! {
             out: KeptOut,
             x: KeptView,
             moments: KeptView,
+            weight: Option<KeptView>,
+            bias: Option<KeptView>,
+        }
+        RowNorm RowNormCall {
+            form: RowNorm,
+            out: KeptOut,
+            sum: Option<KeptOut>,
+            moments: KeptOut,
+            x: KeptView,
+            residual: Option<KeptView>,
             weight: Option<KeptView>,
             bias: Option<KeptView>,
         }

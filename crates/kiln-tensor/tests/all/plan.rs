@@ -31,7 +31,8 @@ fn expect_same(shape: &[usize], constants: &[Tensor], function: impl Fn(&[Tensor
 
 #[test]
 fn a_small_network() {
-    let [w, b, m, v] = [numbers(&[8, 3, 3, 3], 5.0), numbers(&[8], 6.0), numbers(&[8], 7.0), numbers(&[8], 8.0).square().unwrap()];
+    let [w, b, m, v] =
+        [numbers(&[8, 3, 3, 3], 5.0), numbers(&[8], 6.0), numbers(&[8], 7.0), numbers(&[8], 8.0).square().unwrap()];
     let head = numbers(&[8, 10], 9.0);
     let form = Normalization { epsilon: 1e-5, own_moments: false, activation: None };
     let constants = [w.clone(), b.clone(), head.clone()];
@@ -56,7 +57,13 @@ fn slices_that_are_written_one_by_one() {
         // Zeros are constants, until a part of them is written.
         let padded = x[0].pad(&[(1, 1), (0, 2)], 0.5)?;
         let joined = Tensor::concat(&[&x[0], &x[0].neg()?, &Tensor::ones([1, 3], DType::F32, &cpu())?], 0)?;
-        Ok(vec![padded, joined.clone(), joined.t()?.mul_scalar(2.0)?, x[0].clone(), Tensor::ones([2], DType::F32, &cpu())?])
+        Ok(vec![
+            padded,
+            joined.clone(),
+            joined.t()?.mul_scalar(2.0)?,
+            x[0].clone(),
+            Tensor::ones([2], DType::F32, &cpu())?,
+        ])
     });
 }
 
@@ -69,7 +76,8 @@ fn an_empty_input() {
 fn a_weight_that_changes_later_does_not_change_the_plan() {
     let mut w = numbers(&[3, 2], 3.0);
     let kept = w.copied().unwrap();
-    let plan = Plan::record(&[numbers(&[1, 3], 0.0)], &[w.clone()], Precision::Exact, |x| Ok(vec![x[0].matmul(&w)?])).unwrap();
+    let plan =
+        Plan::record(&[numbers(&[1, 3], 0.0)], &[w.clone()], Precision::Exact, |x| Ok(vec![x[0].matmul(&w)?])).unwrap();
     w.fill(0.0).unwrap();
     let x = numbers(&[1, 3], 1.0);
     let expected = x.matmul(&kept).unwrap().to_vec::<f32>().unwrap();
@@ -80,10 +88,15 @@ fn a_weight_that_changes_later_does_not_change_the_plan() {
 fn indices_are_checked_in_each_run() {
     let table = numbers(&[5, 2], 1.0);
     let tokens = |values: &[i64]| Tensor::from_slice(values, [values.len()], &cpu()).unwrap();
-    let plan =
-        Plan::record(&[tokens(&[0, 1, 2])], &[table.clone()], Precision::Exact, |x| Ok(vec![table.index_select(0, &x[0])?])).unwrap();
+    let plan = Plan::record(&[tokens(&[0, 1, 2])], &[table.clone()], Precision::Exact, |x| {
+        Ok(vec![table.index_select(0, &x[0])?])
+    })
+    .unwrap();
     let got = plan.run(&[tokens(&[4, 0, 3])]).unwrap();
-    assert_eq!(got[0].to_vec::<f32>().unwrap(), table.index_select(0, &tokens(&[4, 0, 3])).unwrap().to_vec::<f32>().unwrap());
+    assert_eq!(
+        got[0].to_vec::<f32>().unwrap(),
+        table.index_select(0, &tokens(&[4, 0, 3])).unwrap().to_vec::<f32>().unwrap()
+    );
     let error = plan.run(&[tokens(&[4, 5, 3])]).unwrap_err();
     assert_eq!(error.message(), table.index_select(0, &tokens(&[4, 5, 3])).unwrap_err().message());
 }
@@ -101,8 +114,17 @@ fn many_threads_run_one_plan() {
             let (plan, w) = (&plan, &w);
             scope.spawn(move || {
                 let x = numbers(&[4, 64], seed as f32);
-                let expected =
-                    x.matmul(w).unwrap().tanh().unwrap().matmul(w).unwrap().softmax(-1).unwrap().to_vec::<f32>().unwrap();
+                let expected = x
+                    .matmul(w)
+                    .unwrap()
+                    .tanh()
+                    .unwrap()
+                    .matmul(w)
+                    .unwrap()
+                    .softmax(-1)
+                    .unwrap()
+                    .to_vec::<f32>()
+                    .unwrap();
                 for _ in 0..50 {
                     assert_eq!(plan.run(&[x.clone()]).unwrap()[0].to_vec::<f32>().unwrap(), expected);
                 }

@@ -72,7 +72,7 @@ impl Constants {
 
 /// Whether all are constants of f32.
 pub(super) fn are_floats<'a>(buffers: &[Buffer], views: impl IntoIterator<Item = &'a KeptView>) -> bool {
-    views.into_iter().all(|view| {
-        view.dtype == DType::F32 && matches!(buffers[view.buffer].holds, Holds::Constant(Some(_)))
-    })
+    views
+        .into_iter()
+        .all(|view| view.dtype == DType::F32 && matches!(buffers[view.buffer].holds, Holds::Constant(Some(_))))
 }

@@ -125,10 +125,6 @@ impl Lowering<'_> {
         out.offset == 0 && self.is_whole(&KeptView { buffer: out.buffer, dtype: out.dtype, layout })
     }
 
-    fn is_constant(&self, buffer: BufferId) -> bool {
-        matches!(self.buffers[buffer].holds, Holds::Constant(_))
-    }
-
     /// A new buffer for values between steps.
     fn computed(&mut self, floats: usize) -> BufferId {
         self.buffers.push(Buffer { bytes: floats * 4, holds: Holds::Computed });

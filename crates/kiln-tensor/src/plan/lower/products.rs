@@ -181,4 +181,3 @@ impl Lowering<'_> {
         true
     }
 }
-
