@@ -1,6 +1,8 @@
 //! The steps of a recording: the primitives and coarse operations that a forward pass consists of.
 
-use super::kept::{Access, BufferId, Kept, KeptAttention, KeptEpilogue, KeptOut, KeptTarget, KeptView, Memory};
+use super::kept::{
+    Access, BufferId, Kept, KeptAttention, KeptEpilogue, KeptInPlace, KeptOut, KeptTarget, KeptView, Memory,
+};
 use super::maps::MapOperation;
 use super::memory;
 use super::recorder::Recorder;
@@ -140,7 +142,7 @@ steps! {
             weight: Option<KeptView>,
             bias: Option<KeptView>,
         }
-        Recurrent RecurrentCall { layer: Recurrence<KeptView>, gates: KeptOut, states: KeptOut, inner: Option<KeptOut> }
+        Recurrent RecurrentCall { layer: Recurrence<KeptView>, gates: KeptInPlace, states: KeptOut, inner: Option<KeptOut> }
         Distances DistancesCall { out: KeptOut, x: KeptView, center: Option<KeptView>, axes: Axes, squared: bool }
         Blend BlendCall { out: KeptOut, x: KeptView, axis: usize, taps: Taps }
     }

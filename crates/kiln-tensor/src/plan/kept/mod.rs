@@ -123,6 +123,28 @@ impl Kept for KeptTarget {
     }
 }
 
+/// Elements that a step reads and then overwrites.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct KeptInPlace(KeptOut);
+
+impl Kept for KeptInPlace {
+    type Lent<'m> = Out<'m>;
+
+    fn visit(lent: &Out<'_>, visit: &mut dyn FnMut(Access)) {
+        // As a part of the buffer: what it holds matters.
+        visit(Access::Write(lent.buffer, None));
+    }
+    fn keep(lent: &Out<'_>, recorder: &Recorder) -> Self {
+        KeptInPlace(KeptOut::keep(lent, recorder))
+    }
+    fn lend<'m>(&'m self, memory: &'m Memory) -> Out<'m> {
+        self.0.lend(memory)
+    }
+    fn buffers(&self, visit: &mut dyn FnMut(BufferId, bool)) {
+        self.0.buffers(visit);
+    }
+}
+
 impl<K: Kept> Kept for Option<K> {
     type Lent<'m>
         = Option<K::Lent<'m>>
