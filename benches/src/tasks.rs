@@ -55,6 +55,14 @@ macro_rules! for_each_task {
                 |at| transformer::step(&at.device), ["transformer_torch.py"]
             }
             {
+                "Decoding with GPT-2 small, batch 1, tokens a second", Generation, generation, |at| generation::rate(&at.device),
+                ["generation_torch.py"]
+            }
+            {
+                "Networks compiled for inference, milliseconds by network and batch", Inference, inference,
+                |at| inference::all(&at.device), ["inference_torch.py", "inference_ort.py"]
+            }
+            {
                 "Peak memory of the loss over a vocabulary of 50,257, beside the composed form, MB", Vocabulary, vocabulary,
                 |at| vocabulary::peaks(&at.device, at.part.as_deref()), []
             }

@@ -52,7 +52,7 @@ pub fn run() -> ExitCode {
         Command::Plot(options) => done(plot::run(&options)),
         Command::Runs(options) => done(runs::run(&options)),
         Command::Sweep(options) => sweep::run(&options),
-        Command::Summary { what } => done(summary::run(&what)),
+        Command::Summary(options) => done(summary::run(&options)),
         Command::Data(command) => done(data::run(&command)),
         Command::Devices => {
             devices::run();

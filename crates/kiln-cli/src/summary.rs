@@ -1,5 +1,6 @@
 //! `kiln summary`.
 
+use crate::arguments::SummaryOptions;
 use crate::goal::Goal;
 use crate::recipes::Recipe;
 use crate::report::{plain, tell};
@@ -15,8 +16,9 @@ const MEASURED: u64 = 50_000_000_000;
 /// The same, of the bytes of the batch and of its outputs of all layers.
 const MEASURED_BYTES: usize = 128 << 20;
 
-/// Shows the layers of a recipe, of a settings file or of a run's model, and the memory of its training.
-pub(crate) fn run(name: &str) -> Result<()> {
+/// Shows the layers of a recipe, of a settings file or of a run's model, and the memory of its training; or its plan for inference.
+pub(crate) fn run(options: &SummaryOptions) -> Result<()> {
+    let name = options.what.as_str();
     let device = Device::cpu();
     let (what, recipe) = (Path::new(name), Recipe::from_str(name, false));
     let (model, settings) = match recipe {
@@ -27,12 +29,38 @@ pub(crate) fn run(name: &str) -> Result<()> {
         }
         Err(_) => of_settings(Settings::read(what)?, &device)?,
     };
+    if options.plan {
+        return show_plan(&model, options);
+    }
     plain(model.summary(name).trim_end());
     if let Some(settings) = settings {
         match memory(&settings, &model) {
             Ok(memory) => plain(memory.to_string().trim_end()),
             Err(error) => tell(&format!("the memory of its training is not known: {error}")),
         }
+    }
+    Ok(())
+}
+
+/// The steps of the model compiled for inference.
+fn show_plan(model: &Sequential, options: &SummaryOptions) -> Result<()> {
+    let Some(sample) = model.input_shape().filter(|sample| sample.elements() > 0) else {
+        return Err(Error::value("summary", "a plan is shown for models with one input"));
+    };
+    let shape = Shape::new(&[&[options.batch_size.get()], sample.dims()].concat())?;
+    let how = if options.fast { InferenceOptions::new().fast() } else { InferenceOptions::new() };
+    // A model that begins with an embedding takes tokens.
+    let example = match model.layers().next().is_some_and(|first| first.name() == "Embedding") {
+        true => Tensor::zeros(shape, DType::I64, &Device::cpu())?,
+        false => Tensor::normal(shape, 0.0, 1.0, DType::F32, &Device::cpu(), RandomStream::new(0, Purpose::Data, 0))?,
+    };
+    let plan = InferencePlan::compile(model, std::slice::from_ref(&example), &how)?;
+    plain(plan.table(&[example])?.trim_end());
+    if options.fast {
+        plain(&format!(
+            "largest error {:.1e} of the largest output, compared with the exact computation",
+            plan.error()
+        ));
     }
     Ok(())
 }

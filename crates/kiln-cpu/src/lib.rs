@@ -9,6 +9,7 @@ pub mod copy;
 pub mod elementwise;
 pub mod gather;
 pub mod gemm;
+pub mod inference;
 pub mod normalization;
 pub mod operand;
 pub mod pool;

@@ -73,13 +73,13 @@ impl Pool {
     }
 
     /// The first tap along an axis at which an output meets an element.
-    fn first_tap(&self, axis: usize, output: usize) -> usize {
+    pub(crate) fn first_tap(&self, axis: usize, output: usize) -> usize {
         self.before[axis].saturating_sub(output * self.stride[axis]).div_ceil(self.dilation[axis])
     }
 
     /// # Panics
     /// A form that makes no sense, numbers beyond those of elements, windows that meet nothing.
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         assert!((0..3).all(|axis| self.kernel[axis] * self.stride[axis] * self.dilation[axis] > 0), "a size of 0");
         for axis in 0..3 {
             let reach = |count: usize, step: usize| count.saturating_sub(1).checked_mul(step);

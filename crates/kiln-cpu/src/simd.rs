@@ -27,6 +27,7 @@
 //! assert_eq!(y, [3.0, 4.0, 5.0]);
 //! ```
 
+use crate::gemm::vector::{Lanes, Vector};
 use crate::isa::Isa;
 use kiln_math::{Real, Unfused};
 
@@ -57,6 +58,9 @@ pub trait Simd: sealed::Sealed + Copy + Send + Sync + 'static {
     type F32: Real + Send + Sync + 'static;
     /// `f64`, or on the portable path `Unfused<f64>`.
     type F64: Real + Send + Sync + 'static;
+    /// The register of `f32`, for kernels that hold more numbers than loops over arrays are sure to keep in registers.
+    #[doc(hidden)]
+    type Register: Vector<Lane = f32>;
     /// The same numbers in the kernel's type.
     fn f32s(x: &[f32]) -> &[Self::F32];
     /// The same numbers in the kernel's type.
@@ -68,7 +72,7 @@ pub trait Simd: sealed::Sealed + Copy + Send + Sync + 'static {
 }
 
 macro_rules! fused {
-    ($($(#[$gate:meta])* $name:ident $lanes:literal;)*) => { $(
+    ($($(#[$gate:meta])* $name:ident $lanes:literal $register:ty;)*) => { $(
         #[derive(Clone, Copy)]
         $(#[$gate])*
         struct $name;
@@ -82,6 +86,7 @@ macro_rules! fused {
             const WIDTH_F32: usize = $lanes;
             type F32 = f32;
             type F64 = f64;
+            type Register = $register;
             #[inline(always)]
             fn f32s(x: &[f32]) -> &[f32] {
                 x
@@ -104,11 +109,11 @@ macro_rules! fused {
 
 fused! {
     #[cfg(target_arch = "x86_64")]
-    Avx512 16;
+    Avx512 16 std::arch::x86_64::__m512;
     #[cfg(target_arch = "x86_64")]
-    Avx2 8;
+    Avx2 8 std::arch::x86_64::__m256;
     #[cfg(target_arch = "aarch64")]
-    Neon 4;
+    Neon 4 std::arch::aarch64::float32x4_t;
 }
 
 #[derive(Clone, Copy)]
@@ -121,6 +126,7 @@ impl Simd for Portable {
     const WIDTH_F32: usize = 4;
     type F32 = Unfused<f32>;
     type F64 = Unfused<f64>;
+    type Register = Lanes<f32, 4>;
     #[inline(always)]
     fn f32s(x: &[f32]) -> &[Unfused<f32>] {
         // SAFETY: Unfused is repr(transparent): same layout, same length.

@@ -236,6 +236,11 @@ pub unsafe trait Backend: Send + Sync + 'static {
     fn is_host(&self) -> bool {
         false
     }
+    /// The instruction set on which a plan's steps over NHWC maps are computed, where buffers are host memory and the device has these.
+    #[doc(hidden)]
+    fn map_kernels(&self) -> Option<kiln_cpu::Isa> {
+        None
+    }
     /// What the allocator holds.
     fn memory(&self) -> MemoryStats;
     /// Gives cached memory back to the system.

@@ -2,8 +2,12 @@
 //!
 //! Everything that concerns every launch belongs here: an operation checks its operands and calls one of these.
 
+use crate::plan::kept::Memory;
+use crate::plan::maps::MapOperation;
+use crate::plan::recorder;
 use crate::profile::{Timed, Work, is_on, primitives as work};
-use crate::{Call, Device, Ran, Result};
+use crate::tensor::label_outside;
+use crate::{Call, Device, Error, Ran, Result, View};
 
 /// Calls `$callback! { $given…; fn … }` with the primitives of [`crate::Backend`] that follow a buffer, but for `run`.
 macro_rules! for_each_primitive {
@@ -76,7 +80,11 @@ macro_rules! primitives {
                 #[cold]
                 #[inline(never)]
                 pub(super) fn $name(device: &Device $(, $argument: $type)*) -> $result {
-                    let timed = Timed::begin(work::$name($(&$argument),*));
+                    let work = work::$name($(&$argument),*);
+                    if recorder::is_on() {
+                        recorder::primitives::$name(work $(, &$argument)*)?;
+                    }
+                    let timed = Timed::begin(work);
                     // SAFETY: as above.
                     unsafe { device.backend().$name($($argument),*) }?;
                     timed.end(device)
@@ -86,12 +94,19 @@ macro_rules! primitives {
             #[cold]
             #[inline(never)]
             pub(super) fn run(device: &Device, call: &Call<'_>) -> Result<Ran> {
-                let timed = Timed::begin(Work::of_call(call));
+                let work = Work::of_call(call);
+                let steps = recorder::is_on().then(recorder::count);
+                if steps.is_some() {
+                    recorder::call(work, call)?;
+                }
+                let timed = Timed::begin(work);
                 // SAFETY: as above.
                 let ran = unsafe { device.backend().run(call) }?;
-                // What is composed is measured by its parts.
-                if ran == Ran::Done {
-                    timed.end(device)?;
+                // What is composed is measured, and recorded, by its parts.
+                match (ran, steps) {
+                    (Ran::Done, _) => timed.end(device)?,
+                    (Ran::NotHere, Some(steps)) => recorder::undo(steps),
+                    (Ran::NotHere, None) => {}
                 }
                 Ok(ran)
             }
@@ -99,3 +114,28 @@ macro_rules! primitives {
     };
 }
 for_each_primitive!(primitives!);
+
+impl Device {
+    /// Runs a plan's step over maps.
+    pub(crate) fn run_map(&self, operation: &MapOperation, memory: &Memory) -> Result<()> {
+        let Some(isa) = self.backend().map_kernels() else {
+            return Err(Error::value("run", "the device has no kernels for maps"));
+        };
+        // SAFETY: the plan's buffers are host memory of the sizes that its steps need, and those that are in use at one time are apart.
+        unsafe { crate::cpu::maps::run(isa, operation, memory) };
+        Ok(())
+    }
+
+    /// Fails where a recorded index (row-major, i64, of host memory) is out of range.
+    pub(crate) fn check_index(&self, operation: &'static str, index: &View<'_>, size: usize) -> Result<()> {
+        // SAFETY: as above; `Tensor::checked_index` records it in that form.
+        let values = unsafe {
+            let first = (index.buffer.address as *const i64).wrapping_add(index.layout.offset());
+            std::slice::from_raw_parts(first, index.layout.shape().elements())
+        };
+        match kiln_cpu::gather::outside(values, size) {
+            Some(row) => Err(label_outside(operation, row, values[row], size)),
+            None => Ok(()),
+        }
+    }
+}

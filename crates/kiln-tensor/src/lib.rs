@@ -21,6 +21,7 @@ mod layout;
 mod linalg;
 mod machine;
 mod nearest;
+mod plan;
 pub mod profile;
 mod shape;
 mod shown;
@@ -49,6 +50,7 @@ pub use kiln_cpu::blend::Taps;
 pub use kiln_math::{RecurrentCell, UpdateRule};
 pub use layout::Layout;
 pub use nearest::nearest;
+pub use plan::{Plan, PlanStep, Precision};
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
 #[doc(hidden)]
 pub use shown::{bytes_shown, grouped};

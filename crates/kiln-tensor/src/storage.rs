@@ -16,7 +16,7 @@ impl Storage {
         let bytes = shape.elements() * dtype.size();
         let buffer = device.backend().alloc(bytes).map_err(|error| refused(&error, shape, dtype))?;
         if is_on() {
-            allocated(device, bytes);
+            allocated(device, buffer, bytes);
         }
         Ok(Storage { buffer, device: device.clone() })
     }
@@ -28,7 +28,7 @@ impl Storage {
         let buffer = device.backend().alloc_zeroed(bytes).map_err(|error| refused(&error, shape, dtype))?;
         let storage = Storage { buffer, device: device.clone() };
         if let Some(timed) = timed {
-            allocated(device, bytes);
+            allocated(device, storage.buffer, bytes);
             timed.end(device)?;
         }
         Ok(storage)

@@ -5,12 +5,14 @@ mod generate;
 mod help;
 mod parsers;
 mod runs;
+mod summary;
 mod train;
 
 pub(crate) use find_lr::FindLrOptions;
 pub(crate) use generate::{GenerateOptions, TextOptions};
 pub(crate) use parsers::Place;
 pub(crate) use runs::{Order, RunsCommand, RunsOptions, SweepOptions};
+pub(crate) use summary::SummaryOptions;
 pub(crate) use train::{Task, TrainOptions};
 
 use clap::{Args, Parser, Subcommand};
@@ -58,11 +60,7 @@ pub(crate) enum Command {
     #[command(after_help = SWEEP_EXAMPLES)]
     Sweep(SweepOptions),
     /// Show the layers of a recipe, a settings file or a trained model: shapes, parameters, memory, FLOPs.
-    Summary {
-        /// A recipe, a file, or the folder of a run.
-        #[arg(value_name = "RECIPE|FILE|RUN", value_parser = RECIPE_OR_PATH)]
-        what: String,
-    },
+    Summary(SummaryOptions),
     /// List the data sets that are known by name, fetch one, or draw some of its images.
     #[command(subcommand)]
     Data(DataCommand),

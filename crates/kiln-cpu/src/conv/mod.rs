@@ -73,7 +73,7 @@ impl Conv {
     }
 
     /// Elements of x, of the weight, and of y; nothing where these or the windows' reach are more than an address can hold.
-    fn elements(&self) -> Option<[usize; 3]> {
+    pub(crate) fn elements(&self) -> Option<[usize; 3]> {
         let product = |sizes: &[usize]| sizes.iter().try_fold(1_usize, |product, &size| product.checked_mul(size));
         let plane = |sizes: &[usize; 3]| product(sizes);
         let weight = product(&[self.groups, self.outputs, self.inputs, plane(&self.kernel)?])?;
@@ -98,7 +98,7 @@ impl Conv {
     }
 
     /// Whether each group has one input channel only.
-    fn is_depthwise(&self) -> bool {
+    pub(crate) fn is_depthwise(&self) -> bool {
         self.inputs == 1 && self.groups > 1
     }
 }

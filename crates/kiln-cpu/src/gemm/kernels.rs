@@ -65,7 +65,7 @@ macro_rules! kernels {
             $(#[$feature])?
             unsafe fn run<const MR: usize, const NV: usize>(t: &Tile<'_, $number>) {
                 // SAFETY: the caller keeps the contract of `tile`; the features are enabled here.
-                unsafe { tile::<$vector, MR, NV>(t) }
+                unsafe { tile::<$vector, MR, NV>(t, |_| {}) }
             }
 
             $(#[$feature])?

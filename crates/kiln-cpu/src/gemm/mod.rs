@@ -19,7 +19,7 @@ mod plan;
 pub(crate) mod scratch;
 mod sum;
 pub(crate) mod tile;
-mod vector;
+pub(crate) mod vector;
 mod widen;
 
 pub use element::MatrixElement;

@@ -64,13 +64,16 @@ pub(crate) struct Tile<'a, T> {
 
 /// `C = [C +] Σ A·B` for one tile. The sum is cut after every [`K_BLOCK`] terms, and where a span says so: a block's chains start
 /// from 0, and its result is added to C. So a sum that several calls share is cut where blocks end, or goes on as
-/// [`Held::Chain`].
+/// [`Held::Chain`]. `finish` is given the whole sums while they are in registers.
 ///
 /// # Safety
 /// For every span, `MR × k` elements of A and `k × NV·LANES` of B are readable at the given strides; `MR × NV·LANES`
 /// elements of C are readable and writable, by nobody else at this time; the instruction set of `V` is available.
 #[inline(always)]
-pub(super) unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(t: &Tile<'_, V::Lane>) {
+pub(crate) unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(
+    t: &Tile<'_, V::Lane>,
+    finish: impl FnOnce(&mut [[V; NV]; MR]),
+) {
     // SAFETY: all addresses are those that the caller vouches for.
     unsafe {
         let at = |i: usize, j: usize| t.c.offset(i as isize * t.c_row).add(j * V::LANES);
@@ -117,17 +120,29 @@ pub(super) unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(t: &Tile<
                     break;
                 }
             }
-            for (i, row) in acc.iter_mut().enumerate() {
-                for (j, lane) in row.iter_mut().enumerate() {
-                    let sum = if add { V::load(at(i, j)).add(*lane) } else { *lane };
-                    sum.store(at(i, j));
-                    *lane = V::zero();
+            if add {
+                for (i, row) in acc.iter_mut().enumerate() {
+                    for (j, lane) in row.iter_mut().enumerate() {
+                        *lane = V::load(at(i, j)).add(*lane);
+                    }
                 }
             }
             if rest.k == 0 && spans.as_slice().iter().all(|span| span.k == 0) {
                 break;
             }
+            for (i, row) in acc.iter_mut().enumerate() {
+                for (j, lane) in row.iter_mut().enumerate() {
+                    lane.store(at(i, j));
+                    *lane = V::zero();
+                }
+            }
             add = true;
+        }
+        finish(&mut acc);
+        for (i, row) in acc.iter().enumerate() {
+            for (j, lane) in row.iter().enumerate() {
+                lane.store(at(i, j));
+            }
         }
     }
 }

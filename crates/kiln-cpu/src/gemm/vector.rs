@@ -1,4 +1,4 @@
-//! The registers the micro-kernels compute in: six operations per instruction set and number type.
+//! The registers the micro-kernels compute in: a few operations per instruction set and number type.
 //!
 //! Arrays `[f32; 16]` with `mul_add` reach the same speed when everything unrolls, but whether it does hangs on the
 //! optimizer's mood and level; with the register types it does so in every build.
@@ -8,7 +8,7 @@
 /// # Safety
 /// Every method needs the instruction set it is compiled for: callers are `#[target_feature]` functions, entered after
 /// a check of [`crate::Isa::is_available`].
-pub(super) trait Vector: Copy {
+pub trait Vector: Copy {
     /// What it holds `LANES` of.
     type Lane: Copy;
     /// The numbers in a register.
@@ -27,6 +27,14 @@ pub(super) trait Vector: Copy {
     unsafe fn fma(self, a: Self, b: Self) -> Self;
     /// `self + other`.
     unsafe fn add(self, other: Self) -> Self;
+    /// `self − other`.
+    unsafe fn sub(self, other: Self) -> Self;
+    /// `self − a·b`, rounded once, except on the portable path.
+    unsafe fn fnma(self, a: Self, b: Self) -> Self;
+    /// `self · other`.
+    unsafe fn mul(self, other: Self) -> Self;
+    /// max(self, 0): NaN stays NaN, −0 becomes 0.
+    unsafe fn relu(self) -> Self;
     /// Asks for the cache line at `p`, which need not be a valid address.
     #[inline(always)]
     fn prefetch(p: *const Self::Lane) {
@@ -42,7 +50,8 @@ pub(super) trait Vector: Copy {
 
 macro_rules! vector {
     ($($register:ty, $number:ty, $lanes:literal:
-        $zero:ident $load:ident $splat:ident $store:ident $add:ident, $fma:expr, $load_first:expr;)*) => { $(
+        $zero:ident $load:ident $splat:ident $store:ident $add:ident $sub:ident $mul:ident,
+        $fma:expr, $fnma:expr, $relu:expr, $load_first:expr;)*) => { $(
         impl Vector for $register {
             type Lane = $number;
             const LANES: usize = $lanes;
@@ -81,6 +90,26 @@ macro_rules! vector {
                 // SAFETY: as the trait demands.
                 unsafe { $add(self, other) }
             }
+            #[inline(always)]
+            unsafe fn sub(self, other: Self) -> Self {
+                // SAFETY: as the trait demands.
+                unsafe { $sub(self, other) }
+            }
+            #[inline(always)]
+            unsafe fn fnma(self, a: Self, b: Self) -> Self {
+                // SAFETY: as the trait demands.
+                unsafe { $fnma(self, a, b) }
+            }
+            #[inline(always)]
+            unsafe fn mul(self, other: Self) -> Self {
+                // SAFETY: as the trait demands.
+                unsafe { $mul(self, other) }
+            }
+            #[inline(always)]
+            unsafe fn relu(self) -> Self {
+                // SAFETY: as the trait demands.
+                unsafe { $relu(self) }
+            }
         }
     )* };
 }
@@ -91,14 +120,26 @@ mod x86 {
     use std::arch::x86_64::*;
 
     vector! {
-        __m512, f32, 16: _mm512_set1_ps _mm512_loadu_ps _mm512_set1_ps _mm512_storeu_ps _mm512_add_ps,
-            |c, a, b| _mm512_fmadd_ps(a, b, c), |p, n| _mm512_maskz_loadu_ps(((1_u32 << n) - 1) as _, p);
-        __m512d, f64, 8: _mm512_set1_pd _mm512_loadu_pd _mm512_set1_pd _mm512_storeu_pd _mm512_add_pd,
-            |c, a, b| _mm512_fmadd_pd(a, b, c), |p, n| _mm512_maskz_loadu_pd(((1_u32 << n) - 1) as _, p);
-        __m256, f32, 8: _mm256_set1_ps _mm256_loadu_ps _mm256_set1_ps _mm256_storeu_ps _mm256_add_ps,
-            |c, a, b| _mm256_fmadd_ps(a, b, c), |p, n| _mm256_maskload_ps(p, mask(n));
-        __m256d, f64, 4: _mm256_set1_pd _mm256_loadu_pd _mm256_set1_pd _mm256_storeu_pd _mm256_add_pd,
-            |c, a, b| _mm256_fmadd_pd(a, b, c), |p, n| _mm256_maskload_pd(p, mask(2 * n));
+        __m512, f32, 16: _mm512_set1_ps _mm512_loadu_ps _mm512_set1_ps _mm512_storeu_ps
+            _mm512_add_ps _mm512_sub_ps _mm512_mul_ps,
+            |c, a, b| _mm512_fmadd_ps(a, b, c), |c, a, b| _mm512_fnmadd_ps(a, b, c),
+            |x| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_NLE_UQ>(x, _mm512_setzero_ps()), x),
+            |p, n| _mm512_maskz_loadu_ps(((1_u32 << n) - 1) as _, p);
+        __m512d, f64, 8: _mm512_set1_pd _mm512_loadu_pd _mm512_set1_pd _mm512_storeu_pd
+            _mm512_add_pd _mm512_sub_pd _mm512_mul_pd,
+            |c, a, b| _mm512_fmadd_pd(a, b, c), |c, a, b| _mm512_fnmadd_pd(a, b, c),
+            |x| _mm512_maskz_mov_pd(_mm512_cmp_pd_mask::<_CMP_NLE_UQ>(x, _mm512_setzero_pd()), x),
+            |p, n| _mm512_maskz_loadu_pd(((1_u32 << n) - 1) as _, p);
+        __m256, f32, 8: _mm256_set1_ps _mm256_loadu_ps _mm256_set1_ps _mm256_storeu_ps
+            _mm256_add_ps _mm256_sub_ps _mm256_mul_ps,
+            |c, a, b| _mm256_fmadd_ps(a, b, c), |c, a, b| _mm256_fnmadd_ps(a, b, c),
+            |x| _mm256_and_ps(_mm256_cmp_ps::<_CMP_NLE_UQ>(x, _mm256_setzero_ps()), x),
+            |p, n| _mm256_maskload_ps(p, mask(n));
+        __m256d, f64, 4: _mm256_set1_pd _mm256_loadu_pd _mm256_set1_pd _mm256_storeu_pd
+            _mm256_add_pd _mm256_sub_pd _mm256_mul_pd,
+            |c, a, b| _mm256_fmadd_pd(a, b, c), |c, a, b| _mm256_fnmadd_pd(a, b, c),
+            |x| _mm256_and_pd(_mm256_cmp_pd::<_CMP_NLE_UQ>(x, _mm256_setzero_pd()), x),
+            |p, n| _mm256_maskload_pd(p, mask(2 * n));
     }
 
     /// The first `n` 32-bit lanes set.
@@ -115,10 +156,14 @@ mod neon {
     use std::arch::aarch64::*;
 
     vector! {
-        float32x4_t, f32, 4: vdupq_n_f32 vld1q_f32 vdupq_n_f32 vst1q_f32 vaddq_f32,
-            |c, a, b| vfmaq_f32(c, a, b), |p, n| vld1q_f32(first::<f32, 4>(p, n).as_ptr());
-        float64x2_t, f64, 2: vdupq_n_f64 vld1q_f64 vdupq_n_f64 vst1q_f64 vaddq_f64,
-            |c, a, b| vfmaq_f64(c, a, b), |p, n| vld1q_f64(first::<f64, 2>(p, n).as_ptr());
+        float32x4_t, f32, 4: vdupq_n_f32 vld1q_f32 vdupq_n_f32 vst1q_f32 vaddq_f32 vsubq_f32 vmulq_f32,
+            |c, a, b| vfmaq_f32(c, a, b), |c, a, b| vfmsq_f32(c, a, b),
+            |x| vreinterpretq_f32_u32(vbicq_u32(vreinterpretq_u32_f32(x), vcleq_f32(x, vdupq_n_f32(0.0)))),
+            |p, n| vld1q_f32(first::<f32, 4>(p, n).as_ptr());
+        float64x2_t, f64, 2: vdupq_n_f64 vld1q_f64 vdupq_n_f64 vst1q_f64 vaddq_f64 vsubq_f64 vmulq_f64,
+            |c, a, b| vfmaq_f64(c, a, b), |c, a, b| vfmsq_f64(c, a, b),
+            |x| vreinterpretq_f64_u64(vbicq_u64(vreinterpretq_u64_f64(x), vcleq_f64(x, vdupq_n_f64(0.0)))),
+            |p, n| vld1q_f64(first::<f64, 2>(p, n).as_ptr());
     }
 }
 
@@ -131,7 +176,7 @@ unsafe fn first<T: Copy + Default, const N: usize>(p: *const T, n: usize) -> [T;
 
 /// The portable path's register: the baseline's vector unit does what the compiler makes of it.
 #[derive(Clone, Copy)]
-pub(super) struct Lanes<T, const N: usize>([T; N]);
+pub(crate) struct Lanes<T, const N: usize>([T; N]);
 
 macro_rules! lanes {
     ($($number:ty, $lanes:literal;)*) => { $(
@@ -173,6 +218,34 @@ macro_rules! lanes {
             unsafe fn add(mut self, other: Self) -> Self {
                 for i in 0..$lanes {
                     self.0[i] += other.0[i];
+                }
+                self
+            }
+            #[inline(always)]
+            unsafe fn sub(mut self, other: Self) -> Self {
+                for i in 0..$lanes {
+                    self.0[i] -= other.0[i];
+                }
+                self
+            }
+            #[inline(always)]
+            unsafe fn fnma(mut self, a: Self, b: Self) -> Self {
+                for i in 0..$lanes {
+                    self.0[i] -= a.0[i] * b.0[i];
+                }
+                self
+            }
+            #[inline(always)]
+            unsafe fn mul(mut self, other: Self) -> Self {
+                for i in 0..$lanes {
+                    self.0[i] *= other.0[i];
+                }
+                self
+            }
+            #[inline(always)]
+            unsafe fn relu(mut self) -> Self {
+                for x in &mut self.0 {
+                    *x = if *x > 0.0 || x.is_nan() { *x } else { 0.0 };
                 }
                 self
             }

@@ -224,7 +224,7 @@ impl<T: Number> Normalizer<'_, T> {
         self.moments.len() == 2 * form.channels && factors.iter().flatten().all(|of| of.len() == form.channels)
     }
 
-    fn mean(&self, channel: usize) -> T {
+    pub(crate) fn mean(&self, channel: usize) -> T {
         self.moments[channel]
     }
 
@@ -235,6 +235,15 @@ impl<T: Number> Normalizer<'_, T> {
 
     fn weight(&self, channel: usize) -> T {
         self.weight.map_or(T::from_f64(1.0), |weight| weight[channel])
+    }
+
+    /// weight / sqrt(variance + ε)
+    pub(crate) fn scale(&self, channel: usize) -> T {
+        self.weight(channel) * self.inverse_deviation(channel)
+    }
+
+    pub(crate) fn shift(&self, channel: usize) -> T {
+        self.bias.map_or(T::default(), |bias| bias[channel])
     }
 }
 
@@ -272,8 +281,8 @@ pub fn normalize<T: Number>(isa: Isa, form: &Channels, by: &Normalizer<'_, T>, y
     let y = Place(y.as_mut_ptr());
     form.by_blocks(|channels| {
         let mean = spread(|channel| by.mean(channel), &channels, form.size);
-        let scale = spread(|channel| by.weight(channel) * by.inverse_deviation(channel), &channels, form.size);
-        let shift = spread(|channel| by.bias.map_or(T::default(), |bias| bias[channel]), &channels, form.size);
+        let scale = spread(|channel| by.scale(channel), &channels, form.size);
+        let shift = spread(|channel| by.shift(channel), &channels, form.size);
         for n in 0..form.samples {
             for (start, count) in form.pieces(&channels) {
                 let start = form.start(n, &channels) + start;

@@ -43,7 +43,7 @@ fn naive_pool(pool: &Pool, plane: &[f32]) -> Vec<(f32, usize, usize)> {
         .collect()
 }
 
-fn pools() -> impl Strategy<Value = Pool> {
+pub(crate) fn pools() -> impl Strategy<Value = Pool> {
     // Lines of up to a dozen outputs, and longer ones, which go another way.
     let axis = |sizes: std::ops::Range<usize>, kernels: std::ops::Range<usize>| {
         (sizes, kernels, 1_usize..4, 1_usize..3, 0_usize..3, 0_usize..3).prop_filter_map(

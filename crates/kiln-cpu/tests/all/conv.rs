@@ -7,7 +7,7 @@ use kiln_math::{K_BLOCK, taps_in_block};
 use proptest::prelude::*;
 
 /// Numbers in [−1, 1) with few bits, so that sums of products are exact in f32 and any order of them gives the same.
-fn numbers(count: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn numbers(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     (0..count)
         .map(|_| {
@@ -51,7 +51,7 @@ fn each(c: &Conv, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-fn lengths(c: &Conv) -> [usize; 3] {
+pub(crate) fn lengths(c: &Conv) -> [usize; 3] {
     let (i, o) = (c.batch * c.groups * c.inputs, c.batch * c.groups * c.outputs);
     [i * c.plane(), c.groups * c.outputs * c.inputs * c.taps(), o * c.out_plane()]
 }
@@ -86,7 +86,7 @@ fn check(c: &Conv) {
 }
 
 /// The form with these along every axis that is there.
-fn form(rank: usize, [batch, groups, inputs, outputs]: [usize; 4], axes: [[usize; 6]; 3]) -> Option<Conv> {
+pub(crate) fn form(rank: usize, [batch, groups, inputs, outputs]: [usize; 4], axes: [[usize; 6]; 3]) -> Option<Conv> {
     let mut c = Conv {
         batch,
         groups,
@@ -110,16 +110,16 @@ fn form(rank: usize, [batch, groups, inputs, outputs]: [usize; 4], axes: [[usize
 }
 
 /// Whether the naive sum is done soon.
-fn is_small(c: &Conv) -> bool {
+pub(crate) fn is_small(c: &Conv) -> bool {
     lengths(c)[2] * c.inputs * c.taps() < 2_000_000 && lengths(c).iter().all(|&elements| elements < 30_000)
 }
 
-fn axis() -> impl Strategy<Value = [usize; 6]> {
+pub(crate) fn axis() -> impl Strategy<Value = [usize; 6]> {
     (1_usize..14, 1_usize..6, 1_usize..4, 1_usize..3, 0_usize..4, 0_usize..4)
         .prop_map(|(size, kernel, stride, dilation, before, after)| [size, kernel, stride, dilation, before, after])
 }
 
-fn forms() -> impl Strategy<Value = Conv> {
+pub(crate) fn forms() -> impl Strategy<Value = Conv> {
     let channels = prop_oneof![3 => 1_usize..6, 1 => 15_usize..40];
     let counts = (
         prop_oneof![3 => 0_usize..4, 1 => 8_usize..20],
@@ -140,7 +140,7 @@ proptest! {
     }
 }
 
-fn plane(sizes: [usize; 4], size: usize, kernel: usize, stride: usize, pad: usize) -> Conv {
+pub(crate) fn plane(sizes: [usize; 4], size: usize, kernel: usize, stride: usize, pad: usize) -> Conv {
     let axis = [size, kernel, stride, 1, pad, pad];
     form(2, sizes, [axis; 3]).unwrap()
 }
@@ -230,7 +230,7 @@ fn bias_and_activation_end_each_element() {
 }
 
 /// Numbers whose sums round, so that their order shows.
-fn rounding(count: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn rounding(count: usize, seed: u64) -> Vec<f32> {
     numbers(count, seed).iter().enumerate().map(|(i, x)| x * (1.0 + (i % 97) as f32 / 96.5)).collect()
 }
 

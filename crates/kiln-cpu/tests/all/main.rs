@@ -8,6 +8,7 @@ mod contracts;
 mod conv;
 mod elementwise;
 mod gemm;
+mod inference;
 mod kernels;
 mod memory;
 mod random;

@@ -16,6 +16,7 @@ mod half;
 mod hub;
 mod hub_errors;
 mod in_place;
+mod inference;
 mod initializers;
 mod limits;
 mod loss_values;

@@ -15,7 +15,7 @@ use kiln_cpu::operand::Stored;
 use kiln_math::UnaryOp;
 
 /// The kernels' form of a convolution of x by weight to y.
-fn form(conv: &Convolution, x: &Shape, weight: &Shape, y: &Shape) -> Conv {
+pub(crate) fn form(conv: &Convolution, x: &Shape, weight: &Shape, y: &Shape) -> Conv {
     let Window { kernel, stride, dilation, padding } = conv.window;
     Conv {
         batch: x[0],

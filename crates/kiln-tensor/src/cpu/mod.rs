@@ -8,6 +8,7 @@ mod calls;
 mod conv;
 mod gather;
 mod integers;
+pub(crate) mod maps;
 mod memory;
 mod normalization;
 mod pool;
@@ -21,6 +22,9 @@ mod scratch;
 mod softmax;
 mod sort;
 mod update;
+
+pub(crate) use conv::form as conv_form;
+pub(crate) use pool::pool_of as pool_form;
 
 use crate::allocator::Allocator;
 use crate::{
@@ -109,6 +113,10 @@ unsafe impl Backend for CpuBackend {
 
     fn is_host(&self) -> bool {
         true
+    }
+
+    fn map_kernels(&self) -> Option<Isa> {
+        Some(self.isa)
     }
 
     fn memory(&self) -> MemoryStats {

@@ -8,7 +8,8 @@ use crate::{DType, MaxPoolCall, MaxPoolGradCall, Ran, Result, Shape, Window, uns
 use half::{bf16, f16};
 use kiln_cpu::pool::{self, Pool};
 
-fn pool_of(window: &Window, from: &Shape, to: &Shape) -> Pool {
+/// The kernels' form of a pool.
+pub(crate) fn pool_of(window: &Window, from: &Shape, to: &Shape) -> Pool {
     let Window { kernel, stride, dilation, padding } = *window;
     let before = padding.map(|(before, _)| before);
     Pool { size: Window::sizes(from), out: Window::sizes(to), kernel, stride, dilation, before }

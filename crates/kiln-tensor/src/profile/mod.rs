@@ -49,6 +49,7 @@ mod table;
 mod trace;
 mod work;
 
+pub(crate) use names::label;
 pub use place::{Entered, Phase, enter};
 #[doc(hidden)]
 pub use place::{enter_layer, enter_node, scope};

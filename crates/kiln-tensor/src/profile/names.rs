@@ -57,7 +57,7 @@ fn of_process(path: &str, layer: &str) -> u32 {
 }
 
 /// The name of a number: `conv1 (Conv2d)`; empty where there is none.
-pub(super) fn label(number: u32) -> String {
+pub(crate) fn label(number: u32) -> String {
     let place = (number as usize).checked_sub(1);
     names().as_ref().zip(place).and_then(|(names, at)| names.labels.get(at).cloned()).unwrap_or_default()
 }

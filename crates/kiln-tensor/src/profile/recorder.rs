@@ -5,7 +5,8 @@ use super::key::{Key, Mix};
 use super::place::{Place, here, reset};
 use super::report::{Profile, Totals};
 use super::{ON, Work, is_on};
-use crate::{Device, Error, Result};
+use crate::plan::recorder;
+use crate::{Device, DeviceBuffer, Error, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -158,7 +159,10 @@ impl Timed {
 /// Counts an allocation of a tensor's memory.
 #[cold]
 #[inline(never)]
-pub(crate) fn allocated(device: &Device, bytes: usize) {
+pub(crate) fn allocated(device: &Device, buffer: DeviceBuffer, bytes: usize) {
+    if recorder::is_on() {
+        recorder::allocated(buffer, bytes);
+    }
     let live = device.memory().live;
     with(|recorder| {
         recorder.pending.allocations += 1;

@@ -41,6 +41,11 @@ impl Tensor {
         let index = index.to_dtype(DType::I64)?;
         if self.device().backend().is_host() {
             let values = index.contiguous()?;
+            if crate::profile::is_on() && crate::plan::recorder::is_on() {
+                // The values of an example are in range.
+                crate::plan::recorder::index(operation, &values, size)?;
+                return Ok(values);
+            }
             let values = values.as_slice::<i64>()?;
             if let Some(row) = kiln_cpu::gather::outside(values, size) {
                 return Err(label_outside(operation, row, values[row], size));

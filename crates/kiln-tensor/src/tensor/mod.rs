@@ -41,6 +41,7 @@ pub use axes::{Axes, IntoAxes, IntoAxis, Several, axis_index};
 pub use blend::{taps, transposed_taps};
 pub use custom::{CustomOp, HostOperand, HostOutput};
 pub use index::Cut;
+pub(crate) use index::label_outside;
 pub use linear_cross_entropy::{CrossEntropyOptions, LinearCrossEntropy, VocabularyTarget};
 pub use matmul::MatmulOptions;
 pub use normalization::{Normalization, NormalizeGradients};
@@ -292,6 +293,9 @@ impl Tensor {
         }
         if self.elements() == 0 {
             return Ok(&[]);
+        }
+        if crate::profile::is_on() && crate::plan::recorder::is_on() {
+            crate::plan::recorder::read_by_host(self.storage.buffer())?;
         }
         let first = (self.storage.buffer().address as *const T).wrapping_add(self.layout.offset());
         // SAFETY: the buffer is initialized host memory that holds this many elements of `T` from the offset on; nobody

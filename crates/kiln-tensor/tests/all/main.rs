@@ -12,6 +12,7 @@ mod limits;
 mod memory;
 mod nearest;
 mod npy;
+mod plan;
 mod profile;
 mod random;
 mod recurrent;

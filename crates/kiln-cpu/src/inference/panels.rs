@@ -1,0 +1,316 @@
+//! Panels of output channels, their packed weights, and the micro-kernels that end with an epilogue.
+
+use super::epilogue::Fused;
+use super::slots::Place;
+use crate::gemm::tile::{Held, Span, Tile, tile};
+use crate::gemm::vector::{Lanes, Vector};
+use crate::{Isa, team};
+use kiln_math::K_BLOCK;
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::float32x4_t;
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{__m256, __m512};
+use std::ops::Range;
+
+/// The most rows of a tile.
+pub(super) const MOST_ROWS: usize = 8;
+/// The most floats of a panel.
+pub(super) const WIDEST: usize = 64;
+
+/// What is done with a tile's sums before they are stored, at their first column and the float where the first pixel begins.
+#[derive(Clone, Copy)]
+pub(super) struct Finish {
+    pub(super) fused: Fused,
+    pub(super) column: usize,
+    pub(super) at: usize,
+}
+
+impl Finish {
+    /// The sums are stored as they are.
+    pub(super) const NOTHING: Finish = Finish { fused: Fused::NOTHING, column: 0, at: 0 };
+}
+
+/// A micro-kernel: its contracts are those of [`tile`], for the shape at its place in the table, and of [`Fused::apply`].
+type FinishedFn = unsafe fn(&Tile<'_, f32>, &Finish);
+
+/// One row by several panels. Its contract is that of [`row`].
+type RowFn = unsafe fn(&Row, &Finish);
+
+/// Micro-kernels of one width: `tiles[mr - 1]` computes `mr` rows of `vectors` registers.
+pub(super) struct Width {
+    vectors: usize,
+    tiles: &'static [FinishedFn],
+    /// One row by [`Panel::beside`] panels.
+    row: RowFn,
+}
+
+/// One row of A by panels that lie one after the other: `k` adjacent terms of a, and of b for each panel.
+pub(super) struct Row {
+    pub(super) k: usize,
+    pub(super) a: *const f32,
+    /// The first panel.
+    pub(super) b: *const f32,
+    /// The sums of its first column.
+    pub(super) c: *mut f32,
+}
+
+/// Registers that a row computes at once: fewer would wait for the latency of their chains.
+const BESIDE: usize = 8;
+
+/// The sums of [`tile`] for one row and `P` panels of `NV` registers.
+///
+/// # Safety
+/// The terms are readable, `P·NV` registers from c on are this call's alone. The contract of [`Fused::apply`]; the instruction set of
+/// `V` is available.
+#[inline(always)]
+unsafe fn row<V: Vector<Lane = f32>, const NV: usize, const P: usize>(of: &Row, finish: &Finish) {
+    let width = NV * V::LANES;
+    let mut start = 0;
+    loop {
+        let end = of.k.min(start + K_BLOCK);
+        // SAFETY: as the caller promises.
+        unsafe {
+            let mut sums = [[V::zero(); NV]; P];
+            for k in start..end {
+                let x = V::splat(of.a.add(k));
+                for (panel, sums) in sums.iter_mut().enumerate() {
+                    let b = of.b.add((panel * of.k + k) * width);
+                    for (j, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.fma(x, V::load(b.add(j * V::LANES)));
+                    }
+                }
+            }
+            for (panel, sums) in sums.into_iter().enumerate() {
+                let c = of.c.add(panel * width);
+                let mut sums = [sums];
+                if start > 0 {
+                    for (j, sum) in sums[0].iter_mut().enumerate() {
+                        *sum = V::load(c.add(j * V::LANES)).add(*sum);
+                    }
+                }
+                if end == of.k {
+                    finish.fused.apply(&mut sums, finish.column + panel * width, (finish.at, 0));
+                }
+                for (j, sum) in sums[0].iter().enumerate() {
+                    sum.store(c.add(j * V::LANES));
+                }
+            }
+        }
+        if end == of.k {
+            return;
+        }
+        start = end;
+    }
+}
+
+/// What one instruction set offers.
+pub(super) struct Table {
+    /// Floats of a register.
+    pub(super) lanes: usize,
+    /// Widest first; the last is one register.
+    widths: &'static [Width],
+}
+
+macro_rules! tables {
+    ($($(#[$gate:meta])* $name:ident: $vector:ty, $(#[$feature:meta])? { $($vectors:literal: $($rows:literal)*;)* })*) => { $(
+        $(#[$gate])*
+        mod $name {
+            use super::*;
+
+            // Safety: the caller keeps both contracts, and the features are available.
+            $(#[$feature])?
+            unsafe fn run<const MR: usize, const NV: usize>(t: &Tile<'_, f32>, finish: &Finish) {
+                let &Finish { fused, column, at } = finish;
+                // SAFETY: the caller keeps the contracts; the features are enabled here.
+                unsafe {
+                    tile::<$vector, MR, NV>(t, |sums| fused.apply(sums, column, (at, t.c_row as usize)));
+                }
+            }
+
+            // Safety: the caller keeps the contract, and the features are available.
+            $(#[$feature])?
+            unsafe fn one_row<const NV: usize, const P: usize>(of: &Row, finish: &Finish) {
+                // SAFETY: the caller keeps the contract; the features are enabled here.
+                unsafe { row::<$vector, NV, P>(of, finish) }
+            }
+
+            pub(super) static TABLE: Table = Table {
+                lanes: <$vector as Vector>::LANES,
+                widths: &[$(Width {
+                    vectors: $vectors,
+                    tiles: &[$(run::<$rows, $vectors>),*],
+                    row: one_row::<$vectors, { BESIDE / $vectors }>,
+                }),*],
+            };
+        }
+    )* };
+}
+
+// Accumulators, one panel row and one element of A must fit the registers.
+tables! {
+    #[cfg(target_arch = "x86_64")]
+    avx512: __m512, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] {
+        4: 1 2 3 4 5 6;
+        2: 1 2 3 4 5 6 7 8;
+        1: 1 2 3 4 5 6 7 8;
+    }
+    #[cfg(target_arch = "x86_64")]
+    avx2: __m256, #[target_feature(enable = "avx2,fma")] {
+        2: 1 2 3 4 5 6;
+        1: 1 2 3 4 5 6 7 8;
+    }
+    #[cfg(target_arch = "aarch64")]
+    neon: float32x4_t, #[target_feature(enable = "neon")] {
+        4: 1 2 3 4 5 6;
+        2: 1 2 3 4 5 6 7 8;
+        1: 1 2 3 4 5 6 7 8;
+    }
+    portable: Lanes<f32, 4>, {
+        2: 1 2 3 4;
+        1: 1 2 3 4;
+    }
+}
+
+impl Table {
+    /// The table of an instruction set, or of [`Isa::Portable`] where it is not available.
+    pub(super) fn of(isa: Isa) -> &'static Table {
+        match if isa.is_available() { isa } else { Isa::Portable } {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &avx512::TABLE,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &avx2::TABLE,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &neon::TABLE,
+            _ => &portable::TABLE,
+        }
+    }
+
+    /// The panels of so many output channels, each as wide as it is filled.
+    pub(super) fn panels(&'static self, channels: usize) -> Vec<Panel> {
+        let (mut panels, mut from) = (Vec::new(), 0);
+        while from < channels {
+            let left = channels - from;
+            let fits = |width: &&Width| width.vectors * self.lanes <= left;
+            let Some(width) = self.widths.iter().find(fits).or(self.widths.last()) else { break };
+            let count = width.vectors * self.lanes;
+            panels.push(Panel {
+                first: from,
+                columns: count.min(left),
+                width: count,
+                tiles: width.tiles,
+                row: width.row,
+                beside: BESIDE / width.vectors,
+            });
+            from += count;
+        }
+        panels
+    }
+}
+
+/// Adjacent output channels that a micro-kernel computes at once.
+#[derive(Clone, Copy)]
+pub(super) struct Panel {
+    pub(super) first: usize,
+    /// How many there are.
+    pub(super) columns: usize,
+    /// How many the micro-kernels compute.
+    pub(super) width: usize,
+    /// By rows.
+    tiles: &'static [FinishedFn],
+    row: RowFn,
+    beside: usize,
+}
+
+impl Panel {
+    /// How many panels of this width [`Panel::row`] computes.
+    pub(super) fn beside(&self) -> usize {
+        self.beside
+    }
+
+    /// One row by this panel and those after it, [`Panel::beside`] of the same width.
+    ///
+    /// # Safety
+    /// The contract of [`row`].
+    pub(super) unsafe fn row(&self, of: &Row, finish: &Finish) {
+        // SAFETY: as the caller promises; the table is that of an available instruction set.
+        unsafe { (self.row)(of, finish) }
+    }
+
+    /// The most rows of a tile.
+    pub(super) fn rows(&self) -> usize {
+        self.tiles.len()
+    }
+
+    /// Computes a tile of so many rows.
+    ///
+    /// # Safety
+    /// The contracts of [`tile`] and of [`Fused::apply`].
+    #[inline]
+    pub(super) unsafe fn tile(&self, rows: usize, tile: &Tile<'_, f32>, finish: &Finish) {
+        // SAFETY: as the caller promises; the table is that of an available instruction set.
+        unsafe { self.tiles[rows - 1](tile, finish) }
+    }
+
+    /// c (rows × width) = a (rows × k) · b, where b has `k` rows of the panel.
+    ///
+    /// # Safety
+    /// The operands are readable, `a_row` floats from row to row of a; `width` columns of each row of c, `c_row` floats apart, are this
+    /// call's alone.
+    pub(super) unsafe fn multiply(
+        &self,
+        (rows, k): (usize, usize),
+        (a, a_row): (*const f32, usize),
+        b: *const f32,
+        (c, c_row): (*mut f32, usize),
+    ) {
+        let spans = [Span::new(a, b, k)];
+        for (row, count) in crate::gemm::equal_parts(rows, self.rows()) {
+            let tile = Tile {
+                spans: &spans,
+                a_offset: (row * a_row) as isize,
+                a_row: a_row as isize,
+                a_col: 1,
+                b_row: self.width as isize,
+                c: c.wrapping_add(row * c_row),
+                c_row: c_row as isize,
+                held: Held::Nothing,
+            };
+            // SAFETY: as the caller promises.
+            unsafe { self.tile(count, &tile, &Finish::NOTHING) };
+        }
+    }
+}
+
+/// The floats that panels of `terms` weights a channel take.
+pub(super) fn room(panels: &[Panel], terms: usize) -> usize {
+    panels.last().map_or(0, |last| last.first + last.width) * terms
+}
+
+/// Packs weights: `weight(channel, row)` gives the weights of an output channel, one for each of the `terms` of its sum. The panel
+/// that begins with channel j lies at `j·terms`, the weights of its columns adjacent term by term, zeros where it has fewer.
+pub(super) fn pack(
+    panels: &[Panel],
+    terms: usize,
+    to: &mut [f32],
+    weight: impl Fn(usize, &mut dyn FnMut(usize, f32)) + Sync,
+) {
+    let place = Place(to.as_mut_ptr());
+    let one = |number: usize| {
+        let panel = panels[number];
+        // SAFETY: the room of this panel, which no other task has.
+        let to = unsafe { std::slice::from_raw_parts_mut(place.at(panel.first * terms), panel.width * terms) };
+        if panel.columns < panel.width {
+            to.fill(0.0);
+        }
+        for column in 0..panel.columns {
+            weight(panel.first + column, &mut |term, weight| to[term * panel.width + column] = weight);
+        }
+    };
+    assert!(to.len() >= room(panels, terms), "room for fewer weights");
+    team::parallel(panels.len(), one);
+}
+
+/// Part `number` of `parts` of a range.
+pub(super) fn part(of: usize, number: usize, parts: usize) -> Range<usize> {
+    number * of / parts..(number + 1) * of / parts
+}

@@ -1,0 +1,88 @@
+//! What a plan says of itself.
+
+use super::Plan;
+use super::maps::{After, MapOperation};
+use super::recorder::Step;
+use super::step::Operation;
+use crate::{Result, Tensor, profile};
+use std::time::{Duration, Instant};
+
+/// A step of a plan.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub struct PlanStep {
+    /// The layer: its path and type, as in profiles.
+    pub layer: String,
+    /// The kernel, with what follows in the same pass: `conv direct + normalize + relu`.
+    pub kernel: String,
+    /// How its output lies in memory: `nhwc`, or `planes` as a tensor's.
+    pub layout: &'static str,
+    /// Floating-point operations, where they are counted. A multiplication and an addition are two; those that Winograd's convolutions
+    /// save are counted.
+    pub flops: Option<u64>,
+    /// Bytes of operands and results, as in profiles.
+    pub bytes: u64,
+}
+
+impl Step {
+    fn describe(&self) -> PlanStep {
+        let (kernel, layout) = match &self.operation {
+            Operation::Map(map) => map.describe(self.name),
+            _ => (self.name.to_owned(), "planes"),
+        };
+        PlanStep { layer: profile::label(self.layer), kernel, layout, flops: self.flops, bytes: self.bytes }
+    }
+}
+
+impl MapOperation {
+    fn describe(&self, name: &str) -> (String, &'static str) {
+        let (mut kernel, after): (String, &[After]) = match self {
+            MapOperation::Filter { filter, after, .. } => (format!("{name} {}", filter.way_name()), after),
+            MapOperation::Apply { after, .. } => (String::new(), after),
+            _ => (name.to_owned(), &[]),
+        };
+        for after in after {
+            let name = match after {
+                After::Bias(_) => "bias",
+                After::Normalize(_) => "normalize",
+                After::Residual(_) => "add",
+                After::Relu => "relu",
+                After::Scale(_) => "mul",
+                After::Map(call) => call.op.name(),
+            };
+            kernel.push_str(if kernel.is_empty() { "" } else { " + " });
+            kernel.push_str(name);
+        }
+        (kernel, if matches!(self, MapOperation::Leave { .. }) { "planes" } else { "nhwc" })
+    }
+}
+
+impl Plan {
+    /// The steps in the order in which they run.
+    pub fn steps(&self) -> Vec<PlanStep> {
+        self.steps.iter().map(Step::describe).collect()
+    }
+
+    /// Floating-point operations of a run, as far as they are counted.
+    pub fn flops(&self) -> u64 {
+        self.steps.iter().filter_map(|step| step.flops).sum()
+    }
+
+    /// How long each step takes: the shortest time of so many runs.
+    ///
+    /// # Errors
+    /// As [`Plan::run`].
+    pub fn time_steps(&self, inputs: &[Tensor], runs: usize) -> Result<Vec<Duration>> {
+        let mut best = vec![Duration::MAX; self.steps.len()];
+        for _ in 0..runs.max(1) {
+            let mut at = 0;
+            let mut last = Instant::now();
+            self.run_with(inputs, &mut || {
+                let now = Instant::now();
+                best[at] = best[at].min(now - last);
+                (at, last) = (at + 1, now);
+            })?;
+        }
+        Ok(best)
+    }
+}
