@@ -71,7 +71,7 @@ pub(crate) fn all(device: &Device) -> Result<Value> {
             }
             errors.insert(key, json!(fast.error()));
             if std::env::var_os("KILN_BENCH_TABLE").is_some() {
-                eprintln!("{name} {batch}\n{}", fast.table(&[x.clone()])?);
+                eprintln!("{name} {batch}\n{}", fast.table(std::slice::from_ref(&x))?);
             }
         }
     }

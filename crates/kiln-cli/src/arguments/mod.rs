@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use help::*;
 use kiln::datasets::Augmentation;
-use parsers::{RECIPE_OR_PATH, SET_OR_FOLDER, SET_OR_URL, augmentation, count, device, file_or_text, size, threads};
+use parsers::{SET_OR_FOLDER, SET_OR_URL, augmentation, count, device, file_or_text, size, threads};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 

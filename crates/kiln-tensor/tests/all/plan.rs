@@ -3,6 +3,7 @@
 use kiln_tensor::{
     ConvOptions, DType, Device, ErrorKind, MatmulOptions, Normalization, Plan, PoolOptions, Precision, Result, Tensor,
 };
+use std::slice::from_ref;
 
 fn cpu() -> Device {
     Device::cpu()
@@ -77,7 +78,7 @@ fn a_weight_that_changes_later_does_not_change_the_plan() {
     let mut w = numbers(&[3, 2], 3.0);
     let kept = w.copied().unwrap();
     let plan =
-        Plan::record(&[numbers(&[1, 3], 0.0)], &[w.clone()], Precision::Exact, |x| Ok(vec![x[0].matmul(&w)?])).unwrap();
+        Plan::record(&[numbers(&[1, 3], 0.0)], from_ref(&w), Precision::Exact, |x| Ok(vec![x[0].matmul(&w)?])).unwrap();
     w.fill(0.0).unwrap();
     let x = numbers(&[1, 3], 1.0);
     let expected = x.matmul(&kept).unwrap().to_vec::<f32>().unwrap();
@@ -88,7 +89,7 @@ fn a_weight_that_changes_later_does_not_change_the_plan() {
 fn indices_are_checked_in_each_run() {
     let table = numbers(&[5, 2], 1.0);
     let tokens = |values: &[i64]| Tensor::from_slice(values, [values.len()], &cpu()).unwrap();
-    let plan = Plan::record(&[tokens(&[0, 1, 2])], &[table.clone()], Precision::Exact, |x| {
+    let plan = Plan::record(&[tokens(&[0, 1, 2])], from_ref(&table), Precision::Exact, |x| {
         Ok(vec![table.index_select(0, &x[0])?])
     })
     .unwrap();
@@ -104,7 +105,7 @@ fn indices_are_checked_in_each_run() {
 #[test]
 fn many_threads_run_one_plan() {
     let w = numbers(&[64, 64], 3.0);
-    let plan = Plan::record(&[numbers(&[4, 64], 0.0)], &[w.clone()], Precision::Exact, |x| {
+    let plan = Plan::record(&[numbers(&[4, 64], 0.0)], from_ref(&w), Precision::Exact, |x| {
         let y = x[0].matmul(&w)?.tanh()?;
         Ok(vec![y.matmul(&w)?.softmax(-1)?])
     })
@@ -126,7 +127,7 @@ fn many_threads_run_one_plan() {
                     .to_vec::<f32>()
                     .unwrap();
                 for _ in 0..50 {
-                    assert_eq!(plan.run(&[x.clone()]).unwrap()[0].to_vec::<f32>().unwrap(), expected);
+                    assert_eq!(plan.run(from_ref(&x)).unwrap()[0].to_vec::<f32>().unwrap(), expected);
                 }
             });
         }
@@ -136,7 +137,7 @@ fn many_threads_run_one_plan() {
 #[test]
 fn what_cannot_be_recorded_is_refused() {
     let x = numbers(&[2, 3], 0.0);
-    let read = Plan::record(&[x.clone()], &[], Precision::Exact, |x| {
+    let read = Plan::record(from_ref(&x), &[], Precision::Exact, |x| {
         let sum = x[0].sum([0, 1])?.item()?;
         Ok(vec![x[0].mul_scalar(sum)?])
     });
@@ -144,7 +145,7 @@ fn what_cannot_be_recorded_is_refused() {
     let none = Plan::record(&[], &[], Precision::Exact, |_| Ok(vec![]));
     assert!(none.unwrap_err().message().contains("needs an input"));
     // A failed recording leaves nothing behind.
-    let plan = Plan::record(&[x.clone()], &[], Precision::Exact, |x| Ok(vec![x[0].log_softmax(-1)?])).unwrap();
+    let plan = Plan::record(from_ref(&x), &[], Precision::Exact, |x| Ok(vec![x[0].log_softmax(-1)?])).unwrap();
     let wrong = plan.run(&[numbers(&[3, 3], 0.0)]).unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::Shape);
     assert!(wrong.message().contains("compiled for (2, 3) of f32, got (3, 3)"), "{wrong}");
