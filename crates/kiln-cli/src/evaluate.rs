@@ -11,6 +11,7 @@ use kiln::ErrorKind;
 use kiln::prelude::*;
 use kiln::store::write_atomically;
 use kiln::train::{EvaluateOptions as Batches, Evaluation};
+use kiln::trained::Input;
 use serde_json::json;
 use std::num::NonZeroUsize;
 
@@ -37,7 +38,10 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     let Prepared { trainer, data, plan, .. } = &prepared;
     data.notices.iter().for_each(|notice| tell(notice));
     let of = format!("the test {}", data.called);
-    expect(&run.description, trainer.objective.takes(), &of, data.test.input_shape())?;
+    // Texts may have any length.
+    if !matches!(data.input, Some(Input::Text(_) | Input::Pairs(_))) {
+        expect(&run.description, trainer.objective.takes(), &of, data.test.input_shape())?;
+    }
     let batch_size = options.batch_size.map_or(plan.batch_size, NonZeroUsize::get);
     let evaluation = trainer.evaluate_with(&*data.test, Batches::new().batch_size(batch_size))?;
     if data.classes.is_empty() || data.classes.len() > MOST_CLASSES {

@@ -39,6 +39,11 @@ pub(super) fn description(settings: &Section<'_>, shapes: &[Vec<usize>]) -> Resu
     };
     for (at, (layer, node)) in settings.sections("layers")?.iter().zip(nodes).enumerate() {
         let name = layer.get::<String>("name")?.unwrap_or_else(|| at.to_string());
+        if known.contains(&name) {
+            return Err(
+                layer.wrong("name", &format!("two inputs or layers are called `{name}`: give each its own name"))
+            );
+        }
         let from = match layer.get::<Names>("from")? {
             Some(Names(from)) => from,
             None if at > 0 || inputs.len() == 1 => known.last().cloned().into_iter().collect(),

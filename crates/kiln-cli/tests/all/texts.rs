@@ -99,7 +99,7 @@ fn own_texts_are_classified() {
     assert!(said.contains("there is no column \"label\"") && said.contains("data.target=COLUMN"), "{said}");
     fs::write(&data, "text,label\nfine,good\n,bad\ndull,bad\n").unwrap();
     let said = refused(&["train", "text-classifier", "--data", &data]);
-    assert!(said.contains("line 3: column \"text\": the text is missing: `drop_missing = true`"), "{said}");
+    assert!(said.contains("line 3: column \"text\": the text is missing: `drop_missing` leaves"), "{said}");
     assert!(refused(&["train", "text-classifier", "--data", "nowhere.csv"]).contains("nowhere.csv"));
 }
 
@@ -205,8 +205,11 @@ fn what_is_wrong_with_a_graph_is_said_with_its_place() {
     assert!(wrong(", from = \"source\"", "").contains("`model.layers.0.from`, the name of an input, is missing"));
     let said = wrong("from = [\"target_positions\", \"encoder\"]", "from = \"target_positions\"");
     assert!(said.contains("no layer takes the output of `encoder`"), "{said}");
-    let said = wrong("name = \"target_positions\"", "name = \"target_tokens\"");
-    assert!(said.contains("target_tokens"), "{said}");
+    let said = wrong("name = \"target_tokens\"", "name = \"source_tokens\"");
+    assert!(
+        said.contains("graph.toml:22:") && said.contains("two inputs or layers are called `source_tokens`"),
+        "{said}"
+    );
     let said = wrong("positions = 16 },\n    { name = \"decoder\"", "positions = 4 },\n    { name = \"decoder\"");
     assert!(said.contains("graph.toml:23:") && said.contains("4"), "{said}");
     assert!(wrong("units = \"tokens\"", "units = \"classes\"").contains("is for models of classes"));
