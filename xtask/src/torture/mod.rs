@@ -40,7 +40,7 @@ pub(crate) struct Options {
 
 /// What CI does.
 pub(crate) fn ci() -> Result<()> {
-    run(&Options { kills: 12, seed: 1, only: None, short: true, kiln: None, soak: None })
+    run(&Options { kills: 6, seed: 1, only: None, short: true, kiln: None, soak: None })
 }
 
 /// Tortures all tasks, or lets one process run for long.
