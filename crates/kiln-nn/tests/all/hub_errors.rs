@@ -136,7 +136,7 @@ fn a_mask_of_another_shape_is_refused() {
         let mask = Tensor::ones(shape, DType::Bool, &Device::cpu()).unwrap();
         let error =
             model.forward(Value::One(tokens.clone(), Some(Mask::from(mask))), &Ctx::eval()).unwrap_err().to_string();
-        let expected = format!("the mask of the keys is bool ({}, {}), expected bool (1, 4)", shape[0], shape[1]);
+        let expected = format!("the mask of the steps is bool ({}, {}), expected bool (1, 4)", shape[0], shape[1]);
         assert!(error.contains(&expected), "{error}");
     }
 }

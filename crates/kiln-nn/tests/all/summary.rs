@@ -110,5 +110,5 @@ fn the_memory_of_training_is_that_of_a_real_pass() {
     // Batch norm takes no batch of 1, and a model that is not built has no memory yet.
     assert!(images.training_memory(1).is_ok());
     let error = Sequential::new().push(Dense::new(1)).training_memory(8).unwrap_err();
-    assert!(error.to_string().ends_with("the model must be built, for one input: call `build`"), "{error}");
+    assert!(error.to_string().ends_with("the model must be built: call `build`"), "{error}");
 }

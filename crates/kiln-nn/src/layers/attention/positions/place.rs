@@ -4,7 +4,7 @@ use super::count::{Counts, Positions};
 use crate::value::Mask;
 use crate::{Carried, Ctx, Module};
 use kiln_autograd::Var;
-use kiln_tensor::{Error, Result, Tensor};
+use kiln_tensor::{DType, Error, Result, Tensor};
 
 /// How many steps each sequence has had so far, i64 (N,), in a pass that carries them.
 #[derive(Module, Clone, Debug, Default)]
@@ -32,6 +32,14 @@ impl Place {
             };
         }
         let (size, mask) = ([batch, steps], mask.and_then(Mask::hiding));
+        if let Some(mask) = mask.filter(|mask| mask.dims() != size || mask.dtype() != DType::Bool) {
+            let message = format!(
+                "the mask of the steps is {} {}, expected bool ({batch}, {steps}), true where a step counts",
+                mask.dtype(),
+                mask.shape()
+            );
+            return Err(Error::shape("positions", message));
+        }
         if !carries {
             return Counts::default().positions(size, mask, x.device());
         }
