@@ -95,18 +95,16 @@ macro_rules! primitives {
             #[inline(never)]
             pub(super) fn run(device: &Device, call: &Call<'_>) -> Result<Ran> {
                 let work = Work::of_call(call);
-                let steps = recorder::is_on().then(recorder::count);
-                if steps.is_some() {
+                if recorder::is_on() {
                     recorder::call(work, call)?;
                 }
                 let timed = Timed::begin(work);
                 // SAFETY: as above.
                 let ran = unsafe { device.backend().run(call) }?;
                 // What is composed is measured, and recorded, by its parts.
-                match (ran, steps) {
-                    (Ran::Done, _) => timed.end(device)?,
-                    (Ran::NotHere, Some(steps)) => recorder::undo(steps),
-                    (Ran::NotHere, None) => {}
+                match ran {
+                    Ran::Done => timed.end(device)?,
+                    Ran::NotHere => recorder::undo(),
                 }
                 Ok(ran)
             }

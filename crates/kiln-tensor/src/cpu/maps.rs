@@ -15,7 +15,7 @@ pub(crate) const MOST_STEPS: usize = 8;
 /// The buffer has so many, and nobody writes them.
 unsafe fn read(memory: &Memory, buffer: BufferId, count: usize) -> &[f32] {
     debug_assert!(memory[buffer].bytes >= 4 * count);
-    // SAFETY: the caller's promise; buffers are aligned to 64 bytes and never null.
+    // SAFETY: the caller's promise; buffers are aligned to a float and never null.
     unsafe { std::slice::from_raw_parts(memory[buffer].address as *const f32, count) }
 }
 

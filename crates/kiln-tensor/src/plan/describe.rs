@@ -75,12 +75,13 @@ impl Plan {
     pub fn time_steps(&self, inputs: &[Tensor], runs: usize) -> Result<Vec<Duration>> {
         let mut best = vec![Duration::MAX; self.steps.len()];
         for _ in 0..runs.max(1) {
-            let mut at = 0;
             let mut last = Instant::now();
-            self.run_with(inputs, &mut || {
+            self.run_with(inputs, &mut |ended| {
                 let now = Instant::now();
-                best[at] = best[at].min(now - last);
-                (at, last) = (at + 1, now);
+                if let Some(at) = ended {
+                    best[at] = best[at].min(now - last);
+                }
+                last = now;
             })?;
         }
         Ok(best)

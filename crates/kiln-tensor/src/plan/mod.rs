@@ -1,4 +1,4 @@
-//! Plans: a forward pass recorded once, to be run again without graph, dispatch or allocation.
+//! Plans: a forward pass recorded once, to be run again without a graph. A run allocates its outputs alone.
 //!
 //! While a function runs, the driver's calls are written down. A call that depends on the inputs becomes a step; what depends on
 //! constants alone, such as statistics that are stacked or weights that are transposed, is computed once and kept. Steps refer to
@@ -7,7 +7,7 @@
 //! A plan holds its weights as the model shares them: a model that is trained further moves its own and leaves the plan's. So a plan
 //! gives what the model gave when it was compiled.
 //!
-//! Steps are the calls that the function made, in their order, so a plan's outputs have the same bits.
+//! With [`Precision::Exact`] the outputs have the bits of the function's.
 
 mod describe;
 pub(crate) mod kept;
@@ -18,7 +18,7 @@ pub(crate) mod recorder;
 mod run;
 mod step;
 
-use crate::{DType, Device, Error, Result, Shape, Tensor};
+use crate::{DType, Device, Error, ErrorKind, Result, Shape, Tensor};
 pub use describe::PlanStep;
 use kept::KeptView;
 pub use lower::Precision;
@@ -59,11 +59,12 @@ impl fmt::Debug for Plan {
 }
 
 impl Plan {
-    /// Runs `function` on examples of its inputs and keeps what it computes. `constants` are the weights: those among them that the
-    /// function uses are shared, anything else that it uses is copied.
+    /// Runs `function` on examples of its inputs and keeps what it computes. Weights that are listed in `constants` are shared with the
+    /// plan; other tensors that the function reads are copied. What the function computes on other threads is not seen: it becomes a
+    /// constant.
     ///
     /// # Errors
-    /// No inputs, or inputs on several devices; a function that reads values of its inputs on the host, draws random numbers, or uses
+    /// No inputs, inputs on several devices or on one that is not the CPU; a function that reads values of its inputs on the host, draws random numbers, or uses
     /// an operation that a plan cannot have; those of the function.
     pub fn record(
         inputs: &[Tensor],
@@ -74,10 +75,16 @@ impl Plan {
         let Some(device) = inputs.first().map(|input| input.device().clone()) else {
             return Err(Error::value("compile", "a plan needs an input"));
         };
+        if !device.backend().is_host() {
+            let message =
+                format!("plans run on the CPU, got inputs on {device}: move the model there, or run it with `forward`");
+            return Err(Error::new(ErrorKind::Unsupported, "compile", message));
+        }
         // Memory of their own: whatever else shares an example's is a constant.
         let examples = inputs.iter().map(Tensor::copied).collect::<Result<Vec<_>>>()?;
-        if examples.iter().any(|example| example.device() != &device) {
-            return Err(Error::value("compile", "the inputs of a plan are on one device"));
+        if let Some(other) = examples.iter().find(|example| example.device() != &device) {
+            let message = format!("all inputs of a plan must be on one device, got {device} and {}", other.device());
+            return Err(Error::value("compile", message));
         }
         let recording = Recording::start(&device, &examples, constants)?;
         let results = function(&examples)?;
@@ -96,12 +103,19 @@ impl Plan {
     fn new(
         device: Device,
         inputs: Vec<(Shape, DType)>,
-        buffers: Vec<Buffer>,
+        mut buffers: Vec<Buffer>,
         steps: Vec<Step>,
         outputs: Vec<KeptView>,
     ) -> Plan {
         let in_place = run::in_place(&outputs, &buffers);
         let ends: Vec<usize> = outputs.iter().map(|output| output.buffer).collect();
+        // Weights that were packed are not needed as they were.
+        let lifetimes = memory::lifetimes(buffers.len(), &steps, &ends);
+        for (buffer, lifetime) in buffers.iter_mut().zip(lifetimes) {
+            if let (Holds::Constant(value), None) = (&mut buffer.holds, lifetime) {
+                *value = None;
+            }
+        }
         let arena = Arena::new(&buffers, &steps, &ends, &in_place);
         Plan { device, inputs, buffers, steps, outputs, in_place, arena, rooms: Mutex::new(Vec::new()) }
     }
@@ -109,6 +123,11 @@ impl Plan {
     /// Shapes and dtypes of the inputs.
     pub fn inputs(&self) -> &[(Shape, DType)] {
         &self.inputs
+    }
+
+    /// Shapes of the outputs.
+    pub fn outputs(&self) -> impl Iterator<Item = &Shape> {
+        self.outputs.iter().map(|output| output.layout.shape())
     }
 
     /// Bytes of the memory for values between the steps, for each thread that runs the plan at one time.

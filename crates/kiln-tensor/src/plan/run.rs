@@ -3,8 +3,8 @@
 use super::Plan;
 use super::kept::{Kept, KeptView};
 use super::memory::{Room, is_whole};
-use super::recorder::Holds;
-use crate::{DeviceBuffer, Error, Result, Tensor};
+use super::recorder::{self, Holds};
+use crate::{DeviceBuffer, Error, ErrorKind, Result, Tensor, profile};
 use std::sync::PoisonError;
 
 impl Plan {
@@ -14,12 +14,16 @@ impl Plan {
     /// # Errors
     /// Inputs of another shape, dtype or device; an index out of range; out of memory.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        self.run_with(inputs, &mut || {})
+        self.run_with(inputs, &mut |_| {})
     }
 
-    /// As [`Plan::run`]; `ended` is called after each step.
-    pub(super) fn run_with(&self, inputs: &[Tensor], ended: &mut dyn FnMut()) -> Result<Vec<Tensor>> {
+    /// As [`Plan::run`]; `ended` is called before the first step with None, and after each one with its number.
+    pub(super) fn run_with(&self, inputs: &[Tensor], ended: &mut dyn FnMut(Option<usize>)) -> Result<Vec<Tensor>> {
         self.check(inputs)?;
+        if profile::is_on() && recorder::is_on() {
+            let message = "a plan can't be part of another one: compile the model that it was made of";
+            return Err(Error::new(ErrorKind::Unsupported, "run", message));
+        }
         let inputs = inputs.iter().map(Tensor::contiguous).collect::<Result<Vec<_>>>()?;
         let mut room = self.room()?;
         let result = self.run_in(&mut room, &inputs, ended);
@@ -34,7 +38,7 @@ impl Plan {
 
     fn check(&self, inputs: &[Tensor]) -> Result<()> {
         if inputs.len() != self.inputs.len() {
-            let message = format!("the plan takes {} inputs, got {}", self.inputs.len(), inputs.len());
+            let message = format!("inputs of the plan: {} expected, got {}", self.inputs.len(), inputs.len());
             return Err(Error::value("run", message));
         }
         for (input, (shape, dtype)) in inputs.iter().zip(&self.inputs) {
@@ -56,7 +60,7 @@ impl Plan {
         Ok(())
     }
 
-    fn run_in(&self, room: &mut Room, inputs: &[Tensor], ended: &mut dyn FnMut()) -> Result<Vec<Tensor>> {
+    fn run_in(&self, room: &mut Room, inputs: &[Tensor], ended: &mut dyn FnMut(Option<usize>)) -> Result<Vec<Tensor>> {
         for (buffer, address) in self.buffers.iter().zip(&mut room.addresses) {
             if let Holds::Input(number) = buffer.holds {
                 // A view of a part of its memory begins further on.
@@ -73,9 +77,10 @@ impl Plan {
             }
             outputs.push(tensor);
         }
-        for step in &self.steps {
+        ended(None);
+        for (number, step) in self.steps.iter().enumerate() {
             step.operation.run(&self.device, room.memory())?;
-            ended();
+            ended(Some(number));
         }
         for (output, tensor) in self.outputs.iter().zip(&outputs) {
             if !self.written_in_place(output) {

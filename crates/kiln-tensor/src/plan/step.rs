@@ -8,9 +8,10 @@ use super::memory;
 use super::recorder::Recorder;
 use crate::{
     ArgReduceOp, AttentionCall, Axes, BlendCall, Call, CompareOp, ConvCall, ConvGradInputCall, Convolution, Device,
-    DistancesCall, Error, ErrorKind, HeadOrder, LogsumexpCall, MaxPoolCall, MomentsCall, Normalization, NormalizeCall,
-    Ran, Recurrence, RecurrentCall, ReduceOp, Result, RowNorm, RowNormCall, ScatterOp, SoftmaxCall, SoftmaxKind, Taps,
-    UnaryCall, Window,
+    DistancesCall, Error, ErrorKind, HeadOrder, KthCall, LinearScanCall, LogsumexpCall, MaxPoolCall, MomentsCall,
+    Normalization, NormalizeCall, Order, Ran, Recurrence, RecurrentCall, ReduceOp, Result, RowNorm, RowNormCall,
+    ScanCall, ScanExtremaCall, ScanOp, ScatterOp, SearchCall, SoftmaxCall, SoftmaxKind, SortCall, Taps, UnaryCall,
+    Window,
 };
 use kiln_math::{BinaryOp, IntegerOp};
 
@@ -144,6 +145,12 @@ steps! {
         }
         Recurrent RecurrentCall { layer: Recurrence<KeptView>, gates: KeptInPlace, states: KeptOut, inner: Option<KeptOut> }
         Distances DistancesCall { out: KeptOut, x: KeptView, center: Option<KeptView>, axes: Axes, squared: bool }
+        Sort SortCall { values: Option<KeptOut>, positions: Option<KeptOut>, x: KeptView, order: Order }
+        Kth KthCall { values: KeptOut, positions: KeptOut, x: KeptView, rank: usize }
+        Search SearchCall { out: KeptOut, sorted: KeptView, x: KeptView, right: bool }
+        Scan ScanCall { op: ScanOp, out: KeptOut, x: KeptView, axis: usize }
+        ScanExtrema ScanExtremaCall { values: KeptOut, positions: KeptOut, x: KeptView, axis: usize, smallest: bool }
+        LinearScan LinearScanCall { out: KeptOut, a: KeptView, b: KeptView, axis: usize }
         Blend BlendCall { out: KeptOut, x: KeptView, axis: usize, taps: Taps }
     }
 }

@@ -42,8 +42,9 @@ impl Tensor {
         if self.device().backend().is_host() {
             let values = index.contiguous()?;
             if crate::profile::is_on() && crate::plan::recorder::is_on() {
-                // The values of an example are in range.
+                // The host may read the example's values: a step checks those of each run.
                 crate::plan::recorder::index(operation, &values, size)?;
+                self.device().check_index(operation, &values.view(), size)?;
                 return Ok(values);
             }
             let values = values.as_slice::<i64>()?;

@@ -80,6 +80,12 @@ fn slices_that_are_written_one_by_one() {
 }
 
 #[test]
+fn sums_along_an_axis_of_inputs_and_of_constants() {
+    let steps = numbers(&[3, 5], 4.0);
+    expect_same(&[3, 5], &[], |x| Ok(vec![x[0].cumsum(1)?.add(&steps.cumsum(0)?)?]));
+}
+
+#[test]
 fn an_empty_input() {
     expect_same(&[0, 3], &[], |x| Ok(vec![x[0].relu()?.sum(0)?]));
 }
@@ -160,5 +166,59 @@ fn what_cannot_be_recorded_is_refused() {
     let wrong = plan.run(&[numbers(&[3, 3], 0.0)]).unwrap_err();
     assert_eq!(wrong.kind(), ErrorKind::Shape);
     assert!(wrong.message().contains("compiled for (2, 3) of f32, got (3, 3)"), "{wrong}");
-    assert!(plan.run(&[x.clone(), x.clone()]).unwrap_err().message().contains("takes 1 inputs, got 2"));
+    assert!(plan.run(&[x.clone(), x.clone()]).unwrap_err().message().contains("1 expected, got 2"));
+}
+
+/// What is a reshape of a map is no map of the same channels.
+#[test]
+fn other_channels_than_a_convolutions() {
+    let (w, m) = (numbers(&[4, 2, 1, 1], 3.0), numbers(&[2, 4], 5.0).abs().unwrap());
+    let form = Normalization { epsilon: 1e-5, own_moments: false, activation: None };
+    expect_same(&[2, 2, 3, 3], from_ref(&w), |x| {
+        let y = x[0].conv(&w, &ConvOptions::new(), MatmulOptions::default())?;
+        let z = y.reshape([1, 8, 9])?.slice(1, 0..4)?.contiguous()?;
+        let whole = y.reshape([1, 4, 18])?.normalize(&form, &m, None, None)?;
+        Ok(vec![whole, z.normalize(&form, &m, None, None)?])
+    });
+    let gate = numbers(&[1, 4, 1, 1], 7.0);
+    expect_same(&[1, 2, 3, 3], from_ref(&w), |x| {
+        let y = x[0].conv(&w, &ConvOptions::new(), MatmulOptions::default())?;
+        let gates = y.mean([2, 3])?.reshape([1, 4, 1])?.slice(1, 0..2)?;
+        Ok(vec![y.reshape([1, 2, 18])?.mul(&gates)?, y.mul(&gate)?])
+    });
+}
+
+#[test]
+fn indices_out_of_range_are_errors_while_recording() {
+    let table = numbers(&[5, 2], 1.0);
+    let tokens = |value: i64| Tensor::from_slice(&[value], [1], &cpu()).unwrap();
+    let record = |example: &Tensor, constant: &Tensor| {
+        Plan::record(from_ref(example), &[], Precision::Exact, |x| {
+            table.index_select(0, constant)?;
+            Ok(vec![table.index_select(0, &x[0])?])
+        })
+    };
+    assert!(record(&tokens(4), &tokens(0)).is_ok());
+    for (example, constant) in [(9, 0), (0, 9)] {
+        let error = record(&tokens(example), &tokens(constant)).unwrap_err();
+        assert!(error.message().contains('9'), "{error}");
+    }
+}
+
+#[test]
+fn a_constant_may_change_between_its_uses() {
+    let x = numbers(&[1, 3], 1.0);
+    let twice = |x: &[Tensor]| {
+        let mut c = Tensor::zeros([1, 3], DType::F32, &cpu())?;
+        let first = x[0].add(&c)?;
+        c.upload(&[1.0f32, 2.0, 3.0])?;
+        Ok(vec![first, x[0].add(&c)?])
+    };
+    expect_same(&[1, 3], &[], twice);
+    // A view that begins inside its memory.
+    let plan = Plan::record(from_ref(&x), &[], Precision::Exact, twice).unwrap();
+    let part = numbers(&[4, 3], 2.0).slice(0, 1..2).unwrap();
+    let expected = twice(from_ref(&part)).unwrap();
+    let got = plan.run(from_ref(&part)).unwrap();
+    assert_eq!(expected[1].to_vec::<f32>().unwrap(), got[1].to_vec::<f32>().unwrap());
 }

@@ -65,7 +65,7 @@ impl KeptReach {
     }
 }
 
-/// The operands of an attention.
+/// The operands of an attention without dropout.
 #[derive(Clone, Debug)]
 pub(crate) struct KeptAttention {
     query: KeptView,
@@ -75,7 +75,6 @@ pub(crate) struct KeptAttention {
     scale: f64,
     reach: KeptReach,
     slopes: Option<Vec<f64>>,
-    dropout: Option<(f64, KeptView)>,
 }
 
 impl Kept for KeptAttention {
@@ -84,7 +83,6 @@ impl Kept for KeptAttention {
     fn visit(lent: &Attention<'_>, visit: &mut dyn FnMut(Access)) {
         [&lent.query, &lent.key, &lent.value].into_iter().for_each(|view| KeptView::visit(view, visit));
         Option::<KeptView>::visit(&lent.mask, visit);
-        Option::<KeptView>::visit(&lent.dropout.map(|(_, stream)| stream), visit);
     }
     fn keep(lent: &Attention<'_>, recorder: &Recorder) -> Self {
         KeptAttention {
@@ -95,7 +93,6 @@ impl Kept for KeptAttention {
             scale: lent.scale,
             reach: KeptReach::of(&lent.reach),
             slopes: lent.slopes.map(<[f64]>::to_vec),
-            dropout: lent.dropout.map(|(rate, stream)| (rate, Kept::keep(&stream, recorder))),
         }
     }
     fn lend<'m>(&'m self, memory: &'m Memory) -> Attention<'m> {
@@ -107,12 +104,11 @@ impl Kept for KeptAttention {
             scale: self.scale,
             reach: self.reach.lend(),
             slopes: self.slopes.as_deref(),
-            dropout: self.dropout.as_ref().map(|(rate, stream)| (*rate, stream.lend(memory))),
+            dropout: None,
         }
     }
     fn buffers(&self, visit: &mut dyn FnMut(BufferId, bool)) {
         [&self.query, &self.key, &self.value].into_iter().for_each(|view| view.buffers(visit));
         self.mask.buffers(visit);
-        self.dropout.map(|(_, stream)| stream).buffers(visit);
     }
 }

@@ -6,8 +6,8 @@ pub(crate) use calls::KeptAttention;
 
 use super::recorder::Recorder;
 use crate::{
-    ArgReduceOp, Axes, CompareOp, Convolution, DType, DeviceBuffer, Epilogue, HeadOrder, Layout, Normalization, Out,
-    RecurrentCell, ReduceOp, RowNorm, ScatterOp, Shape, SoftmaxKind, Taps, UnaryCall, View, Window,
+    ArgReduceOp, Axes, CompareOp, Convolution, DType, DeviceBuffer, Epilogue, HeadOrder, Layout, Normalization, Order,
+    Out, RecurrentCell, ReduceOp, RowNorm, ScanOp, ScatterOp, Shape, SoftmaxKind, Taps, UnaryCall, View, Window,
 };
 use kiln_math::{BinaryOp, IntegerOp};
 
@@ -266,5 +266,7 @@ plain!(
     HeadOrder,
     RecurrentCell,
     RowNorm,
+    Order,
+    ScanOp,
     Axes
 );

@@ -50,7 +50,7 @@ impl Lowering<'_> {
                 let rectifier = form.activation.map(|call| call.op);
                 let fits = self.is_end(x, chain)
                     && matches!(rectifier, None | Some(UnaryOp::Relu))
-                    && out.shape[1] == shape.channels
+                    && (out.shape[0], out.shape[1]) == (shape.batch, shape.channels)
                     && are_floats(&self.buffers, factors.into_iter().flatten().chain([moments]));
                 if !fits {
                     return Ok(false);
@@ -103,11 +103,12 @@ impl Lowering<'_> {
             BinaryOp::Add if map.shape == shape && self.is_whole(other) => Some(After::Residual(map.buffer)),
             BinaryOp::Mul if map.shape == (MapShape { pixels: 1, ..shape }) => {
                 // (N, C) or (N, C, 1, …), repeated over the pixels.
-                let strides = other.layout.strides();
+                let (dims, strides) = (other.layout.shape().dims(), other.layout.strides());
+                let same = dims.get(..2) == Some(&[shape.batch, shape.channels]);
                 let repeated = shape.pixels == 1 || strides.get(2..)?.iter().all(|&stride| stride == 0);
                 let (n, c) = (*strides.first()?, *strides.get(1)?);
                 let rows = c == 1 && (n == shape.channels as isize || shape.batch == 1);
-                (repeated && rows && other.layout.offset() == 0).then_some(After::Scale(map.buffer))
+                (same && repeated && rows && other.layout.offset() == 0).then_some(After::Scale(map.buffer))
             }
             _ => None,
         }

@@ -3,7 +3,7 @@
 //! What does not depend on the inputs is a constant: its value is kept, and the steps that made it are not.
 
 use super::kept::{Access, BufferId, Kept, KeptView};
-use super::step::{Operation, note};
+use super::step::{Operation, note, unknown};
 use crate::profile::{self, Profiling};
 use crate::{Call, Device, DeviceBuffer, Error, ErrorKind, Result, Tensor};
 use std::cell::{Cell, RefCell};
@@ -64,6 +64,8 @@ pub(crate) struct Recorder {
     /// Tensors that outlive the recording, by address: weights need no copy.
     known: HashMap<usize, Tensor>,
     work: Option<profile::Work>,
+    /// What the coarse operation that was noted last has changed: the number of steps before it, and the buffers that were at addresses.
+    before: (usize, Vec<(usize, Option<BufferId>)>),
 }
 
 /// A recording under way on this thread.
@@ -87,6 +89,7 @@ impl Recording {
             steps: Vec::new(),
             known: known.iter().map(|tensor| (tensor.view().buffer.address, tensor.clone())).collect(),
             work: None,
+            before: (0, Vec::new()),
         };
         for (number, input) in inputs.iter().enumerate() {
             let bytes = input.elements() * input.dtype().size();
@@ -132,8 +135,7 @@ pub(crate) fn read_by_host(buffer: DeviceBuffer) -> Result<()> {
         if !recorder.varies(buffer) {
             return Ok(());
         }
-        let message = "a layer reads values of its input on the host, so that it can't be part of a compiled plan: run the model with \
-                       `forward`";
+        let message = "a layer reads values of its input on the host, which a compiled plan can't do: run the model with `forward`";
         Err(Error::new(ErrorKind::Unsupported, "compile", message))
     })
 }
@@ -144,22 +146,28 @@ pub(crate) fn read_by_host(buffer: DeviceBuffer) -> Result<()> {
 /// One that cannot be part of a plan.
 pub(crate) fn call(work: profile::Work, call: &Call<'_>) -> Result<()> {
     with(|recorder| {
+        if matches!(call, Call::Attention(call) if call.operands.dropout.is_some()) {
+            return Err(unknown("attention with dropout"));
+        }
         recorder.work = Some(work);
+        recorder.before = (recorder.steps.len(), Vec::new());
         note::call(recorder, call)
     })
 }
 
-/// The operation that was noted last was not run, but is composed of others.
-pub(crate) fn undo(steps: usize) {
+/// The coarse operation that was noted last did not run, but is composed of others.
+pub(crate) fn undo() {
     let _ = with(|recorder| {
+        let (steps, changed) = std::mem::take(&mut recorder.before);
         recorder.steps.truncate(steps);
+        for (address, id) in changed.into_iter().rev() {
+            match id {
+                Some(id) => recorder.at.insert(address, id),
+                None => recorder.at.remove(&address),
+            };
+        }
         Ok(())
     });
-}
-
-/// Steps so far.
-pub(crate) fn count() -> usize {
-    RECORDER.with_borrow(|recorder| recorder.as_ref().map_or(0, |recorder| recorder.steps.len()))
 }
 
 /// An index is about to be used along an axis of so many elements.
@@ -182,6 +190,13 @@ pub(super) fn outputs(results: &[Tensor]) -> Result<Vec<KeptView>> {
     let mut outputs = Vec::new();
     with(|recorder| {
         for result in results {
+            if result.device() != &recorder.device {
+                let (got, expected) = (result.device(), &recorder.device);
+                return Err(Error::value(
+                    "compile",
+                    format!("an output is on {got}, expected {expected} as the inputs"),
+                ));
+            }
             let view = result.view();
             let id = recorder.find(view.buffer);
             recorder.keep_constant(view.buffer, id)?;
@@ -202,8 +217,14 @@ impl Recorder {
     fn begin(&mut self, address: usize, bytes: usize, holds: Holds) -> BufferId {
         self.buffers.push(Buffer { bytes, holds });
         let id = self.buffers.len() - 1;
-        self.at.insert(address, id);
+        self.put(address, id);
         id
+    }
+
+    /// From here on this buffer is at the address.
+    fn put(&mut self, address: usize, id: BufferId) {
+        let before = self.at.insert(address, id);
+        self.before.1.push((address, before));
     }
 
     /// The buffer at an address; one from before the recording is a constant.
@@ -212,6 +233,13 @@ impl Recorder {
             Some(&id) => id,
             None => self.begin(buffer.address, buffer.bytes, Holds::Constant(None)),
         }
+    }
+
+    /// A constant has other values from here on than steps may have read before.
+    fn changes(&mut self, buffer: DeviceBuffer) {
+        let id = self.find(buffer);
+        let bytes = self.buffers[id].bytes;
+        self.begin(buffer.address, bytes, Holds::Constant(None));
     }
 
     /// Whether the memory depends on the inputs.
@@ -272,10 +300,7 @@ impl Recorder {
         if !varies {
             for access in accesses {
                 if let Access::Write(buffer, _) = *access {
-                    // Other values than a step has read before.
-                    let id = self.find(buffer);
-                    let bytes = self.buffers[id].bytes;
-                    self.begin(buffer.address, bytes, Holds::Constant(None));
+                    self.changes(buffer);
                 }
             }
             self.work = None;
@@ -305,7 +330,7 @@ impl Recorder {
         }
         let operation = make(self);
         for (address, id) in std::mem::take(&mut self.begun) {
-            self.at.insert(address, id);
+            self.put(address, id);
         }
         self.push(operation, "");
         Ok(())

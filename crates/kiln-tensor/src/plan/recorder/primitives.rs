@@ -36,8 +36,15 @@ noted! {
 }
 
 pub(crate) fn upload(_: Work, to: &DeviceBuffer, _: &usize, _: &&[u8]) -> Result<()> {
-    with(|recorder| if recorder.varies(*to) { Err(unknown("upload")) } else { Ok(()) })
+    with(|recorder| {
+        if recorder.varies(*to) {
+            return Err(unknown("upload"));
+        }
+        recorder.changes(*to);
+        Ok(())
+    })
 }
+
 pub(crate) fn download(_: Work, _: &&mut [u8], from: &DeviceBuffer, _: &usize) -> Result<()> {
     read_by_host(*from)
 }
