@@ -53,15 +53,13 @@ impl InferenceOptions {
         InferenceOptions::default()
     }
 
-    /// Other batch sizes than that of the examples; the plan is compiled for each, with one copy of the model's weights and one of
-    /// the packed ones for each size.
+    /// The batch sizes to compile for, in place of the examples'. Each size has packed weights of its own.
     #[must_use]
     pub fn batches(self, sizes: &[usize]) -> Self {
         InferenceOptions { batches: sizes.to_vec(), ..self }
     }
 
-    /// Lets a batch have any number of samples. It is run in parts of the sizes that the plan was compiled for, so 1 is one of them
-    /// always.
+    /// Lets a batch have any number of samples: it is run in parts of the sizes that the plan was compiled for, to which 1 is added.
     #[must_use]
     pub fn any_batch(self) -> Self {
         InferenceOptions { any_batch: true, ..self }
@@ -102,6 +100,14 @@ impl InferencePlan {
         for size in sizes {
             let inputs = examples.iter().map(|example| resized(example, size)).collect::<Result<Vec<_>>>()?;
             let plan = Plan::record(&inputs, &weights, precision, |inputs| forward(model, inputs))?;
+            if let Some(output) =
+                plan.outputs().find(|output| options.any_batch && output.dims().first() != Some(&size))
+            {
+                let message = format!(
+                    "an output of shape {output} has no axis of the {size} samples first: compile without `any_batch`"
+                );
+                return Err(Error::shape("compile", message));
+            }
             if options.fast {
                 error = error.max(largest_difference(&plan.run(&inputs)?, &forward(model, &inputs)?)?);
             }
@@ -131,8 +137,15 @@ impl InferencePlan {
         if let Some((_, plan)) = self.plans.iter().find(|&&(size, _)| size == batch) {
             return run(plan, inputs);
         }
-        if !self.any_batch || batch == 0 {
+        if batch == 0 {
+            return Err(Error::shape("run", "a batch of 1 sample or more is expected, got 0"));
+        }
+        if !self.any_batch {
             return Err(self.unknown_batch(batch));
+        }
+        if let Some(other) = inputs.iter().find(|input| input.dims().first() != Some(&batch)) {
+            let message = format!("all inputs must have one batch size, got {batch} and {}", other.shape());
+            return Err(Error::shape("run", message));
         }
         let mut parts: Vec<Vec<Tensor>> = Vec::new();
         let mut first = 0;
@@ -165,14 +178,15 @@ impl InferencePlan {
         self.error
     }
 
-    /// Bytes of the memory for values between layers, for each thread that runs the plan at one time.
+    /// Bytes of the memory for values between layers, of all batch sizes together, for each thread that runs the plan at one time.
     pub fn arena_bytes(&self) -> usize {
-        self.plans.iter().map(|(_, plan)| plan.arena_bytes()).max().unwrap_or(0)
+        self.plans.iter().map(|(_, plan)| plan.arena_bytes()).sum()
     }
 
-    /// Bytes of weights: those of the model that are used as they are, and packed ones.
+    /// Bytes of weights for all batch sizes together: those of the model that are used as they are, which the sizes share, count for
+    /// each size.
     pub fn constant_bytes(&self) -> usize {
-        self.plans.iter().map(|(_, plan)| plan.constant_bytes()).max().unwrap_or(0)
+        self.plans.iter().map(|(_, plan)| plan.constant_bytes()).sum()
     }
 
     /// The steps for the largest batch that the plan was compiled for.
@@ -210,10 +224,10 @@ fn resized(example: &Tensor, size: usize) -> Result<Tensor> {
         return Err(Error::value("compile", "an example of 1 sample or more is expected"));
     }
     if samples >= size {
-        return example.slice(0, 0..size)?.copied();
+        return example.slice(0, 0..size);
     }
     let copies = vec![example; size.div_ceil(samples)];
-    Tensor::concat(&copies, 0)?.slice(0, 0..size)?.copied()
+    Tensor::concat(&copies, 0)?.slice(0, 0..size)
 }
 
 fn forward(model: &(dyn AnyLayer + '_), inputs: &[Tensor]) -> Result<Vec<Tensor>> {
