@@ -52,4 +52,4 @@ pub use apply::apply;
 pub use epilogue::{Epilogue, Scaling, Step};
 pub use filter::{Filter, Way};
 pub use layout::{from_nhwc, map_len, padded, padded_row, to_nhwc};
-pub use pool::{average_pool, global_average_pool, max_pool};
+pub use pool::{global_average_pool, max_pool};

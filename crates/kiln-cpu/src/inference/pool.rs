@@ -6,7 +6,7 @@ use super::slots::Place;
 use crate::pool::Pool;
 use crate::reduce::{CHUNK, LANES};
 use crate::{Isa, Kernel, Simd, check, operand::Number, team};
-use kiln_math::{K_BLOCK, Real};
+use kiln_math::Real;
 use std::ops::Range;
 
 /// Floats read that are worth a second thread.
@@ -121,104 +121,6 @@ pub fn max_pool(isa: Isa, pool: &Pool, (batch, channels): (usize, usize), x: &[f
     let (pixel, y) = (padded(channels), Place(y.as_mut_ptr()));
     let reads = pool.out[2] * pool.taps() * pixel;
     by_parts(batch * pool.out[0] * pool.out[1], reads, |numbers| isa.run(Maxima(Lines { pool, pixel, x, y, numbers })));
-}
-
-/// How the sums along an axis are made.
-#[derive(Clone, Copy)]
-struct Axis<'a> {
-    /// Whether windows are single elements, one by one.
-    plain: bool,
-    /// What each element is multiplied with.
-    each: f32,
-    /// For each output what the sum is divided by, unless `each` has it.
-    counts: Option<&'a [usize]>,
-}
-
-impl<'a> Axis<'a> {
-    fn new(pool: &Pool, axis: usize, counts: &'a [usize]) -> Self {
-        let plain =
-            (pool.kernel[axis], pool.stride[axis], pool.before[axis]) == (1, 1, 0) && pool.out[axis] == pool.size[axis];
-        let even = counts.iter().all(|&count| count == pool.kernel[axis]);
-        let each = if even { (1.0 / pool.kernel[axis] as f64) as f32 } else { 1.0 };
-        Axis { plain, each, counts: (!even).then_some(counts) }
-    }
-
-    /// Σ each·x over taps, divided by the output's count.
-    #[inline(always)]
-    fn sum<S: Simd>(self, output: usize, taps: Range<usize>, x: impl Fn(usize) -> [f32; GROUP]) -> [f32; GROUP] {
-        if self.plain {
-            return x(0);
-        }
-        let zero = S::F32::constant(0.0);
-        let (mut whole, mut chain, mut begun) = ([zero; GROUP], [zero; GROUP], false);
-        let each = self.each.enter::<S>();
-        for tap in taps.clone() {
-            if tap > taps.start && tap.is_multiple_of(K_BLOCK) {
-                for i in 0..GROUP {
-                    whole[i] = if begun { whole[i] + chain[i] } else { chain[i] };
-                }
-                (chain, begun) = ([zero; GROUP], true);
-            }
-            let x = x(tap);
-            for i in 0..GROUP {
-                chain[i] = each.mul_add(x[i].enter::<S>(), chain[i]);
-            }
-        }
-        let share = self.counts.map(|counts| ((1.0 / counts[output] as f64) as f32).enter::<S>());
-        let mut sums = [0.0; GROUP];
-        for i in 0..GROUP {
-            let sum = if begun { whole[i] + chain[i] } else { chain[i] };
-            sums[i] = f32::leave::<S>(share.map_or(sum, |share| sum * share));
-        }
-        sums
-    }
-}
-
-/// Averages of windows: sums along the depth, of these along the height, of these along the width.
-struct Averages<'a>(Lines<'a>, [Axis<'a>; 3]);
-
-impl Kernel for Averages<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run<S: Simd>(self) {
-        let Averages(lines, [deep, high, wide]) = self;
-        lines.each(|image, outputs, channel| {
-            let taps: [Range<usize>; 3] = std::array::from_fn(|axis| lines.taps(axis, outputs[axis]));
-            wide.sum::<S>(outputs[2], taps[2].clone(), |width| {
-                high.sum::<S>(outputs[1], taps[1].clone(), |height| {
-                    deep.sum::<S>(outputs[0], taps[0].clone(), |depth| {
-                        lines.group(lines.at(image, outputs, [depth, height, width]) + channel)
-                    })
-                })
-            })
-        });
-    }
-}
-
-/// y = the mean of each window, of maps of `batch` images. `counts` has for each axis and output what the sum along the axis is divided
-/// by: the number of elements there, with or without padding. The bits are those of sums along one axis after the other by depthwise
-/// convolutions, as average pooling of planes is computed.
-///
-/// # Panics
-/// A form that makes no sense, a window that meets no element, and slices of other lengths.
-pub fn average_pool(
-    isa: Isa,
-    pool: &Pool,
-    counts: [&[usize]; 3],
-    (batch, channels): (usize, usize),
-    x: &[f32],
-    y: &mut [f32],
-) {
-    check_maps("average_pool", pool, (batch, channels), x, y);
-    for (counts, out) in counts.iter().zip(pool.out) {
-        check::length("average_pool", "counts", counts.len(), out);
-    }
-    let axes = std::array::from_fn(|axis| Axis::new(pool, axis, counts[axis]));
-    let (pixel, y) = (padded(channels), Place(y.as_mut_ptr()));
-    let reads = pool.out[2] * pool.taps() * pixel;
-    by_parts(batch * pool.out[0] * pool.out[1], reads, |numbers| {
-        isa.run(Averages(Lines { pool, pixel, x, y, numbers }, axes));
-    });
 }
 
 /// The mean of 16 channels over all pixels of an image.

@@ -5,9 +5,7 @@ use crate::channels::pools;
 use crate::conv::{numbers, rounding};
 use crate::views::{View, on_teams};
 use kiln_cpu::Isa;
-use kiln_cpu::conv::{Conv, forward};
-use kiln_cpu::gemm::GemmEpilogue;
-use kiln_cpu::inference::{average_pool, global_average_pool, map_len, max_pool};
+use kiln_cpu::inference::{global_average_pool, map_len, max_pool};
 use kiln_cpu::operand::Output;
 use kiln_cpu::pool::{self, Pool};
 use kiln_cpu::reduce::{Reduction, reduce};
@@ -15,45 +13,6 @@ use proptest::prelude::*;
 
 fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
-}
-
-/// Averages of planes as depthwise convolutions, axis by axis.
-fn averages(isa: Isa, pool: &Pool, counts: [&[usize]; 3], planes: usize, x: &[f32]) -> Vec<f32> {
-    let (mut y, mut size) = (x.to_vec(), pool.size);
-    for axis in 0..3 {
-        let plain = (pool.kernel[axis], pool.stride[axis], pool.before[axis]) == (1, 1, 0);
-        if plain && pool.out[axis] == pool.size[axis] {
-            continue;
-        }
-        let even = counts[axis].iter().all(|&count| count == pool.kernel[axis]);
-        let each = if even { 1.0 / pool.kernel[axis] as f64 } else { 1.0 };
-        let along = |of: [usize; 3], other: usize| std::array::from_fn(|a| if a == axis { of[a] } else { other });
-        let mut out = size;
-        out[axis] = pool.out[axis];
-        let conv = Conv {
-            batch: 1,
-            groups: planes,
-            inputs: 1,
-            outputs: 1,
-            size,
-            out,
-            kernel: along(pool.kernel, 1),
-            stride: along(pool.stride, 1),
-            dilation: along(pool.dilation, 1),
-            before: along(pool.before, 0),
-        };
-        let mut sums = vec![0.0; planes * out.iter().product::<usize>()];
-        let weight = vec![each as f32; planes * pool.kernel[axis]];
-        forward(isa, &conv, &y, &weight, &mut sums, &GemmEpilogue::default());
-        if !even {
-            let inner: usize = out[axis + 1..].iter().product();
-            for (i, sum) in sums.iter_mut().enumerate() {
-                *sum *= (1.0 / counts[axis][i / inner % out[axis]] as f64) as f32;
-            }
-        }
-        (y, size) = (sums, out);
-    }
-    y
 }
 
 proptest! {
@@ -72,30 +31,6 @@ proptest! {
             pool::max_pool(isa, &pool, &x, &mut want, None);
             let mut y = vec![7.0; map_len(batch, channels, pool.outputs())];
             max_pool(isa, &pool, (batch, channels), &map, &mut y);
-            prop_assert_eq!(bits(&y), bits(&map_of(&want, channels, pool.outputs())), "{:?}", isa);
-        }
-    }
-
-    #[test]
-    fn averages_are_those_of_planes(
-        pool in pools(), batch in 0_usize..3, channels in 1_usize..35, padded in any::<bool>(), seed in any::<u64>(),
-    ) {
-        let channels = if pool.plane() > 2_000 { channels % 4 + 1 } else { channels };
-        let x = rounding(batch * channels * pool.plane(), seed);
-        // With the padding, all taps count.
-        let counts: [Vec<usize>; 3] = std::array::from_fn(|axis| {
-            let met = |output: usize| (0..pool.kernel[axis]).filter(|tap| {
-                let at = output * pool.stride[axis] + tap * pool.dilation[axis];
-                padded || (pool.before[axis]..pool.before[axis] + pool.size[axis]).contains(&at)
-            }).count();
-            (0..pool.out[axis]).map(met).collect()
-        });
-        let counts = counts.each_ref().map(|counts| &counts[..]);
-        let map = map_of(&x, channels, pool.plane());
-        for &isa in Isa::available() {
-            let want = averages(isa, &pool, counts, batch * channels, &x);
-            let mut y = vec![7.0; map_len(batch, channels, pool.outputs())];
-            average_pool(isa, &pool, counts, (batch, channels), &map, &mut y);
             prop_assert_eq!(bits(&y), bits(&map_of(&want, channels, pool.outputs())), "{:?}", isa);
         }
     }
@@ -136,13 +71,10 @@ fn large_pools_are_shared_by_threads() {
     let map = map_of(&x, 24, 1600);
     let mut maxima = vec![0.0; 3 * 24 * 400];
     pool::max_pool(Isa::best(), &pool, &x, &mut maxima, None);
-    let counts: Vec<usize> = (0..20).map(|i| if i == 0 { 2 } else { 3 }).collect();
-    let averaged = averages(Isa::best(), &pool, [&[1], &counts, &counts], 3 * 24, &x);
     let got = on_teams(|| {
-        let mut y = [vec![0.0; map_len(3, 24, 400)], vec![0.0; map_len(3, 24, 400)]];
-        max_pool(Isa::best(), &pool, (3, 24), &map, &mut y[0]);
-        average_pool(Isa::best(), &pool, [&[1], &counts, &counts], (3, 24), &map, &mut y[1]);
-        y.map(|y| bits(&y))
+        let mut y = vec![0.0; map_len(3, 24, 400)];
+        max_pool(Isa::best(), &pool, (3, 24), &map, &mut y);
+        bits(&y)
     });
-    assert_eq!(got, [&maxima, &averaged].map(|want| bits(&map_of(want, 24, 400))));
+    assert_eq!(got, bits(&map_of(&maxima, 24, 400)));
 }
