@@ -9,37 +9,11 @@ import time
 
 import onnxruntime as ort
 import torch
-import torchvision
-from torch import nn
 
-torch.manual_seed(0)
-IMAGE = (3, 224, 224)
-
-
-class Lstm(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.lstm, self.head = nn.LSTM(28, 128, batch_first=True), nn.Linear(128, 10)
-
-    def forward(self, x):
-        return self.head(self.lstm(x)[0][:, -1])
-
-
-NETWORKS = {
-    "mlp": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)), (28, 28), (1, 32)),
-    "lstm": (Lstm, (28, 28), (1,)),
-    "resnet18": (torchvision.models.resnet18, IMAGE, (1, 32)),
-    "alexnet": (torchvision.models.alexnet, IMAGE, (1, 32)),
-    "mobilenet_v2": (torchvision.models.mobilenet_v2, IMAGE, (1, 32)),
-    "resnet50": (torchvision.models.resnet50, IMAGE, (1, 32)),
-    "vgg16": (torchvision.models.vgg16, IMAGE, (1, 32)),
-}
+from networks import NETWORKS
 
 ms = {}
-only = os.environ.get("KILN_BENCH_ONLY")
 for name, (make, sample, batches) in NETWORKS.items():
-    if only and only != name:
-        continue
     model = make().eval()
     for batch in batches:
         x = torch.randn(batch, *sample)

@@ -1,39 +1,16 @@
 """Trained networks run on images in PyTorch: eager, and compiled by torch.compile (the better one counts). Milliseconds, medians of two
 seconds. JSON. The networks are those of benches/src/inference.rs. KILN_BENCH_ONLY names one; without a C++ compiler eager counts."""
 import json
-import os
 import resource
 import statistics
 import sys
 import time
 
 import torch
-import torchvision
-from torch import nn
+
+from networks import NETWORKS
 
 dev = sys.argv[1] if len(sys.argv) > 1 else "cpu"
-torch.manual_seed(0)
-IMAGE = (3, 224, 224)
-
-
-class Lstm(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.lstm, self.head = nn.LSTM(28, 128, batch_first=True), nn.Linear(128, 10)
-
-    def forward(self, x):
-        return self.head(self.lstm(x)[0][:, -1])
-
-
-NETWORKS = {
-    "mlp": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 10)), (28, 28), (1, 32)),
-    "lstm": (Lstm, (28, 28), (1,)),
-    "resnet18": (torchvision.models.resnet18, IMAGE, (1, 32)),
-    "alexnet": (torchvision.models.alexnet, IMAGE, (1, 32)),
-    "mobilenet_v2": (torchvision.models.mobilenet_v2, IMAGE, (1, 32)),
-    "resnet50": (torchvision.models.resnet50, IMAGE, (1, 32)),
-    "vgg16": (torchvision.models.vgg16, IMAGE, (1, 32)),
-}
 
 
 def timed(model, x):
@@ -51,10 +28,7 @@ def timed(model, x):
 
 
 ms, ways = {}, {}
-only = os.environ.get("KILN_BENCH_ONLY")
 for name, (make, sample, batches) in NETWORKS.items():
-    if only and only != name:
-        continue
     model = make().to(dev).eval()
     for batch in batches:
         x = torch.randn(batch, *sample, device=dev)
