@@ -79,10 +79,11 @@ fn the_first_readings_have_no_rate_and_later_ones_the_right_one() {
     assert_eq!(screen.take(), ["-", &format!("epoch  3/10 [{}]\r", " ".repeat(40))]);
     // A first batch that takes longer than the others.
     sleep(3 * REDRAW);
+    // The bar reads the clock within `end_batch`.
+    let begun = Instant::now();
     bar.end_batch(1, so_far);
     let text = screen.take().concat();
     assert!(text.ends_with("]  loss 0.5000  accuracy 0.7500\r"), "{text}");
-    let begun = Instant::now();
     bar.end_batch(2, so_far);
     assert_eq!(screen.take(), [""; 0], "drawn too often");
     sleep(REDRAW);
