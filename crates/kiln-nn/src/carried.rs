@@ -151,8 +151,7 @@ pub(crate) fn set(places: Vec<(String, &Carried)>, states: &StateDict, device: &
     }
     // The tensors of a use are numbered without gaps.
     for ((path, _), found) in places.iter().zip(&found) {
-        let gap =
-            found.iter().find(|(_, tensors)| tensors.keys().last().is_some_and(|&last| last + 1 != tensors.len()));
+        let gap = found.iter().find(|(_, tensors)| tensors.keys().last().copied() != tensors.len().checked_sub(1));
         if let Some((of, tensors)) = gap {
             return unknown(&format!("{path}[{of}].{}", tensors.keys().last().copied().unwrap_or_default()));
         }

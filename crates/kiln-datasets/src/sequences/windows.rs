@@ -143,6 +143,10 @@ impl Dataset for TextWindows {
         &self.shape
     }
 
+    fn input_shapes(&self) -> Vec<Vec<usize>> {
+        vec![self.shape.to_vec(); 1 + usize::from(self.end.is_some())]
+    }
+
     fn sequential(&self) -> bool {
         true
     }

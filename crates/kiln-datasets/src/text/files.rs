@@ -57,8 +57,8 @@ impl Tokenizer {
     }
 
     /// BERT's WordPiece (Schuster & Nakajima 2012; Devlin et al. 2018), from the text of a `vocab.txt`: a token in each line, numbered from
-    /// 0. Tokens that begin with `##` go on with a word. `lowercase` is whether the model tells upper case and accents apart from the letters
-    /// without: true for bert-base-uncased, false for bert-base-cased.
+    /// 0. Tokens that begin with `##` go on with a word. `lowercase` is whether texts are lowercased and accents are removed: true for
+    /// bert-base-uncased, false for bert-base-cased.
     ///
     /// A word that no tokens make is `[UNK]`. Decoded, words have one space between them.
     ///

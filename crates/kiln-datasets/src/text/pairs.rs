@@ -88,10 +88,10 @@ impl PairEncoder {
             Ok(())
         })?;
         if pairs.is_empty() {
-            let message = format!(
-                "no pair of texts is left: {left_out} have more than {} tokens, and others lack a text",
-                self.max_length
-            );
+            let message = match left_out {
+                0 => "no pair of texts is left: each row lacks one of its texts".to_owned(),
+                _ => format!("no pair of texts is left: {left_out} have more than {} tokens", self.max_length),
+            };
             return Err(Error::value("PairEncoder", message));
         }
         Ok(PairDataset { pairs, left_out, shape: [self.max_length()] })
@@ -117,7 +117,8 @@ impl PairEncoder {
     /// The tokens of a text that is to be read.
     fn source(&self, text: &str) -> Result<Vec<i64>> {
         if let Some(unknown) = self.tokenizer.first_unknown(text) {
-            let message = format!("{unknown:?} is unknown: it is not in the texts that the model was trained on");
+            let message =
+                format!("{unknown:?} is unknown: it is not in the vocabulary that the model was trained with");
             return Err(Error::value("", message));
         }
         let tokens = self.tokenizer.encode_ordinary(text)?;

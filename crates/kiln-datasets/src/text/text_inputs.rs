@@ -41,7 +41,7 @@ pub struct TextInputs {
 pub struct EncodedTexts {
     /// i64: the tokens (`input_ids`).
     pub tokens: Tensor,
-    /// bool: which of them are a text's own, and no padding (`attention_mask`).
+    /// bool: false at padding (`attention_mask`).
     pub mask: Tensor,
     /// i64: of which text of a pair each token is, 0 or 1 (`token_type_ids`).
     pub segments: Tensor,
@@ -56,7 +56,7 @@ impl TextInputs {
         TextInputs { tokenizer, max_length: None }
     }
 
-    /// At most this many tokens, those that are added included: what is too much is cut from the end of a text, of a pair from the longer
+    /// At most this many tokens, those that are added included: longer texts are truncated at the end, of a pair the longer
     /// one (`truncation="longest_first"`). It is at most the number of the model's positions. By default nothing is cut.
     #[must_use]
     pub fn max_length(self, tokens: usize) -> Self {

@@ -122,7 +122,7 @@ impl Ctx {
     /// [`Layer::reset_states`](crate::Layer::reset_states) forgets what is carried.
     ///
     /// A layer that is used several times in a pass carries something for each use: its n-th use at a path goes on from the n-th use
-    /// at that path in the pass before. A pass that fails changes nothing of it. A pass is one call of [`Ctx::run`] or of a model's
+    /// at that path in the pass before. A pass that fails changes nothing that layers carry. A pass is one call of [`Ctx::run`] or of a model's
     /// `forward`; where layers are called by hand, each pass needs a context of its own.
     ///
     /// ```

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 /// Tells the layers that follow which steps are of one document, in rows that hold several documents without padding between them
 /// (packed sequences, sample packing, document masking). Then attention does not see other documents than the step's own, and
-/// positions begin at 0 in each document: outputs and gradients are those of the documents one by one.
+/// positions begin at 0 in each document: outputs and gradients of attention, and of layers that take each step by itself, are those of
+/// the documents one by one. Convolutions and poolings over steps do mix documents.
 ///
 /// It takes tokens (N, T) with the number of each token's document, integers (N, T), as `TextWindows::of_documents` of kiln-datasets
 /// gives them; or with [`end_token`](DocumentMask::end_token) the tokens alone. It gives the tokens with a mask that has the documents

@@ -81,11 +81,11 @@ impl SparseCategoricalCrossentropy {
         SparseCategoricalCrossentropy { z_loss: factor, ..self }
     }
 
-    /// One loss a row, with the z-loss.
     fn options(&self) -> CrossEntropyOptions {
         CrossEntropyOptions::new().label_smoothing(self.smoothing).z_loss(self.z_loss)
     }
 
+    /// One loss a row, with the z-loss.
     fn of_rows(&self, rows: &Rows<'_>, labels: &Tensor) -> Result<Var> {
         let each = rows.against_labels(labels, self.smoothing)?;
         if self.z_loss == 0.0 {

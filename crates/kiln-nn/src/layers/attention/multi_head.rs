@@ -25,8 +25,8 @@ use serde_json::Value as Json;
 /// where inputs have different widths; `in_proj_bias`, `out_proj.weight`, `out_proj.bias`. [`load_keras`](Self::load_keras) loads
 /// Keras's `MultiHeadAttention` and `GroupQueryAttention`.
 ///
-/// Rotary positions, windows and ALiBi count the real steps alone: padding at the beginning or end of a sample, or between its steps,
-/// changes nothing. Rows of packed documents are told by the mask ([`DocumentMask`](crate::DocumentMask)): then a query sees the keys of its
+/// In self-attention without another mask, rotary positions, windows and ALiBi count the real steps alone: padding at the beginning or
+/// end of a sample, or between its steps, changes nothing. The keys of another sequence are counted with their padding. Rows of packed documents are told by the mask ([`DocumentMask`](crate::DocumentMask)): then a query sees the keys of its
 /// own document.
 ///
 /// Causal self-attention goes on where the pass before ended in a pass with [`Ctx::carrying`], or in evaluation where it is
