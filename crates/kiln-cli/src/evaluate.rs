@@ -38,8 +38,8 @@ fn evaluate(options: &EvaluateOptions) -> Result<()> {
     let Prepared { trainer, data, plan, .. } = &prepared;
     data.notices.iter().for_each(|notice| tell(notice));
     let of = format!("the test {}", data.called);
-    // Texts may have any length.
-    if !matches!(data.input, Some(Input::Text(_) | Input::Pairs(_))) {
+    // The shape of texts is the length of the longest in this part, which may be another than the training's.
+    if !matches!(data.input, Some(Input::Text(_))) {
         expect(&run.description, trainer.objective.takes(), &of, data.test.input_shape())?;
     }
     let batch_size = options.batch_size.map_or(plan.batch_size, NonZeroUsize::get);

@@ -7,6 +7,7 @@ use crate::report::{plain, tell};
 use crate::run_folder::Run;
 use crate::settings::{Settings, Setup};
 use clap::ValueEnum;
+use kiln::ErrorKind;
 use kiln::nn::TrainingMemory;
 use kiln::prelude::*;
 use std::path::Path;
@@ -49,13 +50,17 @@ fn show_plan(model: &Sequential, options: &SummaryOptions) -> Result<()> {
     };
     let shape = Shape::new(&[&[options.batch_size.get()], sample.dims()].concat())?;
     let how = if options.fast { InferenceOptions::new().fast() } else { InferenceOptions::new() };
-    // A model that begins with an embedding takes tokens.
-    let example = match model.layers().next().is_some_and(|first| first.name() == "Embedding") {
-        true => Tensor::zeros(shape, DType::I64, &Device::cpu())?,
-        false => Tensor::normal(shape, 0.0, 1.0, DType::F32, &Device::cpu(), RandomStream::new(0, Purpose::Data, 0))?,
+    let stream = RandomStream::new(0, Purpose::Data, 0);
+    let mut example = [Tensor::normal(shape, 0.0, 1.0, DType::F32, &Device::cpu(), stream)?];
+    let plan = match InferencePlan::compile(model, &example, &how) {
+        // The model takes tokens.
+        Err(error) if error.kind() == ErrorKind::DType => {
+            example = [Tensor::zeros(shape, DType::I64, &Device::cpu())?];
+            InferencePlan::compile(model, &example, &how)?
+        }
+        plan => plan?,
     };
-    let plan = InferencePlan::compile(model, std::slice::from_ref(&example), &how)?;
-    plain(plan.table(&[example])?.trim_end());
+    plain(plan.table(&example)?.trim_end());
     if options.fast {
         plain(&format!(
             "largest error {:.1e} of the largest output, compared with the exact computation",

@@ -32,8 +32,7 @@ fn generate(options: &GenerateOptions, device: &Device) -> Result<()> {
     }
     run.expect_tokenizer()?;
     if let Some(Input::Pairs(_)) = &run.trained.input {
-        let message =
-            format!("{}: {} makes texts of other texts: use `kiln predict`", run.description.display(), run.name());
+        let message = format!("{}: {} translates texts: use `kiln predict`", run.description.display(), run.name());
         return Err(Error::new(ErrorKind::Unsupported, "", message));
     }
     let mut settings = run.settings()?.clone();

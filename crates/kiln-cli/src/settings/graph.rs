@@ -29,10 +29,10 @@ impl Setting for Names {
 pub(super) fn description(settings: &Section<'_>, shapes: &[Vec<usize>]) -> Result<Json> {
     let inputs: Vec<String> = settings.need("inputs")?;
     if inputs.len() != shapes.len() {
-        let why = format!("the data has {} inputs, and {} are named", shapes.len(), inputs.len());
+        let why = format!("the data has inputs: {}, named are {}", shapes.len(), inputs.len());
         return Err(settings.wrong("inputs", &why));
     }
-    let (mut known, mut used) = (inputs.clone(), vec![true; inputs.len()]);
+    let (mut known, mut used) = (inputs.clone(), vec![false; inputs.len()]);
     let (mut layers, mut calls) = (Vec::new(), Vec::new());
     let Some(Node { value: Value::List(nodes), .. }) = settings.node("layers") else {
         return Err(settings.missing("layers", "a list of layers"));
@@ -68,11 +68,15 @@ pub(super) fn description(settings: &Section<'_>, shapes: &[Vec<usize>]) -> Resu
         known.push(name);
         used.push(false);
     }
-    // The last one is the output.
-    let unused = used.iter().rev().skip(1).rev().position(|used| !used);
-    if let Some(name) = unused.and_then(|at| known.get(at)) {
-        let why = format!("no layer takes the output of `{name}`: name it in `from` of a later layer, or leave it out");
-        return Err(settings.wrong("layers", &why));
+    // The last layer is the output.
+    let Some((_, taken)) = used.split_last().filter(|_| !calls.is_empty()) else {
+        return Err(settings.missing("layers", "a list of layers"));
+    };
+    if let Some(at) = taken.iter().position(|&taken| !taken) {
+        let (key, what) = if at < inputs.len() { ("inputs", "the input") } else { ("layers", "the output of") };
+        let name = &known[at];
+        let why = format!("no layer takes {what} `{name}`: name it in `from` of a later layer, or leave it out");
+        return Err(settings.wrong(key, &why));
     }
     let output = calls.last().map(|call| call["name"].clone());
     let shaped = inputs.iter().zip(shapes).map(|(name, shape)| json!({ "name": name, "shape": shape }));

@@ -167,7 +167,7 @@ fn own_pairs_are_translated() {
     assert!(refused(&["predict", run, "one five"]).contains("\"one five\": \"five\" is unknown"));
     assert!(refused(&["predict", run, ""]).contains("a text with at least one token is expected"));
     assert!(refused(&["predict", run, &"one ".repeat(20)]).contains("20 tokens, and the model reads at most 16"));
-    assert!(refused(&["generate", run]).contains("translate-toy makes texts of other texts: use `kiln predict`"));
+    assert!(refused(&["generate", run]).contains("translate-toy translates texts: use `kiln predict`"));
     fs::write(&data, format!("text,answer\n{},un\n", "one ".repeat(20))).unwrap();
     assert!(refused(&["evaluate", run, "--data", &data]).contains("1 have more than 16 tokens"));
     fs::write(&data, "text,label\none,un\n").unwrap();

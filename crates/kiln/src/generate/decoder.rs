@@ -51,7 +51,7 @@ enum Memory {
     /// Layers carry it.
     Carried {
         /// By the name of a tensor that they carry: the axis of texts.
-        axes: BTreeMap<String, usize>,
+        axes: BTreeMap<String, Option<usize>>,
         /// Of a model with learned positions, the part of each text that has positions.
         context: Option<Context>,
     },
@@ -185,12 +185,12 @@ impl<'m> ModelDecoder<'m> {
             // The axis of texts is the one that grows with them.
             let (two, _) = carried(2)?;
             let axis = |(name, one): (String, Tensor)| {
-                let (one, two) = (one.dims(), two.get(&name)?.dims());
-                let axis = (0..one.len()).find(|&axis| one[axis] == 1 && two.get(axis) == Some(&2))?;
-                Some((name, axis))
+                let (one, two) = (one.dims(), two.get(&name).map_or(&[][..], Tensor::dims));
+                let axis = (0..one.len()).find(|&axis| one[axis] == 1 && two.get(axis) == Some(&2));
+                (name, axis)
             };
             let context = positions(model).map(|positions| Context::new(0, positions));
-            Memory::Carried { axes: one.into_iter().filter_map(axis).collect(), context }
+            Memory::Carried { axes: one.into_iter().map(axis).collect(), context }
         };
         Ok(ModelDecoder { model, device, probabilities: false, memory })
     }
@@ -251,8 +251,9 @@ impl Decoder for ModelDecoder<'_> {
         };
         let index: Vec<i64> = rows.iter().map(|&row| row as i64).collect();
         let index = Tensor::from_vec(index, [rows.len()], &self.device)?;
-        let select = |(name, tensor): (String, Tensor)| match axes.get(&name) {
-            Some(&axis) => Ok((name, tensor.index_select(axis, &index)?)),
+        // What is carried only once it is needed, masks and counts of steps, has a row for each text.
+        let select = |(name, tensor): (String, Tensor)| match axes.get(&name).copied().unwrap_or(Some(0)) {
+            Some(axis) => Ok((name, tensor.index_select(axis, &index)?)),
             None => Ok((name, tensor)),
         };
         let carried = self.model.carried_states().into_iter().map(select).collect::<Result<StateDict>>()?;

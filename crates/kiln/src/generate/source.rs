@@ -43,7 +43,7 @@ impl Decoder for SourceDecoder<'_> {
     fn begin(&mut self, rows: usize) -> Result<()> {
         let sources = self.sources[0].dims()[0];
         if rows != sources {
-            let message = format!("{rows} texts of {sources} sources: one of each is written, in one batch");
+            let message = format!("the batch has {rows} texts and {sources} sources: give one source for each text");
             return Err(Error::value("generate", message));
         }
         self.going = self.sources.clone();
@@ -52,11 +52,13 @@ impl Decoder for SourceDecoder<'_> {
     }
 
     fn read(&mut self, tokens: &Tensor) -> Result<Tensor> {
-        add(&mut self.written, tokens)?;
-        let written = last_tokens(&self.written, usize::MAX, tokens.device())?;
+        let mut all = self.written.clone();
+        add(&mut all, tokens)?;
+        let written = last_tokens(&all, usize::MAX, tokens.device())?;
         let [source, mask] = self.going.clone();
         let inputs = [Value::One(Var::from(source), Some(Mask::from(mask))), Value::from(written)];
         let outputs = self.model.forward(Value::Many(inputs.into()), &Ctx::eval())?.into_tensor();
+        self.written = all;
         match *outputs.dims() {
             [_, steps, _] if steps > 0 => outputs.index(1, steps - 1)?.to_dtype(DType::F32),
             _ => {

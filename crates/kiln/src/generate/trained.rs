@@ -25,14 +25,14 @@ impl Trained {
     }
 
     /// The texts that a model with an encoder and a decoder makes of some texts, by greedy decoding: the likeliest token, one after the
-    /// other. A text ends after as many tokens as the training's had at most.
+    /// other. A text has at most as many tokens as the longest of the training.
     ///
     /// # Errors
     /// A model that was not trained on pairs of texts; texts that it cannot read, by number ([`PairEncoder::padded`]).
     pub fn translate<T: AsRef<str>>(&self, texts: &[T]) -> Result<Vec<String>> {
         let pairs = match &self.input {
             Some(Input::Pairs(pairs)) => pairs,
-            other => return Err(Input::expected("texts that it makes others of", other.as_ref())),
+            other => return Err(Input::expected("texts to translate", other.as_ref())),
         };
         let (device, step) = (self.device(), self.batch_size.max(1));
         let sources = pairs.padded(texts, &device)?;

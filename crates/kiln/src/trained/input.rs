@@ -43,7 +43,7 @@ impl Input {
         match self {
             Input::Table(_) => "the rows of a table",
             Input::Text(_) | Input::WholeText(_) => "texts",
-            Input::Pairs(_) => "texts that it makes others of",
+            Input::Pairs(_) => "texts to translate",
             Input::Tokens(_) => "the beginning of a text",
             Input::Series(_) => "time series",
             #[cfg(feature = "images")]
