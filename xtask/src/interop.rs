@@ -1,4 +1,4 @@
-//! Kiln beside the frameworks that it exchanges files and numbers with: what needs their packages, and so is not part of CI.
+//! Checks that CI leaves out: Kiln and the frameworks that it exchanges files and numbers with, and the tests of all features.
 
 use crate::shell::{Result, cargo, command, root, run, target};
 use std::fs;
@@ -19,7 +19,18 @@ pub(crate) struct Options {
 /// A name and what it does with a Python and an empty folder.
 type Check = (&'static str, fn(&Path, &Path) -> Result<()>);
 
-const CHECKS: &[Check] = &[("models", models), ("numpy", numpy), ("tensorboard", tensorboard), ("fixtures", fixtures)];
+const CHECKS: &[Check] = &[
+    ("features", features),
+    ("models", models),
+    ("numpy", numpy),
+    ("tensorboard", tensorboard),
+    ("fixtures", fixtures),
+];
+
+/// All tests with all features: CI leaves out those that bring large crates, such as linear algebra, Parquet and tokenizers.
+fn features(_python: &Path, _folder: &Path) -> Result<()> {
+    run(cargo(&["test", "--workspace", "--all-features"]).env("CARGO_INCREMENTAL", "0"))
+}
 
 /// Kiln's weights in PyTorch's modules: the same outputs.
 fn models(python: &Path, folder: &Path) -> Result<()> {

@@ -120,5 +120,5 @@ fn a_model_of_pairs_is_saved_and_refuses_what_it_cannot_read() {
     assert!(SourceDecoder::new(&loaded.model, sources.clone(), sources.clone()).is_err(), "a mask of numbers");
     let mask = Tensor::ones([2, 3], DType::Bool, &cpu).unwrap();
     let mut decoder = SourceDecoder::new(&loaded.model, sources, mask).unwrap();
-    assert!(decoder.begin(3).unwrap_err().to_string().contains("3 texts of 2 sources"));
+    assert!(decoder.begin(3).unwrap_err().to_string().contains("3 texts and 2 sources"));
 }
