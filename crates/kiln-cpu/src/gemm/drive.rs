@@ -3,6 +3,7 @@
 use super::kernels::Kernels;
 use super::output::{Output, Sweep};
 use super::plan::{Facts, Plan};
+use super::row::RowProduct;
 use super::scratch::{self, Scratch};
 use super::sum::Sum;
 use super::tile::{Held, Tile};
@@ -129,6 +130,17 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
         scratch: &mut Scratch,
     ) {
         let apart = output.held == Held::Sum;
+        let cols = if rows.len() == 1 && T::NATIVE && self.p.c_strides.1 == 1 {
+            let whole = cols.start..cols.end - cols.len() % self.kernels.lanes;
+            // SAFETY: as the caller promises.
+            unsafe { self.row(rows.start, whole.clone(), ks.clone(), output, scratch) };
+            whole.end..cols.end
+        } else {
+            cols
+        };
+        if cols.is_empty() {
+            return;
+        }
         let row = cols.len() as isize;
         let mut chains = Output { finish: false, ..*output };
         if apart {
@@ -148,6 +160,45 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
                 let chain = chains.c.wrapping_offset(i as isize * row + cols.start as isize).cast::<U::Accumulator>();
                 // SAFETY: a row of complete chains, this thread's own.
                 unsafe { output.add(i, cols.start, std::slice::from_raw_parts_mut(chain, cols.len())) };
+            }
+        }
+    }
+
+    /// A block of k for one row and whole registers of columns.
+    ///
+    /// # Safety
+    /// As [`Drive::streamed`]; columns of B and of C are adjacent.
+    unsafe fn row(
+        &self,
+        i: usize,
+        cols: Range<usize>,
+        ks: Range<usize>,
+        output: &Output<'_, U>,
+        scratch: &mut Scratch,
+    ) {
+        let apart = output.held == Held::Sum;
+        let there = output.c.wrapping_offset(i as isize * output.strides.0 + cols.start as isize).cast();
+        let chains: *mut U::Accumulator = if apart { scratch.chains.room(cols.len()) } else { there };
+        // SAFETY: as the caller promises; the chains' room is this thread's.
+        unsafe {
+            let row = std::slice::from_raw_parts_mut(chains, cols.len());
+            row.fill(U::Accumulator::default());
+            let sum = Sum::cut(&self.p, i, cols.start, ks, &mut scratch.spans);
+            for span in sum.spans {
+                (self.kernels.row)(&RowProduct {
+                    a: span.a,
+                    a_col: sum.a_strides.1,
+                    b: span.b,
+                    b_row: sum.b_strides.0,
+                    k: span.k,
+                    c: chains,
+                    columns: cols.len(),
+                });
+            }
+            if apart {
+                output.add(i, cols.start, row);
+            } else if output.finish {
+                output.epilogue.finish(self.kernels, row, i, cols.start);
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The compiled kernels of each instruction set, as tables of function pointers.
 
-use super::pack;
+use super::row::{RowByPanels, RowProduct};
 use super::tile::{Tile, tile};
+use super::{pack, row};
 use crate::isa::Isa;
 
 /// A micro-kernel. Its contract is that of [`tile`], for the shape at its place in the table.
@@ -11,6 +12,8 @@ pub(crate) type TileFn<T> = unsafe fn(&Tile<'_, T>);
 pub(crate) struct Width<T: 'static> {
     pub(crate) vectors: usize,
     pub(crate) tiles: &'static [TileFn<T>],
+    /// One row of A by several packed panels; see [`row::by_panels`].
+    pub(crate) row: unsafe fn(&RowByPanels<T>),
 }
 
 /// What one instruction set offers for one number type.
@@ -25,6 +28,8 @@ pub(crate) struct Kernels<T: 'static> {
     pub(crate) pack_slivers: unsafe fn(*const T, isize, usize, usize, usize, *mut T, usize),
     /// Transposes a block: columns of B into a panel, or a tile into C; see [`pack::columns`].
     pub(crate) transpose: unsafe fn(*const T, isize, usize, (usize, usize), *mut T, isize),
+    /// One row of A by rows of B; see [`row::row`].
+    pub(crate) row: unsafe fn(&RowProduct<T>),
     /// `row += bias` or `row += constant`, then max(row, 0): see [`super::epilogue`].
     pub(crate) add_row: unsafe fn(&mut [T], &[T]),
     pub(crate) add_scalar: unsafe fn(&mut [T], T),
@@ -93,6 +98,18 @@ macro_rules! kernels {
             }
 
             $(#[$feature])?
+            unsafe fn row_by_panels<const NV: usize, const P: usize>(product: &RowByPanels<$number>) {
+                // SAFETY: the caller keeps the contract of `row::by_panels`; the features are enabled here.
+                unsafe { row::by_panels::<$vector, NV, P>(product) }
+            }
+
+            $(#[$feature])?
+            unsafe fn row(product: &RowProduct<$number>) {
+                // SAFETY: the caller keeps the contract of `row::row`; the features are enabled here.
+                unsafe { row::row::<$vector>(product) }
+            }
+
+            $(#[$feature])?
             unsafe fn add_row(row: &mut [$number], bias: &[$number]) {
                 for (x, b) in row.iter_mut().zip(bias) {
                     *x += b;
@@ -115,11 +132,16 @@ macro_rules! kernels {
             }
 
             pub(crate) static KERNELS: Kernels<$number> = Kernels {
-                lanes: <$vector as super::super::vector::Vector>::LANES,
-                widths: &[$(Width { vectors: $vectors, tiles: &[$(run::<$rows, $vectors>),*] }),*],
+                lanes: <$vector as super::super::vector::Sums>::LANES,
+                widths: &[$(Width {
+                    vectors: $vectors,
+                    tiles: &[$(run::<$rows, $vectors>),*],
+                    row: row_by_panels::<$vectors, { row::beside($vectors) }>,
+                }),*],
                 pack_rows,
                 pack_slivers,
                 transpose,
+                row,
                 add_row,
                 add_scalar,
                 relu,

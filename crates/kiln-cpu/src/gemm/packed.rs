@@ -5,6 +5,7 @@ use super::MatrixElement;
 use super::epilogue::GemmEpilogue;
 use super::kernels::{GemmFloat, Kernels, Width};
 use super::output::{Cut, Output, STAGE_ROWS, Stage, Sweep};
+use super::row::{RowByPanels, beside};
 use super::sum::Sum;
 use super::tile::{Held, Span, Tile};
 use crate::isa::Isa;
@@ -126,6 +127,15 @@ impl<'a, T: GemmFloat + MatrixElement<Accumulator = T>> Packed<'a, T> {
         while j < cols.end {
             let width = self.kernels.width(self.cols - j);
             let panel = width.vectors * self.kernels.lanes;
+            let beside = beside(width.vectors) * panel;
+            if let ([factor], 1) = (factors, target.rows)
+                && j + beside <= cols.end.min(self.cols)
+            {
+                // SAFETY: as the caller promises; these panels are filled.
+                unsafe { self.row(width, j, factor, target) };
+                j += beside;
+                continue;
+            }
             // SAFETY: within the packed panels.
             let first = unsafe { self.data.add(j * self.k).cast_const() };
             let panel = Panel { width, first, j, columns: panel.min(self.cols - j), panel };
@@ -142,6 +152,26 @@ impl<'a, T: GemmFloat + MatrixElement<Accumulator = T>> Packed<'a, T> {
                 unsafe { self.block(&panel, parts, target, held) };
             }
             j += panel.panel;
+        }
+    }
+
+    /// `C [+]= A · B[ks, …]` for one row and several panels from column `j` on.
+    ///
+    /// # Safety
+    /// As [`Packed::multiply`].
+    unsafe fn row(&self, width: &Width<T>, j: usize, factor: &LeftFactor<T>, target: &Target<T>) {
+        let columns = width.vectors * self.kernels.lanes;
+        for start in (0..factor.ks.len()).step_by(K_BLOCK) {
+            let row = RowByPanels {
+                a: factor.a.wrapping_add(start),
+                k: K_BLOCK.min(factor.ks.len() - start),
+                b: self.data.wrapping_add(j * self.k + (factor.ks.start + start) * columns),
+                panel: self.k * columns,
+                c: target.c.wrapping_add(j),
+                accumulate: target.accumulate || start > 0,
+            };
+            // SAFETY: as the caller promises.
+            unsafe { (width.row)(&row) };
         }
     }
 

@@ -1,6 +1,6 @@
 //! The micro-kernel: one tile of C, its accumulators in registers through a block of k.
 
-use super::vector::Vector;
+use super::vector::Sums;
 use kiln_math::K_BLOCK;
 
 /// A term of the sum: `k` columns of A times `k` rows of B.
@@ -70,7 +70,7 @@ pub(crate) struct Tile<'a, T> {
 /// For every span, `MR × k` elements of A and `k × NV·LANES` of B are readable at the given strides; `MR × NV·LANES`
 /// elements of C are readable and writable, by nobody else at this time; the instruction set of `V` is available.
 #[inline(always)]
-pub(crate) unsafe fn tile<V: Vector, const MR: usize, const NV: usize>(
+pub(crate) unsafe fn tile<V: Sums, const MR: usize, const NV: usize>(
     t: &Tile<'_, V::Lane>,
     finish: impl FnOnce(&mut [[V; NV]; MR]),
 ) {
