@@ -57,6 +57,23 @@ pub struct Conv {
 }
 
 impl Conv {
+    /// The form of a dense layer of so many rows: a convolution of a single pixel an image.
+    pub fn dense(rows: usize, inputs: usize, outputs: usize) -> Conv {
+        let (one, before) = ([1; 3], [0; 3]);
+        Conv {
+            batch: rows,
+            groups: 1,
+            inputs,
+            outputs,
+            size: one,
+            out: one,
+            kernel: one,
+            stride: one,
+            dilation: one,
+            before,
+        }
+    }
+
     /// Elements of an input plane.
     pub fn plane(&self) -> usize {
         self.size.iter().product()

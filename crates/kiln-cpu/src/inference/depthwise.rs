@@ -5,7 +5,7 @@ use super::field::reach;
 use super::layout::{GROUP, padded};
 use super::panels::part;
 use crate::conv::Conv;
-use crate::gemm::vector::Vector;
+use crate::gemm::vector::Sums;
 use crate::gemm::{equal_parts, worth_a_region};
 use crate::{Isa, Kernel, Simd, team};
 use kiln_math::K_BLOCK;

@@ -1,9 +1,10 @@
 //! What follows a convolution: steps on a pixel's channels while they are in registers or in the first-level cache.
 
+use super::int8::quantize::QuantizedTo;
 use super::layout::padded_row;
 use crate::Simd;
 use crate::check;
-use crate::gemm::vector::Vector;
+use crate::gemm::vector::{Sums, Vector};
 use crate::normalization::Normalizer;
 use std::ops::Range;
 
@@ -25,6 +26,8 @@ pub enum Step<'a> {
     Residual(&'a [f32]),
     /// max(y, 0); NaN stays NaN.
     Relu,
+    /// min(y, most); NaN stays NaN.
+    AtMost(f32),
     /// y·row: one row of channels for each image, such as the gates of squeeze-and-excitation.
     Scale(&'a [f32]),
     /// An elementwise function, given pieces of pixels.
@@ -34,7 +37,7 @@ pub enum Step<'a> {
 /// Steps in the order in which they are applied to a convolution's sums.
 ///
 /// The longest prefix of at most one [`Step::Bias`] or [`Step::Normalize`], then at most one [`Step::Residual`], then at most one
-/// [`Step::Relu`] costs next to nothing.
+/// [`Step::Relu`], then at most one [`Step::AtMost`] costs next to nothing.
 #[derive(Clone, Copy, Default)]
 pub struct Epilogue<'a> {
     pub(super) steps: &'a [Step<'a>],
@@ -91,6 +94,7 @@ pub(super) struct Fused {
     shift: *const f32,
     residual: *const f32,
     relu: bool,
+    most: f32,
 }
 
 impl Fused {
@@ -101,6 +105,7 @@ impl Fused {
         shift: std::ptr::null(),
         residual: std::ptr::null(),
         relu: false,
+        most: f32::INFINITY,
     };
 
     /// Applies the steps to columns from `column` on of pixels that begin `pitch` floats apart, the first at float `at` of the map.
@@ -147,6 +152,14 @@ impl Fused {
                     }
                 }
             }
+            if self.most < f32::INFINITY {
+                let most = V::splat(&self.most);
+                for sums in sums.iter_mut() {
+                    for sum in sums.iter_mut() {
+                        *sum = sum.at_most(most);
+                    }
+                }
+            }
         }
     }
 }
@@ -168,6 +181,9 @@ pub(super) fn fuse<'a, 'b>(mut steps: &'b [Step<'a>]) -> (Fused, &'b [Step<'a>])
     if let [Step::Relu, rest @ ..] = steps {
         (fused.relu, steps) = (true, rest);
     }
+    if let &[Step::AtMost(most), ref rest @ ..] = steps {
+        (fused.most, steps) = (most, rest);
+    }
     (fused, steps)
 }
 
@@ -186,6 +202,8 @@ pub(super) struct Target<'a> {
     pub(super) rest: &'a [Step<'a>],
     /// All steps.
     pub(super) steps: &'a [Step<'a>],
+    /// Where the pixels go as integers too.
+    pub(super) quantized: Option<QuantizedTo>,
 }
 
 // SAFETY: addresses only; whoever writes there vouches for the part being its own.
@@ -216,11 +234,11 @@ impl<'a> Target<'a> {
                 }
                 Step::Residual(residual) => expect("residual", residual, y.len()),
                 Step::Scale(rows) => expect("rows", rows, pixels.checked_div(plane).unwrap_or(0) * pitch),
-                Step::Relu | Step::Map(_) => {}
+                Step::Relu | Step::AtMost(_) | Step::Map(_) => {}
             }
         }
         let (fused, rest) = fuse(epilogue.steps);
-        Target { y: y.as_mut_ptr(), pitch, channels, plane, fused, rest, steps: epilogue.steps }
+        Target { y: y.as_mut_ptr(), pitch, channels, plane, fused, rest, steps: epilogue.steps, quantized: None }
     }
 
     /// Whether stored columns need more than what registers went through.
@@ -251,6 +269,12 @@ impl<'a> Target<'a> {
                         }
                     }
                     steps = after;
+                    continue;
+                }
+                // Whole pixels without padding at once.
+                if let (Step::Map(map), true) = (step, columns.len() == self.pitch && self.channels == self.pitch) {
+                    map(std::slice::from_raw_parts_mut(self.y.add(at(pixels.start)), pixels.len() * self.pitch));
+                    steps = rest;
                     continue;
                 }
                 for pixel in pixels.clone() {

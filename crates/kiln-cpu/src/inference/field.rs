@@ -52,6 +52,8 @@ pub(super) struct Field<'a> {
     pub(super) form: &'a Conv,
     pub(super) x: &'a [f32],
     pub(super) pitches: Pitches,
+    /// What stands for 0 in the padding.
+    pub(super) zero: f32,
 }
 
 impl Field<'_> {
@@ -74,7 +76,7 @@ impl Field<'_> {
                 if z < depths && y < lines {
                     self.line((n * depths + z) * lines + y, group, to);
                 } else {
-                    to.fill(0.0);
+                    to.fill(self.zero);
                 }
             }
         }
@@ -86,10 +88,10 @@ impl Field<'_> {
         let (channels, row) = (form.inputs, padded(form.groups * form.inputs));
         let before = (form.before[2] * channels).min(to.len());
         let (zeros, to) = to.split_at_mut(before);
-        zeros.fill(0.0);
+        zeros.fill(self.zero);
         let count = (columns * channels).min(to.len());
         let (to, after) = to.split_at_mut(count);
-        after.fill(0.0);
+        after.fill(self.zero);
         let from = &self.x[line * columns * row..][..columns * row];
         if channels == row {
             return to.copy_from_slice(&from[..count]);

@@ -76,20 +76,7 @@ impl Filter {
     /// # Panics
     /// As [`Filter::new`].
     pub fn dense(isa: Isa, rows: usize, inputs: usize, outputs: usize) -> Filter {
-        let (one, zero) = ([1; 3], [0; 3]);
-        let form = Conv {
-            batch: rows,
-            groups: 1,
-            inputs,
-            outputs,
-            size: one,
-            out: one,
-            kernel: one,
-            stride: one,
-            dilation: one,
-            before: zero,
-        };
-        Filter::new(isa, Way::Direct, &form)
+        Filter::new(isa, Way::Direct, &Conv::dense(rows, inputs, outputs))
     }
 
     /// The way's name: `direct`, `depthwise`, `winograd f2`, `winograd f4`.
@@ -104,6 +91,11 @@ impl Filter {
     /// The form.
     pub fn form(&self) -> &Conv {
         &self.form
+    }
+
+    /// Floats of the input's map.
+    pub fn input_len(&self) -> usize {
+        self.elements[0]
     }
 
     /// Floats that the packed weights take. They do not depend on the number of images.

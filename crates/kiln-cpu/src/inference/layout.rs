@@ -87,6 +87,13 @@ impl Kernel for FewChannels<'_> {
 /// Slices that are not whole images of these sizes, or not as many.
 pub fn to_nhwc(isa: Isa, planes: &[f32], (channels, pixels): (usize, usize), map: &mut [f32]) {
     let images = images("to_nhwc", (channels, pixels), planes.len(), map.len());
+    if pixels == 1 && channels > 0 {
+        return map.chunks_exact_mut(padded(channels)).zip(planes.chunks_exact(channels)).for_each(|(to, from)| {
+            let (row, padding) = to.split_at_mut(channels);
+            row.copy_from_slice(from);
+            padding.fill(0.0);
+        });
+    }
     let (row, kernels, to) = (padded(channels), f32::kernels(isa).0, Place(map.as_mut_ptr()));
     by_parts(images, (channels, pixels), |image, first, count| {
         let planes = &planes[image * channels * pixels..][..channels * pixels];
@@ -110,6 +117,10 @@ pub fn to_nhwc(isa: Isa, planes: &[f32], (channels, pixels): (usize, usize), map
 /// Slices that are not whole images of these sizes, or not as many.
 pub fn from_nhwc(isa: Isa, map: &[f32], (channels, pixels): (usize, usize), planes: &mut [f32]) {
     let images = images("from_nhwc", (channels, pixels), planes.len(), map.len());
+    if pixels == 1 && channels > 0 {
+        let rows = map.chunks_exact(padded(channels)).zip(planes.chunks_exact_mut(channels));
+        return rows.for_each(|(from, to)| to.copy_from_slice(&from[..channels]));
+    }
     let (row, kernels, to) = (padded(channels), f32::kernels(isa).0, Place(planes.as_mut_ptr()));
     by_parts(images, (channels, pixels), |image, first, count| {
         let place = to.at(image * channels * pixels + first);

@@ -1,9 +1,13 @@
 //! Panels of output channels, their packed weights, and the micro-kernels that end with an epilogue.
 
 use super::epilogue::Fused;
+use super::int8::quantize::Words;
+use super::int8::registers::Pairs;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use super::int8::registers::{Quads, has_quads};
 use super::slots::Place;
 use crate::gemm::tile::{Held, Span, Tile, tile};
-use crate::gemm::vector::{Lanes, Vector};
+use crate::gemm::vector::{Lanes, Sums, Vector};
 use crate::{Isa, team};
 use kiln_math::K_BLOCK;
 #[cfg(target_arch = "aarch64")]
@@ -21,13 +25,64 @@ pub(super) const WIDEST: usize = 64;
 #[derive(Clone, Copy)]
 pub(super) struct Finish {
     pub(super) fused: Fused,
+    /// Whether these are the whole sums.
+    pub(super) complete: bool,
     pub(super) column: usize,
     pub(super) at: usize,
 }
 
 impl Finish {
     /// The sums are stored as they are.
-    pub(super) const NOTHING: Finish = Finish { fused: Fused::NOTHING, column: 0, at: 0 };
+    pub(super) const NOTHING: Finish = Finish { fused: Fused::NOTHING, complete: false, column: 0, at: 0 };
+}
+
+/// Sums that become floats when they are complete.
+pub(super) trait Completed: Sums<Lane = f32> {
+    /// A register of as many floats.
+    type Floats: Vector<Lane = f32>;
+    /// What the sums are as floats.
+    ///
+    /// # Safety
+    /// The instruction set of the register is available.
+    unsafe fn floats(self) -> Self::Floats;
+    /// Floats that are stored as the sums are.
+    fn of(floats: Self::Floats) -> Self;
+}
+
+impl<V: Vector<Lane = f32>> Completed for V {
+    type Floats = V;
+    #[inline(always)]
+    unsafe fn floats(self) -> V {
+        self
+    }
+    #[inline(always)]
+    fn of(floats: V) -> V {
+        floats
+    }
+}
+
+/// Makes floats of complete sums and applies the steps to them, at a column of pixels as [`Fused::apply`] takes them.
+///
+/// # Safety
+/// The contract of [`Fused::apply`].
+#[inline(always)]
+unsafe fn complete<V: Completed, const MR: usize, const NV: usize>(
+    sums: &mut [[V; NV]; MR],
+    fused: &Fused,
+    column: usize,
+    place: (usize, usize),
+) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let mut floats = [[V::Floats::zero(); NV]; MR];
+        for (floats, sums) in floats.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
+            *floats = sums.floats();
+        }
+        fused.apply(&mut floats, column, place);
+        for (sums, floats) in sums.as_flattened_mut().iter_mut().zip(floats.as_flattened()) {
+            *sums = V::of(*floats);
+        }
+    }
 }
 
 /// A micro-kernel: its contracts are those of [`tile`], for the shape at its place in the table, and of [`Fused::apply`].
@@ -63,7 +118,7 @@ const BESIDE: usize = 8;
 /// The terms are readable, `P·NV` registers from c on are this call's alone. The contract of [`Fused::apply`]; the instruction set of
 /// `V` is available.
 #[inline(always)]
-unsafe fn row<V: Vector<Lane = f32>, const NV: usize, const P: usize>(of: &Row, finish: &Finish) {
+unsafe fn row<V: Completed, const NV: usize, const P: usize>(of: &Row, finish: &Finish) {
     let width = NV * V::LANES;
     let mut start = 0;
     loop {
@@ -89,7 +144,7 @@ unsafe fn row<V: Vector<Lane = f32>, const NV: usize, const P: usize>(of: &Row, 
                     }
                 }
                 if end == of.k {
-                    finish.fused.apply(&mut sums, finish.column + panel * width, (finish.at, 0));
+                    complete(&mut sums, &finish.fused, finish.column + panel * width, (finish.at, 0));
                 }
                 for (j, sum) in sums[0].iter().enumerate() {
                     sum.store(c.add(j * V::LANES));
@@ -120,10 +175,13 @@ macro_rules! tables {
             // Safety: the caller keeps both contracts, and the features are available.
             $(#[$feature])?
             unsafe fn run<const MR: usize, const NV: usize>(t: &Tile<'_, f32>, finish: &Finish) {
-                let &Finish { fused, column, at } = finish;
                 // SAFETY: the caller keeps the contracts; the features are enabled here.
                 unsafe {
-                    tile::<$vector, MR, NV>(t, |sums| fused.apply(sums, column, (at, t.c_row as usize)));
+                    tile::<$vector, MR, NV>(t, |sums| {
+                        if finish.complete {
+                            complete(sums, &finish.fused, finish.column, (finish.at, t.c_row as usize));
+                        }
+                    });
                 }
             }
 
@@ -135,7 +193,7 @@ macro_rules! tables {
             }
 
             pub(super) static TABLE: Table = Table {
-                lanes: <$vector as Vector>::LANES,
+                lanes: <$vector as Sums>::LANES,
                 widths: &[$(Width {
                     vectors: $vectors,
                     tiles: &[$(run::<$rows, $vectors>),*],
@@ -169,6 +227,39 @@ tables! {
         2: 1 2 3 4;
         1: 1 2 3 4;
     }
+    #[cfg(target_arch = "x86_64")]
+    avx512_pairs: Pairs<__m512>, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] {
+        4: 1 2 3 4 5 6;
+        2: 1 2 3 4 5 6 7 8;
+        1: 1 2 3 4 5 6 7 8;
+    }
+    #[cfg(target_arch = "x86_64")]
+    avx512_quads: Quads<__m512>, #[target_feature(enable = "avx512vnni,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] {
+        4: 1 2 3 4 5 6;
+        2: 1 2 3 4 5 6 7 8;
+        1: 1 2 3 4 5 6 7 8;
+    }
+    #[cfg(target_arch = "x86_64")]
+    avx2_pairs: Pairs<__m256>, #[target_feature(enable = "avx2,fma")] {
+        2: 1 2 3 4 5 6;
+        1: 1 2 3 4 5 6 7 8;
+    }
+    #[cfg(target_arch = "aarch64")]
+    neon_pairs: Pairs<float32x4_t>, #[target_feature(enable = "neon")] {
+        4: 1 2 3 4 5 6;
+        2: 1 2 3 4 5 6 7 8;
+        1: 1 2 3 4 5 6 7 8;
+    }
+    #[cfg(target_arch = "aarch64")]
+    neon_quads: Quads<float32x4_t>, #[target_feature(enable = "neon,dotprod")] {
+        4: 1 2 3 4 5 6;
+        2: 1 2 3 4 5 6 7 8;
+        1: 1 2 3 4 5 6 7 8;
+    }
+    portable_pairs: Pairs<Lanes<f32, 4>>, {
+        2: 1 2 3 4;
+        1: 1 2 3 4;
+    }
 }
 
 impl Table {
@@ -182,6 +273,23 @@ impl Table {
             #[cfg(target_arch = "aarch64")]
             Isa::Neon => &neon::TABLE,
             _ => &portable::TABLE,
+        }
+    }
+
+    /// The same for words of integers, and how these lie in them.
+    pub(super) fn of_words(isa: Isa) -> (&'static Table, Words) {
+        match if isa.is_available() { isa } else { Isa::Portable } {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if has_quads() => (&avx512_quads::TABLE, Words::Quads),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => (&avx512_pairs::TABLE, Words::Pairs),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => (&avx2_pairs::TABLE, Words::Pairs),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon if has_quads() => (&neon_quads::TABLE, Words::Quads),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => (&neon_pairs::TABLE, Words::Pairs),
+            _ => (&portable_pairs::TABLE, Words::Pairs),
         }
     }
 

@@ -29,7 +29,7 @@ fn check_maps(function: &str, pool: &Pool, (batch, channels): (usize, usize), x:
     check::length(function, "y", y.len(), map_len(batch, channels, pool.outputs()));
 }
 
-/// Lines of outputs, and the taps that each output meets.
+/// Lines of maxima, and the taps that each meets.
 struct Lines<'a> {
     pool: &'a Pool,
     pixel: usize,
@@ -47,7 +47,7 @@ impl Lines<'_> {
         self.pool.first_tap(axis, output)..end
     }
 
-    /// The float of x where 16 channels begin that outputs (depth, height, width) of an image meet by some taps.
+    /// The pixel of x that outputs (depth, height, width) of an image meet by some taps.
     #[inline(always)]
     fn at(&self, image: usize, outputs: [usize; 3], taps: [usize; 3]) -> usize {
         let mut at = image;
@@ -55,60 +55,47 @@ impl Lines<'_> {
             let Pool { size, stride, dilation, before, .. } = self.pool;
             at = at * size[axis] + outputs[axis] * stride[axis] + taps[axis] * dilation[axis] - before[axis];
         }
-        at * self.pixel
-    }
-
-    /// 16 channels of x.
-    #[inline(always)]
-    fn group(&self, at: usize) -> [f32; GROUP] {
-        debug_assert!(at + GROUP <= self.x.len());
-        // SAFETY: places that a tap meets are within the map, whose length was checked.
-        unsafe { *self.x.as_ptr().add(at).cast() }
-    }
-
-    /// Calls `f(image, outputs)` for all outputs, and stores the 16 channels that it gives for each group of channels.
-    #[inline(always)]
-    fn each(&self, f: impl Fn(usize, [usize; 3], usize) -> [f32; GROUP]) {
-        let [deep, high, wide] = self.pool.out;
-        for number in self.numbers.clone() {
-            let (image, depth, height) = (number / (deep * high), number / high % deep, number % high);
-            for width in 0..wide {
-                for channel in (0..self.pixel).step_by(GROUP) {
-                    let group = f(image, [depth, height, width], channel);
-                    // SAFETY: the task's own line of y.
-                    unsafe { *self.y.at((number * wide + width) * self.pixel + channel).cast() = group };
-                }
-            }
-        }
+        at
     }
 }
 
-/// Maxima of windows.
-struct Maxima<'a>(Lines<'a>);
-
-impl Kernel for Maxima<'_> {
+impl Kernel for Lines<'_> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
-        let lines = self.0;
-        lines.each(|image, outputs, channel| {
-            let [depths, heights, widths]: [Range<usize>; 3] =
-                std::array::from_fn(|axis| lines.taps(axis, outputs[axis]));
-            let mut best = [f32::NEG_INFINITY; GROUP];
-            for depth in depths {
-                for height in heights.clone() {
-                    for width in widths.clone() {
-                        let x = lines.group(lines.at(image, outputs, [depth, height, width]) + channel);
-                        for i in 0..GROUP {
-                            #[allow(clippy::eq_op)] // NaN differs from itself
-                            let better = (x[i] > best[i]) | (x[i] != x[i]);
-                            best[i] = if better { x[i] } else { best[i] };
+        let Pool { size, dilation, out: [deep, high, wide], .. } = *self.pool;
+        // From a tap to the next.
+        let (column, line) = (dilation[2] * self.pixel, dilation[1] * size[2] * self.pixel);
+        let slice = dilation[0] * size[1] * size[2] * self.pixel;
+        for number in self.numbers.clone() {
+            let (image, depth, height) = (number / (deep * high), number / high % deep, number % high);
+            let (depths, heights) = (self.taps(0, depth), self.taps(1, height));
+            for width in 0..wide {
+                let widths = self.taps(2, width);
+                let firsts = [depths.start, heights.start, widths.start];
+                let first = self.at(image, [depth, height, width], firsts) * self.pixel;
+                for channel in (0..self.pixel).step_by(GROUP) {
+                    let mut best = [f32::NEG_INFINITY; GROUP];
+                    for z in 0..depths.len() {
+                        for y in 0..heights.len() {
+                            for x in 0..widths.len() {
+                                let at = first + channel + z * slice + y * line + x * column;
+                                debug_assert!(at + GROUP <= self.x.len());
+                                // SAFETY: places that a tap meets are within the map, whose length was checked.
+                                let x: &[f32; GROUP] = unsafe { &*self.x.as_ptr().add(at).cast() };
+                                for (best, &x) in best.iter_mut().zip(x) {
+                                    #[allow(clippy::eq_op)] // NaN differs from itself
+                                    let better = (x > *best) | (x != x);
+                                    *best = if better { x } else { *best };
+                                }
+                            }
                         }
                     }
+                    // SAFETY: the task's own line of y.
+                    unsafe { *self.y.at((number * wide + width) * self.pixel + channel).cast() = best };
                 }
             }
-            best
-        });
+        }
     }
 }
 
@@ -120,7 +107,7 @@ pub fn max_pool(isa: Isa, pool: &Pool, (batch, channels): (usize, usize), x: &[f
     check_maps("max_pool", pool, (batch, channels), x, y);
     let (pixel, y) = (padded(channels), Place(y.as_mut_ptr()));
     let reads = pool.out[2] * pool.taps() * pixel;
-    by_parts(batch * pool.out[0] * pool.out[1], reads, |numbers| isa.run(Maxima(Lines { pool, pixel, x, y, numbers })));
+    by_parts(batch * pool.out[0] * pool.out[1], reads, |numbers| isa.run(Lines { pool, pixel, x, y, numbers }));
 }
 
 /// The mean of 16 channels over all pixels of an image.

@@ -22,6 +22,12 @@ use terms::{Term, chunks, terms};
 
 /// Floats of the input that meet all panels before the next ones: a part of a core's second-level cache.
 const STRIP: usize = 64 << 10;
+/// Floats of weights that are near enough to be read again for each few pixels. Outputs then stay in the first-level cache while the
+/// panels pass.
+const NEAR: usize = 16 << 10;
+/// Floats of the outputs of such a strip, and its fewest pixels.
+const FEW_FLOATS: usize = 2 << 10;
+const FEW: usize = 12;
 /// Pixels of a strip at least, where that many are there: each reads all weights.
 const FEWEST: usize = 96;
 /// Floats of a panel's weights that meet a strip at a time: they stay in the second-level cache beside it.
@@ -46,16 +52,24 @@ pub(super) struct Direct {
     strip: usize,
     /// Floats of a strip's field.
     field: usize,
+    /// What the padding holds.
+    zero: f32,
 }
 
 impl Direct {
     pub(super) fn new(isa: Isa, form: &Conv) -> Direct {
+        Direct::with(Table::of(isa), form, 0.0)
+    }
+
+    /// With the micro-kernels of a table, over maps in which `zero` stands for 0.
+    pub(super) fn with(table: &'static Table, form: &Conv, zero: f32) -> Direct {
         let source = Source::of(form);
         let row = padded(form.groups * form.inputs);
         let line = form.size[2] * row;
         // A panel writes some floats of each pixel: pages of the output are to stay known while the panels pass.
         let out = padded(form.groups * form.outputs).max(1);
-        let pixels = (STRIP / out).max(FEWEST);
+        let near = form.taps() * form.inputs * form.outputs <= NEAR;
+        let pixels = if near { (FEW_FLOATS / out).clamp(FEW, FEWEST) } else { (STRIP / out).max(FEWEST) };
         let most = (2 * pixels / form.out[2].max(1)).max(1);
         let (mut pitches, mut field) = (Pitches { pixel: row, line, depth: form.size[1] * line }, 0);
         let strip = match source {
@@ -72,12 +86,12 @@ impl Direct {
                 strip
             }
         };
-        let panels = Table::of(isa).panels(form.outputs);
+        let panels = table.panels(form.outputs);
         let terms = terms(form, &pitches);
         // Groups whose panels are not whole keep sums on the stack: they are computed at once.
         let most = if form.groups == 1 { PANEL / panels.first().map_or(1, |panel| panel.width) } else { usize::MAX };
         let chunks = chunks(&terms, most);
-        Direct { panels, source, pitches, terms, chunks, strip: strip.max(1), field }
+        Direct { panels, source, pitches, terms, chunks, strip: strip.max(1), field, zero }
     }
 
     /// Floats that the packed weights take.
@@ -91,17 +105,25 @@ impl Direct {
 
     /// Packs weights (G·outputs, inputs, kernel…), those of output channel j times `scale[j]`.
     pub(super) fn pack(&self, form: &Conv, weight: &[f32], scale: Option<&[f32]>, to: &mut [f32]) {
-        let (taps, terms, room) = (form.taps(), form.taps() * form.inputs, self.group_room(form));
+        let (taps, room) = (form.taps(), self.group_room(form));
         for (group, to) in to.chunks_exact_mut(room.max(1)).enumerate() {
-            panels::pack(&self.panels, terms, to, |channel, put| {
+            self.pack_words(form, to, &|channel, input, tap| {
                 let channel = group * form.outputs + channel;
                 let factor = scale.map_or(1.0, |scale| scale[channel]);
-                for (place, weight) in weight[channel * terms..][..terms].iter().enumerate() {
-                    let (input, tap) = (place / taps, place % taps);
-                    put(tap * form.inputs + input, weight * factor);
-                }
+                weight[(channel * form.inputs + input) * taps + tap] * factor
             });
         }
+    }
+
+    /// Packs the weights `weight(channel, input, tap)` of a group.
+    pub(super) fn pack_words(&self, form: &Conv, to: &mut [f32], weight: &(dyn Fn(usize, usize, usize) -> f32 + Sync)) {
+        let taps = form.taps();
+        panels::pack(&self.panels, taps * form.inputs, to, |channel, put| {
+            for place in 0..form.inputs * taps {
+                let (input, tap) = (place / taps, place % taps);
+                put(tap * form.inputs + input, weight(channel, input, tap));
+            }
+        });
     }
 
     /// Floats of scratch memory that a task has: the terms of a chunk, then the field.

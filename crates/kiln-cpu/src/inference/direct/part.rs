@@ -4,11 +4,15 @@ use super::Direct;
 use crate::conv::Conv;
 use crate::gemm::equal_parts;
 use crate::gemm::tile::{Held, Span, Tile};
+use crate::gemm::vector::Vector;
 use crate::inference::epilogue::{Fused, Target};
 use crate::inference::field::{Field, Source};
 use crate::inference::panels::{Finish, MOST_ROWS, Panel, Row, WIDEST};
 use crate::{Kernel, Simd};
 use std::ops::Range;
+
+/// Floats of a cache line.
+const LINE: usize = 16;
 
 /// Lines of output pixels, and what they are multiplied with.
 #[derive(Clone, Copy)]
@@ -46,6 +50,7 @@ impl Kernel for Part<'_> {
                 let (strip, lines) = self.strip(group, line);
                 let done = if self.is_row(&strip) { self.row::<S>(&strip) } else { 0 };
                 self.panels::<S>(group, &strip, self.panels.start + done..self.panels.end);
+                self.quantize(&strip);
                 if self.form.groups > 1 && group + 1 == self.form.groups {
                     let pixels = strip.first..strip.first + strip.lines * strip.width;
                     // SAFETY: all channels of these pixels are this task's own, and are computed.
@@ -75,7 +80,7 @@ impl Part<'_> {
         let lines = left.min(*most).min(heights - height);
         let a = match source {
             Source::Field => {
-                let field = Field { form, x: self.x, pitches: *pitches };
+                let field = Field { form, x: self.x, pitches: *pitches, zero: self.of.zero };
                 let to = self.slot.wrapping_add(self.of.slot() - self.of.field);
                 // SAFETY: the field of at most so many lines is at the end of this task's slot.
                 unsafe { field.fill((image, group), depth, (height, lines), to) };
@@ -88,6 +93,16 @@ impl Part<'_> {
         };
         let (a_line, a_pixel) = (form.stride[1] * pitches.line, form.stride[2] * pitches.pixel);
         (Strip { a, a_line, a_pixel, lines, width, first: line * width }, lines)
+    }
+
+    /// Quantizes the results of a strip, where that is wanted.
+    #[inline(always)]
+    fn quantize(&self, strip: &Strip) {
+        let panels = &self.of.panels[self.panels.clone()];
+        let (Some(quantized), [first, ..], [.., last]) = (&self.target.quantized, panels, panels) else { return };
+        let pixels = strip.first..strip.first + strip.lines * strip.width;
+        // SAFETY: these columns of the pixels are this task's own, and are computed.
+        unsafe { quantized.store(self.target.y, pixels, first.first..last.first + last.width) };
     }
 
     /// Whether a strip is one pixel, whose channels are the terms of the sum: a dense layer of one row.
@@ -118,7 +133,7 @@ impl Part<'_> {
             };
             // SAFETY: the pixel's channels and the panels' weights, one after the other; these columns are this task's own.
             unsafe {
-                first.row(&row, &Finish { fused: target.fused, column: first.first, at });
+                first.row(&row, &Finish { fused: target.fused, complete: true, column: first.first, at });
                 if target.has_more(&columns) {
                     target.finish::<S>(target.rest, strip.first..strip.first + 1, columns);
                 }
@@ -196,6 +211,9 @@ impl Results<'_> {
                     c_row: target.pitch as isize,
                     held: self.held,
                 };
+                if self.last {
+                    self.fetch_next::<S>(tile.c, count);
+                }
                 // SAFETY: the spans reach within the input or the field from these pixels; the panel's columns of these pixels are
                 // this task's own, and where it is not whole either what follows them are the zeros of a pixel, or it is staged.
                 unsafe {
@@ -203,11 +221,25 @@ impl Results<'_> {
                         self.staged(count, tile);
                         continue;
                     }
-                    panel.tile(count, &tile, &Finish { fused, column, at: first * target.pitch });
+                    let finish = Finish { fused, complete: self.last, column, at: first * target.pitch };
+                    panel.tile(count, &tile, &finish);
                     if more {
                         target.finish::<S>(target.rest, first..first + count, column..end);
                     }
                 }
+            }
+        }
+    }
+
+    /// Asks for the pixels that are a strip further on than those of a tile: the next strip's outputs. They are written in pieces that lie
+    /// apart, which the processor does not foresee.
+    #[inline(always)]
+    fn fetch_next<S: Simd>(&self, tile: *const f32, rows: usize) {
+        let pitch = self.part.target.pitch;
+        let next = tile.wrapping_add(self.strip.lines * self.strip.width * pitch);
+        for row in 0..rows {
+            for column in (0..self.panel.columns).step_by(LINE) {
+                S::Register::prefetch(next.wrapping_add(row * pitch + column));
             }
         }
     }

@@ -25,11 +25,11 @@ pub(super) fn suits(form: &Conv) -> bool {
 }
 
 /// Bytes of weights from which on threads share points rather than tiles: each then reads a part of the weights only.
-const FROM_MEMORY: usize = 16 << 20;
+const FROM_MEMORY: usize = 4 << 20;
 /// The same where there are few tiles.
 const FROM_FAR: usize = 4 << 20;
 /// Tiles whose points threads share at a time.
-const TOGETHER: usize = 64;
+const TOGETHER: usize = 96;
 
 /// A convolution of one form with outputs in tiles of 2 × 2 or 4 × 4.
 #[derive(Clone)]

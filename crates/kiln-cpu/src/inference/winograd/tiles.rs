@@ -2,7 +2,7 @@
 
 use super::transform::Transform;
 use crate::conv::Conv;
-use crate::gemm::vector::Vector;
+use crate::gemm::vector::{Sums, Vector};
 use crate::inference::epilogue::Target;
 use crate::inference::layout::padded;
 use crate::{Kernel, Simd};

@@ -94,7 +94,7 @@ pub(super) fn weights<F: Transform<T, M>, const T: usize, const M: usize>(kernel
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gemm::vector::Lanes;
+    use crate::gemm::vector::{Lanes, Sums};
 
     /// One axis: the outputs of four inputs at a time are the correlation's.
     fn check<F: Transform<T, M>, const T: usize, const M: usize>() {
