@@ -50,7 +50,7 @@ pub use kiln_cpu::blend::Taps;
 pub use kiln_math::{RecurrentCell, UpdateRule};
 pub use layout::Layout;
 pub use nearest::nearest;
-pub use plan::{Plan, PlanStep, Precision};
+pub use plan::{InputRanges, Plan, PlanStep, Precision};
 pub use shape::{IntoShape, MAX_RANK, Shape, broadcast_shapes};
 #[doc(hidden)]
 pub use shown::{bytes_shown, grouped};

@@ -30,6 +30,16 @@ unsafe fn write(memory: &Memory, buffer: BufferId, count: usize) -> &mut [f32] {
     unsafe { std::slice::from_raw_parts_mut(memory[buffer].address as *mut f32, count) }
 }
 
+/// The least and the largest of so many floats of a buffer. NaN does not count.
+///
+/// # Safety
+/// The buffer is host memory of so many floats, and nobody writes them.
+pub(crate) unsafe fn range(memory: &Memory, buffer: BufferId, count: usize) -> (f32, f32) {
+    // SAFETY: the caller's promise.
+    let floats = unsafe { read(memory, buffer, count) };
+    floats.iter().fold((0.0, 0.0), |(least, most), &x| (x.min(least), x.max(most)))
+}
+
 /// Runs a step.
 ///
 /// # Safety
@@ -57,6 +67,21 @@ pub(crate) unsafe fn run(isa: Isa, operation: &MapOperation, memory: &Memory) {
                 let (x, out) = (read(memory, *x, from.len()), write(memory, *out, to.len()));
                 let scratch = write(memory, scratch.0, scratch.1);
                 with_steps(isa, after, to, memory, |epilogue| filter.run(packed, x, out, scratch, epilogue));
+            }
+            MapOperation::Quantize { shape, words, by, x, out } => {
+                let (x, out) = (read(memory, *x, shape.len()), write(memory, *out, shape.of(*words).len()));
+                inference::quantize(isa, *words, (shape.channels, shape.pixels), *by, x, out);
+            }
+            MapOperation::QuantizedFilter { filter, packed, x, out, quantized, scratch, after } => {
+                let form = filter.form();
+                let to = MapShape { batch: form.batch, channels: form.outputs, pixels: form.out_plane() };
+                let packed = read(memory, *packed, filter.room());
+                let (x, out) = (read(memory, *x, filter.input_len()), write(memory, *out, to.len()));
+                let scratch = write(memory, scratch.0, scratch.1);
+                let quantized = quantized.map(|(by, words)| (by, write(memory, words, to.of(filter.words()).len())));
+                with_steps(isa, after, to, memory, |epilogue| {
+                    filter.run(packed, x, out, scratch, epilogue, quantized);
+                });
             }
             MapOperation::MaxPool { pool, shape, x, out } => {
                 let to = MapShape { pixels: pool.outputs(), ..*shape };
@@ -100,6 +125,7 @@ unsafe fn with_steps(isa: Isa, after: &[After], shape: MapShape, memory: &Memory
                 },
                 After::Residual(map) => Step::Residual(read(memory, map, shape.len())),
                 After::Relu => Step::Relu,
+                After::AtMost(most) => Step::AtMost(most),
                 After::Scale(rows) => Step::Scale(read(memory, rows, shape.batch * row)),
                 After::Map(_) => Step::Map(&map),
             }

@@ -2,7 +2,7 @@
 
 use super::kept::{BufferId, Kept, KeptOut, KeptView};
 use crate::UnaryCall;
-use kiln_cpu::inference::{Filter, map_len};
+use kiln_cpu::inference::{Filter, Quantization, QuantizedFilter, Words, map_len};
 use kiln_cpu::pool::Pool;
 
 /// Images of some channels and pixels.
@@ -14,6 +14,16 @@ pub(crate) struct MapShape {
 }
 
 impl MapShape {
+    /// The shape of the map of words.
+    pub(crate) fn of(self, words: Words) -> MapShape {
+        MapShape { channels: words.of_channels(self.channels), ..self }
+    }
+
+    /// Whether the map is a matrix (N, C) as it is elsewhere.
+    pub(crate) fn is_rows(self) -> bool {
+        self.pixels == 1 && self.len() == self.batch * self.channels
+    }
+
     /// Floats of the map.
     pub(crate) fn len(self) -> usize {
         map_len(self.batch, self.channels, self.pixels)
@@ -29,6 +39,8 @@ pub(crate) enum After {
     /// Another map of the same shape is added.
     Residual(BufferId),
     Relu,
+    /// What is larger becomes this.
+    AtMost(f32),
     /// Each image is multiplied by a row of channels: a map of one pixel an image.
     Scale(BufferId),
     Map(UnaryCall),
@@ -50,6 +62,18 @@ pub(crate) enum MapOperation {
         scratch: (BufferId, usize),
         after: Vec<After>,
     },
+    /// A map becomes one of words.
+    Quantize { shape: MapShape, words: Words, by: Quantization, x: BufferId, out: BufferId },
+    /// A convolution or a dense layer of integers. Where `quantized` is given, the output becomes words too.
+    QuantizedFilter {
+        filter: QuantizedFilter,
+        packed: BufferId,
+        x: BufferId,
+        out: BufferId,
+        quantized: Option<(Quantization, BufferId)>,
+        scratch: (BufferId, usize),
+        after: Vec<After>,
+    },
     /// The largest of each window.
     MaxPool { pool: Pool, shape: MapShape, x: BufferId, out: BufferId },
     /// The mean of each channel over an image.
@@ -64,6 +88,8 @@ impl std::fmt::Debug for MapOperation {
             MapOperation::Enter { .. } => "Enter",
             MapOperation::Leave { .. } => "Leave",
             MapOperation::Filter { .. } => "Filter",
+            MapOperation::Quantize { .. } => "Quantize",
+            MapOperation::QuantizedFilter { .. } => "QuantizedFilter",
             MapOperation::MaxPool { .. } => "MaxPool",
             MapOperation::Mean { .. } => "Mean",
             MapOperation::Apply { .. } => "Apply",
@@ -90,7 +116,17 @@ impl MapOperation {
                 visit(scratch.0, true);
                 visit(*out, true);
             }
-            MapOperation::MaxPool { x, out, .. } | MapOperation::Mean { x, out, .. } => {
+            MapOperation::QuantizedFilter { packed, x, out, quantized, scratch, after, .. } => {
+                visit(*packed, false);
+                visit(*x, false);
+                after.iter().for_each(|after| after.buffers(visit));
+                visit(scratch.0, true);
+                visit(*out, true);
+                quantized.iter().for_each(|(_, words)| visit(*words, true));
+            }
+            MapOperation::Quantize { x, out, .. }
+            | MapOperation::MaxPool { x, out, .. }
+            | MapOperation::Mean { x, out, .. } => {
                 visit(*x, false);
                 visit(*out, true);
             }
@@ -108,7 +144,7 @@ impl After {
         match *self {
             After::Bias(row) | After::Residual(row) | After::Scale(row) => visit(row, false),
             After::Normalize(rows) => rows.into_iter().for_each(|row| visit(row, false)),
-            After::Relu | After::Map(_) => {}
+            After::Relu | After::AtMost(_) | After::Map(_) => {}
         }
     }
 }

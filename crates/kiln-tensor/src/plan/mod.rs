@@ -21,7 +21,7 @@ mod step;
 use crate::{DType, Device, Error, ErrorKind, Result, Shape, Tensor};
 pub use describe::PlanStep;
 use kept::KeptView;
-pub use lower::Precision;
+pub use lower::{InputRanges, Precision};
 use memory::{Arena, Room};
 use recorder::{Buffer, Holds, Recording, Step};
 use std::fmt;
@@ -94,7 +94,7 @@ impl Plan {
         };
         let (mut buffers, mut steps) = recorder.into_parts();
         if let Some(isa) = device.backend().map_kernels() {
-            (buffers, steps) = lower::lower(&device, isa, precision, buffers, &steps, &outputs)?;
+            (buffers, steps) = lower::lower(&device, isa, &precision, buffers, &steps, &outputs)?;
         }
         let inputs = examples.iter().map(|example| (*example.shape(), example.dtype())).collect();
         Ok(Plan::new(device, inputs, buffers, steps, outputs))

@@ -1,11 +1,14 @@
 //! Running a plan.
 
 use super::Plan;
-use super::kept::{Kept, KeptView};
+use super::kept::{Kept, KeptView, Memory};
 use super::memory::{Room, is_whole};
 use super::recorder::{self, Holds};
 use crate::{DeviceBuffer, Error, ErrorKind, Result, Tensor, profile};
 use std::sync::PoisonError;
+
+/// What a run calls between its steps.
+pub(super) type Ended<'a> = dyn FnMut(Option<usize>, &Memory) + 'a;
 
 impl Plan {
     /// The outputs for these inputs, which have the shapes and dtypes of those that it was recorded with. Several threads may run
@@ -14,11 +17,12 @@ impl Plan {
     /// # Errors
     /// Inputs of another shape, dtype or device; an index out of range; out of memory.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>> {
-        self.run_with(inputs, &mut |_| {})
+        self.run_with(inputs, &mut |_, _| {})
     }
 
-    /// As [`Plan::run`]; `ended` is called before the first step with None, and after each one with its number.
-    pub(super) fn run_with(&self, inputs: &[Tensor], ended: &mut dyn FnMut(Option<usize>)) -> Result<Vec<Tensor>> {
+    /// As [`Plan::run`]; `ended` is called before the first step with None, and after each one with its number, and with the memory
+    /// that it has worked in.
+    pub(super) fn run_with(&self, inputs: &[Tensor], ended: &mut Ended<'_>) -> Result<Vec<Tensor>> {
         self.check(inputs)?;
         if profile::is_on() && recorder::is_on() {
             let message = "a plan can't be part of another one: compile the model that it was made of";
@@ -60,7 +64,7 @@ impl Plan {
         Ok(())
     }
 
-    fn run_in(&self, room: &mut Room, inputs: &[Tensor], ended: &mut dyn FnMut(Option<usize>)) -> Result<Vec<Tensor>> {
+    fn run_in(&self, room: &mut Room, inputs: &[Tensor], ended: &mut Ended<'_>) -> Result<Vec<Tensor>> {
         for (buffer, address) in self.buffers.iter().zip(&mut room.addresses) {
             if let Holds::Input(number) = buffer.holds {
                 // A view of a part of its memory begins further on.
@@ -77,10 +81,10 @@ impl Plan {
             }
             outputs.push(tensor);
         }
-        ended(None);
+        ended(None, room.memory());
         for (number, step) in self.steps.iter().enumerate() {
             step.operation.run(&self.device, room.memory())?;
-            ended(Some(number));
+            ended(Some(number), room.memory());
         }
         for (output, tensor) in self.outputs.iter().zip(&outputs) {
             if !self.written_in_place(output) {

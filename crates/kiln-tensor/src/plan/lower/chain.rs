@@ -15,26 +15,24 @@ pub(super) struct Chain {
     pub(super) end: BufferId,
 }
 
-/// A step that a chain may go on with.
-enum Next {
-    One(After),
-    Two(After, After),
-}
-
-/// An activation as a step; none where the chain has a function already.
-pub(super) fn activation(call: UnaryCall, after: &[After]) -> Option<After> {
-    if call.op == UnaryOp::Relu {
-        return Some(After::Relu);
+/// An activation as steps; none where the chain has a function already.
+pub(super) fn activation(call: UnaryCall, after: &[After]) -> Option<Vec<After>> {
+    match call.op {
+        UnaryOp::Relu => Some(vec![After::Relu]),
+        UnaryOp::Relu6 => Some(vec![After::Relu, After::AtMost(6.0)]),
+        _ => {
+            let free = !after.iter().any(|after| matches!(after, After::Map(_)));
+            free.then(|| vec![After::Map(call)])
+        }
     }
-    let free = !after.iter().any(|after| matches!(after, After::Map(_)));
-    free.then_some(After::Map(call))
 }
 
 impl Lowering<'_> {
     /// Goes on with a chain that ends in a recorded buffer, which is a map of this shape.
     pub(super) fn follow(&mut self, chain: &mut Chain, shape: MapShape) -> Result<()> {
         while let Some(at) = self.uses.only_reader(chain.end) {
-            if chain.after.len() + 2 > MOST_STEPS || !self.take(at, chain, shape)? {
+            // At most two more, and the scale of a filter of integers.
+            if chain.after.len() + 3 > MOST_STEPS || !self.take(at, chain, shape)? {
                 return Ok(());
             }
         }
@@ -60,10 +58,10 @@ impl Lowering<'_> {
                 let [mean, scale, shift] = rows;
                 let rows = [mean?, scale?, shift?].map(|row| self.constant(row));
                 let normalize = After::Normalize(rows);
-                (out, rectifier.map_or(Next::One(normalize), |_| Next::Two(normalize, After::Relu)))
+                (out, [normalize].into_iter().chain(rectifier.map(|_| After::Relu)).collect())
             }
             Operation::unary { call, out, x } if self.is_end(x, chain) => match activation(*call, &chain.after) {
-                Some(after) => (out, Next::One(after)),
+                Some(after) => (out, after),
                 None => return Ok(false),
             },
             Operation::binary { op, out, a, b } => {
@@ -73,7 +71,7 @@ impl Lowering<'_> {
                     _ => return Ok(false),
                 };
                 match self.second(*op, other, shape) {
-                    Some(after) => (out, Next::One(after)),
+                    Some(after) => (out, vec![after]),
                     None => return Ok(false),
                 }
             }
@@ -82,10 +80,7 @@ impl Lowering<'_> {
         if !self.is_whole_out(out) {
             return Ok(false);
         }
-        match next {
-            Next::One(after) => chain.after.push(after),
-            Next::Two(first, second) => chain.after.extend([first, second]),
-        }
+        chain.after.extend(next);
         chain.end = out.buffer;
         self.done[at] = true;
         Ok(true)

@@ -6,6 +6,7 @@
 
 mod chain;
 mod constants;
+mod int8;
 mod products;
 mod uses;
 
@@ -16,11 +17,12 @@ use super::step::Operation;
 use crate::{DType, Device, Layout, ReduceOp, Result, Shape};
 use constants::Constants;
 use kiln_cpu::Isa;
+use kiln_cpu::inference::Quantization;
 use std::collections::HashMap;
 use uses::Uses;
 
 /// How convolutions may be computed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 #[non_exhaustive]
 pub enum Precision {
     /// The bits of the recorded steps.
@@ -28,6 +30,26 @@ pub enum Precision {
     Exact,
     /// Batch normalization folded into weights, Winograd's convolutions.
     Fast,
+    /// As fast, and products of 8-bit integers in the layers whose inputs' ranges are given.
+    Int8(InputRanges),
+}
+
+/// For each convolution and dense layer of a plan that works on maps, in order, the least and the largest number of its input.
+/// One without a range stays as it is. [`Plan::input_ranges`](super::Plan::input_ranges) measures them.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct InputRanges(pub Vec<Option<(f32, f32)>>);
+
+impl InputRanges {
+    /// Extends the ranges so that they contain those of other inputs of the same plan.
+    pub fn extend(&mut self, other: &InputRanges) {
+        self.0.resize(self.0.len().max(other.0.len()), None);
+        for (range, other) in self.0.iter_mut().zip(&other.0) {
+            *range = match (*range, *other) {
+                (Some((least, most)), Some((a, b))) => Some((least.min(a), most.max(b))),
+                (one, other) => one.or(other),
+            };
+        }
+    }
 }
 
 /// A map that has the values of a recorded buffer.
@@ -39,7 +61,7 @@ struct Map {
 
 struct Lowering<'a> {
     isa: Isa,
-    precision: Precision,
+    precision: &'a Precision,
     recorded: &'a [Step],
     uses: Uses,
     /// Steps that are part of another one.
@@ -51,13 +73,17 @@ struct Lowering<'a> {
     /// Recorded buffers that are computed as maps, whose planes nothing has written yet.
     unwritten: Vec<bool>,
     constants: Constants,
+    /// Filters so far.
+    filters: usize,
+    /// Maps of words, by the map that was quantized and how.
+    words: Vec<(BufferId, Quantization, BufferId)>,
 }
 
 /// The steps of a recording with maps.
 pub(super) fn lower(
     device: &Device,
     isa: Isa,
-    precision: Precision,
+    precision: &Precision,
     buffers: Vec<Buffer>,
     recorded: &[Step],
     outputs: &[KeptView],
@@ -74,6 +100,8 @@ pub(super) fn lower(
         steps: Vec::new(),
         maps: HashMap::new(),
         constants: Constants::new(device.clone()),
+        filters: 0,
+        words: Vec::new(),
     };
     for (at, step) in recorded.iter().enumerate() {
         if !lowering.done[at] {
@@ -83,6 +111,7 @@ pub(super) fn lower(
     for end in ends {
         lowering.write_planes(end);
     }
+    lowering.quantize_in_filters();
     Ok((lowering.buffers, lowering.steps))
 }
 
@@ -149,6 +178,11 @@ impl Lowering<'_> {
             return map.buffer;
         }
         self.write_planes(view.buffer);
+        // Rows without padding are what they were.
+        if shape.is_rows() && self.is_whole(view) {
+            self.maps.insert(view.buffer, Map { buffer: view.buffer, shape });
+            return view.buffer;
+        }
         let map = self.computed(shape.len());
         let enter = MapOperation::Enter { shape, x: *view, out: map };
         let step = Step { flops: Some(0), bytes: 8 * shape.len() as u64, ..like.clone() };
@@ -165,6 +199,9 @@ impl Lowering<'_> {
             return;
         }
         let Some(&Map { buffer: x, shape }) = self.maps.get(&buffer) else { return };
+        if x == buffer {
+            return;
+        }
         let Ok(planes) = Shape::new(&[shape.batch, shape.channels, shape.pixels]) else { return };
         let out = KeptOut { buffer, dtype: DType::F32, shape: planes, offset: 0 };
         let Some(like) = self.steps.last().cloned() else { return };

@@ -14,17 +14,20 @@ use kiln_cpu::{conv::Conv, team};
 const FEW_ROWS: usize = 64;
 /// Elements of a weight up to which it is packed: a second copy of larger ones would cost more than it saves.
 const PACKED: usize = 1 << 21;
-/// Pixels of a plane from which on a convolution takes Winograd's larger tiles.
+/// Pixels of a batch from which on a convolution takes Winograd's larger tiles.
 const LARGE: usize = 144;
+/// Channels of the output of a convolution from which on it is a map.
+const FEW_CHANNELS: usize = 4;
 /// Channels from which on Winograd's transforms pay.
 const CHANNELS: usize = 32;
 
 /// How a convolution of this form is computed.
-fn way(precision: Precision, form: &Conv) -> Way {
+fn way(precision: &Precision, form: &Conv) -> Way {
     let pays = form.inputs.min(form.outputs) >= CHANNELS && Way::WinogradF2.suits(form);
     match precision {
-        Precision::Fast if pays && form.out_plane() >= LARGE => Way::WinogradF4,
-        Precision::Fast if pays => Way::WinogradF2,
+        Precision::Exact => Way::Direct,
+        _ if pays && form.batch * form.out_plane() >= LARGE => Way::WinogradF4,
+        _ if pays => Way::WinogradF2,
         _ => Way::Direct,
     }
 }
@@ -42,14 +45,15 @@ impl Lowering<'_> {
         let shapes = (map_shape(x.layout.shape()), map_shape(&out.shape));
         let (Some(from), Some(to)) = shapes else { return Ok(false) };
         let constants = epilogue.bias.iter().chain([weight]);
-        if !self.is_whole_out(out) || !are_floats(&self.buffers, constants) || !x.layout.is_contiguous() {
+        // A pixel of few channels is padding for the most part.
+        let few = to.channels < FEW_CHANNELS;
+        if few || !self.is_whole_out(out) || !are_floats(&self.buffers, constants) || !x.layout.is_contiguous() {
             return Ok(false);
         }
         let form = conv_form(conv, x.layout.shape(), weight.layout.shape(), &out.shape);
         let like = self.recorded[at].clone();
         let x = self.map_of(&like, x, from);
-        let filter = Filter::new(self.isa, way(self.precision, &form), &form);
-        self.filter(at, filter, weight, epilogue, x, (out, to))?;
+        self.filter(at, &form, weight, epilogue, x, (out, to))?;
         Ok(true)
     }
 
@@ -65,7 +69,9 @@ impl Lowering<'_> {
         let &[m, k] = a.layout.shape().dims() else { return Ok(false) };
         let n = b.layout.shape()[1];
         let fits = m * n > 0
-            && (k > 0 && m <= FEW_ROWS && k * n <= PACKED)
+            && (k > 0 && k * n <= PACKED)
+            // Which layers a calibration has must not depend on the batch.
+            && (m <= FEW_ROWS || *self.precision != Precision::Exact)
             && !epilogue.accumulates()
             && self.is_whole_out(out)
             && a.dtype == crate::DType::F32
@@ -78,8 +84,7 @@ impl Lowering<'_> {
         let shape = |channels| MapShape { batch: m, channels, pixels: 1 };
         let x = self.map_of(&like, a, shape(k));
         let weight = KeptView { layout: b.layout.transpose(0, 1), ..*b };
-        let filter = Filter::dense(self.isa, m, k, n);
-        self.filter(at, filter, &weight, epilogue, x, (out, shape(n)))?;
+        self.filter(at, &Conv::dense(m, k, n), &weight, epilogue, x, (out, shape(n)))?;
         Ok(true)
     }
 
@@ -87,7 +92,7 @@ impl Lowering<'_> {
     fn filter(
         &mut self,
         at: usize,
-        filter: Filter,
+        form: &Conv,
         weight: &KeptView,
         epilogue: &KeptEpilogue,
         x: usize,
@@ -100,14 +105,17 @@ impl Lowering<'_> {
             let row = self.constants.tensor(&bias)?;
             after.push(After::Bias(self.constant(row)));
         }
-        after.extend(epilogue.activation.and_then(|call| activation(call, &after)));
+        after.extend(epilogue.activation.and_then(|call| activation(call, &after)).into_iter().flatten());
         let mut chain = Chain { after, end: out.buffer };
         self.follow(&mut chain, shape)?;
         let scale = self.fold(&mut chain)?;
         let values = self.constants.values(&self.buffers, weight)?;
         let values = values.as_slice::<f32>()?;
-        let channels = filter.form().groups * filter.form().outputs;
-        let scale = scale.as_ref().map(|scale| &scale[..channels]);
+        let scale = scale.as_ref().map(|scale| &scale[..form.groups * form.outputs]);
+        if let Some(range) = self.next_range(form) {
+            return self.quantized_filter(&like, form, range, (values, scale), x, (chain, shape));
+        }
+        let filter = Filter::new(self.isa, way(self.precision, form), form);
         let packed = self.constants.written(filter.room(), |to| filter.pack(values, scale, to))?;
         let packed = self.constant(packed);
         let floats = filter.scratch(team::threads());
@@ -121,7 +129,7 @@ impl Lowering<'_> {
 
     /// Folds a normalization that follows at once into the weights' scale and the bias, where that may change bits.
     fn fold(&mut self, chain: &mut Chain) -> Result<Option<Vec<f32>>> {
-        if self.precision == Precision::Exact {
+        if *self.precision == Precision::Exact {
             return Ok(None);
         }
         let (bias, rows, folded) = match *chain.after.as_slice() {
