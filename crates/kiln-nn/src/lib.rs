@@ -43,7 +43,7 @@ pub use constraints::{Constraint, MaxNorm, MinMaxNorm, NonNeg, UnitNorm};
 pub use context::{CarriedUse, Ctx, Here, KeptOutputs, Mode, NotFinite, Probe};
 pub use describe::{Describe, Part, settings};
 pub use graph::{Callee, Graph, Node, Nodes, Shared};
-pub use inference::{InferenceOptions, InferencePlan};
+pub use inference::{Calibration, InferenceOptions, InferencePlan};
 pub use init::{Fans, Init};
 pub use initializer::{FanMode, Initializer, VarianceLaw};
 pub use kiln_nn_derive::{Describe, FromValue, IntoValue, Module};
@@ -69,9 +69,9 @@ pub mod prelude {
     pub use crate::layers::named::*;
     pub use crate::losses::all::*;
     pub use crate::{
-        Activation, Ctx, Describe, FanMode, Fans, Graph, InferenceOptions, InferencePlan, Init, Initializer, L1, L1L2,
-        L2, Layer, Loss, MaxNorm, MinMaxNorm, Module, NonNeg, Param, Sequence, StateDict, Stateful, UnitNorm, Value,
-        VarianceLaw, per_sample_norms,
+        Activation, Calibration, Ctx, Describe, FanMode, Fans, Graph, InferenceOptions, InferencePlan, Init,
+        Initializer, L1, L1L2, L2, Layer, Loss, MaxNorm, MinMaxNorm, Module, NonNeg, Param, Sequence, StateDict,
+        Stateful, UnitNorm, Value, VarianceLaw, per_sample_norms,
     };
 }
 

@@ -8,8 +8,8 @@ use kiln_nn::models::resnet::ResNet;
 use kiln_nn::models::unet::UNet;
 use kiln_nn::models::vgg::Vgg;
 use kiln_nn::{
-    Activation, AvgPool2d, BatchNorm2d, Conv2d, Ctx, Dense, Dropout, Embedding, Flatten, GlobalAvgPool, Gru, Identity,
-    InferenceOptions, InferencePlan, Lambda, LayerNorm, Lstm, MaxPool2d, Module, Residual, Sequential,
+    Activation, AvgPool2d, BatchNorm2d, Calibration, Conv2d, Ctx, Dense, Dropout, Embedding, Flatten, GlobalAvgPool,
+    Gru, Identity, InferenceOptions, InferencePlan, Lambda, LayerNorm, Lstm, MaxPool2d, Module, Residual, Sequential,
     SqueezeExcitation, TransformerEncoder, TransformerEncoderLayer,
 };
 use kiln_tensor::{DType, Device, Shape, Tensor};
@@ -220,4 +220,39 @@ proptest! {
         let model = trained(model, &[2, side, side]);
         expect_same(&model, &[2, side, side], batch);
     }
+}
+
+#[test]
+fn plans_of_integers() {
+    for (model, sample) in [
+        (ResNet::basic([1, 1]).width(16).small_images(true).classes(5).model(), [3, 16, 16]),
+        (MobileNetV2::new().stages([[1, 8, 1, 1], [6, 12, 2, 2]]).last(32).classes(4).model(), [3, 32, 32]),
+        (Vgg::new([1, 1]).width(8).pooled(2).hidden(20).classes(4).model(), [3, 16, 16]),
+    ] {
+        let model = trained(model, &sample);
+        let x = numbers(&[&[4], &sample[..]].concat(), 1);
+        let mut calibration = Calibration::new(&model, &[x.clone(), numbers(x.dims(), 2)]).unwrap();
+        let options = InferenceOptions::new().int8(&calibration);
+        let plan = InferencePlan::compile(&model, std::slice::from_ref(&x), &options).unwrap();
+        assert!((1e-6..0.06).contains(&plan.error()), "{}: {:#?}", plan.error(), plan.steps());
+        let integers = plan.steps().iter().filter(|step| step.kernel.contains("int8")).count();
+        assert!(integers >= 4, "{:#?}", plan.steps());
+        // For any number of threads the same bits.
+        let one = kiln_cpu::team::serial(|| bits(&plan.run(&x).unwrap()));
+        assert_eq!(one, bits(&plan.run(&x).unwrap()));
+
+        // Without the layer that brings the largest error it is smaller.
+        let errors = calibration.errors(&model, &x).unwrap();
+        assert!(errors.iter().all(|(_, error)| *error < 0.06), "{errors:?}");
+        for (layer, _) in &errors {
+            calibration.keep(layer).unwrap();
+        }
+        let kept = InferencePlan::compile(&model, &[x], &InferenceOptions::new().int8(&calibration)).unwrap();
+        assert!(kept.error() < 1e-4, "{}", kept.error());
+        let error = calibration.keep("none").unwrap_err();
+        assert!(error.message().starts_with("unknown layer \"none\", expected one of: 0"), "{error}");
+    }
+    let model = trained(Sequential::new().push(Dense::new(3)), &[4]);
+    let error = Calibration::new(&model, &[]).unwrap_err();
+    assert!(error.message().starts_with("int8 needs calibration data"), "{error}");
 }

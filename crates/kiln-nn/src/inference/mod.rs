@@ -1,10 +1,16 @@
 //! Models compiled for inference.
 
+mod calibration;
+mod options;
+mod table;
+
 use crate::{AnyLayer, Ctx, Graph, Module, Sequential, Value};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Device, Error, ErrorKind, IntoShape, Plan, PlanStep, Precision, Result, Tensor};
-use std::fmt::Write;
-use std::time::Duration;
+
+pub use calibration::Calibration;
+pub use options::InferenceOptions;
+use table::table;
 
 /// FLOPs from which on a plan keeps the thread team awake between its steps.
 const TEAM: u64 = 1 << 20;
@@ -39,40 +45,6 @@ pub struct InferencePlan {
     error: f64,
 }
 
-/// How a model is compiled.
-#[derive(Clone, Debug, Default)]
-pub struct InferenceOptions {
-    batches: Vec<usize>,
-    any_batch: bool,
-    fast: bool,
-}
-
-impl InferenceOptions {
-    /// The batch size of the examples, and the bits of [`Sequential::forward`].
-    pub fn new() -> Self {
-        InferenceOptions::default()
-    }
-
-    /// The batch sizes to compile for, in place of the examples'. Each size has packed weights of its own.
-    #[must_use]
-    pub fn batches(self, sizes: &[usize]) -> Self {
-        InferenceOptions { batches: sizes.to_vec(), ..self }
-    }
-
-    /// Lets a batch have any number of samples: it is run in parts of the sizes that the plan was compiled for, to which 1 is added.
-    #[must_use]
-    pub fn any_batch(self) -> Self {
-        InferenceOptions { any_batch: true, ..self }
-    }
-
-    /// Lets bits differ from those of `forward`: batch normalization is folded into the weights, and convolutions of 3 × 3 are
-    /// computed by Winograd's algorithm. [`InferencePlan::error`] says by how much the outputs for the examples differ.
-    #[must_use]
-    pub fn fast(self) -> Self {
-        InferenceOptions { fast: true, ..self }
-    }
-}
-
 impl InferencePlan {
     /// Compiles a model for examples of its inputs, whose first axis counts samples.
     ///
@@ -94,12 +66,11 @@ impl InferencePlan {
             return Err(Error::value("compile", "a plan needs a batch of 1 sample or more"));
         }
         let weights: Vec<Tensor> = model.state_dict().into_values().collect();
-        let precision = if options.fast { Precision::Fast } else { Precision::Exact };
         let mut plans = Vec::with_capacity(sizes.len());
         let mut error = 0.0_f64;
         for size in sizes {
             let inputs = examples.iter().map(|example| resized(example, size)).collect::<Result<Vec<_>>>()?;
-            let plan = Plan::record(&inputs, &weights, precision, |inputs| forward(model, inputs))?;
+            let plan = Plan::record(&inputs, &weights, options.precision(), |inputs| forward(model, inputs))?;
             if let Some(output) =
                 plan.outputs().find(|output| options.any_batch && output.dims().first() != Some(&size))
             {
@@ -108,7 +79,10 @@ impl InferencePlan {
                 );
                 return Err(Error::shape("compile", message));
             }
-            if options.fast {
+            if let Some(calibration) = &options.calibration {
+                calibration.expect(&plan)?;
+            }
+            if options.precision() != Precision::Exact {
                 error = error.max(largest_difference(&plan.run(&inputs)?, &forward(model, &inputs)?)?);
             }
             plans.push((size, plan));
@@ -173,7 +147,7 @@ impl InferencePlan {
     }
 
     /// The largest difference between the plan's and the model's outputs for the examples, relative to the largest output of the
-    /// model. 0 unless the plan is [fast](InferenceOptions::fast).
+    /// model. 0 unless the plan is [fast](InferenceOptions::fast) or one of integers.
     pub fn error(&self) -> f64 {
         self.error
     }
@@ -259,35 +233,6 @@ fn largest_difference(a: &[Tensor], b: &[Tensor]) -> Result<f64> {
         largest = a.iter().zip(&b).fold(largest, |most, (a, b)| most.max((a - b).abs() / scale));
     }
     Ok(largest)
-}
-
-fn table(plan: &Plan, steps: &[PlanStep], times: &[Duration]) -> String {
-    let widest = |of: &dyn Fn(&PlanStep) -> usize, least: usize| steps.iter().map(of).max().unwrap_or(0).max(least);
-    let (layers, kernels) = (widest(&|step| step.layer.len(), 5), widest(&|step| step.kernel.len(), 6));
-    let mut table =
-        format!("{:layers$}  {:kernels$}  layout  {:>9}  {:>9}  {:>8}\n", "layer", "kernel", "MFLOP", "µs", "GFLOP/s");
-    for (step, time) in steps.iter().zip(times) {
-        let micros = time.as_secs_f64() * 1e6;
-        let flops = step.flops.unwrap_or(0) as f64;
-        let rate = if flops > 0.0 { format!("{:.0}", flops / micros / 1e3) } else { String::new() };
-        let PlanStep { layer, kernel, layout, .. } = step;
-        let _ = writeln!(
-            table,
-            "{layer:layers$}  {kernel:kernels$}  {layout:6}  {:9.2}  {micros:9.1}  {rate:>8}",
-            flops / 1e6
-        );
-    }
-    let total: Duration = times.iter().sum();
-    let _ = writeln!(
-        table,
-        "{} steps, {:.1} MFLOP, {:.3} ms; {:.1} MB between layers, {:.1} MB of weights",
-        steps.len(),
-        plan.flops() as f64 / 1e6,
-        total.as_secs_f64() * 1e3,
-        plan.arena_bytes() as f64 / 1e6,
-        plan.constant_bytes() as f64 / 1e6
-    );
-    table
 }
 
 macro_rules! compiled {
