@@ -83,6 +83,7 @@ impl LoadOptions {
         all_finite(&model).map_err(|error| named(&folder.join(WEIGHTS), &error))?;
         let mut trained = Trained::new(model).classes(read.classes).logits(read.logits);
         (trained.input, trained.csv, trained.notes) = (read.input, read.csv, read.notes);
+        trained.quantized = read.quantized;
         Ok(trained)
     }
 

@@ -1,5 +1,6 @@
 //! Trained models in folders: the model with what it takes to use it.
 
+mod batches;
 mod folder;
 mod hub;
 mod input;
@@ -14,7 +15,7 @@ pub use saved::Save;
 
 use crate::Result;
 use crate::datasets::CsvOptions;
-use crate::nn::Sequential;
+use crate::nn::{Calibration, Sequential};
 use serde_json::{Map, Value as Json};
 use std::path::Path;
 
@@ -61,6 +62,8 @@ pub struct Trained {
     pub logits: bool,
     /// How the CSV files that it was trained on are written.
     pub csv: CsvOptions,
+    /// What a [`Calibration`] has noted: predictions on the CPU are then computed by 8-bit integers.
+    pub quantized: Option<Calibration>,
     /// Samples at a time in a prediction, by default 256. It is not saved.
     pub batch_size: usize,
     /// What else model.json says: of `kiln train`, the recipe's name.
@@ -101,7 +104,13 @@ impl Trained {
     /// A model alone.
     pub fn new(model: Sequential) -> Self {
         let (input, classes, csv, notes) = (None, Vec::new(), CsvOptions::new(), Map::new());
-        Trained { model, input, classes, logits: false, csv, batch_size: BATCH, notes }
+        Trained { model, input, classes, logits: false, csv, quantized: None, batch_size: BATCH, notes }
+    }
+
+    /// Computes predictions on the CPU by 8-bit integers.
+    #[must_use]
+    pub fn quantized(self, calibration: Calibration) -> Self {
+        Trained { quantized: Some(calibration), ..self }
     }
 
     /// How files become the model's inputs.

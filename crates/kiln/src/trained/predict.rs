@@ -1,5 +1,6 @@
 //! What a trained model says about samples.
 
+use super::batches::Batches;
 use super::{Input, Predictions, Trained};
 use crate::Result;
 use crate::autograd::Var;
@@ -87,13 +88,15 @@ impl Trained {
         mut inputs: impl FnMut(usize, usize) -> Result<Value>,
     ) -> Result<Predictions> {
         let (device, step) = (self.device(), self.batch_size.max(1));
-        let mut parts = Vec::new();
+        let (mut parts, mut batches) = (Vec::new(), Batches::of(self));
         for first in (0..count).step_by(step) {
-            let part = match inputs(first, (first + step).min(count))? {
-                Value::One(values, mask) => Value::One(Var::from(values.tensor().to_device(&device)?), mask),
-                several => several,
+            let output = match inputs(first, (first + step).min(count))? {
+                Value::One(values, mask) => {
+                    let to_come = ((count - first) / step).max(1);
+                    batches.run(values.tensor().to_device(&device)?, mask, to_come)?
+                }
+                several => self.model.forward(several, &Ctx::eval())?.into_tensor(),
             };
-            let output = self.model.forward(part, &Ctx::eval())?.into_tensor();
             let output = if self.logits { probabilities(&output)? } else { output };
             parts.push(output.to_dtype(DType::F64)?.to_device(&Device::cpu())?);
         }

@@ -2,7 +2,7 @@
 
 use super::{Input, MODEL, Trained, WEIGHTS};
 use crate::datasets::CsvOptions;
-use crate::nn::{Module, Sequential, safetensors};
+use crate::nn::{Calibration, Module, Sequential, safetensors};
 use crate::store::Store;
 use crate::{Error, ErrorKind, Result};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub(super) struct Description {
     pub(super) logits: bool,
     #[serde(default, skip_serializing_if = "is_default")]
     pub(super) csv: CsvOptions,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) quantized: Option<Calibration>,
     parameters: usize,
     pub(super) architecture: Json,
     #[serde(flatten)]
@@ -40,6 +42,7 @@ impl Description {
             classes: Vec::new(),
             logits: false,
             csv: CsvOptions::new(),
+            quantized: None,
             parameters: model.parameter_count(),
             architecture: model.architecture(),
             notes: Map::new(),
@@ -87,6 +90,7 @@ impl Trained {
             classes: self.classes.clone(),
             logits: self.logits,
             csv: self.csv.clone(),
+            quantized: self.quantized.clone(),
             notes: self.notes.clone(),
             ..Description::of(&self.model)
         };
