@@ -92,15 +92,20 @@ fn count(confusion: &mut Confusion, prepared: &Prepared, batch: &Batch) -> Resul
         *mask = given.clone().map(Into::into);
     }
     let outputs = prepared.trainer.objective.model().forward(inputs, &Ctx::eval())?.into_tensor();
-    let middle = if prepared.logits { 0.0 } else { 0.5 };
-    let predicted: Vec<i64> = match outputs.dims() {
-        // One probability: that of the second class.
-        [_] | [_, 1] => outputs.to_f64_vec()?.into_iter().map(|p| i64::from(p > middle)).collect(),
-        _ => outputs.argmax(-1)?.to_vec()?,
-    };
+    let predicted = classes_of(&outputs, prepared.logits)?;
     let classes = batch.targets.to_dtype(DType::I64)?.to_vec::<i64>()?;
     classes.iter().zip(&predicted).for_each(|(&class, &said)| confusion.add(class as usize, said as usize));
     Ok(())
+}
+
+/// The class of each sample by a model's outputs: probabilities, or logits.
+pub(crate) fn classes_of(outputs: &Tensor, logits: bool) -> Result<Vec<i64>> {
+    let middle = if logits { 0.0 } else { 0.5 };
+    match outputs.dims() {
+        // One probability: that of the second class.
+        [_] | [_, 1] => Ok(outputs.to_f64_vec()?.into_iter().map(|p| i64::from(p > middle)).collect()),
+        _ => outputs.argmax(-1)?.to_vec(),
+    }
 }
 
 /// What there is to say of a model whose samples have no classes.

@@ -21,6 +21,7 @@ mod plot;
 mod pool;
 mod predict;
 mod preview;
+mod quantize;
 mod recipes;
 mod report;
 mod run_folder;
@@ -48,6 +49,7 @@ pub fn run() -> ExitCode {
         Command::FindLr(options) => train::find_lr(&options),
         Command::Evaluate(options) => done(evaluate::run(&options)),
         Command::Predict(options) => done(predict::run(&options)),
+        Command::Quantize(options) => done(quantize::run(&options)),
         Command::Generate(options) => done(generate::run(&options)),
         Command::Plot(options) => done(plot::run(&options)),
         Command::Runs(options) => done(runs::run(&options)),

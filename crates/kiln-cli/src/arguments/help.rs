@@ -48,6 +48,13 @@ Examples:
   kiln evaluate runs/first --out confusion.png     the same as a picture too
   kiln evaluate runs/first --json                  one object: test_accuracy, test_loss, classes, confusion, …";
 
+/// Below `kiln quantize --help`.
+pub(super) const QUANTIZE_EXAMPLES: &str = "\
+Examples:
+  kiln quantize runs/first                                the error of each layer, the accuracy before and after
+  kiln quantize runs/first --out runs/first-int8          the same, and a model that `kiln predict` computes in int8
+  kiln quantize runs/first --keep-worst 2 --out runs/b    the two worst layers stay in f32";
+
 /// Below `kiln predict --help`.
 pub(super) const PREDICT_EXAMPLES: &str = "\
 Examples:

@@ -4,6 +4,7 @@ mod find_lr;
 mod generate;
 mod help;
 mod parsers;
+mod quantize;
 mod runs;
 mod summary;
 mod train;
@@ -11,6 +12,7 @@ mod train;
 pub(crate) use find_lr::FindLrOptions;
 pub(crate) use generate::{GenerateOptions, TextOptions};
 pub(crate) use parsers::Place;
+pub(crate) use quantize::QuantizeOptions;
 pub(crate) use runs::{Order, RunsCommand, RunsOptions, SweepOptions};
 pub(crate) use summary::SummaryOptions;
 pub(crate) use train::{Task, TrainOptions};
@@ -48,6 +50,9 @@ pub(crate) enum Command {
     /// Say what a trained model makes of images, tables, texts or series.
     #[command(after_help = PREDICT_EXAMPLES)]
     Predict(PredictOptions),
+    /// Compute a trained model by 8-bit integers: what each layer and the accuracy lose.
+    #[command(after_help = QUANTIZE_EXAMPLES)]
+    Quantize(QuantizeOptions),
     /// Let a model write text, one character after the other, or draw images.
     #[command(after_help = GENERATE_EXAMPLES)]
     Generate(GenerateOptions),
