@@ -14,7 +14,7 @@ const NETWORKS: [(&str, Make, &[usize], &[usize]); 7] = [
     ("mlp", mlp, &[28, 28], &[1, 32]),
     ("lstm", lstm, &[28, 28], &[1]),
     ("resnet18", || models::resnet18(1000), &[3, 224, 224], &[1, 32]),
-    ("alexnet", || models::alexnet(1000), &[3, 224, 224], &[1, 32]),
+    ("alexnet", alexnet, &[3, 224, 224], &[1, 32]),
     ("mobilenet_v2", || models::mobilenet_v2(1000), &[3, 224, 224], &[1, 32]),
     ("resnet50", || models::resnet50(1000), &[3, 224, 224], &[1, 32]),
     ("vgg16", || models::vgg16(1000), &[3, 224, 224], &[1, 32]),
@@ -22,6 +22,25 @@ const NETWORKS: [(&str, Make, &[usize], &[usize]); 7] = [
 
 fn mlp() -> Sequential {
     Sequential::new().push(Flatten::new()).push(Dense::new(128).activation(Activation::Relu)).push(Dense::new(10))
+}
+
+/// torchvision's AlexNet: one group, no local response normalization.
+fn alexnet() -> Sequential {
+    let conv = |channels, kernel| Conv2d::new(channels, kernel).activation(Activation::Relu);
+    let pool = || MaxPool2d::new(3).stride(2);
+    Sequential::new()
+        .push(conv(64, 11).stride(4).padding(2))
+        .push(pool())
+        .push(conv(192, 5).padding(2))
+        .push(pool())
+        .push(conv(384, 3).padding(1))
+        .push(conv(256, 3).padding(1))
+        .push(conv(256, 3).padding(1))
+        .push(pool())
+        .push(Flatten::new())
+        .push(Dense::new(4096).activation(Activation::Relu))
+        .push(Dense::new(4096).activation(Activation::Relu))
+        .push(Dense::new(1000))
 }
 
 fn lstm() -> Sequential {
