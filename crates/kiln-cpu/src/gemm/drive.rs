@@ -12,6 +12,9 @@ use super::{MatrixElement, Product, Segment};
 use crate::team;
 use std::ops::Range;
 
+/// Panels that are packed at once for one row of A.
+const ROW_PANELS: usize = 1;
+
 /// A product as the loops see it: C's columns adjacent where it can be had, the kernels chosen.
 struct Drive<'a, T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> {
     p: Product<'a, T, U>,
@@ -85,6 +88,19 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
     /// # Safety
     /// Nobody else touches this block of C.
     unsafe fn block(&self, rows: Range<usize>, cols: Range<usize>, scratch: &mut Scratch) {
+        // One row meets each packed panel once: it stays near, and B is read front to back where its columns lie along k.
+        let step = if rows.len() == 1 && self.plan.pack_b { ROW_PANELS * self.kernels.panel() } else { cols.len() };
+        for start in cols.clone().step_by(step.max(1)) {
+            // SAFETY: as the caller promises.
+            unsafe { self.columns(rows.clone(), start..cols.end.min(start + step), scratch) };
+        }
+    }
+
+    /// Some columns of a block of C, over all of k.
+    ///
+    /// # Safety
+    /// As [`Drive::block`].
+    unsafe fn columns(&self, rows: Range<usize>, cols: Range<usize>, scratch: &mut Scratch) {
         let mut done = 0_usize;
         loop {
             let ks = done..self.k.min(done.saturating_add(self.plan.kc));

@@ -75,7 +75,8 @@ impl Plan {
         let kc = match (f.native.1, pack_b) {
             (true, true) => {
                 let unfilled = kernels.panel() / f.n.next_multiple_of(kernels.lanes).min(kernels.panel());
-                KC * unfilled
+                // A packed panel that one row meets once is to stay in the first-level cache.
+                if f.m == 1 { K_BLOCK } else { KC * unfilled }
             }
             // Streamed, with chains that go on until a block ends.
             (true, false) if !small => K_BLOCK,
