@@ -194,9 +194,10 @@ fn report(
     let error = 100.0 * compared.error();
     if classes {
         let [f32, int8] = [0, 1].map(|of| compared.accuracy(of));
-        let drop = 100.0 * (f32 - int8);
+        // Without the sign of a drop that is rounded to 0.
+        let drop = (1e4 * (f32 - int8)).round() / 100.0 + 0.0;
         plain(&format!(
-            "test accuracy {f32:.4} in f32, {int8:.4} in int8: {drop:+.2} points lost; outputs differ by {error:.3} %"
+            "test accuracy {f32:.4} in f32, {int8:.4} in int8, a drop of {drop:.2} points; outputs differ by {error:.3} %"
         ));
     } else {
         plain(&format!("outputs for {} test samples differ by {error:.3} %", compared.samples));

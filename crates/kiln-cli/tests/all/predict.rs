@@ -138,3 +138,36 @@ fn a_model_of_another_scale_is_not_given_images_of_the_usual_one() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("does not say how files become its inputs"), "{said}");
 }
+
+#[test]
+fn a_quantized_model_names_the_same_digits() {
+    let folder = Folder::new("quantized");
+    let (out, png) = (folder.join("int8"), folder.join("seven.png"));
+    let quantize = |more: &[&str]| lines(&command(&[&["quantize", word(model()), "--batches", "2"], more].concat()));
+    let object: Value = serde_json::from_str(&quantize(&["--json", "--out", word(&out)])[0]).unwrap();
+    let layers = object["layers"].as_array().unwrap();
+    assert!(layers.len() == 2 && layers.iter().all(|layer| layer["int8"] == true), "{object}");
+    assert!(layers.iter().all(|layer| (0.0..0.1).contains(&layer["error"].as_f64().unwrap())), "{object}");
+    let [f32, int8] = ["accuracy_f32", "accuracy_int8"].map(|name| object[name].as_f64().unwrap());
+    assert!(f32 > 0.9 && (f32 - int8).abs() < 0.01, "{object}");
+    assert!((1e-6..0.1).contains(&object["error"].as_f64().unwrap()), "{object}");
+
+    write_png(&png, 40, png::ColorType::Grayscale, &strokes(40, SEVEN));
+    let [before, after] = [model(), &out].map(|run| lines(&command(&["predict", word(run), word(&png)]))[0].clone());
+    let prefix = format!("{}: 7 ", png.display());
+    assert!(before.starts_with(&prefix) && after.starts_with(&prefix), "{before} {after}");
+    assert_ne!(before, after, "integers have other digits");
+
+    let first = layers[0]["layer"].as_str().unwrap();
+    let kept = quantize(&["--keep", first]);
+    assert!(kept.iter().any(|line| line.starts_with(first) && line.contains(" f32 ")), "{kept:#?}");
+    assert!(kept.last().unwrap().starts_with("test accuracy "), "{kept:#?}");
+    let kept = quantize(&["--keep-worst", "2"]);
+    assert!(kept.last().unwrap().ends_with("outputs differ by 0.000 %"), "{kept:#?}");
+    let refused = command(&["quantize", word(model()), "--batches", "1", "--keep", "none"]);
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.starts_with("error: --keep: unknown layer \"none\", expected one of: "),
+        "{said}"
+    );
+}

@@ -206,7 +206,7 @@ proptest! {
 
     #[test]
     fn all_steps_are_those_of_the_formulas(
-        case in (0usize..6, 0usize..9, prop_oneof![1usize..20, 60usize..70]).prop_flat_map(|(t, n, h)| case(t, n, h)),
+        case in (0usize..6, 0usize..9, prop_oneof![1usize..20, 60usize..70, 125usize..135]).prop_flat_map(|(t, n, h)| case(t, n, h)),
     ) {
         let expected = naive(&case);
         let [exact, ..] = run_f64(Isa::best(), &case);
@@ -259,7 +259,7 @@ fn bits_do_not_depend_on_threads() {
     let mut runner = TestRunner::deterministic();
     // Sequences to each thread; units to each thread, of weights too large and of sequences too few; a last part that is not
     // filled.
-    for (steps, batch, hidden) in [(5, 48, 96), (3, 16, 448), (4, 5, 200), (2, 3, 16)] {
+    for (steps, batch, hidden) in [(5, 48, 96), (3, 16, 448), (4, 5, 200), (2, 3, 16), (4, 1, 260)] {
         for _ in 0..6 {
             let case = case(steps, batch, hidden).new_tree(&mut runner).expect("a case").current();
             for isa in fused() {

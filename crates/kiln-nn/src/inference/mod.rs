@@ -50,7 +50,8 @@ impl InferencePlan {
     ///
     /// # Errors
     /// A model that is not built, or does not take such inputs. A layer that reads values of its input on the host, draws random
-    /// numbers, or uses an operation that a plan cannot have; the message names it. No examples, or a batch size of 0.
+    /// numbers, carries states from batch to batch, or uses an operation that a plan cannot have; the message names it. No examples, or a
+    /// batch size of 0.
     pub fn compile(model: &(dyn AnyLayer + '_), examples: &[Tensor], options: &InferenceOptions) -> Result<Self> {
         let Some(first) = examples.first().and_then(|example| example.dims().first().copied()) else {
             return Err(Error::value(
@@ -70,7 +71,7 @@ impl InferencePlan {
         let mut error = 0.0_f64;
         for size in sizes {
             let inputs = examples.iter().map(|example| resized(example, size)).collect::<Result<Vec<_>>>()?;
-            let plan = Plan::record(&inputs, &weights, options.precision(), |inputs| forward(model, inputs))?;
+            let plan = Plan::record(&inputs, &weights, options.precision(), |inputs| stateless(model, inputs))?;
             if let Some(output) =
                 plan.outputs().find(|output| options.any_batch && output.dims().first() != Some(&size))
             {
@@ -212,6 +213,19 @@ fn forward(model: &(dyn AnyLayer + '_), inputs: &[Tensor]) -> Result<Vec<Tensor>
     let mut outputs = Vec::new();
     tensors(Ctx::eval().run(model, value)?, &mut outputs)?;
     Ok(outputs)
+}
+
+/// As [`forward`], of a model that carries nothing to the next pass.
+fn stateless(model: &(dyn AnyLayer + '_), inputs: &[Tensor]) -> Result<Vec<Tensor>> {
+    let before = model.carried_states();
+    let outputs = forward(model, inputs);
+    let carries = !model.carried_states().is_empty();
+    model.set_carried_states(&before)?;
+    if carries {
+        let message = "the model carries states from one batch to the next, which a compiled plan can't do: run it with `forward`";
+        return Err(Error::new(ErrorKind::Unsupported, "compile", message));
+    }
+    outputs
 }
 
 fn tensors(value: Value, to: &mut Vec<Tensor>) -> Result<()> {

@@ -223,6 +223,21 @@ proptest! {
 }
 
 #[test]
+fn a_model_that_carries_states_is_refused_and_keeps_them() {
+    let model = trained(Sequential::new().push(Lstm::new(4).stateful(true)).push(Dense::new(2)), &[5, 3]);
+    let x = numbers(&[2, 5, 3], 1);
+    model.forward(&x, &Ctx::eval()).unwrap();
+    let carried = model.carried_states();
+    let error = model.compile_for_inference([2, 5, 3]).unwrap_err();
+    assert!(error.message().contains("carries states"), "{error}");
+    let after = model.carried_states();
+    assert!(!carried.is_empty() && carried.len() == after.len());
+    for (name, state) in carried {
+        assert_eq!(bits(&state), bits(&after[&name]), "{name}");
+    }
+}
+
+#[test]
 fn plans_of_integers() {
     for (model, sample) in [
         (ResNet::basic([1, 1]).width(16).small_images(true).classes(5).model(), [3, 16, 16]),
