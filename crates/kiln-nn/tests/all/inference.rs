@@ -265,7 +265,7 @@ fn plans_of_integers() {
         let kept = InferencePlan::compile(&model, &[x], &InferenceOptions::new().int8(&calibration)).unwrap();
         assert!(kept.error() < 1e-4, "{}", kept.error());
         let error = calibration.keep("none").unwrap_err();
-        assert!(error.message().starts_with("unknown layer \"none\", expected one of: 0"), "{error}");
+        assert!(error.message().starts_with("unknown layer \"none\", expected one of: "), "{error}");
     }
     let model = trained(Sequential::new().push(Dense::new(3)), &[4]);
     let error = Calibration::new(&model, &[]).unwrap_err();
