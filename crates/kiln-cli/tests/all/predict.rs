@@ -1,6 +1,6 @@
 //! `kiln predict`: digits drawn in many ways are told apart, and what is no image is named.
 
-use crate::support::{Folder, command, lines, word};
+use crate::support::{Folder, command, lines, text, word};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -143,7 +143,12 @@ fn a_model_of_another_scale_is_not_given_images_of_the_usual_one() {
 fn a_quantized_model_names_the_same_digits() {
     let folder = Folder::new("quantized");
     let (out, png) = (folder.join("int8"), folder.join("seven.png"));
-    let quantize = |more: &[&str]| lines(&command(&[&["quantize", word(model()), "--batches", "2"], more].concat()));
+    // Beside the table, stderr says that the embedded subset is used.
+    let quantize = |more: &[&str]| -> Vec<String> {
+        let output = command(&[&["quantize", word(model()), "--batches", "2"], more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).lines().map(String::from).collect()
+    };
     let object: Value = serde_json::from_str(&quantize(&["--json", "--out", word(&out)])[0]).unwrap();
     let layers = object["layers"].as_array().unwrap();
     assert!(layers.len() == 2 && layers.iter().all(|layer| layer["int8"] == true), "{object}");
@@ -160,14 +165,14 @@ fn a_quantized_model_names_the_same_digits() {
 
     let first = layers[0]["layer"].as_str().unwrap();
     let kept = quantize(&["--keep", first]);
-    assert!(kept.iter().any(|line| line.starts_with(first) && line.contains(" f32 ")), "{kept:#?}");
+    assert!(kept.iter().any(|line| line.starts_with(first) && line.contains(" f32")), "{kept:#?}");
     assert!(kept.last().unwrap().starts_with("test accuracy "), "{kept:#?}");
     let kept = quantize(&["--keep-worst", "2"]);
     assert!(kept.last().unwrap().ends_with("outputs differ by 0.000 %"), "{kept:#?}");
     let refused = command(&["quantize", word(model()), "--batches", "1", "--keep", "none"]);
-    let said = String::from_utf8_lossy(&refused.stderr);
+    let said = text(&refused.stderr);
     assert!(
-        !refused.status.success() && said.starts_with("error: --keep: unknown layer \"none\", expected one of: "),
+        !refused.status.success() && said.contains("error: --keep: unknown layer \"none\", expected one of: "),
         "{said}"
     );
 }
