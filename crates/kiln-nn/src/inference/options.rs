@@ -13,7 +13,7 @@ pub struct InferenceOptions {
 }
 
 impl InferenceOptions {
-    /// The batch size of the examples, and the bits of [`Sequential::forward`].
+    /// The batch size of the examples, and the bits of [`Sequential::forward`](crate::Sequential::forward).
     pub fn new() -> Self {
         InferenceOptions::default()
     }
@@ -31,14 +31,16 @@ impl InferenceOptions {
     }
 
     /// Lets bits differ from those of `forward`: batch normalization is folded into the weights, and convolutions of 3 × 3 are
-    /// computed by Winograd's algorithm. [`InferencePlan::error`] says by how much the outputs for the examples differ.
+    /// computed by Winograd's algorithm. [`InferencePlan::error`](crate::InferencePlan::error) says by how much
+    /// the outputs for the examples differ.
     #[must_use]
     pub fn fast(self) -> Self {
         InferenceOptions { fast: true, ..self }
     }
 
     /// Computes layers by 8-bit integers where the calibration has ranges of their inputs, and the others as [`fast`](Self::fast).
-    /// Weights have a scale for each output channel, inputs one for all. [`InferencePlan::error`] says by how much the outputs for the
+    /// Weights have a scale for each output channel, inputs one for all. [`InferencePlan::error`](crate::InferencePlan::error)
+    /// says by how much the outputs for the
     /// examples differ.
     #[must_use]
     pub fn int8(self, calibration: &Calibration) -> Self {
