@@ -12,9 +12,6 @@ use super::{MatrixElement, Product, Segment};
 use crate::team;
 use std::ops::Range;
 
-/// Panels that are packed at once for one row of A.
-const ROW_PANELS: usize = 1;
-
 /// A product as the loops see it: C's columns adjacent where it can be had, the kernels chosen.
 struct Drive<'a, T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> {
     p: Product<'a, T, U>,
@@ -89,7 +86,7 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
     /// Nobody else touches this block of C.
     unsafe fn block(&self, rows: Range<usize>, cols: Range<usize>, scratch: &mut Scratch) {
         // One row meets each packed panel once: it stays near, and B is read front to back where its columns lie along k.
-        let step = if rows.len() == 1 && self.plan.pack_b { ROW_PANELS * self.kernels.panel() } else { cols.len() };
+        let step = if rows.len() == 1 && self.plan.pack_b { self.kernels.panel() } else { cols.len() };
         for start in cols.clone().step_by(step.max(1)) {
             // SAFETY: as the caller promises.
             unsafe { self.columns(rows.clone(), start..cols.end.min(start + step), scratch) };

@@ -100,7 +100,7 @@ macro_rules! kernels {
             $(#[$feature])?
             unsafe fn row_by_panels<const NV: usize, const P: usize>(product: &RowByPanels<$number>) {
                 // SAFETY: the caller keeps the contract of `row::by_panels`; the features are enabled here.
-                unsafe { row::by_panels::<$vector, NV, P>(product) }
+                unsafe { row::by_panels::<$vector, NV, P>(product, |_, _| {}) }
             }
 
             $(#[$feature])?

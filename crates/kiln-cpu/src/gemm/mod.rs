@@ -16,7 +16,7 @@ mod output;
 mod pack;
 mod packed;
 mod plan;
-mod row;
+pub(crate) mod row;
 pub(crate) mod scratch;
 mod sum;
 pub(crate) mod tile;

@@ -161,18 +161,16 @@ impl<'a, T: GemmFloat + MatrixElement<Accumulator = T>> Packed<'a, T> {
     /// As [`Packed::multiply`].
     unsafe fn row(&self, width: &Width<T>, j: usize, factor: &LeftFactor<T>, target: &Target<T>) {
         let columns = width.vectors * self.kernels.lanes;
-        for start in (0..factor.ks.len()).step_by(K_BLOCK) {
-            let row = RowByPanels {
-                a: factor.a.wrapping_add(start),
-                k: K_BLOCK.min(factor.ks.len() - start),
-                b: self.data.wrapping_add(j * self.k + (factor.ks.start + start) * columns),
-                panel: self.k * columns,
-                c: target.c.wrapping_add(j),
-                accumulate: target.accumulate || start > 0,
-            };
-            // SAFETY: as the caller promises.
-            unsafe { (width.row)(&row) };
-        }
+        let row = RowByPanels {
+            a: factor.a,
+            k: factor.ks.len(),
+            b: self.data.wrapping_add(j * self.k + factor.ks.start * columns),
+            panel: self.k * columns,
+            c: target.c.wrapping_add(j),
+            accumulate: target.accumulate,
+        };
+        // SAFETY: as the caller promises.
+        unsafe { (width.row)(&row) };
     }
 
     /// `C [+]= A · B[ks, cols]` for the rows of one tile, on this thread, at the panels that have some of these columns. A's column 0

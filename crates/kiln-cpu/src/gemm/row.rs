@@ -1,6 +1,8 @@
-//! One row of A by rows of B that are read where they lie, front to back: as fast as memory gives them.
+//! One row of A: by rows of B that are read where they lie, front to back, as fast as memory gives them; and by packed panels, several at
+//! once.
 
-use super::vector::Vector;
+use super::vector::Sums;
+use kiln_math::K_BLOCK;
 
 /// Rows of B that are read at once. With fewer, the sums are loaded and stored more often than that is worth.
 const ROWS: usize = 8;
@@ -26,7 +28,7 @@ pub(crate) struct RowProduct<T> {
 /// The elements are readable, and those of c writable by nobody else; the columns are whole registers; the instruction set of `V` is
 /// available.
 #[inline(always)]
-pub(super) unsafe fn row<V: Vector>(p: &RowProduct<V::Lane>) {
+pub(super) unsafe fn row<V: Sums>(p: &RowProduct<V::Lane>) {
     let mut k = 0;
     // SAFETY: as the caller promises.
     unsafe {
@@ -46,7 +48,7 @@ pub(super) unsafe fn row<V: Vector>(p: &RowProduct<V::Lane>) {
 /// # Safety
 /// As [`row`], for rows that there are.
 #[inline(always)]
-unsafe fn rows<V: Vector, const R: usize>(p: &RowProduct<V::Lane>, k: usize) {
+unsafe fn rows<V: Sums, const R: usize>(p: &RowProduct<V::Lane>, k: usize) {
     // SAFETY: as the caller promises.
     unsafe {
         let mut a = [V::zero(); R];
@@ -81,47 +83,69 @@ unsafe fn rows<V: Vector, const R: usize>(p: &RowProduct<V::Lane>, k: usize) {
 const SUMS: usize = 8;
 
 /// How many packed panels of so many registers a row meets at once.
-pub(super) const fn beside(vectors: usize) -> usize {
+pub(crate) const fn beside(vectors: usize) -> usize {
     SUMS / vectors
 }
 
 /// A row of A by [`beside`] packed panels.
 pub(crate) struct RowByPanels<T> {
     /// Adjacent columns (k).
-    pub(super) a: *const T,
-    pub(super) k: usize,
+    pub(crate) a: *const T,
+    pub(crate) k: usize,
     /// The first panel's row for the first column of A; rows of a panel are adjacent.
-    pub(super) b: *const T,
+    pub(crate) b: *const T,
     /// From a panel to the next.
-    pub(super) panel: usize,
+    pub(crate) panel: usize,
     /// Columns of all panels, adjacent.
-    pub(super) c: *mut T,
+    pub(crate) c: *mut T,
     /// Whether the sums are added to what C holds.
-    pub(super) accumulate: bool,
+    pub(crate) accumulate: bool,
 }
 
-/// `C [+]= a·B` for `P` panels of `NV` registers.
+/// `C [+]= a·B` for `P` panels of `NV` registers, with the sums of [`tile`](super::tile::tile). `finish` is given each panel's whole sums,
+/// with the panel's number, while they are in registers.
 ///
 /// # Safety
 /// The elements are readable, and those of c writable by nobody else; the instruction set of `V` is available.
 #[inline(always)]
-pub(super) unsafe fn by_panels<V: Vector, const NV: usize, const P: usize>(p: &RowByPanels<V::Lane>) {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let mut sums = [[V::zero(); NV]; P];
-        for k in 0..p.k {
-            let a = V::splat(p.a.add(k));
-            for (panel, sums) in sums.iter_mut().enumerate() {
-                let b = p.b.add(panel * p.panel + k * NV * V::LANES);
-                for (j, sum) in sums.iter_mut().enumerate() {
-                    *sum = sum.fma(a, V::load(b.add(j * V::LANES)));
+pub(crate) unsafe fn by_panels<V: Sums, const NV: usize, const P: usize>(
+    p: &RowByPanels<V::Lane>,
+    finish: impl Fn(usize, &mut [[V; NV]; 1]),
+) {
+    let (mut start, mut add) = (0, p.accumulate);
+    loop {
+        let end = p.k.min(start + K_BLOCK);
+        // SAFETY: as the caller promises.
+        unsafe {
+            let mut sums = [[V::zero(); NV]; P];
+            for k in start..end {
+                let a = V::splat(p.a.add(k));
+                for (panel, sums) in sums.iter_mut().enumerate() {
+                    let b = p.b.add(panel * p.panel + k * NV * V::LANES);
+                    for (j, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.fma(a, V::load(b.add(j * V::LANES)));
+                    }
+                }
+            }
+            for (panel, sums) in sums.into_iter().enumerate() {
+                let c = p.c.add(panel * NV * V::LANES);
+                let mut sums = [sums];
+                if add {
+                    for (j, sum) in sums[0].iter_mut().enumerate() {
+                        *sum = V::load(c.add(j * V::LANES)).add(*sum);
+                    }
+                }
+                if end == p.k {
+                    finish(panel, &mut sums);
+                }
+                for (j, sum) in sums[0].iter().enumerate() {
+                    sum.store(c.add(j * V::LANES));
                 }
             }
         }
-        for (j, sum) in sums.as_flattened().iter().enumerate() {
-            let c = p.c.add(j * V::LANES);
-            let sum = if p.accumulate { V::load(c).add(*sum) } else { *sum };
-            sum.store(c);
+        if end == p.k {
+            return;
         }
+        (start, add) = (end, true);
     }
 }

@@ -60,6 +60,7 @@ pub trait Vector: Sums {
 macro_rules! vector {
     ($($register:ty, $number:ty, $lanes:literal:
         $zero:ident $load:ident $splat:ident $store:ident $add:ident $sub:ident $mul:ident,
+        // The minimum of two, the second where either is NaN, or NaN.
         $fma:expr, $fnma:expr, $relu:expr, $at_most:expr, $load_first:expr;)*) => { $(
         impl Sums for $register {
             type Lane = $number;

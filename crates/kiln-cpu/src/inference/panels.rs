@@ -6,10 +6,10 @@ use super::int8::registers::Pairs;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::int8::registers::{Quads, has_quads};
 use super::slots::Place;
+use crate::gemm::row::{RowByPanels, beside, by_panels};
 use crate::gemm::tile::{Held, Span, Tile, tile};
 use crate::gemm::vector::{Lanes, Sums, Vector};
 use crate::{Isa, team};
-use kiln_math::K_BLOCK;
 #[cfg(target_arch = "aarch64")]
 use std::arch::aarch64::float32x4_t;
 #[cfg(target_arch = "x86_64")]
@@ -88,8 +88,8 @@ unsafe fn complete<V: Completed, const MR: usize, const NV: usize>(
 /// A micro-kernel: its contracts are those of [`tile`], for the shape at its place in the table, and of [`Fused::apply`].
 type FinishedFn = unsafe fn(&Tile<'_, f32>, &Finish);
 
-/// One row by several panels. Its contract is that of [`row`].
-type RowFn = unsafe fn(&Row, &Finish);
+/// One row by several panels. Its contracts are those of [`by_panels`] and of [`Fused::apply`].
+type RowFn = unsafe fn(&RowByPanels<f32>, &Finish);
 
 /// Micro-kernels of one width: `tiles[mr - 1]` computes `mr` rows of `vectors` registers.
 pub(super) struct Width {
@@ -97,65 +97,6 @@ pub(super) struct Width {
     tiles: &'static [FinishedFn],
     /// One row by [`Panel::beside`] panels.
     row: RowFn,
-}
-
-/// One row of A by panels that lie one after the other: `k` adjacent terms of a, and of b for each panel.
-pub(super) struct Row {
-    pub(super) k: usize,
-    pub(super) a: *const f32,
-    /// The first panel.
-    pub(super) b: *const f32,
-    /// The sums of its first column.
-    pub(super) c: *mut f32,
-}
-
-/// Registers that a row computes at once: fewer would wait for the latency of their chains.
-const BESIDE: usize = 8;
-
-/// The sums of [`tile`] for one row and `P` panels of `NV` registers.
-///
-/// # Safety
-/// The terms are readable, `P·NV` registers from c on are this call's alone. The contract of [`Fused::apply`]; the instruction set of
-/// `V` is available.
-#[inline(always)]
-unsafe fn row<V: Completed, const NV: usize, const P: usize>(of: &Row, finish: &Finish) {
-    let width = NV * V::LANES;
-    let mut start = 0;
-    loop {
-        let end = of.k.min(start + K_BLOCK);
-        // SAFETY: as the caller promises.
-        unsafe {
-            let mut sums = [[V::zero(); NV]; P];
-            for k in start..end {
-                let x = V::splat(of.a.add(k));
-                for (panel, sums) in sums.iter_mut().enumerate() {
-                    let b = of.b.add((panel * of.k + k) * width);
-                    for (j, sum) in sums.iter_mut().enumerate() {
-                        *sum = sum.fma(x, V::load(b.add(j * V::LANES)));
-                    }
-                }
-            }
-            for (panel, sums) in sums.into_iter().enumerate() {
-                let c = of.c.add(panel * width);
-                let mut sums = [sums];
-                if start > 0 {
-                    for (j, sum) in sums[0].iter_mut().enumerate() {
-                        *sum = V::load(c.add(j * V::LANES)).add(*sum);
-                    }
-                }
-                if end == of.k {
-                    complete(&mut sums, &finish.fused, finish.column + panel * width, (finish.at, 0));
-                }
-                for (j, sum) in sums[0].iter().enumerate() {
-                    sum.store(c.add(j * V::LANES));
-                }
-            }
-        }
-        if end == of.k {
-            return;
-        }
-        start = end;
-    }
 }
 
 /// What one instruction set offers.
@@ -187,9 +128,14 @@ macro_rules! tables {
 
             // Safety: the caller keeps the contract, and the features are available.
             $(#[$feature])?
-            unsafe fn one_row<const NV: usize, const P: usize>(of: &Row, finish: &Finish) {
-                // SAFETY: the caller keeps the contract; the features are enabled here.
-                unsafe { row::<$vector, NV, P>(of, finish) }
+            unsafe fn one_row<const NV: usize, const P: usize>(row: &RowByPanels<f32>, finish: &Finish) {
+                let width = NV * <$vector as Sums>::LANES;
+                // SAFETY: the caller keeps the contracts; the features are enabled here.
+                unsafe {
+                    by_panels::<$vector, NV, P>(row, |panel, sums| {
+                        complete(sums, &finish.fused, finish.column + panel * width, (finish.at, 0));
+                    });
+                }
             }
 
             pub(super) static TABLE: Table = Table {
@@ -197,7 +143,7 @@ macro_rules! tables {
                 widths: &[$(Width {
                     vectors: $vectors,
                     tiles: &[$(run::<$rows, $vectors>),*],
-                    row: one_row::<$vectors, { BESIDE / $vectors }>,
+                    row: one_row::<$vectors, { beside($vectors) }>,
                 }),*],
             };
         }
@@ -307,7 +253,7 @@ impl Table {
                 width: count,
                 tiles: width.tiles,
                 row: width.row,
-                beside: BESIDE / width.vectors,
+                beside: beside(width.vectors),
             });
             from += count;
         }
@@ -338,10 +284,10 @@ impl Panel {
     /// One row by this panel and those after it, [`Panel::beside`] of the same width.
     ///
     /// # Safety
-    /// The contract of [`row`].
-    pub(super) unsafe fn row(&self, of: &Row, finish: &Finish) {
+    /// The contracts of [`by_panels`] and of [`Fused::apply`].
+    pub(super) unsafe fn row(&self, row: &RowByPanels<f32>, finish: &Finish) {
         // SAFETY: as the caller promises; the table is that of an available instruction set.
-        unsafe { (self.row)(of, finish) }
+        unsafe { (self.row)(row, finish) }
     }
 
     /// The most rows of a tile.

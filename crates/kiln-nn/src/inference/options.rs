@@ -31,17 +31,16 @@ impl InferenceOptions {
     }
 
     /// Lets bits differ from those of `forward`: batch normalization is folded into the weights, and convolutions of 3 × 3 are
-    /// computed by Winograd's algorithm. [`InferencePlan::error`](crate::InferencePlan::error) says by how much
-    /// the outputs for the examples differ.
+    /// computed by Winograd's algorithm. [`InferencePlan::error`](crate::InferencePlan::error) says by how much the outputs for the
+    /// examples differ.
     #[must_use]
     pub fn fast(self) -> Self {
         InferenceOptions { fast: true, ..self }
     }
 
     /// Computes layers by 8-bit integers where the calibration has ranges of their inputs, and the others as [`fast`](Self::fast).
-    /// Weights have a scale for each output channel, inputs one for all. [`InferencePlan::error`](crate::InferencePlan::error)
-    /// says by how much the outputs for the
-    /// examples differ.
+    /// Weights have a scale for each output channel, inputs one for all. [`InferencePlan::error`](crate::InferencePlan::error) says by
+    /// how much the outputs for the examples differ.
     #[must_use]
     pub fn int8(self, calibration: &Calibration) -> Self {
         InferenceOptions { calibration: Some(calibration.clone()), ..self }

@@ -64,8 +64,8 @@ impl Plan {
     /// constant.
     ///
     /// # Errors
-    /// No inputs, inputs on several devices or on one that is not the CPU; a function that reads values of its inputs on the host, draws random numbers, or uses
-    /// an operation that a plan cannot have; those of the function.
+    /// No inputs, inputs on several devices or on one that is not the CPU; a function that reads values of its inputs on the host, draws
+    /// random numbers, or uses an operation that a plan cannot have; those of the function.
     pub fn record(
         inputs: &[Tensor],
         constants: &[Tensor],

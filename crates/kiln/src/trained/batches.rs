@@ -26,15 +26,12 @@ impl<'a> Batches<'a> {
     /// The output for a batch, of whose size there are so many yet to come, with this one.
     pub(super) fn run(&mut self, inputs: Tensor, mask: Option<Mask>, to_come: usize) -> Result<Tensor> {
         let batch = inputs.dims().first().copied().unwrap_or(0);
-        let plans = mask.is_none() && batch > 0 && (self.quantized.is_some() || to_come >= WORTH);
-        if plans || self.plans.contains_key(&batch) {
-            let plan = match self.plans.entry(batch) {
-                std::collections::btree_map::Entry::Occupied(there) => there.into_mut(),
-                std::collections::btree_map::Entry::Vacant(free) => {
-                    free.insert(compiled(self.model, &inputs, self.quantized)?)
-                }
-            };
-            if let (Some(plan), None) = (plan, &mask) {
+        if mask.is_none() && batch > 0 {
+            let worth = self.quantized.is_some() || to_come >= WORTH;
+            if worth && !self.plans.contains_key(&batch) {
+                self.plans.insert(batch, compiled(self.model, &inputs, self.quantized)?);
+            }
+            if let Some(Some(plan)) = self.plans.get(&batch) {
                 return plan.run(&inputs);
             }
         }

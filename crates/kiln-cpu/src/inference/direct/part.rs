@@ -3,11 +3,12 @@
 use super::Direct;
 use crate::conv::Conv;
 use crate::gemm::equal_parts;
+use crate::gemm::row::RowByPanels;
 use crate::gemm::tile::{Held, Span, Tile};
 use crate::gemm::vector::Vector;
 use crate::inference::epilogue::{Fused, Target};
 use crate::inference::field::{Field, Source};
-use crate::inference::panels::{Finish, MOST_ROWS, Panel, Row, WIDEST};
+use crate::inference::panels::{Finish, MOST_ROWS, Panel, WIDEST};
 use crate::{Kernel, Simd};
 use std::ops::Range;
 
@@ -120,11 +121,13 @@ impl Part<'_> {
                 break;
             };
             let at = strip.first * target.pitch;
-            let row = Row {
-                k,
+            let row = RowByPanels {
                 a: strip.a,
+                k,
                 b: self.packed[first.first * k..].as_ptr(),
+                panel: first.width * k,
                 c: target.y.wrapping_add(at + first.first),
+                accumulate: false,
             };
             let columns = first.first..if last.first + last.width >= target.channels {
                 target.pitch

@@ -4,8 +4,8 @@
 //! multiplied by the scales, and go through the [`Epilogue`] there.
 //!
 //! ```
-//! use kiln_cpu::{Isa, conv::Conv};
-//! use kiln_cpu::inference::{Epilogue, Quantization, QuantizedFilter, Step, map_len, quantize, weight_scales};
+//! use kiln_cpu::Isa;
+//! use kiln_cpu::inference::{Epilogue, Quantization, QuantizedFilter, map_len, quantize, weight_scales};
 //!
 //! // A dense layer of 2 features and 1 output, of one sample.
 //! let weight = [0.5, -1.0];
@@ -39,6 +39,8 @@ use quantize::{Quantization, QuantizedTo, Words};
 
 /// The largest integer of a weight.
 const LARGEST: f32 = 127.0;
+/// Terms of a sum, each at most 127·255, that an i32 holds.
+const MOST_TERMS: usize = i32::MAX as usize / (127 * 255);
 
 /// A convolution of one form over maps of [`Words`], on one instruction set.
 #[derive(Clone)]
@@ -63,9 +65,9 @@ pub fn weight_scales(weight: &[f32], outputs: usize) -> Vec<f32> {
 }
 
 impl QuantizedFilter {
-    /// Whether there are kernels for a form: one without groups.
+    /// Whether there are kernels for a form: one without groups, whose sums cannot be larger than an i32.
     pub fn suits(form: &Conv) -> bool {
-        form.groups == 1
+        form.groups == 1 && form.taps().saturating_mul(form.inputs) <= MOST_TERMS
     }
 
     /// A convolution of this form, of maps whose 0 is the integer `zero`.
@@ -75,7 +77,10 @@ impl QuantizedFilter {
     pub fn new(isa: Isa, form: &Conv, zero: u8) -> QuantizedFilter {
         let positive = [form.stride, form.dilation].iter().flatten().all(|&step| step > 0);
         if !positive || form.elements().is_none() || !QuantizedFilter::suits(form) {
-            check::refuse("QuantizedFilter::new", format_args!("{form:?} is no form of a convolution without groups"));
+            check::refuse(
+                "QuantizedFilter::new",
+                format_args!("{form:?} is not the form of a convolution without groups, of at most {MOST_TERMS} terms"),
+            );
         }
         let (table, words) = Table::of_words(isa);
         let inner = Conv { inputs: words.of_channels(form.inputs), ..*form };

@@ -7,6 +7,7 @@ use super::constants::are_floats;
 use super::{Lowering, Map};
 use crate::cpu::maps::MOST_STEPS;
 use crate::{Result, UnaryCall};
+use kiln_cpu::inference::Scaling;
 use kiln_math::{BinaryOp, UnaryOp};
 
 /// Steps after a sum, and the recorded buffer that they end in.
@@ -54,10 +55,7 @@ impl Lowering<'_> {
                     return Ok(false);
                 }
                 let scaling = self.constants.scaling(&self.buffers, form.epsilon, moments, factors)?;
-                let rows = [&scaling.mean, &scaling.scale, &scaling.shift].map(|row| self.constants.tensor(row));
-                let [mean, scale, shift] = rows;
-                let rows = [mean?, scale?, shift?].map(|row| self.constant(row));
-                let normalize = After::Normalize(rows);
+                let normalize = self.normalize(&scaling)?;
                 (out, [normalize].into_iter().chain(rectifier.map(|_| After::Relu)).collect())
             }
             Operation::unary { call, out, x } if self.is_end(x, chain) => match activation(*call, &chain.after) {
@@ -84,6 +82,13 @@ impl Lowering<'_> {
         chain.end = out.buffer;
         self.done[at] = true;
         Ok(true)
+    }
+
+    /// The step with these rows.
+    pub(super) fn normalize(&mut self, scaling: &Scaling) -> Result<After> {
+        let [mean, scale, shift] =
+            [&scaling.mean, &scaling.scale, &scaling.shift].map(|row| self.constants.tensor(row));
+        Ok(After::Normalize([mean?, scale?, shift?].map(|row| self.constant(row))))
     }
 
     /// Whether a view is all of what the chain ends in.

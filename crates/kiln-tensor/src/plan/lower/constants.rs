@@ -32,12 +32,14 @@ impl Constants {
         Tensor::from_slice(values, [values.len()], &self.device)
     }
 
-    /// A tensor of floats that `write` puts down.
-    pub(super) fn written(&self, count: usize, write: impl FnOnce(&mut [f32])) -> Result<Tensor> {
-        Tensor::write_with([count], &self.device, |to: &mut [f32]| {
-            write(to);
+    /// A tensor of floats that `write` puts down, and what that gives.
+    pub(super) fn written<R>(&self, count: usize, write: impl FnOnce(&mut [f32]) -> R) -> Result<(Tensor, R)> {
+        let mut given = None;
+        let written = Tensor::write_with([count], &self.device, |to: &mut [f32]| {
+            given = Some(write(to));
             Ok(())
-        })
+        })?;
+        given.map(|given| (written, given)).ok_or_else(|| Error::value("compile", "a constant was not written"))
     }
 
     /// The floats of a row that was made here.

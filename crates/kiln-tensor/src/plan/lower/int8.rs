@@ -2,7 +2,7 @@
 
 use super::super::kept::BufferId;
 use super::super::maps::{After, MapOperation, MapShape};
-use super::super::recorder::{Holds, Step};
+use super::super::recorder::Step;
 use super::super::step::Operation;
 use super::chain::Chain;
 use super::{Lowering, Map, Precision};
@@ -51,17 +51,10 @@ impl Lowering<'_> {
         };
         let bias = bias.as_ref().map(|bias| &bias[..form.outputs]);
         let scales = weight_scales(weight, form.outputs);
-        let mut rescale = None;
-        let packed = self.constants.written(filter.room(), |to| {
-            rescale = Some(filter.pack(weight, &scales, by, bias, to));
-        })?;
+        let pack = |to: &mut [f32]| filter.pack(weight, &scales, by, bias, to);
+        let (packed, rescale) = self.constants.written(filter.room(), pack)?;
         let packed = self.constant(packed);
-        if let Some(rescale) = rescale {
-            let rows = [&rescale.mean, &rescale.scale, &rescale.shift].map(|row| self.constants.tensor(row));
-            let [mean, scale, shift] = rows;
-            let rows = [mean?, scale?, shift?].map(|row| self.constant(row));
-            chain.after.insert(0, After::Normalize(rows));
-        }
+        chain.after.insert(0, self.normalize(&rescale)?);
         debug_assert!(chain.after.len() <= MOST_STEPS);
         let floats = filter.scratch(team::threads());
         let scratch = (self.computed(floats), floats);
@@ -109,6 +102,5 @@ impl Lowering<'_> {
                 at += 1;
             }
         }
-        debug_assert!(self.words.iter().all(|&(.., out)| matches!(self.buffers[out].holds, Holds::Computed)));
     }
 }

@@ -116,7 +116,7 @@ impl Lowering<'_> {
             return self.quantized_filter(&like, form, range, (values, scale), x, (chain, shape));
         }
         let filter = Filter::new(self.isa, way(self.precision, form), form);
-        let packed = self.constants.written(filter.room(), |to| filter.pack(values, scale, to))?;
+        let (packed, ()) = self.constants.written(filter.room(), |to| filter.pack(values, scale, to))?;
         let packed = self.constant(packed);
         let floats = filter.scratch(team::threads());
         let scratch = (self.computed(floats), floats);
