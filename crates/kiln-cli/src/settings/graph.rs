@@ -29,7 +29,7 @@ impl Setting for Names {
 pub(super) fn description(settings: &Section<'_>, shapes: &[Vec<usize>]) -> Result<Json> {
     let inputs: Vec<String> = settings.need("inputs")?;
     if inputs.len() != shapes.len() {
-        let why = format!("expected {} (one for each input of the data), got {}", shapes.len(), inputs.len());
+        let why = format!("the data has {} inputs, and {} are named", shapes.len(), inputs.len());
         return Err(settings.wrong("inputs", &why));
     }
     let (mut known, mut used) = (inputs.clone(), vec![false; inputs.len()]);

@@ -198,7 +198,7 @@ fn what_is_wrong_with_a_graph_is_said_with_its_place() {
         refused(&["train", "--config", word(&file)])
     };
     let inputs = "inputs = [\"source\", \"target\"]";
-    assert!(wrong(inputs, "inputs = [\"source\"]").contains("expected 2 (one for each input of the data), got 1"));
+    assert!(wrong(inputs, "inputs = [\"source\"]").contains("the data has 2 inputs, and 1 are named"));
     let said = wrong("from = [\"target_positions\", \"encoder\"]", "from = [\"target_positions\", \"encodr\"]");
     assert!(said.contains("no input and no layer before is called `encodr`: the nearest is `encoder`"), "{said}");
     assert!(said.contains("graph.toml:24:"), "{said}");

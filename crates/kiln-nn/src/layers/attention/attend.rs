@@ -35,12 +35,7 @@ impl MultiHeadAttention {
         if let Some(mask) = inputs.key_mask {
             check_key_mask(mask, key)?;
         }
-        for (name, input) in [("query", query), ("key", key), ("value", value)] {
-            if input.dims().len() != 3 {
-                let message = format!("the {name} must be (batch, steps, width), got {}", input.shape());
-                return Err(Error::shape("attention", message));
-            }
-        }
+        self.projections.check([query, key, value])?;
         let (heads, carries) = (self.projections.heads()?, ctx.carries(self.settings.stateful));
         let mask = inputs.mask.map(|mask| of_four_axes(mask, query.dims()[0], heads.heads)).transpose()?;
         let inputs = &AttentionInputs { mask: mask.as_ref(), ..*inputs };

@@ -26,8 +26,8 @@ use serde_json::Value as Json;
 /// Keras's `MultiHeadAttention` and `GroupQueryAttention`.
 ///
 /// In self-attention without another mask, rotary positions, windows and ALiBi count the real steps alone: padding at the beginning or
-/// end of a sample, or between its steps, changes nothing. The keys of another sequence are counted with their padding. Rows of packed documents are told by the mask ([`DocumentMask`](crate::DocumentMask)): then a query sees the keys of its
-/// own document.
+/// end of a sample, or between its steps, changes nothing. The keys of another sequence are counted with their padding. Rows of packed
+/// documents are told by the mask ([`DocumentMask`](crate::DocumentMask)): then a query sees the keys of its own document.
 ///
 /// Causal self-attention goes on where the pass before ended in a pass with [`Ctx::carrying`], or in evaluation where it is
 /// [`stateful`](Self::stateful): it keeps the keys and values of past steps (a KV cache; with a window the last ones only), until

@@ -95,27 +95,34 @@ impl Projections {
 
     /// The queries (N, T, heads · width).
     pub(super) fn queries(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        self.part("queries", 0, x, ctx)
+        self.part(0, x, ctx)
     }
 
     /// The keys (N, S, key heads · width).
     pub(super) fn keys(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        self.part("keys", 1, x, ctx)
+        self.part(1, x, ctx)
     }
 
     /// The values (N, S, key heads · value width).
     pub(super) fn values(&self, x: &Var, ctx: &Ctx) -> Result<Var> {
-        self.part("values", 2, x, ctx)
+        self.part(2, x, ctx)
     }
 
-    fn part(&self, what: &str, at: usize, x: &Var, ctx: &Ctx) -> Result<Var> {
-        let (weight, first) = self.weights()?[at];
-        let width = weight.value().dims()[1];
-        if x.shape().rank() != 3 || x.dims()[2] != width || x.dims()[1] == 0 {
-            let message =
-                format!("the {what} are expected of (batch, steps, {width}) with 1 step or more, got {}", x.shape());
-            return Err(Error::shape("attention", message));
+    /// Fails where queries, keys or values do not fit the weights.
+    pub(super) fn check(&self, inputs: [&Var; 3]) -> Result<()> {
+        for ((what, x), (weight, _)) in ["queries", "keys", "values"].into_iter().zip(inputs).zip(self.weights()?) {
+            let width = weight.value().dims()[1];
+            if x.shape().rank() != 3 || x.dims()[2] != width || x.dims()[1] == 0 {
+                let message =
+                    format!("the {what} are expected of (batch, steps, {width}) with 1 step or more, got {}", x.shape());
+                return Err(Error::shape("attention", message));
+            }
         }
+        Ok(())
+    }
+
+    fn part(&self, at: usize, x: &Var, ctx: &Ctx) -> Result<Var> {
+        let (weight, first) = self.weights()?[at];
         let (rows, starts) = self.rows()?;
         // The rows are cut out of the weight: parts of the output would have to be put together for the gradient.
         let weight = weight.var(ctx).slice(0, first..first + rows[at])?;

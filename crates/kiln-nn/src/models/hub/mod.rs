@@ -42,7 +42,7 @@
 //! }
 //! let mut model = config.build(&mut Init::new(1, &kiln_tensor::Device::cpu()))?;
 //! let unmatched = config.load_weights(&mut model, folder, false)?;
-//! assert_eq!(unmatched.missing, ["bert.classifier.weight", "bert.classifier.bias"]); // these keep their first weights
+//! assert_eq!(unmatched.missing, ["classifier.weight", "classifier.bias"]); // these keep their first weights
 //! # Ok(())
 //! # }
 //! ```

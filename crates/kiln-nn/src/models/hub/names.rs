@@ -8,6 +8,8 @@ use std::borrow::Cow;
 pub(super) struct Names {
     /// What all paths begin with. The names in a file may begin with it or not.
     prefix: &'static str,
+    /// What follows the prefix in paths of heads, whose names in a file are without the prefix.
+    heads: &'static [&'static str],
     /// Parts of paths, and what replaces them. If a part has several names, the weight is these tensors, joined along the first axis.
     parts: &'static [&'static [Part]],
     /// The ends of the names of weights that are (in, out) in the file.
@@ -31,6 +33,7 @@ pub(super) struct Source {
 
 pub(super) const GPT2: Names = Names {
     prefix: "transformer.",
+    heads: &[],
     parts: &[&[
         (".self_attn.in_proj_", &[".attn.c_attn."]),
         (".self_attn.out_proj.", &[".attn.c_proj."]),
@@ -47,6 +50,7 @@ pub(super) const GPT2: Names = Names {
 
 pub(super) const LLAMA: Names = Names {
     prefix: "model.",
+    heads: &[],
     parts: &[&[
         (".self_attn.in_proj_", &[".self_attn.q_proj.", ".self_attn.k_proj.", ".self_attn.v_proj."]),
         (".self_attn.out_proj.", &[".self_attn.o_proj."]),
@@ -73,6 +77,7 @@ const ENCODER: &[Part] = &[
 
 pub(super) const BERT: Names = Names {
     prefix: "bert.",
+    heads: &["cls.", "classifier."],
     parts: &[
         ENCODER,
         &[
@@ -89,6 +94,7 @@ pub(super) const BERT: Names = Names {
 
 pub(super) const VIT: Names = Names {
     prefix: "vit.",
+    heads: &[],
     parts: &[
         ENCODER,
         &[
@@ -108,12 +114,13 @@ pub(super) const VIT: Names = Names {
 };
 
 impl Names {
-    /// The names, with the prefix, that a file has for the parameter of this path.
+    /// The names, with the prefix but for heads, that a file has for the parameter of this path.
     pub(super) fn source(&self, path: &str) -> Source {
         if self.absent.iter().any(|end| path.ends_with(end)) {
             return Source { names: Vec::new(), transposed: false };
         }
-        let mut names = vec![path.to_owned()];
+        let head = path.strip_prefix(self.prefix).filter(|path| self.heads.iter().any(|head| path.starts_with(head)));
+        let mut names = vec![head.unwrap_or(path).to_owned()];
         for (ours, theirs) in self.parts.iter().copied().flatten().filter(|(ours, _)| path.contains(ours)) {
             names = names.iter().flat_map(|name| theirs.iter().map(|part| name.replacen(ours, part, 1))).collect();
         }

@@ -52,7 +52,10 @@ fn inputs_that_do_not_fit_are_refused() {
         run(vec![uniform(&[2, 3, 5], 0).into()]),
         "the queries are expected of (batch, steps, 4) with 1 step or more, got (2, 3, 5)"
     );
-    assert_eq!(run(vec![x(), uniform(&[2, 4], 0).into()]), "the key must be (batch, steps, width), got (2, 4)");
+    assert_eq!(
+        run(vec![x(), uniform(&[2, 4], 0).into()]),
+        "the keys are expected of (batch, steps, 4) with 1 step or more, got (2, 4)"
+    );
     assert_eq!(
         run(vec![uniform(&[2, 0, 4], 0).into()]),
         "the queries are expected of (batch, steps, 4) with 1 step or more, got (2, 0, 4)"
