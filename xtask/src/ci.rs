@@ -1,7 +1,7 @@
 //! What CI runs, here as there.
 
 use crate::shell::{self, Result, cargo};
-use crate::{asan, fuzz, kernels, layers, outside, readme, supply_chain, torture};
+use crate::{fuzz, kernels, layers, outside, readme, supply_chain, torture};
 use std::time::Instant;
 
 /// Which part.
@@ -30,15 +30,10 @@ const STEPS: &[CiStep] = &[
     ("format", || shell::run(&mut cargo(&["fmt", "--all", "--check"]))),
     ("layers", layers::run),
     ("supply chain", supply_chain::ci),
-    // The README's second command compiles, which is without features; then what is behind features.
-    ("lints", || shell::run(cargo(&["clippy", "--workspace"]).args(DENIED))),
-    ("features", || {
-        let crates = ["-p", "kiln-tensor", "-p", "kiln-autograd", "-p", "kiln-datasets"];
-        // Libraries alone: `interop` runs their tests.
-        shell::run(cargo(&["clippy", "--all-features"]).args(crates).args(["--", "-D", "warnings"]))?;
-        // Without image files, as in a program that takes the library alone.
-        shell::run(cargo(&["clippy", "-p", "kiln-datasets"]).args(DENIED))
-    }),
+    // With everything that is behind features. The tests compile what is without.
+    ("lints", || shell::run(cargo(&["clippy", "--workspace", "--all-features"]).args(DENIED))),
+    // Without image files, as in a program that takes the library alone.
+    ("features", || shell::run(&mut cargo(&["check", "-p", "kiln-datasets"]))),
     ("kernels", kernels::ci),
     // All that fail, not the first alone.
     ("tests", || tests(&["--no-fail-fast"])),
@@ -50,9 +45,11 @@ const STEPS: &[CiStep] = &[
         tests(&["--test", "outside", "--", "--ignored"])
     }),
     ("custom operation", outside::ci),
-    ("documentation", || shell::run(cargo(&["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))),
-    ("sanitizer", asan::run),
-    ("README", readme::run),
+    ("documentation", || {
+        // With all features, as the lints, whose output it reads.
+        shell::run(cargo(&["doc", "--workspace", "--no-deps", "--all-features"]).env("RUSTDOCFLAGS", "-D warnings"))
+    }),
+    ("README", readme::ci),
 ];
 
 fn run_step(name: &str, step: fn() -> Result<()>) -> Result<f64> {

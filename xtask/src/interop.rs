@@ -1,6 +1,8 @@
-//! Checks that CI leaves out: Kiln and the frameworks that it exchanges files and numbers with, and the tests of all features.
+//! Checks that CI leaves out: Kiln and the frameworks that it exchanges files and numbers with, the tests of all features,
+//! the release build and AddressSanitizer.
 
 use crate::shell::{Result, cargo, command, root, run, target};
+use crate::{asan, readme};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,6 +23,8 @@ type Check = (&'static str, fn(&Path, &Path) -> Result<()>);
 
 const CHECKS: &[Check] = &[
     ("features", features),
+    ("README", |_, _| readme::run()),
+    ("sanitizer", |_, _| asan::run()),
     ("models", models),
     ("numpy", numpy),
     ("tensorboard", tensorboard),

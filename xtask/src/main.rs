@@ -33,7 +33,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// All that CI runs: format, layers, lints, the kernels' PTX, tests, documentation, sanitizer, README commands
+    /// All that CI runs: format, layers, lints, the kernels' PTX, tests, documentation, README commands
     Ci(ci::Options),
     /// Prove that crates depend downward only and that their dependency trees are within their budgets
     CheckLayers,
@@ -57,7 +57,7 @@ enum Command {
     Budget,
     /// Put all that tests Kiln on a GPU machine without Rust into one folder
     GpuTests(gpu_tests::Options),
-    /// Check what needs other frameworks' packages: models in PyTorch, fixtures made again. Not part of CI
+    /// Check what CI leaves out: other frameworks' files and numbers, all features, the sanitizer, the release build
     Interop(interop::Options),
     /// Measure a task, or with --peers everything beside other frameworks
     Bench(bench::Options),

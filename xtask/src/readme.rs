@@ -2,6 +2,7 @@
 
 use crate::ci;
 use crate::shell::{Result, command, read, root, target};
+use std::process::Command;
 
 /// The commands of the README's first block, without their comments.
 fn commands(readme: &str) -> Vec<&str> {
@@ -10,19 +11,46 @@ fn commands(readme: &str) -> Vec<&str> {
     bare.filter(|line| !line.is_empty()).collect()
 }
 
-/// Runs the training command in a home without data, so on the subset inside of the program; the test command is CI's own step.
-pub(crate) fn run() -> Result<()> {
-    let readme = std::fs::read_to_string(root().join("README.md")).map_err(|error| format!("README.md: {error}"))?;
-    let [train, test] = commands(&readme)[..] else {
-        return Err("README.md is to begin with two commands, to train and to test".into());
-    };
+/// What cargo gets of the training command before the program's own words.
+const RUN: &str = "cargo run --release -- ";
+
+/// What CI does: the training command's words for the program that the tests have built, whose kernels are hardly optimized. The test
+/// command is CI's own step.
+pub(crate) fn ci() -> Result<()> {
+    let readme = read_readme()?;
+    let [train, test] = both(&readme)?;
     let tested = format!("cargo {}", ci::TESTS.join(" "));
     if test != tested {
         return Err(format!("README.md's second command is to be CI's test command, `{tested}`; it is `{test}`"));
     }
+    let Some(words) = train.strip_prefix(RUN) else {
+        return Err(format!("README.md's first command is to begin with `{RUN}`; it is `{train}`"));
+    };
+    ci::tests(&["--test", "bad_input", "--no-run"])?;
+    let program = target().join("debug/kiln");
+    trains(train, command(&program.to_string_lossy(), &words.split_whitespace().collect::<Vec<_>>()))
+}
+
+/// The training command word for word, with the release build.
+pub(crate) fn run() -> Result<()> {
+    let readme = read_readme()?;
+    let [train, _] = both(&readme)?;
     let words: Vec<&str> = train.split_whitespace().collect();
+    trains(train, command(words[0], &words[1..]))
+}
+
+fn read_readme() -> Result<String> {
+    std::fs::read_to_string(root().join("README.md")).map_err(|error| format!("README.md: {error}"))
+}
+
+fn both(readme: &str) -> Result<[&str; 2]> {
+    let commands = commands(readme);
+    commands.try_into().map_err(|_| "README.md is to begin with two commands, to train and to test".to_owned())
+}
+
+/// Runs it in a home without data, so on the subset inside of the program, and expects the accuracy that the README says.
+fn trains(train: &str, mut training: Command) -> Result<()> {
     eprintln!("$ {train}");
-    let mut training = command(words[0], &words[1..]);
     let output = read(training.env_remove("KILN_DATA_DIR").env("XDG_CACHE_HOME", target().join("readme-home")))?;
     let last = output.lines().last().unwrap_or_default();
     println!("{last}");

@@ -137,6 +137,10 @@ fn a_network_for_cifar_trains_is_evaluated_and_names_what_photos_show() {
 #[test]
 fn every_recipe_for_cifar_takes_a_step() {
     let folder = with_cifar("steps");
+    // Four test images are enough.
+    let test = folder.join("cifar-10-batches-bin/test_batch.bin");
+    let images = fs::read(&test).unwrap();
+    fs::write(&test, &images[..4 * 3073]).unwrap();
     for recipe in ["cifar10-alexnet", "cifar10-vgg", "cifar10-resnet18"] {
         let words = [
             "train",
@@ -144,9 +148,9 @@ fn every_recipe_for_cifar_takes_a_step() {
             "--data",
             word(&folder.0),
             "--limit",
-            "8",
+            "4",
             "--batch-size",
-            "8",
+            "4",
             "--epochs",
             "1",
             "--quiet",
@@ -160,27 +164,40 @@ fn every_recipe_for_cifar_takes_a_step() {
 fn a_schedule_goes_over_all_steps() {
     let folder = with_cifar("schedule");
     let run = folder.join("run");
-    let words = ["train", "cifar10-resnet18", "--data", word(&folder.0), "--limit", "12", "--batch-size", "8"];
-    lines(&command(&[&words[..], &["--epochs", "3", "--quiet", "--out", word(&run)]].concat()));
+    let words = ["train", "cifar10-resnet20", "--data", word(&folder.0), "--limit", "12", "--batch-size", "8"];
+    let cycle = ["--set", "schedule.name=OneCycle", "--epochs", "3", "--quiet", "--out", word(&run)];
+    lines(&command(&[&words[..], &cycle].concat()));
     let config = fs::read_to_string(run.join("config.toml")).unwrap();
     assert!(config.contains("schedule = \"OneCycle over 6 steps\""), "{config}");
 }
 
+/// The summary of a recipe with a small batch, whose memory is soon measured.
+fn summary(folder: &Folder, recipe: &str, settings: &str) -> Vec<String> {
+    let path = folder.join(recipe);
+    fs::write(&path, settings.replace("batch_size = 128", "batch_size = 4")).unwrap();
+    let said = lines(&command(&["summary", word(&path)]));
+    assert_eq!(said[0], format!("Model: \"{}\"", path.display()));
+    said
+}
+
 #[test]
 fn summaries_of_recipes() {
-    let last = |recipe: &str| {
-        let said = lines(&command(&["summary", recipe]));
-        assert_eq!(said[0], format!("Model: \"{recipe}\""));
-        said
-    };
-    let total = |lines: Vec<String>| lines.into_iter().find(|line| line.contains("Total params")).unwrap();
-    assert_eq!(total(last("cifar10-alexnet")), " Total params: 21,650,858 (82.59 MB)");
-    assert!(total(last("cifar10-resnet20")).starts_with(" Total params: 274,042"));
+    let folder = Folder::new("summaries");
+    let total = |said: &[String]| said.iter().find(|line| line.contains("Total params")).unwrap().clone();
+    let alexnet = summary(&folder, "alexnet.toml", include_str!("../../src/recipes/cifar10-alexnet.toml"));
+    assert_eq!(total(&alexnet), " Total params: 21,650,858 (82.59 MB)");
+    let resnet20 = summary(&folder, "resnet20.toml", include_str!("../../src/recipes/cifar10-resnet20.toml"));
+    assert!(total(&resnet20).starts_with(" Total params: 274,042"));
+    assert!(resnet20.iter().any(|line| line.contains("layer3.0 (Residual)")));
     // 11,173,962 parameters, and running statistics.
-    assert!(total(last("cifar10-resnet18")).starts_with(" Total params: 11,183,562"));
-    assert!(last("cifar10-resnet20").iter().any(|line| line.contains("layer3.0 (Residual)")));
-    assert!(last("cifar10-vgg").iter().any(|line| line.contains("features.0 (Conv2d)")));
-    assert!(last("mnist-cnn").iter().any(|line| line.contains("7 (Flatten)")));
+    let resnet18 = summary(&folder, "resnet18.toml", include_str!("../../src/recipes/cifar10-resnet18.toml"));
+    assert!(total(&resnet18).starts_with(" Total params: 11,183,562"));
+    let vgg = summary(&folder, "vgg.toml", include_str!("../../src/recipes/cifar10-vgg.toml"));
+    assert!(vgg.iter().any(|line| line.contains("features.0 (Conv2d)")));
+    // Of a recipe by its name.
+    let cnn = lines(&command(&["summary", "mnist-cnn"]));
+    assert_eq!(cnn[0], "Model: \"mnist-cnn\"");
+    assert!(cnn.iter().any(|line| line.contains("7 (Flatten)")));
 }
 
 #[test]

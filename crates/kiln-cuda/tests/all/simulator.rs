@@ -5,14 +5,14 @@ use kiln_tensor::conformance;
 
 #[test]
 fn conforms() {
-    conformance::run(&kiln_cuda::simulator());
+    conformance::run_by_threads(kiln_cuda::simulator);
 }
 
 /// Every operation made of fine ones, which are what runs on the simulator then.
 #[test]
 #[ignore = "takes half a minute; the step `cuda` of `cargo xtask ci` runs it"]
 fn composed_forms_conform() {
-    conformance::run(&conformance::Composed::device(&kiln_cuda::simulator()));
+    conformance::run_by_threads(|| conformance::Composed::device(&kiln_cuda::simulator()));
 }
 
 #[test]

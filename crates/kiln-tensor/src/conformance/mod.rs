@@ -30,6 +30,10 @@ mod update;
 mod window;
 
 use crate::Device;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
 pub use answers::composed_calls;
 pub use composed::Composed;
 
@@ -96,12 +100,36 @@ pub const CHECKS: &[Check] = &[
 
 /// Runs every check; panics at the end with the names of those that failed, each of which has said what differed.
 pub fn run(device: &Device) {
-    let mut failed = Vec::new();
-    for (name, check) in CHECKS {
-        println!("{device}: {name}");
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check(device))).is_err() {
-            failed.push(*name);
+    report(device, CHECKS.iter().filter(|check| fails(device, check)).map(|check| check.0).collect());
+}
+
+/// [`run`] for devices that compute on one thread: the checks are spread over the processor's, each with a device of its own.
+pub fn run_by_threads(device: impl Fn() -> Device + Sync) {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let (device, mut failed) = (device(), Vec::new());
+        while let Some(check) = CHECKS.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if fails(&device, check) {
+                failed.push(check.0);
+            }
         }
-    }
+        failed
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let failed = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+    });
+    report(&device(), failed);
+}
+
+/// Whether a check panics.
+fn fails(device: &Device, (name, check): &Check) -> bool {
+    let failed = panic::catch_unwind(AssertUnwindSafe(|| check(device))).is_err();
+    println!("{device}: {name} {}", if failed { "failed" } else { "passed" });
+    failed
+}
+
+fn report(device: &Device, failed: Vec<&str>) {
     assert!(failed.is_empty(), "{device} fails {failed:?}");
 }
