@@ -20,6 +20,17 @@ const NETWORKS: [(&str, Make, &[usize], &[usize]); 7] = [
     ("vgg16", || models::vgg16(1000), &[3, 224, 224], &[1, 32]),
 ];
 
+/// The network that is also run by 8-bit integers.
+const INT8: &str = "resnet50";
+
+/// A plan of 8-bit integers, calibrated on two batches at random.
+fn integers(model: &Sequential, x: &Tensor) -> Result<InferencePlan> {
+    let stream = RandomStream::new(1, Purpose::Data, 0);
+    let other = Tensor::normal(x.shape(), 0.0, 1.0, DType::F32, &Device::cpu(), stream)?;
+    let calibration = Calibration::new(model, &[x.clone(), other])?;
+    model.compile_for_inference_with(x.shape(), &InferenceOptions::new().int8(&calibration))
+}
+
 fn mlp() -> Sequential {
     Sequential::new().push(Flatten::new()).push(Dense::new(128).activation(Activation::Relu)).push(Dense::new(10))
 }
@@ -79,14 +90,21 @@ pub(crate) fn all(device: &Device) -> Result<Value> {
             let fast = model.compile_for_inference_with(shape, &InferenceOptions::new().fast())?;
             let stream = RandomStream::new(0, Purpose::Data, 0);
             let x = Tensor::normal(shape, 0.0, 1.0, DType::F32, device, stream)?;
-            let ways: [&dyn Fn() -> Result<()>; 3] = [
+            let int8 = (name == INT8).then(|| integers(&model, &x)).transpose()?;
+            let run_int8 = || int8.as_ref().map_or(Ok(()), |plan| plan.run(&x).map(drop));
+            let ways: [&dyn Fn() -> Result<()>; 4] = [
                 &|| fast.run(&x).map(drop),
                 &|| exact.run(&x).map(drop),
                 &|| Device::cpu().session(|| model.forward(&x, &Ctx::eval())).map(drop),
+                &run_int8,
             ];
-            let times = times(&ways, device)?;
-            for (to, time) in [&mut fast_ms, &mut exact_ms, &mut forward_ms].into_iter().zip(times) {
-                to.insert(key.clone(), json!((time * 1e4).round() / 1e4));
+            let times = times(&ways[..3 + usize::from(int8.is_some())], device)?;
+            let shown = |time: f64| json!((time * 1e4).round() / 1e4);
+            for (to, &time) in [&mut fast_ms, &mut exact_ms, &mut forward_ms].into_iter().zip(&times) {
+                to.insert(key.clone(), shown(time));
+            }
+            if let Some(&time) = times.get(3) {
+                fast_ms.insert(format!("{name} int8 {batch}"), shown(time));
             }
             errors.insert(key, json!(fast.error()));
             if std::env::var_os("KILN_BENCH_TABLE").is_some() {

@@ -2,7 +2,7 @@
 //! the release build and AddressSanitizer.
 
 use crate::shell::{Result, cargo, command, root, run, target};
-use crate::{asan, readme};
+use crate::{asan, ci, outside, readme, torture};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -25,6 +25,10 @@ const CHECKS: &[Check] = &[
     ("features", features),
     ("README", |_, _| readme::run()),
     ("sanitizer", |_, _| asan::run()),
+    ("torture", |_, _| torture::short()),
+    ("custom operation", |_, _| outside::check()),
+    // Every operation made of fine ones, on the simulator.
+    ("composed forms", |_, _| ci::tests(&["--test", "all", "composed_forms_conform", "--", "--ignored"])),
     ("models", models),
     ("numpy", numpy),
     ("tensorboard", tensorboard),

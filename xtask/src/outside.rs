@@ -5,8 +5,8 @@ use crate::shell::{self, Result, cargo, root, target};
 /// Where it is.
 pub(crate) const FOLDER: &str = "crates/kiln/examples/custom-op";
 
-/// What CI does: format, lints and tests. Crates of the registry are those that the workspace's tests have built.
-pub(crate) fn ci() -> Result<()> {
+/// Format, lints and tests. Crates of the registry are those that the workspace's tests have built.
+pub(crate) fn check() -> Result<()> {
     let commands: [&[&str]; 3] = [
         &["fmt", "--check"],
         &["clippy", "--all-targets", "--features", "sim", "--", "-D", "warnings"],

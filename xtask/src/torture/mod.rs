@@ -38,8 +38,8 @@ pub(crate) struct Options {
     soak: Option<f64>,
 }
 
-/// What CI does.
-pub(crate) fn ci() -> Result<()> {
+/// The short form: the calls of one checkpoint, in one way each.
+pub(crate) fn short() -> Result<()> {
     run(&Options { kills: 6, seed: 1, only: None, short: true, kiln: None, soak: None })
 }
 

@@ -5,15 +5,15 @@ use super::field::reach;
 use super::layout::{GROUP, padded};
 use super::panels::part;
 use crate::conv::Conv;
-use crate::gemm::vector::Sums;
+use crate::gemm::vector::{Sums, Vector};
 use crate::gemm::{equal_parts, worth_a_region};
 use crate::{Isa, Kernel, Simd, team};
 use kiln_math::K_BLOCK;
 use std::ops::Range;
 
-/// Whether a form is computed this way: one input and one output channel a group.
+/// Whether a form is computed this way: one input and one output channel a group, and a sum in one block.
 pub(super) fn suits(form: &Conv) -> bool {
-    form.is_depthwise() && form.outputs == 1
+    form.is_depthwise() && form.outputs == 1 && form.taps() <= K_BLOCK
 }
 
 /// Floats that the packed weights take: those of a tap are adjacent.
@@ -75,19 +75,20 @@ impl Kernel for Part<'_> {
         for number in self.lines.clone() {
             let line = Line::new(&self, number);
             for output in (0..begin).chain(end..width) {
-                self.outputs::<S, 1>(&line, output, taps_met(form, 2, output));
+                self.outputs::<S, 1, 4>(&line, output, taps_met(form, 2, output));
             }
             for (first, count) in equal_parts(end - begin, 8) {
                 let (first, all) = (begin + first, 0..form.kernel[2]);
+                // Sums enough that no product waits for the one before.
                 match count {
-                    8 => self.outputs::<S, 8>(&line, first, all),
-                    7 => self.outputs::<S, 7>(&line, first, all),
-                    6 => self.outputs::<S, 6>(&line, first, all),
-                    5 => self.outputs::<S, 5>(&line, first, all),
-                    4 => self.outputs::<S, 4>(&line, first, all),
-                    3 => self.outputs::<S, 3>(&line, first, all),
-                    2 => self.outputs::<S, 2>(&line, first, all),
-                    _ => self.outputs::<S, 1>(&line, first, all),
+                    8 => self.outputs::<S, 8, 1>(&line, first, all),
+                    7 => self.outputs::<S, 7, 1>(&line, first, all),
+                    6 => self.outputs::<S, 6, 1>(&line, first, all),
+                    5 => self.outputs::<S, 5, 1>(&line, first, all),
+                    4 => self.outputs::<S, 4, 2>(&line, first, all),
+                    3 => self.outputs::<S, 3, 2>(&line, first, all),
+                    2 => self.outputs::<S, 2, 4>(&line, first, all),
+                    _ => self.outputs::<S, 1, 4>(&line, first, all),
                 }
             }
         }
@@ -116,59 +117,177 @@ impl Line {
     }
 }
 
+/// The floats from a tap, or an output, to the next.
+#[derive(Clone, Copy)]
+struct Steps {
+    depth: usize,
+    height: usize,
+    width: usize,
+}
+
+/// The inputs and weights of neighboring outputs that meet inputs by the same taps.
+struct Window {
+    /// The first output's pixel among those of all images.
+    first: usize,
+    /// The input that the first output meets by the first tap, and that tap's weights.
+    x: *const f32,
+    weight: *const f32,
+    /// From tap to tap in the inputs, and in the weights.
+    x_steps: Steps,
+    weight_steps: Steps,
+    /// From output to output in the inputs.
+    next: usize,
+    /// Taps that are met along each axis.
+    taps: [usize; 3],
+    /// Lines that no line of outputs before has met, and pixels from output to output.
+    new: [usize; 2],
+    pixel: usize,
+}
+
 impl Part<'_> {
-    /// `N` neighboring outputs of a line, which meet inputs by the same taps.
     #[inline(always)]
-    fn outputs<S: Simd, const N: usize>(&self, line: &Line, output: usize, widths: Range<usize>) {
-        let (form, target) = (self.form, self.target);
+    fn window(&self, line: &Line, output: usize, widths: Range<usize>) -> Window {
+        let (form, pixel) = (self.form, self.target.pitch);
         let ([deep, high, wide], [_, rows, columns]) = (form.size, form.kernel);
-        let (pixel, first) = (target.pitch, line.first + output);
-        // SAFETY: the instruction set is the kernel's.
-        let zero = unsafe { S::Register::zero() };
-        for channel in self.channels.clone().step_by(S::WIDTH_F32) {
-            let mut whole = [[zero; 1]; N];
-            for block in (0..form.taps()).step_by(K_BLOCK) {
-                let mut sums = [[zero; 1]; N];
-                for depth in line.depths.clone() {
-                    let z = line.depth * form.stride[0] + depth * form.dilation[0] - form.before[0];
-                    for height in line.heights.clone() {
-                        let y = line.height * form.stride[1] + height * form.dilation[1] - form.before[1];
-                        let tap = (depth * rows + height) * columns;
-                        let taps = widths.start.max(block.saturating_sub(tap))
-                            ..widths.end.min((block + K_BLOCK).saturating_sub(tap));
-                        for width in taps {
-                            let x = output * form.stride[2] + width * form.dilation[2] - form.before[2];
-                            let at = (((line.image * deep + z) * high + y) * wide + x) * pixel + channel;
-                            // SAFETY: the first and the last of these inputs are in the map, as the taps meet them; a pixel has
-                            // whole registers, and so have the weights of a tap. The instruction set is the kernel's.
-                            unsafe {
-                                let weight =
-                                    S::Register::load(self.packed.as_ptr().add((tap + width) * pixel + channel));
-                                let from = self.x.as_ptr().add(at);
-                                for (i, sum) in sums.iter_mut().enumerate() {
-                                    let x = S::Register::load(from.add(i * form.stride[2] * pixel));
-                                    sum[0] = sum[0].fma(weight, x);
-                                }
-                            }
-                        }
-                    }
-                }
-                for (whole, sum) in whole.iter_mut().zip(sums) {
-                    // SAFETY: the instruction set is the kernel's.
-                    whole[0] = if block == 0 { sum[0] } else { unsafe { whole[0].add(sum[0]) } };
-                }
+        let tap = [line.depths.start, line.heights.start, widths.start];
+        let at = [line.depth, line.height, output];
+        // Wraps where no tap is met: then nothing is read.
+        let place = |axis: usize| {
+            (at[axis] * form.stride[axis] + tap[axis] * form.dilation[axis]).wrapping_sub(form.before[axis])
+        };
+        let first = [deep, high, wide].into_iter().enumerate();
+        let x = first.fold(line.image, |whole, (axis, size)| whole.wrapping_mul(size).wrapping_add(place(axis)));
+        let weights = (tap[0] * rows + tap[1]) * columns + tap[2];
+        let [by_depth, by_height, by_width] = form.dilation;
+        Window {
+            first: line.first + output,
+            x: self.x.as_ptr().wrapping_add(x.wrapping_mul(pixel)),
+            weight: self.packed.as_ptr().wrapping_add(weights * pixel),
+            x_steps: Steps {
+                depth: by_depth * high * wide * pixel,
+                height: by_height * wide * pixel,
+                width: by_width * pixel,
+            },
+            weight_steps: Steps { depth: rows * columns * pixel, height: columns * pixel, width: pixel },
+            next: form.stride[2] * pixel,
+            taps: [line.depths.len(), line.heights.len(), widths.len()],
+            new: [form.stride[1].min(line.heights.len()), form.stride[2]],
+            pixel,
+        }
+    }
+
+    /// `N` neighboring outputs of a line, `R` registers of channels at a time.
+    #[inline(always)]
+    fn outputs<S: Simd, const N: usize, const R: usize>(&self, line: &Line, output: usize, widths: Range<usize>) {
+        let (window, target) = (self.window(line, output, widths), self.target);
+        let (channels, lanes) = (self.channels.clone(), S::WIDTH_F32);
+        let together = channels.start + channels.len() / (R * lanes) * (R * lanes);
+        for channel in (channels.start..together).step_by(R * lanes) {
+            self.registers::<S, N, R>(&window, channel);
+        }
+        for channel in (together..channels.end).step_by(lanes) {
+            self.registers::<S, N, 1>(&window, channel);
+        }
+        if target.has_more(&channels) {
+            // SAFETY: these channels of the outputs are this task's own; the steps' rows were checked; the instruction set is the
+            // kernel's.
+            unsafe { target.finish::<S>(target.rest, window.first..window.first + N, channels) };
+        }
+    }
+
+    /// `R` registers of `N` outputs.
+    #[inline(always)]
+    fn registers<S: Simd, const N: usize, const R: usize>(&self, window: &Window, channel: usize) {
+        let (target, pixel) = (self.target, self.target.pitch);
+        let to = target.y.wrapping_add(window.first * pixel + channel);
+        for register in (0..R).filter(|register| (channel + register * S::WIDTH_F32).is_multiple_of(GROUP)) {
+            window.fetch_next::<S, N>(channel + register * S::WIDTH_F32);
+            for output in N..2 * N {
+                S::Register::prefetch(to.wrapping_add(output * pixel + register * S::WIDTH_F32));
             }
-            // SAFETY: these channels of the outputs are this task's own; the steps' rows were checked.
-            unsafe {
-                target.fused.apply(&mut whole, channel, (first * pixel, pixel));
-                for (i, sum) in whole.into_iter().enumerate() {
-                    sum[0].store(target.y.add((first + i) * pixel + channel));
+        }
+        // SAFETY: the first and the last of the inputs by these taps are in the map; a pixel has whole registers, and so have the
+        // weights of a tap. These channels of the outputs are this task's own; the steps' rows were checked. The instruction set is
+        // the kernel's.
+        unsafe {
+            let mut sums = window.sums::<S, N, R>(channel);
+            target.fused.apply(&mut sums, channel, (window.first * pixel, pixel));
+            for (output, sums) in sums.into_iter().enumerate() {
+                for (register, sum) in sums.into_iter().enumerate() {
+                    sum.store(to.add(output * pixel + register * S::WIDTH_F32));
                 }
             }
         }
-        if target.has_more(&self.channels) {
-            // SAFETY: as above.
-            unsafe { target.finish::<S>(target.rest, first..first + N, self.channels.clone()) };
+    }
+}
+
+impl Window {
+    /// The sums of `R` registers of `N` outputs from `channel` on.
+    ///
+    /// # Safety
+    /// The taps that are met reach inputs in the map; the instruction set is available.
+    #[inline(always)]
+    unsafe fn sums<S: Simd, const N: usize, const R: usize>(&self, channel: usize) -> [[S::Register; R]; N] {
+        let [depths, heights, widths] = self.taps;
+        // SAFETY: the instruction set is available.
+        let mut sums = unsafe { [[S::Register::zero(); R]; N] };
+        let (mut x_depth, mut weight_depth) = (self.x.wrapping_add(channel), self.weight.wrapping_add(channel));
+        for _ in 0..depths {
+            let (mut x_height, mut weight_height) = (x_depth, weight_depth);
+            for _ in 0..heights {
+                let (mut x, mut weight) = (x_height, weight_height);
+                for _ in 0..widths {
+                    // SAFETY: as the caller promises.
+                    unsafe { self.add::<S, N, R>(&mut sums, x, weight) };
+                    x = x.wrapping_add(self.x_steps.width);
+                    weight = weight.wrapping_add(self.weight_steps.width);
+                }
+                x_height = x_height.wrapping_add(self.x_steps.height);
+                weight_height = weight_height.wrapping_add(self.weight_steps.height);
+            }
+            x_depth = x_depth.wrapping_add(self.x_steps.depth);
+            weight_depth = weight_depth.wrapping_add(self.weight_steps.depth);
+        }
+        sums
+    }
+
+    /// Asks for the inputs of the next `N` outputs in the lines that are new.
+    #[inline(always)]
+    fn fetch_next<S: Simd, const N: usize>(&self, channel: usize) {
+        let [lines, pixels] = self.new;
+        let mut line =
+            self.x.wrapping_add((self.taps[1] - lines) * self.x_steps.height + (N + 1) * self.next + channel);
+        for _ in 0..lines {
+            let mut at = line;
+            for _ in 0..N * pixels {
+                S::Register::prefetch(at);
+                at = at.wrapping_add(self.pixel);
+            }
+            line = line.wrapping_add(self.x_steps.height);
+        }
+    }
+
+    /// Adds a tap's products.
+    ///
+    /// # Safety
+    /// `R` registers are at `weight`, and at `x` and the inputs of the other outputs.
+    #[inline(always)]
+    unsafe fn add<S: Simd, const N: usize, const R: usize>(
+        &self,
+        sums: &mut [[S::Register; R]; N],
+        x: *const f32,
+        weight: *const f32,
+    ) {
+        // SAFETY: as the caller promises.
+        unsafe {
+            for register in 0..R {
+                let offset = register * S::WIDTH_F32;
+                let weight = S::Register::load(weight.add(offset));
+                for (output, sums) in sums.iter_mut().enumerate() {
+                    let x = S::Register::load(x.add(output * self.next + offset));
+                    sums[register] = sums[register].fma(weight, x);
+                }
+            }
         }
     }
 }

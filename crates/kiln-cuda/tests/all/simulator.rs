@@ -10,7 +10,7 @@ fn conforms() {
 
 /// Every operation made of fine ones, which are what runs on the simulator then.
 #[test]
-#[ignore = "takes half a minute; the step `cuda` of `cargo xtask ci` runs it"]
+#[ignore = "takes two minutes; `cargo xtask interop` runs it"]
 fn composed_forms_conform() {
     conformance::run_by_threads(|| conformance::Composed::device(&kiln_cuda::simulator()));
 }

@@ -1,6 +1,5 @@
 //! Initializers: first values of parameters.
 
-mod orthogonal;
 mod structured;
 
 use crate::Fans;
@@ -200,7 +199,7 @@ impl Initializer {
             }
             Identity { gain } => structured::identity(shape, gain, drawn),
             Dirac { groups } => structured::dirac(shape, groups, drawn),
-            Orthogonal => orthogonal::orthogonal(shape, dtype, device, stream),
+            Orthogonal => Tensor::orthogonal(shape, dtype, device, stream),
             Zeros => Tensor::zeros(shape, dtype, device),
             Ones => Tensor::ones(shape, dtype, device),
             Constant(value) => Tensor::full(shape, value, dtype, device),

@@ -21,6 +21,7 @@ mod make;
 mod matmul;
 mod normalization;
 mod operators;
+mod orthogonal;
 mod pad;
 mod pool;
 mod random;

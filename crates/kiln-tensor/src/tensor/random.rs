@@ -126,7 +126,7 @@ impl Tensor {
 }
 
 /// The type that numbers of a float type are drawn in.
-fn expect_float(operation: &'static str, dtype: DType) -> Result<DType> {
+pub(super) fn expect_float(operation: &'static str, dtype: DType) -> Result<DType> {
     if dtype.is_float() {
         Ok(dtype.computed_in())
     } else {

@@ -334,3 +334,23 @@ fn what_makes_no_distribution_is_refused() {
     let none = Tensor::zeros([2, 0], f32s, &cpu).unwrap();
     assert_eq!(sentence(none.categorical(s)), "categorical: rows of classes (…, classes) are expected, got (2, 0)");
 }
+
+#[test]
+fn the_shorter_side_of_an_orthogonal_matrix_is_orthonormal() {
+    for dims in [[1, 1], [5, 5], [12, 3], [3, 12], [512, 128]] {
+        let w = Tensor::orthogonal(dims, DType::F64, &Device::cpu(), stream(1)).unwrap();
+        let product = if dims[0] > dims[1] { w.t().unwrap().matmul(&w) } else { w.matmul(&w.t().unwrap()) };
+        let product = product.unwrap();
+        let n = product.dims()[0];
+        for (i, x) in product.to_vec::<f64>().unwrap().into_iter().enumerate() {
+            let expected = if i / n == i % n { 1.0 } else { 0.0 };
+            assert!((x - expected).abs() < 1e-13, "{dims:?} {i}: {x}");
+        }
+    }
+    let empty = Tensor::orthogonal([0, 4], DType::F32, &Device::cpu(), stream(1)).unwrap();
+    assert_eq!(empty.elements(), 0);
+    let half = Tensor::orthogonal([2, 4], DType::F16, &Device::cpu(), stream(1)).unwrap();
+    assert_eq!(half.dtype(), DType::F16);
+    let error = Tensor::orthogonal([2, 4], DType::I32, &Device::cpu(), stream(1)).unwrap_err();
+    assert!(error.to_string().contains("orthogonal"), "{error}");
+}
