@@ -18,25 +18,31 @@ pub(crate) struct Options {
     only: Option<String>,
 }
 
-/// A name and what it does with a Python and an empty folder.
-type Check = (&'static str, fn(&Path, &Path) -> Result<()>);
+/// What a check needs and does.
+enum Check {
+    /// Nothing but Rust.
+    Rust(fn() -> Result<()>),
+    /// A Python, and an empty folder.
+    Python(fn(&Path, &Path) -> Result<()>),
+}
+use Check::{Python, Rust};
 
-const CHECKS: &[Check] = &[
-    ("features", features),
-    ("README", |_, _| readme::run()),
-    ("sanitizer", |_, _| asan::run()),
-    ("torture", |_, _| torture::short()),
-    ("custom operation", |_, _| outside::check()),
+const CHECKS: &[(&str, Check)] = &[
+    ("features", Rust(features)),
+    ("README", Rust(readme::run)),
+    ("sanitizer", Rust(asan::run)),
+    ("torture", Rust(torture::short)),
+    ("custom operation", Rust(outside::check)),
     // Every operation made of fine ones, on the simulator.
-    ("composed forms", |_, _| ci::tests(&["--test", "all", "composed_forms_conform", "--", "--ignored"])),
-    ("models", models),
-    ("numpy", numpy),
-    ("tensorboard", tensorboard),
-    ("fixtures", fixtures),
+    ("composed forms", Rust(|| ci::tests(&["--test", "all", "composed_forms_conform", "--", "--ignored"]))),
+    ("models", Python(models)),
+    ("numpy", Python(numpy)),
+    ("tensorboard", Python(tensorboard)),
+    ("fixtures", Python(fixtures)),
 ];
 
 /// All tests with all features: CI leaves out those that bring large crates, such as linear algebra, Parquet and tokenizers.
-fn features(_python: &Path, _folder: &Path) -> Result<()> {
+fn features() -> Result<()> {
     run(cargo(&["test", "--workspace", "--all-features"]).env("CARGO_INCREMENTAL", "0"))
 }
 
@@ -111,21 +117,34 @@ fn own_python() -> Result<PathBuf> {
     Ok(python)
 }
 
+/// An empty folder for a check.
+fn empty_folder(name: &str) -> Result<PathBuf> {
+    let folder = target().join("interop").join(name);
+    let told = |error| format!("{}: {error}", folder.display());
+    if folder.is_dir() {
+        fs::remove_dir_all(&folder).map_err(told)?;
+    }
+    fs::create_dir_all(&folder).map_err(told)?;
+    Ok(folder)
+}
+
 pub(crate) fn run_all(options: &Options) -> Result<()> {
     let wanted = |name: &str| options.only.as_ref().is_none_or(|part| name.contains(part.as_str()));
-    let checks: Vec<&Check> = CHECKS.iter().filter(|(name, _)| wanted(name)).collect();
+    let checks: Vec<_> = CHECKS.iter().filter(|(name, _)| wanted(name)).collect();
     if checks.is_empty() {
         return Err(format!("no check is called {:?}", options.only.as_deref().unwrap_or_default()));
     }
-    let python = options.python.clone().map_or_else(own_python, Ok)?;
+    let mut python = options.python.clone();
     for (name, check) in &checks {
         eprintln!("\n== {name}");
-        let folder = target().join("interop").join(name);
-        if folder.is_dir() {
-            fs::remove_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-        check(&python, &folder).map_err(|error| format!("{name}: {error}"))?;
+        let done = match check {
+            Rust(check) => check(),
+            Python(check) => {
+                let found = python.take().map_or_else(own_python, Ok)?;
+                check(python.insert(found), &empty_folder(name)?)
+            }
+        };
+        done.map_err(|error| format!("{name}: {error}"))?;
     }
     println!("\ninterop: all {} checks passed", checks.len());
     Ok(())

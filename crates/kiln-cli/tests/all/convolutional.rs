@@ -142,22 +142,13 @@ fn every_recipe_for_cifar_takes_a_step() {
     let images = fs::read(&test).unwrap();
     fs::write(&test, &images[..4 * 3073]).unwrap();
     for recipe in ["cifar10-alexnet", "cifar10-vgg", "cifar10-resnet18"] {
-        let words = [
-            "train",
-            recipe,
-            "--data",
-            word(&folder.0),
-            "--limit",
-            "4",
-            "--batch-size",
-            "4",
-            "--epochs",
-            "1",
-            "--quiet",
-        ];
-        let said = lines(&command(&words));
+        let run = folder.join(recipe);
+        let few = ["--limit", "4", "--batch-size", "4", "--epochs", "1", "--quiet", "--out", word(&run)];
+        let said = lines(&command(&[&["train", recipe, "--data", word(&folder.0)], &few[..]].concat()));
         assert!(said[0].starts_with("test accuracy "), "{recipe}: {said:?}");
     }
+    let config = fs::read_to_string(folder.join("cifar10-resnet18/config.toml")).unwrap();
+    assert!(config.contains("schedule = \"OneCycle over 1 steps\""), "{config}");
 }
 
 #[test]
@@ -174,7 +165,9 @@ fn a_schedule_goes_over_all_steps() {
 /// The summary of a recipe with a small batch, whose memory is soon measured.
 fn summary(folder: &Folder, recipe: &str, settings: &str) -> Vec<String> {
     let path = folder.join(recipe);
-    fs::write(&path, settings.replace("batch_size = 128", "batch_size = 4")).unwrap();
+    let line =
+        |line: &str| if line.starts_with("batch_size") { "batch_size = 4\n".into() } else { format!("{line}\n") };
+    fs::write(&path, settings.lines().map(line).collect::<String>()).unwrap();
     let said = lines(&command(&["summary", word(&path)]));
     assert_eq!(said[0], format!("Model: \"{}\"", path.display()));
     said

@@ -125,9 +125,11 @@ pub fn run_by_threads(device: impl Fn() -> Device + Sync) {
 
 /// Whether a check panics.
 fn fails(device: &Device, (name, check): &Check) -> bool {
-    let failed = panic::catch_unwind(AssertUnwindSafe(|| check(device))).is_err();
-    println!("{device}: {name} {}", if failed { "failed" } else { "passed" });
-    failed
+    // First, in case that it never ends.
+    println!("{device}: {name}");
+    panic::catch_unwind(AssertUnwindSafe(|| check(device)))
+        .inspect_err(|_| println!("{device}: {name} failed"))
+        .is_err()
 }
 
 fn report(device: &Device, failed: Vec<&str>) {
