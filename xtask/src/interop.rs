@@ -42,6 +42,7 @@ const CHECKS: &[(&str, Check)] = &[
 ];
 
 /// All tests with all features: CI leaves out those that bring large crates, such as linear algebra, Parquet and tokenizers.
+/// Random cases are new ones in each run.
 fn features() -> Result<()> {
     run(cargo(&["test", "--workspace", "--all-features"]).env("CARGO_INCREMENTAL", "0"))
 }

@@ -128,7 +128,9 @@ impl<T: Stored<Compute = f32>> Decode<'_, T> {
                 isa.run(Scores { query: scaled, keys, scores: &mut scores[..seen.len()] });
                 let of_head = sequence.without_padding(operands.mask, batch, head);
                 let bias = Bias::new(isa, form, &of_head, (operands.mask, operands.dropout), (batch, head));
-                bias.apply(scores, seen.start, &columns, query);
+                bias.apply(scores, seen.start, &(0..seen.len()), query);
+                // The rest of the last group: no keys, or the next block's.
+                scores[seen.len()..columns.end].fill(f32::NEG_INFINITY);
                 let state = (&mut max[row..=row], &mut sum[row..=row], &mut [0.0][..]);
                 isa.run(Softmax {
                     scores,

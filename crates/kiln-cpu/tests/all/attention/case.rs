@@ -78,6 +78,13 @@ pub(super) struct Inputs<T> {
     slopes: Vec<f32>,
 }
 
+/// A sum, and the sum of its terms' absolute values, which its rounding errors are relative to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sum {
+    pub(super) value: f64,
+    pub(super) size: f64,
+}
+
 /// Output, lse and the three gradients.
 pub(super) type Answer<T> = (Rows<T>, Vec<f32>, [Rows<T>; 3]);
 
@@ -198,17 +205,20 @@ impl Case {
     }
 
     /// The textbook's loops: output, lse and gradients in f64.
-    pub(super) fn naive<T: Stored<Compute = f32>>(&self, inputs: &Inputs<T>) -> (Rows<f64>, Vec<f64>, [Rows<f64>; 3]) {
-        let zeros = |shape: [usize; 4]| self.rows(shape[1], shape[2], shape[3], || 0.0);
+    pub(super) fn naive<T: Stored<Compute = f32>>(&self, inputs: &Inputs<T>) -> (Rows<Sum>, Vec<f64>, [Rows<Sum>; 3]) {
+        let zeros = |shape: [usize; 4]| self.rows(shape[1], shape[2], shape[3], Sum::default);
         let wide = |x: T| f64::from(x.load());
         let mut out = zeros(inputs.out_grad.shape);
         let [mut dq, mut dk, mut dv] = [inputs.query.shape, inputs.key.shape, inputs.value.shape].map(zeros);
         let mut lse = vec![f64::NEG_INFINITY; self.batch * self.heads() * self.queries];
         let mut words = vec![0.0f32; lse.len() * self.keys];
         uniform(Isa::Portable, &mut words, self.draw(), 0.0, 1.0);
-        let add = |rows: &mut Rows<f64>, [b, h, l, x]: [usize; 4], y: f64| {
+        // Adds factor · y.
+        let add = |rows: &mut Rows<Sum>, [b, h, l, x]: [usize; 4], factor: Sum, y: f64| {
             let [sb, sh, sl] = rows.strides.map(|stride| stride as usize);
-            rows.data[b * sb + h * sh + l * sl + x] += y;
+            let sum = &mut rows.data[b * sb + h * sh + l * sl + x];
+            sum.value += factor.value * y;
+            sum.size += factor.size * y.abs();
         };
         for (row, lse) in lse.iter_mut().enumerate() {
             let (b, h, i) = (row / self.queries / self.heads(), row / self.queries % self.heads(), row % self.queries);
@@ -244,24 +254,36 @@ impl Case {
                 _ => 0.0,
             };
             for &(j, s) in &scores {
+                let p = (s - *lse).exp() * keep(j);
                 for x in 0..self.value_width {
-                    add(&mut out, [b, h, i, x], (s - *lse).exp() * keep(j) * wide(inputs.value.at([b, g, j, x])));
+                    add(&mut out, [b, h, i, x], Sum { value: p, size: p }, wide(inputs.value.at([b, g, j, x])));
                 }
             }
-            let delta: f64 =
-                (0..self.value_width).map(|x| out.at([b, h, i, x]) * wide(inputs.out_grad.at([b, h, i, x]))).sum();
+            let products = |y: &dyn Fn(usize) -> Sum| {
+                (0..self.value_width).fold(Sum::default(), |sum, x| {
+                    let (y, grad) = (y(x), wide(inputs.out_grad.at([b, h, i, x])));
+                    Sum { value: sum.value + y.value * grad, size: sum.size + y.size * grad.abs() }
+                })
+            };
+            let delta = products(&|x| out.at([b, h, i, x]));
             for (j, s) in scores {
                 let p = (s - *lse).exp();
-                let dp: f64 = (0..self.value_width)
-                    .map(|x| wide(inputs.out_grad.at([b, h, i, x])) * wide(inputs.value.at([b, g, j, x])))
-                    .sum();
-                let ds = p * (dp * keep(j) - delta) * f64::from(self.scale());
+                let dp = products(&|x| {
+                    let value = wide(inputs.value.at([b, g, j, x]));
+                    Sum { value, size: value.abs() }
+                });
+                let factor = p * f64::from(self.scale());
+                let ds = Sum {
+                    value: factor * (dp.value * keep(j) - delta.value),
+                    size: factor * (dp.size * keep(j) + delta.size),
+                };
+                let kept = Sum { value: p * keep(j), size: p * keep(j) };
                 for x in 0..self.value_width {
-                    add(&mut dv, [b, g, j, x], p * keep(j) * wide(inputs.out_grad.at([b, h, i, x])));
+                    add(&mut dv, [b, g, j, x], kept, wide(inputs.out_grad.at([b, h, i, x])));
                 }
                 for x in 0..self.width {
-                    add(&mut dq, [b, h, i, x], ds * wide(inputs.key.at([b, g, j, x])));
-                    add(&mut dk, [b, g, j, x], ds * wide(inputs.query.at([b, h, i, x])));
+                    add(&mut dq, [b, h, i, x], ds, wide(inputs.key.at([b, g, j, x])));
+                    add(&mut dk, [b, g, j, x], ds, wide(inputs.query.at([b, h, i, x])));
                 }
             }
         }
