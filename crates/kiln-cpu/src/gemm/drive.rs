@@ -3,7 +3,7 @@
 use super::kernels::Kernels;
 use super::output::{Output, Sweep};
 use super::plan::{Facts, Plan};
-use super::row::RowProduct;
+use super::row::{RowByColumns, RowProduct};
 use super::scratch::{self, Scratch};
 use super::sum::Sum;
 use super::tile::{Held, Tile};
@@ -48,7 +48,15 @@ pub(super) unsafe fn gemm<T: MatrixElement, U: MatrixElement<Accumulator = T::Ac
     }
     let k = p.segments.iter().map(|s| s.k).sum();
     let native = (T::NATIVE, U::NATIVE);
-    let facts = Facts { m: p.rows, n: p.cols, k, a_strides: p.a_strides, b_strides: p.b_strides, native };
+    let facts = Facts {
+        m: p.rows,
+        n: p.cols,
+        k,
+        a_strides: p.a_strides,
+        b_strides: p.b_strides,
+        c_column: p.c_strides.1,
+        native,
+    };
     let plan = Plan::new(kernels, &facts);
     let drive = Drive { p, plan, kernels, k };
     let (by_rows, by_cols) = plan.grid;
@@ -85,7 +93,15 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
     /// # Safety
     /// Nobody else touches this block of C.
     unsafe fn block(&self, rows: Range<usize>, cols: Range<usize>, scratch: &mut Scratch) {
-        // One row meets each packed panel once: it stays near, and B is read front to back where its columns lie along k.
+        let cols = if self.plan.by_columns && rows.len() == 1 && self.p.segments.len() == 1 {
+            let whole = cols.start..cols.end - cols.len() % self.kernels.lanes;
+            // SAFETY: as the caller promises.
+            unsafe { self.row_by_columns(rows.start, whole.clone()) };
+            whole.end..cols.end
+        } else {
+            cols
+        };
+        // One row meets each packed panel once: it stays near.
         let step = if rows.len() == 1 && self.plan.pack_b { self.kernels.panel() } else { cols.len() };
         for start in cols.clone().step_by(step.max(1)) {
             // SAFETY: as the caller promises.
@@ -216,6 +232,34 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
         }
     }
 
+    /// All of k for one row and whole registers of columns.
+    ///
+    /// # Safety
+    /// As [`Drive::block`]; A and B are numbers, the only ones of the sum; numbers of B's columns are adjacent, and so are C's columns,
+    /// which are numbers.
+    unsafe fn row_by_columns(&self, i: usize, cols: Range<usize>) {
+        let p = &self.p;
+        let Segment { a, b, k } = p.segments[0];
+        for start in cols.clone().step_by(FINISHED) {
+            let columns = FINISHED.min(cols.end - start);
+            let c = p.c.wrapping_offset(i as isize * p.c_strides.0 + start as isize).cast();
+            // SAFETY: as the caller promises.
+            unsafe {
+                (self.kernels.row_by_columns)(&RowByColumns {
+                    a: a.wrapping_offset(i as isize * p.a_strides.0).cast(),
+                    a_col: p.a_strides.1,
+                    b: b.wrapping_offset(start as isize * p.b_strides.1).cast(),
+                    b_col: p.b_strides.1,
+                    k,
+                    c,
+                    columns,
+                    accumulate: p.epilogue.accumulate,
+                });
+                p.epilogue.finish(self.kernels, std::slice::from_raw_parts_mut(c, columns), i, start);
+            }
+        }
+    }
+
     /// The products of `rows` with a group of panels, `cols`, over the range `ks` of k.
     ///
     /// # Safety
@@ -275,6 +319,9 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
         }
     }
 }
+
+/// Columns of a row that are finished while they are near.
+const FINISHED: usize = 1024;
 
 /// Whether Cᵀ = Bᵀ·Aᵀ, the same chains, is the quicker way.
 fn better_transposed<T, U: MatrixElement>(p: &Product<'_, T, U>) -> bool {

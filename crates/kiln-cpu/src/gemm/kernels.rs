@@ -1,6 +1,6 @@
 //! The compiled kernels of each instruction set, as tables of function pointers.
 
-use super::row::{RowByPanels, RowProduct};
+use super::row::{RowByColumns, RowByPanels, RowProduct};
 use super::tile::{Tile, tile};
 use super::{pack, row};
 use crate::isa::Isa;
@@ -30,6 +30,8 @@ pub(crate) struct Kernels<T: 'static> {
     pub(crate) transpose: unsafe fn(*const T, isize, usize, (usize, usize), *mut T, isize),
     /// One row of A by rows of B; see [`row::row`].
     pub(crate) row: unsafe fn(&RowProduct<T>),
+    /// One row of A by columns of B; see [`row::by_columns`].
+    pub(crate) row_by_columns: unsafe fn(&RowByColumns<T>),
     /// `row += bias` or `row += constant`, then max(row, 0): see [`super::epilogue`].
     pub(crate) add_row: unsafe fn(&mut [T], &[T]),
     pub(crate) add_scalar: unsafe fn(&mut [T], T),
@@ -60,7 +62,7 @@ pub(crate) const MAX_WIDTH_BYTES: usize = 256;
 macro_rules! kernels {
     ($($(#[$gate:meta])* $name:ident: $number:ty, $vector:ty, $(#[$feature:meta])? {
         $($vectors:literal: $($rows:literal)*;)*
-    } transpose $transpose:path;)*) => { $(
+    } transpose $transpose:path, $block:path;)*) => { $(
         $(#[$gate])*
         mod $name {
             use super::*;
@@ -110,6 +112,12 @@ macro_rules! kernels {
             }
 
             $(#[$feature])?
+            unsafe fn row_by_columns(product: &RowByColumns<$number>) {
+                // SAFETY: the caller keeps the contract of `row::by_columns`; the features are enabled here.
+                unsafe { row::by_columns::<$vector>(product, |p, stride| $block(p, stride)) }
+            }
+
+            $(#[$feature])?
             unsafe fn add_row(row: &mut [$number], bias: &[$number]) {
                 for (x, b) in row.iter_mut().zip(bias) {
                     *x += b;
@@ -142,6 +150,7 @@ macro_rules! kernels {
                 pack_slivers,
                 transpose,
                 row,
+                row_by_columns,
                 add_row,
                 add_scalar,
                 relu,
@@ -164,43 +173,43 @@ kernels! {
         4: 1 2 3 4 5 6;
         2: 1 2 3 4 5 6 7 8;
         1: 1 2 3 4 5 6 7 8;
-    } transpose pack::transpose_f32_avx2;
+    } transpose pack::transpose_f32_avx2, row::block_of_16;
     #[cfg(target_arch = "x86_64")]
     avx512_f64: f64, __m512d, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] {
         4: 1 2 3 4 5 6;
         2: 1 2 3 4 5 6 7 8;
         1: 1 2 3 4 5 6 7 8;
-    } transpose pack::transpose_scalar;
+    } transpose pack::transpose_scalar, row::block_of_any;
     #[cfg(target_arch = "x86_64")]
     avx2_f32: f32, __m256, #[target_feature(enable = "avx2,fma")] {
         2: 1 2 3 4 5 6;
         1: 1 2 3 4 5 6 7 8;
-    } transpose pack::transpose_f32_avx2;
+    } transpose pack::transpose_f32_avx2, row::block_of_8;
     #[cfg(target_arch = "x86_64")]
     avx2_f64: f64, __m256d, #[target_feature(enable = "avx2,fma")] {
         2: 1 2 3 4 5 6;
         1: 1 2 3 4 5 6 7 8;
-    } transpose pack::transpose_scalar;
+    } transpose pack::transpose_scalar, row::block_of_any;
     #[cfg(target_arch = "aarch64")]
     neon_f32: f32, float32x4_t, #[target_feature(enable = "neon")] {
         4: 1 2 3 4 5 6;
         2: 1 2 3 4 5 6 7 8;
         1: 1 2 3 4 5 6 7 8;
-    } transpose pack::transpose_scalar;
+    } transpose pack::transpose_scalar, row::block_of_any;
     #[cfg(target_arch = "aarch64")]
     neon_f64: f64, float64x2_t, #[target_feature(enable = "neon")] {
         4: 1 2 3 4 5 6;
         2: 1 2 3 4 5 6 7 8;
         1: 1 2 3 4 5 6 7 8;
-    } transpose pack::transpose_scalar;
+    } transpose pack::transpose_scalar, row::block_of_any;
     portable_f32: f32, Lanes<f32, 4>, {
         2: 1 2 3 4;
         1: 1 2 3 4;
-    } transpose pack::transpose_scalar;
+    } transpose pack::transpose_scalar, row::block_of_any;
     portable_f64: f64, Lanes<f64, 2>, {
         2: 1 2 3 4;
         1: 1 2 3 4;
-    } transpose pack::transpose_scalar;
+    } transpose pack::transpose_scalar, row::block_of_any;
 }
 
 /// A number that products are accumulated in.

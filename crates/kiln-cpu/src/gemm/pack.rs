@@ -162,25 +162,43 @@ pub(super) unsafe fn transpose_scalar<T: Copy>(src: *const T, src_stride: isize,
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(super) unsafe fn transpose_f32_avx2(src: *const f32, src_stride: isize, dst: *mut f32, dst_stride: isize) {
-    use std::arch::x86_64::*;
     // SAFETY: within the blocks; the instruction set is the caller's.
+    unsafe {
+        for (i, row) in transposed_f32_avx2(src, src_stride).into_iter().enumerate() {
+            std::arch::x86_64::_mm256_storeu_ps(dst.offset(i as isize * dst_stride), row);
+        }
+    }
+}
+
+/// The rows of the transposed block of 8 × 8 numbers.
+///
+/// # Safety
+/// The block lies within its buffer; AVX2 is available.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) unsafe fn transposed_f32_avx2(src: *const f32, stride: isize) -> [std::arch::x86_64::__m256; BLOCK] {
+    use std::arch::x86_64::*;
+    // SAFETY: within the block; the instruction set is the caller's.
     unsafe {
         // Row j's half beside row j + 4's: the halves change places while they are loaded, which costs no shuffle.
         let halves = |j: usize, half: usize| {
-            let at = |j: usize| src.offset(j as isize * src_stride).add(4 * half);
+            let at = |j: usize| src.offset(j as isize * stride).add(4 * half);
             _mm256_insertf128_ps::<1>(_mm256_castps128_ps256(_mm_loadu_ps(at(j))), _mm_loadu_ps(at(j + 4)))
         };
-        for half in 0..2 {
+        let mut rows = [_mm256_setzero_ps(); BLOCK];
+        for (half, rows) in rows.as_chunks_mut::<4>().0.iter_mut().enumerate() {
             let r: [__m256; 4] = std::array::from_fn(|j| halves(j, half));
             // Pairs of columns interleaved, then quadruples.
             let (a, b) = (_mm256_unpacklo_ps(r[0], r[1]), _mm256_unpackhi_ps(r[0], r[1]));
             let (c, d) = (_mm256_unpacklo_ps(r[2], r[3]), _mm256_unpackhi_ps(r[2], r[3]));
-            let row = |i: usize| dst.offset((4 * half + i) as isize * dst_stride);
-            _mm256_storeu_ps(row(0), _mm256_shuffle_ps::<0x44>(a, c));
-            _mm256_storeu_ps(row(1), _mm256_shuffle_ps::<0xee>(a, c));
-            _mm256_storeu_ps(row(2), _mm256_shuffle_ps::<0x44>(b, d));
-            _mm256_storeu_ps(row(3), _mm256_shuffle_ps::<0xee>(b, d));
+            *rows = [
+                _mm256_shuffle_ps::<0x44>(a, c),
+                _mm256_shuffle_ps::<0xee>(a, c),
+                _mm256_shuffle_ps::<0x44>(b, d),
+                _mm256_shuffle_ps::<0xee>(b, d),
+            ];
         }
+        rows
     }
 }
 

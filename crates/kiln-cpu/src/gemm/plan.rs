@@ -43,6 +43,8 @@ pub(super) struct Plan {
     pub(super) mc: usize,
     pub(super) pack_a: bool,
     pub(super) pack_b: bool,
+    /// Whether one row meets columns of B where they lie, along k.
+    pub(super) by_columns: bool,
 }
 
 /// What the plan depends on.
@@ -52,6 +54,8 @@ pub(super) struct Facts {
     pub(super) k: usize,
     pub(super) a_strides: (isize, isize),
     pub(super) b_strides: (isize, isize),
+    /// From a column of C to the next.
+    pub(super) c_column: isize,
     /// Whether A and B are numbers that are multiplied where they lie; whether C can hold intermediate sums. Where it cannot,
     /// all of k is one run.
     pub(super) native: (bool, bool),
@@ -94,7 +98,9 @@ impl Plan {
         let run = streamed.unwrap_or(kc);
         let mc = (bytes / (f.k.clamp(1, run) * size)).max(8 * kernels.rows());
         let mc = if f.m <= mc * 3 / 2 { usize::MAX } else { mc };
-        Plan { grid: grid(kernels, f, pack_b), kc, streamed, nc, mc, pack_a, pack_b }
+        let along_k = f.b_strides.0 == 1 && f.b_strides.1 != 1 && f.c_column == 1;
+        let by_columns = f.m == 1 && along_k && f.k > 0 && f.native == (true, true);
+        Plan { grid: grid(kernels, f, pack_b), kc, streamed, nc, mc, pack_a, pack_b, by_columns }
     }
 }
 

@@ -334,8 +334,16 @@ fn everywhere(f: impl Fn(Isa, usize) + Sync) {
 fn an_element_is_blocks_added_in_order_whatever_the_instruction_set_and_the_threads() {
     // Past the limits of every plan: several blocks of k, groups of columns, blocks of rows; large enough to split; few rows and
     // a B that is streamed; few columns, whose panels are long.
-    let sizes =
-        [(7, 70, 1100), (500, 33, 65), (90, 600, 300), (250, 64, 520), (1, 200, 1000), (13, 1, 2100), (5, 131, 1600)];
+    let sizes = [
+        (7, 70, 1100),
+        (500, 33, 65),
+        (90, 600, 300),
+        (250, 64, 520),
+        (1, 200, 1000),
+        (1, 1075, 521),
+        (13, 1, 2100),
+        (5, 131, 1600),
+    ];
     for (m, n, k) in sizes {
         let lays = [
             (Lay::Rows, Lay::Rows, Lay::Rows),
@@ -453,6 +461,18 @@ fn columns_that_fall_on_one_another_in_a_cache() {
             check::<f32, f32>(&case);
             check::<f64, f64>(&case);
             check::<bf16, f32>(&case);
+        }
+    }
+}
+
+#[test]
+fn one_row_by_columns_where_they_lie() {
+    for (n, k) in [(1, 9), (8, 8), (37, 7), (16, 300), (1060, 259)] {
+        for (accumulate, bias, activation) in [(true, 0, 0), (false, 1, 1), (true, 2, 2)] {
+            let case = |lays| Case { m: 1, n, ks: vec![k], lays, accumulate, bias, activation, seed: 7 };
+            check::<f32, f32>(&case((Lay::Rows, Lay::Columns, Lay::Rows)));
+            check::<f64, f64>(&case((Lay::Spaced(2, 1), Lay::Colliding, Lay::Rows)));
+            check::<bf16, f32>(&case((Lay::Rows, Lay::Columns, Lay::Rows)));
         }
     }
 }
