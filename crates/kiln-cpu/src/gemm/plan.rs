@@ -28,6 +28,12 @@ const DIRECT_K: usize = 32;
 /// A is packed where its columns lie along its memory, so far apart: of a power of two like this, a core's second-level
 /// cache has places for 128 lines or 256, a tile needs one of each column, and the next tiles the same ones again.
 const COLLIDING: usize = 8 << 10;
+/// Columns of a panel up to which such an A is packed whatever its columns' distance, if it meets so many panels: so few columns do not
+/// hide what reading a line for each column of A costs.
+const NARROW: usize = 16;
+const MANY_PANELS: usize = 5;
+/// From this size on A comes from memory.
+const FAR_BYTES: usize = 8 << 20;
 
 /// The cut of one product.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +81,9 @@ impl Plan {
         let small = f.n.saturating_mul(f.k).saturating_mul(size) <= DIRECT_BYTES;
         let pack_b = !adjacent || !(small && (f.m <= DIRECT_ROWS || f.k <= DIRECT_K) || f.m <= 2 * kernels.rows());
         let far = f.a_strides.1.unsigned_abs().saturating_mul(size);
-        let pack_a = f.by_columns() && f.k >= KC && far.is_multiple_of(COLLIDING) && pack_b && f.native.0;
+        let narrow = kernels.panel() <= NARROW && f.n >= MANY_PANELS * kernels.panel();
+        let apart = far.is_multiple_of(COLLIDING) || narrow;
+        let pack_a = f.by_columns() && f.k >= KC && apart && pack_b && f.native.0;
         let kc = match (f.native.1, pack_b) {
             (true, true) => {
                 let unfilled = kernels.panel() / f.n.next_multiple_of(kernels.lanes).min(kernels.panel());
@@ -132,10 +140,14 @@ fn grid<T>(kernels: &Kernels<T>, f: &Facts, pack_b: bool) -> (usize, usize) {
         (true, 1) => 6,
         (true, _) => 16,
     };
+    // Each part reads all of its rows of A, which costs as much as a narrow panel's products where they come from memory.
+    let far = f.m.saturating_mul(f.k).saturating_mul(size_of::<T>()) > FAR_BYTES;
+    let reading = usize::from(far && kernels.panel() <= NARROW);
     let mut best = (usize::MAX, (1, 1));
     for by_cols in 1..=tasks.min(panels) {
         let by_rows = tasks.div_ceil(by_cols).min(tiles);
         let each = (tiles.div_ceil(by_rows) * kernels.rows() + packing) * panels.div_ceil(by_cols);
+        let each = each + tiles.div_ceil(by_rows) * kernels.rows() * reading;
         let cost = each * (by_rows * by_cols).div_ceil(threads);
         if cost < best.0 {
             best = (cost, (by_rows, by_cols));

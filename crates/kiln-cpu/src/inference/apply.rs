@@ -39,7 +39,7 @@ impl Kernel for Part<'_> {
 pub fn apply(isa: Isa, (channels, pixels): (usize, usize), x: &[f32], y: &mut [f32], epilogue: &Epilogue<'_>) {
     let batch = check::rows("apply", "y", y.len(), map_len(1, channels, pixels));
     check::length("apply", "x", x.len(), y.len());
-    let target = Target::new("apply", y, (batch * pixels, pixels), channels, epilogue);
+    let target = Target::new("apply", Some(y), (batch * pixels, pixels), channels, epilogue);
     let each = (PART / padded(channels).max(1)).max(1);
     let parts = (batch * pixels).div_ceil(each);
     let one = |part: usize| {

@@ -190,6 +190,7 @@ pub(super) fn fuse<'a, 'b>(mut steps: &'b [Step<'a>]) -> (Fused, &'b [Step<'a>])
 /// The map that is written, and what becomes of its pixels.
 #[derive(Clone, Copy)]
 pub(super) struct Target<'a> {
+    /// Null where floats are wanted only as long as it takes to quantize them.
     pub(super) y: *mut f32,
     /// From a pixel to the next.
     pub(super) pitch: usize,
@@ -202,7 +203,7 @@ pub(super) struct Target<'a> {
     pub(super) rest: &'a [Step<'a>],
     /// All steps.
     pub(super) steps: &'a [Step<'a>],
-    /// Where the pixels go as integers too.
+    /// Where the pixels go as integers.
     pub(super) quantized: Option<QuantizedTo>,
 }
 
@@ -216,13 +217,17 @@ impl<'a> Target<'a> {
     /// Rows and maps of other lengths.
     pub(super) fn new(
         function: &str,
-        y: &mut [f32],
+        y: Option<&mut [f32]>,
         (pixels, plane): (usize, usize),
         channels: usize,
         epilogue: &Epilogue<'a>,
     ) -> Target<'a> {
         let pitch = super::padded(channels);
-        check::length(function, "y", y.len(), check::elements(function, &[pixels, pitch]));
+        let floats = check::elements(function, &[pixels, pitch]);
+        let y = y.map_or(std::ptr::null_mut(), |y| {
+            check::length(function, "y", y.len(), floats);
+            y.as_mut_ptr()
+        });
         for step in epilogue.steps {
             let expect = |what: &str, row: &[f32], count: usize| check::length(function, what, row.len(), count);
             match step {
@@ -232,13 +237,30 @@ impl<'a> Target<'a> {
                     expect("scale", scale, pitch);
                     expect("shift", shift, pitch);
                 }
-                Step::Residual(residual) => expect("residual", residual, y.len()),
+                Step::Residual(residual) => expect("residual", residual, floats),
                 Step::Scale(rows) => expect("rows", rows, pixels.checked_div(plane).unwrap_or(0) * pitch),
                 Step::Relu | Step::AtMost(_) | Step::Map(_) => {}
             }
         }
         let (fused, rest) = fuse(epilogue.steps);
-        Target { y: y.as_mut_ptr(), pitch, channels, plane, fused, rest, steps: epilogue.steps, quantized: None }
+        Target { y, pitch, channels, plane, fused, rest, steps: epilogue.steps, quantized: None }
+    }
+
+    /// The same with pixels from `first` on at `y`.
+    pub(super) fn at(self, y: *mut f32, first: usize) -> Self {
+        Target { y: y.wrapping_sub(first * self.pitch), ..self }
+    }
+
+    /// Quantizes stored columns of whole words, where that is wanted.
+    ///
+    /// # Safety
+    /// These columns of the pixels are stored, and as words this call's alone.
+    #[inline(always)]
+    pub(super) unsafe fn quantize(&self, pixels: Range<usize>, columns: Range<usize>) {
+        if let Some(quantized) = &self.quantized {
+            // SAFETY: as the caller promises.
+            unsafe { quantized.store(self.y, pixels, columns) };
+        }
     }
 
     /// Whether stored columns need more than what registers went through.
@@ -262,7 +284,7 @@ impl<'a> Target<'a> {
                 if after.len() < steps.len() {
                     for pixel in pixels.clone() {
                         for column in columns.clone().step_by(lanes) {
-                            let to = self.y.add(at(pixel) + column);
+                            let to = self.y.wrapping_add(at(pixel) + column);
                             let mut sums = [[S::Register::load(to)]];
                             fused.apply(&mut sums, column, (at(pixel), self.pitch));
                             sums[0][0].store(to);
@@ -273,7 +295,10 @@ impl<'a> Target<'a> {
                 }
                 // Whole pixels without padding at once.
                 if let (Step::Map(map), true) = (step, columns.len() == self.pitch && self.channels == self.pitch) {
-                    map(std::slice::from_raw_parts_mut(self.y.add(at(pixels.start)), pixels.len() * self.pitch));
+                    map(std::slice::from_raw_parts_mut(
+                        self.y.wrapping_add(at(pixels.start)),
+                        pixels.len() * self.pitch,
+                    ));
                     steps = rest;
                     continue;
                 }
@@ -282,13 +307,13 @@ impl<'a> Target<'a> {
                         Step::Scale(rows) => {
                             let rows = rows.as_ptr().add(pixel / self.plane * self.pitch);
                             for column in columns.clone().step_by(lanes) {
-                                let to = self.y.add(at(pixel) + column);
+                                let to = self.y.wrapping_add(at(pixel) + column);
                                 S::Register::load(to).mul(S::Register::load(rows.add(column))).store(to);
                             }
                         }
                         Step::Map(map) => {
                             let count = columns.end.min(self.channels).saturating_sub(columns.start);
-                            map(std::slice::from_raw_parts_mut(self.y.add(at(pixel) + columns.start), count));
+                            map(std::slice::from_raw_parts_mut(self.y.wrapping_add(at(pixel) + columns.start), count));
                         }
                         _ => {}
                     }
@@ -298,7 +323,8 @@ impl<'a> Target<'a> {
             if columns.end > self.channels {
                 let first = columns.start.max(self.channels);
                 for pixel in pixels {
-                    std::slice::from_raw_parts_mut(self.y.add(at(pixel) + first), columns.end - first).fill(0.0);
+                    std::slice::from_raw_parts_mut(self.y.wrapping_add(at(pixel) + first), columns.end - first)
+                        .fill(0.0);
                 }
             }
         }

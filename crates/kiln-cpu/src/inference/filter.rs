@@ -143,7 +143,7 @@ impl Filter {
         check::length("Filter::run", "packed", packed.len(), self.room());
         check::length("Filter::run", "x", x.len(), self.elements[0]);
         let (plane, channels) = (form.out_plane(), form.groups * form.outputs);
-        let target = Target::new("Filter::run", y, (form.batch * plane, plane), channels, epilogue);
+        let target = Target::new("Filter::run", Some(y), (form.batch * plane, plane), channels, epilogue);
         match &self.kind {
             Kind::Direct(direct) => direct.run(self.isa, form, packed, x, &target, scratch),
             Kind::Depthwise => depthwise::run(self.isa, form, packed, x, &target),

@@ -76,7 +76,8 @@ pub(crate) unsafe fn run(isa: Isa, operation: &MapOperation, memory: &Memory) {
                 let form = filter.form();
                 let to = MapShape { batch: form.batch, channels: form.outputs, pixels: form.out_plane() };
                 let packed = read(memory, *packed, filter.room());
-                let (x, out) = (read(memory, *x, filter.input_len()), write(memory, *out, to.len()));
+                let x = read(memory, *x, filter.input_len());
+                let out = out.map(|out| write(memory, out, to.len()));
                 let scratch = write(memory, scratch.0, scratch.1);
                 let quantized = quantized.map(|(by, words)| (by, write(memory, words, to.of(filter.words()).len())));
                 with_steps(isa, after, to, memory, |epilogue| {

@@ -64,12 +64,12 @@ pub(crate) enum MapOperation {
     },
     /// A map becomes one of words.
     Quantize { shape: MapShape, words: Words, by: Quantization, x: BufferId, out: BufferId },
-    /// A convolution or a dense layer of integers. Where `quantized` is given, the output becomes words too.
+    /// A convolution or a dense layer of integers. Its output is a map of floats, of words, or both.
     QuantizedFilter {
         filter: QuantizedFilter,
         packed: BufferId,
         x: BufferId,
-        out: BufferId,
+        out: Option<BufferId>,
         quantized: Option<(Quantization, BufferId)>,
         scratch: (BufferId, usize),
         after: Vec<After>,
@@ -121,7 +121,7 @@ impl MapOperation {
                 visit(*x, false);
                 after.iter().for_each(|after| after.buffers(visit));
                 visit(scratch.0, true);
-                visit(*out, true);
+                out.iter().for_each(|out| visit(*out, true));
                 quantized.iter().for_each(|(_, words)| visit(*words, true));
             }
             MapOperation::Quantize { x, out, .. }

@@ -9,7 +9,7 @@ mod terms;
 use super::epilogue::Target;
 use super::field::{Pitches, Source, met};
 use super::layout::padded;
-use super::panels::{self, Panel, Table, part};
+use super::panels::{self, MOST_ROWS, Panel, Table, part};
 use super::slots::{Slots, room};
 use crate::conv::Conv;
 use crate::gemm::tile::Span;
@@ -52,6 +52,8 @@ pub(super) struct Direct {
     strip: usize,
     /// Floats of a strip's field.
     field: usize,
+    /// Floats of the outputs of a tile, where these are kept only until they are quantized.
+    stage: usize,
     /// What the padding holds.
     zero: f32,
 }
@@ -91,7 +93,15 @@ impl Direct {
         // Groups whose panels are not whole keep sums on the stack: they are computed at once.
         let most = if form.groups == 1 { PANEL / panels.first().map_or(1, |panel| panel.width) } else { usize::MAX };
         let chunks = chunks(&terms, most);
-        Direct { panels, source, pitches, terms, chunks, strip: strip.max(1), field, zero }
+        Direct { panels, source, pitches, terms, chunks, strip: strip.max(1), field, stage: 0, zero }
+    }
+
+    /// The same with sums that are never left incomplete, and room for the outputs of a tile: there may be no map to write them to.
+    pub(super) fn whole_sums(mut self) -> Direct {
+        let columns = self.panels.last().map_or(0, |panel| panel.first + panel.width);
+        self.chunks = std::iter::once(0..self.terms.len()).collect();
+        self.stage = MOST_ROWS * padded(columns);
+        self
     }
 
     /// Floats that the packed weights take.
@@ -126,10 +136,14 @@ impl Direct {
         });
     }
 
-    /// Floats of scratch memory that a task has: the terms of a chunk, then the field.
+    /// Floats of scratch memory that a task has: the terms of a chunk, the stage, then the field.
     fn slot(&self) -> usize {
+        self.terms_room() + self.stage + self.field
+    }
+
+    fn terms_room(&self) -> usize {
         let terms = self.chunks.iter().map(Range::len).max().unwrap_or(0);
-        (terms * size_of::<Span<f32>>() / size_of::<f32>()).next_multiple_of(16) + self.field
+        (terms * size_of::<Span<f32>>() / size_of::<f32>()).next_multiple_of(16)
     }
 
     pub(super) fn scratch(&self, threads: usize) -> usize {

@@ -51,7 +51,6 @@ impl Kernel for Part<'_> {
                 let (strip, lines) = self.strip(group, line);
                 let done = if self.is_row(&strip) { self.row::<S>(&strip) } else { 0 };
                 self.panels::<S>(group, &strip, self.panels.start + done..self.panels.end);
-                self.quantize(&strip);
                 if self.form.groups > 1 && group + 1 == self.form.groups {
                     let pixels = strip.first..strip.first + strip.lines * strip.width;
                     // SAFETY: all channels of these pixels are this task's own, and are computed.
@@ -96,14 +95,13 @@ impl Part<'_> {
         (Strip { a, a_line, a_pixel, lines, width, first: line * width }, lines)
     }
 
-    /// Quantizes the results of a strip, where that is wanted.
+    /// The target of pixels from `first` on, as many as a tile has: the map, or where there is none this task's stage.
     #[inline(always)]
-    fn quantize(&self, strip: &Strip) {
-        let panels = &self.of.panels[self.panels.clone()];
-        let (Some(quantized), [first, ..], [.., last]) = (&self.target.quantized, panels, panels) else { return };
-        let pixels = strip.first..strip.first + strip.lines * strip.width;
-        // SAFETY: these columns of the pixels are this task's own, and are computed.
-        unsafe { quantized.store(self.target.y, pixels, first.first..last.first + last.width) };
+    fn target(&self, first: usize) -> Target<'_> {
+        if self.target.y.is_null() {
+            return self.target.at(self.slot.wrapping_add(self.of.terms_room()), first);
+        }
+        *self.target
     }
 
     /// Whether a strip is one pixel, whose channels are the terms of the sum: a dense layer of one row.
@@ -114,7 +112,8 @@ impl Part<'_> {
     /// The results of one pixel, as long as there are several panels to compute beside each other. Says of how many.
     #[inline(always)]
     fn row<S: Simd>(&self, strip: &Strip) -> usize {
-        let (panels, target, k) = (&self.of.panels[self.panels.clone()], self.target, self.form.inputs);
+        let (panels, k) = (&self.of.panels[self.panels.clone()], self.form.inputs);
+        let target = self.target(strip.first);
         let mut done = 0;
         while let Some(first) = panels.get(done) {
             let Some(last) = panels.get(done + first.beside() - 1).filter(|last| last.width == first.width) else {
@@ -138,8 +137,9 @@ impl Part<'_> {
             unsafe {
                 first.row(&row, &Finish { fused: target.fused, complete: true, column: first.first, at });
                 if target.has_more(&columns) {
-                    target.finish::<S>(target.rest, strip.first..strip.first + 1, columns);
+                    target.finish::<S>(target.rest, strip.first..strip.first + 1, columns.clone());
                 }
+                target.quantize(strip.first..strip.first + 1, columns);
             }
             done += first.beside();
         }
@@ -195,15 +195,16 @@ struct Stage([f32; MOST_ROWS * WIDEST]);
 impl Results<'_> {
     #[inline(always)]
     fn tiles<S: Simd>(&self) {
-        let (Results { strip, panel, column, .. }, target) = (*self, self.part.target);
+        let (Results { strip, panel, column, .. }, shared) = (*self, self.part.target);
         let grouped = self.part.form.groups > 1;
         // Behind the last panel there are only zeros.
-        let end = if column + panel.width >= target.channels { target.pitch } else { column + panel.width };
-        let more = self.last && !grouped && target.has_more(&(column..end));
-        let fused = if self.last && !grouped { target.fused } else { Fused::NOTHING };
+        let end = if column + panel.width >= shared.channels { shared.pitch } else { column + panel.width };
+        let more = self.last && !grouped && shared.has_more(&(column..end));
+        let fused = if self.last && !grouped { shared.fused } else { Fused::NOTHING };
         for line in 0..strip.lines {
             for (pixel, count) in equal_parts(strip.width, panel.rows()) {
                 let first = strip.first + line * strip.width + pixel;
+                let target = self.part.target(first);
                 let tile = Tile {
                     spans: self.spans,
                     a_offset: (line * strip.a_line + pixel * strip.a_pixel) as isize,
@@ -215,7 +216,7 @@ impl Results<'_> {
                     held: self.held,
                 };
                 if self.last {
-                    self.fetch_next::<S>(tile.c, count);
+                    self.fetch_next::<S>(first, count);
                 }
                 // SAFETY: the spans reach within the input or the field from these pixels; the panel's columns of these pixels are
                 // this task's own, and where it is not whole either what follows them are the zeros of a pixel, or it is staged.
@@ -229,20 +230,27 @@ impl Results<'_> {
                     if more {
                         target.finish::<S>(target.rest, first..first + count, column..end);
                     }
+                    if self.last {
+                        target.quantize(first..first + count, column..end);
+                    }
                 }
             }
         }
     }
 
-    /// Asks for the pixels that are a strip further on than those of a tile: the next strip's outputs. They are written in pieces that lie
-    /// apart, which the processor does not foresee.
+    /// Asks for the pixels that are a strip further on than `rows` from `first` on: the next strip's outputs. They are written in pieces
+    /// that lie apart, which the processor does not foresee.
     #[inline(always)]
-    fn fetch_next<S: Simd>(&self, tile: *const f32, rows: usize) {
-        let pitch = self.part.target.pitch;
-        let next = tile.wrapping_add(self.strip.lines * self.strip.width * pitch);
-        for row in 0..rows {
-            for column in (0..self.panel.columns).step_by(LINE) {
-                S::Register::prefetch(next.wrapping_add(row * pitch + column));
+    fn fetch_next<S: Simd>(&self, first: usize, rows: usize) {
+        let (target, next) = (self.part.target, first + self.strip.lines * self.strip.width);
+        for pixel in next..next + rows {
+            if !target.y.is_null() {
+                for column in (0..self.panel.columns).step_by(LINE) {
+                    S::Register::prefetch(target.y.wrapping_add(pixel * target.pitch + self.column + column));
+                }
+            }
+            if let Some(quantized) = &target.quantized {
+                S::Register::prefetch(quantized.at(pixel, self.column).cast());
             }
         }
     }

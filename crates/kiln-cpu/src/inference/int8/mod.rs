@@ -21,7 +21,7 @@
 //! quantize(Isa::best(), filter.words(), (2, 1), input, &x, &mut words);
 //! let mut y = vec![0.0; map_len(1, 1, 1)];
 //! let mut scratch = vec![0.0; filter.scratch(1)];
-//! filter.run(&packed, &words, &mut y, &mut scratch, &Epilogue::new(&[rescale.step()]), None);
+//! filter.run(&packed, &words, Some(&mut y), &mut scratch, &Epilogue::new(&[rescale.step()]), None);
 //! assert!((y[0] - 0.5).abs() < 0.02);
 //! ```
 
@@ -89,7 +89,7 @@ impl QuantizedFilter {
             Words::Pairs => zero << 16 | zero,
             Words::Quads => zero * 0x0101_0101,
         };
-        let direct = Direct::with(table, &inner, f32::from_bits(padding));
+        let direct = Direct::with(table, &inner, f32::from_bits(padding)).whole_sums();
         QuantizedFilter { isa, words, form: *form, inner, direct }
     }
 
@@ -177,7 +177,7 @@ impl QuantizedFilter {
     }
 
     /// y (N, out…, outputs) = epilogue(sums of x ∗ weight), whose first step is that of [`QuantizedFilter::pack`]. Where `quantized` is
-    /// given, y is also quantized to that map of words.
+    /// given, that map of words is what y is as integers, which also works without y.
     ///
     /// # Panics
     /// Slices of other lengths, and scratch memory for no thread.
@@ -185,7 +185,7 @@ impl QuantizedFilter {
         &self,
         packed: &[f32],
         x: &[f32],
-        y: &mut [f32],
+        y: Option<&mut [f32]>,
         scratch: &mut [f32],
         epilogue: &Epilogue<'_>,
         quantized: Option<(Quantization, &mut [f32])>,
@@ -202,7 +202,8 @@ impl QuantizedFilter {
             let to = Place(to.as_mut_ptr());
             target.quantized = Some(QuantizedTo { words: self.words, by, to, channels: form.outputs });
         }
-        if form.batch * plane * form.outputs > 0 {
+        let wanted = !target.y.is_null() || target.quantized.is_some();
+        if wanted && form.batch * plane * form.outputs > 0 {
             self.direct.run(self.isa, &self.inner, packed, x, &target, scratch);
         }
     }

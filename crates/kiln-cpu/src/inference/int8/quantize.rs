@@ -74,27 +74,34 @@ pub(in crate::inference) struct QuantizedTo {
 }
 
 impl QuantizedTo {
+    /// Where the integer of a channel of a pixel goes, the first of its word.
+    #[inline(always)]
+    pub(in crate::inference) fn at(&self, pixel: usize, channel: usize) -> *mut u8 {
+        let row = padded(self.words.of_channels(self.channels));
+        self.to.at(pixel * row).cast::<u8>().wrapping_add(channel * 4 / self.words.each())
+    }
+
     /// Quantizes columns of pixels, which are whole words.
     ///
     /// # Safety
     /// `x` has these pixels, a padded row of channels each; the pixels' words of these columns are this call's alone.
     #[inline(always)]
     pub(in crate::inference) unsafe fn store(&self, x: *const f32, pixels: Range<usize>, columns: Range<usize>) {
-        let (from, to) = (padded(self.channels), padded(self.words.of_channels(self.channels)));
+        let from = padded(self.channels);
         let columns = columns.start..columns.end.min(self.channels.next_multiple_of(self.words.each()));
         let inverse = self.by.scale.recip();
         for pixel in pixels {
             // SAFETY: as the caller promises; channels after the last one are zeros of the padding.
             unsafe {
-                let x = std::slice::from_raw_parts(x.add(pixel * from + columns.start), columns.len());
-                let to = self.to.at(pixel * to);
+                let x = std::slice::from_raw_parts(x.wrapping_add(pixel * from + columns.start), columns.len());
+                let to = self.at(pixel, columns.start);
                 match self.words {
                     Words::Pairs => {
-                        let to = std::slice::from_raw_parts_mut(to.cast::<u16>().add(columns.start), columns.len());
+                        let to = std::slice::from_raw_parts_mut(to.cast::<u16>(), columns.len());
                         to.iter_mut().zip(x).for_each(|(to, &x)| *to = u16::from(self.by.integer(x, inverse)));
                     }
                     Words::Quads => {
-                        let to = std::slice::from_raw_parts_mut(to.cast::<u8>().add(columns.start), columns.len());
+                        let to = std::slice::from_raw_parts_mut(to, columns.len());
                         to.iter_mut().zip(x).for_each(|(to, &x)| *to = self.by.integer(x, inverse));
                     }
                 }

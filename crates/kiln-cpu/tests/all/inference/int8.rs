@@ -71,7 +71,11 @@ impl Case {
         let mut scratch = vec![f32::NAN; filter.scratch(threads)];
         let steps = [rescale.step(), Step::Relu];
         let to = Some((self.output, &mut quantized[..]));
-        filter.run(&packed, &x, &mut y, &mut scratch, &Epilogue::new(&steps), to);
+        filter.run(&packed, &x, Some(&mut y), &mut scratch, &Epilogue::new(&steps), to);
+        // Integers without floats are the same.
+        let mut alone = vec![0.0; quantized.len()];
+        filter.run(&packed, &x, None, &mut scratch, &Epilogue::new(&steps), Some((self.output, &mut alone)));
+        assert!(alone.iter().map(|x| x.to_bits()).eq(quantized.iter().map(|x| x.to_bits())), "{isa:?} {c:?}");
         (y, quantized, filter.words())
     }
 

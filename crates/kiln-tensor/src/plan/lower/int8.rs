@@ -60,7 +60,8 @@ impl Lowering<'_> {
         let scratch = (self.computed(floats), floats);
         let out = self.computed(shape.len());
         let after = chain.after;
-        let filter = MapOperation::QuantizedFilter { filter, packed, x, out, quantized: None, scratch, after };
+        let filter =
+            MapOperation::QuantizedFilter { filter, packed, x, out: Some(out), quantized: None, scratch, after };
         self.push(like, filter, like.name);
         self.becomes(chain.end, Map { buffer: out, shape });
         Ok(())
@@ -78,8 +79,9 @@ impl Lowering<'_> {
         out
     }
 
-    /// Lets filters of integers quantize their outputs themselves, where that was a step of its own.
-    pub(super) fn quantize_in_filters(&mut self) {
+    /// Lets filters of integers quantize their outputs themselves, where that was a step of its own. Floats that nothing else reads are
+    /// not stored.
+    pub(super) fn quantize_in_filters(&mut self, ends: &[BufferId]) {
         let mut at = 0;
         while at < self.steps.len() {
             let Operation::Map(MapOperation::Quantize { by, x, out, .. }) = self.steps[at].operation else {
@@ -87,19 +89,30 @@ impl Lowering<'_> {
                 continue;
             };
             let writes = |step: &mut Step| match &mut step.operation {
-                Operation::Map(MapOperation::QuantizedFilter { out: y, quantized, .. }) if *y == x => match quantized {
-                    None => {
-                        *quantized = Some((by, out));
-                        true
+                Operation::Map(MapOperation::QuantizedFilter { out: Some(y), quantized, .. }) if *y == x => {
+                    match quantized {
+                        None => {
+                            *quantized = Some((by, out));
+                            true
+                        }
+                        Some(_) => false,
                     }
-                    Some(_) => false,
-                },
+                }
                 _ => false,
             };
             if self.steps[..at].iter_mut().any(writes) {
                 self.steps.remove(at);
             } else {
                 at += 1;
+            }
+        }
+        let mut read = vec![false; self.buffers.len()];
+        for step in &self.steps {
+            step.operation.buffers(&mut |buffer, written| read[buffer] |= !written);
+        }
+        for step in &mut self.steps {
+            if let Operation::Map(MapOperation::QuantizedFilter { out, quantized: Some(_), .. }) = &mut step.operation {
+                *out = out.filter(|&out| read[out] || ends.contains(&out));
             }
         }
     }

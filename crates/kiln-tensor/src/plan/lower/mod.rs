@@ -108,10 +108,10 @@ pub(super) fn lower(
             lowering.step(at, step)?;
         }
     }
-    for end in ends {
+    for &end in &ends {
         lowering.write_planes(end);
     }
-    lowering.quantize_in_filters();
+    lowering.quantize_in_filters(&ends);
     Ok((lowering.buffers, lowering.steps))
 }
 
