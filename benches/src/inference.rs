@@ -108,7 +108,11 @@ pub(crate) fn all(device: &Device) -> Result<Value> {
             }
             errors.insert(key, json!(fast.error()));
             if std::env::var_os("KILN_BENCH_TABLE").is_some() {
-                eprintln!("{name} {batch}\n{}", fast.table(std::slice::from_ref(&x))?);
+                for (way, plan) in [("fast", Some(&fast)), ("int8", int8.as_ref())] {
+                    if let Some(plan) = plan {
+                        eprintln!("{name} {batch} {way}\n{}", plan.table(std::slice::from_ref(&x))?);
+                    }
+                }
             }
         }
     }

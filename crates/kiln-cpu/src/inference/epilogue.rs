@@ -108,6 +108,11 @@ impl Fused {
         most: f32::INFINITY,
     };
 
+    /// The map that is added, if there is one.
+    pub(super) fn residual(&self) -> Option<*const f32> {
+        (!self.residual.is_null()).then_some(self.residual)
+    }
+
     /// Applies the steps to columns from `column` on of pixels that begin `pitch` floats apart, the first at float `at` of the map.
     ///
     /// # Safety

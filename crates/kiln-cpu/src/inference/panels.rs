@@ -1,14 +1,14 @@
 //! Panels of output channels, their packed weights, and the micro-kernels that end with an epilogue.
 
 use super::epilogue::Fused;
-use super::int8::quantize::Words;
-use super::int8::registers::Pairs;
+use super::int8::quantize::{QuantizedTo, Words};
+use super::int8::registers::{Integers, Pairs};
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::int8::registers::{Quads, has_quads};
 use super::slots::Place;
 use crate::gemm::row::{RowByPanels, beside, by_panels};
 use crate::gemm::tile::{Held, Span, Tile, tile};
-use crate::gemm::vector::{Lanes, Sums, Vector};
+use crate::gemm::vector::{Lanes, Sums};
 use crate::{Isa, team};
 #[cfg(target_arch = "aarch64")]
 use std::arch::aarch64::float32x4_t;
@@ -29,17 +29,20 @@ pub(super) struct Finish {
     pub(super) complete: bool,
     pub(super) column: usize,
     pub(super) at: usize,
+    /// Where they go as integers too, and the first pixel.
+    pub(super) quantized: Option<(QuantizedTo, usize)>,
 }
 
 impl Finish {
     /// The sums are stored as they are.
-    pub(super) const NOTHING: Finish = Finish { fused: Fused::NOTHING, complete: false, column: 0, at: 0 };
+    pub(super) const NOTHING: Finish =
+        Finish { fused: Fused::NOTHING, complete: false, column: 0, at: 0, quantized: None };
 }
 
 /// Sums that become floats when they are complete.
 pub(super) trait Completed: Sums<Lane = f32> {
     /// A register of as many floats.
-    type Floats: Vector<Lane = f32>;
+    type Floats: Integers;
     /// What the sums are as floats.
     ///
     /// # Safety
@@ -49,7 +52,7 @@ pub(super) trait Completed: Sums<Lane = f32> {
     fn of(floats: Self::Floats) -> Self;
 }
 
-impl<V: Vector<Lane = f32>> Completed for V {
+impl<V: Integers> Completed for V {
     type Floats = V;
     #[inline(always)]
     unsafe fn floats(self) -> V {
@@ -64,13 +67,13 @@ impl<V: Vector<Lane = f32>> Completed for V {
 /// Makes floats of complete sums and applies the steps to them, at a column of pixels as [`Fused::apply`] takes them.
 ///
 /// # Safety
-/// The contract of [`Fused::apply`].
+/// The contracts of [`Fused::apply`] and of [`QuantizedTo::store_row`].
 #[inline(always)]
 unsafe fn complete<V: Completed, const MR: usize, const NV: usize>(
     sums: &mut [[V; NV]; MR],
-    fused: &Fused,
+    finish: &Finish,
     column: usize,
-    place: (usize, usize),
+    pitch: usize,
 ) {
     // SAFETY: as the caller promises.
     unsafe {
@@ -78,7 +81,12 @@ unsafe fn complete<V: Completed, const MR: usize, const NV: usize>(
         for (floats, sums) in floats.as_flattened_mut().iter_mut().zip(sums.as_flattened()) {
             *floats = sums.floats();
         }
-        fused.apply(&mut floats, column, place);
+        finish.fused.apply(&mut floats, column, (finish.at, pitch));
+        if let Some((quantized, first)) = &finish.quantized {
+            for (i, row) in floats.iter().enumerate() {
+                quantized.store_row(row, first + i, column);
+            }
+        }
         for (sums, floats) in sums.as_flattened_mut().iter_mut().zip(floats.as_flattened()) {
             *sums = V::of(*floats);
         }
@@ -120,7 +128,7 @@ macro_rules! tables {
                 unsafe {
                     tile::<$vector, MR, NV>(t, |sums| {
                         if finish.complete {
-                            complete(sums, &finish.fused, finish.column, (finish.at, t.c_row as usize));
+                            complete(sums, finish, finish.column, t.c_row as usize);
                         }
                     });
                 }
@@ -133,7 +141,7 @@ macro_rules! tables {
                 // SAFETY: the caller keeps the contracts; the features are enabled here.
                 unsafe {
                     by_panels::<$vector, NV, P>(row, |panel, sums| {
-                        complete(sums, &finish.fused, finish.column + panel * width, (finish.at, 0));
+                        complete(sums, finish, finish.column + panel * width, 0);
                     });
                 }
             }

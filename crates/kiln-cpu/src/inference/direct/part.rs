@@ -14,6 +14,8 @@ use std::ops::Range;
 
 /// Floats of a cache line.
 const LINE: usize = 16;
+/// Tiles from one to that whose residual is fetched.
+const AHEAD: usize = 2;
 
 /// Lines of output pixels, and what they are multiplied with.
 #[derive(Clone, Copy)]
@@ -135,11 +137,13 @@ impl Part<'_> {
             };
             // SAFETY: the pixel's channels and the panels' weights, one after the other; these columns are this task's own.
             unsafe {
-                first.row(&row, &Finish { fused: target.fused, complete: true, column: first.first, at });
-                if target.has_more(&columns) {
+                let more = target.has_more(&columns);
+                let quantized = if more { None } else { target.quantized.map(|to| (to, strip.first)) };
+                first.row(&row, &Finish { fused: target.fused, complete: true, column: first.first, at, quantized });
+                if more {
                     target.finish::<S>(target.rest, strip.first..strip.first + 1, columns.clone());
+                    target.quantize(strip.first..strip.first + 1, columns);
                 }
-                target.quantize(strip.first..strip.first + 1, columns);
             }
             done += first.beside();
         }
@@ -225,12 +229,12 @@ impl Results<'_> {
                         self.staged(count, tile);
                         continue;
                     }
-                    let finish = Finish { fused, complete: self.last, column, at: first * target.pitch };
+                    let quantized = if self.last && !more { target.quantized.map(|to| (to, first)) } else { None };
+                    let at = first * target.pitch;
+                    let finish = Finish { fused, complete: self.last, column, at, quantized };
                     panel.tile(count, &tile, &finish);
                     if more {
                         target.finish::<S>(target.rest, first..first + count, column..end);
-                    }
-                    if self.last {
                         target.quantize(first..first + count, column..end);
                     }
                 }
@@ -238,16 +242,22 @@ impl Results<'_> {
         }
     }
 
-    /// Asks for the pixels that are a strip further on than `rows` from `first` on: the next strip's outputs. They are written in pieces
-    /// that lie apart, which the processor does not foresee.
+    /// Asks for what comes after `rows` pixels from `first` on: the outputs that are a strip further on, and the residual of the tiles
+    /// that follow. They are pieces that lie apart, which the processor does not foresee.
     #[inline(always)]
     fn fetch_next<S: Simd>(&self, first: usize, rows: usize) {
         let (target, next) = (self.part.target, first + self.strip.lines * self.strip.width);
+        let lines = |map: *const f32, pixel: usize| {
+            for column in (0..self.panel.columns).step_by(LINE) {
+                S::Register::prefetch(map.wrapping_add(pixel * target.pitch + self.column + column));
+            }
+        };
+        if let Some(residual) = target.fused.residual() {
+            (first + AHEAD * rows..first + (AHEAD + 1) * rows).for_each(|pixel| lines(residual, pixel));
+        }
         for pixel in next..next + rows {
             if !target.y.is_null() {
-                for column in (0..self.panel.columns).step_by(LINE) {
-                    S::Register::prefetch(target.y.wrapping_add(pixel * target.pitch + self.column + column));
-                }
+                lines(target.y, pixel);
             }
             if let Some(quantized) = &target.quantized {
                 S::Register::prefetch(quantized.at(pixel, self.column).cast());

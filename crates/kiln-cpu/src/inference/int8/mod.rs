@@ -200,7 +200,7 @@ impl QuantizedFilter {
             let expected = map_len(form.batch, self.words.of_channels(form.outputs), plane);
             check::length("QuantizedFilter::run", "quantized", to.len(), expected);
             let to = Place(to.as_mut_ptr());
-            target.quantized = Some(QuantizedTo { words: self.words, by, to, channels: form.outputs });
+            target.quantized = Some(QuantizedTo::new(self.words, by, to, form.outputs));
         }
         let wanted = !target.y.is_null() || target.quantized.is_some();
         if wanted && form.batch * plane * form.outputs > 0 {

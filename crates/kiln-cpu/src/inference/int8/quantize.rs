@@ -1,5 +1,6 @@
 //! Maps of floats to maps of words.
 
+use super::registers::Integers;
 use crate::inference::layout::{map_len, padded};
 use crate::inference::slots::Place;
 use crate::{Isa, Kernel, Simd, check, team};
@@ -53,27 +54,53 @@ impl Quantization {
         }
         Quantization { scale, zero: (-least / scale).round_ties_even() as u8 }
     }
+}
+
+/// What makes integers of numbers.
+#[derive(Clone, Copy)]
+pub(in crate::inference) struct Rounding {
+    pub(super) inverse: f32,
+    pub(super) zero: f32,
+}
+
+impl Rounding {
+    fn new(by: Quantization) -> Self {
+        Rounding { inverse: by.scale.recip(), zero: f32::from(by.zero) }
+    }
 
     /// The integer of a number: the one nearest to x·(1/scale) + zero, the even one of two. NaN has that of 0.
     #[inline(always)]
-    fn integer(self, x: f32, inverse: f32) -> u8 {
-        let zero = f32::from(self.zero);
-        let scaled = x * inverse;
+    pub(super) fn integer(self, x: f32) -> u8 {
+        let scaled = x * self.inverse;
         let scaled = if scaled.is_nan() { 0.0 } else { scaled };
-        (scaled.clamp(-zero, 255.0 - zero) + zero).round_ties_even() as u8
+        (scaled.clamp(-self.zero, 255.0 - self.zero) + self.zero).round_ties_even() as u8
     }
 }
 
 /// Where quantized pixels go.
 #[derive(Clone, Copy)]
 pub(in crate::inference) struct QuantizedTo {
-    pub(in crate::inference) words: Words,
-    pub(in crate::inference) by: Quantization,
-    pub(in crate::inference) to: Place,
-    pub(in crate::inference) channels: usize,
+    words: Words,
+    by: Rounding,
+    to: Place,
+    channels: usize,
 }
 
 impl QuantizedTo {
+    pub(super) fn new(words: Words, by: Quantization, to: Place, channels: usize) -> Self {
+        QuantizedTo { words, by: Rounding::new(by), to, channels }
+    }
+
+    /// Quantizes registers of adjacent channels of a pixel, the first at a multiple of their width.
+    ///
+    /// # Safety
+    /// The channels are there, and as words this call's alone; the instruction set of `V` is available.
+    #[inline(always)]
+    pub(in crate::inference) unsafe fn store_row<V: Integers>(&self, row: &[V], pixel: usize, channel: usize) {
+        // SAFETY: as the caller promises.
+        unsafe { V::write_integers(row, self.by, self.words, self.at(pixel, channel)) }
+    }
+
     /// Where the integer of a channel of a pixel goes, the first of its word.
     #[inline(always)]
     pub(in crate::inference) fn at(&self, pixel: usize, channel: usize) -> *mut u8 {
@@ -89,7 +116,6 @@ impl QuantizedTo {
     pub(in crate::inference) unsafe fn store(&self, x: *const f32, pixels: Range<usize>, columns: Range<usize>) {
         let from = padded(self.channels);
         let columns = columns.start..columns.end.min(self.channels.next_multiple_of(self.words.each()));
-        let inverse = self.by.scale.recip();
         for pixel in pixels {
             // SAFETY: as the caller promises; channels after the last one are zeros of the padding.
             unsafe {
@@ -98,11 +124,11 @@ impl QuantizedTo {
                 match self.words {
                     Words::Pairs => {
                         let to = std::slice::from_raw_parts_mut(to.cast::<u16>(), columns.len());
-                        to.iter_mut().zip(x).for_each(|(to, &x)| *to = u16::from(self.by.integer(x, inverse)));
+                        to.iter_mut().zip(x).for_each(|(to, &x)| *to = u16::from(self.by.integer(x)));
                     }
                     Words::Quads => {
                         let to = std::slice::from_raw_parts_mut(to, columns.len());
-                        to.iter_mut().zip(x).for_each(|(to, &x)| *to = self.by.integer(x, inverse));
+                        to.iter_mut().zip(x).for_each(|(to, &x)| *to = self.by.integer(x));
                     }
                 }
             }
@@ -142,7 +168,7 @@ pub fn quantize(
     check::length("quantize", "y", y.len(), map_len(batch, words.of_channels(channels), pixels));
     let each = (PART / padded(channels).max(1)).max(1);
     let parts = (batch * pixels).div_ceil(each);
-    let of = QuantizedTo { words, by, to: Place(y.as_mut_ptr()), channels };
+    let of = QuantizedTo::new(words, by, Place(y.as_mut_ptr()), channels);
     let one = |part: usize| {
         let pixels = part * each..((part + 1) * each).min(batch * pixels);
         isa.run(Part { of: &of, x, pixels });

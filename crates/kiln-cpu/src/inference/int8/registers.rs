@@ -2,12 +2,92 @@
 //!
 //! Lanes are declared as f32, so that maps, panels and tiles of words are those of floats. Only bits are moved.
 
-use crate::gemm::vector::{Lanes, Sums};
-use crate::inference::panels::Completed;
+use super::quantize::{Rounding, Words};
+use crate::gemm::vector::{Lanes, Sums, Vector};
+use crate::inference::panels::{Completed, WIDEST};
 #[cfg(target_arch = "aarch64")]
 use std::arch::aarch64::*;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
+
+/// Registers of floats that are written as integers.
+pub(in crate::inference) trait Integers: Vector<Lane = f32> {
+    /// Writes the integers of registers of adjacent channels, of at most a panel.
+    ///
+    /// # Safety
+    /// All integers that begin at `to` are this call's alone; the instruction set of the register is available.
+    #[inline(always)]
+    unsafe fn write_integers(row: &[Self], by: Rounding, words: Words, to: *mut u8) {
+        let mut floats = [0.0_f32; WIDEST];
+        for (x, floats) in row.iter().zip(floats.chunks_exact_mut(Self::LANES)) {
+            // SAFETY: as the caller promises; the floats are a whole register.
+            unsafe { x.store(floats.as_mut_ptr()) };
+        }
+        for (i, &x) in floats[..row.len() * Self::LANES].iter().enumerate() {
+            // SAFETY: as the caller promises.
+            unsafe {
+                match words {
+                    Words::Pairs => *to.cast::<u16>().add(i) = u16::from(by.integer(x)),
+                    Words::Quads => *to.add(i) = by.integer(x),
+                }
+            }
+        }
+    }
+}
+
+impl Integers for Lanes<f32, 4> {}
+
+#[cfg(target_arch = "aarch64")]
+impl Integers for float32x4_t {}
+
+#[cfg(target_arch = "x86_64")]
+impl Integers for __m256 {
+    #[inline(always)]
+    unsafe fn write_integers(row: &[Self], by: Rounding, words: Words, to: *mut u8) {
+        // SAFETY: the caller's promise; AVX2 is there.
+        unsafe {
+            let (inverse, zero) = (_mm256_set1_ps(by.inverse), _mm256_set1_ps(by.zero));
+            let (least, most) = (_mm256_set1_ps(-by.zero), _mm256_set1_ps(255.0 - by.zero));
+            let integers = |x: __m256| {
+                let scaled = _mm256_mul_ps(x, inverse);
+                let scaled = _mm256_and_ps(scaled, _mm256_cmp_ps::<_CMP_ORD_Q>(scaled, scaled));
+                _mm256_cvtps_epi32(_mm256_add_ps(_mm256_min_ps(_mm256_max_ps(scaled, least), most), zero))
+            };
+            for (i, &x) in row.iter().enumerate() {
+                let x = integers(x);
+                // 16 bits each; those of the upper half go on from those of the lower one.
+                let pairs = _mm256_permute4x64_epi64::<0b1000>(_mm256_packus_epi32(x, x));
+                let pairs = _mm256_castsi256_si128(pairs);
+                match words {
+                    Words::Pairs => _mm_storeu_si128(to.cast::<__m128i>().add(i), pairs),
+                    Words::Quads => _mm_storel_epi64(to.add(8 * i).cast(), _mm_packus_epi16(pairs, pairs)),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl Integers for __m512 {
+    #[inline(always)]
+    unsafe fn write_integers(row: &[Self], by: Rounding, words: Words, to: *mut u8) {
+        // SAFETY: the caller's promise; AVX-512 is there.
+        unsafe {
+            let (inverse, zero) = (_mm512_set1_ps(by.inverse), _mm512_set1_ps(by.zero));
+            let (least, most) = (_mm512_set1_ps(-by.zero), _mm512_set1_ps(255.0 - by.zero));
+            for (i, &x) in row.iter().enumerate() {
+                let scaled = _mm512_mul_ps(x, inverse);
+                let scaled = _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_ORD_Q>(scaled, scaled), scaled);
+                let x = _mm512_add_ps(_mm512_min_ps(_mm512_max_ps(scaled, least), most), zero);
+                let x = _mm512_cvtps_epi32(x);
+                match words {
+                    Words::Pairs => _mm256_storeu_si256(to.cast::<__m256i>().add(i), _mm512_cvtepi32_epi16(x)),
+                    Words::Quads => _mm_storeu_si128(to.cast::<__m128i>().add(i), _mm512_cvtepi32_epi8(x)),
+                }
+            }
+        }
+    }
+}
 
 /// Words of two i16.
 #[derive(Clone, Copy)]
