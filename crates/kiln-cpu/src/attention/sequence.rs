@@ -73,7 +73,7 @@ impl Sequence {
     /// The queries that see some of these keys.
     pub(super) fn queries_of_all(&self, keys: &Range<usize>) -> Range<usize> {
         let keys = keys.start.max(self.padded.start)..keys.end.min(self.padded.end);
-        if keys.is_empty() {
+        if keys.is_empty() || self.low >= self.high {
             return 0..0;
         }
         let within = |query: isize| query.clamp(0, self.queries.len() as isize) as usize;

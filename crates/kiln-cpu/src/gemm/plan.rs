@@ -28,7 +28,7 @@ const DIRECT_K: usize = 32;
 /// A is packed where its columns lie along its memory, so far apart: of a power of two like this, a core's second-level
 /// cache has places for 128 lines or 256, a tile needs one of each column, and the next tiles the same ones again.
 const COLLIDING: usize = 8 << 10;
-/// Columns of a panel up to which such an A is packed whatever its columns' distance, if it meets so many panels: so few columns do not
+/// Columns of a panel up to which such an A is packed whatever its columns' distance, if a thread's part of it meets so many panels: so few columns do not
 /// hide what reading a line for each column of A costs.
 const NARROW: usize = 16;
 const MANY_PANELS: usize = 5;
@@ -81,7 +81,8 @@ impl Plan {
         let small = f.n.saturating_mul(f.k).saturating_mul(size) <= DIRECT_BYTES;
         let pack_b = !adjacent || !(small && (f.m <= DIRECT_ROWS || f.k <= DIRECT_K) || f.m <= 2 * kernels.rows());
         let far = f.a_strides.1.unsigned_abs().saturating_mul(size);
-        let narrow = kernels.panel() <= NARROW && f.n >= MANY_PANELS * kernels.panel();
+        let grid = grid(kernels, f, pack_b);
+        let narrow = kernels.panel() <= NARROW && f.n / grid.1 >= MANY_PANELS * kernels.panel();
         let apart = far.is_multiple_of(COLLIDING) || narrow;
         let pack_a = f.by_columns() && f.k >= KC && apart && pack_b && f.native.0;
         let kc = match (f.native.1, pack_b) {
@@ -108,7 +109,7 @@ impl Plan {
         let mc = if f.m <= mc * 3 / 2 { usize::MAX } else { mc };
         let along_k = f.b_strides.0 == 1 && f.b_strides.1 != 1 && f.c_column == 1;
         let by_columns = f.m == 1 && along_k && f.k > 0 && f.native == (true, true);
-        Plan { grid: grid(kernels, f, pack_b), kc, streamed, nc, mc, pack_a, pack_b, by_columns }
+        Plan { grid, kc, streamed, nc, mc, pack_a, pack_b, by_columns }
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Finish {
     pub(super) complete: bool,
     pub(super) column: usize,
     pub(super) at: usize,
-    /// Where they go as integers too, and the first pixel.
+    /// Where they go as integers, and the first pixel.
     pub(super) quantized: Option<(QuantizedTo, usize)>,
 }
 
@@ -93,10 +93,11 @@ unsafe fn complete<V: Completed, const MR: usize, const NV: usize>(
     }
 }
 
-/// A micro-kernel: its contracts are those of [`tile`], for the shape at its place in the table, and of [`Fused::apply`].
+/// A micro-kernel: its contracts are those of [`tile`], for the shape at its place in the table, of [`Fused::apply`], and of
+/// [`QuantizedTo::store_row`].
 type FinishedFn = unsafe fn(&Tile<'_, f32>, &Finish);
 
-/// One row by several panels. Its contracts are those of [`by_panels`] and of [`Fused::apply`].
+/// One row by several panels. Its contracts are those of [`by_panels`], of [`Fused::apply`], and of [`QuantizedTo::store_row`].
 type RowFn = unsafe fn(&RowByPanels<f32>, &Finish);
 
 /// Micro-kernels of one width: `tiles[mr - 1]` computes `mr` rows of `vectors` registers.
@@ -292,7 +293,7 @@ impl Panel {
     /// One row by this panel and those after it, [`Panel::beside`] of the same width.
     ///
     /// # Safety
-    /// The contracts of [`by_panels`] and of [`Fused::apply`].
+    /// The contracts of [`by_panels`], of [`Fused::apply`], and of [`QuantizedTo::store_row`].
     pub(super) unsafe fn row(&self, row: &RowByPanels<f32>, finish: &Finish) {
         // SAFETY: as the caller promises; the table is that of an available instruction set.
         unsafe { (self.row)(row, finish) }
@@ -306,7 +307,7 @@ impl Panel {
     /// Computes a tile of so many rows.
     ///
     /// # Safety
-    /// The contracts of [`tile`] and of [`Fused::apply`].
+    /// The contracts of [`tile`], of [`Fused::apply`], and of [`QuantizedTo::store_row`].
     #[inline]
     pub(super) unsafe fn tile(&self, rows: usize, tile: &Tile<'_, f32>, finish: &Finish) {
         // SAFETY: as the caller promises; the table is that of an available instruction set.

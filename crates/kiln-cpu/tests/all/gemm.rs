@@ -343,6 +343,9 @@ fn an_element_is_blocks_added_in_order_whatever_the_instruction_set_and_the_thre
         (1, 1075, 521),
         (13, 1, 2100),
         (5, 131, 1600),
+        // A in slivers, of several blocks of rows.
+        (90, 100, 600),
+        (400, 96, 600),
     ];
     for (m, n, k) in sizes {
         let lays = [
@@ -463,6 +466,8 @@ fn columns_that_fall_on_one_another_in_a_cache() {
             check::<bf16, f32>(&case);
         }
     }
+    let (ks, lays) = (vec![300, 0, 270], (Lay::Columns, Lay::Rows, Lay::Rows));
+    check::<f32, f32>(&Case { m: 70, n: 90, ks, lays, accumulate: true, bias: 1, activation: 2, seed: 6 });
 }
 
 #[test]

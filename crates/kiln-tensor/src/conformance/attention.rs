@@ -20,6 +20,10 @@ struct Case {
 
 const RATE: f64 = 0.3;
 
+/// Cases with fixed lengths, not packed; every third case from 1 on is causal.
+const FEW_QUERIES: usize = 26;
+const FEW_CAUSAL_QUERIES: usize = 28;
+
 /// The same numbers, where heads lie inside of rows.
 fn with_rows_first(operand: Operand) -> Operand {
     let tensor = operand.tensor.transpose(1, 2).unwrap().contiguous().unwrap().transpose(1, 2).unwrap();
@@ -32,9 +36,11 @@ impl Case {
         let heads = key_heads * (1 + cases.below(3));
         let packed = number % 6 == 5;
         let batch = if packed { 1 } else { 1 + cases.below(2) };
-        // Two are longer than the blocks of kernels.
+        // Two are longer than the blocks of kernels; two have few queries, whose window begins inside of a block.
         let (queries, keys) = match (dtype, number) {
             (DType::F32, 24 | 25) => (140, 300),
+            (_, FEW_QUERIES) => (1, 37),
+            (_, FEW_CAUSAL_QUERIES) => (3, 37),
             _ => (1 + cases.below(19), 1 + cases.below(21)),
         };
         let (width, value_width) = (1 + cases.below(9), 1 + cases.below(9));
@@ -50,7 +56,9 @@ impl Case {
         let value = draw(cases, [batch, key_heads, keys, value_width]);
         let scale = if cases.chance(2) { 0.7 } else { 1.0 / (width as f64).sqrt() };
         let mut options = AttentionOptions::new().causal(number % 3 == 1).scale(scale);
-        if cases.chance(3) {
+        if matches!(number, FEW_QUERIES | FEW_CAUSAL_QUERIES) {
+            options = options.window(20);
+        } else if cases.chance(3) {
             options = options.window(1 + cases.below(6));
         }
         let slopes = cases.chance(3).then(|| cases.numbers(heads, Values::Between(0.01, 0.5)));

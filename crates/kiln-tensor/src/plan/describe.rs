@@ -22,7 +22,7 @@ pub struct PlanStep {
     /// Floating-point operations, where they are counted. A multiplication and an addition are two; those that Winograd's convolutions
     /// save are counted.
     pub flops: Option<u64>,
-    /// Bytes of operands and results, as in profiles.
+    /// Bytes of operands and results, as in profiles: those of the recorded operation, also where it is computed by integers.
     pub bytes: u64,
 }
 

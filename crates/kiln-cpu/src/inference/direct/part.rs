@@ -223,7 +223,8 @@ impl Results<'_> {
                     self.fetch_next::<S>(first, count);
                 }
                 // SAFETY: the spans reach within the input or the field from these pixels; the panel's columns of these pixels are
-                // this task's own, and where it is not whole either what follows them are the zeros of a pixel, or it is staged.
+                // this task's own, also as words, and where it is not whole either what follows them are the zeros of a pixel, or it is
+                // staged.
                 unsafe {
                     if grouped && panel.columns < panel.width {
                         self.staged(count, tile);

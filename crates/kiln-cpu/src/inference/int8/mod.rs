@@ -177,7 +177,7 @@ impl QuantizedFilter {
     }
 
     /// y (N, out…, outputs) = epilogue(sums of x ∗ weight), whose first step is that of [`QuantizedFilter::pack`]. Where `quantized` is
-    /// given, that map of words is what y is as integers, which also works without y.
+    /// given, the results are also written to that map of words as integers, and y may be left out. Without both, nothing is computed.
     ///
     /// # Panics
     /// Slices of other lengths, and scratch memory for no thread.

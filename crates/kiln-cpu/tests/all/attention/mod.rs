@@ -97,8 +97,12 @@ fn windows_of_few_queries_across_blocks_of_keys() {
         for window in [9, 31, 179, 255] {
             for (queries, alibi) in [(1, false), (3, false), (2, true)] {
                 let case = Case { causal: true, window: Some(window), alibi, queries, keys, width: 18, ..PLAIN };
-                check::<f32>(&case, Isa::best(), 5e-6);
-                check::<f32>(&Case { causal: false, ..case }, Isa::best(), 5e-6);
+                let grouped =
+                    Case { group: 2, batch: 2, rate: 0.3, mask: MaskKind::Padding, causal: false, ..case.clone() };
+                for &isa in Isa::available() {
+                    check::<f32>(&case, isa, 5e-6);
+                    check::<f32>(&grouped, isa, 5e-6);
+                }
             }
         }
     }
@@ -149,6 +153,23 @@ fn a_query_that_sees_nothing_gives_zeros() {
         ] {
             let (out, ..) = check::<f32>(&case, isa, 5e-6);
             assert!((0..64).all(|x| out.at([0, 0, 0, x]) == 0.0));
+        }
+    }
+}
+
+/// Nothing is added to gradients by queries that see nothing, whatever was computed before.
+#[test]
+fn a_window_of_no_keys_has_no_gradients() {
+    for &isa in Isa::available() {
+        check::<f32>(&Case { causal: true, queries: 70, keys: 70, ..PLAIN }, isa, 5e-6);
+        let case = Case { causal: true, window: Some(0), queries: 2, keys: 2, group: 4, ..PLAIN };
+        let (.., gradients) = case.run(isa, &case.inputs::<f32>());
+        for rows in gradients {
+            let [_, heads, length, width] = rows.shape;
+            assert!(
+                (0..heads * length * width)
+                    .all(|i| { rows.at([0, i / width / length, i / width % length, i % width]) == 0.0 })
+            );
         }
     }
 }

@@ -72,10 +72,23 @@ impl Case {
         let steps = [rescale.step(), Step::Relu];
         let to = Some((self.output, &mut quantized[..]));
         filter.run(&packed, &x, Some(&mut y), &mut scratch, &Epilogue::new(&steps), to);
-        // Integers without floats are the same.
-        let mut alone = vec![0.0; quantized.len()];
-        filter.run(&packed, &x, None, &mut scratch, &Epilogue::new(&steps), Some((self.output, &mut alone)));
-        assert!(alone.iter().map(|x| x.to_bits()).eq(quantized.iter().map(|x| x.to_bits())), "{isa:?} {c:?}");
+        // Integers without floats are the same, whatever follows the sums.
+        let residual: Vec<f32> = (0..y.len()).map(|i| (i % 7) as f32 * 0.1).collect();
+        let rows = vec![0.5; map_len(c.batch, c.outputs, 1)];
+        let halve = |piece: &mut [f32]| piece.iter_mut().for_each(|x| *x = *x * 0.5 + 0.1);
+        let more = [rescale.step(), Step::Relu, Step::Scale(&rows), Step::Map(&halve), Step::Residual(&residual)];
+        for steps in [&steps[..], &[rescale.step(), Step::Residual(&residual), Step::Relu], &more] {
+            let epilogue = Epilogue::new(steps);
+            let [mut both, mut alone] = [vec![0.0; quantized.len()], vec![0.0; quantized.len()]];
+            let mut y = vec![f32::NAN; y.len()];
+            filter.run(&packed, &x, Some(&mut y), &mut scratch, &epilogue, Some((self.output, &mut both)));
+            filter.run(&packed, &x, None, &mut scratch, &epilogue, Some((self.output, &mut alone)));
+            let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert!(bits(&alone) == bits(&both), "{isa:?} {c:?}");
+            let mut again = vec![0.0; quantized.len()];
+            quantize(isa, filter.words(), (c.outputs, c.out_plane()), self.output, &y, &mut again);
+            assert!(bits(&both) == bits(&again), "{isa:?} {c:?}");
+        }
         (y, quantized, filter.words())
     }
 
