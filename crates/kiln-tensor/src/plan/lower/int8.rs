@@ -89,14 +89,11 @@ impl Lowering<'_> {
                 continue;
             };
             let writes = |step: &mut Step| match &mut step.operation {
-                Operation::Map(MapOperation::QuantizedFilter { out: Some(y), quantized, .. }) if *y == x => {
-                    match quantized {
-                        None => {
-                            *quantized = Some((by, out));
-                            true
-                        }
-                        Some(_) => false,
-                    }
+                Operation::Map(MapOperation::QuantizedFilter { out: Some(y), quantized: quantized @ None, .. })
+                    if *y == x =>
+                {
+                    *quantized = Some((by, out));
+                    true
                 }
                 _ => false,
             };
