@@ -58,6 +58,9 @@ pub(crate) fn into_value(input: &DeriveInput) -> Result<TokenStream> {
             fn for_each_var<'v>(&'v self, f: &mut dyn FnMut(&'v #nn::Var)) {
                 #(#nn::IntoValue::for_each_var(&self.#members, f);)*
             }
+            fn map_vars(self, f: &mut dyn FnMut(#nn::Var) -> #nn::Var) -> Self {
+                Self { #(#members: #nn::IntoValue::map_vars(self.#members, f)),* }
+            }
         }
         #[automatically_derived]
         impl #generics ::core::convert::From<#name #arguments> for #nn::Value #bounds {

@@ -55,6 +55,11 @@ pub trait Layer: Module + Describe + Send + Sync {
         MaskRule::Keep
     }
 
+    /// The type that the layer computes in under mixed precision ([`Ctx::compute`]).
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Compute
+    }
+
     /// Makes the parameters for samples of this shape (without the batch axis) and gives the output's shape. Building a
     /// layer again for the same input changes nothing.
     ///
@@ -115,6 +120,18 @@ pub enum MaskRule {
     Drop,
 }
 
+/// The type that a layer computes in under mixed precision: where [`Ctx::compute`] names f16 or bf16.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LayerPrecision {
+    /// In the half type: inputs of a floating-point type and parameters are converted to it.
+    Compute,
+    /// In f32, as without mixed precision: inputs of half types are converted to f32, parameters stay as they are. For a layer whose
+    /// numbers need more than the 8 or 11 bits of a half type, or whose operations do not take half types.
+    Full,
+    /// As the layers in it do: a container that hands its inputs on to other layers unchanged.
+    Inner,
+}
+
 /// A layer of any input and output, as containers hold it. Every [`Layer`] is one: nothing is to be implemented.
 pub trait AnyLayer: Module + Describe + Send + Sync {
     /// [`Layer::forward`] on a value, which is turned into what the layer takes. The mask goes on as [`Layer::mask`] says.
@@ -140,6 +157,9 @@ pub trait AnyLayer: Module + Describe + Send + Sync {
 
     /// [`Layer::reset_states`].
     fn forget(&self);
+
+    /// [`Layer::precision`].
+    fn any_precision(&self) -> LayerPrecision;
 }
 
 impl<L: Layer> AnyLayer for L {
@@ -159,7 +179,7 @@ impl<L: Layer> AnyLayer for L {
             return Err(Error::value("call_with", format!("{} has no method `{method}`", self.name())));
         };
         let kept = Kept::of(&x);
-        let y = (method.run)(self, x, ctx)?;
+        let y = (method.run)(self, ctx.converted(x)?, ctx)?;
         Ok(match kept {
             Some(kept) => kept.onto(y),
             None => y,
@@ -177,6 +197,10 @@ impl<L: Layer> AnyLayer for L {
 
     fn forget(&self) {
         self.reset_states();
+    }
+
+    fn any_precision(&self) -> LayerPrecision {
+        self.precision()
     }
 }
 
@@ -223,6 +247,9 @@ impl Layer for dyn AnyLayer + '_ {
     fn reset_states(&self) {
         self.forget();
     }
+    fn precision(&self) -> LayerPrecision {
+        self.any_precision()
+    }
 }
 
 impl<L: Layer + ?Sized> Layer for Box<L> {
@@ -242,5 +269,8 @@ impl<L: Layer + ?Sized> Layer for Box<L> {
     }
     fn reset_states(&self) {
         (**self).reset_states();
+    }
+    fn precision(&self) -> LayerPrecision {
+        (**self).precision()
     }
 }

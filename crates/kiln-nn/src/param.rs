@@ -11,12 +11,14 @@ pub struct Param {
     value: Tensor,
     leaf: Leaf,
     trainable: bool,
+    /// How often the value was lent to be changed.
+    version: u64,
 }
 
 impl Param {
     /// A trainable parameter with this first value.
     pub fn new(value: Tensor) -> Self {
-        Param { value, leaf: Leaf::new(), trainable: true }
+        Param { value, leaf: Leaf::new(), trainable: true, version: 0 }
     }
 
     /// The value.
@@ -28,7 +30,14 @@ impl Param {
     /// The value, to be changed in place by an optimizer; shape, dtype and device are to stay ([`Param::set`] checks that).
     #[inline]
     pub fn value_mut(&mut self) -> &mut Tensor {
+        self.version += 1;
         &mut self.value
+    }
+
+    /// Changes whenever the value may have.
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.version
     }
 
     /// Replaces the value; the identity, and with it an optimizer's state, stays.
@@ -37,7 +46,7 @@ impl Param {
     /// A value of another shape or dtype. (Another device is a move.)
     pub fn set(&mut self, value: Tensor) -> Result<()> {
         same_kind("param.set", &self.value, &value)?;
-        self.value = value;
+        *self.value_mut() = value;
         Ok(())
     }
 
@@ -45,10 +54,24 @@ impl Param {
     /// constant otherwise. Within [`Ctx::replacing`] it is what stands for it.
     #[inline]
     pub fn var(&self, ctx: &Ctx) -> Var {
-        let Some(replacement) = ctx.replacement(self) else { return self.cast(self.own_var(ctx), ctx.mode()) };
+        let Some(replacement) = ctx.replacement(self) else {
+            return ctx.converted_parameter(self, self.own_var(ctx));
+        };
         // Counted beside the use that the replacement is computed from: its gradient is not the parameter's own.
         self.record_use(ctx);
-        self.cast(replacement, ctx.mode())
+        match ctx.mode().compute {
+            Some(dtype) if dtype != replacement.dtype() => replacement.to_dtype(dtype).unwrap_or(replacement),
+            _ => replacement,
+        }
+    }
+
+    /// As [`Param::var`]; where the pass computes in a half type in its own type, for factors of normalizations, which are computed in f32.
+    #[inline]
+    pub(crate) fn factor(&self, ctx: &Ctx) -> Var {
+        match ctx.mode().compute {
+            Some(dtype) if dtype.is_half() => ctx.replacement(self).unwrap_or_else(|| self.own_var(ctx)),
+            _ => self.var(ctx),
+        }
     }
 
     /// As [`Param::var`], of itself and in its own type.
@@ -65,23 +88,9 @@ impl Param {
         }
     }
 
-    /// As [`Param::var`], of itself, in a pass of this kind.
+    /// As [`Param::var`], of itself and in its own type, in a pass of this kind.
     #[inline]
-    pub(crate) fn var_in(&self, mode: Mode) -> Var {
-        self.cast(self.leaf_in(mode), mode)
-    }
-
-    /// A value that stands for it, in the type that the pass computes in.
-    #[inline]
-    pub(crate) fn cast(&self, var: Var, mode: Mode) -> Var {
-        match mode.compute {
-            Some(dtype) if dtype != var.dtype() => var.to_dtype(dtype).unwrap_or(var),
-            _ => var,
-        }
-    }
-
-    #[inline]
-    fn leaf_in(&self, mode: Mode) -> Var {
+    pub(crate) fn leaf_in(&self, mode: Mode) -> Var {
         match self.trainable && mode.recording {
             true => self.leaf.var(&self.value),
             false => Var::constant(self.value.clone()),
@@ -115,7 +124,7 @@ impl Clone for Param {
     /// A parameter of its own with the same value: it shares neither gradients nor later updates. To share a weight
     /// between two places, use the same layer in both.
     fn clone(&self) -> Self {
-        Param { value: self.value.clone(), leaf: Leaf::new(), trainable: self.trainable }
+        Param { value: self.value.clone(), leaf: Leaf::new(), trainable: self.trainable, version: 0 }
     }
 }
 

@@ -57,6 +57,7 @@ mod group;
 mod lamb;
 mod lbfgs;
 mod lookahead;
+mod loss_scale;
 mod moments;
 mod muon;
 mod norm;
@@ -76,6 +77,7 @@ pub use group::Group;
 pub use lamb::Lamb;
 pub use lbfgs::Lbfgs;
 pub use lookahead::Lookahead;
+pub use loss_scale::LossScale;
 pub use moments::*;
 pub use muon::Muon;
 pub use optimizer::Optimizer;
@@ -94,5 +96,7 @@ pub mod prelude {
     pub use crate::descent::*;
     pub use crate::moments::*;
     pub use crate::schedule::named::*;
-    pub use crate::{Adafactor, Clip, Group, Lamb, Lbfgs, Lookahead, Muon, Optimizer, Sam, Schedule, WeightAverage};
+    pub use crate::{
+        Adafactor, Clip, Group, Lamb, Lbfgs, Lookahead, LossScale, Muon, Optimizer, Sam, Schedule, WeightAverage,
+    };
 }

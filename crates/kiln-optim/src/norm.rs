@@ -21,7 +21,7 @@ pub(crate) fn clip_factor_there(gradients: &Gradients, max: f64) -> Result<Optio
 }
 
 /// [`Gradients::norm`] in the device's memory.
-fn norm_there(gradients: &Gradients) -> Result<Option<Tensor>> {
+pub(crate) fn norm_there(gradients: &Gradients) -> Result<Option<Tensor>> {
     let mut norms = Vec::new();
     for (_, gradient) in gradients.iter().filter(|(_, gradient)| gradient.elements() > 0) {
         let wide = gradient.to_dtype(DType::F64)?;

@@ -48,6 +48,12 @@ impl DType {
         matches!(self, DType::F32 | DType::F64 | DType::F16 | DType::BF16)
     }
 
+    /// True of f16 and bf16.
+    #[inline]
+    pub const fn is_half(self) -> bool {
+        matches!(self, DType::F16 | DType::BF16)
+    }
+
     /// True of i64, i32, i8 and u8.
     #[inline]
     pub const fn is_integer(self) -> bool {

@@ -1,7 +1,7 @@
 //! Statistics of batch norms for weights that were not trained with.
 
-use crate::Objective;
 use crate::held::Held;
+use crate::{Mixed, Objective};
 use kiln_datasets::{Dataset, Loader};
 use kiln_nn::Ctx;
 use kiln_tensor::Result;
@@ -14,6 +14,7 @@ pub(crate) fn update(
     loader: &Loader<&dyn Dataset>,
     epoch: u64,
     seed: u64,
+    precision: Option<Mixed>,
 ) -> Result<()> {
     if !Held::of(objective).buffers {
         return Ok(());
@@ -29,7 +30,7 @@ pub(crate) fn update(
                 continue;
             }
             pass += 1;
-            let ctx = Ctx::train(seed, pass).recording(false);
+            let ctx = Mixed::apply(precision, Ctx::train(seed, pass)).recording(false);
             objective.loss(&batch, &ctx)?;
             ctx.commit_mean(&mut *objective, pass)?;
         }

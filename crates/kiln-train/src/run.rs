@@ -1,7 +1,7 @@
 //! `Run`: a running `fit`, as callbacks see it.
 
 use crate::state::Tally;
-use crate::{EpochRecord, Evaluation, Metric, Objective, TrainState, measure};
+use crate::{EpochRecord, Evaluation, Metric, Mixed, Objective, TrainState, measure};
 use kiln_autograd::Gradients;
 use kiln_datasets::{Batch, Dataset, Loader};
 use kiln_nn::Ctx;
@@ -39,7 +39,7 @@ pub struct Scalar {
 
 /// A running `fit`, as [callbacks](crate::Callback) see it: they may change all of it.
 ///
-/// The model is run by [`Objective::loss`]: `run.model.loss(&batch, &Ctx::eval())?` gives the loss and the predictions.
+/// The model is run by [`Objective::loss`]: `run.model.loss(&batch, &run.eval())?` gives the loss and the predictions.
 pub struct Run<'r> {
     /// What is trained; a [`Module`](kiln_nn::Module).
     pub model: &'r mut dyn Objective,
@@ -55,6 +55,7 @@ pub struct Run<'r> {
     pub(crate) loader: Loader<&'r dyn Dataset>,
     pub(crate) validation: Option<&'r dyn Dataset>,
     pub(crate) batch_size: usize,
+    pub(crate) precision: Option<Mixed>,
     pub(crate) device: Device,
     /// Number of the last epoch.
     pub(crate) epochs: usize,
@@ -175,7 +176,7 @@ impl Run<'_> {
     /// # Errors
     /// Data that is empty or does not fit the model.
     pub fn evaluate(&self, data: &dyn Dataset) -> Result<Evaluation> {
-        measure(self.model, self.metrics, data, self.batch_size, &self.device)
+        measure(self.model, self.metrics, data, self.batch_size, &self.device, &self.eval())
     }
 
     /// The names of the numbers that each epoch reports: `loss`, of several outputs `digit_loss`, `accuracy`, `val_loss`, …
@@ -200,8 +201,13 @@ impl Run<'_> {
         }
     }
 
+    /// A context of evaluation in the precision of the training: what [`Objective::loss`] is given to look at the model.
+    pub fn eval(&self) -> Ctx {
+        Mixed::apply(self.precision, Ctx::eval())
+    }
+
     /// The context of the last batch's forward pass: the same random numbers.
     pub(crate) fn context(&self) -> Ctx {
-        Ctx::train(self.state.seed, self.drawn)
+        Mixed::apply(self.precision, Ctx::train(self.state.seed, self.drawn))
     }
 }

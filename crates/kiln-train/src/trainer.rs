@@ -6,7 +6,8 @@ use crate::metrics::OfOutput;
 use crate::options::BATCH;
 use crate::predict::in_batches;
 use crate::{
-    Criterion, EvaluateOptions, Evaluation, FitOptions, History, Metric, Objective, Supervised, TrainState, measure,
+    Criterion, EvaluateOptions, Evaluation, FitOptions, History, Metric, Mixed, Objective, Supervised, TrainState,
+    measure,
 };
 use kiln_datasets::{Dataset, Loader};
 use kiln_nn::{AnyLayer, Ctx, Layer, StateDict, Stateful};
@@ -27,6 +28,7 @@ pub struct Trainer<O, P> {
     metrics: Vec<Box<dyn Metric>>,
     /// Samples a batch of the last fit, which evaluations take over.
     pub(crate) batch_size: usize,
+    precision: Option<Mixed>,
 }
 
 /// A model ready to be trained, in Keras's words: an optimizer and the loss of the model's output against the targets; of a model
@@ -38,7 +40,33 @@ pub fn compile<M: Layer, L: Criterion, P: Optimizer>(model: M, optimizer: P, los
 impl<O: Objective, P: Optimizer> Trainer<O, P> {
     /// A trainer of any objective, without metrics.
     pub fn new(objective: O, optimizer: P) -> Self {
-        Trainer { objective, optimizer, state: TrainState::default(), metrics: Vec::new(), batch_size: BATCH }
+        Trainer {
+            objective,
+            optimizer,
+            state: TrainState::default(),
+            metrics: Vec::new(),
+            batch_size: BATCH,
+            precision: None,
+        }
+    }
+
+    /// Computes in mixed precision, in training, validation, evaluation and prediction: parameters, gradients and the optimizer stay f32,
+    /// and so do checkpoints; layers compute in a half type ([`Ctx::compute`]).
+    ///
+    /// ```
+    /// # use kiln_nn::{Dense, MeanSquaredError, Sequential};
+    /// # use kiln_optim::Adam;
+    /// # use kiln_tensor::Device;
+    /// # fn main() -> kiln_tensor::Result<()> {
+    /// # let model = Sequential::new().push(Dense::new(1)).build([2], &Device::cpu(), 1)?;
+    /// use kiln_train::{Mixed, compile};
+    /// let trainer = compile(model, Adam::new(0.001), MeanSquaredError::new()).precision(Mixed::Bf16);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn precision(self, precision: impl Into<Option<Mixed>>) -> Self {
+        Trainer { precision: precision.into(), ..self }
     }
 
     /// Reports a metric too. Two of the same name are refused when they are used: [`Named`](crate::Named) gives one another.
@@ -75,8 +103,9 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
     /// training or validation (`ErrorKind::Diverged`): they are those of the last completed epoch again.
     pub fn fit(&mut self, data: &dyn Dataset, options: FitOptions<'_>) -> Result<History> {
         let device = self.device();
-        let Trainer { objective, optimizer, state, metrics, batch_size } = self;
-        device.session(|| fit(Lent { objective, optimizer, metrics, state, batch_size }, data, options, &device))
+        let Trainer { objective, optimizer, state, metrics, batch_size, precision } = self;
+        let lent = Lent { objective, optimizer, metrics, state, batch_size, precision: *precision };
+        device.session(|| fit(lent, data, options, &device))
     }
 
     /// Makes the running averages of batch norms the plain means over a data set, in batches as large as those of the last
@@ -93,9 +122,9 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
             return Err(Error::value("update_batch_norm", message));
         }
         let device = self.device();
-        let Trainer { objective, state, batch_size, .. } = self;
+        let Trainer { objective, state, batch_size, precision, .. } = self;
         let loader = Loader::new(data).plain().batch_size(*batch_size).device(&device);
-        device.session(|| batch_norm::update(objective, &loader, 0, state.seed))
+        device.session(|| batch_norm::update(objective, &loader, 0, state.seed, *precision))
     }
 
     /// Loss and metrics on a data set, with the layers in evaluation mode, in batches as large as those of the last
@@ -114,7 +143,8 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
     /// As [`Trainer::evaluate`], and batches of 0.
     pub fn evaluate_with(&self, data: &dyn Dataset, options: EvaluateOptions) -> Result<Evaluation> {
         let (batch_size, device) = (options.resolve("evaluate", self.batch_size)?, self.device());
-        device.session(|| measure(&self.objective, &self.metrics, data, batch_size, &device))
+        let ctx = Mixed::apply(self.precision, Ctx::eval());
+        device.session(|| measure(&self.objective, &self.metrics, data, batch_size, &device, &ctx))
     }
 }
 
@@ -138,9 +168,10 @@ impl<M: Layer, L: Criterion, P: Optimizer> Trainer<Supervised<M, L>, P> {
     pub fn predict_with(&self, inputs: impl Into<Tensors>, options: EvaluateOptions) -> Result<Tensors> {
         let batch_size = options.resolve("predict", self.batch_size)?;
         let (model, device) = (&self.objective.model, self.device());
+        let ctx = || Mixed::apply(self.precision, Ctx::eval());
         let batch = |part: &Tensors| {
             let inputs = part.try_map(|input| input.to_device(&device))?;
-            let outputs = Ctx::eval().run::<dyn AnyLayer>(model, inputs)?.into_parts();
+            let outputs = ctx().run::<dyn AnyLayer>(model, inputs)?.into_parts();
             let outputs =
                 outputs.into_iter().map(|output| Ok(output.var()?.into_tensor())).collect::<Result<Vec<_>>>()?;
             Tensors::of(outputs).ok_or_else(|| Error::value("predict", "the model has no output"))
@@ -181,7 +212,7 @@ impl<O: Objective, P: Optimizer> Stateful for Trainer<O, P> {
             };
             part.insert(rest.to_owned(), value.clone());
         }
-        let mut new = TrainState::default();
+        let mut new = TrainState { loss_scale: self.state.loss_scale.clone(), ..TrainState::default() };
         new.load_state_dict(&counters)?;
         let before = self.optimizer.state_dict()?;
         self.optimizer.load_state_dict(&optimizer)?;

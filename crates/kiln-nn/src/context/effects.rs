@@ -5,7 +5,7 @@ use crate::updates::Updates;
 use crate::{Buffer, Constraint, Ctx, L1L2, Module, Param};
 use kiln_autograd::{LeafId, Var};
 use kiln_tensor::profile::{Phase, enter};
-use kiln_tensor::{Result, Tensor};
+use kiln_tensor::{DType, Result, Tensor};
 use std::cell::RefCell;
 
 /// New values of buffers, constraints and penalties, handed in by layers as they run. Nothing is changed until the step has
@@ -178,9 +178,10 @@ impl Ctx {
     pub fn penalize(&self, parameter: &Param, regularizer: L1L2) {
         if parameter.trainable() && !self.effects.penalizes(parameter) {
             let id = parameter.id();
-            self.effects.penalize(match self.replacement(parameter) {
-                Some(var) => Penalty::Replaced(id, parameter.cast(var, self.mode), regularizer),
-                None => Penalty::Weight(id, parameter.var_in(self.mode), regularizer),
+            let replacement = self.replacement(parameter);
+            self.effects.penalize(match replacement {
+                Some(var) => Penalty::Replaced(id, self.as_penalty(var), regularizer),
+                None => Penalty::Weight(id, self.as_penalty(parameter.leaf_in(self.mode)), regularizer),
             });
         }
     }
@@ -196,12 +197,18 @@ impl Ctx {
     /// Adds the penalty of a layer's output to the loss, divided by the number of samples (the first axis), as in Keras: a
     /// larger batch does not make it stronger.
     pub fn penalize_activity(&self, output: &Var, regularizer: L1L2) {
-        self.effects.penalize(Penalty::Activity(output.clone(), regularizer));
+        self.effects.penalize(Penalty::Activity(self.as_penalty(output.clone()), regularizer));
     }
 
     /// Adds one number to the loss (Keras's `add_loss`): a custom penalty.
     pub fn add_loss(&self, value: Var) {
-        self.effects.penalize(Penalty::Own(value));
+        self.effects.penalize(Penalty::Own(self.as_penalty(value)));
+    }
+
+    /// What a penalty is computed of, in the loss's type: f32 where the pass computes in a half type.
+    fn as_penalty(&self, x: Var) -> Var {
+        let dtype = self.mode.compute.map_or(x.dtype(), DType::computed_in);
+        if dtype == x.dtype() { x } else { x.to_dtype(dtype).unwrap_or(x) }
     }
 
     /// The sum of the penalties of all layers that ran, to be added to the loss; `None` where there are none. It can
@@ -287,7 +294,7 @@ impl Ctx {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kiln_tensor::{DType, Device};
+    use kiln_tensor::Device;
 
     fn buffer() -> Buffer {
         Buffer::new(Tensor::zeros([2], DType::F32, &Device::cpu()).unwrap())

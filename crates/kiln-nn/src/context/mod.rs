@@ -1,13 +1,14 @@
 //! `Ctx`: what a forward pass is run under.
 //!
-//! Five things, each in its file: what kind of pass it is ([`Mode`]), where in the model it is with that place's random streams
-//! (place.rs), what it leaves to be done (effects.rs), what layers carry to the next pass (carrying.rs), and what looks on ([`Probe`]).
+//! Six things, each in its file: what kind of pass it is ([`Mode`]), the type that it computes in (precision.rs), where in the model
+//! it is with that place's random streams (place.rs), what it leaves to be done (effects.rs), what layers carry to the next pass (carrying.rs), and what looks on ([`Probe`]).
 
 mod carrying;
 mod constrained;
 mod effects;
 mod mode;
 mod place;
+mod precision;
 mod probes;
 mod profiled;
 mod recorded;
@@ -17,6 +18,7 @@ pub use carrying::CarriedUse;
 pub use mode::Mode;
 pub use place::Here;
 pub(crate) use place::located;
+pub use precision::full_precision_layers;
 pub use probes::{KeptOutputs, NotFinite, Probe};
 pub(crate) use replay::Replay;
 
@@ -27,8 +29,9 @@ use carrying::Carrying;
 use effects::Effects;
 use kiln_autograd::{LeafId, Var};
 use kiln_math::{Purpose, RandomStream};
-use kiln_tensor::{DType, Device, Error, Result, Tensor};
+use kiln_tensor::{Device, Error, Result, Tensor};
 use place::Place;
+use precision::Conversions;
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 
@@ -62,6 +65,7 @@ pub struct Ctx {
     effects: Effects,
     carrying: Carrying,
     replacements: RefCell<Vec<(LeafId, Var)>>,
+    conversions: Conversions,
     probes: Vec<Box<dyn Probe>>,
     /// Where layers tell how they use their parameters, in a pass that asks for it.
     recorder: Option<Box<Recorder>>,
@@ -78,6 +82,7 @@ impl Ctx {
             effects: Effects::default(),
             carrying: Carrying::default(),
             replacements: RefCell::default(),
+            conversions: Conversions::default(),
             probes: Vec::new(),
             recorder: None,
         }
@@ -92,14 +97,6 @@ impl Ctx {
     #[must_use]
     pub fn recording(mut self, records: bool) -> Self {
         self.mode.recording = records;
-        self
-    }
-
-    /// The same, with parameters converted to this floating-point type where they are used: a model of f32 that computes in
-    /// bf16. Its inputs are to be of this type too. Gradients come back in the parameters' own type.
-    #[must_use]
-    pub fn compute(mut self, dtype: DType) -> Self {
-        self.mode.compute = Some(dtype);
         self
     }
 
@@ -123,7 +120,7 @@ impl Ctx {
     /// What kind of pass it is.
     #[inline]
     pub fn mode(&self) -> Mode {
-        Mode { recording: self.records(), ..self.mode }
+        Mode { recording: self.records(), compute: self.compute_here(), ..self.mode }
     }
 
     /// Whether layers behave as in training.
@@ -177,12 +174,22 @@ impl Ctx {
     pub fn run<L: Layer + ?Sized>(&self, layer: &L, x: impl Into<L::Input>) -> Result<L::Output> {
         let _here = self.profiled(|| layer.name());
         // A model is run at the beginning of the path.
-        self.carrying.part(self.place.is_at_the_beginning(), || {
-            if !self.probes.is_empty() {
-                return self.run_probed(layer, x.into());
+        let begins = self.place.is_at_the_beginning();
+        self.carrying.part(begins, || match self.compute_here() {
+            None => self.run_here(layer, x.into()),
+            Some(dtype) => {
+                let y = self.in_precision(layer.precision(), x.into(), dtype, |x| self.run_here(layer, x))?;
+                if begins { self.model_output(y) } else { Ok(y) }
             }
-            layer.forward(x.into(), self).map_err(|error| self.locate(error, layer.name()))
         })
+    }
+
+    #[inline]
+    fn run_here<L: Layer + ?Sized>(&self, layer: &L, x: L::Input) -> Result<L::Output> {
+        if !self.probes.is_empty() {
+            return self.run_probed(layer, x);
+        }
+        layer.forward(x, self).map_err(|error| self.locate(error, layer.name()))
     }
 
     #[cold]

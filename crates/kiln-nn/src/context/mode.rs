@@ -9,7 +9,7 @@ pub struct Mode {
     pub training: bool,
     /// Whether gradients of parameters are recorded.
     pub recording: bool,
-    /// The floating-point type that parameters are converted to where they are used; without one they are used as they are.
+    /// The floating-point type that layers convert their inputs and parameters to; without one they take them as they are.
     pub compute: Option<DType>,
     /// Whether all layers that can go on where the pass before ended do so ([`Ctx::carrying`](crate::Ctx::carrying)).
     pub carrying: bool,

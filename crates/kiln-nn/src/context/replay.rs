@@ -3,6 +3,7 @@
 use super::carrying::{Carrying, Counts};
 use super::effects::Effects;
 use super::place::{Place, Spot};
+use super::precision::Conversions;
 use super::{Ctx, Mode};
 use crate::updates::Updates;
 use kiln_autograd::{LeafId, Var};
@@ -27,6 +28,7 @@ impl Replay {
             effects: Effects::after(self.updates.clone()),
             carrying: Carrying::after(self.uses.clone()),
             replacements: self.replacements.clone().into(),
+            conversions: Conversions::default(),
             probes: Vec::new(),
             recorder: None,
         }
@@ -38,7 +40,8 @@ impl Ctx {
     pub(crate) fn replay(&self) -> Replay {
         let replacements = self.replacements.borrow().clone();
         let (updates, uses) = (self.effects.updates(), self.carrying.counts());
-        Replay { mode: self.mode, spot: self.place.spot(), updates, uses, replacements }
+        let mode = Mode { compute: self.compute_here(), ..self.mode };
+        Replay { mode, spot: self.place.spot(), updates, uses, replacements }
     }
 
     /// Runs a part without recording gradients. Gives what it returns and the penalties that depend on the part's values, each

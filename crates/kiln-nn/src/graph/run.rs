@@ -2,7 +2,7 @@
 
 use super::{Graph, What};
 use crate::value::{Shapes, Value, arity};
-use crate::{Ctx, Describe, Init, Json, Layer, Part};
+use crate::{Ctx, Describe, Init, Json, Layer, LayerPrecision, Part};
 use kiln_tensor::{Error, Result};
 
 /// One value alone, several as one.
@@ -81,6 +81,10 @@ impl Layer for Graph {
 
     fn reset_states(&self) {
         self.layers.iter().for_each(|(_, layer)| layer.forget());
+    }
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Inner
     }
 }
 

@@ -4,7 +4,7 @@ use super::linear::{affine, projection};
 use super::setters::setters;
 use crate::per_sample::Use;
 use crate::{
-    Activation, Constraint, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Mask, Method, Module, Param, Sequence, Shapes,
+    Activation, Constraint, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, LayerPrecision, Mask, Method, Module, Param, Sequence, Shapes,
     Value,
 };
 use kiln_autograd::Var;
@@ -149,6 +149,11 @@ fn unbuilt() -> Error {
 impl Layer for Embedding {
     type Input = Sequence;
     type Output = Sequence;
+
+    /// Rows are chosen from the table as it is: converting all of it would cost more.
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn forward(&self, Sequence { values: x, mut mask }: Sequence, ctx: &Ctx) -> Result<Sequence> {
         let weight = self.weight.as_ref().ok_or_else(unbuilt)?;

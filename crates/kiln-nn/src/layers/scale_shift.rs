@@ -49,7 +49,7 @@ impl ScaleShift {
         if self.affine && self.weight.is_none() {
             return Err(unbuilt(with_input));
         }
-        Ok((self.weight.as_ref().map(|weight| weight.var(ctx)), self.bias.as_ref().map(|bias| bias.var(ctx))))
+        Ok((self.weight.as_ref().map(|weight| weight.factor(ctx)), self.bias.as_ref().map(|bias| bias.factor(ctx))))
     }
 
     /// What is normalized, times the weight, plus the bias: (…) of so many last axes, or by channel (C,) of (N, C, …). For a recorder,

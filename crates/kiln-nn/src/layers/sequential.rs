@@ -4,7 +4,7 @@ use super::channels_last::{expect_channels_first, expect_layout};
 use super::checkpoint;
 use super::list::Layers;
 use super::preprocessing::{Lookups, lookups};
-use crate::{AnyLayer, Ctx, Describe, Init, Layer, Module, Part, Segment, Shapes, Value, architecture};
+use crate::{AnyLayer, Ctx, Describe, Init, Layer, LayerPrecision, Module, Part, Segment, Shapes, Value, architecture};
 use kiln_autograd::Var;
 use kiln_tensor::{Device, Error, ErrorKind, IntoShape, Result, Shape};
 use serde_json::Value as Json;
@@ -329,6 +329,10 @@ impl Layer for Sequential {
 
     fn reset_states(&self) {
         self.layers().for_each(|layer| layer.forget());
+    }
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Inner
     }
 }
 

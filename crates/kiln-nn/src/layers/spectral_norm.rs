@@ -2,7 +2,7 @@
 
 use super::computed_weight::{ComputedWeight, visit_at, visit_mut_at};
 use super::setters::setters;
-use crate::{AnyLayer, Buffer, Ctx, Describe, Init, Layer, Module, Param, Shapes, Value, Visitor, VisitorMut};
+use crate::{AnyLayer, Buffer, Ctx, Describe, Init, Layer, LayerPrecision, Module, Param, Shapes, Value, Visitor, VisitorMut};
 use kiln_autograd::Var;
 use kiln_math::RandomStream;
 use kiln_tensor::{Error, Result, Tensor};
@@ -162,6 +162,10 @@ impl Layer for SpectralNorm {
 
     fn reset_states(&self) {
         self.layer.layer().forget();
+    }
+
+    fn precision(&self) -> LayerPrecision {
+        self.layer.layer().any_precision()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Weight normalization.
 
 use super::computed_weight::{ComputedWeight, visit_at, visit_mut_at};
-use crate::{AnyLayer, Ctx, Describe, Init, Layer, Module, Param, Shapes, Value, Visitor, VisitorMut};
+use crate::{AnyLayer, Ctx, Describe, Init, Layer, LayerPrecision, Module, Param, Shapes, Value, Visitor, VisitorMut};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Tensor};
 use serde_json::{Value as Json, json};
@@ -108,6 +108,10 @@ impl Layer for WeightNorm {
 
     fn reset_states(&self) {
         self.layer.layer().forget();
+    }
+
+    fn precision(&self) -> LayerPrecision {
+        self.layer.layer().any_precision()
     }
 }
 

@@ -18,6 +18,10 @@ pub trait IntoValue: Sized {
 
     /// Shows every Var in it, in order.
     fn for_each_var<'v>(&'v self, f: &mut dyn FnMut(&'v Var));
+
+    /// The same with other Vars, in order; masks stay.
+    #[must_use]
+    fn map_vars(self, f: &mut dyn FnMut(Var) -> Var) -> Self;
 }
 
 /// What a layer can take: as [`IntoValue`], with `#[derive(FromValue, IntoValue)]` for structs.
@@ -60,6 +64,13 @@ impl IntoValue for Value {
             Value::Many(values) => values.iter().for_each(|value| value.for_each_var(f)),
         }
     }
+    fn map_vars(self, f: &mut dyn FnMut(Var) -> Var) -> Self {
+        match self {
+            Value::One(var, mask) => Value::One(f(var), mask),
+            Value::Projection(projection, mask) => Value::Projection(Box::new(projection.map_vars(f)), mask),
+            Value::Many(values) => Value::Many(values.map_vars(f)),
+        }
+    }
 }
 
 impl FromValue for Value {
@@ -79,6 +90,9 @@ impl IntoValue for Var {
     fn for_each_var<'v>(&'v self, f: &mut dyn FnMut(&'v Var)) {
         f(self);
     }
+    fn map_vars(self, f: &mut dyn FnMut(Var) -> Var) -> Self {
+        f(self)
+    }
 }
 
 impl FromValue for Var {
@@ -95,6 +109,9 @@ impl IntoValue for Sequence {
     }
     fn for_each_var<'v>(&'v self, f: &mut dyn FnMut(&'v Var)) {
         f(&self.values);
+    }
+    fn map_vars(self, f: &mut dyn FnMut(Var) -> Var) -> Self {
+        Sequence { values: f(self.values), mask: self.mask }
     }
 }
 
@@ -134,6 +151,9 @@ impl<T: IntoValue> IntoValue for Vec<T> {
     }
     fn for_each_var<'v>(&'v self, f: &mut dyn FnMut(&'v Var)) {
         self.iter().for_each(|value| value.for_each_var(f));
+    }
+    fn map_vars(self, f: &mut dyn FnMut(Var) -> Var) -> Self {
+        self.into_iter().map(|value| value.map_vars(f)).collect()
     }
 }
 
@@ -176,6 +196,10 @@ macro_rules! tuples {
             fn for_each_var<'v>(&'v self, f: &mut dyn FnMut(&'v Var)) {
                 let ($($variable,)+) = self;
                 $($variable.for_each_var(f);)+
+            }
+            fn map_vars(self, f: &mut dyn FnMut(Var) -> Var) -> Self {
+                let ($($variable,)+) = self;
+                ($($variable.map_vars(f),)+)
             }
         }
 

@@ -70,15 +70,6 @@ impl Value {
         })
     }
 
-    /// The same with other Vars, in order; masks stay.
-    pub(crate) fn map_vars(self, f: &mut dyn FnMut(Var) -> Var) -> Value {
-        match self {
-            Value::One(var, mask) => Value::One(f(var), mask),
-            Value::Projection(projection, mask) => Value::Projection(Box::new(projection.map_vars(f)), mask),
-            Value::Many(values) => Value::Many(values.into_iter().map(|value| value.map_vars(f)).collect()),
-        }
-    }
-
     /// The values in order: itself where it is one.
     pub fn into_parts(self) -> Vec<Value> {
         match self {

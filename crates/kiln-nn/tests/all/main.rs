@@ -27,6 +27,7 @@ mod naive;
 mod one_number;
 mod parameters;
 mod per_sample;
+mod precision;
 mod preprocessing;
 mod projection;
 mod pytorch;

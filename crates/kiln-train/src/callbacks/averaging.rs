@@ -207,7 +207,7 @@ impl Callback for Swa {
             return Ok(());
         }
         let (loader, epoch, seed) = (run.loader.clone(), run.state.epoch + 1, run.state.seed);
-        batch_norm::update(run.model, &loader, epoch, seed)
+        batch_norm::update(run.model, &loader, epoch, seed, run.precision)
     }
 
     fn on_failure(&mut self, run: &mut Run<'_>, _: &Error) -> Result<()> {

@@ -1,7 +1,7 @@
 //! Ends a training whose loss is NaN or infinite, says where that began, and goes back to the weights before.
 
 use crate::state::Before;
-use crate::{Callback, EpochRecord, Evaluation, Objective, Run, TrainState};
+use crate::{Callback, EpochRecord, Evaluation, Mixed, Objective, Run, TrainState};
 use kiln_datasets::{Batch, Loader};
 use kiln_nn::{Ctx, NotFinite};
 use kiln_tensor::{Error, ErrorKind, Result};
@@ -102,12 +102,12 @@ impl Callback for NanGuard {
         let place = format!("validation loss after step {}", run.state.step);
         let found = run.validation().map(|data| {
             let loader = Loader::new(data).plain().batch_size(run.batch_size).device(&run.device);
-            first_not_finite(run.model, &loader, 0, |_| Ctx::eval())
+            first_not_finite(run.model, &loader, 0, |_| run.eval())
         });
         let error = match found {
             Some(Err(error)) => error,
             found => {
-                diverged(run.model, found.and_then(Result::ok).flatten().as_ref(), Ctx::eval(), &place, evaluation.loss)
+                diverged(run.model, found.and_then(Result::ok).flatten().as_ref(), run.eval(), &place, evaluation.loss)
             }
         };
         Err(self.go_back(run, error))
@@ -120,7 +120,8 @@ impl Callback for NanGuard {
         }
         let (seed, before) =
             (run.state.seed, run.state.before.as_ref().map_or(0, |before| before.batches - before.batch));
-        let context = |batch: u64| Ctx::train(seed, before + batch);
+        let precision = run.precision;
+        let context = |batch: u64| Mixed::apply(precision, Ctx::train(seed, before + batch));
         let place = format!("loss of epoch {}", record.epoch);
         let error = match first_not_finite(run.model, &run.loader, record.epoch as u64, context) {
             Ok(batch) => diverged(run.model, batch.as_ref(), context(0), &place, record.train.loss),

@@ -39,10 +39,7 @@ impl Group {
             Count::Known(count) => self.add_known(gradients, *count)?,
             Count::There(count) => self.add_there(gradients, count)?,
         }
-        self.applies = match (self.applies.take(), applies) {
-            (Some(all), Some(this)) => Some(all.logical_and(&this)?),
-            (all, this) => all.or(this),
-        };
+        self.applies = both(self.applies.take(), applies)?;
         self.contexts.push(ctx);
         Ok(())
     }
@@ -91,6 +88,14 @@ impl Group {
             sum.scale(unit / known)?;
         }
         Ok((sum, contexts, applies))
+    }
+}
+
+/// Whether both hold, where there are both.
+pub(super) fn both(first: Option<Tensor>, second: Option<Tensor>) -> Result<Option<Tensor>> {
+    match (first, second) {
+        (Some(first), Some(second)) => first.logical_and(&second).map(Some),
+        (first, second) => Ok(first.or(second)),
     }
 }
 

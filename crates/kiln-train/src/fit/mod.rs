@@ -9,7 +9,7 @@ mod validation;
 
 use crate::held::Held;
 use crate::state::Order;
-use crate::{Callback, EpochRecord, FitOptions, History, Metric, Objective, Progress, Run, TrainState};
+use crate::{Callback, EpochRecord, FitOptions, History, Metric, Mixed, Objective, Progress, Run, TrainState};
 use group::Group;
 use kiln_autograd::Gradients;
 use kiln_datasets::{Dataset, Pass};
@@ -28,6 +28,7 @@ pub(crate) struct Lent<'t> {
     pub(crate) state: &'t mut TrainState,
     /// That of evaluations.
     pub(crate) batch_size: &'t mut usize,
+    pub(crate) precision: Option<Mixed>,
 }
 
 /// A `fit`.
@@ -52,7 +53,7 @@ struct Fit<'r, 'a> {
 /// Trains for some epochs.
 pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>, device: &Device) -> Result<History> {
     options.check(data)?;
-    let Lent { objective, optimizer, metrics, state, batch_size } = trainer;
+    let Lent { objective, optimizer, metrics, state, batch_size, precision } = trainer;
     optimizer.check(&*objective)?;
     let seed = options.seed.unwrap_or(state.seed);
     let split = options.split(&data, seed)?;
@@ -68,7 +69,7 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         let pass = Pass { seed, epoch: state.epoch + 1 };
         let batch = data.training_batch(&indices, &[], pass, device)?;
         objective.begin_pass();
-        objective.loss(&batch, &Ctx::train(seed, state.batches)).map(drop)
+        objective.loss(&batch, &Mixed::apply(precision, Ctx::train(seed, state.batches))).map(drop)
     })?;
     let last_epoch = options.last_epoch(state.epoch);
     let (size, accumulate, validate_every) = (options.batch_size, options.accumulate, options.validate_every);
@@ -99,6 +100,7 @@ pub(crate) fn fit(trainer: Lent<'_>, data: &dyn Dataset, options: FitOptions<'_>
         loader,
         validation,
         batch_size: size,
+        precision,
         device: device.clone(),
         epochs: last_epoch,
         loss: None,
@@ -171,6 +173,7 @@ impl Fit<'_, '_> {
         })?;
         let progress = self.run.progress();
         let train = self.run.state.tally.finish(metrics)?;
+        self.run.state.loss_scale.expect_usable()?;
         let validation = self.validation_of_epoch()?;
         let completed = progress.batch == progress.batches && validation.is_some() == self.run.validation.is_some();
         let seconds = self.run.epoch_began.elapsed().as_secs_f64();

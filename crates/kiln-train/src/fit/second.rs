@@ -1,8 +1,8 @@
 //! The second pass of a step, for optimizers whose gradients are those of another place.
 
 use super::Fit;
-use super::group::{Group, finite_on_device};
-use crate::Count;
+use super::group::{Group, both, finite_on_device};
+use crate::{Count, Mixed};
 use kiln_autograd::Gradients;
 use kiln_datasets::Batch;
 use kiln_nn::StateDict;
@@ -40,10 +40,7 @@ impl Fit<'_, '_> {
         }
         let (gradients, finite) = second?;
         self.run.gradients = gradients;
-        match (applies, finite) {
-            (Some(first), Some(second)) => first.logical_and(&second).map(Some),
-            (first, second) => Ok(first.or(second)),
-        }
+        both(applies, both(finite, self.run.unscale()?)?)
     }
 
     /// The gradients of these batches where the parameters are.
@@ -59,6 +56,7 @@ impl Fit<'_, '_> {
             let ctx = run.context();
             let loss = run.model.loss(batch, &ctx)?.loss;
             let finite = finite_on_device(loss.tensor())?;
+            let loss = Mixed::scaled(run.precision, &mut run.state.loss_scale, loss)?;
             group.add(loss.backward()?, count, ctx, finite)?;
         }
         if let Some(after) = after {

@@ -1,9 +1,9 @@
 //! A batch, and the optimizer's step.
 
 use super::Fit;
-use super::group::finite_on_device;
+use super::group::{both, finite_on_device};
 use super::second::Again;
-use crate::{Count, Outcome};
+use crate::{Count, Mixed, Outcome};
 use kiln_autograd::Gradients;
 use kiln_datasets::Batch;
 use kiln_nn::Ctx;
@@ -64,6 +64,7 @@ impl Fit<'_, '_> {
         // Let go, so that the backward pass frees what it has used.
         drop(predictions);
         let applies = finite_on_device(loss.tensor())?;
+        let loss = Mixed::scaled(run.precision, &mut run.state.loss_scale, loss)?;
         let count = match &mask {
             Some(mask) if self.accumulate > 1 => Count::of(mask)?,
             _ => Count::Known(batch.len() as f64),
@@ -78,6 +79,7 @@ impl Fit<'_, '_> {
     fn step(&mut self) -> Result<()> {
         let (gradients, contexts, mut applies) = std::mem::take(&mut self.group).finish()?;
         self.run.gradients = gradients;
+        applies = both(applies, self.run.unscale()?)?;
         if !self.again.is_empty() {
             applies = self.second_pass(applies)?;
         }

@@ -10,6 +10,7 @@ use crate::{EpochRecord, Evaluation};
 pub(crate) use before::Before;
 use kiln_datasets::{Dataset, Loader};
 use kiln_nn::{StateDict, Stateful};
+use kiln_optim::LossScale;
 use kiln_store::Generation;
 use kiln_tensor::{Device, Error, ErrorKind, Result, Tensor};
 pub(crate) use running::Running;
@@ -74,6 +75,9 @@ pub struct TrainState {
     pub(crate) callbacks: StateDict,
     /// Time of the epoch that is not completed.
     pub(crate) seconds: f64,
+    /// The factor of the loss, and how many steps were left out because of gradients that were not finite: with [`Mixed::F16`](crate::Mixed)
+    /// alone.
+    pub loss_scale: LossScale,
     /// The checkpoint that the next `fit` resumes from.
     pub(crate) resumed: Option<Generation>,
 }
@@ -155,7 +159,7 @@ impl Stateful for TrainState {
     /// `epoch`, `batch`, `step`, `batches`, `seed`, `seconds`, the history and the validations in columns (`history.POSITION.NAME`,
     /// `validations.POSITION.NAME`), and of an epoch that was left
     /// `order`, `sums.…`, `carried.…`, and where it began, `before.…`, to which a training that diverges goes back. In a checkpoint
-    /// also what callbacks remember, `callbacks.NAME.…`.
+    /// also what callbacks remember, `callbacks.NAME.…`. Of a training in f16 `loss_scale.…`.
     fn state_dict(&self) -> Result<StateDict> {
         let cpu = Device::cpu();
         let mut state = StateDict::new();
@@ -172,7 +176,8 @@ impl Stateful for TrainState {
         if let Some(before) = self.before.as_ref().filter(|_| self.batch > 0) {
             before.save(&mut state)?;
         }
-        for (prefix, values) in [("carried", &self.carried), ("callbacks", &self.callbacks)] {
+        let scale = self.loss_scale.state_dict()?;
+        for (prefix, values) in [("carried", &self.carried), ("callbacks", &self.callbacks), ("loss_scale", &scale)] {
             state.extend(values.iter().map(|(name, value)| (format!("{prefix}.{name}"), value.clone())));
         }
         Ok(state)
@@ -193,7 +198,7 @@ impl Stateful for TrainState {
         new.history = columns::load(HISTORY, state)?;
         new.validations = validations::of(columns::load(VALIDATIONS, state)?);
         new.seconds = state.get("seconds").map_or(Ok(0.0), Tensor::item)?;
-        let mut before = StateDict::new();
+        let (mut before, mut scale) = (StateDict::new(), StateDict::new());
         for (name, value) in state {
             let known = if COUNTERS.contains(&name.as_str())
                 || name == "seconds"
@@ -208,6 +213,9 @@ impl Stateful for TrainState {
                 true
             } else if let Some(callback) = name.strip_prefix("callbacks.") {
                 new.callbacks.insert(callback.to_owned(), value.clone());
+                true
+            } else if let Some(part) = name.strip_prefix("loss_scale.") {
+                scale.insert(part.to_owned(), value.clone());
                 true
             } else if let Some(part) = name.strip_prefix("before.") {
                 before.insert(part.to_owned(), value.clone());
@@ -226,6 +234,9 @@ impl Stateful for TrainState {
                 .ok_or_else(|| foreign("`before` is not the beginning of an epoch".into()))?;
             new.before = Some(loaded);
         }
+        // Its settings stay.
+        new.loss_scale = self.loss_scale.clone();
+        new.loss_scale.load_state_dict(&scale)?;
         *self = new;
         Ok(())
     }

@@ -21,6 +21,7 @@ mod metrics;
 mod not_finite;
 mod one_number;
 mod outputs;
+mod precision;
 mod rates;
 mod resume;
 mod scikit;

@@ -1,7 +1,7 @@
 //! Categories as numbers that a layer can multiply.
 
 use super::integers;
-use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
+use crate::{Ctx, Describe, Init, Layer, LayerPrecision, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,11 @@ impl CategoryEncoding {
 impl Layer for CategoryEncoding {
     type Input = Var;
     type Output = Var;
+
+    /// Data as it comes may need more than a half type's 8 or 11 bits.
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let Some((&samples, sizes)) = x.dims().split_first() else {

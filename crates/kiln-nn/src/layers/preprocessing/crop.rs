@@ -1,7 +1,7 @@
 //! The center of images.
 
 use crate::layers::spatial::{expect_batch, expect_sample};
-use crate::{Ctx, Init, Layer, MaskRule, Module};
+use crate::{Ctx, Init, Layer, LayerPrecision, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,11 @@ impl CenterCrop {
 impl Layer for CenterCrop {
     type Input = Var;
     type Output = Var;
+
+    /// Data as it comes may need more than a half type's 8 or 11 bits.
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
         expect_batch::<2>("center_crop", x.shape())?;

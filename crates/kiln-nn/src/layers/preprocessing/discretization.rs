@@ -1,7 +1,7 @@
 //! Numbers as the bins that they lie in.
 
 use super::{Adapt, Quantiles};
-use crate::{Ctx, Describe, Init, Layer, Module};
+use crate::{Ctx, Describe, Init, Layer, LayerPrecision, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
@@ -80,6 +80,11 @@ impl Adapt for Discretization {
 impl Layer for Discretization {
     type Input = Var;
     type Output = Var;
+
+    /// Data as it comes may need more than a half type's 8 or 11 bits.
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
         let boundaries = self.boundaries.as_ref().ok_or_else(unknown)?;

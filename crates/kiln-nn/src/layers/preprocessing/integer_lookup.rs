@@ -3,7 +3,7 @@
 use super::tables::Tables;
 use super::vocabulary::{Counts, Vocabulary};
 use super::{Adapt, integers};
-use crate::{Ctx, Describe, Init, Layer, Module};
+use crate::{Ctx, Describe, Init, Layer, LayerPrecision, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, ErrorKind, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
@@ -185,6 +185,11 @@ impl Adapt for IntegerLookup {
 impl Layer for IntegerLookup {
     type Input = Var;
     type Output = Var;
+
+    /// Data as it comes may need more than a half type's 8 or 11 bits.
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
         let x = integers("integer_lookup", &x)?;

@@ -2,7 +2,7 @@
 
 use super::{Adapt, Moments, floats};
 use crate::layers::setters::setters;
-use crate::{Buffer, ClassAxis, Ctx, Describe, Init, Layer, Module};
+use crate::{Buffer, ClassAxis, Ctx, Describe, Init, Layer, LayerPrecision, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Several, Shape, Tensor, axis_index};
 use serde::{Deserialize, Serialize};
@@ -178,6 +178,11 @@ impl Adapt for Normalization {
 impl Layer for Normalization {
     type Input = Var;
     type Output = Var;
+
+    /// Data as it comes may need more than a half type's 8 or 11 bits.
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let (mean, variance) = self.moments().ok_or_else(unknown)?;

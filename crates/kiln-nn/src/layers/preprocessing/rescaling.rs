@@ -1,7 +1,7 @@
 //! Numbers on another scale.
 
 use super::floats;
-use crate::{Ctx, Describe, Init, Layer, Module};
+use crate::{Ctx, Describe, Init, Layer, LayerPrecision, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,11 @@ impl Rescaling {
 impl Layer for Rescaling {
     type Input = Var;
     type Output = Var;
+
+    /// Data as it comes may need more than a half type's 8 or 11 bits.
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         floats(&x, DType::F32, ctx)?.affine(self.scale, self.offset)

@@ -4,7 +4,7 @@ use super::crop::center;
 use super::floats;
 use crate::layers::setters::setters;
 use crate::layers::spatial::{expect_batch, expect_sample};
-use crate::{Ctx, Init, Layer, MaskRule, Module};
+use crate::{Ctx, Init, Layer, LayerPrecision, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Arithmetic, DType, Error, Result, Shape, Tensor, taps};
 use serde::{Deserialize, Serialize};
@@ -119,6 +119,11 @@ fn triangle(center: f64, reach: f64, size: usize) -> impl Iterator<Item = (usize
 impl Layer for Resizing {
     type Input = Var;
     type Output = Var;
+
+    /// Data as it comes may need more than a half type's 8 or 11 bits.
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::Full
+    }
 
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         expect_batch::<2>("resizing", x.shape())?;

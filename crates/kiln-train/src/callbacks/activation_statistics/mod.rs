@@ -6,7 +6,7 @@ mod watch;
 use super::Every;
 use crate::{Callback, EpochRecord, Run};
 use kiln_datasets::Batch;
-use kiln_nn::{Ctx, Stateful};
+use kiln_nn::Stateful;
 use kiln_tensor::{DType, Result, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -199,7 +199,7 @@ impl ActivationStatistics {
 
 /// What the layers give for a batch. What they carry from batch to batch stays as it is.
 fn looks(run: &Run<'_>, batch: &Batch) -> Result<Vec<Look>> {
-    let ctx = Ctx::eval().with_probe(Watch::default());
+    let ctx = run.eval().with_probe(Watch::default());
     let carried = run.model.carried_states();
     let done = run.model.loss(batch, &ctx);
     run.model.set_carried_states(&carried)?;

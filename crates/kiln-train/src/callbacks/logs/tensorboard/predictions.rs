@@ -3,7 +3,6 @@
 use super::picture::{Color, LINE, Picture};
 use crate::Run;
 use kiln_autograd::Var;
-use kiln_nn::Ctx;
 use kiln_tensor::{Result, Tensor};
 
 const BLACK: Color = [0, 0, 0];
@@ -42,7 +41,7 @@ pub(super) fn predictions(run: &Run<'_>, count: usize, classes: &[String]) -> Re
     let pixels = inputs.to_f64_vec()?;
     let carried = run.model.carried_states();
     run.model.begin_pass();
-    let outcome = run.model.loss(&batch, &Ctx::eval())?;
+    let outcome = run.model.loss(&batch, &run.eval())?;
     run.model.set_carried_states(&carried)?;
     let Some(prediction) = outcome.predictions.first() else { return Ok(None) };
     let Some(answers) = answers(prediction.values.as_var()?, targets)? else { return Ok(None) };

@@ -1,0 +1,221 @@
+//! Loss scaling, for gradients in f16.
+
+use crate::check::above_zero;
+use crate::norm::norm_there;
+use kiln_autograd::{Gradients, Var};
+use kiln_nn::{StateDict, Stateful};
+use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor};
+
+/// Dynamic loss scaling: the loss is multiplied by a factor before the backward pass, and the gradients are divided by it afterwards.
+///
+/// The smallest number above 0 of f16 is 6·10⁻⁸, and gradients below it would become 0. Scaled ones stay above it. Where a gradient
+/// overflows, the step is left out and the factor is halved; after 2,000 steps without an overflow it is doubled. Source: Micikevicius et
+/// al., Mixed Precision Training, 2018; the numbers are those of PyTorch's `GradScaler`. bf16 has the range of f32 and needs none of
+/// this.
+///
+/// Factor and counts are kept in the memory of the model's device: no step waits for the host.
+///
+/// ```
+/// # use kiln_nn::{Ctx, Dense, Loss, MeanSquaredError, Sequential};
+/// # use kiln_tensor::{DType, Device, Result, Tensor};
+/// use kiln_optim::{LossScale, Optimizer, Sgd};
+/// # fn main() -> Result<()> {
+/// # let cpu = Device::cpu();
+/// # let (x, y) = (Tensor::ones([4, 2], DType::F32, &cpu)?, Tensor::ones([4, 1], DType::F32, &cpu)?);
+/// # let mut model = Sequential::new().push(Dense::new(1)).build([2], &cpu, 1)?;
+/// let (mut optimizer, mut scale) = (Sgd::new(0.1), LossScale::new());
+/// for step in 0..10 {
+///     let ctx = Ctx::train(1, step).compute(DType::F16);
+///     let loss = MeanSquaredError::new().forward(&model.forward(&x, &ctx)?, &y)?;
+///     let (gradients, finite) = scale.unscale(scale.scale(&loss)?.backward()?)?;
+///     optimizer.step_if(&mut model, &gradients, Some(&finite))?;
+///     Ctx::commit_all(&[ctx], &mut model, Some(&finite))?;
+/// }
+/// assert_eq!(scale.skipped()?, 0);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct LossScale {
+    initial: f64,
+    interval: f64,
+    /// Once it is known where they are to be.
+    counts: Option<Counts>,
+}
+
+/// One f32 each, in the device's memory.
+#[derive(Clone, Debug)]
+struct Counts {
+    scale: Tensor,
+    /// Steps without an overflow since the factor changed.
+    good: Tensor,
+    skipped: Tensor,
+}
+
+/// The entries of a state.
+const NAMES: [&str; 3] = ["scale", "good_steps", "skipped_steps"];
+
+impl Counts {
+    fn new(values: [f64; 3], device: &Device) -> Result<Self> {
+        let [scale, good, skipped] = values.map(|value| Tensor::scalar(value as f32, device));
+        Ok(Counts { scale: scale?, good: good?, skipped: skipped? })
+    }
+
+    /// After a step whose gradients were finite or not.
+    fn next(&self, finite: &Tensor, interval: f64) -> Result<Self> {
+        let number = |value: f64| Tensor::scalar(value as f32, finite.device());
+        let (zero, good) = (number(0.0)?, self.good.add_scalar(1.0)?);
+        let grows = good.ge(&number(interval)?)?;
+        let larger = Tensor::select(&grows, &self.scale.mul_scalar(2.0)?, &self.scale)?;
+        let good = Tensor::select(&grows, &zero, &good)?;
+        Ok(Counts {
+            scale: Tensor::select(finite, &larger, &self.scale.mul_scalar(0.5)?)?,
+            good: Tensor::select(finite, &good, &zero)?,
+            skipped: Tensor::select(finite, &self.skipped, &self.skipped.add_scalar(1.0)?)?,
+        })
+    }
+
+    fn values(&self) -> [&Tensor; 3] {
+        [&self.scale, &self.good, &self.skipped]
+    }
+}
+
+impl Default for LossScale {
+    fn default() -> Self {
+        LossScale::new()
+    }
+}
+
+impl LossScale {
+    /// A factor of 65,536 that is doubled after 2,000 steps without an overflow.
+    pub fn new() -> Self {
+        LossScale { initial: 65536.0, interval: 2000.0, counts: None }
+    }
+
+    /// The first factor. A power of two rounds nothing.
+    #[must_use]
+    pub fn initial(self, scale: f64) -> Self {
+        LossScale { initial: scale, ..self }
+    }
+
+    /// After how many steps without an overflow the factor is doubled.
+    #[must_use]
+    pub fn growth_interval(self, steps: u64) -> Self {
+        LossScale { interval: steps as f64, ..self }
+    }
+
+    fn check(&self) -> Result<()> {
+        above_zero("loss scale", self.initial)?;
+        above_zero("growth interval of the loss scale", self.interval).map(drop)
+    }
+
+    /// The counts, in this device's memory.
+    fn counts(&mut self, device: &Device) -> Result<&mut Counts> {
+        let counts = match self.counts.take() {
+            None => {
+                self.check()?;
+                Counts::new([self.initial, 0.0, 0.0], device)?
+            }
+            Some(counts) if counts.scale.device() == device => counts,
+            Some(Counts { scale, good, skipped }) => Counts {
+                scale: scale.to_device(device)?,
+                good: good.to_device(device)?,
+                skipped: skipped.to_device(device)?,
+            },
+        };
+        Ok(self.counts.insert(counts))
+    }
+
+    /// The loss times the factor, of which gradients are taken.
+    ///
+    /// # Errors
+    /// A factor or an interval that is not above 0.
+    pub fn scale(&mut self, loss: &Var) -> Result<Var> {
+        let scale = self.counts(loss.device())?.scale.to_dtype(loss.dtype())?;
+        loss.mul(&Var::constant(scale.reshape(*loss.shape())?))
+    }
+
+    /// The gradients divided by the factor, and whether all of them are finite: one bool in the device's memory, for
+    /// [`Optimizer::step_if`](crate::Optimizer::step_if). The factor is then that of the next step.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn unscale(&mut self, mut gradients: Gradients) -> Result<(Gradients, Tensor)> {
+        let device = gradients.iter().next().map_or_else(Device::cpu, |(_, gradient)| gradient.device().clone());
+        let interval = self.interval;
+        let counts = self.counts(&device)?;
+        let finite = if device.backend().is_host() {
+            gradients.scale(counts.scale.item()?.recip())?;
+            Tensor::scalar(gradients.norm()?.is_finite(), &device)?
+        } else {
+            let factor = counts.scale.recip()?;
+            gradients = gradients.try_map(|gradient| {
+                let computed = gradient.dtype().computed_in();
+                gradient.to_dtype(computed)?.mul(&factor.to_dtype(computed)?)?.to_dtype(gradient.dtype())
+            })?;
+            match norm_there(&gradients)? {
+                Some(norm) => norm.lt(&Tensor::scalar(f64::INFINITY, &device)?)?,
+                None => Tensor::ones((), DType::Bool, &device)?,
+            }
+        };
+        *counts = counts.next(&finite, interval)?;
+        Ok((gradients, finite))
+    }
+
+    /// The factor of the next step. The host waits for the device.
+    ///
+    /// # Errors
+    /// A fault of the device that surfaced.
+    pub fn factor(&self) -> Result<f64> {
+        self.counts.as_ref().map_or(Ok(self.initial), |counts| counts.scale.item())
+    }
+
+    /// How many steps were left out because a gradient was not finite. The host waits for the device.
+    ///
+    /// # Errors
+    /// A fault of the device that surfaced.
+    pub fn skipped(&self) -> Result<u64> {
+        self.counts.as_ref().map_or(Ok(0), |counts| Ok(counts.skipped.item()? as u64))
+    }
+
+    /// Fails where no factor helps: gradients overflow although it is below 1. The host waits for the device.
+    ///
+    /// # Errors
+    /// `ErrorKind::Diverged`; a fault of the device that surfaced.
+    pub fn expect_usable(&self) -> Result<()> {
+        let factor = self.factor()?;
+        if factor >= 1.0 {
+            return Ok(());
+        }
+        let message = format!(
+            "gradients are not finite in f16 although the loss scale is {factor}: use bf16, a smaller learning rate, or inputs in a \
+             smaller range"
+        );
+        Err(Error::new(ErrorKind::Diverged, "loss_scale", message))
+    }
+}
+
+/// `scale`, `good_steps` and `skipped_steps`, f32; nothing before the first step.
+impl Stateful for LossScale {
+    fn state_dict(&self) -> Result<StateDict> {
+        let Some(counts) = &self.counts else { return Ok(StateDict::new()) };
+        Ok(NAMES.into_iter().map(str::to_owned).zip(counts.values().map(Tensor::clone)).collect())
+    }
+
+    fn load_state_dict(&mut self, state: &StateDict) -> Result<()> {
+        if state.is_empty() {
+            self.counts = None;
+            return Ok(());
+        }
+        let mut values = [0.0; 3];
+        for (name, value) in NAMES.into_iter().zip(&mut values) {
+            let known = state.get(name).filter(|_| state.len() == NAMES.len());
+            *value = known.map(Tensor::item).transpose()?.filter(|value| value.is_finite()).ok_or_else(|| {
+                let message = "this is not the state of a loss scale; nothing was changed";
+                Error::new(ErrorKind::Format, "loss_scale.load_state_dict", message)
+            })?;
+        }
+        self.counts = Some(Counts::new(values, &Device::cpu())?);
+        Ok(())
+    }
+}
