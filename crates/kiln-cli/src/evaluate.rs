@@ -91,7 +91,7 @@ fn count(confusion: &mut Confusion, prepared: &Prepared, batch: &Batch) -> Resul
     if let (kiln::nn::Value::One(_, mask), Some(given)) = (&mut inputs, batch.masks.first()) {
         *mask = given.clone().map(Into::into);
     }
-    let outputs = prepared.trainer.objective.model().forward(inputs, &Ctx::eval())?.into_tensor();
+    let outputs = prepared.trainer.objective.model().forward(inputs, &prepared.trainer.eval_ctx())?.into_tensor();
     let predicted = classes_of(&outputs, prepared.logits)?;
     let classes = batch.targets.to_dtype(DType::I64)?.to_vec::<i64>()?;
     classes.iter().zip(&predicted).for_each(|(&class, &said)| confusion.add(class as usize, said as usize));

@@ -54,12 +54,17 @@ impl Objective for Adversaries {
             BinaryCrossentropy::from_logits().forward(judged, target)
         };
 
-        let judged = ctx.layer("discriminator", discriminator, real)?.var()?;
-        let judged_made = ctx.layer("discriminator", discriminator, made.detach())?.var()?;
+        // Losses are f32 in mixed precision too.
+        let judged = ctx.layer("discriminator", discriminator, real)?.var()?.to_dtype(real.dtype())?;
+        let judged_made = ctx.layer("discriminator", discriminator, made.detach())?.var()?.to_dtype(real.dtype())?;
         let of_discriminator = loss(&judged, &yes)?.add(&loss(&judged_made, &no)?)?;
 
         // What the generator wants changes the generator alone: here the discriminator's parameters are constants.
         let constant = if ctx.is_training() { Ctx::train(0, 0).recording(false) } else { Ctx::eval() };
+        let constant = match ctx.mode().compute {
+            Some(dtype) => constant.compute(dtype),
+            None => constant,
+        };
         let deceived = constant.run(discriminator, &made)?.var()?;
         let of_generator = loss(&deceived, &yes)?;
 

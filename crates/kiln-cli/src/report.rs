@@ -26,6 +26,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) samples: (usize, usize, &'a str),
     pub(crate) epochs: usize,
     pub(crate) device: &'a str,
+    /// The half type of mixed precision, and the layers that compute in f32.
+    pub(crate) precision: Option<(&'static str, Vec<String>)>,
     /// Where a run goes on.
     pub(crate) resumed: Option<String>,
 }
@@ -53,11 +55,17 @@ impl Report {
         if self.quiet || self.json {
             return;
         }
-        let Plan { recipe, parameters, samples: (train, test, samples), epochs, device, resumed } = plan;
+        let Plan { recipe, parameters, samples: (train, test, samples), epochs, device, precision, resumed } = plan;
+        let precision = precision.as_ref().map_or_else(String::new, |(name, in_f32)| match in_f32.is_empty() {
+            true => format!(" in {name}"),
+            false => format!(" in {name} (in f32: {})", in_f32.join(", ")),
+        });
         let [parameters, train, test] = [*parameters, *train, *test].map(|number| grouped(number as u64));
         let epochs = counted(*epochs as u64);
         let resumed = resumed.as_ref().map(|place| format!("; going on {place}")).unwrap_or_default();
-        prose(&format!("{recipe} on {device}: {parameters} parameters, {train} + {test} {samples}, {epochs}{resumed}"));
+        prose(&format!(
+            "{recipe} on {device}{precision}: {parameters} parameters, {train} + {test} {samples}, {epochs}{resumed}"
+        ));
     }
 
     pub(crate) fn epoch(&self, record: &EpochRecord, epochs: usize) {

@@ -39,7 +39,7 @@ pub struct Scalar {
 
 /// A running `fit`, as [callbacks](crate::Callback) see it: they may change all of it.
 ///
-/// The model is run by [`Objective::loss`]: `run.model.loss(&batch, &run.eval())?` gives the loss and the predictions.
+/// The model is run by [`Objective::loss`]: `run.model.loss(&batch, &run.eval_ctx())?` gives the loss and the predictions.
 pub struct Run<'r> {
     /// What is trained; a [`Module`](kiln_nn::Module).
     pub model: &'r mut dyn Objective,
@@ -176,7 +176,7 @@ impl Run<'_> {
     /// # Errors
     /// Data that is empty or does not fit the model.
     pub fn evaluate(&self, data: &dyn Dataset) -> Result<Evaluation> {
-        measure(self.model, self.metrics, data, self.batch_size, &self.device, &self.eval())
+        measure(self.model, self.metrics, data, self.batch_size, &self.device, &self.eval_ctx())
     }
 
     /// The names of the numbers that each epoch reports: `loss`, of several outputs `digit_loss`, `accuracy`, `val_loss`, …
@@ -202,7 +202,7 @@ impl Run<'_> {
     }
 
     /// A context of evaluation in the precision of the training: what [`Objective::loss`] is given to look at the model.
-    pub fn eval(&self) -> Ctx {
+    pub fn eval_ctx(&self) -> Ctx {
         Mixed::apply(self.precision, Ctx::eval())
     }
 

@@ -69,6 +69,11 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         Trainer { precision: precision.into(), ..self }
     }
 
+    /// A context of evaluation in the precision of the training.
+    pub fn eval_ctx(&self) -> Ctx {
+        Mixed::apply(self.precision, Ctx::eval())
+    }
+
     /// Reports a metric too. Two of the same name are refused when they are used: [`Named`](crate::Named) gives one another.
     #[must_use]
     pub fn metric(mut self, metric: impl Metric + 'static) -> Self {
@@ -143,7 +148,7 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
     /// As [`Trainer::evaluate`], and batches of 0.
     pub fn evaluate_with(&self, data: &dyn Dataset, options: EvaluateOptions) -> Result<Evaluation> {
         let (batch_size, device) = (options.resolve("evaluate", self.batch_size)?, self.device());
-        let ctx = Mixed::apply(self.precision, Ctx::eval());
+        let ctx = self.eval_ctx();
         device.session(|| measure(&self.objective, &self.metrics, data, batch_size, &device, &ctx))
     }
 }
@@ -168,10 +173,9 @@ impl<M: Layer, L: Criterion, P: Optimizer> Trainer<Supervised<M, L>, P> {
     pub fn predict_with(&self, inputs: impl Into<Tensors>, options: EvaluateOptions) -> Result<Tensors> {
         let batch_size = options.resolve("predict", self.batch_size)?;
         let (model, device) = (&self.objective.model, self.device());
-        let ctx = || Mixed::apply(self.precision, Ctx::eval());
         let batch = |part: &Tensors| {
             let inputs = part.try_map(|input| input.to_device(&device))?;
-            let outputs = ctx().run::<dyn AnyLayer>(model, inputs)?.into_parts();
+            let outputs = self.eval_ctx().run::<dyn AnyLayer>(model, inputs)?.into_parts();
             let outputs =
                 outputs.into_iter().map(|output| Ok(output.var()?.into_tensor())).collect::<Result<Vec<_>>>()?;
             Tensors::of(outputs).ok_or_else(|| Error::value("predict", "the model has no output"))

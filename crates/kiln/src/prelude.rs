@@ -16,7 +16,7 @@ pub use kiln_train::callbacks::*;
 pub use kiln_train::metrics::all::*;
 pub use kiln_train::{
     Callback, Checkpoint, ClassAverage, EpochRecord, EvaluateOptions, Every, FitOptions, History, LearningRateFinder,
-    Losses, MeanMetric, Metric, Objective, Outcome, Progress, Run, Trainer, adapt, compile,
+    Losses, MeanMetric, Metric, Mixed, Objective, Outcome, Progress, Run, Trainer, adapt, compile,
 };
 
 pub use crate::trained::{Save, Trained};

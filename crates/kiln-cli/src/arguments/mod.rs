@@ -15,7 +15,7 @@ pub(crate) use parsers::Place;
 pub(crate) use quantize::QuantizeOptions;
 pub(crate) use runs::{Order, RunsCommand, RunsOptions, SweepOptions};
 pub(crate) use summary::SummaryOptions;
-pub(crate) use train::{Task, TrainOptions};
+pub(crate) use train::{Precision, Task, TrainOptions};
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;

@@ -4,7 +4,8 @@ use super::Computing;
 use super::parsers::{count, every, not_negative};
 use crate::recipes::Recipe;
 use crate::train::logs::LogKind;
-use clap::{ArgGroup, Args};
+use clap::{ArgGroup, Args, ValueEnum};
+use kiln::train::Mixed;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -25,6 +26,9 @@ pub(crate) struct Task {
     /// Samples per step [default: the recipe's]
     #[arg(long, allow_negative_numbers = true, value_parser = count)]
     pub(crate) batch_size: Option<NonZeroUsize>,
+    /// Type that layers compute in; weights, gradients and checkpoints stay f32. f16 scales the loss [default: the recipe's, or f32]
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) precision: Option<Precision>,
     /// Fixes initial weights, order of samples and dropout: the same seed gives the same weights, bit for bit [default: 0]
     #[arg(long, allow_negative_numbers = true)]
     pub(crate) seed: Option<u64>,
@@ -34,6 +38,37 @@ pub(crate) struct Task {
     /// folder, or else a subset of MNIST that the command carries]; for text-classifier and translate-toy a CSV file
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) data: Option<PathBuf>,
+}
+
+/// `--precision`.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Precision {
+    F32,
+    Bf16,
+    F16,
+}
+
+impl Precision {
+    /// The precision of this name.
+    pub(crate) fn of(name: &str) -> Option<Self> {
+        Precision::value_variants().iter().copied().find(|precision| precision.name() == name)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+            Precision::F16 => "f16",
+        }
+    }
+
+    pub(crate) fn mixed(self) -> Option<Mixed> {
+        match self {
+            Precision::F32 => None,
+            Precision::Bf16 => Some(Mixed::Bf16),
+            Precision::F16 => Some(Mixed::F16),
+        }
+    }
 }
 
 #[derive(Args, Default)]

@@ -26,12 +26,13 @@ pub(crate) use schedule::Steps;
 pub(crate) use section::{Named, Section};
 use tokens::Numbers;
 
+use crate::arguments::Precision;
 use crate::goal::{Goal, Training};
 use crate::pictures::Pictures;
 use crate::train::logs::{self, LogKind};
 use kiln::ErrorKind;
 use kiln::prelude::*;
-use kiln::train::Every;
+use kiln::train::{Every, Mixed};
 use std::path::{Path, PathBuf};
 
 /// Epochs, samples a step, checkpoints that are kept and steps from one line of a log to the next, where the settings do not say.
@@ -61,6 +62,7 @@ pub(crate) struct Plan {
     pub(crate) workers: usize,
     pub(crate) accumulate: usize,
     pub(crate) class_weight: Vec<(usize, f64)>,
+    pub(crate) precision: Option<Mixed>,
     /// When checkpoints are taken, where the settings say it.
     pub(crate) checkpoint_every: Option<Every>,
     /// Checkpoints that are kept.
@@ -164,6 +166,12 @@ impl Settings {
             workers: training.or("workers", 0)?,
             accumulate: at_least_one("accumulate", 1)?,
             class_weight: weights.into_iter().enumerate().collect(),
+            precision: training.get::<String>("precision")?.map_or(Ok(None), |name| {
+                let known = Precision::of(&name).ok_or_else(|| {
+                    training.wrong("precision", &format!("\"f32\", \"bf16\" or \"f16\" is expected, got {name:?}"))
+                });
+                known.map(Precision::mixed)
+            })?,
             checkpoint_every: every.transpose()?,
             keep_last: at_least_one("keep_last", KEPT)?,
             keep_best: training.get("keep_best")?,
@@ -246,7 +254,7 @@ impl Settings {
         }
         let optimizer = self.optimizer()?;
         let (goal, logits) = objective::goal(&root, model, !data.classes.is_empty())?;
-        let mut trainer = Trainer::new(goal, optimizer);
+        let mut trainer = Trainer::new(goal, optimizer).precision(plan.precision);
         for named in root.list("metrics")? {
             trainer = metrics::metric(&named, trainer)?;
         }

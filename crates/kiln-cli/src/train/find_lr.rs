@@ -93,6 +93,7 @@ fn train_command(training: &TrainOptions, rate: &str) -> String {
         given("--config", training.task.config.as_ref().map(text)),
         given("--text", training.task.text.as_ref().map(text)),
         given("--batch-size", training.task.batch_size.map(|size| size.to_string())),
+        given("--precision", training.task.precision.map(|precision| precision.name().to_owned())),
         given("--seed", training.task.seed.map(|seed| seed.to_string())),
         given("--device", Some(device).filter(|device| device != "cpu")),
         given("--data", training.task.data.as_ref().map(text)),

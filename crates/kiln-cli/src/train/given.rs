@@ -148,6 +148,8 @@ fn apply(options: &TrainOptions, settings: &mut Settings) -> Result<()> {
     let quoted = |value: &Option<String>| value.as_ref().map(|value| format!("{value:?}"));
     given("training.epochs", "epochs", text(options.epochs))?;
     given("training.batch_size", "batch-size", text(options.task.batch_size))?;
+    let precision = options.task.precision.map(|precision| format!("{:?}", precision.name()));
+    given("training.precision", "precision", precision)?;
     given("training.limit", "limit", text(options.limit))?;
     given("training.drop_last", "drop-last", options.drop_last.then(|| "true".to_owned()))?;
     given("training.checkpoint_every", "checkpoint-every", quoted(&options.checkpoint_every))?;

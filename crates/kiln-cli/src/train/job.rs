@@ -10,6 +10,7 @@ use crate::pictures::{Pictures, Progression};
 use crate::report::{Plan as Words, Report, Summary, tell};
 use crate::settings::{Data, Plan, Settings, Value};
 use crate::signals::Signals;
+use kiln::nn::full_precision_layers;
 use kiln::prelude::*;
 use kiln::train::{Evaluation, Status};
 use std::path::Path;
@@ -75,13 +76,14 @@ impl Job<'_> {
         settings.to_toml(&run)
     }
 
-    pub(super) fn begin(&self, parameters: usize, resumed: Option<&Status>) {
+    pub(super) fn begin(&self, model: &Sequential, resumed: Option<&Status>) {
         self.report.begin(&Words {
             recipe: &self.name,
-            parameters,
+            parameters: model.parameter_count(),
             samples: (self.data.train.len(), self.data.test.len(), self.data.called),
             epochs: self.plan.epochs,
             device: self.device.name(),
+            precision: self.plan.precision.map(|mixed| (mixed.dtype().name(), full_precision_layers(model))),
             resumed: resumed.map(at),
         });
     }
@@ -143,6 +145,14 @@ impl Job<'_> {
             Some(progress) if interrupted => tell_interrupted(progress, self.plan.epochs, self.path),
             Some(progress) => self.report.ended_early(progress.epoch, self.plan.epochs),
             None => {}
+        }
+        let scale = &trainer.state.loss_scale;
+        let skipped = scale.skipped()?;
+        if skipped > 0 {
+            let (steps, factor) = (trainer.state.step, scale.factor()?);
+            tell(&format!(
+                "{skipped} of {steps} steps were skipped, as a gradient was not finite in f16; the loss scale is now {factor}"
+            ));
         }
         // A run that goes on may have had all epochs before.
         let last = history.last().or(trainer.state.history.last()).and_then(|record| record.validation.clone());

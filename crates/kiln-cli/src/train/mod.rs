@@ -71,7 +71,7 @@ fn train(options: &TrainOptions) -> Result<ExitCode> {
         (folder, None) => folder.map(|folder| folder.make(4 * parameters, options.force)).transpose()?,
     };
 
-    job.begin(parameters, resumed.as_ref().map(|resumed| &resumed.status));
+    job.begin(trainer.objective.model(), resumed.as_ref().map(|resumed| &resumed.status));
     let mut drawn = job.drawn(pictures, trainer.objective.model())?;
     let before = [trainer.state.epoch, trainer.state.batch];
     let profiled = Profiled::start(options, path, &device)?;

@@ -1,6 +1,6 @@
 //! `kiln train` from outside: what it prints and writes, and the sentence and the exit code where it cannot.
 
-use crate::support::{Folder, IMAGES, kiln, lines, text};
+use crate::support::{Folder, IMAGES, command, kiln, lines, text, word};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
@@ -47,6 +47,34 @@ fn quiet_prints_the_result_alone() {
     let json = lines(&kiln(&folder.0, &["--epochs", "2", "--quiet", "--json"]));
     assert_eq!(json.len(), 1);
     assert_eq!(serde_json::from_str::<Value>(&json[0]).unwrap()["result"], "train");
+}
+
+#[test]
+fn mixed_precision_is_a_setting_of_the_run() {
+    let folder = Folder::with_data("precision");
+    let run = |precision: &str| {
+        let out = folder.join(precision);
+        let words = ["--epochs", "3", "--precision", precision, "--out", word(&out)];
+        let said = lines(&kiln(&folder.0, &words));
+        let test_loss = said.last().unwrap().split("  ").nth(1).unwrap().to_owned();
+        // It is measured in the precision that it was trained in.
+        let evaluated = lines(&command(&["evaluate", word(&out), "--data", word(&folder.0)]));
+        assert!(evaluated.last().unwrap().contains(&test_loss), "{evaluated:?}, {test_loss}");
+        (said, fs::read(out.join("model.safetensors")).unwrap().len(), test_loss)
+    };
+    let (exact, bf16, f16) = (run("f32"), run("bf16"), run("f16"));
+    assert!(exact.0[0].starts_with("mnist-mlp on cpu: "), "{:?}", exact.0);
+    assert!(bf16.0[0].starts_with("mnist-mlp on cpu in bf16: "), "{:?}", bf16.0);
+    // The weights are f32.
+    assert_eq!((exact.1, exact.1), (bf16.1, f16.1));
+    assert!(exact.2 != bf16.2 && bf16.2 != f16.2, "{} {} {}", exact.2, bf16.2, f16.2);
+    let resume = |words: &[&str]| command(&[&["train", "--resume", word(&folder.join("bf16"))], words].concat());
+    let other = resume(&["--epochs", "4", "--precision", "f16"]);
+    assert!(text(&other.stderr).contains(r#"training.precision is "bf16", not "f16""#), "{}", text(&other.stderr));
+    let said = lines(&resume(&["--epochs", "4"]));
+    assert!(said[0].starts_with("mnist-mlp on cpu in bf16: "), "{said:?}");
+    let wrong = kiln(&folder.0, &["--set", "training.precision=\"f8\""]);
+    assert!(text(&wrong.stderr).contains(r#""f32", "bf16" or "f16" is expected, got "f8""#), "{}", text(&wrong.stderr));
 }
 
 #[test]

@@ -102,13 +102,17 @@ impl Callback for NanGuard {
         let place = format!("validation loss after step {}", run.state.step);
         let found = run.validation().map(|data| {
             let loader = Loader::new(data).plain().batch_size(run.batch_size).device(&run.device);
-            first_not_finite(run.model, &loader, 0, |_| run.eval())
+            first_not_finite(run.model, &loader, 0, |_| run.eval_ctx())
         });
         let error = match found {
             Some(Err(error)) => error,
-            found => {
-                diverged(run.model, found.and_then(Result::ok).flatten().as_ref(), run.eval(), &place, evaluation.loss)
-            }
+            found => diverged(
+                run.model,
+                found.and_then(Result::ok).flatten().as_ref(),
+                run.eval_ctx(),
+                &place,
+                evaluation.loss,
+            ),
         };
         Err(self.go_back(run, error))
     }

@@ -38,7 +38,7 @@ impl Fit<'_, '_> {
         self.run.validating = Some((Tally::new(self.run.model, metrics)?, 0));
         self.each(|callback, run| callback.on_validation_begin(run))?;
         self.run.model.begin_pass();
-        let ctx = self.run.eval();
+        let ctx = self.run.eval_ctx();
         let loader = Loader::new(data).plain().batch_size(self.run.batch_size).device(&self.run.device);
         let finished = loader.epoch(0, |batches| {
             for batch in batches {

@@ -105,6 +105,33 @@ fn a_step_that_is_not_finite_is_not_applied(device: &str) {
     assert!(model.iter().zip(&untrained).all(|((_, found), (_, value))| *found == value.to_f64_vec().unwrap()));
 }
 
+/// Mixed precision: the device's weights are close to the CPU's, and of steps that overflow in f16 as many are left out.
+fn mixed_precision_trains_alike(device: &str) {
+    let train = |device: &Device, precision: Mixed| {
+        let model = Sequential::new()
+            .push(Dense::new(16).activation(Activation::Tanh))
+            .push(BatchNorm1d::new())
+            .push(Dense::new(3).activation(Activation::Softmax))
+            .build([2], device, 7)
+            .unwrap();
+        let loss = SparseCategoricalCrossentropy::new();
+        let mut trainer = compile(model, Sgd::new(0.1).clip_norm(1.0), loss).precision(precision);
+        trainer.state.loss_scale = LossScale::new().initial(2f64.powi(22));
+        let history = trainer.fit(&data(96, 1), FitOptions::new().epochs(2).batch_size(16).seed(3)).unwrap();
+        assert!(history.epochs[1].train.loss < history.epochs[0].train.loss);
+        let weights = trainer.objective.state_dict()["0.weight"].to_f64_vec().unwrap();
+        (weights, trainer.state.loss_scale.skipped().unwrap(), trainer.state.loss_scale.factor().unwrap())
+    };
+    for precision in [Mixed::Bf16, Mixed::F16] {
+        let (here, there) = (train(&Device::cpu(), precision), train(&kiln::device(device).unwrap(), precision));
+        for (here, there) in here.0.iter().zip(&there.0) {
+            assert!((here - there).abs() < 0.01, "{precision:?}: {there}, on the CPU {here}");
+        }
+        assert_eq!((here.1, here.2), (there.1, there.2));
+        assert_eq!(here.1 > 0, precision == Mixed::F16, "{}", here.1);
+    }
+}
+
 /// Ends a training as a kill does: nothing is saved after it.
 struct KillAfter(u64);
 
@@ -300,6 +327,12 @@ fn on_the_simulator() {
 
 #[test]
 #[cfg(feature = "sim")]
+fn mixed_precision_on_the_simulator() {
+    mixed_precision_trains_alike("sim");
+}
+
+#[test]
+#[cfg(feature = "sim")]
 fn a_killed_run_goes_on_on_the_simulator() {
     a_killed_run_goes_on("sim");
 }
@@ -328,6 +361,13 @@ fn a_card_leaves_out_a_step_that_is_not_finite() {
 #[ignore = "needs an NVIDIA card"]
 fn on_a_card() {
     optimizers_train_alike("cuda");
+}
+
+#[test]
+#[cfg(feature = "cuda")]
+#[ignore = "needs an NVIDIA card"]
+fn mixed_precision_on_a_card() {
+    mixed_precision_trains_alike("cuda");
 }
 
 #[test]

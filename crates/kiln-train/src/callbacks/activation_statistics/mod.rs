@@ -199,7 +199,7 @@ impl ActivationStatistics {
 
 /// What the layers give for a batch. What they carry from batch to batch stays as it is.
 fn looks(run: &Run<'_>, batch: &Batch) -> Result<Vec<Look>> {
-    let ctx = run.eval().with_probe(Watch::default());
+    let ctx = run.eval_ctx().with_probe(Watch::default());
     let carried = run.model.carried_states();
     let done = run.model.loss(batch, &ctx);
     run.model.set_carried_states(&carried)?;

@@ -41,7 +41,7 @@ pub(super) fn predictions(run: &Run<'_>, count: usize, classes: &[String]) -> Re
     let pixels = inputs.to_f64_vec()?;
     let carried = run.model.carried_states();
     run.model.begin_pass();
-    let outcome = run.model.loss(&batch, &run.eval())?;
+    let outcome = run.model.loss(&batch, &run.eval_ctx())?;
     run.model.set_carried_states(&carried)?;
     let Some(prediction) = outcome.predictions.first() else { return Ok(None) };
     let Some(answers) = answers(prediction.values.as_var()?, targets)? else { return Ok(None) };
