@@ -82,6 +82,9 @@ fn map_blocks<E: Stored, const N: usize>(
     let mut sources = inputs.map(|x| Blocks::new(x, start, out.first()));
     let mut rooms = [const { Room::<E::Compute>::new() }; N];
     let mut result = Room::new();
+    if !E::IN_PLACE {
+        result.zeroed();
+    }
     let mut done = 0;
     while done < count {
         let n = BLOCK.min(count - done);
@@ -96,7 +99,8 @@ fn map_blocks<E: Stored, const N: usize>(
             // SAFETY: IN_PLACE says that E is the compute type.
             block(unsafe { &mut *(std::ptr::from_mut(to) as *mut [E::Compute]) }, from);
         } else {
-            let result = &mut result.zeroed()[..n];
+            // SAFETY: initialized above, and as long as a block.
+            let result = unsafe { std::slice::from_raw_parts_mut(result.first(), n) };
             block(result, from);
             E::store_all(result, to);
         }

@@ -47,6 +47,8 @@ enum Way<T> {
 pub(crate) struct Blocks<'a, E: Stored> {
     first: *const E,
     way: Way<E>,
+    /// Whether the room was initialized: conversions write to slices.
+    ready: bool,
     /// Whose memory the operand is.
     of: PhantomData<&'a E>,
 }
@@ -66,7 +68,7 @@ impl<'a, E: Stored> Blocks<'a, E> {
         } else {
             Way::Copied(Odometer::at(operand.shape(), operand.strides(), start))
         };
-        Blocks { first: operand.first_element(), way, of: PhantomData }
+        Blocks { first: operand.first_element(), way, ready: E::IN_PLACE, of: PhantomData }
     }
 
     /// The next `count` ≤ [`BLOCK`] elements, no more of them than the time before; good until the next call. `room` is the
@@ -99,8 +101,9 @@ impl<'a, E: Stored> Blocks<'a, E> {
                 }
             }
             Way::Copied(odometer) => {
-                if !E::IN_PLACE {
-                    room.zeroed(); // conversions write to slices
+                if !self.ready {
+                    room.zeroed();
+                    self.ready = true;
                 }
                 let first = self.first;
                 odometer.runs(count, |done, offset, stride, run| {

@@ -4,6 +4,7 @@
 //! that is strided, broadcast or of a half type is copied into a block on the stack first, which stays in the L1 cache.
 
 mod blocks;
+mod convert;
 mod number;
 mod odometer;
 mod stored;

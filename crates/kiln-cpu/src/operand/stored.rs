@@ -1,7 +1,7 @@
 //! The types that floating-point tensors are stored in.
 
+use super::convert;
 use super::number::Number;
-use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 
 mod sealed {
@@ -88,19 +88,30 @@ stored!(
     false,
     |x| x.to_f32(),
     |y| f16::from_f32(y),
-    // By slices, it asks once for all elements whether the machine has the instruction.
     #[inline]
     fn load_all(from: &[f16], to: &mut [f32]) {
-        let n = from.len().min(to.len());
-        from[..n].convert_to_f32_slice(&mut to[..n]);
+        convert::widen_f16(from, to);
     },
     #[inline]
     fn store_all(from: &[f32], to: &mut [f16]) {
-        let n = from.len().min(to.len());
-        to[..n].convert_from_f32_slice(&from[..n]);
+        convert::narrow_f16(from, to);
     }
 );
-stored!(bf16, f32, false, |x| f32::from_bits(u32::from(x.to_bits()) << 16), |y| bf16_of(y));
+stored!(
+    bf16,
+    f32,
+    false,
+    |x| f32::from_bits(u32::from(x.to_bits()) << 16),
+    |y| bf16_of(y),
+    #[inline]
+    fn load_all(from: &[bf16], to: &mut [f32]) {
+        convert::widen_bf16(from, to);
+    },
+    #[inline]
+    fn store_all(from: &[f32], to: &mut [bf16]) {
+        convert::narrow_bf16(from, to);
+    }
+);
 
 /// The nearest bf16, ties to even. Without branches, unlike `bf16::from_f32`, so that loops of it become vector code.
 #[inline(always)]

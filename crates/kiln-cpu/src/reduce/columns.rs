@@ -1,7 +1,7 @@
 //! Reductions of neighboring columns, side by side.
 
 use super::{CHUNK, Centers, Fold, LANES, tree};
-use crate::operand::{Number, Odometer};
+use crate::operand::{Number, Odometer, Stored};
 use crate::{Isa, Kernel, Simd};
 use std::marker::PhantomData;
 
@@ -65,27 +65,46 @@ impl<T: Number, F: Fold> Kernel for CombineColumns<'_, T, F> {
 }
 
 /// `count` ≤ COLUMNS neighboring columns, each of `rows` numbers at the offsets of `reduced`, by the tree of the module.
-pub(super) fn columns<T: Number, F: Fold>(
+///
+/// Of half types some rows at a time are converted, into memory that stays in the L1 cache.
+pub(super) fn columns<E: Stored, F: Fold>(
     isa: Isa,
-    first: *const T,
+    first: *const E,
     reduced: (&[usize], &[isize]),
     rows: usize,
     count: usize,
-    centers: Centers<'_, T>,
-) -> [T; COLUMNS] {
-    let identity = T::from_f64(F::IDENTITY);
-    let centers: [T; COLUMNS] =
+    centers: Centers<'_, E::Compute>,
+) -> [E::Compute; COLUMNS] {
+    let identity = E::Compute::from_f64(F::IDENTITY);
+    let mut room = [[E::Compute::default(); COLUMNS]; LANES];
+    let centers: [E::Compute; COLUMNS] =
         std::array::from_fn(|column| if column < count { centers.at(column) } else { identity });
     let mut odometer = Odometer::at(reduced.0, reduced.1, 0);
-    let mut partial: Vec<[T; COLUMNS]> = Vec::new();
+    let mut partial: Vec<[E::Compute; COLUMNS]> = Vec::new();
     let mut result = [identity; COLUMNS];
     for start in (0..rows.max(1)).step_by(CHUNK) {
         let mut lanes = [[identity; COLUMNS]; LANES];
         odometer.runs(CHUNK.min(rows - start), |lane, offset, stride, rows| {
             // SAFETY: the odometer stays within the operand.
             let first = unsafe { first.offset(offset) };
-            let (lanes, centers) = (&mut lanes, &centers);
-            isa.run(Columns::<_, F> { first, stride, rows, lane, count, lanes, centers, fold: PhantomData });
+            let (lanes, centers, fold) = (&mut lanes, &centers, PhantomData);
+            if E::IN_PLACE {
+                // IN_PLACE says that the elements are of the compute type.
+                isa.run(Columns::<_, F> { first: first.cast(), stride, rows, lane, count, lanes, centers, fold });
+                return;
+            }
+            for done in (0..rows).step_by(LANES) {
+                let together = LANES.min(rows - done);
+                for (row, to) in room.iter_mut().enumerate().take(together) {
+                    // SAFETY: the row's `count` elements can be read.
+                    let row =
+                        unsafe { std::slice::from_raw_parts(first.offset((done + row) as isize * stride), count) };
+                    E::load_all(row, to);
+                }
+                let (first, stride, lane) = (room.as_flattened().as_ptr(), COLUMNS as isize, lane + done);
+                let (lanes, rows) = (&mut *lanes, together);
+                isa.run(Columns::<_, F> { first, stride, rows, lane, count, lanes, centers, fold });
+            }
         });
         isa.run(CombineColumns::<_, F>(&mut lanes, PhantomData));
         result = lanes[0];

@@ -245,7 +245,7 @@ fn fold_axes<E: Stored, F: Fold>(
     let each = |groups: usize, f: &(dyn Fn(usize) + Sync)| {
         if parallel { team::parallel(groups, f) } else { (0..groups).for_each(f) }
     };
-    let by_columns = E::IN_PLACE && kept.1.last() == Some(&1) && reduced.1.last() != Some(&1) && count > 1;
+    let by_columns = kept.1.last() == Some(&1) && reduced.1.last() != Some(&1) && count > 1;
     if by_columns {
         let width = kept.0.last().copied().unwrap_or(1);
         let blocks = width.div_ceil(COLUMNS);
@@ -254,9 +254,9 @@ fn fold_axes<E: Stored, F: Fold>(
             let (row, start) = (i / blocks, i % blocks * COLUMNS);
             let n = COLUMNS.min(width - start);
             let offset = Odometer::at(outer, strides, row).offset();
-            // SAFETY: within the operand; its elements are of the compute type (IN_PLACE).
-            let first = unsafe { x.first_element().offset(offset).add(start) }.cast::<E::Compute>();
-            let values = columns::<_, F>(isa, first, reduced, count, n, centers.from(row * width + start));
+            // SAFETY: within the operand.
+            let first = unsafe { x.first_element().offset(offset).add(start) };
+            let values = columns::<E, F>(isa, first, reduced, count, n, centers.from(row * width + start));
             // SAFETY: this group's own part of the output.
             let to = unsafe { out.part(row * width + start, n) };
             for (to, &value) in to.iter_mut().zip(&values) {

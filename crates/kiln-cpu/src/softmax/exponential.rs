@@ -1,8 +1,8 @@
 //! Softmax, its logarithm and the logarithm of the sum, of rows, with gradients.
 
 use super::narrow::{logarithms, narrow_statistics, put_transposed, transposed};
-use super::rows::{by_rows, statistics, total, write};
-use crate::operand::{Number, Output};
+use super::rows::{by_numbers, statistics, total, write};
+use crate::operand::{Number, Output, Stored, as_numbers, write_numbers};
 use crate::reduce::LANES;
 use crate::{Isa, Kernel, Simd, check};
 use kiln_math::Real;
@@ -63,15 +63,15 @@ impl<T: Number> Kernel for Forward<'_, T> {
 ///
 /// # Panics
 /// Where `x` is not made of rows of this width, or `out` has another number of elements.
-pub fn softmax<T: Number>(isa: Isa, kind: SoftmaxKind, out: &mut [T], x: &[T], width: usize) {
+pub fn softmax<E: Stored>(isa: Isa, kind: SoftmaxKind, out: &mut [E], x: &[E], width: usize) {
     let count = check::rows("softmax", "x", x.len(), width);
     check::length("softmax", "out", out.len(), x.len());
     let out = Output::from_slice(out);
-    by_rows(count, width, |rows| {
-        let (start, count) = (rows.start * width, rows.len() * width);
+    by_numbers::<E, 2>(count, width, |part, [room, result]| {
         // SAFETY: these rows' own part of the output.
-        let to = unsafe { out.part(start, count) };
-        isa.run(Forward { kind, out: to, x: &x[start..start + count], width });
+        let to = unsafe { out.part(part.start, part.len()) };
+        let x = as_numbers(&x[part], room);
+        write_numbers(to, result, |out| isa.run(Forward { kind, out, x, width }));
     });
 }
 
@@ -107,16 +107,16 @@ impl<T: Number> Kernel for Gradient<'_, T> {
 ///
 /// # Panics
 /// Where `y` is not made of rows of this width, or `dy` or `out` has another number of elements.
-pub fn softmax_grad<T: Number>(isa: Isa, kind: SoftmaxKind, out: &mut [T], y: &[T], dy: &[T], width: usize) {
+pub fn softmax_grad<E: Stored>(isa: Isa, kind: SoftmaxKind, out: &mut [E], y: &[E], dy: &[E], width: usize) {
     let count = check::rows("softmax_grad", "y", y.len(), width);
     check::length("softmax_grad", "dy", dy.len(), y.len());
     check::length("softmax_grad", "out", out.len(), y.len());
     let out = Output::from_slice(out);
-    by_rows(count, width, |rows| {
-        let part = rows.start * width..rows.end * width;
+    by_numbers::<E, 3>(count, width, |part, [first, second, result]| {
         // SAFETY: these rows' own part of the output.
         let to = unsafe { out.part(part.start, part.len()) };
-        isa.run(Gradient { kind, out: to, y: &y[part.clone()], dy: &dy[part], width });
+        let (y, dy) = (as_numbers(&y[part.clone()], first), as_numbers(&dy[part], second));
+        write_numbers(to, result, |out| isa.run(Gradient { kind, out, y, dy, width }));
     });
 }
 
@@ -143,13 +143,16 @@ impl<T: Number> Kernel for Logsumexp<'_, T> {
 ///
 /// # Panics
 /// Where `x` is not made of rows of this width, or `out` has another number of elements than there are rows.
-pub fn logsumexp<T: Number>(isa: Isa, out: &mut [T], x: &[T], width: usize) {
+pub fn logsumexp<E: Stored>(isa: Isa, out: &mut [E], x: &[E], width: usize) {
     let count = check::rows("logsumexp", "x", x.len(), width);
     check::length("logsumexp", "out", out.len(), count);
     let out = Output::from_slice(out);
-    by_rows(count, width, |rows| {
+    by_numbers::<E, 2>(count, width, |part, [room, result]| {
+        let rows = part.start / width..part.end / width;
+        let result = if E::IN_PLACE { result } else { &mut result[..rows.len()] };
         // SAFETY: these rows' own part of the output.
         let to = unsafe { out.part(rows.start, rows.len()) };
-        isa.run(Logsumexp { out: to, x: &x[rows.start * width..rows.end * width], width });
+        let x = as_numbers(&x[part], room);
+        write_numbers(to, result, |out| isa.run(Logsumexp { out, x, width }));
     });
 }

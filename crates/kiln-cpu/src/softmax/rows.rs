@@ -1,6 +1,6 @@
 //! Loops over rows of any width, in groups of lanes.
 
-use crate::operand::Number;
+use crate::operand::{Number, Stored};
 use crate::reduce::{LANES, Max, Sum, combine_lanes};
 use crate::{Simd, team};
 use kiln_math::Real;
@@ -18,6 +18,32 @@ pub(super) fn by_rows(rows: usize, width: usize, f: impl Fn(std::ops::Range<usiz
     }
     let size = rows.div_ceil(4 * team::threads()).max(1);
     team::parallel(rows.div_ceil(size), |i| f(i * size..((i + 1) * size).min(rows)));
+}
+
+/// Of half types, rows are converted as many at a time as have so many elements: operands and result stay in the L1 or L2 cache.
+const TOGETHER: usize = 1 << 11;
+
+/// As [`by_rows`], with ranges of elements and N rooms that are as long where elements are to be converted, else empty.
+#[inline]
+pub(super) fn by_numbers<E: Stored, const N: usize>(
+    rows: usize,
+    width: usize,
+    f: impl Fn(std::ops::Range<usize>, [&mut [E::Compute]; N]) + Sync,
+) {
+    by_rows(rows, width, |rows| {
+        if E::IN_PLACE {
+            return f(rows.start * width..rows.end * width, std::array::from_fn(|_| [].as_mut_slice()));
+        }
+        // Narrow rows are worked on a group at a time.
+        let group = if width <= LANES { LANES } else { 1 };
+        let each = (TOGETHER / width.max(1)).max(1).next_multiple_of(group).min(rows.len());
+        let mut rooms: [Vec<E::Compute>; N] = std::array::from_fn(|_| vec![E::Compute::default(); each * width]);
+        for start in rows.clone().step_by(each) {
+            let part = start * width..(start + each).min(rows.end) * width;
+            let count = part.len();
+            f(part, rooms.each_mut().map(|room| &mut room[..count]));
+        }
+    });
 }
 
 /// The numbers `at..at + LANES` of a row; past its end are `padding`s.

@@ -1,7 +1,7 @@
 //! Reductions against the tree that the module's documentation defines, written plainly, bit for bit; and against f64.
 
 use crate::views::{View, numbers, on_teams, same, shapes, view};
-use half::bf16;
+use half::{bf16, f16};
 use kiln_cpu::operand::{Number, Output, Stored};
 use kiln_cpu::reduce::{self, CHUNK, LANES, Reduction};
 use kiln_cpu::{Isa, arg_reduce, team};
@@ -147,6 +147,8 @@ fn long_axes_follow_the_tree_too() {
         let x = View::row_major((0..count).map(number).collect(), &shape);
         agrees::<f32>(&x, &axes).unwrap();
         agrees::<f64>(&x, &axes).unwrap();
+        agrees::<bf16>(&x, &axes).unwrap();
+        agrees::<f16>(&x, &axes).unwrap();
     }
 }
 

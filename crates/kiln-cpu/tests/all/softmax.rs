@@ -2,7 +2,9 @@
 
 use crate::views::{fused, on_teams};
 use kiln_cpu::Isa;
-use kiln_cpu::softmax::{Labels, SoftmaxKind, Target, cross_entropy, cross_entropy_grad, softmax, softmax_grad};
+use kiln_cpu::softmax::{
+    Labels, SoftmaxKind, Target, cross_entropy, cross_entropy_grad, logsumexp, softmax, softmax_grad,
+};
 use proptest::prelude::*;
 
 fn log_softmax(row: &[f64]) -> Vec<f64> {
@@ -138,6 +140,40 @@ fn narrow_rows_have_the_bits_of_wide_ones() {
         cross_entropy_grad(isa, &mut dx_padded, &padded, target, &|row| row as f32, wider);
         assert!(dx.chunks(width).zip(dx_padded.chunks(wider)).all(|(a, b)| a == &b[..width]));
     }
+}
+
+/// Half types are converted some rows at a time: each row has the bits of f32's, rounded.
+#[test]
+fn rows_of_half_types_are_those_of_f32_rounded() {
+    use half::{bf16, f16};
+    use kiln_cpu::operand::Stored;
+    fn check<E: Stored<Compute = f32> + PartialEq + std::fmt::Debug>() {
+        for (rows, width) in
+            [(1, 1), (37, 10), (5, 16), (700, 7), (3, 17), (9, 300), (2, 5000), (1, 70_000), (130, 600)]
+        {
+            let numbers = |seed: usize| -> Vec<E> {
+                (0..rows * width).map(|i| E::store((((i + seed) * 7919) % 2003) as f32 * 0.01 - 10.0)).collect()
+            };
+            let wide = |x: &[E]| -> Vec<f32> { x.iter().map(|x| x.load()).collect() };
+            let (x, dy, zero) = (numbers(0), numbers(5), E::store(0.0));
+            for kind in [SoftmaxKind::Softmax, SoftmaxKind::LogSoftmax] {
+                let (mut y, mut exact) = (vec![zero; x.len()], vec![0.0; x.len()]);
+                softmax(Isa::best(), kind, &mut y, &x, width);
+                softmax(Isa::best(), kind, &mut exact, &wide(&x), width);
+                assert!(y.iter().zip(&exact).all(|(&y, &exact)| y == E::store(exact)), "{rows} x {width}");
+                let mut dx = vec![zero; x.len()];
+                softmax_grad(Isa::best(), kind, &mut dx, &y, &dy, width);
+                softmax_grad(Isa::best(), kind, &mut exact, &wide(&y), &wide(&dy), width);
+                assert!(dx.iter().zip(&exact).all(|(&dx, &exact)| dx == E::store(exact)), "{rows} x {width}");
+            }
+            let (mut sums, mut exact) = (vec![zero; rows], vec![0.0; rows]);
+            logsumexp(Isa::best(), &mut sums, &x, width);
+            logsumexp(Isa::best(), &mut exact, &wide(&x), width);
+            assert!(sums.iter().zip(&exact).all(|(&sum, &exact)| sum == E::store(exact)), "{rows} x {width}");
+        }
+    }
+    check::<bf16>();
+    check::<f16>();
 }
 
 #[test]

@@ -38,7 +38,7 @@ impl OnCpu for ConvCall<'_> {
         let Epilogue { bias, activation, .. } = &self.epilogue;
         // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
         floats!(self.out.dtype, "conv", T => unsafe {
-            let bias = bias.as_ref().map(|bias| rows::<T>(bias)).transpose()?;
+            let bias = bias.as_ref().map(|bias| rows::<T>(cpu, bias)).transpose()?;
             let activate = activation.map(|call| {
                 move |x: &mut [<T as Stored>::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x)
             });
@@ -51,8 +51,8 @@ impl OnCpu for ConvCall<'_> {
                     _ => GemmActivation::None,
                 },
             };
-            let (x, weight) = (rows::<T>(&self.x)?, rows::<T>(&self.weight)?);
-            write_rows::<T>(&self.out, |y| conv::forward(isa, &form, &x, &weight, y, &epilogue))?;
+            let (x, weight) = (rows::<T>(cpu, &self.x)?, rows::<T>(cpu, &self.weight)?);
+            write_rows::<T>(cpu, &self.out, |y| conv::forward(isa, &form, &x, &weight, y, &epilogue))?;
         });
         Ok(Ran::Done)
     }
@@ -64,8 +64,8 @@ impl OnCpu for ConvGradInputCall<'_> {
         let form = form(&self.conv, self.out.shape, self.weight.layout.shape(), self.dy.layout.shape());
         // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
         floats!(self.out.dtype, "conv_grad_input", T => unsafe {
-            let (dy, weight) = (rows::<T>(&self.dy)?, rows::<T>(&self.weight)?);
-            write_rows::<T>(&self.out, |dx| conv::grad_input(isa, &form, &dy, &weight, dx))?;
+            let (dy, weight) = (rows::<T>(cpu, &self.dy)?, rows::<T>(cpu, &self.weight)?);
+            write_rows::<T>(cpu, &self.out, |dx| conv::grad_input(isa, &form, &dy, &weight, dx))?;
         });
         Ok(Ran::Done)
     }
@@ -77,8 +77,8 @@ impl OnCpu for ConvGradWeightCall<'_> {
         let form = form(&self.conv, self.x.layout.shape(), self.out.shape, self.dy.layout.shape());
         // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
         floats!(self.out.dtype, "conv_grad_weight", T => unsafe {
-            let (x, dy) = (rows::<T>(&self.x)?, rows::<T>(&self.dy)?);
-            write_rows::<T>(&self.out, |dw| conv::grad_weight(isa, &form, &x, &dy, dw))?;
+            let (x, dy) = (rows::<T>(cpu, &self.x)?, rows::<T>(cpu, &self.dy)?);
+            write_rows::<T>(cpu, &self.out, |dw| conv::grad_weight(isa, &form, &x, &dy, dw))?;
         });
         Ok(Ran::Done)
     }

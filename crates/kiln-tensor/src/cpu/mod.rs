@@ -67,6 +67,28 @@ impl CpuBackend {
     }
 }
 
+/// A row-major copy in the output's type.
+///
+/// # Safety
+/// As [`Backend::copy`].
+unsafe fn copy_to_rows(out: Out<'_>, x: View<'_>) -> Result<()> {
+    if x.dtype == out.dtype {
+        sized!(x.dtype, T => {
+            // SAFETY: operand and output have elements of the size dispatched on.
+            let (mut out, x) = unsafe { (output::<T>(&out), strided::<T>(&x)) };
+            if !transpose::copy(&mut out, x) {
+                copy::copy::<T, T>(&mut out, x);
+            }
+        });
+        return Ok(());
+    }
+    any!(x.dtype, "copy", A => any!(out.dtype, "copy", B => {
+        // SAFETY: operand and output are of the dtypes dispatched on.
+        copy::copy::<A, B>(&mut unsafe { output(&out) }, unsafe { strided(&x) });
+    }));
+    Ok(())
+}
+
 // SAFETY: the allocator hands out disjoint host memory of at least the size that is asked for, initialized and aligned to 64 bytes;
 // the kernels write their outputs alone.
 unsafe impl Backend for CpuBackend {
@@ -137,21 +159,8 @@ unsafe impl Backend for CpuBackend {
         if out.layout.is_contiguous() {
             let shape = out.layout.shape();
             let target = Out { buffer: out.buffer, dtype: out.dtype, shape, offset: out.layout.offset() };
-            if x.dtype == out.dtype {
-                sized!(x.dtype, T => {
-                    // SAFETY: operand and output have elements of the size dispatched on.
-                    let (mut out, x) = unsafe { (output::<T>(&target), strided::<T>(&x)) };
-                    if !transpose::copy(&mut out, x) {
-                        copy::copy::<T, T>(&mut out, x);
-                    }
-                });
-                return Ok(());
-            }
-            any!(x.dtype, "copy", A => any!(out.dtype, "copy", B => {
-                // SAFETY: operand and output are of the dtypes dispatched on.
-                copy::copy::<A, B>(&mut unsafe { output(&target) }, unsafe { strided(&x) });
-            }));
-            return Ok(());
+            // SAFETY: the caller's promise.
+            return unsafe { copy_to_rows(target, x) };
         }
         if x.dtype != out.dtype {
             // Converted first: a strided output of another type is rare, and a kernel for each pair would be built for it.
@@ -279,7 +288,7 @@ unsafe impl Backend for CpuBackend {
     #[inline]
     unsafe fn matmul(&self, out: Out<'_>, a: View<'_>, b: View<'_>, epilogue: Epilogue<'_>) -> Result<()> {
         // SAFETY: all are of the dtype dispatched on; the rest is the caller's promise.
-        floats!(out.dtype, "matmul", T => unsafe { product::matmul::<T>(self.isa, &out, &a, &b, &epilogue) }?);
+        floats!(out.dtype, "matmul", T => unsafe { product::matmul::<T>(self, &out, &a, &b, &epilogue) }?);
         Ok(())
     }
 

@@ -57,7 +57,7 @@ impl OnCpu for MomentsCall<'_> {
         // SAFETY: operands and output are of the dtype dispatched on, numbers of channels of the type that it is computed in; outputs
         // are apart from operands: the caller's promise.
         floats!(self.x.dtype, "moments", T => unsafe {
-            let x = rows::<T>(&self.x)?;
+            let x = rows::<T>(cpu, &self.x)?;
             let out = slice_mut::<<T as Stored>::Compute>(&self.out);
             normalization::moments(isa, &form, out, &x);
         });
@@ -76,8 +76,8 @@ impl OnCpu for NormalizeCall<'_> {
         // are apart from operands: the caller's promise.
         floats!(self.out.dtype, "normalize", T => unsafe {
             let by = normalizer::<T>(&self.form, &self.moments, [self.weight.as_ref(), self.bias.as_ref()]);
-            let x = rows::<T>(&self.x)?;
-            write_rows::<T>(&self.out, |y| normalization::normalize(isa, &form, &by, y, &x))?;
+            let x = rows::<T>(cpu, &self.x)?;
+            write_rows::<T>(cpu, &self.out, |y| normalization::normalize(isa, &form, &by, y, &x))?;
         });
         Ok(Ran::Done)
     }
@@ -94,10 +94,10 @@ impl OnCpu for NormalizeGradCall<'_> {
         // are apart from operands: the caller's promise.
         floats!(self.dx.dtype, "normalize_grad", T => unsafe {
             let by = normalizer::<T>(&self.form, &self.moments, [self.weight.as_ref(), None]);
-            let (x, y, dy) = (rows::<T>(&self.x)?, rows::<T>(&self.y)?, rows::<T>(&self.dy)?);
+            let (x, y, dy) = (rows::<T>(cpu, &self.x)?, rows::<T>(cpu, &self.y)?, rows::<T>(cpu, &self.dy)?);
             let affine = slice_mut::<<T as Stored>::Compute>(&self.affine);
             let of = Slopes { x: &x, y: &y, dy: &dy };
-            write_rows::<T>(&self.dx, |dx| normalization::normalize_grad(isa, &form, &by, own, (dx, affine), of))?;
+            write_rows::<T>(cpu, &self.dx, |dx| normalization::normalize_grad(isa, &form, &by, own, (dx, affine), of))?;
         });
         Ok(Ran::Done)
     }

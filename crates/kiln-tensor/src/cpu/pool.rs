@@ -23,22 +23,22 @@ impl OnCpu for MaxPoolCall<'_> {
         let taps = self.taps.as_ref().map(|taps| unsafe { slice_mut::<u8>(taps) });
         // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
         floats!(self.out.dtype, "max_pool", T => unsafe {
-            let x = rows::<T>(&self.x)?;
-            write_rows::<T>(&self.out, |y| pool::max_pool(isa, &form, &x, y, taps))?;
+            let x = rows::<T>(cpu, &self.x)?;
+            write_rows::<T>(cpu, &self.out, |y| pool::max_pool(isa, &form, &x, y, taps))?;
         });
         Ok(Ran::Done)
     }
 }
 
 impl OnCpu for MaxPoolGradCall<'_> {
-    unsafe fn run(&self, _: &CpuBackend) -> Result<Ran> {
+    unsafe fn run(&self, cpu: &CpuBackend) -> Result<Ran> {
         let form = pool_of(&self.window, self.out.shape, self.dy.layout.shape());
         // SAFETY: taps are bytes, and contiguous.
         let taps = unsafe { slice::<u8>(&self.taps) };
         // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
         floats!(self.out.dtype, "max_pool_grad", T => unsafe {
-            let dy = rows::<T>(&self.dy)?;
-            write_rows::<T>(&self.out, |dx| pool::max_pool_grad(&form, dx, &dy, taps))?;
+            let dy = rows::<T>(cpu, &self.dy)?;
+            write_rows::<T>(cpu, &self.out, |dx| pool::max_pool_grad(&form, dx, &dy, taps))?;
         });
         Ok(Ran::Done)
     }

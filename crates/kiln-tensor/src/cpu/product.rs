@@ -1,11 +1,12 @@
 //! Matrix products, batched over leading axes.
 
+use super::CpuBackend;
 use super::memory::strided;
 use super::rows::rows;
 use crate::{Epilogue, Out, Result, View};
+use kiln_cpu::elementwise;
 use kiln_cpu::gemm::{self, Bias, GemmActivation, MatrixElement, Product, Segment};
 use kiln_cpu::operand::Stored;
-use kiln_cpu::{Isa, elementwise};
 use kiln_math::UnaryOp;
 
 /// A type whose products are accumulated in the type that it is computed in.
@@ -18,7 +19,7 @@ impl<T: Stored + MatrixElement<Accumulator = <T as Stored>::Compute>> Multiplied
 /// As for [`crate::Backend::matmul`]; all are of T's dtype.
 #[inline]
 pub(super) unsafe fn matmul<T: Multiplied>(
-    isa: Isa,
+    cpu: &CpuBackend,
     out: &Out<'_>,
     a: &View<'_>,
     b: &View<'_>,
@@ -27,6 +28,7 @@ pub(super) unsafe fn matmul<T: Multiplied>(
 where
     <T as Stored>::Compute: gemm::GemmFloat,
 {
+    let isa = cpu.isa;
     let rank = out.shape.rank();
     let (m, n) = (out.shape[rank - 2], out.shape[rank - 1]);
     let k = a.layout.shape()[rank - 1];
@@ -35,7 +37,7 @@ where
     }
     let (a_steps, b_steps) = (a.layout.strides(), b.layout.strides());
     // SAFETY: the caller's promise.
-    let bias = epilogue.bias.as_ref().map(|bias| unsafe { rows::<T>(bias) }).transpose()?;
+    let bias = epilogue.bias.as_ref().map(|bias| unsafe { rows::<T>(cpu, bias) }).transpose()?;
     let activate = epilogue
         .activation
         .map(|call| move |x: &mut [<T as Stored>::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x));

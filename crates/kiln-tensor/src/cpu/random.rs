@@ -54,7 +54,7 @@ impl OnCpu for DropoutCall<'_> {
         // SAFETY: operand and output are of the dtype dispatched on, the stream is i64 (2,); the output is apart from them: the
         // caller's promise.
         numbers!(self.out.dtype, "dropout", T => unsafe {
-            let x = rows::<T>(&self.x)?;
+            let x = rows::<T>(cpu, &self.x)?;
             random::dropout::<T>(cpu.isa, slice_mut(&self.out), &x, draw(&self.stream), self.rate);
         });
         Ok(Ran::Done)

@@ -25,8 +25,8 @@ impl OnCpu for ScanCall<'_> {
         }
         // SAFETY: operand and output are of the dtype dispatched on, and apart: the caller's promise.
         floats!(self.x.dtype, "scan", T => unsafe {
-            let x = rows::<T>(&self.x)?;
-            write_rows::<T>(&self.out, |to| scan::scan(cpu.isa, self.op, to, &x, along))?;
+            let x = rows::<T>(cpu, &self.x)?;
+            write_rows::<T>(cpu, &self.out, |to| scan::scan(cpu.isa, self.op, to, &x, along))?;
         });
         Ok(Ran::Done)
     }

@@ -3,7 +3,7 @@
 use super::CpuBackend;
 use super::calls::OnCpu;
 use super::memory::{slice, slice_mut, strided};
-use super::rows::{rows, write_rows};
+use super::rows::elements;
 use crate::{
     CrossEntropyCall, CrossEntropyGradCall, DType, Error, LogsumexpCall, Ran, Result, SoftmaxCall, SoftmaxGradCall,
     View, unsupported_dtype,
@@ -46,8 +46,8 @@ impl OnCpu for SoftmaxCall<'_> {
         let width = self.out.shape.last().copied().unwrap_or(1);
         // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
         floats!(self.out.dtype, "softmax", T => unsafe {
-            let x = rows::<T>(&self.x)?;
-            write_rows::<T>(&self.out, |to| softmax::softmax(isa, self.kind, to, &x, width))?;
+            let x = elements::<T>(cpu, &self.x)?;
+            softmax::softmax(isa, self.kind, slice_mut::<T>(&self.out), &x, width);
         });
         Ok(Ran::Done)
     }
@@ -59,8 +59,8 @@ impl OnCpu for SoftmaxGradCall<'_> {
         let width = self.out.shape.last().copied().unwrap_or(1);
         // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
         floats!(self.out.dtype, "softmax_grad", T => unsafe {
-            let (y, dy) = (rows::<T>(&self.y)?, rows::<T>(&self.dy)?);
-            write_rows::<T>(&self.out, |to| softmax::softmax_grad(isa, self.kind, to, &y, &dy, width))?;
+            let (y, dy) = (elements::<T>(cpu, &self.y)?, elements::<T>(cpu, &self.dy)?);
+            softmax::softmax_grad(isa, self.kind, slice_mut::<T>(&self.out), &y, &dy, width);
         });
         Ok(Ran::Done)
     }
@@ -71,8 +71,7 @@ impl OnCpu for LogsumexpCall<'_> {
         let width = self.x.layout.shape().last().copied().unwrap_or(1);
         // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
         floats!(self.out.dtype, "logsumexp", T => unsafe {
-            let x = rows::<T>(&self.x)?;
-            write_rows::<T>(&self.out, |to| softmax::logsumexp(cpu.isa, to, &x, width))?;
+            softmax::logsumexp(cpu.isa, slice_mut::<T>(&self.out), &elements::<T>(cpu, &self.x)?, width);
         });
         Ok(Ran::Done)
     }
