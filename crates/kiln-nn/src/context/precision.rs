@@ -51,7 +51,7 @@ impl Ctx {
     /// The same, computing in this floating-point type: a model of f32 that computes in bf16 (mixed precision).
     ///
     /// The model stays what it is, and so does the code around it: parameters, their gradients, and with f16 and bf16 the outputs of the
-    /// model are f32. In between, each layer converts its inputs and its parameters ([`Layer::precision`] says which layers do not);
+    /// model are f32. In between, each layer converts its inputs and its parameters ([`Layer::precision`](crate::Layer::precision) says which layers do not);
     /// a parameter is converted once in a pass. Sums of products, normalizations, softmax and losses are computed in f32 and
     /// rounded once. Small gradients of f16 become 0: use a `LossScale` with it.
     ///
