@@ -8,17 +8,12 @@ import time
 import torch
 from torch import nn
 
+from networks import alexnet_cifar
+
 steps, dev = int(sys.argv[1]) if len(sys.argv) > 1 else 20, sys.argv[2] if len(sys.argv) > 2 else "cpu"
-def conv(i, o, k, s, p): return [nn.Conv2d(i, o, k, s, p, bias=False), nn.BatchNorm2d(o), nn.ReLU()]
-def dense(i, o): return [nn.Linear(i, o, bias=False), nn.BatchNorm1d(o), nn.ReLU(), nn.Dropout(0.5)]
-def build():
-    pool = lambda: [nn.MaxPool2d(3, 2, 1)]
-    return nn.Sequential(*conv(3, 96, 11, 4, 5), *pool(), *conv(96, 256, 5, 1, 2), *pool(), *conv(256, 384, 3, 1, 1),
-                         *conv(384, 384, 3, 1, 1), *conv(384, 256, 3, 1, 1), *pool(), nn.Flatten(), *dense(256, 4096),
-                         *dense(4096, 4096), nn.Linear(4096, 10)).to(dev)
 def run(fmt):
     torch.manual_seed(0)
-    m = build().to(memory_format=fmt)
+    m = alexnet_cifar().to(dev).to(memory_format=fmt)
     opt = torch.optim.Adam(m.parameters(), fused=True)
     loss_fn = nn.CrossEntropyLoss()
     x = torch.rand(64, 3, 32, 32).to(dev).to(memory_format=fmt)

@@ -8,48 +8,12 @@ import sys
 import time
 
 import torch
-from torch import nn
 from torch.nn import functional as F
+
+from networks import BATCH, CONTEXT, VOCABULARY, Gpt
 
 dev = sys.argv[1] if len(sys.argv) > 1 else "cpu"
 torch.manual_seed(0)
-BATCH, CONTEXT, VOCABULARY, WIDTH, HEADS, BLOCKS = 12, 256, 65, 384, 6, 6
-
-
-class Block(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.norm1, self.norm2 = nn.LayerNorm(WIDTH), nn.LayerNorm(WIDTH)
-        self.qkv, self.out = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
-        self.linear1, self.linear2 = nn.Linear(WIDTH, 4 * WIDTH), nn.Linear(4 * WIDTH, WIDTH)
-
-    def forward(self, x):
-        n, t, _ = x.shape
-        q, k, v = (y.view(n, t, HEADS, -1).transpose(1, 2) for y in self.qkv(self.norm1(x)).split(WIDTH, 2))
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.out(y.transpose(1, 2).reshape(n, t, WIDTH))
-        return x + self.linear2(F.gelu(self.linear1(self.norm2(x)), approximate="tanh"))
-
-
-class Gpt(nn.Module):
-    def __init__(self, by_hand):
-        super().__init__()
-        self.tokens, self.positions = nn.Embedding(VOCABULARY, WIDTH), nn.Embedding(CONTEXT, WIDTH)
-        self.by_hand = by_hand
-        if by_hand:
-            self.blocks = nn.Sequential(*[Block() for _ in range(BLOCKS)])
-        else:
-            layer = nn.TransformerEncoderLayer(
-                WIDTH, HEADS, 4 * WIDTH, 0.0, lambda x: F.gelu(x, approximate="tanh"), batch_first=True, norm_first=True
-            )
-            self.blocks = nn.TransformerEncoder(layer, BLOCKS, enable_nested_tensor=False)
-        self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, VOCABULARY)
-        self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(CONTEXT))
-
-    def forward(self, x):
-        x = self.tokens(x) + self.positions.weight[: x.shape[1]]
-        x = self.blocks(x) if self.by_hand else self.blocks(x, mask=self.mask, is_causal=True)
-        return self.head(self.norm(x))
 
 
 def step_ms(by_hand):

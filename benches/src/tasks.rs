@@ -55,6 +55,10 @@ macro_rules! for_each_task {
                 |at| transformer::step(&at.device), ["transformer_torch.py"]
             }
             {
+                "Training steps in f32 and bf16, and operations of half types, milliseconds", Mixed, mixed, |at| mixed::all(&at.device),
+                ["mixed_torch.py"]
+            }
+            {
                 "Decoding with GPT-2 small, batch 1, tokens a second", Generation, generation, |at| generation::rate(&at.device),
                 ["generation_torch.py"]
             }

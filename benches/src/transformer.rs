@@ -17,7 +17,7 @@ const HEADS: usize = 6;
 const BLOCKS: usize = 6;
 
 /// The model: learned positions, blocks with the normalization first, GELU, no dropout.
-fn model(device: &Device) -> Result<Sequential> {
+pub(crate) fn model(device: &Device) -> Result<Sequential> {
     let block = TransformerEncoderLayer::new(HEADS, 4 * WIDTH).causal(true).norm_first(true);
     let block = block.activation(Activation::GeluTanh);
     Sequential::new()
@@ -26,6 +26,15 @@ fn model(device: &Device) -> Result<Sequential> {
         .push(TransformerEncoder::new(block, BLOCKS))
         .push(Dense::new(VOCABULARY))
         .build([CONTEXT], device, 0)
+}
+
+/// Tokens, and those that follow each.
+pub(crate) fn batch(device: &Device) -> Result<(Tensor, Tensor)> {
+    let tokens = |shift: i64| {
+        let tokens: Vec<i64> = (0..(BATCH * CONTEXT) as i64).map(|i| (i + shift) * 31 % VOCABULARY as i64).collect();
+        Tensor::from_slice(&tokens, [BATCH, CONTEXT], device)
+    };
+    Ok((tokens(0)?, tokens(1)?))
 }
 
 /// What a residual sum and the normalization after it take forward and backward, milliseconds: as one operation, and as a sum, a
@@ -64,11 +73,8 @@ pub(crate) fn step(device: &Device) -> Result<Value> {
     let mut model = model(device)?;
     let mut optimizer = AdamW::new(3e-4);
     let loss_of = SparseCategoricalCrossentropy::from_logits();
-    let tokens = |shift: i64| {
-        let tokens: Vec<i64> = (0..(BATCH * CONTEXT) as i64).map(|i| (i + shift) * 31 % VOCABULARY as i64).collect();
-        Tensor::from_slice(&tokens, [BATCH, CONTEXT], device)
-    };
-    let (inputs, targets) = (Var::from(&tokens(0)?), tokens(1)?);
+    let (inputs, targets) = batch(device)?;
+    let inputs = Var::from(&inputs);
     let mut times = Vec::new();
     kiln::tensor::Device::cpu().session(|| -> Result<()> {
         for step in 0..STEPS + 2 {

@@ -128,8 +128,9 @@ pub enum LayerPrecision {
     /// In f32, as without mixed precision: inputs of half types are converted to f32, parameters stay as they are. For a layer whose
     /// numbers need more than the 8 or 11 bits of a half type, or whose operations do not take half types.
     Full,
-    /// As the layers in it do: a container that hands its inputs on to other layers unchanged.
-    Inner,
+    /// In the type that the inputs come in: a container that hands its inputs on to other layers, a layer that only moves elements, a
+    /// model that you write as a struct of layers. Inputs of several floating-point types are converted to the half type.
+    AsGiven,
 }
 
 /// A layer of any input and output, as containers hold it. Every [`Layer`] is one: nothing is to be implemented.
@@ -179,7 +180,10 @@ impl<L: Layer> AnyLayer for L {
             return Err(Error::value("call_with", format!("{} has no method `{method}`", self.name())));
         };
         let kept = Kept::of(&x);
-        let y = (method.run)(self, ctx.converted(x)?, ctx)?;
+        let y = match ctx.mode().compute {
+            Some(dtype) => ctx.run_converted(dtype, self.precision(), x, |x| (method.run)(self, x, ctx))?,
+            None => (method.run)(self, x, ctx)?,
+        };
         Ok(match kept {
             Some(kept) => kept.onto(y),
             None => y,

@@ -59,7 +59,7 @@ impl Param {
         };
         // Counted beside the use that the replacement is computed from: its gradient is not the parameter's own.
         self.record_use(ctx);
-        match ctx.mode().compute {
+        match ctx.compute_here() {
             Some(dtype) if dtype != replacement.dtype() => replacement.to_dtype(dtype).unwrap_or(replacement),
             _ => replacement,
         }
@@ -68,7 +68,7 @@ impl Param {
     /// As [`Param::var`]; where the pass computes in a half type in its own type, for factors of normalizations, which are computed in f32.
     #[inline]
     pub(crate) fn factor(&self, ctx: &Ctx) -> Var {
-        match ctx.mode().compute {
+        match ctx.compute_here() {
             Some(dtype) if dtype.is_half() => ctx.replacement(self).unwrap_or_else(|| self.own_var(ctx)),
             _ => self.var(ctx),
         }

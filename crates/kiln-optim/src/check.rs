@@ -26,6 +26,12 @@ pub(crate) fn above_zero(name: &str, value: f64) -> Result<f64> {
     expect(value > 0.0 && value.is_finite(), name, value, "a finite number above 0")
 }
 
+/// A number above 0, up to `most`.
+#[inline]
+pub(crate) fn within(name: &str, value: f64, most: f64) -> Result<f64> {
+    expect(value > 0.0 && value <= most, name, value, &format!("a number in (0, {most:e}]"))
+}
+
 /// A share in [0, 1).
 #[inline]
 pub(crate) fn share(name: &str, value: f64) -> Result<f64> {

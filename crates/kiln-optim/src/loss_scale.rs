@@ -1,6 +1,6 @@
 //! Loss scaling, for gradients in f16.
 
-use crate::check::above_zero;
+use crate::check::{above_zero, within};
 use crate::norm::norm_there;
 use kiln_autograd::{Gradients, Var};
 use kiln_nn::{StateDict, Stateful};
@@ -27,7 +27,9 @@ use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor};
 /// for step in 0..10 {
 ///     let ctx = Ctx::train(1, step).compute(DType::F16);
 ///     let loss = MeanSquaredError::new().forward(&model.forward(&x, &ctx)?, &y)?;
-///     let (gradients, finite) = scale.unscale(scale.scale(&loss)?.backward()?)?;
+///     let gradients = scale.scale(&loss)?.backward()?;
+///     let (gradients, finite) = scale.unscale(gradients)?;
+///     scale.update(&finite)?;
 ///     optimizer.step_if(&mut model, &gradients, Some(&finite))?;
 ///     Ctx::commit_all(&[ctx], &mut model, Some(&finite))?;
 /// }
@@ -50,15 +52,29 @@ struct Counts {
     /// Steps without an overflow since the factor changed.
     good: Tensor,
     skipped: Tensor,
+    /// Whether the last step overflowed.
+    overflowed: Tensor,
 }
 
 /// The entries of a state.
-const NAMES: [&str; 3] = ["scale", "good_steps", "skipped_steps"];
+const NAMES: [&str; 4] = ["scale", "good_steps", "skipped_steps", "overflowed"];
+
+/// The largest factor: further ones would become infinite, and stay so.
+const LARGEST: f64 = (1u128 << 126) as f64;
 
 impl Counts {
-    fn new(values: [f64; 3], device: &Device) -> Result<Self> {
-        let [scale, good, skipped] = values.map(|value| Tensor::scalar(value as f32, device));
-        Ok(Counts { scale: scale?, good: good?, skipped: skipped? })
+    fn new(values: [f64; 4], device: &Device) -> Result<Self> {
+        let [scale, good, skipped, overflowed] = values.map(|value| Tensor::scalar(value as f32, device));
+        Ok(Counts { scale: scale?, good: good?, skipped: skipped?, overflowed: overflowed? })
+    }
+
+    fn to_device(&self, device: &Device) -> Result<Self> {
+        Ok(Counts {
+            scale: self.scale.to_device(device)?,
+            good: self.good.to_device(device)?,
+            skipped: self.skipped.to_device(device)?,
+            overflowed: self.overflowed.to_device(device)?,
+        })
     }
 
     /// After a step whose gradients were finite or not.
@@ -66,17 +82,19 @@ impl Counts {
         let number = |value: f64| Tensor::scalar(value as f32, finite.device());
         let (zero, good) = (number(0.0)?, self.good.add_scalar(1.0)?);
         let grows = good.ge(&number(interval)?)?;
-        let larger = Tensor::select(&grows, &self.scale.mul_scalar(2.0)?, &self.scale)?;
+        let larger = self.scale.mul_scalar(2.0)?.minimum(&number(LARGEST)?)?;
+        let larger = Tensor::select(&grows, &larger, &self.scale)?;
         let good = Tensor::select(&grows, &zero, &good)?;
         Ok(Counts {
             scale: Tensor::select(finite, &larger, &self.scale.mul_scalar(0.5)?)?,
             good: Tensor::select(finite, &good, &zero)?,
             skipped: Tensor::select(finite, &self.skipped, &self.skipped.add_scalar(1.0)?)?,
+            overflowed: Tensor::select(finite, &zero, &number(1.0)?)?,
         })
     }
 
-    fn values(&self) -> [&Tensor; 3] {
-        [&self.scale, &self.good, &self.skipped]
+    fn values(&self) -> [&Tensor; 4] {
+        [&self.scale, &self.good, &self.skipped, &self.overflowed]
     }
 }
 
@@ -105,7 +123,7 @@ impl LossScale {
     }
 
     fn check(&self) -> Result<()> {
-        above_zero("loss scale", self.initial)?;
+        within("loss scale", self.initial, LARGEST)?;
         above_zero("growth interval of the loss scale", self.interval).map(drop)
     }
 
@@ -114,14 +132,10 @@ impl LossScale {
         let counts = match self.counts.take() {
             None => {
                 self.check()?;
-                Counts::new([self.initial, 0.0, 0.0], device)?
+                Counts::new([self.initial, 0.0, 0.0, 0.0], device)?
             }
             Some(counts) if counts.scale.device() == device => counts,
-            Some(Counts { scale, good, skipped }) => Counts {
-                scale: scale.to_device(device)?,
-                good: good.to_device(device)?,
-                skipped: skipped.to_device(device)?,
-            },
+            Some(counts) => counts.to_device(device)?,
         };
         Ok(self.counts.insert(counts))
     }
@@ -136,13 +150,12 @@ impl LossScale {
     }
 
     /// The gradients divided by the factor, and whether all of them are finite: one bool in the device's memory, for
-    /// [`Optimizer::step_if`](crate::Optimizer::step_if). The factor is then that of the next step.
+    /// [`LossScale::update`] and [`Optimizer::step_if`](crate::Optimizer::step_if).
     ///
     /// # Errors
     /// Out of memory.
     pub fn unscale(&mut self, mut gradients: Gradients) -> Result<(Gradients, Tensor)> {
         let device = gradients.iter().next().map_or_else(Device::cpu, |(_, gradient)| gradient.device().clone());
-        let interval = self.interval;
         let counts = self.counts(&device)?;
         let finite = if device.backend().is_host() {
             gradients.scale(counts.scale.item()?.recip())?;
@@ -158,8 +171,18 @@ impl LossScale {
                 None => Tensor::ones((), DType::Bool, &device)?,
             }
         };
-        *counts = counts.next(&finite, interval)?;
         Ok((gradients, finite))
+    }
+
+    /// Makes the factor that of the next step, after one whose gradients were finite or not.
+    ///
+    /// # Errors
+    /// Out of memory.
+    pub fn update(&mut self, finite: &Tensor) -> Result<()> {
+        let interval = self.interval;
+        let counts = self.counts(finite.device())?;
+        *counts = counts.next(finite, interval)?;
+        Ok(())
     }
 
     /// The factor of the next step. The host waits for the device.
@@ -178,13 +201,15 @@ impl LossScale {
         self.counts.as_ref().map_or(Ok(0), |counts| Ok(counts.skipped.item()? as u64))
     }
 
-    /// Fails where no factor helps: gradients overflow although it is below 1. The host waits for the device.
+    /// Fails where no factor helps: the gradients of the last step overflowed although the factor is below 1. The host waits for the
+    /// device.
     ///
     /// # Errors
     /// `ErrorKind::Diverged`; a fault of the device that surfaced.
     pub fn expect_usable(&self) -> Result<()> {
-        let factor = self.factor()?;
-        if factor >= 1.0 {
+        let Some(counts) = &self.counts else { return Ok(()) };
+        let factor = counts.scale.item()?;
+        if factor >= 1.0 || counts.overflowed.item()? == 0.0 {
             return Ok(());
         }
         let message = format!(
@@ -195,7 +220,7 @@ impl LossScale {
     }
 }
 
-/// `scale`, `good_steps` and `skipped_steps`, f32; nothing before the first step.
+/// `scale`, `good_steps`, `skipped_steps` and `overflowed`, f32; nothing before the first step.
 impl Stateful for LossScale {
     fn state_dict(&self) -> Result<StateDict> {
         let Some(counts) = &self.counts else { return Ok(StateDict::new()) };
@@ -207,7 +232,7 @@ impl Stateful for LossScale {
             self.counts = None;
             return Ok(());
         }
-        let mut values = [0.0; 3];
+        let mut values = [0.0; 4];
         for (name, value) in NAMES.into_iter().zip(&mut values) {
             let known = state.get(name).filter(|_| state.len() == NAMES.len());
             *value = known.map(Tensor::item).transpose()?.filter(|value| value.is_finite()).ok_or_else(|| {

@@ -51,10 +51,14 @@ impl Run<'_> {
         }
         let (gradients, finite) = self.state.loss_scale.unscale(std::mem::take(&mut self.gradients))?;
         self.gradients = gradients;
-        // On a device no step waits: the end of the epoch finds it.
-        if self.device.backend().is_host() {
-            self.state.loss_scale.expect_usable()?;
-        }
         Ok(Some(finite))
+    }
+
+    /// The loss's factor for the next step, after one whose gradients were finite or not.
+    pub(crate) fn update_scale(&mut self, finite: Option<&Tensor>) -> Result<()> {
+        let Some(finite) = finite else { return Ok(()) };
+        self.state.loss_scale.update(finite)?;
+        // On a device no step waits: the end of the epoch finds it.
+        if self.device.backend().is_host() { self.state.loss_scale.expect_usable() } else { Ok(()) }
     }
 }

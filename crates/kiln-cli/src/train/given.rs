@@ -2,7 +2,7 @@
 
 use super::folder::at;
 use super::logs::setting;
-use crate::arguments::TrainOptions;
+use crate::arguments::{Precision, TrainOptions};
 use crate::report::tell;
 use crate::run_folder::CONFIG;
 use crate::settings::{Difference, Leaf, Node, Settings, differences};
@@ -140,6 +140,7 @@ fn apply(options: &TrainOptions, settings: &mut Settings) -> Result<()> {
         };
         settings.set(path.trim(), value.trim(), &whole)?;
     }
+    let has_precision = settings.plan()?.precision.is_some();
     let mut given = |path: &str, name: &str, value: Option<String>| match value {
         Some(value) => settings.set(path, &value, &format!("--{name} {value}")),
         None => Ok(()),
@@ -148,7 +149,9 @@ fn apply(options: &TrainOptions, settings: &mut Settings) -> Result<()> {
     let quoted = |value: &Option<String>| value.as_ref().map(|value| format!("{value:?}"));
     given("training.epochs", "epochs", text(options.epochs))?;
     given("training.batch_size", "batch-size", text(options.task.batch_size))?;
-    let precision = options.task.precision.map(|precision| format!("{:?}", precision.name()));
+    // f32 is what there is without the setting.
+    let precision = options.task.precision.filter(|&precision| precision != Precision::F32 || has_precision);
+    let precision = precision.map(|precision| format!("{:?}", precision.name()));
     given("training.precision", "precision", precision)?;
     given("training.limit", "limit", text(options.limit))?;
     given("training.drop_last", "drop-last", options.drop_last.then(|| "true".to_owned()))?;

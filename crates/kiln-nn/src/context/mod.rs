@@ -120,7 +120,7 @@ impl Ctx {
     /// What kind of pass it is.
     #[inline]
     pub fn mode(&self) -> Mode {
-        Mode { recording: self.records(), compute: self.compute_here(), ..self.mode }
+        Mode { recording: self.records(), compute: self.compute_setting(), ..self.mode }
     }
 
     /// Whether layers behave as in training.
@@ -175,12 +175,9 @@ impl Ctx {
         let _here = self.profiled(|| layer.name());
         // A model is run at the beginning of the path.
         let begins = self.place.is_at_the_beginning();
-        self.carrying.part(begins, || match self.compute_here() {
+        self.carrying.part(begins, || match self.mode.compute {
             None => self.run_here(layer, x.into()),
-            Some(dtype) => {
-                let y = self.in_precision(layer.precision(), x.into(), dtype, |x| self.run_here(layer, x))?;
-                if begins { self.model_output(y) } else { Ok(y) }
-            }
+            Some(dtype) => self.run_converted(dtype, layer.precision(), x.into(), |x| self.run_here(layer, x)),
         })
     }
 

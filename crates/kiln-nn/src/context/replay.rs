@@ -3,7 +3,7 @@
 use super::carrying::{Carrying, Counts};
 use super::effects::Effects;
 use super::place::{Place, Spot};
-use super::precision::Conversions;
+use super::precision::{Conversions, Where};
 use super::{Ctx, Mode};
 use crate::updates::Updates;
 use kiln_autograd::{LeafId, Var};
@@ -12,6 +12,7 @@ use kiln_tensor::Result;
 /// What a context was when a part began: the same random numbers, and buffers as they were seen.
 pub(crate) struct Replay {
     mode: Mode,
+    conversions: Where,
     spot: Spot,
     updates: Updates,
     uses: Counts,
@@ -28,7 +29,7 @@ impl Replay {
             effects: Effects::after(self.updates.clone()),
             carrying: Carrying::after(self.uses.clone()),
             replacements: self.replacements.clone().into(),
-            conversions: Conversions::default(),
+            conversions: Conversions::at(self.conversions),
             probes: Vec::new(),
             recorder: None,
         }
@@ -40,8 +41,14 @@ impl Ctx {
     pub(crate) fn replay(&self) -> Replay {
         let replacements = self.replacements.borrow().clone();
         let (updates, uses) = (self.effects.updates(), self.carrying.counts());
-        let mode = Mode { compute: self.compute_here(), ..self.mode };
-        Replay { mode, spot: self.place.spot(), updates, uses, replacements }
+        Replay {
+            mode: self.mode,
+            conversions: self.conversions.place(),
+            spot: self.place.spot(),
+            updates,
+            uses,
+            replacements,
+        }
     }
 
     /// Runs a part without recording gradients. Gives what it returns and the penalties that depend on the part's values, each

@@ -84,7 +84,7 @@ impl Layer for Graph {
     }
 
     fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Inner
+        LayerPrecision::AsGiven
     }
 }
 

@@ -1,7 +1,7 @@
 //! Branches side by side.
 
 use super::list::Layers;
-use crate::{AnyLayer, Ctx, Describe, Init, Layer, MaskRule, Module, Shapes, Value, architecture};
+use crate::{AnyLayer, Ctx, Describe, Init, Layer, LayerPrecision, MaskRule, Module, Shapes, Value, architecture};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde_json::{Map, Value as Json};
@@ -68,10 +68,14 @@ impl Layer for Concat {
     type Input = Value;
     type Output = Var;
 
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
+
     /// Every branch is given the input with its mask; axis 1 of the output has no steps that a mask speaks of.
     fn forward(&self, x: Value, ctx: &Ctx) -> Result<Var> {
         let branches = self.branches.iter().map(|(segment, layer)| ctx.layer(segment, layer, x.clone())?.var());
-        let outputs = branches.collect::<Result<Vec<Var>>>()?;
+        let outputs = ctx.alike(branches.collect::<Result<Vec<Var>>>()?)?;
         Var::concat(&outputs.iter().collect::<Vec<_>>(), 1)
     }
 

@@ -2,7 +2,7 @@
 
 use super::setters::setters;
 use crate::value::arity;
-use crate::{Ctx, Describe, Init, Layer, Mask, Module, Shapes, Value};
+use crate::{Ctx, Describe, Init, Layer, LayerPrecision, Mask, Module, Shapes, Value};
 use kiln_autograd::Var;
 use kiln_tensor::{DType, Error, Result, Tensor};
 use serde::{Deserialize, Serialize};
@@ -71,6 +71,10 @@ impl DocumentMask {
 impl Layer for DocumentMask {
     type Input = Value;
     type Output = Value;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
 
     fn forward(&self, x: Value, ctx: &Ctx) -> Result<Value> {
         let (tokens, mask, given) = match x.parts() {

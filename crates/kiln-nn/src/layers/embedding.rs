@@ -4,7 +4,7 @@ use super::linear::{affine, projection};
 use super::setters::setters;
 use crate::per_sample::Use;
 use crate::{
-    Activation, Constraint, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, LayerPrecision, Mask, Method, Module, Param, Sequence, Shapes,
+    Activation, Constraint, Ctx, Describe, Fans, Init, Initializer, L1L2, Layer, Mask, Method, Module, Param, Sequence, Shapes,
     Value,
 };
 use kiln_autograd::Var;
@@ -150,11 +150,6 @@ impl Layer for Embedding {
     type Input = Sequence;
     type Output = Sequence;
 
-    /// Rows are chosen from the table as it is: converting all of it would cost more.
-    fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Full
-    }
-
     fn forward(&self, Sequence { values: x, mut mask }: Sequence, ctx: &Ctx) -> Result<Sequence> {
         let weight = self.weight.as_ref().ok_or_else(unbuilt)?;
         if !x.dtype().is_integer() {
@@ -176,7 +171,8 @@ impl Layer for Embedding {
         let mut dims = x.dims().to_vec();
         dims.push(self.size);
         let shape = Shape::new(&dims)?;
-        let mut y = weight.var(ctx).index_select(0, &flat)?;
+        // Converting all of the table would cost more.
+        let mut y = ctx.chosen(weight.factor(ctx).index_select(0, &flat)?)?;
         if let Some(recorder) = ctx.recorder() {
             let by_sample = y.reshape(shape)?;
             recorder.add(Use::Rows(tokens.clone(), self.vocabulary), Some(weight), None, &by_sample);

@@ -1,6 +1,6 @@
 //! Samples in another shape.
 
-use crate::{Ctx, Describe, Init, Layer, Module};
+use crate::{Ctx, Describe, Init, Layer, LayerPrecision, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,10 @@ impl Flatten {
 impl Layer for Flatten {
     type Input = Var;
     type Output = Var;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
 
     fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
         let y = match x.shape().rank() {
@@ -65,6 +69,10 @@ impl Reshape {
 impl Layer for Reshape {
     type Input = Var;
     type Output = Var;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
 
     fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
         let y = x.reshape(self.of(x.dims().get(..1).unwrap_or(&[]))?)?;

@@ -1,6 +1,6 @@
 //! A layer that changes nothing, and functions as layers.
 
-use crate::{Ctx, Describe, FromValue, Init, IntoValue, Layer, Module, Shapes, Value, Visitor, VisitorMut};
+use crate::{Ctx, Describe, FromValue, Init, IntoValue, Layer, LayerPrecision, Module, Shapes, Value, Visitor, VisitorMut};
 use kiln_tensor::Result;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -20,6 +20,10 @@ impl Identity {
 impl Layer for Identity {
     type Input = Value;
     type Output = Value;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
 
     fn forward(&self, x: Value, _: &Ctx) -> Result<Value> {
         Ok(x)

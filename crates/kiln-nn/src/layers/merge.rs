@@ -3,7 +3,7 @@
 use super::concat::side_by_side;
 use super::setters::setters;
 use crate::value::Mask;
-use crate::{ClassAxis, Ctx, Describe, Init, Layer, Module, Sequence};
+use crate::{ClassAxis, Ctx, Describe, Init, Layer, LayerPrecision, Module, Sequence};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -119,6 +119,10 @@ impl Concatenate {
 impl Layer for Concatenate {
     type Input = Vec<Sequence>;
     type Output = Sequence;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
 
     fn forward(&self, inputs: Vec<Sequence>, _: &Ctx) -> Result<Sequence> {
         let first = inputs.first().ok_or_else(|| too_few("concatenate", 0))?;

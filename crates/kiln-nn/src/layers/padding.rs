@@ -1,7 +1,7 @@
 //! Zeros around maps, and maps without their borders.
 
 use super::spatial::{expect_batch, expect_sample, padding};
-use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
+use crate::{Ctx, Describe, Init, Layer, LayerPrecision, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Padding, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,10 @@ impl<const N: usize> ZeroPad<N> {
 impl<const N: usize> Layer for ZeroPad<N> {
     type Input = Var;
     type Output = Var;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
 
     fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
         expect_batch::<N>("pad", x.shape())?;
@@ -145,6 +149,10 @@ impl<const N: usize> Cropping<N> {
 impl<const N: usize> Layer for Cropping<N> {
     type Input = Var;
     type Output = Var;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
 
     fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
         expect_batch::<N>("cropping", x.shape())?;

@@ -1,6 +1,6 @@
 //! Samples with their axes in another order.
 
-use crate::{Ctx, Describe, Init, Layer, Module};
+use crate::{Ctx, Describe, Init, Layer, LayerPrecision, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,10 @@ impl Permute {
 impl Layer for Permute {
     type Input = Var;
     type Output = Var;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
 
     fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
         x.permute(&self.order(x.shape().rank().saturating_sub(1))?)

@@ -1,6 +1,6 @@
 //! A vector as a sequence.
 
-use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
+use crate::{Ctx, Describe, Init, Layer, LayerPrecision, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,10 @@ impl RepeatVector {
 impl Layer for RepeatVector {
     type Input = Var;
     type Output = Var;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
 
     fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
         let sample = self.repeated(x.dims().get(1..).unwrap_or(&[]))?;

@@ -77,7 +77,8 @@ impl Layer for Residual {
             None => shortcut.values,
         };
         expect_same("residual", main.values.shape(), shortcut.shape())?;
-        let values = self.activation.apply(&main.values.add(&shortcut)?)?;
+        let (values, shortcut) = ctx.alike((main.values, shortcut))?;
+        let values = self.activation.apply(&values.add(&shortcut)?)?;
         Ok(Sequence { values, mask: main.mask })
     }
 

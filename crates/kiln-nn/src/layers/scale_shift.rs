@@ -65,8 +65,9 @@ impl ScaleShift {
         ctx: &Ctx,
     ) -> Result<Var> {
         let shaped = |var: Var| match by {
-            Axes::Last(_) => Ok(var),
+            Axes::Last(_) => var.to_dtype(normalized.dtype()),
             Axes::Channels => {
+                let var = var.to_dtype(normalized.dtype())?;
                 let mut dims = vec![1; normalized.shape().rank() - 1];
                 dims[0] = var.dims()[0];
                 var.reshape(Shape::new(&dims)?)

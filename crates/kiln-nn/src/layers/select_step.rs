@@ -1,6 +1,6 @@
 //! One step of a sequence.
 
-use crate::{Ctx, Describe, Init, Layer, MaskRule, Module};
+use crate::{Ctx, Describe, Init, Layer, LayerPrecision, MaskRule, Module};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,10 @@ impl SelectStep {
 impl Layer for SelectStep {
     type Input = Var;
     type Output = Var;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
 
     fn forward(&self, x: Var, _: &Ctx) -> Result<Var> {
         let &[_, steps, ..] = x.dims() else {

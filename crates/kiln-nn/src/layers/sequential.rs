@@ -332,7 +332,7 @@ impl Layer for Sequential {
     }
 
     fn precision(&self) -> LayerPrecision {
-        LayerPrecision::Inner
+        LayerPrecision::AsGiven
     }
 }
 

@@ -40,6 +40,7 @@ impl Layer for SkipConcat {
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let main = ctx.run(&self.main, Value::from(&x))?.var()?;
         expect_beside("skip_concat", &x.dims()[1..], &main.dims()[1..])?;
+        let (x, main) = ctx.alike((x, main))?;
         Var::concat(&[&x, &main], 1)
     }
 

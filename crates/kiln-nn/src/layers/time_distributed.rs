@@ -1,6 +1,6 @@
 //! A layer at each step of a sequence, and the mask of steps that count.
 
-use crate::{AnyLayer, Ctx, Describe, Init, Layer, Module, Sequence, Shapes};
+use crate::{AnyLayer, Ctx, Describe, Init, Layer, LayerPrecision, Module, Sequence, Shapes};
 use kiln_autograd::Var;
 use kiln_tensor::{Error, Result, Shape, Tensor};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,10 @@ impl Layer for TimeDistributed {
     type Input = Var;
     type Output = Var;
 
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
+
     /// Within a step there are no steps that a mask speaks of: the layer is given none.
     fn forward(&self, x: Var, ctx: &Ctx) -> Result<Var> {
         let (leading, sample) = split(x.shape(), 2)?;
@@ -109,6 +113,10 @@ impl Masking {
 impl Layer for Masking {
     type Input = Var;
     type Output = Sequence;
+
+    fn precision(&self) -> LayerPrecision {
+        LayerPrecision::AsGiven
+    }
 
     fn forward(&self, x: Var, _: &Ctx) -> Result<Sequence> {
         if x.shape().rank() != 3 {

@@ -3,7 +3,7 @@
 use crate::state::Before;
 use crate::{Callback, EpochRecord, Evaluation, Mixed, Objective, Run, TrainState};
 use kiln_datasets::{Batch, Loader};
-use kiln_nn::{Ctx, NotFinite};
+use kiln_nn::{Ctx, NotFinite, Stateful};
 use kiln_tensor::{Error, ErrorKind, Result};
 
 /// Ends the training with an error where the loss is NaN or infinite.
@@ -41,7 +41,10 @@ impl NanGuard {
                     return error;
                 }
                 let state = &mut *run.state;
-                let Before { epoch, batch, step, batches, tally, carried, .. } = before;
+                let Before { epoch, batch, step, batches, tally, carried, loss_scale, .. } = before;
+                if let Err(error) = state.loss_scale.load_state_dict(&loss_scale) {
+                    return error;
+                }
                 (state.epoch, state.batch, state.step, state.batches) = (epoch, batch, step, batches);
                 (state.tally, state.carried) = (tally, carried);
                 state.history.retain(|record| record.epoch as u64 <= epoch);
@@ -74,7 +77,8 @@ impl Callback for NanGuard {
             // In the memory of the last one.
             let mut weights = state.before.take().unwrap_or_default().weights;
             weights.take(run.model)?;
-            state.before = Some(Before { weights, epoch, batch, step, batches, tally, carried });
+            let loss_scale = state.loss_scale.state_dict()?;
+            state.before = Some(Before { weights, epoch, batch, step, batches, tally, carried, loss_scale });
         }
         Ok(())
     }

@@ -40,6 +40,7 @@ impl Group {
             Count::There(count) => self.add_there(gradients, count)?,
         }
         self.applies = both(self.applies.take(), applies)?;
+        ctx.release();
         self.contexts.push(ctx);
         Ok(())
     }

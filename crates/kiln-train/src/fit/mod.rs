@@ -173,7 +173,9 @@ impl Fit<'_, '_> {
         })?;
         let progress = self.run.progress();
         let train = self.run.state.tally.finish(metrics)?;
-        self.run.state.loss_scale.expect_usable()?;
+        if self.run.precision == Some(Mixed::F16) {
+            self.run.state.loss_scale.expect_usable()?;
+        }
         let validation = self.validation_of_epoch()?;
         let completed = progress.batch == progress.batches && validation.is_some() == self.run.validation.is_some();
         let seconds = self.run.epoch_began.elapsed().as_secs_f64();

@@ -18,19 +18,28 @@ pub(super) struct Again {
     pub(super) carried: Option<StateDict>,
 }
 
+/// What is known of the second pass.
+#[derive(Default)]
+pub(super) struct Second {
+    /// Whether all losses and gradients are finite, where only the device knows.
+    pub(super) finite: Option<Tensor>,
+    /// Whether the gradients are, where the loss was scaled.
+    pub(super) unscaled: Option<Tensor>,
+}
+
 impl Fit<'_, '_> {
     /// Moves the parameters by the gradients of the first pass, takes those of the step there, and moves back. What layers hand in for
-    /// buffers is that of the first pass. Gives whether all losses are finite, where only the device knows.
-    pub(super) fn second_pass(&mut self, applies: Option<Tensor>) -> Result<Option<Tensor>> {
+    /// buffers is that of the first pass.
+    pub(super) fn second_pass(&mut self, applies: Option<&Tensor>) -> Result<Second> {
         let batches = std::mem::take(&mut self.again);
         // A loss that is not finite is about to end the training, from where the parameters are.
         if self.run.loss.is_some_and(|loss| !loss.is_finite()) {
-            return Ok(applies);
+            return Ok(Second::default());
         }
         let first = std::mem::take(&mut self.run.gradients);
         let run = &mut self.run;
         if let Some(ascent) = run.optimizer.ascent() {
-            ascent.ascend(&mut *run.model, &first, applies.as_ref())?;
+            ascent.ascend(&mut *run.model, &first, applies)?;
         }
         let second = self.pass_again(&batches);
         let run = &mut self.run;
@@ -40,7 +49,8 @@ impl Fit<'_, '_> {
         }
         let (gradients, finite) = second?;
         self.run.gradients = gradients;
-        both(applies, both(finite, self.run.unscale()?)?)
+        let unscaled = self.run.unscale()?;
+        Ok(Second { finite: both(finite, unscaled.clone())?, unscaled })
     }
 
     /// The gradients of these batches where the parameters are.

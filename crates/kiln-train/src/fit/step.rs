@@ -79,10 +79,13 @@ impl Fit<'_, '_> {
     fn step(&mut self) -> Result<()> {
         let (gradients, contexts, mut applies) = std::mem::take(&mut self.group).finish()?;
         self.run.gradients = gradients;
-        applies = both(applies, self.run.unscale()?)?;
+        let mut finite = self.run.unscale()?;
+        applies = both(applies, finite.clone())?;
         if !self.again.is_empty() {
-            applies = self.second_pass(applies)?;
+            let second = self.second_pass(applies.as_ref())?;
+            (applies, finite) = (both(applies, second.finite)?, both(finite, second.unscaled)?);
         }
+        self.run.update_scale(finite.as_ref())?;
         self.each(|callback, run| callback.on_step_begin(run))?;
         let run = &mut self.run;
         // The step counts once it is made, and the schedule then gives the factor of the next one.

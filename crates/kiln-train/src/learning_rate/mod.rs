@@ -132,7 +132,8 @@ impl<O: Objective, P: Optimizer> Trainer<O, P> {
         finder.check()?;
         let before = Before::of(&self.objective, &self.optimizer)?;
         // A training of its own, from the beginning of an epoch.
-        let own = TrainState { seed: self.state.seed, ..TrainState::default() };
+        let own =
+            TrainState { seed: self.state.seed, loss_scale: self.state.loss_scale.clone(), ..TrainState::default() };
         let (state, batch_size) = (std::mem::replace(&mut self.state, own), self.batch_size);
         let mut search = Search::new(finder);
         let done = self.fit(data, options.for_search(finder.steps, &mut search));

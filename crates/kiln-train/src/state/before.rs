@@ -15,10 +15,11 @@ pub(crate) struct Before {
     pub(crate) batches: u64,
     pub(crate) tally: Tally,
     pub(crate) carried: StateDict,
+    pub(crate) loss_scale: StateDict,
 }
 
 impl Before {
-    /// Adds `before.step`, `before.batches`, `before.weights.PATH` and `before.carried.PATH`; of what is not the beginning of an epoch
+    /// Adds `before.step`, `before.batches`, `before.weights.PATH`, `before.carried.PATH` and `before.loss_scale.NAME`; of what is not the beginning of an epoch
     /// nothing.
     pub(super) fn save(&self, state: &mut StateDict) -> Result<()> {
         if self.batch > 0 {
@@ -31,6 +32,8 @@ impl Before {
         state.extend(weights.into_iter().map(|(path, value)| (format!("before.weights.{path}"), value)));
         let carried = self.carried.iter().map(|(path, value)| (format!("before.carried.{path}"), value.clone()));
         state.extend(carried);
+        let scale = self.loss_scale.iter().map(|(name, value)| (format!("before.loss_scale.{name}"), value.clone()));
+        state.extend(scale);
         Ok(())
     }
 
@@ -44,6 +47,8 @@ impl Before {
                 weights.insert(path.to_owned(), value.clone());
             } else if let Some(path) = name.strip_prefix("carried.") {
                 before.carried.insert(path.to_owned(), value.clone());
+            } else if let Some(name) = name.strip_prefix("loss_scale.") {
+                before.loss_scale.insert(name.to_owned(), value.clone());
             } else if !["step", "batches"].contains(&name.as_str()) {
                 return None;
             }

@@ -126,11 +126,57 @@ fn steps_whose_gradients_overflow_are_left_out() {
             .iter()
             .all(|x| *x != 0.0)
     );
-    // Where no factor helps, it says so.
-    trainer.state.loss_scale = kiln_optim::LossScale::new().initial(0.25);
-    let error = trainer.fit(&data, options(1)).unwrap_err();
+}
+
+#[test]
+fn where_no_factor_helps_it_says_so() {
+    // The loss's gradient by the output is 2 · 10⁶.
+    let model = || Sequential::new().push(Dense::new(1)).build([2], &Device::cpu(), 1).unwrap();
+    let x = Tensor::ones([8, 2], DType::F32, &Device::cpu()).unwrap();
+    let far = |value: f64| Tensor::full([8, 1], value, DType::F32, &Device::cpu()).unwrap();
+    let data = TensorDataset::new(x.clone(), far(8e6)).unwrap();
+    let mut trainer = compile(model(), Sgd::new(0.01), MeanSquaredError::new()).precision(Mixed::F16);
+    trainer.state.loss_scale = kiln_optim::LossScale::new().initial(1.0);
+    let error = trainer.fit(&data, FitOptions::new().epochs(1).batch_size(8)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Diverged);
-    assert!(error.message().contains("not finite in f16 although the loss scale is 0.25"), "{error}");
+    assert!(error.message().contains("not finite in f16 although the loss scale is 0.5"), "{error}");
+    // bf16, which it names, goes on with the same trainer.
+    let mut trainer = trainer.precision(Mixed::Bf16);
+    trainer.fit(&data, FitOptions::new().epochs(1).batch_size(8)).unwrap();
+    // A factor below 1 is no fault by itself.
+    let data = TensorDataset::new(x, far(1.0)).unwrap();
+    let mut trainer = compile(model(), Sgd::new(0.01), MeanSquaredError::new()).precision(Mixed::F16);
+    trainer.state.loss_scale = kiln_optim::LossScale::new().initial(0.25);
+    trainer.fit(&data, FitOptions::new().epochs(1).batch_size(8)).unwrap();
+    let mut trainer = compile(model(), Sgd::new(0.01), MeanSquaredError::new()).precision(Mixed::F16);
+    trainer.state.loss_scale = kiln_optim::LossScale::new().initial(1e39);
+    let error = trainer.fit(&data, FitOptions::new().epochs(1).batch_size(8)).unwrap_err();
+    assert!(error.message().contains("the loss scale is"), "{error}");
+}
+
+#[test]
+fn an_objective_may_use_parameters_by_itself() {
+    /// x · wᵀ by hand, and a layer at a path.
+    #[derive(Module)]
+    struct Own {
+        weight: Param,
+        dense: Dense,
+    }
+    impl Objective for Own {
+        fn loss(&self, batch: &kiln_datasets::Batch, ctx: &Ctx) -> Result<Outcome> {
+            let by_hand = Var::from(&*batch.inputs).matmul(&self.weight.var(ctx))?;
+            let dense = ctx.layer("dense", &self.dense, &*batch.inputs)?;
+            assert_eq!([by_hand.dtype(), dense.dtype()], [DType::F32; 2]);
+            let loss = by_hand.sub(&dense)?.square()?.mean_all()?;
+            Ok(Outcome { loss, predictions: Vec::new(), mask: None })
+        }
+    }
+    let mut init = Init::new(1, &Device::cpu());
+    let weight = Param::new(Tensor::ones([2, 3], DType::F32, &Device::cpu()).unwrap());
+    let own = Own { weight, dense: Dense::with_sizes(2, 3, &mut init).unwrap() };
+    let mut trainer = Trainer::new(own, Sgd::new(0.1)).precision(Mixed::Bf16);
+    let history = trainer.fit(&stripes(64, 1), options(3)).unwrap();
+    assert!(history.epochs[2].train.loss < history.epochs[0].train.loss);
 }
 
 #[test]
@@ -162,6 +208,10 @@ fn accumulated_batches_and_second_passes_are_scaled() {
         let mut trainer = classifier(Sam::new(Sgd::new(0.1), 0.05)).precision(precision);
         trainer.state.loss_scale = kiln_optim::LossScale::new().initial(1024.0);
         trainer.fit(&data, options(1).accumulate(accumulate)).unwrap();
+        // Two passes are one step.
+        let counts = trainer.state.loss_scale.state_dict().unwrap();
+        let good = counts.get("good_steps").map_or(0.0, |good| good.item().unwrap());
+        assert_eq!(good, if precision.is_some() { 6.0 / accumulate as f64 } else { 0.0 });
         trainer.objective.state_dict()["2.weight"].to_f64_vec().unwrap()
     };
     for accumulate in [1, 2] {

@@ -184,7 +184,9 @@ impl Stack {
         // A batch of another size, or elsewhere, begins anew: the last of an epoch may be smaller.
         let batch = x.dims().get(if self.settings.batch_first { 0 } else { 1 }).copied();
         let fits = |state: &RecurrentState| state.h.dims().get(1).copied() == batch && state.h.device() == x.device();
-        let state = RecurrentState::from_tensors(carried.get()).filter(fits);
+        // A pass may compute in another type than the one before.
+        let states = carried.get().into_iter().map(|state| state.to_dtype(x.dtype())).collect::<Result<_>>()?;
+        let state = RecurrentState::from_tensors(states).filter(fits);
         let (y, state) = self.run(x, &SequenceInputs { state: state.as_ref(), ..*inputs }, ctx)?;
         carried.set(state.into_tensors());
         Ok(y)
