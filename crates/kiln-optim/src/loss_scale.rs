@@ -23,7 +23,7 @@ use kiln_tensor::{DType, Device, Error, ErrorKind, Result, Tensor};
 /// # let cpu = Device::cpu();
 /// # let (x, y) = (Tensor::ones([4, 2], DType::F32, &cpu)?, Tensor::ones([4, 1], DType::F32, &cpu)?);
 /// # let mut model = Sequential::new().push(Dense::new(1)).build([2], &cpu, 1)?;
-/// let (mut optimizer, mut scale) = (Sgd::new(0.1), LossScale::new());
+/// let (mut optimizer, mut scale) = (Sgd::new(0.1), LossScale::new().initial(1024.0));
 /// for step in 0..10 {
 ///     let ctx = Ctx::train(1, step).compute(DType::F16);
 ///     let loss = MeanSquaredError::new().forward(&model.forward(&x, &ctx)?, &y)?;
