@@ -14,6 +14,7 @@
 mod correlation;
 mod depthwise;
 mod field;
+mod pairs;
 mod pointwise;
 mod scratch;
 mod taps;
@@ -21,11 +22,13 @@ mod unfolded;
 mod weight_gradient;
 mod weights;
 
-use crate::gemm::{Bias, GemmEpilogue, GemmFloat};
+use crate::gemm::{Bias, GemmEpilogue, GemmFloat, Operands};
 use crate::isa::Isa;
 use crate::operand::Number;
 use correlation::Correlation;
 use taps::Axis;
+
+pub use pairs::{forward_bf16, grad_input_bf16, grad_weight_bf16};
 
 /// A number that convolutions compute with: f32 or f64.
 pub trait Float: GemmFloat + Number {}
@@ -135,6 +138,19 @@ fn check(conv: &Conv, x: usize, weight: usize, y: usize) {
 /// # Panics
 /// Slices of other lengths, and a bias or an accumulation that is not as said.
 pub fn forward<T: Float>(isa: Isa, conv: &Conv, x: &[T], weight: &[T], y: &mut [T], epilogue: &GemmEpilogue<'_, T>) {
+    forward_by(isa, T::operands(isa), conv, x, weight, y, epilogue);
+}
+
+/// [`forward`] by given kernels, those of an available instruction set.
+fn forward_by<T: Float>(
+    isa: Isa,
+    operands: Operands<T>,
+    conv: &Conv,
+    x: &[T],
+    weight: &[T],
+    y: &mut [T],
+    epilogue: &GemmEpilogue<'_, T>,
+) {
     check(conv, x.len(), weight.len(), y.len());
     let results = conv.groups * conv.outputs;
     match epilogue.bias {
@@ -154,12 +170,12 @@ pub fn forward<T: Float>(isa: Isa, conv: &Conv, x: &[T], weight: &[T], y: &mut [
         return depthwise::forward(isa, conv, x, weight, y, epilogue);
     }
     if conv.is_pointwise() {
-        return pointwise::forward(isa, conv, x, weight, y, epilogue);
+        return pointwise::forward(operands, conv, x, weight, y, epilogue);
     }
     let axes = std::array::from_fn(|axis| Axis::forward(conv, axis));
     let taps = conv.taps();
     Correlation {
-        kernels: T::kernels(isa).0,
+        kernels: operands.kernels,
         conv,
         channels: conv.inputs,
         results: conv.outputs,
@@ -179,6 +195,11 @@ pub fn forward<T: Float>(isa: Isa, conv: &Conv, x: &[T], weight: &[T], y: &mut [
 /// # Panics
 /// Slices of other lengths.
 pub fn grad_input<T: Float>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T], dx: &mut [T]) {
+    grad_input_by(isa, T::operands(isa), conv, dy, weight, dx);
+}
+
+/// [`grad_input`] by given kernels, those of an available instruction set.
+fn grad_input_by<T: Float>(isa: Isa, operands: Operands<T>, conv: &Conv, dy: &[T], weight: &[T], dx: &mut [T]) {
     check(conv, dx.len(), weight.len(), dy.len());
     if dx.is_empty() {
         return;
@@ -187,10 +208,10 @@ pub fn grad_input<T: Float>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T], dx: &
         return depthwise::grad_input(isa, conv, dy, weight, dx);
     }
     if conv.is_pointwise() {
-        return pointwise::grad_input(isa, conv, dy, weight, dx);
+        return pointwise::grad_input(operands, conv, dy, weight, dx);
     }
     if unfolded::suits_input(conv) && !dy.is_empty() {
-        return unfolded::grad_input(isa, conv, dy, weight, dx);
+        return unfolded::grad_input((isa, operands.kernels), conv, dy, weight, dx);
     }
     // Of a strided convolution, the inputs at one distance from the stride's grid meet taps of their own.
     let classes: [Vec<Axis>; 3] = std::array::from_fn(|axis| Axis::backward(conv, axis));
@@ -201,7 +222,7 @@ pub fn grad_input<T: Float>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T], dx: &
         dx.fill(T::default());
     }
     let correlation = Correlation {
-        kernels: T::kernels(isa).0,
+        kernels: operands.kernels,
         conv,
         channels: conv.outputs,
         results: conv.inputs,
@@ -229,6 +250,11 @@ pub fn grad_input<T: Float>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T], dx: &
 /// # Panics
 /// Slices of other lengths.
 pub fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
+    grad_weight_by(isa, T::operands(isa), conv, x, dy, dw);
+}
+
+/// [`grad_weight`] by given kernels, those of an available instruction set.
+fn grad_weight_by<T: Float>(isa: Isa, operands: Operands<T>, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
     check(conv, x.len(), dw.len(), dy.len());
     if dw.is_empty() {
         return;
@@ -240,10 +266,10 @@ pub fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut 
         return depthwise::grad_weight(isa, conv, x, dy, dw);
     }
     if conv.is_pointwise() {
-        return pointwise::grad_weight(isa, conv, x, dy, dw);
+        return pointwise::grad_weight(operands, conv, x, dy, dw);
     }
     if unfolded::suits_weight(conv) {
-        return unfolded::grad_weight(isa, conv, x, dy, dw);
+        return unfolded::grad_weight((isa, operands.kernels), conv, x, dy, dw);
     }
-    weight_gradient::run(isa, conv, x, dy, dw);
+    weight_gradient::run(operands.kernels, conv, x, dy, dw);
 }

@@ -1,8 +1,7 @@
 //! Kernels of one tap: plain matrix products over planes as they lie.
 
 use super::Conv;
-use crate::gemm::{Bias, GemmEpilogue, GemmFloat, Product, Segment, gemm, gemm_batched};
-use crate::isa::Isa;
+use crate::gemm::{Bias, GemmEpilogue, GemmFloat, Operands, Product, Segment, gemm_batched_by, gemm_by};
 
 /// Elements from one image to the next, and from one group to the next, of input and output.
 struct Steps {
@@ -20,7 +19,7 @@ impl Steps {
 
 /// y = weight (outputs, inputs) · x (inputs, plane) for each image and group.
 pub(super) fn forward<T: GemmFloat>(
-    isa: Isa,
+    operands: Operands<T>,
     conv: &Conv,
     x: &[T],
     weight: &[T],
@@ -49,12 +48,12 @@ pub(super) fn forward<T: GemmFloat>(
         };
         let displace = |n: usize| (0, (n * steps.image[0]) as isize, (n * steps.image[1]) as isize);
         // SAFETY: the lengths were checked: each product reads its image and group of x and writes its own of y.
-        unsafe { gemm_batched(isa, conv.batch, &product, displace) };
+        unsafe { gemm_batched_by(operands, conv.batch, &product, displace) };
     }
 }
 
 /// dx = weightᵀ (inputs, outputs) · dy (outputs, plane) for each image and group.
-pub(super) fn grad_input<T: GemmFloat>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T], dx: &mut [T]) {
+pub(super) fn grad_input<T: GemmFloat>(operands: Operands<T>, conv: &Conv, dy: &[T], weight: &[T], dx: &mut [T]) {
     let steps = Steps::new(conv);
     let to = dx.as_mut_ptr();
     for group in 0..conv.groups {
@@ -72,12 +71,12 @@ pub(super) fn grad_input<T: GemmFloat>(isa: Isa, conv: &Conv, dy: &[T], weight: 
         };
         let displace = |n: usize| (0, (n * steps.image[1]) as isize, (n * steps.image[0]) as isize);
         // SAFETY: as in `forward`.
-        unsafe { gemm_batched(isa, conv.batch, &product, displace) };
+        unsafe { gemm_batched_by(operands, conv.batch, &product, displace) };
     }
 }
 
 /// dw = Σ over images of dy (outputs, plane) · xᵀ (plane, inputs), for each group.
-pub(super) fn grad_weight<T: GemmFloat>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
+pub(super) fn grad_weight<T: GemmFloat>(operands: Operands<T>, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
     let steps = Steps::new(conv);
     for group in 0..conv.groups {
         let segments: Vec<Segment<T>> = (0..conv.batch)
@@ -99,6 +98,6 @@ pub(super) fn grad_weight<T: GemmFloat>(isa: Isa, conv: &Conv, x: &[T], dy: &[T]
             epilogue: GemmEpilogue::overwrite(),
         };
         // SAFETY: the lengths were checked; the group's part of dw is this product's own.
-        unsafe { gemm(isa, &product) };
+        unsafe { gemm_by(operands, &product) };
     }
 }

@@ -45,10 +45,9 @@ struct Group<'a, T: Float> {
 }
 
 impl<'a, T: Float> Group<'a, T> {
-    fn new(isa: Isa, conv: &'a Conv, number: usize) -> Self {
+    fn new((isa, kernels): (Isa, &'static Kernels<T>), conv: &'a Conv, number: usize) -> Self {
         let met =
             |axis: usize| (conv.out[axis] - 1) * conv.stride[axis] + (conv.kernel[axis] - 1) * conv.dilation[axis] + 1;
-        let kernels = T::kernels(isa).0;
         let panels = panels(kernels, conv.inputs * conv.taps());
         Group { isa, kernels, conv, number, field: [0, 1, 2].map(met), panels }
     }
@@ -304,10 +303,10 @@ impl<T: Float> Fold<'_, T> {
 }
 
 /// dx (N, G·inputs, size…) from dy.
-pub(super) fn grad_input<T: Float>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T], dx: &mut [T]) {
+pub(super) fn grad_input<T: Float>(by: (Isa, &'static Kernels<T>), conv: &Conv, dy: &[T], weight: &[T], dx: &mut [T]) {
     let to = Place(dx.as_mut_ptr());
     for number in 0..conv.groups {
-        let group = Group::<T>::new(isa, conv, number);
+        let group = Group::<T>::new(by, conv, number);
         let (unfolded, outputs) = (group.unfolded(), conv.outputs);
         shared(|shared| {
             let packed = Place(shared.weights.room::<T>(outputs * group.row()));
@@ -330,9 +329,9 @@ pub(super) fn grad_input<T: Float>(isa: Isa, conv: &Conv, dy: &[T], weight: &[T]
 }
 
 /// dw (G·outputs, inputs, kernel…) from x and dy.
-pub(super) fn grad_weight<T: Float>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
+pub(super) fn grad_weight<T: Float>(by: (Isa, &'static Kernels<T>), conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
     for (number, dw) in dw.chunks_exact_mut(dw.len() / conv.groups).enumerate() {
-        let group = Group::<T>::new(isa, conv, number);
+        let group = Group::<T>::new(by, conv, number);
         let (unfolded, row) = (group.unfolded(), group.row());
         let size = conv.outputs * row;
         let parts = (PARTIAL / (conv.outputs * unfolded)).clamp(1, TASKS).min(conv.batch);

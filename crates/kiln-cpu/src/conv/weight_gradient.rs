@@ -15,7 +15,6 @@ use crate::gemm::kernels::Kernels;
 use crate::gemm::scratch::ScratchBuffer;
 use crate::gemm::tile::{Held, Span, Tile};
 use crate::gemm::{GemmFloat, equal_parts};
-use crate::isa::Isa;
 use crate::team;
 use std::ops::Range;
 
@@ -53,8 +52,7 @@ struct Run<T: 'static> {
     place: usize,
 }
 
-pub(super) fn run<T: GemmFloat>(isa: Isa, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
-    let kernels = T::kernels(isa).0;
+pub(super) fn run<T: GemmFloat>(kernels: &'static Kernels<T>, conv: &Conv, x: &[T], dy: &[T], dw: &mut [T]) {
     let part = dw.len() / conv.groups;
     for (number, dw) in dw.chunks_exact_mut(part).enumerate() {
         let axes: [Axis; 3] = std::array::from_fn(|axis| Axis::forward(conv, axis));

@@ -1,13 +1,13 @@
 //! The loops around the micro-kernel.
 
 use super::kernels::Kernels;
+use super::operands::{Form, Operands};
 use super::output::{Output, Sweep};
 use super::plan::{Facts, Plan};
 use super::row::{RowByColumns, RowProduct};
 use super::scratch::{self, Scratch};
 use super::sum::Sum;
 use super::tile::{Held, Tile};
-use super::widen::widen;
 use super::{MatrixElement, Product, Segment};
 use crate::team;
 use std::ops::Range;
@@ -17,16 +17,20 @@ struct Drive<'a, T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator
     p: Product<'a, T, U>,
     plan: Plan,
     kernels: &'static Kernels<T::Accumulator>,
+    operands: Operands<T::Accumulator>,
     /// The sum of the segments' k.
     k: usize,
 }
 
+/// [`super::gemm`] by given kernels.
+///
 /// # Safety
-/// As [`super::gemm`].
-pub(super) unsafe fn gemm<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>>(
-    kernels: &'static Kernels<T::Accumulator>,
+/// As there; the kernels' instruction set is available.
+pub(crate) unsafe fn gemm<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>>(
+    operands: Operands<T::Accumulator>,
     product: &Product<'_, T, U>,
 ) {
+    let kernels = operands.kernels;
     if product.rows == 0 || product.cols == 0 {
         return;
     }
@@ -46,23 +50,27 @@ pub(super) unsafe fn gemm<T: MatrixElement, U: MatrixElement<Accumulator = T::Ac
             epilogue: p.epilogue.transposed(),
         };
     }
-    let k = p.segments.iter().map(|s| s.k).sum();
+    let k: usize = p.segments.iter().map(|s| s.k).sum();
     let native = (T::NATIVE, U::NATIVE);
+    // Elements that the kernels take as one number.
+    let (pairs, each) = if let Form::Pairs(_) = operands.form { (true, 2) } else { (false, 1) };
     let facts = Facts {
         m: p.rows,
         n: p.cols,
-        k,
+        k: k.div_ceil(each),
+        pairs,
         a_strides: p.a_strides,
         b_strides: p.b_strides,
         c_column: p.c_strides.1,
         native,
     };
     let plan = Plan::new(kernels, &facts);
-    let drive = Drive { p, plan, kernels, k };
+    let plan = Plan { kc: plan.kc.saturating_mul(each), ..plan };
+    let drive = Drive { p, plan, kernels, operands, k };
     let (by_rows, by_cols) = plan.grid;
     if by_rows * by_cols == 1 {
         // SAFETY: the whole of C, by this thread alone.
-        return scratch::with(|s| unsafe { drive.blocks(0..p.rows, 0..p.cols, s) });
+        return scratch::with(|s| unsafe { drive.block(0..p.rows, 0..p.cols, s) });
     }
     let panel = kernels.panel();
     let panels = p.cols.div_ceil(panel);
@@ -71,24 +79,12 @@ pub(super) unsafe fn gemm<T: MatrixElement, U: MatrixElement<Accumulator = T::Ac
         let rows = i * p.rows / by_rows..(i + 1) * p.rows / by_rows;
         let cols = j * panels / by_cols * panel..((j + 1) * panels / by_cols * panel).min(p.cols);
         // SAFETY: the grid's blocks are disjoint.
-        scratch::with(|s| unsafe { drive.blocks(rows, cols, s) });
+        scratch::with(|s| unsafe { drive.block(rows, cols, s) });
     });
 }
 
 impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_, T, U> {
-    /// One thread's part of C: at once, or where A is converted, so many rows at a time that the copy stays small.
-    ///
-    /// # Safety
-    /// Nobody else touches this part of C.
-    unsafe fn blocks(&self, rows: Range<usize>, cols: Range<usize>, scratch: &mut Scratch) {
-        let step = if T::NATIVE { rows.len() } else { balanced_part(rows.len(), self.plan.mc) };
-        for top in rows.clone().step_by(step.max(1)) {
-            // SAFETY: as the caller promises.
-            unsafe { self.block(top..rows.end.min(top + step), cols.clone(), scratch) };
-        }
-    }
-
-    /// One block of C.
+    /// One block of C, a thread's part.
     ///
     /// # Safety
     /// Nobody else touches this block of C.
@@ -272,28 +268,26 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
         output: &Output<'_, U>,
         scratch: &mut Scratch,
     ) {
-        let Scratch { packed, packed_a, wide_a, wide_b, spans, wide_spans, strip_spans, .. } = scratch;
+        let Scratch { packed, packed_a, copied_a, copied_b, spans, right_spans, left_spans, strip_spans, .. } = scratch;
         let kernels = self.kernels;
         // SAFETY: all of it within A, B and this block of C.
         unsafe {
-            let mut sum = Sum::cut(&self.p, rows.start, cols.start, ks, spans);
-            if !T::NATIVE {
-                sum = widen::<T>(&sum, rows.len(), cols.len(), (wide_a, wide_b), wide_spans);
-            }
+            let cut = Sum::cut(&self.p, rows.start, cols.start, ks, spans);
             // A panel that is not filled is packed in any case, for the zeros. Only the last one can be.
             let from = if self.plan.pack_b { 0 } else { cols.len() - cols.len() % kernels.lanes };
-            let b_packed = sum.pack_b(kernels, from..cols.len(), packed);
+            let (right, b_packed) = self.operands.right::<T>(&cut, (from, cols.len()), (packed, copied_b), right_spans);
             // Whole tiles, but for the last.
             let step = balanced_part(rows.len(), self.plan.mc).next_multiple_of(kernels.rows());
             for top in (0..rows.len()).step_by(step) {
                 let height = step.min(rows.len() - top);
-                let slivers = self.plan.pack_a.then(|| sum.pack_a(kernels, top, height, packed_a));
+                let (sum, first) = self.operands.left::<T>((&cut, &right), (top, height), copied_a, left_spans);
+                let slivers = self.plan.pack_a.then(|| sum.pack_a(kernels, first, height, packed_a));
                 let mut j = 0;
                 while j < cols.len() {
                     let width = kernels.width(cols.len() - j);
                     let panel = width.vectors * kernels.lanes;
                     let b_panel = (j >= from).then(|| b_packed.add((j - from) * sum.k).cast_const());
-                    let strip = sum.strip((top, j), panel, (slivers.as_ref(), b_panel), strip_spans);
+                    let strip = sum.strip((first, j), panel, (slivers.as_ref(), b_panel), strip_spans);
                     let sweep = Sweep {
                         tiles: width.tiles,
                         rows: rows.start + top..rows.start + top + height,

@@ -1,8 +1,9 @@
 //! The compiled kernels of each instruction set, as tables of function pointers.
 
+use super::operands::{Form, Operands};
 use super::row::{RowByColumns, RowByPanels, RowProduct};
 use super::tile::{Tile, tile};
-use super::{pack, row};
+use super::{pack, pairs, row};
 use crate::isa::Isa;
 
 /// A micro-kernel. Its contract is that of [`tile`], for the shape at its place in the table.
@@ -60,7 +61,7 @@ impl<T> Kernels<T> {
 pub(crate) const MAX_WIDTH_BYTES: usize = 256;
 
 macro_rules! kernels {
-    ($($(#[$gate:meta])* $name:ident: $number:ty, $vector:ty, $(#[$feature:meta])? {
+    ($($(#[$gate:meta])* $name:ident: $number:ty, $sums:ty, $vector:ty, $(#[$feature:meta])? {
         $($vectors:literal: $($rows:literal)*;)*
     } transpose $transpose:path, $block:path;)*) => { $(
         $(#[$gate])*
@@ -72,7 +73,7 @@ macro_rules! kernels {
             $(#[$feature])?
             unsafe fn run<const MR: usize, const NV: usize>(t: &Tile<'_, $number>) {
                 // SAFETY: the caller keeps the contract of `tile`; the features are enabled here.
-                unsafe { tile::<$vector, MR, NV>(t, |_| {}) }
+                unsafe { tile::<$sums, MR, NV>(t, |_| {}) }
             }
 
             $(#[$feature])?
@@ -102,19 +103,19 @@ macro_rules! kernels {
             $(#[$feature])?
             unsafe fn row_by_panels<const NV: usize, const P: usize>(product: &RowByPanels<$number>) {
                 // SAFETY: the caller keeps the contract of `row::by_panels`; the features are enabled here.
-                unsafe { row::by_panels::<$vector, NV, P>(product, |_, _| {}) }
+                unsafe { row::by_panels::<$sums, NV, P>(product, |_, _| {}) }
             }
 
             $(#[$feature])?
             unsafe fn row(product: &RowProduct<$number>) {
                 // SAFETY: the caller keeps the contract of `row::row`; the features are enabled here.
-                unsafe { row::row::<$vector>(product) }
+                unsafe { row::row::<$sums>(product) }
             }
 
             $(#[$feature])?
             unsafe fn row_by_columns(product: &RowByColumns<$number>) {
                 // SAFETY: the caller keeps the contract of `row::by_columns`; the features are enabled here.
-                unsafe { row::by_columns::<$vector>(product, |p, stride| $block(p, stride)) }
+                unsafe { row::by_columns::<$sums>(product, |p, stride| $block(p, stride)) }
             }
 
             $(#[$feature])?
@@ -140,7 +141,7 @@ macro_rules! kernels {
             }
 
             pub(crate) static KERNELS: Kernels<$number> = Kernels {
-                lanes: <$vector as super::super::vector::Sums>::LANES,
+                lanes: <$sums as super::super::vector::Sums>::LANES,
                 widths: &[$(Width {
                     vectors: $vectors,
                     tiles: &[$(run::<$rows, $vectors>),*],
@@ -169,47 +170,79 @@ use super::vector::Lanes;
 // Accumulators, one panel row and one element of A must fit the registers: 32 of them, or 16 with AVX2 and SSE2.
 kernels! {
     #[cfg(target_arch = "x86_64")]
-    avx512_f32: f32, __m512, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] {
+    avx512_f32: f32, __m512, __m512, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] {
         4: 1 2 3 4 5 6;
         2: 1 2 3 4 5 6 7 8;
         1: 1 2 3 4 5 6 7 8;
     } transpose pack::transpose_f32_avx2, row::block_of_16;
     #[cfg(target_arch = "x86_64")]
-    avx512_f64: f64, __m512d, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] {
+    avx512_pairs: f32, super::super::vector::Pairs, __m512,
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")] {
+        4: 1 2 3 4 5 6;
+        2: 1 2 3 4 5 6 7 8;
+        1: 1 2 3 4 5 6 7 8;
+    } transpose pack::transpose_f32_avx2, row::block_of_pairs;
+    #[cfg(target_arch = "x86_64")]
+    avx512_f64: f64, __m512d, __m512d, #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")] {
         4: 1 2 3 4 5 6;
         2: 1 2 3 4 5 6 7 8;
         1: 1 2 3 4 5 6 7 8;
     } transpose pack::transpose_scalar, row::block_of_any;
     #[cfg(target_arch = "x86_64")]
-    avx2_f32: f32, __m256, #[target_feature(enable = "avx2,fma")] {
+    avx2_f32: f32, __m256, __m256, #[target_feature(enable = "avx2,fma")] {
         2: 1 2 3 4 5 6;
         1: 1 2 3 4 5 6 7 8;
     } transpose pack::transpose_f32_avx2, row::block_of_8;
     #[cfg(target_arch = "x86_64")]
-    avx2_f64: f64, __m256d, #[target_feature(enable = "avx2,fma")] {
+    avx2_f64: f64, __m256d, __m256d, #[target_feature(enable = "avx2,fma")] {
         2: 1 2 3 4 5 6;
         1: 1 2 3 4 5 6 7 8;
     } transpose pack::transpose_scalar, row::block_of_any;
     #[cfg(target_arch = "aarch64")]
-    neon_f32: f32, float32x4_t, #[target_feature(enable = "neon")] {
+    neon_f32: f32, float32x4_t, float32x4_t, #[target_feature(enable = "neon")] {
         4: 1 2 3 4 5 6;
         2: 1 2 3 4 5 6 7 8;
         1: 1 2 3 4 5 6 7 8;
     } transpose pack::transpose_scalar, row::block_of_any;
     #[cfg(target_arch = "aarch64")]
-    neon_f64: f64, float64x2_t, #[target_feature(enable = "neon")] {
+    neon_f64: f64, float64x2_t, float64x2_t, #[target_feature(enable = "neon")] {
         4: 1 2 3 4 5 6;
         2: 1 2 3 4 5 6 7 8;
         1: 1 2 3 4 5 6 7 8;
     } transpose pack::transpose_scalar, row::block_of_any;
-    portable_f32: f32, Lanes<f32, 4>, {
+    portable_f32: f32, Lanes<f32, 4>, Lanes<f32, 4>, {
         2: 1 2 3 4;
         1: 1 2 3 4;
     } transpose pack::transpose_scalar, row::block_of_any;
-    portable_f64: f64, Lanes<f64, 2>, {
+    portable_f64: f64, Lanes<f64, 2>, Lanes<f64, 2>, {
         2: 1 2 3 4;
         1: 1 2 3 4;
     } transpose pack::transpose_scalar, row::block_of_any;
+}
+
+/// Products of bf16 by the processor's dot products, where it has them.
+pub(crate) fn bf16_dots(isa: Isa) -> Option<Operands<f32>> {
+    #[cfg(target_arch = "x86_64")]
+    if pairs::has_bf16_dots(isa) {
+        /// # Safety
+        /// As [`pairs::rows`]; AVX-512 is available.
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2")]
+        unsafe fn pack_rows(
+            src: *const u16,
+            stride: isize,
+            k: usize,
+            width: usize,
+            panel: usize,
+            dst: *mut f32,
+            step: usize,
+        ) {
+            // SAFETY: the caller keeps the contract of `pairs::rows`.
+            unsafe { pairs::rows::<16>(src, stride, k, width, panel, dst, step) }
+        }
+        return Some(Operands { kernels: &avx512_pairs::KERNELS, form: Form::Pairs(pack_rows) });
+    }
+    let _ = isa;
+    None
 }
 
 /// A number that products are accumulated in.

@@ -12,23 +12,27 @@ mod element;
 mod epilogue;
 pub(crate) mod kernels;
 mod matrix;
+mod operands;
 mod output;
 mod pack;
 mod packed;
+pub(crate) mod pairs;
 mod plan;
 pub(crate) mod row;
 pub(crate) mod scratch;
 mod sum;
 pub(crate) mod tile;
 pub(crate) mod vector;
-mod widen;
 
+pub(crate) use drive::gemm as gemm_by;
 pub use element::MatrixElement;
 pub use epilogue::{Bias, GemmActivation, GemmEpilogue};
 pub use kernels::GemmFloat;
 pub use matrix::{Matrix, MatrixMut, ShapeError, matmul};
+pub use operands::Operands;
 pub(crate) use output::equal_parts;
 pub(crate) use packed::{LeftFactor, Packed, StridedLeft, Target};
+pub use pairs::{bf16_dots, has_bf16_dots, use_bf16_dots};
 pub(crate) use plan::worth_a_region;
 
 use crate::isa::Isa;
@@ -97,7 +101,7 @@ pub unsafe fn gemm<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulat
     product: &Product<'_, T, U>,
 ) {
     // SAFETY: as the caller promises; the table handed out is that of an available instruction set.
-    unsafe { drive::gemm(T::Accumulator::kernels(isa).0, product) }
+    unsafe { drive::gemm(T::operands(isa), product) }
 }
 
 /// Computes `count` products of one form, the `i`-th displaced by `displace(i)` = elements to add to the addresses of
@@ -107,6 +111,20 @@ pub unsafe fn gemm<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulat
 /// As [`gemm`], for each displaced product; and no product reads or writes what another writes.
 pub unsafe fn gemm_batched<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>>(
     isa: Isa,
+    count: usize,
+    product: &Product<'_, T, U>,
+    displace: impl Fn(usize) -> (isize, isize, isize) + Sync,
+) {
+    // SAFETY: as the caller promises; the table handed out is that of an available instruction set.
+    unsafe { gemm_batched_by(T::operands(isa), count, product, displace) }
+}
+
+/// [`gemm_batched`] by given kernels.
+///
+/// # Safety
+/// As there; the kernels' instruction set is available.
+pub(crate) unsafe fn gemm_batched_by<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>>(
+    operands: Operands<T::Accumulator>,
     count: usize,
     product: &Product<'_, T, U>,
     displace: impl Fn(usize) -> (isize, isize, isize) + Sync,
@@ -127,7 +145,7 @@ pub unsafe fn gemm_batched<T: MatrixElement, U: MatrixElement<Accumulator = T::A
             }
         };
         // SAFETY: as the caller promises.
-        unsafe { gemm(isa, &Product { segments, c, ..*product }) };
+        unsafe { drive::gemm(operands, &Product { segments, c, ..*product }) };
     };
     let k: usize = product.segments.iter().map(|s| s.k).sum();
     let threads = team::threads();

@@ -167,7 +167,8 @@ impl<U: MatrixElement> Output<'_, U> {
         let at = |i: usize, j: usize| corner.wrapping_offset(i as isize * row_stride + j as isize * col_stride);
         let (count, columns, panel) = (rows.len(), sweep.columns, sweep.panel);
         // C's rows are adjacent: blocks are transposed in registers.
-        let transposed = U::NATIVE && row_stride == 1;
+        let adjacent = row_stride == 1;
+        let transposed = U::NATIVE && adjacent;
         let mut stage = Stage(MaybeUninit::uninit());
         let numbers: *mut U::Accumulator = stage.0.as_mut_ptr().cast();
         // SAFETY: within C, and within the stage: the widest panel of any table fits. The kernels write all of it
@@ -188,6 +189,17 @@ impl<U: MatrixElement> Output<'_, U> {
             if transposed {
                 let widths = (count, count);
                 return (self.kernels.transpose)(numbers, panel as isize, columns, widths, corner.cast(), col_stride);
+            }
+            if adjacent && col_stride != 1 {
+                let mut turned = Stage(MaybeUninit::uninit());
+                let turned: *mut U::Accumulator = turned.0.as_mut_ptr().cast();
+                let widths = (count, count);
+                (self.kernels.transpose)(numbers, panel as isize, columns, widths, turned, count as isize);
+                for j in 0..columns {
+                    let numbers = std::slice::from_raw_parts(turned.add(j * count), count);
+                    U::narrow(numbers, std::slice::from_raw_parts_mut(at(0, j), count));
+                }
+                return;
             }
             for i in 0..count {
                 let numbers = std::slice::from_raw_parts(numbers.add(i * panel), columns);

@@ -58,6 +58,8 @@ pub(super) struct Facts {
     pub(super) m: usize,
     pub(super) n: usize,
     pub(super) k: usize,
+    /// Whether A and B are bf16 that are multiplied by pairs; `k` counts these, and strides elements.
+    pub(super) pairs: bool,
     pub(super) a_strides: (isize, isize),
     pub(super) b_strides: (isize, isize),
     /// From a column of C to the next.
@@ -79,7 +81,8 @@ impl Plan {
         let size = size_of::<T>();
         let adjacent = f.b_strides.1 == 1 || f.n == 1;
         let small = f.n.saturating_mul(f.k).saturating_mul(size) <= DIRECT_BYTES;
-        let pack_b = !adjacent || !(small && (f.m <= DIRECT_ROWS || f.k <= DIRECT_K) || f.m <= 2 * kernels.rows());
+        let pack_b =
+            f.pairs || !adjacent || !(small && (f.m <= DIRECT_ROWS || f.k <= DIRECT_K) || f.m <= 2 * kernels.rows());
         let far = f.a_strides.1.unsigned_abs().saturating_mul(size);
         let grid = grid(kernels, f, pack_b);
         let narrow = kernels.panel() <= NARROW && f.n / grid.1 >= MANY_PANELS * kernels.panel();

@@ -234,6 +234,17 @@ pub(super) unsafe fn block_of_16(p: *const f32, stride: isize) -> [std::arch::x8
     }
 }
 
+/// [`block_of_16`] of words.
+///
+/// # Safety
+/// As there.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(super) unsafe fn block_of_pairs(p: *const f32, stride: isize) -> [super::vector::Pairs; BLOCK] {
+    // SAFETY: as the caller promises.
+    unsafe { block_of_16(p, stride).map(super::vector::Pairs) }
+}
+
 /// Registers of sums that one row takes at once: with fewer, multiplications would wait for one another.
 const SUMS: usize = 8;
 

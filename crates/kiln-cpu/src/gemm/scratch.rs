@@ -40,16 +40,18 @@ pub(crate) struct Scratch {
     pub(crate) packed: ScratchBuffer,
     /// Packed slivers of A.
     pub(crate) packed_a: ScratchBuffer,
-    /// A converted from a half type.
-    pub(crate) wide_a: ScratchBuffer,
-    /// B converted from a half type.
-    pub(crate) wide_b: ScratchBuffer,
+    /// A copied from a half type.
+    pub(crate) copied_a: ScratchBuffer,
+    /// B copied from a half type.
+    pub(crate) copied_b: ScratchBuffer,
     /// Chains of a block that is computed in parts.
     pub(crate) chains: ScratchBuffer,
     /// The spans of a sum.
     pub(crate) spans: ScratchBuffer,
-    /// The spans of a converted sum.
-    pub(crate) wide_spans: ScratchBuffer,
+    /// The spans with B as kernels take it.
+    pub(crate) right_spans: ScratchBuffer,
+    /// The spans with both as kernels take them.
+    pub(crate) left_spans: ScratchBuffer,
     /// The spans as one panel sees them.
     pub(crate) strip_spans: ScratchBuffer,
 }

@@ -36,6 +36,22 @@ pub(super) struct Slivers<T> {
     pub(super) step: usize,
 }
 
+/// Runs of columns and the width of their panels: all panels of full width at once, as their rows are adjacent. Only the last run's
+/// panel may have fewer columns than its width.
+pub(super) fn panel_runs<T>(
+    kernels: &Kernels<T>,
+    cols: Range<usize>,
+) -> impl Iterator<Item = (Range<usize>, usize)> + '_ {
+    let mut j = cols.start;
+    std::iter::from_fn(move || {
+        let left = cols.end.checked_sub(j).filter(|&left| left > 0)?;
+        let panel = kernels.width(left).vectors * kernels.lanes;
+        let run = if panel == kernels.panel() && panel <= left { left / panel * panel } else { panel.min(left) };
+        j += run;
+        Some((j - run..j, panel))
+    })
+}
+
 impl<'s, T: GemmFloat> Sum<'s, T> {
     /// The spans of the range `ks` of k, from row `i` of A and column `j` of B on. The addresses are those of `E`s.
     ///
@@ -110,19 +126,30 @@ impl<'s, T: GemmFloat> Sum<'s, T> {
     /// # Safety
     /// As [`Sum::pack_b`]; there is room for `k` rows of the columns, rounded up to LANES.
     pub(super) unsafe fn pack_b_to(&self, kernels: &Kernels<T>, cols: Range<usize>, packed: *mut T) {
-        let mut j = cols.start;
-        while j < cols.end {
-            let width = kernels.width(cols.end - j);
-            let panel = width.vectors * kernels.lanes;
-            // All panels of full width at once: their rows are adjacent.
-            let run = if panel == kernels.panel() { (cols.end - j) / panel * panel } else { panel };
+        for (columns, panel) in panel_runs(kernels, cols.clone()) {
             // SAFETY: as the caller promises; panels lie one after the other.
             unsafe {
-                let dst = packed.add((j - cols.start) * self.k);
-                self.pack_panels(kernels, j, run.min(cols.end - j), panel, dst);
+                let dst = packed.add((columns.start - cols.start) * self.k);
+                self.pack_panels(kernels, columns.start, columns.len(), panel, dst);
             }
-            j += run;
         }
+    }
+
+    /// The spans that `f` makes of these, given the terms before each.
+    pub(super) fn spans_from<'b>(
+        &self,
+        buffer: &'b mut ScratchBuffer,
+        mut f: impl FnMut(&Span<T>, usize) -> Span<T>,
+    ) -> &'b [Span<T>] {
+        let list: *mut Span<T> = buffer.room(self.spans.len());
+        let mut done = 0;
+        for (n, span) in self.spans.iter().enumerate() {
+            // SAFETY: as many spans as there is room for.
+            unsafe { list.add(n).write(f(span, done)) };
+            done += span.k;
+        }
+        // SAFETY: all were written.
+        unsafe { std::slice::from_raw_parts(list, self.spans.len()) }
     }
 
     /// Packs `cols` columns of B from `j` on into panels of `panel` columns.

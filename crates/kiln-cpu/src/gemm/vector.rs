@@ -191,6 +191,51 @@ mod neon {
     }
 }
 
+/// A register of f32 sums to which `fma` adds the dot products of words of two bf16; see [`super::pairs`]. Words are moved as f32.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) struct Pairs(pub(super) std::arch::x86_64::__m512);
+
+/// Its methods need AVX-512 BF16.
+#[cfg(target_arch = "x86_64")]
+impl Sums for Pairs {
+    type Lane = f32;
+    const LANES: usize = 16;
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: as the trait demands.
+        Pairs(unsafe { std::arch::x86_64::_mm512_setzero_ps() })
+    }
+    #[inline(always)]
+    unsafe fn load(p: *const f32) -> Self {
+        // SAFETY: as the trait demands; `p` has LANES readable numbers.
+        Pairs(unsafe { std::arch::x86_64::_mm512_loadu_ps(p) })
+    }
+    #[inline(always)]
+    unsafe fn splat(p: *const f32) -> Self {
+        // SAFETY: as the trait demands; `p` is readable. An integer's broadcast, as no number is meant.
+        Pairs(unsafe { std::arch::x86_64::_mm512_castsi512_ps(std::arch::x86_64::_mm512_set1_epi32(*p.cast::<i32>())) })
+    }
+    #[inline(always)]
+    unsafe fn store(self, p: *mut f32) {
+        // SAFETY: as the trait demands; `p` has LANES writable numbers.
+        unsafe { std::arch::x86_64::_mm512_storeu_ps(p, self.0) }
+    }
+    #[inline(always)]
+    unsafe fn fma(self, a: Self, b: Self) -> Self {
+        use std::arch::x86_64::{__m512bh, _mm512_dpbf16_ps};
+        // SAFETY: as the trait demands; registers of the same bits.
+        let pairs = |x: Self| unsafe { std::mem::transmute::<std::arch::x86_64::__m512, __m512bh>(x.0) };
+        // SAFETY: as the trait demands.
+        Pairs(unsafe { _mm512_dpbf16_ps(self.0, pairs(a), pairs(b)) })
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        // SAFETY: as the trait demands.
+        Pairs(unsafe { std::arch::x86_64::_mm512_add_ps(self.0, other.0) })
+    }
+}
+
 /// The first `n < N` numbers at `p`, and zeros.
 #[inline(always)]
 unsafe fn first<T: Copy + Default, const N: usize>(p: *const T, n: usize) -> [T; N] {

@@ -1,6 +1,7 @@
 //! Convolutions against a naive sum in f64, over forms, instruction sets and numbers of threads.
 
-use kiln_cpu::conv::{Conv, forward, grad_input, grad_weight};
+use half::bf16;
+use kiln_cpu::conv::{Conv, forward, forward_bf16, grad_input, grad_input_bf16, grad_weight, grad_weight_bf16};
 use kiln_cpu::gemm::{Bias, GemmActivation, GemmEpilogue};
 use kiln_cpu::{Isa, team};
 use kiln_math::{K_BLOCK, taps_in_block};
@@ -82,7 +83,25 @@ fn check(c: &Conv) {
         let mut out = vec![f32::NAN; w.len()];
         grad_weight(isa, c, &x, &dy, &mut out);
         assert_eq!(out, dw, "gradient of the weight {c:?} {isa:?}");
+        if c.by_bf16_dots(isa) {
+            check_bf16(isa, c, [&x, &w, &dy], [&y, &dx, &dw]);
+        }
     }
+}
+
+/// The same by dot products of bf16, which hold these numbers exactly.
+fn check_bf16(isa: Isa, c: &Conv, operands: [&[f32]; 3], [y, dx, dw]: [&[f32]; 3]) {
+    let [x, w, dy] = operands.map(|of| of.iter().map(|&x| bf16::from_f32(x)).collect::<Vec<_>>());
+    let room = |words: [usize; 2]| vec![f32::NAN; words[0] + words[1]];
+    let mut out = vec![f32::NAN; y.len()];
+    forward_bf16(isa, c, (&x, &w), &mut room(c.forward_words()), &mut out, &GemmEpilogue::default());
+    assert_eq!(out, y, "forward by dot products {c:?}");
+    let mut out = vec![f32::NAN; x.len()];
+    grad_input_bf16(isa, c, (&dy, &w), &mut room(c.grad_input_words()), &mut out);
+    assert_eq!(out, dx, "gradient of the input by dot products {c:?}");
+    let mut out = vec![f32::NAN; w.len()];
+    grad_weight_bf16(isa, c, (&x, &dy), &mut room(c.grad_weight_words()), &mut out);
+    assert_eq!(out, dw, "gradient of the weight by dot products {c:?}");
 }
 
 /// The form with these along every axis that is there.

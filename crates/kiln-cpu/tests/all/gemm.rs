@@ -406,30 +406,6 @@ fn blocks_go_on_from_one_segment_to_the_next() {
     }
 }
 
-#[test]
-fn half_products_have_the_blocks_of_single_ones() {
-    for (m, n, k) in [(3, 150, 5000), (130, 20, 1500)] {
-        let a = Stored::<bf16>::new(Lay::Rows, m, k, 1);
-        let b = Stored::<bf16>::new(Lay::Rows, k, n, 2);
-        let wide = |x: &Stored<bf16>| Stored::<f32> {
-            data: x.data.iter().map(|x| x.to_f32()).collect(),
-            start: x.start,
-            shape: x.shape,
-            strides: x.strides,
-        };
-        let expected: Vec<bf16> = by_blocks(m, n, &[(&wide(&a), &wide(&b), k)], None)
-            .iter()
-            .map(|&bits| bf16::from_f32(f32::from_bits(bits)))
-            .collect();
-        for &isa in Isa::available().iter().filter(|isa| isa.fused()) {
-            let mut c = vec![bf16::ZERO; m * n];
-            let out = MatrixMut::row_major(&mut c, m, n).unwrap();
-            matmul(isa, a.view(), b.view(), out, GemmEpilogue::overwrite()).unwrap();
-            assert!(c == expected, "{m}×{n}×{k} {isa:?}");
-        }
-    }
-}
-
 /// The largest error of a 1 × 16 product of so many terms, relative to the largest element. The data repeat.
 fn error(k: usize, term: impl Fn(usize) -> f32) -> f64 {
     let a: Vec<f32> = (0..k).map(|i| term(i % 997)).collect();
