@@ -166,7 +166,7 @@ fn forward_by<T: Float>(
     if y.is_empty() {
         return;
     }
-    if conv.is_depthwise() {
+    if conv.is_depthwise() && !operands.are_words() {
         return depthwise::forward(isa, conv, x, weight, y, epilogue);
     }
     if conv.is_pointwise() {
@@ -204,7 +204,7 @@ fn grad_input_by<T: Float>(isa: Isa, operands: Operands<T>, conv: &Conv, dy: &[T
     if dx.is_empty() {
         return;
     }
-    if conv.is_depthwise() {
+    if conv.is_depthwise() && !operands.are_words() {
         return depthwise::grad_input(isa, conv, dy, weight, dx);
     }
     if conv.is_pointwise() {
@@ -262,7 +262,7 @@ fn grad_weight_by<T: Float>(isa: Isa, operands: Operands<T>, conv: &Conv, x: &[T
     if dy.is_empty() || x.is_empty() {
         return dw.fill(T::default());
     }
-    if conv.is_depthwise() {
+    if conv.is_depthwise() && !operands.are_words() {
         return depthwise::grad_weight(isa, conv, x, dy, dw);
     }
     if conv.is_pointwise() {

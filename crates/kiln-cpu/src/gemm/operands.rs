@@ -17,6 +17,8 @@ pub(crate) enum Form<T> {
     /// They are bf16. Two of adjacent k are a word, whose 32 bits go as one number to the kernels, which add the dot products of
     /// words.
     Pairs(pairs::PackRows<T>),
+    /// They are such words already.
+    Words,
 }
 
 impl<T> Clone for Form<T> {
@@ -38,7 +40,12 @@ pub struct Operands<T: 'static> {
 impl<T: GemmFloat> Operands<T> {
     /// The same kernels for operands that are words already.
     pub(crate) fn of_words(self) -> Self {
-        Operands { form: Form::Numbers, ..self }
+        Operands { form: Form::Words, ..self }
+    }
+
+    /// Whether the elements are words, which only these kernels can compute with.
+    pub(crate) fn are_words(&self) -> bool {
+        matches!(self.form, Form::Words)
     }
 
     /// The same sum with B as the kernels take it, and where the packed columns from `from` on are.
@@ -56,7 +63,7 @@ impl<T: GemmFloat> Operands<T> {
         // SAFETY: as the caller promises; within the room made for the copies.
         unsafe {
             match self.form {
-                Form::Numbers => (whole, sum.pack_b(self.kernels, from..cols, packed)),
+                Form::Numbers | Form::Words => (whole, sum.pack_b(self.kernels, from..cols, packed)),
                 Form::Converted => {
                     let to: *mut T = wide.room(sum.k * cols);
                     // What was adjacent stays so.
@@ -114,7 +121,7 @@ impl<T: GemmFloat> Operands<T> {
         // SAFETY: as the caller promises; within the room made for the copies.
         unsafe {
             match self.form {
-                Form::Numbers => (whole, top),
+                Form::Numbers | Form::Words => (whole, top),
                 Form::Converted => {
                     let to: *mut T = wide.room(rows * sum.k);
                     let a_strides = if strides.0 == 1 { (1, rows) } else { (sum.k, 1) };
