@@ -3,14 +3,12 @@
 //! What is kept of a maximum is the number of its tap, in as few bytes as the kernel's size needs: one up to 256 taps, two up to
 //! 65,536. Bytes lie as planes, the lowest ones of all outputs first.
 
-mod lines;
-mod places;
+mod windows;
 
 use crate::operand::Number;
 use crate::{Isa, team};
-use lines::Line;
-use places::{Group, Places};
 use std::ops::Range;
+use windows::{Maxima, Windows, with_room};
 
 /// The form of a pooling. Spatial axes are three; those that are absent have size 1, and a kernel of 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +29,6 @@ pub struct Pool {
 
 /// Comparisons that are worth a second thread.
 const PARALLEL: usize = 1 << 16;
-/// Outputs of a line, of stride 1, from which on lines are computed one by one; shorter ones fill no registers.
-const LINE: usize = 24;
-/// Places that a table may hold; of larger planes lines are computed one by one.
-const TABLE: usize = 1 << 18;
 
 impl Pool {
     /// Elements of an input plane.
@@ -56,14 +50,6 @@ impl Pool {
     pub fn tap_bytes(&self) -> usize {
         let most = self.taps().saturating_sub(1);
         (usize::BITS - most.leading_zeros()).div_ceil(8).max(1) as usize
-    }
-
-    /// The outputs along an axis that meet an element at a tap.
-    fn met(&self, axis: usize, tap: usize) -> Range<usize> {
-        let (reach, stride) = (tap * self.dilation[axis], self.stride[axis]);
-        let first = self.before[axis].saturating_sub(reach).div_ceil(stride);
-        let end = (self.size[axis] + self.before[axis]).saturating_sub(reach).div_ceil(stride);
-        first.min(self.out[axis])..end.min(self.out[axis])
     }
 
     /// The element of an axis that an output meets at a tap, if it meets one.
@@ -174,33 +160,13 @@ pub fn max_pool<T: Number>(isa: Isa, pool: &Pool, x: &[T], y: &mut [T], taps: Op
     if y.is_empty() {
         return;
     }
-    let (plane, outputs) = (pool.plane(), pool.outputs());
+    let outputs = pool.outputs();
     let taps = taps.map(|taps| Taps { bytes: Shared::new(taps), outputs: planes * outputs });
     let (y, taps) = (Shared::new(y), taps.as_ref());
-    let is_small = outputs.saturating_mul(pool.taps()) <= TABLE && u32::try_from(plane).is_ok();
-    // Elements of a line that lie apart are gathered as well by a table, of all lines together.
-    if is_small && (pool.out[2] < LINE || pool.stride[2] > 1) {
-        let places = Places::new(pool);
-        by_pieces(planes, outputs * pool.taps(), |range| {
-            for number in range {
-                let first = number * outputs;
-                // SAFETY: the task's own plane.
-                let y = unsafe { y.take(first..first + outputs) };
-                isa.run(Group { places: &places, x: &x[number * plane..][..plane], y, first, taps });
-            }
-        });
-        return;
-    }
-    let lines = pool.out[0] * pool.out[1];
-    by_pieces(planes * lines, pool.out[2] * pool.taps(), |range| {
-        for number in range {
-            let first = number * pool.out[2];
-            // SAFETY: the task's own line.
-            let y = unsafe { y.take(first..first + pool.out[2]) };
-            let x = &x[number / lines * plane..][..plane];
-            let position = [number % lines / pool.out[1], number % lines % pool.out[1]];
-            isa.run(Line { pool, position, x, y, first, taps });
-        }
+    let windows = Windows::new(pool, planes);
+    let fields = windows.fields(planes);
+    by_pieces(fields, planes * outputs * pool.taps() / fields, |fields| {
+        with_room(|room| isa.run(Maxima { windows: &windows, x, y: &y, planes, fields, taps, room }));
     });
 }
 
