@@ -26,7 +26,7 @@ pub(crate) struct Plan<'a> {
     pub(crate) samples: (usize, usize, &'a str),
     pub(crate) epochs: usize,
     pub(crate) device: &'a str,
-    /// The half type of mixed precision, and the layers that compute in f32.
+    /// The half type of mixed precision, and what there is to say about it.
     pub(crate) precision: Option<(&'static str, Vec<String>)>,
     /// Where a run goes on.
     pub(crate) resumed: Option<String>,
@@ -56,9 +56,9 @@ impl Report {
             return;
         }
         let Plan { recipe, parameters, samples: (train, test, samples), epochs, device, precision, resumed } = plan;
-        let precision = precision.as_ref().map_or_else(String::new, |(name, in_f32)| match in_f32.is_empty() {
+        let precision = precision.as_ref().map_or_else(String::new, |(name, notes)| match notes.is_empty() {
             true => format!(" in {name}"),
-            false => format!(" in {name} (in f32: {})", in_f32.join(", ")),
+            false => format!(" in {name} ({})", notes.join("; ")),
         });
         let [parameters, train, test] = [*parameters, *train, *test].map(|number| grouped(number as u64));
         let epochs = counted(*epochs as u64);

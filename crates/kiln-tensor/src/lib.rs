@@ -10,6 +10,7 @@ pub mod conformance;
 mod cpu;
 #[doc(hidden)]
 pub mod derived;
+mod deterministic;
 mod device;
 mod driver;
 mod dtype;
@@ -42,6 +43,7 @@ pub use call::{Call, Ran};
 pub use derived::TensordotAxes;
 pub use derived::grow::PadMode;
 pub use derived::sort::Interpolation;
+pub use deterministic::{cpu_multiplies_bf16, set_deterministic};
 pub use device::Device;
 pub use dtype::{DType, Element};
 pub use error::{Error, ErrorKind, Result};

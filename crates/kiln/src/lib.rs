@@ -22,7 +22,7 @@ pub use kiln_train as train;
 pub use trained::load;
 
 pub use kiln_cpu::team::{ThreadPool, run_in, threads};
-pub use kiln_tensor::{Error, ErrorKind, Result};
+pub use kiln_tensor::{Error, ErrorKind, Result, set_deterministic};
 
 /// The workspace's README: its program is compiled and run like any other example.
 #[cfg(doctest)]

@@ -12,6 +12,7 @@ use crate::settings::{Data, Plan, Settings, Value};
 use crate::signals::Signals;
 use kiln::nn::full_precision_layers;
 use kiln::prelude::*;
+use kiln::tensor::cpu_multiplies_bf16;
 use kiln::train::{Evaluation, Status};
 use std::path::Path;
 use std::sync::Arc;
@@ -83,9 +84,19 @@ impl Job<'_> {
             samples: (self.data.train.len(), self.data.test.len(), self.data.called),
             epochs: self.plan.epochs,
             device: self.device.name(),
-            precision: self.plan.precision.map(|mixed| (mixed.dtype().name(), full_precision_layers(model))),
+            precision: self.plan.precision.map(|mixed| (mixed.dtype().name(), self.precision_notes(mixed, model))),
             resumed: resumed.map(at),
         });
+    }
+
+    /// Where a half type saves no time, and the layers that compute in f32.
+    fn precision_notes(&self, mixed: Mixed, model: &Sequential) -> Vec<String> {
+        let converted = self.device.name() == "cpu" && !(mixed == Mixed::Bf16 && cpu_multiplies_bf16());
+        let converted =
+            converted.then(|| format!("by conversion to f32: this CPU has no products of {}", mixed.dtype().name()));
+        let in_f32 = full_precision_layers(model);
+        let in_f32 = (!in_f32.is_empty()).then(|| format!("in f32: {}", in_f32.join(", ")));
+        converted.into_iter().chain(in_f32).collect()
     }
 
     /// What is drawn: the pictures that the model makes, and the curves of a run that is kept.
