@@ -1,5 +1,7 @@
 //! Products of bf16 by conversion and by the processor's dot products. One test, as the choice is the process's.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
+
 use half::bf16;
 use kiln_cpu::Isa;
 use kiln_cpu::gemm::{GemmEpilogue, Matrix, MatrixElement, MatrixMut, bf16_dots, has_bf16_dots, matmul, use_bf16_dots};
