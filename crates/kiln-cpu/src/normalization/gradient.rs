@@ -1,6 +1,6 @@
 //! The gradient of normalization.
 
-use super::sums::{Group, Terms, group, sums};
+use super::sums::{Group, Terms, factors, group, sums};
 use super::{Channels, Normalizer, Place, spread};
 use crate::operand::Number;
 use crate::{Isa, Kernel, Simd};
@@ -113,11 +113,11 @@ pub fn normalize_grad<T: Number>(
             return d_bias.fill(T::default());
         }
         let mean = spread(|channel| by.mean(channel), &channels, form.size);
-        let mean = &mean[..];
+        let (mean, means) = (&mean[..], &factors(form, &channels, |channel| by.mean(channel))[..]);
         let [withs, plains] = if by.relu {
-            sums(isa, form, &channels, SlopeTerms::<T, true> { of, mean })
+            sums(isa, form, &channels, SlopeTerms::<T, true> { of, mean: means })
         } else {
-            sums(isa, form, &channels, SlopeTerms::<T, false> { of, mean })
+            sums(isa, form, &channels, SlopeTerms::<T, false> { of, mean: means })
         };
         for (number, (with, plain)) in withs.into_iter().zip(plains).enumerate() {
             (d_bias[number], d_weight[number]) = (plain, with * by.inverse_deviation(channels.start + number));

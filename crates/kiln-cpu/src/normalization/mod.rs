@@ -17,7 +17,7 @@ use crate::operand::Number;
 use crate::{Isa, Kernel, Simd, team};
 use kiln_math::Real;
 use std::ops::Range;
-use sums::{Group, Terms, group, sums};
+use sums::{Group, Terms, factors, group, sums};
 
 /// The sizes of an operand (N, C, S).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,9 +187,9 @@ fn moments_of<T: Number>(
     for (first, channel) in mean.iter_mut().zip(channels.clone()) {
         *first = finite(x[channel * form.size]);
     }
-    let shift = spread(|channel| mean[channel - channels.start], channels, form.size);
+    let shift = factors(form, channels, |channel| mean[channel - channels.start]);
     let [of_shifted] = sums(isa, form, channels, Shifted { x, shift: &shift });
-    let means = spread(|channel| of_shifted[channel - channels.start] / count, channels, form.size);
+    let means = factors(form, channels, |channel| of_shifted[channel - channels.start] / count);
     let [squares] = sums(isa, form, channels, Spread { x, shift: &shift, mean: &means });
     for number in 0..channels.len() {
         mean[number] = mean[number] + of_shifted[number] / count;

@@ -15,7 +15,8 @@ use std::ops::Range;
 pub(super) trait Terms<T: Number, const K: usize>: Copy {
     /// The same of `count` elements from `start` on.
     fn part(self, start: usize, count: usize) -> Self;
-    /// `sums` plus the terms of the `W` elements from `at` on; what belongs to their channels is found from `factor` on.
+    /// `sums` plus the terms of the `W` elements from `at` on; what belongs to their channels is found from `factor` on, as
+    /// [`factors`] made it.
     fn add<S: Simd, const W: usize>(&self, at: usize, factor: usize, sums: [[T::In<S>; W]; K]) -> [[T::In<S>; W]; K];
 }
 
@@ -63,6 +64,16 @@ impl Chunks {
         let along = size >= if samples == 1 { 64 } else { BLOCK };
         Chunks { samples: each, part: Self::ELEMENTS.min(size), groups, parts, along }
     }
+}
+
+/// What [`Terms`] find of their channels: a number for each element of a block of small channels, or `LANES` for each large one.
+pub(super) fn factors<T: Number>(form: &Channels, channels: &Range<usize>, of: impl Fn(usize) -> T) -> Vec<T> {
+    let each = if Chunks::new(form.samples, form.size).along { LANES } else { form.size };
+    let mut numbers = Vec::with_capacity(channels.len() * each);
+    for channel in channels.clone() {
+        numbers.resize(numbers.len() + each, of(channel));
+    }
+    numbers
 }
 
 /// Samples whose terms are added up before the sums are put down again.
@@ -250,7 +261,7 @@ fn by_channel<T: Number, F: Terms<T, K>, const K: usize>(
         let mut lanes = [[T::default(); LANES]; K];
         for n in first..(first + chunks.samples).min(form.samples) {
             let of = of.part(form.start(n, channels) + number * form.size + start, count);
-            isa.run(Along { lanes: &mut lanes, count, of, factor: number * form.size });
+            isa.run(Along { lanes: &mut lanes, count, of, factor: number * LANES });
         }
         for (partial, lanes) in partial.iter_mut().zip(lanes) {
             partial[to] = combine_lanes::<_, Sum>(lanes);

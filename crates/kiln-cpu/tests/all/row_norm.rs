@@ -98,7 +98,15 @@ fn composed(
 /// Sizes on both sides of vectors, of the 64 from which lanes go along a row, of blocks and chunks.
 fn sizes() -> impl Strategy<Value = (usize, usize)> {
     let rows = prop_oneof![0_usize..4, 14_usize..19, 30_usize..70];
-    let width = prop_oneof![0_usize..20, 60_usize..70, 250_usize..260, 508_usize..516, 2040_usize..2060];
+    let width = prop_oneof![
+        0_usize..20,
+        60_usize..70,
+        250_usize..260,
+        508_usize..516,
+        680_usize..686,
+        1000_usize..1032,
+        2040_usize..2060
+    ];
     (rows, width)
 }
 
