@@ -5,8 +5,9 @@
 
 mod windows;
 
-use crate::operand::Number;
+use crate::operand::{Number, StoredAs};
 use crate::{Isa, team};
+use std::marker::PhantomData;
 use std::ops::Range;
 use windows::{Maxima, Windows, with_room};
 
@@ -155,7 +156,7 @@ impl Taps {
 ///
 /// # Panics
 /// Slices that do not fit, a form that makes no sense, a window that meets no element.
-pub fn max_pool<T: Number>(isa: Isa, pool: &Pool, x: &[T], y: &mut [T], taps: Option<&mut [u8]>) {
+pub fn max_pool<T: Number, X: StoredAs<T>>(isa: Isa, pool: &Pool, x: &[X], y: &mut [X], taps: Option<&mut [u8]>) {
     let planes = planes(pool, x.len(), y.len(), taps.as_deref().map(<[u8]>::len));
     if y.is_empty() {
         return;
@@ -166,7 +167,9 @@ pub fn max_pool<T: Number>(isa: Isa, pool: &Pool, x: &[T], y: &mut [T], taps: Op
     let windows = Windows::new(pool, planes);
     let fields = windows.fields(planes);
     by_pieces(fields, planes * outputs * pool.taps() / fields, |fields| {
-        with_room(|room| isa.run(Maxima { windows: &windows, x, y: &y, planes, fields, taps, room }));
+        with_room(|room| {
+            isa.run(Maxima { windows: &windows, x, y: &y, planes, fields, taps, room, number: PhantomData })
+        });
     });
 }
 

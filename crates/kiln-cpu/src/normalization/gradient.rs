@@ -2,7 +2,7 @@
 
 use super::sums::{Group, Terms, factors, group, sums};
 use super::{Channels, Normalizer, Place, spread};
-use crate::operand::Number;
+use crate::operand::{Number, StoredAs};
 use crate::{Isa, Kernel, Simd};
 use kiln_math::Real;
 
@@ -26,19 +26,19 @@ impl<'a, T> Slopes<'a, T> {
 
 /// dz
 #[inline(always)]
-fn through<S: Simd, T: Number, const RELU: bool>(dy: T, y: T) -> T::In<S> {
-    let (zero, dy) = (T::default().enter::<S>(), dy.enter::<S>());
-    if RELU { zero.if_less(y.enter::<S>(), dy, zero) } else { dy }
+fn through<S: Simd, T: Number, X: StoredAs<T>, const RELU: bool>(dy: X, y: X) -> T::In<S> {
+    let (zero, dy) = (T::default().enter::<S>(), dy.number().enter::<S>());
+    if RELU { zero.if_less(y.number().enter::<S>(), dy, zero) } else { dy }
 }
 
 /// dz·(x − mean) and dz, dz being dy, or with a rectifier dy where y > 0.
 #[derive(Clone, Copy)]
-pub(super) struct SlopeTerms<'a, T, const RELU: bool> {
-    pub(super) of: Slopes<'a, T>,
+pub(super) struct SlopeTerms<'a, T, X, const RELU: bool> {
+    pub(super) of: Slopes<'a, X>,
     pub(super) mean: &'a [T],
 }
 
-impl<T: Number, const RELU: bool> Terms<T, 2> for SlopeTerms<'_, T, RELU> {
+impl<T: Number, X: StoredAs<T>, const RELU: bool> Terms<T, 2> for SlopeTerms<'_, T, X, RELU> {
     fn part(self, start: usize, count: usize) -> Self {
         SlopeTerms { of: self.of.part(start, count), ..self }
     }
@@ -49,10 +49,10 @@ impl<T: Number, const RELU: bool> Terms<T, 2> for SlopeTerms<'_, T, RELU> {
         factor: usize,
         [mut with, mut plain]: [Group<T, S, W>; 2],
     ) -> [Group<T, S, W>; 2] {
-        let (x, mean) = (group::<S, T, W>(self.of.x, at), group::<S, T, W>(self.mean, factor));
+        let (x, mean) = (group::<S, T, X, W>(self.of.x, at), group::<S, T, T, W>(self.mean, factor));
         let (dy, y) = (&self.of.dy[at..at + W], &self.of.y[at..at + W]);
         for j in 0..W {
-            let dz = through::<S, T, RELU>(dy[j], y[j]);
+            let dz = through::<S, T, X, RELU>(dy[j], y[j]);
             with[j] = dz.mul_add(x[j] - mean[j], with[j]);
             plain[j] = plain[j] + dz;
         }
@@ -61,24 +61,24 @@ impl<T: Number, const RELU: bool> Terms<T, 2> for SlopeTerms<'_, T, RELU> {
 }
 
 /// dx = dz·a + (x − mean)·b + c, or where the moments are constants dz·a, whatever x is.
-struct Descend<'a, T, const RELU: bool, const OWN: bool> {
-    dx: &'a mut [T],
-    of: Slopes<'a, T>,
+struct Descend<'a, T, X, const RELU: bool, const OWN: bool> {
+    dx: &'a mut [X],
+    of: Slopes<'a, X>,
     mean: &'a [T],
     factors: [&'a [T]; 3],
 }
 
-impl<T: Number, const RELU: bool, const OWN: bool> Kernel for Descend<'_, T, RELU, OWN> {
+impl<T: Number, X: StoredAs<T>, const RELU: bool, const OWN: bool> Kernel for Descend<'_, T, X, RELU, OWN> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
         let Descend { dx, of: Slopes { x, y, dy }, mean, factors: [a, b, c] } = self;
         let operands = x.iter().zip(y).zip(dy).zip(mean).zip(a.iter().zip(b).zip(c));
         for (dx, ((((&x, &y), &dy), &mean), ((&a, &b), &c))) in dx.iter_mut().zip(operands) {
-            let centered = x.enter::<S>() - mean.enter::<S>();
-            let (dz, a) = (through::<S, T, RELU>(dy, y), a.enter::<S>());
+            let centered = x.number().enter::<S>() - mean.enter::<S>();
+            let (dz, a) = (through::<S, T, X, RELU>(dy, y), a.enter::<S>());
             let rest = centered.mul_add(b.enter::<S>(), c.enter::<S>());
-            *dx = T::leave::<S>(if OWN { dz.mul_add(a, rest) } else { dz * a });
+            *dx = X::nearest(T::leave::<S>(if OWN { dz.mul_add(a, rest) } else { dz * a }));
         }
     }
 }
@@ -88,13 +88,13 @@ impl<T: Number, const RELU: bool, const OWN: bool> Kernel for Descend<'_, T, REL
 ///
 /// # Panics
 /// Slices of other lengths.
-pub fn normalize_grad<T: Number>(
+pub fn normalize_grad<T: Number, X: StoredAs<T>>(
     isa: Isa,
     form: &Channels,
     by: &Normalizer<'_, T>,
     own_moments: bool,
-    (dx, affine): (&mut [T], &mut [T]),
-    of: Slopes<'_, T>,
+    (dx, affine): (&mut [X], &mut [T]),
+    of: Slopes<'_, X>,
 ) {
     // Without a rectifier y is not looked at: anything of its length will do.
     let of = if by.relu { of } else { Slopes { y: of.dy, ..of } };
@@ -115,9 +115,9 @@ pub fn normalize_grad<T: Number>(
         let mean = spread(|channel| by.mean(channel), &channels, form.size);
         let (mean, means) = (&mean[..], &factors(form, &channels, |channel| by.mean(channel))[..]);
         let [withs, plains] = if by.relu {
-            sums(isa, form, &channels, SlopeTerms::<T, true> { of, mean: means })
+            sums(isa, form, &channels, SlopeTerms::<T, X, true> { of, mean: means })
         } else {
-            sums(isa, form, &channels, SlopeTerms::<T, false> { of, mean: means })
+            sums(isa, form, &channels, SlopeTerms::<T, X, false> { of, mean: means })
         };
         for (number, (with, plain)) in withs.into_iter().zip(plains).enumerate() {
             (d_bias[number], d_weight[number]) = (plain, with * by.inverse_deviation(channels.start + number));
@@ -138,10 +138,10 @@ pub fn normalize_grad<T: Number>(
                 let dx = unsafe { dx.take(start, count) };
                 let (of, factors) = (of.part(start, count), [&a[..], &b, &c]);
                 match (by.relu, own_moments) {
-                    (false, false) => isa.run(Descend::<T, false, false> { dx, of, mean, factors }),
-                    (false, true) => isa.run(Descend::<T, false, true> { dx, of, mean, factors }),
-                    (true, false) => isa.run(Descend::<T, true, false> { dx, of, mean, factors }),
-                    (true, true) => isa.run(Descend::<T, true, true> { dx, of, mean, factors }),
+                    (false, false) => isa.run(Descend::<T, X, false, false> { dx, of, mean, factors }),
+                    (false, true) => isa.run(Descend::<T, X, false, true> { dx, of, mean, factors }),
+                    (true, false) => isa.run(Descend::<T, X, true, false> { dx, of, mean, factors }),
+                    (true, true) => isa.run(Descend::<T, X, true, true> { dx, of, mean, factors }),
                 }
             }
         }

@@ -13,7 +13,7 @@ pub use rows::{RowNorm, RowOutputs, normalize_rows};
 pub use rows_gradient::{RowSlopes, normalize_rows_grad};
 pub use sums::Chunks;
 
-use crate::operand::Number;
+use crate::operand::{Number, StoredAs};
 use crate::{Isa, Kernel, Simd, team};
 use kiln_math::Real;
 use std::ops::Range;
@@ -101,12 +101,12 @@ impl<T> Place<T> {
 
 /// x less a first element of its channel: what is added up is small, and what is constant gives exactly 0.
 #[derive(Clone, Copy)]
-struct Shifted<'a, T> {
-    x: &'a [T],
+struct Shifted<'a, T, X> {
+    x: &'a [X],
     shift: &'a [T],
 }
 
-impl<T: Number> Terms<T, 1> for Shifted<'_, T> {
+impl<T: Number, X: StoredAs<T>> Terms<T, 1> for Shifted<'_, T, X> {
     fn part(self, start: usize, count: usize) -> Self {
         Shifted { x: &self.x[start..][..count], ..self }
     }
@@ -117,7 +117,7 @@ impl<T: Number> Terms<T, 1> for Shifted<'_, T> {
         factor: usize,
         [mut sums]: [Group<T, S, W>; 1],
     ) -> [Group<T, S, W>; 1] {
-        let (x, shift) = (group::<S, T, W>(self.x, at), group::<S, T, W>(self.shift, factor));
+        let (x, shift) = (group::<S, T, X, W>(self.x, at), group::<S, T, T, W>(self.shift, factor));
         for j in 0..W {
             sums[j] = sums[j] + (x[j] - shift[j]);
         }
@@ -127,13 +127,13 @@ impl<T: Number> Terms<T, 1> for Shifted<'_, T> {
 
 /// The square of what x, shifted, is away from its mean.
 #[derive(Clone, Copy)]
-struct Spread<'a, T> {
-    x: &'a [T],
+struct Spread<'a, T, X> {
+    x: &'a [X],
     shift: &'a [T],
     mean: &'a [T],
 }
 
-impl<T: Number> Terms<T, 1> for Spread<'_, T> {
+impl<T: Number, X: StoredAs<T>> Terms<T, 1> for Spread<'_, T, X> {
     fn part(self, start: usize, count: usize) -> Self {
         Spread { x: &self.x[start..][..count], ..self }
     }
@@ -144,8 +144,8 @@ impl<T: Number> Terms<T, 1> for Spread<'_, T> {
         factor: usize,
         [mut sums]: [Group<T, S, W>; 1],
     ) -> [Group<T, S, W>; 1] {
-        let x = group::<S, T, W>(self.x, at);
-        let (shift, mean) = (group::<S, T, W>(self.shift, factor), group::<S, T, W>(self.mean, factor));
+        let x = group::<S, T, X, W>(self.x, at);
+        let (shift, mean) = (group::<S, T, T, W>(self.shift, factor), group::<S, T, T, W>(self.mean, factor));
         for j in 0..W {
             let centered = (x[j] - shift[j]) - mean[j];
             sums[j] = centered.mul_add(centered, sums[j]);
@@ -158,7 +158,7 @@ impl<T: Number> Terms<T, 1> for Spread<'_, T> {
 ///
 /// # Panics
 /// Slices of other lengths.
-pub fn moments<T: Number>(isa: Isa, form: &Channels, out: &mut [T], x: &[T]) {
+pub fn moments<T: Number, X: StoredAs<T>>(isa: Isa, form: &Channels, out: &mut [T], x: &[X]) {
     assert!(out.len() == 2 * form.channels && form.elements() == Some(x.len()), "slices of other lengths");
     let out = Place(out.as_mut_ptr());
     form.by_blocks(|channels| {
@@ -172,11 +172,11 @@ pub fn moments<T: Number>(isa: Isa, form: &Channels, out: &mut [T], x: &[T]) {
 }
 
 /// Mean and biased variance of some of the channels.
-fn moments_of<T: Number>(
+fn moments_of<T: Number, X: StoredAs<T>>(
     isa: Isa,
     form: &Channels,
     channels: &Range<usize>,
-    x: &[T],
+    x: &[X],
     (mean, variance): (&mut [T], &mut [T]),
 ) {
     if form.count() == 0 {
@@ -185,7 +185,7 @@ fn moments_of<T: Number>(
     }
     let count = T::from_f64(form.count() as f64);
     for (first, channel) in mean.iter_mut().zip(channels.clone()) {
-        *first = finite(x[channel * form.size]);
+        *first = finite(x[channel * form.size].number());
     }
     let shift = factors(form, channels, |channel| mean[channel - channels.start]);
     let [of_shifted] = sums(isa, form, channels, Shifted { x, shift: &shift });
@@ -248,16 +248,16 @@ impl<T: Number> Normalizer<'_, T> {
 }
 
 /// y = (x − mean)·scale + shift, and what follows.
-struct Apply<'a, T> {
-    y: &'a mut [T],
-    x: &'a [T],
+struct Apply<'a, T, X> {
+    y: &'a mut [X],
+    x: &'a [X],
     mean: &'a [T],
     scale: &'a [T],
     shift: &'a [T],
     relu: bool,
 }
 
-impl<T: Number> Kernel for Apply<'_, T> {
+impl<T: Number, X: StoredAs<T>> Kernel for Apply<'_, T, X> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
@@ -266,8 +266,9 @@ impl<T: Number> Kernel for Apply<'_, T> {
         let floor = if self.relu { zero } else { T::from_f64(f64::NEG_INFINITY).enter::<S>() };
         let operands = self.x.iter().zip(self.mean).zip(self.scale).zip(self.shift);
         for (y, (((x, mean), scale), shift)) in self.y.iter_mut().zip(operands) {
-            let centered = x.enter::<S>() - mean.enter::<S>();
-            *y = T::leave::<S>(centered.mul_add(scale.enter::<S>(), shift.enter::<S>()).maximum(floor));
+            let centered = x.number().enter::<S>() - mean.enter::<S>();
+            let scaled = centered.mul_add(scale.enter::<S>(), shift.enter::<S>());
+            *y = X::nearest(T::leave::<S>(scaled.maximum(floor)));
         }
     }
 }
@@ -276,7 +277,7 @@ impl<T: Number> Kernel for Apply<'_, T> {
 ///
 /// # Panics
 /// Slices of other lengths.
-pub fn normalize<T: Number>(isa: Isa, form: &Channels, by: &Normalizer<'_, T>, y: &mut [T], x: &[T]) {
+pub fn normalize<T: Number, X: StoredAs<T>>(isa: Isa, form: &Channels, by: &Normalizer<'_, T>, y: &mut [X], x: &[X]) {
     assert!(form.elements() == Some(y.len()) && x.len() == y.len() && by.fits(form), "slices of other lengths");
     let y = Place(y.as_mut_ptr());
     form.by_blocks(|channels| {

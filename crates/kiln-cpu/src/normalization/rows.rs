@@ -102,7 +102,7 @@ impl<T: Number> Terms<T, 1> for RoundedSquares<'_, T> {
         _: usize,
         [mut sums]: [Group<T, S, W>; 1],
     ) -> [Group<T, S, W>; 1] {
-        let x = group::<S, T, W>(self.0, at);
+        let x = group::<S, T, T, W>(self.0, at);
         for j in 0..W {
             sums[j] = sums[j] + x[j] * x[j];
         }

@@ -204,7 +204,7 @@ fn of_row<E: Stored>(
     means.fill(mean);
     let one = Channels { samples: 1, channels: 1, size: width };
     let slopes = Slopes { x, y: dz, dy: dz };
-    let [with, plain] = sums(isa, &one, &(0..1), SlopeTerms::<_, false> { of: slopes, mean: means });
+    let [with, plain] = sums(isa, &one, &(0..1), SlopeTerms::<_, _, false> { of: slopes, mean: means });
     let share = E::Compute::from_f64(1.0 / width as f64);
     let through_variance = -(inverse * inverse * (with[0] * inverse * share));
     let through_mean = if form.centered { -(inverse * plain[0] * share) } else { E::Compute::default() };

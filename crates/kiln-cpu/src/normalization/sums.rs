@@ -6,7 +6,7 @@
 //! combined in halves, and the chunks' results are added up by the tree of [`crate::reduce`]. A GPU's kernels do the same.
 
 use super::{BLOCK, Channels};
-use crate::operand::Number;
+use crate::operand::{Number, StoredAs};
 use crate::reduce::{LANES, Sum, combine_lanes, tree};
 use crate::{Isa, Kernel, Simd};
 use std::ops::Range;
@@ -26,11 +26,11 @@ pub(super) type Group<T, S, const W: usize> = [<T as Number>::In<S>; W];
 
 /// `W` numbers from `at` on.
 #[inline(always)]
-pub(super) fn group<S: Simd, T: Number, const W: usize>(of: &[T], at: usize) -> Group<T, S, W> {
+pub(super) fn group<S: Simd, T: Number, X: StoredAs<T>, const W: usize>(of: &[X], at: usize) -> Group<T, S, W> {
     let of = &of[at..at + W];
     let mut numbers = [T::default().enter::<S>(); W];
     for j in 0..W {
-        numbers[j] = of[j].enter::<S>();
+        numbers[j] = of[j].number().enter::<S>();
     }
     numbers
 }
@@ -114,7 +114,7 @@ fn down<S: Simd, T: Number, F: Terms<T, K>, const K: usize, const W: usize>(
 ) {
     let mut numbers = [[T::default().enter::<S>(); W]; K];
     for k in 0..K {
-        numbers[k] = group::<S, T, W>(sums[k], at);
+        numbers[k] = group::<S, T, T, W>(sums[k], at);
     }
     for of in samples {
         numbers = of.add::<S, W>(at, at, numbers);

@@ -13,6 +13,6 @@ mod strided;
 pub(crate) use blocks::{BLOCK, Blocks, Room};
 pub use number::Number;
 pub(crate) use odometer::{MAX_RANK, Odometer};
-pub use stored::Stored;
+pub use stored::{Stored, StoredAs};
 pub(crate) use stored::{as_numbers, write_numbers};
 pub use strided::{Output, Strided};

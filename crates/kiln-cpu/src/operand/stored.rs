@@ -35,6 +35,37 @@ pub trait Stored: sealed::Sealed + Copy + Send + Sync + 'static {
     }
 }
 
+/// An element that kernels load as a number of type T, in registers, and store as one.
+pub trait StoredAs<T>: Copy + Send + Sync + 'static {
+    /// The number.
+    fn number(self) -> T;
+    /// The nearest element, ties to even.
+    fn nearest(number: T) -> Self;
+}
+
+impl<T: Number> StoredAs<T> for T {
+    #[inline(always)]
+    fn number(self) -> T {
+        self
+    }
+    #[inline(always)]
+    fn nearest(number: T) -> T {
+        number
+    }
+}
+
+/// (Not f16: what is portable of its conversions does not become vector code.)
+impl StoredAs<f32> for bf16 {
+    #[inline(always)]
+    fn number(self) -> f32 {
+        self.load()
+    }
+    #[inline(always)]
+    fn nearest(number: f32) -> bf16 {
+        Self::store(number)
+    }
+}
+
 /// Elements as numbers: in place where they are that, else loaded into `room`, which is as long.
 #[inline]
 pub(crate) fn as_numbers<'a, E: Stored>(elements: &'a [E], room: &'a mut [E::Compute]) -> &'a [E::Compute] {

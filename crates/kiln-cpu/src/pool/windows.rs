@@ -6,9 +6,10 @@
 
 use super::{Pool, Shared, Taps};
 use crate::gemm::scratch::{ScratchBuffer, with_kept};
-use crate::operand::Number;
+use crate::operand::{Number, StoredAs};
 use crate::{Kernel, Simd, team};
 use std::cell::Cell;
+use std::marker::PhantomData;
 use std::ops::Range;
 
 /// Outputs that are computed at once.
@@ -140,17 +141,18 @@ impl<'a> Windows<'a> {
 }
 
 /// The maxima of some fields of all planes.
-pub(super) struct Maxima<'a, T> {
+pub(super) struct Maxima<'a, T, X> {
     pub(super) windows: &'a Windows<'a>,
-    pub(super) x: &'a [T],
-    pub(super) y: &'a Shared<T>,
+    pub(super) x: &'a [X],
+    pub(super) y: &'a Shared<X>,
     pub(super) planes: usize,
     pub(super) fields: Range<usize>,
     pub(super) taps: Option<&'a Taps>,
     pub(super) room: &'a mut Room,
+    pub(super) number: PhantomData<T>,
 }
 
-impl<T: Number> Kernel for Maxima<'_, T> {
+impl<T: Number, X: StoredAs<T>> Kernel for Maxima<'_, T, X> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
@@ -161,7 +163,7 @@ impl<T: Number> Kernel for Maxima<'_, T> {
     }
 }
 
-impl<T: Number> Maxima<'_, T> {
+impl<T: Number, X: StoredAs<T>> Maxima<'_, T, X> {
     #[inline(always)]
     fn all<const TAPS: bool>(self) {
         let Windows { pool, ref axes, rows, planes } = *self.windows;
@@ -187,24 +189,27 @@ impl<T: Number> Maxima<'_, T> {
             let planes = first..self.planes.min(first + planes);
             let rows = band * rows..pool.out[1].min((band + 1) * rows);
             task.lay(&mut field, planes.clone(), depth, rows.start);
-            task.compute::<TAPS>(&mut field);
-            task.keep::<TAPS>(&mut field, planes, depth, rows);
+            task.compute::<T, TAPS>(&mut field);
+            task.keep::<T, TAPS>(&mut field, planes, depth, rows);
         }
     }
 }
 
 /// What fields are computed from and kept in.
-struct Task<'a, T> {
+struct Task<'a, X> {
     windows: &'a Windows<'a>,
-    x: &'a [T],
-    y: &'a Shared<T>,
+    x: &'a [X],
+    y: &'a Shared<X>,
     taps: Option<&'a Taps>,
 }
 
-impl<T: Number> Task<'_, T> {
+impl<X> Task<'_, X> {
     /// Fills the field for the outputs from row `top` on.
     #[inline(always)]
-    fn lay(&self, field: &mut Field<'_, T>, planes: Range<usize>, depth: usize, top: usize) {
+    fn lay<T: Number>(&self, field: &mut Field<'_, T>, planes: Range<usize>, depth: usize, top: usize)
+    where
+        X: StoredAs<T>,
+    {
         let Windows { pool, axes: [_, high, wide], .. } = self.windows;
         let (pitch, field_rows) = (self.windows.pitch(), self.windows.field_rows());
         let part = self.windows.planes * field_rows * pitch;
@@ -235,7 +240,7 @@ impl<T: Number> Task<'_, T> {
 
     /// The maxima of all places of the field's rows.
     #[inline(always)]
-    fn compute<const TAPS: bool>(&self, field: &mut Field<'_, T>) {
+    fn compute<T: Number, const TAPS: bool>(&self, field: &mut Field<'_, T>) {
         let Windows { pool, axes: [_, high, wide], .. } = self.windows;
         let (pitch, field_rows) = (self.windows.pitch(), self.windows.field_rows());
         let part = self.windows.planes * field_rows * pitch;
@@ -269,7 +274,15 @@ impl<T: Number> Task<'_, T> {
 
     /// Moves the outputs, and their taps, to where they belong.
     #[inline(always)]
-    fn keep<const TAPS: bool>(&self, field: &mut Field<'_, T>, planes: Range<usize>, depth: usize, rows: Range<usize>) {
+    fn keep<T: Number, const TAPS: bool>(
+        &self,
+        field: &mut Field<'_, T>,
+        planes: Range<usize>,
+        depth: usize,
+        rows: Range<usize>,
+    ) where
+        X: StoredAs<T>,
+    {
         let (best, found) = (field.best.as_flattened(), field.taps.as_flattened_mut());
         let pool = self.windows.pool;
         let (pitch, field_rows, out) = (self.windows.pitch(), self.windows.field_rows(), pool.out[2]);
@@ -278,7 +291,8 @@ impl<T: Number> Task<'_, T> {
                 let from = (number * field_rows + row) * pitch;
                 let first = n * pool.outputs() + (depth * pool.out[1] + high) * out;
                 // SAFETY: the task's own outputs.
-                unsafe { self.y.take(first..first + out) }.copy_from_slice(&best[from..from + out]);
+                let y = unsafe { self.y.take(first..first + out) };
+                y.iter_mut().zip(&best[from..from + out]).for_each(|(y, &best)| *y = X::nearest(best));
                 let Some(taps) = self.taps.filter(|_| TAPS) else { continue };
                 let found = &mut found[from..from + out];
                 // Nothing is above −∞ where all are: it stays with the first that is not padding.
@@ -298,7 +312,7 @@ impl<T: Number> Task<'_, T> {
 
 /// A row of an image to the parts of a field's row, `apart` from one to the next.
 #[inline(always)]
-fn lay_row<T: Number>(wide: &Axis, pitch: usize, x: &[T], to: &mut [T], apart: usize, least: T) {
+fn lay_row<T: Number, X: StoredAs<T>>(wide: &Axis, pitch: usize, x: &[X], to: &mut [T], apart: usize, least: T) {
     for (number, Part { met, first, .. }) in wide.parts.iter().enumerate() {
         let to = &mut to[number * apart..][..pitch];
         to[..met.start].fill(least);
@@ -306,14 +320,14 @@ fn lay_row<T: Number>(wide: &Axis, pitch: usize, x: &[T], to: &mut [T], apart: u
         let to = &mut to[met.clone()];
         let Some(x) = x.get(*first..) else { continue };
         match wide.stride {
-            1 => to.copy_from_slice(&x[..to.len()]),
+            1 => to.iter_mut().zip(x).for_each(|(to, x)| *to = x.number()),
             2 => {
                 let (pairs, last) = x.as_chunks::<2>();
                 let (most, rest) = to.split_at_mut(pairs.len().min(to.len()));
-                most.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0]);
-                rest.iter_mut().zip(last).for_each(|(to, &x)| *to = x);
+                most.iter_mut().zip(pairs).for_each(|(to, pair)| *to = pair[0].number());
+                rest.iter_mut().zip(last).for_each(|(to, x)| *to = x.number());
             }
-            stride => to.iter_mut().zip(x.iter().step_by(stride)).for_each(|(to, &x)| *to = x),
+            stride => to.iter_mut().zip(x.iter().step_by(stride)).for_each(|(to, x)| *to = x.number()),
         }
     }
 }

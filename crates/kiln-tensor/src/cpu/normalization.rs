@@ -3,7 +3,7 @@
 use super::CpuBackend;
 use super::calls::OnCpu;
 use super::memory::{slice, slice_mut};
-use super::rows::{rows, write_rows};
+use super::rows::{given, write_given};
 use crate::{
     DType, MomentsCall, Normalization, NormalizeCall, NormalizeGradCall, Ran, Result, Shape, View, unsupported_dtype,
 };
@@ -57,7 +57,7 @@ impl OnCpu for MomentsCall<'_> {
         // SAFETY: operands and output are of the dtype dispatched on, numbers of channels of the type that it is computed in; outputs
         // are apart from operands: the caller's promise.
         floats!(self.x.dtype, "moments", T => unsafe {
-            let x = rows::<T>(cpu, &self.x)?;
+            let x = given::<T>(cpu, &self.x)?;
             let out = slice_mut::<<T as Stored>::Compute>(&self.out);
             normalization::moments(isa, &form, out, &x);
         });
@@ -76,8 +76,8 @@ impl OnCpu for NormalizeCall<'_> {
         // are apart from operands: the caller's promise.
         floats!(self.out.dtype, "normalize", T => unsafe {
             let by = normalizer::<T>(&self.form, &self.moments, [self.weight.as_ref(), self.bias.as_ref()]);
-            let x = rows::<T>(cpu, &self.x)?;
-            write_rows::<T>(cpu, &self.out, |y| normalization::normalize(isa, &form, &by, y, &x))?;
+            let x = given::<T>(cpu, &self.x)?;
+            write_given::<T>(cpu, &self.out, |y| normalization::normalize(isa, &form, &by, y, &x))?;
         });
         Ok(Ran::Done)
     }
@@ -94,10 +94,10 @@ impl OnCpu for NormalizeGradCall<'_> {
         // are apart from operands: the caller's promise.
         floats!(self.dx.dtype, "normalize_grad", T => unsafe {
             let by = normalizer::<T>(&self.form, &self.moments, [self.weight.as_ref(), None]);
-            let (x, y, dy) = (rows::<T>(cpu, &self.x)?, rows::<T>(cpu, &self.y)?, rows::<T>(cpu, &self.dy)?);
+            let (x, y, dy) = (given::<T>(cpu, &self.x)?, given::<T>(cpu, &self.y)?, given::<T>(cpu, &self.dy)?);
             let affine = slice_mut::<<T as Stored>::Compute>(&self.affine);
             let of = Slopes { x: &x, y: &y, dy: &dy };
-            write_rows::<T>(cpu, &self.dx, |dx| normalization::normalize_grad(isa, &form, &by, own, (dx, affine), of))?;
+            write_given::<T>(cpu, &self.dx, |dx| normalization::normalize_grad(isa, &form, &by, own, (dx, affine), of))?;
         });
         Ok(Ran::Done)
     }

@@ -3,9 +3,10 @@
 use super::CpuBackend;
 use super::calls::OnCpu;
 use super::memory::{slice, slice_mut};
-use super::rows::{rows, write_rows};
+use super::rows::{given, rows, write_given, write_rows};
 use crate::{DType, MaxPoolCall, MaxPoolGradCall, Ran, Result, Shape, Window, unsupported_dtype};
 use half::{bf16, f16};
+use kiln_cpu::operand::Stored;
 use kiln_cpu::pool::{self, Pool};
 
 /// The kernels' form of a pool.
@@ -23,8 +24,10 @@ impl OnCpu for MaxPoolCall<'_> {
         let taps = self.taps.as_ref().map(|taps| unsafe { slice_mut::<u8>(taps) });
         // SAFETY: operands and output are of the dtype dispatched on; the output is apart from them: the caller's promise.
         floats!(self.out.dtype, "max_pool", T => unsafe {
-            let x = rows::<T>(cpu, &self.x)?;
-            write_rows::<T>(cpu, &self.out, |y| pool::max_pool(isa, &form, &x, y, taps))?;
+            let x = given::<T>(cpu, &self.x)?;
+            write_given::<T>(cpu, &self.out, |y| {
+                pool::max_pool::<<T as Stored>::Compute, _>(isa, &form, &x, y, taps);
+            })?;
         });
         Ok(Ran::Done)
     }

@@ -4,7 +4,8 @@ use super::memory::{slice, slice_mut};
 use super::scratch::Scratch;
 use super::{CpuBackend, copy_to_rows};
 use crate::{Out, Result, View};
-use kiln_cpu::operand::Stored;
+use half::{bf16, f16};
+use kiln_cpu::operand::{Stored, StoredAs};
 use std::marker::PhantomData;
 
 /// The elements of a view, row-major.
@@ -88,6 +89,69 @@ pub(super) unsafe fn write_rows<E: Stored>(
     let computed = Scratch::new(cpu, *out.shape, out.dtype.computed_in())?;
     // SAFETY: memory of its own of the compute type; the kernel writes all of it.
     write(unsafe { slice_mut::<E::Compute>(&computed.out()) });
+    // SAFETY: the caller's promise.
+    unsafe { copy_to_rows(*out, computed.view()) }
+}
+
+/// What kernels that convert in registers are given elements of a type as: themselves, or f16 as f32.
+pub(super) trait Given: Stored {
+    type Element: StoredAs<Self::Compute>;
+    /// Whether that is the type itself.
+    const ITSELF: bool;
+}
+
+macro_rules! given {
+    ($($type:ty: $element:ty, $itself:literal;)*) => { $(
+        impl Given for $type {
+            type Element = $element;
+            const ITSELF: bool = $itself;
+        }
+    )* };
+}
+given! {
+    f32: f32, true;
+    f64: f64, true;
+    bf16: bf16, true;
+    f16: f32, false;
+}
+
+/// The elements of a view of dtype E as kernels take them that convert in registers.
+///
+/// # Safety
+/// As [`rows`].
+///
+/// # Errors
+/// No memory for a copy.
+pub(super) unsafe fn given<'a, E: Given>(cpu: &'a CpuBackend, x: &View<'a>) -> Result<Rows<'a, E::Element>> {
+    if E::ITSELF && x.layout.is_contiguous() {
+        // SAFETY: the caller's promise; ITSELF says that E is the element, and the view is contiguous.
+        return Ok(Rows::Lent(unsafe { slice::<E::Element>(x) }));
+    }
+    let dtype = if E::ITSELF { x.dtype } else { x.dtype.computed_in() };
+    // SAFETY: the caller's promise.
+    Ok(Rows::Copied(unsafe { copied(cpu, x, dtype)? }, PhantomData))
+}
+
+/// Lets `write` fill the output's elements, as such kernels give them.
+///
+/// # Safety
+/// As [`write_rows`].
+///
+/// # Errors
+/// No memory for them before they are converted.
+pub(super) unsafe fn write_given<E: Given>(
+    cpu: &CpuBackend,
+    out: &Out<'_>,
+    write: impl FnOnce(&mut [E::Element]),
+) -> Result<()> {
+    if E::ITSELF {
+        // SAFETY: the caller's promise; outputs are row-major, and ITSELF says that E is the element.
+        write(unsafe { &mut *(std::ptr::from_mut(slice_mut::<E>(out)) as *mut [E::Element]) });
+        return Ok(());
+    }
+    let computed = Scratch::new(cpu, *out.shape, out.dtype.computed_in())?;
+    // SAFETY: memory of its own of the elements' type; the kernel writes all of it.
+    write(unsafe { slice_mut::<E::Element>(&computed.out()) });
     // SAFETY: the caller's promise.
     unsafe { copy_to_rows(*out, computed.view()) }
 }
