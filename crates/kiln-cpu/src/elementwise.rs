@@ -4,7 +4,7 @@
 //! [`crate::operand`] for how strided operands and half types come to be such. Large operands are cut into chunks for the team; an element's value
 //! depends on nothing but its operands, so neither on the cut.
 
-use crate::operand::{BLOCK, Blocks, Number, Odometer, Output, Room, Stored, Strided};
+use crate::operand::{BLOCK, Blocks, InRegisters, Number, Odometer, Output, Room, Stored, Strided};
 use crate::{Isa, Kernel, Simd, check, team};
 use kiln_math::{BinaryOp, Integer, IntegerOp, UnaryOp};
 
@@ -38,7 +38,8 @@ fn map<E: Stored, const N: usize>(
     function: &str,
     out: &Output<'_, E>,
     inputs: [Strided<'_, E>; N],
-    block: &BlockFn<'_, E::Compute, N>,
+    (in_registers, block): (Option<InRegisters<E, N>>, &BlockFn<'_, E::Compute, N>),
+    isa: Isa,
 ) {
     let slices = inputs.map(|x| x.as_slice());
     for (x, slice) in inputs.iter().zip(&slices) {
@@ -50,6 +51,18 @@ fn map<E: Stored, const N: usize>(
         return;
     }
     let apart = |x: &Option<&[E]>| x.is_some_and(|x| x.as_ptr() != out.first().cast_const());
+    if let Some(block) = in_registers
+        && slices.iter().all(apart)
+    {
+        return in_chunks(out.len(), |start, count| {
+            // SAFETY: this chunk's own part; no operand is the output, and none overlaps it otherwise.
+            block(
+                isa,
+                unsafe { out.part(start, count) },
+                slices.map(|x| x.map_or(&[][..], |x| &x[start..start + count])),
+            );
+        });
+    }
     if E::IN_PLACE && slices.iter().all(apart) {
         in_chunks(out.len(), |start, count| {
             // SAFETY: this chunk's own part; no operand is the output, and none overlaps it otherwise. IN_PLACE says that E
@@ -116,7 +129,8 @@ fn map_blocks<E: Stored, const N: usize>(
 /// Where `x` has another number of elements than `out`.
 pub fn unary<E: Stored>(isa: Isa, op: UnaryOp, params: [f64; 2], out: &mut Output<'_, E>, x: Strided<'_, E>) {
     let p = params.map(E::Compute::from_f64);
-    map("unary", out, [x], &|out, [x]| E::Compute::unary_block(isa, op, p, out, x));
+    let block = |out: &mut [E::Compute], [x]: [&[E::Compute]; 1]| E::Compute::unary_block(isa, op, p, out, x);
+    map("unary", out, [x], (E::unary_in_registers(op), &block), isa);
 }
 
 /// out = dy · f′(x, y).
@@ -131,7 +145,8 @@ pub fn unary_grad<E: Stored>(
     [x, y, dy]: [Strided<'_, E>; 3],
 ) {
     let p = params.map(E::Compute::from_f64);
-    map("unary_grad", out, [x, y, dy], &|out, inputs| E::Compute::slope_block(isa, op, p, out, inputs));
+    let block = |out: &mut [E::Compute], inputs: [&[E::Compute]; 3]| E::Compute::slope_block(isa, op, p, out, inputs);
+    map("unary_grad", out, [x, y, dy], (E::slope_in_registers(op), &block), isa);
 }
 
 /// out = f(a, b).
@@ -139,7 +154,8 @@ pub fn unary_grad<E: Stored>(
 /// # Panics
 /// Where an operand has another number of elements than `out`.
 pub fn binary<E: Stored>(isa: Isa, op: BinaryOp, out: &mut Output<'_, E>, a: Strided<'_, E>, b: Strided<'_, E>) {
-    map("binary", out, [a, b], &|out, inputs| E::Compute::binary_block(isa, op, out, inputs));
+    let block = |out: &mut [E::Compute], inputs: [&[E::Compute]; 2]| E::Compute::binary_block(isa, op, out, inputs);
+    map("binary", out, [a, b], (E::binary_in_registers(op), &block), isa);
 }
 
 /// The activation of a finished piece of a matrix product, in place.

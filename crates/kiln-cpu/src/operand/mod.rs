@@ -11,7 +11,7 @@ mod stored;
 mod strided;
 
 pub(crate) use blocks::{BLOCK, Blocks, Room};
-pub use number::Number;
+pub use number::{InRegisters, Number};
 pub(crate) use odometer::{MAX_RANK, Odometer};
 pub use stored::{Stored, StoredAs};
 pub(crate) use stored::{as_numbers, write_numbers};

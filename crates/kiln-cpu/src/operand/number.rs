@@ -1,6 +1,8 @@
 //! The numbers that kernels compute with, and the elementwise operations over contiguous blocks of them.
 
+use super::stored::StoredAs;
 use crate::{Isa, Kernel, Simd};
+use half::bf16;
 use kiln_math::{Binary, BinaryOp, Real, Unary, UnaryOp, ops};
 use std::marker::PhantomData;
 
@@ -72,39 +74,40 @@ number!(f64, F64, isa => if isa == Isa::Avx512 { Isa::Avx2 } else { isa });
 
 /// f over a contiguous block. Plain loops over slices: the compiler makes vector code of them for each instruction set, and
 /// knows that the output is apart from the inputs.
-struct Map1<'a, T, Op>(&'a mut [T], [T; 2], &'a [T], PhantomData<Op>);
-struct Slope<'a, T, Op>(&'a mut [T], [T; 2], [&'a [T]; 3], PhantomData<Op>);
-struct Map2<'a, T, Op>(&'a mut [T], [&'a [T]; 2], PhantomData<Op>);
+struct Map1<'a, T, X, Op>(&'a mut [X], [T; 2], &'a [X], PhantomData<Op>);
+struct Slope<'a, T, X, Op>(&'a mut [X], [T; 2], [&'a [X]; 3], PhantomData<Op>);
+struct Map2<'a, T, X, Op>(&'a mut [X], [&'a [X]; 2], PhantomData<(T, Op)>);
 
-impl<T: Number, Op: Unary> Kernel for Map1<'_, T, Op> {
+impl<T: Number, X: StoredAs<T>, Op: Unary> Kernel for Map1<'_, T, X, Op> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
         let p = self.1.map(T::enter::<S>);
         for (y, x) in self.0.iter_mut().zip(self.2) {
-            *y = T::leave::<S>(Op::f(x.enter::<S>(), p));
+            *y = X::nearest(T::leave::<S>(Op::f(x.number().enter::<S>(), p)));
         }
     }
 }
 
-impl<T: Number, Op: Unary> Kernel for Slope<'_, T, Op> {
+impl<T: Number, X: StoredAs<T>, Op: Unary> Kernel for Slope<'_, T, X, Op> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
         let (p, [x, y, dy]) = (self.1.map(T::enter::<S>), self.2);
         for (((dx, x), y), dy) in self.0.iter_mut().zip(x).zip(y).zip(dy) {
-            *dx = T::leave::<S>(dy.enter::<S>() * Op::df(x.enter::<S>(), y.enter::<S>(), p));
+            let slope = Op::df(x.number().enter::<S>(), y.number().enter::<S>(), p);
+            *dx = X::nearest(T::leave::<S>(dy.number().enter::<S>() * slope));
         }
     }
 }
 
-impl<T: Number, Op: Binary> Kernel for Map2<'_, T, Op> {
+impl<T: Number, X: StoredAs<T>, Op: Binary> Kernel for Map2<'_, T, X, Op> {
     type Output = ();
     #[inline(always)]
     fn run<S: Simd>(self) {
         let [a, b] = self.1;
         for ((y, a), b) in self.0.iter_mut().zip(a).zip(b) {
-            *y = T::leave::<S>(Op::f(a.enter::<S>(), b.enter::<S>()));
+            *y = X::nearest(T::leave::<S>(Op::f(a.number().enter::<S>(), b.number().enter::<S>())));
         }
     }
 }
@@ -113,11 +116,11 @@ macro_rules! unary_dispatch {
     ($({ $doc:literal, $op:ident, $method:ident, ($($param:ident),*) })+) => {
         /// f over a block, for the operation and the instruction set.
         fn unary_block<T: Number>(isa: Isa, op: UnaryOp, p: [T; 2], out: &mut [T], x: &[T]) {
-            match op { $(UnaryOp::$op => isa.run(Map1::<T, ops::$op>(out, p, x, PhantomData))),+ }
+            match op { $(UnaryOp::$op => isa.run(Map1::<T, T, ops::$op>(out, p, x, PhantomData))),+ }
         }
         /// dy · f′ over a block.
         fn slope_block<T: Number>(isa: Isa, op: UnaryOp, p: [T; 2], out: &mut [T], inputs: [&[T]; 3]) {
-            match op { $(UnaryOp::$op => isa.run(Slope::<T, ops::$op>(out, p, inputs, PhantomData))),+ }
+            match op { $(UnaryOp::$op => isa.run(Slope::<T, T, ops::$op>(out, p, inputs, PhantomData))),+ }
         }
     };
 }
@@ -127,8 +130,39 @@ macro_rules! binary_dispatch {
     ($({ $doc:literal, $op:ident, $method:ident })+) => {
         /// f over two blocks.
         fn binary_block<T: Number>(isa: Isa, op: BinaryOp, out: &mut [T], inputs: [&[T]; 2]) {
-            match op { $(BinaryOp::$op => isa.run(Map2::<T, ops::$op>(out, inputs, PhantomData))),+ }
+            match op { $(BinaryOp::$op => isa.run(Map2::<T, T, ops::$op>(out, inputs, PhantomData))),+ }
         }
     };
 }
 kiln_math::for_each_binary!(binary_dispatch);
+
+/// out = f of N operands of one length.
+pub type InRegisters<E, const N: usize> = fn(Isa, &mut [E], [&[E]; N]);
+
+/// f over bf16 that are converted in registers: of the cheap operations, for which converting a block would take longer than they do.
+pub(super) fn bf16_unary(op: UnaryOp) -> Option<InRegisters<bf16, 1>> {
+    match op {
+        UnaryOp::Relu => Some(|isa, out, [x]| isa.run(Map1::<f32, _, ops::Relu>(out, [0.0; 2], x, PhantomData))),
+        _ => None,
+    }
+}
+
+/// dy · f′ of x, y and dy, likewise.
+pub(super) fn bf16_slope(op: UnaryOp) -> Option<InRegisters<bf16, 3>> {
+    match op {
+        UnaryOp::Relu => {
+            Some(|isa, out, inputs| isa.run(Slope::<f32, _, ops::Relu>(out, [0.0; 2], inputs, PhantomData)))
+        }
+        _ => None,
+    }
+}
+
+/// f over two operands, likewise.
+pub(super) fn bf16_binary(op: BinaryOp) -> Option<InRegisters<bf16, 2>> {
+    match op {
+        BinaryOp::Add => Some(|isa, out, inputs| isa.run(Map2::<f32, _, ops::Add>(out, inputs, PhantomData))),
+        BinaryOp::Sub => Some(|isa, out, inputs| isa.run(Map2::<f32, _, ops::Sub>(out, inputs, PhantomData))),
+        BinaryOp::Mul => Some(|isa, out, inputs| isa.run(Map2::<f32, _, ops::Mul>(out, inputs, PhantomData))),
+        _ => None,
+    }
+}

@@ -1,8 +1,9 @@
 //! The types that floating-point tensors are stored in.
 
 use super::convert;
-use super::number::Number;
+use super::number::{InRegisters, Number, bf16_binary, bf16_slope, bf16_unary};
 use half::{bf16, f16};
+use kiln_math::{BinaryOp, UnaryOp};
 
 mod sealed {
     /// Kept to the types of this crate: [`Stored::IN_PLACE`](super::Stored::IN_PLACE) decides about casts.
@@ -19,6 +20,21 @@ pub trait Stored: sealed::Sealed + Copy + Send + Sync + 'static {
     fn load(self) -> Self::Compute;
     /// From it, rounded to nearest even.
     fn store(x: Self::Compute) -> Self;
+    /// f over contiguous elements, of the operations for which there is one that converts in registers.
+    #[doc(hidden)]
+    fn unary_in_registers(_: UnaryOp) -> Option<InRegisters<Self, 1>> {
+        None
+    }
+    /// dy · f′ of x, y and dy, likewise.
+    #[doc(hidden)]
+    fn slope_in_registers(_: UnaryOp) -> Option<InRegisters<Self, 3>> {
+        None
+    }
+    /// f over two operands, likewise.
+    #[doc(hidden)]
+    fn binary_in_registers(_: BinaryOp) -> Option<InRegisters<Self, 2>> {
+        None
+    }
     /// [`load`](Stored::load) of as many as both slices have.
     #[inline(always)]
     fn load_all(from: &[Self], to: &mut [Self::Compute]) {
@@ -141,6 +157,15 @@ stored!(
     #[inline]
     fn store_all(from: &[f32], to: &mut [bf16]) {
         convert::narrow_bf16(from, to);
+    },
+    fn unary_in_registers(op: UnaryOp) -> Option<InRegisters<bf16, 1>> {
+        bf16_unary(op)
+    },
+    fn slope_in_registers(op: UnaryOp) -> Option<InRegisters<bf16, 3>> {
+        bf16_slope(op)
+    },
+    fn binary_in_registers(op: BinaryOp) -> Option<InRegisters<bf16, 2>> {
+        bf16_binary(op)
     }
 );
 
