@@ -1,7 +1,7 @@
 //! Softmax, its logarithm and the logarithm of the sum, of rows, with gradients.
 
 use super::narrow::{logarithms, narrow_statistics, put_transposed, transposed};
-use super::rows::{by_numbers, statistics, total, write};
+use super::rows::{by_numbers, normalized, statistics, total, write};
 use crate::operand::{Number, Output, Stored, as_numbers, write_numbers};
 use crate::reduce::LANES;
 use crate::{Isa, Kernel, Simd, check};
@@ -47,10 +47,10 @@ impl<T: Number> Kernel for Forward<'_, T> {
             return;
         }
         for (to, row) in self.out.chunks_exact_mut(self.width).zip(self.x.chunks_exact(self.width)) {
-            let (max, sum) = statistics::<S, T>(row);
             match self.kind {
-                SoftmaxKind::Softmax => write::<S, T>(to, [row, row], |x, _| (x - max).exp() / sum),
+                SoftmaxKind::Softmax => normalized::<S, T>(to, row),
                 SoftmaxKind::LogSoftmax => {
+                    let (max, sum) = statistics::<S, T>(row);
                     let log = sum.ln();
                     write::<S, T>(to, [row, row], |x, _| x - max - log);
                 }

@@ -110,6 +110,34 @@ pub(super) fn statistics<S: Simd, T: Number>(row: &[T]) -> (T::In<S>, T::In<S>) 
     (max, combine_lanes::<_, Sum>(sums))
 }
 
+/// `to` = exp(x − m) / Σ exp(x − m), m the row's maximum, with the bits of [`statistics`] and [`write`], and each exponential computed
+/// once.
+#[inline(always)]
+pub(super) fn normalized<S: Simd, T: Number>(to: &mut [T], row: &[T]) {
+    let low = T::from_f64(f64::NEG_INFINITY);
+    let mut lanes = [low.enter::<S>(); LANES];
+    for at in (0..row.len()).step_by(LANES) {
+        let x = group::<S, T>(row, at, low);
+        for i in 0..LANES {
+            lanes[i] = lanes[i].maximum(x[i]);
+        }
+    }
+    let max = combine_lanes::<_, Max>(lanes);
+    let mut sums = [T::default().enter::<S>(); LANES];
+    for at in (0..row.len()).step_by(LANES) {
+        let mut x = group::<S, T>(row, at, low);
+        for i in 0..LANES {
+            x[i] = (x[i] - max).exp();
+            sums[i] = sums[i] + x[i];
+        }
+        put::<S, T>(to, at, x);
+    }
+    let sum = combine_lanes::<_, Sum>(sums);
+    for y in to {
+        *y = T::leave::<S>(y.enter::<S>() / sum);
+    }
+}
+
 /// Σ f(a, b) over two rows, where f(0, 0) is 0.
 #[inline(always)]
 pub(super) fn total<S: Simd, T: Number>(a: &[T], b: &[T], f: impl Fn(T::In<S>, T::In<S>) -> T::In<S>) -> T::In<S> {
