@@ -1,5 +1,6 @@
 //! Maxima of windows and normalization by channel against naive sums, over forms, instruction sets and numbers of threads.
 
+use half::bf16;
 use kiln_cpu::normalization::{Channels, Normalizer, Slopes, moments, normalize, normalize_grad};
 use kiln_cpu::pool::{Pool, max_pool, max_pool_grad};
 use kiln_cpu::{Isa, team};
@@ -44,7 +45,7 @@ fn naive_pool(pool: &Pool, plane: &[f32]) -> Vec<(f32, usize, usize)> {
 }
 
 pub(crate) fn pools() -> impl Strategy<Value = Pool> {
-    // Lines of up to a dozen outputs, and longer ones, which go another way.
+    // Lines of up to a dozen outputs, and longer ones.
     let axis = |sizes: std::ops::Range<usize>, kernels: std::ops::Range<usize>| {
         (sizes, kernels, 1_usize..4, 1_usize..3, 0_usize..3, 0_usize..3).prop_filter_map(
             "does not fit",
@@ -182,11 +183,11 @@ fn nothing_has_no_moments_and_no_gradient() {
     for (samples, channels, size) in [(0, 3, 4), (2, 3, 0), (2, 0, 4)] {
         let form = Channels { samples, channels, size };
         let (mut pair, mut gradients) = (vec![0.0_f32; 2 * channels], vec![1.0; 2 * channels]);
-        moments(Isa::best(), &form, &mut pair, &[]);
+        moments(Isa::best(), &form, &mut pair, &[] as &[f32]);
         assert!(pair.iter().all(|x| x.is_nan()));
         let by = Normalizer { moments: &pair, epsilon: 1e-5, weight: None, bias: None, relu: false };
-        normalize(Isa::best(), &form, &by, &mut [], &[]);
-        let of = Slopes { x: &[], y: &[], dy: &[] };
+        normalize(Isa::best(), &form, &by, &mut [] as &mut [f32], &[]);
+        let of = Slopes::<f32> { x: &[], y: &[], dy: &[] };
         normalize_grad(Isa::best(), &form, &by, true, (&mut [], &mut gradients), of);
         assert!(gradients.iter().all(|&x| x == 0.0));
     }
@@ -269,7 +270,7 @@ fn slices_of_other_lengths_are_refused() {
         assert!(refuses(&|| normalize_grad(isa, &form, &plain, true, (&mut [0.0; 24], &mut [0.0; 6]), of)));
     }
     let vast = Channels { samples: 1 << 32, channels: 1 << 32, size: 1 };
-    assert!(refuses(&|| moments::<f32>(isa, &vast, &mut [], &[])));
+    assert!(refuses(&|| moments::<f32, f32>(isa, &vast, &mut [], &[])));
 }
 
 /// What does not fit is refused before anything is read or written.
@@ -307,9 +308,47 @@ fn pools_that_do_not_fit_are_refused() {
     refused(Pool { size: [usize::MAX, 2, 1], ..pool(1, 1, 1) }, 1, 1, 1);
     refused(Pool { before: [0, 0, usize::MAX], ..pool(5, 4, 2) }, 5, 4, 4);
     // Nothing at all is no fault.
-    max_pool::<f32>(Isa::best(), &pool(5, 4, 2), &[], &mut [], None);
+    max_pool::<f32, f32>(Isa::best(), &pool(5, 4, 2), &[], &mut [], None);
     max_pool_grad::<f32>(&pool(5, 4, 2), &mut [], &[], &[]);
     // A tap that the kernel does not have.
     assert!(catch_unwind(|| max_pool_grad(&pool(5, 4, 2), &mut [0.0_f32; 5], &[1.0; 4], &[0, 1, 0, 2])).is_err());
     assert!(catch_unwind(|| max_pool_grad(&pool(2, 1, 2), &mut [0.0_f32; 2], &[1.0], &[255])).is_err());
+}
+
+/// Kernels that load and store bf16 in registers have the bits of f32's on converted numbers, rounded at the end.
+#[test]
+fn bf16_is_computed_as_f32() {
+    let to_half = |x: &[f32]| x.iter().map(|&x| bf16::from_f32(x)).collect::<Vec<_>>();
+    let to_f32 = |x: &[bf16]| x.iter().map(|x| x.to_f32()).collect::<Vec<_>>();
+    for (samples, channels, size) in [(3, 5, 7), (2, 3, 700), (1, 4, 100), (9, 40, 1)] {
+        let form = Channels { samples, channels, size };
+        let count = samples * channels * size;
+        let [x, dy, y] = [1, 2, 3].map(|seed| to_half(&numbers(count, seed)));
+        let (weight, bias) = (numbers(channels, 4), numbers(channels, 5));
+        for &isa in Isa::available() {
+            let (mut half, mut single) = (vec![0.0_f32; 2 * channels], vec![0.0_f32; 2 * channels]);
+            moments(isa, &form, &mut half, &x);
+            moments(isa, &form, &mut single, &to_f32(&x));
+            assert_eq!(half, single, "{form:?} {isa:?}");
+            let (weight, bias) = (Some(&weight[..]), Some(&bias[..]));
+            let by = Normalizer { moments: &single, epsilon: 1e-5, weight, bias, relu: true };
+            let (mut half, mut single) = (vec![bf16::ZERO; count], vec![0.0_f32; count]);
+            normalize(isa, &form, &by, &mut half, &x);
+            normalize(isa, &form, &by, &mut single, &to_f32(&x));
+            assert_eq!(half, to_half(&single), "{form:?} {isa:?}");
+            let (mut of_half, mut of_single) = (vec![0.0_f32; 2 * channels], vec![0.0_f32; 2 * channels]);
+            normalize_grad(isa, &form, &by, true, (&mut half, &mut of_half), Slopes { x: &x, y: &y, dy: &dy });
+            let of = Slopes { x: &to_f32(&x)[..], y: &to_f32(&y), dy: &to_f32(&dy) };
+            normalize_grad(isa, &form, &by, true, (&mut single, &mut of_single), of);
+            assert_eq!((half, of_half), (to_half(&single), of_single), "{form:?} {isa:?}");
+        }
+    }
+    let (size, out, kernel) = ([1, 1, 9], [1, 1, 4], [1, 1, 3]);
+    let pool = Pool { size, out, kernel, stride: [1, 1, 2], dilation: [1; 3], before: [0; 3] };
+    let x = to_half(&numbers(36, 6));
+    let (mut half, mut single) = (vec![bf16::ZERO; 16], vec![0.0_f32; 16]);
+    let (mut taps, mut others) = (vec![0; 16], vec![0; 16]);
+    max_pool(Isa::best(), &pool, &x, &mut half, Some(&mut taps));
+    max_pool(Isa::best(), &pool, &to_f32(&x), &mut single, Some(&mut others));
+    assert_eq!((half, taps), (to_half(&single), others));
 }

@@ -136,6 +136,7 @@ proptest! {
         binary_agrees::<f32>(op, &a, &b)?;
         binary_agrees::<f64>(op, &a, &b)?;
         binary_agrees::<f16>(op, &a, &b)?;
+        binary_agrees::<bf16>(op, &a, &b)?;
     }
 
     /// `zip` and `select` take any element type.
