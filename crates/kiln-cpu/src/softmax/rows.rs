@@ -4,6 +4,7 @@ use crate::operand::{Number, Stored};
 use crate::reduce::{LANES, Max, Sum, combine_lanes};
 use crate::{Simd, team};
 use kiln_math::Real;
+use std::hint::black_box;
 
 /// Rows of this many elements together are worth a second thread.
 const PARALLEL: usize = 1 << 14;
@@ -72,67 +73,107 @@ pub(crate) fn put<S: Simd, T: Number>(row: &mut [T], at: usize, group: [T::In<S>
     }
 }
 
+/// A row as groups of lanes.
+struct Groups<'a, T> {
+    whole: &'a [[T; LANES]],
+    /// What is left, and padding.
+    last: [T; LANES],
+    count: usize,
+}
+
+impl<'a, T: Number> Groups<'a, T> {
+    #[inline(always)]
+    fn new(row: &'a [T], padding: T) -> Self {
+        let (whole, rest) = row.as_chunks::<LANES>();
+        let mut last = [padding; LANES];
+        last[..rest.len()].copy_from_slice(rest);
+        Groups { whole, last, count: whole.len() + usize::from(!rest.is_empty()) }
+    }
+
+    /// (A reference: what is chosen of two arrays by value does not become one load.)
+    #[inline(always)]
+    fn at(&self, number: usize) -> &[T; LANES] {
+        self.whole.get(number).unwrap_or(&self.last)
+    }
+}
+
+/// Writes the groups of a row, each made by `f` of its number.
+#[inline(always)]
+fn write_groups<T: Number>(row: &mut [T], mut f: impl FnMut(usize) -> [T; LANES]) {
+    let (whole, rest) = row.as_chunks_mut::<LANES>();
+    for number in 0..whole.len() + usize::from(!rest.is_empty()) {
+        let group = f(number);
+        match whole.get_mut(number) {
+            Some(to) => *to = group,
+            None => rest.copy_from_slice(&group[..rest.len()]),
+        }
+    }
+}
+
 // In the loops below each closure has one place where it is called: so it is inlined into the function that has the
-// instruction set's features, where it becomes vector code. Called from two places it may stay a function without them.
+// instruction set's features, where it becomes vector code. Called from two places it may stay a function without them. Lanes go
+// through memory (`black_box`) before they are combined: else the compiler keeps them in the order of that, four by four, all along.
 
 /// Writes f(a, b) over `to`.
 #[inline(always)]
 pub(super) fn write<S: Simd, T: Number>(to: &mut [T], [a, b]: [&[T]; 2], f: impl Fn(T::In<S>, T::In<S>) -> T::In<S>) {
-    for at in (0..to.len()).step_by(LANES) {
-        let (x, y) = (group::<S, T>(a, at, T::default()), group::<S, T>(b, at, T::default()));
-        let mut z = x;
+    let (a, b) = (Groups::new(a, T::default()), Groups::new(b, T::default()));
+    write_groups(to, |number| {
+        let (x, y) = (a.at(number), b.at(number));
+        let mut z = [T::default(); LANES];
         for i in 0..LANES {
-            z[i] = f(x[i], y[i]);
+            z[i] = T::leave::<S>(f(x[i].enter::<S>(), y[i].enter::<S>()));
         }
-        put::<S, T>(to, at, z);
+        z
+    });
+}
+
+/// The row's maximum.
+#[inline(always)]
+fn maximum<S: Simd, T: Number>(row: &Groups<'_, T>) -> T::In<S> {
+    let mut lanes = [T::from_f64(f64::NEG_INFINITY).enter::<S>(); LANES];
+    for number in 0..row.count {
+        let x = row.at(number);
+        for i in 0..LANES {
+            lanes[i] = lanes[i].maximum(x[i].enter::<S>());
+        }
     }
+    combine_lanes::<_, Max>(black_box(lanes))
 }
 
 /// The row's maximum m, and Σ exp(x − m).
 #[inline(always)]
 pub(super) fn statistics<S: Simd, T: Number>(row: &[T]) -> (T::In<S>, T::In<S>) {
-    let low = T::from_f64(f64::NEG_INFINITY);
-    let mut lanes = [low.enter::<S>(); LANES];
-    for at in (0..row.len()).step_by(LANES) {
-        let x = group::<S, T>(row, at, low);
-        for i in 0..LANES {
-            lanes[i] = lanes[i].maximum(x[i]);
-        }
-    }
-    let max = combine_lanes::<_, Max>(lanes);
+    let row = Groups::new(row, T::from_f64(f64::NEG_INFINITY));
+    let max = maximum::<S, T>(&row);
     let mut sums = [T::default().enter::<S>(); LANES];
-    for at in (0..row.len()).step_by(LANES) {
-        let x = group::<S, T>(row, at, low);
+    for number in 0..row.count {
+        let x = row.at(number);
         for i in 0..LANES {
-            sums[i] = sums[i] + (x[i] - max).exp();
+            sums[i] = sums[i] + (x[i].enter::<S>() - max).exp();
         }
     }
-    (max, combine_lanes::<_, Sum>(sums))
+    (max, combine_lanes::<_, Sum>(black_box(sums)))
 }
 
 /// `to` = exp(x − m) / Σ exp(x − m), m the row's maximum, with the bits of [`statistics`] and [`write`], and each exponential computed
 /// once.
 #[inline(always)]
 pub(super) fn normalized<S: Simd, T: Number>(to: &mut [T], row: &[T]) {
-    let low = T::from_f64(f64::NEG_INFINITY);
-    let mut lanes = [low.enter::<S>(); LANES];
-    for at in (0..row.len()).step_by(LANES) {
-        let x = group::<S, T>(row, at, low);
-        for i in 0..LANES {
-            lanes[i] = lanes[i].maximum(x[i]);
-        }
-    }
-    let max = combine_lanes::<_, Max>(lanes);
+    let row = Groups::new(row, T::from_f64(f64::NEG_INFINITY));
+    let max = maximum::<S, T>(&row);
     let mut sums = [T::default().enter::<S>(); LANES];
-    for at in (0..row.len()).step_by(LANES) {
-        let mut x = group::<S, T>(row, at, low);
+    write_groups(to, |number| {
+        let x = row.at(number);
+        let mut y = [T::default(); LANES];
         for i in 0..LANES {
-            x[i] = (x[i] - max).exp();
-            sums[i] = sums[i] + x[i];
+            let e = (x[i].enter::<S>() - max).exp();
+            sums[i] = sums[i] + e;
+            y[i] = T::leave::<S>(e);
         }
-        put::<S, T>(to, at, x);
-    }
-    let sum = combine_lanes::<_, Sum>(sums);
+        y
+    });
+    let sum = combine_lanes::<_, Sum>(black_box(sums));
     for y in to {
         *y = T::leave::<S>(y.enter::<S>() / sum);
     }
@@ -141,12 +182,13 @@ pub(super) fn normalized<S: Simd, T: Number>(to: &mut [T], row: &[T]) {
 /// Σ f(a, b) over two rows, where f(0, 0) is 0.
 #[inline(always)]
 pub(super) fn total<S: Simd, T: Number>(a: &[T], b: &[T], f: impl Fn(T::In<S>, T::In<S>) -> T::In<S>) -> T::In<S> {
+    let (a, b) = (Groups::new(a, T::default()), Groups::new(b, T::default()));
     let mut lanes = [T::default().enter::<S>(); LANES];
-    for at in (0..a.len()).step_by(LANES) {
-        let (x, y) = (group::<S, T>(a, at, T::default()), group::<S, T>(b, at, T::default()));
+    for number in 0..a.count {
+        let (x, y) = (a.at(number), b.at(number));
         for i in 0..LANES {
-            lanes[i] = lanes[i] + f(x[i], y[i]);
+            lanes[i] = lanes[i] + f(x[i].enter::<S>(), y[i].enter::<S>());
         }
     }
-    combine_lanes::<_, Sum>(lanes)
+    combine_lanes::<_, Sum>(black_box(lanes))
 }
