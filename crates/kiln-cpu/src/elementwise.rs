@@ -56,11 +56,8 @@ fn map<E: Stored, const N: usize>(
     {
         return in_chunks(out.len(), |start, count| {
             // SAFETY: this chunk's own part; no operand is the output, and none overlaps it otherwise.
-            block(
-                isa,
-                unsafe { out.part(start, count) },
-                slices.map(|x| x.map_or(&[][..], |x| &x[start..start + count])),
-            );
+            let to = unsafe { out.part(start, count) };
+            block(isa, to, slices.map(|x| x.map_or(&[][..], |x| &x[start..start + count])));
         });
     }
     if E::IN_PLACE && slices.iter().all(apart) {

@@ -63,9 +63,9 @@ impl Paired<'_> {
             let (run, part) = (task / parts, task % parts);
             let columns = part * row / parts..(part + 1) * row / parts;
             for number in run * rows / runs..(run + 1) * rows / runs {
-                // SAFETY: each row's columns are one task's own.
-                let to =
-                    unsafe { std::slice::from_raw_parts_mut(place.at(number * row + columns.start), columns.len()) };
+                let to = place.at(number * row + columns.start);
+                // SAFETY: within the words; each row's columns are one task's own.
+                let to = unsafe { std::slice::from_raw_parts_mut(to, columns.len()) };
                 let (lower, upper) = self.rows(number, columns.clone());
                 isa.run(Interleave { lower, upper, to });
             }

@@ -1,6 +1,5 @@
 //! The loops around the micro-kernel.
 
-use super::kernels::Kernels;
 use super::operands::{Form, Operands};
 use super::output::{Output, Sweep};
 use super::plan::{Facts, Plan};
@@ -16,7 +15,7 @@ use std::ops::Range;
 struct Drive<'a, T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> {
     p: Product<'a, T, U>,
     plan: Plan,
-    kernels: &'static Kernels<T::Accumulator>,
+    /// How A and B come to the kernels that were chosen.
     operands: Operands<T::Accumulator>,
     /// The sum of the segments' k.
     k: usize,
@@ -66,7 +65,7 @@ pub(crate) unsafe fn gemm<T: MatrixElement, U: MatrixElement<Accumulator = T::Ac
     };
     let plan = Plan::new(kernels, &facts);
     let plan = Plan { kc: plan.kc.saturating_mul(each), ..plan };
-    let drive = Drive { p, plan, kernels, operands, k };
+    let drive = Drive { p, plan, operands, k };
     let (by_rows, by_cols) = plan.grid;
     if by_rows * by_cols == 1 {
         // SAFETY: the whole of C, by this thread alone.
@@ -90,7 +89,7 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
     /// Nobody else touches this block of C.
     unsafe fn block(&self, rows: Range<usize>, cols: Range<usize>, scratch: &mut Scratch) {
         let cols = if self.plan.by_columns && rows.len() == 1 && self.p.segments.len() == 1 {
-            let whole = cols.start..cols.end - cols.len() % self.kernels.lanes;
+            let whole = cols.start..cols.end - cols.len() % self.operands.kernels.lanes;
             // SAFETY: as the caller promises.
             unsafe { self.row_by_columns(rows.start, whole.clone()) };
             whole.end..cols.end
@@ -98,7 +97,7 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
             cols
         };
         // One row meets each packed panel once: it stays near.
-        let step = if rows.len() == 1 && self.plan.pack_b { self.kernels.panel() } else { cols.len() };
+        let step = if rows.len() == 1 && self.plan.pack_b { self.operands.kernels.panel() } else { cols.len() };
         for start in cols.clone().step_by(step.max(1)) {
             // SAFETY: as the caller promises.
             unsafe { self.columns(rows.clone(), start..cols.end.min(start + step), scratch) };
@@ -115,7 +114,7 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
             let ks = done..self.k.min(done.saturating_add(self.plan.kc));
             done = ks.end;
             let output = Output {
-                kernels: self.kernels,
+                kernels: self.operands.kernels,
                 c: self.p.c,
                 strides: self.p.c_strides,
                 epilogue: &self.p.epilogue,
@@ -156,7 +155,7 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
     ) {
         let apart = output.held == Held::Sum;
         let cols = if rows.len() == 1 && T::NATIVE && self.p.c_strides.1 == 1 {
-            let whole = cols.start..cols.end - cols.len() % self.kernels.lanes;
+            let whole = cols.start..cols.end - cols.len() % self.operands.kernels.lanes;
             // SAFETY: as the caller promises.
             unsafe { self.row(rows.start, whole.clone(), ks.clone(), output, scratch) };
             whole.end..cols.end
@@ -210,7 +209,7 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
             row.fill(U::Accumulator::default());
             let sum = Sum::cut(&self.p, i, cols.start, ks, &mut scratch.spans);
             for span in sum.spans {
-                (self.kernels.row)(&RowProduct {
+                (self.operands.kernels.row)(&RowProduct {
                     a: span.a,
                     a_col: sum.a_strides.1,
                     b: span.b,
@@ -223,7 +222,7 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
             if apart {
                 output.add(i, cols.start, row);
             } else if output.finish {
-                output.epilogue.finish(self.kernels, row, i, cols.start);
+                output.epilogue.finish(self.operands.kernels, row, i, cols.start);
             }
         }
     }
@@ -241,7 +240,7 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
             let c = p.c.wrapping_offset(i as isize * p.c_strides.0 + start as isize).cast();
             // SAFETY: as the caller promises.
             unsafe {
-                (self.kernels.row_by_columns)(&RowByColumns {
+                (self.operands.kernels.row_by_columns)(&RowByColumns {
                     a: a.wrapping_offset(i as isize * p.a_strides.0).cast(),
                     a_col: p.a_strides.1,
                     b: b.wrapping_offset(start as isize * p.b_strides.1).cast(),
@@ -251,7 +250,7 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
                     columns,
                     accumulate: p.epilogue.accumulate,
                 });
-                p.epilogue.finish(self.kernels, std::slice::from_raw_parts_mut(c, columns), i, start);
+                p.epilogue.finish(self.operands.kernels, std::slice::from_raw_parts_mut(c, columns), i, start);
             }
         }
     }
@@ -269,7 +268,7 @@ impl<T: MatrixElement, U: MatrixElement<Accumulator = T::Accumulator>> Drive<'_,
         scratch: &mut Scratch,
     ) {
         let Scratch { packed, packed_a, copied_a, copied_b, spans, right_spans, left_spans, strip_spans, .. } = scratch;
-        let kernels = self.kernels;
+        let kernels = self.operands.kernels;
         // SAFETY: all of it within A, B and this block of C.
         unsafe {
             let cut = Sum::cut(&self.p, rows.start, cols.start, ks, spans);

@@ -10,5 +10,4 @@ mod target;
 
 pub use exponential::{SoftmaxKind, logsumexp, softmax, softmax_grad};
 pub use loss::{cross_entropy, cross_entropy_grad};
-pub(crate) use rows::{group, put};
 pub use target::{Labels, Target};

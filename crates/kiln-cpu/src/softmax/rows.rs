@@ -47,32 +47,6 @@ pub(super) fn by_numbers<E: Stored, const N: usize>(
     });
 }
 
-/// The numbers `at..at + LANES` of a row; past its end are `padding`s.
-#[inline(always)]
-pub(crate) fn group<S: Simd, T: Number>(row: &[T], at: usize, padding: T) -> [T::In<S>; LANES] {
-    match row[at..].first_chunk::<LANES>() {
-        Some(group) => group.map(T::enter::<S>),
-        None => {
-            let mut last = [padding; LANES];
-            last[..row.len() - at].copy_from_slice(&row[at..]);
-            last.map(T::enter::<S>)
-        }
-    }
-}
-
-/// Writes a group to a row from `at` on, as much of it as the row has room for.
-#[inline(always)]
-pub(crate) fn put<S: Simd, T: Number>(row: &mut [T], at: usize, group: [T::In<S>; LANES]) {
-    let values = group.map(T::leave::<S>);
-    match row[at..].first_chunk_mut::<LANES>() {
-        Some(to) => *to = values,
-        None => {
-            let room = row.len() - at;
-            row[at..].copy_from_slice(&values[..room]);
-        }
-    }
-}
-
 /// A row as groups of lanes.
 struct Groups<'a, T> {
     whole: &'a [[T; LANES]],

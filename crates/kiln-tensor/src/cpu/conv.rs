@@ -3,18 +3,15 @@
 use super::CpuBackend;
 use super::calls::OnCpu;
 use super::memory::slice_mut;
-use super::product::Multiplied;
+use super::product::with_epilogue;
 use super::rows::{elements, rows, write_rows};
 use super::scratch::Scratch;
 use crate::{
-    ConvCall, ConvGradInputCall, ConvGradWeightCall, Convolution, DType, Epilogue, Ran, Result, Shape, View, Window,
+    ConvCall, ConvGradInputCall, ConvGradWeightCall, Convolution, DType, Ran, Result, Shape, View, Window,
     unsupported_dtype,
 };
 use half::{bf16, f16};
 use kiln_cpu::conv::{self, Conv};
-use kiln_cpu::elementwise;
-use kiln_cpu::gemm::{self, Bias, GemmActivation};
-use kiln_math::UnaryOp;
 
 /// The kernels' form of a convolution of x by weight to y.
 pub(crate) fn form(conv: &Convolution, x: &Shape, weight: &Shape, y: &Shape) -> Conv {
@@ -31,35 +28,6 @@ pub(crate) fn form(conv: &Convolution, x: &Shape, weight: &Shape, y: &Shape) -> 
         dilation,
         before: padding.map(|(before, _)| before),
     }
-}
-
-/// What `f` makes of the kernels' form of an epilogue.
-///
-/// # Safety
-/// The bias is of T's dtype, and can be read for the call.
-unsafe fn with_epilogue<T: Multiplied>(
-    cpu: &CpuBackend,
-    epilogue: &Epilogue<'_>,
-    f: impl FnOnce(&gemm::GemmEpilogue<'_, T::Compute>) -> Result<()>,
-) -> Result<()>
-where
-    T::Compute: gemm::GemmFloat,
-{
-    let Epilogue { bias, activation, .. } = epilogue;
-    // SAFETY: the caller's promise.
-    let bias = bias.as_ref().map(|bias| unsafe { rows::<T>(cpu, bias) }).transpose()?;
-    let isa = cpu.isa;
-    let activate =
-        activation.map(|call| move |x: &mut [T::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x));
-    f(&gemm::GemmEpilogue {
-        accumulate: false,
-        bias: bias.as_ref().map_or(Bias::None, |bias| Bias::Row(bias)),
-        activation: match (activation, &activate) {
-            (Some(call), _) if call.op == UnaryOp::Relu => GemmActivation::Relu,
-            (_, Some(activate)) => GemmActivation::Map(activate),
-            _ => GemmActivation::None,
-        },
-    })
 }
 
 /// Lets `f` compute with two operands of bf16, and room for so many words of theirs.

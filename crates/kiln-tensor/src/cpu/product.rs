@@ -4,14 +4,44 @@ use super::CpuBackend;
 use super::memory::strided;
 use super::rows::rows;
 use crate::{Epilogue, Out, Result, View};
-use kiln_cpu::elementwise;
 use kiln_cpu::gemm::{self, Bias, GemmActivation, MatrixElement, Product, Segment};
 use kiln_cpu::operand::Stored;
+use kiln_cpu::{Isa, elementwise};
 use kiln_math::UnaryOp;
 
 /// A type whose products are accumulated in the type that it is computed in.
 pub(super) trait Multiplied: Stored + MatrixElement<Accumulator = <Self as Stored>::Compute> {}
 impl<T: Stored + MatrixElement<Accumulator = <T as Stored>::Compute>> Multiplied for T {}
+
+/// What `f` makes of the kernels' form of an epilogue.
+///
+/// # Safety
+/// The bias is of T's dtype, and can be read for the call.
+#[inline]
+pub(super) unsafe fn with_epilogue<T: Multiplied>(
+    cpu: &CpuBackend,
+    epilogue: &Epilogue<'_>,
+    f: impl FnOnce(&gemm::GemmEpilogue<'_, T::Compute>) -> Result<()>,
+) -> Result<()>
+where
+    T::Compute: gemm::GemmFloat,
+{
+    let &Epilogue { accumulate, ref bias, activation } = epilogue;
+    // SAFETY: the caller's promise.
+    let bias = bias.as_ref().map(|bias| unsafe { rows::<T>(cpu, bias) }).transpose()?;
+    let isa = cpu.isa;
+    let activate =
+        activation.map(|call| move |x: &mut [T::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x));
+    f(&gemm::GemmEpilogue {
+        accumulate,
+        bias: bias.as_ref().map_or(Bias::None, |bias| Bias::Row(bias)),
+        activation: match (activation, &activate) {
+            (Some(call), _) if call.op == UnaryOp::Relu => GemmActivation::Relu,
+            (_, Some(activate)) => GemmActivation::Map(activate),
+            _ => GemmActivation::None,
+        },
+    })
+}
 
 /// out (…, m, n) = epilogue(a (…, m, k) · b (…, k, n)), all batch axes broadcast already.
 ///
@@ -26,21 +56,38 @@ pub(super) unsafe fn matmul<T: Multiplied>(
     epilogue: &Epilogue<'_>,
 ) -> Result<()>
 where
-    <T as Stored>::Compute: gemm::GemmFloat,
+    T::Compute: gemm::GemmFloat,
 {
-    let isa = cpu.isa;
-    let rank = out.shape.rank();
-    let (m, n) = (out.shape[rank - 2], out.shape[rank - 1]);
-    let k = a.layout.shape()[rank - 1];
     if out.elements() == 0 {
         return Ok(());
     }
-    let (a_steps, b_steps) = (a.layout.strides(), b.layout.strides());
     // SAFETY: the caller's promise.
-    let bias = epilogue.bias.as_ref().map(|bias| unsafe { rows::<T>(cpu, bias) }).transpose()?;
-    let activate = epilogue
-        .activation
-        .map(|call| move |x: &mut [<T as Stored>::Compute]| elementwise::unary_in_place(isa, call.op, call.params, x));
+    unsafe {
+        with_epilogue::<T>(cpu, epilogue, |epilogue| {
+            multiply::<T>(cpu.isa, out, a, b, epilogue);
+            Ok(())
+        })
+    }
+}
+
+/// [`matmul`] of an output that has elements, with the kernels' form of the epilogue.
+///
+/// # Safety
+/// As there.
+#[inline]
+unsafe fn multiply<T: Multiplied>(
+    isa: Isa,
+    out: &Out<'_>,
+    a: &View<'_>,
+    b: &View<'_>,
+    epilogue: &gemm::GemmEpilogue<'_, T::Compute>,
+) where
+    T::Compute: gemm::GemmFloat,
+{
+    let rank = out.shape.rank();
+    let (m, n) = (out.shape[rank - 2], out.shape[rank - 1]);
+    let k = a.layout.shape()[rank - 1];
+    let (a_steps, b_steps) = (a.layout.strides(), b.layout.strides());
     // SAFETY: operands and output are of T's dtype.
     let (first_a, first_b) = unsafe { (strided::<T>(a).first_element(), strided::<T>(b).first_element()) };
     let segment = [Segment { a: first_a, b: first_b, k }];
@@ -52,31 +99,18 @@ where
         b_strides: (b_steps[rank - 2], b_steps[rank - 1]),
         c: (out.buffer.address as *mut T).wrapping_add(out.offset),
         c_strides: (n as isize, 1),
-        epilogue: gemm::GemmEpilogue {
-            accumulate: epilogue.accumulate,
-            bias: match &bias {
-                Some(bias) => Bias::Row(bias),
-                None => Bias::None,
-            },
-            activation: match (&epilogue.activation, &activate) {
-                (Some(call), _) if call.op == UnaryOp::Relu => GemmActivation::Relu,
-                (_, Some(activate)) => GemmActivation::Map(activate),
-                _ => GemmActivation::None,
-            },
-        },
+        epilogue: *epilogue,
     };
     let batch = &out.shape[..rank - 2];
     let count: usize = batch.iter().product();
     if count == 1 {
         // SAFETY: the backend's contract: views within their buffers, the output this call's alone and apart from them.
-        unsafe { gemm::gemm(isa, &product) };
-        return Ok(());
+        return unsafe { gemm::gemm(isa, &product) };
     }
     if let Some(rows) = one_product(batch, m, a_steps, b_steps) {
         product.rows = rows;
         // SAFETY: as above; the rows of all the batch lie one stride apart.
-        unsafe { gemm::gemm(isa, &product) };
-        return Ok(());
+        return unsafe { gemm::gemm(isa, &product) };
     }
     let displace = |i: usize| {
         let (mut rest, mut a_at, mut b_at) = (i, 0, 0);
@@ -90,7 +124,6 @@ where
     };
     // SAFETY: as above, for each product of the batch; their outputs are apart.
     unsafe { gemm::gemm_batched(isa, count, &product, displace) };
-    Ok(())
 }
 
 /// Where one b serves the whole batch and a's rows lie evenly: the rows of the one product that does it all.

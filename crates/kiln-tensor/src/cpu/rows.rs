@@ -3,7 +3,7 @@
 use super::memory::{slice, slice_mut};
 use super::scratch::Scratch;
 use super::{CpuBackend, copy_to_rows};
-use crate::{Out, Result, View};
+use crate::{DType, Out, Result, View};
 use half::{bf16, f16};
 use kiln_cpu::operand::{Stored, StoredAs};
 use std::marker::PhantomData;
@@ -30,11 +30,41 @@ impl<T> std::ops::Deref for Rows<'_, T> {
 ///
 /// # Safety
 /// The view's elements can be read for the call.
-unsafe fn copied<'a>(cpu: &'a CpuBackend, x: &View<'_>, dtype: crate::DType) -> Result<Scratch<'a>> {
+unsafe fn copied<'a>(cpu: &'a CpuBackend, x: &View<'_>, dtype: DType) -> Result<Scratch<'a>> {
     let scratch = Scratch::new(cpu, *x.layout.shape(), dtype)?;
     // SAFETY: the caller's promise; the copy is apart from them.
     unsafe { copy_to_rows(scratch.out(), *x)? };
     Ok(scratch)
+}
+
+/// A view's elements as T: where they lie if they are of that type, `here`, and row-major, else a copy in this dtype.
+///
+/// # Safety
+/// The dtype's type is T, and the view's where `here`; no output of the call shares its elements.
+unsafe fn taken<'a, T>(cpu: &'a CpuBackend, x: &View<'a>, here: bool, dtype: DType) -> Result<Rows<'a, T>> {
+    if here && x.layout.is_contiguous() {
+        // SAFETY: the caller's promise; the view is contiguous.
+        return Ok(Rows::Lent(unsafe { slice::<T>(x) }));
+    }
+    // SAFETY: the caller's promise.
+    Ok(Rows::Copied(unsafe { copied(cpu, x, dtype)? }, PhantomData))
+}
+
+/// Lets `write` fill the output as T: where it lies if it is of that type, `here`, else from memory of the type that it is computed in.
+///
+/// # Safety
+/// That type is T, or the output's where `here`; no operand of the call shares its elements.
+unsafe fn filled<T>(cpu: &CpuBackend, out: &Out<'_>, here: bool, write: impl FnOnce(&mut [T])) -> Result<()> {
+    if here {
+        // SAFETY: the caller's promise; outputs are row-major.
+        write(unsafe { slice_mut::<T>(out) });
+        return Ok(());
+    }
+    let computed = Scratch::new(cpu, *out.shape, out.dtype.computed_in())?;
+    // SAFETY: memory of its own of this type; the kernel writes all of it.
+    write(unsafe { slice_mut::<T>(&computed.out()) });
+    // SAFETY: the caller's promise.
+    unsafe { copy_to_rows(*out, computed.view()) }
 }
 
 /// The elements of a view of dtype E.
@@ -45,28 +75,20 @@ unsafe fn copied<'a>(cpu: &'a CpuBackend, x: &View<'_>, dtype: crate::DType) -> 
 /// # Errors
 /// No memory for a copy.
 pub(super) unsafe fn elements<'a, E: Stored>(cpu: &'a CpuBackend, x: &View<'a>) -> Result<Rows<'a, E>> {
-    if x.layout.is_contiguous() {
-        // SAFETY: the caller's promise; the view is contiguous.
-        return Ok(Rows::Lent(unsafe { slice::<E>(x) }));
-    }
     // SAFETY: the caller's promise.
-    Ok(Rows::Copied(unsafe { copied(cpu, x, x.dtype)? }, PhantomData))
+    unsafe { taken(cpu, x, true, x.dtype) }
 }
 
 /// The elements of a view of dtype E as numbers of the compute type.
 ///
 /// # Safety
-/// `E` is the element type of the view's dtype, and no output of the call shares its elements.
+/// As [`elements`].
 ///
 /// # Errors
 /// No memory for a converted copy.
 pub(super) unsafe fn rows<'a, E: Stored>(cpu: &'a CpuBackend, x: &View<'a>) -> Result<Rows<'a, E::Compute>> {
-    if E::IN_PLACE && x.layout.is_contiguous() {
-        // SAFETY: the caller's promise; E is the compute type, and the view is contiguous.
-        return Ok(Rows::Lent(unsafe { slice::<E::Compute>(x) }));
-    }
-    // SAFETY: the caller's promise.
-    Ok(Rows::Copied(unsafe { copied(cpu, x, x.dtype.computed_in())? }, PhantomData))
+    // SAFETY: the caller's promise; IN_PLACE says that E is the compute type.
+    unsafe { taken(cpu, x, E::IN_PLACE, x.dtype.computed_in()) }
 }
 
 /// Lets `write` fill the output's elements as numbers of the compute type.
@@ -81,16 +103,8 @@ pub(super) unsafe fn write_rows<E: Stored>(
     out: &Out<'_>,
     write: impl FnOnce(&mut [E::Compute]),
 ) -> Result<()> {
-    if E::IN_PLACE {
-        // SAFETY: the caller's promise; outputs are row-major, and IN_PLACE says that E is the compute type.
-        write(unsafe { &mut *(std::ptr::from_mut(slice_mut::<E>(out)) as *mut [E::Compute]) });
-        return Ok(());
-    }
-    let computed = Scratch::new(cpu, *out.shape, out.dtype.computed_in())?;
-    // SAFETY: memory of its own of the compute type; the kernel writes all of it.
-    write(unsafe { slice_mut::<E::Compute>(&computed.out()) });
-    // SAFETY: the caller's promise.
-    unsafe { copy_to_rows(*out, computed.view()) }
+    // SAFETY: the caller's promise; IN_PLACE says that E is the compute type.
+    unsafe { filled(cpu, out, E::IN_PLACE, write) }
 }
 
 /// What kernels that convert in registers are given elements of a type as: themselves, or f16 as f32.
@@ -118,18 +132,13 @@ given! {
 /// The elements of a view of dtype E as kernels take them that convert in registers.
 ///
 /// # Safety
-/// As [`rows`].
+/// As [`elements`].
 ///
 /// # Errors
 /// No memory for a copy.
 pub(super) unsafe fn given<'a, E: Given>(cpu: &'a CpuBackend, x: &View<'a>) -> Result<Rows<'a, E::Element>> {
-    if E::ITSELF && x.layout.is_contiguous() {
-        // SAFETY: the caller's promise; ITSELF says that E is the element, and the view is contiguous.
-        return Ok(Rows::Lent(unsafe { slice::<E::Element>(x) }));
-    }
-    let dtype = if E::ITSELF { x.dtype } else { x.dtype.computed_in() };
-    // SAFETY: the caller's promise.
-    Ok(Rows::Copied(unsafe { copied(cpu, x, dtype)? }, PhantomData))
+    // SAFETY: the caller's promise; ITSELF says that E is the element, else it is the compute type.
+    unsafe { taken(cpu, x, E::ITSELF, if E::ITSELF { x.dtype } else { x.dtype.computed_in() }) }
 }
 
 /// Lets `write` fill the output's elements, as such kernels give them.
@@ -144,14 +153,6 @@ pub(super) unsafe fn write_given<E: Given>(
     out: &Out<'_>,
     write: impl FnOnce(&mut [E::Element]),
 ) -> Result<()> {
-    if E::ITSELF {
-        // SAFETY: the caller's promise; outputs are row-major, and ITSELF says that E is the element.
-        write(unsafe { &mut *(std::ptr::from_mut(slice_mut::<E>(out)) as *mut [E::Element]) });
-        return Ok(());
-    }
-    let computed = Scratch::new(cpu, *out.shape, out.dtype.computed_in())?;
-    // SAFETY: memory of its own of the elements' type; the kernel writes all of it.
-    write(unsafe { slice_mut::<E::Element>(&computed.out()) });
-    // SAFETY: the caller's promise.
-    unsafe { copy_to_rows(*out, computed.view()) }
+    // SAFETY: the caller's promise; ITSELF says that E is the element, else it is the compute type.
+    unsafe { filled(cpu, out, E::ITSELF, write) }
 }

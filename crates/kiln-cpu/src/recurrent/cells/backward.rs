@@ -2,10 +2,9 @@
 
 use super::super::rows::Rows;
 use super::Part;
-use super::lanes::{combine, group_or_zero, groups, lane};
+use super::lanes::{combine, group, group_or_zero, groups, lane, put};
 use crate::operand::Number;
 use crate::reduce::LANES;
-use crate::softmax::{group, put};
 use crate::{Isa, Kernel, Simd};
 use kiln_math::Real;
 use kiln_math::recurrent::{After, Before, Cell, Inner, Slopes};

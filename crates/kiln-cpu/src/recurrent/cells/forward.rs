@@ -2,10 +2,9 @@
 
 use super::super::rows::Rows;
 use super::Part;
-use super::lanes::{combine, group_or_zero, groups, lane};
+use super::lanes::{combine, group, group_or_zero, groups, lane, put};
 use crate::operand::Number;
 use crate::reduce::LANES;
-use crate::softmax::{group, put};
 use crate::{Kernel, Simd};
 use kiln_math::recurrent::{Before, Cell, Inner};
 use std::marker::PhantomData;

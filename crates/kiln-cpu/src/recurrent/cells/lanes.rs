@@ -3,7 +3,6 @@
 use crate::Simd;
 use crate::operand::Number;
 use crate::reduce::LANES;
-use crate::softmax::{group, put};
 use kiln_math::Real;
 
 // Loops, not `array::from_fn`, whose closure may stay a function without the instruction set's features.
@@ -16,6 +15,32 @@ pub(super) fn lane<R: Real, const N: usize>(groups: &[[R; LANES]; N], l: usize) 
         numbers[n] = groups[n][l];
     }
     numbers
+}
+
+/// The numbers `at..at + LANES` of a row; past its end are `padding`s.
+#[inline(always)]
+pub(super) fn group<S: Simd, T: Number>(row: &[T], at: usize, padding: T) -> [T::In<S>; LANES] {
+    match row[at..].first_chunk::<LANES>() {
+        Some(group) => group.map(T::enter::<S>),
+        None => {
+            let mut last = [padding; LANES];
+            last[..row.len() - at].copy_from_slice(&row[at..]);
+            last.map(T::enter::<S>)
+        }
+    }
+}
+
+/// Writes a group to a row from `at` on, as much of it as the row has room for.
+#[inline(always)]
+pub(super) fn put<S: Simd, T: Number>(row: &mut [T], at: usize, group: [T::In<S>; LANES]) {
+    let values = group.map(T::leave::<S>);
+    match row[at..].first_chunk_mut::<LANES>() {
+        Some(to) => *to = values,
+        None => {
+            let room = row.len() - at;
+            row[at..].copy_from_slice(&values[..room]);
+        }
+    }
 }
 
 /// A group of lanes, zeros where there is no row.
