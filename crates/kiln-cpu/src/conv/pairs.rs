@@ -109,7 +109,7 @@ impl Kernel for Interleave<'_> {
 /// The kernels of words. Without dot products there are none, and no right result: callers ask [`Conv::by_bf16_dots`] first.
 #[track_caller]
 fn kernels(isa: Isa) -> Operands<f32> {
-    let dots = crate::gemm::kernels::bf16_dots(isa);
+    let dots = crate::gemm::kernels::bf16_operands(isa);
     assert!(dots.is_some(), "this processor has no dot products of bf16 with {isa:?}");
     dots.unwrap_or_else(|| f32::operands(isa)).of_words()
 }

@@ -84,5 +84,5 @@ macro_rules! half {
 native! { f32 f64 }
 half! {
     f16: |_| None;
-    bf16: |isa| if bf16_dots(isa) { kernels::bf16_dots(isa) } else { None };
+    bf16: |isa| if bf16_dots(isa) { kernels::bf16_operands(isa) } else { None };
 }

@@ -221,7 +221,7 @@ kernels! {
 }
 
 /// Products of bf16 by the processor's dot products, where it has them.
-pub(crate) fn bf16_dots(isa: Isa) -> Option<Operands<f32>> {
+pub(crate) fn bf16_operands(isa: Isa) -> Option<Operands<f32>> {
     #[cfg(target_arch = "x86_64")]
     if pairs::has_bf16_dots(isa) {
         /// # Safety

@@ -19,8 +19,8 @@ const FIELD: usize = 48 << 10;
 
 /// The outputs of one axis as fields see them.
 struct Axis {
-    /// By tap: the number of its part among those that are met, and how far it is in there.
-    taps: Vec<(usize, usize)>,
+    /// Those that meet anything, in order.
+    taps: Vec<Tap>,
     /// What is met.
     parts: Vec<Part>,
     /// How far the farthest tap is.
@@ -33,15 +33,22 @@ struct Axis {
 impl Axis {
     fn new(pool: &Pool, axis: usize) -> Self {
         let stride = pool.stride[axis];
-        let at = |tap: usize| (tap * pool.dilation[axis] % stride, tap * pool.dilation[axis] / stride);
-        let mut distances: Vec<usize> = (0..pool.kernel[axis]).map(|tap| at(tap).0).collect();
+        let (before, size) = (pool.before[axis], pool.size[axis]);
+        let last = pool.out[axis].saturating_sub(1) * stride;
+        let offset = |number: usize| number * pool.dilation[axis];
+        // Those of a wide dilation may meet padding alone, however wide that is.
+        let meets = |&number: &usize| offset(number) + last >= before && offset(number) < before + size;
+        let met: Vec<usize> = (0..pool.kernel[axis]).filter(meets).collect();
+        let base = met.first().map_or(0, |&number| offset(number) / stride);
+        let mut distances: Vec<usize> = met.iter().map(|&number| offset(number) % stride).collect();
         distances.sort_unstable();
         distances.dedup();
-        let part = |of: usize| distances.binary_search(&of).unwrap_or(0);
-        let taps: Vec<_> = (0..pool.kernel[axis]).map(at).map(|(of, far)| (part(of), far)).collect();
-        let reach = taps.iter().map(|&(_, far)| far).max().unwrap_or(0);
-        let (before, size) = (pool.before[axis], pool.size[axis]);
+        let part = |number: usize| distances.binary_search(&(offset(number) % stride)).unwrap_or(0);
+        let tap = |number: usize| Tap { number, part: part(number), far: offset(number) / stride - base };
+        let taps: Vec<Tap> = met.into_iter().map(tap).collect();
+        let reach = taps.last().map_or(0, |tap| tap.far);
         let of = |distance: usize| {
+            let distance = base * stride + distance;
             let from = |at: usize| at.saturating_sub(distance).div_ceil(stride).min(pool.out[axis] + reach);
             let met = from(before)..from(before + size);
             Part { distance, first: (met.start * stride + distance).saturating_sub(before), met }
@@ -50,14 +57,23 @@ impl Axis {
         Axis { taps, parts, reach, stride, before, size }
     }
 
-    /// The element of the axis that is met `far` from output 0 in a part, if it is not padding.
+    /// The element of the axis that is met `far` from a part's first one, if it is not padding.
     fn element(&self, part: usize, far: usize) -> Option<usize> {
         (far * self.stride + self.parts[part].distance).checked_sub(self.before).filter(|&at| at < self.size)
     }
 }
 
-/// Elements of an axis at one distance from the stride's grid, from that which output 0 meets there on.
+/// A tap along an axis: the number of its part, and how far in there it is from output 0.
+#[derive(Clone, Copy)]
+struct Tap {
+    number: usize,
+    part: usize,
+    far: usize,
+}
+
+/// Elements of an axis at one distance from the stride's grid, from the first one that output 0 may meet there on.
 struct Part {
+    /// From the padding's beginning to the first.
     distance: usize,
     /// Which of them are not padding, and the first of these.
     met: Range<usize>,
@@ -246,16 +262,21 @@ impl<X> Task<'_, X> {
         let part = self.windows.planes * field_rows * pitch;
         let least = T::from_f64(f64::NEG_INFINITY);
         let parts = |slice: usize, row: usize| (slice * high.parts.len() + row) * wide.parts.len();
-        let at = (0..pool.kernel[0]).flat_map(|slice| high.taps.iter().map(move |&row| (slice, row)));
-        let at: Vec<usize> = at
-            .flat_map(|(slice, (row, down))| {
-                wide.taps.iter().map(move |&(column, right)| (parts(slice, row) + column) * part + down * pitch + right)
+        let lines = (0..pool.kernel[0]).flat_map(|slice| high.taps.iter().map(move |row| (slice, row)));
+        // Places in the field, and the taps' numbers plus 1.
+        let taps: Vec<(usize, u32)> = lines
+            .flat_map(|(slice, row)| {
+                wide.taps.iter().map(move |column| {
+                    let at = (parts(slice, row.part) + column.part) * part + row.far * pitch + column.far;
+                    let line = slice * pool.kernel[1] + row.number;
+                    (at, (line * pool.kernel[2] + column.number) as u32 + 1)
+                })
             })
             .collect();
-        for (group, (best, taps)) in field.best.iter_mut().zip(&mut *field.taps).enumerate() {
+        for (group, (best, found)) in field.best.iter_mut().zip(&mut *field.taps).enumerate() {
             let mut most = [least; LANES];
             let mut which = [0_u32; LANES];
-            for (number, &at) in at.iter().enumerate() {
+            for &(at, number) in &taps {
                 let Some(x) = field.of.get(group * LANES + at..).and_then(<[T]>::first_chunk::<LANES>) else {
                     continue;
                 };
@@ -264,11 +285,11 @@ impl<X> Task<'_, X> {
                     let better = (x[i] > most[i]) | (x[i] != x[i]);
                     most[i] = if better { x[i] } else { most[i] };
                     if TAPS {
-                        which[i] = if better { number as u32 + 1 } else { which[i] };
+                        which[i] = if better { number } else { which[i] };
                     }
                 }
             }
-            (*best, *taps) = (most, which);
+            (*best, *found) = (most, which);
         }
     }
 

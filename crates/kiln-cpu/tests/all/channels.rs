@@ -315,6 +315,20 @@ fn pools_that_do_not_fit_are_refused() {
     assert!(catch_unwind(|| max_pool_grad(&pool(2, 1, 2), &mut [0.0_f32; 2], &[1.0], &[255])).is_err());
 }
 
+/// Taps that meet padding alone take no memory, however far away they are.
+#[test]
+fn taps_far_apart_meet_what_is_between() {
+    for far in [7, 1 << 20, 1 << 40] {
+        let (size, dilation, before) = ([1, 4, 5], [1, far, far], [0, far, far]);
+        let pool = Pool { size, out: size, kernel: [1, 3, 3], stride: [1; 3], dilation, before };
+        let x = numbers(40, 9);
+        let (mut y, mut taps) = (vec![0.0; 40], vec![0; 40]);
+        max_pool(Isa::best(), &pool, &x, &mut y, Some(&mut taps));
+        assert_eq!(y, x, "each window has its middle");
+        assert_eq!(taps, [4; 40]);
+    }
+}
+
 /// Kernels that load and store bf16 in registers have the bits of f32's on converted numbers, rounded at the end.
 #[test]
 fn bf16_is_computed_as_f32() {
